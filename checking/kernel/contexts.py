@@ -27,8 +27,8 @@ MOST_KNOWN = 1 << 12
 """How much is remembered of a node at once."""
 
 
-class Ends(NamedTuple):
-    """Ends of boxes; and, over 2^spare, of which all are multiples, low + high and high − low."""
+class SpanEnds(NamedTuple):
+    """SpanEnds of boxes; and, over 2^spare, of which all are multiples, low + high and high − low."""
 
     low: list[int]
     high: list[int]
@@ -37,13 +37,13 @@ class Ends(NamedTuple):
     spare: int
 
     @staticmethod
-    def of(boxes: list[Box]) -> "Ends":
+    def of(boxes: list[Box]) -> "SpanEnds":
         """Return the ends of boxes."""
         low, high = [low for low, _ in boxes], [high for _, high in boxes]
         bits = reduce(or_, low, reduce(or_, high, 0))
         spare = max((bits & -bits).bit_length() - 1, 0)
         sums, widths = [one + two >> spare for one, two in boxes], [two - one >> spare for one, two in boxes]
-        return Ends(low, high, sums, widths, spare)
+        return SpanEnds(low, high, sums, widths, spare)
 
 
 @dataclass(frozen=True, eq=False)
@@ -185,13 +185,13 @@ class Context:
         ends = self.spans(place, window)
         return ends.low[j], ends.high[j]
 
-    def spans(self, place: int, window: Window) -> Ends:
+    def spans(self, place: int, window: Window) -> SpanEnds:
         """Return the ends of `span` for all numbers of a node."""
         return self.recall(place, window, lambda: self._both(place, window))
 
-    def _both(self, place: int, window: Window) -> Ends:
+    def _both(self, place: int, window: Window) -> SpanEnds:
         spend(self.nodes.graph.widths[place] * len(window.factors))
-        return Ends.of(self._spans(place, window))
+        return SpanEnds.of(self._spans(place, window))
 
     def recall(self, place: int, name: Hashable, find: Callable[[], Found]) -> Found:
         """Return what was found of a node, as long as all that it follows from is the same."""

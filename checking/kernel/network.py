@@ -54,7 +54,7 @@ class SumPart(NamedTuple):
 
 
 @dataclass(frozen=True)
-class ShortRows:
+class MachineRows:
     """Rows whose weights are machine integers: w = high·2^HALF + low with 0 ≤ low < 2^HALF, and |w| likewise.
 
     Attributes:
@@ -70,7 +70,7 @@ class ShortRows:
     most: int
 
     @staticmethod
-    def of(matrix: Matrix) -> "ShortRows | None":
+    def of(matrix: Matrix) -> "MachineRows | None":
         """Return the rows of a matrix, None where a weight is longer."""
         if max(map(abs, matrix.ints.tolist()), default=0) >= 1 << 62:
             return None
@@ -79,7 +79,9 @@ class ShortRows:
         high = max(int(abs(signed[0]).max(initial=0)), int(moduli[0].max(initial=0)), 1 << HALF)
         filled = counts > 0
         starts = (np.cumsum(counts) - counts)[filled]
-        return ShortRows(matrix.column, starts, filled, signed, moduli, high * max(1, int(counts.max(initial=0))))
+        return MachineRows(
+            matrix.column, starts, filled, signed, moduli, high * max(1, int(counts.max(initial=0)))
+        )
 
     def images(self, sums: list[int], widths: list[int]) -> list[Box] | None:
         """Return `SumPart.image` of all rows; None where some sum of machine integers might not hold it."""
@@ -110,7 +112,7 @@ class Sum:
     rows: list[list[SumPart]]
     shift: int
     bias: list[Box]
-    short: ShortRows | None = None
+    short: MachineRows | None = None
 
 
 @dataclass(frozen=True)
@@ -267,7 +269,7 @@ def _through(source: int, affine: Affine) -> Sum:
         own = shared.setdefault(own, own)
         rows.append([SumPart(source, own, weights[one:two], moduli[one:two])])
     bias = [regrid(int(b), affine.bias.shift) for b in affine.bias.ints.ravel()]
-    return Sum(rows, matrix.shift, bias, ShortRows.of(matrix))
+    return Sum(rows, matrix.shift, bias, MachineRows.of(matrix))
 
 
 def _greatest(node: Maxima) -> Greatest:

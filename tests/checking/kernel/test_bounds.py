@@ -14,7 +14,7 @@ import torch
 from torch import nn
 
 from spikecert import LIF, SpikingNetwork
-from spikecert.certify.certificates import words
+from spikecert.checking.certificates import words
 from spikecert.checking.kernel import narrowing
 from spikecert.checking.kernel.contexts import Context
 from spikecert.checking.kernel.leaves import PulledCosts

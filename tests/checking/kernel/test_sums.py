@@ -4,8 +4,8 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from spikecert.checking.kernel.contexts import Ends
-from spikecert.checking.kernel.network import ShortRows
+from spikecert.checking.kernel.contexts import SpanEnds
+from spikecert.checking.kernel.network import MachineRows
 from spikecert.checking.numbers.sparse import Matrix
 
 
@@ -19,7 +19,7 @@ def test_images_of_all_rows_at_once_are_exact_or_none(seed, bits, spread):
     matrix = Matrix((5, 4), place // 4, place % 4, np.array(weights, dtype=object), 0)
     low = rng.integers(-(2**spread), 2**spread, size=4).tolist()
     high = [one + int(rng.integers(0, 2**spread + 1)) for one in low]
-    boxes, short = Ends.of(list(zip(low, high, strict=True))), ShortRows.of(matrix)
+    boxes, short = SpanEnds.of(list(zip(low, high, strict=True))), MachineRows.of(matrix)
     assert short is not None
     found = short.images(boxes.sums, boxes.widths)
     assert found is not None or bits + spread > 50
@@ -33,8 +33,8 @@ def test_images_of_all_rows_at_once_are_exact_or_none(seed, bits, spread):
 
 def test_numbers_that_may_not_fit_are_left_to_whole_numbers():
     one = np.array([0])
-    assert ShortRows.of(Matrix((1, 1), one, one, np.array([1 << 62], dtype=object), 0)) is None
-    short = ShortRows.of(Matrix((1, 1), one, one, np.array([(1 << 62) - 1], dtype=object), 0))
+    assert MachineRows.of(Matrix((1, 1), one, one, np.array([1 << 62], dtype=object), 0)) is None
+    short = MachineRows.of(Matrix((1, 1), one, one, np.array([(1 << 62) - 1], dtype=object), 0))
     assert short is not None
     assert short.images([1 << 26], [0]) == [((1 << 62) - 1 << 26,) * 2]
     assert short.images([1 << 27], [0]) is None

@@ -6,24 +6,22 @@ At level t a neuron has a node for each level that a last spike may have led to,
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 
-from ...checking.kernel.invariants import Invariant, InvariantMove, InvariantNode
-from ...checking.kernel.neurons import KernelNeuron
-from ...checking.kernel.numbers import GRID, ONE
+from ..kernel.invariants import Invariant, InvariantMove, InvariantNode
+from ..kernel.neurons import KernelNeuron
+from ..kernel.numbers import GRID, ONE
+from .windows import StepWindows
 from .words import SHORT, onto_grid, word
-
-if TYPE_CHECKING:
-    from .reach import Windows
 
 UNIT = 2.0**SHORT
 FAR = 2**60
 """A cost, over 2^SHORT, that no run has."""
 
 
-class Given(NamedTuple):
+class GivenLayer(NamedTuple):
     """What is known of the neurons of a layer: boxes of I, (n, T) each, errors (n,), spikes (n, T) each.
 
     Attributes:
@@ -37,7 +35,7 @@ class Given(NamedTuple):
     possible: np.ndarray
     windows: dict[tuple[int, int], tuple[np.ndarray, np.ndarray]]
 
-    def differs(self, other: "Given") -> np.ndarray:
+    def differs(self, other: "GivenLayer") -> np.ndarray:
         """Return of which neurons other things are known, (n,)."""
         found = (self.low != other.low).any(1) | (self.high != other.high).any(1)
         found |= (self.certain != other.certain).any(1) | (self.possible != other.possible).any(1)
@@ -46,10 +44,10 @@ class Given(NamedTuple):
                 found |= one != two
         return found
 
-    def some(self, chosen: np.ndarray) -> "Given":
+    def some(self, chosen: np.ndarray) -> "GivenLayer":
         """Return that of some neurons."""
         windows = {key: (low[chosen], high[chosen]) for key, (low, high) in self.windows.items()}
-        return Given(
+        return GivenLayer(
             self.low[chosen],
             self.high[chosen],
             self.error[chosen],
@@ -59,7 +57,7 @@ class Given(NamedTuple):
         )
 
 
-class Level(NamedTuple):
+class LabelLevel(NamedTuple):
     """The nodes of one level, (n, labels) each: whether there is one, intervals; V, moves and cuts behind it."""
 
     there: np.ndarray
@@ -83,17 +81,17 @@ class NeuronGraphs:
     """
 
     neuron: KernelNeuron
-    given: Given
+    given: GivenLayer
     extra: np.ndarray
-    levels: list[Level]
+    levels: list[LabelLevel]
 
     @staticmethod
-    def of(neuron: KernelNeuron, given: Given, tight: np.ndarray) -> "NeuronGraphs":
+    def of(neuron: KernelNeuron, given: GivenLayer, tight: np.ndarray) -> "NeuronGraphs":
         """Return invariants, with windows for the neurons of `tight`, and others that they decide anything for."""
-        plain = _Builder(neuron, given, windowed=False).graphs()
+        plain = _GraphBuilder(neuron, given, windowed=False).graphs()
         if not given.windows or neuron.decay == 0:
             return plain
-        cut = _Builder(neuron, given, windowed=True).graphs()
+        cut = _GraphBuilder(neuron, given, windowed=True).graphs()
         alike = ~tight
         for one, two in zip(plain.levels, cut.levels, strict=True):
             for part, other in ((one.silent, two.silent), (one.spike, two.spike)):
@@ -102,7 +100,7 @@ class NeuronGraphs:
 
     def some(self, chosen: np.ndarray) -> "NeuronGraphs":
         """Return those of some neurons."""
-        levels = [Level(*(part[chosen] for part in level)) for level in self.levels]
+        levels = [LabelLevel(*(part[chosen] for part in level)) for level in self.levels]
         return NeuronGraphs(self.neuron, self.given.some(chosen), self.extra[chosen], levels)
 
     def replaced(self, chosen: np.ndarray, other: "NeuronGraphs") -> "NeuronGraphs":
@@ -114,7 +112,7 @@ class NeuronGraphs:
             return mine
 
         pairs = zip(self.levels, other.levels, strict=True)
-        levels = [Level(*map(put, one, two)) for one, two in pairs]
+        levels = [LabelLevel(*map(put, one, two)) for one, two in pairs]
         mine, theirs = self.given, other.given
         windows = {key: tuple(map(put, ends, theirs.windows[key])) for key, ends in mine.windows.items()}
         given = mine._replace(low=put(mine.low, theirs.low), high=put(mine.high, theirs.high), windows=windows)
@@ -128,7 +126,7 @@ class NeuronGraphs:
         return ~silent, spike
 
     # ---- windows over paths ----------------------------------------------------------------------
-    def along(self, windows: "Windows") -> tuple[np.ndarray, np.ndarray]:
+    def along(self, windows: StepWindows) -> tuple[np.ndarray, np.ndarray]:
         """Return the ends of Σ factors·s over all runs, (n, k) each."""
         count = len(windows.factors)
         low, high = np.zeros((2, len(self.extra), count))
@@ -160,7 +158,7 @@ class NeuronGraphs:
             return []
         own = np.array([[cost >> GRID - SHORT for cost in each] for each in costs], dtype=object)
         own = own if abs(own).sum() >= FAR else own.astype(np.int64)
-        levels = [Level(*(part[chosen] for part in level)) for level in self.levels]
+        levels = [LabelLevel(*(part[chosen] for part in level)) for level in self.levels]
         later, told = np.zeros(levels[-1].there.shape, dtype=own.dtype), []
         for t in reversed(range(len(levels) - 1)):
             level, width = levels[t], levels[t].there.shape[1]
@@ -231,8 +229,8 @@ class NeuronGraphs:
         return found
 
 
-class _Builder:
-    def __init__(self, neuron: KernelNeuron, given: Given, windowed: bool) -> None:
+class _GraphBuilder:
+    def __init__(self, neuron: KernelNeuron, given: GivenLayer, windowed: bool) -> None:
         self.neuron, self.given, self.windowed = neuron, given, windowed
         self.decay, self.drop, self.over, self.under, self.unit, self.tiny = (
             value / ONE for value in (neuron.decay, neuron.drop, neuron.high, neuron.low, neuron.unit, neuron.tiny)
@@ -263,11 +261,11 @@ class _Builder:
         last = self.there[-1]
         none, zeros = np.zeros_like(last), np.zeros(last.shape, dtype=int)
         levels.append(
-            Level(last, self.low[-1], self.high[-1], self.low[-1], self.high[-1], none, none, zeros, zeros)
+            LabelLevel(last, self.low[-1], self.high[-1], self.low[-1], self.high[-1], none, none, zeros, zeros)
         )
         return NeuronGraphs(self.neuron, self.given, self.extra, levels)
 
-    def _level(self, t: int) -> Level:
+    def _level(self, t: int) -> LabelLevel:
         """Return the level behind t steps, and add the next one."""
         there, given = self.there[t], self.given
         low, high, *cuts = self._reached(t)
@@ -275,7 +273,7 @@ class _Builder:
         silent = some & (low <= self.over) & (given.certain[:, t : t + 1] == 0)
         spike = some & (high >= self.under) & (given.possible[:, t : t + 1] != 0)
         self._ahead(low, high, silent, spike)
-        return Level(there, self.low[t], self.high[t], low, high, silent, spike, *cuts)
+        return LabelLevel(there, self.low[t], self.high[t], low, high, silent, spike, *cuts)
 
     def _ahead(self, low: np.ndarray, high: np.ndarray, silent: np.ndarray, spike: np.ndarray) -> None:
         bottom, top = np.where(silent, low, np.inf), np.where(silent, np.minimum(high, self.over), -np.inf)

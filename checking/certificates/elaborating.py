@@ -7,28 +7,28 @@ from pathlib import Path
 
 import numpy as np
 
-from ...checking.claims import Claim, read_claim
-from ...checking.kernel.certificates import opening
-from ...checking.kernel.checking import Checker
-from ...checking.kernel.invariants import inductive
-from ...checking.kernel.leaves import OpenLeaf
-from ...checking.kernel.network import KernelNodes, SpikingNode
-from ...checking.kernel.neurons import KernelNeuron
-from ...checking.kernel.numbers import GRID, ONE, Box
-from ...checking.kernel.records import Fields
-from ...checking.kernel.tables import Train, followed
-from ...checking.narrowing import Narrowing, read_narrowings
-from ...checking.network.files import Content, read
-from ...checking.network.graph import Mean, arrange
-from ...checking.network.graph import Spikes as DescribedSpikes
-from ...checking.network.model import Network
-from ...checking.network.neurons import Neuron as Described
-from ...checking.numbers.arithmetic import Arithmetic
-from ...checking.numbers.exact import Dyadic
-from ...checking.proof import FORMAT, LEAF, MOST_CELLS
-from ...checking.refusal import Refused
-from ...checking.ties import suffices
-from ...checking.trains.tables import TooLong, train_table
+from ..claims import Claim, read_claim
+from ..kernel.certificates import opening
+from ..kernel.checking import Checker
+from ..kernel.invariants import inductive
+from ..kernel.leaves import OpenLeaf
+from ..kernel.network import KernelNodes, SpikingNode
+from ..kernel.neurons import KernelNeuron
+from ..kernel.numbers import GRID, ONE, Box
+from ..kernel.records import Fields
+from ..kernel.tables import Train, followed
+from ..narrowing import Narrowing, read_narrowings
+from ..network.files import Content, read
+from ..network.graph import Mean, arrange
+from ..network.graph import Spikes as DescribedSpikes
+from ..network.model import Network
+from ..network.neurons import Neuron as Described
+from ..numbers.arithmetic import Arithmetic
+from ..numbers.exact import Dyadic
+from ..proof import FORMAT, LEAF, MOST_CELLS
+from ..refusal import Refused
+from ..ties import suffices
+from ..trains.tables import TooLong, train_table
 from . import words
 from .cells import cells_of
 from .invariants import levels_of

@@ -2,11 +2,11 @@
 
 import numpy as np
 
-from ...checking.events.entering import composed
-from ...checking.kernel.contexts import Context
-from ...checking.kernel.narrowing import slab
-from ...checking.kernel.numbers import HUGE, ONE
-from ...checking.narrowing import Narrowing
+from ..events.entering import composed
+from ..kernel.contexts import Context
+from ..kernel.narrowing import slab
+from ..kernel.numbers import HUGE, ONE
+from ..narrowing import Narrowing
 from .reach import ULP, FloatMap, floats
 from .words import SHORT, near, onto_grid
 

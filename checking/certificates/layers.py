@@ -4,13 +4,14 @@ from collections.abc import Callable, Iterator
 
 import numpy as np
 
-from ...checking.kernel.contexts import Context
-from ...checking.kernel.leaves import OpenLeaf
-from ...checking.kernel.numbers import ONE
+from ..kernel.contexts import Context
+from ..kernel.leaves import OpenLeaf
+from ..kernel.numbers import ONE
 from . import words
-from .neurons import Given, NeuronGraphs
+from .neurons import GivenLayer, NeuronGraphs
 from .potentials import PotentialMaker
-from .reach import FloatReach, Windows
+from .reach import FloatReach
+from .windows import StepWindows
 
 
 class FloatLayers:
@@ -26,7 +27,7 @@ class FloatLayers:
     def __init__(self, context: Context, priced: dict[int, np.ndarray], windowed: Callable[[int], bool]) -> None:
         self.context, self.priced, self.windowed = context, priced, windowed
         self.reach = FloatReach(context, list(priced))
-        self._windows: dict[int, tuple[list[tuple[int, int]], Windows]] = {}
+        self._windows: dict[int, tuple[list[tuple[int, int]], StepWindows]] = {}
 
     def graphs(self, place: int, neurons: list[int]) -> Iterator[str]:
         """Yield invariants of some neurons, where their currents or spikes are not what they were."""
@@ -53,7 +54,7 @@ class FloatLayers:
         if any(least > most for least, most in bits):
             self.context.set(self.context.empty, 0, True, place)
 
-    def _given(self, place: int) -> Given:
+    def _given(self, place: int) -> GivenLayer:
         node = self.context.nodes.spiking(place)
         boxes = self.reach.of(node.source, self.reach.steps)
         error = np.array([error / ONE for error in self.context.sizes.errors(place)]) * (1 + 2.0**-50)
@@ -62,9 +63,9 @@ class FloatLayers:
             spans, windows = self._asked(place)
             low, high, _ = self.reach.of(node.source, windows)
             found = {span: (low[:, k], high[:, k]) for k, span in enumerate(spans)}
-        return Given(boxes.low, boxes.high, error, *self.reach.bits(place), found)
+        return GivenLayer(boxes.low, boxes.high, error, *self.reach.bits(place), found)
 
-    def _asked(self, place: int) -> tuple[list[tuple[int, int]], Windows]:
+    def _asked(self, place: int) -> tuple[list[tuple[int, int]], StepWindows]:
         """Return the windows (a, t) of a layer's currents that are longer than a step."""
         if place not in self._windows:
             neuron, steps = self.context.nodes.spiking(place).neuron, self.context.steps
@@ -73,7 +74,7 @@ class FloatLayers:
             ages = last - 1 - np.arange(steps)
             factors = (neuron.decay / ONE) ** ages.clip(0) * np.array([a / ONE for a in neuron.scale])
             inside = (ages >= 0) & (np.arange(steps) >= first)
-            self._windows[place] = spans, Windows(np.where(inside, factors, 0))
+            self._windows[place] = spans, StepWindows(np.where(inside, factors, 0))
         return self._windows[place]
 
     def bounded(self, leaf: OpenLeaf, place: int, prices: list[list[int]]) -> Iterator[str]:

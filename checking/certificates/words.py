@@ -2,11 +2,11 @@
 
 from collections.abc import Iterable, Sequence
 
-from ...checking.kernel.invariants import InvariantNode
-from ...checking.kernel.numbers import GRID, Box
-from ...checking.kernel.pairs import PairNode
-from ...checking.kernel.potentials import Potential
-from ...checking.kernel.tables import Train
+from ..kernel.invariants import InvariantNode
+from ..kernel.numbers import GRID, Box
+from ..kernel.pairs import PairNode
+from ..kernel.potentials import Potential
+from ..kernel.tables import Train
 
 SHORT = 44
 """Bits behind the point of intervals and potentials."""

@@ -9,49 +9,31 @@ from typing import NamedTuple
 
 import numpy as np
 
-from ...checking.kernel.contexts import Context
-from ...checking.maps.filters import Filter
-from ...checking.maps.pooling import Maxima
-from ...checking.network import graph as described
-from ...checking.numbers.exact import Dyadic
-from ...checking.numbers.sparse import Matrix
+from ..kernel.contexts import Context
+from ..maps.filters import Filter
+from ..maps.pooling import Maxima
+from ..network import graph as described
+from ..numbers.exact import Dyadic
+from ..numbers.sparse import Matrix
 from .neurons import NeuronGraphs
+from .windows import StepWindows
 
 ULP = 2.0**-52
 MOST_DENSE = 2**23
 """Entries of a matrix that is held in full."""
 
 
-class Reach(NamedTuple):
+class ReachBoxes(NamedTuple):
     """Boxes of each number over each window, and bounds of what was added up, (n, k) each."""
 
     low: np.ndarray
     high: np.ndarray
     size: np.ndarray
 
-    def widened(self, terms: int) -> "Reach":
+    def widened(self, terms: int) -> "ReachBoxes":
         """Return boxes around sums of so many products, whatever floats made of them."""
         loose = ULP * (terms + 8) * self.size
-        return Reach(self.low - loose, self.high + loose, self.size)
-
-
-@dataclass(frozen=True, eq=False)
-class Windows:
-    """Factors of each step, (k, T)."""
-
-    factors: np.ndarray
-
-    @cached_property
-    def parts(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """Return the factors above 0, those below, and their moduli, (T, k) each."""
-        turned = self.factors.T
-        return np.maximum(turned, 0), np.minimum(turned, 0), np.abs(turned)
-
-    @cached_property
-    def ends(self) -> list[tuple[int, int]]:
-        """Return the first step of each window, and the one behind its last."""
-        used = [np.flatnonzero(row) for row in self.factors]
-        return [(int(row[0]), int(row[-1]) + 1) if len(row) else (0, 0) for row in used]
+        return ReachBoxes(self.low - loose, self.high + loose, self.size)
 
 
 @dataclass(frozen=True)
@@ -89,14 +71,14 @@ class FloatMap:
         """Return the moduli of the matrix."""
         return None if self.full is None else np.abs(self.full)
 
-    def image(self, given: Reach, windows: Windows) -> Reach:
+    def image(self, given: ReachBoxes, windows: StepWindows) -> ReachBoxes:
         """Return where W·x + b lies."""
         middle, radius = (given.low + given.high) / 2, (given.high - given.low) / 2
         total, moduli = windows.factors.sum(1), windows.parts[2].sum(0)
         middle = self._times(self.full, self.values, middle) + self.bias * total
         both = self._times(self.moduli, np.abs(self.values), np.hstack([radius, given.size]))
         radius, size = both[:, : len(total)], both[:, len(total) :] + np.abs(self.bias) * moduli
-        return Reach(middle - radius, middle + radius, size).widened(self.longest + windows.factors.shape[1])
+        return ReachBoxes(middle - radius, middle + radius, size).widened(self.longest + windows.factors.shape[1])
 
     def _times(self, full: np.ndarray | None, values: np.ndarray, x: np.ndarray) -> np.ndarray:
         if full is not None:
@@ -116,11 +98,11 @@ class FloatReach:
 
     def __init__(self, context: Context, layers: list[int]) -> None:
         self.context, self.graphs = context, dict[int, NeuronGraphs | None].fromkeys(layers)
-        self.steps = Windows(np.eye(context.steps))
+        self.steps = StepWindows(np.eye(context.steps))
         self._maps: dict[int, FloatMap] = {}
-        self._pulled: dict[tuple[int, Windows], Windows] = {}
+        self._pulled: dict[tuple[int, StepWindows], StepWindows] = {}
 
-    def of(self, place: int, windows: Windows) -> Reach:
+    def of(self, place: int, windows: StepWindows) -> ReachBoxes:
         """Return the reach of a node."""
         node = self.context.nodes.graph.nodes[place]
         if isinstance(node, described.Entrance):
@@ -135,14 +117,14 @@ class FloatReach:
             return self._maps[place].image(self.of(node.source, windows), windows)
         if isinstance(node, described.Sum):
             one, two = self.of(node.first, windows), self.of(node.second, windows)
-            return Reach(*(a + b for a, b in zip(one, two, strict=True))).widened(1)
+            return ReachBoxes(*(a + b for a, b in zip(one, two, strict=True))).widened(1)
         if isinstance(node, Filter):
             return self.of(node.source, self._before(place, node, windows))
         if isinstance(node, Maxima):
             return self._largest(node, windows)
         return self.of(node.source, windows)
 
-    def _entered(self, windows: Windows) -> Reach:
+    def _entered(self, windows: StepWindows) -> ReachBoxes:
         inputs = self.context.nodes.inputs
         low, high = floats(inputs.low), floats(inputs.high)
         factors = windows.factors.sum(1, keepdims=True).T if low.shape[1] == 1 else windows.factors.T
@@ -150,9 +132,11 @@ class FloatReach:
         size = np.maximum(abs(low), abs(high)) @ (
             abs(factors) if low.shape[1] > 1 else windows.parts[2].sum(0)[None]
         )
-        return Reach(low @ above + high @ below, high @ above + low @ below, size).widened(len(windows.factors.T))
+        return ReachBoxes(low @ above + high @ below, high @ above + low @ below, size).widened(
+            len(windows.factors.T)
+        )
 
-    def _of_rows(self, place: int, windows: Windows) -> Reach:
+    def _of_rows(self, place: int, windows: StepWindows) -> ReachBoxes:
         rows, trains = self.context.rows[place], np.array(self.context.tables[place].trains, dtype=float)
         sets = {kept: index for index, kept in enumerate(dict.fromkeys(rows))}
         sums = trains @ windows.factors.T
@@ -163,9 +147,9 @@ class FloatReach:
             for end in (np.min, np.max)
         )
         size = np.broadcast_to(windows.parts[2].sum(0), low.shape)
-        return Reach(low, high, size).widened(trains.shape[1])
+        return ReachBoxes(low, high, size).widened(trains.shape[1])
 
-    def _of_paths(self, place: int, windows: Windows) -> Reach:
+    def _of_paths(self, place: int, windows: StepWindows) -> ReachBoxes:
         certain, possible = self.bits(place)
         above, below, moduli = windows.parts
         alone, free = certain @ windows.factors.T, possible - certain
@@ -175,18 +159,18 @@ class FloatReach:
             used = free @ (moduli != 0) > 0
             one, two = graphs.along(windows)
             low, high = (np.where(used & (lengths > 1), a, b) for a, b in ((one, low), (two, high)))
-        return Reach(low, high, possible @ moduli).widened(len(windows.factors.T))
+        return ReachBoxes(low, high, possible @ moduli).widened(len(windows.factors.T))
 
     def bits(self, place: int) -> tuple[np.ndarray, np.ndarray]:
         """Return 1 where a spike is certain, and where it is possible, (n, T) each."""
         found = np.array(self.context.bits[place], dtype=float)
         return found[..., 0], found[..., 1]
 
-    def _largest(self, node: Maxima, windows: Windows) -> Reach:
+    def _largest(self, node: Maxima, windows: StepWindows) -> ReachBoxes:
         order = np.argsort(node.windows.output, kind="stable")
         entries, outputs = node.windows.entry[order], node.windows.output[order]
         starts = np.searchsorted(outputs, np.arange(node.windows.count))
-        tops = Reach(*(np.maximum.reduceat(end[entries], starts) for end in self.of(node.source, self.steps)))
+        tops = ReachBoxes(*(np.maximum.reduceat(end[entries], starts) for end in self.of(node.source, self.steps)))
         above, below, moduli = windows.parts
         low, high = tops.low @ above + tops.high @ below, tops.high @ above + tops.low @ below
         if (windows.factors >= 0).all():
@@ -194,12 +178,12 @@ class FloatReach:
             low = np.maximum(low, np.maximum.reduceat(whole.low[entries], starts))
             positive = (self.of(node.source, self.steps).low >= -(2.0**-30)).all()  # widened zeros
             high = np.minimum(high, np.add.reduceat(whole.high[entries], starts)) if positive else high
-        return Reach(low, high, tops.size @ moduli).widened(len(windows.factors.T))
+        return ReachBoxes(low, high, tops.size @ moduli).widened(len(windows.factors.T))
 
-    def _before(self, place: int, node: Filter, windows: Windows) -> Windows:
+    def _before(self, place: int, node: Filter, windows: StepWindows) -> StepWindows:
         """Return the windows of what a filter reads."""
         if (place, windows) not in self._pulled:
-            self._pulled[place, windows] = Windows(windows.factors @ floats(node.over_time).T)
+            self._pulled[place, windows] = StepWindows(windows.factors @ floats(node.over_time).T)
         return self._pulled[place, windows]
 
 
