@@ -1,7 +1,6 @@
 """Make a certificate (proof/2) from a short proof (proof/1), leaf by leaf: it is streamed, never held."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
 
@@ -14,7 +13,7 @@ from ..kernel.invariants import inductive
 from ..kernel.leaves import OpenLeaf
 from ..kernel.network import KernelNodes, SpikingNode
 from ..kernel.neurons import KernelNeuron
-from ..kernel.numbers import GRID, ONE, Box
+from ..kernel.numbers import ONE, Box
 from ..kernel.records import Fields
 from ..kernel.tables import Train, followed
 from ..narrowing import Narrowing, read_narrowings
@@ -23,12 +22,10 @@ from ..network.graph import Mean, arrange
 from ..network.graph import Spikes as DescribedSpikes
 from ..network.model import Network
 from ..network.neurons import Neuron as Described
-from ..numbers.arithmetic import Arithmetic
-from ..numbers.exact import Dyadic
 from ..proof import FORMAT, LEAF, MOST_CELLS
 from ..refusal import Refused
 from ..ties import suffices
-from ..trains.tables import TooLong, train_table
+from ..trains.tables import TooLong
 from . import words
 from .cells import cells_of
 from .invariants import levels_of
@@ -36,6 +33,7 @@ from .layers import FloatLayers
 from .narrowing import FloatNarrowing
 from .pairs import pairs_of
 from .potentials import PotentialMaker, prices_of
+from .rows import ShortRows
 from .words import lower, near, upper
 
 PAIRED = 8
@@ -70,33 +68,6 @@ def whole_cells(given: object) -> int:
     if not isinstance(given, int) or not 0 <= given <= MOST_CELLS:
         raise Refused(f"cells: got {str(given)[:20]!r}, expected 0 to {MOST_CELLS}")
     return given
-
-
-@dataclass(frozen=True)
-class ShortRows:
-    """The rows of a table as short proofs order them, by their middles: a split names a current between two."""
-
-    trains: list[Train]
-    middles: list[Fraction]
-    ends: list[tuple[Fraction, Fraction]]
-
-    @staticmethod
-    def of(neuron: Described, currents: list[Box], arithmetic: Arithmetic) -> "ShortRows":
-        """Return those of neurons with these currents."""
-        low, high = (
-            Dyadic(np.array([[end] for end in ends], dtype=object), GRID) for ends in zip(*currents, strict=True)
-        )
-        table = train_table(neuron, low, high, arithmetic)
-        ends = list(zip(table.low.fractions(), table.high.fractions(), strict=True))
-        return ShortRows(
-            [tuple(map(int, train)) for train in table.trains], [(low + high) / 2 for low, high in ends], ends
-        )
-
-    def place(self, train: Train, box: Box) -> int:
-        """Return which of them a row of the kernel's table is part of."""
-        middle = Fraction(sum(box), 2 << GRID)
-        rows = [row for row, other in enumerate(self.trains) if other == train]
-        return min(rows, key=lambda row: max(self.ends[row][0] - middle, middle - self.ends[row][1]))
 
 
 class Elaborator:
