@@ -198,7 +198,7 @@ class Context:
         known = self._known[place]
         if name not in known:
             if len(known) >= MOST_KNOWN:
-                known.clear()
+                known = self._known[place] = {}
             known[name] = find()
         return known[name]
 
@@ -280,7 +280,9 @@ class Context:
         """Return the set of inputs of this part of the tree."""
 
         def find() -> Inputs:
-            inputs = self.nodes.inputs
+            inputs, entrance = self.nodes.inputs, self.nodes.nodes[0]
+            if isinstance(entrance, InputBoxes) and self.inputs == entrance.boxes:
+                return inputs
             low, high = (
                 Dyadic(np.array([[box[end] for box in own] for own in self.inputs], dtype=object), GRID)
                 for end in (0, 1)

@@ -166,7 +166,8 @@ def test_a_pair_that_is_none_is_refused(what):
     elif what == "a level less":
         del levels[-1]
     else:
-        levels[0][0] = PairNode(levels[0][0].sides, (-1,) * 4 if what == "no way" else (999,) * 4)
+        to = -1 if what == "no way" else 999
+        levels[0][0] = PairNode(levels[0][0].sides, (to, to, to, to))
     with pytest.raises(Refused, match=BAD[what]):
         cheapest(both.driven, both.strips, [[0] * 9, [0] * 9], levels)
 

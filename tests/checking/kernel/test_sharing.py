@@ -31,8 +31,7 @@ def sharing(generator: np.random.Generator, decay: float) -> SpikingNetwork:
     network = SpikingNetwork(*layers, num_steps=steps).eval()
     for values in network.parameters():
         values.data = torch.tensor(np.round(generator.normal(size=tuple(values.shape)) * 4) / 4)
-    affine = network.layers[0]
-    affine.bias.data = (-affine.weight.data).clamp(min=0).sum(1)
+    layers[0].bias.data = (-layers[0].weight.data).clamp(min=0).sum(1)
     return network.double()
 
 
@@ -42,7 +41,7 @@ def test_runs_lie_where_currents_say(tmp_path):
         generator = np.random.default_rng(seed)
         decay = float(generator.choice([0.5, 1.0]))
         network = sharing(generator, decay)
-        sample, radius = torch.tensor(generator.random(network.layers[0].in_features)), 0.5
+        sample, radius = torch.tensor(generator.random(next(network.parameters()).shape[1])), 0.5
         asked = Asked.of(network, tmp_path, sample, radius, 0)
         if generator.random() < 0.5:
             asked.both("class 1")
@@ -58,7 +57,7 @@ def test_runs_lie_where_currents_say(tmp_path):
         factors = generator.integers(-64, 129, network.num_steps - first)
         if generator.random() < 0.7:
             first, factors = 0, 64 * decay ** np.arange(network.num_steps)[::-1]
-        window = Window(first, tuple((int(f) * ONE // 64,) * 2 for f in factors))
+        window = Window(first, tuple((int(f) * ONE // 64, int(f) * ONE // 64) for f in factors))
         context, source = asked.kernel.context, asked.nodes.spiking(asked.layers[1]).source
         form = LinearForm.of(context, source, dict(enumerate(signs)))
         plain = form.spans(context, window)
