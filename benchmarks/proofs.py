@@ -22,9 +22,9 @@ import torch
 from torch import nn
 
 from spikecert import L2, LIF, MSMPPD, LInf, Residual, SingleStep, SpikingNetwork, dataset, fit, load, save
-from spikecert.certify.certificates import elaborate
 from spikecert.certify.proofs import Disproved, Prover, Unproven
 from spikecert.checking import Network, Refused, check, read_network
+from spikecert.checking.certificates import elaborate
 from spikecert.checking.kernel import check_certificate
 from spikecert.checking.native import check_native
 from spikecert.training import Dataset

@@ -6,8 +6,9 @@ the other side begins.
 
 from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass, replace
-from functools import cached_property
-from typing import Any, TypeVar
+from functools import cached_property, reduce
+from operator import or_
+from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
 
@@ -21,10 +22,28 @@ from .numbers import GRID, ONE, Box, scaled
 from .sizes import Sizes, largest
 from .tables import CheckedTable
 
-Ends = tuple[list[int], list[int]]
 Found = TypeVar("Found")
 MOST_KNOWN = 1 << 12
 """How much is remembered of a node at once."""
+
+
+class SpanEnds(NamedTuple):
+    """SpanEnds of boxes; and, over 2^spare, of which all are multiples, low + high and high − low."""
+
+    low: list[int]
+    high: list[int]
+    sums: list[int]
+    widths: list[int]
+    spare: int
+
+    @staticmethod
+    def of(boxes: list[Box]) -> "SpanEnds":
+        """Return the ends of boxes."""
+        low, high = [low for low, _ in boxes], [high for _, high in boxes]
+        bits = reduce(or_, low, reduce(or_, high, 0))
+        spare = max((bits & -bits).bit_length() - 1, 0)
+        sums, widths = [one + two >> spare for one, two in boxes], [two - one >> spare for one, two in boxes]
+        return SpanEnds(low, high, sums, widths, spare)
 
 
 @dataclass(frozen=True, eq=False)
@@ -160,18 +179,19 @@ class Context:
         """Return where Σ factors·x over a window may be, x being number j of a node, exact of the run's spikes."""
         node = self.nodes.nodes[place]
         if isinstance(node, Sum):
-            return self._cut(place, j, window, self._summed(node, j, window))
-        low, high = self.spans(place, window)
-        return low[j], high[j]
+            return self._cut(
+                place, j, window, self._summed(node, j, window, whole=self._whole(place, node, window))
+            )
+        ends = self.spans(place, window)
+        return ends.low[j], ends.high[j]
 
-    def spans(self, place: int, window: Window) -> Ends:
+    def spans(self, place: int, window: Window) -> SpanEnds:
         """Return the ends of `span` for all numbers of a node."""
         return self.recall(place, window, lambda: self._both(place, window))
 
-    def _both(self, place: int, window: Window) -> Ends:
+    def _both(self, place: int, window: Window) -> SpanEnds:
         spend(self.nodes.graph.widths[place] * len(window.factors))
-        low, high = zip(*self._spans(place, window), strict=True)
-        return list(low), list(high)
+        return SpanEnds.of(self._spans(place, window))
 
     def recall(self, place: int, name: Hashable, find: Callable[[], Found]) -> Found:
         """Return what was found of a node, as long as all that it follows from is the same."""
@@ -201,7 +221,8 @@ class Context:
         if isinstance(node, InputBoxes):
             return [_entered(boxes, window) for boxes in self.inputs]
         if isinstance(node, TimeSums):
-            return list(zip(*self.spans(node.source, self._before(place, node, window)), strict=True))
+            ends = self.spans(node.source, self._before(place, node, window))
+            return list(zip(ends.low, ends.high, strict=True))
         if isinstance(node, Greatest):
             return self._largest(node, window)
         if place in self.tables:
@@ -234,19 +255,25 @@ class Context:
         return box if known is None else (max(box[0], known[j][0]), min(box[1], known[j][1]))
 
     def _largest(self, node: Greatest, window: Window) -> list[Box]:
-        """Return what is known of maxima: of each step's, and, for factors ≥ 0, that each entry is no more."""
+        """Return what is known of maxima: of each step's, and, for factors ≥ 0, of each entry over the window.
+
+        Then a maximum is no less than any entry, and, where none is negative, no more than their sum.
+        """
         steps = range(window.first, window.first + len(window.factors))
         ends = [self.spans(node.source, self.step(t)) for t in steps]
         together = all(least >= 0 for least, _ in window.factors) and len(window.factors) > 1
-        bottom = self.spans(node.source, window)[0] if together else None
-        found = []
+        whole = self.spans(node.source, window) if together else None
+        positive, found = all(min(low) >= 0 for low, *_ in ends), []
         for entries in node.entries:
             tops = [
-                (max(map(low.__getitem__, entries)), max(map(high.__getitem__, entries))) for low, high in ends
+                (max(map(low.__getitem__, entries)), max(map(high.__getitem__, entries))) for low, high, *_ in ends
             ]
             parts = [_product(top, factor) for top, factor in zip(tops, window.factors, strict=True)]
             low, high = sum(least for least, _ in parts), sum(most for _, most in parts)
-            found.append((low if bottom is None else max(low, *map(bottom.__getitem__, entries)), high))
+            if whole is not None:
+                low = max(low, *map(whole.low.__getitem__, entries))
+                high = min(high, sum(map(whole.high.__getitem__, entries))) if positive else high
+            found.append((low, high))
         return found
 
     def entered(self) -> Inputs:
@@ -280,14 +307,29 @@ class Context:
             self._pulled[place, window] = Window(0, tuple(factors))
         return self._pulled[place, window]
 
-    def _summed(self, node: Sum, j: int, window: Window, total: Box | None = None) -> Box:
-        low = high = 0
-        for part in node.rows[j]:
+    def _whole(self, place: int, node: Sum, window: Window) -> list[Box] | None:
+        """Return the images of all rows, where machine integers hold them."""
+        return self.recall(place, ("whole", window), lambda: self._at_once(node, window))
+
+    def _at_once(self, node: Sum, window: Window) -> list[Box] | None:
+        if node.short is None:
+            return None
+        ends = self.spans(node.rows[0][0].source, window)
+        spend(len(node.short.columns))
+        found = node.short.images(ends.sums, ends.widths)
+        return None if found is None else [(a << ends.spare, b << ends.spare) for a, b in found]
+
+    def _summed(
+        self, node: Sum, j: int, window: Window, total: Box | None = None, whole: list[Box] | None = None
+    ) -> Box:
+        low, high = (0, 0) if whole is None else whole[j]
+        for part in node.rows[j] if whole is None else ():
             spend(len(part.columns))
-            least, most = part.image(*self.spans(part.source, window))
-            low, high = low + least, high + most
+            ends = self.spans(part.source, window)
+            least, most = part.image(ends.sums, ends.widths)
+            low, high = low + (least << ends.spare), high + (most << ends.spare)
         bias = _product(node.bias[j], total or window.total) if node.bias[j] != (0, 0) else (0, 0)
-        return (low >> node.shift) + bias[0], -(-high >> node.shift) + bias[1]
+        return (low >> node.shift + 1) + bias[0], -(-high >> node.shift + 1) + bias[1]
 
     def sums(self, place: int, window: Window) -> list[Box]:
         """Return what a window is for each row of a table."""

@@ -7,6 +7,8 @@ exact.
 """
 
 from collections import defaultdict
+from collections.abc import Iterable
+from operator import mul
 
 import numpy as np
 
@@ -14,7 +16,7 @@ from ..numbers.exact import Dyadic
 from ..refusal import Refused
 from ..work import spend
 from .contexts import Context
-from .network import Greatest, SpikingNode, Sum, TimeSums
+from .network import Greatest, SpikingNode, Sum, SumPart, TimeSums
 from .numbers import GRID, HUGE, least, regrid
 
 
@@ -39,23 +41,37 @@ class PulledCosts:
         """Turn the costs on a node that is no neurons into costs on what it is made of."""
         node = self.context.nodes.nodes[place]
         for shift, held in self.taken_at(place):
+            if isinstance(node, Sum):
+                self._through(node, held, shift)
+                continue
             for (t, j), cost in held.items():
-                if isinstance(node, Sum):
-                    self._through(node, t, j, cost, shift)
-                elif isinstance(node, TimeSums):
+                if isinstance(node, TimeSums):
                     into = self._held[node.source][shift + node.shift]
                     for k, weight in node.rows[t]:
                         into[k, j] = into.get((k, j), 0) + cost * weight
                 elif isinstance(node, Greatest):
                     self._largest(node, t, j, cost, shift)
 
-    def _through(self, node: Sum, t: int, j: int, cost: int, shift: int) -> None:
-        self.constant += regrid(least(cost, node.bias[j]), shift + GRID)[0]
-        for part in node.rows[j]:
-            spend(len(part.columns))
-            into = self._held[part.source][shift + node.shift]
-            for i, weight in zip(part.columns, part.weights, strict=True):
-                into[t, i] = into.get((t, i), 0) + cost * weight
+    def _through(self, node: Sum, held: dict[tuple[int, int], int], shift: int) -> None:
+        """Add Wᵀ·costs to what is held of the sums' sources: rows of the same columns together."""
+        alike: dict[tuple[int, int], list[tuple[int, SumPart]]] = defaultdict(list)
+        for (t, j), cost in held.items():
+            self.constant += regrid(least(cost, node.bias[j]), shift + GRID)[0]
+            for part in node.rows[j]:
+                spend(len(part.columns))
+                alike[t, id(part.columns)].append((cost, part))
+        for (t, _), parts in alike.items():
+            cost, first = parts[0]
+            into = self._held[first.source][shift + node.shift]
+            sums: Iterable[int] = map(cost.__mul__, first.weights)
+            if len(parts) > 1:
+                costs, entries = (
+                    [cost for cost, _ in parts],
+                    zip(*(part.weights for _, part in parts), strict=True),
+                )
+                sums = (sum(map(mul, costs, weights)) for weights in entries)
+            for i, value in zip(first.columns, sums, strict=True):
+                into[t, i] = into.get((t, i), 0) + value
 
     def _largest(self, node: Greatest, t: int, j: int, cost: int, shift: int) -> None:
         """Let one entry stand for a maximum, of which it is no more, or which it surely is; else its upper end."""

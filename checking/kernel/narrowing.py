@@ -135,7 +135,8 @@ def _balanced(context: Context, place: int, window: Window, gain: int) -> tuple[
     """Return boxes of a node's S, and which of them are of S − γ·I: where these are narrower."""
 
     def find() -> tuple[list[Box], set[int]]:
-        boxes, chosen = list(zip(*context.spans(place, window), strict=True)), set[int]()
+        ends, chosen = context.spans(place, window), set[int]()
+        boxes = list(zip(ends.low, ends.high, strict=True))
         for j, (low, high) in enumerate(boxes if gain and place in context.tables else ()):
             found = (low, high) if low == high else without_current(context, place, j, window, gain)
             if found[1] - found[0] < high - low:

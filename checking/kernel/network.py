@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from operator import mul
+from typing import NamedTuple
 
 import numpy as np
 
@@ -16,12 +17,15 @@ from ..network import graph as described
 from ..network.graph import Graph
 from ..network.model import Network
 from ..numbers.exact import Dyadic
+from ..numbers.sparse import Matrix
 from ..refusal import Refused
 from ..work import spend
 from .neurons import KernelNeuron
 from .numbers import GRID, HUGE, Box, regrid, times
 
 Row = list[tuple[int, int]]
+HALF = 26
+"""Bits of the lower half of a machine integer."""
 
 
 @dataclass(frozen=True)
@@ -31,45 +35,84 @@ class InputBoxes:
     boxes: list[list[Box]]
 
 
-@dataclass(frozen=True)
-class SumPart:
-    """Of a sum, what it adds up of one node: w·2^shift of the numbers at these columns, those with w > 0 first.
+class SumPart(NamedTuple):
+    """Of a sum, what it adds up of one node: w·2^shift of the numbers at these columns, and |w|·2^shift.
 
-    Attributes:
-        positive: how many these are.
+    Rows of a layer with the same columns share them.
     """
 
     source: int
-    columns: tuple[int, ...]
-    weights: tuple[int, ...]
-    positive: int
+    columns: Sequence[int]
+    weights: Sequence[int]
+    moduli: Sequence[int]
+
+    def image(self, sums: list[int], widths: list[int]) -> Box:
+        """Return twice the box of Σ w·x for x in boxes, given low + high and high − low of each."""
+        middle = sum(map(mul, self.weights, map(sums.__getitem__, self.columns)))
+        radius = sum(map(mul, self.moduli, map(widths.__getitem__, self.columns)))
+        return middle - radius, middle + radius
+
+
+@dataclass(frozen=True)
+class MachineRows:
+    """Rows whose weights are machine integers: w = high·2^HALF + low with 0 ≤ low < 2^HALF, and |w| likewise.
+
+    Attributes:
+        columns, starts: of the entries, row after row, and where each row begins; filled: rows that have any.
+        signed, moduli: both halves of w and of |w|; most: the most |high| times the most entries of a row.
+    """
+
+    columns: np.ndarray
+    starts: np.ndarray
+    filled: np.ndarray
+    signed: tuple[np.ndarray, np.ndarray]
+    moduli: tuple[np.ndarray, np.ndarray]
+    most: int
 
     @staticmethod
-    def of(source: int, row: Row) -> "SumPart":
-        """Return a part of (column, weight)."""
-        above, below = [one for one in row if one[1] > 0], [one for one in row if one[1] < 0]
-        columns, weights = zip(*above, *below, strict=True) if above or below else ((), ())
-        return SumPart(source, columns, weights, len(above))
-
-    def image(self, low: list[int], high: list[int]) -> Box:
-        """Return the box of Σ w·x for x in boxes."""
-        end = self.positive
-        above, below = self.columns[:end], self.columns[end:]
-        more, less = self.weights[:end], self.weights[end:]
-        least = sum(map(mul, more, map(low.__getitem__, above))) + sum(
-            map(mul, less, map(high.__getitem__, below))
+    def of(matrix: Matrix) -> "MachineRows | None":
+        """Return the rows of a matrix, None where a weight is longer."""
+        if max(map(abs, matrix.ints.tolist()), default=0) >= 1 << 62:
+            return None
+        weights, counts = matrix.ints.astype(np.int64), np.bincount(matrix.row, minlength=matrix.shape[0])
+        signed, moduli = ((w >> HALF, w & (1 << HALF) - 1) for w in (weights, abs(weights)))
+        high = max(int(abs(signed[0]).max(initial=0)), int(moduli[0].max(initial=0)), 1 << HALF)
+        filled = counts > 0
+        starts = (np.cumsum(counts) - counts)[filled]
+        return MachineRows(
+            matrix.column, starts, filled, signed, moduli, high * max(1, int(counts.max(initial=0)))
         )
-        most = sum(map(mul, more, map(high.__getitem__, above))) + sum(map(mul, less, map(low.__getitem__, below)))
-        return least, most
+
+    def images(self, sums: list[int], widths: list[int]) -> list[Box] | None:
+        """Return `SumPart.image` of all rows; None where some sum of machine integers might not hold it."""
+        if self.most * max(max(map(abs, sums)), max(widths)) >= 1 << 62:
+            return None
+        pairs = (self.signed, np.array(sums, dtype=np.int64)), (self.moduli, np.array(widths, dtype=np.int64))
+        middle, radius = ([self._summed(half, x).tolist() for half in halves] for halves, x in pairs)
+        return [
+            ((m << HALF) + n - (r << HALF) - q, (m << HALF) + n + (r << HALF) + q)
+            for m, n, r, q in zip(*middle, *radius, strict=True)
+        ]
+
+    def _summed(self, half: np.ndarray, x: np.ndarray) -> np.ndarray:
+        found = np.zeros(len(self.filled), dtype=np.int64)
+        if len(self.starts):
+            found[self.filled] = np.add.reduceat(half * x[self.columns], self.starts)
+        return found
 
 
 @dataclass(frozen=True)
 class Sum:
-    """Sums Σ w·x[j] + b of numbers of other nodes: parts of each, weights over 2^shift, and boxes around b."""
+    """Sums Σ w·x[j] + b of numbers of other nodes: parts of each, weights over 2^shift, and boxes around b.
+
+    Attributes:
+        short: all rows at once, where they are of one node and their weights are short.
+    """
 
     rows: list[list[SumPart]]
     shift: int
     bias: list[Box]
+    short: MachineRows | None = None
 
 
 @dataclass(frozen=True)
@@ -215,10 +258,18 @@ def _through(source: int, affine: Affine) -> Sum:
     matrix = affine.matrix
     spend(4 * len(matrix.row) + 8 * matrix.shape[0], matrix.shift)
     starts = np.searchsorted(matrix.row, np.arange(matrix.shape[0] + 1)).tolist()
-    entries = list(zip(matrix.column.tolist(), map(int, matrix.ints), strict=True))
-    rows = [[SumPart.of(source, entries[one:two])] for one, two in pairwise(starts)]
+    columns, weights, shared = (
+        matrix.column.tolist(),
+        matrix.ints.tolist(),
+        dict[tuple[int, ...], tuple[int, ...]](),
+    )
+    moduli, rows = list(map(abs, weights)), list[list[SumPart]]()
+    for one, two in pairwise(starts):
+        own = tuple(columns[one:two])
+        own = shared.setdefault(own, own)
+        rows.append([SumPart(source, own, weights[one:two], moduli[one:two])])
     bias = [regrid(int(b), affine.bias.shift) for b in affine.bias.ints.ravel()]
-    return Sum(rows, matrix.shift, bias)
+    return Sum(rows, matrix.shift, bias, MachineRows.of(matrix))
 
 
 def _greatest(node: Maxima) -> Greatest:
@@ -229,4 +280,5 @@ def _greatest(node: Maxima) -> Greatest:
 
 
 def _same(sources: list[int], width: int) -> Sum:
-    return Sum([[SumPart.of(source, [(j, 1)]) for source in sources] for j in range(width)], 0, [(0, 0)] * width)
+    rows = [[SumPart(source, (j,), (1,), (1,)) for source in sources] for j in range(width)]
+    return Sum(rows, 0, [(0, 0)] * width)

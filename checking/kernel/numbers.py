@@ -2,6 +2,7 @@
 
 import re
 from fractions import Fraction
+from functools import lru_cache
 
 from ..refusal import Refused
 
@@ -64,6 +65,7 @@ def least(coefficient: int, box: Box) -> int:
     return coefficient * box[coefficient < 0]
 
 
+@lru_cache(1 << 12)
 def number(token: str) -> int:
     """Return a number of a certificate: hexadecimal digits, and `p` with the bits that are behind the point.
 

@@ -23,6 +23,7 @@ How numbers of the grid are written: numbers.py.
 
 import re
 from collections.abc import Iterator
+from functools import lru_cache
 
 from ..refusal import Refused
 from .invariants import InvariantNode
@@ -32,6 +33,11 @@ from .potentials import Hints, Potential
 from .tables import Train
 
 WHOLE = re.compile("-?[0-9]{1,8}")
+
+
+@lru_cache(1 << 12)
+def _whole(word: str) -> int | None:
+    return int(word) if WHOLE.fullmatch(word) else None
 
 
 class Fields:
@@ -46,7 +52,7 @@ class Fields:
         Raises:
             Refused: where there is none.
         """
-        if not self:
+        if self._place == len(self._words):
             raise Refused("a record is cut short")
         self._place += 1
         return self._words[self._place - 1]
@@ -61,9 +67,10 @@ class Fields:
             Refused: for anything else.
         """
         word = self.word()
-        if not WHOLE.fullmatch(word) or not least <= int(word) <= most:
+        value = _whole(word)
+        if value is None or not least <= value <= most:
             raise Refused(f"got {word[:20]!r}, expected a whole number from {least} to {most}")
-        return int(word)
+        return value
 
     def number(self) -> int:
         """Return a number of the grid."""

@@ -64,7 +64,7 @@ def test_a_certificate_goes_to_standard_output(run, certificate):
 
 
 def test_a_certificate_is_written_whole_or_not_at_all(run, certificate, monkeypatch):
-    from spikecert.certify.certificates.elaborating import Elaborator
+    from spikecert.checking.certificates.elaborating import Elaborator
 
     def fails(self):
         yield "spikecert.proof/2"

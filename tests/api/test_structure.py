@@ -111,6 +111,15 @@ def test_the_checker_and_what_it_reads_by_import_numbers_and_the_standard_librar
     assert others <= OUTSIDE_OF_CHECKING
 
 
+def test_the_kernel_knows_nothing_of_what_makes_certificates() -> None:
+    known, trusted = modules(), ("kernel", "network", "maps", "numbers", "events")
+    for name in (f"spikecert.checking.{part}" for part in trusted):
+        own = [module for each, module in known.items() if each.startswith(name)]
+        assert own
+        used = {other for module in own for other in imported(module, known)}
+        assert not [other for other in used if other.startswith("spikecert.checking.certificates")]
+
+
 def test_a_folder_by_its_bare_name_is_refused_in_one_line() -> None:
     """By its bare name each class would be there twice, and unequal to the one that the library knows."""
     code = f"""

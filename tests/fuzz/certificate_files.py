@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
 
-from spikecert.certify.certificates import elaborate
 from spikecert.checking import Network, read_network
+from spikecert.checking.certificates import elaborate
 from spikecert.checking.kernel import check_certificate, check_file
 
 from .mutators import LARGEST, mutate_bytes, mutate_json_bytes

@@ -6,7 +6,7 @@ KERNEL = "checking/kernel/"
 NEURONS, TABLES, INVARIANTS = KERNEL + "neurons.py", KERNEL + "tables.py", KERNEL + "invariants.py"
 POTENTIALS, LEAVES, CHECKING = KERNEL + "potentials.py", KERNEL + "leaves.py", KERNEL + "checking.py"
 CONTEXTS, NARROWING, SIZES = KERNEL + "contexts.py", KERNEL + "narrowing.py", KERNEL + "sizes.py"
-NUMBERS, CERTIFICATES = KERNEL + "numbers.py", KERNEL + "certificates.py"
+NUMBERS, CERTIFICATES, NODES = KERNEL + "numbers.py", KERNEL + "certificates.py", KERNEL + "network.py"
 KERNEL_MUTANTS = (
     Mutant(
         "kernel: round a product's upper end down",
@@ -208,7 +208,12 @@ KERNEL_MUTANTS = (
         "                where[index] = value\n                self._forget(place)",
         "                pass",
     ),
-    Mutant("kernel: remember what no longer holds", CONTEXTS, "            known.clear()", "            pass"),
+    Mutant(
+        "kernel: remember what no longer holds",
+        CONTEXTS,
+        "self._known[place:]:\n            known.clear()",
+        "self._known[place:]:\n            pass",
+    ),
     Mutant(
         "kernel: every spike that may be is sure",
         CONTEXTS,
@@ -289,4 +294,23 @@ KERNEL_MUTANTS = (
         "pass",
     ),
     Mutant("kernel: numbers of a claim are rounded", CERTIFICATES, "if array.tolist() != values or", "if"),
+    Mutant(
+        "kernel: sums of machine integers may be of any size",
+        NODES,
+        "if self.most * max(max(map(abs, sums)), max(widths)) >= 1 << 62:",
+        "if False:",
+    ),
+    Mutant(
+        "kernel: widths count with their weights' signs",
+        NODES,
+        "for w in (weights, abs(weights)))",
+        "for w in (weights, weights))",
+    ),
+    Mutant(
+        "kernel: rows of one step have the same columns",
+        LEAVES,
+        "alike[t, id(part.columns)]",
+        "alike[t, part.source]",
+    ),
+    Mutant("kernel: maxima are no more than sums of any entries", CONTEXTS, "if positive else high", ""),
 )

@@ -11,10 +11,10 @@ import torch
 from torch import nn
 
 from spikecert import DLIF, LIF, Residual, SpikingNetwork, Synapse, save
-from spikecert.certify.certificates import words
-from spikecert.certify.certificates.elaborating import Elaborator
-from spikecert.certify.certificates.pairs import pairs_of
 from spikecert.checking import read_network
+from spikecert.checking.certificates import words
+from spikecert.checking.certificates.elaborating import Elaborator
+from spikecert.checking.certificates.pairs import pairs_of
 from spikecert.checking.claims import read_claim
 from spikecert.checking.kernel.checking import Checker
 from spikecert.checking.kernel.numbers import GRID

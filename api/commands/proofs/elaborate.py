@@ -25,8 +25,8 @@ def elaborate(
     What makes it needs no trust, and is not asked whether it is one: check-proof says.
     Status 0 if it is written, 1 if the proof is refused, or has no certificate yet.
     """
-    from spikecert.certify.certificates import elaborate
     from spikecert.checking import Refused
+    from spikecert.checking.certificates import elaborate
     from spikecert.files import write_atomically
 
     network = network_of(model, 1.0)

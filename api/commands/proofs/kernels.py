@@ -120,7 +120,7 @@ def _lines(path: Path, network: "Network", native: bool = False) -> Iterable[str
 
     if path.suffix in SUFFIXES:
         return lines_of(path)
-    from spikecert.certify.certificates import elaborate  # of no trust; only now: it imports torch
+    from spikecert.checking.certificates import elaborate  # of no trust
 
     return elaborate(path, network, native)
 

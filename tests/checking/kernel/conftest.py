@@ -6,8 +6,8 @@ from typing import NamedTuple
 
 import pytest
 
-from spikecert.certify.certificates import elaborate
 from spikecert.checking import Network, Refused, read_network
+from spikecert.checking.certificates import elaborate
 from spikecert.checking.kernel import check_certificate
 
 FOLDER = Path(__file__).parents[1] / "proofs-0.1"

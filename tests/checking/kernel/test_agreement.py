@@ -4,9 +4,9 @@ import pytest
 import torch
 
 from spikecert import LInf, save
-from spikecert.certify.certificates import elaborate
 from spikecert.certify.proofs import Prover
 from spikecert.checking import Refused, check, read_network
+from spikecert.checking.certificates import elaborate
 from spikecert.checking.kernel import check_certificate
 from support.examples import by_night
 from support.proofs import KINDS

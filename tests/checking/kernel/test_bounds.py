@@ -14,9 +14,9 @@ import torch
 from torch import nn
 
 from spikecert import LIF, SpikingNetwork
-from spikecert.certify.certificates import words
+from spikecert.checking.certificates import words
 from spikecert.checking.kernel import narrowing
-from spikecert.checking.kernel.contexts import Context
+from spikecert.checking.kernel.contexts import Context, Window
 from spikecert.checking.kernel.leaves import PulledCosts
 from spikecert.checking.kernel.network import Greatest
 from spikecert.checking.kernel.numbers import GRID, ONE
@@ -248,3 +248,19 @@ def test_a_maximum_is_no_entry_of_which_another_one_may_be_greater(tmp_path):
         costs.add(pool, 0, 0, -ONE)
         costs.add(0, 0, entry, ONE)
         assert costs.at_inputs() == -ONE
+
+
+def test_maxima_of_negative_numbers_are_more_than_their_sum(tmp_path):
+    """Two entries are −2 at each of two steps: their maxima add up to −4, the entries to −8."""
+    first, second = nn.Conv1d(1, 1, 1), nn.Conv1d(1, 1, 1)
+    layers = first, LIF(0.5), second, nn.MaxPool1d(2), nn.Flatten(), LIF(0.5), nn.Linear(1, 2)
+    network = SpikingNetwork(*layers, num_steps=2).eval()
+    for value, part in zip((2.0, 0.0, -2.0, 0.0), (*first.parameters(), *second.parameters()), strict=True):
+        part.data.fill_(value)
+    asked = Asked.of(network, tmp_path, torch.full((1, 2), 1.0), 0.0, 0)
+    context, pool = (
+        asked.kernel.context,
+        next(place for place, node in enumerate(asked.nodes.nodes) if isinstance(node, Greatest)),
+    )
+    context.bits[asked.layers[0]] = [((1, 1), (1, 1))] * 2
+    assert context.span(pool, 0, Window(0, ((ONE, ONE), (ONE, ONE)))) == (-4 * ONE, -4 * ONE)

@@ -124,9 +124,9 @@ def test_the_certificate_of_the_page_is_one(tmp_path):
     from torch import nn
 
     from spikecert import LIF, LInf, SpikingNetwork, save
-    from spikecert.certify.certificates import elaborate
     from spikecert.certify.proofs import Prover
     from spikecert.checking import read_network
+    from spikecert.checking.certificates import elaborate
 
     weights = (1.0, 0.25), (1.5, 0.0), ((1.0, 0.0), (0.0, 0.25))
     affine = nn.Linear(1, 1), nn.Linear(1, 1), nn.Linear(1, 2)

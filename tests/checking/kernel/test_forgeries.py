@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import numpy as np
 import pytest
 
-from spikecert.certify.certificates import words
+from spikecert.checking.certificates import words
 from spikecert.checking.claims import read_claim
 from spikecert.checking.kernel.certificates import _array
 from spikecert.checking.kernel.checking import Checker

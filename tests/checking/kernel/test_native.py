@@ -11,9 +11,9 @@ import pytest
 import torch
 
 from spikecert import LIF, LInf, SpikingNetwork, VariedLIF, save
-from spikecert.certify.certificates import elaborate
 from spikecert.certify.proofs import Prover
 from spikecert.checking import Refused, native, read_network
+from spikecert.checking.certificates import elaborate
 from spikecert.checking.kernel import check_certificate
 from support.examples import THOROUGH, by_night
 

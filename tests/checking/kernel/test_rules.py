@@ -11,10 +11,10 @@ from fractions import Fraction
 
 import pytest
 
-from spikecert.certify.certificates.cells import cells_of
-from spikecert.certify.certificates.invariants import levels_of
-from spikecert.certify.certificates.potentials import PotentialMaker
 from spikecert.checking import Refused
+from spikecert.checking.certificates.cells import cells_of
+from spikecert.checking.certificates.invariants import levels_of
+from spikecert.checking.certificates.potentials import PotentialMaker
 from spikecert.checking.kernel.invariants import Driven, Invariant, InvariantNode, along, inductive
 from spikecert.checking.kernel.neurons import KernelNeuron
 from spikecert.checking.kernel.numbers import GRID, ONE, Box, scaled

@@ -8,9 +8,9 @@ import torch
 from torch import nn
 
 from spikecert import LIF, LInf, SpikingNetwork, save
-from spikecert.certify.certificates import elaborate
 from spikecert.certify.proofs import Prover
 from spikecert.checking import Refused, read_network
+from spikecert.checking.certificates import elaborate
 from spikecert.checking.kernel import check_certificate
 from spikecert.checking.kernel.contexts import Window
 from spikecert.checking.kernel.narrowing import LinearForm, without_current

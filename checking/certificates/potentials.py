@@ -2,10 +2,10 @@
 
 from collections import defaultdict
 
-from ...checking.kernel.invariants import Invariant, InvariantMove
-from ...checking.kernel.neurons import KernelNeuron
-from ...checking.kernel.numbers import GRID, ONE, times
-from ...checking.kernel.potentials import END, Piece, Potential, rise
+from ..kernel.invariants import Invariant, InvariantMove
+from ..kernel.neurons import KernelNeuron
+from ..kernel.numbers import GRID, ONE, times
+from ..kernel.potentials import END, Piece, Potential, rise
 from .segments import SegmentStep, worth
 from .words import lower, near
 

@@ -1,8 +1,8 @@
 """What two neurons cost together (F9b): cells of both, on a square of what their spikes took."""
 
-from ...checking.kernel.invariants import Driven, InvariantNode
-from ...checking.kernel.numbers import ONE, Box
-from ...checking.kernel.pairs import PairMove, PairNode, moves
+from ..kernel.invariants import Driven, InvariantNode
+from ..kernel.numbers import ONE, Box
+from ..kernel.pairs import PairMove, PairNode, moves
 from .cells import around, balance_of, parts_of
 
 Group = list[tuple[int, PairMove]]

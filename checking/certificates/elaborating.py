@@ -1,39 +1,39 @@
 """Make a certificate (proof/2) from a short proof (proof/1), leaf by leaf: it is streamed, never held."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
 
 import numpy as np
 
-from ...checking.claims import Claim, read_claim
-from ...checking.kernel.certificates import opening
-from ...checking.kernel.checking import Checker
-from ...checking.kernel.invariants import inductive
-from ...checking.kernel.leaves import OpenLeaf
-from ...checking.kernel.network import KernelNodes, SpikingNode
-from ...checking.kernel.neurons import KernelNeuron
-from ...checking.kernel.numbers import GRID, ONE, Box
-from ...checking.kernel.records import Fields
-from ...checking.kernel.tables import Train, followed
-from ...checking.narrowing import Narrowing, read_narrowings
-from ...checking.network.files import Content, read
-from ...checking.network.graph import Mean, arrange
-from ...checking.network.graph import Spikes as DescribedSpikes
-from ...checking.network.model import Network
-from ...checking.network.neurons import Neuron as Described
-from ...checking.numbers.arithmetic import Arithmetic
-from ...checking.numbers.exact import Dyadic
-from ...checking.proof import FORMAT, LEAF, MOST_CELLS
-from ...checking.refusal import Refused
-from ...checking.ties import suffices
-from ...checking.trains.tables import TooLong, train_table
+from ..claims import Claim, read_claim
+from ..kernel.certificates import opening
+from ..kernel.checking import Checker
+from ..kernel.invariants import inductive
+from ..kernel.leaves import OpenLeaf
+from ..kernel.network import KernelNodes, SpikingNode
+from ..kernel.neurons import KernelNeuron
+from ..kernel.numbers import ONE, Box
+from ..kernel.records import Fields
+from ..kernel.tables import Train, followed
+from ..narrowing import Narrowing, read_narrowings
+from ..network.files import Content, read
+from ..network.graph import Mean, arrange
+from ..network.graph import Spikes as DescribedSpikes
+from ..network.model import Network
+from ..network.neurons import Neuron as Described
+from ..proof import FORMAT, LEAF, MOST_CELLS
+from ..refusal import Refused
+from ..ties import suffices
+from ..trains.tables import TooLong
 from . import words
 from .cells import cells_of
 from .invariants import levels_of
+from .layers import FloatLayers
+from .narrowing import FloatNarrowing
 from .pairs import pairs_of
 from .potentials import PotentialMaker, prices_of
+from .rows import ShortRows
 from .words import lower, near, upper
 
 PAIRED = 8
@@ -70,33 +70,6 @@ def whole_cells(given: object) -> int:
     return given
 
 
-@dataclass(frozen=True)
-class ShortRows:
-    """The rows of a table as short proofs order them, by their middles: a split names a current between two."""
-
-    trains: list[Train]
-    middles: list[Fraction]
-    ends: list[tuple[Fraction, Fraction]]
-
-    @staticmethod
-    def of(neuron: Described, currents: list[Box], arithmetic: Arithmetic) -> "ShortRows":
-        """Return those of neurons with these currents."""
-        low, high = (
-            Dyadic(np.array([[end] for end in ends], dtype=object), GRID) for ends in zip(*currents, strict=True)
-        )
-        table = train_table(neuron, low, high, arithmetic)
-        ends = list(zip(table.low.fractions(), table.high.fractions(), strict=True))
-        return ShortRows(
-            [tuple(map(int, train)) for train in table.trains], [(low + high) / 2 for low, high in ends], ends
-        )
-
-    def place(self, train: Train, box: Box) -> int:
-        """Return which of them a row of the kernel's table is part of."""
-        middle = Fraction(sum(box), 2 << GRID)
-        rows = [row for row, other in enumerate(self.trains) if other == train]
-        return min(rows, key=lambda row: max(self.ends[row][0] - middle, middle - self.ends[row][1]))
-
-
 class Elaborator:
     """A proof in the making; the kernel's own state says what holds where."""
 
@@ -111,6 +84,10 @@ class Elaborator:
         self.cells, self.side = (whole_cells(content.text.get(name, 0)) for name in ("cells", "side"))
         self.native, self.side = native, 0 if native else self.side
 
+        self.floats = FloatLayers(self.context, self._priced(), self._windowed) if self._plain() else None
+        narrows = any(".narrow." in name for name in content.tensors)
+        self.narrowing = FloatNarrowing.of(self.context, self.layers[0]) if narrows else None
+
     @property
     def counted(self) -> int | None:
         """Return the layer whose spikes are counted, if pairs of its neurons have cells."""
@@ -118,6 +95,22 @@ class Elaborator:
         last, node = self.nodes.graph.nodes[-1], self.nodes.spiking(place)
         counts = isinstance(last, Mean) and last.source == place and node.heard is None
         return place if self.side and self.cells and counts and node.neuron.reset == "subtract" else None
+
+    def _plain(self) -> bool:
+        """Return whether floats find invariants: nothing has cells, hears itself, or reads budgets."""
+        nodes = [self.nodes.spiking(place) for place in self.layers]
+        other = any(self._celled(node.neuron) or node.heard is not None for node in nodes)
+        return not other and self.nodes.entering is None
+
+    def _priced(self) -> dict[int, np.ndarray]:
+        """Return whether some leaf has prices on the currents of each neuron of each layer, (n,)."""
+        found = {place: np.zeros(self.nodes.spiking(place).width, dtype=bool) for place in self.layers}
+        for other in range(self.checker.classes):
+            for index, priced in enumerate(found.values()):
+                given = self.content.tensors.get(f"{other}.prices.{index}")
+                if given is not None:
+                    priced |= (given.reshape(len(given), len(priced), -1) != 0).any((0, 2))
+        return found
 
     @staticmethod
     def of(content: Content, claim: Claim, network: Network, native: bool = False) -> "Elaborator":
@@ -200,6 +193,9 @@ class Elaborator:
 
     def _settled(self, place: int, neurons: list[int]) -> Iterator[str]:
         """Yield invariants of one layer; where it hears itself again and again, until they say nothing new."""
+        if self.floats is not None:
+            yield from self.floats.graphs(place, neurons)
+            return
         loops = self.nodes.spiking(place).heard is not None
         for _ in range(self.checker.network.steps if loops else 1):
             records = [record for j in neurons for record in self._invariant(place, j)]
@@ -250,9 +246,12 @@ class Elaborator:
         return f"rows {place} {neuron} {sum(middle <= Fraction(current) for middle in self.split_at[place])}"
 
     def _leaf(self, other: int, index: int, narrowing: Narrowing | None) -> Iterator[str]:
-        if not self.context.empty[0] and narrowing is not None:
-            yield self._said(self._narrowed(narrowing))
         prices = {place: self._prices(other, index, place) for place in self.layers}
+        if not self.context.empty[0] and narrowing is not None:
+            if self.narrowing is None:
+                yield self._said(self._narrowed(narrowing))
+            elif told := self.narrowing.told(narrowing, np.array([own[0] != 0 for own in prices[self.layers[0]]])):
+                yield words.narrowing(self.layers[0], told)
         if not self.context.empty[0]:
             yield from self._invariants({place: self._open(place, prices[place]) for place in self.layers})
         if self.context.empty[0]:
@@ -266,10 +265,11 @@ class Elaborator:
     def _records(self, other: int, prices: dict[int, list[list[int]]]) -> Iterator[str]:
         """Yield what bounds a leaf: prices, or where these do not do, a pair of neurons that are counted."""
         assert self.checker.leaf is not None
+        bounded = self._bounded if self.floats is None else self.floats.bounded
         bounds = (
             record
             for place in reversed(self.layers)
-            for record in self._bounded(self.checker.leaf, place, prices[place])
+            for record in bounded(self.checker.leaf, place, prices[place])
         )
         if self.counted is None:
             yield from bounds

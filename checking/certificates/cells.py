@@ -2,8 +2,8 @@
 
 from typing import NamedTuple
 
-from ...checking.kernel.invariants import Driven, InvariantNode, SpikeBalance
-from ...checking.kernel.numbers import ONE, Box, scaled
+from ..kernel.invariants import Driven, InvariantNode, SpikeBalance
+from ..kernel.numbers import ONE, Box, scaled
 from .words import lower, upper
 
 

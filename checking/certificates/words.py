@@ -2,11 +2,11 @@
 
 from collections.abc import Iterable, Sequence
 
-from ...checking.kernel.invariants import InvariantNode
-from ...checking.kernel.numbers import GRID, Box
-from ...checking.kernel.pairs import PairNode
-from ...checking.kernel.potentials import Potential
-from ...checking.kernel.tables import Train
+from ..kernel.invariants import InvariantNode
+from ..kernel.numbers import GRID, Box
+from ..kernel.pairs import PairNode
+from ..kernel.potentials import Potential
+from ..kernel.tables import Train
 
 SHORT = 44
 """Bits behind the point of intervals and potentials."""
@@ -15,6 +15,12 @@ SHORT = 44
 def near(value: float, bits: int = 36) -> int:
     """Return a number of the grid next to a float."""
     return round(value * (1 << bits)) << GRID - bits
+
+
+def onto_grid(value: float) -> int:
+    """Return the number of the grid at or below a float."""
+    numerator, denominator = float(value).as_integer_ratio()
+    return (numerator << GRID) // denominator
 
 
 def lower(value: int, bits: int = SHORT) -> int:

@@ -1,7 +1,7 @@
 """Invariants of one neuron: nodes by the step of the last spike (F2), windows where they cut (F5)."""
 
-from ...checking.kernel.invariants import Driven, InvariantNode
-from ...checking.kernel.numbers import ONE, Box, scaled, times
+from ..kernel.invariants import Driven, InvariantNode
+from ..kernel.numbers import ONE, Box, scaled, times
 from .words import lower, upper
 
 
