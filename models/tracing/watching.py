@@ -1,0 +1,97 @@
+"""What leaves torch's dispatcher during a trace: a number that code takes out of it could lead anywhere, unseen."""
+
+import re
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.overrides import TorchFunctionMode
+
+INSIDE = (str(Path(torch.__file__).parent), str(Path(__file__).parents[1]))
+"""Folders whose frames are no user's code."""
+LIBRARIES = "site-packages"
+LINE = re.compile(r'File "([^"]+)", line (\d+), in (\S+)')
+READS = frozenset(
+    ("numpy", "tolist", "item", "data_ptr", "__array__", "__array_wrap__", "__dlpack__", "__dlpack_device__")
+    + ("__reduce_ex__", "__repr__", "__str__", "__format__", "__bool__", "__float__", "__int__", "__index__")
+    + ("__contains__", "__deepcopy__", "to_dlpack", "share_memory_", "unique", "nonzero", "equal", "allclose")
+)
+"""What takes values out, whoever calls it."""
+TELLS = frozenset(
+    ("size", "dim", "ndimension", "numel", "nelement", "__len__", "is_floating_point", "is_complex", "get_device")
+    + ("shape", "dtype", "device", "ndim", "layout", "requires_grad", "is_cuda", "is_sparse", "is_quantized")
+    + ("type", "__setitem__", "__hash__", "is_tensor", "requires_grad_", "result_type", "promote_types", "grad")
+    + ("broadcast_shapes", "is_leaf", "grad_fn", "names", "_backward_hooks", "retain_grad", "_version")
+)
+"""What tells no value: shapes, types, and whether gradients are on, which a second trace turns around."""
+
+
+class Watching(TorchFunctionMode):
+    """Notes each call by a user's code that takes a value out of a tensor, or fails, even where that is caught."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.escapes: list[str] = []
+
+    def __torch_function__(
+        self, func: Callable[..., Any], types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
+    ) -> Any:
+        """Run a call, and look at what comes of it."""
+        name = _name_of(func)
+        users = not sys._getframe(1).f_code.co_filename.startswith(INSIDE)
+        if name in READS:
+            self._note(f"takes values out of a tensor ({name})")
+        try:
+            found = func(*args, **(kwargs or {}))
+        except Exception as error:
+            if users:
+                self._note(f"{name}: {' '.join(str(error).split())[:160]}")
+            raise
+        if users and name not in TELLS and not _is_of_tensors(found):
+            self._note(f"asks for what is no tensor ({name})")
+        return found
+
+    def _note(self, what: str) -> None:
+        self.escapes.append(f"{user_line()}: {what}")
+
+
+def _name_of(func: Callable[..., Any]) -> str:
+    name = getattr(func, "__name__", str(func))
+    return getattr(getattr(func, "__self__", None), "__name__", name) if name == "__get__" else name
+
+
+def _is_of_tensors(found: Any) -> bool:
+    if isinstance(found, tuple | list):
+        return all(map(_is_of_tensors, found))
+    return isinstance(found, Tensor) or found is None
+
+
+def user_line() -> str:
+    """Return the innermost line of a user's code that runs now."""
+    frames: list[tuple[str, int]] = []
+    frame: FrameType | None = sys._getframe(1)
+    while frame is not None:
+        frames.append((frame.f_code.co_filename, frame.f_lineno))
+        frame = frame.f_back
+    return _line_among(frames)
+
+
+def frames_of(node: torch.fx.Node) -> tuple[tuple[str, int], ...]:
+    """Return the lines of users' and libraries' code that an operation of a graph comes from, outermost first."""
+    told = LINE.findall(node.meta.get("stack_trace") or "")
+    return tuple((file, int(line)) for file, line, _ in told if not file.startswith(INSIDE))
+
+
+def line_of(node: torch.fx.Node) -> str:
+    """Return the innermost of these lines, a user's before a library's."""
+    return _line_among(reversed(frames_of(node)))
+
+
+def _line_among(frames: Any) -> str:
+    known = [frame for frame in frames if not frame[0].startswith((*INSIDE, "<"))]
+    own = next((frame for frame in known if LIBRARIES not in frame[0]), None) or next(iter(known), None)
+    return "module" if own is None else f"{Path(own[0]).name}:{own[1]}"
