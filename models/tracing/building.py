@@ -178,11 +178,13 @@ class Writer:
             self._refuse(f"a spike adds {told(-torch.as_tensor(drop))} to the potential", layer)
         surrogate = Triangle(float(torch.as_tensor(threshold).max()))
         differ = any(isinstance(each, Tensor) for each in (decay, threshold, drop, start))
-        plain = fit.kind in ("zero", "subtract", "none")
+        plain = fit.kind in ("zero", "subtract", "none") and fit.adaptation == ZERO
         if differ and not (plain and fit.scale is None and feedback is None and start == 0.0):
             self._refuse("constants differ within the layer, and it is no plain neuron; expected one each", layer)
         if not plain or start != 0.0:
-            return self._special(fit, layer, decay, threshold, fires, surrogate, start, feedback)
+            if fit.scale is not None or feedback is not None:
+                self._refuse("rests, starts elsewhere or adapts, and hears itself or has an input scale", layer)
+            return self._special(fit, gain, (decay, threshold), fires, surrogate)
         amount = drop if fit.kind == "subtract" and not _equal(drop, threshold) else None
         before = [] if fit.synapse is None else [Synapse(_share(place, number(fit.synapse)))]
         if differ:
@@ -202,14 +204,17 @@ class Writer:
             self._refuse(f"hears its own spikes: {error}", layer)
 
     def _special(
-        self, fit: Fit, layer: int, decay: Any, threshold: Any, fires: str, surrogate: Triangle, start: Any, feedback: Any
+        self, fit: Fit, gain: Coefficient, constants: tuple[Any, Any], fires: str, surrogate: Triangle
     ) -> list[nn.Module]:
         """Return a neuron that rests, starts elsewhere, or adapts."""
-        if fit.scale is not None or feedback is not None:
-            self._refuse("rests, starts elsewhere or adapts, and hears itself or has an input scale", layer)
         before: list[nn.Module] = [] if fit.synapse is None else [Synapse(number(fit.synapse))]  # pyright: ignore[reportArgumentType]
-        rest = 1 if fit.kind == "rest" else 0
-        return [*before, RefractoryLIF(decay, threshold, rest, fires, surrogate, start)]
+        if fit.adaptation == ZERO:
+            start: Any = number(fit.start / gain)
+            return [*before, RefractoryLIF(*constants, int(fit.kind == "rest"), fires, surrogate, start)]
+        adapting: Any = number(fit.adaptation / gain), number(fit.fading)
+        drop: Any = number(fit.drop / gain)
+        amount = drop if fit.kind == "subtract" and drop != constants[1] else None
+        return [*before, AdaptiveLIF(*constants, *adapting, fit.kind, fires, surrogate, amount)]
 
     def _first(self, layer: int) -> Any:
         return self.layers.firings[self.layers.steps[layer][0]]

@@ -1,7 +1,8 @@
 """A network by what a module computes: traced, read, proved, built, and compared spike for spike."""
 
 import inspect
-from dataclasses import replace
+from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Any
 
 import torch
@@ -58,61 +59,77 @@ def converted_by_trace(
     inputs = torch.cat(
         [sample, random_like(sample, RANDOM, seed, source.timed), beyond(sample, BEYOND, seed, source.timed)]
     )
-    graphs, first = recorded(source, sample)
-    reasons: list[str] = []
-    for place in range(count_of(graphs[0])):
+    found, reasons = traces_of(source, sample), []
+    for place in range(found.outputs):
         try:
-            return _of_output(source, graphs, place, (first, inputs), readout, classes)
+            return _of_output(found, place, inputs, readout, classes)
         except ConversionRefused as error:
             reasons.append(str(error))
     raise ConversionRefused(reasons[0] if reasons else "output: the module returns no tensor")
 
 
-def recorded(source: Source, sample: Tensor) -> tuple[tuple[GraphModule, GraphModule], Tensor]:
-    """Return the graphs of two runs, on fake and on real tensors, and the inputs of the first."""
-    first, second = batches(sample, source.num_steps)
-    graphs = traced(source, first, "fake", grad=False), traced(source, second, "real", grad=True)
-    check_alike(source, graphs[0], first)
-    return graphs, first
+@dataclass(frozen=True)
+class Traces:
+    """What was recorded of a module.
+
+    Attributes:
+        source: the module and how to run it.
+        inputs: those of the graph, and of a run that must be the same function.
+        graph: of a run on fake tensors.
+    """
+
+    source: Source
+    inputs: tuple[Tensor, Tensor]
+    graph: GraphModule
+
+    @property
+    def outputs(self) -> int:
+        """Return how many tensors the module returns."""
+        return len(next(node for node in self.graph.graph.nodes if node.op == "output").args[0])  # pyright: ignore
+
+    @cached_property
+    def other(self) -> GraphModule:
+        """Return the graph of a run on real tensors, in another batch, with gradients; the first one is checked."""
+        check_alike(self.source, self.graph, self.inputs[0])
+        return traced(self.source, self.inputs[1], "real", grad=True)
+
+    def read(self, place: int) -> tuple[Reading, Layers]:
+        """Return what an output computes, and the layers that it is made of."""
+        reading = read(self.graph, self.source.timed, place)
+        return reading, grouped(reading, self.source.num_steps)
+
+    def confirm(self, reading: Reading, place: int) -> None:
+        """Raise unless the other run is the same function, and one sample alone gives the same."""
+        if not reading.same_as(read(self.other, self.source.timed, place)):
+            raise ConversionRefused(
+                "module: computes something else for another size of the batch, with gradients on, or at another "
+                "call; expected the same function always"
+            )
+        _check_alone(self.source, self.graph, reading, self.inputs[0], place)
 
 
-def count_of(graph: GraphModule) -> int:
-    """Return how many tensors a module returns."""
-    return len(next(node for node in graph.graph.nodes if node.op == "output").args[0])
-
-
-def understood_by(source: Source, graphs: tuple[GraphModule, GraphModule], place: int) -> tuple[Reading, Layers]:
-    """Return what two graphs of one module compute, and its layers.
+def traces_of(source: Source, sample: Tensor) -> Traces:
+    """Return the graph of a module.
 
     Raises:
-        ConversionRefused: where they are not the same function, too.
+        ConversionRefused: for what can't be traced.
     """
-    reading, other = (read(graph, source.timed, place) for graph in graphs)
-    if not reading.same_as(other):
-        raise ConversionRefused(
-            "module: computes something else for another size of the batch, with gradients on, or at another call; "
-            "expected the same function always"
-        )
-    return reading, grouped(reading, source.num_steps)
+    inputs = batches(sample, source.num_steps)
+    return Traces(source, inputs, traced(source, inputs[0], "fake", grad=False))
 
 
 def _of_output(
-    source: Source,
-    graphs: tuple[GraphModule, GraphModule],
-    place: int,
-    given: tuple[Tensor, Tensor],
-    readout: str | None,
-    classes: int | None,
+    found: Traces, place: int, inputs: Tensor, readout: str | None, classes: int | None
 ) -> Conversion:
-    reading, layers = understood_by(source, graphs, place)
-    _check_alone(source, graphs[0], reading, given[0], place)
-    writer = Writer(layers, source.timed, given[0].dtype)
+    reading, layers = found.read(place)
+    writer = Writer(layers, found.source.timed, inputs.dtype)
     network = writer.network(readout_of(reading, layers))
+    found.confirm(reading, place)
     if readout not in (None, network.readout):
         raise ConversionRefused(f"readout: got {readout!r}, and the module's output is {network.readout!r}")
-    seen = _observed(graphs[0], reading, writer, network, given)
-    network, notes = in_groups(network, given[1], classes, reading.notes)
-    check = compare(network, seen, given[1])
+    seen = _observed(found.graph, reading, writer, network, (found.inputs[0], inputs))
+    network, notes = in_groups(network, inputs, classes, reading.notes)
+    check = compare(network, seen, inputs)
     if not check.matches:
         raise ConversionRefused(check.reason)
     return Conversion(network, check, (*notes, *_silent(seen, check)))

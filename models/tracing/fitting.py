@@ -14,7 +14,7 @@ from dataclasses import dataclass, replace
 
 from ..conversion.refusal import ConversionRefused
 from .grouping import Layers
-from .polynomials import UNIT, ZERO, Coefficient, Excess, Polynomial, entries_of, nowhere_zero
+from .polynomials import UNIT, ZERO, Coefficient, Excess, Polynomial, entries_of, nowhere_zero, told
 
 
 @dataclass(frozen=True)
@@ -22,14 +22,14 @@ class Fit:
     """A layer's neuron: v[t] = λ·u[t−1] + a[t]·I[t], a spike where v reaches θ.
 
     Attributes:
-        kind: "zero", "subtract" or "none", "rest" (for one step behind each spike) or "adaptive".
+        kind: "zero", "subtract" or "none", or "rest" (for one step behind each spike).
         decay, threshold: λ, θ.
         drop: what "subtract" takes away.
         current: I at the last step.
         start: u[0].
         synapse: κ of i[t] = κ·i[t−1] + I[t] in the place of I; None for none.
         scale: a; None for 1 at each step.
-        adaptation, fading: β and ρ of θ + β·a, a[t] = ρ·a[t−1] + s[t−1].
+        adaptation, fading: β and ρ of θ + β·a, a[t] = ρ·a[t−1] + s[t−1], where β is not 0.
     """
 
     kind: str
@@ -60,13 +60,26 @@ def fit(layers: Layers, layer: int) -> Fit:
         for number, excess in zip(firings, known, strict=True)
     ]
     reasons = []
-    for guess in _guesses(known, names, firings):
+    for guess in dict.fromkeys(_guesses(known, names, firings)):
         try:
+            _check(guess)
             return _proved(layers, own, guess, _currents(guess, known, names, firings))
         except ConversionRefused as error:
             reasons.append(f"{guess.kind}: {error}")
     place = layers.firings[firings[0]].place
     raise ConversionRefused(f"{place}: is no neuron that is known here ({'; '.join(dict.fromkeys(reasons))})")
+
+
+def _check(guess: Fit) -> None:
+    """Raise for constants that no neuron has."""
+    shares = {"keeps {} of its potential": guess.decay, "keeps {} of what its threshold was raised by": guess.fading}
+    for what, share in shares.items():
+        if not all(0 <= number <= 1 for number in entries_of(share)):
+            raise ConversionRefused(f"{what.format(told(share))} in a step, expected a share in [0, 1]")
+    if not all(number > 0 for number in entries_of(guess.threshold)):
+        raise ConversionRefused(f"has a threshold of {told(guess.threshold)}, expected one above what a reset leaves")
+    if not all(number >= 0 for number in entries_of(guess.adaptation)):
+        raise ConversionRefused(f"lowers its threshold by a spike, by {told(-guess.adaptation)}")
 
 
 def _memoryless(layers: Layers, known: list[Polynomial]) -> Fit:
@@ -79,39 +92,74 @@ def _memoryless(layers: Layers, known: list[Polynomial]) -> Fit:
 
 
 def _guesses(known: list[Polynomial], names: list[Polynomial], firings: tuple[int, ...]) -> Iterator[Fit]:
-    """Yield what the second step may be, by its coefficients."""
-    first, second, spike = names[0], known[1], firings[0]
-    lost = second.coefficient(None, spike)
-    for graded in first.signals:
-        whole = first.coefficient(graded)
-        if not nowhere_zero(whole):
-            continue
-        kept, reset = (second.coefficient(graded, *spikes) / whole for spikes in ((), (spike,)))
-        if nowhere_zero(reset):
-            yield from _hard(known, first, -reset, lost)
-        for decay in (kept, kept - UNIT):
-            if nowhere_zero(decay):
-                yield from _soft(known, first, decay, lost)
+    """Yield what the steps may be, by coefficients of the second and the third."""
+    for before in range(min(2, len(known) - 1)):
+        yield from _guesses_behind(before, known, names[before], firings)
     constant = known[0].constant
     yield Fit("none", ZERO, -constant if all(number < 0 for number in entries_of(constant)) else UNIT)
 
 
-def _hard(known: list[Polynomial], first: Polynomial, decay: Coefficient, lost: Coefficient) -> Iterator[Fit]:
+def _guesses_behind(before: int, known: list[Polynomial], name: Polynomial, firings: tuple[int, ...]) -> Iterator[Fit]:
+    now, spike = known[before + 1], firings[before]
+    for graded in name.signals:
+        whole = name.coefficient(graded)
+        if not nowhere_zero(whole):
+            continue
+        kept, reset = (now.coefficient(graded, *spikes) / whole for spikes in ((), (spike,)))
+        if nowhere_zero(reset):
+            yield from _hard(known, now, name, -reset, spike)
+            if before:
+                yield from _adaptive(now, firings, -reset)
+        for decay in (kept, kept - UNIT):
+            if nowhere_zero(decay):
+                yield from _soft(known, now, name, decay, spike)
+        if nowhere_zero(kept) and len(known) > 3:
+            yield from _adaptive_soft(known, firings, kept)
+
+
+def _hard(
+    known: list[Polynomial], now: Polynomial, name: Polynomial, decay: Coefficient, spike: int
+) -> Iterator[Fit]:
     """Yield resets to zero, from 0 or from where the first constants show it."""
-    threshold = -lost / decay - first.constant
-    later = known[1].constant + threshold - decay * (first.constant + threshold)
+    threshold = -now.coefficient(None, spike) / decay - name.constant
+    later = now.constant + threshold - decay * (name.constant + threshold)
     yield Fit("zero", decay, threshold)
     yield Fit("zero", decay, threshold, start=(known[0].constant + threshold - later) / decay)
     yield Fit("rest", decay, -known[0].constant)
 
 
-def _soft(known: list[Polynomial], first: Polynomial, decay: Coefficient, lost: Coefficient) -> Iterator[Fit]:
-    """Yield subtracting resets; the threshold is known by constants of the first steps, or by what is subtracted."""
+def _soft(
+    known: list[Polynomial], now: Polynomial, name: Polynomial, decay: Coefficient, spike: int
+) -> Iterator[Fit]:
+    """Yield subtracting resets; the threshold is known by constants of the steps, or by what is subtracted."""
+    lost = now.coefficient(None, spike)
     drop = -lost / decay
     kind = "subtract" if nowhere_zero(drop) else "none"
-    by_constants = (known[1].constant - known[0].constant) / decay - first.constant
+    by_constants = (now.constant - known[0].constant) / decay - name.constant
     for threshold in dict.fromkeys((by_constants, drop, -lost, -known[0].constant)):
         yield Fit(kind, decay, threshold, drop)
+
+
+def _adaptive(now: Polynomial, firings: tuple[int, ...], decay: Coefficient) -> Iterator[Fit]:
+    """Yield a reset to zero at an adaptive threshold: θ + β·(ρ·s[1] + s[2]) at the third step."""
+    rise = -now.coefficient(None, *firings[:2]) / decay
+    if nowhere_zero(rise):
+        fading = decay - now.coefficient(None, firings[0]) / rise
+        threshold = (-now.coefficient(None, firings[1]) - rise) / decay
+        yield Fit("zero", decay, threshold, adaptation=rise, fading=fading)
+
+
+def _adaptive_soft(known: list[Polynomial], firings: tuple[int, ...], decay: Coefficient) -> Iterator[Fit]:
+    """Yield a subtracting reset at an adaptive threshold, by what the first spike leaves at steps 3 and 4."""
+    (third, fourth), first = known[2:4], firings[0]
+    left, lost = third.coefficient(None, first), -third.coefficient(None, firings[1])
+    threshold = (third.constant - known[0].constant) / decay
+    if not nowhere_zero(left):
+        yield Fit("subtract", decay, threshold, threshold, adaptation=lost - decay * threshold, fading=decay)
+    elif nowhere_zero(decay - fourth.coefficient(None, first) / left):
+        fading = fourth.coefficient(None, first) / left
+        rise = left / (decay - fading)
+        yield Fit("subtract", decay, threshold, (lost - rise) / decay, adaptation=rise, fading=fading)
 
 
 def _currents(
@@ -119,16 +167,18 @@ def _currents(
 ) -> list[Polynomial]:
     """Return I[t] of a guess, at each step."""
     threshold, found = Polynomial.of(guess.threshold), []
-    left = Polynomial.of(guess.start)
+    left, raised = Polynomial.of(guess.start), Polynomial({})
     for number, excess, name in zip(firings, known, names, strict=True):
-        potential = excess + threshold
+        limit, spike = threshold + raised * guess.adaptation, Polynomial.spike(number)
+        potential = excess + limit
         if guess.kind == "rest" and found:
             before = firings[len(found) - 1]
             if potential != potential.where(before, False) * (Polynomial.of(UNIT) - Polynomial.spike(before)):
                 raise ConversionRefused(f"step {len(found) + 1} takes something in behind a spike")
             potential = potential.where(before, False)
         found.append(potential - left * guess.decay)
-        left = _left(guess, name + threshold, Polynomial.spike(number))
+        left = _left(guess, name + limit, spike)
+        raised = raised * guess.fading + spike
         if guess.kind == "rest":
             left = left.where(number, False)
     return found

@@ -113,6 +113,12 @@ def nowhere_zero(value: Coefficient) -> bool:
     return all(entries_of(value))
 
 
+def told(value: Coefficient) -> str:
+    """Return a coefficient in few digits: both ends of an array."""
+    ends = sorted({f"{float(number):g}" for number in (min(entries_of(value)), max(entries_of(value)))}, key=float)
+    return "…".join(ends)
+
+
 @dataclass(frozen=True)
 class Given:
     """The module's input at a step, from 0 on; None where it is the same at each."""

@@ -18,7 +18,7 @@ from ..conversion.refusal import ConversionRefused
 from . import arithmetic, mapping, moving  # noqa: F401 (they list what they read)
 from .followed import BATCH, FEATURE, TIME, Followed
 from .operations import Call, name_of, understood
-from .polynomials import ONE, ZERO, Coefficient, Excess, Given, Polynomial, entries_of
+from .polynomials import UNIT, Coefficient, Excess, Given, Polynomial, entries_of
 from .watching import frames_of, line_of
 
 PLAIN = 1 << 10
@@ -204,15 +204,18 @@ class _Reader:
 
 
 def by_name(signal: Polynomial, excess: Polynomial, name: Polynomial) -> Polynomial:
-    """Return a signal written as factor · excess + constant where it is that, else as it is."""
-    rest, own = signal.rest, excess.rest
-    if len(rest.terms) != len(own.terms) or rest.terms.keys() != own.terms.keys():
+    """Return a signal written by the name of an excess, where it is that but for a factor, a constant and spikes.
+
+    What is returned is the signal, whatever it is: factor · name + (signal − factor · excess).
+    """
+    own, term = excess.rest, next(iter(excess.rest.terms))
+    if term not in signal.terms or not all(entries_of(own.terms[term])):
         return signal
-    term = next(iter(own.terms))
-    factor = rest.terms[term] / own.terms[term] if all(entries_of(own.terms[term])) else ZERO
-    if rest != own * factor:
+    factor = signal.terms[term] / own.terms[term]
+    left = signal - excess * factor
+    if left.rest.terms and (factor != UNIT or left.signals):
         return signal
-    return name * factor + Polynomial({ONE: signal.constant - excess.constant * factor})
+    return name * factor + left
 
 
 def _above(call: Call, value: Coefficient, strict: bool) -> bool:

@@ -1,6 +1,7 @@
 """What a module's output is of the steps: a mean of signals, or a leaky sum of them."""
 
 from dataclasses import dataclass
+from fractions import Fraction
 
 from ..conversion.refusal import ConversionRefused
 from .followed import TIME, settled
@@ -46,10 +47,12 @@ def readout_of(reading: Reading, layers: Layers) -> Readout:
     raise ConversionRefused("output: is not the same function of each step, nor a leaky sum of them")
 
 
-def _decays(first: Polynomial, second: Polynomial) -> list[Coefficient]:
+def _decays(first: Polynomial, second: Polynomial) -> list[Fraction]:
+    """Return what a leaky sum may keep of a step, by the terms of the first one."""
     terms = ((term, number) for term, number in first.terms.items() if term != ONE and nowhere_zero(number))
     ratios = [(second.coefficient(term[1], *term[0]) / number) for term, number in terms]
-    return [each for ratio in ratios for each in (ratio, ratio - UNIT)]
+    shares = (each for ratio in ratios for each in (ratio, ratio - UNIT))
+    return [each for each in dict.fromkeys(shares) if isinstance(each, Fraction) and 0 < each <= 1]
 
 
 def _steady(steps: list[Polynomial], layers: Layers) -> bool:
@@ -69,12 +72,9 @@ def _of_one(output: Polynomial, layers: Layers) -> Readout:
         rest = parts.get(None, Polynomial({}))
         before = layers.moved(parts.get(last, Polynomial({})), -1)
         for decay in _decays(before, parts.get(last - 1, Polynomial({}))):
-            if not rest.terms and _leaky(parts, decay, layers):
-                return Readout(parts[last], decay)
-            if decay != UNIT and rest == Polynomial({ONE: rest.constant}):
-                shared = rest.constant * (UNIT - decay) / (UNIT - _power(decay, layers.num_steps))
-                if _leaky(parts, decay, layers):
-                    return Readout(parts[last] + Polynomial.of(shared), decay)
+            if rest == Polynomial.of(rest.constant) and _leaky(parts, decay, layers):
+                shares = sum((_power(decay, step) for step in range(layers.num_steps)), start=ZERO)
+                return Readout(parts[last] + Polynomial.of(rest.constant / shares), decay)
         raise
 
 

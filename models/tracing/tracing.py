@@ -100,15 +100,14 @@ def traced(source: Source, inputs: Tensor, mode: str, grad: bool) -> GraphModule
         ConversionRefused: for what leaves torch's dispatcher, fails, or changes what it keeps.
     """
     own, watching = copied(source), Watching()
-    with undisturbed(), _told(), torch.set_grad_enabled(grad), watching:
-        graph = make_fx(
-            lambda x: run_once(own, x), tracing_mode=mode, _allow_non_fake_inputs=True, record_stack_traces=True
-        )(inputs)
+    with undisturbed(), _told(), torch.set_grad_enabled(grad), kept.preserve_node_meta(), watching:
+        graph = make_fx(lambda x: run_once(own, x), tracing_mode=mode, _allow_non_fake_inputs=True)(inputs)
     if watching.escapes:
         raise ConversionRefused(
             f"{watching.escapes[0]}; expected torch's operations alone, so that all that is computed can be seen"
         )
-    _check_tensors(graph)
+    if not _changes_in_place(graph):
+        return graph
     with undisturbed(), torch.no_grad(), kept.preserve_node_meta():
         run = torch.func.functionalize(lambda x: Interpreter(graph).run(x), remove="mutations")
         return make_fx(run, tracing_mode="fake", _allow_non_fake_inputs=True)(inputs)
@@ -171,8 +170,13 @@ def _told() -> Iterator[None]:
         ) from error
 
 
-def _check_tensors(graph: GraphModule) -> None:
-    """Raise for signals made out of sight, random numbers, and in-place changes of what is kept or given."""
+def _changes_in_place(graph: GraphModule) -> bool:
+    """Return whether an operation changes a tensor in place.
+
+    Raises:
+        ConversionRefused: for signals made out of sight, random numbers, and changes of what is kept or given.
+    """
+    changes = False
     for node in graph.graph.nodes:
         if node.op == "get_attr" and isinstance(getattr(graph, node.target), FakeTensor):
             raise ConversionRefused(f"{line_of(node)}: uses a signal that was made out of sight (in another thread?)")
@@ -183,10 +187,12 @@ def _check_tensors(graph: GraphModule) -> None:
         for place, argument in enumerate(node.target._schema.arguments):
             if argument.alias_info is None or not argument.alias_info.is_write:
                 continue
+            changes = True
             root = _root(node.args[place] if place < len(node.args) else node.kwargs[argument.name])
             if root is not None and root.op in ("placeholder", "get_attr"):
                 what = "its input" if root.op == "placeholder" else "a tensor that it keeps"
                 raise ConversionRefused(f"{line_of(node)}: changes {what} in place; expected a new tensor (x = x + y)")
+    return changes
 
 
 def _root(node: Any) -> torch.fx.Node | None:

@@ -2,19 +2,22 @@
 
 import re
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from types import FrameType
 from typing import Any
 
 import torch
 from torch import Tensor
+from torch.fx.traceback import set_stack_trace
 from torch.overrides import TorchFunctionMode
 
 INSIDE = (str(Path(torch.__file__).parent), str(Path(__file__).parents[1]))
 """Folders whose frames are no user's code."""
 LIBRARIES = "site-packages"
-LINE = re.compile(r'File "([^"]+)", line (\d+), in (\S+)')
+LINE = re.compile(r'File "([^"]+)", line (\d+)')
+DRIVER = "run_once"
+"""What runs a module: who called that is no part of it."""
 READS = frozenset(
     ("numpy", "tolist", "item", "data_ptr", "__array__", "__array_wrap__", "__dlpack__", "__dlpack_device__")
     + ("__reduce_ex__", "__repr__", "__str__", "__format__", "__bool__", "__float__", "__int__", "__index__")
@@ -36,27 +39,33 @@ class Watching(TorchFunctionMode):
     def __init__(self) -> None:
         super().__init__()
         self.escapes: list[str] = []
+        self.within = False
 
     def __torch_function__(
         self, func: Callable[..., Any], types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
     ) -> Any:
-        """Run a call, and look at what comes of it."""
-        name = _name_of(func)
+        """Run a call, tell what it adds to a graph where it comes from, and look at what comes of it."""
+        name, outermost = _name_of(func), not self.within
         users = not sys._getframe(1).f_code.co_filename.startswith(INSIDE)
         if name in READS:
             self._note(f"takes values out of a tensor ({name})")
+        if outermost:
+            self.within = True
+            set_stack_trace([f'File "{file}", line {line}, in code\n' for file, line in reversed(user_frames())])
         try:
             found = func(*args, **(kwargs or {}))
         except Exception as error:
             if users:
                 self._note(f"{name}: {' '.join(str(error).split())[:160]}")
             raise
+        finally:
+            self.within = self.within and not outermost
         if users and name not in TELLS and not _is_of_tensors(found):
             self._note(f"asks for what is no tensor ({name})")
         return found
 
     def _note(self, what: str) -> None:
-        self.escapes.append(f"{user_line()}: {what}")
+        self.escapes.append(f"{_line_among(user_frames())}: {what}")
 
 
 def _name_of(func: Callable[..., Any]) -> str:
@@ -70,28 +79,28 @@ def _is_of_tensors(found: Any) -> bool:
     return isinstance(found, Tensor) or found is None
 
 
-def user_line() -> str:
-    """Return the innermost line of a user's code that runs now."""
+def user_frames() -> list[tuple[str, int]]:
+    """Return the lines of users' and libraries' code that run now, innermost first, up to what runs the module."""
     frames: list[tuple[str, int]] = []
     frame: FrameType | None = sys._getframe(1)
-    while frame is not None:
-        frames.append((frame.f_code.co_filename, frame.f_lineno))
+    while frame is not None and frame.f_code.co_name != DRIVER:
+        if not frame.f_code.co_filename.startswith((*INSIDE, "<")):
+            frames.append((frame.f_code.co_filename, frame.f_lineno))
         frame = frame.f_back
-    return _line_among(frames)
+    return frames
 
 
 def frames_of(node: torch.fx.Node) -> tuple[tuple[str, int], ...]:
     """Return the lines of users' and libraries' code that an operation of a graph comes from, outermost first."""
     told = LINE.findall(node.meta.get("stack_trace") or "")
-    return tuple((file, int(line)) for file, line, _ in told if not file.startswith(INSIDE))
+    return tuple((file, int(line)) for file, line in told)
 
 
 def line_of(node: torch.fx.Node) -> str:
     """Return the innermost of these lines, a user's before a library's."""
-    return _line_among(reversed(frames_of(node)))
+    return _line_among(frames_of(node)[::-1])
 
 
-def _line_among(frames: Any) -> str:
-    known = [frame for frame in frames if not frame[0].startswith((*INSIDE, "<"))]
-    own = next((frame for frame in known if LIBRARIES not in frame[0]), None) or next(iter(known), None)
+def _line_among(frames: Sequence[tuple[str, int]]) -> str:
+    own = next((frame for frame in frames if LIBRARIES not in frame[0]), None) or next(iter(frames), None)
     return "module" if own is None else f"{Path(own[0]).name}:{own[1]}"
