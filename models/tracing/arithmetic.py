@@ -12,9 +12,16 @@ from .polynomials import ONE, UNIT, ZERO, Coefficient, Polynomial, exact, nowher
 
 TRUE = Polynomial.of(UNIT)
 SAME = (
-    ("detach", "alias", "clone", "contiguous", "lift_fresh_copy", "lift_fresh", "positive", "dropout", "view_as_real")
-    + ("_conj", "resolve_neg", "resolve_conj")
-)
+    "detach",
+    "alias",
+    "clone",
+    "contiguous",
+    "lift_fresh_copy",
+    "lift_fresh",
+    "positive",
+    "dropout",
+    "view_as_real",
+) + ("_conj", "resolve_neg", "resolve_conj")
 
 
 def negated(signal: Polynomial) -> Polynomial:
@@ -172,7 +179,9 @@ def overwritten(call: Call) -> Followed:
         call.refuse("writes at places that are picked by values; expected torch.where, or a product with the mask")
     check_masks(call, mask)
     kept = call.each(lambda x, y: negated(x) * y, mask, signal)
-    return call.each(lambda x, y: x + y, kept, call.each(lambda x, y: x * y, mask, torch.as_tensor(value).flatten()[0]))
+    return call.each(
+        lambda x, y: x + y, kept, call.each(lambda x, y: x * y, mask, torch.as_tensor(value).flatten()[0])
+    )
 
 
 @reads("gt", "ge", "lt", "le")
@@ -216,8 +225,14 @@ def bounded(call: Call) -> Followed:
     """Return a function of spikes: what it makes of 0 and of 1."""
     signal = call.args[0]
     others = [arg for arg in call.args[1:] if isinstance(arg, Tensor | Followed)]
-    if others or not isinstance(signal, Followed) or any(step.signals or len(step.spikes) > 2 for step in signal.steps):
-        call.refuse(INSTEAD.get(call.name.removesuffix("_min").removesuffix("_max"), "bends a signal that is no spike"))
+    if (
+        others
+        or not isinstance(signal, Followed)
+        or any(step.signals or len(step.spikes) > 2 for step in signal.steps)
+    ):
+        call.refuse(
+            INSTEAD.get(call.name.removesuffix("_min").removesuffix("_max"), "bends a signal that is no spike")
+        )
 
     def made(value: Coefficient) -> Coefficient:
         """Return the function's own value at one."""

@@ -21,7 +21,19 @@ from ..networks import SpikingNetwork
 from ..surrogates import Triangle
 from .fitting import Fit, fit
 from .grouping import Layers
-from .polynomials import ONE, UNIT, ZERO, Coefficient, FeatureMap, Fractions, Given, Graded, Image, Polynomial, entries_of
+from .polynomials import (
+    ONE,
+    UNIT,
+    ZERO,
+    Coefficient,
+    FeatureMap,
+    Fractions,
+    Given,
+    Graded,
+    Image,
+    Polynomial,
+    entries_of,
+)
 from .readouts import Readout
 
 Part = tuple[Any, ...]
@@ -164,7 +176,9 @@ class Writer:
             shifts = tuple(torch.as_tensor(constant).flatten().tolist())
             if isinstance(constant, Tensor) and constant.dim() not in (1, 3):
                 self._refuse("a constant current differs over more than channels")
-            found.append(_Shift(shifts, images=isinstance(constant, Tensor) and constant.dim() == 3).made(self.dtype))
+            found.append(
+                _Shift(shifts, images=isinstance(constant, Tensor) and constant.dim() == 3).made(self.dtype)
+            )
 
     def _neuron(self, layer: int, gain: Coefficient, feedback: FeatureMap | None) -> list[nn.Module]:
         fit = self.fitted(layer)
@@ -257,10 +271,11 @@ def _neurons(parts: tuple[Part, ...]) -> set[int]:
 
 def _share(place: str, value: Any) -> Any:
     if not bool(((torch.as_tensor(value) >= 0) & (torch.as_tensor(value) <= 1)).all()):
-        raise ConversionRefused(f"{place}: keeps {told(value)} of its potential in a step, expected a share in [0, 1]")
+        raise ConversionRefused(
+            f"{place}: keeps {told(value)} of its potential in a step, expected a share in [0, 1]"
+        )
     return value
 
 
 def _equal(one: Any, other: Any) -> bool:
     return bool((torch.as_tensor(one) == torch.as_tensor(other)).all())
-

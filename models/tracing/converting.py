@@ -24,7 +24,7 @@ from .followed import BATCH, MERGED, TIME
 from .grouping import Layers, grouped
 from .reading import Firing, Reading, read
 from .readouts import readout_of
-from .tracing import FunctionModule, batches, check_alike, copied, traced, undisturbed
+from .tracing import FunctionModule, batches, check_alike, copied, skeleton, traced, undisturbed
 
 
 def plain_source(
@@ -118,9 +118,7 @@ def traces_of(source: Source, sample: Tensor) -> Traces:
     return Traces(source, inputs, traced(source, inputs[0], "fake", grad=False))
 
 
-def _of_output(
-    found: Traces, place: int, inputs: Tensor, readout: str | None, classes: int | None
-) -> Conversion:
+def _of_output(found: Traces, place: int, inputs: Tensor, readout: str | None, classes: int | None) -> Conversion:
     reading, layers = found.read(place)
     writer = Writer(layers, found.source.timed, inputs.dtype)
     network = writer.network(readout_of(reading, layers))
@@ -141,16 +139,15 @@ def _silent(seen: Observation, check: ConversionCheck) -> list[str]:
 
 
 def _check_alone(source: Source, graph: GraphModule, reading: Reading, first: Tensor, place: int) -> None:
-    """Raise unless a sample alone gives what it gives among others."""
+    """Raise unless a sample alone is treated, and gives, as among others."""
+    told = "module: does something else for one sample alone; expected the same in each batch"
+    if skeleton(traced(source, first[:1], "fake", grad=False)) != skeleton(graph):
+        raise ConversionRefused(told)
     axis = next(axis for axis, name in enumerate(reading.output.axes) if name == BATCH or name in MERGED)
     with undisturbed(), torch.no_grad():
-        try:
-            alone = run_once(copied(source), first[:1])[place]
-        except (RuntimeError, ValueError, IndexError, TypeError) as error:
-            raise ConversionRefused(f"module: can't run on one sample alone: {error}") from error
-        among = graph(first)[place].narrow(axis, 0, 1) if reading.output.axes[axis] == BATCH else None
-    if among is None or not are_alike(alone, among):
-        raise ConversionRefused("module: gives something else for one sample alone; expected the same in each batch")
+        alone, among = run_once(copied(source), first[:1])[place], graph(first)[place]
+    if reading.output.axes[axis] != BATCH or not are_alike(alone, among.narrow(axis, 0, 1)):
+        raise ConversionRefused(told)
 
 
 def _observed(

@@ -72,12 +72,17 @@ def fit(layers: Layers, layer: int) -> Fit:
 
 def _check(guess: Fit) -> None:
     """Raise for constants that no neuron has."""
-    shares = {"keeps {} of its potential": guess.decay, "keeps {} of what its threshold was raised by": guess.fading}
+    shares = {
+        "keeps {} of its potential": guess.decay,
+        "keeps {} of what its threshold was raised by": guess.fading,
+    }
     for what, share in shares.items():
         if not all(0 <= number <= 1 for number in entries_of(share)):
             raise ConversionRefused(f"{what.format(told(share))} in a step, expected a share in [0, 1]")
     if not all(number > 0 for number in entries_of(guess.threshold)):
-        raise ConversionRefused(f"has a threshold of {told(guess.threshold)}, expected one above what a reset leaves")
+        raise ConversionRefused(
+            f"has a threshold of {told(guess.threshold)}, expected one above what a reset leaves"
+        )
     if not all(number >= 0 for number in entries_of(guess.adaptation)):
         raise ConversionRefused(f"lowers its threshold by a spike, by {told(-guess.adaptation)}")
 
@@ -99,7 +104,9 @@ def _guesses(known: list[Polynomial], names: list[Polynomial], firings: tuple[in
     yield Fit("none", ZERO, -constant if all(number < 0 for number in entries_of(constant)) else UNIT)
 
 
-def _guesses_behind(before: int, known: list[Polynomial], name: Polynomial, firings: tuple[int, ...]) -> Iterator[Fit]:
+def _guesses_behind(
+    before: int, known: list[Polynomial], name: Polynomial, firings: tuple[int, ...]
+) -> Iterator[Fit]:
     now, spike = known[before + 1], firings[before]
     for graded in name.signals:
         whole = name.coefficient(graded)
@@ -199,7 +206,9 @@ def _proved(layers: Layers, own: frozenset[int], guess: Fit, currents: list[Poly
     if _steady(layers, currents):
         return replace(guess, current=currents[-1])
     for decay in _ratios(currents):
-        entering = [currents[0]] + [now - before * decay for before, now in zip(currents, currents[1:], strict=False)]
+        entering = [currents[0]] + [
+            now - before * decay for before, now in zip(currents, currents[1:], strict=False)
+        ]
         if _steady(layers, entering):
             return replace(guess, current=entering[-1], synapse=decay)
     scale = _scaled(layers, currents)

@@ -155,4 +155,8 @@ def settled(signal: Followed) -> tuple[tuple[str, ...], tuple[int, ...]]:
 
 def spread(value: Fractions, features: tuple[int, ...]) -> Tensor:
     """Return coefficients as the features of a sample have them, for layers that move features."""
-    return torch.tensor([float(each) for each in value.entries], dtype=torch.float64).reshape(value.shape).expand(features)
+    return (
+        torch.tensor([float(each) for each in value.entries], dtype=torch.float64)
+        .reshape(value.shape)
+        .expand(features)
+    )

@@ -9,7 +9,7 @@ from functools import cached_property
 from typing import Any
 
 from ..conversion.refusal import ConversionRefused
-from .polynomials import Excess, FeatureMap, Given, Graded, Image, Polynomial, image, summed
+from .polynomials import Excess, Given, Graded, Image, Polynomial, image
 from .reading import Firing, Reading
 
 
@@ -119,12 +119,16 @@ def grouped(reading: Reading, num_steps: int | None) -> Layers:
         groups[group].append(number)
         own[number] = group
     if not groups:
-        raise ConversionRefused("module: nothing in it fires; expected a comparison of a potential with a threshold")
+        raise ConversionRefused(
+            "module: nothing in it fires; expected a comparison of a potential with a threshold"
+        )
     steps = num_steps or max(map(len, groups))
     for group in groups:
         if len(group) not in (1, steps):
             place = reading.firings[group[0]].place
-            raise ConversionRefused(f"{place}: fires at {len(group)} of {steps} steps, by one equation; expected all")
+            raise ConversionRefused(
+                f"{place}: fires at {len(group)} of {steps} steps, by one equation; expected all"
+            )
     return Layers(reading.firings, tuple(map(tuple, groups)), steps)
 
 
@@ -167,4 +171,8 @@ def _shape(signal: Polynomial, own: dict[int, int], _: Any) -> frozenset[Any]:
 def _without(shape: frozenset[Any], group: int) -> frozenset[Any]:
     """Return a shape without what a layer hears of itself."""
     hears = ("spike", group)
-    return frozenset(each for each in shape if each != hears and not (isinstance(each, tuple) and isinstance(each[1], frozenset) and hears in each[1]))
+    return frozenset(
+        each
+        for each in shape
+        if each != hears and not (isinstance(each, tuple) and isinstance(each[1], frozenset) and hears in each[1])
+    )

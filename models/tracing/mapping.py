@@ -1,10 +1,8 @@
 """Operations by weights, and pools: each becomes a layer of this library, known by its weights and settings."""
 
 from collections.abc import Callable
-from hashlib import sha256
 from typing import Any
 
-import torch
 from torch import Tensor, nn
 
 from ..elements.max_pooling import MAX_POOLS
@@ -13,15 +11,8 @@ from .followed import BATCH, FEATURE, MERGED, Followed, settled
 from .moving import viewed
 from .operations import Call, reads
 from .polynomials import FeatureMap, image
+from .tracing import digest
 from .watching import line_of
-
-
-def digest(tensor: Tensor | None) -> str:
-    """Return what tells weights from others."""
-    if tensor is None:
-        return ""
-    data = tensor.detach().contiguous()
-    return sha256(data.view(torch.uint8).numpy().tobytes() + str((data.dtype, tuple(data.shape))).encode()).hexdigest()
 
 
 def mapped(
@@ -151,7 +142,11 @@ def normalized(call: Call) -> list[Any]:
 def pooled(call: Call) -> Followed:
     """Return an average pool."""
     signal, window, stride, padding = (*call.args, None, None)[:4]
-    ceil, counted, divisor = call.option(4, "ceil_mode", False), call.option(5, "count_include_pad", True), call.option(6, "divisor_override", None)
+    ceil, counted, divisor = (
+        call.option(4, "ceil_mode", False),
+        call.option(5, "count_include_pad", True),
+        call.option(6, "divisor_override", None),
+    )
     if divisor is not None:
         call.refuse("has a divisor of its own")
     kind = nn.AvgPool2d if call.name == "avg_pool2d" else nn.AvgPool1d
@@ -209,7 +204,9 @@ def padded(call: Call) -> Followed:
     sizes = tuple(call.args[1])
     if call.option(2, "value", 0) != 0 or len(sizes) not in (2, 4):
         call.refuse("pads by another number than 0, or other axes than those of an image")
-    return mapped(call, call.args[0], lambda: [(nn.ZeroPad1d if len(sizes) == 2 else nn.ZeroPad2d)(sizes)], (), sizes)  # pyright: ignore[reportArgumentType]
+    return mapped(
+        call, call.args[0], lambda: [(nn.ZeroPad1d if len(sizes) == 2 else nn.ZeroPad2d)(sizes)], (), sizes
+    )  # pyright: ignore[reportArgumentType]
 
 
 @reads("upsample_nearest2d")

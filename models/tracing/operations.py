@@ -12,6 +12,7 @@ from torch.fx import Node
 from ..conversion.refusal import ConversionRefused
 from .followed import Followed, constant, laid_alike
 from .polynomials import Polynomial
+from .tracing import name_of
 from .watching import line_of
 
 INSTEAD = {
@@ -65,8 +66,12 @@ class Call:
     @property
     def operands(self) -> torch.dtype:
         """Return the dtype in which the operands meet."""
-        given = [arg.meta["val"] if isinstance(arg, Node) and "val" in arg.meta else value for arg, value in self._pairs]
-        return reduce(lambda one, other: torch.promote_types(one, _dtype(other, one)), given[1:], _dtype(given[0], None))
+        given = [
+            arg.meta["val"] if isinstance(arg, Node) and "val" in arg.meta else value for arg, value in self._pairs
+        ]
+        return reduce(
+            lambda one, other: torch.promote_types(one, _dtype(other, one)), given[1:], _dtype(given[0], None)
+        )
 
     @property
     def _pairs(self) -> list[tuple[Any, Any]]:
@@ -87,7 +92,11 @@ class Call:
         return laid_alike(one, other)
 
     def each(
-        self, make: Callable[[Polynomial, Polynomial], Polynomial], one: Any, other: Any, dtype: torch.dtype | None = None
+        self,
+        make: Callable[[Polynomial, Polynomial], Polynomial],
+        one: Any,
+        other: Any,
+        dtype: torch.dtype | None = None,
     ) -> Followed:
         """Return what an operation makes of two operands, step by step."""
         first, second = self.alike(one, other, dtype)
@@ -108,11 +117,6 @@ def _dtype(value: Any, beside: torch.dtype | None) -> torch.dtype:
     if beside is None or (kind.is_floating_point and not beside.is_floating_point):
         return torch.get_default_dtype() if kind.is_floating_point else kind
     return beside
-
-
-def name_of(node: Node) -> str:
-    """Return the name of a node's operation, without its overload; "" for another node."""
-    return node.target.__name__.split(".")[0] if isinstance(node.target, torch._ops.OpOverload) else ""
 
 
 Handler = Callable[[Call], Any]

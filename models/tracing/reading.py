@@ -17,8 +17,9 @@ from torch.fx.node import map_arg
 from ..conversion.refusal import ConversionRefused
 from . import arithmetic, mapping, moving  # noqa: F401 (they list what they read)
 from .followed import BATCH, FEATURE, TIME, Followed
-from .operations import Call, name_of, understood
+from .operations import Call, understood
 from .polynomials import UNIT, Coefficient, Excess, Given, Polynomial, entries_of
+from .tracing import name_of
 from .watching import frames_of, line_of
 
 PLAIN = 1 << 10
@@ -105,8 +106,12 @@ def _ending(graph: GraphModule, place: int) -> tuple[Node, tuple[str, ...]]:
         if name_of(node) in ENDINGS:
             dim, axes = node.args[1] if len(node.args) > 1 else None, node.args[0].meta["val"].dim()
             if dim not in (-1, axes - 1):
-                raise ConversionRefused(f"{line_of(node)}: {name_of(node)}: is over axis {dim}, expected the last one")
-            notes.append(f"{line_of(node)}: {name_of(node).strip('_')} at the end was left out: the class is the same")
+                raise ConversionRefused(
+                    f"{line_of(node)}: {name_of(node)}: is over axis {dim}, expected the last one"
+                )
+            notes.append(
+                f"{line_of(node)}: {name_of(node).strip('_')} at the end was left out: the class is the same"
+            )
         node = node.args[0]
     return node, tuple(notes)
 
@@ -178,7 +183,11 @@ class _Reader:
         turned = self._known(excess * Fraction(-1), not strict)
         found = self._known(excess, strict)
         if found is None and turned is None:
-            signs = [entries_of(number)[0] > 0 for (spikes, graded), number in excess.terms.items() if graded and not spikes]
+            signs = [
+                entries_of(number)[0] > 0
+                for (spikes, graded), number in excess.terms.items()
+                if graded and not spikes
+            ]
             flips = 2 * sum(signs) < len(signs)
             found = self._new(call, laid, step, strict, flips)
             found, turned = (None, found) if flips else (found, None)

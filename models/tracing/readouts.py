@@ -33,11 +33,15 @@ def readout_of(reading: Reading, layers: Layers) -> Readout:
     steps = list(reading.output.steps)
     for step in steps:
         if any(isinstance(each, Excess) for each in step.signals):
-            raise ConversionRefused("output: is the potential of a neuron that fires; expected its spikes (output=…)")
+            raise ConversionRefused(
+                "output: is the potential of a neuron that fires; expected its spikes (output=…)"
+            )
     if TIME not in lead or len(steps) == 1:
         return _of_one(steps[0], layers)
     if len(steps) != layers.num_steps:
-        raise ConversionRefused(f"output: has {len(steps)} steps of {layers.num_steps}; expected all, or their mean")
+        raise ConversionRefused(
+            f"output: has {len(steps)} steps of {layers.num_steps}; expected all, or their mean"
+        )
     if _steady(steps, layers):
         return Readout(steps[-1])
     for decay in _decays(steps[0], steps[1]):
@@ -102,7 +106,9 @@ def averaged(output: Polynomial, layers: Layers) -> Polynomial:
     for (spikes, graded), number in output.terms.items():
         if isinstance(graded, Image) and not spikes and len(layers.times(graded.signal)) > 1:
             if "max_pool" in graded.map.key[0]:
-                raise ConversionRefused("output: is a maximum of what several steps give; expected it at each step")
+                raise ConversionRefused(
+                    "output: is a maximum of what several steps give; expected it at each step"
+                )
             whole = whole + image(graded.map, averaged(graded.signal, layers)) * number
         else:
             plain[spikes, graded] = number

@@ -14,6 +14,7 @@ import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
+from hashlib import sha256
 from pathlib import Path
 from types import CellType, FunctionType
 from typing import Any
@@ -22,18 +23,19 @@ import numpy as np
 import torch
 import torch.fx.traceback as kept
 from torch import Tensor, nn
-from torch._subclasses.fake_tensor import FakeTensor
-from torch.fx import GraphModule, Interpreter
+from torch._subclasses.fake_tensor import FakeTensor, FakeTensorMode
+from torch.fx import GraphModule, Interpreter, Node
 from torch.fx.experimental.proxy_tensor import make_fx
+from torch.fx.immutable_collections import immutable_dict
 
-from ..validation import one_line
 from ..conversion.observing.observed_layers import are_alike
 from ..conversion.observing.observing import Source, run_once
 from ..conversion.refusal import ConversionRefused
+from ..validation import one_line
 from .watching import INSIDE, Watching, line_of
 
-BATCHES = (3, 5, 7, 11, 13, 17, 19)
-"""Sizes of the batches of traces: those that are no other size of the sample."""
+BATCHES = (3, 5, 7, 11, 13, 17, 19), (67, 71, 73, 79, 83)
+"""Sizes of the two batches of traces, of which those are taken that are no other size of the sample."""
 
 
 class FunctionModule(nn.Module):
@@ -59,12 +61,20 @@ class FunctionModule(nn.Module):
         return self
 
 
+COPIES = ("clone", "contiguous", "detach", "alias", "lift_fresh_copy")
+"""Operations that change no value, which depend on how memory lies."""
+WARM = 4
+"""Calls of a module that loops over time itself before the second trace: a count of calls shows."""
+
+
 def _held(function: Any) -> dict[str, Any]:
     """Return what a function reads of its closure and of its file, by name."""
     code = getattr(function, "__code__", None)
     if not isinstance(function, FunctionType) or code is None:
         return {"__self__": getattr(function, "__self__", None)}
-    cells = {name: cell.cell_contents for name, cell in zip(code.co_freevars, function.__closure__ or (), strict=True)}
+    cells = {
+        name: cell.cell_contents for name, cell in zip(code.co_freevars, function.__closure__ or (), strict=True)
+    }
     return {name: function.__globals__[name] for name in code.co_names if name in function.__globals__} | cells
 
 
@@ -79,7 +89,10 @@ def _copied(function: Any, memo: dict[int, Any]) -> Any:
         if isinstance(part, FunctionType) and part is not function and part.__module__ == function.__module__
     }
     names = function.__code__.co_freevars
-    cells = (CellType(own.get(name, cell.cell_contents)) for name, cell in zip(names, function.__closure__ or (), strict=True))
+    cells = (
+        CellType(own.get(name, cell.cell_contents))
+        for name, cell in zip(names, function.__closure__ or (), strict=True)
+    )
     made = FunctionType(
         function.__code__, {**function.__globals__, **own}, function.__name__, function.__defaults__, tuple(cells)
     )
@@ -99,18 +112,62 @@ def traced(source: Source, inputs: Tensor, mode: str, grad: bool) -> GraphModule
     Raises:
         ConversionRefused: for what leaves torch's dispatcher, fails, or changes what it keeps.
     """
-    own, watching = copied(source), Watching()
+    own, watching, seen = copied(source), Watching(), _Counting(allow_non_fake_inputs=True)
+    for _ in range(WARM if mode == "real" and source.num_steps is None else 0):
+        with undisturbed(), torch.no_grad():
+            run_once(own, inputs[:2])
+        source.library.reset(own.module)
+    given = seen.from_tensor(inputs) if mode == "fake" else inputs
     with undisturbed(), _told(), torch.set_grad_enabled(grad), kept.preserve_node_meta(), watching:
-        graph = make_fx(lambda x: run_once(own, x), tracing_mode=mode, _allow_non_fake_inputs=True)(inputs)
+        graph = make_fx(lambda x: run_once(own, x), tracing_mode=mode, _allow_non_fake_inputs=True)(given)
     if watching.escapes:
         raise ConversionRefused(
             f"{watching.escapes[0]}; expected torch's operations alone, so that all that is computed can be seen"
         )
-    if not _changes_in_place(graph):
+    changes = _changes_in_place(graph)
+    if seen.changes > changes:
+        raise ConversionRefused("module: changes a signal in place, out of sight (in another thread?)")
+    if not changes:
         return graph
     with undisturbed(), torch.no_grad(), kept.preserve_node_meta():
         run = torch.func.functionalize(lambda x: Interpreter(graph).run(x), remove="mutations")
         return make_fx(run, tracing_mode="fake", _allow_non_fake_inputs=True)(inputs)
+
+
+def skeleton(graph: GraphModule) -> list[Any]:
+    """Return a graph's operations, what each reads, and its constants, without the sizes and copies in it."""
+    places: dict[Node, int] = {}
+    found: list[Any] = []
+
+    def told(value: Any) -> Any:
+        """Return what an argument is; of sizes only that they are some."""
+        if isinstance(value, Node):
+            return places[value]
+        if isinstance(value, list | tuple):
+            return None if all(isinstance(each, int) for each in value) else tuple(map(told, value))
+        return None if isinstance(value, int) and not isinstance(value, bool) else str(value)
+
+    for node in graph.graph.nodes:
+        if name_of(node) in COPIES:
+            places[node] = places[node.args[0]]
+            continue
+        what = digest(getattr(graph, str(node.target))) if node.op == "get_attr" else name_of(node)
+        found.append((what.removeprefix("_unsafe_"), told(node.args), told(list(node.kwargs.values()))))
+        places[node] = len(found)
+    return found
+
+
+def name_of(node: Node) -> str:
+    """Return the name of a node's operation, without its overload; "" for another node."""
+    return node.target.__name__.split(".")[0] if isinstance(node.target, torch._ops.OpOverload) else ""
+
+
+def digest(tensor: Tensor | None) -> str:
+    """Return what tells a constant from others."""
+    if tensor is None:
+        return ""
+    told = str((tensor.dtype, tuple(tensor.shape))).encode()
+    return sha256(tensor.detach().cpu().numpy().tobytes() + told).hexdigest()
 
 
 def copied(source: Source) -> Source:
@@ -162,7 +219,9 @@ def _told() -> Iterator[None]:
     except ConversionRefused:
         raise
     except Exception as error:
-        frames = [frame for frame in traceback.extract_tb(error.__traceback__) if not frame.filename.startswith(INSIDE)]
+        frames = [
+            frame for frame in traceback.extract_tb(error.__traceback__) if not frame.filename.startswith(INSIDE)
+        ]
         place = f"{Path(frames[-1].filename).name}:{frames[-1].lineno}" if frames else "module"
         raise ConversionRefused(
             f"{place}: can't be traced: {type(error).__name__}: {one_line(error)[:200]}; expected torch's "
@@ -170,16 +229,29 @@ def _told() -> Iterator[None]:
         ) from error
 
 
-def _changes_in_place(graph: GraphModule) -> bool:
-    """Return whether an operation changes a tensor in place.
+class _Counting(FakeTensorMode):
+    """Counts what changes fake tensors in place, also where nobody records it."""
+
+    changes = 0
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = immutable_dict()) -> Any:  # noqa: B008
+        """Run an operation on fake tensors."""
+        self.changes += func._schema.is_mutable
+        return super().__torch_dispatch__(func, types, args, kwargs)
+
+
+def _changes_in_place(graph: GraphModule) -> int:
+    """Return how many operations change a tensor in place.
 
     Raises:
         ConversionRefused: for signals made out of sight, random numbers, and changes of what is kept or given.
     """
-    changes = False
+    changes = 0
     for node in graph.graph.nodes:
         if node.op == "get_attr" and isinstance(getattr(graph, node.target), FakeTensor):
-            raise ConversionRefused(f"{line_of(node)}: uses a signal that was made out of sight (in another thread?)")
+            raise ConversionRefused(
+                f"{line_of(node)}: uses a signal that was made out of sight (in another thread?)"
+            )
         if node.op != "call_function" or not isinstance(node.target, torch._ops.OpOverload):
             continue
         if torch.Tag.nondeterministic_seeded in node.target.tags:
@@ -187,11 +259,13 @@ def _changes_in_place(graph: GraphModule) -> bool:
         for place, argument in enumerate(node.target._schema.arguments):
             if argument.alias_info is None or not argument.alias_info.is_write:
                 continue
-            changes = True
+            changes += 1
             root = _root(node.args[place] if place < len(node.args) else node.kwargs[argument.name])
             if root is not None and root.op in ("placeholder", "get_attr"):
                 what = "its input" if root.op == "placeholder" else "a tensor that it keeps"
-                raise ConversionRefused(f"{line_of(node)}: changes {what} in place; expected a new tensor (x = x + y)")
+                raise ConversionRefused(
+                    f"{line_of(node)}: changes {what} in place; expected a new tensor (x = x + y)"
+                )
     return changes
 
 
@@ -209,9 +283,9 @@ def _root(node: Any) -> torch.fx.Node | None:
 
 def batches(sample: Tensor, num_steps: int | None) -> tuple[Tensor, Tensor]:
     """Return inputs of two batches, of sizes that are no other size of the sample."""
-    free = [size for size in BATCHES if size not in (*sample.shape[1:], num_steps)]
-    first, second = (sample[torch.arange(size) % len(sample)] for size in free[:2])
-    return second, first
+    taken = (*sample.shape[1:], num_steps)
+    first, second = (next(size for size in sizes if size not in taken) for sizes in BATCHES)
+    return sample[torch.arange(first) % len(sample)], sample[torch.arange(second) % len(sample)]
 
 
 def check_alike(source: Source, graph: GraphModule, inputs: Tensor) -> None:

@@ -12,8 +12,12 @@ from torch import Tensor
 from torch.fx.traceback import set_stack_trace
 from torch.overrides import TorchFunctionMode
 
+from ..conversion.refusal import ConversionRefused
+
 INSIDE = (str(Path(torch.__file__).parent), str(Path(__file__).parents[1]))
 """Folders whose frames are no user's code."""
+PASSING = ("/torch/fx/experimental/proxy_tensor.py", "/torch/overrides.py", "/torch/utils/_stats.py")
+"""Files of torch that pass calls on to whoever watches them."""
 LIBRARIES = "site-packages"
 LINE = re.compile(r'File "([^"]+)", line (\d+)')
 DRIVER = "run_once"
@@ -21,9 +25,22 @@ DRIVER = "run_once"
 READS = frozenset(
     ("numpy", "tolist", "item", "data_ptr", "__array__", "__array_wrap__", "__dlpack__", "__dlpack_device__")
     + ("__reduce_ex__", "__repr__", "__str__", "__format__", "__bool__", "__float__", "__int__", "__index__")
-    + ("__contains__", "__deepcopy__", "to_dlpack", "share_memory_", "unique", "nonzero", "equal", "allclose")
+    + (
+        "__contains__",
+        "__deepcopy__",
+        "to_dlpack",
+        "share_memory_",
+        "equal",
+        "allclose",
+        "apply_",
+        "map_",
+        "map2_",
+    )
+    + ("__set__", "set_", "storage", "untyped_storage", "_typed_storage", "__cuda_array_interface__", "pin_memory")
 )
-"""What takes values out, whoever calls it."""
+"""What takes values out, or writes past the dispatcher, whoever calls it."""
+INNER = frozenset(("untyped_storage", "set_", "__set__", "_typed_storage", "storage"))
+"""Of these, what torch itself does to a tensor."""
 TELLS = frozenset(
     ("size", "dim", "ndimension", "numel", "nelement", "__len__", "is_floating_point", "is_complex", "get_device")
     + ("shape", "dtype", "device", "ndim", "layout", "requires_grad", "is_cuda", "is_sparse", "is_quantized")
@@ -39,33 +56,40 @@ class Watching(TorchFunctionMode):
     def __init__(self) -> None:
         super().__init__()
         self.escapes: list[str] = []
-        self.within = False
 
     def __torch_function__(
-        self, func: Callable[..., Any], types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
+        self,
+        func: Callable[..., Any],
+        types: Any,
+        args: tuple[Any, ...] = (),
+        kwargs: dict[str, Any] | None = None,
     ) -> Any:
         """Run a call, tell what it adds to a graph where it comes from, and look at what comes of it."""
-        name, outermost = _name_of(func), not self.within
-        users = not sys._getframe(1).f_code.co_filename.startswith(INSIDE)
-        if name in READS:
-            self._note(f"takes values out of a tensor ({name})")
-        if outermost:
-            self.within = True
-            set_stack_trace([f'File "{file}", line {line}, in code\n' for file, line in reversed(user_frames())])
+        name, users = _name_of(func), _calls_from_outside()
+        if name in READS and (users or name not in INNER):
+            self._note(f"takes values out of a tensor, or writes past torch's operations ({name})")
+            raise ConversionRefused(self.escapes[-1])
+        set_stack_trace([f'File "{file}", line {line}, in code\n' for file, line in reversed(user_frames())])
         try:
             found = func(*args, **(kwargs or {}))
         except Exception as error:
             if users:
                 self._note(f"{name}: {' '.join(str(error).split())[:160]}")
             raise
-        finally:
-            self.within = self.within and not outermost
         if users and name not in TELLS and not _is_of_tensors(found):
             self._note(f"asks for what is no tensor ({name})")
         return found
 
     def _note(self, what: str) -> None:
         self.escapes.append(f"{_line_among(user_frames())}: {what}")
+
+
+def _calls_from_outside() -> bool:
+    """Return whether it is a user's code that calls, through nothing but what passes calls on."""
+    frame: FrameType | None = sys._getframe(2)
+    while frame is not None and frame.f_code.co_filename.endswith(PASSING):
+        frame = frame.f_back
+    return frame is not None and not frame.f_code.co_filename.startswith(INSIDE)
 
 
 def _name_of(func: Callable[..., Any]) -> str:
@@ -76,7 +100,7 @@ def _name_of(func: Callable[..., Any]) -> str:
 def _is_of_tensors(found: Any) -> bool:
     if isinstance(found, tuple | list):
         return all(map(_is_of_tensors, found))
-    return isinstance(found, Tensor) or found is None
+    return isinstance(found, Tensor) or found is None or found is NotImplemented
 
 
 def user_frames() -> list[tuple[str, int]]:

@@ -233,7 +233,16 @@ def adaptive_soft(x: Tensor, state: dict[str, Tensor], at: At) -> Tensor:
 STYLES: dict[str, Style] = {
     style.__name__: style
     for style in (
-        *(hard, hard_by_where, hard_by_fill, hard_in_place, hard_by_charge, hard_in_units, hard_late, hard_by_less),
+        *(
+            hard,
+            hard_by_where,
+            hard_by_fill,
+            hard_in_place,
+            hard_by_charge,
+            hard_in_units,
+            hard_late,
+            hard_by_less,
+        ),
         *(hard_by_lerp, soft, soft_late, soft_in_place, soft_with_amount, silent_reset, to_level, synaptic),
         *(synaptic_soft, resting, adaptive, adaptive_soft),
     )
