@@ -24,7 +24,11 @@ from .followed import BATCH, MERGED, TIME
 from .grouping import Layers, grouped
 from .reading import Firing, Reading, read
 from .readouts import readout_of
-from .tracing import FunctionModule, batches, check_alike, copied, skeleton, traced, undisturbed
+from .tracing import FunctionModule, batches, check_alike, copied, pure, skeleton, traced, undisturbed
+
+
+ALONE = "module: does something else for one sample alone; expected the same in each batch"
+"""A refusal."""
 
 
 def plain_source(
@@ -75,11 +79,13 @@ class Traces:
     Attributes:
         source: the module and how to run it.
         inputs: those of the graph, and of a run that must be the same function.
-        graph: of a run on fake tensors.
+        recorded: a run on fake tensors.
+        graph: of that, without what it changes in place.
     """
 
     source: Source
     inputs: tuple[Tensor, Tensor]
+    recorded: GraphModule
     graph: GraphModule
 
     @property
@@ -89,23 +95,31 @@ class Traces:
 
     @cached_property
     def other(self) -> GraphModule:
-        """Return the graph of a run on real tensors, in another batch, with gradients; the first one is checked."""
-        check_alike(self.source, self.graph, self.inputs[0])
-        return traced(self.source, self.inputs[1], "real", grad=True)
+        """Return the graph of a run on real tensors, in another batch, with gradients.
+
+        The first one is checked, and must be that of a run on a sample alone.
+        """
+        source, (inputs, others) = self.source, self.inputs
+        check_alike(source, self.graph, inputs)
+        if skeleton(traced(source, inputs[:1], "fake", grad=False)) != skeleton(self.recorded):
+            raise ConversionRefused(ALONE)
+        return pure(traced(source, others, "real", grad=True), others)
 
     def read(self, place: int) -> tuple[Reading, Layers]:
         """Return what an output computes, and the layers that it is made of."""
         reading = read(self.graph, self.source.timed, place)
         return reading, grouped(reading, self.source.num_steps)
 
-    def confirm(self, reading: Reading, place: int) -> None:
-        """Raise unless the other run is the same function, and one sample alone gives the same."""
-        if not reading.same_as(read(self.other, self.source.timed, place)):
+    def confirmed(self, reading: Reading, place: int) -> Reading:
+        """Return what the other run computes, the same function; one sample alone must give the same."""
+        other = read(self.other, self.source.timed, place)
+        if not reading.same_as(other):
             raise ConversionRefused(
                 "module: computes something else for another size of the batch, with gradients on, or at another "
                 "call; expected the same function always"
             )
         _check_alone(self.source, self.graph, reading, self.inputs[0], place)
+        return other
 
 
 def traces_of(source: Source, sample: Tensor) -> Traces:
@@ -115,17 +129,18 @@ def traces_of(source: Source, sample: Tensor) -> Traces:
         ConversionRefused: for what can't be traced.
     """
     inputs = batches(sample, source.num_steps)
-    return Traces(source, inputs, traced(source, inputs[0], "fake", grad=False))
+    recorded = traced(source, inputs[0], "fake", grad=False)
+    return Traces(source, inputs, recorded, pure(recorded, inputs[0]))
 
 
 def _of_output(found: Traces, place: int, inputs: Tensor, readout: str | None, classes: int | None) -> Conversion:
     reading, layers = found.read(place)
     writer = Writer(layers, found.source.timed, inputs.dtype)
     network = writer.network(readout_of(reading, layers))
-    found.confirm(reading, place)
+    other = found.confirmed(reading, place)
     if readout not in (None, network.readout):
         raise ConversionRefused(f"readout: got {readout!r}, and the module's output is {network.readout!r}")
-    seen = _observed(found.graph, reading, writer, network, (found.inputs[0], inputs))
+    seen = _observed(found.other, other, writer, network, (found.inputs[1], inputs))
     network, notes = in_groups(network, inputs, classes, reading.notes)
     check = compare(network, seen, inputs)
     if not check.matches:
@@ -139,15 +154,12 @@ def _silent(seen: Observation, check: ConversionCheck) -> list[str]:
 
 
 def _check_alone(source: Source, graph: GraphModule, reading: Reading, first: Tensor, place: int) -> None:
-    """Raise unless a sample alone is treated, and gives, as among others."""
-    told = "module: does something else for one sample alone; expected the same in each batch"
-    if skeleton(traced(source, first[:1], "fake", grad=False)) != skeleton(graph):
-        raise ConversionRefused(told)
+    """Raise unless a sample alone gives what it gives among others."""
     axis = next(axis for axis, name in enumerate(reading.output.axes) if name == BATCH or name in MERGED)
     with undisturbed(), torch.no_grad():
         alone, among = run_once(copied(source), first[:1])[place], graph(first)[place]
     if reading.output.axes[axis] != BATCH or not are_alike(alone, among.narrow(axis, 0, 1)):
-        raise ConversionRefused(told)
+        raise ConversionRefused(ALONE)
 
 
 def _observed(
@@ -155,7 +167,7 @@ def _observed(
 ) -> Observation:
     """Return what the module's own operations give on all inputs: spikes of each layer, and the output."""
     layers, (first, inputs) = writer.layers, given
-    firings = [[layers.firings[number] for number in layers.steps[layer]] for layer in writer.order]
+    firings = [[reading.firings[number] for number in layers.steps[layer]] for layer in writer.order]
     spikes: list[list[list[Tensor]]] = [[[] for _ in own] for own in firings]
     outputs, size = [], len(first)
     axis = reading.output.axes.index(BATCH)

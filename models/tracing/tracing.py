@@ -101,7 +101,7 @@ def _copied(function: Any, memo: dict[int, Any]) -> Any:
 
 
 def traced(source: Source, inputs: Tensor, mode: str, grad: bool) -> GraphModule:
-    """Return the graph of one run on inputs of this shape, without in-place operations.
+    """Return the graph of one run on inputs of this shape, with what it changes in place; see `pure`.
 
     Args:
         source: a module and how to run it.
@@ -124,10 +124,14 @@ def traced(source: Source, inputs: Tensor, mode: str, grad: bool) -> GraphModule
         raise ConversionRefused(
             f"{watching.escapes[0]}; expected torch's operations alone, so that all that is computed can be seen"
         )
-    changes = _changes_in_place(graph)
-    if seen.changes > changes:
+    if _changes_in_place(graph) < seen.changes:
         raise ConversionRefused("module: changes a signal in place, out of sight (in another thread?)")
-    if not changes:
+    return graph
+
+
+def pure(graph: GraphModule, inputs: Tensor) -> GraphModule:
+    """Return a graph in which new tensors take the place of what it changes in place."""
+    if not _changes_in_place(graph):
         return graph
     with undisturbed(), torch.no_grad(), kept.preserve_node_meta():
         run = torch.func.functionalize(lambda x: Interpreter(graph).run(x), remove="mutations")

@@ -316,7 +316,7 @@ WRONG: dict[str, Case] = {
     "numpy's random": spoiled(
         lambda net, x, step: x + float(np.random.rand()), "the current of step 1 is not that"
     ),
-    "one random number": spoiled(lambda net, x, step: x * np.random.RandomState().rand(), "step"),
+    "one random number": spoiled(lambda net, x, step: x * np.random.RandomState().rand(), "something else"),
     "dropout": spoiled(lambda net, x, step: F.dropout(x, 0.1), "draws random numbers"),
     "a branch": spoiled(lambda net, x, step: x if x.sum() > -1e9 else -x, "takes values out of a tensor"),
     "a branch that is caught": spoiled(caught, "takes values out of a tensor"),

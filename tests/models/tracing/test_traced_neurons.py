@@ -22,9 +22,11 @@ def kind_of(name: str) -> tuple[type, str]:
     return kinds.get(name, LIF), reset
 
 
-@pytest.mark.parametrize("sample", [SAMPLE, EVENTS], ids=["direct", "events"])
-@pytest.mark.parametrize("name", STYLES)
-def test_neurons_by_hand_come_in_as_what_they_compute(name: str, sample: Tensor):
+HALF = {name: (SAMPLE, EVENTS)[place % 2] for place, name in enumerate(STYLES)}
+PAIRS = [(name, change) for name in STYLES for change in WRONG if (name, change) not in SAME]
+
+
+def comes_in(name: str, sample: Tensor) -> None:
     network = from_torch(Looped(STYLES[name]), sample, encoding="none" if sample.dim() == 3 else "direct")
     (neuron,), (kind, reset) = network.neurons, kind_of(name)
     assert type(neuron) is kind
@@ -34,12 +36,28 @@ def test_neurons_by_hand_come_in_as_what_they_compute(name: str, sample: Tensor)
     assert decay == DECAY or (name == "hard_by_charge" and abs(decay - DECAY) < 1e-7)
 
 
-@pytest.mark.parametrize("change", WRONG)
-@pytest.mark.parametrize("name", STYLES)
-def test_a_neuron_that_is_another_one_at_one_step_is_refused(name: str, change: str):
-    module = Looped(STYLES[name], WRONG[change], step=1 + (len(name) + len(change)) % 3)
-    if (name, change) in SAME:
-        return
+def is_refused(name: str, change: str, step: int) -> None:
     with pytest.raises(ConversionRefused) as caught:
-        from_torch(module, EVENTS, encoding="none")
+        from_torch(Looped(STYLES[name], WRONG[change], step), EVENTS, encoding="none")
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("name", STYLES)
+def test_neurons_by_hand_come_in_as_what_they_compute(name: str):
+    comes_in(name, HALF[name])
+
+
+@pytest.mark.parametrize(("name", "change"), PAIRS[::3])
+def test_a_neuron_that_is_another_one_at_one_step_is_refused(name: str, change: str):
+    is_refused(name, change, step=1 + (len(name) + len(change)) % 2)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", STYLES)
+def test_neurons_by_hand_and_all_that_is_wrong_with_them(name: str):
+    for sample in (SAMPLE, EVENTS):
+        comes_in(name, sample)
+    for change in WRONG:
+        for step in range(1, Looped.STEPS - (change == "reset")):
+            if (name, change) not in SAME:
+                is_refused(name, change, step)
