@@ -175,6 +175,8 @@ def overwritten(call: Call) -> Followed:
     mask = masks[0] if isinstance(masks, list) and len(masks) == 1 else masks
     accumulates = call.name == "index_put" and len(call.args) > 3 and call.args[3]
     fixed = not isinstance(value, Followed) and torch.as_tensor(value).numel() == 1
+    if call.name == "index_put":
+        fixed = fixed and call.node.args[1][0].meta["val"].dtype == torch.bool  # pyright: ignore
     if not isinstance(mask, Followed) or accumulates or not fixed or mask.axes != getattr(signal, "axes", None):
         call.refuse("writes at places that are picked by values; expected torch.where, or a product with the mask")
     check_masks(call, mask)

@@ -57,6 +57,7 @@ class Writer:
         dtype: of the run.
         fits: the neurons of layers, as they are met.
         order: the layers in the order of their modules.
+        above: those that hear what is written now.
     """
 
     layers: Layers
@@ -64,6 +65,7 @@ class Writer:
     dtype: torch.dtype
     fits: dict[int, Fit] = field(default_factory=dict)
     order: list[int] = field(default_factory=list)
+    above: list[int] = field(default_factory=list)
 
     def network(self, readout: Readout) -> SpikingNetwork:
         """Return the network.
@@ -106,7 +108,8 @@ class Writer:
         elif isinstance(graded, Image):
             row, late = [*self.row(graded.signal), ("map", graded.map)], 0
         else:
-            assert isinstance(graded, Given)
+            if not isinstance(graded, Given):
+                self._refuse("a layer hears the potential of a neuron that fires; expected its spikes")
             row, late = [], 0 if graded.step is None else last - graded.step
         row = [*row, ("delay", late)] if late else row
         if isinstance(factor, Fractions):
@@ -121,6 +124,15 @@ class Writer:
 
     def neuron(self, layer: int) -> list[Part]:
         """Return a layer and all that is in front of it."""
+        if layer in self.above:
+            self._refuse("layers hear each other; expected each to hear those before it, and itself", layer)
+        self.above.append(layer)
+        try:
+            return self._behind_inputs(layer)
+        finally:
+            self.above.pop()
+
+    def _behind_inputs(self, layer: int) -> list[Part]:
         own, current = [], self.fitted(layer).current
         terms = dict(current.terms)
         for spikes, graded in current.terms:

@@ -69,6 +69,8 @@ def converted_by_trace(
             return _of_output(found, place, inputs, readout, classes)
         except ConversionRefused as error:
             reasons.append(str(error))
+            if not reasons[-1].startswith("output: "):
+                raise
     raise ConversionRefused(reasons[0] if reasons else "output: the module returns no tensor")
 
 

@@ -124,6 +124,8 @@ def normalized(call: Call) -> list[Any]:
     training = rest[0] if len(rest) == 3 else False
     if training or mean is None:
         call.refuse("takes the statistics of the batch; expected running ones (track_running_stats=True)")
+    if len(settled(signal)[0]) != 1:
+        call.refuse("takes samples for channels; expected (batch, channels, ...)")
     count = len(mean)
     kind = nn.BatchNorm1d if len(settled(signal)[1]) < 3 else nn.BatchNorm2d
 

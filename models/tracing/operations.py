@@ -2,7 +2,6 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import reduce
 from typing import Any, NoReturn
 
 import torch
@@ -11,7 +10,7 @@ from torch.fx import Node
 
 from ..conversion.refusal import ConversionRefused
 from .followed import Followed, constant, laid_alike
-from .polynomials import Polynomial
+from .polynomials import Polynomial, entries_of
 from .tracing import name_of
 from .watching import line_of
 
@@ -65,18 +64,8 @@ class Call:
 
     @property
     def operands(self) -> torch.dtype:
-        """Return the dtype in which the operands meet."""
-        given = [
-            arg.meta["val"] if isinstance(arg, Node) and "val" in arg.meta else value for arg, value in self._pairs
-        ]
-        return reduce(
-            lambda one, other: torch.promote_types(one, _dtype(other, one)), given[1:], _dtype(given[0], None)
-        )
-
-    @property
-    def _pairs(self) -> list[tuple[Any, Any]]:
-        pairs = zip(self.node.args, self.args, strict=True)
-        return [pair for pair in pairs if isinstance(pair[1], Followed | Tensor | float | int)][:2]
+        """Return the dtype in which two operands meet."""
+        return torch.result_type(*map(_like, self.node.args[:2], self.args[:2]))
 
     def option(self, place: int, name: str, default: Any) -> Any:
         """Return an argument by its place or name."""
@@ -108,15 +97,10 @@ class Call:
         raise ConversionRefused(f"{line_of(self.node)}: {self.name}: {reason}")
 
 
-def _dtype(value: Any, beside: torch.dtype | None) -> torch.dtype:
-    """Return what a number or tensor counts as beside others: a Python number follows their type."""
-    if isinstance(value, Tensor):
-        follows = value.dim() == 0 and beside is not None and beside.is_floating_point
-        return beside if follows and beside is not None else value.dtype
-    kind = torch.tensor(value).dtype
-    if beside is None or (kind.is_floating_point and not beside.is_floating_point):
-        return torch.get_default_dtype() if kind.is_floating_point else kind
-    return beside
+def _like(given: Any, value: Any) -> Any:
+    """Return an operand as torch sees its type: a number, or a tensor of as many axes."""
+    tensor = given.meta["val"] if isinstance(value, Followed) else value
+    return torch.empty([1] * tensor.dim(), dtype=tensor.dtype) if isinstance(tensor, Tensor) else value
 
 
 Handler = Callable[[Call], Any]
@@ -151,4 +135,16 @@ def understood(call: Call) -> Any:
         call.refuse(str(error))
     if call.result.dtype not in DTYPES:
         call.refuse(f"makes {str(call.result.dtype)[6:]} of a signal; expected it to stay float32 or float64")
+    if call.result.dtype == torch.int64 and not all(map(_whole, (*call.args, found))):
+        call.refuse("makes whole numbers of a signal that is none; expected it to stay float32 or float64")
     return found
+
+
+def _whole(value: Any) -> bool:
+    """Return whether a signal is a sum of spikes by whole numbers; what is no signal is of no account."""
+    steps = value.steps if isinstance(value, Followed) else ()
+    return all(
+        not step.signals
+        and all(each.denominator == 1 for number in step.terms.values() for each in entries_of(number))
+        for step in steps
+    )

@@ -16,7 +16,7 @@ from torch.fx.node import map_arg
 
 from ..conversion.refusal import ConversionRefused
 from . import arithmetic, mapping, moving  # noqa: F401 (they list what they read)
-from .followed import BATCH, FEATURE, TIME, Followed
+from .followed import BATCH, FEATURE, TIME, Followed, settled
 from .operations import Call, understood
 from .polynomials import UNIT, Coefficient, Excess, Given, Polynomial, entries_of
 from .tracing import name_of
@@ -137,6 +137,8 @@ class _Reader:
         output = self.values[self.output]
         if not isinstance(output, Followed):
             raise ConversionRefused("output: depends on no input")
+        if notes and TIME in settled(output)[0]:
+            raise ConversionRefused(f"{notes[0]}; not so at each step: expected it behind the mean over time")
         return Reading(tuple(self.firings), output, self.output, notes)
 
     def _value(self, node: Node) -> Any:
@@ -242,7 +244,9 @@ def _above(call: Call, value: Coefficient, strict: bool) -> bool:
 
 def _unwritten(found: Any) -> Any:
     """Return memory that nobody wrote to as what no constant may be."""
-    return found.fill_(torch.nan) if isinstance(found, Tensor) and found.is_floating_point() else found
+    if not isinstance(found, Tensor) or not found.is_floating_point():
+        raise ConversionRefused("module: makes memory of whole numbers without values in it; expected zeros")
+    return found.fill_(torch.nan)
 
 
 def _needed(graph: GraphModule, output: Node) -> tuple[set[Node], dict[Node, list[Node]]]:

@@ -112,7 +112,8 @@ def traced(source: Source, inputs: Tensor, mode: str, grad: bool) -> GraphModule
     Raises:
         ConversionRefused: for what leaves torch's dispatcher, fails, or changes what it keeps.
     """
-    own, watching, seen = copied(source), Watching(), _Counting(allow_non_fake_inputs=True)
+    own, seen = copied(source), _Counting(allow_non_fake_inputs=True)
+    watching = Watching([*own.module.parameters(), *own.module.buffers()])
     for _ in range(WARM if mode == "real" and source.num_steps is None else 0):
         with undisturbed(), torch.no_grad():
             run_once(own, inputs[:2])
@@ -171,7 +172,7 @@ def digest(tensor: Tensor | None) -> str:
     if tensor is None:
         return ""
     told = str((tensor.dtype, tuple(tensor.shape))).encode()
-    return sha256(tensor.detach().cpu().numpy().tobytes() + told).hexdigest()
+    return sha256(tensor.detach().reshape(-1).contiguous().view(torch.uint8).numpy().tobytes() + told).hexdigest()
 
 
 def copied(source: Source) -> Source:

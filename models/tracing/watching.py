@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 from torch.fx.traceback import set_stack_trace
 from torch.overrides import TorchFunctionMode
+from torch.utils._python_dispatch import _disable_current_modes
 
 from ..conversion.refusal import ConversionRefused
 
@@ -51,11 +52,16 @@ TELLS = frozenset(
 
 
 class Watching(TorchFunctionMode):
-    """Notes each call by a user's code that takes a value out of a tensor, or fails, even where that is caught."""
+    """Notes each call by a user's code that takes a value out of a tensor, or fails, even where that is caught.
 
-    def __init__(self) -> None:
+    Args:
+        fixed: parameters and buffers, whose values are no signals.
+    """
+
+    def __init__(self, fixed: Sequence[Tensor] = ()) -> None:
         super().__init__()
         self.escapes: list[str] = []
+        self.fixed = {id(tensor) for tensor in fixed}
 
     def __torch_function__(
         self,
@@ -66,6 +72,9 @@ class Watching(TorchFunctionMode):
     ) -> Any:
         """Run a call, tell what it adds to a graph where it comes from, and look at what comes of it."""
         name, users = _name_of(func), _calls_from_outside()
+        if name in READS and len(args) == 1 and id(args[0]) in self.fixed:
+            with _disable_current_modes():
+                return func(*args, **(kwargs or {}))
         if name in READS and (users or name not in INNER):
             self._note(f"takes values out of a tensor, or writes past torch's operations ({name})")
             raise ConversionRefused(self.escapes[-1])
