@@ -18,8 +18,9 @@ if TYPE_CHECKING:
 Source = Annotated[
     str,
     typer.Argument(
-        help="A NIR file, or a Python object as package.module:name or file.py:name: a module, or a function that "
-        "returns one (or a pair of module and sample inputs). Its code is run; nothing is unpickled.",
+        help="A NIR file, or a Python object as package.module:name or file.py:name: a module, its class, or a "
+        "function that returns one (or a pair of module and sample inputs). The whole file is run, whatever is in "
+        "it: name only code of your own. Nothing is unpickled.",
         metavar="SOURCE",
     ),
 ]
@@ -55,7 +56,7 @@ def convert(
     seed: Seed = 0,
     as_json: Json = False,
 ) -> int:
-    """Convert an snnTorch, SpikingJelly, Norse or NIR network, if it matches its source spike for spike.
+    """Convert any PyTorch code, or a NIR network, if it matches its source spike for spike.
 
     What can't match is refused with the reason: status 2.
     """
@@ -65,7 +66,7 @@ def convert(
     from spikecert.models import save
 
     module, own = loaded(source)
-    asked, count = _sample(data, root, samples, shape, seed)
+    asked, count = sample_of(data, root, samples, shape, seed)
     sample = own if asked is None else asked
     if sample is None and isinstance(module, nn.Module):
         raise ValueError(f"shape: got neither it nor --data for {source}, expected inputs to compare it on")
@@ -78,7 +79,7 @@ def convert(
     return 0
 
 
-def _sample(
+def sample_of(
     data: str | None, root: Path | None, samples: int | None, shape: str | None, seed: int
 ) -> "tuple[Tensor | None, int | None]":
     """Return inputs and, of a data set, its number of classes."""

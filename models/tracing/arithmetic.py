@@ -11,17 +11,8 @@ from .operations import INSTEAD, Call, reads
 from .polynomials import ONE, UNIT, ZERO, Coefficient, Polynomial, exact, nowhere_zero
 
 TRUE = Polynomial.of(UNIT)
-SAME = (
-    "detach",
-    "alias",
-    "clone",
-    "contiguous",
-    "lift_fresh_copy",
-    "lift_fresh",
-    "positive",
-    "dropout",
-    "view_as_real",
-) + ("_conj", "resolve_neg", "resolve_conj")
+SAME = ("detach", "alias", "clone", "contiguous", "lift_fresh_copy", "lift_fresh", "positive", "dropout")
+"""What changes no value, in evaluation."""
 
 
 def negated(signal: Polynomial) -> Polynomial:
@@ -62,7 +53,7 @@ def copied_into(call: Call) -> Followed:
 def filled(call: Call) -> Any:
     """Return a constant of a signal's shape, or of another one."""
     numbers = {"zeros_like": 0.0, "new_zeros": 0.0, "zero": 0.0, "ones_like": 1.0, "new_ones": 1.0}
-    value = numbers.get(call.name, call.args[2] if call.name == "new_full" else call.args[-1])
+    value: Any = numbers.get(call.name, call.args[2] if call.name == "new_full" else call.args[-1])
     if call.name.startswith("new"):
         return torch.full(call.shape, value, dtype=call.result.dtype)
     return constant(value, call.args[0], call.result.dtype)
@@ -127,11 +118,12 @@ def check_masks(call: Call, *masks: Any) -> None:
 @reads("div")
 def quotient(call: Call) -> Followed:
     """Return the quotient by a constant."""
-    if len(call.args) > 2 or call.kwargs.get("rounding_mode") is not None:
+    one, other, *mode = call.args
+    if mode or call.kwargs.get("rounding_mode") is not None:
         call.refuse("rounds a quotient")
-    if isinstance(call.args[1], Followed) and any(step.rest.terms for step in call.args[1].steps):
+    if isinstance(other, Followed) and any(step.rest.terms for step in other.steps):
         call.refuse("divides by a signal")
-    return call.each(lambda x, y: x * _inverse(call, y.constant), *call.args[:2])
+    return call.each(lambda x, y: x * _inverse(call, y.constant), one, other)
 
 
 def _inverse(call: Call, number: Coefficient) -> Coefficient:

@@ -6,11 +6,12 @@ from typing import Any, NoReturn
 import torch
 from torch import Tensor, nn
 
-from ..conversion.constants import told
-from ..conversion.layers import normalizing, with_bias
+from ..conversion.constants import every
+from ..conversion.layers import with_bias
 from ..conversion.refusal import ConversionRefused
 from ..elements.adaptive import AdaptiveLIF
 from ..elements.layers import Residual
+from ..elements.max_pooling import MAX_POOLS
 from ..elements.neurons import DLIF, LIF
 from ..elements.recurrent import Recurrent
 from ..elements.refractory import RefractoryLIF
@@ -76,7 +77,7 @@ class Writer:
         parts, last = self.row(readout.signal), None
         modules = self.modules(parts)
         if readout.decay is not None:
-            modules.append(LIF(_share("module", number(readout.decay)), reset="none"))
+            modules.append(LIF(number(readout.decay), reset="none"))  # pyright: ignore[reportArgumentType]
             last = "potential"
         elif not isinstance(modules[-1], LIF):
             last = "mean"
@@ -182,65 +183,25 @@ class Writer:
             raise ConversionRefused(f"{by.place}: {by.key[0]}: {error}") from error
 
     def _shift(self, found: list[nn.Module], value: Coefficient) -> None:
-        """Add a constant current, in the bias of the layer before where that has one."""
+        """Add a constant current, in the bias of the layer before."""
+        passing = (nn.Flatten, *MAX_POOLS)  # max(x + b) is max(x) + b
+        before = next((layer for layer in reversed(found) if not isinstance(layer, passing)), None)
         constant = number(value)
-        if not found or with_bias(found[-1], constant) is None:  # pyright: ignore[reportArgumentType]
-            shifts = tuple(torch.as_tensor(constant).flatten().tolist())
-            if isinstance(constant, Tensor) and constant.dim() not in (1, 3):
-                self._refuse("a constant current differs over more than channels")
-            found.append(
-                _Shift(shifts, images=isinstance(constant, Tensor) and constant.dim() == 3).made(self.dtype)
-            )
+        if isinstance(constant, Tensor):  # of channels, or of the neurons of a dense layer, which is last
+            fits = constant.dim() == 1 and isinstance(found[-1], nn.Linear)
+            fits |= constant.shape[1:] == (1, 1) and isinstance(found[-1], nn.Conv2d | nn.BatchNorm2d)
+            before, constant = before if fits else None, constant.flatten()
+        if before is None or with_bias(before, constant) is None:  # pyright: ignore[reportArgumentType]
+            self._refuse("a constant current has no layer in front of it whose bias holds it")
 
     def _neuron(self, layer: int, gain: Coefficient, feedback: FeatureMap | None) -> list[nn.Module]:
-        fit = self.fitted(layer)
         self.order.append(layer)
-        fires, place = ">" if self._first(layer).strict else ">=", self._first(layer).place
-        decay, threshold = _share(place, number(fit.decay)), number(fit.threshold / gain)
-        drop, start = number(fit.drop / gain), number(fit.start / gain)
-        if not bool((torch.as_tensor(threshold) > 0).all()):
-            self._refuse(f"threshold {told(threshold)} is not above what a reset leaves", layer)
-        if fit.kind == "subtract" and not bool((torch.as_tensor(drop) > 0).all()):
-            self._refuse(f"a spike adds {told(-torch.as_tensor(drop))} to the potential", layer)
-        surrogate = Triangle(float(torch.as_tensor(threshold).max()))
-        differ = any(isinstance(each, Tensor) for each in (decay, threshold, drop, start))
-        plain = fit.kind in ("zero", "subtract", "none") and fit.adaptation == ZERO
-        if differ and not (plain and fit.scale is None and feedback is None and start == 0.0):
-            self._refuse("constants differ within the layer, and it is no plain neuron; expected one each", layer)
-        if not plain or start != 0.0:
-            if fit.scale is not None or feedback is not None:
-                self._refuse("rests, starts elsewhere or adapts, and hears itself or has an input scale", layer)
-            return self._special(fit, gain, (decay, threshold), fires, surrogate)
-        amount = drop if fit.kind == "subtract" and not _equal(drop, threshold) else None
-        before = [] if fit.synapse is None else [Synapse(_share(place, number(fit.synapse)))]
-        if differ:
-            constants = (torch.as_tensor(each, dtype=torch.float64) for each in (decay, threshold))
-            amount = None if amount is None else torch.as_tensor(amount, dtype=torch.float64)
-            return [*before, VariedLIF(*constants, fit.kind, fires, surrogate, amount)]
-        made: LIF = LIF(decay, threshold, fit.kind, fires, surrogate, amount)  # pyright: ignore[reportArgumentType]
-        if fit.scale is not None:
-            made = DLIF(len(fit.scale), decay, threshold, fit.kind, fires, surrogate, amount)  # pyright: ignore[reportArgumentType]
-            made.input_scale.data = torch.tensor([float(each) for each in fit.scale], dtype=torch.float64)  # pyright: ignore[reportArgumentType, reportAttributeAccessIssue]
-        if feedback is None:
-            return [*before, made]
+        fires = ">" if self._first(layer).strict else ">="
+        heard = [] if feedback is None else self._mapped(feedback)
         try:
-            (by,) = self._mapped(feedback)
-            return [Recurrent(made, by, before[0] if before else None)]
+            return _neuron_layers(self.fitted(layer), gain, fires, heard)
         except (TypeError, ValueError) as error:
-            self._refuse(f"hears its own spikes: {error}", layer)
-
-    def _special(
-        self, fit: Fit, gain: Coefficient, constants: tuple[Any, Any], fires: str, surrogate: Triangle
-    ) -> list[nn.Module]:
-        """Return a neuron that rests, starts elsewhere, or adapts."""
-        before: list[nn.Module] = [] if fit.synapse is None else [Synapse(number(fit.synapse))]  # pyright: ignore[reportArgumentType]
-        if fit.adaptation == ZERO:
-            start: Any = number(fit.start / gain)
-            return [*before, RefractoryLIF(*constants, int(fit.kind == "rest"), fires, surrogate, start)]
-        adapting: Any = number(fit.adaptation / gain), number(fit.fading)
-        drop: Any = number(fit.drop / gain)
-        amount = drop if fit.kind == "subtract" and drop != constants[1] else None
-        return [*before, AdaptiveLIF(*constants, *adapting, fit.kind, fires, surrogate, amount)]
+            self._refuse(f"is no neuron of this library: {error}", layer)
 
     def _first(self, layer: int) -> Any:
         return self.layers.firings[self.layers.steps[layer][0]]
@@ -250,16 +211,41 @@ class Writer:
         raise ConversionRefused(f"{place}: {reason}")
 
 
-@dataclass(frozen=True)
-class _Shift:
-    """A constant that is added, as a layer."""
+def _neuron_layers(fit: Fit, gain: Coefficient, fires: str, heard: list[nn.Module]) -> list[nn.Module]:
+    """Return a neuron in units of its gain, and the synapse in front of it.
 
-    shifts: tuple[float, ...]
-    images: bool
+    Raises:
+        TypeError, ValueError: for constants that no layer of this library takes.
+    """
+    decay, threshold, drop, start, scale = _numbers(fit, gain)
+    firing = fires, Triangle(float(torch.as_tensor(threshold).max()))
+    amount = (drop,) if fit.kind == "subtract" and not every(torch.as_tensor(drop == threshold)) else ()
+    before: list[Any] = [] if fit.synapse is None else [Synapse(number(fit.synapse))]  # pyright: ignore[reportArgumentType]
+    made: LIF
+    if fit.adaptation != ZERO:
+        rise: Any = number(fit.adaptation / gain)
+        made = AdaptiveLIF(decay, threshold, rise, number(fit.fading), fit.kind, *firing, *amount)  # pyright: ignore[reportArgumentType]
+    elif fit.kind == "rest" or fit.start != ZERO:
+        made = RefractoryLIF(decay, threshold, int(fit.kind == "rest"), *firing, start)
+    elif any(isinstance(each, Tensor) for each in (decay, threshold, *amount)):
+        decay, threshold, *amount = (
+            torch.as_tensor(each, dtype=torch.float64) for each in (decay, threshold, *amount)
+        )
+        made = VariedLIF(decay, threshold, fit.kind, *firing, *amount)
+    elif scale is None:
+        made = LIF(decay, threshold, fit.kind, *firing, *amount)
+    else:
+        made = DLIF(len(scale), decay, threshold, fit.kind, *firing, *amount)
+        made.input_scale.data = torch.tensor(scale, dtype=torch.float64)
+    if scale is not None and not isinstance(made, DLIF):
+        raise ValueError("has an input scale, and constants or a reset that go with none")
+    return [Recurrent(made, heard[0], *before)] if heard else [*before, made]
 
-    def made(self, dtype: torch.dtype) -> nn.Module:
-        """Return the layer."""
-        return normalizing("add", self.shifts, self.images, dtype)
+
+def _numbers(fit: Fit, gain: Coefficient) -> tuple[Any, ...]:
+    """Return λ, and θ, d and u[0] in units of a gain, and a."""
+    constants = (fit.decay, fit.threshold / gain, fit.drop / gain, fit.start / gain)
+    return *map(number, constants), None if fit.scale is None else tuple(map(number, fit.scale))
 
 
 def _met(one: list[Part], other: list[Part]) -> list[Part]:
@@ -279,15 +265,3 @@ def _neurons(parts: tuple[Part, ...]) -> set[int]:
         found |= {part[1]} if part[0] == "neuron" else set()
         found |= _neurons(part[1]) | _neurons(part[2]) if part[0] == "sum" else set()
     return found
-
-
-def _share(place: str, value: Any) -> Any:
-    if not bool(((torch.as_tensor(value) >= 0) & (torch.as_tensor(value) <= 1)).all()):
-        raise ConversionRefused(
-            f"{place}: keeps {told(value)} of its potential in a step, expected a share in [0, 1]"
-        )
-    return value
-
-
-def _equal(one: Any, other: Any) -> bool:
-    return bool((torch.as_tensor(one) == torch.as_tensor(other)).all())

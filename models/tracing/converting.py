@@ -26,7 +26,6 @@ from .reading import Firing, Reading, read
 from .readouts import readout_of
 from .tracing import FunctionModule, batches, check_alike, copied, pure, skeleton, traced, undisturbed
 
-
 ALONE = "module: does something else for one sample alone; expected the same in each batch"
 """A refusal."""
 

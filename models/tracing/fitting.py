@@ -1,6 +1,6 @@
-"""What a layer's firings compute, as a neuron: guessed from two coefficients, and proved for all steps and inputs.
+"""What a layer's firings compute, as a neuron: guessed by coefficients, and proved for all steps and inputs.
 
-With v = P + θ, P what is compared with 0, and u what a reset leaves of it, a guess (λ, θ, reset) gives the currents
+With v = P + θ, P what is compared with 0, and u what a reset leaves, a guess (λ, θ, reset) gives the currents
 
     I[t] = v[t] − λ·u[t−1]
 
@@ -11,6 +11,7 @@ induction the neuron with these constants is what the module computes, for all i
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from itertools import pairwise
 
 from ..conversion.refusal import ConversionRefused
 from .grouping import Layers
@@ -59,15 +60,33 @@ def fit(layers: Layers, layer: int) -> Fit:
         Polynomial.graded(Excess(number)) if layers.firings[number].named else excess
         for number, excess in zip(firings, known, strict=True)
     ]
-    reasons = []
+    nearest = 0, "its potential is no leaky sum of currents"
     for guess in dict.fromkeys(_guesses(known, names, firings)):
         try:
             _check(guess)
             return _proved(layers, own, guess, _currents(guess, known, names, firings))
+        except _Mismatch as error:
+            nearest = max(nearest, (error.right, f"{_told(guess)}: {error}"))
         except ConversionRefused as error:
-            reasons.append(f"{guess.kind}: {error}")
+            nearest = max(nearest, (0, str(error)))
     place = layers.firings[firings[0]].place
-    raise ConversionRefused(f"{place}: is no neuron that is known here ({'; '.join(dict.fromkeys(reasons))})")
+    raise ConversionRefused(
+        f"{place}: is no neuron that is known here, {nearest[1]}; expected a leaky sum, and a reset to a "
+        "constant or by one, all the same at each step"
+    )
+
+
+class _Mismatch(ConversionRefused):
+    """A step that is not as guessed, 1 for the first, and how much of the guess was right before."""
+
+    def __init__(self, step: int, reason: str, right: int = 0) -> None:
+        super().__init__(f"step {step} {reason}")
+        self.right = step + right
+
+
+def _told(guess: Fit) -> str:
+    constants = f"decay {told(guess.decay)}, threshold {told(guess.threshold)}, reset {guess.kind!r}"
+    return f"not the one of {constants}" + (", adaptive" if guess.adaptation != ZERO else "")
 
 
 def _check(guess: Fit) -> None:
@@ -181,7 +200,7 @@ def _currents(
         if guess.kind == "rest" and found:
             before = firings[len(found) - 1]
             if potential != potential.where(before, False) * (Polynomial.of(UNIT) - Polynomial.spike(before)):
-                raise ConversionRefused(f"step {len(found) + 1} takes something in behind a spike")
+                raise _Mismatch(len(found) + 1, "takes something in behind a spike")
             potential = potential.where(before, False)
         found.append(potential - left * guess.decay)
         left = _left(guess, name + limit, spike)
@@ -202,20 +221,18 @@ def _proved(layers: Layers, own: frozenset[int], guess: Fit, currents: list[Poly
     """Return a guess with the one current of all steps, itself or through a synapse or an input scale."""
     for step, current in enumerate(currents):
         if current.spikes & own or any(isinstance(each, Excess) for each in current.signals):
-            raise ConversionRefused(f"step {step + 1} keeps something of the potential or the spike before")
+            raise _Mismatch(step + 1, "keeps something else of the potential or the spike before")
     if _steady(layers, currents):
         return replace(guess, current=currents[-1])
     for decay in _ratios(currents):
-        entering = [currents[0]] + [
-            now - before * decay for before, now in zip(currents, currents[1:], strict=False)
-        ]
+        entering = [currents[0], *(now - before * decay for before, now in pairwise(currents))]
         if _steady(layers, entering):
             return replace(guess, current=entering[-1], synapse=decay)
     scale = _scaled(layers, currents)
     if scale is not None:
         return replace(guess, current=currents[-1] * (UNIT / scale[-1]), scale=scale)
     step = next(step for step, each in enumerate(currents) if each != _at(layers, currents, step)) + 1
-    raise ConversionRefused(f"the current of step {step} is not that of step {len(currents)}")
+    raise _Mismatch(step, f"takes in another current than step {len(currents)}", len(currents))
 
 
 def _at(layers: Layers, currents: list[Polynomial], step: int) -> Polynomial:

@@ -1,4 +1,4 @@
-"""Signals as a trace has them: which axis is batch, which is time, and what each step is, never guessed by size."""
+"""Signals as a trace has them: which axis is batch, which is time, what each step is, never guessed by size."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from ..conversion.refusal import ConversionRefused
-from .polynomials import Fractions, Polynomial, exact
+from .polynomials import Polynomial, exact
 
 BATCH, TIME, FEATURE, ALONE = "batch", "time", "feature", "alone"
 MERGED = ("time batch", "batch time")
@@ -151,12 +151,3 @@ def settled(signal: Followed) -> tuple[tuple[str, ...], tuple[int, ...]]:
         raise ConversionRefused("has batch or time behind features")
     sizes = iter(signal.features)
     return lead, tuple(1 if axis == ALONE else next(sizes) for axis in signal.axes[first:])
-
-
-def spread(value: Fractions, features: tuple[int, ...]) -> Tensor:
-    """Return coefficients as the features of a sample have them, for layers that move features."""
-    return (
-        torch.tensor([float(each) for each in value.entries], dtype=torch.float64)
-        .reshape(value.shape)
-        .expand(features)
-    )

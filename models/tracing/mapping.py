@@ -18,7 +18,7 @@ from .watching import line_of
 def mapped(
     call: Call,
     signal: Followed,
-    made: Callable[[], list[nn.Module]],
+    made: Callable[[], list[Any]],
     weights: tuple[Tensor | None, ...] = (),
     settings: Any = (),
     homogeneous: bool = True,
@@ -54,17 +54,18 @@ def mapped(
 @reads("addmm", "mm", "linear", "matmul", "mv", "addmv")
 def dense(call: Call) -> Followed:
     """Return W·x + b."""
-    bias, signal, weight = call.args[:3] if call.name.startswith("add") else (None, *call.args[:2])
+    given: list[Any] = [None, *call.args[:2]]
+    bias, signal, weight = call.args[:3] if call.name.startswith("add") else given
     if call.name == "linear":
         bias, weight = call.option(2, "bias", None), weight.t()
     if call.kwargs.get("beta", 1) != 1 or call.kwargs.get("alpha", 1) != 1:
         call.refuse("has factors beside its matrix")
     if not isinstance(signal, Followed) or isinstance(weight, Followed):
         return _from_left(call, signal, weight)
-    beside = bias if isinstance(bias, Followed) or (bias is not None and bias.dim() != 1) else None
-    bias = None if beside is not None else bias
-    made = _linear(weight.t(), bias)
-    found = mapped(call, signal, made, (weight, bias), homogeneous=bias is None, rank=1)
+    beside: Any = bias if isinstance(bias, Followed) or (bias is not None and bias.dim() != 1) else None
+    held: Any = None if beside is not None else bias
+    made = _linear(weight.t(), held)
+    found = mapped(call, signal, made, (weight, held), homogeneous=held is None, rank=1)
     return found if beside is None else call.each(lambda x, y: x + y, beside, found)
 
 
@@ -143,7 +144,8 @@ def normalized(call: Call) -> list[Any]:
 @reads("avg_pool2d", "avg_pool1d")
 def pooled(call: Call) -> Followed:
     """Return an average pool."""
-    signal, window, stride, padding = (*call.args, None, None)[:4]
+    given: list[Any] = [*call.args, None, None]
+    signal, window, stride, padding = given[:4]
     ceil, counted, divisor = (
         call.option(4, "ceil_mode", False),
         call.option(5, "count_include_pad", True),
@@ -151,7 +153,7 @@ def pooled(call: Call) -> Followed:
     )
     if divisor is not None:
         call.refuse("has a divisor of its own")
-    kind = nn.AvgPool2d if call.name == "avg_pool2d" else nn.AvgPool1d
+    kind: Any = nn.AvgPool2d if call.name == "avg_pool2d" else nn.AvgPool1d
     sizes = [_whole(each) for each in (window, stride or window, padding or 0)]
     return mapped(call, signal, lambda: [kind(*sizes, ceil, counted)], (), (sizes, ceil, counted))
 
@@ -203,7 +205,7 @@ def max_pooled(call: Call) -> Any:
 @reads("constant_pad_nd")
 def padded(call: Call) -> Followed:
     """Return features in a frame of zeros."""
-    sizes = tuple(call.args[1])
+    sizes: Any = tuple(call.args[1])
     if call.option(2, "value", 0) != 0 or len(sizes) not in (2, 4):
         call.refuse("pads by another number than 0, or other axes than those of an image")
     return mapped(

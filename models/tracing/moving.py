@@ -1,4 +1,4 @@
-"""Operations that move numbers: steps of time are taken apart and put together, features only change their shape."""
+"""Operations that move numbers: steps are taken apart and put together, features only change their shape."""
 
 from dataclasses import replace
 from fractions import Fraction

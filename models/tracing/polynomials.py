@@ -26,7 +26,7 @@ MOST_TERMS = 4096
 
 @dataclass(frozen=True)
 class Fractions:
-    """Numbers that differ over features, laid out as torch broadcasts them; axes along which they don't have size 1."""
+    """Numbers that differ over features, laid out as torch broadcasts them, in the smallest shape."""
 
     shape: tuple[int, ...]
     entries: tuple[Fraction, ...]
@@ -145,7 +145,7 @@ class FeatureMap:
     """
 
     key: tuple[Any, ...]
-    made: Callable[[], list[torch.nn.Module]] | None
+    made: Callable[[], list[Any]] | None
     homogeneous: bool
     place: str
 

@@ -1,7 +1,7 @@
-"""Interpret a graph over polynomials of spikes: each comparison of graded signals is a firing, and its spike new.
+"""Read a graph over polynomials of spikes: each comparison of graded signals is a firing, its spike new.
 
-What a firing compares with 0 gets a name where spikes stand in it (`Excess`), and the values at hand are written by
-it: so a membrane at step t is one of step t − 1, its spike and a current, however many steps there were before.
+What a firing compares with 0 gets a name where spikes stand in it (`Excess`), and the values at hand are written
+by it: a membrane at step t is one of step t − 1, its spike and a current, however many steps there were before.
 """
 
 from dataclasses import dataclass
@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 from torch.fx import GraphModule, Node
 from torch.fx.node import map_arg
+from torch.utils._pytree import tree_leaves
 
 from ..conversion.refusal import ConversionRefused
 from . import arithmetic, mapping, moving  # noqa: F401 (they list what they read)
@@ -150,7 +151,7 @@ class _Reader:
         args, kwargs = look(node.args), look(node.kwargs)
         if name_of(node) == "":
             return node.target(*args, **kwargs)  # pyright: ignore[reportCallIssue]
-        leaves = torch.utils._pytree.tree_leaves((args, kwargs))
+        leaves = tree_leaves((args, kwargs))
         if any(isinstance(leaf, Followed) for leaf in leaves):
             self._check_written(node, leaves)
             return understood(Call(node, args, kwargs, self.batch, self._fired))

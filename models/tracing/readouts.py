@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from fractions import Fraction
+from itertools import pairwise
 
 from ..conversion.refusal import ConversionRefused
 from .followed import TIME, settled
@@ -45,7 +46,7 @@ def readout_of(reading: Reading, layers: Layers) -> Readout:
     if _steady(steps, layers):
         return Readout(steps[-1])
     for decay in _decays(steps[0], steps[1]):
-        entering = [steps[0]] + [now - before * decay for before, now in zip(steps, steps[1:], strict=False)]
+        entering = [steps[0]] + [now - before * decay for before, now in pairwise(steps)]
         if _steady(entering, layers):
             return Readout(entering[-1], decay)
     raise ConversionRefused("output: is not the same function of each step, nor a leaky sum of them")

@@ -2,8 +2,8 @@
 
 A module is copied and run by `make_fx`: once on fake tensors, which hold no values, and once on real ones, in a
 batch of another size and with gradients on. Both must be the same function (`reading.py` compares them). What
-leaves torch's dispatcher is noted and refused (`watching.py`), the graph must give bit for bit what the module gives
-on real inputs, and a tensor in it must be one that the module holds or makes, and no signal made out of sight.
+leaves torch's dispatcher is noted and refused (`watching.py`), the graph must give bit for bit what the module
+gives on real inputs, and a tensor in it must be one that the module holds or makes, no signal made out of sight.
 In-place updates become plain operations by `functionalize`.
 """
 
@@ -17,7 +17,7 @@ from dataclasses import replace
 from hashlib import sha256
 from pathlib import Path
 from types import CellType, FunctionType
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import torch
@@ -100,7 +100,7 @@ def _copied(function: Any, memo: dict[int, Any]) -> Any:
     return made
 
 
-def traced(source: Source, inputs: Tensor, mode: str, grad: bool) -> GraphModule:
+def traced(source: Source, inputs: Tensor, mode: Literal["fake", "real"], grad: bool) -> GraphModule:
     """Return the graph of one run on inputs of this shape, with what it changes in place; see `pure`.
 
     Args:

@@ -1,4 +1,4 @@
-"""What leaves torch's dispatcher during a trace: a number that code takes out of it could lead anywhere, unseen."""
+"""What leaves torch's dispatcher during a trace: a number that code takes out could lead anywhere, unseen."""
 
 import re
 import sys
@@ -24,29 +24,25 @@ LINE = re.compile(r'File "([^"]+)", line (\d+)')
 DRIVER = "run_once"
 """What runs a module: who called that is no part of it."""
 READS = frozenset(
-    ("numpy", "tolist", "item", "data_ptr", "__array__", "__array_wrap__", "__dlpack__", "__dlpack_device__")
-    + ("__reduce_ex__", "__repr__", "__str__", "__format__", "__bool__", "__float__", "__int__", "__index__")
-    + (
-        "__contains__",
-        "__deepcopy__",
-        "to_dlpack",
-        "share_memory_",
-        "equal",
-        "allclose",
-        "apply_",
-        "map_",
-        "map2_",
+    (
+        *("numpy", "tolist", "item", "data_ptr", "__array__", "__array_wrap__", "__dlpack__"),
+        *("__dlpack_device__", "to_dlpack", "__reduce_ex__", "__repr__", "__str__", "__format__", "__bool__"),
+        *("__float__", "__int__", "__index__", "__contains__", "__deepcopy__", "share_memory_", "equal"),
+        *("allclose", "apply_", "map_", "map2_", "__set__", "set_", "storage", "untyped_storage"),
+        *("_typed_storage", "pin_memory"),
     )
-    + ("__set__", "set_", "storage", "untyped_storage", "_typed_storage", "__cuda_array_interface__", "pin_memory")
 )
 """What takes values out, or writes past the dispatcher, whoever calls it."""
 INNER = frozenset(("untyped_storage", "set_", "__set__", "_typed_storage", "storage"))
 """Of these, what torch itself does to a tensor."""
 TELLS = frozenset(
-    ("size", "dim", "ndimension", "numel", "nelement", "__len__", "is_floating_point", "is_complex", "get_device")
-    + ("shape", "dtype", "device", "ndim", "layout", "requires_grad", "is_cuda", "is_sparse", "is_quantized")
-    + ("type", "__setitem__", "__hash__", "is_tensor", "requires_grad_", "result_type", "promote_types", "grad")
-    + ("broadcast_shapes", "is_leaf", "grad_fn", "names", "_backward_hooks", "retain_grad", "_version")
+    (
+        *("size", "dim", "ndimension", "numel", "nelement", "__len__", "is_floating_point", "is_complex"),
+        *("get_device", "shape", "dtype", "device", "ndim", "layout", "requires_grad", "is_cuda"),
+        *("is_sparse", "is_quantized", "type", "__setitem__", "__hash__", "is_tensor", "requires_grad_"),
+        *("result_type", "promote_types", "grad", "broadcast_shapes", "is_leaf", "grad_fn", "names"),
+        *("_backward_hooks", "retain_grad", "_version"),
+    )
 )
 """What tells no value: shapes, types, and whether gradients are on, which a second trace turns around."""
 

@@ -88,7 +88,7 @@ def functional(net: Net, x: Tensor) -> Tensor:
     return F.log_softmax(out.mean(0), dim=-1)
 
 
-def recurrent(net: Net, x: Tensor) -> Tensor:
+def recurrent(net: Net, x: Tensor) -> Any:
     v, spike, total = torch.zeros(x.shape[1], 6), torch.zeros(x.shape[1], 6), 0
     for t in range(len(x)):
         spike, v = leaky(v, net.fc1(x[t]) + net.rec(spike))
@@ -138,7 +138,7 @@ def all_potentials(net: Net, x: Tensor) -> tuple[Tensor, Tensor]:
     return torch.stack(potentials), torch.stack(spikes)
 
 
-def learned(net: Net, x: Tensor) -> Tensor:
+def learned(net: Net, x: Tensor) -> Any:
     v, total = torch.zeros(len(x), 6), 0
     for _ in range(STEPS):
         spike, v = leaky(v, net.fc1(x), net.log_decay.sigmoid())
@@ -146,7 +146,7 @@ def learned(net: Net, x: Tensor) -> Tensor:
     return total / STEPS
 
 
-def exponential(net: Net, x: Tensor) -> Tensor:
+def exponential(net: Net, x: Tensor) -> Any:
     decay = torch.exp(-torch.nn.functional.softplus(net.log_decay[0]))
     v, total = torch.zeros(len(x), 6), 0
     for _ in range(STEPS):
@@ -212,7 +212,7 @@ class Pooled(nn.Module):
         self.conv = nn.Conv2d(1, 3, 3, stride=2)
         self.conv.weight.data.mul_(4.0)
 
-    def forward(self, x: Tensor) -> Tensor:
+    def forward(self, x: Tensor) -> Any:
         v, total = 0.0, 0.0
         for _ in range(STEPS):
             v = 0.5 * v + self.conv(x)
@@ -312,9 +312,11 @@ WRONG: dict[str, Case] = {
     ),
     "random": spoiled(lambda net, x, step: x + 0.0 * torch.rand_like(x), "draws random numbers"),
     "random from a generator": spoiled(lambda net, x, step: x + torch.rand(6, generator=NOISE), "random|else"),
-    "python's random": spoiled(lambda net, x, step: x + random.random(), "the current of step 1 is not that"),
     "numpy's random": spoiled(
-        lambda net, x, step: x + float(np.random.rand()), "the current of step 1 is not that"
+        lambda net, x, step: x + float(np.random.rand()), "step 1 takes in another current than step 4"
+    ),
+    "numpy's random": spoiled(
+        lambda net, x, step: x + float(np.random.rand()), "step 1 takes in another current than step 4"
     ),
     "one random number": spoiled(lambda net, x, step: x * np.random.RandomState().rand(), "something else"),
     "dropout": spoiled(lambda net, x, step: F.dropout(x, 0.1), "draws random numbers"),

@@ -1,7 +1,7 @@
 """Any PyTorch code: with the neurons of these libraries, of several in one module as well, or with its own.
 
-What is made of known layers and neurons is read off these. What the readers refuse, and code without such neurons, is
-traced, and known by what it computes (`models/tracing/`).
+What is made of known layers and neurons is read off these. What the readers refuse, and code without such neurons,
+is traced, and known by what it computes (`models/tracing/`).
 """
 
 from contextlib import suppress
