@@ -6,8 +6,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from .followed import Followed, constant
-from .operations import INSTEAD, Call, reads
+from .followed import FollowedSignal, constant
+from .operations import INSTEAD, TracedCall, reads
 from .polynomials import ONE, UNIT, ZERO, Coefficient, Polynomial, exact, nowhere_zero
 
 TRUE = Polynomial.of(UNIT)
@@ -21,13 +21,13 @@ def negated(signal: Polynomial) -> Polynomial:
 
 
 @reads(*SAME)
-def same(call: Call) -> Followed:
+def same(call: TracedCall) -> FollowedSignal:
     """Return the signal."""
     return call.args[0]
 
 
 @reads("_to_copy")
-def cast(call: Call) -> Followed:
+def cast(call: TracedCall) -> FollowedSignal:
     """Return the signal in another type, which only spikes may have if it is no wide float."""
     dtype = call.result.dtype
     if dtype not in (torch.float32, torch.float64) and not all(step.boolean for step in call.args[0].steps):
@@ -36,13 +36,13 @@ def cast(call: Call) -> Followed:
 
 
 @reads("copy")
-def copied_into(call: Call) -> Followed:
+def copied_into(call: TracedCall) -> FollowedSignal:
     """Return what is written over a signal."""
     into, source = call.args[:2]
-    like = into if isinstance(into, Followed) else source
-    if not isinstance(source, Followed):
+    like = into if isinstance(into, FollowedSignal) else source
+    if not isinstance(source, FollowedSignal):
         return constant(source, like, call.result.dtype)
-    if isinstance(into, Followed) and len(source.axes) < len(into.axes):
+    if isinstance(into, FollowedSignal) and len(source.axes) < len(into.axes):
         return call.alike(into, source)[1]
     if call.result.dtype == torch.bool and not all(step.boolean for step in source.steps):
         call.refuse("writes a signal that is no spike into a mask")
@@ -50,7 +50,7 @@ def copied_into(call: Call) -> Followed:
 
 
 @reads("zeros_like", "ones_like", "full_like", "fill", "new_zeros", "new_ones", "new_full", "zero")
-def filled(call: Call) -> Any:
+def filled(call: TracedCall) -> Any:
     """Return a constant of a signal's shape, or of another one."""
     numbers = {"zeros_like": 0.0, "new_zeros": 0.0, "zero": 0.0, "ones_like": 1.0, "new_ones": 1.0}
     value: Any = numbers.get(call.name, call.args[2] if call.name == "new_full" else call.args[-1])
@@ -60,7 +60,7 @@ def filled(call: Call) -> Any:
 
 
 @reads("add", "sub", "rsub")
-def summed(call: Call) -> Followed:
+def summed(call: TracedCall) -> FollowedSignal:
     """Return one + alpha·other, of masks their union."""
     one, other = call.args[:2]
     if call.result.dtype == torch.bool:
@@ -73,13 +73,13 @@ def summed(call: Call) -> Followed:
 
 
 @reads("neg")
-def opposite(call: Call) -> Followed:
+def opposite(call: TracedCall) -> FollowedSignal:
     """Return −x."""
     return call.args[0].with_steps([step * -UNIT for step in call.args[0].steps])
 
 
 @reads("mul", "logical_and", "bitwise_and")
-def product(call: Call) -> Followed:
+def product(call: TracedCall) -> FollowedSignal:
     """Return the product, of masks where both hold."""
     if call.name != "mul":
         check_masks(call, *call.args)
@@ -87,53 +87,53 @@ def product(call: Call) -> Followed:
 
 
 @reads("logical_or", "bitwise_or")
-def united(call: Call) -> Followed:
+def united(call: TracedCall) -> FollowedSignal:
     """Return where one of two masks holds."""
     check_masks(call, *call.args[:2])
     return call.each(lambda x, y: x + y - x * y, *call.args[:2])
 
 
 @reads("logical_xor", "bitwise_xor")
-def exclusive(call: Call) -> Followed:
+def exclusive(call: TracedCall) -> FollowedSignal:
     """Return where just one of two masks holds."""
     check_masks(call, *call.args[:2])
     return call.each(lambda x, y: x + y - x * y * Fraction(2), *call.args[:2])
 
 
 @reads("logical_not", "bitwise_not")
-def reversed_mask(call: Call) -> Followed:
+def reversed_mask(call: TracedCall) -> FollowedSignal:
     """Return where a mask does not hold."""
     check_masks(call, call.args[0])
     return call.args[0].with_steps([negated(step) for step in call.args[0].steps])
 
 
-def check_masks(call: Call, *masks: Any) -> None:
+def check_masks(call: TracedCall, *masks: Any) -> None:
     """Raise unless operands are true or false, where bits are combined, or spikes."""
-    boolean = all(step.boolean for mask in masks if isinstance(mask, Followed) for step in mask.steps)
+    boolean = all(step.boolean for mask in masks if isinstance(mask, FollowedSignal) for step in mask.steps)
     fixed = all(mask.dtype == torch.bool for mask in masks if isinstance(mask, Tensor))
     if not boolean or not fixed or (call.name.startswith("bitwise") and call.result.dtype != torch.bool):
         call.refuse("combines what is no mask; expected spikes or comparisons")
 
 
 @reads("div")
-def quotient(call: Call) -> Followed:
+def quotient(call: TracedCall) -> FollowedSignal:
     """Return the quotient by a constant."""
     one, other, *mode = call.args
     if mode or call.kwargs.get("rounding_mode") is not None:
         call.refuse("rounds a quotient")
-    if isinstance(other, Followed) and any(step.rest.terms for step in other.steps):
+    if isinstance(other, FollowedSignal) and any(step.rest.terms for step in other.steps):
         call.refuse("divides by a signal")
     return call.each(lambda x, y: x * _inverse(call, y.constant), one, other)
 
 
-def _inverse(call: Call, number: Coefficient) -> Coefficient:
+def _inverse(call: TracedCall, number: Coefficient) -> Coefficient:
     if not nowhere_zero(number):
         call.refuse("divides by 0")
     return UNIT / number
 
 
 @reads("addcmul")
-def sum_with_product(call: Call) -> Followed:
+def sum_with_product(call: TracedCall) -> FollowedSignal:
     """Return x + value·y·z."""
     start, one, other = call.args[:3]
     factor = exact(call.kwargs.get("value", 1), call.result.dtype)
@@ -141,7 +141,7 @@ def sum_with_product(call: Call) -> Followed:
 
 
 @reads("lerp")
-def between(call: Call) -> Followed:
+def between(call: TracedCall) -> FollowedSignal:
     """Return x + w·(y − x)."""
     start, end, weight = call.args[:3]
     moved = call.each(lambda x, y: x * y, call.each(lambda x, y: y - x, start, end), weight)
@@ -149,11 +149,11 @@ def between(call: Call) -> Followed:
 
 
 @reads("where")
-def chosen(call: Call) -> Followed:
+def chosen(call: TracedCall) -> FollowedSignal:
     """Return one value where a mask holds, else another."""
     mask, one, other = call.args
-    if not isinstance(mask, Followed):
-        like = one if isinstance(one, Followed) else other
+    if not isinstance(mask, FollowedSignal):
+        like = one if isinstance(one, FollowedSignal) else other
         mask = constant(mask, like, torch.bool)
     check_masks(call, mask)
     first = call.each(lambda x, y: x * y, mask, one)
@@ -161,15 +161,20 @@ def chosen(call: Call) -> Followed:
 
 
 @reads("masked_fill", "index_put")
-def overwritten(call: Call) -> Followed:
+def overwritten(call: TracedCall) -> FollowedSignal:
     """Return a signal with a constant where a mask holds."""
     signal, masks, value = call.args[:3]
     mask = masks[0] if isinstance(masks, list) and len(masks) == 1 else masks
     accumulates = call.name == "index_put" and len(call.args) > 3 and call.args[3]
-    fixed = not isinstance(value, Followed) and torch.as_tensor(value).numel() == 1
+    fixed = not isinstance(value, FollowedSignal) and torch.as_tensor(value).numel() == 1
     if call.name == "index_put":
         fixed = fixed and call.node.args[1][0].meta["val"].dtype == torch.bool  # pyright: ignore
-    if not isinstance(mask, Followed) or accumulates or not fixed or mask.axes != getattr(signal, "axes", None):
+    if (
+        not isinstance(mask, FollowedSignal)
+        or accumulates
+        or not fixed
+        or mask.axes != getattr(signal, "axes", None)
+    ):
         call.refuse("writes at places that are picked by values; expected torch.where, or a product with the mask")
     check_masks(call, mask)
     kept = call.each(lambda x, y: negated(x) * y, mask, signal)
@@ -179,7 +184,7 @@ def overwritten(call: Call) -> Followed:
 
 
 @reads("gt", "ge", "lt", "le")
-def compared(call: Call) -> Followed:
+def compared(call: TracedCall) -> FollowedSignal:
     """Return the spikes of a comparison: of x > y where x − y is above 0."""
     up = call.name[0] == "g"
     excess = call.each(lambda x, y: x - y if up else y - x, *call.args, dtype=call.operands)
@@ -187,24 +192,24 @@ def compared(call: Call) -> Followed:
 
 
 @reads("heaviside")
-def step_function(call: Call) -> Followed:
+def step_function(call: TracedCall) -> FollowedSignal:
     """Return 1 above 0, and at 0 what it is told."""
     signal, at_zero = call.args
-    value = None if isinstance(at_zero, Followed) else exact(at_zero, call.result.dtype)
+    value = None if isinstance(at_zero, FollowedSignal) else exact(at_zero, call.result.dtype)
     if value not in (ZERO, UNIT):
         call.refuse("is neither 0 nor 1 at a tie; expected a comparison")
     return call.fire(call, signal, value == ZERO)
 
 
 @reads("sign", "sgn")
-def sign(call: Call) -> Followed:
+def sign(call: TracedCall) -> FollowedSignal:
     """Return 1 above 0, −1 below, 0 at a tie."""
     above, from_zero = (call.fire(call, call.args[0], strict) for strict in (True, False))
     return call.each(lambda x, y: x + y - TRUE, above, from_zero)
 
 
 @reads("eq", "ne")
-def equal(call: Call) -> Followed:
+def equal(call: TracedCall) -> FollowedSignal:
     """Return whether a spike has a value."""
     difference = call.each(lambda x, y: x - y, *call.args, dtype=call.operands)
     for step in difference.steps:
@@ -215,13 +220,13 @@ def equal(call: Call) -> Followed:
 
 
 @reads("relu", "abs", "clamp", "clamp_min", "clamp_max", "hardtanh", "minimum", "maximum", "pow", "square")
-def bounded(call: Call) -> Followed:
+def bounded(call: TracedCall) -> FollowedSignal:
     """Return a function of spikes: what it makes of 0 and of 1."""
     signal = call.args[0]
-    others = [arg for arg in call.args[1:] if isinstance(arg, Tensor | Followed)]
+    others = [arg for arg in call.args[1:] if isinstance(arg, Tensor | FollowedSignal)]
     if (
         others
-        or not isinstance(signal, Followed)
+        or not isinstance(signal, FollowedSignal)
         or any(step.signals or len(step.spikes) > 2 for step in signal.steps)
     ):
         call.refuse(

@@ -6,12 +6,12 @@ from typing import Any, NoReturn
 import torch
 from torch import Tensor, nn
 
+from ..conversion.building import bias_place
 from ..conversion.constants import every
 from ..conversion.layers import with_bias
 from ..conversion.refusal import ConversionRefused
 from ..elements.adaptive import AdaptiveLIF
 from ..elements.layers import Residual
-from ..elements.max_pooling import MAX_POOLS
 from ..elements.neurons import DLIF, LIF
 from ..elements.recurrent import Recurrent
 from ..elements.refractory import RefractoryLIF
@@ -21,7 +21,7 @@ from ..linear_maps.sharing import Share
 from ..networks import SpikingNetwork
 from ..surrogates import Triangle
 from .fitting import Fit, fit
-from .grouping import Layers
+from .grouping import LayerFirings
 from .polynomials import (
     ONE,
     UNIT,
@@ -29,7 +29,7 @@ from .polynomials import (
     Coefficient,
     FeatureMap,
     Fractions,
-    Given,
+    ModuleInput,
     Graded,
     Image,
     Polynomial,
@@ -49,7 +49,7 @@ def number(value: Coefficient) -> float | Tensor:
 
 
 @dataclass(frozen=True)
-class Writer:
+class RowWriter:
     """Writes what layers hear as modules.
 
     Attributes:
@@ -61,7 +61,7 @@ class Writer:
         above: those that hear what is written now.
     """
 
-    layers: Layers
+    layers: LayerFirings
     timed: bool
     dtype: torch.dtype
     fits: dict[int, Fit] = field(default_factory=dict)
@@ -109,7 +109,7 @@ class Writer:
         elif isinstance(graded, Image):
             row, late = [*self.row(graded.signal), ("map", graded.map)], 0
         else:
-            if not isinstance(graded, Given):
+            if not isinstance(graded, ModuleInput):
                 self._refuse("a layer hears the potential of a neuron that fires; expected its spikes")
             row, late = [], 0 if graded.step is None else last - graded.step
         row = [*row, ("delay", late)] if late else row
@@ -184,14 +184,9 @@ class Writer:
 
     def _shift(self, found: list[nn.Module], value: Coefficient) -> None:
         """Add a constant current, in the bias of the layer before."""
-        passing = (nn.Flatten, *MAX_POOLS)  # max(x + b) is max(x) + b
-        before = next((layer for layer in reversed(found) if not isinstance(layer, passing)), None)
-        constant = number(value)
-        if isinstance(constant, Tensor):  # of channels, or of the neurons of a dense layer, which is last
-            fits = constant.dim() == 1 and isinstance(found[-1], nn.Linear)
-            fits |= constant.shape[1:] == (1, 1) and isinstance(found[-1], nn.Conv2d | nn.BatchNorm2d)
-            before, constant = before if fits else None, constant.flatten()
-        if before is None or with_bias(before, constant) is None:  # pyright: ignore[reportArgumentType]
+        before, constant = bias_place(found), number(value)
+        moved = isinstance(constant, Tensor) and before is not found[-1]
+        if before is None or moved or with_bias(before, constant) is None:
             self._refuse("a constant current has no layer in front of it whose bias holds it")
 
     def _neuron(self, layer: int, gain: Coefficient, feedback: FeatureMap | None) -> list[nn.Module]:

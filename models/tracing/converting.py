@@ -19,10 +19,10 @@ from ..conversion.observing.observing import ForeignLibrary, Observation, Source
 from ..conversion.populations import in_groups
 from ..conversion.refusal import ConversionRefused
 from ..networks import SpikingNetwork
-from .building import Writer
+from .building import RowWriter
 from .followed import BATCH, MERGED, TIME
-from .grouping import Layers, grouped
-from .reading import Firing, Reading, read
+from .grouping import LayerFirings, grouped
+from .reading import Firing, GraphReading, read
 from .readouts import readout_of
 from .tracing import FunctionModule, batches, check_alike, copied, pure, skeleton, traced, undisturbed
 
@@ -106,12 +106,12 @@ class Traces:
             raise ConversionRefused(ALONE)
         return pure(traced(source, others, "real", grad=True), others)
 
-    def read(self, place: int) -> tuple[Reading, Layers]:
+    def read(self, place: int) -> tuple[GraphReading, LayerFirings]:
         """Return what an output computes, and the layers that it is made of."""
         reading = read(self.graph, self.source.timed, place)
         return reading, grouped(reading, self.source.num_steps)
 
-    def confirmed(self, reading: Reading, place: int) -> Reading:
+    def confirmed(self, reading: GraphReading, place: int) -> GraphReading:
         """Return what the other run computes, the same function; one sample alone must give the same."""
         other = read(self.other, self.source.timed, place)
         if not reading.same_as(other):
@@ -136,7 +136,7 @@ def traces_of(source: Source, sample: Tensor) -> Traces:
 
 def _of_output(found: Traces, place: int, inputs: Tensor, readout: str | None, classes: int | None) -> Conversion:
     reading, layers = found.read(place)
-    writer = Writer(layers, found.source.timed, inputs.dtype)
+    writer = RowWriter(layers, found.source.timed, inputs.dtype)
     network = writer.network(readout_of(reading, layers))
     other = found.confirmed(reading, place)
     if readout not in (None, network.readout):
@@ -154,7 +154,7 @@ def _silent(seen: Observation, check: ConversionCheck) -> list[str]:
     return [f"{layer.name}: never fired on what was compared" for layer, rate in rates if rate == 0.0]
 
 
-def _check_alone(source: Source, graph: GraphModule, reading: Reading, first: Tensor, place: int) -> None:
+def _check_alone(source: Source, graph: GraphModule, reading: GraphReading, first: Tensor, place: int) -> None:
     """Raise unless a sample alone gives what it gives among others."""
     axis = next(axis for axis, name in enumerate(reading.output.axes) if name == BATCH or name in MERGED)
     with undisturbed(), torch.no_grad():
@@ -164,7 +164,11 @@ def _check_alone(source: Source, graph: GraphModule, reading: Reading, first: Te
 
 
 def _observed(
-    graph: GraphModule, reading: Reading, writer: Writer, network: SpikingNetwork, given: tuple[Tensor, Tensor]
+    graph: GraphModule,
+    reading: GraphReading,
+    writer: RowWriter,
+    network: SpikingNetwork,
+    given: tuple[Tensor, Tensor],
 ) -> Observation:
     """Return what the module's own operations give on all inputs: spikes of each layer, and the output."""
     layers, (first, inputs) = writer.layers, given

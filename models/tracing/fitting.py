@@ -14,7 +14,7 @@ from dataclasses import dataclass, replace
 from itertools import pairwise
 
 from ..conversion.refusal import ConversionRefused
-from .grouping import Layers
+from .grouping import LayerFirings
 from .polynomials import UNIT, ZERO, Coefficient, Excess, Polynomial, entries_of, nowhere_zero, told
 
 
@@ -45,7 +45,7 @@ class Fit:
     fading: Coefficient = ZERO
 
 
-def fit(layers: Layers, layer: int) -> Fit:
+def fit(layers: LayerFirings, layer: int) -> Fit:
     """Return the neuron of a layer.
 
     Raises:
@@ -106,7 +106,7 @@ def _check(guess: Fit) -> None:
         raise ConversionRefused(f"lowers its threshold by a spike, by {told(-guess.adaptation)}")
 
 
-def _memoryless(layers: Layers, known: list[Polynomial]) -> Fit:
+def _memoryless(layers: LayerFirings, known: list[Polynomial]) -> Fit:
     constant = known[0].constant
     if layers.times(known[0]) and layers.num_steps > 1:
         raise ConversionRefused("fires at one step only, expected all")
@@ -217,7 +217,7 @@ def _left(guess: Fit, potential: Polynomial, spike: Polynomial) -> Polynomial:
     return potential - spike * guess.drop
 
 
-def _proved(layers: Layers, own: frozenset[int], guess: Fit, currents: list[Polynomial]) -> Fit:
+def _proved(layers: LayerFirings, own: frozenset[int], guess: Fit, currents: list[Polynomial]) -> Fit:
     """Return a guess with the one current of all steps, itself or through a synapse or an input scale."""
     for step, current in enumerate(currents):
         if current.spikes & own or any(isinstance(each, Excess) for each in current.signals):
@@ -235,11 +235,11 @@ def _proved(layers: Layers, own: frozenset[int], guess: Fit, currents: list[Poly
     raise _Mismatch(step, f"takes in another current than step {len(currents)}", len(currents))
 
 
-def _at(layers: Layers, currents: list[Polynomial], step: int) -> Polynomial:
+def _at(layers: LayerFirings, currents: list[Polynomial], step: int) -> Polynomial:
     return layers.moved(currents[-1], step + 1 - len(currents))
 
 
-def _steady(layers: Layers, currents: list[Polynomial]) -> bool:
+def _steady(layers: LayerFirings, currents: list[Polynomial]) -> bool:
     """Return whether each is the last one, moved in time."""
     return all(current == _at(layers, currents, step) for step, current in enumerate(currents))
 
@@ -253,7 +253,7 @@ def _ratios(currents: list[Polynomial]) -> Iterator[Coefficient]:
             yield from (ratio for ratio in (kept, kept - UNIT) if nowhere_zero(ratio))
 
 
-def _scaled(layers: Layers, currents: list[Polynomial]) -> tuple[Coefficient, ...] | None:
+def _scaled(layers: LayerFirings, currents: list[Polynomial]) -> tuple[Coefficient, ...] | None:
     """Return a[t], where each current is a[t] times the same."""
     found = []
     for step, current in enumerate(currents):

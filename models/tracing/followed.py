@@ -18,7 +18,7 @@ MERGED = ("time batch", "batch time")
 
 
 @dataclass(frozen=True)
-class Followed:
+class FollowedSignal:
     """A signal.
 
     Attributes:
@@ -42,16 +42,16 @@ class Followed:
         known = {BATCH: batch, TIME: count, ALONE: 1, **dict.fromkeys(MERGED, count * batch)}
         return tuple(next(features) if axis == FEATURE else known[axis] for axis in self.axes)
 
-    def with_steps(self, steps: list[Polynomial]) -> Followed:
+    def with_steps(self, steps: list[Polynomial]) -> FollowedSignal:
         """Return other values laid out in the same way."""
         return replace(self, steps=tuple(steps))
 
-    def at(self, axis: int, step: int) -> Followed:
+    def at(self, axis: int, step: int) -> FollowedSignal:
         """Return one step of an axis of time."""
-        return Followed(self.axes[:axis] + self.axes[axis + 1 :], (self.steps[step],), self.features)
+        return FollowedSignal(self.axes[:axis] + self.axes[axis + 1 :], (self.steps[step],), self.features)
 
 
-def constant(value: float | bool | Tensor, like: Followed, dtype: torch.dtype) -> Followed:
+def constant(value: float | bool | Tensor, like: FollowedSignal, dtype: torch.dtype) -> FollowedSignal:
     """Return a constant, laid out as a signal that it stands beside.
 
     Raises:
@@ -75,7 +75,7 @@ def constant(value: float | bool | Tensor, like: Followed, dtype: torch.dtype) -
     return like.with_steps([Polynomial.of(exact(part.squeeze(others), dtype)) for part in parts])
 
 
-def laid_alike(one: Followed, other: Followed) -> tuple[Followed, Followed]:
+def laid_alike(one: FollowedSignal, other: FollowedSignal) -> tuple[FollowedSignal, FollowedSignal]:
     """Return two signals with the axes of both, as torch broadcasts them.
 
     Raises:
@@ -98,15 +98,19 @@ def _met(one: str, other: str) -> str:
     raise ConversionRefused(f"has signals of which {one} and {other} meet")
 
 
-def _stretched(signal: Followed, axes: tuple[str, ...], features: tuple[int, ...], count: int) -> Followed:
+def _stretched(
+    signal: FollowedSignal, axes: tuple[str, ...], features: tuple[int, ...], count: int
+) -> FollowedSignal:
     if signal.features != features and any(each.rest.terms for each in signal.steps):
         raise ConversionRefused(f"stretches features {signal.features} to {features}")
     if len(signal.steps) not in (1, count):
         raise ConversionRefused(f"has signals of {len(signal.steps)} and of {count} steps")
-    return Followed(axes, signal.steps * (count // len(signal.steps)), features)
+    return FollowedSignal(axes, signal.steps * (count // len(signal.steps)), features)
 
 
-def regrouped(signal: Followed, shape: tuple[int, ...], batch: int) -> tuple[tuple[str, ...], tuple[int, ...]]:
+def regrouped(
+    signal: FollowedSignal, shape: tuple[int, ...], batch: int
+) -> tuple[tuple[str, ...], tuple[int, ...]]:
     """Return axes and features of a signal whose numbers are read in another shape.
 
     Axes of one entry come and go; of the others each that is made holds a group of those before, in their order.
@@ -142,7 +146,7 @@ def _named(kinds: list[str], sizes: list[int], steps: int, batch: int) -> list[s
     raise ConversionRefused(f"reads {' and '.join(kinds)} in the shape {tuple(sizes)}, which mixes them")
 
 
-def settled(signal: Followed) -> tuple[tuple[str, ...], tuple[int, ...]]:
+def settled(signal: FollowedSignal) -> tuple[tuple[str, ...], tuple[int, ...]]:
     """Return the axes in front of the features, and these, with axes of one entry as what they stand for."""
     places = [place for place, axis in enumerate(signal.axes) if axis in (BATCH, *MERGED)]
     first = max([*places, *(place for place, axis in enumerate(signal.axes) if axis == TIME)], default=-1) + 1

@@ -9,12 +9,12 @@ from functools import cached_property
 from typing import Any
 
 from ..conversion.refusal import ConversionRefused
-from .polynomials import Excess, Given, Graded, Image, Polynomial, image
-from .reading import Firing, Reading
+from .polynomials import Excess, ModuleInput, Graded, Image, Polynomial, image
+from .reading import Firing, GraphReading
 
 
 @dataclass(frozen=True, eq=False)
-class Layers:
+class LayerFirings:
     """Firings by layer and step.
 
     Attributes:
@@ -51,7 +51,7 @@ class Layers:
 
     def moved(self, signal: Polynomial, by: int) -> Polynomial:
         """Return a signal so many steps later; what was before the first step is 0."""
-        return signal if by == 0 else _Moving(self, by).signal(signal)
+        return signal if by == 0 else _InAnotherStep(self, by).signal(signal)
 
     def heard(self, signal: Polynomial) -> set[int]:
         """Return the layers whose spikes a signal is made of, by maps or entry by entry."""
@@ -63,15 +63,15 @@ class Layers:
         found = {self.place[spike][1] for spike in signal.spikes if not self.constant(self.place[spike][0])}
         for each in signal.signals:
             found |= self.times(each.signal) if isinstance(each, Image) else set()
-            found |= {each.step} if isinstance(each, Given) and each.step is not None else set()
+            found |= {each.step} if isinstance(each, ModuleInput) and each.step is not None else set()
         return found
 
 
 @dataclass
-class _Moving:
+class _InAnotherStep:
     """Moves signals in time, each once."""
 
-    layers: Layers
+    layers: LayerFirings
     by: int
 
     def __post_init__(self) -> None:
@@ -100,10 +100,12 @@ class _Moving:
             raise ConversionRefused("reads the potential of a neuron; expected its spikes")
         if graded.step is None:
             return Polynomial.graded(graded)
-        return Polynomial({}) if graded.step + self.by < 0 else Polynomial.graded(Given(graded.step + self.by))
+        return (
+            Polynomial({}) if graded.step + self.by < 0 else Polynomial.graded(ModuleInput(graded.step + self.by))
+        )
 
 
-def grouped(reading: Reading, num_steps: int | None) -> Layers:
+def grouped(reading: GraphReading, num_steps: int | None) -> LayerFirings:
     """Return the layers of a reading; T where it is known, else that of the longest layer.
 
     Raises:
@@ -129,7 +131,7 @@ def grouped(reading: Reading, num_steps: int | None) -> Layers:
             raise ConversionRefused(
                 f"{place}: fires at {len(group)} of {steps} steps, by one equation; expected all"
             )
-    return Layers(reading.firings, tuple(map(tuple, groups)), steps)
+    return LayerFirings(reading.firings, tuple(map(tuple, groups)), steps)
 
 
 def _group_of(
@@ -163,7 +165,7 @@ def _shape(signal: Polynomial, own: dict[int, int], _: Any) -> frozenset[Any]:
     for each in signal.signals:
         if isinstance(each, Image):
             found.add((each.map, _shape(each.signal, own, None)))
-        elif isinstance(each, Given):
+        elif isinstance(each, ModuleInput):
             found.add("given")
     return frozenset(found)
 

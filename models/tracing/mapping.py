@@ -3,28 +3,29 @@
 from collections.abc import Callable
 from typing import Any
 
+import torch
 from torch import Tensor, nn
 
+from ..conversion.adapting import adapted
 from ..elements.max_pooling import MAX_POOLS
-from ..linear_maps.averaging import AdaptiveAverage
-from .followed import BATCH, FEATURE, MERGED, Followed, settled
-from .moving import viewed
-from .operations import Call, reads
+from .followed import BATCH, FEATURE, MERGED, TIME, FollowedSignal, settled
+from .moving import over_time, viewed
+from .operations import TracedCall, reads
 from .polynomials import FeatureMap, image
 from .tracing import digest
 from .watching import line_of
 
 
 def mapped(
-    call: Call,
-    signal: Followed,
+    call: TracedCall,
+    signal: FollowedSignal,
     made: Callable[[], list[Any]],
     weights: tuple[Tensor | None, ...] = (),
     settings: Any = (),
     homogeneous: bool = True,
     rank: int | None = None,
     lead: tuple[str, ...] | None = None,
-) -> Followed:
+) -> FollowedSignal:
     """Return what a layer makes of each step of a signal.
 
     Args:
@@ -36,7 +37,7 @@ def mapped(
         rank: how many axes features must have; None: any.
         lead: the axes in front of the features, if they are not those of the signal.
     """
-    if any(isinstance(each, Followed) for each in weights):
+    if any(isinstance(each, FollowedSignal) for each in weights):
         call.refuse("multiplies two signals; a product of two signals (attention) is no part of a network here")
     own, features = settled(signal)
     if own not in (("batch",), ("time", "batch"), ("batch", "time"), *((each,) for each in MERGED)):
@@ -48,11 +49,11 @@ def mapped(
     )
     steps = (image(by, viewed(step, signal.features, features, call)) for step in signal.steps)
     shape = call.shape[len(lead or own) :]
-    return Followed((*(lead or own), *[FEATURE] * len(shape)), tuple(steps), shape)
+    return FollowedSignal((*(lead or own), *[FEATURE] * len(shape)), tuple(steps), shape)
 
 
 @reads("addmm", "mm", "linear", "matmul", "mv", "addmv")
-def dense(call: Call) -> Followed:
+def dense(call: TracedCall) -> FollowedSignal:
     """Return W·x + b."""
     given: list[Any] = [None, *call.args[:2]]
     bias, signal, weight = call.args[:3] if call.name.startswith("add") else given
@@ -60,24 +61,24 @@ def dense(call: Call) -> Followed:
         bias, weight = call.option(2, "bias", None), weight.t()
     if call.kwargs.get("beta", 1) != 1 or call.kwargs.get("alpha", 1) != 1:
         call.refuse("has factors beside its matrix")
-    if not isinstance(signal, Followed) or isinstance(weight, Followed):
+    if not isinstance(signal, FollowedSignal) or isinstance(weight, FollowedSignal):
         return _from_left(call, signal, weight)
-    beside: Any = bias if isinstance(bias, Followed) or (bias is not None and bias.dim() != 1) else None
+    beside: Any = bias if isinstance(bias, FollowedSignal) or (bias is not None and bias.dim() != 1) else None
     held: Any = None if beside is not None else bias
     made = _linear(weight.t(), held)
     found = mapped(call, signal, made, (weight, held), homogeneous=held is None, rank=1)
     return found if beside is None else call.each(lambda x, y: x + y, beside, found)
 
 
-def _from_left(call: Call, weight: Any, signal: Any) -> Followed:
+def _from_left(call: TracedCall, weight: Any, signal: Any) -> FollowedSignal:
     """Return W·xᵀ of a batch whose samples are columns."""
-    if isinstance(weight, Followed) or call.name != "mm" or signal.axes not in ((FEATURE, BATCH),):
+    if isinstance(weight, FollowedSignal) or call.name != "mm" or signal.axes not in ((FEATURE, BATCH),):
         call.refuse("multiplies two signals (attention), or samples; expected weights times a batch")
-    turned = Followed((BATCH, FEATURE), signal.steps, signal.features)
+    turned = FollowedSignal((BATCH, FEATURE), signal.steps, signal.features)
     by = FeatureMap(
         ("mm", signal.features, "()", digest(weight.t()), ""), _linear(weight, None), True, line_of(call.node)
     )
-    return Followed((FEATURE, BATCH), tuple(image(by, step) for step in turned.steps), (len(weight),))
+    return FollowedSignal((FEATURE, BATCH), tuple(image(by, step) for step in turned.steps), (len(weight),))
 
 
 def _linear(weight: Tensor, bias: Tensor | None) -> Callable[[], list[nn.Module]]:
@@ -93,10 +94,10 @@ def _loaded(layer: Any, weight: Tensor, bias: Tensor | None) -> nn.Module:
 
 
 @reads("convolution", "_convolution", "conv1d", "conv2d")
-def convolved(call: Call) -> Followed:
+def convolved(call: TracedCall) -> FollowedSignal:
     """Return a convolution, or a transposed one."""
     signal, weight, bias, stride, padding, dilation, transposed, more, groups = call.args[:9]
-    if not isinstance(signal, Followed) or isinstance(weight, Followed):
+    if not isinstance(signal, FollowedSignal) or isinstance(weight, FollowedSignal):
         call.refuse("convolves two signals")
     axes = weight.dim() - 2
     kinds = (nn.ConvTranspose1d, nn.ConvTranspose2d) if transposed else (nn.Conv1d, nn.Conv2d)
@@ -119,7 +120,7 @@ def convolved(call: Call) -> Followed:
     *("native_batch_norm", "_native_batch_norm_legit_no_training", "_native_batch_norm_legit", "batch_norm"),
     *("cudnn_batch_norm", "_batch_norm_no_update"),
 )
-def normalized(call: Call) -> list[Any]:
+def normalized(call: TracedCall) -> list[Any]:
     """Return a batch norm by running statistics; what it returns besides is of no use."""
     signal, weight, bias, mean, variance, *rest = call.args
     training = rest[0] if len(rest) == 3 else False
@@ -142,7 +143,7 @@ def normalized(call: Call) -> list[Any]:
 
 
 @reads("avg_pool2d", "avg_pool1d")
-def pooled(call: Call) -> Followed:
+def pooled(call: TracedCall) -> FollowedSignal:
     """Return an average pool."""
     given: list[Any] = [*call.args, None, None]
     signal, window, stride, padding = given[:4]
@@ -153,7 +154,7 @@ def pooled(call: Call) -> Followed:
     )
     if divisor is not None:
         call.refuse("has a divisor of its own")
-    kind: Any = nn.AvgPool2d if call.name == "avg_pool2d" else nn.AvgPool1d
+    kind = getattr(nn, f"AvgPool{call.name[-2:]}")
     sizes = [_whole(each) for each in (window, stride or window, padding or 0)]
     return mapped(call, signal, lambda: [kind(*sizes, ceil, counted)], (), (sizes, ceil, counted))
 
@@ -164,34 +165,35 @@ def _whole(sizes: Any) -> Any:
 
 
 @reads("_adaptive_avg_pool2d", "adaptive_avg_pool2d", "adaptive_avg_pool1d")
-def adapted_pool(call: Call) -> Followed:
+def adapted_pool(call: TracedCall) -> FollowedSignal:
     """Return an average pool of a size that fits."""
     axes = 1 if call.name.endswith("1d") else 2
-    before, after = settled(call.args[0])[1][-axes:], call.shape[-axes:]
-    return mapped(call, call.args[0], lambda: [_adaptive(before, after)], (), after)
+    made = _adaptive(call, settled(call.args[0])[1], call.shape[-axes:])
+    return mapped(call, call.args[0], lambda: [made()], (), call.shape[-axes:])
 
 
-def _adaptive(before: tuple[int, ...], after: tuple[int, ...]) -> nn.Module:
-    if any(size % count for size, count in zip(before, after, strict=True)):
-        return AdaptiveAverage(before, after)
-    windows = tuple(size // count for size, count in zip(before, after, strict=True))
-    return nn.AvgPool1d(windows[0]) if len(windows) == 1 else nn.AvgPool2d((windows[0], windows[1]))
+def _adaptive(call: TracedCall, features: tuple[int, ...], after: tuple[int, ...]) -> Callable[[], Any]:
+    pool = getattr(nn, f"AdaptiveAvgPool{len(after)}d")
+    return lambda: adapted(pool(after), torch.empty(1, 1, *features), line_of(call.node))
 
 
-def averaged(call: Call, places: list[int]) -> Followed:
-    """Return the mean over all positions of an image, or of a sequence."""
-    signal = call.args[0]
+@reads("sum", "mean")
+def reduced(call: TracedCall) -> FollowedSignal:
+    """Return a sum or a mean over time, or the mean over all positions of an image, or of a sequence."""
+    signal, axes = call.args[0], call.option(1, "dim", None)
+    places = [place % len(signal.axes) for place in (axes if isinstance(axes, list) else [])]
+    if [signal.axes[place] for place in places] == [TIME]:
+        return over_time(call, places[0])
     lead, features = settled(signal)
     behind = list(range(len(lead) + 1, len(lead) + len(features)))
     if sorted(places) != behind or call.name != "mean" or not behind:
         call.refuse("sums or averages what is neither time nor all positions of an image; use a layer for it")
-    keeps, ones = call.option(2, "keepdim", False), (1,) * len(behind)
-    pool = _adaptive(features[1:], ones)
-    return mapped(call, signal, lambda: [pool] if keeps else [pool, nn.Flatten()], (), keeps)
+    keeps, pool = call.option(2, "keepdim", False), _adaptive(call, features, (1,) * len(behind))
+    return mapped(call, signal, lambda: [pool()] if keeps else [pool(), nn.Flatten()], (), keeps)
 
 
 @reads("max_pool2d_with_indices", "max_pool2d", "max_pool1d", "max_pool1d_with_indices")
-def max_pooled(call: Call) -> Any:
+def max_pooled(call: TracedCall) -> Any:
     """Return a max pool; places of maxima are of no use."""
     signal, window = call.args[:2]
     stride, padding = call.option(2, "stride", None) or window, call.option(3, "padding", 0)
@@ -203,7 +205,7 @@ def max_pooled(call: Call) -> Any:
 
 
 @reads("constant_pad_nd")
-def padded(call: Call) -> Followed:
+def padded(call: TracedCall) -> FollowedSignal:
     """Return features in a frame of zeros."""
     sizes: Any = tuple(call.args[1])
     if call.option(2, "value", 0) != 0 or len(sizes) not in (2, 4):
@@ -214,7 +216,7 @@ def padded(call: Call) -> Followed:
 
 
 @reads("upsample_nearest2d")
-def upsampled(call: Call) -> Followed:
+def upsampled(call: TracedCall) -> FollowedSignal:
     """Return an image whose pixels are repeated."""
     before, after = settled(call.args[0])[1][-2:], call.shape[-2:]
     if any(size % count for size, count in zip(after, before, strict=True)):

@@ -6,24 +6,26 @@ from fractions import Fraction
 import torch
 from torch import Tensor, nn
 
-from .followed import ALONE, FEATURE, TIME, Followed, constant, regrouped
-from .operations import Call, reads
+from .followed import ALONE, FEATURE, TIME, FollowedSignal, constant, regrouped
+from .operations import TracedCall, reads
 from .polynomials import ONE, FeatureMap, Fractions, Image, Polynomial, image
 from .watching import line_of
 
 
 @reads("view", "_unsafe_view", "reshape", "flatten", "unflatten", "squeeze", "unsqueeze", "_reshape_alias")
-def reshaped(call: Call) -> Followed:
+def reshaped(call: TracedCall) -> FollowedSignal:
     """Return the signal in another shape."""
     signal = call.args[0]
     if call.name == "unsqueeze":
         place = call.args[1] % len(call.shape)
         return replace(signal, axes=(*signal.axes[:place], ALONE, *signal.axes[place:]))
     axes, features = regrouped(signal, call.shape, call.batch)
-    return Followed(axes, tuple(viewed(step, signal.features, features, call) for step in signal.steps), features)
+    return FollowedSignal(
+        axes, tuple(viewed(step, signal.features, features, call) for step in signal.steps), features
+    )
 
 
-def viewed(signal: Polynomial, before: tuple[int, ...], after: tuple[int, ...], call: Call) -> Polynomial:
+def viewed(signal: Polynomial, before: tuple[int, ...], after: tuple[int, ...], call: TracedCall) -> Polynomial:
     """Return features in another shape, spikes among them as signals without a shape of their own."""
     if before == after:
         return signal
@@ -52,22 +54,22 @@ def view_map(before: tuple[int, ...], after: tuple[int, ...], place: str) -> Fea
 
 
 @reads("expand", "repeat", "expand_as", "broadcast_to")
-def repeated(call: Call) -> Followed:
+def repeated(call: TracedCall) -> FollowedSignal:
     """Return the signal at each of several steps: an axis that was put in becomes time."""
     signal = call.args[0]
     axes = (ALONE,) * (len(call.shape) - len(signal.axes)) + signal.axes
-    before = Followed(axes, signal.steps, signal.features).sizes(call.batch)
+    before = FollowedSignal(axes, signal.steps, signal.features).sizes(call.batch)
     new = [place for place, (one, other) in enumerate(zip(before, call.shape, strict=True)) if one != other]
     if not new:
         return replace(signal, axes=axes)
     if len(new) > 1 or axes[new[0]] not in (ALONE, TIME) or len(signal.steps) > 1:
         call.refuse(f"repeats {axes[new[0]]} entries; expected a new axis of time")
     axes = (*axes[: new[0]], TIME, *axes[new[0] + 1 :])
-    return Followed(axes, signal.steps * call.shape[new[0]], signal.features)
+    return FollowedSignal(axes, signal.steps * call.shape[new[0]], signal.features)
 
 
 @reads("permute", "transpose", "t", "movedim", "swapaxes")
-def permuted(call: Call) -> Followed:
+def permuted(call: TracedCall) -> FollowedSignal:
     """Return the signal with its axes in another order, features in theirs."""
     signal, count = call.args[0], len(call.shape)
     order = list(range(count))
@@ -83,7 +85,7 @@ def permuted(call: Call) -> Followed:
 
 
 @reads("select")
-def selected(call: Call) -> Followed:
+def selected(call: TracedCall) -> FollowedSignal:
     """Return one step."""
     signal, axis, index = call.args
     axis %= len(signal.axes)
@@ -95,7 +97,7 @@ def selected(call: Call) -> Followed:
 
 
 @reads("slice", "narrow")
-def sliced(call: Call) -> Followed:
+def sliced(call: TracedCall) -> FollowedSignal:
     """Return some steps."""
     signal = call.args[0]
     axis = call.option(1, "dim", 0) % len(signal.axes)
@@ -108,7 +110,7 @@ def sliced(call: Call) -> Followed:
 
 
 @reads("unbind", "split", "split_with_sizes", "chunk")
-def parted(call: Call) -> list[Followed]:
+def parted(call: TracedCall) -> list[FollowedSignal]:
     """Return the steps apart, or groups of them."""
     signal, last = call.args[0], 1 if call.name == "unbind" else 2
     axis = call.option(last, "dim", 0) % len(signal.axes)
@@ -116,52 +118,54 @@ def parted(call: Call) -> list[Followed]:
         call.refuse(f"parts the {signal.axes[axis]} axis; expected steps of time only")
     if call.name == "unbind":
         rest = signal.axes[:axis] + signal.axes[axis + 1 :]
-        return [Followed(rest, (step,), signal.features) for step in signal.steps]
+        return [FollowedSignal(rest, (step,), signal.features) for step in signal.steps]
     sizes = [part.shape[axis] for part in call.node.meta["val"]]
     ends = [sum(sizes[: place + 1]) for place in range(len(sizes))]
     return [signal.with_steps(list(signal.steps[end - size : end])) for end, size in zip(ends, sizes, strict=True)]
 
 
 @reads("stack", "cat")
-def joined(call: Call) -> Followed:
+def joined(call: TracedCall) -> FollowedSignal:
     """Return signals one behind the other in time."""
     parts = list(call.args[0])
-    like = next(part for part in parts if isinstance(part, Followed))
+    like = next(part for part in parts if isinstance(part, FollowedSignal))
     axis = call.option(1, "dim", 0) % len(call.shape)
     if call.name == "stack":
         parts = [_with_axis(part, axis, like, call) for part in parts]
-    elif all(isinstance(part, Followed) for part in parts) and like.axes[axis] not in (TIME, ALONE):
+    elif all(isinstance(part, FollowedSignal) for part in parts) and like.axes[axis] not in (TIME, ALONE):
         call.refuse(f"puts signals side by side along the {like.axes[axis]} axis; add them, or use one layer")
-    like = next(part for part in parts if isinstance(part, Followed))
-    known = [part if isinstance(part, Followed) else _steps(part, axis, like, call) for part in parts]
+    like = next(part for part in parts if isinstance(part, FollowedSignal))
+    known = [part if isinstance(part, FollowedSignal) else _steps(part, axis, like, call) for part in parts]
     if any((part.features, len(part.axes)) != (like.features, len(like.axes)) for part in known):
         call.refuse("joins signals of several shapes")
     axes = tuple(TIME if place == axis else name for place, name in enumerate(like.axes))
     if axes.count(TIME) > 1:
         call.refuse("makes a second axis of time")
-    return Followed(axes, tuple(step for part in known for step in part.steps), like.features)
+    return FollowedSignal(axes, tuple(step for part in known for step in part.steps), like.features)
 
 
-def _with_axis(part: Followed | Tensor, axis: int, like: Followed, call: Call) -> Followed:
-    part = part if isinstance(part, Followed) else constant(part, like, call.result.dtype)
+def _with_axis(part: FollowedSignal | Tensor, axis: int, like: FollowedSignal, call: TracedCall) -> FollowedSignal:
+    part = part if isinstance(part, FollowedSignal) else constant(part, like, call.result.dtype)
     return replace(part, axes=(*part.axes[:axis], ALONE, *part.axes[axis:]))
 
 
-def _steps(part: Tensor, axis: int, like: Followed, call: Call) -> Followed:
+def _steps(part: Tensor, axis: int, like: FollowedSignal, call: TracedCall) -> FollowedSignal:
     axes = tuple(TIME if place == axis else name for place, name in enumerate(like.axes))
-    return constant(part, Followed(axes, (Polynomial({}),) * part.shape[axis], like.features), call.result.dtype)
+    return constant(
+        part, FollowedSignal(axes, (Polynomial({}),) * part.shape[axis], like.features), call.result.dtype
+    )
 
 
 @reads("select_scatter")
-def written(call: Call) -> Followed:
+def written(call: TracedCall) -> FollowedSignal:
     """Return a buffer, one of whose steps is written."""
     buffer, signal, axis, index = call.args
     axis %= len(call.shape)
-    if not isinstance(signal, Followed):
+    if not isinstance(signal, FollowedSignal):
         signal = constant(signal, buffer.at(axis, 0), call.result.dtype)
-    if not isinstance(buffer, Followed):
+    if not isinstance(buffer, FollowedSignal):
         axes = (*signal.axes[:axis], TIME, *signal.axes[axis:])
-        whole = Followed(axes, (Polynomial({}),) * call.shape[axis], signal.features)
+        whole = FollowedSignal(axes, (Polynomial({}),) * call.shape[axis], signal.features)
         unset = bool(torch.isnan(buffer).all())
         buffer = whole.with_steps([UNSET] * call.shape[axis]) if unset else constant(buffer, whole, buffer.dtype)
     if buffer.timed != axis or signal.features != buffer.features:
@@ -175,20 +179,11 @@ UNSET = image(FeatureMap(("unset",), None, False, "memory that was never written
 """What is in a buffer that nothing was written to."""
 
 
-@reads("sum", "mean")
-def over_time(call: Call) -> Followed:
-    """Return the sum, or the mean, over time."""
-    signal = call.args[0]
-    axes = call.option(1, "dim", None)
-    places = [place % len(signal.axes) for place in (axes if isinstance(axes, list) else [])]
-    if [signal.axes[place] for place in places] != [TIME]:
-        from .mapping import averaged
-
-        return averaged(call, places)
-    total = Polynomial({})
+def over_time(call: TracedCall, place: int) -> FollowedSignal:
+    """Return the sum, or the mean, over an axis of time."""
+    signal, total = call.args[0], Polynomial({})
     for step in signal.steps:
         total = total + step
-    count = len(signal.steps) if call.name == "mean" else 1
-    total = total * Fraction(1, count)
+    total = total * Fraction(1, len(signal.steps) if call.name == "mean" else 1)
     name = (ALONE,) if call.option(2, "keepdim", False) else ()
-    return Followed((*signal.axes[: places[0]], *name, *signal.axes[places[0] + 1 :]), (total,), signal.features)
+    return FollowedSignal((*signal.axes[:place], *name, *signal.axes[place + 1 :]), (total,), signal.features)

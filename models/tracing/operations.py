@@ -9,7 +9,7 @@ from torch import Tensor
 from torch.fx import Node
 
 from ..conversion.refusal import ConversionRefused
-from .followed import Followed, constant, laid_alike
+from .followed import FollowedSignal, constant, laid_alike
 from .polynomials import Polynomial, entries_of
 from .tracing import name_of
 from .watching import line_of
@@ -31,7 +31,7 @@ DTYPES = (torch.float32, torch.float64, torch.bool, torch.int64)
 
 
 @dataclass(frozen=True)
-class Call:
+class TracedCall:
     """One operation on signals.
 
     Attributes:
@@ -44,7 +44,7 @@ class Call:
     args: tuple[Any, ...]
     kwargs: dict[str, Any]
     batch: int
-    fire: Callable[["Call", Followed, bool], Followed]
+    fire: Callable[["TracedCall", FollowedSignal, bool], FollowedSignal]
 
     @property
     def name(self) -> str:
@@ -71,12 +71,14 @@ class Call:
         """Return an argument by its place or name."""
         return self.args[place] if len(self.args) > place else self.kwargs.get(name, default)
 
-    def alike(self, one: Any, other: Any, dtype: torch.dtype | None = None) -> tuple[Followed, Followed]:
+    def alike(
+        self, one: Any, other: Any, dtype: torch.dtype | None = None
+    ) -> tuple[FollowedSignal, FollowedSignal]:
         """Return two operands, one of which may be a constant, laid out alike."""
         kind = dtype or self.result.dtype
-        if not isinstance(one, Followed):
+        if not isinstance(one, FollowedSignal):
             one = constant(one, other, kind)
-        if not isinstance(other, Followed):
+        if not isinstance(other, FollowedSignal):
             other = constant(other, one, kind)
         return laid_alike(one, other)
 
@@ -86,7 +88,7 @@ class Call:
         one: Any,
         other: Any,
         dtype: torch.dtype | None = None,
-    ) -> Followed:
+    ) -> FollowedSignal:
         """Return what an operation makes of two operands, step by step."""
         first, second = self.alike(one, other, dtype)
         wider = first if len(first.features) >= len(second.features) else second
@@ -99,11 +101,11 @@ class Call:
 
 def _like(given: Any, value: Any) -> Any:
     """Return an operand as torch sees its type: a number, or a tensor of as many axes."""
-    tensor = given.meta["val"] if isinstance(value, Followed) else value
+    tensor = given.meta["val"] if isinstance(value, FollowedSignal) else value
     return torch.empty([1] * tensor.dim(), dtype=tensor.dtype) if isinstance(tensor, Tensor) else value
 
 
-Handler = Callable[[Call], Any]
+Handler = Callable[[TracedCall], Any]
 HANDLERS: dict[str, Handler] = {}
 """What each operation makes of signals."""
 
@@ -118,7 +120,7 @@ def reads(*names: str) -> Callable[[Handler], Handler]:
     return listed
 
 
-def understood(call: Call) -> Any:
+def understood(call: TracedCall) -> Any:
     """Return what a call makes of signals.
 
     Raises:
@@ -142,7 +144,7 @@ def understood(call: Call) -> Any:
 
 def _whole(value: Any) -> bool:
     """Return whether a signal is a sum of spikes by whole numbers; what is no signal is of no account."""
-    steps = value.steps if isinstance(value, Followed) else ()
+    steps = value.steps if isinstance(value, FollowedSignal) else ()
     return all(
         not step.signals
         and all(each.denominator == 1 for number in step.terms.values() for each in entries_of(number))

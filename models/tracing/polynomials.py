@@ -120,7 +120,7 @@ def told(value: Coefficient) -> str:
 
 
 @dataclass(frozen=True)
-class Given:
+class ModuleInput:
     """The module's input at a step, from 0 on; None where it is the same at each."""
 
     step: int | None
@@ -166,7 +166,7 @@ class Image:
     signal: Polynomial
 
 
-Graded = Given | Excess | Image
+Graded = ModuleInput | Excess | Image
 Term = tuple[frozenset[int], Graded | None]
 ONE: Term = (frozenset(), None)
 

@@ -17,9 +17,9 @@ from torch.utils._pytree import tree_leaves
 
 from ..conversion.refusal import ConversionRefused
 from . import arithmetic, mapping, moving  # noqa: F401 (they list what they read)
-from .followed import BATCH, FEATURE, TIME, Followed, settled
-from .operations import Call, understood
-from .polynomials import UNIT, Coefficient, Excess, Given, Polynomial, entries_of
+from .followed import BATCH, FEATURE, TIME, FollowedSignal, settled
+from .operations import TracedCall, understood
+from .polynomials import UNIT, Coefficient, Excess, ModuleInput, Polynomial, entries_of
 from .tracing import name_of
 from .watching import frames_of, line_of
 
@@ -48,7 +48,7 @@ class Firing:
     node: Node
     step: int
     turned: bool
-    laid: Followed
+    laid: FollowedSignal
     frames: tuple[tuple[str, int], ...]
     place: str
 
@@ -59,7 +59,7 @@ class Firing:
 
 
 @dataclass(frozen=True)
-class Reading:
+class GraphReading:
     """What a graph computes.
 
     Attributes:
@@ -70,11 +70,11 @@ class Reading:
     """
 
     firings: tuple[Firing, ...]
-    output: Followed
+    output: FollowedSignal
     node: Node
     notes: tuple[str, ...]
 
-    def same_as(self, other: "Reading") -> bool:
+    def same_as(self, other: "GraphReading") -> bool:
         """Return whether two are the same function."""
         pairs = zip(self.firings, other.firings, strict=False)
         return (
@@ -84,7 +84,7 @@ class Reading:
         )
 
 
-def read(graph: GraphModule, timed: bool, place: int) -> Reading:
+def read(graph: GraphModule, timed: bool, place: int) -> GraphReading:
     """Return what a graph computes of its input, (batch, ...) or, `timed`, (batch, T, ...).
 
     Args:
@@ -128,7 +128,7 @@ class _Reader:
         self.known: dict[tuple[Polynomial, bool], int] = {}
         self.batch = 0
 
-    def reading(self, notes: tuple[str, ...]) -> Reading:
+    def reading(self, notes: tuple[str, ...]) -> GraphReading:
         """Return what the graph computes."""
         for node in self.graph.graph.nodes:
             if node in self.live:
@@ -136,11 +136,11 @@ class _Reader:
                 for used in self.last.get(node, ()):
                     self.values.pop(used)
         output = self.values[self.output]
-        if not isinstance(output, Followed):
+        if not isinstance(output, FollowedSignal):
             raise ConversionRefused("output: depends on no input")
         if notes and TIME in settled(output)[0]:
             raise ConversionRefused(f"{notes[0]}; not so at each step: expected it behind the mean over time")
-        return Reading(tuple(self.firings), output, self.output, notes)
+        return GraphReading(tuple(self.firings), output, self.output, notes)
 
     def _value(self, node: Node) -> Any:
         if node.op == "placeholder":
@@ -152,34 +152,36 @@ class _Reader:
         if name_of(node) == "":
             return node.target(*args, **kwargs)  # pyright: ignore[reportCallIssue]
         leaves = tree_leaves((args, kwargs))
-        if any(isinstance(leaf, Followed) for leaf in leaves):
+        if any(isinstance(leaf, FollowedSignal) for leaf in leaves):
             self._check_written(node, leaves)
-            return understood(Call(node, args, kwargs, self.batch, self._fired))
+            return understood(TracedCall(node, args, kwargs, self.batch, self._fired))
         with torch.no_grad():
             found = node.target(*args, **kwargs)  # pyright: ignore[reportCallIssue]
         return _unwritten(found) if "empty" in name_of(node) else found
 
-    def _given(self, shape: tuple[int, ...]) -> Followed:
+    def _given(self, shape: tuple[int, ...]) -> FollowedSignal:
         self.batch = shape[0]
         if not self.timed:
             features = shape[1:]
-            return Followed((BATCH, *[FEATURE] * len(features)), (Polynomial.graded(Given(None)),), features)
-        steps = tuple(Polynomial.graded(Given(step)) for step in range(shape[1]))
-        return Followed((BATCH, TIME, *[FEATURE] * len(shape[2:])), steps, shape[2:])
+            return FollowedSignal(
+                (BATCH, *[FEATURE] * len(features)), (Polynomial.graded(ModuleInput(None)),), features
+            )
+        steps = tuple(Polynomial.graded(ModuleInput(step)) for step in range(shape[1]))
+        return FollowedSignal((BATCH, TIME, *[FEATURE] * len(shape[2:])), steps, shape[2:])
 
     def _check_written(self, node: Node, leaves: list[Any]) -> None:
         """Raise where memory is read that was not written to."""
         if name_of(node) in ("select_scatter", "select", *arithmetic.SAME):
             return
         for leaf in leaves:
-            if isinstance(leaf, Followed) and any(step == moving.UNSET for step in leaf.steps):
+            if isinstance(leaf, FollowedSignal) and any(step == moving.UNSET for step in leaf.steps):
                 raise ConversionRefused(f"{line_of(node)}: reads a buffer that is filled in part")
 
-    def _fired(self, call: Call, excess: Followed, strict: bool) -> Followed:
+    def _fired(self, call: TracedCall, excess: FollowedSignal, strict: bool) -> FollowedSignal:
         """Return the spikes of what is compared with 0, each step."""
         return excess.with_steps([self._spike(call, excess, step, strict) for step in range(len(excess.steps))])
 
-    def _spike(self, call: Call, laid: Followed, step: int, strict: bool) -> Polynomial:
+    def _spike(self, call: TracedCall, laid: FollowedSignal, step: int, strict: bool) -> Polynomial:
         excess = laid.steps[step]
         if not excess.signals and len(excess.spikes) <= 1:
             return arithmetic.valued(excess, lambda value: _above(call, value, strict))
@@ -199,7 +201,7 @@ class _Reader:
     def _known(self, excess: Polynomial, strict: bool) -> int | None:
         return self.known.get((excess, strict))
 
-    def _new(self, call: Call, laid: Followed, step: int, strict: bool, turned: bool) -> int:
+    def _new(self, call: TracedCall, laid: FollowedSignal, step: int, strict: bool, turned: bool) -> int:
         """Add a firing, and write the values at hand by its excess where that has a name."""
         number, excess = len(self.firings), laid.steps[step]
         excess, strict = (excess * Fraction(-1), not strict) if turned else (excess, strict)
@@ -210,7 +212,7 @@ class _Reader:
             name = Polynomial.graded(Excess(number))
             self.known[name, strict] = number
             for place, value in self.values.items():
-                if isinstance(value, Followed) and len(value.steps) == 1:
+                if isinstance(value, FollowedSignal) and len(value.steps) == 1:
                     self.values[place] = value.with_steps([by_name(value.steps[0], excess, name)])
         return number
 
@@ -230,7 +232,7 @@ def by_name(signal: Polynomial, excess: Polynomial, name: Polynomial) -> Polynom
     return name * factor + left
 
 
-def _above(call: Call, value: Coefficient, strict: bool) -> bool:
+def _above(call: TracedCall, value: Coefficient, strict: bool) -> bool:
     """Return whether a number is above 0, where no rounding decides it."""
     numbers = entries_of(value)
     for number in numbers:

@@ -6,9 +6,9 @@ from itertools import pairwise
 
 from ..conversion.refusal import ConversionRefused
 from .followed import TIME, settled
-from .grouping import Layers
+from .grouping import LayerFirings
 from .polynomials import ONE, UNIT, ZERO, Coefficient, Excess, Image, Polynomial, Term, image, nowhere_zero
-from .reading import Reading
+from .reading import GraphReading
 
 
 @dataclass(frozen=True)
@@ -24,7 +24,7 @@ class Readout:
     decay: Coefficient | None = None
 
 
-def readout_of(reading: Reading, layers: Layers) -> Readout:
+def readout_of(reading: GraphReading, layers: LayerFirings) -> Readout:
     """Return how an output reads the layers.
 
     Raises:
@@ -60,11 +60,11 @@ def _decays(first: Polynomial, second: Polynomial) -> list[Fraction]:
     return [each for each in dict.fromkeys(shares) if isinstance(each, Fraction) and 0 < each <= 1]
 
 
-def _steady(steps: list[Polynomial], layers: Layers) -> bool:
+def _steady(steps: list[Polynomial], layers: LayerFirings) -> bool:
     return all(step == layers.moved(steps[-1], place + 1 - len(steps)) for place, step in enumerate(steps))
 
 
-def _of_one(output: Polynomial, layers: Layers) -> Readout:
+def _of_one(output: Polynomial, layers: LayerFirings) -> Readout:
     """Return what one output, behind all steps, is of them."""
     last = layers.num_steps - 1
     times = layers.times(output)
@@ -83,7 +83,7 @@ def _of_one(output: Polynomial, layers: Layers) -> Readout:
         raise
 
 
-def _leaky(parts: dict[int | None, Polynomial], decay: Coefficient, layers: Layers) -> bool:
+def _leaky(parts: dict[int | None, Polynomial], decay: Coefficient, layers: LayerFirings) -> bool:
     last = layers.num_steps - 1
     return all(
         parts.get(step, Polynomial({})) == layers.moved(parts[last], step - last) * _power(decay, last - step)
@@ -98,7 +98,7 @@ def _power(number: Coefficient, exponent: int) -> Coefficient:
     return found
 
 
-def averaged(output: Polynomial, layers: Layers) -> Polynomial:
+def averaged(output: Polynomial, layers: LayerFirings) -> Polynomial:
     """Return x at the last step, of which a signal is the mean over time.
 
     What an affine map makes of a mean is the mean of what it makes.
@@ -123,7 +123,7 @@ def averaged(output: Polynomial, layers: Layers) -> Polynomial:
     return whole + last * (UNIT * count)
 
 
-def _by_time(output: Polynomial, layers: Layers) -> dict[int | None, Polynomial]:
+def _by_time(output: Polynomial, layers: LayerFirings) -> dict[int | None, Polynomial]:
     """Return the terms of each step, by the latest that is in them; None: those of no step."""
     found: dict[int | None, dict[Term, Coefficient]] = {}
     for (spikes, graded), number in output.terms.items():

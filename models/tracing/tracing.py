@@ -46,7 +46,7 @@ class FunctionModule(nn.Module):
         self.function = function
 
     def forward(self, *given: Any) -> Any:
-        """Call the function."""
+        """TracedCall the function."""
         return self.function(*given)
 
     def __deepcopy__(self, memo: dict[int, Any]) -> "FunctionModule":

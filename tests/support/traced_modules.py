@@ -299,6 +299,8 @@ def kept_in_place(net: Net, x: Tensor, step: int) -> Tensor:
 
 WEIGHTS = torch.linspace(0.5, 1.0, STEPS)
 NOISE = torch.Generator().manual_seed(0)
+RIGHT["a constant current"] = spoiled(lambda net, x, step: x + 0.125, "")
+RIGHT["constant currents"] = spoiled(lambda net, x, step: x + net.log_decay, "")
 RIGHT["an input scale"] = spoiled(lambda net, x, step: x * (1.0 + 2.0**-20 * (step == 3)), "")
 WRONG: dict[str, Case] = {
     "clamp": spoiled(lambda net, x, step: x.clamp(-5, 5), "clamp: "),
@@ -312,8 +314,8 @@ WRONG: dict[str, Case] = {
     ),
     "random": spoiled(lambda net, x, step: x + 0.0 * torch.rand_like(x), "draws random numbers"),
     "random from a generator": spoiled(lambda net, x, step: x + torch.rand(6, generator=NOISE), "random|else"),
-    "numpy's random": spoiled(
-        lambda net, x, step: x + float(np.random.rand()), "step 1 takes in another current than step 4"
+    "python's random": spoiled(
+        lambda net, x, step: x + random.random(), "step 1 takes in another current than step 4"
     ),
     "numpy's random": spoiled(
         lambda net, x, step: x + float(np.random.rand()), "step 1 takes in another current than step 4"
