@@ -8,7 +8,7 @@ from torch import Tensor
 
 from .followed import FollowedSignal, constant
 from .operations import INSTEAD, TracedCall, reads
-from .polynomials import ONE, UNIT, ZERO, Coefficient, Polynomial, exact, nowhere_zero
+from .polynomials import ONE, UNIT, ZERO, Coefficient, Polynomial, exact, nowhere_zero, tensor_of
 
 TRUE = Polynomial.of(UNIT)
 SAME = ("detach", "alias", "clone", "contiguous", "lift_fresh_copy", "lift_fresh", "positive", "dropout")
@@ -166,21 +166,14 @@ def overwritten(call: TracedCall) -> FollowedSignal:
     signal, masks, value = call.args[:3]
     mask = masks[0] if isinstance(masks, list) and len(masks) == 1 else masks
     accumulates = call.name == "index_put" and len(call.args) > 3 and call.args[3]
-    fixed = not isinstance(value, FollowedSignal) and torch.as_tensor(value).numel() == 1
-    if call.name == "index_put":
-        fixed = fixed and call.node.args[1][0].meta["val"].dtype == torch.bool  # pyright: ignore
-    if (
-        not isinstance(mask, FollowedSignal)
-        or accumulates
-        or not fixed
-        or mask.axes != getattr(signal, "axes", None)
-    ):
+    number = None if isinstance(value, FollowedSignal) else tensor_of(value)
+    masks_only = call.name != "index_put" or call.node.args[1][0].meta["val"].dtype == torch.bool  # pyright: ignore
+    fits = isinstance(mask, FollowedSignal) and mask.axes == getattr(signal, "axes", None)
+    if number is None or number.numel() != 1 or accumulates or not masks_only or not fits:
         call.refuse("writes at places that are picked by values; expected torch.where, or a product with the mask")
     check_masks(call, mask)
     kept = call.each(lambda x, y: negated(x) * y, mask, signal)
-    return call.each(
-        lambda x, y: x + y, kept, call.each(lambda x, y: x * y, mask, torch.as_tensor(value).flatten()[0])
-    )
+    return call.each(lambda x, y: x + y, kept, call.each(lambda x, y: x * y, mask, number.flatten()[0]))
 
 
 @reads("gt", "ge", "lt", "le")
@@ -237,7 +230,7 @@ def bounded(call: TracedCall) -> FollowedSignal:
         """Return the function's own value at one."""
         if not isinstance(value, Fraction):
             call.refuse("bends spikes of factors that differ")
-        given = torch.tensor(float(value), dtype=call.operands)
+        given = torch.tensor(float(value), dtype=call.node.args[0].meta["val"].dtype)  # pyright: ignore
         return exact(call.node.target(given, *call.args[1:], **call.kwargs), call.result.dtype)  # pyright: ignore[reportCallIssue]
 
     return signal.with_steps([_mapped(step, made) for step in signal.steps])

@@ -29,9 +29,9 @@ from .polynomials import (
     Coefficient,
     FeatureMap,
     Fractions,
-    ModuleInput,
     Graded,
     Image,
+    ModuleInput,
     Polynomial,
     entries_of,
 )

@@ -62,6 +62,14 @@ def converted_by_trace(
     inputs = torch.cat(
         [sample, random_like(sample, RANDOM, seed, source.timed), beyond(sample, BEYOND, seed, source.timed)]
     )
+    with undisturbed():  # new layers draw weights
+        return _first_that_fits(source, sample, inputs, readout, classes)
+
+
+def _first_that_fits(
+    source: Source, sample: Tensor, inputs: Tensor, readout: str | None, classes: int | None
+) -> Conversion:
+    """Return the network of the first output that is one."""
     found, reasons = traces_of(source, sample), []
     for place in range(found.outputs):
         try:

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from ..conversion.refusal import ConversionRefused
-from .polynomials import Polynomial, exact
+from .polynomials import Polynomial, exact, tensor_of
 
 BATCH, TIME, FEATURE, ALONE = "batch", "time", "feature", "alone"
 MERGED = ("time batch", "batch time")
@@ -57,7 +57,7 @@ def constant(value: float | bool | Tensor, like: FollowedSignal, dtype: torch.dt
     Raises:
         ConversionRefused: for one that is not the same for all samples.
     """
-    tensor = torch.as_tensor(value).detach()
+    tensor = tensor_of(value)
     if tensor.numel() and not bool((tensor != tensor.flatten()[0]).any()):
         return like.with_steps([Polynomial.of(exact(tensor.flatten()[0], dtype))] * len(like.steps))
     axes = list(like.axes)[len(like.axes) - tensor.dim() :] if tensor.dim() <= len(like.axes) else None

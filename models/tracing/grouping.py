@@ -9,7 +9,7 @@ from functools import cached_property
 from typing import Any
 
 from ..conversion.refusal import ConversionRefused
-from .polynomials import Excess, ModuleInput, Graded, Image, Polynomial, image
+from .polynomials import Excess, Graded, Image, ModuleInput, Polynomial, image
 from .reading import Firing, GraphReading
 
 

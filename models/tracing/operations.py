@@ -9,6 +9,7 @@ from torch import Tensor
 from torch.fx import Node
 
 from ..conversion.refusal import ConversionRefused
+from ..validation import one_line
 from .followed import FollowedSignal, constant, laid_alike
 from .polynomials import Polynomial, entries_of
 from .tracing import name_of
@@ -135,6 +136,8 @@ def understood(call: TracedCall) -> Any:
         if str(error).startswith(f"{line_of(call.node)}: "):
             raise
         call.refuse(str(error))
+    except (TypeError, IndexError, AttributeError, KeyError, ValueError) as error:
+        call.refuse(f"is called in a way that is not understood: {one_line(error)}")
     if call.result.dtype not in DTYPES:
         call.refuse(f"makes {str(call.result.dtype)[6:]} of a signal; expected it to stay float32 or float64")
     if call.result.dtype == torch.int64 and not all(map(_whole, (*call.args, found))):

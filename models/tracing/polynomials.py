@@ -88,13 +88,18 @@ def collapsed(array: np.ndarray) -> Coefficient:
     return Fractions(array.shape, tuple(array.ravel().tolist()))
 
 
+def tensor_of(value: float | bool | Tensor) -> Tensor:
+    """Return a constant as a tensor, a Python number in full precision."""
+    return value.detach() if isinstance(value, Tensor) else torch.tensor(value, dtype=torch.float64)
+
+
 def exact(value: float | bool | Tensor, dtype: torch.dtype) -> Coefficient:
     """Return a constant, exactly, as an operation in `dtype` sees it.
 
     Raises:
         ConversionRefused: for what is not finite.
     """
-    numbers = torch.as_tensor(value).detach().to(dtype).double()
+    numbers = tensor_of(value).to(dtype).double()
     if not bool(torch.isfinite(numbers).all()):
         raise ConversionRefused("computes with a constant that is not finite")
     first = numbers.flatten()[0] if numbers.numel() else numbers.new_zeros(())

@@ -61,7 +61,7 @@ class FunctionModule(nn.Module):
         return self
 
 
-COPIES = ("clone", "contiguous", "detach", "alias", "lift_fresh_copy")
+COPIES = ("clone", "contiguous", "detach", "alias", "lift_fresh_copy", "view", "_unsafe_view", "expand")
 """Operations that change no value, which depend on how memory lies."""
 WARM = 4
 """Calls of a module that loops over time itself before the second trace: a count of calls shows."""
@@ -139,27 +139,23 @@ def pure(graph: GraphModule, inputs: Tensor) -> GraphModule:
         return make_fx(run, tracing_mode="fake", _allow_non_fake_inputs=True)(inputs)
 
 
-def skeleton(graph: GraphModule) -> list[Any]:
-    """Return a graph's operations, what each reads, and its constants, without the sizes and copies in it."""
-    places: dict[Node, int] = {}
-    found: list[Any] = []
+def skeleton(graph: GraphModule) -> Any:
+    """Return what outputs are made of, operation by operation, without the sizes, copies and shapes in it."""
+    made: dict[Node, Any] = {}
 
     def told(value: Any) -> Any:
         """Return what an argument is; of sizes only that they are some."""
         if isinstance(value, Node):
-            return places[value]
+            return made[value]
         if isinstance(value, list | tuple):
             return None if all(isinstance(each, int) for each in value) else tuple(map(told, value))
         return None if isinstance(value, int) and not isinstance(value, bool) else str(value)
 
     for node in graph.graph.nodes:
-        if name_of(node) in COPIES:
-            places[node] = places[node.args[0]]
-            continue
-        what = digest(getattr(graph, str(node.target))) if node.op == "get_attr" else name_of(node)
-        found.append((what.removeprefix("_unsafe_"), told(node.args), told(list(node.kwargs.values()))))
-        places[node] = len(found)
-    return found
+        what = digest(getattr(graph, str(node.target))) if node.op == "get_attr" else name_of(node) or str(node.op)
+        parts = (what, told(node.args), told(list(node.kwargs.values())))
+        made[node] = told(node.args[0]) if what in COPIES else sha256(str(parts).encode()).hexdigest()
+    return list(made.values())[-1]  # of the output
 
 
 def name_of(node: Node) -> str:

@@ -70,7 +70,7 @@ class Watching(TorchFunctionMode):
         name, users = _name_of(func), _calls_from_outside()
         if name in READS and len(args) == 1 and id(args[0]) in self.fixed:
             with _disable_current_modes():
-                return func(*args, **(kwargs or {}))
+                return func(args[0].detach(), **(kwargs or {}))
         if name in READS and (users or name not in INNER):
             self._note(f"takes values out of a tensor, or writes past torch's operations ({name})")
             raise ConversionRefused(self.escapes[-1])
@@ -99,7 +99,8 @@ def _calls_from_outside() -> bool:
 
 def _name_of(func: Callable[..., Any]) -> str:
     name = getattr(func, "__name__", str(func))
-    return getattr(getattr(func, "__self__", None), "__name__", name) if name == "__get__" else name
+    attribute = getattr(getattr(func, "__self__", None), "__name__", name)
+    return attribute if name == "__get__" or attribute == "requires_grad" else name
 
 
 def _is_of_tensors(found: Any) -> bool:

@@ -10,7 +10,6 @@ from typing import Any
 from torch import Tensor, nn
 
 from ...networks import SpikingNetwork
-from ...tracing import converting as tracer
 from ..constants import library_of
 from ..converting import Conversion, converted
 from ..neurons import ForeignNeuron
@@ -77,6 +76,8 @@ def converted_any(
     output: str | int | None = None,
 ) -> Conversion:
     """Return the network of any PyTorch code, with its comparison and notes; arguments as of `from_torch`."""
+    from ...tracing import converting as tracer  # torch's own takes long to import
+
     if not isinstance(module, nn.Module) or not libraries_in(module):
         traced = tracer.plain_source(module, encoding, num_steps, output)
         return tracer.converted_by_trace(traced, sample, readout, seed, classes)

@@ -3,6 +3,7 @@
 import re
 
 import pytest
+import torch
 
 from spikecert import ConversionRefused, convert, from_torch
 from support.traced_modules import RIGHT, STEPS, WRONG
@@ -26,3 +27,12 @@ def test_what_is_no_network_is_refused_with_its_line(name: str):
     told = str(caught.value)
     assert re.match(r"(traced_\w+\.py:\d+|module|output): ", told)
     assert "\n" not in told
+
+
+def test_constants_are_those_of_the_modules_own_precision():
+    case = RIGHT["float64"]
+    (neuron,) = from_torch(case.make(), case.sample.double()).neurons
+    assert neuron.dynamics.decay == 0.9
+    assert abs(neuron.dynamics.threshold - 0.2) < 1e-15
+    (single,) = from_torch(case.make().float(), case.sample).neurons
+    assert single.dynamics.decay == float(torch.tensor(0.9))
