@@ -232,6 +232,41 @@ class Pooled(nn.Module):
         return total / STEPS
 
 
+class Enlarging(nn.Module):
+    """Images: a pad, a transposed convolution, nearest pixels, a max pool of spikes, a mean over positions."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        torch.manual_seed(0)
+        self.one, self.two = nn.ConvTranspose2d(1, 2, 2, stride=2), nn.Conv2d(2, 3, 3, groups=1, bias=False)
+        self.one.weight.data.mul_(4.0)
+
+    def forward(self, x: Tensor) -> Any:
+        v, total = 0.0, 0.0
+        for _ in range(STEPS):
+            spike, v = leaky(v, self.one(F.pad(x, (1, 0, 0, 1))))  # pyright: ignore[reportArgumentType]
+            spike = F.max_pool2d(F.interpolate(spike, scale_factor=2.0), 2)
+            total = total + self.two(spike).mean((2, 3))
+        return total / STEPS
+
+
+class Sequences(nn.Module):
+    """Sequences: convolutions and pools of one axis."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        torch.manual_seed(0)
+        self.one, self.two = nn.Conv1d(2, 3, 3, dilation=2), dense(6, 3)
+        self.one.weight.data.mul_(4.0)
+
+    def forward(self, x: Tensor) -> Any:
+        v, total = 0.0, 0.0
+        for _ in range(STEPS):
+            spike, v = leaky(v, F.avg_pool1d(self.one(x), 2))  # pyright: ignore[reportArgumentType]
+            total = total + self.two(F.max_pool1d(spike, 2).flatten(1))
+        return total / STEPS
+
+
 FIRST, LAST = dense(5, 6), dense(6, 3)
 
 
@@ -254,6 +289,8 @@ RIGHT: dict[str, Case] = {
     "handed states": Case(Handed, num_steps=STEPS),
     "images": Case(Convolutional, features=(1, 8, 8)),
     "adaptive pools": Case(Pooled, features=(1, 7, 7)),
+    "enlarging": Case(Enlarging, features=(1, 4, 4)),
+    "sequences": Case(Sequences, features=(2, 12)),
     "a function": Case(lambda: function),
     "float64": Case(lambda: Net(decimal).double()),
 }
