@@ -23,6 +23,7 @@ from recurrent_mutants import RECURRENT_MUTANTS
 from refractory_mutants import REFRACTORY_MUTANTS
 from search_mutants import SEARCH_MUTANTS
 from step_mutants import STEP_MUTANTS
+from tracing_mutants import TRACING_MUTANTS
 from training_mutants import TRAINING_MUTANTS
 from trains_mutants import TRAINS_MUTANTS
 from varied_mutants import VARIED_MUTANTS
@@ -52,6 +53,7 @@ MUTANTS = (
     *REFRACTORY_MUTANTS,
     *VARIED_MUTANTS,
     *READOUT_MUTANTS,
+    *TRACING_MUTANTS,
     *TRAINING_MUTANTS,
     *TRAINS_MUTANTS,
     *BOUND_MUTANTS,
