@@ -22,7 +22,7 @@ def kind_of(name: str) -> tuple[type, str]:
     return kinds.get(name, LIF), reset
 
 
-HALF = {name: (SAMPLE, EVENTS)[place % 2] for place, name in enumerate(STYLES)}
+HALF = {name: (SAMPLE, EVENTS)[place % 2] for place, name in enumerate([*STYLES][::2])}
 PAIRS = [(name, change) for name in STYLES for change in WRONG if (name, change) not in SAME]
 
 
@@ -42,7 +42,7 @@ def is_refused(name: str, change: str, step: int) -> None:
     assert "\n" not in str(caught.value)
 
 
-@pytest.mark.parametrize("name", STYLES)
+@pytest.mark.parametrize("name", [*STYLES][::2])
 def test_neurons_by_hand_come_in_as_what_they_compute(name: str):
     comes_in(name, HALF[name])
 
