@@ -24,7 +24,7 @@ import torch
 import torch.fx.traceback as kept
 from torch import Tensor, nn
 from torch._subclasses.fake_tensor import FakeTensor, FakeTensorMode
-from torch.fx import GraphModule, Interpreter, Node
+from torch.fx import GraphModule, Interpreter, Node, _symbolic_trace
 from torch.fx.experimental.proxy_tensor import make_fx
 from torch.fx.immutable_collections import immutable_dict
 
@@ -120,7 +120,7 @@ def traced(source: Source, inputs: Tensor, mode: Literal["fake", "real"], grad: 
         source.library.reset(own.module)
     given = seen.from_tensor(inputs) if mode == "fake" else inputs
     with undisturbed(), _told(), torch.set_grad_enabled(grad), kept.preserve_node_meta(), watching:
-        graph = make_fx(lambda x: run_once(own, x), tracing_mode=mode, _allow_non_fake_inputs=True)(given)
+        graph = make_fx(lambda x: _run_unaware(own, x), tracing_mode=mode, _allow_non_fake_inputs=True)(given)
     if watching.escapes:
         raise ConversionRefused(
             f"{watching.escapes[0]}; expected torch's operations alone, so that all that is computed can be seen"
@@ -128,6 +128,15 @@ def traced(source: Source, inputs: Tensor, mode: Literal["fake", "real"], grad: 
     if _changes_in_place(graph) < seen.changes:
         raise ConversionRefused("module: changes a signal in place, out of sight (in another thread?)")
     return graph
+
+
+def _run_unaware(source: Source, inputs: Tensor) -> Any:
+    """Run a module that is told that nobody traces it, as at any other time."""
+    told, _symbolic_trace._is_fx_tracing_flag = _symbolic_trace._is_fx_tracing_flag, False
+    try:
+        return run_once(source, inputs)
+    finally:
+        _symbolic_trace._is_fx_tracing_flag = told
 
 
 def pure(graph: GraphModule, inputs: Tensor) -> GraphModule:

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import torch
 from torch import Tensor, nn
+from torch.fx import _symbolic_trace
 from torch.nn import functional as F
 
 from .traced_neurons import fire
@@ -344,6 +345,10 @@ def kept_in_place(net: Net, x: Tensor, step: int) -> Tensor:
     return x + net.log_decay
 
 
+def while_traced(net: Net, x: Tensor, step: int) -> Tensor:
+    return x if _symbolic_trace.is_fx_tracing() else x.clamp(max=99.0)
+
+
 WEIGHTS = torch.linspace(0.5, 1.0, STEPS)
 NOISE = torch.Generator().manual_seed(0)
 RIGHT["a constant current"] = spoiled(lambda net, x, step: x + 0.125, "")
@@ -379,6 +384,7 @@ WRONG: dict[str, Case] = {
     "half": spoiled(lambda net, x, step: x.half().float(), "_to_copy: casts a signal"),
     "int": spoiled(lambda net, x, step: (x * 8).int() / 8.0, "_to_copy: casts a signal"),
     "a type": spoiled(by_type, "something else"),
+    "whether it is traced": spoiled(while_traced, "clamp: "),
     "a count of calls": spoiled(counted, "something else"),
     "a tensor that it keeps": spoiled(kept_in_place, "in place"),
     "the mean of the batch": spoiled(lambda net, x, step: x - x.mean(0), "mean: sums or averages"),
