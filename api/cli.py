@@ -41,6 +41,7 @@ COMMANDS: dict[str, Callable[..., Any]] = {
     "compare": compare.compare,
     "convert": convert.convert,
     "elaborate": elaborate.elaborate,
+    "inspect": convert.inspect,
     "radius": radius.radius,
     "report": report.report,
     "reproduce": reproduce.reproduce,

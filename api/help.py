@@ -35,6 +35,7 @@ EXAMPLES: dict[str, tuple[str, ...]] = {
         "spikecert elaborate runs/mine/proofs/00000-0.02.proof --model runs/mine/network.safetensors "
         "--out runs/mine/00000.certificate",
     ),
+    "inspect": ("spikecert inspect mine.py:Network --shape 1,28,28 --num-steps 8 --latex",),
     "radius": (
         "spikecert radius runs/mine/network.safetensors --samples 20 --verifier linear --out runs/radii",
         "spikecert radius runs/mine/network.safetensors --verifier complete --timeout 60",

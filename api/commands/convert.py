@@ -1,4 +1,4 @@
-"""`spikecert convert`: a network of another library, or a NIR file, becomes a network file."""
+"""`spikecert convert`: PyTorch code or a NIR file becomes a network file; `spikecert inspect` tells what it is."""
 
 import shlex
 from pathlib import Path
@@ -14,12 +14,14 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from spikecert.models import Conversion
+    from spikecert.models.conversion.telling import LayerTold
 
 Source = Annotated[
     str,
     typer.Argument(
-        help="A NIR file, or a Python object as package.module:name or file.py:name: a module, or a function that "
-        "returns one (or a pair of module and sample inputs). Its code is run; nothing is unpickled.",
+        help="A NIR file, or a Python object as package.module:name or file.py:name: a module, its class, or a "
+        "function that returns one (or a pair of module and sample inputs). The whole file is run, whatever is in "
+        "it: name only code of your own. Nothing is unpickled.",
         metavar="SOURCE",
     ),
 ]
@@ -55,7 +57,7 @@ def convert(
     seed: Seed = 0,
     as_json: Json = False,
 ) -> int:
-    """Convert an snnTorch, SpikingJelly, Norse or NIR network, if it matches its source spike for spike.
+    """Convert any PyTorch code, or a NIR network, if it matches its source spike for spike.
 
     What can't match is refused with the reason: status 2.
     """
@@ -75,6 +77,43 @@ def convert(
     digest = save(made.network, out)
     say(f"wrote {shlex.quote(str(out))}")
     show_json(_content(source, out, digest, made)) if as_json else show(_told(source, made))
+    return 0
+
+
+def inspect(
+    source: Source,
+    num_steps: Annotated[
+        int | None,
+        typer.Option(min=1, help="T, for a module that does one step a call; default: it loops itself."),
+    ] = None,
+    encoding: Annotated[
+        str | None, typer.Option(help="direct: one input for all steps; none: one for each, events or frames.")
+    ] = None,
+    data: Annotated[str | None, typer.Option("--data", help="Compare on its first test samples.")] = None,
+    root: Root = None,
+    samples: Samples = 64,
+    shape: Annotated[str | None, typer.Option(help="Compare on random inputs of this shape, as 1,28,28.")] = None,
+    latex: Annotated[bool, typer.Option("--latex", help="Print the equations in LaTeX, too.")] = False,
+    seed: Seed = 0,
+    as_json: Json = False,
+) -> int:
+    """Tell the layers and neurons of any PyTorch code, by what it computes. The code of a Python SOURCE is run.
+
+    What is no spiking network is refused with the line of the code and the reason: status 2.
+    """
+    from torch import nn
+
+    from spikecert.models import convert as converted
+    from spikecert.models.conversion.telling import told_of
+
+    module, own = loaded(source)
+    asked, _ = _sample(data, root, samples, shape, seed)
+    sample = own if asked is None else asked
+    if sample is None and isinstance(module, nn.Module):
+        raise ValueError(f"shape: got neither it nor --data for {source}, expected inputs to run it on")
+    made = converted(module, sample, num_steps, encoding, seed=seed)
+    layers = told_of(made.network)
+    show_json(_inspected(source, made, layers)) if as_json else show(_in_words(made, layers, latex))
     return 0
 
 
@@ -135,3 +174,22 @@ def _told(source: str, made: "Conversion") -> str:
     )
     rates = "firing rates: " + ", ".join(f"{rate:.3f}" for rate in check.rates)
     return "\n".join(map(plain, [head, rates, *(f"* {note}" for note in made.notes)]))
+
+
+def _inspected(source: str, made: "Conversion", layers: "tuple[LayerTold, ...]") -> dict[str, Any]:
+    return {
+        "schema": "spikecert.inspection/1",
+        "source": source,
+        "num_steps": made.network.num_steps,
+        "layers": [{"name": layer.name, "words": layer.words, "latex": layer.latex} for layer in layers],
+        "firing_rates": list(made.check.rates),
+        "notes": list(made.notes),
+    }
+
+
+def _in_words(made: "Conversion", layers: "tuple[LayerTold, ...]", latex: bool) -> str:
+    lines: list[str] = []
+    for layer in layers:
+        lines.append(f"{layer.name}: {layer.words}")
+        lines += [f"    {layer.latex}"] if latex and layer.latex else []
+    return "\n".join(map(plain, [*lines, *(f"* {note}" for note in made.notes)]))

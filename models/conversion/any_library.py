@@ -1,5 +1,6 @@
 """Conversions of a module of any known library or a NIR graph, and the check that anyone may repeat."""
 
+from inspect import isroutine
 from typing import Any
 
 from torch import Tensor, nn
@@ -7,11 +8,11 @@ from torch import Tensor, nn
 from ..networks import SpikingNetwork
 from ..validation import check_inputs
 from .checking import ConversionCheck, compare
-from .converting import Conversion, converted
-from .libraries.plain_torch import detect
+from .converting import Conversion
+from .libraries.plain_torch import converted_any
 from .nir.nir_reading import convert_nir, graph_source, warn_of_reset
 from .observing.detecting import observed
-from .observing.observing import Source, observe
+from .observing.observing import observe
 
 
 def check_conversion(
@@ -58,22 +59,21 @@ def convert(
     output: str | int | None = None,
     **settings: Any,
 ) -> Conversion:
-    """Return the network of a module of any known library, or of a NIR graph, with its comparison and notes.
+    """Return the network of any PyTorch code, or of a NIR graph, with its comparison and notes.
 
     Args:
-        source: what `from_snntorch`, `from_spikingjelly`, `from_norse` or `from_nir` takes.
+        source: what `from_torch` or `from_nir` takes.
         sample, num_steps, encoding, readout, seed, classes, output: as there.
         settings: what `from_nir` takes besides: `dt`, `reset` and `origin`.
 
     Raises:
         ConversionRefused, TypeError, ValueError: as there.
     """
-    if not isinstance(source, nn.Module):
+    if not isinstance(source, nn.Module) and not isroutine(source):
         timing = {"num_steps": num_steps, "encoding": encoding}
         return convert_nir(source, sample, readout, seed, classes=classes, **timing, **settings)
     if settings:
         raise TypeError(f"{min(settings)}: got one for a module, expected it of a NIR graph only")
     if sample is None:
         raise ValueError("sample: got None, expected a batch of inputs for the module")
-    made = Source.of(detect(source), source, encoding or "direct", num_steps, output)
-    return converted(made, sample, readout, seed, classes)
+    return converted_any(source, sample, num_steps, encoding or "direct", readout, seed, classes, output)

@@ -216,10 +216,14 @@ def _affine(observed: ObservedLayer) -> nn.Module:
     return found or refuse(observed.module, observed.name)
 
 
-def _add_bias(layers: list[nn.Module], neuron: ForeignNeuron) -> None:
+def bias_place(layers: list[nn.Module]) -> nn.Module | None:
+    """Return the layer whose bias is a constant behind layers, if it has one."""
     passing = (nn.Flatten, *MAX_POOLS)  # max(x + b) is max(x) + b
-    place = next((layer for layer in reversed(layers) if not isinstance(layer, passing)), None)
-    bias = neuron.bias
+    return next((layer for layer in reversed(layers) if not isinstance(layer, passing)), None)
+
+
+def _add_bias(layers: list[nn.Module], neuron: ForeignNeuron) -> None:
+    place, bias = bias_place(layers), neuron.bias
     if place is None or isinstance(bias, Tensor) or with_bias(place, bias) is None:
         neuron.refuse("leaks to another potential than it starts from, and no layer before it can hold that")
 

@@ -136,10 +136,18 @@ def _check(layer: nn.Module) -> None:
         raise ConversionRefused("has no running statistics, expected track_running_stats=True")
 
 
-def with_bias(layer: nn.Module, bias: float) -> nn.Module | None:
-    """Return `layer` with a constant added to each output, in place where it has a bias; None for other layers."""
+def with_bias(layer: nn.Module, bias: float | Tensor) -> nn.Module | None:
+    """Return `layer` with a constant added to each output, in place where it has a bias; None for other layers.
+
+    Of an array, (n,) for the outputs of a dense layer, or (c, 1, 1) for the channels of images.
+    """
     if not isinstance(layer, (*WEIGHTED, *BATCH_NORMS)):
         return None
+    if isinstance(bias, Tensor):
+        channels = (1, 1) if kind_of(layer).endswith("2d") else ()
+        if bias.shape[1:] != channels or kind_of(layer) == "Conv1d":
+            return None
+        bias = bias.flatten()
     with torch.no_grad():
         if layer.bias is None:
             if isinstance(layer, BATCH_NORMS):

@@ -142,3 +142,56 @@ def test_refusals_are_one_line_and_status_2(run, code, tmp_path, monkeypatch, so
     assert message in found.err
     assert found.err.count("\n") == 1
     assert not (tmp_path / "network.safetensors").exists()
+
+
+BY_HAND = """
+import torch
+from torch import nn
+
+class Network(nn.Module):
+    def __init__(self, late=False):
+        super().__init__()
+        torch.manual_seed(0)
+        self.first, self.last, self.late = nn.Linear(6, 8), nn.Linear(8, 3), late
+        self.first.weight.data.mul_(4.0)
+
+    def forward(self, x):
+        v, out = torch.zeros(len(x), 8), 0
+        for _ in range(3):
+            reset = (v > 1.0).float()
+            v = 0.5 * v + self.first(x) - (reset if self.late else 0.0)
+            spike = (v > 1.0).float()
+            v = v if self.late else v * (1.0 - spike)
+            out = out + self.last(spike)
+        return out / 3
+
+def late():
+    return Network(True)
+
+class Clamped(Network):
+    def forward(self, x):
+        return super().forward(x).clamp(0.0, 1.0)
+"""
+
+
+def test_inspect_tells_what_code_by_hand_computes(run, tmp_path):
+    path = tmp_path / "mine.py"
+    path.write_text(BY_HAND, encoding="utf-8")
+    found = run("inspect", f"{path}:Network", "--shape", "6", "--latex")
+    assert found.status == 0, found.err
+    assert (
+        "LIF: keeps 0.5 of its potential in a step, fires at v > 1, starts from 0 again behind a spike"
+        in found.out
+    )
+    assert r"u[t] = v[t]\,(1 - s[t])" in found.out
+    told = json.loads(run("inspect", f"{path}:late", "--shape", "6", "--json").out)
+    assert "loses 2 by a spike, as a reset of 1 that comes a step late does" in told["layers"][1]["words"]
+    assert told["num_steps"] == 3
+    refused = run("inspect", f"{path}:Clamped", "--shape", "6")
+    assert refused.status == 2
+    assert "mine.py:27: clamp: a lower bound" in refused.err
+
+
+def test_help_says_that_the_file_is_run(run):
+    for command in ("convert", "inspect"):
+        assert "whole file is run" in " ".join(run(command, "--help").out.split())

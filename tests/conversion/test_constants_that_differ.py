@@ -7,8 +7,9 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from spikecert import ConversionRefused, convert
+from spikecert import ConversionRefused
 from spikecert.models import LIF, VariedLIF
+from support.library_readers import convert
 
 with warnings.catch_warnings():
     warnings.simplefilter("ignore")

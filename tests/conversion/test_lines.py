@@ -154,5 +154,5 @@ def test_plain_code_with_neurons_of_three_libraries_comes_in():
 
 
 def test_code_without_neurons_is_refused():
-    with pytest.raises(ValueError, match="which plain PyTorch has not"):
+    with pytest.raises(ConversionRefused, match="nothing in it fires"):
         from_torch(nn.Linear(2, 2), torch.rand(2, 2))

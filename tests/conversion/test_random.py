@@ -6,9 +6,10 @@ import pytest
 import torch
 from torch import nn
 
-from spikecert import ConversionRefused, SpikingNetwork, convert
+from spikecert import ConversionRefused, SpikingNetwork
 from support.examples import THOROUGH
 from support.foreign import FOREIGN, Foreign
+from support.library_readers import convert
 
 COUNT = 60 if THOROUGH else 40
 pytestmark = [

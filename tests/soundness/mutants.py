@@ -24,6 +24,7 @@ from refractory_mutants import REFRACTORY_MUTANTS
 from search_mutants import SEARCH_MUTANTS
 from sharing_mutants import SHARING_MUTANTS
 from step_mutants import STEP_MUTANTS
+from tracing_mutants import TRACING_MUTANTS
 from training_mutants import TRAINING_MUTANTS
 from trains_mutants import TRAINS_MUTANTS
 from varied_mutants import VARIED_MUTANTS
@@ -54,6 +55,7 @@ MUTANTS = (
     *REFRACTORY_MUTANTS,
     *VARIED_MUTANTS,
     *READOUT_MUTANTS,
+    *TRACING_MUTANTS,
     *TRAINING_MUTANTS,
     *TRAINS_MUTANTS,
     *BOUND_MUTANTS,

@@ -18,8 +18,10 @@ import torch
 from spikingjelly.activation_based import neuron as sj_neurons
 from torch import Tensor, nn
 
-from spikecert import from_norse, from_snntorch, from_spikingjelly, from_torch
+from spikecert import from_norse, from_snntorch, from_spikingjelly
 from support.foreign import snntorch
+
+from .library_readers import convert
 
 Change = Callable[[Tensor], Tensor]
 FAR = 99.0
@@ -277,6 +279,6 @@ CONVERTING: dict[str, Callable[..., Any]] = {
     "snntorch": from_snntorch,
     "spikingjelly": from_spikingjelly,
     "norse": from_norse,
-    "torch": from_torch,
+    "torch": convert,
 }
 PLACES = ("input", "current", "spikes", "output")

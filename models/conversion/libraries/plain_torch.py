@@ -1,17 +1,31 @@
-"""Plain PyTorch code that uses the neurons of these libraries, of several of them in one module as well."""
+"""Any PyTorch code: with the neurons of these libraries, of several in one module as well, or with its own.
+
+What is made of known layers and neurons is read off these. What the readers refuse, and code without such neurons,
+is traced, and known by what it computes (`models/tracing/`).
+"""
+
+from contextlib import suppress
+from typing import Any
 
 from torch import Tensor, nn
 
 from ...networks import SpikingNetwork
 from ..constants import library_of
-from ..converting import converted
+from ..converting import Conversion, converted
 from ..neurons import ForeignNeuron
+from ..observing.drawing import drawing_encoder
 from ..observing.observing import ForeignLibrary, Source
+from ..refusal import ConversionRefused
 from .norse import NORSE
 from .snntorch import SNNTORCH
 from .spikingjelly import SPIKINGJELLY
 
 LIBRARIES = {library.name: library for library in (SNNTORCH, SPIKINGJELLY, NORSE)}
+
+
+def libraries_in(module: nn.Module) -> list[ForeignLibrary]:
+    """Return the libraries whose neurons a module may hold."""
+    return [LIBRARIES[name] for name in LIBRARIES if name in set(map(library_of, module.modules()))]
 
 
 def detect(module: nn.Module) -> ForeignLibrary:
@@ -20,7 +34,7 @@ def detect(module: nn.Module) -> ForeignLibrary:
     Raises:
         ValueError: for a module with neurons of none.
     """
-    found = [LIBRARIES[name] for name in LIBRARIES if name in set(map(library_of, module.modules()))]
+    found = libraries_in(module)
     if not found:
         held = f"holds no modules of {', '.join(LIBRARIES)}"
         raise ValueError(f"module: {held}, expected neurons of one of them, which plain PyTorch has not")
@@ -28,7 +42,7 @@ def detect(module: nn.Module) -> ForeignLibrary:
 
 
 def from_torch(
-    module: nn.Module,
+    module: Any,
     sample: Tensor,
     num_steps: int | None = None,
     encoding: str = "direct",
@@ -37,19 +51,44 @@ def from_torch(
     classes: int | None = None,
     output: str | int | None = None,
 ) -> SpikingNetwork:
-    """Return the `SpikingNetwork` that spikes as a module with neurons of snnTorch, SpikingJelly or Norse does.
+    """Return the `SpikingNetwork` that spikes as any PyTorch code does, known by what it computes.
 
     Args:
-        module: any PyTorch code that does one step a call, or loops over time itself; Norse's neurons beside those
-            of another library must be given their states inside.
+        module: a module or a function that does one step a call, or loops over time itself; Norse's neurons beside
+            those of another library must be given their states inside. One that takes a second argument and does
+            a step a call is given the state that it returned, (output, state).
         sample, num_steps, encoding, readout, seed, classes, output: as in `from_snntorch`.
 
     Raises:
-        ConversionRefused: with the layer, the line where it is known, and the reason.
-        ValueError: for a module without neurons of these libraries.
+        ConversionRefused: with the layer or the line, what is computed there, and what is expected.
     """
+    return converted_any(module, sample, num_steps, encoding, readout, seed, classes, output).network
+
+
+def converted_any(
+    module: Any,
+    sample: Tensor,
+    num_steps: int | None = None,
+    encoding: str = "direct",
+    readout: str | None = None,
+    seed: int = 0,
+    classes: int | None = None,
+    output: str | int | None = None,
+) -> Conversion:
+    """Return the network of any PyTorch code, with its comparison and notes; arguments as of `from_torch`."""
+    from ...tracing import converting as tracer  # torch's own takes long to import
+
+    if not isinstance(module, nn.Module) or not libraries_in(module):
+        traced = tracer.plain_source(module, encoding, num_steps, output)
+        return tracer.converted_by_trace(traced, sample, readout, seed, classes)
     source = Source.of(detect(module), module, encoding, num_steps, output)
-    return converted(source, sample, readout, seed, classes).network
+    try:
+        return converted(source, sample, readout, seed, classes)
+    except ConversionRefused:
+        if classes is None and drawing_encoder(module) is None:
+            with suppress(ConversionRefused):
+                return tracer.converted_by_trace(source, sample, readout, seed)
+        raise
 
 
 def _mixed(libraries: tuple[ForeignLibrary, ...]) -> ForeignLibrary:

@@ -11,8 +11,9 @@ from spikingjelly.activation_based import encoding, functional
 from spikingjelly.activation_based import neuron as sj_neurons
 from torch import Tensor, nn
 
-from spikecert import ConversionRefused, LInf, RateDraws, check_conversion, convert, load, save, verify
+from spikecert import ConversionRefused, LInf, RateDraws, check_conversion, load, save, verify
 from support.elements import box
+from support.library_readers import convert
 
 STEPS = 5
 Strong = Callable[[int, int], nn.Linear]

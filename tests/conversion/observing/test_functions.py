@@ -13,9 +13,10 @@ from spikingjelly.activation_based import layer as sj
 from spikingjelly.activation_based import neuron, surrogate
 from torch import Tensor, nn
 
-from spikecert import ConversionRefused, convert, from_norse
+from spikecert import ConversionRefused, from_norse
 from spikecert.models.conversion.observing.functions import adds, fires_at
 from support.foreign import norse, snntorch
+from support.library_readers import convert
 
 Function = Callable[[Tensor], Tensor]
 snn_surrogate: Any = import_module("snntorch.surrogate")

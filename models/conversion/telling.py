@@ -1,0 +1,112 @@
+"""What a network is made of, in words and in LaTeX: layers, and neurons with their equations and constants."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import nn
+
+from ..elements.adaptive import AdaptiveLIF
+from ..elements.layers import walk
+from ..elements.neurons import DLIF, LIF
+from ..elements.recurrent import Recurrent
+from ..elements.refractory import RefractoryLIF
+from ..elements.synapses import Synapse
+from ..elements.varied import VariedLIF
+from ..networks import SpikingNetwork
+from .constants import every, told
+
+RESETS = {
+    "zero": ("starts from 0 again behind a spike", r"u[t] = v[t]\,(1 - s[t])"),
+    "subtract": ("loses {drop} by a spike", r"u[t] = v[t] - {drop}\,s[t]"),
+    "none": ("keeps its potential behind a spike", r"u[t] = v[t]"),
+}
+READOUTS = {
+    "mean": ("the mean over time of the last layer", r"y = \frac{1}{T}\sum_t x[t]"),
+    "spikes": ("the share of steps at which the last neurons fire", r"y = \frac{1}{T}\sum_t s[t]"),
+    "potential": ("the last potential of neurons that never fire", r"y = v[T]"),
+    "summed": ("the sum over time of potentials", r"y = \sum_t v[t]"),
+    "largest": ("the maximum over time", r"y = \max_t x[t]"),
+    "first": ("which output fires first", r"y = -\min\{t : s[t] = 1\}"),
+}
+
+
+@dataclass(frozen=True)
+class LayerTold:
+    """One layer.
+
+    Attributes:
+        name: its type.
+        words: what it does.
+        latex: its equations; "" for an affine layer or a pool.
+    """
+
+    name: str
+    words: str
+    latex: str = ""
+
+
+def told_of(network: SpikingNetwork) -> tuple[LayerTold, ...]:
+    """Return the layers of a network in order of execution, and its readout last.
+
+    >>> network = SpikingNetwork(nn.Linear(4, 3), LIF(0.5), num_steps=5)
+    >>> told_of(network)[1].words
+    'keeps 0.5 of its potential in a step, fires at v >= 1, starts from 0 again behind a spike'
+    """
+    words, latex = READOUTS[network.readout]
+    readout = LayerTold("readout", f"{words}, T = {network.num_steps}", latex)
+    layers = [_layer(layer) for layer in walk(network.layers)]
+    if network.reads_potentials:
+        decay, name = network.neurons[-1].dynamics.decay, layers[-1].name
+        equation = rf"v[t] = {decay:g}\,v[t-1] + I[t]"
+        layers[-1] = LayerTold(name, f"keeps {decay:g} of its potential in a step, and never fires", equation)
+    return (*layers, readout)
+
+
+def _layer(layer: nn.Module) -> LayerTold:
+    name = type(layer).__name__
+    if isinstance(layer, Synapse):
+        late = f", {layer.delay} steps late" if layer.delay else ""
+        equation = rf"i[t] = {layer.decay:g}\,i[t-1] + x[t-{layer.delay}]"
+        return LayerTold(name, f"keeps {layer.decay:g} of its current in a step{late}", equation)
+    if isinstance(layer, Recurrent):
+        inner, how = _neuron(layer.neuron), repr(layer.feedback)
+        heard = rf"I[t] = x[t] + V\,s[t-1],\quad {inner.latex}"
+        return LayerTold(name, f"hears its own spikes of one step before by {how}; {inner.words}", heard)
+    return _neuron(layer) if isinstance(layer, LIF) else LayerTold(name, repr(layer))
+
+
+def _neuron(layer: LIF) -> LayerTold:
+    decay, threshold, drop, fires = _constants(layer)
+    words, left = (each.replace("{drop}", told(drop)) for each in RESETS[layer.reset])
+    limit, current, extra, more = told(threshold), "I[t]", "", ""
+    if isinstance(layer, DLIF):
+        current, extra = (
+            "a[t]\\,I[t]",
+            f", its input is scaled by {told(layer.input_scale.double())}, step by step",
+        )
+    if isinstance(layer, RefractoryLIF):
+        extra = f", rests for {layer.rest} steps behind a spike" if layer.rest != 0 else ""
+        extra += f", starts from {layer.start:g}" if layer.start else ""
+    if isinstance(layer, AdaptiveLIF):
+        rise, kept = layer.adaptation, layer.threshold_decay
+        extra = f", each spike raises its threshold by {rise:g}, of which {kept:g} is left a step later"
+        limit, more = f"{limit} + {rise:g}\\,a[t]", rf",\quad a[t+1] = {kept:g}\,a[t] + s[t]"
+    late = layer.reset == "subtract" and every(abs(drop * decay - threshold) <= 1e-6 * threshold)
+    if late and not every(decay == 1.0):
+        extra += f", as a reset of {told(threshold)} that comes a step late does"
+    sign = fires.replace(">=", r"\ge")
+    potential = rf"v[t] = {told(decay)}\,u[t-1] + {current}"
+    latex = rf"{potential},\quad s[t] = [v[t] {sign} {limit}],\quad {left}{more}"
+    start = f"keeps {told(decay)} of its potential in a step, fires at v {fires} {told(threshold)}"
+    return LayerTold(type(layer).__name__, f"{start}, {words}{extra}", latex)
+
+
+def _constants(layer: LIF) -> tuple[Any, Any, Any, str]:
+    """Return λ, θ, d and when it fires, arrays where neurons differ."""
+    if isinstance(layer, VariedLIF):
+        drop = layer.threshold if layer.reset_amount is None else layer.reset_amount
+        arrays = (layer.decay, layer.threshold, drop)
+        return *(torch.as_tensor(each).double() for each in arrays), layer.shared.fires_at  # pyright: ignore
+    d = layer.dynamics
+    return d.decay, d.threshold, d.drop, d.fires_at

@@ -1,0 +1,262 @@
+"""From fitted layers to a `SpikingNetwork`: layers in a row, and sums of rows that part and meet again."""
+
+from dataclasses import dataclass, field
+from typing import Any, NoReturn
+
+import torch
+from torch import Tensor, nn
+
+from ..conversion.building import bias_place
+from ..conversion.constants import every
+from ..conversion.layers import with_bias
+from ..conversion.refusal import ConversionRefused
+from ..elements.adaptive import AdaptiveLIF
+from ..elements.layers import Residual
+from ..elements.neurons import DLIF, LIF
+from ..elements.recurrent import Recurrent
+from ..elements.refractory import RefractoryLIF
+from ..elements.synapses import Synapse
+from ..elements.varied import VariedLIF
+from ..linear_maps.sharing import Share
+from ..networks import SpikingNetwork
+from ..surrogates import Triangle
+from .fitting import Fit, fit
+from .grouping import LayerFirings
+from .polynomials import (
+    ONE,
+    UNIT,
+    ZERO,
+    Coefficient,
+    FeatureMap,
+    Fractions,
+    Graded,
+    Image,
+    ModuleInput,
+    Polynomial,
+    entries_of,
+)
+from .readouts import Readout
+
+Part = tuple[Any, ...]
+"""What becomes a module or two: its kind, and what it is made of."""
+
+
+def number(value: Coefficient) -> float | Tensor:
+    """Return a coefficient as the nearest float, or an array of them."""
+    if not isinstance(value, Fractions):
+        return float(value)
+    return torch.tensor([float(each) for each in value.entries], dtype=torch.float64).reshape(value.shape)
+
+
+@dataclass(frozen=True)
+class RowWriter:
+    """Writes what layers hear as modules.
+
+    Attributes:
+        layers: the firings by layer and step.
+        timed: whether inputs have an axis of time.
+        dtype: of the run.
+        fits: the neurons of layers, as they are met.
+        order: the layers in the order of their modules.
+        above: those that hear what is written now.
+    """
+
+    layers: LayerFirings
+    timed: bool
+    dtype: torch.dtype
+    fits: dict[int, Fit] = field(default_factory=dict)
+    order: list[int] = field(default_factory=list)
+    above: list[int] = field(default_factory=list)
+
+    def network(self, readout: Readout) -> SpikingNetwork:
+        """Return the network.
+
+        Raises:
+            ConversionRefused: for what has no element in it.
+        """
+        parts, last = self.row(readout.signal), None
+        modules = self.modules(parts)
+        if readout.decay is not None:
+            modules.append(LIF(number(readout.decay), reset="none"))  # pyright: ignore[reportArgumentType]
+            last = "potential"
+        elif not isinstance(modules[-1], LIF):
+            last = "mean"
+        encoding = "none" if self.timed else "direct"
+        try:
+            made = SpikingNetwork(*modules, num_steps=self.layers.num_steps, encoding=encoding, readout=last)
+        except (TypeError, ValueError) as error:
+            raise ConversionRefused(f"module: {error}") from error
+        return made.to(self.dtype).eval()
+
+    def row(self, signal: Polynomial) -> list[Part]:
+        """Return the parts that make a signal of the last step, in a row."""
+        rest, constant = signal.rest, signal.constant
+        if not rest.terms:
+            self._refuse("a signal is constant, and hears no input")
+        rows = [self._term(spikes, graded, factor) for (spikes, graded), factor in rest.terms.items()]
+        row = rows[0]
+        for other in rows[1:]:
+            row = _met(row, other)
+        return row if constant == ZERO else [*row, ("constant", constant)]
+
+    def _term(self, spikes: frozenset[int], graded: Graded | None, factor: Coefficient) -> list[Part]:
+        last = self.layers.num_steps - 1
+        if len(spikes) + (graded is not None) != 1:
+            self._refuse("signals multiply each other; expected sums of what layers make of spikes")
+        if graded is None:
+            layer, step = self.layers.place[next(iter(spikes))]
+            row, late = self.neuron(layer), 0 if self.layers.constant(layer) else last - step
+        elif isinstance(graded, Image):
+            row, late = [*self.row(graded.signal), ("map", graded.map)], 0
+        else:
+            if not isinstance(graded, ModuleInput):
+                self._refuse("a layer hears the potential of a neuron that fires; expected its spikes")
+            row, late = [], 0 if graded.step is None else last - graded.step
+        row = [*row, ("delay", late)] if late else row
+        if isinstance(factor, Fractions):
+            self._refuse("a signal is multiplied by factors that differ; expected them in a layer, or in a neuron")
+        return row if factor == UNIT else [*row, ("share", factor)]
+
+    def fitted(self, layer: int) -> Fit:
+        """Return the neuron of a layer."""
+        if layer not in self.fits:
+            self.fits[layer] = fit(self.layers, layer)
+        return self.fits[layer]
+
+    def neuron(self, layer: int) -> list[Part]:
+        """Return a layer and all that is in front of it."""
+        if layer in self.above:
+            self._refuse("layers hear each other; expected each to hear those before it, and itself", layer)
+        self.above.append(layer)
+        try:
+            return self._behind_inputs(layer)
+        finally:
+            self.above.pop()
+
+    def _behind_inputs(self, layer: int) -> list[Part]:
+        own, current = [], self.fitted(layer).current
+        terms = dict(current.terms)
+        for spikes, graded in current.terms:
+            if isinstance(graded, Image) and layer in self.layers.heard(graded.signal):
+                own.append((graded, terms.pop((spikes, graded))))
+        gains = {value for term, value in [*terms.items(), *own] if term != ONE}
+        gain = own[0][1] if own else gains.pop() if len(gains) == 1 else UNIT
+        if not all(each > 0 for each in entries_of(gain)):
+            gain = UNIT
+        inputs = Polynomial(terms) * (UNIT / gain)
+        feedback = self._feedback(layer, own[0][0], own[0][1] / gain) if own else None
+        if len(own) > 1:
+            self._refuse("hears its own spikes by several maps; expected one", layer)
+        return [*self.row(inputs), ("neuron", layer, gain, feedback)]
+
+    def _feedback(self, layer: int, heard: Image, share: Coefficient) -> FeatureMap:
+        last = self.layers.steps[layer][-2]
+        if heard.signal != Polynomial.spike(last) or share != UNIT:
+            self._refuse("hears more of itself than its spikes of one step before", layer)
+        return heard.map
+
+    def modules(self, parts: list[Part]) -> list[nn.Module]:
+        """Return new modules of parts."""
+        found: list[nn.Module] = []
+        for part in parts:
+            match part:
+                case ("map", FeatureMap() as by):
+                    found += self._mapped(by)
+                case ("share", share):
+                    found.append(Share(float(share)))
+                case ("delay", late):
+                    found.append(Synapse(0.0, late))
+                case ("sum", one, other):
+                    found.append(Residual(self.modules(list(one)), self.modules(list(other))))
+                case ("constant", value):
+                    self._shift(found, value)
+                case ("neuron", layer, gain, feedback):
+                    found += self._neuron(layer, gain, feedback)
+        return found
+
+    def _mapped(self, by: FeatureMap) -> list[nn.Module]:
+        if by.made is None:
+            raise ConversionRefused(f"{by.place}: {by.key[0]} has no layer here")
+        try:
+            return by.made()
+        except (TypeError, ValueError) as error:
+            raise ConversionRefused(f"{by.place}: {by.key[0]}: {error}") from error
+
+    def _shift(self, found: list[nn.Module], value: Coefficient) -> None:
+        """Add a constant current, in the bias of the layer before."""
+        before, constant = bias_place(found), number(value)
+        moved = isinstance(constant, Tensor) and before is not found[-1]
+        if before is None or moved or with_bias(before, constant) is None:
+            self._refuse("a constant current has no layer in front of it whose bias holds it")
+
+    def _neuron(self, layer: int, gain: Coefficient, feedback: FeatureMap | None) -> list[nn.Module]:
+        self.order.append(layer)
+        fires = ">" if self._first(layer).strict else ">="
+        heard = [] if feedback is None else self._mapped(feedback)
+        try:
+            return _neuron_layers(self.fitted(layer), gain, fires, heard)
+        except (TypeError, ValueError) as error:
+            self._refuse(f"is no neuron of this library: {error}", layer)
+
+    def _first(self, layer: int) -> Any:
+        return self.layers.firings[self.layers.steps[layer][0]]
+
+    def _refuse(self, reason: str, layer: int | None = None) -> NoReturn:
+        place = "module" if layer is None else self._first(layer).place
+        raise ConversionRefused(f"{place}: {reason}")
+
+
+def _neuron_layers(fit: Fit, gain: Coefficient, fires: str, heard: list[nn.Module]) -> list[nn.Module]:
+    """Return a neuron in units of its gain, and the synapse in front of it.
+
+    Raises:
+        TypeError, ValueError: for constants that no layer of this library takes.
+    """
+    decay, threshold, drop, start, scale = _numbers(fit, gain)
+    firing = fires, Triangle(float(torch.as_tensor(threshold).max()))
+    amount = (drop,) if fit.kind == "subtract" and not every(torch.as_tensor(drop == threshold)) else ()
+    before: list[Any] = [] if fit.synapse is None else [Synapse(number(fit.synapse))]  # pyright: ignore[reportArgumentType]
+    made: LIF
+    if fit.adaptation != ZERO:
+        rise: Any = number(fit.adaptation / gain)
+        made = AdaptiveLIF(decay, threshold, rise, number(fit.fading), fit.kind, *firing, *amount)  # pyright: ignore[reportArgumentType]
+    elif fit.kind == "rest" or fit.start != ZERO:
+        made = RefractoryLIF(decay, threshold, int(fit.kind == "rest"), *firing, start)
+    elif any(isinstance(each, Tensor) for each in (decay, threshold, *amount)):
+        decay, threshold, *amount = (
+            torch.as_tensor(each, dtype=torch.float64) for each in (decay, threshold, *amount)
+        )
+        made = VariedLIF(decay, threshold, fit.kind, *firing, *amount)
+    elif scale is None:
+        made = LIF(decay, threshold, fit.kind, *firing, *amount)
+    else:
+        made = DLIF(len(scale), decay, threshold, fit.kind, *firing, *amount)
+        made.input_scale.data = torch.tensor(scale, dtype=torch.float64)
+    if scale is not None and not isinstance(made, DLIF):
+        raise ValueError("has an input scale, and constants or a reset that go with none")
+    return [Recurrent(made, heard[0], *before)] if heard else [*before, made]
+
+
+def _numbers(fit: Fit, gain: Coefficient) -> tuple[Any, ...]:
+    """Return λ, and θ, d and u[0] in units of a gain, and a."""
+    constants = (fit.decay, fit.threshold / gain, fit.drop / gain, fit.start / gain)
+    return *map(number, constants), None if fit.scale is None else tuple(map(number, fit.scale))
+
+
+def _met(one: list[Part], other: list[Part]) -> list[Part]:
+    """Return the sum of two rows that part behind what they have in common."""
+    count = 0
+    while count < min(len(one), len(other)) and one[count] == other[count]:
+        count += 1
+    rests = tuple(one[count:]), tuple(other[count:])
+    if _neurons(rests[0]) & _neurons(rests[1]):
+        raise ConversionRefused("module: paths cross, so that they are no sums within sums")
+    return [*one[:count], ("sum", *rests)]
+
+
+def _neurons(parts: tuple[Part, ...]) -> set[int]:
+    found: set[int] = set()
+    for part in parts:
+        found |= {part[1]} if part[0] == "neuron" else set()
+        found |= _neurons(part[1]) | _neurons(part[2]) if part[0] == "sum" else set()
+    return found

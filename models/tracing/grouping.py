@@ -1,0 +1,180 @@
+"""Firings as layers over time, and signals of one step as those of another.
+
+Which firings are one layer is a guess, and only what is proved of the guess counts: see `fitting.py`.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+from ..conversion.refusal import ConversionRefused
+from .polynomials import Excess, Graded, Image, ModuleInput, Polynomial, image
+from .reading import Firing, GraphReading
+
+
+@dataclass(frozen=True, eq=False)
+class LayerFirings:
+    """Firings by layer and step.
+
+    Attributes:
+        firings: all of them.
+        steps: of each layer, its firings by number, one a step, or a single one that is the same at each.
+        num_steps: T.
+    """
+
+    firings: tuple[Firing, ...]
+    steps: tuple[tuple[int, ...], ...]
+    num_steps: int
+
+    @cached_property
+    def place(self) -> dict[int, tuple[int, int]]:
+        """Return the layer and the step of each firing."""
+        return {number: (layer, step) for layer, own in enumerate(self.steps) for step, number in enumerate(own)}
+
+    def constant(self, layer: int) -> bool:
+        """Return whether a layer fires alike at each step."""
+        return len(self.steps[layer]) < self.num_steps
+
+    def at(self, firing: int, by: int) -> int | None:
+        """Return the firing of the same layer so many steps later; None before the first step.
+
+        Raises:
+            ConversionRefused: for a step behind the last.
+        """
+        layer, step = self.place[firing]
+        if self.constant(layer):
+            return firing
+        if step + by >= self.num_steps:
+            raise ConversionRefused(f"{self.firings[firing].place}: hears a step that is still to come")
+        return self.steps[layer][step + by] if step + by >= 0 else None
+
+    def moved(self, signal: Polynomial, by: int) -> Polynomial:
+        """Return a signal so many steps later; what was before the first step is 0."""
+        return signal if by == 0 else _InAnotherStep(self, by).signal(signal)
+
+    def heard(self, signal: Polynomial) -> set[int]:
+        """Return the layers whose spikes a signal is made of, by maps or entry by entry."""
+        found = {self.place[spike][0] for spike in signal.spikes}
+        return found.union(*(self.heard(each.signal) for each in signal.signals if isinstance(each, Image)))
+
+    def times(self, signal: Polynomial) -> set[int]:
+        """Return the steps that a signal is made of."""
+        found = {self.place[spike][1] for spike in signal.spikes if not self.constant(self.place[spike][0])}
+        for each in signal.signals:
+            found |= self.times(each.signal) if isinstance(each, Image) else set()
+            found |= {each.step} if isinstance(each, ModuleInput) and each.step is not None else set()
+        return found
+
+
+@dataclass
+class _InAnotherStep:
+    """Moves signals in time, each once."""
+
+    layers: LayerFirings
+    by: int
+
+    def __post_init__(self) -> None:
+        self.done: dict[Graded, Polynomial] = {}
+
+    def signal(self, signal: Polynomial) -> Polynomial:
+        """Return a signal, moved."""
+        found = Polynomial({})
+        for (spikes, graded), number in signal.terms.items():
+            term = Polynomial.of(number)
+            for spike in spikes:
+                later = self.layers.at(spike, self.by)
+                term = term * (Polynomial({}) if later is None else Polynomial.spike(later))
+            found = found + (term if graded is None else term * self._graded(graded))
+        return found
+
+    def _graded(self, graded: Graded) -> Polynomial:
+        if graded not in self.done:
+            self.done[graded] = self._moved(graded)
+        return self.done[graded]
+
+    def _moved(self, graded: Graded) -> Polynomial:
+        if isinstance(graded, Image):
+            return image(graded.map, self.signal(graded.signal))
+        if isinstance(graded, Excess):
+            raise ConversionRefused("reads the potential of a neuron; expected its spikes")
+        if graded.step is None:
+            return Polynomial.graded(graded)
+        return (
+            Polynomial({}) if graded.step + self.by < 0 else Polynomial.graded(ModuleInput(graded.step + self.by))
+        )
+
+
+def grouped(reading: GraphReading, num_steps: int | None) -> LayerFirings:
+    """Return the layers of a reading; T where it is known, else that of the longest layer.
+
+    Raises:
+        ConversionRefused: for a layer that does not fire at each step.
+    """
+    groups: list[list[int]] = []
+    own: dict[int, int] = {}
+    for number, firing in enumerate(reading.firings):
+        group = _group_of(firing, reading.firings, groups, own)
+        if group is None:
+            group = len(groups)
+            groups.append([])
+        groups[group].append(number)
+        own[number] = group
+    if not groups:
+        raise ConversionRefused(
+            "module: nothing in it fires; expected a comparison of a potential with a threshold"
+        )
+    steps = num_steps or max(map(len, groups))
+    for group in groups:
+        if len(group) not in (1, steps):
+            place = reading.firings[group[0]].place
+            raise ConversionRefused(
+                f"{place}: fires at {len(group)} of {steps} steps, by one equation; expected all"
+            )
+    return LayerFirings(reading.firings, tuple(map(tuple, groups)), steps)
+
+
+def _group_of(
+    firing: Firing, firings: tuple[Firing, ...], groups: list[list[int]], own: dict[int, int]
+) -> int | None:
+    """Return the group of a firing's step before: by its own spike or potential, else by code and maps."""
+    past = {each.firing for each in firing.excess.signals if isinstance(each, Excess)} | firing.excess.spikes
+    alike = [
+        group
+        for group, members in enumerate(groups)
+        if _code(firings[members[-1]]) == _code(firing) and own[members[-1]] == group
+    ]
+    by_past = [group for group in alike if groups[group][-1] in past]
+    if by_past:
+        return by_past[0]
+    shapes = (_shape(firing.excess, own, None), lambda group: _shape(firings[groups[group][-1]].excess, own, None))
+    return _first(alike, lambda group: _without(shapes[0], group) == _without(shapes[1](group), group))
+
+
+def _first(groups: list[int], holds: Callable[[int], bool]) -> int | None:
+    return next((group for group in groups if holds(group)), None)
+
+
+def _code(firing: Firing) -> tuple[Any, ...]:
+    return firing.frames, firing.laid.features, firing.strict, firing.turned
+
+
+def _shape(signal: Polynomial, own: dict[int, int], _: Any) -> frozenset[Any]:
+    """Return what a signal is made of, without its times."""
+    found: set[Any] = {("spike", own[spike]) for spike in signal.spikes}
+    for each in signal.signals:
+        if isinstance(each, Image):
+            found.add((each.map, _shape(each.signal, own, None)))
+        elif isinstance(each, ModuleInput):
+            found.add("given")
+    return frozenset(found)
+
+
+def _without(shape: frozenset[Any], group: int) -> frozenset[Any]:
+    """Return a shape without what a layer hears of itself."""
+    hears = ("spike", group)
+    return frozenset(
+        each
+        for each in shape
+        if each != hears and not (isinstance(each, tuple) and isinstance(each[1], frozenset) and hears in each[1])
+    )

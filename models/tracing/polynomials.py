@@ -1,0 +1,298 @@
+"""Boolean polynomials of spikes, linear in graded signals: the normal form of a membrane, however it is written.
+
+A polynomial is a sum of coefficient · (product of spikes) · (at most one graded signal). Spikes are 0 or 1, so
+s·s = s, and 1 − s, v·(1 − s), `where` and masks all become sums of such terms, which are unique. Coefficients are
+exact: fractions of the constants as the module's own run has them, or arrays of fractions over features.
+"""
+
+from __future__ import annotations
+
+import operator
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from fractions import Fraction
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from ..conversion.refusal import ConversionRefused
+
+MOST_TERMS = 4096
+"""More of them are refused: what multiplies so many spikes is no neuron that is known here."""
+
+
+@dataclass(frozen=True)
+class Fractions:
+    """Numbers that differ over features, laid out as torch broadcasts them, in the smallest shape."""
+
+    shape: tuple[int, ...]
+    entries: tuple[Fraction, ...]
+
+    @property
+    def array(self) -> np.ndarray:
+        """Return them as an array of objects."""
+        return np.array(self.entries, dtype=object).reshape(self.shape)
+
+    def __add__(self, other: Coefficient) -> Coefficient:
+        """Return the sums."""
+        return _combined(operator.add, self, other)
+
+    def __mul__(self, other: Coefficient) -> Coefficient:
+        """Return the products."""
+        return _combined(operator.mul, self, other)
+
+    def __sub__(self, other: Coefficient) -> Coefficient:
+        """Return the differences."""
+        return _combined(operator.sub, self, other)
+
+    def __truediv__(self, other: Coefficient) -> Coefficient:
+        """Return the quotients."""
+        return _combined(operator.truediv, self, other)
+
+    def __rsub__(self, other: Fraction) -> Coefficient:
+        """Return the differences."""
+        return _combined(operator.sub, other, self)
+
+    def __rtruediv__(self, other: Fraction) -> Coefficient:
+        """Return the quotients."""
+        return _combined(operator.truediv, other, self)
+
+    def __neg__(self) -> Coefficient:
+        """Return the opposites."""
+        return self * Fraction(-1)
+
+    __radd__, __rmul__ = __add__, __mul__
+
+
+Coefficient = Fraction | Fractions
+ZERO, UNIT = Fraction(0), Fraction(1)
+
+
+def _combined(operation: Callable[[Any, Any], Any], one: Coefficient, other: Coefficient) -> Coefficient:
+    arrays = (each.array if isinstance(each, Fractions) else each for each in (one, other))
+    return collapsed(operation(*arrays))
+
+
+def collapsed(array: np.ndarray) -> Coefficient:
+    """Return an array of fractions in its smallest form: a number where all are the same."""
+    for axis in range(array.ndim):
+        first = array.take([0], axis)
+        array = first if bool((array == first).all()) else array
+    if array.size == 1:
+        return array.item()
+    lead = next(place for place, size in enumerate(array.shape) if size > 1)
+    array = array.reshape(array.shape[lead:])
+    return Fractions(array.shape, tuple(array.ravel().tolist()))
+
+
+def tensor_of(value: float | bool | Tensor) -> Tensor:
+    """Return a constant as a tensor, a Python number in full precision."""
+    return value.detach() if isinstance(value, Tensor) else torch.tensor(value, dtype=torch.float64)
+
+
+def exact(value: float | bool | Tensor, dtype: torch.dtype) -> Coefficient:
+    """Return a constant, exactly, as an operation in `dtype` sees it.
+
+    Raises:
+        ConversionRefused: for what is not finite.
+    """
+    numbers = tensor_of(value).to(dtype).double()
+    if not bool(torch.isfinite(numbers).all()):
+        raise ConversionRefused("computes with a constant that is not finite")
+    first = numbers.flatten()[0] if numbers.numel() else numbers.new_zeros(())
+    if not bool((numbers != first).any()):
+        return Fraction(float(first))
+    return collapsed(np.vectorize(Fraction, otypes=[object])(numbers.numpy()))
+
+
+def entries_of(value: Coefficient) -> tuple[Fraction, ...]:
+    """Return all numbers of a coefficient."""
+    return value.entries if isinstance(value, Fractions) else (value,)
+
+
+def nowhere_zero(value: Coefficient) -> bool:
+    """Return whether one may divide by it."""
+    return all(entries_of(value))
+
+
+def told(value: Coefficient) -> str:
+    """Return a coefficient in few digits: both ends of an array."""
+    ends = sorted({f"{float(number):g}" for number in (min(entries_of(value)), max(entries_of(value)))}, key=float)
+    return "…".join(ends)
+
+
+@dataclass(frozen=True)
+class ModuleInput:
+    """The module's input at a step, from 0 on; None where it is the same at each."""
+
+    step: int | None
+
+
+@dataclass(frozen=True)
+class Excess:
+    """What a firing compares with 0, v − θ, by the firing's number."""
+
+    firing: int
+
+
+@dataclass(frozen=True, eq=False)
+class FeatureMap:
+    """A map of features: known by what it does, the key; `made` makes this library's layers of it.
+
+    Attributes:
+        key: its kind, settings and weights.
+        made: makes modules; None for what no layer of this library does.
+        homogeneous: whether it makes zeros of zeros.
+        place: the line of the user's code.
+    """
+
+    key: tuple[Any, ...]
+    made: Callable[[], list[Any]] | None
+    homogeneous: bool
+    place: str
+
+    def __eq__(self, other: object) -> bool:
+        """Compare what they do."""
+        return isinstance(other, FeatureMap) and self.key == other.key
+
+    def __hash__(self) -> int:
+        """Return that of the key."""
+        return hash(self.key)
+
+
+@dataclass(frozen=True)
+class Image:
+    """What a layer makes of a signal."""
+
+    map: FeatureMap
+    signal: Polynomial
+
+
+Graded = ModuleInput | Excess | Image
+Term = tuple[frozenset[int], Graded | None]
+ONE: Term = (frozenset(), None)
+
+
+class Polynomial:
+    """A sum of terms with coefficients that are not 0; equal where it is the same function of its signals."""
+
+    def __init__(self, terms: Mapping[Term, Coefficient]) -> None:
+        self.terms: dict[Term, Coefficient] = {term: number for term, number in terms.items() if number != ZERO}
+        if len(self.terms) > MOST_TERMS:
+            raise ConversionRefused(f"multiplies spikes to more than {MOST_TERMS} terms")
+
+    @staticmethod
+    def of(number: Coefficient) -> Polynomial:
+        """Return a constant."""
+        return Polynomial({ONE: number})
+
+    @staticmethod
+    def spike(firing: int) -> Polynomial:
+        """Return the spike of a firing."""
+        return Polynomial({(frozenset((firing,)), None): UNIT})
+
+    @staticmethod
+    def graded(signal: Graded) -> Polynomial:
+        """Return a graded signal."""
+        return Polynomial({(frozenset(), signal): UNIT})
+
+    def __add__(self, other: Polynomial) -> Polynomial:
+        """Return the sum."""
+        return summed([*self.terms.items(), *other.terms.items()])
+
+    def __sub__(self, other: Polynomial) -> Polynomial:
+        """Return the difference."""
+        return self + other * -UNIT
+
+    def __mul__(self, other: Polynomial | Coefficient) -> Polynomial:
+        """Return the product.
+
+        Raises:
+            ConversionRefused: for one of two graded signals.
+        """
+        if not isinstance(other, Polynomial):
+            return Polynomial({term: number * other for term, number in self.terms.items()})
+        return summed(
+            (_product(one, two), number * factor)
+            for one, number in self.terms.items()
+            for two, factor in other.terms.items()
+        )
+
+    def __eq__(self, other: object) -> bool:
+        """Compare the terms."""
+        return isinstance(other, Polynomial) and self.terms == other.terms
+
+    def __hash__(self) -> int:
+        """Return that of the terms."""
+        return self._hash
+
+    @cached_property
+    def _hash(self) -> int:
+        return hash(frozenset(self.terms.items()))
+
+    @property
+    def constant(self) -> Coefficient:
+        """Return the number that no signal takes part in."""
+        return self.terms.get(ONE, ZERO)
+
+    @property
+    def rest(self) -> Polynomial:
+        """Return it without its constant."""
+        return Polynomial({term: number for term, number in self.terms.items() if term != ONE})
+
+    @cached_property
+    def spikes(self) -> frozenset[int]:
+        """Return the firings whose spikes stand in it, feature by feature."""
+        return frozenset(spike for spikes, _ in self.terms for spike in spikes)
+
+    @property
+    def signals(self) -> tuple[Graded, ...]:
+        """Return its graded signals."""
+        return tuple(dict.fromkeys(graded for _, graded in self.terms if graded is not None))
+
+    @property
+    def boolean(self) -> bool:
+        """Return whether it is 0 or 1 always: found out for few spikes only."""
+        return not self.signals and len(self.spikes) <= 8 and self.values() <= {ZERO, UNIT}
+
+    def values(self) -> set[Coefficient]:
+        """Return what it may be, of one that is made of spikes alone."""
+        found = [self]
+        for spike in self.spikes:
+            found = [each.where(spike, fires) for each in found for fires in (False, True)]
+        return {each.constant for each in found}
+
+    def where(self, spike: int, fires: bool) -> Polynomial:
+        """Return it with a spike settled."""
+        return summed(
+            ((spikes - {spike}, graded), number)
+            for (spikes, graded), number in self.terms.items()
+            if fires or spike not in spikes
+        )
+
+    def coefficient(self, graded: Graded | None, *spikes: int) -> Coefficient:
+        """Return the coefficient of a term."""
+        return self.terms.get((frozenset(spikes), graded), ZERO)
+
+
+def summed(terms: Iterable[tuple[Term | None, Coefficient]]) -> Polynomial:
+    """Return a sum of terms, some of which are the same."""
+    found: dict[Term, Coefficient] = {}
+    for term, number in terms:
+        if term is not None:
+            found[term] = found[term] + number if term in found else number
+    return Polynomial(found)
+
+
+def _product(one: Term, other: Term) -> Term:
+    if one[1] is not None and other[1] is not None:
+        raise ConversionRefused("multiplies two signals that are no spikes")
+    return one[0] | other[0], one[1] if other[1] is None else other[1]
+
+
+def image(by: FeatureMap, signal: Polynomial) -> Polynomial:
+    """Return what a layer makes of a signal: nothing of nothing, where it has no bias."""
+    return Polynomial({}) if by.homogeneous and not signal.terms else Polynomial.graded(Image(by, signal))

@@ -1,0 +1,266 @@
+"""Read a graph over polynomials of spikes: each comparison of graded signals is a firing, its spike new.
+
+What a firing compares with 0 gets a name where spikes stand in it (`Excess`), and the values at hand are written
+by it: a membrane at step t is one of step t − 1, its spike and a current, however many steps there were before.
+"""
+
+from dataclasses import dataclass
+from fractions import Fraction
+from functools import partial
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.fx import GraphModule, Node
+from torch.fx.node import map_arg
+from torch.utils._pytree import tree_leaves
+
+from ..conversion.refusal import ConversionRefused
+from . import arithmetic, mapping, moving  # noqa: F401 (they list what they read)
+from .followed import BATCH, FEATURE, TIME, FollowedSignal, settled
+from .operations import TracedCall, understood
+from .polynomials import UNIT, Coefficient, Excess, ModuleInput, Polynomial, entries_of
+from .tracing import name_of
+from .watching import frames_of, line_of
+
+PLAIN = 1 << 10
+"""A fraction of this denominator, and below this size, is computed without rounding."""
+ENDINGS = ("_softmax", "_log_softmax", "softmax", "log_softmax", "argmax")
+"""What ends a network without a change of its class."""
+
+
+@dataclass(frozen=True, eq=False)
+class Firing:
+    """One comparison of a graded signal with 0, at one step.
+
+    Attributes:
+        excess: what is compared, v − θ.
+        strict: whether it must be above 0.
+        node, step: where the graph has it, and `turned`, whether it has 1 − s there.
+        laid: the axes of that value.
+        features: their sizes.
+        frames: the lines of code that it comes from.
+        place: the innermost of the user's.
+    """
+
+    excess: Polynomial
+    strict: bool
+    node: Node
+    step: int
+    turned: bool
+    laid: FollowedSignal
+    frames: tuple[tuple[str, int], ...]
+    place: str
+
+    @property
+    def named(self) -> bool:
+        """Return whether values are written by its excess."""
+        return bool(self.excess.spikes) or any(isinstance(each, Excess) for each in self.excess.signals)
+
+
+@dataclass(frozen=True)
+class GraphReading:
+    """What a graph computes.
+
+    Attributes:
+        firings: in their order.
+        output: the module's, without an ending that keeps the class.
+        node: the node of that.
+        notes: of what was left out.
+    """
+
+    firings: tuple[Firing, ...]
+    output: FollowedSignal
+    node: Node
+    notes: tuple[str, ...]
+
+    def same_as(self, other: "GraphReading") -> bool:
+        """Return whether two are the same function."""
+        pairs = zip(self.firings, other.firings, strict=False)
+        return (
+            len(self.firings) == len(other.firings)
+            and all((one.excess, one.strict) == (two.excess, two.strict) for one, two in pairs)
+            and (self.output.steps, self.output.features) == (other.output.steps, other.output.features)
+        )
+
+
+def read(graph: GraphModule, timed: bool, place: int) -> GraphReading:
+    """Return what a graph computes of its input, (batch, ...) or, `timed`, (batch, T, ...).
+
+    Args:
+        graph: of one run, without in-place operations.
+        timed: whether the input has an axis of time.
+        place: of the output among all that the module returns.
+
+    Raises:
+        ConversionRefused: with the user's line, for what is no part of a spiking network.
+    """
+    output, notes = _ending(graph, place)
+    return _Reader(graph, timed, output).reading(notes)
+
+
+def _ending(graph: GraphModule, place: int) -> tuple[Node, tuple[str, ...]]:
+    """Return the node of one output in front of a softmax or the like, and a note of that."""
+    outputs: Any = next(node for node in graph.graph.nodes if node.op == "output").args[0]
+    node, notes = outputs[place], []
+    while name_of(node) in (*arithmetic.SAME, *ENDINGS) or (name_of(node) == "_to_copy" and notes):
+        if name_of(node) in ENDINGS:
+            dim, axes = node.args[1] if len(node.args) > 1 else None, node.args[0].meta["val"].dim()
+            if dim not in (-1, axes - 1):
+                raise ConversionRefused(
+                    f"{line_of(node)}: {name_of(node)}: is over axis {dim}, expected the last one"
+                )
+            notes.append(
+                f"{line_of(node)}: {name_of(node).strip('_')} at the end was left out: the class is the same"
+            )
+        node = node.args[0]
+    return node, tuple(notes)
+
+
+class _Reader:
+    """Holds what nodes are, those that are needed still."""
+
+    def __init__(self, graph: GraphModule, timed: bool, output: Node) -> None:
+        self.graph, self.timed, self.output = graph, timed, output
+        self.live, self.last = _needed(graph, output)
+        self.values: dict[Node, Any] = {}
+        self.firings: list[Firing] = []
+        self.known: dict[tuple[Polynomial, bool], int] = {}
+        self.batch = 0
+
+    def reading(self, notes: tuple[str, ...]) -> GraphReading:
+        """Return what the graph computes."""
+        for node in self.graph.graph.nodes:
+            if node in self.live:
+                self.values[node] = self._value(node)
+                for used in self.last.get(node, ()):
+                    self.values.pop(used)
+        output = self.values[self.output]
+        if not isinstance(output, FollowedSignal):
+            raise ConversionRefused("output: depends on no input")
+        if notes and TIME in settled(output)[0]:
+            raise ConversionRefused(f"{notes[0]}; not so at each step: expected it behind the mean over time")
+        return GraphReading(tuple(self.firings), output, self.output, notes)
+
+    def _value(self, node: Node) -> Any:
+        if node.op == "placeholder":
+            return self._given(tuple(node.meta["val"].shape))
+        if node.op == "get_attr":
+            return getattr(self.graph, str(node.target))
+        look = partial(map_arg, fn=lambda used: self.values[used])
+        args, kwargs = look(node.args), look(node.kwargs)
+        if name_of(node) == "":
+            return node.target(*args, **kwargs)  # pyright: ignore[reportCallIssue]
+        leaves = tree_leaves((args, kwargs))
+        if any(isinstance(leaf, FollowedSignal) for leaf in leaves):
+            self._check_written(node, leaves)
+            return understood(TracedCall(node, args, kwargs, self.batch, self._fired))
+        with torch.no_grad():
+            found = node.target(*args, **kwargs)  # pyright: ignore[reportCallIssue]
+        return _unwritten(found) if "empty" in name_of(node) else found
+
+    def _given(self, shape: tuple[int, ...]) -> FollowedSignal:
+        self.batch = shape[0]
+        if not self.timed:
+            features = shape[1:]
+            return FollowedSignal(
+                (BATCH, *[FEATURE] * len(features)), (Polynomial.graded(ModuleInput(None)),), features
+            )
+        steps = tuple(Polynomial.graded(ModuleInput(step)) for step in range(shape[1]))
+        return FollowedSignal((BATCH, TIME, *[FEATURE] * len(shape[2:])), steps, shape[2:])
+
+    def _check_written(self, node: Node, leaves: list[Any]) -> None:
+        """Raise where memory is read that was not written to."""
+        if name_of(node) in ("select_scatter", "select", *arithmetic.SAME):
+            return
+        for leaf in leaves:
+            if isinstance(leaf, FollowedSignal) and any(step == moving.UNSET for step in leaf.steps):
+                raise ConversionRefused(f"{line_of(node)}: reads a buffer that is filled in part")
+
+    def _fired(self, call: TracedCall, excess: FollowedSignal, strict: bool) -> FollowedSignal:
+        """Return the spikes of what is compared with 0, each step."""
+        return excess.with_steps([self._spike(call, excess, step, strict) for step in range(len(excess.steps))])
+
+    def _spike(self, call: TracedCall, laid: FollowedSignal, step: int, strict: bool) -> Polynomial:
+        excess = laid.steps[step]
+        if not excess.signals and len(excess.spikes) <= 1:
+            return arithmetic.valued(excess, lambda value: _above(call, value, strict))
+        turned = self._known(excess * Fraction(-1), not strict)
+        found = self._known(excess, strict)
+        if found is None and turned is None:
+            signs = [
+                entries_of(number)[0] > 0
+                for (spikes, graded), number in excess.terms.items()
+                if graded and not spikes
+            ]
+            flips = 2 * sum(signs) < len(signs)
+            found = self._new(call, laid, step, strict, flips)
+            found, turned = (None, found) if flips else (found, None)
+        return Polynomial.spike(found) if found is not None else arithmetic.negated(Polynomial.spike(turned))  # pyright: ignore
+
+    def _known(self, excess: Polynomial, strict: bool) -> int | None:
+        return self.known.get((excess, strict))
+
+    def _new(self, call: TracedCall, laid: FollowedSignal, step: int, strict: bool, turned: bool) -> int:
+        """Add a firing, and write the values at hand by its excess where that has a name."""
+        number, excess = len(self.firings), laid.steps[step]
+        excess, strict = (excess * Fraction(-1), not strict) if turned else (excess, strict)
+        node = call.node
+        self.firings.append(Firing(excess, strict, node, step, turned, laid, frames_of(node), line_of(node)))
+        self.known[excess, strict] = number
+        if self.firings[-1].named:
+            name = Polynomial.graded(Excess(number))
+            self.known[name, strict] = number
+            for place, value in self.values.items():
+                if isinstance(value, FollowedSignal) and len(value.steps) == 1:
+                    self.values[place] = value.with_steps([by_name(value.steps[0], excess, name)])
+        return number
+
+
+def by_name(signal: Polynomial, excess: Polynomial, name: Polynomial) -> Polynomial:
+    """Return a signal written by the name of an excess, where it is that but for a factor, a constant and spikes.
+
+    What is returned is the signal, whatever it is: factor · name + (signal − factor · excess).
+    """
+    own, term = excess.rest, next(iter(excess.rest.terms))
+    if term not in signal.terms or not all(entries_of(own.terms[term])):
+        return signal
+    factor = signal.terms[term] / own.terms[term]
+    left = signal - excess * factor
+    if left.rest.terms and (factor != UNIT or left.signals):
+        return signal
+    return name * factor + left
+
+
+def _above(call: TracedCall, value: Coefficient, strict: bool) -> bool:
+    """Return whether a number is above 0, where no rounding decides it."""
+    numbers = entries_of(value)
+    for number in numbers:
+        plain = PLAIN % number.denominator == 0 and abs(number) < PLAIN
+        if not plain and abs(number) < Fraction(1, PLAIN):
+            call.refuse(f"compares numbers that differ by {float(number):g} only, which rounding decides")
+    found = {number > 0 or (number == 0 and not strict) for number in numbers}
+    if len(found) > 1:
+        call.refuse("compares a constant with thresholds on either side of it")
+    return found.pop()
+
+
+def _unwritten(found: Any) -> Any:
+    """Return memory that nobody wrote to as what no constant may be."""
+    if not isinstance(found, Tensor) or not found.is_floating_point():
+        raise ConversionRefused("module: makes memory of whole numbers without values in it; expected zeros")
+    return found.fill_(torch.nan)
+
+
+def _needed(graph: GraphModule, output: Node) -> tuple[set[Node], dict[Node, list[Node]]]:
+    """Return the nodes that an output is made of, and at each of them those that are used for the last time."""
+    live, last, seen = {output}, {}, {output}
+    for node in reversed(graph.graph.nodes):
+        if node not in live:
+            continue
+        live.update(node.all_input_nodes)
+        for used in node.all_input_nodes:
+            if used not in seen:
+                seen.add(used)
+                last.setdefault(node, []).append(used)
+    return live, last

@@ -1,0 +1,318 @@
+"""One flat graph of torch's operations over all steps, and nothing of the user's process changed.
+
+A module is copied and run by `make_fx`: once on fake tensors, which hold no values, and once on real ones, in a
+batch of another size and with gradients on. Both must be the same function (`reading.py` compares them). What
+leaves torch's dispatcher is noted and refused (`watching.py`), the graph must give bit for bit what the module
+gives on real inputs, and a tensor in it must be one that the module holds or makes, no signal made out of sight.
+In-place updates become plain operations by `functionalize`.
+"""
+
+import copy
+import random
+import sys
+import traceback
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from hashlib import sha256
+from pathlib import Path
+from types import CellType, FunctionType
+from typing import Any, Literal
+
+import numpy as np
+import torch
+import torch.fx.traceback as kept
+from torch import Tensor, nn
+from torch._subclasses.fake_tensor import FakeTensor, FakeTensorMode
+from torch.fx import GraphModule, Interpreter, Node, _symbolic_trace
+from torch.fx.experimental.proxy_tensor import make_fx
+from torch.fx.immutable_collections import immutable_dict
+
+from ..conversion.observing.observed_layers import are_alike
+from ..conversion.observing.observing import Source, run_once
+from ..conversion.refusal import ConversionRefused
+from ..validation import one_line
+from .watching import INSIDE, Watching, line_of
+
+BATCHES = (3, 5, 7, 11, 13, 17, 19), (67, 71, 73, 79, 83)
+"""Sizes of the two batches of traces, of which those are taken that are no other size of the sample."""
+
+
+class FunctionModule(nn.Module):
+    """A plain function as a module; copies of it call a copy, with copies of the modules that it reads."""
+
+    def __init__(self, function: Any) -> None:
+        super().__init__()
+        self.function = function
+
+    def forward(self, *given: Any) -> Any:
+        """TracedCall the function."""
+        return self.function(*given)
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> "FunctionModule":
+        """Return one of a copied function."""
+        return FunctionModule(_copied(self.function, memo))
+
+    def train(self, mode: bool = True) -> "FunctionModule":
+        """Set the mode of the modules that the function reads."""
+        for part in _held(self.function).values():
+            if isinstance(part, nn.Module):
+                part.train(mode)
+        return self
+
+
+COPIES = ("clone", "contiguous", "detach", "alias", "lift_fresh_copy", "view", "_unsafe_view", "expand")
+"""Operations that change no value, which depend on how memory lies."""
+WARM = 4
+"""Calls of a module that loops over time itself before the second trace: a count of calls shows."""
+
+
+def _held(function: Any) -> dict[str, Any]:
+    """Return what a function reads of its closure and of its file, by name."""
+    code = getattr(function, "__code__", None)
+    if not isinstance(function, FunctionType) or code is None:
+        return {"__self__": getattr(function, "__self__", None)}
+    cells = {
+        name: cell.cell_contents for name, cell in zip(code.co_freevars, function.__closure__ or (), strict=True)
+    }
+    return {name: function.__globals__[name] for name in code.co_names if name in function.__globals__} | cells
+
+
+def _copied(function: Any, memo: dict[int, Any]) -> Any:
+    if not isinstance(function, FunctionType):
+        return copy.deepcopy(function, memo)
+    kinds = (nn.Module, Tensor, list, dict)
+    own = {name: copy.deepcopy(part, memo) for name, part in _held(function).items() if isinstance(part, kinds)}
+    own |= {
+        name: _copied(part, memo)
+        for name, part in _held(function).items()
+        if isinstance(part, FunctionType) and part is not function and part.__module__ == function.__module__
+    }
+    names = function.__code__.co_freevars
+    cells = (
+        CellType(own.get(name, cell.cell_contents))
+        for name, cell in zip(names, function.__closure__ or (), strict=True)
+    )
+    made = FunctionType(
+        function.__code__, {**function.__globals__, **own}, function.__name__, function.__defaults__, tuple(cells)
+    )
+    made.__kwdefaults__ = function.__kwdefaults__
+    return made
+
+
+def traced(source: Source, inputs: Tensor, mode: Literal["fake", "real"], grad: bool) -> GraphModule:
+    """Return the graph of one run on inputs of this shape, with what it changes in place; see `pure`.
+
+    Args:
+        source: a module and how to run it.
+        inputs: (batch, ...) or (batch, T, ...).
+        mode: "fake" or "real".
+        grad: whether gradients are on.
+
+    Raises:
+        ConversionRefused: for what leaves torch's dispatcher, fails, or changes what it keeps.
+    """
+    own, seen = copied(source), _Counting(allow_non_fake_inputs=True)
+    watching = Watching([*own.module.parameters(), *own.module.buffers()])
+    for _ in range(WARM if mode == "real" and source.num_steps is None else 0):
+        with undisturbed(), torch.no_grad():
+            run_once(own, inputs[:2])
+        source.library.reset(own.module)
+    given = seen.from_tensor(inputs) if mode == "fake" else inputs
+    with undisturbed(), _told(), torch.set_grad_enabled(grad), kept.preserve_node_meta(), watching:
+        graph = make_fx(lambda x: _run_unaware(own, x), tracing_mode=mode, _allow_non_fake_inputs=True)(given)
+    if watching.escapes:
+        raise ConversionRefused(
+            f"{watching.escapes[0]}; expected torch's operations alone, so that all that is computed can be seen"
+        )
+    if _changes_in_place(graph) < seen.changes:
+        raise ConversionRefused("module: changes a signal in place, out of sight (in another thread?)")
+    return graph
+
+
+def _run_unaware(source: Source, inputs: Tensor) -> Any:
+    """Run a module that is told that nobody traces it, as at any other time."""
+    told, _symbolic_trace._is_fx_tracing_flag = _symbolic_trace._is_fx_tracing_flag, False
+    try:
+        return run_once(source, inputs)
+    finally:
+        _symbolic_trace._is_fx_tracing_flag = told
+
+
+def pure(graph: GraphModule, inputs: Tensor) -> GraphModule:
+    """Return a graph in which new tensors take the place of what it changes in place."""
+    if not _changes_in_place(graph):
+        return graph
+    with undisturbed(), torch.no_grad(), kept.preserve_node_meta():
+        run = torch.func.functionalize(lambda x: Interpreter(graph).run(x), remove="mutations")
+        return make_fx(run, tracing_mode="fake", _allow_non_fake_inputs=True)(inputs)
+
+
+def skeleton(graph: GraphModule) -> Any:
+    """Return what outputs are made of, operation by operation, without the sizes, copies and shapes in it."""
+    made: dict[Node, Any] = {}
+
+    def told(value: Any) -> Any:
+        """Return what an argument is; of sizes only that they are some."""
+        if isinstance(value, Node):
+            return made[value]
+        if isinstance(value, list | tuple):
+            return None if all(isinstance(each, int) for each in value) else tuple(map(told, value))
+        return None if isinstance(value, int) and not isinstance(value, bool) else str(value)
+
+    for node in graph.graph.nodes:
+        what = digest(getattr(graph, str(node.target))) if node.op == "get_attr" else name_of(node) or str(node.op)
+        parts = (what, told(node.args), told(list(node.kwargs.values())))
+        made[node] = told(node.args[0]) if what in COPIES else sha256(str(parts).encode()).hexdigest()
+    return list(made.values())[-1]  # of the output
+
+
+def name_of(node: Node) -> str:
+    """Return the name of a node's operation, without its overload; "" for another node."""
+    return node.target.__name__.split(".")[0] if isinstance(node.target, torch._ops.OpOverload) else ""
+
+
+def digest(tensor: Tensor | None) -> str:
+    """Return what tells a constant from others."""
+    if tensor is None:
+        return ""
+    told = str((tensor.dtype, tuple(tensor.shape))).encode()
+    return sha256(tensor.detach().reshape(-1).contiguous().view(torch.uint8).numpy().tobytes() + told).hexdigest()
+
+
+def copied(source: Source) -> Source:
+    """Return a source of its own, in evaluation mode and from its first states.
+
+    Raises:
+        ConversionRefused: for a module that can't be copied.
+    """
+    try:
+        module = copy.deepcopy(source.module).eval()
+    except Exception as error:
+        raise ConversionRefused(f"module: can't be copied, so it can't be run apart: {one_line(error)}") from error
+    source.library.reset(module)
+    return replace(source, module=module)
+
+
+@contextmanager
+def undisturbed() -> Iterator[None]:
+    """Leave random numbers, and the states of all of snnTorch's neurons, as they were.
+
+    snnTorch lists its neurons, copies too, and resets all of a kind at once.
+    """
+    states, numbers = random.getstate(), np.random.get_state()
+    neurons = _listed()
+    before = [(neuron, dict(vars(neuron)), dict(neuron._buffers)) for neuron in neurons]
+    listed = list(neurons)
+    try:
+        with torch.random.fork_rng(devices=[]):
+            yield
+    finally:
+        random.setstate(states)
+        np.random.set_state(numbers)
+        for neuron, own, buffers in before:
+            vars(neuron).update(own)
+            neuron._buffers.update(buffers)
+        neurons[:] = listed
+
+
+def _listed() -> list[Any]:
+    known = sys.modules.get("snntorch._neurons.neurons")
+    return [] if known is None else known.SpikingNeuron.instances
+
+
+@contextmanager
+def _told() -> Iterator[None]:
+    """Make a refusal, with the user's line, of whatever a module raises."""
+    try:
+        yield
+    except ConversionRefused:
+        raise
+    except Exception as error:
+        frames = [
+            frame for frame in traceback.extract_tb(error.__traceback__) if not frame.filename.startswith(INSIDE)
+        ]
+        place = f"{Path(frames[-1].filename).name}:{frames[-1].lineno}" if frames else "module"
+        raise ConversionRefused(
+            f"{place}: can't be traced: {type(error).__name__}: {one_line(error)[:200]}; expected torch's "
+            "operations, and no branch on values"
+        ) from error
+
+
+class _Counting(FakeTensorMode):
+    """Counts what changes fake tensors in place, also where nobody records it."""
+
+    changes = 0
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = immutable_dict()) -> Any:  # noqa: B008
+        """Run an operation on fake tensors."""
+        self.changes += func._schema.is_mutable
+        return super().__torch_dispatch__(func, types, args, kwargs)
+
+
+def _changes_in_place(graph: GraphModule) -> int:
+    """Return how many operations change a tensor in place.
+
+    Raises:
+        ConversionRefused: for signals made out of sight, random numbers, and changes of what is kept or given.
+    """
+    changes = 0
+    for node in graph.graph.nodes:
+        if node.op == "get_attr" and isinstance(getattr(graph, node.target), FakeTensor):
+            raise ConversionRefused(
+                f"{line_of(node)}: uses a signal that was made out of sight (in another thread?)"
+            )
+        if node.op != "call_function" or not isinstance(node.target, torch._ops.OpOverload):
+            continue
+        if torch.Tag.nondeterministic_seeded in node.target.tags:
+            raise ConversionRefused(f"{line_of(node)}: draws random numbers; expected the same at each run")
+        for place, argument in enumerate(node.target._schema.arguments):
+            if argument.alias_info is None or not argument.alias_info.is_write:
+                continue
+            changes += 1
+            root = _root(node.args[place] if place < len(node.args) else node.kwargs[argument.name])
+            if root is not None and root.op in ("placeholder", "get_attr"):
+                what = "its input" if root.op == "placeholder" else "a tensor that it keeps"
+                raise ConversionRefused(
+                    f"{line_of(node)}: changes {what} in place; expected a new tensor (x = x + y)"
+                )
+    return changes
+
+
+def _root(node: Any) -> torch.fx.Node | None:
+    """Return what made the memory that a node is a view of, or changed in place."""
+    while isinstance(node, torch.fx.Node) and isinstance(node.target, torch._ops.OpOverload):
+        shared = [
+            given for given, told in zip(node.args, node.target._schema.arguments, strict=False) if told.alias_info
+        ]
+        if not shared:
+            return node
+        node = shared[0]
+    return node if isinstance(node, torch.fx.Node) else None
+
+
+def batches(sample: Tensor, num_steps: int | None) -> tuple[Tensor, Tensor]:
+    """Return inputs of two batches, of sizes that are no other size of the sample."""
+    taken = (*sample.shape[1:], num_steps)
+    first, second = (next(size for size in sizes if size not in taken) for sizes in BATCHES)
+    return sample[torch.arange(first) % len(sample)], sample[torch.arange(second) % len(sample)]
+
+
+def check_alike(source: Source, graph: GraphModule, inputs: Tensor) -> None:
+    """Raise unless the graph gives what the module gives, bit for bit.
+
+    One that loops over time itself is called again and again, one that does a step a call starts afresh each time.
+    """
+    lying = inputs.transpose(0, -1).contiguous().transpose(0, -1)
+    own = copied(source)
+    with undisturbed(), torch.no_grad(), _told():
+        for x in (inputs, torch.zeros_like(inputs), inputs.flip(0) * 3.0 - 1.0, inputs, lying):
+            expected, found = run_once(own, x), graph(x.clone())
+            alike = are_alike if x is lying else torch.equal
+            if len(expected) != len(found) or not all(map(alike, expected, found)):
+                raise ConversionRefused(
+                    "module: gives something else than its recorded operations; expected a function of its input "
+                    "alone, that keeps nothing between calls"
+                )
+            source.library.reset(own.module)
+            own = own if source.num_steps is None else copied(source)

@@ -1,0 +1,136 @@
+"""What leaves torch's dispatcher during a trace: a number that code takes out could lead anywhere, unseen."""
+
+import re
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.fx.traceback import set_stack_trace
+from torch.overrides import TorchFunctionMode
+from torch.utils._python_dispatch import _disable_current_modes
+
+from ..conversion.refusal import ConversionRefused
+
+INSIDE = (str(Path(torch.__file__).parent), str(Path(__file__).parents[1]))
+"""Folders whose frames are no user's code."""
+PASSING = ("/torch/fx/experimental/proxy_tensor.py", "/torch/overrides.py", "/torch/utils/_stats.py")
+"""Files of torch that pass calls on to whoever watches them."""
+LIBRARIES = "site-packages"
+LINE = re.compile(r'File "([^"]+)", line (\d+)')
+DRIVER = "run_once"
+"""What runs a module: who called that is no part of it."""
+READS = frozenset(
+    (
+        *("numpy", "tolist", "item", "data_ptr", "__array__", "__array_wrap__", "__dlpack__"),
+        *("__dlpack_device__", "to_dlpack", "__reduce_ex__", "__repr__", "__str__", "__format__", "__bool__"),
+        *("__float__", "__int__", "__index__", "__contains__", "__deepcopy__", "share_memory_", "equal"),
+        *("allclose", "apply_", "map_", "map2_", "__set__", "set_", "storage", "untyped_storage"),
+        *("_typed_storage", "pin_memory"),
+    )
+)
+"""What takes values out, or writes past the dispatcher, whoever calls it."""
+INNER = frozenset(("untyped_storage", "set_", "__set__", "_typed_storage", "storage"))
+"""Of these, what torch itself does to a tensor."""
+TELLS = frozenset(
+    (
+        *("size", "dim", "ndimension", "numel", "nelement", "__len__", "is_floating_point", "is_complex"),
+        *("get_device", "shape", "dtype", "device", "ndim", "layout", "requires_grad", "is_cuda"),
+        *("is_sparse", "is_quantized", "type", "__setitem__", "__hash__", "is_tensor", "requires_grad_"),
+        *("result_type", "promote_types", "grad", "broadcast_shapes", "is_leaf", "grad_fn", "names"),
+        *("_backward_hooks", "retain_grad", "_version"),
+    )
+)
+"""What tells no value: shapes, types, and whether gradients are on, which a second trace turns around."""
+
+
+class Watching(TorchFunctionMode):
+    """Notes each call by a user's code that takes a value out of a tensor, or fails, even where that is caught.
+
+    Args:
+        fixed: parameters and buffers, whose values are no signals.
+    """
+
+    def __init__(self, fixed: Sequence[Tensor] = ()) -> None:
+        super().__init__()
+        self.escapes: list[str] = []
+        self.fixed = {id(tensor) for tensor in fixed}
+
+    def __torch_function__(
+        self,
+        func: Callable[..., Any],
+        types: Any,
+        args: tuple[Any, ...] = (),
+        kwargs: dict[str, Any] | None = None,
+    ) -> Any:
+        """Run a call, tell what it adds to a graph where it comes from, and look at what comes of it."""
+        name, users = _name_of(func), _calls_from_outside()
+        if name in READS and len(args) == 1 and id(args[0]) in self.fixed:
+            with _disable_current_modes():
+                return func(args[0].detach(), **(kwargs or {}))
+        if name in READS and (users or name not in INNER):
+            self._note(f"takes values out of a tensor, or writes past torch's operations ({name})")
+            raise ConversionRefused(self.escapes[-1])
+        set_stack_trace([f'File "{file}", line {line}, in code\n' for file, line in reversed(user_frames())])
+        try:
+            found = func(*args, **(kwargs or {}))
+        except Exception as error:
+            if users:
+                self._note(f"{name}: {' '.join(str(error).split())[:160]}")
+            raise
+        if users and name not in TELLS and not _is_of_tensors(found):
+            self._note(f"asks for what is no tensor ({name})")
+        return found
+
+    def _note(self, what: str) -> None:
+        self.escapes.append(f"{_line_among(user_frames())}: {what}")
+
+
+def _calls_from_outside() -> bool:
+    """Return whether it is a user's code that calls, through nothing but what passes calls on."""
+    frame: FrameType | None = sys._getframe(2)
+    while frame is not None and frame.f_code.co_filename.endswith(PASSING):
+        frame = frame.f_back
+    return frame is not None and not frame.f_code.co_filename.startswith(INSIDE)
+
+
+def _name_of(func: Callable[..., Any]) -> str:
+    name = getattr(func, "__name__", str(func))
+    attribute = getattr(getattr(func, "__self__", None), "__name__", name)
+    return attribute if name == "__get__" or attribute == "requires_grad" else name
+
+
+def _is_of_tensors(found: Any) -> bool:
+    if isinstance(found, tuple | list):
+        return all(map(_is_of_tensors, found))
+    return isinstance(found, Tensor) or found is None or found is NotImplemented
+
+
+def user_frames() -> list[tuple[str, int]]:
+    """Return the lines of users' and libraries' code that run now, innermost first, up to what runs the module."""
+    frames: list[tuple[str, int]] = []
+    frame: FrameType | None = sys._getframe(1)
+    while frame is not None and frame.f_code.co_name != DRIVER:
+        if not frame.f_code.co_filename.startswith((*INSIDE, "<")):
+            frames.append((frame.f_code.co_filename, frame.f_lineno))
+        frame = frame.f_back
+    return frames
+
+
+def frames_of(node: torch.fx.Node) -> tuple[tuple[str, int], ...]:
+    """Return the lines of users' and libraries' code that an operation of a graph comes from, outermost first."""
+    told = LINE.findall(node.meta.get("stack_trace") or "")
+    return tuple((file, int(line)) for file, line in told)
+
+
+def line_of(node: torch.fx.Node) -> str:
+    """Return the innermost of these lines, a user's before a library's."""
+    return _line_among(frames_of(node)[::-1])
+
+
+def _line_among(frames: Sequence[tuple[str, int]]) -> str:
+    own = next((frame for frame in frames if LIBRARIES not in frame[0]), None) or next(iter(frames), None)
+    return "module" if own is None else f"{Path(own[0]).name}:{own[1]}"

@@ -1,0 +1,115 @@
+"""Modules of libraries, traced: the same network as their readers give, or refused; nothing of them is changed."""
+
+import copy
+from itertools import islice
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from spikecert import ConversionRefused, from_torch
+from spikecert.models.conversion.libraries.plain_torch import detect
+from spikecert.models.conversion.observing.observing import Source
+from spikecert.models.tracing.converting import converted_by_trace
+from support.both_ways import differences
+from support.escapes import ASKING, KEPT, NARROW, READ, THREADED, WRITE, Change, Hosted, Kept, branching
+from support.foreign import FOREIGN, snntorch
+from support.traced_modules import RIGHT, Net, two_layers
+
+LIBRARIES = ("snntorch", "spikingjelly", "norse")
+pytestmark = pytest.mark.filterwarnings("ignore:__array", "ignore:TypedStorage is deprecated", "ignore:Inhibition")
+SAME = {"narrows by bool", "narrows by long", "narrows by type by name", "asks for gradients, far"}
+"""What changes no spike."""
+ESCAPES: dict[str, Change] = {
+    **{f"branches by {name}": branching(read) for name, read in READ.items()},
+    **{f"writes by {name}": change for name, change in WRITE.items()},
+    **{f"narrows by {name}": change for name, change in NARROW.items()},
+    **{f"asks for {name}": change for name, change in ASKING.items()},
+    **{f"in a thread {name}": change for name, change in THREADED.items()},
+    **{f"into memory by {name}": Kept(change) for name, change in KEPT.items()},
+}
+
+
+def unlike(library: str, seed: int) -> list[str]:
+    """Return what differs between the two ways, but for refusals."""
+    told = islice(differences(FOREIGN[library](seed)), 1)
+    return [each for each in told if not each.startswith(("refused", "traced"))]
+
+
+def test_both_ways_give_the_same_network():
+    assert unlike("snntorch", 1) == []
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("library", LIBRARIES)
+def test_both_ways_give_the_same_networks(library: str):
+    assert [each for seed in range(40) for each in unlike(library, seed)] == []
+
+
+def traced(change: Change, place: str) -> None:
+    module = Hosted("torch", place, change, timed=False)
+    sample = torch.rand(6, 6, generator=torch.Generator().manual_seed(1))
+    converted_by_trace(Source.of(detect(module), module, "direct", None), sample)
+
+
+@pytest.mark.parametrize("name", ["in a thread at most 1", "asks for strides", "writes by a pointer"])
+def test_what_is_done_past_the_dispatcher_is_refused(name: str):
+    with pytest.raises(ConversionRefused):
+        traced(ESCAPES[name], "spikes")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ESCAPES)
+def test_all_that_is_done_past_the_dispatcher_is_refused(name: str):
+    for place in ("current", "spikes"):
+        if place == "spikes" and name in SAME:
+            traced(ESCAPES[name], place)
+            continue
+        with pytest.raises(ConversionRefused):
+            traced(ESCAPES[name], place)
+
+
+def test_nothing_of_the_users_process_is_changed():
+    """snnTorch lists all neurons there are, and resets them at once."""
+    other = snntorch.Leaky(0.9, init_hidden=True)
+    other(torch.ones(2, 3))
+    kept, listed = other.mem.clone(), len(snntorch.Leaky.instances)
+    module = nn.Sequential(nn.Linear(5, 6), snntorch.Leaky(0.8, init_hidden=True), nn.ReLU(), nn.Linear(6, 3))
+    module.train()
+    before, states = copy.deepcopy(module.state_dict()), torch.random.get_rng_state()
+    source = Source.of(detect(module), module, "direct", 3)
+    converted_by_trace(source, torch.full((4, 5), 2.0))
+    assert torch.equal(other.mem, kept)
+    assert len(snntorch.Leaky.instances) == listed + 1
+    assert all(torch.equal(value, before[name]) for name, value in module.state_dict().items())
+    assert torch.equal(torch.random.get_rng_state(), states)
+    assert module.training
+
+
+def test_a_module_that_a_function_reads_keeps_its_state():
+    case, net = RIGHT["attributes"], RIGHT["attributes"].make()
+    from_torch(lambda x: net(x), case.sample, case.num_steps)
+    assert net.v is None
+
+
+def test_a_parameter_may_be_read_as_a_number():
+    def run(net: Any, x: Tensor) -> Tensor:
+        potential, total = torch.zeros(len(x), 6), torch.zeros(())
+        for _ in range(3):
+            potential = float(net.threshold) * 0.25 * potential + net.fc1(x)
+            spike = (potential >= net.threshold.item()).float()
+            potential = potential * (1.0 - spike)
+            total = total + net.fc2(spike)
+        return total / 3
+
+    net = Net(run)
+    net.threshold = nn.Parameter(torch.tensor(2.0))
+    (neuron,) = from_torch(net, torch.rand(5, 5)).neurons
+    assert (neuron.dynamics.decay, neuron.dynamics.threshold) == (0.5, 2.0)
+
+
+def test_a_softmax_at_each_step_is_refused():
+    net = Net(lambda net, x: torch.stack([two_layers(net, x).softmax(-1)] * 4))
+    with pytest.raises(ConversionRefused, match="_softmax: no part"):
+        from_torch(net, torch.rand(5, 5))

@@ -1,0 +1,63 @@
+"""Neurons by hand come in as what they compute; changed at one step, by as little as can be, they do not."""
+
+import pytest
+import torch
+from torch import Tensor
+
+from spikecert import ConversionRefused, from_torch
+from spikecert.models import LIF, AdaptiveLIF, RefractoryLIF, Synapse
+from support.traced_neurons import STYLES, WRONG, Looped
+
+DECAY = float(torch.tensor(0.8))
+SAMPLE = torch.rand(6, 5, generator=torch.Generator().manual_seed(1))
+EVENTS = (torch.rand(6, Looped.STEPS, 5, generator=torch.Generator().manual_seed(1)) < 0.6).float()
+SAME = {("resting", "reset")}
+"""What a reset leaves is of no account where the next step rests."""
+
+
+def kind_of(name: str) -> tuple[type, str]:
+    """Return the layer and the reset that a style is."""
+    kinds = {"resting": RefractoryLIF, "adaptive": AdaptiveLIF, "adaptive_soft": AdaptiveLIF}
+    reset = "none" if name == "silent_reset" else "subtract" if "soft" in name else "zero"
+    return kinds.get(name, LIF), reset
+
+
+HALF = {name: (SAMPLE, EVENTS)[place % 2] for place, name in enumerate([*STYLES][::2])}
+PAIRS = [(name, change) for name in STYLES for change in WRONG if (name, change) not in SAME]
+
+
+def comes_in(name: str, sample: Tensor) -> None:
+    network = from_torch(Looped(STYLES[name]), sample, encoding="none" if sample.dim() == 3 else "direct")
+    (neuron,), (kind, reset) = network.neurons, kind_of(name)
+    assert type(neuron) is kind
+    assert neuron.reset == reset
+    assert any(isinstance(layer, Synapse) for layer in network.layers) == name.startswith("synaptic")
+    decay = neuron.dynamics.decay
+    assert decay == DECAY or (name == "hard_by_charge" and abs(decay - DECAY) < 1e-7)
+
+
+def is_refused(name: str, change: str, step: int) -> None:
+    with pytest.raises(ConversionRefused) as caught:
+        from_torch(Looped(STYLES[name], WRONG[change], step), EVENTS, encoding="none")
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("name", [*STYLES][::2])
+def test_neurons_by_hand_come_in_as_what_they_compute(name: str):
+    comes_in(name, HALF[name])
+
+
+@pytest.mark.parametrize(("name", "change"), PAIRS[::5])
+def test_a_neuron_that_is_another_one_at_one_step_is_refused(name: str, change: str):
+    is_refused(name, change, step=1 + (len(name) + len(change)) % 2)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", STYLES)
+def test_neurons_by_hand_and_all_that_is_wrong_with_them(name: str):
+    for sample in (SAMPLE, EVENTS):
+        comes_in(name, sample)
+    for change in WRONG:
+        for step in range(1, Looped.STEPS - (change == "reset")):
+            if (name, change) not in SAME:
+                is_refused(name, change, step)
