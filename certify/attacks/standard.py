@@ -32,7 +32,17 @@ def standard_members() -> tuple[Attack, ...]:
     wide = tuple(SAPGD(loss=loss, surrogate=AdaptiveArctan(4.0), restarts=2) for loss in LOSSES[:2])
     more = tuple(APGD(surrogate=backward) for backward in (PotentialDependent(), *RATES))
     aimed = tuple(APGD(rank=rank, surrogate=AdaptiveSharpness()) for rank in range(1, 6))
-    return (*ensemble, square, *sharp, *walks, *wide, *more, *aimed, Square(queries=2000, share=0.1), Guided())
+    return (
+        *ensemble,
+        square,
+        *sharp,
+        *walks,
+        *wide,
+        *more,
+        *aimed,
+        Square(queries=2000, share=0.1, name="square, 2000"),
+        Guided(),
+    )
 
 
 def more_flips() -> tuple[Attack, ...]:

@@ -55,12 +55,19 @@ def _by_either(path: Path, network: "Network", work: float) -> "Statement":
 
 
 def _by_kernel(path: Path, network: "Network", work: float) -> "Statement":
-    """Return what the kernel says of a certificate, or of one that is made from a short proof meanwhile."""
+    """Return what the kernel says of a certificate, or of one that is made from a short proof meanwhile.
+
+    Rules of several neurons at once (J, D) make a certificate longer, and are asked where it fails without them.
+    """
+    from spikecert.checking import Refused
     from spikecert.checking.kernel import SUFFIXES, check_certificate, check_file
 
     if path.suffix in SUFFIXES:
         return check_file(path, network, work)
-    return _named(path, partial(check_certificate, _lines(path, network), network, work))
+    try:
+        return check_certificate(_lines(path, network, native=True), network, work)
+    except Refused:
+        return _named(path, partial(check_certificate, _lines(path, network), network, work))
 
 
 def _find_native() -> None:

@@ -8,10 +8,10 @@ import torch
 from torch import nn
 
 from spikecert import LIF, LInf, Residual, SpikingNetwork, save
-from spikecert.certify.certificates import elaborate
 from spikecert.certify.proofs import Disproved, Prover
-from spikecert.checking import Network, read_network
-from spikecert.checking.kernel import check_certificate, native
+from spikecert.checking import Network, native, read_network
+from spikecert.checking.certificates import elaborate
+from spikecert.checking.kernel import check_certificate
 
 from .conftest import Kept
 from .natively import HERE, refusal, told
