@@ -60,7 +60,8 @@ def drawn(seed: int) -> nn.Conv2d:
     padding = ["same", "valid", tuple(map(int, generator.integers(0, 3, 2)))][seed % 3]
     settings = {"padding": padding, "dilation": dilation, "groups": (1, 2, 4)[seed // 2 % 3], "bias": seed % 4 > 0}
     torch.manual_seed(seed)
-    return nn.Conv2d(4, 4, kernel, stride=1 if padding == "same" else stride, **settings)
+    settings["stride"] = 1 if padding == "same" else stride
+    return nn.Conv2d(4, 4, kernel, **settings)  # pyright: ignore[reportArgumentType]
 
 
 @HERE
