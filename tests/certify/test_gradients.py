@@ -24,6 +24,7 @@ from spikecert.models import LIF, SpikingNetwork, mlp
 
 EVENTS: dict[str, Perturbation] = {
     "spike-flip": SpikeFlip(2),
+    "sparse-flip": SpikeFlip(2),
     "random-events": SpikeFlip(2),
     "spike-shift": SpikeShift(1),
     "event-change": EventChange(SpikeFlip(1), SpikeShift(1)),

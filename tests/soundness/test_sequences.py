@@ -142,6 +142,7 @@ def test_verdicts_hold_under_any_threat(data: st.DataObject, network: SpikingNet
 
 EVENTS: dict[str, tuple[Perturbation, ...]] = {
     "spike-flip": (SpikeFlip(2),),
+    "sparse-flip": (SpikeFlip(2),),
     "random-events": (SpikeFlip(2),),
     "spike-shift": (SpikeShift(None, 2),),
     "event-change": (EventChange(SpikeFlip(1), SpikeShift(None, 1)),),
