@@ -27,7 +27,7 @@ SAID = {
     "docs/concepts/choosing.md": ("interval", "complete"),
     "docs/concepts/circuit.md": ("2 fired layers.1 (1,)", "5 added layers.2 (4, 2)"),
     "docs/runs.md": ("['",),
-    "docs/attacks.md": ("large steps", "of 20 digits are left", "of 20 are left of a module"),
+    "docs/attacks.md": ("large steps", "of 10 digits are left", "of 10 are left of a module"),
     "docs/events.md": ("l0: ", "shift: ", "two_sides.html"),
     "docs/testing.md": ("'corners', sample", "more than gain"),
 }
