@@ -110,6 +110,8 @@ def _classes(subject: ForeignModule, inputs: Tensor) -> int:
         if not isinstance(logits, Tensor):
             raise TypeError(f"module: gave {type(logits).__name__}, expected logits (batch, classes)")
     check_logits(one, len(few))
+    if not bool(one.isfinite().all()):
+        raise ValueError("module: gave NaN or inf, expected finite logits")
     if not torch.equal(one, two):
         raise ValueError("module: gave other logits on the second run, expected the same: pass `reset`")
     check_rivals(one.shape[1])

@@ -53,8 +53,8 @@ class AttackResult(Alike):
     def warnings(self) -> tuple[str, ...]:
         """Return, in one line each, why the samples that are left may be no more robust than those that fell.
 
-        Gradients that vanish lead nowhere; where an attack without gradients breaks what all attacks with
-        gradients left, these may be masked (athalye2018obfuscated).
+        Gradients that vanish lead nowhere; where an attack without gradients breaks what those with
+        gradients before it left, these may be masked (athalye2018obfuscated).
         """
         blind = sum(member.broken for member in self.members if not member.gradient)
         found = []
@@ -62,7 +62,7 @@ class AttackResult(Alike):
             told = f"the gradient is exactly 0 at {self.vanished} of {len(self.success)} samples"
             found.append(f"{told}: attacks by it say little there")
         if blind:
-            told = f"{blind} samples fell to attacks without gradients alone, after all others"
+            told = f"{blind} samples fell to attacks without gradients, after those before had left them"
             found.append(f"{told}: gradients may be masked")
         return tuple(found)
 

@@ -1,7 +1,7 @@
 """The standard attack: one fixed list of attacks, so that what is left means the same wherever it is told.
 
 Its members, their order and their budgets are version 1: a change of any is another version. It has no parameters,
-and each member runs on the samples that still stand, from the worst inputs that those before it found.
+and each member runs on the samples that still stand.
 
 References: wang2025towards, croce2020reliable
 """

@@ -5,7 +5,7 @@ import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from types import FrameType
-from typing import Any
+from typing import Any, Self
 
 import torch
 from torch import Tensor
@@ -47,6 +47,16 @@ TELLS = frozenset(
 """What tells no value: shapes, types, and whether gradients are on, which a second trace turns around."""
 
 
+STANDARD = str(Path(re.__file__).parents[1])
+"""Python's own library."""
+STATE = "torch._C"
+"""The module that holds torch's own state: private names of it tell a trace from a run."""
+TOLD = ("torch/utils/_python_dispatch.py", "torch/_guards.py")
+"""Files of torch whose functions say what dispatches."""
+MACHINERY = frozenset(("__enter__", "__exit__", "__torch_dispatch__", "__init__", "__new__"))
+"""What torch itself calls there."""
+
+
 class Watching(TorchFunctionMode):
     """Notes each call by a user's code that takes a value out of a tensor, or fails, even where that is caught.
 
@@ -85,8 +95,41 @@ class Watching(TorchFunctionMode):
             self._note(f"asks for what is no tensor ({name})")
         return found
 
+    def __enter__(self) -> Self:
+        """Watch calls that go to no tensor, too."""
+        self._before = sys.getprofile()
+        sys.setprofile(self._called)
+        return super().__enter__()
+
+    def __exit__(self, *error: Any) -> None:
+        """Leave all as it was."""
+        sys.setprofile(self._before)
+        super().__exit__(*error)
+
+    def _called(self, frame: FrameType, event: str, called: Any) -> None:
+        """Note a call of a user's code that asks torch whether it is traced."""
+        if event == "c_call":
+            home, name, caller = getattr(called, "__self__", None), getattr(called, "__name__", ""), frame
+            private = getattr(home, "__name__", None) == STATE and name.startswith("_")
+        else:
+            name, caller = frame.f_code.co_name, frame.f_back
+            private = event == "call" and frame.f_code.co_filename.endswith(TOLD) and name not in MACHINERY
+        if private and (asks := _asking(caller)) is not None:
+            self.escapes.append(f"{_line_among([asks])}: asks torch whether it is traced ({name})")
+
     def _note(self, what: str) -> None:
         self.escapes.append(f"{_line_among(user_frames())}: {what}")
+
+
+def _asking(frame: FrameType | None) -> tuple[str, int] | None:
+    """Return the line of a user's code that calls, through Python's own library or not; None where torch does."""
+    while frame is not None and (
+        frame.f_code.co_filename.startswith((STANDARD, "<")) and LIBRARIES not in frame.f_code.co_filename
+    ):
+        frame = frame.f_back
+    if frame is None or frame.f_code.co_filename.startswith(INSIDE):
+        return None
+    return frame.f_code.co_filename, frame.f_lineno
 
 
 def _calls_from_outside() -> bool:

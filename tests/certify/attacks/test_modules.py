@@ -113,6 +113,7 @@ class Other(nn.Module):
         (lambda s: Other(lambda x: (x, x)), {}, "module: gave tuple, expected logits"),
         (lambda s: Other(lambda x: x[:, :1]), {}, "network: got 1 output, expected two or more"),
         (lambda s: Other(lambda x: x[0]), {}, "network: got outputs of shape"),
+        (lambda s: Other(lambda x: x * float("nan")), {}, "module: gave NaN or inf, expected finite logits"),
         (
             lambda s: Other(lambda x: x),
             {"perturbation": SpikeFlip(1)},

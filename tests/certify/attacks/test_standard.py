@@ -62,7 +62,7 @@ def test_what_falls_without_gradients_alone_is_told() -> None:
     nothing = torch.zeros(2, 1), torch.tensor([True, False]), torch.zeros(2, 2)
     walk, blind = Tried("pgd", 9, 4), Tried("square", 5, 2, gradient=False)
     assert AttackResult(*nothing, "mine", "strict", (walk, blind), 0).warnings == (
-        "2 samples fell to attacks without gradients alone, after all others: gradients may be masked",
+        "2 samples fell to attacks without gradients, after those before had left them: gradients may be masked",
     )
     assert AttackResult(*nothing, "mine", "strict", (walk,), 0).warnings == ()
 
