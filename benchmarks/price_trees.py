@@ -11,9 +11,9 @@ from price_networks import Draw
 from torch import Tensor
 
 from spikecert.checking.bound import Question
-from spikecert.checking.narrowing import Narrowing
+from spikecert.checking.short import Narrowing
 from spikecert.checking.numbers.exact import Dyadic
-from spikecert.checking.proof import LEAF
+from spikecert.checking.short import LEAF
 from spikecert.checking.trains.constant import Constant
 
 TRIES, DEEPEST = 6, 3

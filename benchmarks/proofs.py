@@ -116,7 +116,7 @@ def kernels(paths: list[Path], model: Network, file: Path) -> str:
     made = seconds_of(lambda: lines.extend(list(elaborate(path, model)) for path in paths))
     checked = seconds_of(lambda: [check_certificate(iter(each), model) for each in lines])
     try:
-        plain = [list(elaborate(path, model, native=True)) for path in paths]
+        plain = [list(elaborate(path, model, joint=False)) for path in paths]
         natively = seconds_of(lambda: [check_native(file, each) for each in plain], resource.RUSAGE_CHILDREN)
     except Refused:
         return f"{made:.2f} s | {checked:.2f} s | —"

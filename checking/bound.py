@@ -29,7 +29,7 @@ from .leaf import Chain, Ends, Leaf, Trains
 from .maps.affine import Affine
 from .maps.filters import Filter
 from .maps.pooling import Maxima
-from .narrowing import Narrowing
+from .narrowing import OldNarrowing
 from .network.graph import Graph, Mean, Spikes, Sum, Through, arrange
 from .network.loops import driven, echoed
 from .network.measuring import Measure, measured
@@ -38,6 +38,7 @@ from .network.neurons import Neuron
 from .numbers.arithmetic import Arithmetic
 from .numbers.exact import Dyadic, Refused, exactly, greater, stacked, whole
 from .numbers.sparse import Matrix
+from .short import Narrowing
 from .trains.constant import Constant
 from .trains.memoryless import Memoryless
 from .trains.subtracting import Subtracting
@@ -262,7 +263,7 @@ class Question:
             first, source = self.first, self.graph.nodes[place].source  # pyright: ignore[reportAttributeAccessIssue]
             if not isinstance(first, Constant) or source not in self.maps:
                 raise Refused("multipliers narrow a first layer whose current is no affine map of the input")
-            narrowed = narrowing.narrowed(first, allowed, self.inputs, self.maps[source])
+            narrowed = OldNarrowing(**vars(narrowing)).narrowed(first, allowed, self.inputs, self.maps[source])
             if narrowed is None:
                 return None
             layers, allowed = layers | {place: narrowed[0]}, narrowed[1]

@@ -9,31 +9,19 @@ The rows that are left to neuron k confine its exact current W_k·x + b_k to [p_
 positive, no run is at this leaf. Wrong multipliers only make the bounds worse, so they need no trust.
 """
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import numpy as np
 
 from .events.inputs import Inputs
 from .numbers.exact import Dyadic, Refused, greater, lesser
 from .numbers.sparse import Matrix
+from .short import Narrowing
 from .trains.constant import Constant
 from .work import spend
 
 
-@dataclass(frozen=True)
-class Narrowing:
-    """Multipliers of one leaf.
-
-    Attributes:
-        neurons: whose currents are narrowed, (M,).
-        slabs: whose rows narrow them, (K,).
-        multipliers: of the bounds of I, of those of −I, and of 0, (2M + 1, K).
-    """
-
-    neurons: np.ndarray
-    slabs: np.ndarray
-    multipliers: np.ndarray
-
+class OldNarrowing(Narrowing):
     def narrowed(
         self, layer: Constant, allowed: np.ndarray, inputs: Inputs, currents: tuple[Matrix, Dyadic]
     ) -> tuple[Constant, np.ndarray] | None:
@@ -110,29 +98,3 @@ def _ends(layer: Constant, allowed: np.ndarray) -> tuple[Dyadic, Dyadic]:
         Dyadic(least, layer.low.shift).column() - layer.slack,
         Dyadic(most, layer.high.shift).column() + layer.slack,
     )
-
-
-def read_narrowings(tensors: dict[str, np.ndarray], other: int, leaves: int) -> list[Narrowing | None]:
-    """Return each leaf's multipliers for one class; None for all where the proof gives none.
-
-    `narrow.sizes` has each leaf's M and K, (leaves, 2); the rest is one leaf after the other, flat.
-
-    Raises:
-        Refused: for sizes that do not fit.
-    """
-    names = [f"{other}.narrow.{part}" for part in ("sizes", "neurons", "slabs", "multipliers")]
-    if names[0] not in tensors:
-        return [None] * leaves
-    sizes, *parts = (tensors[name] for name in names)
-    if sizes.shape != (leaves, 2) or sizes.dtype.kind != "i" or (sizes < 0).any():
-        raise Refused(f"class {other}: multipliers have sizes that do not fit")
-    counts = [(int(m), int(k), (2 * int(m) + 1) * int(k)) for m, k in sizes]
-    if [part.shape for part in parts] != [(sum(each),) for each in zip(*counts, strict=True)]:
-        raise Refused(f"class {other}: multipliers have sizes that do not fit")
-    starts = np.cumsum([(0, 0, 0), *counts], axis=0)
-    found: list[Narrowing | None] = []
-    for (first, second, third), (m, k, size) in zip(starts[:-1].tolist(), counts, strict=True):
-        neurons, slabs = parts[0][first : first + m], parts[1][second : second + k]
-        multipliers = parts[2][third : third + size].reshape(2 * m + 1, k)
-        found.append(Narrowing(neurons, slabs, multipliers) if k else None)
-    return found

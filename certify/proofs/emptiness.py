@@ -5,10 +5,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ...checking.bound import Question
-from ...checking.network.graph import Spikes
-from ...checking.numbers.exact import Dyadic
-from ...checking.trains.constant import Constant
+from ...checking.certificates.reach import floats
+from ...checking.certificates.trials import LeafTrials
 
 if TYPE_CHECKING:
     from scipy.optimize import OptimizeResult
@@ -18,33 +16,32 @@ MOST_CUTS = 30
 """Tangents of a ball that are tried."""
 
 
-def empty_prices(question: Question, allowed: np.ndarray) -> Iterator[np.ndarray]:
+def empty_prices(trials: LeafTrials, allowed: np.ndarray) -> Iterator[np.ndarray]:
     """Yield prices for each scale, or nothing where the leaf's currents leave an input, (n,) float32.
 
     The program min t subject to low − t ≤ W·x + b ≤ high + t over the box has t > 0 iff no input has the currents
     of the leaf's rows; its multipliers y then give Σ y·(W·x + b − end) ≥ t on the whole box. A ball is cut by more
     and more of its tangents.
     """
-    first, source = question.first, question.graph.nodes[question.graph.spiking[0]].source  # pyright: ignore
-    if not isinstance(first, Constant) or not allowed.any(1).all() or source not in question.maps:
+    if not trials.split_by_rows or trials.currents is None or not allowed.any(1).all():
         return
-    weight, bias = _currents(question)
-    low = np.where(allowed, _floats(first.low), np.inf).min(1) - bias
-    high = np.where(allowed, _floats(first.high), -np.inf).max(1) - bias
+    (weight, bias), (least, most), inputs = trials.currents, trials.ends, trials.nodes.inputs
+    low = np.where(allowed, least, np.inf).min(1) - bias
+    high = np.where(allowed, most, -np.inf).max(1) - bias
     size = np.abs(weight).sum(1, keepdims=True) + 1e-12
     rows, limits = np.vstack([weight, -weight]) / np.vstack([size, size]), np.concatenate([high, -low])
-    limits, ends = limits / np.concatenate([size, size])[:, 0], (question.inputs.low, question.inputs.high)
-    bounds = [*zip(*(_floats(end).ravel() for end in ends), strict=True), (-1.0, None)]
+    limits, ends = limits / np.concatenate([size, size])[:, 0], (inputs.low, inputs.high)
+    bounds = [*zip(*(floats(end).ravel() for end in ends), strict=True), (-1.0, None)]
     cuts: list[tuple[np.ndarray, float]] = []
-    for _ in range(1 if question.inputs.ball is None else MOST_CUTS):
+    for _ in range(1 if inputs.ball is None else MOST_CUTS):
         program = _deepest(rows, limits, bounds, cuts)
         if program.status != 0 or program.x[-1] <= 0:
             return
         above, below = np.split(-program.ineqlin.marginals[: len(rows)] / np.concatenate([size, size])[:, 0], 2)
         for scale in SCALES:
             yield ((above - below) * scale).astype(np.float32)
-        if question.inputs.ball is not None:
-            center, radius = (_floats(part).ravel() for part in question.inputs.ball)
+        if inputs.ball is not None:
+            center, radius = (floats(part).ravel() for part in inputs.ball)
             step = program.x[:-1] - center
             if (length := np.linalg.norm(step)) <= radius[0]:
                 return
@@ -69,17 +66,3 @@ def _deepest(
         bounds=bounds,
         method="highs",
     )
-
-
-def _currents(question: Question) -> tuple[np.ndarray, np.ndarray]:
-    """Return the first currents as W, (n, m), and b, (n,), about."""
-    first = question.graph.nodes[question.graph.spiking[0]]
-    assert isinstance(first, Spikes)
-    matrix, bias = question.maps[first.source]
-    weight = np.zeros(matrix.shape)
-    weight[matrix.row, matrix.column] = _floats(Dyadic(matrix.ints, matrix.shift))
-    return weight, _floats(bias).ravel()
-
-
-def _floats(values: Dyadic) -> np.ndarray:
-    return np.array([float(int(x) / (1 << values.shift)) for x in values.ints.flat]).reshape(values.shape)

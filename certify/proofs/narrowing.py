@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from ...checking.narrowing import Narrowing
+from ...checking.short import Narrowing
 from ..branching.nodes.nodes import Nodes
 from ..branching.question import MarginQuestion
 

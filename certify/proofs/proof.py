@@ -8,8 +8,9 @@ import numpy as np
 import torch
 
 from ...checking.events.recordings import Rules
-from ...checking.proof import FORMAT
-from ...models.files.storage import write_tensors
+from ...checking.short import FORMAT
+from ...files import write_atomically
+from ...models.files.storage import pack
 from .narrowing import written
 from .tree import Tree
 
@@ -52,13 +53,17 @@ class Proof:
     @property
     def _cells(self) -> dict[str, int]:
         """Return what the checker is told of cells: nothing where no layer has any."""
-        question = self.trees[0].question if self.trees else None
-        if question is None or not question.celled:
+        trials = self.trees[0].trials if self.trees else None
+        if trials is None or not trials.celled:
             return {}
-        return {"cells": question.cells, "side": question.side}
+        return {"cells": trials.maker.cells, "side": trials.maker.side}
 
     def save(self, path: str | Path, note: str = "") -> None:
         """Write the file that `spikecert check-proof` checks, atomically; `note` is for people."""
+        write_atomically(path, self.packed(note))
+
+    def packed(self, note: str = "") -> bytes:
+        """Return the content of that file."""
         text: dict[str, object] = {"label": self.label, "network": self.network, "norm": self.norm}
         cells = self._cells
         text |= {"ties": self.ties} | cells
@@ -76,4 +81,4 @@ class Proof:
             tensors |= {f"{tree.other}.prices.{layer}": prices for layer, prices in priced.items()}
             tensors |= {f"{tree.other}.narrow.{part}": flat for part, flat in written(narrowings).items()}
         described = json.dumps(text | {"note": note}, sort_keys=True)
-        write_tensors(Path(path), FORMAT, described, {name: torch.from_numpy(x) for name, x in tensors.items()})
+        return pack(FORMAT, described, {name: torch.from_numpy(x) for name, x in tensors.items()})

@@ -1,23 +1,21 @@
-"""Search for a proof: branch and bound, depth first; a leaf counts once the checker's arithmetic closes it."""
+"""Search for a proof: branch and bound, depth first; the kernel checks what is found, as it will be written."""
 
 import copy
 import time
 from dataclasses import dataclass, field, replace
-from fractions import Fraction
 from math import inf
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from ...checking.bound import Question as Exact
-from ...checking.leaf import Trains
-from ...checking.narrowing import Narrowing
+from ...checking.certificates.elaborating import ShortLeaf
+from ...checking.certificates.trials import LeafTrials
+from ...checking.network.files import parse
 from ...checking.network.model import Network, parse_network
 from ...checking.numbers.exact import Refused
-from ...checking.trains.constant import Constant
-from ...checking.trains.memoryless import Memoryless
-from ...checking.trains.subtracting import Subtracting
+from ...checking.proof import check_content
+from ...checking.short import FORMAT
 from ...checking.work import limited
 from ...models.constants import at_least, settle, whole
 from ...models.deadline import LATE, TimeIsUp, check_time, ending
@@ -117,13 +115,14 @@ class Prover:
         try:
             with ending(deadline), limited(inf, check_time):
                 asked = asked_of(perturbation, sample)
-                exact = Exact(self.exact, asked.inputs(self.exact), CELLS, SIDE)
-                check_rivals(exact.classes)
-                trees = _ProofSearch.of(self, sample, label, perturbation, exact, ties).run(deadline)
+                trials = LeafTrials.of(self.exact, asked.inputs(self.exact), label, ties, CELLS, SIDE)
+                check_rivals(trials.classes)
+                trees = _ProofSearch.of(self, sample, label, perturbation, trials, ties).run(deadline)
+                proof = asked.proof(self.exact.digest, label, tuple(trees.trees), trees.nodes, ties)
+                check_content(parse(proof.packed(), FORMAT, "the proof"), self.exact)
         except (Refused, OverflowError, TimeIsUp) as error:
             raise Unproven(str(error)) from error
-        found = tuple(trees.trees), trees.nodes
-        return asked.proof(self.exact.digest, label, *found, ties)
+        return proof
 
 
 @dataclass
@@ -149,12 +148,12 @@ class _ProofSearch:
 
     @staticmethod
     def of(
-        prover: Prover, sample: Tensor, label: int, perturbation: Perturbation, exact: Exact, ties: str
+        prover: Prover, sample: Tensor, label: int, perturbation: Perturbation, trials: LeafTrials, ties: str
     ) -> "_ProofSearch":
         """Start from the roots of one sample's margins: those that the checker's cells alone do not close."""
-        trees = [Tree(exact, label, other, ties) for other in range(exact.classes) if other != label]
-        left = [tree for tree in trees if not (exact.celled and tree.closes(0, _free(exact)))]
-        asked = torch.zeros(1, exact.classes, dtype=torch.bool)
+        trees = [Tree(trials, other) for other in range(trials.classes) if other != label]
+        left = [tree for tree in trees if not (trials.celled and tree.closes(0, trials.free))]
+        asked = torch.zeros(1, trials.classes, dtype=torch.bool)
         asked[0, [tree.other for tree in left]] = True
         question = MarginQuestion.of_margins(
             prover.network, sample[None], torch.tensor([label]), perturbation, asked, ties
@@ -172,12 +171,12 @@ class _ProofSearch:
 
     def start(self, trees: list[Tree]) -> None:
         """Bound the roots of trees that are open: those of the question."""
-        found, first = self.question.starts(), trees[0].question.first
+        found = self.question.starts()
         if found is None:
             self._close_freely(trees)
             return
         if self.prover.exact.draws is None:
-            self.splits = CheckerSplits.of(self.question.staged(found)[0].stages[0], first)
+            self.splits = CheckerSplits.of(self.question.staged(found)[0].stages[0], trees[0].trials)
             if self.splits is None:
                 what = "inputs over a single step" if self.prover.exact.timed else "neurons with so many trains"
                 raise Unproven(f"unknown: no proof form for {what}")
@@ -189,7 +188,7 @@ class _ProofSearch:
     def _close_freely(trees: list[Tree]) -> None:
         """Close roots without prices: the search has none for such a network."""
         for tree in trees:
-            if not tree.closes(0, _free(tree.question)):
+            if not tree.closes(0, tree.trials.free):
                 raise Unproven("unknown: the search has no prices for such a network, and boxes alone do not do")
 
     def run(self, deadline: float | None) -> "_ProofSearch":
@@ -214,13 +213,13 @@ class _ProofSearch:
     def settle(self, nodes: Nodes, bounded: Bounded, places: list[tuple[Tree, int]]) -> None:
         """Close what the checker closes, and keep the rest."""
         self.nodes += len(nodes)
-        label = torch.full((len(nodes),), self.trees[0].label)
+        label = torch.full((len(nodes),), self.trials.maker.checker.label)
         if bool(misclassified(self.question.network, bounded.candidates, label, self.question.ties).any()):
             raise Disproved("the search found a counterexample")
         found = replace(bounded.nodes, decisions=nodes.decisions)  # rows that were trimmed have no proof yet
         left, positive = [], (found.bound > 0).tolist()
-        exact = self.trees[0].question  # its bound is better over ball and range, and by pairs of counted neurons
-        eager = exact.inputs.ball is not None or exact.counted is not None
+        # the kernel's bound is better over ball and range, and by pairs of counted neurons
+        eager = self.trials.nodes.inputs.ball is not None or self.trials.counted
         for index, (tree, place) in enumerate(places):
             if (positive[index] or eager) and self._closes(tree, place, found, index):
                 continue
@@ -254,14 +253,20 @@ class _ProofSearch:
                 row = int((trimmed.first if left else trimmed.last)[node, neuron])
                 tree, place = places[node]
                 current = self.splitting.value(row - 1 if left else row)
-                rest = tree.trim(place, neuron, current, left, *self._closing(part.nodes, node))
+                rest = tree.trim(place, neuron, current, left, self._closing(part.nodes, node))
                 if rest is not None:
                     kept[node, neuron], places[node] = row, (tree, rest)
         return _Open(replace(part.nodes, decisions=RowRanges(first, last)), places)
 
-    def _closing(self, nodes: Nodes, index: int) -> tuple[list[np.ndarray], Narrowing | None]:
+    def _closing(self, nodes: Nodes, index: int) -> ShortLeaf:
         """Return a node's prices and what narrows its currents, as the checker takes them."""
-        return self._prices(nodes, index), narrowing_of(self.question, nodes.select(torch.tensor([index])))
+        narrowing = narrowing_of(self.question, nodes.select(torch.tensor([index])))
+        return ShortLeaf(self._prices(nodes, index), narrowing)
+
+    @property
+    def trials(self) -> LeafTrials:
+        """Return what leaves are tried by."""
+        return self.trees[0].trials
 
     def _taken(self) -> _Open:
         """Remove and return the latest open nodes, half a batch or one piece of it."""
@@ -289,32 +294,28 @@ class _ProofSearch:
 
     def _prices(self, nodes: Nodes, index: int) -> list[np.ndarray]:
         """Return a node's prices as the checker takes them: first layer first, over the readout's unit."""
-        unit = float(self.trees[0].question.graph.unit)
-        given = [price[index].double() / unit for price in reversed(nodes.prices)]
-        layers = self.trees[0].question.layers.values()
-        return [
-            _as_checked(price, layer, first).astype(np.float32)
-            for price, layer, first in zip(given, layers, (True, *[False] * len(given)), strict=False)
-        ]
+        given = [price[index].double() / float(self.trials.unit) for price in reversed(nodes.prices)]
+        places = self.trials.maker.layers
+        return [_as_checked(*each, self.trials).astype(np.float32) for each in zip(given, places, strict=False)]
 
     def _closes(self, tree: Tree, place: int, nodes: Nodes, index: int) -> bool:
         """Close a node by its own prices, on the currents that its decisions leave."""
-        return tree.closes(place, *self._closing(nodes, index))
+        return tree.closes(place, self._closing(nodes, index))
 
     def _closed_as_empty(self, tree: Tree, place: int, nodes: Nodes, index: int) -> bool:
         """Close a node with one row for each neuron by prices that prove that no input has its trains."""
-        if not isinstance(tree.question.first, Constant) or int(tree.allowed[place].sum(1).max()) > 1:
+        if not self.trials.split_by_rows or int(tree.allowed[place].sum(1).max()) > 1:
             return False
         others = [np.zeros_like(price) for price in self._prices(nodes, index)[1:]]
-        found = empty_prices(tree.question, tree.allowed[place])
-        return any(tree.closes(place, [price, *others]) for price in found)
+        found = empty_prices(self.trials, tree.allowed[place])
+        return any(tree.closes(place, ShortLeaf([price, *others])) for price in found)
 
     def _split_anyhow(self, tree: Tree, place: int, nodes: Nodes, index: int) -> None:
         """Choose a split that the search would not make."""
         chosen = self.splitting.anyhow(tree, place)
         if chosen is None:
             open_still = "decided only within the rounding error"
-            if not self.question.decisive or tree.question.inputs.changes is not None:
+            if not self.question.decisive or self.trials.nodes.inputs.changes is not None:
                 open_still = "open even where the trains of the first neurons are decided"
             raise Unproven(f"a part of the set is {open_still}")
         neuron, value, row = chosen
@@ -323,21 +324,14 @@ class _ProofSearch:
         nodes.splits.place[index] = row
 
 
-def _free(question: Exact) -> list[np.ndarray]:
-    """Return prices of 0 for one leaf."""
-    return [np.zeros(shape, dtype=np.float32) for shape in question.priced]
-
-
-def _as_checked(price: Tensor, layer: Trains, first: bool) -> np.ndarray:
+def _as_checked(price: Tensor, place: int, trials: LeafTrials) -> np.ndarray:
     """Return a layer's prices, (1 or T, n), as the checker takes them: (n,), or (n, T), over Λ without cells.
 
     Where a layer has cells, the search prices what they filter; but not for a first layer, which it splits.
     """
-    if isinstance(layer, Constant):
+    kind = trials.kind(place)
+    if kind == "rows":
         return price[0].numpy()
-    if isinstance(layer, Subtracting):
-        return np.ascontiguousarray((price if first else charged(price, float(layer.neuron.decay))).T.numpy())
-    if isinstance(layer, Memoryless):
-        return np.ascontiguousarray(price.T.numpy())
-    powers = [float((1 << layer.powers.shift) / Fraction(x)) for x in layer.powers.ints]
-    return np.ascontiguousarray((price.numpy() * np.array(powers)[:, None]).T)
+    if kind == "cells" and place != trials.first:
+        price = charged(price, float(trials.maker.described(place).decay))
+    return np.ascontiguousarray((price.numpy() / trials.maker.powers(place)[:, None]).T)

@@ -7,9 +7,7 @@ from functools import cached_property
 
 import numpy as np
 
-from ...checking.leaf import Trains
-from ...checking.trains.constant import Constant
-from ...checking.trains.tables import Table
+from ...checking.certificates.trials import LeafTrials
 from ..bounds.prices.stages import Stage
 from ..bounds.trains.forms import TrainTable
 from .tree import Tree
@@ -19,11 +17,11 @@ class CheckerSplits(ABC):
     """The splits of one first layer."""
 
     @staticmethod
-    def of(stage: Stage, first: Trains) -> "CheckerSplits | None":
-        """Return those of a staged network's first layer, which is `first` to the checker; None if they differ."""
+    def of(stage: Stage, trials: LeafTrials) -> "CheckerSplits | None":
+        """Return those of a staged network's first layer; None where the checker knows its trains otherwise."""
         rows = stage.trains.rows
-        if isinstance(first, Constant):
-            return None if rows is None else RowSplits(rows.table, first.table)
+        if trials.split_by_rows:
+            return None if rows is None else RowSplits(rows.table, trials)
         return StepSplits() if rows is None else None
 
     @abstractmethod
@@ -43,7 +41,7 @@ class RowSplits(CheckerSplits):
     """A table's rows: the search splits behind a row, the checker at a current between it and the next."""
 
     table: TrainTable
-    checked: Table
+    trials: LeafTrials
 
     def value(self, place: int) -> float:
         """Return a current between row `place` and the next, as the checker orders them: by their middles there.
@@ -65,7 +63,7 @@ class RowSplits(CheckerSplits):
         for row, train in enumerate(self.table.trains.numpy()):
             names[_name(train)].append(row)
         upper, found = self.table.upper.numpy(), list[tuple[int, float]]()
-        for train, middle in zip(self.checked.trains, _middles(self.checked), strict=True):
+        for train, middle in zip(self.trials.trains, self.trials.middles.tolist(), strict=True):
             same = names[_name(train)]
             if same:
                 meets = int(np.searchsorted(upper[same], middle))
@@ -80,7 +78,7 @@ class RowSplits(CheckerSplits):
         neuron = int(counts.argmax())
         if counts[neuron] < 2:
             return None
-        kept = _middles(self.checked)[allowed[neuron]]
+        kept = self.trials.middles[allowed[neuron]]
         current = float(kept[len(kept) // 2 - 1] + kept[len(kept) // 2]) / 2
         rows, middles = self._matched
         return neuron, current, int(rows[middles <= current].max(initial=0))
@@ -97,11 +95,6 @@ class StepSplits(CheckerSplits):
         """Choose the first step that is open."""
         steps = np.argwhere(tree.allowed[node].all(2))
         return None if len(steps) == 0 else (int(steps[0, 0]), float(steps[0, 1]), int(steps[0, 1]))
-
-
-def _middles(table: Table) -> np.ndarray:
-    """Return about the middle of each of the checker's rows, (R,)."""
-    return np.array([float((table.low[row] + table.high[row]).fraction()) / 2 for row in range(len(table.trains))])
 
 
 def _name(train: np.ndarray) -> bytes:

@@ -1,14 +1,12 @@
-"""One class's tree of splits as it grows, closed leaf by leaf by the checker's own exact arithmetic."""
+"""One class's tree of splits as it grows, closed leaf by leaf where the kernel will close it."""
 
 from dataclasses import dataclass, field
 
 import numpy as np
 
-from ...checking.bound import Question
-from ...checking.narrowing import Narrowing
-from ...checking.numbers.exact import Dyadic
-from ...checking.proof import LEAF
-from ...checking.ties import suffices
+from ...checking.certificates.elaborating import ShortLeaf
+from ...checking.certificates.trials import LeafTrials
+from ...checking.short import LEAF, Narrowing
 
 
 @dataclass
@@ -16,62 +14,44 @@ class Tree:
     """A tree under construction; node 0 is its root.
 
     Args:
-        question: the checker's.
-        label, other: the classes y and k of its margin.
-        ties: what a tie between logits is, "argmax" or "strict".
+        trials: of its question.
+        other: the class k of its margin.
     """
 
-    question: Question
-    label: int
+    trials: LeafTrials
     other: int
-    ties: str
     allowed: list[np.ndarray] = field(default_factory=list)
     splits: dict[int, tuple[int, float, int, int]] = field(default_factory=dict)
-    leaves: dict[int, list[np.ndarray]] = field(default_factory=dict)
-    narrowings: dict[int, Narrowing] = field(default_factory=dict)
+    leaves: dict[int, ShortLeaf] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        self.allowed.append(self.question.first.everything)
+        self.allowed.append(self.trials.everything)
 
-    def closes(self, node: int, prices: list[np.ndarray], narrowing: Narrowing | None = None) -> bool:
-        """Make `node` a leaf if its bound at `prices`, first layer first, suffices; say whether it does."""
-        if not self._proven(self.allowed[node], prices, narrowing):
+    def closes(self, node: int, leaf: ShortLeaf) -> bool:
+        """Make `node` a leaf if it closes; say whether it does."""
+        if not self._proven(self.allowed[node], leaf):
             return False
-        self.leaves[node] = prices
-        if narrowing is not None:
-            self.narrowings[node] = narrowing
+        self.leaves[node] = leaf
         self.allowed[node] = np.empty(0)  # not needed any more
         return True
 
-    def trim(
-        self,
-        node: int,
-        neuron: int,
-        current: float,
-        left: bool,
-        prices: list[np.ndarray],
-        narrowing: Narrowing | None,
-    ) -> int | None:
-        """Split `node` if `prices` close one side, the left or the right one; return the other one, or None."""
-        sides = self.question.first.sides(self.allowed[node], neuron, Dyadic.of(current))
+    def trim(self, node: int, neuron: int, current: float, left: bool, leaf: ShortLeaf) -> int | None:
+        """Split `node` if one side closes, the left or the right one; return the other one, or None."""
+        sides = self.trials.sides(self.allowed[node], neuron, current)
         dropped = sides[0] if left else sides[1]
-        if not dropped.any(-1).all() or not self._proven(dropped, prices, narrowing):
+        if not dropped.any(-1).all() or not self._proven(dropped, leaf):
             return None
         one, two = self.divide(node, neuron, current)
-        leaf, rest = (one, two) if left else (two, one)
-        self.leaves[leaf], self.allowed[leaf] = prices, np.empty(0)
-        if narrowing is not None:
-            self.narrowings[leaf] = narrowing
+        closed, rest = (one, two) if left else (two, one)
+        self.leaves[closed], self.allowed[closed] = leaf, np.empty(0)
         return rest
 
-    def _proven(self, allowed: np.ndarray, prices: list[np.ndarray], narrowing: Narrowing | None) -> bool:
-        exact = [Dyadic.of(price) for price in prices]
-        bound = self.question.margin(self.label, self.other, allowed, exact, narrowing)
-        return bound is None or suffices(self.question.graph, self.label, self.other, bound.fraction(), self.ties)
+    def _proven(self, allowed: np.ndarray, leaf: ShortLeaf) -> bool:
+        return self.trials.closes(self.other, allowed, leaf)
 
     def divide(self, node: int, neuron: int, current: float) -> tuple[int, int]:
         """Split `node` and return its left and its right side."""
-        left, right = self.question.first.sides(self.allowed[node], neuron, Dyadic.of(current))
+        left, right = self.trials.sides(self.allowed[node], neuron, current)
         self.allowed[node] = np.empty(0)
         self.allowed += [left, right]
         self.splits[node] = (neuron, current, len(self.allowed) - 2, len(self.allowed) - 1)
@@ -85,8 +65,8 @@ class Tree:
             if node in self.leaves:
                 neurons.append(LEAF)
                 currents.append(0.0)
-                prices.append(self.leaves[node])
-                narrowings.append(self.narrowings.get(node))
+                prices.append(self.leaves[node].prices)
+                narrowings.append(self.leaves[node].narrowing)
             else:
                 neuron, current, left, right = self.splits[node]
                 neurons.append(neuron)

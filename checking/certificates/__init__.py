@@ -2,6 +2,6 @@
 out.
 """
 
-from .elaborating import elaborate
+from .short_files import elaborate
 
 __all__ = ["elaborate"]

@@ -8,10 +8,9 @@ from ..kernel.contexts import Context
 from ..kernel.leaves import OpenLeaf
 from ..kernel.numbers import ONE
 from . import words
-from .neurons import GivenLayer, NeuronGraphs
+from .neurons import GivenLayer, NeuronGraphs, StepWindows
 from .potentials import PotentialMaker
 from .reach import FloatReach
-from .windows import StepWindows
 
 
 class FloatLayers:
@@ -19,14 +18,14 @@ class FloatLayers:
 
     Attributes:
         context: what holds; spikes are stated there as they are found.
-        priced: neurons whose currents have a price at some leaf, by place, (n,) each.
+        tight: the neurons that get windows even where these decide no spike, by place, (n,) each.
         windowed: whether windows may say more than their steps at a place.
         reach: of the nodes.
     """
 
-    def __init__(self, context: Context, priced: dict[int, np.ndarray], windowed: Callable[[int], bool]) -> None:
-        self.context, self.priced, self.windowed = context, priced, windowed
-        self.reach = FloatReach(context, list(priced))
+    def __init__(self, context: Context, tight: dict[int, np.ndarray], windowed: Callable[[int], bool]) -> None:
+        self.context, self.tight, self.windowed = context, tight, windowed
+        self.reach = FloatReach(context, list(tight))
         self._windows: dict[int, tuple[list[tuple[int, int]], StepWindows]] = {}
 
     def graphs(self, place: int, neurons: list[int]) -> Iterator[str]:
@@ -40,7 +39,7 @@ class FloatLayers:
         if not neurons:
             return
         chosen, neuron = np.array(neurons), self.context.nodes.spiking(place).neuron
-        made = NeuronGraphs.of(neuron, given.some(chosen), self.priced[place][chosen])
+        made = NeuronGraphs.of(neuron, given.some(chosen), self.tight[place][chosen])
         self.context.set(self.reach.graphs, place, made if known is None else known.replaced(chosen, made), place)
         ends = np.stack(made.bits, 2).astype(int).tolist()
         for index, j in enumerate(neurons):
@@ -78,21 +77,25 @@ class FloatLayers:
         return self._windows[place]
 
     def bounded(self, leaf: OpenLeaf, place: int, prices: list[list[int]]) -> Iterator[str]:
-        """Yield what bounds the neurons of a layer at a leaf."""
-        priced, source = [j for j, own in enumerate(prices) if any(own)], self.context.nodes.spiking(place).source
-        if place in self.context.tables:
-            for j in priced:
-                leaf.costs.add(source, 0, j, prices[j][0])
-                yield f"price {place} {j} {words.word(prices[j][0])}"
-            return
-        graphs, costs = self.reach.graphs[place], [leaf.taken(place, j) for j in range(len(prices))]
+        """Yield what bounds the neurons of a layer without a table at a leaf."""
+        graphs = self.reach.graphs[place]
         assert graphs is not None
-        for j in priced:
-            maker = PotentialMaker(graphs.neuron, graphs.invariant(j), costs[j], prices[j])
-            yield words.potential(place, j, maker.prices, maker.levels())
-            leaf.potential(place, j, maker.prices, 0)
+        for j in [j for j, own in enumerate(prices) if any(own)]:
+            yield from priced(
+                leaf, place, j, PotentialMaker(graphs.neuron, graphs.invariant(j), leaf.taken(place, j), prices[j])
+            )
         open_still = (graphs.bits[1] > graphs.bits[0]).any(1)
-        free = [j for j, own in enumerate(costs) if open_still[j] and any(own) and not any(prices[j])]
-        nothing = " ".join("0" * self.context.steps)
-        for j, told in zip(free, graphs.unpriced(free, [costs[j] for j in free]), strict=True):
-            yield f"potential {place} {j} {nothing} {told}"
+        free = {j: costs for j, costs in leaf.open.items() if open_still[j] and any(costs)}
+        nothing = [0] * self.context.steps
+        found = graphs.unpriced(list(free), list(free.values()))
+        for j, (told, bound) in zip(free, found, strict=True):
+            leaf.taken(place, j)
+            leaf.potential(place, j, nothing, bound)
+            yield f"potential {place} {j} {words.words(nothing)} {told}"
+
+
+def priced(leaf: OpenLeaf, place: int, j: int, maker: PotentialMaker) -> Iterator[str]:
+    """Yield a neuron's potentials at its prices, and take them at the leaf."""
+    levels = maker.levels()
+    leaf.potential(place, j, maker.prices, min(constant for constant, _ in levels[0][0].pieces))
+    yield words.potential(place, j, maker.prices, levels)

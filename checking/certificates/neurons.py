@@ -6,6 +6,7 @@ At level t a neuron has a node for each level that a last spike may have led to,
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import NamedTuple
 
 import numpy as np
@@ -13,12 +14,30 @@ import numpy as np
 from ..kernel.invariants import Invariant, InvariantMove, InvariantNode
 from ..kernel.neurons import KernelNeuron
 from ..kernel.numbers import GRID, ONE
-from .windows import StepWindows
 from .words import SHORT, onto_grid, word
 
 UNIT = 2.0**SHORT
 FAR = 2**60
 """A cost, over 2^SHORT, that no run has."""
+
+
+@dataclass(frozen=True, eq=False)
+class StepWindows:
+    """Factors of each step, (k, T)."""
+
+    factors: np.ndarray
+
+    @cached_property
+    def parts(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Return the factors above 0, those below, and their moduli, (T, k) each."""
+        turned = self.factors.T
+        return np.maximum(turned, 0), np.minimum(turned, 0), np.abs(turned)
+
+    @cached_property
+    def ends(self) -> list[tuple[int, int]]:
+        """Return the first step of each window, and the one behind its last."""
+        used = [np.flatnonzero(row) for row in self.factors]
+        return [(int(row[0]), int(row[-1]) + 1) if len(row) else (0, 0) for row in used]
 
 
 class GivenLayer(NamedTuple):
@@ -152,8 +171,8 @@ class NeuronGraphs:
             out[:, [chosen[index] for index in done]] = least[..., done].min(1)
 
     # ---- potentials at prices of 0 ---------------------------------------------------------------
-    def unpriced(self, chosen: list[int], costs: Sequence[Sequence[int]]) -> list[str]:
-        """Return the records' words behind the prices, for some neurons at their costs: a number each node."""
+    def unpriced(self, chosen: list[int], costs: Sequence[Sequence[int]]) -> list[tuple[str, int]]:
+        """Return the records' words behind the prices, and bounds, for neurons at their costs: a number each node."""
         if not chosen:
             return []
         own = np.array([[cost >> GRID - SHORT for cost in each] for each in costs], dtype=object)
@@ -167,17 +186,20 @@ class NeuronGraphs:
             later = np.minimum(silent, spike)
             told.append((level, later.tolist()))
         return [
-            " ".join(
-                f"1 {_short(value)} 0 {'1 0 0' if silent else '0'} {'1 0 0' if spike else '0'}"
-                for level, values in reversed(told)
-                for there, silent, spike, value in zip(
-                    level.there[j].tolist(),
-                    level.silent[j].tolist(),
-                    level.spike[j].tolist(),
-                    values[j],
-                    strict=True,
-                )
-                if there
+            (
+                " ".join(
+                    f"1 {_short(value)} 0 {'1 0 0' if silent else '0'} {'1 0 0' if spike else '0'}"
+                    for level, values in reversed(told)
+                    for there, silent, spike, value in zip(
+                        level.there[j].tolist(),
+                        level.silent[j].tolist(),
+                        level.spike[j].tolist(),
+                        values[j],
+                        strict=True,
+                    )
+                    if there
+                ),
+                int(later[j, 0]) << GRID - SHORT,
             )
             for j in range(len(chosen))
         ]

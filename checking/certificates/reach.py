@@ -15,8 +15,8 @@ from ..maps.pooling import Maxima
 from ..network import graph as described
 from ..numbers.exact import Dyadic
 from ..numbers.sparse import Matrix
-from .neurons import NeuronGraphs
-from .windows import StepWindows
+from ..work import CALL, hold, spend
+from .neurons import NeuronGraphs, StepWindows
 
 ULP = 2.0**-52
 MOST_DENSE = 2**23
@@ -103,8 +103,16 @@ class FloatReach:
         self._pulled: dict[tuple[int, StepWindows], StepWindows] = {}
 
     def of(self, place: int, windows: StepWindows) -> ReachBoxes:
-        """Return the reach of a node."""
+        """Return the reach of a node: of those that it is a sum of first, for it may be one of many."""
+        graph, count = self.context.nodes.graph, len(windows.factors)
+        for each in graph.linear(place):
+            hold("sums over windows of steps", graph.widths[each] * count)
+            self.context.recall(each, (windows, "floats"), lambda each=each: self._of(each, windows))
+        return self.context.recall(place, (windows, "floats"), lambda: self._of(place, windows))
+
+    def _of(self, place: int, windows: StepWindows) -> ReachBoxes:
         node = self.context.nodes.graph.nodes[place]
+        spend(CALL + self.context.nodes.graph.widths[place] * len(windows.factors) // 4)
         if isinstance(node, described.Entrance):
             return self._entered(windows)
         if isinstance(node, described.Spikes):

@@ -1,40 +1,45 @@
-"""The rows of a table as short proofs name them."""
+"""The order of a table's rows: by the middles of all currents that may give a row's train, as short proofs mean it.
 
-from dataclasses import dataclass
-from fractions import Fraction
+A split names a current between two rows. Which rows a neuron really has depends on the other currents of its
+layer, their middles here do not. They are floats: a split that lies a row off has two sides all the same.
+"""
+
+from collections.abc import Sequence
 
 import numpy as np
 
-from ..kernel.numbers import GRID, Box
+from ..kernel.neurons import KernelNeuron
+from ..kernel.numbers import ONE
 from ..kernel.tables import Train
-from ..network.neurons import Neuron as Described
-from ..numbers.arithmetic import Arithmetic
-from ..numbers.exact import Dyadic
-from ..trains.tables import train_table
 
 
-@dataclass(frozen=True)
-class ShortRows:
-    """The rows of a table as short proofs order them, by their middles: a split names a current between two."""
-
-    trains: list[Train]
-    middles: list[Fraction]
-    ends: list[tuple[Fraction, Fraction]]
-
-    @staticmethod
-    def of(neuron: Described, currents: list[Box], arithmetic: Arithmetic) -> "ShortRows":
-        """Return those of neurons with these currents."""
-        low, high = (
-            Dyadic(np.array([[end] for end in ends], dtype=object), GRID) for ends in zip(*currents, strict=True)
-        )
-        table = train_table(neuron, low, high, arithmetic)
-        ends = list(zip(table.low.fractions(), table.high.fractions(), strict=True))
-        return ShortRows(
-            [tuple(map(int, train)) for train in table.trains], [(low + high) / 2 for low, high in ends], ends
-        )
-
-    def place(self, train: Train, box: Box) -> int:
-        """Return which of them a row of the kernel's table is part of."""
-        middle = Fraction(sum(box), 2 << GRID)
-        rows = [row for row, other in enumerate(self.trains) if other == train]
-        return min(rows, key=lambda row: max(self.ends[row][0] - middle, middle - self.ends[row][1]))
+def row_middles(
+    neuron: KernelNeuron, trains: Sequence[Train], negative: Sequence[bool], reach: float
+) -> np.ndarray:
+    """Return the middle of the currents that may give each train, of those within `reach` and of one sign, (R,)."""
+    decay, drop, over, under, unit, tiny = (
+        value / ONE for value in (neuron.decay, neuron.drop, neuron.high, neuron.low, neuron.unit, neuron.tiny)
+    )
+    fires, below = np.array(trains, dtype=bool), np.array(negative, dtype=bool)
+    low, high = np.where(below, -reach, 0.0), np.where(below, 0.0, reach)
+    alpha, beta, error = np.zeros((3, len(below)))
+    follows = np.ones(len(below), dtype=bool)  # behind a first spike that repeats itself nothing cuts
+    for a, spike in zip((a / ONE for a in neuron.scale), fires.T, strict=True):
+        most = np.maximum(abs(low), abs(high))
+        size = abs(alpha) * most + abs(beta) + error
+        error = decay * error + unit * (decay * size + abs(a) * most) + tiny
+        alpha, beta = decay * alpha + a, decay * beta
+        limit = np.where(spike, beta + error - under, over + error - beta)
+        slope = np.where(spike, -alpha, alpha)
+        with np.errstate(divide="ignore", invalid="ignore"):
+            end = limit / slope
+        high = np.where(follows & (slope > 0), np.minimum(high, end), high)
+        low = np.where(follows & (slope < 0), np.maximum(low, end), low)
+        if neuron.reset == "subtract":
+            size = abs(alpha) * np.maximum(abs(low), abs(high)) + abs(beta) + error
+            error = np.where(spike, error + unit * (size + drop) + tiny, error)
+            beta = np.where(spike, beta - drop, beta)
+        elif neuron.reset == "zero":
+            alpha, beta, error = (np.where(spike, 0.0, part) for part in (alpha, beta, error))
+            follows &= ~(spike & neuron.periodic)
+    return (low + high) / 2

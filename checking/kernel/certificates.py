@@ -11,12 +11,10 @@ import numpy as np
 from ...files import regular_lines
 from ...files.json_text import read_json
 from ..claims import Claim, Statement, read_claim
-from ..network.graph import arrange
 from ..network.model import Network
 from ..refusal import Refused
 from ..work import EACH, allowance, grant, limited
 from .checking import Checker
-from .network import KernelNodes
 from .numbers import GRID
 
 FORMAT = "spikecert.proof/2"
@@ -59,9 +57,14 @@ def check_certificate(lines: Iterable[str], network: Network, work: float = 1.0)
     Raises:
         Refused: for anything but a complete certificate, saying why.
     """
+    with limited(allowance(network.size, work)):
+        return check_lines(lines, network, work)
+
+
+def check_lines(lines: Iterable[str], network: Network, work: float = 0.0) -> Statement:
+    """Return what `check_certificate` does, within the work that is allowed already; each byte allows `work` more."""
     try:
-        with limited(allowance(network.size, work)):
-            return _checked(iter(lines), network, work)
+        return _checked(iter(lines), network, work)
     except Refused:
         raise
     except (KeyError, TypeError, ValueError, IndexError, AttributeError, OverflowError, RecursionError) as error:
@@ -74,14 +77,12 @@ def _checked(lines: Iterator[str], network: Network, work: float) -> Statement:
     line = next(lines, "")
     grant(int(EACH * len(line) * work))
     claim = claim_of(line, network)
-    graph = arrange(network, claim.inputs.shape[1:] if network.timed else claim.inputs.shape)
-    label = claim.labelled(graph.widths[-1])
-    checker = Checker(network, KernelNodes.of(network, graph, claim.inputs), label, claim.ties)
+    checker = Checker.of(network, claim)
     checker.check(lines, work)
     found = [margin for margin in checker.margins.values() if margin is not None]
     if not found:
         raise Refused("no leaf holds an input: the set is empty")
-    return claim.stated(Fraction(min(found), 1 << GRID) * graph.unit, checker.leaves)
+    return claim.stated(Fraction(min(found), 1 << GRID) * checker.nodes.graph.unit, checker.leaves)
 
 
 def claim_of(line: str, network: Network) -> Claim:

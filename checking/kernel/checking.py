@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterable
 from fractions import Fraction
 from functools import cache
 
+from ..claims import Claim
 from ..network.model import Network
 from ..refusal import Refused
 from ..ties import suffices
@@ -51,6 +52,16 @@ class Checker:
         self._windows: dict[tuple[int, int, int], Window] = {}
         self._gains: dict[int, list[int]] = {}
         self._forms: dict[tuple[int, tuple[int, ...]], LinearForm] = {}
+
+    @staticmethod
+    def of(network: Network, claim: Claim) -> "Checker":
+        """Return one that begins.
+
+        Raises:
+            Refused: for a claim about another network, or what the kernel has no rule for.
+        """
+        nodes = KernelNodes.over(network, claim.inputs)
+        return Checker(network, nodes, claim.labelled(nodes.graph.widths[-1]), claim.ties)
 
     @property
     def classes(self) -> int:

@@ -169,12 +169,13 @@ class KernelNodes:
     entering: Entering | None
 
     @staticmethod
-    def of(network: Network, graph: Graph, inputs: Inputs) -> "KernelNodes":
+    def over(network: Network, inputs: Inputs) -> "KernelNodes":
         """Return the nodes of a network over a set.
 
         Raises:
-            Refused: for what the kernel has no rule for.
+            Refused: for what does not fit, or what the kernel has no rule for.
         """
+        graph = described.arrange(network, inputs.shape[1:] if network.timed else inputs.shape)
         nodes = [_node(place, graph, network, inputs) for place in range(len(graph.nodes))]
         entering = None if inputs.changes is None else Entering.of(graph, inputs.changes)
         return KernelNodes(network, graph, inputs, nodes, entering)

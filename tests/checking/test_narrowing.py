@@ -11,7 +11,7 @@ from spikecert import LIF, SpikingNetwork, save
 from spikecert.checking import Refused, read_network
 from spikecert.checking.bound import Question
 from spikecert.checking.events.inputs import Inputs
-from spikecert.checking.narrowing import Narrowing, read_narrowings
+from spikecert.checking.short import Narrowing, read_narrowings
 from spikecert.checking.numbers.exact import Dyadic
 from spikecert.checking.trains.constant import Constant
 from spikecert.testing import cases, points

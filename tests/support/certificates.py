@@ -13,9 +13,8 @@ from torch import nn
 from spikecert import DLIF, LIF, Residual, SpikingNetwork, Synapse, save
 from spikecert.checking import read_network
 from spikecert.checking.certificates import words
-from spikecert.checking.certificates.elaborating import Elaborator
 from spikecert.checking.certificates.pairs import pairs_of
-from spikecert.checking.claims import read_claim
+from spikecert.checking.certificates.short_files import ShortFile
 from spikecert.checking.kernel.checking import Checker
 from spikecert.checking.kernel.numbers import GRID
 from spikecert.checking.kernel.records import Fields
@@ -47,16 +46,10 @@ class Asked:
     """
 
     def __init__(self, network: Network, proof: Content) -> None:
-        claim = read_claim(proof.text, proof.tensors, network)
-        self.maker, other = (Elaborator.of(proof, claim, network) for _ in range(2))
-        self.kernel, self.records = other.checker, list[str]()
+        self.maker, self.kernel = (ShortFile.of(proof, network).maker, ShortFile.of(proof, network).maker.checker)
+        self.records = list[str]()
         self.layers, self.nodes = self.maker.layers, self.maker.nodes
-        for place in self.layers:
-            if self.nodes.spiking(place).constant:
-                self.take(self.maker._table(place))
-        for place in self.layers:
-            self.take(self.maker._through(place))
-        self.take(self.maker._invariants(self.all))
+        self.take(self.maker.facts())
 
     @staticmethod
     def of(
@@ -85,7 +78,7 @@ class Asked:
 
     def both(self, record: str) -> None:
         """Give a record to both."""
-        self.take(iter([self.maker._said(record)]))
+        self.take(iter([self.maker.said(record)]))
 
     @property
     def tables(self) -> dict[int, CheckedTable]:

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from spikecert.checking.network.model import FORMAT as NETWORK
 from spikecert.checking.proof import FORMAT as PROOF
-from spikecert.checking.proof import MOST_CELLS
+from spikecert.checking.short import MOST_CELLS
 from spikecert.models.files.storage import write_tensors
 
 Layers = list[dict[str, Any]]

@@ -13,7 +13,7 @@ from ..options.event_options import UNCHANGED, EventOptions
 from ..options.options import Json
 from ..options.sharing import with_groups
 from .asked_proof import LeastAsked
-from .kernels import CLASSIC, checker, network_of
+from .kernels import PYTHON, checker, network_of
 
 if TYPE_CHECKING:
     from spikecert.checking import Network, Statement
@@ -52,8 +52,8 @@ def check_proof(
     ] = "argmax",
     kernel: Annotated[
         str,
-        typer.Option("--kernel", help="What checks short proofs: classic, or the kernel (python, native)."),
-    ] = CLASSIC,
+        typer.Option("--kernel", help="Which kernel checks: python, or native where it is built."),
+    ] = PYTHON,
     as_json: Json = False,
 ) -> int:
     """Check proofs that `certify --proof` wrote: exact arithmetic, no solver, no trust in the verifier.

@@ -1,4 +1,4 @@
-"""Which program checks a proof: the checker of short proofs, or the kernel of certificates."""
+"""Which kernel checks a proof: that in Python, or the native one."""
 
 from collections.abc import Callable, Iterable, Iterator
 from fractions import Fraction
@@ -14,8 +14,8 @@ if TYPE_CHECKING:
     Check = Callable[[Path, Network, float], Statement]
 
 Answer = TypeVar("Answer")
-CLASSIC, PYTHON, NATIVE = "classic", "python", "native"
-KERNELS = (CLASSIC, PYTHON, NATIVE)
+PYTHON, NATIVE = "python", "native"
+KERNELS = (PYTHON, NATIVE)
 
 
 def checker(kernel: str, model: Path) -> "Check":
@@ -25,11 +25,11 @@ def checker(kernel: str, model: Path) -> "Check":
         ValueError: for an unknown kernel, or one that is not there.
     """
     if kernel not in KERNELS:
-        raise ValueError(f"kernel: got {kernel!r}, expected {', '.join(KERNELS[:-1])} or {KERNELS[-1]}")
+        raise ValueError(f"kernel: got {kernel!r}, expected {' or '.join(KERNELS)}")
     if kernel == NATIVE:
         _find_native()
         return partial(_by_native, model)
-    return _by_kernel if kernel == PYTHON else _by_either
+    return _by_python
 
 
 def network_of(model: Path, work: float) -> "Network":
@@ -46,28 +46,12 @@ def network_of(model: Path, work: float) -> "Network":
     return read_network(model, work)
 
 
-def _by_either(path: Path, network: "Network", work: float) -> "Statement":
-    """Return what a file proves: the checker of short proofs says it, or of a certificate the kernel."""
+def _by_python(path: Path, network: "Network", work: float) -> "Statement":
+    """Return what the kernel says of a certificate, or of one that is made from a short proof meanwhile."""
     from spikecert.checking import check
-    from spikecert.checking.kernel import SUFFIXES
+    from spikecert.checking.kernel import SUFFIXES, check_file
 
-    return (_by_kernel if path.suffix in SUFFIXES else check)(path, network, work)
-
-
-def _by_kernel(path: Path, network: "Network", work: float) -> "Statement":
-    """Return what the kernel says of a certificate, or of one that is made from a short proof meanwhile.
-
-    Rules of several neurons at once (J, D) make a certificate longer, and are asked where it fails without them.
-    """
-    from spikecert.checking import Refused
-    from spikecert.checking.kernel import SUFFIXES, check_certificate, check_file
-
-    if path.suffix in SUFFIXES:
-        return check_file(path, network, work)
-    try:
-        return check_certificate(_lines(path, network, native=True), network, work)
-    except Refused:
-        return _named(path, partial(check_certificate, _lines(path, network), network, work))
+    return (check_file if path.suffix in SUFFIXES else check)(path, network, work)
 
 
 def _find_native() -> None:
@@ -85,7 +69,7 @@ def _by_native(model: Path, path: Path, network: "Network", work: float) -> "Sta
     from spikecert.checking import Refused
     from spikecert.checking.native import check_native
 
-    lines = Told(_lines(path, network, native=True), network)
+    lines = Told(_lines(path, network), network)
     told = _named(path, partial(check_native, model, lines))
     statement = lines.statement()
     if told != _expected(statement):
@@ -120,8 +104,8 @@ class Told:
         return claim_of(self._claim, self._network).stated(Fraction(0), self._leaves)
 
 
-def _lines(path: Path, network: "Network", native: bool = False) -> Iterable[str]:
-    """Return the lines of a certificate, or of one that is made from a short proof meanwhile, for a kernel."""
+def _lines(path: Path, network: "Network") -> Iterable[str]:
+    """Return the lines of a certificate, or of one that is made from a short proof meanwhile, for the native kernel."""
     from spikecert.checking.kernel import SUFFIXES
     from spikecert.checking.kernel.certificates import lines_of
 
@@ -129,7 +113,7 @@ def _lines(path: Path, network: "Network", native: bool = False) -> Iterable[str
         return lines_of(path)
     from spikecert.checking.certificates import elaborate  # of no trust
 
-    return elaborate(path, network, native)
+    return elaborate(path, network, joint=False)
 
 
 def _named(path: Path, check: "Callable[[], Answer]") -> "Answer":

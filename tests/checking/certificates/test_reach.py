@@ -7,9 +7,7 @@ import numpy as np
 import pytest
 
 from spikecert.checking import read_network
-from spikecert.checking.certificates.elaborating import Elaborator
-from spikecert.checking.claims import read_claim
-from spikecert.checking.kernel.checking import Checker
+from spikecert.checking.certificates.short_files import ShortFile
 from spikecert.checking.kernel.numbers import ONE
 from spikecert.checking.kernel.records import Fields
 from spikecert.checking.network.files import read
@@ -23,10 +21,9 @@ def test_floats_hold_the_boxes_of_the_kernel(name):
     """Of currents, at each step and over each window, once all facts of the root are stated."""
     network = read_network(FOLDER / f"{name}.safetensors")
     content = read(FOLDER / f"{name}.proof", FORMAT)
-    claim = read_claim(content.text, content.tensors, network)
-    made = Elaborator.of(content, claim, network)
-    checker = Checker(network, made.nodes, claim.labelled(made.checker.classes), claim.ties)
-    for line in islice(made.lines(), 2, None):
+    short = ShortFile.of(content, network)
+    made, checker = short.maker, ShortFile.of(content, network).maker.checker
+    for line in islice(short.lines(), 2, None):
         word, *fields = line.split()
         if word == "class":
             break

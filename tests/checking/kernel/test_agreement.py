@@ -59,6 +59,6 @@ def test_the_native_kernel_is_told_nothing_that_it_does_not_read(tmp_path):
     Prover.of(network).prove(batch[0], label, LInf(0.01)).save(tmp_path / "a.proof")
     read = read_network(tmp_path / "network.safetensors")
     assert any(line.startswith("through ") for line in elaborate(tmp_path / "a.proof", read))
-    lines = list(elaborate(tmp_path / "a.proof", read, native=True))
+    lines = list(elaborate(tmp_path / "a.proof", read, joint=False))
     assert not any(line.startswith(("through ", "pair ", "input ")) for line in lines)
     assert check_certificate(lines, read).label == label

@@ -11,11 +11,9 @@ from spikecert.checking.certificates import words
 from spikecert.checking.claims import read_claim
 from spikecert.checking.kernel.certificates import _array
 from spikecert.checking.kernel.checking import Checker
-from spikecert.checking.kernel.network import KernelNodes
 from spikecert.checking.kernel.numbers import GRID
 from spikecert.checking.kernel.potentials import Potential
 from spikecert.checking.kernel.records import Fields, levels, potentials, rows
-from spikecert.checking.network.graph import arrange
 from support.examples import THOROUGH, by_night
 
 SMALL = "timed", "deep"
@@ -231,8 +229,7 @@ def _states(kept) -> Iterator[tuple[int, str, Checker]]:
     text = json.loads(kept.lines[1])
     arrays = {name: _array(given) for name, given in text.pop("arrays").items()}
     claim, network = read_claim(text, arrays, kept.network), kept.network
-    graph = arrange(network, claim.inputs.shape[1:] if network.timed else claim.inputs.shape)
-    checker = Checker(network, KernelNodes.of(network, graph, claim.inputs), text["label"], claim.ties)
+    checker = Checker.of(network, claim)
     for index, line in enumerate(kept.lines[2:], 2):
         yield index, line, checker
         checker._take(word(line), Fields(line.split()[1:]))

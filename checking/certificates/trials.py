@@ -1,0 +1,188 @@
+"""What a prover asks before it writes a proof: whether the kernel will close a leaf at some prices.
+
+Nothing here is trusted: what is written is checked by the kernel as a whole. A leaf is tried by what makes its part
+of the certificate, whose bound is the one that the kernel finds.
+"""
+
+from dataclasses import dataclass
+from fractions import Fraction
+from functools import cached_property
+
+import numpy as np
+
+from ..events.entering import composed
+from ..events.inputs import Inputs
+from ..kernel.checking import Checker
+from ..kernel.network import KernelNodes
+from ..kernel.numbers import ONE
+from ..network.model import Network
+from ..numbers.exact import Dyadic
+from ..refusal import Refused
+from ..short import STEEPEST
+from ..work import spend
+from .elaborating import Elaborator, ShortLeaf
+from .reach import floats
+
+
+@dataclass(frozen=True)
+class LeafTrials:
+    """A network over a set of inputs, and a class; the first layer's trains are split.
+
+    Attributes:
+        network, nodes: as read, and as the kernel sees it.
+        maker: of the certificate's records; its facts are stated.
+        everything: what a tree's root allows: the rows of the first layer's table in reach, (n, R) of bool; silence
+            and spikes at each step, (n, T, 2), where it has none.
+    """
+
+    network: Network
+    nodes: KernelNodes
+    maker: Elaborator
+    everything: np.ndarray
+
+    @staticmethod
+    def of(network: Network, inputs: Inputs, label: int, ties: str, cells: int, side: int) -> "LeafTrials":
+        """Return the trials of a class.
+
+        Args:
+            network: as the checker reads it.
+            inputs: the set.
+            label, ties: of the claim.
+            cells, side: how many cells neurons that subtract may have, and the sides of pairs' squares.
+
+        Raises:
+            Refused: for what has no proof form.
+        """
+        nodes = KernelNodes.over(network, inputs)
+        maker = Elaborator(Checker(network, nodes, label, ties), cells, side, narrows=True, bounds=True)
+        for _ in maker.facts():
+            pass
+        for place in maker.layers:
+            neuron, free = maker.described(place), place in maker.context.tables or maker.celled(place)
+            if not free and neuron.decay and neuron.powers[0] < STEEPEST:
+                raise Refused(f"unknown: no proof form for a decay of {float(neuron.decay):g} where currents vary")
+        return LeafTrials(network, nodes, maker, _everything(maker))
+
+    @property
+    def classes(self) -> int:
+        """Return the number of logits."""
+        return self.nodes.graph.widths[-1]
+
+    @property
+    def unit(self) -> Fraction:
+        """Return what bounds are over."""
+        return self.nodes.graph.unit
+
+    @property
+    def celled(self) -> bool:
+        """Return whether some layer has cells."""
+        return any(self.kind(place) == "cells" for place in self.maker.layers)
+
+    @property
+    def counted(self) -> bool:
+        """Return whether pairs of neurons have cells whose spikes are counted."""
+        return self.maker.counted is not None
+
+    @property
+    def free(self) -> ShortLeaf:
+        """Return a leaf at prices of 0."""
+        return ShortLeaf([np.zeros(shape, dtype=np.float32) for shape in self._shapes])
+
+    @property
+    def _shapes(self) -> list[tuple[int, ...]]:
+        steps, widths = self.network.steps, self.nodes.graph.widths
+        tables = self.maker.context.tables
+        return [(widths[place],) if place in tables else (widths[place], steps) for place in self.maker.layers]
+
+    def kind(self, place: int) -> str:
+        """Return what a layer's trains are known by: "rows", "cells" or "paths"."""
+        if place in self.maker.context.tables:
+            return "rows"
+        return "cells" if self.maker.celled(place) else "paths"
+
+    # ---- the first layer -------------------------------------------------------------------------
+    @property
+    def first(self) -> int:
+        """Return the place of the first layer."""
+        return self.maker.layers[0]
+
+    @property
+    def split_by_rows(self) -> bool:
+        """Return whether splits are between rows of the first layer's table."""
+        return self.first in self.maker.context.tables
+
+    @cached_property
+    def trains(self) -> np.ndarray:
+        """Return the first layer's trains, (R, T), where it has a table."""
+        return np.array(self.maker.context.tables[self.first].trains, dtype=np.int8)
+
+    @cached_property
+    def middles(self) -> np.ndarray:
+        """Return the middles of its rows, by which they are in order, (R,)."""
+        return np.array(self.maker.split_at[self.first])
+
+    @cached_property
+    def ends(self) -> tuple[np.ndarray, np.ndarray]:
+        """Return about where each neuron's currents lie in each row, (n, R) each."""
+        context = self.maker.context
+        currents = np.array([[end / ONE for end in box] for box in context.currents[self.first]])[:, :, None]
+        rows = np.array([[end / ONE for end in box] for box in context.tables[self.first].ends])[None]
+        return np.maximum(currents[:, 0], rows[..., 0]), np.minimum(currents[:, 1], rows[..., 1])
+
+    @cached_property
+    def currents(self) -> tuple[np.ndarray, np.ndarray] | None:
+        """Return its currents as W, (n, m), and b, (n,), about; None where they are no such map of the inputs."""
+        graph, source = self.nodes.graph, self.nodes.spiking(self.first).source
+        maps = composed(graph) if graph.constant[0] else {}
+        if source not in maps:
+            return None
+        matrix, bias = maps[source]
+        weight = np.zeros(matrix.shape)
+        weight[matrix.row, matrix.column] = floats(Dyadic(matrix.ints, matrix.shift))
+        return weight, floats(bias).ravel()
+
+    def sides(self, allowed: np.ndarray, neuron: int, value: float) -> tuple[np.ndarray, np.ndarray]:
+        """Return both sides of a split of one neuron: at a current, or at a step."""
+        left, right = allowed.copy(), allowed.copy()
+        if self.split_by_rows:
+            below = self.middles <= value
+            left[neuron] &= below
+            right[neuron] &= ~below
+        else:
+            left[neuron, int(value), 1] = False
+            right[neuron, int(value), 0] = False
+        return left, right
+
+    # ---- leaves ----------------------------------------------------------------------------------
+    def closes(self, other: int, allowed: np.ndarray, leaf: ShortLeaf) -> bool:
+        """Return whether a leaf of a class closes, given what is allowed to the first layer there."""
+        spend(allowed.size)
+        context, checker = self.maker.context, self.maker.checker
+        mark = context.mark()
+        checker.other = other
+        try:
+            self._allow(allowed)
+            return self.maker.proves(other, leaf)
+        finally:
+            checker.other = checker.leaf = None
+            context.undo(mark)
+
+    def _allow(self, allowed: np.ndarray) -> None:
+        """State what is allowed, where that is not everything."""
+        for j in np.flatnonzero((allowed != self.everything).reshape(len(allowed), -1).any(1)).tolist():
+            if self.split_by_rows:
+                self.maker.context.leave(self.first, j, tuple(np.flatnonzero(allowed[j]).tolist()))
+                continue
+            for step, spike in np.argwhere(~allowed[j]).tolist():
+                self.maker.checker._fixed(self.first, j, step, 1 - spike)
+
+
+def _everything(maker: Elaborator) -> np.ndarray:
+    place = maker.layers[0]
+    width = maker.nodes.graph.widths[place]
+    if place not in maker.context.tables:
+        return np.ones((width, maker.checker.network.steps, 2), dtype=bool)
+    found = np.zeros((width, len(maker.context.tables[place].trains)), dtype=bool)
+    for kept, rows in zip(found, maker.context.rows[place], strict=True):
+        kept[list(rows)] = True
+    return found
