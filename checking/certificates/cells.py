@@ -2,8 +2,9 @@
 
 from typing import NamedTuple
 
-from ..kernel.invariants import Driven, InvariantNode, SpikeBalance
+from ..kernel.invariants import NODE, Driven, InvariantNode, SpikeBalance
 from ..kernel.numbers import ONE, Box, scaled
+from ..work import spend
 from .words import lower, upper
 
 
@@ -53,6 +54,7 @@ def balance_of(driven: Driven) -> SpikeBalance:
 
 
 def _ways(balance: SpikeBalance, t: int, index: int, cell: SpikeCell) -> list[CellWay]:
+    spend(NODE)
     driven, node = balance.driven, InvariantNode(*cell.left, -1, -1, -1, (), cell.taken)
     neuron, (certain, possible) = driven.neuron, driven.bits[t]
     (low, high), (least, most) = scaled(cell.left, neuron.decay), scaled(driven.boxes[t], neuron.scale[t])

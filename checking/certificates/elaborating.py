@@ -17,6 +17,7 @@ from ..kernel.tables import Train, followed
 from ..network.graph import Mean
 from ..network.graph import Spikes as DescribedSpikes
 from ..network.neurons import Neuron as Described
+from ..refusal import Refused
 from ..short import Narrowing
 from ..ties import suffices
 from . import words
@@ -311,6 +312,10 @@ class Elaborator:
             steps = self.checker.network.steps
         if given is None:
             return [[0] * steps for _ in range(width)]
+        if given.size != width * steps:
+            many = self.nodes.spiking(place).constant and given.size == width
+            told = f"unknown: no proof form for a neuron with more than {MOST_ROWS} trains"
+            raise Refused(told if many else "has prices of sizes that do not fit")
         own = given.reshape(width, steps).astype(np.float64)
         if place not in self.context.tables:
             own = own * self.powers(place)

@@ -1,7 +1,8 @@
 """Invariants of one neuron: nodes by the step of the last spike (F2), windows where they cut (F5)."""
 
-from ..kernel.invariants import Driven, InvariantNode
+from ..kernel.invariants import NODE, Driven, InvariantNode
 from ..kernel.numbers import ONE, Box, scaled, times
+from ..work import spend
 from .words import lower, upper
 
 
@@ -47,6 +48,7 @@ class LevelBuilder:
                 old = ahead.get(to, image)
                 ahead[to] = min(old[0], image[0]), max(old[1], image[1])
             ways[label] = there[0], there[1]
+            spend(NODE)
         self.found.append({label: (lower(low), upper(high)) for label, (low, high) in ahead.items()})
         self.cuts.append(cuts)
         self.ways.append(ways)
@@ -61,6 +63,7 @@ class LevelBuilder:
         low, high = low + least - self.extra, high + most + self.extra
         cuts, power, loose = [], (neuron.decay, neuron.decay), self.extra
         for back in range(1, t - label + 1) if self.windows and neuron.decay else ():
+            spend(32)
             loose = times(neuron.decay, loose)[1] + self.extra
             power = times(neuron.decay, power[0])[0], times(neuron.decay, power[1])[1]
             came, began = driven.window(t - back, t + 1), self.found[t - back][label]

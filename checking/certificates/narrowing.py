@@ -6,7 +6,7 @@ from ..events.entering import composed
 from ..kernel.contexts import Context
 from ..kernel.narrowing import slab
 from ..kernel.numbers import HUGE, ONE
-from ..narrowing import Narrowing
+from ..short import Narrowing
 from .reach import ULP, FloatMap, floats
 from .words import SHORT, near, onto_grid
 

@@ -14,6 +14,7 @@ import numpy as np
 from ..kernel.invariants import Invariant, InvariantMove, InvariantNode
 from ..kernel.neurons import KernelNeuron
 from ..kernel.numbers import GRID, ONE
+from ..work import CALL, hold, spend
 from .words import SHORT, onto_grid, word
 
 UNIT = 2.0**SHORT
@@ -107,6 +108,7 @@ class NeuronGraphs:
     @staticmethod
     def of(neuron: KernelNeuron, given: GivenLayer, tight: np.ndarray) -> "NeuronGraphs":
         """Return invariants, with windows for the neurons of `tight`, and others that they decide anything for."""
+        hold("nodes of invariants", given.low.shape[0] * given.low.shape[1] ** 2 // 2)
         plain = _GraphBuilder(neuron, given, windowed=False).graphs()
         if not given.windows or neuron.decay == 0:
             return plain
@@ -164,6 +166,7 @@ class NeuronGraphs:
         least = np.broadcast_to(np.where(level.there, 0.0, np.inf)[..., None], (*level.there.shape, len(chosen)))
         for t in range(first, max(ends, default=first)):
             level = self.levels[t]
+            spend(2 * CALL + level.there.size * len(chosen) // 4)
             silent = np.where(level.silent[..., None], least, np.inf)
             spike = np.where(level.spike[..., None], least, np.inf).min(1, keepdims=True) + factors[:, t]
             least = np.minimum(silent, spike) if self.neuron.decay == 0 else np.concatenate([silent, spike], 1)
@@ -175,6 +178,7 @@ class NeuronGraphs:
         """Return the records' words behind the prices, and bounds, for neurons at their costs: a number each node."""
         if not chosen:
             return []
+        spend(4 * len(chosen) * sum(level.there.shape[1] for level in self.levels))
         own = np.array([[cost >> GRID - SHORT for cost in each] for each in costs], dtype=object)
         own = own if abs(own).sum() >= FAR else own.astype(np.int64)
         levels = [LabelLevel(*(part[chosen] for part in level)) for level in self.levels]
@@ -208,6 +212,7 @@ class NeuronGraphs:
     def nodes(self, j: int) -> list[list[InvariantNode]]:
         """Return the nodes of a neuron, as the kernel knows them."""
         kept = [np.flatnonzero(level.there[j]).tolist() for level in self.levels]
+        spend(32 * sum(map(len, kept)))
         order = [{label: index for index, label in enumerate(labels)} for labels in kept]
         out, memoryless = [], self.neuron.decay == 0
         for t, (labels, level) in enumerate(zip(kept, self.levels, strict=True)):
@@ -290,6 +295,7 @@ class _GraphBuilder:
     def _level(self, t: int) -> LabelLevel:
         """Return the level behind t steps, and add the next one."""
         there, given = self.there[t], self.given
+        spend(8 * CALL + there.size * (2 + self.windowed * t))
         low, high, *cuts = self._reached(t)
         some = there & (low <= high)
         silent = some & (low <= self.over) & (given.certain[:, t : t + 1] == 0)

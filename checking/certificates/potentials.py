@@ -5,7 +5,8 @@ from collections import defaultdict
 from ..kernel.invariants import Invariant, InvariantMove
 from ..kernel.neurons import KernelNeuron
 from ..kernel.numbers import GRID, ONE, times
-from ..kernel.potentials import END, Piece, Potential, rise
+from ..kernel.potentials import END, RISE, Piece, Potential, rise
+from ..work import spend
 from .segments import SegmentStep, worth
 from .words import lower, near
 
@@ -121,6 +122,7 @@ class PotentialMaker:
         least: dict[int, int] = defaultdict(lambda: PLENTY)
         hints: list[list[tuple[int, int]]] = [[], []]
         for move in moves:
+            spend(2 * RISE * len(names[move.target]))
             for piece, name in zip(later[move.target].pieces, names[move.target], strict=True):
                 end = self._end(place, t + 1 if move.spike else name)
                 slope = piece[1] if self.neuron.keeps(move.spike) else 0

@@ -62,11 +62,6 @@ class Entering:
         steps = changes.center.shape[1]
         return Entering(changes, {place: found for place, found in maps.items() if place in read}, steps)
 
-    def cut(self, place: int, ends: Ends) -> Ends:
-        """Cut the box of a node at each step, (n, T)."""
-        unit = whole(np.eye(self.steps, dtype=int))
-        return self.cut_sums(place, ends, unit, ()) if place in self.maps else ends
-
     def cut_sums(self, place: int, ends: Ends, weights: Dyadic, reader: Hashable) -> Ends:
         """Cut what Σ_t weights[t, k]·node[t] lies between, (n, K).
 

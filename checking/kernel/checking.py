@@ -68,20 +68,22 @@ class Checker:
         """Return the number of logits."""
         return self.nodes.graph.widths[-1]
 
-    def check(self, lines: Iterable[str], work: float = 1.0) -> None:
-        """Take all records, each of which allows so many times the work of its bytes.
+    def check(self, lines: Iterable[str], work: float | None = None) -> None:
+        """Take all records, each of which allows so many times the work of its bytes; None: they are made meanwhile.
 
         Raises:
             Refused: for the first that is wrong, or where some are missing.
         """
         for index, line in enumerate(lines):
             words = line.split()
-            grant(int(EACH * len(line) * work))
+            grant(int(EACH * len(line) * (work or 0)))
             if not words:
                 continue
             try:
                 self._take(words[0], Fields(words[1:]))
             except Refused as error:
+                if work is None:
+                    raise
                 raise Refused(f"record {index + 1} ({' '.join(words[:3])[:40]}): {error}") from error
         missing = set(range(self.classes)) - {self.label} - self.margins.keys()
         if self.stack or self.leaf is not None or self.other is not None or missing:

@@ -24,6 +24,9 @@ from ..work import spend
 from .neurons import KernelNeuron
 from .numbers import ONE, Box, scaled, times
 
+NODE = 128
+"""Operations that a node takes."""
+
 
 class InvariantNode(NamedTuple):
     """An interval of u; indices of nodes at the level before and of those that follow; −1: none.
@@ -74,6 +77,7 @@ def along(invariant: Invariant, first: int, factors: Sequence[Box]) -> Box:
     ends = {index: (0, 0) for index, moves in enumerate(invariant.moves[first]) if moves is not None}
     for t, (least, most) in enumerate(factors, start=first):
         ahead: dict[int, Box] = {}
+        spend(16 * len(ends))
         for index, (low, high) in ends.items():
             for spike, _, target in invariant.moves[t][index] or ():
                 one, two = low + spike * least, high + spike * most
@@ -134,7 +138,7 @@ def inductive(driven: Driven, levels: list[list[InvariantNode]]) -> Invariant:
         here, ahead = dict[int, list[InvariantMove]](), dict[int, list[Box]]()
         for index, chain in chains.items():
             node = level[index]
-            spend(8 + len(chain))
+            spend(NODE + 16 * len(chain))
             chain = [*chain, (node.low, node.high)]
             span = balance.cut(t, node, reached(driven, t, node, chain, balance.extra))
             here[index] = _moves(driven, balance, t, node, span, levels[t + 1], index)
@@ -203,7 +207,7 @@ def reached(driven: Driven, t: int, node: InvariantNode, chain: list[Box], extra
     for back in node.cuts:
         if not 0 < back < len(chain):
             raise Refused(f"step {t + 1}: a cut goes {back} steps back, expected less than {len(chain)}")
-        spend(4 * back)
+        spend(16 * back)
         a = t - back
         began, came = chain[-1 - back], driven.window(a, t + 1)
         power, loose = (ONE, ONE), 0

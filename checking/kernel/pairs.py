@@ -14,7 +14,7 @@ from typing import NamedTuple
 
 from ..refusal import Refused
 from ..work import spend
-from .invariants import Driven, InvariantNode, SpikeBalance, reached
+from .invariants import NODE, Driven, InvariantNode, SpikeBalance, reached
 from .numbers import Box, scaled
 
 Sides = tuple[InvariantNode, InvariantNode]
@@ -51,7 +51,7 @@ def moves(balances: list[SpikeBalance], t: int, sides: Sides, strip: Box) -> Ite
         sides: what the node holds of each.
         strip: where L_y − L_k lies behind the step.
     """
-    spend(64)
+    spend(4 * NODE)
     ways = [list(_ways(balance, t, node)) for balance, node in zip(balances, sides, strict=True)]
     for one, two in product(*ways):
         first = _both(one.came, (two.came[0] + strip[0], two.came[1] + strip[1]))

@@ -14,6 +14,7 @@ at t'".
 from typing import NamedTuple
 
 from ..refusal import Refused
+from ..work import spend
 from .invariants import Invariant, InvariantMove
 from .neurons import KernelNeuron
 from .numbers import GRID, least
@@ -31,6 +32,8 @@ class Potential(NamedTuple):
 
 
 END = Potential([(0, 0)], [], [])
+RISE = 48
+"""Operations that a piece takes at a move."""
 
 
 def feasible(
@@ -58,6 +61,7 @@ def feasible(
                 hints = here.spike if move.spike else here.silent
                 if not later or len(hints) != len(later):
                     raise Refused(f"step {t + 1}: a potential has a piece without a way")
+                spend(RISE * len(later))
                 for piece, (i, multiplier) in zip(later, hints, strict=True):
                     node = invariant.levels[t][index]
                     left = rise(

@@ -76,7 +76,7 @@ def _followed(neuron: KernelNeuron, train: Train, alpha: int, rest: Box, box: Bo
     if len(train) == len(neuron.scale):
         yield train, box
         return
-    spend(16 + len(train))
+    spend(64 + len(train))
     most, a = max(map(abs, box)), neuron.scale[len(train)]
     size = times(abs(alpha), most)[1] + max(map(abs, rest))
     slip = neuron.slip(size, times(abs(a), most)[1])

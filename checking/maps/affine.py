@@ -64,11 +64,6 @@ class Affine:
         peak = (moduli @ _ones(moduli.shape[1])).max().fraction() + abs(bias).max().fraction()
         return Affine(matrix, bias, moduli, abs(bias), share, 4 * (terms + 1) * arithmetic.tiny, peak, products)
 
-    def image(self, low: Dyadic, high: Dyadic) -> tuple[Dyadic, Dyadic]:
-        """Return the exact box of W·x + b over the box [low, high], (m, k) each."""
-        middle, radius = self.matrix @ (low + high) + self.bias * 2, self.matrix.moduli @ (high - low)
-        return (middle - radius) * HALF, (middle + radius) * HALF
-
     def measured(self, size: Dyadic, arithmetic: Arithmetic) -> tuple[Dyadic, Dyadic]:
         """Return a bound of the run's |W·x + b|, and of how far it may be from the exact one of the run's own x.
 

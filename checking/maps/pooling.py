@@ -8,14 +8,14 @@ so ends of entries give its ends. For entries in [l_j, h_j], any entry k of the 
 The entry of the greatest l, and of these of the greatest h, is taken; another one would only do worse.
 """
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cached_property
 from math import prod
 from typing import Any
 
 import numpy as np
 
-from ..numbers.exact import Dyadic, Refused, aligned
+from ..numbers.exact import Dyadic, Refused
 from ..work import CALL, hold, spend
 from .images import Pair, check_size, pair, surrounded, windows
 from .sequences import HEIGHTS, single
@@ -111,46 +111,6 @@ class PoolWindows:
         """Return the greatest entry of each window of (m, k)."""
         self._pay(signal, 1)
         return Dyadic(np.maximum.reduceat(signal.ints[self.entry], self.starts), signal.shift)
-
-    def totals(self, signal: Dyadic) -> Dyadic:
-        """Return the sum of each window's entries."""
-        self._pay(signal, 1)
-        return Dyadic(np.add.reduceat(signal.ints[self.entry], self.starts), signal.shift)
-
-    def lines(self, low: Dyadic, high: Dyadic) -> "Lines":
-        """Return what stands for the maxima of entries in [low, high], (m, k) each."""
-        self._pay(low, 16)
-        one, two, shift = aligned(low, high)
-        bottom, top = one[self.entry], two[self.entry]
-        greatest, highest = (np.maximum.reduceat(end, self.starts) for end in (bottom, top))
-        best = bottom == greatest[self.output]
-        own = np.maximum.reduceat(np.where(best, top, bottom), self.starts)
-        order = np.arange(len(self.entry))[:, None]
-        place = np.minimum.reduceat(np.where(best & (top == own[self.output]), order, len(order)), self.starts)
-        place = np.where(place < len(order), place, self.starts[:, None])  # where no run is: any will do
-        others = np.where(order == place[self.output], bottom, top)  # the chosen one's bottom passes nothing
-        exact = np.asarray(np.maximum.reduceat(others, self.starts) <= greatest, dtype=bool)
-        return Lines(self.entry[place], exact, Dyadic(highest, shift), len(low.ints))
-
-
-@dataclass(frozen=True)
-class Lines:
-    """What stands for each maximum, (n, k) each: entry `chosen`, which it is where `exact`, and `highest`."""
-
-    chosen: np.ndarray
-    exact: np.ndarray
-    highest: Dyadic
-    entries: int
-
-    def pulled(self, costs: Dyadic) -> tuple[Dyadic, Dyadic]:
-        """Return costs on entries (m, T) and a constant, together at most costs·maxima, (n, T)."""
-        spend(CALL + 8 * costs.ints.size, costs.shift)
-        kept = np.where(np.asarray(costs.ints >= 0, dtype=bool) | self.exact, costs.ints, 0)
-        found = np.zeros((self.entries, costs.shape[1]), dtype=object)
-        chosen = np.broadcast_to(self.chosen, kept.shape)
-        np.add.at(found, (chosen, np.broadcast_to(np.arange(kept.shape[1]), kept.shape)), kept)
-        rest = replace(costs, ints=costs.ints - kept)
-        return Dyadic(found, costs.shift), (rest * self.highest).sum()
 
 
 @dataclass(frozen=True)

@@ -97,11 +97,6 @@ class Graph:
     unit: Fraction
 
     @property
-    def read(self) -> int:
-        """Return the last place whose costs depend on a leaf: of spikes, or of a max pool behind them."""
-        return max(place for place, node in enumerate(self.nodes) if isinstance(node, Spikes | Maxima))
-
-    @property
     def spiking(self) -> list[int]:
         """Return the places of the spiking layers, first first."""
         return [place for place, node in enumerate(self.nodes) if isinstance(node, Spikes)]

@@ -64,23 +64,3 @@ def driven(feedback: Affine, size: Dyadic, error: Dyadic, arithmetic: Arithmetic
     size = size + heard
     rounding = arithmetic.rounded(size)
     return size + rounding, error + own + rounding
-
-
-def heard(feedback: Affine, low: Dyadic, high: Dyadic) -> tuple[Dyadic, Dyadic]:
-    """Return the exact box of V·s[t−1] + b, (n, T) each, for spikes in [low, high]."""
-    return feedback.image(_later(low), _later(high))
-
-
-def echoed(feedback: Affine, prices: Dyadic) -> tuple[Dyadic, Dyadic]:
-    """Return costs on the layer's own spikes, (n, T), and a constant that are Σ prices·(V·s[t−1] + b)."""
-    before = np.zeros_like(prices.ints)
-    before[:, :-1] = prices.ints[:, 1:]
-    own = feedback.matrix.T @ Dyadic(before, prices.shift)
-    return own, (prices.sum(1).column() * feedback.bias).sum()
-
-
-def _later(signal: Dyadic) -> Dyadic:
-    """Return a signal (n, T) a step later, 0 at first."""
-    ints = np.zeros_like(signal.ints)
-    ints[:, 1:] = signal.ints[:, :-1]
-    return Dyadic(ints, signal.shift)

@@ -4,35 +4,15 @@ A bound of a modulus is 0 only where the run has 0: a spike's where it surely do
 that keeps time the run may take the mean first: it is no larger than some step's number. A synapse mixes steps.
 """
 
-from collections.abc import Callable
-
 from ..events.inputs import Inputs
 from ..maps.filters import Filter
 from ..maps.pooling import Maxima
 from ..numbers.arithmetic import Arithmetic
 from ..numbers.exact import Dyadic, marks
-from .graph import Entrance, Graph, Node, Spikes, Sum, Through
+from .graph import Entrance, Node, Spikes, Sum, Through
 
 Measure = tuple[Dyadic, Dyadic]
 """Of a node: a bound of the modulus of what the run has there, and of its error, (n, 1) or (n, T) each."""
-Fires = Callable[[int, Measure], Dyadic]
-"""Returns 1 where a spike is possible, (n, T), of a layer at a place, from the measures of its current."""
-
-
-def measured(graph: Graph, inputs: Inputs, arithmetic: Arithmetic, fires: Fires) -> list[Measure]:
-    """Return the measures of each node; what it passes on of the errors before it is added to its own.
-
-    Raises:
-        Refused: where the run may overflow.
-    """
-    found: list[Measure] = []
-    for place, node in enumerate(graph.nodes):
-        if isinstance(node, Spikes):
-            possible = fires(place, found[node.source])
-            found.append((possible, possible * 0))
-        else:
-            found.append(measure_of(node, found, inputs, arithmetic))
-    return found
 
 
 def measure_of(node: Node, found: list[Measure], inputs: Inputs, arithmetic: Arithmetic) -> Measure:

@@ -90,10 +90,6 @@ class Neuron:
         drive = max(map(abs, self.scale)) * reach
         return 4 * arithmetic.unit * (self.decay * self.largest(reach, arithmetic) + drive) + 8 * arithmetic.tiny
 
-    def lost(self, reach: Fraction, arithmetic: Arithmetic) -> Fraction:
-        """Return a bound of |û − (v̂ − d)| behind a spike, for currents up to `reach`: 4u of |v̂| + d."""
-        return 4 * arithmetic.unit * (self.largest(reach, arithmetic) + self.drop) + 8 * arithmetic.tiny
-
     def tie(self, arithmetic: Arithmetic) -> Fraction:
         """Return how far the run's rounded θ may be from θ."""
         return 2 * arithmetic.unit * self.threshold + arithmetic.tiny

@@ -43,14 +43,6 @@ class Matrix:
         place = np.arange(size)
         return Matrix((size, size), place, place, whole(np.ones(size, dtype=int)).ints, 0)
 
-    @property
-    def full(self) -> Dyadic:
-        """Return all entries, (n, m)."""
-        spend(CALL + self.shape[0] * self.shape[1])
-        found = np.zeros(self.shape, dtype=object)
-        found[self.row, self.column] = self.ints
-        return Dyadic(found, self.shift)
-
     @cached_property
     def T(self) -> "Matrix":
         """Return the transposed matrix."""
