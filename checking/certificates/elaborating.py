@@ -53,7 +53,7 @@ class Elaborator:
 
     Args:
         checker: that state.
-        cells, side: how many cells a neuron that subtracts may have, and the longest side of a pair's square; 0: none.
+        cells, side: how many cells a neuron that subtracts may have, and a pair's square's longest side; 0: none.
         joint: whether rules of several neurons at once (J, D) are used.
         tight: the neurons that get windows even where these decide no spike, (n,) a layer; None: all.
         narrows: whether multipliers are to come.
@@ -213,6 +213,12 @@ class Elaborator:
     def split(self, neuron: int, current: float) -> str:
         """Return a split of the first layer: at a current between two rows, or at a step."""
         place = self.layers[0]
+        _finite(np.array(current), "a split")
+        if not 0 <= neuron < self.nodes.spiking(place).width:
+            raise Refused(f"splits neuron {neuron}, expected one of {self.nodes.spiking(place).width}")
+        steps = self.checker.network.steps
+        if place not in self.context.tables and current not in range(steps):
+            raise Refused(f"splits step {current:g}, expected one of {steps}")
         if place not in self.context.tables:
             return self.said(f"spike {place} {neuron} {int(current)}")
         return self.said(f"rows {place} {neuron} {sum(middle <= current for middle in self.split_at[place])}")
@@ -230,7 +236,7 @@ class Elaborator:
         self.checker._done()
 
     def proves(self, other: int, given: ShortLeaf) -> bool:
-        """Return whether the kernel will close a leaf here: what follows is stated, for the caller to take back."""
+        """Return whether the kernel will close a leaf here; what follows is stated, and not taken back."""
         assert self.bounds
         prices = self._stated_prices(given)
         for _ in self._stated(given, prices):
@@ -243,6 +249,8 @@ class Elaborator:
 
     def _stated(self, given: ShortLeaf, prices: dict[int, list[list[int]]]) -> Iterator[str]:
         """Yield what more holds at a leaf."""
+        if given.narrowing is not None:
+            _check(given.narrowing, self.nodes.spiking(self.layers[0]).width)
         if not self.context.empty[0] and given.narrowing is not None:
             if self.narrowing is None:
                 yield self.said(self._narrowed(given.narrowing))
@@ -316,13 +324,13 @@ class Elaborator:
             many = self.nodes.spiking(place).constant and given.size == width
             told = f"unknown: no proof form for a neuron with more than {MOST_ROWS} trains"
             raise Refused(told if many else "has prices of sizes that do not fit")
-        own = given.reshape(width, steps).astype(np.float64)
+        own = _finite(given, "a price").reshape(width, steps)
         if place not in self.context.tables:
             own = own * self.powers(place)
         return [[near(price) for price in row] for row in own.tolist()]
 
     def powers(self, place: int) -> np.ndarray:
-        """Return what a short proof's prices are times, at each step of a layer without a table: Λ without cells."""
+        """Return what a short proof's prices are over at each step of a layer without a table: Λ without cells."""
         steps, decay = self.checker.network.steps, float(self.described(place).decay)
         return np.ones(steps) if self.celled(place) or decay == 0 else decay ** np.arange(steps - 1, -1, -1)
 
@@ -359,3 +367,22 @@ class Elaborator:
 
     def _undecided(self, place: int, j: int) -> bool:
         return any(least < most for least, most in self.context.bits[place][j])
+
+
+def _finite(values: np.ndarray, name: str) -> np.ndarray:
+    """Return numbers as float64.
+
+    Raises:
+        Refused: for NaN or inf.
+    """
+    if not np.isfinite(values).all():
+        raise Refused(f"{name}: got NaN or inf")
+    return values.astype(np.float64)
+
+
+def _check(narrowing: Narrowing, width: int) -> None:
+    """Refuse multipliers about neurons that are not there, or that are no numbers."""
+    _finite(narrowing.multipliers, "a multiplier")
+    for part in (narrowing.neurons, narrowing.slabs):
+        if part.dtype.kind != "i" or (part < 0).any() or (part >= width).any():
+            raise Refused(f"a leaf's multipliers are about a neuron that is none of {width}")

@@ -175,7 +175,7 @@ class NeuronGraphs:
 
     # ---- potentials at prices of 0 ---------------------------------------------------------------
     def unpriced(self, chosen: list[int], costs: Sequence[Sequence[int]]) -> list[tuple[str, int]]:
-        """Return the records' words behind the prices, and bounds, for neurons at their costs: a number each node."""
+        """Return the records' words behind the prices, a number each node, and bounds, for neurons at costs."""
         if not chosen:
             return []
         spend(4 * len(chosen) * sum(level.there.shape[1] for level in self.levels))

@@ -1,4 +1,4 @@
-"""The order of a table's rows: by the middles of all currents that may give a row's train, as short proofs mean it.
+"""The order of a table's rows that short proofs mean: by the middles of all currents that may give a train.
 
 A split names a current between two rows. Which rows a neuron really has depends on the other currents of its
 layer, their middles here do not. They are floats: a split that lies a row off has two sides all the same.
@@ -16,7 +16,7 @@ from ..kernel.tables import Train
 def row_middles(
     neuron: KernelNeuron, trains: Sequence[Train], negative: Sequence[bool], reach: float
 ) -> np.ndarray:
-    """Return the middle of the currents that may give each train, of those within `reach` and of one sign, (R,)."""
+    """Return the middle of the currents that may give each train, within `reach` and of one sign, (R,)."""
     decay, drop, over, under, unit, tiny = (
         value / ONE for value in (neuron.decay, neuron.drop, neuron.high, neuron.low, neuron.unit, neuron.tiny)
     )

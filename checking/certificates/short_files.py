@@ -1,4 +1,4 @@
-"""Make a certificate (proof/2) from a file of a short proof (proof/1), leaf by leaf: it is streamed, never held."""
+"""Make a certificate (proof/2) from a file of a short proof (proof/1), leaf by leaf: it is never held whole."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -75,14 +75,20 @@ class ShortFile:
         prices = [tensors.get(f"{other}.prices.{index}") for index in range(len(self.maker.layers))]
         if any(part is not None and len(part) != len(narrowings) for part in prices):
             raise Refused(f"class {other}: has prices of sizes that do not fit")
+        if len(currents) != len(neurons):
+            raise Refused(f"class {other}: has a tree of sizes that do not fit")
         yield self.maker.said(f"class {other}")
         for neuron, current in zip(neurons, currents, strict=True):
+            if self.maker.checker.other is None:
+                raise Refused(f"class {other}: the tree goes on behind its end")
             if neuron == LEAF:
                 own = [None if part is None else part[leaf] for part in prices]
                 yield from self.maker.leaf(other, ShortLeaf(own, narrowings[leaf]))
                 leaf += 1
             else:
                 yield self.maker.split(neuron, current)
+        if self.maker.checker.other is not None:
+            raise Refused(f"class {other}: the tree is cut short: some of its parts are missing")
 
 
 def _whole(text: dict[str, object], name: str) -> int:

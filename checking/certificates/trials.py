@@ -1,7 +1,7 @@
 """What a prover asks before it writes a proof: whether the kernel will close a leaf at some prices.
 
-Nothing here is trusted: what is written is checked by the kernel as a whole. A leaf is tried by what makes its part
-of the certificate, whose bound is the one that the kernel finds.
+Nothing here is trusted: what is written is checked by the kernel as a whole. A leaf is tried by what makes its
+part of the certificate, whose bound is the one that the kernel finds.
 """
 
 from dataclasses import dataclass
@@ -31,7 +31,7 @@ class LeafTrials:
     Attributes:
         network, nodes: as read, and as the kernel sees it.
         maker: of the certificate's records; its facts are stated.
-        everything: what a tree's root allows: the rows of the first layer's table in reach, (n, R) of bool; silence
+        everything: what a tree's root allows: rows of the first layer's table in reach, (n, R) of bool; silence
             and spikes at each step, (n, T, 2), where it has none.
     """
 

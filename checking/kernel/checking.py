@@ -69,7 +69,7 @@ class Checker:
         return self.nodes.graph.widths[-1]
 
     def check(self, lines: Iterable[str], work: float | None = None) -> None:
-        """Take all records, each of which allows so many times the work of its bytes; None: they are made meanwhile.
+        """Take all records; each allows so many times the work of its bytes; None: they are made meanwhile.
 
         Raises:
             Refused: for the first that is wrong, or where some are missing.

@@ -10,11 +10,9 @@ from hypothesis import strategies as st
 
 from spikecert import LInf, SpikingNetwork, save, verify
 from spikecert.certify.proofs import Prover, Unproven
-from spikecert.checking import Refused, check, read_network
-from spikecert.checking.bound import Question
-from spikecert.checking.events.inputs import Inputs
+from spikecert.checking import Network, Refused, check, read_network
+from spikecert.checking.network.graph import arrange
 from spikecert.checking.proof import FORMAT
-from spikecert.checking.trains.subtracting import Subtracting
 from spikecert.models.files.storage import read_tensors, write_tensors
 from spikecert.testing import Case, inputs, points
 from support.examples import examples
@@ -90,6 +88,13 @@ def test_a_proof_by_cells_alone_holds_no_prices(written):
     assert check(*written).margin > 0
 
 
+def shapes_of(network: Network, sample: torch.Tensor) -> list[tuple[int, ...]]:
+    """Return the shapes of prices of a network with one layer of neurons and of one that reads it."""
+    first, *later = arrange(network, tuple(sample.shape)).spiking
+    widths = arrange(network, tuple(sample.shape)).widths
+    return [(widths[first],), *((widths[place], network.steps) for place in later)]
+
+
 CHANGES = {
     "no cells": ({"cells": 0, "side": 0}, "is only proven"),
     "one cell": ({"cells": 1}, "cells: got '1', expected 0, or 2 to 64"),
@@ -121,10 +126,8 @@ def test_prices_may_be_left_out_and_wrong_ones_close_nothing(written, tmp_path):
 
     def priced(size):
         def change(text, tensors):
-            sample = tensors["sample"]
-            question = Question(network, Inputs.around(sample.numpy(), np.array([0.02]), 0.0, 1.0), 16, 0)
             text["side"] = 0
-            for layer, shape in enumerate(question.priced):
+            for layer, shape in enumerate(shapes_of(network, tensors["sample"])):
                 for other in {name.partition(".")[0] for name in tensors if name.endswith("neuron")}:
                     tensors[f"{other}.prices.{layer}"] = torch.full((1, *shape), size, dtype=torch.float32)
 
@@ -141,8 +144,8 @@ def test_a_neuron_with_too_many_trains_has_cells(tmp_path, monkeypatch):
     network = small(6)
     save(network, tmp_path / "network.safetensors")
     batch, prover = torch.rand((20, 6), generator=torch.Generator().manual_seed(0)), Prover.of(network)
-    monkeypatch.setattr("spikecert.checking.trains.tables.MOST_ROWS", 3)
-    proven, question = 0, None
+    monkeypatch.setattr("spikecert.checking.certificates.elaborating.MOST_ROWS", 3)
+    proven, trials = 0, None
     for sample, label in zip(batch, own_labels(network, batch).tolist(), strict=True):
         try:
             proof = prover.prove(sample, label, LInf(0.01), timeout=5.0)
@@ -150,17 +153,17 @@ def test_a_neuron_with_too_many_trains_has_cells(tmp_path, monkeypatch):
             continue
         proof.save(tmp_path / "sample.proof")
         proven += check(tmp_path / "sample.proof", tmp_path / "network.safetensors").margin > 0
-        question = proof.trees[0].question
+        trials = proof.trees[0].trials
     assert proven > 3
-    assert question is not None
-    assert isinstance(question.first, Subtracting)
+    assert trials is not None
+    assert trials.kind(trials.first) == "cells"
 
 
 def test_what_only_a_table_splits_says_so(tmp_path, monkeypatch):
     network = small(6)
     sample = torch.rand(6, generator=torch.Generator().manual_seed(0))
     prover, label = Prover.of(network), int(own_labels(network, sample[None]))
-    monkeypatch.setattr("spikecert.checking.trains.tables.MOST_ROWS", 3)
+    monkeypatch.setattr("spikecert.checking.certificates.elaborating.MOST_ROWS", 3)
     with pytest.raises(Unproven, match="no proof form for neurons with so many trains"):
         prover.prove(sample, label, LInf(0.3), timeout=5.0)
 
@@ -182,9 +185,7 @@ def test_no_lie_proves_what_the_line_oracle_falsifies(tmp_path_factory, network,
         Prover.of(network).prove(sample, label, LInf(1e-4), 5.0, ties="strict").save(folder / "sample.proof")
     except Unproven:
         return
-    shapes = Question(
-        read_network(folder / "network.safetensors"), Inputs.around(sample.numpy(), np.array([wide]), 0.0, 1.0), 16
-    ).priced
+    shapes = shapes_of(read_network(folder / "network.safetensors"), sample)
 
     def lie(text, tensors):
         text["cells"], text["side"] = (int(generator.choice([0, 2, 3, 16, 64])) for _ in range(2))

@@ -1,6 +1,5 @@
 """Proofs of the elements of networks that people train: true of all runs, and refused where they were changed."""
 
-import itertools
 from fractions import Fraction
 
 import numpy as np
@@ -13,16 +12,17 @@ from torch import nn
 from spikecert import L2, LIF, LInf, Residual, SpikingNetwork, load, save, verify
 from spikecert.certify.proofs import Prover, Unproven
 from spikecert.checking import Refused, check, read_network
+from spikecert.checking.kernel.contexts import Window
+from spikecert.checking.kernel.network import Greatest
+from spikecert.checking.kernel.numbers import ONE
 from spikecert.checking.maps.filters import Filter, LeakySynapse
-from spikecert.checking.maps.pooling import Maxima, MaxPool
+from spikecert.checking.maps.pooling import MaxPool
 from spikecert.checking.network.graph import Spikes
-from spikecert.checking.network.loops import driven, echoed
+from spikecert.checking.network.loops import driven
 from spikecert.checking.network.model import FORMAT as NETWORK
-from spikecert.checking.network.neurons import Neuron
 from spikecert.checking.numbers.arithmetic import ARITHMETIC
 from spikecert.checking.numbers.exact import Dyadic
 from spikecert.checking.proof import FORMAT as PROOF
-from spikecert.checking.trains.memoryless import Memoryless
 from spikecert.models import Recurrent, Synapse, VariedLIF
 from spikecert.models.elements.max_pooling import MaxWindows
 from spikecert.models.files.storage import read_tensors, write_tensors
@@ -41,12 +41,11 @@ SEEDS = st.integers(0, 2**31)
 @examples(60)
 @given(element_cases(), st.sampled_from([0, 0, 4]), SEEDS)
 def test_runs_stay_within_the_allowances(tmp_path_factory, case, cells, seed):
-    question = asked(case, tmp_path_factory.mktemp("elements"), cells)
+    kernel = asked(case, tmp_path_factory.mktemp("elements"), cells)
     inputs = points(case, 8, torch.Generator().manual_seed(seed))[:, 0]
-    trace, leaf = traced(case.network, inputs), question.leaf(question.first.everything)
-    assert leaf is not None
+    trace = traced(case.network, inputs)
     for index, x in enumerate(inputs):
-        check_run(question, leaf, x, trace, index)
+        check_run(kernel, x, trace, index)
 
 
 @pytest.mark.parametrize("element", ELEMENTS)
@@ -229,28 +228,6 @@ def test_windows_are_those_of_torch(setting, up, shape):
     assert found.count == wanted.numel()
 
 
-def test_lines_stand_for_maxima():
-    """Whatever the sign of a cost: at corners, at ties, with one certain entry, and with certain ones alone."""
-    found, _ = MaxPool.read("a pool", _pool(3, 2, 1)).over((1, 9))
-    generator = np.random.default_rng(0)
-    for trial in range(60):
-        low = generator.integers(-2, 3, (9, 3))
-        high = low + generator.integers(0, 3 if trial % 3 else 1, (9, 3))
-        costs = Dyadic.of(generator.integers(-3, 4, (5, 3)).astype(float))
-        pulled, constant = found.lines(*(Dyadic.of(end.astype(float)) for end in (low, high))).pulled(costs)
-        for _ in range(10):
-            x = Dyadic.of(np.where(generator.random((9, 3)) < 0.5, low, high).astype(float))
-            largest = (costs * found.largest(x)).sum().fraction()
-            assert largest >= (pulled * x).sum().fraction() + constant.fraction()
-            if (low == high).all():
-                assert largest == (pulled * x).sum().fraction() + constant.fraction()
-
-
-def _pool(size, stride, padding):
-    settings = {"kernel_size": size, "stride": stride, "padding": padding, "dilation": 1, "ceil_mode": False}
-    return {"type": "MaxPool1d", **settings}
-
-
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
 @pytest.mark.parametrize("kappa", [0.0, 2.0**-20, 0.1, 0.9, 1 - 2.0**-12, 1.0])
 @pytest.mark.parametrize("size", [1e-36, 1.0, 1e30])
@@ -283,75 +260,16 @@ def test_a_synaptic_current_that_may_overflow_is_refused():
         node.measured(large, large * 0, ARITHMETIC[np.dtype("<f4")])
 
 
-@examples(60)
-@given(element_cases(samples=1), st.sampled_from([0, 0, 4]), SEEDS)
-def test_any_prices_give_a_bound(tmp_path_factory, case, cells, seed):
-    question, generator = asked(case, tmp_path_factory.mktemp("prices"), cells), np.random.default_rng(seed)
-    with torch.no_grad():
-        logits = case.network(points(case, 20, torch.Generator().manual_seed(seed))[:, 0]).double()
-    least = float((logits[:, 0] - logits[:, 1]).min()) / float(question.graph.unit)
-    for size in (0.0, 0.2, 1.0):
-        prices = [Dyadic.of(generator.normal(size=shape) * size) for shape in question.priced]
-        bound = question.margin(0, 1, question.first.everything, prices)
-        assert bound is not None
-        assert float(bound.fraction()) <= least + 1e-6 * (1 + abs(least))
-
-
-def test_steps_are_bounded_by_all_that_they_may_be_and_by_no_less():
-    """Without slack the least is attained; with slack it holds for exact currents that far from potentials."""
-    generator = np.random.default_rng(0)
-    for trial in range(80):
-        count, steps = (2, 3) if trial % 4 == 1 else (1, 1)
-        neuron = Neuron(Fraction(0), Fraction(1), "zero", Fraction(1), (Fraction(1),) * steps)
-        low = generator.integers(-8, 12, (count, steps)) / 4
-        high = low + generator.integers(0, 8, (count, steps)) / 4
-        size = Dyadic.of(np.full((count, 1), 8.0))
-        slack = trial % 3 / 4
-        layer = Memoryless.of(size, Dyadic.of(np.full((count, 1), slack)), neuron, ARITHMETIC[np.dtype("<f8")])
-        costs, prices = generator.normal(size=(2, count, steps))
-        found = layer.found((Dyadic.of(low), Dyadic.of(high)), None, None)
-        least = layer.least(found, Dyadic.of(costs), Dyadic.of(prices))
-        assert least is not None
-        certain, possible = map(values, layer.spikes(found))
-        reached = []
-        for _ in range(400):
-            current = np.where(generator.random((count, steps)) < 0.5, low, high)
-            current = np.where(
-                generator.random((count, steps)) < 0.3,
-                np.clip(1.0 + slack * generator.integers(-1, 2), low, high),
-                current,
-            )
-            potential = current + slack * generator.choice([-1.0, 0.0, 1.0], (count, steps))
-            spike = np.where(potential == 1.0, generator.random((count, steps)) < 0.5, potential > 1.0).astype(int)
-            assert np.all((certain <= spike) & (spike <= possible))
-            reached.append(float((costs * spike - prices * current).sum()))
-        assert min(reached) >= float(least.fraction()) - 1e-9
-        if not slack:
-            assert min(reached) <= float(least.fraction()) + 0.2
-
-
 def _loop(tmp_path, weights, bias):
     """Return the checker's feedback of a layer with these weights and biases."""
     feedback = nn.Linear(len(bias), len(bias))
     feedback.weight.data, feedback.bias.data = torch.tensor(weights), torch.tensor(bias)
     layers = nn.Linear(1, len(bias)), Recurrent(LIF(0.9), feedback), nn.Linear(len(bias), 2)
-    question = asked(
-        Case(SpikingNetwork(*layers, num_steps=3).eval(), torch.zeros(1, 1), torch.zeros(1), 0.5), tmp_path
-    )
-    (node,) = (node for node in question.graph.nodes if isinstance(node, Spikes))
+    network = SpikingNetwork(*layers, num_steps=3).eval()
+    kernel = asked(Case(network, torch.zeros(1, 1), torch.zeros(1), 0.5), tmp_path)
+    (node,) = (node for node in kernel.nodes.graph.nodes if isinstance(node, Spikes))
     assert node.feedback is not None
     return node.feedback
-
-
-def test_prices_on_a_loop_are_costs_on_its_spikes_and_a_constant(tmp_path):
-    """Σ μ[t]·(V·s[t−1] + b), with s[0] = 0, in exact numbers."""
-    feedback = _loop(tmp_path, [[0.5, -2.0], [1.25, 0.75]], [0.5, -3.0])
-    for spikes in itertools.product((0.0, 1.0), repeat=6):
-        s, prices = np.reshape(spikes, (2, 3)), np.array([[1.0, -0.5, 0.25], [2.0, 0.125, -1.0]])
-        before = np.hstack([np.zeros((2, 1)), s[:, :-1]])
-        heard = np.array([[0.5, -2.0], [1.25, 0.75]]) @ before + np.array([[0.5], [-3.0]])
-        costs, constant = echoed(feedback, Dyadic.of(prices))
-        assert float((costs * Dyadic.of(s)).sum().fraction() + constant.fraction()) == (prices * heard).sum()
 
 
 def test_a_loop_pays_for_the_sum_that_it_hears(tmp_path):
@@ -371,20 +289,8 @@ def test_sums_over_time_of_a_pool_count_all_of_its_entries(tmp_path):
     network = SpikingNetwork(nn.Linear(1, 2), LIF(1.0), nn.MaxPool1d(2), nn.Linear(1, 2), num_steps=6).eval()
     nn.init.zeros_(network.layers[0].weight)  # pyright: ignore[reportArgumentType, reportAttributeAccessIssue]
     network.layers[0].bias.data = torch.tensor([0.625, 0.375])  # type: ignore[union-attr]
-    question = asked(Case(network, torch.zeros(1, 1), torch.zeros(1), 0.5), tmp_path)
-    leaf = question.leaf(question.first.everything)
-    (place,) = (index for index, node in enumerate(question.graph.nodes) if isinstance(node, Maxima))
-    weights = Dyadic.of([[1.0, -1.0, 1.0]] * 3 + [[1.0, -1.0, 0.0]] * 3)
-    assert leaf is not None
-    for end in leaf.sums(place, weights, ("a test",)):
-        assert values(end)[0].tolist() == [4, -4, 2]
-
-
-def test_costs_on_a_filter_are_costs_on_what_it_filters(tmp_path):
-    network = SpikingNetwork(nn.Linear(1, 2), LIF(0.9), Synapse(0.5, 1), nn.Linear(2, 2), num_steps=4).eval()
-    question = asked(Case(network, torch.zeros(1, 1), torch.zeros(1), 0.5), tmp_path)
-    (node,) = (node for node in question.graph.nodes if isinstance(node, Filter))
-    generator, found = np.random.default_rng(0), {}
-    costs, x = (Dyadic.of(generator.normal(size=(2, 4))) for _ in range(2))
-    assert question._pulled(node, costs, found).fraction() == 0
-    assert (found[node.source] * x).sum().fraction() == (costs * (x @ node.over_time)).sum().fraction()
+    context = asked(Case(network, torch.zeros(1, 1), torch.zeros(1), 0.5), tmp_path).context
+    (place,) = (index for index, node in enumerate(context.nodes.nodes) if isinstance(node, Greatest))
+    for factors, total in (([1] * 6, 4), ([-1] * 6, -4), ([1] * 3 + [0] * 3, 2)):
+        window = Window(0, tuple((factor * ONE, factor * ONE) for factor in factors))
+        assert context.span(place, 0, window) == (total * ONE, total * ONE)

@@ -35,7 +35,8 @@ print(peak)
 LONG = {"spans", "pools_of_pools"}
 """What takes seconds before it is refused."""
 ALL = HEAVY | HEAVY_LAYERS
-LINE = re.compile(r"(heavy\.proof|network\.safetensors): (work: takes at least \d+ [a-z ]+, more than|unknown: )")
+REASON = r"work: takes at least \d+ [a-z ]+, more than|unknown: |more than 4096 splits"
+LINE = re.compile(rf"(heavy\.proof|network\.safetensors): ({REASON})")
 ENDS = {"sums", "sums_of_trains", "many_leaves", "narrowings"}
 """What is checked in time, as it asks for little."""
 

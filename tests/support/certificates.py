@@ -13,9 +13,12 @@ from torch import nn
 from spikecert import DLIF, LIF, Residual, SpikingNetwork, Synapse, save
 from spikecert.checking import read_network
 from spikecert.checking.certificates import words
+from spikecert.checking.certificates.elaborating import Elaborator
 from spikecert.checking.certificates.pairs import pairs_of
 from spikecert.checking.certificates.short_files import ShortFile
+from spikecert.checking.events.inputs import Inputs
 from spikecert.checking.kernel.checking import Checker
+from spikecert.checking.kernel.network import KernelNodes
 from spikecert.checking.kernel.numbers import GRID
 from spikecert.checking.kernel.records import Fields
 from spikecert.checking.kernel.tables import CheckedTable
@@ -37,6 +40,21 @@ def took(checker: Checker, records: Iterator[str] | list[str]) -> None:
         word, *rest = record.split()
         fields = Fields(rest)
         checker._take(word, fields)
+
+
+def root_bound(network: Network, inputs: Inputs) -> Fraction:
+    """Return what the root of class 1's tree proves of the margin of class 0 at prices of 0."""
+    maker, kernel = (Checker(network, KernelNodes.over(network, inputs), 0, "strict") for _ in range(2))
+    took(kernel, Elaborator(maker).facts())
+    return bound_of(kernel)
+
+
+def bound_of(kernel: Checker) -> Fraction:
+    """Return what a leaf of class 1 proves of the margin of class 0 at prices of 0, in what holds."""
+    kernel.other = 1
+    kernel._begin(Fields([]))
+    assert kernel.leaf is not None
+    return Fraction(kernel.leaf.bound(), 1 << GRID) * kernel.nodes.graph.unit
 
 
 class Asked:

@@ -3,7 +3,7 @@
 import torch
 
 from spikecert import DLIF, LIF, SpikingNetwork
-from spikecert.checking.trains.varying import STEEPEST
+from spikecert.checking.short import STEEPEST
 
 READOUTS = ("mean", "mean", "spikes", "potential", "scaled potential")
 

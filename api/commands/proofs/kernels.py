@@ -105,7 +105,7 @@ class Told:
 
 
 def _lines(path: Path, network: "Network") -> Iterable[str]:
-    """Return the lines of a certificate, or of one that is made from a short proof meanwhile, for the native kernel."""
+    """Return the lines of a certificate, or of one that is made from a short proof meanwhile."""
     from spikecert.checking.kernel import SUFFIXES
     from spikecert.checking.kernel.certificates import lines_of
 

@@ -1,5 +1,7 @@
 """Sets of inputs: linear functions over them, exactly or from below, and the currents of balls."""
 
+from fractions import Fraction
+
 import numpy as np
 import pytest
 import torch
@@ -8,8 +10,10 @@ from hypothesis import strategies as st
 
 from spikecert import L2, mlp, save
 from spikecert.checking import Refused, read_network
-from spikecert.checking.bound import Question
 from spikecert.checking.events.inputs import Inputs
+from spikecert.checking.kernel.contexts import Context
+from spikecert.checking.kernel.network import KernelNodes
+from spikecert.checking.kernel.numbers import ONE
 from spikecert.checking.numbers.exact import Dyadic
 from spikecert.checking.numbers.sparse import Matrix
 from support.exact_numbers import exact, made, values
@@ -76,9 +80,14 @@ def test_the_currents_of_a_ball_lie_in_its_boxes(tmp_path):
     network = mlp((6, 5, 3), num_steps=2).eval()
     save(network, tmp_path / "network.safetensors")
     sample, known = torch.rand(6), read_network(tmp_path / "network.safetensors")
-    ball = Question(known, Inputs.around(sample.numpy(), np.array([0.2]), 0.0, 1.0, "l2"))
-    box = Question(known, Inputs.around(sample.numpy(), np.array([0.2]), 0.0, 1.0))
-    (low, high), (wide_low, wide_high) = (map(values, question.fixed[1]) for question in (ball, box))
+    ball, box = (
+        KernelNodes.over(known, Inputs.around(sample.numpy(), np.array([0.2]), 0.0, 1.0, norm))
+        for norm in ("l2", "linf")
+    )
+    (low, high), (wide_low, wide_high) = (
+        np.array([[Fraction(end, ONE) for end in own] for own in Context(nodes, 2).nodes_currents(2)]).T[..., None]
+        for nodes in (ball, box)
+    )
     assert np.all(high - low < wide_high - wide_low)
     points = L2(0.2).sample(sample.expand(200, 6).contiguous(), torch.Generator().manual_seed(0))
     currents = made(ball.graph.nodes[1], exact(points).T)

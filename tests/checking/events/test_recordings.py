@@ -13,7 +13,6 @@ from torch import nn
 from spikecert import LIF, EventChange, EventRegion, SpikeFlip, SpikeShift, SpikingNetwork, save
 from spikecert.certify.proofs.asked import rules_of
 from spikecert.checking import Refused, read_network
-from spikecert.checking.bound import Question
 from spikecert.checking.events.inputs import Inputs
 from spikecert.checking.events.recordings import Rules
 from spikecert.checking.events.units import Travels
@@ -21,6 +20,7 @@ from spikecert.checking.numbers.exact import Dyadic
 from spikecert.checking.numbers.ranks import Ranks
 from spikecert.checking.numbers.sparse import Matrix
 from spikecert.testing.neurons import SEEDS
+from support.certificates import root_bound
 from support.event_rules import Changing, changing, members
 from support.exact_numbers import values
 from support.examples import examples
@@ -110,13 +110,10 @@ def test_a_recording_of_one_step_has_no_windows_and_a_bound(where: torch.Tensor 
     save(network, tmp_path / "network.safetensors")
     events, threat = torch.tensor([[1.0, 0.0, 1.0]]), SpikeFlip(1, where=where)
     inputs = rules_of(threat, events).around(events.numpy(), 1)
-    question = Question(read_network(tmp_path / "network.safetensors"), inputs)
-    prices = [Dyadic.of(np.zeros(shape)) for shape in question.priced]
-    bound = question.margin(0, 1, question.first.everything, prices)
-    assert bound is not None
-    assert bound.fraction() <= Fraction(least_margin(network, members(events, threat), 0))
+    bound = root_bound(read_network(tmp_path / "network.safetensors"), inputs)
+    assert bound <= Fraction(least_margin(network, members(events, threat), 0))
     if where is not None:  # nothing may flip
-        assert float(bound.fraction()) == pytest.approx(least_margin(network, events[None], 0), abs=1e-5)
+        assert float(bound) == pytest.approx(least_margin(network, events[None], 0), abs=1e-5)
 
 
 def test_a_budget_of_steps_is_bounded_by_the_best_increments():

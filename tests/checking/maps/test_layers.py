@@ -12,6 +12,10 @@ from torch import nn
 
 from spikecert import LIF, Normalize, Share, SpikingNetwork, save
 from spikecert.checking import Refused, read_network
+from spikecert.checking.events.inputs import Inputs
+from spikecert.checking.kernel.contexts import Context
+from spikecert.checking.kernel.network import KernelNodes
+from spikecert.checking.kernel.numbers import ONE
 from spikecert.checking.maps.layers import Flatten
 from spikecert.checking.maps.moving import Unflatten
 from spikecert.checking.network.graph import Through, arrange
@@ -144,9 +148,12 @@ def test_the_box_and_the_pull_back_of_a_layer_are_exact(tmp_path, name):
     bias = made(node, np.zeros((count, 1), dtype=int).astype(object))
     weight = weight - bias
     ends = np.minimum(weight * low.T, weight * high.T).sum(1), np.maximum(weight * low.T, weight * high.T).sum(1)
-    found = node.affine.image(Dyadic.of(low), Dyadic.of(high))
-    for side, expected in zip(found, ends, strict=True):
-        assert np.allclose(values(side)[:, 0].astype(float), (expected + bias[:, 0]).astype(float), atol=1e-9)
+    around = (end.reshape(shape) for end in ((low + high) / 2, (high - low) / 2))
+    inputs = Inputs.around(*around, -100.0, 100.0)
+    context = Context(KernelNodes.over(read_network(tmp_path / "network.safetensors"), inputs), 1)
+    found = context.spans(1, context.step(0))
+    for side, expected in zip((found.low, found.high), ends, strict=True):
+        assert np.allclose(np.array(side) / ONE, (expected + bias[:, 0]).astype(float), atol=1e-9)
     costs = generator.integers(-3, 4, size=(len(bias), 2))
     pulled = values(node.affine.matrix.T @ Dyadic.of(costs))
     assert np.all(abs(pulled - weight.T @ costs) == 0)
