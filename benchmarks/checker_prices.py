@@ -35,7 +35,7 @@ from spikecert.certify.proofs.asked import AskedSet, asked_of
 from spikecert.checking import Refused, check
 from spikecert.checking.bound import Question
 from spikecert.checking.network.model import Network, parse_network
-from spikecert.checking.proof import FORMAT
+from spikecert.checking.short import FORMAT
 from spikecert.checking.ties import suffices
 from spikecert.models.files import checkpoints
 from spikecert.models.files.storage import write_tensors

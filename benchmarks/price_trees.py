@@ -11,9 +11,8 @@ from price_networks import Draw
 from torch import Tensor
 
 from spikecert.checking.bound import Question
-from spikecert.checking.short import Narrowing
 from spikecert.checking.numbers.exact import Dyadic
-from spikecert.checking.short import LEAF
+from spikecert.checking.short import LEAF, Narrowing
 from spikecert.checking.trains.constant import Constant
 
 TRIES, DEEPEST = 6, 3

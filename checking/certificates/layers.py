@@ -7,6 +7,7 @@ import numpy as np
 from ..kernel.contexts import Context
 from ..kernel.leaves import OpenLeaf
 from ..kernel.numbers import ONE
+from ..work import hold
 from . import words
 from .neurons import GivenLayer, NeuronGraphs, StepWindows
 from .potentials import PotentialMaker
@@ -59,6 +60,7 @@ class FloatLayers:
         error = np.array([error / ONE for error in self.context.sizes.errors(place)]) * (1 + 2.0**-50)
         found = {}
         if self.windowed(place) and node.neuron.decay and self.context.steps > 1:
+            hold("sums over windows of steps", node.width * self.context.steps * (self.context.steps - 1) // 2)
             spans, windows = self._asked(place)
             low, high, _ = self.reach.of(node.source, windows)
             found = {span: (low[:, k], high[:, k]) for k, span in enumerate(spans)}

@@ -57,7 +57,7 @@ ROWS = (
         (
             "checking/network/model.py:read_network",
             "checking/proof.py:check",
-            "checking/certificates/elaborating.py:elaborate",
+            "checking/certificates/short_files.py:elaborate",
         ),
         ("checked-model", "elaborated-proof", *PROOFS),
         EVERYWHERE,

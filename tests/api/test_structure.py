@@ -137,7 +137,6 @@ for name in {INSIDE}:
 CHECKER = "the checker shares nothing with the library, on purpose, and says the same word for the same thing"
 """A reason."""
 SHARED = {
-    "Branch": CHECKER,
     "Linear": f"the verifier, a public name; {CHECKER}",
     "Narrowing": f"a search, and what it leaves in a proof; {CHECKER}",
     "Perturbation": "both are public: what moves a membrane, and what may move an input",

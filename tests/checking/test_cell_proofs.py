@@ -12,7 +12,7 @@ from spikecert import LInf, SpikingNetwork, save, verify
 from spikecert.certify.proofs import Prover, Unproven
 from spikecert.checking import Network, Refused, check, read_network
 from spikecert.checking.network.graph import arrange
-from spikecert.checking.proof import FORMAT
+from spikecert.checking.short import FORMAT
 from spikecert.models.files.storage import read_tensors, write_tensors
 from spikecert.testing import Case, inputs, points
 from support.examples import examples

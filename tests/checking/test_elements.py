@@ -22,7 +22,7 @@ from spikecert.checking.network.loops import driven
 from spikecert.checking.network.model import FORMAT as NETWORK
 from spikecert.checking.numbers.arithmetic import ARITHMETIC
 from spikecert.checking.numbers.exact import Dyadic
-from spikecert.checking.proof import FORMAT as PROOF
+from spikecert.checking.short import FORMAT as PROOF
 from spikecert.models import Recurrent, Synapse, VariedLIF
 from spikecert.models.elements.max_pooling import MaxWindows
 from spikecert.models.files.storage import read_tensors, write_tensors

@@ -29,7 +29,7 @@ from spikecert import (
 from spikecert.certify.branching.bounding import Climb
 from spikecert.certify.proofs import Disproved, Prover, Unproven
 from spikecert.checking import Refused, check
-from spikecert.checking.proof import FORMAT
+from spikecert.checking.short import FORMAT
 from spikecert.models import deadline
 from spikecert.models.files.storage import read_tensors, write_tensors
 from spikecert.testing import Case, cases

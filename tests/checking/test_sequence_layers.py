@@ -16,7 +16,7 @@ from spikecert.checking.network.graph import Through
 from spikecert.checking.network.model import FORMAT as NETWORK
 from spikecert.checking.numbers.arithmetic import ARITHMETIC
 from spikecert.checking.numbers.exact import Dyadic
-from spikecert.checking.proof import FORMAT as PROOF
+from spikecert.checking.short import FORMAT as PROOF
 from spikecert.models.files.storage import read_tensors, write_tensors
 from support.exact_numbers import exact, made, values
 

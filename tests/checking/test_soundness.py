@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from spikecert import L2, LInf, save, verify
 from spikecert.certify.proofs import Prover, Unproven
 from spikecert.checking import Refused, check
-from spikecert.checking.proof import FORMAT
+from spikecert.checking.short import FORMAT
 from spikecert.models.files.storage import read_tensors, write_tensors
 from spikecert.testing import Case, cases, image_networks, points, sequence_networks
 from support.checked_samples import check_samples

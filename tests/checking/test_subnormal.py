@@ -12,7 +12,7 @@ from spikecert.checking import Refused, check, read_network
 from spikecert.checking.maps.layers import read_layer
 from spikecert.checking.network.model import FORMAT as NETWORK
 from spikecert.checking.numbers.arithmetic import ARITHMETIC
-from spikecert.checking.proof import FORMAT as PROOF
+from spikecert.checking.short import FORMAT as PROOF
 from spikecert.models.files.storage import digest_of, read_tensors, write_tensors
 
 UNIT = 2.0**-149

@@ -9,7 +9,7 @@ import torch
 
 from spikecert.checking import Refused, check, read_network
 from spikecert.checking.network.model import FORMAT as NETWORK
-from spikecert.checking.proof import FORMAT as PROOF
+from spikecert.checking.short import FORMAT as PROOF
 from support.examples import by_night
 from support.proofs import KINDS
 

@@ -16,7 +16,7 @@ from spikecert.certify.proofs import Disproved, Prover, Unproven
 from spikecert.certify.replay import fails
 from spikecert.certify.ties import TIES
 from spikecert.checking import Refused, check
-from spikecert.checking.proof import FORMAT
+from spikecert.checking.short import FORMAT
 from spikecert.models.files.storage import read_tensors, write_tensors
 from spikecert.testing import cases, points
 from support.command_line import Outcome

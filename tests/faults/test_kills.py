@@ -13,7 +13,7 @@ import pytest
 from spikecert import dataset, load, network_hash, save
 from spikecert.certify.engines import ENGINES
 from spikecert.checking import check
-from spikecert.checking.proof import FORMAT
+from spikecert.checking.short import FORMAT
 from spikecert.cli import main
 from spikecert.models.files.storage import digest_of, read_tensors
 from spikecert.reports import load_record

@@ -28,7 +28,7 @@ from spikecert.analysis.certificates.storage import load_certificates, load_laye
 from spikecert.certify.engines.work import VERDICTS
 from spikecert.certify.proofs import Prover
 from spikecert.checking import check, read_network
-from spikecert.checking.proof import FORMAT as PROOF
+from spikecert.checking.short import FORMAT as PROOF
 from spikecert.formats import read_counterexample, read_vnnlib, robustness, write_vnnlib
 from spikecert.models.files.checkpoints import FORMAT as NETWORK
 from spikecert.models.files.checkpoints import to_bytes

@@ -313,4 +313,28 @@ KERNEL_MUTANTS = (
         "alike[t, part.source]",
     ),
     Mutant("kernel: maxima are no more than sums of any entries", CONTEXTS, "if positive else high", ""),
+    Mutant(
+        "kernel: a maximum is its greatest entry, whatever the price",
+        LEAVES,
+        "if cost >= 0 or others <= boxes[chosen][0]:",
+        "if True:",
+    ),
+    Mutant(
+        "kernel: a maximum's least for a negative price",
+        LEAVES,
+        "highest = max(high for _, high in boxes.values())",
+        "highest = max(low for low, _ in boxes.values())",
+    ),
+    Mutant(
+        "kernel: only certain spikes of a table have a size",
+        CONTEXTS,
+        "max(trains[r][t] for r in rows)",
+        "min(trains[r][t] for r in rows)",
+    ),
+    Mutant(
+        "kernel: only certain spikes have a size",
+        CONTEXTS,
+        "return whole([[possible for _, possible in bits]",
+        "return whole([[possible for possible, _ in bits]",
+    ),
 )

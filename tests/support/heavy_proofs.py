@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from spikecert.checking.network.model import FORMAT as NETWORK
-from spikecert.checking.proof import FORMAT as PROOF
+from spikecert.checking.short import FORMAT as PROOF
 from spikecert.checking.short import MOST_CELLS
 from spikecert.models.files.storage import write_tensors
 

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from spikecert import DLIF, LIF, PLIF, CrossEntropy, SpikingNetwork, dataset, fit, mlp, save
-from spikecert.checking.proof import FORMAT
+from spikecert.checking.short import FORMAT
 from spikecert.models.files.storage import digest_of, read_tensors, write_tensors
 
 SMALL = ("--samples", 6, "--epsilon", "1/255")

@@ -11,7 +11,7 @@ from spikecert.checking.certificates.short_files import ShortFile
 from spikecert.checking.kernel.numbers import ONE
 from spikecert.checking.kernel.records import Fields
 from spikecert.checking.network.files import read
-from spikecert.checking.proof import FORMAT
+from spikecert.checking.short import FORMAT
 
 FOLDER = Path(__file__).parents[1] / "proofs-0.1"
 
