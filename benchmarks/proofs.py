@@ -4,8 +4,8 @@
 
 Digits networks of λ = .9 trained with single-step noise of .05 from seed 0; the first test digits, each by itself,
 one thread, a time limit a sample. Prints Markdown: CPU seconds of the process, and of the native kernel; "checked
-in" is for all proofs by the classic checker; then what making all certificates takes, and checking those, by the
-kernel in Python and by the native one (—: not built, or it has no rule for this network).
+in" is for all proofs, certificates made meanwhile; then what making all certificates takes with all rules, and
+checking those, by the kernel in Python and by the native one (—: not built, or it has no rule for this network).
 """
 
 import argparse

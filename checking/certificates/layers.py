@@ -7,7 +7,6 @@ import numpy as np
 from ..kernel.contexts import Context
 from ..kernel.leaves import OpenLeaf
 from ..kernel.numbers import ONE
-from ..work import hold
 from . import words
 from .neurons import GivenLayer, NeuronGraphs, StepWindows
 from .potentials import PotentialMaker
@@ -56,11 +55,13 @@ class FloatLayers:
 
     def _given(self, place: int) -> GivenLayer:
         node = self.context.nodes.spiking(place)
+        asked = self.windowed(place) and node.neuron.decay and self.context.steps > 1
+        if asked:
+            self.reach.afford(node.source, self.context.steps * (self.context.steps - 1) // 2)
         boxes = self.reach.of(node.source, self.reach.steps)
         error = np.array([error / ONE for error in self.context.sizes.errors(place)]) * (1 + 2.0**-50)
         found = {}
-        if self.windowed(place) and node.neuron.decay and self.context.steps > 1:
-            hold("sums over windows of steps", node.width * self.context.steps * (self.context.steps - 1) // 2)
+        if asked:
             spans, windows = self._asked(place)
             low, high, _ = self.reach.of(node.source, windows)
             found = {span: (low[:, k], high[:, k]) for k, span in enumerate(spans)}

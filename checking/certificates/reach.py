@@ -102,11 +102,16 @@ class FloatReach:
         self._maps: dict[int, FloatMap] = {}
         self._pulled: dict[tuple[int, StepWindows], StepWindows] = {}
 
-    def of(self, place: int, windows: StepWindows) -> ReachBoxes:
-        """Return the reach of a node: of those that it is a sum of first, for it may be one of many."""
-        graph, count = self.context.nodes.graph, len(windows.factors)
+    def afford(self, place: int, count: int) -> None:
+        """Refuse so many windows of a node if they, or those of the nodes before it, are too many to be held."""
+        graph = self.context.nodes.graph
         for each in graph.linear(place):
             hold("sums over windows of steps", graph.widths[each] * count)
+
+    def of(self, place: int, windows: StepWindows) -> ReachBoxes:
+        """Return the reach of a node: of those that it is a sum of first, for it may be one of many."""
+        self.afford(place, len(windows.factors))
+        for each in self.context.nodes.graph.linear(place):
             self.context.recall(each, (windows, "floats"), lambda each=each: self._of(each, windows))
         return self.context.recall(place, (windows, "floats"), lambda: self._of(place, windows))
 
