@@ -19,6 +19,9 @@ def elaborate(
     out: Annotated[
         str, typer.Option("--out", help="The file to write (FILE.certificate), or - for standard output.")
     ] = OUTPUT,
+    plain: Annotated[
+        bool, typer.Option("--plain", help="Without rules of several neurons at once: what the native kernel reads.")
+    ] = False,
 ) -> int:
     """Write the certificate of a proof, which is long, and which the kernel checks: check-proof FILE.certificate.
 
@@ -30,7 +33,7 @@ def elaborate(
     from spikecert.files import write_atomically
 
     network = network_of(model, 1.0)
-    lines = elaborate(path, network)
+    lines = elaborate(path, network, joint=not plain)
     try:
         if out == OUTPUT:
             for line in lines:

@@ -1,4 +1,4 @@
-"""The checker of short proofs and the kernel accept the same proofs, and say the same of them."""
+"""A short proof is checked as its certificate is, stored with all rules, and both say the same."""
 
 import pytest
 import torch
@@ -16,7 +16,7 @@ from .conftest import FOLDER
 
 
 def check_alike(proof, model) -> None:
-    """Both accept a proof, with one claim, and the kernel's margin is not the lower one."""
+    """Both are accepted, with one claim, and the margin by all rules is not the lower one."""
     network = read_network(model)
     known, found = check(proof, network), check_certificate(elaborate(proof, network), network)
     for part in ("claim", "point", "label", "ties", "norm", "epsilon", "leaves", "note", "network"):
@@ -52,7 +52,7 @@ def test_both_accept_what_cells_alone_do_not_prove(tmp_path, need):
         check_certificate(iter(without), read)
 
 
-def test_the_native_kernel_is_told_nothing_that_it_does_not_read(tmp_path):
+def test_the_native_kernel_is_told_nothing_that_it_does_not_read(run, tmp_path):
     network, batch = small(6), torch.rand((30, 6), generator=torch.Generator().manual_seed(0))
     save(network, tmp_path / "network.safetensors")
     label = int(network(batch[:1]).argmax())
@@ -62,3 +62,5 @@ def test_the_native_kernel_is_told_nothing_that_it_does_not_read(tmp_path):
     lines = list(elaborate(tmp_path / "a.proof", read, joint=False))
     assert not any(line.startswith(("through ", "pair ", "input ")) for line in lines)
     assert check_certificate(lines, read).label == label
+    told = run("elaborate", tmp_path / "a.proof", "--model", tmp_path / "network.safetensors", "--plain")
+    assert told.out.splitlines() == lines
