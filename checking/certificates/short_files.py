@@ -48,16 +48,20 @@ class ShortFile:
             tight = None if joint else _priced(content, checker)
             narrows = any(".narrow." in name for name in content.tensors)
             maker = Elaborator(checker, cells, side, joint=joint, tight=tight, narrows=narrows)
+        except Refused:
+            raise
         except WRONG as error:
-            raise _refusal(error) from error
+            raise Refused(f"lacks a part of the proof, or has one of another size: {error}") from error
         return ShortFile(content, maker)
 
     def lines(self) -> Iterator[str]:
         """Yield all lines of the certificate."""
         try:
             yield from self._lines()
+        except Refused:
+            raise
         except WRONG as error:
-            raise _refusal(error) from error
+            raise Refused(f"lacks a part of the proof, or has one of another size: {error}") from error
 
     def _lines(self) -> Iterator[str]:
         text = {name: part for name, part in self.content.text.items() if name not in ("cells", "side")}
@@ -109,9 +113,3 @@ def _priced(content: Content, checker: Checker) -> dict[int, np.ndarray]:
             if given is not None and given.size:
                 priced |= (given.reshape(len(given), len(priced), -1) != 0).any((0, 2))
     return found
-
-
-def _refusal(error: Exception) -> Refused:
-    if isinstance(error, Refused):
-        return error
-    return Refused(f"lacks a part of the proof, or has one of another size: {error}")

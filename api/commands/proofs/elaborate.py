@@ -20,7 +20,7 @@ def elaborate(
         str, typer.Option("--out", help="The file to write (FILE.certificate), or - for standard output.")
     ] = OUTPUT,
     plain: Annotated[
-        bool, typer.Option("--plain", help="Without rules of several neurons at once: what the native kernel reads.")
+        bool, typer.Option("--plain", help="Without rules of several neurons at once, for the native kernel.")
     ] = False,
 ) -> int:
     """Write the certificate of a proof, which is long, and which the kernel checks: check-proof FILE.certificate.
