@@ -236,7 +236,7 @@ def kept(tmp_path_factory: pytest.TempPathFactory) -> Path:
             continue
         if bool((answers(network, members(events, SpikeFlip(2, "delete"))) == label).all()):
             continue
-        statement = prove(network, events, SpikeFlip(2, "delete", mask), folder)
+        statement = prove(network, events, SpikeFlip(2, "delete", mask), folder, timeout=60.0)
         if statement is not None and statement.leaves >= 2 and _priced(folder):
             return folder
     raise AssertionError("no such recording")
