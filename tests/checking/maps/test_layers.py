@@ -148,8 +148,8 @@ def test_the_box_and_the_pull_back_of_a_layer_are_exact(tmp_path, name):
     bias = made(node, np.zeros((count, 1), dtype=int).astype(object))
     weight = weight - bias
     ends = np.minimum(weight * low.T, weight * high.T).sum(1), np.maximum(weight * low.T, weight * high.T).sum(1)
-    around = (end.reshape(shape) for end in ((low + high) / 2, (high - low) / 2))
-    inputs = Inputs.around(*around, -100.0, 100.0)
+    middle, radius = (low + high) / 2, (high - low) / 2
+    inputs = Inputs.around(middle.reshape(shape), radius.reshape(shape), -100.0, 100.0)
     context = Context(KernelNodes.over(read_network(tmp_path / "network.safetensors"), inputs), 1)
     found = context.spans(1, context.step(0))
     for side, expected in zip((found.low, found.high), ends, strict=True):
