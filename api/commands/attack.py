@@ -61,7 +61,7 @@ def told(examined: "Examined", out: Path | None, as_json: bool) -> int:
 def summary(record: "Record") -> str:
     """Return the accuracies of a record as a table of text."""
     from spikecert.reports.figures.sandwich import summary_of
-    from spikecert.reports.pages.wording import conditions, percent, ties_found
+    from spikecert.reports.pages.wording import conditions, percent, signs_found, ties_found
     from spikecert.reports.records.categories import CATEGORIES, slices
 
     lines = [plain(f"{record.title}: {conditions(record)}")]
@@ -83,6 +83,7 @@ def summary(record: "Record") -> str:
         lines += ["", plain(model.name), table(heads, rows)]
         if ties := ties_found(model):
             lines += [plain(ties)]
+        lines += [plain(line) for line in signs_found(model, record.threat)]
         if model.radii is not None:
             lines += [plain(f"radii: {summary_of(model.radii)}")]
     return "\n".join(lines)

@@ -34,6 +34,7 @@ from .events.random_events import RandomEvents
 from .events.sparse_flips import SparseFlips
 from .events.spike_flips import SpikeFlips
 from .events.spike_shifts import SpikeShifts
+from .inspecting import watched
 from .modules import attack_module
 from .pgd import FGSM, PGD
 from .result import AttackResult, joined
@@ -125,7 +126,7 @@ def attack(
     generator = torch.Generator().manual_seed(whole("seed", seed))
     results: list[AttackResult] = []
     for part, part_labels in zip(inputs.split(batch_size), labels.split(batch_size), strict=True):
-        results.append(method(network, part, part_labels, perturbation, generator, ties=ties))
+        results.append(watched(method, network, part, part_labels, perturbation, generator, ties))
         progress(f"attack ({method.name})", min(len(results) * batch_size, len(inputs)), len(inputs))
     return joined(results, method.name, ties)
 
