@@ -15,6 +15,7 @@ EXAMPLES: dict[str, tuple[str, ...]] = {
     "attack": (
         "spikecert attack runs/mine/network.safetensors --epsilon 4/255,8/255",
         "spikecert attack runs/mine/network.safetensors --method pgd --method square --out runs/attack",
+        "spikecert attack mine.py:Network --weights mine.safetensors --standard --data digits --epsilon 0.02",
     ),
     "certify": (
         "spikecert certify runs/mine/network.safetensors --require-certified 0.9",

@@ -65,7 +65,8 @@ def _still(perturbation: Perturbation, inputs: Tensor, generator: torch.Generato
     """Return the samples in whose sets no other input was found, (batch,) of bool.
 
     Of real-valued sets the farthest points along all features and along the one nearest to 0 are looked at, of all
-    sets a few members.
+    sets a few members. A number is another where it differs by more than the spacing of numbers as great as the
+    sample's greatest.
     """
     found = [perturbation.sample(inputs, generator) for _ in range(LOOKED)]
     if isinstance(perturbation, RangedSet):
@@ -76,7 +77,8 @@ def _still(perturbation: Perturbation, inputs: Tensor, generator: torch.Generato
         for pattern in (torch.ones_like(inputs), least):
             step = reach * perturbation.ascent(pattern)
             found += [perturbation.project(inputs + sign * step, inputs) for sign in (1.0, -1.0)]
-    return torch.stack([(one == inputs).flatten(1).all(1) for one in found]).all(0)
+    spacing = inputs.abs().flatten(1).amax(1) * torch.finfo(inputs.dtype).eps
+    return torch.stack([(one - inputs).abs().flatten(1).amax(1) <= spacing for one in found]).all(0)
 
 
 @torch.no_grad()

@@ -53,8 +53,8 @@ class Signs:
             ),
             (
                 self.still,
-                f"no other input lies in the sets of {self.still} {left}, as far as was looked: nothing is tried "
-                "on them; choose a budget above 0 and above what numbers of the input's dtype tell apart",
+                f"no other input lies in the sets of {self.still} {left}, as far as their dtype tells numbers "
+                "apart: that they are left says nothing; choose a greater budget",
             ),
             (
                 self.vanished,
