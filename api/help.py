@@ -51,6 +51,11 @@ EXAMPLES: dict[str, tuple[str, ...]] = {
         "spikecert run mine.toml --out runs/mine",
         "spikecert run runs/mine/record.json --out runs/again",
     ),
+    "sandwich": (
+        "spikecert sandwich zoo:mnist-linf-0.1@0.1 zoo:mnist-linf-0.3@0.3 --data mnist --root DATA --samples 100 "
+        "--out runs/sandwich",
+        "spikecert sandwich runs/a/record.json runs/b/record.json --out runs/leaderboard",
+    ),
     "theorems": ("spikecert theorems", "spikecert theorems simplified-solution --latex"),
     "vnnlib": ("spikecert vnnlib runs/mine/network.safetensors property.vnnlib --timeout 60 --out result.txt",),
     "zoo": ("spikecert zoo",),

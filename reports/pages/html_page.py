@@ -32,6 +32,7 @@ TEMPLATES = (
     "activity.html",
     "recording.html",
     "comparison.html",
+    "leaderboard.html",
     "style.css",
 )
 
