@@ -46,7 +46,7 @@ class Boundary(Attack):
 
     def propose(self, target: Target, generator: torch.Generator) -> Search:
         """Yield points when one comes within its set, and what is nearest at the end."""
-        walk = _Boundary.start(target, generator)
+        walk = _DecisionWalk.start(target, generator)
         standing = yield walk.points
         for _ in range(self.queries):
             index = (standing & walk.found).nonzero().flatten()
@@ -58,7 +58,7 @@ class Boundary(Attack):
 
 
 @dataclass
-class _Boundary:
+class _DecisionWalk:
     """Misclassified points, as far as some were found, how far they are in units of ε, and both steps."""
 
     target: Target
@@ -68,10 +68,10 @@ class _Boundary:
     towards: Tensor
 
     @staticmethod
-    def start(target: Target, generator: torch.Generator) -> "_Boundary":
+    def start(target: Target, generator: torch.Generator) -> "_DecisionWalk":
         """Look for a misclassified point near each sample, then farther; bisect towards the sample."""
         samples = target.inputs
-        walk = _Boundary(target, samples.clone(), ~target.everyone, *_steps(samples))
+        walk = _DecisionWalk(target, samples.clone(), ~target.everyone, *_steps(samples))
         for doubling in range(DOUBLINGS):
             index = (~walk.found).nonzero().flatten()
             if not len(index):

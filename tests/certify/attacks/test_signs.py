@@ -171,9 +171,10 @@ def test_looking_changes_nothing_of_what_is_found() -> None:
 
 
 def test_a_constant_network_of_events_is_told() -> None:
-    network = SpikingNetwork(nn.Linear(3, 2), LIF(), num_steps=2, encoding="none")
-    network.layers[0].weight.data.zero_()
-    network.layers[0].bias.data = torch.tensor([2.0, 0.0])
+    first = nn.Linear(3, 2)
+    nn.init.zeros_(first.weight)
+    first.bias.data = torch.tensor([2.0, 0.0])
+    network = SpikingNetwork(first, LIF(), num_steps=2, encoding="none")
     inputs = torch.tensor([[[0.0, 1.0, 0.0], [1.0, 0.0, 0.0]]])
     result = attack(network, inputs, torch.tensor([0]), SpikeFlip(2), "random-events")
     assert result.signs == Signs(samples=1, alike=21)

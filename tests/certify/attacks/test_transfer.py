@@ -126,7 +126,9 @@ def test_settings_out_of_range_are_refused(settings: dict[str, Any], told: str) 
 def rate_coded() -> Subject:
     torch.manual_seed(0)
     network = mlp((12, 16, 3), num_steps=6, neuron=LIF(decay=0.9), encoding="rate").eval()
-    network.layers[0].weight.data *= 4.0
+    first = network.layers[0]
+    assert isinstance(first, nn.Linear)
+    first.weight.data *= 4.0
     inputs = torch.rand(24, 12)
     with torch.no_grad():
         return Subject(network, inputs, network(inputs).argmax(1))
