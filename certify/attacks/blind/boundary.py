@@ -35,6 +35,8 @@ class Boundary(Attack):
 
     Raises:
         TypeError, ValueError: for settings out of range.
+
+    References: brendel2018decision, chen2020boosting
     """
 
     queries: int = 500

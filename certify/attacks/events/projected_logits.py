@@ -23,7 +23,7 @@ FIRST = 1e-3
 
 @dataclass(frozen=True)
 class ProjectedLogits(Attack):
-    """Projected-in-the-loop retiming (PIL).
+    """Projected-in-the-loop retiming (PIL, arXiv:2602.03284).
 
     Each event e at step t has a logit φ_e(o) for each move o, staying (o = 0) included, and p_e = softmax(φ_e/τ).
     The network runs on the projection x̂ of the moves of greatest φ_e(o) − φ_e(0) > 0 that the budgets pay for and
@@ -44,8 +44,6 @@ class ProjectedLogits(Attack):
 
     Raises:
         TypeError, ValueError: for settings out of range.
-
-    References: spikeretiming2026
     """
 
     steps: int = 40

@@ -43,6 +43,8 @@ class Momentum(Attack):
 
     Raises:
         TypeError, ValueError: for settings out of range.
+
+    References: dong2018boosting, dong2019evading, xie2019improving
     """
 
     steps: int = 20
