@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from spikecert.certify.attacks import ATTACKS, Attack, Ensemble, attack_module
+from spikecert.certify.attacks.standard import STANDARD, VERSION
 from spikecert.certify.perturbations import RangedSet
 from spikecert.certify.ties import STRICT
 from spikecert.files import write_atomically
@@ -22,7 +23,6 @@ from spikecert.reports import Threat
 from .sources import function_of, guarded, loaded
 
 SCHEMA = "spikecert.module_attack/1"
-STANDARD = "standard"
 
 
 @dataclass(frozen=True)
@@ -115,6 +115,7 @@ def attack_subject(
         "norm": threat.norm,
         "ties": ties or STRICT,
         "seed": seed,
+        "standard attack": VERSION if STANDARD in found else None,
         "clean": next(iter(found.values())).clean,
         "points": points,
         "broken_at": {name: [_size(threat, at) for at in each.broken] for name, each in found.items()},

@@ -11,9 +11,9 @@ from spikecert.models.progress import Progress
 from spikecert.reports import Plan, Record, load_record
 
 from .building import described
-from .examining import Subject, examine, write
+from .examining import Subject, examine, standard_version, write
 
-RECORD = "record.json"
+RECORD, VERSIONED = "record.json", "standard attack"
 
 
 @dataclass(frozen=True)
@@ -51,6 +51,7 @@ class Contender:
             model.ties,
             found.seeds,
             found.settings.get("timeout"),
+            found.settings.get(VERSIONED),
         )
         here = (
             network_hash(network),
@@ -61,6 +62,7 @@ class Contender:
             settled_ties(network, plan.ties),
             {"seed": plan.seed},
             plan.timeout,
+            standard_version(plan).get(VERSIONED),
         )
         return found if there == here else None
 

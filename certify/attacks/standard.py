@@ -21,7 +21,7 @@ from .events.spike_flips import SpikeFlips
 from .events.spike_shifts import SpikeShifts
 from .sapgd import SAPGD
 
-VERSION = 2
+STANDARD, VERSION = "standard", 2
 RATES = tuple(RateGradient(kind) for kind in ("hart", "bptr", "rga"))
 LOSSES = ("cross-entropy", "dlr", "margin")
 
@@ -64,4 +64,4 @@ def standard() -> Ensemble:
     """Return the standard attack."""
     flips, shifts = (*thorough_flips(), *more_flips()), (*thorough_shifts(), *more_shifts())
     changes = (EventChanges(), RandomEvents(1000))
-    return Ensemble(standard_members(), flips, "standard", shifts, changes)
+    return Ensemble(standard_members(), flips, STANDARD, shifts, changes)

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from spikecert import load_record
+from spikecert.certify.attacks.standard import VERSION
 from spikecert.reports.comparing.leaderboard import Leaderboard, leaderboard
 from spikecert.runs import sandwiching
 from support.command_line import run
@@ -129,3 +130,26 @@ def test_bad_input_is_one_line(run, more):
     assert found.status == 2
     assert WRONG[more] in found.err
     assert len(found.err.strip().splitlines()) == 1
+
+
+def test_a_record_says_which_version_of_the_standard_attack_it_is_about(run, model, tmp_path):
+    asked = (
+        "sandwich",
+        f"{model}@0.01",
+        "--samples",
+        2,
+        "--timeout",
+        1,
+        "--verifier",
+        "interval",
+        "--out",
+        tmp_path,
+    )
+    assert run(*asked).status == 0
+    path = tmp_path / "network-0.01" / "record.json"
+    assert load_record(path).settings["standard attack"] == VERSION
+    content = json.loads(path.read_text())
+    content["settings"]["standard attack"] = VERSION - 1
+    path.write_text(json.dumps(content))
+    assert run(*asked).status == 0
+    assert load_record(path).settings["standard attack"] == VERSION
