@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from spikecert import LIF, SpikeShift, SpikingNetwork, attack, verify
 from spikecert.certify.attacks import ATTACKS
 from spikecert.certify.perturbations.events.spike_shift import kept_apart
+from spikecert.certify.proofs.asked import rules_of
 from spikecert.certify.replay import replays
 from spikecert.testing.neurons import SEEDS
 from support.examples import examples
@@ -171,3 +172,12 @@ def test_entries_of_more_than_one_event_are_refused(value: float):
     events[0, 0, 0] = value
     with pytest.raises(ValueError, match='expected events of 0 and 1 for SpikeShift with merge "refuse"'):
         attack(network, events, torch.tensor([0]), SpikeShift(1, merge="refuse"), "pil")
+
+
+def test_a_proof_is_about_merging_events():
+    """The checker knows no "refuse": what is proved, and what check-proof asks for, is the set that holds it."""
+    sample = torch.zeros(4, 2)
+    sample[1, 0] = 1.0
+    known = [rules_of(SpikeShift(1, 2, merge=merge), sample) for merge in ("refuse", "or")]
+    assert known[0] == known[1]
+    assert known[1].holds(known[0])
