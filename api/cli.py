@@ -13,12 +13,10 @@ from . import __version__
 from .commands import (
     attack,
     certify,
-    compare,
     convert,
     demo,
     gains,
     radius,
-    report,
     reproduce,
     run,
     theorems,
@@ -27,6 +25,7 @@ from .commands import (
     zoo,
 )
 from .commands.proofs import check_proof, elaborate
+from .commands.records import compare, report, sandwich
 from .help import epilog, overview
 from .output import INTERRUPTED, plain, say
 from .stopping import MESSAGE, STATUSES, Stopping
@@ -46,6 +45,7 @@ COMMANDS: dict[str, Callable[..., Any]] = {
     "report": report.report,
     "reproduce": reproduce.reproduce,
     "run": run.run,
+    "sandwich": sandwich.sandwich,
     "theorems": theorems.theorems,
     "vnnlib": vnnlib.vnnlib,
     "zoo": zoo.zoo,

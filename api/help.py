@@ -15,6 +15,7 @@ EXAMPLES: dict[str, tuple[str, ...]] = {
     "attack": (
         "spikecert attack runs/mine/network.safetensors --epsilon 4/255,8/255",
         "spikecert attack runs/mine/network.safetensors --method pgd --method square --out runs/attack",
+        "spikecert attack mine.py:Network --weights mine.safetensors --standard --data digits --epsilon 0.02",
     ),
     "certify": (
         "spikecert certify runs/mine/network.safetensors --require-certified 0.9",
@@ -49,6 +50,11 @@ EXAMPLES: dict[str, tuple[str, ...]] = {
     "run": (
         "spikecert run mine.toml --out runs/mine",
         "spikecert run runs/mine/record.json --out runs/again",
+    ),
+    "sandwich": (
+        "spikecert sandwich zoo:mnist-linf-0.1@0.1 zoo:mnist-linf-0.3@0.3 --data mnist --root DATA --samples 100 "
+        "--out runs/sandwich",
+        "spikecert sandwich runs/a/record.json runs/b/record.json --out runs/leaderboard",
     ),
     "theorems": ("spikecert theorems", "spikecert theorems simplified-solution --latex"),
     "vnnlib": ("spikecert vnnlib runs/mine/network.safetensors property.vnnlib --timeout 60 --out result.txt",),

@@ -1,25 +1,36 @@
 """`spikecert attack`: what attacks leave of a network's accuracy."""
 
 import shlex
+from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from ..output import INTERRUPTED, plain, say, show, show_json_text, table
+from ..output import INTERRUPTED, plain, say, show, show_json, show_json_text, table
 from ..progress import Bars
-from .options.options import ATTACKS, Epsilons, Json, Model, Out, completed, epsilons
+from .options.options import ATTACKS, Epsilons, Json, Out, completed, epsilons
 from .options.question_options import QUESTION, QuestionOptions
 from .options.sharing import with_groups
 
 if TYPE_CHECKING:
-    from spikecert.reports import Record
+    from spikecert.reports import Record, Threat
     from spikecert.runs.examining import Examined
+
+
+Attacked = Annotated[
+    Path,
+    typer.Argument(
+        help="A network file as written by `train`, zoo:NAME (see `zoo`), or any module of torch as file.py:name "
+        "or package.module:name, whose code is run: its class, or a function that returns it.",
+        metavar="MODEL",
+    ),
+]
 
 
 @with_groups
 def attack(
-    model: Model,
+    model: Attacked,
     epsilon: Epsilons = ["8/255"],  # noqa: B006 (typer copies it)
     asked: QuestionOptions = QUESTION,
     method: Annotated[
@@ -27,24 +38,97 @@ def attack(
         typer.Option(
             "--method",
             autocompletion=completed(ATTACKS),
-            help="fgsm, pgd, apgd-ce, square, ensemble, …; repeat it for several.",
+            help="fgsm, pgd, apgd-ce, square, ensemble, …; repeat it for several. Default: ensemble; of code "
+            "standard.",
         ),
-    ] = ["ensemble"],  # noqa: B006
+    ] = [],  # noqa: B006
+    standard: Annotated[
+        bool, typer.Option("--standard", help="The standard attack, as --method standard: see docs/attacks.md.")
+    ] = False,
+    weights: Annotated[
+        Path | None, typer.Option("--weights", help="Of code: a safetensors file of the module's state.")
+    ] = None,
+    reset: Annotated[
+        str | None,
+        typer.Option(
+            "--reset",
+            help="Of code: package.module:function that puts the module into its first state before each run.",
+        ),
+    ] = None,
     out: Out = None,
     as_json: Json = False,
 ) -> int:
     """Attack a network: robust accuracy under each named attack, an upper bound of the true one."""
     from spikecert.reports import Plan
     from spikecert.runs import examining
+    from spikecert.runs.sources import is_code
 
+    methods = tuple(dict.fromkeys((*method, "standard") if standard else method))
+    if is_code(model):
+        return _attack_code(str(model), weights, reset, epsilon, asked, methods or ("standard",), out, as_json)
+    for name, value in (("weights", weights), ("reset", reset)):
+        if value is not None:
+            raise ValueError(f"{name}: got {value} for {model}, expected it for code alone, as file.py:name")
     threat, subject = asked.threat(epsilons(epsilon)), asked.subject(model)
-    methods = tuple(dict.fromkeys(method))
+    methods = methods or ("ensemble",)
     plan = Plan(threat, methods, (), seed=asked.seed, ties=asked.ties)
     command = f"spikecert attack {shlex.quote(model.name)} {asked.repeated(epsilon)}"
     command += "".join(f" --method {shlex.quote(name)}" for name in methods)
     with Bars() as bars:
         examined = examining.examine(subject, plan, command=command, progress=bars, out=out)
     return told(examined, out, as_json)
+
+
+def _attack_code(
+    source: str,
+    weights: Path | None,
+    reset: str | None,
+    epsilon: Sequence[str],
+    asked: QuestionOptions,
+    methods: Sequence[str],
+    out: Path | None,
+    as_json: bool,
+) -> int:
+    """Attack a module that code makes, by its own gradients and without any."""
+    from spikecert.runs import attacking_modules as modules
+
+    threat, samples = asked.threat(epsilons(epsilon)), asked.samples_alone()
+    subject = modules.foreign_subject(
+        source, weights, reset, asked.data, samples.inputs, samples.labels, asked.device
+    )
+    with Bars() as bars:
+        found = modules.attack_subject(subject, threat, methods, asked.seed, asked.ties, bars)
+    if out is not None:
+        say(f"wrote {modules.write_found(found, out)}")
+    show_json(found) if as_json else show(_told_of_code(found, threat))
+    return 0
+
+
+def _told_of_code(found: "dict[str, Any]", threat: "Threat") -> str:
+    """Return what is left of a module as a table of text, and the signs that this says little."""
+    from spikecert.reports.pages.norms import sign
+    from spikecert.reports.pages.wording import percent
+
+    count = found["samples"]
+    head = f"{found['source']}: {sign(threat)}, {count} test samples of {found['data']}, ties {found['ties']}; "
+    head += "nothing is proved of code"
+    names = list(found["broken_at"])
+    rows = [
+        [
+            threat.text(point["epsilon"]),
+            percent(found["clean"], count),
+            *(percent(point["robust"][name], count) for name in names),
+        ]
+        for point in found["points"]
+    ]
+    signs = [
+        f"Attack {name}, ε = {threat.text(point['epsilon'])}: {line}."
+        for point in found["points"]
+        for name in names
+        for line in point["warnings"][name]
+    ]
+    heads = ["ε", "clean", *(f"robust ({name})" for name in names)]
+    return "\n".join([plain(head), "", table(heads, rows), *map(plain, signs)])
 
 
 def told(examined: "Examined", out: Path | None, as_json: bool) -> int:
@@ -61,7 +145,7 @@ def told(examined: "Examined", out: Path | None, as_json: bool) -> int:
 def summary(record: "Record") -> str:
     """Return the accuracies of a record as a table of text."""
     from spikecert.reports.figures.sandwich import summary_of
-    from spikecert.reports.pages.wording import conditions, percent, ties_found
+    from spikecert.reports.pages.wording import conditions, percent, signs_found, ties_found
     from spikecert.reports.records.categories import CATEGORIES, slices
 
     lines = [plain(f"{record.title}: {conditions(record)}")]
@@ -83,6 +167,7 @@ def summary(record: "Record") -> str:
         lines += ["", plain(model.name), table(heads, rows)]
         if ties := ties_found(model):
             lines += [plain(ties)]
+        lines += [plain(line) for line in signs_found(model, record.threat)]
         if model.radii is not None:
             lines += [plain(f"radii: {summary_of(model.radii)}")]
     return "\n".join(lines)

@@ -9,10 +9,12 @@ import torch
 
 from spikecert.analysis import StabilityReport, stability
 from spikecert.certify import L2, LInf, PixelBox, attack
+from spikecert.certify.attacks.standard import STANDARD, VERSION
 from spikecert.models import SpikingNetwork
 from spikecert.models.progress import Figures, Progress, no_figures
 from spikecert.reports import ModelRecord, Plan, Record, Training, record
 from spikecert.reports.making.parts import Interrupted, PartStore, measure_in_parts
+from spikecert.reports.making.plans import name_of
 from spikecert.reports.making.tables import with_gains
 from spikecert.training import Dataset, Split
 
@@ -103,6 +105,11 @@ def write(examined: Examined, out: Path) -> list[Path]:
     return written
 
 
+def standard_version(plan: Plan) -> dict[str, int]:
+    """Return which version of the standard attack a plan runs, if it does."""
+    return {"standard attack": VERSION} if STANDARD in map(name_of, plan.attacks) else {}
+
+
 def stability_or_none(network: SpikingNetwork, samples: Split, plan: Plan) -> StabilityReport | None:
     """Return gains and measured growth, or say on standard error why there are none."""
     try:
@@ -142,6 +149,7 @@ def _record(
     samples, planned = subject.samples, len(subject.samples)
     settings: dict[str, bool | int | float | str | None] = {"timeout": plan.timeout}
     settings |= {} if plan.memory is None else {"memory": plan.memory}
+    settings |= standard_version(plan)
     heading = title or f"{subject.name} on {subject.data.name}"
     if finished is not None:
         samples = samples.take(torch.arange(finished))

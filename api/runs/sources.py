@@ -36,6 +36,26 @@ def loaded(source: str) -> tuple[Any, Any]:
     return found if isinstance(found, tuple) and len(found) == 2 else (found, None)
 
 
+def is_code(model: Path) -> bool:
+    """Return whether a model is named as Python code: file.py:name or package.module:name."""
+    return ":" in str(model) and _in_zoo(model) is None and not model.exists()
+
+
+def function_of(source: str) -> Any:
+    """Return the function that "package.module:name" or "file.py:name" names.
+
+    Raises:
+        ValueError: for a text of no such form, or what is no function.
+    """
+    place, colon, name = source.rpartition(":")
+    if not colon or not name.isidentifier():
+        raise ValueError(f"reset: got {source}, expected package.module:function or file.py:function")
+    found = _attribute(_module(place), source, name)
+    if not callable(found):
+        raise ValueError(f"reset: got {source}, which is {type(found).__name__}, expected a function")
+    return found
+
+
 def network_of(model: Path) -> "SpikingNetwork":
     """Return the network in a file that `train` wrote, or, for zoo:NAME, one that comes with the package.
 
@@ -94,7 +114,7 @@ def _module(place: str) -> ModuleType:
     if path.suffix == ".py" and not path.is_file():
         raise FileNotFoundError(f"source: got {place}, expected a Python file")
     with _importing_from(folder):
-        return _guarded(place, lambda: _run_file(path) if path.suffix == ".py" else importlib.import_module(place))
+        return guarded(place, lambda: _run_file(path) if path.suffix == ".py" else importlib.import_module(place))
 
 
 def _run_file(path: Path) -> ModuleType:
@@ -124,13 +144,14 @@ def _attribute(module: ModuleType, source: str, name: str) -> Any:
 def _called(found: Any, source: str) -> Any:
     """Return a function's result, and anything else, a torch module, as it is."""
     if callable(found) and not hasattr(found, "named_modules"):
-        return _guarded(source, found)
+        return guarded(source, found)
     if isinstance(found, type):
-        return _guarded(source, found)
+        return guarded(source, found)
     return found
 
 
-def _guarded(source: str, run: Any) -> Any:
+def guarded(source: str, run: Any) -> Any:
+    """Return what a stranger's code returns; raise ValueError, in one line, for whatever it raises."""
     try:
         return run()
     except (Exception, SystemExit) as error:

@@ -26,19 +26,24 @@ from ..ties import settled_ties
 from .apgd import APGD
 from .backward import AdaptiveArctan, AdaptiveSharpness, PotentialDependent, RateGradient
 from .base import Attack
+from .blind.boundary import Boundary
 from .blind.gaussian import Gaussian
 from .blind.square import Square
 from .ensemble import Ensemble, quick_ensemble
 from .events.event_changes import EventChanges
+from .events.projected_logits import ProjectedLogits
 from .events.random_events import RandomEvents
 from .events.sparse_flips import SparseFlips
 from .events.spike_flips import SpikeFlips
 from .events.spike_shifts import SpikeShifts
+from .inspecting import watched
 from .modules import attack_module
 from .pgd import FGSM, PGD
 from .result import AttackResult, joined
 from .sapgd import SAPGD
 from .standard import standard
+from .transfer.expected import Expected
+from .transfer.momentum import Momentum
 
 ATTACKS: dict[str, Named[Attack]] = {
     "fgsm": Named(FGSM, "one step along the sign of the surrogate gradient"),
@@ -55,10 +60,18 @@ ATTACKS: dict[str, Named[Attack]] = {
     "sparse-flip": Named(SparseFlips, "few flips that help, those that were needless taken back"),
     "spike-flip": Named(SpikeFlips, "greedy flips of single input spikes, with swaps"),
     "spike-shift": Named(SpikeShifts, "projected gradients over retimed events, then greedy moves, with swaps"),
+    "pil": Named(ProjectedLogits, "logits over the moves of events, projected in each step"),
     "event-change": Named(EventChanges, "retimed events, and then flips of the worst that these found"),
     "random-events": Named(RandomEvents, "random changes of events, mixed with the worst so far"),
+    "boundary": Named(Boundary, "a walk along the boundary of the decision: no gradient, and no logits"),
+    "momentum": Named(Momentum, "momentum over gradients of length 1"),
+    "mi-ti-di": Named(
+        lambda: Momentum(smoothing=5, diversity=0.5, name="mi-ti-di"),
+        "momentum over smoothed gradients at diverse inputs: for what transfers",
+    ),
+    "eot": Named(Expected, "the mean gradient of a rate code over its draws"),
     "sapgd": Named(SAPGD, "adaptive momentum and a surrogate that follows each neuron"),
-    "standard": Named(standard, "the standard attack: all of these and more, in a fixed order; version 1"),
+    "standard": Named(standard, "the standard attack: all of these and more, in a fixed order; version 2"),
     "guided": Named(Guided, "the inputs to which a proof by branch and bound leads"),
     "ensemble": Named(
         Ensemble, "the worst of many attacks over losses, surrogate gradients and restarts, one without gradients"
@@ -125,7 +138,7 @@ def attack(
     generator = torch.Generator().manual_seed(whole("seed", seed))
     results: list[AttackResult] = []
     for part, part_labels in zip(inputs.split(batch_size), labels.split(batch_size), strict=True):
-        results.append(method(network, part, part_labels, perturbation, generator, ties=ties))
+        results.append(watched(method, network, part, part_labels, perturbation, generator, ties))
         progress(f"attack ({method.name})", min(len(results) * batch_size, len(inputs)), len(inputs))
     return joined(results, method.name, ties)
 
@@ -164,11 +177,15 @@ __all__ = [
     "AdaptiveSharpness",
     "Attack",
     "AttackResult",
+    "Boundary",
     "Ensemble",
     "EventChanges",
+    "Expected",
     "Gaussian",
     "Guided",
+    "Momentum",
     "PotentialDependent",
+    "ProjectedLogits",
     "RandomEvents",
     "RateGradient",
     "SparseFlips",

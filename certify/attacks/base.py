@@ -14,6 +14,7 @@ from ..perturbations import EventSet, Perturbation, RangedSet, SpikeFlip, SpikeS
 from ..replay import evaluating, margins
 from ..ties import STRICT
 from .result import AttackResult, Tried
+from .signs import Signs
 
 Search = Generator[Tensor, Tensor, None]
 """Yields candidates, one per sample; is sent which samples still stand, (batch,) of bool."""
@@ -31,7 +32,7 @@ class SearchNotes:
     """What a search tells of itself: see `AttackResult`."""
 
     members: list[Tried] = field(default_factory=list)
-    vanished: int | None = None
+    unanswered: set[int] = field(default_factory=set)
 
 
 @dataclass(frozen=True)
@@ -134,7 +135,8 @@ class Attack(ABC):
             worst = _Worst.start(target)
             if bool(worst.standing.any()):
                 _drive(self.propose(target, generator), target, worst)
-        told = tuple(target.notes.members), target.notes.vanished
+        notes = target.notes
+        told = tuple(notes.members), Signs(len(labels), worst.wrong), frozenset(notes.unanswered)
         return AttackResult(worst.inputs, ~worst.standing, worst.logits, self.name, ties, *told)
 
 
@@ -158,6 +160,7 @@ class _Worst:
     inputs: Tensor
     logits: Tensor
     margins: Tensor
+    wrong: int = 0
 
     @property
     def standing(self) -> Tensor:
@@ -168,7 +171,7 @@ class _Worst:
     def start(target: Target) -> "_Worst":
         """Start from the samples as they are."""
         logits, found = _replayed(target, target.inputs, target.labels)
-        return _Worst(target.inputs.clone(), logits, found)
+        return _Worst(target.inputs.clone(), logits, found, int((~(found > 0)).sum()))
 
     @torch.no_grad()
     def consider(self, target: Target, candidates: Tensor) -> None:
@@ -177,6 +180,7 @@ class _Worst:
         chosen, samples = candidates.detach()[index], target.inputs[index]
         allowed = target.perturbation.project(torch.where(chosen.isnan(), samples, chosen), samples)
         logits, found = _replayed(target, allowed, target.labels[index])
+        target.notes.unanswered.update(index[found.isnan()].tolist())
         better = found < self.margins[index]
         changed = index[better]
         self.inputs[changed], self.logits[changed] = allowed[better], logits[better]

@@ -9,7 +9,7 @@ from ...models.surrogates import Arctan, Sigmoid, Surrogate, Triangle
 from ..perturbations import EventChange, EventSet, Perturbation, RangedSet, SpikeFlip, SpikeShift
 from ..replay import margins
 from .apgd import APGD
-from .backward import AdaptiveArctan, attack_view
+from .backward import AdaptiveArctan
 from .base import Attack, Search, Target
 from .blind.gaussian import Gaussian
 from .blind.square import Square
@@ -17,9 +17,7 @@ from .events.event_changes import EventChanges
 from .events.random_events import RandomEvents
 from .events.spike_flips import SpikeFlips
 from .events.spike_shifts import SpikeShifts
-from .gradients import differentiate
 from .lead import Lead
-from .losses import LOSSES
 from .pgd import FGSM, PGD
 from .result import Tried
 
@@ -102,7 +100,6 @@ class Ensemble(Attack):
     def propose(self, target: Target, generator: torch.Generator) -> Search:
         """Yield the worst inputs after each member, which starts from those of the members before."""
         members = self._members(target.perturbation)
-        target.notes.vanished = _vanished(target)
         lead = Lead.start(target)
         standing = yield lead.points
         for member in members:
@@ -111,6 +108,7 @@ class Ensemble(Attack):
             asked = target.network, inputs, labels, target.perturbation, generator, lead.points[index]
             result = member(*asked, target.expired, target.ties)
             fell = int(result.success.sum())
+            target.notes.unanswered.update(index[sorted(result.unanswered)].tolist())
             target.notes.members.append(Tried(member.told, len(index), fell, member.by_gradient))
             lead.note(index, result.inputs, margins(result.logits, labels, target.ties))
             standing = yield lead.points
@@ -122,12 +120,6 @@ class Ensemble(Attack):
         if isinstance(perturbation, EventChange):
             return self.changes
         return self.shifts if isinstance(perturbation, SpikeShift) else self.members
-
-
-def _vanished(target: Target) -> int:
-    """Return at how many samples the network's own gradient of the margin is exactly 0."""
-    slope = differentiate(attack_view(target.network, None), target.inputs, target.labels, LOSSES["margin"])
-    return int((slope.gradient == 0).flatten(1).all(1).sum())
 
 
 def quick_ensemble() -> Ensemble:

@@ -16,11 +16,16 @@ from .losses import Loss
 
 @dataclass(frozen=True)
 class Slope:
-    """A loss at some points: its gradient (batch, ...), its values (batch,), and the margins there (batch,)."""
+    """A loss at some points: its gradient (batch, ...), its values (batch,), and the margins there (batch,).
+
+    `finite` says where all of the gradient was a finite number; elsewhere it holds 0 for NaN, and what is greatest
+    for inf.
+    """
 
     gradient: Tensor
     losses: Tensor
     margins: Tensor
+    finite: Tensor
 
 
 def differentiate(
@@ -32,7 +37,9 @@ def differentiate(
         logits = network(leaf)
         losses = loss(logits, labels)
         gradient = gradient_at(losses.sum(), leaf)
-    return Slope(gradient, losses.detach(), margins(logits.detach(), labels, ties))
+    finite = gradient.isfinite().flatten(1).all(1)
+    gradient = gradient.nan_to_num(nan=0.0)  # a sample whose gradient is lost takes random steps
+    return Slope(gradient, losses.detach(), margins(logits.detach(), labels, ties), finite)
 
 
 def gradient_at(value: Tensor, leaf: Tensor) -> Tensor:

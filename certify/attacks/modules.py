@@ -15,6 +15,7 @@ from ..replay import evaluating
 from ..ties import STRICT, TIES
 from .base import Attack
 from .ensemble import Ensemble
+from .inspecting import watched
 from .pgd import PGD
 from .result import AttackResult, joined
 from .standard import standard_members
@@ -86,7 +87,7 @@ def attack_module(
     generator = torch.Generator().manual_seed(whole("seed", seed))
     results, batch_size = list[AttackResult](), at_least(1)("batch_size", batch_size)
     for part, part_labels in zip(inputs.split(batch_size), labels.split(batch_size), strict=True):
-        results.append(chosen(subject, part, part_labels, perturbation, generator, ties=ties))  # pyright: ignore[reportArgumentType]
+        results.append(watched(chosen, subject, part, part_labels, perturbation, generator, ties))  # pyright: ignore[reportArgumentType]
         progress(f"attack ({chosen.name})", min(len(results) * batch_size, len(inputs)), len(inputs))
     return joined(results, chosen.name, ties)
 

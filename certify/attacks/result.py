@@ -1,7 +1,7 @@
 """What an attack found."""
 
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
 
 import torch
 from torch import Tensor
@@ -9,6 +9,7 @@ from torch import Tensor
 from ..alike import Alike
 from ..detaching import detach
 from ..ties import STRICT
+from .signs import Signs, summed
 
 
 @dataclass(frozen=True)
@@ -38,7 +39,8 @@ class AttackResult(Alike):
         method: the attack's name.
         ties: what a tie between logits is, "argmax" or "strict".
         members: of an ensemble, in the order in which they ran.
-        vanished: how many samples had a gradient of exactly 0 where an ensemble began; None if none was asked.
+        signs: what says that the samples that are left may be no more robust than those that fell.
+        unanswered: the places of samples that had an output of NaN at an input that was tried.
     """
 
     inputs: Tensor
@@ -47,40 +49,34 @@ class AttackResult(Alike):
     method: str
     ties: str = STRICT
     members: tuple[Tried, ...] = ()
-    vanished: int | None = None
+    signs: Signs = field(default_factory=Signs)
+    unanswered: frozenset[int] = frozenset()
 
     @property
     def warnings(self) -> tuple[str, ...]:
-        """Return, in one line each, why the samples that are left may be no more robust than those that fell.
-
-        Gradients that vanish lead nowhere; where an attack without gradients breaks what those with
-        gradients before it left, these may be masked (athalye2018obfuscated).
-        """
-        blind = sum(member.broken for member in self.members if not member.gradient)
-        found = []
-        if self.vanished:
-            told = f"the gradient is exactly 0 at {self.vanished} of {len(self.success)} samples"
-            found.append(f"{told}: attacks by it say little there")
-        if blind:
-            told = f"{blind} samples fell to attacks without gradients, after those before had left them"
-            found.append(f"{told}: gradients may be masked")
-        return tuple(found)
+        """Return the signs in words, one line each, with what helps."""
+        return self.signs.told
 
     def __post_init__(self) -> None:
         detach(self, "inputs", "success", "logits")
 
 
-def joined(results: list[AttackResult], name: str, ties: str) -> AttackResult:
-    """Return the results of batches as one."""
-    known = [result.vanished for result in results if result.vanished is not None]
+def joined(results: Sequence[AttackResult], name: str, ties: str) -> AttackResult:
+    """Return the results of batches as one, with what their members and their samples say together."""
+    members = tuple(_added(result.members for result in results))
+    blind = sum(member.broken for member in members if not member.gradient)
+    starts = [sum(len(result.success) for result in results[:place]) for place in range(len(results))]
+    unanswered = {start + at for start, result in zip(starts, results, strict=True) for at in result.unanswered}
+    signs = summed(result.signs for result in results)
     return AttackResult(
         torch.cat([result.inputs for result in results]),
         torch.cat([result.success for result in results]),
         torch.cat([result.logits for result in results]),
         name,
         ties,
-        tuple(_added(result.members for result in results)),
-        sum(known) if known else None,
+        members,
+        replace(signs, blind=blind, unanswered=len(unanswered)),
+        frozenset(unanswered),
     )
 
 

@@ -1,7 +1,8 @@
 """The standard attack: one fixed list of attacks, so that what is left means the same wherever it is told.
 
-Its members, their order and their budgets are version 1: a change of any is another version. It has no parameters,
-and each member runs on the samples that still stand.
+Its members, their order and their budgets are version 2: a change of any is another version. It has no parameters,
+and each member runs on the samples that still stand. Version 2 is version 1 with logits over moves (PIL) for
+events that move; on all other sets both are the same.
 
 References: wang2025towards, croce2020reliable
 """
@@ -13,13 +14,14 @@ from .base import Attack
 from .blind.square import Square
 from .ensemble import Ensemble, thorough_flips, thorough_members, thorough_shifts
 from .events.event_changes import EventChanges
+from .events.projected_logits import ProjectedLogits
 from .events.random_events import RandomEvents
 from .events.sparse_flips import SparseFlips
 from .events.spike_flips import SpikeFlips
 from .events.spike_shifts import SpikeShifts
 from .sapgd import SAPGD
 
-VERSION = 1
+STANDARD, VERSION = "standard", 2
 RATES = tuple(RateGradient(kind) for kind in ("hart", "bptr", "rga"))
 LOSSES = ("cross-entropy", "dlr", "margin")
 
@@ -54,11 +56,12 @@ def more_flips() -> tuple[Attack, ...]:
 def more_shifts() -> tuple[Attack, ...]:
     """Return what it adds to those by moves."""
     wide = (SpikeShifts(trials=32, swaps=50, surrogate=backward) for backward in (AdaptiveSharpness(), *RATES))
-    return (*wide, RandomEvents(1000))
+    logits = (ProjectedLogits(restarts=2), ProjectedLogits(surrogate=AdaptiveSharpness()))
+    return (*logits, *wide, RandomEvents(1000, name="random-events, 1000"))
 
 
 def standard() -> Ensemble:
     """Return the standard attack."""
     flips, shifts = (*thorough_flips(), *more_flips()), (*thorough_shifts(), *more_shifts())
     changes = (EventChanges(), RandomEvents(1000))
-    return Ensemble(standard_members(), flips, "standard", shifts, changes)
+    return Ensemble(standard_members(), flips, STANDARD, shifts, changes)

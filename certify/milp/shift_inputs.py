@@ -12,7 +12,8 @@ def retime(program: Program, steps: tuple[Expressions, ...], events: np.ndarray,
     """Demand that `steps`, the input x̃[t], are events that moved, within the budgets.
 
     With N[t] = x[t] − (those that go) + (those that come): x̃[t] = N[t] where events add up; where they merge
-    x̃[t] ≤ N[t] ≤ M·x̃[t], M the number of all that may come, which makes a binary x̃[t] 1 iff N[t] ≥ 1.
+    x̃[t] ≤ N[t] ≤ M·x̃[t], M the number of all that may come, which makes a binary x̃[t] 1 iff N[t] ≥ 1. Where they
+    stay apart x̃[t] = N[t] again, and x̃[t] is binary: no two events end in one entry.
 
     Args:
         program: to add to.
@@ -44,7 +45,7 @@ def retime(program: Program, steps: tuple[Expressions, ...], events: np.ndarray,
         if budget is not None:
             program.constrain(spent[name], upper=float(budget))
     for step, number, many in zip(steps, numbers, most, strict=True):
-        if any(shifts.meets):
+        if any(shifts.meets) and not shifts.apart:
             program.constrain(number - step, lower=0.0)
             program.constrain(step.scaled(many) - number, lower=0.0)
         else:

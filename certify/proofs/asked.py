@@ -85,7 +85,8 @@ def rules_of(perturbation: Perturbation, sample: Tensor) -> Rules:
 
 
 def _moves(shifts: SpikeShift, where: np.ndarray | None) -> ShiftRules:
-    return ShiftRules(shifts.jitter, shifts.count, shifts.total, shifts.merge, shifts.border, where)
+    merge = "or" if shifts.merge == "refuse" else shifts.merge  # whose members are all members of "or"
+    return ShiftRules(shifts.jitter, shifts.count, shifts.total, merge, shifts.border, where)
 
 
 def _mask(events: EventSet, sample: Tensor) -> np.ndarray | None:

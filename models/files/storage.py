@@ -16,6 +16,7 @@ from torch import Tensor
 from ...files import FileKind, write_atomically
 
 STORED = FileKind("path", "a file written by spikecert", most=2**32)
+STATE = FileKind("weights", "a safetensors file of a module's state", most=2**32)
 
 
 def write_tensors(path: Path, form: str, text: str, tensors: dict[str, Tensor]) -> str:
@@ -56,6 +57,20 @@ def read_tensors(path: Path, form: str) -> tuple[str, dict[str, Tensor]]:
         ValueError: for a file that was changed, truncated, or has another format.
     """
     return _unpacked(STORED.content(path), form, str(path))
+
+
+def read_state(path: Path) -> dict[str, Tensor]:
+    """Return the tensors of any safetensors file, by their names: the state of a module of torch, say.
+
+    Raises:
+        FileNotFoundError: where there is no such file.
+        ValueError: for a file that is no safetensors; nothing else is read, as nothing is unpickled.
+    """
+    try:
+        return from_bytes(STATE.content(path))
+    except _BROKEN as error:
+        told = "nothing is unpickled: write it by safetensors.torch.save_file(module.state_dict(), ...)"
+        raise ValueError(f"weights: {path} is no safetensors file ({told})") from error
 
 
 def _unpacked(content: bytes, form: str, origin: str) -> tuple[str, dict[str, Tensor]]:

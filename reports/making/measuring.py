@@ -22,6 +22,7 @@ from ..records.radii import RadiusTable, radius_contradiction
 from ..records.records import ModelRecord
 from ..records.rows import Finding, SampleRow, contradiction, tally
 from ..records.schema import Training
+from ..records.signs import SignRow, sign_row
 from .plans import Plan, RadiusPlan, name_of
 from .tables import architecture_of, finite, gain_table, growth_table, radius_table
 
@@ -51,6 +52,7 @@ class _Measurement:
     broken: dict[str, Tensor] = field(default_factory=dict)
     rows: list[SampleRow] = field(default_factory=list)
     found: dict[int, Found] = field(default_factory=dict)
+    signs: list[SignRow] = field(default_factory=list)
     seconds: dict[str, float] = field(default_factory=dict)
     figures: Figures = no_figures
 
@@ -139,6 +141,7 @@ def _recorded(
         radii=table,
         growth=growth_table(gains) if isinstance(gains, StabilityReport) else (),
         ties=measurement.ties,  # type: ignore[arg-type]
+        signs=tuple(measurement.signs),
     )
 
 
@@ -241,6 +244,8 @@ def _attack(measurement: _Measurement, epsilon: float, method: str | Attack) -> 
         result = attack(*asked, seed=seed, ties=measurement.ties, progress=progress)
         measurement.broken[source] = measurement.broken[source].index_put((standing,), result.success)
         _keep(measurement, standing, epsilon, result)
+        if result.warnings:
+            measurement.signs.append(sign_row(source, epsilon, result.signs))
         answer = standing, result
     measurement.seconds[f"{source} at {epsilon:g}"] = time.perf_counter() - start
     return answer

@@ -23,6 +23,7 @@ from ..records.radii import RadiusTable
 from ..records.records import ModelRecord
 from ..records.rows import tally
 from ..records.schema import Counterexample, Training
+from ..records.signs import merged_signs
 from .measuring import CutShort, measure, measure_radii
 from .plans import Plan, name_of
 
@@ -291,5 +292,6 @@ def merged(parts: Sequence[ModelRecord]) -> ModelRecord:
         "seconds": seconds,
         "counterexamples": first_broken(case for part in parts for case in part.counterexamples),
         "radii": _joined(tables) if tables else None,
+        "signs": merged_signs(row for part in parts for row in part.signs),
     }
     return ModelRecord.model_validate({**dict(parts[0]), **changed})

@@ -32,6 +32,7 @@ TEMPLATES = (
     "activity.html",
     "recording.html",
     "comparison.html",
+    "leaderboard.html",
     "style.css",
 )
 
@@ -115,6 +116,7 @@ def _environment(threat: Threat) -> Environment:
         "unbroken": wording.unbroken,
         "short": threat.short,
         "ties_found": wording.ties_found,
+        "signs_found": lambda model: wording.signs_found(model, threat),
         "classified": wording.classified,
         "norms": wording.gain_norms,
         "gain": wording.gain_text,

@@ -69,6 +69,8 @@ def _numbers(record: Record) -> list[str]:
         ]
         if ties := wording.ties_found(model):
             lines += ["", markdown(ties)]
+        if found := wording.signs_found(model, record.threat):
+            lines += ["", "Signs that an attack says little:", "", *(f"- {markdown(line)}" for line in found)]
     return lines
 
 

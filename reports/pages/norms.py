@@ -28,6 +28,7 @@ LIMITS = {
     "jitter": "each by at most {} steps",
     "total": "by at most {} steps in all",
 }
+MERGED = {"add": "two in one entry are two", "refuse": "none onto another one"}
 
 
 def sign(threat: Threat) -> str:
@@ -61,7 +62,7 @@ def _moves(what: str, rules: EventRules, where: str) -> str:
     limits = ((name, getattr(rules, name)) for name in LIMITS)
     parts += [LIMITS[name].format(limit) for name, limit in limits if limit is not None]
     parts += [f"only those{where}"] if where else []
-    parts += ["two in one entry are two"] if rules.merge == "add" else []
+    parts += [MERGED[rules.merge]] if rules.merge in MERGED else []
     parts += ["those at the border may leave"] if rules.border == "leave" else []
     return ", ".join(parts)
 

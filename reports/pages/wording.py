@@ -174,6 +174,12 @@ def ties_found(model: ModelRecord) -> str:
     )
 
 
+def signs_found(model: ModelRecord, threat: Threat) -> tuple[str, ...]:
+    """Return, in one line each, why what an attack left may be less robust than it seems, with what helps."""
+    told = ((f"Attack {row.attack}, ε = {threat.text(row.epsilon)}", row.signs.told) for row in model.signs)
+    return tuple(f"{head}: {line}." for head, lines in told for line in lines)
+
+
 def classified(case: Counterexample, data: Data) -> str:
     """Return what the network makes of a counterexample, such as "3", "boot (9)", or "tied with 3"."""
     rival = data.label(case.predicted)

@@ -57,7 +57,7 @@ class EventRules(Part):
     jitter: Whole | None = None
     count: Whole | None = None
     total: Whole | None = None
-    merge: Literal["or", "add"] = "or"
+    merge: Literal["or", "add", "refuse"] = "or"
     border: Literal["stay", "leave"] = "stay"
 
     @model_validator(mode="after")

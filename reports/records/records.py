@@ -24,6 +24,7 @@ from .schema import (
     Threat,
     Training,
 )
+from .signs import SignRow
 from .upgrading import FIRST, OLDER, upgraded
 
 RECORD = FileKind("record", f"a JSON file with schema {SCHEMA}", most=2**28)
@@ -41,7 +42,7 @@ _INCIDENTAL = {
 }
 """What enters no fingerprint: circumstances, how things are called, and what follows from the rest."""
 _LATER = {
-    **dict.fromkeys(("radii", "growth", "activity", "sha256", "events"), (None, [])),
+    **dict.fromkeys(("radii", "growth", "activity", "sha256", "events", "signs"), (None, [])),
     **dict.fromkeys(("ties", "tied", "kept"), (False, "strict")),
 }
 """Fields that came after the first records, and what says nothing new in them: there the fingerprint stays."""
@@ -51,7 +52,8 @@ class ModelRecord(Part):
     """One network: what it is, how it was trained, its gains, and what was found for each sample.
 
     `ties` says what all of it is about: "argmax" (of the greatest logits the one of lowest index is predicted) or
-    "strict" (a tie is a failure), which older records mean.
+    "strict" (a tie is a failure), which older records mean. `signs` has a row for each attack and ε at which
+    something says that what the attack left may be less robust than it seems.
     """
 
     name: str
@@ -65,6 +67,7 @@ class ModelRecord(Part):
     radii: RadiusTable | None = None
     growth: tuple[GrowthRow, ...] = ()
     ties: Ties = "strict"
+    signs: tuple[SignRow, ...] = ()
 
     @model_validator(mode="after")
     def _check_consistency(self) -> "ModelRecord":

@@ -27,9 +27,10 @@ EVENTS: dict[str, Perturbation] = {
     "sparse-flip": SpikeFlip(2),
     "random-events": SpikeFlip(2),
     "spike-shift": SpikeShift(1),
+    "pil": SpikeShift(1),
     "event-change": EventChange(SpikeFlip(1), SpikeShift(1)),
 }
-TIMED = {"spike-shift", "event-change"}
+TIMED = {"spike-shift", "pil", "event-change"}
 """Attacks on when events come."""
 
 ENCODINGS = pytest.mark.parametrize("encoding", ["direct", "none", "rate"])

@@ -8,6 +8,7 @@ from functools import partial
 from pathlib import Path
 
 import torch
+from safetensors.torch import save as states_to_bytes
 from torch import Tensor, nn
 
 from spikecert import (
@@ -32,7 +33,7 @@ from spikecert.checking.short import FORMAT as PROOF
 from spikecert.formats import read_counterexample, read_vnnlib, robustness, write_vnnlib
 from spikecert.models.files.checkpoints import FORMAT as NETWORK
 from spikecert.models.files.checkpoints import to_bytes
-from spikecert.models.files.storage import pack, unpack
+from spikecert.models.files.storage import pack, read_state, unpack
 from spikecert.reports import Plan, RadiusPlan, render
 from spikecert.reports.making.measuring import measure
 from spikecert.reports.records.schema import Data, Threat
@@ -225,6 +226,15 @@ def _read_certificates(data: bytes) -> None:
         load_layers(read_content(path))
 
 
+def _states() -> list[bytes]:
+    return [states_to_bytes(network.state_dict()) for network in _networks()[:2]]
+
+
+def _read_state(data: bytes) -> None:
+    with _file(data, "weights.safetensors") as path:
+        read_state(path)
+
+
 class _file:
     """A file with these bytes, in a folder of its own that goes away."""
 
@@ -289,6 +299,7 @@ def readers() -> dict[str, Reader]:
             (Sealed(CHECKPOINT),),
             (ValueError, FloatingPointError),
         ),
+        Reader("weights", _read_state, _states, (mutate_bytes,)),
         Reader("radii", kept_files.read_radii, kept_files.radii, json_text),
         Reader("part", kept_files.read_part, kept_files.parts, json_text),
         Reader("run-result", kept_files.read_result, kept_files.results, json_text),

@@ -145,6 +145,7 @@ EVENTS: dict[str, tuple[Perturbation, ...]] = {
     "sparse-flip": (SpikeFlip(2),),
     "random-events": (SpikeFlip(2),),
     "spike-shift": (SpikeShift(None, 2),),
+    "pil": (SpikeShift(None, 2),),
     "event-change": (EventChange(SpikeFlip(1), SpikeShift(None, 1)),),
 }
 
@@ -159,7 +160,7 @@ def test_attacks_stay_in_their_sets(name: str, network: SpikingNetwork, seed: in
     batch = batch_of(network, seed)
     batch = batch.round() if name in EVENTS else batch
     labels = labelled(network, batch)
-    if name in ("spike-shift", "event-change") and network.encoding != "none":
+    if name in ("spike-shift", "pil", "event-change") and network.encoding != "none":
         return
     for threat in EVENTS.get(name, (LInf(0.2), L2(0.4))):
         result = attack(network, batch, labels, threat, name)

@@ -25,7 +25,7 @@ from support.oracles import every_shift, least_margin
 from support.signals import affine_signal
 
 BOUNDS = [INTERVAL, TRAINS, Linear(PriceSearch(iterations=5)), Gain()]
-MERGES, BORDERS = st.sampled_from(["or", "add"]), st.sampled_from(["stay", "leave"])
+MERGES, BORDERS = st.sampled_from(["or", "add", "refuse"]), st.sampled_from(["stay", "leave"])
 BUDGETS = st.sampled_from([None, 0, 1, 1, 2, 3])
 
 

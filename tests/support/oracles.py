@@ -152,6 +152,8 @@ def every_shift(events: Tensor, threat: SpikeShift, mask: Tensor) -> Tensor:
             moved[t, i] -= 1
             if 0 <= goal < steps:
                 moved[goal, i] += 1
+        if threat.merge == "refuse" and bool((moved > 1).any()):
+            continue
         moved = moved.clamp_max(1) if threat.merge == "or" else moved
         found[tuple(moved.flatten().tolist())] = moved
     return torch.stack(list(found.values()))

@@ -57,8 +57,8 @@ class EventOptions:
         str | None,
         typer.Option(
             "--merge",
-            autocompletion=completed(("or", "add")),
-            help="Of shifts: two events of one entry are one (or) or two (add); default: or.",
+            autocompletion=completed(("or", "add", "refuse")),
+            help="Of shifts: two events of one entry are one (or), two (add) or refused (refuse); default: or.",
         ),
     ] = None
     border: Annotated[

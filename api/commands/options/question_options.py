@@ -20,6 +20,7 @@ from .options import (
     Seed,
     Std,
     Ties,
+    first,
     fitting,
     scale,
 )
@@ -27,6 +28,7 @@ from .options import (
 if TYPE_CHECKING:
     from spikecert.reports.records.schema import Threat
     from spikecert.runs.examining import Subject
+    from spikecert.training import Split
 
 
 @dataclass(frozen=True)
@@ -66,6 +68,12 @@ class QuestionOptions:
         network = scaled.of(network, source)
         chosen = fitting(network, source, self.samples, self.device)
         return Subject(label_of(model), network, source, chosen)
+
+    def samples_alone(self) -> "Split":
+        """Return the samples for a module of whatever code, as the data have them."""
+        if self.mean is not None or self.std is not None:
+            raise ValueError("mean: got --mean or --std for code, expected the module to normalise its inputs")
+        return first(data_of(self.data, self.root, limits=self.scaled.limits).test, self.samples)
 
     def repeated(self, epsilon: Sequence[str]) -> str:
         """Return the options as text, for the command that a report tells to repeat."""

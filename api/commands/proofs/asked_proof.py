@@ -89,7 +89,8 @@ class LeastAsked:
         options, epsilon = self.events, int(self.epsilon or 0)
         flips = {"count": epsilon, "kind": options.kind or "flip"}
         moves = {name: getattr(options, name) for name in ("jitter", "count", "total")}
-        moves |= {"merge": options.merge or "or", "border": options.border or "stay"}
+        merge = "or" if options.merge in (None, "refuse") else options.merge  # "or" holds what "refuse" does
+        moves |= {"merge": merge, "border": options.border or "stay"}
         if self.norm == "shift":
             moves |= self._budget(moves, epsilon)
         given = {"flips": {"flips": flips}, "shift": {"shifts": moves}}.get(

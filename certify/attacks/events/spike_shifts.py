@@ -135,11 +135,15 @@ class _Moving:
         points = self.apply(moves)
         self.view.rows.index = self.index
         slope = differentiate(self.view, points, self.target.labels[self.index], self.loss).gradient
-        gains = torch.stack([threat.at(slope, o) for o in threat.offsets(inputs)], -1) - slope.unsqueeze(-1)
+        offsets = threat.offsets(inputs)
+        gains = torch.stack([threat.at(slope, o) for o in offsets], -1) - slope.unsqueeze(-1)
+        if threat.merge == "refuse":  # where one is another may come once it has gone, in a later round
+            taken = torch.stack([threat.at(points, o) > 0 for o in offsets], -1)
+            gains = gains.masked_fill(taken, -torch.inf)
         layers = self.layers.transpose(0, 1)
         free = layers.flatten(1) & ~moved
         every = gains.unsqueeze(1).expand(*layers.shape, -1).reshape(*free.shape, -1)
-        sizes = torch.tensor(threat.offsets(inputs), device=inputs.device).abs()
+        sizes = torch.tensor(offsets, device=inputs.device).abs()
         paid = sizes <= threat.left(moves)[:, None, None]
         return torch.where(free.unsqueeze(-1) & paid, every, -torch.inf)
 

@@ -53,6 +53,7 @@ class Shifts(Budget):
             several is marked in several of them.
         meets: for each of these whether its events can meet another one and be merged into it.
         rows: what is summed over time, (k, T); None for the events themselves.
+        apart: whether no two events may end in one entry. Bounds do not use it: theirs is a superset.
     """
 
     num_steps: int
@@ -63,6 +64,7 @@ class Shifts(Budget):
     events: tuple[Tensor, ...]
     meets: tuple[bool, ...]
     rows: Tensor | None = None
+    apart: bool = False
 
     def moved(self, change: Callable[[Tensor], Tensor]) -> "Shifts":
         """Return the budget with other marks."""

@@ -18,7 +18,7 @@ from .members import Members
 from .regions import EventRegion
 from .retiming import Cost, least, listed, priced, within
 
-MERGES, BORDERS = ("or", "add"), ("stay", "leave")
+MERGES, BORDERS = ("or", "add", "refuse"), ("stay", "leave")
 FAR = 2**31
 """Further than any event moves."""
 
@@ -37,7 +37,9 @@ class SpikeShift(EventSet):
         jitter: Δ ≥ 0, how far an event moves at most, in steps, below T; None: any way.
         count: how many events may move; None: all.
         total: the sum of all moves, in steps; None: any.
-        merge: what two events of one entry are: "or": one event (inputs of 0 and 1), "add": two (whole numbers).
+        merge: what two events of one entry are: "or": one event (inputs of 0 and 1), "add": two (whole numbers),
+            "refuse": not allowed (inputs of 0 and 1): none moves to where another one stays or comes to, as on a
+            sensor of capacity 1; where an event went, another may come.
         border: "stay": events stay within the T steps; "leave": they may also move out of them, and are gone; who
             leaves pays the distance to the first step outside.
         where: which events may move: an `EventRegion` or a mask of where they are, or None for all.
@@ -45,6 +47,11 @@ class SpikeShift(EventSet):
     Raises:
         TypeError: for a budget that is no integer, or `where` that is neither.
         ValueError: for a budget below 0, or another merge or border.
+
+    **"refuse" lies within "or".** A member of "refuse" is x after moves within the budgets that no two events end
+    in one entry of. The same moves are allowed in "or", where merging changes nothing of an input without two
+    events in one entry: so it is a member of "or" too. What is verified for "or" thus holds for "refuse", and its
+    enclosure, bounds and proofs are those of "or". ∎
 
     >>> SpikeShift(1).contains(torch.tensor([[[0.0], [1.0]]]), torch.tensor([[[1.0], [0.0]]]))
     tensor([True])
@@ -104,14 +111,14 @@ class SpikeShift(EventSet):
         most = min(self.most, float(movable.flatten(1).sum(1).max())) if movable.numel() else 0.0
         if most == 0:
             return Box(exact, exact)
-        square = 2 * most if self.merge == "or" else 2 * most**2
+        square = 2 * most**2 if self.merge == "add" else 2 * most
         radius = torch.tensor(math.nextafter(math.sqrt(square), math.inf), dtype=torch.float64)
         low, high = self._ends(exact, movable)
         return Box(low, high, exact, radius.to(exact.device), self._budget(exact, movable))
 
     def _ends(self, exact: Tensor, movable: Tensor) -> tuple[Tensor, Tensor]:
         """Return the least and the greatest value of each entry."""
-        if self.merge == "or":
+        if self.merge != "add":
             return exact - movable, exact.maximum(_around(movable, self.reach).clamp_max(1.0))
         more = _around(movable, self.reach).clamp_max(self.most)
         return exact - movable.clamp_max(self.most), exact + more
@@ -128,7 +135,7 @@ class SpikeShift(EventSet):
             marks = movable * (near == 0), movable * (near > 0)
             meets = False, True
         settings = exact.shape[1], min(self.reach, exact.shape[1]), self.count, self.total, self.border == "leave"
-        return Shifts(*settings, marks, meets)
+        return Shifts(*settings, marks, meets, apart=self.merge == "refuse")
 
     def offsets(self, inputs: Tensor) -> list[int]:
         """Return all moves of an event of recordings (batch, T, ...), the shortest first."""
@@ -140,7 +147,12 @@ class SpikeShift(EventSet):
         return torch.full_like(spent, torch.inf if self.total is None else self.total) - spent
 
     def retimed(self, inputs: Tensor, layers: Tensor, offsets: Tensor) -> Tensor:
-        """Return inputs whose events `layers` have moved by `offsets`, integers of the same shape."""
+        """Return inputs whose events `layers` have moved by `offsets`, integers of the same shape.
+
+        With "refuse" events that may not be where they would come to stay where they are.
+        """
+        if self.merge == "refuse":
+            offsets = kept_apart(inputs, layers[0] * offsets[0])[None]
         steps = inputs.shape[1]
         places = torch.arange(steps, device=inputs.device).view(-1, *([1] * (inputs.dim() - 2))) + offsets
         moving = layers & (offsets != 0)
@@ -163,7 +175,7 @@ class SpikeShift(EventSet):
         gains = torch.stack([self.at(values, o) for o in self.offsets(inputs)], -1) - values.unsqueeze(-1)
         best = gains.max(-1)
         calls = torch.where(layers & (best.values > 0.5), best.values, 0.0)
-        moved = self.retimed(inputs, layers, self._afforded(calls, offsets[best.indices].expand_as(layers)))
+        moved = self.retimed(inputs, layers, self.afforded(calls, offsets[best.indices].expand_as(layers)))
         kept = self.contains(candidates, inputs).view(-1, *([1] * (inputs.dim() - 1)))
         return torch.where(kept, candidates, moved)
 
@@ -193,12 +205,12 @@ class SpikeShift(EventSet):
         movable = self.movable(sample[None])[0].flatten(1)
         differ = (after != before).any(0)
         triples = torch.stack([before - movable, movable, after])[..., differ].long().permute(2, 0, 1).tolist()
-        settings = self.reach, self.merge == "add", self.border == "leave"
+        settings = self.reach, self.merge != "or", self.border == "leave"
         return [priced(*map(tuple, triple), *settings) for triple in triples]
 
     def _whole(self, candidate: Tensor) -> Tensor:
         """Return which entries are numbers of events."""
-        most = 1.0 if self.merge == "or" else torch.inf
+        most = torch.inf if self.merge == "add" else 1.0
         return candidate.isfinite() & (candidate == candidate.floor()) & (candidate >= 0) & (candidate <= most)
 
     def sample(self, inputs: Tensor, generator: torch.Generator) -> Tensor:
@@ -210,10 +222,13 @@ class SpikeShift(EventSet):
         offsets = torch.tensor(self.offsets(inputs), device=inputs.device)
         chosen = offsets[(draws[0] * len(offsets)).long().clamp_max(len(offsets) - 1)]
         calls = torch.where(layers & self._inside(chosen, inputs), draws[1] + 1e-9, 0.0)
-        return self.retimed(inputs, layers, self._afforded(calls, chosen))
+        return self.retimed(inputs, layers, self.afforded(calls, chosen))
 
     def members(self, sample: Tensor) -> Members:
-        """Return the sample after each choice of moves; choices may make the same input."""
+        """Return the sample after each choice of moves; choices may make the same input.
+
+        With "refuse" a choice that moves an event onto another one makes the sample itself.
+        """
         movable = self.movable(sample[None])[0].flatten(1).long().tolist()
         limits = self.reach, self.count, self.total, self.border == "leave"
         choices = listed(movable, *limits)
@@ -236,6 +251,9 @@ class SpikeShift(EventSet):
             inside = (after >= 0) & (after < sample.shape[0])
             there = member[inside], after[inside], feature[inside]
             found.index_put_(there, ones[inside], accumulate=True)
+        if self.merge == "refuse":
+            crowded = (found > 1.0).flatten(1).any(1)
+            found[crowded] = sample.flatten(1).to(found)
         found = found.clamp_max(1.0) if self.merge == "or" else found
         return found.view(count, *sample.shape)
 
@@ -246,10 +264,10 @@ class SpikeShift(EventSet):
         if self.jitter is not None and self.jitter >= inputs.shape[1]:
             told = f"expected less than the recordings' {inputs.shape[1]} steps"
             raise ValueError(f"jitter: got {self.jitter}, {told}")
-        most = 1 if self.merge == "or" else MOST_EVENTS
+        most = MOST_EVENTS if self.merge == "add" else 1
         other = inputs[(inputs < 0) | (inputs > most) | (inputs != inputs.floor())]
         if len(other):
-            expected = "events of 0 and 1" if self.merge == "or" else f"whole numbers up to {MOST_EVENTS}"
+            expected = f"whole numbers up to {MOST_EVENTS}" if self.merge == "add" else "events of 0 and 1"
             told = f'expected {expected} for SpikeShift with merge "{self.merge}"'
             raise ValueError(f"inputs: got {float(other[0].detach()):g}, {told}")
         self.allowed(inputs)
@@ -276,7 +294,7 @@ class SpikeShift(EventSet):
         found[:, inside] = values[:, places[inside]]
         return found
 
-    def _afforded(self, calls: Tensor, offsets: Tensor) -> Tensor:
+    def afforded(self, calls: Tensor, offsets: Tensor) -> Tensor:
         """Return the offsets of the strongest calls > 0 that the budgets pay for, 0 elsewhere."""
         flat = calls.transpose(0, 1).flatten(1)
         order = flat.sort(dim=1, descending=True, stable=True)
@@ -288,6 +306,28 @@ class SpikeShift(EventSet):
             paid &= (sizes * paid).cumsum(1) <= self.total
         taken = torch.zeros_like(flat, dtype=torch.bool).scatter(1, order.indices, paid)
         return offsets * taken.view(calls.shape[1], len(calls), *calls.shape[2:]).transpose(0, 1)
+
+
+def kept_apart(inputs: Tensor, offsets: Tensor) -> Tensor:
+    """Return moves of events of 0 and 1, (batch, T, ...), of which no two end in one entry: some, the others 0.
+
+    Where events come to one entry, an event that is there and stays keeps it; else the one that comes the shortest
+    way does, the later one of two that come as far. Who may not come stays, which may keep others from coming: at
+    most as many rounds as there are events.
+    """
+    steps = inputs.shape[1]
+    places = torch.arange(steps, device=inputs.device).view(-1, *([1] * (inputs.dim() - 2)))
+    while True:
+        ends = places + offsets
+        coming = (offsets != 0) & (ends >= 0) & (ends < steps)
+        ends = ends.clamp(0, steps - 1)
+        rank = torch.where(coming, 2 * offsets.abs() + (offsets < 0).long(), 2 * FAR)
+        best = torch.full_like(rank, 2 * FAR).scatter_reduce(1, ends, rank, "amin")
+        best = torch.where((inputs > 0) & (offsets == 0), -1, best)
+        refused = coming & (rank != best.gather(1, ends))
+        if not bool(refused.any()):
+            return offsets
+        offsets = offsets.masked_fill(refused, 0)
 
 
 def _around(events: Tensor, reach: int) -> Tensor:

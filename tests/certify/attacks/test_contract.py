@@ -25,7 +25,18 @@ from spikecert.certify import (
     Square,
     attack,
 )
-from spikecert.certify.attacks import ATTACKS, SAPGD, Guided, RandomEvents, RateGradient, SpikeShifts
+from spikecert.certify.attacks import (
+    ATTACKS,
+    SAPGD,
+    Boundary,
+    Expected,
+    Guided,
+    Momentum,
+    ProjectedLogits,
+    RandomEvents,
+    RateGradient,
+    SpikeShifts,
+)
 from spikecert.certify.replay import fails, replays
 from spikecert.certify.ties import settled_ties
 from spikecert.models import Triangle
@@ -213,6 +224,27 @@ class TestSAPGD(GradientContract):
     method = SAPGD(steps=15)
 
 
+class TestBoundary(GradientContract):
+    name = "boundary"
+    method = Boundary(80)
+    strong = Boundary(400)
+
+
+class TestMomentum(GradientContract):
+    name = "momentum"
+    method = Momentum(steps=10)
+
+
+class TestTransfer(GradientContract):
+    name = "mi-ti-di"
+    method = Momentum(steps=10, smoothing=3, diversity=0.5, name="mi-ti-di")
+
+
+class TestExpected(GradientContract):
+    name = "eot"
+    method = Expected(steps=10, draws=2)
+
+
 class TestGuided(GradientContract):
     name = "guided"
     method = Guided(4)
@@ -262,12 +294,18 @@ class ShiftContract(AttackContract):
 
     sets: list[Perturbation] = [  # noqa: RUF012
         *(SpikeShift(0), SpikeShift(1, 2), SpikeShift(3, total=4, merge="add", border="leave"), SpikeShift(2)),
+        *(SpikeShift(2, merge="refuse"), SpikeShift(3, 2, merge="refuse", border="leave")),
     ]
     encoding = "none"
 
 
 class TestSpikeShifts(ShiftContract):
     name = "spike-shift"
+
+
+class TestProjectedLogits(ShiftContract):
+    name = "pil"
+    method = ProjectedLogits(steps=15)
 
 
 class TestEventChanges(AttackContract):

@@ -4,13 +4,12 @@ import pytest
 import torch
 from torch import nn
 
-from spikecert.certify import APGD, L2, LInf, SpikeFlip, attack, verify
-from spikecert.certify.attacks import SAPGD, AttackResult, Ensemble, Guided, RateGradient, SparseFlips, Square
-from spikecert.certify.attacks.result import Tried
+from spikecert.certify import APGD, LInf, SpikeFlip, attack, verify
+from spikecert.certify.attacks import SAPGD, Ensemble, Guided, RateGradient, SparseFlips, Square
 from spikecert.certify.attacks.standard import standard_members
 from spikecert.models import LIF, SpikingNetwork, mlp
 
-from .conftest import Subject, random_subject, silent_subject
+from .conftest import Subject, random_subject
 
 EXPECTED = """large steps, cross-entropy, AdaptiveArctan(width=4.0)"""
 
@@ -38,7 +37,9 @@ def test_a_member_runs_on_what_those_before_it_left(digits: Subject) -> None:
     for member in members:
         alone = attack(*asked, member).success
         assert int(alone.sum()) <= int(result.success.sum())
-    assert result.vanished == 0
+    assert result.signs.vanished == 0
+    assert result.signs.blind == result.members[-1].broken
+    assert result.signs.wrong == clean
 
 
 @pytest.mark.slow
@@ -49,22 +50,6 @@ def test_it_breaks_no_sample_that_is_proven_and_the_search_breaks_more_than_walk
     proven = torch.tensor([verdict.status == "verified" for verdict in verify(*asked, "auto", timeout=1.0)])
     assert not bool((proven & (walks | search)).any())
     assert int((walks | search).sum()) > int(walks.sum())
-
-
-def test_gradients_that_vanish_are_told() -> None:
-    subject = silent_subject()
-    result = attack(subject.network, subject.inputs, subject.labels, L2(0.1), Ensemble((SAPGD(steps=2),)))
-    assert result.vanished == len(subject.labels)
-    assert result.warnings == ("the gradient is exactly 0 at 3 of 3 samples: attacks by it say little there",)
-
-
-def test_what_falls_without_gradients_alone_is_told() -> None:
-    nothing = torch.zeros(2, 1), torch.tensor([True, False]), torch.zeros(2, 2)
-    walk, blind = Tried("pgd", 9, 4), Tried("square", 5, 2, gradient=False)
-    assert AttackResult(*nothing, "mine", "strict", (walk, blind), 0).warnings == (
-        "2 samples fell to attacks without gradients, after those before had left them: gradients may be masked",
-    )
-    assert AttackResult(*nothing, "mine", "strict", (walk,), 0).warnings == ()
 
 
 def test_events_have_members_of_their_own() -> None:
@@ -79,7 +64,7 @@ def test_sparse_flips_are_few_of_all_entries() -> None:
     found = attack(network, inputs, labels, SpikeFlip(inputs[0].numel()), SparseFlips())
     counts = (found.inputs != inputs).flatten(1).sum(1)
     assert int(found.success.sum()) == 14  # two are left whose helpful flips don't help together
-    assert float(counts[found.success].float().median()) == 1.0  # of 48
+    assert float(counts[found.success].float().median()) <= 2.0  # of 48
     for budget in (1, 2, 4):
         within = attack(network, inputs, labels, SpikeFlip(budget), SparseFlips()).success
         assert bool((within | ~found.success | (counts > budget)).all())

@@ -5,8 +5,8 @@ from typing import Annotated
 
 import typer
 
-from ..output import say, show, show_json_text
-from .options.options import Json
+from ...output import say, show, show_json_text
+from ..options.options import Json
 
 
 def compare(

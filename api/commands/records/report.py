@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from ..output import say, show, show_json_text
+from ...output import say, show, show_json_text
 
 
 def report(
@@ -32,7 +32,7 @@ def report(
     from spikecert.reports.making.attaching import load_radii, with_radii
     from spikecert.reports.pages.safety_case import render_summary
 
-    from .attack import summary as told_short
+    from ..attack import summary as told_short
 
     if open_it and (out is None or out.suffix != ".html"):
         raise ValueError("open: got no page to show, expected --out FILE.html beside --open")

@@ -1,0 +1,170 @@
+"""The boundary attack: a walk along where the decision changes, for what has no gradient and tells no logits."""
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+import torch
+from torch import Tensor
+
+from ....models.constants import at_least, settle
+from ...perturbations import L2, RangedSet
+from ...perturbations.shapes import expand, lengths, normal, uniform
+from ...replay import fails
+from ..base import Attack, Search, Target
+
+DOUBLINGS = 24
+"""First points are drawn within ε, 2ε, 4ε, … of the sample, up to the ends of the range."""
+HALVINGS = 12
+"""Steps of bisection from a first point towards the sample."""
+ASIDE, TOWARDS = 0.2, 0.1
+"""The first steps, as shares of the distance that is left."""
+
+
+@dataclass(frozen=True)
+class Boundary(Attack):
+    """The boundary attack (Brendel et al., 2018): only decisions are used, neither gradients nor logits.
+
+    It begins at a misclassified input, however far, and takes two steps in turn, where it stays misclassified:
+    towards the sample by a share κ of the distance in the set's norm, and aside as far as it is: in ℓ2 along
+    δ·d·η, η normal and at a right angle to the way back, and in boxes by turning the signs of a share δ of all
+    changes (Chen et al., 2020). κ and δ grow where such steps go well and shrink where not. Where it comes within
+    the set the sample falls.
+
+    Args:
+        queries: steps of the walk, two runs each.
+
+    Raises:
+        TypeError, ValueError: for settings out of range.
+
+    References: brendel2018decision, chen2020boosting
+    """
+
+    queries: int = 500
+    name: str = "boundary"
+    by_gradient: ClassVar[bool] = False
+
+    def __post_init__(self) -> None:
+        settle(self, at_least(1), "queries")
+
+    def propose(self, target: Target, generator: torch.Generator) -> Search:
+        """Yield points when one comes within its set, and what is nearest at the end."""
+        walk = _DecisionWalk.start(target, generator)
+        standing = yield walk.points
+        for _ in range(self.queries):
+            index = (standing & walk.found).nonzero().flatten()
+            if not len(index) or target.expired():
+                break
+            if walk.step(index, generator):
+                standing = yield walk.points
+        yield walk.points
+
+
+@dataclass
+class _DecisionWalk:
+    """Misclassified points, as far as some were found, how far they are in units of ε, and both steps."""
+
+    target: Target
+    points: Tensor
+    found: Tensor
+    aside: Tensor
+    towards: Tensor
+
+    @staticmethod
+    def start(target: Target, generator: torch.Generator) -> "_DecisionWalk":
+        """Look for a misclassified point near each sample, then farther; bisect towards the sample."""
+        samples = target.inputs
+        walk = _DecisionWalk(target, samples.clone(), ~target.everyone, *_steps(samples))
+        for doubling in range(DOUBLINGS):
+            index = (~walk.found).nonzero().flatten()
+            if not len(index):
+                break
+            here = samples[index]
+            reach = _within_reach(target.real_set, here, 2.0**doubling)
+            tried = walk.inside(here + reach * (2.0 * uniform(here, generator) - 1.0), index)
+            walk.take(index, tried, walk.wrong(tried, index))
+        low, high = torch.zeros_like(walk.aside), torch.ones_like(walk.aside)
+        first, index = walk.points.clone(), walk.found.nonzero().flatten()
+        for _ in range(HALVINGS if len(index) else 0):
+            middle = (low + high) / 2
+            tried = (samples + expand(middle, samples) * (first - samples))[index]
+            wrong = walk.wrong(tried, index)
+            walk.take(index, tried, wrong)
+            low[index] = torch.where(wrong, low[index], middle[index])
+            high[index] = torch.where(wrong, middle[index], high[index])
+        return walk
+
+    def step(self, index: Tensor, generator: torch.Generator) -> bool:
+        """Take one step of these samples' walks; return whether one came within its set."""
+        samples, ball = self.target.inputs[index], self.target.real_set
+        before = self._far(self.points[index], index) <= 1.0
+        near = samples + _shrunk(ball, self.points[index] - samples, 1.0 - self.towards[index])
+        nearer = self.wrong(near, index)
+        self.take(index, near, nearer)
+        aside = self.inside(samples + self._turned(index, generator), index)
+        stays = self.wrong(aside, index)
+        self.take(index, aside, stays)
+        self.towards[index] = (self.towards[index] * torch.where(nearer, 1.5, 0.8)).clamp(1e-4, 0.5)
+        self.aside[index] = (self.aside[index] * torch.where(stays, 1.1, 0.95)).clamp(1e-3, 0.5)
+        return bool((self._far(self.points[index], index) <= 1.0).logical_and(~before).any())
+
+    def _turned(self, index: Tensor, generator: torch.Generator) -> Tensor:
+        """Return steps from samples to points as far as these and elsewhere."""
+        back = self.points[index] - self.target.inputs[index]
+        share = expand(self.aside[index], back)
+        if not isinstance(self.target.real_set, L2):
+            return torch.where(uniform(back, generator) < share, -back, back)
+        length, tiny = lengths(back), torch.finfo(back.dtype).tiny
+        noise = normal(back, generator)
+        along = (noise * back).flatten(1).sum(1) / length.flatten().clamp_min(tiny) ** 2
+        noise = noise - expand(along, back) * back
+        turned = back + share * length * noise / lengths(noise).clamp_min(tiny)
+        return length * turned / lengths(turned).clamp_min(tiny)
+
+    def take(self, index: Tensor, points: Tensor, taken: Tensor) -> None:
+        """Go on from those of the points that are taken."""
+        self.points[index[taken]] = points[taken]
+        self.found[index[taken]] = True
+
+    def inside(self, points: Tensor, index: Tensor) -> Tensor:
+        """Return points within the range of inputs; features that may not change stay."""
+        ball, samples = self.target.real_set, self.target.inputs[index]
+        moving = torch.as_tensor(_extent(ball, samples)).expand_as(samples) > 0
+        return torch.where(moving, points.clamp(ball.lower, ball.upper), samples)
+
+    @torch.no_grad()
+    def wrong(self, points: Tensor, index: Tensor) -> Tensor:
+        """Return which points are misclassified: all that is asked of the network."""
+        return fails(self.target.network(points), self.target.labels[index], self.target.ties)
+
+    def _far(self, points: Tensor, index: Tensor) -> Tensor:
+        """Return how many ε points are from their samples, (batch,)."""
+        ball, step = self.target.real_set, points - self.target.inputs[index]
+        if isinstance(ball, L2):
+            return lengths(step).flatten() / ball.extent
+        shares = step.abs() / torch.as_tensor(_extent(ball, step)).expand_as(step)
+        return shares.nan_to_num(nan=0.0).flatten(1).amax(1)
+
+
+def _steps(samples: Tensor) -> tuple[Tensor, Tensor]:
+    ones = torch.ones_like(samples.flatten(1)[:, 0])
+    return ASIDE * ones, TOWARDS * ones
+
+
+def _shrunk(ball: RangedSet, step: Tensor, share: Tensor) -> Tensor:
+    """Return steps whose length in the set's norm is a share of what it was."""
+    if isinstance(ball, L2):
+        return expand(share, step) * step
+    extent = torch.as_tensor(_extent(ball, step)).expand_as(step)
+    size = (step.abs() / extent).nan_to_num(nan=0.0).flatten(1).amax(1)
+    most = expand(share * size, step) * extent
+    return step.clamp(-most, most)
+
+
+def _within_reach(ball: RangedSet, like: Tensor, times: float) -> Tensor:
+    """Return so many ε, or the whole range of inputs where that is less: a finite number."""
+    most = min(ball.upper - ball.lower, torch.finfo(like.dtype).max / 4)
+    return (torch.as_tensor(_extent(ball, like), dtype=torch.float64) * times).clamp_max(most).to(like)
+
+
+def _extent(ball: RangedSet, like: Tensor) -> Tensor | float:
+    return ball.extent.to(like) if isinstance(ball.extent, Tensor) else ball.extent
