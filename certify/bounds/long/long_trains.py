@@ -1,4 +1,4 @@
-"""F2 and F5 over hundreds of steps: the last spike is known for W steps, and behind that joined with all older ones.
+"""F2 and F5 over hundreds of steps: the last spike is known for W steps, and joined with older ones behind that.
 
 A label is how long ago the last spike was: i + 1 = 1..W steps, or more ('old'; at first none was fired, which
 counts as a spike at step 0). A hard reset leaves exactly 0, so behind the spike at τ the potential lies in
@@ -36,11 +36,14 @@ from ..signals.windows import Windows
 from ..trains.base import Trains
 from .tails import Followers, Old, window_sums
 
-FADED = 1 / 16
-"""What is so small a share of a potential is not worth a window: λ^W is at most that, or W = `MOST_LABELS`."""
+LONG = 32
+"""From so many steps on, labels by age cost less than nodes by step."""
 
-MOST_LABELS = 64
-"""The greatest W."""
+FEW_STEPS = 128
+"""Up to so many steps, T labels are cheap, and lose nothing."""
+
+FADED, SHORT, LONGER = 1 / 16, 32, 64
+"""W for more steps: `SHORT` where a potential is at most `FADED` of itself after so many, else `LONGER`."""
 
 TOGETHER = 2**17
 """About how many ends of windows are held at once."""
@@ -50,11 +53,10 @@ MANY = 2**13
 
 
 def labels_of(decay: float, steps: int) -> int:
-    """Return W for neurons of this decay: T where that is few."""
-    width = 8
-    while decay**width > FADED and width < MOST_LABELS:
-        width += 8
-    return steps if steps <= MOST_LABELS else width
+    """Return W for neurons of this decay over T steps."""
+    if steps <= FEW_STEPS:
+        return steps
+    return SHORT if decay**SHORT <= FADED else LONGER
 
 
 @dataclass(frozen=True)
@@ -152,10 +154,10 @@ def long_trains(current: Signal, rule: Leaky, rounding: Rounding, windows: bool 
     assert rule.reset == "zero"
     drives, labels = drive(current, rule, rounding), labels_of(rule.decay, current.num_steps)
     asked = Windows.of(rule, current.num_steps, labels)
-    return aged_trains(drives, rule, labels, _windows(current, asked, drives) if windows else None)
+    return aged_trains(drives, rule, labels, windows_of(current, asked, drives) if windows else None)
 
 
-def _windows(current: Signal, asked: Windows, drives: Drive) -> Iterator[Box]:
+def windows_of(current: Signal, asked: Windows, drives: Drive) -> Iterator[Box]:
     """Yield the windows that end at t = 1, 2, …, shortest first, (windows, batch, ...) each."""
     for ends in asked.blocks(max(1, TOGETHER // drives.slack.numel())):
         box = widened_windows(current, asked, ends, drives.slack)
@@ -195,7 +197,7 @@ def aged_trains(drives: Drive, rule: Leaky, labels: int, windows: Iterator[Box] 
 
 @dataclass(frozen=True)
 class _Boxes:
-    """Where potentials lie since the last spike, for some labels, (labels, n) each; `alive`: whether any path is there."""
+    """Where potentials lie since the last spike, and whether any path is there, (labels, n) each."""
 
     low: Tensor
     high: Tensor
@@ -259,7 +261,7 @@ class _Aged:
         return self._step(t).alive[-1]
 
     def cut(self, t: int, windows: Box, decay: float, surely: float | Tensor) -> None:
-        """Cut potentials with the windows that end here, (windows, batch, ...), shortest first: one for each label."""
+        """Cut potentials with the windows that end here, (windows, batch, ...), the shortest first."""
         lower, upper = windows.lower.flatten(1), windows.upper.flatten(1)
         young = self._step(t).part(slice(len(lower)))
         torch.maximum(young.low, lower, out=young.low)

@@ -12,13 +12,13 @@ last spike up to a was: the same with the edges of all nodes up to a joined,
     W[a] = min(0 if some silence lasts to t, min {w[j] + g[j] : a < j ≤ t, k → j for some k ≤ a}).
 
 Where nodes are known for W steps only, and joined with all older ones behind that, a silence that lasts from k to
-k + W goes on from what is old there: o[m] = min(o[m + 1] if what is old may be silent at m + 1, w[m + 1] + g[m + 1]
-if it may fire), o[t] = 0.
+k + W goes on from what is old there: o[t] = 0, and o[m] is the lesser of o[m + 1], where what is old may be silent
+at m + 1, and of w[m + 1] + g[m + 1], where it may fire.
 
 So all windows of one end cost one pass over the edges between its steps, L²/2 of them where windows have at most L
 steps: O(T·L²) in all, where asking for each window by itself costs O(T²·L²). A greatest sum is a least one of −w.
 
-Rounding: each sum is taken in at most L roundings of the bound's dtype, as it is where a row is asked for by itself.
+Rounding: a sum takes at most L roundings of the bound's dtype, as it does where a row is asked for by itself.
 """
 
 from dataclasses import dataclass
@@ -64,7 +64,7 @@ class Followers:
 
     @cached_property
     def silent(self) -> Tensor:
-        """Return whether silence may last for i = 0..W steps: a spike comes later, or none, (2, T + 1, W + 1, n)."""
+        """Return whether silence may last for i = 0..W steps: what comes is later, (2, T + 1, W + 1, n)."""
         later = [self.stays]
         for i in reversed(range(self.next.shape[2])):
             later.append(later[-1] | self.next[:, :, i])
@@ -105,9 +105,7 @@ def _weights(asked: Windows, ends: range) -> Tensor:
     return asked.ages[age] * torch.cat((asked.factors.new_zeros(1), asked.factors))[: ends.stop]
 
 
-def _least(
-    graph: Followers, silent: Tensor, asked: Windows, ends: range, weights: Tensor, some: slice
-) -> Tensor:
+def _least(graph: Followers, silent: Tensor, asked: Windows, ends: range, weights: Tensor, some: slice) -> Tensor:
     """Return the least sums of all windows of `ends` by the weights, and by their negatives, (2, windows, n).
 
     Args:

@@ -53,7 +53,9 @@ class NarrowedCurrent(DerivedSignal):
         last, age = (place.to(self.known.lower.device) for place in asked.places(ends))
         first = last - age - 1
         place = first * asked.num_steps - first * (first - 1) // 2 + age
-        return self.source.windowed(asked, ends).intersection(Box(self.known.lower[place], self.known.upper[place]))
+        return self.source.windowed(asked, ends).intersection(
+            Box(self.known.lower[place], self.known.upper[place])
+        )
 
     def magnitude(self) -> Tensor:
         """Return the source's."""

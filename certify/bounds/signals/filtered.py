@@ -9,7 +9,8 @@ is linear, so î = H·x̂ + K·e with K[t,k] = κ^{t−k}, and |î − H·x̂| �
 holds, since |î[t]| ≤ (1 + u)³·(κ·|î[t−1]| + X + η). A sum over time of the run's i takes T + 1 roundings more, and
 here Hᵀr, of powers with two roundings each, and the source's own sum take 2T + 10 of the bound's dtype:
 γ_{4T+8}·Σ|r|·M covers both, as Σ_k |Hᵀr|[k]·X ≤ Σ|r|·M. The same pays for i[a], |i[a]| ≤ Σ_{n<a} κ^n·X, and a
-window behind it (`windowed`): 2T + 9 roundings of terms that together are those of Hᵀr. A pure delay, κ = 0, moves numbers and rounds none.
+window behind it (`windowed`): 2T + 9 roundings of terms that together are those of Hᵀr. A pure delay, κ = 0, moves
+numbers and rounds none.
 """
 
 from dataclasses import dataclass

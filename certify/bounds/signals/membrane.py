@@ -126,7 +126,7 @@ def window_drive(current: Signal, rule: Leaky, slack: Tensor) -> tuple[Tensor, T
 
 
 def widened_windows(current: Signal, asked: Windows, ends: range, slack: Tensor) -> Box:
-    """Return the box of the windows of `ends`, with what each step's rounding may add, at most `slack`, (windows, batch, ...)."""
+    """Return the windows of `ends`, (windows, batch, ...), widened by what each step's rounding adds, `slack`."""
     box = current.windowed(asked, ends)
     weights = asked.weights[asked.places(ends)[1]].to(slack)
     widening = slack * weights.reshape(-1, *([1] * slack.dim()))

@@ -54,7 +54,7 @@ class Signal(ABC):
         return self.combine(filter_rows(self.num_steps, rule))
 
     def windowed(self, asked: Windows, ends: range) -> Box:
-        """Return the box of the sum over each window of `ends`, (windows, batch, ...), as `asked.rows` orders them."""
+        """Return the box of each window of `ends`, in the order of `asked.rows`, (windows, batch, ...)."""
         return self.combine(asked.rows(ends))
 
     def balance(self, rule: Leaky) -> "Balance | None":
@@ -289,7 +289,9 @@ class SumSignal(Signal):
 
     def windowed(self, asked: Windows, ends: range) -> Box:
         """Return the sum of the parts' windows."""
-        return self._summed(self.first.windowed(asked, ends) + self.second.windowed(asked, ends), asked.sums(ends)[1])
+        return self._summed(
+            self.first.windowed(asked, ends) + self.second.windowed(asked, ends), asked.sums(ends)[1]
+        )
 
     def _summed(self, box: Box, moduli: Tensor) -> Box:
         """Return the sum of the parts' combinations under rows of such moduli, rounding paid."""

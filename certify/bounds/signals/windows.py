@@ -62,7 +62,7 @@ class Windows:
         return last, torch.cat([torch.arange(0), *(torch.arange(length) for length in lengths)])
 
     def rows(self, ends: range) -> Tensor:
-        """Return each window of `ends` as a row of T weights, newest end last, shortest window first, (windows, T)."""
+        """Return each window of `ends` as a row of T weights: end by end, the shortest first, (windows, T)."""
         last, age = self.places(ends)
         before = last[:, None] - torch.arange(1, self.num_steps + 1)
         inside = (before >= 0) & (before <= age[:, None])

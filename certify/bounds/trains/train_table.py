@@ -119,7 +119,9 @@ def range_minima(values: Tensor, longest: int) -> Tensor:
     levels[0] = values
     for level in range(1, count):
         width = 2 ** (level - 1)
-        torch.minimum(levels[level - 1, : size - width], levels[level - 1, width:], out=levels[level, : size - width])
+        torch.minimum(
+            levels[level - 1, : size - width], levels[level - 1, width:], out=levels[level, : size - width]
+        )
     return levels.flatten(0, 1)
 
 

@@ -4,7 +4,7 @@ from functools import partial
 
 from ....models.rules import Leaky
 from ...rounding import Rounding, check_potential
-from ..long.long_trains import long_trains
+from ..long.long_trains import LONG, long_trains
 from ..signals.membrane import Pull, pull
 from ..signals.signals import Signal
 from .base import Trains
@@ -12,9 +12,6 @@ from .forms import TrainTable
 from .step_trains import StepTable, StepTrains
 from .train_graph import graph_trains
 from .train_table import TableTrains, table_like, train_table
-
-LONG = 32
-"""From so many steps on, graphs of nodes by step cost more than labels by age."""
 
 
 def train_spikes(current: Signal, rule: Leaky, rounding: Rounding, windows: bool = False) -> Trains:
