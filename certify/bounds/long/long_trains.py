@@ -32,7 +32,7 @@ from ...rounding import Rounding
 from ..signals.box import Box
 from ..signals.membrane import Drive, drive, widened_windows
 from ..signals.signals import Signal, equal_weights
-from ..signals.windows import Windows
+from ..signals.windows import Spans
 from ..trains.base import Trains
 from .tails import Followers, Old, window_sums
 
@@ -127,7 +127,7 @@ class LongTrains(Trains):
         found = (known[:width] + ways[:-1]).amin(0).minimum((old + ways[-1:])[0])
         return found.unflatten(1, self.box.lower.shape[1:])
 
-    def windowed(self, asked: Windows, ends: range) -> Box:
+    def windowed(self, asked: Spans, ends: range) -> Box:
         """Return the range over all paths, by one walk back from each end (see tails.py)."""
         found = window_sums(self._followers, asked, ends, self.box.lower)
         shape = self.box.lower.shape[1:]
@@ -153,11 +153,11 @@ def long_trains(current: Signal, rule: Leaky, rounding: Rounding, windows: bool 
     """Return the trains of neurons of `rule`, which has a hard reset, under `current`."""
     assert rule.reset == "zero"
     drives, labels = drive(current, rule, rounding), labels_of(rule.decay, current.num_steps)
-    asked = Windows.of(rule, current.num_steps, labels)
+    asked = Spans.of(rule, current.num_steps, labels)
     return aged_trains(drives, rule, labels, windows_of(current, asked, drives) if windows else None)
 
 
-def windows_of(current: Signal, asked: Windows, drives: Drive) -> Iterator[Box]:
+def windows_of(current: Signal, asked: Spans, drives: Drive) -> Iterator[Box]:
     """Yield the windows that end at t = 1, 2, …, shortest first, (windows, batch, ...) each."""
     for ends in asked.blocks(max(1, TOGETHER // drives.slack.numel())):
         box = widened_windows(current, asked, ends, drives.slack)
@@ -190,22 +190,22 @@ def aged_trains(drives: Drive, rule: Leaky, labels: int, windows: Iterator[Box] 
     ends = torch.cat((aged.young.alive[:labels], aged.old.alive))
     for node in range(max(0, steps - labels + 1), steps + 1):
         stays[0, node], stays[1, node] = ends[steps - node], ends[steps - node :].amax(0)
-    spikes = (torch.stack(certain), edges[:steps].amax(1))
-    box = Box(*(each.to(lower.dtype).view(steps, *shape) for each in spikes))
+    surely, perhaps = torch.stack(certain).to(lower.dtype), edges[:steps].amax(1).to(lower.dtype)
+    box = Box(surely.view(steps, *shape), perhaps.view(steps, *shape))
     return LongTrains(box, edges, stays, waits, ends)
 
 
 @dataclass(frozen=True)
-class _Boxes:
+class _Labels:
     """Where potentials lie since the last spike, and whether any path is there, (labels, n) each."""
 
     low: Tensor
     high: Tensor
     alive: Tensor
 
-    def part(self, some: slice) -> "_Boxes":
+    def part(self, some: slice) -> "_Labels":
         """Return some labels."""
-        return _Boxes(self.low[some], self.high[some], self.alive[some])
+        return _Labels(self.low[some], self.high[some], self.alive[some])
 
     def integrate(self, lower: Tensor, upper: Tensor, decay: float) -> None:
         """Take in one step's current."""
@@ -231,8 +231,8 @@ class _Aged:
         labels: W.
     """
 
-    young: _Boxes
-    old: _Boxes
+    young: _Labels
+    old: _Labels
     labels: int
 
     @staticmethod
@@ -241,14 +241,14 @@ class _Aged:
         zero = like.new_zeros(steps + labels, len(like))
         alive = torch.zeros_like(zero, dtype=torch.uint8)
         alive[steps] = 1
-        old = _Boxes(zero[:1].clone(), zero[:1].clone(), alive[:1].clone())
-        return _Aged(_Boxes(zero, zero.clone(), alive), old, labels)
+        old = _Labels(zero[:1].clone(), zero[:1].clone(), alive[:1].clone())
+        return _Aged(_Labels(zero, zero.clone(), alive), old, labels)
 
-    def _step(self, t: int) -> _Boxes:
+    def _step(self, t: int) -> _Labels:
         first = len(self.young.low) - self.labels - t
         return self.young.part(slice(first, first + self.labels))
 
-    def boxes(self, t: int) -> tuple[_Boxes, _Boxes]:
+    def boxes(self, t: int) -> tuple[_Labels, _Labels]:
         """Return those of the labels of step t + 1, youngest first, and of what is older."""
         return self._step(t), self.old
 

@@ -29,7 +29,7 @@ from torch import Tensor
 
 from ....models.deadline import check_time
 from ..signals.box import Box
-from ..signals.windows import Windows
+from ..signals.windows import Spans
 
 TOGETHER = 2**20
 """How many sums of trains are held at once."""
@@ -80,7 +80,7 @@ def joined(follows: Tensor, stays: Tensor) -> Followers:
     return Followers(both, lasting)
 
 
-def window_sums(graph: Followers, asked: Windows, ends: range, like: Tensor) -> Box:
+def window_sums(graph: Followers, asked: Spans, ends: range, like: Tensor) -> Box:
     """Return the ends of the sums over all windows of `ends`, (windows, n), in the dtype of `like`.
 
     Args:
@@ -98,14 +98,14 @@ def window_sums(graph: Followers, asked: Windows, ends: range, like: Tensor) -> 
     return Box(lower, upper.neg_())
 
 
-def _weights(asked: Windows, ends: range) -> Tensor:
+def _weights(asked: Spans, ends: range) -> Tensor:
     """Return w[t−j]·f[j] of each end t and step j = 0..last, (ends, last + 1); nothing counts step 0."""
     steps = torch.arange(ends.stop)
     age = (torch.tensor(list(ends))[:, None] - steps).clamp(0, asked.longest - 1)
     return asked.ages[age] * torch.cat((asked.factors.new_zeros(1), asked.factors))[: ends.stop]
 
 
-def _least(graph: Followers, silent: Tensor, asked: Windows, ends: range, weights: Tensor, some: slice) -> Tensor:
+def _least(graph: Followers, silent: Tensor, asked: Spans, ends: range, weights: Tensor, some: slice) -> Tensor:
     """Return the least sums of all windows of `ends` by the weights, and by their negatives, (2, windows, n).
 
     Args:

@@ -1,4 +1,4 @@
-"""Windows of the second layer's currents on the inputs that matter: those on which a margin is not positive.
+"""Spans of the second layer's currents on the inputs that matter: those on which a margin is not positive.
 
 To prove a margin above `level` it is enough to look at inputs with margin ≤ level. The layers behind the first
 one, at any prices, give margin ≥ K + Σ A[t]·s[t] for every run, s being the first layer's spikes; so
@@ -26,7 +26,7 @@ from ....models.constants import at_least, real, settle
 from ..signals.box import Box
 from ..signals.membrane import window_rows
 from ..signals.signals import DerivedSignal
-from ..signals.windows import Windows
+from ..signals.windows import Spans
 from .prices import Evaluation, PricedProblem
 from .stages import Stage, Staged
 
@@ -48,7 +48,7 @@ class NarrowedCurrent(DerivedSignal):
         """Return the source's."""
         return self.source.combine(rows)
 
-    def windowed(self, asked: Windows, ends: range) -> Box:
+    def windowed(self, asked: Spans, ends: range) -> Box:
         """Return the source's windows cut to what is known, which is that of all windows (a, t], a by a."""
         last, age = (place.to(self.known.lower.device) for place in asked.places(ends))
         first = last - age - 1

@@ -23,7 +23,7 @@ from ....models.elements.synapses import TemporalFilter
 from ...rounding import Rounding, filter_error, filtered_size, weighted_slack
 from .box import Box
 from .signals import DerivedSignal
-from .windows import Windows, delayed
+from .windows import Spans, delayed
 
 
 @dataclass(frozen=True)
@@ -51,7 +51,7 @@ class FilteredSignal(DerivedSignal):
         through = rows.double() @ self.filter.rows(self.num_steps).to(rows.device)
         return self._widened(self.source.combine(through.to(rows)), rows.abs().sum(1))
 
-    def windowed(self, asked: Windows, ends: range) -> Box:
+    def windowed(self, asked: Spans, ends: range) -> Box:
         """Return the sum of what is left of i[a], its box, and of the source's window behind it, rounding paid.
 
         Where windows are as long as T, or weigh steps differently, each is asked for by itself: that joins both.

@@ -12,7 +12,7 @@ from ...rounding import Rounding
 from .affine import AffineMap
 from .box import Box, Spread
 from .signals import AffineSignal, DerivedSignal, Signal
-from .windows import Windows
+from .windows import Spans
 
 
 @dataclass(frozen=True)
@@ -57,7 +57,7 @@ class SharedSignal(DerivedSignal):
         """Return the source's own."""
         return self.source.filtered(rule)
 
-    def windowed(self, asked: Windows, ends: range) -> Box:
+    def windowed(self, asked: Spans, ends: range) -> Box:
         """Return the source's own."""
         return self.source.windowed(asked, ends)
 
@@ -163,7 +163,7 @@ class JoinedSignal(Signal):
         """Return each part's ends."""
         return self._joined([part.filtered(rule) for part in self.parts])
 
-    def windowed(self, asked: Windows, ends: range) -> Box:
+    def windowed(self, asked: Spans, ends: range) -> Box:
         """Return each part's ends."""
         return self._joined([part.windowed(asked, ends) for part in self.parts])
 

@@ -19,7 +19,7 @@ from ...rounding import Rounding, recursion_slack
 from ...rounding import tie as threshold_tie
 from .box import Box, Spread
 from .signals import Signal
-from .windows import Windows
+from .windows import Spans
 
 
 @dataclass(frozen=True)
@@ -116,7 +116,7 @@ def window_drive(current: Signal, rule: Leaky, slack: Tensor) -> tuple[Tensor, T
     far tighter than the sum of the steps' boxes, since one train of a previous neuron serves all its steps (F5).
     Each step's rounding, at most `slack`, enters with weight λ^{t−k}.
     """
-    asked, ends = Windows.of(rule, current.num_steps), range(1, current.num_steps + 1)
+    asked, ends = Spans.of(rule, current.num_steps), range(1, current.num_steps + 1)
     box = widened_windows(current, asked, ends, slack)
     last, age = (place.to(slack.device) for place in asked.places(ends))
     shape = (current.num_steps, current.num_steps, *box.lower.shape[1:])
@@ -125,7 +125,7 @@ def window_drive(current: Signal, rule: Leaky, slack: Tensor) -> tuple[Tensor, T
     return lower, upper
 
 
-def widened_windows(current: Signal, asked: Windows, ends: range, slack: Tensor) -> Box:
+def widened_windows(current: Signal, asked: Spans, ends: range, slack: Tensor) -> Box:
     """Return the windows of `ends`, (windows, batch, ...), widened by what each step's rounding adds, `slack`."""
     box = current.windowed(asked, ends)
     weights = asked.weights[asked.places(ends)[1]].to(slack)

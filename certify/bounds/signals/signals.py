@@ -16,7 +16,7 @@ from ....models.rules import Leaky
 from ...rounding import Rounding, euclidean, over_rows, sum_magnitude, sum_slack
 from .affine import AffineMap
 from .box import Box, Spread
-from .windows import Windows
+from .windows import Spans
 
 
 class Signal(ABC):
@@ -53,7 +53,7 @@ class Signal(ABC):
         """Return the box of Σ_{k≤t} λ^{t−k}·a[k]·x[k] for each t, (T, batch, ...): what `rule` sums up."""
         return self.combine(filter_rows(self.num_steps, rule))
 
-    def windowed(self, asked: Windows, ends: range) -> Box:
+    def windowed(self, asked: Spans, ends: range) -> Box:
         """Return the box of each window of `ends`, in the order of `asked.rows`, (windows, batch, ...)."""
         return self.combine(asked.rows(ends))
 
@@ -245,7 +245,7 @@ class AffineSignal(DerivedSignal):
         rows = filter_rows(self.num_steps, rule)
         return self._image(self.source.filtered(rule), rows.sum(1), rows.abs().sum(1))
 
-    def windowed(self, asked: Windows, ends: range) -> Box:
+    def windowed(self, asked: Spans, ends: range) -> Box:
         """Return the images of the source's windows."""
         return self._image(self.source.windowed(asked, ends), *asked.sums(ends))
 
@@ -287,7 +287,7 @@ class SumSignal(Signal):
         rows = rows.to(self.rounding.bound)
         return self._summed(self.first.combine(rows) + self.second.combine(rows), rows.abs().sum(1))
 
-    def windowed(self, asked: Windows, ends: range) -> Box:
+    def windowed(self, asked: Spans, ends: range) -> Box:
         """Return the sum of the parts' windows."""
         return self._summed(
             self.first.windowed(asked, ends) + self.second.windowed(asked, ends), asked.sums(ends)[1]

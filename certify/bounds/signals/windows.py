@@ -17,7 +17,7 @@ from .box import Box
 
 
 @dataclass(frozen=True)
-class Windows:
+class Spans:
     """The windows (a, t] of at most L steps: t − L ≤ a < t, a ≥ 0.
 
     Attributes:
@@ -29,11 +29,11 @@ class Windows:
     factors: Tensor
 
     @staticmethod
-    def of(rule: Leaky, steps: int, longest: int | None = None) -> "Windows":
+    def of(rule: Leaky, steps: int, longest: int | None = None) -> "Spans":
         """Return the windows of what `rule` sums up: w[j] = λ^j, f = a."""
         length = steps if longest is None else min(longest, steps)
         ages = rule.decay ** torch.arange(length, dtype=torch.float64)
-        return Windows(ages, torch.tensor(rule.factors(steps), dtype=torch.float64))
+        return Spans(ages, torch.tensor(rule.factors(steps), dtype=torch.float64))
 
     @property
     def longest(self) -> int:
@@ -81,12 +81,12 @@ class Windows:
         for start in range(1, self.num_steps + 1, size):
             yield range(start, min(start + size, self.num_steps + 1))
 
-    def later(self, waits: int) -> "Windows":
+    def later(self, waits: int) -> "Spans":
         """Return what these windows are of x where the signal is y[t] = x[t−d]: step k counts f[k+d]."""
         waits = min(waits, self.num_steps)
-        return Windows(self.ages, torch.cat((self.factors[waits:], self.factors.new_ones(waits))))
+        return Spans(self.ages, torch.cat((self.factors[waits:], self.factors.new_ones(waits))))
 
-    def through(self, decay: float) -> "tuple[Windows, Tensor]":
+    def through(self, decay: float) -> "tuple[Spans, Tensor]":
         """Return what windows of i[t] = κ·i[t−1] + x[t] are of x, and what i[a] counts in that of n steps, (L,).
 
         In (a, t], i[k] = κ^{k−a}·i[a] + Σ_{a<m≤k} κ^{k−m}·x[m]: so x[m] counts Σ_{i≤t−m} w[i]·κ^{t−m−i}, and i[a]
@@ -95,10 +95,10 @@ class Windows:
         index = torch.arange(self.longest, dtype=torch.float64)
         powers = torch.where(index[:, None] >= index, decay ** (index[:, None] - index).clamp_min(0), 0.0)
         ages = powers @ self.ages
-        return Windows(ages, self.factors), ages * decay
+        return Spans(ages, self.factors), ages * decay
 
 
-def delayed(known: Callable[[Windows, range], Box], asked: Windows, ends: range, waits: int) -> Box:
+def delayed(known: Callable[[Spans, range], Box], asked: Spans, ends: range, waits: int) -> Box:
     """Return the windows of y[t] = x[t−d] by those of x: (a, t] is (a − d, t − d] of x, and y[t] = 0 for t ≤ d.
 
     Args:

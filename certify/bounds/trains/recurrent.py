@@ -32,7 +32,7 @@ from ..signals.box import Box, Spread
 from ..signals.filtered import FilteredSignal
 from ..signals.membrane import pull, scaled_spread
 from ..signals.signals import AffineSignal, DerivedSignal, Signal, SpikeBound, SumSignal
-from ..signals.windows import Windows, delayed
+from ..signals.windows import Spans, delayed
 
 PASSES = 2
 """How often a layer's trains are found from what was known of them before: more hardly narrows them."""
@@ -96,7 +96,7 @@ class DelayedSpikes(DerivedSignal):
         """Return the source's own sums: Σ_t rows[t]·s[t−1] = Σ_t rows[t+1]·s[t]."""
         return self.source.combine(torch.cat((rows[:, 1:], torch.zeros_like(rows[:, :1])), 1))
 
-    def windowed(self, asked: Windows, ends: range) -> Box:
+    def windowed(self, asked: Spans, ends: range) -> Box:
         """Return the source's own, a step sooner."""
         return delayed(self.source.windowed, asked, ends, 1)
 

@@ -33,7 +33,7 @@ from ..signals.box import Box
 from ..signals.lanes import Lanes
 from ..signals.membrane import Drive, drive, prefix_drive, window_drive
 from ..signals.signals import Signal, equal_weights
-from ..signals.windows import Windows
+from ..signals.windows import Spans
 from .base import Trains
 from .forms import TrainPaths
 
@@ -78,7 +78,7 @@ class GraphTrains(TrainPaths, Trains):
             return self._counts().scaled(weights)
         return path_sums(self.edges, self.ends, rows)
 
-    def windowed(self, asked: Windows, ends: range) -> Box:
+    def windowed(self, asked: Spans, ends: range) -> Box:
         """Return the exact range over all paths, by one walk back from each end (see tails.py) where that pays."""
         if self.ends[0].numel() * self.num_steps**3 < WALKED:
             return super().windowed(asked, ends)

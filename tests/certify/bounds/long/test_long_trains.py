@@ -14,7 +14,7 @@ from spikecert.certify.bounds.propagation import logit_bounds
 from spikecert.certify.bounds.signals.box import Box
 from spikecert.certify.bounds.signals.membrane import drive
 from spikecert.certify.bounds.signals.signals import InputSignal, Signal
-from spikecert.certify.bounds.signals.windows import Windows
+from spikecert.certify.bounds.signals.windows import Spans
 from spikecert.certify.bounds.trains.conserved import conserved_spikes
 from spikecert.certify.bounds.trains.train_graph import graph_trains
 from spikecert.certify.rounding import Rounding
@@ -35,7 +35,7 @@ def signal(low: list[float], high: list[float]) -> InputSignal:
 
 
 def aged(current: Signal, rule: Leaky, labels: int, windows: bool = True) -> LongTrains:
-    drives, asked = drive(current, rule, EXACT), Windows.of(rule, current.num_steps, labels)
+    drives, asked = drive(current, rule, EXACT), Spans.of(rule, current.num_steps, labels)
     return aged_trains(drives, rule, labels, windows_of(current, asked, drives) if windows else None)
 
 
@@ -98,7 +98,7 @@ def test_all_labels_are_the_graph_and_fewer_hold_it(
 @given(st.integers(0, 2**31), st.sampled_from([1, 2, 5, 9]), DECAYS, st.integers(1, 10), st.integers(1, 9))
 def test_windows_are_those_of_each_row(seed: int, steps: int, decay: float, labels: int, longest: int):
     found = aged(chain(seed, steps), Leaky(decay), labels)
-    asked = Windows.of(Leaky(0.8), steps, longest)
+    asked = Spans.of(Leaky(0.8), steps, longest)
     for ends in (range(1, steps + 1), *asked.blocks(3)):
         one, other = found.windowed(asked, ends), Signal.windowed(found, asked, ends)
         torch.testing.assert_close(one.lower, other.lower, rtol=0, atol=1e-12)

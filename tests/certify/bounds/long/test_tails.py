@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from spikecert.certify.bounds.signals.box import Box
 from spikecert.certify.bounds.signals.filtered import FilteredSignal
 from spikecert.certify.bounds.signals.signals import InputSignal, Signal, SumSignal
-from spikecert.certify.bounds.signals.windows import Windows
+from spikecert.certify.bounds.signals.windows import Spans
 from spikecert.certify.bounds.trains import train_graph
 from spikecert.certify.bounds.trains.recurrent import DelayedSpikes
 from spikecert.certify.bounds.trains.train_graph import GraphTrains, graph_trains
@@ -36,14 +36,14 @@ def trains(seed: int, steps: int, rule: Leaky) -> GraphTrains:
     return graph_trains(InputSignal(Box(middle - radius, middle + radius), steps), rule, EXACT)
 
 
-def asked(decay: float, steps: int, longest: int, seed: int) -> Windows:
+def asked(decay: float, steps: int, longest: int, seed: int) -> Spans:
     """Return windows whose steps count differently where the seed is odd."""
     generator = torch.Generator().manual_seed(seed)
     scale = tuple(torch.randn(steps, generator=generator).tolist()) if seed % 2 else None
-    return Windows.of(Leaky(decay, scale=scale), steps, longest)
+    return Spans.of(Leaky(decay, scale=scale), steps, longest)
 
 
-def blocks(windows: Windows) -> list[range]:
+def blocks(windows: Spans) -> list[range]:
     return [range(1, windows.num_steps + 1), *windows.blocks(2 * windows.longest)]
 
 
@@ -91,7 +91,7 @@ def test_windows_of_a_synapse_hold_every_train(seed: int, steps: int, longest: i
     radius = radius.abs() * 0.4
     rule, synapse = Leaky(0.9), TemporalFilter(0.7, seed % 3)
     found = graph_trains(InputSignal(Box(middle - radius, middle + radius), steps), rule, EXACT)
-    windows = Windows.of(Leaky(0.8), steps, longest)
+    windows = Spans.of(Leaky(0.8), steps, longest)
     box = FilteredSignal(found, synapse, EXACT).windowed(windows, range(1, steps + 1))
     share = 2 * torch.rand(steps, 300, 7, generator=generator, dtype=torch.float64) - 1
     currents, potential, spikes = middle + radius * share, 0.0, []
@@ -107,7 +107,7 @@ def test_windows_of_a_synapse_hold_every_train(seed: int, steps: int, longest: i
 
 def test_sums_of_windows_are_those_of_parts():
     first, second = trains(2, 6, Leaky(0.9)), trains(5, 6, Leaky(0.5))
-    both, windows = SumSignal(first, second, EXACT), Windows.of(Leaky(0.8), 6, 4)
+    both, windows = SumSignal(first, second, EXACT), Spans.of(Leaky(0.8), 6, 4)
     for ends in blocks(windows):
         one, other = both.windowed(windows, ends), Signal.windowed(both, windows, ends)
         torch.testing.assert_close(one.lower, other.lower, rtol=0, atol=1e-13)
@@ -118,7 +118,7 @@ def test_sums_of_windows_are_those_of_parts():
 @pytest.mark.parametrize("scaled", [False, True])
 def test_rows_and_sums_of_windows(longest: int, scaled: bool):
     rule = Leaky(0.8, scale=(1.0, -2.0, 0.5, 0.0, 3.0) if scaled else None)
-    windows = Windows.of(rule, 5, longest)
+    windows = Spans.of(rule, 5, longest)
     factors = rule.factors(5)
     for ends in blocks(windows):
         expected = [
