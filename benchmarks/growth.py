@@ -1,17 +1,22 @@
 """What bounds cost beside a forward pass on the same batch, and how that grows with T, width and depth.
 
     python benchmarks/growth.py [--out benchmarks/figures/growth.svg] [--same-library]
+    python benchmarks/growth.py --long
 
 Prints Markdown tables and writes the figure. "interval" and "trains" are whole bounds of every margin, in float32
 like the forward pass; "windows" is the second stage of the verifier "trains", in float64, which only sees samples
 that the first leaves open. CPU milliseconds of one thread, medians; all calls but "windows" take turns.
 "compiled": forward pass and bounds of a network whose kernel that is. With --same-library the bounds' products are
 left to the library that torch takes for the forward pass; otherwise oneDNN takes them where it is the faster one.
+
+With --long: the float64 stage of "trains" on 64-64-64-10 and 64-64-64-64-10 over up to 512 steps, for 100 samples,
+CPU milliseconds a sample, and what memory the process has taken at most.
 """
 
 import argparse
 import copy
 import math
+import resource
 import statistics
 import time
 from collections.abc import Callable
@@ -29,6 +34,7 @@ from spikecert.certify.bounds.intervals.interval import interval_spikes
 from spikecert.certify.bounds.propagation import margin_bounds
 from spikecert.certify.bounds.signals import products
 from spikecert.certify.bounds.signals.signals import SpikeBound
+from spikecert.certify.bounds.trains.conserved import conserved_spikes
 from spikecert.certify.bounds.trains.trains import step_spikes, window_spikes
 from spikecert.models.circuit import circuit
 from spikecert.models.kernels import use_kernel
@@ -83,11 +89,13 @@ def in_turns(calls: dict[Key, Callable[[], object]], patience: float = PATIENCE)
     """Return the median CPU seconds of each call; each round makes every call once."""
     times: dict[Key, list[float]] = {key: [] for key in calls}
     began = time.process_time()
-    while time.process_time() - began < patience:
+    while True:
         for key, call in calls.items():
             started = time.process_time()
             call()
             times[key].append(time.process_time() - started)
+        if time.process_time() - began >= patience:
+            break
     return {key: statistics.median(found) for key, found in times.items()}
 
 
@@ -110,6 +118,24 @@ def table(points: list[Point]) -> None:
         print(f"| {' | '.join(row)} |", flush=True)
 
 
+def long_table() -> None:
+    """Print what many steps take, a row for each network and T."""
+    print("\n| network | reset | λ | T | ms a sample | MiB in all |\n|---|---|---|---|---|---|")
+    for sizes in ((64, 64, 64, 10), (64, 64, 64, 64, 10)):
+        for reset, decay in (("zero", 0.9), ("zero", 0.99), ("zero", 1.0), ("subtract", 0.9)):
+            for num_steps in (16, 64, 128, 256, 512):
+                torch.manual_seed(0)
+                network = mlp(sizes, num_steps=num_steps, neuron=LIF(decay=decay, reset=reset)).eval()
+                use_kernel(network, "compiled")
+                inputs = torch.rand(100, sizes[0])
+                labels, box = network(inputs).argmax(1), LInf(EPSILON).enclosure(inputs)
+                bound = partial(margin_bounds, circuit(network), box, labels, conserved_spikes)
+                seconds = in_turns({("trains", "compiled"): bound}, 0.0 if num_steps > 64 else PATIENCE / 4)
+                memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+                name, cost = "-".join(map(str, sizes)), 10 * seconds["trains", "compiled"]
+                print(f"| {name} | {reset} | {decay} | {num_steps} | {cost:.2f} | {memory:.0f} |", flush=True)
+
+
 def panel(axes: Axes, points: list[Point], values: list[int], label: str) -> None:
     """Draw milliseconds a sample against one size."""
     for name in ("forward", *BOUNDS):
@@ -125,12 +151,16 @@ def main() -> None:
     """Measure, print and draw."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--out", type=Path, default=Path(__file__).parent / "figures" / "growth.svg")
+    parser.add_argument("--long", action="store_true", help="Many steps, and nothing else.")
     parser.add_argument("--same-library", action="store_true", help="Bounds by the library of the forward pass.")
     arguments = parser.parse_args()
     if arguments.same_library:
         products.WORTH = math.inf
     torch.set_num_threads(1)
     torch.set_grad_enabled(False)
+    if arguments.long:
+        long_table()
+        return
     steps, widths, depths = [2, 4, 8, 16, 32], [32, 64, 128, 256, 512], [1, 2, 4, 8]
     sweeps = {
         "T (64-128-128-10)": (steps, [measured((64, 128, 128, 10), value) for value in steps]),

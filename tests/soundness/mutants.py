@@ -1,5 +1,6 @@
 """Ways to break a bound: one textual change each makes it unsound, or inexact where it claims to be exact."""
 
+from aged_mutants import AGED_MUTANTS
 from answering_mutants import ANSWERING_MUTANTS
 from automaton_mutants import AUTOMATON_MUTANTS
 from bound_mutants import BOUND_MUTANTS
@@ -31,6 +32,7 @@ from varied_mutants import VARIED_MUTANTS
 from verifying_mutants import VERIFYING_MUTANTS
 
 MUTANTS = (
+    *AGED_MUTANTS,
     *STEP_MUTANTS,
     *ANSWERING_MUTANTS,
     *AUTOMATON_MUTANTS,

@@ -40,11 +40,15 @@ def interval_counts(pull: Pull, rule: Leaky) -> Box:
 
 def step_graph(pull: Pull, rule: Leaky) -> GraphTrains:
     """Return the graph of a layer, for steps and sums alone."""
+    return trains_of(step_drive(pull), rule, keep=False)
+
+
+def step_drive(pull: Pull) -> Drive:
+    """Return what drives a layer as ends, whose widening nothing asks for."""
     ends = pull.current.box
     shape = (pull.num_steps, *ends.lower.shape[1:])
     lower, upper = ends.lower.expand(shape), ends.upper.expand(shape)
-    drives = Drive(lower, upper, torch.zeros_like(lower[0]), pull.surely, pull.perhaps)
-    return trains_of(drives, rule, keep=False)
+    return Drive(lower, upper, torch.zeros_like(lower[0]), pull.surely, pull.perhaps)
 
 
 def fired(pull: Pull, rule: Leaky, rows: slice) -> Iterator[tuple[Tensor, Tensor]]:

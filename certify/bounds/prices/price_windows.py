@@ -1,4 +1,4 @@
-"""Windows of the second layer's currents on the inputs that matter: those on which a margin is not positive.
+"""Spans of the second layer's currents on the inputs that matter: those on which a margin is not positive.
 
 To prove a margin above `level` it is enough to look at inputs with margin ≤ level. The layers behind the first
 one, at any prices, give margin ≥ K + Σ A[t]·s[t] for every run, s being the first layer's spikes; so
@@ -26,6 +26,7 @@ from ....models.constants import at_least, real, settle
 from ..signals.box import Box
 from ..signals.membrane import window_rows
 from ..signals.signals import DerivedSignal
+from ..signals.windows import Spans
 from .prices import Evaluation, PricedProblem
 from .stages import Stage, Staged
 
@@ -35,17 +36,26 @@ MOST_NUMBERS = 2**19
 
 @dataclass(frozen=True)
 class NarrowedCurrent(DerivedSignal):
-    """A second layer's current whose windows are also known to lie in `windows`, (windows, batch, ...)."""
+    """A second layer's current whose windows are also known to lie in `known`, (windows, batch, ...)."""
 
-    windows: Box
+    known: Box
 
     def steps(self) -> Box:
         """Return what the source knows: the windows of single steps are for `combine`."""
         return self.source.steps()
 
     def combine(self, rows: Tensor) -> Box:
-        """Return the source's windows cut to `windows`; `rows` are those of `window_rows`."""
-        return self.source.combine(rows).intersection(self.windows)
+        """Return the source's."""
+        return self.source.combine(rows)
+
+    def windowed(self, asked: Spans, ends: range) -> Box:
+        """Return the source's windows cut to what is known, which is that of all windows (a, t], a by a."""
+        last, age = (place.to(self.known.lower.device) for place in asked.places(ends))
+        first = last - age - 1
+        place = first * asked.num_steps - first * (first - 1) // 2 + age
+        return self.source.windowed(asked, ends).intersection(
+            Box(self.known.lower[place], self.known.upper[place])
+        )
 
     def magnitude(self) -> Tensor:
         """Return the source's."""

@@ -12,6 +12,7 @@ from ...rounding import Rounding
 from .affine import AffineMap
 from .box import Box, Spread
 from .signals import AffineSignal, DerivedSignal, Signal
+from .windows import Spans
 
 
 @dataclass(frozen=True)
@@ -55,6 +56,10 @@ class SharedSignal(DerivedSignal):
     def filtered(self, rule: Leaky) -> Box:
         """Return the source's own."""
         return self.source.filtered(rule)
+
+    def windowed(self, asked: Spans, ends: range) -> Box:
+        """Return the source's own."""
+        return self.source.windowed(asked, ends)
 
     def magnitude(self) -> Tensor:
         """Return the source's magnitude."""
@@ -157,6 +162,10 @@ class JoinedSignal(Signal):
     def filtered(self, rule: Leaky) -> Box:
         """Return each part's ends."""
         return self._joined([part.filtered(rule) for part in self.parts])
+
+    def windowed(self, asked: Spans, ends: range) -> Box:
+        """Return each part's ends."""
+        return self._joined([part.windowed(asked, ends) for part in self.parts])
 
     def magnitude(self) -> Tensor:
         """Return each part's magnitude."""

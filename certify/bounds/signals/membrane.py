@@ -19,6 +19,7 @@ from ...rounding import Rounding, recursion_slack
 from ...rounding import tie as threshold_tie
 from .box import Box, Spread
 from .signals import Signal
+from .windows import Spans
 
 
 @dataclass(frozen=True)
@@ -115,16 +116,21 @@ def window_drive(current: Signal, rule: Leaky, slack: Tensor) -> tuple[Tensor, T
     far tighter than the sum of the steps' boxes, since one train of a previous neuron serves all its steps (F5).
     Each step's rounding, at most `slack`, enters with weight λ^{t−k}.
     """
-    rows, kept = window_rows(current.num_steps, rule)
-    box = current.combine(rows.to(slack.device))
-    weights = window_rows(current.num_steps, rule, scaled=False)[0].to(slack.device).sum(1)
-    kept = kept.to(slack.device)
-    widening = slack * weights.reshape(-1, *([1] * slack.dim()))
-    shape = (current.num_steps**2, *box.lower.shape[1:])
+    asked, ends = Spans.of(rule, current.num_steps), range(1, current.num_steps + 1)
+    box = widened_windows(current, asked, ends, slack)
+    last, age = (place.to(slack.device) for place in asked.places(ends))
+    shape = (current.num_steps, current.num_steps, *box.lower.shape[1:])
     lower, upper = box.lower.new_zeros(shape), box.lower.new_zeros(shape)
-    lower[kept], upper[kept] = box.lower - widening, box.upper + widening
-    square = (current.num_steps, current.num_steps)
-    return lower.unflatten(0, square), upper.unflatten(0, square)
+    lower[last - age - 1, last - 1], upper[last - age - 1, last - 1] = box.lower, box.upper
+    return lower, upper
+
+
+def widened_windows(current: Signal, asked: Spans, ends: range, slack: Tensor) -> Box:
+    """Return the windows of `ends`, (windows, batch, ...), widened by what each step's rounding adds, `slack`."""
+    box = current.windowed(asked, ends)
+    weights = asked.weights[asked.places(ends)[1]].to(slack)
+    widening = slack * weights.reshape(-1, *([1] * slack.dim()))
+    return Box(box.lower - widening, box.upper + widening)
 
 
 def prefix_drive(current: Signal, rule: Leaky, slack: Tensor) -> tuple[Tensor, Tensor]:

@@ -16,6 +16,7 @@ from ....models.rules import Leaky
 from ...rounding import Rounding, euclidean, over_rows, sum_magnitude, sum_slack
 from .affine import AffineMap
 from .box import Box, Spread
+from .windows import Spans
 
 
 class Signal(ABC):
@@ -51,6 +52,10 @@ class Signal(ABC):
     def filtered(self, rule: Leaky) -> Box:
         """Return the box of Σ_{k≤t} λ^{t−k}·a[k]·x[k] for each t, (T, batch, ...): what `rule` sums up."""
         return self.combine(filter_rows(self.num_steps, rule))
+
+    def windowed(self, asked: Spans, ends: range) -> Box:
+        """Return the box of each window of `ends`, in the order of `asked.rows`, (windows, batch, ...)."""
+        return self.combine(asked.rows(ends))
 
     def balance(self, rule: Leaky) -> "Balance | None":
         """Return what is known of spikes filtered as a reader of `rule` does; None where nothing balances."""
@@ -233,22 +238,22 @@ class AffineSignal(DerivedSignal):
     def combine(self, rows: Tensor) -> Box:
         """Return the image of the source's combination; the bias counts Σ_t rows[k,t] times."""
         rows = rows.to(self.rounding.bound)
-        return self._image(self.source.combine(rows), rows)
+        return self._image(self.source.combine(rows), rows.sum(1), rows.abs().sum(1))
 
     def filtered(self, rule: Leaky) -> Box:
         """Return the image of the source's filtered signal."""
-        return self._image(self.source.filtered(rule), filter_rows(self.num_steps, rule))
+        rows = filter_rows(self.num_steps, rule)
+        return self._image(self.source.filtered(rule), rows.sum(1), rows.abs().sum(1))
 
-    def _image(self, box: Box, rows: Tensor) -> Box:
-        """Return the image of the source's combination `box` under `rows`, rounding paid."""
-        return self.map.image(
-            box,
-            self.source.magnitude(),
-            rows.sum(1),
-            rows.abs().sum(1),
-            self.rounding,
-            over_rows(self.num_steps),
-        )
+    def windowed(self, asked: Spans, ends: range) -> Box:
+        """Return the images of the source's windows."""
+        return self._image(self.source.windowed(asked, ends), *asked.sums(ends))
+
+    def _image(self, box: Box, total: Tensor, moduli: Tensor) -> Box:
+        """Return the image of the source's combination `box` under rows of these sums, rounding paid."""
+        total, moduli = total.to(self.rounding.bound), moduli.to(self.rounding.bound)
+        steps = over_rows(self.num_steps)
+        return self.map.image(box, self.source.magnitude(), total, moduli, self.rounding, steps)
 
     def magnitude(self) -> Tensor:
         """Return |W|·max|x| + |b|, widened by the run's rounding."""
@@ -280,8 +285,18 @@ class SumSignal(Signal):
     def combine(self, rows: Tensor) -> Box:
         """Return the sum of the parts' combinations."""
         rows = rows.to(self.rounding.bound)
-        weight = rows.abs().sum(1).reshape(-1, *([1] * self.magnitude().dim()))
-        return self._widened(self.first.combine(rows) + self.second.combine(rows), weight)
+        return self._summed(self.first.combine(rows) + self.second.combine(rows), rows.abs().sum(1))
+
+    def windowed(self, asked: Spans, ends: range) -> Box:
+        """Return the sum of the parts' windows."""
+        return self._summed(
+            self.first.windowed(asked, ends) + self.second.windowed(asked, ends), asked.sums(ends)[1]
+        )
+
+    def _summed(self, box: Box, moduli: Tensor) -> Box:
+        """Return the sum of the parts' combinations under rows of such moduli, rounding paid."""
+        weight = moduli.to(self.rounding.bound).reshape(-1, *([1] * self.magnitude().dim()))
+        return self._widened(box, weight)
 
     def magnitude(self) -> Tensor:
         """Return the sum of the parts' magnitudes."""

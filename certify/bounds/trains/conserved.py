@@ -7,17 +7,17 @@ from ..signals.membrane import drive
 from ..signals.signals import Signal
 from .balanced_table import BalancedTable
 from .base import Trains
-from .trains import train_spikes, window_spikes
+from .trains import aged_spikes, train_spikes, window_spikes
 
 
 def conserved_spikes(current: Signal, rule: Leaky, rounding: Rounding, cells: int = CELLS) -> Trains:
     """Return the reachable spike trains of neurons of `rule` under `current`.
 
     A constant current has its table (F1); behind it, and where the table would be too long, a subtracting reset
-    has its cells (F9), and other resets have their graph with windows (F2, F5).
+    has its cells (F9), and other resets have windows (F5) and their graph (F2), over many steps by age.
     """
     if rule.reset != "subtract":
-        return window_spikes(current, rule, rounding)
+        return aged_spikes(current, rule, rounding)
     return _balanced(current, rule, rounding) or cell_trains(current, rule, rounding, cells)
 
 

@@ -32,6 +32,7 @@ from ..signals.box import Box, Spread
 from ..signals.filtered import FilteredSignal
 from ..signals.membrane import pull, scaled_spread
 from ..signals.signals import AffineSignal, DerivedSignal, Signal, SpikeBound, SumSignal
+from ..signals.windows import Spans, delayed
 
 PASSES = 2
 """How often a layer's trains are found from what was known of them before: more hardly narrows them."""
@@ -94,6 +95,10 @@ class DelayedSpikes(DerivedSignal):
     def combine(self, rows: Tensor) -> Box:
         """Return the source's own sums: Σ_t rows[t]·s[t−1] = Σ_t rows[t+1]·s[t]."""
         return self.source.combine(torch.cat((rows[:, 1:], torch.zeros_like(rows[:, :1])), 1))
+
+    def windowed(self, asked: Spans, ends: range) -> Box:
+        """Return the source's own, a step sooner."""
+        return delayed(self.source.windowed, asked, ends, 1)
 
     def magnitude(self) -> Tensor:
         """Return the source's."""

@@ -7,8 +7,9 @@ import torch
 from torch import Tensor
 
 from ..intervals.compiled_spikes import SpikesKernel
-from ..intervals.eager_spikes import step_graph
+from ..intervals.eager_spikes import step_drive, step_graph
 from ..intervals.interval import DrivenSpikes
+from ..long.long_trains import LONG, LongTrains, aged_trains, labels_of
 from ..signals.box import Box, Spread
 from ..signals.signals import equal_weights
 from .base import Trains
@@ -52,7 +53,9 @@ class StepTrains(DrivenSpikes, Trains):  # pyright: ignore[reportIncompatibleVar
         return self.kernel if self.rule.reset == "zero" else None
 
     @cached_property
-    def _graph(self) -> GraphTrains:
+    def _graph(self) -> "GraphTrains | LongTrains":
+        if self.rule.reset == "zero" and self.num_steps >= LONG:
+            return aged_trains(step_drive(self.pull), self.rule, labels_of(self.rule.decay, self.num_steps), None)
         return step_graph(self.pull, self.rule)
 
 

@@ -20,6 +20,7 @@ A neuron that rests for R steps behind a spike at τ stays at exactly 0 up to st
 import math
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
+from functools import cached_property
 
 import torch
 from torch import Tensor
@@ -27,15 +28,20 @@ from torch import Tensor
 from ....models.deadline import check_time
 from ....models.rules import Leaky
 from ...rounding import Rounding
+from ..long.tails import Followers, joined, window_sums
 from ..signals.box import Box
 from ..signals.lanes import Lanes
 from ..signals.membrane import Drive, drive, prefix_drive, window_drive
 from ..signals.signals import Signal, equal_weights
+from ..signals.windows import Spans
 from .base import Trains
 from .forms import TrainPaths
 
 STEEPEST = 1e6
 """The greatest λ^{−(T−1)} for which the priced graph's arithmetic in float64 is trusted."""
+
+WALKED = 2**19
+"""From so many numbers on, n·T³, one walk for all windows is faster than one for each."""
 
 TOGETHER = 2**20
 """How many numbers are added to each edge at once: over hundreds of steps there are thousands of rows."""
@@ -71,6 +77,23 @@ class GraphTrains(TrainPaths, Trains):
         if weights is not None and self.num_steps < 255:
             return self._counts().scaled(weights)
         return path_sums(self.edges, self.ends, rows)
+
+    def windowed(self, asked: Spans, ends: range) -> Box:
+        """Return the exact range over all paths, by one walk back from each end (see tails.py) where that pays."""
+        if self.ends[0].numel() * self.num_steps**3 < WALKED:
+            return super().windowed(asked, ends)
+        found = window_sums(self._followers, asked, ends, self.drives.lower)
+        shape = self.ends.shape[1:]
+        return Box(found.lower.unflatten(1, shape), found.upper.unflatten(1, shape))
+
+    @cached_property
+    def _followers(self) -> Followers:
+        """Return which spikes may follow which."""
+        steps, shape = self.num_steps, self.ends[0].numel()
+        follows = torch.zeros(steps + 1, steps, shape, dtype=torch.uint8, device=self.ends.device)
+        for t, edge in enumerate(self.edges, start=1):
+            follows[torch.arange(t), torch.arange(t).flip(0)] = edge.view(torch.uint8).flatten(1)
+        return joined(follows, self.ends.view(torch.uint8).flatten(1))
 
     def _counts(self) -> Box:
         """Return the fewest and the most spikes of any path, (batch, ...), in bytes.

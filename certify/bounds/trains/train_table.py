@@ -98,7 +98,7 @@ class TableTrains(TrainRows, Trains):
 
     def least(self, values: Tensor) -> Tensor:
         """Return min over the rows first..last of values (R, k), as (k, batch, ...)."""
-        levels = range_minima(values)
+        levels = range_minima(values, int((self.last - self.first).max()) + 1)
         level = torch.frexp((self.last - self.first + 1).double()).exponent.long() - 1  # ⌊log2 size⌋
         start = level * len(values)
         left = levels[(start + self.first).flatten()]
@@ -106,16 +106,23 @@ class TableTrains(TrainRows, Trains):
         return left.minimum(right).T.unflatten(1, self.first.shape)
 
 
-def range_minima(values: Tensor) -> Tensor:
-    """Return the sparse table of minima: entry j·R + i holds min(values[i : i + 2^j]), for values (R, k)."""
-    levels, width = [values], 1
-    while 2 * width <= len(values):
-        shorter = levels[-1]
-        merged = shorter.clone()
-        merged[:-width] = shorter[:-width].minimum(shorter[width:])
-        levels.append(merged)
-        width *= 2
-    return torch.cat(levels)
+def range_minima(values: Tensor, longest: int) -> Tensor:
+    """Return the sparse table of minima: entry j·R + i holds min(values[i : i + 2^j]), for values (R, k); what
+    would reach beyond R holds anything.
+
+    Args:
+        values: what minima are taken of.
+        longest: how many entries a range has at most.
+    """
+    size, count = len(values), max(1, longest).bit_length()
+    levels = values.new_empty(count, *values.shape)
+    levels[0] = values
+    for level in range(1, count):
+        width = 2 ** (level - 1)
+        torch.minimum(
+            levels[level - 1, : size - width], levels[level - 1, width:], out=levels[level, : size - width]
+        )
+    return levels.flatten(0, 1)
 
 
 def all_range_minima(values: Tensor) -> Tensor:

@@ -102,7 +102,7 @@ def test_holds_the_train_of_the_rounded_run(data: st.DataObject):
 @given(st.lists(st.integers(-9, 9), min_size=1, max_size=12))
 def test_range_minima_answer_every_range(values: list[int]):
     column = torch.tensor(values, dtype=torch.float64)[:, None]
-    levels = range_minima(column)
+    levels = range_minima(column, len(values))
     for first in range(len(values)):
         for last in range(first, len(values)):
             level = (last - first + 1).bit_length() - 1

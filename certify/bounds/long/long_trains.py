@@ -1,0 +1,295 @@
+"""F2 and F5 over hundreds of steps: the last spike is known for W steps, and joined with older ones behind that.
+
+A label is how long ago the last spike was: i + 1 = 1..W steps, or more ('old'; at first none was fired, which
+counts as a spike at step 0). A hard reset leaves exactly 0, so behind the spike at τ the potential lies in
+
+    v[t] ∈ Σ_{τ<k≤t} λ^{t−k}·c[k],    and, silent at a, in λ^{t−a}·(−∞, θ] + Σ_{a<k≤t} λ^{t−k}·c[k] for each a > τ:
+
+the box [CL, CU] of one window from τ, and caps CU[a, t] + λ^{t−a}·θ that are the same for all labels before a.
+Chains of shorter windows tell nothing else: where a window's box is the range of its sum over one set of currents,
+CU[τ, t] ≤ λ^{t−a}·CU[τ, a] + CU[a, t], and CL alike. The recursion step by step, [λL + l, λ·min(U, θ) + u], is
+kept beside them: where a box is not such a range it may know more. What is old has the caps alone.
+
+When a label gets old its box is joined with that of 'old', which therefore holds the potentials of all trains
+whose last spike is more than W steps ago; its edges and silences are theirs together. So **every run stays inside
+some path**; the only loss is what an age above W would tell: at most what λ^W of a potential weighs where the
+windows are full. With W ≥ T nothing is joined, and the trains are those of train_graph.py.
+
+Time and memory are O(T·W) for a neuron, but for the boxes of windows, O(W) at a time.
+"""
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cached_property
+
+import torch
+from torch import Tensor
+
+from ....models.deadline import check_time
+from ....models.rules import Leaky
+from ...rounding import Rounding
+from ..signals.box import Box
+from ..signals.membrane import Drive, drive, widened_windows
+from ..signals.signals import Signal, equal_weights
+from ..signals.windows import Spans
+from ..trains.base import Trains
+from .tails import Followers, Old, window_sums
+
+LONG = 32
+"""From so many steps on, labels by age cost less than nodes by step."""
+
+FEW_STEPS = 128
+"""Up to so many steps, T labels are cheap, and lose nothing."""
+
+FADED, SHORT, LONGER = 1 / 16, 32, 64
+"""W for more steps: `SHORT` where a potential is at most `FADED` of itself after so many, else `LONGER`."""
+
+TOGETHER = 2**17
+"""About how many ends of windows are held at once."""
+
+MANY = 2**13
+"""More spikes than any train has; twice as many are no overflow of 16 bits."""
+
+
+def labels_of(decay: float, steps: int) -> int:
+    """Return W for neurons of this decay over T steps."""
+    if steps <= FEW_STEPS:
+        return steps
+    return SHORT if decay**SHORT <= FADED else LONGER
+
+
+@dataclass(frozen=True)
+class LongTrains(Trains):
+    """The spike trains of a layer, each neuron's by how long ago it fired last.
+
+    Attributes:
+        box: whether each step's spike is certain, impossible or open, (T, batch, ...).
+        edges: [t − 1, i] says whether a spike at t may follow one at t − 1 − i, and [t − 1, W] one before those;
+            nothing follows T. (T + W, W + 1, n), bytes.
+        stays: of node k = 0..T, and of all nodes up to it together, whether W steps of silence may follow, or
+            silence to the end, (2, T + 1, n), bytes.
+        waits: [t − 1] says whether what is old may be silent at t, (T, n), bytes.
+        ends: whether the last spike may be at T − i, and at [W] before those, (W + 1, n), bytes.
+    """
+
+    box: Box
+    edges: Tensor
+    stays: Tensor
+    waits: Tensor
+    ends: Tensor
+
+    @property
+    def num_steps(self) -> int:  # pyright: ignore[reportIncompatibleVariableOverride]
+        """Return T."""
+        return len(self.box.lower)
+
+    @property
+    def numbers(self) -> int:
+        """Return about how many numbers are made of each feature."""
+        return self.num_steps * len(self.ends)
+
+    def steps(self) -> Box:
+        """Return the spikes step by step."""
+        return self.box
+
+    def combine(self, rows: Tensor) -> Box:
+        """Return the exact range over all paths: one shortest and one longest path for each row."""
+        weights = equal_weights(rows)
+        if weights is not None:
+            counts = self._ends(torch.ones(1, self.num_steps, dtype=torch.int16))[0]
+            return Box(counts.lower.to(rows), counts.upper.to(rows)).scaled(weights)
+        return self._ends(rows)
+
+    def _ends(self, rows: Tensor) -> Box:
+        """Return the range of each row over all paths, in the dtype of `rows`."""
+        parts = rows.split(max(1, TOGETHER // self.edges[:, 0].numel()))
+        lower, upper = (torch.cat([self._least(sign * part) for part in parts]) for sign in (1, -1))
+        return Box(lower, -upper)
+
+    def _least(self, rows: Tensor) -> Tensor:
+        """Return min over paths of Σ_t rows[r, t]·s[t], (rows, batch, ...), in the dtype of `rows`."""
+        (count, steps), width = rows.shape, len(self.ends) - 1
+        nowhere = math.inf if rows.is_floating_point() else MANY
+        known = rows.new_full((steps + width, count, self.ends.shape[1]), nowhere)
+        old = known[:1].clone()
+        known[steps] = 0  # node τ is in row T − τ: the labels of a step are rows that follow each other
+        for t in range(steps):
+            check_time()
+            labels, ways = known[steps - t : steps - t + width], _detours(self.edges[t], rows.dtype)[:, None]
+            fired = (labels + ways[:-1]).amin(0).minimum((old + ways[-1:])[0])
+            known[steps - t - 1] = fired.add_(rows[:, t, None]).clamp_max_(nowhere)
+            old += _detours(self.waits[t], rows.dtype)
+            if t + 1 >= width:
+                torch.minimum(old, labels[-1:] + _detours(self.stays[0, t + 1 - width], rows.dtype), out=old)
+            old.clamp_max_(nowhere)
+        ways = _detours(self.ends, rows.dtype)[:, None]
+        found = (known[:width] + ways[:-1]).amin(0).minimum((old + ways[-1:])[0])
+        return found.unflatten(1, self.box.lower.shape[1:])
+
+    def windowed(self, asked: Spans, ends: range) -> Box:
+        """Return the range over all paths, by one walk back from each end (see tails.py)."""
+        found = window_sums(self._followers, asked, ends, self.box.lower)
+        shape = self.box.lower.shape[1:]
+        return Box(found.lower.unflatten(1, shape), found.upper.unflatten(1, shape))
+
+    @cached_property
+    def _followers(self) -> Followers:
+        """Return which spikes may follow which: of all nodes up to k together, those of that age and older."""
+        together = self.edges.clone()
+        for label in reversed(range(together.shape[1] - 1)):
+            together[:, label] |= together[:, label + 1]
+        follows = torch.stack((self._by_source(self.edges), self._by_source(together)))
+        return Followers(follows, self.stays, Old(self.edges[: self.num_steps, -1], self.waits))
+
+    def _by_source(self, edges: Tensor) -> Tensor:
+        """Return [k, i] = edges[k + i, i], the spikes that follow k, (T + 1, W, n)."""
+        step, label, one = edges.stride()
+        shape = (self.num_steps + 1, len(self.ends) - 1, edges.shape[2])
+        return edges.as_strided(shape, (step, step + label, one))
+
+
+def long_trains(current: Signal, rule: Leaky, rounding: Rounding, windows: bool = True) -> LongTrains:
+    """Return the trains of neurons of `rule`, which has a hard reset, under `current`."""
+    assert rule.reset == "zero"
+    drives, labels = drive(current, rule, rounding), labels_of(rule.decay, current.num_steps)
+    asked = Spans.of(rule, current.num_steps, labels)
+    return aged_trains(drives, rule, labels, windows_of(current, asked, drives) if windows else None)
+
+
+def windows_of(current: Signal, asked: Spans, drives: Drive) -> Iterator[Box]:
+    """Yield the windows that end at t = 1, 2, …, shortest first, (windows, batch, ...) each."""
+    for ends in asked.blocks(max(1, TOGETHER // drives.slack.numel())):
+        box = widened_windows(current, asked, ends, drives.slack)
+        lower, upper = (end.split(asked.lengths(ends)) for end in (box.lower, box.upper))
+        yield from (Box(*pair) for pair in zip(lower, upper, strict=True))
+
+
+def aged_trains(drives: Drive, rule: Leaky, labels: int, windows: Iterator[Box] | None) -> LongTrains:
+    """Return the trains for `drives`, with W labels, and windows of at most W steps where they are known."""
+    steps, *shape = drives.lower.shape
+    lower, upper = drives.lower.flatten(1), drives.upper.flatten(1)
+    edges = torch.zeros(steps + labels, labels + 1, lower.shape[1], dtype=torch.uint8, device=lower.device)
+    stays = torch.zeros(2, steps + 1, lower.shape[1], dtype=torch.uint8, device=lower.device)
+    waits = torch.zeros_like(lower, dtype=torch.uint8)
+    aged, certain = _Aged.before(lower[0], steps, labels), []
+    for t in range(steps):
+        check_time()
+        for box in aged.boxes(t):
+            box.integrate(lower[t], upper[t], rule.decay)
+        if windows is not None:
+            aged.cut(t, next(windows), rule.decay, drives.surely)
+        for box, edge in zip(aged.boxes(t), (edges[t, :-1], edges[t, -1:]), strict=True):
+            edge.copy_(box.fire(drives.limits))
+        certain.append(1 - aged.alive(t).maximum(aged.old.alive[0]))
+        waits[t] = aged.old.alive[0]
+        aged.join(t)
+        aged.young.alive[steps - t - 1] = edges[t].amax(0)
+        if t + 1 >= labels:
+            stays[0, t + 1 - labels], stays[1, t + 1 - labels] = aged.oldest(t), aged.old.alive[0]
+    ends = torch.cat((aged.young.alive[:labels], aged.old.alive))
+    for node in range(max(0, steps - labels + 1), steps + 1):
+        stays[0, node], stays[1, node] = ends[steps - node], ends[steps - node :].amax(0)
+    surely, perhaps = torch.stack(certain).to(lower.dtype), edges[:steps].amax(1).to(lower.dtype)
+    box = Box(surely.view(steps, *shape), perhaps.view(steps, *shape))
+    return LongTrains(box, edges, stays, waits, ends)
+
+
+@dataclass(frozen=True)
+class _Labels:
+    """Where potentials lie since the last spike, and whether any path is there, (labels, n) each."""
+
+    low: Tensor
+    high: Tensor
+    alive: Tensor
+
+    def part(self, some: slice) -> "_Labels":
+        """Return some labels."""
+        return _Labels(self.low[some], self.high[some], self.alive[some])
+
+    def integrate(self, lower: Tensor, upper: Tensor, decay: float) -> None:
+        """Take in one step's current."""
+        torch.add(lower, self.low, alpha=decay, out=self.low)
+        torch.add(upper, self.high, alpha=decay, out=self.high)
+
+    def fire(self, limits: tuple[float, float]) -> Tensor:
+        """Return which labels may fire, (labels, n); what stays alive may be silent."""
+        surely, perhaps = limits
+        edge = self.alive & (self.high >= perhaps).view(torch.uint8)
+        self.alive.bitwise_and_((self.low <= surely).view(torch.uint8))
+        self.high.clamp_max_(surely)
+        return edge
+
+
+@dataclass(frozen=True)
+class _Aged:
+    """The boxes of all labels. Node τ is in row T − τ, so those of a step are rows that follow each other.
+
+    Attributes:
+        young: of nodes, (T + W, n).
+        old: of what is older, (1, n).
+        labels: W.
+    """
+
+    young: _Labels
+    old: _Labels
+    labels: int
+
+    @staticmethod
+    def before(like: Tensor, steps: int, labels: int) -> "_Aged":
+        """Return the labels before the first step."""
+        zero = like.new_zeros(steps + labels, len(like))
+        alive = torch.zeros_like(zero, dtype=torch.uint8)
+        alive[steps] = 1
+        old = _Labels(zero[:1].clone(), zero[:1].clone(), alive[:1].clone())
+        return _Aged(_Labels(zero, zero.clone(), alive), old, labels)
+
+    def _step(self, t: int) -> _Labels:
+        first = len(self.young.low) - self.labels - t
+        return self.young.part(slice(first, first + self.labels))
+
+    def boxes(self, t: int) -> tuple[_Labels, _Labels]:
+        """Return those of the labels of step t + 1, youngest first, and of what is older."""
+        return self._step(t), self.old
+
+    def alive(self, t: int) -> Tensor:
+        """Return whether any of the labels is alive, (n,)."""
+        return self._step(t).alive.amax(0)
+
+    def oldest(self, t: int) -> Tensor:
+        """Return whether the oldest label is alive, (n,)."""
+        return self._step(t).alive[-1]
+
+    def cut(self, t: int, windows: Box, decay: float, surely: float | Tensor) -> None:
+        """Cut potentials with the windows that end here, (windows, batch, ...), the shortest first."""
+        lower, upper = windows.lower.flatten(1), windows.upper.flatten(1)
+        young = self._step(t).part(slice(len(lower)))
+        torch.maximum(young.low, lower, out=young.low)
+        torch.minimum(young.high, upper, out=young.high)
+        cap = torch.full_like(upper[0], math.inf)
+        for i in range(len(lower)):
+            torch.minimum(young.high[i], cap, out=young.high[i])
+            torch.minimum(cap, upper[i] + surely * decay ** (i + 1), out=cap)
+        torch.minimum(self.old.high[0], cap, out=self.old.high[0])
+        for box in (young, self.old):
+            box.alive.bitwise_and_((box.low <= box.high).view(torch.uint8))
+
+    def join(self, t: int) -> None:
+        """Join the oldest label with what is older."""
+        last, old = self._step(t).part(slice(-1, None)), self.old
+        low = _where(last.alive, last.low, math.inf).minimum(_where(old.alive, old.low, math.inf))
+        high = _where(last.alive, last.high, -math.inf).maximum(_where(old.alive, old.high, -math.inf))
+        old.alive.bitwise_or_(last.alive)
+        old.low.copy_(_where(old.alive, low, 0.0))
+        old.high.copy_(_where(old.alive, high, 0.0))
+
+
+def _detours(exists: Tensor, dtype: torch.dtype) -> Tensor:
+    """Return 0 where a way exists, and what is longer than any path where it does not."""
+    if dtype.is_floating_point:
+        return exists.to(dtype).reciprocal_().sub_(1.0)
+    return (1 - exists).to(dtype).mul_(MANY)
+
+
+def _where(exists: Tensor, values: Tensor, otherwise: float) -> Tensor:
+    return torch.where(exists.view(torch.bool), values, torch.as_tensor(otherwise, dtype=values.dtype))
