@@ -24,17 +24,17 @@ def doctor(
     """
     from spikecert.runs.health import checkup
 
-    findings = checkup(root)
+    symptoms = checkup(root)
     if as_json:
-        show_json([asdict(finding) for finding in findings])
+        show_json([asdict(symptom) for symptom in symptoms])
         return 0
-    width = max(len(finding.name) for finding in findings)
+    width = max(len(symptom.name) for symptom in symptoms)
     topic = ""
-    for finding in findings:
-        if finding.topic != topic:
-            topic = finding.topic
+    for symptom in symptoms:
+        if symptom.topic != topic:
+            topic = symptom.topic
             show(f"\n{topic}")
-        show(f"  {MARKS[finding.good]}  {finding.name:<{width}}  {finding.told}")
-        if not finding.good:
-            show(f"      {'':<{width}}  {finding.cure}")
+        show(f"  {MARKS[symptom.good]}  {symptom.name:<{width}}  {symptom.told}")
+        if not symptom.good:
+            show(f"      {'':<{width}}  {symptom.cure}")
     return 0

@@ -29,7 +29,7 @@ LIBRARIES = {
 
 
 @dataclass(frozen=True)
-class Finding:
+class Symptom:
     """One thing that was looked at.
 
     Attributes:
@@ -47,47 +47,47 @@ class Finding:
     cure: str = ""
 
 
-def checkup(root: Path | None = None) -> tuple[Finding, ...]:
-    """Return all findings; `root` is the folder of data sets, as commands take it."""
+def checkup(root: Path | None = None) -> tuple[Symptom, ...]:
+    """Return all that was looked at; `root` is the folder of data sets, as commands take it."""
     parts = (_versions(), _machine(), _arithmetic(), _kernels(), _proofs(), _data(root))
-    return tuple(finding for part in parts for finding in part)
+    return tuple(symptom for part in parts for symptom in part)
 
 
-def _versions() -> Iterator[Finding]:
-    yield Finding("versions", "spikecert", importlib.metadata.version("spikecert"))
-    yield Finding("versions", "python", f"{platform.python_version()} ({sys.executable})")
+def _versions() -> Iterator[Symptom]:
+    yield Symptom("versions", "spikecert", importlib.metadata.version("spikecert"))
+    yield Symptom("versions", "python", f"{platform.python_version()} ({sys.executable})")
     for name, use in LIBRARIES.items():
         try:
-            yield Finding("versions", name, importlib.metadata.version(name))
+            yield Symptom("versions", name, importlib.metadata.version(name))
         except importlib.metadata.PackageNotFoundError:
-            yield Finding("versions", name, "not installed", False, f"needed for {use}" if use else "install it")
+            yield Symptom("versions", name, "not installed", False, f"needed for {use}" if use else "install it")
 
 
-def _machine() -> Iterator[Finding]:
+def _machine() -> Iterator[Symptom]:
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     threads = torch.get_num_threads()
     cure = f"set OMP_NUM_THREADS={cores}: threads that wait for a core cost more than they do"
-    yield Finding("machine", "system", f"{platform.system()} {platform.machine()}")
-    yield Finding("machine", "cores", f"{cores}, {threads} threads of torch", threads <= cores, cure)
+    yield Symptom("machine", "system", f"{platform.system()} {platform.machine()}")
+    yield Symptom("machine", "cores", f"{cores}, {threads} threads of torch", threads <= cores, cure)
     if hasattr(os, "sysconf") and "SC_PHYS_PAGES" in os.sysconf_names:
         size = os.sysconf("SC_PAGE_SIZE")
         total, free = (size * os.sysconf(name) / 2**30 for name in ("SC_PHYS_PAGES", "SC_AVPHYS_PAGES"))
-        yield Finding("machine", "memory", f"{total:.1f} GiB, {free:.1f} GiB of it free")
+        yield Symptom("machine", "memory", f"{total:.1f} GiB, {free:.1f} GiB of it free")
     found = torch.cuda.get_device_name() if torch.cuda.is_available() else "none: all runs on the CPU"
-    yield Finding("machine", "GPU", found)
+    yield Symptom("machine", "GPU", found)
 
 
-def _arithmetic() -> Iterator[Finding]:
+def _arithmetic() -> Iterator[Symptom]:
     flushed = [str(dtype) for dtype in DTYPES if flushes(dtype)]
     told = f"flushed to zero for {' and '.join(flushed)}" if flushed else "kept"
     cure = "call torch.set_flush_denormal(False): certifying is refused as it is"
-    yield Finding("arithmetic", "subnormal numbers", told, not flushed, cure)
+    yield Symptom("arithmetic", "subnormal numbers", told, not flushed, cure)
     reduced = reduced_precision()
     cure = 'set it to "highest" or "ieee": certifying is refused as it is'
-    yield Finding("arithmetic", "float32 products", reduced or "IEEE", not reduced, cure)
+    yield Symptom("arithmetic", "float32 products", reduced or "IEEE", not reduced, cure)
 
 
-def _kernels() -> Iterator[Finding]:
+def _kernels() -> Iterator[Symptom]:
     from spikecert.certify.bounds.cells.compiled_cells import cells_kernel
     from spikecert.certify.bounds.intervals.compiled_spikes import spikes_kernel
     from spikecert.certify.bounds.prices.price_graph import paths
@@ -107,10 +107,10 @@ def _kernels() -> Iterator[Finding]:
     for name, load in found.items():
         answer = load()
         good = not isinstance(answer, str)
-        yield Finding("kernels", name, "compiled, and agrees with torch" if good else str(answer), good, cure)
+        yield Symptom("kernels", name, "compiled, and agrees with torch" if good else str(answer), good, cure)
 
 
-def _proofs() -> Iterator[Finding]:
+def _proofs() -> Iterator[Symptom]:
     from spikecert.checking import Refused
     from spikecert.checking.native import find_native
 
@@ -119,17 +119,17 @@ def _proofs() -> Iterator[Finding]:
     except Refused:
         told, good = "not built", False
     cure = "`make native` in a checkout builds it; until then check-proof takes the kernel in Python"
-    yield Finding("proofs", "native kernel", told, good, cure)
+    yield Symptom("proofs", "native kernel", told, good, cure)
 
 
-def _data(root: Path | None) -> Iterator[Finding]:
+def _data(root: Path | None) -> Iterator[Symptom]:
     from spikecert.training.data import EVENTS, IMAGES, dataset
 
     for name in (*IMAGES, *EVENTS):
         try:
             data = dataset(name, root)
         except (OSError, ValueError, ImportError) as error:
-            yield Finding("data", name, "not found", False, " ".join(str(error).split()))
+            yield Symptom("data", name, "not found", False, " ".join(str(error).split()))
         else:
             counts = " / ".join(str(len(part)) for part in (data.train, data.validation, data.test))
-            yield Finding("data", name, f"{counts} samples to train / validate / test")
+            yield Symptom("data", name, f"{counts} samples to train / validate / test")

@@ -9,7 +9,7 @@ import torch
 
 from spikecert.certify.branching.ranges import compiled_ranges
 from spikecert.cli import main
-from spikecert.runs.health import Finding, checkup
+from spikecert.runs.health import Symptom, checkup
 
 
 @pytest.fixture(autouse=True)
@@ -21,20 +21,20 @@ def few_data(monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(data, "IMAGES", {name: data.IMAGES[name] for name in ("digits", "mnist")})
 
 
-def by_name(root: Path | None = None) -> dict[str, Finding]:
-    return {finding.name: finding for finding in checkup(root)}
+def by_name(root: Path | None = None) -> dict[str, Symptom]:
+    return {symptom.name: symptom for symptom in checkup(root)}
 
 
 def test_what_is_there_is_said(tmp_path: Path):
     found = by_name(tmp_path)
     assert found["torch"].told == torch.__version__
     assert found["digits"].told.startswith("1197 / 300 / 300 samples")
-    assert found["subnormal numbers"] == Finding(
+    assert found["subnormal numbers"] == Symptom(
         "arithmetic", "subnormal numbers", "kept", True, found["subnormal numbers"].cure
     )
     assert not found["mnist"].good
     assert str(tmp_path) in found["mnist"].cure
-    assert all(finding.cure for finding in found.values() if not finding.good)
+    assert all(symptom.cure for symptom in found.values() if not symptom.good)
 
 
 def test_what_certifying_refuses_is_said():
@@ -86,4 +86,4 @@ def test_it_prints_a_table_or_json(capsys: pytest.CaptureFixture[str]):
     assert main(["doctor", "--json"]) == 0
     found = json.loads(capsys.readouterr().out)
     assert {"topic", "name", "told", "good", "cure"} == set(found[0])
-    assert "digits" in {finding["name"] for finding in found}
+    assert "digits" in {symptom["name"] for symptom in found}
