@@ -32,6 +32,7 @@ EXAMPLES: dict[str, tuple[str, ...]] = {
         "spikecert compare runs/old/record.json runs/new/record.json --fail-on-regression --out comparison.html",
     ),
     "convert": ("spikecert convert network.nir --num-steps 8 --out runs/mine/network.safetensors",),
+    "doctor": ("spikecert doctor --root DATA",),
     "elaborate": (
         "spikecert elaborate runs/mine/proofs/00000-0.02.proof --model runs/mine/network.safetensors "
         "--out runs/mine/00000.certificate",
