@@ -44,6 +44,12 @@ PROOFS = (
 ROWS = (
     Row("model", ("models/files/checkpoints.py:load",), ("model",), STRANGERS),
     Row(
+        "weights of code",
+        ("models/files/storage.py:read_state",),
+        ("weights",),
+        "tests/api/test_attack_code.py::test_weights_of_another_module_or_of_no_safetensors_are_refused",
+    ),
+    Row(
         "record",
         ("reports/records/records.py:load_record", "reports/making/attaching.py:load_radii"),
         ("record", "radii"),
