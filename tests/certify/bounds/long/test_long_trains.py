@@ -123,6 +123,7 @@ def test_no_run_of_a_network_leaves_its_bounds(monkeypatch: pytest.MonkeyPatch, 
     torch.manual_seed(3)
     network = mlp((6, 8, 8, 8, 3), num_steps=40, neuron=LIF(decay=decay)).eval()
     for layer in network.layers[::2]:
+        assert isinstance(layer, torch.nn.Linear)
         torch.nn.init.normal_(layer.weight, std=0.6)
         torch.nn.init.normal_(layer.bias, mean=0.4, std=0.2)
     inputs = torch.rand(8, 6)
