@@ -233,18 +233,18 @@ def bounded(call: TracedCall) -> FollowedSignal:
         given = torch.tensor(float(value), dtype=call.node.args[0].meta["val"].dtype)  # pyright: ignore
         return exact(call.node.target(given, *call.args[1:], **call.kwargs), call.result.dtype)  # pyright: ignore[reportCallIssue]
 
-    return signal.with_steps([_mapped(step, made) for step in signal.steps])
+    return signal.with_steps([mapped(step, made) for step in signal.steps])
 
 
 def valued(signal: Polynomial, holds: Any) -> Polynomial:
     """Return where a polynomial of spikes has a value for which a condition holds."""
-    return _mapped(signal, lambda value: UNIT if holds(value) else ZERO)
+    return mapped(signal, lambda value: UNIT if holds(value) else ZERO)
 
 
-def _mapped(signal: Polynomial, function: Any) -> Polynomial:
+def mapped(signal: Polynomial, function: Any) -> Polynomial:
     """Return a function of a polynomial of spikes, by its values."""
     spike = next(iter(signal.spikes), None)
     if spike is None:
         return Polynomial({ONE: function(signal.constant)})
-    quiet, fires = (_mapped(signal.where(spike, state), function) for state in (False, True))
+    quiet, fires = (mapped(signal.where(spike, state), function) for state in (False, True))
     return quiet + (fires - quiet) * Polynomial.spike(spike)

@@ -1,8 +1,9 @@
 """A network by what a module computes: traced, read, proved, built, and compared spike for spike."""
 
 import inspect
+import operator
 from dataclasses import dataclass, replace
-from functools import cached_property
+from functools import cached_property, reduce
 from typing import Any
 
 import torch
@@ -18,12 +19,12 @@ from ..conversion.observing.observed_layers import ObservedLayer, are_alike
 from ..conversion.observing.observing import ForeignLibrary, Observation, Source, run_once
 from ..conversion.populations import in_groups
 from ..conversion.refusal import ConversionRefused
-from ..networks import SpikingNetwork
-from .building import RowWriter
+from .building import RowWriter, number
 from .followed import BATCH, MERGED, TIME
 from .grouping import LayerFirings, grouped
+from .polynomials import Image, Polynomial
 from .reading import Firing, GraphReading, read
-from .readouts import readout_of
+from .readouts import Readout, readout_of
 from .tracing import FunctionModule, batches, check_alike, copied, pure, skeleton, traced, undisturbed
 
 ALONE = "module: does something else for one sample alone; expected the same in each batch"
@@ -144,12 +145,13 @@ def traces_of(source: Source, sample: Tensor) -> Traces:
 
 def _of_output(found: Traces, place: int, inputs: Tensor, readout: str | None, classes: int | None) -> Conversion:
     reading, layers = found.read(place)
-    writer = RowWriter(layers, found.source.timed, inputs.dtype)
-    network = writer.network(readout_of(reading, layers))
-    other = found.confirmed(reading, place)
+    timed = found.source.timed
+    writer = RowWriter(layers, timed, inputs.dtype, tuple(inputs.shape[1 + timed :]))
+    read_as = readout_of(reading, layers, readout)
+    network, other = writer.network(read_as), found.confirmed(reading, place)
     if readout not in (None, network.readout):
         raise ConversionRefused(f"readout: got {readout!r}, and the module's output is {network.readout!r}")
-    seen = _observed(found.other, other, writer, network, (found.inputs[1], inputs))
+    seen = _observed(found.other, other, writer, read_as, (found.inputs[1], inputs))
     network, notes = in_groups(network, inputs, classes, reading.notes)
     check = compare(network, seen, inputs)
     if not check.matches:
@@ -175,34 +177,57 @@ def _observed(
     graph: GraphModule,
     reading: GraphReading,
     writer: RowWriter,
-    network: SpikingNetwork,
+    readout: Readout,
     given: tuple[Tensor, Tensor],
 ) -> Observation:
     """Return what the module's own operations give on all inputs: spikes of each layer, and the output."""
     layers, (first, inputs) = writer.layers, given
-    firings = [[reading.firings[number] for number in layers.steps[layer]] for layer in writer.order]
-    spikes: list[list[list[Tensor]]] = [[[] for _ in own] for own in firings]
+    kept = _Values(graph, {reading.node, *(firing.node for firing in reading.firings)})
+    spikes: list[list[Tensor]] = [[] for _ in writer.order]
     outputs, size = [], len(first)
     axis = reading.output.axes.index(BATCH)
     for start in range(0, len(inputs), size):
         part = inputs[start : start + size]
         filled = torch.cat([part, part[:1].expand(size - len(part), *part.shape[1:])])
-        found = _Values(graph).of(filled, {firing.node for own in firings for firing in own} | {reading.node})
+        found = kept.of(filled)
         outputs.append(found[reading.node].narrow(axis, 0, len(part)))
-        for own, into in zip(firings, spikes, strict=True):
-            for firing, steps in zip(own, into, strict=True):
-                steps.append(_spikes(firing, found[firing.node], size)[: len(part)].to(inputs.dtype))
+        fired = [_spikes(firing, found[firing.node], size).to(inputs.dtype) for firing in reading.firings]
+        for signal, into in zip(writer.order, spikes, strict=True):
+            into.append(_over_time(signal, layers, fired)[:, : len(part)])
     observed = [
-        _layer(own[0].place, torch.stack([torch.cat(steps) for steps in into]), 1.0)
-        for own, into in zip(firings, spikes, strict=True)
+        _layer(_place(signal, layers), torch.cat(parts, 1), ForeignNeuron("", 1.0))
+        for signal, parts in zip(writer.order, spikes, strict=True)
     ]
-    if network.reads_potentials:
-        observed.append(_layer("output", torch.zeros(1, len(inputs), 1), None))
+    if readout.decay is not None:
+        gain, shift = float(readout.gain), float(readout.shift)  # pyright: ignore[reportArgumentType]
+        neuron = ForeignNeuron("output", 1.0, gain, threshold=None, reset="none", start=shift)
+        observed.append(_layer("output", torch.zeros(1, len(inputs), 1), neuron))
     return Observation((), tuple(observed), (torch.cat(outputs, axis),), layers.num_steps)
 
 
-def _layer(place: str, gave: Tensor, threshold: float | None) -> ObservedLayer:
-    neuron = ForeignNeuron(place, 1.0, threshold=threshold)
+def _place(signal: Polynomial, layers: LayerFirings) -> str:
+    return layers.firings[min(signal.spikes)].place
+
+
+def _over_time(signal: Polynomial, layers: LayerFirings, fired: list[Tensor]) -> Tensor:
+    """Return spikes, or a product of some, at each step, (T, batch, ...)."""
+    count = layers.num_steps
+    steps = [valued(layers.moved(signal, step + 1 - count), fired) for step in range(count)]
+    like = steps[-1]
+    return torch.stack([torch.as_tensor(step).to(like).expand_as(like) for step in steps])
+
+
+def valued(signal: Polynomial, fired: list[Tensor]) -> Any:
+    """Return the values of a signal that is made of spikes, by those of each firing."""
+    total: Any = 0.0
+    for (spikes, graded), factor in signal.terms.items():
+        parts = [fired[spike] for spike in spikes]
+        parts += [graded.map.of(valued(graded.signal, fired))] if isinstance(graded, Image) else []
+        total = total + reduce(operator.mul, parts, number(factor))
+    return total
+
+
+def _layer(place: str, gave: Tensor, neuron: ForeignNeuron) -> ObservedLayer:
     return ObservedLayer(place, nn.Identity(), neuron, INPUT, gave, gave, place)
 
 
@@ -226,9 +251,13 @@ def _spikes(firing: Firing, value: Tensor, batch: int) -> Tensor:
 class _Values(Interpreter):
     """Runs a graph, and keeps what some of its nodes give."""
 
-    def of(self, inputs: Tensor, wanted: set[Node]) -> dict[Node, Tensor]:
+    def __init__(self, graph: GraphModule, wanted: set[Node]) -> None:
+        super().__init__(graph)
+        self.wanted = wanted
+
+    def of(self, inputs: Tensor) -> dict[Node, Tensor]:
         """Return these values."""
-        self.wanted, self.found = wanted, {}
+        self.found: dict[Node, Tensor] = {}
         with torch.no_grad():
             self.run(inputs)
         return self.found

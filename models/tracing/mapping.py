@@ -11,7 +11,7 @@ from ..elements.max_pooling import MAX_POOLS
 from .followed import BATCH, FEATURE, MERGED, TIME, FollowedSignal, settled
 from .moving import over_time, viewed
 from .operations import TracedCall, reads
-from .polynomials import FeatureMap, image
+from .polynomials import ONE, UNIT, FeatureMap, Image, Polynomial, image
 from .tracing import digest
 from .watching import line_of
 
@@ -65,9 +65,40 @@ def dense(call: TracedCall) -> FollowedSignal:
         return _from_left(call, signal, weight)
     beside: Any = bias if isinstance(bias, FollowedSignal) or (bias is not None and bias.dim() != 1) else None
     held: Any = None if beside is not None else bias
+    if any(_is_placed(graded) for step in signal.steps for graded in step.signals):
+        found = _of_placed(call, signal, weight)
+        return (
+            call.each(lambda x, y: x + y, found, beside if held is None else held) if bias is not None else found
+        )
     made = _linear(weight.t(), held)
     found = mapped(call, signal, made, (weight, held), homogeneous=held is None, rank=1)
     return found if beside is None else call.each(lambda x, y: x + y, beside, found)
+
+
+def _is_placed(graded: Any) -> bool:
+    return isinstance(graded, Image) and graded.map.key[0] == "place"
+
+
+def _of_placed(call: TracedCall, signal: FollowedSignal, weight: Tensor) -> FollowedSignal:
+    """Return W·x of features that were put side by side, as the sum of what W's columns make of each."""
+    lead, features = settled(signal)
+    if len(features) != 1:
+        call.refuse(f"is given features {features}; expected 1 axis of them")
+    steps = []
+    for step in signal.steps:
+        total = Polynomial({})
+        for (spikes, graded), factor in step.terms.items():
+            part, inner, before = weight, Polynomial({(spikes, graded): UNIT}), features
+            if isinstance(graded, Image) and not spikes and _is_placed(graded):
+                _, before, _, start, _ = graded.map.key
+                part, inner = weight[start : start + before[0]], graded.signal
+            elif (spikes, graded) == ONE:
+                call.refuse("multiplies a matrix by constants beside signals")
+            key = ("mm", before, "()", digest(part), "")
+            by = FeatureMap(key, _linear(part.t(), None), True, line_of(call.node))
+            total = total + image(by, inner) * factor
+        steps.append(total)
+    return FollowedSignal((*lead, FEATURE), tuple(steps), (weight.shape[1],))
 
 
 def _from_left(call: TracedCall, weight: Any, signal: Any) -> FollowedSignal:

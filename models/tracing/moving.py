@@ -1,14 +1,17 @@
 """Operations that move numbers: steps are taken apart and put together, features only change their shape."""
 
+from collections.abc import Sequence
 from dataclasses import replace
 from fractions import Fraction
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from .followed import ALONE, FEATURE, TIME, FollowedSignal, constant, regrouped
-from .operations import TracedCall, reads
-from .polynomials import ONE, FeatureMap, Fractions, Image, Polynomial, image
+from .operations import INSTEAD, TracedCall, reads
+from .polynomials import ONE, ZERO, FeatureMap, Fractions, Image, Polynomial, exact, image, number_tensor
+from .sides import picking, placing
 from .watching import line_of
 
 
@@ -103,10 +106,52 @@ def sliced(call: TracedCall) -> FollowedSignal:
     axis = call.option(1, "dim", 0) % len(signal.axes)
     if call.shape == signal.sizes(call.batch):
         return signal
-    if signal.axes[axis] != TIME or call.name == "narrow":
-        call.refuse(f"takes a part of the {signal.axes[axis]} axis; expected steps of time only")
     start, end, step = (call.option(2, "start", None), call.option(3, "end", None), call.option(4, "step", 1))
+    if call.name == "narrow":
+        end, step = start + end, 1
+    if signal.axes[axis] == FEATURE:
+        return picked(call, signal, axis, range(call.batch + max(signal.sizes(call.batch)))[start:end:step])
+    if signal.axes[axis] != TIME:
+        call.refuse(f"takes a part of the {signal.axes[axis]} axis; expected steps of time, or features")
     return signal.with_steps(list(signal.steps[start:end:step]))
+
+
+def picked(call: TracedCall, signal: FollowedSignal, axis: int, entries: Sequence[int]) -> FollowedSignal:
+    """Return some entries of an axis of features."""
+    own = signal.axes[:axis].count(FEATURE)
+    count = signal.features[own]
+    entries = tuple(entry % count for entry in entries if entry < count)
+    by = picking(signal.features, own, entries, line_of(call.node))
+    features = (*signal.features[:own], len(entries), *signal.features[own + 1 :])
+    return FollowedSignal(signal.axes, tuple(_moved(by, step, call) for step in signal.steps), features)
+
+
+def _moved(by: FeatureMap, signal: Polynomial, call: TracedCall) -> Polynomial:
+    """Return what a map that only moves numbers makes of a signal, or of a constant."""
+    if by.made is None:
+        call.refuse("moves features along an axis that no layer here moves; expected the first one")
+    if signal.rest.terms or signal.constant == ZERO:
+        return image(by, signal)
+    held = number_tensor(signal.constant).expand(by.key[1]).unsqueeze(0)
+    return Polynomial.of(exact(by.of(held)[0], torch.float64))
+
+
+@reads("index", "index_select")
+def indexed(call: TracedCall) -> FollowedSignal:
+    """Return the features, or the steps, that a fixed list of places picks."""
+    signal, places = call.args[:2]
+    axis, where = (call.args[1], call.args[2]) if call.name == "index_select" else (None, None)
+    if axis is None:
+        known = [(place, each) for place, each in enumerate(places) if each is not None]
+        axis, where = known[0] if len(known) == 1 else (0, None)
+    if not isinstance(signal, FollowedSignal) or not isinstance(where, Tensor) or where.dim() != 1:
+        call.refuse(INSTEAD["index"])
+    entries = where.nonzero().flatten().tolist() if where.dtype == torch.bool else where.tolist()
+    if signal.axes[axis] == FEATURE:
+        return picked(call, signal, axis, entries)
+    if signal.axes[axis] != TIME:
+        call.refuse("picks samples; expected features, or steps of time")
+    return signal.with_steps([signal.steps[entry] for entry in entries])
 
 
 @reads("unbind", "split", "split_with_sizes", "chunk")
@@ -114,13 +159,15 @@ def parted(call: TracedCall) -> list[FollowedSignal]:
     """Return the steps apart, or groups of them."""
     signal, last = call.args[0], 1 if call.name == "unbind" else 2
     axis = call.option(last, "dim", 0) % len(signal.axes)
+    sizes = [part.shape[axis] for part in call.node.meta["val"]] if call.name != "unbind" else []
+    ends = [sum(sizes[: place + 1]) for place in range(len(sizes))]
+    if signal.axes[axis] == FEATURE and sizes:
+        return [picked(call, signal, axis, range(end - size, end)) for end, size in zip(ends, sizes, strict=True)]
     if signal.axes[axis] not in (TIME, ALONE):
-        call.refuse(f"parts the {signal.axes[axis]} axis; expected steps of time only")
+        call.refuse(f"parts the {signal.axes[axis]} axis; expected steps of time, or groups of features")
     if call.name == "unbind":
         rest = signal.axes[:axis] + signal.axes[axis + 1 :]
         return [FollowedSignal(rest, (step,), signal.features) for step in signal.steps]
-    sizes = [part.shape[axis] for part in call.node.meta["val"]]
-    ends = [sum(sizes[: place + 1]) for place in range(len(sizes))]
     return [signal.with_steps(list(signal.steps[end - size : end])) for end, size in zip(ends, sizes, strict=True)]
 
 
@@ -132,8 +179,10 @@ def joined(call: TracedCall) -> FollowedSignal:
     axis = call.option(1, "dim", 0) % len(call.shape)
     if call.name == "stack":
         parts = [_with_axis(part, axis, like, call) for part in parts]
-    elif all(isinstance(part, FollowedSignal) for part in parts) and like.axes[axis] not in (TIME, ALONE):
-        call.refuse(f"puts signals side by side along the {like.axes[axis]} axis; add them, or use one layer")
+    elif like.axes[axis] == FEATURE:
+        return _beside(call, parts, like, axis)
+    elif like.axes[axis] not in (TIME, ALONE):
+        call.refuse(f"puts signals side by side along the {like.axes[axis]} axis; expected features, or time")
     like = next(part for part in parts if isinstance(part, FollowedSignal))
     known = [part if isinstance(part, FollowedSignal) else _steps(part, axis, like, call) for part in parts]
     if any((part.features, len(part.axes)) != (like.features, len(like.axes)) for part in known):
@@ -142,6 +191,25 @@ def joined(call: TracedCall) -> FollowedSignal:
     if axes.count(TIME) > 1:
         call.refuse("makes a second axis of time")
     return FollowedSignal(axes, tuple(step for part in known for step in part.steps), like.features)
+
+
+def _beside(call: TracedCall, parts: list[Any], like: FollowedSignal, axis: int) -> FollowedSignal:
+    """Return features side by side: a sum of what is put between zeros."""
+    own = like.axes[:axis].count(FEATURE)
+    if len(like.axes) != len(call.shape):
+        call.refuse("joins signals of several shapes")
+    whole = [size for size, name in zip(call.shape, like.axes, strict=True) if name == FEATURE]
+    total, start = like.with_steps([Polynomial({})] * len(like.steps)), 0
+    total = replace(total, features=tuple(whole))
+    for part in parts:
+        if not isinstance(part, FollowedSignal):
+            features = [*whole[:own], part.shape[axis], *whole[own + 1 :]]
+            part = constant(part, replace(like, features=tuple(features)), call.result.dtype)
+        by = placing(part.features, own, start, whole[own], line_of(call.node))
+        moved = part.with_steps([_moved(by, step, call) for step in part.steps])
+        total = call.each(lambda x, y: x + y, total, replace(moved, features=tuple(whole)))
+        start += part.features[own]
+    return total
 
 
 def _with_axis(part: FollowedSignal | Tensor, axis: int, like: FollowedSignal, call: TracedCall) -> FollowedSignal:
@@ -175,7 +243,7 @@ def written(call: TracedCall) -> FollowedSignal:
     return buffer.with_steps(steps)
 
 
-UNSET = image(FeatureMap(("unset",), None, False, "memory that was never written"), Polynomial({}))
+UNSET = Polynomial.graded(Image(FeatureMap(("unset",), None, False, ""), Polynomial({})))
 """What is in a buffer that nothing was written to."""
 
 

@@ -27,6 +27,7 @@ from torch._subclasses.fake_tensor import FakeTensor, FakeTensorMode
 from torch.fx import GraphModule, Interpreter, Node, _symbolic_trace
 from torch.fx.experimental.proxy_tensor import make_fx
 from torch.fx.immutable_collections import immutable_dict
+from torch.utils._pytree import tree_leaves
 
 from ..conversion.observing.observed_layers import are_alike
 from ..conversion.observing.observing import Source, run_once
@@ -113,7 +114,7 @@ def traced(source: Source, inputs: Tensor, mode: Literal["fake", "real"], grad: 
         ConversionRefused: for what leaves torch's dispatcher, fails, or changes what it keeps.
     """
     own, seen = copied(source), _Counting(allow_non_fake_inputs=True)
-    watching = Watching([*own.module.parameters(), *own.module.buffers()])
+    watching = Watching(_tensors_in(own.module))
     for _ in range(WARM if mode == "real" and source.num_steps is None else 0):
         with undisturbed(), torch.no_grad():
             run_once(own, inputs[:2])
@@ -128,6 +129,12 @@ def traced(source: Source, inputs: Tensor, mode: Literal["fake", "real"], grad: 
     if _changes_in_place(graph) < seen.changes:
         raise ConversionRefused("module: changes a signal in place, out of sight (in another thread?)")
     return graph
+
+
+def _tensors_in(module: nn.Module) -> list[Tensor]:
+    """Return the tensors that a module's parts hold."""
+    parts = [leaf for part in module.modules() for leaf in tree_leaves(dict(vars(part)))]
+    return [leaf for leaf in parts if isinstance(leaf, Tensor)]
 
 
 def _run_unaware(source: Source, inputs: Tensor) -> Any:

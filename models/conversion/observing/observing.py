@@ -276,7 +276,7 @@ def _hooks(name: str, calls: dict[str, list[Call]], outside: Outside) -> tuple[C
 
 def run_once(source: Source, inputs: Tensor) -> tuple[Tensor, ...]:
     """Return the tensors that the module returned, those of single steps stacked to (T, batch, ...)."""
-    timed = inputs.transpose(0, 1) if source.timed else None
+    timed = inputs.transpose(0, 1).contiguous() if source.timed else None
     if source.num_steps is None:
         return _tensors(source, source.module(inputs if timed is None else timed))
     if source.library.multistep(source.module):
