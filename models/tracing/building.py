@@ -1,5 +1,6 @@
 """From fitted layers to a `SpikingNetwork`: layers in a row, and sums of rows that part and meet again."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from fractions import Fraction
 from functools import reduce
@@ -8,12 +9,11 @@ from typing import Any, NoReturn
 import torch
 from torch import Tensor, nn
 
-from ..conversion.building import bias_place
 from ..conversion.constants import every
-from ..conversion.layers import with_bias
 from ..conversion.refusal import ConversionRefused
 from ..elements.adaptive import AdaptiveLIF
-from ..elements.layers import Residual
+from ..elements.layers import BATCH_NORMS, WEIGHTED, Residual
+from ..elements.max_pooling import MAX_POOLS
 from ..elements.neurons import DLIF, LIF
 from ..elements.recurrent import Recurrent
 from ..elements.refractory import RefractoryLIF
@@ -24,6 +24,7 @@ from ..networks import SpikingNetwork
 from ..surrogates import Triangle
 from .fitting import Fit, fit
 from .grouping import LayerFirings
+from .operations.sides import channelwise, share_map
 from .polynomials import (
     ONE,
     UNIT,
@@ -37,10 +38,10 @@ from .polynomials import (
     Polynomial,
     entries_of,
     number_tensor,
+    told,
 )
 from .products import SpikeProduct, gates_of
 from .readouts import Readout
-from .sides import channelwise, share_map
 
 Part = tuple[Any, ...]
 """What becomes a module or two: its kind, and what it is made of."""
@@ -57,20 +58,22 @@ class RowWriter:
 
     Attributes:
         layers: the firings by layer and step.
-        timed: whether inputs have an axis of time.
+        coding: the encoding, and its draws.
         dtype: of the run.
         fits: the neurons of layers, as they are met.
         features: sizes of the module's input.
         order: the spikes of each neuron layer at the last step, in the order of the modules.
+        notes: of what was folded, a line each.
         above: those that hear what is written now.
     """
 
     layers: LayerFirings
-    timed: bool
+    coding: dict[str, Any]
     dtype: torch.dtype
     features: tuple[int, ...]
     fits: dict[int, Fit] = field(default_factory=dict)
     order: list[Polynomial] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
     above: list[int] = field(default_factory=list)
 
     def network(self, readout: Readout) -> SpikingNetwork:
@@ -80,12 +83,9 @@ class RowWriter:
             ConversionRefused: for what has no element in it.
         """
         modules = self.modules(self.row(readout.signal))
-        encoding = "none" if self.timed else "direct"
         try:
             modules += _integrator(readout)
-            made = SpikingNetwork(
-                *modules, num_steps=self.layers.num_steps, encoding=encoding, readout=readout.name
-            )
+            made = SpikingNetwork(*modules, num_steps=self.layers.num_steps, readout=readout.name, **self.coding)
         except (TypeError, ValueError) as error:
             raise ConversionRefused(f"module: {error}") from error
         return made.to(self.dtype).eval()
@@ -228,6 +228,8 @@ class RowWriter:
         self.order.append(self.layers.spike(self.layers.steps[layer][-1]))
         fires = ">" if self._first(layer).strict else ">="
         heard = [] if feedback is None else self._mapped(feedback)
+        place = self._first(layer).place
+        self.notes.extend(f"{place}: {each}" for each in _folded(self.fitted(layer), gain, heard))
         try:
             return _neuron_layers(self.fitted(layer), gain, fires, heard)
         except (TypeError, ValueError) as error:
@@ -251,11 +253,53 @@ def _integrator(readout: Readout) -> list[nn.Module]:
     return [*before, LIF(number(readout.decay), reset="none")]  # pyright: ignore[reportArgumentType]
 
 
+def _folded(fit: Fit, gain: Coefficient, heard: list[nn.Module]) -> Iterator[str]:
+    """Yield what was folded into a neuron, in words."""
+    if gain != UNIT:
+        yield f"potentials in units of {told(gain)} (threshold {told(fit.threshold / gain)})"
+    if fit.start != ZERO:
+        yield f"starts from {told(fit.start)}, and resets to 0"
+    if fit.kind == "subtract" and fit.drop != fit.threshold:
+        yield f"a spike takes {told(fit.drop)}, at a threshold of {told(fit.threshold)}"
+    if heard:
+        yield f"hears its own last spikes through {type(heard[0]).__name__}"
+    if fit.synapse is not None:
+        yield f"its synapse became {'a part of its loop' if heard else 'a layer before it'}"
+    if fit.scale is not None:
+        yield "what enters it over time became an input scale"
+    if fit.kind == "rest":
+        yield "rests for 1 step(s) behind each spike"
+    if not fit.uniform:
+        yield "its constants differ within the layer"
+
+
 def _shifted(found: list[nn.Module], constant: float | Tensor) -> bool:
     """Add a constant current to the bias of the layer before; return whether that can hold it."""
-    before = bias_place(found)
+    passing = (nn.Flatten, *MAX_POOLS)  # max(x + b) is max(x) + b
+    before = next((layer for layer in reversed(found) if not isinstance(layer, passing)), None)
     moved = isinstance(constant, Tensor) and before is not found[-1]
-    return before is not None and not moved and with_bias(before, constant) is not None
+    return before is not None and not moved and _with_bias(before, constant)
+
+
+def _with_bias(layer: nn.Module, bias: float | Tensor) -> bool:
+    """Add a constant to each output of a layer in place; return whether it could.
+
+    Of an array, (n,) for the outputs of a dense layer, or (c, 1, 1) for the channels of images.
+    """
+    if not isinstance(layer, (*WEIGHTED, *BATCH_NORMS)):
+        return False
+    if isinstance(bias, Tensor):
+        channels = (1, 1) if type(layer).__name__.endswith("2d") else ()
+        if bias.shape[1:] != channels or isinstance(layer, nn.Conv1d):
+            return False
+        bias = bias.flatten()
+    with torch.no_grad():
+        if layer.bias is None:
+            if isinstance(layer, BATCH_NORMS):
+                return False
+            layer.bias = nn.Parameter(layer.weight.new_zeros(len(layer.weight)))
+        layer.bias.add_(bias)
+    return True
 
 
 def _neuron_layers(fit: Fit, gain: Coefficient, fires: str, heard: list[nn.Module]) -> list[nn.Module]:

@@ -1,49 +1,22 @@
 """A network by what a module computes: traced, read, proved, built, and compared spike for spike."""
 
-import inspect
-import operator
-from dataclasses import dataclass, replace
-from functools import cached_property, reduce
 from typing import Any
 
 import torch
-from torch import Tensor, nn
-from torch.fx import GraphModule, Interpreter, Node
+from torch import Tensor
 
 from ..constants import at_least, unless_none
-from ..conversion.checking import ConversionCheck, compare
+from ..conversion.checking import ConversionCheck, Observation, compare
 from ..conversion.converting import BEYOND, RANDOM, Conversion, beyond, check_sample, random_like
-from ..conversion.neurons import ForeignNeuron
-from ..conversion.observing.data_flow import INPUT
-from ..conversion.observing.observed_layers import ObservedLayer, are_alike
-from ..conversion.observing.observing import ForeignLibrary, Observation, Source, run_once
+from ..conversion.encoders import DrawnSource, drawing_encoder, drawn_source
 from ..conversion.populations import in_groups
 from ..conversion.refusal import ConversionRefused
-from .building import RowWriter, number
-from .followed import BATCH, MERGED, TIME
-from .grouping import LayerFirings, grouped
-from .polynomials import Image, Polynomial
-from .reading import Firing, GraphReading, read
+from ..conversion.sources import Source
+from ..networks import SpikingNetwork
+from .building import RowWriter
 from .readouts import Readout, readout_of
-from .tracing import FunctionModule, batches, check_alike, copied, pure, skeleton, traced, undisturbed
-
-ALONE = "module: does something else for one sample alone; expected the same in each batch"
-"""A refusal."""
-
-
-def plain_source(
-    module: Any, encoding: str = "direct", num_steps: int | None = None, output: str | int | None = None
-) -> Source:
-    """Return a module, or a function, of plain PyTorch and how to run it.
-
-    One that takes a second argument and does a step a call is given the state that it returned, (output, state).
-    """
-    if not isinstance(module, nn.Module) and callable(module):
-        module = FunctionModule(module)
-    runs = module.function if isinstance(module, FunctionModule) else getattr(module, "forward", None)
-    stateful = num_steps is not None and runs is not None and len(inspect.signature(runs).parameters) > 1
-    library = ForeignLibrary("torch", lambda *_: None, lambda _: None, lambda _: False, stateful)
-    return Source.of(library, module, encoding, num_steps, output)
+from .traces import Traces, observed, traces_of
+from .tracing import undisturbed
 
 
 def converted_by_trace(
@@ -52,219 +25,110 @@ def converted_by_trace(
     """Return the network of a module, by what it computes.
 
     Args:
-        source, sample, readout, seed, classes: as of `conversion.converting.converted`.
+        source: the module and how to run it.
+        sample: some of its inputs.
+        readout: one of `running.readouts`; None for the one that fits.
+        seed: of random inputs that the two are compared on, and of draws.
+        classes: of a population code, whose outputs are counted in as many groups; None: each output for itself.
 
     Raises:
         ConversionRefused: with the user's line, for what is no spiking network of this library's elements.
     """
     check_sample(source, sample)
     classes = unless_none(at_least(1))("classes", classes)
-    sample = sample.to(next((weight.dtype for weight in source.module.parameters()), sample.dtype))
-    inputs = torch.cat(
-        [sample, random_like(sample, RANDOM, seed, source.timed), beyond(sample, BEYOND, seed, source.timed)]
-    )
+    weights = list(source.module.parameters())
+    places = {str(weight.device) for weight in weights} - {"cpu"}
+    if places:
+        raise ConversionRefused(f"module: is on {', '.join(sorted(places))}, expected on cpu (module.cpu())")
+    sample = sample.to(next((weight.dtype for weight in weights), sample.dtype))
+    more = random_like(sample, RANDOM, seed, source.timed), beyond(sample, BEYOND, seed, source.timed)
     with undisturbed():  # new layers draw weights
-        return _first_that_fits(source, sample, inputs, readout, classes)
+        run = _Run.of(source, torch.cat([sample, *more]), seed)
+        return run.first_that_fits(lambda place: run.converted(place, readout, classes))
 
 
-def _first_that_fits(
-    source: Source, sample: Tensor, inputs: Tensor, readout: str | None, classes: int | None
-) -> Conversion:
-    """Return the network of the first output that is one."""
-    found, reasons = traces_of(source, sample), []
-    for place in range(found.outputs):
-        try:
-            return _of_output(found, place, inputs, readout, classes)
-        except ConversionRefused as error:
-            reasons.append(str(error))
-            if not reasons[-1].startswith("output: "):
-                raise
-    raise ConversionRefused(reasons[0] if reasons else "output: the module returns no tensor")
-
-
-@dataclass(frozen=True)
-class Traces:
-    """What was recorded of a module.
-
-    Attributes:
-        source: the module and how to run it.
-        inputs: those of the graph, and of a run that must be the same function.
-        recorded: a run on fake tensors.
-        graph: of that, without what it changes in place.
-    """
-
-    source: Source
-    inputs: tuple[Tensor, Tensor]
-    recorded: GraphModule
-    graph: GraphModule
-
-    @property
-    def outputs(self) -> int:
-        """Return how many tensors the module returns."""
-        return len(next(node for node in self.graph.graph.nodes if node.op == "output").args[0])  # pyright: ignore
-
-    @cached_property
-    def other(self) -> GraphModule:
-        """Return the graph of a run on real tensors, in another batch, with gradients.
-
-        The first one is checked, and must be that of a run on a sample alone.
-        """
-        source, (inputs, others) = self.source, self.inputs
-        check_alike(source, self.graph, inputs)
-        if skeleton(traced(source, inputs[:1], "fake", grad=False)) != skeleton(self.recorded):
-            raise ConversionRefused(ALONE)
-        return pure(traced(source, others, "real", grad=True), others)
-
-    def read(self, place: int) -> tuple[GraphReading, LayerFirings]:
-        """Return what an output computes, and the layers that it is made of."""
-        reading = read(self.graph, self.source.timed, place)
-        return reading, grouped(reading, self.source.num_steps)
-
-    def confirmed(self, reading: GraphReading, place: int) -> GraphReading:
-        """Return what the other run computes, the same function; one sample alone must give the same."""
-        other = read(self.other, self.source.timed, place)
-        if not reading.same_as(other):
-            raise ConversionRefused(
-                "module: computes something else for another size of the batch, with gradients on, or at another "
-                "call; expected the same function always"
-            )
-        _check_alone(self.source, self.graph, reading, self.inputs[0], place)
-        return other
-
-
-def traces_of(source: Source, sample: Tensor) -> Traces:
-    """Return the graph of a module.
+def check_by_trace(
+    source: Source, network: SpikingNetwork, inputs: Tensor, outputs: bool = True
+) -> ConversionCheck:
+    """Compare a network with a module on inputs, spike for spike and, unless `outputs` is False, by outputs.
 
     Raises:
-        ConversionRefused: for what can't be traced.
+        ConversionRefused: for a module that can't be converted.
     """
-    inputs = batches(sample, source.num_steps)
-    recorded = traced(source, inputs[0], "fake", grad=False)
-    return Traces(source, inputs, recorded, pure(recorded, inputs[0]))
+    with undisturbed():
+        run = _Run.of(source, inputs.to(network.dtype), network.draws if network.encoding == "rate" else 0)
+        return run.first_that_fits(lambda place: run.compared(place, network, outputs))
 
 
-def _of_output(found: Traces, place: int, inputs: Tensor, readout: str | None, classes: int | None) -> Conversion:
-    reading, layers = found.read(place)
-    timed = found.source.timed
-    writer = RowWriter(layers, timed, inputs.dtype, tuple(inputs.shape[1 + timed :]))
-    read_as = readout_of(reading, layers, readout)
-    network, other = writer.network(read_as), found.confirmed(reading, place)
-    if readout not in (None, network.readout):
-        raise ConversionRefused(f"readout: got {readout!r}, and the module's output is {network.readout!r}")
-    seen = _observed(found.other, other, writer, read_as, (found.inputs[1], inputs))
-    network, notes = in_groups(network, inputs, classes, reading.notes)
-    check = compare(network, seen, inputs)
-    if not check.matches:
-        raise ConversionRefused(check.reason)
-    return Conversion(network, check, (*notes, *_silent(seen, check)))
+class _Run:
+    """The traces of a module, and the inputs that it is compared on.
+
+    Attributes:
+        traces: of the module, as a function of what its encoder draws where it has one.
+        inputs: of the network; those of the module are `given`.
+        coding: settings of the network.
+    """
+
+    def __init__(self, source: Source, inputs: Tensor, drawn: DrawnSource | None) -> None:
+        self.inputs, self.given = inputs, inputs if drawn is None else drawn.spikes(inputs)
+        self.coding: dict[str, Any] = {"encoding": "none" if source.timed else "direct"}
+        if drawn is not None:
+            self.coding = {"encoding": "rate", "draws": drawn.draws}
+        self.traces: Traces = traces_of(source if drawn is None else drawn.source, self.given)
+
+    @staticmethod
+    def of(source: Source, inputs: Tensor, draws: Any) -> "_Run":
+        """Return the run of a module, whose encoder draws by `draws` or by a seed."""
+        encoder = drawing_encoder(source.module)
+        if encoder is None:
+            return _Run(source, inputs, None)
+        drawn = drawn_source(source, encoder, inputs, draws)
+        drawn.check(inputs)
+        return _Run(source, inputs, drawn)
+
+    def first_that_fits(self, made: Any) -> Any:
+        """Return what is made of the first output that a network has."""
+        reasons: list[str] = []
+        for place in range(self.traces.outputs):
+            try:
+                return made(place)
+            except ConversionRefused as error:
+                reasons.append(str(error))
+                if not reasons[-1].startswith("output: "):
+                    raise
+        raise ConversionRefused(reasons[0] if reasons else "output: the module returns no tensor")
+
+    def converted(self, place: int, readout: str | None, classes: int | None) -> Conversion:
+        """Return the network of an output."""
+        network, notes, seen = self.built(place, readout)
+        if readout not in (None, network.readout):
+            raise ConversionRefused(f"readout: got {readout!r}, and the module's output is {network.readout!r}")
+        network, notes = in_groups(network, self.inputs, classes, notes)
+        check = compare(network, seen, self.inputs)
+        if not check.matches:
+            raise ConversionRefused(check.reason)
+        return Conversion(network, check, (*notes, *_silent(seen, check)))
+
+    def compared(self, place: int, network: SpikingNetwork, outputs: bool) -> ConversionCheck:
+        """Return the comparison of a network with an output."""
+        readout = network.readout if network.readout in ("potential", "summed", "largest", "first") else None
+        return compare(network, self.built(place, readout)[2], self.inputs, outputs)
+
+    def built(self, place: int, name: str | None) -> tuple[SpikingNetwork, tuple[str, ...], Observation]:
+        """Return the network of an output, notes, and what the module gives on the inputs."""
+        reading, layers = self.traces.read(place)
+        features = tuple(self.given.shape[1 + self.traces.source.timed :])
+        writer = RowWriter(layers, self.coding, self.inputs.dtype, features)
+        readout: Readout = readout_of(reading, layers, name)
+        network, other = writer.network(readout), self.traces.confirmed(reading, place)
+        seen = observed(self.traces.other, other, writer, readout, (self.traces.inputs[1], self.given))
+        return network, (*reading.notes, *writer.notes), seen
 
 
 def _silent(seen: Observation, check: ConversionCheck) -> list[str]:
     rates = zip(seen.layers, check.rates, strict=False)
-    return [f"{layer.name}: never fired on what was compared" for layer, rate in rates if rate == 0.0]
-
-
-def _check_alone(source: Source, graph: GraphModule, reading: GraphReading, first: Tensor, place: int) -> None:
-    """Raise unless a sample alone gives what it gives among others."""
-    axis = next(axis for axis, name in enumerate(reading.output.axes) if name == BATCH or name in MERGED)
-    with undisturbed(), torch.no_grad():
-        alone, among = run_once(copied(source), first[:1])[place], graph(first)[place]
-    if reading.output.axes[axis] != BATCH or not are_alike(alone, among.narrow(axis, 0, 1)):
-        raise ConversionRefused(ALONE)
-
-
-def _observed(
-    graph: GraphModule,
-    reading: GraphReading,
-    writer: RowWriter,
-    readout: Readout,
-    given: tuple[Tensor, Tensor],
-) -> Observation:
-    """Return what the module's own operations give on all inputs: spikes of each layer, and the output."""
-    layers, (first, inputs) = writer.layers, given
-    kept = _Values(graph, {reading.node, *(firing.node for firing in reading.firings)})
-    spikes: list[list[Tensor]] = [[] for _ in writer.order]
-    outputs, size = [], len(first)
-    axis = reading.output.axes.index(BATCH)
-    for start in range(0, len(inputs), size):
-        part = inputs[start : start + size]
-        filled = torch.cat([part, part[:1].expand(size - len(part), *part.shape[1:])])
-        found = kept.of(filled)
-        outputs.append(found[reading.node].narrow(axis, 0, len(part)))
-        fired = [_spikes(firing, found[firing.node], size).to(inputs.dtype) for firing in reading.firings]
-        for signal, into in zip(writer.order, spikes, strict=True):
-            into.append(_over_time(signal, layers, fired)[:, : len(part)])
-    observed = [
-        _layer(_place(signal, layers), torch.cat(parts, 1), ForeignNeuron("", 1.0))
-        for signal, parts in zip(writer.order, spikes, strict=True)
+    return [
+        f"{layer.name}: never fired on what was compared, so little is known of it; give samples on which it does"
+        for layer, rate in rates
+        if rate == 0.0
     ]
-    if readout.decay is not None:
-        gain, shift = float(readout.gain), float(readout.shift)  # pyright: ignore[reportArgumentType]
-        neuron = ForeignNeuron("output", 1.0, gain, threshold=None, reset="none", start=shift)
-        observed.append(_layer("output", torch.zeros(1, len(inputs), 1), neuron))
-    return Observation((), tuple(observed), (torch.cat(outputs, axis),), layers.num_steps)
-
-
-def _place(signal: Polynomial, layers: LayerFirings) -> str:
-    return layers.firings[min(signal.spikes)].place
-
-
-def _over_time(signal: Polynomial, layers: LayerFirings, fired: list[Tensor]) -> Tensor:
-    """Return spikes, or a product of some, at each step, (T, batch, ...)."""
-    count = layers.num_steps
-    steps = [valued(layers.moved(signal, step + 1 - count), fired) for step in range(count)]
-    like = steps[-1]
-    return torch.stack([torch.as_tensor(step).to(like).expand_as(like) for step in steps])
-
-
-def valued(signal: Polynomial, fired: list[Tensor]) -> Any:
-    """Return the values of a signal that is made of spikes, by those of each firing."""
-    total: Any = 0.0
-    for (spikes, graded), factor in signal.terms.items():
-        parts = [fired[spike] for spike in spikes]
-        parts += [graded.map.of(valued(graded.signal, fired))] if isinstance(graded, Image) else []
-        total = total + reduce(operator.mul, parts, number(factor))
-    return total
-
-
-def _layer(place: str, gave: Tensor, neuron: ForeignNeuron) -> ObservedLayer:
-    return ObservedLayer(place, nn.Identity(), neuron, INPUT, gave, gave, place)
-
-
-def _spikes(firing: Firing, value: Tensor, batch: int) -> Tensor:
-    """Return the spikes of a firing, batch first."""
-    laid, value = firing.laid, value > 0
-    for axis, name in enumerate(laid.axes):
-        if name in MERGED:
-            order = name.split()
-            sizes = {TIME: len(laid.steps), BATCH: batch}
-            value = value.unflatten(axis, [sizes[each] for each in order])
-            laid = replace(laid, axes=(*laid.axes[:axis], *order, *laid.axes[axis + 1 :]))
-            break
-    if TIME in laid.axes:
-        value = value.select(laid.axes.index(TIME), firing.step)
-        laid = laid.at(laid.axes.index(TIME), 0)
-    value = value.movedim(laid.axes.index(BATCH), 0)
-    return ~value if firing.turned else value
-
-
-class _Values(Interpreter):
-    """Runs a graph, and keeps what some of its nodes give."""
-
-    def __init__(self, graph: GraphModule, wanted: set[Node]) -> None:
-        super().__init__(graph)
-        self.wanted = wanted
-
-    def of(self, inputs: Tensor) -> dict[Node, Tensor]:
-        """Return these values."""
-        self.found: dict[Node, Tensor] = {}
-        with torch.no_grad():
-            self.run(inputs)
-        return self.found
-
-    def run_node(self, n: Node) -> Any:
-        """Run a node."""
-        value = super().run_node(n)
-        if n in self.wanted:
-            self.found[n] = value
-        return value

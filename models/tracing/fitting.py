@@ -63,11 +63,14 @@ class Fit:
     fading: Coefficient = ZERO
 
     @property
+    def uniform(self) -> bool:
+        """Return whether all neurons of the layer have the same constants."""
+        return not any(isinstance(each, Fractions) for each in (self.decay, self.threshold, self.drop))
+
+    @property
     def plain(self) -> bool:
         """Return whether it is one that an input scale goes with: no rest, no adaptation, one of each constant."""
-        constants = (self.decay, self.threshold, self.drop)
-        varied = any(isinstance(each, Fractions) for each in constants)
-        return self.kind != "rest" and self.start == self.adaptation == self.echo == ZERO and not varied
+        return self.kind != "rest" and self.start == self.adaptation == self.echo == ZERO and self.uniform
 
 
 def fit(layers: LayerFirings, layer: int) -> Fit:
@@ -201,9 +204,9 @@ def _hard(
     threshold = -now.coefficient(None, spike) / decay - name.constant
     later = now.constant + threshold - decay * (name.constant + threshold)
     yield Fit("zero", decay, threshold)
-    yield Fit("zero", decay, (now.constant - known[0].constant) / decay - name.constant)
     yield Fit("zero", decay, threshold, start=(known[0].constant + threshold - later) / decay)
     yield Fit("rest", decay, -known[0].constant)
+    yield Fit("zero", decay, (now.constant - known[0].constant) / decay - name.constant)
 
 
 def _soft(
@@ -218,7 +221,9 @@ def _soft(
     for threshold in thresholds:
         yield Fit(kind, decay, threshold, drop)
     for threshold in thresholds:
-        amounts = sorted((ZERO, threshold, threshold / decay), key=lambda each: not _is_single(each * decay + lost))
+        amounts = sorted(
+            (ZERO, threshold, threshold / decay), key=lambda each: not _is_single(each * decay + lost)
+        )
         yield from (Fit("none" if each == ZERO else "subtract", decay, threshold, each) for each in amounts)
 
 
@@ -332,7 +337,9 @@ def _ratios(currents: list[Polynomial]) -> Iterator[Coefficient]:
             whole = before.coefficient(graded)
             if nowhere_zero(whole):
                 kept = now.coefficient(graded) / whole
-                yield from (ratio for ratio in (kept, kept - UNIT) if all(0 < each <= 1 for each in entries_of(ratio)))
+                yield from (
+                    ratio for ratio in (kept, kept - UNIT) if all(0 < each <= 1 for each in entries_of(ratio))
+                )
 
 
 def _scaled(layers: LayerFirings, currents: list[Polynomial]) -> tuple[Coefficient, ...] | None:

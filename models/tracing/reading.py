@@ -16,9 +16,9 @@ from torch.fx.node import map_arg
 from torch.utils._pytree import tree_leaves
 
 from ..conversion.refusal import ConversionRefused
-from . import arithmetic, mapping, moving  # noqa: F401 (they list what they read)
 from .followed import BATCH, FEATURE, TIME, FollowedSignal, settled
-from .operations import TracedCall, understood
+from .operations import arithmetic, mapping, moving  # noqa: F401 (they list what they read)
+from .operations.calls import TracedCall, understood
 from .polynomials import UNIT, Coefficient, Excess, ModuleInput, Polynomial, above, entries_of
 from .tracing import name_of
 from .watching import frames_of, line_of

@@ -29,9 +29,9 @@ from torch.fx.experimental.proxy_tensor import make_fx
 from torch.fx.immutable_collections import immutable_dict
 from torch.utils._pytree import tree_leaves
 
-from ..conversion.observing.observed_layers import are_alike
-from ..conversion.observing.observing import Source, run_once
+from ..conversion.checking import are_alike
 from ..conversion.refusal import ConversionRefused
+from ..conversion.sources import FunctionModule, Source, restart, run_once
 from ..validation import one_line
 from .watching import INSIDE, Watching, line_of
 
@@ -39,22 +39,14 @@ BATCHES = (3, 5, 7, 11, 13, 17, 19), (67, 71, 73, 79, 83)
 """Sizes of the two batches of traces, of which those are taken that are no other size of the sample."""
 
 
-class FunctionModule(nn.Module):
-    """A plain function as a module; copies of it call a copy, with copies of the modules that it reads."""
+class CopiedFunction(FunctionModule):
+    """A function as a module; copies of it call a copy, with copies of the modules that it reads."""
 
-    def __init__(self, function: Any) -> None:
-        super().__init__()
-        self.function = function
-
-    def forward(self, *given: Any) -> Any:
-        """TracedCall the function."""
-        return self.function(*given)
-
-    def __deepcopy__(self, memo: dict[int, Any]) -> "FunctionModule":
+    def __deepcopy__(self, memo: dict[int, Any]) -> "CopiedFunction":
         """Return one of a copied function."""
-        return FunctionModule(_copied(self.function, memo))
+        return CopiedFunction(_copied(self.function, memo))
 
-    def train(self, mode: bool = True) -> "FunctionModule":
+    def train(self, mode: bool = True) -> "CopiedFunction":
         """Set the mode of the modules that the function reads."""
         for part in _held(self.function).values():
             if isinstance(part, nn.Module):
@@ -118,7 +110,7 @@ def traced(source: Source, inputs: Tensor, mode: Literal["fake", "real"], grad: 
     for _ in range(WARM if mode == "real" and source.num_steps is None else 0):
         with undisturbed(), torch.no_grad():
             run_once(own, inputs[:2])
-        source.library.reset(own.module)
+        restart(own.module)
     given = seen.from_tensor(inputs) if mode == "fake" else inputs
     with undisturbed(), _told(), torch.set_grad_enabled(grad), kept.preserve_node_meta(), watching:
         graph = make_fx(lambda x: _run_unaware(own, x), tracing_mode=mode, _allow_non_fake_inputs=True)(given)
@@ -194,10 +186,12 @@ def copied(source: Source) -> Source:
         ConversionRefused: for a module that can't be copied.
     """
     try:
-        module = copy.deepcopy(source.module).eval()
+        module = source.module
+        module = CopiedFunction(module.function) if type(module) is FunctionModule else module
+        module = copy.deepcopy(module).eval()
     except Exception as error:
         raise ConversionRefused(f"module: can't be copied, so it can't be run apart: {one_line(error)}") from error
-    source.library.reset(module)
+    restart(module)
     return replace(source, module=module)
 
 
@@ -321,5 +315,5 @@ def check_alike(source: Source, graph: GraphModule, inputs: Tensor) -> None:
                     "module: gives something else than its recorded operations; expected a function of its input "
                     "alone, that keeps nothing between calls"
                 )
-            source.library.reset(own.module)
+            restart(own.module)
             own = own if source.num_steps is None else copied(source)

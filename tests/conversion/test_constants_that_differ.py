@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from spikecert import ConversionRefused
 from spikecert.models import LIF, VariedLIF
-from support.library_readers import convert
+from spikecert import convert
 
 with warnings.catch_warnings():
     warnings.simplefilter("ignore")

@@ -9,7 +9,7 @@ from torch import nn
 from spikecert import ConversionRefused, SpikingNetwork
 from support.examples import THOROUGH
 from support.foreign import FOREIGN, Foreign
-from support.library_readers import convert
+from spikecert import convert
 
 COUNT = 60 if THOROUGH else 40
 pytestmark = [

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 
 from spikecert import ConversionRefused
 from support.foreign import snntorch
-from support.library_readers import convert
+from spikecert import convert
 
 SAMPLE = torch.rand(6, 5, generator=torch.Generator().manual_seed(0))
 SILENT = 1e6

@@ -5,11 +5,9 @@ from collections.abc import Iterator
 import torch
 from torch import nn
 
+import spikecert
 from spikecert import ConversionRefused, SpikingNetwork
-from spikecert.models.conversion.libraries.plain_torch import detect
-from spikecert.models.conversion.observing.observing import Source
 from spikecert.models.elements.layers import walk
-from spikecert.models.tracing.converting import converted_by_trace
 
 from .foreign import Foreign
 from .library_readers import convert
@@ -17,9 +15,8 @@ from .library_readers import convert
 
 def differences(made: Foreign) -> Iterator[str]:
     """Yield what differs; "traced" or "refused" alone where there is nothing to compare."""
-    source = Source.of(detect(made.source), made.source, made.encoding, made.num_steps)
     try:
-        traced = converted_by_trace(source, made.sample).network
+        traced = spikecert.convert(made.source, made.sample, made.num_steps, made.encoding).network
     except ConversionRefused as error:
         yield f"refused: {error}"
         return
