@@ -1,6 +1,6 @@
 """Networks of other libraries, converted only where they match spike for spike."""
 
-from .any_library import check_conversion, convert, from_norse, from_snntorch, from_spikingjelly, from_torch
+from .any_library import check_conversion, convert, from_norse, from_snntorch, from_spikingjelly, from_torch, into
 from .checking import ConversionCheck
 from .converting import Conversion
 from .nir.nir_reading import from_nir
@@ -18,5 +18,6 @@ __all__ = [
     "from_snntorch",
     "from_spikingjelly",
     "from_torch",
+    "into",
     "to_nir",
 ]

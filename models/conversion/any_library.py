@@ -102,6 +102,32 @@ def check_conversion(
     return check_by_trace(made, network, inputs)
 
 
+def into(
+    module: nn.Module,
+    network: SpikingNetwork,
+    sample: Tensor,
+    num_steps: int | None = None,
+    output: str | int | None = None,
+) -> None:
+    """Write the weights of a network that was trained back into the module that it was converted from.
+
+    Each number that changed goes to the entry of the module's `state_dict` that it came from; then the module is
+    compared with the network, spike for spike.
+
+    Args:
+        module: as the conversion had it, with the numbers that it had then.
+        network: its conversion, trained since: weights, not constants of neurons.
+        sample, num_steps, output: as in the conversion.
+
+    Raises:
+        ConversionRefused: where a number has no one place of its own in the module, which is left as it was.
+    """
+    from ..tracing.writing import written_back
+
+    encoding = "none" if network.encoding == "none" else "direct"
+    written_back(Source.of(module, encoding, num_steps, output), network, sample)
+
+
 def convert(
     source: Any,
     sample: Tensor | None = None,

@@ -278,10 +278,10 @@ def _shifted(found: list[nn.Module], constant: float | Tensor) -> bool:
     passing = (nn.Flatten, *MAX_POOLS)  # max(x + b) is max(x) + b
     before = next((layer for layer in reversed(found) if not isinstance(layer, passing)), None)
     moved = isinstance(constant, Tensor) and before is not found[-1]
-    return before is not None and not moved and _with_bias(before, constant)
+    return before is not None and not moved and with_bias(before, constant)
 
 
-def _with_bias(layer: nn.Module, bias: float | Tensor) -> bool:
+def with_bias(layer: nn.Module, bias: float | Tensor) -> bool:
     """Add a constant to each output of a layer in place; return whether it could.
 
     Of an array, (n,) for the outputs of a dense layer, or (c, 1, 1) for the channels of images.

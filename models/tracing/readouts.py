@@ -1,5 +1,6 @@
 """What a module's output is of the steps: a mean of signals, or what integrates them, and how that is read."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from fractions import Fraction
 from functools import reduce
@@ -82,18 +83,23 @@ def readout_of(reading: GraphReading, layers: LayerFirings, name: str | None) ->
 
 
 def _integral(steps: list[Polynomial], layers: LayerFirings, shift: Coefficient) -> Readout | None:
-    """Return how steps integrate one signal."""
+    """Return how steps integrate one signal, of those that do the one of the fewest steps."""
+    found = [
+        Readout(entering[-1], None, decay, synapse, shift=shift)
+        for decay, synapse, entering in _filters(steps)
+        if _steady(entering, layers)
+    ]
+    return _in_units(min(found, key=lambda each: len(layers.times(each.signal)))) if found else None
+
+
+def _filters(steps: list[Polynomial]) -> Iterator[tuple[Coefficient, Coefficient | None, list[Polynomial]]]:
+    """Yield λ, κ and what enters, where steps may be of these."""
     for decay in _decays(steps[0], steps[1]):
-        entering = _entering(steps, decay)
-        if _steady(entering, layers):
-            return _in_units(Readout(entering[-1], None, decay, shift=shift))
+        yield decay, None, _entering(steps, decay)
     for decay in filter(_is_share, roots(steps[:3])):
         through = _entering(steps, decay)
         for synapse in _decays(through[0], through[1]):
-            entering = _entering(through, synapse)
-            if _steady(entering, layers):
-                return _in_units(Readout(entering[-1], None, decay, synapse, shift=shift))
-    return None
+            yield decay, synapse, _entering(through, synapse)
 
 
 def _entering(steps: list[Polynomial], decay: Coefficient) -> list[Polynomial]:

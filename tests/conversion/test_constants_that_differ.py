@@ -7,9 +7,8 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from spikecert import ConversionRefused
+from spikecert import ConversionRefused, convert
 from spikecert.models import LIF, VariedLIF
-from spikecert import convert
 
 with warnings.catch_warnings():
     warnings.simplefilter("ignore")

@@ -11,9 +11,8 @@ from spikingjelly.activation_based import encoding, functional
 from spikingjelly.activation_based import neuron as sj_neurons
 from torch import Tensor, nn
 
-from spikecert import ConversionRefused, LInf, RateDraws, check_conversion, load, save, verify
+from spikecert import ConversionRefused, LInf, RateDraws, check_conversion, convert, load, save, verify
 from support.elements import box
-from spikecert import convert
 
 STEPS = 5
 Strong = Callable[[int, int], nn.Linear]

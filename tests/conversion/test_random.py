@@ -6,10 +6,9 @@ import pytest
 import torch
 from torch import nn
 
-from spikecert import ConversionRefused, SpikingNetwork
+from spikecert import ConversionRefused, SpikingNetwork, convert
 from support.examples import THOROUGH
 from support.foreign import FOREIGN, Foreign
-from spikecert import convert
 
 COUNT = 60 if THOROUGH else 40
 pytestmark = [

@@ -10,8 +10,7 @@ from spikingjelly.activation_based import layer as sj
 from spikingjelly.activation_based import neuron as sj_neurons
 from torch import Tensor, nn
 
-from spikecert import ConversionRefused, check_conversion
-from spikecert import convert
+from spikecert import ConversionRefused, check_conversion, convert
 from support.state_loops import (
     CELLS,
     NORSE_SPELLINGS,

@@ -14,9 +14,8 @@ from spikingjelly.activation_based import layer as sj
 from spikingjelly.activation_based import neuron as sj_neurons
 from torch import Tensor, nn
 
-from spikecert import ConversionRefused
+from spikecert import ConversionRefused, convert
 from support.foreign import snntorch
-from spikecert import convert
 
 SAMPLE = torch.rand(6, 5, generator=torch.Generator().manual_seed(0))
 SILENT = 1e6

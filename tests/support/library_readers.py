@@ -1,10 +1,9 @@
 """Conversion by readers of libraries, neuron by neuron, which must give what the tracer gives, or refuse."""
 
-from torch import Tensor, nn
-
 from oracles.libraries.converting import Conversion, converted
 from oracles.libraries.observing.observing import Source
 from oracles.libraries.readers.plain_torch import detect
+from torch import Tensor, nn
 
 
 def convert(module: nn.Module, sample: Tensor, num_steps: int | None, encoding: str) -> Conversion:
