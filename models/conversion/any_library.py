@@ -25,19 +25,21 @@ def from_torch(
 ) -> SpikingNetwork:
     """Return the `SpikingNetwork` that spikes as any PyTorch code does, known by what it computes.
 
-    Neurons may be those of snnTorch, SpikingJelly and Norse, of several of them, or of one's own. A Poisson encoder
-    of SpikingJelly or Norse that is first makes it a network of encoding "rate".
+    Neurons may be those of snnTorch, SpikingJelly and Norse, of several of them, or of one's own. A Poisson
+    encoder of SpikingJelly or Norse that is first makes it a network of encoding "rate".
 
     Args:
         module: a module or a function that does one step a call, or loops over time itself. One of Norse, or one
-            that takes a second argument and does a step a call, is given the state that it returned, (output, state).
+            that takes a second argument and does a step a call, is given the state that it returned, (output,
+            state).
         sample: inputs as the network takes them, (batch, ...), or (batch, T, ...) with encoding "none", which the
             module is given with time first.
         num_steps: T for a module that does one step a call, or takes a sequence of T copies of the input, as
             SpikingJelly's step mode "m" and Norse's LIF do; None for one that loops over time itself.
         encoding: "direct": the module gets one input for all steps; "none": one for each.
         readout: None for the one that the module's output is; where it returns each step, any that reads these.
-        seed: of the random inputs that the conversion is compared on, besides the sample, and of a rate code's draws.
+        seed: of the random inputs that the conversion is compared on, besides the sample, and of the draws of a
+            rate code.
         classes: of a population code: outputs are summed in so many groups of neighbours, as snnTorch's
             `population_code=True` has it; None: each output is a class.
         output: the key or the place of the output among several that the module returns; None: the one that fits.

@@ -3,8 +3,9 @@
 A Poisson encoder fires where a fresh number u of [0, 1) is below its input x, at each step. No two runs are the
 same, so nothing could be compared; and what is proven of a network is proven for its draws. So spikes that the
 network draws take the encoder's place, which must be given the module's input itself, and become a network of
-encoding "rate". An encoder that takes a share f of its input fires where u < f·x: its draws are u/f. SpikingJelly's
-fires at u = x, too, which comes once in 2²⁴ draws of float32; `RateDraws` are of float64, and ours does not.
+encoding "rate". An encoder that takes a share f of its input fires where u < f·x: its draws are u/f. That of
+SpikingJelly fires at u = x, too, which comes once in 2²⁴ draws of float32; `RateDraws` are of float64, and ours
+does not.
 """
 
 import copy
@@ -94,7 +95,7 @@ class DrawnSpikes(nn.Module):
 
 
 class DrivenBySpikes(nn.Module):
-    """A module as a function of the spikes that its encoder drew, (T, batch, ...), of an input that is no number."""
+    """A module as a function of the spikes that its encoder drew, (T, batch, ...); its input is no number."""
 
     def __init__(self, source: Source, encoder: Encoder) -> None:
         super().__init__()

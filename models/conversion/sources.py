@@ -38,7 +38,7 @@ class Source:
     Attributes:
         module: itself.
         timed: whether its input has an axis of time.
-        num_steps: T of one that a caller drives, once a step; None for one that runs all steps in one call by itself.
+        num_steps: T of one that a caller drives, once a step; None for one that runs all steps in one call.
         output: the one of several that it returns; None for all.
         stateful: whether a step is called with the state of the one before, and returns (output, state).
     """

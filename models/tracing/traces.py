@@ -1,4 +1,4 @@
-"""What was recorded of a module: two graphs that must be the same function, and what their firings give on inputs."""
+"""What was recorded of a module: two graphs that must be the same function, and what their firings give."""
 
 import operator
 from dataclasses import dataclass, replace
@@ -87,10 +87,11 @@ def traces_of(source: Source, sample: Tensor) -> Traces:
 
 def _check_alone(source: Source, graph: GraphModule, reading: GraphReading, first: Tensor, place: int) -> None:
     """Raise unless a sample alone gives what it gives among others."""
-    axis = next(axis for axis, name in enumerate(reading.output.axes) if name == BATCH or name in MERGED)
+    axes = [name for name in reading.output.axes if name != TIME or not reading.largest]
+    axis = next(axis for axis, name in enumerate(axes) if name == BATCH or name in MERGED)
     with undisturbed(), torch.no_grad():
         alone, among = run_once(copied(source), first[:1])[place], graph(first)[place]
-    if reading.output.axes[axis] != BATCH or not are_alike(alone, among.narrow(axis, 0, 1)):
+    if axes[axis] != BATCH or not are_alike(alone, among.narrow(axis, 0, 1)):
         raise ConversionRefused(ALONE)
 
 

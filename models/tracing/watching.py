@@ -111,7 +111,7 @@ class Watching(TorchFunctionMode):
         return found
 
     def _known(self, tensor: Any) -> Tensor | None:
-        """Return a tensor that no input takes part in: one that the module holds, or what was just made of some."""
+        """Return a tensor that no input takes part in: one that the module holds, or was just made of some."""
         if self.asked is not None and self.asked[0] is tensor:
             return self.asked[1]
         return self.fixed.get(id(tensor))

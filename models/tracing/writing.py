@@ -50,8 +50,7 @@ def _place(name: str, value: Tensor, kept: dict[str, Tensor]) -> str:
     """Return the name of the one entry of a module's state that has a network's first numbers."""
     same = [place for place, each in kept.items() if each.shape == value.shape and torch.equal(each, value)]
     if len(same) != 1:
-        told = "none of the module's own" if not same else f"several of the module's ({', '.join(sorted(same))})"
-        raise ConversionRefused(
-            f"{name}: was trained, and its first numbers are {told}; expected one that they came from"
-        )
+        told = f"several of the module's ({', '.join(sorted(same))})" if same else "none of the module's own"
+        first = "was trained, and its first numbers are"
+        raise ConversionRefused(f"{name}: {first} {told}; expected one place that they came from")
     return same[0]

@@ -1,4 +1,4 @@
-"""Layers that stand beside those of a module: factors and constants of channels, maps that pick and place features."""
+"""Layers beside those of a module: factors and constants of channels, maps that pick and place features."""
 
 from fractions import Fraction
 

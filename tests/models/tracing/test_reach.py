@@ -1,4 +1,4 @@
-"""Features side by side and apart, products of spikes, readouts, and weights that go back: right ones and near misses."""
+"""Features side by side and apart, products of spikes, readouts, weights that go back, and near misses."""
 
 from collections.abc import Callable
 from typing import Any
