@@ -145,7 +145,7 @@ REFUSED = {
 
 @pytest.mark.parametrize("name", REFUSED)
 def test_what_is_refused_says_why_in_one_line(name: str):
-    source, reason = REFUSED[name]
+    source, _ = REFUSED[name]
     with pytest.raises(ConversionRefused) as caught:
         convert(source, torch.rand(8, 5), num_steps=3)
     assert "\n" not in str(caught.value)

@@ -206,7 +206,7 @@ REFUSED: dict[str, tuple[Callable[[Strong], nn.Module], dict, str]] = {
 
 @pytest.mark.parametrize("name", REFUSED)
 def test_another_encoder_is_refused_and_put_back(name: str, strong: Strong, sample: Tensor):
-    make, settings, reason = REFUSED[name]
+    make, settings, _ = REFUSED[name]
     module = make(strong).train()
     inputs = sample.unsqueeze(1).repeat(1, STEPS, 1) if "encoding" in settings else sample
     before = list(module.modules())

@@ -151,7 +151,7 @@ REFUSED = {
 
 @pytest.mark.parametrize("name", REFUSED)
 def test_what_is_refused_says_why_in_one_line(name, sample):
-    module, reason = REFUSED[name]
+    module, _ = REFUSED[name]
     with pytest.raises(ConversionRefused) as caught:
         from_snntorch(module, sample, num_steps=3)
     assert "\n" not in str(caught.value)

@@ -280,7 +280,6 @@ def test_other_norse_modules_are_refused_even_where_nothing_fires(sample, case: 
         neuron.activation = lambda *given: step(*given)
     if case == "late":
         encoder.register_forward_hook(lambda layer, given, gave: gave.flip(0))
-    told = {"forgets": "gets a state", "activation": "has an activation '<lambda>'", "late": "the same step"}[case]
     with pytest.raises(ConversionRefused):
         from_norse(module, sample)
 
@@ -326,6 +325,5 @@ class Late(nn.Module):
 
 @pytest.mark.parametrize("product", [False, True])
 def test_spikes_of_an_earlier_step_are_refused_even_where_none_come(product: bool):
-    told = "two: is not given what" + ("" if product else " first gives at the same step")
     with pytest.raises(ConversionRefused):
         from_snntorch(Late(product), torch.rand(6, 4))

@@ -172,7 +172,7 @@ def test_graphs_with_constants_missing_or_of_another_kind_are_refused():
         return nir.NIRGraph.from_list(ends[0], weights, node, ends[1], type_check=False)
 
     for changes, told in (({"v_reset": None}, "LIF without v_reset"), ({"r": np.full(3, 1 + 1j)}, "complex")):
-        with pytest.raises(ConversionRefused):
+        with pytest.raises(ConversionRefused, match=told):
             from_nir(graph(**changes), num_steps=4)
     for metadata, told in (
         ({"num_steps": "many"}, "num_steps: got 'many'"),
