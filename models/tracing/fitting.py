@@ -296,7 +296,7 @@ def _proved(layers: LayerFirings, firings: tuple[int, ...], guess: Fit, currents
             nearest = nearest or error
     if found:
         return min(found, key=lambda fit: len(layers.times(fit.current)))
-    if scaled is not None:
+    if scaled is not None and not currents[-1].spikes & frozenset(firings):
         return replace(guess, current=currents[-1] * (UNIT / scaled[-1]), scale=scaled)
     assert nearest is not None
     raise nearest

@@ -106,7 +106,7 @@ class Watching(TorchFunctionMode):
             raise
         if users and name not in TELLS and not _is_of_tensors(found):
             self._note(f"asks for what is no tensor ({name})")
-        if name not in TELLS:
+        if name not in TELLS or name in ("__setitem__", "requires_grad_"):
             self.asked = self._compared(func, name, args, found)
         return found
 

@@ -8,7 +8,7 @@ from torch import Tensor, nn
 from ...elements.max_pooling import MAX_POOLS
 from ...linear_maps.averaging import AdaptiveAverage
 from ..followed import BATCH, FEATURE, MERGED, TIME, FollowedSignal, settled
-from ..polynomials import ONE, UNIT, FeatureMap, Image, Polynomial, image
+from ..polynomials import ONE, UNIT, FeatureMap, Fractions, Image, Polynomial, image
 from ..tracing import digest
 from ..watching import line_of
 from .calls import TracedCall, reads
@@ -87,6 +87,8 @@ def _of_placed(call: TracedCall, signal: FollowedSignal, weight: Tensor) -> Foll
     for step in signal.steps:
         total = Polynomial({})
         for (spikes, graded), factor in step.terms.items():
+            if isinstance(factor, Fractions):
+                call.refuse("is given features that have factors of their own; expected these in its matrix")
             part, inner, before = weight, Polynomial({(spikes, graded): UNIT}), features
             if isinstance(graded, Image) and not spikes and _is_placed(graded):
                 _, before, _, start, _ = graded.map.key
