@@ -316,6 +316,9 @@ def _neuron_layers(fit: Fit, gain: Coefficient, fires: str, heard: list[nn.Modul
     if fit.adaptation != ZERO:
         rise: Any = number(fit.adaptation / gain)
         made = AdaptiveLIF(decay, threshold, rise, number(fit.fading), fit.kind, *firing, *amount)  # pyright: ignore[reportArgumentType]
+    elif (fit.kind == "rest" or fit.start != ZERO) and not fit.uniform:
+        what = "rests behind a spike" if fit.kind == "rest" else "resets to another potential than it starts from"
+        raise ValueError(f"{what}, and has constants that differ within the layer, expected one each")
     elif fit.kind == "rest" or fit.start != ZERO:
         made = RefractoryLIF(decay, threshold, int(fit.kind == "rest"), *firing, start)
     elif any(isinstance(each, Tensor) for each in (decay, threshold, *amount)):

@@ -14,7 +14,7 @@ from dataclasses import dataclass, replace
 from fractions import Fraction
 from itertools import pairwise
 
-import numpy as np
+import torch
 
 from ..conversion.refusal import ConversionRefused
 from .grouping import LayerFirings
@@ -32,6 +32,9 @@ from .polynomials import (
     root,
     told,
 )
+
+LARGEST = 1e30
+"""The most that a spike may take: single precision holds 3e38."""
 
 
 @dataclass(frozen=True)
@@ -129,6 +132,8 @@ def _check(guess: Fit) -> None:
         raise ConversionRefused(
             f"has a threshold of {told(guess.threshold)}, expected one above what a reset leaves"
         )
+    if guess.kind == "subtract" and max(entries_of(guess.drop)) > LARGEST:
+        raise ConversionRefused(f"takes {told(guess.drop)} for a spike, expected at most {LARGEST:g}")
     if guess.kind == "subtract" and not all(number > 0 for number in entries_of(guess.drop)):
         raise ConversionRefused(f"adds {told(-guess.drop)} to its potential by a spike, expected it to lose some")
     if not all(number >= 0 for number in entries_of(guess.adaptation)):
@@ -229,7 +234,11 @@ def _soft(
 
 def _is_single(number: Coefficient) -> bool:
     """Return whether numbers are of single precision, as constants of modules are."""
-    return all(each == Fraction(float(np.float32(float(each)))) for each in entries_of(number))
+    rounded = torch.tensor([float(each) for each in entries_of(number)], dtype=torch.float64).float().tolist()
+    return all(
+        abs(one) < LARGEST and Fraction(one) == other
+        for one, other in zip(rounded, entries_of(number), strict=True)
+    )
 
 
 def _adaptive(now: Polynomial, firings: tuple[int, ...], decay: Coefficient) -> Iterator[Fit]:

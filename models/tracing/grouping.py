@@ -133,6 +133,11 @@ def grouped(reading: GraphReading, num_steps: int | None) -> LayerFirings:
             "module: nothing in it fires; expected a comparison of a potential with a threshold"
         )
     steps = num_steps or max(_length(groups, reading, group) for group in groups)
+    if steps == 1 and num_steps is None and not reading.timed:
+        raise ConversionRefused(
+            "module: does one step a call, and num_steps is not given; expected the number of steps that it is "
+            "run for (1 for one alone)"
+        )
     firings = list(reading.firings)
     for group, silent in _silent(groups, reading, steps).items():
         turned = reading.firings[groups[group][0]].turned

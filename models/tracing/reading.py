@@ -69,6 +69,7 @@ class GraphReading:
         node: the node of that.
         notes: of what was left out.
         largest: whether the module returns its maximum over time.
+        timed: whether its input has an axis of time.
     """
 
     firings: tuple[Firing, ...]
@@ -77,6 +78,7 @@ class GraphReading:
     node: Node
     notes: tuple[str, ...]
     largest: bool = False
+    timed: bool = False
 
     def same_as(self, other: "GraphReading") -> bool:
         """Return whether two are the same function."""
@@ -160,7 +162,7 @@ class _Reader:
         if notes and largest is None and TIME in settled(output)[0]:
             raise ConversionRefused(f"{notes[0]}; not so at each step: expected it behind the mean over time")
         return GraphReading(
-            tuple(self.firings), tuple(self.silent), output, self.output, notes, largest is not None
+            tuple(self.firings), tuple(self.silent), output, self.output, notes, largest is not None, self.timed
         )
 
     def _value(self, node: Node) -> Any:

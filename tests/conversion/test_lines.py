@@ -31,10 +31,6 @@ class Net(nn.Module):
         return self.last(self.between(self, self.spikes(self.first(x))))
 
 
-def clamped(net: Net, x: Tensor) -> Tensor:
-    return x.clamp(0.0, 1.0)
-
-
 def noisy(net: Net, x: Tensor) -> Tensor:
     return x + 0.0 * torch.rand(x.shape)
 
@@ -48,19 +44,13 @@ def remembering(net: Net, x: Tensor) -> Tensor:
     return x * float(net.state > 4) if net.state > 100 else x
 
 
-def squared(net: Net, x: Tensor) -> Tensor:
-    return (x + x * 0.5) * x
-
-
 def flipped(net: Net, x: Tensor) -> Tensor:
     return x.flip(1)
 
 
 REASONS: dict[Callable[[Net, Tensor], Tensor], str] = {
-    clamped: r"module: computes clamp \({line}\) outside of its layers",
     noisy: r"module: draws random numbers, rand \({line}\)",
     branching: r"module: reads a value \({line}\), by which it may branch",
-    squared: r"module: multiplies .*\({line}\), and .* is no layer's spikes",
 }
 
 
