@@ -24,7 +24,7 @@ from spikecert.models import LIF, Recurrent, Share, SpikingNetwork, Synapse
 from support.foreign import Foreign, nir, snntorch
 from support.foreign_loops import LOOPS, Heard, Steps, norse
 
-COUNT = 40
+COUNT = 15
 LOST = "loses its input with its potential"
 """What a neuron hears of itself a step later is lost with all other input: it computes what a resting one does."""
 
