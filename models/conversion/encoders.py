@@ -86,11 +86,13 @@ class DrawnSpikes(nn.Module):
         ):
             told = "draws its spikes of something else than the module's input; expected it to be first"
             raise ConversionRefused(f"{self.name}: {told}")
-        self.calls += len(self.spikes) if self.whole or steps > 1 else 1
+        self.calls += len(self.spikes) if self.whole else steps
         if self.whole:
             return self.spikes
         if steps > 1:
-            return self.spikes.reshape(given.shape)
+            known = len(self.spikes) == steps
+            spikes = self.spikes if known else self.spikes[:1].expand(steps, *self.spikes.shape[1:])
+            return spikes.reshape(given.shape)
         return self.spikes[(self.calls - 1) % len(self.spikes)].reshape(given.shape)
 
 
@@ -118,11 +120,13 @@ class DrawnSource:
     """A module that draws its spikes, as a function of them.
 
     Attributes:
+        name: of the encoder.
         source: that function, of inputs over time.
         draws: of the network.
         num_steps: T.
     """
 
+    name: str
     source: Source
     draws: RateDraws
     num_steps: int
@@ -176,7 +180,7 @@ def drawn_source(source: Source, encoder: Encoder, inputs: Tensor, draws: RateDr
     elif encoder.share != 1.0 and isinstance(draws.seed, int):
         share = f"fires by {encoder.share:g} of its input, and the network's draws, of a seed, by all of it"
         raise ConversionRefused(f"{encoder.name}: {share}; expected draws that are as much greater")
-    return DrawnSource(Source(driven, True), draws, steps)
+    return DrawnSource(encoder.name, Source(driven, True), draws, steps)
 
 
 def _counted(driven: DrivenBySpikes, inputs: Tensor) -> int:

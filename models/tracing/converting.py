@@ -43,7 +43,7 @@ def converted_by_trace(
     sample = sample.to(next((weight.dtype for weight in weights), sample.dtype))
     more = random_like(sample, RANDOM, seed, source.timed), beyond(sample, BEYOND, seed, source.timed)
     with undisturbed():  # new layers draw weights
-        run = _Run.of(source, torch.cat([sample, *more]), seed)
+        run = ModuleRun.of(source, torch.cat([sample, *more]), seed)
         return run.first_that_fits(lambda place: run.converted(place, readout, classes))
 
 
@@ -56,35 +56,38 @@ def check_by_trace(
         ConversionRefused: for a module that can't be converted.
     """
     with undisturbed():
-        run = _Run.of(source, inputs.to(network.dtype), network.draws if network.encoding == "rate" else 0)
+        run = ModuleRun.of(source, inputs.to(network.dtype), network.draws if network.encoding == "rate" else 0)
         return run.first_that_fits(lambda place: run.compared(place, network, outputs))
 
 
-class _Run:
+class ModuleRun:
     """The traces of a module, and the inputs that it is compared on.
 
     Attributes:
         traces: of the module, as a function of what its encoder draws where it has one.
         inputs: of the network; those of the module are `given`.
         coding: settings of the network.
+        notes: of its encoder.
     """
 
     def __init__(self, source: Source, inputs: Tensor, drawn: DrawnSource | None) -> None:
         self.inputs, self.given = inputs, inputs if drawn is None else drawn.spikes(inputs)
         self.coding: dict[str, Any] = {"encoding": "none" if source.timed else "direct"}
+        self.notes: tuple[str, ...] = ()
         if drawn is not None:
+            self.notes = (f"{drawn.name}: fires by draws of the network's own, encoding 'rate'",)
             self.coding = {"encoding": "rate", "draws": drawn.draws}
         self.traces: Traces = traces_of(source if drawn is None else drawn.source, self.given)
 
     @staticmethod
-    def of(source: Source, inputs: Tensor, draws: Any) -> "_Run":
+    def of(source: Source, inputs: Tensor, draws: Any) -> "ModuleRun":
         """Return the run of a module, whose encoder draws by `draws` or by a seed."""
         encoder = drawing_encoder(source.module)
         if encoder is None:
-            return _Run(source, inputs, None)
+            return ModuleRun(source, inputs, None)
         drawn = drawn_source(source, encoder, inputs, draws)
         drawn.check(inputs)
-        return _Run(source, inputs, drawn)
+        return ModuleRun(source, inputs, drawn)
 
     def first_that_fits(self, made: Any) -> Any:
         """Return what is made of the first output that a network has."""
@@ -122,7 +125,7 @@ class _Run:
         readout: Readout = readout_of(reading, layers, name)
         network, other = writer.network(readout), self.traces.confirmed(reading, place)
         seen = observed(self.traces.other, other, writer, readout, (self.traces.inputs[1], self.given))
-        return network, (*reading.notes, *writer.notes), seen
+        return network, (*self.notes, *reading.notes, *writer.notes), seen
 
 
 def _silent(seen: Observation, check: ConversionCheck) -> list[str]:
