@@ -272,11 +272,13 @@ ROWS: tuple[Row, ...] = (
         lambda n: [nn.Linear(5, 8), sj.LinearRecurrentContainer(n(), 8, 8), nn.Linear(8, 3)],
     ),
     cell("LIFRecurrentCell", lambda: norse.LIFRecurrentCell(8, 8)),
-    cell("LIFRefracCell", lambda: norse.LIFRefracCell(norse.LIFRefracParameters(rho_reset=torch.tensor(1.0)))),
     cell("LILinearCell last", box, lambda: norse.LILinearCell(3, 3)),
-    *(
-        only("Norse", kind, (5,), lambda n, kind=kind: Encoded(getattr(norse, kind)), num_steps=None)
-        for kind in ("ConstantCurrentLIFEncoder", "SpikeLatencyLIFEncoder")
+    only(
+        "Norse",
+        "ConstantCurrentLIFEncoder",
+        (5,),
+        lambda n: Encoded(norse.ConstantCurrentLIFEncoder),
+        num_steps=None,
     ),
     nodes_of_loop("a neuron that hears itself", nir_lif),
     nodes_of_loop("CubaLIF that hears itself", lambda size: cuba(nir.CubaLIF, size)),
@@ -323,6 +325,8 @@ REFUSALS: tuple[Row, ...] = (
     node("QIFNode", sj_neurons.QIFNode),
     node("EIFNode", sj_neurons.EIFNode),
     node("IzhikevichNode", sj_neurons.IzhikevichNode),
+    cell("LIFRefracCell", lambda: norse.LIFRefracCell(norse.LIFRefracParameters(rho_reset=torch.tensor(1.0)))),
+    only("Norse", "SpikeLatencyLIFEncoder", (5,), lambda n: Encoded(norse.SpikeLatencyLIFEncoder), num_steps=None),
     chain("ReLU", (5,), lambda n: [nn.Linear(5, 8), nn.ReLU(), nn.Linear(8, 8), n(), nn.Linear(8, 3)]),
     chain("LayerNorm", (5,), lambda n: [nn.Linear(5, 8), nn.LayerNorm(8), n(), nn.Linear(8, 3)]),
     chain("GroupNorm", SMALL, lambda n: [nn.Conv2d(1, 4, 3), nn.GroupNorm(2, 4), n(), *head(64)]),

@@ -144,6 +144,10 @@ def convolved(call: TracedCall) -> FollowedSignal:
         """Return the layer."""
         return [_loaded(kinds[axes - 1](*channels, size, bias=bias is not None, **settings), weight, bias)]
 
+    bordered = None if transposed else _border(signal)
+    if bordered is not None:
+        signal, more_settings = bordered
+        settings |= more_settings
     told = (settings, transposed)
     return mapped(call, signal, made, (weight, bias), told, homogeneous=bias is None, rank=axes + 1)
 
@@ -250,6 +254,35 @@ def padded(call: TracedCall) -> FollowedSignal:
     return mapped(
         call, call.args[0], lambda: [(nn.ZeroPad1d if len(sizes) == 2 else nn.ZeroPad2d)(sizes)], (), sizes
     )  # pyright: ignore[reportArgumentType]
+
+
+@reads("reflection_pad1d", "reflection_pad2d", "replication_pad1d", "replication_pad2d")
+def bordered(call: TracedCall) -> FollowedSignal:
+    """Return features in a frame of their own, which is a part of the convolution behind it."""
+    made = {"1d": nn.ReflectionPad1d, "2d": nn.ReflectionPad2d}[call.name[-2:]]
+    return mapped(call, call.args[0], lambda: [made(call.args[1])], (), tuple(call.args[1]))
+
+
+def _border(signal: FollowedSignal) -> tuple[FollowedSignal, dict[str, Any]] | None:
+    """Return the signal within a frame that all steps have, and how a convolution makes it; None without one."""
+    parts = [next(iter(step.terms), ONE)[1] for step in signal.steps if len(step.terms) == 1]
+    maps = {part.map for part in parts if isinstance(part, Image) and "tion_pad" in part.map.key[0]}
+    if len(maps) != 1 or len(parts) < len(signal.steps):
+        return None
+    (by,) = maps
+    sizes = [int(each) for each in by.key[2].strip("()").split(",") if each.strip()]
+    if sizes[::2] != sizes[1::2]:
+        return None
+    inner = [part.signal * step.coefficient(part) for part, step in zip(parts, signal.steps, strict=True)]  # pyright: ignore
+    mode = "reflect" if by.key[0].startswith("refl") else "replicate"
+    found = FollowedSignal(signal.axes, tuple(inner), by.key[1])
+    return found, {"padding": tuple(sizes[::-2]), "padding_mode": mode}
+
+
+@reads("pixel_shuffle")
+def shuffled(call: TracedCall) -> FollowedSignal:
+    """Return channels as pixels."""
+    return mapped(call, call.args[0], lambda: [nn.PixelShuffle(call.args[1])], (), call.args[1])
 
 
 @reads("upsample_nearest2d")
