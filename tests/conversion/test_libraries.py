@@ -139,7 +139,6 @@ def then(module: nn.Module) -> nn.Module:
 
 
 REFUSED = {
-    "ReLU": (then(nn.ReLU()), r"^2 \(ReLU\): a ReLU is no layer"),
     "gates": (
         nn.Sequential(snntorch.SLSTM(16, 4, init_hidden=True)),
         "has dynamics of its own, expected one of Leaky, Lapicque, Synaptic, Alpha, RLeaky, RSynaptic",
