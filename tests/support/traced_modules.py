@@ -349,7 +349,6 @@ def while_traced(net: Net, x: Tensor, step: int) -> Tensor:
     return x if _symbolic_trace.is_fx_tracing() else x.clamp(max=99.0)
 
 
-WEIGHTS = torch.linspace(0.5, 1.0, STEPS)
 NOISE = torch.Generator().manual_seed(0)
 RIGHT["a constant current"] = spoiled(lambda net, x, step: x + 0.125, "")
 RIGHT["constant currents"] = spoiled(lambda net, x, step: x + net.log_decay, "")
