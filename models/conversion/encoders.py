@@ -80,10 +80,11 @@ class DrawnSpikes(nn.Module):
         Raises:
             ConversionRefused: where it is given something else than the module's input.
         """
-        steps = given.numel() // self.spikes[0].numel()
-        if self.x is not None and not torch.equal(
-            given.reshape(steps, -1), self.x.reshape(1, -1).expand(steps, -1)
-        ):
+        steps, rest = divmod(given.numel(), self.spikes[0].numel())
+        other = rest > 0 or steps == 0
+        if self.x is not None and not other:
+            other = not torch.equal(given.reshape(steps, -1), self.x.reshape(1, -1).expand(steps, -1))
+        if other:
             told = "draws its spikes of something else than the module's input; expected it to be first"
             raise ConversionRefused(f"{self.name}: {told}")
         self.calls += len(self.spikes) if self.whole else steps

@@ -313,15 +313,8 @@ ROWS: tuple[Row, ...] = (
 REFUSALS: tuple[Row, ...] = (
     MISTAKEN,
     leaky("Leaky, subtraction without delay", reset_delay=False),
-    leaky("Leaky, graded spikes", graded_spikes_factor=2.0),
     leaky("Leaky, inhibition", inhibition=True),
     only("snnTorch", "SLSTM", (5,), lambda n: [snntorch.SLSTM(5, 3, init_hidden=True)]),
-    only(
-        "SpikingJelly",
-        "SynapseFilter",
-        (5,),
-        lambda n: [nn.Linear(5, 8), n(), sj.SynapseFilter(2.0), nn.Linear(8, 3)],
-    ),
     node("QIFNode", sj_neurons.QIFNode),
     node("EIFNode", sj_neurons.EIFNode),
     node("IzhikevichNode", sj_neurons.IzhikevichNode),
