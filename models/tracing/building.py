@@ -249,7 +249,9 @@ def _integrator(readout: Readout) -> list[nn.Module]:
         return [_scaled(LIF(1.0, reset="none"), readout.weights)]
     if readout.decay is None:
         return []
-    before = [] if readout.synapse is None else [Synapse(number(readout.synapse))]  # pyright: ignore[reportArgumentType]
+    before: list[nn.Module] = []
+    if readout.synapse is not None:
+        before.append(Synapse(number(readout.synapse)))  # pyright: ignore[reportArgumentType]
     return [*before, LIF(number(readout.decay), reset="none")]  # pyright: ignore[reportArgumentType]
 
 

@@ -55,6 +55,10 @@ def check_by_trace(
     Raises:
         ConversionRefused: for a module that can't be converted.
     """
+    encoder = drawing_encoder(source.module)
+    if encoder is not None and encoder.steps not in (None, network.num_steps):
+        steps = f"makes {encoder.steps} steps, expected those of the network, {network.num_steps}"
+        raise ConversionRefused(f"{encoder.name}: {steps}")
     with undisturbed():
         run = ModuleRun.of(source, inputs.to(network.dtype), network.draws if network.encoding == "rate" else 0)
         return run.first_that_fits(lambda place: run.compared(place, network, outputs))

@@ -108,7 +108,7 @@ def read(graph: GraphModule, timed: bool, place: int) -> GraphReading:
 
 def _maximum(output: Node) -> tuple[Node, int | None]:
     """Return what an output is a maximum of, and over which axis; the output and None where it is none."""
-    node = output
+    node: Any = output
     if name_of(node) == "" and node.args[1:] == (0,) and name_of(node.args[0]) == "max":
         node = node.args[0]
     if name_of(node) not in ("amax", "max") or len(node.args) < 2:

@@ -200,7 +200,7 @@ def _of_weights(
     decay = back[1] if len(back) > 1 else ZERO
     if name != "summed" and (_is_share(decay) or decay == ZERO) and _follows(back, decay):
         return Readout(signal, "potential", decay, shift=shift)
-    change = (back[0], *(now - before for before, now in pairwise(back)))
+    change = (back[0], *(now - before for before, now in pairwise(back)))  # pyright: ignore[reportGeneralTypeIssues]
     if name != "potential" and change[0] == UNIT:
         if (_is_share(change[1]) or change[1] == ZERO) and _follows(change, change[1]):
             return Readout(signal, "summed", change[1], shift=shift)

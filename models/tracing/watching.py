@@ -96,7 +96,7 @@ class Watching(TorchFunctionMode):
             raise ConversionRefused(self.escapes[-1])
         if name in FILLS and (known := self._known(args[1] if len(args) > 1 else None)) is not None:
             with _disable_current_modes():
-                args = (args[0], known.item(), *args[2:])
+                args = (*args[:1], known.item(), *args[2:])
         set_stack_trace([f'File "{file}", line {line}, in code\n' for file, line in reversed(user_frames())])
         try:
             found = func(*args, **(kwargs or {}))
