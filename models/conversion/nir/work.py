@@ -16,7 +16,7 @@ VALUES_A_BYTE = 16
 """How many more for each byte of the file: of dense layers each needs more bytes than that makes up for."""
 VALUES_AN_INPUT = 4096
 """How many more for each number of a sample that the caller gives."""
-MOST_CALLS = 2**15
+MOST_CALLS = 2**12
 """Nodes times steps, where the file says how many steps."""
 
 
