@@ -13,7 +13,6 @@ from spikingjelly.activation_based import encoding, functional
 from spikingjelly.activation_based import layer as sj
 from spikingjelly.activation_based import neuron as sj_neurons
 from torch import Tensor, nn
-from torch.nn import functional as F
 
 from support.elements import (
     LIBRARIES,
@@ -326,7 +325,6 @@ REFUSALS: tuple[Row, ...] = (
     chain("Upsample (bilinear)", SMALL, lambda n: images([nn.Upsample(scale_factor=2, mode="bilinear")], n)),
     chain("ConstantPad2d of ½", SMALL, lambda n: images([nn.ConstantPad2d(1, 0.5)], n)),
     chain("FractionalMaxPool2d", SMALL, lambda n: images([nn.FractionalMaxPool2d(2, 2)], n)),
-    paths("product of a spike and a sum", lambda one, other: one * (one + other)),
     around("random numbers in code", (5,), between(lambda x: x + 0.0 * torch.rand_like(x))),
     only(
         "SpikingJelly",
@@ -335,7 +333,6 @@ REFUSALS: tuple[Row, ...] = (
         lambda n: [nn.Linear(5, 5), encoding.PoissonEncoder(), *dense(n)],
     ),
     only("SpikingJelly", "LatencyEncoder inside", (5,), lambda n: [encoding.LatencyEncoder(STEPS), *dense(n)]),
-    around("a ReLU in code", (5,), between(F.relu)),
     around("a branch on values", (5,), between(lambda x: x if x.sum() > -1 else -x)),
 )
 """What does not, and says why."""
