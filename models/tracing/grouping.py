@@ -146,6 +146,9 @@ def grouped(reading: GraphReading, num_steps: int | None) -> LayerFirings:
     for group in groups:
         if len(group) not in (1, steps):
             place = firings[group[0]].place
+            if num_steps is not None and len(group) > steps:
+                found = f"fires {len(group)} times in {steps} calls, so that the module takes steps itself"
+                raise ConversionRefused(f"{place}: {found}; expected no num_steps={num_steps}: leave it out")
             raise ConversionRefused(
                 f"{place}: fires at {len(group)} of {steps} steps, by one equation; expected all"
             )

@@ -47,6 +47,11 @@ def test_who_asks_nothing_comes_in() -> None:
     assert from_torch(Asking(lambda: True), torch.rand(8, 6)).num_steps == 3
 
 
+def test_who_takes_the_steps_itself_is_told_to_leave_their_number_out() -> None:
+    with pytest.raises(ConversionRefused, match="takes steps itself; expected no num_steps=3: leave it out"):
+        from_torch(Asking(lambda: True), torch.rand(8, 6), num_steps=3)
+
+
 class Reading(nn.Module):
     """A leaky neuron that branches on a number that it holds, or on one that was written over."""
 
