@@ -12,6 +12,9 @@ from ..constants import at_least, unless_none
 from ..validation import check_choice
 from .refusal import ConversionRefused
 
+STATES = {"mem", "spk", "syn", "syn_exc", "syn_inh"}
+"""Of snnTorch's neurons."""
+
 RESTARTS = {"snntorch": "reset_mem", "spikingjelly": "reset", "spikecert": "restart"}
 """Libraries whose neurons keep states, and what puts these back to their start."""
 OVER_TIME = ("LIF", "LI", "IAF", "LIFRecurrent", "Lift")
@@ -76,11 +79,18 @@ def library_of(module: nn.Module) -> str:
 
 
 def restart(module: nn.Module) -> None:
-    """Put the states that neurons of known libraries keep back to their start."""
+    """Put the states that neurons of known libraries keep back to their start.
+
+    snnTorch's own leaves zeros of the last batch's size, by which the next one begins: none are there at first.
+    """
     for part in module.modules():
         again = getattr(part, RESTARTS.get(library_of(part), ""), None)
-        if again is not None:
-            again()
+        if again is None:
+            continue
+        again()
+        if library_of(part) == "snntorch":
+            for name in part._non_persistent_buffers_set & STATES:
+                setattr(part, name, torch.zeros(0))
 
 
 def takes_all_steps(module: nn.Module) -> bool:

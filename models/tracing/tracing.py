@@ -188,11 +188,17 @@ def copied(source: Source) -> Source:
     try:
         module = source.module
         module = CopiedFunction(module.function) if type(module) is FunctionModule else module
-        module = copy.deepcopy(module).eval()
+        module = copy.deepcopy(module, _computed(module)).eval()
     except Exception as error:
         raise ConversionRefused(f"module: can't be copied, so it can't be run apart: {one_line(error)}") from error
     restart(module)
     return replace(source, module=module)
+
+
+def _computed(module: nn.Module) -> dict[int, Tensor]:
+    """Return copies of tensors that a module computed of its weights, which torch does not copy, by identity."""
+    held = (value for part in module.modules() for value in (*vars(part).values(), *part.buffers(recurse=False)))
+    return {id(value): value.detach().clone() for value in held if isinstance(value, Tensor) and not value.is_leaf}
 
 
 @contextmanager
