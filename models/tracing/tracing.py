@@ -112,8 +112,12 @@ def traced(source: Source, inputs: Tensor, mode: Literal["fake", "real"], grad: 
             run_once(own, inputs[:2])
         restart(own.module)
     given = seen.from_tensor(inputs) if mode == "fake" else inputs
-    with undisturbed(), _told(), torch.set_grad_enabled(grad), kept.preserve_node_meta(), watching:
-        graph = make_fx(lambda x: _run_unaware(own, x), tracing_mode=mode, _allow_non_fake_inputs=True)(given)
+    try:
+        with undisturbed(), _told(), torch.set_grad_enabled(grad), kept.preserve_node_meta(), watching:
+            graph = make_fx(lambda x: _run_unaware(own, x), tracing_mode=mode, _allow_non_fake_inputs=True)(given)
+    except ConversionRefused:
+        _check_runs(source, inputs)
+        raise
     if watching.escapes:
         raise ConversionRefused(
             f"{watching.escapes[0]}; expected torch's operations alone, so that all that is computed can be seen"
@@ -121,6 +125,18 @@ def traced(source: Source, inputs: Tensor, mode: Literal["fake", "real"], grad: 
     if _changes_in_place(graph) < seen.changes:
         raise ConversionRefused("module: changes a signal in place, out of sight (in another thread?)")
     return graph
+
+
+def _check_runs(source: Source, inputs: Tensor) -> None:
+    """Raise for a module that does not run on these inputs, whether it is traced or not."""
+    try:
+        with undisturbed(), torch.no_grad():
+            run_once(copied(source), inputs)
+    except ConversionRefused:
+        raise
+    except Exception as error:
+        told = f"module: can't run on inputs of shape {tuple(inputs.shape)}: {one_line(error)}"
+        raise ConversionRefused(told) from error
 
 
 def _tensors_in(module: nn.Module) -> list[Tensor]:

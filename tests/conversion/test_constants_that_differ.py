@@ -45,7 +45,7 @@ def test_snntorch_betas_and_thresholds(reset: str):
         assert found.check.matches
         assert found.check.rates[0] > 0.05
         torch.testing.assert_close(layer.decay, leaky.beta.flatten())
-        assert any("its constants differ within the layer, (7,)" in note for note in found.notes)
+        assert any("its constants differ within the layer" in note for note in found.notes)
 
 
 def test_snntorch_channels():
@@ -131,10 +131,6 @@ REFUSED = {
     "a decay above 1": (
         graph("LIF", tau=np.array([1e-4] * 6 + [1e-5], np.float32)),
         "keeps -9….* of its potential in a step",
-    ),
-    "Lapicque's reset to zero": (
-        looping(nn.Linear(5, 2), snntorch.Lapicque(0.5, init_hidden=True, reset_mechanism="zero")),  # type: ignore[arg-type]
-        "loses the input of the step behind each spike",
     ),
     "LeakyParallel": (
         looping(snntorch.LeakyParallel(5, 2, beta=0.5)),
