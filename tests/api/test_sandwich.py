@@ -8,7 +8,7 @@ import pytest
 from spikecert import load_record
 from spikecert.certify.attacks.standard import VERSION
 from spikecert.reports.comparing.leaderboard import Leaderboard, leaderboard
-from spikecert.runs import sandwiching
+from spikecert.runs import examining, sandwiching
 from support.command_line import run
 
 __all__ = ["run"]
@@ -70,7 +70,7 @@ def test_what_is_finished_is_not_measured_again(run, asked, out, monkeypatch):
 
 def test_an_interrupted_run_tells_what_it_has_and_goes_on(run, asked, out, tmp_path, monkeypatch):
     asked = tuple(tmp_path if part == out else part for part in asked)
-    whole, calls = sandwiching.examine, []
+    whole, calls = examining.examine, []
 
     def stopped(*arguments: object, **settings: object) -> object:
         calls.append(arguments)
