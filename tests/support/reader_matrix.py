@@ -88,7 +88,7 @@ def _verified(name: str, kind: Kind, bounded: list[Verdict], reasons: Reasons) -
     if len(left) == len(found) and all(verdict.margin is None for verdict in left):
         return reasons.mark(NOTHING, left[0].reason)
     margins, others = ([verdict.margin for verdict in each] for each in (found, bounded))
-    same = margins == pytest.approx(others, rel=1e-9, abs=1e-9)  # machines sum in other orders
+    same = margins == pytest.approx(others, rel=1e-14, abs=1e-14)  # machines sum in other orders
     return AS_TRAINS if same and name != "trains" else BOUNDS
 
 

@@ -60,11 +60,15 @@ def test_events_have_members_of_their_own() -> None:
 
 def test_sparse_flips_are_few_of_all_entries() -> None:
     subject = random_subject(encoding="none", seed=3)
-    network, inputs, labels = subject.network, subject.inputs, subject.labels
+    network, inputs = subject.network, subject.inputs
+    for parameter in network.parameters():  # sums of sixteenths are exact: every machine goes the same way
+        parameter.data = (parameter.data * 16).round() / 16
+    with torch.no_grad():
+        labels = network(inputs).argmax(1)
     found = attack(network, inputs, labels, SpikeFlip(inputs[0].numel()), SparseFlips())
     counts = (found.inputs != inputs).flatten(1).sum(1)
     assert int(found.success.sum()) == 14  # two are left whose helpful flips don't help together
-    assert float(counts[found.success].float().median()) <= 2.0  # of 48
+    assert float(counts[found.success].float().median()) == 1.0  # of 48
     for budget in (1, 2, 4):
         within = attack(network, inputs, labels, SpikeFlip(budget), SparseFlips()).success
         assert bool((within | ~found.success | (counts > budget)).all())
