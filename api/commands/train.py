@@ -32,7 +32,7 @@ def train(
     aim: own.ObjectiveOptions = own.OBJECTIVE,
     events: EventOptions = UNCHANGED,
     settings: own.SettingsOptions = own.SETTINGS,
-    compiled: own.Compiled = False,
+    compiled: own.Compiled = None,
     seed: Seed = 0,
     seeds: own.Seeds = None,
     workers: own.Workers = 1,
@@ -76,7 +76,7 @@ def train(
             _beside(context, folders, workers, settings.epochs, bars)
         runs = {k: one(k, folder, bars) for k, folder in folders.items()}
     if processes.first:
-        for reason in {str(run.kernel) for run in runs.values() if run.kernel.reason}:
+        for reason in {str(run.kernel) for run in runs.values() if str(run.kernel) != "eager"}:
             say(f"kernel: {reason}")
         _tell(runs, out, seeds is not None, as_json)
     return 0

@@ -17,7 +17,7 @@ from spikecert.models.dynamics import FIRES_AT, RESETS
 from spikecert.models.kernels import Kernel, use_kernel
 from spikecert.models.running.compiled import library
 from spikecert.models.running.membrane import resume, simulate
-from spikecert.training import dataset, fit
+from spikecert.training import dataset, fit, loop
 from support.examples import examples
 
 SURROGATES = (Triangle(1.3), Arctan(0.7), Sigmoid())
@@ -219,3 +219,12 @@ def test_training_by_the_compiled_kernel_learns_alike_and_gives_back_a_plain_net
     assert runs[1].kernel == Kernel("compiled")
     assert {neuron.kernel for neuron in runs[1].network.neurons} == {"eager"}
     assert [m.loss for m in runs[1].history] == pytest.approx([m.loss for m in runs[0].history], rel=1e-6)
+
+
+def test_a_long_run_is_compiled_unasked_and_a_short_one_is_not(monkeypatch: pytest.MonkeyPatch) -> None:
+    network, data = mlp((64, 8, 10), 2), dataset("digits")
+    own = 8 * 2 * len(data.train)
+    for least, name in ((own + 1, "eager"), (own, "compiled")):
+        monkeypatch.setattr(loop, "COMPILED_FROM", least)
+        assert fit(network, data, epochs=1, batch_size=600).kernel == Kernel(name)
+    assert fit(network, data, epochs=1, batch_size=600, compiled=False).kernel == Kernel("eager")
