@@ -28,8 +28,8 @@ from ..signals.signals import AffineSignal, Balance, Signal, filter_rows
 MOST_WORK = 2**28
 """The most multiplications a sample that looking through a layer may take: about .1 s."""
 
-MOST_ENTRIES = 2**24
-"""The most entries of composed matrices that are held at once: 128 MiB."""
+MOST_ENTRIES = 2**20
+"""The most entries of composed matrices that are held at once: 8 MiB."""
 
 
 @dataclass(frozen=True)

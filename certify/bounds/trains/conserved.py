@@ -7,7 +7,7 @@ from ..signals.membrane import drive
 from ..signals.signals import Signal
 from .balanced_table import BalancedTable
 from .base import Trains
-from .trains import aged_spikes, train_spikes, window_spikes
+from .trains import aged_spikes, table_spikes, window_spikes
 
 
 def conserved_spikes(current: Signal, rule: Leaky, rounding: Rounding, cells: int = CELLS) -> Trains:
@@ -29,8 +29,8 @@ def decidable_spikes(current: Signal, rule: Leaky, rounding: Rounding) -> Trains
 
 def _balanced(current: Signal, rule: Leaky, rounding: Rounding) -> BalancedTable | None:
     """Return the table of a subtracting reset, with what it balances; None where there is none."""
-    rows = train_spikes(current, rule, rounding).rows if current.constant else None
-    if rows is None:
+    trains = table_spikes(current, rule, rounding)
+    if trains is None:
         return None
     slack = drive(current, rule, rounding).slack
-    return BalancedTable(rows.table, rows.first, rows.last, rule=rule, current=current, slack=slack)
+    return BalancedTable(trains.table, trains.first, trains.last, rule=rule, current=current, slack=slack)

@@ -21,9 +21,14 @@ def train_spikes(current: Signal, rule: Leaky, rounding: Rounding, windows: bool
     current in independent boxes over time for hard reset (F2); for a subtracting reset F2 is a relaxation.
     With `windows`, what the previous layer's trains say of several steps at once is used too (F5).
     """
+    return table_spikes(current, rule, rounding) or graph_trains(current, rule, rounding, windows)
+
+
+def table_spikes(current: Signal, rule: Leaky, rounding: Rounding) -> TableTrains | None:
+    """Return the rows that each neuron may have (F1); None where the current varies, or the table is too long."""
     table = _table(current, rule, rounding)
     if table is None:
-        return graph_trains(current, rule, rounding, windows)
+        return None
     box = current.steps()[0]
     _check_range(float(box.magnitude.max()), rule, current.num_steps, rounding)
     table = table.like(box.lower)
