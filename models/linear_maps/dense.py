@@ -69,8 +69,15 @@ class DenseMap(LinearMap):
 
     @property
     def products(self) -> Products:
-        """Return x ↦ W_ij·x_j."""
-        return lambda x: x.unsqueeze(-2) * self.weight
+        """Return x ↦ W_ij·x_j, of x with few entries other than 0 those alone."""
+        return self._products
+
+    def _products(self, x: Tensor) -> Tensor:
+        few = max(1, int((x != 0).sum(-1).max()))
+        if 2 * few > x.shape[-1]:
+            return x.unsqueeze(-2) * self.weight
+        index = (x != 0).byte().topk(few).indices
+        return (self.weight.T[index] * x.gather(-1, index).unsqueeze(-1)).transpose(-1, -2)
 
     @property
     def tensors(self) -> tuple[Tensor, ...]:

@@ -108,7 +108,7 @@ def test_sums_hold_for_every_change(data: st.DataObject, steps: int, features: i
     sums = torch.einsum("kt,ntf,of->nko", matrix, case.every, weights)
     middle = torch.einsum("kt,tf,of->ko", matrix, case.events, weights)
     timed = box.budget.moved(lambda marks: marks.transpose(0, 1)).of_rows(matrix)
-    fall, rise = timed.reach(lambda marks: marks.unsqueeze(1) * weights)
+    fall, rise = timed.reach(lambda marks: marks.unsqueeze(1) * weights, {})
     assert bool((middle + rise[:, 0] >= sums.amax(0) - 1e-9).all())
     assert bool((middle - fall[:, 0] <= sums.amin(0) + 1e-9).all())
     costs = torch.einsum("t,f->tf", matrix[0], weights[0])[:, None]

@@ -193,7 +193,7 @@ def _composed(matrices: Tensor, inputs: Box) -> Box:
 def _changed(matrices: Tensor, budget: Budget) -> tuple[Tensor, Tensor]:
     """Return how far M[t]·Σ_k rows[t,k]·x[k] may fall and rise, (T, batch, m) each."""
     found = [
-        one.reach_of(lambda marks, matrix=matrix: marks.flatten(2).unsqueeze(2) * matrix)
+        one.reach_of(one.heaviest(lambda marks, matrix=matrix: marks.flatten(2).unsqueeze(2) * matrix))
         for one, matrix in zip(budget.by_row(), matrices, strict=True)
     ]
     return torch.cat([fall for fall, _ in found]), torch.cat([rise for _, rise in found])

@@ -10,6 +10,12 @@ from torch import Tensor
 MOST_PRODUCTS = 2**23
 """How many products W_i·x_i are held at once: 64 MiB."""
 
+MOST_KEPT = 2**23
+"""How many of the greatest products are kept for further rows."""
+
+Heaviest = tuple[Tensor, ...]
+"""The products that can count, whatever the rows, (T, batch, outputs, ·) each."""
+
 Changes = Callable[[Tensor], Tensor]
 """Turns marks of events, (T, batch, ...), into the products of each output, (T, batch, outputs, terms)."""
 
@@ -35,12 +41,16 @@ class Budget(ABC):
         """Yield the budget that remembers each of the rows alone."""
 
     @abstractmethod
-    def reach_of(self, changes: Changes) -> tuple[Tensor, Tensor]:
-        """Return how far Σ_t rows[k,t]·(W·x[t]) may fall and rise, each (k, batch, outputs) and ≥ 0.
+    def heaviest(self, changes: Changes) -> Heaviest:
+        """Return the products that can be among the greatest, or their sums.
 
         Args:
             changes: e ↦ all W_i·e_i[t] of each output.
         """
+
+    @abstractmethod
+    def reach_of(self, heaviest: Heaviest) -> tuple[Tensor, Tensor]:
+        """Return how far Σ_t rows[k,t]·(W·x[t]) may fall and rise, each (k, batch, outputs) and ≥ 0."""
 
     @abstractmethod
     def least(self, costs: Tensor, events: Tensor) -> tuple[Tensor, Tensor]:
@@ -56,23 +66,28 @@ class Budget(ABC):
     def _marks(self) -> Tensor:
         """Return one tensor that is shaped like the events."""
 
-    def reach(self, products: Callable[[Tensor], Tensor]) -> tuple[Tensor, Tensor]:
+    def reach(self, products: Callable[[Tensor], Tensor], kept: dict[int, Heaviest]) -> tuple[Tensor, Tensor]:
         """Return `reach_of`, some samples at a time, each (k, batch, ...).
 
         Args:
             products: x ↦ all W_i·x_i of each output, (n, ...) → (n, outputs, terms).
+            kept: the heaviest products of the samples from each on, of the same events and products whatever the
+                rows; what is small is added.
         """
 
         def changes(marks: Tensor) -> Tensor:
             """Return the products, step by step."""
             return products(marks.flatten(0, 1)).unflatten(0, marks.shape[:2])
 
-        each, batch = products(self._marks[:, 0]).numel(), self._marks.shape[1]
-        size = max(1, MOST_PRODUCTS // max(1, each))
-        found = [
-            self.moved(lambda marks, start=start: marks[:, start : start + size]).reach_of(changes)
-            for start in range(0, max(1, batch), size)
-        ]
+        steps, batch = self._marks.shape[:2]
+        each = steps * products(torch.ones_like(self._marks[:1, 0])).numel()
+        size, found = max(1, MOST_PRODUCTS // max(1, each)), []
+        for start in range(0, max(1, batch), size):
+            part = self.moved(lambda marks, start=start: marks[:, start : start + size])
+            heaviest = kept.get(start) or part.heaviest(changes)
+            if sum(tensor.numel() for tensor in heaviest) * batch <= MOST_KEPT * size:
+                kept[start] = heaviest
+            found.append(part.reach_of(heaviest))
         return torch.cat([fall for fall, _ in found], 1), torch.cat([rise for _, rise in found], 1)
 
 

@@ -20,7 +20,7 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
-from .budgets import Budget, Changes, total
+from .budgets import Budget, Changes, Heaviest, total
 
 
 @dataclass(frozen=True)
@@ -72,11 +72,15 @@ class Flips(Budget):
         inputs = events + (every * flips).sum(0)
         return (costs * inputs).movedim(1, 0).flatten(1).sum(1), inputs
 
-    def reach_of(self, changes: Changes) -> tuple[Tensor, Tensor]:
+    def heaviest(self, changes: Changes) -> Heaviest:
+        """Return the greatest rises and falls of each step."""
+        found = torch.cat([changes(direction) for direction in self._directions], -1)
+        return self._greatest(found), self._greatest(-found)
+
+    def reach_of(self, heaviest: Heaviest) -> tuple[Tensor, Tensor]:
         """Return fall and rise, each (k, batch, outputs)."""
         assert self.rows is not None
-        found = torch.cat([changes(direction) for direction in self._directions], -1)
-        up, down = self._greatest(found), self._greatest(-found)
+        up, down = heaviest
         falls = [self._sum(row, down, up) for row in self.rows]
         rises = [self._sum(row, up, down) for row in self.rows]
         return torch.stack(falls), torch.stack(rises)

@@ -33,10 +33,13 @@ from itertools import combinations
 import torch
 from torch import Tensor
 
-from .budgets import Budget, Changes, total
+from .budgets import Budget, Changes, Heaviest, total
 from .retimings import Retimings
 
 EPS = torch.finfo(torch.float64).eps
+
+MOST_POOLED = 2**21
+"""How many products of changes and gains are sorted at once."""
 
 
 @dataclass(frozen=True)
@@ -89,24 +92,32 @@ class Shifts(Budget):
         found = [(self.count, False)] * (self.count is not None) + [(self.most, True)] * (self.most is not None)
         return tuple(found) or ((None, False),)
 
-    def reach_of(self, changes: Changes) -> tuple[Tensor, Tensor]:
+    def heaviest(self, changes: Changes) -> Heaviest:
+        """Return the greatest rises and falls of each step: by budget, and for each by layer of events."""
+        products = [changes(marks) for marks in self.events]
+        each = ((most, layer) for most, _ in self._limits for layer in products)
+        return tuple(_greatest(sign * layer, most) for most, layer in each for sign in (1.0, -1.0))
+
+    def reach_of(self, heaviest: Heaviest) -> tuple[Tensor, Tensor]:
         """Return fall and rise, each (k, batch, outputs)."""
         assert self.rows is not None
         self._check(self.rows.shape[1])
-        products = [changes(marks) for marks in self.events]
-        found = [self._reach(self.rows, products, *limit) for limit in self._limits]
+        size = 2 * len(self.events)
+        found = [
+            self._reach(self.rows, heaviest[size * place : size * (place + 1)], *limit)
+            for place, limit in enumerate(self._limits)
+        ]
         falls, rises = zip(*found, strict=True)
         return torch.stack(falls).amin(0), torch.stack(rises).amin(0)
 
-    def _reach(self, rows: Tensor, products: list[Tensor], most: int | None, steps: bool) -> tuple[Tensor, Tensor]:
+    def _reach(self, rows: Tensor, heaviest: Heaviest, most: int | None, steps: bool) -> tuple[Tensor, Tensor]:
         """Return fall and rise under one budget."""
         parts = []
-        for each, meets in zip(products, self.meets, strict=True):
+        for up, down, meets in zip(heaviest[::2], heaviest[1::2], self.meets, strict=True):
             higher, lower = (self._gains(sign * rows, meets, steps) for sign in (1.0, -1.0))
-            parts.append((_greatest(each, most), _greatest(-each, most), higher, lower))
-        falls = [_sum([(up, lo[k], down, hi[k]) for up, down, hi, lo in parts], most) for k in range(len(rows))]
-        rises = [_sum([(up, hi[k], down, lo[k]) for up, down, hi, lo in parts], most) for k in range(len(rows))]
-        return torch.stack(falls), torch.stack(rises)
+            parts.append((up, down, higher, lower))
+        fall = _sum([(up, lower, down, higher) for up, down, higher, lower in parts], most)
+        return fall, _sum([(up, higher, down, lower) for up, down, higher, lower in parts], most)
 
     def _gains(self, rows: Tensor, meets: bool, steps: bool) -> Tensor:
         """Return what a move from each step gains at most, (k, T, 1); or the increments over d, (k, T, Δ)."""
@@ -188,10 +199,18 @@ def _greatest(changes: Tensor, most: int | None) -> Tensor:
 
 
 def _sum(parts: list[tuple[Tensor, Tensor, Tensor, Tensor]], most: int | None) -> Tensor:
-    """Return the `most` greatest of changes (T, batch, outputs…, n) times gains (T, Δ), summed."""
-    every = []
-    for up, with_up, down, with_down in parts:
-        for change, gain in ((up, with_up), (down, with_down)):
-            every.append(torch.einsum("tb...n,td->b...tnd", change, gain).flatten(-3))
-    pooled = torch.cat(every, -1)
-    return total(pooled, pooled.shape[-1] if most is None else most)
+    """Return the sums of the `most` greatest of changes (T, batch, outputs…, n) times gains (k, T, Δ), by row."""
+    pairs = [pair for up, with_up, down, with_down in parts for pair in ((up, with_up), (down, with_down))]
+    terms = sum(change.shape[-1] * gain[0].numel() for change, gain in pairs)
+    if most is None or most >= terms:
+        sums = [torch.tensordot(gain.sum(2), change.sum(-1), 1) for change, gain in pairs]
+        return torch.stack(sums).sum(0) * (1.0 + (terms + 8) * EPS)
+    size = max(1, MOST_POOLED // max(1, terms * pairs[0][0][0, ..., 0].numel()))
+    blocks = [[(change, gain[k : k + size]) for change, gain in pairs] for k in range(0, len(pairs[0][1]), size)]
+    return torch.cat([total(torch.cat([_pooled(*pair) for pair in block], -1), most) for block in blocks])
+
+
+def _pooled(change: Tensor, gain: Tensor) -> Tensor:
+    """Return all products of a row's changes and gains, (k, batch, outputs…, T·n·Δ)."""
+    each = change.movedim(0, -2).unsqueeze(-1)  # (batch, outputs…, T, n, 1)
+    return (each * gain.reshape(len(gain), *([1] * (each.dim() - 3)), gain.shape[1], 1, gain.shape[2])).flatten(-3)

@@ -15,7 +15,7 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
-from .budgets import Budget, Changes
+from .budgets import Budget, Changes, Heaviest
 from .flips import Flips
 from .shifts import Shifts
 
@@ -47,9 +47,13 @@ class Summed(Budget):
     def _marks(self) -> Tensor:
         return self.flips.direction
 
-    def reach_of(self, changes: Changes) -> tuple[Tensor, Tensor]:
+    def heaviest(self, changes: Changes) -> Heaviest:
+        """Return those of the flips, two, and those of the moves."""
+        return (*self.flips.heaviest(changes), *self.shifts.heaviest(changes))
+
+    def reach_of(self, heaviest: Heaviest) -> tuple[Tensor, Tensor]:
         """Return fall and rise, each (k, batch, outputs)."""
-        parts = self.shifts.reach_of(changes), self.flips.reach_of(changes)
+        parts = self.shifts.reach_of(heaviest[2:]), self.flips.reach_of(heaviest[:2])
         fall, rise = (one + other for one, other in zip(*parts, strict=True))
         return fall * UP, rise * UP
 

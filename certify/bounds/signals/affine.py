@@ -14,6 +14,7 @@ from torch import Tensor
 
 from ....models.linear_maps import DenseMap, LinearMap
 from ...rounding import Rounding, lost_products, product_error, widened
+from ..events.budgets import Heaviest
 from .box import Box, Spread
 from .products import affine_rows
 
@@ -123,7 +124,14 @@ class AffineMap:
             _check_range(self.absolute(size) + self.bias_magnitude, rounding)
 
     def image(
-        self, box: Box, magnitude: Tensor, bias_scale: Tensor, weight: Tensor, rounding: Rounding, steps: int
+        self,
+        box: Box,
+        magnitude: Tensor,
+        bias_scale: Tensor,
+        weight: Tensor,
+        rounding: Rounding,
+        steps: int,
+        kept: dict[int, Heaviest],
     ) -> Box:
         """Return the box of Σ_t rows[k,t]·(W·x[t] + b), for the box of Σ_t rows[k,t]·x[t].
 
@@ -134,6 +142,7 @@ class AffineMap:
             weight: Σ_t |rows[k,t]|, (k,).
             rounding: the dtype of the run.
             steps: how many further roundings the run adds to each output (those of the sum over t).
+            kept: what other rows left to know of the budget's products.
 
         Raises:
             OverflowError: where the run may overflow its dtype.
@@ -144,7 +153,7 @@ class AffineMap:
         found.middle.add_(self.bias * _column(bias_scale, found.middle))
         slack = self.slack(magnitude, rounding, steps) * _column(weight, found.middle)
         found.radius.add_(slack)
-        return self._cut(found.box, box, bias_scale, slack)
+        return self._cut(found.box, box, bias_scale, slack, kept)
 
     def slack(self, magnitude: Tensor, rounding: Rounding, steps: int = 0, counted: bool = True) -> Tensor:
         """Return how far the run's output may be from the exact W·x + b of the run's own x.
@@ -198,7 +207,7 @@ class AffineMap:
         budget = None if box.budget is None else box.budget.moved(lambda marks: fold(self.linear, marks))
         return Box(fold(self.linear, box.lower), fold(self.linear, box.upper), center, box.ball, budget)
 
-    def _cut(self, image: Box, box: Box, bias_scale: Tensor, slack: Tensor) -> Box:
+    def _cut(self, image: Box, box: Box, bias_scale: Tensor, slack: Tensor, kept: dict[int, Heaviest]) -> Box:
         """Intersect the image of the box with the images of the ball and of the budget, where there are any."""
         if box.center is None:
             return image
@@ -209,7 +218,7 @@ class AffineMap:
             radius = self._norms(box.center) * _column(box.ball, middle) + slack
             lower, upper = lower.fmax(middle - radius), upper.fmin(middle + radius)
         if box.budget is not None and self.products is not None:
-            fall, rise = box.budget.reach(self.products)
+            fall, rise = box.budget.reach(self.products, kept)
             lower, upper = lower.maximum(middle - fall - slack), upper.minimum(middle + rise + slack)
         return Box(lower, upper)
 

@@ -8,12 +8,14 @@ a spiking layer answers it from what it knows of its spike trains.
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import cached_property
 
 import torch
 from torch import Tensor
 
 from ....models.rules import Leaky
 from ...rounding import Rounding, euclidean, over_rows, sum_magnitude, sum_slack
+from ..events.budgets import Heaviest
 from .affine import AffineMap
 from .box import Box, Spread
 from .windows import Spans
@@ -233,7 +235,7 @@ class AffineSignal(DerivedSignal):
             return self.spread().box
         box = self.source.steps()
         ones = box.lower.new_ones(len(box.lower))
-        return self.map.image(box, self.source.magnitude(), ones, ones, self.rounding, 0)
+        return self.map.image(box, self.source.magnitude(), ones, ones, self.rounding, 0, self._heaviest)
 
     def combine(self, rows: Tensor) -> Box:
         """Return the image of the source's combination; the bias counts Σ_t rows[k,t] times."""
@@ -253,7 +255,12 @@ class AffineSignal(DerivedSignal):
         """Return the image of the source's combination `box` under rows of these sums, rounding paid."""
         total, moduli = total.to(self.rounding.bound), moduli.to(self.rounding.bound)
         steps = over_rows(self.num_steps)
-        return self.map.image(box, self.source.magnitude(), total, moduli, self.rounding, steps)
+        return self.map.image(box, self.source.magnitude(), total, moduli, self.rounding, steps, self._heaviest)
+
+    @cached_property
+    def _heaviest(self) -> dict[int, Heaviest]:
+        """Return what is known of a budget's products, and of the source's events, whatever the rows."""
+        return {}
 
     def magnitude(self) -> Tensor:
         """Return |W|·max|x| + |b|, widened by the run's rounding."""
