@@ -141,7 +141,7 @@ let pool name layer signal =
     let share = inverse (m * n) in
     step (Average (m * n)) zero (List.concat_map (fun y -> List.map (fun x -> (share, numbers.((c * height + y) * width + x))) xs) ys))
 
-(* ---- batch norms: s * x + (b - s * mean) of each channel, s = w / sqrt(var + eps) -------------------------------------------------- *)
+(* ---- batch norms, and a normalisation of images: s * x + (b - s * mean) of each channel, s = w / sqrt(var + eps) -------------------------------------------------- *)
 let scaled_to e d = Big.Whole.(shift_left d.fnum (to_int (sub d.fexp e)))
 let plus a b = let e = if Big.Whole.leq a.fexp b.fexp then a.fexp else b.fexp in { fnum = Big.Whole.add (scaled_to e a) (scaled_to e b); fexp = e }
 let product a b = { fnum = Big.Whole.mul a.fnum b.fnum; fexp = Big.Whole.add a.fexp b.fexp }
@@ -161,15 +161,18 @@ let usual d = if (Big.Whole.sign d.fnum <> 0 && below (modulus d) (power (-126))
 let norm_floor = power (-91)
 
 let norm content tensors name layer signal =
-  known "a batch norm" [ "type"; "num_features"; "eps"; "momentum"; "affine" ] layer;
-  let count = whole "num_features" (field "num_features" layer) in
+  let plain = text "type" layer = "Normalize" in
+  known "a batch norm" (if plain then [ "type"; "channels" ] else [ "type"; "num_features"; "eps"; "momentum"; "affine" ]) layer;
+  let size = if plain then "channels" else "num_features" in
+  let count = whole size (field size layer) in
   (match text "type" layer, signal.sizes with
-   | "BatchNorm2d", [ c; _; _ ] | "BatchNorm1d", ([ c ] | [ c; _ ]) when c = count -> ()
+   | ("BatchNorm2d" | "Normalize"), [ c; _; _ ] | "BatchNorm1d", ([ c ] | [ c; _ ]) when c = count -> ()
    | _ -> refuse (name ^ ": does not fit its inputs"));
   let part key = floats content tensors (name ^ "." ^ key) [ count ] in
-  let mean = part "running_mean" and variance = part "running_var" and eps = exact name (Json.number "eps" (field "eps" layer)) in
+  let mean = part "running_mean" and variance = part "running_var" in
+  let eps = if plain then zero else exact name (Json.number "eps" (field "eps" layer)) in
   Hashtbl.remove tensors (name ^ ".num_batches_tracked");
-  let weight, bias = match field "affine" layer with
+  let weight, bias = match (if plain then Bool false else field "affine" layer) with
     | Bool true -> let w = part "weight" in (w, part "bias")
     | Bool false -> (Array.make count one, Array.make count zero)
     | _ -> refuse "affine: expected true or false" in

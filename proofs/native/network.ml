@@ -99,7 +99,7 @@ let rec behind content tensors name (b, signal) layer =
   | "Linear" -> mapped (linear content tensors name layer signal)
   | "Conv2d" -> mapped (convolution content tensors name layer signal)
   | "AvgPool2d" -> mapped (pool name layer signal)
-  | "BatchNorm1d" | "BatchNorm2d" -> mapped (norm content tensors name layer signal)
+  | "BatchNorm1d" | "BatchNorm2d" | "Normalize" -> mapped (norm content tensors name layer signal)
   | "LIF" -> spiking b (same_neurons layer (Array.length signal.numbers)) signal false
   | "VariedLIF" -> spiking b (varied content tensors name layer signal.sizes) signal true
   | "Residual" ->
