@@ -5,8 +5,8 @@
 Digits networks of λ = .9 trained with single-step noise of .05 from seed 0; with `--mnist` one of the zoo, too.
 The first test samples, each by itself, one thread, a time limit a sample. Prints Markdown: CPU seconds of the
 process, and of the native kernel; "checked in" is for all proofs, certificates made meanwhile; then what making
-all certificates takes without rules of several neurons at once, and checking those, by the kernel in Python and by the
-native one (—: not built, or it has no rule for this network, or a proof needs these rules).
+all certificates takes without rules of several neurons at once, and checking those, by the kernel in Python and
+by the native one (—: not built, or it has no rule for this network, or a proof needs these rules).
 """
 
 import argparse

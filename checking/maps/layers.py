@@ -72,9 +72,9 @@ class Norm:
     """y = s·x + (b − s·mean) of each channel, s = w/√(var + ε): a batch norm in evaluation, a normalisation.
 
     The run may use either that form or (x − mean)·s + b. ε, var + ε, the root, its inverse, the products, the
-    difference and the sum are at most 10 roundings in a row; 17 are paid, for the dyadic neighbours, too. Underflow in any factor, at most tiny,
-    is multiplied by |x|, |mean|, |w|, |s| or 1/√(var + ε) ≤ 2³⁰. A w or an s that is itself subnormal would be off
-    by as much as it is, times any |mean|, and is refused.
+    difference and the sum are at most 10 roundings in a row; 17 are paid, for the dyadic neighbours, too. What
+    underflows in any factor, at most tiny, is multiplied by |x|, |mean|, |w|, |s| or 1/√(var + ε) ≤ 2³⁰. A w or an
+    s that is itself subnormal would be off by as much as it is, times any |mean|, and is refused.
     """
 
     weight: np.ndarray
