@@ -36,7 +36,7 @@ class LeafTrials:
     Attributes:
         network, nodes: as read, and as the kernel sees it.
         maker: of the certificate's records, without rules of several neurons at once (J, D); its facts are stated.
-        facts: these records.
+        facts: these records, where they are not made again from the file.
         everything: what a tree's root allows: rows of the first layer's table in reach, (n, R) of bool; silence
             and spikes at each step, (n, T, 2), where it has none.
         needed: what else makes records, once a leaf was closed by it alone.
@@ -66,7 +66,7 @@ class LeafTrials:
         maker = Elaborator(
             Checker(network, nodes, label, ties), cells, side, joint=False, narrows=True, bounds=True
         )
-        facts = list(maker.facts())
+        facts = [record for record in maker.facts() if maker.floats is None]
         for place in maker.layers:
             neuron, free = maker.described(place), place in maker.context.tables or maker.celled(place)
             if not free and neuron.decay and neuron.powers[0] < STEEPEST:
