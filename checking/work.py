@@ -5,13 +5,16 @@ their length in words, as multiplications and greatest common divisors take. Wha
 for, never how long it took: the same files meet the same limit on every machine.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, MutableMapping
 from contextlib import contextmanager
 from contextvars import ContextVar
 from math import inf
+from typing import TypeVar
 
 from .refusal import Refused
 
+Name = TypeVar("Name")
+Found = TypeVar("Found")
 WORD = 256
 """Bits of a number that counts once."""
 LEAST = 2**26
@@ -36,6 +39,15 @@ class _Meter:
 
     def __init__(self, most: float, told: Callable[[], object]) -> None:
         self.most, self.spent, self.bits, self.told = most, 0, 0, told
+
+    def pay(self, operations: int) -> None:
+        """Count operations of usual length."""
+        self.told()
+        self.spent += operations
+        if self.spent > self.most:
+            raise Refused(
+                f"work: takes at least {self.spent} operations, more than the {self.most} for such files"
+            )
 
 
 _METER: ContextVar[_Meter | None] = ContextVar("work", default=None)
@@ -74,11 +86,8 @@ def spend(operations: int, bits: int = 0) -> None:
     meter = _METER.get()
     if meter is None:
         return
-    meter.told()
     words = 1 + (bits + 2 * meter.bits) // WORD
-    meter.spent += operations * (words + words * words // 16)
-    if meter.spent > meter.most:
-        raise Refused(f"work: takes at least {meter.spent} operations, more than the {meter.most} for such files")
+    meter.pay(operations * (words + words * words // 16))
 
 
 def hold(what: str, numbers: int) -> None:
@@ -99,6 +108,16 @@ def widen(bits: int) -> None:
     meter = _METER.get()
     if meter is not None:
         meter.bits = max(meter.bits, bits)
+
+
+def once(known: MutableMapping[Name, tuple[Found, int]], name: Name, find: Callable[[], Found]) -> Found:
+    """Return what is known by a name, found but once; it costs the same each time."""
+    before, meter = spent(), _METER.get()
+    if name not in known:
+        known[name] = find(), spent() - before
+    elif meter is not None:
+        meter.pay(known[name][1])
+    return known[name][0]
 
 
 def spent() -> int:

@@ -35,6 +35,7 @@ Definition step_fits (h : how) (b : D) (parts : list (D * way)) : bool :=
      | Products => true
      | Average n => Nat.ltb 0 n && Z.leb (Z.of_nat n) (2 ^ 20) && leb (dabs b) zero && forallb (fun kw => leb (dabs (sub (mul (ofnat n) (fst kw)) one)) (num 1 (-60))) parts
      | Joined => leb (dabs b) zero && match parts with [(k1, _); (k2, _)] => same k1 one && same k2 one | _ => false end
+     | Scaled base floor => ltb zero (dabs b) && leb (add (mul (gammaD 17) (dabs base)) (dabs floor)) one && match parts with [_] => true | _ => false end
      end.
 Fixpoint way_reach (reach : nat -> option D) (w : way) : option D :=
   match w with
@@ -150,13 +151,15 @@ Proof.
     set (m := INR (length parts + 3)) in *. assert (0 <= m) by apply pos_INR. assert (2 * m * u <= 16777216 * / 16777216); [apply Rmult_le_compat; lra|lra].
   - assert (Z0 : forall d, leb (dabs d) zero = true -> val d = 0).
     { intros d E. apply leb_true in E. rewrite val_abs, val_zero in E. pose proof (Rabs_pos (val d)). destruct (Req_dec (val d) 0) as [|N]; [assumption|apply Rabs_pos_lt in N; lra]. }
-    destruct h as [|n|]; [exact I|..].
+    destruct h as [|n| |base floor]; [exact I|..].
     + apply andb_true_iff in H as [H K]. apply andb_true_iff in H as [H B]. apply andb_true_iff in H as [N1 N2]. apply Nat.ltb_lt in N1. apply Z.leb_le, IZR_le in N2.
       rewrite <- INR_IZR_INZ in N2. change (IZR (2 ^ 20)) with 1048576 in N2. split; [exact N1|]. split; [rewrite pow_20; exact N2|]. split; [apply Z0, B|].
       intros k v I. rewrite forallb_forall in K. specialize (K _ I). cbn [fst] in K. apply leb_true in K. rewrite val_abs, val_sub, val_mul, val_ofnat, val_one in K. unfold near_inverse.
       eapply Rle_trans; [exact K|]. rewrite val_num, Rmult_1_l. change (-60)%Z with (- Z.of_nat 60)%Z. rewrite bpow_inv. apply Rle_refl.
     + apply andb_true_iff in H as [B H]. split; [apply Z0, B|]. destruct parts as [|[k1 v1] [|[k2 v2] [|]]]; try discriminate. apply andb_true_iff in H as [K1 K2].
       apply same_val in K1, K2. rewrite val_one in *. exists k1, v1, k2, v2. auto.
+    + apply andb_true_iff in H as [H Q]. apply andb_true_iff in H as [B H]. apply ltb_true in B. apply leb_true in H. autorewrite with vals in B, H.
+      split; [intros E; rewrite E, Rabs_R0 in B; lra|]. split; [exact H|]. destruct parts as [|[k v] [|]]; try discriminate. exists k, v. reflexivity.
 Qed.
 Lemma way_reach_sound : forall reach x, (forall i g, reach i = Some g -> Rabs (x i) <= val g) -> forall w d, way_reach reach w = Some d -> way_fit w x /\ fst (gauge w x) <= val d.
 Proof.
@@ -172,7 +175,7 @@ Proof.
         destruct (IH k v (or_introl eq_refl) g Ev) as [W1 W2]. destruct (IHp (fun k' v' I => IH k' v' (or_intror I)) a eq_refl) as [P1 P2]. split; [|split; assumption].
         unfold gathered in *. cbn [fold_right gauge_part moduli_of fst snd]. rewrite val_add, val_mul, val_abs.
         assert (Rabs (val k) * fst (gauge v x) <= Rabs (val k) * val g) by (apply Rmult_le_compat_l; [apply Rabs_pos|exact W2]). lra. }
-    destruct A as [A1 A2]. split; [split; [exact SF|]; split; [lra|exact A2]|]. pose proof (made_size x h b parts (proj1 SF)). rewrite !val_add, val_one. lra.
+    destruct A as [A1 A2]. split; [split; [exact SF|]; split; [lra|exact A2]|]. pose proof (made_size x h b parts SF). rewrite !val_add, val_one. lra.
 Qed.
 Lemma rest_fits_sound : forall T w, rest_fits T w = true -> rest_fit T w.
 Proof.

@@ -131,7 +131,7 @@ Proof.
     destruct (parts_pos (resting T) parts (fun k v _ => resting_pos T v)) as [M' E']. destruct (closed_pos h (Rabs (val b)) _ (Rabs_pos _) M' E') as [C0 C1]. fold S0 in C0, C1.
     destruct H as [[z [a [Hz [Ha Hm]]]]|[ys [E G]]].
     + unfold good. rewrite ES. rewrite (surjective_pairing S0). apply (mean_good z (fun t => worth (Made h b parts) (o t)) a y); try assumption.
-      * unfold S0. pose proof (closed_size (resting T) h b parts (fun v => resting_pos T v) (proj1 SF)). lra.
+      * unfold S0. pose proof (closed_size (resting T) h b parts (fun v => resting_pos T v) SF). lra.
       * intros t Lt. destruct (way_good (o t) (Made h b parts) (z t) (rest_way_fit T (o t) (O1 t) _ W0) (Hz t Lt)) as [F [G1 G2]]. split; [exact F|].
         destruct (gathered_le (fun v => gauge v (o t)) (resting T) parts) as [N1 [N2 N3]].
         { intros q v I. destruct (resting_ge T (o t) (O1 t) v). destruct (gauge_pos (o t) v). lra. }
@@ -142,11 +142,12 @@ Proof.
         - cbn [snd]. apply (IH k v); [left; reflexivity|exact W1|assumption].
         - apply IHp; [intros k' v' I; apply (IH k' v'); right; exact I|exact W2|assumption]. }
       assert (Q : made_good (resting T) mean_of h b parts y).
-      { pose proof SF as [L Q]. destruct h as [|n|]; cbn [ieee_made] in G.
+      { pose proof SF as [L Q]. destruct h as [|n| |base floor]; cbn [ieee_made] in G.
         + apply (products_near (resting T) mean_of) with ys; assumption.
         + destruct G as [a [G1 G2]]. apply (averaged_near (resting T) mean_of) with ys a; assumption.
         + destruct G as [p [q [-> ->]]]. destruct Q as [B [k1 [v1 [k2 [v2 [-> [K1 K2]]]]]]]. inversion A as [|? ? ? ? G1 A']; subst. inversion A' as [|? ? ? ? G2 A'']; subst.
-          apply (joined_near (resting T) mean_of (fun v => resting_pos T v)); assumption. }
+          apply (joined_near (resting T) mean_of (fun v => resting_pos T v)); assumption.
+        + destruct G as [z [_ [F N]]]. destruct Q as [B _]. apply (scaled_near (resting T) mean_of) with ys; assumption. }
       destruct Q as [F [Q1 Q2]]. fold S0 in Q1, Q2. destruct (rested_ge T S0 C0) as [R1 R2]. unfold good. rewrite ES, mean_parts. split; [exact F|]. split; lra.
 Qed.
 End Rest.

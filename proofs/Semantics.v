@@ -17,8 +17,9 @@ Record neuron := { decay : D; theta : D; kind : reset; drop : D }.
 Definition row := (list (nat * D) * D)%type.                      (* (column, weight), and a bias *)
 (* A number that a run makes of others, in some steps. How it makes one of its parts:
    Products: a float sum of the products and the bias, in any order. Average n: a float sum of the parts, divided by n, or times the
-   float 1/n. Joined: a float sum of two parts. Whatever a run does, the exact number is the sum of weight * part, and the bias. *)
-Inductive how := Products | Average (n : nat) | Joined.
+   float 1/n. Joined: a float sum of two parts. Scaled: a batch norm of one part, near weight * part + bias by what `own` says, however it is
+   computed: the bias is a difference of numbers whose moduli add up to `base`. Whatever a run does, the exact number is the sum of weight * part, and the bias. *)
+Inductive how := Products | Average (n : nat) | Joined | Scaled (base floor : D).
 Inductive way := Given (column : nat) | Made (h : how) (bias : D) (parts : list (D * way)).
 (* Columns of what layer l reads: first the spikes of layer l - 1, behind them what layer l - 1 itself reads: at last the inputs. *)
 Record network := { steps : nat;
@@ -57,6 +58,7 @@ Definition own (h : how) (n : nat) (M B : R) : R :=
   | Products => gamma (n + 1) * (M + B) + INR (n + 2) * tiny
   | Average _ => gamma (n + 3) * M + INR (n + 3) * tiny
   | Joined => u * M
+  | Scaled base floor => gamma 17 * (M + Rabs (val base)) + Rabs (val floor)
   end.
 Definition heavy (k S : R) : bool := if Req_EM_T (k * S) 0 then false else true.
 Record gauged := { met_parts : nat; moduli_of : R; errors_of : R }.

@@ -14,6 +14,7 @@ Definition step_fit (h : how) (b : D) (parts : list (D * way)) : Prop :=
   | Products => True
   | Average n => (0 < n)%nat /\ INR n <= 2 ^ 20 /\ val b = 0 /\ forall k v, In (k, v) parts -> near_inverse n k
   | Joined => val b = 0 /\ exists k1 v1 k2 v2, parts = [(k1, v1); (k2, v2)] /\ val k1 = 1 /\ val k2 = 1
+  | Scaled base floor => val b <> 0 /\ gamma 17 * Rabs (val base) + Rabs (val floor) <= 1 /\ exists k v, parts = [(k, v)]
   end.
 Definition gathered (g : way -> R * R) (parts : list (D * way)) : gauged := fold_right (fun kw a => gauge_part (g (snd kw)) (val (fst kw)) a) nothing parts.
 Fixpoint way_fit (w : way) (x : nat -> R) : Prop :=
@@ -118,6 +119,13 @@ Proof.
   assert (u * Rabs (real p + real q) <= u * moduli_of (gathered g parts)) by (apply Rmult_le_compat_l; lra).
   unfold rounding. destruct (Req_EM_T _ 0) as [Z0|Z0]; cbn [own]; [|lra]. rewrite Rplus_0_r in Z0. rewrite Z0 in *. lra.
 Qed.
+Lemma scaled_near : forall (g : way -> R * R) (f : way -> R) base floor b parts ys c, val b <> 0 -> Forall2 (fun kw y => good g f (snd kw) y) parts ys -> finite c ->
+  Rabs (real c - (sum (weighed parts ys) + val b)) <= gamma 17 * (size (weighed parts ys) + Rabs (val base)) + Rabs (val floor) -> made_good g f (Scaled base floor) b parts c.
+Proof.
+  intros g f base floor b parts ys c B H F N. destruct (weighed_parts g f parts ys H) as [S _]. pose proof (size_pos (weighed parts ys)) as S0. apply good_made with ys; [exact H|exact F|].
+  apply Rabs_pos_lt in B. unfold rounding. destruct (Req_EM_T _ 0) as [Z|_]; [lra|]. cbn [own]. pose proof (gamma_pos 17) as G.
+  assert (gamma 17 * (size (weighed parts ys) + Rabs (val base)) <= gamma 17 * (moduli_of (gathered g parts) + Rabs (val base))) by (apply Rmult_le_compat_l; lra). lra.
+Qed.
 
 Lemma size_real : forall ys, size (map real ys) = fold_right (fun y acc => Rabs (real y) + acc) 0 ys. Proof. induction ys as [|y ys IH]; simpl; [reflexivity|rewrite IH; reflexivity]. Qed.
 (* the parts of an average, all of nearly the weight 1/n *)
@@ -199,6 +207,8 @@ Definition ieee_made (h : how) (b : D) (parts : list (D * way)) (ys : list b32) 
   | Products => ieee_summed (val b :: weighed parts ys) c
   | Average n => exists a, ieee_summed (map real ys) a /\ ieee_mean n a c
   | Joined => exists p q, ys = [p; q] /\ c = add p q
+  | Scaled base floor => exists y, ys = [y] /\ finite c /\
+      Rabs (real c - (sum (weighed parts ys) + val b)) <= gamma 17 * (size (weighed parts ys) + Rabs (val base)) + Rabs (val floor)    (* assumed: NOTES-float.md *)
   end.
 Fixpoint ieee_way (w : way) (x : nat -> R) (c : b32) : Prop :=
   match w with
@@ -217,32 +227,34 @@ Proof.
     { clear SF M G. revert ys E. induction parts as [|[k v] parts IHp]; intros [|y ys] E; try destruct E; [constructor|]. cbn [fold_right snd] in *. destruct W as [W1 W2]. constructor.
       - cbn [snd]. apply (IH k v); [left; reflexivity|exact W1|assumption].
       - apply IHp; [intros k' v' I; apply (IH k' v'); right; exact I|exact W2|assumption]. }
-    pose proof SF as [L Q]. destruct h as [|n|]; cbn [ieee_made] in G.
+    pose proof SF as [L Q]. destruct h as [|n| |base floor]; cbn [ieee_made] in G.
     + apply (products_near (fun v => gauge v x) (fun v => worth v x)) with ys; assumption.
     + destruct G as [a [G1 G2]]. apply (averaged_near (fun v => gauge v x) (fun v => worth v x)) with ys a; assumption.
     + destruct G as [p [q [-> ->]]]. destruct Q as [B [k1 [v1 [k2 [v2 [-> [K1 K2]]]]]]]. inversion A as [|? ? ? ? G1 A']; subst. inversion A' as [|? ? ? ? G2 A'']; subst.
       apply (joined_near (fun v => gauge v x) (fun v => worth v x) (gauge_pos x)); assumption.
+    + destruct G as [y [_ [F N]]]. destruct Q as [B _]. apply (scaled_near (fun v => gauge v x) (fun v => worth v x)) with ys; assumption.
 Qed.
 (* the size of what comes out *)
-Lemma closed_size : forall (g : way -> R * R) h b parts, (forall v, 0 <= fst (g v) /\ 0 <= snd (g v)) -> 2 * (INR (length parts + 3) * u) <= 1 ->
+Lemma closed_size : forall (g : way -> R * R) h b parts, (forall v, 0 <= fst (g v) /\ 0 <= snd (g v)) -> step_fit h b parts ->
   fst (closed h (Rabs (val b)) (gathered g parts)) <= 2 * (moduli_of (gathered g parts) + Rabs (val b)) + 1.
 Proof.
-  intros g h b parts G0 L. unfold closed. cbv zeta.
+  intros g h b parts G0 [L Q]. unfold closed. cbv zeta.
   destruct (gathered_pos g G0 parts) as [G _]. pose proof (Rabs_pos (val b)). pose proof (met_all g parts) as A. set (m := met_parts (gathered g parts)) in *. set (mo := moduli_of (gathered g parts)) in *.
   pose proof tiny_pos. pose proof u_pos. pose proof u_small. assert (forall k, (k <= m + 3)%nat -> gamma k <= 1 /\ INR k * tiny <= 1) as small.
   { intros k K. assert (2 * (INR k * u) <= 1) as U by (apply INR_u with (length parts + 3)%nat; [lia|exact L]). split; [apply gamma_1; exact U|].
     assert (tiny <= u) by (unfold tiny, u; apply Rinv_le_contravar; [apply pow_lt; lra|apply Rle_pow; [lra|lia]]). pose proof (pos_INR k).
     assert (INR k * tiny <= INR k * u) by (apply Rmult_le_compat_l; lra). lra. }
   assert (own h m mo (Rabs (val b)) <= mo + Rabs (val b) + 1); [|destruct (Req_EM_T _ 0); cbn [fst]; lra].
-  destruct h as [|n|]; cbn [own].
+  destruct h as [|n| |base floor]; cbn [own].
   - destruct (small (m + 1)%nat ltac:(lia)) as [g1 _]. destruct (small (m + 2)%nat ltac:(lia)) as [_ g2]. assert (gamma (m + 1) * (mo + Rabs (val b)) <= 1 * (mo + Rabs (val b))) by (apply Rmult_le_compat_r; lra). lra.
   - destruct (small (m + 3)%nat ltac:(lia)) as [g1 g2]. assert (gamma (m + 3) * mo <= 1 * mo) by (apply Rmult_le_compat_r; lra). lra.
   - assert (u * mo <= 1 * mo) by (apply Rmult_le_compat_r; lra). lra.
+  - destruct Q as [_ [Q _]]. assert (gamma 17 <= 1) by (apply gamma_1; simpl (INR 17); lra). assert (gamma 17 * mo <= 1 * mo) by (apply Rmult_le_compat_r; lra). rewrite Rmult_plus_distr_l. lra.
 Qed.
-Lemma made_size : forall x h b parts, 2 * (INR (length parts + 3) * u) <= 1 -> fst (gauge (Made h b parts) x) <= 2 * (moduli_of (gathered (fun v => gauge v x) parts) + Rabs (val b)) + 1.
+Lemma made_size : forall x h b parts, step_fit h b parts -> fst (gauge (Made h b parts) x) <= 2 * (moduli_of (gathered (fun v => gauge v x) parts) + Rabs (val b)) + 1.
 Proof. intros x h b parts L. exact (closed_size (fun v => gauge v x) h b parts (gauge_pos x) L). Qed.
 Lemma way_size : forall x w c, way_fit w x -> good (fun v => gauge v x) (fun v => worth v x) w c -> Rabs (real c) <= 3 * P.
 Proof.
-  intros x [i|h b parts] c W [_ [S _]]; pose proof P_1 as P1; [cbn [gauge fst way_fit] in *; fold P in W; lra|]. destruct W as [[L Q] [M _]]. fold P in M.
+  intros x [i|h b parts] c W [_ [S _]]; pose proof P_1 as P1; [cbn [gauge fst way_fit] in *; fold P in W; lra|]. destruct W as [L [M _]]. fold P in M.
   pose proof (made_size x h b parts L). lra.
 Qed.

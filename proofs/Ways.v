@@ -99,6 +99,7 @@ Definition ownD (h : how) (n : nat) (M B : D) : D :=
   | Products => add (mul (gammaD (n + 1)) (add M B)) (mul (ofnat (n + 2)) least_normal)
   | Average _ => add (mul (gammaD (n + 3)) M) (mul (ofnat (n + 3)) least_normal)
   | Joined => mul unit M
+  | Scaled base floor => add (mul (gammaD 17) (add M (dabs base))) (dabs floor)
   end.
 Record gaugedD := { met_partsD : nat; moduliD : D; errorsD : D }.
 Definition nothingD : gaugedD := {| met_partsD := 0; moduliD := zero; errorsD := zero |}.
@@ -131,15 +132,18 @@ Proof.
   intros h n m M N B L H HB. pose proof u_pos. pose proof tiny_pos. pose proof (pos_INR (n + 2)). pose proof (pos_INR (n + 3)).
   assert (forall i, INR (n + i) * tiny <= INR (m + i) * tiny) as I by (intros i; apply Rmult_le_compat_r; [lra|apply le_INR; lia]).
   assert (0 <= INR (n + 2) * tiny) by (apply Rmult_le_pos; lra). assert (0 <= INR (n + 3) * tiny) by (apply Rmult_le_pos; lra).
-  destruct h; cbn [own].
+  destruct h as [|k| |base floor]; cbn [own].
   - destruct (gamma_mono (n + 1) (m + 1) ltac:(lia)) as [G1 G2]. specialize (I 2%nat).
     assert (0 <= gamma (n + 1) * (M + B)) by (apply Rmult_le_pos; lra). assert (gamma (n + 1) * (M + B) <= gamma (m + 1) * (N + B)) by (apply Rmult_le_compat; lra). lra.
   - destruct (gamma_mono (n + 3) (m + 3) ltac:(lia)) as [G1 G2]. specialize (I 3%nat).
     assert (0 <= gamma (n + 3) * M) by (apply Rmult_le_pos; lra). assert (gamma (n + 3) * M <= gamma (m + 3) * N) by (apply Rmult_le_compat; lra). lra.
   - split; [apply Rmult_le_pos; lra|apply Rmult_le_compat_l; lra].
+  - destruct (gamma_mono 17 17 ltac:(lia)) as [G _]. pose proof (Rabs_pos (val base)). pose proof (Rabs_pos (val floor)).
+    assert (0 <= gamma 17 * (M + Rabs (val base))) by (apply Rmult_le_pos; lra).
+    assert (gamma 17 * (M + Rabs (val base)) <= gamma 17 * (N + Rabs (val base))) by (apply Rmult_le_compat_l; lra). lra.
 Qed.
 Lemma ownD_val : forall h n M B, val (ownD h n M B) = own h n (val M) (val B).
-Proof. intros [|k|] n M B; cbn [ownD own]; autorewrite with vals; reflexivity. Qed.
+Proof. intros [|k| |base floor] n M B; cbn [ownD own]; autorewrite with vals; reflexivity. Qed.
 Lemma part_bounds : forall g d k a c, bounds g d -> bounds_all a c -> bounds_all (gauge_part g (val k) a) (gauge_partD d k c).
 Proof.
   intros g d k a c [S E] [N [M F]]. unfold bounds_all, gauge_part, gauge_partD. cbn [met_parts moduli_of errors_of met_partsD moduliD errorsD]. autorewrite with vals.

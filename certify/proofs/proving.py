@@ -14,7 +14,6 @@ from ...checking.certificates.trials import LeafTrials
 from ...checking.network.files import parse
 from ...checking.network.model import Network, parse_network
 from ...checking.numbers.exact import Refused
-from ...checking.proof import check_content
 from ...checking.short import FORMAT
 from ...checking.work import limited
 from ...models.constants import at_least, settle, whole
@@ -119,7 +118,7 @@ class Prover:
                 check_rivals(trials.classes)
                 trees = _ProofSearch.of(self, sample, label, perturbation, trials, ties).run(deadline)
                 proof = asked.proof(self.exact.digest, label, tuple(trees.trees), trees.nodes, ties)
-                check_content(parse(proof.packed(), FORMAT, "the proof"), self.exact)
+                trials.checked(parse(proof.packed(), FORMAT, "the proof"))
         except (Refused, OverflowError, TimeIsUp) as error:
             raise Unproven(str(error)) from error
         return proof

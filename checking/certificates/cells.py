@@ -23,28 +23,33 @@ class CellWay(NamedTuple):
     cell: SpikeCell
 
 
-def cells_of(driven: Driven, count: int) -> list[list[InvariantNode]]:
-    """Return the levels of a neuron's invariant, of at most `count` cells each; with λ = 1 one a count."""
+def cells_of(driven: Driven, count: int) -> tuple[list[list[InvariantNode]], tuple[Box, ...]]:
+    """Return the levels of a neuron's invariant, of at most `count` cells each, and its spikes.
+
+    With λ = 1 there is a cell for each count of spikes.
+    """
     steps, neuron = len(driven.boxes), driven.neuron
     count = max(count, steps + 1) if neuron.decay == ONE else count
     balance = balance_of(driven)
-    levels, found = [[SpikeCell((0, 0), (0, 0))]], list[list[list[int]]]()
+    levels, found, bits = [[SpikeCell((0, 0), (0, 0))]], list[list[list[int]]](), list[Box]()
     for t in range(steps):
         ways = [way for index, cell in enumerate(levels[-1]) for way in _ways(balance, t, index, cell)]
-        groups = _merged(ways, count)
+        groups, spikes = _merged(ways, count), [way.spike for way in ways]
+        bits.append((min(spikes, default=1), max(spikes, default=0)))
         found.append([[-1, -1] for _ in levels[-1]])
         for place, group in enumerate(groups):
             for way in group:
                 found[-1][way.origin][way.spike] = place
         levels.append([_hull(group) for group in groups])
     found.append([[-1, -1] for _ in levels[-1]])
-    return [
+    nodes = [
         [
             InvariantNode(*cell.left, -1, there[0], there[1], (), cell.taken)
             for cell, there in zip(level, ways, strict=True)
         ]
         for level, ways in zip(levels, found, strict=True)
     ]
+    return nodes, tuple(bits)
 
 
 def balance_of(driven: Driven) -> SpikeBalance:

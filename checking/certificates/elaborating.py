@@ -7,7 +7,7 @@ from typing import NamedTuple
 import numpy as np
 
 from ..kernel.checking import Checker
-from ..kernel.invariants import inductive
+from ..kernel.invariants import Driven, Invariant, InvariantNode, inductive
 from ..kernel.leaves import OpenLeaf
 from ..kernel.network import SpikingNode
 from ..kernel.neurons import KernelNeuron
@@ -34,6 +34,8 @@ PAIRED = 8
 """By how much the side of a pair's square grows until it suffices."""
 MOST_ROWS = 4096
 """Of a table: a layer whose neurons have more trains has invariants instead."""
+
+Claimed = tuple[Driven, list[list[InvariantNode]]]
 
 
 class ShortLeaf(NamedTuple):
@@ -78,6 +80,9 @@ class Elaborator:
         self.known: dict[int, list[object]] = {
             place: [None] * self.nodes.spiking(place).width for place in self.layers
         }  # what invariants follow from
+        self.claimed: dict[int, list[Claimed | None]] = {
+            place: [None] * len(self.known[place]) for place in self.layers
+        }
         widths = {place: self.nodes.spiking(place).width for place in self.layers}
         tight = {place: np.ones(n, dtype=bool) for place, n in widths.items()} if tight is None else tight
         self.floats = FloatLayers(self.context, tight, self._windowed) if self._plain() else None
@@ -86,13 +91,24 @@ class Elaborator:
     @property
     def counted(self) -> int | None:
         """Return the layer whose spikes are counted, if pairs of its neurons have cells."""
-        return self.layers[-1] if self.joint and self.side and self._counts else None
+        return self.layers[-1] if self.joint and self.may_count else None
+
+    @property
+    def may_count(self) -> bool:
+        """Return whether pairs of neurons of the last layer may have cells."""
+        return bool(self.side and self._counts)
+
+    @property
+    def shared(self) -> bool:
+        """Return whether rules of several neurons at once may say anything."""
+        return self.may_count or any(map(self._summing, self.layers))
 
     @property
     def may_say_more(self) -> bool:
         """Return whether rules of several neurons at once, or windows of all neurons, may."""
-        windows = any(self._windowed(place) for place in self.layers if place not in self.context.tables)
-        return windows or bool(self.side and self._counts)
+        return self.shared or any(
+            self._windowed(place) for place in self.layers if place not in self.context.tables
+        )
 
     @property
     def _counts(self) -> bool:
@@ -155,14 +171,15 @@ class Elaborator:
         """Return neurons with tables before a layer that sums spikes up as one of these counts what they took."""
         node = self.nodes.spiking(place)
         plain = self.celled(place) and set(node.neuron.scale) == {ONE} and node.heard is None
+        plain = plain and place not in self.context.tables
         before = (self.nodes.spiking(other) for other in self.layers if other < place and plain)
         alike = [other.neuron for other in before if other.constant and other.neuron.decay == node.neuron.decay]
         return [neuron for neuron in alike if neuron.reset == "subtract" and neuron.drop]
 
     def _through(self, place: int) -> Iterator[str]:
         """Yield multipliers where a layer sums spikes up as one with a table counts what they took (F9a)."""
-        alike = [neuron for neuron in self._summing(place) if self.joint]
-        if alike and place not in self.context.tables:
+        alike = self._summing(place) if self.joint else []
+        if alike:
             node, gains, filtered = self.nodes.spiking(place), list[int](), 0.0
             for a in alike[0].scale:
                 filtered = node.neuron.decay / ONE * filtered + a / ONE
@@ -196,14 +213,29 @@ class Elaborator:
         known = driven.boxes, driven.bits, [driven.window(0, t) for t in asked]
         if known == self.known[place][j]:
             return
-        levels = cells_of(driven, self.cells) if celled else levels_of(driven, windows=self._windowed(place))
-        found = inductive(driven, levels)
-        self.context.set(self.context.invariants[place], j, found, place)
-        self.context.set(self.context.bits[place], j, found.bits, place)
-        self.context.set(self.known[place], j, (*known[:1], found.bits, *known[2:]), place)
-        if found.empty:
+        if celled:
+            levels, bits = cells_of(driven, self.cells)
+        else:
+            levels, bits = levels_of(driven, windows=self._windowed(place)), None
+        self.context.set(self.claimed[place], j, (driven, levels), place)
+        self.context.set(self.context.invariants[place], j, None, place)
+        if bits is None or any(least != most for least, most in bits):
+            bits = self._invariant_of(place, j).bits
+        self.context.set(self.context.bits[place], j, bits, place)
+        self.context.set(self.known[place], j, (*known[:1], bits, *known[2:]), place)
+        if any(least > most for least, most in bits):
             self.context.set(self.context.empty, 0, True, place)
         yield words.graph(place, j, levels)
+
+    def _invariant_of(self, place: int, j: int) -> Invariant:
+        """Return what was claimed of a neuron as the kernel sees it, once it is asked for."""
+        found = self.context.invariants[place][j]
+        if found is None:
+            claimed = self.claimed[place][j]
+            assert claimed is not None
+            found = inductive(*claimed)
+            self.context.set(self.context.invariants[place], j, found, place)
+        return found
 
     def _windowed(self, place: int) -> bool:
         """Return whether windows may say more than their steps: a table comes before, or changes share budgets."""
@@ -360,10 +392,9 @@ class Elaborator:
                 if any(own):
                     yield self.said(f"heard {place} {j} {words.words(prices_of(neuron, own))}")
         for j, own in enumerate(prices):
-            invariant = self.context.invariants[place][j]
-            if invariant is not None and (any(own) or (any(leaf.open[j]) and self._undecided(place, j))):
-                maker = PotentialMaker(neuron, invariant, leaf.taken(place, j), own)
-                yield from priced(leaf, place, j, maker)
+            if any(own) or (any(leaf.open[j]) and self._undecided(place, j)):
+                invariant = self._invariant_of(place, j)
+                yield from priced(leaf, place, j, PotentialMaker(neuron, invariant, leaf.taken(place, j), own))
 
     def _undecided(self, place: int, j: int) -> bool:
         return any(least < most for least, most in self.context.bits[place][j])

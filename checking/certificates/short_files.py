@@ -1,6 +1,6 @@
 """Make a certificate (proof/2) from a file of a short proof (proof/1), leaf by leaf: it is never held whole."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import numpy as np
@@ -33,10 +33,10 @@ def elaborate(proof: str | Path, network: Network, joint: bool = True) -> Iterat
 
 
 class ShortFile:
-    """A short proof, and what makes its certificate."""
+    """A short proof, and what makes its certificate; the facts, where these were made before."""
 
-    def __init__(self, content: Content, maker: Elaborator) -> None:
-        self.content, self.maker = content, maker
+    def __init__(self, content: Content, maker: Elaborator, facts: Iterable[str] | None = None) -> None:
+        self.content, self.maker, self.facts = content, maker, facts
 
     @staticmethod
     def of(content: Content, network: Network, joint: bool = True) -> "ShortFile":
@@ -67,7 +67,7 @@ class ShortFile:
         text = {name: part for name, part in self.content.text.items() if name not in ("cells", "side")}
         sets = {"sample", "radius"} | self.content.tensors.keys() & {"flips.where", "shifts.where"}
         yield from opening(text, {name: part for name, part in self.content.tensors.items() if name in sets})
-        yield from self.maker.facts()
+        yield from self.maker.facts() if self.facts is None else self.facts
         for other in range(self.maker.checker.classes):
             if other != self.maker.checker.label:
                 yield from self._tree(other)

@@ -4,24 +4,29 @@ Nothing here is trusted: what is written is checked by the kernel as a whole. A 
 part of the certificate, whose bound is the one that the kernel finds.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from fractions import Fraction
 from functools import cached_property
 
 import numpy as np
 
+from ..claims import Statement
 from ..events.entering import composed
 from ..events.inputs import Inputs
+from ..kernel.certificates import check_lines
 from ..kernel.checking import Checker
 from ..kernel.network import KernelNodes
 from ..kernel.numbers import ONE
+from ..network.files import Content
 from ..network.model import Network
 from ..numbers.exact import Dyadic
+from ..proof import check_content
 from ..refusal import Refused
 from ..short import STEEPEST
 from ..work import spend
 from .elaborating import Elaborator, ShortLeaf
 from .reach import floats
+from .short_files import ShortFile
 
 
 @dataclass(frozen=True)
@@ -30,15 +35,19 @@ class LeafTrials:
 
     Attributes:
         network, nodes: as read, and as the kernel sees it.
-        maker: of the certificate's records; its facts are stated.
+        maker: of the certificate's records, without rules of several neurons at once (J, D); its facts are stated.
+        facts: these records, where they are not made again from the file.
         everything: what a tree's root allows: rows of the first layer's table in reach, (n, R) of bool; silence
             and spikes at each step, (n, T, 2), where it has none.
+        needed: what else makes records, once a leaf was closed by it alone.
     """
 
     network: Network
     nodes: KernelNodes
     maker: Elaborator
+    facts: list[str]
     everything: np.ndarray
+    needed: set[Elaborator] = field(default_factory=set)
 
     @staticmethod
     def of(network: Network, inputs: Inputs, label: int, ties: str, cells: int, side: int) -> "LeafTrials":
@@ -54,14 +63,15 @@ class LeafTrials:
             Refused: for what has no proof form.
         """
         nodes = KernelNodes.over(network, inputs)
-        maker = Elaborator(Checker(network, nodes, label, ties), cells, side, narrows=True, bounds=True)
-        for _ in maker.facts():
-            pass
+        maker = Elaborator(
+            Checker(network, nodes, label, ties), cells, side, joint=False, narrows=True, bounds=True
+        )
+        facts = [record for record in maker.facts() if maker.floats is None]
         for place in maker.layers:
             neuron, free = maker.described(place), place in maker.context.tables or maker.celled(place)
             if not free and neuron.decay and neuron.powers[0] < STEEPEST:
                 raise Refused(f"unknown: no proof form for a decay of {float(neuron.decay):g} where currents vary")
-        return LeafTrials(network, nodes, maker, _everything(maker))
+        return LeafTrials(network, nodes, maker, facts, _everything(maker))
 
     @property
     def classes(self) -> int:
@@ -81,7 +91,7 @@ class LeafTrials:
     @property
     def counted(self) -> bool:
         """Return whether pairs of neurons have cells whose spikes are counted."""
-        return self.maker.counted is not None
+        return self.maker.may_count
 
     @property
     def free(self) -> ShortLeaf:
@@ -155,26 +165,56 @@ class LeafTrials:
 
     # ---- leaves ----------------------------------------------------------------------------------
     def closes(self, other: int, allowed: np.ndarray, leaf: ShortLeaf) -> bool:
-        """Return whether a leaf of a class closes, given what is allowed to the first layer there."""
-        spend(allowed.size)
-        context, checker = self.maker.context, self.maker.checker
-        mark = context.mark()
-        checker.other = other
-        try:
-            self._allow(allowed)
-            return self.maker.proves(other, leaf)
-        finally:
-            checker.other = checker.leaf = None
-            context.undo(mark)
+        """Return whether a leaf of a class closes, given what is allowed to the first layer there.
 
-    def _allow(self, allowed: np.ndarray) -> None:
+        Rules of several neurons at once are asked where it does not without them; from then on always.
+        """
+        if not self.needed and self._closed(self.maker, other, allowed, leaf):
+            return True
+        if not self.maker.shared or not self._closed(self._joint[0], other, allowed, leaf):
+            return False
+        self.needed.add(self._joint[0])
+        return True
+
+    @cached_property
+    def _joint(self) -> tuple[Elaborator, list[str]]:
+        """Return what makes records with rules of several neurons at once, and its facts."""
+        asked, cells, side = self.maker.checker, self.maker.cells, self.maker.side
+        checker = Checker(self.network, self.nodes, asked.label, asked.ties)
+        maker = Elaborator(checker, cells, side, narrows=True, bounds=True)
+        return maker, list(maker.facts())
+
+    def _closed(self, maker: Elaborator, other: int, allowed: np.ndarray, leaf: ShortLeaf) -> bool:
+        spend(allowed.size)
+        mark = maker.context.mark()
+        maker.checker.other = other
+        try:
+            self._allow(maker, allowed)
+            return maker.proves(other, leaf)
+        finally:
+            maker.checker.other = maker.checker.leaf = None
+            maker.context.undo(mark)
+
+    def checked(self, content: Content) -> Statement:
+        """Return what the kernel says of the proof that was written: the facts are not made again.
+
+        Raises:
+            Refused: where it does not accept it.
+        """
+        if self.maker.floats is not None:  # then certificates have fewer windows where they are made from files
+            return check_content(content, self.network)
+        maker, facts = self._joint if self.needed else (self.maker, self.facts)
+        maker.bounds = False
+        return check_lines(ShortFile(content, maker, facts).lines(), self.network)
+
+    def _allow(self, maker: Elaborator, allowed: np.ndarray) -> None:
         """State what is allowed, where that is not everything."""
         for j in np.flatnonzero((allowed != self.everything).reshape(len(allowed), -1).any(1)).tolist():
             if self.split_by_rows:
-                self.maker.context.leave(self.first, j, tuple(np.flatnonzero(allowed[j]).tolist()))
+                maker.context.leave(self.first, j, tuple(np.flatnonzero(allowed[j]).tolist()))
                 continue
             for step, spike in np.argwhere(~allowed[j]).tolist():
-                self.maker.checker._fixed(self.first, j, step, 1 - spike)
+                maker.checker._fixed(self.first, j, step, 1 - spike)
 
 
 def _everything(maker: Elaborator) -> np.ndarray:

@@ -6,8 +6,8 @@ the other side begins.
 
 from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass, replace
-from functools import cached_property, reduce
-from operator import or_
+from functools import cached_property
+from operator import add
 from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
@@ -18,7 +18,7 @@ from ..refusal import Refused
 from ..work import spend
 from .invariants import Invariant, along
 from .network import Greatest, InputBoxes, KernelNodes, SpikingNode, Sum, TimeSums
-from .numbers import GRID, ONE, Box, scaled
+from .numbers import GRID, ONE, Box, common, scaled
 from .sizes import Sizes, largest
 from .tables import CheckedTable
 
@@ -28,22 +28,16 @@ MOST_KNOWN = 1 << 12
 
 
 class SpanEnds(NamedTuple):
-    """SpanEnds of boxes; and, over 2^spare, of which all are multiples, low + high and high − low."""
+    """The ends of boxes."""
 
     low: list[int]
     high: list[int]
-    sums: list[int]
-    widths: list[int]
-    spare: int
 
-    @staticmethod
-    def of(boxes: list[Box]) -> "SpanEnds":
-        """Return the ends of boxes."""
-        low, high = [low for low, _ in boxes], [high for _, high in boxes]
-        bits = reduce(or_, low, reduce(or_, high, 0))
-        spare = max((bits & -bits).bit_length() - 1, 0)
-        sums, widths = [one + two >> spare for one, two in boxes], [two - one >> spare for one, two in boxes]
-        return SpanEnds(low, high, sums, widths, spare)
+    @property
+    def doubled(self) -> tuple[list[int], list[int]]:
+        """Return low + high and high − low."""
+        pairs = list(zip(self.low, self.high, strict=True))
+        return [low + high for low, high in pairs], [high - low for low, high in pairs]
 
 
 @dataclass(frozen=True, eq=False)
@@ -169,19 +163,14 @@ class Context:
         for place in self.tables:
             known = zip(self.currents[place], self.nodes_currents(place), strict=True)
             for j, (old, new) in enumerate(list(known)):
-                both = max(old[0], new[0]), min(old[1], new[1])
-                if both != old:
-                    self.set(self.currents[place], j, both, place)
-                    self.leave(place, j, self.reached(place, both, self.rows[place][j]))
+                left = common(old, new)
+                if left != old:
+                    self.set(self.currents[place], j, left, place)
+                    self.leave(place, j, self.reached(place, left, self.rows[place][j]))
 
     # ---- what holds ------------------------------------------------------------------------------
     def span(self, place: int, j: int, window: Window) -> Box:
         """Return where Σ factors·x over a window may be, x being number j of a node, exact of the run's spikes."""
-        node = self.nodes.nodes[place]
-        if isinstance(node, Sum):
-            return self._cut(
-                place, j, window, self._summed(node, j, window, whole=self._whole(place, node, window))
-            )
         ends = self.spans(place, window)
         return ends.low[j], ends.high[j]
 
@@ -191,7 +180,7 @@ class Context:
 
     def _both(self, place: int, window: Window) -> SpanEnds:
         spend(self.nodes.graph.widths[place] * len(window.factors))
-        return SpanEnds.of(self._spans(place, window))
+        return SpanEnds(*(list(ends) for ends in zip(*self._spans(place, window), strict=True)))
 
     def recall(self, place: int, name: Hashable, find: Callable[[], Found]) -> Found:
         """Return what was found of a node, as long as all that it follows from is the same."""
@@ -211,13 +200,18 @@ class Context:
         if window not in self._later:
             first = max(window.first - 1, 0)
             self._later[window] = Window(first, window.factors[window.first == 0 :])
-        least, most = self._summed(node.heard, j, self._later[window], window.total)
+        (sums, widths), matrix = self.spans(place, self._later[window]).doubled, node.heard.parts[0][1]
+        assert matrix is not None
+        spend(int(matrix.starts[j + 1] - matrix.starts[j]))
+        own = matrix.entries(j)
+        middle, radius = sum(w * sums[i] for i, w in own), sum(abs(w) * widths[i] for i, w in own)
+        least, most = _rounded(middle, radius, node.heard, j, window.total)
         return low + least, high + most
 
     def _spans(self, place: int, window: Window) -> list[Box]:
         node = self.nodes.nodes[place]
         if isinstance(node, Sum):
-            return [self.span(place, j, window) for j in range(len(node.rows))]
+            return self._cut(place, window, self._summed(node, window))
         if isinstance(node, InputBoxes):
             return [_entered(boxes, window) for boxes in self.inputs]
         if isinstance(node, TimeSums):
@@ -245,14 +239,16 @@ class Context:
             return _spiked(bits, window.factors)
         return along(invariant, window.first, window.factors)
 
-    def _cut(self, place: int, j: int, window: Window, box: Box) -> Box:
-        """Cut a box with what a recording's budgets say of it."""
+    def _cut(self, place: int, window: Window, boxes: list[Box]) -> list[Box]:
+        """Cut boxes with what a recording's budgets say of them."""
+        if self.nodes.entering is None:
+            return boxes
         if (place, window) not in self._joint:
             self._joint[place, window] = self.nodes.joint(
                 place, window.first, window.factors, largest(self.sizes.of(place)[0])
             )
         known = self._joint[place, window]
-        return box if known is None else (max(box[0], known[j][0]), min(box[1], known[j][1]))
+        return boxes if known is None else list(map(common, boxes, known))
 
     def _largest(self, node: Greatest, window: Window) -> list[Box]:
         """Return what is known of maxima: of each step's, and, for factors ≥ 0, of each entry over the window.
@@ -307,29 +303,16 @@ class Context:
             self._pulled[place, window] = Window(0, tuple(factors))
         return self._pulled[place, window]
 
-    def _whole(self, place: int, node: Sum, window: Window) -> list[Box] | None:
-        """Return the images of all rows, where machine integers hold them."""
-        return self.recall(place, ("whole", window), lambda: self._at_once(node, window))
-
-    def _at_once(self, node: Sum, window: Window) -> list[Box] | None:
-        if node.short is None:
-            return None
-        ends = self.spans(node.rows[0][0].source, window)
-        spend(len(node.short.columns))
-        found = node.short.images(ends.sums, ends.widths)
-        return None if found is None else [(a << ends.spare, b << ends.spare) for a, b in found]
-
-    def _summed(
-        self, node: Sum, j: int, window: Window, total: Box | None = None, whole: list[Box] | None = None
-    ) -> Box:
-        low, high = (0, 0) if whole is None else whole[j]
-        for part in node.rows[j] if whole is None else ():
-            spend(len(part.columns))
-            ends = self.spans(part.source, window)
-            least, most = part.image(ends.sums, ends.widths)
-            low, high = low + (least << ends.spare), high + (most << ends.spare)
-        bias = _product(node.bias[j], total or window.total) if node.bias[j] != (0, 0) else (0, 0)
-        return (low >> node.shift + 1) + bias[0], -(-high >> node.shift + 1) + bias[1]
+    def _summed(self, node: Sum, window: Window) -> list[Box]:
+        """Return boxes of all sums: of Σ w·x it is twice the middle, and twice the radius."""
+        middle = radius = [0] * len(node.bias)
+        for source, matrix in node.parts:
+            spend(len(node.bias))
+            sums, widths = self.spans(source, window).doubled
+            if matrix is not None:
+                sums, widths = matrix.images(sums), matrix.moduli.images(widths)
+            middle, radius = list(map(add, middle, sums)), list(map(add, radius, widths))
+        return [_rounded(*each, node, j, window.total) for j, each in enumerate(zip(middle, radius, strict=True))]
 
     def sums(self, place: int, window: Window) -> list[Box]:
         """Return what a window is for each row of a table."""
@@ -341,6 +324,12 @@ class Context:
                 for train in self.tables[place].trains
             ]
         return self._sums[place, window]
+
+
+def _rounded(middle: int, radius: int, node: Sum, j: int, total: Box) -> Box:
+    """Return the box of a sum, with its bias, from twice its middle and its radius without."""
+    low, high = (0, 0) if node.bias[j] == (0, 0) else _product(node.bias[j], total)
+    return (middle - radius >> node.shift + 1) + low, -(-middle - radius >> node.shift + 1) + high
 
 
 def _spiked(bits: Sequence[Box], factors: Sequence[Box]) -> Box:

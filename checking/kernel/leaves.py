@@ -7,8 +7,6 @@ exact.
 """
 
 from collections import defaultdict
-from collections.abc import Iterable
-from operator import mul
 
 import numpy as np
 
@@ -16,7 +14,7 @@ from ..numbers.exact import Dyadic
 from ..refusal import Refused
 from ..work import spend
 from .contexts import Context
-from .network import Greatest, SpikingNode, Sum, SumPart, TimeSums
+from .network import Greatest, SpikingNode, Sum, TimeSums
 from .numbers import GRID, HUGE, least, regrid
 
 
@@ -53,25 +51,18 @@ class PulledCosts:
                     self._largest(node, t, j, cost, shift)
 
     def _through(self, node: Sum, held: dict[tuple[int, int], int], shift: int) -> None:
-        """Add Wᵀ·costs to what is held of the sums' sources: rows of the same columns together."""
-        alike: dict[tuple[int, int], list[tuple[int, SumPart]]] = defaultdict(list)
+        """Add Wᵀ·costs to what is held of the sums' sources."""
+        steps: dict[int, dict[int, int]] = defaultdict(dict)
         for (t, j), cost in held.items():
             self.constant += regrid(least(cost, node.bias[j]), shift + GRID)[0]
-            for part in node.rows[j]:
-                spend(len(part.columns))
-                alike[t, id(part.columns)].append((cost, part))
-        for (t, _), parts in alike.items():
-            cost, first = parts[0]
-            into = self._held[first.source][shift + node.shift]
-            sums: Iterable[int] = map(cost.__mul__, first.weights)
-            if len(parts) > 1:
-                costs, entries = (
-                    [cost for cost, _ in parts],
-                    zip(*(part.weights for _, part in parts), strict=True),
-                )
-                sums = (sum(map(mul, costs, weights)) for weights in entries)
-            for i, value in zip(first.columns, sums, strict=True):
-                into[t, i] = into.get((t, i), 0) + value
+            steps[t][j] = cost
+        for t, costs in steps.items():
+            for source, matrix in node.parts:
+                into = self._held[source][shift + node.shift]
+                found = costs if matrix is None else dict(enumerate(matrix.pulled(costs)))
+                for i, value in found.items():
+                    if value:
+                        into[t, i] = into.get((t, i), 0) + value
 
     def _largest(self, node: Greatest, t: int, j: int, cost: int, shift: int) -> None:
         """Let one entry stand for a maximum, of which it is no more, or which it surely is; else its upper end."""
@@ -210,12 +201,12 @@ class OpenLeaf:
         self.descend(place)
         if node.heard is None or len(self.open) < node.width or j not in self.open or j in self.heard:
             raise Refused(f"layer {place}: neuron {j} hears nothing, or its prices come twice or too late")
-        self.heard[j] = prices
+        self.heard[j], matrix = prices, node.heard.parts[0][1]
+        own = [] if matrix is None else matrix.entries(j)
         for t, price in enumerate(prices):
             self.total += least(price, node.heard.bias[j]) >> GRID
-            for part in node.heard.rows[j] if t else ():
-                for i, weight in zip(part.columns, part.weights, strict=True):
-                    self.open[i][t - 1] += price * weight >> node.heard.shift
+            for i, weight in own if t else ():
+                self.open[i][t - 1] += price * weight >> node.heard.shift
 
     def potential(self, place: int, j: int, prices: list[int], bound: int) -> None:
         """Take a neuron whose potentials prove a bound at prices.

@@ -2,9 +2,6 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import pairwise
-from operator import mul
-from typing import NamedTuple
 
 import numpy as np
 
@@ -19,13 +16,11 @@ from ..network.model import Network
 from ..numbers.exact import Dyadic
 from ..numbers.sparse import Matrix
 from ..refusal import Refused
-from ..work import spend
+from ..work import once, spend
 from .neurons import KernelNeuron
 from .numbers import GRID, HUGE, Box, regrid, times
 
 Row = list[tuple[int, int]]
-HALF = 26
-"""Bits of the lower half of a machine integer."""
 
 
 @dataclass(frozen=True)
@@ -35,84 +30,19 @@ class InputBoxes:
     boxes: list[list[Box]]
 
 
-class SumPart(NamedTuple):
-    """Of a sum, what it adds up of one node: w·2^shift of the numbers at these columns, and |w|·2^shift.
-
-    Rows of a layer with the same columns share them.
-    """
-
-    source: int
-    columns: Sequence[int]
-    weights: Sequence[int]
-    moduli: Sequence[int]
-
-    def image(self, sums: list[int], widths: list[int]) -> Box:
-        """Return twice the box of Σ w·x for x in boxes, given low + high and high − low of each."""
-        middle = sum(map(mul, self.weights, map(sums.__getitem__, self.columns)))
-        radius = sum(map(mul, self.moduli, map(widths.__getitem__, self.columns)))
-        return middle - radius, middle + radius
-
-
-@dataclass(frozen=True)
-class MachineRows:
-    """Rows whose weights are machine integers: w = high·2^HALF + low with 0 ≤ low < 2^HALF, and |w| likewise.
-
-    Attributes:
-        columns, starts: of the entries, row after row, and where each row begins; filled: rows that have any.
-        signed, moduli: both halves of w and of |w|; most: the most |high| times the most entries of a row.
-    """
-
-    columns: np.ndarray
-    starts: np.ndarray
-    filled: np.ndarray
-    signed: tuple[np.ndarray, np.ndarray]
-    moduli: tuple[np.ndarray, np.ndarray]
-    most: int
-
-    @staticmethod
-    def of(matrix: Matrix) -> "MachineRows | None":
-        """Return the rows of a matrix, None where a weight is longer."""
-        if max(map(abs, matrix.ints.tolist()), default=0) >= 1 << 62:
-            return None
-        weights, counts = matrix.ints.astype(np.int64), np.bincount(matrix.row, minlength=matrix.shape[0])
-        signed, moduli = ((w >> HALF, w & (1 << HALF) - 1) for w in (weights, abs(weights)))
-        high = max(int(abs(signed[0]).max(initial=0)), int(moduli[0].max(initial=0)), 1 << HALF)
-        filled = counts > 0
-        starts = (np.cumsum(counts) - counts)[filled]
-        return MachineRows(
-            matrix.column, starts, filled, signed, moduli, high * max(1, int(counts.max(initial=0)))
-        )
-
-    def images(self, sums: list[int], widths: list[int]) -> list[Box] | None:
-        """Return `SumPart.image` of all rows; None where some sum of machine integers might not hold it."""
-        if self.most * max(max(map(abs, sums)), max(widths)) >= 1 << 62:
-            return None
-        pairs = (self.signed, np.array(sums, dtype=np.int64)), (self.moduli, np.array(widths, dtype=np.int64))
-        middle, radius = ([self._summed(half, x).tolist() for half in halves] for halves, x in pairs)
-        return [
-            ((m << HALF) + n - (r << HALF) - q, (m << HALF) + n + (r << HALF) + q)
-            for m, n, r, q in zip(*middle, *radius, strict=True)
-        ]
-
-    def _summed(self, half: np.ndarray, x: np.ndarray) -> np.ndarray:
-        found = np.zeros(len(self.filled), dtype=np.int64)
-        if len(self.starts):
-            found[self.filled] = np.add.reduceat(half * x[self.columns], self.starts)
-        return found
-
-
 @dataclass(frozen=True)
 class Sum:
-    """Sums Σ w·x[j] + b of numbers of other nodes: parts of each, weights over 2^shift, and boxes around b.
+    """Sums Σ w·x[j] + b of numbers of other nodes.
 
     Attributes:
-        short: all rows at once, where they are of one node and their weights are short.
+        parts: nodes with their weights; None: each number by itself.
+        shift: of all weights, which are over 2^shift.
+        bias: boxes around b.
     """
 
-    rows: list[list[SumPart]]
+    parts: list[tuple[int, Matrix | None]]
     shift: int
     bias: list[Box]
-    short: MachineRows | None = None
 
 
 @dataclass(frozen=True)
@@ -175,8 +105,9 @@ class KernelNodes:
         Raises:
             Refused: for what does not fit, or what the kernel has no rule for.
         """
-        graph = described.arrange(network, inputs.shape[1:] if network.timed else inputs.shape)
-        nodes = [_node(place, graph, network, inputs) for place in range(len(graph.nodes))]
+        shape = inputs.shape[1:] if network.timed else inputs.shape
+        graph, behind = once(network.known, shape, lambda: _arranged(network, shape))
+        nodes = [InputBoxes(_boxes(inputs)), *behind]
         entering = None if inputs.changes is None else Entering.of(graph, inputs.changes)
         return KernelNodes(network, graph, inputs, nodes, entering)
 
@@ -220,16 +151,20 @@ class KernelNodes:
         return [(one[0], two[1]) for one, two in zip(*ends, strict=True)]
 
 
-def _node(place: int, graph: Graph, network: Network, inputs: Inputs) -> KernelNode:
+def _arranged(network: Network, shape: tuple[int, ...]) -> tuple[Graph, list[KernelNode]]:
+    """Return a network's nodes as they are read, and behind the first one as the kernel sees them."""
+    graph = described.arrange(network, shape)
+    return graph, [_node(place, graph, network) for place in range(1, len(graph.nodes))]
+
+
+def _node(place: int, graph: Graph, network: Network) -> KernelNode:
     node, width = graph.nodes[place], graph.widths[place]
-    if isinstance(node, described.Entrance):
-        return InputBoxes(_boxes(inputs))
     if isinstance(node, described.Through):
         return _through(node.source, node.affine)
     if isinstance(node, described.Mean):
-        return _same([node.source], width)
+        return Sum([(node.source, None)], 0, [(0, 0)] * width)
     if isinstance(node, described.Sum):
-        return _same([node.first, node.second], width)
+        return Sum([(node.first, None), (node.second, None)], 0, [(0, 0)] * width)
     if isinstance(node, Maxima):
         return _greatest(node)
     if isinstance(node, Filter):
@@ -257,20 +192,10 @@ def _boxes(inputs: Inputs) -> list[list[Box]]:
 
 def _through(source: int, affine: Affine) -> Sum:
     matrix = affine.matrix
-    spend(4 * len(matrix.row) + 8 * matrix.shape[0], matrix.shift)
-    starts = np.searchsorted(matrix.row, np.arange(matrix.shape[0] + 1)).tolist()
-    columns, weights, shared = (
-        matrix.column.tolist(),
-        matrix.ints.tolist(),
-        dict[tuple[int, ...], tuple[int, ...]](),
-    )
-    moduli, rows = list(map(abs, weights)), list[list[SumPart]]()
-    for one, two in pairwise(starts):
-        own = tuple(columns[one:two])
-        own = shared.setdefault(own, own)
-        rows.append([SumPart(source, own, weights[one:two], moduli[one:two])])
+    spend(8 * len(matrix.row) + 8 * matrix.shape[0], matrix.shift)
+    assert matrix.digits.bits == matrix.moduli.digits.bits
     bias = [regrid(int(b), affine.bias.shift) for b in affine.bias.ints.ravel()]
-    return Sum(rows, matrix.shift, bias, MachineRows.of(matrix))
+    return Sum([(source, matrix)], matrix.shift, bias)
 
 
 def _greatest(node: Maxima) -> Greatest:
@@ -278,8 +203,3 @@ def _greatest(node: Maxima) -> Greatest:
     for output, entry in zip(node.windows.output.tolist(), node.windows.entry.tolist(), strict=True):
         entries[output].append(entry)
     return Greatest(node.source, entries)
-
-
-def _same(sources: list[int], width: int) -> Sum:
-    rows = [[SumPart(source, (j,), (1,), (1,)) for source in sources] for j in range(width)]
-    return Sum(rows, 0, [(0, 0)] * width)

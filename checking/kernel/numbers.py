@@ -60,6 +60,11 @@ def scaled(box: Box, factor: int) -> Box:
     return low * factor >> GRID, -(-high * factor >> GRID)
 
 
+def common(one: Box, other: Box) -> Box:
+    """Return what two boxes have in common; where that is nothing, the ends are the wrong way around."""
+    return max(one[0], other[0]), min(one[1], other[1])
+
+
 def least(coefficient: int, box: Box) -> int:
     """Return the least coefficient·z over z in the box, over 2^(2·GRID)."""
     return coefficient * box[coefficient < 0]

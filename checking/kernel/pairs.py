@@ -15,7 +15,7 @@ from typing import NamedTuple
 from ..refusal import Refused
 from ..work import spend
 from .invariants import NODE, Driven, InvariantNode, SpikeBalance, reached
-from .numbers import Box, scaled
+from .numbers import Box, common, scaled
 
 Sides = tuple[InvariantNode, InvariantNode]
 
@@ -54,8 +54,8 @@ def moves(balances: list[SpikeBalance], t: int, sides: Sides, strip: Box) -> Ite
     spend(4 * NODE)
     ways = [list(_ways(balance, t, node)) for balance, node in zip(balances, sides, strict=True)]
     for one, two in product(*ways):
-        first = _both(one.came, (two.came[0] + strip[0], two.came[1] + strip[1]))
-        second = _both(two.came, (one.came[0] - strip[1], one.came[1] - strip[0]))
+        first = common(one.came, (two.came[0] + strip[0], two.came[1] + strip[1]))
+        second = common(two.came, (one.came[0] - strip[1], one.came[1] - strip[0]))
         ends = [
             _left(balance, t, node, way, came)
             for balance, node, way, came in zip(balances, sides, (one, two), (first, second), strict=True)
@@ -108,13 +108,13 @@ def _ways(balance: SpikeBalance, t: int, node: InvariantNode) -> Iterator[_PairW
         if certain <= spike <= possible:
             took = _took(balance, node)
             came = part[0] + took[0] - balance.loose[t + 1], part[1] + took[1] + balance.loose[t + 1]
-            yield _PairWay(spike, part, _both(came, driven.window(0, t + 1)))
+            yield _PairWay(spike, part, common(came, driven.window(0, t + 1)))
 
 
 def _left(balance: SpikeBalance, t: int, node: InvariantNode, way: _PairWay, came: Box) -> tuple[Box, Box] | None:
     """Return u and Y behind the step, given what came in; None where no run makes it."""
     took, loose = _took(balance, node), balance.loose[t + 1]
-    part = _both(way.part, (came[0] - took[1] - loose, came[1] - took[0] + loose))
+    part = common(way.part, (came[0] - took[1] - loose, came[1] - took[0] + loose))
     if came[0] > came[1] or part[0] > part[1]:
         return None
     left = balance.driven.neuron.after(way.spike, part)
@@ -127,7 +127,7 @@ def _target(t: int, node: PairNode, move: PairMove, ahead: list[PairNode]) -> in
     if not 0 <= target < len(ahead):
         raise Refused(f"step {t + 1}: spikes {move.spikes} of a pair lead to no node")
     for (left, taken), to in zip(move.ends, ahead[target].sides, strict=True):
-        if _both(left, (to.low, to.high)) != left or to.taken is None or _both(taken, to.taken) != taken:
+        if common(left, (to.low, to.high)) != left or to.taken is None or common(taken, to.taken) != taken:
             raise Refused(f"step {t + 1}: a pair is not inductive")
     return target
 
@@ -137,7 +137,3 @@ def _took(balance: SpikeBalance, node: InvariantNode) -> Box:
     if node.taken is None:
         raise Refused("a pair's node does not say what spikes took")
     return scaled(node.taken, balance.driven.neuron.decay)
-
-
-def _both(one: Box, other: Box) -> Box:
-    return max(one[0], other[0]), min(one[1], other[1])

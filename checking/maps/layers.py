@@ -15,7 +15,7 @@ from ..numbers.arithmetic import Arithmetic
 from ..numbers.exact import Dyadic, Refused, exactly, marks, stacked, whole
 from ..numbers.sparse import Matrix
 from ..work import spend
-from .affine import NEAR, Affine
+from .affine import Affine
 from .images import Convolution, Pool, pair
 from .moving import Padding, PixelShuffle, Unflatten, Upsampling
 from .sequences import OneRow
@@ -72,9 +72,9 @@ class Norm:
     """y = s·x + (b − s·mean) of each channel, s = w/√(var + ε): a batch norm in evaluation, a normalisation.
 
     The run may use either that form or (x − mean)·s + b. ε, var + ε, the root, its inverse, the products, the
-    difference and the sum are at most 10 roundings in a row; 16 are paid. Underflow in any factor, at most tiny,
-    is multiplied by |x|, |mean|, |w|, |s| or 1/√(var + ε) ≤ 2³⁰. A w or an s that is itself subnormal would be off
-    by as much as it is, times any |mean|, and is refused.
+    difference and the sum are at most 10 roundings in a row; 17 are paid, for the dyadic neighbours, too. What
+    underflows in any factor, at most tiny, is multiplied by |x|, |mean|, |w|, |s| or 1/√(var + ε) ≤ 2³⁰. A w or an
+    s that is itself subnormal would be off by as much as it is, times any |mean|, and is refused.
     """
 
     weight: np.ndarray
@@ -121,7 +121,7 @@ class Norm:
         sizes = [abs(part).max().fraction() for part in (mean, weight, scale, bias)]
         own = 16 * arithmetic.tiny * (2**30 + 2 + sum(sizes))
         peak = Fraction(2**30 * prod(1 + size for size in sizes))
-        share = arithmetic.gamma(16) * (1 + NEAR) + NEAR
+        share = arithmetic.gamma(17)
         columns = (shift[channel].column(), matrix.moduli, offset[channel].column())
         return Affine(matrix, *columns, share, own, peak), shape
 

@@ -12,7 +12,7 @@ a hard reset. Logits, by the readout:
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -60,6 +60,7 @@ class Network:
         layers: affine layers, neurons and residual sums in order.
         integrator: where the readout is its last potential, the neuron behind them all; None: the mean over time.
         draws: of a rate code; None for another encoding.
+        known: what was made of it, by the shape of its inputs.
     """
 
     digest: str
@@ -70,6 +71,7 @@ class Network:
     layers: tuple[Item, ...]
     integrator: Neuron | None
     draws: Draws | None = None
+    known: dict[tuple[int, ...], Any] = field(init=False, default_factory=dict, repr=False, compare=False)
 
     @property
     def recorded(self) -> int | None:

@@ -1,11 +1,13 @@
 """Sparse matrices of dyadic rationals: an output of a convolution sees few of its inputs."""
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
 
 from ..work import CALL, hold, spend
+from .digits import Digits, room, summed
 from .exact import Dyadic, aligned, roots, whole
 
 
@@ -81,6 +83,50 @@ class Matrix:
         spend(CALL + len(self.row), 2 * self.shift)
         squares = Matrix(self.shape, self.row, self.column, self.ints * self.ints, 2 * self.shift)
         return roots(squares @ whole(np.ones((self.shape[1], 1), dtype=int)))
+
+    # ---- sums of whole numbers -------------------------------------------------------------------
+    @cached_property
+    def starts(self) -> np.ndarray:
+        """Return where each row's entries begin, and where the last ones end, (n + 1,)."""
+        return np.searchsorted(self.row, np.arange(self.shape[0] + 1))
+
+    @cached_property
+    def digits(self) -> Digits:
+        """Return the entries' digits: so many products can be summed up as a row or a column has."""
+        counts = [np.bincount(place).max(initial=0) for place in (self.row, self.column)]
+        return Digits(self.ints.tolist(), room(int(max(counts))))
+
+    def entries(self, i: int) -> list[tuple[int, int]]:
+        """Return the columns of row i, and its numbers over 2^shift."""
+        own = slice(*self.starts[i : i + 2])
+        return list(zip(self.column[own].tolist(), self.ints[own].tolist(), strict=True))
+
+    def images(self, values: Sequence[int]) -> list[int]:
+        """Return Σ entries·values over 2^shift for each row."""
+        filled = np.diff(self.starts) > 0
+
+        def sums(own: np.ndarray, x: np.ndarray) -> np.ndarray:
+            found = np.zeros(self.shape[0], dtype=np.int64)
+            if len(own):
+                found[filled] = np.add.reduceat(own * x[self.column], self.starts[:-1][filled])
+            return found
+
+        return summed(self.digits, Digits(values, self.digits.bits), sums)
+
+    def pulled(self, values: Mapping[int, int]) -> list[int]:
+        """Return Σ entries·values over 2^shift for each column, the values being those of some rows."""
+        rows = np.array(list(values), dtype=np.int64)
+        counts = self.starts[rows + 1] - self.starts[rows]
+        before = np.cumsum(counts) - counts
+        chosen = np.arange(int(counts.sum())) + np.repeat(self.starts[rows] - before, counts)
+        each, column = np.repeat(np.arange(len(rows)), counts), self.column[chosen]
+
+        def sums(own: np.ndarray, x: np.ndarray) -> np.ndarray:
+            found = np.zeros(self.shape[1], dtype=np.int64)
+            np.add.at(found, column, own[chosen] * x[each])
+            return found
+
+        return summed(self.digits, Digits(list(values.values()), self.digits.bits), sums)
 
     def __matmul__(self, other: Dyadic) -> Dyadic:
         """Return the product with (m, k)."""

@@ -141,6 +141,54 @@ let pool name layer signal =
     let share = inverse (m * n) in
     step (Average (m * n)) zero (List.concat_map (fun y -> List.map (fun x -> (share, numbers.((c * height + y) * width + x))) xs) ys))
 
+(* ---- batch norms, and a normalisation of images: s * x + (b - s * mean) of each channel, s = w / sqrt(var + eps) -------------------------------------------------- *)
+let scaled_to e d = Big.Whole.(shift_left d.fnum (to_int (sub d.fexp e)))
+let plus a b = let e = if Big.Whole.leq a.fexp b.fexp then a.fexp else b.fexp in { fnum = Big.Whole.add (scaled_to e a) (scaled_to e b); fexp = e }
+let product a b = { fnum = Big.Whole.mul a.fnum b.fnum; fexp = Big.Whole.add a.fexp b.fexp }
+let negative a = { a with fnum = Big.Whole.neg a.fnum }
+let modulus a = { a with fnum = Big.Whole.abs a.fnum }
+let power e = { fnum = Big.Whole.one; fexp = Big.Whole.of_int e }
+let below a b = Big.Whole.sign (plus b (negative a)).fnum > 0
+(* 1/sqrt(v) to a relative 2^-99, rounded down, for v from 2^-18 to 2^20 *)
+let inverse_root v =
+  if below v (power (-18)) || below (power 20) v then refuse "no rule for a batch norm with such a variance";
+  let bits = 131 in
+  let shifted = 2 * bits - Big.Whole.to_int v.fexp in
+  { fnum = Big.Whole.(sqrt (fdiv (shift_left one shifted) v.fnum)); fexp = Big.Whole.of_int (-bits) }
+(* numbers that neither underflow nor overflow on the way: 0 or from 2^-126 on, at most 2^10 *)
+let usual d = if (Big.Whole.sign d.fnum <> 0 && below (modulus d) (power (-126))) || below (power 10) (modulus d) then refuse "no rule for a batch norm of such numbers"
+(* what all that underflows may come to: 16 * tiny * (2^30 + 2 + four numbers of at most 2^19), and the bias's 2^-150 *)
+let norm_floor = power (-91)
+
+let norm content tensors name layer signal =
+  let plain = text "type" layer = "Normalize" in
+  known "a batch norm" (if plain then [ "type"; "channels" ] else [ "type"; "num_features"; "eps"; "momentum"; "affine" ]) layer;
+  let size = if plain then "channels" else "num_features" in
+  let count = whole size (field size layer) in
+  (match text "type" layer, signal.sizes with
+   | ("BatchNorm2d" | "Normalize"), [ c; _; _ ] | "BatchNorm1d", ([ c ] | [ c; _ ]) when c = count -> ()
+   | _ -> refuse (name ^ ": does not fit its inputs"));
+  let part key = floats content tensors (name ^ "." ^ key) [ count ] in
+  let mean = part "running_mean" and variance = part "running_var" in
+  let eps = if plain then zero else exact name (Json.number "eps" (field "eps" layer)) in
+  Hashtbl.remove tensors (name ^ ".num_batches_tracked");
+  let weight, bias = match (if plain then Bool false else field "affine" layer) with
+    | Bool true -> let w = part "weight" in (w, part "bias")
+    | Bool false -> (Array.make count one, Array.make count zero)
+    | _ -> refuse "affine: expected true or false" in
+  let channel c =
+    if Big.Whole.sign variance.(c).fnum < 0 || Big.Whole.sign eps.fnum < 0 then refuse (name ^ ": has a variance or an eps outside its range");
+    let scale = product weight.(c) (inverse_root (plus variance.(c) eps)) in
+    List.iter usual [ mean.(c); weight.(c); bias.(c) ];
+    if Big.Whole.sign scale.fnum <> 0 && below (modulus scale) (power (-126)) then refuse (name ^ ": has a factor that underflows");
+    let shift = plus bias.(c) (negative (product scale mean.(c))) in
+    (* the machine's norms have a bias *)
+    let shift = if Big.Whole.sign shift.fnum = 0 then power (-150) else shift in
+    (scale, shift, plus (modulus bias.(c)) (modulus (product scale mean.(c)))) in
+  let channels = Array.init count channel and each = Array.length signal.numbers / max 1 count in
+  let made i n = let scale, shift, base = channels.(i / each) in step (Scaled (base, norm_floor)) shift [ (scale, n) ] in
+  { signal with numbers = Array.mapi made signal.numbers }
+
 let joined a b =
   if a.sizes <> b.sizes then refuse "no rule for a residual sum of paths of different shapes";
   { a with numbers = Array.map2 (fun p q -> step Joined zero [ (one, p); (one, q) ]) a.numbers b.numbers }

@@ -1,4 +1,4 @@
-(* The network of a model file, as the machine's: direct coding; affine layers, average pools and sums of two paths, with LIF or
+(* The network of a model file, as the machine's: direct coding; affine layers, batch norms, average pools and sums of two paths, with LIF or
    VariedLIF behind them; what is read: the mean of a last affine layer, or spikes. As checking/network/graph.py; all else is refused
    by name. maps.ml has the layers that are no neurons. Trusted. *)
 open Json
@@ -99,6 +99,7 @@ let rec behind content tensors name (b, signal) layer =
   | "Linear" -> mapped (linear content tensors name layer signal)
   | "Conv2d" -> mapped (convolution content tensors name layer signal)
   | "AvgPool2d" -> mapped (pool name layer signal)
+  | "BatchNorm1d" | "BatchNorm2d" | "Normalize" -> mapped (norm content tensors name layer signal)
   | "LIF" -> spiking b (same_neurons layer (Array.length signal.numbers)) signal false
   | "VariedLIF" -> spiking b (varied content tensors name layer signal.sizes) signal true
   | "Residual" ->

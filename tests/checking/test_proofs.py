@@ -7,8 +7,23 @@ import sys
 import numpy as np
 import pytest
 import torch
+from torch import nn
 
-from spikecert import DLIF, L2, LIF, PLIF, LInf, SpikingNetwork, dataset, mlp, network_hash, save, verify
+from spikecert import (
+    DLIF,
+    L2,
+    LIF,
+    PLIF,
+    AdaptiveLIF,
+    LInf,
+    RefractoryLIF,
+    SpikingNetwork,
+    dataset,
+    mlp,
+    network_hash,
+    save,
+    verify,
+)
 from spikecert.certify import PixelBox, SpikeFlip
 from spikecert.certify.proofs import Prover, Unproven
 from spikecert.checking import Refused, check, read_network
@@ -141,3 +156,20 @@ def test_the_check_needs_numpy_alone(shallow):
     done = subprocess.run(command, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     assert "1 accepted, 0 refused" in done.stdout
+
+
+FORMLESS = {
+    "a RefractoryLIF layer": lambda: [RefractoryLIF(), nn.Linear(3, 2)],
+    "a AdaptiveLIF layer": lambda: [AdaptiveLIF(), nn.Linear(3, 2)],
+    "readout 'first' behind such a layer": lambda: [LIF(), nn.Linear(3, 2), LIF()],
+    "readout 'largest' behind such a layer": lambda: [LIF(), nn.Linear(3, 2), LIF(reset="none")],
+    "readout 'summed' behind such a layer": lambda: [LIF(), nn.Linear(3, 2), LIF(reset="none")],
+}
+
+
+@pytest.mark.parametrize("what", FORMLESS)
+def test_what_certificates_have_no_words_for_is_refused_by_name(what):
+    readout = what.split("'")[1] if what.startswith("readout") else "mean"
+    network = SpikingNetwork(nn.Linear(2, 3), *FORMLESS[what](), num_steps=3, readout=readout)
+    with pytest.raises(Unproven, match=f"^unknown: no proof form for {what}$"):
+        Prover.of(network)

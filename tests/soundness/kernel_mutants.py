@@ -7,6 +7,7 @@ NEURONS, TABLES, INVARIANTS = KERNEL + "neurons.py", KERNEL + "tables.py", KERNE
 POTENTIALS, LEAVES, CHECKING = KERNEL + "potentials.py", KERNEL + "leaves.py", KERNEL + "checking.py"
 CONTEXTS, NARROWING, SIZES = KERNEL + "contexts.py", KERNEL + "narrowing.py", KERNEL + "sizes.py"
 NUMBERS, CERTIFICATES, NODES = KERNEL + "numbers.py", KERNEL + "certificates.py", KERNEL + "network.py"
+DIGITS = "checking/numbers/digits.py"
 KERNEL_MUTANTS = (
     Mutant(
         "kernel: round a product's upper end down",
@@ -296,21 +297,31 @@ KERNEL_MUTANTS = (
     Mutant("kernel: numbers of a claim are rounded", CERTIFICATES, "if array.tolist() != values or", "if"),
     Mutant(
         "kernel: sums of machine integers may be of any size",
-        NODES,
-        "if self.most * max(max(map(abs, sums)), max(widths)) >= 1 << 62:",
-        "if False:",
+        DIGITS,
+        "return (MACHINE - max(terms, 1).bit_length()) // 2",
+        "return MACHINE // 2",
+    ),
+    Mutant(
+        "kernel: the last digit has no sign", DIGITS, "value >> last for value", "abs(value) >> last for value"
     ),
     Mutant(
         "kernel: widths count with their weights' signs",
-        NODES,
-        "for w in (weights, abs(weights)))",
-        "for w in (weights, weights))",
+        CONTEXTS,
+        "matrix.images(sums), matrix.moduli.images(widths)",
+        "matrix.images(sums), matrix.images(widths)",
     ),
     Mutant(
-        "kernel: rows of one step have the same columns",
-        LEAVES,
-        "alike[t, id(part.columns)]",
-        "alike[t, part.source]",
+        "kernel: what a neuron hears of itself is as wide as its weights' signs say",
+        CONTEXTS,
+        "sum(abs(w) * widths[i] for i, w in own)",
+        "sum(w * widths[i] for i, w in own)",
+    ),
+    Mutant("kernel: costs of all steps are at one", LEAVES, "steps[t][j] = cost", "steps[0][j] = cost"),
+    Mutant(
+        "kernel: a bias comes in but once",
+        CONTEXTS,
+        "_product(node.bias[j], total)",
+        "_product(node.bias[j], (ONE, ONE))",
     ),
     Mutant("kernel: maxima are no more than sums of any entries", CONTEXTS, "if positive else high", ""),
     Mutant(

@@ -91,13 +91,13 @@ SHARING_MUTANTS = (
     Mutant(
         "kernel: a pair's potentials need not lie in their node",
         PAIRS,
-        "if _both(left, (to.low, to.high)) != left or to.taken",
+        "if common(left, (to.low, to.high)) != left or to.taken",
         "if to.taken",
     ),
     Mutant(
         "kernel: what a pair's spikes took need not lie in its node",
         PAIRS,
-        " or _both(taken, to.taken) != taken:",
+        " or common(taken, to.taken) != taken:",
         ":",
     ),
     Mutant(

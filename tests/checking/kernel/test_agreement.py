@@ -7,6 +7,7 @@ from spikecert import LInf, save
 from spikecert.certify.proofs import Prover
 from spikecert.checking import Refused, check, read_network
 from spikecert.checking.certificates import elaborate
+from spikecert.checking.certificates.elaborating import Elaborator
 from spikecert.checking.kernel import check_certificate
 from support.examples import by_night
 from support.proofs import KINDS
@@ -64,3 +65,14 @@ def test_the_native_kernel_is_told_nothing_that_it_does_not_read(run, tmp_path):
     assert check_certificate(lines, read).label == label
     told = run("elaborate", tmp_path / "a.proof", "--model", tmp_path / "network.safetensors", "--plain")
     assert told.out.splitlines() == lines
+
+
+@pytest.mark.parametrize(("sample", "needed"), [(0, False), (NEEDED["currents"], True)])
+def test_a_prover_asks_rules_of_several_neurons_only_where_a_leaf_needs_them(sample, needed, monkeypatch):
+    """One way or the other the facts are made once, and the kernel checks the records that the trials made."""
+    made, elaborated = [], Elaborator.facts
+    monkeypatch.setattr(Elaborator, "facts", lambda self: (made.append(self.joint), elaborated(self))[1])
+    network, batch = small(6), torch.rand((30, 6), generator=torch.Generator().manual_seed(0))
+    epsilon = 0.06 if needed else 0.01
+    Prover.of(network).prove(batch[sample], int(network(batch[sample][None]).argmax()), LInf(epsilon))
+    assert made == [False, True][: 1 + needed]

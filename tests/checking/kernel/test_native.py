@@ -20,8 +20,8 @@ from support.examples import THOROUGH, by_night
 from .conftest import made
 from .natively import HERE, arrays, model, refusal, told
 
-PLAIN = "box", "deep", "dense", "groups", "spikes", "subtract"
-OTHER = "dense-float64", "images", "l2", "potential", "residual", "timed"
+PLAIN = "box", "deep", "dense", "groups", "images", "residual", "spikes", "subtract"
+OTHER = "dense-float64", "l2", "potential", "timed"
 
 
 def in_python(name: str, lines) -> str:

@@ -1,10 +1,14 @@
-"""The native kernel reads convolutions, pools and sums as the run has them: proofs of them, and of others."""
+"""The native kernel reads convolutions, norms, pools and sums as the run has them; it refuses proofs of others."""
 
+from fractions import Fraction
+from math import isqrt
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from hypothesis import given
+from hypothesis import strategies as st
 from torch import nn
 
 from spikecert import LIF, LInf, Residual, SpikingNetwork, save
@@ -33,7 +37,8 @@ def saved(layers: list[nn.Module], path: Path) -> tuple[SpikingNetwork, Network]
 
 
 def behind(layers: list[nn.Module]) -> list[nn.Module]:
-    width = nn.Sequential(*layers)(torch.zeros(1, *SIZES)).numel()
+    maps = [layer for layer in layers if not isinstance(layer, LIF)]
+    width = nn.Sequential(*maps).eval()(torch.zeros(1, *SIZES)).numel()
     torch.manual_seed(int(width))
     return [*layers, neurons(), nn.Flatten(), nn.Linear(width, 3)]
 
@@ -94,6 +99,22 @@ def _small(inputs: int = 4, outputs: int = 2) -> nn.Conv2d:
     return nn.Conv2d(inputs, outputs, 3, padding=1)
 
 
+def _norm(size: int, images: bool = True, **changed) -> nn.Module:
+    """Return a batch norm in evaluation with statistics of its own."""
+    norm = nn.BatchNorm2d(size) if images else nn.BatchNorm1d(size)
+    for part in (norm.weight.data, norm.running_var):
+        part.copy_(torch.rand(size) + 0.5)
+    for part in (norm.bias.data, norm.running_mean):
+        part.copy_(torch.rand(size) - 0.5)
+    for name, value in changed.items():
+        getattr(norm, name).data.fill_(value)
+    return norm.eval()
+
+
+def _normed(**changed) -> list[nn.Module]:
+    return behind([_small(), _norm(2, **changed), neurons(), _small(2), _norm(2, **changed)])
+
+
 def _pool(**settings) -> list[nn.Module]:
     """Return an average of spikes that other neurons read."""
     return [_small(), neurons(), nn.AvgPool2d(3, 2, 1, **settings), nn.Conv2d(2, 3, 2), neurons(), nn.Flatten()]
@@ -128,6 +149,25 @@ MAPS = {
         nn.Linear(2, 3),
     ],
     "another padding": lambda: behind([nn.Conv2d(4, 2, 3, padding=1, padding_mode="reflect")]),
+    "batch norms": _normed,
+    "a batch norm without a bias": lambda: _normed(bias=0.0, running_mean=0.0),
+    "a batch norm that forgets its input": lambda: _normed(weight=0.0, bias=1.0),
+    "a batch norm of inputs": lambda: behind([_norm(4), _small()]),
+    "a batch norm and a pool": lambda: behind([_small(), _norm(2), nn.AvgPool2d(2), neurons(), _norm(2)]),
+    "a batch norm of vectors": lambda: [
+        nn.Flatten(),
+        nn.Linear(120, 5),
+        _norm(5, images=False),
+        neurons(),
+        nn.Linear(5, 3),
+    ],
+    "a batch norm that is read": lambda: [
+        nn.Flatten(),
+        nn.Linear(120, 5),
+        neurons(),
+        _norm(5, images=False),
+        nn.Linear(5, 3),
+    ],
     "a sum of spikes": lambda: _sum([]),
     "a sum of two maps": lambda: _sum([_small(2)]),
     "a sum with the inputs": lambda: [
@@ -159,6 +199,10 @@ OTHERS = {
         lambda: [*_pool(), nn.Linear(12, 3)],
         lambda: [*_pool(count_include_pad=False), nn.Linear(12, 3)],
     ),
+    "another mean": (_normed, lambda: _normed(running_mean=0.25)),
+    "another variance": (_normed, lambda: _normed(running_var=2.0)),
+    "another weight": (_normed, lambda: _normed(weight=-1.0)),
+    "another bias": (_normed, lambda: _normed(bias=0.5)),
     "another shortcut": (MAPS["a sum of spikes"], lambda: _sum([nn.AvgPool2d(1), nn.AvgPool2d(3, 1, 1)])),
 }
 
@@ -174,3 +218,43 @@ def test_a_certificate_of_another_map_is_refused_by_both(name, tmp_path):
     lines = told(lines, network=read.digest)
     assert "record" in refusal(path, lines)
     assert "record" in Kept(read, ()).refusal(lines)
+
+
+@HERE
+@pytest.mark.parametrize(
+    "changed", [{"running_var": 1e-6}, {"running_var": 1e7}, {"weight": 1e4}, {"weight": 1e-38}]
+)
+def test_batch_norms_of_numbers_that_nothing_is_proven_about_are_refused(changed, tmp_path):
+    path = tmp_path / "network.safetensors"
+    torch.manual_seed(1)
+    lines = proven(_normed(), path)
+    torch.manual_seed(1)
+    layers = _normed(**changed)
+    layers[1].eps = layers[4].eps = 0.0  # pyright: ignore[reportAttributeAccessIssue]
+    network = SpikingNetwork(*layers, num_steps=3)
+    save(network, path)
+    assert "no rule for a batch norm" in refusal(path, told(lines, network=read_network(path).digest))
+
+
+@given(st.integers(0, 2**32), st.floats(-20, 20))
+def test_what_is_assumed_of_batch_norms_holds_of_torch(seed, scale):
+    """|run − (s·x + b − s·mean)| ≤ γ_17·(|s·x| + |b| + |s·mean|) + 2^−91, by torch and by (x − mean)·s + b."""
+    torch.manual_seed(seed)
+    norm = _norm(6, images=False)
+    norm.running_mean.mul_(2.0**scale)
+    norm.running_var.mul_(2.0 ** (scale / 2))
+    x = torch.randn(4, 6) * 2.0**scale
+    x[0] = norm.running_mean
+    root = torch.sqrt(norm.running_var + norm.eps)
+    runs = norm(x), (x - norm.running_mean) / root * norm.weight + norm.bias
+    gamma = Fraction(17, 2**24) * (1 + Fraction(34, 2**24))
+    for run in runs:
+        for i, j in np.ndindex(4, 6):
+            w, b, m, v = (
+                Fraction(float(part[j].detach()))
+                for part in (norm.weight, norm.bias, norm.running_mean, norm.running_var)
+            )
+            s = w / Fraction(isqrt(int((v + Fraction(norm.eps)) * 2**400)), 2**200)
+            entry, got = Fraction(float(x[i, j])), Fraction(float(run[i, j].detach()))
+            most = gamma * (abs(s * entry) + abs(b) + abs(s * m)) + Fraction(1, 2**91)
+            assert abs(got - (s * entry + b - s * m)) <= most

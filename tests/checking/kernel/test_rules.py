@@ -145,7 +145,7 @@ def changed(rng: random.Random, levels: list[list[InvariantNode]]) -> list[list[
 
 def made(rng: random.Random, driven: Driven) -> list[list[InvariantNode]]:
     celled = driven.neuron.reset == "subtract" and driven.neuron.decay and rng.random() < 0.7
-    return cells_of(driven, rng.choice((2, 3, 8))) if celled else levels_of(driven, windows=rng.random() < 0.8)
+    return cells_of(driven, rng.choice((2, 3, 8)))[0] if celled else levels_of(driven, windows=rng.random() < 0.8)
 
 
 def numbers(rng: random.Random, steps: int) -> list[int]:
