@@ -1,0 +1,208 @@
+"""Linear forms over a network's outputs, its inputs and the outputs of the sample itself, as a user writes them.
+
+    output[0] - 0.5 * output[1] <= 0.3,    abs(output[0] - sample[0]) <= 0.05,    abs(output[0] - K @ inputs) <= 0.2
+
+Coefficients are float64 numbers, added and multiplied as Python does: what a form says is what its printed numbers
+say, exactly. They are 0 or of a modulus in [1e-100, 1e100], so that no product of theirs underflows.
+"""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from ...models.constants import real
+
+if TYPE_CHECKING:
+    from .properties import Property
+
+LEAST, MOST = 1e-100, 1e100
+"""Between these lie the moduli of coefficients and constants, but for 0."""
+
+Terms = tuple[tuple[int, float], ...]
+"""Pairs (place, coefficient), by rising place, no coefficient 0."""
+
+
+@dataclass(frozen=True, eq=False)
+class Form:
+    """Σ c_j·y_j + Σ d_i·x_i + Σ e_j·y⁰_j + constant: y of an allowed input x, y⁰ of the sample itself, run alone.
+
+    Attributes:
+        outputs, inputs, own: c, d (of flattened inputs) and e.
+        constant: the rest.
+
+    Raises:
+        TypeError, ValueError: for what is no finite number, or lies beyond `LEAST` and `MOST`.
+
+    >>> 2 * output[1] - output[0] + 1
+    -1.0*output[0] + 2.0*output[1] + 1.0
+    """
+
+    outputs: Terms = ()
+    inputs: Terms = ()
+    own: Terms = ()
+    constant: float = 0.0
+
+    __array_ufunc__ = None  # numpy leaves its sums and products with forms to them
+
+    def __post_init__(self) -> None:
+        for name in ("outputs", "inputs", "own"):
+            object.__setattr__(self, name, _collected(getattr(self, name)))
+        object.__setattr__(self, "constant", checked("constant", self.constant))
+
+    @property
+    def at_sample(self) -> "Form":
+        """Return what the form is of the sample's own outputs.
+
+        Raises:
+            ValueError: for a form that holds inputs.
+        """
+        if self.inputs:
+            raise ValueError(f"at_sample: got {self}, expected a form of outputs alone")
+        return Form((), (), self.outputs + self.own, self.constant)
+
+    def __add__(self, other: "Form | float") -> "Form":
+        """Return the sum."""
+        one = as_form(other)
+        parts = ((*getattr(self, name), *getattr(one, name)) for name in ("outputs", "inputs", "own"))
+        return Form(*parts, self.constant + one.constant)
+
+    def __mul__(self, factor: float) -> "Form":
+        """Return the form times a number."""
+        if isinstance(factor, Form):
+            raise TypeError("form: got a product of two forms, expected linear ones")
+        factor = real("factor", factor)
+        scaled = (tuple((j, c * factor) for j, c in part) for part in (self.outputs, self.inputs, self.own))
+        return Form(*scaled, self.constant * factor)
+
+    def __neg__(self) -> "Form":
+        return self * -1.0
+
+    def __sub__(self, other: "Form | float") -> "Form":
+        return self + -1.0 * as_form(other)
+
+    def __rsub__(self, other: float) -> "Form":
+        return as_form(other) - self
+
+    def __truediv__(self, divisor: float) -> "Form":
+        return self * (1.0 / real("divisor", divisor))
+
+    __radd__, __rmul__ = __add__, __mul__
+
+    def __abs__(self) -> "Modulus":
+        return Modulus(self)
+
+    def __le__(self, other: "Form | float") -> "Property":
+        return _at_most(self - other, strict=False)
+
+    def __lt__(self, other: "Form | float") -> "Property":
+        return _at_most(self - other, strict=True)
+
+    def __ge__(self, other: "Form | float") -> "Property":
+        return _at_most(other - self, strict=False)
+
+    def __gt__(self, other: "Form | float") -> "Property":
+        return _at_most(other - self, strict=True)
+
+    def __eq__(self, other: object) -> bool:
+        """Return whether the two say the same, term by term.
+
+        Raises:
+            TypeError: for a number: no property asks for equality.
+        """
+        if isinstance(other, int | float):
+            raise TypeError(f"form: got == {other!r}, expected <= and >=, joined by &")
+        return isinstance(other, Form) and self._parts == other._parts
+
+    def __hash__(self) -> int:
+        return hash(self._parts)
+
+    @property
+    def _parts(self) -> tuple[Terms, Terms, Terms, float]:
+        return self.outputs, self.inputs, self.own, self.constant
+
+    def __repr__(self) -> str:
+        names = ("output", self.outputs), ("inputs", self.inputs), ("sample", self.own)
+        terms = [f"{factor!r}*{name}[{place}]" for name, part in names for place, factor in part]
+        rest = [repr(self.constant)] if self.constant or not terms else []
+        return " + ".join(terms + rest)
+
+
+@dataclass(frozen=True)
+class Modulus:
+    """|form|, to be compared with a number."""
+
+    form: Form
+
+    def __le__(self, most: float) -> "Property":
+        return (self.form <= most) & (self.form >= -real("most", most))
+
+    def __lt__(self, most: float) -> "Property":
+        return (self.form < most) & (self.form > -real("most", most))
+
+    def __ge__(self, least: float) -> "Property":
+        return (self.form >= least) | (self.form <= -real("least", least))
+
+    def __gt__(self, least: float) -> "Property":
+        return (self.form > least) | (self.form < -real("least", least))
+
+
+@dataclass(frozen=True)
+class Places:
+    """The outputs, the inputs or the sample's own outputs, to be taken by place: `output[0]`, `K @ inputs`."""
+
+    kind: str
+
+    __array_ufunc__ = None
+
+    def __getitem__(self, place: int) -> Form:
+        """Return one of them."""
+        if type(place) is not int or place < 0:
+            raise TypeError(f"{self.kind}: got place {place!r}, expected an integer of at least 0")
+        return Form(**{self.kind: ((place, 1.0),)})
+
+    def __rmatmul__(self, weights: Sequence[float]) -> Form:
+        """Return Σ weights[i]·self[i]."""
+        try:
+            numbers = [real("weights", weight) for weight in weights]
+        except TypeError:
+            raise TypeError(f"weights: got {type(weights).__name__}, expected a vector of numbers") from None
+        return Form(**{self.kind: tuple(enumerate(numbers))})
+
+
+output = Places("outputs")
+"""The network's outputs at an allowed input."""
+inputs = Places("inputs")
+"""The allowed input itself, flattened."""
+sample = Places("own")
+"""The network's outputs at the sample, unperturbed and run alone."""
+
+
+def as_form(value: "Form | float") -> Form:
+    """Return a form; a number is a constant one."""
+    return value if isinstance(value, Form) else Form(constant=real("form", value))
+
+
+def checked(name: str, value: object) -> float:
+    """Return a coefficient as a float.
+
+    Raises:
+        TypeError, ValueError: for what is no finite number, or lies beyond `LEAST` and `MOST`.
+    """
+    found = real(name, value)
+    if found != 0 and not LEAST <= abs(found) <= MOST:
+        raise ValueError(f"{name}: got {found!r}, expected 0 or a modulus from {LEAST:g} to {MOST:g}")
+    return found
+
+
+def _collected(terms: Iterable[tuple[int, float]]) -> Terms:
+    total: dict[int, float] = {}
+    for place, factor in terms:
+        total[place] = total.get(place, 0.0) + real("coefficient", factor)
+    return tuple((place, checked("coefficient", total[place])) for place in sorted(total) if total[place])
+
+
+def _at_most(form: Form, strict: bool) -> "Property":
+    """Return form ≤ 0, or < 0."""
+    from .properties import Inequality, Rows  # imported here: properties are made of forms
+
+    return Rows(((Inequality(form, strict),),))
