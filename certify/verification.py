@@ -91,7 +91,9 @@ def verify(
     if own_draws(network, inputs, labels):
         rest = {"timeout": timeout, "seed": seed, "ties": ties, "memory": memory, "workers": workers}
         return [
-            verify(one, inputs[at], _at(labels, at), perturbation, chosen, **rest, progress=told, figures=figures)[0]
+            verify(one, inputs[at], _at(labels, at), perturbation, chosen, **rest, progress=told, figures=figures)[
+                0
+            ]
             for one, at, told in sample_by_sample(network, inputs, progress)
         ]
     if (codes := coded(network, inputs, perturbation)) is not None:

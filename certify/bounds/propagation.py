@@ -174,7 +174,7 @@ class RowEnds:
 
     Attributes:
         lower: a bound from below, (batch, rows), in plain float64.
-        size: the sum of moduli that it is made of: `lower` may be too great by a few units in the last place of it.
+        size: the sum of moduli that it is made of: `lower` may be off by a few units in the last place of it.
         points: logits that are known exactly, as the run holds them, NaN elsewhere, (batch, classes); None: no
             readout of counts.
     """
@@ -187,8 +187,8 @@ class RowEnds:
 def known_rows(circuit: Circuit, known: list[Signal], rows: Tensor, like: Tensor) -> RowEnds:
     """Return bounds of rows (batch, R, classes) of the logits, from what is known of each node."""
     last, run = circuit.last, Rounding(circuit.dtype)
-    dense = isinstance(last, Mapped) and isinstance(last.map, DenseMap)
-    if dense and circuit.read.readout not in ("largest", "first"):
+    summed = circuit.read.readout not in ("largest", "first")
+    if isinstance(last, Mapped) and isinstance(last.map, DenseMap) and summed:
         check_readout(circuit, known[-1], run)
         return _dense_rows(last.map, known[last.sources[0]], readout_rows(circuit, like), rows, run)
     bounds = _read(circuit, known[-1], like)
@@ -220,13 +220,12 @@ def _counted(bounds: LogitBounds, circuit: Circuit) -> LogitBounds:
     return LogitBounds(held(least)[0].minimum(held(least)[1]), held(most)[0].maximum(held(most)[1]))
 
 
-def _dense_rows(
-    layer: DenseMap, before: Signal, row: Tensor, rows: Tensor, rounding: Rounding
-) -> RowEnds:
+def _dense_rows(layer: DenseMap, before: Signal, row: Tensor, rows: Tensor, rounding: Rounding) -> RowEnds:
     """Return k·y for y = W·x + b, x = Σ_t row[t]·before[t]: (k·W)·x is bounded, not the logits one by one.
 
-    Each logit of the run strays from its exact value by at most γ·(|W|·|x| + |b|)·Σ|row|, as in `_difference`. k·W and its product are computed in float64, with γ_{m+n} of the
-    sum of all moduli |k|·(|W|·|x| + |b|): paid by a second slack of as many more terms.
+    Each logit of the run strays from its exact value by at most γ·(|W|·|x| + |b|)·Σ|row|, as in `_difference`. k·W
+    and its product are computed in float64, with γ_{m+n} of the sum of all moduli |k|·(|W|·|x| + |b|): paid by a
+    second slack of as many more terms.
     """
     last: AffineMap = affine_map(layer)
     combined = before.combine(row)

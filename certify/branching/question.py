@@ -35,9 +35,9 @@ from ..bounds.trains.base import TrainBound, Trains
 from ..bounds.trains.conserved import conserved_spikes, decidable_spikes
 from ..bounds.trains.trains import train_spikes
 from ..perturbations import Perturbation
-from ..rounding import Rounding
 from ..questions.classes import ClassGoal
 from ..questions.rows import RowGoal
+from ..rounding import Rounding
 from ..ties import STRICT
 from .nodes.decisions import Restricted, root
 from .nodes.nodes import Nodes, Splits

@@ -1,8 +1,8 @@
 """Rows of a property as expressions of a program, and the greatest of several as a variable of its own.
 
 The run's outputs lie within `slack` of the program's, so a row k·y + e·x + o of the run lies within Σ|k|·slack of
-its expression, and what float64 loses of its sums beside. With t ≥ v_r for all rows r, the least t over the program
-is the least of max_r v_r.
+its expression, and what float64 loses of its sums beside. With t ≥ v_r for all rows r, the least t over the
+program is the least of max_r v_r.
 """
 
 from dataclasses import replace
@@ -15,7 +15,7 @@ from .encoding import Encoding
 from .program import Expressions, Model, stacked
 
 FLOAT_ERROR = 2.0**-40
-"""What float64 may lose of an expression's own sums, relative to its moduli: more than n·u for up to 8,192 terms."""
+"""What float64 may lose of an expression's own sums, relative to its moduli: n·u for 8,192 terms."""
 
 
 def row_expressions(goal: RowGoal, label: int, rows: list[int], encoding: Encoding) -> tuple[Expressions, float]:
@@ -42,10 +42,12 @@ def _reach(expressions: Expressions, model: Model) -> np.ndarray:
 def greatest(encoding: Encoding, rows: Expressions) -> tuple[Encoding, Expressions]:
     """Return the program with a variable t that is at least each of some rows, and t."""
     model, count = encoding.model, len(encoding.model.lower)
-    matrix = sparse.csr_array((rows.matrix.data, rows.matrix.indices, rows.matrix.indptr), (len(rows.constant), count))
+    matrix = sparse.csr_array(
+        (rows.matrix.data, rows.matrix.indices, rows.matrix.indptr), (len(rows.constant), count)
+    )
     most = 2.0 * float(_reach(rows, model).max()) + 1.0
     above = sparse.hstack([-matrix, np.ones((len(rows.constant), 1))])
-    zero = sparse.csr_array((model.rows.shape[0], 1))
+    zero = sparse.csr_array((len(model.row_lower), 1))
     wider = Model(
         np.append(model.lower, -most),
         np.append(model.upper, most),

@@ -57,7 +57,7 @@ class ProgramSearch:
         self._closed = self._encoded(Closing(closed=True))
 
     def margin(self, others: list[int]) -> float:
-        """Return a proven lower bound of the greatest of some columns, −inf if there is none; or a `counterexample`.
+        """Return a proven bound of the greatest of some columns, −inf if there is none; or set `counterexample`.
 
         A column is logit_y − logit_k for a class k, or a row of a property.
         """

@@ -1,6 +1,5 @@
 """The question about the class, as verifiers ask it: a margin logit_y − logit_k for each class k."""
 
-from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
@@ -46,7 +45,9 @@ class ClassGoal(Goal):
         """Return each sample's margin from those of its columns, (batch,)."""
         return lower.amin(1)
 
-    def bounds(self, circuit: Circuit, box: Box, labels: Tensor, spikes: SpikeBound, quick: bool = False) -> Tensor:
+    def bounds(
+        self, circuit: Circuit, box: Box, labels: Tensor, spikes: SpikeBound, quick: bool = False
+    ) -> Tensor:
         """Return lower bounds of the columns over a set, (batch, classes)."""
         return margin_bounds(circuit, box, labels, spikes, quick)
 
@@ -63,7 +64,7 @@ class ClassGoal(Goal):
         exact = logits.double()
         return exact.gather(1, labels[:, None]) - exact
 
-    def replays(self, network: Callable[[Tensor], Tensor], candidate: Tensor, label: int) -> bool:
+    def replays(self, network: SpikingNetwork, candidate: Tensor, label: int) -> bool:
         """Return whether an input fails, run alone and in a batch of copies."""
         return replays(network, candidate, label, self.ties)
 

@@ -1,9 +1,9 @@
 """Linear forms over a network's outputs, its inputs and the outputs of the sample itself, as a user writes them.
 
-    output[0] - 0.5 * output[1] <= 0.3,    abs(output[0] - sample[0]) <= 0.05,    abs(output[0] - K @ inputs) <= 0.2
+    output[0] - 0.5 * output[1] <= 0.3,  abs(output[0] - sample[0]) <= 0.05,  abs(output[0] - K @ inputs) <= 0.2
 
-Coefficients are float64 numbers, added and multiplied as Python does: what a form says is what its printed numbers
-say, exactly. They are 0 or of a modulus in [1e-100, 1e100], so that no product of theirs underflows.
+Coefficients are float64 numbers, added and multiplied as Python does: what a form says is what its printed
+numbers say, exactly. They are 0 or of a modulus in [1e-100, 1e100], so that no product of theirs underflows.
 """
 
 from collections.abc import Iterable, Sequence
@@ -63,16 +63,18 @@ class Form:
     def __add__(self, other: "Form | float") -> "Form":
         """Return the sum."""
         one = as_form(other)
-        parts = ((*getattr(self, name), *getattr(one, name)) for name in ("outputs", "inputs", "own"))
-        return Form(*parts, self.constant + one.constant)
+        outputs, inputs = self.outputs + one.outputs, self.inputs + one.inputs
+        return Form(outputs, inputs, self.own + one.own, self.constant + one.constant)
 
     def __mul__(self, factor: float) -> "Form":
         """Return the form times a number."""
         if isinstance(factor, Form):
             raise TypeError("form: got a product of two forms, expected linear ones")
         factor = real("factor", factor)
-        scaled = (tuple((j, c * factor) for j, c in part) for part in (self.outputs, self.inputs, self.own))
-        return Form(*scaled, self.constant * factor)
+        outputs, inputs, own = (
+            tuple((j, c * factor) for j, c in part) for part in (self.outputs, self.inputs, self.own)
+        )
+        return Form(outputs, inputs, own, self.constant * factor)
 
     def __neg__(self) -> "Form":
         return self * -1.0
@@ -158,7 +160,11 @@ class Places:
         """Return one of them."""
         if type(place) is not int or place < 0:
             raise TypeError(f"{self.kind}: got place {place!r}, expected an integer of at least 0")
-        return Form(**{self.kind: ((place, 1.0),)})
+        return self._form(((place, 1.0),))
+
+    def _form(self, terms: Terms) -> Form:
+        parts = {"outputs": (terms, (), ()), "inputs": ((), terms, ()), "own": ((), (), terms)}
+        return Form(*parts[self.kind])
 
     def __rmatmul__(self, weights: Sequence[float]) -> Form:
         """Return Σ weights[i]·self[i]."""
@@ -166,7 +172,7 @@ class Places:
             numbers = [real("weights", weight) for weight in weights]
         except TypeError:
             raise TypeError(f"weights: got {type(weights).__name__}, expected a vector of numbers") from None
-        return Form(**{self.kind: tuple(enumerate(numbers))})
+        return self._form(tuple(enumerate(numbers)))
 
 
 output = Places("outputs")

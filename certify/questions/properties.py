@@ -1,7 +1,7 @@
 """Properties: what must hold of a network's outputs at every allowed input, as clauses of linear inequalities.
 
-A property is a conjunction of clauses, each a disjunction of inequalities. `&` joins clauses, `|` distributes. Some
-depend on the network's number of outputs or on the sample's own ones (`robust`, `top_k`): these say their clauses
+A property is a conjunction of clauses, each a disjunction of inequalities. `&` joins clauses, `|` distributes.
+Some depend on the network's number of outputs or on the sample's own ones (`robust`, `top_k`): these say their clauses
 once both are known.
 """
 

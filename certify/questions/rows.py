@@ -1,25 +1,27 @@
 """Any property, as verifiers ask it: rows v = k·y + e·x + o that must be positive, clause by clause.
 
-A row is an inequality c·y + d·x + e·y⁰ + a ≤ 0 turned round, v = −c·y − d·x + o with o = −(e·y⁰ + a): it holds iff
-v ≥ 0, or v > 0 where it is strict. A property holds at a run iff each clause has a row that does. A clause is proven
-over a set where one row is bounded from below well enough, and by parts of the set where each part has such a row.
+A row is an inequality c·y + d·x + e·y⁰ + a ≤ 0 turned round, v = −c·y − d·x + o with o = −(e·y⁰ + a): it holds
+iff v ≥ 0, or v > 0 where it is strict. A property holds at a run iff each clause has a row that does. A clause is
+proven over a set where one row is bounded from below well enough, and by parts of the set where each part has such
+a row.
 
 Exactness. c and d are float64, y is the run's own output, x the input as given, and o a fraction that is held
-exactly, with float64 numbers `offset` ≤ o ≤ `above` around it. `values` computes v in float64; where that is within
-its rounding error of 0 the row is computed again in fractions: its sign is exact, and so is what `replays` says.
+exactly, with float64 numbers `offset` ≤ o ≤ `above` around it. `values` computes v in float64; where that is
+within its rounding error of 0 the row is computed again in fractions: its sign is exact, and so is what `replays`
+says.
 
 Bounds. Ends of k·y are ends of y in the run, with every rounding of the run in them (propagation.py), times k, or
-the same of (k·W)·s behind a last dense map. Ends of e·x are exact over the box of the set, and y and x are taken as
-independent. What float64 loses here is at most γ_n of the sum of all moduli (Higham, 2002), n the number of
+the same of (k·W)·s behind a last dense map. Ends of e·x are exact over the box of the set, and y and x are taken
+as independent. What float64 loses here is at most γ_n of the sum of all moduli (Higham, 2002), n the number of
 products; no product underflows to more than `VANISHED` times a sum of sizes, since moduli of coefficients are 0 or
 at least 1e-100.
 
-Counts. Outputs of readout "spikes" are fl(c/T) for an integer c, and those of "first" integers: their ends are moved
-to such numbers, as the run holds them. Where the ends meet, y is known exactly, and so is a row without inputs:
-its sign is computed in fractions. So a tie exactly on a row is decided where y is known.
+Counts. Outputs of readout "spikes" are fl(c/T) for an integer c, and those of "first" integers: their ends are
+moved to such numbers, as the run holds them. Where the ends meet, y is known exactly, and so is a row without
+inputs: its sign is computed in fractions. So a tie exactly on a row is decided where y is known.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from fractions import Fraction
 
@@ -85,11 +87,7 @@ class RowGoal:
         exact = tuple(
             tuple(-_constant(row, values) for row in one) for one, values in zip(rows, own.tolist(), strict=True)
         )
-        near = torch.tensor([[float(value) for value in one] for one in exact], dtype=torch.float64)
-        errors = [[Fraction(float(value)) - value for value in one] for one in exact]
-        sign = torch.tensor([[(e > 0) - (e < 0) for e in one] for one in errors])
-        below = torch.where(sign > 0, near.nextafter(torch.full_like(near, -torch.inf)), near)
-        above = torch.where(sign < 0, near.nextafter(torch.full_like(near, torch.inf)), near)
+        below, above = _around(exact)
         return RowGoal(
             outputs.to(device),
             inputs.unflatten(2, tuple(shape)).to(device) if bool((inputs != 0).any()) else None,
@@ -155,13 +153,17 @@ class RowGoal:
         """Return some rows of some samples as specifications: k·y + e·x above `floor` − o."""
         chosen = labels[samples], columns
         target = floor[samples, columns] - self.offset[chosen]
-        target = torch.where(self.offset[chosen] == 0, target, target.nextafter(torch.full_like(target, torch.inf)))
+        target = torch.where(
+            self.offset[chosen] == 0, target, target.nextafter(torch.full_like(target, torch.inf))
+        )
         inputs = None if self.inputs is None else self.inputs[chosen]
         return Specifications(samples, self.outputs[chosen], target, inputs)
 
     # bounds
 
-    def bounds(self, circuit: Circuit, box: Box, labels: Tensor, spikes: SpikeBound, quick: bool = False) -> Tensor:
+    def bounds(
+        self, circuit: Circuit, box: Box, labels: Tensor, spikes: SpikeBound, quick: bool = False
+    ) -> Tensor:
         """Return lower bounds of the rows over a set, (batch, R)."""
         return self.read(circuit, signals_of(circuit, box, spikes, quick), labels, box)
 
@@ -185,7 +187,7 @@ class RowGoal:
         return self._decided(ends, lower, error, labels)
 
     def _decided(self, ends: RowEnds, lower: Tensor, error: Tensor, labels: Tensor) -> Tensor:
-        """Put exact values in the place of bounds near 0 of rows without inputs whose outputs are known exactly."""
+        """Put exact values in the place of bounds near 0, of rows without inputs whose outputs are known."""
         if ends.points is None:
             return lower
         near = (lower <= 0) & (lower + 2 * error >= 0) & ends.points.isfinite().all(1, keepdim=True)
@@ -208,7 +210,11 @@ class RowGoal:
         value, size, count = products.sum(2), products.abs().sum(2), rows.shape[2] + 4
         if self.inputs is not None:
             on_inputs = self.inputs[labels].flatten(2) * inputs.double().flatten(1)[:, None]
-            value, size, count = value + on_inputs.sum(2), size + on_inputs.abs().sum(2), count + on_inputs.shape[2]
+            value, size, count = (
+                value + on_inputs.sum(2),
+                size + on_inputs.abs().sum(2),
+                count + on_inputs.shape[2],
+            )
         offset = self.offset[labels]
         # the offset's own rounding: at most one unit in the last place of it
         error = 4 * count * UNIT * (size + offset.abs()) + torch.where(size > 0, VANISHED, 0.0)
@@ -241,7 +247,7 @@ class RowGoal:
             return TINY if strict and not bool(self.strict[label, row]) else 0.0
         return max(float(value), TINY) if value > 0 else min(float(value), -TINY)
 
-    def replays(self, network: Callable[[Tensor], Tensor], candidate: Tensor, label: int) -> bool:
+    def replays(self, network: SpikingNetwork, candidate: Tensor, label: int) -> bool:
         """Return whether an input violates the property, run alone and in a batch of copies."""
         with torch.no_grad():
             for size in (1, TOGETHER):
@@ -255,7 +261,14 @@ class RowGoal:
         """Return what attacks see of some questions, one a sample: two outputs, the value and 0, and class 0."""
         inputs = None if self.inputs is None else self.inputs[labels]
         chosen = tuple(self.exact[index] for index in labels.tolist())
-        parts = (self.outputs[labels], inputs, self.offset[labels], self.above[labels], chosen, self.strict[labels])
+        parts = (
+            self.outputs[labels],
+            inputs,
+            self.offset[labels],
+            self.above[labels],
+            chosen,
+            self.strict[labels],
+        )
         return PropertyModule(network, RowGoal(*parts, self.clause)), torch.zeros_like(labels), STRICT
 
     def alike(self, labels: Tensor) -> list[Tensor]:
@@ -266,15 +279,15 @@ class RowGoal:
             groups.setdefault(key, []).append(index)
         return [torch.tensor(group, device=labels.device) for group in groups.values()]
 
-    def moved(self, by: Tensor) -> "RowGoal":
-        """Return the goal with exact float64 numbers `by`, (Q,), added to each question's offsets."""
+    def moved(self, labels: Tensor, by: Tensor) -> "RowGoal":
+        """Return the goal with exact float64 numbers `by`, (batch,), added to the offsets of each label's rows."""
+        by = torch.zeros(len(self.offset), dtype=torch.float64, device=by.device).index_copy(0, labels, by)
         exact = tuple(
             tuple(value + Fraction(step) for value in one)
             for one, step in zip(self.exact, by.tolist(), strict=True)
         )
-        near = self.offset + by[:, None]
-        unit = torch.full_like(near, torch.inf)
-        return replace(self, offset=near.nextafter(-unit), above=near.nextafter(unit), exact=exact)
+        below, above = (end.to(self.offset.device) for end in _around(exact))
+        return replace(self, offset=below, above=above, exact=exact)
 
 
 class PropertyModule(nn.Module):
@@ -297,6 +310,15 @@ class PropertyModule(nn.Module):
         rounded = value.to(inputs.dtype)
         rounded = torch.where((value > 0) & (rounded <= 0), torch.finfo(inputs.dtype).tiny, rounded)
         return torch.stack([rounded, torch.zeros_like(rounded)], dim=1)
+
+
+def _around(exact: tuple[tuple[Fraction, ...], ...]) -> tuple[Tensor, Tensor]:
+    """Return the float64 numbers next to exact ones, below and above; themselves where they are such numbers."""
+    near = torch.tensor([[float(value) for value in one] for one in exact], dtype=torch.float64)
+    errors = [[Fraction(float(value)) - value for value in one] for one in exact]
+    sign = torch.tensor([[(e > 0) - (e < 0) for e in one] for one in errors])
+    below = torch.where(sign > 0, near.nextafter(torch.full_like(near, -torch.inf)), near)
+    return below, torch.where(sign < 0, near.nextafter(torch.full_like(near, torch.inf)), near)
 
 
 def _rows(clauses: Clauses) -> list[Inequality]:

@@ -23,19 +23,25 @@ from ...models.circuit import Circuit
 from ...models.deadline import LATE
 from ...models.rules import Leaky
 from ...models.running.readouts import LINEAR
+from ...models.validation import check_choice
 from ..branching.nodes.frontier import Answer
 from ..branching.question import MarginQuestion
 from ..branching.search import Search
 from ..problem import Problem
 from ..questions.rows import RowGoal
+from ..splitting.boxes import few_dimensions
 from ..unfinished import INTERRUPTED, Unfinished
 from ..verdicts import Verdict
 from .base import Verifier
 from .enumeration import Enumeration
+from .inputs import InputSplitting
 from .ladder import Ladder
 from .milp import Milp
 from .moves import MoveSplitting, splits
 from .trains import TRAINS
+
+FEW_BOXES = 2**16
+"""How many boxes of inputs are bounded before trains are split."""
 
 
 @dataclass(frozen=True)
@@ -171,6 +177,8 @@ class Complete(Verifier):
     Args:
         search: batch size, climbs, memory.
         enumeration: which sets have few members; None: none, and no set of moves is split.
+        split: "inputs" splits the box of inputs, "trains" never does; "auto" does it for properties of sets that
+            move few inputs (`MOST_DIMENSIONS`), before anything else.
         programs: what decides networks that branching does not reach; None: nothing does.
     """
 
@@ -179,17 +187,28 @@ class Complete(Verifier):
     enumeration: Enumeration | None = field(default_factory=Enumeration)
     name: str = "complete"
     programs: Milp | None = field(default_factory=Milp)
+    split: str = "auto"
+
+    def __post_init__(self) -> None:
+        check_choice("split", self.split, ("auto", "inputs", "trains"))
 
     def decide(self, problem: Problem) -> list[Verdict]:
         """Return a decision for each sample that was decided in time; the proven margin for the others."""
         branching = Branching(self.search, self.name, self.programs)
         try:
-            return self._named(self._rungs(branching, problem).decide(problem))
+            return self._named(self._split(self._rungs(branching, problem), problem).decide(problem))
         except Unfinished as stopped:
             raise Unfinished(self._named(stopped.verdicts)) from None
 
     def _named(self, verdicts: Sequence[Verdict]) -> list[Verdict]:
         return [replace(verdict, verifier=self.name) for verdict in verdicts]
+
+    def _split(self, others: Verifier, problem: Problem) -> Verifier:
+        """Return what splits the inputs first, where that is asked for or pays."""
+        if self.split == "inputs":
+            return InputSplitting()
+        paying = self.split == "auto" and problem.rows is not None and few_dimensions(problem)
+        return Ladder((InputSplitting(FEW_BOXES), others), self.name) if paying else others
 
     def _rungs(self, branching: Branching, problem: Problem) -> Verifier:
         """Return what is asked of a problem, in turn."""

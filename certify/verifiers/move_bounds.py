@@ -16,8 +16,8 @@ from ..problem import Problem
 from ..questions.classes import ClassGoal
 from ..questions.rows import RowGoal
 from ..rounding import Rounding
+from ..splitting.move_parts import Parts, RankedEvents
 from .enumeration import work_each
-from .move_parts import Parts, RankedEvents
 
 TOGETHER = 2**22
 """How many numbers the recordings have that are bounded at once."""
@@ -103,7 +103,9 @@ class SumBound(PartBound):
         exact = ranked.sample.double()
         moved = MovedEvents.of(made, first, exact, ranked.features, ranked.before, ranked.jitter)
         source = input_signal(made, Box(exact, exact))
-        return SumBound(made, problem.goal, problem.labels, moved, source, max(1, NUMBERS // _numbers(made, source)))
+        return SumBound(
+            made, problem.goal, problem.labels, moved, source, max(1, NUMBERS // _numbers(made, source))
+        )
 
     @property
     def work(self) -> int:
@@ -140,11 +142,12 @@ def _numbers(circuit: Circuit, source: Signal) -> int:
 
 
 def sums_are_kept(problem: Problem) -> bool:
-    """Return whether parts of a set of moves are bounded by kept sums: few move, and the layers let them."""
+    """Return whether parts of a set of moves are bounded by kept sums: few move, and the rest lets them."""
     threat = problem.perturbation
     assert isinstance(threat, SpikeShift)
     few = [budget for budget in (threat.count, threat.total) if budget is not None and budget <= FEW_MOVES]
-    return bool(few) and first_layer(problem.circuit) is not None
+    on_inputs = problem.rows is not None and problem.rows.inputs is not None
+    return bool(few) and not on_inputs and first_layer(problem.circuit) is not None
 
 
 def bound_of(problem: Problem, threat: SpikeShift, ranked: RankedEvents) -> PartBound:

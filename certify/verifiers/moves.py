@@ -19,11 +19,11 @@ from ...models.constants import at_least, settle
 from ...models.deadline import LATE, TimeIsUp, ending, time_left
 from ..perturbations import SpikeShift
 from ..problem import Problem
+from ..splitting.move_parts import Parts, RankedEvents
 from ..verdicts import Verdict
 from .base import Verifier, falsified
 from .enumeration import Enumeration
 from .move_bounds import PartBound, bound_of, sums_are_kept
-from .move_parts import Parts, RankedEvents
 
 PATIENCE = 2**37
 """Work that the parts of a sample may take together, each as its bound counts it. Where sums are kept
@@ -173,7 +173,11 @@ class _MoveSearch:
         proven = self.problem.goal.proven(lower, self.problem.labels.expand(len(parts)))
         proven = self.problem.goal.holds(proven)
         self.done += len(parts)
-        self.least = min(self.least, float(self.problem.goal.least(lower)[proven].min())) if bool(proven.any()) else self.least
+        self.least = (
+            min(self.least, float(self.problem.goal.least(lower)[proven].min()))
+            if bool(proven.any())
+            else self.least
+        )
         return proven
 
     def _failing(self, parts: Parts) -> Verdict | None:

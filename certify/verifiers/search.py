@@ -26,7 +26,7 @@ class AttackSearch(Verifier):
     def decide(self, problem: Problem) -> list[Verdict]:
         """Return "falsified" with a replayed counterexample where the attack succeeds, "unknown" elsewhere."""
         started = time.perf_counter()
-        result = self._attacked(problem)
+        result = self.attacked(problem)
         verdicts, late = [], f"{LATE}, and " * problem.expired()
         for index, success in enumerate(result.success.tolist()):
             if success:
@@ -39,7 +39,7 @@ class AttackSearch(Verifier):
                 )
         return verdicts
 
-    def _attacked(self, problem: Problem) -> AttackResult:
+    def attacked(self, problem: Problem) -> AttackResult:
         """Return what the attack finds; of a property, group by group of samples that have the same rows."""
         rest, goal = (problem.perturbation, problem.generator()), problem.rows
         if goal is None:

@@ -94,9 +94,7 @@ def _solved(question: MarginQuestion, leaf: Nodes) -> LeafPoint:
     return LeafPoint(margin, question.perturbation.project(arranged.to(inputs.dtype), inputs)[0])
 
 
-def _least(
-    region: _Region, box: Box, costs: np.ndarray, inside: np.ndarray
-) -> tuple[np.ndarray, np.ndarray]:
+def _least(region: _Region, box: Box, costs: np.ndarray, inside: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Return a point of the region, near the one of least costs, and that program's multipliers.
 
     Where the leaf's outputs are one number each, the least row is where e·x is least: a linear program, whose
