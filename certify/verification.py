@@ -22,7 +22,7 @@ from .own_draws import own_draws, sample_by_sample
 from .perturbations import Perturbation
 from .problem import Problem
 from .questions.asking import as_labels, check_coded, check_property_ties, property_goal
-from .questions.properties import Property
+from .questions.forms import Property
 from .replay import evaluating
 from .ties import STRICT, settled_ties
 from .unfinished import Unfinished, left_open

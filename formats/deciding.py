@@ -21,7 +21,7 @@ from ..models.linear_maps import LinearMap
 from ..models.networks import SpikingNetwork
 from ..models.validation import check_choice
 from .input_box import InputBox
-from .properties import Constraint, Property, PropertyCase
+from .properties import Constraint, PropertyCase, VnnlibProperty
 from .question import QuestionError, asked_ties, combined, questioned, robust_label
 
 STATUSES = ("holds", "violated", "timeout", "unknown")
@@ -62,7 +62,7 @@ class PropertyVerdict:
 
 def verify_property(
     network: SpikingNetwork,
-    prop: Property,
+    prop: VnnlibProperty,
     verifier: str | Verifier = "auto",
     timeout: float | None = None,
     *,
@@ -97,7 +97,7 @@ def verify_property(
     return decider.verdict(undecided)
 
 
-def input_shape(network: SpikingNetwork, prop: Property) -> tuple[int, ...]:
+def input_shape(network: SpikingNetwork, prop: VnnlibProperty) -> tuple[int, ...]:
     """Return the shape of one sample with as many numbers as the property has inputs.
 
     The first layer decides: a convolution takes the last declared axes, or equal sides of flat inputs.
@@ -115,7 +115,7 @@ def input_shape(network: SpikingNetwork, prop: Property) -> tuple[int, ...]:
     return shape
 
 
-def _features(prop: Property, each: int, first: LinearMap | None) -> tuple[int, ...]:
+def _features(prop: VnnlibProperty, each: int, first: LinearMap | None) -> tuple[int, ...]:
     """Return the shape of one step of `each` numbers as a first layer takes it; it may hold another number."""
     declared, unit = prop.input_shape, None if first is None else first.square(1)
     if first is None or unit is None:
@@ -133,7 +133,7 @@ class _Decider:
     """One property under decision: `found` is an input that violates it, with its outputs, once there is one."""
 
     network: SpikingNetwork
-    prop: Property
+    prop: VnnlibProperty
     verifier: str | Verifier
     shape: tuple[int, ...]
     seed: int

@@ -55,7 +55,7 @@ class PropertyCase:
 
 
 @dataclass(frozen=True)
-class Property:
+class VnnlibProperty:
     """A question to a network: is there an input in a case's box whose outputs are unsafe?
 
     Such an input **violates** the property; without any, it **holds**.

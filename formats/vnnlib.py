@@ -17,7 +17,7 @@ from pathlib import Path
 from ..files import FileKind, unpacked
 from .expressions import LONGEST_TEXT, Shape, parse
 from .formulas import Atom, Names, Normal, Variable, conjoined, normal_form
-from .properties import Constraint, Property, PropertyCase
+from .properties import Constraint, PropertyCase, VnnlibProperty
 
 PROPERTY = FileKind("property", "a VNN-LIB file", most=LONGEST_TEXT)
 MOST_VARIABLES = 10_000_000
@@ -28,7 +28,7 @@ _TENSOR_NAME = re.compile(r"[A-Za-z][A-Za-z0-9_]*", re.ASCII)
 _TYPES = ("real", "float16", "float32", "float64", "bfloat16")
 
 
-def read_vnnlib(source: Path | str) -> Property:
+def read_vnnlib(source: Path | str) -> VnnlibProperty:
     """Return the property of a file (`Path`; what gzip packed is unpacked) or of a text (`str`).
 
     Raises:
@@ -52,7 +52,7 @@ def read_vnnlib(source: Path | str) -> Property:
     newer = any(part[0] == "declare-network" for part in declared)
     tensors = _network(declared) if newer else _constants(declared)
     parts = (normal_form(formula, tensors.find) for formula in formulas)
-    return Property(tensors.inputs, tensors.outputs, _cases(parts, math.prod(tensors.inputs)), tensors.named)
+    return VnnlibProperty(tensors.inputs, tensors.outputs, _cases(parts, math.prod(tensors.inputs)), tensors.named)
 
 
 def _text(path: Path) -> str:

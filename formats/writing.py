@@ -8,10 +8,10 @@ from torch import Tensor
 from ..certify.ties import ARGMAX, STRICT, TIES
 from ..models.constants import whole
 from ..models.validation import check_choice
-from .properties import Conjunction, Constraint, Property, PropertyCase
+from .properties import Conjunction, Constraint, PropertyCase, VnnlibProperty
 
 
-def robustness(lower: Tensor, upper: Tensor, label: int, classes: int, ties: str = STRICT) -> Property:
+def robustness(lower: Tensor, upper: Tensor, label: int, classes: int, ties: str = STRICT) -> VnnlibProperty:
     """Return the property 'some other class wins against the label within the box'.
 
     A counterexample has Y_k ≥ Y_label for some k ≠ label; with ties "argmax", where the lowest index wins a tie,
@@ -32,7 +32,7 @@ def robustness(lower: Tensor, upper: Tensor, label: int, classes: int, ties: str
     check_choice("ties", ties, TIES)
     low, high = (tuple(map(Fraction, end.flatten().tolist())) for end in (lower, upper))
     unsafe = tuple((_wins(other, label, ties),) for other in range(classes) if other != label)
-    return Property(tuple(lower.shape), (classes,), (PropertyCase(low, high, unsafe),))
+    return VnnlibProperty(tuple(lower.shape), (classes,), (PropertyCase(low, high, unsafe),))
 
 
 def _wins(other: int, label: int, ties: str) -> Constraint:
@@ -40,7 +40,7 @@ def _wins(other: int, label: int, ties: str) -> Constraint:
     return Constraint(tuple(sorted(pairs)), Fraction(0), strict=ties == ARGMAX and other > label)
 
 
-def write_vnnlib(prop: Property, version: str = "1.0") -> str:
+def write_vnnlib(prop: VnnlibProperty, version: str = "1.0") -> str:
     """Return the text of a property; read again, it says the same.
 
     Args:
@@ -61,7 +61,7 @@ def write_vnnlib(prop: Property, version: str = "1.0") -> str:
 class _Names:
     """How variables are declared and written."""
 
-    def __init__(self, prop: Property, newer: bool) -> None:
+    def __init__(self, prop: VnnlibProperty, newer: bool) -> None:
         self.prop, self.newer = prop, newer
 
     def declarations(self) -> Iterator[str]:

@@ -1,5 +1,5 @@
 """Linear plants under controllers that are linear but for a bounded error: what holds of them for all time."""
 
-from .practical import PracticalStability, Round
+from .practical import LoopRound, PracticalStability
 
-__all__ = ["PracticalStability", "Round"]
+__all__ = ["LoopRound", "PracticalStability"]

@@ -3,16 +3,16 @@
 x⁺ = Ax + Bu + w, u = Kx + e. While x is in the box |x_i| ≤ r_i, |e_j| ≤ ē_j is proven, and |w_i| ≤ d_i always.
 Let M = A + BK and s_i = Σ_k Σ_j |(M^k B)_ij|·ē_j + Σ_k Σ_l |(M^k)_il|·d_l.
 
-Claim 1. If |x_0,i| ≤ t·r_i with t·max_k Σ_l |(M^k)_il|·r_l + s_i ≤ r_i for all i, then x stays in the box for ever,
-and limsup_k |x_k,i| ≤ s_i.
+Claim 1. If |x_0,i| ≤ t·r_i with t·max_k Σ_l |(M^k)_il|·r_l + s_i ≤ r_i for all i, then x stays in the box for
+ever, and limsup_k |x_k,i| ≤ s_i.
 Proof. x_{k+1} = M^{k+1} x_0 + Σ_{j≤k} M^j (B e_{k−j} + w_{k−j}). By induction x_0 … x_k are in the box, so these e
-are bounded by ē, and |x_{k+1},i| ≤ t·Σ_l |M^{k+1}|_il·r_l + s_i ≤ r_i. M is stable (its powers vanish), so the first
-term does. ∎
+are bounded by ē, and |x_{k+1},i| ≤ t·Σ_l |M^{k+1}|_il·r_l + s_i ≤ r_i. M is stable (its powers vanish), so the
+first term does. ∎
 
 Claim 2 (nested). If |u_j − (K'x)_j| ≤ ē'_j holds on a box r' with r'_i > s_i for all i, K' any stable choice, then
 limsup |x_k,i| ≤ s'_i.
-Proof. By claim 1 x is in that box from some step on, for ever. Count from that step: the sum above holds with M' and
-these e, which are bounded by ē'. Its first term vanishes, so the limit is s'. ∎
+Proof. By claim 1 x is in that box from some step on, for ever. Count from that step: the sum above holds with M'
+and these e, which are bounded by ē'. Its first term vanishes, so the limit is s'. ∎
 
 It is about the plant in real arithmetic. What a simulation in float64 adds at each step is a disturbance w: `d`
 may pay for it.
@@ -28,7 +28,7 @@ Rows = tuple[tuple[float, ...], ...]
 
 
 @dataclass(frozen=True)
-class Round:
+class LoopRound:
     """One box, the error gain that is proven on it, and the limit that follows.
 
     Attributes:
@@ -61,7 +61,7 @@ class PracticalStability:
     A: Rows
     B: Rows
     disturbance: tuple[float, ...]
-    rounds: tuple[Round, ...]
+    rounds: tuple[LoopRound, ...]
     share: float
     why: str
 

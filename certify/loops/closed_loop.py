@@ -6,8 +6,8 @@ membranes start anew at each control step, so u is a function of x. The error ga
     ē_j ≥ max over x in X of |u_j(x) − (Kx)_j|,   K = G·C,
 
 the range of gain_j·y_j − Σ_i G_ji·scale_i·z_i over all z that any x in X is rounded to, and what rounding moves
-there: z is within 2u·|Cx/scale| of Cx/scale, which moves G·(scale∘z) by at most Σ_i |G_ji|·|Cx|_i·(2u + 2⁻⁴⁸), float64's
-own products and the last product with gain among it.
+there: z is within 2u·|Cx/scale| of Cx/scale, which moves G·(scale∘z) by at most Σ_i |G_ji|·|Cx|_i·(2u + 2⁻⁴⁸),
+float64's own products and the last product with gain among it.
 """
 
 import math
@@ -20,7 +20,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ...analysis.loops.practical import PracticalStability, Round, Rows, limits, sums
+from ...analysis.loops.practical import LoopRound, PracticalStability, Rows, limits, sums
 from ...analysis.loops.series import float_above
 from ...models.constants import at_least, reals
 from ...models.networks import SpikingNetwork
@@ -50,7 +50,7 @@ class ErrorGain:
         box: one radius a state.
         error: proven, one number an input of the plant.
         attained: the greatest errors that runs had.
-        witness: the states of these runs, one a row, (inputs, states); where C is not square, what it makes of them.
+        witness: what the network saw in these runs, times its scale: the states where C is None, (inputs, seen).
         closed: whether each error is within its tolerance of what was attained.
     """
 
@@ -97,7 +97,9 @@ class ClosedLoop:
             raise ValueError(f"time: got a continuous plant, expected a discrete one: {how}")
         check_choice("membranes", self.membranes, ("reset", "kept"))
         if self.membranes == "kept":
-            raise ValueError('membranes: got "kept", expected "reset": an error gain is of a controller without state')
+            raise ValueError(
+                'membranes: got "kept", expected "reset": an error gain is of a controller without state'
+            )
         if not isinstance(self.network, SpikingNetwork) or self.network.encoding != "direct":
             raise ValueError('network: expected a SpikingNetwork of encoding "direct"')
         n = len(_rows("A", self.A))
@@ -110,7 +112,9 @@ class ClosedLoop:
         with evaluating(self.network), torch.no_grad():
             given = self.network(torch.zeros(1, self.seen, dtype=self.network.dtype))
         if tuple(given.shape) != (1, self.inputs):
-            raise ValueError(f"network: got outputs of shape {tuple(given.shape)}, expected (1, {self.inputs}) as B has")
+            raise ValueError(
+                f"network: got outputs of shape {tuple(given.shape)}, expected (1, {self.inputs}) as B has"
+            )
 
     def _settle(self, name: str, value: object) -> None:
         object.__setattr__(self, name, value)
@@ -194,7 +198,9 @@ class ClosedLoop:
             factors = [float(g * s) for g, s in zip(row, self._scales, strict=True)]
             form = self._gains[j] * output[j] - factors @ inputs
             moduli = sum(abs(g) * far for g, far in zip(row, reach, strict=True))
-            left = None if limit is None else max(1e-3, (limit - (time.perf_counter() - begun)) / (self.inputs - j))
+            left = (
+                None if limit is None else max(1e-3, (limit - (time.perf_counter() - begun)) / (self.inputs - j))
+            )
             (found,) = output_range(self.network, zero, around, form, max(tolerance * moduli, 1e-9), left)
             paid = moduli * (2 * unit + 3 * LOST) + LOST * max(abs(found.lower), abs(found.upper)) + 1e-30
             errors.append(math.nextafter(max(-found.lower, found.upper, 0.0) + paid, math.inf))
@@ -224,7 +230,7 @@ class ClosedLoop:
             ValueError: for arguments that don't fit, and for a K with which the plant is not stable.
         """
         radii, begun, limit = _box(box, self.states), time.perf_counter(), checked_timeout(timeout)
-        done, share, why = list[Round](), 0.0, "the time was up"
+        done, share, why = list[LoopRound](), 0.0, "the time was up"
         for _ in range(at_least(1)("rounds", rounds)):
             left = None if limit is None else limit - (time.perf_counter() - begun)
             if left is not None and left <= 0:
@@ -246,7 +252,7 @@ class ClosedLoop:
                     break
             elif any(s > before for s, before in zip(reach, done[-1].limit, strict=True)):
                 break
-            done.append(Round(radii, one.K, one.error, one.attained, reach))
+            done.append(LoopRound(radii, one.K, one.error, one.attained, reach))
             further = tuple(min(s * GROWN, r) for s, r in zip(reach, radii, strict=True))
             if not any(new < WORTH * old for new, old in zip(further, radii, strict=True)):
                 break
@@ -319,4 +325,6 @@ def _box(box: object, states: int) -> tuple[float, ...]:
     Raises:
         TypeError, ValueError: for another number of them, NaN, inf, or none that is positive.
     """
-    return _numbers("box", list(box) if isinstance(box, Sequence | np.ndarray | Tensor) else box, states, above=True)
+    return _numbers(
+        "box", list(box) if isinstance(box, Sequence | np.ndarray | Tensor) else box, states, above=True
+    )

@@ -5,7 +5,8 @@ from torch import Tensor
 
 from ...models.networks import SpikingNetwork
 from ..replay import evaluating
-from .properties import Property, Robust
+from .forms import Property
+from .properties import Robust
 from .rows import RowGoal
 
 

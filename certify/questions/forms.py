@@ -6,17 +6,19 @@ Coefficients are float64 numbers, added and multiplied as Python does: what a fo
 numbers say, exactly. They are 0 or of a modulus in [1e-100, 1e100], so that no product of theirs underflows.
 """
 
+import itertools
+from abc import ABC, abstractmethod
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import NoReturn
 
 from ...models.constants import real
 
-if TYPE_CHECKING:
-    from .properties import Property
-
 LEAST, MOST = 1e-100, 1e100
 """Between these lie the moduli of coefficients and constants, but for 0."""
+
+MOST_ROWS = 4096
+"""How many inequalities all clauses of a property may hold."""
 
 Terms = tuple[tuple[int, float], ...]
 """Pairs (place, coefficient), by rising place, no coefficient 0."""
@@ -130,6 +132,78 @@ class Form:
 
 
 @dataclass(frozen=True)
+class Inequality:
+    """form ≤ 0, or form < 0 where strict."""
+
+    form: Form
+    strict: bool = False
+
+
+Clauses = tuple[tuple[Inequality, ...], ...]
+"""A conjunction of disjunctions."""
+
+
+class Property(ABC):
+    """What must hold at every allowed input. `p & q`, `p | q`."""
+
+    @abstractmethod
+    def clauses(self, own: Sequence[float]) -> Clauses:
+        """Return the clauses for a sample whose own outputs are `own`."""
+
+    def __and__(self, other: "Property") -> "Property":
+        """Return that both hold."""
+        return JointProperty((self, _property(other)), every=True)
+
+    def __or__(self, other: "Property") -> "Property":
+        """Return that at each input one of them holds."""
+        return JointProperty((self, _property(other)), every=False)
+
+    def __bool__(self) -> NoReturn:
+        raise TypeError("property: got a truth value asked of it (0 <= x <= 1, and, or, not), expected & and |")
+
+
+@dataclass(frozen=True)
+class Inequalities(Property):
+    """Clauses as they are.
+
+    Raises:
+        ValueError: for no clause, a clause without an inequality, or more than `MOST_ROWS`.
+    """
+
+    given: Clauses
+
+    def __post_init__(self) -> None:
+        check_clauses(self.given)
+
+    def clauses(self, own: Sequence[float]) -> Clauses:
+        """Return them."""
+        return self.given
+
+
+@dataclass(frozen=True)
+class JointProperty(Property):
+    """A conjunction of properties, or a disjunction."""
+
+    parts: tuple[Property, ...]
+    every: bool
+
+    def clauses(self, own: Sequence[float]) -> Clauses:
+        """Return all clauses, or each choice of one of each part as one clause."""
+        found = [part.clauses(own) for part in self.parts]
+        if self.every:
+            clauses = tuple(itertools.chain.from_iterable(found))
+        else:
+            count = 1
+            for part in found:
+                count *= len(part)
+            check_count(count)
+            choices = itertools.product(*found)
+            clauses = tuple(tuple(itertools.chain.from_iterable(choice)) for choice in choices)
+        check_clauses(clauses)
+        return clauses
+
+
+@dataclass(frozen=True)
 class Modulus:
     """|form|, to be compared with a number."""
 
@@ -209,6 +283,24 @@ def _collected(terms: Iterable[tuple[int, float]]) -> Terms:
 
 def _at_most(form: Form, strict: bool) -> "Property":
     """Return form ≤ 0, or < 0."""
-    from .properties import Inequality, Rows  # imported here: properties are made of forms
+    return Inequalities(((Inequality(form, strict),),))
 
-    return Rows(((Inequality(form, strict),),))
+
+def check_clauses(clauses: Clauses) -> None:
+    """Raise ValueError for no clause, a clause without an inequality, or more than `MOST_ROWS`."""
+    if not clauses:
+        raise ValueError("property: got an empty conjunction, expected at least one inequality")
+    if not all(clauses):
+        raise ValueError("property: got an empty disjunction, which nothing meets, expected an inequality")
+    check_count(sum(map(len, clauses)))
+
+
+def check_count(count: int) -> None:
+    if count > MOST_ROWS:
+        raise ValueError(f"property: got more than {MOST_ROWS} inequalities in normal form, expected fewer")
+
+
+def _property(value: object) -> Property:
+    if not isinstance(value, Property):
+        raise TypeError(f"property: got {type(value).__name__}, expected another property")
+    return value

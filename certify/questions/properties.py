@@ -1,93 +1,16 @@
 """Properties: what must hold of a network's outputs at every allowed input, as clauses of linear inequalities.
 
 A property is a conjunction of clauses, each a disjunction of inequalities. `&` joins clauses, `|` distributes.
-Some depend on the network's number of outputs or on the sample's own ones (`robust`, `top_k`): these say their clauses
-once both are known.
+Some depend on the network's number of outputs or on the sample's own ones (`robust`, `top_k`): these say their
+clauses once both are known.
 """
 
 import itertools
-from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import NoReturn
 
 from ...models.constants import at_least, real, settle, unless_none
-from .forms import Form, output
-
-MOST_ROWS = 4096
-"""How many inequalities all clauses of a property may hold."""
-
-
-@dataclass(frozen=True)
-class Inequality:
-    """form ≤ 0, or form < 0 where strict."""
-
-    form: Form
-    strict: bool = False
-
-
-Clauses = tuple[tuple[Inequality, ...], ...]
-"""A conjunction of disjunctions."""
-
-
-class Property(ABC):
-    """What must hold at every allowed input. `p & q`, `p | q`."""
-
-    @abstractmethod
-    def clauses(self, own: Sequence[float]) -> Clauses:
-        """Return the clauses for a sample whose own outputs are `own`."""
-
-    def __and__(self, other: "Property") -> "Property":
-        """Return that both hold."""
-        return Joined((self, _property(other)), every=True)
-
-    def __or__(self, other: "Property") -> "Property":
-        """Return that at each input one of them holds."""
-        return Joined((self, _property(other)), every=False)
-
-    def __bool__(self) -> NoReturn:
-        raise TypeError("property: got a truth value asked of it (0 <= x <= 1, and, or, not), expected & and |")
-
-
-@dataclass(frozen=True)
-class Rows(Property):
-    """Clauses as they are.
-
-    Raises:
-        ValueError: for no clause, a clause without an inequality, or more than `MOST_ROWS`.
-    """
-
-    given: Clauses
-
-    def __post_init__(self) -> None:
-        check_clauses(self.given)
-
-    def clauses(self, own: Sequence[float]) -> Clauses:
-        """Return them."""
-        return self.given
-
-
-@dataclass(frozen=True)
-class Joined(Property):
-    """A conjunction of properties, or a disjunction."""
-
-    parts: tuple[Property, ...]
-    every: bool
-
-    def clauses(self, own: Sequence[float]) -> Clauses:
-        """Return all clauses, or each choice of one of each part as one clause."""
-        found = [part.clauses(own) for part in self.parts]
-        if self.every:
-            clauses = tuple(itertools.chain.from_iterable(found))
-        else:
-            count = 1
-            for part in found:
-                count *= len(part)
-            _check_count(count)
-            choices = itertools.product(*found)
-            clauses = tuple(tuple(itertools.chain.from_iterable(choice)) for choice in choices)
-        check_clauses(clauses)
-        return clauses
+from .forms import Clauses, Inequality, Property, check_count, output
 
 
 @dataclass(frozen=True)
@@ -140,7 +63,7 @@ class TopK(Property):
         found = []
         for chosen in itertools.combinations(others, self.k):
             found.append(tuple(_above(label, j, strict=True) for j in chosen))
-            _check_count(len(found) * self.k)
+            check_count(len(found) * self.k)
         return tuple(found)
 
 
@@ -238,20 +161,6 @@ def abstains(threshold: float, label: int | None = None) -> Property:
     return Abstains(threshold, label)
 
 
-def check_clauses(clauses: Clauses) -> None:
-    """Raise ValueError for no clause, a clause without an inequality, or more than `MOST_ROWS`."""
-    if not clauses:
-        raise ValueError("property: got an empty conjunction, expected at least one inequality")
-    if not all(clauses):
-        raise ValueError("property: got an empty disjunction, which nothing meets, expected an inequality")
-    _check_count(sum(map(len, clauses)))
-
-
-def _check_count(count: int) -> None:
-    if count > MOST_ROWS:
-        raise ValueError(f"property: got more than {MOST_ROWS} inequalities in normal form, expected fewer")
-
-
 def _above(one: int, other: int, strict: bool) -> Inequality:
     """Return output[one] > output[other], or ≥."""
     return Inequality(output[other] - output[one], strict)
@@ -264,9 +173,3 @@ def _label(label: int | None, own: Sequence[float]) -> int:
     if found >= len(own):
         raise ValueError(f"property: got output {found}, expected one of the network's {len(own)}")
     return found
-
-
-def _property(value: object) -> Property:
-    if not isinstance(value, Property):
-        raise TypeError(f"property: got {type(value).__name__}, expected another property")
-    return value

@@ -36,7 +36,7 @@ from ..bounds.signals.box import Box
 from ..bounds.signals.signals import Signal, SpikeBound
 from ..replay import TOGETHER
 from ..ties import ARGMAX, STRICT
-from .properties import Clauses, Inequality, Property, check_clauses
+from .forms import Clauses, Inequality, Property, check_clauses
 
 TINY = torch.finfo(torch.float64).tiny
 UNIT = torch.finfo(torch.float64).eps

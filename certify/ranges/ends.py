@@ -2,7 +2,8 @@
 
 By boxes, where few inputs move: one search, whose boxes are closed once their bound is within the tolerance of
 the least value that a run had. By bisection elsewhere: "is v ≥ f everywhere" is a property, and a verifier that
-decides it raises the bound to f or gives an input with a lesser value. A last question, f = best − tolerance, closes it.
+decides it raises the bound to f or gives an input with a lesser value. A last question, f = best − tolerance,
+closes it.
 
 What is proven holds whatever was attained: bounds come from verdicts and from closed boxes alone.
 """
@@ -93,7 +94,7 @@ def _note(problem: Problem, found: LeastValue, points: Tensor) -> None:
 
 
 def _by_boxes(problem: Problem, found: LeastValue, tolerance: float) -> None:
-    target = _Least(found, tolerance)
+    target = _LeastTarget(found, tolerance)
     search = BoxSearch(problem, target)
     search.run()
     found.lower = found.lower.maximum(search.closed)
@@ -102,7 +103,7 @@ def _by_boxes(problem: Problem, found: LeastValue, tolerance: float) -> None:
     found.lower = found.lower.minimum(found.attained)  # a bound may pass the least value that it was held against
 
 
-class _Least(BoxTarget):
+class _LeastTarget(BoxTarget):
     """Boxes are closed within the tolerance of the least value known."""
 
     def __init__(self, found: LeastValue, tolerance: float) -> None:

@@ -13,9 +13,9 @@ from spikecert.certify import PixelBox, verify
 from spikecert.certify.verifiers import Milp
 from spikecert.formats import (
     Constraint,
-    Property,
     PropertyCase,
     PropertyVerdict,
+    VnnlibProperty,
     competition_result,
     read_counterexample,
     read_vnnlib,
@@ -38,10 +38,10 @@ def fractions(values: Tensor) -> tuple[Fraction, ...]:
 Unsafe = tuple[tuple[Constraint, ...], ...]
 
 
-def asking(network: SpikingNetwork, low: Tensor, high: Tensor, unsafe: Unsafe) -> Property:
+def asking(network: SpikingNetwork, low: Tensor, high: Tensor, unsafe: Unsafe) -> VnnlibProperty:
     with torch.no_grad():
         classes = network(low[None]).shape[1]
-    return Property(tuple(low.shape), (classes,), (PropertyCase(fractions(low), fractions(high), unsafe),))
+    return VnnlibProperty(tuple(low.shape), (classes,), (PropertyCase(fractions(low), fractions(high), unsafe),))
 
 
 def at_most(bound: float, **coefficients: float) -> Constraint:
@@ -56,7 +56,7 @@ def grid(low: Tensor, high: Tensor, count: int = 40) -> Tensor:
     return points.reshape(-1, len(low)).clamp(low, high)
 
 
-def check(network: SpikingNetwork, prop: Property, found: PropertyVerdict, points: Tensor) -> None:
+def check(network: SpikingNetwork, prop: VnnlibProperty, found: PropertyVerdict, points: Tensor) -> None:
     """Hold a verdict against the outputs at points of the box."""
     with torch.no_grad():
         outputs = network(points)
@@ -165,10 +165,10 @@ def test_any_network_and_encoding(case: Case):
 def test_several_cases_are_all_decided(network: SpikingNetwork):
     safe = asking(network, torch.zeros(2), torch.ones(2) * 0.1, ((at_most(-1e3, Y0=1.0),),))
     unsafe = asking(network, torch.zeros(2), torch.ones(2) * 0.1, ((at_most(1e3, Y0=1.0),),))
-    both = Property(safe.input_shape, safe.output_shape, safe.cases + unsafe.cases)
+    both = VnnlibProperty(safe.input_shape, safe.output_shape, safe.cases + unsafe.cases)
     assert verify_property(network, safe).status == "holds"
     assert verify_property(network, both).status == "violated"
-    assert verify_property(network, Property((2,), (3,), ())).status == "holds"
+    assert verify_property(network, VnnlibProperty((2,), (3,), ())).status == "holds"
 
 
 def test_the_time_is_kept():
