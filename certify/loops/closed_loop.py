@@ -297,10 +297,10 @@ def _identity(size: int) -> Rows:
 
 def _rows(name: str, value: object, height: int | None = None, width: int | None = None) -> Rows:
     """Return a matrix of finite numbers as rows of floats."""
-    try:
-        found = tuple(reals(name, row) for row in np.asarray(value, dtype=object).tolist())
-    except TypeError:
-        raise TypeError(f"{name}: got {type(value).__name__}, expected a matrix of numbers") from None
+    several = value.tolist() if isinstance(value, np.ndarray | Tensor) else value
+    if not isinstance(several, Sequence) or isinstance(several, str | bytes):
+        raise TypeError(f"{name}: got {type(value).__name__}, expected a matrix of numbers")
+    found = tuple(reals(name, row) for row in several)
     if not found or not found[0] or len({len(row) for row in found}) != 1:
         raise ValueError(f"{name}: got rows of {sorted({len(row) for row in found})} numbers, expected a matrix")
     shape, wanted = (len(found), len(found[0])), (height or len(found), width or len(found[0]))

@@ -12,7 +12,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import NoReturn
 
-from ...models.constants import real
+from ...models.constants import at_least, real
 
 LEAST, MOST = 1e-100, 1e100
 """Between these lie the moduli of coefficients and constants, but for 0."""
@@ -48,7 +48,7 @@ class Form:
 
     def __post_init__(self) -> None:
         for name in ("outputs", "inputs", "own"):
-            object.__setattr__(self, name, _collected(getattr(self, name)))
+            object.__setattr__(self, name, _collected(name, getattr(self, name)))
         object.__setattr__(self, "constant", checked("constant", self.constant))
 
     @property
@@ -274,11 +274,11 @@ def checked(name: str, value: object) -> float:
     return found
 
 
-def _collected(terms: Iterable[tuple[int, float]]) -> Terms:
+def _collected(name: str, terms: Iterable[tuple[int, float]]) -> Terms:
     total: dict[int, float] = {}
     for place, factor in terms:
-        total[place] = total.get(place, 0.0) + real("coefficient", factor)
-    return tuple((place, checked("coefficient", total[place])) for place in sorted(total) if total[place])
+        total[at_least(0)(name, place)] = total.get(place, 0.0) + real(name, factor)
+    return tuple((place, checked(name, total[place])) for place in sorted(total) if total[place])
 
 
 def _at_most(form: Form, strict: bool) -> "Property":
