@@ -10,9 +10,10 @@ from torch import Tensor
 
 from ..certify.attacks import check_posed
 from ..certify.bounds.propagation import LogitBounds
+from ..certify.questions.forms import Property
 from ..certify.replay import evaluating
 from ..certify.ties import STRICT
-from ..certify.verification import bounds, checked_timeout, verify
+from ..certify.verification import bounds, checked_timeout, resolve, verify
 from ..certify.verifiers import VERIFIERS, Verifier
 from ..models.circuit import Mapped, circuit
 from ..models.constants import whole
@@ -22,7 +23,7 @@ from ..models.networks import SpikingNetwork
 from ..models.validation import check_choice
 from .input_box import InputBox
 from .properties import Constraint, PropertyCase, VnnlibProperty
-from .question import QuestionError, asked_ties, combined, questioned, robust_label
+from .question import QuestionError, asked_ties, combined, questioned, robust_label, safe_rows
 
 STATUSES = ("holds", "violated", "timeout", "unknown")
 MOST_PIECES = 64
@@ -206,9 +207,9 @@ class _Decider:
                 question, label, ties = self._question(case, sample, box)
         except (QuestionError, OverflowError, TimeIsUp) as error:
             return str(error)
-        labels = torch.tensor([label], device=sample.device)
+        asked = torch.tensor([label], device=sample.device) if isinstance(label, int) else label
         left = None if self.left is None else max(self.left, 1e-3)
-        (verdict,) = verify(question, sample, labels, box, self.verifier, left, seed=self.seed, ties=ties)
+        (verdict,) = verify(question, sample, asked, box, self.verifier, left, seed=self.seed, ties=ties)
         self.deciding = verdict.verifier
         if verdict.counterexample is not None and self._try(case, verdict.counterexample[None]):
             return None
@@ -216,13 +217,21 @@ class _Decider:
             return "a constraint was met, but not together with the others of its conjunction, or by rounding only"
         return None if verdict.status == "verified" else verdict.reason
 
-    def _question(self, case: PropertyCase, sample: Tensor, box: InputBox) -> tuple[SpikingNetwork, int, str]:
-        """Return a network, a label that wins on the whole box only if the box is safe, and what a tie is."""
+    def _question(
+        self, case: PropertyCase, sample: Tensor, box: InputBox
+    ) -> tuple[SpikingNetwork, int | Property, str | None]:
+        """Return a network, a label that wins on the whole box only if the box is safe, and what a tie is.
+
+        In place of the label there is a property where the verifier takes one and float64 its numbers.
+        """
         if not _joint(case):
             parts = [part[0] for part in case.unsafe]
             label = robust_label(parts, self.prop.num_outputs)
             if label is not None:
                 return self.network, label, asked_ties(parts, label)
+        rows = safe_rows(case.unsafe) if resolve(self.verifier).asks_rows else None
+        if rows is not None:
+            return self.network, rows, None
         known = bounds(self.network, sample, box)
         chosen = [
             max((*part, combined(part)), key=lambda constraint: _least(constraint, known)) for part in case.unsafe
@@ -238,7 +247,7 @@ class _Decider:
                 outputs = self.network(candidate[None])[0]
             if not bool(outputs.isfinite().all()):
                 continue  # an overflow meets no constraint
-            if case.unsafe_at([Fraction(value) for value in outputs.tolist()]):
+            if case.unsafe_at(*([Fraction(x) for x in part.flatten().tolist()] for part in (outputs, candidate))):
                 self.found = (candidate.clone(), outputs)
                 return True
         return False

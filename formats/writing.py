@@ -104,9 +104,10 @@ def _comparison(constraint: Constraint, names: _Names) -> str:
     """Return (<= Y_0 Y_1) for a plain difference, a sum of products elsewhere."""
     sign = "<" if constraint.strict else "<="
     factors = sorted(constraint.coefficients, key=lambda pair: -pair[1])
-    if [factor for _, factor in factors] == [1, -1] and constraint.bound == 0:
+    if [factor for _, factor in factors] == [1, -1] and constraint.bound == 0 and not constraint.inputs:
         return f"({sign} {names.written('Y', factors[0][0])} {names.written('Y', factors[1][0])})"
     terms = [f"(* {decimal(factor)} {names.written('Y', j)})" for j, factor in constraint.coefficients]
+    terms += [f"(* {decimal(factor)} {names.written('X', i)})" for i, factor in constraint.inputs]
     return f"({sign} (+ {' '.join(terms)}) {decimal(constraint.bound)})"
 
 
