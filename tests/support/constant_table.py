@@ -220,7 +220,7 @@ CERTIFY = [
     ),
     *rows(Form, {"constant": 0.5}),
     *(
-        several(Form, name, 0.5, lambda v, name=name: Form(**{name: ((0, v),)}))
+        several(Form, name, 0.5, lambda v, name=name: Form(**{name: ((0, v),)}))  # type: ignore[arg-type]
         for name in ("outputs", "inputs", "own")
     ),
     *rows(robust, {"label": 1}, None, {"label": NONE}),

@@ -2,6 +2,7 @@
 
 import math
 import re
+from typing import Any
 
 import numpy as np
 import pytest
@@ -12,6 +13,7 @@ from spikecert import (
     LInf,
     SpikingNetwork,
     abstains,
+    attack,
     certified_radius,
     certify_set,
     inputs,
@@ -53,18 +55,18 @@ def test_forms_are_what_their_numbers_say():
     [
         (lambda: 0 <= output[0] <= 1, "property: got a truth value"),
         (lambda: output[0] == 0.5, "form: got == 0.5"),
-        (lambda: output[0] * output[1], "form: got a product of two forms"),
+        (lambda: output[0] * output[1], "form: got a product of two forms"),  # type: ignore[operator]
         (lambda: output[0] * math.nan, "factor: got nan"),
         (lambda: output[0] + math.inf, "form: got inf"),
         (lambda: output[0] * 1e-200, "outputs: got 1e-200"),
         (lambda: output[0] * 1e200, "outputs: got 1e+200"),
         (lambda: output[-1], "outputs: got place -1"),
         (lambda: output[True], "outputs: got place True"),
-        (lambda: [[1.0]] @ output, "weights: got list"),
+        (lambda: [[1.0]] @ output, "weights: got list"),  # type: ignore[operator]
         (lambda: inputs[0].at_sample, "at_sample: got"),
         (lambda: Inequalities(()), "property: got an empty conjunction"),
         (lambda: Inequalities(((),)), "property: got an empty disjunction"),
-        (lambda: (output[0] <= 1) & 3, "property: got int"),
+        (lambda: (output[0] <= 1) & 3, "property: got int"),  # type: ignore[operator]
         (lambda: moves_at_most(-1.0), "delta: got -1.0"),
         (lambda: moves_at_most(math.nan), "delta: got nan"),
         (lambda: abstains(0.0), "threshold: got 0.0"),
@@ -114,11 +116,16 @@ def test_verifiers_that_take_none_are_named(verifier):
 
 
 def test_what_asks_about_the_class_refuses_properties():
-    for ask in (certify_set, verify):
-        with pytest.raises((TypeError, ValueError), match=r"(ties|labels): got"):
-            ask(network(), X, moves_at_most(0.1), LInf(0.1), **({"ties": "strict"} if ask is verify else {}))
-    with pytest.raises(TypeError, match="labels: got"):
-        certified_radius(network(), X, moves_at_most(0.1))
+    prop: Any = moves_at_most(0.1)
+    with pytest.raises(ValueError, match="ties: got 'strict' beside a property"):
+        verify(network(), X, prop, LInf(0.1), ties="strict")
+    for ask in (
+        lambda: certify_set(network(), X, prop, LInf(0.1)),
+        lambda: certified_radius(network(), X, prop),
+        lambda: attack(network(), X, prop, LInf(0.1)),
+    ):
+        with pytest.raises(TypeError, match="labels: got Moves, expected an integer tensor"):
+            ask()
 
 
 def test_one_output_has_no_class():

@@ -97,7 +97,7 @@ def test_what_does_not_fit_is_refused():
         ({"form": output[0], "verifier": "gain"}, "verifier: got 'gain'"),
     ):
         with pytest.raises((TypeError, ValueError)) as error:
-            output_range(network, x, LInf(0.1), **asked)
+            output_range(network, x, LInf(0.1), **asked)  # type: ignore[arg-type]
         assert str(error.value).startswith(told)
     with pytest.raises(ValueError, match=r"SpikeFlip|encoding|events|inputs"):
         output_range(network, x, SpikeFlip(1), output[0])
