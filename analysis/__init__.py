@@ -10,6 +10,7 @@ from .certificates.checking import CheckedClaim, check_file
 from .certificates.storage import load_certificates, report_data, save_certificates
 from .gains.gains import GainReport, LayerGain, gain
 from .gains.neuron_gains import constant_gain, neuron_bias, neuron_gain
+from .loops import PracticalStability
 from .norms import matrix_norm, operator_norm
 from .operators import layer_operators
 from .patterns import pattern_radius
@@ -27,6 +28,7 @@ __all__ = [
     "Interval",
     "LayerGain",
     "Perturbation",
+    "PracticalStability",
     "StabilityReport",
     "StateSpace",
     "Theorem",

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from spikecert.analysis import GainReport as GainReport
+    from spikecert.analysis import PracticalStability as PracticalStability
     from spikecert.analysis import Theorem as Theorem
     from spikecert.analysis import gain as gain
     from spikecert.analysis import mppd as mppd
@@ -22,8 +23,11 @@ if TYPE_CHECKING:
     from spikecert.certify import AttackResult as AttackResult
     from spikecert.certify import EventChange as EventChange
     from spikecert.certify import EventRegion as EventRegion
+    from spikecert.certify import Form as Form
     from spikecert.certify import LInf as LInf
     from spikecert.certify import LogitBounds as LogitBounds
+    from spikecert.certify import OutputRange as OutputRange
+    from spikecert.certify import Property as Property
     from spikecert.certify import Radius as Radius
     from spikecert.certify import SmoothedVerdict as SmoothedVerdict
     from spikecert.certify import SoundnessError as SoundnessError
@@ -31,12 +35,22 @@ if TYPE_CHECKING:
     from spikecert.certify import SpikeShift as SpikeShift
     from spikecert.certify import Unfinished as Unfinished
     from spikecert.certify import Verdict as Verdict
+    from spikecert.certify import abstains as abstains
     from spikecert.certify import attack as attack
     from spikecert.certify import certified_radius as certified_radius
     from spikecert.certify import certify_set as certify_set
+    from spikecert.certify import inputs as inputs
+    from spikecert.certify import moves_at_most as moves_at_most
+    from spikecert.certify import output as output
+    from spikecert.certify import output_range as output_range
     from spikecert.certify import reconcile as reconcile
+    from spikecert.certify import robust as robust
+    from spikecert.certify import sample as sample
     from spikecert.certify import smooth as smooth
+    from spikecert.certify import targeted as targeted
+    from spikecert.certify import top_k as top_k
     from spikecert.certify import verify as verify
+    from spikecert.certify.loops import ClosedLoop as ClosedLoop
     from spikecert.certify.verification import bounds as bounds
     from spikecert.models import DLIF as DLIF
     from spikecert.models import LIF as LIF

@@ -25,11 +25,14 @@ from .commands import (
     vnnlib,
     zoo,
 )
+from .commands import (
+    range as range_command,
+)
 from .commands.proofs import check_proof, elaborate
 from .commands.records import compare, report, sandwich
 from .help import epilog, overview
-from .output import INTERRUPTED, plain, say
 from .stopping import MESSAGE, STATUSES, Stopping
+from .telling import INTERRUPTED, plain, say
 
 COMMANDS: dict[str, Callable[..., Any]] = {
     "demo": demo.demo,
@@ -44,6 +47,7 @@ COMMANDS: dict[str, Callable[..., Any]] = {
     "elaborate": elaborate.elaborate,
     "inspect": convert.inspect,
     "radius": radius.radius,
+    "range": range_command.output_ranges,
     "report": report.report,
     "reproduce": reproduce.reproduce,
     "run": run.run,

@@ -42,6 +42,10 @@ EXAMPLES: dict[str, tuple[str, ...]] = {
         "spikecert radius runs/mine/network.safetensors --samples 20 --verifier linear --out runs/radii",
         "spikecert radius runs/mine/network.safetensors --verifier complete --timeout 60",
     ),
+    "range": (
+        "spikecert range runs/mine/network.safetensors --epsilon 0.02 --form 'Y1 - Y0' --samples 5",
+        "spikecert range runs/mine/network.safetensors --form 'Y0 - S0' --timeout 10 --json",
+    ),
     "report": (
         "spikecert report runs/mine/record.json --out runs/mine/report.html",
         "spikecert report runs/mine/record.json --radii runs/radii/radii.json --out report.html",

@@ -3,7 +3,7 @@
 import webbrowser
 from pathlib import Path
 
-from .output import say
+from .telling import say
 
 
 def open_page(path: Path) -> None:

@@ -6,7 +6,7 @@ from types import TracebackType
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
-from .output import plain
+from .telling import plain
 
 FORMS: dict[str, Callable[[float], str]] = {
     "loss": lambda value: f"{value:.4f}",

@@ -10,7 +10,7 @@ from io import FileIO
 from types import FrameType, TracebackType
 from typing import Any
 
-from .output import INTERRUPTED
+from .telling import INTERRUPTED
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 STATUSES = frozenset(128 + number for number in SIGNALS)

@@ -7,7 +7,20 @@ from .attacks import APGD, FGSM, PGD, Attack, AttackResult, Ensemble, Gaussian, 
 from .bounds.propagation import LogitBounds
 from .engines import Fleet, certify_set
 from .perturbations import L2, EventChange, EventRegion, LInf, Perturbation, PixelBox, SpikeFlip, SpikeShift
+from .questions import (
+    Form,
+    Property,
+    abstains,
+    inputs,
+    moves_at_most,
+    output,
+    robust,
+    sample,
+    targeted,
+    top_k,
+)
 from .radii.radius import Radius, certified_radius
+from .ranges import OutputRange, output_range
 from .smoothing import SmoothedVerdict, rate_certificate, rate_radius, smooth
 from .unfinished import Unfinished
 from .verdicts import SoundnessError, Verdict, reconcile
@@ -24,11 +37,14 @@ __all__ = [
     "EventChange",
     "EventRegion",
     "Fleet",
+    "Form",
     "Gaussian",
     "LInf",
     "LogitBounds",
+    "OutputRange",
     "Perturbation",
     "PixelBox",
+    "Property",
     "Radius",
     "SmoothedVerdict",
     "SoundnessError",
@@ -38,12 +54,21 @@ __all__ = [
     "Square",
     "Unfinished",
     "Verdict",
+    "abstains",
     "attack",
     "certified_radius",
     "certify_set",
+    "inputs",
+    "moves_at_most",
+    "output",
+    "output_range",
     "rate_certificate",
     "rate_radius",
     "reconcile",
+    "robust",
+    "sample",
     "smooth",
+    "targeted",
+    "top_k",
     "verify",
 ]

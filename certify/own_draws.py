@@ -9,7 +9,7 @@ from ..models.networks import SpikingNetwork
 from ..models.progress import Progress
 
 
-def own_draws(network: SpikingNetwork, inputs: Tensor, labels: Tensor | None = None) -> bool:
+def own_draws(network: SpikingNetwork, inputs: Tensor, labels: object = None) -> bool:
     """Return whether each sample of `inputs` has draws of its own.
 
     Raises:

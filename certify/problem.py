@@ -13,7 +13,9 @@ from ..models.networks import SpikingNetwork
 from .branching.nodes.standing import Told, unheard
 from .branching.processes.crew import Crew
 from .perturbations import Perturbation
-from .ties import STRICT, Goal
+from .questions.classes import ClassGoal
+from .questions.rows import RowGoal
+from .ties import STRICT
 
 
 @dataclass(frozen=True)
@@ -32,6 +34,8 @@ class Problem:
         memory: bytes that a search may take, or None.
         crew: who bounds the nodes of a search; None: this process.
         told: told how a search stands.
+        rows: of a property that is asked in place of the class; `labels` then say which of its questions is each
+            sample's.
     """
 
     network: SpikingNetwork
@@ -46,6 +50,7 @@ class Problem:
     memory: int | None = None
     crew: Crew | None = None
     told: Told = unheard
+    rows: RowGoal | None = field(default=None, repr=False)
 
     def __post_init__(self) -> None:
         settle(self, whole, "seed")
@@ -57,9 +62,9 @@ class Problem:
         return circuit(self.network) if self.made is None else self.made
 
     @property
-    def goal(self) -> Goal:
-        """Return what must be proven of each margin."""
-        return Goal.of(self.circuit, self.ties)
+    def goal(self) -> ClassGoal | RowGoal:
+        """Return what must be proven."""
+        return ClassGoal.of(self.circuit, self.ties) if self.rows is None else self.rows
 
     def subset(self, indices: Tensor) -> "Problem":
         """Return the problem of some samples only."""

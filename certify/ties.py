@@ -1,6 +1,7 @@
 """What a tie between logits means, what must be proven of each margin for that, and what integer counts add."""
 
 from dataclasses import dataclass
+from typing import Self
 
 import torch
 from torch import Tensor
@@ -50,13 +51,13 @@ class Goal:
     steps: int | None
     unit: float
 
-    @staticmethod
-    def of(circuit: Circuit, ties: str) -> "Goal":
+    @classmethod
+    def of(cls, circuit: Circuit, ties: str) -> Self:
         """Return the goal for a network."""
         unit = torch.finfo(circuit.dtype).eps
         steps = {"spikes": circuit.num_steps, "first": 1}.get(circuit.read.readout)
         counts = steps is not None and circuit.num_steps * unit <= MOST_STEPS_TIMES_UNIT
-        return Goal(ties, steps if counts else None, unit)
+        return cls(ties, steps if counts else None, unit)
 
     def proven(self, margins: Tensor, labels: Tensor) -> Tensor:
         """Return whether bounds of margins, `tightened`, prove what is needed, (batch, classes) of bool."""

@@ -14,15 +14,17 @@ from ..models.networks import SpikingNetwork
 from ..models.progress import Figures, Progress, no_figures, silent
 from ..models.validation import check_choice, check_inputs, check_plain, check_weights
 from .arithmetic import check_arithmetic
-from .attacks import check_attacked
+from .attacks import check_attacked, check_posed
 from .bounds.propagation import LogitBounds
 from .branching.processes.helpers import Helpers
 from .latency_codes import CodedImages, coded
 from .own_draws import own_draws, sample_by_sample
 from .perturbations import Perturbation
 from .problem import Problem
+from .questions.asking import as_labels, check_coded, check_property_ties, property_goal
+from .questions.forms import Property
 from .replay import evaluating
-from .ties import settled_ties
+from .ties import STRICT, settled_ties
 from .unfinished import Unfinished, left_open
 from .verdicts import Verdict
 from .verifiers import VERIFIERS, MarginVerifier, Verifier
@@ -35,7 +37,7 @@ CHUNK = 128
 def verify(
     network: SpikingNetwork,
     inputs: Tensor,
-    labels: Tensor,
+    labels: Tensor | Property,
     perturbation: Perturbation,
     verifier: str | Verifier = "auto",
     timeout: float | None = None,
@@ -47,7 +49,7 @@ def verify(
     progress: Progress = silent,
     figures: Figures = no_figures,
 ) -> list[Verdict]:
-    """Decide whether any allowed perturbation changes a sample's class.
+    """Decide whether any allowed perturbation changes a sample's class, or whether a property holds for all.
 
     "verified" holds for every real input in the set and for the run in the network's own dtype, whatever the
     order of summation; see docs/certification.md. The network is taken in evaluation mode. With encoding "rate" a
@@ -58,7 +60,9 @@ def verify(
     Args:
         network: any spiking network.
         inputs: (batch, ...), within the perturbation's [lower, upper].
-        labels: (batch,) of integers.
+        labels: (batch,) of integers; or a `Property` that is to hold at every allowed input, such as
+            `abs(output[0] - sample[0]) <= 0.05`. It says itself what a tie is, `ties` is then None; a verdict's
+            margin is a bound of the least, over clauses, of their best inequality.
         perturbation: the threat model, such as `LInf(8 / 255)`.
         verifier: a name of `VERIFIERS`, such as "trains", "complete" or "auto", or a `Verifier`.
         timeout: seconds for a sample, on average; None for no limit.
@@ -87,10 +91,13 @@ def verify(
     if own_draws(network, inputs, labels):
         rest = {"timeout": timeout, "seed": seed, "ties": ties, "memory": memory, "workers": workers}
         return [
-            verify(one, inputs[at], labels[at], perturbation, chosen, **rest, progress=told, figures=figures)[0]
+            verify(one, inputs[at], _at(labels, at), perturbation, chosen, **rest, progress=told, figures=figures)[
+                0
+            ]
             for one, at, told in sample_by_sample(network, inputs, progress)
         ]
     if (codes := coded(network, inputs, perturbation)) is not None:
+        check_coded(labels)
         rest = {"timeout": timeout, "seed": seed, "ties": ties, "memory": memory, "workers": workers}
         asked = codes.network, codes.events, labels, perturbation, chosen
         try:
@@ -98,7 +105,17 @@ def verify(
         except Unfinished as stopped:
             raise Unfinished(_pictured(codes, stopped.verdicts)) from None
     made = check_arithmetic(network)
-    check_attacked(network, inputs, labels, perturbation)
+    prop = None
+    if isinstance(labels, Property):
+        check_property_ties(ties)
+        check_posed(network, inputs, perturbation)
+        asked_labels = as_labels(network, inputs, labels)
+        if asked_labels is None:
+            prop, labels = _answered(labels, chosen), torch.arange(len(inputs), device=inputs.device)
+        else:
+            labels, ties = asked_labels, STRICT
+    if prop is None:
+        check_attacked(network, inputs, labels, perturbation)
     inputs = inputs.detach()
     timeout, seed, ties = checked_timeout(timeout), whole("seed", seed), settled_ties(network, ties)
     memory, label = unless_none(at_least(1))("memory", memory), f"certify ({chosen.name})"
@@ -109,8 +126,12 @@ def verify(
             part = slice(start, start + CHUNK)
             deadline = None if timeout is None else time.perf_counter() + timeout * len(inputs[part])
             told = partial(figures, label)
-            asked = network, inputs[part], labels[part], perturbation, seed, deadline, made, ties
-            found, interrupted = _decide(Problem(*asked, memory=memory, crew=crew, told=told), chosen)
+            asked, rows = labels[part], None
+            if prop is not None:
+                rows = property_goal(network, inputs[part], prop)
+                asked, ties = torch.arange(len(asked), device=asked.device), rows.ties
+            asked = network, inputs[part], asked, perturbation, seed, deadline, made, ties
+            found, interrupted = _decide(Problem(*asked, memory=memory, crew=crew, told=told, rows=rows), chosen)
             check_arithmetic(network)  # progress, figures or workers may have changed what runs
             verdicts += found
             if interrupted:
@@ -155,6 +176,23 @@ def bounds(
     with evaluating(network):
         parts = [chosen.logits(network, part, perturbation) for part in inputs.split(CHUNK)]
     return _joined(parts)
+
+
+def _at(labels: Tensor | Property, place: slice) -> Tensor | Property:
+    """Return some samples' labels; a property is that of all."""
+    return labels if isinstance(labels, Property) else labels[place]
+
+
+def _answered(prop: Property, verifier: Verifier) -> Property:
+    """Return a property if a verifier answers such questions.
+
+    Raises:
+        ValueError: for one that does not, by name.
+    """
+    if not verifier.asks_rows:
+        known = ", ".join(name for name, make in VERIFIERS.items() if make().asks_rows)
+        raise ValueError(f"verifier: got {verifier.name!r}, expected one that takes properties: {known}")
+    return prop
 
 
 def _pictured(codes: CodedImages, verdicts: Sequence[Verdict]) -> list[Verdict]:

@@ -5,16 +5,16 @@ if __name__ == "formats":
 
 from .deciding import PropertyVerdict, verify_property
 from .onnx import read_onnx, write_onnx
-from .properties import Constraint, Property, PropertyCase
+from .properties import Constraint, PropertyCase, VnnlibProperty
 from .results import competition_result, read_counterexample
 from .vnnlib import read_vnnlib
 from .writing import robustness, write_vnnlib
 
 __all__ = [
     "Constraint",
-    "Property",
     "PropertyCase",
     "PropertyVerdict",
+    "VnnlibProperty",
     "competition_result",
     "read_counterexample",
     "read_onnx",

@@ -10,9 +10,10 @@ from torch import Tensor
 
 from ..certify.attacks import check_posed
 from ..certify.bounds.propagation import LogitBounds
+from ..certify.questions.forms import Property
 from ..certify.replay import evaluating
 from ..certify.ties import STRICT
-from ..certify.verification import bounds, checked_timeout, verify
+from ..certify.verification import bounds, checked_timeout, resolve, verify
 from ..certify.verifiers import VERIFIERS, Verifier
 from ..models.circuit import Mapped, circuit
 from ..models.constants import whole
@@ -21,8 +22,8 @@ from ..models.linear_maps import LinearMap
 from ..models.networks import SpikingNetwork
 from ..models.validation import check_choice
 from .input_box import InputBox
-from .properties import Constraint, Property, PropertyCase
-from .question import QuestionError, asked_ties, combined, questioned, robust_label
+from .properties import Constraint, PropertyCase, VnnlibProperty
+from .question import QuestionError, asked_ties, combined, questioned, robust_label, safe_rows
 
 STATUSES = ("holds", "violated", "timeout", "unknown")
 MOST_PIECES = 64
@@ -62,7 +63,7 @@ class PropertyVerdict:
 
 def verify_property(
     network: SpikingNetwork,
-    prop: Property,
+    prop: VnnlibProperty,
     verifier: str | Verifier = "auto",
     timeout: float | None = None,
     *,
@@ -97,7 +98,7 @@ def verify_property(
     return decider.verdict(undecided)
 
 
-def input_shape(network: SpikingNetwork, prop: Property) -> tuple[int, ...]:
+def input_shape(network: SpikingNetwork, prop: VnnlibProperty) -> tuple[int, ...]:
     """Return the shape of one sample with as many numbers as the property has inputs.
 
     The first layer decides: a convolution takes the last declared axes, or equal sides of flat inputs.
@@ -115,7 +116,7 @@ def input_shape(network: SpikingNetwork, prop: Property) -> tuple[int, ...]:
     return shape
 
 
-def _features(prop: Property, each: int, first: LinearMap | None) -> tuple[int, ...]:
+def _features(prop: VnnlibProperty, each: int, first: LinearMap | None) -> tuple[int, ...]:
     """Return the shape of one step of `each` numbers as a first layer takes it; it may hold another number."""
     declared, unit = prop.input_shape, None if first is None else first.square(1)
     if first is None or unit is None:
@@ -133,7 +134,7 @@ class _Decider:
     """One property under decision: `found` is an input that violates it, with its outputs, once there is one."""
 
     network: SpikingNetwork
-    prop: Property
+    prop: VnnlibProperty
     verifier: str | Verifier
     shape: tuple[int, ...]
     seed: int
@@ -206,9 +207,9 @@ class _Decider:
                 question, label, ties = self._question(case, sample, box)
         except (QuestionError, OverflowError, TimeIsUp) as error:
             return str(error)
-        labels = torch.tensor([label], device=sample.device)
+        asked = torch.tensor([label], device=sample.device) if isinstance(label, int) else label
         left = None if self.left is None else max(self.left, 1e-3)
-        (verdict,) = verify(question, sample, labels, box, self.verifier, left, seed=self.seed, ties=ties)
+        (verdict,) = verify(question, sample, asked, box, self.verifier, left, seed=self.seed, ties=ties)
         self.deciding = verdict.verifier
         if verdict.counterexample is not None and self._try(case, verdict.counterexample[None]):
             return None
@@ -216,13 +217,21 @@ class _Decider:
             return "a constraint was met, but not together with the others of its conjunction, or by rounding only"
         return None if verdict.status == "verified" else verdict.reason
 
-    def _question(self, case: PropertyCase, sample: Tensor, box: InputBox) -> tuple[SpikingNetwork, int, str]:
-        """Return a network, a label that wins on the whole box only if the box is safe, and what a tie is."""
+    def _question(
+        self, case: PropertyCase, sample: Tensor, box: InputBox
+    ) -> tuple[SpikingNetwork, int | Property, str | None]:
+        """Return a network, a label that wins on the whole box only if the box is safe, and what a tie is.
+
+        In place of the label there is a property where the verifier takes one and float64 its numbers.
+        """
         if not _joint(case):
             parts = [part[0] for part in case.unsafe]
             label = robust_label(parts, self.prop.num_outputs)
             if label is not None:
                 return self.network, label, asked_ties(parts, label)
+        rows = safe_rows(case.unsafe) if resolve(self.verifier).asks_rows else None
+        if rows is not None:
+            return self.network, rows, None
         known = bounds(self.network, sample, box)
         chosen = [
             max((*part, combined(part)), key=lambda constraint: _least(constraint, known)) for part in case.unsafe
@@ -238,7 +247,7 @@ class _Decider:
                 outputs = self.network(candidate[None])[0]
             if not bool(outputs.isfinite().all()):
                 continue  # an overflow meets no constraint
-            if case.unsafe_at([Fraction(value) for value in outputs.tolist()]):
+            if case.unsafe_at(*([Fraction(x) for x in part.flatten().tolist()] for part in (outputs, candidate))):
                 self.found = (candidate.clone(), outputs)
                 return True
         return False

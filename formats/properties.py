@@ -7,12 +7,13 @@ from fractions import Fraction
 
 @dataclass(frozen=True)
 class Constraint:
-    """Σ_j coefficient_j·Y_j ≤ bound, or < if strict.
+    """Σ_j coefficient_j·Y_j + Σ_i input_i·X_i ≤ bound, or < if strict.
 
     Args:
         coefficients: pairs (j, coefficient), by rising j, none of them 0.
         bound: the right-hand side.
         strict: whether equality is excluded.
+        inputs: pairs (i, coefficient), as those of outputs.
 
     >>> Constraint(((0, Fraction(1)), (1, Fraction(-1))), Fraction(0)).holds([Fraction(1), Fraction(1)])
     True
@@ -21,10 +22,12 @@ class Constraint:
     coefficients: tuple[tuple[int, Fraction], ...]
     bound: Fraction
     strict: bool = False
+    inputs: tuple[tuple[int, Fraction], ...] = ()
 
-    def holds(self, outputs: Sequence[Fraction]) -> bool:
-        """Return whether outputs meet the constraint, in exact arithmetic."""
+    def holds(self, outputs: Sequence[Fraction], inputs: Sequence[Fraction] = ()) -> bool:
+        """Return whether outputs, and the inputs that they are of, meet the constraint, in exact arithmetic."""
         value = sum((factor * outputs[j] for j, factor in self.coefficients), Fraction(0))
+        value += sum((factor * inputs[i] for i, factor in self.inputs), Fraction(0))
         return value < self.bound or (value == self.bound and not self.strict)
 
 
@@ -47,15 +50,15 @@ class PropertyCase:
     def violated(self, inputs: Sequence[Fraction], outputs: Sequence[Fraction]) -> bool:
         """Return whether these inputs lie in the box and these outputs are unsafe."""
         ends = zip(self.lower, inputs, self.upper, strict=True)
-        return all(low <= x <= high for low, x, high in ends) and self.unsafe_at(outputs)
+        return all(low <= x <= high for low, x, high in ends) and self.unsafe_at(outputs, inputs)
 
-    def unsafe_at(self, outputs: Sequence[Fraction]) -> bool:
-        """Return whether these outputs are unsafe."""
-        return any(all(constraint.holds(outputs) for constraint in part) for part in self.unsafe)
+    def unsafe_at(self, outputs: Sequence[Fraction], inputs: Sequence[Fraction] = ()) -> bool:
+        """Return whether these outputs of these inputs are unsafe."""
+        return any(all(constraint.holds(outputs, inputs) for constraint in part) for part in self.unsafe)
 
 
 @dataclass(frozen=True)
-class Property:
+class VnnlibProperty:
     """A question to a network: is there an input in a case's box whose outputs are unsafe?
 
     Such an input **violates** the property; without any, it **holds**.
@@ -83,6 +86,8 @@ class Property:
             for constraint in {id(constraint): constraint for part in case.unsafe for constraint in part}.values():
                 if any(not 0 <= j < outputs for j, _ in constraint.coefficients):
                     raise ValueError(f"cases: got an output beyond the declared {outputs}")
+                if any(not 0 <= i < inputs for i, _ in constraint.inputs):
+                    raise ValueError(f"cases: got an input beyond the declared {inputs}")
 
     @property
     def num_inputs(self) -> int:

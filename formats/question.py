@@ -7,17 +7,18 @@ raised by what that can change, Σ|c − ĉ|·max|Y| over the box, and never low
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from fractions import Fraction
 
 import torch
 from torch import Tensor, nn
 
 from ..certify.bounds.propagation import LogitBounds
+from ..certify.questions.forms import MOST_ROWS, Form, Inequalities, Inequality, Property
 from ..certify.ties import ARGMAX, STRICT
 from ..models.networks import SpikingNetwork
 from ..models.running.readouts import MEANS
-from .properties import Constraint
+from .properties import Conjunction, Constraint
 
 
 class QuestionError(ValueError):
@@ -35,6 +36,8 @@ def questioned(network: SpikingNetwork, constraints: Sequence[Constraint], known
     Raises:
         QuestionError: for readout "potential", or numbers beyond the dtype.
     """
+    if any(constraint.inputs for constraint in constraints):
+        raise QuestionError("property: got constraints of inputs and outputs, expected a verifier of properties")
     if network.readout not in MEANS:
         raise QuestionError(
             f'readout: got "{network.readout}", expected "mean" or "spikes" for constraints of this form'
@@ -77,12 +80,46 @@ def _raised(value: Fraction, dtype: torch.dtype) -> Tensor:
 
 def combined(part: Sequence[Constraint]) -> Constraint:
     """Return the sum of a conjunction's constraints, which holds wherever they all do."""
+    bound, strict = sum((constraint.bound for constraint in part), Fraction(0)), any(c.strict for c in part)
+    outputs, inputs = _total(c.coefficients for c in part), _total(c.inputs for c in part)
+    return Constraint(outputs, bound, strict, inputs)
+
+
+def _total(parts: Iterable[Sequence[tuple[int, Fraction]]]) -> tuple[tuple[int, Fraction], ...]:
     total: dict[int, Fraction] = {}
-    for output, factor in (pair for constraint in part for pair in constraint.coefficients):
-        total[output] = total.get(output, Fraction(0)) + factor
-    coefficients = tuple(sorted((output, factor) for output, factor in total.items() if factor))
-    bound = sum((constraint.bound for constraint in part), Fraction(0))
-    return Constraint(coefficients, bound, any(constraint.strict for constraint in part))
+    for place, factor in (pair for part in parts for pair in part):
+        total[place] = total.get(place, Fraction(0)) + factor
+    return tuple(sorted((place, factor) for place, factor in total.items() if factor))
+
+
+def safe_rows(unsafe: Sequence[Conjunction]) -> Property | None:
+    """Return that no conjunction holds, one clause each, exactly; None where float64 can't hold its numbers.
+
+    Each constraint is multiplied by what makes its numbers whole.
+    """
+    if sum(map(len, unsafe)) > MOST_ROWS:
+        return None
+    clauses = []
+    for part in unsafe:
+        found = [_whole(constraint) for constraint in part]
+        if any(form is None for form in found):
+            return None
+        pairs = zip(found, part, strict=True)
+        clauses.append(tuple(Inequality(-form, not one.strict) for form, one in pairs if form is not None))
+    return Inequalities(tuple(clauses))
+
+
+def _whole(constraint: Constraint) -> Form | None:
+    """Return Σ c·Y + Σ d·X − b in whole numbers that float64 holds; None where there are none."""
+    numbers = (*(factor for _, factor in (*constraint.coefficients, *constraint.inputs)), constraint.bound)
+    times = math.lcm(*(number.denominator for number in numbers))
+    if any(abs(number * times) >= 2**53 for number in numbers):
+        return None
+    outputs, inputs = (
+        tuple((place, float(factor * times)) for place, factor in part)
+        for part in (constraint.coefficients, constraint.inputs)
+    )
+    return Form(outputs, inputs, (), -float(constraint.bound * times))
 
 
 def asked_ties(constraints: Sequence[Constraint], label: int) -> str:
@@ -108,7 +145,7 @@ def robust_label(constraints: Sequence[Constraint], classes: int) -> int | None:
 
 def _pair(constraint: Constraint) -> tuple[int, int] | None:
     """Return (y, k) for a constraint that says Y_y ≤ Y_k."""
-    if constraint.bound != 0 or len(constraint.coefficients) != 2:
+    if constraint.bound != 0 or len(constraint.coefficients) != 2 or constraint.inputs:
         return None
     (lesser, one), (greater, other) = sorted(constraint.coefficients, key=lambda pair: -pair[1])
     return (lesser, greater) if one + other == 0 else None

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from .deciding import PropertyVerdict
 from .expressions import is_number, parse
-from .properties import Property
+from .properties import VnnlibProperty
 
 WORDS = {"holds": "unsat", "violated": "sat", "timeout": "timeout", "unknown": "unknown", "error": "error"}
 """Results, and the older words for them."""
@@ -21,7 +21,7 @@ def result_word(status: str, legacy: bool = False) -> str:
     return WORDS[status] if legacy else status
 
 
-def competition_result(verdict: PropertyVerdict, legacy: bool = False, prop: Property | None = None) -> str:
+def competition_result(verdict: PropertyVerdict, legacy: bool = False, prop: VnnlibProperty | None = None) -> str:
     """Return a result file: the word, then the counterexample if the property is violated.
 
     It is written ((X_0 …) … (Y_0 …)); of a property of VNN-LIB 2.0 as that has it: each tensor's name, type and
@@ -45,7 +45,7 @@ def _assigned(name: str, values: Tensor) -> list[str]:
     return [f"({name}_{place} {value!r})" for place, value in enumerate(values.flatten().tolist())]
 
 
-def _assignment(prop: Property, inputs: Tensor, outputs: Tensor) -> Iterator[str]:
+def _assignment(prop: VnnlibProperty, inputs: Tensor, outputs: Tensor) -> Iterator[str]:
     """Yield the lines of VNN-LIB 2.0's form, section 5.3."""
     assert prop.tensors is not None
     shapes = (prop.input_shape, prop.output_shape)

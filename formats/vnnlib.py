@@ -17,7 +17,7 @@ from pathlib import Path
 from ..files import FileKind, unpacked
 from .expressions import LONGEST_TEXT, Shape, parse
 from .formulas import Atom, Names, Normal, Variable, conjoined, normal_form
-from .properties import Constraint, Property, PropertyCase
+from .properties import Constraint, PropertyCase, VnnlibProperty
 
 PROPERTY = FileKind("property", "a VNN-LIB file", most=LONGEST_TEXT)
 MOST_VARIABLES = 10_000_000
@@ -28,12 +28,12 @@ _TENSOR_NAME = re.compile(r"[A-Za-z][A-Za-z0-9_]*", re.ASCII)
 _TYPES = ("real", "float16", "float32", "float64", "bfloat16")
 
 
-def read_vnnlib(source: Path | str) -> Property:
+def read_vnnlib(source: Path | str) -> VnnlibProperty:
     """Return the property of a file (`Path`; what gzip packed is unpacked) or of a text (`str`).
 
     Raises:
         ValueError: for a text that is no property of this kind, in one line: a word that is not known, inputs
-            without both ends, constraints that join several inputs or inputs with outputs, more than one network.
+            without both ends, constraints that join several inputs alone, more than one network.
         OSError: for a file that can't be read.
 
     >>> text = "(declare-const X_0 Real) (declare-const Y_0 Real) (assert (<= 0 X_0)) (assert (<= X_0 1))"
@@ -52,7 +52,7 @@ def read_vnnlib(source: Path | str) -> Property:
     newer = any(part[0] == "declare-network" for part in declared)
     tensors = _network(declared) if newer else _constants(declared)
     parts = (normal_form(formula, tensors.find) for formula in formulas)
-    return Property(tensors.inputs, tensors.outputs, _cases(parts, math.prod(tensors.inputs)), tensors.named)
+    return VnnlibProperty(tensors.inputs, tensors.outputs, _cases(parts, math.prod(tensors.inputs)), tensors.named)
 
 
 def _text(path: Path) -> str:
@@ -210,11 +210,8 @@ def _about(kind: str, atoms: Iterable[Atom]) -> tuple[Atom, ...]:
 
 
 def _kind(atom: Atom) -> str:
-    """Return "X" or "Y"."""
-    kinds = {variable[0] for variable, _ in atom.terms}
-    if len(kinds) != 1:
-        raise ValueError("assert: got a constraint that joins inputs with outputs, expected one or the other")
-    return kinds.pop()
+    """Return "X" for a constraint of inputs alone, "Y" for one of outputs, or of both."""
+    return "Y" if any(variable[0] == "Y" for variable, _ in atom.terms) else "X"
 
 
 class _Constraints:
@@ -226,8 +223,10 @@ class _Constraints:
     def __call__(self, atom: Atom) -> Constraint:
         """Return the constraint; the atom is kept, so that no other takes its id."""
         if id(atom) not in self.made:
-            terms = tuple((variable[1], factor) for variable, factor in atom.terms)
-            self.made[id(atom)] = (atom, Constraint(terms, atom.bound, atom.strict))
+            inputs, outputs = (
+                tuple((place, factor) for (kind, place), factor in atom.terms if kind == name) for name in "XY"
+            )
+            self.made[id(atom)] = (atom, Constraint(outputs, atom.bound, atom.strict, inputs))
         return self.made[id(atom)][1]
 
 

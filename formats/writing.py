@@ -8,10 +8,10 @@ from torch import Tensor
 from ..certify.ties import ARGMAX, STRICT, TIES
 from ..models.constants import whole
 from ..models.validation import check_choice
-from .properties import Conjunction, Constraint, Property, PropertyCase
+from .properties import Conjunction, Constraint, PropertyCase, VnnlibProperty
 
 
-def robustness(lower: Tensor, upper: Tensor, label: int, classes: int, ties: str = STRICT) -> Property:
+def robustness(lower: Tensor, upper: Tensor, label: int, classes: int, ties: str = STRICT) -> VnnlibProperty:
     """Return the property 'some other class wins against the label within the box'.
 
     A counterexample has Y_k ≥ Y_label for some k ≠ label; with ties "argmax", where the lowest index wins a tie,
@@ -32,7 +32,7 @@ def robustness(lower: Tensor, upper: Tensor, label: int, classes: int, ties: str
     check_choice("ties", ties, TIES)
     low, high = (tuple(map(Fraction, end.flatten().tolist())) for end in (lower, upper))
     unsafe = tuple((_wins(other, label, ties),) for other in range(classes) if other != label)
-    return Property(tuple(lower.shape), (classes,), (PropertyCase(low, high, unsafe),))
+    return VnnlibProperty(tuple(lower.shape), (classes,), (PropertyCase(low, high, unsafe),))
 
 
 def _wins(other: int, label: int, ties: str) -> Constraint:
@@ -40,7 +40,7 @@ def _wins(other: int, label: int, ties: str) -> Constraint:
     return Constraint(tuple(sorted(pairs)), Fraction(0), strict=ties == ARGMAX and other > label)
 
 
-def write_vnnlib(prop: Property, version: str = "1.0") -> str:
+def write_vnnlib(prop: VnnlibProperty, version: str = "1.0") -> str:
     """Return the text of a property; read again, it says the same.
 
     Args:
@@ -61,7 +61,7 @@ def write_vnnlib(prop: Property, version: str = "1.0") -> str:
 class _Names:
     """How variables are declared and written."""
 
-    def __init__(self, prop: Property, newer: bool) -> None:
+    def __init__(self, prop: VnnlibProperty, newer: bool) -> None:
         self.prop, self.newer = prop, newer
 
     def declarations(self) -> Iterator[str]:
@@ -104,9 +104,10 @@ def _comparison(constraint: Constraint, names: _Names) -> str:
     """Return (<= Y_0 Y_1) for a plain difference, a sum of products elsewhere."""
     sign = "<" if constraint.strict else "<="
     factors = sorted(constraint.coefficients, key=lambda pair: -pair[1])
-    if [factor for _, factor in factors] == [1, -1] and constraint.bound == 0:
+    if [factor for _, factor in factors] == [1, -1] and constraint.bound == 0 and not constraint.inputs:
         return f"({sign} {names.written('Y', factors[0][0])} {names.written('Y', factors[1][0])})"
     terms = [f"(* {decimal(factor)} {names.written('Y', j)})" for j, factor in constraint.coefficients]
+    terms += [f"(* {decimal(factor)} {names.written('X', i)})" for i, factor in constraint.inputs]
     return f"({sign} (+ {' '.join(terms)}) {decimal(constraint.bound)})"
 
 

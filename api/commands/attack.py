@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from ..output import INTERRUPTED, plain, say, show, show_json, show_json_text, table
 from ..progress import Bars
+from ..telling import INTERRUPTED, plain, say, show, show_json, show_json_text, table
 from .options.options import ATTACKS, Epsilons, Json, Out, completed, epsilons
 from .options.question_options import QUESTION, QuestionOptions
 from .options.sharing import with_groups

@@ -5,8 +5,8 @@ import sys
 from contextlib import redirect_stdout
 from typing import TYPE_CHECKING
 
-from ..output import say
 from ..progress import Bars
+from ..telling import say
 from .attack import told
 from .options import certify_options as own
 from .options import options

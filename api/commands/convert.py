@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from ..output import plain, say, show, show_json
 from ..runs.sources import data_of, loaded
+from ..telling import plain, say, show, show_json
 from .options.options import Json, Root, Samples, Seed, first
 
 if TYPE_CHECKING:

@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from ..output import say, show, show_json_text, table
 from ..progress import Bars
+from ..telling import say, show, show_json_text, table
 from .options.options import Json, Seed
 
 if TYPE_CHECKING:

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from ..output import show, show_json
+from ..telling import show, show_json
 from .options.options import Json
 
 MARKS = {True: "ok", False: "--"}

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from ..output import INTERRUPTED, PARTS, UNFINISHED, forget_unfinished, say, show, show_json, table
 from ..progress import Bars
+from ..telling import INTERRUPTED, PARTS, UNFINISHED, forget_unfinished, say, show, show_json, table
 from .options.options import Json, Model, Verifier, number
 from .options.question_options import QUESTION, QuestionOptions
 from .options.sharing import with_groups

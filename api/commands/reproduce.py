@@ -5,9 +5,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from ..output import say, show, show_json_text, table
 from ..progress import Bars
 from ..runs.beside import again, beside
+from ..telling import say, show, show_json_text, table
 from .options.options import Device, Json, Root, checked_device
 
 if TYPE_CHECKING:

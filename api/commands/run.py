@@ -5,8 +5,8 @@ from typing import Annotated
 
 import typer
 
-from ..output import say
 from ..progress import Bars
+from ..telling import say
 from .attack import told
 from .certify import below
 from .options.options import Json, Root

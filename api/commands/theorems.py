@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from ..output import show, show_json
+from ..telling import show, show_json
 from .options.options import Json
 
 if TYPE_CHECKING:

@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING, Any
 
 import typer
 
-from ..output import say, show, show_json, table
 from ..progress import Bars
 from ..runs.beside import again, beside
 from ..runs.seeds import Summary, chosen_seeds, content, percent, summary, write_summary
 from ..runs.sources import data_of
+from ..telling import say, show, show_json, table
 from .options import train_options as own
 from .options.event_options import UNCHANGED, EventOptions
 from .options.options import Data, Device, Json, Root, Seed, checked_device

@@ -5,8 +5,8 @@ from typing import Annotated
 
 import typer
 
-from ..output import say, show, show_json
 from ..runs.sources import network_of
+from ..telling import say, show, show_json
 from .options.certify_options import Compiled
 from .options.options import Device, Json, Model, Seed, Verifier, checked_device
 

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from ..output import show, show_json, table
+from ..telling import show, show_json, table
 from .options.options import Json
 
 

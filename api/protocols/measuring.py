@@ -7,11 +7,11 @@ from spikecert.analysis.patterns import pattern_radius
 from spikecert.analysis.stability import surrogate_product
 from spikecert.models import SpikingNetwork, network_hash
 from spikecert.models.progress import Progress
-from spikecert.output import PARTS
 from spikecert.reports import ModelRecord, Plan
 from spikecert.reports.making.parts import PartStore, measure_in_parts
 from spikecert.reports.records.rows import Tally
 from spikecert.runs.building import threat
+from spikecert.telling import PARTS
 from spikecert.training import GaussianNoise, Split
 from spikecert.training.evaluation import accuracy, on_network
 from spikecert.training.objectives import MSMPPD

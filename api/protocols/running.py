@@ -6,9 +6,9 @@ import time
 from spikecert.models import Normalize, SpikingNetwork
 from spikecert.models.linear_maps.normalizing import CIFAR10, CIFAR100
 from spikecert.models.progress import Progress
-from spikecert.output import PARTS
 from spikecert.reports.making.recording import environment
 from spikecert.runs.building import fresh_network, neuron
+from spikecert.telling import PARTS
 from spikecert.training import Augmentation, LocalFields, Retraction, TrainingRun, fit, start_firing
 from spikecert.training.state import CHECKPOINT
 

@@ -18,7 +18,7 @@ from spikecert.reports.making.plans import name_of
 from spikecert.reports.making.tables import with_gains
 from spikecert.training import Dataset, Split
 
-from ..output import PARTS, UNFINISHED, forget_unfinished, say
+from ..telling import PARTS, UNFINISHED, forget_unfinished, say
 from .building import described, write_all
 
 MEASURED = 32

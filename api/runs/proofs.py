@@ -13,7 +13,7 @@ from spikecert.checking import Refused, Statement, check
 from spikecert.models import SpikingNetwork
 from spikecert.models.progress import Progress
 
-from ..output import say
+from ..telling import say
 
 if TYPE_CHECKING:
     from spikecert.reports import Record

@@ -19,7 +19,7 @@ import torch
 
 from spikecert import SpikingNetwork
 from spikecert.formats import (
-    Property,
+    VnnlibProperty,
     competition_result,
     read_counterexample,
     read_onnx,
@@ -73,7 +73,7 @@ def decide(folder: Path, instance: Instance, verifier: str, limit: float | None,
     return found.status
 
 
-def check(network: SpikingNetwork, prop: Property, path: Path) -> None:
+def check(network: SpikingNetwork, prop: VnnlibProperty, path: Path) -> None:
     """Raise RuntimeError unless a written counterexample violates the property when it is run again."""
     written = read_counterexample(path.read_text(encoding="utf-8"))
     if written is None:

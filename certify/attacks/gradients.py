@@ -6,7 +6,6 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from ...models.networks import SpikingNetwork
 from ..perturbations import RangedSet
 from ..perturbations.shapes import expand, normal
 from ..replay import margins
@@ -50,7 +49,7 @@ def gradient_at(value: Tensor, leaf: Tensor) -> Tensor:
 
 
 @torch.no_grad()
-def margins_at(network: SpikingNetwork, points: Tensor, labels: Tensor, ties: str) -> Tensor:
+def margins_at(network: Callable[[Tensor], Tensor], points: Tensor, labels: Tensor, ties: str) -> Tensor:
     """Return the margins at `points`, (batch,)."""
     return margins(network(points), labels, ties)
 

@@ -141,11 +141,16 @@ def margin_bounds(
     logits' boxes. With `quick`, hidden layers are bounded in float32 where the run is no finer and the set is a
     plain box (a ball's center and flips stay in float64): sound as it is, wider by the rounding of float32.
     """
+    return known_margins(circuit, signals_of(circuit, inputs, spikes, quick), labels, inputs.lower)
+
+
+def signals_of(circuit: Circuit, inputs: Box, spikes: SpikeBound, quick: bool = False) -> list[Signal]:
+    """Return what is known of each node over the input set; `quick` as in `margin_bounds`."""
     signal, rounding = input_signal(circuit, inputs), Rounding(circuit.dtype)
     if quick and _ends_dense(circuit) and circuit.dtype != torch.float64 and _plain(signal):
         rounding = Rounding(circuit.dtype, torch.float32)
         signal = InputSignal(signal.box.outward(rounding.bound), signal.num_steps)
-    return known_margins(circuit, propagate(circuit, signal, spikes, rounding), labels, inputs.lower)
+    return propagate(circuit, signal, spikes, rounding)
 
 
 def known_margins(circuit: Circuit, known: list[Signal], labels: Tensor, like: Tensor) -> Tensor:
@@ -161,6 +166,83 @@ def known_margins(circuit: Circuit, known: list[Signal], labels: Tensor, like: T
     else:
         lower = _read_margins(circuit, known[-1], labels, like)
     return lower.scatter(1, labels[:, None], torch.inf)
+
+
+@dataclass(frozen=True)
+class RowEnds:
+    """What is known of k·y for some rows k of coefficients on the logits y.
+
+    Attributes:
+        lower: a bound from below, (batch, rows), in plain float64.
+        size: the sum of moduli that it is made of: `lower` may be off by a few units in the last place of it.
+        points: logits that are known exactly, as the run holds them, NaN elsewhere, (batch, classes); None: no
+            readout of counts.
+    """
+
+    lower: Tensor
+    size: Tensor
+    points: Tensor | None = None
+
+
+def known_rows(circuit: Circuit, known: list[Signal], rows: Tensor, like: Tensor) -> RowEnds:
+    """Return bounds of rows (batch, R, classes) of the logits, from what is known of each node."""
+    last, run = circuit.last, Rounding(circuit.dtype)
+    summed = circuit.read.readout not in ("largest", "first")
+    if isinstance(last, Mapped) and isinstance(last.map, DenseMap) and summed:
+        check_readout(circuit, known[-1], run)
+        return _dense_rows(last.map, known[last.sources[0]], readout_rows(circuit, like), rows, run)
+    bounds = _read(circuit, known[-1], like)
+    if circuit.read.readout == "spikes" and circuit.num_steps * torch.finfo(circuit.dtype).eps <= 2**-6:
+        bounds = _counted(bounds, circuit)
+    low, high = bounds.lower[:, None], bounds.upper[:, None]
+    lower = (rows.clamp_min(0) * low + rows.clamp_max(0) * high).sum(2)
+    points = None
+    if circuit.read.readout in ("spikes", "first"):
+        points = torch.where(bounds.lower == bounds.upper, bounds.lower, torch.nan)
+    return RowEnds(lower, (rows.abs() * high.maximum(-low)).sum(2), points)
+
+
+def _counted(bounds: LogitBounds, circuit: Circuit) -> LogitBounds:
+    """Return ends moved to the least and the greatest fl(c/T) that lie between them; see `Goal.tightened`.
+
+    A run's logit is fl(c/T) or fl(c·fl(1/T)), within ε of c/T: where it is at least m, c ≥ (m − 8ε)·T. Both of the
+    numbers that it may be are looked at, in the run's dtype.
+    """
+    steps, unit = circuit.num_steps, torch.finfo(circuit.dtype).eps
+    least = ((bounds.lower - 8 * unit) * steps).ceil().clamp(0, steps)
+    most = ((bounds.upper + 8 * unit) * steps).floor().clamp(0, steps)
+
+    def held(count: Tensor) -> tuple[Tensor, Tensor]:
+        """Return both numbers that the run may hold for a count."""
+        exact = count.to(circuit.dtype)
+        return (exact / steps).double(), (exact * (1.0 / torch.ones_like(exact).mul(steps))).double()
+
+    return LogitBounds(held(least)[0].minimum(held(least)[1]), held(most)[0].maximum(held(most)[1]))
+
+
+def _dense_rows(layer: DenseMap, before: Signal, row: Tensor, rows: Tensor, rounding: Rounding) -> RowEnds:
+    """Return k·y for y = W·x + b, x = Σ_t row[t]·before[t]: (k·W)·x is bounded, not the logits one by one.
+
+    Each logit of the run strays from its exact value by at most γ·(|W|·|x| + |b|)·Σ|row|, as in `_difference`. k·W
+    and its product are computed in float64, with γ_{m+n} of the sum of all moduli |k|·(|W|·|x| + |b|): paid by a
+    second slack of as many more terms.
+    """
+    last: AffineMap = affine_map(layer)
+    combined = before.combine(row)
+    box = Box(combined.lower.double(), combined.upper.double())
+    weight = layer.to(torch.float64).weight
+    middle = last.linear(box.middle[0]) + last.bias * row.sum()
+    steps, moduli, own = before.num_steps, row.abs().sum(), Rounding(torch.float64)
+    magnitude = before.magnitude().double()
+    slack = last.slack(magnitude, rounding, over_time(steps)) + last.slack(
+        magnitude, own, over_time(steps) + 2 * len(weight) + 20
+    )
+    slack = (slack * moduli + vanished(steps, rounding)).expand_as(middle)
+    joint = rows @ weight
+    spread = (joint.abs() @ box.radius[0][:, :, None]).squeeze(2)
+    value = (rows * middle[:, None]).sum(2) - spread - (rows.abs() * slack[:, None]).sum(2)
+    size = (rows.abs() * (middle.abs() + slack)[:, None]).sum(2) + spread
+    return RowEnds(value, size)
 
 
 def _ends_dense(circuit: Circuit) -> bool:

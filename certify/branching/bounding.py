@@ -11,7 +11,6 @@ from ...models.constants import at_least, real, reals, settle
 from ..bounds.prices.price_search import Ascent, pair_prices
 from ..bounds.prices.prices import Evaluation, PricedProblem, Specifications
 from ..bounds.prices.stages import Staged
-from ..replay import margins
 from .fused_climb import FusedClimb
 from .nodes.decisions import Decisions, RowRanges
 from .nodes.nodes import Nodes, Splits
@@ -148,11 +147,12 @@ def _with_splits(
         assert isinstance(decisions, RowRanges)
         decisions = RowRanges(decisions.first[found.open], decisions.last[found.open])
         chosen = proposed_splits(found.problem, found.proposal, found.open, decisions, likely)
-    tried[rows] = margins(logits, labels, question.ties).double()
+    tried[rows] = question.goal.values(logits, labels, candidates[rows]).double()
+    row = done.nodes.row.index_put((rows,), question.chosen(left.row, logits, candidates[rows]))
     split, splittable = chosen
     none = torch.zeros_like(done.nodes.row)
     splits = Splits(none.index_put((rows,), split.neuron), none.index_put((rows,), split.place))
-    nodes = replace(done.nodes, splits=splits).redecided(rows, decisions)
+    nodes = replace(done.nodes, splits=splits, row=row).redecided(rows, decisions)
     return Bounded(nodes, done.splittable.index_put((rows,), splittable), candidates, tried)
 
 
@@ -170,7 +170,7 @@ def _climbed(
     network: Staged, specifications: Specifications, start: tuple[Tensor, ...], climb: Climb, until: float | None
 ) -> _ClimbedNodes:
     """Climb by a kernel where one reaches the network. Either way torch bounds all nodes at the prices found."""
-    fused = FusedClimb.of(network)
+    fused = FusedClimb.of(network) if specifications.inputs is None else None
     if fused is None:
         return _climb(network, specifications, start, climb, until)
     settings = ClimbSettings(climb.iterations, climb.rate, climb.memory, climb.momenta, ENOUGH)

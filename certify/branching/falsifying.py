@@ -61,13 +61,14 @@ def attack_from(
     chosen = distances.argsort()[:STARTS]
     samples, points = samples[chosen], starts[chosen]
     labels, inputs = question.labels[samples], question.inputs[samples]
+    network, labels, ties = question.goal.posed(question.network, labels)
     found = torch.zeros_like(samples, dtype=torch.bool)
     worst = points.clone()
     for step in range(STEPS):
-        slope = differentiate(question.network, points, labels, LOSSES["margin"])
+        slope = differentiate(network, points, labels, LOSSES["margin"])
         move = climb(threat, slope.gradient, generator) * (SHARE * (1.0 - step / STEPS))
         points = threat.project(points + move, inputs)
-        fell = ~found & (margins_at(question.network, points, labels, question.ties) <= 0)
+        fell = ~found & (margins_at(network, points, labels, ties) <= 0)
         worst[fell] = points[fell]
         found |= fell
     return samples[found], worst[found]

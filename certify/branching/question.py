@@ -35,8 +35,10 @@ from ..bounds.trains.base import TrainBound, Trains
 from ..bounds.trains.conserved import conserved_spikes, decidable_spikes
 from ..bounds.trains.trains import train_spikes
 from ..perturbations import Perturbation
+from ..questions.classes import ClassGoal
+from ..questions.rows import RowGoal
 from ..rounding import Rounding
-from ..ties import STRICT, Goal
+from ..ties import STRICT
 from .nodes.decisions import Restricted, root
 from .nodes.nodes import Nodes, Splits
 from .ranges.ranges import FirstLayer, RangeSearch
@@ -55,6 +57,10 @@ class MarginQuestion:
         ties: "argmax" or "strict": which candidates are counterexamples.
         ranges: how a node's decisions narrow its other currents; None: not at all.
         spikes: what finds the trains of the layers behind the first one.
+        rows: of a property that is asked in place of the class.
+        groups: rows of one number are alternatives: at each run one of them is to be positive, (rows,); None: each
+            row is asked by itself. A search begins with the first of each, and goes on with whichever is greatest
+            at a node's candidate: what bounds one row bounds the greatest of all from below.
     """
 
     network: SpikingNetwork
@@ -65,6 +71,69 @@ class MarginQuestion:
     ties: str = STRICT
     ranges: RangeSearch | None = field(default_factory=RangeSearch)
     spikes: TrainBound = conserved_spikes
+    rows: RowGoal | None = None
+    groups: Tensor | None = None
+
+    @property
+    def goal(self) -> ClassGoal | RowGoal:
+        """Return what is asked."""
+        return ClassGoal.of(self.circuit, self.ties) if self.rows is None else self.rows
+
+    @staticmethod
+    def of_rows(
+        network: SpikingNetwork,
+        inputs: Tensor,
+        labels: Tensor,
+        perturbation: Perturbation,
+        rows: RowGoal,
+        left: Tensor,
+    ) -> "MarginQuestion":
+        """Ask for the rows of a property wherever `left`, (batch, rows) of bool, is set."""
+        samples, columns = left.nonzero(as_tuple=True)
+        specifications = rows.specifications(labels, samples, columns, rows.floor(labels, left.shape[1]))
+        groups = samples * rows.clauses + rows.clause[columns]
+        groups = None if len(groups.unique()) == len(groups) else groups
+        return MarginQuestion(
+            network, inputs, labels, perturbation, specifications, rows.ties, rows=rows, groups=groups
+        )
+
+    @property
+    def first_rows(self) -> Tensor:
+        """Return the row that a search begins with for each group."""
+        count = len(self.specifications.samples)
+        if self.groups is None:
+            return torch.arange(count, device=self.specifications.samples.device)
+        return torch.tensor([int((self.groups == group).nonzero()[0]) for group in self.groups.unique()])
+
+    def alternatives(self, row: int) -> Tensor:
+        """Return the rows of one row's group, itself first."""
+        if self.groups is None:
+            return torch.tensor([row])
+        others = (self.groups == self.groups[row]).nonzero().flatten()
+        return torch.cat([torch.tensor([row]), others[others != row]])
+
+    def joint(self, bound: Tensor) -> Tensor:
+        """Return what bounds of rows say of each row's group, (rows,): that of the parts spent on any of them."""
+        if self.groups is None:
+            return bound
+        _, place = self.groups.unique(return_inverse=True)
+        least = bound.new_full((int(place.max()) + 1,), torch.inf).scatter_reduce(0, place, bound, "amin")
+        return least[place]
+
+    def chosen(self, rows: Tensor, logits: Tensor, inputs: Tensor) -> Tensor:
+        """Return for each row that of its group which is greatest at a run, (N,)."""
+        if self.groups is None:
+            return rows
+        asked, best = self.specifications, rows.clone()
+        for index, row in enumerate(rows.tolist()):
+            others = self.alternatives(row)
+            found = asked.coefficients[others] @ logits[index].double()
+            if asked.inputs is not None:
+                found = found + asked.inputs[others].flatten(1) @ inputs[index].double().flatten()
+            if asked.floor is not None:
+                found = found - asked.floor[others]
+            best[index] = others[found.nan_to_num(-torch.inf).argmax()]
+        return best
 
     @staticmethod
     def of_margins(
@@ -77,7 +146,7 @@ class MarginQuestion:
     ) -> "MarginQuestion":
         """Ask for logit_y − logit_k wherever `left`, (batch, classes) of bool, is set, above the goal's floor."""
         made = circuit(network)
-        floor = Goal.of(made, ties).floor(labels, left.shape[1])
+        floor = ClassGoal.of(made, ties).floor(labels, left.shape[1])
         samples, classes = left.nonzero(as_tuple=True)
         specifications = Specifications.of_margins(labels, samples, classes, floor)
         return MarginQuestion(network, inputs, labels, perturbation, specifications, ties)
@@ -171,12 +240,12 @@ class MarginQuestion:
             return None
         roots, draws = _roots(network, len(self.specifications.samples)), self.circuit.source.draws
         if draws is None:
-            return roots
+            return roots.select(self.first_rows)
         rates = self.perturbation.enclosure(self.inputs[self.specifications.samples])
         if rates.budget is not None:
             return None
         thresholds = draws.thresholds(self.circuit.num_steps, tuple(self.inputs.shape[1:]))
-        return replace(roots, decisions=rate_root(roots.decisions, rates, thresholds))
+        return replace(roots, decisions=rate_root(roots.decisions, rates, thresholds)).select(self.first_rows)
 
     def inputs_at(self, nodes: Nodes, signal: Tensor) -> Tensor:
         """Return allowed inputs, (N, ...), near signals (T or 1, N, ...) that enter the first layer."""

@@ -109,7 +109,8 @@ class _Rounds:
         self.search, self.frontier, self.crew, self.deadline, self.told = search, frontier, crew, deadline, told
         roots, self.each = frontier.waiting, frontier.question.bytes_each
         self.pace = Pace(deadline, first=max(LEAST, min(FIRST, FIRST_BYTES // self.each)))
-        self.experience = Experience(len(roots), roots.decisions.size)
+        rows = len(frontier.question.specifications.samples)
+        self.experience = Experience(rows, roots.decisions.size)
 
     @property
     def batch(self) -> int:

@@ -10,10 +10,10 @@ from ...models.circuit import circuit
 from ..attacks.base import Attack
 from ..perturbations import RangedSet
 from ..problem import Problem
-from ..replay import replays
 from .closing import Closing
 from .encoding import Encoding, EncodingError, Layers, encode
 from .program import Expressions
+from .rows import greatest, row_expressions
 from .solving.solver import LARGEST, Watch, minimise
 from .solving.tree import ProgramTree
 
@@ -42,64 +42,71 @@ class ProgramSearch:
     Attributes:
         counterexample: an allowed input that fails when run alone, once there is one.
         tried: the last solution that did not replay, as an allowed input.
-        gaps: the least logit_y − logit_k that a run of an allowed input had, (classes,).
+        seen: logit_y − logit_k for each k, or the rows of a property, of runs of allowed inputs, (runs, columns).
     """
 
     problem: Problem
     settings: ProgramSettings
     counterexample: Tensor | None = None
     tried: Tensor | None = None
-    gaps: Tensor = field(init=False)
+    seen: Tensor = field(init=False)
 
     def __post_init__(self) -> None:
-        self.gaps = self._run(self.problem.inputs)
-        self._floor = self.problem.goal.floor(self.problem.labels, len(self.gaps))[0]
+        self.seen = self._run(self.problem.inputs)[None]
+        self._floor = self.problem.goal.floor(self.problem.labels, self.seen.shape[1])[0]
         self._closed = self._encoded(Closing(closed=True))
 
-    def margin(self, other: int) -> float:
-        """Return a proven lower bound of logit_y − logit_other, −inf if there is none; or set `counterexample`."""
-        bound, floor = self._bound(other), float(self._floor[other])
+    def margin(self, others: list[int]) -> float:
+        """Return a proven bound of the greatest of some columns, −inf if there is none; or set `counterexample`.
+
+        A column is logit_y − logit_k for a class k, or a row of a property.
+        """
+        bound, floor = self._bound(others), self._target(others)
         if bound <= floor and self.counterexample is None:
             self._attack()
         if bound <= floor and self.counterexample is None and not self.problem.expired():
-            self._search_open(other)
+            self._search_open(others)
         return bound
 
-    def _bound(self, other: int) -> float:
+    def _target(self, others: list[int]) -> float:
+        """Return what is enough for each of some columns."""
+        return float(self._floor[others].max())
+
+    def _bound(self, others: list[int]) -> float:
         """Minimise over the closed program, until HiGHS' bound is enough or a point shows that it can't be.
 
         HiGHS is asked first since its cuts decide fast whether a proof is worth its tree.
         """
-        objective, paid = self._objective(self._closed, other)
-        enough = paid + float(self._floor[other])
+        closed, objective, paid = self._objective(self._closed, others)
+        enough = paid + self._target(others)
 
         def accept(solution: np.ndarray) -> bool:
             """End the search at a point that the bound can't pass, and try to replay it."""
             hopeless = bool(objective.at(solution)[0] <= enough)
             if hopeless:
-                self._replay(self._closed, solution)
+                self._replay(closed, solution)
             return hopeless
 
-        model, watch = self._closed.model, Watch(enough, accept)
-        nodes = self._most_nodes(self._closed)
+        model, watch = closed.model, Watch(enough, accept)
+        nodes = self._most_nodes(closed)
         found = minimise(model, objective, watch, self.problem.deadline, nodes=nodes)
         if found.infeasible:  # the sample itself is feasible: presolve errs now and then
             found = minimise(model, objective, watch, self.problem.deadline, presolve=False, nodes=nodes)
-        if found.bound <= enough or self._refuted(other, found.bound - paid, paid):
+        if found.bound <= enough or self._refuted(others, found.bound - paid, paid):
             return -np.inf
         limits = self.problem.deadline, nodes, self.problem.memory, self.problem.told
         proven = ProgramTree(model, objective, enough, *limits).proven() - paid
-        return -np.inf if self._refuted(other, proven, paid) else proven
+        return -np.inf if self._refuted(others, proven, paid) else proven
 
-    def _refuted(self, other: int, bound: float, paid: float) -> bool:
+    def _refuted(self, others: list[int], bound: float, paid: float) -> bool:
         """Return whether a run contradicts a bound; inf, which calls the program infeasible, always is."""
-        return bound > float(self.gaps[other]) + GAP_ERROR * paid
+        return bound > float(self.seen[:, others].amax(1).min()) + GAP_ERROR * paid
 
-    def _search_open(self, other: int) -> None:
+    def _search_open(self, others: list[int]) -> None:
         """Minimise over the open program, whose solutions keep away from every threshold."""
         opened = self._encoded(Closing(closed=False))
-        objective, _ = self._objective(opened, other)
-        enough = float(self._floor[other])
+        opened, objective, _ = self._objective(opened, others)
+        enough = self._target(others)
 
         def accept(solution: np.ndarray) -> bool:
             """End the search at a solution that replays."""
@@ -126,19 +133,29 @@ class ProgramSearch:
             raise EncodingError(f"program: got {got} that are solved without a time limit")
         return encoding
 
-    def _objective(self, encoding: Encoding, other: int) -> tuple[Expressions, float]:
-        """Return logit_y − logit_other, and what its bound must pass: the logits' rounding and the tolerance."""
-        label = int(self.problem.labels[0])
-        pair = encoding.logits.taken(np.array([label])) - encoding.logits.taken(np.array([other]))
-        size = np.abs(pair.matrix.data).max(initial=0.0) + np.abs(pair.constant).max()
-        rounding = encoding.slack[label] + encoding.slack[other]
-        return pair, float(rounding + self.settings.tolerance * max(1.0, size))
+    def _objective(self, encoding: Encoding, others: list[int]) -> tuple[Encoding, Expressions, float]:
+        """Return what to minimise, in which program, and what its bound must pass: rounding and the tolerance.
+
+        That is logit_y − logit_k, a row of a property, or a new variable that is at least each of several rows.
+        """
+        rows, rounding = self._columns(encoding, others)
+        size = np.abs(rows.matrix.data).max(initial=0.0) + np.abs(rows.constant).max()
+        paid = float(rounding + self.settings.tolerance * max(1.0, size))
+        return (encoding, rows, paid) if len(others) == 1 else (*greatest(encoding, rows), paid)
+
+    def _columns(self, encoding: Encoding, others: list[int]) -> tuple[Expressions, float]:
+        """Return some columns as expressions, and how far the run's may be from them."""
+        rows, index = self.problem.rows, int(self.problem.labels[0])
+        if rows is not None:
+            return row_expressions(rows, index, others, encoding)
+        (other,) = others
+        pair = encoding.logits.taken(np.array([index])) - encoding.logits.taken(np.array([other]))
+        return pair, float(encoding.slack[index] + encoding.slack[other])
 
     @torch.no_grad()
     def _run(self, inputs: Tensor) -> Tensor:
-        """Return logit_y − logit_k of one input run alone, (classes,)."""
-        logits = self.problem.network(inputs)[0].double()
-        return logits[int(self.problem.labels[0])] - logits
+        """Return the columns of one input run alone, (columns,)."""
+        return self.problem.goal.gaps(self.problem.network(inputs), self.problem.labels, inputs)[0].double()
 
     def _replay(self, encoding: Encoding, solution: np.ndarray) -> bool:
         """Run the input of a solution, moved into the set; keep it if it fails."""
@@ -151,8 +168,8 @@ class ProgramSearch:
         if not allowed:
             return False
         self.tried = candidate
-        self.gaps = self.gaps.minimum(self._run(candidate))
-        if replays(self.problem.network, candidate[0], int(self.problem.labels[0]), self.problem.ties):
+        self.seen = torch.cat([self.seen, self._run(candidate)[None]])
+        if self.problem.goal.replays(self.problem.network, candidate[0], int(self.problem.labels[0])):
             self.counterexample = candidate[0]
         return self.counterexample is not None
 
@@ -161,6 +178,7 @@ class ProgramSearch:
         problem = self.problem
         if self.tried is None or not isinstance(problem.perturbation, RangedSet) or problem.expired():
             return
-        asked = problem.network, problem.inputs, problem.labels, problem.perturbation, problem.generator()
-        around = self.settings.attack(*asked, self.tried, ties=problem.ties)
+        network, labels, ties = problem.goal.posed(problem.network, problem.labels)
+        asked = network, problem.inputs, labels, problem.perturbation, problem.generator()
+        around = self.settings.attack(*asked, self.tried, ties=ties)  # pyright: ignore[reportArgumentType]
         self._keep(around.inputs)

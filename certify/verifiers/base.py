@@ -5,6 +5,7 @@ import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
+from typing import ClassVar
 
 import torch
 from torch import Tensor
@@ -12,12 +13,10 @@ from torch import Tensor
 from ...models.circuit import Circuit
 from ...models.deadline import LATE, Expired, TimeIsUp, ending, never
 from ...models.networks import SpikingNetwork
-from ...models.validation import check_rivals
 from ..bounds.propagation import LogitBounds
 from ..branching.pace import Pace
 from ..perturbations import Perturbation
 from ..problem import Problem
-from ..replay import margins, replays
 from ..unfinished import Unfinished, left_open
 from ..verdicts import Verdict
 
@@ -28,6 +27,8 @@ class Verifier(ABC):
     """Decides samples. A concrete verifier must be sound: 'verified' only with a proof, whatever happens."""
 
     name: str
+    asks_rows: ClassVar[bool] = False
+    """Whether it answers properties: problems whose goal is made of rows."""
 
     @abstractmethod
     def decide(self, problem: Problem) -> list[Verdict]:
@@ -121,20 +122,20 @@ class ClassMarginVerifier(MarginVerifier):
         problem = replace(problem, made=problem.circuit)
         labels, goal = problem.labels, problem.goal
         lower = torch.full((len(labels), 1), -torch.inf, dtype=torch.float64, device=labels.device)
+        begun = False
         for index, phase in enumerate(self.phases(problem.circuit)):
-            left = (~goal.proven(lower, labels)).any(1).nonzero().flatten()
+            left = (~goal.holds(goal.proven(lower, labels))).nonzero().flatten()
             if len(left) == 0 or (index and problem.expired()):
                 break
             for rows in _paced(left, problem):
                 try:
                     found = goal.tightened(phase(problem.subset(rows), lower[rows]))
                 except TimeIsUp:
-                    if lower.shape[1] == 1:
+                    if not begun:
                         raise
                     return lower
-                if lower.shape[1] == 1:
-                    check_rivals(found.shape[1])
-                    lower = lower.expand(-1, found.shape[1]).scatter(1, labels[:, None], torch.inf)
+                if not begun:
+                    lower, begun = goal.columns(lower, labels, found.shape[1]), True
                 lower[rows] = lower[rows].maximum(found)
         return lower
 
@@ -162,7 +163,7 @@ class ClassMarginVerifier(MarginVerifier):
 
     def _decided(self, problem: Problem) -> tuple[Tensor, Tensor]:
         lower = self.lower(problem)
-        return lower.amin(1), problem.goal.proven(lower, problem.labels).all(1)
+        return problem.goal.least(lower), problem.goal.holds(problem.goal.proven(lower, problem.labels))
 
 
 def _paced(left: Tensor, problem: Problem) -> Iterator[Tensor]:
@@ -196,12 +197,12 @@ def clean_failures(problem: Problem, verifier: str) -> dict[int, Verdict]:
     started = time.perf_counter()
     with torch.no_grad():
         logits = problem.network(problem.inputs)
-    found = margins(logits, problem.labels, problem.ties)
+    found = problem.goal.values(logits, problem.labels, problem.inputs)
     overflow = Verdict(
         "unknown", None, None, verifier, 0.0, "the sample's own logits have no difference: inf or NaN"
     )
     known = dict.fromkeys(found.isnan().nonzero().flatten().tolist(), overflow)
-    tied = margins(logits, problem.labels) == 0
+    tied = problem.goal.least(problem.goal.gaps(logits, problem.labels, problem.inputs)) == 0
     for index in (found <= 0).nonzero().flatten().tolist():
         reason = "tied with another class unperturbed" if bool(tied[index]) else MISCLASSIFIED
         known[index] = falsified(problem, index, problem.inputs[index], verifier, started, reason)
@@ -215,7 +216,7 @@ def falsified(
     seconds = time.perf_counter() - started
     inputs = problem.inputs[index : index + 1]
     allowed = bool(problem.perturbation.contains(candidate[None], inputs))
-    if allowed and replays(problem.network, candidate, int(problem.labels[index]), problem.ties):
+    if allowed and problem.goal.replays(problem.network, candidate, int(problem.labels[index])):
         return Verdict("falsified", None, candidate.clone(), verifier, seconds, reason)
     return Verdict(
         "unknown", None, None, verifier, seconds, "a candidate counterexample did not replay alone and in a batch"

@@ -2,13 +2,14 @@
 
 from dataclasses import dataclass
 from functools import partial
+from typing import ClassVar
 
 import torch
 from torch import Tensor
 
 from ...models.circuit import Circuit, circuit
 from ...models.networks import SpikingNetwork
-from ..bounds.propagation import LogitBounds, logit_bounds, margin_bounds
+from ..bounds.propagation import LogitBounds, logit_bounds
 from ..bounds.signals.signals import SpikeBound
 from ..perturbations import Perturbation
 from ..problem import Problem
@@ -26,6 +27,7 @@ class BoundVerifier(ClassMarginVerifier):
             (see `margin_bounds`): what that leaves open, a later stage decides in float64.
     """
 
+    asks_rows: ClassVar[bool] = True
     name: str
     stages: tuple[SpikeBound, ...]
 
@@ -46,4 +48,4 @@ class BoundVerifier(ClassMarginVerifier):
 def _bounded(stage: SpikeBound, quick: bool, problem: Problem, known: Tensor) -> Tensor:
     """Return the bounds of one stage."""
     inputs = problem.perturbation.enclosure(problem.inputs)
-    return margin_bounds(problem.circuit, inputs, problem.labels, stage, quick)
+    return problem.goal.bounds(problem.circuit, inputs, problem.labels, stage, quick)

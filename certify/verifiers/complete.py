@@ -14,6 +14,7 @@ Which network is searched how:
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
+from typing import ClassVar
 
 import torch
 from torch import Tensor
@@ -22,19 +23,25 @@ from ...models.circuit import Circuit
 from ...models.deadline import LATE
 from ...models.rules import Leaky
 from ...models.running.readouts import LINEAR
+from ...models.validation import check_choice
 from ..branching.nodes.frontier import Answer
 from ..branching.question import MarginQuestion
 from ..branching.search import Search
 from ..problem import Problem
-from ..replay import replays
+from ..questions.rows import RowGoal
+from ..splitting.boxes import few_dimensions
 from ..unfinished import INTERRUPTED, Unfinished
 from ..verdicts import Verdict
 from .base import Verifier
 from .enumeration import Enumeration
+from .inputs import InputSplitting
 from .ladder import Ladder
 from .milp import Milp
 from .moves import MoveSplitting, splits
 from .trains import TRAINS
+
+FEW_BOXES = 2**16
+"""How many boxes of inputs are bounded before trains are split."""
 
 
 @dataclass(frozen=True)
@@ -50,6 +57,7 @@ class Branching(Verifier):
         beyond: what decides networks that branching does not reach; None: they keep the bound of "trains".
     """
 
+    asks_rows: ClassVar[bool] = True
     search: Search = field(default_factory=Search)
     name: str = "complete"
     beyond: Verifier | None = None
@@ -70,20 +78,23 @@ class Branching(Verifier):
         if found.out_of_reach and self.beyond is not None:
             return self.beyond.decide(problem)
         seconds = (time.perf_counter() - started) / len(problem.labels)
-        proven = problem.goal.proven(found.lower, problem.labels).all(1).tolist()
+        proven = problem.goal.holds(problem.goal.proven(found.lower, problem.labels)).tolist()
+        margins = problem.goal.least(found.lower).tolist()
         verdicts = [
-            self._verdict(index, found, enough, seconds, problem.ties) for index, enough in enumerate(proven)
+            self._verdict(index, found, margins[index], enough, seconds, problem.ties)
+            for index, enough in enumerate(proven)
         ]
         if found.answer is not None and found.answer.interrupted:
             raise Unfinished(verdicts)
         return verdicts
 
-    def _verdict(self, index: int, found: "_Searched", proven: bool, seconds: float, ties: str) -> Verdict:
+    def _verdict(
+        self, index: int, found: "_Searched", margin: float, proven: bool, seconds: float, ties: str
+    ) -> Verdict:
         counterexample = None if found.answer is None else found.answer.counterexamples.get(index)
         if counterexample is not None:
             reason = "the search found a counterexample"
             return Verdict("falsified", None, counterexample, self.name, seconds, reason)
-        margin = float(found.lower[index].amin())
         if proven:
             return Verdict("verified", margin, None, self.name, seconds, "each part of the set is proven", ties)
         return Verdict("unknown", margin, None, self.name, seconds, found.obstacle(index))
@@ -132,9 +143,12 @@ class _Searched:
 def _searched(problem: Problem, search: Search) -> _Searched:
     """Search for what the bound of "trains" leaves open."""
     lower, goal = TRAINS.lower(problem), problem.goal
-    left = ~goal.proven(lower, problem.labels)
-    asked = problem.network, problem.inputs, problem.labels, problem.perturbation, left
-    question = MarginQuestion.of_margins(*asked, problem.ties)
+    left = goal.left(goal.proven(lower, problem.labels))
+    asked = problem.network, problem.inputs, problem.labels, problem.perturbation
+    if isinstance(goal, RowGoal):
+        question = MarginQuestion.of_rows(*asked, goal, left)
+    else:
+        question = MarginQuestion.of_margins(*asked, left, problem.ties)
     timed = problem.deadline is not None
     if len(question.specifications.samples) == 0:
         return _Searched(lower, question, search, None, timed)
@@ -148,7 +162,7 @@ def _searched(problem: Problem, search: Search) -> _Searched:
     )
     if answer is not None:
         found = torch.full_like(lower, -torch.inf)
-        found[left] = answer.bound
+        found[left] = question.joint(answer.bound)
         found = goal.tightened(found + goal.floor(problem.labels, lower.shape[1]))
         lower = lower.maximum(found)
     return _Searched(lower, question, search, answer, timed)
@@ -163,24 +177,38 @@ class Complete(Verifier):
     Args:
         search: batch size, climbs, memory.
         enumeration: which sets have few members; None: none, and no set of moves is split.
+        split: "inputs" splits the box of inputs, "trains" never does; "auto" does it for properties of sets that
+            move few inputs (`MOST_DIMENSIONS`), before anything else.
         programs: what decides networks that branching does not reach; None: nothing does.
     """
 
+    asks_rows: ClassVar[bool] = True
     search: Search = field(default_factory=Search)
     enumeration: Enumeration | None = field(default_factory=Enumeration)
     name: str = "complete"
     programs: Milp | None = field(default_factory=Milp)
+    split: str = "auto"
+
+    def __post_init__(self) -> None:
+        check_choice("split", self.split, ("auto", "inputs", "trains"))
 
     def decide(self, problem: Problem) -> list[Verdict]:
         """Return a decision for each sample that was decided in time; the proven margin for the others."""
         branching = Branching(self.search, self.name, self.programs)
         try:
-            return self._named(self._rungs(branching, problem).decide(problem))
+            return self._named(self._split(self._rungs(branching, problem), problem).decide(problem))
         except Unfinished as stopped:
             raise Unfinished(self._named(stopped.verdicts)) from None
 
     def _named(self, verdicts: Sequence[Verdict]) -> list[Verdict]:
         return [replace(verdict, verifier=self.name) for verdict in verdicts]
+
+    def _split(self, others: Verifier, problem: Problem) -> Verifier:
+        """Return what splits the inputs first, where that is asked for or pays."""
+        if self.split == "inputs":
+            return InputSplitting()
+        paying = self.split == "auto" and problem.rows is not None and few_dimensions(problem)
+        return Ladder((InputSplitting(FEW_BOXES), others), self.name) if paying else others
 
     def _rungs(self, branching: Branching, problem: Problem) -> Verifier:
         """Return what is asked of a problem, in turn."""
@@ -206,4 +234,4 @@ def _gib(size: int) -> str:
 def _replays(problem: Problem, candidate: Tensor, index: int) -> bool:
     """Return whether a candidate is allowed and misclassified when run alone."""
     allowed = bool(problem.perturbation.contains(candidate[None], problem.inputs[index : index + 1]))
-    return allowed and replays(problem.network, candidate, int(problem.labels[index]), problem.ties)
+    return allowed and problem.goal.replays(problem.network, candidate, int(problem.labels[index]))

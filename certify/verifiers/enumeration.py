@@ -4,6 +4,7 @@ import math
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from typing import ClassVar
 
 import torch
 from torch import Tensor
@@ -33,7 +34,6 @@ from ..bounds.trains.trains import step_spikes
 from ..perturbations import Perturbation, SpikeFlip
 from ..perturbations.events.members import Members
 from ..problem import Problem
-from ..replay import fails
 from ..rounding import Rounding
 from ..verdicts import Verdict
 from .base import Verifier, falsified
@@ -63,6 +63,7 @@ class Enumeration(Verifier):
         patience: work that a sample may take, in `work_each`; a greater set is left alone.
     """
 
+    asks_rows: ClassVar[bool] = True
     patience: int = PATIENCE
     name: str = "enumeration"
 
@@ -190,7 +191,8 @@ def _middles(low: Tensor, high: Tensor, draws: Tensor) -> Tensor:
 def _failed(problem: Problem, points: Tensor) -> Tensor:
     """Return the members that are misclassified in a batch, as allowed inputs: to be replayed alone."""
     inputs = points.to(problem.inputs.dtype)
-    failed = inputs[fails(problem.network(inputs), problem.labels.expand(len(points)), problem.ties)]
+    labels = problem.labels.expand(len(points))
+    failed = inputs[problem.goal.values(problem.network(inputs), labels, inputs) <= 0]
     return problem.perturbation.project(failed, problem.inputs.expand(len(failed), *inputs.shape[1:]))
 
 
@@ -199,7 +201,7 @@ def _bounded(problem: Problem, points: Tensor) -> tuple[Tensor, Tensor]:
     labels = problem.labels.expand(len(points))
     exactly = replace(problem, inputs=points, labels=labels, perturbation=SpikeFlip(0), deadline=None)
     lower = TRAINS.lower(exactly)
-    return lower.amin(1), problem.goal.proven(lower, labels).all(1)
+    return problem.goal.least(lower), problem.goal.holds(problem.goal.proven(lower, labels))
 
 
 def work_each(circuit: Circuit, features: tuple[int, ...]) -> int:

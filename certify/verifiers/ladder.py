@@ -22,6 +22,11 @@ class Ladder(Verifier):
     rungs: tuple[Verifier, ...]
     name: str = "auto"
 
+    @property
+    def asks_rows(self) -> bool:  # pyright: ignore[reportIncompatibleVariableOverride]
+        """Return whether all rungs answer properties."""
+        return all(rung.asks_rows for rung in self.rungs)
+
     def decide(self, problem: Problem) -> list[Verdict]:
         """Return each sample's first decision; an open sample keeps the best margin that was proven.
 

@@ -1,6 +1,7 @@
 """The optimised relaxation: prices on currents (F3, F6) on top of the exact trains and windows (F1, F2, F5)."""
 
 from dataclasses import dataclass, field
+from typing import ClassVar
 
 import torch
 from torch import Tensor
@@ -16,6 +17,7 @@ from ..bounds.propagation import LogitBounds
 from ..bounds.signals.box import Box
 from ..perturbations import Perturbation
 from ..problem import Problem
+from ..questions.rows import RowGoal
 from .base import ClassMarginVerifier, Phase
 from .trains import TRAINS
 
@@ -32,6 +34,7 @@ class Linear(ClassMarginVerifier):
         narrowing: how to go on where the bound is near zero; None to leave it there.
     """
 
+    asks_rows: ClassVar[bool] = True
     search: PriceSearch = field(default_factory=PriceSearch)
     narrowing: Narrowing | None = field(default_factory=Narrowing)
     name: str = "linear"
@@ -47,19 +50,22 @@ class Linear(ClassMarginVerifier):
         floor: a margin is enough iff they are positive.
         """
         made, inputs, enclosure = problem.circuit, problem.inputs, problem.perturbation.enclosure
-        floor = problem.goal.floor(problem.labels, known.shape[1])
+        goal = problem.goal
+        floor = goal.floor(problem.labels, known.shape[1])
+        asked = goal.left(goal.proven(known, problem.labels))
         known = known - floor
         bound = torch.full_like(known, -torch.inf)
         stages = _priced_stages(made, enclosure(inputs))
         if stages is None:
             return bound
-        worst = torch.zeros_like(known, dtype=torch.bool).scatter(1, known.argmin(1, keepdim=True), True)
+        first = known.masked_fill(~asked, torch.inf).argmin(1, keepdim=True)
+        worst = torch.zeros_like(asked).scatter(1, first, True)
 
         def price(asked: Tensor) -> None:
             """Bound the margins that are asked for, (batch, classes) of bool, if there is time."""
             samples, classes = asked.nonzero(as_tuple=True)
             if len(samples) > 0 and not problem.expired():
-                specifications = Specifications.of_margins(problem.labels, samples, classes, floor)
+                specifications = goal.specifications(problem.labels, samples, classes, floor)
                 bound[samples, classes] = self._climb(
                     made,
                     stages,
@@ -70,8 +76,8 @@ class Linear(ClassMarginVerifier):
                 )
 
         price(worst)
-        proven = (bound > 0).any(1, keepdim=True)
-        price((known <= 0) & ~worst & proven)
+        proven = (bound > 0).any(1, keepdim=True) | isinstance(goal, RowGoal)
+        price(asked & ~worst & proven)
         return bound + floor
 
     def _climb(
@@ -85,7 +91,7 @@ class Linear(ClassMarginVerifier):
     ) -> Tensor:
         """Return the bounds of some specifications, (S,)."""
         found = self.search.run(stages, specifications, expired=expired)
-        if self.narrowing is None:
+        if self.narrowing is None or specifications.inputs is not None:
             return found.bound
         try:
             return self.narrowing.run(made, enclosure, Task(stages, specifications, found), known, expired)

@@ -9,7 +9,7 @@ replays. It may answer "unknown" where a potential can't be told from θ.
 import time
 from dataclasses import dataclass, field, replace
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
 import torch
 from torch import Tensor
@@ -48,6 +48,7 @@ class Milp(Verifier):
         ValueError: for a tolerance that is not positive.
     """
 
+    asks_rows: ClassVar[bool] = True
     tolerance: float = 1e-5
     attack: Attack = field(default_factory=APGD)
     patience: int | None = None
@@ -72,11 +73,9 @@ class Milp(Verifier):
             lower = bounds.lower(problem)
         except OverflowError as error:
             return [Verdict("unknown", None, None, self.name, 0.0, str(error)) for _ in problem.labels]
-        proven = goal.proven(lower, problem.labels).all(1).tolist()
-        verdicts = [
-            self._bounded(float(row.amin()), enough, problem.ties)
-            for row, enough in zip(lower, proven, strict=True)
-        ]
+        proven = goal.holds(goal.proven(lower, problem.labels)).tolist()
+        margins = goal.least(lower).tolist()
+        verdicts = [self._bounded(*known, problem.ties) for known in zip(margins, proven, strict=True)]
         left = [index for index, enough in enumerate(proven) if not enough]
         for turn, index in enumerate(left):
             part = problem.subset(torch.tensor([index], device=lower.device))
@@ -100,18 +99,20 @@ class Milp(Verifier):
 
         started, goal = time.perf_counter(), problem.goal
         problem = replace(problem, deadline=time_left(problem.deadline, left))
-        margins, proven = lower.clone(), goal.proven(lower[None], problem.labels)[0]
+        margins, asked = lower.clone(), goal.left(goal.proven(lower[None], problem.labels))[0]
         settings = ProgramSettings(self.layers or TIGHT, self.tolerance, self.attack, self.patience)
         try:
             with ending(problem.deadline):
                 search = ProgramSearch(problem, settings)
                 for other in lower.argsort().tolist():
-                    if not bool(proven[other]) and search.counterexample is None:
-                        margins[other] = max(float(lower[other]), search.margin(other))
+                    if bool(asked[other]) and search.counterexample is None:
+                        group = goal.together(other)
+                        margins[other] = max(float(lower[other]), search.margin(group))
+                        asked[group] = False
         except TimeIsUp:
             return self._unfalsified(problem, margins[None], time.perf_counter() - started)
         except (EncodingError, OverflowError) as error:
-            margin, seconds = float(lower.amin()), time.perf_counter() - started
+            margin, seconds = float(goal.least(lower[None])), time.perf_counter() - started
             return Verdict("unknown", margin, None, self.name, seconds, str(error))
         if search.counterexample is not None:
             reason = "a solution of the program, or an attack from it, replays"
@@ -120,8 +121,8 @@ class Milp(Verifier):
 
     def _unfalsified(self, problem: Problem, margins: Tensor, seconds: float) -> Verdict:
         tightened = problem.goal.tightened(margins)
-        margin = float(tightened.amin())
-        if bool(problem.goal.proven(tightened, problem.labels).all()):
+        margin = float(problem.goal.least(tightened))
+        if bool(problem.goal.holds(problem.goal.proven(tightened, problem.labels)).all()):
             reason = "trees of linear programs prove every class"
             return Verdict("verified", margin, None, self.name, seconds, reason, problem.ties)
         reason = LATE if problem.expired() else "no bound passes the tolerance, and no solution replays"

@@ -7,15 +7,17 @@ from torch import Tensor
 
 from ...models.circuit import Circuit, Fired, Mapped, Recurred, fold
 from ..bounds.events.moved_events import Movable, MovedCurrents, MovedEvents, first_layer
-from ..bounds.propagation import Propagation, input_signal, known_margins, margin_bounds, propagate
+from ..bounds.propagation import Propagation, input_signal, propagate
 from ..bounds.signals.box import Box
 from ..bounds.signals.signals import Signal
 from ..bounds.trains.trains import window_spikes
 from ..perturbations import SpikeShift
 from ..problem import Problem
+from ..questions.classes import ClassGoal
+from ..questions.rows import RowGoal
 from ..rounding import Rounding
+from ..splitting.move_parts import Parts, RankedEvents
 from .enumeration import work_each
-from .move_parts import Parts, RankedEvents
 
 TOGETHER = 2**22
 """How many numbers the recordings have that are bounded at once."""
@@ -69,7 +71,7 @@ class SetBound(PartBound):
         threat = replace(self.threat, total=parts.steps, count=parts.events, where=None)
         box = threat.enclosed(self.ranked.recordings(parts).double(), self.ranked.marks(parts))
         labels = self.problem.labels.expand(len(parts))
-        return margin_bounds(self.problem.circuit, box, labels, window_spikes)
+        return self.problem.goal.bounds(self.problem.circuit, box, labels, window_spikes)
 
 
 @dataclass(frozen=True, eq=False)
@@ -78,13 +80,15 @@ class SumBound(PartBound):
 
     Attributes:
         circuit: the network.
-        label: y, (1,).
+        goal: what is asked.
+        label: y, or which of its questions, (1,).
         moved: the events.
         source: what is known of the recording.
         size: how many parts are bounded at once.
     """
 
     circuit: Circuit
+    goal: ClassGoal | RowGoal
     label: Tensor
     moved: MovedEvents
     source: Signal
@@ -99,7 +103,9 @@ class SumBound(PartBound):
         exact = ranked.sample.double()
         moved = MovedEvents.of(made, first, exact, ranked.features, ranked.before, ranked.jitter)
         source = input_signal(made, Box(exact, exact))
-        return SumBound(made, problem.labels, moved, source, max(1, NUMBERS // _numbers(made, source)))
+        return SumBound(
+            made, problem.goal, problem.labels, moved, source, max(1, NUMBERS // _numbers(made, source))
+        )
 
     @property
     def work(self) -> int:
@@ -113,7 +119,7 @@ class SumBound(PartBound):
         made, moves = self.moved.after(parts.moved, parts.there), parts.moved.shape[1]
         currents = MovedCurrents(self.moved, made, moves, Movable(parts.steps, parts.events), parts.places)
         known = fold(self.circuit, _FromFirst(self.source, window_spikes, self.moved.rounding, currents))
-        return known_margins(self.circuit, known, self.label.expand(len(parts)), made)
+        return self.goal.read(self.circuit, known, self.label.expand(len(parts)), Box(made, made))
 
 
 @dataclass(frozen=True)
@@ -136,11 +142,12 @@ def _numbers(circuit: Circuit, source: Signal) -> int:
 
 
 def sums_are_kept(problem: Problem) -> bool:
-    """Return whether parts of a set of moves are bounded by kept sums: few move, and the layers let them."""
+    """Return whether parts of a set of moves are bounded by kept sums: few move, and the rest lets them."""
     threat = problem.perturbation
     assert isinstance(threat, SpikeShift)
     few = [budget for budget in (threat.count, threat.total) if budget is not None and budget <= FEW_MOVES]
-    return bool(few) and first_layer(problem.circuit) is not None
+    on_inputs = problem.rows is not None and problem.rows.inputs is not None
+    return bool(few) and not on_inputs and first_layer(problem.circuit) is not None
 
 
 def bound_of(problem: Problem, threat: SpikeShift, ranked: RankedEvents) -> PartBound:

@@ -10,6 +10,7 @@ import math
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
+from typing import ClassVar
 
 import torch
 from torch import Tensor
@@ -18,12 +19,11 @@ from ...models.constants import at_least, settle
 from ...models.deadline import LATE, TimeIsUp, ending, time_left
 from ..perturbations import SpikeShift
 from ..problem import Problem
-from ..replay import fails
+from ..splitting.move_parts import Parts, RankedEvents
 from ..verdicts import Verdict
 from .base import Verifier, falsified
 from .enumeration import Enumeration
 from .move_bounds import PartBound, bound_of, sums_are_kept
-from .move_parts import Parts, RankedEvents
 
 PATIENCE = 2**37
 """Work that the parts of a sample may take together, each as its bound counts it. Where sums are kept
@@ -45,6 +45,7 @@ class MoveSplitting(Verifier):
         enumeration: what answers for small sets, and for all that are no sets of moves of one event a feature.
     """
 
+    asks_rows: ClassVar[bool] = True
     patience: int = PATIENCE
     enumeration: Enumeration = field(default_factory=Enumeration)
     name: str = "moves"
@@ -169,9 +170,14 @@ class _MoveSearch:
         if self.done + len(parts) > self.most:
             raise _Stopped(f"its parts take more than {self.most} bounds")
         lower = self.problem.goal.tightened(self.bound.lower(parts))
-        proven = self.problem.goal.proven(lower, self.problem.labels.expand(len(parts))).all(1)
+        proven = self.problem.goal.proven(lower, self.problem.labels.expand(len(parts)))
+        proven = self.problem.goal.holds(proven)
         self.done += len(parts)
-        self.least = min(self.least, float(lower.amin(1)[proven].min())) if bool(proven.any()) else self.least
+        self.least = (
+            min(self.least, float(self.problem.goal.least(lower)[proven].min()))
+            if bool(proven.any())
+            else self.least
+        )
         return proven
 
     def _failing(self, parts: Parts) -> Verdict | None:
@@ -180,7 +186,7 @@ class _MoveSearch:
             return None
         problem, labels = self.problem, self.problem.labels.expand(len(parts))
         recordings = self.ranked.recordings(parts).to(problem.inputs.dtype)
-        failed = fails(problem.network(recordings), labels, problem.ties)
+        failed = problem.goal.values(problem.network(recordings), labels, recordings) <= 0
         for candidate in recordings[failed]:
             found = falsified(problem, 0, candidate, self.name, self.started, "a recording of the set fails")
             if found.status == "falsified":

@@ -22,9 +22,9 @@ from spikecert.commands.options import options
 from spikecert.commands.options.options import epsilons, number, size
 from spikecert.help import EXAMPLES
 from spikecert.models.files.storage import read_tensors
-from spikecert.output import table
 from spikecert.reports import load_record
 from spikecert.reports.making import measuring
+from spikecert.telling import table
 from spikecert.training.data import EVENTS, IMAGES
 
 SMALL = ("--samples", 6, "--epsilon", "1/255")

@@ -18,6 +18,8 @@ PAGES = (
     "docs/runs.md",
     "docs/events.md",
     "docs/attacks.md",
+    "docs/questions.md",
+    "docs/loops.md",
 )
 LONG = ("docs/tutorial.md", "docs/testing.md")
 SAID = {
@@ -28,6 +30,8 @@ SAID = {
     "docs/concepts/circuit.md": ("2 fired layers.1 (1,)", "5 added layers.2 (4, 2)"),
     "docs/runs.md": ("['",),
     "docs/attacks.md": ("large steps", "of 10 digits are left", "of 10 are left of a module"),
+    "docs/questions.md": ("'verified'", "True"),
+    "docs/loops.md": ("checked True", "runs reach"),
     "docs/events.md": ("l0: ", "shift: ", "two_sides.html"),
     "docs/testing.md": ("'corners', sample", "more than gain"),
 }

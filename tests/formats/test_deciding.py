@@ -1,5 +1,6 @@
 """Properties of real networks: what holds is proven, what is violated replays, and ties count."""
 
+from dataclasses import replace
 from fractions import Fraction
 from unittest.mock import patch
 
@@ -13,9 +14,9 @@ from spikecert.certify import PixelBox, verify
 from spikecert.certify.verifiers import Milp
 from spikecert.formats import (
     Constraint,
-    Property,
     PropertyCase,
     PropertyVerdict,
+    VnnlibProperty,
     competition_result,
     read_counterexample,
     read_vnnlib,
@@ -38,10 +39,10 @@ def fractions(values: Tensor) -> tuple[Fraction, ...]:
 Unsafe = tuple[tuple[Constraint, ...], ...]
 
 
-def asking(network: SpikingNetwork, low: Tensor, high: Tensor, unsafe: Unsafe) -> Property:
+def asking(network: SpikingNetwork, low: Tensor, high: Tensor, unsafe: Unsafe) -> VnnlibProperty:
     with torch.no_grad():
         classes = network(low[None]).shape[1]
-    return Property(tuple(low.shape), (classes,), (PropertyCase(fractions(low), fractions(high), unsafe),))
+    return VnnlibProperty(tuple(low.shape), (classes,), (PropertyCase(fractions(low), fractions(high), unsafe),))
 
 
 def at_most(bound: float, **coefficients: float) -> Constraint:
@@ -56,7 +57,7 @@ def grid(low: Tensor, high: Tensor, count: int = 40) -> Tensor:
     return points.reshape(-1, len(low)).clamp(low, high)
 
 
-def check(network: SpikingNetwork, prop: Property, found: PropertyVerdict, points: Tensor) -> None:
+def check(network: SpikingNetwork, prop: VnnlibProperty, found: PropertyVerdict, points: Tensor) -> None:
     """Hold a verdict against the outputs at points of the box."""
     with torch.no_grad():
         outputs = network(points)
@@ -165,10 +166,10 @@ def test_any_network_and_encoding(case: Case):
 def test_several_cases_are_all_decided(network: SpikingNetwork):
     safe = asking(network, torch.zeros(2), torch.ones(2) * 0.1, ((at_most(-1e3, Y0=1.0),),))
     unsafe = asking(network, torch.zeros(2), torch.ones(2) * 0.1, ((at_most(1e3, Y0=1.0),),))
-    both = Property(safe.input_shape, safe.output_shape, safe.cases + unsafe.cases)
+    both = VnnlibProperty(safe.input_shape, safe.output_shape, safe.cases + unsafe.cases)
     assert verify_property(network, safe).status == "holds"
     assert verify_property(network, both).status == "violated"
-    assert verify_property(network, Property((2,), (3,), ())).status == "holds"
+    assert verify_property(network, VnnlibProperty((2,), (3,), ())).status == "holds"
 
 
 def test_the_time_is_kept():
@@ -183,7 +184,7 @@ def test_the_time_is_kept():
     assert found.seconds < 10
 
 
-def test_a_final_potential_answers_robustness_and_says_why_not_else():
+def test_a_final_potential_is_asked_anything_by_verifiers_of_properties():
     torch.manual_seed(0)
     final = LIF(decay=0.9, reset="none")
     network = SpikingNetwork(
@@ -193,9 +194,32 @@ def test_a_final_potential_answers_robustness_and_says_why_not_else():
     with torch.no_grad():
         label = int(network(low[None]).argmax())
     assert verify_property(network, robustness(low, high, label, 3)).status == "holds"
-    found = verify_property(network, asking(network, low, high, ((at_most(-99.0, Y0=1.0),),)))
+    prop = asking(network, low, high, ((at_most(-99.0, Y0=1.0),),))
+    assert verify_property(network, prop).status == "holds"
+    found = verify_property(network, prop, "gain")
     assert found.status == "unknown"
     assert "potential" in found.reason
+
+
+@examples(60)
+@given(
+    seed=st.integers(0, 1000),
+    bound=st.sampled_from([-0.5, 0.0, 0.1, 0.5]),
+    factors=st.tuples(*[st.sampled_from([-1.0, 0.1, 0.5, 2.0])] * 2),
+)
+def test_constraints_of_inputs_and_outputs_agree_with_points(seed: int, bound: float, factors: tuple[float, ...]):
+    """X_1 and Y_0 in one row: read, written, read again, and held against points."""
+    network = small()
+    low = torch.rand(2, generator=torch.Generator().manual_seed(seed)) * 0.9
+    high = low + 0.05
+    row = Constraint(((0, Fraction(factors[0])),), Fraction(bound), False, ((1, Fraction(factors[1])),))
+    prop = asking(network, low, high, ((row,),))
+    again = read_vnnlib(write_vnnlib(prop))
+    assert again.cases == prop.cases
+    for verifier in ("trains", "complete"):
+        check(network, prop, verify_property(network, again, verifier), grid(low, high, 15))
+    with pytest.raises(ValueError, match="cases: got an input beyond"):
+        asking(network, low, high, ((replace(row, inputs=((7, Fraction(1)),)),),))
 
 
 @pytest.mark.parametrize("legacy", [False, True])

@@ -18,7 +18,7 @@ ANSWERING_MUTANTS = (
     Mutant(
         "answering: the standard encoding always says unknown",
         "certify/verifiers/milp.py",
-        "if not bool(proven[other]) and search.counterexample is None:",
+        "if bool(asked[other]) and search.counterexample is None:",
         'if self.encoding == "table" and not bool(proven[other]) and search.found is None:',
     ),
     Mutant(

@@ -3,7 +3,7 @@
 from mutant import Mutant
 
 CODES = "certify/latency_codes.py"
-PARTS, SUMS = "certify/verifiers/move_parts.py", "certify/bounds/events/moved_events.py"
+PARTS, SUMS = "certify/splitting/move_parts.py", "certify/bounds/events/moved_events.py"
 LATENCY_MUTANTS = (
     Mutant(
         "latency: an image's event comes a step later than the one that moved",

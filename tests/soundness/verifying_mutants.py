@@ -19,13 +19,13 @@ VERIFYING_MUTANTS = (
     Mutant(
         "verifier: drop a class, in verify",
         "certify/verifiers/base.py",
-        "problem.goal.proven(lower, problem.labels).all(1)",
+        "problem.goal.holds(problem.goal.proven(lower, problem.labels))",
         "problem.goal.proven(lower, problem.labels)[:, :-1].all(1)",
     ),
     Mutant(
         "verifier: one class is enough",
         "certify/verifiers/base.py",
-        "problem.goal.proven(lower, problem.labels).all(1)",
+        "problem.goal.holds(problem.goal.proven(lower, problem.labels))",
         "problem.goal.proven(lower, problem.labels).any(1)",
     ),
     Mutant(
@@ -103,8 +103,8 @@ VERIFYING_MUTANTS = (
     Mutant(
         "enumeration: ties: one class is enough",
         "certify/verifiers/enumeration.py",
-        "goal.proven(lower, labels).all(1)",
-        "goal.proven(lower, labels).any(1)",
+        "problem.goal.holds(problem.goal.proven(lower, labels))",
+        "problem.goal.proven(lower, labels).any(1)",
     ),
     Mutant(
         "milp: believe the solver",
@@ -140,7 +140,7 @@ VERIFYING_MUTANTS = (
     Mutant(
         "milp: ties fall to the label, whichever index is lower",
         "certify/verifiers/milp.py",
-        "problem.goal.proven(tightened, problem.labels).all()",
+        "problem.goal.holds(problem.goal.proven(tightened, problem.labels)).all()",
         "(tightened >= 0).all()",
     ),
     Mutant(

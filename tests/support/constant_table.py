@@ -16,10 +16,12 @@ from spikecert import (
     Augmentation,
     CertifiedEvents,
     CertifiedLoss,
+    ClosedLoop,
     Delay,
     Dynamics,
     EventAugmentation,
     EventRegion,
+    Form,
     GainPenalty,
     GaussianNoise,
     LInf,
@@ -41,6 +43,7 @@ from spikecert import (
     SpikingNetwork,
     Synapse,
     Triangle,
+    abstains,
     architecture,
     attack,
     certified_radius,
@@ -50,12 +53,18 @@ from spikecert import (
     gain,
     latency_code,
     mlp,
+    moves_at_most,
     neuron_gain,
+    output,
+    output_range,
     own_dataset,
+    robust,
     smooth,
     start_firing,
     strided,
     system,
+    targeted,
+    top_k,
     verify,
     vgg5,
     vgg11,
@@ -98,6 +107,13 @@ SETTINGS = {
     "accumulate": 2,
 }
 UNSET = {"learning_rate": NONE, "steps_at_once": NONE}
+
+
+def closed_loop(**given: object) -> ClosedLoop:
+    """Return a loop of one state."""
+    return ClosedLoop(**{"network": mlp((1, 2, 1), 2), "A": [[0.5]], "B": [[1.0]], **given})  # type: ignore[arg-type]
+
+
 MATRICES = [np.eye(1), np.eye(1)]
 SPAN = {"lower": 0.0, "upper": 1.0}
 RANGE = {"lower": ENDS, "upper": ENDS}
@@ -194,6 +210,31 @@ CERTIFY = [
         {"network": NETWORK, "inputs": INPUTS, "labels": LABELS, "perturbation": LInf(0.1), "verifier": "trains"},
         {"timeout": NONE, "memory": NONE, "workers": NONE},
         kept=False,
+    ),
+    *rows(
+        output_range,
+        {"tolerance": 0.5, "timeout": 5.0, "seed": 1},
+        {"network": NETWORK, "inputs": INPUTS, "perturbation": LInf(0.1), "form": output[0], "tolerance": 0.5},
+        {"timeout": NONE},
+        kept=False,
+    ),
+    *rows(Form, {"constant": 0.5}),
+    *(
+        several(Form, name, 0.5, lambda v, name=name: Form(**{name: ((0, v),)}))  # type: ignore[arg-type]
+        for name in ("outputs", "inputs", "own")
+    ),
+    *rows(robust, {"label": 1}, None, {"label": NONE}),
+    *rows(targeted, {"label": 1}),
+    *rows(top_k, {"k": 2, "label": 1}, {"k": 1}, {"label": NONE}),
+    *rows(moves_at_most, {"delta": 0.5, "place": 1}, {"delta": 0.5}, {"place": NONE}),
+    *rows(abstains, {"threshold": 0.5, "label": 1}, {"threshold": 0.5}, {"label": NONE}),
+    *(
+        several(ClosedLoop, name, 0.5, lambda v, name=name: closed_loop(**{name: [[v]]}))
+        for name in ("A", "B", "C")
+    ),
+    *(
+        several(ClosedLoop, name, 0.5, lambda v, name=name: closed_loop(**{name: (v,)}))
+        for name in ("scale", "gain", "disturbance")
     ),
     *rows(
         certified_radius,

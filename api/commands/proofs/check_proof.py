@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from ...output import printable, show, show_json
+from ...telling import printable, show, show_json
 from ..options import options
 from ..options.event_options import UNCHANGED, EventOptions
 from ..options.options import Json

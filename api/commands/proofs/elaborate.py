@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from ...output import say
+from ...telling import say
 from .kernels import network_of
 
 OUTPUT = "-"

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from ...output import say, show, show_json_text
+from ...telling import say, show, show_json_text
 
 
 def report(

@@ -34,7 +34,7 @@ def attack_view(network: SpikingNetwork, surrogate: "Surrogate | Backward | None
     }
     shared |= {id(b): b for b in network.buffers()}
     view, rows = copy.deepcopy(network, shared), RunningRows()
-    for neuron in view.neurons if isinstance(view, SpikingNetwork) else ():  # attack_module runs others
+    for neuron in getattr(view, "neurons", ()):  # attack_module runs others
         if isinstance(surrogate, Surrogate):
             neuron.surrogate = surrogate
         elif surrogate is not None:

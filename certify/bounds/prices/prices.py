@@ -38,11 +38,14 @@ class Specifications:
         samples: (S,).
         coefficients: (S, classes).
         floor: what each margin must exceed, so that a bound above 0 is enough, (S,); None: 0 for all.
+        inputs: coefficients e on the sample's input x, (S, ...): row s asks for coefficients[s]·logits + e·x −
+            floor[s]; None: none.
     """
 
     samples: Tensor
     coefficients: Tensor
     floor: Tensor | None = None
+    inputs: Tensor | None = None
 
     @staticmethod
     def of_margins(labels: Tensor, samples: Tensor, classes: Tensor, floor: Tensor) -> "Specifications":
@@ -58,7 +61,8 @@ class Specifications:
     def about(self, samples: Tensor, rows: Tensor) -> "Specifications":
         """Return some rows only, each about a sample of these."""
         floor = None if self.floor is None else self.floor[rows]
-        return Specifications(samples, self.coefficients[rows], floor)
+        inputs = None if self.inputs is None else self.inputs[rows]
+        return Specifications(samples, self.coefficients[rows], floor, inputs)
 
 
 @dataclass(frozen=True)
@@ -133,6 +137,9 @@ class PricedProblem:
         constant = -(coefficients.abs() * slack).flatten(1).sum(1) * network.row.abs().sum()
         if self.specifications.floor is not None:
             constant = constant - self.specifications.floor
+        if self.specifications.inputs is not None:
+            given, box = self.specifications.inputs, network.source.box
+            costs.add(0, given.transpose(0, 1) if given.dim() == box.lower.dim() else given.unsqueeze(0))
         for branch in network.ends:
             pulled, part = branch.chain.pull_back(coefficients)
             over_time = network.row.reshape(-1, *([1] * pulled.dim())) * pulled

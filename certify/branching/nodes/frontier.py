@@ -68,7 +68,7 @@ class Frontier:
         self.pool: NodePool = pool
         self.expired: Expired = expired
         self.waiting: Nodes = roots
-        rows = len(roots)
+        rows = len(question.specifications.samples)
         self.flying: deque[Nodes] = deque()
         self.counterexamples: dict[int, Tensor] = {}
         self.closed: Tensor = torch.full((rows,), torch.inf, dtype=torch.float64)
@@ -141,7 +141,8 @@ class Frontier:
     def answer(self) -> Answer:
         """Return what is known now, and whether all is decided."""
         bound = self.closed.minimum(self.least_open())
-        bound = torch.where(self.nodes > 1, bound.clamp_max(LEVEL), bound)  # parts were dropped on the way
+        dropped = (self.nodes > 1) | (self.question.groups is not None)  # nodes of groups move from row to row
+        bound = torch.where(dropped, bound.clamp_max(LEVEL), bound)  # parts were dropped on the way
         known = dict(self.counterexamples)
         return Answer(bound, known, self.stuck.clone(), self.nodes.clone(), expired=self.open)
 

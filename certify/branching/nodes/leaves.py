@@ -27,6 +27,9 @@ from .nodes import Nodes
 SCALES = (1.0, 1e2, 1e4, 1e6, 1e8)
 """By how much the multipliers are scaled: the margin's coefficients have their own size."""
 
+NEAR = 1e-6
+"""How far a candidate keeps from the border of its region, as a share of the way to the deepest point."""
+
 
 @dataclass(frozen=True)
 class LeafPoint:
@@ -52,7 +55,20 @@ class _Region:
 
 
 def solve_leaf(question: MarginQuestion, leaf: Nodes) -> LeafPoint:
-    """Bound one leaf (N = 1) by its own margin or by its emptiness, or find a point in it."""
+    """Bound one leaf (N = 1) by its own margin or by its emptiness, or find a point in it.
+
+    Where its row has alternatives, the first one that proves the leaf is enough.
+    """
+    row, found = leaf.row, LeafPoint(-np.inf, question.inputs[question.samples(leaf)][0])
+    for other in reversed(question.alternatives(int(row)).tolist()):
+        found = _solved(question, replace(leaf, row=torch.full_like(row, other)))
+        if found.bound > 0:
+            break
+    return found
+
+
+def _solved(question: MarginQuestion, leaf: Nodes) -> LeafPoint:
+    """Bound one leaf by its own row, or find a point in it."""
     inputs = question.inputs[question.samples(leaf)]
     margin = _bound(question, leaf, leaf.prices, (0.0,))
     if margin > 0:
@@ -68,9 +84,35 @@ def solve_leaf(question: MarginQuestion, leaf: Nodes) -> LeafPoint:
     if depth > 0:
         prices = (*(torch.zeros_like(price) for price in leaf.prices[:-1]), _prices(region, multipliers, leaf))
         return LeafPoint(max(margin, _bound(question, leaf, prices, SCALES)), inputs[0])
+    if question.specifications.inputs is not None:
+        costs = question.specifications.inputs[leaf.row]
+        point, multipliers = _least(region, box, question.circuit.arranged(costs).flatten().numpy(), point)
+        prices = (*(torch.zeros_like(price) for price in leaf.prices[:-1]), _prices(region, multipliers, leaf))
+        margin = max(margin, _bound(question, leaf, prices, (1.0,)))
     arranged = torch.from_numpy(point).view(box.lower.shape)
     arranged = question.circuit.rearranged(arranged)
     return LeafPoint(margin, question.perturbation.project(arranged.to(inputs.dtype), inputs)[0])
+
+
+def _least(region: _Region, box: Box, costs: np.ndarray, inside: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return a point of the region, near the one of least costs, and that program's multipliers.
+
+    Where the leaf's outputs are one number each, the least row is where e·x is least: a linear program, whose
+    multipliers are prices at which the bound is its value.
+    """
+    from scipy.optimize import linprog  # imported here: scipy takes half a second
+
+    low, high, size = box.lower.flatten().tolist(), box.upper.flatten().tolist(), region.size
+    program = linprog(
+        costs,
+        A_ub=region.matrix / size[:, None],
+        b_ub=region.limit / size,
+        bounds=[*zip(low, high, strict=True)],
+        method="highs",
+    )
+    if program.status != 0:
+        return inside, np.zeros_like(size)
+    return (1.0 - NEAR) * program.x + NEAR * inside, -program.ineqlin.marginals / size
 
 
 def _only_input(question: MarginQuestion, leaf: Nodes, rates: RateDecisions) -> Tensor:

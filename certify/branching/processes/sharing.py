@@ -61,7 +61,7 @@ def shareable(question: MarginQuestion) -> bool:
     """Return whether `unpack_question` gives the same question: on the CPU, and narrowed as usual."""
     usual = MarginQuestion(*(getattr(question, field.name) for field in fields(question)[:6]))
     same = (question.ranges, question.spikes) == (usual.ranges, usual.spikes)
-    return same and question.network.device.type == "cpu"
+    return same and question.rows is None and question.network.device.type == "cpu"
 
 
 def pack_part(part: Portion) -> bytes:

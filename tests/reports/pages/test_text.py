@@ -12,10 +12,10 @@ from jinja2 import Environment
 from pydantic import ValidationError
 
 from spikecert.commands.attack import summary
-from spikecert.output import show
 from spikecert.reports import Record, render
 from spikecert.reports.pages.rendering import RENDERERS
 from spikecert.reports.pages.text import FORMULAS, LATEX, cell, latex, markdown, page, plain
+from spikecert.telling import show
 from support.hostile import HOSTILE, TEXTS, spoiled, unsafe
 
 

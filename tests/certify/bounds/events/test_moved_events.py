@@ -15,7 +15,7 @@ from spikecert.certify.bounds.propagation import input_signal
 from spikecert.certify.bounds.signals.affine import affine_map
 from spikecert.certify.bounds.signals.signals import AffineSignal, filter_rows
 from spikecert.certify.rounding import Rounding
-from spikecert.certify.verifiers.move_parts import Parts, RankedEvents
+from spikecert.certify.splitting.move_parts import Parts, RankedEvents
 from spikecert.models.circuit import circuit
 from spikecert.models.rules import Leaky
 from support.examples import examples

@@ -1,0 +1,5 @@
+"""Linear plants under controllers that are linear but for a bounded error: what holds of them for all time."""
+
+from .practical import LoopRound, PracticalStability
+
+__all__ = ["LoopRound", "PracticalStability"]

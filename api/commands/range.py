@@ -1,0 +1,100 @@
+"""`spikecert range`: what an output, or a linear form, can be over the set around each sample."""
+
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from ..progress import Bars
+from ..telling import show, show_json, table
+from .options.options import Json, Model, Verifier, number
+from .options.question_options import QUESTION, QuestionOptions
+from .options.sharing import with_groups
+
+if TYPE_CHECKING:
+    from spikecert.certify import OutputRange
+
+
+@with_groups
+def output_ranges(
+    model: Model,
+    epsilon: Annotated[str, typer.Option(help="ε, such as 8/255.")] = "8/255",
+    asked: QuestionOptions = QUESTION,
+    form: Annotated[
+        str | None,
+        typer.Option(
+            "--form", help='What is asked about: "Y0", "Y1 - Y0", "Y0 - S0", "Y0 - 0.3*X1"; default: Y0.'
+        ),
+    ] = None,
+    tolerance: Annotated[str, typer.Option(help="By how much proven and attained ends may differ.")] = "1e-3",
+    verifier: Verifier = "complete",
+    timeout: Annotated[float | None, typer.Option(help="Seconds for a sample, on average.")] = None,
+    as_json: Json = False,
+) -> int:
+    """Prove between which ends outputs lie, and attain them: Y outputs, X inputs, S the sample's own outputs."""
+    from spikecert.certify import output_range
+    from spikecert.certify.questions.texts import form_of
+    from spikecert.models import network_hash
+    from spikecert.reports import Plan
+
+    size, subject = number(epsilon, "epsilon"), asked.subject(model)
+    network, chosen, text = subject.network, subject.samples, "Y0" if form is None else form
+    plan = Plan(asked.threat({size: epsilon}), (), (verifier,), seed=asked.seed)
+    with Bars() as bars:
+        found = output_range(
+            network,
+            chosen.inputs,
+            plan.perturbation(size),
+            form_of(text),
+            number(tolerance, "tolerance"),
+            timeout,
+            verifier=verifier,
+            seed=asked.seed,
+            progress=bars,
+        )
+    conditions: dict[str, Any] = {
+        "schema": "spikecert.ranges/1",
+        "network": model.name,
+        "sha256": network_hash(network),
+        "data": asked.data,
+        "samples": len(found),
+        "norm": asked.norm,
+        "epsilon": size,
+        "form": text,
+        "verifier": verifier,
+        "tolerance": number(tolerance, "tolerance"),
+        "seed": asked.seed,
+    }
+    if as_json:
+        show_json(conditions | {"ranges": [_row(index, one) for index, one in enumerate(found)]})
+    else:
+        show(_told(conditions, found))
+    return 0
+
+
+def _row(index: int, one: "OutputRange") -> dict[str, Any]:
+    keys = ("lower", "least", "greatest", "upper", "closed", "verifier")
+    return {"index": index, **{key: getattr(one, key) for key in keys}}
+
+
+def _told(conditions: dict[str, Any], found: "list[OutputRange]") -> str:
+    """Return the ranges as a table, proven ends rounded outward."""
+    from spikecert.reports.records.radii import rounded_down, rounded_up
+
+    head = (
+        f"{conditions['form']} of {conditions['network']} on {conditions['data']}: {conditions['samples']} samples"
+    )
+    head += f", {conditions['norm']} {conditions['epsilon']:.6g}, tolerance {conditions['tolerance']:g}"
+    rows = [
+        (
+            str(index),
+            rounded_down(one.lower),
+            f"{one.least:.6g}",
+            f"{one.greatest:.6g}",
+            rounded_up(one.upper),
+            "closed" if one.closed else "open",
+            one.verifier,
+        )
+        for index, one in enumerate(found)
+    ]
+    heads = ("sample", "proven ≥", "least seen", "greatest seen", "proven ≤", "ends", "proof by")
+    return f"{head}\n\n{table(heads, rows)}"

@@ -1,0 +1,330 @@
+"""A linear plant under a spiking controller: its error gain, and what that proves for all time.
+
+The network sees z = fl(Cx/scale), the state (or what C makes of it) in its own dtype, and gives u = gain·y. Its
+membranes start anew at each control step, so u is a function of x. The error gain over a box X is
+
+    ē_j ≥ max over x in X of |u_j(x) − (Kx)_j|,   K = G·C,
+
+the range of gain_j·y_j − Σ_i G_ji·scale_i·z_i over all z that any x in X is rounded to, and what rounding moves
+there: z is within 2u·|Cx/scale| of Cx/scale, which moves G·(scale∘z) by at most Σ_i |G_ji|·|Cx|_i·(2u + 2⁻⁴⁸),
+float64's own products and the last product with gain among it.
+"""
+
+import math
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from fractions import Fraction
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from ...analysis.loops.practical import LoopRound, PracticalStability, Rows, limits, sums
+from ...analysis.loops.series import float_above
+from ...models.constants import at_least, reals
+from ...models.networks import SpikingNetwork
+from ...models.validation import check_choice
+from ..perturbations import PixelBox
+from ..questions.forms import inputs, output
+from ..ranges import OutputRange, output_range
+from ..replay import evaluating
+from ..verification import checked_timeout
+
+GROWN = 1.0 + 2.0**-20
+"""The next box is greater than the limit of the one before by this factor."""
+WORTH = 0.98
+"""A further round must promise a box that is smaller by this factor on some side."""
+SAMPLES = 4096
+"""States at which K is fitted."""
+LOST = 2.0**-48
+"""What float64's own sums and products may lose, relative to their moduli."""
+
+
+@dataclass(frozen=True, eq=False)
+class ErrorGain:
+    """How far a controller is from a linear one, over a box of states.
+
+    Attributes:
+        K: the linear one, u ≈ Kx.
+        box: one radius a state.
+        error: proven, one number an input of the plant.
+        attained: the greatest errors that runs had.
+        witness: what the network saw in these runs, times its scale: the states where C is None, (inputs, seen).
+        closed: whether each error is within its tolerance of what was attained.
+    """
+
+    K: Rows
+    box: tuple[float, ...]
+    error: tuple[float, ...]
+    attained: tuple[float, ...]
+    witness: Tensor
+    closed: bool
+
+
+@dataclass(frozen=True, eq=False)
+class ClosedLoop:
+    """x⁺ = A·x + B·u(x) + w.
+
+    Args:
+        network: from C·x/scale to u/gain, direct encoding.
+        A, B: the plant, discrete in time, (n, n) and (n, m).
+        C: what the network sees of the state, (p, n); None: all of it.
+        scale: of what it sees, p positive numbers, or one; the network's input is C·x divided by it.
+        gain: of what it gives, m positive numbers, or one.
+        disturbance: |w_i| ≤ d_i, n numbers or one, of at least 0.
+        membranes: "reset": they start anew at each control step.
+        time: "discrete".
+
+    Raises:
+        TypeError, ValueError: for what does not fit, one line each.
+    """
+
+    network: SpikingNetwork
+    A: Rows
+    B: Rows
+    C: Rows | None = None
+    scale: tuple[float, ...] | float = 1.0
+    gain: tuple[float, ...] | float = 1.0
+    disturbance: tuple[float, ...] | float = 0.0
+    membranes: str = "reset"
+    time: str = "discrete"
+
+    def __post_init__(self) -> None:
+        check_choice("time", self.time, ("discrete", "continuous"))
+        if self.time == "continuous":
+            how = "A, B, *_ = scipy.signal.cont2discrete((A, B, C, D), dt)"
+            raise ValueError(f"time: got a continuous plant, expected a discrete one: {how}")
+        check_choice("membranes", self.membranes, ("reset", "kept"))
+        if self.membranes == "kept":
+            raise ValueError(
+                'membranes: got "kept", expected "reset": an error gain is of a controller without state'
+            )
+        if not isinstance(self.network, SpikingNetwork) or self.network.encoding != "direct":
+            raise ValueError('network: expected a SpikingNetwork of encoding "direct"')
+        n = len(_rows("A", self.A))
+        self._settle("A", _rows("A", self.A, n, n))
+        self._settle("B", _rows("B", self.B, n))
+        self._settle("C", _identity(n) if self.C is None else _rows("C", self.C, None, n))
+        self._settle("scale", _numbers("scale", self.scale, self.seen, above=True))
+        self._settle("gain", _numbers("gain", self.gain, self.inputs, above=True))
+        self._settle("disturbance", _numbers("disturbance", self.disturbance, n, above=False))
+        with evaluating(self.network), torch.no_grad():
+            given = self.network(torch.zeros(1, self.seen, dtype=self.network.dtype))
+        if tuple(given.shape) != (1, self.inputs):
+            raise ValueError(
+                f"network: got outputs of shape {tuple(given.shape)}, expected (1, {self.inputs}) as B has"
+            )
+
+    def _settle(self, name: str, value: object) -> None:
+        object.__setattr__(self, name, value)
+
+    @property
+    def states(self) -> int:
+        """Return n."""
+        return len(self.A)
+
+    @property
+    def inputs(self) -> int:
+        """Return m."""
+        return len(self.B[0])
+
+    @property
+    def seen(self) -> int:
+        """Return p, how many numbers the network sees."""
+        return len(_matrix(self.C))
+
+    def control(self, states: np.ndarray) -> np.ndarray:
+        """Return u at states (batch, n), as the loop runs: (batch, m)."""
+        seen = np.atleast_2d(states) @ _matrix(self.C).T / np.asarray(self.scale)
+        with evaluating(self.network), torch.no_grad():
+            given = self.network(torch.from_numpy(seen).to(self.network.dtype))
+        return given.double().numpy() * np.asarray(self.gain)
+
+    def run(self, states: np.ndarray, steps: int, disturbance: np.ndarray | None = None) -> np.ndarray:
+        """Return the states of runs from `states` (batch, n), (steps + 1, batch, n); `disturbance` is added."""
+        found = [np.atleast_2d(np.asarray(states, dtype=np.float64))]
+        for step in range(at_least(0)("steps", steps)):
+            x = found[-1] @ _matrix(self.A).T + self.control(found[-1]) @ _matrix(self.B).T
+            found.append(x if disturbance is None else x + disturbance[step])
+        return np.stack(found)
+
+    def fitted(self, box: Sequence[float]) -> Rows:
+        """Return the K = G·C whose greatest error at random states of the box is least, by a linear program."""
+        from scipy.optimize import linprog  # imported here: scipy takes half a second
+
+        radii = np.asarray(_box(box, self.states))
+        drawn = np.random.default_rng(0).uniform(-1, 1, (SAMPLES, self.states)) * radii
+        given, seen = self.control(drawn), drawn @ _matrix(self.C).T
+        unit = np.abs(seen).max(0).clip(1e-300)
+        one = -np.ones((SAMPLES, 1))
+        sides = np.vstack([np.hstack([seen / unit, one]), np.hstack([-seen / unit, one])])
+        rows = []
+        for u in given.T:
+            goal, ends = np.append(np.zeros(self.seen), 1.0), np.concatenate([u, -u])
+            free = [(None, None)] * (self.seen + 1)
+            rows.append(linprog(goal, A_ub=sides, b_ub=ends, bounds=free, method="highs").x[:-1] / unit)
+        return tuple(tuple(map(float, row)) for row in np.stack(rows))
+
+    def error(
+        self,
+        box: Sequence[float],
+        G: Sequence[Sequence[float]] | None = None,
+        *,
+        tolerance: float = 1e-2,
+        timeout: float | None = None,
+    ) -> ErrorGain:
+        """Return the error gain over the box |x_i| ≤ box_i.
+
+        Args:
+            box: one radius a state.
+            G: the linear controller of what the network sees, (m, p): K where it sees the state; None: `fitted`.
+            tolerance: by what share of the greatest |Kx| of the box the proven error may pass the attained one.
+            timeout: seconds; None: no limit.
+
+        Raises:
+            ValueError: for a G of another shape, or a box that is not bounded.
+        """
+        radii = _box(box, self.states)
+        chosen = self.fitted(radii) if G is None else _rows("K", G, self.inputs, self.seen)
+        reach = [sum(abs(c) * r for c, r in zip(row, radii, strict=True)) for row in _matrix(self.C).tolist()]
+        unit = torch.finfo(self.network.dtype).eps
+        seen = [(1.0 + 2 * unit) * far / s * (1.0 + LOST) for far, s in zip(reach, self._scales, strict=True)]
+        around = PixelBox(torch.tensor(seen, dtype=torch.float64), -math.inf, math.inf)
+        zero = torch.zeros(1, self.seen, dtype=self.network.dtype)
+        errors, attained, points, closed = list[float](), list[float](), list[Tensor](), True
+        limit, begun = checked_timeout(timeout), time.perf_counter()
+        for j, row in enumerate(chosen):
+            factors = [float(g * s) for g, s in zip(row, self._scales, strict=True)]
+            form = self._gains[j] * output[j] - factors @ inputs
+            moduli = sum(abs(g) * far for g, far in zip(row, reach, strict=True))
+            left = (
+                None if limit is None else max(1e-3, (limit - (time.perf_counter() - begun)) / (self.inputs - j))
+            )
+            (found,) = output_range(self.network, zero, around, form, max(tolerance * moduli, 1e-9), left)
+            paid = moduli * (2 * unit + 3 * LOST) + LOST * max(abs(found.lower), abs(found.upper)) + 1e-30
+            errors.append(math.nextafter(max(-found.lower, found.upper, 0.0) + paid, math.inf))
+            attained.append(max(-found.least, found.greatest))
+            points.append(_witness(found).double() * torch.tensor(self._scales, dtype=torch.float64))
+            closed &= found.closed
+        K = tuple(tuple(map(float, row)) for row in np.asarray(chosen) @ _matrix(self.C))
+        return ErrorGain(K, radii, tuple(errors), tuple(attained), torch.cat(points), closed)
+
+    def certificate(
+        self,
+        box: Sequence[float],
+        G: Sequence[Sequence[float]] | None = None,
+        *,
+        rounds: int = 8,
+        tolerance: float = 1e-2,
+        timeout: float | None = None,
+    ) -> PracticalStability:
+        """Return a proof that runs from some box stay in `box` for ever, and where they end; or why there is none.
+
+        Args:
+            box, G, tolerance: as in `error`; G is fitted anew for each round where it is None.
+            rounds: at most so many boxes, each inside the limit of the one before.
+            timeout: seconds in all.
+
+        Raises:
+            ValueError: for arguments that don't fit, and for a K with which the plant is not stable.
+        """
+        radii, begun, limit = _box(box, self.states), time.perf_counter(), checked_timeout(timeout)
+        done, share, why = list[LoopRound](), 0.0, "the time was up"
+        for _ in range(at_least(1)("rounds", rounds)):
+            left = None if limit is None else limit - (time.perf_counter() - begun)
+            if left is not None and left <= 0:
+                break
+            one = self.error(radii, G, tolerance=tolerance, timeout=left)
+            if (pole := self._pole(one.K)) >= 1.0:
+                if done:
+                    break
+                raise ValueError(f"K: got A + B·K of spectral radius {pole:.6g}, expected a stable one, below 1")
+            found = sums(self.A, self.B, one.K, radii)
+            reach = tuple(float_above(value) for value in limits(found, one.error, self._disturbances))
+            if not done:
+                ends = zip(radii, reach, found.greatest, strict=True)
+                share = min(-float_above(-(Fraction(r) - Fraction(s)) / most) for r, s, most in ends)
+                if share <= 0:
+                    needs = max(s / r for s, r in zip(reach, radii, strict=True))
+                    told = f"errors of up to {max(one.error):.4g} (attained: {max(one.attained):.4g})"
+                    why = f"{told} need {needs:.3g} of the box"
+                    break
+            elif any(s > before for s, before in zip(reach, done[-1].limit, strict=True)):
+                break
+            done.append(LoopRound(radii, one.K, one.error, one.attained, reach))
+            further = tuple(min(s * GROWN, r) for s, r in zip(reach, radii, strict=True))
+            if not any(new < WORTH * old for new, old in zip(further, radii, strict=True)):
+                break
+            radii = further
+        if done:
+            why = f"{len(done)} boxes: runs stay in the first one, and end in the last one's limit"
+        rest = self._disturbances, tuple(done), min(share, 1.0) if done else 0.0, why
+        return PracticalStability(self.A, self.B, *rest)
+
+    @property
+    def _scales(self) -> tuple[float, ...]:
+        assert isinstance(self.scale, tuple)
+        return self.scale
+
+    @property
+    def _gains(self) -> tuple[float, ...]:
+        assert isinstance(self.gain, tuple)
+        return self.gain
+
+    @property
+    def _disturbances(self) -> tuple[float, ...]:
+        assert isinstance(self.disturbance, tuple)
+        return self.disturbance
+
+    def _pole(self, K: Rows) -> float:
+        """Return the spectral radius of A + B·K, about: what is proven goes by `power_sums`."""
+        return float(np.abs(np.linalg.eigvals(_matrix(self.A) + _matrix(self.B) @ np.asarray(K))).max())
+
+
+def _witness(found: OutputRange) -> Tensor:
+    """Return the input of the greater error, (1, p)."""
+    return (found.at_least if -found.least > found.greatest else found.at_greatest)[None]
+
+
+def _matrix(rows: Rows | None) -> np.ndarray:
+    return np.asarray(rows, dtype=np.float64)
+
+
+def _identity(size: int) -> Rows:
+    return tuple(tuple(float(i == k) for k in range(size)) for i in range(size))
+
+
+def _rows(name: str, value: object, height: int | None = None, width: int | None = None) -> Rows:
+    """Return a matrix of finite numbers as rows of floats."""
+    several = value.tolist() if isinstance(value, np.ndarray | Tensor) else value
+    if not isinstance(several, Sequence) or isinstance(several, str | bytes):
+        raise TypeError(f"{name}: got {type(value).__name__}, expected a matrix of numbers")
+    found = tuple(reals(name, row) for row in several)
+    if not found or not found[0] or len({len(row) for row in found}) != 1:
+        raise ValueError(f"{name}: got rows of {sorted({len(row) for row in found})} numbers, expected a matrix")
+    shape, wanted = (len(found), len(found[0])), (height or len(found), width or len(found[0]))
+    if shape != wanted:
+        raise ValueError(f"{name}: got shape {shape}, expected {wanted}")
+    return found
+
+
+def _numbers(name: str, value: object, count: int, above: bool) -> tuple[float, ...]:
+    """Return `count` numbers of at least 0, or above it; one number stands for all."""
+    single = not isinstance(value, tuple | list | np.ndarray | Tensor)
+    found = reals(name, [value] * count if single else value)
+    if len(found) != count or any(x < 0 or (above and x == 0) for x in found):
+        expected = f"{count} {'positive numbers' if above else 'numbers of at least 0'}, or one"
+        raise ValueError(f"{name}: got {value!r}, expected {expected}")
+    return found
+
+
+def _box(box: object, states: int) -> tuple[float, ...]:
+    """Return the radii of a box of states.
+
+    Raises:
+        TypeError, ValueError: for another number of them, NaN, inf, or none that is positive.
+    """
+    return _numbers(
+        "box", list(box) if isinstance(box, Sequence | np.ndarray | Tensor) else box, states, above=True
+    )

@@ -1,0 +1,18 @@
+"""What is asked of a network: the class of its outputs, or any property of outputs and inputs."""
+
+from .forms import Form, Inequality, Property, inputs, output, sample
+from .properties import abstains, moves_at_most, robust, targeted, top_k
+
+__all__ = [
+    "Form",
+    "Inequality",
+    "Property",
+    "abstains",
+    "inputs",
+    "moves_at_most",
+    "output",
+    "robust",
+    "sample",
+    "targeted",
+    "top_k",
+]

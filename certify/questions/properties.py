@@ -1,0 +1,175 @@
+"""Properties: what must hold of a network's outputs at every allowed input, as clauses of linear inequalities.
+
+A property is a conjunction of clauses, each a disjunction of inequalities. `&` joins clauses, `|` distributes.
+Some depend on the network's number of outputs or on the sample's own ones (`robust`, `top_k`): these say their
+clauses once both are known.
+"""
+
+import itertools
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from ...models.constants import at_least, real, settle, unless_none
+from .forms import Clauses, Inequality, Property, check_count, output
+
+
+@dataclass(frozen=True)
+class Robust(Property):
+    """The class stays: logit_y > logit_k for each k ≠ y; see `robust`."""
+
+    label: int | None = None
+
+    def __post_init__(self) -> None:
+        settle(self, unless_none(at_least(0)), "label")
+
+    def clauses(self, own: Sequence[float]) -> Clauses:
+        """Return one inequality a clause."""
+        label = _label(self.label, own)
+        return tuple((_above(label, k, strict=True),) for k in range(len(own)) if k != label)
+
+
+@dataclass(frozen=True)
+class Targeted(Property):
+    """Class k is never the one that torch.argmax takes; see `targeted`."""
+
+    label: int
+
+    def __post_init__(self) -> None:
+        settle(self, at_least(0), "label")
+
+    def clauses(self, own: Sequence[float]) -> Clauses:
+        """Return one clause: some other output keeps k from being the first maximum."""
+        target = _label(self.label, own)
+        return (tuple(_above(j, target, strict=j > target) for j in range(len(own)) if j != target),)
+
+
+@dataclass(frozen=True)
+class TopK(Property):
+    """At most k − 1 outputs reach that of the class; see `top_k`."""
+
+    k: int
+    label: int | None = None
+
+    def __post_init__(self) -> None:
+        settle(self, at_least(1), "k")
+        settle(self, unless_none(at_least(0)), "label")
+
+    def clauses(self, own: Sequence[float]) -> Clauses:
+        """Return for each set of k others that one of them stays below the class."""
+        label = _label(self.label, own)
+        if self.k >= len(own):
+            raise ValueError(f"k: got {self.k}, expected less than the network's {len(own)} outputs")
+        others = [j for j in range(len(own)) if j != label]
+        found = []
+        for chosen in itertools.combinations(others, self.k):
+            found.append(tuple(_above(label, j, strict=True) for j in chosen))
+            check_count(len(found) * self.k)
+        return tuple(found)
+
+
+@dataclass(frozen=True)
+class Moves(Property):
+    """|y_j − y⁰_j| ≤ δ of one output, or of each; see `moves_at_most`."""
+
+    delta: float
+    place: int | None = None
+
+    def __post_init__(self) -> None:
+        settle(self, real, "delta")
+        settle(self, unless_none(at_least(0)), "place")
+        if self.delta < 0:
+            raise ValueError(f"delta: got {self.delta!r}, expected a number of at least 0")
+
+    def clauses(self, own: Sequence[float]) -> Clauses:
+        """Return two inequalities for each output, one a clause."""
+        places = range(len(own)) if self.place is None else (_label(self.place, own),)
+        found: list[tuple[Inequality, ...]] = []
+        for place in places:
+            moved = output[place] - output[place].at_sample
+            found += [(Inequality(moved - self.delta),), (Inequality(-moved - self.delta),)]
+        return tuple(found)
+
+
+@dataclass(frozen=True)
+class Abstains(Property):
+    """No class but the sample's leads all others by τ; see `abstains`."""
+
+    threshold: float
+    label: int | None = None
+
+    def __post_init__(self) -> None:
+        settle(self, real, "threshold")
+        settle(self, unless_none(at_least(0)), "label")
+        if self.threshold <= 0:
+            raise ValueError(f"threshold: got {self.threshold!r}, expected a positive number")
+
+    def clauses(self, own: Sequence[float]) -> Clauses:
+        """Return for each other class that some output is less than τ below its own."""
+        label = _label(self.label, own)
+        return tuple(
+            tuple(Inequality(output[k] - output[j] - self.threshold, True) for j in range(len(own)) if j != k)
+            for k in range(len(own))
+            if k != label
+        )
+
+
+def robust(label: int | None = None) -> Property:
+    """Return that the class stays, strictly: output[y] > output[k] for each k ≠ y.
+
+    `verify(network, inputs, labels, …)` is the usual way to ask this, with one label a sample and ties of choice.
+
+    Args:
+        label: y; None for the class of the sample's own outputs.
+    """
+    return Robust(label)
+
+
+def targeted(label: int) -> Property:
+    """Return that no allowed input is taken for class `label`, as torch.argmax decides."""
+    return Targeted(label)
+
+
+def top_k(k: int, label: int | None = None) -> Property:
+    """Return that the class stays among the k greatest outputs: fewer than k others reach it.
+
+    Args:
+        k: at least 1, which is `robust`.
+        label: the class; None for that of the sample's own outputs.
+    """
+    return TopK(k, label)
+
+
+def moves_at_most(delta: float, place: int | None = None) -> Property:
+    """Return that no output moves by more than `delta` from the sample's own, or that one of them does not.
+
+    Args:
+        delta: at least 0.
+        place: of the output; None for all.
+    """
+    return Moves(delta, place)
+
+
+def abstains(threshold: float, label: int | None = None) -> Property:
+    """Return that a classifier which abstains below a lead of `threshold` is never wrong: it keeps the class, or
+
+    no class leads all others by `threshold`.
+
+    Args:
+        threshold: positive.
+        label: the class; None for that of the sample's own outputs.
+    """
+    return Abstains(threshold, label)
+
+
+def _above(one: int, other: int, strict: bool) -> Inequality:
+    """Return output[one] > output[other], or ≥."""
+    return Inequality(output[other] - output[one], strict)
+
+
+def _label(label: int | None, own: Sequence[float]) -> int:
+    if len(own) < 2 and label is None:
+        raise ValueError(f"network: got {len(own)} output, expected two or more for a question about the class")
+    found = max(range(len(own)), key=own.__getitem__) if label is None else label
+    if found >= len(own):
+        raise ValueError(f"property: got output {found}, expected one of the network's {len(own)}")
+    return found

@@ -1,0 +1,1 @@
+"""What splits sets into parts: boxes of inputs, and moves of events."""

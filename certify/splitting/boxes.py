@@ -1,0 +1,211 @@
+"""Branch and bound over boxes of inputs, many at once, level by level.
+
+A box of inputs is cut in two across the side that is longest in units of the set's own, in the middle, which both
+halves hold: so the boxes of a level, with those that were closed, cover the set, every real input of it. Each box
+is bounded by what bounds any set (the exact trains of each neuron, every rounding of the run paid), and where that
+is not enough by prices (F3) from the parent's on. A search of d inputs takes about 2^level boxes: it is for up to
+`MOST_DIMENSIONS` of them.
+"""
+
+from abc import ABC, abstractmethod
+from dataclasses import dataclass, field, replace
+
+import torch
+from torch import Tensor
+
+from ..bounds.prices.price_search import PriceSearch
+from ..bounds.prices.stages import staged
+from ..bounds.signals.box import Box
+from ..bounds.trains.conserved import conserved_spikes
+from ..bounds.trains.trains import step_spikes
+from ..perturbations.boxes import BoxSet
+from ..problem import Problem
+
+MOST_DIMENSIONS = 3
+"""Of how many inputs, at most, a set may move for its boxes to be split without being asked."""
+TOGETHER = 512
+"""Boxes that are bounded at once."""
+LEAST_WIDTH = 2.0**-40
+"""Boxes narrower than this share of the set are split no further: rounding is all that is left of them."""
+
+
+def moving(problem: Problem) -> Tensor | None:
+    """Return which inputs of each sample move, (batch, ...) of bool; None for a set that is no box of inputs."""
+    if problem.circuit.source.draws is not None or not isinstance(problem.perturbation, BoxSet):
+        return None
+    box = problem.perturbation.enclosure(problem.inputs)
+    return box.lower < box.upper
+
+
+def few_dimensions(problem: Problem) -> bool:
+    """Return whether a problem's sets move so few inputs that their boxes are soon small."""
+    found = moving(problem)
+    return found is not None and int(found.flatten(1).sum(1).max()) <= MOST_DIMENSIONS
+
+
+@dataclass(frozen=True)
+class Boxes:
+    """N boxes.
+
+    Attributes:
+        lower, upper: (N, ...), float64.
+        sample: that each is of, (N,).
+        known: a bound of what is asked, of the parent, (N,).
+        prices: of the parent, last layer first, (N, steps, n) each; None: 0.
+    """
+
+    lower: Tensor
+    upper: Tensor
+    sample: Tensor
+    known: Tensor
+    prices: tuple[Tensor, ...] | None = None
+
+    def __len__(self) -> int:
+        """Return how many there are."""
+        return len(self.sample)
+
+    def select(self, index: Tensor) -> "Boxes":
+        """Return some of them."""
+        prices = None if self.prices is None else tuple(price[index] for price in self.prices)
+        parts = self.lower[index], self.upper[index], self.sample[index], self.known[index]
+        return Boxes(*parts, prices)
+
+    def halves(self, unit: Tensor) -> "Boxes":
+        """Return both halves of each box, cut where its side is longest in units of `unit`, (batch, ...)."""
+        sides = ((self.upper - self.lower) / unit[self.sample].clamp_min(1e-300)).flatten(1)
+        place = sides.argmax(1, keepdim=True)
+        low, high = self.lower.flatten(1), self.upper.flatten(1)
+        middle = (low.gather(1, place) + high.gather(1, place)) / 2
+        lower = torch.cat([low, low.scatter(1, place, middle)]).view(-1, *self.lower.shape[1:])
+        upper = torch.cat([high.scatter(1, place, middle), high]).view(-1, *self.lower.shape[1:])
+        prices = None if self.prices is None else tuple(torch.cat([price, price]) for price in self.prices)
+        return Boxes(lower, upper, self.sample.repeat(2), self.known.repeat(2), prices)
+
+
+class BoxTarget(ABC):
+    """What a search of boxes is for: which are closed, and what the inputs in them are worth.
+
+    Attributes:
+        settled: which samples need no further boxes, (batch,) of bool.
+    """
+
+    settled: Tensor
+
+    @abstractmethod
+    def closes(self, rows: Tensor, sample: Tensor) -> Tensor:
+        """Return which boxes need no splitting, given bounds of their columns, (N, columns)."""
+
+    @abstractmethod
+    def tried(self, values: Tensor, inputs: Tensor, sample: Tensor) -> None:
+        """Take note of runs: the values, (N,), of allowed inputs, (N, ...)."""
+
+    @abstractmethod
+    def gap(self, sample: Tensor) -> Tensor:
+        """Return what a bound of each box's columns must exceed to be enough for prices, (N,)."""
+
+
+@dataclass
+class BoxSearch:
+    """One search.
+
+    Args:
+        problem: whose sets are boxes of inputs.
+        target: what it is for.
+        prices: how to climb; None: boxes are bounded by their trains alone.
+        most: how many boxes may be bounded.
+
+    Attributes:
+        closed: the least bound of all closed boxes of each sample, (batch,): with those that were left when the
+            search ended, a bound over the whole set.
+        open: which samples have boxes that were left, neither proven nor settled, (batch,) of bool.
+        count: how many boxes were bounded.
+    """
+
+    problem: Problem
+    target: BoxTarget
+    prices: PriceSearch | None = field(default_factory=lambda: PriceSearch(20, rate=0.1))
+    most: int = 2**19
+    count: int = 0
+
+    def __post_init__(self) -> None:
+        count = len(self.problem.labels)
+        self.closed: Tensor = torch.full((count,), torch.inf, dtype=torch.float64)
+        self.open: Tensor = torch.zeros(count, dtype=torch.bool)
+
+    @torch.no_grad()
+    def run(self) -> None:
+        """Split until every box is closed, or it is time to stop."""
+        box = self.problem.perturbation.enclosure(self.problem.inputs)
+        unit, samples = box.upper - box.lower, torch.arange(len(self.problem.labels))
+        known = torch.full((len(samples),), -torch.inf, dtype=torch.float64)
+        boxes = Boxes(box.lower, box.upper, samples, known)
+        while len(boxes):
+            boxes = self._bounded(boxes)
+            late = self.problem.expired() or self.count + 2 * len(boxes) > self.most
+            wide = ((boxes.upper - boxes.lower) > LEAST_WIDTH * unit[boxes.sample]).flatten(1).any(1)
+            left = wide & ~self.target.settled[boxes.sample] & (not late)
+            self._close(boxes.select(~left))
+            self.open[boxes.sample[~left]] = True
+            boxes = boxes.select(left).halves(unit)
+
+    def _bounded(self, boxes: Boxes) -> Boxes:
+        """Bound a level's boxes; return those that are open."""
+        parts = []
+        for rows in torch.arange(len(boxes)).split(TOGETHER):
+            part = boxes.select(rows)
+            if self.problem.expired():
+                parts.append(part)
+                continue
+            self._try(part)
+            parts.append(self._open(part))
+        prices = [part.prices for part in parts]
+        joined = None
+        if all(price is not None for price in prices):
+            joined = tuple(torch.cat(layer) for layer in zip(*(p for p in prices if p is not None), strict=True))
+        lower, upper, sample, known = (
+            torch.cat([getattr(part, name) for part in parts]) for name in ("lower", "upper", "sample", "known")
+        )
+        return Boxes(lower, upper, sample, known, joined)
+
+    def _try(self, boxes: Boxes) -> None:
+        """Run the middle of each box, moved into its set."""
+        problem = self.problem
+        around = problem.inputs[boxes.sample]
+        points = problem.perturbation.project(((boxes.lower + boxes.upper) / 2).to(around.dtype), around)
+        values = problem.goal.values(problem.network(points), problem.labels[boxes.sample], points)
+        self.target.tried(values.double(), points, boxes.sample)
+
+    def _open(self, boxes: Boxes) -> Boxes:
+        """Close the boxes that bounds close, by trains and then by prices; return the others."""
+        self.count += len(boxes)
+        goal, labels = self.problem.goal, self.problem.labels[boxes.sample]
+        for spikes in (step_spikes, conserved_spikes):
+            rows = goal.bounds(self.problem.circuit, Box(boxes.lower, boxes.upper), labels, spikes)
+            boxes = replace(boxes, known=boxes.known.maximum(goal.least(rows)))
+            shut = self.target.closes(rows, boxes.sample)
+            self._close(boxes.select(shut))
+            boxes, rows, labels = boxes.select(~shut), rows[~shut], labels[~shut]
+            if len(boxes) == 0:
+                return boxes
+        return boxes if self.prices is None else self._priced(boxes, rows, self.prices)
+
+    def _priced(self, boxes: Boxes, rows: Tensor, search: PriceSearch) -> Boxes:
+        """Close boxes by prices, which their halves go on from; only of a question of one column."""
+        problem, count = self.problem, len(boxes)
+        stages = staged(problem.circuit, Box(boxes.lower, boxes.upper), sums=True)
+        if stages is None or rows.shape[1] != 1 or problem.rows is None:
+            return boxes
+        floor = self.target.gap(boxes.sample)[:, None]
+        every, none = torch.arange(count), torch.zeros(count, dtype=torch.long)
+        asked = problem.goal.specifications(problem.labels[boxes.sample], every, none, floor)
+        found = search.run(stages, asked, start=boxes.prices, expired=problem.expired)
+        lost = 1e-15 * (found.bound.abs() + floor[:, 0].abs())
+        rows = rows.maximum((found.bound + floor[:, 0] - lost).nan_to_num(nan=-torch.inf)[:, None])
+        known = boxes.known.maximum(problem.goal.least(rows))
+        boxes = replace(boxes, known=known, prices=found.prices)
+        shut = self.target.closes(rows, boxes.sample)
+        self._close(boxes.select(shut))
+        return boxes.select(~shut)
+
+    def _close(self, boxes: Boxes) -> None:
+        self.closed.scatter_reduce_(0, boxes.sample, boxes.known, "amin")

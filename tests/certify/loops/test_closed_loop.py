@@ -1,0 +1,121 @@
+"""Controllers in closed loop: proofs hold in simulated runs and fall with their error gain; what is no loop."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from spikecert import LIF, ClosedLoop, SpikingNetwork
+from spikecert.analysis.loops import PracticalStability
+
+A = ((1.0, 0.125), (0.0, 1.0))
+B = ((0.0078125,), (0.125,))
+K = ((-1.0, -1.75),)
+UNIT = 2.75
+BOX = (1.0, 1.0)
+
+
+def staircase(levels: int = 32) -> SpikingNetwork:
+    """Return u/2.75 ≈ φ(Kx)/2.75 by neurons that fire at each step or never: a sum of stairs of z = Kx/2.75."""
+    first, last = nn.Linear(1, levels), nn.Linear(levels, 1)
+    first.weight.data.fill_(1.0)
+    first.bias.data = 1.0 - (torch.arange(levels) + 0.5) * 2 / levels + 1.0
+    last.weight.data.fill_(2.0 / levels)
+    last.bias.data.fill_(-1.0)
+    return SpikingNetwork(first, LIF(0.0), last, num_steps=1).eval()
+
+
+def loop(**changed: object) -> ClosedLoop:
+    """Return a double integrator under that controller."""
+    given = {"C": K, "scale": UNIT, "gain": UNIT} | changed
+    return ClosedLoop(staircase(), A, B, **given)  # type: ignore[arg-type]
+
+
+def test_runs_stay_and_end_where_it_is_proven():
+    made = loop()
+    found = made.certificate(BOX, [[1.0]], tolerance=1e-3)
+    assert found.proved
+    assert found.check()
+    assert all(value >= 0.4 for value in found.initial)
+    assert all(value <= 0.2 for value in found.ultimate)
+    assert UNIT / 32 <= found.error[0] <= UNIT / 32 + 1.1e-3 * UNIT
+    draw = np.random.default_rng(0)
+    starts = draw.uniform(-1, 1, (1000, 2))
+    starts[:500] = np.sign(starts[:500])
+    runs = made.run(starts * np.array(found.initial), 300)
+    assert (np.abs(runs) <= np.array(found.rounds[0].box)).all()
+    assert (np.abs(runs[-50:]) <= np.array(found.ultimate) * (1 + 1e-9)).all()
+
+
+def test_the_error_gain_is_attained_and_holds():
+    made = loop()
+    gain = made.error(BOX, [[1.0]], tolerance=1e-3)
+    assert gain.closed
+    assert gain.attained[0] <= gain.error[0] <= gain.attained[0] + 2e-3 * UNIT
+    states = np.random.default_rng(1).uniform(-1, 1, (4000, 2))
+    error = np.abs(made.control(states) - states @ np.array(K).T)
+    assert error.max() <= gain.error[0]
+
+
+def test_a_disturbance_is_paid():
+    calm, moved = loop().certificate(BOX, [[1.0]]), loop(disturbance=0.005).certificate(BOX, [[1.0]])
+    assert moved.proved
+    assert all(a > b for a, b in zip(moved.ultimate, calm.ultimate, strict=True))
+    made, draw = loop(disturbance=0.005), np.random.default_rng(0)
+    starts = np.sign(draw.uniform(-1, 1, (200, 2))) * np.array(moved.initial)
+    runs = made.run(starts, 200, np.sign(draw.uniform(-1, 1, (200, 1, 2))) * 0.005)
+    assert (np.abs(runs) <= np.array(BOX)).all()
+    assert not loop(disturbance=0.5).certificate(BOX, [[1.0]]).proved
+
+
+def test_a_certificate_that_says_more_does_not_check():
+    found = loop().certificate(BOX, [[1.0]])
+    first = found.rounds[0]
+    for wrong in (
+        replace(found, share=min(1.0, found.share * 1.01)),
+        replace(found, share=0.0),
+        replace(found, rounds=(replace(first, limit=tuple(0.99 * s for s in first.limit)),)),
+        replace(found, rounds=(replace(first, error=(first.error[0] * 1.1,)),)),
+        replace(found, rounds=(first, replace(first, box=first.limit))),
+        replace(found, disturbance=(0.1, 0.1)),
+        replace(found, rounds=()),
+    ):
+        assert isinstance(wrong, PracticalStability)
+        assert not wrong.check()
+
+
+def test_a_coarse_controller_proves_nothing():
+    made = ClosedLoop(staircase(2), A, B, C=K, scale=UNIT, gain=UNIT)
+    found = made.certificate(BOX, [[1.0]])
+    assert not found.proved
+    assert not found.check()
+    assert "of the box" in found.why
+
+
+@pytest.mark.parametrize(
+    ("make", "told"),
+    [
+        (lambda: loop(time="continuous"), "time: got a continuous plant"),
+        (lambda: loop(membranes="kept"), 'membranes: got "kept"'),
+        (lambda: ClosedLoop(staircase(), A, B), "network|inputs|mat1"),
+        (lambda: ClosedLoop(staircase(), ((1.0, 0.0),), B), "A: got shape"),
+        (lambda: ClosedLoop(staircase(), A, ((1.0,),)), "B: got shape"),
+        (lambda: loop(C=((1.0,),)), "C: got shape"),
+        (lambda: loop(scale=0.0), "scale: got 0.0"),
+        (lambda: loop(gain=(1.0, 2.0)), "gain: got"),
+        (lambda: loop(disturbance=-1.0), "disturbance: got"),
+        (lambda: ClosedLoop(staircase(), ((float("nan"), 0.0), (0.0, 1.0)), B, C=K), "A: got nan"),
+        (lambda: loop().certificate((1.0, float("inf"))), "box: got inf"),
+        (lambda: loop().certificate((1.0,)), "box: got"),
+        (lambda: loop().certificate((1.0, 0.0)), "box: got"),
+        (lambda: loop().certificate(BOX, [[1.0, 2.0]]), "K: got shape"),
+        (lambda: loop().certificate(BOX, [[-1.0]]), "K: got A \\+ B·K of spectral radius"),
+        (lambda: loop().certificate(BOX, [[float("nan")]]), "K: got nan"),
+    ],
+)
+def test_what_is_no_loop_is_refused(make, told):
+    with pytest.raises((TypeError, ValueError), match=f"^({told})") as error:
+        make()
+    assert "\n" not in str(error.value)
