@@ -6,8 +6,9 @@ membranes start anew at each control step, so u is a function of x. The error ga
     ē_j ≥ max over x in X of |u_j(x) − (Kx)_j|,   K = G·C,
 
 the range of gain_j·y_j − Σ_i G_ji·scale_i·z_i over all z that any x in X is rounded to, and what rounding moves
-there: z is within 2u·|Cx/scale| of Cx/scale, which moves G·(scale∘z) by at most Σ_i |G_ji|·|Cx|_i·(2u + 2⁻⁴⁸),
-float64's own products and the last product with gain among it.
+there: z is within 2u·|Cx/scale| of Cx/scale, or within the least number η above 0 where that is less, which moves
+G·(scale∘z) by at most Σ_i |G_ji|·(|Cx|_i·(2u + 2⁻⁴⁸) + scale_i·η), float64's own products and the last product
+with gain among it.
 """
 
 import math
@@ -188,8 +189,10 @@ class ClosedLoop:
         radii = _box(box, self.states)
         chosen = self.fitted(radii) if G is None else _rows("K", G, self.inputs, self.seen)
         reach = [sum(abs(c) * r for c, r in zip(row, radii, strict=True)) for row in _matrix(self.C).tolist()]
-        unit = torch.finfo(self.network.dtype).eps
-        seen = [(1.0 + 2 * unit) * far / s * (1.0 + LOST) for far, s in zip(reach, self._scales, strict=True)]
+        unit, tiny = torch.finfo(self.network.dtype).eps, torch.finfo(self.network.dtype).tiny
+        seen = [
+            (1.0 + 2 * unit) * far / s * (1.0 + LOST) + tiny for far, s in zip(reach, self._scales, strict=True)
+        ]
         around = PixelBox(torch.tensor(seen, dtype=torch.float64), -math.inf, math.inf)
         zero = torch.zeros(1, self.seen, dtype=self.network.dtype)
         errors, attained, points, closed = list[float](), list[float](), list[Tensor](), True
@@ -198,11 +201,12 @@ class ClosedLoop:
             factors = [float(g * s) for g, s in zip(row, self._scales, strict=True)]
             form = self._gains[j] * output[j] - factors @ inputs
             moduli = sum(abs(g) * far for g, far in zip(row, reach, strict=True))
+            least = sum(map(abs, factors)) * tiny
             left = (
                 None if limit is None else max(1e-3, (limit - (time.perf_counter() - begun)) / (self.inputs - j))
             )
             (found,) = output_range(self.network, zero, around, form, max(tolerance * moduli, 1e-9), left)
-            paid = moduli * (2 * unit + 3 * LOST) + LOST * max(abs(found.lower), abs(found.upper)) + 1e-30
+            paid = moduli * (2 * unit + 3 * LOST) + LOST * max(abs(found.lower), abs(found.upper)) + least + 1e-30
             errors.append(math.nextafter(max(-found.lower, found.upper, 0.0) + paid, math.inf))
             attained.append(max(-found.least, found.greatest))
             points.append(_witness(found).double() * torch.tensor(self._scales, dtype=torch.float64))
