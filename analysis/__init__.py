@@ -5,6 +5,7 @@ if __name__ == "analysis":
 
 from typing import TYPE_CHECKING, Any
 
+from .ablation import Ablation, TemporalAblation, temporal_ablation, without_memory
 from .arithmetic.intervals import Interval
 from .certificates.checking import CheckedClaim, check_file
 from .certificates.storage import load_certificates, report_data, save_certificates
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     from .symbolic import Theorem, theorem, theorems
 
 __all__ = [
+    "Ablation",
     "CheckedClaim",
     "GainReport",
     "Growth",
@@ -31,6 +33,7 @@ __all__ = [
     "PracticalStability",
     "StabilityReport",
     "StateSpace",
+    "TemporalAblation",
     "Theorem",
     "check_file",
     "constant_gain",
@@ -47,9 +50,11 @@ __all__ = [
     "save_certificates",
     "stability",
     "system",
+    "temporal_ablation",
     "theorem",
     "theorems",
     "trace_mppd",
+    "without_memory",
 ]
 
 

@@ -16,11 +16,9 @@ from .commands import (
     convert,
     demo,
     doctor,
-    gains,
     radius,
     reproduce,
     run,
-    theorems,
     train,
     vnnlib,
     zoo,
@@ -28,6 +26,7 @@ from .commands import (
 from .commands import (
     range as range_command,
 )
+from .commands.analysis import ablate, gains, theorems
 from .commands.proofs import check_proof, elaborate
 from .commands.records import compare, report, sandwich
 from .help import epilog, overview
@@ -38,6 +37,7 @@ COMMANDS: dict[str, Callable[..., Any]] = {
     "demo": demo.demo,
     "train": train.train,
     "gains": gains.gains,
+    "ablate": ablate.ablate,
     "attack": attack.attack,
     "certify": certify.certify,
     "check-proof": check_proof.check_proof,

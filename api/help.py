@@ -12,6 +12,10 @@ EXAMPLES: dict[str, tuple[str, ...]] = {
         "spikecert gains runs/mine/network.safetensors",
         "spikecert gains runs/mine/network.safetensors --samples 100 --epsilon 8/255 --json",
     ),
+    "ablate": (
+        "spikecert ablate runs/mine/network.safetensors",
+        "spikecert ablate runs/mine/network.safetensors --samples 500 --retrain 8 --json",
+    ),
     "attack": (
         "spikecert attack runs/mine/network.safetensors --epsilon 4/255,8/255",
         "spikecert attack runs/mine/network.safetensors --method pgd --method square --out runs/attack",

@@ -177,6 +177,8 @@ WALKS = {
     "api/runs/building.py": "it builds a network",
     "api/runs/normalizing.py": "it builds a network",
     "api/protocols/running.py": "it builds a network",
+    "api/commands/analysis/ablate.py": "it draws new weights for a network",
+    "analysis/ablation.py": "it builds networks without a part of another",
     "formats/question.py": "it builds a network",
     "testing/networks.py": "it builds a network",
     "certify/replay.py": "it keeps the mode of each module",

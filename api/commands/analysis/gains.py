@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from ..runs.sources import data_of, network_of
-from ..telling import say, show, show_json, table
-from .options.options import (
+from ...runs.sources import data_of, network_of
+from ...telling import say, show, show_json, table
+from ..options.options import (
     DATA_SETS,
     InputScale,
     Json,

@@ -4,8 +4,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from ..telling import show, show_json
-from .options.options import Json
+from ...telling import show, show_json
+from ..options.options import Json
 
 if TYPE_CHECKING:
     from spikecert.analysis.symbolic import Derivation, Refutation, Theorem

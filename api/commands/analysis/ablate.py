@@ -1,0 +1,143 @@
+"""`spikecert ablate`: a network's accuracy without parts of its time, and trained again without memory."""
+
+import copy
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from ...progress import Bars
+from ...runs.sources import data_of, network_of
+from ...telling import show, show_json, table
+from ..options.options import (
+    Data,
+    Device,
+    InputScale,
+    Json,
+    Mean,
+    Model,
+    Range,
+    Root,
+    Samples,
+    Seed,
+    Std,
+    fitting,
+    scale,
+)
+
+if TYPE_CHECKING:
+    from spikecert.analysis import Ablation, TemporalAblation
+    from spikecert.models import SpikingNetwork
+    from spikecert.training import Dataset, Split
+
+Retrain = Annotated[
+    int | None,
+    typer.Option(
+        "--retrain", min=1, help="Also train the network anew for so many epochs, with λ as it is and with λ = 0."
+    ),
+]
+
+
+def ablate(
+    model: Model,
+    data: Data = "digits",
+    root: Root = None,
+    limits: Range = None,
+    mean: Mean = None,
+    std: Std = None,
+    samples: Samples = None,
+    retrain: Retrain = None,
+    seed: Seed = 0,
+    device: Device = "cpu",
+    as_json: Json = False,
+) -> int:
+    """Take parts of a network's time and memory away: what accuracy is left says what they are good for."""
+    from spikecert.analysis import temporal_ablation
+
+    scaled, network = scale(limits, mean, std), network_of(model)
+    source = data_of(data, root, network.num_steps, scaled.limits)
+    network = scaled.of(network, source)
+    chosen = fitting(network, source, samples, device)
+    with Bars() as bars:
+        found = temporal_ablation(network, chosen.inputs, chosen.labels, seed=seed)
+        again = () if retrain is None else _retrained(network, source, chosen, retrain, seed, bars)
+    if as_json:
+        show_json(_content(model.name, data, found, again))
+    else:
+        show(_text(model.name, data, found, again, scaled))
+    return 0
+
+
+def _retrained(
+    network: "SpikingNetwork", source: "Dataset", chosen: "Split", epochs: int, seed: int, bars: Bars
+) -> "tuple[Ablation, ...]":
+    """Return what twins with new weights learn by cross-entropy, λ as it is and λ = 0, on the same samples."""
+    import torch
+
+    from spikecert.analysis import Ablation, without_memory
+    from spikecert.models.elements.learned_decay import settled
+    from spikecert.training import Settings, fit
+
+    rows = list[Ablation]()
+    with torch.no_grad():
+        before = network.eval()(chosen.inputs).argmax(1)
+    for name, change in (("trained anew", copy.deepcopy), ("trained anew, λ = 0", without_memory)):
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(seed)
+            twin = _fresh(settled(network))
+        settings = Settings(epochs=epochs, optimizer="adam", seed=seed)
+        run = fit(
+            change(twin), source, settings=settings, progress=lambda _, done, of, told=name: bars(told, done, of)
+        )
+        with torch.no_grad():
+            classes = run.network(chosen.inputs).argmax(1)
+        shares = (float((classes == other).double().mean()) for other in (chosen.labels, before))
+        rows.append(Ablation(name, *shares))
+    return tuple(rows)
+
+
+def _told(bars: Bars, name: str, _: str, done: int, total: int) -> None:
+    bars(name, done, total)
+
+
+def _fresh(network: "SpikingNetwork") -> "SpikingNetwork":
+    """Return the network, in place, with new weights."""
+    from torch import nn
+
+    for layer in network.modules():
+        new: Any = getattr(layer, "reset_parameters", None)
+        if new is not None:
+            new()
+        elif next(layer.parameters(recurse=False), None) is not None:
+            if not hasattr(layer, "input_scale"):
+                raise ValueError(
+                    f"retrain: got a layer {type(layer).__name__}, expected layers with a known start"
+                )
+            nn.init.ones_(layer.input_scale)  # pyright: ignore[reportArgumentType] (a parameter)
+    return network
+
+
+def _content(name: str, data: str, found: "TemporalAblation", again: "tuple[Ablation, ...]") -> dict[str, Any]:
+    rows = [{"name": one.name, "accuracy": one.accuracy, "kept": one.kept} for one in (*found.rows, *again)]
+    return {
+        "schema": "spikecert.ablation/1",
+        "network": name,
+        "data": data,
+        "samples": found.samples,
+        "num_steps": found.num_steps,
+        "accuracy": found.accuracy,
+        "rows": rows,
+        "constant": list(found.constant),
+        "left_out": list(found.left_out),
+    }
+
+
+def _text(
+    name: str, data: str, found: "TemporalAblation", again: "tuple[Ablation, ...]", scaled: InputScale
+) -> str:
+    head = f"{name} on {data}: {found.samples} samples, T = {found.num_steps}{scaled.repeated}"
+    rows = [("as it is", f"{found.accuracy:.1%}", "100.0%")]
+    rows += [(one.name, f"{one.accuracy:.1%}", f"{one.kept:.1%}") for one in (*found.rows, *again)]
+    layers = ", ".join(f"{share:.1%}" for share in found.constant)
+    left_out = "".join(f"\nleft out: {line}" for line in found.left_out)
+    body = table(("the network", "right", "class kept"), rows)
+    return f"{head}\n\n{body}\n\ntrains that are the same at all steps, by layer: {layers}{left_out}"

@@ -1,0 +1,39 @@
+"""`spikecert ablate`: figures that a network without memory gives, twins trained anew, and bad input."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from spikecert import LIF, mlp, save
+
+
+@pytest.fixture
+def model(tmp_path: Path) -> Path:
+    """Return the file of a network that is not trained."""
+    save(mlp((64, 64, 10), 4, LIF(0.9)), tmp_path / "mine.safetensors")
+    return tmp_path / "mine.safetensors"
+
+
+def test_twins_trained_anew_stand_beside_what_is_left(run, model: Path) -> None:
+    told = json.loads(run("ablate", model, "--samples", 100, "--retrain", 8, "--json").out)
+    rows = {row["name"]: row for row in told["rows"]}
+    assert list(rows) == ["first step", "first 2 steps", "λ = 0", "trained anew", "trained anew, λ = 0"]
+    assert told["accuracy"] < 0.5 < rows["trained anew"]["accuracy"]
+    assert rows["trained anew, λ = 0"]["accuracy"] > 0.5
+    again = json.loads(run("ablate", model, "--samples", 100, "--retrain", 8, "--json").out)
+    assert again == told
+
+
+def test_the_table_says_what_is_left_out(run, model: Path) -> None:
+    out = run("ablate", model, "--samples", 20).out
+    assert "as it is" in out
+    assert "100.0%" in out
+    assert "trains that are the same at all steps, by layer: " in out
+
+
+def test_bad_input_is_told_in_one_line(run, model: Path) -> None:
+    outcome = run("ablate", model, "--data", "/nowhere.npz")
+    assert outcome.status == 2
+    assert outcome.err.count("\n") == 1
+    assert run("ablate", model, "--retrain", 0).status == 2
