@@ -39,6 +39,8 @@ class PotentialMaker:
 
     def levels(self) -> list[list[Potential]]:
         """Return the potentials of all levels but the last."""
+        if not any(self.worths):
+            return self._unpriced()
         self._worths()
         out: list[list[Potential]] = []
         later = [END] * len(self.invariant.levels[-1])
@@ -47,6 +49,21 @@ class PotentialMaker:
             here = [self._potential(t, index, later, names) for index in range(len(self.invariant.levels[t]))]
             later, names = here, self.names[t]
             out.append(here)
+        return out[::-1]
+
+    def _unpriced(self) -> list[list[Potential]]:
+        """Return what is cheapest from each node on, where nothing has a price: a number a node."""
+        out, later = list[list[Potential]](), [0] * len(self.invariant.levels[-1])
+        for cost, level in zip(reversed(self.costs), reversed(self.invariant.moves), strict=True):
+            here, found = list[int](), list[Potential]()
+            for moves in level:
+                values = [later[move.target] + cost * move.spike for move in moves or ()]
+                here.append(lower(min(values, default=PLENTY >> 2 * GRID)))
+                ways = [[(0, 0)] * any(move.spike == spike for move in moves or ()) for spike in (0, 1)]
+                found.append(Potential([], [], []) if moves is None else Potential([(here[-1], 0)], *ways))
+            spend(RISE * len(level))
+            out.append(found)
+            later = here
         return out[::-1]
 
     def _alike(self) -> None:
