@@ -28,6 +28,8 @@ from spikecert import (
 )
 from spikecert.certify.questions.forms import Form, Inequalities
 from spikecert.certify.questions.texts import form_of
+from spikecert.certify.verifiers import Complete
+from support.properties import holds_at
 
 X = torch.full((2, 3), 0.5)
 
@@ -122,7 +124,6 @@ def test_what_asks_about_the_class_refuses_properties():
     for ask in (
         lambda: certify_set(network(), X, prop, LInf(0.1)),
         lambda: certified_radius(network(), X, prop),
-        lambda: attack(network(), X, prop, LInf(0.1)),
     ):
         with pytest.raises(TypeError, match="labels: got Moves, expected an integer tensor"):
             ask()
@@ -158,3 +159,35 @@ def test_ties_exactly_on_a_row():
         assert [one.status for one in found] == ["verified", "falsified"]
         assert found[0].margin == 0.0
     assert verify(counts, X[:1], moves_at_most(0.0), LInf(0.0), "trains")[0].status == "verified"
+
+
+def test_attacks_break_properties():
+    """What is broken fails in exact arithmetic, and what is verified stands."""
+    made = network()
+    with torch.no_grad():
+        own = made(X)
+    for prop in (moves_at_most(0.01), abs(output[0] - sample[0]) <= 9.0, robust()):
+        found, verdicts = attack(made, X, prop, LInf(0.5), "pgd"), verify(made, X, prop, LInf(0.5), "complete")
+        assert found.logits.shape == own.shape
+        for index, one in enumerate(verdicts):
+            held = holds_at(prop, found.logits[index], own[index], found.inputs[index])
+            assert bool(found.success[index]) == (not held)
+            assert not (one.status == "verified" and bool(found.success[index]))
+    assert bool(attack(made, X, moves_at_most(0.01), LInf(0.5), "pgd").success.any())
+    assert bool(attack(made, X, moves_at_most(9.0), LInf(0.5), "pgd").success.any()) is False
+
+
+def test_boxes_and_trains_agree_about_labels():
+    made = network()
+    inputs_ = torch.rand(6, 3, generator=torch.Generator().manual_seed(0))
+    with torch.no_grad():
+        labels = made(inputs_).argmax(1)
+    for ball in (LInf(0.02), LInf(0.2)):
+        found = [
+            [one.status for one in verify(made, inputs_, labels, ball, Complete(split=how))]
+            for how in ("inputs", "trains")
+        ]
+        assert all("unknown" in pair or pair[0] == pair[1] for pair in zip(*found, strict=True))
+        assert "verified" in found[0] or "falsified" in found[0]
+    with pytest.raises(ValueError, match="split: got 'both'"):
+        Complete(split="both")
