@@ -7,9 +7,11 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from torch import nn
 
 from spikecert import (
     L2,
+    LIF,
     LInf,
     SpikingNetwork,
     abstains,
@@ -20,12 +22,14 @@ from spikecert import (
     mlp,
     moves_at_most,
     output,
+    output_range,
     robust,
     sample,
     targeted,
     top_k,
     verify,
 )
+from spikecert.certify.branching.search import Search
 from spikecert.certify.questions.forms import Form, Inequalities
 from spikecert.certify.questions.texts import form_of
 from spikecert.certify.verifiers import Complete
@@ -191,3 +195,33 @@ def test_boxes_and_trains_agree_about_labels():
         assert "verified" in found[0] or "falsified" in found[0]
     with pytest.raises(ValueError, match="split: got 'both'"):
         Complete(split="both")
+
+
+@pytest.mark.parametrize("verifier", ["interval", "trains", "linear", "milp", "enumeration", "complete"])
+def test_a_row_is_as_wide_as_its_spikes(verifier):
+    """One neuron fires or not: y is 0 or 2, and nothing below 2 bounds it."""
+    first, last = nn.Linear(1, 1), nn.Linear(1, 1)
+    for layer, weight in ((first, 2.0), (last, 2.0)):
+        layer.weight.data.fill_(weight)
+        layer.bias.data.zero_()
+    made = SpikingNetwork(first, LIF(0.0), last, num_steps=1).eval()
+    x, ball = torch.full((1, 1), 0.25), LInf(0.5)
+    assert verify(made, x, output[0] <= 1.95, ball, verifier)[0].status != "verified"
+    assert verify(made, x, (output[0] <= 1.95) | (output[0] >= 2.05), ball, verifier)[0].status != "verified"
+    if verifier != "enumeration":
+        assert verify(made, x, output[0] <= 2.001, ball, verifier)[0].status == "verified"
+        assert verify(made, x, (output[0] <= 0.01) | (output[0] <= 2.001), ball, verifier)[0].status == "verified"
+
+
+def test_a_clause_that_a_search_leaves_open_is_open():
+    """Rows of a clause on which no node was spent prove nothing."""
+    torch.manual_seed(3)
+    made, x, ball = mlp((4, 8, 8, 2), num_steps=5).eval(), torch.full((1, 4), 0.5), LInf(0.3)
+    with torch.no_grad():
+        for parameter in made.parameters():
+            parameter.mul_(2.0)
+    (known,) = output_range(made, x, ball, output[0], 1e-3)
+    clause = (output[0] >= known.lower) | (output[1] >= 99.0)
+    searches = [Complete(one, None, programs=None, split="trains") for one in (Search(patience=0), Search())]
+    found = [verify(made, x, clause, ball, one)[0] for one in searches]
+    assert [one.status for one in found] == ["unknown", "verified"]
