@@ -21,7 +21,7 @@ from .latency_codes import CodedImages, coded
 from .own_draws import own_draws, sample_by_sample
 from .perturbations import Perturbation
 from .problem import Problem
-from .questions.asking import as_labels, check_coded, check_property_ties, property_goal
+from .questions.asking import as_labels, check_coded, check_property_ties, labels_at, property_goal
 from .questions.forms import Property
 from .replay import evaluating
 from .ties import STRICT, settled_ties
@@ -90,10 +90,9 @@ def verify(
     check_plain(inputs=inputs, labels=labels)
     if own_draws(network, inputs, labels):
         rest = {"timeout": timeout, "seed": seed, "ties": ties, "memory": memory, "workers": workers}
+        rest |= {"figures": figures}
         return [
-            verify(one, inputs[at], _at(labels, at), perturbation, chosen, **rest, progress=told, figures=figures)[
-                0
-            ]
+            verify(one, inputs[at], labels_at(labels, at), perturbation, chosen, **rest, progress=told)[0]
             for one, at, told in sample_by_sample(network, inputs, progress)
         ]
     if (codes := coded(network, inputs, perturbation)) is not None:
@@ -176,11 +175,6 @@ def bounds(
     with evaluating(network):
         parts = [chosen.logits(network, part, perturbation) for part in inputs.split(CHUNK)]
     return _joined(parts)
-
-
-def _at(labels: Tensor | Property, place: slice) -> Tensor | Property:
-    """Return some samples' labels; a property is that of all."""
-    return labels if isinstance(labels, Property) else labels[place]
 
 
 def _answered(prop: Property, verifier: Verifier) -> Property:

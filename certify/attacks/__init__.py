@@ -21,8 +21,10 @@ from ..latency_codes import coded
 from ..named import Named
 from ..own_draws import own_draws, sample_by_sample
 from ..perturbations import Perturbation
+from ..questions.asking import as_labels, check_coded, check_property_ties, labels_at, own_outputs, property_goal
+from ..questions.forms import Property
 from ..replay import evaluating
-from ..ties import settled_ties
+from ..ties import STRICT, settled_ties
 from .apgd import APGD
 from .backward import AdaptiveArctan, AdaptiveSharpness, PotentialDependent, RateGradient
 from .base import Attack
@@ -37,7 +39,7 @@ from .events.sparse_flips import SparseFlips
 from .events.spike_flips import SpikeFlips
 from .events.spike_shifts import SpikeShifts
 from .inspecting import watched
-from .modules import attack_module
+from .modules import attack_module, attacked_rows
 from .pgd import FGSM, PGD
 from .result import AttackResult, joined
 from .sapgd import SAPGD
@@ -85,7 +87,7 @@ ATTACKS: dict[str, Named[Attack]] = {
 def attack(
     network: SpikingNetwork,
     inputs: Tensor,
-    labels: Tensor,
+    labels: Tensor | Property,
     perturbation: Perturbation,
     method: str | Attack = "pgd",
     *,
@@ -94,12 +96,12 @@ def attack(
     ties: str | None = None,
     progress: Progress = silent,
 ) -> AttackResult:
-    """Search the set around each sample for a misclassified input.
+    """Search the set around each sample for a misclassified input, or for one at which a property fails.
 
     Args:
         network: any spiking network; it is taken in evaluation mode.
         inputs: (batch, ...), within the perturbation's [lower, upper].
-        labels: (batch,) of integers.
+        labels: (batch,) of integers; or a `Property`, as in `verify`.
         perturbation: the threat model.
         method: "fgsm", "pgd", "pgd-paper" (a random start, 7 steps of .32·ε, the last iterate), "apgd-ce",
             "apgd-dlr", "square", "gaussian", "ensemble" (the worst of all of them over several surrogates),
@@ -121,18 +123,25 @@ def attack(
     if not isinstance(method, Attack):
         check_choice("method", method, ATTACKS)
         method = ATTACKS[method]()
-    ties = settled_ties(network, ties)
+    given, ties = ties, settled_ties(network, ties)
     if own_draws(network, inputs, labels):
-        each = sample_by_sample(network, inputs, progress)
+        each, asked = sample_by_sample(network, inputs, progress), {"seed": seed, "ties": given}
         results = [
-            attack(one, inputs[at], labels[at], perturbation, method, seed=seed, ties=ties, progress=told)
+            attack(one, inputs[at], labels_at(labels, at), perturbation, method, **asked, progress=told)
             for one, at, told in each
         ]
         return joined(results, method.name, ties)
     if (codes := coded(network, inputs, perturbation)) is not None:
-        rest = {"seed": seed, "batch_size": batch_size, "ties": ties, "progress": progress}
+        check_coded(labels)
+        rest = {"seed": seed, "batch_size": batch_size, "ties": given, "progress": progress}
         found = attack(codes.network, codes.events, labels, perturbation, method, **rest)
         return replace(found, inputs=codes.decoded(found.inputs, codes.images))
+    if isinstance(labels, Property):
+        check_property_ties(given)
+        check_posed(network, inputs, perturbation)
+        if (classes := as_labels(network, inputs, labels)) is None:
+            return _broken(network, inputs, labels, perturbation, method, seed)
+        labels, ties = classes, STRICT
     check_attacked(network, inputs, labels, perturbation)
     inputs, batch_size = inputs.detach(), at_least(1)("batch_size", batch_size)
     generator = torch.Generator().manual_seed(whole("seed", seed))
@@ -141,6 +150,23 @@ def attack(
         results.append(watched(method, network, part, part_labels, perturbation, generator, ties))
         progress(f"attack ({method.name})", min(len(results) * batch_size, len(inputs)), len(inputs))
     return joined(results, method.name, ties)
+
+
+def _broken(
+    network: SpikingNetwork,
+    inputs: Tensor,
+    prop: Property,
+    perturbation: Perturbation,
+    method: Attack,
+    seed: int,
+) -> AttackResult:
+    """Return inputs at which a property fails, with the network's outputs there, run alone."""
+    goal, inputs = property_goal(network, inputs.detach(), prop), inputs.detach()
+    labels = torch.arange(len(inputs), device=inputs.device)
+    generator = torch.Generator().manual_seed(whole("seed", seed))
+    with evaluating(network):
+        found = attacked_rows(method, network, inputs, labels, perturbation, generator, goal)
+    return replace(found, logits=own_outputs(network, found.inputs), ties=goal.ties)
 
 
 def check_attacked(network: SpikingNetwork, inputs: Tensor, labels: Tensor, perturbation: Perturbation) -> None:

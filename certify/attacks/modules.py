@@ -1,16 +1,22 @@
-"""Attacks on any PyTorch module: they run it and go back through it, and need to know nothing else of it."""
+"""Attacks on any PyTorch module: they run it and go back through it, and need to know nothing else of it.
+
+So they attack properties, too: what they see is a module of two outputs, the property's value and 0.
+"""
 
 import copy
 from collections.abc import Callable
+from dataclasses import replace
 
 import torch
 from torch import Tensor, nn
 
 from ...models.constants import at_least, whole
+from ...models.deadline import Expired, never
 from ...models.networks import SpikingNetwork
 from ...models.progress import Progress, silent
 from ...models.validation import check_choice, check_labels, check_logits, check_plain, check_rivals
 from ..perturbations import Perturbation, RangedSet
+from ..questions.rows import RowGoal
 from ..replay import evaluating
 from ..ties import STRICT, TIES
 from .base import Attack
@@ -117,3 +123,35 @@ def _classes(subject: ForeignModule, inputs: Tensor) -> int:
         raise ValueError("module: gave other logits on the second run, expected the same: pass `reset`")
     check_rivals(one.shape[1])
     return one.shape[1]
+
+
+def attacked_rows(
+    attack: Attack,
+    network: SpikingNetwork,
+    inputs: Tensor,
+    labels: Tensor,
+    perturbation: Perturbation,
+    generator: torch.Generator,
+    goal: RowGoal,
+    expired: Expired = never,
+) -> AttackResult:
+    """Return what an attack finds, group by group of samples that have the same rows.
+
+    Its logits are (value, 0): the property fails where the first is not above 0, when run alone.
+
+    Args:
+        attack: any.
+        network, inputs, perturbation, generator, expired: as in `Attack`.
+        labels: which of the goal's questions is each sample's, (batch,).
+        goal: the rows.
+    """
+    places, found = goal.alike(labels), list[AttackResult]()
+    for group in places:
+        posed, label, ties = goal.posed(network, labels[group[:1]])
+        asked = posed, inputs[group], label.expand(len(group)), perturbation, generator
+        found.append(attack(*asked, expired=expired, ties=ties))  # pyright: ignore[reportArgumentType]
+    order = torch.cat(places).argsort()
+    result = joined(found, attack.name, found[0].ties)
+    unanswered = frozenset(int(place) for place in torch.cat(places)[sorted(result.unanswered)])
+    parts = {name: getattr(result, name)[order] for name in ("inputs", "success", "logits")}
+    return replace(result, **parts, unanswered=unanswered)

@@ -127,8 +127,12 @@ class RowGoal:
         return (self.clause == self.clause[column]).nonzero().flatten().tolist()
 
     def least(self, lower: Tensor) -> Tensor:
-        """Return the least over clauses of their best row, (batch,)."""
-        return self._clausewise(lower, "amax").amin(1)
+        """Return the least over clauses of their best row, (batch,).
+
+        Its gradient is that of one clause: rows of ≤ and ≥ of one form would cancel out where both are least.
+        """
+        best = self._clausewise(lower, "amax")
+        return best.gather(1, best.argmin(1, keepdim=True)).squeeze(1)
 
     def _clausewise(self, rows: Tensor, how: str) -> Tensor:
         """Return the greatest row of each clause, (batch, clauses); of columns that are one only, all of it."""

@@ -1,16 +1,14 @@
 """Falsify by attack: a verifier that only ever says "falsified" or "unknown"."""
 
 import time
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import ClassVar
-
-import torch
 
 from ...models.deadline import LATE
 from ..attacks.base import Attack
-from ..attacks.result import AttackResult, joined
+from ..attacks.modules import attacked_rows
+from ..attacks.result import AttackResult
 from ..problem import Problem
-from ..ties import STRICT
 from ..verdicts import Verdict
 from .base import Verifier, falsified
 
@@ -40,17 +38,8 @@ class AttackSearch(Verifier):
         return verdicts
 
     def attacked(self, problem: Problem) -> AttackResult:
-        """Return what the attack finds; of a property, group by group of samples that have the same rows."""
-        rest, goal = (problem.perturbation, problem.generator()), problem.rows
-        if goal is None:
-            asked = problem.network, problem.inputs, problem.labels, *rest
-            return self.attack(*asked, expired=problem.expired, ties=problem.ties)
-        groups, places = [], goal.alike(problem.labels)
-        for group in places:
-            posed, label, ties = goal.posed(problem.network, problem.labels[group[:1]])
-            asked = posed, problem.inputs[group], label.expand(len(group)), *rest
-            found = self.attack(*asked, expired=problem.expired, ties=ties)  # pyright: ignore[reportArgumentType]
-            groups.append(found)
-        order = torch.cat(places).argsort()
-        found = joined(groups, self.attack.name, STRICT)
-        return replace(found, inputs=found.inputs[order], success=found.success[order], logits=found.logits[order])
+        """Return what the attack finds, of the class or of a property."""
+        asked = problem.network, problem.inputs, problem.labels, problem.perturbation, problem.generator()
+        if problem.rows is not None:
+            return attacked_rows(self.attack, *asked, problem.rows, problem.expired)
+        return self.attack(*asked, expired=problem.expired, ties=problem.ties)

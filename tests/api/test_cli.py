@@ -366,3 +366,18 @@ def test_code_that_leaves_and_memory_that_is_not_there_are_told_in_one_line(run,
     large = run("train", "--network", "mlp:999999999", "--epochs", 1, "--out", tmp_path / "large")
     assert (large.status, large.err.count("\n")) == (2, 1)
     assert "memory: there is too little" in large.err
+
+
+def test_range_prints_ends_that_hold(run, model):
+    arguments = ("range", model, "--samples", 2, "--epsilon", "1/64", "--form", "Y1 - Y0", "--tolerance", "1/64")
+    found = json.loads(run(*arguments, "--json").out)
+    assert (found["schema"], found["form"], len(found["ranges"])) == ("spikecert.ranges/1", "Y1 - Y0", 2)
+    for one in found["ranges"]:
+        assert one["lower"] <= one["least"] <= one["greatest"] <= one["upper"]
+    told = run(*arguments)
+    assert told.status == 0
+    assert "Y1 - Y0 of" in told.out
+    for form, message in (("Y1 +", "form: got 'Y1 +'"), ("Y99", "property: got outputs[99]")):
+        outcome = run("range", model, "--samples", 1, "--form", form)
+        assert outcome.status == 2
+        assert message in outcome.err

@@ -7,9 +7,11 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from torch import nn
 
 from spikecert import (
     L2,
+    LIF,
     LInf,
     SpikingNetwork,
     abstains,
@@ -20,14 +22,18 @@ from spikecert import (
     mlp,
     moves_at_most,
     output,
+    output_range,
     robust,
     sample,
     targeted,
     top_k,
     verify,
 )
+from spikecert.certify.branching.search import Search
 from spikecert.certify.questions.forms import Form, Inequalities
 from spikecert.certify.questions.texts import form_of
+from spikecert.certify.verifiers import Complete
+from support.properties import holds_at
 
 X = torch.full((2, 3), 0.5)
 
@@ -122,7 +128,6 @@ def test_what_asks_about_the_class_refuses_properties():
     for ask in (
         lambda: certify_set(network(), X, prop, LInf(0.1)),
         lambda: certified_radius(network(), X, prop),
-        lambda: attack(network(), X, prop, LInf(0.1)),
     ):
         with pytest.raises(TypeError, match="labels: got Moves, expected an integer tensor"):
             ask()
@@ -158,3 +163,65 @@ def test_ties_exactly_on_a_row():
         assert [one.status for one in found] == ["verified", "falsified"]
         assert found[0].margin == 0.0
     assert verify(counts, X[:1], moves_at_most(0.0), LInf(0.0), "trains")[0].status == "verified"
+
+
+def test_attacks_break_properties():
+    """What is broken fails in exact arithmetic, and what is verified stands."""
+    made = network()
+    with torch.no_grad():
+        own = made(X)
+    for prop in (moves_at_most(0.01), abs(output[0] - sample[0]) <= 9.0, robust()):
+        found, verdicts = attack(made, X, prop, LInf(0.5), "pgd"), verify(made, X, prop, LInf(0.5), "complete")
+        assert found.logits.shape == own.shape
+        for index, one in enumerate(verdicts):
+            held = holds_at(prop, found.logits[index], own[index], found.inputs[index])
+            assert bool(found.success[index]) == (not held)
+            assert not (one.status == "verified" and bool(found.success[index]))
+    assert bool(attack(made, X, moves_at_most(0.01), LInf(0.5), "pgd").success.any())
+    assert bool(attack(made, X, moves_at_most(9.0), LInf(0.5), "pgd").success.any()) is False
+
+
+def test_boxes_and_trains_agree_about_labels():
+    made = network()
+    inputs_ = torch.rand(6, 3, generator=torch.Generator().manual_seed(0))
+    with torch.no_grad():
+        labels = made(inputs_).argmax(1)
+    for ball in (LInf(0.02), LInf(0.2)):
+        found = [
+            [one.status for one in verify(made, inputs_, labels, ball, Complete(split=how))]
+            for how in ("inputs", "trains")
+        ]
+        assert all("unknown" in pair or pair[0] == pair[1] for pair in zip(*found, strict=True))
+        assert "verified" in found[0] or "falsified" in found[0]
+    with pytest.raises(ValueError, match="split: got 'both'"):
+        Complete(split="both")
+
+
+@pytest.mark.parametrize("verifier", ["interval", "trains", "linear", "milp", "enumeration", "complete"])
+def test_a_row_is_as_wide_as_its_spikes(verifier):
+    """One neuron fires or not: y is 0 or 2, and nothing below 2 bounds it."""
+    first, last = nn.Linear(1, 1), nn.Linear(1, 1)
+    for layer, weight in ((first, 2.0), (last, 2.0)):
+        layer.weight.data.fill_(weight)
+        layer.bias.data.zero_()
+    made = SpikingNetwork(first, LIF(0.0), last, num_steps=1).eval()
+    x, ball = torch.full((1, 1), 0.25), LInf(0.5)
+    assert verify(made, x, output[0] <= 1.95, ball, verifier)[0].status != "verified"
+    assert verify(made, x, (output[0] <= 1.95) | (output[0] >= 2.05), ball, verifier)[0].status != "verified"
+    if verifier != "enumeration":
+        assert verify(made, x, output[0] <= 2.001, ball, verifier)[0].status == "verified"
+        assert verify(made, x, (output[0] <= 0.01) | (output[0] <= 2.001), ball, verifier)[0].status == "verified"
+
+
+def test_a_clause_that_a_search_leaves_open_is_open():
+    """Rows of a clause on which no node was spent prove nothing."""
+    torch.manual_seed(3)
+    made, x, ball = mlp((4, 8, 8, 2), num_steps=5).eval(), torch.full((1, 4), 0.5), LInf(0.3)
+    with torch.no_grad():
+        for parameter in made.parameters():
+            parameter.mul_(2.0)
+    (known,) = output_range(made, x, ball, output[0], 1e-3)
+    clause = (output[0] >= known.lower) | (output[1] >= 99.0)
+    searches = [Complete(one, None, programs=None, split="trains") for one in (Search(patience=0), Search())]
+    found = [verify(made, x, clause, ball, one)[0] for one in searches]
+    assert [one.status for one in found] == ["unknown", "verified"]

@@ -48,6 +48,12 @@ def test_no_verdict_is_false(seed: int):
     check(seed, QUICK)
 
 
+@pytest.mark.parametrize("seed", [20021, 20071, 20077, 20295])
+def test_seeds_that_have_found_a_wrong_bound(seed: int):
+    """Each of them says so where a row's ends, or its offset in a program, are wrong."""
+    check(seed, (*QUICK, "milp"))
+
+
 @given(seed=SEEDS)
 @examples(6)
 def test_programs_and_attacks_agree(seed: int):
