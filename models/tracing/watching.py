@@ -47,6 +47,15 @@ TELLS = frozenset(
 """What tells no value: shapes, types, and whether gradients are on, which a second trace turns around."""
 
 
+COMPARES = frozenset(
+    (
+        *("eq", "ne", "lt", "le", "gt", "ge", "__eq__", "__ne__", "__lt__", "__le__", "__gt__", "__ge__"),
+        *("any", "all", "as_tensor", "detach"),
+    )
+)
+"""What makes of parameters what code may branch on."""
+FILLS = frozenset(("full", "full_like", "new_full"))
+"""What takes a number that may be a tensor."""
 STANDARD = str(Path(re.__file__).parents[1])
 """Python's own library."""
 STATE = "torch._C"
@@ -61,13 +70,14 @@ class Watching(TorchFunctionMode):
     """Notes each call by a user's code that takes a value out of a tensor, or fails, even where that is caught.
 
     Args:
-        fixed: parameters and buffers, whose values are no signals.
+        fixed: tensors that a module holds, whose values are no signals.
     """
 
     def __init__(self, fixed: Sequence[Tensor] = ()) -> None:
         super().__init__()
         self.escapes: list[str] = []
-        self.fixed = {id(tensor) for tensor in fixed}
+        self.fixed = {id(tensor): tensor for tensor in fixed}
+        self.asked: tuple[Any, Tensor] | None = None
 
     def __torch_function__(
         self,
@@ -78,12 +88,15 @@ class Watching(TorchFunctionMode):
     ) -> Any:
         """Run a call, tell what it adds to a graph where it comes from, and look at what comes of it."""
         name, users = _name_of(func), _calls_from_outside()
-        if name in READS and len(args) == 1 and id(args[0]) in self.fixed:
+        if name in READS and len(args) == 1 and (known := self._known(args[0])) is not None:
             with _disable_current_modes():
-                return func(args[0].detach(), **(kwargs or {}))
+                return func(known.detach(), **(kwargs or {}))
         if name in READS and (users or name not in INNER):
             self._note(f"takes values out of a tensor, or writes past torch's operations ({name})")
             raise ConversionRefused(self.escapes[-1])
+        if name in FILLS and (known := self._known(args[1] if len(args) > 1 else None)) is not None:
+            with _disable_current_modes():
+                args = (*args[:1], known.item(), *args[2:])
         set_stack_trace([f'File "{file}", line {line}, in code\n' for file, line in reversed(user_frames())])
         try:
             found = func(*args, **(kwargs or {}))
@@ -93,7 +106,25 @@ class Watching(TorchFunctionMode):
             raise
         if users and name not in TELLS and not _is_of_tensors(found):
             self._note(f"asks for what is no tensor ({name})")
+        if name not in TELLS or name in ("__setitem__", "requires_grad_"):
+            self.asked = self._compared(func, name, args, found)
         return found
+
+    def _known(self, tensor: Any) -> Tensor | None:
+        """Return a tensor that no input takes part in: one that the module holds, or was just made of some."""
+        if self.asked is not None and self.asked[0] is tensor:
+            return self.asked[1]
+        return self.fixed.get(id(tensor))
+
+    def _compared(self, func: Any, name: str, args: tuple[Any, ...], found: Any) -> tuple[Any, Tensor] | None:
+        """Return what was made of such tensors alone, with its values: nothing may come between it and its use."""
+        if name not in COMPARES or not args:
+            return None
+        values = [arg if isinstance(arg, int | float) else self._known(arg) for arg in args]
+        if any(value is None for value in values):
+            return None
+        with _disable_current_modes(), torch.no_grad():
+            return found, func(*values)
 
     def __enter__(self) -> Self:
         """Watch calls that go to no tensor, too."""

@@ -5,39 +5,50 @@ from collections.abc import Iterator
 import torch
 from torch import nn
 
+import spikecert
 from spikecert import ConversionRefused, SpikingNetwork
-from spikecert.models.conversion.libraries.plain_torch import detect
-from spikecert.models.conversion.observing.observing import Source
+from spikecert.models.conversion.converting import random_like
 from spikecert.models.elements.layers import walk
-from spikecert.models.tracing.converting import converted_by_trace
 
 from .foreign import Foreign
 from .library_readers import convert
 
 
 def differences(made: Foreign) -> Iterator[str]:
-    """Yield what differs; "traced" or "refused" alone where there is nothing to compare."""
-    source = Source.of(detect(made.source), made.source, made.encoding, made.num_steps)
+    """Yield what differs: constants, or spikes and logits on random inputs where layers are others.
+
+    "traced" alone where the readers refuse; nothing where both do.
+    """
     try:
-        traced = converted_by_trace(source, made.sample).network
+        traced = spikecert.convert(made.source, made.sample, made.num_steps, made.encoding).network
     except ConversionRefused as error:
-        yield f"refused: {error}"
-        return
+        traced, reason = None, str(error)
     try:
         read = convert(made.source, made.sample, made.num_steps, made.encoding).network
     except ConversionRefused as error:
-        yield f"traced: {error}"
+        if traced is not None:
+            yield f"traced: {error}"
         return
-    yield from _unlike(read, traced)
+    if traced is None:
+        yield f"refused: {reason}"  # pyright: ignore[reportPossiblyUnboundVariable]
+        return
+    yield from _unlike(read, traced, made.sample)
 
 
-def _unlike(read: SpikingNetwork, traced: SpikingNetwork) -> Iterator[str]:
+def _unlike(read: SpikingNetwork, traced: SpikingNetwork, sample: torch.Tensor) -> Iterator[str]:
     sizes = [[_constants(layer) for layer in walk(network.layers)] for network in (read, traced)]
     if [kind for kind, _ in sizes[0]] == [kind for kind, _ in sizes[1]]:
-        for (kind, one), (_, other) in zip(*sizes, strict=True):
-            alike = len(one) == len(other) and all(map(_close, one, other))
-            if not alike:
-                yield f"{kind}: {one} against {other}"
+        same = all(
+            len(one) == len(other) and all(map(_close, one, other))
+            for (_, one), (_, other) in zip(*sizes, strict=True)
+        )
+        if same:
+            return
+    inputs = random_like(sample, 200, 1, read.encoding == "none").double()
+    one, other = (network.double().trace(inputs).spikes for network in (read, traced))
+    pairs = zip(one, other, strict=False)
+    if len(one) != len(other) or any(not torch.equal(first, second) for first, second in pairs):
+        yield f"{[kind for kind, _ in sizes[0]]} against {[kind for kind, _ in sizes[1]]}"
 
 
 def _close(one: torch.Tensor, other: torch.Tensor) -> bool:
