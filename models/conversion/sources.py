@@ -44,6 +44,7 @@ class Source:
         num_steps: T of one that a caller drives, once a step; None for one that runs all steps in one call.
         output: the one of several that it returns; None for all.
         stateful: whether a step is called with the state of the one before, and returns (output, state).
+        own: whether all of its code is this library's own, as of a NIR graph.
     """
 
     module: nn.Module
@@ -51,6 +52,7 @@ class Source:
     num_steps: int | None = None
     output: str | int | None = None
     stateful: bool = False
+    own: bool = False
 
     @staticmethod
     def of(module: Any, encoding: str, num_steps: int | None, output: str | int | None = None) -> "Source":

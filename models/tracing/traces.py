@@ -49,11 +49,14 @@ class Traces:
     def other(self) -> GraphModule:
         """Return the graph of a run on real tensors, in another batch, with gradients.
 
-        The first one is checked, and must be that of a run on a sample alone.
+        The first one is checked, and must be that of a run on a real sample alone, without them. What is made of
+        this library's own modules is known to be one function: there it is the first one.
         """
         source, (inputs, others) = self.source, self.inputs
         check_alike(source, self.graph, inputs)
-        if skeleton(traced(source, inputs[:1], "fake", grad=False)) != skeleton(self.recorded):
+        if source.own:
+            return self.graph
+        if skeleton(traced(source, inputs[:1], "real", grad=False)) != skeleton(self.recorded):
             raise ConversionRefused(ALONE)
         return pure(traced(source, others, "real", grad=True), others)
 
@@ -81,6 +84,7 @@ def traces_of(source: Source, sample: Tensor) -> Traces:
         ConversionRefused: for what can't be traced.
     """
     inputs = batches(sample, source.num_steps)
+    inputs = (inputs[1], inputs[1]) if source.own else inputs
     recorded = traced(source, inputs[0], "fake", grad=False)
     return Traces(source, inputs, recorded, pure(recorded, inputs[0]))
 

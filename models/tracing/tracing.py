@@ -12,7 +12,7 @@ import random
 import sys
 import traceback
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import replace
 from hashlib import sha256
 from pathlib import Path
@@ -23,6 +23,7 @@ import numpy as np
 import torch
 import torch.fx.traceback as kept
 from torch import Tensor, nn
+from torch._guards import TracingContext, tracing
 from torch._subclasses.fake_tensor import FakeTensor, FakeTensorMode
 from torch.fx import GraphModule, Interpreter, Node, _symbolic_trace
 from torch.fx.experimental.proxy_tensor import make_fx
@@ -96,6 +97,9 @@ def _copied(function: Any, memo: dict[int, Any]) -> Any:
 def traced(source: Source, inputs: Tensor, mode: Literal["fake", "real"], grad: bool) -> GraphModule:
     """Return the graph of one run on inputs of this shape, with what it changes in place; see `pure`.
 
+    Fake tensors tell by their type that they are no real ones. So what must not be asked is watched in runs on real
+    ones, which look as any other: a graph of fake ones that is another is refused.
+
     Args:
         source: a module and how to run it.
         inputs: (batch, ...) or (batch, T, ...).
@@ -106,14 +110,14 @@ def traced(source: Source, inputs: Tensor, mode: Literal["fake", "real"], grad: 
         ConversionRefused: for what leaves torch's dispatcher, fails, or changes what it keeps.
     """
     own, seen = copied(source), _Counting(allow_non_fake_inputs=True)
-    watching = Watching(_tensors_in(own.module))
-    for _ in range(WARM if mode == "real" and source.num_steps is None else 0):
+    watching = Watching(_tensors_in(own.module), mode == "real" and not source.own)
+    for _ in range(WARM if grad and source.num_steps is None else 0):
         with undisturbed(), torch.no_grad():
             run_once(own, inputs[:2])
         restart(own.module)
     given = seen.from_tensor(inputs) if mode == "fake" else inputs
     try:
-        with undisturbed(), _told(), torch.set_grad_enabled(grad), kept.preserve_node_meta(), watching:
+        with undisturbed(), _told(), torch.set_grad_enabled(grad), kept.preserve_node_meta(), shapes(mode), watching:
             graph = make_fx(lambda x: _run_unaware(own, x), tracing_mode=mode, _allow_non_fake_inputs=True)(given)
     except ConversionRefused:
         _check_runs(source, inputs)
@@ -125,6 +129,11 @@ def traced(source: Source, inputs: Tensor, mode: Literal["fake", "real"], grad: 
     if _changes_in_place(graph) < seen.changes:
         raise ConversionRefused("module: changes a signal in place, out of sight (in another thread?)")
     return graph
+
+
+def shapes(mode: str) -> Any:
+    """Return a context in which one mode holds what is recorded of real tensors' shapes: torch makes one for each."""
+    return tracing(TracingContext(FakeTensorMode())) if mode == "real" else nullcontext()
 
 
 def _check_runs(source: Source, inputs: Tensor) -> None:

@@ -4,11 +4,12 @@ import re
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from types import FrameType
+from types import BuiltinFunctionType, CodeType, FrameType, MethodDescriptorType, WrapperDescriptorType
 from typing import Any, Self
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
+from torch._C import _len_torch_dispatch_stack
 from torch.fx.traceback import set_stack_trace
 from torch.overrides import TorchFunctionMode
 from torch.utils._python_dispatch import _disable_current_modes
@@ -58,7 +59,7 @@ FILLS = frozenset(("full", "full_like", "new_full"))
 """What takes a number that may be a tensor."""
 STANDARD = str(Path(re.__file__).parents[1])
 """Python's own library."""
-STATE = "torch._C"
+STATE = torch._C
 """The module that holds torch's own state: private names of it tell a trace from a run."""
 TOLD = ("torch/utils/_python_dispatch.py", "torch/_guards.py")
 """Files of torch whose functions say what dispatches."""
@@ -66,15 +67,25 @@ MACHINERY = frozenset(("__enter__", "__exit__", "__torch_dispatch__", "__init__"
 """What torch itself calls there."""
 
 
+BUILT_IN = (BuiltinFunctionType, MethodDescriptorType, WrapperDescriptorType)
+PLAIN = frozenset((Tensor, nn.Parameter, int, float, bool, str, type(None), torch.dtype, torch.device, torch.Size))
+"""Types by which no user's code runs."""
+PROFILING = (sys.setprofile, sys.settrace, sys.getprofile)
+"""What ends the watch, or tells of it."""
+
+
 class Watching(TorchFunctionMode):
     """Notes each call by a user's code that takes a value out of a tensor, or fails, even where that is caught.
 
     Args:
         fixed: tensors that a module holds, whose values are no signals.
+        calls: whether calls that go to no tensor are watched, too, which makes a run twice as slow.
     """
 
-    def __init__(self, fixed: Sequence[Tensor] = ()) -> None:
+    def __init__(self, fixed: Sequence[Tensor] = (), calls: bool = True) -> None:
         super().__init__()
+        self.calls = calls
+        self.told: dict[CodeType, bool] = {}
         self.escapes: list[str] = []
         self.fixed = {id(tensor): tensor for tensor in fixed}
         self.asked: tuple[Any, Tensor] | None = None
@@ -98,12 +109,18 @@ class Watching(TorchFunctionMode):
             with _disable_current_modes():
                 args = (*args[:1], known.item(), *args[2:])
         set_stack_trace([f'File "{file}", line {line}, in code\n' for file, line in reversed(user_frames())])
+        rests = self.calls and self._is_torchs_alone(func, (*args, *(kwargs or {}).values()))
+        if rests:
+            sys.setprofile(None)
         try:
             found = func(*args, **(kwargs or {}))
         except Exception as error:
             if users:
                 self._note(f"{name}: {' '.join(str(error).split())[:160]}")
             raise
+        finally:
+            if rests:
+                sys.setprofile(self._called)
         if users and name not in TELLS and not _is_of_tensors(found):
             self._note(f"asks for what is no tensor ({name})")
         if name not in TELLS or name in ("__setitem__", "requires_grad_"):
@@ -128,8 +145,9 @@ class Watching(TorchFunctionMode):
 
     def __enter__(self) -> Self:
         """Watch calls that go to no tensor, too."""
-        self._before = sys.getprofile()
-        sys.setprofile(self._called)
+        self._before, self.depth = sys.getprofile(), 1  # what records
+        if self.calls:
+            sys.setprofile(self._called)
         return super().__enter__()
 
     def __exit__(self, *error: Any) -> None:
@@ -137,15 +155,31 @@ class Watching(TorchFunctionMode):
         sys.setprofile(self._before)
         super().__exit__(*error)
 
+    def _is_torchs_alone(self, func: Any, given: tuple[Any, ...]) -> bool:
+        """Return whether a call runs no user's code: of a built-in function, by no type or mode of a user's."""
+        return (
+            isinstance(func, BUILT_IN)
+            and all(type(each) in PLAIN for each in given)
+            and _len_torch_dispatch_stack() == self.depth
+        )
+
     def _called(self, frame: FrameType, event: str, called: Any) -> None:
         """Note a call of a user's code that asks torch whether it is traced."""
         if event == "c_call":
-            home, name, caller = getattr(called, "__self__", None), getattr(called, "__name__", ""), frame
-            private = getattr(home, "__name__", None) == STATE and name.startswith("_")
-        else:
-            name, caller = frame.f_code.co_name, frame.f_back
-            private = event == "call" and frame.f_code.co_filename.endswith(TOLD) and name not in MACHINERY
-        if private and (asks := _asking(caller)) is not None:
+            home = getattr(called, "__self__", None)
+            if (home is STATE and called.__name__.startswith("_")) or (home is sys and called in PROFILING):
+                self._asked(called.__name__, frame)
+        elif event == "call":
+            code = frame.f_code
+            tells = self.told.get(code)
+            if tells is None:
+                tells = code.co_filename.endswith(TOLD) and code.co_name not in MACHINERY
+                self.told[code] = tells
+            if tells:
+                self._asked(code.co_name, frame.f_back)
+
+    def _asked(self, name: str, caller: FrameType | None) -> None:
+        if (asks := _asking(caller)) is not None:
             self.escapes.append(f"{_line_among([asks])}: asks torch whether it is traced ({name})")
 
     def _note(self, what: str) -> None:

@@ -45,7 +45,7 @@ def test_snntorch_betas_and_thresholds(reset: str):
         assert found.check.matches
         assert found.check.rates[0] > 0.05
         torch.testing.assert_close(layer.decay, leaky.beta.flatten())
-        assert any("its constants differ within the layer" in note for note in found.notes)
+        assert any("its constants differ within the layer, (7,)" in note for note in found.notes)
 
 
 def test_snntorch_channels():
@@ -132,6 +132,10 @@ REFUSED = {
         graph("LIF", tau=np.array([1e-4] * 6 + [1e-5], np.float32)),
         "keeps -9….* of its potential in a step",
     ),
+    "Lapicque's reset to zero": (
+        looping(nn.Linear(5, 2), snntorch.Lapicque(0.5, init_hidden=True, reset_mechanism="zero")),  # type: ignore[arg-type]
+        "loses the input of the step behind each spike",
+    ),
     "LeakyParallel": (
         looping(snntorch.LeakyParallel(5, 2, beta=0.5)),
         r"\(snntorch LeakyParallel\): has potentials that a ReLU keeps from falling below 0",
@@ -141,7 +145,7 @@ REFUSED = {
 
 @pytest.mark.parametrize("name", REFUSED)
 def test_what_is_refused_says_why_in_one_line(name: str):
-    source, _ = REFUSED[name]
-    with pytest.raises(ConversionRefused) as caught:
+    source, reason = REFUSED[name]
+    with pytest.raises(ConversionRefused, match=reason) as caught:
         convert(source, torch.rand(8, 5), num_steps=3)
     assert "\n" not in str(caught.value)

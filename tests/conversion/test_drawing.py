@@ -118,7 +118,7 @@ def test_steps_that_were_drawn_at_once_are_taken_in_their_order(strong: Strong, 
     assert (found.network.encoding, found.network.num_steps) == ("rate", STEPS)
     assert found.check.matches
     for order in ((4, 3, 2, 1, 0), (0, 1, 2, 4, 3), (0, 0, 1, 2, 3)):
-        with pytest.raises(ConversionRefused):
+        with pytest.raises(ConversionRefused, match=r"^layer: is not given what encoder gives at the same step"):
             convert(Sliced(strong, order), sample)
 
 
@@ -206,11 +206,11 @@ REFUSED: dict[str, tuple[Callable[[Strong], nn.Module], dict, str]] = {
 
 @pytest.mark.parametrize("name", REFUSED)
 def test_another_encoder_is_refused_and_put_back(name: str, strong: Strong, sample: Tensor):
-    make, settings, _ = REFUSED[name]
+    make, settings, reason = REFUSED[name]
     module = make(strong).train()
     inputs = sample.unsqueeze(1).repeat(1, STEPS, 1) if "encoding" in settings else sample
     before = list(module.modules())
-    with pytest.raises(ConversionRefused):
+    with pytest.raises(ConversionRefused, match=f"^{reason}"):
         convert(module, inputs, **{"num_steps": STEPS, **settings})
     assert list(module.modules()) == before
     assert all(part.training for part in module.modules())
@@ -222,5 +222,5 @@ def test_draws_of_another_share_or_of_other_steps_are_not_the_encoders(strong: S
     with pytest.raises(ConversionRefused, match=r"^0: fires by 0.5 of its input"):
         check_conversion(half, whole, sample, STEPS)
     longer = stateful(strong, norse.PoissonEncoder(STEPS + 1, f_max=1000))
-    with pytest.raises(ConversionRefused):
+    with pytest.raises(ConversionRefused, match=r"^0: makes 6 steps, expected those of the network, 5"):
         check_conversion(longer, whole, sample)

@@ -98,7 +98,7 @@ def test_vectors_become_images():
 
 @pytest.mark.parametrize("name", REFUSED)
 def test_what_no_layer_does_is_refused_by_name(name: str):
-    element, _ = REFUSED[name]
-    with pytest.raises(ConversionRefused) as caught:
+    element, reason = REFUSED[name]
+    with pytest.raises(ConversionRefused, match=reason) as caught:
         from_snntorch(module(element), torch.rand(6, 1, 6, 6), num_steps=4)
     assert "\n" not in str(caught.value)

@@ -102,5 +102,5 @@ class Counting(Hosted):
 
 @pytest.mark.parametrize("library", LIBRARIES)
 def test_a_number_that_changes_at_each_call_is_refused(library: str):
-    with pytest.raises(ConversionRefused):
+    with pytest.raises(ConversionRefused, match=r"^module: changes calls at each call"):
         come_in(library, Counting(library, "calls"))

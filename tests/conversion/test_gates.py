@@ -140,7 +140,7 @@ def test_a_current_is_no_spike():
             x = self.spikes[0](self.stem(x))
             return self.spikes[3](self.last(self.spikes[1](self.one(x)) * self.two(x)))
 
-    with pytest.raises(ConversionRefused):
+    with pytest.raises(ConversionRefused, match=r"multiplies spikes\.1 by two .*, and two is no layer's spikes"):
         from_snntorch(Gated(torch.mul), torch.rand(6, 5), num_steps=4)
 
 
@@ -225,5 +225,5 @@ def test_maxima_of_currents_and_potentials_are_no_spikes():
             one, two = self.pool(self.one(x)), self.spikes[1](self.two(x))
             return self.spikes[2](self.last((one * two).flatten(1)))
 
-    with pytest.raises(ConversionRefused):
+    with pytest.raises(ConversionRefused, match=r"pool is no layer's spikes"):
         from_snntorch(Currents(), torch.rand(6, 1, 6, 6), num_steps=4)

@@ -139,6 +139,7 @@ def then(module: nn.Module) -> nn.Module:
 
 
 REFUSED = {
+    "ReLU": (then(nn.ReLU()), r"^2 \(ReLU\): a ReLU is no layer"),
     "gates": (
         nn.Sequential(snntorch.SLSTM(16, 4, init_hidden=True)),
         "has dynamics of its own, expected one of Leaky, Lapicque, Synaptic, Alpha, RLeaky, RSynaptic",
@@ -150,8 +151,8 @@ REFUSED = {
 
 @pytest.mark.parametrize("name", REFUSED)
 def test_what_is_refused_says_why_in_one_line(name, sample):
-    module, _ = REFUSED[name]
-    with pytest.raises(ConversionRefused) as caught:
+    module, reason = REFUSED[name]
+    with pytest.raises(ConversionRefused, match=reason) as caught:
         from_snntorch(module, sample, num_steps=3)
     assert "\n" not in str(caught.value)
 
@@ -211,7 +212,7 @@ def test_a_max_pool_that_returns_indices_is_refused():
         def forward(self, x: torch.Tensor) -> torch.Tensor:
             return self.dense(self.leaky(self.pool(self.conv(x))[0]).flatten(1))
 
-    with pytest.raises(ConversionRefused):
+    with pytest.raises(ConversionRefused, match=r"^pool"):
         from_snntorch(Indexed(), torch.rand(4, 1, 6, 6), num_steps=3)
 
 

@@ -74,7 +74,7 @@ def test_random_loops_come_in_where_they_are_right_and_spike_alike():
 def test_random_loops_are_refused_where_they_are_wrong():
     for seed in range(24):
         if (made := from_states(seed)).refusal is not None:
-            with pytest.raises(ConversionRefused):
+            with pytest.raises(ConversionRefused, match=made.refusal):
                 convert(made.source, made.sample)
 
 
@@ -92,7 +92,7 @@ TOLD = {
 
 @pytest.mark.parametrize(("kind", "wrong"), TOLD)
 def test_a_refusal_says_which_state_it_is(kind: str, wrong: str):
-    with pytest.raises(ConversionRefused):
+    with pytest.raises(ConversionRefused, match=TOLD[kind, wrong]):
         convert(made(kind, wrong=wrong), SAMPLE)
 
 
@@ -113,7 +113,7 @@ class Potential(nn.Module):
 
 
 def test_a_potential_that_is_passed_as_spikes_is_told():
-    with pytest.raises(ConversionRefused):
+    with pytest.raises(ConversionRefused, match="got the potential of step 1 where the spikes of step 1 belong"):
         convert(strong(Potential()), SAMPLE)
 
 
@@ -133,7 +133,7 @@ def test_each_spelling_of_norse_comes_in(kind: str, spelling: str):
 def test_no_wrong_state_of_norse_comes_in(kind: str, wrong: str):
     if wrong == "swapped" and kind in ("LIFBoxCell", "IAFCell"):
         pytest.skip("has one state")
-    with pytest.raises(ConversionRefused):
+    with pytest.raises(ConversionRefused, match="a state that it did not give"):
         convert(cells(kind, wrong=wrong), SAMPLE)
 
 
@@ -188,7 +188,7 @@ def test_states_that_are_set_between_steps_are_refused_even_where_nothing_fires(
     if change == "spikes" and kind == "none":
         pytest.skip("has one state")
     module = Kept(CONTAINERS[kind](sj_neurons.LIFNode(v_threshold=SILENT)), CHANGES[change])
-    with pytest.raises(ConversionRefused):
+    with pytest.raises(ConversionRefused, match="a state that it did not give at step 3"):
         convert(module, SAMPLE)
 
 
@@ -199,7 +199,7 @@ def test_hidden_states_that_are_set_between_steps_are_refused_even_where_nothing
         layer.mem = layer.mem * 0.5
 
     module = Kept(neuron(kind, threshold=SILENT, init_hidden=True), scale if change == "scaled" else _reset)
-    with pytest.raises(ConversionRefused):
+    with pytest.raises(ConversionRefused, match="a state that it did not give at step 3"):
         convert(module, SAMPLE)
 
 

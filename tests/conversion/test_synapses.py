@@ -89,7 +89,7 @@ def test_alpha_without_reset_comes_in(strong, sample):
     ],
 )
 def test_resets_that_reach_into_the_synapse_are_refused(neuron, reason: str, strong, sample):
-    with pytest.raises(ConversionRefused) as caught:
+    with pytest.raises(ConversionRefused, match=reason) as caught:
         from_snntorch(deep(strong, neuron), sample, STEPS)
     assert "\n" not in str(caught.value)
 
@@ -110,7 +110,7 @@ def test_norse_cells_behind_spikes_come_in(over_time: bool, strong, sample):
 
 def test_a_synapse_filter_that_depends_on_spikes_is_refused(sample):
     module = nn.Sequential(sj.Linear(16, 4), sj_neurons.LIFNode(), sj.SynapseFilter(), sj.Linear(4, 3))
-    with pytest.raises(ConversionRefused):
+    with pytest.raises(ConversionRefused, match="it keeps all of its current at a step with a spike"):
         from_spikingjelly(module, sample, STEPS)
 
 
@@ -180,7 +180,7 @@ def test_a_delayed_input_is_not_constant():
 def test_delays_that_are_no_steps_are_refused():
     sample = torch.rand(4, 6).double()
     for delay in (full(1.5e-4, 12), np.linspace(0, 1.1e-3, 12)):
-        with pytest.raises(ConversionRefused):
+        with pytest.raises(ConversionRefused, match="steps of dt, expected one whole number"):
             from_nir(graph_of(nir.Delay(delay)), sample, STEPS)
 
 
@@ -193,7 +193,7 @@ def test_delays_that_are_no_steps_are_refused():
     ],
 )
 def test_synapses_that_nir_has_not_are_refused(layers: tuple[nn.Module, ...], reason: str):
-    with pytest.raises(ConversionRefused):
+    with pytest.raises(ConversionRefused, match=reason):
         to_nir(SpikingNetwork(*layers, num_steps=3), torch.rand(1, 2))
 
 

@@ -9,6 +9,7 @@ came from as `origin`, and the conversion is compared with that, too.
 
 import math
 import warnings
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -150,7 +151,7 @@ def graph_source(
         raise ValueError(f"num_steps: got {count:g}, expected at least 1, a whole number up to {MOST_STEPS}")
     module = executable(graph, step, reset)
     module.to(torch.float64 if _is_double(module) else torch.float32)
-    return Source.of(module, encoding, int(count))
+    return replace(Source.of(module, encoding, int(count)), own=True)
 
 
 def _number(name: str, value: Any) -> float:
