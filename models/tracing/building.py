@@ -37,6 +37,7 @@ from .polynomials import (
     ModuleInput,
     Polynomial,
     entries_of,
+    nowhere_zero,
     number_tensor,
     told,
 )
@@ -61,6 +62,7 @@ class RowWriter:
         coding: the encoding, and its draws.
         dtype: of the run.
         fits: the neurons of layers, as they are met.
+        rows: the parts that make signals, as they are met.
         features: sizes of the module's input.
         order: the spikes of each neuron layer at the last step, in the order of the modules.
         notes: of what was folded, a line each.
@@ -72,6 +74,7 @@ class RowWriter:
     dtype: torch.dtype
     features: tuple[int, ...]
     fits: dict[int, Fit] = field(default_factory=dict)
+    rows: dict[Polynomial, list[Part]] = field(default_factory=dict)
     order: list[Polynomial] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
     above: list[int] = field(default_factory=list)
@@ -92,23 +95,65 @@ class RowWriter:
 
     def row(self, signal: Polynomial) -> list[Part]:
         """Return the parts that make a signal of the last step, in a row."""
+        if signal not in self.rows:
+            self.rows[signal] = self._row(signal)
+        return self.rows[signal]
+
+    def _row(self, signal: Polynomial) -> list[Part]:
         rest, constant = signal.rest, signal.constant
         if not rest.terms:
             self._refuse("a signal is constant, and hears no input")
         gates, plain = gates_of(rest)
-        rows = [[*self._gated(gate), *self._times(factor, signal)] for gate, factor in gates]
-        rows += [
-            [*self._term(*term), *self._times(factor, Polynomial({term: UNIT}))]
-            for term, factor in plain.terms.items()
-        ]
-        row = rows[0]
-        for other in rows[1:]:
-            row = _met(row, other)
+        gated = [[*self._gated(gate), *self._times(factor, signal)] for gate, factor in gates]
+        rows = [*gated, *self._terms(plain)]
+        try:
+            row = _all_met(rows)
+        except ConversionRefused:
+            sums, plain = self._sums_in(plain)
+            rows = [*gated, *self._terms(plain.rest), *([*self.row(each), *self._times(*by)] for each, by in sums)]
+            row, constant = _all_met(rows), constant + plain.constant
         if constant == ZERO:
             return row
         if len(rows) == 1 and row and row[-1][0] == "affine":
             return [*row[:-1], (*row[-1][:2], constant, *row[-1][3:])]
         return [*row, ("constant", constant, self._features(signal))]
+
+    def _terms(self, signal: Polynomial) -> list[list[Part]]:
+        """Return the row of each term of a sum."""
+        return [
+            [*self._term(*term), *self._times(factor, Polynomial({term: UNIT}))]
+            for term, factor in signal.terms.items()
+        ]
+
+    def _sums_in(
+        self, signal: Polynomial
+    ) -> tuple[list[tuple[Polynomial, tuple[Coefficient, Polynomial]]], Polynomial]:
+        """Return sums that layers before hear, with their factors in a signal, and what is left of it."""
+        found, left = [], signal
+        for part in sorted(self._heard_before(signal), key=lambda each: len(each.terms), reverse=True):
+            own = part.rest.terms
+            term = next(iter(own), ONE)
+            if len(own) > 1 and all(each in left.terms for each in own) and nowhere_zero(own[term]):
+                factor = left.terms[term] / own[term]
+                rest = left - part * factor
+                if not any(each in rest.terms for each in own):
+                    found.append((part, (factor, part)))
+                    left = rest
+        return found, left
+
+    def _heard_before(self, signal: Polynomial) -> set[Polynomial]:
+        """Return what layers hear that a signal is made of, and those before them."""
+        found: set[Polynomial] = set()
+        ahead, done = self.layers.heard(signal), set(self.above)
+        while ahead:
+            layer = ahead.pop()
+            if layer not in done:
+                done.add(layer)
+                inputs = self._inputs(layer)[0]
+                held = [inputs, *(each.signal for each in inputs.signals if isinstance(each, Image))]
+                found.update(held)
+                ahead |= set().union(*map(self.layers.heard, held))
+        return found
 
     def _times(self, factor: Coefficient, signal: Polynomial) -> list[Part]:
         """Return the part that multiplies by a factor."""
@@ -128,8 +173,8 @@ class RowWriter:
     def _gated(self, gate: SpikeProduct) -> list[Part]:
         """Return neurons without memory that fire where some spikes are there, and another one is not."""
         rows = [self._term(*term) for term in gate.terms]
-        rows += [] if gate.without is None else [[*self._term(*gate.without), ("share", -UNIT)]]
-        row = reduce(_met, rows)
+        rows += [[*self._term(*term), ("share", -UNIT)] for term in gate.without]
+        row = _all_met(rows)
         threshold = Fraction(2 * len(gate.terms) - 1, 2)
         return [*row, ("gate", threshold, gate.signal)]
 
@@ -167,8 +212,18 @@ class RowWriter:
             self.above.pop()
 
     def _behind_inputs(self, layer: int) -> list[Part]:
-        own, fitted = [], self.fitted(layer)
-        current, echo = fitted.current, fitted.echo
+        inputs, gain, own = self._inputs(layer)
+        echo = self.fitted(layer).echo
+        feedback = self._feedback(layer, own[0][0], own[0][1] / gain) if own else None
+        if echo != ZERO:
+            feedback = share_map(echo / gain, self._first(layer).place)
+        if len(own) + (echo != ZERO) > 1:
+            self._refuse("hears its own spikes by several maps; expected one", layer)
+        return [*self.row(inputs), ("neuron", layer, gain, feedback)]
+
+    def _inputs(self, layer: int) -> tuple[Polynomial, Coefficient, list[tuple[Image, Coefficient]]]:
+        """Return what a layer hears of others in units of a gain, that, and maps of its own spikes with factors."""
+        own, current = [], self.fitted(layer).current
         terms = dict(current.terms)
         for spikes, graded in current.terms:
             if isinstance(graded, Image) and layer in self.layers.heard(graded.signal):
@@ -177,13 +232,7 @@ class RowWriter:
         gain = own[0][1] if own else gains.pop() if len(gains) == 1 else UNIT
         if not all(each > 0 for each in entries_of(gain)):
             gain = UNIT
-        inputs = Polynomial(terms) * (UNIT / gain)
-        feedback = self._feedback(layer, own[0][0], own[0][1] / gain) if own else None
-        if echo != ZERO:
-            feedback = share_map(echo / gain, self._first(layer).place)
-        if len(own) + (echo != ZERO) > 1:
-            self._refuse("hears its own spikes by several maps; expected one", layer)
-        return [*self.row(inputs), ("neuron", layer, gain, feedback)]
+        return Polynomial(terms) * (UNIT / gain), gain, own
 
     def _feedback(self, layer: int, heard: Image, share: Coefficient) -> FeatureMap:
         last = self.layers.steps[layer][-2]
@@ -218,7 +267,7 @@ class RowWriter:
 
     def _mapped(self, by: FeatureMap) -> list[nn.Module]:
         if by.made is None:
-            raise ConversionRefused(f"{by.place}: {by.key[0]} has no layer here")
+            raise ConversionRefused(f"{by.place}: {by.key[0]}: no layer of SpikingNetwork does what it does")
         try:
             return by.made()
         except (TypeError, ValueError) as error:
@@ -351,15 +400,33 @@ def _scaled(neuron: LIF, scale: tuple[Coefficient, ...]) -> DLIF:
     return made
 
 
+def _all_met(rows: list[list[Part]]) -> list[Part]:
+    """Return the sum of rows: in their order, or those of few neurons first, as sums within sums grow.
+
+    The same other shape, or the same factor, at the end of all of them is one of the sum.
+    """
+    ends = [row[-1] if row and _is_shared(row[-1]) else None for row in rows]
+    if len(rows) > 1 and ends[0] is not None and all(end == ends[0] for end in ends):
+        return [*_all_met([row[:-1] for row in rows]), ends[0]]
+    try:
+        return reduce(_met, rows)
+    except ConversionRefused:
+        return reduce(_met, sorted(rows, key=lambda row: len(_neurons(tuple(row)))))
+
+
+def _is_shared(part: Part) -> bool:
+    return part[0] in ("share", "affine") or (part[0] == "map" and part[1].key[0] == "view")
+
+
 def _met(one: list[Part], other: list[Part]) -> list[Part]:
-    """Return the sum of two rows that part behind what they have in common."""
+    """Return the sum of two rows that part behind what they have in common, the longer one first."""
     count = 0
     while count < min(len(one), len(other)) and one[count] == other[count]:
         count += 1
     rests = tuple(one[count:]), tuple(other[count:])
     if _neurons(rests[0]) & _neurons(rests[1]):
         raise ConversionRefused("module: paths cross, so that they are no sums within sums")
-    return [*one[:count], ("sum", *rests)]
+    return [*one[:count], ("sum", *sorted(rests, key=lambda rest: (len(_neurons(rest)), len(rest)), reverse=True))]
 
 
 def _neurons(parts: tuple[Part, ...]) -> set[int]:

@@ -1,22 +1,25 @@
 """A network by what a module computes: traced, read, proved, built, and compared spike for spike."""
 
+from dataclasses import dataclass
 from typing import Any
+from weakref import WeakKeyDictionary
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from ..constants import at_least, unless_none
-from ..conversion.checking import ConversionCheck, Observation, compare
+from ..conversion.checking import ConversionCheck, Observation, are_alike, compare
 from ..conversion.converting import BEYOND, RANDOM, Conversion, beyond, check_sample, random_like
 from ..conversion.encoders import DrawnSource, drawing_encoder, drawn_source
 from ..conversion.populations import in_groups
 from ..conversion.refusal import ConversionRefused
-from ..conversion.sources import Source
+from ..conversion.sources import Source, run_once
 from ..networks import SpikingNetwork
 from .building import RowWriter
+from .grouping import SILENT
 from .readouts import Readout, readout_of
 from .traces import Traces, observed, traces_of
-from .tracing import undisturbed
+from .tracing import copied, digest, undisturbed
 
 
 def converted_by_trace(
@@ -59,9 +62,58 @@ def check_by_trace(
     if encoder is not None and encoder.steps not in (None, network.num_steps):
         steps = f"makes {encoder.steps} steps, expected those of the network, {network.num_steps}"
         raise ConversionRefused(f"{encoder.name}: {steps}")
+    inputs = inputs.to(network.dtype)
     with undisturbed():
-        run = ModuleRun.of(source, inputs.to(network.dtype), network.draws if network.encoding == "rate" else 0)
+        known = KEPT.get(source.module)
+        if encoder is None and known is not None and (seen := known.on(source, network, inputs)) is not None:
+            return compare(network, seen, inputs, outputs)
+        run = ModuleRun.of(source, inputs, network.draws if network.encoding == "rate" else 0)
         return run.first_that_fits(lambda place: run.compared(place, network, outputs))
+
+
+INTEGRATING = ("potential", "summed", "largest", "first")
+"""Readouts of which an output may be one or another."""
+
+
+@dataclass(frozen=True)
+class KnownModule:
+    """What a conversion found of a module, by which it may be compared again without a new trace.
+
+    Attributes:
+        how: it was run, its weights, and what its inputs were like.
+        place: of the output.
+        name: of the readout.
+        parts: what `observed` takes.
+    """
+
+    how: tuple[Any, ...]
+    place: int
+    name: str | None
+    parts: tuple[Any, ...]
+
+    def on(self, source: Source, network: SpikingNetwork, inputs: Tensor) -> Observation | None:
+        """Return what the module gives on inputs; None where it is another by now, on these or as it is run."""
+        if self.how != _how(source, inputs) or self.name != _integrating(network):
+            return None
+        *parts, batch = self.parts
+        seen = observed(*parts, (batch, inputs))
+        with torch.no_grad():
+            now = run_once(copied(source), inputs)[self.place]
+        return seen if are_alike(now, seen.outputs[0]) else None
+
+
+KEPT: WeakKeyDictionary[nn.Module, KnownModule] = WeakKeyDictionary()
+"""Of each module that was converted, the last reading."""
+
+
+def _how(source: Source, inputs: Tensor) -> tuple[Any, ...]:
+    own = (source.timed, source.num_steps, source.output, source.stateful)
+    state = tuple((name, digest(value)) for name, value in source.module.state_dict().items())
+    return *own, inputs.dtype, tuple(inputs.shape[1:]), state
+
+
+def _integrating(network: SpikingNetwork) -> str | None:
+    return network.readout if network.readout in INTEGRATING else None
 
 
 class ModuleRun:
@@ -107,29 +159,35 @@ class ModuleRun:
 
     def converted(self, place: int, readout: str | None, classes: int | None) -> Conversion:
         """Return the network of an output."""
-        network, notes, seen = self.built(place, readout)
+        network, notes, parts = self.built(place, readout)
+        seen = observed(*parts[:-1], (parts[-1], self.given))
         if readout not in (None, network.readout):
             raise ConversionRefused(f"readout: got {readout!r}, and the module's output is {network.readout!r}")
         network, notes = in_groups(network, self.inputs, classes, notes)
         check = compare(network, seen, self.inputs)
         if not check.matches:
             raise ConversionRefused(check.reason)
+        if self.given is self.inputs:
+            source = self.traces.source
+            KEPT[source.module] = KnownModule(_how(source, self.inputs), place, _integrating(network), parts)
         return Conversion(network, check, (*notes, *_silent(seen, check)))
 
     def compared(self, place: int, network: SpikingNetwork, outputs: bool) -> ConversionCheck:
         """Return the comparison of a network with an output."""
-        readout = network.readout if network.readout in ("potential", "summed", "largest", "first") else None
-        return compare(network, self.built(place, readout)[2], self.inputs, outputs)
+        parts = self.built(place, _integrating(network))[2]
+        return compare(network, observed(*parts[:-1], (parts[-1], self.given)), self.inputs, outputs)
 
-    def built(self, place: int, name: str | None) -> tuple[SpikingNetwork, tuple[str, ...], Observation]:
-        """Return the network of an output, notes, and what the module gives on the inputs."""
+    def built(self, place: int, name: str | None) -> tuple[SpikingNetwork, tuple[str, ...], tuple[Any, ...]]:
+        """Return the network of an output, notes, and by what is known what the module gives on inputs."""
         reading, layers = self.traces.read(place)
         features = tuple(self.given.shape[1 + self.traces.source.timed :])
         writer = RowWriter(layers, self.coding, self.inputs.dtype, features)
         readout: Readout = readout_of(reading, layers, name)
+        if not layers.firings and readout.decay is None and readout.weights is None:
+            raise ConversionRefused(SILENT)
         network, other = writer.network(readout), self.traces.confirmed(reading, place)
-        seen = observed(self.traces.other, other, writer, readout, (self.traces.inputs[1], self.given))
-        return network, (*self.notes, *reading.notes, *writer.notes), seen
+        parts = self.traces.other, other, writer, readout, self.traces.inputs[1]
+        return network, (*self.notes, *reading.notes, *writer.notes), parts
 
 
 def _silent(seen: Observation, check: ConversionCheck) -> list[str]:

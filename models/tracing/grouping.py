@@ -14,6 +14,10 @@ from .polynomials import Excess, Graded, Image, ModuleInput, Polynomial, above, 
 from .reading import Firing, GraphReading
 
 
+SILENT = "module: nothing in it fires; expected a comparison of a potential with a threshold"
+"""A refusal."""
+
+
 @dataclass(frozen=True, eq=False)
 class LayerFirings:
     """Firings by layer and step.
@@ -128,10 +132,8 @@ def grouped(reading: GraphReading, num_steps: int | None) -> LayerFirings:
             groups.append([])
         groups[group].append(number)
         own[number] = group
-    if not groups:
-        raise ConversionRefused(
-            "module: nothing in it fires; expected a comparison of a potential with a threshold"
-        )
+    if not groups and num_steps is None:
+        raise ConversionRefused(SILENT)
     steps = num_steps or max(_length(groups, reading, group) for group in groups)
     if steps == 1 and num_steps is None and not reading.timed:
         raise ConversionRefused(

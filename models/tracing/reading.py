@@ -173,7 +173,11 @@ class _Reader:
         look = partial(map_arg, fn=lambda used: self.values[used])
         args, kwargs = look(node.args), look(node.kwargs)
         if name_of(node) == "":
-            return node.target(*args, **kwargs)  # pyright: ignore[reportCallIssue]
+            found = node.target(*args, **kwargs)  # pyright: ignore[reportCallIssue]
+            if found is None:
+                told = "is read for what it gives besides signals (places of maxima are no signal)"
+                raise ConversionRefused(f"{line_of(node)}: {name_of(node.all_input_nodes[0])}: {told}")
+            return found
         leaves = tree_leaves((args, kwargs))
         if any(isinstance(leaf, FollowedSignal) for leaf in leaves):
             self._check_written(node, leaves)

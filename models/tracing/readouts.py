@@ -69,7 +69,10 @@ def readout_of(reading: GraphReading, layers: LayerFirings, name: str | None) ->
         raise ConversionRefused(
             f"output: has {len(steps)} steps of {layers.num_steps}; expected all, or their mean"
         )
-    steady = _steady(steps, layers)
+    try:
+        steady = _steady(steps, layers)
+    except ConversionRefused as error:
+        raise ConversionRefused(f"output: {error}") from error
     if steady and layers.times(steps[-1]) <= {layers.num_steps - 1}:
         return Readout(steps[-1], name)
     same = all(step.constant == steps[0].constant for step in steps)

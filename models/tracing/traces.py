@@ -31,7 +31,7 @@ class Traces:
     Attributes:
         source: the module and how to run it.
         inputs: those of the graph, and of a run that must be the same function.
-        recorded: a run on fake tensors.
+        recorded: a run on fake tensors, or on real ones of this library's own modules.
         graph: of that, without what it changes in place.
     """
 
@@ -67,7 +67,7 @@ class Traces:
 
     def confirmed(self, reading: GraphReading, place: int) -> GraphReading:
         """Return what the other run computes, the same function; one sample alone must give the same."""
-        other = read(self.other, self.source.timed, place)
+        other = reading if self.other is self.graph else read(self.other, self.source.timed, place)
         if not reading.same_as(other):
             raise ConversionRefused(
                 "module: computes something else for another size of the batch, with gradients on, or at another "
@@ -85,7 +85,7 @@ def traces_of(source: Source, sample: Tensor) -> Traces:
     """
     inputs = batches(sample, source.num_steps)
     inputs = (inputs[1], inputs[1]) if source.own else inputs
-    recorded = traced(source, inputs[0], "fake", grad=False)
+    recorded = traced(source, inputs[0], "real" if source.own else "fake", grad=False)
     return Traces(source, inputs, recorded, pure(recorded, inputs[0]))
 
 

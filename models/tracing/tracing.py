@@ -117,7 +117,14 @@ def traced(source: Source, inputs: Tensor, mode: Literal["fake", "real"], grad: 
         restart(own.module)
     given = seen.from_tensor(inputs) if mode == "fake" else inputs
     try:
-        with undisturbed(), _told(), torch.set_grad_enabled(grad), kept.preserve_node_meta(), shapes(mode), watching:
+        with (
+            undisturbed(),
+            _told(),
+            torch.set_grad_enabled(grad),
+            kept.preserve_node_meta(),
+            shapes(mode),
+            watching,
+        ):
             graph = make_fx(lambda x: _run_unaware(own, x), tracing_mode=mode, _allow_non_fake_inputs=True)(given)
     except ConversionRefused:
         _check_runs(source, inputs)

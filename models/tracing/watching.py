@@ -2,6 +2,7 @@
 
 import re
 import sys
+from _lsprof import Profiler
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from types import BuiltinFunctionType, CodeType, FrameType, MethodDescriptorType, WrapperDescriptorType
@@ -151,8 +152,11 @@ class Watching(TorchFunctionMode):
         return super().__enter__()
 
     def __exit__(self, *error: Any) -> None:
-        """Leave all as it was."""
-        sys.setprofile(self._before)
+        """Leave all as it was: one that profiles goes on, too."""
+        if self.calls:
+            sys.setprofile(self._before if callable(self._before) else None)
+            if isinstance(self._before, Profiler):
+                self._before.enable()
         super().__exit__(*error)
 
     def _is_torchs_alone(self, func: Any, given: tuple[Any, ...]) -> bool:

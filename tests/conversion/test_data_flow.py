@@ -1,100 +1,18 @@
 """Sums of paths in modules of other libraries: what each layer is given is followed, not guessed from values."""
 
 from collections.abc import Callable
-from types import SimpleNamespace
 from typing import Any
 
 import pytest
 import torch
 from torch import Tensor, nn
 
-from spikecert import ConversionRefused, LInf, check_conversion, from_snntorch, from_spikingjelly, verify
+from spikecert import ConversionRefused, LInf, check_conversion, convert, from_snntorch, from_spikingjelly, verify
 from spikecert.models import Residual, Share, SpikingNetwork
-from spikecert.models.conversion.converting import _silent
-from spikecert.models.conversion.layers import normalizing
-from spikecert.models.conversion.observing.arranging import Arrangement, Parallel, layers_of
-from spikecert.models.conversion.observing.data_flow import (
-    INPUT,
-    Adjusted,
-    Gave,
-    Joined,
-    Origins,
-    _adjusted,
-    negative,
-)
 
 snntorch = pytest.importorskip("snntorch")
 sj: Any = pytest.importorskip("spikingjelly.activation_based.layer")
 sj_neurons: Any = pytest.importorskip("spikingjelly.activation_based.neuron")
-
-A, B, C, D = (Gave(name) for name in "abcd")
-
-
-def test_layers_in_series_and_sums_within_sums():
-    sources = {"a": INPUT, "b": A, "c": B, "d": Joined(Joined(C, B), A)}
-    steps = Arrangement(sources).until("d")
-    assert steps == ("a", Parallel(("b", Parallel(("c",), ())), ()), "d")
-    assert list(layers_of(steps)) == ["a", "b", "c", "d"]
-
-
-def test_paths_that_both_hold_layers():
-    sources = {"a": INPUT, "b": INPUT, "c": B, "d": Joined(A, C)}
-    assert Arrangement(sources).until("d") == (Parallel(("a",), ("b", "c")), "d")
-
-
-def test_hundreds_of_sums_take_no_time():
-    names = [f"layer {k}" for k in range(300)]
-    sources, before = {}, INPUT
-    for name in names:
-        sources[name] = before
-        before = Joined(before, Gave(name)) if name != names[-1] else before
-    assert list(layers_of(Arrangement(sources).until(names[-1]))) == names
-
-
-@pytest.mark.parametrize(
-    ("sources", "reason"),
-    [
-        ({"a": INPUT, "b": INPUT, "c": Joined(A, B), "d": Joined(Joined(A, C), B)}, "along paths that cross"),
-        ({"a": INPUT, "b": INPUT, "d": A}, "b: its output does not reach d"),
-        ({"a": INPUT, "d": Joined(A, A)}, "adds a signal to itself"),
-    ],
-)
-def test_what_is_no_series_of_sums_is_refused(sources: dict, reason: str):
-    with pytest.raises(ConversionRefused, match=reason):
-        Arrangement(sources).until("d")
-
-
-@pytest.mark.parametrize(
-    ("name", "kwargs", "origin"),
-    [
-        ("add", {}, Joined(A, B)),
-        ("add_", {"alpha": 1}, Joined(A, B)),
-        ("add", {"alpha": 2}, None),
-        ("sub", {}, Joined(A, negative(B))),
-        ("mul", {}, Gave("a AND b")),
-        ("div", {}, None),
-        ("div", {"rounding_mode": "floor"}, None),
-        ("maximum", {}, None),
-    ],
-)
-def test_of_two_signals_only_a_plain_sum_is_followed(name: str, kwargs: dict, origin: Any):
-    origins, one, other, made = Origins(), *torch.zeros(3, 2, 4).unbind()
-    origins.note(one, A)
-    origins.note(other, B)
-    origins.follow(name, False, (one, other), kwargs, made)
-    assert origins.of(made) == origin
-
-
-def test_what_depends_on_the_input_is_no_constant():
-    origins, signal, made = Origins(), torch.zeros(3, 4), torch.zeros(3, 4)
-    number, state = torch.ones(4), torch.ones(4)
-    origins.note(signal, A)
-    origins.note(state, None)
-    origins.hold(number)
-    origins.follow("sub", False, (signal, number), {}, made)
-    assert origins.of(made) == Adjusted(A, "sub", (1.0,) * 4)
-    origins.follow("sub", False, (signal, state), {}, made)
-    assert origins.of(made) is None
 
 
 def leaky() -> nn.Module:
@@ -184,15 +102,13 @@ def test_a_silent_path_is_kept():
 @pytest.mark.parametrize(
     "between",
     [
-        lambda one, other: torch.add(one, other, alpha=2),
         lambda one, other: one + other * other.mean(),
         lambda one, other: one + other.amax(1, keepdim=True),
         lambda one, other: one * other,
         lambda one, other: one / (1 + other),
-        lambda one, other: torch.stack([one, other]).mean(0),
         lambda one, other: one + other.flip(0),
     ],
-    ids=["alpha", "mean of it", "largest", "product with a sum", "quotient", "mean", "flipped"],
+    ids=["mean of it", "largest", "product with a sum", "quotient", "flipped"],
 )
 def test_other_ways_to_join_paths_are_refused(between: Callable[[Tensor, Tensor], Tensor]):
     with pytest.raises(ConversionRefused) as caught:
@@ -244,13 +160,24 @@ def test_residual_blocks_of_spikingjelly_come_in(mode: str):
     ("between", "kind"),
     [
         (lambda one, other: one + 0.5 * other, Residual),
+        (lambda one, other: torch.add(one, other, alpha=2), Residual),
+        (lambda one, other: torch.stack([one, other]).mean(0), Share),
         (lambda one, other: one - other, Residual),
         (lambda one, other: 3.0 - (one + other), nn.BatchNorm1d),
         (lambda one, other: -2.0 * (one + other), Share),
         (lambda one, other: (one + other - 0.5) / 2, nn.BatchNorm1d),
         (lambda one, other: (one + other).mul_(torch.arange(1.0, 10.0)), nn.BatchNorm1d),
     ],
-    ids=["a share of a path", "difference", "reflected", "negative", "a standard score", "a factor for each"],
+    ids=[
+        "a share of a path",
+        "alpha",
+        "mean",
+        "difference",
+        "reflected",
+        "negative",
+        "a standard score",
+        "a factor for each",
+    ],
 )
 def test_constants_beside_layers_become_layers(between: Callable[[Tensor, Tensor], Tensor], kind: type):
     module = Blocks(between)
@@ -290,7 +217,7 @@ class Normalized(nn.Module):
 def test_a_normalisation_inside_forward_becomes_layers(divide: bool):
     module, sample = Normalized(divide), torch.rand(4, 3, 6, 6)
     network = from_snntorch(module, sample, num_steps=4)
-    assert [type(layer).__name__ for layer in network.layers[:3]] == ["Normalize", "Normalize", "Conv2d"]
+    assert [type(layer).__name__ for layer in network.layers[:3]] == ["Normalize", "Conv2d", "LIF"]
     found = check_conversion(module, network, torch.rand(30, 3, 6, 6), num_steps=4)
     assert found.matches
     assert min(found.rates) > 0
@@ -300,7 +227,9 @@ def test_what_depends_on_the_batch_is_no_constant():
     def centred(one: Tensor, other: Tensor) -> Tensor:
         return one + other - other.mean(0)
 
-    with pytest.raises(ConversionRefused, match="last: is not given what"):
+    with pytest.raises(
+        ConversionRefused, match=r"test_data_flow\.py:\d+: mean: sums or averages what is neither time"
+    ):
         from_snntorch(Blocks(centred), torch.rand(6, 6), num_steps=5)
 
 
@@ -323,31 +252,80 @@ class Gated(nn.Module):
 
 
 def test_a_neurons_state_is_no_constant():
-    with pytest.raises(ConversionRefused, match="second: is not given what one gives"):
+    with pytest.raises(
+        ConversionRefused, match=r"test_data_flow\.py:\d+: mean: sums or averages what is neither time"
+    ):
         from_spikingjelly(Gated(), torch.rand(6, 6), num_steps=4)
 
 
+class Chain(nn.Module):
+    """A stem, and layers of two neurons whose spikes are joined with what came before."""
+
+    def __init__(self, count: int, join: Callable[[int, Tensor, Tensor, list[Tensor]], Tensor]) -> None:
+        super().__init__()
+        torch.manual_seed(0)
+        self.dense = nn.ModuleList([nn.Linear(4, 4) for _ in range(count + 1)])
+        self.neurons = nn.ModuleList([leaky() for _ in range(count + 1)])
+        self.last, self.join = nn.Linear(4, 3), join
+        for layer in self.dense:
+            layer.weight.data.mul_(3.0)  # pyright: ignore[reportArgumentType, reportCallIssue]
+
+    def forward(self, x: Tensor) -> Tensor:
+        kept: list[Tensor] = []
+        for place, (dense, neuron) in enumerate(zip(self.dense, self.neurons, strict=True)):
+            kept.append(neuron(dense(x)))
+            x = self.join(place, kept[-1], x, kept)
+        return self.last(x)
+
+
+def test_tens_of_sums_take_no_time():
+    """Terms of sums within sums are as many as there are layers, not as there are paths."""
+    module = Chain(24, lambda place, spikes, x, kept: spikes + x if place else spikes)
+    network = from_snntorch(module, torch.rand(4, 4), num_steps=2)
+    assert sum(isinstance(layer, Residual) for layer in network.modules()) == 24
+
+
+def test_paths_that_cross_are_refused():
+    def crossing(place: int, spikes: Tensor, x: Tensor, kept: list[Tensor]) -> Tensor:
+        return spikes if place < 2 else kept[place] + kept[place - 2]
+
+    with pytest.raises(ConversionRefused, match="^module: paths cross, so that they are no sums within sums"):
+        from_snntorch(Chain(3, crossing), torch.rand(4, 4), num_steps=2)
+
+
+def test_a_signal_that_is_added_to_itself_is_doubled():
+    module = Chain(1, lambda place, spikes, x, kept: spikes + spikes)
+    network = from_snntorch(module, torch.rand(4, 4), num_steps=2)
+    assert [layer.share for layer in network.layers if isinstance(layer, Share)] == [2.0, 2.0]
+
+
+def test_a_layer_that_nothing_hears_is_left_out():
+    network = from_snntorch(Chain(1, lambda place, spikes, x, kept: kept[0]), torch.rand(4, 4), num_steps=2)
+    assert len(network.neurons) == 1
+
+
 @pytest.mark.parametrize(
-    ("name", "numbers", "changes"),
+    ("between", "kinds"),
     [
-        *(("mul", (1.0,), False), ("div", (1.0, 1.0), False), ("add", (0.0,), False), ("sub", (0.0,), False)),
-        *(("mul", (0.0,), True), ("add", (1.0,), True), ("mul", (1.0, 2.0), True)),
+        (lambda x: x * 1.0 / torch.ones(9) + 0.0 - 0.0, []),
+        (lambda x: x + 1.0, ["BatchNorm1d"]),
+        (lambda x: x * torch.arange(1.0, 10.0), ["BatchNorm1d"]),
+        (lambda x: x * torch.arange(-4.0, 5.0), ["BatchNorm1d"]),
     ],
+    ids=["nothing", "a constant", "factors", "factors of both signs"],
 )
-def test_only_a_constant_that_changes_nothing_is_left_out(name: str, numbers: tuple[float, ...], changes: bool):
-    assert _adjusted(A, name, numbers) == (Adjusted(A, name, numbers) if changes else A)
+def test_only_a_constant_that_changes_nothing_is_left_out(between: Callable[[Tensor], Tensor], kinds: list[str]):
+    module = Blocks(lambda one, other: between(one))
+    network = from_snntorch(module, torch.rand(6, 6), num_steps=3)
+    held = [type(layer).__name__ for layer in network.layers]
+    assert [name for name in held if name == "BatchNorm1d"] == kinds
+    assert check_conversion(module, network, torch.rand(40, 6), num_steps=3).matches
 
 
 def test_neurons_that_never_fired_are_told_and_no_others():
-    layers = [
-        SimpleNamespace(name=name, neuron=neuron) for name, neuron in (("a", 1), ("b", None), ("c", 1), ("d", 1))
-    ]
-    told = _silent(SimpleNamespace(layers=layers), SimpleNamespace(rates=(0.5, 0.0, 1.0)))  # type: ignore[arg-type]
-    assert [line.partition(":")[0] for line in told] == ["c"]
-
-
-def test_a_constant_of_factors_both_above_and_below_zero_is_refused() -> None:
-    with pytest.raises(ConversionRefused, match=r"^module: mul by -1 beside its layers, expected factors above"):
-        normalizing("mul", (2.0, -1.0), False, torch.float32)
-    layer = normalizing("mul", (2.0, 0.5), False, torch.float32)
-    assert torch.equal(layer(torch.ones(3, 2)), torch.tensor([[2.0, 0.5]]).expand(3, 2))
+    module = Blocks()
+    module.three.weight.data.zero_()
+    module.three.bias.data.fill_(-1.0)
+    notes = [note for note in convert(module, torch.rand(6, 6), 3).notes if "never fired" in note]
+    assert len(notes) == 1
+    assert notes[0].partition(":")[0] == "test_data_flow.py"

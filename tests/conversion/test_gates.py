@@ -26,15 +26,19 @@ GATES: dict[str, tuple[Between, float]] = {
     "not one": (lambda one, other: (1 - one) * other, 0.5),
     "not, as a sum": (lambda one, other: one * (-other + 1), 0.5),
 }
-REFUSED: dict[str, Between] = {
-    "neither": lambda one, other: (1 - one) * (1 - other),
+PRODUCTS: dict[str, Between] = {
     "a share": lambda one, other: one * (0.5 * other),
+    "itself": lambda one, other: one * one + 0.0 * other,
+    "three times": lambda one, other: one * (other * 2.0) * one * other,
+}
+"""What is a product, or none, as s·s = s."""
+CROSSING: dict[str, Between] = {
+    "neither": lambda one, other: (1 - one) * (1 - other),
     "twice": lambda one, other: one * (1 - 2 * other),
     "a sum": lambda one, other: one * (one + other),
     "from 2": lambda one, other: one * (2.0 - other),
-    "a mean": lambda one, other: one * other.mean(1, keepdim=True),
-    "itself": lambda one, other: one * one + 0.0 * other,
 }
+"""Sums of spikes and their products."""
 
 
 def leaky() -> nn.Module:
@@ -127,10 +131,31 @@ def test_a_gate_leaves_no_spike_open(name: str):
     assert all(verdict.status == "verified" for verdict in found)
 
 
-@pytest.mark.parametrize("name", REFUSED)
-def test_what_is_not_proven_to_be_spikes_is_not_multiplied(name: str):
-    with pytest.raises(ConversionRefused) as caught:
-        from_snntorch(Pair(REFUSED[name]), torch.rand(6, 5), num_steps=4)
+@pytest.mark.parametrize("name", PRODUCTS)
+def test_products_come_in_by_what_they_compute(name: str):
+    module = Pair(PRODUCTS[name])
+    module.last.weight.data.mul_(4.0)
+    network = from_snntorch(module, torch.rand(6, 5), num_steps=4)
+    found = check_conversion(module, network, torch.rand(40, 5), num_steps=4)
+    assert found.matches
+    assert min(found.rates) > 0
+
+
+@pytest.mark.parametrize("name", CROSSING)
+def test_sums_of_spikes_and_their_products_are_refused(name: str):
+    with pytest.raises(
+        ConversionRefused, match="^module: paths cross, so that they are no sums within sums"
+    ) as caught:
+        from_snntorch(Pair(CROSSING[name]), torch.rand(6, 5), num_steps=4)
+    assert "\n" not in str(caught.value)
+
+
+def test_what_is_not_proven_to_be_spikes_is_not_multiplied():
+    mean = Pair(lambda one, other: one * other.mean(1, keepdim=True))
+    with pytest.raises(
+        ConversionRefused, match=r"test_gates\.py:\d+: mean: sums or averages what is neither"
+    ) as caught:
+        from_snntorch(mean, torch.rand(6, 5), num_steps=4)
     assert "\n" not in str(caught.value)
 
 
@@ -140,7 +165,8 @@ def test_a_current_is_no_spike():
             x = self.spikes[0](self.stem(x))
             return self.spikes[3](self.last(self.spikes[1](self.one(x)) * self.two(x)))
 
-    with pytest.raises(ConversionRefused, match=r"multiplies spikes\.1 by two .*, and two is no layer's spikes"):
+    told = "^module: signals multiply each other; expected sums of what layers make of spikes, or their products"
+    with pytest.raises(ConversionRefused, match=told):
         from_snntorch(Gated(torch.mul), torch.rand(6, 5), num_steps=4)
 
 
@@ -225,5 +251,5 @@ def test_maxima_of_currents_and_potentials_are_no_spikes():
             one, two = self.pool(self.one(x)), self.spikes[1](self.two(x))
             return self.spikes[2](self.last((one * two).flatten(1)))
 
-    with pytest.raises(ConversionRefused, match=r"pool is no layer's spikes"):
+    with pytest.raises(ConversionRefused, match="^module: signals multiply each other"):
         from_snntorch(Currents(), torch.rand(6, 1, 6, 6), num_steps=4)

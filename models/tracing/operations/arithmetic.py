@@ -8,6 +8,7 @@ from torch import Tensor
 
 from ..followed import FollowedSignal, constant
 from ..polynomials import ONE, UNIT, ZERO, Coefficient, Polynomial, exact, nowhere_zero, tensor_of
+from ..tracing import name_of
 from .calls import INSTEAD, TracedCall, reads
 
 TRUE = Polynomial.of(UNIT)
@@ -196,7 +197,9 @@ def step_function(call: TracedCall) -> FollowedSignal:
 
 @reads("sign", "sgn")
 def sign(call: TracedCall) -> FollowedSignal:
-    """Return 1 above 0, −1 below, 0 at a tie."""
+    """Return 1 above 0, −1 below, 0 at a tie; where all that is read of it is a ReLU, the spikes that this leaves."""
+    if all(name_of(user) == "relu" for user in call.node.users):
+        return call.fire(call, call.args[0], True)
     above, from_zero = (call.fire(call, call.args[0], strict) for strict in (True, False))
     return call.each(lambda x, y: x + y - TRUE, above, from_zero)
 

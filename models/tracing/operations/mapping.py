@@ -3,11 +3,12 @@
 from collections.abc import Callable
 from typing import Any
 
+import torch
 from torch import Tensor, nn
 
 from ...elements.max_pooling import MAX_POOLS
 from ...linear_maps.averaging import AdaptiveAverage
-from ..followed import BATCH, FEATURE, MERGED, TIME, FollowedSignal, settled
+from ..followed import ALONE, BATCH, FEATURE, MERGED, TIME, FollowedSignal, settled
 from ..polynomials import ONE, UNIT, FeatureMap, Fractions, Image, Polynomial, image
 from ..tracing import digest
 from ..watching import line_of
@@ -18,7 +19,7 @@ from .moving import over_time, viewed
 def mapped(
     call: TracedCall,
     signal: FollowedSignal,
-    made: Callable[[], list[Any]],
+    made: Callable[[], list[Any]] | None,
     weights: tuple[Tensor | None, ...] = (),
     settings: Any = (),
     homogeneous: bool = True,
@@ -30,7 +31,7 @@ def mapped(
     Args:
         call: the operation, or the one that stands for it.
         signal: with features of `rank` axes behind the batch.
-        made: makes the layer.
+        made: makes the layer; None where no layer here does it.
         weights, settings: what tells it from others of its kind.
         homogeneous: whether it makes zeros of zeros.
         rank: how many axes features must have; None: any.
@@ -192,7 +193,18 @@ def pooled(call: TracedCall) -> FollowedSignal:
         call.refuse("has a divisor of its own")
     kind = getattr(nn, f"AvgPool{call.name[-2:]}")
     sizes = [_whole(each) for each in (window, stride or window, padding or 0)]
+    if signal.axes[-2:] == (ALONE, FEATURE) and len(signal.features) == 1:
+        return _of_vector(call, signal, kind(*sizes, ceil, counted))
     return mapped(call, signal, lambda: [kind(*sizes, ceil, counted)], (), (sizes, ceil, counted))
+
+
+def _of_vector(call: TracedCall, signal: FollowedSignal, pool: nn.Module) -> FollowedSignal:
+    """Return means of neighbours among the entries of a vector, by a matrix."""
+    one = torch.eye(*signal.features, dtype=call.result.dtype)
+    weight = pool(one.unsqueeze(1)).squeeze(1).t()
+    vector = FollowedSignal((*signal.axes[:-2], FEATURE), signal.steps, signal.features)
+    found = mapped(call, vector, _linear(weight, None), (weight,))
+    return FollowedSignal(signal.axes, found.steps, (len(weight),))
 
 
 def _whole(sizes: Any) -> Any:
@@ -249,8 +261,11 @@ def max_pooled(call: TracedCall) -> Any:
 def padded(call: TracedCall) -> FollowedSignal:
     """Return features in a frame of zeros."""
     sizes: Any = tuple(call.args[1])
-    if call.option(2, "value", 0) != 0 or len(sizes) not in (2, 4):
-        call.refuse("pads by another number than 0, or other axes than those of an image")
+    value = call.option(2, "value", 0) or 0
+    if value != 0:
+        call.refuse(f"pads by {value:g}, expected 0")
+    if len(sizes) not in (2, 4):
+        call.refuse(f"pads {len(sizes) // 2} axes, expected those of an image, or of a sequence")
     return mapped(
         call, call.args[0], lambda: [(nn.ZeroPad1d if len(sizes) == 2 else nn.ZeroPad2d)(sizes)], (), sizes
     )  # pyright: ignore[reportArgumentType]
@@ -259,8 +274,7 @@ def padded(call: TracedCall) -> FollowedSignal:
 @reads("reflection_pad1d", "reflection_pad2d", "replication_pad1d", "replication_pad2d")
 def bordered(call: TracedCall) -> FollowedSignal:
     """Return features in a frame of their own, which is a part of the convolution behind it."""
-    made = {"1d": nn.ReflectionPad1d, "2d": nn.ReflectionPad2d}[call.name[-2:]]
-    return mapped(call, call.args[0], lambda: [made(call.args[1])], (), tuple(call.args[1]))
+    return mapped(call, call.args[0], None, (), tuple(call.args[1]))
 
 
 def _border(signal: FollowedSignal) -> tuple[FollowedSignal, dict[str, Any]] | None:
@@ -290,6 +304,7 @@ def upsampled(call: TracedCall) -> FollowedSignal:
     """Return an image whose pixels are repeated."""
     before, after = settled(call.args[0])[1][-2:], call.shape[-2:]
     if any(size % count for size, count in zip(after, before, strict=True)):
-        call.refuse("enlarges by no whole factor")
+        told = f"enlarges {'×'.join(map(str, before))} to {'×'.join(map(str, after))}"
+        call.refuse(f"{told}, expected a scale_factor that is a whole number")
     factors = tuple(float(size // count) for size, count in zip(after, before, strict=True))
     return mapped(call, call.args[0], lambda: [nn.Upsample(scale_factor=factors)], (), after)  # pyright: ignore[reportArgumentType]
