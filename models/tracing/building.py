@@ -222,7 +222,7 @@ class RowWriter:
         return [*self.row(inputs), ("neuron", layer, gain, feedback)]
 
     def _inputs(self, layer: int) -> tuple[Polynomial, Coefficient, list[tuple[Image, Coefficient]]]:
-        """Return what a layer hears of others in units of a gain, that, and maps of its own spikes with factors."""
+        """Return what a layer hears of others in units of a gain, the gain, and maps of its own spikes."""
         own, current = [], self.fitted(layer).current
         terms = dict(current.terms)
         for spikes, graded in current.terms:
@@ -316,6 +316,8 @@ def _folded(fit: Fit, gain: Coefficient, heard: list[nn.Module]) -> Iterator[str
         yield f"hears its own last spikes through {type(heard[0]).__name__}"
     if fit.synapse is not None:
         yield f"its synapse became {'a part of its loop' if heard else 'a layer before it'}"
+    if fit.late:
+        yield f"what enters it comes {fit.late} steps late"
     if fit.scale is not None:
         yield "what enters it over time became an input scale"
     if fit.kind == "rest":
@@ -362,7 +364,10 @@ def _neuron_layers(fit: Fit, gain: Coefficient, fires: str, heard: list[nn.Modul
     decay, threshold, drop, start, scale = _numbers(fit, gain)
     firing = fires, Triangle(float(torch.as_tensor(threshold).max()))
     amount = (drop,) if fit.kind == "subtract" and not every(torch.as_tensor(drop == threshold)) else ()
-    before: list[Any] = [] if fit.synapse is None else [Synapse(number(fit.synapse))]  # pyright: ignore[reportArgumentType]
+    kept: Any = number(fit.synapse or ZERO)
+    before: list[Any] = [] if fit.synapse is None and not fit.late else [Synapse(kept, fit.late)]
+    if heard and fit.late:
+        raise ValueError(f"hears its own spikes, and what comes in is late by {fit.late} steps")
     made: LIF
     if fit.adaptation != ZERO:
         rise: Any = number(fit.adaptation / gain)

@@ -13,7 +13,7 @@ from ..conversion.converting import BEYOND, RANDOM, Conversion, beyond, check_sa
 from ..conversion.encoders import DrawnSource, drawing_encoder, drawn_source
 from ..conversion.populations import in_groups
 from ..conversion.refusal import ConversionRefused
-from ..conversion.sources import Source, run_once
+from ..conversion.sources import RESTING, Source, library_of, run_once
 from ..networks import SpikingNetwork
 from .building import RowWriter
 from .grouping import SILENT
@@ -46,8 +46,15 @@ def converted_by_trace(
     sample = sample.to(next((weight.dtype for weight in weights), sample.dtype))
     more = random_like(sample, RANDOM, seed, source.timed), beyond(sample, BEYOND, seed, source.timed)
     with undisturbed():  # new layers draw weights
-        run = ModuleRun.of(source, torch.cat([sample, *more]), seed)
-        return run.first_that_fits(lambda place: run.converted(place, readout, classes))
+        try:
+            run = ModuleRun.of(source, torch.cat([sample, *more]), seed)
+            return run.first_that_fits(lambda place: run.converted(place, readout, classes))
+        except ConversionRefused as error:
+            for path, part in source.module.named_modules():
+                if (library_of(part), type(part).__name__) in RESTING:
+                    why = "whose rest is counted down, which is not followed yet"
+                    raise ConversionRefused(f"{path}: is a {type(part).__name__}, {why} ({error})") from error
+            raise
 
 
 def check_by_trace(

@@ -25,6 +25,7 @@ from .polynomials import (
     Coefficient,
     Excess,
     Fractions,
+    Graded,
     Image,
     Polynomial,
     entries_of,
@@ -48,6 +49,7 @@ class Fit:
         current: I at the last step.
         start: u[0].
         synapse: κ of i[t] = κ·i[t−1] + I[t] in the place of I; None for none.
+        late: how many steps later the current comes in, 0 before.
         scale: a; None for 1 at each step.
         echo: what a spike adds to the current of the next step.
         adaptation, fading: β and ρ of θ + β·a, a[t] = ρ·a[t−1] + s[t−1], where β is not 0.
@@ -60,6 +62,7 @@ class Fit:
     current: Polynomial = Polynomial({})  # noqa: RUF009 (it never changes)
     start: Coefficient = ZERO
     synapse: Coefficient | None = None
+    late: int = 0
     scale: tuple[Coefficient, ...] | None = None
     echo: Coefficient = ZERO
     adaptation: Coefficient = ZERO
@@ -90,20 +93,25 @@ def fit(layers: LayerFirings, layer: int) -> Fit:
         Polynomial.graded(Excess(number)) if layers.firings[number].named else excess
         for number, excess in zip(firings, known, strict=True)
     ]
-    nearest = 0, "its potential is no leaky sum of currents"
+    nearest = -1, "its potential is no leaky sum of currents"
     for guess in dict.fromkeys(_guesses(known, names, firings)):
         try:
             _check(guess)
             return _proved(layers, firings, guess, _currents(layers, guess, known, names, firings))
         except _Mismatch as error:
-            nearest = max(nearest, (error.right, f"{_told(guess)}: {error}"))
+            found = error.right, f"{_told(guess)}: {error}"
         except ConversionRefused as error:
-            nearest = max(nearest, (0, str(error)))
+            found = int(isinstance(error, _NoNeuron) and "keeps" not in str(error)), str(error)
+        nearest = found if found[0] > nearest[0] else nearest
     place = layers.firings[firings[0]].place
     raise ConversionRefused(
         f"{place}: is no neuron that is known here, {nearest[1]}; expected a leaky sum, and a reset to a "
         "constant or by one, all the same at each step"
     )
+
+
+class _NoNeuron(ConversionRefused):
+    """Constants that no neuron has."""
 
 
 class _Mismatch(ConversionRefused):
@@ -127,17 +135,15 @@ def _check(guess: Fit) -> None:
     }
     for what, share in shares.items():
         if not all(0 <= number <= 1 for number in entries_of(share)):
-            raise ConversionRefused(f"{what.format(told(share))} in a step, expected a share in [0, 1]")
+            raise _NoNeuron(f"{what.format(told(share))} in a step, expected a share in [0, 1]")
     if not all(number > 0 for number in entries_of(guess.threshold)):
-        raise ConversionRefused(
-            f"has a threshold of {told(guess.threshold)}, expected one above what a reset leaves"
-        )
+        raise _NoNeuron(f"has a threshold of {told(guess.threshold)}, expected one above what a reset leaves")
     if guess.kind == "subtract" and max(entries_of(guess.drop)) > LARGEST:
-        raise ConversionRefused(f"takes {told(guess.drop)} for a spike, expected at most {LARGEST:g}")
+        raise _NoNeuron(f"takes {told(guess.drop)} for a spike, expected at most {LARGEST:g}")
     if guess.kind == "subtract" and not all(number > 0 for number in entries_of(guess.drop)):
-        raise ConversionRefused(f"adds {told(-guess.drop)} to its potential by a spike, expected it to lose some")
+        raise _NoNeuron(f"adds {told(-guess.drop)} to its potential by a spike, expected it to lose some")
     if not all(number >= 0 for number in entries_of(guess.adaptation)):
-        raise ConversionRefused(f"lowers its threshold by a spike, by {told(-guess.adaptation)}")
+        raise _NoNeuron(f"lowers its threshold by a spike, by {told(-guess.adaptation)}")
 
 
 def _memoryless(layers: LayerFirings, known: list[Polynomial]) -> Fit:
@@ -157,8 +163,9 @@ def _guesses(known: list[Polynomial], names: list[Polynomial], firings: tuple[in
         yield from _guesses_behind(before, known, names[before], firings)
     constant = known[0].constant
     threshold = -constant if all(number < 0 for number in entries_of(constant)) else UNIT
-    for decay in roots(known[first : first + 3]):
-        yield Fit("none", decay, threshold)
+    pairs = roots(known[first : first + 3])
+    for decay in (each for start in range(0, len(pairs), 2) for each in reversed(pairs[start : start + 2])):
+        yield Fit("none", decay, threshold)  # of a potential that fades slower than its synapse, first
     yield Fit("none", ZERO, threshold)
 
 
@@ -330,8 +337,25 @@ def _entered(layers: LayerFirings, firings: tuple[int, ...], guess: Fit, enterin
             raise _Mismatch(step + 1, "keeps something else of the potential or the spike before")
     for step, current in enumerate(entering):
         if current != _at(layers, entering, step):
+            late = _late(layers, entering) if echo == ZERO and not current.terms else 0
+            if late:
+                return replace(guess, current=layers.moved(entering[-1], late), late=late)
             raise _Mismatch(step + 1, f"takes in another current than step {len(entering)}", len(entering))
     return replace(guess, current=entering[-1], echo=echo)
+
+
+def _late(layers: LayerFirings, entering: list[Polynomial]) -> int:
+    """Return at how many first steps nothing comes in, its constants neither, if it is the same at all others."""
+    late = next((step for step, each in enumerate(entering) if each.terms), 0)
+    same = all(entering[step] == _at(layers, entering, step) for step in range(late, len(entering)))
+    heard = entering[-1].spikes | {spike for each in entering[-1].signals for spike in _spikes_in(each)}
+    return late if same and all(layers.place[spike][1] + late < layers.num_steps for spike in heard) else 0
+
+
+def _spikes_in(graded: Graded) -> frozenset[int]:
+    if not isinstance(graded, Image):
+        return frozenset()
+    return graded.signal.spikes.union(*map(_spikes_in, graded.signal.signals))
 
 
 def _at(layers: LayerFirings, currents: list[Polynomial], step: int) -> Polynomial:

@@ -13,9 +13,12 @@ from ..conversion.refusal import ConversionRefused
 from .polynomials import Excess, Graded, Image, ModuleInput, Polynomial, above, image
 from .reading import Firing, GraphReading
 
-
 SILENT = "module: nothing in it fires; expected a comparison of a potential with a threshold"
 """A refusal."""
+
+
+class MissingSteps(ConversionRefused):
+    """A layer that does not fire at each step: perhaps what it does at last is of no use."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -151,9 +154,7 @@ def grouped(reading: GraphReading, num_steps: int | None) -> LayerFirings:
             if num_steps is not None and len(group) > steps:
                 found = f"fires {len(group)} times in {steps} calls, so that the module takes steps itself"
                 raise ConversionRefused(f"{place}: {found}; expected no num_steps={num_steps}: leave it out")
-            raise ConversionRefused(
-                f"{place}: fires at {len(group)} of {steps} steps, by one equation; expected all"
-            )
+            raise MissingSteps(f"{place}: fires at {len(group)} of {steps} steps, by one equation; expected all")
     return LayerFirings(tuple(firings), tuple(map(tuple, groups)), steps)
 
 

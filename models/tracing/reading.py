@@ -27,6 +27,8 @@ PLAIN = 1 << 10
 """A fraction of this denominator, and below this size, is computed without rounding."""
 ENDINGS = ("_softmax", "_log_softmax", "softmax", "log_softmax", "argmax")
 """What ends a network without a change of its class."""
+COMPARISONS = ("gt", "ge", "lt", "le", "heaviside")
+"""What fires."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -70,6 +72,7 @@ class GraphReading:
         notes: of what was left out.
         largest: whether the module returns its maximum over time.
         timed: whether its input has an axis of time.
+        unused: whether comparisons are among the firings that the output does not depend on.
     """
 
     firings: tuple[Firing, ...]
@@ -79,6 +82,7 @@ class GraphReading:
     notes: tuple[str, ...]
     largest: bool = False
     timed: bool = False
+    unused: bool = False
 
     def same_as(self, other: "GraphReading") -> bool:
         """Return whether two are the same function."""
@@ -90,20 +94,22 @@ class GraphReading:
         )
 
 
-def read(graph: GraphModule, timed: bool, place: int) -> GraphReading:
+def read(graph: GraphModule, timed: bool, place: int, unused: bool = False) -> GraphReading:
     """Return what a graph computes of its input, (batch, ...) or, `timed`, (batch, T, ...).
 
     Args:
         graph: of one run, without in-place operations.
         timed: whether the input has an axis of time.
         place: of the output among all that the module returns.
+        unused: whether to read comparisons that the output does not depend on, where others of the same line are
+            read, as of the last step of a layer whose spikes are late.
 
     Raises:
         ConversionRefused: with the user's line, for what is no part of a spiking network.
     """
     output, notes = _ending(graph, place)
     output, axis = _maximum(output)
-    return _Reader(graph, timed, output).reading(notes, axis)
+    return _Reader(graph, timed, output, unused).reading(notes, axis)
 
 
 def _maximum(output: Node) -> tuple[Node, int | None]:
@@ -138,9 +144,11 @@ def _ending(graph: GraphModule, place: int) -> tuple[Node, tuple[str, ...]]:
 class _Reader:
     """Holds what nodes are, those that are needed still."""
 
-    def __init__(self, graph: GraphModule, timed: bool, output: Node) -> None:
-        self.graph, self.timed, self.output = graph, timed, output
-        self.live, self.last = _needed(graph, output)
+    def __init__(self, graph: GraphModule, timed: bool, output: Node, unused: bool) -> None:
+        self.graph, self.timed, self.output, self.unused = graph, timed, output, unused
+        self.live, self.last = _needed(graph, {output})
+        if unused:
+            self.live, self.last = _needed(graph, {output, *_like_those(graph, self.live)})
         self.values: dict[Node, Any] = {}
         self.firings: list[Firing] = []
         self.silent: list[Firing] = []
@@ -162,7 +170,14 @@ class _Reader:
         if notes and largest is None and TIME in settled(output)[0]:
             raise ConversionRefused(f"{notes[0]}; not so at each step: expected it behind the mean over time")
         return GraphReading(
-            tuple(self.firings), tuple(self.silent), output, self.output, notes, largest is not None, self.timed
+            tuple(self.firings),
+            tuple(self.silent),
+            output,
+            self.output,
+            notes,
+            largest is not None,
+            self.timed,
+            self.unused,
         )
 
     def _value(self, node: Node) -> Any:
@@ -300,9 +315,15 @@ def _unwritten(found: Any) -> Any:
     return found.fill_(torch.nan)
 
 
-def _needed(graph: GraphModule, output: Node) -> tuple[set[Node], dict[Node, list[Node]]]:
-    """Return the nodes that an output is made of, and at each of them those that are used for the last time."""
-    live, last, seen = {output}, {}, {output}
+def _like_those(graph: GraphModule, live: set[Node]) -> list[Node]:
+    """Return the comparisons that are made by the same lines as some that are needed."""
+    known = {(frames_of(node), node.target) for node in live if name_of(node) in COMPARISONS}
+    return [node for node in graph.graph.nodes if (frames_of(node), node.target) in known]
+
+
+def _needed(graph: GraphModule, outputs: set[Node]) -> tuple[set[Node], dict[Node, list[Node]]]:
+    """Return the nodes that outputs are made of, and at each of them those that are used for the last time."""
+    live, last, seen = set(outputs), {}, set(outputs)
     for node in reversed(graph.graph.nodes):
         if node not in live:
             continue

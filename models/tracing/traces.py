@@ -14,7 +14,7 @@ from ..conversion.refusal import ConversionRefused
 from ..conversion.sources import Source, run_once
 from .building import RowWriter, number
 from .followed import BATCH, MERGED, TIME
-from .grouping import LayerFirings, grouped
+from .grouping import LayerFirings, MissingSteps, grouped
 from .polynomials import Image, Polynomial
 from .reading import Firing, GraphReading, read
 from .readouts import Readout
@@ -63,11 +63,15 @@ class Traces:
     def read(self, place: int) -> tuple[GraphReading, LayerFirings]:
         """Return what an output computes, and the layers that it is made of."""
         reading = read(self.graph, self.source.timed, place)
-        return reading, grouped(reading, self.source.num_steps)
+        try:
+            return reading, grouped(reading, self.source.num_steps)
+        except MissingSteps:
+            reading = read(self.graph, self.source.timed, place, unused=True)
+            return reading, grouped(reading, self.source.num_steps)
 
     def confirmed(self, reading: GraphReading, place: int) -> GraphReading:
         """Return what the other run computes, the same function; one sample alone must give the same."""
-        other = reading if self.other is self.graph else read(self.other, self.source.timed, place)
+        other = reading if self.other is self.graph else read(self.other, self.source.timed, place, reading.unused)
         if not reading.same_as(other):
             raise ConversionRefused(
                 "module: computes something else for another size of the batch, with gradients on, or at another "

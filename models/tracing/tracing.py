@@ -97,8 +97,8 @@ def _copied(function: Any, memo: dict[int, Any]) -> Any:
 def traced(source: Source, inputs: Tensor, mode: Literal["fake", "real"], grad: bool) -> GraphModule:
     """Return the graph of one run on inputs of this shape, with what it changes in place; see `pure`.
 
-    Fake tensors tell by their type that they are no real ones. So what must not be asked is watched in runs on real
-    ones, which look as any other: a graph of fake ones that is another is refused.
+    Fake tensors tell by their type that they are no real ones. So what must not be asked is watched in runs on
+    real ones, which look as any other: a graph of fake ones that is another is refused.
 
     Args:
         source: a module and how to run it.
@@ -139,7 +139,7 @@ def traced(source: Source, inputs: Tensor, mode: Literal["fake", "real"], grad: 
 
 
 def shapes(mode: str) -> Any:
-    """Return a context in which one mode holds what is recorded of real tensors' shapes: torch makes one for each."""
+    """Return a context in which one mode holds what is recorded of real tensors' shapes, not one for each."""
     return tracing(TracingContext(FakeTensorMode())) if mode == "real" else nullcontext()
 
 

@@ -289,7 +289,7 @@ def test_paths_that_cross_are_refused():
     def crossing(place: int, spikes: Tensor, x: Tensor, kept: list[Tensor]) -> Tensor:
         return spikes if place < 2 else kept[place] + kept[place - 2]
 
-    with pytest.raises(ConversionRefused, match="^module: paths cross, so that they are no sums within sums"):
+    with pytest.raises(ConversionRefused, match=r"^module: paths cross, so that they are no sums within sums"):
         from_snntorch(Chain(3, crossing), torch.rand(4, 4), num_steps=2)
 
 

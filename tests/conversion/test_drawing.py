@@ -118,7 +118,9 @@ def test_steps_that_were_drawn_at_once_are_taken_in_their_order(strong: Strong, 
     assert (found.network.encoding, found.network.num_steps) == ("rate", STEPS)
     assert found.check.matches
     for order in ((4, 3, 2, 1, 0), (0, 1, 2, 4, 3), (0, 0, 1, 2, 3)):
-        with pytest.raises(ConversionRefused, match=r"^layer: is not given what encoder gives at the same step"):
+        with pytest.raises(
+            ConversionRefused, match=r"^test_drawing\.py:\d+: .* takes in another current than step 5"
+        ):
             convert(Sliced(strong, order), sample)
 
 
@@ -178,19 +180,31 @@ class Beside(nn.Module):
 WITHOUT = {"num_steps": None}
 REFUSED: dict[str, tuple[Callable[[Strong], nn.Module], dict, str]] = {
     "two": (lambda s: single(s, poisson(), poisson()), {}, "module: has 2 encoders that draw at random, 0, 1"),
-    "behind a layer": (lambda s: single(s, s(16, 16), poisson()), {}, "1: draws its spikes, and is not first"),
+    "behind a layer": (
+        lambda s: single(s, s(16, 16), poisson()),
+        {},
+        "1: draws its spikes of something else than the module's input; expected it to be first",
+    ),
     "behind a smaller one": (
         lambda s: nn.Sequential(s(16, 3), poisson(), s(3, 4), sj_neurons.IFNode()),
         {},
-        r"1: draws its spikes, and is given inputs of shape \(\d+, 3\); expected it to be first",
+        "1: draws its spikes of something else than the module's input; expected it to be first",
     ),
     "behind neurons": (
         lambda s: single(s, s(16, 16), sj_neurons.IFNode(), poisson()),
         {},
-        "2: draws its spikes, and is not first",
+        "2: draws its spikes of something else than the module's input",
     ),
-    "beside its input": (Beside, {}, "encoder: draws its spikes, and is not first"),
-    "once": (lambda s: Looping(s, "once"), WITHOUT, "encoder: draws its spikes, and is not called at each step"),
+    "beside its input": (
+        Beside,
+        {},
+        "module: uses its input beside the encoder that draws; expected the spikes alone",
+    ),
+    "once": (
+        lambda s: Looping(s, "once"),
+        WITHOUT,
+        r"test_drawing\.py:\d+: is no neuron that is known here, .* takes in another current than step 5",
+    ),
     "over time": (lambda s: single(s, poisson()), {"encoding": "none"}, "0: draws its spikes of inputs over time"),
     "of too much": (
         lambda s: stateful(s, PoissonEncoderStep(f_max=1500)),
@@ -200,7 +214,7 @@ REFUSED: dict[str, tuple[Callable[[Strong], nn.Module], dict, str]] = {
     "of nothing": (lambda s: stateful(s, PoissonEncoderStep(f_max=0)), {}, "0: fires by 0 of its input"),
     "of no number": (lambda s: stateful(s, PoissonEncoderStep(f_max=float("nan"))), {}, "0: has a f_max·dt that"),
     "all steps at each": (lambda s: stateful(s, norse.PoissonEncoder(STEPS)), {}, "0: makes all 5 steps of one"),
-    "hooked": (lambda s: single(s, hooked()), {}, "0: has a forward hook"),
+    "hooked": (lambda s: single(s, hooked()), {}, "0: has a hook or a forward of its own, expected none"),
 }
 
 

@@ -325,6 +325,6 @@ def test_a_precision_of_ones_own_is_refused():
     node = neuron.IFNode(step_mode="m")
     node._neuron_precision = (torch.float16, "fp16", "fp16")  # type: ignore[assignment]
     with pytest.raises(
-        ConversionRefused, match="can't run on inputs of shape .*precision requires CUDA|casts a signal"
+        ConversionRefused, match=r"can't run on inputs of shape .*precision requires CUDA|casts a signal"
     ):
         convert(between(node), SAMPLE, 3)

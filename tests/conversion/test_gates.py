@@ -144,7 +144,7 @@ def test_products_come_in_by_what_they_compute(name: str):
 @pytest.mark.parametrize("name", CROSSING)
 def test_sums_of_spikes_and_their_products_are_refused(name: str):
     with pytest.raises(
-        ConversionRefused, match="^module: paths cross, so that they are no sums within sums"
+        ConversionRefused, match=r"^module: paths cross, so that they are no sums within sums"
     ) as caught:
         from_snntorch(Pair(CROSSING[name]), torch.rand(6, 5), num_steps=4)
     assert "\n" not in str(caught.value)
@@ -251,5 +251,5 @@ def test_maxima_of_currents_and_potentials_are_no_spikes():
             one, two = self.pool(self.one(x)), self.spikes[1](self.two(x))
             return self.spikes[2](self.last((one * two).flatten(1)))
 
-    with pytest.raises(ConversionRefused, match="^module: signals multiply each other"):
+    with pytest.raises(ConversionRefused, match=r"^module: signals multiply each other"):
         from_snntorch(Currents(), torch.rand(6, 1, 6, 6), num_steps=4)

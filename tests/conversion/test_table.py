@@ -5,7 +5,6 @@ from pathlib import Path
 
 import pytest
 
-
 from support.element_rows import REFUSALS, ROWS
 from support.element_table import COLUMNS, YES, line, refusal, tried
 from support.elements import Row

@@ -1,7 +1,5 @@
 """Modules of libraries, read off their neurons and traced: both ways must give the same network, or refuse."""
 
-from collections.abc import Iterator
-
 import torch
 from torch import nn
 
@@ -13,29 +11,26 @@ from spikecert.models.elements.layers import walk
 from .foreign import Foreign
 from .library_readers import convert
 
-
-def differences(made: Foreign) -> Iterator[str]:
-    """Yield what differs: constants, or spikes and logits on random inputs where layers are others.
-
-    "traced" alone where the readers refuse; nothing where both do.
-    """
-    try:
-        traced = spikecert.convert(made.source, made.sample, made.num_steps, made.encoding).network
-    except ConversionRefused as error:
-        traced, reason = None, str(error)
-    try:
-        read = convert(made.source, made.sample, made.num_steps, made.encoding).network
-    except ConversionRefused as error:
-        if traced is not None:
-            yield f"traced: {error}"
-        return
-    if traced is None:
-        yield f"refused: {reason}"  # pyright: ignore[reportPossiblyUnboundVariable]
-        return
-    yield from _unlike(read, traced, made.sample)
+OUTCOMES = ("equal", "the same function", "traced alone", "read alone", "refused by both", "different")
 
 
-def _unlike(read: SpikingNetwork, traced: SpikingNetwork, sample: torch.Tensor) -> Iterator[str]:
+def outcome(made: Foreign) -> tuple[str, str]:
+    """Return which of `OUTCOMES` a module has, and a reason: of a refusal, or what differs."""
+    networks, reasons = [], []
+    for way in (convert, spikecert.convert):
+        try:
+            networks.append(way(made.source, made.sample, made.num_steps, made.encoding).network)
+        except ConversionRefused as error:
+            networks.append(None)
+            reasons.append(str(error))
+    read, traced = networks
+    if read is None or traced is None:
+        alone = "refused by both" if read is traced else ("read alone" if traced is None else "traced alone")
+        return alone, " | ".join(reasons)
+    return _alike(read, traced, made.sample)
+
+
+def _alike(read: SpikingNetwork, traced: SpikingNetwork, sample: torch.Tensor) -> tuple[str, str]:
     sizes = [[_constants(layer) for layer in walk(network.layers)] for network in (read, traced)]
     if [kind for kind, _ in sizes[0]] == [kind for kind, _ in sizes[1]]:
         same = all(
@@ -43,12 +38,12 @@ def _unlike(read: SpikingNetwork, traced: SpikingNetwork, sample: torch.Tensor) 
             for (_, one), (_, other) in zip(*sizes, strict=True)
         )
         if same:
-            return
+            return "equal", ""
     inputs = random_like(sample, 200, 1, read.encoding == "none").double()
-    one, other = (network.double().trace(inputs).spikes for network in (read, traced))
-    pairs = zip(one, other, strict=False)
-    if len(one) != len(other) or any(not torch.equal(first, second) for first, second in pairs):
-        yield f"{[kind for kind, _ in sizes[0]]} against {[kind for kind, _ in sizes[1]]}"
+    with torch.no_grad():
+        ours, theirs = (network.double()(inputs) for network in (traced, read))
+    told = f"{[kind for kind, _ in sizes[0]]} against {[kind for kind, _ in sizes[1]]}"
+    return ("the same function" if torch.allclose(ours, theirs, atol=1e-9) else "different"), told
 
 
 def _close(one: torch.Tensor, other: torch.Tensor) -> bool:

@@ -197,7 +197,7 @@ def step_function(call: TracedCall) -> FollowedSignal:
 
 @reads("sign", "sgn")
 def sign(call: TracedCall) -> FollowedSignal:
-    """Return 1 above 0, −1 below, 0 at a tie; where all that is read of it is a ReLU, the spikes that this leaves."""
+    """Return 1 above 0, −1 below, 0 at a tie; where a ReLU is all that reads it, the spikes that this leaves."""
     if all(name_of(user) == "relu" for user in call.node.users):
         return call.fire(call, call.args[0], True)
     above, from_zero = (call.fire(call, call.args[0], strict) for strict in (True, False))

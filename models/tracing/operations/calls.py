@@ -22,6 +22,7 @@ INSTEAD = {
     "native_layer_norm": "its statistics come from the sample itself; use a batch norm",
     "native_group_norm": "its statistics come from the sample itself; use a batch norm",
     "sigmoid": "of a signal it is a graded gate; of a parameter alone it is a constant",
+    "flip": "turns an axis around; expected fixed indices (x[:, places])",
     "unsafe_split": "gates that are graded signals (LSTM, GRU) are no part of a spiking network here",
     "upsample_bilinear2d": "weighs pixels beside each other, expected mode 'nearest'",
     "tanh": "of a signal it is no spike; compare with a threshold",

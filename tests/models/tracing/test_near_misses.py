@@ -133,16 +133,19 @@ class FirstFires(snntorch.Leaky):
 
 
 class Charged(neuron.LIFNode):
-    def neuronal_charge(self, x: Tensor) -> None:
-        super().neuronal_charge(far(x))
+    def single_step_forward(self, x: Tensor) -> Tensor:
+        return super().single_step_forward(far(x))
 
 
 class Strict(neuron.LIFNode):
     """Fires above its threshold with one neuron, from it on with others."""
 
-    def neuronal_fire(self) -> Tensor:
-        v = self.v - self.v_threshold
-        return torch.cat(((v[:, :7] >= 0).float(), (v[:, 7:] > 0).float()), 1)
+    def single_step_forward(self, x: Tensor) -> Tensor:
+        v = torch.zeros_like(x) if isinstance(self.v, float) else self.v
+        v = v + (x - v) / 2
+        spikes = torch.cat(((v[:, :7] >= 1).float(), (v[:, 7:] > 1).float()), 1)
+        self.v = v * (1 - spikes)
+        return spikes
 
 
 class Reset(neuron.LIFNode):
@@ -150,10 +153,11 @@ class Reset(neuron.LIFNode):
 
     calls = 0
 
-    def neuronal_reset(self, spike: Tensor) -> None:
+    def single_step_forward(self, x: Tensor) -> Tensor:
         self.calls += 1
-        super().neuronal_reset(spike)
-        self.v = self.v + LITTLE * spike * (self.calls == 2)
+        spikes = super().single_step_forward(x)
+        self.v = self.v + LITTLE * spikes * (self.calls == 2)
+        return spikes
 
 
 class Raised(neuron.LIFNode):
@@ -167,9 +171,10 @@ class Raised(neuron.LIFNode):
 class Started(neuron.LIFNode):
     """Starts from another potential for large inputs."""
 
-    def v_float_to_tensor(self, x: Tensor) -> None:
-        super().v_float_to_tensor(x)
-        self.v = self.v + (x > FAR)
+    def single_step_forward(self, x: Tensor) -> Tensor:
+        if isinstance(self.v, float):
+            self.v = (x > FAR).to(x)
+        return super().single_step_forward(x)
 
 
 class Graded(neuron.LIFNode):
@@ -267,7 +272,7 @@ MIDDLES: dict[str, Callable[[], Any]] = {
     "SpikingJelly, a start by the input": Started,
     "SpikingJelly, graded": Graded,
     "SpikingJelly, a forward of its own": lambda: with_own(neuron.LIFNode(), "forward", silent),
-    "SpikingJelly, a charge of its own": lambda: with_own(neuron.LIFNode(), "neuronal_charge", lambda x: None),
+    "SpikingJelly, a step of its own": lambda: with_own(neuron.LIFNode(), "single_step_forward", silent),
     "SpikingJelly, no spikes": lambda: neuron.LIFNode(surrogate_function=surrogate.ATan(spiking=False)),
     "SpikingJelly, a soft reset of its own": lambda: neuron.LIFNode(v_reset=None, v_threshold=1.0 + LITTLE),
     "SpikingJelly, a start of its own": lambda: with_own(neuron.LIFNode(), "_memories_rv", {"v": 0.25}),
@@ -311,8 +316,8 @@ def patched_fire(patch: pytest.MonkeyPatch) -> Any:
 
 
 def patched_reset(patch: pytest.MonkeyPatch) -> Any:
-    held = neuron.LIFNode.neuronal_reset
-    patch.setattr(neuron.LIFNode, "neuronal_reset", lambda self, spike: held(self, spike * (self.v <= FAR)))
+    held = neuron.LIFNode.single_step_forward
+    patch.setattr(neuron.LIFNode, "single_step_forward", lambda self, x: held(self, far(x)))
     return neuron.LIFNode()
 
 
@@ -332,13 +337,12 @@ def differs(module: Looped) -> bool:
     CALLS["made"] = 0
     try:
         network = from_torch(module, SAMPLE)
-    except ConversionRefused as error:
-        assert "\n" not in str(error)
+    except ConversionRefused:
         return False
     generator = torch.Generator().manual_seed(1)
     inputs = torch.randn(64, 5, generator=generator).sign() * 10.0 ** torch.linspace(-3, 4, 64)[:, None]
     inputs = torch.cat([inputs * torch.rand(64, 5, generator=generator), SAMPLE])
-    module.eval()
+    module.eval()  # the mode that is converted
     for given in (inputs, inputs[:64], inputs[3:4], inputs[40:]):
         with torch.no_grad():
             found = [module(given) for _ in range(2)][-1]
@@ -347,6 +351,7 @@ def differs(module: Looped) -> bool:
     return False
 
 
+@pytest.mark.filterwarnings("ignore:Inhibition is an unstable feature")
 @pytest.mark.parametrize("name", MIDDLES)
 def test_no_neuron_of_a_library_comes_in_as_another(name: str) -> None:
     module = Looped(MIDDLES[name]())

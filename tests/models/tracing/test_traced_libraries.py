@@ -1,7 +1,8 @@
 """Modules of libraries, traced: the same network as their readers give, or refused; nothing of them is changed."""
 
 import copy
-from itertools import islice
+from collections import Counter
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -9,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from spikecert import ConversionRefused, convert, from_torch
-from support.both_ways import differences
+from support.both_ways import outcome
 from support.escapes import ASKING, KEPT, NARROW, READ, THREADED, WRITE, Change, Hosted, Kept, branching
 from support.foreign import FOREIGN, snntorch
 from support.foreign_loops import LOOPS
@@ -31,20 +32,29 @@ ESCAPES: dict[str, Change] = {
 }
 
 
-def unlike(library: str, seed: int) -> list[str]:
-    """Return what differs between the two ways, and what the readers take alone."""
-    told = islice(differences(SOURCES[library](seed)), 1)
-    return [f"{seed}: {each}" for each in told if not each.startswith("traced")]
+def outcomes(library: str, seeds: range) -> Counter[str]:
+    """Return how often two ways to read networks of a library have each outcome; none may differ."""
+    found: Counter[str] = Counter()
+    for seed in seeds:
+        kind, told = outcome(SOURCES[library](seed))
+        assert kind != "different", (seed, told)
+        assert kind != "read alone" or "within rounding" in told or "expected" in told, (seed, told)
+        found[kind] += 1
+    return found
 
 
-def test_both_ways_give_the_same_network():
-    assert unlike("snntorch", 1) == []
+@pytest.mark.parametrize("library", LIBRARIES)
+def test_both_ways_give_the_same_network(library: str):
+    assert outcomes(library, range(4))["equal"] > 0
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(3600)
 @pytest.mark.parametrize("library", LIBRARIES)
-def test_both_ways_give_the_same_networks(library: str):
-    assert [each for seed in range(300) for each in unlike(library, seed)] == []
+def test_both_ways_give_the_same_networks(library: str, record_property: Callable[[str, object], None]):
+    found = outcomes(library, range(300))
+    record_property("outcomes", dict(found))
+    assert found["equal"] > 100
 
 
 def traced(change: Change, place: str) -> None:
