@@ -10,6 +10,7 @@ from functools import cached_property
 from typing import Any
 
 from ..conversion.refusal import ConversionRefused
+from .followed import TIME
 from .polynomials import Excess, Graded, Image, ModuleInput, Polynomial, above, image
 from .reading import Firing, GraphReading
 
@@ -137,7 +138,7 @@ def grouped(reading: GraphReading, num_steps: int | None) -> LayerFirings:
         own[number] = group
     if not groups and num_steps is None:
         raise ConversionRefused(SILENT)
-    steps = num_steps or max(_length(groups, reading, group) for group in groups)
+    steps = num_steps or _returned(reading) or max(_length(groups, reading, group) for group in groups)
     if steps == 1 and num_steps is None and not reading.timed:
         raise ConversionRefused(
             "module: does one step a call, and num_steps is not given; expected the number of steps that it is "
@@ -156,6 +157,11 @@ def grouped(reading: GraphReading, num_steps: int | None) -> LayerFirings:
                 raise ConversionRefused(f"{place}: {found}; expected no num_steps={num_steps}: leave it out")
             raise MissingSteps(f"{place}: fires at {len(group)} of {steps} steps, by one equation; expected all")
     return LayerFirings(tuple(firings), tuple(map(tuple, groups)), steps)
+
+
+def _returned(reading: GraphReading) -> int:
+    """Return at how many steps an output is; 0 for one that is of no single step."""
+    return len(reading.output.steps) if TIME in reading.output.axes and len(reading.output.steps) > 1 else 0
 
 
 def _length(groups: list[list[int]], reading: GraphReading, group: list[int]) -> int:

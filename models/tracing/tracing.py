@@ -11,6 +11,7 @@ import copy
 import random
 import sys
 import traceback
+from collections import deque
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
 from dataclasses import replace
@@ -57,6 +58,8 @@ class CopiedFunction(FunctionModule):
 
 COPIES = ("clone", "contiguous", "detach", "alias", "lift_fresh_copy", "view", "_unsafe_view", "expand")
 """Operations that change no value, which depend on how memory lies."""
+NUMBERS = (int, float, str)
+"""What an attribute of a module counts by."""
 WARM = 4
 """Calls of a module that loops over time itself before the second trace: a count of calls shows."""
 
@@ -344,6 +347,7 @@ def check_alike(source: Source, graph: GraphModule, inputs: Tensor) -> None:
     """
     lying = inputs.transpose(0, -1).contiguous().transpose(0, -1)
     own = copied(source)
+    before = {} if source.num_steps is None else numbers_of(own.module)  # a first call may set some
     with undisturbed(), torch.no_grad(), _told():
         for x in (inputs, torch.zeros_like(inputs), inputs.flip(0) * 3.0 - 1.0, inputs, lying):
             expected, found = run_once(own, x), graph(x.clone())
@@ -354,4 +358,32 @@ def check_alike(source: Source, graph: GraphModule, inputs: Tensor) -> None:
                     "alone, that keeps nothing between calls"
                 )
             restart(own.module)
+            numbers = numbers_of(own.module)
+            _check_numbers(before, numbers)
+            before = numbers if source.num_steps is None else before
             own = own if source.num_steps is None else copied(source)
+
+
+def numbers_of(module: nn.Module) -> dict[str, Any]:
+    """Return the numbers and texts that a module's parts hold as attributes, or in lists and the like, by name."""
+    found: dict[str, Any] = {}
+    for path, part in module.named_modules():
+        for name, value in vars(part).items():
+            held = value if isinstance(value, dict) else dict(enumerate(value if _is_list(value) else [value]))
+            numbers = {f"{path}.{name}[{key}]": each for key, each in held.items() if isinstance(each, NUMBERS)}
+            found |= {} if name.startswith("_") else numbers
+    return found
+
+
+def _is_list(value: Any) -> bool:
+    return isinstance(value, list | tuple | deque)
+
+
+def _check_numbers(before: dict[str, Any], after: dict[str, Any]) -> None:
+    """Raise where a number is another after a call, and its start again: by it later calls may do otherwise."""
+    for name, value in before.items():
+        if name in after and after[name] != value and value == value:
+            told = name.removesuffix("[0]").removeprefix(".")
+            raise ConversionRefused(
+                f"module: changes {told} at each call; expected the same function at each call"
+            )

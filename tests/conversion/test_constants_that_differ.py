@@ -122,7 +122,7 @@ REFUSED = {
     ),
     "a threshold below 0": (
         looping(nn.Linear(5, 2), snntorch.Leaky(0.5, torch.tensor([-1.0, 0.5]), init_hidden=True)),  # type: ignore[arg-type]
-        r"has a threshold of -1…0\.5, expected one above what a reset leaves",
+        r"has a threshold of -\d…0\.5, expected one above what a reset leaves",
     ),
     "a reset elsewhere": (
         graph("LIF", v_reset=np.linspace(0, 0.1, 7).astype(np.float32)),

@@ -141,6 +141,8 @@ def understood(call: TracedCall) -> Any:
         call.refuse(str(error))
     except (TypeError, IndexError, AttributeError, KeyError, ValueError) as error:
         call.refuse(f"is called in a way that is not understood: {one_line(error)}")
+    if isinstance(found, FollowedSignal) and found.sizes(call.batch) != call.shape:
+        call.refuse(f"makes {call.shape} of signals that are followed as {found.sizes(call.batch)}")
     if call.result.dtype not in DTYPES:
         call.refuse(f"makes {str(call.result.dtype)[6:]} of a signal; expected it to stay float32 or float64")
     if call.result.dtype == torch.int64 and not all(map(_whole, (*call.args, found))):
