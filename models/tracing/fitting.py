@@ -301,6 +301,7 @@ def _left(guess: Fit, potential: Polynomial, spike: Polynomial) -> Polynomial:
 
 def _proved(layers: LayerFirings, firings: tuple[int, ...], guess: Fit, currents: list[Polynomial]) -> Fit:
     """Return a guess with the one current of all steps, itself or through a synapse or an input scale."""
+    _check_heard(layers, firings, currents)
     if (scaled := _scaled(layers, currents)) is not None and not layers.times(currents[-1]) and guess.plain:
         found = replace(guess, current=currents[-1] * (UNIT / scaled[-1]), scale=scaled)
         return replace(found, scale=None) if set(scaled) == {UNIT} else found
@@ -316,6 +317,20 @@ def _proved(layers: LayerFirings, firings: tuple[int, ...], guess: Fit, currents
         return replace(guess, current=currents[-1] * (UNIT / scaled[-1]), scale=scaled)
     assert nearest is not None
     raise nearest
+
+
+def _check_heard(layers: LayerFirings, firings: tuple[int, ...], currents: list[Polynomial]) -> None:
+    """Raise where what comes in holds a potential, of this layer or of another one."""
+    for step, current in enumerate(currents):
+        for firing in sorted(_potentials(current)):
+            whose = "its" if firing in firings else "another layer's"
+            raise _Mismatch(step + 1, f"reads {whose} potential of step {layers.place[firing][1] + 1} besides")
+
+
+def _potentials(signal: Polynomial) -> set[int]:
+    """Return the firings whose potentials a signal is made of."""
+    found = {each.firing for each in signal.signals if isinstance(each, Excess)}
+    return found.union(*(_potentials(each.signal) for each in signal.signals if isinstance(each, Image)))
 
 
 def _entering(currents: list[Polynomial], synapse: Coefficient | None) -> list[Polynomial]:
