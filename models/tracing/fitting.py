@@ -229,7 +229,10 @@ def _soft(
     drop = -lost / decay
     kind = "subtract" if nowhere_zero(drop) else "none"
     by_constants = (now.constant - known[0].constant) / decay - name.constant
-    thresholds = dict.fromkeys((by_constants, drop, -lost, -known[0].constant))
+    guessed = [by_constants, drop, -lost, -known[0].constant]
+    if nowhere_zero(decay - UNIT):  # where a layer before holds the constants
+        guessed.append((now.constant - decay * name.constant) / (decay - UNIT))
+    thresholds = dict.fromkeys(guessed)
     for threshold in thresholds:
         yield Fit(kind, decay, threshold, drop)
     for threshold in thresholds:
@@ -400,7 +403,7 @@ def _scaled(layers: LayerFirings, currents: list[Polynomial]) -> tuple[Coefficie
         if not nowhere_zero(whole):
             return None
         found.append(current.coefficient(graded) / whole)
-        if current != last * found[-1]:
+        if current != last * found[-1] or isinstance(found[-1], Fractions):
             return None
     unit = UNIT if layers.times(currents[-1]) else next(filter(nowhere_zero, found))
     return tuple(each / unit for each in found)

@@ -187,6 +187,9 @@ def _silent(groups: list[list[int]], reading: GraphReading, steps: int) -> dict[
         own = [place for place, group in enumerate(groups) if reading.firings[group[0]].frames == frames]
         left = [each for each in reading.silent if each.frames == frames]
         missing = {place: steps - len(groups[place]) for place in own}
+        if sum(missing.values()) != len(left):  # one that fires once fires alike at each step
+            own = [place for place in own if len(groups[place]) > 1]
+            missing = {place: missing[place] for place in own}
         if left and sum(missing.values()) == len(left):
             for step in range(max(missing.values())):
                 for place in own:
@@ -205,11 +208,18 @@ def _group_of(
         for group, members in enumerate(groups)
         if _code(firings[members[-1]]) == _code(firing) and own[members[-1]] == group
     ]
-    by_past = [group for group in alike if groups[group][-1] in past]
+    own_shape, shape = (
+        _shape(firing.excess, own, None),
+        lambda group: _shape(firings[groups[group][-1]].excess, own, None),
+    )
+    by_past = [
+        group
+        for group in alike
+        if groups[group][-1] in past and _without(shape(group), group) <= _without(own_shape, group)
+    ]
     if by_past:
         return by_past[0]
-    shapes = (_shape(firing.excess, own, None), lambda group: _shape(firings[groups[group][-1]].excess, own, None))
-    return _first(alike, lambda group: _without(shapes[0], group) == _without(shapes[1](group), group))
+    return _first(alike, lambda group: _without(own_shape, group) == _without(shape(group), group))
 
 
 def _first(groups: list[int], holds: Callable[[int], bool]) -> int | None:

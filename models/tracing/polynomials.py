@@ -297,7 +297,9 @@ class Polynomial:
     @property
     def boolean(self) -> bool:
         """Return whether it is 0 or 1 always: found out for few spikes only."""
-        return not self.signals and len(self.spikes) <= 8 and self.values() <= {ZERO, UNIT}
+        if self.signals or len(self.spikes) > 8:
+            return False
+        return all(number in (ZERO, UNIT) for value in self.values() for number in entries_of(value))
 
     def values(self) -> set[Coefficient]:
         """Return what it may be, of one that is made of spikes alone."""

@@ -5,14 +5,27 @@ from dataclasses import replace
 from fractions import Fraction
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
 from ..followed import ALONE, FEATURE, TIME, FollowedSignal, constant, regrouped
-from ..polynomials import ONE, ZERO, FeatureMap, Fractions, Image, Polynomial, exact, image, number_tensor
+from ..polynomials import (
+    ONE,
+    UNIT,
+    ZERO,
+    FeatureMap,
+    Fractions,
+    Image,
+    Polynomial,
+    collapsed,
+    exact,
+    image,
+    number_tensor,
+)
 from ..watching import line_of
 from .calls import INSTEAD, TracedCall, reads
-from .sides import picking, placing
+from .sides import picking, placing, scaling
 
 
 @reads("view", "_unsafe_view", "reshape", "flatten", "unflatten", "squeeze", "unsqueeze", "_reshape_alias")
@@ -34,10 +47,15 @@ def viewed(signal: Polynomial, before: tuple[int, ...], after: tuple[int, ...], 
         return signal
     found = Polynomial({})
     for (spikes, graded), number in signal.terms.items():
-        if isinstance(number, Fractions):
-            call.refuse("changes the shape of what has factors that differ; expected it in front of them")
         term, first = Polynomial({(spikes, graded): number}), before
-        if (spikes, graded) != ONE:
+        if (spikes, graded) == ONE and isinstance(number, Fractions):
+            whole = np.broadcast_to(number.array, before).reshape(after)
+            term = Polynomial.of(collapsed(whole))
+        elif (spikes, graded) != ONE:
+            if isinstance(number, Fractions):
+                by = scaling(number, before, call.result.dtype, line_of(call.node))
+                graded, spikes, number = Image(by, Polynomial({(spikes, graded): UNIT})), frozenset(), UNIT
+                term = Polynomial.graded(graded)
             if isinstance(graded, Image) and not spikes and graded.map.key[0] == "view":
                 term, first = graded.signal * number, graded.map.key[1]
             term = term if first == after else image(view_map(first, after, line_of(call.node)), term)

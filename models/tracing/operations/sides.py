@@ -1,6 +1,7 @@
 """Layers beside those of a module: factors and constants of channels, maps that pick and place features."""
 
 from fractions import Fraction
+from functools import partial
 
 import torch
 from torch import Tensor, nn
@@ -8,7 +9,7 @@ from torch import Tensor, nn
 from ...conversion.refusal import ConversionRefused
 from ...linear_maps.normalizing import Normalize
 from ...linear_maps.sharing import Share
-from ..polynomials import Coefficient, FeatureMap, entries_of
+from ..polynomials import Coefficient, FeatureMap, Fractions, entries_of, number_tensor
 
 Shape = tuple[int, ...]
 
@@ -52,6 +53,12 @@ def share_map(factor: Coefficient, place: str) -> FeatureMap:
 
     plain = isinstance(factor, Fraction) or len(factor.shape) == 1
     return FeatureMap(("share", (), factor), made if plain else None, True, place)
+
+
+def scaling(factor: Fractions, before: Shape, dtype: torch.dtype, place: str) -> FeatureMap:
+    """Return the map of a factor for each channel, or each entry of a vector."""
+    made = partial(channelwise, number_tensor(factor), 0.0, before, dtype)
+    return FeatureMap(("scale", before, factor, dtype), lambda: [made()], True, place)
 
 
 def matrix(weight: Tensor) -> nn.Linear:
