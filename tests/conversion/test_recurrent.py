@@ -229,8 +229,9 @@ def test_a_feedback_is_what_runs(strong, sample):
     (layer,) = (layer for layer in network.layers if isinstance(layer, Recurrent))
     assert isinstance(layer.feedback, Share)
     assert layer.feedback.share.item() == 1.0  # 2, less the reset that comes a step late
+    neuron = snntorch.RLeaky(beta=0.5, linear_features=12, init_hidden=True)
     with pytest.raises(ConversionRefused, match=r"test_recurrent\.py:\d+: clamp: a lower bound"):
-        from_snntorch(hooked(module), sample, num_steps=8)
+        from_snntorch(hooked(nn.Sequential(strong(16, 12), neuron, strong(12, 3))), sample, num_steps=8)
 
 
 def test_a_container_of_more_than_a_neuron_is_refused(sample):
