@@ -6,6 +6,7 @@ from weakref import WeakKeyDictionary
 
 import torch
 from torch import Tensor, nn
+from torch.fx import GraphModule
 
 from ..constants import at_least, unless_none
 from ..conversion.checking import ConversionCheck, Observation, are_alike, compare
@@ -17,6 +18,7 @@ from ..conversion.sources import RESTING, Source, library_of, run_once
 from ..networks import SpikingNetwork
 from .building import RowWriter
 from .grouping import SILENT
+from .reading import GraphReading
 from .readouts import Readout, readout_of
 from .traces import Traces, observed, traces_of
 from .tracing import copied, digest, undisturbed
@@ -82,6 +84,16 @@ INTEGRATING = ("potential", "summed", "largest", "first")
 """Readouts of which an output may be one or another."""
 
 
+Parts = tuple[GraphModule, GraphReading, RowWriter, Readout, Tensor]
+"""What `observed` takes, and a batch of the graph's size."""
+
+
+def seen_on(parts: Parts, inputs: Tensor) -> Observation:
+    """Return what a module gives on inputs, by its graph."""
+    graph, reading, writer, readout, batch = parts
+    return observed(graph, reading, writer, readout, (batch, inputs))
+
+
 @dataclass(frozen=True)
 class KnownModule:
     """What a conversion found of a module, by which it may be compared again without a new trace.
@@ -96,14 +108,13 @@ class KnownModule:
     how: tuple[Any, ...]
     place: int
     name: str | None
-    parts: tuple[Any, ...]
+    parts: Parts
 
     def on(self, source: Source, network: SpikingNetwork, inputs: Tensor) -> Observation | None:
         """Return what the module gives on inputs; None where it is another by now, on these or as it is run."""
         if self.how != _how(source, inputs) or self.name != _integrating(network):
             return None
-        *parts, batch = self.parts
-        seen = observed(*parts, (batch, inputs))
+        seen = seen_on(self.parts, inputs)
         with torch.no_grad():
             now = run_once(copied(source), inputs)[self.place]
         return seen if are_alike(now, seen.outputs[0]) else None
@@ -167,7 +178,7 @@ class ModuleRun:
     def converted(self, place: int, readout: str | None, classes: int | None) -> Conversion:
         """Return the network of an output."""
         network, notes, parts = self.built(place, readout)
-        seen = observed(*parts[:-1], (parts[-1], self.given))
+        seen = seen_on(parts, self.given)
         if readout not in (None, network.readout):
             raise ConversionRefused(f"readout: got {readout!r}, and the module's output is {network.readout!r}")
         network, notes = in_groups(network, self.inputs, classes, notes)
@@ -182,9 +193,9 @@ class ModuleRun:
     def compared(self, place: int, network: SpikingNetwork, outputs: bool) -> ConversionCheck:
         """Return the comparison of a network with an output."""
         parts = self.built(place, _integrating(network))[2]
-        return compare(network, observed(*parts[:-1], (parts[-1], self.given)), self.inputs, outputs)
+        return compare(network, seen_on(parts, self.given), self.inputs, outputs)
 
-    def built(self, place: int, name: str | None) -> tuple[SpikingNetwork, tuple[str, ...], tuple[Any, ...]]:
+    def built(self, place: int, name: str | None) -> tuple[SpikingNetwork, tuple[str, ...], Parts]:
         """Return the network of an output, notes, and by what is known what the module gives on inputs."""
         reading, layers = self.traces.read(place)
         features = tuple(self.given.shape[1 + self.traces.source.timed :])

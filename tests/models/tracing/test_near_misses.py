@@ -16,6 +16,7 @@ from support.foreign import snntorch
 STEPS, FAR, LITTLE = 4, 99.0, 2.0**-12
 SAMPLE = torch.rand(6, 5, generator=torch.Generator().manual_seed(0))
 CALLS = {"made": 0}
+LIFNode: Any = neuron.LIFNode
 
 
 def far(x: Tensor) -> Tensor:
@@ -132,12 +133,12 @@ class FirstFires(snntorch.Leaky):
         return spikes, self.beta * mem * (1.0 - spikes) + input_
 
 
-class Charged(neuron.LIFNode):
+class Charged(LIFNode):
     def single_step_forward(self, x: Tensor) -> Tensor:
         return super().single_step_forward(far(x))
 
 
-class Strict(neuron.LIFNode):
+class Strict(LIFNode):
     """Fires above its threshold with one neuron, from it on with others."""
 
     def single_step_forward(self, x: Tensor) -> Tensor:
@@ -148,7 +149,7 @@ class Strict(neuron.LIFNode):
         return spikes
 
 
-class Reset(neuron.LIFNode):
+class Reset(LIFNode):
     """Resets otherwise at its second step."""
 
     calls = 0
@@ -160,7 +161,7 @@ class Reset(neuron.LIFNode):
         return spikes
 
 
-class Raised(neuron.LIFNode):
+class Raised(LIFNode):
     """Raises its threshold at each step."""
 
     def single_step_forward(self, x: Tensor) -> Tensor:
@@ -168,7 +169,7 @@ class Raised(neuron.LIFNode):
         return super().single_step_forward(x)
 
 
-class Started(neuron.LIFNode):
+class Started(LIFNode):
     """Starts from another potential for large inputs."""
 
     def single_step_forward(self, x: Tensor) -> Tensor:
@@ -177,7 +178,7 @@ class Started(neuron.LIFNode):
         return super().single_step_forward(x)
 
 
-class Graded(neuron.LIFNode):
+class Graded(LIFNode):
     def single_step_forward(self, x: Tensor) -> Tensor:
         return super().single_step_forward(x) * (self.v + 1.0)
 

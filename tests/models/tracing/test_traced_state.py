@@ -55,6 +55,8 @@ def test_who_takes_the_steps_itself_is_told_to_leave_their_number_out() -> None:
 class Reading(nn.Module):
     """A leaky neuron that branches on a number that it holds, or on one that was written over."""
 
+    kind: Tensor
+
     def __init__(self, written: bool) -> None:
         super().__init__()
         self.first, self.last, self.written = nn.Linear(6, 8), nn.Linear(8, 3), written
