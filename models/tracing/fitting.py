@@ -88,7 +88,7 @@ def fit(layers: LayerFirings, layer: int) -> Fit:
     firings = layers.steps[layer]
     known = [layers.firings[number].excess for number in firings]
     if layers.constant(layer) or len(known) == 1:
-        return _memoryless(layers, known)
+        return _memoryless(layers, known, layers.firings[firings[0]].place)
     names = [
         Polynomial.graded(Excess(number)) if layers.firings[number].named else excess
         for number, excess in zip(firings, known, strict=True)
@@ -146,10 +146,10 @@ def _check(guess: Fit) -> None:
         raise _NoNeuron(f"lowers its threshold by a spike, by {told(-guess.adaptation)}")
 
 
-def _memoryless(layers: LayerFirings, known: list[Polynomial]) -> Fit:
+def _memoryless(layers: LayerFirings, known: list[Polynomial], place: str) -> Fit:
     constant = known[0].constant
     if layers.times(known[0]) and layers.num_steps > 1:
-        raise ConversionRefused("fires at one step only, expected all")
+        raise ConversionRefused(f"{place}: fires at one step only, expected all")
     below = all(number < 0 for number in entries_of(constant))
     threshold = -constant if below else UNIT
     return Fit("none", ZERO, threshold, current=known[0] + Polynomial.of(threshold))

@@ -350,7 +350,7 @@ def check_alike(source: Source, graph: GraphModule, inputs: Tensor) -> None:
     before = {} if source.num_steps is None else numbers_of(own.module)  # a first call may set some
     with undisturbed(), torch.no_grad(), _told():
         for x in (inputs, torch.zeros_like(inputs), inputs.flip(0) * 3.0 - 1.0, inputs, lying):
-            expected, found = run_once(own, x), graph(x.clone())
+            expected, found = run_once(own, x), graph(x.clone(memory_format=torch.contiguous_format))
             alike = are_alike if x is lying else torch.equal
             if len(expected) != len(found) or not all(map(alike, expected, found)):
                 raise ConversionRefused(

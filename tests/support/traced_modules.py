@@ -381,7 +381,7 @@ WRONG: dict[str, Case] = {
     "int": spoiled(lambda net, x, step: (x * 8).int() / 8.0, "_to_copy: casts a signal"),
     "a type": spoiled(by_type, "something else"),
     "whether it is traced": spoiled(while_traced, "clamp: "),
-    "a count of calls": spoiled(counted, "something else"),
+    "a count of calls": spoiled(counted, "changes calls at each call"),
     "a tensor that it keeps": spoiled(kept_in_place, "in place"),
     "the mean of the batch": spoiled(lambda net, x, step: x - x.mean(0), "mean: sums or averages"),
     "an order": spoiled(lambda net, x, step: x.flip(1), "flip: "),

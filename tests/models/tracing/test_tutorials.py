@@ -1,5 +1,6 @@
 """Networks of the libraries' tutorials, as these print them: they come in, spike for spike on inputs on a grid."""
 
+from importlib import import_module
 from typing import Any
 
 import norse.torch as norse
@@ -81,7 +82,7 @@ class Tutorial6(nn.Module):
     def forward(self, data: Tensor) -> tuple[Tensor, Tensor]:
         mem_rec = []
         spk_rec = []
-        snntorch.utils.reset(self.net)
+        import_module("snntorch.utils").reset(self.net)
         for _step in range(2):
             spk_out, mem_out = self.net(data)
             spk_rec.append(spk_out)
