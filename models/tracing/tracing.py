@@ -107,7 +107,7 @@ def traced(source: Source, inputs: Tensor, mode: Literal["fake", "real"], grad: 
         source: a module and how to run it.
         inputs: (batch, ...) or (batch, T, ...).
         mode: "fake" or "real".
-        grad: whether gradients are on.
+        grad: whether gradients are on, and the inputs need some.
 
     Raises:
         ConversionRefused: for what leaves torch's dispatcher, fails, or changes what it keeps.
@@ -118,7 +118,7 @@ def traced(source: Source, inputs: Tensor, mode: Literal["fake", "real"], grad: 
         with undisturbed(), torch.no_grad():
             run_once(own, inputs[:2])
         restart(own.module)
-    given = seen.from_tensor(inputs) if mode == "fake" else inputs
+    given = seen.from_tensor(inputs) if mode == "fake" else inputs.clone().requires_grad_(grad)
     try:
         with (
             undisturbed(),
