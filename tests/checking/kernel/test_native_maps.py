@@ -1,3 +1,5 @@
+# pyright: reportOptionalMemberAccess=false, reportArgumentType=false, reportCallIssue=false, reportIndexIssue=false
+# pyright: reportOperatorIssue=false
 """The native kernel reads convolutions, norms, pools and sums as the run has them; it refuses proofs of others."""
 
 from fractions import Fraction
