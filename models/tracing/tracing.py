@@ -11,6 +11,7 @@ import copy
 import random
 import sys
 import traceback
+import warnings
 from collections import deque
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
@@ -58,6 +59,8 @@ class CopiedFunction(FunctionModule):
 
 COPIES = ("clone", "contiguous", "detach", "alias", "lift_fresh_copy", "view", "_unsafe_view", "expand")
 """Operations that change no value, which depend on how memory lies."""
+LEAF = "The .grad attribute of a Tensor that is not a leaf"
+"""What torch warns of where a trace reads a tensor of another module, such as those that snnTorch resets."""
 NUMBERS = (int, float, str)
 """What an attribute of a module counts by."""
 WARM = 4
@@ -247,7 +250,8 @@ def undisturbed() -> Iterator[None]:
     before = [(neuron, dict(vars(neuron)), dict(neuron._buffers)) for neuron in neurons]
     listed = list(neurons)
     try:
-        with torch.random.fork_rng(devices=[]):
+        with torch.random.fork_rng(devices=[]), warnings.catch_warnings():
+            warnings.filterwarnings("ignore", LEAF)
             yield
     finally:
         random.setstate(states)

@@ -15,6 +15,7 @@ from spikingjelly.activation_based import neuron as sj_neurons
 from torch import Tensor, nn
 
 from spikecert import ConversionRefused, convert
+from spikecert.models.conversion.sources import restart
 from support.foreign import snntorch
 
 SAMPLE = torch.rand(6, 5, generator=torch.Generator().manual_seed(0))
@@ -86,10 +87,21 @@ def test_all_steps_at_once_come_in(kind: str):
     assert convert(Middle(SEVERAL[kind](0.1), at_once=True), SAMPLE).check.matches
 
 
-@pytest.mark.parametrize("kind", {**SINGLE, **CELLS})
+@pytest.mark.parametrize("kind", list(SINGLE)[:5])
 def test_time_that_is_taken_for_the_batch_is_refused_even_where_nothing_fires(kind: str):
-    with pytest.raises(ConversionRefused, match=r"stack: makes a second axis of time|num_steps is not given"):
-        convert(Middle({**SINGLE, **CELLS}[kind](SILENT), at_once=True), SAMPLE)
+    with pytest.raises(ConversionRefused, match="stack: makes a second axis of time"):
+        convert(Middle(SINGLE[kind](SILENT), at_once=True), SAMPLE)
+
+
+@pytest.mark.parametrize("level", [0.5, 0.1])
+@pytest.mark.parametrize("kind", [*list(SINGLE)[5:], *CELLS])
+def test_a_step_that_is_taken_once_for_all_has_no_memory(kind: str, level: float):
+    """What is called once starts anew for each step: a neuron whose λ is 0."""
+    module = Middle({**SINGLE, **CELLS}[kind](level), at_once=True)
+    network, far = convert(module, SAMPLE).network, 9.0 * torch.randn(40, 5)
+    restart(module)
+    with torch.no_grad():
+        torch.testing.assert_close(network(far), module(far).mean(0))
 
 
 @pytest.mark.parametrize("kind", SEVERAL)

@@ -202,7 +202,8 @@ def _of_vector(call: TracedCall, signal: FollowedSignal, pool: nn.Module) -> Fol
     """Return means of neighbours among the entries of a vector, by a matrix."""
     one = torch.eye(*signal.features, dtype=call.result.dtype)
     weight = pool(one.unsqueeze(1)).squeeze(1).t()
-    vector = FollowedSignal((*signal.axes[:-2], FEATURE), signal.steps, signal.features)
+    lead = (axis for axis in signal.axes[:-1] if axis != ALONE)
+    vector = FollowedSignal((*lead, FEATURE), signal.steps, signal.features)
     found = mapped(call, vector, _linear(weight, None), (weight,))
     return FollowedSignal(signal.axes, found.steps, (len(weight),))
 

@@ -106,7 +106,7 @@ def simulated(
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_graph_spikes_as_its_equations_do_under_either_reset(kind: str, reset: str) -> None:
     apart = 0
-    for seed in range(3):
+    for seed in range(5):
         graph, layers, events = drawn_graph(kind, seed)
         if reset == "zero" and any(getattr(node, "v_leak", np.zeros(1)).any() for _, node, _ in layers):
             with pytest.raises(ConversionRefused, match=r"resets to another potential|neuron: got RefractoryLIF"):
