@@ -42,6 +42,7 @@ if TYPE_CHECKING:
         from_snntorch,
         from_spikingjelly,
         from_torch,
+        into,
         to_nir,
     )
 
@@ -83,6 +84,7 @@ __all__ = [
     "from_snntorch",
     "from_spikingjelly",
     "from_torch",
+    "into",
     "latency_code",
     "load",
     "mlp",
@@ -98,7 +100,7 @@ __all__ = [
 
 _CONVERSION = (
     *("Conversion", "ConversionCheck", "ConversionRefused", "check_conversion", "convert", "to_nir"),
-    *("from_nir", "from_norse", "from_snntorch", "from_spikingjelly", "from_torch"),
+    *("from_nir", "from_norse", "from_snntorch", "from_spikingjelly", "from_torch", "into"),
 )
 
 

@@ -1,4 +1,4 @@
-"""Conversions of a module of any known library or a NIR graph, and the check that anyone may repeat."""
+"""Conversions of any PyTorch code or of a NIR graph, and the check that anyone may repeat."""
 
 from inspect import isroutine
 from typing import Any
@@ -7,12 +7,67 @@ from torch import Tensor, nn
 
 from ..networks import SpikingNetwork
 from ..validation import check_inputs
-from .checking import ConversionCheck, compare
+from .checking import ConversionCheck
 from .converting import Conversion
-from .libraries.plain_torch import converted_any
 from .nir.nir_reading import convert_nir, graph_source, warn_of_reset
-from .observing.detecting import observed
-from .observing.observing import observe
+from .sources import Source
+
+
+def from_torch(
+    module: Any,
+    sample: Tensor,
+    num_steps: int | None = None,
+    encoding: str = "direct",
+    readout: str | None = None,
+    seed: int = 0,
+    classes: int | None = None,
+    output: str | int | None = None,
+) -> SpikingNetwork:
+    """Return the `SpikingNetwork` that spikes as any PyTorch code does, known by what it computes.
+
+    Neurons may be those of snnTorch, SpikingJelly and Norse, of several of them, or of one's own. A Poisson
+    encoder of SpikingJelly or Norse that is first makes it a network of encoding "rate".
+
+    Args:
+        module: a module or a function that does one step a call, or loops over time itself. One of Norse, or one
+            that takes a second argument and does a step a call, is given the state that it returned, (output,
+            state).
+        sample: inputs as the network takes them, (batch, ...), or (batch, T, ...) with encoding "none", which the
+            module is given with time first.
+        num_steps: T for a module that does one step a call, or takes a sequence of T copies of the input, as
+            SpikingJelly's step mode "m" and Norse's LIF do; None for one that loops over time itself.
+        encoding: "direct": the module gets one input for all steps; "none": one for each.
+        readout: None for the one that the module's output is; where it returns each step, any that reads these.
+        seed: of the random inputs that the conversion is compared on, besides the sample, and of the draws of a
+            rate code.
+        classes: of a population code: outputs are summed in so many groups of neighbours, as snnTorch's
+            `population_code=True` has it; None: each output is a class.
+        output: the key or the place of the output among several that the module returns; None: the one that fits.
+
+    Raises:
+        ConversionRefused: with the line, what is computed there, and what is expected.
+
+    References: eshraghian2023training, fang2023spikingjelly, pehle2021norse
+    """
+    return _converted(module, sample, num_steps, encoding, readout, seed, classes, output).network
+
+
+from_snntorch = from_spikingjelly = from_norse = from_torch
+
+
+def _converted(
+    module: Any,
+    sample: Tensor,
+    num_steps: int | None,
+    encoding: str,
+    readout: str | None,
+    seed: int,
+    classes: int | None,
+    output: str | int | None,
+) -> Conversion:
+    from ..tracing.converting import converted_by_trace  # torch's own takes long to import
+
+    return converted_by_trace(Source.of(module, encoding, num_steps, output), sample, readout, seed, classes)
 
 
 def check_conversion(
@@ -23,10 +78,10 @@ def check_conversion(
     dt: float | None = None,
     reset: str | None = None,
 ) -> ConversionCheck:
-    """Compare a network, spike for spike, with the module or NIR graph that it was converted from.
+    """Compare a network, spike for spike, with the code or NIR graph that it was converted from.
 
     Args:
-        source: an snnTorch, SpikingJelly or Norse module, or a `nir.NIRGraph`.
+        source: a module or a function of PyTorch, or a `nir.NIRGraph`.
         network: its conversion.
         inputs: as the network takes them.
         num_steps: as in the conversion: T for a module that is driven by steps, None for one that loops itself.
@@ -36,16 +91,43 @@ def check_conversion(
         A `ConversionCheck`; its `matches` and `reason` say whether and where the two differ.
 
     Raises:
-        TypeError, ValueError: for inputs that don't fit, or a source of no known library.
+        TypeError, ValueError: for inputs that don't fit, or a source that can't be converted.
     """
+    from ..tracing.converting import check_by_trace
+
     check_inputs(network, inputs)
-    if not isinstance(source, nn.Module):
-        graph = graph_source(source, network.num_steps, dt, network.encoding, reset)
-        warn_of_reset(graph)
-        seen = observe(graph, inputs)
+    if isinstance(source, nn.Module) or isroutine(source):
+        made = Source.of(source, "none" if network.encoding == "none" else "direct", num_steps)
     else:
-        seen = observed(source, network, inputs, num_steps)
-    return compare(network, seen, inputs)
+        made = graph_source(source, network.num_steps, dt, network.encoding, reset)
+        warn_of_reset(made)
+    return check_by_trace(made, network, inputs)
+
+
+def into(
+    module: nn.Module,
+    network: SpikingNetwork,
+    sample: Tensor,
+    num_steps: int | None = None,
+    output: str | int | None = None,
+) -> None:
+    """Write the weights of a network that was trained back into the module that it was converted from.
+
+    Each number that changed goes to the entry of the module's `state_dict` that it came from; then the module is
+    compared with the network, spike for spike.
+
+    Args:
+        module: as the conversion had it, with the numbers that it had then.
+        network: its conversion, trained since: weights, not constants of neurons.
+        sample, num_steps, output: as in the conversion.
+
+    Raises:
+        ConversionRefused: where a number has no one place of its own in the module, which is left as it was.
+    """
+    from ..tracing.writing import written_back
+
+    encoding = "none" if network.encoding == "none" else "direct"
+    written_back(Source.of(module, encoding, num_steps, output), network, sample)
 
 
 def convert(
@@ -76,4 +158,4 @@ def convert(
         raise TypeError(f"{min(settings)}: got one for a module, expected it of a NIR graph only")
     if sample is None:
         raise ValueError("sample: got None, expected a batch of inputs for the module")
-    return converted_any(source, sample, num_steps, encoding or "direct", readout, seed, classes, output)
+    return _converted(source, sample, num_steps, encoding or "direct", readout, seed, classes, output)

@@ -9,12 +9,38 @@ from ..elements.neurons import LIF
 from ..elements.varied import VariedLIF
 from ..networks import SpikingNetwork, Trace
 from ..running.readouts import MEANS, over_time
-from .observing.observed_layers import ROUNDING, ObservedLayer
-from .observing.observing import Observation
 from .populations import grouped
 
+ROUNDING = 256
+"""How far outputs of two runs may be from each other, in roundings of the largest one."""
 NEAR = 1e-5
 """A potential so near its threshold, as a share of it, was decided by rounding."""
+
+
+@dataclass(frozen=True)
+class SeenLayer:
+    """The spikes of a neuron layer, (T or 1, batch, ...), and the line of code that makes them."""
+
+    name: str
+    gave: Tensor
+
+
+@dataclass(frozen=True)
+class Observation:
+    """What a run of a module showed.
+
+    Attributes:
+        layers: those that fire, in the network's order.
+        outputs: tensors that the module returned.
+        num_steps: T.
+        gain, shift: the outputs are gain·y + shift of what the network reads, y, at each step that is summed.
+    """
+
+    layers: tuple[SeenLayer, ...]
+    outputs: tuple[Tensor, ...]
+    num_steps: int
+    gain: float = 1.0
+    shift: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -49,6 +75,13 @@ class ConversionCheck:
         return self.reason == ""
 
 
+def are_alike(one: Tensor, other: Tensor) -> bool:
+    """Return whether two outputs are the same but for rounding, which depends on where numbers are in memory."""
+    if torch.equal(one, other) or one.shape != other.shape or not one.is_floating_point():
+        return torch.equal(one, other)
+    return bool(((one - other).abs() <= ROUNDING * torch.finfo(one.dtype).eps * one.abs().max()).all())
+
+
 def compare(network: SpikingNetwork, seen: Observation, inputs: Tensor, outputs: bool = True) -> ConversionCheck:
     """Compare the spikes of all firing layers and, unless `outputs` is False, the outputs with the logits.
 
@@ -58,16 +91,15 @@ def compare(network: SpikingNetwork, seen: Observation, inputs: Tensor, outputs:
     with torch.no_grad():
         trace = network.trace(inputs)
     firing = len(trace.spikes) - network.reads_potentials
-    found = [observed for observed in seen.layers if observed.neuron is not None]
-    if len(found) != len(trace.spikes) or seen.num_steps != network.num_steps:
-        reason = f"layers and steps: {len(found)} and {seen.num_steps} there, {len(trace.spikes)} and "
+    if len(seen.layers) != firing or seen.num_steps != network.num_steps:
+        reason = f"layers and steps: {len(seen.layers)} and {seen.num_steps} there, {firing} and "
         return ConversionCheck(
             len(inputs), network.num_steps, 0, (), (), None, f"{reason}{network.num_steps} here"
         )
-    differ = [_differ(own, observed.gave) for own, observed in zip(trace.spikes[:firing], found, strict=False)]
+    differ = [_differ(own, layer.gave) for own, layer in zip(trace.spikes[:firing], seen.layers, strict=True)]
     error = _output_error(network, seen, trace.logits)
     wrong = next((layer for layer, part in enumerate(differ) if bool(part.any())), None)
-    reason = "" if wrong is None else _spike_reason(network, trace, found[wrong], wrong, differ[wrong])
+    reason = "" if wrong is None else _spike_reason(network, trace, seen.layers[wrong], wrong, differ[wrong])
     if not reason and outputs and error is None:
         reason = _output_reason(network, seen)
     mismatches, total = tuple(int(part.sum()) for part in differ), sum(part.numel() for part in differ)
@@ -80,9 +112,7 @@ def _differ(own: Tensor, gave: Tensor) -> Tensor:
     return own.flatten(2) != gave.expand(len(own), *gave.shape[1:]).flatten(2)
 
 
-def _spike_reason(
-    network: SpikingNetwork, trace: Trace, observed: ObservedLayer, layer: int, differ: Tensor
-) -> str:
+def _spike_reason(network: SpikingNetwork, trace: Trace, seen: SeenLayer, layer: int, differ: Tensor) -> str:
     step, sample, neuron = differ.nonzero()[0].tolist()
     potential = float(trace.potentials[layer].flatten(2)[step, sample, neuron])
     threshold = _threshold(network.neurons[layer], trace.potentials[layer].shape[2:], neuron)
@@ -91,7 +121,7 @@ def _spike_reason(
     else:
         why = "which no rounding explains: the layer does something else than its constants say"
     return (
-        f"{observed.name}: {int(differ.sum())} of {differ.numel()} spikes differ, first at step {step + 1} "
+        f"{seen.name}: {int(differ.sum())} of {differ.numel()} spikes differ, first at step {step + 1} "
         f"with a potential of {potential:.9g} at a threshold of {threshold:.9g}, {why}"
     )
 
@@ -113,10 +143,8 @@ def _output_reason(network: SpikingNetwork, seen: Observation) -> str:
 
 def _output_error(network: SpikingNetwork, seen: Observation, logits: Tensor) -> float | None:
     """Return the error of the output that fits best, None if none fits."""
-    last = seen.layers[-1].neuron
-    if network.reads_potentials and last is not None:
-        times = network.num_steps if network.readout == "summed" else 1
-        logits = (last.gain * logits + times * last.shift).to(logits.dtype)
+    times = network.num_steps if network.readout == "summed" else 1
+    logits = (seen.gain * logits + times * seen.shift).to(logits.dtype)
     errors = [
         float((reading - logits).abs().max())
         for output in seen.outputs

@@ -3,15 +3,9 @@
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from .refusal import ConversionRefused
-
-
-def library_of(module: nn.Module) -> str:
-    """Return the package that a module's type comes from."""
-    return type(module).__module__.split(".")[0]
-
 
 Constant = float | Tensor
 """One number for all neurons of a layer, or an array that torch broadcasts to their features, float64."""

@@ -1,22 +1,14 @@
-"""Convert, then compare: a network comes out only if it spikes as its source does."""
+"""What a conversion is, and the inputs that it is compared on."""
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
-from ..constants import at_least, unless_none, whole
-from ..files.checkpoints import network_hash
+from ..constants import whole
 from ..networks import SpikingNetwork
-from ..validation import one_line
-from .building import build
-from .checking import ConversionCheck, compare
-from .observing.drawing import DrawnSpikes, Encoder, drawing_encoder, draws_of, in_place_of
-from .observing.observing import Observation, Source, observe, run_once
-from .populations import in_groups
-from .refusal import ConversionRefused
+from .checking import ConversionCheck
+from .sources import Source
 
 RANDOM = 32
 """Random inputs that a conversion is compared on, besides the sample."""
@@ -37,142 +29,6 @@ class Conversion:
     network: SpikingNetwork
     check: ConversionCheck
     notes: tuple[str, ...]
-
-
-def converted(
-    source: Source, sample: Tensor, readout: str | None, seed: int, classes: int | None = None
-) -> Conversion:
-    """Return the network of `source`, compared on `sample` and random inputs like it.
-
-    Args:
-        source, sample, readout, seed: as of `from_snntorch`.
-        classes: of a population code, whose outputs are counted in as many groups; None: each output for itself.
-
-    Raises:
-        ConversionRefused: with what does not match.
-    """
-    check_sample(source, sample)
-    classes = unless_none(at_least(1))("classes", classes)
-    places = {str(weight.device) for weight in source.module.parameters()} - {"cpu"}
-    if places:
-        raise ConversionRefused(f"module: is on {', '.join(sorted(places))}, expected on cpu (module.cpu())")
-    sample = sample.to(next((weight.dtype for weight in source.module.parameters()), sample.dtype))
-    inputs = torch.cat([sample, random_like(sample, RANDOM, seed, source.timed)])
-    encoder = drawing_encoder(source.module)
-    others = inputs[:1], *(beyond(sample, count, seed, source.timed) for count in (1, BEYOND))
-    if encoder is None:
-        return _settled(source, inputs, others, readout, classes)
-    features, steps = tuple(inputs.shape[1:]), _steps_of(source, inputs, encoder)
-    stand_in = DrawnSpikes(encoder, draws_of(encoder, steps, features, seed), steps, features)
-    with in_place_of(encoder, stand_in):
-        return _settled(source, inputs, others, readout, classes)
-
-
-def _settled(
-    source: Source, inputs: Tensor, others: tuple[Tensor, ...], readout: str | None, classes: int | None
-) -> Conversion:
-    """Return the conversion that is the same, and matches, for one input alone and in every other batch."""
-    found = _built(source, inputs, readout, classes)
-    for batch in others:
-        if network_hash(_built(source, batch, readout, classes).network) != network_hash(found.network):
-            raise ConversionRefused(
-                f"module: does otherwise in a batch of {len(batch)} than of {len(inputs)}, or outside of the "
-                "sample's range; expected the same for all inputs"
-            )
-    return found
-
-
-def _steps_of(source: Source, inputs: Tensor, encoder: Encoder) -> int:
-    """Return T of a module whose encoder draws."""
-    if source.timed:
-        raise ConversionRefused(
-            f"{encoder.name}: draws its spikes of inputs over time, expected encoding='direct'"
-        )
-    if encoder.steps is not None and source.num_steps is not None:
-        raise ConversionRefused(
-            f"{encoder.name}: makes all {encoder.steps} steps of one input, and num_steps is given; expected None"
-        )
-    return encoder.steps or source.num_steps or _counted(source, inputs, encoder)
-
-
-def _counted(source: Source, inputs: Tensor, encoder: Encoder) -> int:
-    """Return how many steps a module that loops over time by itself asks of its encoder."""
-    stand_in = DrawnSpikes(encoder, None, 1, tuple(inputs.shape[1:]))
-    modes = {module: module.training for module in source.module.modules()}
-    source.module.eval()
-    try:
-        with in_place_of(encoder, stand_in), torch.no_grad(), _refusing(inputs):
-            source.library.reset(source.module)
-            run_once(source, inputs)
-    finally:
-        source.library.reset(source.module)
-        for module, mode in modes.items():
-            module.training = mode
-    if stand_in.calls == 0:
-        raise ConversionRefused(f"{encoder.name}: draws spikes, and is never called; expected it to be first")
-    return stand_in.calls
-
-
-def _built(source: Source, inputs: Tensor, readout: str | None, classes: int | None) -> Conversion:
-    """Return the network of a module that does the same at each run, compared with it."""
-    seen = _observed(source, inputs)
-    reasons: list[str] = []
-    for choice in _readouts(seen, readout):
-        try:
-            network, notes = build(source, seen, inputs, choice)
-            network, notes = in_groups(network, inputs, classes, notes)
-        except ConversionRefused as error:
-            reasons.append(str(error))
-            continue
-        if seen.random:
-            raise ConversionRefused(
-                "module: has a layer that draws random numbers, so that no two runs are the same"
-            )
-        check = compare(network, seen, inputs)
-        if check.matches:
-            return Conversion(network, check, (*notes, *_silent(seen, check)))
-        reasons.append(check.reason)
-    raise ConversionRefused(reasons[0])
-
-
-def _silent(seen: Observation, check: ConversionCheck) -> list[str]:
-    names = [observed.name for observed in seen.layers if observed.neuron is not None]
-    return [
-        f"{name}: never fired on what was compared, so little is known of it; give samples on which it does"
-        for name, rate in zip(names, check.rates, strict=False)
-        if rate == 0.0
-    ]
-
-
-def _observed(source: Source, inputs: Tensor) -> Observation:
-    with _refusing(inputs):
-        return observe(source, inputs)
-
-
-@contextmanager
-def _refusing(inputs: Tensor) -> Iterator[None]:
-    """Refuse a module that can't run on inputs."""
-    try:
-        yield
-    except ConversionRefused:
-        raise
-    except (RuntimeError, ValueError, TypeError, IndexError, AttributeError) as error:
-        told = f"module: can't run on inputs of shape {tuple(inputs.shape)}: {one_line(error)}"
-        raise ConversionRefused(told) from error
-
-
-def _readouts(seen: Observation, readout: str | None) -> list[str | None]:
-    """Return the readouts to try, the usual one first; a last neuron that does not reset may be read any way."""
-    last = seen.layers[-1].neuron
-    if readout is not None:
-        return [readout]
-    if last is None:
-        return [None, "largest"]
-    if last.threshold is None:
-        return [None, "summed", "largest"]
-    if last.reset != "none":
-        return [None, "first"]
-    return ["spikes", "potential", "summed", "largest", "first"]
 
 
 def check_sample(source: Source, sample: Tensor) -> None:

@@ -1,17 +1,19 @@
 """From fitted layers to a `SpikingNetwork`: layers in a row, and sums of rows that part and meet again."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass, field
+from fractions import Fraction
+from functools import reduce
 from typing import Any, NoReturn
 
 import torch
 from torch import Tensor, nn
 
-from ..conversion.building import bias_place
 from ..conversion.constants import every
-from ..conversion.layers import with_bias
 from ..conversion.refusal import ConversionRefused
 from ..elements.adaptive import AdaptiveLIF
-from ..elements.layers import Residual
+from ..elements.layers import BATCH_NORMS, WEIGHTED, Residual
+from ..elements.max_pooling import MAX_POOLS
 from ..elements.neurons import DLIF, LIF
 from ..elements.recurrent import Recurrent
 from ..elements.refractory import RefractoryLIF
@@ -22,6 +24,7 @@ from ..networks import SpikingNetwork
 from ..surrogates import Triangle
 from .fitting import Fit, fit
 from .grouping import LayerFirings
+from .operations.sides import channelwise, share_map
 from .polynomials import (
     ONE,
     UNIT,
@@ -34,7 +37,11 @@ from .polynomials import (
     ModuleInput,
     Polynomial,
     entries_of,
+    nowhere_zero,
+    number_tensor,
+    told,
 )
+from .products import SpikeProduct, gates_of
 from .readouts import Readout
 
 Part = tuple[Any, ...]
@@ -43,9 +50,7 @@ Part = tuple[Any, ...]
 
 def number(value: Coefficient) -> float | Tensor:
     """Return a coefficient as the nearest float, or an array of them."""
-    if not isinstance(value, Fractions):
-        return float(value)
-    return torch.tensor([float(each) for each in value.entries], dtype=torch.float64).reshape(value.shape)
+    return number_tensor(value) if isinstance(value, Fractions) else float(value)
 
 
 @dataclass(frozen=True)
@@ -54,18 +59,24 @@ class RowWriter:
 
     Attributes:
         layers: the firings by layer and step.
-        timed: whether inputs have an axis of time.
+        coding: the encoding, and its draws.
         dtype: of the run.
         fits: the neurons of layers, as they are met.
-        order: the layers in the order of their modules.
+        rows: the parts that make signals, as they are met.
+        features: sizes of the module's input.
+        order: the spikes of each neuron layer at the last step, in the order of the modules.
+        notes: of what was folded, a line each.
         above: those that hear what is written now.
     """
 
     layers: LayerFirings
-    timed: bool
+    coding: dict[str, Any]
     dtype: torch.dtype
+    features: tuple[int, ...]
     fits: dict[int, Fit] = field(default_factory=dict)
-    order: list[int] = field(default_factory=list)
+    rows: dict[Polynomial, list[Part]] = field(default_factory=dict)
+    order: list[Polynomial] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
     above: list[int] = field(default_factory=list)
 
     def network(self, readout: Readout) -> SpikingNetwork:
@@ -74,35 +85,105 @@ class RowWriter:
         Raises:
             ConversionRefused: for what has no element in it.
         """
-        parts, last = self.row(readout.signal), None
-        modules = self.modules(parts)
-        if readout.decay is not None:
-            modules.append(LIF(number(readout.decay), reset="none"))  # pyright: ignore[reportArgumentType]
-            last = "potential"
-        elif not isinstance(modules[-1], LIF):
-            last = "mean"
-        encoding = "none" if self.timed else "direct"
+        modules = self.modules(self.row(readout.signal))
         try:
-            made = SpikingNetwork(*modules, num_steps=self.layers.num_steps, encoding=encoding, readout=last)
+            modules += _integrator(readout)
+            made = SpikingNetwork(*modules, num_steps=self.layers.num_steps, readout=readout.name, **self.coding)
         except (TypeError, ValueError) as error:
             raise ConversionRefused(f"module: {error}") from error
         return made.to(self.dtype).eval()
 
     def row(self, signal: Polynomial) -> list[Part]:
         """Return the parts that make a signal of the last step, in a row."""
+        if signal not in self.rows:
+            self.rows[signal] = self._row(signal)
+        return self.rows[signal]
+
+    def _row(self, signal: Polynomial) -> list[Part]:
         rest, constant = signal.rest, signal.constant
         if not rest.terms:
             self._refuse("a signal is constant, and hears no input")
-        rows = [self._term(spikes, graded, factor) for (spikes, graded), factor in rest.terms.items()]
-        row = rows[0]
-        for other in rows[1:]:
-            row = _met(row, other)
-        return row if constant == ZERO else [*row, ("constant", constant)]
+        gates, plain = gates_of(rest)
+        gated = [[*self._gated(gate), *self._times(factor, signal)] for gate, factor in gates]
+        rows = [*gated, *self._terms(plain)]
+        try:
+            row = _all_met(rows)
+        except ConversionRefused:
+            sums, plain = self._sums_in(plain)
+            rows = [*gated, *self._terms(plain.rest), *([*self.row(each), *self._times(*by)] for each, by in sums)]
+            row, constant = _all_met(rows), constant + plain.constant
+        if constant == ZERO:
+            return row
+        if len(rows) == 1 and row and row[-1][0] == "affine":
+            return [*row[:-1], (*row[-1][:2], constant, *row[-1][3:])]
+        return [*row, ("constant", constant, self._features(signal))]
 
-    def _term(self, spikes: frozenset[int], graded: Graded | None, factor: Coefficient) -> list[Part]:
+    def _terms(self, signal: Polynomial) -> list[list[Part]]:
+        """Return the row of each term of a sum."""
+        return [
+            [*self._term(*term), *self._times(factor, Polynomial({term: UNIT}))]
+            for term, factor in signal.terms.items()
+        ]
+
+    def _sums_in(
+        self, signal: Polynomial
+    ) -> tuple[list[tuple[Polynomial, tuple[Coefficient, Polynomial]]], Polynomial]:
+        """Return sums that layers before hear, with their factors in a signal, and what is left of it."""
+        found, left = [], signal
+        for part in sorted(self._heard_before(signal), key=lambda each: len(each.terms), reverse=True):
+            own = part.rest.terms
+            term = next(iter(own), ONE)
+            if len(own) > 1 and all(each in left.terms for each in own) and nowhere_zero(own[term]):
+                factor = left.terms[term] / own[term]
+                rest = left - part * factor
+                if not any(each in rest.terms for each in own):
+                    found.append((part, (factor, part)))
+                    left = rest
+        return found, left
+
+    def _heard_before(self, signal: Polynomial) -> set[Polynomial]:
+        """Return what layers hear that a signal is made of, and those before them."""
+        found: set[Polynomial] = set()
+        ahead, done = self.layers.heard(signal), set(self.above)
+        while ahead:
+            layer = ahead.pop()
+            if layer not in done:
+                done.add(layer)
+                inputs = self._inputs(layer)[0]
+                held = [inputs, *(each.signal for each in inputs.signals if isinstance(each, Image))]
+                found.update(held)
+                ahead |= set().union(*map(self.layers.heard, held))
+        return found
+
+    def _times(self, factor: Coefficient, signal: Polynomial) -> list[Part]:
+        """Return the part that multiplies by a factor."""
+        if isinstance(factor, Fractions):
+            return [("affine", factor, ZERO, self._features(signal))]
+        return [] if factor == UNIT else [("share", factor)]
+
+    def _features(self, signal: Polynomial) -> tuple[int, ...]:
+        """Return the sizes of a signal's features."""
+        spikes, graded = next(iter(signal.rest.terms))
+        if spikes:
+            return self.layers.firings[next(iter(spikes))].laid.features
+        if not isinstance(graded, Image):
+            return self.features
+        return tuple(graded.map.of(torch.zeros(1, *graded.map.key[1], dtype=self.dtype)).shape[1:])
+
+    def _gated(self, gate: SpikeProduct) -> list[Part]:
+        """Return neurons without memory that fire where some spikes are there, and another one is not."""
+        rows = [self._term(*term) for term in gate.terms]
+        rows += [[*self._term(*term), ("share", -UNIT)] for term in gate.without]
+        row = _all_met(rows)
+        threshold = Fraction(2 * len(gate.terms) - 1, 2)
+        return [*row, ("gate", threshold, gate.signal)]
+
+    def _term(self, spikes: frozenset[int], graded: Graded | None) -> list[Part]:
         last = self.layers.num_steps - 1
         if len(spikes) + (graded is not None) != 1:
-            self._refuse("signals multiply each other; expected sums of what layers make of spikes")
+            self._refuse(
+                "signals multiply each other; expected sums of what layers make of spikes, or their products"
+            )
         if graded is None:
             layer, step = self.layers.place[next(iter(spikes))]
             row, late = self.neuron(layer), 0 if self.layers.constant(layer) else last - step
@@ -112,10 +193,7 @@ class RowWriter:
             if not isinstance(graded, ModuleInput):
                 self._refuse("a layer hears the potential of a neuron that fires; expected its spikes")
             row, late = [], 0 if graded.step is None else last - graded.step
-        row = [*row, ("delay", late)] if late else row
-        if isinstance(factor, Fractions):
-            self._refuse("a signal is multiplied by factors that differ; expected them in a layer, or in a neuron")
-        return row if factor == UNIT else [*row, ("share", factor)]
+        return [*row, ("delay", late)] if late else row
 
     def fitted(self, layer: int) -> Fit:
         """Return the neuron of a layer."""
@@ -134,6 +212,17 @@ class RowWriter:
             self.above.pop()
 
     def _behind_inputs(self, layer: int) -> list[Part]:
+        inputs, gain, own = self._inputs(layer)
+        echo = self.fitted(layer).echo
+        feedback = self._feedback(layer, own[0][0], own[0][1] / gain) if own else None
+        if echo != ZERO:
+            feedback = share_map(echo / gain, self._first(layer).place)
+        if len(own) + (echo != ZERO) > 1:
+            self._refuse("hears its own spikes by several maps; expected one", layer)
+        return [*self.row(inputs), ("neuron", layer, gain, feedback)]
+
+    def _inputs(self, layer: int) -> tuple[Polynomial, Coefficient, list[tuple[Image, Coefficient]]]:
+        """Return what a layer hears of others in units of a gain, the gain, and maps of its own spikes."""
         own, current = [], self.fitted(layer).current
         terms = dict(current.terms)
         for spikes, graded in current.terms:
@@ -143,11 +232,7 @@ class RowWriter:
         gain = own[0][1] if own else gains.pop() if len(gains) == 1 else UNIT
         if not all(each > 0 for each in entries_of(gain)):
             gain = UNIT
-        inputs = Polynomial(terms) * (UNIT / gain)
-        feedback = self._feedback(layer, own[0][0], own[0][1] / gain) if own else None
-        if len(own) > 1:
-            self._refuse("hears its own spikes by several maps; expected one", layer)
-        return [*self.row(inputs), ("neuron", layer, gain, feedback)]
+        return Polynomial(terms) * (UNIT / gain), gain, own
 
     def _feedback(self, layer: int, heard: Image, share: Coefficient) -> FeatureMap:
         last = self.layers.steps[layer][-2]
@@ -168,31 +253,32 @@ class RowWriter:
                     found.append(Synapse(0.0, late))
                 case ("sum", one, other):
                     found.append(Residual(self.modules(list(one)), self.modules(list(other))))
-                case ("constant", value):
-                    self._shift(found, value)
+                case ("gate", threshold, spikes):
+                    self.order.append(spikes)
+                    found.append(LIF(0.0, float(threshold), reset="none", fires_at=">="))
+                case ("affine", factor, constant, features):
+                    found.append(channelwise(number(factor), number(constant), features, self.dtype))
+                case ("constant", value, features):
+                    if not _shifted(found, number(value)):
+                        found.append(channelwise(1.0, number(value), features, self.dtype))
                 case ("neuron", layer, gain, feedback):
                     found += self._neuron(layer, gain, feedback)
         return found
 
     def _mapped(self, by: FeatureMap) -> list[nn.Module]:
         if by.made is None:
-            raise ConversionRefused(f"{by.place}: {by.key[0]} has no layer here")
+            raise ConversionRefused(f"{by.place}: {by.key[0]}: no layer of SpikingNetwork does what it does")
         try:
             return by.made()
         except (TypeError, ValueError) as error:
             raise ConversionRefused(f"{by.place}: {by.key[0]}: {error}") from error
 
-    def _shift(self, found: list[nn.Module], value: Coefficient) -> None:
-        """Add a constant current, in the bias of the layer before."""
-        before, constant = bias_place(found), number(value)
-        moved = isinstance(constant, Tensor) and before is not found[-1]
-        if before is None or moved or with_bias(before, constant) is None:
-            self._refuse("a constant current has no layer in front of it whose bias holds it")
-
     def _neuron(self, layer: int, gain: Coefficient, feedback: FeatureMap | None) -> list[nn.Module]:
-        self.order.append(layer)
+        self.order.append(self.layers.spike(self.layers.steps[layer][-1]))
         fires = ">" if self._first(layer).strict else ">="
         heard = [] if feedback is None else self._mapped(feedback)
+        place = self._first(layer).place
+        self.notes.extend(f"{place}: {each}" for each in _folded(self.fitted(layer), gain, heard))
         try:
             return _neuron_layers(self.fitted(layer), gain, fires, heard)
         except (TypeError, ValueError) as error:
@@ -206,6 +292,69 @@ class RowWriter:
         raise ConversionRefused(f"{place}: {reason}")
 
 
+def _integrator(readout: Readout) -> list[nn.Module]:
+    """Return what integrates the signal of a readout, if anything does."""
+    if readout.weights is not None:
+        return [_scaled(LIF(1.0, reset="none"), readout.weights)]
+    if readout.decay is None:
+        return []
+    before: list[nn.Module] = []
+    if readout.synapse is not None:
+        before.append(Synapse(number(readout.synapse)))  # pyright: ignore[reportArgumentType]
+    return [*before, LIF(number(readout.decay), reset="none")]  # pyright: ignore[reportArgumentType]
+
+
+def _folded(fit: Fit, gain: Coefficient, heard: list[nn.Module]) -> Iterator[str]:
+    """Yield what was folded into a neuron, in words."""
+    if gain != UNIT:
+        yield f"potentials in units of {told(gain)} (threshold {told(fit.threshold / gain)})"
+    if fit.start != ZERO:
+        yield f"starts from {told(fit.start)}, and resets to 0"
+    if fit.kind == "subtract" and fit.drop != fit.threshold:
+        yield f"a spike takes {told(fit.drop)}, at a threshold of {told(fit.threshold)}"
+    if heard:
+        yield f"hears its own last spikes through {type(heard[0]).__name__}"
+    if fit.synapse is not None:
+        yield f"its synapse became {'a part of its loop' if heard else 'a layer before it'}"
+    if fit.late:
+        yield f"what enters it comes {fit.late} steps late"
+    if fit.scale is not None:
+        yield "what enters it over time became an input scale"
+    if fit.kind == "rest":
+        yield "rests for 1 step(s) behind each spike"
+    if not fit.uniform:
+        yield "its constants differ within the layer"
+
+
+def _shifted(found: list[nn.Module], constant: float | Tensor) -> bool:
+    """Add a constant current to the bias of the layer before; return whether that can hold it."""
+    passing = (nn.Flatten, *MAX_POOLS)  # max(x + b) is max(x) + b
+    before = next((layer for layer in reversed(found) if not isinstance(layer, passing)), None)
+    moved = isinstance(constant, Tensor) and before is not found[-1]
+    return before is not None and not moved and with_bias(before, constant)
+
+
+def with_bias(layer: nn.Module, bias: float | Tensor) -> bool:
+    """Add a constant to each output of a layer in place; return whether it could.
+
+    Of an array, (n,) for the outputs of a dense layer, or (c, 1, 1) for the channels of images.
+    """
+    if not isinstance(layer, (*WEIGHTED, *BATCH_NORMS)):
+        return False
+    if isinstance(bias, Tensor):
+        channels = (1, 1) if type(layer).__name__.endswith("2d") else ()
+        if bias.shape[1:] != channels or isinstance(layer, nn.Conv1d):
+            return False
+        bias = bias.flatten()
+    with torch.no_grad():
+        if layer.bias is None:
+            if isinstance(layer, BATCH_NORMS):
+                return False
+            layer.bias = nn.Parameter(layer.weight.new_zeros(len(layer.weight)))
+        layer.bias.add_(bias)
+    return True
+
+
 def _neuron_layers(fit: Fit, gain: Coefficient, fires: str, heard: list[nn.Module]) -> list[nn.Module]:
     """Return a neuron in units of its gain, and the synapse in front of it.
 
@@ -215,11 +364,17 @@ def _neuron_layers(fit: Fit, gain: Coefficient, fires: str, heard: list[nn.Modul
     decay, threshold, drop, start, scale = _numbers(fit, gain)
     firing = fires, Triangle(float(torch.as_tensor(threshold).max()))
     amount = (drop,) if fit.kind == "subtract" and not every(torch.as_tensor(drop == threshold)) else ()
-    before: list[Any] = [] if fit.synapse is None else [Synapse(number(fit.synapse))]  # pyright: ignore[reportArgumentType]
+    kept: Any = number(fit.synapse or ZERO)
+    before: list[Any] = [] if fit.synapse is None and not fit.late else [Synapse(kept, fit.late)]
+    if heard and fit.late:
+        raise ValueError(f"hears its own spikes, and what comes in is late by {fit.late} steps")
     made: LIF
     if fit.adaptation != ZERO:
         rise: Any = number(fit.adaptation / gain)
         made = AdaptiveLIF(decay, threshold, rise, number(fit.fading), fit.kind, *firing, *amount)  # pyright: ignore[reportArgumentType]
+    elif (fit.kind == "rest" or fit.start != ZERO) and not fit.uniform:
+        what = "rests behind a spike" if fit.kind == "rest" else "resets to another potential than it starts from"
+        raise ValueError(f"{what}, and has constants that differ within the layer, expected one each")
     elif fit.kind == "rest" or fit.start != ZERO:
         made = RefractoryLIF(decay, threshold, int(fit.kind == "rest"), *firing, start)
     elif any(isinstance(each, Tensor) for each in (decay, threshold, *amount)):
@@ -230,9 +385,8 @@ def _neuron_layers(fit: Fit, gain: Coefficient, fires: str, heard: list[nn.Modul
     elif scale is None:
         made = LIF(decay, threshold, fit.kind, *firing, *amount)
     else:
-        made = DLIF(len(scale), decay, threshold, fit.kind, *firing, *amount)
-        made.input_scale.data = torch.tensor(scale, dtype=torch.float64)
-    if scale is not None and not isinstance(made, DLIF):
+        made = _scaled(LIF(decay, threshold, fit.kind, *firing, *amount), scale)
+    if scale is not None and type(made) is not DLIF:
         raise ValueError("has an input scale, and constants or a reset that go with none")
     return [Recurrent(made, heard[0], *before)] if heard else [*before, made]
 
@@ -240,18 +394,44 @@ def _neuron_layers(fit: Fit, gain: Coefficient, fires: str, heard: list[nn.Modul
 def _numbers(fit: Fit, gain: Coefficient) -> tuple[Any, ...]:
     """Return λ, and θ, d and u[0] in units of a gain, and a."""
     constants = (fit.decay, fit.threshold / gain, fit.drop / gain, fit.start / gain)
-    return *map(number, constants), None if fit.scale is None else tuple(map(number, fit.scale))
+    return *map(number, constants), fit.scale
+
+
+def _scaled(neuron: LIF, scale: tuple[Coefficient, ...]) -> DLIF:
+    """Return a neuron whose input is scaled step by step."""
+    d = neuron.dynamics
+    made = DLIF(len(scale), d.decay, d.threshold, d.reset, d.fires_at, d.surrogate, d.reset_amount)
+    made.input_scale.data = torch.tensor([float(number(each)) for each in scale], dtype=torch.float64)
+    return made
+
+
+def _all_met(rows: list[list[Part]]) -> list[Part]:
+    """Return the sum of rows: in their order, or those of few neurons first, as sums within sums grow.
+
+    The same other shape, or the same factor, at the end of all of them is one of the sum.
+    """
+    ends = [row[-1] if row and _is_shared(row[-1]) else None for row in rows]
+    if len(rows) > 1 and ends[0] is not None and all(end == ends[0] for end in ends):
+        return [*_all_met([row[:-1] for row in rows]), ends[0]]
+    try:
+        return reduce(_met, rows)
+    except ConversionRefused:
+        return reduce(_met, sorted(rows, key=lambda row: len(_neurons(tuple(row)))))
+
+
+def _is_shared(part: Part) -> bool:
+    return part[0] in ("share", "affine") or (part[0] == "map" and part[1].key[0] == "view")
 
 
 def _met(one: list[Part], other: list[Part]) -> list[Part]:
-    """Return the sum of two rows that part behind what they have in common."""
+    """Return the sum of two rows that part behind what they have in common, the longer one first."""
     count = 0
     while count < min(len(one), len(other)) and one[count] == other[count]:
         count += 1
     rests = tuple(one[count:]), tuple(other[count:])
     if _neurons(rests[0]) & _neurons(rests[1]):
         raise ConversionRefused("module: paths cross, so that they are no sums within sums")
-    return [*one[:count], ("sum", *rests)]
+    return [*one[:count], ("sum", *sorted(rests, key=lambda rest: (len(_neurons(rest)), len(rest)), reverse=True))]
 
 
 def _neurons(parts: tuple[Part, ...]) -> set[int]:

@@ -1,48 +1,27 @@
 """A network by what a module computes: traced, read, proved, built, and compared spike for spike."""
 
-import inspect
-from dataclasses import dataclass, replace
-from functools import cached_property
+from dataclasses import dataclass
 from typing import Any
+from weakref import WeakKeyDictionary
 
 import torch
 from torch import Tensor, nn
-from torch.fx import GraphModule, Interpreter, Node
+from torch.fx import GraphModule
 
 from ..constants import at_least, unless_none
-from ..conversion.checking import ConversionCheck, compare
+from ..conversion.checking import ConversionCheck, Observation, are_alike, compare
 from ..conversion.converting import BEYOND, RANDOM, Conversion, beyond, check_sample, random_like
-from ..conversion.neurons import ForeignNeuron
-from ..conversion.observing.data_flow import INPUT
-from ..conversion.observing.observed_layers import ObservedLayer, are_alike
-from ..conversion.observing.observing import ForeignLibrary, Observation, Source, run_once
+from ..conversion.encoders import DrawnSource, drawing_encoder, drawn_source
 from ..conversion.populations import in_groups
 from ..conversion.refusal import ConversionRefused
+from ..conversion.sources import RESTING, Source, library_of, run_once
 from ..networks import SpikingNetwork
 from .building import RowWriter
-from .followed import BATCH, MERGED, TIME
-from .grouping import LayerFirings, grouped
-from .reading import Firing, GraphReading, read
-from .readouts import readout_of
-from .tracing import FunctionModule, batches, check_alike, copied, pure, skeleton, traced, undisturbed
-
-ALONE = "module: does something else for one sample alone; expected the same in each batch"
-"""A refusal."""
-
-
-def plain_source(
-    module: Any, encoding: str = "direct", num_steps: int | None = None, output: str | int | None = None
-) -> Source:
-    """Return a module, or a function, of plain PyTorch and how to run it.
-
-    One that takes a second argument and does a step a call is given the state that it returned, (output, state).
-    """
-    if not isinstance(module, nn.Module) and callable(module):
-        module = FunctionModule(module)
-    runs = module.function if isinstance(module, FunctionModule) else getattr(module, "forward", None)
-    stateful = num_steps is not None and runs is not None and len(inspect.signature(runs).parameters) > 1
-    library = ForeignLibrary("torch", lambda *_: None, lambda _: None, lambda _: False, stateful)
-    return Source.of(library, module, encoding, num_steps, output)
+from .grouping import SILENT
+from .reading import GraphReading
+from .readouts import Readout, readout_of
+from .traces import Traces, observed, traces_of
+from .tracing import copied, digest, undisturbed
 
 
 def converted_by_trace(
@@ -51,191 +30,188 @@ def converted_by_trace(
     """Return the network of a module, by what it computes.
 
     Args:
-        source, sample, readout, seed, classes: as of `conversion.converting.converted`.
+        source: the module and how to run it.
+        sample: some of its inputs.
+        readout: one of `running.readouts`; None for the one that fits.
+        seed: of random inputs that the two are compared on, and of draws.
+        classes: of a population code, whose outputs are counted in as many groups; None: each output for itself.
 
     Raises:
         ConversionRefused: with the user's line, for what is no spiking network of this library's elements.
     """
     check_sample(source, sample)
     classes = unless_none(at_least(1))("classes", classes)
-    sample = sample.to(next((weight.dtype for weight in source.module.parameters()), sample.dtype))
-    inputs = torch.cat(
-        [sample, random_like(sample, RANDOM, seed, source.timed), beyond(sample, BEYOND, seed, source.timed)]
-    )
+    weights = list(source.module.parameters())
+    places = {str(weight.device) for weight in weights} - {"cpu"}
+    if places:
+        raise ConversionRefused(f"module: is on {', '.join(sorted(places))}, expected on cpu (module.cpu())")
+    sample = sample.to(next((weight.dtype for weight in weights), sample.dtype))
+    more = random_like(sample, RANDOM, seed, source.timed), beyond(sample, BEYOND, seed, source.timed)
     with undisturbed():  # new layers draw weights
-        return _first_that_fits(source, sample, inputs, readout, classes)
-
-
-def _first_that_fits(
-    source: Source, sample: Tensor, inputs: Tensor, readout: str | None, classes: int | None
-) -> Conversion:
-    """Return the network of the first output that is one."""
-    found, reasons = traces_of(source, sample), []
-    for place in range(found.outputs):
         try:
-            return _of_output(found, place, inputs, readout, classes)
+            run = ModuleRun.of(source, torch.cat([sample, *more]), seed)
+            return run.first_that_fits(lambda place: run.converted(place, readout, classes))
         except ConversionRefused as error:
-            reasons.append(str(error))
-            if not reasons[-1].startswith("output: "):
-                raise
-    raise ConversionRefused(reasons[0] if reasons else "output: the module returns no tensor")
+            for path, part in source.module.named_modules():
+                if (library_of(part), type(part).__name__) in RESTING:
+                    why = "whose rest is counted down, which is not followed yet"
+                    raise ConversionRefused(f"{path}: is a {type(part).__name__}, {why} ({error})") from error
+            raise
+
+
+def check_by_trace(
+    source: Source, network: SpikingNetwork, inputs: Tensor, outputs: bool = True
+) -> ConversionCheck:
+    """Compare a network with a module on inputs, spike for spike and, unless `outputs` is False, by outputs.
+
+    Raises:
+        ConversionRefused: for a module that can't be converted.
+    """
+    encoder = drawing_encoder(source.module)
+    if encoder is not None and encoder.steps not in (None, network.num_steps):
+        steps = f"makes {encoder.steps} steps, expected those of the network, {network.num_steps}"
+        raise ConversionRefused(f"{encoder.name}: {steps}")
+    inputs = inputs.to(network.dtype)
+    with undisturbed():
+        known = KEPT.get(source.module)
+        if encoder is None and known is not None and (seen := known.on(source, network, inputs)) is not None:
+            return compare(network, seen, inputs, outputs)
+        run = ModuleRun.of(source, inputs, network.draws if network.encoding == "rate" else 0)
+        return run.first_that_fits(lambda place: run.compared(place, network, outputs))
+
+
+INTEGRATING = ("potential", "summed", "largest", "first")
+"""Readouts of which an output may be one or another."""
+
+
+Parts = tuple[GraphModule, GraphReading, RowWriter, Readout, Tensor]
+"""What `observed` takes, and a batch of the graph's size."""
+
+
+def seen_on(parts: Parts, inputs: Tensor) -> Observation:
+    """Return what a module gives on inputs, by its graph."""
+    graph, reading, writer, readout, batch = parts
+    return observed(graph, reading, writer, readout, (batch, inputs))
 
 
 @dataclass(frozen=True)
-class Traces:
-    """What was recorded of a module.
+class KnownModule:
+    """What a conversion found of a module, by which it may be compared again without a new trace.
 
     Attributes:
-        source: the module and how to run it.
-        inputs: those of the graph, and of a run that must be the same function.
-        recorded: a run on fake tensors.
-        graph: of that, without what it changes in place.
+        how: it was run, its weights, and what its inputs were like.
+        place: of the output.
+        name: of the readout.
+        parts: what `observed` takes.
     """
 
-    source: Source
-    inputs: tuple[Tensor, Tensor]
-    recorded: GraphModule
-    graph: GraphModule
+    how: tuple[Any, ...]
+    place: int
+    name: str | None
+    parts: Parts
 
-    @property
-    def outputs(self) -> int:
-        """Return how many tensors the module returns."""
-        return len(next(node for node in self.graph.graph.nodes if node.op == "output").args[0])  # pyright: ignore
-
-    @cached_property
-    def other(self) -> GraphModule:
-        """Return the graph of a run on real tensors, in another batch, with gradients.
-
-        The first one is checked, and must be that of a run on a sample alone.
-        """
-        source, (inputs, others) = self.source, self.inputs
-        check_alike(source, self.graph, inputs)
-        if skeleton(traced(source, inputs[:1], "fake", grad=False)) != skeleton(self.recorded):
-            raise ConversionRefused(ALONE)
-        return pure(traced(source, others, "real", grad=True), others)
-
-    def read(self, place: int) -> tuple[GraphReading, LayerFirings]:
-        """Return what an output computes, and the layers that it is made of."""
-        reading = read(self.graph, self.source.timed, place)
-        return reading, grouped(reading, self.source.num_steps)
-
-    def confirmed(self, reading: GraphReading, place: int) -> GraphReading:
-        """Return what the other run computes, the same function; one sample alone must give the same."""
-        other = read(self.other, self.source.timed, place)
-        if not reading.same_as(other):
-            raise ConversionRefused(
-                "module: computes something else for another size of the batch, with gradients on, or at another "
-                "call; expected the same function always"
-            )
-        _check_alone(self.source, self.graph, reading, self.inputs[0], place)
-        return other
+    def on(self, source: Source, network: SpikingNetwork, inputs: Tensor) -> Observation | None:
+        """Return what the module gives on inputs; None where it is another by now, on these or as it is run."""
+        if self.how != _how(source, inputs) or self.name != _integrating(network):
+            return None
+        seen = seen_on(self.parts, inputs)
+        with torch.no_grad():
+            now = run_once(copied(source), inputs)[self.place]
+        return seen if are_alike(now, seen.outputs[0]) else None
 
 
-def traces_of(source: Source, sample: Tensor) -> Traces:
-    """Return the graph of a module.
+KEPT: WeakKeyDictionary[nn.Module, KnownModule] = WeakKeyDictionary()
+"""Of each module that was converted, the last reading."""
 
-    Raises:
-        ConversionRefused: for what can't be traced.
+
+def _how(source: Source, inputs: Tensor) -> tuple[Any, ...]:
+    own = (source.timed, source.num_steps, source.output, source.stateful)
+    state = tuple((name, digest(value)) for name, value in source.module.state_dict().items())
+    return *own, inputs.dtype, tuple(inputs.shape[1:]), state
+
+
+def _integrating(network: SpikingNetwork) -> str | None:
+    return network.readout if network.readout in INTEGRATING else None
+
+
+class ModuleRun:
+    """The traces of a module, and the inputs that it is compared on.
+
+    Attributes:
+        traces: of the module, as a function of what its encoder draws where it has one.
+        inputs: of the network; those of the module are `given`.
+        coding: settings of the network.
+        notes: of its encoder.
     """
-    inputs = batches(sample, source.num_steps)
-    recorded = traced(source, inputs[0], "fake", grad=False)
-    return Traces(source, inputs, recorded, pure(recorded, inputs[0]))
 
+    def __init__(self, source: Source, inputs: Tensor, drawn: DrawnSource | None) -> None:
+        self.inputs, self.given = inputs, inputs if drawn is None else drawn.spikes(inputs)
+        self.coding: dict[str, Any] = {"encoding": "none" if source.timed else "direct"}
+        self.notes: tuple[str, ...] = ()
+        if drawn is not None:
+            self.notes = (f"{drawn.name}: fires by draws of the network's own, encoding 'rate'",)
+            self.coding = {"encoding": "rate", "draws": drawn.draws}
+        self.traces: Traces = traces_of(source if drawn is None else drawn.source, self.given)
 
-def _of_output(found: Traces, place: int, inputs: Tensor, readout: str | None, classes: int | None) -> Conversion:
-    reading, layers = found.read(place)
-    writer = RowWriter(layers, found.source.timed, inputs.dtype)
-    network = writer.network(readout_of(reading, layers))
-    other = found.confirmed(reading, place)
-    if readout not in (None, network.readout):
-        raise ConversionRefused(f"readout: got {readout!r}, and the module's output is {network.readout!r}")
-    seen = _observed(found.other, other, writer, network, (found.inputs[1], inputs))
-    network, notes = in_groups(network, inputs, classes, reading.notes)
-    check = compare(network, seen, inputs)
-    if not check.matches:
-        raise ConversionRefused(check.reason)
-    return Conversion(network, check, (*notes, *_silent(seen, check)))
+    @staticmethod
+    def of(source: Source, inputs: Tensor, draws: Any) -> "ModuleRun":
+        """Return the run of a module, whose encoder draws by `draws` or by a seed."""
+        encoder = drawing_encoder(source.module)
+        if encoder is None:
+            return ModuleRun(source, inputs, None)
+        drawn = drawn_source(source, encoder, inputs, draws)
+        drawn.check(inputs)
+        return ModuleRun(source, inputs, drawn)
+
+    def first_that_fits(self, made: Any) -> Any:
+        """Return what is made of the first output that a network has."""
+        reasons: list[str] = []
+        for place in range(self.traces.outputs):
+            try:
+                return made(place)
+            except ConversionRefused as error:
+                reasons.append(str(error))
+                if not reasons[-1].startswith("output: "):
+                    raise
+        raise ConversionRefused(reasons[0] if reasons else "output: the module returns no tensor")
+
+    def converted(self, place: int, readout: str | None, classes: int | None) -> Conversion:
+        """Return the network of an output."""
+        network, notes, parts = self.built(place, readout)
+        seen = seen_on(parts, self.given)
+        if readout not in (None, network.readout):
+            raise ConversionRefused(f"readout: got {readout!r}, and the module's output is {network.readout!r}")
+        network, notes = in_groups(network, self.inputs, classes, notes)
+        check = compare(network, seen, self.inputs)
+        if not check.matches:
+            raise ConversionRefused(check.reason)
+        if self.given is self.inputs:
+            source = self.traces.source
+            KEPT[source.module] = KnownModule(_how(source, self.inputs), place, _integrating(network), parts)
+        return Conversion(network, check, (*notes, *_silent(seen, check)))
+
+    def compared(self, place: int, network: SpikingNetwork, outputs: bool) -> ConversionCheck:
+        """Return the comparison of a network with an output."""
+        parts = self.built(place, _integrating(network))[2]
+        return compare(network, seen_on(parts, self.given), self.inputs, outputs)
+
+    def built(self, place: int, name: str | None) -> tuple[SpikingNetwork, tuple[str, ...], Parts]:
+        """Return the network of an output, notes, and by what is known what the module gives on inputs."""
+        reading, layers = self.traces.read(place)
+        features = tuple(self.given.shape[1 + self.traces.source.timed :])
+        writer = RowWriter(layers, self.coding, self.inputs.dtype, features)
+        readout: Readout = readout_of(reading, layers, name)
+        if not layers.firings and readout.decay is None and readout.weights is None:
+            raise ConversionRefused(SILENT)
+        network, other = writer.network(readout), self.traces.confirmed(reading, place)
+        parts = self.traces.other, other, writer, readout, self.traces.inputs[1]
+        return network, (*self.notes, *reading.notes, *writer.notes), parts
 
 
 def _silent(seen: Observation, check: ConversionCheck) -> list[str]:
     rates = zip(seen.layers, check.rates, strict=False)
-    return [f"{layer.name}: never fired on what was compared" for layer, rate in rates if rate == 0.0]
-
-
-def _check_alone(source: Source, graph: GraphModule, reading: GraphReading, first: Tensor, place: int) -> None:
-    """Raise unless a sample alone gives what it gives among others."""
-    axis = next(axis for axis, name in enumerate(reading.output.axes) if name == BATCH or name in MERGED)
-    with undisturbed(), torch.no_grad():
-        alone, among = run_once(copied(source), first[:1])[place], graph(first)[place]
-    if reading.output.axes[axis] != BATCH or not are_alike(alone, among.narrow(axis, 0, 1)):
-        raise ConversionRefused(ALONE)
-
-
-def _observed(
-    graph: GraphModule,
-    reading: GraphReading,
-    writer: RowWriter,
-    network: SpikingNetwork,
-    given: tuple[Tensor, Tensor],
-) -> Observation:
-    """Return what the module's own operations give on all inputs: spikes of each layer, and the output."""
-    layers, (first, inputs) = writer.layers, given
-    firings = [[reading.firings[number] for number in layers.steps[layer]] for layer in writer.order]
-    spikes: list[list[list[Tensor]]] = [[[] for _ in own] for own in firings]
-    outputs, size = [], len(first)
-    axis = reading.output.axes.index(BATCH)
-    for start in range(0, len(inputs), size):
-        part = inputs[start : start + size]
-        filled = torch.cat([part, part[:1].expand(size - len(part), *part.shape[1:])])
-        found = _Values(graph).of(filled, {firing.node for own in firings for firing in own} | {reading.node})
-        outputs.append(found[reading.node].narrow(axis, 0, len(part)))
-        for own, into in zip(firings, spikes, strict=True):
-            for firing, steps in zip(own, into, strict=True):
-                steps.append(_spikes(firing, found[firing.node], size)[: len(part)].to(inputs.dtype))
-    observed = [
-        _layer(own[0].place, torch.stack([torch.cat(steps) for steps in into]), 1.0)
-        for own, into in zip(firings, spikes, strict=True)
+    return [
+        f"{layer.name}: never fired on what was compared, so little is known of it; give samples on which it does"
+        for layer, rate in rates
+        if rate == 0.0
     ]
-    if network.reads_potentials:
-        observed.append(_layer("output", torch.zeros(1, len(inputs), 1), None))
-    return Observation((), tuple(observed), (torch.cat(outputs, axis),), layers.num_steps)
-
-
-def _layer(place: str, gave: Tensor, threshold: float | None) -> ObservedLayer:
-    neuron = ForeignNeuron(place, 1.0, threshold=threshold)
-    return ObservedLayer(place, nn.Identity(), neuron, INPUT, gave, gave, place)
-
-
-def _spikes(firing: Firing, value: Tensor, batch: int) -> Tensor:
-    """Return the spikes of a firing, batch first."""
-    laid, value = firing.laid, value > 0
-    for axis, name in enumerate(laid.axes):
-        if name in MERGED:
-            order = name.split()
-            sizes = {TIME: len(laid.steps), BATCH: batch}
-            value = value.unflatten(axis, [sizes[each] for each in order])
-            laid = replace(laid, axes=(*laid.axes[:axis], *order, *laid.axes[axis + 1 :]))
-            break
-    if TIME in laid.axes:
-        value = value.select(laid.axes.index(TIME), firing.step)
-        laid = laid.at(laid.axes.index(TIME), 0)
-    value = value.movedim(laid.axes.index(BATCH), 0)
-    return ~value if firing.turned else value
-
-
-class _Values(Interpreter):
-    """Runs a graph, and keeps what some of its nodes give."""
-
-    def of(self, inputs: Tensor, wanted: set[Node]) -> dict[Node, Tensor]:
-        """Return these values."""
-        self.wanted, self.found = wanted, {}
-        with torch.no_grad():
-            self.run(inputs)
-        return self.found
-
-    def run_node(self, n: Node) -> Any:
-        """Run a node."""
-        value = super().run_node(n)
-        if n in self.wanted:
-            self.found[n] = value
-        return value

@@ -11,11 +11,31 @@ induction the neuron with these constants is what the module computes, for all i
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from fractions import Fraction
 from itertools import pairwise
+
+import torch
 
 from ..conversion.refusal import ConversionRefused
 from .grouping import LayerFirings
-from .polynomials import UNIT, ZERO, Coefficient, Excess, Polynomial, entries_of, nowhere_zero, told
+from .polynomials import (
+    ONE,
+    UNIT,
+    ZERO,
+    Coefficient,
+    Excess,
+    Fractions,
+    Graded,
+    Image,
+    Polynomial,
+    entries_of,
+    nowhere_zero,
+    root,
+    told,
+)
+
+LARGEST = 1e30
+"""The most that a spike may take: single precision holds 3e38."""
 
 
 @dataclass(frozen=True)
@@ -29,7 +49,9 @@ class Fit:
         current: I at the last step.
         start: u[0].
         synapse: κ of i[t] = κ·i[t−1] + I[t] in the place of I; None for none.
+        late: how many steps later the current comes in, 0 before.
         scale: a; None for 1 at each step.
+        echo: what a spike adds to the current of the next step.
         adaptation, fading: β and ρ of θ + β·a, a[t] = ρ·a[t−1] + s[t−1], where β is not 0.
     """
 
@@ -40,9 +62,21 @@ class Fit:
     current: Polynomial = Polynomial({})  # noqa: RUF009 (it never changes)
     start: Coefficient = ZERO
     synapse: Coefficient | None = None
+    late: int = 0
     scale: tuple[Coefficient, ...] | None = None
+    echo: Coefficient = ZERO
     adaptation: Coefficient = ZERO
     fading: Coefficient = ZERO
+
+    @property
+    def uniform(self) -> bool:
+        """Return whether all neurons of the layer have the same constants."""
+        return not any(isinstance(each, Fractions) for each in (self.decay, self.threshold, self.drop))
+
+    @property
+    def plain(self) -> bool:
+        """Return whether it is one that an input scale goes with: no rest, no adaptation, one of each constant."""
+        return self.kind != "rest" and self.start == self.adaptation == self.echo == ZERO and self.uniform
 
 
 def fit(layers: LayerFirings, layer: int) -> Fit:
@@ -54,26 +88,30 @@ def fit(layers: LayerFirings, layer: int) -> Fit:
     firings = layers.steps[layer]
     known = [layers.firings[number].excess for number in firings]
     if layers.constant(layer) or len(known) == 1:
-        return _memoryless(layers, known)
-    own = frozenset(firings)
+        return _memoryless(layers, known, layers.firings[firings[0]].place)
     names = [
         Polynomial.graded(Excess(number)) if layers.firings[number].named else excess
         for number, excess in zip(firings, known, strict=True)
     ]
-    nearest = 0, "its potential is no leaky sum of currents"
+    nearest = -1, "its potential is no leaky sum of currents"
     for guess in dict.fromkeys(_guesses(known, names, firings)):
         try:
             _check(guess)
-            return _proved(layers, own, guess, _currents(guess, known, names, firings))
+            return _proved(layers, firings, guess, _currents(layers, guess, known, names, firings))
         except _Mismatch as error:
-            nearest = max(nearest, (error.right, f"{_told(guess)}: {error}"))
+            found = error.right, f"{_told(guess)}: {error}"
         except ConversionRefused as error:
-            nearest = max(nearest, (0, str(error)))
+            found = int(isinstance(error, _NoNeuron) and "keeps" not in str(error)), str(error)
+        nearest = found if found[0] > nearest[0] else nearest
     place = layers.firings[firings[0]].place
     raise ConversionRefused(
         f"{place}: is no neuron that is known here, {nearest[1]}; expected a leaky sum, and a reset to a "
         "constant or by one, all the same at each step"
     )
+
+
+class _NoNeuron(ConversionRefused):
+    """Constants that no neuron has."""
 
 
 class _Mismatch(ConversionRefused):
@@ -97,19 +135,21 @@ def _check(guess: Fit) -> None:
     }
     for what, share in shares.items():
         if not all(0 <= number <= 1 for number in entries_of(share)):
-            raise ConversionRefused(f"{what.format(told(share))} in a step, expected a share in [0, 1]")
+            raise _NoNeuron(f"{what.format(told(share))} in a step, expected a share in [0, 1]")
     if not all(number > 0 for number in entries_of(guess.threshold)):
-        raise ConversionRefused(
-            f"has a threshold of {told(guess.threshold)}, expected one above what a reset leaves"
-        )
+        raise _NoNeuron(f"has a threshold of {told(guess.threshold)}, expected one above what a reset leaves")
+    if guess.kind == "subtract" and max(entries_of(guess.drop)) > LARGEST:
+        raise _NoNeuron(f"takes {told(guess.drop)} for a spike, expected at most {LARGEST:g}")
+    if guess.kind == "subtract" and not all(number > 0 for number in entries_of(guess.drop)):
+        raise _NoNeuron(f"adds {told(-guess.drop)} to its potential by a spike, expected it to lose some")
     if not all(number >= 0 for number in entries_of(guess.adaptation)):
-        raise ConversionRefused(f"lowers its threshold by a spike, by {told(-guess.adaptation)}")
+        raise _NoNeuron(f"lowers its threshold by a spike, by {told(-guess.adaptation)}")
 
 
-def _memoryless(layers: LayerFirings, known: list[Polynomial]) -> Fit:
+def _memoryless(layers: LayerFirings, known: list[Polynomial], place: str) -> Fit:
     constant = known[0].constant
     if layers.times(known[0]) and layers.num_steps > 1:
-        raise ConversionRefused("fires at one step only, expected all")
+        raise ConversionRefused(f"{place}: fires at one step only, expected all")
     below = all(number < 0 for number in entries_of(constant))
     threshold = -constant if below else UNIT
     return Fit("none", ZERO, threshold, current=known[0] + Polynomial.of(threshold))
@@ -117,10 +157,36 @@ def _memoryless(layers: LayerFirings, known: list[Polynomial]) -> Fit:
 
 def _guesses(known: list[Polynomial], names: list[Polynomial], firings: tuple[int, ...]) -> Iterator[Fit]:
     """Yield what the steps may be, by coefficients of the second and the third."""
-    for before in range(min(2, len(known) - 1)):
+    first = next(step for step, each in enumerate(known) if each.rest.terms)
+    known = [known[0] - _heard_at_first(known[1], firings[0]), *known[1:]]
+    for before in range(first, min(first + 2, len(known) - 1)):
         yield from _guesses_behind(before, known, names[before], firings)
     constant = known[0].constant
-    yield Fit("none", ZERO, -constant if all(number < 0 for number in entries_of(constant)) else UNIT)
+    threshold = -constant if all(number < 0 for number in entries_of(constant)) else UNIT
+    pairs = roots(known[first : first + 3])
+    for decay in (each for start in range(0, len(pairs), 2) for each in reversed(pairs[start : start + 2])):
+        yield Fit("none", decay, threshold)  # of a potential that fades slower than its synapse, first
+    yield Fit("none", ZERO, threshold)
+
+
+def _heard_at_first(second: Polynomial, spike: int) -> Polynomial:
+    """Return what a layer hears of itself at the first step, when nothing fired: biases of its feedback."""
+    own = (each for each in second.signals if isinstance(each, Image) and spike in each.signal.spikes)
+    return sum((each.map.of_nothing * second.coefficient(each) for each in own), start=Polynomial({}))
+
+
+def roots(known: list[Polynomial]) -> list[Coefficient]:
+    """Return λ and κ of a potential that is Σ_k h[k]·x[t−k] of h[k] = c·(λ^k − κ^k), by three steps."""
+    spikes, graded = next(iter(known[0].rest.terms), ONE)
+    sums = [each.coefficient(graded, *spikes) for each in known]
+    if len(sums) < 3 or not nowhere_zero(sums[0]):
+        return []
+    found: list[Coefficient] = []
+    for first, second, third in (sums, (sums[0], sums[1] - sums[0], sums[2] - sums[1])):
+        both = second / first
+        rest = root(both * both - (both * both - third / first) * Fraction(4))
+        found += [] if rest is None else [(both - rest) / Fraction(2), (both + rest) / Fraction(2)]
+    return found
 
 
 def _guesses_behind(
@@ -152,6 +218,7 @@ def _hard(
     yield Fit("zero", decay, threshold)
     yield Fit("zero", decay, threshold, start=(known[0].constant + threshold - later) / decay)
     yield Fit("rest", decay, -known[0].constant)
+    yield Fit("zero", decay, (now.constant - known[0].constant) / decay - name.constant)
 
 
 def _soft(
@@ -162,8 +229,26 @@ def _soft(
     drop = -lost / decay
     kind = "subtract" if nowhere_zero(drop) else "none"
     by_constants = (now.constant - known[0].constant) / decay - name.constant
-    for threshold in dict.fromkeys((by_constants, drop, -lost, -known[0].constant)):
+    guessed = [by_constants, drop, -lost, -known[0].constant]
+    if nowhere_zero(decay - UNIT):  # where a layer before holds the constants
+        guessed.append((now.constant - decay * name.constant) / (decay - UNIT))
+    thresholds = dict.fromkeys(guessed)
+    for threshold in thresholds:
         yield Fit(kind, decay, threshold, drop)
+    for threshold in thresholds:
+        amounts = sorted(
+            (ZERO, threshold, threshold / decay), key=lambda each: not _is_single(each * decay + lost)
+        )
+        yield from (Fit("none" if each == ZERO else "subtract", decay, threshold, each) for each in amounts)
+
+
+def _is_single(number: Coefficient) -> bool:
+    """Return whether numbers are of single precision, as constants of modules are."""
+    rounded = torch.tensor([float(each) for each in entries_of(number)], dtype=torch.float64).float().tolist()
+    return all(
+        abs(one) < LARGEST and Fraction(one) == other
+        for one, other in zip(rounded, entries_of(number), strict=True)
+    )
 
 
 def _adaptive(now: Polynomial, firings: tuple[int, ...], decay: Coefficient) -> Iterator[Fit]:
@@ -189,17 +274,17 @@ def _adaptive_soft(known: list[Polynomial], firings: tuple[int, ...], decay: Coe
 
 
 def _currents(
-    guess: Fit, known: list[Polynomial], names: list[Polynomial], firings: tuple[int, ...]
+    layers: LayerFirings, guess: Fit, known: list[Polynomial], names: list[Polynomial], firings: tuple[int, ...]
 ) -> list[Polynomial]:
     """Return I[t] of a guess, at each step."""
     threshold, found = Polynomial.of(guess.threshold), []
     left, raised = Polynomial.of(guess.start), Polynomial({})
     for number, excess, name in zip(firings, known, names, strict=True):
-        limit, spike = threshold + raised * guess.adaptation, Polynomial.spike(number)
+        limit, spike = threshold + raised * guess.adaptation, layers.spike(number)
         potential = excess + limit
         if guess.kind == "rest" and found:
             before = firings[len(found) - 1]
-            if potential != potential.where(before, False) * (Polynomial.of(UNIT) - Polynomial.spike(before)):
+            if potential != potential.where(before, False) * (Polynomial.of(UNIT) - layers.spike(before)):
                 raise _Mismatch(len(found) + 1, "takes something in behind a spike")
             potential = potential.where(before, False)
         found.append(potential - left * guess.decay)
@@ -217,45 +302,100 @@ def _left(guess: Fit, potential: Polynomial, spike: Polynomial) -> Polynomial:
     return potential - spike * guess.drop
 
 
-def _proved(layers: LayerFirings, own: frozenset[int], guess: Fit, currents: list[Polynomial]) -> Fit:
+def _proved(layers: LayerFirings, firings: tuple[int, ...], guess: Fit, currents: list[Polynomial]) -> Fit:
     """Return a guess with the one current of all steps, itself or through a synapse or an input scale."""
+    _check_heard(layers, firings, currents)
+    if (scaled := _scaled(layers, currents)) is not None and not layers.times(currents[-1]) and guess.plain:
+        found = replace(guess, current=currents[-1] * (UNIT / scaled[-1]), scale=scaled)
+        return replace(found, scale=None) if set(scaled) == {UNIT} else found
+    found, nearest = [], None
+    for synapse in (None, *dict.fromkeys(_ratios(currents))):
+        try:
+            found.append(_entered(layers, firings, replace(guess, synapse=synapse), _entering(currents, synapse)))
+        except _Mismatch as error:
+            nearest = nearest or error
+    if found:
+        return min(found, key=lambda fit: len(layers.times(fit.current)))
+    if scaled is not None and not currents[-1].spikes & frozenset(firings):
+        return replace(guess, current=currents[-1] * (UNIT / scaled[-1]), scale=scaled)
+    assert nearest is not None
+    raise nearest
+
+
+def _check_heard(layers: LayerFirings, firings: tuple[int, ...], currents: list[Polynomial]) -> None:
+    """Raise where what comes in holds a potential, of this layer or of another one."""
     for step, current in enumerate(currents):
+        for firing in sorted(_potentials(current)):
+            whose = "its" if firing in firings else "another layer's"
+            raise _Mismatch(step + 1, f"reads {whose} potential of step {layers.place[firing][1] + 1} besides")
+
+
+def _potentials(signal: Polynomial) -> set[int]:
+    """Return the firings whose potentials a signal is made of."""
+    found = {each.firing for each in signal.signals if isinstance(each, Excess)}
+    return found.union(*(_potentials(each.signal) for each in signal.signals if isinstance(each, Image)))
+
+
+def _entering(currents: list[Polynomial], synapse: Coefficient | None) -> list[Polynomial]:
+    """Return what enters a synapse, or a neuron without one."""
+    kept = ZERO if synapse is None else synapse
+    return [currents[0], *(now - before * kept for before, now in pairwise(currents))]
+
+
+def _entered(layers: LayerFirings, firings: tuple[int, ...], guess: Fit, entering: list[Polynomial]) -> Fit:
+    """Return a guess with what enters at each step, which is the same; the last spikes may add to it."""
+    own, echo = frozenset(firings), entering[-1].coefficient(None, firings[-2])
+    if guess.kind == "none" and all(number < 0 for number in entries_of(echo)):
+        raise _Mismatch(2, "loses some of its potential by a spike")
+    if echo != ZERO:
+        heard = [Polynomial({}), *(layers.spike(firing) * echo for firing in firings[:-1])]
+        entering = [current - spike for current, spike in zip(entering, heard, strict=True)]
+    for step, current in enumerate(entering):
         if current.spikes & own or any(isinstance(each, Excess) for each in current.signals):
             raise _Mismatch(step + 1, "keeps something else of the potential or the spike before")
-    if _steady(layers, currents):
-        return replace(guess, current=currents[-1])
-    for decay in _ratios(currents):
-        entering = [currents[0], *(now - before * decay for before, now in pairwise(currents))]
-        if _steady(layers, entering):
-            return replace(guess, current=entering[-1], synapse=decay)
-    scale = _scaled(layers, currents)
-    if scale is not None:
-        return replace(guess, current=currents[-1] * (UNIT / scale[-1]), scale=scale)
-    step = next(step for step, each in enumerate(currents) if each != _at(layers, currents, step)) + 1
-    raise _Mismatch(step, f"takes in another current than step {len(currents)}", len(currents))
+    for step, current in enumerate(entering):
+        if current != _at(layers, entering, step):
+            late = _late(layers, entering) if echo == ZERO and not current.terms else 0
+            if late:
+                return replace(guess, current=layers.moved(entering[-1], late), late=late)
+            raise _Mismatch(step + 1, f"takes in another current than step {len(entering)}", len(entering))
+    return replace(guess, current=entering[-1], echo=echo)
+
+
+def _late(layers: LayerFirings, entering: list[Polynomial]) -> int:
+    """Return at how many first steps nothing comes in, its constants neither, if it is the same at all others."""
+    late = next((step for step, each in enumerate(entering) if each.terms), 0)
+    same = all(entering[step] == _at(layers, entering, step) for step in range(late, len(entering)))
+    heard = entering[-1].spikes | {spike for each in entering[-1].signals for spike in _spikes_in(each)}
+    return late if same and all(layers.place[spike][1] + late < layers.num_steps for spike in heard) else 0
+
+
+def _spikes_in(graded: Graded) -> frozenset[int]:
+    if not isinstance(graded, Image):
+        return frozenset()
+    return graded.signal.spikes.union(*map(_spikes_in, graded.signal.signals))
 
 
 def _at(layers: LayerFirings, currents: list[Polynomial], step: int) -> Polynomial:
     return layers.moved(currents[-1], step + 1 - len(currents))
 
 
-def _steady(layers: LayerFirings, currents: list[Polynomial]) -> bool:
-    """Return whether each is the last one, moved in time."""
-    return all(current == _at(layers, currents, step) for step, current in enumerate(currents))
-
-
 def _ratios(currents: list[Polynomial]) -> Iterator[Coefficient]:
-    """Yield what a synapse may keep of a current."""
-    for graded in currents[0].signals:
-        whole = currents[0].coefficient(graded)
-        if nowhere_zero(whole):
-            kept = currents[1].coefficient(graded) / whole
-            yield from (ratio for ratio in (kept, kept - UNIT) if nowhere_zero(ratio))
+    """Yield what a synapse may keep of a current, by the first that is none."""
+    first = next((step for step, each in enumerate(currents) if each.rest.terms), len(currents))
+    for before, now in pairwise(currents[first : first + 2]):
+        for graded in before.signals:
+            whole = before.coefficient(graded)
+            if nowhere_zero(whole):
+                kept = now.coefficient(graded) / whole
+                yield from (
+                    ratio for ratio in (kept, kept - UNIT) if all(0 < each <= 1 for each in entries_of(ratio))
+                )
 
 
 def _scaled(layers: LayerFirings, currents: list[Polynomial]) -> tuple[Coefficient, ...] | None:
-    """Return a[t], where each current is a[t] times the same."""
-    found = []
+    """Return a[t], where each current is a[t] times the same: the last one, or the first of a constant input."""
+    found: list[Coefficient] = []
     for step, current in enumerate(currents):
         last = _at(layers, currents, step)
         graded = next(iter(last.signals), None)
@@ -263,6 +403,7 @@ def _scaled(layers: LayerFirings, currents: list[Polynomial]) -> tuple[Coefficie
         if not nowhere_zero(whole):
             return None
         found.append(current.coefficient(graded) / whole)
-        if current != last * found[-1]:
+        if current != last * found[-1] or isinstance(found[-1], Fractions):
             return None
-    return tuple(found)
+    unit = UNIT if layers.times(currents[-1]) else next(filter(nowhere_zero, found))
+    return tuple(each / unit for each in found)

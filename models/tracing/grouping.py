@@ -4,13 +4,22 @@ Which firings are one layer is a guess, and only what is proved of the guess cou
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from fractions import Fraction
 from functools import cached_property
 from typing import Any
 
 from ..conversion.refusal import ConversionRefused
-from .polynomials import Excess, Graded, Image, ModuleInput, Polynomial, image
+from .followed import TIME
+from .polynomials import Excess, Graded, Image, ModuleInput, Polynomial, above, image
 from .reading import Firing, GraphReading
+
+SILENT = "module: nothing in it fires; expected a comparison of a potential with a threshold"
+"""A refusal."""
+
+
+class MissingSteps(ConversionRefused):
+    """A layer that does not fire at each step: perhaps what it does at last is of no use."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -31,6 +40,13 @@ class LayerFirings:
     def place(self) -> dict[int, tuple[int, int]]:
         """Return the layer and the step of each firing."""
         return {number: (layer, step) for layer, own in enumerate(self.steps) for step, number in enumerate(own)}
+
+    def spike(self, firing: int) -> Polynomial:
+        """Return the spike of a firing; a constant one of a step that nothing has reached yet."""
+        found = self.firings[firing]
+        if found.excess.rest.terms:
+            return Polynomial.spike(firing)
+        return Polynomial.of(above(found.excess.constant, found.strict))
 
     def constant(self, layer: int) -> bool:
         """Return whether a layer fires alike at each step."""
@@ -84,7 +100,7 @@ class _InAnotherStep:
             term = Polynomial.of(number)
             for spike in spikes:
                 later = self.layers.at(spike, self.by)
-                term = term * (Polynomial({}) if later is None else Polynomial.spike(later))
+                term = term * (Polynomial({}) if later is None else self.layers.spike(later))
             found = found + (term if graded is None else term * self._graded(graded))
         return found
 
@@ -120,18 +136,66 @@ def grouped(reading: GraphReading, num_steps: int | None) -> LayerFirings:
             groups.append([])
         groups[group].append(number)
         own[number] = group
-    if not groups:
+    if not groups and num_steps is None:
+        raise ConversionRefused(SILENT)
+    steps = num_steps or _returned(reading) or max(_length(groups, reading, group) for group in groups)
+    if steps == 1 and num_steps is None and not reading.timed:
         raise ConversionRefused(
-            "module: nothing in it fires; expected a comparison of a potential with a threshold"
+            "module: does one step a call, and num_steps is not given; expected the number of steps that it is "
+            "run for (1 for one alone)"
         )
-    steps = num_steps or max(map(len, groups))
+    firings = list(reading.firings)
+    for group, silent in _silent(groups, reading, steps).items():
+        turned = reading.firings[groups[group][0]].turned
+        groups[group] = [*range(len(firings), len(firings) + len(silent)), *groups[group]]
+        firings += [_turned(each) if turned else each for each in silent]
     for group in groups:
         if len(group) not in (1, steps):
-            place = reading.firings[group[0]].place
-            raise ConversionRefused(
-                f"{place}: fires at {len(group)} of {steps} steps, by one equation; expected all"
-            )
-    return LayerFirings(reading.firings, tuple(map(tuple, groups)), steps)
+            place = firings[group[0]].place
+            if num_steps is not None and len(group) > steps:
+                found = f"fires {len(group)} times in {steps} calls, so that the module takes steps itself"
+                raise ConversionRefused(f"{place}: {found}; expected no num_steps={num_steps}: leave it out")
+            raise MissingSteps(f"{place}: fires at {len(group)} of {steps} steps, by one equation; expected all")
+    return LayerFirings(tuple(firings), tuple(map(tuple, groups)), steps)
+
+
+def _returned(reading: GraphReading) -> int:
+    """Return at how many steps an output is; 0 for one that is of no single step."""
+    return len(reading.output.steps) if TIME in reading.output.axes and len(reading.output.steps) > 1 else 0
+
+
+def _length(groups: list[list[int]], reading: GraphReading, group: list[int]) -> int:
+    """Return at how many steps a layer is compared, with those where nothing has reached it yet."""
+    frames = reading.firings[group[0]].frames
+    beside = [len(each) for each in groups if reading.firings[each[0]].frames == frames]
+    silent = sum(each.frames == frames for each in reading.silent)
+    whole, rest = divmod(sum(beside) + silent, len(beside))
+    return max(len(group), 0 if rest else whole)
+
+
+def _turned(silent: Firing) -> Firing:
+    return replace(silent, excess=silent.excess * Fraction(-1), strict=not silent.strict, turned=True)
+
+
+def _silent(groups: list[list[int]], reading: GraphReading, steps: int) -> dict[int, list[Firing]]:
+    """Return the first comparisons of layers that nothing has reached then, by the group.
+
+    Of layers with the same lines of code each is compared in its turn at each step.
+    """
+    found: dict[int, list[Firing]] = {}
+    for frames in {reading.firings[group[0]].frames for group in groups if len(group) < steps}:
+        own = [place for place, group in enumerate(groups) if reading.firings[group[0]].frames == frames]
+        left = [each for each in reading.silent if each.frames == frames]
+        missing = {place: steps - len(groups[place]) for place in own}
+        if sum(missing.values()) != len(left):  # one that fires once fires alike at each step
+            own = [place for place in own if len(groups[place]) > 1]
+            missing = {place: missing[place] for place in own}
+        if left and sum(missing.values()) == len(left):
+            for step in range(max(missing.values())):
+                for place in own:
+                    if step < missing[place]:
+                        found.setdefault(place, []).append(left.pop(0))
+    return found
 
 
 def _group_of(
@@ -144,11 +208,18 @@ def _group_of(
         for group, members in enumerate(groups)
         if _code(firings[members[-1]]) == _code(firing) and own[members[-1]] == group
     ]
-    by_past = [group for group in alike if groups[group][-1] in past]
+    own_shape, shape = (
+        _shape(firing.excess, own, None),
+        lambda group: _shape(firings[groups[group][-1]].excess, own, None),
+    )
+    by_past = [
+        group
+        for group in alike
+        if groups[group][-1] in past and _without(shape(group), group) <= _without(own_shape, group)
+    ]
     if by_past:
         return by_past[0]
-    shapes = (_shape(firing.excess, own, None), lambda group: _shape(firings[groups[group][-1]].excess, own, None))
-    return _first(alike, lambda group: _without(shapes[0], group) == _without(shapes[1](group), group))
+    return _first(alike, lambda group: _without(own_shape, group) == _without(shape(group), group))
 
 
 def _first(groups: list[int], holds: Callable[[int], bool]) -> int | None:

@@ -7,6 +7,7 @@ exact: fractions of the constants as the module's own run has them, or arrays of
 
 from __future__ import annotations
 
+import math
 import operator
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
@@ -113,9 +114,34 @@ def entries_of(value: Coefficient) -> tuple[Fraction, ...]:
     return value.entries if isinstance(value, Fractions) else (value,)
 
 
+def number_tensor(value: Coefficient) -> Tensor:
+    """Return a coefficient in the nearest floats of 64 bits."""
+    shape = value.shape if isinstance(value, Fractions) else ()
+    return torch.tensor([float(each) for each in entries_of(value)], dtype=torch.float64).reshape(shape)
+
+
 def nowhere_zero(value: Coefficient) -> bool:
     """Return whether one may divide by it."""
     return all(entries_of(value))
+
+
+def above(value: Coefficient, strict: bool) -> Coefficient:
+    """Return 1 where numbers are above 0, or there, unless `strict`."""
+    found = [Fraction(int(number > 0 or (number == 0 and not strict))) for number in entries_of(value)]
+    if not isinstance(value, Fractions):
+        return found[0]
+    return collapsed(np.array(found, dtype=object).reshape(value.shape))
+
+
+def root(value: Coefficient) -> Coefficient | None:
+    """Return the square root where that is a fraction, else None."""
+    found = []
+    for number in entries_of(value):
+        top, bottom = math.isqrt(max(number.numerator, 0)), math.isqrt(number.denominator)
+        if number != Fraction(top * top, bottom * bottom):
+            return None
+        found.append(Fraction(top, bottom))
+    return Fractions(value.shape, tuple(found)) if isinstance(value, Fractions) else found[0]
 
 
 def told(value: Coefficient) -> str:
@@ -161,6 +187,21 @@ class FeatureMap:
     def __hash__(self) -> int:
         """Return that of the key."""
         return hash(self.key)
+
+    def of(self, signal: Tensor) -> Tensor:
+        """Return what the layers make of a batch."""
+        with torch.no_grad():
+            for layer in self.made() if self.made else ():
+                signal = layer.to(signal.dtype)(signal)
+        return signal
+
+    @cached_property
+    def of_nothing(self) -> Polynomial:
+        """Return what it makes of zeros, a constant."""
+        layers = self.made() if self.made else []
+        dtype = next((weight.dtype for layer in layers for weight in layer.state_dict().values()), torch.float32)
+        found = self.of(torch.zeros(1, *self.key[1], dtype=dtype))
+        return Polynomial.of(exact(found[0], found.dtype))
 
 
 @dataclass(frozen=True)
@@ -256,7 +297,9 @@ class Polynomial:
     @property
     def boolean(self) -> bool:
         """Return whether it is 0 or 1 always: found out for few spikes only."""
-        return not self.signals and len(self.spikes) <= 8 and self.values() <= {ZERO, UNIT}
+        if self.signals or len(self.spikes) > 8:
+            return False
+        return all(number in (ZERO, UNIT) for value in self.values() for number in entries_of(value))
 
     def values(self) -> set[Coefficient]:
         """Return what it may be, of one that is made of spikes alone."""
@@ -294,5 +337,7 @@ def _product(one: Term, other: Term) -> Term:
 
 
 def image(by: FeatureMap, signal: Polynomial) -> Polynomial:
-    """Return what a layer makes of a signal: nothing of nothing, where it has no bias."""
-    return Polynomial({}) if by.homogeneous and not signal.terms else Polynomial.graded(Image(by, signal))
+    """Return what a layer makes of a signal: of nothing its bias, where it has one."""
+    if not signal.terms:
+        return Polynomial({}) if by.homogeneous else by.of_nothing
+    return Polynomial.graded(Image(by, signal))

@@ -16,10 +16,10 @@ from torch.fx.node import map_arg
 from torch.utils._pytree import tree_leaves
 
 from ..conversion.refusal import ConversionRefused
-from . import arithmetic, mapping, moving  # noqa: F401 (they list what they read)
 from .followed import BATCH, FEATURE, TIME, FollowedSignal, settled
-from .operations import TracedCall, understood
-from .polynomials import UNIT, Coefficient, Excess, ModuleInput, Polynomial, entries_of
+from .operations import arithmetic, mapping, moving  # noqa: F401 (they list what they read)
+from .operations.calls import TracedCall, understood
+from .polynomials import UNIT, Coefficient, Excess, ModuleInput, Polynomial, above, entries_of
 from .tracing import name_of
 from .watching import frames_of, line_of
 
@@ -27,6 +27,8 @@ PLAIN = 1 << 10
 """A fraction of this denominator, and below this size, is computed without rounding."""
 ENDINGS = ("_softmax", "_log_softmax", "softmax", "log_softmax", "argmax")
 """What ends a network without a change of its class."""
+COMPARISONS = ("gt", "ge", "lt", "le", "heaviside")
+"""What fires."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -64,15 +66,23 @@ class GraphReading:
 
     Attributes:
         firings: in their order.
+        silent: comparisons of what is constant, as of a potential that nothing has reached yet.
         output: the module's, without an ending that keeps the class.
         node: the node of that.
         notes: of what was left out.
+        largest: whether the module returns its maximum over time.
+        timed: whether its input has an axis of time.
+        unused: whether comparisons are among the firings that the output does not depend on.
     """
 
     firings: tuple[Firing, ...]
+    silent: tuple[Firing, ...]
     output: FollowedSignal
     node: Node
     notes: tuple[str, ...]
+    largest: bool = False
+    timed: bool = False
+    unused: bool = False
 
     def same_as(self, other: "GraphReading") -> bool:
         """Return whether two are the same function."""
@@ -84,19 +94,33 @@ class GraphReading:
         )
 
 
-def read(graph: GraphModule, timed: bool, place: int) -> GraphReading:
+def read(graph: GraphModule, timed: bool, place: int, unused: bool = False) -> GraphReading:
     """Return what a graph computes of its input, (batch, ...) or, `timed`, (batch, T, ...).
 
     Args:
         graph: of one run, without in-place operations.
         timed: whether the input has an axis of time.
         place: of the output among all that the module returns.
+        unused: whether to read comparisons that the output does not depend on, where others of the same line are
+            read, as of the last step of a layer whose spikes are late.
 
     Raises:
         ConversionRefused: with the user's line, for what is no part of a spiking network.
     """
     output, notes = _ending(graph, place)
-    return _Reader(graph, timed, output).reading(notes)
+    output, axis = _maximum(output)
+    return _Reader(graph, timed, output, unused).reading(notes, axis)
+
+
+def _maximum(output: Node) -> tuple[Node, int | None]:
+    """Return what an output is a maximum of, and over which axis; the output and None where it is none."""
+    node: Any = output
+    if name_of(node) == "" and node.args[1:] == (0,) and name_of(node.args[0]) == "max":
+        node = node.args[0]
+    if name_of(node) not in ("amax", "max") or len(node.args) < 2:
+        return output, None
+    axes = node.args[1] if isinstance(node.args[1], list) else [node.args[1]]
+    return (node.args[0], axes[0]) if len(axes) == 1 else (output, None)
 
 
 def _ending(graph: GraphModule, place: int) -> tuple[Node, tuple[str, ...]]:
@@ -120,15 +144,18 @@ def _ending(graph: GraphModule, place: int) -> tuple[Node, tuple[str, ...]]:
 class _Reader:
     """Holds what nodes are, those that are needed still."""
 
-    def __init__(self, graph: GraphModule, timed: bool, output: Node) -> None:
-        self.graph, self.timed, self.output = graph, timed, output
-        self.live, self.last = _needed(graph, output)
+    def __init__(self, graph: GraphModule, timed: bool, output: Node, unused: bool) -> None:
+        self.graph, self.timed, self.output, self.unused = graph, timed, output, unused
+        self.live, self.last = _needed(graph, {output})
+        if unused:
+            self.live, self.last = _needed(graph, {output, *_like_those(graph, self.live)})
         self.values: dict[Node, Any] = {}
         self.firings: list[Firing] = []
+        self.silent: list[Firing] = []
         self.known: dict[tuple[Polynomial, bool], int] = {}
         self.batch = 0
 
-    def reading(self, notes: tuple[str, ...]) -> GraphReading:
+    def reading(self, notes: tuple[str, ...], largest: int | None) -> GraphReading:
         """Return what the graph computes."""
         for node in self.graph.graph.nodes:
             if node in self.live:
@@ -138,9 +165,20 @@ class _Reader:
         output = self.values[self.output]
         if not isinstance(output, FollowedSignal):
             raise ConversionRefused("output: depends on no input")
-        if notes and TIME in settled(output)[0]:
+        if largest is not None and output.axes[largest % len(output.axes)] != TIME:
+            raise ConversionRefused(f"{line_of(self.output)}: is behind a maximum that is not over time")
+        if notes and largest is None and TIME in settled(output)[0]:
             raise ConversionRefused(f"{notes[0]}; not so at each step: expected it behind the mean over time")
-        return GraphReading(tuple(self.firings), output, self.output, notes)
+        return GraphReading(
+            tuple(self.firings),
+            tuple(self.silent),
+            output,
+            self.output,
+            notes,
+            largest is not None,
+            self.timed,
+            self.unused,
+        )
 
     def _value(self, node: Node) -> Any:
         if node.op == "placeholder":
@@ -150,7 +188,11 @@ class _Reader:
         look = partial(map_arg, fn=lambda used: self.values[used])
         args, kwargs = look(node.args), look(node.kwargs)
         if name_of(node) == "":
-            return node.target(*args, **kwargs)  # pyright: ignore[reportCallIssue]
+            found = node.target(*args, **kwargs)  # pyright: ignore[reportCallIssue]
+            if found is None:
+                told = "is read for what it gives besides signals (places of maxima are no signal)"
+                raise ConversionRefused(f"{line_of(node)}: {name_of(node.all_input_nodes[0])}: {told}")
+            return found
         leaves = tree_leaves((args, kwargs))
         if any(isinstance(leaf, FollowedSignal) for leaf in leaves):
             self._check_written(node, leaves)
@@ -184,7 +226,12 @@ class _Reader:
     def _spike(self, call: TracedCall, laid: FollowedSignal, step: int, strict: bool) -> Polynomial:
         excess = laid.steps[step]
         if not excess.signals and len(excess.spikes) <= 1:
-            return arithmetic.valued(excess, lambda value: _above(call, value, strict))
+            if not excess.spikes:
+                places = frames_of(call.node), line_of(call.node)
+                self.silent.append(Firing(excess, strict, call.node, step, False, laid, *places))
+            return arithmetic.mapped(excess, lambda value: _above(call, value, strict))
+        if (settled_by := self._settled(call, excess, strict)) is not None:
+            return settled_by
         turned = self._known(excess * Fraction(-1), not strict)
         found = self._known(excess, strict)
         if found is None and turned is None:
@@ -197,6 +244,26 @@ class _Reader:
             found = self._new(call, laid, step, strict, flips)
             found, turned = (None, found) if flips else (found, None)
         return Polynomial.spike(found) if found is not None else arithmetic.negated(Polynomial.spike(turned))  # pyright: ignore
+
+    def _settled(self, call: TracedCall, excess: Polynomial, strict: bool) -> Polynomial | None:
+        """Return what a comparison gives that an earlier spike decides, as of a potential that it has reset."""
+        for spike in sorted(excess.spikes, reverse=True)[:1]:
+            parts = [
+                (excess.where(spike, state), self._decided(call, excess.where(spike, state), strict, spike, state))
+                for state in (False, True)
+            ]
+            if all(value is not None for _, value in parts):
+                quiet, fires = (Polynomial.of(value) for _, value in parts)  # pyright: ignore[reportArgumentType]
+                return quiet + (fires - quiet) * Polynomial.spike(spike)
+        return None
+
+    def _decided(
+        self, call: TracedCall, excess: Polynomial, strict: bool, spike: int, state: bool
+    ) -> Coefficient | None:
+        """Return where an excess is above 0 while a spike is there, or is not; None where that does not say."""
+        if not excess.rest.terms:
+            return _above(call, excess.constant, strict)
+        return Fraction(int(state)) if self._known(excess, strict) == spike else None
 
     def _known(self, excess: Polynomial, strict: bool) -> int | None:
         return self.known.get((excess, strict))
@@ -232,17 +299,13 @@ def by_name(signal: Polynomial, excess: Polynomial, name: Polynomial) -> Polynom
     return name * factor + left
 
 
-def _above(call: TracedCall, value: Coefficient, strict: bool) -> bool:
-    """Return whether a number is above 0, where no rounding decides it."""
-    numbers = entries_of(value)
-    for number in numbers:
+def _above(call: TracedCall, value: Coefficient, strict: bool) -> Coefficient:
+    """Return where numbers are above 0, where no rounding decides it."""
+    for number in entries_of(value):
         plain = PLAIN % number.denominator == 0 and abs(number) < PLAIN
         if not plain and abs(number) < Fraction(1, PLAIN):
             call.refuse(f"compares numbers that differ by {float(number):g} only, which rounding decides")
-    found = {number > 0 or (number == 0 and not strict) for number in numbers}
-    if len(found) > 1:
-        call.refuse("compares a constant with thresholds on either side of it")
-    return found.pop()
+    return above(value, strict)
 
 
 def _unwritten(found: Any) -> Any:
@@ -252,9 +315,15 @@ def _unwritten(found: Any) -> Any:
     return found.fill_(torch.nan)
 
 
-def _needed(graph: GraphModule, output: Node) -> tuple[set[Node], dict[Node, list[Node]]]:
-    """Return the nodes that an output is made of, and at each of them those that are used for the last time."""
-    live, last, seen = {output}, {}, {output}
+def _like_those(graph: GraphModule, live: set[Node]) -> list[Node]:
+    """Return the comparisons that are made by the same lines as some that are needed."""
+    known = {(frames_of(node), node.target) for node in live if name_of(node) in COMPARISONS}
+    return [node for node in graph.graph.nodes if (frames_of(node), node.target) in known]
+
+
+def _needed(graph: GraphModule, outputs: set[Node]) -> tuple[set[Node], dict[Node, list[Node]]]:
+    """Return the nodes that outputs are made of, and at each of them those that are used for the last time."""
+    live, last, seen = set(outputs), {}, set(outputs)
     for node in reversed(graph.graph.nodes):
         if node not in live:
             continue

@@ -11,8 +11,10 @@ import copy
 import random
 import sys
 import traceback
+import warnings
+from collections import deque
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import replace
 from hashlib import sha256
 from pathlib import Path
@@ -23,14 +25,16 @@ import numpy as np
 import torch
 import torch.fx.traceback as kept
 from torch import Tensor, nn
+from torch._guards import TracingContext, tracing
 from torch._subclasses.fake_tensor import FakeTensor, FakeTensorMode
 from torch.fx import GraphModule, Interpreter, Node, _symbolic_trace
 from torch.fx.experimental.proxy_tensor import make_fx
 from torch.fx.immutable_collections import immutable_dict
+from torch.utils._pytree import tree_leaves
 
-from ..conversion.observing.observed_layers import are_alike
-from ..conversion.observing.observing import Source, run_once
+from ..conversion.checking import are_alike
 from ..conversion.refusal import ConversionRefused
+from ..conversion.sources import FunctionModule, Source, restart, run_once
 from ..validation import one_line
 from .watching import INSIDE, Watching, line_of
 
@@ -38,22 +42,14 @@ BATCHES = (3, 5, 7, 11, 13, 17, 19), (67, 71, 73, 79, 83)
 """Sizes of the two batches of traces, of which those are taken that are no other size of the sample."""
 
 
-class FunctionModule(nn.Module):
-    """A plain function as a module; copies of it call a copy, with copies of the modules that it reads."""
+class CopiedFunction(FunctionModule):
+    """A function as a module; copies of it call a copy, with copies of the modules that it reads."""
 
-    def __init__(self, function: Any) -> None:
-        super().__init__()
-        self.function = function
-
-    def forward(self, *given: Any) -> Any:
-        """TracedCall the function."""
-        return self.function(*given)
-
-    def __deepcopy__(self, memo: dict[int, Any]) -> "FunctionModule":
+    def __deepcopy__(self, memo: dict[int, Any]) -> "CopiedFunction":
         """Return one of a copied function."""
-        return FunctionModule(_copied(self.function, memo))
+        return CopiedFunction(_copied(self.function, memo))
 
-    def train(self, mode: bool = True) -> "FunctionModule":
+    def train(self, mode: bool = True) -> "CopiedFunction":
         """Set the mode of the modules that the function reads."""
         for part in _held(self.function).values():
             if isinstance(part, nn.Module):
@@ -63,6 +59,10 @@ class FunctionModule(nn.Module):
 
 COPIES = ("clone", "contiguous", "detach", "alias", "lift_fresh_copy", "view", "_unsafe_view", "expand")
 """Operations that change no value, which depend on how memory lies."""
+LEAF = "The .grad attribute of a Tensor that is not a leaf"
+"""What torch warns of where a trace reads a tensor of another module, such as those that snnTorch resets."""
+NUMBERS = (int, float, str)
+"""What an attribute of a module counts by."""
 WARM = 4
 """Calls of a module that loops over time itself before the second trace: a count of calls shows."""
 
@@ -103,24 +103,38 @@ def _copied(function: Any, memo: dict[int, Any]) -> Any:
 def traced(source: Source, inputs: Tensor, mode: Literal["fake", "real"], grad: bool) -> GraphModule:
     """Return the graph of one run on inputs of this shape, with what it changes in place; see `pure`.
 
+    Fake tensors tell by their type that they are no real ones. So what must not be asked is watched in runs on
+    real ones, which look as any other: a graph of fake ones that is another is refused.
+
     Args:
         source: a module and how to run it.
         inputs: (batch, ...) or (batch, T, ...).
         mode: "fake" or "real".
-        grad: whether gradients are on.
+        grad: whether gradients are on, and the inputs need some.
 
     Raises:
         ConversionRefused: for what leaves torch's dispatcher, fails, or changes what it keeps.
     """
     own, seen = copied(source), _Counting(allow_non_fake_inputs=True)
-    watching = Watching([*own.module.parameters(), *own.module.buffers()])
-    for _ in range(WARM if mode == "real" and source.num_steps is None else 0):
+    watching = Watching(_tensors_in(own.module), mode == "real" and not source.own)
+    for _ in range(WARM if grad and source.num_steps is None else 0):
         with undisturbed(), torch.no_grad():
             run_once(own, inputs[:2])
-        source.library.reset(own.module)
-    given = seen.from_tensor(inputs) if mode == "fake" else inputs
-    with undisturbed(), _told(), torch.set_grad_enabled(grad), kept.preserve_node_meta(), watching:
-        graph = make_fx(lambda x: _run_unaware(own, x), tracing_mode=mode, _allow_non_fake_inputs=True)(given)
+        restart(own.module)
+    given = seen.from_tensor(inputs) if mode == "fake" else inputs.clone().requires_grad_(grad)
+    try:
+        with (
+            undisturbed(),
+            _told(),
+            torch.set_grad_enabled(grad),
+            kept.preserve_node_meta(),
+            shapes(mode),
+            watching,
+        ):
+            graph = make_fx(lambda x: _run_unaware(own, x), tracing_mode=mode, _allow_non_fake_inputs=True)(given)
+    except ConversionRefused:
+        _check_runs(source, inputs)
+        raise
     if watching.escapes:
         raise ConversionRefused(
             f"{watching.escapes[0]}; expected torch's operations alone, so that all that is computed can be seen"
@@ -128,6 +142,29 @@ def traced(source: Source, inputs: Tensor, mode: Literal["fake", "real"], grad: 
     if _changes_in_place(graph) < seen.changes:
         raise ConversionRefused("module: changes a signal in place, out of sight (in another thread?)")
     return graph
+
+
+def shapes(mode: str) -> Any:
+    """Return a context in which one mode holds what is recorded of real tensors' shapes, not one for each."""
+    return tracing(TracingContext(FakeTensorMode())) if mode == "real" else nullcontext()
+
+
+def _check_runs(source: Source, inputs: Tensor) -> None:
+    """Raise for a module that does not run on these inputs, whether it is traced or not."""
+    try:
+        with undisturbed(), torch.no_grad():
+            run_once(copied(source), inputs)
+    except ConversionRefused:
+        raise
+    except Exception as error:
+        told = f"module: can't run on inputs of shape {tuple(inputs.shape)}: {one_line(error)}"
+        raise ConversionRefused(told) from error
+
+
+def _tensors_in(module: nn.Module) -> list[Tensor]:
+    """Return the tensors that a module's parts hold."""
+    parts = [leaf for part in module.modules() for leaf in tree_leaves(dict(vars(part)))]
+    return [leaf for leaf in parts if isinstance(leaf, Tensor)]
 
 
 def _run_unaware(source: Source, inputs: Tensor) -> Any:
@@ -187,11 +224,19 @@ def copied(source: Source) -> Source:
         ConversionRefused: for a module that can't be copied.
     """
     try:
-        module = copy.deepcopy(source.module).eval()
+        module = source.module
+        module = CopiedFunction(module.function) if type(module) is FunctionModule else module
+        module = copy.deepcopy(module, _computed(module)).eval()
     except Exception as error:
         raise ConversionRefused(f"module: can't be copied, so it can't be run apart: {one_line(error)}") from error
-    source.library.reset(module)
+    restart(module)
     return replace(source, module=module)
+
+
+def _computed(module: nn.Module) -> dict[int, Tensor]:
+    """Return copies of tensors that a module computed of its weights, which torch does not copy, by identity."""
+    held = (value for part in module.modules() for value in (*vars(part).values(), *part.buffers(recurse=False)))
+    return {id(value): value.detach().clone() for value in held if isinstance(value, Tensor) and not value.is_leaf}
 
 
 @contextmanager
@@ -205,7 +250,8 @@ def undisturbed() -> Iterator[None]:
     before = [(neuron, dict(vars(neuron)), dict(neuron._buffers)) for neuron in neurons]
     listed = list(neurons)
     try:
-        with torch.random.fork_rng(devices=[]):
+        with torch.random.fork_rng(devices=[]), warnings.catch_warnings():
+            warnings.filterwarnings("ignore", LEAF)
             yield
     finally:
         random.setstate(states)
@@ -305,14 +351,43 @@ def check_alike(source: Source, graph: GraphModule, inputs: Tensor) -> None:
     """
     lying = inputs.transpose(0, -1).contiguous().transpose(0, -1)
     own = copied(source)
+    before = {} if source.num_steps is None else numbers_of(own.module)  # a first call may set some
     with undisturbed(), torch.no_grad(), _told():
         for x in (inputs, torch.zeros_like(inputs), inputs.flip(0) * 3.0 - 1.0, inputs, lying):
-            expected, found = run_once(own, x), graph(x.clone())
+            expected, found = run_once(own, x), graph(x.clone(memory_format=torch.contiguous_format))
             alike = are_alike if x is lying else torch.equal
             if len(expected) != len(found) or not all(map(alike, expected, found)):
                 raise ConversionRefused(
                     "module: gives something else than its recorded operations; expected a function of its input "
                     "alone, that keeps nothing between calls"
                 )
-            source.library.reset(own.module)
+            restart(own.module)
+            numbers = numbers_of(own.module)
+            _check_numbers(before, numbers)
+            before = numbers if source.num_steps is None else before
             own = own if source.num_steps is None else copied(source)
+
+
+def numbers_of(module: nn.Module) -> dict[str, Any]:
+    """Return the numbers and texts that a module's parts hold as attributes, or in lists and the like, by name."""
+    found: dict[str, Any] = {}
+    for path, part in module.named_modules():
+        for name, value in vars(part).items():
+            held = value if isinstance(value, dict) else dict(enumerate(value if _is_list(value) else [value]))
+            numbers = {f"{path}.{name}[{key}]": each for key, each in held.items() if isinstance(each, NUMBERS)}
+            found |= {} if name.startswith("_") else numbers
+    return found
+
+
+def _is_list(value: Any) -> bool:
+    return isinstance(value, list | tuple | deque)
+
+
+def _check_numbers(before: dict[str, Any], after: dict[str, Any]) -> None:
+    """Raise where a number is another after a call, and its start again: by it later calls may do otherwise."""
+    for name, value in before.items():
+        if name in after and after[name] != value and value == value:
+            told = name.removesuffix("[0]").removeprefix(".")
+            raise ConversionRefused(
+                f"module: changes {told} at each call; expected the same function at each call"
+            )

@@ -2,13 +2,15 @@
 
 import re
 import sys
+from _lsprof import Profiler
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from types import FrameType
+from types import BuiltinFunctionType, CodeType, FrameType, MethodDescriptorType, WrapperDescriptorType
 from typing import Any, Self
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
+from torch._C import _len_torch_dispatch_stack
 from torch.fx.traceback import set_stack_trace
 from torch.overrides import TorchFunctionMode
 from torch.utils._python_dispatch import _disable_current_modes
@@ -47,9 +49,18 @@ TELLS = frozenset(
 """What tells no value: shapes, types, and whether gradients are on, which a second trace turns around."""
 
 
+COMPARES = frozenset(
+    (
+        *("eq", "ne", "lt", "le", "gt", "ge", "__eq__", "__ne__", "__lt__", "__le__", "__gt__", "__ge__"),
+        *("any", "all", "as_tensor", "detach"),
+    )
+)
+"""What makes of parameters what code may branch on."""
+FILLS = frozenset(("full", "full_like", "new_full"))
+"""What takes a number that may be a tensor."""
 STANDARD = str(Path(re.__file__).parents[1])
 """Python's own library."""
-STATE = "torch._C"
+STATE = torch._C
 """The module that holds torch's own state: private names of it tell a trace from a run."""
 TOLD = ("torch/utils/_python_dispatch.py", "torch/_guards.py")
 """Files of torch whose functions say what dispatches."""
@@ -57,17 +68,28 @@ MACHINERY = frozenset(("__enter__", "__exit__", "__torch_dispatch__", "__init__"
 """What torch itself calls there."""
 
 
+BUILT_IN = (BuiltinFunctionType, MethodDescriptorType, WrapperDescriptorType)
+PLAIN = frozenset((Tensor, nn.Parameter, int, float, bool, str, type(None), torch.dtype, torch.device, torch.Size))
+"""Types by which no user's code runs."""
+PROFILING = (sys.setprofile, sys.settrace, sys.getprofile)
+"""What ends the watch, or tells of it."""
+
+
 class Watching(TorchFunctionMode):
     """Notes each call by a user's code that takes a value out of a tensor, or fails, even where that is caught.
 
     Args:
-        fixed: parameters and buffers, whose values are no signals.
+        fixed: tensors that a module holds, whose values are no signals.
+        calls: whether calls that go to no tensor are watched, too, which makes a run twice as slow.
     """
 
-    def __init__(self, fixed: Sequence[Tensor] = ()) -> None:
+    def __init__(self, fixed: Sequence[Tensor] = (), calls: bool = True) -> None:
         super().__init__()
+        self.calls = calls
+        self.told: dict[CodeType, bool] = {}
         self.escapes: list[str] = []
-        self.fixed = {id(tensor) for tensor in fixed}
+        self.fixed = {id(tensor): tensor for tensor in fixed}
+        self.asked: tuple[Any, Tensor] | None = None
 
     def __torch_function__(
         self,
@@ -78,43 +100,90 @@ class Watching(TorchFunctionMode):
     ) -> Any:
         """Run a call, tell what it adds to a graph where it comes from, and look at what comes of it."""
         name, users = _name_of(func), _calls_from_outside()
-        if name in READS and len(args) == 1 and id(args[0]) in self.fixed:
+        if name in READS and len(args) == 1 and (known := self._known(args[0])) is not None:
             with _disable_current_modes():
-                return func(args[0].detach(), **(kwargs or {}))
+                return func(known.detach(), **(kwargs or {}))
         if name in READS and (users or name not in INNER):
             self._note(f"takes values out of a tensor, or writes past torch's operations ({name})")
             raise ConversionRefused(self.escapes[-1])
+        if name in FILLS and (known := self._known(args[1] if len(args) > 1 else None)) is not None:
+            with _disable_current_modes():
+                args = (*args[:1], known.item(), *args[2:])
         set_stack_trace([f'File "{file}", line {line}, in code\n' for file, line in reversed(user_frames())])
+        rests = self.calls and self._is_torchs_alone(func, (*args, *(kwargs or {}).values()))
+        if rests:
+            sys.setprofile(None)
         try:
             found = func(*args, **(kwargs or {}))
         except Exception as error:
             if users:
                 self._note(f"{name}: {' '.join(str(error).split())[:160]}")
             raise
+        finally:
+            if rests:
+                sys.setprofile(self._called)
         if users and name not in TELLS and not _is_of_tensors(found):
             self._note(f"asks for what is no tensor ({name})")
+        if name not in TELLS or name in ("__setitem__", "requires_grad_"):
+            self.asked = self._compared(func, name, args, found)
         return found
+
+    def _known(self, tensor: Any) -> Tensor | None:
+        """Return a tensor that no input takes part in: one that the module holds, or was just made of some."""
+        if self.asked is not None and self.asked[0] is tensor:
+            return self.asked[1]
+        return self.fixed.get(id(tensor))
+
+    def _compared(self, func: Any, name: str, args: tuple[Any, ...], found: Any) -> tuple[Any, Tensor] | None:
+        """Return what was made of such tensors alone, with its values: nothing may come between it and its use."""
+        if name not in COMPARES or not args:
+            return None
+        values = [arg if isinstance(arg, int | float) else self._known(arg) for arg in args]
+        if any(value is None for value in values):
+            return None
+        with _disable_current_modes(), torch.no_grad():
+            return found, func(*values)
 
     def __enter__(self) -> Self:
         """Watch calls that go to no tensor, too."""
-        self._before = sys.getprofile()
-        sys.setprofile(self._called)
+        self._before, self.depth = sys.getprofile(), 1  # what records
+        if self.calls:
+            sys.setprofile(self._called)
         return super().__enter__()
 
     def __exit__(self, *error: Any) -> None:
-        """Leave all as it was."""
-        sys.setprofile(self._before)
+        """Leave all as it was: one that profiles goes on, too."""
+        if self.calls:
+            sys.setprofile(self._before if callable(self._before) else None)
+            if isinstance(self._before, Profiler):
+                self._before.enable()
         super().__exit__(*error)
+
+    def _is_torchs_alone(self, func: Any, given: tuple[Any, ...]) -> bool:
+        """Return whether a call runs no user's code: of a built-in function, by no type or mode of a user's."""
+        return (
+            isinstance(func, BUILT_IN)
+            and all(type(each) in PLAIN for each in given)
+            and _len_torch_dispatch_stack() == self.depth
+        )
 
     def _called(self, frame: FrameType, event: str, called: Any) -> None:
         """Note a call of a user's code that asks torch whether it is traced."""
         if event == "c_call":
-            home, name, caller = getattr(called, "__self__", None), getattr(called, "__name__", ""), frame
-            private = getattr(home, "__name__", None) == STATE and name.startswith("_")
-        else:
-            name, caller = frame.f_code.co_name, frame.f_back
-            private = event == "call" and frame.f_code.co_filename.endswith(TOLD) and name not in MACHINERY
-        if private and (asks := _asking(caller)) is not None:
+            home = getattr(called, "__self__", None)
+            if (home is STATE and called.__name__.startswith("_")) or (home is sys and called in PROFILING):
+                self._asked(called.__name__, frame)
+        elif event == "call":
+            code = frame.f_code
+            tells = self.told.get(code)
+            if tells is None:
+                tells = code.co_filename.endswith(TOLD) and code.co_name not in MACHINERY
+                self.told[code] = tells
+            if tells:
+                self._asked(code.co_name, frame.f_back)
+
+    def _asked(self, name: str, caller: FrameType | None) -> None:
+        if (asks := _asking(caller)) is not None:
             self.escapes.append(f"{_line_among([asks])}: asks torch whether it is traced ({name})")
 
     def _note(self, what: str) -> None:

@@ -33,6 +33,10 @@ WRONG = {
 }
 
 
+SAME = {"narrows by bool", "narrows by long", "narrows by type by name", "asks for gradients, far"}
+"""What changes no spike."""
+
+
 def sample_of(timed: bool) -> Tensor:
     generator = torch.Generator().manual_seed(1)
     drawn = torch.rand(6, *([Hosted.STEPS] if timed else []), 6, generator=generator)
@@ -48,6 +52,9 @@ def come_in(library: str, module: Hosted) -> None:
 def test_what_is_done_past_the_dispatcher_is_refused(name: str, place: str):
     library = LIBRARIES[(len(name) + len(place)) % len(LIBRARIES)]
     for timed in (False, True):
+        if place == "spikes" and name in SAME:
+            come_in(library, Hosted(library, place, WRONG[name], timed))
+            continue
         with pytest.raises(ConversionRefused) as caught:
             come_in(library, Hosted(library, place, WRONG[name], timed))
         assert "\n" not in str(caught.value)

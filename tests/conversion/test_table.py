@@ -5,10 +5,10 @@ from pathlib import Path
 
 import pytest
 
-from spikecert.models.conversion.libraries.snntorch import READ
 from support.element_rows import REFUSALS, ROWS
 from support.element_table import COLUMNS, YES, line, refusal, tried
 from support.elements import Row
+from support.state_loops import OWN
 
 PAGE = (Path(__file__).parents[2] / "docs" / "conversion.md").read_text(encoding="utf-8")
 WRITE = "PYTHONPATH=tests python benchmarks/element_table.py writes it"
@@ -26,7 +26,7 @@ def test_there_are_enough_rows_of_different_names():
     names = [row.name for row in (*ROWS, *REFUSALS)]
     assert len(ROWS) >= 45
     assert len(set(names)) == len(names)
-    assert {f"{kind}, states by hand" for kind in (*READ, "LIFRecurrentCell")} <= set(names)
+    assert {f"{kind}, states by hand" for kind in (*OWN, "LIFRecurrentCell")} <= set(names)
     assert sum(name in PAGE for name in names) == len(names)
 
 

@@ -14,9 +14,9 @@ from spikingjelly.activation_based import layer as sj
 from spikingjelly.activation_based import neuron as sj_neurons
 from torch import Tensor, nn
 
-from spikecert import ConversionRefused
+from spikecert import ConversionRefused, convert
+from spikecert.models.conversion.sources import restart
 from support.foreign import snntorch
-from support.library_readers import convert
 
 SAMPLE = torch.rand(6, 5, generator=torch.Generator().manual_seed(0))
 SILENT = 1e6
@@ -87,15 +87,29 @@ def test_all_steps_at_once_come_in(kind: str):
     assert convert(Middle(SEVERAL[kind](0.1), at_once=True), SAMPLE).check.matches
 
 
-@pytest.mark.parametrize("kind", {**SINGLE, **CELLS})
+@pytest.mark.parametrize("kind", list(SINGLE)[:5])
 def test_time_that_is_taken_for_the_batch_is_refused_even_where_nothing_fires(kind: str):
-    with pytest.raises(ConversionRefused, match="takes one step a call, batch first, and is called 1 times in 4"):
-        convert(Middle({**SINGLE, **CELLS}[kind](SILENT), at_once=True), SAMPLE)
+    with pytest.raises(ConversionRefused, match="stack: makes a second axis of time"):
+        convert(Middle(SINGLE[kind](SILENT), at_once=True), SAMPLE)
+
+
+@pytest.mark.parametrize("level", [0.5, 0.1])
+@pytest.mark.parametrize("kind", [*list(SINGLE)[5:], *CELLS])
+def test_a_step_that_is_taken_once_for_all_has_no_memory(kind: str, level: float):
+    """What is called once starts anew for each step: a neuron whose λ is 0."""
+    module = Middle({**SINGLE, **CELLS}[kind](level), at_once=True)
+    network, far = convert(module, SAMPLE).network, 9.0 * torch.randn(40, 5)
+    restart(module)
+    with torch.no_grad():
+        torch.testing.assert_close(network(far), module(far).mean(0))
 
 
 @pytest.mark.parametrize("kind", SEVERAL)
 def test_a_batch_that_is_taken_for_time_is_refused_even_where_nothing_fires(kind: str):
-    with pytest.raises(ConversionRefused, match=r"takes all steps at once|is called \d+ times in \d+ steps"):
+    with pytest.raises(
+        ConversionRefused,
+        match=r"test_time\.py:\d+: select: takes one entry of the batch axis; expected steps of time only",
+    ):
         convert(Middle(SEVERAL[kind](SILENT), at_once=False), SAMPLE, None)
 
 
@@ -106,11 +120,16 @@ def test_a_neuron_in_a_container_of_layers_without_states_is_refused(kind: Any):
         convert(Middle(inner, at_once=True), SAMPLE)
 
 
-def test_a_node_of_several_steps_within_a_container_is_refused():
-    container = sj.LinearRecurrentContainer(sj_neurons.IFNode(SILENT), 8, 8)
+def test_a_node_of_several_steps_within_a_container_is_given_all_of_them():
+    """All that is in step mode "m" is called once, with a sequence: so there is no step before, to be heard."""
+    torch.manual_seed(0)
+    container = sj.LinearRecurrentContainer(sj_neurons.IFNode(0.5), 8, 8)
     container.sub_module.step_mode = "m"  # type: ignore[assignment]
-    with pytest.raises(ConversionRefused, match='is in step mode "m" inside of a container'):
-        convert(nn.Sequential(nn.Linear(5, 8), container, nn.Linear(8, 3)), SAMPLE, STEPS)
+    module = nn.Sequential(nn.Linear(5, 8), container, nn.Linear(8, 3))
+    network, far = convert(module, SAMPLE, STEPS).network, 9.0 * torch.randn(40, 5)
+    functional.reset_net(module)
+    with torch.no_grad():
+        torch.testing.assert_close(network(far), module(far.expand(STEPS, -1, -1)).mean(0))
 
 
 def test_containers_that_take_no_single_step_are_given_all():
@@ -134,10 +153,11 @@ class Once(nn.Module):
         return torch.stack([self.layers[3](self.layers[2](spikes)) for _ in range(STEPS)])
 
 
-def test_a_neuron_that_is_called_once_for_all_steps_is_refused_even_where_nothing_fires():
-    module = nn.Sequential(Once(sj_neurons.IFNode(SILENT), sj_neurons.IFNode(0.1)))
-    with pytest.raises(ConversionRefused):
-        convert(module, SAMPLE)
+def test_a_neuron_that_is_called_once_for_all_steps_fires_alike_at_each():
+    module = nn.Sequential(Once(sj_neurons.IFNode(0.5), sj_neurons.IFNode(0.1)))
+    network, far = convert(module, SAMPLE).network, 9.0 * torch.randn(40, 5)
+    with torch.no_grad():
+        torch.testing.assert_close(network(far), module(far).mean(0))
 
 
 def test_a_mode_that_is_set_for_all_is_each_layers_own():

@@ -86,35 +86,10 @@ FILTER_MUTANTS = (
         "return x",
     ),
     Mutant(
-        "conversion: a synapse's delay is left out of a constant input's scale",
-        "models/conversion/neurons.py",
-        "range(t + 1 - neuron.delay)",
-        "range(t + 1)",
-    ),
-    Mutant(
-        "conversion: what a delay hands on counts as constant where its input is",
-        "models/conversion/building.py",
-        "DelayLine | DrawnSpikes):\n            return False",
-        "DelayLine | DrawnSpikes):\n            return self._constant(observed.origin)",
-    ),
-    Mutant(
         "conversion: a delay of a part of a step is rounded",
         "models/conversion/nir/nir_modules.py",
         "or np.abs(counts - steps).max() > 1e-4:",
         "or False:",
-    ),
-    Mutant(
-        "conversion: weights of double precision are rounded to single",
-        "models/conversion/layers.py",
-        "copy = copy.to(next(floats, torch.get_default_dtype()))  # first, or the weights would be rounded\n"
-        "    copy.load_state_dict(module.state_dict())",
-        "copy.load_state_dict(module.state_dict())\n    copy = copy.to(next(floats, torch.get_default_dtype()))",
-    ),
-    Mutant(
-        "conversion: Alpha's currents come in at once",
-        "models/conversion/libraries/snntorch.py",
-        '"delay": 1}',
-        '"delay": 0}',
     ),
     Mutant(
         "NIR: a synapse is written without the share of its input that it takes",

@@ -145,28 +145,4 @@ RECURRENT_MUTANTS = (
         "torch.stack((found.left, found.spikes[-1], *found.filtered))",
         "torch.stack((found.left, found.spikes[-1], *(0 * part for part in found.filtered)))",
     ),
-    Mutant(
-        "conversion: a loop's synapse stands before the loop",
-        "models/conversion/neurons.py",
-        "own = neuron.synapse is None or neuron.feedback is not None",
-        "own = neuron.synapse is None",
-    ),
-    Mutant(
-        "conversion: a cell that was given no state goes on",
-        "models/conversion/observing/states.py",
-        "if not given and not neuron.keeps:",
-        "if False:",
-    ),
-    Mutant(
-        "conversion: another step of an encoder is taken",
-        "models/conversion/observing/following.py",
-        "and (expands or leaf.call is not None)",
-        "and leaf.call is not None",
-    ),
-    Mutant(
-        "conversion: an RSynaptic that says it resets at once comes in",
-        "models/conversion/libraries/snntorch.py",
-        'if not synaptic.reset_delay and reset != "none":',
-        "if False:",
-    ),
 )

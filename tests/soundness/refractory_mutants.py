@@ -78,24 +78,6 @@ REFRACTORY_MUTANTS = (
         'if self.own.reset != "zero" or self.own.scale is not None:',
         "if self.own.scale is not None:",
     ),
-    Mutant(
-        "conversion: a rest is cut to whole steps",
-        "models/conversion/libraries/norse.py",
-        "math.ceil(min(steps, 2.0**31))",
-        "math.floor(min(steps, 2.0**31))",
-    ),
-    Mutant(
-        "conversion: a cell that rests runs by anything",
-        "models/conversion/libraries/norse.py",
-        "    _check_step(module, name, STEPS.get(kind))\n",
-        "",
-    ),
-    Mutant(
-        "conversion: a synapse of a constant input is left out where neurons rest",
-        "models/conversion/neurons.py",
-        "own or (constant and neuron.plain)",
-        "own or constant",
-    ),
     Mutant("start: the graph begins at 0", GRAPH, "        low[0] = start\n", ""),
     Mutant(
         "start: a table begins at 0",
@@ -114,18 +96,6 @@ REFRACTORY_MUTANTS = (
         LAYER,
         "left = potential * (1.0 - spike)",
         "left = potential * (1.0 - spike) + spike * self.start",
-    ),
-    Mutant(
-        "conversion: a reset elsewhere is no start",
-        "models/conversion/neurons.py",
-        "return settled((self.start - self.shift) / self.gain)",
-        "return settled(0.0 * (self.start - self.shift) / self.gain)",
-    ),
-    Mutant(
-        "conversion: a start above the threshold comes in",
-        "models/conversion/neurons.py",
-        "    if start >= threshold:",
-        "    if False:",
     ),
     Mutant(
         "prefix: an amount of its own is taken for θ",

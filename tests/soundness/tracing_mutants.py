@@ -3,15 +3,15 @@
 from mutant import Mutant
 
 TRACING, READING = "models/tracing/tracing.py", "models/tracing/reading.py"
-CONVERTING, FITTING = "models/tracing/converting.py", "models/tracing/fitting.py"
+TRACES, FITTING = "models/tracing/traces.py", "models/tracing/fitting.py"
 TRACING_MUTANTS = (
     Mutant(
         "tracing: a current may differ from step to step",
         FITTING,
-        "return all(current == _at(layers, currents, step) for step, current in enumerate(currents))",
-        "return True",
+        "if current != _at(layers, entering, step):",
+        "if False:",
     ),
-    Mutant("tracing: two runs may differ", CONVERTING, "if not reading.same_as(other):", "if False:"),
+    Mutant("tracing: two runs may differ", TRACES, "if not reading.same_as(other):", "if False:"),
     Mutant("tracing: values may be read where errors are caught", TRACING, "if watching.escapes:", "if False:"),
     Mutant(
         "tracing: signals may change out of sight",
@@ -32,5 +32,25 @@ TRACING_MUTANTS = (
         "is None for step",
     ),
     Mutant("tracing: a softmax over any axis is left out", READING, "if dim not in (-1, axes - 1):", "if False:"),
-    Mutant("tracing: the second trace is of a first call", TRACING, "WARM = 4", "WARM = 0"),
+    Mutant("tracing: the last trace is of a first call", TRACING, "WARM = 4", "WARM = 0"),
+    Mutant("tracing: a current that comes late may be any", FITTING, "if same and all(", "if all("),
+    Mutant(
+        "tracing: nobody watches who asks for a trace",
+        TRACING,
+        'mode == "real" and not source.own',
+        "False",
+    ),
+    Mutant("tracing: numbers may change at each call", TRACING, "and after[name] != value and", "and False and"),
+    Mutant(
+        "tracing: a factor is taken for what is left of it to 1",
+        "models/tracing/products.py",
+        "if not rest or own == {each: -number for each, number in rest.items()}:",
+        "if True:",
+    ),
+    Mutant(
+        "tracing: a module of other outputs is compared by an old trace",
+        "models/tracing/converting.py",
+        "return seen if are_alike(now, seen.outputs[0]) else None",
+        "return seen",
+    ),
 )

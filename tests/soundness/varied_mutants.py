@@ -98,24 +98,6 @@ VARIED_MUTANTS = (
         "steps = tuple(entry.taken(np.arange(len(rows))) for entry in flow.steps)",
     ),
     Mutant(
-        "conversion: Lapicque takes all of its input",
-        "models/conversion/libraries/snntorch.py",
-        'entries(step / capacity, name, "share T/C of the input")',
-        "1.0",
-    ),
-    Mutant(
-        "conversion: a delayed reset takes the threshold before the decay",
-        "models/conversion/libraries/snntorch.py",
-        "drop = threshold / decay",
-        "drop = threshold",
-    ),
-    Mutant(
-        "conversion: a reset of Lapicque to zero is one of Leaky",
-        "models/conversion/libraries/snntorch.py",
-        'if RESETS[int(lapicque.reset_mechanism_val)] == "zero":',
-        "if False:",
-    ),
-    Mutant(
         "conversion: the first neuron's constant for all",
         "models/conversion/constants.py",
         "if not bool((found != first).any()):",

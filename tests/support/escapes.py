@@ -18,10 +18,8 @@ import torch
 from spikingjelly.activation_based import neuron as sj_neurons
 from torch import Tensor, nn
 
-from spikecert import from_norse, from_snntorch, from_spikingjelly
+from spikecert import from_norse, from_snntorch, from_spikingjelly, from_torch
 from support.foreign import snntorch
-
-from .library_readers import convert
 
 Change = Callable[[Tensor], Tensor]
 FAR = 99.0
@@ -279,6 +277,6 @@ CONVERTING: dict[str, Callable[..., Any]] = {
     "snntorch": from_snntorch,
     "spikingjelly": from_spikingjelly,
     "norse": from_norse,
-    "torch": convert,
+    "torch": from_torch,
 }
 PLACES = ("input", "current", "spikes", "output")

@@ -349,7 +349,6 @@ def while_traced(net: Net, x: Tensor, step: int) -> Tensor:
     return x if _symbolic_trace.is_fx_tracing() else x.clamp(max=99.0)
 
 
-WEIGHTS = torch.linspace(0.5, 1.0, STEPS)
 NOISE = torch.Generator().manual_seed(0)
 RIGHT["a constant current"] = spoiled(lambda net, x, step: x + 0.125, "")
 RIGHT["constant currents"] = spoiled(lambda net, x, step: x + net.log_decay, "")
@@ -361,9 +360,6 @@ WRONG: dict[str, Case] = {
     "gate": spoiled(lambda net, x, step: x * torch.sigmoid(x), "sigmoid: of a signal it is a graded gate"),
     "layer norm": spoiled(lambda net, x, step: F.layer_norm(x, (6,)), "native_layer_norm: its statistics"),
     "batch statistics": spoiled(lambda net, x, step: F.batch_norm(x, None, None, training=True), "statistics of"),
-    "concatenation": spoiled(
-        lambda net, x, step: torch.cat((x[:, :3], x[:, 3:]), 1), "slice: takes a part of the"
-    ),
     "random": spoiled(lambda net, x, step: x + 0.0 * torch.rand_like(x), "draws random numbers"),
     "random from a generator": spoiled(lambda net, x, step: x + torch.rand(6, generator=NOISE), "random|else"),
     "python's random": spoiled(
@@ -385,7 +381,7 @@ WRONG: dict[str, Case] = {
     "int": spoiled(lambda net, x, step: (x * 8).int() / 8.0, "_to_copy: casts a signal"),
     "a type": spoiled(by_type, "something else"),
     "whether it is traced": spoiled(while_traced, "clamp: "),
-    "a count of calls": spoiled(counted, "something else"),
+    "a count of calls": spoiled(counted, "changes calls at each call"),
     "a tensor that it keeps": spoiled(kept_in_place, "in place"),
     "the mean of the batch": spoiled(lambda net, x, step: x - x.mean(0), "mean: sums or averages"),
     "an order": spoiled(lambda net, x, step: x.flip(1), "flip: "),
@@ -394,11 +390,9 @@ WRONG: dict[str, Case] = {
     ),
     "a noise at one step": spoiled(lambda net, x, step: x + 2.0**-20 * (step == 2), "step|output"),
     "two thresholds": spoiled(lambda net, x, step: (x > -3.0) * 1.0 * x, "signals multiply each other"),
-    "weighted output": reading(lambda s, v: (s * WEIGHTS[:, None, None]).sum(0), "weigh all steps alike"),
-    "three steps of the output": reading(lambda s, v: s[1:].mean(0), "weigh all steps alike"),
     "steps mixed with samples": reading(lambda s, v: s.reshape(s.shape[1], STEPS, 6).mean(1), "mixes them"),
     "potentials": reading(lambda s, v: v.mean(0), "is the potential of a neuron"),
-    "a maximum": reading(lambda s, v: s.amax(0), "amax: "),
+    "a maximum": reading(lambda s, v: s.amax(0), "largest"),
     "softmax over samples": reading(lambda s, v: F.softmax(s.mean(0), 0), "is over axis 0"),
     "softmax over time": reading(lambda s, v: F.softmax(s, 0).mean(0), "_softmax: "),
     "no neuron": Case(lambda: nn.Sequential(dense(5, 6), dense(6, 3)), num_steps=3, says="nothing in it fires"),

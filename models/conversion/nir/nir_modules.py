@@ -14,7 +14,6 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from ...elements.synapses import Synapse
 from ...validation import one_line
 from ..refusal import ConversionRefused
 from .nir_loops import flattened, without_loops
@@ -38,20 +37,6 @@ class SumPool(nn.Module):
         area = self.kernel[0] * self.kernel[1]
         return nn.functional.avg_pool2d(x, self.kernel, self.stride, self.padding) * area  # type: ignore[arg-type]
 
-    def as_convolution(self, channels: int, dtype: torch.dtype) -> nn.Module:
-        """Return the same as a convolution with weights of 1, each channel for itself."""
-        layer = nn.Conv2d(
-            channels,
-            channels,
-            self.kernel,  # type: ignore[arg-type]
-            self.stride,  # type: ignore[arg-type]
-            self.padding,  # type: ignore[arg-type]
-            groups=channels,
-            bias=False,
-        )
-        nn.init.ones_(layer.weight)
-        return layer.to(dtype)
-
 
 class DelayLine(nn.Module):
     """One Delay node; keeps what it was given from call to call until `restart`.
@@ -73,10 +58,6 @@ class DelayLine(nn.Module):
         """Take one step; return what was given `steps` calls ago, 0 before."""
         self.waiting.append(x)
         return self.waiting.pop(0) if len(self.waiting) > self.steps else torch.zeros_like(x)
-
-    def as_synapse(self) -> Synapse:
-        """Return the layer that does the same."""
-        return Synapse(0.0, self.steps)
 
 
 class EulerGraph(nn.Module):

@@ -6,9 +6,6 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from ...linear_maps.sharing import Share
-from ..constants import uniform
-from ..neurons import ForeignNeuron
 from ..refusal import ConversionRefused
 
 
@@ -23,22 +20,6 @@ class ScalingNode(nn.Module):
         """Return s·x."""
         return x * self.scale.to(x)
 
-    def as_layer(self, given: Tensor) -> nn.Module:
-        """Return the same for a signal, (T or 1, batch, ...): a share, or a batch norm of mean 0 and variance 1.
-
-        Raises:
-            ConversionRefused: for factors that differ within a channel.
-        """
-        if len(self.scale.unique()) == 1:
-            return Share(float(self.scale.flatten()[0])).to(given.dtype)
-        shape = tuple(given.shape[2:])
-        scale = self.scale.expand(shape).reshape(shape[0], -1)
-        if len(shape) not in (1, 3) or bool((scale != scale[:, :1]).any()):
-            raise ConversionRefused(f"{self.name}: has several factors in a channel, expected one for each")
-        layer = (nn.BatchNorm1d if len(shape) == 1 else nn.BatchNorm2d)(shape[0], eps=0.0)
-        layer.weight.data = scale[:, 0].clone()
-        return layer.to(given.dtype).eval()
-
 
 class StepNode(nn.Module):
     """A Threshold node: neurons without memory."""
@@ -50,11 +31,6 @@ class StepNode(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """Return 1 where x > θ, else 0."""
         return (x > self.threshold.to(x)).to(x)
-
-    def neuron(self) -> ForeignNeuron:
-        """Return its constants: no potential is kept, and none is reset."""
-        threshold = uniform(self.threshold, self.name, "threshold")
-        return ForeignNeuron(self.name, 0.0, threshold=threshold, reset="none", fires_at=">")
 
 
 class IntegratorNode(nn.Module):
@@ -73,11 +49,6 @@ class IntegratorNode(nn.Module):
         """Return v after one more step."""
         self.v = (torch.zeros_like(x) if self.v is None else self.v) + self.gain.to(x) * x
         return self.v
-
-    def neuron(self) -> ForeignNeuron:
-        """Return its constants: nothing leaks and nothing fires."""
-        gain = uniform(self.gain, self.name, "r")
-        return ForeignNeuron(self.name, 1.0, gain, threshold=None, reset="none")
 
 
 def _numbers(values: Any, name: str) -> Tensor:

@@ -9,6 +9,7 @@ came from as `origin`, and the conversion is compared with that, too.
 
 import math
 import warnings
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -19,25 +20,18 @@ from torch import Tensor, nn
 from ...constants import positive, unless_none, whole
 from ...networks import SpikingNetwork
 from ...validation import check_choice, one_line
-from ..checking import compare
-from ..constants import entries, uniform
-from ..converting import Conversion, converted, random_like
-from ..neurons import ForeignNeuron
-from ..observing.detecting import observed
-from ..observing.observing import ForeignLibrary, Source
+from ..converting import Conversion, random_like
 from ..refusal import ConversionRefused
+from ..sources import Source
 from .nir_files import read_file
-from .nir_modules import DelayLine, EulerGraph, executable
-from .nir_neurons import INTEGRATING, EulerNeuron
-from .nir_pointwise import IntegratorNode, StepNode
+from .nir_modules import executable
+from .nir_neurons import EulerNeuron
 from .work import LEAST_VALUES, VALUES_A_BYTE, VALUES_AN_INPUT, check_calls, check_values
 
 DT = 1e-4
 """The time step of snnTorch's and SpikingJelly's exports; Norse's is 1e-3."""
 MOST_STEPS = 2**16
 """The longest simulation that a graph may ask for."""
-SINGLE = 2.0**-22
-"""A share that constants of single precision can't tell from 0."""
 
 
 def from_nir(
@@ -97,7 +91,9 @@ def convert_nir(
         _check_work(graph, source, path.stat().st_size, sample, told)
     if sample is None:
         sample = _drawn(graph, source, seed)
-    found = converted(source, sample, readout or _told(graph, "readout"), seed, classes)
+    from ...tracing.converting import converted_by_trace  # torch's own takes long to import
+
+    found = converted_by_trace(source, sample, readout or _told(graph, "readout"), seed, classes)
     if origin is not None:
         _compare_with_origin(found, origin, sample, source, seed)
     else:
@@ -155,7 +151,7 @@ def graph_source(
         raise ValueError(f"num_steps: got {count:g}, expected at least 1, a whole number up to {MOST_STEPS}")
     module = executable(graph, step, reset)
     module.to(torch.float64 if _is_double(module) else torch.float32)
-    return Source.of(NIR, module, encoding, int(count))
+    return replace(Source.of(module, encoding, int(count)), own=True)
 
 
 def _number(name: str, value: Any) -> float:
@@ -236,51 +232,12 @@ def _shape(graph: Any, source: Source) -> tuple[int, ...]:
 
 def _compare_with_origin(found: Conversion, origin: nn.Module, sample: Tensor, source: Source, seed: int) -> None:
     inputs = torch.cat([sample, random_like(sample, 32, seed, source.timed)])
-    seen = observed(origin, found.network, inputs, source.num_steps)
-    check = compare(found.network, seen, inputs, outputs=False)
+    from ...tracing.converting import check_by_trace
+
+    origin_source = Source.of(origin, found.network.encoding, source.num_steps)
+    check = check_by_trace(origin_source, found.network, inputs, outputs=False)
     if not check.matches:
         raise ConversionRefused(
             "origin: the graph does not spike as the module that it came from (NIR has no soft or delayed reset, "
             f"and exports drop them in silence; reset='subtract' is one without delay): {check.reason}"
         )
-
-
-def _read(module: nn.Module, name: str) -> ForeignNeuron | None:
-    if isinstance(module, StepNode | IntegratorNode):
-        return module.neuron()
-    return _euler(module) if isinstance(module, EulerNeuron) else None
-
-
-def _euler(node: EulerNeuron) -> ForeignNeuron:
-    name, c = f"{node.name} (nir {node.kind})", node.constants
-    if node.kind == "IF":
-        return ForeignNeuron(name, 1.0, entries(node.dt * c["r"], name, "r"), **_ends(node, name))
-    share = entries(node.dt / c["tau" if "tau" in c else "tau_mem"], name, "tau")
-    gain, synapse = share * entries(c["r"], name, "r"), None
-    if "tau_syn" in c:
-        taken = uniform(node.dt / c["tau_syn"], name, "tau_syn")
-        gain, synapse = gain * taken * entries(c["w_in"], name, "w_in"), 1.0 - taken
-    rest = entries(c["v_leak"], name, "v_leak")
-    if synapse is not None and abs(synapse) < SINGLE:
-        synapse = None
-    constants: dict[str, Any] = {"leak": rest, "start": rest, "synapse": synapse}
-    if node.kind in INTEGRATING:
-        return ForeignNeuron(name, 1.0 - share, gain, threshold=None, reset="none", **constants)
-    return ForeignNeuron(name, 1.0 - share, gain, **_ends(node, name), **constants)
-
-
-def _ends(node: EulerNeuron, name: str) -> dict[str, Any]:
-    """Return when a neuron fires, and what that leaves."""
-    c, left = node.constants, "drop" if node.reset.kind == "subtract" else "level"
-    amount = entries(c["drop"], name, "reset_amount") if left == "drop" else entries(c["v_reset"], name, "v_reset")
-    threshold = entries(c["v_threshold"], name, "v_threshold")
-    return {"threshold": threshold, "reset": node.reset.kind, left: amount}
-
-
-def _reset(module: nn.Module) -> None:
-    for part in module.modules():
-        if isinstance(part, EulerNeuron | DelayLine | IntegratorNode | EulerGraph):
-            part.restart()
-
-
-NIR = ForeignLibrary("nir", _read, _reset, multistep=lambda module: False)

@@ -7,8 +7,8 @@ from torch import Tensor, nn
 from torch.func import functional_call
 
 from ...validation import one_line
-from ..observing.observing import Source
 from ..refusal import ConversionRefused
+from ..sources import Source, restart
 
 LEAST_VALUES = 2**18
 """Numbers that one sample's run may compute, of all nodes and steps, however small the file is."""
@@ -16,7 +16,7 @@ VALUES_A_BYTE = 16
 """How many more for each byte of the file: of dense layers each needs more bytes than that makes up for."""
 VALUES_AN_INPUT = 4096
 """How many more for each number of a sample that the caller gives."""
-MOST_CALLS = 2**15
+MOST_CALLS = 2**12
 """Nodes times steps, where the file says how many steps."""
 
 
@@ -50,7 +50,7 @@ def check_values(source: Source, shape: tuple[int, ...], most: int) -> None:
     finally:
         for hook in hooks:
             hook.remove()
-        source.library.reset(source.module)
+        restart(source.module)
     values = sum(counts) * (source.num_steps or 1)
     if values > most:
         told = f"computes {values} numbers for one sample"

@@ -1,23 +1,24 @@
 """Modules of libraries, traced: the same network as their readers give, or refused; nothing of them is changed."""
 
 import copy
-from itertools import islice
+from collections import Counter
+from collections.abc import Callable
 from typing import Any
 
 import pytest
 import torch
 from torch import Tensor, nn
 
-from spikecert import ConversionRefused, from_torch
-from spikecert.models.conversion.libraries.plain_torch import detect
-from spikecert.models.conversion.observing.observing import Source
-from spikecert.models.tracing.converting import converted_by_trace
-from support.both_ways import differences
+from spikecert import ConversionRefused, convert, from_torch
+from support.both_ways import outcome
 from support.escapes import ASKING, KEPT, NARROW, READ, THREADED, WRITE, Change, Hosted, Kept, branching
 from support.foreign import FOREIGN, snntorch
+from support.foreign_loops import LOOPS
+from support.state_loops import from_states
 from support.traced_modules import RIGHT, Net, two_layers
 
-LIBRARIES = ("snntorch", "spikingjelly", "norse")
+SOURCES = {**FOREIGN, **LOOPS, "states by hand": from_states}
+LIBRARIES = [name for name in SOURCES if not name.startswith("nir")]
 pytestmark = pytest.mark.filterwarnings("ignore:__array", "ignore:TypedStorage is deprecated", "ignore:Inhibition")
 SAME = {"narrows by bool", "narrows by long", "narrows by type by name", "asks for gradients, far"}
 """What changes no spike."""
@@ -31,26 +32,36 @@ ESCAPES: dict[str, Change] = {
 }
 
 
-def unlike(library: str, seed: int) -> list[str]:
-    """Return what differs between the two ways, but for refusals."""
-    told = islice(differences(FOREIGN[library](seed)), 1)
-    return [each for each in told if not each.startswith(("refused", "traced"))]
+def outcomes(library: str, seeds: range) -> Counter[str]:
+    """Return how often two ways to read networks of a library have each outcome; none may differ."""
+    found: Counter[str] = Counter()
+    for seed in seeds:
+        kind, told = outcome(SOURCES[library](seed))
+        assert kind != "different", (seed, told)
+        assert kind != "read alone" or "within rounding" in told or "expected" in told, (seed, told)
+        found[kind] += 1
+    return found
 
 
-def test_both_ways_give_the_same_network():
-    assert unlike("snntorch", 1) == []
+@pytest.mark.parametrize("library", LIBRARIES)
+def test_both_ways_give_the_same_network(library: str):
+    found = outcomes(library, range(12 if library == "states by hand" else 4))
+    assert found["equal"] + found["the same function"] + found["traced alone"] > 0
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(3600)
 @pytest.mark.parametrize("library", LIBRARIES)
-def test_both_ways_give_the_same_networks(library: str):
-    assert [each for seed in range(40) for each in unlike(library, seed)] == []
+def test_both_ways_give_the_same_networks(library: str, record_property: Callable[[str, object], None]):
+    found = outcomes(library, range(300))
+    record_property("outcomes", dict(found))
+    assert found["equal"] > 100
 
 
 def traced(change: Change, place: str) -> None:
     module = Hosted("torch", place, change, timed=False)
     sample = torch.rand(6, 6, generator=torch.Generator().manual_seed(1))
-    converted_by_trace(Source.of(detect(module), module, "direct", None), sample)
+    convert(module, sample)
 
 
 @pytest.mark.parametrize("name", ["in a thread at most 1", "asks for strides", "writes by a pointer"])
@@ -78,8 +89,7 @@ def test_nothing_of_the_users_process_is_changed():
     module = nn.Sequential(nn.Linear(5, 6), snntorch.Leaky(0.8, init_hidden=True), nn.ReLU(), nn.Linear(6, 3))
     module.train()
     before, states = copy.deepcopy(module.state_dict()), torch.random.get_rng_state()
-    source = Source.of(detect(module), module, "direct", 3)
-    converted_by_trace(source, torch.full((4, 5), 2.0))
+    convert(module, torch.full((4, 5), 2.0), 3)
     assert torch.equal(other.mem, kept)
     assert len(snntorch.Leaky.instances) == listed + 1
     assert all(torch.equal(value, before[name]) for name, value in module.state_dict().items())

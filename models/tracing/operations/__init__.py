@@ -1,0 +1,1 @@
+"""Operations of torch, by what they make of signals."""

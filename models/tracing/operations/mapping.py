@@ -1,0 +1,311 @@
+"""Operations by weights, and pools: each becomes a layer of this library, known by its weights and settings."""
+
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from ...elements.max_pooling import MAX_POOLS
+from ...linear_maps.averaging import AdaptiveAverage
+from ..followed import ALONE, BATCH, FEATURE, MERGED, TIME, FollowedSignal, settled
+from ..polynomials import ONE, UNIT, FeatureMap, Fractions, Image, Polynomial, image
+from ..tracing import digest
+from ..watching import line_of
+from .calls import TracedCall, reads
+from .moving import over_time, viewed
+
+
+def mapped(
+    call: TracedCall,
+    signal: FollowedSignal,
+    made: Callable[[], list[Any]] | None,
+    weights: tuple[Tensor | None, ...] = (),
+    settings: Any = (),
+    homogeneous: bool = True,
+    rank: int | None = None,
+    lead: tuple[str, ...] | None = None,
+) -> FollowedSignal:
+    """Return what a layer makes of each step of a signal.
+
+    Args:
+        call: the operation, or the one that stands for it.
+        signal: with features of `rank` axes behind the batch.
+        made: makes the layer; None where no layer here does it.
+        weights, settings: what tells it from others of its kind.
+        homogeneous: whether it makes zeros of zeros.
+        rank: how many axes features must have; None: any.
+        lead: the axes in front of the features, if they are not those of the signal.
+    """
+    if any(isinstance(each, FollowedSignal) for each in weights):
+        call.refuse("multiplies two signals; a product of two signals (attention) is no part of a network here")
+    own, features = settled(signal)
+    if own not in (("batch",), ("time", "batch"), ("batch", "time"), *((each,) for each in MERGED)):
+        call.refuse(f"is given axes {own}; expected batch, and time besides at most")
+    if rank is not None and len(features) != rank:
+        call.refuse(f"is given features {features}; expected {rank} axes of them")
+    by = FeatureMap(
+        (call.name, features, str(settings), *map(digest, weights)), made, homogeneous, line_of(call.node)
+    )
+    steps = (image(by, viewed(step, signal.features, features, call)) for step in signal.steps)
+    shape = call.shape[len(lead or own) :]
+    return FollowedSignal((*(lead or own), *[FEATURE] * len(shape)), tuple(steps), shape)
+
+
+@reads("addmm", "mm", "linear", "matmul", "mv", "addmv")
+def dense(call: TracedCall) -> FollowedSignal:
+    """Return W·x + b."""
+    given: list[Any] = [None, *call.args[:2]]
+    bias, signal, weight = call.args[:3] if call.name.startswith("add") else given
+    if call.name == "linear":
+        bias, weight = call.option(2, "bias", None), weight.t()
+    if call.kwargs.get("beta", 1) != 1 or call.kwargs.get("alpha", 1) != 1:
+        call.refuse("has factors beside its matrix")
+    if not isinstance(signal, FollowedSignal) or isinstance(weight, FollowedSignal):
+        return _from_left(call, signal, weight)
+    beside: Any = bias if isinstance(bias, FollowedSignal) or (bias is not None and bias.dim() != 1) else None
+    held: Any = None if beside is not None else bias
+    if any(_is_placed(graded) for step in signal.steps for graded in step.signals):
+        found = _of_placed(call, signal, weight)
+        return (
+            call.each(lambda x, y: x + y, found, beside if held is None else held) if bias is not None else found
+        )
+    made = _linear(weight.t(), held)
+    found = mapped(call, signal, made, (weight, held), homogeneous=held is None, rank=1)
+    return found if beside is None else call.each(lambda x, y: x + y, beside, found)
+
+
+def _is_placed(graded: Any) -> bool:
+    return isinstance(graded, Image) and graded.map.key[0] == "place"
+
+
+def _of_placed(call: TracedCall, signal: FollowedSignal, weight: Tensor) -> FollowedSignal:
+    """Return W·x of features that were put side by side, as the sum of what W's columns make of each."""
+    lead, features = settled(signal)
+    if len(features) != 1:
+        call.refuse(f"is given features {features}; expected 1 axis of them")
+    steps = []
+    for step in signal.steps:
+        total = Polynomial({})
+        for (spikes, graded), factor in step.terms.items():
+            if isinstance(factor, Fractions):
+                call.refuse("is given features that have factors of their own; expected these in its matrix")
+            part, inner, before = weight, Polynomial({(spikes, graded): UNIT}), features
+            if isinstance(graded, Image) and not spikes and _is_placed(graded):
+                _, before, _, start, _ = graded.map.key
+                part, inner = weight[start : start + before[0]], graded.signal
+            elif (spikes, graded) == ONE:
+                call.refuse("multiplies a matrix by constants beside signals")
+            key = ("mm", before, "()", digest(part), "")
+            by = FeatureMap(key, _linear(part.t(), None), True, line_of(call.node))
+            total = total + image(by, inner) * factor
+        steps.append(total)
+    return FollowedSignal((*lead, FEATURE), tuple(steps), (weight.shape[1],))
+
+
+def _from_left(call: TracedCall, weight: Any, signal: Any) -> FollowedSignal:
+    """Return W·xᵀ of a batch whose samples are columns."""
+    if isinstance(weight, FollowedSignal) or call.name != "mm" or signal.axes not in ((FEATURE, BATCH),):
+        call.refuse("multiplies two signals (attention), or samples; expected weights times a batch")
+    turned = FollowedSignal((BATCH, FEATURE), signal.steps, signal.features)
+    by = FeatureMap(
+        ("mm", signal.features, "()", digest(weight.t()), ""), _linear(weight, None), True, line_of(call.node)
+    )
+    return FollowedSignal((FEATURE, BATCH), tuple(image(by, step) for step in turned.steps), (len(weight),))
+
+
+def _linear(weight: Tensor, bias: Tensor | None) -> Callable[[], list[nn.Module]]:
+    return lambda: [_loaded(nn.Linear(weight.shape[1], weight.shape[0], bias is not None), weight, bias)]
+
+
+def _loaded(layer: Any, weight: Tensor, bias: Tensor | None) -> nn.Module:
+    layer = layer.to(weight.dtype)
+    layer.weight.data = weight.detach().clone().contiguous()
+    if bias is not None:
+        layer.bias.data = bias.detach().clone()
+    return layer
+
+
+@reads("convolution", "_convolution", "conv1d", "conv2d")
+def convolved(call: TracedCall) -> FollowedSignal:
+    """Return a convolution, or a transposed one."""
+    signal, weight, bias, stride, padding, dilation, transposed, more, groups = call.args[:9]
+    if not isinstance(signal, FollowedSignal) or isinstance(weight, FollowedSignal):
+        call.refuse("convolves two signals")
+    axes = weight.dim() - 2
+    kinds = (nn.ConvTranspose1d, nn.ConvTranspose2d) if transposed else (nn.Conv1d, nn.Conv2d)
+    if axes not in (1, 2):
+        call.refuse("convolves volumes; no layer here takes them")
+    size, of = tuple(weight.shape[2:]), weight.shape[:2]
+    channels = (of[0], of[1] * groups) if transposed else (of[1] * groups, of[0])
+    settings = {"stride": tuple(stride), "padding": tuple(padding), "dilation": tuple(dilation), "groups": groups}
+    settings |= {"output_padding": tuple(more)} if transposed else {}
+
+    def made() -> list[nn.Module]:
+        """Return the layer."""
+        return [_loaded(kinds[axes - 1](*channels, size, bias=bias is not None, **settings), weight, bias)]
+
+    bordered = None if transposed else _border(signal)
+    if bordered is not None:
+        signal, more_settings = bordered
+        settings |= more_settings
+    told = (settings, transposed)
+    return mapped(call, signal, made, (weight, bias), told, homogeneous=bias is None, rank=axes + 1)
+
+
+@reads(
+    *("native_batch_norm", "_native_batch_norm_legit_no_training", "_native_batch_norm_legit", "batch_norm"),
+    *("cudnn_batch_norm", "_batch_norm_no_update"),
+)
+def normalized(call: TracedCall) -> list[Any]:
+    """Return a batch norm by running statistics; what it returns besides is of no use."""
+    signal, weight, bias, mean, variance, *rest = call.args
+    training = rest[0] if len(rest) == 3 else False
+    if training or mean is None:
+        call.refuse("takes the statistics of the batch; expected running ones (track_running_stats=True)")
+    if len(settled(signal)[0]) != 1:
+        call.refuse("takes samples for channels; expected (batch, channels, ...)")
+    count = len(mean)
+    kind = nn.BatchNorm1d if len(settled(signal)[1]) < 3 else nn.BatchNorm2d
+
+    def made() -> list[nn.Module]:
+        """Return the layer."""
+        layer = kind(count, eps=rest[-1], affine=weight is not None).to(mean.dtype)
+        own = {"weight": weight, "bias": bias, "running_mean": mean, "running_var": variance}
+        layer.load_state_dict({name: value for name, value in own.items() if value is not None}, strict=False)
+        return [layer.eval()]
+
+    weights = (weight, bias, mean, variance)
+    return [mapped(call, signal, made, weights, rest[-1], homogeneous=False), None, None]
+
+
+@reads("avg_pool2d", "avg_pool1d")
+def pooled(call: TracedCall) -> FollowedSignal:
+    """Return an average pool."""
+    given: list[Any] = [*call.args, None, None]
+    signal, window, stride, padding = given[:4]
+    ceil, counted, divisor = (
+        call.option(4, "ceil_mode", False),
+        call.option(5, "count_include_pad", True),
+        call.option(6, "divisor_override", None),
+    )
+    if divisor is not None:
+        call.refuse("has a divisor of its own")
+    kind = getattr(nn, f"AvgPool{call.name[-2:]}")
+    sizes = [_whole(each) for each in (window, stride or window, padding or 0)]
+    if signal.axes[-2:] == (ALONE, FEATURE) and len(signal.features) == 1:
+        return _of_vector(call, signal, kind(*sizes, ceil, counted))
+    return mapped(call, signal, lambda: [kind(*sizes, ceil, counted)], (), (sizes, ceil, counted))
+
+
+def _of_vector(call: TracedCall, signal: FollowedSignal, pool: nn.Module) -> FollowedSignal:
+    """Return means of neighbours among the entries of a vector, by a matrix."""
+    one = torch.eye(*signal.features, dtype=call.result.dtype)
+    weight = pool(one.unsqueeze(1)).squeeze(1).t()
+    lead = (axis for axis in signal.axes[:-1] if axis != ALONE)
+    vector = FollowedSignal((*lead, FEATURE), signal.steps, signal.features)
+    found = mapped(call, vector, _linear(weight, None), (weight,))
+    return FollowedSignal(signal.axes, found.steps, (len(weight),))
+
+
+def _whole(sizes: Any) -> Any:
+    sizes = tuple(sizes) if isinstance(sizes, list | tuple) else sizes
+    return sizes[0] if isinstance(sizes, tuple) and len(sizes) == 1 else sizes
+
+
+@reads("_adaptive_avg_pool2d", "adaptive_avg_pool2d", "adaptive_avg_pool1d")
+def adapted_pool(call: TracedCall) -> FollowedSignal:
+    """Return an average pool of a size that fits."""
+    axes = 1 if call.name.endswith("1d") else 2
+    made = _adaptive(call, settled(call.args[0])[1], call.shape[-axes:])
+    return mapped(call, call.args[0], lambda: [made()], (), call.shape[-axes:])
+
+
+def _adaptive(call: TracedCall, features: tuple[int, ...], after: tuple[int, ...]) -> Callable[[], Any]:
+    have = features[-len(after) :]
+    if len(features) != len(after) + 1:
+        call.refuse(f"is given features {features}, expected {len(after) + 1} axes")
+    if any(size % count for size, count in zip(have, after, strict=True)):
+        return lambda: AdaptiveAverage(have, after)
+    windows = tuple(size // count for size, count in zip(have, after, strict=True))
+    return lambda: nn.AvgPool1d(windows[0]) if len(after) == 1 else nn.AvgPool2d(windows)  # pyright: ignore
+
+
+@reads("sum", "mean")
+def reduced(call: TracedCall) -> FollowedSignal:
+    """Return a sum or a mean over time, or the mean over all positions of an image, or of a sequence."""
+    signal, axes = call.args[0], call.option(1, "dim", None)
+    places = [place % len(signal.axes) for place in (axes if isinstance(axes, list) else [])]
+    if [signal.axes[place] for place in places] == [TIME]:
+        return over_time(call, places[0])
+    lead, features = settled(signal)
+    behind = list(range(len(lead) + 1, len(lead) + len(features)))
+    if sorted(places) != behind or call.name != "mean" or not behind:
+        call.refuse("sums or averages what is neither time nor all positions of an image; use a layer for it")
+    keeps, pool = call.option(2, "keepdim", False), _adaptive(call, features, (1,) * len(behind))
+    return mapped(call, signal, lambda: [pool()] if keeps else [pool(), nn.Flatten()], (), keeps)
+
+
+@reads("max_pool2d_with_indices", "max_pool2d", "max_pool1d", "max_pool1d_with_indices")
+def max_pooled(call: TracedCall) -> Any:
+    """Return a max pool; places of maxima are of no use."""
+    signal, window = call.args[:2]
+    stride, padding = call.option(2, "stride", None) or window, call.option(3, "padding", 0)
+    sizes = [_whole(each) for each in (window, stride, padding, call.option(4, "dilation", 1))]
+    ceil = call.option(5, "ceil_mode", False)
+    kind = next(each for each in MAX_POOLS if each.__name__ == ("MaxPool2d" if "2d" in call.name else "MaxPool1d"))
+    found = mapped(call, signal, lambda: [kind(*sizes, ceil_mode=ceil)], (), (sizes, ceil))
+    return [found, None] if "indices" in call.name else found
+
+
+@reads("constant_pad_nd")
+def padded(call: TracedCall) -> FollowedSignal:
+    """Return features in a frame of zeros."""
+    sizes: Any = tuple(call.args[1])
+    value = call.option(2, "value", 0) or 0
+    if value != 0:
+        call.refuse(f"pads by {value:g}, expected 0")
+    if len(sizes) not in (2, 4):
+        call.refuse(f"pads {len(sizes) // 2} axes, expected those of an image, or of a sequence")
+    return mapped(
+        call, call.args[0], lambda: [(nn.ZeroPad1d if len(sizes) == 2 else nn.ZeroPad2d)(sizes)], (), sizes
+    )  # pyright: ignore[reportArgumentType]
+
+
+@reads("reflection_pad1d", "reflection_pad2d", "replication_pad1d", "replication_pad2d")
+def bordered(call: TracedCall) -> FollowedSignal:
+    """Return features in a frame of their own, which is a part of the convolution behind it."""
+    return mapped(call, call.args[0], None, (), tuple(call.args[1]))
+
+
+def _border(signal: FollowedSignal) -> tuple[FollowedSignal, dict[str, Any]] | None:
+    """Return the signal within a frame that all steps have, and how a convolution makes it; None without one."""
+    parts = [next(iter(step.terms), ONE)[1] for step in signal.steps if len(step.terms) == 1]
+    maps = {part.map for part in parts if isinstance(part, Image) and "tion_pad" in part.map.key[0]}
+    if len(maps) != 1 or len(parts) < len(signal.steps):
+        return None
+    (by,) = maps
+    sizes = [int(each) for each in by.key[2].strip("()").split(",") if each.strip()]
+    if sizes[::2] != sizes[1::2]:
+        return None
+    inner = [part.signal * step.coefficient(part) for part, step in zip(parts, signal.steps, strict=True)]  # pyright: ignore
+    mode = "reflect" if by.key[0].startswith("refl") else "replicate"
+    found = FollowedSignal(signal.axes, tuple(inner), by.key[1])
+    return found, {"padding": tuple(sizes[::-2]), "padding_mode": mode}
+
+
+@reads("pixel_shuffle")
+def shuffled(call: TracedCall) -> FollowedSignal:
+    """Return channels as pixels."""
+    return mapped(call, call.args[0], lambda: [nn.PixelShuffle(call.args[1])], (), call.args[1])
+
+
+@reads("upsample_nearest2d")
+def upsampled(call: TracedCall) -> FollowedSignal:
+    """Return an image whose pixels are repeated."""
+    before, after = settled(call.args[0])[1][-2:], call.shape[-2:]
+    if any(size % count for size, count in zip(after, before, strict=True)):
+        told = f"enlarges {'×'.join(map(str, before))} to {'×'.join(map(str, after))}"
+        call.refuse(f"{told}, expected a scale_factor that is a whole number")
+    factors = tuple(float(size // count) for size, count in zip(after, before, strict=True))
+    return mapped(call, call.args[0], lambda: [nn.Upsample(scale_factor=factors)], (), after)  # pyright: ignore[reportArgumentType]

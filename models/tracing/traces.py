@@ -1,0 +1,193 @@
+"""What was recorded of a module: two graphs that must be the same function, and what their firings give."""
+
+import operator
+from dataclasses import dataclass, replace
+from functools import cached_property, reduce
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.fx import GraphModule, Interpreter, Node
+
+from ..conversion.checking import Observation, SeenLayer, are_alike
+from ..conversion.refusal import ConversionRefused
+from ..conversion.sources import Source, run_once
+from .building import RowWriter, number
+from .followed import BATCH, MERGED, TIME
+from .grouping import LayerFirings, MissingSteps, grouped
+from .polynomials import Image, Polynomial
+from .reading import Firing, GraphReading, read
+from .readouts import Readout
+from .tracing import batches, check_alike, copied, pure, skeleton, traced, undisturbed
+
+ALONE = "module: does something else for one sample alone; expected the same in each batch"
+"""A refusal."""
+
+
+@dataclass(frozen=True)
+class Traces:
+    """What was recorded of a module.
+
+    Attributes:
+        source: the module and how to run it.
+        inputs: those of the graph, and of a run that must be the same function.
+        recorded: a run on fake tensors, or on real ones of this library's own modules.
+        graph: of that, without what it changes in place.
+    """
+
+    source: Source
+    inputs: tuple[Tensor, Tensor]
+    recorded: GraphModule
+    graph: GraphModule
+
+    @property
+    def outputs(self) -> int:
+        """Return how many tensors the module returns."""
+        return len(next(node for node in self.graph.graph.nodes if node.op == "output").args[0])  # pyright: ignore
+
+    @cached_property
+    def other(self) -> GraphModule:
+        """Return the graph of a run on real tensors, in another batch, with gradients.
+
+        The first one is checked, and must be that of a run on a real sample alone, without them. What is made of
+        this library's own modules is known to be one function: there it is the first one.
+        """
+        source, (inputs, others) = self.source, self.inputs
+        check_alike(source, self.graph, inputs)
+        if source.own:
+            return self.graph
+        if skeleton(traced(source, inputs[:1], "real", grad=False)) != skeleton(self.recorded):
+            raise ConversionRefused(ALONE)
+        return pure(traced(source, others, "real", grad=True), others)
+
+    def read(self, place: int) -> tuple[GraphReading, LayerFirings]:
+        """Return what an output computes, and the layers that it is made of."""
+        reading = read(self.graph, self.source.timed, place)
+        try:
+            return reading, grouped(reading, self.source.num_steps)
+        except MissingSteps:
+            reading = read(self.graph, self.source.timed, place, unused=True)
+            return reading, grouped(reading, self.source.num_steps)
+
+    def confirmed(self, reading: GraphReading, place: int) -> GraphReading:
+        """Return what the other run computes, the same function; one sample alone must give the same."""
+        other = reading if self.other is self.graph else read(self.other, self.source.timed, place, reading.unused)
+        if not reading.same_as(other):
+            raise ConversionRefused(
+                "module: computes something else for another size of the batch, with gradients on, or at another "
+                "call; expected the same function always"
+            )
+        _check_alone(self.source, self.graph, reading, self.inputs[0], place)
+        return other
+
+
+def traces_of(source: Source, sample: Tensor) -> Traces:
+    """Return the graph of a module.
+
+    Raises:
+        ConversionRefused: for what can't be traced.
+    """
+    inputs = batches(sample, source.num_steps)
+    inputs = (inputs[1], inputs[1]) if source.own else inputs
+    recorded = traced(source, inputs[0], "real" if source.own else "fake", grad=False)
+    return Traces(source, inputs, recorded, pure(recorded, inputs[0]))
+
+
+def _check_alone(source: Source, graph: GraphModule, reading: GraphReading, first: Tensor, place: int) -> None:
+    """Raise unless a sample alone gives what it gives among others."""
+    axes = [name for name in reading.output.axes if name != TIME or not reading.largest]
+    axis = next(axis for axis, name in enumerate(axes) if name == BATCH or name in MERGED)
+    with undisturbed(), torch.no_grad():
+        alone, among = run_once(copied(source), first[:1])[place], graph(first)[place]
+    if axes[axis] != BATCH or not are_alike(alone, among.narrow(axis, 0, 1)):
+        raise ConversionRefused(ALONE)
+
+
+def observed(
+    graph: GraphModule,
+    reading: GraphReading,
+    writer: RowWriter,
+    readout: Readout,
+    given: tuple[Tensor, Tensor],
+) -> Observation:
+    """Return what the module's own operations give on all inputs: spikes of each layer, and the output."""
+    layers, (first, inputs) = writer.layers, given
+    kept = _Values(graph, {reading.node, *(firing.node for firing in reading.firings)})
+    spikes: list[list[Tensor]] = [[] for _ in writer.order]
+    outputs, size = [], len(first)
+    axis = reading.output.axes.index(BATCH)
+    for start in range(0, len(inputs), size):
+        part = inputs[start : start + size]
+        filled = torch.cat([part, part[:1].expand(size - len(part), *part.shape[1:])])
+        found = kept.of(filled)
+        outputs.append(found[reading.node].narrow(axis, 0, len(part)))
+        fired = [_spikes(firing, found[firing.node], size).to(inputs.dtype) for firing in reading.firings]
+        for signal, into in zip(writer.order, spikes, strict=True):
+            into.append(_over_time(signal, layers, fired)[:, : len(part)])
+    seen = (
+        SeenLayer(_place(each, layers), torch.cat(parts, 1))
+        for each, parts in zip(writer.order, spikes, strict=True)
+    )
+    gain, shift = (float(each) for each in (readout.gain, readout.shift))  # pyright: ignore[reportArgumentType]
+    return Observation(tuple(seen), (torch.cat(outputs, axis),), layers.num_steps, gain, shift)
+
+
+def _place(signal: Polynomial, layers: LayerFirings) -> str:
+    return layers.firings[min(signal.spikes)].place
+
+
+def _over_time(signal: Polynomial, layers: LayerFirings, fired: list[Tensor]) -> Tensor:
+    """Return spikes, or a product of some, at each step, (T, batch, ...)."""
+    count = layers.num_steps
+    steps = [valued(layers.moved(signal, step + 1 - count), fired) for step in range(count)]
+    like = steps[-1]
+    return torch.stack([torch.as_tensor(step).to(like).expand_as(like) for step in steps])
+
+
+def valued(signal: Polynomial, fired: list[Tensor]) -> Any:
+    """Return the values of a signal that is made of spikes, by those of each firing."""
+    total: Any = 0.0
+    for (spikes, graded), factor in signal.terms.items():
+        parts = [fired[spike] for spike in spikes]
+        parts += [graded.map.of(valued(graded.signal, fired))] if isinstance(graded, Image) else []
+        total = total + reduce(operator.mul, parts, number(factor))
+    return total
+
+
+def _spikes(firing: Firing, value: Tensor, batch: int) -> Tensor:
+    """Return the spikes of a firing, batch first."""
+    laid, value = firing.laid, value > 0
+    for axis, name in enumerate(laid.axes):
+        if name in MERGED:
+            order = name.split()
+            sizes = {TIME: len(laid.steps), BATCH: batch}
+            value = value.unflatten(axis, [sizes[each] for each in order])
+            laid = replace(laid, axes=(*laid.axes[:axis], *order, *laid.axes[axis + 1 :]))
+            break
+    if TIME in laid.axes:
+        value = value.select(laid.axes.index(TIME), firing.step)
+        laid = laid.at(laid.axes.index(TIME), 0)
+    value = value.movedim(laid.axes.index(BATCH), 0)
+    return ~value if firing.turned else value
+
+
+class _Values(Interpreter):
+    """Runs a graph, and keeps what some of its nodes give."""
+
+    def __init__(self, graph: GraphModule, wanted: set[Node]) -> None:
+        super().__init__(graph)
+        self.wanted = wanted
+
+    def of(self, inputs: Tensor) -> dict[Node, Tensor]:
+        """Return these values."""
+        self.found: dict[Node, Tensor] = {}
+        with torch.no_grad():
+            self.run(inputs)
+        return self.found
+
+    def run_node(self, n: Node) -> Any:
+        """Run a node."""
+        value = super().run_node(n)
+        if n in self.wanted:
+            self.found[n] = value
+        return value

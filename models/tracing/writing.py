@@ -1,0 +1,56 @@
+"""Trained weights back in the module that they came from: each number where the conversion read it, or none."""
+
+import copy
+
+import torch
+from torch import Tensor
+
+from ..conversion.refusal import ConversionRefused
+from ..conversion.sources import Source
+from ..networks import SpikingNetwork
+from .converting import check_by_trace, converted_by_trace
+
+
+def written_back(source: Source, network: SpikingNetwork, sample: Tensor) -> None:
+    """Put a network's numbers in the place of those that its source's own conversion has.
+
+    Args:
+        source: a module, and how it is run.
+        network: its conversion, trained since.
+        sample: some of its inputs.
+
+    Raises:
+        ConversionRefused: where the source's conversion is another network, where a number that was trained is no
+            entry of the module's `state_dict`, or where the module would not compute the network. The module is
+            then as it was.
+    """
+    before = converted_by_trace(source, sample, network.readout).network
+    held, found = network.state_dict(), before.state_dict()
+    if [type(layer) for layer in network.modules()] != [type(layer) for layer in before.modules()] or {
+        name: value.shape for name, value in held.items()
+    } != {name: value.shape for name, value in found.items()}:
+        raise ConversionRefused("network: has other layers than the module's conversion, expected what it gave")
+    changed = {name: value for name, value in held.items() if not torch.equal(value, found[name])}
+    kept = source.module.state_dict()
+    places = {name: _place(name, found[name], kept) for name in changed}
+    first = copy.deepcopy(kept)
+    try:
+        with torch.no_grad():
+            for name, value in changed.items():
+                kept[places[name]].copy_(value)
+        check = check_by_trace(source, network, sample)
+        if not check.matches:
+            raise ConversionRefused(f"network: is not what the module computes with its weights: {check.reason}")
+    except ConversionRefused:
+        source.module.load_state_dict(first)
+        raise
+
+
+def _place(name: str, value: Tensor, kept: dict[str, Tensor]) -> str:
+    """Return the name of the one entry of a module's state that has a network's first numbers."""
+    same = [place for place, each in kept.items() if each.shape == value.shape and torch.equal(each, value)]
+    if len(same) != 1:
+        told = f"several of the module's ({', '.join(sorted(same))})" if same else "none of the module's own"
+        first = "was trained, and its first numbers are"
+        raise ConversionRefused(f"{name}: {first} {told}; expected one place that they came from")
+    return same[0]
