@@ -1,5 +1,6 @@
 """Spiking controllers in closed loop with linear plants."""
 
 from .closed_loop import ClosedLoop, ErrorGain
+from .controllers import controller
 
-__all__ = ["ClosedLoop", "ErrorGain"]
+__all__ = ["ClosedLoop", "ErrorGain", "controller"]

@@ -103,10 +103,10 @@ class ClosedLoop:
             )
         if not isinstance(self.network, SpikingNetwork) or self.network.encoding != "direct":
             raise ValueError('network: expected a SpikingNetwork of encoding "direct"')
-        n = len(_rows("A", self.A))
-        self._settle("A", _rows("A", self.A, n, n))
-        self._settle("B", _rows("B", self.B, n))
-        self._settle("C", _identity(n) if self.C is None else _rows("C", self.C, None, n))
+        n = len(rows_of("A", self.A))
+        self._settle("A", rows_of("A", self.A, n, n))
+        self._settle("B", rows_of("B", self.B, n))
+        self._settle("C", _identity(n) if self.C is None else rows_of("C", self.C, None, n))
         self._settle("scale", _numbers("scale", self.scale, self.seen, above=True))
         self._settle("gain", _numbers("gain", self.gain, self.inputs, above=True))
         self._settle("disturbance", _numbers("disturbance", self.disturbance, n, above=False))
@@ -187,7 +187,7 @@ class ClosedLoop:
             ValueError: for a G of another shape, or a box that is not bounded.
         """
         radii = _box(box, self.states)
-        chosen = self.fitted(radii) if G is None else _rows("K", G, self.inputs, self.seen)
+        chosen = self.fitted(radii) if G is None else rows_of("K", G, self.inputs, self.seen)
         reach = [sum(abs(c) * r for c, r in zip(row, radii, strict=True)) for row in _matrix(self.C).tolist()]
         unit, tiny = torch.finfo(self.network.dtype).eps, torch.finfo(self.network.dtype).tiny
         seen = [
@@ -299,7 +299,7 @@ def _identity(size: int) -> Rows:
     return tuple(tuple(float(i == k) for k in range(size)) for i in range(size))
 
 
-def _rows(name: str, value: object, height: int | None = None, width: int | None = None) -> Rows:
+def rows_of(name: str, value: object, height: int | None = None, width: int | None = None) -> Rows:
     """Return a matrix of finite numbers as rows of floats."""
     several = value.tolist() if isinstance(value, np.ndarray | Tensor) else value
     if not isinstance(several, Sequence) or isinstance(several, str | bytes):

@@ -146,7 +146,7 @@ def test_a_property_ends_in_time(tmp_path: Path) -> None:
     network, _, _ = case(loop, 1)
     declared = "".join(f"(declare-const X_{i} Real)(assert (>= X_{i} 0))(assert (<= X_{i} 1))" for i in range(8))
     declared += "".join(f"(declare-const Y_{i} Real)" for i in range(4))
-    (tmp_path / "slow.vnnlib").write_text(f"{declared}(assert (and (>= Y_0 1000) (>= Y_1 1000)))")
+    (tmp_path / "slow.vnnlib").write_text(f"{declared}(assert (>= Y_0 Y_1))")
     started = time.process_time()
     found = verify_property(network, read_vnnlib(tmp_path / "slow.vnnlib"), "trains", LIMIT)
     assert time.process_time() - started < 1.1 * LIMIT + 1

@@ -137,6 +137,7 @@ ELSEWHERE = {
     "to_nir": {"dt"},
     **dict.fromkeys(("convert", "from_norse", "from_snntorch", "from_spikingjelly", "from_torch"), FOREIGN),
     "gain": {"input_shape"},
+    "into": {"num_steps", "output"},
     "system": {"input_shape"},
     "record": {"seeds", "focus"},
     "VariedLIF": {"decay", "threshold", "reset_amount"},

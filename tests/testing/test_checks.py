@@ -192,7 +192,7 @@ def test_a_conversion_that_was_changed_is_found() -> None:
     converted = from_snntorch(source, batch(), num_steps=5)
     assert check_conversion(source, converted, 1 - batch(), num_steps=5).matches
     converted.state_dict()["layers.0.bias"] += 0.3
-    with pytest.raises(Refuted, match=r"^spikes: .* differ, first at step"):
+    with pytest.raises(Refuted, match=r"^test_checks\.py:\d+: .* spikes differ, first at step"):
         check_conversion(source, converted, batch(), num_steps=5)
 
 

@@ -36,7 +36,7 @@ def equality(line: ast.Assert) -> bool:
 
 def test_the_code_on_the_page_runs(monkeypatch: pytest.MonkeyPatch) -> None:
     """One epoch of few samples each; what the page claims of longer trainings is left out."""
-    assert len(BLOCKS) == 10
+    assert len(BLOCKS) == 11
     monkeypatch.setattr(spikecert, "dataset", few, raising=False)
     monkeypatch.setattr(spikecert, "fit", briefly, raising=False)
     code = ast.parse("\n".join(BLOCKS))

@@ -5,10 +5,10 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
-from torch import nn
 
-from spikecert import LIF, ClosedLoop, SpikingNetwork
+from spikecert import ClosedLoop
 from spikecert.analysis.loops import PracticalStability
+from spikecert.certify.loops import controller
 
 A = ((1.0, 0.125), (0.0, 1.0))
 B = ((0.0078125,), (0.125,))
@@ -17,20 +17,10 @@ UNIT = 2.75
 BOX = (1.0, 1.0)
 
 
-def staircase(levels: int = 32) -> SpikingNetwork:
-    """Return u/2.75 ≈ φ(Kx)/2.75 by neurons that fire at each step or never: a sum of stairs of z = Kx/2.75."""
-    first, last = nn.Linear(1, levels), nn.Linear(levels, 1)
-    first.weight.data.fill_(1.0)
-    first.bias.data = 1.0 - (torch.arange(levels) + 0.5) * 2 / levels + 1.0
-    last.weight.data.fill_(2.0 / levels)
-    last.bias.data.fill_(-1.0)
-    return SpikingNetwork(first, LIF(0.0), last, num_steps=1).eval()
-
-
 def loop(**changed: object) -> ClosedLoop:
     """Return a double integrator under that controller."""
     given = {"C": K, "scale": UNIT, "gain": UNIT} | changed
-    return ClosedLoop(staircase(), A, B, **given)  # type: ignore[arg-type]
+    return ClosedLoop(controller(K), A, B, **given)  # type: ignore[arg-type]
 
 
 def test_runs_stay_and_end_where_it_is_proven():
@@ -87,7 +77,7 @@ def test_a_certificate_that_says_more_does_not_check():
 
 
 def test_a_coarse_controller_proves_nothing():
-    made = ClosedLoop(staircase(2), A, B, C=K, scale=UNIT, gain=UNIT)
+    made = ClosedLoop(controller(K, 2), A, B, C=K, scale=UNIT, gain=UNIT)
     found = made.certificate(BOX, [[1.0]])
     assert not found.proved
     assert not found.check()
@@ -99,14 +89,14 @@ def test_a_coarse_controller_proves_nothing():
     [
         (lambda: loop(time="continuous"), "time: got a continuous plant"),
         (lambda: loop(membranes="kept"), 'membranes: got "kept"'),
-        (lambda: ClosedLoop(staircase(), A, B), "network|inputs|mat1"),
-        (lambda: ClosedLoop(staircase(), ((1.0, 0.0),), B), "A: got shape"),
-        (lambda: ClosedLoop(staircase(), A, ((1.0,),)), "B: got shape"),
+        (lambda: ClosedLoop(controller(K), A, B), "network|inputs|mat1"),
+        (lambda: ClosedLoop(controller(K), ((1.0, 0.0),), B), "A: got shape"),
+        (lambda: ClosedLoop(controller(K), A, ((1.0,),)), "B: got shape"),
         (lambda: loop(C=((1.0,),)), "C: got shape"),
         (lambda: loop(scale=0.0), "scale: got 0.0"),
         (lambda: loop(gain=(1.0, 2.0)), "gain: got"),
         (lambda: loop(disturbance=-1.0), "disturbance: got"),
-        (lambda: ClosedLoop(staircase(), ((float("nan"), 0.0), (0.0, 1.0)), B, C=K), "A: got nan"),
+        (lambda: ClosedLoop(controller(K), ((float("nan"), 0.0), (0.0, 1.0)), B, C=K), "A: got nan"),
         (lambda: loop().certificate((1.0, float("inf"))), "box: got inf"),
         (lambda: loop().certificate((1.0,)), "box: got"),
         (lambda: loop().certificate((1.0, 0.0)), "box: got"),
@@ -119,3 +109,23 @@ def test_what_is_no_loop_is_refused(make, told):
     with pytest.raises((TypeError, ValueError), match=f"^({told})") as error:
         make()
     assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize("hidden", [1, 3, 32])
+def test_a_controller_is_linear_up_to_a_stair_for_each_input(hidden: int):
+    network = controller([[1.0, 0.0], [0.0, 2.0], [1.0, 1.0]], hidden)
+    z = torch.cat([torch.linspace(-1, 1, 97)[:, None].expand(-1, 3), 2 * torch.rand(500, 3) - 1])
+    with torch.no_grad():
+        y = network(z)
+    assert float((y - z).abs().max()) <= 1 / hidden + 1e-6
+    assert y.shape == z.shape
+    assert len(set(y[:, 1].tolist())) == hidden + 1
+
+
+def test_more_stairs_leave_a_smaller_error_and_a_matrix_is_needed():
+    errors = [ClosedLoop(controller(K, h), A, B, C=K, scale=UNIT, gain=UNIT).error(BOX, [[1.0]]) for h in (8, 32)]
+    assert errors[1].error[0] < 0.3 * errors[0].error[0]
+    with pytest.raises(ValueError, match="hidden: got 0"):
+        controller(K, 0)
+    with pytest.raises(TypeError, match="K: "):
+        controller(3.0)
