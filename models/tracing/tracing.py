@@ -198,7 +198,11 @@ def skeleton(graph: GraphModule) -> Any:
         return None if isinstance(value, int) and not isinstance(value, bool) else str(value)
 
     for node in graph.graph.nodes:
-        what = digest(getattr(graph, str(node.target))) if node.op == "get_attr" else name_of(node) or str(node.op)
+        held = getattr(graph, str(node.target)) if node.op == "get_attr" else None
+        if isinstance(held, Tensor) and held.is_meta:  # of a neuron that snnTorch still lists: it has no values
+            what = f"meta {node.name}"
+        else:
+            what = name_of(node) or str(node.op) if node.op != "get_attr" else digest(held)
         parts = (what, told(node.args), told(list(node.kwargs.values())))
         made[node] = told(node.args[0]) if what in COPIES else sha256(str(parts).encode()).hexdigest()
     return list(made.values())[-1]  # of the output

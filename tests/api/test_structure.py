@@ -166,6 +166,7 @@ TABLES = {
     "models/conversion/nir/nir_writing.py": "the words of NIR",
     "models/architectures/initialization.py": "it draws the weights of each kind in its own way",
     "api/protocols/running.py": "it puts the statistics of the data in the place of the first layer's",
+    "certify/loops/controllers.py": "it builds a controller",
     "testing/moving_layers.py": "it builds one of each kind",
     "testing/networks.py": "it draws the weights of the networks that it builds",
     "training/retraction.py": "it moves dense layers and convolutions each in its way, and pairs of shares",

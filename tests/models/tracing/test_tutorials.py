@@ -152,3 +152,15 @@ def test_norses_mnist():
     assert made.check.matches
     assert made.network.readout == "potential"
     assert check_conversion(module, made.network, grid(200, STEPS, 64)).matches
+
+
+def test_a_listed_neuron_without_values_is_none_of_the_modules():
+    """snnTorch resets all neurons that were ever made, those of others, too."""
+    import snntorch
+
+    other = snntorch.Leaky(0.5, init_hidden=True)
+    other.mem = torch.zeros(0, device="meta")
+    torch.manual_seed(0)
+    comes_in(strengthened(Tutorial6(), 4.0), grid(2, 1, 28, 28))
+    assert other.mem.is_meta
+    snntorch.Leaky.instances.remove(other)
