@@ -102,7 +102,7 @@ class RowWriter:
     def _row(self, signal: Polynomial) -> list[Part]:
         rest, constant = signal.rest, signal.constant
         if not rest.terms:
-            self._refuse("a signal is constant, and hears no input")
+            self._refuse("a signal is constant, and hears no input; expected one of what the module is given")
         gates, plain = gates_of(rest)
         gated = [[*self._gated(gate), *self._times(factor, signal)] for gate, factor in gates]
         rows = [*gated, *self._terms(plain)]

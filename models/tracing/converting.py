@@ -57,6 +57,11 @@ def converted_by_trace(
                     why = "whose rest is counted down, which is not followed yet"
                     raise ConversionRefused(f"{path}: is a {type(part).__name__}, {why} ({error})") from error
             raise
+        except RecursionError as error:
+            told = (
+                "has too many layers in a row, or too many signals in a sum, to be followed; convert parts of it"
+            )
+            raise ConversionRefused(f"module: {told}") from error
 
 
 def check_by_trace(

@@ -10,6 +10,7 @@ induction the neuron with these constants is what the module computes, for all i
 """
 
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from fractions import Fraction
 from itertools import pairwise
@@ -93,25 +94,29 @@ def fit(layers: LayerFirings, layer: int) -> Fit:
         Polynomial.graded(Excess(number)) if layers.firings[number].named else excess
         for number, excess in zip(firings, known, strict=True)
     ]
-    nearest = -1, "its potential is no leaky sum of currents"
+    nearest, wrong = (-1, "its potential is no leaky sum of currents"), dict[Fit, str]()
     for guess in dict.fromkeys(_guesses(known, names, firings)):
+        if (reason := _wrong(guess)) is not None:
+            wrong[guess] = reason
+            continue
         try:
-            _check(guess)
             return _proved(layers, firings, guess, _currents(layers, guess, known, names, firings))
-        except _Mismatch as error:
-            found = error.right, f"{_told(guess)}: {error}"
         except ConversionRefused as error:
-            found = int(isinstance(error, _NoNeuron) and "keeps" not in str(error)), str(error)
-        nearest = found if found[0] > nearest[0] else nearest
+            right = error.right if isinstance(error, _Mismatch) else 0
+            if right > nearest[0]:
+                nearest = right, f"{_told(guess)}: {error}"
+    for guess, reason in wrong.items():  # one that is right but for its constants says best what is wrong
+        if guess.kind == "subtract" and not nowhere_zero(guess.drop):
+            continue
+        with suppress(ConversionRefused):
+            _proved(layers, firings, guess, _currents(layers, guess, known, names, firings))
+            nearest = len(known), reason
+            break
     place = layers.firings[firings[0]].place
     raise ConversionRefused(
         f"{place}: is no neuron that is known here, {nearest[1]}; expected a leaky sum, and a reset to a "
         "constant or by one, all the same at each step"
     )
-
-
-class _NoNeuron(ConversionRefused):
-    """Constants that no neuron has."""
 
 
 class _Mismatch(ConversionRefused):
@@ -127,23 +132,24 @@ def _told(guess: Fit) -> str:
     return f"not the one of {constants}" + (", adaptive" if guess.adaptation != ZERO else "")
 
 
-def _check(guess: Fit) -> None:
-    """Raise for constants that no neuron has."""
+def _wrong(guess: Fit) -> str | None:
+    """Return which constant no neuron has; None where all may be."""
     shares = {
         "keeps {} of its potential": guess.decay,
         "keeps {} of what its threshold was raised by": guess.fading,
     }
     for what, share in shares.items():
         if not all(0 <= number <= 1 for number in entries_of(share)):
-            raise _NoNeuron(f"{what.format(told(share))} in a step, expected a share in [0, 1]")
+            return f"{what.format(told(share))} in a step, expected a share in [0, 1]"
     if not all(number > 0 for number in entries_of(guess.threshold)):
-        raise _NoNeuron(f"has a threshold of {told(guess.threshold)}, expected one above what a reset leaves")
+        return f"has a threshold of {told(guess.threshold)}, expected one above what a reset leaves"
     if guess.kind == "subtract" and max(entries_of(guess.drop)) > LARGEST:
-        raise _NoNeuron(f"takes {told(guess.drop)} for a spike, expected at most {LARGEST:g}")
+        return f"takes {told(guess.drop)} for a spike, expected at most {LARGEST:g}"
     if guess.kind == "subtract" and not all(number > 0 for number in entries_of(guess.drop)):
-        raise _NoNeuron(f"adds {told(-guess.drop)} to its potential by a spike, expected it to lose some")
+        return f"adds {told(-guess.drop)} to its potential by a spike, expected it to lose some"
     if not all(number >= 0 for number in entries_of(guess.adaptation)):
-        raise _NoNeuron(f"lowers its threshold by a spike, by {told(-guess.adaptation)}")
+        return f"lowers its threshold by a spike, by {told(-guess.adaptation)}"
+    return None
 
 
 def _memoryless(layers: LayerFirings, known: list[Polynomial], place: str) -> Fit:

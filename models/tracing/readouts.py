@@ -82,7 +82,9 @@ def readout_of(reading: GraphReading, layers: LayerFirings, name: str | None) ->
             return _named(found, layers, name or "potential")
     if steady:
         return Readout(steps[-1], name)
-    raise ConversionRefused("output: is not the same function of each step, nor a leaky sum of them")
+    raise ConversionRefused(
+        "output: is not the same function of each step, nor a leaky sum of them; expected one of these"
+    )
 
 
 def _integral(steps: list[Polynomial], layers: LayerFirings, shift: Coefficient) -> Readout | None:

@@ -217,3 +217,32 @@ def test_the_comparison_tells_another_network():
     module = plain()
     assert "spikes differ" in check_conversion(module, trained(module), SAMPLE).reason
     assert check_conversion(module, from_torch(module, SAMPLE), 3.0 * SAMPLE - 1.0).matches
+
+
+class Chain(nn.Module):
+    """Layers in a row, many of them."""
+
+    def __init__(self, count: int) -> None:
+        super().__init__()
+        torch.manual_seed(0)
+        self.layers = nn.ModuleList(nn.Linear(4, 4) for _ in range(count))
+
+    def forward(self, x: Tensor) -> Tensor:
+        kept, found = [torch.zeros(len(x), 4) for _ in self.layers], []
+        for _ in range(2):
+            signal = x
+            for place, layer in enumerate(self.layers):
+                potential = 0.5 * kept[place] + layer(signal)
+                signal = (potential >= 1.0).to(x)
+                kept[place] = potential * (1.0 - signal)
+            found.append(signal)
+        return torch.stack(found)
+
+
+def test_a_row_that_is_too_long_to_follow_is_refused_in_one_line() -> None:
+    assert len(convert(Chain(20), torch.rand(2, 4)).network.neurons) == 20
+    with pytest.raises(
+        ConversionRefused, match=r"^module: has too many layers in a row, or too many signals"
+    ) as caught:
+        convert(Chain(150), torch.rand(2, 4))
+    assert "\n" not in str(caught.value)
