@@ -58,7 +58,7 @@ class Traces:
             return self.graph
         if skeleton(traced(source, inputs[:1], "real", grad=False)) != skeleton(self.recorded):
             raise ConversionRefused(ALONE)
-        return pure(traced(source, others, "real", grad=True), others)
+        return pure(source, traced(source, others, "real", grad=True), others)
 
     def read(self, place: int) -> tuple[GraphReading, LayerFirings]:
         """Return what an output computes, and the layers that it is made of."""
@@ -90,7 +90,7 @@ def traces_of(source: Source, sample: Tensor) -> Traces:
     inputs = batches(sample, source.num_steps)
     inputs = (inputs[1], inputs[1]) if source.own else inputs
     recorded = traced(source, inputs[0], "real" if source.own else "fake", grad=False)
-    return Traces(source, inputs, recorded, pure(recorded, inputs[0]))
+    return Traces(source, inputs, recorded, pure(source, recorded, inputs[0]))
 
 
 def _check_alone(source: Source, graph: GraphModule, reading: GraphReading, first: Tensor, place: int) -> None:

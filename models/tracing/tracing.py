@@ -25,10 +25,8 @@ import numpy as np
 import torch
 import torch.fx.traceback as kept
 from torch import Tensor, nn
-from torch._guards import TracingContext, tracing
 from torch._subclasses.fake_tensor import FakeTensor, FakeTensorMode
-from torch.fx import GraphModule, Interpreter, Node, _symbolic_trace
-from torch.fx.experimental.proxy_tensor import make_fx
+from torch.fx import GraphModule, Interpreter, Node
 from torch.fx.immutable_collections import immutable_dict
 from torch.utils._pytree import tree_leaves
 
@@ -36,6 +34,7 @@ from ..conversion.checking import are_alike
 from ..conversion.refusal import ConversionRefused
 from ..conversion.sources import FunctionModule, Source, restart, run_once
 from ..validation import one_line
+from .recording import Recording
 from .watching import INSIDE, Watching, line_of
 
 BATCHES = (3, 5, 7, 11, 13, 17, 19), (67, 71, 73, 79, 83)
@@ -128,10 +127,10 @@ def traced(source: Source, inputs: Tensor, mode: Literal["fake", "real"], grad: 
             _told(),
             torch.set_grad_enabled(grad),
             kept.preserve_node_meta(),
-            shapes(mode),
+            seen if mode == "fake" else nullcontext(),
             watching,
         ):
-            graph = make_fx(lambda x: _run_unaware(own, x), tracing_mode=mode, _allow_non_fake_inputs=True)(given)
+            graph = Recording(watching.profile).graph_of(lambda x: run_once(own, x), given)
     except ConversionRefused:
         _check_runs(source, inputs)
         raise
@@ -142,11 +141,6 @@ def traced(source: Source, inputs: Tensor, mode: Literal["fake", "real"], grad: 
     if _changes_in_place(graph) < seen.changes:
         raise ConversionRefused("module: changes a signal in place, out of sight (in another thread?)")
     return graph
-
-
-def shapes(mode: str) -> Any:
-    """Return a context in which one mode holds what is recorded of real tensors' shapes, not one for each."""
-    return tracing(TracingContext(FakeTensorMode())) if mode == "real" else nullcontext()
 
 
 def _check_runs(source: Source, inputs: Tensor) -> None:
@@ -167,22 +161,17 @@ def _tensors_in(module: nn.Module) -> list[Tensor]:
     return [leaf for leaf in parts if isinstance(leaf, Tensor)]
 
 
-def _run_unaware(source: Source, inputs: Tensor) -> Any:
-    """Run a module that is told that nobody traces it, as at any other time."""
-    told, _symbolic_trace._is_fx_tracing_flag = _symbolic_trace._is_fx_tracing_flag, False
-    try:
-        return run_once(source, inputs)
-    finally:
-        _symbolic_trace._is_fx_tracing_flag = told
-
-
-def pure(graph: GraphModule, inputs: Tensor) -> GraphModule:
-    """Return a graph in which new tensors take the place of what it changes in place."""
+def pure(source: Source, graph: GraphModule, inputs: Tensor) -> GraphModule:
+    """Return a graph of a module in which new tensors take the place of what it changes in place."""
     if not _changes_in_place(graph):
         return graph
-    with undisturbed(), torch.no_grad(), kept.preserve_node_meta():
-        run = torch.func.functionalize(lambda x: Interpreter(graph).run(x), remove="mutations")
-        return make_fx(run, tracing_mode="fake", _allow_non_fake_inputs=True)(inputs)
+    run = torch.func.functionalize(lambda x: Interpreter(graph).run(x), remove="mutations")
+    try:
+        with undisturbed(), torch.no_grad(), kept.preserve_node_meta(), _told():
+            return Recording().graph_of(run, inputs)
+    except ConversionRefused:
+        _check_runs(source, inputs)
+        raise
 
 
 def skeleton(graph: GraphModule) -> Any:

@@ -86,6 +86,7 @@ class Watching(TorchFunctionMode):
     def __init__(self, fixed: Sequence[Tensor] = (), calls: bool = True) -> None:
         super().__init__()
         self.calls = calls
+        self.profile: Any = self._called if calls else None  # one object, which is known again by identity
         self.told: dict[CodeType, bool] = {}
         self.escapes: list[str] = []
         self.fixed = {id(tensor): tensor for tensor in fixed}
@@ -121,7 +122,7 @@ class Watching(TorchFunctionMode):
             raise
         finally:
             if rests:
-                sys.setprofile(self._called)
+                sys.setprofile(self.profile)
         if users and name not in TELLS and not _is_of_tensors(found):
             self._note(f"asks for what is no tensor ({name})")
         if name not in TELLS or name in ("__setitem__", "requires_grad_"):
@@ -148,7 +149,7 @@ class Watching(TorchFunctionMode):
         """Watch calls that go to no tensor, too."""
         self._before, self.depth = sys.getprofile(), 1  # what records
         if self.calls:
-            sys.setprofile(self._called)
+            sys.setprofile(self.profile)
         return super().__enter__()
 
     def __exit__(self, *error: Any) -> None:

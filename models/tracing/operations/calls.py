@@ -12,6 +12,7 @@ from ...conversion.refusal import ConversionRefused
 from ...validation import one_line
 from ..followed import FollowedSignal, constant, laid_alike
 from ..polynomials import Polynomial, entries_of
+from ..recording import Kind
 from ..tracing import name_of
 from ..watching import line_of
 
@@ -106,7 +107,7 @@ class TracedCall:
 def _like(given: Any, value: Any) -> Any:
     """Return an operand as torch sees its type: a number, or a tensor of as many axes."""
     tensor = given.meta["val"] if isinstance(value, FollowedSignal) else value
-    return torch.empty([1] * tensor.dim(), dtype=tensor.dtype) if isinstance(tensor, Tensor) else value
+    return torch.empty([1] * tensor.dim(), dtype=tensor.dtype) if isinstance(tensor, Tensor | Kind) else value
 
 
 Handler = Callable[[TracedCall], Any]
