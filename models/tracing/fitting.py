@@ -164,7 +164,22 @@ def _memoryless(layers: LayerFirings, known: list[Polynomial], place: str) -> Fi
 def _guesses(known: list[Polynomial], names: list[Polynomial], firings: tuple[int, ...]) -> Iterator[Fit]:
     """Yield what the steps may be, by coefficients of the second and the third."""
     first = next(step for step, each in enumerate(known) if each.rest.terms)
-    known = [known[0] - _heard_at_first(known[1], firings[0]), *known[1:]]
+    own = known[0] - _of_nothing(known[1], firings[0])
+    late = [own - _of_nothing(known[first])] if first else []
+    for begun in dict.fromkeys([own, *late]):
+        yield from _guesses_from([begun, *known[1:]], first, names, firings)
+
+
+def _of_nothing(heard: Polynomial, spike: int | None = None) -> Polynomial:
+    """Return what biases add at the first step, when nothing fired: of feedback, or of layers behind delays."""
+    images = [each for each in heard.signals if isinstance(each, Image)]
+    images = [each for each in images if spike is None or spike in each.signal.spikes]
+    return sum((each.map.of_nothing * heard.coefficient(each) for each in images), start=Polynomial({}))
+
+
+def _guesses_from(
+    known: list[Polynomial], first: int, names: list[Polynomial], firings: tuple[int, ...]
+) -> Iterator[Fit]:
     for before in range(first, min(first + 2, len(known) - 1)):
         yield from _guesses_behind(before, known, names[before], firings)
     constant = known[0].constant
@@ -173,12 +188,6 @@ def _guesses(known: list[Polynomial], names: list[Polynomial], firings: tuple[in
     for decay in (each for start in range(0, len(pairs), 2) for each in reversed(pairs[start : start + 2])):
         yield Fit("none", decay, threshold)  # of a potential that fades slower than its synapse, first
     yield Fit("none", ZERO, threshold)
-
-
-def _heard_at_first(second: Polynomial, spike: int) -> Polynomial:
-    """Return what a layer hears of itself at the first step, when nothing fired: biases of its feedback."""
-    own = (each for each in second.signals if isinstance(each, Image) and spike in each.signal.spikes)
-    return sum((each.map.of_nothing * second.coefficient(each) for each in own), start=Polynomial({}))
 
 
 def roots(known: list[Polynomial]) -> list[Coefficient]:

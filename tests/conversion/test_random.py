@@ -11,7 +11,7 @@ from spikecert.models.conversion.sources import Source, restart, run_once
 from support.examples import THOROUGH
 from support.foreign import FOREIGN, Foreign
 
-COUNT = 60 if THOROUGH else 20
+COUNT = 60 if THOROUGH else 40
 OTHERWISE = r"no neuron|fires at|not the same function|no part of|bends|multipl|graded|NIR|graph"
 """What refusals of other dynamics say."""
 pytestmark = [
@@ -25,7 +25,8 @@ def wrong(seed: int, made: Foreign) -> str | None:
     try:
         found = convert(made.source, made.sample, made.num_steps, made.encoding)
     except ConversionRefused as error:
-        reasons = ["within rounding", *([OTHERWISE] if made.refusal is not None else [])]
+        told_less = made.refusal is not None or made.num_steps == 2  # two steps show λ + κ alone
+        reasons = ["within rounding", "hears no input", *([OTHERWISE] if told_less else [])]
         named = any(re.search(reason, str(error)) for reason in reasons) and "\n" not in str(error)
         return None if named else f"{seed}: {error}"
     assert sum(found.check.mismatches) == 0
@@ -37,7 +38,7 @@ def wrong(seed: int, made: Foreign) -> str | None:
 def test_random_networks_match_or_are_refused_with_the_reason(library: str):
     made = [FOREIGN[library](seed) for seed in range(COUNT)]
     assert [text for seed, foreign in enumerate(made) if (text := wrong(seed, foreign))] == []
-    assert 0.5 * COUNT < sum(foreign.refusal is None for foreign in made) <= COUNT
+    assert 0.5 * COUNT < sum(foreign.refusal is None for foreign in made) < COUNT
 
 
 def by_hand(network: SpikingNetwork, inputs: torch.Tensor) -> torch.Tensor:
@@ -89,4 +90,4 @@ def test_the_comparison_sees_the_sources_own_spikes(library: str):
         theirs = torch.stack(seen[: made.num_steps])[:, : len(made.sample)]
         assert torch.equal(ours, theirs), seed
         tried += 1
-    assert tried >= 2
+    assert tried >= 3
