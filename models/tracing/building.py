@@ -85,6 +85,8 @@ class RowWriter:
         Raises:
             ConversionRefused: for what has no element in it.
         """
+        for layer in self._in_order(readout.signal):
+            self.neuron(layer)
         modules = self.modules(self.row(readout.signal))
         try:
             modules += _integrator(readout)
@@ -92,6 +94,18 @@ class RowWriter:
         except (TypeError, ValueError) as error:
             raise ConversionRefused(f"module: {error}") from error
         return made.to(self.dtype).eval()
+
+    def _in_order(self, signal: Polynomial) -> list[int]:
+        """Return the layers that a signal hears, those first that others hear: rows of many are no deep recursion.
+
+        In a network without loops over several layers what one hears fires before it.
+        """
+        ahead, found = self.layers.heard(signal), set[int]()
+        while ahead:
+            layer = ahead.pop()
+            found.add(layer)
+            ahead |= self.layers.heard(self.layers.firings[self.layers.steps[layer][-1]].excess) - found
+        return sorted(found, key=lambda layer: self.layers.steps[layer][-1])
 
     def row(self, signal: Polynomial) -> list[Part]:
         """Return the parts that make a signal of the last step, in a row."""

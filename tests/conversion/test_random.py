@@ -12,7 +12,7 @@ from support.examples import THOROUGH
 from support.foreign import FOREIGN, Foreign
 
 COUNT = 60 if THOROUGH else 40
-OTHERWISE = r"no neuron|fires at|not the same function|no part of|bends|multipl|graded|NIR|graph"
+OTHERWISE = r"no neuron|fires at|not the same function|no part of|bends|multipl|graded|NIR|graph|can't run"
 """What refusals of other dynamics say."""
 pytestmark = [
     pytest.mark.filterwarnings("ignore:Inhibition is an unstable feature"),

@@ -239,10 +239,15 @@ class Chain(nn.Module):
         return torch.stack(found)
 
 
-def test_a_row_that_is_too_long_to_follow_is_refused_in_one_line() -> None:
-    assert len(convert(Chain(20), torch.rand(2, 4)).network.neurons) == 20
+def test_a_network_of_many_layers_comes_in() -> None:
+    assert len(convert(Chain(120), torch.rand(2, 4)).network.neurons) == 120
+
+
+def test_layers_without_neurons_between_them_are_refused_in_one_line_where_they_are_too_many() -> None:
+    chain = nn.Sequential(*[nn.Linear(2, 2) for _ in range(600)])
+    net = Net(lambda _, x: (chain(x) >= 1.0).to(x))
     with pytest.raises(
         ConversionRefused, match=r"^module: has too many layers in a row, or too many signals"
     ) as caught:
-        convert(Chain(150), torch.rand(2, 4))
+        convert(net, torch.rand(2, 2), 1)
     assert "\n" not in str(caught.value)
