@@ -187,7 +187,10 @@ class ModuleRun:
         if readout not in (None, network.readout):
             raise ConversionRefused(f"readout: got {readout!r}, and the module's output is {network.readout!r}")
         network, notes = in_groups(network, self.inputs, classes, notes)
-        check = compare(network, seen, self.inputs)
+        try:
+            check = compare(network, seen, self.inputs)
+        except ValueError as error:
+            raise ConversionRefused(f"module: {error}") from error
         if not check.matches:
             raise ConversionRefused(check.reason)
         if self.given is self.inputs:

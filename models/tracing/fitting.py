@@ -25,6 +25,7 @@ from .polynomials import (
     ZERO,
     Coefficient,
     Excess,
+    FeatureMap,
     Fractions,
     Graded,
     Image,
@@ -35,6 +36,8 @@ from .polynomials import (
     told,
 )
 
+FEW = "; with so few steps what a synapse keeps and what a membrane keeps show as one sum: take at least three"
+"""What may be behind a share above 1."""
 LARGEST = 1e30
 """The most that a spike may take: single precision holds 3e38."""
 
@@ -110,7 +113,10 @@ def fit(layers: LayerFirings, layer: int) -> Fit:
             continue
         with suppress(ConversionRefused):
             _proved(layers, firings, guess, _currents(layers, guess, known, names, firings))
-            nearest = len(known), reason
+            few = sum(bool(each.rest.terms) for each in known) < 3 and reason.startswith(
+                SHARES[0].partition("{")[0]
+            )
+            nearest = len(known), reason + FEW * few
             break
     place = layers.firings[firings[0]].place
     raise ConversionRefused(
@@ -132,13 +138,12 @@ def _told(guess: Fit) -> str:
     return f"not the one of {constants}" + (", adaptive" if guess.adaptation != ZERO else "")
 
 
+SHARES = ("keeps {} of its potential", "keeps {} of what its threshold was raised by")
+
+
 def _wrong(guess: Fit) -> str | None:
     """Return which constant no neuron has; None where all may be."""
-    shares = {
-        "keeps {} of its potential": guess.decay,
-        "keeps {} of what its threshold was raised by": guess.fading,
-    }
-    for what, share in shares.items():
+    for what, share in zip(SHARES, (guess.decay, guess.fading), strict=True):
         if not all(0 <= number <= 1 for number in entries_of(share)):
             return f"{what.format(told(share))} in a step, expected a share in [0, 1]"
     if not all(number > 0 for number in entries_of(guess.threshold)):
@@ -373,8 +378,13 @@ def _entered(layers: LayerFirings, firings: tuple[int, ...], guess: Fit, enterin
             late = _late(layers, entering) if echo == ZERO and not current.terms else 0
             if late:
                 return replace(guess, current=layers.moved(entering[-1], late), late=late)
-            raise _Mismatch(step + 1, f"takes in another current than step {len(entering)}", len(entering))
+            own = ", by layers of its own" * (_maps(current) != _maps(_at(layers, entering, step)))
+            raise _Mismatch(step + 1, f"takes in another current than step {len(entering)}{own}", len(entering))
     return replace(guess, current=entering[-1], echo=echo)
+
+
+def _maps(signal: Polynomial) -> set[FeatureMap]:
+    return {each.map for each in signal.signals if isinstance(each, Image)}
 
 
 def _late(layers: LayerFirings, entering: list[Polynomial]) -> int:

@@ -215,7 +215,7 @@ class _Reader:
         """Raise where memory is read that was not written to."""
         if name_of(node) in ("select_scatter", "select", *arithmetic.SAME):
             return
-        for leaf in leaves:
+        for leaf in leaves[1:] if name_of(node) == "copy" else leaves:
             if isinstance(leaf, FollowedSignal) and any(step == moving.UNSET for step in leaf.steps):
                 raise ConversionRefused(f"{line_of(node)}: reads a buffer that is filled in part")
 

@@ -51,8 +51,13 @@ def copied_into(call: TracedCall) -> FollowedSignal:
 
 
 @reads("zeros_like", "ones_like", "full_like", "fill", "new_zeros", "new_ones", "new_full", "zero")
+@reads("empty_like", "new_empty")
 def filled(call: TracedCall) -> Any:
-    """Return a constant of a signal's shape, or of another one."""
+    """Return a constant of a signal's shape, or of another one; memory that nobody wrote to as no number."""
+    if "empty" in call.name:
+        if not call.result.dtype.is_floating_point:
+            call.refuse("makes memory of whole numbers without values in it; expected zeros")
+        return torch.full(call.shape, torch.nan, dtype=call.result.dtype)
     numbers = {"zeros_like": 0.0, "new_zeros": 0.0, "zero": 0.0, "ones_like": 1.0, "new_ones": 1.0}
     value: Any = numbers.get(call.name, call.args[2] if call.name == "new_full" else call.args[-1])
     if call.name.startswith("new"):

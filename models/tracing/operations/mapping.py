@@ -1,6 +1,7 @@
 """Operations by weights, and pools: each becomes a layer of this library, known by its weights and settings."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import torch
@@ -13,7 +14,8 @@ from ..polynomials import ONE, UNIT, FeatureMap, Fractions, Image, Polynomial, i
 from ..tracing import digest
 from ..watching import line_of
 from .calls import TracedCall, reads
-from .moving import over_time, viewed
+from .moving import over_time, placed, viewed
+from .sides import placing
 
 
 def mapped(
@@ -265,11 +267,14 @@ def padded(call: TracedCall) -> FollowedSignal:
     value = call.option(2, "value", 0) or 0
     if value != 0:
         call.refuse(f"pads by {value:g}, expected 0")
+    signal = call.args[0]
+    if len(sizes) == 2 and signal.axes[-1] == FEATURE and len(signal.features) == 1 and min(sizes) >= 0:
+        whole = signal.features[0] + sum(sizes)
+        by = placing(signal.features, 0, sizes[0], whole, line_of(call.node))
+        return replace(signal, steps=tuple(placed(by, step, call) for step in signal.steps), features=(whole,))
     if len(sizes) not in (2, 4):
         call.refuse(f"pads {len(sizes) // 2} axes, expected those of an image, or of a sequence")
-    return mapped(
-        call, call.args[0], lambda: [(nn.ZeroPad1d if len(sizes) == 2 else nn.ZeroPad2d)(sizes)], (), sizes
-    )  # pyright: ignore[reportArgumentType]
+    return mapped(call, signal, lambda: [(nn.ZeroPad1d if len(sizes) == 2 else nn.ZeroPad2d)(sizes)], (), sizes)  # pyright: ignore[reportArgumentType]
 
 
 @reads("reflection_pad1d", "reflection_pad2d", "replication_pad1d", "replication_pad2d")

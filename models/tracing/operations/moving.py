@@ -141,10 +141,10 @@ def picked(call: TracedCall, signal: FollowedSignal, axis: int, entries: Sequenc
     entries = tuple(entry % count for entry in entries if entry < count)
     by = picking(signal.features, own, entries, line_of(call.node))
     features = (*signal.features[:own], len(entries), *signal.features[own + 1 :])
-    return FollowedSignal(signal.axes, tuple(_moved(by, step, call) for step in signal.steps), features)
+    return FollowedSignal(signal.axes, tuple(placed(by, step, call) for step in signal.steps), features)
 
 
-def _moved(by: FeatureMap, signal: Polynomial, call: TracedCall) -> Polynomial:
+def placed(by: FeatureMap, signal: Polynomial, call: TracedCall) -> Polynomial:
     """Return what a map that only moves numbers makes of a signal, or of a constant."""
     if by.made is None:
         call.refuse("moves features along an axis that no layer here moves; expected the first one")
@@ -224,7 +224,7 @@ def _beside(call: TracedCall, parts: list[Any], like: FollowedSignal, axis: int)
             features = [*whole[:own], part.shape[axis], *whole[own + 1 :]]
             part = constant(part, replace(like, features=tuple(features)), call.result.dtype)
         by = placing(part.features, own, start, whole[own], line_of(call.node))
-        moved = part.with_steps([_moved(by, step, call) for step in part.steps])
+        moved = part.with_steps([placed(by, step, call) for step in part.steps])
         total = call.each(lambda x, y: x + y, total, replace(moved, features=tuple(whole)))
         start += part.features[own]
     return total
