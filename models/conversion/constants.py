@@ -57,4 +57,4 @@ def told(constant: Constant) -> str:
     """Return a constant in few digits: both ends of an array."""
     if not isinstance(constant, Tensor):
         return f"{constant:g}"
-    return f"{float(constant.min()):g}…{float(constant.max()):g}"
+    return "…".join(dict.fromkeys(f"{float(end):g}" for end in (constant.min(), constant.max())))

@@ -13,6 +13,7 @@ from ..elements.recurrent import Recurrent
 from ..elements.refractory import RefractoryLIF
 from ..elements.synapses import Synapse
 from ..elements.varied import VariedLIF
+from ..linear_maps.sharing import Share
 from ..networks import SpikingNetwork
 from .constants import every, told
 
@@ -73,6 +74,8 @@ def _layer(layer: nn.Module) -> LayerTold:
         inner, how = _neuron(layer.neuron), repr(layer.feedback)
         heard = rf"I[t] = x[t] + V\,s[t-1],\quad {inner.latex}"
         return LayerTold(name, f"hears its own spikes of one step before by {how}; {inner.words}", heard)
+    if isinstance(layer, Share):
+        return LayerTold(name, f"times {layer.share.item():g}", rf"y[t] = {layer.share.item():g}\,x[t]")
     return _neuron(layer) if isinstance(layer, LIF) else LayerTold(name, repr(layer))
 
 
@@ -83,11 +86,13 @@ def _neuron(layer: LIF) -> LayerTold:
     if isinstance(layer, DLIF):
         current, extra = (
             "a[t]\\,I[t]",
-            f", its input is scaled by {told(layer.input_scale.double())}, step by step",
+            f", its input is scaled by {told(layer.input_scale.detach().double())}, step by step",
         )
     if isinstance(layer, RefractoryLIF):
-        extra = f", rests for {layer.rest} steps behind a spike" if layer.rest != 0 else ""
+        how = {0: "", 1: "for 1 step", None: "for good"}.get(layer.rest, f"for {layer.rest} steps")
+        extra = f", rests {how} behind a spike" if how else ""
         extra += f", starts from {layer.start:g}" if layer.start else ""
+        more = rf",\quad v[t] = s[t] = 0 \text{{ {how} behind a spike}}" if how else ""
     if isinstance(layer, AdaptiveLIF):
         rise, kept = layer.adaptation, layer.threshold_decay
         extra = f", each spike raises its threshold by {rise:g}, of which {kept:g} is left a step later"
@@ -99,7 +104,7 @@ def _neuron(layer: LIF) -> LayerTold:
     potential = rf"v[t] = {told(decay)}\,u[t-1] + {current}"
     latex = rf"{potential},\quad s[t] = [v[t] {sign} {limit}],\quad {left}{more}"
     start = f"keeps {told(decay)} of its potential in a step, fires at v {fires} {told(threshold)}"
-    return LayerTold(type(layer).__name__, f"{start}, {words}{extra}", latex)
+    return LayerTold(type(layer).__name__, f"{start}, {words}{extra}", latex.replace("…", r"\ldots "))
 
 
 def _constants(layer: LIF) -> tuple[Any, Any, Any, str]:
