@@ -11,7 +11,7 @@ from typing import Any
 import torch
 import torch.fx.traceback as kept
 from torch import Tensor, nn
-from torch._subclasses.fake_tensor import is_fake, unset_fake_temporarily
+from torch._subclasses.fake_tensor import FakeTensor, is_fake, unset_fake_temporarily
 from torch.fx import Graph, GraphModule, Node
 from torch.fx._lazy_graph_module import _make_graph_module, _use_lazy_graph_module
 from torch.fx.experimental.proxy_tensor import disable_autocast_cache
@@ -22,9 +22,11 @@ from torch.utils._pytree import tree_leaves
 from torch.utils.weak import WeakTensorKeyDictionary
 
 from ..conversion.refusal import ConversionRefused
-from .watching import line_of
+from .watching import Watching, line_of
 
 aten = torch.ops.aten
+PLAIN: Any = vars(Tensor)["__torch_dispatch__"]
+"""What tensors have whose type does nothing of its own."""
 SIZES = (aten.size.default, aten.stride.default, aten.storage_offset.default)
 
 
@@ -46,12 +48,12 @@ class Recording(TorchDispatchMode):
     A number that is taken out of a tensor is refused, unless that is a constant, or made of numbers here.
 
     Args:
-        profile: what `sys.setprofile` was given, called for what runs but not for the writing.
+        watching: what watches a user's code, and knows its lines; None where an interpreter tells them.
     """
 
-    def __init__(self, profile: Any = None) -> None:
+    def __init__(self, watching: Watching | None = None) -> None:
         super().__init__()
-        self.profile = profile
+        self.watching, self.profile = watching, None if watching is None else watching.profile
         self.graph = Graph()
         self.held: dict[str, Tensor] = {}
         self.nodes = WeakTensorKeyDictionary()
@@ -86,8 +88,8 @@ class Recording(TorchDispatchMode):
         if func is aten.lift_fresh.default:  # what is made of numbers is changed in place by nobody else
             func = aten.lift_fresh_copy.default
         node = self.graph.call_function(func, map_aggregate(args, self._node), map_aggregate(kwargs, self._node))
-        if "stack_trace" in kept.current_meta:
-            node.meta["stack_trace"] = kept.current_meta["stack_trace"]
+        lines = kept.current_meta.get("stack_trace", "") if self.watching is None else self.watching.lines
+        node.meta["stack_trace"] = lines
         given = [each for each in node.all_input_nodes if each.op != "get_attr"]
         if torch.Tag.data_dependent_output in func.tags:
             if not self.fixed.issuperset(given):
@@ -132,6 +134,9 @@ class Recording(TorchDispatchMode):
         """Return the node of a tensor; of one that nothing recorded made that of a constant."""
         if not isinstance(leaf, Tensor):
             return leaf
+        own = getattr(type(leaf), "__torch_dispatch__", None)
+        if own is not PLAIN and not isinstance(leaf, FakeTensor):
+            raise ConversionRefused(f"module: computes with a {type(leaf).__name__}, expected plain tensors")
         if leaf not in self.nodes:
             kind = "parameter" if isinstance(leaf, nn.Parameter) else "constant"
             name = f"{kind}_{len(self.held)}"

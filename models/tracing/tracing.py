@@ -126,11 +126,10 @@ def traced(source: Source, inputs: Tensor, mode: Literal["fake", "real"], grad: 
             undisturbed(),
             _told(),
             torch.set_grad_enabled(grad),
-            kept.preserve_node_meta(),
             seen if mode == "fake" else nullcontext(),
             watching,
         ):
-            graph = Recording(watching.profile).graph_of(lambda x: run_once(own, x), given)
+            graph = Recording(watching).graph_of(lambda x: run_once(own, x), given)
     except ConversionRefused:
         _check_runs(source, inputs)
         raise

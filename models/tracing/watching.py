@@ -11,7 +11,6 @@ from typing import Any, Self
 import torch
 from torch import Tensor, nn
 from torch._C import _len_torch_dispatch_stack
-from torch.fx.traceback import set_stack_trace
 from torch.overrides import TorchFunctionMode
 from torch.utils._python_dispatch import _disable_current_modes
 
@@ -73,6 +72,8 @@ PLAIN = frozenset((Tensor, nn.Parameter, int, float, bool, str, type(None), torc
 """Types by which no user's code runs."""
 PROFILING = (sys.setprofile, sys.settrace, sys.getprofile)
 """What ends the watch, or tells of it."""
+STACK = ("inspect.py", "traceback.py")
+"""Python's own files that tell which functions run."""
 
 
 class Watching(TorchFunctionMode):
@@ -89,6 +90,7 @@ class Watching(TorchFunctionMode):
         self.profile: Any = self._called if calls else None  # one object, which is known again by identity
         self.told: dict[CodeType, bool] = {}
         self.escapes: list[str] = []
+        self.lines = ""  # of the user's code that runs now; torch's own place for them tells that it is a trace
         self.fixed = {id(tensor): tensor for tensor in fixed}
         self.asked: tuple[Any, Tensor] | None = None
 
@@ -110,7 +112,7 @@ class Watching(TorchFunctionMode):
         if name in FILLS and (known := self._known(args[1] if len(args) > 1 else None)) is not None:
             with _disable_current_modes():
                 args = (*args[:1], known.item(), *args[2:])
-        set_stack_trace([f'File "{file}", line {line}, in code\n' for file, line in reversed(user_frames())])
+        self.lines = "".join([f'File "{file}", line {line}, in code\n' for file, line in reversed(user_frames())])
         rests = self.calls and self._is_torchs_alone(func, (*args, *(kwargs or {}).values()))
         if rests:
             sys.setprofile(None)
@@ -174,6 +176,8 @@ class Watching(TorchFunctionMode):
             home = getattr(called, "__self__", None)
             if (home is STATE and called.__name__.startswith("_")) or (home is sys and called in PROFILING):
                 self._asked(called.__name__, frame)
+            elif called is sys._getframe and _walks(frame):
+                self._asked("_getframe", frame)
         elif event == "call":
             code = frame.f_code
             tells = self.told.get(code)
@@ -189,6 +193,12 @@ class Watching(TorchFunctionMode):
 
     def _note(self, what: str) -> None:
         self.escapes.append(f"{_line_among(user_frames())}: {what}")
+
+
+def _walks(frame: FrameType) -> bool:
+    """Return whether it is a user who looks which functions run, not what makes a class or a message."""
+    file = frame.f_code.co_filename
+    return file.endswith(STACK) or not file.startswith((STANDARD, "<")) or LIBRARIES in file
 
 
 def _asking(frame: FrameType | None) -> tuple[str, int] | None:
