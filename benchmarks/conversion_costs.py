@@ -1,0 +1,71 @@
+"""Time conversions of networks written by hand: wide, long, recurrent and deep ones.
+
+    python benchmarks/conversion_costs.py [--steps 25,100,300] [--layers 20,70,300]
+
+CPU seconds of `convert` on four samples, one thread.
+"""
+
+import argparse
+import time
+from itertools import pairwise
+
+import torch
+from torch import Tensor, nn
+
+from spikecert import convert
+
+
+class ByHand(nn.Module):
+    """Dense layers with leaky neurons between them, over T steps; the mean of the last layer."""
+
+    def __init__(self, sizes: list[int], steps: int, reset: str = "zero", loops: bool = False) -> None:
+        super().__init__()
+        self.layers = nn.ModuleList(nn.Linear(before, after) for before, after in pairwise(sizes))
+        self.loops = nn.ModuleList(nn.Linear(size, size, bias=False) for size in sizes[1:-1]) if loops else None
+        self.steps, self.reset = steps, reset
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Return the mean over time."""
+        count = len(self.layers) - 1
+        potentials = [torch.zeros(len(x), self.layers[place].out_features) for place in range(count)]  # pyright: ignore
+        spikes, total = [torch.zeros_like(each) for each in potentials], torch.zeros(())
+        for _ in range(self.steps):
+            signal = x
+            for place in range(count):
+                current = self.layers[place](signal)
+                current = current if self.loops is None else current + self.loops[place](spikes[place])
+                v = 0.9 * potentials[place] + current
+                spikes[place] = signal = (v >= 1.0).to(x)
+                potentials[place] = v - signal if self.reset == "subtract" else v * (1.0 - signal)
+            total = total + self.layers[-1](signal)
+        return total / self.steps
+
+
+def seconds(sizes: list[int], steps: int, **settings: object) -> float:
+    """Return the CPU seconds of one conversion."""
+    torch.manual_seed(0)
+    module, sample = ByHand(sizes, steps, **settings), torch.rand(4, sizes[0])  # pyright: ignore
+    start = time.process_time()
+    convert(module, sample)
+    return time.process_time() - start
+
+
+def main() -> None:
+    """Print a line for each network."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
+    parser.add_argument("--steps", default="25,100,300")
+    parser.add_argument("--layers", default="20,70,300")
+    given = parser.parse_args()
+    torch.set_num_threads(1)
+    seconds([4, 5, 3], 3)  # what torch loads for the first one
+    print(f"784-1000-10, T = 25: {seconds([784, 1000, 10], 25):.2f} s")
+    for steps in map(int, given.steps.split(",")):
+        hard, soft = (seconds([784, 100, 10], steps, reset=reset) for reset in ("zero", "subtract"))
+        loops = seconds([784, 100, 10], steps, loops=True)
+        print(f"784-100-10, T = {steps}: {hard:.2f} s, subtracting {soft:.2f} s, recurrent {loops:.2f} s")
+    for layers in map(int, given.layers.split(",")):
+        print(f"{layers} layers of 6, T = 4: {seconds([6] * layers + [3], 4):.2f} s")
+
+
+if __name__ == "__main__":
+    main()
