@@ -96,7 +96,7 @@ def test_alpha_without_reset_comes_in(strong, sample):
         ),
         (
             lambda: snntorch.Alpha(0.8, 0.5, reset_mechanism="subtract", init_hidden=True),
-            r"reset 'none': step 5 reads its potential of step 4 besides",
+            r"reset 'none': step 4 reads its potential of step 3 besides",
         ),
     ],
 )
