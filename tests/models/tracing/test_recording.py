@@ -69,14 +69,6 @@ class Bounded(torch.autograd.Function):
         return grads[0]
 
 
-@torch.library.custom_op("tests_recording::bound", mutates_args=())
-def bound_by_an_operator(x: Tensor) -> Tensor:
-    return bound(x)
-
-
-bound_by_an_operator.register_fake(torch.empty_like)
-
-
 def under(mode: Any) -> Callable[[Tensor], Tensor]:
     def changed(x: Tensor) -> Tensor:
         with mode:
@@ -140,10 +132,7 @@ FALSE: dict[str, Callable[[Tensor], Tensor]] = {
     "a mode below torch": under(Below()),
     "a mode above torch": under(Above()),
     "a function of its own gradient": lambda x: Bounded.apply(x),  # pyright: ignore[reportReturnType]
-    "an operator of its own": lambda x: bound_by_an_operator(x),
     "a compiled rule": lambda x: torch.nn.functional.hardtanh(x, -1e6, FAR),
-    "a map over samples": lambda x: torch.vmap(bound)(x),
-    "a derivative": lambda x: torch.func.jvp(bound, (x,), (x,))[0],
     "torch's own operator": lambda x: aten.clamp.default(x, None, FAR),
     "a list in place": into_list,
     "given memory": into_memory,
@@ -163,7 +152,6 @@ FALSE: dict[str, Callable[[Tensor], Tensor]] = {
     "the modes that run": while_it_is_none(_get_current_dispatch_mode_stack),
 }
 RIGHT: dict[str, Callable[[Tensor], Tensor]] = {
-    "a map over samples": lambda x: torch.vmap(lambda row: row * 0.5 + 0.25)(x),
     "a checkpoint": lambda x: checkpoint(torch.mul, x, 0.5, use_reentrant=False),  # pyright: ignore
     "inference": lambda x: torch.inference_mode()(torch.mul)(x, 0.5),
     "torch's own operator": lambda x: aten.mul.Tensor(x, 0.5),
