@@ -92,15 +92,21 @@ Proof. intros x ws. induction ws as [|[j w] ws IH]; intro m; cbn; [lra|]. rewrit
 Lemma weighted_ext : forall ws x z, (forall i, x i = z i) -> weighted ws x = weighted ws z.
 Proof. intros ws x z H. induction ws as [|[j w] ws IH]; cbn; [reflexivity|]. fold (weighted ws x) (weighted ws z). rewrite IH, H. reflexivity. Qed.
 
+Lemma image_of_sound : forall start boxes ws b m x, image_of start boxes ws = Some b -> among start m -> (forall k bx, nth_error boxes k = Some bx -> among bx (x k)) ->
+  among b (m + weighted ws x).
+Proof.
+  intros start boxes ws b m x H S O. unfold image_of in H.
+  eapply (along_sound _ _ R _ (fun k bx => among bx (x k)) (fun acc m => among acc m) (fun m jw => m + val (snd jw) * x (fst jw))) with (i := 0%nat) (m := m) in H.
+  - rewrite weighted_fold in H. exact H.
+  - intros j w bx [c d] m' A [C1 C2]. cbn [fst snd] in C1, C2. destruct (nought (fst bx) && nought (snd bx))%bool eqn:N.
+    + apply andb_prop in N as [N1 N2]. apply nought_zero in N1, N2. unfold among in *. cbn [fst snd] in *. assert (X : x j = 0) by lra. rewrite X, Rmult_0_r. lra.
+    + pose proof (least_le w bx (x j) A). pose proof (most_ge w bx (x j) A). unfold among in *. cbn [fst snd] in *. vals. lra.
+  - intros k bx E. exact (O k bx E).
+  - exact S.
+Qed.
 Lemma image_sound : forall boxes r b x, image boxes r = Some b -> (forall k bx, nth_error boxes k = Some bx -> among bx (x k)) -> among b (affine r x).
 Proof.
-  intros boxes [ws b0] b x H O. unfold image in H. unfold affine. cbn [fst snd] in *.
-  eapply (along_sound _ _ R _ (fun k bx => among bx (x k)) (fun acc m => among acc m) (fun m jw => m + val (snd jw) * x (fst jw)))
-    with (i := 0%nat) (m := val b0) in H.
-  - rewrite weighted_fold in H. unfold among in *. lra.
-  - intros j w bx [c d] m A [C1 C2]. pose proof (least_le w bx (x j) A). pose proof (most_ge w bx (x j) A). unfold among in *. cbn [fst snd] in *. vals. lra.
-  - intros k bx E. exact (O k bx E).
-  - unfold among. cbn. lra.
+  intros boxes r b x H O. unfold affine. rewrite Rplus_comm. apply (image_of_sound _ _ _ _ _ _ H); [unfold among; cbn; lra|exact O].
 Qed.
 
 Lemma err_sound : forall sizes r e x, err_of sizes r = Some e -> (forall k z, nth_error sizes k = Some z -> Rabs (x k) <= val z) -> allowance r x <= val e.
@@ -123,8 +129,8 @@ Proof.
     assert (INR (length (met ws x) + 2) * tiny <= INR (n + 2) * tiny) by (apply Rmult_le_compat_r; lra). lra.
   - intros j w z [n1 m1] [n2 m2] A [C1 C2]. unfold op. cbn [fst snd] in *.
     assert (P : 0 <= Rabs (val w)) by apply Rabs_pos. assert (Q : 0 <= Rabs (x j)) by apply Rabs_pos.
-    destruct (same w zero) eqn:Ew; cbn [orb].
-    + unfold same in Ew. tests. vals. assert (W : val w = 0) by lra.
+    destruct (nought w) eqn:Ew; cbn [orb].
+    + apply nought_zero in Ew. rename Ew into W.
       assert (Z0 : val w * x j = 0) by (rewrite W; ring). assert (Z1 : Rabs (val w) * Rabs (x j) = 0) by (rewrite W, Rabs_R0; ring).
       destruct (Req_EM_T (val w * x j) 0) as [|N]; [|contradiction]. split; [exact C1|cbn [fst snd]; lra].
     + destruct (leb z zero) eqn:Ez.
@@ -295,21 +301,21 @@ Proof.
   destruct (map (fun r0 => tab deep lam (map exactly (train r0))) rows) as [|t ts]; [inversion I|].
   apply fold_join. destruct I as [->|I]; [left; exact O|right; eauto].
 Qed.
-Lemma windows_ok : forall T lam deep tables r f w, 0 <= val lam -> windows T lam deep tables r = Some w ->
-  (forall k tb, nth_error tables k = Some tb -> table_ok (val lam) (f k) tb) ->
-  table_ok (val lam) (fun t => affine r (fun i => f i t)) w.
+Lemma recent_affine : forall lam r f k t, recent lam (fun t => affine r (fun i => f i t)) k t = val (snd r) * recent lam (fun _ => 1) k t + weighted (fst r) (fun i => recent lam (f i) k t).
 Proof.
-  intros T lam deep tables [ws b] f w L H O. unfold windows in H. cbn [fst snd] in H.
-  set (op := fun (m : nat -> R) (jw : nat * D) => fun t => m t + val (snd jw) * f (fst jw) t).
-  assert (Fd : forall l m t, fold_left op l m t = m t + weighted l (fun i => f i t)).
-  { induction l as [|[j v] l IH]; intros m t; cbn [fold_left weighted fold_right]; [cbn; lra|]. rewrite IH. unfold op. cbn. fold (weighted l (fun i => f i t)). lra. }
-  eapply (along_sound _ _ (nat -> R) _ (fun k tb => table_ok (val lam) (f k) tb) (fun tb m => table_ok (val lam) m tb) op) with (i := 0%nat) (m := fun _ => val b) in H.
-  - intros t k row bx E F. specialize (H t k row bx E F). erewrite recent_ext; [exact H|]. intro i. cbn beta. rewrite Fd. unfold affine. cbn [fst snd]. lra.
-  - intros j v tb acc m A C t k row bx E F. apply zip_spec in E. destruct E as [ra [rb [E1 [E2 ->]]]]. apply zip_spec in F. destruct F as [p [q [F1 [F2 ->]]]].
-    specialize (C _ _ _ _ E1 F1). specialize (A _ _ _ _ E2 F2). unfold op. cbn [fst snd]. rewrite recent_sum.
-    pose proof (least_le v _ _ A). pose proof (most_ge v _ _ A). unfold among in *. cbn [fst snd]. vals. lra.
-  - intros k tb E. exact (O k tb E).
-  - apply tab_ok; [exact L|]. intros k bx G. apply nth_error_In, repeat_spec in G. subst. unfold among. cbn. lra.
+  intros lam [ws b] f. cbn [fst snd]. assert (Z : forall g, (forall i : nat, g i = 0) -> weighted ws g = 0).
+  { intros g G. induction ws as [|[j w] ws IH]; cbn; [reflexivity|]. fold (weighted ws g). rewrite IH, G. ring. }
+  induction k as [|k IH]; intros t; [cbn; rewrite Z by reflexivity; ring|]. destruct t as [|t]; [cbn; rewrite Z by reflexivity; ring|].
+  cbn [recent]. rewrite IH. unfold affine. cbn [fst snd]. clear IH Z. induction ws as [|[j w] ws IH]; cbn; [ring|].
+  fold (weighted ws (fun i => f i t)). fold (weighted ws (fun i => recent lam (f i) k t)). fold (weighted ws (fun i => f i t + lam * recent lam (f i) k t)). lra.
+Qed.
+Lemma peeled_spec : forall n rows k v i b, nth_error (peeled n rows) k = Some v -> nth_error v i = Some b -> exists row, nth_error rows i = Some row /\ nth_error row k = Some b.
+Proof.
+  induction n as [|n IH]; intros rows k v i b H I; cbn [peeled] in H; [destruct k; discriminate|].
+  destruct (each _ rows) as [hs|] eqn:E; [|destruct k; discriminate]. destruct k as [|k]; cbn [nth_error] in H.
+  - injection H as ->. destruct (proj1 (each_spec _ _ _ _ _ E i) b I) as [row [R F]]. exists row. split; [exact R|]. destruct row; [discriminate|exact F].
+  - destruct (IH _ _ _ _ _ H I) as [row [R F]]. rewrite nth_error_map in R. destruct (nth_error rows i) as [row'|]; [|discriminate]. injection R as <-.
+    exists row'. split; [reflexivity|]. destruct row'; [destruct k; discriminate|exact F].
 Qed.
 Lemma sized_spec : forall X (none : X) n l i z, nth_error (sized n none l) i = Some z -> (i < n)%nat /\ (nth_error l i = Some z \/ z = none).
 Proof.
@@ -319,10 +325,6 @@ Proof.
 Qed.
 Lemma length_sized : forall X (none : X) n l, length (sized n none l) = n.
 Proof. intros X none. induction n as [|n IH]; intros l; [reflexivity|]. cbn. rewrite IH. reflexivity. Qed.
-Lemma tabulated : forall lam (b : D * D) m old t, (t < m)%nat -> exists r row, nth t (tabulate lam old (repeat b m)) [] = r :: row.
-Proof.
-  intros lam b. induction m as [|m IH]; intros old t Lt; [lia|]. cbn [repeat tabulate]. cbv zeta. destruct t as [|t]; [cbn [nth map]; eauto|]. cbn [nth]. apply IH. lia.
-Qed.
 Lemma weighted_low : forall ws p z n, forallb (fun jw : nat * D => Nat.ltb (fst jw) n) ws = true -> (forall i, (i < n)%nat -> p i = z i) -> weighted ws p = weighted ws z.
 Proof.
   intros ws p z n H E. induction ws as [|[j w] ws IH]; [reflexivity|]. cbn [forallb fst] in H. apply andb_prop in H. destruct H as [H1 H2]. apply Nat.ltb_lt in H1.

@@ -52,13 +52,15 @@ Definition later_ok (l j : nat) (a : later) : Prop :=
      | Some (ex, sts) => exists r n, neuron_at (S l) j r n /\ path n (val ex) (current (S l) r) (s (S l) j) sts 0 0 0
      end.
 Definition tables_ok (l : nat) (lam : R) (tables : list table) : Prop :=
-  forall i tb, nth_error tables i = Some tb ->
-  table_ok lam (fun t => source l t i) tb /\ forall t, (t < T)%nat -> match nth t tb [] with [] => Rabs (source l t i) <= 1 | _ => True end.
+  forall i tb, nth_error tables i = Some tb -> table_ok lam (fun t => source l t i) tb.
 Definition sizes_ok (l : nat) (sizes : list (list D * trie)) : Prop :=
   forall t sz, nth_error sizes t = Some sz -> (forall i z, nth_error (fst sz) i = Some z -> Rabs (source l t i) <= val z)
     /\ (forall i z, find i (snd sz) = Some z -> Rabs (source l t i) <= val z).
-Definition memo_ok (m : memo) : Prop :=
-  0 <= val (mdecay m) -> tables_ok (mlayer m) (val (mdecay m)) (mtables m) /\ sizes_ok (mlayer m) (msizes m) /\ length (msizes m) = T.
+Definition seen_ok (l : nat) (lam : R) (vs : list (list (list (D * D)))) : Prop :=
+  forall t ws k v, nth_error vs t = Some ws -> nth_error ws k = Some v -> forall i b, nth_error v i = Some b -> among b (recent lam (fun t => source l t i) (S k) (S t)).
+Definition memo_says (l : nat) (lam : R) (m : memo) : Prop :=
+  table_ok lam (fun _ => 1) (mones m) /\ seen_ok l lam (mviews m) /\ sizes_ok l (msizes m) /\ length (msizes m) = T.
+Definition memo_ok (m : memo) : Prop := 0 <= val (mdecay m) -> memo_says (mlayer m) (val (mdecay m)) m.
 Definition firsts_ok (fs : list first) : Prop := forall j f, nth_error fs j = Some f -> first_ok j f.
 Definition laters_ok (ls : list (list later)) : Prop := forall l row j a, nth_error ls l = Some row -> nth_error row j = Some a -> later_ok l j a.
 Definition inputs_ok (ins : list (D * D)) : Prop := forall i b, nth_error ins i = Some b -> among b (x i).
@@ -187,58 +189,72 @@ Qed.
 Lemma read_tables_ok : forall c lam deep, holds c -> 0 <= val lam -> forall far l, tables_ok l (val lam) (read_tables net c far l lam deep).
 Proof.
   intros c lam deep H L. induction far as [|far IH]; intros l i tb E; [destruct i; discriminate|]. destruct l as [|l]; cbn [read_tables] in E.
-  - pose proof H as [Hi _]. rewrite nth_error_map in E. destruct (nth_error (inputs c) i) as [b|] eqn:Eb; [|discriminate]. cbn in E. injection E as <-. specialize (Hi i b Eb). split.
-    + apply tab_ok; [exact L|]. intros k b' G. apply nth_error_In, repeat_spec in G. subst b'. exact Hi.
-    + intros t Lt. assert (P : exists r row, nth t (tab deep lam (repeat b T)) [] = r :: row).
-      { unfold tab. destruct deep; [exact (tabulated lam b T [] t Lt)|]. exists b, []. rewrite (nth_indep _ [] [b]) by (rewrite length_map, repeat_length; exact Lt).
-        rewrite (map_nth (fun y : D * D => [y]) (repeat b T) b t), nth_repeat. reflexivity. }
-      destruct P as [r [row ->]]. exact I.
+  - pose proof H as [Hi _]. rewrite nth_error_map in E. destruct (nth_error (inputs c) i) as [b|] eqn:Eb; [|discriminate]. cbn in E. injection E as <-. specialize (Hi i b Eb).
+    apply tab_ok; [exact L|]. intros k b' G. apply nth_error_In, repeat_spec in G. subst b'. exact Hi.
   - destruct (Nat.lt_ge_cases i (wide net l)) as [Li|Li].
     + rewrite nth_error_app1 in E by (rewrite length_sized; exact Li). apply sized_spec in E. destruct E as [_ E].
       assert (Sc : forall t, source (S l) t i = bit (s l i t)) by (intro t; cbn [Semantics.source]; destruct (Nat.ltb_spec i (wide net l)); [reflexivity|lia]).
-      split; [|intros t Lt; rewrite Sc; destruct (nth t tb []); [|exact I]; pose proof (bit_range (s l i t)); rewrite Rabs_pos_eq; lra].
       destruct E as [E| ->]; [|intros t k row b F; destruct t; discriminate].
       pose proof (sources_ok c l lam deep H L i tb E) as O. intros t k row b F G. specialize (O t k row b F G). erewrite recent_ext; [exact O|]. exact Sc.
-    + rewrite nth_error_app2 in E by (rewrite length_sized; exact Li). rewrite length_sized in E. destruct (IH l _ tb E) as [A B].
+    + rewrite nth_error_app2 in E by (rewrite length_sized; exact Li). rewrite length_sized in E. pose proof (IH l _ tb E) as A.
       assert (Sc : forall t, source (S l) t i = source l t (i - wide net l)) by (intro t; cbn [Semantics.source]; destruct (Nat.ltb_spec i (wide net l)); [lia|reflexivity]).
-      split; [intros t k row b F G; specialize (A t k row b F G); erewrite recent_ext; [exact A|exact Sc]|intros t Lt; rewrite Sc; exact (B t Lt)].
+      intros t k row b F G. specialize (A t k row b F G). erewrite recent_ext; [exact A|exact Sc].
 Qed.
-Lemma tops_ok : forall l lam tables ways, 0 <= lam -> tables_ok l lam tables ->
-  let m := map (fun sz => (sz, if ways : bool then plant deepest sz else Tip)) (tops T tables) in sizes_ok l m /\ length m = T.
+Lemma views_ok : forall l lam deep tables, tables_ok l lam tables -> seen_ok l lam (views T deep tables).
 Proof.
-  intros l lam tables ways L H. cbv zeta. split; [|unfold tops; rewrite !length_map, length_seq; reflexivity].
-  assert (A : forall t sz, nth_error (tops T tables) t = Some sz -> forall i z, nth_error sz i = Some z -> Rabs (source l t i) <= val z).
-  { intros t sz E i z Ez. unfold tops in E. rewrite nth_error_map in E. destruct (nth_error (seq 0 T) t) as [t'|] eqn:Et; [|discriminate].
-    apply nth_error_seq in Et. cbn in E. injection E as <-. destruct Et as [-> Lt]. cbn [Nat.add] in Ez.
-    rewrite nth_error_map in Ez. destruct (nth_error tables i) as [tb|] eqn:Eb; [|discriminate]. cbn in Ez. injection Ez as <-.
-    destruct (H i tb Eb) as [O S0]. specialize (S0 t Lt). destruct (nth t tb []) as [|r row] eqn:En; [vals; exact S0|].
-    assert (El : nth_error tb t = Some (r :: row)).
-    { destruct (nth_error tb t) as [rw|] eqn:El; [rewrite (nth_error_nth _ _ _ El) in En; congruence|].
-      apply nth_error_None in El. rewrite nth_overflow in En by exact El. discriminate. }
-    specialize (O t 0%nat _ r El eq_refl). cbn [recent] in O. rewrite Rmult_0_r, Rplus_0_r in O. apply size_ge. exact O. }
-  intros t sz E. rewrite nth_error_map in E. destruct (nth_error (tops T tables) t) as [sz'|] eqn:Et; [|discriminate]. cbn [option_map] in E. injection E as <-. cbn [fst snd].
-  split; [exact (A t sz' Et)|]. intros i z F. destruct ways; [|discriminate]. apply find_plant in F. exact (A t sz' Et i z F).
+  intros l lam deep tables H t vs k v E Ek i b Eb. unfold views in E. rewrite nth_error_map in E. destruct (nth_error (seq 0 T) t) as [t'|] eqn:Et; [|discriminate].
+  apply nth_error_seq in Et. cbn in E. injection E as <-. destruct Et as [-> _]. cbn [Nat.add] in Ek. destruct (peeled_spec _ _ _ _ _ _ Ek Eb) as [row [R F]].
+  rewrite nth_error_map in R. destruct (nth_error tables i) as [tb|] eqn:Ti; [|discriminate]. cbn in R. injection R as <-.
+  assert (El : nth_error tb t = Some (nth t tb [])).
+  { destruct (nth_error tb t) as [rw|] eqn:El; [rewrite (nth_error_nth _ _ _ El); reflexivity|]. apply nth_error_None in El. rewrite nth_overflow in F by exact El. destruct k; discriminate. }
+  exact (H i tb Ti t k _ b El F).
+Qed.
+Lemma tops_ok : forall l lam vs (ways : bool), seen_ok l lam vs ->
+  sizes_ok l (map (fun ws => let sz := match ws with v :: _ => map size_of v | [] => [] end in (sz, if ways then plant deepest sz else Tip)) vs).
+Proof.
+  intros l lam vs ways H t sz E. rewrite nth_error_map in E. destruct (nth_error vs t) as [ws|] eqn:Et; [|discriminate]. cbn [option_map] in E. injection E as <-. cbv zeta. cbn [fst snd].
+  assert (A : forall i z, nth_error (match ws with v :: _ => map size_of v | [] => [] end) i = Some z -> Rabs (source l t i) <= val z).
+  { intros i z Ez. destruct ws as [|v ws]; [destruct i; discriminate|]. rewrite nth_error_map in Ez. destruct (nth_error v i) as [b|] eqn:Eb; [|discriminate]. cbn in Ez. injection Ez as <-. apply size_ge.
+    pose proof (H t (v :: ws) 0%nat v Et eq_refl i b Eb) as P. cbn [recent] in P. rewrite Rmult_0_r, Rplus_0_r in P. exact P. }
+  split; [exact A|]. intros i z F. destruct ways; [|discriminate]. apply find_plant in F. exact (A i z F).
 Qed.
 Lemma memo_of_ok : forall c l lam deep, holds c -> 0 <= val lam ->
-  let m := memo_of net c l lam deep in tables_ok l (val lam) (mtables m) /\ sizes_ok l (msizes m) /\ length (msizes m) = T /\ memo_ok m.
+  let m := memo_of net c l lam deep in memo_says l (val lam) m /\ memo_ok m.
 Proof.
-  intros c l lam deep H L. cbv zeta. unfold memo_of. cbv zeta. set (ts := read_tables net c _ l lam deep). set (sz := map _ (tops T ts)).
-  assert (N : let m := {| mlayer := l; mdecay := lam; mdeep := deep; mtables := ts; msizes := sz |} in
-              tables_ok l (val lam) (mtables m) /\ sizes_ok l (msizes m) /\ length (msizes m) = T /\ memo_ok m).
-  { cbv zeta. cbn [mtables msizes]. pose proof (read_tables_ok c lam deep H L (nth l (far net) 1%nat) l) as S0. fold ts in S0. destruct (tops_ok l (val lam) ts (has_ways net l) L S0) as [A B].
-    refine (conj S0 (conj A (conj B _))). intros _. exact (conj S0 (conj A B)). }
+  intros c l lam deep H L. cbv zeta. unfold memo_of. cbv zeta. set (ts := read_tables net c _ l lam deep). set (on := tab deep lam _). set (sz := map _ (views T deep ts)).
+  assert (N : let m := {| mlayer := l; mdecay := lam; mdeep := deep; mones := on; mviews := views T deep ts; msizes := sz |} in memo_says l (val lam) m /\ memo_ok m).
+  { cbv zeta. pose proof (read_tables_ok c lam deep H L (nth l (far net) 1%nat) l) as S0. fold ts in S0. pose proof (views_ok l (val lam) deep ts S0) as V.
+    assert (Q : memo_says l (val lam) {| mlayer := l; mdecay := lam; mdeep := deep; mones := on; mviews := views T deep ts; msizes := sz |}).
+    { unfold memo_says. cbn [mones mviews msizes]. split; [|split; [exact V|split; [exact (tops_ok l _ _ (has_ways net l) V)|]]].
+      { apply tab_ok; [exact L|]. intros k b G. apply nth_error_In, repeat_spec in G. subst b. unfold among. cbn [fst snd]. vals. lra. }
+      unfold sz, views. rewrite !length_map, length_seq. reflexivity. }
+    split; [exact Q|]. intros _. exact Q. }
   pose proof H as [_ [_ [_ Hm]]]. destruct (kept c) as [m|]; [|exact N].
   destruct (Nat.eqb (mlayer m) l && same (mdecay m) lam && Bool.eqb deep (mdeep m))%bool eqn:E; [|exact N].
   apply andb_prop in E. destruct E as [E _]. apply andb_prop in E. destruct E as [E1 E2]. apply Nat.eqb_eq in E1. unfold same in E2. tests. assert (V : val (mdecay m) = val lam) by lra.
-  pose proof Hm as Hm'. unfold memo_ok in Hm'. rewrite V, E1 in Hm'. destruct (Hm' L) as [A [B C]]. exact (conj A (conj B (conj C Hm))).
+  pose proof Hm as Hm'. unfold memo_ok in Hm'. rewrite V, E1 in Hm'. exact (conj (Hm' L) Hm).
+Qed.
+Definition wins_ok (lam : R) (f : nat -> R) (wins : list (list (option (D * D)))) : Prop :=
+  forall t k row b, nth_error wins t = Some row -> windowed row k = Some b -> among b (recent lam f (S k) (S t)).
+Lemma currents_ok : forall l lam n m r levels, memo_says l (val lam) m -> wins_ok (val lam) (current l r) (currents n m r levels).
+Proof.
+  intros l lam n m r levels [On [Vs _]] t k row b E F. unfold currents in E. apply zip_spec in E. destruct E as [[t' lv] [seen [_ [E2 ->]]]]. cbv zeta in F. cbn [fst snd] in F.
+  apply zip_spec in E2. destruct E2 as [ones [vs [Eo [Ev ->]]]]. unfold windowed in F.
+  match type of F with match ?e with _ => _ end = _ => destruct e as [o|] eqn:Er; [|discriminate] end. subst o.
+  apply zip_spec in Er. destruct Er as [k' [sn [Ek [Es W]]]]. apply nth_error_seq in Ek. destruct Ek as [-> _]. cbn [Nat.add] in W.
+  apply zip_spec in Es. destruct Es as [ob [v [E1 [E2 ->]]]]. unfold window_of in W. cbn [fst snd] in W. destruct (existsb _ _) in W; [|discriminate]. symmetry in W.
+  unfold current. erewrite recent_ext; [|intro i; reflexivity]. rewrite (recent_affine (val lam) r (fun i t => source l t i)).
+  apply (image_of_sound _ _ _ _ _ _ W).
+  - pose proof (On t k ones ob Eo E1) as A. pose proof (least_le (snd r) ob _ A). pose proof (most_ge (snd r) ob _ A). unfold among. cbn [fst snd]. lra.
+  - intros i bx Eb. exact (Vs t vs k v Ev E2 i bx Eb).
 Qed.
 Lemma stages_wins : forall n ex gm wins t e fixed level rest chains sts, stages_of n ex gm t e wins fixed level rest chains = Some sts ->
-  length sts = length wins /\ forall t, (t < length wins)%nat -> exists b ws, nth_error wins t = Some (b :: ws).
+  length sts = length wins /\ forall t, (t < length wins)%nat -> exists b ws, nth_error wins t = Some (Some b :: ws).
 Proof.
   induction wins as [|w wins IH]; intros t0 e fixed level rest chains sts H; cbn [stages_of] in H.
   - destruct fixed, rest; try discriminate. injection H as <-. split; [reflexivity|]. intros t L. cbn in L. lia.
-  - destruct w as [|b ws]; [destruct fixed, rest; discriminate|]. destruct fixed as [|f fixed]; [discriminate|]. destruct rest as [|next rest]; [discriminate|].
-    destruct (level_of n ex b (b :: ws) f next t0 (looser n ex gm e) 0 level chains) as [cs|]; [|discriminate].
+  - destruct w as [|[b|] ws]; try (destruct fixed, rest; discriminate). destruct fixed as [|f fixed]; [discriminate|]. destruct rest as [|next rest]; [discriminate|].
+    destruct (level_of n ex b (Some b :: ws) f next t0 (looser n ex gm e) 0 level chains) as [cs|]; [|discriminate].
     destruct (stages_of n ex gm (S t0) (looser n ex gm e) wins fixed next rest (chains_on chains cs next)) as [r|] eqn:R; [|discriminate]. injection H as <-.
     destruct (IH _ _ _ _ _ _ _ R) as [A B]. split; [cbn; f_equal; exact A|]. intros [|t] L; cbn [nth_error]; [eauto|]. apply B. cbn in L. lia.
 Qed.
@@ -249,7 +265,7 @@ Proof.
   destruct (nth_error (hidden net) (S l)) as [[rs ns]|] eqn:Eh; [|discriminate]. destruct (nth_error (laters c) l) as [row|] eqn:El; [|discriminate].
   destruct (nth_error rs j) as [r|] eqn:Er; [|discriminate]. destruct (nth_error ns j) as [n|] eqn:En; [|discriminate]. destruct (nth_error row j) as [a|] eqn:Ea; [|discriminate].
   cbv zeta in G. set (deep := existsb _ _) in *. set (m := memo_of net c (S l) (decay n) deep) in *.
-  destruct (windows T (decay n) deep (mtables m) r) as [wins|] eqn:Ew; [|discriminate]. match type of G with match ?e with _ => _ end = _ => destruct e as [errs|] eqn:Ee; [|discriminate] end.
+  set (wins := currents n m r _) in *. match type of G with match ?e with _ => _ end = _ => destruct e as [errs|] eqn:Ee; [|discriminate] end.
   set (e := fold_left dmax errs zero) in *.
   set (C := fold_left dmax (map _ wins) zero) in *. set (UM := fold_left dmax (map _ (concat _)) zero) in *.
   set (ex := add e (slipD n UM (add C e))) in *. set (level := x0 :: level0) in *.
@@ -258,17 +274,16 @@ Proof.
   destruct (stages_of n ex gm 0 zero wins (bits a) level rest chains) as [sts|] eqn:Es; [|discriminate].
   match type of G with (if ?c then _ else _) = _ => destruct c eqn:Cd; [|discriminate] end. injection G as <-.
   apply andb_prop in Cd. destruct Cd as [Cd Ls]. apply andb_prop in Cd. destruct Cd as [Cd Tx]. tests. rewrite val_zero in *. apply Nat.leb_le in Ls. rename H1 into L0. rename H2 into X2. rename H0 into X1.
-  destruct (memo_of_ok c (S l) (decay n) deep H L0) as [Tb [Sz [Lm Mo]]]. fold m in Tb, Sz, Lm, Mo.
+  destruct (memo_of_ok c (S l) (decay n) deep H L0) as [Sa Mo]. fold m in Sa, Mo. pose proof Sa as [_ [_ [Sz Lm]]].
   assert (Na : neuron_at (S l) j r n) by (exists rs, ns; auto).
   destruct (at_neuron (S l) j r n Na) as [go [cu [Dr [_ [Al Sp]]]]].
   pose proof H as [Hi [Hf [Hl Hm]]]. destruct (Hl l row j a El Ea) as [Bf Pf].
-  assert (Wk : table_ok (val (decay n)) (current (S l) r) wins).
-  { refine (windows_ok T (decay n) deep (mtables m) r (fun i t => source (S l) t i) wins L0 Ew _). intros k tb E. exact (proj1 (Tb k tb E)). }
+  assert (Wk : wins_ok (val (decay n)) (current (S l) r) wins) by exact (currents_ok (S l) (decay n) n m r _ Sa).
   destruct (stages_wins _ _ _ _ _ _ _ _ _ _ _ Es) as [Lw Wn].
   destruct (fold_max errs zero) as [E0 E1]. fold e in E0, E1. rewrite val_zero in E0.
-  assert (Cm : 0 <= val C /\ forall t b ws, nth_error wins t = Some (b :: ws) -> val (size_of b) <= val C).
-  { destruct (fold_max (map (fun w : list (D * D) => match w with b :: _ => size_of b | [] => zero end) wins) zero) as [M0 M1]. fold C in M0, M1. rewrite val_zero in M0.
-    split; [exact M0|]. intros t b ws Et. apply M1. apply nth_error_In in Et. apply (in_map (fun w : list (D * D) => match w with b :: _ => size_of b | [] => zero end)) in Et. exact Et. }
+  assert (Cm : 0 <= val C /\ forall t b ws, nth_error wins t = Some (Some b :: ws) -> val (size_of b) <= val C).
+  { destruct (fold_max (map (fun w : list (option (D * D)) => match w with Some b :: _ => size_of b | _ => zero end) wins) zero) as [M0 M1]. fold C in M0, M1. rewrite val_zero in M0.
+    split; [exact M0|]. intros t b ws Et. apply M1. apply nth_error_In in Et. apply (in_map (fun w : list (option (D * D)) => match w with Some b :: _ => size_of b | _ => zero end)) in Et. exact Et. }
   destruct Cm as [C0 C1].
   assert (Um : 0 <= val UM /\ forall lv y, In lv (level :: rest) -> In y lv -> val (size_of (lo y, hi y)) <= val UM).
   { destruct (fold_max (map (fun x => size_of (lo x, hi x)) (concat (level :: rest))) zero) as [M0 M1]. fold UM in M0, M1. rewrite val_zero in M0.
@@ -287,7 +302,7 @@ Proof.
     assert (Gk : forall t v, (t < length sts)%nat -> kind n = Subtract -> Rabs (potential go cu t) <= val UM -> Rabs (v - (val (decay n) * potential go cu t + current (S l) r t)) <= val ex -> lost n v <= val gm).
     { intros t v Lt Kn Ub Hv. unfold gm. rewrite Kn, val_max. eapply Rle_trans; [|apply Rmax_r]. apply lost_le. rewrite !val_add, val_mul.
       destruct (Wn t ltac:(lia)) as [b [ws Et]]. specialize (C1 t b ws Et).
-      pose proof (Wk t 0%nat (b :: ws) b Et eq_refl) as Ab. cbn [recent] in Ab. rewrite Rmult_0_r, Rplus_0_r in Ab. apply size_ge in Ab.
+      pose proof (Wk t 0%nat (Some b :: ws) b Et eq_refl) as Ab. cbn [recent] in Ab. rewrite Rmult_0_r, Rplus_0_r in Ab. apply size_ge in Ab.
       replace v with (v - (val (decay n) * potential go cu t + current (S l) r t) + (val (decay n) * potential go cu t + current (S l) r t)) by ring.
       eapply Rle_trans; [apply Rabs_triang|]. eapply Rle_trans; [apply Rplus_le_compat_l, Rabs_triang|]. rewrite Rabs_mult, (Rabs_pos_eq (val (decay n))) by exact L0.
       assert (val (decay n) * Rabs (potential go cu t) <= val (decay n) * val UM) by (apply Rmult_le_compat_l; assumption). lra. }
@@ -297,7 +312,7 @@ Proof.
     - intros t Lt. rewrite (Sp t) by lia. unfold spiked. cbn [potential]. apply Dr.
     - intros t v Lt Ub Hv. assert (LtT : (t < T)%nat) by lia. rewrite Vx. specialize (Al t LtT). specialize (Err t LtT).
       destruct (Wn t ltac:(lia)) as [b [ws Et]]. specialize (C1 t b ws Et).
-      pose proof (Wk t 0%nat (b :: ws) b Et eq_refl) as Ab. cbn [recent] in Ab. rewrite Rmult_0_r, Rplus_0_r in Ab. apply size_ge in Ab.
+      pose proof (Wk t 0%nat (Some b :: ws) b Et eq_refl) as Ab. cbn [recent] in Ab. rewrite Rmult_0_r, Rplus_0_r in Ab. apply size_ge in Ab.
       assert (Cb : Rabs (cu t) <= val (add C e)).
       { rewrite val_add. replace (cu t) with (current (S l) r t + (cu t - current (S l) r t)) by ring. eapply Rle_trans; [apply Rabs_triang|]. lra. }
       pose proof (slip_le n _ _ _ _ L0 Ub Cb).

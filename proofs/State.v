@@ -29,7 +29,7 @@ Record cell := { clo : D; chi : D; moves : list move }.
 Record stage := { box : D * D; cells : list cell }.                                (* the exact current's box at this step *)
 Record later := { bits : list (bool * bool); proof : option (D * list stage) }.    (* (certain, possible) a step; extra, and the graph *)
 Definition table := list (list (D * D)).                                           (* [t][k]: of the sum of k + 1 last terms up to step t + 1, faded *)
-Record memo := { mlayer : nat; mdecay : D; mdeep : bool; mtables : list table; msizes : list (list D * trie) }.
+Record memo := { mlayer : nat; mdecay : D; mdeep : bool; mones : table; mviews : list (list (list (D * D))); msizes : list (list D * trie) }.
 Record context := { inputs : list (D * D); firsts : list first; laters : list (list later); kept : option memo }.
 
 Record leaf := { layer : nat; total : D; here : list (list D); below : list (list D) }.
@@ -86,14 +86,15 @@ Fixpoint sum (l : list D) : D := match l with [] => zero | x :: l => add x (sum 
 
 (* ---- affine layers ------------------------------------------------------------------------------------------------------------------------- *)
 Definition err_of (sizes : list D) (r : row) : option D :=
-  match along (fun w size (acc : nat * D) => if same w zero || leb size zero then acc else (S (fst acc), add (snd acc) (mul (dabs w) size))) 0 sizes (fst r) (O, zero) with
+  match along (fun w size (acc : nat * D) => if nought w || leb size zero then acc else (S (fst acc), add (snd acc) (mul (dabs w) size))) 0 sizes (fst r) (O, zero) with
   | Some (n, m) => Some (up (add (mul (gammaD (n + 1)) (add m (dabs (snd r)))) (mul (ofnat (n + 2)) least_normal)))
   | None => None
   end.
 Definition err_by (o : option way) (sizes : list D * trie) (r : row) : option D :=
   match o with None => err_of (fst sizes) r | Some w => option_map snd (gaugeD (snd sizes) w) end.
-Definition image (boxes : list (D * D)) (r : row) : option (D * D) :=
-  along (fun w b (acc : D * D) => (add (fst acc) (least w b), add (snd acc) (most w b))) 0 boxes (fst r) (snd r, snd r).
+Definition image_of (start : D * D) (boxes : list (D * D)) (ws : list (nat * D)) : option (D * D) :=
+  along (fun w b (acc : D * D) => if nought (fst b) && nought (snd b) then acc else (add (fst acc) (least w b), add (snd acc) (most w b))) 0 boxes ws start.
+Definition image (boxes : list (D * D)) (r : row) : option (D * D) := image_of (snd r, snd r) boxes (fst r).
 
 (* sums of lambda^.. * x over the last k + 1 steps, outward *)
 Fixpoint tabulate (lam : D) (before : list (D * D)) (xs : list (D * D)) : table :=
@@ -148,20 +149,26 @@ Fixpoint read_tables (net : network) (c : context) (far l : nat) (lam : D) (deep
   | S _, O => map (fun b => tab deep lam (repeat b (steps net))) (inputs c)
   | S far, S l => sized (wide net l) [] (sources c l lam deep) ++ read_tables net c far l lam deep
   end.
-Definition tops (T : nat) (tables : list table) : list (list D) :=
-  map (fun t => map (fun tb : table => match nth t tb [] with r :: _ => size_of r | [] => one end) tables) (seq 0 T).
+(* at each step, over each window, what stands in the columns *)
+Fixpoint peeled (n : nat) (rows : list (list (D * D))) : list (list (D * D)) :=
+  match n with
+  | O => []
+  | S n => match each (fun row : list (D * D) => match row with b :: _ => Some b | [] => None end) rows with
+           | Some heads => heads :: peeled n (map (@tl (D * D)) rows)
+           | None => []
+           end
+  end.
+Definition views (T : nat) (deep : bool) (tables : list table) : list (list (list (D * D))) :=
+  map (fun t => peeled (if deep then S t else 1%nat) (map (fun tb : table => nth t tb []) tables)) (seq 0 T).
 Definition has_ways (net : network) (l : nat) : bool := existsb (fun o : option way => match o with Some _ => true | None => false end) (nth l (nested net) []).
 Definition memo_of (net : network) (c : context) (l : nat) (lam : D) (deep : bool) : memo :=           (* for hidden layer l *)
   let made := fun _ : bool =>
     let ts := read_tables net c (nth l (far net) 1%nat) l lam deep in
     let ways := has_ways net l in
-    {| mlayer := l; mdecay := lam; mdeep := deep; mtables := ts;
-       msizes := map (fun sz => (sz, if ways then plant deepest sz else Tip)) (tops (steps net) ts) |} in
+    let vs := views (steps net) deep ts in
+    {| mlayer := l; mdecay := lam; mdeep := deep; mones := tab deep lam (repeat (one, one) (steps net)); mviews := vs;
+       msizes := map (fun ws => let sz := match ws with v :: _ => map size_of v | [] => [] end in (sz, if ways then plant deepest sz else Tip)) vs |} in
   match kept c with
   | Some m => if Nat.eqb (mlayer m) l && same (mdecay m) lam && Bool.eqb deep (mdeep m) then m else made true
   | None => made true
   end.
-Definition windows (T : nat) (lam : D) (deep : bool) (tables : list table) (r : row) : option table :=
-  along (fun w (tb acc : table) => zip (zip (fun a p => (add (fst a) (least w p), add (snd a) (most w p)))) acc tb) 0 tables (fst r)
-        (tab deep lam (repeat (snd r, snd r) T)).
-

@@ -70,11 +70,12 @@ let rows_of hidden numbers =
          | None ->
              let found = Made (how, bias, List.map (fun (k, part) -> (k, way part)) parts) in
              Hashtbl.add ways n.id found; found) in
-  let rec ascends = function (a, _) :: ((b, _) :: _ as rest) -> a < b && ascends rest | _ -> true in
+  let rec ascends = function ((a : int), _) :: ((b, _) :: _ as rest) -> a < b && ascends rest | _ -> true in
   let direct n = match n.made with
     | Step (Products, bias, parts) when List.for_all (fun (_, part) -> match part.made with Source _ -> true | Step _ -> false) parts ->
         let term (k, part) = match part.made with Source (layer, i) -> (column layer i, k) | Step _ -> assert false in
-        let terms = List.sort (fun (a, _) (b, _) -> compare a b) (List.map term parts) in
+        let terms = List.map term parts in
+        let terms = if ascends terms then terms else List.sort (fun ((a : int), _) (b, _) -> compare a b) terms in
         if ascends terms then Some (terms, bias) else None
     | _ -> None in
   let line n = match direct n with Some row -> (row, None) | None -> let w = way n in (Checker.flatten w, Some w) in
