@@ -94,11 +94,14 @@ Definition told (n : neuron) (x : node) : option (D * D) := match kind n with Ze
 Definition windowed (ws : list (option (D * D))) (k : nat) : option (D * D) := match nth_error ws k with Some o => o | None => None end.
 Definition wanted (n : neuron) (t : nat) (level : list node) : list nat :=
   0%nat :: (if existsb (fun x => match told n x with Some _ => true | None => false end) level then [t] else []) ++ flat_map cuts level.
-Definition window_of (r : row) (ks : list nat) (k : nat) (seen : (D * D) * list (D * D)) : option (D * D) :=
-  if existsb (Nat.eqb k) ks then image_of (least (snd r) (fst seen), most (snd r) (fst seen)) (snd seen) (fst r) else None.
-Definition currents (n : neuron) (m : memo) (r : row) (levels : list (list node)) : list (list (option (D * D))) :=
-  zip (fun (tl : nat * list node) seen => let ks := wanted n (fst tl) (snd tl) in zip (window_of r ks) (seq 0 (length seen)) seen)
-      (zip pair (seq 0 (length levels)) levels) (zip (zip pair) (mones m) (mviews m)).
+Fixpoint currents (n : neuron) (bias : D) (t : nat) (ones : table) (levels : list (list node)) (picked : list (D * table)) : list (list (option (D * D))) :=
+  match ones, levels with
+  | on :: ones, level :: levels =>
+      let ks := wanted n t level in
+      zip (fun k o => if existsb (Nat.eqb k) ks then gather k picked (least bias o) (most bias o) else None) (seq 0 (length on)) on
+      :: currents n bias (S t) ones levels (later_on picked)
+  | _, _ => []
+  end.
 Section Inductive.
 Variables (n : neuron) (ex gone_most : D).
 Definition cut (chain : list (D * D)) (wins : list (option (D * D))) (v : D * D) (k : nat) : D * D :=
@@ -200,13 +203,15 @@ Definition graph (net : network) (c : context) (l j : nat) (levels : list (list 
   | S l', ((x :: _) as level) :: rest =>
       match nth_error (hidden net) l, nth_error (laters c) l' with
       | Some (rs, ns), Some row =>
-          match nth_error rs j, nth_error ns j, nth_error row j with
+          match found_at j rs, found_at j ns, found_at j row with
           | Some r, Some n, Some a =>
               let deep := existsb (fun x => match cuts x, told n x with [], None => false | _, _ => true end) (concat levels) in
               let m := memo_of net c l (decay n) deep in
-              let wins := currents n m r (firstn (steps net) levels) in
-              match each (fun s => err_by (way_of net l j) s r) (msizes m) with
+              match pick 0 (mcolumns m) (fst r) with
+              | Some picked =>
+              match errors_by (steps net) (way_of net l j) (mtries m) r picked with
               | Some errs =>
+                  let wins := currents n (snd r) 0 (mones m) (firstn (steps net) levels) (map (fun p => (fst p, fst (snd p))) picked) in
                   let e := fold_left dmax errs zero in
                   let C := fold_left dmax (map (fun w : list (option (D * D)) => match w with Some b :: _ => size_of b | _ => zero end) wins) zero in
                   let U := fold_left dmax (map (fun x => size_of (lo x, hi x)) (concat levels)) zero in
@@ -223,6 +228,8 @@ Definition graph (net : network) (c : context) (l j : nat) (levels : list (list 
                       else None
                   | None => None
                   end
+              | None => None
+              end
               | None => None
               end
           | _, _, _ => None

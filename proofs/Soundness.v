@@ -53,13 +53,11 @@ Definition later_ok (l j : nat) (a : later) : Prop :=
      end.
 Definition tables_ok (l : nat) (lam : R) (tables : list table) : Prop :=
   forall i tb, nth_error tables i = Some tb -> table_ok lam (fun t => source l t i) tb.
-Definition sizes_ok (l : nat) (sizes : list (list D * trie)) : Prop :=
-  forall t sz, nth_error sizes t = Some sz -> (forall i z, nth_error (fst sz) i = Some z -> Rabs (source l t i) <= val z)
-    /\ (forall i z, find i (snd sz) = Some z -> Rabs (source l t i) <= val z).
-Definition seen_ok (l : nat) (lam : R) (vs : list (list (list (D * D)))) : Prop :=
-  forall t ws k v, nth_error vs t = Some ws -> nth_error ws k = Some v -> forall i b, nth_error v i = Some b -> among b (recent lam (fun t => source l t i) (S k) (S t)).
+Definition columns_ok (l : nat) (lam : R) (cs : list (table * list D)) : Prop :=
+  forall i c, nth_error cs i = Some c -> table_ok lam (fun t => source l t i) (fst c) /\ forall t z, nth_error (snd c) t = Some z -> Rabs (source l t i) <= val z.
+Definition tries_ok (l : nat) (tries : list trie) : Prop := forall t tr, nth_error tries t = Some tr -> forall i z, find i tr = Some z -> Rabs (source l t i) <= val z.
 Definition memo_says (l : nat) (lam : R) (m : memo) : Prop :=
-  table_ok lam (fun _ => 1) (mones m) /\ seen_ok l lam (mviews m) /\ sizes_ok l (msizes m) /\ length (msizes m) = T.
+  table_ok lam (fun _ => 1) (mones m) /\ columns_ok l lam (mcolumns m) /\ tries_ok l (mtries m) /\ (has_ways net l = true -> length (mtries m) = T).
 Definition memo_ok (m : memo) : Prop := 0 <= val (mdecay m) -> memo_says (mlayer m) (val (mdecay m)) m.
 Definition firsts_ok (fs : list first) : Prop := forall j f, nth_error fs j = Some f -> first_ok j f.
 Definition laters_ok (ls : list (list later)) : Prop := forall l row j a, nth_error ls l = Some row -> nth_error row j = Some a -> later_ok l j a.
@@ -170,11 +168,13 @@ Qed.
 (* ---- rules I and W ------------------------------------------------------------------------------------------------------------------------------------ *)
 Definition spikes_tables (l : nat) (lam : R) (tables : list table) : Prop :=
   forall i tb, nth_error tables i = Some tb -> table_ok lam (fun t => bit (s l i t)) tb.
-Lemma sources_ok : forall c l lam deep, holds c -> 0 <= val lam -> spikes_tables l (val lam) (sources c l lam deep).
+Lemma sources_ok : forall c l lam deep, holds c -> 0 <= val lam -> spikes_tables l (val lam) (sources T c l lam deep).
 Proof.
   intros c l lam deep [Hi [Hf [Hl Hm]]] L i tb E. unfold sources in E. destruct l as [|l].
   - rewrite nth_error_map in E. destruct (nth_error (firsts c) i) as [f|] eqn:Ef; [|discriminate]. cbn in E. injection E as <-.
-    destruct (Hf i f Ef) as [r [_ [_ [k [w [Iw [Tr _]]]]]]]. eapply of_rows_ok; eassumption.
+    destruct (Hf i f Ef) as [r [_ [_ [k [w [Iw [Tr _]]]]]]]. destruct (forallb _ (left f)) eqn:Q; [|eapply of_rows_ok; eassumption].
+    rewrite forallb_forall in Q. specialize (Q w Iw). rewrite forallb_forall in Q. apply quiet_ok; [exact L|]. intros t Lt. apply negb_true_iff, Q. unfold same_train in Tr. rewrite Tr.
+    apply in_map, in_seq. lia.
   - rewrite nth_error_map in E. destruct (nth_error (nth l (laters c) []) i) as [a|] eqn:Ea; [|discriminate]. cbn in E. injection E as <-.
     assert (El : nth_error (laters c) l = Some (nth l (laters c) [])).
     { destruct (nth_error (laters c) l) as [row|] eqn:El; [rewrite (nth_error_nth _ _ _ El); reflexivity|].
@@ -183,6 +183,9 @@ Proof.
     assert (O : table_ok (val lam) (fun t => bit (s (S l) i t)) (tab deep lam (map between (bits a)))).
     { apply tab_ok; [exact L|]. intros k b Eb. rewrite nth_error_map in Eb.
       destruct (nth_error (bits a) k) as [b'|] eqn:Ek; [|discriminate]. cbn in Eb. injection Eb as <-. destruct (Bf k b' Ek). apply bit_between; assumption. }
+    match goal with |- table_ok _ _ (if ?e then _ else _) => destruct e eqn:Q end.
+    { apply andb_prop in Q as [Q1 Q2]. apply Nat.eqb_eq in Q1. apply quiet_ok; [exact L|]. intros t Lt. destruct (nth_error (bits a) t) as [b|] eqn:Eb; [|apply nth_error_None in Eb; lia].
+      apply (proj2 (Bf t b Eb)). rewrite forallb_forall in Q2. apply negb_true_iff, Q2. eapply nth_error_In. exact Eb. }
     unfold of_later. cbv zeta. destruct deep; [|exact O]. destruct (proof a) as [[ex sts]|]; [|exact O]. destruct Pf as [r [n [_ P]]].
     apply meet_ok; [exact O|]. eapply of_graph_ok; [exact L|exact P].
 Qed.
@@ -200,53 +203,69 @@ Proof.
       assert (Sc : forall t, source (S l) t i = source l t (i - wide net l)) by (intro t; cbn [Semantics.source]; destruct (Nat.ltb_spec i (wide net l)); [lia|reflexivity]).
       intros t k row b F G. specialize (A t k row b F G). erewrite recent_ext; [exact A|exact Sc].
 Qed.
-Lemma views_ok : forall l lam deep tables, tables_ok l lam tables -> seen_ok l lam (views T deep tables).
+Lemma columns_ok_of : forall l lam tables, tables_ok l lam tables -> columns_ok l lam (map (fun tb => (tb, tops tb)) tables).
 Proof.
-  intros l lam deep tables H t vs k v E Ek i b Eb. unfold views in E. rewrite nth_error_map in E. destruct (nth_error (seq 0 T) t) as [t'|] eqn:Et; [|discriminate].
-  apply nth_error_seq in Et. cbn in E. injection E as <-. destruct Et as [-> _]. cbn [Nat.add] in Ek. destruct (peeled_spec _ _ _ _ _ _ Ek Eb) as [row [R F]].
-  rewrite nth_error_map in R. destruct (nth_error tables i) as [tb|] eqn:Ti; [|discriminate]. cbn in R. injection R as <-.
-  assert (El : nth_error tb t = Some (nth t tb [])).
-  { destruct (nth_error tb t) as [rw|] eqn:El; [rewrite (nth_error_nth _ _ _ El); reflexivity|]. apply nth_error_None in El. rewrite nth_overflow in F by exact El. destruct k; discriminate. }
-  exact (H i tb Ti t k _ b El F).
+  intros l lam tables H i c E. rewrite nth_error_map in E. destruct (nth_error tables i) as [tb|] eqn:Ti; [|discriminate]. cbn in E. injection E as <-. cbn [fst snd].
+  split; [exact (H i tb Ti)|]. intros t z Ez. apply tops_size in Ez. destruct Ez as [b [row [Eb ->]]]. apply size_ge.
+  pose proof (H i tb Ti t 0%nat _ b Eb eq_refl) as P. cbn [recent] in P. rewrite Rmult_0_r, Rplus_0_r in P. exact P.
 Qed.
-Lemma tops_ok : forall l lam vs (ways : bool), seen_ok l lam vs ->
-  sizes_ok l (map (fun ws => let sz := match ws with v :: _ => map size_of v | [] => [] end in (sz, if ways then plant deepest sz else Tip)) vs).
+Lemma tries_ok_of : forall l lam cs, columns_ok l lam cs ->
+  tries_ok l (map (fun t => match each (fun c : table * list D => nth_error (snd c) t) cs with Some sz => plant deepest sz | None => Tip end) (seq 0 T)).
 Proof.
-  intros l lam vs ways H t sz E. rewrite nth_error_map in E. destruct (nth_error vs t) as [ws|] eqn:Et; [|discriminate]. cbn [option_map] in E. injection E as <-. cbv zeta. cbn [fst snd].
-  assert (A : forall i z, nth_error (match ws with v :: _ => map size_of v | [] => [] end) i = Some z -> Rabs (source l t i) <= val z).
-  { intros i z Ez. destruct ws as [|v ws]; [destruct i; discriminate|]. rewrite nth_error_map in Ez. destruct (nth_error v i) as [b|] eqn:Eb; [|discriminate]. cbn in Ez. injection Ez as <-. apply size_ge.
-    pose proof (H t (v :: ws) 0%nat v Et eq_refl i b Eb) as P. cbn [recent] in P. rewrite Rmult_0_r, Rplus_0_r in P. exact P. }
-  split; [exact A|]. intros i z F. destruct ways; [|discriminate]. apply find_plant in F. exact (A i z F).
+  intros l lam cs H t tr E i z F. rewrite nth_error_map in E. destruct (nth_error (seq 0 T) t) as [t'|] eqn:Et; [|discriminate]. apply nth_error_seq in Et. destruct Et as [-> _].
+  cbn [option_map Nat.add] in E. injection E as <-. destruct (each _ cs) as [sz|] eqn:Es; [|discriminate]. apply find_plant in F.
+  destruct (proj1 (each_spec _ _ _ _ _ Es i) z F) as [c [Ec Ez]]. exact (proj2 (H i c Ec) t z Ez).
 Qed.
 Lemma memo_of_ok : forall c l lam deep, holds c -> 0 <= val lam ->
   let m := memo_of net c l lam deep in memo_says l (val lam) m /\ memo_ok m.
 Proof.
-  intros c l lam deep H L. cbv zeta. unfold memo_of. cbv zeta. set (ts := read_tables net c _ l lam deep). set (on := tab deep lam _). set (sz := map _ (views T deep ts)).
-  assert (N : let m := {| mlayer := l; mdecay := lam; mdeep := deep; mones := on; mviews := views T deep ts; msizes := sz |} in memo_says l (val lam) m /\ memo_ok m).
-  { cbv zeta. pose proof (read_tables_ok c lam deep H L (nth l (far net) 1%nat) l) as S0. fold ts in S0. pose proof (views_ok l (val lam) deep ts S0) as V.
-    assert (Q : memo_says l (val lam) {| mlayer := l; mdecay := lam; mdeep := deep; mones := on; mviews := views T deep ts; msizes := sz |}).
-    { unfold memo_says. cbn [mones mviews msizes]. split; [|split; [exact V|split; [exact (tops_ok l _ _ (has_ways net l) V)|]]].
-      { apply tab_ok; [exact L|]. intros k b G. apply nth_error_In, repeat_spec in G. subst b. unfold among. cbn [fst snd]. vals. lra. }
-      unfold sz, views. rewrite !length_map, length_seq. reflexivity. }
+  intros c l lam deep H L. cbv zeta. unfold memo_of. cbv zeta. set (ts := read_tables net c _ l lam deep). set (on := tab deep lam _). set (cs := map _ ts). set (tr := if has_ways net l then _ else _).
+  assert (N : let m := {| mlayer := l; mdecay := lam; mdeep := deep; mones := on; mcolumns := cs; mtries := tr |} in memo_says l (val lam) m /\ memo_ok m).
+  { cbv zeta. pose proof (columns_ok_of l (val lam) ts (read_tables_ok c lam deep H L (nth l (far net) 1%nat) l)) as S0. fold cs in S0.
+    assert (Q : memo_says l (val lam) {| mlayer := l; mdecay := lam; mdeep := deep; mones := on; mcolumns := cs; mtries := tr |}).
+    { unfold memo_says. cbn [mones mcolumns mtries]. split; [|split; [exact S0|]].
+      - apply tab_ok; [exact L|]. intros k b G. apply nth_error_In, repeat_spec in G. subst b. unfold among. cbn [fst snd]. vals. lra.
+      - unfold tr. destruct (has_ways net l); (split; [|intro Q]); try discriminate.
+        + exact (tries_ok_of l (val lam) cs S0).
+        + rewrite length_map, length_seq. reflexivity.
+        + intros t z E. destruct t; discriminate. }
     split; [exact Q|]. intros _. exact Q. }
   pose proof H as [_ [_ [_ Hm]]]. destruct (kept c) as [m|]; [|exact N].
   destruct (Nat.eqb (mlayer m) l && same (mdecay m) lam && Bool.eqb deep (mdeep m))%bool eqn:E; [|exact N].
   apply andb_prop in E. destruct E as [E _]. apply andb_prop in E. destruct E as [E1 E2]. apply Nat.eqb_eq in E1. unfold same in E2. tests. assert (V : val (mdecay m) = val lam) by lra.
   pose proof Hm as Hm'. unfold memo_ok in Hm'. rewrite V, E1 in Hm'. exact (conj (Hm' L) Hm).
 Qed.
-Definition wins_ok (lam : R) (f : nat -> R) (wins : list (list (option (D * D)))) : Prop :=
-  forall t k row b, nth_error wins t = Some row -> windowed row k = Some b -> among b (recent lam f (S k) (S t)).
-Lemma currents_ok : forall l lam n m r levels, memo_says l (val lam) m -> wins_ok (val lam) (current l r) (currents n m r levels).
+Definition wins_ok (lam : R) (f : nat -> R) (t : nat) (wins : list (list (option (D * D)))) : Prop :=
+  forall d k row b, nth_error wins d = Some row -> windowed row k = Some b -> among b (recent lam f (S k) (S (t + d))).
+Lemma currents_ok : forall l lam n r, forall ones levels t p, (forall d k row b, nth_error ones d = Some row -> nth_error row k = Some b -> among b (recent lam (fun _ => 1) (S k) (S (t + d)))) ->
+  Forall2 (spans_ok lam (fun i t => source l t i) t) p (fst r) -> wins_ok lam (current l r) t (currents n (snd r) t ones levels p).
 Proof.
-  intros l lam n m r levels [On [Vs _]] t k row b E F. unfold currents in E. apply zip_spec in E. destruct E as [[t' lv] [seen [_ [E2 ->]]]]. cbv zeta in F. cbn [fst snd] in F.
-  apply zip_spec in E2. destruct E2 as [ones [vs [Eo [Ev ->]]]]. unfold windowed in F.
-  match type of F with match ?e with _ => _ end = _ => destruct e as [o|] eqn:Er; [|discriminate] end. subst o.
-  apply zip_spec in Er. destruct Er as [k' [sn [Ek [Es W]]]]. apply nth_error_seq in Ek. destruct Ek as [-> _]. cbn [Nat.add] in W.
-  apply zip_spec in Es. destruct Es as [ob [v [E1 [E2 ->]]]]. unfold window_of in W. cbn [fst snd] in W. destruct (existsb _ _) in W; [|discriminate]. symmetry in W.
-  unfold current. erewrite recent_ext; [|intro i; reflexivity]. rewrite (recent_affine (val lam) r (fun i t => source l t i)).
-  apply (image_of_sound _ _ _ _ _ _ W).
-  - pose proof (On t k ones ob Eo E1) as A. pose proof (least_le (snd r) ob _ A). pose proof (most_ge (snd r) ob _ A). unfold among. cbn [fst snd]. lra.
-  - intros i bx Eb. exact (Vs t vs k v Ev E2 i bx Eb).
+  intros l lam n r. induction ones as [|on ones IH]; intros levels t p On H d k row b E F; [destruct d; discriminate|]. destruct levels as [|level levels]; [destruct d; discriminate|].
+  cbn [currents] in E. cbv zeta in E. destruct d as [|d]; cbn [nth_error] in E.
+  - injection E as <-. unfold windowed in F. match type of F with match ?e with _ => _ end = _ => destruct e as [o|] eqn:Er; [|discriminate] end. subst o.
+    apply zip_spec in Er. destruct Er as [k' [ob [Ek [Eo W]]]]. apply nth_error_seq in Ek. destruct Ek as [-> _]. cbn [Nat.add] in W.
+    match type of W with _ = (if ?c then _ else _) => destruct c; [|discriminate W] end. symmetry in W. rewrite Nat.add_0_r. unfold current. rewrite (recent_affine lam r (fun i t => source l t i)).
+    apply (gather_sound lam (fun i t => source l t i) t k p (fst r) H _ _ _ _) with (2 := W).
+    pose proof (On 0%nat k on ob eq_refl Eo) as A. rewrite Nat.add_0_r in A. pose proof (least_le (snd r) ob _ A). pose proof (most_ge (snd r) ob _ A). unfold among. cbn [fst snd]. lra.
+  - replace (t + S d)%nat with (S t + d)%nat by lia. apply (IH levels (S t) (later_on p)) with (row := row); [|apply later_spans; exact H|exact E|exact F].
+    intros d' k' row' b' N1 N2. replace (S t + d')%nat with (t + S d')%nat by lia. exact (On (S d') k' row' b' N1 N2).
+Qed.
+Lemma errors_by_ok : forall l lam o (r : row) tries (cs : list (table * list D)) p es, columns_ok l lam cs -> tries_ok l tries -> pick 0 cs (fst r) = Some p -> errors_by T o tries r p = Some es ->
+  (match o with Some _ => length tries = T | None => True end) -> forall t, (t < T)%nat -> exists e, nth_error es t = Some e /\ error o r (source l t) <= val e.
+Proof.
+  intros l lam o r tries cs p es C Tr P E Lt t L. destruct o as [w|]; cbn [errors_by error] in *.
+  - destruct (nth_error tries t) as [tr|] eqn:Et; [|apply nth_error_None in Et; lia]. destruct (proj2 (each_spec _ _ _ _ _ E t) tr Et) as [e [Ee Eg]].
+    exists e. split; [exact Ee|]. destruct (gaugeD tr w) as [d|] eqn:G; [|discriminate]. injection Eg as <-. apply (gaugeD_bounds tr (source l t) (Tr t tr Et) w d G).
+  - pose proof (pick_spec _ (fun j (c : table * list D) => forall d z, nth_error (snd c) d = Some z -> Rabs (source l d j) <= val z) _ _ _ _ P) as H.
+    assert (F : Forall2 (tops_ok (fun i t => source l t i) 0) (map (fun q : D * (table * list D) => (fst q, snd (snd q))) p) (fst r)).
+    { specialize (H (fun k c Ec => proj2 (C k c Ec))). clear - H. induction H as [|q jw p ws [A B] H IH]; [constructor|]. constructor; [|exact IH]. split; [exact A|exact B]. }
+    destruct (errors_sound (fun i t => source l t i) T (snd r) 0 _ (fst r) es F E t L) as [e [Ee A]]. exists e. split; [exact Ee|]. destruct r as [ws b]. exact A.
+Qed.
+Lemma spans_picked : forall l lam (r : row) (cs : list (table * list D)) p, columns_ok l lam cs -> pick 0 cs (fst r) = Some p ->
+  Forall2 (spans_ok lam (fun i t => source l t i) 0) (map (fun q : D * (table * list D) => (fst q, fst (snd q))) p) (fst r).
+Proof.
+  intros l lam r cs p C P. pose proof (pick_spec _ (fun j (c : table * list D) => table_ok lam (fun t => source l t j) (fst c)) _ _ _ _ P (fun k c Ec => proj1 (C k c Ec))) as H.
+  clear - H. induction H as [|q jw p ws [A B] H IH]; [constructor|]. constructor; [|exact IH]. split; [exact A|exact B].
 Qed.
 Lemma stages_wins : forall n ex gm wins t e fixed level rest chains sts, stages_of n ex gm t e wins fixed level rest chains = Some sts ->
   length sts = length wins /\ forall t, (t < length wins)%nat -> exists b ws, nth_error wins t = Some (Some b :: ws).
@@ -263,9 +282,10 @@ Theorem graph_sound : forall c l j levels o, holds c -> graph net c l j levels =
 Proof.
   intros c l j levels o H G. unfold graph in G. destruct l as [|l]; [discriminate|]. destruct levels as [|[|x0 level0] rest]; try discriminate.
   destruct (nth_error (hidden net) (S l)) as [[rs ns]|] eqn:Eh; [|discriminate]. destruct (nth_error (laters c) l) as [row|] eqn:El; [|discriminate].
-  destruct (nth_error rs j) as [r|] eqn:Er; [|discriminate]. destruct (nth_error ns j) as [n|] eqn:En; [|discriminate]. destruct (nth_error row j) as [a|] eqn:Ea; [|discriminate].
+  rewrite !found_at_nth in G. destruct (nth_error rs j) as [r|] eqn:Er; [|discriminate]. destruct (nth_error ns j) as [n|] eqn:En; [|discriminate]. destruct (nth_error row j) as [a|] eqn:Ea; [|discriminate].
   cbv zeta in G. set (deep := existsb _ _) in *. set (m := memo_of net c (S l) (decay n) deep) in *.
-  set (wins := currents n m r _) in *. match type of G with match ?e with _ => _ end = _ => destruct e as [errs|] eqn:Ee; [|discriminate] end.
+  destruct (pick 0 (mcolumns m) (fst r)) as [picked|] eqn:Ep; [|discriminate]. destruct (errors_by T (way_of net (S l) j) (mtries m) r picked) as [errs|] eqn:Ee; [|discriminate].
+  set (wins := currents n (snd r) 0 (mones m) _ _) in *.
   set (e := fold_left dmax errs zero) in *.
   set (C := fold_left dmax (map _ wins) zero) in *. set (UM := fold_left dmax (map _ (concat _)) zero) in *.
   set (ex := add e (slipD n UM (add C e))) in *. set (level := x0 :: level0) in *.
@@ -274,11 +294,12 @@ Proof.
   destruct (stages_of n ex gm 0 zero wins (bits a) level rest chains) as [sts|] eqn:Es; [|discriminate].
   match type of G with (if ?c then _ else _) = _ => destruct c eqn:Cd; [|discriminate] end. injection G as <-.
   apply andb_prop in Cd. destruct Cd as [Cd Ls]. apply andb_prop in Cd. destruct Cd as [Cd Tx]. tests. rewrite val_zero in *. apply Nat.leb_le in Ls. rename H1 into L0. rename H2 into X2. rename H0 into X1.
-  destruct (memo_of_ok c (S l) (decay n) deep H L0) as [Sa Mo]. fold m in Sa, Mo. pose proof Sa as [_ [_ [Sz Lm]]].
+  destruct (memo_of_ok c (S l) (decay n) deep H L0) as [Sa Mo]. fold m in Sa, Mo. pose proof Sa as [On [Cs [Tr Lm]]].
   assert (Na : neuron_at (S l) j r n) by (exists rs, ns; auto).
   destruct (at_neuron (S l) j r n Na) as [go [cu [Dr [_ [Al Sp]]]]].
   pose proof H as [Hi [Hf [Hl Hm]]]. destruct (Hl l row j a El Ea) as [Bf Pf].
-  assert (Wk : wins_ok (val (decay n)) (current (S l) r) wins) by exact (currents_ok (S l) (decay n) n m r _ Sa).
+  assert (Wk : forall d k row b, nth_error wins d = Some row -> windowed row k = Some b -> among b (recent (val (decay n)) (current (S l) r) (S k) (S d)))
+    by exact (currents_ok (S l) (val (decay n)) n r (mones m) _ 0%nat _ On (spans_picked (S l) (val (decay n)) r (mcolumns m) picked Cs Ep)).
   destruct (stages_wins _ _ _ _ _ _ _ _ _ _ _ Es) as [Lw Wn].
   destruct (fold_max errs zero) as [E0 E1]. fold e in E0, E1. rewrite val_zero in E0.
   assert (Cm : 0 <= val C /\ forall t b ws, nth_error wins t = Some (Some b :: ws) -> val (size_of b) <= val C).
@@ -290,9 +311,12 @@ Proof.
     split; [exact M0|]. intros lv y I1 I2. apply M1. apply (in_map (fun x => size_of (lo x, hi x))). apply in_concat. eauto. }
   destruct Um as [U0 U1].
   assert (Err : forall t, (t < T)%nat -> error (way_of net (S l) j) r (source (S l) t) <= val e).
-  { intros t Lt. destruct (nth_error (msizes m) t) as [sz|] eqn:Et; [|apply nth_error_None in Et; lia].
-    destruct (each_spec _ _ _ _ _ Ee t) as [_ B]. destruct (B sz Et) as [er [Eer Ev]].
-    eapply Rle_trans; [|apply E1; eapply nth_error_In; exact Eer]. destruct (Sz t sz Et) as [S1 S2]. eapply err_by_sound; [exact Ev|exact S1|exact S2]. }
+  { assert (Lw' : match way_of net (S l) j with Some _ => length (mtries m) = T | None => True end).
+    { destruct (way_of net (S l) j) as [w|] eqn:Ew; [|exact I]. apply Lm. unfold has_ways. apply existsb_exists. unfold way_of in Ew.
+      destruct (nth_error (nested net) (S l)) as [ws|] eqn:En'; [|discriminate]. rewrite (nth_error_nth _ _ _ En'). destruct (nth_error ws j) as [[w'|]|] eqn:Ej; try discriminate.
+      exists (Some w'). split; [eapply nth_error_In; exact Ej|reflexivity]. }
+    intros t Lt. destruct (errors_by_ok (S l) (val (decay n)) _ r (mtries m) (mcolumns m) picked errs Cs Tr Ep Ee Lw' t Lt) as [er [Eer Ev]].
+    eapply Rle_trans; [exact Ev|]. apply E1. eapply nth_error_In. exact Eer. }
   assert (Vx : val ex = val e + val (slipD n UM (add C e))) by (unfold ex; vals; reflexivity).
   assert (X0 : 0 <= val ex).
   { rewrite Vx. assert (slip n 0 0 <= val (slipD n UM (add C e))) by (apply slip_le; [exact L0|rewrite Rabs_R0; exact U0|rewrite Rabs_R0, val_add; lra]).

@@ -29,7 +29,7 @@ Record cell := { clo : D; chi : D; moves : list move }.
 Record stage := { box : D * D; cells : list cell }.                                (* the exact current's box at this step *)
 Record later := { bits : list (bool * bool); proof : option (D * list stage) }.    (* (certain, possible) a step; extra, and the graph *)
 Definition table := list (list (D * D)).                                           (* [t][k]: of the sum of k + 1 last terms up to step t + 1, faded *)
-Record memo := { mlayer : nat; mdecay : D; mdeep : bool; mones : table; mviews : list (list (list (D * D))); msizes : list (list D * trie) }.
+Record memo := { mlayer : nat; mdecay : D; mdeep : bool; mones : table; mcolumns : list (table * list D); mtries : list trie }.
 Record context := { inputs : list (D * D); firsts : list first; laters : list (list later); kept : option memo }.
 
 Record leaf := { layer : nat; total : D; here : list (list D); below : list (list D) }.
@@ -43,6 +43,9 @@ Inductive state :=
 (* ---- lists -------------------------------------------------------------------------------------------------------------------------------- *)
 Fixpoint put {X} (i : nat) (x : X) (l : list X) : list X :=
   match l, i with [], _ => [] | _ :: l, O => x :: l | y :: l, S i => y :: put i x l end.
+(* nth_error, counting upwards *)
+Fixpoint found_from {X} (i k : nat) (l : list X) : option X := match l with [] => None | x :: l => if Nat.eqb i k then Some x else found_from (S i) k l end.
+Definition found_at {X} (k : nat) (l : list X) : option X := found_from 0 k l.
 Fixpoint zip {X Y Z} (f : X -> Y -> Z) (a : list X) (b : list Y) : list Z :=
   match a, b with x :: a, y :: b => f x y :: zip f a b | _, _ => [] end.
 Fixpoint each {X Y} (f : X -> option Y) (l : list X) : option (list Y) :=
@@ -85,9 +88,10 @@ Fixpoint spread (i : nat) (ws : list (nat * D)) (mu : list D) (B : list (list D)
 Fixpoint sum (l : list D) : D := match l with [] => zero | x :: l => add x (sum l) end.
 
 (* ---- affine layers ------------------------------------------------------------------------------------------------------------------------- *)
+Definition allowanceD (n : nat) (m bias : D) : D := up (add (mul (gammaD (n + 1)) (add m (dabs bias))) (mul (ofnat (n + 2)) least_normal)).
 Definition err_of (sizes : list D) (r : row) : option D :=
   match along (fun w size (acc : nat * D) => if nought w || leb size zero then acc else (S (fst acc), add (snd acc) (mul (dabs w) size))) 0 sizes (fst r) (O, zero) with
-  | Some (n, m) => Some (up (add (mul (gammaD (n + 1)) (add m (dabs (snd r)))) (mul (ofnat (n + 2)) least_normal)))
+  | Some (n, m) => Some (allowanceD n m (snd r))
   | None => None
   end.
 Definition err_by (o : option way) (sizes : list D * trie) (r : row) : option D :=
@@ -137,38 +141,66 @@ Definition of_graph (lam : D) (sts : list stage) : table :=
 Definition of_later (deep : bool) (lam : D) (a : later) : table :=
   let own := tab deep lam (map between (bits a)) in
   if deep then match proof a with Some (_, sts) => meet own (of_graph lam sts) | None => own end else own.
-Definition sources (c : context) (l : nat) (lam : D) (deep : bool) : list table :=               (* of hidden layer l's spikes *)
+(* neurons that never fire share one table *)
+Definition quiet (T : nat) (deep : bool) (lam : D) : table := tab deep lam (repeat (zero, zero) T).
+Definition sources (T : nat) (c : context) (l : nat) (lam : D) (deep : bool) : list table :=     (* of hidden layer l's spikes *)
+  let q := quiet T deep lam in
   match l with
-  | O => map (fun f => of_rows deep lam (left f)) (firsts c)
-  | S l => map (of_later deep lam) (nth l (laters c) [])
+  | O => map (fun f => if forallb (fun r => forallb negb (train r)) (left f) then q else of_rows deep lam (left f)) (firsts c)
+  | S l => map (fun a => if Nat.eqb (length (bits a)) T && forallb (fun b => negb (snd b)) (bits a) then q else of_later deep lam a) (nth l (laters c) [])
   end.
 Fixpoint sized {X} (n : nat) (none : X) (l : list X) : list X := match n with O => [] | S n => hd none l :: sized n none (tl l) end.
 Fixpoint read_tables (net : network) (c : context) (far l : nat) (lam : D) (deep : bool) : list table :=      (* of what layer l reads, this many layers back *)
   match far, l with
   | O, _ => []
   | S _, O => map (fun b => tab deep lam (repeat b (steps net))) (inputs c)
-  | S far, S l => sized (wide net l) [] (sources c l lam deep) ++ read_tables net c far l lam deep
+  | S far, S l => sized (wide net l) [] (sources (steps net) c l lam deep) ++ read_tables net c far l lam deep
   end.
-(* at each step, over each window, what stands in the columns *)
-Fixpoint peeled (n : nat) (rows : list (list (D * D))) : list (list (D * D)) :=
-  match n with
-  | O => []
-  | S n => match each (fun row : list (D * D) => match row with b :: _ => Some b | [] => None end) rows with
-           | Some heads => heads :: peeled n (map (@tl (D * D)) rows)
-           | None => []
-           end
+(* the sizes of single steps *)
+Fixpoint tops (tb : table) : list D := match tb with (b :: _) :: tb => size_of b :: tops tb | _ => [] end.
+(* what a row reads, and with which weights *)
+Fixpoint pick {X} (i : nat) (xs : list X) (ws : list (nat * D)) {struct xs} : option (list (D * X)) :=
+  match ws with
+  | [] => Some []
+  | (j, w) :: rest => match xs with [] => None | x :: xs => if Nat.eqb j i then option_map (cons (w, x)) (pick (S i) xs rest) else pick (S i) xs ws end
   end.
-Definition views (T : nat) (deep : bool) (tables : list table) : list (list (list (D * D))) :=
-  map (fun t => peeled (if deep then S t else 1%nat) (map (fun tb : table => nth t tb []) tables)) (seq 0 T).
+(* of what was picked the next step is the first one then *)
+Definition later_on {X} (picked : list (D * list X)) : list (D * list X) := map (fun p => (fst p, tl (snd p))) picked.
+Fixpoint gather (k : nat) (picked : list (D * table)) (low high : D) : option (D * D) :=
+  match picked with
+  | [] => Some (low, high)
+  | (w, row :: _) :: picked =>
+      match found_at k row with
+      | Some b => if nought (fst b) && nought (snd b) then gather k picked low high else gather k picked (add low (least w b)) (add high (most w b))
+      | None => None
+      end
+  | (_, []) :: _ => None
+  end.
+Fixpoint weigh (picked : list (D * list D)) (n : nat) (m : D) : option (nat * D) :=
+  match picked with
+  | [] => Some (n, m)
+  | (w, size :: _) :: picked => if nought w || leb size zero then weigh picked n m else weigh picked (S n) (add m (mul (dabs w) size))
+  | (_, []) :: _ => None
+  end.
 Definition has_ways (net : network) (l : nat) : bool := existsb (fun o : option way => match o with Some _ => true | None => false end) (nth l (nested net) []).
 Definition memo_of (net : network) (c : context) (l : nat) (lam : D) (deep : bool) : memo :=           (* for hidden layer l *)
   let made := fun _ : bool =>
     let ts := read_tables net c (nth l (far net) 1%nat) l lam deep in
     let ways := has_ways net l in
-    let vs := views (steps net) deep ts in
-    {| mlayer := l; mdecay := lam; mdeep := deep; mones := tab deep lam (repeat (one, one) (steps net)); mviews := vs;
-       msizes := map (fun ws => let sz := match ws with v :: _ => map size_of v | [] => [] end in (sz, if ways then plant deepest sz else Tip)) vs |} in
+    let cs := map (fun tb => (tb, tops tb)) ts in
+    {| mlayer := l; mdecay := lam; mdeep := deep; mones := tab deep lam (repeat (one, one) (steps net)); mcolumns := cs;
+       mtries := if ways then map (fun t => match each (fun c : table * list D => nth_error (snd c) t) cs with Some sz => plant deepest sz | None => Tip end) (seq 0 (steps net)) else [] |} in
   match kept c with
   | Some m => if Nat.eqb (mlayer m) l && same (mdecay m) lam && Bool.eqb deep (mdeep m) then m else made true
   | None => made true
+  end.
+Fixpoint errors (T : nat) (bias : D) (picked : list (D * list D)) : option (list D) :=
+  match T with
+  | O => Some []
+  | S T => match weigh picked O zero, errors T bias (later_on picked) with Some (n, m), Some es => Some (allowanceD n m bias :: es) | _, _ => None end
+  end.
+Definition errors_by (T : nat) (o : option way) (tries : list trie) (r : row) (picked : list (D * (table * list D))) : option (list D) :=
+  match o with
+  | None => errors T (snd r) (map (fun p => (fst p, snd (snd p))) picked)
+  | Some w => each (fun t => option_map snd (gaugeD t w)) tries
   end.

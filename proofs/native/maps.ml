@@ -32,8 +32,9 @@ let taken tensors name =
 let floats content tensors name shape =
   let t = taken tensors name in
   if t.Tensors.kind <> "float32" then refuse (Printf.sprintf "no rule for %s of type %s: what is proven is about float32" (short name) t.kind);
-  if t.shape <> shape then refuse (short name ^ ": has another shape than it says");
-  Array.init (flat shape) (fun i -> exact (short name) (Tensors.float32 content t i))
+  let name = short name in
+  if t.shape <> shape then refuse (name ^ ": has another shape than it says");
+  Array.init (flat shape) (fun i -> exact name (Tensors.float32 content t i))
 
 let affine content tensors name layer shape =
   let weight = floats content tensors (name ^ ".weight") shape and outputs = List.hd shape in
