@@ -447,11 +447,20 @@ Definition rest_of (c : context) (lf : leaf) : option D :=
   | O => unnamed (fun A f => rows_least A zero (left f)) (here lf) (firsts c)
   | S l => unnamed (fun A a => cheapest A (bits a)) (here lf) (nth l (laters c) [])
   end.
+Definition unpool (net : network) (c : context) (lf : leaf) : option leaf :=
+  let l := layer lf in let marks := marked net l in
+  if any_marked marks then
+    match unpooled (steps net) (read_tables net c (nth l (far net) 1%nat) l one false) marks (here lf) (below lf) with
+    | Some (h, B, v) => Some {| layer := l; total := add (total lf) v; here := h; below := B |}
+    | None => None
+    end
+  else Some lf.
 Definition lower (net : network) (c : context) (lf : leaf) : option leaf :=          (* one layer down *)
+  match unpool net c lf with None => None | Some lf =>
   match layer lf, rest_of c lf with
   | S l, Some v => Some (halved net l (add (total lf) v) (below lf))
   | _, _ => None
-  end.
+  end end.
 Fixpoint descend (net : network) (c : context) (k : nat) (lf : leaf) : option leaf :=
   match k with O => Some lf | S k => match lower net c lf with Some lf => descend net c k lf | None => None end end.
 Definition reach_layer (net : network) (c : context) (l : nat) (lf : leaf) : option leaf :=

@@ -1,7 +1,7 @@
 (* Where the machine accepts a certificate, every run from the box gives the class. *)
 From Coq Require Import ZArith Reals List Bool Lra Lia.
 From Flocq Require Import Core.
-Require Import Semantics Dyadic Ways Check Rules RuleT RuleI.
+Require Import Semantics Dyadic Ways Check Rules Pools RuleT RuleI.
 Import ListNotations.
 Open Scope R_scope.
 
@@ -189,17 +189,52 @@ Proof.
     unfold of_later. cbv zeta. destruct deep; [|exact O]. destruct (proof a) as [[ex sts]|]; [|exact O]. destruct Pf as [r [n [_ P]]].
     apply meet_ok; [exact O|]. eapply of_graph_ok; [exact L|exact P].
 Qed.
-Lemma read_tables_ok : forall c lam deep, holds c -> 0 <= val lam -> forall far l, tables_ok l (val lam) (read_tables net c far l lam deep).
+Lemma source_bit : forall l i t, (i < spikes net l)%nat -> source l t i = 0 \/ source l t i = 1.
 Proof.
-  intros c lam deep H L. induction far as [|far IH]; intros l i tb E; [destruct i; discriminate|]. destruct l as [|l]; cbn [read_tables] in E.
+  induction l as [|l IH]; intros i t L; cbn [spikes Semantics.source] in *; [lia|]. destruct (Nat.ltb_spec i (wide net l)); [destruct (s l i t); cbn; auto|apply IH; lia].
+Qed.
+Lemma marked_or : forall l j r t, nth_error (marked net l) j = Some (true, r) -> (t < T)%nat -> bits_read (fst r) (source l t) /\ greatest (fst r) (source l t) (bit (s l j t)).
+Proof.
+  intros l j r t H Lt. unfold marked in H. destruct (nth_error (hidden net) l) as [[rs ns]|] eqn:Eh; [|destruct j; discriminate]. cbv zeta in H.
+  apply zip_spec in H. destruct H as [j' [[r' n] [Ej [Ep H]]]]. apply nth_error_seq in Ej. destruct Ej as [-> _]. apply zip_spec in Ep. destruct Ep as [r2 [n2 [Er [En Ep]]]]. injection Ep as <- <-.
+  cbn [fst snd Nat.add] in H. injection H as Hp <-. symmetry in Hp. apply andb_prop in Hp as [Hp Hw]. destruct (way_of net l j) as [w|] eqn:Ew; [discriminate|].
+  destruct (at_neuron l j r n (ex_intro _ rs (ex_intro _ ns (conj Eh (conj Er En))))) as [go [cu [Dr [_ [Al Sp]]]]].
+  assert (B : bits_read (fst r) (source l t)) by (intros i w I; apply source_bit; exact (proj1 (proj2 (proj2 (proj2 (proj2 (proj2 (pools_spec _ _ _ Hp))))) i w I))).
+  split; [exact B|]. specialize (Al t Lt). rewrite Ew in Al. cbn [error] in Al. destruct (Dr (potential go cu t) (cu t)) as [v [Hv [Ht _]]]. rewrite (Sp t Lt). unfold spiked.
+  destruct (pool_fires _ r n (source l t) _ _ v _ Hp B Al Hv Ht) as [[-> Q]|[-> Q]]; [left|right]; (split; [reflexivity|exact Q]).
+Qed.
+Lemma box_at_ok : forall lam f tb t, table_ok lam f tb -> among (box_at t tb) (f t) \/ ~ (f t = 0 \/ f t = 1).
+Proof.
+  intros lam f tb t H. unfold box_at. destruct (nth t tb []) as [|b row] eqn:E.
+  - destruct (Req_EM_T (f t) 0) as [Z|Z]; [left; rewrite Z; unfold among; cbn [fst snd]; vals; lra|]. destruct (Req_EM_T (f t) 1) as [O|O]; [left; rewrite O; unfold among; cbn [fst snd]; vals; lra|right; tauto].
+  - left. assert (N : nth_error tb t = Some (b :: row)).
+    { destruct (nth_error tb t) as [rw|] eqn:El; [rewrite (nth_error_nth _ _ _ El) in E; congruence|]. apply nth_error_None in El. rewrite nth_overflow in E by exact El. discriminate. }
+    specialize (H t 0%nat _ b N eq_refl). cbn [recent] in H. rewrite Rmult_0_r, Rplus_0_r in H. exact H.
+Qed.
+Lemma pooled_ok : forall l lam deep ts own i tb, 0 <= val lam -> tables_ok l (val lam) ts -> spikes_tables l (val lam) own ->
+  nth_error (pooled_all T deep lam ts (marked net l) own) i = Some tb -> table_ok (val lam) (fun t => bit (s l i t)) tb.
+Proof.
+  intros l lam deep ts own i tb L Ts O E. unfold pooled_all in E. apply zip_spec in E. destruct E as [[m r] [other [Em [Eo ->]]]]. cbn [fst snd]. specialize (O i other Eo). destruct m; [|exact O].
+  unfold pooled. destruct (pick 0 ts (fst r)) as [picked|] eqn:P; [|exact O]. apply tab_ok; [exact L|]. intros t b Eb. rewrite nth_error_map in Eb.
+  destruct (nth_error (seq 0 T) t) as [t'|] eqn:Et; [|discriminate]. apply nth_error_seq in Et. destruct Et as [-> Lt]. cbn [option_map Nat.add] in Eb. cbv zeta in Eb. injection Eb as <-.
+  destruct (marked_or l i r t Em Lt) as [Br Gr]. apply (greatest_box (fst r) (source l t)); [exact Br| |exact Gr].
+  pose proof (pick_spec _ (fun i tb => table_ok (val lam) (fun t => source l t i) tb) _ _ _ _ P (fun k tb Ek => Ts k tb Ek)) as F. unfold seen. clear - F Br. revert Br.
+  induction F as [|p jw ps ws [_ A] F IH]; intros Br; [constructor|]. cbn [map]. constructor; [|apply IH; intros i w I; apply (Br i w); right; exact I].
+  destruct (box_at_ok _ _ _ t A) as [K|K]; [exact K|]. exfalso. apply K. destruct jw as [i w]. apply (Br i w). left. reflexivity.
+Qed.
+Lemma read_tables_ok : forall c lam deep, holds c -> 0 <= val lam -> forall l back, tables_ok l (val lam) (read_tables net c back l lam deep).
+Proof.
+  intros c lam deep H L. induction l as [|l IH]; intros back i tb E; cbn [read_tables] in E; destruct back as [|back]; try (destruct i; discriminate).
   - pose proof H as [Hi _]. rewrite nth_error_map in E. destruct (nth_error (inputs c) i) as [b|] eqn:Eb; [|discriminate]. cbn in E. injection E as <-. specialize (Hi i b Eb).
     apply tab_ok; [exact L|]. intros k b' G. apply nth_error_In, repeat_spec in G. subst b'. exact Hi.
-  - destruct (Nat.lt_ge_cases i (wide net l)) as [Li|Li].
+  - cbv zeta in E. destruct (Nat.lt_ge_cases i (wide net l)) as [Li|Li].
     + rewrite nth_error_app1 in E by (rewrite length_sized; exact Li). apply sized_spec in E. destruct E as [_ E].
       assert (Sc : forall t, source (S l) t i = bit (s l i t)) by (intro t; cbn [Semantics.source]; destruct (Nat.ltb_spec i (wide net l)); [reflexivity|lia]).
       destruct E as [E| ->]; [|intros t k row b F; destruct t; discriminate].
-      pose proof (sources_ok c l lam deep H L i tb E) as O. intros t k row b F G. specialize (O t k row b F G). erewrite recent_ext; [exact O|]. exact Sc.
-    + rewrite nth_error_app2 in E by (rewrite length_sized; exact Li). rewrite length_sized in E. pose proof (IH l _ tb E) as A.
+      assert (O : table_ok (val lam) (fun t => bit (s l i t)) tb).
+      { destruct (any_marked (marked net l)); [|exact (sources_ok c l lam deep H L i tb E)]. exact (pooled_ok l lam deep _ _ i tb L (IH _) (sources_ok c l lam deep H L) E). }
+      intros t k row b F G. specialize (O t k row b F G). erewrite recent_ext; [exact O|]. exact Sc.
+    + rewrite nth_error_app2 in E by (rewrite length_sized; exact Li). rewrite length_sized in E. pose proof (IH back _ tb E) as A.
       assert (Sc : forall t, source (S l) t i = source l t (i - wide net l)) by (intro t; cbn [Semantics.source]; destruct (Nat.ltb_spec i (wide net l)); [lia|reflexivity]).
       intros t k row b F G. specialize (A t k row b F G). erewrite recent_ext; [exact A|exact Sc].
 Qed.
@@ -221,7 +256,7 @@ Lemma memo_of_ok : forall c l lam deep, holds c -> 0 <= val lam ->
 Proof.
   intros c l lam deep H L. cbv zeta. unfold memo_of. cbv zeta. set (ts := read_tables net c _ l lam deep). set (on := tab deep lam _). set (cs := map _ ts). set (tr := if has_ways net l then _ else _).
   assert (N : let m := {| mlayer := l; mdecay := lam; mdeep := deep; mones := on; mcolumns := cs; mtries := tr |} in memo_says l (val lam) m /\ memo_ok m).
-  { cbv zeta. pose proof (columns_ok_of l (val lam) ts (read_tables_ok c lam deep H L (nth l (far net) 1%nat) l)) as S0. fold cs in S0.
+  { cbv zeta. pose proof (columns_ok_of l (val lam) ts (read_tables_ok c lam deep H L l (nth l (far net) 1%nat))) as S0. fold cs in S0.
     assert (Q : memo_says l (val lam) {| mlayer := l; mdecay := lam; mdeep := deep; mones := on; mcolumns := cs; mtries := tr |}).
     { unfold memo_says. cbn [mones mcolumns mtries]. split; [|split; [exact S0|]].
       - apply tab_ok; [exact L|]. intros k b G. apply nth_error_In, repeat_spec in G. subst b. unfold among. cbn [fst snd]. vals. lra.
@@ -531,9 +566,22 @@ Proof.
       apply nth_error_None in El. rewrite nth_overflow in E by exact El. destruct j; discriminate. }
     destruct (Hl l _ j a El E) as [Bf _]. cbn [Nat.add]. exact (cheapest_sound _ A _ 0 Bf).
 Qed.
+Lemma unpool_sound : forall lf lf', leaf_ok lf -> unpool net c lf = Some lf' -> leaf_ok lf' /\ layer lf' = layer lf.
+Proof.
+  intros lf lf' O H. unfold unpool in H. cbv zeta in H. destruct (any_marked (marked net (layer lf))); [|injection H as <-; auto].
+  destruct (unpooled T _ _ _ _) as [[[h B] v]|] eqn:E; [|discriminate]. injection H as <-. split; [|reflexivity]. unfold leaf_ok in *. cbn [total here below layer]. vals.
+  assert (One : 0 <= val one) by (rewrite val_one; lra).
+  pose proof (unpooled_sound T _ (below_of (layer lf)) (here_of (layer lf)) (marked net (layer lf)) (here lf) (below lf) h B v 0 E) as U. unfold here_of, below_of in *.
+  assert (G : val v + dots h (fun i t => bit (s (layer lf) i t)) 0 + dots B (fun i t => source (layer lf) t i) 0
+    <= dots (here lf) (fun i t => bit (s (layer lf) i t)) 0 + dots (below lf) (fun i t => source (layer lf) t i) 0); [apply U|lra].
+  - intros j t. apply bit_range.
+  - intros i tb t Et _. apply (box_at_ok (val one) (fun t => source (layer lf) t i)). exact (read_tables_ok c one false Hc One (layer lf) _ i tb Et).
+  - intros j r Em t Lt. cbn [Nat.add]. exact (marked_or (layer lf) j r t Em Lt).
+Qed.
 Lemma lower_sound : forall lf lf', leaf_ok lf -> lower net c lf = Some lf' -> leaf_ok lf' /\ layer lf = S (layer lf').
 Proof.
-  intros lf lf' O H. unfold lower in H. destruct (layer lf) as [|l] eqn:L; [discriminate|]. destruct (rest_of c lf) as [v|] eqn:E; [|discriminate]. injection H as <-.
+  intros lf0 lf' O0 H. unfold lower in H. destruct (unpool net c lf0) as [lf|] eqn:Eu; [|discriminate]. destruct (unpool_sound _ _ O0 Eu) as [O L0]. rewrite <- L0. clear lf0 O0 Eu L0.
+  destruct (layer lf) as [|l] eqn:L; [discriminate|]. destruct (rest_of c lf) as [v|] eqn:E; [|discriminate]. injection H as <-.
   split; [|reflexivity]. apply halved_ok. apply rest_sound in E. unfold leaf_ok in O. rewrite L in *. vals. lra.
 Qed.
 Lemma descend_sound : forall m lf lf', leaf_ok lf -> descend net c m lf = Some lf' -> leaf_ok lf' /\ (layer lf = m + layer lf')%nat.

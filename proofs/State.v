@@ -150,20 +150,45 @@ Definition sources (T : nat) (c : context) (l : nat) (lam : D) (deep : bool) : l
   | S l => map (fun a => if Nat.eqb (length (bits a)) T && forallb (fun b => negb (snd b)) (bits a) then q else of_later deep lam a) (nth l (laters c) [])
   end.
 Fixpoint sized {X} (n : nat) (none : X) (l : list X) : list X := match n with O => [] | S n => hd none l :: sized n none (tl l) end.
-Fixpoint read_tables (net : network) (c : context) (far l : nat) (lam : D) (deep : bool) : list table :=      (* of what layer l reads, this many layers back *)
-  match far, l with
-  | O, _ => []
-  | S _, O => map (fun b => tab deep lam (repeat b (steps net))) (inputs c)
-  | S far, S l => sized (wide net l) [] (sources (steps net) c l lam deep) ++ read_tables net c far l lam deep
-  end.
-(* the sizes of single steps *)
-Fixpoint tops (tb : table) : list D := match tb with (b :: _) :: tb => size_of b :: tops tb | _ => [] end.
 (* what a row reads, and with which weights *)
 Fixpoint pick {X} (i : nat) (xs : list X) (ws : list (nat * D)) {struct xs} : option (list (D * X)) :=
   match ws with
   | [] => Some []
   | (j, w) :: rest => match xs with [] => None | x :: xs => if Nat.eqb j i then option_map (cons (w, x)) (pick (S i) xs rest) else pick (S i) xs ws end
   end.
+(* ---- maxima of spikes: neurons without memory that fire where one of the spikes that they add up does ------------------------------------------ *)
+Definition half : D := num 1 (-1).
+Definition most_pooled : Z := 1024.
+Definition pools (k : nat) (r : row) (n : neuron) : bool :=                        (* k: how many columns are spikes *)
+  same (decay n) zero && same (theta n) half && match kind n with Zero => true | _ => false end
+  && Z.leb (Z.of_nat (length (fst r))) most_pooled && nought (snd r) && forallb (fun jw => Nat.ltb (fst jw) k && same (snd jw) one) (fst r).
+Definition marked (net : network) (l : nat) : list (bool * row) :=
+  match nth_error (hidden net) l with
+  | Some (rs, ns) => let k := spikes net l in
+                     zip (fun j (rn : row * neuron) => (pools k (fst rn) (snd rn) && match way_of net l j with None => true | Some _ => false end, fst rn)) (seq 0 (length rs)) (zip pair rs ns)
+  | None => []
+  end.
+Definition any_marked (marks : list (bool * row)) : bool := existsb fst marks.
+Definition box_at (t : nat) (tb : table) : D * D := match nth t tb [] with b :: _ => b | [] => (zero, one) end.
+Definition highest (bs : list (D * D)) : D := fold_left dmax (map snd bs) zero.
+Definition pooled (T : nat) (deep : bool) (lam : D) (ts : list table) (r : row) (other : table) : table :=
+  match pick 0 ts (fst r) with
+  | Some picked => tab deep lam (map (fun t => let bs := map (fun p : D * table => box_at t (snd p)) picked in (fold_left dmax (map fst bs) zero, highest bs)) (seq 0 T))
+  | None => other
+  end.
+Definition pooled_all (T : nat) (deep : bool) (lam : D) (ts : list table) (marks : list (bool * row)) (own : list table) : list table :=
+  zip (fun (m : bool * row) (other : table) => if fst m then pooled T deep lam ts (snd m) other else other) marks own.
+Fixpoint read_tables (net : network) (c : context) (back l : nat) (lam : D) (deep : bool) {struct l} : list table :=      (* of what layer l reads, this many layers back *)
+  match back, l with
+  | O, _ => []
+  | S _, O => map (fun b => tab deep lam (repeat b (steps net))) (inputs c)
+  | S back, S l =>
+      let own := sources (steps net) c l lam deep in let marks := marked net l in
+      sized (wide net l) [] (if any_marked marks then pooled_all (steps net) deep lam (read_tables net c (nth l (far net) 1%nat) l lam deep) marks own else own)
+      ++ read_tables net c back l lam deep
+  end.
+(* the sizes of single steps *)
+Fixpoint tops (tb : table) : list D := match tb with (b :: _) :: tb => size_of b :: tops tb | _ => [] end.
 (* of what was picked the next step is the first one then *)
 Definition later_on {X} (picked : list (D * list X)) : list (D * list X) := map (fun p => (fst p, tl (snd p))) picked.
 Fixpoint gather (k : nat) (picked : list (D * table)) (low high : D) : option (D * D) :=
@@ -203,4 +228,46 @@ Definition errors_by (T : nat) (o : option way) (tries : list trie) (r : row) (p
   match o with
   | None => errors T (snd r) (map (fun p => (fst p, snd (snd p))) picked)
   | Some w => each (fun t => option_map snd (gaugeD t w)) tries
+  end.
+(* ---- costs on maxima of spikes: on one of the spikes each, which none passes, or which it surely is; else what they are at the upper end ---- *)
+Fixpoint best_of (q : nat) (bs : list (D * D)) (k : nat) (b : D * D) : nat * (D * D) :=
+  match bs with
+  | [] => (k, b)
+  | x :: bs => if ltb (fst b) (fst x) || same (fst b) (fst x) && ltb (snd b) (snd x) then best_of (S q) bs q x else best_of (S q) bs k b
+  end.
+Fixpoint others_below (q k : nat) (low : D) (bs : list (D * D)) : bool :=
+  match bs with [] => true | x :: bs => (Nat.eqb q k || leb (snd x) low) && others_below (S q) k low bs end.
+Definition goes_to (T t : nat) (bs : list (D * D)) (a : D) : option nat :=
+  match bs with
+  | b :: rest => let (k, c) := best_of 1 rest 0 b in if Nat.ltb t T && (rising a || others_below 0 k (fst c) bs) then Some k else None
+  | [] => None
+  end.
+Definition stays (T t : nat) (bs : list (D * D)) (a : D) : D := least a (zero, if Nat.ltb t T then highest bs else one).
+Fixpoint moving (T t : nat) (picked : list table) (A : list D) : list (option nat) * D :=
+  match A with
+  | [] => ([], zero)
+  | a :: A => let bs := map (box_at t) picked in let (gs, c) := moving T (S t) picked A in
+              match (if nought a then Some O else goes_to T t bs a) with Some k => (Some k :: gs, c) | None => (None :: gs, add (stays T t bs a) c) end
+  end.
+Definition is_at (q : nat) (g : option nat) : bool := match g with Some k => Nat.eqb k q | None => false end.
+Definition share (q : nat) (gs : list (option nat)) (A : list D) : list D := zip (fun g a => if is_at q g then a else zero) gs A.
+Fixpoint shares (q : nat) (ws : list (nat * D)) (gs : list (option nat)) (A : list D) (B : list (list D)) : option (list (list D)) :=
+  match ws with
+  | [] => Some B
+  | (i, _) :: ws => match (if existsb (is_at q) gs then spread 0 [(i, one)] (share q gs A) B else Some B) with Some B => shares (S q) ws gs A B | None => None end
+  end.
+Fixpoint unpooled (T : nat) (ts : list table) (marks : list (bool * row)) (here : list (list D)) (B : list (list D)) : option (list (list D) * list (list D) * D) :=
+  match marks, here with
+  | (m, r) :: marks, A :: here =>
+      match unpooled T ts marks here B with
+      | Some (h, B, c) =>
+          if m && match A with [] => false | _ => true end then
+            match pick 0 ts (fst r) with
+            | Some ((_ :: _) as picked) => let (gs, more) := moving T 0 (map snd picked) A in option_map (fun B => ([] :: h, B, add more c)) (shares 0 (fst r) gs A B)
+            | _ => Some (A :: h, B, c)
+            end
+          else Some (A :: h, B, c)
+      | None => None
+      end
+  | _, _ => Some (here, B, zero)
   end.

@@ -142,6 +142,35 @@ let pool name layer signal =
     let share = inverse (m * n) in
     step (Average (m * n)) zero (List.concat_map (fun y -> List.map (fun x -> (share, numbers.((c * height + y) * width + x))) xs) ys))
 
+(* the windows of a max pool along one axis or two: which numbers each one looks at *)
+let max_pool name layer { numbers; sizes } =
+  known "a max pool" [ "type"; "kernel_size"; "stride"; "padding"; "dilation"; "ceil_mode" ] layer;
+  let flat = text "type" layer = "MaxPool1d" in
+  let two key least one = if flat then (match field key layer with List _ -> refuse (key ^ ": expected a whole number") | _ -> (one, snd (pair key least layer))) else pair key least layer in
+  let (kh, kw), (sh, sw), (ph, pw), (dh, dw) = (two "kernel_size" 1 1, two "stride" 1 1, two "padding" 0 0, two "dilation" 1 1) in
+  let ceil = match field "ceil_mode" layer with Bool b -> b | _ -> refuse "ceil_mode: expected true or false" in
+  let before, height, width = match flat, sizes with
+    | false, [ h; w ] -> ([], h, w) | false, [ c; h; w ] -> ([ c ], h, w) | true, [ w ] -> ([], 1, w) | true, [ c; w ] -> ([ c ], 1, w)
+    | _ -> refuse (name ^ ": does not fit its inputs") in
+  let places size kernel stride side dilation =
+    let reach = (dilation * (kernel - 1)) + 1 in
+    if 2 * side > reach then refuse (name ^ ": is a pool that is not known");
+    if not ceil then windows (size + (2 * side)) kernel stride dilation
+    else
+      let n = (max 0 (size + (2 * side) - reach) + stride - 1) / stride + 1 in
+      if (n - 1) * stride >= size + side then n - 1 else n in
+  let rows = places height kh sh ph dh and columns = places width kw sw pw dw in
+  if rows < 1 || columns < 1 then refuse "a window is larger than its image";
+  limited (before @ [ rows; columns; kh; kw ]);
+  let entries place size kernel stride side dilation =
+    List.filter (fun i -> 0 <= i && i < size) (List.map (fun i -> (place * stride) + (i * dilation) - side) (range kernel)) in
+  let made = over (Tensors.product before) rows columns (fun c r q ->
+    let window = List.concat_map (fun y -> List.map (fun x -> numbers.((c * height + y) * width + x)) (entries q width kw sw pw dw)) (entries r height kh sh ph dh) in
+    if window = [] then refuse "a max pool has a window without pixels";
+    List.iter (fun n -> match n.made with Source (layer, _) when layer >= 0 -> () | _ -> refuse "no rule for a max pool of other numbers than spikes") window;
+    step Products zero (List.map (fun n -> (one, n)) window)) in
+  { made with sizes = before @ (if flat then [ columns ] else [ rows; columns ]) }
+
 (* ---- batch norms, and a normalisation of images: s * x + (b - s * mean) of each channel, s = w / sqrt(var + eps) -------------------------------------------------- *)
 let scaled_to e d = Big.Whole.(shift_left d.fnum (to_int (sub d.fexp e)))
 let plus a b = let e = if Big.Whole.leq a.fexp b.fexp then a.fexp else b.fexp in { fnum = Big.Whole.add (scaled_to e a) (scaled_to e b); fexp = e }
