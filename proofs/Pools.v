@@ -84,6 +84,41 @@ Proof.
   intros z I. apply in_map_iff in I. destruct I as [b [<- I]]. destruct (seen_in ws x bs b H I) as [i [w [J [K _]]]]. eapply Rle_trans; [exact K|]. exact (greatest_ge ws x p i w B G J).
 Qed.
 
+Lemma recent_le : forall lam f g k t, 0 <= lam -> (forall i, (i < t)%nat -> f i <= g i) -> recent lam f k t <= recent lam g k t.
+Proof.
+  intros lam f g. induction k as [|k IH]; intros t L H; cbn [recent]; [lra|]. destruct t as [|t]; [lra|]. pose proof (H t ltac:(lia)) as A.
+  assert (B : recent lam f k t <= recent lam g k t) by (apply IH; [exact L|intros i Li; apply H; lia]). assert (lam * recent lam f k t <= lam * recent lam g k t) by (apply Rmult_le_compat_l; assumption). lra.
+Qed.
+Definition in_all (f : nat -> nat -> R) (ws : list (nat * D)) (t : nat) : R := fold_right (fun jw acc => f (fst jw) t + acc) 0 ws.
+Lemma in_all_ge : forall f ws x i w, (forall j v, In (j, v) ws -> 0 <= f j x) -> In (i, w) ws -> f i x <= in_all f ws x.
+Proof.
+  intros f ws x. induction ws as [|[j v] ws IH]; intros i w P I; [destruct I|]. cbn [in_all fold_right fst]. fold (in_all f ws x).
+  assert (0 <= in_all f ws x). { clear - P. assert (Q : forall j v, In (j, v) ws -> 0 <= f j x) by (intros a b I; apply (P a b); right; exact I). clear P. induction ws as [|[a b] ws IH]; cbn; [lra|]. fold (in_all f ws x). pose proof (Q a b (or_introl eq_refl)). assert (0 <= in_all f ws x) by (apply IH; intros c d I; apply (Q c d); right; exact I). lra. }
+  destruct I as [I|I]; [injection I as -> ->; lra|]. assert (f i x <= in_all f ws x) by (apply (IH i w); [intros a b K; apply (P a b); right; exact K|exact I]). pose proof (P j v (or_introl eq_refl)). lra.
+Qed.
+Lemma together_sound : forall lam f p T ws picked, 0 <= lam -> Forall2 (fun (q : D * table) (jw : nat * D) => table_ok lam (f (fst jw)) (snd q)) picked ws ->
+  (forall i w t, In (i, w) ws -> (t < T)%nat -> f i t <= p t) -> forall t k row b, (t < T)%nat -> nth_error (together picked) t = Some row -> nth_error row k = Some b ->
+  val (fst b) <= recent lam p (S k) (S t) /\ recent lam (in_all f ws) (S k) (S t) <= val (snd b).
+Proof.
+  intros lam f p T ws picked L F. induction F as [|q [i w] picked ws A F IH]; intros P t k row b Lt E N; [destruct t; discriminate|]. cbn [fst] in A.
+  assert (One : forall row b, nth_error (snd q) t = Some row -> nth_error row k = Some b -> val (fst b) <= recent lam p (S k) (S t) /\ recent lam (f i) (S k) (S t) <= val (snd b)).
+  { intros row' b' E' N'. destruct (A t k row' b' E' N') as [A1 A2]. split; [|exact A2]. eapply Rle_trans; [exact A1|]. apply recent_le; [exact L|]. intros j Lj. apply (P i w j (or_introl eq_refl)). lia. }
+  assert (Sm : recent lam (in_all f ((i, w) :: ws)) (S k) (S t) = recent lam (f i) (S k) (S t) + 1 * recent lam (in_all f ws) (S k) (S t)).
+  { rewrite <- recent_sum. apply recent_ext. intro j. cbn [in_all fold_right fst]. fold (in_all f ws j). lra. }
+  destruct picked as [|q2 picked].
+  - inversion F. subst ws. cbn [together] in E. destruct (One row b E N) as [O1 O2]. split; [exact O1|]. rewrite Sm, Rmult_1_l. rewrite (recent_ext lam (in_all f []) (fun _ => 0 * 0)) by (intro j; cbn; lra).
+    assert (Z : forall m n, recent lam (fun _ => 0 * 0) m n = 0) by (induction m; intros [|n]; cbn [recent]; try reflexivity; rewrite IHm; lra). rewrite Z. lra.
+  - change (together (q :: q2 :: picked)) with (zip (zip (fun a b => (dmax (fst a) (fst b), add (snd a) (snd b)))) (snd q) (together (q2 :: picked))) in E.
+    apply zip_spec in E. destruct E as [ra [rb [Ea [Eb ->]]]]. apply zip_spec in N. destruct N as [ba [bb [Na [Nb ->]]]]. cbn [fst snd]. rewrite val_max, val_add.
+    destruct (One ra ba Ea Na) as [O1 O2]. destruct (IH (fun j v t I => P j v t (or_intror I)) t k rb bb Lt Eb Nb) as [I1 I2]. split; [apply Rmax_lub; assumption|]. rewrite Sm. lra.
+Qed.
+Lemma greatest_all : forall f ws t p, bits_read ws (fun i => f i t) -> greatest ws (fun i => f i t) p -> p <= in_all f ws t.
+Proof.
+  intros f ws t p B G. assert (P : forall i w, In (i, w) ws -> 0 <= f i t) by (intros i w I; destruct (B i w I); lra). destruct G as [[-> [i [w [I X]]]]|[-> N]].
+  - rewrite <- X. exact (in_all_ge f ws t i w P I).
+  - clear - P. induction ws as [|[j v] ws IH]; cbn; [lra|]. fold (in_all f ws t). pose proof (P j v (or_introl eq_refl)). assert (0 <= in_all f ws t) by (apply IH; intros a b I; apply (P a b); right; exact I). lra.
+Qed.
+
 (* ---- costs ---- *)
 Lemma best_at : forall bs q k b k' b', best_of q bs k b = (k', b') -> (k' = k /\ b' = b) \/ exists d, k' = (q + d)%nat /\ nth_error bs d = Some b'.
 Proof.

@@ -215,12 +215,22 @@ Lemma pooled_ok : forall l lam deep ts own i tb, 0 <= val lam -> tables_ok l (va
   nth_error (pooled_all T deep lam ts (marked net l) own) i = Some tb -> table_ok (val lam) (fun t => bit (s l i t)) tb.
 Proof.
   intros l lam deep ts own i tb L Ts O E. unfold pooled_all in E. apply zip_spec in E. destruct E as [[m r] [other [Em [Eo ->]]]]. cbn [fst snd]. specialize (O i other Eo). destruct m; [|exact O].
-  unfold pooled. destruct (pick 0 ts (fst r)) as [picked|] eqn:P; [|exact O]. apply tab_ok; [exact L|]. intros t b Eb. rewrite nth_error_map in Eb.
-  destruct (nth_error (seq 0 T) t) as [t'|] eqn:Et; [|discriminate]. apply nth_error_seq in Et. destruct Et as [-> Lt]. cbn [option_map Nat.add] in Eb. cbv zeta in Eb. injection Eb as <-.
-  destruct (marked_or l i r t Em Lt) as [Br Gr]. apply (greatest_box (fst r) (source l t)); [exact Br| |exact Gr].
-  pose proof (pick_spec _ (fun i tb => table_ok (val lam) (fun t => source l t i) tb) _ _ _ _ P (fun k tb Ek => Ts k tb Ek)) as F. unfold seen. clear - F Br. revert Br.
-  induction F as [|p jw ps ws [_ A] F IH]; intros Br; [constructor|]. cbn [map]. constructor; [|apply IH; intros i w I; apply (Br i w); right; exact I].
-  destruct (box_at_ok _ _ _ t A) as [K|K]; [exact K|]. exfalso. apply K. destruct jw as [i w]. apply (Br i w). left. reflexivity.
+  unfold pooled. destruct (pick 0 ts (fst r)) as [picked|] eqn:P; [|exact O]. cbv zeta.
+  pose proof (pick_spec _ (fun i tb => table_ok (val lam) (fun t => source l t i) tb) _ _ _ _ P (fun k tb Ek => Ts k tb Ek)) as F.
+  set (single := tab deep lam _). assert (Sg : table_ok (val lam) (fun t => bit (s l i t)) single).
+  { apply tab_ok; [exact L|]. intros t b Eb. rewrite nth_error_map in Eb. destruct (nth_error (seq 0 T) t) as [t'|] eqn:Et; [|discriminate]. apply nth_error_seq in Et. destruct Et as [-> Lt].
+    cbn [option_map Nat.add] in Eb. cbv zeta in Eb. injection Eb as <-. destruct (marked_or l i r t Em Lt) as [Br Gr]. apply (greatest_box (fst r) (source l t)); [exact Br| |exact Gr].
+    unfold seen. clear - F Br. revert Br. induction F as [|p jw ps ws [_ A] F IH]; intros Br; [constructor|]. cbn [map]. constructor; [|apply IH; intros i w I; apply (Br i w); right; exact I].
+    destruct (box_at_ok _ _ _ t A) as [K|K]; [exact K|]. exfalso. apply K. destruct jw as [i w]. apply (Br i w). left. reflexivity. }
+  destruct deep; [|exact Sg]. apply meet_ok; [exact Sg|]. intros t k row b Er Eb.
+  assert (Lt : (t < T)%nat) by (assert (Q : (t < length (firstn T (together picked)))%nat) by (apply nth_error_Some; congruence); rewrite length_firstn in Q; lia).
+  rewrite nth_error_firstn in Er. destruct (Nat.ltb_spec t T); [|lia].
+  assert (F2 : Forall2 (fun (q : D * table) (jw : nat * D) => table_ok (val lam) (fun t => source l t (fst jw)) (snd q)) picked (fst r)).
+  { clear - F. induction F as [|p jw ps ws [_ A] F IH]; [constructor|]. constructor; [exact A|exact IH]. }
+  destruct (together_sound (val lam) (fun i t => source l t i) (fun t => bit (s l i t)) T (fst r) picked L F2) with (t := t) (k := k) (row := row) (b := b) as [B1 B2]; try assumption.
+  - intros j w t0 I L0. destruct (marked_or l i r t0 Em L0) as [Br Gr]. exact (greatest_ge (fst r) (source l t0) _ j w Br Gr I).
+  - unfold among. split; [exact B1|]. eapply Rle_trans; [|exact B2]. apply recent_le; [exact L|]. intros j Lj. destruct (marked_or l i r j Em ltac:(lia)) as [Br Gr].
+    exact (greatest_all (fun i t => source l t i) (fst r) j _ Br Gr).
 Qed.
 Lemma read_tables_ok : forall c lam deep, holds c -> 0 <= val lam -> forall l back, tables_ok l (val lam) (read_tables net c back l lam deep).
 Proof.

@@ -171,9 +171,18 @@ Definition marked (net : network) (l : nat) : list (bool * row) :=
 Definition any_marked (marks : list (bool * row)) : bool := existsb fst marks.
 Definition box_at (t : nat) (tb : table) : D * D := match nth t tb [] with b :: _ => b | [] => (zero, one) end.
 Definition highest (bs : list (D * D)) : D := fold_left dmax (map snd bs) zero.
+(* over windows a maximum is no less than any spike, and no more than all of them *)
+Fixpoint together (picked : list (D * table)) : table :=
+  match picked with
+  | [] => []
+  | [p] => snd p
+  | p :: picked => zip (zip (fun a b => (dmax (fst a) (fst b), add (snd a) (snd b)))) (snd p) (together picked)
+  end.
 Definition pooled (T : nat) (deep : bool) (lam : D) (ts : list table) (r : row) (other : table) : table :=
   match pick 0 ts (fst r) with
-  | Some picked => tab deep lam (map (fun t => let bs := map (fun p : D * table => box_at t (snd p)) picked in (fold_left dmax (map fst bs) zero, highest bs)) (seq 0 T))
+  | Some picked =>
+      let single := tab deep lam (map (fun t => let bs := map (fun p : D * table => box_at t (snd p)) picked in (fold_left dmax (map fst bs) zero, highest bs)) (seq 0 T)) in
+      if deep then meet single (firstn T (together picked)) else single
   | None => other
   end.
 Definition pooled_all (T : nat) (deep : bool) (lam : D) (ts : list table) (marks : list (bool * row)) (own : list table) : list table :=
