@@ -101,12 +101,19 @@ let convolution content tensors name layer signal =
   limited [ outputs; rows; columns; each; kh; kw ];
   let weight, bias = affine content tensors name layer [ outputs; each; kh; kw ] in
   let down = padded mode height top bottom and right = padded mode width first final in
+  let at f stride dilation before place i = Option.map (fun y -> (i, y)) (f (place * stride + i * dilation - before)) in
+  (* of each window the places in its kernel and in the image, last first *)
+  let pixels = Array.init (rows * columns) (fun p ->
+    let found = both (List.map (at down sh dh top (p / columns)) (range kh)) (List.map (at right sw dw first (p mod columns)) (range kw)) in
+    List.rev_map (fun ((i, y), (j, x)) -> (i * kw + j, y * width + x)) found) in
   over outputs rows columns (fun o r q ->
     let start = o / (outputs / groups) * each in
-    let at f stride dilation before place i = Option.map (fun y -> (i, y)) (f (place * stride + i * dilation - before)) in
-    let pixels = both (List.map (at down sh dh top r) (range kh)) (List.map (at right sw dw first q) (range kw)) in
-    step Products bias.(o) (List.concat_map (fun c -> List.map (fun ((i, y), (j, x)) ->
-      (weight.(((o * each + c) * kh + i) * kw + j), numbers.(((start + c) * height + y) * width + x))) pixels) (range each)))
+    let rec terms c found =
+      if c < 0 then found
+      else
+        let own = (o * each + c) * kh * kw and image = (start + c) * height * width in
+        terms (c - 1) (List.fold_left (fun found (k, pixel) -> (weight.(own + k), numbers.(image + pixel)) :: found) found pixels.(r * columns + q)) in
+    step Products bias.(o) (terms (each - 1) []))
 
 (* 1/n, rounded down where it is no dyadic number *)
 let inverse n =

@@ -71,12 +71,18 @@ let rows_of hidden numbers =
              let found = Made (how, bias, List.map (fun (k, part) -> (k, way part)) parts) in
              Hashtbl.add ways n.id found; found) in
   let rec ascends = function ((a : int), _) :: ((b, _) :: _ as rest) -> a < b && ascends rest | _ -> true in
+  let exception Indirect in
+  let[@tail_mod_cons] rec terms = function
+    | [] -> []
+    | (k, { made = Source (layer, i); _ }) :: parts -> let term = (column layer i, k) in term :: (terms [@tailcall]) parts
+    | _ -> raise_notrace Indirect in
   let direct n = match n.made with
-    | Step (Products, bias, parts) when List.for_all (fun (_, part) -> match part.made with Source _ -> true | Step _ -> false) parts ->
-        let term (k, part) = match part.made with Source (layer, i) -> (column layer i, k) | Step _ -> assert false in
-        let terms = List.map term parts in
-        let terms = if ascends terms then terms else List.sort (fun ((a : int), _) (b, _) -> compare a b) terms in
-        if ascends terms then Some (terms, bias) else None
+    | Step (Products, bias, parts) ->
+        (match terms parts with
+         | terms ->
+             let terms = if ascends terms then terms else List.sort (fun ((a : int), _) (b, _) -> compare a b) terms in
+             if ascends terms then Some (terms, bias) else None
+         | exception Indirect -> None)
     | _ -> None in
   let line n = match direct n with Some row -> (row, None) | None -> let w = way n in (Checker.flatten w, Some w) in
   let lines = List.map line (Array.to_list numbers) in
