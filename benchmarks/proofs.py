@@ -53,6 +53,11 @@ def _images() -> list[nn.Module]:
     return [*first, *second, nn.AvgPool2d(2), nn.Flatten(), nn.Linear(48, 10)]
 
 
+def _greatest() -> list[nn.Module]:
+    first = [nn.Conv2d(1, 8, 3, padding=1), _lif(), nn.MaxPool2d(2)]
+    return [*first, nn.Flatten(), nn.Linear(128, 32), _lif(), nn.Linear(32, 10)]
+
+
 def _residual() -> list[nn.Module]:
     sums = [Residual([nn.Linear(32, 32), _lif()]), Residual([nn.Linear(32, 32), _lif()])]
     return [nn.Flatten(), nn.Linear(64, 32), _lif(), *sums, nn.Linear(32, 10)]
@@ -79,6 +84,7 @@ ROWS = {
     "64-64-32-10, no reset": Row(lambda: _dense(64, 64, 32, 10, reset="none"), 4, LInf(0.01)),
     "64-128-64-10": Row(lambda: _dense(64, 128, 64, 10), 8, LInf(0.01)),
     "two convolutions, batch norms, a pool": Row(_images, 4, LInf(0.01)),
+    "a convolution, a max pool": Row(_greatest, 4, LInf(0.01)),
     "two residual sums of 32": Row(_residual, 4, LInf(0.01)),
     "64-64-10, spikes": Row(lambda: [*_dense(64, 64, 10), _lif()], 8, LInf(0.02), readout="spikes"),
     "64-64-10, last potential": Row(

@@ -52,3 +52,15 @@ Proof.
   apply (certified net y low high cert F A x X (spikes32 h net x) (reference_run h net x W (Sg W) Fx) k Lk Nk);
     apply (reference_logit net _ _ _ W Ft M (Sg W)); auto.
 Qed.
+
+(* in each IEEE run the neurons that stand for a max pool fire where one of the spikes in their window does *)
+Theorem maxima : forall net boxes, Check.sane net = true -> fits net boxes = true ->
+  forall x : nat -> b32, (forall i b, nth_error boxes i = Some b -> among b (real (x i))) ->
+  forall s, ieee_run net x s -> forall l j r, nth_error (State.marked net l) j = Some (true, r) -> forall t, (t < steps net)%nat ->
+  (s l j t = true <-> exists i w, In (i, w) (fst r) /\ source net (fun i => real (x i)) s l t i = 1).
+Proof.
+  intros net boxes Sn F x X s R0 l j r M t L. destruct (fits_sound net _ F) as [Ft [_ Mn]]. specialize (Mn _ X). pose proof (ieee_run_run net x s Ft Mn R0) as Rr.
+  unfold Check.sane in Sn. apply andb_prop in Sn as [Sn _]. apply andb_prop in Sn as [_ Al]. destruct (Soundness.marked_or net _ s Rr Al l j r t M L) as [_ [[E Q]|[E Q]]].
+  - split; [intros _; exact Q|intros _; destruct (s l j t); [reflexivity|cbn in E; lra]].
+  - split; [intro K; rewrite K in E; cbn in E; lra|]. intros [i [w [I O]]]. specialize (Q i w I). lra.
+Qed.

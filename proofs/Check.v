@@ -90,10 +90,22 @@ Fixpoint fade (lam : D) (k : nat) (b : D * D) : D * D :=
 Fixpoint loose (lam : D) (k : nat) : D := match k with O => zero | S k => up (add one (mul lam (loose lam k))) end.
 (* rule C: what spikes of a neuron that subtracts took, Y = drop * sum of lambda^.. s, as an interval that a node may claim *)
 Definition told (n : neuron) (x : node) : option (D * D) := match kind n with Zero => None | _ => taken x end.
+(* where a row may be over windows; those that no node asks for are not told *)
+Definition windowed (ws : list (option (D * D))) (k : nat) : option (D * D) := match nth_error ws k with Some o => o | None => None end.
+Definition wanted (n : neuron) (t : nat) (level : list node) : list nat :=
+  0%nat :: (if existsb (fun x => match told n x with Some _ => true | None => false end) level then [t] else []) ++ flat_map cuts level.
+Fixpoint currents (n : neuron) (bias : D) (t : nat) (ones : table) (levels : list (list node)) (picked : list (D * table)) : list (list (option (D * D))) :=
+  match ones, levels with
+  | on :: ones, level :: levels =>
+      let ks := wanted n t level in
+      zip (fun k o => if existsb (Nat.eqb k) ks then gather k picked (least bias o) (most bias o) else None) (seq 0 (length on)) on
+      :: currents n bias (S t) ones levels (later_on picked)
+  | _, _ => []
+  end.
 Section Inductive.
 Variables (n : neuron) (ex gone_most : D).
-Definition cut (chain wins : list (D * D)) (v : D * D) (k : nat) : D * D :=
-  match nth_error chain k, nth_error wins k with
+Definition cut (chain : list (D * D)) (wins : list (option (D * D))) (v : D * D) (k : nat) : D * D :=
+  match nth_error chain k, windowed wins k with
   | Some h, Some w =>
       let p := fade (decay n) (S k) h in let e := mul ex (loose (decay n) (S k)) in
       (dmax (fst v) (sub (add (fst p) (fst w)) e), dmin (snd v) (add (add (snd p) (snd w)) e))
@@ -131,8 +143,8 @@ Definition found (s : bool) (fixed : bool * bool) (next : list node) (i : nat) (
       end
     else Some []
   else Some [].
-Definition balance (wins : list (D * D)) (t : nat) (e : D) (x : node) : option ((D * D) * (D * D) * D) :=
-  match told n x, nth_error wins t with
+Definition balance (wins : list (option (D * D))) (t : nat) (e : D) (x : node) : option ((D * D) * (D * D) * D) :=
+  match told n x, windowed wins t with
   | Some y, Some w => Some ((mul (decay n) (fst y), mul (decay n) (snd y)), w, e)
   | _, _ => None
   end.
@@ -141,7 +153,7 @@ Definition weighed (bal : option ((D * D) * (D * D) * D)) (v : D * D) : D * D :=
   | Some (y, w, e) => (dmax (fst v) (sub (fst w) (add (snd y) e)), dmin (snd v) (add (sub (snd w) (fst y)) e))
   | None => v
   end.
-Definition ways (bx : D * D) (wins : list (D * D)) (fixed : bool * bool) (next : list node) (t : nat) (e : D) (i : nat) (x : node) (chain : list (D * D)) : option cell :=
+Definition ways (bx : D * D) (wins : list (option (D * D))) (fixed : bool * bool) (next : list node) (t : nat) (e : D) (i : nat) (x : node) (chain : list (D * D)) : option cell :=
   let bal := balance wins t e x in
   let v := weighed bal (fold_left (cut chain wins) (cuts x) (sub (add (mul (decay n) (lo x)) (fst bx)) ex, add (add (mul (decay n) (hi x)) (snd bx)) ex)) in
   match found false fixed next i x v bal, found true fixed next i x v bal with
@@ -149,7 +161,7 @@ Definition ways (bx : D * D) (wins : list (D * D)) (fixed : bool * bool) (next :
   | _, _ => None
   end.
 Definition looser (e : D) : D := up (add (mul (decay n) e) (add ex gone_most)).
-Fixpoint level_of (bx : D * D) (wins : list (D * D)) (fixed : bool * bool) (next : list node) (t : nat) (e : D) (i : nat) (nodes : list node) (chains : list (option (list (D * D)))) : option (list cell) :=
+Fixpoint level_of (bx : D * D) (wins : list (option (D * D))) (fixed : bool * bool) (next : list node) (t : nat) (e : D) (i : nat) (nodes : list node) (chains : list (option (list (D * D)))) : option (list cell) :=
   match nodes, chains with
   | [], _ => Some []
   | x :: nodes, ch :: chains =>
@@ -166,11 +178,11 @@ Definition chain_of (chains : list (option (list (D * D)))) (y : node) : list (D
 Definition targets (cs : list cell) : list nat := flat_map (fun c => map target (moves c)) cs.
 Definition chains_on (chains : list (option (list (D * D)))) (cs : list cell) (next : list node) : list (option (list (D * D))) :=
   let ts := targets cs in zip (fun i y => if existsb (Nat.eqb i) ts then Some (chain_of chains y) else None) (seq 0 (length next)) next.
-Fixpoint stages_of (t : nat) (e : D) (wins : table) (fixed : list (bool * bool)) (level : list node) (rest : list (list node)) (chains : list (option (list (D * D)))) : option (list stage) :=
+Fixpoint stages_of (t : nat) (e : D) (wins : list (list (option (D * D)))) (fixed : list (bool * bool)) (level : list node) (rest : list (list node)) (chains : list (option (list (D * D)))) : option (list stage) :=
   match wins, fixed, rest with
   | [], [], [] => Some []
-  | (bx :: ws) :: wins, f :: fixed, next :: rest =>
-      match level_of bx (bx :: ws) f next t (looser e) 0 level chains with
+  | (Some bx :: ws) :: wins, f :: fixed, next :: rest =>
+      match level_of bx (Some bx :: ws) f next t (looser e) 0 level chains with
       | Some cs =>
           match stages_of (S t) (looser e) wins fixed next rest (chains_on chains cs next) with
           | Some sts => Some ({| box := bx; cells := cs |} :: sts)
@@ -191,14 +203,17 @@ Definition graph (net : network) (c : context) (l j : nat) (levels : list (list 
   | S l', ((x :: _) as level) :: rest =>
       match nth_error (hidden net) l, nth_error (laters c) l' with
       | Some (rs, ns), Some row =>
-          match nth_error rs j, nth_error ns j, nth_error row j with
+          match found_at j rs, found_at j ns, found_at j row with
           | Some r, Some n, Some a =>
               let deep := existsb (fun x => match cuts x, told n x with [], None => false | _, _ => true end) (concat levels) in
               let m := memo_of net c l (decay n) deep in
-              match windows (steps net) (decay n) deep (mtables m) r, each (fun s => err_by (way_of net l j) s r) (msizes m) with
-              | Some wins, Some errs =>
+              match pick 0 (mcolumns m) (fst r) with
+              | Some picked =>
+              match errors_by (steps net) (way_of net l j) (mtries m) r picked with
+              | Some errs =>
+                  let wins := currents n (snd r) 0 (mones m) (firstn (steps net) levels) (map (fun p => (fst p, fst (snd p))) picked) in
                   let e := fold_left dmax errs zero in
-                  let C := fold_left dmax (map (fun w : list (D * D) => match w with b :: _ => size_of b | [] => zero end) wins) zero in
+                  let C := fold_left dmax (map (fun w : list (option (D * D)) => match w with Some b :: _ => size_of b | _ => zero end) wins) zero in
                   let U := fold_left dmax (map (fun x => size_of (lo x, hi x)) (concat levels)) zero in
                   let ex := add e (slipD n U (add C e)) in
                   let gone := dmax zero (match kind n with Subtract => lostD n (add (add (mul (decay n) U) (add C e)) ex) | _ => zero end) in
@@ -213,7 +228,9 @@ Definition graph (net : network) (c : context) (l j : nat) (levels : list (list 
                       else None
                   | None => None
                   end
-              | _, _ => None
+              | None => None
+              end
+              | None => None
               end
           | _, _, _ => None
           end
@@ -380,7 +397,7 @@ Definition split_input (rs : list row) (c : context) (i : nat) (v : D) : option 
 (* ---- the leaf ------------------------------------------------------------------------------------------------------------------------------------------- *)
 Definition reader (net : network) (k : nat) : option row :=
   match last net with
-  | Some rs => match nth_error rs k with Some r => if forallb (fun jw => Nat.ltb (fst jw) (spikes net (outputs net))) (fst r) then Some r else None | None => None end
+  | Some rs => match nth_error rs k with Some r => if (let n := spikes net (outputs net) in forallb (fun jw => Nat.ltb (fst jw) n) (fst r)) then Some r else None | None => None end
   | None => if Nat.ltb k (wide net (outputs net - 1)) then Some ([(k, one)], zero) else None
   end.
 Fixpoint reads (net : network) (c : context) (l : nat) : nat :=                    (* how many columns hidden layer l reads *)
@@ -430,11 +447,20 @@ Definition rest_of (c : context) (lf : leaf) : option D :=
   | O => unnamed (fun A f => rows_least A zero (left f)) (here lf) (firsts c)
   | S l => unnamed (fun A a => cheapest A (bits a)) (here lf) (nth l (laters c) [])
   end.
+Definition unpool (net : network) (c : context) (lf : leaf) : option leaf :=
+  let l := layer lf in let marks := marked net l in
+  if any_marked marks then
+    match unpooled (steps net) (read_tables net c (nth l (far net) 1%nat) l one false) marks (here lf) (below lf) with
+    | Some (h, B, v) => Some {| layer := l; total := add (total lf) v; here := h; below := B |}
+    | None => None
+    end
+  else Some lf.
 Definition lower (net : network) (c : context) (lf : leaf) : option leaf :=          (* one layer down *)
+  match unpool net c lf with None => None | Some lf =>
   match layer lf, rest_of c lf with
   | S l, Some v => Some (halved net l (add (total lf) v) (below lf))
   | _, _ => None
-  end.
+  end end.
 Fixpoint descend (net : network) (c : context) (k : nat) (lf : leaf) : option leaf :=
   match k with O => Some lf | S k => match lower net c lf with Some lf => descend net c k lf | None => None end end.
 Definition reach_layer (net : network) (c : context) (l : nat) (lf : leaf) : option leaf :=

@@ -9,15 +9,19 @@ Definition num (m e : Z) : D := Float radix2 m e.
 Definition zero : D := num 0 0.
 Definition one : D := num 1 0.
 Definition ofnat (n : nat) : D := num (Z.of_nat n) 0.
+(* most of what is added is 0, or of the same exponent, and most of what is multiplied with is 0 or 1: then at once *)
 Definition add (a b : D) : D :=
   let (m, e) := a in let (n, f) := b in
-  if Z.leb e f then num (m + Z.shiftl n (f - e)) e else num (Z.shiftl m (e - f) + n) f.
-Definition mul (a b : D) : D := let (m, e) := a in let (n, f) := b in num (m * n) (e + f).
+  if Z.eqb n 0 then a else if Z.eqb m 0 then b else if Z.eqb e f then num (m + n) e
+  else if Z.leb e f then num (m + Z.shiftl n (f - e)) e else num (Z.shiftl m (e - f) + n) f.
+Definition mul (a b : D) : D :=
+  let (m, e) := a in let (n, f) := b in
+  if Z.eqb n 0 then b else if Z.eqb n 1 && Z.eqb f 0 then a else num (m * n) (e + f).
 Definition opp (a : D) : D := let (m, e) := a in num (- m) e.
 Definition sub (a b : D) : D := add a (opp b).
 Definition leb (a b : D) : bool :=
   let (m, e) := a in let (n, f) := b in
-  if Z.leb e f then Z.leb m (Z.shiftl n (f - e)) else Z.leb (Z.shiftl m (e - f)) n.
+  if Z.eqb e f then Z.leb m n else if Z.leb e f then Z.leb m (Z.shiftl n (f - e)) else Z.leb (Z.shiftl m (e - f)) n.
 Definition ltb (a b : D) : bool := negb (leb b a).
 Definition dmin (a b : D) : D := if leb a b then a else b.
 Definition dmax (a b : D) : D := if leb a b then b else a.
@@ -45,15 +49,23 @@ Proof.
 Qed.
 Lemma val_zero : val zero = 0. Proof. unfold zero. rewrite val_num. ring. Qed.
 Lemma val_one : val one = 1. Proof. unfold one. rewrite val_num. simpl. ring. Qed.
+Definition nought (a : D) : bool := Z.eqb (Fnum a) 0.
+Lemma nought_zero : forall a, nought a = true -> val a = 0.
+Proof. intros [m e] H. unfold nought in H. cbn [Fnum] in H. apply Z.eqb_eq in H. subst m. fold (num 0 e). rewrite val_num. ring. Qed.
 Lemma val_ofnat : forall n, val (ofnat n) = INR n. Proof. intro n. unfold ofnat. rewrite val_num, INR_IZR_INZ. simpl. ring. Qed.
 Lemma val_add : forall a b, val (add a b) = val a + val b.
 Proof.
-  intros [m e] [n f]. unfold add. fold (num m e) (num n f). destruct (Z.leb_spec e f).
+  intros [m e] [n f]. unfold add. fold (num m e) (num n f).
+  destruct (Z.eqb_spec n 0) as [->|_]; [rewrite !val_num; ring|]. destruct (Z.eqb_spec m 0) as [->|_]; [rewrite !val_num; ring|].
+  destruct (Z.eqb_spec e f) as [->|_]; [rewrite !val_num, plus_IZR; ring|]. destruct (Z.leb_spec e f).
   - rewrite !val_num, plus_IZR, Rmult_plus_distr_r, shifted by lia. f_equal. f_equal. f_equal. lia.
   - rewrite !val_num, plus_IZR, Rmult_plus_distr_r, shifted by lia. f_equal. f_equal. f_equal. lia.
 Qed.
 Lemma val_mul : forall a b, val (mul a b) = val a * val b.
-Proof. intros [m e] [n f]. unfold mul. fold (num m e) (num n f). rewrite !val_num, mult_IZR, bpow_plus. ring. Qed.
+Proof.
+  intros [m e] [n f]. unfold mul. fold (num m e) (num n f). destruct (Z.eqb_spec n 0) as [->|_]; [rewrite !val_num; ring|].
+  destruct (Z.eqb_spec n 1) as [->|_], (Z.eqb_spec f 0) as [->|_]; cbn [andb]; rewrite !val_num, ?mult_IZR, ?bpow_plus; [simpl (bpow radix2 0)|..]; ring.
+Qed.
 Lemma val_opp : forall a, val (opp a) = - val a.
 Proof. intros [m e]. unfold opp. fold (num m e). rewrite !val_num, opp_IZR. ring. Qed.
 Lemma val_sub : forall a b, val (sub a b) = val a - val b.
@@ -62,7 +74,11 @@ Lemma val_abs : forall a, val (dabs a) = Rabs (val a).
 Proof. intros [m e]. unfold dabs. fold (num m e). rewrite !val_num, Rabs_mult, abs_IZR, (Rabs_pos_eq (bpow _ _)) by apply bpow_ge_0. reflexivity. Qed.
 Lemma leb_iff : forall a b, leb a b = true <-> val a <= val b.
 Proof.
-  intros [m e] [n f]. unfold leb. fold (num m e) (num n f). rewrite !val_num. destruct (Z.leb_spec e f).
+  intros [m e] [n f]. unfold leb. fold (num m e) (num n f). rewrite !val_num. destruct (Z.eqb_spec e f) as [->|_].
+  { pose proof (bpow_gt_0 radix2 f). rewrite Z.leb_le. split; intro A.
+    - apply Rmult_le_compat_r; [lra|apply IZR_le; exact A].
+    - apply le_IZR. eapply Rmult_le_reg_r; eassumption. }
+  destruct (Z.leb_spec e f).
   - replace f with (e + (f - e))%Z at 2 by lia. rewrite <- (shifted n (f - e) e) by lia. rewrite Z.leb_le. split; intro A.
     + apply Rmult_le_compat_r; [apply bpow_ge_0|apply IZR_le; exact A].
     + apply le_IZR. eapply Rmult_le_reg_r; [apply (bpow_gt_0 radix2 e)|exact A].

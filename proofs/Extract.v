@@ -15,6 +15,9 @@ Extract Constant BinInt.Z.eqb => "Big.equal".
 Extract Constant BinInt.Z.shiftl => "Big.shiftl".
 Extract Constant BinInt.Z.shiftr => "Big.shiftr".
 Extract Constant BinInt.Z.div => "Big.div".
+(* counts: quotients as Coq's, which are 0 and the whole behind 0 *)
+Extract Constant Nat.div => "(fun n k -> if k = 0 then 0 else n / k)".
+Extract Constant Nat.modulo => "(fun n k -> if k = 0 then n else n mod k)".
 Extract Constant BinInt.Z.of_nat => "Big.of_int".
 Extract Constant BinInt.Z.ltb => "Big.lt".
 Extraction "checker.ml" step finished flatten Fit.fits Box.box_of Box.inhabited.

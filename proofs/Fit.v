@@ -16,8 +16,11 @@ Definition reduce (d : D) : D :=
   | Zneg p => let (q, f) := strip p e in Float radix2 (Zneg q) f
   end.
 Definition large (k : Z) : D := num 1 k.
-Definition holds (d : D) : bool :=
-  let (m, e) := reduce d in Z.ltb (Z.abs m) (2 ^ 24) && Z.leb (-149) e && leb (dabs d) (large 126).
+Definition two24 : Z := (2 ^ 24)%Z.
+Definition lowest : Z := (-149)%Z.
+Definition huge : D := large 126.
+Definition brief (d : D) : bool := Z.ltb (Z.abs (Fnum d)) two24 && Z.leb lowest (Fexp d) && leb (dabs d) huge.
+Definition holds (d : D) : bool := if brief d then true else brief (reduce d).
 
 Definition neuron_fits (n : neuron) : bool :=
   leb zero (decay n) && leb (decay n) one && (leb (decay n) zero || leb least_normal (decay n))
@@ -102,12 +105,16 @@ Lemma val_large : forall k, (0 <= k)%Z -> val (large k) = 2 ^ Z.to_nat k.
 Proof.
   intros k H. unfold large. rewrite val_num, Rmult_1_l. rewrite <- (Z2Nat.id k H) at 1. rewrite bpow_powerRZ, <- pow_powerRZ. reflexivity.
 Qed.
+Lemma brief_held : forall d, brief d = true -> held d.
+Proof.
+  intros d H. unfold brief in H. apply andb_true_iff in H as [H B]. apply andb_true_iff in H as [M E].
+  apply Z.ltb_lt in M. apply Z.leb_le in E. apply leb_true in B. unfold huge in B. rewrite val_abs, val_large in B by lia. split.
+  - apply generic_format_FLT. exists d; [reflexivity|exact M|exact E].
+  - eapply Rle_lt_trans; [exact B|]. apply Rlt_pow; [lra|]. vm_compute. lia.
+Qed.
 Lemma holds_held : forall d, holds d = true -> held d.
 Proof.
-  intros d H. unfold holds in H. pose proof (reduce_val d) as V. destruct (reduce d) as [m e]. apply andb_true_iff in H as [H B]. apply andb_true_iff in H as [M E].
-  apply Z.ltb_lt in M. apply Z.leb_le in E. apply leb_true in B. rewrite val_abs, val_large in B by lia. split.
-  - rewrite <- V. apply generic_format_FLT. exists (Float radix2 m e); [reflexivity|exact M|exact E].
-  - eapply Rle_lt_trans; [exact B|]. apply Rlt_pow; [lra|]. vm_compute. lia.
+  intros d H. unfold holds in H. destruct (brief d) eqn:S; [apply brief_held; exact S|]. apply brief_held in H. unfold held in *. rewrite reduce_val in H. exact H.
 Qed.
 Lemma neuron_fits_sound : forall n, neuron_fits n = true ->
   (proper n /\ (val (decay n) = 0 \/ tiny <= val (decay n))) /\ val (drop n) <= 2 ^ 100

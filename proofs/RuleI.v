@@ -60,11 +60,11 @@ Proof.
   induction k as [|k IH]; cbn [lse loose]; [vals; lra|]. pose proof (up_ge (add one (mul (decay n) (loose (decay n) k)))). vals.
   assert (lam * lse k <= lam * val (loose (decay n) k)) by (apply Rmult_le_compat_l; assumption). lra.
 Qed.
-Lemma cut_sound : forall ch wins v t, known_next ch v t -> (forall k w, nth_error wins k = Some w -> among w (recent lam a (S k) (S t))) ->
+Lemma cut_sound : forall ch wins v t, known_next ch v t -> (forall k w, windowed wins k = Some w -> among w (recent lam a (S k) (S t))) ->
   forall ks vv, among vv v -> among (fold_left (cut n ex ch wins) ks vv) v.
 Proof.
   intros ch wins v t K W. induction ks as [|k ks IH]; intros vv V; [exact V|]. cbn [fold_left]. apply IH. unfold cut.
-  destruct (nth_error ch k) as [h|] eqn:Eh; [|exact V]. destruct (nth_error wins k) as [w|] eqn:Ew; [|exact V].
+  destruct (nth_error ch k) as [h|] eqn:Eh; [|exact V]. destruct (windowed wins k) as [w|] eqn:Ew; [|exact V].
   destruct (K k h Eh) as [ua [A B]]. specialize (W k w Ew). pose proof (fade_sound (S k) h ua A) as F. pose proof (loose_ge (S k)) as L.
   assert (val ex * lse (S k) <= val ex * val (loose (decay n) (S k))) by (apply Rmult_le_compat_l; assumption).
   apply Rabs_le_inv in B. cbv zeta. set (p := fade (decay n) (S k) h) in *. set (e := mul ex (loose (decay n) (S k))).
@@ -169,7 +169,7 @@ Proof.
 Qed.
 
 Theorem follows : forall wins fixed level rest chains sts t e i x ch, stages_of n ex gm t e wins fixed level rest chains = Some sts ->
-  (forall d k row b, nth_error wins d = Some row -> nth_error row k = Some b -> among b (recent lam a (S k) (S (t + d)))) ->
+  (forall d k row b, nth_error wins d = Some row -> windowed row k = Some b -> among b (recent lam a (S k) (S (t + d)))) ->
   (forall d b, nth_error fixed d = Some b -> (fst b = true -> s (t + d)%nat = true) /\ (snd b = false -> s (t + d)%nat = false)) ->
   (t + length sts <= T)%nat -> nth_error level i = Some x -> among (lo x, hi x) (U t) -> nth_error chains i = Some (Some ch) -> known ch (U t) t -> even t e -> told_ok x (took t) ->
   (forall l y, In l (level :: rest) -> In y l -> val (size_of (lo y, hi y)) <= val UM) ->
@@ -177,32 +177,32 @@ Theorem follows : forall wins fixed level rest chains sts t e i x ch, stages_of 
 Proof.
   induction wins as [|w wins IH]; intros fixed level rest chains sts t e i x ch H W F L E Hu Nc K Ev Tl B; cbn [stages_of] in H.
   - destruct fixed, rest; try discriminate. injection H as <-. exact I.
-  - destruct w as [|bx ws]; [destruct fixed, rest; discriminate|]. destruct fixed as [|f fixed]; [discriminate|]. destruct rest as [|next rest]; [discriminate|].
-    destruct (level_of n ex bx (bx :: ws) f next t (looser n ex gm e) 0 level chains) as [cs|] eqn:Lv; [|discriminate].
+  - destruct w as [|[bx|] ws]; try (destruct fixed, rest; discriminate). destruct fixed as [|f fixed]; [discriminate|]. destruct rest as [|next rest]; [discriminate|].
+    destruct (level_of n ex bx (Some bx :: ws) f next t (looser n ex gm e) 0 level chains) as [cs|] eqn:Lv; [|discriminate].
     destruct (stages_of n ex gm (S t) (looser n ex gm e) wins fixed next rest (chains_on chains cs next)) as [r|] eqn:R; [|discriminate]. injection H as <-.
     cbn [length] in L. assert (Lt : (t < T)%nat) by lia.
     destruct (level_nth _ _ _ _ _ _ _ _ _ _ _ _ _ Lv E Nc) as [ce [Ec Wy]]. cbn [Nat.add] in Wy.
     unfold ways in Wy. cbv zeta in Wy.
     set (v0 := (sub (add (mul (decay n) (lo x)) (fst bx)) ex, add (add (mul (decay n) (hi x)) (snd bx)) ex)) in *.
-    set (v1 := fold_left (cut n ex ch (bx :: ws)) (cuts x) v0) in *.
-    set (bal := balance n (bx :: ws) t (looser n ex gm e) x) in *. set (vv := weighed bal v1) in *.
+    set (v1 := fold_left (cut n ex ch (Some bx :: ws)) (cuts x) v0) in *.
+    set (bal := balance n (Some bx :: ws) t (looser n ex gm e) x) in *. set (vv := weighed bal v1) in *.
     destruct (found n false f next i x vv bal) as [ms0|] eqn:F0; [|discriminate]. destruct (found n true f next i x vv bal) as [ms1|] eqn:F1; [|discriminate]. injection Wy as <-.
     destruct (goes t Lt) as [v [Hv [Ht Hr]]].
     assert (Ub : Rabs (U t) <= val UM).
     { eapply Rle_trans; [apply (size_ge (lo x, hi x)); exact Hu|]. eapply B; [left; reflexivity|]. eapply nth_error_In; exact E. }
     pose proof (near t v Lt Ub Hv) as Nv.
     assert (Ab : among bx (a t)).
-    { specialize (W 0%nat 0%nat (bx :: ws) bx eq_refl eq_refl). rewrite Nat.add_0_r in W. cbn [recent] in W. rewrite Rmult_0_r, Rplus_0_r in W. exact W. }
+    { specialize (W 0%nat 0%nat (Some bx :: ws) bx eq_refl eq_refl). rewrite Nat.add_0_r in W. cbn [recent] in W. rewrite Rmult_0_r, Rplus_0_r in W. exact W. }
     assert (V0 : among v0 v).
     { unfold v0, among. cbn [fst snd]. vals. destruct Hu as [U1 U2], Ab as [A1 A2]. cbn [fst snd] in *. apply Rabs_le_inv in Nv.
       assert (lam * val (lo x) <= lam * U t) by (apply Rmult_le_compat_l; assumption). assert (lam * U t <= lam * val (hi x)) by (apply Rmult_le_compat_l; assumption). lra. }
     pose proof (known_step ch t v K Nv) as Kn.
-    assert (Wn : forall k w, nth_error (bx :: ws) k = Some w -> among w (recent lam a (S k) (S t))).
-    { intros k w N. specialize (W 0%nat k (bx :: ws) w eq_refl N). rewrite Nat.add_0_r in W. exact W. }
+    assert (Wn : forall k w, windowed (Some bx :: ws) k = Some w -> among w (recent lam a (S k) (S t))).
+    { intros k w N. specialize (W 0%nat k (Some bx :: ws) w eq_refl N). rewrite Nat.add_0_r in W. exact W. }
     assert (V1 : among v1 v) by (eapply cut_sound; eassumption).
     destruct (even_step t e v Lt Ub Ev Nv Hr) as [Ev' Evv].
     assert (Bl : match bal with Some (yb, w, e') => among yb (lam * took t) /\ among w (recent lam a (S t) (S t)) /\ e' = looser n ex gm e /\ kind n <> Zero | None => True end).
-    { unfold bal, balance. unfold told_ok in Tl. destruct (told n x) as [yb|] eqn:Et; [|exact I]. destruct (nth_error (bx :: ws) t) as [w|] eqn:Ew; [|exact I].
+    { unfold bal, balance. unfold told_ok in Tl. destruct (told n x) as [yb|] eqn:Et; [|exact I]. destruct (windowed (Some bx :: ws) t) as [w|] eqn:Ew; [|exact I].
       split; [|split; [exact (Wn t w Ew)|split; [reflexivity|]]].
       - unfold among in *. cbn [fst snd]. rewrite !val_mul. destruct Tl. split; apply Rmult_le_compat_l; assumption.
       - unfold told in Et. destruct (kind n); [discriminate|intro; discriminate|intro; discriminate]. }

@@ -36,6 +36,12 @@ Proof.
   intros X Y Z f a. induction a as [|z a IH]; intros b k x y H G; [destruct k; discriminate|]. destruct b as [|w b]; [destruct k; discriminate|].
   destruct k; cbn in *; [congruence|eauto].
 Qed.
+Lemma found_at_nth : forall X (l : list X) k, found_at k l = nth_error l k.
+Proof.
+  intros X l k. unfold found_at. assert (G : forall (l : list X) i k, found_from i (i + k) l = nth_error l k); [|exact (G l 0%nat k)].
+  clear. induction l as [|x l IH]; intros i k; [destruct k; reflexivity|]. cbn [found_from]. destruct k as [|k]; [rewrite Nat.add_0_r, Nat.eqb_refl; reflexivity|].
+  destruct (Nat.eqb_spec i (i + S k)); [lia|]. replace (i + S k)%nat with (S i + k)%nat by lia. apply IH.
+Qed.
 Lemma each_spec : forall X Y (f : X -> option Y) l r, each f l = Some r -> forall k,
   (forall y, nth_error r k = Some y -> exists x, nth_error l k = Some x /\ f x = Some y) /\ (forall x, nth_error l k = Some x -> exists y, nth_error r k = Some y /\ f x = Some y).
 Proof.
@@ -92,17 +98,34 @@ Proof. intros x ws. induction ws as [|[j w] ws IH]; intro m; cbn; [lra|]. rewrit
 Lemma weighted_ext : forall ws x z, (forall i, x i = z i) -> weighted ws x = weighted ws z.
 Proof. intros ws x z H. induction ws as [|[j w] ws IH]; cbn; [reflexivity|]. fold (weighted ws x) (weighted ws z). rewrite IH, H. reflexivity. Qed.
 
+Lemma image_of_sound : forall start boxes ws b m x, image_of start boxes ws = Some b -> among start m -> (forall k bx, nth_error boxes k = Some bx -> among bx (x k)) ->
+  among b (m + weighted ws x).
+Proof.
+  intros start boxes ws b m x H S O. unfold image_of in H.
+  eapply (along_sound _ _ R _ (fun k bx => among bx (x k)) (fun acc m => among acc m) (fun m jw => m + val (snd jw) * x (fst jw))) with (i := 0%nat) (m := m) in H.
+  - rewrite weighted_fold in H. exact H.
+  - intros j w bx [c d] m' A [C1 C2]. cbn [fst snd] in C1, C2. destruct (nought (fst bx) && nought (snd bx))%bool eqn:N.
+    + apply andb_prop in N as [N1 N2]. apply nought_zero in N1, N2. unfold among in *. cbn [fst snd] in *. assert (X : x j = 0) by lra. rewrite X, Rmult_0_r. lra.
+    + pose proof (least_le w bx (x j) A). pose proof (most_ge w bx (x j) A). unfold among in *. cbn [fst snd] in *. vals. lra.
+  - intros k bx E. exact (O k bx E).
+  - exact S.
+Qed.
 Lemma image_sound : forall boxes r b x, image boxes r = Some b -> (forall k bx, nth_error boxes k = Some bx -> among bx (x k)) -> among b (affine r x).
 Proof.
-  intros boxes [ws b0] b x H O. unfold image in H. unfold affine. cbn [fst snd] in *.
-  eapply (along_sound _ _ R _ (fun k bx => among bx (x k)) (fun acc m => among acc m) (fun m jw => m + val (snd jw) * x (fst jw)))
-    with (i := 0%nat) (m := val b0) in H.
-  - rewrite weighted_fold in H. unfold among in *. lra.
-  - intros j w bx [c d] m A [C1 C2]. pose proof (least_le w bx (x j) A). pose proof (most_ge w bx (x j) A). unfold among in *. cbn [fst snd] in *. vals. lra.
-  - intros k bx E. exact (O k bx E).
-  - unfold among. cbn. lra.
+  intros boxes r b x H O. unfold affine. rewrite Rplus_comm. apply (image_of_sound _ _ _ _ _ _ H); [unfold among; cbn; lra|exact O].
 Qed.
 
+Lemma moduli_0 : forall ws x, 0 <= moduli ws x.
+Proof. intros ws x. induction ws as [|[j w] ws IH]; cbn; [lra|]. fold (moduli ws x). pose proof (Rabs_pos (val w)). pose proof (Rabs_pos (x j)). nra. Qed.
+Lemma allowanceD_ge : forall ws b n m x, (length (met ws x) <= n)%nat -> moduli ws x <= val m -> allowance (ws, b) x <= val (allowanceD n m b).
+Proof.
+  intros ws b n m x E1 E2. unfold allowance, allowanceD. cbn [fst snd]. eapply Rle_trans; [|apply up_ge]. vals.
+  assert (G : 0 <= gamma (length (met ws x) + 1) <= gamma (n + 1)) by (apply gamma_mono; lia).
+  pose proof (moduli_0 ws x). pose proof (Rabs_pos (val b)). pose proof tiny_pos.
+  assert (L : INR (length (met ws x) + 2) <= INR (n + 2)) by (apply le_INR; lia).
+  assert (gamma (length (met ws x) + 1) * (moduli ws x + Rabs (val b)) <= gamma (n + 1) * (val m + Rabs (val b))) by (apply Rmult_le_compat; lra).
+  assert (INR (length (met ws x) + 2) * tiny <= INR (n + 2) * tiny) by (apply Rmult_le_compat_r; lra). lra.
+Qed.
 Lemma err_sound : forall sizes r e x, err_of sizes r = Some e -> (forall k z, nth_error sizes k = Some z -> Rabs (x k) <= val z) -> allowance r x <= val e.
 Proof.
   intros sizes [ws b0] e x H O. unfold err_of in H. unfold allowance. cbn [fst snd] in *.
@@ -113,18 +136,11 @@ Proof.
     rewrite IH. unfold op. cbn [fst snd]. fold (moduli l x). fold (met l x). destruct (Req_EM_T (val w * x j) 0); cbn [length fst snd]; fold (met l x); f_equal; try lia; lra. }
   eapply (along_sound _ _ (nat * R) _ (fun k z => Rabs (x k) <= val z) (fun (acc : nat * D) (a : nat * R) => (fst a <= fst acc)%nat /\ snd a <= val (snd acc)) op)
     with (i := 0%nat) (m := (0%nat, 0)) in E.
-  - rewrite Fd in E. cbn [fst snd] in E. destruct E as [E1 E2]. rewrite Rplus_0_l in E2. cbn [Nat.add] in E1.
-    eapply Rle_trans; [|apply up_ge]. vals.
-    assert (G : 0 <= gamma (length (met ws x) + 1) <= gamma (n + 1)) by (apply gamma_mono; lia).
-    assert (M0 : 0 <= moduli ws x) by (clear; induction ws as [|[j w] ws IH]; cbn; [lra|]; fold (moduli ws x); pose proof (Rabs_pos (val w)); pose proof (Rabs_pos (x j)); nra).
-    pose proof (Rabs_pos (val b0)). pose proof tiny_pos.
-    assert (L : INR (length (met ws x) + 2) <= INR (n + 2)) by (apply le_INR; lia).
-    assert (gamma (length (met ws x) + 1) * (moduli ws x + Rabs (val b0)) <= gamma (n + 1) * (val m + Rabs (val b0))) by (apply Rmult_le_compat; lra).
-    assert (INR (length (met ws x) + 2) * tiny <= INR (n + 2) * tiny) by (apply Rmult_le_compat_r; lra). lra.
+  - rewrite Fd in E. cbn [fst snd] in E. destruct E as [E1 E2]. rewrite Rplus_0_l in E2. cbn [Nat.add] in E1. exact (allowanceD_ge ws b0 n m x E1 E2).
   - intros j w z [n1 m1] [n2 m2] A [C1 C2]. unfold op. cbn [fst snd] in *.
     assert (P : 0 <= Rabs (val w)) by apply Rabs_pos. assert (Q : 0 <= Rabs (x j)) by apply Rabs_pos.
-    destruct (same w zero) eqn:Ew; cbn [orb].
-    + unfold same in Ew. tests. vals. assert (W : val w = 0) by lra.
+    destruct (nought w) eqn:Ew; cbn [orb].
+    + apply nought_zero in Ew. rename Ew into W.
       assert (Z0 : val w * x j = 0) by (rewrite W; ring). assert (Z1 : Rabs (val w) * Rabs (x j) = 0) by (rewrite W, Rabs_R0; ring).
       destruct (Req_EM_T (val w * x j) 0) as [|N]; [|contradiction]. split; [exact C1|cbn [fst snd]; lra].
     + destruct (leb z zero) eqn:Ez.
@@ -295,21 +311,84 @@ Proof.
   destruct (map (fun r0 => tab deep lam (map exactly (train r0))) rows) as [|t ts]; [inversion I|].
   apply fold_join. destruct I as [->|I]; [left; exact O|right; eauto].
 Qed.
-Lemma windows_ok : forall T lam deep tables r f w, 0 <= val lam -> windows T lam deep tables r = Some w ->
-  (forall k tb, nth_error tables k = Some tb -> table_ok (val lam) (f k) tb) ->
-  table_ok (val lam) (fun t => affine r (fun i => f i t)) w.
+Lemma quiet_ok : forall T deep lam f, 0 <= val lam -> (forall t, (t < T)%nat -> f t = false) -> table_ok (val lam) (fun t => bit (f t)) (quiet T deep lam).
 Proof.
-  intros T lam deep tables [ws b] f w L H O. unfold windows in H. cbn [fst snd] in H.
-  set (op := fun (m : nat -> R) (jw : nat * D) => fun t => m t + val (snd jw) * f (fst jw) t).
-  assert (Fd : forall l m t, fold_left op l m t = m t + weighted l (fun i => f i t)).
-  { induction l as [|[j v] l IH]; intros m t; cbn [fold_left weighted fold_right]; [cbn; lra|]. rewrite IH. unfold op. cbn. fold (weighted l (fun i => f i t)). lra. }
-  eapply (along_sound _ _ (nat -> R) _ (fun k tb => table_ok (val lam) (f k) tb) (fun tb m => table_ok (val lam) m tb) op) with (i := 0%nat) (m := fun _ => val b) in H.
-  - intros t k row bx E F. specialize (H t k row bx E F). erewrite recent_ext; [exact H|]. intro i. cbn beta. rewrite Fd. unfold affine. cbn [fst snd]. lra.
-  - intros j v tb acc m A C t k row bx E F. apply zip_spec in E. destruct E as [ra [rb [E1 [E2 ->]]]]. apply zip_spec in F. destruct F as [p [q [F1 [F2 ->]]]].
-    specialize (C _ _ _ _ E1 F1). specialize (A _ _ _ _ E2 F2). unfold op. cbn [fst snd]. rewrite recent_sum.
-    pose proof (least_le v _ _ A). pose proof (most_ge v _ _ A). unfold among in *. cbn [fst snd]. vals. lra.
-  - intros k tb E. exact (O k tb E).
-  - apply tab_ok; [exact L|]. intros k bx G. apply nth_error_In, repeat_spec in G. subst. unfold among. cbn. lra.
+  intros T deep lam f L Z. apply tab_ok; [exact L|]. intros k b E. assert (Lt : (k < T)%nat) by (rewrite <- (repeat_length (zero, zero) T); apply nth_error_Some; congruence).
+  apply nth_error_In, repeat_spec in E. subst b. rewrite (Z k Lt). unfold among. cbn. vals. lra.
+Qed.
+Lemma recent_affine : forall lam r f k t, recent lam (fun t => affine r (fun i => f i t)) k t = val (snd r) * recent lam (fun _ => 1) k t + weighted (fst r) (fun i => recent lam (f i) k t).
+Proof.
+  intros lam [ws b] f. cbn [fst snd]. assert (Z : forall g, (forall i : nat, g i = 0) -> weighted ws g = 0).
+  { intros g G. induction ws as [|[j w] ws IH]; cbn; [reflexivity|]. fold (weighted ws g). rewrite IH, G. ring. }
+  induction k as [|k IH]; intros t; [cbn; rewrite Z by reflexivity; ring|]. destruct t as [|t]; [cbn; rewrite Z by reflexivity; ring|].
+  cbn [recent]. rewrite IH. unfold affine. cbn [fst snd]. clear IH Z. induction ws as [|[j w] ws IH]; cbn; [ring|].
+  fold (weighted ws (fun i => f i t)). fold (weighted ws (fun i => recent lam (f i) k t)). fold (weighted ws (fun i => f i t + lam * recent lam (f i) k t)). lra.
+Qed.
+
+(* ---- what a row picks of the columns ---- *)
+Lemma pick_spec : forall X (P : nat -> X -> Prop) xs i ws p, pick i xs ws = Some p -> (forall k x, nth_error xs k = Some x -> P (i + k)%nat x) ->
+  Forall2 (fun (p : D * X) (jw : nat * D) => fst p = snd jw /\ P (fst jw) (snd p)) p ws.
+Proof.
+  intros X P. induction xs as [|x xs IH]; intros i ws p H A; destruct ws as [|[j w] ws]; cbn [pick] in H; try discriminate; try (injection H as <-; constructor).
+  assert (A' : forall k x', nth_error xs k = Some x' -> P (S i + k)%nat x') by (intros k x' E; replace (S i + k)%nat with (i + S k)%nat by lia; apply A; exact E).
+  destruct (Nat.eqb_spec j i) as [->|_]; [|exact (IH _ _ _ H A')]. destruct (pick (S i) xs ws) as [q|] eqn:E; [|discriminate]. injection H as <-. constructor.
+  - split; [reflexivity|]. specialize (A 0%nat x eq_refl). rewrite Nat.add_0_r in A. exact A.
+  - exact (IH _ _ _ E A').
+Qed.
+Definition spans_ok (lam : R) (f : nat -> nat -> R) (t : nat) (p : D * table) (jw : nat * D) : Prop :=
+  fst p = snd jw /\ forall d k row b, nth_error (snd p) d = Some row -> nth_error row k = Some b -> among b (recent lam (f (fst jw)) (S k) (S (t + d))).
+Definition tops_ok (f : nat -> nat -> R) (t : nat) (p : D * list D) (jw : nat * D) : Prop :=
+  fst p = snd jw /\ forall d z, nth_error (snd p) d = Some z -> Rabs (f (fst jw) (t + d)%nat) <= val z.
+Lemma later_spans : forall lam f t p ws, Forall2 (spans_ok lam f t) p ws -> Forall2 (spans_ok lam f (S t)) (later_on p) ws.
+Proof.
+  intros lam f t p ws H. induction H as [|[w tb] jw p ws [E A] H IH]; [constructor|]. constructor; [|exact IH]. split; [exact E|]. cbn [fst snd] in *. intros d k row b N1 N2.
+  replace (S t + d)%nat with (t + S d)%nat by lia. apply (A (S d) k row b); [|exact N2]. destruct tb; [destruct d; discriminate|exact N1].
+Qed.
+Lemma later_tops : forall f t p ws, Forall2 (tops_ok f t) p ws -> Forall2 (tops_ok f (S t)) (later_on p) ws.
+Proof.
+  intros f t p ws H. induction H as [|[w zs] jw p ws [E A] H IH]; [constructor|]. constructor; [|exact IH]. split; [exact E|]. cbn [fst snd] in *. intros d z N.
+  replace (S t + d)%nat with (t + S d)%nat by lia. apply (A (S d) z). destruct zs; [destruct d; discriminate|exact N].
+Qed.
+Lemma gather_sound : forall lam f t k p ws, Forall2 (spans_ok lam f t) p ws -> forall low high m b, among (low, high) m -> gather k p low high = Some b ->
+  among b (m + weighted ws (fun i => recent lam (f i) (S k) (S t))).
+Proof.
+  intros lam f t k p ws H. induction H as [|[w tb] [j w'] p ws [E A] H IH]; intros low high m b M G; cbn [gather] in G.
+  - injection G as <-. cbn. rewrite Rplus_0_r. exact M.
+  - cbn [fst snd] in E. subst w'. destruct tb as [|row tb]; [discriminate|]. rewrite found_at_nth in G. destruct (nth_error row k) as [c|] eqn:R; [|discriminate].
+    specialize (A 0%nat k row c eq_refl R). cbn [fst] in A. rewrite Nat.add_0_r in A. rewrite weighted_cons, <- Rplus_assoc.
+    destruct (nought (fst c) && nought (snd c))%bool eqn:N.
+    + apply andb_prop in N as [N1 N2]. apply nought_zero in N1, N2. apply (IH low high); [|exact G]. unfold among in *. cbn [fst snd] in *.
+      assert (Z : recent lam (f j) (S k) (S t) = 0) by lra. rewrite Z, Rmult_0_r. lra.
+    + apply (IH _ _ (m + val w * recent lam (f j) (S k) (S t)) b) in G; [exact G|]. pose proof (least_le w c _ A). pose proof (most_ge w c _ A). unfold among in *. cbn [fst snd] in *. vals. lra.
+Qed.
+Lemma weigh_sound : forall f t p ws, Forall2 (tops_ok f t) p ws -> forall n m n' m', weigh p n m = Some (n', m') ->
+  (n + length (met ws (fun i => f i t)) <= n')%nat /\ val m + moduli ws (fun i => f i t) <= val m'.
+Proof.
+  intros f t p ws H. induction H as [|[w zs] [j w'] p ws [E A] H IH]; intros n m n' m' G; cbn [weigh] in G.
+  - injection G as <- <-. cbn. split; [lia|lra].
+  - cbn [fst snd] in E. subst w'. destruct zs as [|z zs]; [discriminate|]. specialize (A 0%nat z eq_refl). cbn [fst] in A. rewrite Nat.add_0_r in A.
+    cbn [met filter moduli fold_right fst snd]. fold (met ws (fun i => f i t)). fold (moduli ws (fun i => f i t)).
+    assert (P : 0 <= Rabs (val w)) by apply Rabs_pos. assert (Q : 0 <= Rabs (f j t)) by apply Rabs_pos.
+    destruct (nought w || leb z zero)%bool eqn:N.
+    + assert (Z : val w = 0 \/ f j t = 0).
+      { apply orb_prop in N as [N|N]; [left; apply nought_zero; exact N|right]. apply leb_true in N. vals. destruct (Req_EM_T (f j t) 0) as [|X]; [assumption|apply Rabs_pos_lt in X; lra]. }
+      assert (Z0 : val w * f j t = 0) by (destruct Z as [-> | ->]; ring). assert (Z1 : Rabs (val w) * Rabs (f j t) = 0) by (destruct Z as [-> | ->]; rewrite Rabs_R0; ring).
+      destruct (Req_EM_T (val w * f j t) 0) as [_|X]; [|contradiction]. specialize (IH _ _ _ _ G). split; [exact (proj1 IH)|lra].
+    + specialize (IH _ _ _ _ G). destruct IH as [I1 I2]. vals.
+      assert (Rabs (val w) * Rabs (f j t) <= Rabs (val w) * val z) by (apply Rmult_le_compat_l; assumption).
+      split; [destruct (Req_EM_T (val w * f j t) 0); cbn [length]; lia|lra].
+Qed.
+Lemma errors_sound : forall f T bias t p ws es, Forall2 (tops_ok f t) p ws -> errors T bias p = Some es ->
+  forall d, (d < T)%nat -> exists e, nth_error es d = Some e /\ allowance (ws, bias) (fun i => f i (t + d)%nat) <= val e.
+Proof.
+  intros f. induction T as [|T IH]; intros bias t p ws es H E d L; [lia|]. cbn [errors] in E.
+  destruct (weigh p 0 zero) as [[n m]|] eqn:W; [|discriminate]. destruct (errors T bias (later_on p)) as [es'|] eqn:R; [|discriminate]. injection E as <-. destruct d as [|d].
+  - eexists. split; [reflexivity|]. rewrite Nat.add_0_r. destruct (weigh_sound f t p ws H _ _ _ _ W) as [A B]. vals. apply allowanceD_ge; [exact A|lra].
+  - cbn [nth_error]. replace (t + S d)%nat with (S t + d)%nat by lia. apply (IH bias (S t) (later_on p) ws es'); [apply later_tops; exact H|exact R|lia].
+Qed.
+Lemma tops_size : forall tb d z, nth_error (tops tb) d = Some z -> exists b row, nth_error tb d = Some (b :: row) /\ z = size_of b.
+Proof.
+  induction tb as [|[|b row] tb IH]; intros d z H; try (destruct d; discriminate). destruct d as [|d]; cbn in *; [injection H as <-; eauto|]. apply IH. exact H.
 Qed.
 Lemma sized_spec : forall X (none : X) n l i z, nth_error (sized n none l) i = Some z -> (i < n)%nat /\ (nth_error l i = Some z \/ z = none).
 Proof.
@@ -319,10 +398,6 @@ Proof.
 Qed.
 Lemma length_sized : forall X (none : X) n l, length (sized n none l) = n.
 Proof. intros X none. induction n as [|n IH]; intros l; [reflexivity|]. cbn. rewrite IH. reflexivity. Qed.
-Lemma tabulated : forall lam (b : D * D) m old t, (t < m)%nat -> exists r row, nth t (tabulate lam old (repeat b m)) [] = r :: row.
-Proof.
-  intros lam b. induction m as [|m IH]; intros old t Lt; [lia|]. cbn [repeat tabulate]. cbv zeta. destruct t as [|t]; [cbn [nth map]; eauto|]. cbn [nth]. apply IH. lia.
-Qed.
 Lemma weighted_low : forall ws p z n, forallb (fun jw : nat * D => Nat.ltb (fst jw) n) ws = true -> (forall i, (i < n)%nat -> p i = z i) -> weighted ws p = weighted ws z.
 Proof.
   intros ws p z n H E. induction ws as [|[j w] ws IH]; [reflexivity|]. cbn [forallb fst] in H. apply andb_prop in H. destruct H as [H1 H2]. apply Nat.ltb_lt in H1.

@@ -1,7 +1,7 @@
 (* Where the machine accepts a certificate, every run from the box gives the class. *)
 From Coq Require Import ZArith Reals List Bool Lra Lia.
 From Flocq Require Import Core.
-Require Import Semantics Dyadic Ways Check Rules RuleT RuleI.
+Require Import Semantics Dyadic Ways Check Rules Pools RuleT RuleI.
 Import ListNotations.
 Open Scope R_scope.
 
@@ -52,13 +52,13 @@ Definition later_ok (l j : nat) (a : later) : Prop :=
      | Some (ex, sts) => exists r n, neuron_at (S l) j r n /\ path n (val ex) (current (S l) r) (s (S l) j) sts 0 0 0
      end.
 Definition tables_ok (l : nat) (lam : R) (tables : list table) : Prop :=
-  forall i tb, nth_error tables i = Some tb ->
-  table_ok lam (fun t => source l t i) tb /\ forall t, (t < T)%nat -> match nth t tb [] with [] => Rabs (source l t i) <= 1 | _ => True end.
-Definition sizes_ok (l : nat) (sizes : list (list D * trie)) : Prop :=
-  forall t sz, nth_error sizes t = Some sz -> (forall i z, nth_error (fst sz) i = Some z -> Rabs (source l t i) <= val z)
-    /\ (forall i z, find i (snd sz) = Some z -> Rabs (source l t i) <= val z).
-Definition memo_ok (m : memo) : Prop :=
-  0 <= val (mdecay m) -> tables_ok (mlayer m) (val (mdecay m)) (mtables m) /\ sizes_ok (mlayer m) (msizes m) /\ length (msizes m) = T.
+  forall i tb, nth_error tables i = Some tb -> table_ok lam (fun t => source l t i) tb.
+Definition columns_ok (l : nat) (lam : R) (cs : list (table * list D)) : Prop :=
+  forall i c, nth_error cs i = Some c -> table_ok lam (fun t => source l t i) (fst c) /\ forall t z, nth_error (snd c) t = Some z -> Rabs (source l t i) <= val z.
+Definition tries_ok (l : nat) (tries : list trie) : Prop := forall t tr, nth_error tries t = Some tr -> forall i z, find i tr = Some z -> Rabs (source l t i) <= val z.
+Definition memo_says (l : nat) (lam : R) (m : memo) : Prop :=
+  table_ok lam (fun _ => 1) (mones m) /\ columns_ok l lam (mcolumns m) /\ tries_ok l (mtries m) /\ (has_ways net l = true -> length (mtries m) = T).
+Definition memo_ok (m : memo) : Prop := 0 <= val (mdecay m) -> memo_says (mlayer m) (val (mdecay m)) m.
 Definition firsts_ok (fs : list first) : Prop := forall j f, nth_error fs j = Some f -> first_ok j f.
 Definition laters_ok (ls : list (list later)) : Prop := forall l row j a, nth_error ls l = Some row -> nth_error row j = Some a -> later_ok l j a.
 Definition inputs_ok (ins : list (D * D)) : Prop := forall i b, nth_error ins i = Some b -> among b (x i).
@@ -168,11 +168,13 @@ Qed.
 (* ---- rules I and W ------------------------------------------------------------------------------------------------------------------------------------ *)
 Definition spikes_tables (l : nat) (lam : R) (tables : list table) : Prop :=
   forall i tb, nth_error tables i = Some tb -> table_ok lam (fun t => bit (s l i t)) tb.
-Lemma sources_ok : forall c l lam deep, holds c -> 0 <= val lam -> spikes_tables l (val lam) (sources c l lam deep).
+Lemma sources_ok : forall c l lam deep, holds c -> 0 <= val lam -> spikes_tables l (val lam) (sources T c l lam deep).
 Proof.
   intros c l lam deep [Hi [Hf [Hl Hm]]] L i tb E. unfold sources in E. destruct l as [|l].
   - rewrite nth_error_map in E. destruct (nth_error (firsts c) i) as [f|] eqn:Ef; [|discriminate]. cbn in E. injection E as <-.
-    destruct (Hf i f Ef) as [r [_ [_ [k [w [Iw [Tr _]]]]]]]. eapply of_rows_ok; eassumption.
+    destruct (Hf i f Ef) as [r [_ [_ [k [w [Iw [Tr _]]]]]]]. destruct (forallb _ (left f)) eqn:Q; [|eapply of_rows_ok; eassumption].
+    rewrite forallb_forall in Q. specialize (Q w Iw). rewrite forallb_forall in Q. apply quiet_ok; [exact L|]. intros t Lt. apply negb_true_iff, Q. unfold same_train in Tr. rewrite Tr.
+    apply in_map, in_seq. lia.
   - rewrite nth_error_map in E. destruct (nth_error (nth l (laters c) []) i) as [a|] eqn:Ea; [|discriminate]. cbn in E. injection E as <-.
     assert (El : nth_error (laters c) l = Some (nth l (laters c) [])).
     { destruct (nth_error (laters c) l) as [row|] eqn:El; [rewrite (nth_error_nth _ _ _ El); reflexivity|].
@@ -181,64 +183,142 @@ Proof.
     assert (O : table_ok (val lam) (fun t => bit (s (S l) i t)) (tab deep lam (map between (bits a)))).
     { apply tab_ok; [exact L|]. intros k b Eb. rewrite nth_error_map in Eb.
       destruct (nth_error (bits a) k) as [b'|] eqn:Ek; [|discriminate]. cbn in Eb. injection Eb as <-. destruct (Bf k b' Ek). apply bit_between; assumption. }
+    match goal with |- table_ok _ _ (if ?e then _ else _) => destruct e eqn:Q end.
+    { apply andb_prop in Q as [Q1 Q2]. apply Nat.eqb_eq in Q1. apply quiet_ok; [exact L|]. intros t Lt. destruct (nth_error (bits a) t) as [b|] eqn:Eb; [|apply nth_error_None in Eb; lia].
+      apply (proj2 (Bf t b Eb)). rewrite forallb_forall in Q2. apply negb_true_iff, Q2. eapply nth_error_In. exact Eb. }
     unfold of_later. cbv zeta. destruct deep; [|exact O]. destruct (proof a) as [[ex sts]|]; [|exact O]. destruct Pf as [r [n [_ P]]].
     apply meet_ok; [exact O|]. eapply of_graph_ok; [exact L|exact P].
 Qed.
-Lemma read_tables_ok : forall c lam deep, holds c -> 0 <= val lam -> forall far l, tables_ok l (val lam) (read_tables net c far l lam deep).
+Lemma source_bit : forall l i t, (i < spikes net l)%nat -> source l t i = 0 \/ source l t i = 1.
 Proof.
-  intros c lam deep H L. induction far as [|far IH]; intros l i tb E; [destruct i; discriminate|]. destruct l as [|l]; cbn [read_tables] in E.
-  - pose proof H as [Hi _]. rewrite nth_error_map in E. destruct (nth_error (inputs c) i) as [b|] eqn:Eb; [|discriminate]. cbn in E. injection E as <-. specialize (Hi i b Eb). split.
-    + apply tab_ok; [exact L|]. intros k b' G. apply nth_error_In, repeat_spec in G. subst b'. exact Hi.
-    + intros t Lt. assert (P : exists r row, nth t (tab deep lam (repeat b T)) [] = r :: row).
-      { unfold tab. destruct deep; [exact (tabulated lam b T [] t Lt)|]. exists b, []. rewrite (nth_indep _ [] [b]) by (rewrite length_map, repeat_length; exact Lt).
-        rewrite (map_nth (fun y : D * D => [y]) (repeat b T) b t), nth_repeat. reflexivity. }
-      destruct P as [r [row ->]]. exact I.
-  - destruct (Nat.lt_ge_cases i (wide net l)) as [Li|Li].
+  induction l as [|l IH]; intros i t L; cbn [spikes Semantics.source] in *; [lia|]. destruct (Nat.ltb_spec i (wide net l)); [destruct (s l i t); cbn; auto|apply IH; lia].
+Qed.
+Lemma marked_or : forall l j r t, nth_error (marked net l) j = Some (true, r) -> (t < T)%nat -> bits_read (fst r) (source l t) /\ greatest (fst r) (source l t) (bit (s l j t)).
+Proof.
+  intros l j r t H Lt. unfold marked in H. destruct (nth_error (hidden net) l) as [[rs ns]|] eqn:Eh; [|destruct j; discriminate]. cbv zeta in H.
+  apply zip_spec in H. destruct H as [j' [[r' n] [Ej [Ep H]]]]. apply nth_error_seq in Ej. destruct Ej as [-> _]. apply zip_spec in Ep. destruct Ep as [r2 [n2 [Er [En Ep]]]]. injection Ep as <- <-.
+  cbn [fst snd Nat.add] in H. injection H as Hp <-. symmetry in Hp. apply andb_prop in Hp as [Hp Hw]. destruct (way_of net l j) as [w|] eqn:Ew; [discriminate|].
+  destruct (at_neuron l j r n (ex_intro _ rs (ex_intro _ ns (conj Eh (conj Er En))))) as [go [cu [Dr [_ [Al Sp]]]]].
+  assert (B : bits_read (fst r) (source l t)) by (intros i w I; apply source_bit; exact (proj1 (proj2 (proj2 (proj2 (proj2 (proj2 (pools_spec _ _ _ Hp))))) i w I))).
+  split; [exact B|]. specialize (Al t Lt). rewrite Ew in Al. cbn [error] in Al. destruct (Dr (potential go cu t) (cu t)) as [v [Hv [Ht _]]]. rewrite (Sp t Lt). unfold spiked.
+  destruct (pool_fires _ r n (source l t) _ _ v _ Hp B Al Hv Ht) as [[-> Q]|[-> Q]]; [left|right]; (split; [reflexivity|exact Q]).
+Qed.
+Lemma box_at_ok : forall lam f tb t, table_ok lam f tb -> among (box_at t tb) (f t) \/ ~ (f t = 0 \/ f t = 1).
+Proof.
+  intros lam f tb t H. unfold box_at. destruct (nth t tb []) as [|b row] eqn:E.
+  - destruct (Req_EM_T (f t) 0) as [Z|Z]; [left; rewrite Z; unfold among; cbn [fst snd]; vals; lra|]. destruct (Req_EM_T (f t) 1) as [O|O]; [left; rewrite O; unfold among; cbn [fst snd]; vals; lra|right; tauto].
+  - left. assert (N : nth_error tb t = Some (b :: row)).
+    { destruct (nth_error tb t) as [rw|] eqn:El; [rewrite (nth_error_nth _ _ _ El) in E; congruence|]. apply nth_error_None in El. rewrite nth_overflow in E by exact El. discriminate. }
+    specialize (H t 0%nat _ b N eq_refl). cbn [recent] in H. rewrite Rmult_0_r, Rplus_0_r in H. exact H.
+Qed.
+Lemma pooled_ok : forall l lam deep ts own i tb, 0 <= val lam -> tables_ok l (val lam) ts -> spikes_tables l (val lam) own ->
+  nth_error (pooled_all T deep lam ts (marked net l) own) i = Some tb -> table_ok (val lam) (fun t => bit (s l i t)) tb.
+Proof.
+  intros l lam deep ts own i tb L Ts O E. unfold pooled_all in E. apply zip_spec in E. destruct E as [[m r] [other [Em [Eo ->]]]]. cbn [fst snd]. specialize (O i other Eo). destruct m; [|exact O].
+  unfold pooled. destruct (pick 0 ts (fst r)) as [picked|] eqn:P; [|exact O]. cbv zeta.
+  pose proof (pick_spec _ (fun i tb => table_ok (val lam) (fun t => source l t i) tb) _ _ _ _ P (fun k tb Ek => Ts k tb Ek)) as F.
+  set (single := tab deep lam _). assert (Sg : table_ok (val lam) (fun t => bit (s l i t)) single).
+  { apply tab_ok; [exact L|]. intros t b Eb. rewrite nth_error_map in Eb. destruct (nth_error (seq 0 T) t) as [t'|] eqn:Et; [|discriminate]. apply nth_error_seq in Et. destruct Et as [-> Lt].
+    cbn [option_map Nat.add] in Eb. cbv zeta in Eb. injection Eb as <-. destruct (marked_or l i r t Em Lt) as [Br Gr]. apply (greatest_box (fst r) (source l t)); [exact Br| |exact Gr].
+    unfold seen. clear - F Br. revert Br. induction F as [|p jw ps ws [_ A] F IH]; intros Br; [constructor|]. cbn [map]. constructor; [|apply IH; intros i w I; apply (Br i w); right; exact I].
+    destruct (box_at_ok _ _ _ t A) as [K|K]; [exact K|]. exfalso. apply K. destruct jw as [i w]. apply (Br i w). left. reflexivity. }
+  destruct deep; [|exact Sg]. apply meet_ok; [exact Sg|]. intros t k row b Er Eb.
+  assert (Lt : (t < T)%nat) by (assert (Q : (t < length (firstn T (together picked)))%nat) by (apply nth_error_Some; congruence); rewrite length_firstn in Q; lia).
+  rewrite nth_error_firstn in Er. destruct (Nat.ltb_spec t T); [|lia].
+  assert (F2 : Forall2 (fun (q : D * table) (jw : nat * D) => table_ok (val lam) (fun t => source l t (fst jw)) (snd q)) picked (fst r)).
+  { clear - F. induction F as [|p jw ps ws [_ A] F IH]; [constructor|]. constructor; [exact A|exact IH]. }
+  destruct (together_sound (val lam) (fun i t => source l t i) (fun t => bit (s l i t)) T (fst r) picked L F2) with (t := t) (k := k) (row := row) (b := b) as [B1 B2]; try assumption.
+  - intros j w t0 I L0. destruct (marked_or l i r t0 Em L0) as [Br Gr]. exact (greatest_ge (fst r) (source l t0) _ j w Br Gr I).
+  - unfold among. split; [exact B1|]. eapply Rle_trans; [|exact B2]. apply recent_le; [exact L|]. intros j Lj. destruct (marked_or l i r j Em ltac:(lia)) as [Br Gr].
+    exact (greatest_all (fun i t => source l t i) (fst r) j _ Br Gr).
+Qed.
+Lemma read_tables_ok : forall c lam deep, holds c -> 0 <= val lam -> forall l back, tables_ok l (val lam) (read_tables net c back l lam deep).
+Proof.
+  intros c lam deep H L. induction l as [|l IH]; intros back i tb E; cbn [read_tables] in E; destruct back as [|back]; try (destruct i; discriminate).
+  - pose proof H as [Hi _]. rewrite nth_error_map in E. destruct (nth_error (inputs c) i) as [b|] eqn:Eb; [|discriminate]. cbn in E. injection E as <-. specialize (Hi i b Eb).
+    apply tab_ok; [exact L|]. intros k b' G. apply nth_error_In, repeat_spec in G. subst b'. exact Hi.
+  - cbv zeta in E. destruct (Nat.lt_ge_cases i (wide net l)) as [Li|Li].
     + rewrite nth_error_app1 in E by (rewrite length_sized; exact Li). apply sized_spec in E. destruct E as [_ E].
       assert (Sc : forall t, source (S l) t i = bit (s l i t)) by (intro t; cbn [Semantics.source]; destruct (Nat.ltb_spec i (wide net l)); [reflexivity|lia]).
-      split; [|intros t Lt; rewrite Sc; destruct (nth t tb []); [|exact I]; pose proof (bit_range (s l i t)); rewrite Rabs_pos_eq; lra].
       destruct E as [E| ->]; [|intros t k row b F; destruct t; discriminate].
-      pose proof (sources_ok c l lam deep H L i tb E) as O. intros t k row b F G. specialize (O t k row b F G). erewrite recent_ext; [exact O|]. exact Sc.
-    + rewrite nth_error_app2 in E by (rewrite length_sized; exact Li). rewrite length_sized in E. destruct (IH l _ tb E) as [A B].
+      assert (O : table_ok (val lam) (fun t => bit (s l i t)) tb).
+      { destruct (any_marked (marked net l)); [|exact (sources_ok c l lam deep H L i tb E)]. exact (pooled_ok l lam deep _ _ i tb L (IH _) (sources_ok c l lam deep H L) E). }
+      intros t k row b F G. specialize (O t k row b F G). erewrite recent_ext; [exact O|]. exact Sc.
+    + rewrite nth_error_app2 in E by (rewrite length_sized; exact Li). rewrite length_sized in E. pose proof (IH back _ tb E) as A.
       assert (Sc : forall t, source (S l) t i = source l t (i - wide net l)) by (intro t; cbn [Semantics.source]; destruct (Nat.ltb_spec i (wide net l)); [lia|reflexivity]).
-      split; [intros t k row b F G; specialize (A t k row b F G); erewrite recent_ext; [exact A|exact Sc]|intros t Lt; rewrite Sc; exact (B t Lt)].
+      intros t k row b F G. specialize (A t k row b F G). erewrite recent_ext; [exact A|exact Sc].
 Qed.
-Lemma tops_ok : forall l lam tables ways, 0 <= lam -> tables_ok l lam tables ->
-  let m := map (fun sz => (sz, if ways : bool then plant deepest sz else Tip)) (tops T tables) in sizes_ok l m /\ length m = T.
+Lemma columns_ok_of : forall l lam tables, tables_ok l lam tables -> columns_ok l lam (map (fun tb => (tb, tops tb)) tables).
 Proof.
-  intros l lam tables ways L H. cbv zeta. split; [|unfold tops; rewrite !length_map, length_seq; reflexivity].
-  assert (A : forall t sz, nth_error (tops T tables) t = Some sz -> forall i z, nth_error sz i = Some z -> Rabs (source l t i) <= val z).
-  { intros t sz E i z Ez. unfold tops in E. rewrite nth_error_map in E. destruct (nth_error (seq 0 T) t) as [t'|] eqn:Et; [|discriminate].
-    apply nth_error_seq in Et. cbn in E. injection E as <-. destruct Et as [-> Lt]. cbn [Nat.add] in Ez.
-    rewrite nth_error_map in Ez. destruct (nth_error tables i) as [tb|] eqn:Eb; [|discriminate]. cbn in Ez. injection Ez as <-.
-    destruct (H i tb Eb) as [O S0]. specialize (S0 t Lt). destruct (nth t tb []) as [|r row] eqn:En; [vals; exact S0|].
-    assert (El : nth_error tb t = Some (r :: row)).
-    { destruct (nth_error tb t) as [rw|] eqn:El; [rewrite (nth_error_nth _ _ _ El) in En; congruence|].
-      apply nth_error_None in El. rewrite nth_overflow in En by exact El. discriminate. }
-    specialize (O t 0%nat _ r El eq_refl). cbn [recent] in O. rewrite Rmult_0_r, Rplus_0_r in O. apply size_ge. exact O. }
-  intros t sz E. rewrite nth_error_map in E. destruct (nth_error (tops T tables) t) as [sz'|] eqn:Et; [|discriminate]. cbn [option_map] in E. injection E as <-. cbn [fst snd].
-  split; [exact (A t sz' Et)|]. intros i z F. destruct ways; [|discriminate]. apply find_plant in F. exact (A t sz' Et i z F).
+  intros l lam tables H i c E. rewrite nth_error_map in E. destruct (nth_error tables i) as [tb|] eqn:Ti; [|discriminate]. cbn in E. injection E as <-. cbn [fst snd].
+  split; [exact (H i tb Ti)|]. intros t z Ez. apply tops_size in Ez. destruct Ez as [b [row [Eb ->]]]. apply size_ge.
+  pose proof (H i tb Ti t 0%nat _ b Eb eq_refl) as P. cbn [recent] in P. rewrite Rmult_0_r, Rplus_0_r in P. exact P.
+Qed.
+Lemma tries_ok_of : forall l lam cs, columns_ok l lam cs ->
+  tries_ok l (map (fun t => match each (fun c : table * list D => nth_error (snd c) t) cs with Some sz => plant deepest sz | None => Tip end) (seq 0 T)).
+Proof.
+  intros l lam cs H t tr E i z F. rewrite nth_error_map in E. destruct (nth_error (seq 0 T) t) as [t'|] eqn:Et; [|discriminate]. apply nth_error_seq in Et. destruct Et as [-> _].
+  cbn [option_map Nat.add] in E. injection E as <-. destruct (each _ cs) as [sz|] eqn:Es; [|discriminate]. apply find_plant in F.
+  destruct (proj1 (each_spec _ _ _ _ _ Es i) z F) as [c [Ec Ez]]. exact (proj2 (H i c Ec) t z Ez).
 Qed.
 Lemma memo_of_ok : forall c l lam deep, holds c -> 0 <= val lam ->
-  let m := memo_of net c l lam deep in tables_ok l (val lam) (mtables m) /\ sizes_ok l (msizes m) /\ length (msizes m) = T /\ memo_ok m.
+  let m := memo_of net c l lam deep in memo_says l (val lam) m /\ memo_ok m.
 Proof.
-  intros c l lam deep H L. cbv zeta. unfold memo_of. cbv zeta. set (ts := read_tables net c _ l lam deep). set (sz := map _ (tops T ts)).
-  assert (N : let m := {| mlayer := l; mdecay := lam; mdeep := deep; mtables := ts; msizes := sz |} in
-              tables_ok l (val lam) (mtables m) /\ sizes_ok l (msizes m) /\ length (msizes m) = T /\ memo_ok m).
-  { cbv zeta. cbn [mtables msizes]. pose proof (read_tables_ok c lam deep H L (nth l (far net) 1%nat) l) as S0. fold ts in S0. destruct (tops_ok l (val lam) ts (has_ways net l) L S0) as [A B].
-    refine (conj S0 (conj A (conj B _))). intros _. exact (conj S0 (conj A B)). }
+  intros c l lam deep H L. cbv zeta. unfold memo_of. cbv zeta. set (ts := read_tables net c _ l lam deep). set (on := tab deep lam _). set (cs := map _ ts). set (tr := if has_ways net l then _ else _).
+  assert (N : let m := {| mlayer := l; mdecay := lam; mdeep := deep; mones := on; mcolumns := cs; mtries := tr |} in memo_says l (val lam) m /\ memo_ok m).
+  { cbv zeta. pose proof (columns_ok_of l (val lam) ts (read_tables_ok c lam deep H L l (nth l (far net) 1%nat))) as S0. fold cs in S0.
+    assert (Q : memo_says l (val lam) {| mlayer := l; mdecay := lam; mdeep := deep; mones := on; mcolumns := cs; mtries := tr |}).
+    { unfold memo_says. cbn [mones mcolumns mtries]. split; [|split; [exact S0|]].
+      - apply tab_ok; [exact L|]. intros k b G. apply nth_error_In, repeat_spec in G. subst b. unfold among. cbn [fst snd]. vals. lra.
+      - unfold tr. destruct (has_ways net l); (split; [|intro Q]); try discriminate.
+        + exact (tries_ok_of l (val lam) cs S0).
+        + rewrite length_map, length_seq. reflexivity.
+        + intros t z E. destruct t; discriminate. }
+    split; [exact Q|]. intros _. exact Q. }
   pose proof H as [_ [_ [_ Hm]]]. destruct (kept c) as [m|]; [|exact N].
   destruct (Nat.eqb (mlayer m) l && same (mdecay m) lam && Bool.eqb deep (mdeep m))%bool eqn:E; [|exact N].
   apply andb_prop in E. destruct E as [E _]. apply andb_prop in E. destruct E as [E1 E2]. apply Nat.eqb_eq in E1. unfold same in E2. tests. assert (V : val (mdecay m) = val lam) by lra.
-  pose proof Hm as Hm'. unfold memo_ok in Hm'. rewrite V, E1 in Hm'. destruct (Hm' L) as [A [B C]]. exact (conj A (conj B (conj C Hm))).
+  pose proof Hm as Hm'. unfold memo_ok in Hm'. rewrite V, E1 in Hm'. exact (conj (Hm' L) Hm).
+Qed.
+Definition wins_ok (lam : R) (f : nat -> R) (t : nat) (wins : list (list (option (D * D)))) : Prop :=
+  forall d k row b, nth_error wins d = Some row -> windowed row k = Some b -> among b (recent lam f (S k) (S (t + d))).
+Lemma currents_ok : forall l lam n r, forall ones levels t p, (forall d k row b, nth_error ones d = Some row -> nth_error row k = Some b -> among b (recent lam (fun _ => 1) (S k) (S (t + d)))) ->
+  Forall2 (spans_ok lam (fun i t => source l t i) t) p (fst r) -> wins_ok lam (current l r) t (currents n (snd r) t ones levels p).
+Proof.
+  intros l lam n r. induction ones as [|on ones IH]; intros levels t p On H d k row b E F; [destruct d; discriminate|]. destruct levels as [|level levels]; [destruct d; discriminate|].
+  cbn [currents] in E. cbv zeta in E. destruct d as [|d]; cbn [nth_error] in E.
+  - injection E as <-. unfold windowed in F. match type of F with match ?e with _ => _ end = _ => destruct e as [o|] eqn:Er; [|discriminate] end. subst o.
+    apply zip_spec in Er. destruct Er as [k' [ob [Ek [Eo W]]]]. apply nth_error_seq in Ek. destruct Ek as [-> _]. cbn [Nat.add] in W.
+    match type of W with _ = (if ?c then _ else _) => destruct c; [|discriminate W] end. symmetry in W. rewrite Nat.add_0_r. unfold current. rewrite (recent_affine lam r (fun i t => source l t i)).
+    apply (gather_sound lam (fun i t => source l t i) t k p (fst r) H _ _ _ _) with (2 := W).
+    pose proof (On 0%nat k on ob eq_refl Eo) as A. rewrite Nat.add_0_r in A. pose proof (least_le (snd r) ob _ A). pose proof (most_ge (snd r) ob _ A). unfold among. cbn [fst snd]. lra.
+  - replace (t + S d)%nat with (S t + d)%nat by lia. apply (IH levels (S t) (later_on p)) with (row := row); [|apply later_spans; exact H|exact E|exact F].
+    intros d' k' row' b' N1 N2. replace (S t + d')%nat with (t + S d')%nat by lia. exact (On (S d') k' row' b' N1 N2).
+Qed.
+Lemma errors_by_ok : forall l lam o (r : row) tries (cs : list (table * list D)) p es, columns_ok l lam cs -> tries_ok l tries -> pick 0 cs (fst r) = Some p -> errors_by T o tries r p = Some es ->
+  (match o with Some _ => length tries = T | None => True end) -> forall t, (t < T)%nat -> exists e, nth_error es t = Some e /\ error o r (source l t) <= val e.
+Proof.
+  intros l lam o r tries cs p es C Tr P E Lt t L. destruct o as [w|]; cbn [errors_by error] in *.
+  - destruct (nth_error tries t) as [tr|] eqn:Et; [|apply nth_error_None in Et; lia]. destruct (proj2 (each_spec _ _ _ _ _ E t) tr Et) as [e [Ee Eg]].
+    exists e. split; [exact Ee|]. destruct (gaugeD tr w) as [d|] eqn:G; [|discriminate]. injection Eg as <-. apply (gaugeD_bounds tr (source l t) (Tr t tr Et) w d G).
+  - pose proof (pick_spec _ (fun j (c : table * list D) => forall d z, nth_error (snd c) d = Some z -> Rabs (source l d j) <= val z) _ _ _ _ P) as H.
+    assert (F : Forall2 (tops_ok (fun i t => source l t i) 0) (map (fun q : D * (table * list D) => (fst q, snd (snd q))) p) (fst r)).
+    { specialize (H (fun k c Ec => proj2 (C k c Ec))). clear - H. induction H as [|q jw p ws [A B] H IH]; [constructor|]. constructor; [|exact IH]. split; [exact A|exact B]. }
+    destruct (errors_sound (fun i t => source l t i) T (snd r) 0 _ (fst r) es F E t L) as [e [Ee A]]. exists e. split; [exact Ee|]. destruct r as [ws b]. exact A.
+Qed.
+Lemma spans_picked : forall l lam (r : row) (cs : list (table * list D)) p, columns_ok l lam cs -> pick 0 cs (fst r) = Some p ->
+  Forall2 (spans_ok lam (fun i t => source l t i) 0) (map (fun q : D * (table * list D) => (fst q, fst (snd q))) p) (fst r).
+Proof.
+  intros l lam r cs p C P. pose proof (pick_spec _ (fun j (c : table * list D) => table_ok lam (fun t => source l t j) (fst c)) _ _ _ _ P (fun k c Ec => proj1 (C k c Ec))) as H.
+  clear - H. induction H as [|q jw p ws [A B] H IH]; [constructor|]. constructor; [|exact IH]. split; [exact A|exact B].
 Qed.
 Lemma stages_wins : forall n ex gm wins t e fixed level rest chains sts, stages_of n ex gm t e wins fixed level rest chains = Some sts ->
-  length sts = length wins /\ forall t, (t < length wins)%nat -> exists b ws, nth_error wins t = Some (b :: ws).
+  length sts = length wins /\ forall t, (t < length wins)%nat -> exists b ws, nth_error wins t = Some (Some b :: ws).
 Proof.
   induction wins as [|w wins IH]; intros t0 e fixed level rest chains sts H; cbn [stages_of] in H.
   - destruct fixed, rest; try discriminate. injection H as <-. split; [reflexivity|]. intros t L. cbn in L. lia.
-  - destruct w as [|b ws]; [destruct fixed, rest; discriminate|]. destruct fixed as [|f fixed]; [discriminate|]. destruct rest as [|next rest]; [discriminate|].
-    destruct (level_of n ex b (b :: ws) f next t0 (looser n ex gm e) 0 level chains) as [cs|]; [|discriminate].
+  - destruct w as [|[b|] ws]; try (destruct fixed, rest; discriminate). destruct fixed as [|f fixed]; [discriminate|]. destruct rest as [|next rest]; [discriminate|].
+    destruct (level_of n ex b (Some b :: ws) f next t0 (looser n ex gm e) 0 level chains) as [cs|]; [|discriminate].
     destruct (stages_of n ex gm (S t0) (looser n ex gm e) wins fixed next rest (chains_on chains cs next)) as [r|] eqn:R; [|discriminate]. injection H as <-.
     destruct (IH _ _ _ _ _ _ _ R) as [A B]. split; [cbn; f_equal; exact A|]. intros [|t] L; cbn [nth_error]; [eauto|]. apply B. cbn in L. lia.
 Qed.
@@ -247,9 +327,10 @@ Theorem graph_sound : forall c l j levels o, holds c -> graph net c l j levels =
 Proof.
   intros c l j levels o H G. unfold graph in G. destruct l as [|l]; [discriminate|]. destruct levels as [|[|x0 level0] rest]; try discriminate.
   destruct (nth_error (hidden net) (S l)) as [[rs ns]|] eqn:Eh; [|discriminate]. destruct (nth_error (laters c) l) as [row|] eqn:El; [|discriminate].
-  destruct (nth_error rs j) as [r|] eqn:Er; [|discriminate]. destruct (nth_error ns j) as [n|] eqn:En; [|discriminate]. destruct (nth_error row j) as [a|] eqn:Ea; [|discriminate].
+  rewrite !found_at_nth in G. destruct (nth_error rs j) as [r|] eqn:Er; [|discriminate]. destruct (nth_error ns j) as [n|] eqn:En; [|discriminate]. destruct (nth_error row j) as [a|] eqn:Ea; [|discriminate].
   cbv zeta in G. set (deep := existsb _ _) in *. set (m := memo_of net c (S l) (decay n) deep) in *.
-  destruct (windows T (decay n) deep (mtables m) r) as [wins|] eqn:Ew; [|discriminate]. match type of G with match ?e with _ => _ end = _ => destruct e as [errs|] eqn:Ee; [|discriminate] end.
+  destruct (pick 0 (mcolumns m) (fst r)) as [picked|] eqn:Ep; [|discriminate]. destruct (errors_by T (way_of net (S l) j) (mtries m) r picked) as [errs|] eqn:Ee; [|discriminate].
+  set (wins := currents n (snd r) 0 (mones m) _ _) in *.
   set (e := fold_left dmax errs zero) in *.
   set (C := fold_left dmax (map _ wins) zero) in *. set (UM := fold_left dmax (map _ (concat _)) zero) in *.
   set (ex := add e (slipD n UM (add C e))) in *. set (level := x0 :: level0) in *.
@@ -258,26 +339,29 @@ Proof.
   destruct (stages_of n ex gm 0 zero wins (bits a) level rest chains) as [sts|] eqn:Es; [|discriminate].
   match type of G with (if ?c then _ else _) = _ => destruct c eqn:Cd; [|discriminate] end. injection G as <-.
   apply andb_prop in Cd. destruct Cd as [Cd Ls]. apply andb_prop in Cd. destruct Cd as [Cd Tx]. tests. rewrite val_zero in *. apply Nat.leb_le in Ls. rename H1 into L0. rename H2 into X2. rename H0 into X1.
-  destruct (memo_of_ok c (S l) (decay n) deep H L0) as [Tb [Sz [Lm Mo]]]. fold m in Tb, Sz, Lm, Mo.
+  destruct (memo_of_ok c (S l) (decay n) deep H L0) as [Sa Mo]. fold m in Sa, Mo. pose proof Sa as [On [Cs [Tr Lm]]].
   assert (Na : neuron_at (S l) j r n) by (exists rs, ns; auto).
   destruct (at_neuron (S l) j r n Na) as [go [cu [Dr [_ [Al Sp]]]]].
   pose proof H as [Hi [Hf [Hl Hm]]]. destruct (Hl l row j a El Ea) as [Bf Pf].
-  assert (Wk : table_ok (val (decay n)) (current (S l) r) wins).
-  { refine (windows_ok T (decay n) deep (mtables m) r (fun i t => source (S l) t i) wins L0 Ew _). intros k tb E. exact (proj1 (Tb k tb E)). }
+  assert (Wk : forall d k row b, nth_error wins d = Some row -> windowed row k = Some b -> among b (recent (val (decay n)) (current (S l) r) (S k) (S d)))
+    by exact (currents_ok (S l) (val (decay n)) n r (mones m) _ 0%nat _ On (spans_picked (S l) (val (decay n)) r (mcolumns m) picked Cs Ep)).
   destruct (stages_wins _ _ _ _ _ _ _ _ _ _ _ Es) as [Lw Wn].
   destruct (fold_max errs zero) as [E0 E1]. fold e in E0, E1. rewrite val_zero in E0.
-  assert (Cm : 0 <= val C /\ forall t b ws, nth_error wins t = Some (b :: ws) -> val (size_of b) <= val C).
-  { destruct (fold_max (map (fun w : list (D * D) => match w with b :: _ => size_of b | [] => zero end) wins) zero) as [M0 M1]. fold C in M0, M1. rewrite val_zero in M0.
-    split; [exact M0|]. intros t b ws Et. apply M1. apply nth_error_In in Et. apply (in_map (fun w : list (D * D) => match w with b :: _ => size_of b | [] => zero end)) in Et. exact Et. }
+  assert (Cm : 0 <= val C /\ forall t b ws, nth_error wins t = Some (Some b :: ws) -> val (size_of b) <= val C).
+  { destruct (fold_max (map (fun w : list (option (D * D)) => match w with Some b :: _ => size_of b | _ => zero end) wins) zero) as [M0 M1]. fold C in M0, M1. rewrite val_zero in M0.
+    split; [exact M0|]. intros t b ws Et. apply M1. apply nth_error_In in Et. apply (in_map (fun w : list (option (D * D)) => match w with Some b :: _ => size_of b | _ => zero end)) in Et. exact Et. }
   destruct Cm as [C0 C1].
   assert (Um : 0 <= val UM /\ forall lv y, In lv (level :: rest) -> In y lv -> val (size_of (lo y, hi y)) <= val UM).
   { destruct (fold_max (map (fun x => size_of (lo x, hi x)) (concat (level :: rest))) zero) as [M0 M1]. fold UM in M0, M1. rewrite val_zero in M0.
     split; [exact M0|]. intros lv y I1 I2. apply M1. apply (in_map (fun x => size_of (lo x, hi x))). apply in_concat. eauto. }
   destruct Um as [U0 U1].
   assert (Err : forall t, (t < T)%nat -> error (way_of net (S l) j) r (source (S l) t) <= val e).
-  { intros t Lt. destruct (nth_error (msizes m) t) as [sz|] eqn:Et; [|apply nth_error_None in Et; lia].
-    destruct (each_spec _ _ _ _ _ Ee t) as [_ B]. destruct (B sz Et) as [er [Eer Ev]].
-    eapply Rle_trans; [|apply E1; eapply nth_error_In; exact Eer]. destruct (Sz t sz Et) as [S1 S2]. eapply err_by_sound; [exact Ev|exact S1|exact S2]. }
+  { assert (Lw' : match way_of net (S l) j with Some _ => length (mtries m) = T | None => True end).
+    { destruct (way_of net (S l) j) as [w|] eqn:Ew; [|exact I]. apply Lm. unfold has_ways. apply existsb_exists. unfold way_of in Ew.
+      destruct (nth_error (nested net) (S l)) as [ws|] eqn:En'; [|discriminate]. rewrite (nth_error_nth _ _ _ En'). destruct (nth_error ws j) as [[w'|]|] eqn:Ej; try discriminate.
+      exists (Some w'). split; [eapply nth_error_In; exact Ej|reflexivity]. }
+    intros t Lt. destruct (errors_by_ok (S l) (val (decay n)) _ r (mtries m) (mcolumns m) picked errs Cs Tr Ep Ee Lw' t Lt) as [er [Eer Ev]].
+    eapply Rle_trans; [exact Ev|]. apply E1. eapply nth_error_In. exact Eer. }
   assert (Vx : val ex = val e + val (slipD n UM (add C e))) by (unfold ex; vals; reflexivity).
   assert (X0 : 0 <= val ex).
   { rewrite Vx. assert (slip n 0 0 <= val (slipD n UM (add C e))) by (apply slip_le; [exact L0|rewrite Rabs_R0; exact U0|rewrite Rabs_R0, val_add; lra]).
@@ -287,7 +371,7 @@ Proof.
     assert (Gk : forall t v, (t < length sts)%nat -> kind n = Subtract -> Rabs (potential go cu t) <= val UM -> Rabs (v - (val (decay n) * potential go cu t + current (S l) r t)) <= val ex -> lost n v <= val gm).
     { intros t v Lt Kn Ub Hv. unfold gm. rewrite Kn, val_max. eapply Rle_trans; [|apply Rmax_r]. apply lost_le. rewrite !val_add, val_mul.
       destruct (Wn t ltac:(lia)) as [b [ws Et]]. specialize (C1 t b ws Et).
-      pose proof (Wk t 0%nat (b :: ws) b Et eq_refl) as Ab. cbn [recent] in Ab. rewrite Rmult_0_r, Rplus_0_r in Ab. apply size_ge in Ab.
+      pose proof (Wk t 0%nat (Some b :: ws) b Et eq_refl) as Ab. cbn [recent] in Ab. rewrite Rmult_0_r, Rplus_0_r in Ab. apply size_ge in Ab.
       replace v with (v - (val (decay n) * potential go cu t + current (S l) r t) + (val (decay n) * potential go cu t + current (S l) r t)) by ring.
       eapply Rle_trans; [apply Rabs_triang|]. eapply Rle_trans; [apply Rplus_le_compat_l, Rabs_triang|]. rewrite Rabs_mult, (Rabs_pos_eq (val (decay n))) by exact L0.
       assert (val (decay n) * Rabs (potential go cu t) <= val (decay n) * val UM) by (apply Rmult_le_compat_l; assumption). lra. }
@@ -297,7 +381,7 @@ Proof.
     - intros t Lt. rewrite (Sp t) by lia. unfold spiked. cbn [potential]. apply Dr.
     - intros t v Lt Ub Hv. assert (LtT : (t < T)%nat) by lia. rewrite Vx. specialize (Al t LtT). specialize (Err t LtT).
       destruct (Wn t ltac:(lia)) as [b [ws Et]]. specialize (C1 t b ws Et).
-      pose proof (Wk t 0%nat (b :: ws) b Et eq_refl) as Ab. cbn [recent] in Ab. rewrite Rmult_0_r, Rplus_0_r in Ab. apply size_ge in Ab.
+      pose proof (Wk t 0%nat (Some b :: ws) b Et eq_refl) as Ab. cbn [recent] in Ab. rewrite Rmult_0_r, Rplus_0_r in Ab. apply size_ge in Ab.
       assert (Cb : Rabs (cu t) <= val (add C e)).
       { rewrite val_add. replace (cu t) with (current (S l) r t + (cu t - current (S l) r t)) by ring. eapply Rle_trans; [apply Rabs_triang|]. lra. }
       pose proof (slip_le n _ _ _ _ L0 Ub Cb).
@@ -492,9 +576,22 @@ Proof.
       apply nth_error_None in El. rewrite nth_overflow in E by exact El. destruct j; discriminate. }
     destruct (Hl l _ j a El E) as [Bf _]. cbn [Nat.add]. exact (cheapest_sound _ A _ 0 Bf).
 Qed.
+Lemma unpool_sound : forall lf lf', leaf_ok lf -> unpool net c lf = Some lf' -> leaf_ok lf' /\ layer lf' = layer lf.
+Proof.
+  intros lf lf' O H. unfold unpool in H. cbv zeta in H. destruct (any_marked (marked net (layer lf))); [|injection H as <-; auto].
+  destruct (unpooled T _ _ _ _) as [[[h B] v]|] eqn:E; [|discriminate]. injection H as <-. split; [|reflexivity]. unfold leaf_ok in *. cbn [total here below layer]. vals.
+  assert (One : 0 <= val one) by (rewrite val_one; lra).
+  pose proof (unpooled_sound T _ (below_of (layer lf)) (here_of (layer lf)) (marked net (layer lf)) (here lf) (below lf) h B v 0 E) as U. unfold here_of, below_of in *.
+  assert (G : val v + dots h (fun i t => bit (s (layer lf) i t)) 0 + dots B (fun i t => source (layer lf) t i) 0
+    <= dots (here lf) (fun i t => bit (s (layer lf) i t)) 0 + dots (below lf) (fun i t => source (layer lf) t i) 0); [apply U|lra].
+  - intros j t. apply bit_range.
+  - intros i tb t Et _. apply (box_at_ok (val one) (fun t => source (layer lf) t i)). exact (read_tables_ok c one false Hc One (layer lf) _ i tb Et).
+  - intros j r Em t Lt. cbn [Nat.add]. exact (marked_or (layer lf) j r t Em Lt).
+Qed.
 Lemma lower_sound : forall lf lf', leaf_ok lf -> lower net c lf = Some lf' -> leaf_ok lf' /\ layer lf = S (layer lf').
 Proof.
-  intros lf lf' O H. unfold lower in H. destruct (layer lf) as [|l] eqn:L; [discriminate|]. destruct (rest_of c lf) as [v|] eqn:E; [|discriminate]. injection H as <-.
+  intros lf0 lf' O0 H. unfold lower in H. destruct (unpool net c lf0) as [lf|] eqn:Eu; [|discriminate]. destruct (unpool_sound _ _ O0 Eu) as [O L0]. rewrite <- L0. clear lf0 O0 Eu L0.
+  destruct (layer lf) as [|l] eqn:L; [discriminate|]. destruct (rest_of c lf) as [v|] eqn:E; [|discriminate]. injection H as <-.
   split; [|reflexivity]. apply halved_ok. apply rest_sound in E. unfold leaf_ok in O. rewrite L in *. vals. lra.
 Qed.
 Lemma descend_sound : forall m lf lf', leaf_ok lf -> descend net c m lf = Some lf' -> leaf_ok lf' /\ (layer lf = m + layer lf')%nat.

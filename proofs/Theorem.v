@@ -33,7 +33,15 @@ Theorem certified_argmax : forall net y low high certificate, last net <> None -
   ((k < y)%nat -> BinarySingleNaN.Bltb lk ly = true) /\ ((y < k)%nat -> BinarySingleNaN.Bleb lk ly = true).
 Proof. exact Certified.certified_argmax. Qed.
 
+(* max pools of spikes are neurons of a network as the machine has it (native/network.ml): in each of its runs they are the maxima *)
+Theorem maxima : forall net boxes, Check.sane net = true -> fits net boxes = true ->
+  forall x : nat -> b32, (forall i b, nth_error boxes i = Some b -> among b (real (x i))) ->
+  forall s, ieee_run net x s -> forall l j r, nth_error (State.marked net l) j = Some (true, r) -> forall t, (t < steps net)%nat ->
+  (s l j t = true <-> exists i w, In (i, w) (fst r) /\ source net (fun i => real (x i)) s l t i = 1).
+Proof. exact Certified.maxima. Qed.
+
 Print Assumptions sound.
 Print Assumptions Soundness.sound_argmax.
 Print Assumptions certified.
 Print Assumptions certified_argmax.
+Print Assumptions maxima.

@@ -11,6 +11,7 @@ from pathlib import Path
 import torch
 
 from spikecert.certify.arithmetic import DTYPES, flushes, reduced_precision
+from spikecert.processes.memory import free_memory
 
 LIBRARIES = {
     "torch": "",
@@ -70,9 +71,8 @@ def _machine() -> Iterator[Symptom]:
     yield Symptom("machine", "system", f"{platform.system()} {platform.machine()}")
     yield Symptom("machine", "cores", f"{cores}, {threads} threads of torch", threads <= cores, cure)
     if hasattr(os, "sysconf") and "SC_PHYS_PAGES" in os.sysconf_names:
-        size = os.sysconf("SC_PAGE_SIZE")
-        total, free = (size * os.sysconf(name) / 2**30 for name in ("SC_PHYS_PAGES", "SC_AVPHYS_PAGES"))
-        yield Symptom("machine", "memory", f"{total:.1f} GiB, {free:.1f} GiB of it free")
+        total, free = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"), free_memory() or 0
+        yield Symptom("machine", "memory", f"{total / 2**30:.1f} GiB, {free / 2**30:.1f} GiB of it free")
     found = torch.cuda.get_device_name() if torch.cuda.is_available() else "none: all runs on the CPU"
     yield Symptom("machine", "GPU", found)
 

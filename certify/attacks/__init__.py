@@ -73,7 +73,7 @@ ATTACKS: dict[str, Named[Attack]] = {
     ),
     "eot": Named(Expected, "the mean gradient of a rate code over its draws"),
     "sapgd": Named(SAPGD, "adaptive momentum and a surrogate that follows each neuron"),
-    "standard": Named(standard, "the standard attack: all of these and more, in a fixed order; version 2"),
+    "standard": Named(standard, "the standard attack: all of these and more, in a fixed order; version 3"),
     "guided": Named(Guided, "the inputs to which a proof by branch and bound leads"),
     "ensemble": Named(
         Ensemble, "the worst of many attacks over losses, surrogate gradients and restarts, one without gradients"

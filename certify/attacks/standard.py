@@ -1,8 +1,9 @@
 """The standard attack: one fixed list of attacks, so that what is left means the same wherever it is told.
 
-Its members, their order and their budgets are version 2: a change of any is another version. It has no parameters,
-and each member runs on the samples that still stand. Version 2 is version 1 with logits over moves (PIL) for
-events that move; on all other sets both are the same.
+Its members, their order and their budgets are version 3: a change of any is another version. It has no parameters,
+and each member runs on the samples that still stand. Version 2 was version 1 with logits over moves (PIL) for
+events that move; version 3 lets the gradients of ASSG go beside resets, as its authors do, and keeps one member
+through them.
 
 References: wang2025towards, croce2020reliable
 """
@@ -21,7 +22,7 @@ from .events.spike_flips import SpikeFlips
 from .events.spike_shifts import SpikeShifts
 from .sapgd import SAPGD
 
-STANDARD, VERSION = "standard", 2
+STANDARD, VERSION = "standard", 3
 RATES = tuple(RateGradient(kind) for kind in ("hart", "bptr", "rga"))
 LOSSES = ("cross-entropy", "dlr", "margin")
 
@@ -32,7 +33,10 @@ def standard_members() -> tuple[Attack, ...]:
     sharp = tuple(SAPGD(loss=loss) for loss in LOSSES)
     walks = tuple(APGD(loss=loss, surrogate=AdaptiveSharpness(), restarts=2) for loss in LOSSES)
     wide = tuple(SAPGD(loss=loss, surrogate=AdaptiveArctan(4.0), restarts=2) for loss in LOSSES[:2])
-    more = tuple(APGD(surrogate=backward) for backward in (PotentialDependent(), *RATES))
+    more = tuple(
+        APGD(surrogate=backward)
+        for backward in (AdaptiveSharpness(through_reset=True), PotentialDependent(), *RATES)
+    )
     aimed = tuple(APGD(rank=rank, surrogate=AdaptiveSharpness()) for rank in range(1, 6))
     return (
         *ensemble,

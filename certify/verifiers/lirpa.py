@@ -10,6 +10,7 @@ from ...models.circuit import Circuit, UnknownNode, circuit
 from ...models.constants import at_least, settle
 from ...models.networks import SpikingNetwork
 from ...models.validation import check_choice
+from ...processes.memory import free_memory
 from ..bounds.propagation import LogitBounds
 from ..lirpa.library import LibraryError
 from ..perturbations import Perturbation
@@ -91,9 +92,22 @@ class Lirpa(ClassMarginVerifier):
         made, trace = circuit(network), network.trace(inputs[:1])
         rows = matrix(torch.eye(trace.logits.shape[1], dtype=torch.float64, device=inputs.device))
         largest = max((current[0].numel() for current in trace.currents), default=1)
+        _check_room(largest, network.num_steps, inputs.device)
         size, found = max(1, MOST_COEFFICIENTS // largest**2), []
         for some, chosen in zip(inputs.split(size), rows.split(size), strict=True):
             bounded = BoundedCircuit(made, perturbation.enclosure(some), self.iterations)
             methods = BEST if self.method == "best" else (self.method,)
             found.append(torch.stack([bounded.least(chosen, method) for method in methods]).amax(0))
         return torch.cat(found)
+
+
+def _check_room(largest: int, num_steps: int, device: torch.device) -> None:
+    """Raise where one sample takes more than what is free: T matrices of N² numbers of 8 bytes, about."""
+    wanted = 8 * num_steps * largest**2
+    free = free_memory() if device.type == "cpu" else torch.cuda.mem_get_info(device)[0]
+    if free is not None and wanted > free:
+        raise LibraryError(
+            f"network: auto_LiRPA would take about {wanted / 2**30:.1f} GiB for a sample, 8·T·N² bytes of N = "
+            f"{largest} neurons of a layer and T = {num_steps}, expected at most the {free / 2**30:.1f} GiB "
+            "that are free"
+        )

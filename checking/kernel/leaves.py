@@ -59,8 +59,7 @@ class PulledCosts:
         for t, costs in steps.items():
             for source, matrix in node.parts:
                 into = self._held[source][shift + node.shift]
-                found = costs if matrix is None else dict(enumerate(matrix.pulled(costs)))
-                for i, value in found.items():
+                for i, value in costs.items() if matrix is None else enumerate(matrix.pulled(costs)):
                     if value:
                         into[t, i] = into.get((t, i), 0) + value
 

@@ -19,7 +19,7 @@ let check content path =
   else In_channel.with_open_bin path (Certificate.check content)
 
 let () =
-  Gc.set { (Gc.get ()) with minor_heap_size = 1 lsl 20; space_overhead = 200 };
+  Gc.set { (Gc.get ()) with minor_heap_size = 1 lsl 20; space_overhead = 400 };
   match Array.to_list Sys.argv with
   | [] | [ _ ] | _ :: ("-h" | "--help") :: _ -> prerr_endline "usage: spikecert-kernel MODEL [CERTIFICATE|- ...]"; exit 2
   | _ :: model :: certificates ->

@@ -32,8 +32,9 @@ let taken tensors name =
 let floats content tensors name shape =
   let t = taken tensors name in
   if t.Tensors.kind <> "float32" then refuse (Printf.sprintf "no rule for %s of type %s: what is proven is about float32" (short name) t.kind);
-  if t.shape <> shape then refuse (short name ^ ": has another shape than it says");
-  Array.init (flat shape) (fun i -> exact (short name) (Tensors.float32 content t i))
+  let name = short name in
+  if t.shape <> shape then refuse (name ^ ": has another shape than it says");
+  Array.init (flat shape) (fun i -> exact name (Tensors.float32 content t i))
 
 let affine content tensors name layer shape =
   let weight = floats content tensors (name ^ ".weight") shape and outputs = List.hd shape in
@@ -100,12 +101,19 @@ let convolution content tensors name layer signal =
   limited [ outputs; rows; columns; each; kh; kw ];
   let weight, bias = affine content tensors name layer [ outputs; each; kh; kw ] in
   let down = padded mode height top bottom and right = padded mode width first final in
+  let at f stride dilation before place i = Option.map (fun y -> (i, y)) (f (place * stride + i * dilation - before)) in
+  (* of each window the places in its kernel and in the image, last first *)
+  let pixels = Array.init (rows * columns) (fun p ->
+    let found = both (List.map (at down sh dh top (p / columns)) (range kh)) (List.map (at right sw dw first (p mod columns)) (range kw)) in
+    List.rev_map (fun ((i, y), (j, x)) -> (i * kw + j, y * width + x)) found) in
   over outputs rows columns (fun o r q ->
     let start = o / (outputs / groups) * each in
-    let at f stride dilation before place i = Option.map (fun y -> (i, y)) (f (place * stride + i * dilation - before)) in
-    let pixels = both (List.map (at down sh dh top r) (range kh)) (List.map (at right sw dw first q) (range kw)) in
-    step Products bias.(o) (List.concat_map (fun c -> List.map (fun ((i, y), (j, x)) ->
-      (weight.(((o * each + c) * kh + i) * kw + j), numbers.(((start + c) * height + y) * width + x))) pixels) (range each)))
+    let rec terms c found =
+      if c < 0 then found
+      else
+        let own = (o * each + c) * kh * kw and image = (start + c) * height * width in
+        terms (c - 1) (List.fold_left (fun found (k, pixel) -> (weight.(own + k), numbers.(image + pixel)) :: found) found pixels.(r * columns + q)) in
+    step Products bias.(o) (terms (each - 1) []))
 
 (* 1/n, rounded down where it is no dyadic number *)
 let inverse n =
@@ -140,6 +148,35 @@ let pool name layer signal =
     if m * n = 0 then refuse "a pool has a window without pixels";
     let share = inverse (m * n) in
     step (Average (m * n)) zero (List.concat_map (fun y -> List.map (fun x -> (share, numbers.((c * height + y) * width + x))) xs) ys))
+
+(* the windows of a max pool along one axis or two: which numbers each one looks at *)
+let max_pool name layer { numbers; sizes } =
+  known "a max pool" [ "type"; "kernel_size"; "stride"; "padding"; "dilation"; "ceil_mode" ] layer;
+  let flat = text "type" layer = "MaxPool1d" in
+  let two key least one = if flat then (match field key layer with List _ -> refuse (key ^ ": expected a whole number") | _ -> (one, snd (pair key least layer))) else pair key least layer in
+  let (kh, kw), (sh, sw), (ph, pw), (dh, dw) = (two "kernel_size" 1 1, two "stride" 1 1, two "padding" 0 0, two "dilation" 1 1) in
+  let ceil = match field "ceil_mode" layer with Bool b -> b | _ -> refuse "ceil_mode: expected true or false" in
+  let before, height, width = match flat, sizes with
+    | false, [ h; w ] -> ([], h, w) | false, [ c; h; w ] -> ([ c ], h, w) | true, [ w ] -> ([], 1, w) | true, [ c; w ] -> ([ c ], 1, w)
+    | _ -> refuse (name ^ ": does not fit its inputs") in
+  let places size kernel stride side dilation =
+    let reach = (dilation * (kernel - 1)) + 1 in
+    if 2 * side > reach then refuse (name ^ ": is a pool that is not known");
+    if not ceil then windows (size + (2 * side)) kernel stride dilation
+    else
+      let n = (max 0 (size + (2 * side) - reach) + stride - 1) / stride + 1 in
+      if (n - 1) * stride >= size + side then n - 1 else n in
+  let rows = places height kh sh ph dh and columns = places width kw sw pw dw in
+  if rows < 1 || columns < 1 then refuse "a window is larger than its image";
+  limited (before @ [ rows; columns; kh; kw ]);
+  let entries place size kernel stride side dilation =
+    List.filter (fun i -> 0 <= i && i < size) (List.map (fun i -> (place * stride) + (i * dilation) - side) (range kernel)) in
+  let made = over (Tensors.product before) rows columns (fun c r q ->
+    let window = List.concat_map (fun y -> List.map (fun x -> numbers.((c * height + y) * width + x)) (entries q width kw sw pw dw)) (entries r height kh sh ph dh) in
+    if window = [] then refuse "a max pool has a window without pixels";
+    List.iter (fun n -> match n.made with Source (layer, _) when layer >= 0 -> () | _ -> refuse "no rule for a max pool of other numbers than spikes") window;
+    step Products zero (List.map (fun n -> (one, n)) window)) in
+  { made with sizes = before @ (if flat then [ columns ] else [ rows; columns ]) }
 
 (* ---- batch norms, and a normalisation of images: s * x + (b - s * mean) of each channel, s = w / sqrt(var + eps) -------------------------------------------------- *)
 let scaled_to e d = Big.Whole.(shift_left d.fnum (to_int (sub d.fexp e)))

@@ -1,5 +1,5 @@
-(* The network of a model file, as the machine's: direct coding; affine layers, batch norms, average pools and sums of two paths, with LIF or
-   VariedLIF behind them; what is read: the mean of a last affine layer, or spikes. As checking/network/graph.py; all else is refused
+(* The network of a model file, as the machine's: direct coding; affine layers, batch norms, average pools, max pools of spikes and sums of two
+   paths, with LIF or VariedLIF behind them; what is read: the mean of a last affine layer, or spikes. As checking/network/graph.py; all else is refused
    by name. maps.ml has the layers that are no neurons. Trusted. *)
 open Json
 open Checker
@@ -70,12 +70,19 @@ let rows_of hidden numbers =
          | None ->
              let found = Made (how, bias, List.map (fun (k, part) -> (k, way part)) parts) in
              Hashtbl.add ways n.id found; found) in
-  let rec ascends = function (a, _) :: ((b, _) :: _ as rest) -> a < b && ascends rest | _ -> true in
+  let rec ascends = function ((a : int), _) :: ((b, _) :: _ as rest) -> a < b && ascends rest | _ -> true in
+  let exception Indirect in
+  let[@tail_mod_cons] rec terms = function
+    | [] -> []
+    | (k, { made = Source (layer, i); _ }) :: parts -> let term = (column layer i, k) in term :: (terms [@tailcall]) parts
+    | _ -> raise_notrace Indirect in
   let direct n = match n.made with
-    | Step (Products, bias, parts) when List.for_all (fun (_, part) -> match part.made with Source _ -> true | Step _ -> false) parts ->
-        let term (k, part) = match part.made with Source (layer, i) -> (column layer i, k) | Step _ -> assert false in
-        let terms = List.sort (fun (a, _) (b, _) -> compare a b) (List.map term parts) in
-        if ascends terms then Some (terms, bias) else None
+    | Step (Products, bias, parts) ->
+        (match terms parts with
+         | terms ->
+             let terms = if ascends terms then terms else List.sort (fun ((a : int), _) (b, _) -> compare a b) terms in
+             if ascends terms then Some (terms, bias) else None
+         | exception Indirect -> None)
     | _ -> None in
   let line n = match direct n with Some row -> (row, None) | None -> let w = way n in (Checker.flatten w, Some w) in
   let lines = List.map line (Array.to_list numbers) in
@@ -91,6 +98,13 @@ let spiking b neurons signal of_kinds =
   let rows, ways, reach = rows_of b.hidden signal.numbers in
   ({ hidden = (rows, neurons) :: b.hidden; nested = ways :: b.nested; far = reach :: b.far; node; named = named @ b.named }, sources layer signal.sizes)
 
+(* maxima of spikes: neurons without memory, which fire where a sum of spikes reaches 1/2; no record names them *)
+let greatest b signal =
+  let half = { fnum = Big.Whole.one; fexp = Big.Whole.of_int (-1) } in
+  let layer = List.length b.hidden and neuron = { decay = zero; theta = half; kind = Zero; drop = half } in
+  let rows, ways, reach = rows_of b.hidden signal.numbers in
+  ({ b with hidden = (rows, List.map (fun _ -> neuron) rows) :: b.hidden; nested = ways :: b.nested; far = reach :: b.far; node = b.node + 1 }, sources layer signal.sizes)
+
 (* ---- the layers, one behind the other; places count as checking/network/graph.py counts nodes ------------------------------------- *)
 let rec behind content tensors name (b, signal) layer =
   let mapped signal = ({ b with node = b.node + 1 }, signal) in
@@ -100,6 +114,7 @@ let rec behind content tensors name (b, signal) layer =
   | "Conv2d" -> mapped (convolution content tensors name layer signal)
   | "AvgPool2d" -> mapped (pool name layer signal)
   | "BatchNorm1d" | "BatchNorm2d" | "Normalize" -> mapped (norm content tensors name layer signal)
+  | "MaxPool1d" | "MaxPool2d" -> greatest b (max_pool name layer signal)
   | "LIF" -> spiking b (same_neurons layer (Array.length signal.numbers)) signal false
   | "VariedLIF" -> spiking b (varied content tensors name layer signal.sizes) signal true
   | "Residual" ->

@@ -16,7 +16,7 @@ from spikecert.checking.kernel.contexts import Window
 from spikecert.checking.kernel.network import Greatest
 from spikecert.checking.kernel.numbers import ONE
 from spikecert.checking.maps.filters import Filter, LeakySynapse
-from spikecert.checking.maps.pooling import MaxPool
+from spikecert.checking.maps.pooling import Maxima, MaxPool
 from spikecert.checking.network.graph import Spikes
 from spikecert.checking.network.loops import driven
 from spikecert.checking.network.model import FORMAT as NETWORK
@@ -294,3 +294,16 @@ def test_sums_over_time_of_a_pool_count_all_of_its_entries(tmp_path):
     for factors, total in (([1] * 6, 4), ([-1] * 6, -4), ([1] * 3 + [0] * 3, 2)):
         window = Window(0, tuple((factor * ONE, factor * ONE) for factor in factors))
         assert context.span(place, 0, window) == (total * ONE, total * ONE)
+
+
+def test_a_pool_of_currents_is_as_far_off_as_its_farthest_entry(tmp_path):
+    """A current of weights from .5 to 1 rounds, one of weight 0 does not: their maximum may be either."""
+    network = SpikingNetwork(nn.Linear(9, 4), nn.MaxPool1d(2), LIF(0.9), nn.Linear(2, 2), num_steps=3).eval()
+    weights = torch.rand(4, 9, generator=torch.Generator().manual_seed(0)) / 2 + 0.5
+    weights[[0, 3]] = 0
+    network.layers[0].weight.data = weights  # pyright: ignore[reportArgumentType, reportAttributeAccessIssue]
+    sizes = asked(Case(network, torch.ones(1, 9), torch.zeros(1), 0.25), tmp_path).context.sizes
+    (pool,) = (place for place, node in enumerate(sizes.nodes.graph.nodes) if isinstance(node, Maxima))
+    entries = values(sizes.of(pool - 1)[1]).reshape(2, 2)
+    assert np.all(entries.max(1) > entries.min(1))
+    assert np.all(values(sizes.of(pool)[1]).ravel() >= entries.max(1))

@@ -48,10 +48,4 @@ ELEMENT_MUTANTS = (
         "node.windows.largest(size), error[node.windows.entry[node.windows.starts]] * 0",
     ),
     Mutant("checker's loops: the feedback does not round", LOOPS, "error + own + rounding", "error + rounding"),
-    Mutant(
-        "checker's graph: the mean is taken before a max pool",
-        "checking/network/graph.py",
-        "isinstance(layer, Firing | MaxPool | LeakySynapse)",
-        "isinstance(layer, Firing | LeakySynapse)",
-    ),
 )

@@ -2,12 +2,15 @@
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass, field
+from typing import Any
 
 import torch
 from torch import Tensor
+from torch.autograd.function import once_differentiable
 
 from ....models.elements.neurons import LIF
 from ....models.elements.recurrent import Recurrent
+from ....models.rules import Leaky
 from ....models.surrogates import Surrogate
 
 
@@ -65,7 +68,14 @@ class GivenSlopes(Surrogate):
 
 
 class SlopesOfRun(Backward):
-    """Slopes that a whole run decides; gradients go back through time by them as by any surrogate."""
+    """Slopes that a whole run decides; gradients go back through time by them as by any surrogate.
+
+    `through_reset` says whether they also go through what a reset takes off. Where they do not, a leaky neuron's
+    are dL/dv[t] = h[t]·dL/ds[t] + λ·k[t]·dL/dv[t+1], with k = 1 − s for a reset to zero and 1 for the others.
+    Neurons with other states, and those that hear themselves, always go through it.
+    """
+
+    through_reset: bool = True
 
     @abstractmethod
     def remembered(self) -> "Slopes":
@@ -73,17 +83,46 @@ class SlopesOfRun(Backward):
 
     def attach(self, neuron: LIF, rows: RunningRows) -> None:
         """Give a layer the slopes of its own last run."""
-        given, slopes = GivenSlopes(by_step=isinstance(neuron, Recurrent)), self.remembered()
+        given, made = GivenSlopes(by_step=isinstance(neuron, Recurrent)), self.remembered()
         neuron.surrogate = given
         threshold = neuron.dynamics.threshold
 
         def forward(current: Tensor, num_steps: int) -> Tensor:
             """Return the spikes, and note the slopes."""
-            run = neuron.run(current, num_steps)
-            given.begin(slopes((run.potentials.detach() - threshold) / threshold, rows.index) / threshold)
+            rule = None if self.through_reset else neuron.rule(num_steps)
+            with torch.set_grad_enabled(torch.is_grad_enabled() and not isinstance(rule, Leaky)):
+                run = neuron.run(current, num_steps)
+            slopes = made((run.potentials.detach() - threshold) / threshold, rows.index) / threshold
+            if isinstance(rule, Leaky):
+                return _BesideReset.apply(current, run.spikes, slopes, rule)  # pyright: ignore[reportReturnType]
+            given.begin(slopes)
             return run.spikes
 
         neuron.forward = forward
+
+
+class _BesideReset(torch.autograd.Function):
+    """(current, spikes, slopes, rule) → spikes, with gradients of potentials that a reset does not pass on."""
+
+    @staticmethod
+    def forward(ctx: Any, current: Tensor, spikes: Tensor, slopes: Tensor, rule: Leaky) -> Tensor:
+        """Return the spikes as they are."""
+        ctx.save_for_backward(spikes, slopes)
+        ctx.rule, ctx.constant = rule, len(current) == 1
+        return spikes.view_as(spikes)
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:  # pyright: ignore[reportIncompatibleMethodOverride]
+        """Return the current's gradient; of a current that is the same at all steps, their sum."""
+        spikes, slopes = ctx.saved_tensors
+        found, rule = slopes * gradient, ctx.rule
+        kept = rule.decay * (1.0 - spikes) if rule.reset == "zero" else torch.full_like(spikes, rule.decay)
+        for t in range(len(found) - 2, -1, -1):
+            found[t] += kept[t] * found[t + 1]
+        if rule.scale is not None:
+            found *= found.new_tensor(rule.scale).view(-1, *[1] * (found.dim() - 1))
+        return (found.sum(0, keepdim=True) if ctx.constant else found), None, None, None
 
 
 class Slopes(ABC):

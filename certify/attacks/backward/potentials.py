@@ -16,8 +16,13 @@ class PotentialDependent(SlopesOfRun):
     h(x) = exp(−(x − σ/2)²/(2σ²))/(√(2π)·σ), where σ is the standard deviation of v over the steps until now, the
     batch and, for images, each channel's places, and 1 where that is 0.
 
+    Args:
+        through_reset: let gradients go through resets, too, as theirs do.
+
     References: lun2025towards
     """
+
+    through_reset: bool = True
 
     def remembered(self) -> Slopes:
         """Return the slopes: nothing is remembered from run to run."""

@@ -27,6 +27,7 @@ class AdaptiveSharpness(SlopesOfRun):
         vanishing: A ∈ (0, 1).
         fading: .9, the share of M and D that an iteration keeps.
         relaxed: 1.5, the weight of D.
+        through_reset: let gradients go through resets, too; theirs do not.
 
     References: wang2025towards
     """
@@ -34,6 +35,7 @@ class AdaptiveSharpness(SlopesOfRun):
     vanishing: float = 0.85
     fading: float = 0.9
     relaxed: float = 1.5
+    through_reset: bool = False
 
     def __post_init__(self) -> None:
         settle(self, share, "vanishing", "fading")

@@ -15,7 +15,12 @@ from spikecert.certify.attacks.losses import LOSSES
 from spikecert.models import DLIF, LIF, Recurrent, SpikingNetwork, Triangle, VariedLIF
 from spikecert.models.running import eager
 
-BACKWARDS = [AdaptiveSharpness(), PotentialDependent(), *(RateGradient(kind) for kind in ("rga", "bptr", "hart"))]
+BACKWARDS = [
+    AdaptiveSharpness(),
+    AdaptiveSharpness(through_reset=True),
+    PotentialDependent(),
+    *(RateGradient(kind) for kind in ("rga", "bptr", "hart")),
+]
 NEURONS: dict[str, Callable[[], LIF]] = {
     **{reset: lambda reset=reset: LIF(0.8, 0.5, reset) for reset in ("zero", "subtract", "none")},
     "scaled": lambda: DLIF(3, 0.8, 0.5),
@@ -26,6 +31,9 @@ NEURONS: dict[str, Callable[[], LIF]] = {
 
 class TriangleOfRun(SlopesOfRun):
     """Triangles of width 1, as a backward pass that is told of whole runs."""
+
+    def __init__(self, through_reset: bool = True) -> None:
+        self.through_reset = through_reset
 
     def remembered(self) -> Slopes:
         """Return the slopes; distances are in units of θ = .5."""
@@ -64,6 +72,47 @@ def test_slopes_of_a_run_go_back_as_a_surrogate_does(
     )
     assert bool((own.gradient != 0).any())
     assert torch.allclose(own.gradient, other.gradient, rtol=1e-5, atol=1e-6)
+
+
+def written_out(subject: SpikingNetwork, points: Tensor) -> Tensor:
+    """Return the logits of 5-6-6-3, by torch's own operations, with spikes that resets take as constants."""
+    signal = points.transpose(0, 1) if points.dim() == 3 else points.expand(3, *points.shape)
+    for affine, neuron in zip(subject.layers[0::2], [*subject.neurons, None], strict=True):
+        signal = affine(signal)
+        if neuron is None:
+            return signal.mean(0)
+        d, scale, left, spikes = neuron.dynamics, neuron.scale(3), torch.zeros(()), []
+        for t in range(3):
+            potential = d.decay * left + signal[t] * (1.0 if scale is None else scale[t])
+            slope = (1.0 - (potential - d.threshold).abs()).clamp_min(0.0).detach()
+            fired = (potential >= d.threshold).float()
+            spikes.append(fired + slope * (potential - potential.detach()))
+            left = {"zero": potential * (1 - fired), "subtract": potential - d.drop * fired, "none": potential}[
+                d.reset
+            ]
+        signal = torch.stack(spikes)
+    raise AssertionError
+
+
+@pytest.mark.parametrize("neuron", ["zero", "subtract", "none", "scaled"])
+@pytest.mark.parametrize("timed", [False, True])
+def test_gradients_beside_the_reset_are_those_of_detached_spikes(neuron: str, timed: bool) -> None:
+    points, labels = asked(timed)
+    subject = network(neuron, timed)
+    found = differentiate(attack_view(subject, TriangleOfRun(False)), points, labels, LOSSES["margin"]).gradient
+    through = differentiate(attack_view(subject, TriangleOfRun()), points, labels, LOSSES["margin"]).gradient
+    expected = differentiate(lambda x: written_out(subject, x), points, labels, LOSSES["margin"]).gradient
+    assert torch.allclose(found, expected, rtol=1e-5, atol=1e-6)
+    assert torch.allclose(found, through, rtol=1e-5, atol=1e-6) == (neuron == "none")
+
+
+def test_neurons_that_hear_themselves_go_back_through_their_reset() -> None:
+    points, labels = asked()
+    one, other = (
+        differentiate(attack_view(network("recurrent"), TriangleOfRun(way)), points, labels, LOSSES["margin"])
+        for way in (True, False)
+    )
+    assert one.gradient.equal(other.gradient)
 
 
 @pytest.mark.parametrize("neuron", NEURONS)

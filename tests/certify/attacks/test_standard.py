@@ -18,7 +18,7 @@ def test_its_members_are_told_apart_and_start_with_large_steps_and_end_with_the_
     told = [member.told for member in standard_members()]
     assert told[0] == EXPECTED
     assert told[-1] == "guided"
-    assert len(told) == 45
+    assert len(told) == 46
     assert len(set(told)) == len(told)
 
 

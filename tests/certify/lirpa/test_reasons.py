@@ -9,6 +9,7 @@ from spikecert.certify.lirpa import graph
 from spikecert.certify.lirpa.graph import BoundedCircuit
 from spikecert.certify.lirpa.library import load
 from spikecert.certify.verification import bounds
+from spikecert.certify.verifiers import lirpa
 from spikecert.models import LIF, Residual, SpikingNetwork, mlp
 from spikecert.models.circuit import circuit
 
@@ -76,3 +77,15 @@ def test_an_unrolled_residual_network_is_the_network(encoding: str):
     with torch.no_grad():
         unrolled = BoundedCircuit(circuit(network), LInf(0.0).enclosure(inputs))
         torch.testing.assert_close(unrolled.forward(inputs), network(inputs))
+
+
+def test_what_would_not_fit_is_told_before_it_is_tried(monkeypatch: pytest.MonkeyPatch):
+    network, inputs = mlp((4, 16, 3), num_steps=2).eval(), torch.rand(2, 4)
+    labels = network(inputs).argmax(1)
+    monkeypatch.setattr(lirpa, "free_memory", lambda: 8 * 2 * 16**2)
+    fitting = verify(network, inputs, labels, LInf(0.01), "lirpa")
+    assert all(verdict.margin is not None and "free" not in verdict.reason for verdict in fitting)
+    monkeypatch.setattr(lirpa, "free_memory", lambda: 8 * 2 * 16**2 - 1)
+    for verdict in verify(network, inputs, labels, LInf(0.01), "lirpa"):
+        assert verdict.status == "unknown"
+        assert "N = 16 neurons of a layer and T = 2, expected at most the 0.0 GiB that are free" in verdict.reason

@@ -18,6 +18,8 @@ from spikecert.certify.proofs import Disproved, Prover
 from spikecert.checking import Network, native, read_network
 from spikecert.checking.certificates import elaborate
 from spikecert.checking.kernel import check_certificate
+from spikecert.checking.maps.pooling import Maxima
+from spikecert.checking.network.graph import arrange
 
 from .conftest import Kept
 from .natively import HERE, refusal, told
@@ -54,7 +56,7 @@ def proven(layers: list[nn.Module], path: Path) -> list[str]:
         except Disproved:
             continue
         proof.save(path.with_suffix(".proof"))
-        lines = list(elaborate(path.with_suffix(".proof"), read))
+        lines = list(elaborate(path.with_suffix(".proof"), read, joint=False))
         check_certificate(iter(lines), read)
         return lines
     raise AssertionError("no sample has a proof")
@@ -122,6 +124,11 @@ def _pool(**settings) -> list[nn.Module]:
     return [_small(), neurons(), nn.AvgPool2d(3, 2, 1, **settings), nn.Conv2d(2, 3, 2), neurons(), nn.Flatten()]
 
 
+def _greatest(*settings, first: int = 4, **named) -> list[nn.Module]:
+    """Return a max pool of spikes that other neurons read."""
+    return [_small(first), neurons("subtract"), nn.MaxPool2d(*settings, **named)]
+
+
 def _sum(shortcut: list[nn.Module]) -> list[nn.Module]:
     branch = [_small(2), neurons("subtract"), _small(2)]
     return [_small(), neurons(), Residual(branch, shortcut), neurons(), nn.Flatten(), nn.Linear(60, 3)]
@@ -140,6 +147,31 @@ MAPS = {
         nn.Linear(12, 3),
     ],
     "a pool that is read": lambda: [_small(), neurons(), nn.AvgPool2d(2), nn.Flatten(), nn.Linear(12, 3)],
+    "a max pool": lambda: behind([*_greatest(2), neurons(), nn.Conv2d(2, 3, 2)]),
+    "a max pool of windows that overlap": lambda: behind([*_greatest(3, 1, 1), nn.Conv2d(2, 3, 2)]),
+    "a max pool rounded up": lambda: behind(
+        [*_greatest(2, 2, dilation=(1, 2), ceil_mode=True), nn.Conv2d(2, 3, 2)]
+    ),
+    "a max pool that is read": lambda: [*_greatest(2), nn.Flatten(), nn.Linear(12, 3)],
+    "two max pools": lambda: behind([*_greatest(2, 1), *_greatest(2, first=2)]),
+    "a max pool of a max pool": lambda: behind([*_greatest(2, 1), nn.MaxPool2d(2), nn.Conv2d(2, 3, 1)]),
+    "a max pool of vectors": lambda: [
+        nn.Flatten(),
+        nn.Linear(120, 9),
+        neurons("subtract"),
+        nn.MaxPool1d(3, 2, 1),
+        nn.Linear(5, 4),
+        neurons(),
+        nn.Linear(4, 3),
+    ],
+    "a max pool beside its spikes": lambda: [
+        nn.Flatten(),
+        nn.Linear(120, 8),
+        neurons(),
+        Residual([nn.MaxPool1d(3, 1, 1)]),
+        neurons("subtract"),
+        nn.Linear(8, 3),
+    ],
     "a chain": lambda: [
         _small(),
         nn.Conv2d(2, 2, 3),
@@ -205,8 +237,48 @@ OTHERS = {
     "another variance": (_normed, lambda: _normed(running_var=2.0)),
     "another weight": (_normed, lambda: _normed(weight=-1.0)),
     "another bias": (_normed, lambda: _normed(bias=0.5)),
+    "another stride of a max pool": (
+        lambda: behind([*_greatest(2, 1), nn.Conv2d(2, 2, 2, 2)]),
+        lambda: behind([*_greatest(2, 1, 1), nn.Conv2d(2, 2, 3, 2)]),
+    ),
+    "an average for a maximum": (
+        lambda: behind([*_greatest(2), nn.Conv2d(2, 3, 1)]),
+        lambda: behind([*_greatest(2)[:-1], nn.AvgPool2d(2), nn.Conv2d(2, 3, 1)]),
+    ),
+    "less of a window": (
+        lambda: behind([*_greatest(2), nn.Conv2d(2, 3, 1)]),
+        lambda: behind([*_greatest(1, 2), nn.Conv2d(2, 3, 1)]),
+    ),
     "another shortcut": (MAPS["a sum of spikes"], lambda: _sum([nn.AvgPool2d(1), nn.AvgPool2d(3, 1, 1)])),
 }
+
+
+@HERE
+@pytest.mark.parametrize("seed", range(12))
+def test_max_pools_of_random_shapes_are_accepted(seed, tmp_path):
+    generator, path = np.random.default_rng(seed), tmp_path / "network.safetensors"
+    kernel, stride = generator.integers(1, 4, 2), generator.integers(1, 3, 2)
+    settings = {"padding": [int(k) // 2 for k in kernel], "ceil_mode": seed % 2 == 1}
+    pool = nn.MaxPool2d(tuple(map(int, kernel)), tuple(map(int, stride)), **settings)  # pyright: ignore
+    torch.manual_seed(seed)
+    layers = [_small(), neurons(["zero", "subtract", "none"][seed % 3]), pool, nn.Conv2d(2, 3, 1)]
+    assert native.check_native(path, proven(behind(layers), path)).startswith("class "), pool
+
+
+@HERE
+def test_a_max_pool_of_currents_is_refused_and_one_of_spikes_has_no_neurons(tmp_path):
+    torch.manual_seed(1)
+    path = tmp_path / "network.safetensors"
+    lines = proven(behind([_small(), nn.MaxPool2d(2)]), path)
+    assert "no rule for a max pool of other numbers than spikes" in refusal(path, lines)
+    lines = proven([*_greatest(2), nn.Flatten(), nn.Linear(12, 3)], path)
+    place = next(index for index, node in enumerate(_nodes(path)) if isinstance(node, Maxima))
+    named = [f"graph {place} 0 1 1 1 1 0 0 -1 0 0 0 0" if line.startswith("class") else line for line in lines]
+    assert "has no neurons" in refusal(path, named)
+
+
+def _nodes(path: Path) -> tuple[object, ...]:
+    return arrange(read_network(path), SIZES).nodes
 
 
 @HERE
