@@ -16,6 +16,7 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from fractions import Fraction
+from typing import Any
 
 import numpy as np
 import torch
@@ -31,6 +32,7 @@ from ..questions.forms import inputs, output
 from ..ranges import OutputRange, output_range
 from ..replay import evaluating
 from ..verification import checked_timeout
+from .systems import matrices_of, state_space
 
 GROWN = 1.0 + 2.0**-20
 """The next box is greater than the limit of the one before by this factor."""
@@ -116,6 +118,26 @@ class ClosedLoop:
             raise ValueError(
                 f"network: got outputs of shape {tuple(given.shape)}, expected (1, {self.inputs}) as B has"
             )
+
+    @classmethod
+    def of_system(cls, network: SpikingNetwork, system: object, **rest: Any) -> "ClosedLoop":
+        """Return the loop of a state space of python-control, of SciPy, or with matrices A, B, C, D and a step dt.
+
+        The network sees C·x/scale; `rest` is as in `ClosedLoop`.
+
+        Raises:
+            TypeError: for what is no state space.
+            ValueError: for a continuous one (dt 0 or None; the line that discretises it is said), or a D not 0.
+        """
+        return cls(network, **matrices_of(system), **rest)
+
+    def system(self, dt: float | bool = True) -> Any:
+        """Return the plant as python-control's StateSpace: A, B, C, D = 0, and its step; True: one not said.
+
+        Raises:
+            ImportError: where python-control is not installed.
+        """
+        return state_space(self.A, self.B, self.C, dt)
 
     def _settle(self, name: str, value: object) -> None:
         object.__setattr__(self, name, value)
