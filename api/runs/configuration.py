@@ -99,6 +99,7 @@ class TrainStep(Part):
     size: Weight = 4 / 255
     gain_weight: Weight = 0.1
     margin_weight: Weight = 1.0
+    delta: Weight = 0.1
     epochs: Count = 20
     batch_size: Count = 64
     learning_rate: Positive | None = None
