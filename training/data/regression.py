@@ -6,6 +6,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from ...models.constants import at_least
 from .digits import load_digits_splits
 from .own import checked_limits, cut_parts, inputs_of, pair_of
 from .splits import Dataset, Split
@@ -40,7 +41,7 @@ def regression_dataset(
     >>> regression_dataset("sums", (x, x.sum(1))).classes
     1
     """
-    limits = checked_limits(limits)
+    seed, limits = at_least(0)("seed", seed), checked_limits(limits)
     last = None if test is None else _real_split("test", test, events, limits)
     middle = None if validation is None else _real_split("validation", validation, events, limits)
     first, middle, last = cut_parts(_real_split("train", train, events, limits), middle, last, seed)
