@@ -28,6 +28,7 @@ EXAMPLES: dict[str, tuple[str, ...]] = {
         "spikecert certify runs/mine/network.safetensors --verifier complete --timeout 60 --workers 8 "
         "--resume runs/state",
         "spikecert certify runs/mine/network.safetensors --samples 20 --proof runs/mine/proofs",
+        "spikecert certify runs/mine/network.safetensors --property moves=.1 --epsilon 0.02 --radii",
         "spikecert certify zoo:mnist-linf-0.1 --data mnist --root DATA --epsilon 0.1 --verifier trains",
     ),
     "check-proof": ("spikecert check-proof runs/mine/proofs --model runs/mine/network.safetensors",),
