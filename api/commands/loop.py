@@ -12,7 +12,7 @@ from .options.options import Json, Model, Seed, number
 if TYPE_CHECKING:
     import numpy as np
 
-    from spikecert.analysis.loops import PracticalStability
+    from spikecert.analysis.loops import KeptStability, PracticalStability
     from spikecert.runs.plants import Plant
 
 JSON, HTML = "loop.json", "loop.html"
@@ -82,7 +82,7 @@ def loop(
     return 0 if found.proved else 1
 
 
-def _starts(found: "PracticalStability", asked: "Plant", runs: int, seed: int) -> "np.ndarray":
+def _starts(found: "PracticalStability | KeptStability", asked: "Plant", runs: int, seed: int) -> "np.ndarray":
     """Return states of the initial box, or of a tenth of the box that was asked about; half of them at corners."""
     import numpy as np
 
@@ -101,7 +101,7 @@ def _disturbances(asked: "Plant", runs: int, steps: int, seed: int) -> "np.ndarr
     return np.sign(np.random.default_rng((seed, 1)).uniform(-1, 1, (steps, 1, len(bounds)))) * bounds
 
 
-def _content(found: "PracticalStability", checked: bool) -> dict[str, Any]:
+def _content(found: "PracticalStability | KeptStability", checked: bool) -> dict[str, Any]:
     keys = ("box", "K", "error", "attained", "limit")
     return {
         "proved": found.proved,
@@ -109,6 +109,7 @@ def _content(found: "PracticalStability", checked: bool) -> dict[str, Any]:
         "why": found.why,
         "share": found.share,
         "initial": list(found.initial),
+        "region": list(found.region),
         "ultimate": list(found.ultimate),
         "rounds": [{key: getattr(one, key) for key in keys} for one in found.rounds],
     }

@@ -2,5 +2,6 @@
 
 from .closed_loop import ClosedLoop, ErrorGain
 from .controllers import controller
+from .kept import integrator
 
-__all__ = ["ClosedLoop", "ErrorGain", "controller"]
+__all__ = ["ClosedLoop", "ErrorGain", "controller", "integrator"]

@@ -1,7 +1,7 @@
 """Forms and properties as text, for the command line: "Y0 - 2*Y1 + 0.1*X3 <= 1", "moves=.1".
 
-Y are outputs, X inputs, S the sample's own outputs. Python's parser reads the text; of its tree only numbers, names,
-sums, products with numbers and comparisons are known here, and nothing is run.
+Y are outputs, X inputs, S the sample's own outputs. Python's parser reads the text; of its tree only numbers,
+names, sums, products with numbers and comparisons are known here, and nothing is run.
 """
 
 import ast

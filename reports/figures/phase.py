@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ...analysis.loops import PracticalStability
+from ...analysis.loops import KeptStability, PracticalStability
 from .sandwich import ticks
 
 WIDTH, HEIGHT = 560, 420
@@ -48,7 +48,11 @@ class PhaseChart:
 
 
 def phase(
-    found: PracticalStability, box: Sequence[float], runs: np.ndarray, names: Sequence[str], pair: tuple[int, int]
+    found: PracticalStability | KeptStability,
+    box: Sequence[float],
+    runs: np.ndarray,
+    names: Sequence[str],
+    pair: tuple[int, int],
 ) -> PhaseChart:
     """Return the picture.
 
@@ -61,14 +65,17 @@ def phase(
     """
     i, j = pair
     alone = i == j
-    across = len(runs) - 1 if alone else BEYOND * box[i]
-    scales = (0.0 if alone else -across, max(across, 1)), (-BEYOND * box[j], BEYOND * box[j])
+    edges = [max(both) for both in zip(box, found.region or box, strict=True)]
+    across = len(runs) - 1 if alone else BEYOND * edges[i]
+    scales = (0.0 if alone else -across, max(across, 1)), (-BEYOND * edges[j], BEYOND * edges[j])
     spots = runs[:, :DRAWN].copy()
     points = np.stack(
         [np.arange(len(runs))[:, None] + 0 * spots[:, :, 0] if alone else spots[:, :, i], spots[:, :, j]]
     )
     drawn = np.stack([_x(points[0], scales[0]), _y(points[1], scales[1])])
-    radii = [(box, "runs never leave this box")] if found.proved else [(box, "the box that was asked about")]
+    radii = (
+        [(found.region, "runs never leave this box")] if found.proved else [(box, "the box that was asked about")]
+    )
     if found.proved:
         radii += [(found.initial, "runs that start here"), (found.ultimate, "where they end")]
     boxes = tuple(_box(scales, alone, one[i], one[j], text) for one, text in radii)

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from ...analysis.loops import PracticalStability
+from ...analysis.loops import KeptStability, PracticalStability
 from ..figures import phase
 from ..records.radii import rounded_down, rounded_up
 from .html_page import page_of
@@ -17,7 +17,7 @@ NOTE = (
 
 
 def to_html(
-    found: PracticalStability,
+    found: PracticalStability | KeptStability,
     box: Sequence[float],
     runs: np.ndarray,
     names: Sequence[str],
@@ -61,7 +61,7 @@ def to_html(
     )
 
 
-def verdict(found: PracticalStability, names: Sequence[str]) -> str:
+def verdict(found: PracticalStability | KeptStability, names: Sequence[str]) -> str:
     """Return what is proven in one sentence."""
     if not found.proved:
         return f"Nothing is proven of this loop: {found.why}."
@@ -76,7 +76,7 @@ HEADS = ("state", "box", "starts in", "ends in", "simulated: greatest", "simulat
 
 
 def rows(
-    found: PracticalStability, box: Sequence[float], runs: np.ndarray, names: Sequence[str]
+    found: PracticalStability | KeptStability, box: Sequence[float], runs: np.ndarray, names: Sequence[str]
 ) -> list[tuple[str, ...]]:
     """Return one row a state: its radius in each box, and what runs reached, ever and in their last tenth."""
     greatest, last = np.abs(runs).max((0, 1)), np.abs(runs[-max(1, len(runs) // 10) :]).max((0, 1))
