@@ -33,6 +33,7 @@ from ..questions.forms import inputs, output
 from ..ranges import OutputRange, output_range
 from ..replay import evaluating
 from ..verification import checked_timeout
+from .grid import MOST_CELLS, MOST_STATES, GridPlant, GridSafety, grid_safety
 from .kept import check_kept, kept_outputs
 from .systems import matrices_of, state_space
 
@@ -312,6 +313,26 @@ class ClosedLoop:
             why = f"{len(done)} boxes: runs stay in the first one, and end in the last one's limit"
         rest = self._disturbances, tuple(done), min(share, 1.0) if done else 0.0, why
         return PracticalStability(self.A, self.B, *rest)
+
+    def grid(self, box: Sequence[float], cells: int = 400, levels: int = 7) -> GridSafety:
+        """Return which cells of a box runs never leave, and where they end: for at most three states.
+
+        Args:
+            box: one radius a state.
+            cells: along each state, 2^20 in all at most.
+            levels: grids, each finer on what the one before left.
+
+        Raises:
+            ValueError: for more states or cells, kept membranes, or a box that is not bounded.
+        """
+        radii, count = _box(box, self.states), at_least(2)("cells", cells)
+        if self.membranes == "kept":
+            raise ValueError('membranes: got "kept", expected "reset": cells are of states without membranes')
+        if self.states > MOST_STATES or count**self.states > MOST_CELLS:
+            got = f"{count} cells along each of {self.states} states"
+            raise ValueError(f"cells: got {got}, expected {MOST_STATES} states at most, {MOST_CELLS} cells in all")
+        arrays = map(np.asarray, (self.A, self.B, _matrix(self.C), self._scales, self._gains, self._disturbances))
+        return grid_safety(GridPlant(self.network, *arrays), radii, count, at_least(1)("levels", levels))
 
     def _kept(self, radii: tuple[float, ...]) -> KeptStability:
         factors = np.asarray(self._gains) / np.asarray(self._scales)
