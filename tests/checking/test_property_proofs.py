@@ -33,5 +33,5 @@ def test_other_properties_have_no_form(prop):
     with pytest.raises(ValueError, match=r"^property: got \w+, of which proof files have no form") as error:
         prover.prove(torch.full((3,), 0.5), prop, LInf(0.01))
     assert "\n" not in str(error.value)
-    with pytest.raises(ValueError, match="^ties: got 'argmax' beside a property"):
+    with pytest.raises(ValueError, match=r"^ties: got 'argmax' beside a property"):
         prover.prove(torch.full((3,), 0.5), robust(), LInf(0.01), ties="argmax")
