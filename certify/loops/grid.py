@@ -87,7 +87,7 @@ class GridPlant:
 
 
 @dataclass(frozen=True, eq=False)
-class _Grid:
+class _CellGrid:
     """Cells of a region; which cells each one's image meets, first to last, (n, cells, …); whether it leaves."""
 
     radii: np.ndarray
@@ -97,7 +97,7 @@ class _Grid:
     leaves: np.ndarray
 
     @staticmethod
-    def of(plant: GridPlant, radii: np.ndarray, cells: int) -> "_Grid":
+    def of(plant: GridPlant, radii: np.ndarray, cells: int) -> "_CellGrid":
         """Bound the network over each cell, and the next states."""
         size, half = len(radii), radii / cells
         middles = -radii[:, None] + (2 * np.arange(cells) + 1) * half[:, None]
@@ -113,7 +113,7 @@ class _Grid:
         leaves = ((first < 0) | (last >= cells)).any(1)
         shape = (size, *[cells] * size)
         clipped = (place.clip(0, cells - 1).astype(np.int64).T.reshape(shape) for place in (first, last))
-        return _Grid(radii, cells, *clipped, leaves.reshape(shape[1:]))
+        return _CellGrid(radii, cells, *clipped, leaves.reshape(shape[1:]))
 
     def safe(self) -> np.ndarray:
         """Return the greatest set of cells whose images lie in it."""
@@ -150,9 +150,9 @@ class _Grid:
         ends = np.abs(np.stack([places.min(0), places.max(0) + 1]) * (2 * self.radii / self.cells) - self.radii)
         return ends.max(0)
 
-    def finer(self, plant: GridPlant, found: np.ndarray, cells: int) -> "tuple[_Grid, np.ndarray]":
+    def finer(self, plant: GridPlant, found: np.ndarray, cells: int) -> "tuple[_CellGrid, np.ndarray]":
         """Return the grid of a set's hull, and its cells that meet the set."""
-        fine = _Grid.of(plant, self.hull(found) * GROWN, cells)
+        fine = _CellGrid.of(plant, self.hull(found) * GROWN, cells)
         steps = np.arange(cells)
         first, last = list[np.ndarray](), list[np.ndarray]()
         for own, coarse in zip(fine.radii, self.radii, strict=True):
@@ -197,7 +197,7 @@ def grid_safety(plant: GridPlant, box: Sequence[float], cells: int, levels: int)
         cells: along each state.
         levels: grids in all, each but the first of the hull of what the one before left.
     """
-    one = _Grid.of(plant, np.asarray(box, dtype=np.float64), cells)
+    one = _CellGrid.of(plant, np.asarray(box, dtype=np.float64), cells)
     safe = one.safe()
     if not safe.any():
         return GridSafety(tuple(box), safe, (), 1)

@@ -10,9 +10,8 @@ from scipy.signal import StateSpace
 from spikecert import ClosedLoop
 from spikecert.certify.loops import controller
 
-A, B = [[1.0, 0.125], [0.0, 1.0]], [[0.0078125], [0.125]]
-K = [[-1.0, -1.75]]
-D = [[0.0]]
+A, B = ((1.0, 0.125), (0.0, 1.0)), ((0.0078125,), (0.125,))
+K, D = ((-1.0, -1.75),), ((0.0,),)
 
 
 def foreign(dt: object, **changed: object) -> SimpleNamespace:
@@ -61,13 +60,8 @@ def test_the_plant_is_given_to_python_control(monkeypatch):
         sys.modules, "control", SimpleNamespace(ss=lambda *parts: dict(zip(names, parts, strict=True)))
     )
     found = made.system(0.125)
-    assert {name: np.asarray(found[name]).tolist() for name in names} == {
-        "A": A,
-        "B": B,
-        "C": K,
-        "D": D,
-        "dt": 0.125,
-    }
+    assert all(np.array_equal(found[name], value) for name, value in (("A", A), ("B", B), ("C", K), ("D", D)))
+    assert found["dt"] == 0.125
     assert made.system()["dt"] is True
     for wrong in (0.0, -1.0, float("inf")):
         with pytest.raises(ValueError, match="dt: got"):
