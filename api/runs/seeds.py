@@ -52,7 +52,7 @@ class Summary:
 def summary(runs: Mapping[int, "TrainingRun"], path: Callable[[int], Path]) -> Summary:
     """Return mean and spread of several runs; `path` says where each seed's network is."""
     rows = {seed: {**content(run, path(seed)), **_picked(run)} for seed, run in runs.items()}
-    columns = {name: [row.get(name) for row in rows.values()] for name in FIGURES}
+    columns: dict[str, list[Any]] = {name: [row.get(name) for row in rows.values()] for name in FIGURES}
     whole = {name: values for name, values in columns.items() if None not in values}
     spread = {name: statistics.stdev(v) if len(v) > 1 else None for name, v in whole.items()}
     return Summary(rows, {name: statistics.fmean(values) for name, values in whole.items()}, spread)

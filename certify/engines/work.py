@@ -86,7 +86,7 @@ class Job:
         perturbation = build_set(told["perturbation"], tensors)
         names = ("verifier", "timeout", "device", "ties", "memory")
         prop = None if told["property"] is None else build_property(told["property"])
-        return Job(told["problem"], network, perturbation, *(told[name] for name in names), prop)
+        return Job(told["problem"], network, perturbation, *(told[name] for name in names), prop=prop)
 
 
 @dataclass(frozen=True)

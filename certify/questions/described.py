@@ -48,5 +48,5 @@ def _told(row: Inequality) -> dict[str, Any]:
 
 
 def _row(told: dict[str, Any]) -> Inequality:
-    terms = (tuple((place, factor) for place, factor in told[name]) for name in PARTS)
-    return Inequality(Form(*terms, told["constant"]), told["strict"])
+    terms = {name: tuple((place, factor) for place, factor in told[name]) for name in PARTS}
+    return Inequality(Form(**terms, constant=told["constant"]), told["strict"])

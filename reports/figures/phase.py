@@ -1,6 +1,6 @@
 """Geometry of a loop's phase picture: where runs start, where they end, and simulated ones, in two states."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -12,6 +12,7 @@ WIDTH, HEIGHT = 560, 420
 LEFT, RIGHT, TOP, BOTTOM = 62, 546, 14, 372
 DRAWN = 24
 """Runs that are drawn; more would hide each other."""
+Place = Callable[[np.ndarray, tuple[float, float]], np.ndarray]
 BEYOND = 1.06
 """The axes reach so many times the box."""
 
@@ -99,8 +100,7 @@ def _box(scales: tuple[tuple[float, float], ...], alone: bool, across: float, up
     return PhaseBox(left, top, right - left, bottom - top, text)
 
 
-def _ticks(scale: tuple[float, float], place: object) -> tuple[tuple[float, str], ...]:
-    assert callable(place)
+def _ticks(scale: tuple[float, float], place: Place) -> tuple[tuple[float, str], ...]:
     values = ticks(scale[1])
     both = sorted({*values, *(-value for value in values if scale[0] < 0)})
     return tuple((float(place(np.asarray(value), scale)), f"{value:g}") for value in both)

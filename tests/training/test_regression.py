@@ -189,7 +189,7 @@ def test_the_command_line_trains_on_an_archive_of_targets(run, plane: Dataset, t
         for name, part in parts.items()
         for kind, value in (("inputs", (part.inputs + 1) / 2), ("targets", part.labels))
     }
-    np.savez(tmp_path / "plane.npz", **arrays)
+    np.savez(tmp_path / "plane.npz", **arrays)  # type: ignore[arg-type]
     asked = ("train", "--data", tmp_path / "plane.npz", "--network", "mlp:16", "--neuron", "lif", "--epochs", 4)
     aim = ("--objective", "mse+certified-moves", "--size", "1/50", "--delta", "1/10", "--num-steps", 4)
     done = run(*asked, *aim, "--out", tmp_path / "out", "--json")
@@ -213,6 +213,6 @@ def test_the_command_line_trains_on_an_archive_of_targets(run, plane: Dataset, t
     assert told.out.splitlines()[3].startswith("mean")
     wrong = run(*asked, "--objective", "cross-entropy", "--out", tmp_path / "wrong")
     assert (wrong.status, wrong.err.count("\n")) == (2, 1)
-    np.savez(tmp_path / "named.npz", **arrays, names=np.array(["a"]))
+    np.savez(tmp_path / "named.npz", **arrays, names=np.array(["a"]))  # type: ignore[arg-type]
     wrong = run("train", "--data", tmp_path / "named.npz", "--objective", "mse", "--out", tmp_path / "wrong")
     assert "holds names beside targets" in wrong.err

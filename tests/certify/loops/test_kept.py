@@ -92,7 +92,7 @@ def test_outputs_are_those_of_the_network_from_empty_membranes():
 @examples(20)
 def test_sums_hold_those_of_many_powers(seed: int):
     draw = np.random.default_rng(seed)
-    n, m = draw.integers(1, 4), draw.integers(1, 3)
+    n, m = int(draw.integers(1, 4)), int(draw.integers(1, 3))
     M = draw.integers(-8, 9, (n, n)) / 8.0
     M *= draw.choice((0.5, 0.9, 0.97)) / max(np.abs(np.linalg.eigvals(M)).max(), 0.1)
     start, gains = draw.integers(-8, 9, (n, m)) / 8.0, draw.integers(-8, 9, (m, n)) / 8.0

@@ -25,7 +25,7 @@ def test_a_discrete_state_space_is_the_loop_of_its_matrices(system):
     made = ClosedLoop.of_system(controller(K), system, scale=2.75, gain=2.75)
     assert np.array_equal(made.A, A)
     assert np.array_equal(made.B, B)
-    assert np.array_equal(made.C, K)
+    assert np.array_equal(np.asarray(made.C), K)
     same = ClosedLoop(controller(K), A, B, C=K, scale=2.75, gain=2.75)
     starts = np.array([[0.5, -0.25], [-0.125, 0.5]])
     assert np.array_equal(made.run(starts, 20), same.run(starts, 20))
