@@ -66,7 +66,7 @@ class GridSafety:
         """Return which states, (batch, n), lie inside of a safe cell, (batch,) of bool."""
         radii, cells = np.asarray(self.box), self.safe.shape[0]
         places = (np.atleast_2d(states) + radii) / (2 * radii) * cells
-        found: np.ndarray = (np.abs(np.atleast_2d(states)) <= radii).all(axis=1)
+        found = np.asarray((np.abs(np.atleast_2d(states)) <= radii).all(axis=1))
         for signs in itertools.product((-NEAR, NEAR), repeat=len(self.box)):  # near a border: both cells
             near = np.floor(places + np.array(signs)).astype(np.int64).clip(0, cells - 1)
             found = found & self.safe[tuple(near.T)]
@@ -110,7 +110,7 @@ class _CellGrid:
         reach = reach + LOST * (moduli + reach + radii)
         ends = [(centre + sign * reach + radii) / (2 * half) for sign in (-1.0, 1.0)]
         first, last = (np.floor(end + sign * NEAR) for end, sign in zip(ends, (-1.0, 1.0), strict=True))
-        leaves = ((first < 0) | (last >= cells)).any(1)
+        leaves = np.asarray(((first < 0) | (last >= cells)).any(axis=1))
         shape = (size, *[cells] * size)
         low, high = (place.clip(0, cells - 1).astype(np.int64).T.reshape(shape) for place in (first, last))
         return _CellGrid(radii, cells, low, high, leaves.reshape(shape[1:]))
