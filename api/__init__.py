@@ -105,15 +105,18 @@ if TYPE_CHECKING:
     from spikecert.reports import measure as measure
     from spikecert.reports import record as record
     from spikecert.reports import render as render
+    from spikecert.training import MSE as MSE
     from spikecert.training import MSMPPD as MSMPPD
     from spikecert.training import SIBP as SIBP
     from spikecert.training import Augmentation as Augmentation
     from spikecert.training import CertifiedEvents as CertifiedEvents
     from spikecert.training import CertifiedLoss as CertifiedLoss
+    from spikecert.training import CertifiedMoves as CertifiedMoves
     from spikecert.training import CrossEntropy as CrossEntropy
     from spikecert.training import EventAugmentation as EventAugmentation
     from spikecert.training import GainPenalty as GainPenalty
     from spikecert.training import GaussianNoise as GaussianNoise
+    from spikecert.training import Huber as Huber
     from spikecert.training import LocalFields as LocalFields
     from spikecert.training import MarginOverGain as MarginOverGain
     from spikecert.training import PGDTraining as PGDTraining
@@ -125,6 +128,7 @@ if TYPE_CHECKING:
     from spikecert.training import dataset as dataset
     from spikecert.training import fit as fit
     from spikecert.training import own_dataset as own_dataset
+    from spikecert.training import regression_dataset as regression_dataset
     from spikecert.training import start_firing as start_firing
 
 __version__ = "0.1.0"

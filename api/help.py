@@ -28,6 +28,7 @@ EXAMPLES: dict[str, tuple[str, ...]] = {
         "spikecert certify runs/mine/network.safetensors --verifier complete --timeout 60 --workers 8 "
         "--resume runs/state",
         "spikecert certify runs/mine/network.safetensors --samples 20 --proof runs/mine/proofs",
+        "spikecert certify runs/mine/network.safetensors --property moves=.1 --epsilon 0.02 --radii",
         "spikecert certify zoo:mnist-linf-0.1 --data mnist --root DATA --epsilon 0.1 --verifier trains",
     ),
     "check-proof": ("spikecert check-proof runs/mine/proofs --model runs/mine/network.safetensors",),
@@ -42,6 +43,10 @@ EXAMPLES: dict[str, tuple[str, ...]] = {
         "--out runs/mine/00000.certificate",
     ),
     "inspect": ("spikecert inspect mine.py:Network --shape 1,28,28 --num-steps 8 --latex",),
+    "loop": (
+        "spikecert loop runs/controller.safetensors --plant plant.toml --out runs/loop",
+        "spikecert loop runs/controller.safetensors --plant plant.toml --timeout 60 --json",
+    ),
     "radius": (
         "spikecert radius runs/mine/network.safetensors --samples 20 --verifier linear --out runs/radii",
         "spikecert radius runs/mine/network.safetensors --verifier complete --timeout 60",
@@ -70,9 +75,9 @@ EXAMPLES: dict[str, tuple[str, ...]] = {
     "zoo": ("spikecert zoo",),
 }
 STATUS = (
-    "Exit status: 0 done; 1 falsified, below a required share, worse than before, not repeated, or a proof "
-    "refused; 2 bad usage or input; 3 a proof and a counterexample contradict each other (a bug: please report "
-    "it); 130 interrupted."
+    "Exit status: 0 done; 1 falsified, below a required share, worse than before, not repeated, a loop "
+    "unproven, or a proof refused; 2 bad usage or input; 3 a proof and a counterexample contradict each other "
+    "(a bug: please report it); 130 interrupted."
 )
 COMPLETION = "Shell completion: spikecert --install-completion."
 

@@ -10,6 +10,8 @@ from .telling import plain
 
 FORMS: dict[str, Callable[[float], str]] = {
     "loss": lambda value: f"{value:.4f}",
+    "rmse": lambda value: f"{value:.4g}",
+    "certified_rmse": lambda value: f"{value:.4g}",
     "bound": lambda value: f"{value:.4g}",
     "nodes": lambda value: f"{value:,.0f}",
     "open": lambda value: f"{value:,.0f}",

@@ -1,6 +1,6 @@
 """Run candidates through the real network, as a user would: alone and in a batch, in the network's own dtype."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 import torch
@@ -9,6 +9,9 @@ from torch import Tensor
 from ..models.networks import SpikingNetwork
 from ..models.validation import check_rivals
 from .ties import STRICT
+
+Runs = Callable[[Tensor], Tensor]
+"""A network, or what stands for one: from inputs to (batch, classes)."""
 
 TOGETHER = 16
 """Samples of a batch for which torch may choose other algorithms than for one."""
@@ -58,13 +61,13 @@ def fails(logits: Tensor, labels: Tensor, ties: str) -> Tensor:
 
 
 @torch.no_grad()
-def misclassified(network: SpikingNetwork, inputs: Tensor, labels: Tensor, ties: str) -> Tensor:
+def misclassified(network: Runs, inputs: Tensor, labels: Tensor, ties: str) -> Tensor:
     """Return whether each sample is misclassified in a batch, (batch,) of bool."""
     return fails(network(inputs), labels, ties)
 
 
 @torch.no_grad()
-def replays(network: SpikingNetwork, candidate: Tensor, label: int, ties: str) -> bool:
+def replays(network: Runs, candidate: Tensor, label: int, ties: str) -> bool:
     """Return whether `candidate` is misclassified, run alone and in a batch of copies.
 
     A batch may sum in another order than a single sample; what is handed to a user must fail in both.
@@ -79,7 +82,7 @@ def replays(network: SpikingNetwork, candidate: Tensor, label: int, ties: str) -
 
 @torch.no_grad()
 def pull(
-    network: SpikingNetwork,
+    network: Runs,
     counterexamples: Tensor,
     inputs: Tensor,
     labels: Tensor,

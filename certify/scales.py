@@ -7,11 +7,10 @@ from dataclasses import dataclass, field, replace
 import torch
 from torch import Tensor
 
-from ..models.networks import SpikingNetwork
 from ..models.validation import check_choice
 from .perturbations import L2, Ball, EventChange, LInf, Perturbation, SpikeFlip, SpikeShift
 from .perturbations.rounding import round_up
-from .replay import pull, replays
+from .replay import Runs, pull, replays
 
 BALLS: dict[str, type[Ball]] = {"linf": LInf, "l2": L2}
 NORMS = (*BALLS, "l0", "shift")
@@ -40,9 +39,7 @@ class Scale(ABC):
         """Return, per sample, an ε whose set holds the candidate, (batch,)."""
 
     @abstractmethod
-    def pulled(
-        self, network: SpikingNetwork, counterexamples: Tensor, inputs: Tensor, labels: Tensor, ties: str
-    ) -> Tensor:
+    def pulled(self, network: Runs, counterexamples: Tensor, inputs: Tensor, labels: Tensor, ties: str) -> Tensor:
         """Return counterexamples at most as far away, which fail as well."""
 
     @property
@@ -85,9 +82,7 @@ class BallScale(Scale):
         """Return the distance, rounded up."""
         return self.around(0.0).distance(candidates, inputs)
 
-    def pulled(
-        self, network: SpikingNetwork, counterexamples: Tensor, inputs: Tensor, labels: Tensor, ties: str
-    ) -> Tensor:
+    def pulled(self, network: Runs, counterexamples: Tensor, inputs: Tensor, labels: Tensor, ties: str) -> Tensor:
         """Bisect along the segments to the samples."""
         return pull(network, counterexamples, inputs, labels, ties)
 
@@ -112,16 +107,12 @@ class EventScale(Scale):
         """Return a power of two, so that all points of a grid on it are whole numbers."""
         return float(2 ** max(1, self._most(inputs).bit_length()))
 
-    def pulled(
-        self, network: SpikingNetwork, counterexamples: Tensor, inputs: Tensor, labels: Tensor, ties: str
-    ) -> Tensor:
+    def pulled(self, network: Runs, counterexamples: Tensor, inputs: Tensor, labels: Tensor, ties: str) -> Tensor:
         """Take changes back, ever fewer at once, where what is left still fails alone."""
         triples = zip(counterexamples, inputs, labels.tolist(), strict=True)
         return torch.stack([self._taken_back(network, *triple, ties) for triple in triples])
 
-    def _taken_back(
-        self, network: SpikingNetwork, candidate: Tensor, sample: Tensor, label: int, ties: str
-    ) -> Tensor:
+    def _taken_back(self, network: Runs, candidate: Tensor, sample: Tensor, label: int, ties: str) -> Tensor:
         changed = self._units(candidate != sample)
         size = len(changed)
         while size:

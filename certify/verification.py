@@ -110,7 +110,7 @@ def verify(
         check_posed(network, inputs, perturbation)
         asked_labels = as_labels(network, inputs, labels)
         if asked_labels is None:
-            prop, labels = _answered(labels, chosen), torch.arange(len(inputs), device=inputs.device)
+            prop, labels = answered(labels, chosen), torch.arange(len(inputs), device=inputs.device)
         else:
             labels, ties = asked_labels, STRICT
     if prop is None:
@@ -177,7 +177,7 @@ def bounds(
     return _joined(parts)
 
 
-def _answered(prop: Property, verifier: Verifier) -> Property:
+def answered(prop: Property, verifier: Verifier) -> Property:
     """Return a property if a verifier answers such questions.
 
     Raises:

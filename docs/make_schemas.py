@@ -8,12 +8,14 @@ from pydantic import BaseModel
 from spikecert.reports import Record
 from spikecert.reports.comparing.comparing import Comparison
 from spikecert.runs.configuration import Configuration
+from spikecert.runs.plants import Plant
 
 FOLDER = Path(__file__).parent / "schemas"
 MODELS: dict[str, type[BaseModel]] = {
     "record-2.json": Record,
     "comparison-2.json": Comparison,
     "run-1.json": Configuration,
+    "plant-1.json": Plant,
 }
 
 

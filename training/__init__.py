@@ -5,16 +5,19 @@ if __name__ == "training":
 
 from .augmenting.augmentation import Augmentation
 from .augmenting.event_augmentation import EventAugmentation
-from .data import Dataset, Split, dataset, digit_events, own_dataset
+from .data import Dataset, Split, dataset, digit_events, own_dataset, regression_dataset
 from .history import EpochMetrics, TrainingRun
 from .loop import fit
 from .objectives import (
+    MSE,
     MSMPPD,
     SIBP,
     CertifiedEvents,
     CertifiedLoss,
+    CertifiedMoves,
     CrossEntropy,
     GainPenalty,
+    Huber,
     Loss,
     MarginOverGain,
     Objective,
@@ -28,17 +31,20 @@ from .starts.firing_start import start_firing
 from .starts.local_fields import LocalFields
 
 __all__ = [
+    "MSE",
     "MSMPPD",
     "SIBP",
     "Augmentation",
     "CertifiedEvents",
     "CertifiedLoss",
+    "CertifiedMoves",
     "CrossEntropy",
     "Dataset",
     "EpochMetrics",
     "EventAugmentation",
     "GainPenalty",
     "GaussianNoise",
+    "Huber",
     "LocalFields",
     "Loss",
     "MarginOverGain",
@@ -56,5 +62,6 @@ __all__ = [
     "digit_events",
     "fit",
     "own_dataset",
+    "regression_dataset",
     "start_firing",
 ]

@@ -9,7 +9,7 @@ from ..models.networks import SpikingNetwork
 from ..models.validation import check_inputs, check_labels, check_rivals, check_weights
 from .data import Dataset, Split
 from .evaluation import on_network
-from .objectives import MSMPPD, SIBP, CertifiedLoss, CrossEntropy, Objective
+from .objectives import MSE, MSMPPD, SIBP, CertifiedLoss, CrossEntropy, Huber, Objective
 from .objectives.base import Scaled, parts
 from .objectives.ms_mppd import firing_layers
 from .objectives.schedules import peak
@@ -19,8 +19,10 @@ FIRST_LAYER = (
     "objective: MSMPPD's layer is the network's first spiking layer, where its one-sided gradient mostly drives "
     "the currents up and costs accuracy; take a network with one more hidden layer, two_sided=True or rho=0"
 )
-ONE_RUN = (CrossEntropy, CertifiedLoss, SIBP)
+ONE_RUN = (CrossEntropy, CertifiedLoss, SIBP, MSE, Huber)
 """Objectives whose parts may each draw afresh."""
+CODED = (CrossEntropy, MSE, Huber)
+"""Objectives of runs at inputs as they are."""
 
 
 def check_task(network: SpikingNetwork, dataset: Dataset, objective: Objective) -> None:
@@ -32,22 +34,33 @@ def check_task(network: SpikingNetwork, dataset: Dataset, objective: Objective) 
         raise ValueError(
             f'network: got encoding "rate", expected an objective of {named}: others compare two runs'
         )
-    if network.encoding == "latency" and any(not isinstance(term, CrossEntropy) for term in _terms(objective)):
-        told = "expected CrossEntropy: no gradient and no bound goes through its code"
+    if network.encoding == "latency" and any(not isinstance(term, CODED) for term in _terms(objective)):
+        told = "expected CrossEntropy, MSE or Huber: no gradient and no bound goes through its code"
         raise ValueError(f'network: got encoding "latency", {told}')
     check_weights(network)
+    asked = "numbers" if dataset.train.real else "classes"
+    for term in _terms(objective):
+        if term.targets not in (asked, "any"):
+            told = f"got {type(term).__name__}, which learns {term.targets}"
+            raise ValueError(f"objective: {told}, expected one for the data set's {asked}")
     for name in ("train", "validation"):
         split: Split = getattr(dataset, name)
         if len(split) == 0:
             raise ValueError(f"dataset: got an empty {name} split, expected at least one sample")
-        check_labels(split.labels, len(split), dataset.classes)
+        if not split.real:
+            check_labels(split.labels, len(split), dataset.classes)
+        elif tuple(split.labels.shape) != (len(split), dataset.classes):
+            got = f"targets of shape {tuple(split.labels.shape)}"
+            raise ValueError(f"dataset: got {got}, expected ({len(split)}, {dataset.classes})")
         inputs, _ = on_network(network, split.take(torch.arange(1)))
         check_inputs(network, inputs)
         with evaluation_mode(network), torch.no_grad():
             width = network(inputs).shape[1]
-        check_rivals(width)
+        if not split.real:
+            check_rivals(width)
         if width != dataset.classes:
-            raise ValueError(f"network: got {width} logits, expected the data set's {dataset.classes} classes")
+            wanted = "numbers of a target" if split.real else "classes"
+            raise ValueError(f"network: got {width} logits, expected the data set's {dataset.classes} {wanted}")
 
 
 def warn_of_first_layer(network: SpikingNetwork, objective: Objective) -> None:

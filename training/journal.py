@@ -60,9 +60,11 @@ def as_csv(history: Iterable[EpochMetrics]) -> str:
     >>> print(as_csv([EpochMetrics(1, 0.5, {"clean": 0.4}, 0.9, None, 0.1, 2.0)]).splitlines()[1])
     1,0.5,0.4,0.9,,0.1,2.0
     """
-    rows = [{"epoch": metrics.epoch, **dict(_figures(metrics))} for metrics in history]
+    told = list(history)
+    rows = [{"epoch": metrics.epoch, **dict(_figures(metrics))} for metrics in told]
     terms = dict.fromkeys(name for row in rows for name in row if name.startswith("terms/"))
-    heads = ("epoch", "loss", *terms, "clean_accuracy", "robust_accuracy", "learning_rate", "seconds")
+    measured = dict.fromkeys(name for metrics in told for name in metrics.measured)
+    heads = ("epoch", "loss", *terms, *measured, "learning_rate", "seconds")
     text = io.StringIO()
     writer = csv.DictWriter(text, heads, lineterminator="\n")
     writer.writeheader()
@@ -72,8 +74,8 @@ def as_csv(history: Iterable[EpochMetrics]) -> str:
 
 def _figures(metrics: EpochMetrics) -> list[tuple[str, float]]:
     """Return the numbers of an epoch under the names that CSV and TensorBoard know them by."""
-    names = ("loss", "clean_accuracy", "robust_accuracy", "learning_rate", "seconds")
-    own = [(name, getattr(metrics, name)) for name in names]
+    rest = {"learning_rate": metrics.learning_rate, "seconds": metrics.seconds}
+    own = ({"loss": metrics.loss} | metrics.measured | rest).items()
     terms = [(f"terms/{name}", value) for name, value in metrics.terms.items()]
     return [(name, value) for name, value in (*own, *terms) if value is not None]
 

@@ -16,7 +16,7 @@ from ..models.progress import Figures, Progress, no_figures, silent
 from ..models.running.parts import check_parts
 from .checks import check_task, warn_of_first_layer
 from .data import Dataset, Split
-from .evaluation import accuracy, on_network
+from .evaluation import accuracy, on_network, root_mean_square
 from .generators import BatchGenerator
 from .history import EpochMetrics, TrainingRun
 from .journal import Journal
@@ -49,8 +49,10 @@ def fit(
 
     Picked is the epoch of the greatest robust accuracy on the validation split, as the objective measures it:
     under its perturbation, or certified (clean accuracy if it has neither; ties: the greater clean accuracy, then
-    the earlier epoch). The test split is never used, though the paper's authors pick by it: figures of the picked
-    epoch would then be no figures of new images. The run's `last` is the network of the last epoch.
+    the earlier epoch). With real targets it is that of the least certified error, or, where the objective proves
+    none, of the least root of the mean squared error. The test split is never used, though the paper's authors
+    pick by it: figures of the picked epoch would then be no figures of new images. The run's `last` is the network
+    of the last epoch.
 
     Under torchrun, where the caller has joined torch's process group, every process takes its part of each batch,
     and all end with the same network: that of one process, up to the rounding of sums in another order.
@@ -158,17 +160,25 @@ def _epoch(epoch: int, state: TrainingState, task: TrainingTask) -> EpochMetrics
         values = take_step(state, task, task.objective.at(done / total), batch, rate, where)
         means.add(values)
         task.tell(done + 1, total, {"loss": means["loss"], **state.accuracies})
-    clean, robust = task.processes.from_first(_judged(state, task))
+    judged = task.processes.from_first(_judged(state, task))
     loss, terms = means["loss"], means.others("loss")
-    return EpochMetrics(epoch, loss, terms, clean, robust, rate, time.perf_counter() - start)
+    seconds = time.perf_counter() - start
+    return EpochMetrics(epoch, loss, terms, learning_rate=rate, seconds=seconds, **judged)
 
 
-def _judged(state: TrainingState, task: TrainingTask) -> tuple[float, float | None] | None:
-    """Return clean and robust accuracy on the validation split, where this is the first process."""
+def _judged(state: TrainingState, task: TrainingTask) -> dict[str, float | None] | None:
+    """Return what the validation split says, by its names in `EpochMetrics`, where this is the first process."""
     if not task.processes.first:
         return None
-    clean = accuracy(state.network, task.dataset.validation)
-    return clean, task.objective.robust_accuracy(state.network, task.dataset.validation, task.settings.seed)
+    network, split, seed = state.network, task.dataset.validation, task.settings.seed
+    if not split.real:
+        robust = task.objective.robust_accuracy(network, split, seed)
+        return {"clean_accuracy": accuracy(network, split), "robust_accuracy": robust}
+    figures = {"clean_accuracy": None, "robust_accuracy": None, "rmse": root_mean_square(network, split)}
+    proven = task.objective.certified_errors(network, split, seed)
+    if proven is None:
+        return figures
+    return figures | {"certified_rmse": proven.rmse, "certified_share": proven.share}
 
 
 def _batches(split: Split, count: int, order: torch.Generator) -> Iterator[Split]:

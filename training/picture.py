@@ -1,4 +1,4 @@
-"""A run as a picture: loss, accuracies and ε over epochs, as SVG that any browser shows."""
+"""A run as a picture: loss, accuracies or errors, and ε over epochs, as SVG that any browser shows."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -29,14 +29,17 @@ class Curve:
 def picture(history: Sequence[EpochMetrics]) -> str:
     """Return the SVG: on the left the loss, on the right clean and robust accuracy and, where it is told, ε."""
     curves = _curves(history)
-    parts = [*_panel(0, "loss", f"{curves[0].top:.3g}"), *_panel(1, "validation, %", "100")]
+    real = history[-1].rmse is not None
+    ends = ("validation, RMSE", f"{curves[1].top:.3g}") if real else ("validation, %", "100")
+    parts = [*_panel(0, "loss", f"{curves[0].top:.3g}"), *_panel(1, *ends)]
     parts += [_drawn(curve) for curve in curves]
     parts += [
         _text(PANELS[1][0] + 90 * place, 20, curve.name, curve.colour) for place, curve in enumerate(curves[1:])
     ]
     parts.append(_text(PANELS[0][0], HEIGHT - 8, f"epochs 1 to {len(history)}", GREY))
     last = history[-1]
-    told = f"loss {last.loss:.4g}, clean {100 * last.clean_accuracy:.1f} % after {len(history)} epochs"
+    clean = f"RMSE {last.rmse:.4g}" if real else f"clean {100 * (last.clean_accuracy or 0.0):.1f} %"
+    told = f"loss {last.loss:.4g}, {clean} after {len(history)} epochs"
     head = f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {HEIGHT}" role="img"'
     style = 'font-family="sans-serif" font-size="12"><rect width="100%" height="100%" fill="#fff"/>'
     return f'{head} aria-label="{escape(told)}" {style}{"".join(parts)}</svg>\n'
@@ -47,11 +50,14 @@ def _curves(history: Sequence[EpochMetrics]) -> list[Curve]:
     clean = tuple(metrics.clean_accuracy for metrics in history)
     robust = tuple(metrics.robust_accuracy for metrics in history)
     sizes = tuple(metrics.terms.get("epsilon") for metrics in history)
-    found = [
-        Curve("loss", losses, _greatest(losses), 0, GREY),
-        Curve("clean", clean, 1.0, 1, BLUE),
-        Curve("robust", robust, 1.0, 1, ORANGE, "7 3"),
-    ]
+    errors = tuple(metrics.rmse for metrics in history)
+    found = [Curve("loss", losses, _greatest(losses), 0, GREY)]
+    if any(error is not None for error in errors):
+        worst = tuple(metrics.certified_rmse for metrics in history)
+        top = max(_greatest(errors), _greatest([value for value in worst if value is not None]))
+        found += [Curve("RMSE", errors, top, 1, BLUE), Curve("certified", worst, top, 1, ORANGE, "7 3")]
+    else:
+        found += [Curve("clean", clean, 1.0, 1, BLUE), Curve("robust", robust, 1.0, 1, ORANGE, "7 3")]
     if any(sizes):
         found.append(Curve(f"ε up to {_greatest(sizes):.3g}", sizes, _greatest(sizes), 1, GREY, "2 3"))
     return found

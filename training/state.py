@@ -58,7 +58,8 @@ class TrainingState:
         """Return the newest accuracies on the validation split."""
         if not self.history:
             return {}
-        return {"clean": self.history[-1].clean_accuracy, "robust": self.history[-1].robust_accuracy}
+        names = {"clean_accuracy": "clean", "robust_accuracy": "robust"}
+        return {names.get(name, name): value for name, value in self.history[-1].measured.items()}
 
     def finish(self) -> TrainingRun:
         """Return the result, with the best weights in the network, which runs in the usual way again."""
@@ -152,11 +153,16 @@ def _epochs(told: Any) -> tuple[EpochMetrics, ...]:
     """Return the history in a checkpoint: epochs from 1 on, and numbers."""
     found = tuple(EpochMetrics(**metrics) for metrics in told)
     for number, one in enumerate(found, 1):
-        robust = () if one.robust_accuracy is None else (one.robust_accuracy,)
-        figures = (one.loss, one.clean_accuracy, one.learning_rate, one.seconds, *one.terms.values(), *robust)
-        if one.epoch != number or not all(type(figure) in (int, float) for figure in figures):
+        told = (value for value in one.measured.values() if value is not None)
+        figures = (one.loss, one.learning_rate, one.seconds, *one.terms.values(), *told)
+        if one.epoch != number or not all(type(figure) in (int, float) for figure in figures) or not _whole(one):
             raise ValueError(f"history: got no figures of epoch {number}")
     return found
+
+
+def _whole(one: EpochMetrics) -> bool:
+    """Return whether an epoch has an accuracy or an error, one of the two."""
+    return (one.clean_accuracy is None) != (one.rmse is None)
 
 
 def _check(state: TrainingState, tensors: Mapping[str, Tensor]) -> None:

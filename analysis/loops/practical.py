@@ -81,6 +81,11 @@ class PracticalStability:
         return self.rounds[-1].limit if self.rounds else ()
 
     @property
+    def region(self) -> tuple[float, ...]:
+        """Return the box, as radii, that runs from `initial` never leave."""
+        return self.rounds[0].box if self.rounds else ()
+
+    @property
     def error(self) -> tuple[float, ...]:
         """Return ē on the first box."""
         return self.rounds[0].error if self.rounds else ()

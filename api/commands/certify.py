@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from ..progress import Bars
 from ..telling import say
+from .asked_property import certify_property
 from .attack import told
 from .options import certify_options as own
 from .options import options
@@ -24,6 +25,7 @@ def certify(
     epsilon: Epsilons = ["8/255"],  # noqa: B006 (typer copies it)
     asked: QuestionOptions = QUESTION,
     verifier: options.Verifiers = "auto",
+    prop: own.AskedProperty = None,
     method: own.Attacks = None,
     radii: own.Radii = False,
     tolerance: own.Tolerance = "1e-3",
@@ -37,7 +39,7 @@ def certify(
     out: Out = None,
     as_json: Json = False,
 ) -> int:
-    """Certify a network: which samples provably keep their class.
+    """Certify a network: which samples provably keep their class, or a property.
 
     Status 1 if any sample is falsified; with --require-certified, instead, if the certified share is below it at
     any ε.
@@ -48,7 +50,16 @@ def certify(
     from spikecert.runs import building, examining, proofs
 
     bar = None if require_certified is None else options.share(require_certified, "require-certified")
-    threat, width = asked.threat(epsilons(epsilon)), options.number(tolerance, "tolerance")
+    width = options.number(tolerance, "tolerance")
+    if prop is not None:
+        for name, value in (("attack", method), ("proof", proof), ("compiled", compiled or None)):
+            if value is not None:
+                raise ValueError(f"{name}: got one beside --property, expected none: it is about the class")
+        most = None if memory is None else options.size(memory, "memory")
+        verifiers = options.names(verifier, "verifier")
+        rest = (timeout, most), width if radii else None, fan, bar, out, as_json
+        return certify_property(model, prop, epsilon, asked, verifiers, *rest)
+    threat = asked.threat(epsilons(epsilon))
     subject = asked.subject(model)
     network = subject.network
     kernel = use_kernel(network, "compiled" if compiled else "eager")

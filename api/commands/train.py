@@ -2,7 +2,7 @@
 
 import os
 import shlex
-from collections.abc import Callable
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -10,7 +10,7 @@ import typer
 
 from ..progress import Bars
 from ..runs.beside import again, beside
-from ..runs.seeds import Summary, chosen_seeds, content, percent, summary, write_summary
+from ..runs.seeds import HEADS, Summary, chosen_seeds, content, shown, summary, write_summary
 from ..runs.sources import data_of
 from ..telling import say, show, show_json, table
 from .options import train_options as own
@@ -132,22 +132,23 @@ def _tell_one(run: "TrainingRun", path: Path, as_json: bool) -> None:
     if as_json:
         show_json(content(run, path))
         return
+    names = list(run.history[0].measured)
     rows = [
-        (str(epoch.epoch), f"{epoch.loss:.4f}", percent(epoch.clean_accuracy), percent(epoch.robust_accuracy))
+        (str(epoch.epoch), f"{epoch.loss:.4f}", *(shown(name, epoch.measured[name]) for name in names))
         for epoch in run.history
     ]
-    show(table(("epoch", "loss", "clean", "robust"), rows))
+    show(table(("epoch", "loss", *(HEADS[name] for name in names)), rows))
     say(f"epoch {run.best_epoch} was picked on the validation split")
-    say(f"next: spikecert gains {shlex.quote(str(path))}")
+    say(f"next: spikecert {'gains' if run.best.rmse is None else 'range'} {shlex.quote(str(path))}")
 
 
 def _tell_several(means: Summary, out: Path) -> None:
-    rows = [
-        (str(seed), str(run["best_epoch"]), percent(run["clean_accuracy"]), percent(run["robust_accuracy"]))
-        for seed, run in means.runs.items()
+    names = [name for name in HEADS if name in next(iter(means.runs.values()))]
+    told: list[tuple[str, str, Mapping[str, Any]]] = [
+        *((str(seed), str(run["best_epoch"]), run) for seed, run in means.runs.items()),
+        ("mean", "", means.mean),
+        ("spread", "", means.spread),
     ]
-    cells: list[Callable[[Any], Any]] = [means.mean.get, means.spread.get]
-    ends = [(cell("clean_accuracy"), cell("robust_accuracy")) for cell in cells]
-    rows += [(name, "", *map(percent, end)) for name, end in zip(("mean", "spread"), ends, strict=True)]
-    show(table(("seed", "epoch", "clean", "robust"), rows))
-    say(f"accuracies of the picked epochs on the validation split; all of it in {out / 'seeds.json'}")
+    rows = [(head, epoch, *(shown(name, of.get(name)) for name in names)) for head, epoch, of in told]
+    show(table(("seed", "epoch", *(HEADS[name] for name in names)), rows))
+    say(f"figures of the picked epochs on the validation split; all of it in {out / 'seeds.json'}")

@@ -9,10 +9,10 @@ from typing import Annotated, Any, Literal
 from pydantic import BeforeValidator, Field, ValidationError
 
 from spikecert.files import FileKind
+from spikecert.files.toml_text import read_toml
 from spikecert.models.validation import check_choice, one_line
 from spikecert.reports.records.part import Part
 from spikecert.runs.configuration import as_number
-from spikecert.runs.toml_text import read_toml
 
 CELLS = Path(__file__).parent / "cells"
 CELL = FileKind("protocol", "a file of this package", most=2**20)

@@ -19,13 +19,16 @@ from spikecert.reports.pages.norms import NORMS
 from spikecert.reports.records.event_rules import EventRules
 from spikecert.reports.records.records import first_error
 from spikecert.training import (
+    MSE,
     MSMPPD,
     SIBP,
     CertifiedEvents,
     CertifiedLoss,
+    CertifiedMoves,
     CrossEntropy,
     GainPenalty,
     GaussianNoise,
+    Huber,
     MarginOverGain,
     Objective,
     SingleStep,
@@ -38,8 +41,8 @@ if TYPE_CHECKING:
 
 NEURONS = ("lif", "dlif", "plif")
 OF_EVENTS = {"certified-flips": "flips", "certified-shift": "shift"}
-REGULARISERS = ("gain-penalty", "margin-over-gain")
-OBJECTIVES = ("ms-mppd", "cross-entropy", "certified", "s-ibp", *OF_EVENTS, *REGULARISERS)
+REGULARISERS = ("gain-penalty", "margin-over-gain", "certified-moves")
+OBJECTIVES = ("ms-mppd", "cross-entropy", "certified", "s-ibp", "mse", "huber", *OF_EVENTS, *REGULARISERS)
 NOISES: dict[str, type[SingleStep] | type[GaussianNoise]] = {"single-step": SingleStep, "gaussian": GaussianNoise}
 FILES = ("record.json", "report.html", "report.md", "samples.csv", "table.tex")
 
@@ -76,6 +79,7 @@ def objective(
     gain_weight: float = 0.1,
     margin_weight: float = 1.0,
     events: EventRules | None = None,
+    delta: float = 0.1,
 ) -> Objective:
     """Return a training objective, the sum of those named in `text`, such as "ms-mppd+gain-penalty".
 
@@ -86,6 +90,7 @@ def objective(
         size: of that perturbation; ε (ℓ∞) of the others, of "certified-flips" and "certified-shift" the budget.
         gain_weight, margin_weight: of "gain-penalty" and "margin-over-gain".
         events: which events change, and how, of "certified-flips" and "certified-shift".
+        delta: δ of "certified-moves", and where "huber" turns straight.
 
     Raises:
         ValueError: for a name that is not known, names that learn no labels, or a budget that is no whole number.
@@ -104,6 +109,9 @@ def objective(
         "cross-entropy": CrossEntropy,
         "certified": lambda: CertifiedLoss(size),
         "s-ibp": lambda: SIBP(size),
+        "mse": MSE,
+        "huber": lambda: Huber(delta),
+        "certified-moves": lambda: CertifiedMoves(size, delta),
         **{name: partial(_of_events, norm, size, events or EventRules()) for name, norm in OF_EVENTS.items()},
         "gain-penalty": lambda: GainPenalty(gain_weight),
         "margin-over-gain": lambda: MarginOverGain(margin_weight, epsilon=size, norm="linf"),

@@ -9,6 +9,7 @@ from pydantic import AfterValidator, BeforeValidator, Field, ValidationError, mo
 from spikecert.certify.attacks import ATTACKS
 from spikecert.certify.verifiers import VERIFIERS
 from spikecert.files import FileKind
+from spikecert.files.toml_text import LONGEST_TEXT, read_toml
 from spikecert.models.elements.fields import MOST_STEPS
 from spikecert.models.validation import check_choice, one_line
 from spikecert.reports import load_record
@@ -17,7 +18,6 @@ from spikecert.reports.records.part import Part, Written
 
 from ..commands.options.options import number
 from .building import threat
-from .toml_text import LONGEST_TEXT, read_toml
 
 RUN = FileKind("file", "a TOML file or a record", most=4 * LONGEST_TEXT)
 
@@ -99,6 +99,7 @@ class TrainStep(Part):
     size: Weight = 4 / 255
     gain_weight: Weight = 0.1
     margin_weight: Weight = 1.0
+    delta: Weight = 0.1
     epochs: Count = 20
     batch_size: Count = 64
     learning_rate: Positive | None = None
@@ -233,9 +234,14 @@ def parsed(content: dict[str, Any], path: Path) -> Configuration:
     try:
         return Configuration.model_validate(content)
     except ValidationError as error:
-        first = error.errors(include_url=False, include_context=False, include_input=False)[0]
-        place = ".".join(map(str, first["loc"]))[:100]
-        told = "unknown key" if first["type"] == "extra_forbidden" else one_line(first["msg"])
-        told = told.removeprefix("Value error, ")
-        more = f" (and {error.error_count() - 1} more)" if error.error_count() > 1 else ""
-        raise ValueError(f"{path.name}: {f'{place}: ' if place else ''}{told}{more}") from None
+        raise ValueError(f"{path.name}: {first_mistake(error)}") from None
+
+
+def first_mistake(error: ValidationError) -> str:
+    """Return the first error in one line, with its key, and how many more there are."""
+    first = error.errors(include_url=False, include_context=False, include_input=False)[0]
+    place = ".".join(map(str, first["loc"]))[:100]
+    told = "unknown key" if first["type"] == "extra_forbidden" else one_line(first["msg"])
+    told = told.removeprefix("Value error, ")
+    more = f" (and {error.error_count() - 1} more)" if error.error_count() > 1 else ""
+    return f"{f'{place}: ' if place else ''}{told}{more}"

@@ -93,7 +93,7 @@ def _trained(
 ) -> tuple[SpikingNetwork, Training]:
     template = building.neuron(step.neuron, step.num_steps, step.decay, step.threshold, step.reset)
     weights = step.gain_weight, step.margin_weight
-    aim = building.objective(step.objective, step.rho, step.noise, step.size, *weights, step.events)
+    aim = building.objective(step.objective, step.rho, step.noise, step.size, *weights, step.events, step.delta)
     fresh = building.fresh_network(step.network, data, step.num_steps, template, chosen.seed)
     run = fit(
         fresh,

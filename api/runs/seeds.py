@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from spikecert.training import TrainingRun
 
-FIGURES = ("clean_accuracy", "robust_accuracy", "seconds")
+FIGURES = ("clean_accuracy", "robust_accuracy", "rmse", "certified_rmse", "certified_share", "seconds")
 
 
 def chosen_seeds(text: str | None, seed: int) -> tuple[int, ...]:
@@ -52,14 +52,14 @@ class Summary:
 def summary(runs: Mapping[int, "TrainingRun"], path: Callable[[int], Path]) -> Summary:
     """Return mean and spread of several runs; `path` says where each seed's network is."""
     rows = {seed: {**content(run, path(seed)), **_picked(run)} for seed, run in runs.items()}
-    columns = {name: [row[name] for row in rows.values()] for name in FIGURES}
+    columns: dict[str, list[Any]] = {name: [row.get(name) for row in rows.values()] for name in FIGURES}
     whole = {name: values for name, values in columns.items() if None not in values}
     spread = {name: statistics.stdev(v) if len(v) > 1 else None for name, v in whole.items()}
     return Summary(rows, {name: statistics.fmean(values) for name, values in whole.items()}, spread)
 
 
 def _picked(run: "TrainingRun") -> dict[str, float | None]:
-    return {"clean_accuracy": run.best.clean_accuracy, "robust_accuracy": run.best.robust_accuracy}
+    return run.best.measured
 
 
 def write_summary(means: Summary, folder: Path) -> None:
@@ -73,15 +73,7 @@ def content(run: "TrainingRun", path: Path) -> dict[str, Any]:
     """Return one run as JSON-ready data."""
     from spikecert.models import network_hash
 
-    history = [
-        {
-            "epoch": epoch.epoch,
-            "loss": epoch.loss,
-            "clean_accuracy": epoch.clean_accuracy,
-            "robust_accuracy": epoch.robust_accuracy,
-        }
-        for epoch in run.history
-    ]
+    history = [{"epoch": epoch.epoch, "loss": epoch.loss, **epoch.measured} for epoch in run.history]
     return {
         "network": str(path),
         "sha256": network_hash(run.network),
@@ -90,6 +82,21 @@ def content(run: "TrainingRun", path: Path) -> dict[str, Any]:
         "kernel": str(run.kernel),
         "history": history,
     }
+
+
+HEADS = {
+    "clean_accuracy": "clean",
+    "robust_accuracy": "robust",
+    "rmse": "RMSE",
+    "certified_rmse": "RMSE, certified",
+    "certified_share": "moves at most δ",
+}
+"""What tables call the figures of an epoch."""
+
+
+def shown(name: str, value: float | None) -> str:
+    """Return a figure as text: errors in their units, all others as shares of 100."""
+    return f"{value:.4g}" if value is not None and name.endswith("rmse") else percent(value)
 
 
 def percent(share: float | None) -> str:

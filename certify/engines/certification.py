@@ -7,6 +7,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+import torch
 from torch import Tensor
 
 from ...models.constants import at_least, unless_none, whole
@@ -16,13 +17,16 @@ from ...models.networks import SpikingNetwork
 from ...models.progress import Progress, silent
 from ...models.validation import check_choice, check_plain, one_line
 from ..arithmetic import check_arithmetic
-from ..attacks import check_attacked
+from ..attacks import check_attacked, check_posed
 from ..perturbations import Perturbation
 from ..perturbations.described import describe_set
-from ..ties import settled_ties
+from ..questions.asking import as_labels, check_property_ties, property_goal
+from ..questions.described import describe_property
+from ..questions.forms import Property
+from ..ties import STRICT, settled_ties
 from ..unfinished import Unfinished, left_open
 from ..verdicts import Verdict
-from ..verification import checked_timeout
+from ..verification import answered, checked_timeout
 from ..verifiers import VERIFIERS
 from .base import Engine
 from .cluster import Ray
@@ -39,7 +43,7 @@ ENGINES: dict[str, Callable[[], Engine]] = {"local": Local, "ray": Ray}
 def certify_set(
     network: SpikingNetwork,
     inputs: Tensor,
-    labels: Tensor,
+    labels: Tensor | Property,
     perturbation: Perturbation,
     verifier: str = "auto",
     *,
@@ -59,7 +63,7 @@ def certify_set(
     and number of workers (with a time-out, as far as the machines are equally fast).
 
     Args:
-        network, inputs, labels, perturbation: as in `verify`.
+        network, inputs, labels, perturbation: as in `verify`; a property is one of the library's, or made by &, |.
         verifier: a name, as other machines must know it.
         engine: "local" (processes of this machine), "ray" (the machines of a cluster), or an `Engine`, such as
             `Ray(address="auto")`.
@@ -88,13 +92,26 @@ def certify_set(
     chosen = _checked(engine, verifier)
     batch, workers = at_least(1)("batch", batch), unless_none(at_least(1))("workers", workers)
     check_plain(inputs=inputs, labels=labels)
-    check_attacked(network, inputs, labels, perturbation)
     check_arithmetic(network)
+    prop, told_property = None, None
+    if isinstance(labels, Property):
+        check_property_ties(ties)
+        check_posed(network, inputs, perturbation)
+        told_property, asked_labels = describe_property(labels), as_labels(network, inputs, labels)
+        if asked_labels is None:
+            prop = answered(labels, VERIFIERS[verifier]())
+            ties = property_goal(network, inputs[:1].detach(), prop).ties
+            labels = torch.arange(len(inputs), device=inputs.device)
+        else:
+            labels, ties = asked_labels, STRICT
+    if prop is None:
+        check_attacked(network, inputs, labels, perturbation)
     inputs = inputs.detach()
     timeout, seed, ties = checked_timeout(timeout), whole("seed", seed), settled_ties(network, ties)
     memory = unless_none(at_least(1))("memory", memory)
     identity = _identity(network, inputs, labels, perturbation, verifier, timeout, seed, batch, ties, memory)
-    job = Job(digest(identity), network, perturbation, verifier, timeout, str(network.device), ties, memory)
+    identity |= {} if prop is None else {"property": told_property}
+    job = Job(digest(identity), network, perturbation, verifier, timeout, str(network.device), ties, memory, prop)
     parts = {part.index: part for part in batches(inputs, labels, batch, seed)}
     store = None if folder is None else BatchStore(Path(folder), identity)
     done = {} if store is None else store.open(parts)

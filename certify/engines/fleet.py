@@ -9,6 +9,7 @@ from ...models.constants import at_least, settle, unless_none
 from ...models.networks import SpikingNetwork
 from ...models.progress import Figures, Progress, no_figures, silent
 from ..perturbations import Perturbation
+from ..questions.forms import Property
 from ..verdicts import Verdict
 from .base import Engine
 from .certification import certify_set
@@ -37,7 +38,7 @@ class Fleet:
         self,
         network: SpikingNetwork,
         inputs: Tensor,
-        labels: Tensor,
+        labels: Tensor | Property,
         perturbation: Perturbation,
         verifier: str,
         timeout: float | None = None,

@@ -19,6 +19,8 @@ from ...models.kernels import kernel_of, use_kernel
 from ...models.networks import SpikingNetwork
 from ..perturbations import Perturbation
 from ..perturbations.described import build_set, describe_set
+from ..questions.described import build_property, describe_property
+from ..questions.forms import Property
 from ..verdicts import Verdict
 from ..verification import verify
 
@@ -36,6 +38,7 @@ class Job:
         device: where to decide.
         ties: what a tie between logits is, "argmax" or "strict".
         memory: as in `verify`.
+        prop: the property that is asked in place of labels, or None.
     """
 
     problem: str
@@ -46,6 +49,7 @@ class Job:
     device: str
     ties: str
     memory: int | None = None
+    prop: Property | None = None
 
     def pack(self) -> bytes:
         """Return the job as bytes."""
@@ -58,6 +62,7 @@ class Job:
             "device": self.device,
             "ties": self.ties,
             "memory": self.memory,
+            "property": None if self.prop is None else describe_property(self.prop),
             "kernel": kernel_of(self.network),
             "version": version("spikecert"),
         }
@@ -80,7 +85,8 @@ class Job:
         use_kernel(network, told["kernel"])
         perturbation = build_set(told["perturbation"], tensors)
         names = ("verifier", "timeout", "device", "ties", "memory")
-        return Job(told["problem"], network, perturbation, *(told[name] for name in names))
+        prop = None if told["property"] is None else build_property(told["property"])
+        return Job(told["problem"], network, perturbation, *(told[name] for name in names), prop=prop)
 
 
 @dataclass(frozen=True)
@@ -176,12 +182,12 @@ def decide(job: bytes, batch: bytes, workers: int | Callable[[], int] = 1) -> by
     verdicts = verify(
         shared.network,
         samples.inputs.to(shared.device),
-        samples.labels.to(shared.device),
+        samples.labels.to(shared.device) if shared.prop is None else shared.prop,
         shared.perturbation,
         shared.verifier,
         shared.timeout,
         seed=samples.seed,
-        ties=shared.ties,
+        ties=shared.ties if shared.prop is None else None,
         memory=shared.memory,
         workers=workers,
     )

@@ -2,5 +2,7 @@
 
 from .closed_loop import ClosedLoop, ErrorGain
 from .controllers import controller
+from .grid import GridSafety
+from .kept import integrator
 
-__all__ = ["ClosedLoop", "ErrorGain", "controller"]
+__all__ = ["ClosedLoop", "ErrorGain", "GridSafety", "controller", "integrator"]

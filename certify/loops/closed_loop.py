@@ -16,11 +16,13 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from fractions import Fraction
+from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
+from ...analysis.loops.kept import KeptStability, kept_stability
 from ...analysis.loops.practical import LoopRound, PracticalStability, Rows, limits, sums
 from ...analysis.loops.series import float_above
 from ...models.constants import at_least, reals
@@ -31,6 +33,9 @@ from ..questions.forms import inputs, output
 from ..ranges import OutputRange, output_range
 from ..replay import evaluating
 from ..verification import checked_timeout
+from .grid import MOST_CELLS, MOST_STATES, GridPlant, GridSafety, grid_safety
+from .kept import check_kept, kept_outputs
+from .systems import matrices_of, state_space
 
 GROWN = 1.0 + 2.0**-20
 """The next box is greater than the limit of the one before by this factor."""
@@ -74,7 +79,7 @@ class ClosedLoop:
         scale: of what it sees, p positive numbers, or one; the network's input is C·x divided by it.
         gain: of what it gives, m positive numbers, or one.
         disturbance: |w_i| ≤ d_i, n numbers or one, of at least 0.
-        membranes: "reset": they start anew at each control step.
+        membranes: "reset": they start anew at each control step; "kept": they go on, of an `integrator`.
         time: "discrete".
 
     Raises:
@@ -97,10 +102,6 @@ class ClosedLoop:
             how = "A, B, *_ = scipy.signal.cont2discrete((A, B, C, D), dt)"
             raise ValueError(f"time: got a continuous plant, expected a discrete one: {how}")
         check_choice("membranes", self.membranes, ("reset", "kept"))
-        if self.membranes == "kept":
-            raise ValueError(
-                'membranes: got "kept", expected "reset": an error gain is of a controller without state'
-            )
         if not isinstance(self.network, SpikingNetwork) or self.network.encoding != "direct":
             raise ValueError('network: expected a SpikingNetwork of encoding "direct"')
         n = len(rows_of("A", self.A))
@@ -110,12 +111,38 @@ class ClosedLoop:
         self._settle("scale", _numbers("scale", self.scale, self.seen, above=True))
         self._settle("gain", _numbers("gain", self.gain, self.inputs, above=True))
         self._settle("disturbance", _numbers("disturbance", self.disturbance, n, above=False))
+        if self.membranes == "kept":
+            if self.seen != self.inputs:
+                raise ValueError(
+                    f'C: got {self.seen} rows with membranes "kept", expected {self.inputs}, one an input'
+                )
+            check_kept(self.network, self.inputs)
         with evaluating(self.network), torch.no_grad():
             given = self.network(torch.zeros(1, self.seen, dtype=self.network.dtype))
         if tuple(given.shape) != (1, self.inputs):
             raise ValueError(
                 f"network: got outputs of shape {tuple(given.shape)}, expected (1, {self.inputs}) as B has"
             )
+
+    @classmethod
+    def of_system(cls, network: SpikingNetwork, system: object, **rest: Any) -> "ClosedLoop":
+        """Return the loop of a state space of python-control, of SciPy, or with matrices A, B, C, D and a step dt.
+
+        The network sees C·x/scale; `rest` is as in `ClosedLoop`.
+
+        Raises:
+            TypeError: for what is no state space.
+            ValueError: for a continuous one (dt 0 or None; the line that discretises it is said), or a D not 0.
+        """
+        return cls(network, **matrices_of(system), **rest)
+
+    def system(self, dt: float | bool = True) -> Any:
+        """Return the plant as python-control's StateSpace: A, B, C, D = 0, and its step; True: one not said.
+
+        Raises:
+            ImportError: where python-control is not installed.
+        """
+        return state_space(self.A, self.B, self.C, dt)
 
     def _settle(self, name: str, value: object) -> None:
         object.__setattr__(self, name, value)
@@ -136,17 +163,27 @@ class ClosedLoop:
         return len(_matrix(self.C))
 
     def control(self, states: np.ndarray) -> np.ndarray:
-        """Return u at states (batch, n), as the loop runs: (batch, m)."""
+        """Return u at states (batch, n), as the loop runs from membranes that start anew: (batch, m)."""
         seen = np.atleast_2d(states) @ _matrix(self.C).T / np.asarray(self.scale)
         with evaluating(self.network), torch.no_grad():
             given = self.network(torch.from_numpy(seen).to(self.network.dtype))
         return given.double().numpy() * np.asarray(self.gain)
 
     def run(self, states: np.ndarray, steps: int, disturbance: np.ndarray | None = None) -> np.ndarray:
-        """Return the states of runs from `states` (batch, n), (steps + 1, batch, n); `disturbance` is added."""
+        """Return the states of runs from `states` (batch, n), (steps + 1, batch, n); `disturbance` is added.
+
+        Membranes that are kept start at 0.
+        """
         found = [np.atleast_2d(np.asarray(states, dtype=np.float64))]
+        membranes = torch.zeros(len(found[0]), self.inputs)
         for step in range(at_least(0)("steps", steps)):
-            x = found[-1] @ _matrix(self.A).T + self.control(found[-1]) @ _matrix(self.B).T
+            if self.membranes == "kept":
+                seen = found[-1] @ _matrix(self.C).T / np.asarray(self.scale)
+                given, membranes = kept_outputs(seen, membranes, self.network.num_steps)
+                u = given * np.asarray(self.gain)
+            else:
+                u = self.control(found[-1])
+            x = found[-1] @ _matrix(self.A).T + u @ _matrix(self.B).T
             found.append(x if disturbance is None else x + disturbance[step])
         return np.stack(found)
 
@@ -186,6 +223,10 @@ class ClosedLoop:
         Raises:
             ValueError: for a G of another shape, or a box that is not bounded.
         """
+        if self.membranes == "kept":
+            raise ValueError(
+                'membranes: got "kept", expected "reset": an error gain is of a controller without state'
+            )
         radii = _box(box, self.states)
         chosen = self.fitted(radii) if G is None else rows_of("K", G, self.inputs, self.seen)
         reach = [sum(abs(c) * r for c, r in zip(row, radii, strict=True)) for row in _matrix(self.C).tolist()]
@@ -222,8 +263,11 @@ class ClosedLoop:
         rounds: int = 8,
         tolerance: float = 1e-2,
         timeout: float | None = None,
-    ) -> PracticalStability:
+    ) -> PracticalStability | KeptStability:
         """Return a proof that runs from some box stay in `box` for ever, and where they end; or why there is none.
+
+        Of membranes that are kept nothing is searched: `box` is where runs may start, a `KeptStability` says where
+        they stay, and G is the controller itself, None.
 
         Args:
             box, G, tolerance: as in `error`; G is fitted anew for each round where it is None.
@@ -234,6 +278,10 @@ class ClosedLoop:
             ValueError: for arguments that don't fit, and for a K with which the plant is not stable.
         """
         radii, begun, limit = _box(box, self.states), time.perf_counter(), checked_timeout(timeout)
+        if self.membranes == "kept":
+            if G is not None:
+                raise ValueError(f'K: got {G!r} with membranes "kept", expected None: the controller says it')
+            return self._kept(radii)
         done, share, why = list[LoopRound](), 0.0, "the time was up"
         for _ in range(at_least(1)("rounds", rounds)):
             left = None if limit is None else limit - (time.perf_counter() - begun)
@@ -265,6 +313,34 @@ class ClosedLoop:
             why = f"{len(done)} boxes: runs stay in the first one, and end in the last one's limit"
         rest = self._disturbances, tuple(done), min(share, 1.0) if done else 0.0, why
         return PracticalStability(self.A, self.B, *rest)
+
+    def grid(self, box: Sequence[float], cells: int = 400, levels: int = 7) -> GridSafety:
+        """Return which cells of a box runs never leave, and where they end: for at most three states.
+
+        Args:
+            box: one radius a state.
+            cells: along each state, 2^20 in all at most.
+            levels: grids, each finer on what the one before left.
+
+        Raises:
+            ValueError: for more states or cells, kept membranes, or a box that is not bounded.
+        """
+        radii, count = _box(box, self.states), at_least(2)("cells", cells)
+        if self.membranes == "kept":
+            raise ValueError('membranes: got "kept", expected "reset": cells are of states without membranes')
+        if self.states > MOST_STATES or count**self.states > MOST_CELLS:
+            got = f"{count} cells along each of {self.states} states"
+            raise ValueError(f"cells: got {got}, expected {MOST_STATES} states at most, {MOST_CELLS} cells in all")
+        arrays = map(np.asarray, (self.A, self.B, _matrix(self.C), self._scales, self._gains, self._disturbances))
+        return grid_safety(GridPlant(self.network, *arrays), radii, count, at_least(1)("levels", levels))
+
+    def _kept(self, radii: tuple[float, ...]) -> KeptStability:
+        factors = np.asarray(self._gains) / np.asarray(self._scales)
+        K = tuple(tuple(map(float, row)) for row in factors[:, None] * _matrix(self.C))
+        if (pole := self._pole(K)) >= 1.0:
+            raise ValueError(f"K: got A + B·K of spectral radius {pole:.6g}, expected a stable one, below 1")
+        rest = self._gains, self.network.num_steps, self._disturbances, radii
+        return kept_stability(self.A, self.B, K, *rest)
 
     @property
     def _scales(self) -> tuple[float, ...]:

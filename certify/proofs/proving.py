@@ -30,8 +30,10 @@ from ..branching.nodes.decisions import RowRanges
 from ..branching.nodes.nodes import Nodes
 from ..branching.question import MarginQuestion
 from ..perturbations import Perturbation
+from ..questions.asking import as_labels, check_property_ties
+from ..questions.forms import Property
 from ..replay import misclassified
-from ..ties import settled_ties
+from ..ties import STRICT, settled_ties
 from ..verification import checked_timeout
 from .asked import asked_of
 from .emptiness import empty_prices
@@ -86,7 +88,7 @@ class Prover:
     def prove(
         self,
         sample: Tensor,
-        label: int,
+        label: int | Property,
         perturbation: Perturbation,
         timeout: float | None = None,
         *,
@@ -96,16 +98,19 @@ class Prover:
 
         Args:
             sample: (...), one input.
-            label: the class.
+            label: the class; or `robust(label)`, a strict proof of it. Files have no other properties.
             perturbation: `LInf`, `PixelBox` or `L2`; `SpikeFlip`, `SpikeShift` or `EventChange`.
             timeout: seconds, or None.
             ties: what a tie between logits is, as in `verify`.
 
         Raises:
-            TypeError, ValueError: for a timeout that is no positive number, or other ties.
+            TypeError, ValueError: for a timeout that is no positive number, other ties, or another property.
             Unproven: where there is no proof, or none was found in time.
         """
-        timeout, label = checked_timeout(timeout), whole("label", label)
+        timeout = checked_timeout(timeout)
+        if isinstance(label, Property):
+            label, ties = self._label_of(label, sample, ties), STRICT
+        label = whole("label", label)
         ties = settled_ties(self.network, ties)
         deadline = None if timeout is None else time.perf_counter() + timeout
         sample = sample.detach().cpu()
@@ -122,6 +127,19 @@ class Prover:
         except (Refused, OverflowError, TimeIsUp) as error:
             raise Unproven(str(error)) from error
         return proof
+
+    def _label_of(self, prop: Property, sample: Tensor, ties: str | None) -> int:
+        """Return the class that a property is about.
+
+        Raises:
+            ValueError: for one that is about other rows than those of a class.
+        """
+        check_property_ties(ties)
+        found = as_labels(self.network, sample.detach().cpu()[None].to(self.network.dtype), prop)
+        if found is None:
+            got = f"got {type(prop).__name__}, of which proof files have no form"
+            raise ValueError(f"property: {got}, expected a label or robust(label)")
+        return int(found)
 
 
 @dataclass

@@ -1,13 +1,18 @@
-"""Forms as text, for the command line: "Y0 - 2*Y1 + 0.1*X3", Y outputs, X inputs, S the sample's own outputs.
+"""Forms and properties as text, for the command line: "Y0 - 2*Y1 + 0.1*X3 <= 1", "moves=.1".
 
-Python's parser reads the text; of its tree only numbers, names, sums and products with numbers are known here, and
-nothing is run.
+Y are outputs, X inputs, S the sample's own outputs. Python's parser reads the text; of its tree only numbers,
+names, sums, products with numbers and comparisons are known here, and nothing is run.
 """
 
 import ast
+import math
+import operator
 import re
+from collections.abc import Callable
 
-from .forms import Form, as_form, inputs, output, sample
+from ...files.fractions import fraction
+from .forms import Form, Property, as_form, inputs, output, sample
+from .properties import abstains, moves_at_most, robust, targeted, top_k
 
 LONGEST = 10_000
 """Characters of a text."""
@@ -67,3 +72,65 @@ def _is_number(form: Form) -> bool:
 def _refusal(text: str) -> ValueError:
     expected = 'sums such as "Y0 - 2*Y1 + 0.1*X3", Y outputs, X inputs, S the sample\'s own outputs'
     return ValueError(f"form: got {text[:60]!r}, expected {expected}")
+
+
+NAMED: dict[str, tuple[Callable[..., Property], type]] = {
+    "robust": (robust, int),
+    "targeted": (targeted, int),
+    "top-k": (top_k, int),
+    "moves": (moves_at_most, float),
+    "abstains": (abstains, float),
+}
+"""Properties by name, and what the number behind "=" is."""
+_COMPARED = {ast.LtE: operator.le, ast.Lt: operator.lt, ast.GtE: operator.ge, ast.Gt: operator.gt}
+
+
+def property_of(text: str) -> Property:
+    """Return a property: "moves=.1", "top-k=3", "targeted=7", "robust", "abstains=.2", or inequalities of forms.
+
+    Inequalities stand in parentheses where & or | joins them; abs(…) is a modulus, as in "abs(Y0 - S0) <= 0.1".
+
+    Raises:
+        ValueError: for a text that is none, in one line.
+
+    >>> property_of("moves=1/4")
+    Moves(delta=0.25, place=None)
+    """
+    name, equals, number = (part.strip() for part in text.partition("="))
+    if name in NAMED and (equals or name == "robust"):
+        make, kind = NAMED[name]
+        try:
+            value = fraction(number) if equals else None
+        except ValueError:
+            value = math.nan
+        whole = kind is int and value is not None
+        if value is not None and (not math.isfinite(value) or (whole and not value.is_integer())):
+            expected = "a whole number" if whole else "a number"
+            raise ValueError(f"property: got {text[:60]!r}, expected {expected} behind {name}=")
+        return make() if value is None else make(int(value) if whole else value)
+    try:
+        return _property(_tree(text), text, 0)
+    except (RecursionError, TypeError):
+        raise _no_property(text) from None
+
+
+def _property(node: ast.expr, text: str, depth: int) -> Property:
+    if depth > DEEPEST:
+        raise _no_property(text)
+    if isinstance(node, ast.BinOp) and isinstance(node.op, ast.BitAnd | ast.BitOr):
+        one, other = _property(node.left, text, depth + 1), _property(node.right, text, depth + 1)
+        return one & other if isinstance(node.op, ast.BitAnd) else one | other
+    if isinstance(node, ast.Compare) and len(node.ops) == 1 and type(node.ops[0]) in _COMPARED:
+        compare, left = _COMPARED[type(node.ops[0])], node.left
+        right = _form(node.comparators[0], text, depth + 1)
+        if isinstance(left, ast.Call) and ast.unparse(left.func) == "abs" and len(left.args) == 1:
+            if not _is_number(right):
+                raise _no_property(text)
+            return compare(abs(_form(left.args[0], text, depth + 1)), right.constant)
+        return compare(_form(left, text, depth + 1), right)
+    raise _no_property(text)
+
+
+def _no_property(text: str) -> ValueError:
+    expected = 'robust, moves=.1, top-k=3, targeted=7, abstains=.2, or inequalities such as "Y0 - 2*Y1 <= 0.3"'
+    return ValueError(f"property: got {text[:60]!r}, expected {expected}")

@@ -14,15 +14,18 @@ from ...models.progress import Progress, silent
 from ...models.validation import check_choice, check_plain
 from ..alike import Alike
 from ..arithmetic import check_arithmetic
-from ..attacks import ATTACKS, check_attacked
+from ..attacks import ATTACKS, check_attacked, check_posed
 from ..detaching import detach
 from ..latency_codes import coded
 from ..own_draws import own_draws, sample_by_sample
+from ..questions.asking import as_labels, check_coded, check_property_ties, labels_at, property_goal
+from ..questions.forms import Property
+from ..questions.rows import RowGoal
 from ..replay import evaluating, replays
 from ..scales import NORMS, Scale, scale
 from ..ties import STRICT, settled_ties
 from ..verdicts import Verdict
-from ..verification import resolve, verify
+from ..verification import answered, resolve, verify
 from ..verifiers import INTERVAL, TRAINS, AttackSearch, Verifier
 from .bracketing import Bisection, Bracket, Clock, Grid
 
@@ -61,7 +64,7 @@ class Radius(Alike):
 def certified_radius(
     network: SpikingNetwork,
     inputs: Tensor,
-    labels: Tensor,
+    labels: Tensor | Property,
     norm: str | Scale = "linf",
     verifier: str | Verifier = "auto",
     tolerance: float = 1e-3,
@@ -75,6 +78,8 @@ def certified_radius(
 ) -> list[Radius]:
     """Bracket each sample's radius, r = min ‖x̃ − x‖ over valid x̃ that are misclassified: lower ≤ r ≤ upper.
 
+    Of a property it is how far a sample may be moved until the property fails.
+
     All samples are bisected together on one grid of ε, cheapest first: "trains" raises `lower`, an attack lowers
     `upper`, and `verifier` is asked in between. A counterexample is pulled toward its sample while it fails. Each
     query lies strictly inside its bracket, so brackets only shrink.
@@ -82,7 +87,7 @@ def certified_radius(
     Args:
         network: any spiking network; it is taken in evaluation mode.
         inputs: (batch, ...), within [lower, upper].
-        labels: (batch,) of integers.
+        labels: (batch,) of integers; or a `Property`, as in `verify`.
         norm: "linf" or "l2", in the units of the inputs; or "l0", how many events flip, or "shift", by how many
             steps events move in all (`SpikeShift(None, total=...)`): these are whole numbers, `tolerance` is at
             least 1, and `lower` and `upper` mean nothing; or a `FlipScale` or `ShiftScale`: other budgets.
@@ -114,25 +119,39 @@ def certified_radius(
     if own_draws(network, inputs, labels):
         rest = {"lower": lower, "upper": upper, "timeout": timeout, "seed": seed, "ties": ties}
         return [
-            certified_radius(one, inputs[at], labels[at], norm, verifier, tolerance, **rest, progress=told)[0]
+            certified_radius(
+                one, inputs[at], labels_at(labels, at), norm, verifier, tolerance, **rest, progress=told
+            )[0]
             for one, at, told in sample_by_sample(network, inputs, progress)
         ]
     sets = norm if isinstance(norm, Scale) else scale(norm, lower, upper)
     if (codes := coded(network, inputs, sets.around(0.0))) is not None:
+        check_coded(labels)
         asked = codes.network, codes.events, labels, sets, verifier, tolerance
         found = certified_radius(*asked, timeout=timeout, seed=seed, ties=ties, progress=progress)
         return [replace(one, counterexample=codes.image(one.counterexample, k)) for k, one in enumerate(found)]
     check_arithmetic(network)
-    check_attacked(network, inputs, labels, sets.around(0.0))
+    chosen, prop, rows = resolve(verifier), None, None
+    if isinstance(labels, Property):
+        check_property_ties(ties)
+        check_posed(network, inputs, sets.around(0.0))
+        asked_labels = as_labels(network, inputs, labels)
+        if asked_labels is None:
+            prop, rows = answered(labels, chosen), property_goal(network, inputs, labels)
+            labels, ties = torch.arange(len(inputs), device=inputs.device), rows.ties
+        else:
+            labels, ties = asked_labels, STRICT
+    if prop is None:
+        check_attacked(network, inputs, labels, sets.around(0.0))
     inputs = inputs.detach()
     tolerance, seed = sets.tolerance(positive("tolerance", tolerance)), whole("seed", seed)
     timeout = unless_none(positive)("timeout", timeout)
     grid, ties = Grid.of(sets.reach(inputs), tolerance), settled_ties(network, ties)
-    query = _Query(network, inputs, labels, sets, grid, seed, ties, progress)
+    query = _Query(network, inputs, labels, sets, grid, seed, ties, progress, prop, rows)
     clock = Clock(None if timeout is None else time.perf_counter() + timeout * len(inputs))
     with evaluating(network):
         brackets = query.clean()
-        for plan in _passes(resolve(verifier), sets.breaks_first):
+        for plan in _passes(chosen, sets.breaks_first):
             brackets = query.bisection(plan, clock).run(brackets)
     return [
         Radius(b.lower, b.upper, b.upper - b.lower <= tolerance, b.counterexample, b.verifier, ties)
@@ -152,11 +171,16 @@ class _Query:
     seed: int
     ties: str
     progress: Progress
+    prop: Property | None = None
+    rows: RowGoal | None = None
 
     def clean(self) -> list[Bracket]:
         """Return the bracket of each sample before any query: closed where the sample itself fails, run alone."""
         pairs = zip(self.inputs, self.labels.tolist(), strict=True)
-        failing = [replays(self.network, *pair, self.ties) for pair in pairs]
+        if self.rows is None:
+            failing = [replays(self.network, *pair, self.ties) for pair in pairs]
+        else:
+            failing = [self.rows.replays(self.network, *pair) for pair in pairs]
         return [
             Bracket(0.0, 0.0, self.inputs[index].clone()) if fails else Bracket(0.0, self.grid.reach)
             for index, fails in enumerate(failing)
@@ -176,14 +200,28 @@ class _Query:
 
     def _ask(self, verifier: Verifier, samples: list[int], epsilon: float, timeout: float | None) -> list[Verdict]:
         inputs, labels = self._of(samples)
-        asked = self.network, inputs, labels, self.sets.around(epsilon), verifier, timeout
-        return verify(*asked, seed=self.seed, ties=self.ties)
+        rest = self.sets.around(epsilon), verifier, timeout
+        if self.prop is not None:
+            return verify(self.network, inputs, self.prop, *rest, seed=self.seed)
+        return verify(self.network, inputs, labels, *rest, seed=self.seed, ties=self.ties)
 
     def _nearest(self, samples: list[int], counterexamples: list[Tensor]) -> list[tuple[Tensor, float]]:
         """Pull counterexamples toward their samples, and measure."""
         inputs, labels = self._of(samples)
-        pulled = self.sets.pulled(self.network, torch.stack(counterexamples), inputs, labels, self.ties)
+        found = torch.stack(counterexamples)
+        if self.rows is None:
+            pulled = self.sets.pulled(self.network, found, inputs, labels, self.ties)
+        else:
+            pulled = torch.cat(
+                [self._pulled(one, *pair) for one, *pair in zip(found, inputs, labels, strict=True)]
+            )
         return list(zip(pulled, self.sets.distance(pulled, inputs).tolist(), strict=True))
+
+    def _pulled(self, counterexample: Tensor, sample: Tensor, label: Tensor) -> Tensor:
+        """Return what `Scale.pulled` makes of one sample's question, as a module of two outputs."""
+        assert self.rows is not None
+        module, zero, ties = self.rows.posed(self.network, label[None])
+        return self.sets.pulled(module, counterexample[None], sample[None], zero, ties)
 
     def _of(self, samples: list[int]) -> tuple[Tensor, Tensor]:
         index = torch.tensor(samples, device=self.labels.device)

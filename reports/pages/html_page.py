@@ -33,6 +33,7 @@ TEMPLATES = (
     "recording.html",
     "comparison.html",
     "leaderboard.html",
+    "loop.html",
     "style.css",
 )
 
@@ -75,8 +76,8 @@ def to_html(record: Record) -> str:
     )
 
 
-def page_of(template: str, threat: Threat, **content: Any) -> str:
-    """Return a template of this folder filled with `content` and the style of all pages."""
+def page_of(template: str, threat: Threat | None, **content: Any) -> str:
+    """Return a template of this folder filled with `content` and the style of all pages; a threat for its ε."""
     found = _environment(threat).get_template(template)
     return found.render(style=Markup(_template("style.css")), **content)
 
@@ -92,7 +93,7 @@ def _template(name: str) -> str:
     return TEMPLATE.text(Path(__file__).parent / "templates" / name)
 
 
-def _environment(threat: Threat) -> Environment:
+def _environment(threat: Threat | None) -> Environment:
     sources = {name: _template(name) for name in TEMPLATES}
     environment = Environment(
         loader=DictLoader(sources),
@@ -106,17 +107,12 @@ def _environment(threat: Threat) -> Environment:
         "at": lambda value: f"{value:.1f}",
         "tied": _tied,
         "percent": wording.percent,
-        "epsilon": threat.text,
-        "distance": lambda epsilon: wording.distance_text(threat, epsilon),
         "slices": slices,
         "code": code_page,
         "measured": lambda value: "–" if value is None else f"{value:.4f}",
         "scene": figures.scene,
-        "recording": lambda case: figures.recording(case) if threat.norm in OF_NORM else None,
         "unbroken": wording.unbroken,
-        "short": threat.short,
         "ties_found": wording.ties_found,
-        "signs_found": lambda model: wording.signs_found(model, threat),
         "classified": wording.classified,
         "norms": wording.gain_norms,
         "gain": wording.gain_text,
@@ -124,8 +120,16 @@ def _environment(threat: Threat) -> Environment:
         "seconds": _seconds,
         "radius_seconds": _radius_seconds,
         "sketch": wording.sketch,
-        "pictures": lambda case: [] if threat.norm in OF_NORM else _pictures(case, threat.lower, threat.upper),
     }
+    if threat is not None:
+        filters |= {
+            "epsilon": threat.text,
+            "distance": lambda epsilon: wording.distance_text(threat, epsilon),
+            "recording": lambda case: figures.recording(case) if threat.norm in OF_NORM else None,
+            "short": threat.short,
+            "signs_found": lambda model: wording.signs_found(model, threat),
+            "pictures": lambda case: [] if threat.norm in OF_NORM else _pictures(case, threat.lower, threat.upper),
+        }
     environment.filters.update(filters)
     return environment
 

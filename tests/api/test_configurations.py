@@ -8,12 +8,12 @@ from typing import Any
 import pytest
 
 from spikecert.commands.options.options import checked_device
+from spikecert.files.toml_text import LONGEST_TEXT, read_toml
 from spikecert.models import architecture
 from spikecert.protocols import protocol
 from spikecert.protocols.configuration import parse
 from spikecert.protocols.objectives import objective
 from spikecert.runs.configuration import Configuration, load_configuration
-from spikecert.runs.toml_text import LONGEST_TEXT, read_toml
 
 GOOD = '[train]\nnetwork = "mlp:8"\n[certify]\nverifiers = ["interval"]\n'
 KEY = ".".join(["a"] * 60)

@@ -19,6 +19,7 @@ PAGES = (
     "docs/events.md",
     "docs/attacks.md",
     "docs/questions.md",
+    "docs/regression.md",
     "docs/loops.md",
 )
 LONG = ("docs/tutorial.md", "docs/testing.md")
@@ -30,6 +31,7 @@ SAID = {
     "docs/concepts/circuit.md": ("2 fired layers.1 (1,)", "5 added layers.2 (4, 2)"),
     "docs/runs.md": ("['",),
     "docs/attacks.md": ("large steps", "of 10 digits are left", "of 10 are left of a module"),
+    "docs/regression.md": ("certified_rmse", "in units of u", "proved 2 boxes"),
     "docs/questions.md": ("'verified'", "True"),
     "docs/loops.md": ("checked True", "runs reach"),
     "docs/events.md": ("l0: ", "shift: ", "two_sides.html"),

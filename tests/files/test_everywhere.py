@@ -20,6 +20,7 @@ from spikecert.protocols.results import load_run
 from spikecert.reports.making.attaching import load_radii
 from spikecert.reports.making.parts import PartStore, Radii
 from spikecert.runs.configuration import load_configuration
+from spikecert.runs.plants import load_plant
 from spikecert.training import dataset
 from spikecert.training.journal import HISTORY, epochs_of
 from spikecert.training.state import CHECKPOINT, CheckpointStore
@@ -86,6 +87,7 @@ READERS: dict[str, Callable[[Path], object]] = {
     "certificates": load_certificates,
     "radii": load_radii,
     "configuration": load_configuration,
+    "plant": load_plant,
     "record as configuration": lambda path: load_configuration(linked(path, "record.json")),
     "property": read_vnnlib,
     "packed property": lambda path: read_vnnlib(linked(path, "property.vnnlib.gz")),

@@ -7,12 +7,14 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from spikecert.certify.loops import ClosedLoop, controller
+from spikecert.files.toml_text import read_toml
 from spikecert.protocols import objectives, protocol
 from spikecert.protocols.configuration import parse
 from spikecert.runs import building
 from spikecert.runs.configuration import load_configuration
+from spikecert.runs.plants import load_plant
 from spikecert.runs.running import plan_of
-from spikecert.runs.toml_text import read_toml
 
 from .mutators import mutate_json, mutate_text
 
@@ -53,6 +55,7 @@ ODD = (
     *("1979-05-27", "a.b.c.d", ".".join("a" * 70), "[" * 300, "{a=" * 70, '"""', "'''", '"\\u0000"', '"\x1b[2J"'),
     *('"mlp:999999999999"', '"vgg11:1e999"', '"meta"', '"cuda:9"', '"' + "x" * 5000 + '"', "true", "[[a]]", "-0"),
 )
+CONTROLLER = controller([[1.0]], hidden=2)
 WORDS = tuple(word.encode() for word in ODD)
 
 
@@ -88,6 +91,34 @@ def read_protocol(data: bytes) -> None:
             {key: value[0] if _several(value) else value for key, value in term.items()} for term in variant.terms
         ]
         objectives.objective(terms)
+
+
+PLANT = b"""A = [[1.0, 0.125], [0.0, 1.0]]
+B = [[0.0078125], ["1/8"]]
+C = [[-1.0, -1.75]]
+G = [[1.0]]
+scale = 2.75
+gain = [2.75]
+box = [1.0, 1.0]
+disturbance = [0, 1e-3]
+membranes = "reset"
+names = ["position", "speed"]
+dt = 0.125
+"""
+
+
+def plants() -> list[bytes]:
+    """Return a plant with all that it may say, and one with what it must."""
+    return [PLANT, b"A = [[0.5]]\nB = [[1]]\nbox = [2]\n"]
+
+
+def read_plant(data: bytes) -> None:
+    """Read a plant, and make its loop under a controller of one input, so far as it is one."""
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "plant.toml"
+        path.write_bytes(data)
+        found = load_plant(path)
+    ClosedLoop(CONTROLLER, **found.loop)
 
 
 def _several(value: Any) -> bool:

@@ -73,6 +73,13 @@ def worst_logits(
     return found
 
 
+def output_ends(network: SpikingNetwork, lower: Tensor, upper: Tensor, bounds: str = "interval") -> Box:
+    """Return ends of each output over the box [lower, upper] of inputs, (batch, outputs); see `worst_logits`."""
+    made = circuit(network)
+    followed = FOLLOWED[bounds](made, Ends(_source(network, made, lower, upper)))
+    return each(fold(made, followed)[-1].box, lambda end: end.squeeze(0))
+
+
 def _source(network: SpikingNetwork, made: Circuit, lower: Tensor, upper: Tensor) -> Box:
     """Return the ends of what enters the first layer; spikes of a rate code grow with the input."""
     if network.encoding != "rate":

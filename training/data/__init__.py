@@ -14,13 +14,15 @@ from .folders import load_folder
 from .mnist import load_idx
 from .nmnist import load_nmnist
 from .own import checked_limits, own_dataset
+from .regression import load_digit_values, regression_dataset
 from .shd import load_shd
 from .splits import Dataset, Split
 
-__all__ = ["EVENTS", "IMAGES", "Dataset", "Split", "dataset", "digit_events", "own_dataset"]
+__all__ = ["EVENTS", "IMAGES", "Dataset", "Split", "dataset", "digit_events", "own_dataset", "regression_dataset"]
 
 IMAGES: dict[str, Callable[[str, Path | None, int], Dataset]] = {
     "digits": load_digits_splits,
+    "digit-values": load_digit_values,
     "fashion-mnist": load_idx,
     "mnist": load_idx,
     "cifar10": load_cifar,
@@ -47,7 +49,8 @@ def dataset(
     Images are float32 in [0, 1]; events are uint8 frames of 0 and 1, (samples, num_steps, ...).
 
     Args:
-        name: images: "digits" (embedded), "fashion-mnist", "mnist", "cifar10" or "cifar100"; events:
+        name: images: "digits" (embedded), "digit-values" (the same, what they stand for as real targets),
+            "fashion-mnist", "mnist", "cifar10" or "cifar100"; events:
             "digit-events" (made from the digits), "nmnist" or "shd"; or the path of an .npz archive of your own
             arrays, inputs and labels, or train_inputs, train_labels, test_inputs and so on (see `own_dataset`), or
             of a folder of pictures, FOLDER/CLASS/*.png, or FOLDER/train/CLASS/*.png and so on.

@@ -10,6 +10,7 @@ import numpy as np
 from ...files import Archive, FileKind
 from ...models.validation import one_line
 from .own import own_dataset
+from .regression import regression_dataset
 from .splits import Dataset
 
 ARCHIVE = FileKind("dataset", "an .npz archive of arrays", most=2**33)
@@ -18,7 +19,8 @@ MOST, MOST_TEXT = 2**33, 2**20
 PARTS = ("train_", "validation_", "test_")
 _EXPECTED = (
     "expected inputs and labels, or train_inputs, train_labels, test_inputs, test_labels and maybe "
-    "validation_inputs, validation_labels (events in the place of inputs for frames of 0 and 1)"
+    "validation_inputs, validation_labels (events in the place of inputs for frames of 0 and 1, targets in that "
+    "of labels for numbers)"
 )
 _HEADER = re.compile(
     rb"\{'descr': '([<>=|]?([a-zA-Z])\d{0,9})', 'fortran_order': (True|False), "
@@ -33,7 +35,8 @@ def load_arrays(path: Path, seed: int, limits: tuple[float, float] = (0.0, 1.0))
     """Return the data set of an archive: `own_dataset` of its arrays.
 
     It holds inputs and labels of all samples, or those of each split, as train_inputs, train_labels and so on.
-    Event frames, (samples, T, ...), are called events; an array of texts called names are the classes'. Nothing is
+    Real targets, (samples,) or (samples, outputs), are called targets in the place of labels. Event frames,
+    (samples, T, ...), are called events; an array of texts called names are the classes'. Nothing is
     unpickled, and nothing is unpacked before its name and its size are known to be expected.
 
     Raises:
@@ -50,17 +53,23 @@ def _data_of(path: Path, archive: Archive, seed: int, limits: tuple[float, float
     names = {member.removesuffix(".npy"): member for member in archive.sizes}
     splits = {part for part in PARTS if any(name.startswith(part) for name in names)}
     kind = "events" if any(name.endswith("events") for name in names) else "inputs"
-    wanted = {f"{part}{name}" for part in splits or {""} for name in (kind, "labels")}
+    told = "targets" if any(name.endswith("targets") for name in names) else "labels"
+    wanted = {f"{part}{name}" for part in splits or {""} for name in (kind, told)}
     if names.keys() - {"names"} != wanted or (splits and not {"train_", "test_"} <= splits):
         raise ValueError(f"holds {', '.join(sorted(names)) or 'nothing'}, {_EXPECTED}")
-    told = _texts(archive.read(names["names"])) if "names" in names else []
+    texts = _texts(archive.read(names["names"])) if "names" in names else []
     held = {name: _array(archive.read(names[name]), "biuf") for name in sorted(wanted)}
-    settings = {"events": kind == "events", "seed": seed, "names": told, "limits": limits}
+    settings = {"events": kind == "events", "seed": seed, "limits": limits}
 
     def pair(part: str) -> tuple[np.ndarray, np.ndarray] | None:
-        return (held[f"{part}{kind}"], held[f"{part}labels"]) if f"{part}labels" in held else None
+        return (held[f"{part}{kind}"], held[f"{part}{told}"]) if f"{part}{told}" in held else None
 
-    return own_dataset(str(path), *map(pair, PARTS if splits else ("",)), **settings)
+    parts = map(pair, PARTS if splits else ("",))
+    if told == "labels":
+        return own_dataset(str(path), *parts, names=texts, **settings)
+    if texts:
+        raise ValueError("holds names beside targets, expected them beside labels")
+    return regression_dataset(str(path), *parts, **settings)
 
 
 def _texts(content: bytes) -> list[str]:

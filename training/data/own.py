@@ -52,13 +52,9 @@ def own_dataset(
     seed, limits = at_least(0)("seed", seed), checked_limits(limits)
     if events and limits != (0.0, 1.0):
         raise ValueError(f"limits: got {limits}, expected (0, 1) for events")
-    first = _split("train", train, events, limits)
     last = None if test is None else _split("test", test, events, limits)
     middle = None if validation is None else _split("validation", validation, events, limits)
-    if last is None:
-        first, last = _cut(first, TEST_SHARE, seed)
-    if middle is None:
-        first, middle = _cut(first, VALIDATION_SHARE, seed)
+    first, middle, last = cut_parts(_split("train", train, events, limits), middle, last, seed)
     parts = {"train": first, "validation": middle, "test": last}
     shape = tuple(first.inputs.shape[1:])
     for told, part in parts.items():
@@ -86,9 +82,18 @@ def checked_limits(limits: tuple[float, float]) -> tuple[float, float]:
     return low, high
 
 
+def cut_parts(train: Split, validation: Split | None, test: Split | None, seed: int) -> tuple[Split, ...]:
+    """Return all three splits, those that are missing cut off the first."""
+    if test is None:
+        train, test = _cut(train, TEST_SHARE, seed)
+    if validation is None:
+        train, validation = _cut(train, VALIDATION_SHARE, seed)
+    return train, validation, test
+
+
 def _cut(whole: Split, share: int, seed: int) -> tuple[Split, Split]:
     """Cut one in `share` samples off, and at least one of each class."""
-    return split_off(whole, max(len(whole) // share, len(whole.labels.unique())), seed)
+    return split_off(whole, max(len(whole) // share, 1 if whole.real else len(whole.labels.unique())), seed)
 
 
 def _classes(parts: dict[str, Split], classes: int | None) -> int:
@@ -101,21 +106,36 @@ def _classes(parts: dict[str, Split], classes: int | None) -> int:
 
 def _split(told: str, part: Any, events: bool, limits: tuple[float, float]) -> Split:
     """Return one part as inputs and labels that are checked."""
-    if isinstance(part, Split):
-        inputs, labels = part.inputs, part.labels
-    elif isinstance(part, tuple | list) and len(part) == 2 and all(_is_array(item) for item in part):
-        inputs, labels = (_tensor(told, item) for item in part)
-    else:
-        inputs, labels = _gathered(told, part)
-    if inputs.dim() < (3 if events else 2) or inputs.numel() == 0:
-        expected = "(samples, T, ...)" if events else "(samples, ...)"
-        raise ValueError(f"{told}: got inputs of shape {tuple(inputs.shape)}, expected {expected}")
+    inputs, labels = pair_of(told, part)
+    _check_shape(told, inputs, events)
     if labels.shape != inputs.shape[:1]:
         raise ValueError(f"{told}: got labels of shape {tuple(labels.shape)} for {len(inputs)} inputs")
     kind, whole = labels.dtype, labels.long()
     if kind.is_floating_point or kind.is_complex or kind == torch.bool or int(whole.min()) < 0:
         raise ValueError(f"{told}: got labels of {kind} from {whole.min()}, expected integers from 0 on")
-    return Split(_events(told, inputs) if events else _numbers(told, inputs, limits), whole)
+    return Split(inputs_of(told, inputs, events, limits), whole)
+
+
+def pair_of(told: str, part: Any) -> tuple[Tensor, Tensor]:
+    """Return inputs and labels of one part."""
+    if isinstance(part, Split):
+        return part.inputs, part.labels
+    if isinstance(part, tuple | list) and len(part) == 2 and all(_is_array(item) for item in part):
+        inputs, labels = (_tensor(told, item) for item in part)
+        return inputs, labels
+    return _gathered(told, part)
+
+
+def inputs_of(told: str, inputs: Tensor, events: bool, limits: tuple[float, float]) -> Tensor:
+    """Return inputs that are checked: event frames, or numbers within limits."""
+    _check_shape(told, inputs, events)
+    return _events(told, inputs) if events else _numbers(told, inputs, limits)
+
+
+def _check_shape(told: str, inputs: Tensor, events: bool) -> None:
+    if inputs.dim() < (3 if events else 2) or inputs.numel() == 0:
+        expected = "(samples, T, ...)" if events else "(samples, ...)"
+        raise ValueError(f"{told}: got inputs of shape {tuple(inputs.shape)}, expected {expected}")
 
 
 def _is_array(item: Any) -> bool:

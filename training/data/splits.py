@@ -9,7 +9,8 @@ from torch import Tensor
 
 @dataclass(frozen=True)
 class Split:
-    """Samples: inputs (samples, ...) with values within the data set's limits, and integer labels (samples,).
+    """Samples: inputs (samples, ...) with values within the data set's limits, and integer labels (samples,), or
+    real targets (samples, outputs).
 
     Event frames, (samples, T, ...) of 0 and 1, are kept as uint8, a quarter of float32: call `inputs.float()` on
     what a network is to see. `fit` and the command line do that batch by batch.
@@ -25,6 +26,11 @@ class Split:
     def __len__(self) -> int:
         return len(self.labels)
 
+    @property
+    def real(self) -> bool:
+        """Return whether labels are real numbers that a network's outputs should be."""
+        return self.labels.is_floating_point()
+
     def take(self, indices: Tensor) -> "Split":
         """Return the samples at `indices`, in that order."""
         return Split(self.inputs[indices], self.labels[indices])
@@ -32,14 +38,14 @@ class Split:
 
 @dataclass(frozen=True)
 class Dataset:
-    """Train, validation and test splits of one classification task.
+    """Train, validation and test splits of one task: classification, or regression where labels are real.
 
     Attributes:
         name: the name under which `dataset` knows it.
         train, validation, test: the splits; a model is fitted on the first, picked on the second and
             reported on the third.
         shape: of one sample; of one frame, where samples are event frames.
-        classes: how many labels there are.
+        classes: how many labels there are; how many numbers a target has, where they are real.
         num_steps: T of event frames, for networks with encoding "none"; None for images.
         names: of the classes, for reports; empty where they have none.
         limits: the least and the greatest value that an input may have.
@@ -64,8 +70,8 @@ def split_off(whole: Split, count: int, seed: int) -> tuple[Split, Split]:
     """
     from sklearn.model_selection import train_test_split  # imported here: it takes a second
 
-    labels = whole.labels.numpy()
-    classes = len(np.unique(labels))
+    labels = None if whole.real else whole.labels.numpy()
+    classes = 1 if labels is None else len(np.unique(labels))
     if not classes <= count <= len(whole) - classes:
         raise ValueError(f"dataset: got {len(whole)} samples, too few to cut off {count} of {classes} classes")
     remaining, cut = train_test_split(np.arange(len(whole)), test_size=count, random_state=seed, stratify=labels)

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, fields, replace
 from decimal import Decimal
 from numbers import Real
-from typing import Self
+from typing import ClassVar, Self
 
 import torch
 from torch import Tensor
@@ -13,7 +13,7 @@ from torch import Tensor
 from ...models.constants import settle
 from ...models.networks import SpikingNetwork
 from ..data import Split
-from ..evaluation import accuracy
+from ..evaluation import CertifiedErrors, accuracy
 from ..perturbations import Perturber
 from .schedules import Schedule, Weight, as_weight, full
 
@@ -29,6 +29,9 @@ class Loss:
 @dataclass(frozen=True)
 class Objective(ABC):
     """What training minimises. A subclass writes `loss`, and names its perturbation if it has one."""
+
+    targets: ClassVar[str] = "classes"
+    """What its labels are: "classes", "numbers", or "any" where it asks none."""
 
     __array_ufunc__ = None  # a numpy number times an objective asks the objective
 
@@ -71,6 +74,10 @@ class Objective(ABC):
     def robust_accuracy(self, network: SpikingNetwork, split: Split, seed: int) -> float | None:
         """Return what runs are picked by: the accuracy on `split` under `attack`, or None without an attack."""
         return None if self.attack is None else accuracy(network, split, self.attack, seed)
+
+    def certified_errors(self, network: SpikingNetwork, split: Split, seed: int) -> CertifiedErrors | None:
+        """Return what is proven of errors on `split`, for real targets; None where nothing is."""
+        return None
 
     def __add__(self, other: "Objective") -> "Objective":
         """Return the objective whose loss is the sum of both."""
@@ -126,6 +133,11 @@ class Sum(Objective):
         found = (part.robust_accuracy(network, split, seed) for part in reversed(self.objectives))
         return next((share for share in found if share is not None), None)
 
+    def certified_errors(self, network: SpikingNetwork, split: Split, seed: int) -> CertifiedErrors | None:
+        """Return that of the last part that has one."""
+        found = (part.certified_errors(network, split, seed) for part in reversed(self.objectives))
+        return next((errors for errors in found if errors is not None), None)
+
 
 @dataclass(frozen=True)
 class Scaled(Objective):
@@ -170,6 +182,10 @@ class Scaled(Objective):
     def robust_accuracy(self, network: SpikingNetwork, split: Split, seed: int) -> float | None:
         """Return that of the objective."""
         return self.objective.robust_accuracy(network, split, seed)
+
+    def certified_errors(self, network: SpikingNetwork, split: Split, seed: int) -> CertifiedErrors | None:
+        """Return that of the objective."""
+        return self.objective.certified_errors(network, split, seed)
 
 
 def parts(objective: Objective) -> tuple[Objective, ...]:

@@ -1,6 +1,7 @@
 """Lower gains of the simplified perturbation dynamics, as a term of the loss."""
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 import torch
 from torch import Tensor
@@ -46,6 +47,8 @@ class GainPenalty(Remembering):
 
     References: theorem "layer-gain"
     """
+
+    targets: ClassVar[str] = "any"
 
     weight: Weight = 0.1
     layers: str = "all"

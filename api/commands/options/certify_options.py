@@ -22,6 +22,15 @@ ProofFolder = Annotated[
     Path | None, typer.Option(help="Folder for a proof of each verified sample, for check-proof.")
 ]
 
+AskedProperty = Annotated[
+    str | None,
+    typer.Option(
+        "--property",
+        help="What must hold in place of the class: moves=.1, top-k=3, targeted=7, robust, abstains=.2, or "
+        'inequalities such as "Y0 - 2*Y1 <= 0.3" (Y outputs, X inputs, S the sample\'s own outputs; &, |, abs).',
+    ),
+]
+
 # How long it may take, and what must come out.
 Timeout = Annotated[float | None, typer.Option(help="Seconds for a sample, on average.")]
 Memory = Annotated[

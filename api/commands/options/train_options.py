@@ -54,8 +54,8 @@ class ObjectiveOptions:
     objective: Annotated[
         str,
         typer.Option(
-            help="ms-mppd, cross-entropy, certified, s-ibp, certified-flips or certified-shift; with "
-            "+gain-penalty or +margin-over-gain also those."
+            help="ms-mppd, cross-entropy, certified, s-ibp, certified-flips or certified-shift; of real targets "
+            "mse or huber; with +gain-penalty, +margin-over-gain or, of real targets, +certified-moves also those."
         ),
     ] = "ms-mppd"
     rho: Annotated[float, typer.Option(help="Weight ρ of the membrane perturbation term.")] = 1.0
@@ -65,13 +65,18 @@ class ObjectiveOptions:
     ] = "4/255"
     gain_weight: Annotated[float, typer.Option("--gain-weight", help="Weight of gain-penalty.")] = 0.1
     margin_weight: Annotated[float, typer.Option("--margin-weight", help="Weight of margin-over-gain.")] = 1.0
+    delta: Annotated[
+        str, typer.Option(help="What certified-moves lets an output move; where huber turns straight.")
+    ] = "0.1"
 
     def aim(self, rules: "EventRules | None") -> "Objective":
         """Return the objective; `rules` say which events change, of one that is about them."""
         from spikecert.runs import building
 
-        weights = self.gain_weight, self.margin_weight
-        return building.objective(self.objective, self.rho, self.noise, number(self.size, "size"), *weights, rules)
+        weights, delta = (self.gain_weight, self.margin_weight), number(self.delta, "delta")
+        return building.objective(
+            self.objective, self.rho, self.noise, number(self.size, "size"), *weights, rules, delta
+        )
 
 
 @dataclass(frozen=True)

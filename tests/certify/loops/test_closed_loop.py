@@ -26,6 +26,7 @@ def loop(**changed: object) -> ClosedLoop:
 def test_runs_stay_and_end_where_it_is_proven():
     made = loop()
     found = made.certificate(BOX, [[1.0]], tolerance=1e-3)
+    assert isinstance(found, PracticalStability)
     assert found.proved
     assert found.check()
     assert all(value >= 0.4 for value in found.initial)
@@ -62,6 +63,7 @@ def test_a_disturbance_is_paid():
 
 def test_a_certificate_that_says_more_does_not_check():
     found = loop().certificate(BOX, [[1.0]])
+    assert isinstance(found, PracticalStability)
     first = found.rounds[0]
     for wrong in (
         replace(found, share=min(1.0, found.share * 1.01)),
@@ -88,7 +90,7 @@ def test_a_coarse_controller_proves_nothing():
     ("make", "told"),
     [
         (lambda: loop(time="continuous"), "time: got a continuous plant"),
-        (lambda: loop(membranes="kept"), 'membranes: got "kept"'),
+        (lambda: loop(membranes="kept"), 'network: got another one with membranes "kept"'),
         (lambda: ClosedLoop(controller(K), A, B), "network|inputs|mat1"),
         (lambda: ClosedLoop(controller(K), ((1.0, 0.0),), B), "A: got shape"),
         (lambda: ClosedLoop(controller(K), A, ((1.0,),)), "B: got shape"),

@@ -4,7 +4,7 @@ import re
 import tomllib
 from typing import Any
 
-from spikecert.files.json_text import check_depth
+from .json_text import check_depth
 
 LONGEST_TEXT = 2**18
 """Characters."""

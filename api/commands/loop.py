@@ -1,0 +1,144 @@
+"""`spikecert loop`: a spiking controller and a linear plant in closed loop, for all time."""
+
+import shlex
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from ..telling import say, show, show_json, table
+from .options.options import Json, Model, Seed, number
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    from spikecert.analysis.loops import KeptStability, PracticalStability
+    from spikecert.runs.plants import Plant
+
+JSON, HTML = "loop.json", "loop.html"
+
+
+def loop(
+    model: Model,
+    plant: Annotated[Path, typer.Option("--plant", help="TOML file: A, B, box; C, G, scale, gain, disturbance.")],
+    tolerance: Annotated[
+        str, typer.Option(help="By what share of the greatest |Kx| a proven error may pass an attained one.")
+    ] = "1e-2",
+    rounds: Annotated[int, typer.Option(min=1, max=100, help="Boxes, each inside the limit of the last.")] = 8,
+    timeout: Annotated[float | None, typer.Option(help="Seconds in all.")] = None,
+    runs: Annotated[int, typer.Option(min=1, max=100_000, help="Simulated runs, to look at.")] = 200,
+    steps: Annotated[int, typer.Option(min=1, max=10_000, help="Control steps of each.")] = 200,
+    seed: Seed = 0,
+    out: Annotated[Path | None, typer.Option("--out", help=f"Folder for {JSON} and {HTML}.")] = None,
+    as_json: Json = False,
+) -> int:
+    """Prove for all time in which box a loop stays and in which it ends.
+
+    Status 1 where nothing is proven.
+    """
+    from spikecert.certify.loops import ClosedLoop
+    from spikecert.files import write_atomically
+    from spikecert.models import network_hash
+    from spikecert.reports.pages.loop_page import HEADS, rows, to_html, verdict
+    from spikecert.runs.plants import load_plant
+    from spikecert.runs.sources import network_of
+
+    asked, network = load_plant(plant), network_of(model)
+    made = ClosedLoop(network, **asked.loop)
+    width = number(tolerance, "tolerance")
+    found = made.certificate(asked.box, asked.G, rounds=rounds, tolerance=width, timeout=timeout)
+    checked = found.check()
+    if found.proved and not checked:
+        raise RuntimeError("the sums of a proof do not check")
+    seen = made.run(_starts(found, asked, runs, seed), steps, _disturbances(asked, runs, steps, seed))
+    content = {
+        "schema": "spikecert.loop/1",
+        "network": model.name,
+        "sha256": network_hash(network),
+        "plant": asked.model_dump(mode="json", by_alias=True),
+        "tolerance": width,
+        "timeout": timeout,
+        "seed": seed,
+        **_content(found, checked),
+        "simulated": {
+            "runs": runs,
+            "steps": steps,
+            "greatest": abs(seen).max((0, 1)).tolist(),
+            "end": abs(seen[-1]).max(0).tolist(),
+        },
+    }
+    if out is not None:
+        command = f"spikecert loop {shlex.quote(str(model))} --plant {shlex.quote(str(plant))}"
+        command += f" --tolerance {tolerance} --rounds {rounds} --runs {runs} --steps {steps} --seed {seed}"
+        page = to_html(found, asked.box, seen, asked.states, _conditions(content, asked), command)
+        for name, text in ((JSON, _text(content)), (HTML, page)):
+            write_atomically(out / name, text.encode())
+            say(f"wrote {shlex.quote(str(out / name))}")
+    if as_json:
+        show_json(content)
+    else:
+        body = table(HEADS, rows(found, asked.box, seen, asked.states))
+        show(f"{verdict(found, asked.states)}\n\n{body}")
+    return 0 if found.proved else 1
+
+
+def _starts(found: "PracticalStability | KeptStability", asked: "Plant", runs: int, seed: int) -> "np.ndarray":
+    """Return states of the initial box, or of a tenth of the box that was asked about; half of them at corners."""
+    import numpy as np
+
+    drawn = np.random.default_rng(seed).uniform(-1, 1, (runs, len(asked.box)))
+    drawn[::2] = np.sign(drawn[::2])
+    return drawn * np.asarray(found.initial if found.proved else asked.box) * (1.0 if found.proved else 0.1)
+
+
+def _disturbances(asked: "Plant", runs: int, steps: int, seed: int) -> "np.ndarray | None":
+    """Return disturbances at their bounds, the same for all runs of a step; None where there are none."""
+    import numpy as np
+
+    bounds = np.broadcast_to(np.asarray(asked.disturbance, dtype=np.float64), (len(asked.A),))
+    if not bounds.any():
+        return None
+    return np.sign(np.random.default_rng((seed, 1)).uniform(-1, 1, (steps, 1, len(bounds)))) * bounds
+
+
+def _content(found: "PracticalStability | KeptStability", checked: bool) -> dict[str, Any]:
+    keys = ("box", "K", "error", "attained", "limit")
+    return {
+        "proved": found.proved,
+        "checked": checked,
+        "why": found.why,
+        "share": found.share,
+        "initial": list(found.initial),
+        "region": list(found.region),
+        "ultimate": list(found.ultimate),
+        "rounds": [{key: getattr(one, key) for key in keys} for one in found.rounds],
+    }
+
+
+def _text(content: dict[str, Any]) -> str:
+    import json
+
+    return json.dumps(content, indent=1, allow_nan=False)
+
+
+def _conditions(content: dict[str, Any], asked: "Plant") -> list[tuple[str, str]]:
+    """Return what the proof is about, in words."""
+    step = "" if asked.dt is None else f", one step in {asked.dt:g} s"
+    found = [
+        ("network", f"{content['network']}, SHA-256 {content['sha256']}"),
+        ("plant", f"x⁺ = A·x + B·u + w{step}: A = {_rows(asked.A)}, B = {_rows(asked.B)}"),
+        ("controller", f"sees C·x/scale: C = {_rows(asked.C)}, scale = {asked.scale}; gives u/{asked.gain}"),
+        ("membranes", "start anew at each control step" if asked.membranes == "reset" else "go on"),
+        ("disturbance", f"|w| ≤ {asked.disturbance}"),
+        ("result", content["why"]),
+        (
+            "checked",
+            "the sums again, in exact arithmetic, with their infinite tails" if content["checked"] else "–",
+        ),
+    ]
+    simulated = content["simulated"]
+    return [*found, ("simulated", f"{simulated['runs']} runs of {simulated['steps']} steps, half from corners")]
+
+
+def _rows(rows: object) -> str:
+    return "all of x" if rows is None else str([list(row) for row in rows])  # type: ignore[attr-defined]

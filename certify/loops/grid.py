@@ -1,0 +1,209 @@
+"""A loop on a grid of cells of its states: which cells runs never leave, and where they end (F21d), n ≤ 3.
+
+A cell is a closed box; the cells cover the region. Over each cell the network's outputs are bounded by "trains",
+with all rounding of the run and of the state to its dtype, so the next state is in a box, the cell's image:
+A·cell + B·u + w, all four taken as independent; float64's own rounding widens it by `LOST` of all moduli.
+
+Safe. Drop cells whose images meet a cell that was dropped, or leave the region, until none is. From a cell that is
+left each run stays in those that are left, for ever: its next state is in the image, and all cells there are left.
+
+Ultimate. R_0 are the safe cells, R_{k+1} those of R_k that some image of R_k meets. A run from R_0 is in R_k from
+step k on: by induction it is in R_k, which images of R_k do not leave (F(R_k) is within F(R_{k−1}), R being
+monotone), so its next state is in a cell of R_k that an image meets.
+
+Zoom. Cut the hull of the last R finer. Runs end in R, so in the fine cells that meet R, and so on with their
+images; what of an image lies outside of R is met by no run.
+"""
+
+import itertools
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+
+from ...models.networks import SpikingNetwork
+from ..perturbations import PixelBox
+from ..verification import bounds
+
+MOST_STATES = 3
+MOST_CELLS = 2**20
+LOST = 2.0**-46
+"""What float64 may lose, relative to the sum of moduli."""
+NEAR = 1e-9
+"""What float64 may lose of a place, in cells."""
+GROWN = 1.0 + 2.0**-30
+"""A finer grid's region is greater than the hull of what it is about by this factor."""
+
+
+@dataclass(frozen=True, eq=False)
+class GridSafety:
+    """What is proven of a loop on a grid.
+
+    Attributes:
+        box: the region, one radius a state.
+        safe: (cells, …), one axis a state, rising: from a cell that is True a run stays in such cells for ever.
+        ultimate: the box, as radii, in which every such run ends; empty where no cell is safe.
+        levels: how many grids were used, one finer than the other.
+    """
+
+    box: tuple[float, ...]
+    safe: np.ndarray
+    ultimate: tuple[float, ...]
+    levels: int
+
+    @property
+    def proved(self) -> bool:
+        """Return whether any cell is safe."""
+        return bool(self.safe.any())
+
+    @property
+    def share(self) -> float:
+        """Return the share of the region that is safe."""
+        return float(self.safe.mean())
+
+    def holds(self, states: np.ndarray) -> np.ndarray:
+        """Return which states, (batch, n), lie inside of a safe cell, (batch,) of bool."""
+        radii, cells = np.asarray(self.box), self.safe.shape[0]
+        places = (np.atleast_2d(states) + radii) / (2 * radii) * cells
+        found = np.asarray((np.abs(np.atleast_2d(states)) <= radii).all(axis=1))
+        for signs in itertools.product((-NEAR, NEAR), repeat=len(self.box)):  # near a border: both cells
+            near = np.floor(places + np.array(signs)).astype(np.int64).clip(0, cells - 1)
+            found = found & self.safe[tuple(near.T)]
+        return found
+
+
+@dataclass(frozen=True, eq=False)
+class GridPlant:
+    """A plant and its controller: what `ClosedLoop` says, as arrays."""
+
+    network: SpikingNetwork
+    A: np.ndarray
+    B: np.ndarray
+    C: np.ndarray
+    scale: np.ndarray
+    gain: np.ndarray
+    disturbance: np.ndarray
+
+
+@dataclass(frozen=True, eq=False)
+class _CellGrid:
+    """Cells of a region; which cells each one's image meets, first to last, (n, cells, …); whether it leaves."""
+
+    radii: np.ndarray
+    cells: int
+    first: np.ndarray
+    last: np.ndarray
+    leaves: np.ndarray
+
+    @staticmethod
+    def of(plant: GridPlant, radii: np.ndarray, cells: int) -> "_CellGrid":
+        """Bound the network over each cell, and the next states."""
+        size, half = len(radii), radii / cells
+        middles = -radii[:, None] + (2 * np.arange(cells) + 1) * half[:, None]
+        centres = np.stack([axis.ravel() for axis in np.meshgrid(*middles, indexing="ij")], 1)
+        low, high = _outputs(plant, centres, half)
+        middle, spread = (low + high) / 2 * plant.gain, (high - low) / 2 * plant.gain
+        moduli = np.abs(centres) @ np.abs(plant.A).T + (np.abs(middle) + spread) @ np.abs(plant.B).T
+        centre = centres @ plant.A.T + middle @ plant.B.T
+        reach = np.abs(plant.A) @ half + spread @ np.abs(plant.B).T + plant.disturbance
+        reach = reach + LOST * (moduli + reach + radii)
+        ends = [(centre + sign * reach + radii) / (2 * half) for sign in (-1.0, 1.0)]
+        first, last = (np.floor(end + sign * NEAR) for end, sign in zip(ends, (-1.0, 1.0), strict=True))
+        leaves = np.asarray(((first < 0) | (last >= cells)).any(axis=1))
+        shape = (size, *[cells] * size)
+        low, high = (place.clip(0, cells - 1).astype(np.int64).T.reshape(shape) for place in (first, last))
+        return _CellGrid(radii, cells, low, high, leaves.reshape(shape[1:]))
+
+    def safe(self) -> np.ndarray:
+        """Return the greatest set of cells whose images lie in it."""
+        found = ~self.leaves
+        while True:
+            kept = found & (_within(~found, self.first, self.last) == 0)
+            if kept.sum() == found.sum():
+                return found
+            found = kept
+
+    def ends(self, found: np.ndarray) -> np.ndarray:
+        """Return the cells in which runs of a set, that they do not leave, end."""
+        while True:
+            kept = found & self._met(found)
+            if kept.sum() == found.sum():
+                return found
+            found = kept
+
+    def _met(self, found: np.ndarray) -> np.ndarray:
+        """Return which cells the images of a set meet: a sum of boxes, by their corners."""
+        size = found.ndim
+        corners = np.zeros([self.cells + 1] * size, dtype=np.int64)
+        first, last = self.first[:, found], self.last[:, found]
+        for upper in itertools.product((False, True), repeat=size):
+            place = tuple(last[k] + 1 if up else first[k] for k, up in enumerate(upper))
+            np.add.at(corners, place, -1 if sum(upper) % 2 else 1)
+        for axis in range(size):
+            corners = corners.cumsum(axis)
+        return corners[tuple([slice(0, self.cells)] * size)] > 0
+
+    def hull(self, found: np.ndarray) -> np.ndarray:
+        """Return the radii of the box around 0 that holds a set of cells."""
+        places = np.argwhere(found)
+        ends = np.abs(np.stack([places.min(0), places.max(0) + 1]) * (2 * self.radii / self.cells) - self.radii)
+        return ends.max(0)
+
+    def finer(self, plant: GridPlant, found: np.ndarray, cells: int) -> "tuple[_CellGrid, np.ndarray]":
+        """Return the grid of a set's hull, and its cells that meet the set."""
+        fine = _CellGrid.of(plant, self.hull(found) * GROWN, cells)
+        steps = np.arange(cells)
+        first, last = list[np.ndarray](), list[np.ndarray]()
+        for own, coarse in zip(fine.radii, self.radii, strict=True):
+            low = (steps * (2 * own / cells) - own + coarse) / (2 * coarse / self.cells)
+            high = low + (2 * own / cells) / (2 * coarse / self.cells)
+            first.append(np.floor(low - NEAR).clip(0, self.cells - 1).astype(np.int64))
+            last.append(np.floor(high + NEAR).clip(0, self.cells - 1).astype(np.int64))
+        boxes = (np.stack(np.meshgrid(*ends, indexing="ij")) for ends in (first, last))
+        return fine, _within(found, *boxes) > 0
+
+
+def _outputs(plant: GridPlant, centres: np.ndarray, half: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return ends of the network's outputs over cells, (cells, m) each."""
+    seen = torch.from_numpy(centres @ plant.C.T / plant.scale).to(plant.network.dtype)
+    exact = np.abs(centres) @ np.abs(plant.C).T / plant.scale
+    unit, tiny = torch.finfo(plant.network.dtype).eps, torch.finfo(plant.network.dtype).tiny
+    # of the centre to the dtype, of any state to it, and float64's own
+    rounding = (2 * unit + LOST) * (exact.max(0) + np.abs(plant.C) @ half / plant.scale) + tiny
+    radius = (np.abs(plant.C) @ half / plant.scale) * (1 + LOST) + rounding
+    found = bounds(plant.network, seen, PixelBox(torch.from_numpy(radius), -torch.inf, torch.inf), "trains")
+    return found.lower.double().numpy(), found.upper.double().numpy()
+
+
+def _within(marked: np.ndarray, first: np.ndarray, last: np.ndarray) -> np.ndarray:
+    """Return how many marked cells each box of cells holds, by sums from a corner on."""
+    sums = np.pad(marked.astype(np.int64), [(1, 0)] * marked.ndim)
+    for axis in range(marked.ndim):
+        sums = sums.cumsum(axis)
+    total = np.zeros(first.shape[1:], dtype=np.int64)
+    for upper in itertools.product((False, True), repeat=marked.ndim):
+        place = tuple(last[k] + 1 if up else first[k] for k, up in enumerate(upper))
+        total += sums[place] * (-1 if (marked.ndim - sum(upper)) % 2 else 1)
+    return total
+
+
+def grid_safety(plant: GridPlant, box: Sequence[float], cells: int, levels: int) -> GridSafety:
+    """Return which cells are safe, and where runs from them end.
+
+    Args:
+        plant: the loop.
+        box: the region, one radius a state.
+        cells: along each state.
+        levels: grids in all, each but the first of the hull of what the one before left.
+    """
+    one = _CellGrid.of(plant, np.asarray(box, dtype=np.float64), cells)
+    safe = one.safe()
+    if not safe.any():
+        return GridSafety(tuple(box), safe, (), 1)
+    found, used, before = one.ends(safe), 1, np.full(len(box), np.inf)
+    while used < levels and (one.hull(found) < 0.98 * before).any():
+        before = one.hull(found)
+        one, found = one.finer(plant, found, cells)
+        found, used = one.ends(found), used + 1
+    return GridSafety(tuple(box), safe, tuple(map(float, one.hull(found) * GROWN)), used)
