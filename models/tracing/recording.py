@@ -138,6 +138,9 @@ class Recording(TorchDispatchMode):
         if own is not PLAIN and not isinstance(leaf, FakeTensor):
             raise ConversionRefused(f"module: computes with a {type(leaf).__name__}, expected plain tensors")
         if leaf not in self.nodes:
+            real = leaf.layout is torch.strided and leaf.device.type != "meta" and not is_fake(leaf)
+            if real and leaf.numel() and not leaf.data_ptr():
+                raise ConversionRefused("module: takes values out of a tensor past torch (by DLPack?)")
             kind = "parameter" if isinstance(leaf, nn.Parameter) else "constant"
             name = f"{kind}_{len(self.held)}"
             self.held[name] = leaf

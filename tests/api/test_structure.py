@@ -274,6 +274,7 @@ OPENS = {
     "files": "the one place",
     "kernels/loading.py": "the compiler writes a library, which is loaded, into a folder of its own",
     "api/stopping.py": "the pipe that signals are told by, and nowhere in place of a terminal that is gone",
+    "processes/memory.py": "what Linux says of its memory, and no file of anybody's",
     "training/journal.py": "TensorBoard writes its events by itself",
 }
 """The files, or folders, that open files, and why."""

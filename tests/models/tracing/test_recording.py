@@ -18,6 +18,7 @@ from torch.utils._python_dispatch import (
     _get_current_dispatch_mode_stack,
 )
 from torch.utils.checkpoint import checkpoint
+from torch.utils.dlpack import from_dlpack, to_dlpack
 
 from spikecert import ConversionRefused, convert
 from support.traced_modules import Net, leaky
@@ -145,6 +146,7 @@ FALSE: dict[str, Callable[[Tensor], Tensor]] = {
     "no fake tensors": out_of_sight(unset_fake_temporarily),
     "inference": out_of_sight(torch.inference_mode),
     "a number of an alias": by_a_number,
+    "memory that is handed on": lambda x: bound(from_dlpack(to_dlpack(x.detach()))),
     "the functions that run": while_it_is_none(by_stack),
     "the functions that run, by Python": while_it_is_none(
         lambda: any(each.function == "graph_of" for each in inspect.stack(0))
