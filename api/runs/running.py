@@ -94,6 +94,10 @@ def _trained(
     template = building.neuron(step.neuron, step.num_steps, step.decay, step.threshold, step.reset)
     weights = step.gain_weight, step.margin_weight
     aim = building.objective(step.objective, step.rho, step.noise, step.size, *weights, step.events, step.delta)
+    if aim.targets != "classes":
+        raise ValueError(
+            f"objective: got {step.objective!r}, which learns numbers, expected one of classes: a run measures them"
+        )
     fresh = building.fresh_network(step.network, data, step.num_steps, template, chosen.seed)
     run = fit(
         fresh,
