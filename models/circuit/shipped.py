@@ -52,6 +52,8 @@ WRAPPERS = {
 """Code that torch puts around functions, or makes for each name."""
 OTHERS = ("aten/_foreach_", "aten/linalg_")
 """Kernels that torch itself writes in Python, and that no network runs."""
+ELSEWHERE = ("/Meta", "/FuncTorchBatched")
+"""Keys of tensors that no network computes with: without values, or of torch.vmap, which loads kernels of its own."""
 Place = tuple[Any, Callable[[Any], Any], Any]
 """A namespace or the like, what reads it, and what was read."""
 
@@ -103,7 +105,7 @@ def _examined(files: frozenset[str]) -> list[Place]:
                 raise TypeError(f"network: {kind.__name__}.{name} was replaced, expected what torch ships")
         found.append((vars(kind), _whole, dict(vars(kind))))
     for kernel in torch.library._impls:
-        if kernel.startswith("aten/") and not kernel.endswith("/Meta") and not kernel.startswith(OTHERS):
+        if kernel.startswith("aten/") and not kernel.endswith(ELSEWHERE) and not kernel.startswith(OTHERS):
             raise TypeError(f"network: torch.library has another kernel for {kernel}, expected what torch ships")
     found.append((torch.library._impls, len, len(torch.library._impls)))
     return found

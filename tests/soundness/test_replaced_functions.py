@@ -302,3 +302,10 @@ def test_a_kernel_of_anothers_is_refused() -> None:
         with pytest.raises(TypeError, match="another kernel for aten/addmm/CPU"):
             circuit(net)
     circuit(net)
+
+
+def test_kernels_that_torch_loads_for_vmap_change_no_network() -> None:
+    net = network()
+    torch.vmap(torch.neg)(torch.ones(2, 2))
+    assert any(kernel.endswith("/FuncTorchBatched") for kernel in torch.library._impls)
+    circuit(net)
