@@ -53,7 +53,7 @@ WRAPPERS = {
 OTHERS = ("aten/_foreach_", "aten/linalg_")
 """Kernels that torch itself writes in Python, and that no network runs."""
 ELSEWHERE = ("/Meta", "/FuncTorchBatched")
-"""Keys of tensors that no network computes with: without values, or of torch.vmap, which loads kernels of its own."""
+"""Keys of tensors that no network holds: without values, or of torch.vmap, which loads kernels of its own."""
 Place = tuple[Any, Callable[[Any], Any], Any]
 """A namespace or the like, what reads it, and what was read."""
 
