@@ -8,6 +8,7 @@ from .dynamics import (
     SIMPLIFIED_SOLUTION,
 )
 from .layers import BOUNDED_REAL, DLIF_GAIN, L2_MARGIN, LAYER_GAIN
+from .loops import ERROR_GAIN, KEPT_MEMBRANES, NO_LIMIT_POINT
 from .paper import QUOTED_L2_GAIN, counterexample
 from .spectral import FINITE_L2, INFINITE_L2, LOSS_LINK, TRANSFER_FUNCTION
 from .steps import ProofError
@@ -31,6 +32,9 @@ _THEOREMS = (
     NO_GAIN_ACROSS_SPIKES,
     BOUNDED_REAL,
     L2_MARGIN,
+    NO_LIMIT_POINT,
+    ERROR_GAIN,
+    KEPT_MEMBRANES,
     QUOTED_L2_GAIN,
 )
 
