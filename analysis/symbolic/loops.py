@@ -45,12 +45,12 @@ NO_LIMIT_POINT = Theorem(
             m * _size,
         ),
     ),
-    argument="If x_k → x_s, a value u_c that occurs infinitely often has Bu_c = lim(x_{k+1} − A x_k) = x_s − A x_s, "
-    "and the others end. From then on x_k − x_s is multiplied by A, so it lies in A's contracting subspace, "
-    "which is a proper one. The x_s of a value are one point, or an affine family along A's eigenvalue 1: "
-    "with it the subspace is still proper, since the unstable direction is in neither. So it is a null set; "
-    "its images under the inverses of the finitely many maps x → Ax + Bu_c are null, and so is their "
-    "countable union.",
+    argument="If x_k → x_s, a value u_c that occurs infinitely often has Bu_c = lim(x_{k+1} − A x_k) = x_s − A "
+    "x_s, and the others end. From then on x_k − x_s is multiplied by A, so it lies in A's "
+    "contracting subspace, which is a proper one. The x_s of a value are one point, or an affine "
+    "family along A's eigenvalue 1: with it the subspace is still proper, since the unstable "
+    "direction is in neither. So it is a null set; its images under the inverses of the finitely many "
+    "maps x → Ax + Bu_c are null, and so is their countable union.",
     about="exact",
 )
 
