@@ -41,8 +41,10 @@ def check_task(network: SpikingNetwork, dataset: Dataset, objective: Objective) 
     asked = "numbers" if dataset.train.real else "classes"
     for term in _terms(objective):
         if term.targets not in (asked, "any"):
-            told = f"got {type(term).__name__}, which learns {term.targets}"
-            raise ValueError(f"objective: {told}, expected one for the data set's {asked}")
+            told = f"got {dataset.train.labels.dtype}, {asked}, and {type(term).__name__} learns {term.targets}"
+            raise TypeError(
+                f"labels: {told}; expected integers for classes, or floats for an objective such as MSE()"
+            )
     for name in ("train", "validation"):
         split: Split = getattr(dataset, name)
         if len(split) == 0:

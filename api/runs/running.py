@@ -96,7 +96,7 @@ def _trained(
     aim = building.objective(step.objective, step.rho, step.noise, step.size, *weights, step.events, step.delta)
     if aim.targets != "classes":
         raise ValueError(
-            f"objective: got {step.objective!r}, which learns numbers, expected one of classes: a run measures them"
+            f"objective: got {step.objective!r}, which learns numbers, expected one of classes: a run counts them"
         )
     fresh = building.fresh_network(step.network, data, step.num_steps, template, chosen.seed)
     run = fit(

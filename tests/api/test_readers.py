@@ -151,6 +151,7 @@ OTHERS = {
     "models/elements/registry.py:files_of": "files of this package",
     "certify/lirpa/library.py:load": "names of an installed library",
     "processes/children.py:main": "a program of this package",
+    "processes/memory.py:free_memory": "what Linux says of its memory",
     "kernels/loading.py:compiled_source": "a file of this package",
     "kernels/loading.py:_failure": "what a compiler of this machine said, in a folder of this process",
 }

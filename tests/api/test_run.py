@@ -153,7 +153,10 @@ def test_each_mistake_is_one_line_that_names_the_key(run, model, tmp_path, chang
     [
         (('network = "mlp:8"', 'network = "cnn:3"'), "architecture: got 'cnn:3'"),
         (("epochs = 1", 'objective = "hope"'), "objective: got 'hope'"),
-        (("epochs = 1", 'objective = "mse"'), "objective: got 'mse', which learns numbers, expected one of classes"),
+        (
+            ("epochs = 1", 'objective = "mse"'),
+            "objective: got 'mse', which learns numbers, expected one of classes",
+        ),
         (("epochs = 1", 'reset = "hope"'), "reset: got 'hope'"),
         (("epochs = 1", "decay = 2"), "mine.toml: train.decay: Input should be less than or equal to 1"),
         (("epochs = 1", 'optimizer = "hope"'), "optimizer: got 'hope'"),

@@ -150,7 +150,7 @@ EVENTS: dict[str, tuple[Perturbation, ...]] = {
 }
 
 
-LONG = "ensemble-fast", "square"
+LONG = "ensemble-fast", "square", "standard"
 
 
 @pytest.mark.parametrize("name", [*sorted(set(ATTACKS) - {"ensemble", *LONG}), *by_night(*LONG)])

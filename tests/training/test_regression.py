@@ -147,13 +147,23 @@ def test_what_does_not_fit_is_refused(plane: Dataset) -> None:
     x, digits = plane.train.inputs, dataset("digits")
     short = replace(plane, train=Split(x, plane.train.labels[:, :1]))
     for data, network, objective, told in (
-        (plane, start(plane), CrossEntropy(), "objective: got CrossEntropy, which learns classes"),
-        (plane, start(plane), MSE() + CertifiedLoss(), "objective: got CertifiedLoss, which learns classes"),
-        (digits, start(digits), 0.5 * MSE(), "objective: got MSE, which learns numbers"),
+        (
+            plane,
+            start(plane),
+            CrossEntropy(),
+            "labels: got torch.float32, numbers, and CrossEntropy",
+        ),
+        (
+            plane,
+            start(plane),
+            MSE() + CertifiedLoss(),
+            "labels: got torch.float32, numbers, and CertifiedLoss",
+        ),
+        (digits, start(digits), 0.5 * MSE(), "labels: got torch.int64, classes, and MSE learns numbers"),
         (plane, mlp((2, 4, 3), 2), MSE(), "network: got 3 logits, expected the data set's 2 numbers of a target"),
         (short, start(plane), MSE(), r"dataset: got targets of shape \(288, 1\)"),
     ):
-        with pytest.raises(ValueError, match=f"^{told}"):
+        with pytest.raises((TypeError, ValueError), match=f"^{told}"):
             fit(network, data, objective, epochs=1)
     for wrong, told in (
         ((x, x[:5]), "train: got 5 targets for"),
