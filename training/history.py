@@ -84,5 +84,6 @@ class TrainingRun:
 
 
 def best_epoch(history: tuple[EpochMetrics, ...]) -> int:
-    """Return the epoch with the greatest score, the first of equals."""
-    return max(history, key=lambda metrics: metrics.score).epoch
+    """Return the epoch with the greatest score, the first of equals; of nothing proven only if none has more."""
+    proven = any(metrics.certified_rmse is not None for metrics in history)
+    return max(history, key=lambda one: (not proven or one.certified_rmse is not None, *one.score)).epoch

@@ -31,6 +31,8 @@ from .series import Matrix, PowerSums, added, exact, float_above, power_sums, pr
 
 SLACK = Fraction(1, 2**20)
 """What rounding may take of u, as a share of ū."""
+MOST_STEPS = 2**16
+"""Steps of which float32 counts spikes."""
 MOST = 2**20
 """How much greater than ū the sum of all |K_jl·x_l| may be."""
 POWERS = 96
@@ -81,8 +83,15 @@ class KeptStability:
         return ()
 
     def check(self) -> bool:
-        """Return whether the claims follow, computed again in exact arithmetic."""
-        if not 0 < self.share <= 1:
+        """Return whether the claims follow, computed again in exact arithmetic; False of what is no claim."""
+        try:
+            return self._follows()
+        except (ArithmeticError, ValueError):  # of other shapes, NaN, or a loop that is not stable
+            return False
+
+    def _follows(self) -> bool:
+        positive = all(value > 0 for value in (*self.gain, *self.box)) and all(d >= 0 for d in self.disturbance)
+        if not positive or not 0 < self.share <= 1 or not 1 <= self.num_steps <= MOST_STEPS:
             return False
         found = kept_bounds(self.A, self.B, self.K, self.gain, self.num_steps, self.disturbance, self.box)
         share = Fraction(self.share)
@@ -110,9 +119,10 @@ class KeptBounds:
 
     @property
     def share(self) -> Fraction:
-        """Return the greatest share of the box from which |ξ| ≤ 1 holds for ever; 0 or less: none."""
+        """Return the greatest share of the box, up to 1, from which |ξ| ≤ 1 holds for ever; 0 or less: none."""
         limits = zip(self.gain, self.start[1], self.rest[1], strict=True)
-        return min((u * (1 - SLACK) - rest) / start for u, start, rest in limits if start > 0)
+        shares = [(u * (1 - SLACK) - rest) / start for u, start, rest in limits if start > 0]
+        return min([Fraction(1), *shares])
 
     def region(self, share: Fraction) -> tuple[Fraction, ...]:
         """Return where runs from a share of the box are, for ever."""
@@ -122,7 +132,9 @@ class KeptBounds:
         """Return whether |ξ| ≤ 1 − SLACK holds for ever from a share of the box, and rounding is paid for."""
         region = self.region(share)
         sums = (sum((abs(c) * x for c, x in zip(row, region, strict=True)), Fraction(0)) for row in self.K)
-        return share <= self.share and all(one <= MOST * u for one, u in zip(sums, self.gain, strict=True))
+        inputs = (share * start + rest for start, rest in zip(self.start[1], self.rest[1], strict=True))
+        limits = zip(self.gain, inputs, sums, strict=True)
+        return all(asked <= u * (1 - SLACK) and most <= MOST * u for u, asked, most in limits)
 
 
 def kept_bounds(
@@ -215,7 +227,7 @@ def kept_stability(
         ValueError: for a loop that is not stable.
     """
     found, given = kept_bounds(A, B, K, gain, num_steps, disturbance, box), (A, B, K, gain, num_steps, disturbance)
-    share = min(1.0, -float_above(-found.share))
+    share = -float_above(-found.share)
     if share <= 0 or not found.unsaturated(Fraction(share)):
         needs = max(float(rest / u) for rest, u in zip(found.rest[1], found.gain, strict=True))
         return KeptStability(

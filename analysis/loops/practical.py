@@ -94,8 +94,16 @@ class PracticalStability:
         """Return whether the claims follow from the error gains, recomputed in exact arithmetic.
 
         The error gains themselves are what `output_range` has proven of the network; they are not proven again.
+        False as well of what is no claim: other shapes, NaN, bounds below 0, a loop that is not stable.
         """
-        if not self.rounds or not 0 < self.share <= 1:
+        try:
+            return self._follows()
+        except (ArithmeticError, ValueError):
+            return False
+
+    def _follows(self) -> bool:
+        errors = [value for one in self.rounds for value in one.error]
+        if not self.rounds or not 0 < self.share <= 1 or not all(e >= 0 for e in (*errors, *self.disturbance)):
             return False
         first, before = self.rounds[0], None
         for one in self.rounds:

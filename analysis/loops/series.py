@@ -7,6 +7,7 @@ k = jn + i, |M^k N|_ic ≤ r_i·q^j·max_l |M^i N|_lc/r_l.
 """
 
 import math
+import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from fractions import Fraction
@@ -140,5 +141,8 @@ def float_above(value: Fraction) -> float:
     >>> Fraction(float_above(Fraction(1, 10))) >= Fraction(1, 10)
     True
     """
-    near = float(value)
+    try:
+        near = float(value)
+    except OverflowError:  # beyond floats
+        return math.inf if value > 0 else -sys.float_info.max
     return near if Fraction(near) >= value else math.nextafter(near, math.inf)

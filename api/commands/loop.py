@@ -70,6 +70,7 @@ def loop(
     if out is not None:
         command = f"spikecert loop {shlex.quote(str(model))} --plant {shlex.quote(str(plant))}"
         command += f" --tolerance {tolerance} --rounds {rounds} --runs {runs} --steps {steps} --seed {seed}"
+        command += "" if timeout is None else f" --timeout {timeout:g}"
         page = to_html(found, asked.box, seen, asked.states, _conditions(content, asked), command)
         for name, text in ((JSON, _text(content)), (HTML, page)):
             write_atomically(out / name, text.encode())

@@ -29,7 +29,9 @@ from ..verification import bounds
 MOST_STATES = 3
 MOST_CELLS = 2**20
 LOST = 2.0**-46
-"""What float64 may lose, relative to the sum of moduli."""
+"""What float64 may lose, relative to the sum of moduli, for each input of the plant and one more."""
+SMALLEST = 2.0**-1000
+"""What it may lose of subnormal numbers, which is far less."""
 NEAR = 1e-9
 """What float64 may lose of a place, in cells."""
 GROWN = 1.0 + 2.0**-30
@@ -107,13 +109,14 @@ class _CellGrid:
         moduli = np.abs(centres) @ np.abs(plant.A).T + (np.abs(middle) + spread) @ np.abs(plant.B).T
         centre = centres @ plant.A.T + middle @ plant.B.T
         reach = np.abs(plant.A) @ half + spread @ np.abs(plant.B).T + plant.disturbance
-        reach = reach + LOST * (moduli + reach + radii)
+        reach = reach + LOST * (1 + plant.B.shape[1]) * (moduli + reach + radii) + SMALLEST
         ends = [(centre + sign * reach + radii) / (2 * half) for sign in (-1.0, 1.0)]
         first, last = (np.floor(end + sign * NEAR) for end, sign in zip(ends, (-1.0, 1.0), strict=True))
-        leaves = np.asarray(((first < 0) | (last >= cells)).any(axis=1))
+        stays = np.asarray(((first >= 0) & (last < cells)).all(axis=1))  # no number, where floats end: it leaves
         shape = (size, *[cells] * size)
-        low, high = (place.clip(0, cells - 1).astype(np.int64).T.reshape(shape) for place in (first, last))
-        return _CellGrid(radii, cells, low, high, leaves.reshape(shape[1:]))
+        first, last = (np.nan_to_num(place).clip(0, cells - 1) for place in (first, last))
+        low, high = (place.astype(np.int64).T.reshape(shape) for place in (first, last))
+        return _CellGrid(radii, cells, low, high, ~stays.reshape(shape[1:]))
 
     def safe(self) -> np.ndarray:
         """Return the greatest set of cells whose images lie in it."""
@@ -169,6 +172,8 @@ def _outputs(plant: GridPlant, centres: np.ndarray, half: np.ndarray) -> tuple[n
     seen = torch.from_numpy(centres @ plant.C.T / plant.scale).to(plant.network.dtype)
     exact = np.abs(centres) @ np.abs(plant.C).T / plant.scale
     unit, tiny = torch.finfo(plant.network.dtype).eps, torch.finfo(plant.network.dtype).tiny
+    if not np.isfinite(exact).all():
+        raise ValueError("box: got states of which the network sees inf, expected finite numbers")
     # of the centre to the dtype, of any state to it, and float64's own
     rounding = (2 * unit + LOST) * (exact.max(0) + np.abs(plant.C) @ half / plant.scale) + tiny
     radius = (np.abs(plant.C) @ half / plant.scale) * (1 + LOST) + rounding
@@ -197,13 +202,14 @@ def grid_safety(plant: GridPlant, box: Sequence[float], cells: int, levels: int)
         cells: along each state.
         levels: grids in all, each but the first of the hull of what the one before left.
     """
-    one = _CellGrid.of(plant, np.asarray(box, dtype=np.float64), cells)
-    safe = one.safe()
-    if not safe.any():
-        return GridSafety(tuple(box), safe, (), 1)
-    found, used, before = one.ends(safe), 1, np.full(len(box), np.inf)
-    while used < levels and (one.hull(found) < 0.98 * before).any():
-        before = one.hull(found)
-        one, found = one.finer(plant, found, cells)
-        found, used = one.ends(found), used + 1
+    with np.errstate(over="ignore", invalid="ignore"):  # where floats end a cell is one that runs leave
+        one = _CellGrid.of(plant, np.asarray(box, dtype=np.float64), cells)
+        safe = one.safe()
+        if not safe.any():
+            return GridSafety(tuple(box), safe, (), 1)
+        found, used, before = one.ends(safe), 1, np.full(len(box), np.inf)
+        while used < levels and (one.hull(found) < 0.98 * before).any():
+            before = one.hull(found)
+            one, found = one.finer(plant, found, cells)
+            found, used = one.ends(found), used + 1
     return GridSafety(tuple(box), safe, tuple(map(float, one.hull(found) * GROWN)), used)

@@ -4,12 +4,12 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from ...analysis.loops.kept import MOST_STEPS
 from ...models.constants import at_least
 from ...models.elements.neurons import LIF
 from ...models.files.description import describe
 from ...models.networks import SpikingNetwork
 
-MOST_STEPS = 2**16
 FORM = "integrator(inputs, num_steps): currents (1 + z)/2, a sum that each spike takes 1 of, outputs 2·mean − 1"
 
 

@@ -118,9 +118,9 @@ class ProgramSearch:
     def _most_nodes(self, encoding: Encoding) -> int | None:
         """Return how many nodes of a program's tree may be solved: patience is for searches without a deadline."""
         patience = self.settings.patience
-        return (
-            None if patience is None or self.problem.deadline is not None else patience // encoding.model.rows.nnz
-        )
+        if patience is None or self.problem.deadline is not None:
+            return None
+        return patience // max(1, encoding.model.rows.nnz)  # where all spikes are decided there may be no rows
 
     def _encoded(self, closing: Closing) -> Encoding:
         problem = self.problem

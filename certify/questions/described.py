@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from ...models.validation import check_choice
 from .forms import Form, Inequalities, Inequality, JointProperty, Property
 from .properties import Abstains, Moves, Robust, Targeted, TopK
 
@@ -12,6 +13,7 @@ NAMED: dict[str, tuple[type[Property], tuple[str, ...]]] = {
     "moves": (Moves, ("delta", "place")),
     "abstains": (Abstains, ("threshold", "label")),
 }
+JOINED = {"all": True, "any": False}
 PARTS = ("outputs", "inputs", "own")
 
 
@@ -39,7 +41,8 @@ def build_property(told: dict[str, Any]) -> Property:
         return make(**{field: told[field] for field in fields})
     if kind == "clauses":
         return Inequalities(tuple(tuple(map(_row, clause)) for clause in told["clauses"]))
-    return JointProperty(tuple(map(build_property, told["parts"])), every=kind == "all")
+    check_choice("kind", kind, JOINED)
+    return JointProperty(tuple(map(build_property, told["parts"])), every=JOINED[kind])
 
 
 def _told(row: Inequality) -> dict[str, Any]:

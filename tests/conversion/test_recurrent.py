@@ -28,10 +28,9 @@ from support.foreign_loops import LOOPS, Heard, Steps, norse
 COUNT = 40
 OTHERWISE = (
     r"no neuron|hears more of itself|hear each other|fires at|not the same function|maximum|is recurrent|cross"
-    r"|nothing in it fires"
 )
 """What refusals of other loops say."""
-TOO_SHORT = "of its potential in a step, expected a share"
+TOO_SHORT = "with so few steps what a synapse keeps and what a membrane keeps show as one sum"
 """Two steps show the sum of a leak and a synapse alone."""
 LOST = "loses its input with its potential"
 """What a neuron hears of itself a step later is lost with all other input: it computes what a resting one does."""
@@ -42,7 +41,7 @@ def wrong(seed: int, made: Foreign) -> str | None:
     try:
         found = convert(made.source, made.sample, made.num_steps, made.encoding)
     except ConversionRefused as error:
-        reasons = ["within rounding", *([OTHERWISE] if made.refusal is not None else [])]
+        reasons = ["within rounding", *([f"{OTHERWISE}|{made.refusal}"] if made.refusal is not None else [])]
         reasons += [TOO_SHORT] if made.num_steps == 2 else []
         named = any(re.search(reason, str(error)) for reason in reasons) and "\n" not in str(error)
         return None if named else f"{seed}: {error}"

@@ -46,7 +46,8 @@ def test_a_loop_that_does_nothing_else_is_accepted(sample):
 
 
 WHERE = (
-    r"test_watching\.py:\d+: (clamp: a lower bound|fires at one step only)|multiply each other|hears the potential"
+    r"test_watching\.py:\d+: (clamp: a lower bound|fires at one step only)"
+    r"|signals multiply each other|hears the potential of a neuron"
 )
 
 

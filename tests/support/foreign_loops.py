@@ -125,6 +125,7 @@ def from_spikingjelly(seed: int) -> Foreign:
         function: Callable = draw.choice(sums)
         if draw.random() < 0.25:
             function, refusal = draw.choice([torch.mul, torch.maximum, lambda y, x: x + 2 * y]), "is no sum of its"
+            refusal = "nothing in it fires" if function is torch.mul else refusal  # with silence at first
         loud = sj.ElementWiseRecurrentContainer(node, function, step_mode=mode)
     ends = [_dense(draw, 6, width), _dense(draw, width, 3)]
     stepped = [sj.Linear(end.in_features, end.out_features, end.bias is not None, step_mode=mode) for end in ends]

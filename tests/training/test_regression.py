@@ -141,6 +141,7 @@ def test_the_epoch_of_the_least_error_is_the_best() -> None:
 
     assert best_epoch((epoch(1, 2.0, None), epoch(2, 1.0, None), epoch(3, 1.0, None))) == 2
     assert best_epoch((epoch(1, 0.5, 3.0), epoch(2, 1.0, 2.0), epoch(3, 0.9, 2.0))) == 3
+    assert best_epoch((epoch(1, 0.5, None), epoch(2, 1.0, 2.0), epoch(3, 0.1, None))) == 2
 
 
 def test_what_does_not_fit_is_refused(plane: Dataset) -> None:

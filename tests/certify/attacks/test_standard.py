@@ -4,9 +4,11 @@ import pytest
 import torch
 from torch import nn
 
-from spikecert.certify import APGD, LInf, SpikeFlip, attack, verify
+from spikecert.certify import APGD, L2, LInf, SpikeFlip, attack, verify
 from spikecert.certify.attacks import SAPGD, Ensemble, Guided, RateGradient, SparseFlips, Square
 from spikecert.certify.attacks.standard import standard_members
+from spikecert.certify.perturbations import Perturbation
+from spikecert.certify.replay import replays
 from spikecert.models import LIF, SpikingNetwork, mlp
 
 from .conftest import Subject, random_subject
@@ -90,3 +92,15 @@ def test_the_search_reaches_what_a_verifier_splits_only() -> None:
         inputs, labels = torch.rand(5, 4), torch.arange(5) % 3
         result = attack(network.eval(), inputs, labels, LInf(0.3), Guided(8))
         assert bool(LInf(0.3).contains(result.inputs, inputs).all())
+
+
+@pytest.mark.parametrize("threat", [LInf(0.2), L2(0.4)], ids=repr)
+def test_what_it_returns_is_allowed_and_fails_alone(threat: Perturbation) -> None:
+    """More networks by night."""
+    torch.manual_seed(0)
+    network, inputs = mlp((4, 6, 3), num_steps=2, neuron=LIF(0.9)).eval(), torch.rand(3, 4)
+    labels = torch.arange(3)
+    result = attack(network, inputs, labels, threat, "standard")
+    assert bool(threat.contains(result.inputs, inputs).all())
+    for candidate, label, broken in zip(result.inputs, labels.tolist(), result.success, strict=True):
+        assert not bool(broken) or replays(network, candidate, label, result.ties)

@@ -72,6 +72,11 @@ def test_a_certificate_that_says_more_does_not_check():
         replace(found, rounds=(replace(first, error=(first.error[0] * 1.1,)),)),
         replace(found, rounds=(first, replace(first, box=first.limit))),
         replace(found, disturbance=(0.1, 0.1)),
+        replace(found, disturbance=(-0.1, 0.0)),
+        replace(found, share=float("nan")),
+        replace(found, rounds=(replace(first, error=(float("nan"),)),)),
+        replace(found, rounds=(replace(first, limit=first.limit[:1]),)),
+        replace(found, A=A[:1]),
         replace(found, rounds=()),
     ):
         assert isinstance(wrong, PracticalStability)

@@ -118,3 +118,21 @@ def test_what_has_no_grid_is_refused(make, told):
     with pytest.raises(ValueError, match=f"^{told}") as error:
         make()
     assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("plant", "box"),
+    [
+        (((1e308, -1e308), (0.0, 0.5)), (1e10, 1e10)),  # of which next states are inf − inf
+        (((0.5, 0.0), (0.0, 0.5)), (1e-320, 1e-320)),  # subnormal: float64 loses whole cells
+    ],
+)
+def test_nothing_is_safe_where_floats_end(plant: tuple[tuple[float, ...], ...], box: tuple[float, ...]):
+    found = ClosedLoop(controller(K, 4), plant, B, C=K).grid(box, 8)
+    assert not found.safe.any()
+    assert found.ultimate == ()
+
+
+def test_a_network_that_sees_inf_is_told():
+    with pytest.raises(ValueError, match="box: got states of which the network sees inf"):
+        ClosedLoop(controller(K, 4), A, B, C=((-1e308, 0.0),)).grid((1e10, 1.0), 8)

@@ -1,5 +1,7 @@
 """Membranes that are kept: runs stay and end where it is proven, sums against powers, what is refused."""
 
+import math
+import sys
 from dataclasses import replace
 from fractions import Fraction
 
@@ -12,6 +14,7 @@ from hypothesis import strategies as st
 from spikecert import ClosedLoop, mlp
 from spikecert.analysis.loops import KeptStability
 from spikecert.analysis.loops.kept import kept_bounds
+from spikecert.analysis.loops.series import float_above
 from spikecert.certify.loops import controller, integrator
 from spikecert.certify.loops.kept import kept_outputs
 from support.examples import examples
@@ -154,3 +157,36 @@ def test_what_can_not_be_kept_is_refused(make, told):
     with pytest.raises(ValueError, match=f"^{told}") as error:
         make()
     assert "\n" not in str(error.value)
+
+
+def test_a_claim_that_is_none_does_not_check():
+    found = certified(loop(), (1.0, 1.0))
+    assert found.check()
+    for wrong in (
+        {"share": found.share * 1.001},
+        {"share": float("nan")},
+        {"gain": (-UNIT,)},
+        {"disturbance": (-1.0, 0.0)},
+        {"disturbance": (float("nan"), 0.0)},
+        {"num_steps": 0},
+        {"num_steps": 2**16 + 1},
+        {"box": (1.0, 0.0)},
+        {"region": found.region[:1]},
+        {"ultimate": tuple(0.99 * end for end in found.ultimate)},
+        {"A": ((1.0, 0.125),)},
+    ):
+        assert not replace(found, **wrong).check(), wrong
+
+
+def test_a_controller_that_hears_nothing_is_no_loop_but_a_plant():
+    found = certified(ClosedLoop(integrator(1), [[0.5]], [[1.0]], C=[[0.0]], membranes="kept"), (1.0,))
+    assert found.proved
+    assert found.check()
+    assert found.share == 1.0
+
+
+def test_numbers_beyond_floats_end_as_such():
+    tiny = ClosedLoop(integrator(1), [[0.5]], [[2.0**-20]], C=[[-(2.0**-600)]], membranes="kept")
+    assert certified(tiny, (2.0**-600,)).check()
+    assert float_above(Fraction(10) ** 400) == math.inf
+    assert float_above(-(Fraction(10) ** 400)) == -sys.float_info.max

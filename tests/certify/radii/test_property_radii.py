@@ -149,3 +149,19 @@ def test_what_can_not_be_asked_is_refused():
             ask(ties="strict")
     with pytest.raises(ValueError, match=r"^property: got outputs\[5\]"):
         certified_radius(network, x, output[5] <= 1.0)
+
+
+def test_a_property_of_another_kind_is_refused():
+    with pytest.raises(ValueError, match="kind: got 'some', expected one of all, any"):
+        build_property({"kind": "some", "parts": []})
+
+
+@pytest.mark.parametrize("verifier", ["auto", "milp"])
+def test_nothing_may_move_where_no_spike_can_change(verifier: str):
+    """All spikes are decided: the program has no rows."""
+    made = mlp((4, 5, 3), num_steps=2).eval()
+    made.layers[0].weight.data.zero_()  # pyright: ignore
+    inputs = torch.rand(2, 4)
+    for delta, status in ((0.0, "unknown"), (0.01, "verified")):  # what does not move rounds
+        found = verify(made, inputs, moves_at_most(delta), LInf(0.1), verifier)
+        assert [one.status for one in found] == [status] * 2
