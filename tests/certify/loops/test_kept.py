@@ -179,14 +179,14 @@ def test_a_claim_that_is_none_does_not_check():
 
 
 def test_a_controller_that_hears_nothing_is_no_loop_but_a_plant():
-    found = certified(ClosedLoop(integrator(1), [[0.5]], [[1.0]], C=[[0.0]], membranes="kept"), (1.0,))
+    found = certified(ClosedLoop(integrator(1), ((0.5,),), ((1.0,),), C=((0.0,),), membranes="kept"), (1.0,))
     assert found.proved
     assert found.check()
     assert found.share == 1.0
 
 
 def test_numbers_beyond_floats_end_as_such():
-    tiny = ClosedLoop(integrator(1), [[0.5]], [[2.0**-20]], C=[[-(2.0**-600)]], membranes="kept")
+    tiny = ClosedLoop(integrator(1), ((0.5,),), ((2.0**-20,),), C=((-(2.0**-600),),), membranes="kept")
     assert certified(tiny, (2.0**-600,)).check()
     assert float_above(Fraction(10) ** 400) == math.inf
     assert float_above(-(Fraction(10) ** 400)) == -sys.float_info.max
