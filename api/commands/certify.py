@@ -26,6 +26,7 @@ def certify(
     asked: QuestionOptions = QUESTION,
     verifier: options.Verifiers = "auto",
     prop: own.AskedProperty = None,
+    moves_at_most: own.MovesAtMost = None,
     method: own.Attacks = None,
     radii: own.Radii = False,
     tolerance: own.Tolerance = "1e-3",
@@ -51,6 +52,10 @@ def certify(
 
     bar = None if require_certified is None else options.share(require_certified, "require-certified")
     width = options.number(tolerance, "tolerance")
+    if moves_at_most is not None:
+        if prop is not None:
+            raise ValueError(f"moves-at-most: got {moves_at_most!r} beside --property, expected one of them")
+        prop = f"moves={moves_at_most}"
     if prop is not None:
         for name, value in (("attack", method), ("proof", proof), ("compiled", compiled or None)):
             if value is not None:

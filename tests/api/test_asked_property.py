@@ -37,6 +37,8 @@ def test_real_targets_are_no_labels(run, tmp_path):
     save(mlp((64, 8, 1), 2), tmp_path / "one.safetensors")
     asked = ("certify", tmp_path / "one.safetensors", "--data", "digit-values", "--samples", 4)
     assert run(*asked, "--property", "moves=100", "--require-certified", "1").status == 0
+    short = json.loads(run(*asked, "--moves-at-most", "100", "--json").out)
+    assert (short["property"], short["points"][0]["verified"]) == ("moves=100", 4)
     assert run(*asked, "--property", "Y0 <= -100").status == 1
     for wrong in (("--property", "Y1 <= 0"), ("--property", "top-k=1"), ()):
         done = run(*asked, *wrong)
@@ -47,6 +49,8 @@ def test_real_targets_are_no_labels(run, tmp_path):
     ("options", "told"),
     [
         (("--property", "nonsense"), "property: got 'nonsense'"),
+        (("--moves-at-most", "far"), "property: got 'moves=far', expected a number"),
+        (("--moves-at-most", ".1", "--property", "robust"), "moves-at-most: got '.1' beside --property"),
         (("--property", "moves=.1", "--attack", "pgd"), "attack: got one beside --property"),
         (("--property", "moves=.1", "--proof", "here"), "proof: got one beside --property"),
         (("--property", "moves=.1", "--ties", "strict"), "ties: got 'strict' beside a property"),

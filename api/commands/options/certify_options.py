@@ -31,6 +31,11 @@ AskedProperty = Annotated[
     ),
 ]
 
+MovesAtMost = Annotated[
+    str | None,
+    typer.Option("--moves-at-most", help="That no output moves by more than this: --property moves=… in short."),
+]
+
 # How long it may take, and what must come out.
 Timeout = Annotated[float | None, typer.Option(help="Seconds for a sample, on average.")]
 Memory = Annotated[
