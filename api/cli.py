@@ -29,7 +29,7 @@ from .commands import (
 )
 from .commands.analysis import ablate, gains, theorems
 from .commands.proofs import check_proof, elaborate
-from .commands.records import compare, report, sandwich
+from .commands.records import compare, explain, report, sandwich
 from .help import epilog, overview
 from .stopping import MESSAGE, STATUSES, Stopping
 from .telling import INTERRUPTED, plain, say
@@ -46,6 +46,7 @@ COMMANDS: dict[str, Callable[..., Any]] = {
     "convert": convert.convert,
     "doctor": doctor.doctor,
     "elaborate": elaborate.elaborate,
+    "explain": explain.explain,
     "inspect": convert.inspect,
     "loop": loop.loop,
     "radius": radius.radius,

@@ -42,6 +42,10 @@ EXAMPLES: dict[str, tuple[str, ...]] = {
         "spikecert elaborate runs/mine/proofs/00000-0.02.proof --model runs/mine/network.safetensors "
         "--out runs/mine/00000.certificate",
     ),
+    "explain": (
+        "spikecert explain runs/mine/record.json --sample 12",
+        "spikecert explain runs/mine/record.json --sample 12 --epsilon 0.05 --timeout 60 --out runs/why",
+    ),
     "inspect": ("spikecert inspect mine.py:Network --shape 1,28,28 --num-steps 8 --latex",),
     "loop": (
         "spikecert loop runs/controller.safetensors --plant plant.toml --out runs/loop",

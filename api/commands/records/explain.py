@@ -1,0 +1,162 @@
+"""`spikecert explain`: why a sample of a record is proved, broken or neither."""
+
+import json
+import math
+import shlex
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from ...progress import Bars
+from ...telling import say, show, show_json, table
+from ..options.options import DATA_SETS, Json, Mean, Root, Std
+from ..options.options import Data as DataName
+
+if TYPE_CHECKING:
+    from spikecert.certify.explaining import Explanation
+    from spikecert.models import SpikingNetwork
+    from spikecert.reports import Record
+
+JSON, HTML = "explained.json", "explained.html"
+SUFFIXES = (".safetensors",)
+
+
+def explain(
+    record: Annotated[Path, typer.Argument(help="record.json of a report.", metavar="RECORD")],
+    sample: Annotated[int, typer.Option("--sample", min=0, help="Its index in the record.")],
+    model: Annotated[
+        Path | None, typer.Option("--model", help="The network's file; default: that of the record's command.")
+    ] = None,
+    epsilon: Annotated[
+        str | None, typer.Option("--epsilon", help="One of the record's; default: the ε of its verdict.")
+    ] = None,
+    data: DataName = "",
+    root: Root = None,
+    mean: Mean = None,
+    std: Std = None,
+    timeout: Annotated[float, typer.Option(min=0.01, help='Seconds for "complete", at most.')] = 10.0,
+    runs: Annotated[int, typer.Option(min=1, max=100_000, help="Random members of the set, to look at.")] = 256,
+    out: Annotated[Path | None, typer.Option("--out", help=f"Folder for {JSON} and {HTML}.")] = None,
+    as_json: Json = False,
+) -> int:
+    """Say why a sample is unknown: what bounds leave open, layer by layer, and what more time would bring.
+
+    The network and the samples are those of the record, by their hashes.
+    """
+    from spikecert.certify import explaining
+    from spikecert.files import write_atomically
+    from spikecert.reports import load_record
+    from spikecert.reports.pages import explained_page as words
+    from spikecert.runs.building import described
+
+    from ..options.question_options import QuestionOptions
+
+    known = load_record(record)
+    place = model or _told(known, record)
+    size = _epsilon(known, epsilon)
+    asked = QuestionOptions(
+        data or _data(known),
+        root,
+        f"{known.threat.lower!r},{known.threat.upper!r}",
+        mean,
+        std,
+        known.data.samples,
+        seed=known.seeds.get("seed", 0),
+    )
+    subject = asked.subject(place)
+    chosen = subject.samples
+    _check(known, subject.network, described(subject.data, chosen), sample)
+    label, ties = int(chosen.labels[sample]), known.models[0].ties
+    with Bars() as bars:
+        rest = {"timeout": timeout, "runs": runs, "seed": asked.seed, "ties": ties, "progress": bars}
+        found = explaining.explain(subject.network, chosen.inputs[sample], label, known.threat.sets, size, **rest)
+    name, written = f"sample {sample} of {known.data.name}", known.threat.short(size)
+    command = f"spikecert explain {shlex.quote(str(record))} --sample {sample} --model {shlex.quote(str(place))}"
+    command += f" --epsilon {shlex.quote(written)} --timeout {timeout:g} --runs {runs}"
+    if out is not None:
+        page = words.to_html(found, name, written, command)
+        for file, text in ((JSON, _text(_content(found, name))), (HTML, page)):
+            write_atomically(out / file, text.encode())
+            say(f"wrote {shlex.quote(str(out / file))}")
+    if as_json:
+        show_json(_content(found, name))
+        return 0
+    lines = [words.verdict(found, name, written), *words.where(found), *words.advice(found)]
+    bodies = [table(words.HEADS, words.rungs(found)), table(words.LAYER_HEADS, words.layers(found))]
+    show("\n".join(lines) + "\n\n" + "\n\n".join(bodies))
+    return 0
+
+
+def _told(known: "Record", record: Path) -> Path:
+    """Return the network's file that the record's command names: weights or one of the zoo, never code.
+
+    It lies where the command says, beside the record or in the folder above.
+    """
+    try:
+        words = shlex.split(known.command)
+    except ValueError:
+        words = []
+    named = [word for word in words[2:3] if word.startswith("zoo:") or Path(word).suffix in SUFFIXES]
+    if not named:
+        raise ValueError("model: got none, and the record's command names none, expected --model FILE")
+    if named[0].startswith("zoo:"):
+        return Path(named[0])
+    places = [Path(named[0]), *(folder / Path(named[0]).name for folder in record.absolute().parents[:2])]
+    found = next((place for place in places if place.is_file()), None)
+    if found is None:
+        told = f"{named[0][:100]!r} in the record's command, which is not here"
+        raise ValueError(f"model: got {told}, expected --model FILE")
+    return found
+
+
+def _data(known: "Record") -> str:
+    """Return the record's data set, where it is one of the names that are known: never code or a file."""
+    if known.data.name not in DATA_SETS:
+        raise ValueError(f"data: got none beside a record of {known.data.name!r}, expected --data as it was then")
+    return known.data.name
+
+
+def _epsilon(known: "Record", text: str | None) -> float:
+    """Return the ε that is asked about, one of the record's."""
+    from ..options.options import number
+
+    size = known.focus if text is None else number(text, "epsilon")
+    if size not in known.threat.epsilons:
+        told = ", ".join(map(known.threat.short, known.threat.epsilons))
+        raise ValueError(f"epsilon: got {text!r}, expected one of the record's: {told}")
+    return size
+
+
+def _check(known: "Record", network: "SpikingNetwork", data: object, sample: int) -> None:
+    """Raise ValueError unless network, samples and index are those of the record."""
+    from spikecert.models import network_hash
+
+    found = network_hash(network)
+    if all(model.architecture.sha256 != found for model in known.models):
+        raise ValueError(
+            f"model: got a network of hash {found[:12]}…, expected one of the record's (--model, --mean)"
+        )
+    if not known.data.agrees(data):  # type: ignore[arg-type]
+        raise ValueError("data: got other samples than the record's, expected the same (--data, --root)")
+    if sample >= known.data.samples:
+        raise ValueError(f"sample: got {sample}, expected at most {known.data.samples - 1}")
+
+
+def _content(found: "Explanation", name: str) -> dict[str, Any]:
+    radius = {"lower": found.radius.lower, "upper": found.radius.upper}
+    rest = {key: value for key, value in asdict(found).items() if key != "radius"}
+    sizes = [[size, None if math.isnan(lead) else lead] for size, lead in found.sizes]
+    return {
+        "schema": "spikecert.explained/1",
+        "sample": name,
+        "status": found.status,
+        **rest,
+        "sizes": sizes,
+        "radius": radius,
+    }
+
+
+def _text(content: dict[str, Any]) -> str:
+    return json.dumps(content, indent=1, allow_nan=False)

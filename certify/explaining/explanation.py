@@ -1,0 +1,202 @@
+"""Why a sample is proved, broken or neither: the margin by rung, by size and by layer, and what would help."""
+
+import math
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from ...models.constants import at_least, positive
+from ...models.networks import SpikingNetwork
+from ...models.progress import Progress, silent
+from ..attacks import attack, check_attacked
+from ..bounds.trains.trains import step_spikes
+from ..perturbations import Perturbation
+from ..radii.radius import Radius, certified_radius
+from ..replay import evaluating
+from ..scales import EventScale, Scale
+from ..ties import settled_ties
+from ..verification import verify
+from .openness import LayerOpenness, openness
+
+RUNGS = ("interval", "trains", "linear")
+"""Verifiers that are asked without a limit of time."""
+SHARES = (1 / 4, 1.0)
+"""Shares of the time that "complete" is given, one after another."""
+SMALLER = (1 / 4, 1 / 2, 3 / 4, 1.0)
+"""Shares of the set's size at which "trains" is asked again."""
+ATTACKED = 32
+"""Copies of the sample that are attacked."""
+LOOSE = 0.05
+"""From this share of unseen openness on, a layer's bound is said to be loose."""
+
+
+@dataclass(frozen=True)
+class Rung:
+    """What one verifier says of the sample.
+
+    Attributes:
+        verifier: its name.
+        status: as in `Verdict`, or "refused".
+        margin: proven lower bound of the lead, or None.
+        limit: seconds that it was given, or None.
+        reason: one sentence.
+    """
+
+    verifier: str
+    status: str
+    margin: float | None
+    limit: float | None
+    reason: str
+
+
+@dataclass(frozen=True)
+class Explanation:
+    """Why a sample stands where it stands.
+
+    Attributes:
+        label: the class that is asked for.
+        epsilon: the size of the set.
+        lead: logit_y − max over k ≠ y of logit_k at the sample itself.
+        seen: the least lead of the runs that were tried, members of the set.
+        runs: how many.
+        rungs: what each verifier proves, cheapest first.
+        sizes: pairs of a smaller size and the lead that "trains" proves there.
+        layers: what "trains" leaves open of each layer, and what runs showed to change.
+        radius: the size up to which "trains" proves, and that from which on an attack breaks the sample.
+    """
+
+    label: int
+    epsilon: float
+    lead: float
+    seen: float
+    runs: int
+    rungs: tuple[Rung, ...]
+    sizes: tuple[tuple[float, float], ...]
+    layers: tuple[LayerOpenness, ...]
+    radius: Radius
+
+    @property
+    def status(self) -> str:
+        """Return "verified", "falsified" or "unknown": what the first rung that decided says."""
+        decided = [rung.status for rung in self.rungs if rung.status in ("verified", "falsified")]
+        return decided[0] if decided else "unknown"
+
+    @property
+    def loosest(self) -> LayerOpenness | None:
+        """Return the layer of which most is open that runs do not show to change; None where that is little."""
+        worst = max(self.layers, key=lambda layer: layer.unseen, default=None)
+        return worst if worst is not None and worst.unseen >= LOOSE else None
+
+
+def explain(
+    network: SpikingNetwork,
+    sample: Tensor,
+    label: int,
+    sets: Scale,
+    epsilon: float,
+    *,
+    timeout: float = 10.0,
+    runs: int = 256,
+    seed: int = 0,
+    ties: str | None = None,
+    progress: Progress = silent,
+) -> Explanation:
+    """Return why a sample is proved, broken or neither.
+
+    What is seen comes from runs of random members and of those that an attack reaches: it proves nothing, and says
+    how much of what a bound leaves open is likely to be the bound's own. A run that leaves the bound is an error.
+
+    Args:
+        network: any spiking network; it is taken in evaluation mode.
+        sample: (...), one input.
+        label: its class.
+        sets: the threat model of all sizes, as in `Plan.sets`.
+        epsilon: the size that is asked about.
+        timeout: seconds that "complete" is given at most; a quarter of it is tried first.
+        runs: random members of the set that are tried, beside what an attack reaches.
+        seed: of the runs and the verifiers.
+        ties: as in `verify`.
+        progress: told about "explain".
+
+    Raises:
+        SoundnessError: if a run contradicts a bound.
+        TypeError, ValueError: as `verify` does.
+    """
+    if network.encoding == "latency":
+        raise ValueError("network: got one with latency coding, expected another: its events are not its inputs")
+    one, labels, ties = sample[None], torch.tensor([label], device=sample.device), settled_ties(network, ties)
+    check_attacked(network, one, labels, sets.around(epsilon))
+    positive("timeout", timeout), at_least(1)("runs", runs)
+    asked = _Asked(network, one, labels, sets.around(epsilon), seed, ties)
+    limits = [*((name, None) for name in RUNGS), *(("complete", share * timeout) for share in SHARES)]
+    steps, rungs = len(limits) + 3, list[Rung]()
+    with evaluating(network), torch.no_grad():
+        lead = float(_leads(network(one), labels))
+        for name, limit in limits:
+            rungs.append(asked.rung(name, limit))
+            progress("explain", len(rungs), steps)
+        members = _members(asked, runs)
+        layers = openness(network, one, asked.threat, members, step_spikes)
+        outputs = network(members)
+        progress("explain", steps - 2, steps)
+        smaller = sorted({_whole(sets, share * epsilon) for share in SMALLER} - {0.0})
+        sizes = tuple((size, asked.margin(sets.around(size))) for size in smaller)
+        progress("explain", steps - 1, steps)
+    width = sets.tolerance(epsilon / 50)
+    radius = certified_radius(network, one, labels, sets, "trains", width, seed=seed, ties=ties)[0]
+    progress("explain", steps, steps)
+    seen = float(_leads(outputs, labels.expand(len(members))).min())
+    return Explanation(label, epsilon, lead, seen, len(members), tuple(rungs), sizes, layers, radius)
+
+
+@dataclass(frozen=True)
+class _Asked:
+    """One question, to be put to several verifiers."""
+
+    network: SpikingNetwork
+    sample: Tensor
+    labels: Tensor
+    threat: Perturbation
+    seed: int
+    ties: str
+
+    def rung(self, name: str, limit: float | None) -> Rung:
+        """Return what a verifier says; one that does not answer such a question says why."""
+        rest = {"seed": self.seed, "ties": self.ties}
+        try:
+            found = verify(self.network, self.sample, self.labels, self.threat, name, limit, **rest)[0]
+        except (TypeError, ValueError) as refusal:
+            return Rung(name, "refused", None, limit, str(refusal))
+        return Rung(name, found.status, found.margin, limit, found.reason)
+
+    def margin(self, threat: Perturbation) -> float:
+        """Return the lead that "trains" proves in another set; nan where it proves none."""
+        rest = {"seed": self.seed, "ties": self.ties}
+        margin = verify(self.network, self.sample, self.labels, threat, "trains", **rest)[0].margin
+        return math.nan if margin is None else margin
+
+
+def _members(asked: _Asked, runs: int) -> Tensor:
+    """Return the sample, random members of its set, and what attacks from several starts reach."""
+    generator = torch.Generator().manual_seed(asked.seed)
+    many = asked.sample.expand(runs, *asked.sample.shape[1:])
+    drawn = asked.threat.sample(many, generator)
+    rest = {"seed": asked.seed, "ties": asked.ties}
+    some = many[:ATTACKED]
+    with torch.enable_grad():
+        reached = attack(
+            asked.network, some, asked.labels.expand(len(some)), asked.threat, "ensemble-fast", **rest
+        )
+    return torch.cat([asked.sample, drawn, reached.inputs])
+
+
+def _leads(logits: Tensor, labels: Tensor) -> Tensor:
+    """Return logit_y − max over k ≠ y of logit_k, (batch,)."""
+    own = logits.gather(1, labels[:, None])
+    return (own - logits.scatter(1, labels[:, None], -torch.inf).amax(1, keepdim=True)).squeeze(1)
+
+
+def _whole(sets: Scale, size: float) -> float:
+    """Return a size that the scale has: whole numbers of events."""
+    return float(int(size)) if isinstance(sets, EventScale) else size
