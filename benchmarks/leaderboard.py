@@ -20,6 +20,7 @@ QUESTIONS = {
     "digits": ("digits", "8/255"),
     "cifar10-vgg5-small": ("cifar10", "8/255"),
     "depth-objectives": ("mnist", "0.1"),
+    "results-fashion-mnist": ("fashion-mnist", "0.02"),
 }
 SEED = re.compile(r"(?P<row>.+)-seed-0-[0-9a-f]+")
 

@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 from dataclasses import dataclass, fields
 
-READ = 'use method "standard", which has wider surrogates, and read a proof beside it'
+READ = 'read a proof beside it, and ask method "standard", which has wider surrogates, where another was asked'
 
 
 @dataclass(frozen=True)

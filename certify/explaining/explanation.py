@@ -127,7 +127,7 @@ def explain(
         raise ValueError("network: got one with latency coding, expected another: its events are not its inputs")
     one, labels, ties = sample[None], torch.tensor([label], device=sample.device), settled_ties(network, ties)
     check_attacked(network, one, labels, sets.around(epsilon))
-    positive("timeout", timeout), at_least(1)("runs", runs)
+    timeout, runs = positive("timeout", timeout), at_least(1)("runs", runs)
     asked = _Asked(network, one, labels, sets.around(epsilon), seed, ties)
     limits = [*((name, None) for name in RUNGS), *(("complete", share * timeout) for share in SHARES)]
     steps, rungs = len(limits) + 3, list[Rung]()
