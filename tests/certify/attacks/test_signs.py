@@ -146,7 +146,7 @@ def test_what_falls_without_gradients_alone_is_told() -> None:
     one, other = (AttackResult(*nothing, "mine", "strict", members) for members in ((walk, blind), (walk,)))
     assert joined([one, other], "mine", "strict").warnings == (
         "2 samples fell to attacks without gradients, after those before had left them: gradients may be masked; "
-        'use method "standard", which has wider surrogates, and read a proof beside it',
+        'read a proof beside it, and ask method "standard", which has wider surrogates, where another was asked',
     )
     assert joined([other], "mine", "strict").warnings == ()
 
