@@ -16,6 +16,7 @@ import pytest
 from spikecert.models.files.storage import read_tensors
 from spikecert.reports import load_record
 from support.examples import by_night
+from support.listening import listen
 from support.processes import soon
 
 PROOFS = ("--verifier", "trains")
@@ -24,12 +25,6 @@ COMMANDS = {
     "attack": ("attack", "--samples", "300", "--epsilon", "1/255,2/255", "--method", "apgd-ce"),
     "radius": ("radius", "--samples", "192", *PROOFS, "--tolerance", "1/64"),
 }
-
-
-def listen() -> None:
-    """Undo what a shell does to background jobs and nohup to all: their children would ignore signals."""
-    signal.signal(signal.SIGINT, signal.default_int_handler)
-    signal.signal(signal.SIGHUP, signal.SIG_DFL)
 
 
 def started(command: str, model: Path, out: Path) -> subprocess.Popen[str]:

@@ -14,6 +14,7 @@ import pytest
 
 from spikecert import cli
 from spikecert.stopping import SIGNALS, Stopping
+from support.listening import listen
 
 BUSY = """
 import hashlib, sys, threading
@@ -46,7 +47,8 @@ def busy(
 ) -> Iterator[subprocess.Popen[str]]:
     command = [*how, sys.executable, *program]
     pipe = subprocess.PIPE
-    process = subprocess.Popen(command, stdout=pipe, stderr=pipe, text=True, start_new_session=True, cwd=folder)
+    rest = {"text": True, "start_new_session": True, "cwd": folder, "preexec_fn": listen}
+    process = subprocess.Popen(command, stdout=pipe, stderr=pipe, **rest)
     try:
         assert process.stdout is not None
         process.stdout.readline()
@@ -132,6 +134,17 @@ def handlers() -> list[Any]:
     return [signal.getsignal(number) for number in SIGNALS]
 
 
+@pytest.fixture
+def heard() -> Iterator[None]:
+    """Take signals as a program in a terminal does: nohup and background jobs ignore some."""
+    before = {number: signal.getsignal(number) for number in SIGNALS}
+    listen()
+    yield
+    for number, handler in before.items():
+        signal.signal(number, handler)
+
+
+@pytest.mark.usefixtures("heard")
 def test_a_program_keeps_its_own_handlers(monkeypatch: pytest.MonkeyPatch) -> None:
     """What calls `main` and handles a signal goes on handling it, meanwhile and after."""
     seen, before = [], signal.signal(signal.SIGTERM, lambda number, _: seen.append(number))

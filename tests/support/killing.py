@@ -16,6 +16,7 @@ from typing import Any
 from safetensors import safe_open
 
 from spikecert.models.files.storage import read_tensors
+from support.listening import listen
 from support.processes import marked, soon
 
 SIGNALS = (signal.SIGKILL, signal.SIGTERM, signal.SIGINT)
@@ -115,17 +116,12 @@ class Killing:
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             env={**os.environ, name: value, "TMPDIR": str(temporary), "OMP_NUM_THREADS": "1"},
-            preexec_fn=_listen,
+            preexec_fn=listen,
         )
 
     @property
     def _mark(self) -> str:
         return f"SPIKECERT_MARK={self.folder}"
-
-
-def _listen() -> None:
-    """Undo what a shell does to background jobs, whose children would ignore Ctrl-C."""
-    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def files(folder: Path) -> list[Path]:
