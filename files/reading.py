@@ -54,7 +54,9 @@ class FileKind:
         try:
             return regular_content(path, self.most)
         except FileNotFoundError:
-            raise FileNotFoundError(f"{self.argument}: got {path}, expected {self.expected}") from None
+            raise FileNotFoundError(
+                f"{self.argument}: got {path}, no such file, expected {self.expected}"
+            ) from None
         except ValueError as error:
             raise type(error)(f"{self.argument}: {path} {error}") from None
 

@@ -112,7 +112,7 @@ def _module(place: str) -> ModuleType:
     path = Path(place)
     folder = path.parent.resolve() if path.suffix == ".py" else Path.cwd()
     if path.suffix == ".py" and not path.is_file():
-        raise FileNotFoundError(f"source: got {place}, expected a Python file")
+        raise FileNotFoundError(f"source: got {place}, no such file, expected a Python file")
     with _importing_from(folder):
         return guarded(place, lambda: _run_file(path) if path.suffix == ".py" else importlib.import_module(place))
 

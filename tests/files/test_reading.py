@@ -79,7 +79,9 @@ def test_what_takes_a_files_place_before_it_is_open_is_refused(
 def test_a_missing_file_says_what_was_expected(tmp_path: Path) -> None:
     (tmp_path / "dangling").symlink_to(tmp_path / "nowhere")
     for name in ("none", "dangling"):
-        with pytest.raises(FileNotFoundError, match=f"argument: got .*{name}, expected a file of tests$"):
+        with pytest.raises(
+            FileNotFoundError, match=f"argument: got .*{name}, no such file, expected a file of tests$"
+        ):
             KIND.content(tmp_path / name)
 
 

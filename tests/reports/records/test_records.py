@@ -67,7 +67,7 @@ def test_a_file_that_is_no_record_is_one_line(tmp_path, content, message):
 
 
 def test_a_missing_file_is_named(tmp_path):
-    with pytest.raises(FileNotFoundError, match=r"record: got .*nothing\.json, expected"):
+    with pytest.raises(FileNotFoundError, match=r"record: got .*nothing\.json, no such file, expected"):
         load_record(tmp_path / "nothing.json")
 
 
