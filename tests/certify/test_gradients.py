@@ -21,6 +21,7 @@ from spikecert.certify.verdicts import Verdict
 from spikecert.certify.verification import bounds
 from spikecert.certify.verifiers import VERIFIERS
 from spikecert.models import LIF, SpikingNetwork, mlp
+from support.examples import by_night
 
 EVENTS: dict[str, Perturbation] = {
     "spike-flip": SpikeFlip(2),
@@ -62,7 +63,7 @@ def test_verdicts_are_detached(encoding: str, verifier: str, threat: Perturbatio
 
 
 @ENCODINGS
-@pytest.mark.parametrize("method", sorted(set(ATTACKS) - {"ensemble"}))
+@pytest.mark.parametrize("method", [*sorted(set(ATTACKS) - {"ensemble", "standard"}), *by_night("standard")])
 def test_attacked_inputs_are_detached(encoding: str, method: str):
     network, inputs, labels = subject(encoding, method in EVENTS)
     threat = EVENTS.get(method, LInf(0.3))
