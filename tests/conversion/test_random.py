@@ -12,7 +12,8 @@ from spikecert.models.conversion.sources import Source, restart, run_once
 from support.examples import THOROUGH
 from support.foreign import FOREIGN, Foreign
 
-COUNT = 60 if THOROUGH else 40
+SEEDS = range(60) if THOROUGH else (*range(20), 38)  # of NIR 38 is the first that must be refused
+MOST_SEEN = 60 if THOROUGH else 4
 OTHERWISE = r"no neuron|fires at|not the same function|no part of|bends|multipl|graded|NIR|graph"
 """What refusals of other dynamics say."""
 TWO_STEPS = "with so few steps what a synapse keeps|nor a leaky sum of them|hears no input"
@@ -52,9 +53,9 @@ def wrong(seed: int, made: Foreign) -> str | None:
 
 @pytest.mark.parametrize("library", FOREIGN)
 def test_random_networks_match_or_are_refused_with_the_reason(library: str):
-    made = [FOREIGN[library](seed) for seed in range(COUNT)]
-    assert [text for seed, foreign in enumerate(made) if (text := wrong(seed, foreign))] == []
-    assert 0.5 * COUNT < sum(foreign.refusal is None for foreign in made) < COUNT
+    made = [FOREIGN[library](seed) for seed in SEEDS]
+    assert [text for seed, foreign in zip(SEEDS, made, strict=True) if (text := wrong(seed, foreign))] == []
+    assert 0.5 * len(made) < sum(foreign.refusal is None for foreign in made) < len(made)
 
 
 def by_hand(network: SpikingNetwork, inputs: torch.Tensor) -> torch.Tensor:
@@ -82,7 +83,7 @@ def keeping(seen: list[torch.Tensor]):
 def test_the_comparison_sees_the_sources_own_spikes(library: str):
     """The spikes that a forward hook of this test sees are those of the converted network, run by hand."""
     tried = 0
-    for seed in range(COUNT):
+    for seed in range(60):
         made = FOREIGN[library](seed)
         if made.refusal or made.encoding == "none" or made.num_steps is None or made.sample.dim() > 2:
             continue
@@ -106,4 +107,6 @@ def test_the_comparison_sees_the_sources_own_spikes(library: str):
         theirs = torch.stack(seen[: made.num_steps])[:, : len(made.sample)]
         assert torch.equal(ours, theirs), seed
         tried += 1
+        if tried == MOST_SEEN:
+            return
     assert tried >= 3

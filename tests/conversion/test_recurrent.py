@@ -22,10 +22,11 @@ from spikecert import (
     verify,
 )
 from spikecert.models import LIF, Recurrent, RefractoryLIF, Share, SpikingNetwork, Synapse
+from support.examples import THOROUGH
 from support.foreign import Foreign, nir, snntorch
 from support.foreign_loops import LOOPS, Heard, Steps, norse
 
-COUNT = 40
+COUNT = 40 if THOROUGH else 16
 OTHERWISE = (
     r"no neuron|hears more of itself|hear each other|fires at|not the same function|maximum|is recurrent|cross"
 )
