@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from spikecert.certify import SoundnessError as SoundnessError
     from spikecert.certify import SpikeFlip as SpikeFlip
     from spikecert.certify import SpikeShift as SpikeShift
+    from spikecert.certify import StuckNeurons as StuckNeurons
     from spikecert.certify import Tolerance as Tolerance
     from spikecert.certify import Unfinished as Unfinished
     from spikecert.certify import Verdict as Verdict

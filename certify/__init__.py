@@ -6,6 +6,7 @@ if __name__ == "certify":
 from .attacks import APGD, FGSM, PGD, Attack, AttackResult, Ensemble, Gaussian, SpikeFlips, Square, attack
 from .bounds.propagation import LogitBounds
 from .engines import Fleet, certify_set
+from .network_sets.stuck import StuckNeurons
 from .network_sets.tolerance import Tolerance
 from .perturbations import L2, EventChange, EventRegion, LInf, Perturbation, PixelBox, SpikeFlip, SpikeShift
 from .questions import (
@@ -53,6 +54,7 @@ __all__ = [
     "SpikeFlips",
     "SpikeShift",
     "Square",
+    "StuckNeurons",
     "Tolerance",
     "Unfinished",
     "Verdict",

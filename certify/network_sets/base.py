@@ -3,6 +3,7 @@
 from abc import ABC, abstractmethod
 from collections.abc import Generator
 from dataclasses import dataclass
+from typing import ClassVar
 
 import torch
 from torch import Tensor
@@ -13,6 +14,7 @@ from ...models.networks import SpikingNetwork
 from ..bounds.signals.box import Box
 from ..bounds.signals.signals import SpikeBound
 from ..perturbations import Perturbation
+from ..verdicts import Verdict
 
 
 @dataclass(frozen=True)
@@ -60,6 +62,8 @@ class NetworkSet(ABC):
     `propose` yields are members, each of which is run as it is.
     """
 
+    lists: ClassVar[bool] = False
+    """Whether `listed` answers."""
     around: Perturbation | None
     """The inputs around each sample, or None for the sample alone."""
 
@@ -85,6 +89,10 @@ class NetworkSet(ABC):
     @abstractmethod
     def propose(self, question: Question, generator: torch.Generator) -> Search:
         """Yield members that may misclassify samples."""
+
+    def listed(self, question: Question) -> list[Verdict]:
+        """Return each sample's verdict by every member of a set, or "unknown" where there are too many."""
+        raise NotImplementedError(f"{type(self).__name__} has no list of members, and says so by `lists`")
 
     @abstractmethod
     def sized(self, size: float) -> "NetworkSet":

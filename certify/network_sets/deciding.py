@@ -110,7 +110,7 @@ def decide(asked: Asked, verifier: object, timeout: float | None = None, progres
     """
     name = verifier if isinstance(verifier, str) else str(getattr(verifier, "name", type(verifier).__name__))
     check_choice("verifier", name, VERIFIERS)
-    if name == "enumeration" and not hasattr(asked.networks, "listed"):
+    if name == "enumeration" and not asked.networks.lists:
         told = f"got 'enumeration' for {type(asked.networks).__name__}, which has more members than can be listed"
         raise ValueError(f"verifier: {told}, expected {', '.join(other for other in VERIFIERS if other != name)}")
     verdicts: list[Verdict] = []
@@ -138,7 +138,7 @@ class _Chunk:
         rungs: dict[str, Callable[[Asked], Sequence[Verdict]]] = {
             **{name: lambda asked, name=name: self._bounded(asked, name) for name in BOUNDS},
             "attack": self._attacked,
-            "enumeration": lambda asked: asked.networks.listed(asked, self.expired),  # type: ignore[attr-defined]
+            "enumeration": lambda asked: asked.networks.listed(asked.question(self.expired)),
         }
         for name in self._order():
             left = [index for index, verdict in enumerate(found) if verdict.status == "unknown"]
@@ -152,7 +152,7 @@ class _Chunk:
     def _order(self) -> tuple[str, ...]:
         if self.verifier != "auto":
             return (self.verifier,)
-        lists = ("enumeration",) if hasattr(self.asked.networks, "listed") else ()
+        lists = ("enumeration",) if self.asked.networks.lists else ()
         return ("interval", "trains", "attack", *lists)
 
     @torch.no_grad()
