@@ -14,7 +14,7 @@ from ..models.networks import SpikingNetwork
 from ..models.progress import Figures, Progress, no_figures, silent
 from ..models.validation import check_choice, check_inputs, check_plain, check_weights
 from .arithmetic import check_arithmetic
-from .attacks import check_attacked, check_inputs_move, check_posed
+from .attacks import check_attacked, check_posed
 from .bounds.propagation import LogitBounds
 from .branching.processes.helpers import Helpers
 from .latency_codes import CodedImages, coded
@@ -22,6 +22,7 @@ from .network_sets.base import NetworkSet
 from .network_sets.deciding import Asked, decide
 from .own_draws import own_draws, sample_by_sample
 from .perturbations import Perturbation
+from .perturbations.base import check_perturbation
 from .problem import Problem
 from .questions.asking import as_labels, check_coded, check_property_ties, labels_at, property_goal
 from .questions.forms import Property
@@ -167,7 +168,7 @@ def bounds(
     if not isinstance(chosen, MarginVerifier):
         known = ", ".join(name for name, make in VERIFIERS.items() if isinstance(make(), MarginVerifier))
         raise ValueError(f"verifier: got {chosen.name!r}, expected one that bounds logits: {known}")
-    check_inputs_move(perturbation)
+    check_perturbation(perturbation)
     check_plain(inputs=inputs)
     if own_draws(network, inputs):
         each = sample_by_sample(network, inputs, silent)

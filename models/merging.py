@@ -66,5 +66,10 @@ def _channels(layer: Any, factor: Tensor) -> Tensor:
     """Return the factor of each output channel as the layer's weights have them."""
     if isinstance(layer, TRANSPOSED):  # (in, out/groups, *kernel), the inputs group by group
         inputs, sides = layer.in_channels // layer.groups, [1] * len(layer.kernel_size)
-        return factor.view(layer.groups, 1, -1).expand(-1, inputs, -1).flatten(0, 1).view(-1, factor.numel() // layer.groups, *sides)
+        return (
+            factor.view(layer.groups, 1, -1)
+            .expand(-1, inputs, -1)
+            .flatten(0, 1)
+            .view(-1, factor.numel() // layer.groups, *sides)
+        )
     return factor.view(-1, *([1] * (layer.weight.dim() - 1)))

@@ -23,6 +23,7 @@ from ..network_sets.base import NetworkSet
 from ..network_sets.deciding import Asked, search_all
 from ..own_draws import own_draws, sample_by_sample
 from ..perturbations import Perturbation
+from ..perturbations.base import check_perturbation
 from ..questions.asking import as_labels, check_coded, check_property_ties, labels_at, own_outputs, property_goal
 from ..questions.forms import Property
 from ..replay import evaluating
@@ -183,16 +184,9 @@ def check_attacked(network: SpikingNetwork, inputs: Tensor, labels: Tensor, pert
     check_labels(labels, len(inputs), classes)
 
 
-def check_inputs_move(perturbation: object) -> None:
-    """Raise TypeError for what is no set of inputs, such as a set of networks."""
-    if not isinstance(perturbation, Perturbation):
-        expected = "LInf, L2, PixelBox, SpikeFlip, SpikeShift or EventChange"
-        raise TypeError(f"perturbation: got {type(perturbation).__name__}, expected {expected}")
-
-
 def check_posed(network: SpikingNetwork, inputs: Tensor, perturbation: Perturbation) -> int:
     """Return a network's number of outputs; raise TypeError or ValueError unless the three belong together."""
-    check_inputs_move(perturbation)
+    check_perturbation(perturbation)
     if (codes := coded(network, inputs, perturbation)) is not None:
         network, inputs = codes.network, codes.events
     check_inputs(network, inputs)

@@ -124,4 +124,6 @@ class NetworkSet(ABC):
 def checked_around(around: object) -> None:
     """Raise TypeError unless `around` is a set of inputs or None."""
     if around is not None and not isinstance(around, Perturbation):
-        raise TypeError(f"around: got {type(around).__name__}, expected LInf, L2 or another set of inputs, or None")
+        raise TypeError(
+            f"around: got {type(around).__name__}, expected LInf, L2 or another set of inputs, or None"
+        )

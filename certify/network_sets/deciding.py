@@ -11,7 +11,14 @@ from ...models.constants import whole
 from ...models.deadline import Expired, TimeIsUp, ending
 from ...models.networks import SpikingNetwork
 from ...models.progress import Progress, silent
-from ...models.validation import check_choice, check_inputs, check_labels, check_logits, check_rivals, check_weights
+from ...models.validation import (
+    check_choice,
+    check_inputs,
+    check_labels,
+    check_logits,
+    check_rivals,
+    check_weights,
+)
 from ..arithmetic import check_arithmetic
 from ..attacks.base import Attack
 from ..attacks.ensemble import quick_ensemble
@@ -63,7 +70,9 @@ class Asked:
         check_weights(network)
         if network.encoding == "latency" or (network.encoding == "rate" and _own_draws(network, inputs)):
             told = "its events" if network.encoding == "latency" else "draws of each sample's own"
-            raise ValueError(f"network: got encoding {network.encoding!r} with {told}, expected another for {networks}")
+            raise ValueError(
+                f"network: got encoding {network.encoding!r} with {told}, expected another for {networks}"
+            )
         if not isinstance(labels, Tensor):
             got = type(labels).__name__
             raise TypeError(f"labels: got {got}, expected a tensor of classes for {type(networks).__name__}")
@@ -96,7 +105,9 @@ def _own_draws(network: SpikingNetwork, inputs: Tensor) -> bool:
     return network.draws.apart(tuple(inputs.shape[1:])) is not None
 
 
-def decide(asked: Asked, verifier: object, timeout: float | None = None, progress: Progress = silent) -> list[Verdict]:
+def decide(
+    asked: Asked, verifier: object, timeout: float | None = None, progress: Progress = silent
+) -> list[Verdict]:
     """Return one verdict per sample.
 
     Args:
@@ -197,9 +208,7 @@ class _Chunk:
             if fails:
                 reason = "a member of the set misclassifies this input: see `member`"
                 member = result.networks[index]
-                verdicts.append(
-                    _falsified(asked, index, result.inputs[index], member, "attack", seconds, reason)
-                )
+                verdicts.append(_falsified(asked, index, result.inputs[index], member, "attack", seconds, reason))
             else:
                 reason = "no member was found that fails"
                 verdicts.append(Verdict("unknown", None, None, "attack", seconds, reason, asked.ties))
@@ -207,7 +216,13 @@ class _Chunk:
 
 
 def _falsified(
-    asked: Asked, index: int, candidate: Tensor, member: SpikingNetwork | None, name: str, seconds: float, reason: str
+    asked: Asked,
+    index: int,
+    candidate: Tensor,
+    member: SpikingNetwork | None,
+    name: str,
+    seconds: float,
+    reason: str,
 ) -> Verdict:
     """Return "falsified" with the member, which was replayed, and an input that is allowed; else "unknown"."""
     around, inputs = asked.networks.around, asked.inputs[index : index + 1]
@@ -219,7 +234,9 @@ def _falsified(
 
 def _verdict(margin: float, proven: bool, name: str, seconds: float, ties: str) -> Verdict:
     if proven:
-        return Verdict("verified", margin, None, name, seconds, "the margin's lower bound holds for all members", ties)
+        return Verdict(
+            "verified", margin, None, name, seconds, "the margin's lower bound holds for all members", ties
+        )
     reason = f"the margin's lower bound {margin:.3g} does not suffice"
     return Verdict("unknown", margin, None, name, seconds, reason, ties)
 
@@ -233,9 +250,7 @@ def _merged(before: Verdict, after: Verdict) -> Verdict:
     return replace(after, seconds=seconds, margin=margin)
 
 
-def search_all(
-    asked: Asked, method: Attack, batch_size: int, progress: Progress = silent
-) -> AttackResult:
+def search_all(asked: Asked, method: Attack, batch_size: int, progress: Progress = silent) -> AttackResult:
     """Return what a search finds, batch by batch."""
     results, count = [], len(asked.labels)
     for start in range(0, count, batch_size):

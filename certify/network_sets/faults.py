@@ -105,7 +105,9 @@ def stuck(network: SpikingNetwork, masks: Sequence[Masks]) -> Iterator[SpikingNe
             hook.remove()
 
 
-def stuck_member(network: SpikingNetwork, faults: Sequence[Fault], features: Sequence[torch.Size]) -> SpikingNetwork:
+def stuck_member(
+    network: SpikingNetwork, faults: Sequence[Fault], features: Sequence[torch.Size]
+) -> SpikingNetwork:
     """Return a copy that runs with these neurons stuck, in `forward`, `trace` and gradients alike."""
     found = copy.deepcopy(network)
     masks = masks_of([faults], features, next(found.parameters()))

@@ -17,9 +17,7 @@ SWAPS = 2
 """How often the neurons found are chosen again, one by one, beside the others."""
 
 
-def search(
-    count: int, takes: Callable[[int], bool], question: Question, generator: torch.Generator
-) -> Search:
+def search(count: int, takes: Callable[[int], bool], question: Question, generator: torch.Generator) -> Search:
     """Yield members for one sample at a time.
 
     Args:
@@ -81,5 +79,3 @@ def _margins(
         with stuck(question.network, masks_of(part, features, inputs)) as network:
             found.append(margins(network(inputs), labels, question.ties))
     return torch.cat(found).nan_to_num(torch.inf)
-
-

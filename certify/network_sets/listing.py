@@ -41,10 +41,8 @@ class MaskedPropagation(Propagation):
         return MaskedSpikes(super().fired(node, x), self.masks[node.name])
 
 
-def member_margins(
-    made: Circuit, box: Box, labels: Tensor, masks: Sequence[Masks], exact: bool
-) -> Tensor:
-    """Return lower bounds of logit_y − logit_c of members, (n, classes), whose rows of `box` and masks go together.
+def member_margins(made: Circuit, box: Box, labels: Tensor, masks: Sequence[Masks], exact: bool) -> Tensor:
+    """Return lower bounds of logit_y − logit_c of members, (n, classes); rows of `box` and masks go together.
 
     Args:
         made: the circuit of the nominal member.

@@ -1,10 +1,10 @@
 """A leaky neuron whose λ and θ are known up to a share of each: its automaton holds that of every such neuron.
 
 A neuron of λ' ∈ [λ₁, λ₂] and θ' ∈ [θ₁, θ₂] makes of u ∈ [l, h] the potential λ'·u + c. For a fixed u that is
-monotone in λ', so it lies between min(λ₁·l, λ₂·l) + c and max(λ₁·h, λ₂·h) + c. It is silent only where v ≤ θ' ≤ θ₂,
-and fires only where v ≥ θ' ≥ θ₁. A subtracting reset leaves v − d', with d' = θ' where the neuron says no amount of
-its own. So each step of each neuron is among the moves below, and each of its trains is a path. That λ' and θ' are
-the same at all steps is forgotten: the paths are more than the trains.
+monotone in λ', so it lies between min(λ₁·l, λ₂·l) + c and max(λ₁·h, λ₂·h) + c. It is silent only where
+v ≤ θ' ≤ θ₂, and fires only where v ≥ θ' ≥ θ₁. A subtracting reset leaves v − d', with d' = θ' where the neuron
+says no amount of its own. So each step of each neuron is among the moves below, and each of its trains is a path.
+That λ' and θ' are the same at all steps is forgotten: the paths are more than the trains.
 """
 
 from dataclasses import dataclass

@@ -30,7 +30,7 @@ class Shares:
 
 @dataclass(frozen=True)
 class Places:
-    """Where in its interval each number of a member lies, from −1 to 1: weights by name, θ and λ layer by layer."""
+    """Where in its interval each number of a member lies, −1 to 1: weights by name, θ and λ layer by layer."""
 
     weights: dict[str, Tensor]
     neurons: list[tuple[float, float]]
@@ -90,7 +90,7 @@ def constants(neuron: LIF) -> dict[str, Tensor]:
 
 
 def inward(numbers: Tensor, places: Tensor, share: float) -> Tensor:
-    """Return numbers·(1 ± share·|places|) in their own dtype, moved inward where rounding has left the interval."""
+    """Return n + |n|·share·place in the dtype of n, moved inward where rounding has left the interval."""
     own = numbers.detach()
     exact = own.double()
     moved_to, most = (exact + exact.abs() * share * places.to(exact)).to(own.dtype), exact.abs() * (share * ROOM)

@@ -1,4 +1,4 @@
-"""The worst mismatch that gradients find: signs of the weights' gradients, of all samples and of each by itself."""
+"""The worst mismatch that gradients find: their signs, of all samples together and of each by itself."""
 
 from itertools import product
 

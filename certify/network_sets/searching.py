@@ -1,11 +1,9 @@
 """Search a set of networks for a member that misclassifies: whatever is found is replayed as it is handed out."""
 
-
 from dataclasses import dataclass, field
 
 import torch
 from torch import Tensor
-
 
 from ...models.networks import SpikingNetwork
 from ..attacks.base import Attack
@@ -101,5 +99,3 @@ def _keep(worst: _Worst, trial: Trial, candidates: Tensor, question: Question) -
         index = int(trial.samples[row])
         worst.inputs[index], worst.logits[index] = candidates[row], logits[row]
         worst.margins[index], worst.networks[index] = found[row], trial.member
-
-

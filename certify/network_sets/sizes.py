@@ -67,7 +67,9 @@ def bracketed(
     deadline = math.inf if timeout is None else time.perf_counter() + timeout * len(asked.labels)
     clean = decide(replace(asked, networks=asked.networks.sized(0.0)), "interval")
     ends = [
-        Ends(0, 0, verdict.counterexample, verdict.member) if verdict.status == "falsified" else Ends(0, grid.count)
+        Ends(0, 0, verdict.counterexample, verdict.member)
+        if verdict.status == "falsified"
+        else Ends(0, grid.count)
         for verdict in clean
     ]
     proof = "trains" if verifier == "auto" and not asked.networks.grid else verifier

@@ -32,9 +32,9 @@ MOST_LISTED = 2**16
 class StuckNeurons(NetworkSet):
     """All networks that one is with at most `count` of its spiking neurons stuck, each at silence or at firing.
 
-    A neuron is one place of a layer that fires: of a convolution, one channel at one pixel. One that is stuck gives
-    0 at each step, or 1 at each, whatever enters it; all others are as they were. A final neuron whose potential is
-    read does not fire, and is none of them.
+    A neuron is one place of a layer that fires: of a convolution, one channel at one pixel. One that is stuck
+    gives 0 at each step, or 1 at each, whatever enters it; all others are as they were. A final neuron whose
+    potential is read does not fire, and is none of them.
 
     Args:
         count: k, of all layers together.
@@ -120,7 +120,14 @@ class StuckNeurons(NetworkSet):
             none = Verdict("unknown", None, None, "enumeration", 0.0, reason, question.ties)
             return [none] * len(question.labels)
         return [
-            listed(question, index, self.enclosure(sample[None]), self._members(features), features, self.around is None)
+            listed(
+                question,
+                index,
+                self.enclosure(sample[None]),
+                self._members(features),
+                features,
+                self.around is None,
+            )
             for index, sample in enumerate(question.inputs)
         ]
 

@@ -47,7 +47,7 @@ MOST_NUMBERS = 2**22
 
 @dataclass(frozen=True)
 class Budgeted:
-    """What is known of a signal for j = 0..k stuck neurons in front of it, or, of fresh spikes, of healthy ones."""
+    """What is known of a signal for j = 0..k stuck neurons in front of it; of fresh spikes, of healthy ones."""
 
     signals: tuple[Signal, ...]
     fresh: bool = False
@@ -69,8 +69,12 @@ class Budgeted:
 class PerhapsStuck(DerivedSignal):
     """Spikes any of which may be stuck."""
 
-    constant = False  # pyright: ignore[reportAssignmentType]
     binary = True
+
+    @property
+    def constant(self) -> bool:  # pyright: ignore[reportIncompatibleVariableOverride]
+        """Return False."""
+        return False
 
     def steps(self) -> Box:
         """Return 0 to 1."""
@@ -305,12 +309,16 @@ def _rows_least(
             joint = weight[label] - weight
             for part in chosen.split(max(1, MOST_NUMBERS // joint.numel())):
                 one = Box(box.lower[part], box.upper[part])
-                terms = Terms.of(lambda x, joint=joint: x.unsqueeze(-2) * joint, one, one.lower.new_full((len(part),), total))
+                terms = Terms.of(
+                    lambda x, joint=joint: x.unsqueeze(-2) * joint, one, one.lower.new_full((len(part),), total)
+                )
                 least[part] = terms.lower.sum(-1) - (terms.falls(stuck) if stuck else 0.0) + bias[label] - bias
         found = least if found is None else found.minimum(least)
     assert found is not None
     ones = torch.ones_like(spikes[0].magnitude(), dtype=torch.float64)
     slack = exact.slack(ones, rounding, over_time(spikes[0].num_steps))
-    slack = slack + (exact.absolute(ones) + exact.bias_magnitude) * own_error(2 * layer.terms + 4 * len(spikes) + 24)
+    slack = slack + (exact.absolute(ones) + exact.bias_magnitude) * own_error(
+        2 * layer.terms + 4 * len(spikes) + 24
+    )
     slack = (slack * moduli + vanished(spikes[0].num_steps, rounding)).expand_as(found)
     return found - slack - slack.gather(1, labels[:, None])

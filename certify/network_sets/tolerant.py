@@ -6,8 +6,8 @@ U·m + |U|·r: attained at corners, entry by entry. An x of either sign is x⁺ 
 [(−u)⁺, (−l)⁺], and −W'x⁻ lies between −Ux⁻ and −Lx⁻; where an entry may have both signs, one part is 0 at each
 end, so nothing is lost. A bias counts Σ_t r[t] times, by U's or L's as that sum's sign says.
 
-**Over time** a member's weights are the same at each step: Σ_t r[t]·(W'x[t] + b') = W'z + b'·Σ r[t], z = Σ r[t]·x[t].
-So the same holds of any weighted sum z, and windows and counts are as sharp as one step is.
+**Over time** a member's weights are the same at each step: Σ_t r[t]·(W'x[t] + b') = W'z + b'·Σ r[t], where
+z = Σ r[t]·x[t]. So the same holds of any weighted sum z, and windows and counts are as sharp as one step is.
 
 **A margin** W'_y·x − W'_k·x has rows of its own for both classes: for x ≥ 0 it is at least (L_y − U_k)·x.
 
@@ -143,7 +143,7 @@ def _wide(layer: LinearMap, share: float) -> LinearMap:
     return _made(layer, lambda numbers: numbers.abs() * (1.0 + share))
 
 
-def _made(layer: LinearMap, change) -> LinearMap:  # noqa: ANN001
+def _made(layer: LinearMap, change) -> LinearMap:
     """Return a layer with numbers that `change` makes of its own."""
     if isinstance(layer, OneRowMap):
         return OneRowMap(_made(layer.inner, change))
@@ -152,7 +152,7 @@ def _made(layer: LinearMap, change) -> LinearMap:  # noqa: ANN001
     return replace(layer, weight=change(layer.weight), offset=offset)
 
 
-def _rows(operator, rows: Tensor) -> Tensor:  # noqa: ANN001
+def _rows(operator, rows: Tensor) -> Tensor:
     return operator(rows.flatten(0, 1)).unflatten(0, rows.shape[:2])
 
 
@@ -182,8 +182,8 @@ class TolerantSignal(DerivedSignal):
 
     def windowed(self, asked: Spans, ends: range) -> Box:
         """Return where windows lie."""
-        sums = (each.double() for each in asked.sums(ends))
-        return self._image(self.source.windowed(asked, ends), *sums, over_rows(self.num_steps))
+        total, moduli = (each.double() for each in asked.sums(ends))
+        return self._image(self.source.windowed(asked, ends), total, moduli, over_rows(self.num_steps))
 
     def magnitude(self) -> Tensor:
         """Return a bound of |y[t]| in any member's run."""

@@ -46,7 +46,7 @@ def towards(
 def drawn_member(
     tolerance: Tolerance, nominal: SpikingNetwork, places: dict[str, Tensor] | None, generator: torch.Generator
 ) -> SpikingNetwork:
-    """Return a member with places of its weights, or random ones, and thresholds and decays of each neuron's own."""
+    """Return a member with places of its weights, or random ones, and each layer's own thresholds and decays."""
     member = copy.deepcopy(nominal)
     parameters = dict(member.named_parameters())
     with torch.no_grad():

@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from dataclasses import replace
 from itertools import combinations, product
+from typing import Any
 
 import pytest
 import torch
@@ -40,7 +41,9 @@ def by_hand(network: SpikingNetwork, inputs: Tensor, faults: dict[tuple[int, int
     return signal.mean(0)
 
 
-def every_member(widths: list[int], count: int, layers: tuple[int, ...] | None) -> Iterator[dict[tuple[int, int], float]]:
+def every_member(
+    widths: list[int], count: int, layers: tuple[int, ...] | None
+) -> Iterator[dict[tuple[int, int], float]]:
     places = [(l, n) for l, w in enumerate(widths) if layers is None or l in layers for n in range(w)]  # noqa: E741
     for size in range(count + 1):
         for chosen in combinations(places, size):
@@ -53,12 +56,14 @@ def random_question(seed: int) -> tuple[SpikingNetwork, Tensor, StuckNeurons]:
     torch.manual_seed(seed)
     r = torch.Generator().manual_seed(seed)
     pick = lambda *options: options[int(torch.randint(0, len(options), (), generator=r))]  # noqa: E731
-    neuron = LIF(pick(0.0, 0.5, 0.9, 1.0), pick(0.5, 1.0), pick("zero", "zero", "subtract", "none"), pick(">=", ">"))
+    neuron = LIF(
+        pick(0.0, 0.5, 0.9, 1.0), pick(0.5, 1.0), pick("zero", "zero", "subtract", "none"), pick(">=", ">")
+    )
     widths = pick((4, 9, 2), (3, 6, 7, 2), (3, 4, 5, 3), (2, 12, 2))
     network = mlp(widths, num_steps=pick(1, 2, 4), neuron=neuron)
     with torch.no_grad():
-        last = network.layers[-1]
-        last.bias.add_(torch.tensor([1.0] + [0.0] * (widths[-1] - 1)) * pick(0.0, 0.5, 1.5, 4.0))
+        last = [parameter for name, parameter in network.named_parameters() if name.endswith("bias")][-1]
+        last.add_(torch.tensor([1.0] + [0.0] * (widths[-1] - 1)) * pick(0.0, 0.5, 1.5, 4.0))
         if pick(True, False):
             for parameter in network.parameters():
                 parameter.copy_((parameter * 8).round() / 8)
@@ -79,7 +84,9 @@ def least_margins(network: SpikingNetwork, inputs: Tensor, labels: Tensor, stuck
     return torch.stack(found)
 
 
-@pytest.mark.parametrize("seed", [*range(20), *(pytest.param(seed, marks=pytest.mark.slow) for seed in range(20, 420))])
+@pytest.mark.parametrize(
+    "seed", [*range(20), *(pytest.param(seed, marks=pytest.mark.slow) for seed in range(20, 420))]
+)
 def test_no_member_is_below_the_bound_and_lists_decide(seed: int):
     network, inputs, stuck = random_question(seed)
     labels = network(inputs).argmax(1)
@@ -125,18 +132,21 @@ def test_a_term_left_out_is_noticed(term: str, monkeypatch: pytest.MonkeyPatch):
     if term in ("falls", "rises"):
         monkeypatch.setattr(stuck_bounds.Terms, term, lambda self, count: torch.zeros_like(self.lower[..., 0]))
     elif term == "layers":
-        monkeypatch.setattr(stuck_bounds.StuckPropagation, "fired", _never_stuck(stuck_bounds.StuckPropagation.fired))
+        monkeypatch.setattr(
+            stuck_bounds.StuckPropagation, "fired", _never_stuck(stuck_bounds.StuckPropagation.fired)
+        )
     else:
         monkeypatch.setattr(stuck_bounds, "_greatest", lambda changes, count: changes.mean(-1))
-    with pytest.raises(AssertionError):
-        for seed in range(40):
-            network, inputs, stuck = random_question(seed)
-            labels = network(inputs).argmax(1)
-            lower = stuck.margins(circuit(network), stuck.enclosure(inputs), labels, BOUNDS["trains"]).amin(1)
-            assert bool((lower <= least_margins(network, inputs, labels, stuck).amin(0) + 1e-6).all())
+    wrong = 0
+    for seed in range(40):
+        network, inputs, stuck = random_question(seed)
+        labels = network(inputs).argmax(1)
+        lower = stuck.margins(circuit(network), stuck.enclosure(inputs), labels, BOUNDS["trains"]).amin(1)
+        wrong += int((lower > least_margins(network, inputs, labels, stuck).amin(0) + 1e-6).sum())
+    assert wrong
 
 
-def _never_stuck(fired):  # noqa: ANN001, ANN202
+def _never_stuck(fired):
     return lambda self, node, x: replace(fired(self, node, x), fresh=False)
 
 
@@ -181,29 +191,35 @@ def test_a_member_runs_stuck_in_its_trace_too():
 
 NETWORK = SpikingNetwork(nn.Linear(4, 5), LIF(0.9), nn.Linear(5, 3), num_steps=3).eval()
 INPUTS, LABELS = torch.rand(2, 4), torch.tensor([0, 1])
+WRONG: list[Any] = [1.5, "a"]
 
 
 @pytest.mark.parametrize(
     ("make", "told"),
     [
         (lambda: StuckNeurons(-1), r"count: got -1, expected at least 0"),
-        (lambda: StuckNeurons(1.5), r"count: got float, expected an integer"),
+        (lambda: StuckNeurons(WRONG[0]), r"count: got float, expected an integer"),
         (lambda: StuckNeurons(1, layers=()), r"layers: got \(\), expected different numbers"),
         (lambda: StuckNeurons(1, layers=(0, 0)), r"layers: got \(0, 0\), expected different numbers"),
-        (lambda: StuckNeurons(1, layers="a"), r"layers: got str, expected integers"),
+        (lambda: StuckNeurons(1, layers=WRONG[1]), r"layers: got str, expected integers"),
         (lambda: verify(NETWORK, INPUTS, LABELS, StuckNeurons(1, (1,))), r"layers: got 1, expected at most 0"),
-        (lambda: verify(NETWORK, INPUTS, LABELS, StuckNeurons(6)), r"count: got 6, expected at most the 5 neurons"),
+        (
+            lambda: verify(NETWORK, INPUTS, LABELS, StuckNeurons(6)),
+            r"count: got 6, expected at most the 5 neurons",
+        ),
         (lambda: verify(NETWORK, INPUTS, LABELS, StuckNeurons(1), "linear"), r"verifier: got 'linear', expected"),
         (
             lambda: verify(
-                SpikingNetwork(nn.Linear(4, 5), Recurrent(LIF(0.9), nn.Linear(5, 5)), nn.Linear(5, 3), num_steps=2).eval(),
+                SpikingNetwork(
+                    nn.Linear(4, 5), Recurrent(LIF(0.9), nn.Linear(5, 5)), nn.Linear(5, 3), num_steps=2
+                ).eval(),
                 *(INPUTS, LABELS, StuckNeurons(1)),
             ),
             r"network: got a layer that hears itself, which StuckNeurons does not know",
         ),
     ],
 )
-def test_what_is_no_set_is_refused_in_one_line(make, told: str):  # noqa: ANN001
+def test_what_is_no_set_is_refused_in_one_line(make, told: str):
     with pytest.raises((TypeError, ValueError), match=told) as error:
         make()
     assert "\n" not in str(error.value)
@@ -227,4 +243,6 @@ def test_layers_of_every_kind_are_answered():
         labels = network.eval()(inputs).argmax(1)
         bound = [verdict.margin for verdict in verify(network, inputs, labels, StuckNeurons(1), "trains")]
         worst = margins(attack(network, inputs, labels, StuckNeurons(1)).logits, labels)
-        assert all(margin is None or margin <= float(other) + 1e-6 for margin, other in zip(bound, worst, strict=True))
+        assert all(
+            margin is None or margin <= float(other) + 1e-6 for margin, other in zip(bound, worst, strict=True)
+        )

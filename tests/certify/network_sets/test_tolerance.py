@@ -2,6 +2,7 @@
 
 import math
 from dataclasses import replace
+from typing import Any
 
 import pytest
 import torch
@@ -31,7 +32,8 @@ def held(network: SpikingNetwork, inputs: Tensor, tolerance: Tolerance, seed: in
     box = tolerance.enclosure(inputs)
     try:
         known = {
-            name: tolerance.margins(circuit(nominal), box, labels, spikes).amin(1) for name, spikes in BOUNDS.items()
+            name: tolerance.margins(circuit(nominal), box, labels, spikes).amin(1)
+            for name, spikes in BOUNDS.items()
         }
     except OverflowError:
         return 0
@@ -77,11 +79,10 @@ def test_no_member_of_a_network_of_images_is_below_the_bound(
     network = data.draw(image_networks())
     tolerance = Tolerance(weights, threshold * leaky(network), around=None if around is None else LInf(around))
     inputs = data.draw(inputs_of(network, batch=2, shape=(1, 6, 6)))
-    try:
-        tolerance.nominal(network)
-    except ValueError as error:
-        assert "with numbers of its own" in str(error)
-        return
+    if any(type(layer) is Share for layer in network.modules()):
+        with pytest.raises(ValueError, match="with numbers of its own"):
+            replace(tolerance, weights=0.1).nominal(network)
+        tolerance = replace(tolerance, weights=0.0)
     held(network, inputs, tolerance, seed, 6)
 
 
@@ -107,7 +108,9 @@ def random_question(seed: int) -> tuple[SpikingNetwork, Tensor, Tolerance]:
     return network.eval(), inputs, Tolerance(*chosen, around=around)
 
 
-@pytest.mark.parametrize("seed", [*range(12), *(pytest.param(seed, marks=pytest.mark.slow) for seed in range(12, 312))])
+@pytest.mark.parametrize(
+    "seed", [*range(12), *(pytest.param(seed, marks=pytest.mark.slow) for seed in range(12, 312))]
+)
 def test_what_is_verified_holds_and_what_is_falsified_is_a_member_that_fails(seed: int):
     network, inputs, tolerance = random_question(seed)
     held(network, inputs, tolerance, seed)
@@ -127,7 +130,9 @@ def test_the_questions_move_and_are_decided_both_ways():
     for seed in range(40):
         network, inputs, tolerance = random_question(seed)
         moving += held(network, inputs, tolerance, seed, 12)
-        statuses += [v.status for v in verify(network, inputs, tolerance.nominal(network)(inputs).argmax(1), tolerance)]
+        statuses += [
+            v.status for v in verify(network, inputs, tolerance.nominal(network)(inputs).argmax(1), tolerance)
+        ]
     assert moving >= 100
     assert min(statuses.count("verified"), statuses.count("falsified")) >= 40
 
@@ -135,7 +140,7 @@ def test_the_questions_move_and_are_decided_both_ways():
 @pytest.mark.parametrize("term", ["weights", "bias", "threshold", "decay", "margin"])
 def test_a_term_left_out_is_noticed(term: str, monkeypatch: pytest.MonkeyPatch):
     """Each part of the bound is needed: without it some drawn member is below it."""
-    from spikecert.certify.network_sets import loose, tolerance, tolerant  # noqa: PLC0415
+    from spikecert.certify.network_sets import loose, tolerance, tolerant
 
     if term == "weights":
         monkeypatch.setattr(tolerant, "weighted", lambda layer: False)
@@ -147,27 +152,26 @@ def test_a_term_left_out_is_noticed(term: str, monkeypatch: pytest.MonkeyPatch):
         exact = {"threshold": 0.0} if term == "threshold" else {"decay": 0.0}
         monkeypatch.setattr(tolerant, "Loose", lambda *given: replace(loose.Loose(*given), **exact))
     with pytest.raises(AssertionError):
-        for seed in range(60):
-            held(*random_question(seed), seed, 24)
+        any(held(*random_question(seed), seed, 24) > 100 for seed in range(60))
 
 
-def _without_bias(made):  # noqa: ANN001, ANN202
-    def changed(layer, change):  # noqa: ANN001, ANN202
+def _without_bias(made):
+    def changed(layer, change):
         found = made(layer, change)
         return replace(found, offset=layer.offset)
 
     return changed
 
 
-def _known(made, known, labels, like):  # noqa: ANN001, ANN202
-    from spikecert.certify.bounds.propagation import known_margins  # noqa: PLC0415
+def _known(made, known, labels, like):
+    from spikecert.certify.bounds.propagation import known_margins
 
     return known_margins(made, known, labels, like)
 
 
 def test_batch_norms_are_merged_first():
     torch.manual_seed(0)
-    norm = nn.BatchNorm2d(2)
+    norm: Any = nn.BatchNorm2d(2)
     norm.running_mean.uniform_()
     norm.running_var.uniform_(0.5, 2)
     network = SpikingNetwork(
@@ -177,20 +181,33 @@ def test_batch_norms_are_merged_first():
     ).eval()
     inputs = torch.rand(4, 1, 6, 6)
     found = merged(network)
-    assert [type(layer).__name__ for layer in found.layers] == ["Conv2d", "LIF", "Flatten", "Linear", "LIF", "Linear"]
+    assert [type(layer).__name__ for layer in found.layers] == [
+        "Conv2d",
+        "LIF",
+        "Flatten",
+        "Linear",
+        "LIF",
+        "Linear",
+    ]
     assert torch.allclose(found(inputs), network(inputs), atol=1e-5)
     verdicts = verify(network, inputs, network(inputs).argmax(1), Tolerance(1e-4, 1e-4))
     assert {verdict.status for verdict in verdicts} <= {"verified", "unknown", "falsified"}
     transposed = SpikingNetwork(
-        nn.ConvTranspose2d(2, 4, 3, groups=2), nn.BatchNorm2d(4), LIF(0.9), nn.Flatten(), nn.Linear(256, 2), num_steps=2
+        nn.ConvTranspose2d(2, 4, 3, groups=2),
+        nn.BatchNorm2d(4),
+        LIF(0.9),
+        nn.Flatten(),
+        nn.Linear(256, 2),
+        num_steps=2,
     ).eval()
-    transposed.layers[1].running_var.uniform_(0.5, 2)
+    dict(transposed.named_buffers())["layers.1.running_var"].uniform_(0.5, 2)
     exact, images = transposed.double(), torch.rand(2, 2, 6, 6).double()
     assert torch.allclose(merged(exact).layers[0](images), exact.layers[1](exact.layers[0](images)), atol=1e-12)
 
 
 NETWORK = SpikingNetwork(nn.Linear(4, 5), LIF(0.9), nn.Linear(5, 3), num_steps=3).eval()
 INPUTS, LABELS = torch.rand(2, 4), torch.tensor([0, 1])
+WRONG: list[Any] = ["a", 0.1]
 PARTS = nn.Linear(4, 5), nn.Linear(5, 3)
 
 
@@ -200,14 +217,22 @@ PARTS = nn.Linear(4, 5), nn.Linear(5, 3)
         (lambda: Tolerance(-0.1), r"weights: got -0.1, expected a finite number of at least 0"),
         (lambda: Tolerance(1.0), r"weights: got 1.0, expected a share in \[0, 1\)"),
         (lambda: Tolerance(threshold=math.nan), r"threshold: got nan, expected"),
-        (lambda: Tolerance(decay="a"), r"decay: got str, expected a number"),
-        (lambda: Tolerance(0.1, around=0.1), r"around: got float, expected LInf"),
+        (lambda: Tolerance(decay=WRONG[0]), r"decay: got str, expected a number"),
+        (lambda: Tolerance(0.1, around=WRONG[1]), r"around: got float, expected LInf"),
         (lambda: verify(NETWORK, INPUTS, LABELS, Tolerance(0.1), "milp"), r"verifier: got 'milp', expected"),
-        (lambda: verify(NETWORK, INPUTS, LABELS, Tolerance(0.1), "enumeration"), r"verifier: got 'enumeration' for"),
-        (lambda: verify(NETWORK, INPUTS, LABELS, Tolerance(0.1, around=SpikeFlip(1))), r"inputs: got values|inputs:"),
+        (
+            lambda: verify(NETWORK, INPUTS, LABELS, Tolerance(0.1), "enumeration"),
+            r"verifier: got 'enumeration' for",
+        ),
+        (
+            lambda: verify(NETWORK, INPUTS, LABELS, Tolerance(0.1, around=SpikeFlip(1))),
+            r"inputs: got values|inputs:",
+        ),
         (lambda: verify(NETWORK, INPUTS, torch.tensor([0, 7]), Tolerance(0.1)), r"labels: got values from 0 to 7"),
         (
-            lambda: verify(SpikingNetwork(nn.BatchNorm1d(4), *PARTS, num_steps=2).eval(), INPUTS, LABELS, Tolerance(0.1)),
+            lambda: verify(
+                SpikingNetwork(nn.BatchNorm1d(4), *PARTS, num_steps=2).eval(), INPUTS, LABELS, Tolerance(0.1)
+            ),
             r"network: layers.0 is BatchNorm1d\(4\), with numbers of its own, expected a dense layer",
         ),
         (
@@ -237,7 +262,7 @@ PARTS = nn.Linear(4, 5), nn.Linear(5, 3)
         ),
     ],
 )
-def test_what_is_no_tolerance_is_refused_in_one_line(make, told: str):  # noqa: ANN001
+def test_what_is_no_tolerance_is_refused_in_one_line(make, told: str):
     with pytest.raises((TypeError, ValueError), match=told) as error:
         make()
     assert "\n" not in str(error.value)
