@@ -8,6 +8,7 @@ from .bounds.propagation import LogitBounds
 from .engines import Fleet, certify_set
 from .network_sets.stuck import StuckNeurons
 from .network_sets.tolerance import Tolerance
+from .pairs.equivalence import Equivalence, equivalent
 from .perturbations import L2, EventChange, EventRegion, LInf, Perturbation, PixelBox, SpikeFlip, SpikeShift
 from .questions import (
     Form,
@@ -36,6 +37,7 @@ __all__ = [
     "Attack",
     "AttackResult",
     "Ensemble",
+    "Equivalence",
     "EventChange",
     "EventRegion",
     "Fleet",
@@ -62,6 +64,7 @@ __all__ = [
     "attack",
     "certified_radius",
     "certify_set",
+    "equivalent",
     "inputs",
     "moves_at_most",
     "output",
