@@ -37,6 +37,24 @@ def merged(network: SpikingNetwork) -> SpikingNetwork:
     return found
 
 
+def weights_and_biases(network: SpikingNetwork) -> list[str]:
+    """Return the names of the parameters that are weights and biases of affine layers."""
+    layers = {name for name, layer in network.named_modules() if type(layer) in TAKES_NORM}
+    return sorted(name for name, _ in network.named_parameters() if name.rpartition(".")[0] in layers)
+
+
+def prepares(network: SpikingNetwork, name: str) -> bool:
+    """Return whether a layer is no part of what a chip holds: fixed numbers that prepare inputs."""
+    return isinstance(network.get_submodule(name), Normalize)
+
+
+def same_layers(one: SpikingNetwork, other: SpikingNetwork) -> bool:
+    """Return whether two networks have layers of the same types in the same order, and the same settings."""
+    kinds = [[type(layer) for layer in network.layers.modules()] for network in (one, other)]
+    settings = [(network.num_steps, network.encoding, network.readout) for network in (one, other)]
+    return kinds[0] == kinds[1] and settings[0] == settings[1]
+
+
 def _without_norms(layers: nn.ModuleList) -> nn.ModuleList:
     kept: list[nn.Module] = []
     for layer in layers:

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from ...models.elements.neurons import LIF
 from ...models.elements.varied import VariedLIF
-from ...models.merging import TAKES_NORM
+from ...models.merging import weights_and_biases
 from ...models.networks import SpikingNetwork
 
 ROOM = 1.0 - 2.0**-50
@@ -29,32 +29,26 @@ class Shares:
 
 
 @dataclass(frozen=True)
-class Places:
+class MemberPlaces:
     """Where in its interval each number of a member lies, −1 to 1: weights by name, θ and λ layer by layer."""
 
     weights: dict[str, Tensor]
     neurons: list[tuple[float, float]]
 
 
-def varied(network: SpikingNetwork) -> list[str]:
-    """Return the names of the parameters that are weights and biases of affine layers."""
-    layers = {name for name, layer in network.named_modules() if type(layer) in TAKES_NORM}
-    return sorted(name for name, _ in network.named_parameters() if name.rpartition(".")[0] in layers)
-
-
-def drawn(nominal: SpikingNetwork, generator: torch.Generator) -> Places:
+def drawn(nominal: SpikingNetwork, generator: torch.Generator) -> MemberPlaces:
     """Return the places of a random corner: −1 or 1 each."""
     parameters = dict(nominal.named_parameters())
 
     def signs(*shape: int) -> Tensor:
         return torch.randint(0, 2, shape, generator=generator).double() * 2 - 1
 
-    weights = {name: signs(*parameters[name].shape) for name in varied(nominal)}
-    return Places(weights, [(float(one), float(other)) for one, other in signs(len(nominal.neurons), 2)])
+    weights = {name: signs(*parameters[name].shape) for name in weights_and_biases(nominal)}
+    return MemberPlaces(weights, [(float(one), float(other)) for one, other in signs(len(nominal.neurons), 2)])
 
 
 @torch.no_grad()
-def moved(nominal: SpikingNetwork, places: Places, shares: Shares) -> SpikingNetwork:
+def moved(nominal: SpikingNetwork, places: MemberPlaces, shares: Shares) -> SpikingNetwork:
     """Return the member at some places, every number rounded inward."""
     found = copy.deepcopy(nominal)
     parameters = dict(found.named_parameters())

@@ -6,10 +6,11 @@ import torch
 from torch import Tensor
 from torch.func import functional_call
 
+from ...models.merging import weights_and_biases
 from ...models.networks import SpikingNetwork
 from ..attacks.losses import negative_margin
 from .base import Question, Search, Trial
-from .members import Places, Shares, drawn, moved, varied
+from .members import MemberPlaces, Shares, drawn, moved
 
 CORNERS = 8
 """Random members that all samples are run on."""
@@ -25,7 +26,7 @@ def search(shares: Shares, question: Question, generator: torch.Generator) -> Se
     start = _nowhere(question.network)
     for direction in directions:
         places = _stepped(question, start, everyone[standing], shares, 1.0)
-        member = moved(question.network, Places(places, direction), shares)
+        member = moved(question.network, MemberPlaces(places, direction), shares)
         standing, margins = yield Trial(member, everyone)
     for _ in range(CORNERS):
         places = drawn(question.network, generator)
@@ -38,7 +39,7 @@ def search(shares: Shares, question: Question, generator: torch.Generator) -> Se
                     break
                 last = step == STEPS - 1
                 places = _stepped(question, places, one, shares, 1.0 if last else 0.5)
-                member = moved(question.network, Places(places, direction), shares)
+                member = moved(question.network, MemberPlaces(places, direction), shares)
                 standing, margins = yield Trial(member, one, close=last)
 
 
@@ -52,7 +53,7 @@ def _directions(shares: Shares, layers: int) -> list[list[tuple[float, float]]]:
 def _nowhere(network: SpikingNetwork) -> dict[str, Tensor]:
     """Return the places of the nominal member's weights."""
     parameters = dict(network.named_parameters())
-    return {name: torch.zeros_like(parameters[name]) for name in varied(network)}
+    return {name: torch.zeros_like(parameters[name]) for name in weights_and_biases(network)}
 
 
 def _stepped(

@@ -16,7 +16,7 @@ DRAWS = 2
 
 
 @dataclass
-class _Worst:
+class _WorstMember:
     """The worst run of each sample so far."""
 
     inputs: Tensor
@@ -47,7 +47,7 @@ def attacked(
         logits = question.network(question.inputs)
     found = margins(logits, question.labels, question.ties)
     open_margins = torch.where(found <= 0, torch.finfo(found.dtype).tiny, found)  # until what fails was replayed
-    worst = _Worst(question.inputs.clone(), logits, open_margins, [None] * len(found))
+    worst = _WorstMember(question.inputs.clone(), logits, open_margins, [None] * len(found))
     for index in (found <= 0).nonzero().flatten().tolist():
         one = torch.tensor([index], device=question.labels.device)
         _keep(worst, Trial(question.network, one), question.inputs[one], question)
@@ -85,7 +85,7 @@ def _candidates(
 
 
 @torch.no_grad()
-def _keep(worst: _Worst, trial: Trial, candidates: Tensor, question: Question) -> None:
+def _keep(worst: _WorstMember, trial: Trial, candidates: Tensor, question: Question) -> None:
     """Run a member, and keep what is worse; what fails counts once it has failed alone and in a batch."""
     labels = question.labels[trial.samples]
     logits = trial.member(candidates)

@@ -19,7 +19,7 @@ Answer = Callable[[Asked], list[Verdict]]
 
 
 @dataclass
-class Ends:
+class SizeEnds:
     """What is known of one sample: proven up to `lower`, fails at `upper`, on a grid of whole numbers.
 
     Attributes:
@@ -54,7 +54,7 @@ class SizeGrid:
 
 def bracketed(
     asked: Asked, verifier: str, grid: SizeGrid, timeout: float | None, progress: Progress
-) -> list[Ends]:
+) -> list[SizeEnds]:
     """Return each sample's ends: sets that grow hold the lesser ones, so both are found by bisection.
 
     Args:
@@ -67,9 +67,9 @@ def bracketed(
     deadline = math.inf if timeout is None else time.perf_counter() + timeout * len(asked.labels)
     clean = decide(replace(asked, networks=asked.networks.sized(0.0)), "interval")
     ends = [
-        Ends(0, 0, verdict.counterexample, verdict.member)
+        SizeEnds(0, 0, verdict.counterexample, verdict.member)
         if verdict.status == "falsified"
-        else Ends(0, grid.count)
+        else SizeEnds(0, grid.count)
         for verdict in clean
     ]
     proof = "trains" if verifier == "auto" and not asked.networks.grid else verifier
@@ -93,7 +93,7 @@ def _searched(part: Asked) -> list[Verdict]:
 
 def _bisect(
     asked: Asked,
-    ends: list[Ends],
+    ends: list[SizeEnds],
     grid: SizeGrid,
     answer: Answer,
     unknown_is_high: bool,

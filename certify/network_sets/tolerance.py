@@ -3,15 +3,14 @@
 from dataclasses import dataclass, replace
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from ...models.circuit import Circuit, Filtered, Mapped, Recurred, UnknownNode, circuit, fold
 from ...models.constants import nonnegative
 from ...models.elements.neurons import LIF
 from ...models.elements.varied import Varied
 from ...models.linear_maps import DenseMap
-from ...models.linear_maps.normalizing import Normalize
-from ...models.merging import merged
+from ...models.merging import merged, prepares, same_layers, weights_and_biases
 from ...models.networks import SpikingNetwork
 from ...models.rules import Leaky
 from ..bounds.propagation import input_signal, known_margins
@@ -20,7 +19,7 @@ from ..bounds.signals.signals import SpikeBound
 from ..perturbations import Perturbation
 from ..rounding import Rounding
 from .base import NetworkSet, Question, Search, checked_around
-from .members import Shares, constants, varied, within
+from .members import Shares, constants, within
 from .mismatch import search
 from .tolerant import TolerantPropagation, TolerantSignal, check_sums, dense_margins, outward, weighted
 
@@ -135,20 +134,20 @@ class Tolerance(NetworkSet):
     def contains(self, network: SpikingNetwork, member: SpikingNetwork) -> bool:
         """Return whether a network is a member of the set around another, decided exactly."""
         nominal = self.nominal(network)
-        ours, others, names = dict(nominal.named_parameters()), dict(member.named_parameters()), varied(nominal)
-        settings = [(each.num_steps, each.encoding, each.readout) for each in (nominal, member)]
-        pairs = list(zip(nominal.layers.modules(), member.layers.modules(), strict=False))
+        ours, others, names = (
+            dict(nominal.named_parameters()),
+            dict(member.named_parameters()),
+            weights_and_biases(nominal),
+        )
         return (
-            settings[0] == settings[1]
+            same_layers(nominal, member)
             and ours.keys() == others.keys()
             and all(within(others[name], ours[name], self.weights * (name in names)) for name in ours)
-            and all(type(one) is type(other) and self._alike(one, other) for one, other in pairs)
+            and all(self._alike(*pair) for pair in zip(nominal.neurons, member.neurons, strict=True))
         )
 
-    def _alike(self, one: nn.Module, other: nn.Module) -> bool:
+    def _alike(self, one: LIF, other: LIF) -> bool:
         """Return whether the neurons of two layers differ by no more than they may."""
-        if not (isinstance(one, LIF) and isinstance(other, LIF)):
-            return True
         own, theirs = constants(one), constants(other)
         threshold = within(theirs["threshold"], own["threshold"], self.threshold)
         decay = within(theirs["decay"], own["decay"], self.decay) and bool((theirs["decay"] <= 1).all())
@@ -159,4 +158,4 @@ def _unmerged(node: Mapped, network: SpikingNetwork) -> bool:
     """Return whether a map has tensors that no share is known for; `Normalize` is no hardware's."""
     if weighted(node.map) or not node.map.tensors:
         return False
-    return not isinstance(network.get_submodule(node.name), Normalize)
+    return not prepares(network, node.name)

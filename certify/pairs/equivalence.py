@@ -117,7 +117,7 @@ def equivalent(
     chosen = TRAINS if perturbation is None and verifier == "auto" else chosen
     rest = {"verifier": chosen, "timeout": checked_timeout(timeout), "seed": whole("seed", seed)}
     with evaluating(a), evaluating(b):
-        return _Question(builds, inputs.detach(), asked, rest).answers()
+        return _BuildsAsked(builds, inputs.detach(), asked, rest).answers()
 
 
 def _checked(a: SpikingNetwork, b: SpikingNetwork, inputs: Tensor, perturbation: Perturbation) -> Builds:
@@ -144,7 +144,7 @@ def _checked(a: SpikingNetwork, b: SpikingNetwork, inputs: Tensor, perturbation:
 
 
 @dataclass(frozen=True)
-class _Question:
+class _BuildsAsked:
     builds: Builds
     inputs: Tensor
     perturbation: Perturbation

@@ -6,9 +6,10 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from spikecert.certify.network_sets.members import inward, varied
+from spikecert.certify.network_sets.members import inward
 from spikecert.certify.network_sets.tolerance import Tolerance
 from spikecert.models import LIF, SpikingNetwork, VariedLIF
+from spikecert.models.merging import weights_and_biases
 
 
 def places_like(like: Tensor, generator: torch.Generator) -> Tensor:
@@ -31,7 +32,7 @@ def towards(
     logits = nominal(inputs)
     others = logits.scatter(1, labels[:, None], -torch.inf).amax(1)
     loss = (others - logits.gather(1, labels[:, None]).squeeze(1)).sum()
-    names, parameters = varied(nominal), dict(nominal.named_parameters())
+    names, parameters = weights_and_biases(nominal), dict(nominal.named_parameters())
     slopes = torch.autograd.grad(
         loss, [parameters[name] for name in names], allow_unused=True, materialize_grads=True
     )
@@ -50,7 +51,7 @@ def drawn_member(
     member = copy.deepcopy(nominal)
     parameters = dict(member.named_parameters())
     with torch.no_grad():
-        for name in varied(nominal):
+        for name in weights_and_biases(nominal):
             place = places_like(parameters[name], generator) if places is None else places[name]
             sign = torch.where(parameters[name] < 0, -1.0, 1.0)
             parameters[name].copy_(inward(parameters[name], place * sign, tolerance.weights))
