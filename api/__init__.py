@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from spikecert.certified_networks import zoo as zoo
     from spikecert.certify import L2 as L2
     from spikecert.certify import AttackResult as AttackResult
+    from spikecert.certify import Equivalence as Equivalence
     from spikecert.certify import EventChange as EventChange
     from spikecert.certify import EventRegion as EventRegion
     from spikecert.certify import Form as Form
@@ -33,12 +34,15 @@ if TYPE_CHECKING:
     from spikecert.certify import SoundnessError as SoundnessError
     from spikecert.certify import SpikeFlip as SpikeFlip
     from spikecert.certify import SpikeShift as SpikeShift
+    from spikecert.certify import StuckNeurons as StuckNeurons
+    from spikecert.certify import Tolerance as Tolerance
     from spikecert.certify import Unfinished as Unfinished
     from spikecert.certify import Verdict as Verdict
     from spikecert.certify import abstains as abstains
     from spikecert.certify import attack as attack
     from spikecert.certify import certified_radius as certified_radius
     from spikecert.certify import certify_set as certify_set
+    from spikecert.certify import equivalent as equivalent
     from spikecert.certify import inputs as inputs
     from spikecert.certify import moves_at_most as moves_at_most
     from spikecert.certify import output as output

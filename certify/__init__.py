@@ -6,6 +6,9 @@ if __name__ == "certify":
 from .attacks import APGD, FGSM, PGD, Attack, AttackResult, Ensemble, Gaussian, SpikeFlips, Square, attack
 from .bounds.propagation import LogitBounds
 from .engines import Fleet, certify_set
+from .network_sets.stuck import StuckNeurons
+from .network_sets.tolerance import Tolerance
+from .pairs.equivalence import Equivalence, equivalent
 from .perturbations import L2, EventChange, EventRegion, LInf, Perturbation, PixelBox, SpikeFlip, SpikeShift
 from .questions import (
     Form,
@@ -34,6 +37,7 @@ __all__ = [
     "Attack",
     "AttackResult",
     "Ensemble",
+    "Equivalence",
     "EventChange",
     "EventRegion",
     "Fleet",
@@ -52,12 +56,15 @@ __all__ = [
     "SpikeFlips",
     "SpikeShift",
     "Square",
+    "StuckNeurons",
+    "Tolerance",
     "Unfinished",
     "Verdict",
     "abstains",
     "attack",
     "certified_radius",
     "certify_set",
+    "equivalent",
     "inputs",
     "moves_at_most",
     "output",

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from torch import Tensor
 
+from ..models.networks import SpikingNetwork
 from ..models.validation import check_choice
 from .alike import Alike
 from .detaching import detach
@@ -35,6 +36,7 @@ class Verdict(Alike):
         seconds: this sample's share of the time spent.
         reason: one sentence.
         ties: what a tie is: "argmax" (the lowest index wins, as torch.argmax takes it) or "strict" (a failure).
+        member: of a set of networks, the one that misclassifies `counterexample`; None elsewhere.
 
     Raises:
         SoundnessError: for "verified" with a counterexample.
@@ -48,6 +50,7 @@ class Verdict(Alike):
     seconds: float = field(compare=False)
     reason: str
     ties: str = STRICT
+    member: SpikingNetwork | None = field(default=None, compare=False, repr=False)
 
     def __post_init__(self) -> None:
         if self.status not in STATUSES:

@@ -18,8 +18,11 @@ from .attacks import check_attacked, check_posed
 from .bounds.propagation import LogitBounds
 from .branching.processes.helpers import Helpers
 from .latency_codes import CodedImages, coded
+from .network_sets.base import NetworkSet
+from .network_sets.deciding import Asked, decide
 from .own_draws import own_draws, sample_by_sample
 from .perturbations import Perturbation
+from .perturbations.base import check_perturbation
 from .problem import Problem
 from .questions.asking import as_labels, check_coded, check_property_ties, labels_at, property_goal
 from .questions.forms import Property
@@ -38,7 +41,7 @@ def verify(
     network: SpikingNetwork,
     inputs: Tensor,
     labels: Tensor | Property,
-    perturbation: Perturbation,
+    perturbation: Perturbation | NetworkSet,
     verifier: str | Verifier = "auto",
     timeout: float | None = None,
     *,
@@ -63,7 +66,9 @@ def verify(
         labels: (batch,) of integers; or a `Property` that is to hold at every allowed input, such as
             `abs(output[0] - sample[0]) <= 0.05`. It says itself what a tie is, `ties` is then None; a verdict's
             margin is a bound of the least, over clauses, of their best inequality.
-        perturbation: the threat model, such as `LInf(8 / 255)`.
+        perturbation: the threat model, such as `LInf(8 / 255)`; or a set of networks, such as
+            `Tolerance(weights=0.05)`: "verified" then holds for all of them, and a falsified verdict has the
+            `member` that fails.
         verifier: a name of `VERIFIERS`, such as "trains", "complete" or "auto", or a `Verifier`.
         timeout: seconds for a sample, on average; None for no limit.
         seed: for attacks.
@@ -88,6 +93,9 @@ def verify(
     """
     chosen = resolve(verifier)
     check_plain(inputs=inputs, labels=labels)
+    if isinstance(perturbation, NetworkSet):
+        question = Asked.of(network, inputs, labels, perturbation, ties, seed)
+        return decide(question, chosen, checked_timeout(timeout), progress)
     if own_draws(network, inputs, labels):
         rest = {"timeout": timeout, "seed": seed, "ties": ties, "memory": memory, "workers": workers}
         rest |= {"figures": figures}
@@ -160,6 +168,7 @@ def bounds(
     if not isinstance(chosen, MarginVerifier):
         known = ", ".join(name for name, make in VERIFIERS.items() if isinstance(make(), MarginVerifier))
         raise ValueError(f"verifier: got {chosen.name!r}, expected one that bounds logits: {known}")
+    check_perturbation(perturbation)
     check_plain(inputs=inputs)
     if own_draws(network, inputs):
         each = sample_by_sample(network, inputs, silent)

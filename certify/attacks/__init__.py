@@ -19,8 +19,11 @@ from ...models.validation import (
 from ..branching.guided import Guided
 from ..latency_codes import coded
 from ..named import Named
+from ..network_sets.base import NetworkSet
+from ..network_sets.deciding import Asked, search_all
 from ..own_draws import own_draws, sample_by_sample
 from ..perturbations import Perturbation
+from ..perturbations.base import check_perturbation
 from ..questions.asking import as_labels, check_coded, check_property_ties, labels_at, own_outputs, property_goal
 from ..questions.forms import Property
 from ..replay import evaluating
@@ -88,7 +91,7 @@ def attack(
     network: SpikingNetwork,
     inputs: Tensor,
     labels: Tensor | Property,
-    perturbation: Perturbation,
+    perturbation: Perturbation | NetworkSet,
     method: str | Attack = "pgd",
     *,
     seed: int = 0,
@@ -102,7 +105,8 @@ def attack(
         network: any spiking network; it is taken in evaluation mode.
         inputs: (batch, ...), within the perturbation's [lower, upper].
         labels: (batch,) of integers; or a `Property`, as in `verify`.
-        perturbation: the threat model.
+        perturbation: the threat model; or a set of networks, as in `verify`: members are then sought by the signs
+            of their weights' gradients and at corners, whatever the method, which attacks inputs around samples.
         method: "fgsm", "pgd", "pgd-paper" (a random start, 7 steps of .32·ε, the last iterate), "apgd-ce",
             "apgd-dlr", "square", "gaussian", "ensemble" (the worst of all of them over several surrogates),
             "ensemble-fast" (its cheap members), "spike-flip" (for `SpikeFlip`), "spike-shift" (for
@@ -115,7 +119,8 @@ def attack(
 
     Returns:
         For each sample the first misclassified input found, which fails when run alone too, or else the input of
-        least margin; all inside their sets, with the network's logits there.
+        least margin; all inside their sets, with the network's logits there. Of a set of networks, `networks` are
+        the members that these runs are of.
 
     Raises:
         TypeError, ValueError: for arguments that don't fit, one line each.
@@ -123,6 +128,9 @@ def attack(
     if not isinstance(method, Attack):
         check_choice("method", method, ATTACKS)
         method = ATTACKS[method]()
+    if isinstance(perturbation, NetworkSet):
+        question = Asked.of(network, inputs, labels, perturbation, ties, seed)
+        return search_all(question, method, at_least(1)("batch_size", batch_size), progress)
     given, ties = ties, settled_ties(network, ties)
     if own_draws(network, inputs, labels):
         each, asked = sample_by_sample(network, inputs, progress), {"seed": seed, "ties": given}
@@ -178,9 +186,7 @@ def check_attacked(network: SpikingNetwork, inputs: Tensor, labels: Tensor, pert
 
 def check_posed(network: SpikingNetwork, inputs: Tensor, perturbation: Perturbation) -> int:
     """Return a network's number of outputs; raise TypeError or ValueError unless the three belong together."""
-    if not isinstance(perturbation, Perturbation):
-        expected = "LInf, L2, PixelBox, SpikeFlip, SpikeShift or EventChange"
-        raise TypeError(f"perturbation: got {type(perturbation).__name__}, expected {expected}")
+    check_perturbation(perturbation)
     if (codes := coded(network, inputs, perturbation)) is not None:
         network, inputs = codes.network, codes.events
     check_inputs(network, inputs)

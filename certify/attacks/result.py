@@ -6,6 +6,7 @@ from dataclasses import dataclass, field, replace
 import torch
 from torch import Tensor
 
+from ...models.networks import SpikingNetwork
 from ..alike import Alike
 from ..detaching import detach
 from ..ties import STRICT
@@ -41,6 +42,7 @@ class AttackResult(Alike):
         members: of an ensemble, in the order in which they ran.
         signs: what says that the samples that are left may be no more robust than those that fell.
         unanswered: the places of samples that had an output of NaN at an input that was tried.
+        networks: of a set of networks, the member that was worst for each sample, None for the nominal one.
     """
 
     inputs: Tensor
@@ -51,6 +53,7 @@ class AttackResult(Alike):
     members: tuple[Tried, ...] = ()
     signs: Signs = field(default_factory=Signs)
     unanswered: frozenset[int] = frozenset()
+    networks: tuple[SpikingNetwork | None, ...] = field(default=(), compare=False, repr=False)
 
     @property
     def warnings(self) -> tuple[str, ...]:

@@ -50,3 +50,10 @@ class Perturbation(ABC):
     def members(self, sample: Tensor) -> Members | None:
         """Return all allowed inputs around one sample (...), or None where they can't be listed."""
         return None
+
+
+def check_perturbation(perturbation: object) -> None:
+    """Raise TypeError for what is no set of inputs, such as a set of networks."""
+    if not isinstance(perturbation, Perturbation):
+        expected = "LInf, L2, PixelBox, SpikeFlip, SpikeShift or EventChange"
+        raise TypeError(f"perturbation: got {type(perturbation).__name__}, expected {expected}")

@@ -30,6 +30,7 @@ from ..branching.nodes.decisions import RowRanges
 from ..branching.nodes.nodes import Nodes
 from ..branching.question import MarginQuestion
 from ..perturbations import Perturbation
+from ..perturbations.base import check_perturbation
 from ..questions.asking import as_labels, check_property_ties
 from ..questions.forms import Property
 from ..replay import misclassified
@@ -108,6 +109,7 @@ class Prover:
             Unproven: where there is no proof, or none was found in time.
         """
         timeout = checked_timeout(timeout)
+        check_perturbation(perturbation)
         if isinstance(label, Property):
             label, ties = self._label_of(label, sample, ties), STRICT
         label = whole("label", label)

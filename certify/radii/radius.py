@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import partial
 
 import torch
@@ -17,6 +17,9 @@ from ..arithmetic import check_arithmetic
 from ..attacks import ATTACKS, check_attacked, check_posed
 from ..detaching import detach
 from ..latency_codes import coded
+from ..network_sets.base import NetworkSet
+from ..network_sets.deciding import Asked
+from ..network_sets.sizes import SizeGrid, bracketed
 from ..own_draws import own_draws, sample_by_sample
 from ..questions.asking import as_labels, check_coded, check_property_ties, labels_at, property_goal
 from ..questions.forms import Property
@@ -42,6 +45,7 @@ class Radius(Alike):
         counterexample: a valid input at distance `upper`, replayed, that is misclassified; or None.
         verifier: what proved `lower`; None where it is 0.
         ties: what a tie between logits is, "argmax" or "strict".
+        member: of sets of networks, the one that misclassifies `counterexample`; None elsewhere.
 
     Raises:
         ValueError: for ends that are no bracket.
@@ -53,6 +57,7 @@ class Radius(Alike):
     counterexample: Tensor | None
     verifier: str | None
     ties: str = STRICT
+    member: SpikingNetwork | None = field(default=None, compare=False, repr=False)
 
     def __post_init__(self) -> None:
         settle(self, partial(real, finite=False), "lower", "upper")
@@ -65,7 +70,7 @@ def certified_radius(
     network: SpikingNetwork,
     inputs: Tensor,
     labels: Tensor | Property,
-    norm: str | Scale = "linf",
+    norm: str | Scale | NetworkSet = "linf",
     verifier: str | Verifier = "auto",
     tolerance: float = 1e-3,
     *,
@@ -90,7 +95,9 @@ def certified_radius(
         labels: (batch,) of integers; or a `Property`, as in `verify`.
         norm: "linf" or "l2", in the units of the inputs; or "l0", how many events flip, or "shift", by how many
             steps events move in all (`SpikeShift(None, total=...)`): these are whole numbers, `tolerance` is at
-            least 1, and `lower` and `upper` mean nothing; or a `FlipScale` or `ShiftScale`: other budgets.
+            least 1, and `lower` and `upper` mean nothing; or a `FlipScale` or `ShiftScale`: other budgets; or a
+            set of networks: of a `Tolerance` the share of its weights (or of what else varies, the other shares in
+            proportion), of `StuckNeurons` their count.
         verifier: as in `verify`. "complete" closes brackets up to `tolerance`, given time; one that does not
             falsify leaves them open. "interval" and "trains" are the only proofs where they are named.
         tolerance: the width at which a bracket counts as exact.
@@ -113,6 +120,10 @@ def certified_radius(
     >>> all(radius.lower <= radius.upper for radius in radii)
     True
     """
+    if isinstance(norm, NetworkSet):
+        question = Asked.of(network, inputs, labels, norm, ties, seed)
+        rest = positive("tolerance", tolerance), unless_none(positive)("timeout", timeout), progress
+        return _of_networks(question, resolve(verifier), *rest)
     if not isinstance(norm, Scale):
         check_choice("norm", norm, NORMS)
     check_plain(inputs=inputs, labels=labels)
@@ -157,6 +168,19 @@ def certified_radius(
         Radius(b.lower, b.upper, b.upper - b.lower <= tolerance, b.counterexample, b.verifier, ties)
         for b in brackets
     ]
+
+
+def _of_networks(
+    asked: Asked, verifier: Verifier, tolerance: float, timeout: float | None, progress: Progress
+) -> list[Radius]:
+    """Return the radii of a set of networks; `upper` is the size of a set that the member was found in."""
+    grid = SizeGrid.of(asked, tolerance)
+    found = []
+    for ends in bracketed(asked, verifier.name, grid, timeout, progress):
+        lower, upper = ends.lower * grid.step, ends.upper * grid.step
+        exact = upper - lower <= max(tolerance, asked.networks.grid)
+        found.append(Radius(lower, upper, exact, ends.counterexample, ends.verifier, asked.ties, ends.member))
+    return found
 
 
 @dataclass(frozen=True)

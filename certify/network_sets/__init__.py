@@ -1,0 +1,1 @@
+"""Sets of networks: hardware whose numbers stray, and whose neurons are stuck."""

@@ -1,0 +1,1 @@
+"""Two builds of one network: whether they say the same."""
