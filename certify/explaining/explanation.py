@@ -128,7 +128,7 @@ def explain(
     one, labels, ties = sample[None], torch.tensor([label], device=sample.device), settled_ties(network, ties)
     check_attacked(network, one, labels, sets.around(epsilon))
     timeout, runs = positive("timeout", timeout), at_least(1)("runs", runs)
-    asked = _Asked(network, one, labels, sets.around(epsilon), seed, ties)
+    asked = _Posed(network, one, labels, sets.around(epsilon), seed, ties)
     limits = [*((name, None) for name in RUNGS), *(("complete", share * timeout) for share in SHARES)]
     steps, rungs = len(limits) + 3, list[Rung]()
     with evaluating(network), torch.no_grad():
@@ -151,7 +151,7 @@ def explain(
 
 
 @dataclass(frozen=True)
-class _Asked:
+class _Posed:
     """One question, to be put to several verifiers."""
 
     network: SpikingNetwork
@@ -177,7 +177,7 @@ class _Asked:
         return math.nan if margin is None else margin
 
 
-def _members(asked: _Asked, runs: int) -> Tensor:
+def _members(asked: _Posed, runs: int) -> Tensor:
     """Return the sample, random members of its set, and what attacks from several starts reach."""
     generator = torch.Generator().manual_seed(asked.seed)
     many = asked.sample.expand(runs, *asked.sample.shape[1:])
