@@ -301,12 +301,11 @@ def _terms(layer: Any) -> int:
 
 def _pair(data: Any) -> tuple[Tensor, Tensor]:
     """Return inputs and labels."""
-    found = data if isinstance(data, tuple) else (getattr(data, "inputs", None), getattr(data, "labels", None))
-    if len(found) != 2 or not all(isinstance(each, Tensor) for each in found):
-        raise TypeError(
-            f"data: got {type(data).__name__}, expected a pair of tensors, or what has inputs and labels"
-        )
-    return found
+    pair = data if isinstance(data, tuple) else (getattr(data, "inputs", None), getattr(data, "labels", None))
+    tensors = [each for each in pair if isinstance(each, Tensor)]
+    if len(pair) != 2 or len(tensors) != 2:
+        raise TypeError(f"data: got {type(data).__name__}, expected two tensors, or what has inputs and labels")
+    return tensors[0], tensors[1]
 
 
 @torch.no_grad()
