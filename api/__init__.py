@@ -43,6 +43,7 @@ if TYPE_CHECKING:
     from spikecert.certify import certified_radius as certified_radius
     from spikecert.certify import certify_set as certify_set
     from spikecert.certify import equivalent as equivalent
+    from spikecert.certify import exact_twin as exact_twin
     from spikecert.certify import inputs as inputs
     from spikecert.certify import moves_at_most as moves_at_most
     from spikecert.certify import output as output

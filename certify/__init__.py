@@ -9,6 +9,7 @@ from .engines import Fleet, certify_set
 from .network_sets.stuck import StuckNeurons
 from .network_sets.tolerance import Tolerance
 from .pairs.equivalence import Equivalence, equivalent
+from .pairs.exact_twin import exact_twin
 from .perturbations import L2, EventChange, EventRegion, LInf, Perturbation, PixelBox, SpikeFlip, SpikeShift
 from .questions import (
     Form,
@@ -65,6 +66,7 @@ __all__ = [
     "certified_radius",
     "certify_set",
     "equivalent",
+    "exact_twin",
     "inputs",
     "moves_at_most",
     "output",

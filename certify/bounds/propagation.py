@@ -1,6 +1,6 @@
 """From an input set through a network to what is known of its logits and margins."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from typing import ClassVar
 
 import torch
@@ -14,6 +14,7 @@ from ...models.circuit import (
     Fired,
     Input,
     Mapped,
+    Node,
     Pooled,
     Read,
     Recurred,
@@ -56,6 +57,7 @@ class Propagation(Algebra[Signal]):
         source: what is known of the input.
         spikes: what is known of a layer's spikes, from its currents.
         rounding: the dtypes of the run and of the bound.
+        exact: nodes whose run gives what one in float64 would (see exact.py).
     """
 
     reader: ClassVar[str] = "the bounds' propagation"
@@ -65,6 +67,11 @@ class Propagation(Algebra[Signal]):
     source: Signal
     spikes: SpikeBound
     rounding: Rounding
+    exact: frozenset[Node] = field(default=frozenset(), kw_only=True)
+
+    def of(self, node: Node) -> Rounding:
+        """Return what a node's run may stray by."""
+        return replace(self.rounding, dtype=torch.float64) if node in self.exact else self.rounding
 
     def input(self, node: Input) -> Signal:
         """Return what is known of the input."""
@@ -72,7 +79,7 @@ class Propagation(Algebra[Signal]):
 
     def mapped(self, node: Mapped, x: Signal) -> Signal:
         """Return the affine image."""
-        return AffineSignal(x, affine_map(node.map, self.rounding.bound), self.rounding)
+        return AffineSignal(x, affine_map(node.map, self.rounding.bound), self.of(node))
 
     def pooled(self, node: Pooled, x: Signal) -> Signal:
         """Return the maxima."""
@@ -84,7 +91,7 @@ class Propagation(Algebra[Signal]):
 
     def added(self, node: Added, x: Signal, y: Signal) -> Signal:
         """Return the sum of parts that are taken as independent."""
-        return SumSignal(x, y, self.rounding)
+        return SumSignal(x, y, self.of(node))
 
     def fired(self, node: Fired, x: Signal) -> Signal:
         """Return what is known of the spikes; a rule that is listed, to its very type, needs no automaton."""
@@ -96,7 +103,7 @@ class Propagation(Algebra[Signal]):
         if isinstance(node.rule, Refractory):
             return resting_spikes(x, node.rule, self.rounding)
         assert isinstance(node.rule, Leaky)
-        return self.spikes(x, node.rule, self.rounding)
+        return self.spikes(x, node.rule, self.of(node))
 
     def recurred(self, node: Recurred, x: Signal) -> Signal:
         """Return what is known of the spikes of a layer that hears itself."""
@@ -109,7 +116,7 @@ class Propagation(Algebra[Signal]):
 
 def propagate(circuit: Circuit, source: Signal, spikes: SpikeBound, rounding: Rounding) -> list[Signal]:
     """Return what is known of each node of a circuit, in order; the last is what the readout reads."""
-    return fold(circuit, Propagation(source, spikes, rounding))
+    return fold(circuit, Propagation(source, spikes, rounding, exact=circuit.exact))
 
 
 def logit_bounds(circuit: Circuit, inputs: Box, spikes: SpikeBound) -> LogitBounds:

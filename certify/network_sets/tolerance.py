@@ -117,14 +117,20 @@ class Tolerance(NetworkSet):
 
     def margins(self, circuit: Circuit, box: Box, labels: Tensor, spikes: SpikeBound) -> Tensor:
         """Return lower bounds of logit_y − logit_k for all members and inputs, (batch, classes), float64."""
-        shares = (outward(getattr(self, name)) for name in SHARES)
+        weights, threshold, decay = (outward(getattr(self, name)) for name in SHARES)
         rounding, source = Rounding(circuit.dtype), input_signal(circuit, box)
-        known, last = fold(circuit, TolerantPropagation(source, spikes, rounding, *shares)), circuit.last
+        known, last = (
+            fold(
+                circuit,
+                TolerantPropagation(source, spikes, rounding, weights=weights, threshold=threshold, decay=decay),
+            ),
+            circuit.last,
+        )
         for signal in known:
             if isinstance(signal, TolerantSignal):  # a mean over time may be taken of it, or of what it reads
                 check_sums(signal, rounding)
         if self.weights and isinstance(last, Mapped) and isinstance(last.map, DenseMap):
-            return dense_margins(circuit, known, labels, box.lower, outward(self.weights))
+            return dense_margins(circuit, known, labels, box.lower, weights)
         return known_margins(circuit, known, labels, box.lower)
 
     def propose(self, question: Question, generator: torch.Generator) -> Search:

@@ -38,6 +38,7 @@ from ..rounding import Rounding
 from ..verdicts import Verdict
 from .base import Verifier, falsified
 from .trains import TRAINS
+from .trains import exactly as exact_layers
 
 PATIENCE = 2**35
 """Work that a sample's members may take together, in `work_each`: 4 to 14 s of one core. It is 34,000 members of a
@@ -201,6 +202,9 @@ def _bounded(problem: Problem, points: Tensor) -> tuple[Tensor, Tensor]:
     labels = problem.labels.expand(len(points))
     exactly = replace(problem, inputs=points, labels=labels, perturbation=SpikeFlip(0), deadline=None)
     lower = TRAINS.lower(exactly)
+    if not bool(problem.goal.holds(problem.goal.proven(lower, labels)).all()):
+        marked = exact_layers(exactly)
+        lower = lower if marked is None else lower.maximum(TRAINS.lower(marked))
     return problem.goal.least(lower), problem.goal.holds(problem.goal.proven(lower, labels))
 
 

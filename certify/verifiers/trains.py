@@ -1,14 +1,22 @@
 """The two verifiers that only propagate: per-step intervals, and exact spike trains with windows on top."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+
+import torch
 
 from ...models.circuit import Circuit, Fired
 from ...models.rules import Leaky
+from ..bounds.exact import marked
 from ..bounds.intervals.interval import interval_spikes
 from ..bounds.signals.signals import SpikeBound
 from ..bounds.trains.conserved import conserved_spikes
 from ..bounds.trains.trains import step_spikes, window_spikes
+from ..problem import Problem
+from ..verdicts import Verdict
 from .bound import BoundVerifier
+
+MARK = "layers on a grid do not round, in plain sums of any order"
+"""What verdicts say that hang on it."""
 
 FEW_STEPS = 10
 """Up to so many steps, windows of all lengths are cheap enough to be tried behind F9."""
@@ -22,11 +30,32 @@ class TrainsVerifier(BoundVerifier):
     these have the last word.
     """
 
+    def decide(self, problem: Problem) -> list[Verdict]:
+        """Return verdicts; where samples are left, layers that do not round are taken as what they are (F17)."""
+        verdicts = super().decide(problem)
+        left = [index for index, verdict in enumerate(verdicts) if verdict.status == "unknown"]
+        if not left or problem.expired():
+            return verdicts
+        part = exactly(problem.subset(torch.tensor(left, device=problem.labels.device)))
+        if part is None:
+            return verdicts
+        for index, verdict in zip(left, super().decide(part), strict=True):
+            if verdict.status == "verified":
+                verdicts[index] = replace(verdict, reason=f"{verdict.reason}; {len(part.circuit.exact)} {MARK}")
+        return verdicts
+
     def stages_for(self, made: Circuit) -> tuple[SpikeBound, ...]:
         """Return the stages, and windows of all lengths behind F9 where they are cheap."""
         fired = (node.rule for node in made.nodes if isinstance(node, Fired))
         subtracts = any(isinstance(rule, Leaky) and rule.reset == "subtract" for rule in fired)
         return (*self.stages, window_spikes) if subtracts and made.num_steps <= FEW_STEPS else self.stages
+
+
+def exactly(problem: Problem) -> Problem | None:
+    """Return a problem whose circuit says which of its layers do not round; None where it is none."""
+    with torch.no_grad():
+        made = marked(problem.circuit, problem.perturbation.enclosure(problem.inputs))
+    return replace(problem, made=made) if made.exact else None
 
 
 INTERVAL = BoundVerifier("interval", (interval_spikes,))

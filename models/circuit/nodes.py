@@ -127,12 +127,14 @@ class Circuit:
         nodes: in an order in which each comes behind what it reads: that of execution.
         num_steps: T.
         dtype, device: of the run.
+        exact: nodes that are known not to round in this dtype: what they give is what float64 would give.
     """
 
     nodes: tuple[Node, ...]
     num_steps: int
     dtype: torch.dtype
     device: torch.device
+    exact: frozenset[Node] = frozenset()
 
     @property
     def source(self) -> Input:
