@@ -8,6 +8,7 @@ import copy
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -17,9 +18,9 @@ from ..elements.layers import WEIGHTED, Residual
 from ..elements.neurons import LIF
 from ..elements.synapses import Delay, Synapse
 from ..networks import SpikingNetwork
-from .neurons import NeuronSettings, NoSuchNeuron, modules_of, settings_of, stated
-from .pairing import rebuilt
-from .platform import PlatformLIF
+from .settings.neurons import NeuronSettings, NoSuchNeuron, modules_of, settings_of, stated
+from .settings.pairing import rebuilt
+from .settings.platform import PlatformLIF
 
 Spoken = tuple[list[nn.Module], NeuronSettings]
 """The modules in front of a layer of neurons, behind the last one, and its settings."""
@@ -110,8 +111,10 @@ def _sooner(front: list[nn.Module], own: NeuronSettings) -> Spoken | None:
     """Return the layer without the delays in front of it."""
     found: list[nn.Module] = []
     for module in front:
-        late = isinstance(module, Synapse) and module.delay > 0
-        found += ([] if module.decay == 0 else [Synapse(module.decay, 0)]) if late else [module]
+        if isinstance(module, Synapse) and module.delay > 0:
+            found += [] if module.decay == 0 else [Synapse(module.decay, 0)]
+        else:
+            found.append(module)
     own = own if own.synapse is None or not own.synapse[1] else replace(own, synapse=(own.synapse[0], 0))
     return (
         None
@@ -125,7 +128,7 @@ def _without_bias(front: list[nn.Module], own: NeuronSettings) -> Spoken | None:
     place = _weighted(front)
     if place is None or front[place].bias is None:
         return None
-    found = copy.deepcopy(front)
+    found: Any = copy.deepcopy(front)
     found[place].bias = None
     return found, own
 
@@ -150,7 +153,7 @@ def _inner_bias_of_loop(front: list[nn.Module], own: NeuronSettings) -> Spoken |
     """Return the layer whose loop has no bias."""
     if own.feedback is None or getattr(own.feedback, "bias", None) is None:
         return None
-    found = copy.deepcopy(own.feedback)
+    found: Any = copy.deepcopy(own.feedback)
     found.bias = None
     return front, replace(own, feedback=found)
 

@@ -8,6 +8,9 @@ from ..networks import SpikingNetwork
 from .explaining import Trial
 from .parting import Parting
 
+SHOWN = 12
+"""Of what was tried, how much is told."""
+
 
 @dataclass(frozen=True)
 class LayerDifference:
@@ -119,6 +122,13 @@ class Difference:
         return f"different: {shown}; first at {place}"
 
     @property
+    def nearest(self) -> tuple[Trial, ...]:
+        """Return what was tried and went farthest, each once; where something mends, no more than that."""
+        found = {one.words: one for one in sorted(self.tried, key=lambda one: -one.wrong)}
+        kept = sorted(found.values(), key=lambda one: one.wrong)
+        return tuple(one for one in kept if not self.mended or not one.wrong)[:SHOWN]
+
+    @property
     def report(self) -> str:
         """Return all that was found, as lines of text."""
         lines = [self.verdict, *([f"cause: {self.cause}"] if self.cause else [])]
@@ -134,11 +144,7 @@ class Difference:
             lines.append(f"spikes that differ, by step: {', '.join(parts)}")
         lines += [f"no layer stands for {name}" for name in self.alone]
         lines += [f"{'needed' if one.needed else 'differs'}: {told(one)}" for one in self.declared]
-        lines += [
-            f"tried: {one.words}: {one.wrong} still differ"
-            for one in self.tried
-            if not self.mended or not one.wrong
-        ]
+        lines += [f"tried: {one.words}: {one.wrong} still differ" for one in self.nearest]
         return "\n".join([*lines, *(f"* {note}" for note in self.notes)])
 
 

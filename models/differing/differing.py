@@ -12,10 +12,11 @@ from ..networks import SpikingNetwork
 from ..progress import Progress, silent
 from .builds import Build, opened
 from .difference import DeclaredDifference, Difference, LayerDifference, Moment
-from .exchanges import Exchange, joined
 from .explaining import Explanation, Judge, by_dialect, by_exchange
-from .pairing import Pairing, paired
 from .parting import OUTPUTS, Pairs, Parting, Tally, corresponding, threshold_of
+from .settings.exchanges import joined
+from .settings.pairing import Pairing, paired
+from .settings.value_resets import told_as_values
 
 BATCH = 64
 """Inputs that are run at once."""
@@ -206,7 +207,7 @@ def _difference(
     return Difference(
         same=not tally.parted,
         first=first,
-        cause=_cause(tally, declared, found) if pairing is not None or found is not None else _unknown(tally),
+        cause=_cause(tally, pairing, found),
         mended=found is not None and found.mended,
         repaired=None if found is None else found.network,
         changed="b" if b.network is not None else "a",
@@ -224,24 +225,23 @@ def _difference(
     )
 
 
-def _cause(tally: Tally, declared: tuple[Exchange, ...], found: Explanation | None) -> str:
+def _cause(tally: Tally, pairing: Pairing | None, found: Explanation | None) -> str:
     """Return why, in one line."""
     if not tally.parted:
         return ""
     if found is None:
-        if declared or tally.tied:
+        if pairing is None:
+            return OPAQUE
+        if tally.tied:
             told = f"{ROUNDING} ({tally.tied} of {tally.parted} inputs)"
             return told if tally.tied == tally.parted else f"{told}; the others are not explained"
-        return ARITHMETIC if not declared else joined(list(declared))
+        return ARITHMETIC
+    causes = list(found.causes) if pairing is None else told_as_values(found.causes, pairing)
     if found.mended:
-        return joined(list(found.causes))
-    if found.causes:
-        return f"{joined(list(found.causes))}; nearest, but no setting that was tried mends it"
+        return joined(causes)
+    if causes:
+        return f"{joined(causes)}; nearest, but no setting that was tried mends it"
     return "order: no setting that was tried mends it, and none comes nearer"
-
-
-def _unknown(tally: Tally) -> str:
-    return OPAQUE if tally.parted else ""
 
 
 def _first(a: Build, b: Build, inputs: Tensor, tally: Tally) -> tuple[Parting | None, Moment | None]:

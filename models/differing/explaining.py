@@ -9,10 +9,10 @@ from ..networks import SpikingNetwork
 from ..progress import Progress
 from .builds import Build
 from .dialects import DIALECTS, Change, Dialect, is_stated, spoken
-from .exchanges import Exchange, joined
-from .pairing import Chosen, Pairing
 from .parting import Pairs, Standing, compared, decided_by_rounding, standing
 from .recorded import firing_names
+from .settings.exchanges import Exchange, joined
+from .settings.pairing import Chosen, Pairing
 
 MOST_CAUSES = 3
 """Dialects that are spoken at once, at most, of a build that only runs as it is."""
@@ -82,9 +82,8 @@ class Judge:
     def standing(self, network: SpikingNetwork, words: str) -> Standing:
         """Return how far a changed network agrees."""
         build = Build(self.changed.name, network, None, firing_names(network), network.num_steps)
-        builds, runs = (self.other, build), (self.kept, build.record(self.inputs))
-        order = (0, 1) if self.side == 1 else (1, 0)
-        (a, b), (one, other) = ([each[i] for i in order] for each in (builds, runs))
+        sides = (self.other, self.kept), (build, build.record(self.inputs))
+        (a, one), (b, other) = sides if self.side == 1 else sides[::-1]
         parts = compared(a, b, one, other, self.pairs)
         if self.ties:
             parts = parts.without(decided_by_rounding(parts, (a, one), (b, other), self.pairs))

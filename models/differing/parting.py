@@ -18,10 +18,10 @@ from ..elements.adaptive import AdaptiveLIF
 from ..elements.neurons import LIF
 from ..elements.varied import VariedLIF
 from ..networks import SpikingNetwork
-from .alignment import matches
 from .builds import Build
-from .platform import PlatformLIF
 from .recorded import Recorded
+from .settings.alignment import matches
+from .settings.platform import PlatformLIF
 
 OUTPUTS = "outputs"
 """What stands for a layer where trains are the same and the readout is not."""

@@ -33,9 +33,11 @@ def record_network(network: SpikingNetwork, inputs: Tensor) -> Recorded:
     with torch.no_grad():
         trace = network.trace(inputs.to(network.device, network.dtype))
     firing = len(trace.spikes) - network.reads_potentials
-    flat = [tuple(each.flatten(2) for each in part[:firing]) for part in (trace.potentials, trace.currents)]
+    potentials, currents = (
+        tuple(each.flatten(2) for each in part[:firing]) for part in (trace.potentials, trace.currents)
+    )
     spikes = tuple(each.flatten(2) > 0 for each in trace.spikes[:firing])
-    return Recorded(spikes, *flat, (trace.logits,))
+    return Recorded(spikes, potentials, currents, (trace.logits,))
 
 
 def firing_names(network: SpikingNetwork) -> tuple[str, ...]:

@@ -34,6 +34,7 @@ TEMPLATES = (
     "comparison.html",
     "leaderboard.html",
     "loop.html",
+    "builds/difference.html",
     "style.css",
 )
 

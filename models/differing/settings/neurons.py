@@ -7,16 +7,16 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from ..conversion.constants import Constant, settled
-from ..elements.adaptive import AdaptiveLIF
-from ..elements.learned_decay import PLIF
-from ..elements.neurons import DLIF, LIF
-from ..elements.recurrent import Recurrent
-from ..elements.refractory import RefractoryLIF
-from ..elements.registry import ELEMENTS
-from ..elements.synapses import Synapse
-from ..elements.varied import VariedLIF
-from ..surrogates import Surrogate
+from ...conversion.constants import Constant, settled
+from ...elements.adaptive import AdaptiveLIF
+from ...elements.learned_decay import PLIF
+from ...elements.neurons import DLIF, LIF
+from ...elements.recurrent import Recurrent
+from ...elements.refractory import RefractoryLIF
+from ...elements.registry import ELEMENTS
+from ...elements.synapses import Synapse
+from ...elements.varied import VariedLIF
+from ...surrogates import Surrogate
 from .platform import PlatformLIF, PlatformSettings
 
 STATED = (LIF, DLIF, PLIF, VariedLIF, RefractoryLIF, AdaptiveLIF)
@@ -90,8 +90,8 @@ def settings_of(layer: LIF) -> NeuronSettings | None:
     if isinstance(layer, VariedLIF):
         decay, threshold, *amount = (settled(array.detach().double()) for array in layer.constants)
         shared = layer.shared
-        given = decay, threshold, shared.reset, amount[0] if amount else None, shared.fires_at, shared.surrogate
-        return NeuronSettings(*given)
+        drop = amount[0] if amount else None
+        return NeuronSettings(decay, threshold, shared.reset, drop, shared.fires_at, shared.surrogate)
     d = layer.dynamics
     own = NeuronSettings(d.decay, d.threshold, d.reset, d.reset_amount, d.fires_at, d.surrogate)
     if isinstance(layer, RefractoryLIF):
@@ -156,7 +156,7 @@ def _neuron(s: NeuronSettings) -> LIF:
         if own["rest"]:
             return RefractoryLIF(*plain, rest=s.rest, start=s.start, **constants)
         if own["adaptation"]:
-            return AdaptiveLIF(*plain, s.adaptation, s.threshold_decay, **leaky)
+            return AdaptiveLIF(*plain, adaptation=s.adaptation, threshold_decay=s.threshold_decay, **leaky)
         if s.scale is None:
             return LIF(*plain, **leaky)
         found = DLIF(len(s.scale), *plain, **leaky)

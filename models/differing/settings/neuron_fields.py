@@ -8,7 +8,7 @@ from typing import Any
 
 import torch
 
-from ..conversion.constants import Constant
+from ...conversion.constants import Constant
 from .neurons import NeuronSettings
 from .numbers import apart, array, equal, rounded_apart, weights_apart
 from .tensors import exchange_tensors
@@ -75,12 +75,12 @@ def _reset(a: NeuronSettings, b: NeuronSettings, dtype: torch.dtype) -> Iterator
     elif (
         a.reset == "subtract" and not (a.amount is None and b.amount is None) and not equal(a.drop, b.drop, dtype)
     ):
-        words = apart("d", a.drop, b.drop)
         late = [whose for one, other, whose in ((a, b, "B"), (b, a, "A")) if _is_late(one, other)]
         if late:
+            words = "d against d/λ" if late[0] == "B" else "d/λ against d"
             yield "order", f"{late[0]} resets behind the leak of the next step ({words})", False
         else:
-            yield "reset", words, rounded_apart(a.drop, b.drop, dtype)
+            yield "reset", apart("d", a.drop, b.drop), rounded_apart(a.drop, b.drop, dtype)
 
 
 def _is_late(one: NeuronSettings, other: NeuronSettings) -> bool:
@@ -141,9 +141,9 @@ def _heard(name: str) -> Callable[..., Iterator[Apart]]:
         """Yield the difference of the loop's weights or bias."""
         if a.feedback is None or type(a.feedback) is not type(b.feedback):
             return
-        pair = tuple(getattr(each.feedback, name, None) for each in (a, b))
-        if not equal(*pair, dtype):
-            yield name, weights_apart(f"the loop's {name}", *pair), rounded_apart(*pair, dtype)
+        one, other = (getattr(each.feedback, name, None) for each in (a, b))
+        if not equal(one, other, dtype):
+            yield name, weights_apart(f"the loop's {name}", one, other), rounded_apart(one, other, dtype)
 
     return differs
 

@@ -12,9 +12,9 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from ..elements.layers import apply_affine
-from ..elements.neurons import Run, SteppedLIF
-from ..rules import Rule
+from ...elements.layers import apply_affine
+from ...elements.neurons import Run, SteppedLIF
+from ...rules import Rule
 
 Constant = float | Tensor
 """One number for all neurons of a layer, or an array that torch broadcasts to their features, float64."""

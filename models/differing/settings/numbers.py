@@ -5,7 +5,7 @@ import math
 import torch
 from torch import Tensor
 
-from ..conversion.constants import Constant
+from ...conversion.constants import Constant
 
 NEAR = 4.0
 """Roundings of the coarser dtype by which numbers may differ that arithmetic alone made so."""

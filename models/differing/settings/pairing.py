@@ -13,11 +13,11 @@ from typing import Any
 import torch
 from torch import nn
 
-from ..elements.layers import Residual, walk
-from ..elements.neurons import LIF
-from ..elements.registry import ELEMENTS
-from ..elements.synapses import Synapse
-from ..networks import SpikingNetwork
+from ...elements.layers import Residual, walk
+from ...elements.neurons import LIF
+from ...elements.registry import ELEMENTS
+from ...elements.synapses import Synapse
+from ...networks import SpikingNetwork
 from .alignment import matches
 from .exchanges import Exchange
 from .neuron_fields import NEURON_FIELDS
@@ -189,16 +189,16 @@ class _Pairing:
         return self._tensors(a, b, name, place)
 
     def _neurons(self, a: LIF, b: LIF, name: str, place: int) -> Pair:
-        known = settings_of(a), settings_of(b)
-        if known[0] is None or known[1] is None:
+        own, other = settings_of(a), settings_of(b)
+        if own is None or other is None:
             alike = type(a) is type(b) and repr(a) == repr(b) and not tensors_apart(a, b, self.dtype)
             return self._whole([a], [b], name, place, alike)
         found = [
             Exchange(kind, name, words, place, (name, each.name), rounding)
             for each in NEURON_FIELDS.values()
-            for kind, words, rounding in each.apart(*known, self.dtype)
+            for kind, words, rounding in each.apart(own, other, self.dtype)
         ]
-        return NeuronPair(a, b, known, tuple(found))  # pyright: ignore[reportArgumentType]
+        return NeuronPair(a, b, (own, other), tuple(found))
 
     def _tensors(self, a: nn.Module, b: nn.Module, name: str, place: int) -> Pair:
         same = _told(a) == _told(b)
