@@ -158,6 +158,18 @@ def _inner_bias_of_loop(front: list[nn.Module], own: NeuronSettings) -> Spoken |
     return front, replace(own, feedback=found)
 
 
+def _leaking_loop(front: list[nn.Module], own: NeuronSettings) -> Spoken | None:
+    """Return the layer whose own spikes enter what is left at once, so that they leak before the next step."""
+    decay = torch.as_tensor(own.decay)
+    if own.feedback is None or own.synapse is not None or decay.numel() > 1 or float(decay) == 1.0:
+        return None
+    found = copy.deepcopy(own.feedback)
+    with torch.no_grad():
+        for tensor in found.parameters():
+            tensor *= float(decay)
+    return front, replace(own, feedback=found)
+
+
 def _deaf(front: list[nn.Module], own: NeuronSettings) -> Spoken | None:
     return None if own.feedback is None else (front, replace(own, feedback=None))
 
@@ -230,6 +242,7 @@ DIALECTS = (
     Dialect(
         "loop", "hears its own spikes a step later, s[t−2]", "Lava, NIR's loops", _setting(_hears, heard_late=1)
     ),
+    Dialect("loop", "hears its own spikes in their own step, behind the reset: λ·V·s[t−1]", "", _leaking_loop),
     Dialect("loop", "hears nothing of itself", "", _deaf),
     Dialect(
         "loop",

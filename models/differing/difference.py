@@ -74,7 +74,8 @@ class Difference:
         first: (layer, neuron, step) of the first parting; None where there is none.
         cause: why, beginning with "weight", "bias", "decay", "threshold", "reset", "order", "delay", "loop",
             "ties" or "saturation"; "" where the builds are the same.
-        mended: whether the exchange that `cause` names was made, and made all trains equal.
+        mended: whether the exchange that `cause` names was made, and made all trains equal, but for those that
+            part within rounding of a threshold: a note tells of how many inputs.
         repaired: the network with the exchange, B with A's settings, which behaves as A; where B only runs as it
             is, A with B's, which behaves as B. None where nothing mends.
         changed: which build that is, "a" or "b".

@@ -14,6 +14,7 @@ from .builds import Build, opened
 from .difference import DeclaredDifference, Difference, LayerDifference, Moment
 from .explaining import Explanation, Judge, by_dialect, by_exchange
 from .parting import OUTPUTS, Pairs, Parting, Tally, corresponding, threshold_of
+from .recorded import firing_names
 from .settings.exchanges import joined
 from .settings.pairing import Pairing, paired
 from .settings.value_resets import told_as_values
@@ -104,9 +105,9 @@ def _explained(
         found = _tried(a, b, inputs[chosen], tally.pairs, pairing, progress)
         if not found.mended:
             return found
-        again = _again(a, b, found, inputs, tally, progress)
+        again = _again(a, b, found, inputs, progress)
         if again.parted == again.tied:
-            return found
+            return replace(found, tied=again.tied)
         chosen += [index for index in again.chosen if index not in chosen][:FEW]
     assert found is not None
     return replace(found, mended=False, network=None)
@@ -183,14 +184,15 @@ def _adopted(network: SpikingNetwork, module: nn.Module) -> SpikingNetwork | Non
     return found
 
 
-def _again(a: Build, b: Build, found: Explanation, inputs: Tensor, tally: Tally, progress: Progress) -> Tally:
+def _again(a: Build, b: Build, found: Explanation, inputs: Tensor, progress: Progress) -> Tally:
     """Compare all inputs with the exchange made."""
     assert found.network is not None
-    if b.network is not None:
-        b = Build(b.name, found.network, None, b.layers, b.num_steps)
-    else:
-        a = Build(a.name, found.network, None, a.layers, a.num_steps)
-    return _tallied(a, b, inputs, tally.pairs, "exchanged", progress)
+    made = Build(
+        "b" if b.network is not None else "a", found.network, None, firing_names(found.network), a.num_steps
+    )
+    a, b = (a, made) if made.name == "b" else (made, b)
+    pairs = corresponding(a.record(inputs[:1]), b.record(inputs[:1]))
+    return _tallied(a, b, inputs, pairs, "exchanged", progress)
 
 
 def _difference(
@@ -221,7 +223,7 @@ def _difference(
         declared=tuple(DeclaredDifference(e.kind, e.layer, e.words, e.key in needed) for e in declared),
         tried=() if found is None else found.tried,
         moment=moment,
-        notes=_notes(a, b, tally),
+        notes=_notes(a, b, tally, 0 if found is None else found.tied),
     )
 
 
@@ -290,7 +292,7 @@ def _alone(a: Build, b: Build, pairs: Pairs) -> tuple[str, ...]:
     )
 
 
-def _notes(a: Build, b: Build, tally: Tally) -> tuple[str, ...]:
+def _notes(a: Build, b: Build, tally: Tally, left: int) -> tuple[str, ...]:
     """Return how builds were read, and what could not be compared."""
     found = [f"{build.name}: {note}" for build in (a, b) for note in build.notes]
     kinds = {build.network.dtype for build in (a, b) if build.network is not None}
@@ -303,4 +305,6 @@ def _notes(a: Build, b: Build, tally: Tally) -> tuple[str, ...]:
     )
     if tally.tied:
         found.append(f"rounding: of {tally.tied} inputs the first parting is within rounding of a threshold")
+    if left:
+        found.append(f"rounding: with the exchange {left} inputs still part within rounding of a threshold")
     return tuple(found)

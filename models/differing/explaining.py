@@ -9,7 +9,7 @@ from ..networks import SpikingNetwork
 from ..progress import Progress
 from .builds import Build
 from .dialects import DIALECTS, Change, Dialect, is_stated, spoken
-from .parting import Pairs, Standing, compared, decided_by_rounding, standing
+from .parting import Pairs, Standing, compared, corresponding, decided_by_rounding, standing
 from .recorded import firing_names
 from .settings.exchanges import Exchange, joined
 from .settings.pairing import Chosen, Pairing
@@ -42,17 +42,14 @@ class Explanation:
         mended: whether it suffices.
         network: the changed one; None where nothing mends.
         tried: what was tried, in order.
+        tied: of how many inputs the first parting is still within rounding of a threshold: they count as same.
     """
 
     causes: tuple[Exchange, ...]
     mended: bool
     network: SpikingNetwork | None
     tried: tuple[Trial, ...]
-
-    @property
-    def text(self) -> str:
-        """Return the causes in one line."""
-        return joined(list(self.causes))
+    tied: int = 0
 
 
 @dataclass(eq=False)
@@ -84,10 +81,11 @@ class Judge:
         build = Build(self.changed.name, network, None, firing_names(network), network.num_steps)
         sides = (self.other, self.kept), (build, build.record(self.inputs))
         (a, one), (b, other) = sides if self.side == 1 else sides[::-1]
-        parts = compared(a, b, one, other, self.pairs)
+        pairs = self.pairs if len(build.layers) == len(self.changed.layers) else corresponding(one, other)
+        parts = compared(a, b, one, other, pairs)
         if self.ties:
-            parts = parts.without(decided_by_rounding(parts, (a, one), (b, other), self.pairs))
-        found = standing(parts, self.pairs, self.side)
+            parts = parts.without(decided_by_rounding(parts, (a, one), (b, other), pairs))
+        found = standing(parts, pairs, self.side)
         if words:
             self.tried.append(Trial(words, -found.right))
         return found

@@ -58,10 +58,12 @@ class Compared:
     Attributes:
         spikes: which spikes differ, per pair of layers, (T, batch, neurons).
         outputs: of which inputs the outputs differ, (batch,); None where nothing is comparable.
+        batch: how many inputs.
     """
 
     spikes: tuple[Tensor, ...]
     outputs: Tensor | None
+    batch: int
 
     @property
     def wrong(self) -> int:
@@ -84,23 +86,28 @@ class Compared:
         """Return the same with nothing that differs in some inputs, (batch,)."""
         kept = ~samples
         outputs = None if self.outputs is None else self.outputs & kept
-        return Compared(tuple(each & kept[:, None] for each in self.spikes), outputs)
+        return Compared(tuple(each & kept[:, None] for each in self.spikes), outputs, self.batch)
 
     @property
     def parted(self) -> Tensor:
         """Return of which inputs trains or outputs differ, (batch,)."""
         found = [each.any(2).any(0) for each in self.spikes] + ([] if self.outputs is None else [self.outputs])
-        return torch.stack(found).any(0) if found else torch.zeros(0, dtype=torch.bool)
+        return torch.stack([torch.zeros(self.batch, dtype=torch.bool), *found]).any(0)
 
 
 def compared(a: Build, b: Build, one: Recorded, other: Recorded, pairs: Pairs) -> Compared:
     """Return what differs between two runs on the same inputs."""
     spikes = tuple(one.spikes[i] != other.spikes[j] for i, j in pairs)
-    return Compared(spikes, _outputs_apart(a.network, b.network, one.outputs, other.outputs))
+    batch = one.inputs
+    return Compared(spikes, _outputs_apart(a.network, b.network, one.outputs, other.outputs, batch), batch)
 
 
 def _outputs_apart(
-    a: SpikingNetwork | None, b: SpikingNetwork | None, one: Sequence[Tensor], other: Sequence[Tensor]
+    a: SpikingNetwork | None,
+    b: SpikingNetwork | None,
+    one: Sequence[Tensor],
+    other: Sequence[Tensor],
+    batch: int,
 ) -> Tensor | None:
     """Return of which inputs the outputs are not the same but for rounding."""
     if (a is None) != (b is None):
@@ -111,10 +118,14 @@ def _outputs_apart(
         ]
         errors = [_far(logits, each) for each in found]
         return min(errors, key=lambda each: int(each.sum()), default=None)
-    same = [_far(x, y) for x, y in zip(one, other, strict=False) if x.shape == y.shape and x.dim() > 1]
-    if a is None and same and len(one[0]) != len(same[0]):
-        return None
+    pairs = [(x, y) for x, y in zip(one, other, strict=False) if x.shape == y.shape and x.dim() > 1]
+    same = [_far(_by_input(x, batch), _by_input(y, batch)) for x, y in pairs if batch in x.shape[:2]]
     return torch.stack(same).any(0) if same else None
+
+
+def _by_input(output: Tensor, batch: int) -> Tensor:
+    """Return an output with its inputs first: behind time, where that is first."""
+    return output if len(output) == batch else output.transpose(0, 1)
 
 
 def _far(one: Tensor, other: Tensor) -> Tensor:
@@ -128,8 +139,7 @@ Side = tuple[Build, Recorded]
 
 def decided_by_rounding(found: Compared, one: Side, other: Side, pairs: Pairs) -> Tensor:
     """Return of which inputs the first parting is where potentials are within rounding of their threshold."""
-    batch = len(one[1].outputs[0]) if not found.spikes else found.spikes[0].shape[1]
-    tied = torch.zeros(batch, dtype=torch.bool)
+    tied = torch.zeros(found.batch, dtype=torch.bool)
     if one[0].network is None and other[0].network is None:
         return tied
     for step, pair, neuron, sample in found.firsts():
@@ -215,15 +225,14 @@ class Tally:
             mine = step, pair, neuron, sample + self.samples
             self.first = mine if self.first is None or mine[:2] < self.first[:2] else self.first
         tied = decided_by_rounding(found, (a, one), (b, other), self.pairs)
-        batch = len(tied)
         self.comparable &= found.outputs is not None
         self.outputs += 0 if found.outputs is None else int(found.outputs.sum())
         self.answers += _answers_apart(a, b, one, other)
-        parted = found.parted if found.parted.numel() else torch.zeros(batch, dtype=torch.bool)
+        parted = found.parted
         self.tied += int((parted & tied).sum())
         self.chosen += (parted.nonzero().flatten() + self.samples).tolist()
         self.parted += int(parted.sum())
-        self.samples += batch
+        self.samples += found.batch
 
 
 def _answers_apart(a: Build, b: Build, one: Recorded, other: Recorded) -> int:

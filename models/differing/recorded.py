@@ -20,12 +20,14 @@ class Recorded:
         spikes: of each layer that fires, (T, batch, neurons), bool.
         potentials, currents: of each of them, before the reset; None where they were not recorded.
         outputs: logits, or the tensors that a module returned.
+        inputs: how many there were.
     """
 
     spikes: tuple[Tensor, ...]
     potentials: tuple[Tensor, ...] | None
     currents: tuple[Tensor, ...] | None
     outputs: tuple[Tensor, ...]
+    inputs: int
 
 
 def record_network(network: SpikingNetwork, inputs: Tensor) -> Recorded:
@@ -34,10 +36,10 @@ def record_network(network: SpikingNetwork, inputs: Tensor) -> Recorded:
         trace = network.trace(inputs.to(network.device, network.dtype))
     firing = len(trace.spikes) - network.reads_potentials
     potentials, currents = (
-        tuple(each.flatten(2) for each in part[:firing]) for part in (trace.potentials, trace.currents)
+        tuple(each.flatten(2).cpu() for each in part[:firing]) for part in (trace.potentials, trace.currents)
     )
-    spikes = tuple(each.flatten(2) > 0 for each in trace.spikes[:firing])
-    return Recorded(spikes, potentials, currents, (trace.logits,))
+    spikes = tuple((each.flatten(2) > 0).cpu() for each in trace.spikes[:firing])
+    return Recorded(spikes, potentials, currents, (trace.logits.cpu(),), len(inputs))
 
 
 def firing_names(network: SpikingNetwork) -> tuple[str, ...]:
@@ -91,7 +93,7 @@ def record_module(source: Source, inputs: Tensor, num_steps: int) -> tuple[Recor
     laid = {watch.name: _over_time(watch, num_steps, len(inputs), at_once) for watch in order}
     found = {name: spikes for name, spikes in laid.items() if spikes is not None}
     inner = {name: spikes for name, spikes in found.items() if not any(_within(other, name) for other in found)}
-    return Recorded(tuple(inner.values()), None, None, outputs), tuple(inner)
+    return Recorded(tuple(inner.values()), None, None, outputs, len(inputs)), tuple(inner)
 
 
 def _may_fire(part: nn.Module) -> bool:

@@ -17,8 +17,8 @@ if TYPE_CHECKING:
 
 JSON, HTML = "difference.json", "difference.html"
 BUILD = (
-    "A network file, zoo:NAME, a NIR file, or a Python object as package.module:name or file.py:name, a module that "
-    "is run as it is: name only code of your own."
+    "A network file, zoo:NAME, a NIR file, or a Python object as package.module:name or file.py:name, a module "
+    "that is run as it is: name only code of your own."
 )
 
 
@@ -52,7 +52,7 @@ def differ(
     timed = next((network.num_steps for network in networks if network.timed), None)
     inputs = first(data_of(data, root, timed, scale(limits, None, None).limits).test, samples).inputs
     with Bars() as bars:
-        found = compared(*builds, inputs, num_steps=num_steps, dt=dt, reset=reset, progress=bars)
+        found = compared(builds[0], builds[1], inputs, num_steps=num_steps, dt=dt, reset=reset, progress=bars)
     sides = _side(a, builds[0]), _side(b, builds[1])
     command = _command(locals())
     record = _written(found, sides, data, out, command)
