@@ -187,10 +187,9 @@ def _adopted(network: SpikingNetwork, module: nn.Module) -> SpikingNetwork | Non
 def _again(a: Build, b: Build, found: Explanation, inputs: Tensor, progress: Progress) -> Tally:
     """Compare all inputs with the exchange made."""
     assert found.network is not None
-    made = Build(
-        "b" if b.network is not None else "a", found.network, None, firing_names(found.network), a.num_steps
-    )
-    a, b = (a, made) if made.name == "b" else (made, b)
+    changed = a if b.network is None else b
+    made = replace(changed, network=found.network, source=None, layers=firing_names(found.network))
+    a, b = (made, b) if changed is a else (a, made)
     pairs = corresponding(a.record(inputs[:1]), b.record(inputs[:1]))
     return _tallied(a, b, inputs, pairs, "exchanged", progress)
 

@@ -87,6 +87,7 @@ class PlainNetwork(nn.Module):
         self, reset: str = "zero", heard: nn.Module | None = None, heard_late: int = 0, waits: int = 0, **own: Any
     ) -> None:
         super().__init__()
+        self.one: Any
         self.one, self.two, self.last = maps()
         self.heard, self.heard_late, self.waits = copy.deepcopy(heard), heard_late, waits
         settings = {name: value for name, value in own.items() if name not in ("decays", "first_bias", "bias")}

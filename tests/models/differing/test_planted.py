@@ -2,6 +2,7 @@
 
 import copy
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 import torch
@@ -24,7 +25,7 @@ ONE, TWO, LAST = maps()
 HEARD = loop()
 
 
-def changed(name: str, change: Callable[[Tensor], None], base: SpikingNetwork | None = None) -> SpikingNetwork:
+def changed(name: str, change: Callable[[Tensor], object], base: SpikingNetwork | None = None) -> SpikingNetwork:
     """Return the trained network with one tensor changed in place."""
     found = copy.deepcopy(trained() if base is None else base)
     with torch.no_grad():
@@ -32,7 +33,7 @@ def changed(name: str, change: Callable[[Tensor], None], base: SpikingNetwork | 
     return found
 
 
-def to_grid(bits: int) -> Callable[[Tensor], None]:
+def to_grid(bits: int) -> Callable[[Tensor], object]:
     def change(weight: Tensor) -> None:
         step = float(weight.abs().max()) / (2 ** (bits - 1) - 1)
         weight.copy_((weight / step).round() * step)
@@ -50,7 +51,7 @@ def with_second(neuron: nn.Module, *before: nn.Module) -> SpikingNetwork:
 
 def scaled(network: SpikingNetwork) -> SpikingNetwork:
     with torch.no_grad():
-        network.layers[1].input_scale[2] = 1.4
+        network.get_parameter("layers.1.input_scale")[2] = 1.4
     return network
 
 
@@ -61,7 +62,7 @@ EVEN = torch.round(4 * samples()) / 4
 """Inputs on a grid, on which currents meet thresholds."""
 ON_GRID = network(nn.Linear(6, 4, bias=False), LIF(0.5), nn.Linear(4, 2))
 with torch.no_grad():
-    ON_GRID.layers[0].weight.copy_(torch.ones(4, 6) / torch.tensor([[1.0], [2.0], [2.0], [4.0]]))
+    ON_GRID.get_parameter("layers.0.weight").copy_(torch.ones(4, 6) / torch.tensor([[1.0], [2.0], [2.0], [4.0]]))
 OTHER_SIDE = copy.deepcopy(ON_GRID)
 OTHER_SIDE.layers[1] = LIF(0.5, fires_at=">")
 Case = tuple[SpikingNetwork, SpikingNetwork, str, str]
@@ -155,7 +156,8 @@ PLANTED: dict[str, Case] = {
     ),
     "an input scale": (with_first(DLIF(8, 0.9)), scaled(with_first(DLIF(8, 0.9))), "weight", "input_scale[2]"),
 }
-PLANTED["no bias"][1].layers[0].bias = None
+BARE: Any = PLANTED["no bias"][1].layers[0]
+BARE.bias = None
 
 
 @pytest.mark.parametrize("name", PLANTED)
