@@ -145,7 +145,7 @@ def _outer_bias(front: list[nn.Module], own: NeuronSettings) -> Spoken | None:
     assert place is not None
     bias = front[place].bias
     assert isinstance(bias, Tensor)
-    shape = (len(bias), *([1] * {nn.Conv2d: 2, nn.Conv1d: 1}.get(type(front[place]), 0)))  # pyright: ignore
+    shape = (len(bias), *([1] * (front[place].weight.dim() - 2)))  # pyright: ignore
     return bare[0], replace(own, bias=bias.detach().clone().view(shape))
 
 
@@ -259,27 +259,27 @@ DIALECTS = (
     Dialect("bias", "has its bias behind the synapse", "", _outer_bias),
     Dialect("bias", "has no bias", "platforms without biases, Xylo", _without_bias),
     Dialect("bias", "has no bias in its loop", "", _inner_bias_of_loop),
-    Dialect("decay", "λ = exp(−dt/τ) for 1 − dt/τ", "snnTorch, Rockpool", _decay(lambda x: torch.exp(x - 1.0))),
-    Dialect("decay", "λ = 1 − dt/τ for exp(−dt/τ)", "Norse, NIR", _decay(lambda x: 1.0 + torch.log(x))),
+    Dialect("decay", "has λ = exp(−dt/τ) for 1 − dt/τ", "snnTorch", _decay(lambda x: torch.exp(x - 1.0))),
+    Dialect("decay", "has λ = 1 − dt/τ for exp(−dt/τ)", "Norse, NIR", _decay(lambda x: 1.0 + torch.log(x))),
     Dialect(
         "decay",
-        "λ = exp(−dt/τ) for 1 − dt/τ, and so its gain",
+        "has λ = exp(−dt/τ) for 1 − dt/τ, and so its gain",
         "",
         _decay(lambda x: torch.exp(x - 1.0), gain=True),
     ),
     Dialect(
-        "decay", "λ = 1 − dt/τ for exp(−dt/τ), and so its gain", "", _decay(lambda x: 1.0 + torch.log(x), True)
+        "decay", "has λ = 1 − dt/τ for exp(−dt/τ), and so its gain", "", _decay(lambda x: 1.0 + torch.log(x), True)
     ),
-    Dialect("decay", "λ rounded to 4096ths", "Loihi, Lava", _decay(_parts(4096))),
-    Dialect("decay", "λ rounded to 1 − 2^−k", "Xylo", _decay(_power)),
-    Dialect("decay", "its input decays, too: (1 − λ)·I", "SpikingJelly with decay_input", _decayed_input),
+    Dialect("decay", "rounds λ to 4096ths", "Loihi, Lava", _decay(_parts(4096))),
+    Dialect("decay", "rounds λ to 1 − 2^−k", "Xylo", _decay(_power)),
+    Dialect("decay", "lets its input decay, too: (1 − λ)·I", "SpikingJelly with decay_input", _decayed_input),
     Dialect("decay", "forgets nothing, λ = 1", "", _decay(torch.ones_like)),
     *(
-        Dialect("saturation", f"v stops at {share:g}·θ below", "sinabs' min_v_mem, chips", _held("floor", share))
+        Dialect("saturation", f"holds v at {share:g}·θ or above", "sinabs, chips", _held("floor", share))
         for share in (0.0, -1.0, -0.5, -2.0)
     ),
     *(
-        Dialect("saturation", f"v stops at {share:g}·θ above", "chips", _held("ceiling", share))
+        Dialect("saturation", f"holds v at {share:g}·θ or below", "chips", _held("ceiling", share))
         for share in (1.0, 1.5, 2.0)
     ),
 )

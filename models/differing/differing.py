@@ -13,7 +13,7 @@ from ..progress import Progress, silent
 from .builds import Build, opened
 from .difference import DeclaredDifference, Difference, LayerDifference, Moment
 from .explaining import Explanation, Judge, by_dialect, by_exchange
-from .parting import OUTPUTS, Pairs, Parting, Tally, corresponding, threshold_of
+from .parting import OUTPUTS, Pairs, Parting, Partings, corresponding, threshold_of
 from .recorded import firing_names
 from .settings.exchanges import joined
 from .settings.pairing import Pairing, paired
@@ -80,9 +80,9 @@ def differ(
     return _difference(one, other, inputs, tally, pairing, found)
 
 
-def _tallied(a: Build, b: Build, inputs: Tensor, pairs: Pairs, label: str, progress: Progress) -> Tally:
+def _tallied(a: Build, b: Build, inputs: Tensor, pairs: Pairs, label: str, progress: Progress) -> Partings:
     """Run both builds on all inputs."""
-    tally = Tally(pairs, a.num_steps)
+    tally = Partings(pairs, a.num_steps)
     for start in range(0, len(inputs), BATCH):
         part = inputs[start : start + BATCH]
         tally.add(a, b, a.record(part), b.record(part))
@@ -91,7 +91,7 @@ def _tallied(a: Build, b: Build, inputs: Tensor, pairs: Pairs, label: str, progr
 
 
 def _explained(
-    a: Build, b: Build, inputs: Tensor, tally: Tally, pairing: Pairing | None, progress: Progress
+    a: Build, b: Build, inputs: Tensor, tally: Partings, pairing: Pairing | None, progress: Progress
 ) -> Explanation | None:
     """Return why trains part; None where nothing is known of either build, or rounding alone does it."""
     if pairing is not None:
@@ -184,7 +184,7 @@ def _adopted(network: SpikingNetwork, module: nn.Module) -> SpikingNetwork | Non
     return found
 
 
-def _again(a: Build, b: Build, found: Explanation, inputs: Tensor, progress: Progress) -> Tally:
+def _again(a: Build, b: Build, found: Explanation, inputs: Tensor, progress: Progress) -> Partings:
     """Compare all inputs with the exchange made."""
     assert found.network is not None
     changed = a if b.network is None else b
@@ -195,7 +195,7 @@ def _again(a: Build, b: Build, found: Explanation, inputs: Tensor, progress: Pro
 
 
 def _difference(
-    a: Build, b: Build, inputs: Tensor, tally: Tally, pairing: Pairing | None, found: Explanation | None
+    a: Build, b: Build, inputs: Tensor, tally: Partings, pairing: Pairing | None, found: Explanation | None
 ) -> Difference:
     declared = () if pairing is None else pairing.exchanges
     causes = () if found is None else found.causes
@@ -226,7 +226,7 @@ def _difference(
     )
 
 
-def _cause(tally: Tally, pairing: Pairing | None, found: Explanation | None) -> str:
+def _cause(tally: Partings, pairing: Pairing | None, found: Explanation | None) -> str:
     """Return why, in one line."""
     if not tally.parted:
         return ""
@@ -245,7 +245,7 @@ def _cause(tally: Tally, pairing: Pairing | None, found: Explanation | None) -> 
     return "order: no setting that was tried mends it, and none comes nearer"
 
 
-def _first(a: Build, b: Build, inputs: Tensor, tally: Tally) -> tuple[Parting | None, Moment | None]:
+def _first(a: Build, b: Build, inputs: Tensor, tally: Partings) -> tuple[Parting | None, Moment | None]:
     """Return the first parting, and what both builds did there."""
     if tally.first is None:
         return (None, None) if not tally.parted else (_first_output(a, b, inputs, tally), None)
@@ -272,7 +272,7 @@ def _of_neuron(signals: tuple[Tensor, ...] | None, place: int, neuron: int) -> T
     return None if signals is None else signals[place][:, 0, neuron]
 
 
-def _first_output(a: Build, b: Build, inputs: Tensor, tally: Tally) -> Parting | None:
+def _first_output(a: Build, b: Build, inputs: Tensor, tally: Partings) -> Parting | None:
     """Return the output that differs most, of the first input that differs; at the last step, when it is read."""
     part = inputs[tally.chosen[0] : tally.chosen[0] + 1]
     one, other = a.record(part).outputs[0], b.record(part).outputs[0]
@@ -291,7 +291,7 @@ def _alone(a: Build, b: Build, pairs: Pairs) -> tuple[str, ...]:
     )
 
 
-def _notes(a: Build, b: Build, tally: Tally, left: int) -> tuple[str, ...]:
+def _notes(a: Build, b: Build, tally: Partings, left: int) -> tuple[str, ...]:
     """Return how builds were read, and what could not be compared."""
     found = [f"{build.name}: {note}" for build in (a, b) for note in build.notes]
     kinds = {build.network.dtype for build in (a, b) if build.network is not None}

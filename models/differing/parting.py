@@ -181,7 +181,7 @@ def _entry(constants: Tensor, neuron: int) -> float | None:
 
 
 @dataclass
-class Tally:
+class Partings:
     """What differs in all batches so far.
 
     Attributes:

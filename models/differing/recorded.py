@@ -58,10 +58,10 @@ def _named(layers: nn.ModuleList, path: str) -> Iterator[str]:
             yield name
 
 
-class _Watch:
+class _TrainWatch:
     """What calls of one part of a module returned, as long as it was spikes; `order` is that of first calls."""
 
-    def __init__(self, name: str, order: "list[_Watch]") -> None:
+    def __init__(self, name: str, order: "list[_TrainWatch]") -> None:
         self.name, self.order, self.calls, self.spikes = name, order, list[Tensor](), True
 
     def __call__(self, part: nn.Module, given: object, found: object) -> None:
@@ -83,10 +83,10 @@ def record_module(source: Source, inputs: Tensor, num_steps: int) -> tuple[Recor
     from ..tracing.tracing import copied, undisturbed  # torch's own takes long to import
 
     run = copied(source)
-    order: list[_Watch] = []
+    order: list[_TrainWatch] = []
     for name, part in run.module.named_modules():
         if _may_fire(part):
-            part.register_forward_hook(_Watch(name, order))
+            part.register_forward_hook(_TrainWatch(name, order))
     with undisturbed(), torch.no_grad():
         outputs = run_once(run, inputs)
     at_once = source.num_steps is None or takes_all_steps(source.module)
@@ -105,7 +105,7 @@ def _within(name: str, outer: str) -> bool:
     return name != outer and (outer == "" or name.startswith(f"{outer}."))
 
 
-def _over_time(watch: _Watch, num_steps: int, batch: int, at_once: bool) -> Tensor | None:
+def _over_time(watch: _TrainWatch, num_steps: int, batch: int, at_once: bool) -> Tensor | None:
     """Return what was watched as (T, batch, neurons); None for no trains of these steps."""
     if not watch.spikes or not watch.calls:
         return None

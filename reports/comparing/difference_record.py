@@ -121,7 +121,6 @@ def difference_record(found: Difference, a: BuildSide, b: BuildSide, data: str) 
         declared=tuple(SettingRecord(**vars(one)) for one in found.declared),
         tried=tuple(TrialRecord(**vars(one)) for one in sorted(found.tried, key=lambda one: one.wrong)[:TRIED]),
         moment=None if found.moment is None or first is None else _moment(found.moment, first.neuron, first.step),
-        notes=found.notes,
         **{key: getattr(found, key) for key in keys},
     )
 

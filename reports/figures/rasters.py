@@ -14,7 +14,7 @@ LABELS = 10
 
 
 @dataclass(frozen=True)
-class Raster:
+class BuildRaster:
     """One build's trains.
 
     Attributes:
@@ -47,7 +47,7 @@ class RasterChart:
     """
 
     height: float
-    rasters: tuple[Raster, Raster]
+    rasters: tuple[BuildRaster, BuildRaster]
     steps: tuple[tuple[float, str], ...]
     parting: tuple[tuple[float, float], ...]
     summary: str
@@ -97,7 +97,7 @@ def _raster(
     rows: Sequence[int],
     own: Sequence[Sequence[bool]],
     other: Sequence[Sequence[bool]],
-) -> Raster:
+) -> BuildRaster:
     both, alone, missing = [], [], []
     for place, row in enumerate(rows):
         y = top + place * cell[1]
@@ -108,7 +108,7 @@ def _raster(
                 )
     every = max(1, round(len(rows) / LABELS))
     told = tuple((top + (place + 0.5) * cell[1] + 4, str(rows[place])) for place in range(0, len(rows), every))
-    return Raster(name, top, cell[1] * len(rows), told, "".join(both), "".join(alone), "".join(missing))
+    return BuildRaster(name, top, cell[1] * len(rows), told, "".join(both), "".join(alone), "".join(missing))
 
 
 def _mark(x: float, y: float, cell: tuple[float, float]) -> str:

@@ -142,12 +142,12 @@ def made_of(pairs: Sequence[Pair], chosen: Chosen) -> list[nn.Module]:
 def paired(a: SpikingNetwork, b: SpikingNetwork) -> Pairing:
     """Return two networks side by side; weights and constants are compared in the coarser dtype of both."""
     kinds = (a.dtype, b.dtype)
-    pairs = _Pairing(max(kinds, key=lambda kind: torch.finfo(kind).eps), len(b.neurons))
+    pairs = _PairWriter(max(kinds, key=lambda kind: torch.finfo(kind).eps), len(b.neurons))
     return Pairing(b, pairs.through(list(a.layers), list(b.layers), "layers", pairs.spiking_last))
 
 
 @dataclass
-class _Pairing:
+class _PairWriter:
     """Pairs modules; `seen` counts B's spiking layers that were passed."""
 
     dtype: torch.dtype

@@ -188,8 +188,8 @@ def test_a_tie_is_named() -> None:
 
 
 HAND_WRITTEN = {
-    "floor": ({"reset": "subtract"}, {"floor": 0.0}, "saturation", "stops at 0·θ below"),
-    "ceiling": ({"reset": "subtract"}, {"ceiling": 1.5}, "saturation", "stops at 1.5·θ above"),
+    "floor": ({"reset": "subtract"}, {"floor": 0.0}, "saturation", "holds v at 0·θ or above"),
+    "ceiling": ({"reset": "subtract"}, {"ceiling": 1.5}, "saturation", "holds v at 1.5·θ or below"),
     "value": ({}, {"value": -0.25}, "reset", "to 0 against -0.25"),
     "late soft": ({"reset": "subtract"}, {"late": True}, "order", "B resets behind the leak"),
     "late hard": ({}, {"late": True}, "order", "B resets to zero behind leak"),
