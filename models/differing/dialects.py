@@ -6,7 +6,7 @@ description. It is written for the build whose settings are known, and gives not
 
 import copy
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -160,8 +160,8 @@ def _inner_bias_of_loop(front: list[nn.Module], own: NeuronSettings) -> Spoken |
 
 def _leaking_loop(front: list[nn.Module], own: NeuronSettings) -> Spoken | None:
     """Return the layer whose own spikes enter what is left at once, so that they leak before the next step."""
-    decay = torch.as_tensor(own.decay)
-    if own.feedback is None or own.synapse is not None or decay.numel() > 1 or float(decay) == 1.0:
+    decay = torch.as_tensor(own.decay if own.synapse is None else own.synapse[0])
+    if own.feedback is None or decay.numel() > 1 or float(decay) in (0.0, 1.0):
         return None
     found = copy.deepcopy(own.feedback)
     with torch.no_grad():
@@ -242,7 +242,12 @@ DIALECTS = (
     Dialect(
         "loop", "hears its own spikes a step later, s[t−2]", "Lava, NIR's loops", _setting(_hears, heard_late=1)
     ),
-    Dialect("loop", "hears its own spikes in their own step, behind the reset: λ·V·s[t−1]", "", _leaking_loop),
+    Dialect(
+        "loop",
+        "hears its own spikes in their own step, so that they leak: λ·V·s[t−1] (κ·V with a synapse)",
+        "",
+        _leaking_loop,
+    ),
     Dialect("loop", "hears nothing of itself", "", _deaf),
     Dialect(
         "loop",
@@ -301,6 +306,28 @@ def spoken(network: SpikingNetwork, changes: Change, own_elements: bool = False)
         return None if layers is None else rebuilt(network, layers)
     except NoSuchNeuron:
         return None
+
+
+def fitting(network: SpikingNetwork, dialect: Dialect) -> tuple[str, ...]:
+    """Return the names of the layers of neurons in which a dialect changes anything."""
+    return tuple(
+        name
+        for name, front, layer in _fronts(list(network.layers), "layers")
+        if (own := settings_of(layer)) is not None and dialect.change(front, own) is not None
+    )
+
+
+def _fronts(layers: list[nn.Module], path: str) -> Iterator[tuple[str, list[nn.Module], LIF]]:
+    """Yield each layer of neurons, its name, and what stands in front of it, behind the last one."""
+    front: list[nn.Module] = []
+    for index, layer in enumerate(layers):
+        name = f"{path}.{index}"
+        if isinstance(layer, Residual):
+            yield from _fronts(list(layer.branch), f"{name}.branch")
+            yield from _fronts(list(layer.shortcut), f"{name}.shortcut")
+        elif isinstance(layer, LIF):
+            yield name, front, layer
+        front = [] if isinstance(layer, LIF | Residual) else [*front, layer]
 
 
 def _spoken(layers: list[nn.Module], path: str, changes: Change, own_elements: bool) -> list[nn.Module] | None:

@@ -8,7 +8,7 @@ from torch import Tensor
 from ..networks import SpikingNetwork
 from ..progress import Progress
 from .builds import Build
-from .dialects import DIALECTS, Change, Dialect, is_stated, spoken
+from .dialects import DIALECTS, Change, Dialect, fitting, is_stated, spoken
 from .parting import Pairs, Standing, compared, corresponding, decided_by_rounding, standing
 from .recorded import firing_names
 from .settings.exchanges import Exchange, joined
@@ -184,7 +184,7 @@ def by_dialect(judge: Judge, whose: str, progress: Progress) -> Explanation:
         found = [
             (judge.standing(changed, joined(list(speech.exchanges(network, whose)))), speech)
             for state, before in best
-            for speech in _further(before, names, state.place)
+            for speech in _further(before, network, names, state.place)
             if (changed := spoken(network, speech.changes)) is not None
         ]
         progress("dialects", deep + 1, MOST_CAUSES)
@@ -198,15 +198,16 @@ def by_dialect(judge: Judge, whose: str, progress: Progress) -> Explanation:
     return Explanation(nearest.exchanges(network, whose), False, None, tuple(judge.tried))
 
 
-def _further(before: Speech, names: tuple[str, ...], place: float) -> Iterator[Speech]:
+def _further(before: Speech, network: SpikingNetwork, names: tuple[str, ...], place: float) -> Iterator[Speech]:
     """Yield what may be spoken besides: each dialect by all layers, and by the one whose trains part first."""
-    own = (names[int(place)],) if place < len(names) else ()
+    own = names[int(place)] if place < len(names) else None
     for dialect in DIALECTS:
-        if any(dialect is spoken_too for spoken_too, _ in before.parts):
+        layers = tuple(name for name in fitting(network, dialect) if name in names)
+        if not layers or any(dialect is spoken_too for spoken_too, _ in before.parts):
             continue
-        yield before.and_also(dialect, names)
-        if own and len(names) > 1:
-            yield before.and_also(dialect, own)
+        yield before.and_also(dialect, layers)
+        if own in layers and len(layers) > 1:
+            yield before.and_also(dialect, (own,))
 
 
 def _mended(judge: Judge, speech: Speech, whose: str) -> Explanation:

@@ -78,6 +78,7 @@ def test_it_says_what_the_library_finds(run, builds, tmp_path):
     assert told["schema"] == "spikecert.difference/1"
     assert told["cause"] == found.cause == "reset: layers.1: d = 1 against 0.7"
     assert (told["mended"], told["changed"], told["same"]) == (True, "b", False)
+    assert found.first is not None
     assert told["first"] == found.first._asdict()
     assert (told["parted"], told["answers"], told["samples"]) == (found.parted, found.answers, 50)
     assert told["steps"] == list(found.steps)
