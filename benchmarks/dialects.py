@@ -1,9 +1,9 @@
 """How far each dialect of platforms moves the two Braille shapes of NIR's paper, with random weights.
 
 The shapes are those that NIR's repository documents (paper/03_rnn): 12 taxels, 38 recurrent CubaLIF neurons that
-reset to zero, with biases, or 55 that subtract, without, then 7 CubaLIF neurons, 256 steps of dt = 1e-4. Weights and
-recordings are random: accuracies say nothing, how many trains and answers a dialect moves does. Then each dialect is
-planted in a copy, and `differ` is asked which it is.
+reset to zero, with biases, or 55 that subtract, without, then 7 CubaLIF neurons, 256 steps of dt = 1e-4.
+Weights and recordings are random: accuracies say nothing, how many trains and answers a dialect moves does. Then
+each dialect is planted in a copy, and `differ` is asked which it is.
 
     python benchmarks/dialects.py [--steps 256] [--samples 64]
 """

@@ -235,6 +235,12 @@ DIALECTS = (
         "snnTorch with reset_delay=True",
         _setting(_resets("subtract", "zero"), late_reset=True),
     ),
+    Dialect(
+        "order",
+        "takes off again, a step later, what a reset leaves above θ",
+        "snnTorch with reset_delay=False",
+        _setting(_resets("subtract"), left_again=True),
+    ),
     Dialect("ties", "takes the other side of a tie, ≥ for > or > for ≥", "snnTorch, Norse: >", _other_tie),
     Dialect("delay", "takes its current a step late", "Norse, Lava", _late(True)),
     Dialect("delay", "takes what comes from below a step late, its bias at once", "Lava", _late(False)),

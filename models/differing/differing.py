@@ -1,23 +1,20 @@
 """`differ`: run two builds of one network on the same inputs, find where trains part, and test why."""
 
-import copy
 from dataclasses import replace
 from typing import Any
 
-import torch
 from torch import Tensor, nn
 
-from ..elements.layers import WEIGHTED
-from ..networks import SpikingNetwork
 from ..progress import Progress, silent
+from .adopting import by_adopting
 from .builds import Build, opened
 from .difference import DeclaredDifference, Difference, LayerDifference, Moment
-from .explaining import Explanation, Judge, by_dialect, by_exchange
+from .explaining import MOST_TIES, Explanation, Judge, by_dialect, by_exchange
 from .parting import OUTPUTS, Pairs, Parting, Partings, corresponding, threshold_of
 from .recorded import firing_names
 from .settings.exchanges import joined
+from .settings.meanings import in_meaning
 from .settings.pairing import Pairing, paired
-from .settings.value_resets import told_as_values
 
 BATCH = 64
 """Inputs that are run at once."""
@@ -106,7 +103,7 @@ def _explained(
         if not found.mended:
             return found
         again = _again(a, b, found, inputs, progress)
-        if again.parted == again.tied:
+        if again.parted == again.tied <= MOST_TIES * tally.parted:
             return replace(found, tied=again.tied)
         chosen += [index for index in again.chosen if index not in chosen][:FEW]
     assert found is not None
@@ -123,65 +120,14 @@ def _tried(
             found if found.mended else by_exchange(Judge(a, b, inputs, pairs, 1, True), pairing, pairing.exchanges)
         )
     known, other, side = (a, b, 0) if a.network is not None else (b, a, 1)
-    assert known.network is not None
-    assert other.source is not None
-    adopted = _adopted(known.network, other.source.module)
-    if adopted is not None:
-        found = _by_weights(known, other, adopted, Judge(other, known, inputs, pairs, side), progress)
-        if found is not None:
-            return found
+    found = by_adopting(Judge(other, known, inputs, pairs, side), progress)
+    if found is not None:
+        return found
     found = by_dialect(Judge(other, known, inputs, pairs, side), other.name.upper(), progress)
     if found.mended:
         return found
     near = by_dialect(Judge(other, known, inputs, pairs, side, True), other.name.upper(), progress)
     return near if near.mended else found
-
-
-def _by_weights(
-    known: Build, other: Build, adopted: SpikingNetwork, judge: Judge, progress: Progress
-) -> Explanation | None:
-    """Return what explains a module once the known build has its weights; None where these bring it no nearer."""
-    assert known.network is not None
-    if not judge.standing(adopted, "") > judge.standing(known.network, ""):
-        return None
-    build = replace(known, network=adopted)
-    spoken = Judge(judge.other, build, judge.inputs, judge.pairs, judge.side)
-    start = spoken.standing(adopted, f"{known.name.upper()} with the weights of {other.name.upper()}")
-    found = None if start.agrees else by_dialect(spoken, other.name.upper(), progress)
-    if found is not None and not found.mended:
-        return None
-    pairing = paired(known.network, adopted) if known.name == "a" else paired(adopted, known.network)
-    named = pairing.exchanges
-    if found is not None:
-        return replace(found, causes=(*named, *found.causes))
-    small = by_exchange(
-        Judge(build, known, judge.inputs, judge.pairs, judge.side),
-        paired(adopted, known.network),
-        paired(adopted, known.network).exchanges,
-    )
-    keys = {each.key for each in small.causes}
-    causes = tuple(each for each in named if each.key in keys)
-    return Explanation(causes, small.mended, small.network, (*spoken.tried, *small.tried))
-
-
-def _adopted(network: SpikingNetwork, module: nn.Module) -> SpikingNetwork | None:
-    """Return a network with the weights of a module's layers, in order; None where these do not fit, or agree."""
-    found = copy.deepcopy(network)
-    own, others = ([part for part in each.modules() if isinstance(part, WEIGHTED)] for each in (found, module))
-    shapes = [[tuple(tensor.shape) for part in parts for tensor in part.parameters()] for parts in (own, others)]
-    if shapes[0] != shapes[1] or not own:
-        return None
-    pairs = [
-        (x, y)
-        for one, two in zip(own, others, strict=True)
-        for x, y in zip(one.parameters(), two.parameters(), strict=True)
-    ]
-    if all(torch.equal(x, y.to(x)) for x, y in pairs):
-        return None
-    with torch.no_grad():
-        for x, y in pairs:
-            x.copy_(y)
-    return found
 
 
 def _again(a: Build, b: Build, found: Explanation, inputs: Tensor, progress: Progress) -> Partings:
@@ -208,7 +154,7 @@ def _difference(
     return Difference(
         same=not tally.parted,
         first=first,
-        cause=_cause(tally, pairing, found),
+        cause=_cause(tally, pairing, found, [each.source.module for each in (a, b) if each.source is not None]),
         mended=found is not None and found.mended,
         repaired=None if found is None else found.network,
         changed="b" if b.network is not None else "a",
@@ -226,8 +172,8 @@ def _difference(
     )
 
 
-def _cause(tally: Partings, pairing: Pairing | None, found: Explanation | None) -> str:
-    """Return why, in one line."""
+def _cause(tally: Partings, pairing: Pairing | None, found: Explanation | None, modules: list[nn.Module]) -> str:
+    """Return why, in one line; `modules`: those whose conversions were compared."""
     if not tally.parted:
         return ""
     if found is None:
@@ -237,12 +183,22 @@ def _cause(tally: Partings, pairing: Pairing | None, found: Explanation | None) 
             told = f"{ROUNDING} ({tally.tied} of {tally.parted} inputs)"
             return told if tally.tied == tally.parted else f"{told}; the others are not explained"
         return ARITHMETIC
-    causes = list(found.causes) if pairing is None else told_as_values(found.causes, pairing)
+    causes = (
+        list(found.causes)
+        if pairing is None
+        else in_meaning(found.causes, pairing, bool(modules), _rests(modules))
+    )
     if found.mended:
         return joined(causes)
     if causes:
         return f"{joined(causes)}; nearest, but no setting that was tried mends it"
     return "order: no setting that was tried mends it, and none comes nearer"
+
+
+def _rests(modules: list[nn.Module]) -> list[float]:
+    """Return what parts of modules say that they reset to, where that is one number."""
+    found = (getattr(part, "v_reset", None) for module in modules for part in module.modules())
+    return [float(value) for value in found if isinstance(value, float | int)]
 
 
 def _first(a: Build, b: Build, inputs: Tensor, tally: Partings) -> tuple[Parting | None, Moment | None]:

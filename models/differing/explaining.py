@@ -20,6 +20,10 @@ BEAM = 3
 """Of the dialects that did not suffice, how many are gone on from."""
 
 
+MOST_TIES = 0.1
+"""The share of inputs that may still part within rounding of a threshold where all else is the same."""
+
+
 @dataclass(frozen=True)
 class Trial:
     """What was exchanged, and how far it went.
@@ -84,7 +88,8 @@ class Judge:
         pairs = self.pairs if len(build.layers) == len(self.changed.layers) else corresponding(one, other)
         parts = compared(a, b, one, other, pairs)
         if self.ties:
-            parts = parts.without(decided_by_rounding(parts, (a, one), (b, other), pairs))
+            tied = decided_by_rounding(parts, (a, one), (b, other), pairs)
+            parts = parts.without(tied) if int(tied.sum()) <= MOST_TIES * len(tied) else parts
         found = standing(parts, pairs, self.side)
         if words:
             self.tried.append(Trial(words, -found.right))

@@ -40,7 +40,7 @@ class NeuronSettings:
         rest, start: of a `RefractoryLIF`.
         adaptation, threshold_decay: of an `AdaptiveLIF`.
         feedback, synapse: of a `Recurrent`, the synapse as κ and d.
-        late_reset, floor, ceiling, heard_late, first_bias, behind_synapse, bias: as of a `PlatformLIF`.
+        late_reset, left_again, floor, ceiling, heard_late, first_bias, behind_synapse, bias: of a `PlatformLIF`.
         surrogate: for gradients alone.
     """
 
@@ -58,6 +58,7 @@ class NeuronSettings:
     feedback: nn.Module | None = None
     synapse: tuple[float, int] | None = None
     late_reset: bool = False
+    left_again: bool = False
     floor: float | None = None
     ceiling: float | None = None
     heard_late: int = 0
@@ -74,7 +75,14 @@ class NeuronSettings:
     @property
     def of_platform(self) -> bool:
         """Return whether no element states it."""
-        extra = self.late_reset, self.heard_late, not self.first_bias, self.behind_synapse, self.reset == "value"
+        extra = (
+            self.late_reset,
+            self.left_again,
+            self.heard_late,
+            not self.first_bias,
+            self.behind_synapse,
+            self.reset == "value",
+        )
         return any(extra) or any(each is not None for each in (self.floor, self.ceiling, self.bias))
 
 

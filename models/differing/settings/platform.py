@@ -29,6 +29,8 @@ class PlatformSettings:
         reset: "zero", "subtract", "none" or "value", to `value`.
         strict: whether v must exceed θ.
         late_reset: whether a reset acts behind the leak of the next step.
+        left_again: whether d is taken off what a reset leaves above θ at the next step, in the place of that
+            step's own reset: v[t] = λ·u[t−1] + i[t] − d·r[t], r[t] = [u[t−1] ≥ θ], u[t] = v[t] − d·(s[t] − r[t]).
         floor, ceiling: between which v is held; None for no end.
         synapse: κ and d of the current; None for none.
         heard_late: l.
@@ -43,6 +45,7 @@ class PlatformSettings:
     reset: str
     strict: bool
     late_reset: bool = False
+    left_again: bool = False
     floor: float | None = None
     ceiling: float | None = None
     synapse: tuple[float, int] | None = None
@@ -94,9 +97,10 @@ class PlatformLIF(SteppedLIF):
             if looped is not None and s.behind_synapse:
                 drive = drive + looped
             drive = drive if self.entering is None else drive + self.entering
-            potential = self._clamped(self._integrated(left, last, drive, decay, drop))
-            last = (potential > threshold if s.strict else potential >= threshold).to(potential)
-            left = potential if s.late_reset else self._left(potential, last, drop)
+            again = self._above(left, threshold) if s.left_again else silent
+            potential = self._clamped(self._integrated(left, last, drive, decay, drop) - drop * again)
+            last = self._above(potential, threshold)
+            left = potential if s.late_reset else self._left(potential, last - again, drop)
             currents.append(drive)
             potentials.append(potential)
             spikes.append(last)
@@ -110,6 +114,10 @@ class PlatformLIF(SteppedLIF):
         if late < 0 and not self.settings.first_bias:
             return None
         return apply_affine(self.heard, (spikes[late] if late >= 0 else silent)[None])[0]
+
+    def _above(self, potential: Tensor, threshold: Tensor) -> Tensor:
+        """Return 1 where a potential fires."""
+        return (potential > threshold if self.settings.strict else potential >= threshold).to(potential)
 
     def _integrated(self, left: Tensor, last: Tensor, drive: Tensor, decay: Tensor, drop: Tensor) -> Tensor:
         """Return v before it is held between its ends."""

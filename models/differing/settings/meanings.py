@@ -1,10 +1,12 @@
-"""A reset to a value of its own, as two descriptions show it that count potentials from that value.
+"""What settings that differ together mean: conversions choose where potentials start, and in what units.
 
 A neuron that resets to r, u ← r, is one that resets to 0 if its potential is counted from r: it starts at −r, its
-threshold is θ − r, and (1 − λ)·(−r) enters at each step. Three settings that differ are then one.
+threshold is θ − r, and (1 − λ)·(−r) enters at each step. Three settings that differ are then one. And one whose
+current counts by 1 − λ is, in units of that, one whose threshold is θ/(1 − λ).
 """
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 
 import torch
 
@@ -17,7 +19,40 @@ CLOSE = 1e-4
 """A share of the value by which the others may miss what it makes of them."""
 
 
-def told_as_values(causes: Sequence[Exchange], pairing: Pairing) -> list[Exchange]:
+def in_meaning(
+    causes: Sequence[Exchange], pairing: Pairing, units: bool, rests: Sequence[float] = ()
+) -> list[Exchange]:
+    """Return causes as they are meant.
+
+    Args:
+        causes: settings that differ.
+        pairing: of both builds.
+        units: whether a conversion may have chosen units of potentials.
+        rests: what a module says that its potentials rest at and reset to.
+    """
+    found = _as_values(causes, pairing)
+    pairs = [pair for pair in _all(pairing.pairs) if isinstance(pair, NeuronPair)]
+    return [_of_units(each, pairs, rests) if units and each.key[-1] == "threshold" else each for each in found]
+
+
+def _of_units(cause: Exchange, pairs: Sequence[NeuronPair], rests: Sequence[float]) -> Exchange:
+    """Return, of a threshold in units of 1 − λ, that the current decays, and of one from where it rests, that."""
+    a, b = next(pair for pair in pairs if cause in pair.exchanges).known
+    if array(a.threshold).numel() != 1 or array(b.threshold).numel() != 1 or array(b.decay).numel() != 1:
+        return cause
+    ratio, share = float(array(a.threshold)) / float(array(b.threshold)), 1.0 - float(array(b.decay))
+    for whose, own in (("B", ratio), ("A", 1.0 / ratio)):
+        if share and abs(own - share) <= CLOSE * share:
+            return replace(cause, kind="decay", words=f"{whose} lets its input decay, too: (1 − λ)·I")
+    moved = float(array(a.threshold)) - float(array(b.threshold))
+    for rest in rests:
+        for words, own in ((f"to 0 against {rest:.6g}", moved), (f"to {rest:.6g} against 0", -moved)):
+            if rest and abs(own - rest) <= CLOSE * abs(rest):
+                return replace(cause, kind="reset", words=words)
+    return cause
+
+
+def _as_values(causes: Sequence[Exchange], pairing: Pairing) -> list[Exchange]:
     """Return causes, and start, threshold and bias that stand for another value of a reset as that one."""
     found = list(causes)
     for pair in _all(pairing.pairs):
