@@ -40,18 +40,18 @@ def graph(hidden: int, bias: bool, reset: str) -> Any:
 
     def neurons(count: int) -> Any:
         one = np.ones(count)
-        taus = {"tau_mem": one * DT / (1 - KEPT), "tau_syn": one * DT / (1 - SYNAPSE)}
-        gains = {"r": one / (1 - KEPT), "w_in": one / (1 - SYNAPSE)}  # so that λ and κ alone are left
+        taus: dict[str, Any] = {"tau_mem": one * DT / (1 - KEPT), "tau_syn": one * DT / (1 - SYNAPSE)}
+        gains: dict[str, Any] = {"r": one / (1 - KEPT), "w_in": one / (1 - SYNAPSE)}  # so that λ and κ alone are left
         return nir.CubaLIF(**taus, **gains, v_leak=0 * one, v_reset=0 * one, v_threshold=one)
 
     nodes = {
-        "input": nir.Input(np.array([12])),
+        "input": nir.Input({"input": np.array([12])}),
         "fc1": affine(12, hidden, 1.2),
         "lif1": neurons(hidden),
         "rec": affine(hidden, hidden, 0.5),
         "fc2": affine(hidden, 7, 1.0),
         "lif2": neurons(7),
-        "output": nir.Output(np.array([7])),
+        "output": nir.Output({"output": np.array([7])}),
     }
     edges = [("input", "fc1"), ("fc1", "lif1"), ("lif1", "rec"), ("rec", "lif1"), ("lif1", "fc2")]
     return nir.NIRGraph(nodes, [*edges, ("fc2", "lif2"), ("lif2", "output")], metadata={"reset": reset})
