@@ -59,7 +59,8 @@ def differ(
         TypeError, ValueError: for what is no build, inputs that are empty or not finite, and builds of another
             input shape, T, encoding, readout or number of classes.
 
-    >>> from spikecert.models import LIF
+    >>> import torch
+    >>> from spikecert.models import LIF, SpikingNetwork
     >>> a = SpikingNetwork(nn.Linear(3, 2), LIF(0.9), num_steps=5)
     >>> b = SpikingNetwork(a.layers[0], LIF(0.8), num_steps=5)
     >>> differ(a, b, 4 * torch.rand(20, 3)).declared[0].words
