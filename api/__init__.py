@@ -105,6 +105,8 @@ if TYPE_CHECKING:
     from spikecert.models import vgg5 as vgg5
     from spikecert.models import vgg11 as vgg11
     from spikecert.models import wrn16_4 as wrn16_4
+    from spikecert.models.differing.difference import Difference as Difference
+    from spikecert.models.differing.differing import differ as differ
     from spikecert.reports import Record as Record
     from spikecert.reports import load_record as load_record
     from spikecert.reports import measure as measure

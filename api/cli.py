@@ -27,7 +27,7 @@ from .commands import (
 from .commands import (
     range as range_command,
 )
-from .commands.analysis import ablate, gains, theorems
+from .commands.analysis import ablate, differ, gains, theorems
 from .commands.proofs import check_proof, elaborate
 from .commands.records import compare, explain, report, sandwich
 from .help import epilog, overview
@@ -44,6 +44,7 @@ COMMANDS: dict[str, Callable[..., Any]] = {
     "check-proof": check_proof.check_proof,
     "compare": compare.compare,
     "convert": convert.convert,
+    "differ": differ.differ,
     "doctor": doctor.doctor,
     "elaborate": elaborate.elaborate,
     "explain": explain.explain,

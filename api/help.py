@@ -37,6 +37,11 @@ EXAMPLES: dict[str, tuple[str, ...]] = {
         "spikecert compare runs/old/record.json runs/new/record.json --fail-on-regression --out comparison.html",
     ),
     "convert": ("spikecert convert network.nir --num-steps 8 --out runs/mine/network.safetensors",),
+    "differ": (
+        "spikecert differ runs/mine/network.safetensors chip.nir --data digits --dt 1e-3 --out runs/differ",
+        "spikecert differ runs/mine/network.safetensors mine.py:Network --samples 100 "
+        "--repaired runs/mended.safetensors",
+    ),
     "doctor": ("spikecert doctor --root DATA",),
     "elaborate": (
         "spikecert elaborate runs/mine/proofs/00000-0.02.proof --model runs/mine/network.safetensors "
@@ -79,9 +84,9 @@ EXAMPLES: dict[str, tuple[str, ...]] = {
     "zoo": ("spikecert zoo",),
 }
 STATUS = (
-    "Exit status: 0 done; 1 falsified, below a required share, worse than before, not repeated, a loop "
-    "unproven, or a proof refused; 2 bad usage or input; 3 a proof and a counterexample contradict each other "
-    "(a bug: please report it); 130 interrupted."
+    "Exit status: 0 done; 1 falsified, below a required share, worse than before, not repeated, builds that "
+    "differ, a loop unproven, or a proof refused; 2 bad usage or input; 3 a proof and a counterexample contradict "
+    "each other (a bug: please report it); 130 interrupted."
 )
 COMPLETION = "Shell completion: spikecert --install-completion."
 

@@ -18,7 +18,7 @@ import torch
 from torch import Tensor, nn
 
 from spikecert import Conversion, ConversionRefused, SpikingNetwork, check_conversion, convert
-from spikecert.models.conversion.checking import _readings
+from spikecert.models.conversion.checking import readings_of
 from spikecert.models.conversion.converting import beyond, random_like
 from spikecert.models.conversion.sources import Source, restart, run_once
 
@@ -146,7 +146,7 @@ def differs(made: Foreign, conversion: Conversion) -> str:
 
 def alike(output: Tensor, network: SpikingNetwork, logits: Tensor) -> bool:
     """Return whether an output is one of the readings of logits, in other units and from another zero."""
-    for reading in map(Tensor.double, _readings(output, network, logits)):
+    for reading in map(Tensor.double, readings_of(output, network, logits)):
         one, other = reading - reading.mean(), logits.double() - logits.double().mean()
         gain = (one * other).sum() / other.square().sum().clamp_min(1e-30)
         if bool(((one - gain * other).abs() <= 1e-4 * one.abs().max().clamp_min(1e-12)).all()):

@@ -7,6 +7,7 @@ from pydantic import BaseModel
 
 from spikecert.reports import Record
 from spikecert.reports.comparing.comparing import Comparison
+from spikecert.reports.comparing.difference_record import DifferenceRecord
 from spikecert.runs.configuration import Configuration
 from spikecert.runs.plants import Plant
 
@@ -16,6 +17,7 @@ MODELS: dict[str, type[BaseModel]] = {
     "comparison-2.json": Comparison,
     "run-1.json": Configuration,
     "plant-1.json": Plant,
+    "difference-1.json": DifferenceRecord,
 }
 
 

@@ -148,14 +148,14 @@ def _output_error(network: SpikingNetwork, seen: Observation, logits: Tensor) ->
     errors = [
         float((reading - logits).abs().max())
         for output in seen.outputs
-        for reading in _readings(output, network, logits)
+        for reading in readings_of(output, network, logits)
     ]
     least, size = min(errors, default=None), float(logits.abs().max())
     most = min(1e-4, ROUNDING * torch.finfo(logits.dtype).eps) * size
     return least if least is not None and least <= most else None
 
 
-def _readings(output: Tensor, network: SpikingNetwork, logits: Tensor) -> list[Tensor]:
+def readings_of(output: Tensor, network: SpikingNetwork, logits: Tensor) -> list[Tensor]:
     """Return what an output may mean for the logits: it is read off already, or holds each step."""
     output, steps, readout = output.to(logits.dtype), network.num_steps, network.readout
     output = grouped(output, logits.shape[-1])

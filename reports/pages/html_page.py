@@ -35,6 +35,7 @@ TEMPLATES = (
     "leaderboard.html",
     "loop.html",
     "explained.html",
+    "builds/difference.html",
     "style.css",
 )
 

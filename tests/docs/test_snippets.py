@@ -21,6 +21,7 @@ PAGES = (
     "docs/questions.md",
     "docs/regression.md",
     "docs/loops.md",
+    "docs/deployment.md",
 )
 LONG = ("docs/tutorial.md", "docs/testing.md")
 SAID = {
@@ -34,6 +35,12 @@ SAID = {
     "docs/regression.md": ("certified_rmse", "in units of u", "proved 2 boxes"),
     "docs/questions.md": ("'verified'", "True"),
     "docs/loops.md": ("checked True", "runs reach"),
+    "docs/deployment.md": (
+        "rounded to 4 bits",
+        "order: layers.1: B resets behind the leak of the next step",
+        "mended: True same: True",
+        "saturation: layers.1, layers.3: B holds v at 0·θ or above",
+    ),
     "docs/events.md": ("l0: ", "shift: ", "two_sides.html"),
     "docs/testing.md": ("'corners', sample", "more than gain"),
 }

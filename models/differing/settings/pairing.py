@@ -1,0 +1,264 @@
+"""Two networks side by side, module by module: what differs, and the network that has some of it exchanged.
+
+Modules stand for each other by their order: neurons are what both are laid along, other modules between them by
+their types. What one network alone has is one setting, to be taken out or put in as a whole.
+"""
+
+import copy
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+from torch import nn
+
+from ...elements.layers import Residual, walk
+from ...elements.neurons import LIF
+from ...elements.registry import ELEMENTS
+from ...elements.synapses import Synapse
+from ...networks import SpikingNetwork
+from .alignment import matches
+from .exchanges import Exchange
+from .neuron_fields import NEURON_FIELDS
+from .neurons import NeuronSettings, modules_of, settings_of
+from .tensors import exchange_tensors, tensors_apart, tensors_of
+
+Chosen = frozenset[tuple[int | str, ...]]
+"""The keys of the settings that are A's."""
+
+
+class Pair(ABC):
+    """Parts of A and B that stand for each other."""
+
+    exchanges: tuple[Exchange, ...]
+
+    @abstractmethod
+    def made(self, chosen: Chosen) -> list[nn.Module]:
+        """Return B's modules, with A's settings where they are chosen."""
+
+
+@dataclass(frozen=True, eq=False)
+class WholePair(Pair):
+    """Modules that are exchanged together; either may be none."""
+
+    a: tuple[nn.Module, ...]
+    b: tuple[nn.Module, ...]
+    exchanges: tuple[Exchange, ...]
+
+    def made(self, chosen: Chosen) -> list[nn.Module]:
+        """Return A's or B's."""
+        taken = self.a if any(each.key in chosen for each in self.exchanges) else self.b
+        return [copy.deepcopy(module) for module in taken]
+
+
+@dataclass(frozen=True, eq=False)
+class TensorPair(Pair):
+    """Two modules of one type and one shape, whose tensors may be exchanged one by one."""
+
+    a: nn.Module
+    b: nn.Module
+    exchanges: tuple[Exchange, ...]
+
+    def made(self, chosen: Chosen) -> list[nn.Module]:
+        """Return B's module with some tensors of A's."""
+        found = copy.deepcopy(self.b)
+        exchange_tensors(found, self.a, [str(each.key[-1]) for each in self.exchanges if each.key in chosen])
+        return [found]
+
+
+@dataclass(frozen=True, eq=False)
+class NeuronPair(Pair):
+    """Two layers of neurons, whose settings may be exchanged one by one."""
+
+    a: LIF
+    b: LIF
+    known: tuple[NeuronSettings, NeuronSettings]
+    exchanges: tuple[Exchange, ...]
+
+    def made(self, chosen: Chosen) -> list[nn.Module]:
+        """Return neurons of B's settings, and of A's where these are chosen.
+
+        Raises:
+            NoSuchNeuron: for settings that nothing runs together.
+        """
+        taken = [str(each.key[-1]) for each in self.exchanges if each.key in chosen]
+        if len(taken) in (0, len(self.exchanges)):
+            return [copy.deepcopy(self.a if taken else self.b)]
+        a, found = self.known
+        for name in taken:
+            found = NEURON_FIELDS[name].exchanged(a, found)
+        return modules_of(found)
+
+
+@dataclass(frozen=True, eq=False)
+class SumPair(Pair):
+    """Two residual sums, part by part."""
+
+    branch: tuple[Pair, ...]
+    shortcut: tuple[Pair, ...]
+
+    @property
+    def exchanges(self) -> tuple[Exchange, ...]:  # pyright: ignore[reportIncompatibleVariableOverride]
+        """Return those of all parts."""
+        return tuple(each for pair in (*self.branch, *self.shortcut) for each in pair.exchanges)
+
+    def made(self, chosen: Chosen) -> list[nn.Module]:
+        """Return the sum of parts."""
+        return [Residual(made_of(self.branch, chosen), made_of(self.shortcut, chosen))]
+
+
+@dataclass(frozen=True, eq=False)
+class Pairing:
+    """A and B side by side."""
+
+    b: SpikingNetwork
+    pairs: tuple[Pair, ...]
+
+    @property
+    def exchanges(self) -> tuple[Exchange, ...]:
+        """Return all settings that differ, in order."""
+        return tuple(each for pair in self.pairs for each in pair.exchanges)
+
+    def network(self, chosen: Chosen) -> SpikingNetwork:
+        """Return B with A's settings where they are chosen."""
+        return rebuilt(self.b, made_of(self.pairs, chosen))
+
+
+def rebuilt(like: SpikingNetwork, modules: Sequence[nn.Module]) -> SpikingNetwork:
+    """Return a network of other modules with one's settings."""
+    draws = like.draws if like.encoding == "rate" else None
+    made = SpikingNetwork(
+        *modules, num_steps=like.num_steps, encoding=like.encoding, readout=like.readout, draws=draws
+    )
+    return made.to(like.dtype).to(like.device).train(like.training)
+
+
+def made_of(pairs: Sequence[Pair], chosen: Chosen) -> list[nn.Module]:
+    """Return the modules of pairs in order."""
+    return [module for pair in pairs for module in pair.made(chosen)]
+
+
+def paired(a: SpikingNetwork, b: SpikingNetwork) -> Pairing:
+    """Return two networks side by side; weights and constants are compared in the coarser dtype of both."""
+    kinds = (a.dtype, b.dtype)
+    pairs = _PairWriter(max(kinds, key=lambda kind: torch.finfo(kind).eps), len(b.neurons))
+    return Pairing(b, pairs.through(list(a.layers), list(b.layers), "layers", pairs.spiking_last))
+
+
+@dataclass
+class _PairWriter:
+    """Pairs modules; `seen` counts B's spiking layers that were passed."""
+
+    dtype: torch.dtype
+    total: int
+    seen: int = field(default=0)
+
+    @property
+    def spiking_last(self) -> int:
+        """Return the place of what only the outputs hear of."""
+        return self.total
+
+    def through(self, a: list[nn.Module], b: list[nn.Module], path: str, after: int) -> tuple[Pair, ...]:
+        """Return pairs of two lists; what stands behind their last neuron changes the layer `after` first."""
+        found: list[Pair] = []
+        start, other = 0, 0
+        for i, j in (*matches(_roles(a), _roles(b)), (len(a), len(b))):
+            if start < i or other < j:
+                found.append(self._whole(a[start:i], b[other:j], f"{path}.{other}", self._place(b, other, after)))
+                self.seen += sum(isinstance(module, LIF) for module in walk(nn.ModuleList(b[other:j])))
+            if i < len(a):
+                found.append(self._pair(a[i], b[j], f"{path}.{j}", self._place(b, j, after)))
+            start, other = i + 1, j + 1
+        return tuple(found)
+
+    def _place(self, b: list[nn.Module], index: int, after: int) -> int:
+        """Return the spiking layer that the module at an index of B's list changes first."""
+        holds = any(isinstance(module, LIF) for module in walk(nn.ModuleList(b[index:])))
+        return self.seen if holds else after
+
+    def _pair(self, a: nn.Module, b: nn.Module, name: str, place: int) -> Pair:
+        if isinstance(a, Residual) and isinstance(b, Residual):
+            # what ends a branch is heard by what comes behind the sum
+            behind = self.seen + sum(isinstance(module, LIF) for module in walk(nn.ModuleList([b])))
+            branch = self.through(list(a.branch), list(b.branch), f"{name}.branch", behind)
+            return SumPair(branch, self.through(list(a.shortcut), list(b.shortcut), f"{name}.shortcut", behind))
+        if isinstance(a, LIF) and isinstance(b, LIF):
+            self.seen += 1
+            return self._neurons(a, b, name, place)
+        return self._tensors(a, b, name, place)
+
+    def _neurons(self, a: LIF, b: LIF, name: str, place: int) -> Pair:
+        own, other = settings_of(a), settings_of(b)
+        if own is None or other is None:
+            alike = type(a) is type(b) and repr(a) == repr(b) and not tensors_apart(a, b, self.dtype)
+            return self._whole([a], [b], name, place, alike)
+        found = [
+            Exchange(kind, name, words, place, (name, each.name), rounding)
+            for each in NEURON_FIELDS.values()
+            for kind, words, rounding in each.apart(own, other, self.dtype)
+        ]
+        return NeuronPair(a, b, (own, other), tuple(found))
+
+    def _tensors(self, a: nn.Module, b: nn.Module, name: str, place: int) -> Pair:
+        same = _told(a) == _told(b)
+        shapes = [{key: tuple(tensor.shape) for key, tensor in tensors_of(each).items()} for each in (a, b)]
+        if isinstance(a, Synapse) and isinstance(b, Synapse):
+            return self._whole([a], [b], name, place, same)
+        if not same and not _tensors_alone(a, b, shapes):
+            return self._whole([a], [b], name, place)
+        found = [
+            Exchange(kind, name, words, place, (name, key), rounding)
+            for key, kind, words, rounding in tensors_apart(a, b, self.dtype)
+        ]
+        return TensorPair(a, b, tuple(found))
+
+    def _whole(
+        self,
+        a: Sequence[nn.Module],
+        b: Sequence[nn.Module],
+        name: str,
+        place: int,
+        alike: bool = False,
+    ) -> WholePair:
+        kind, words = whole_apart(a, b)
+        found = () if alike else (Exchange(kind, name, words, place, (name, "" if a and b else "alone")),)
+        return WholePair(tuple(a), tuple(b), found)
+
+
+def _roles(modules: list[nn.Module]) -> list[str]:
+    """Return what each module is, as far as one may stand for another."""
+    return ["neurons" if isinstance(module, LIF) else type(module).__name__ for module in modules]
+
+
+def _told(module: nn.Module) -> dict[str, Any]:
+    """Return what a module is made of, its tensors aside."""
+    element = ELEMENTS.get(type(module))
+    return {"module": repr(module)} if element is None or element.fields is None else element.told(module)
+
+
+def _tensors_alone(a: nn.Module, b: nn.Module, shapes: list[dict[str, tuple[int, ...]]]) -> bool:
+    """Return whether two modules differ in tensors alone: a bias may be missing in one."""
+    one, other = ({key: shape for key, shape in each.items() if key != "bias"} for each in shapes)
+    bias = "bias" in shapes[0], "bias" in shapes[1]
+    rest = [{key: value for key, value in _told(each).items() if key != "bias"} for each in (a, b)]
+    return one == other and bias[0] != bias[1] and rest[0] == rest[1]
+
+
+def whole_apart(a: Sequence[nn.Module], b: Sequence[nn.Module]) -> tuple[str, str]:
+    """Return the kind and the words of modules that are exchanged as a whole."""
+    modules = (*a, *b)
+    words = f"{_named(a)} in A, {_named(b)} in B"
+    if all(isinstance(module, Synapse) for module in modules):
+        kept = [sorted(module.decay for module in part if module.decay) for part in (a, b)]  # pyright: ignore
+        return ("delay" if kept[0] == kept[1] else "decay"), words
+    if any(isinstance(module, LIF) for module in modules):
+        return "order", words
+    return "weight", words
+
+
+def _named(modules: Sequence[nn.Module]) -> str:
+    told = [
+        str(module).partition("\n")[0] if len(str(module)) < 120 else type(module).__name__ for module in modules
+    ]
+    return " and ".join(told) or "nothing"

@@ -1,0 +1,144 @@
+"""What `differ` found as a record: data that a program reads."""
+
+from typing import Literal
+
+from pydantic import Field, FiniteFloat
+from torch import Tensor
+
+from ...models.differing.difference import Difference, Moment
+from ..records.part import Count, Part, Positive, Sha256
+
+SCHEMA = "spikecert.difference/1"
+TRIED = 200
+"""Trials that a record keeps, the nearest first."""
+
+
+class BuildSide(Part):
+    """One of the two builds; the hash is of a network's description and weights."""
+
+    name: str
+    sha256: Sha256 | None = None
+
+
+class PartingRecord(Part):
+    """The first parting: neurons from 0, steps from 1."""
+
+    layer: str
+    neuron: Count
+    step: Positive
+
+
+class LayerRecord(Part):
+    """Two layers that stand for each other, and how many of their spikes differ, in how many inputs."""
+
+    a: str
+    b: str
+    spikes: Count
+    wrong: Count
+    inputs: Count
+
+
+class SettingRecord(Part):
+    """A setting that differs; `needed`: it is one of the causes."""
+
+    kind: str
+    layer: str
+    words: str
+    needed: bool
+
+
+class TrialRecord(Part):
+    """What was exchanged, and how many spikes and outputs still differed on the inputs that it was tried on."""
+
+    words: str
+    wrong: Count
+
+
+class MomentRecord(Part):
+    """One neuron up to the first parting, A and B: currents, potentials and spikes; None for what is not shown."""
+
+    sample: Count
+    thresholds: tuple[FiniteFloat | None, FiniteFloat | None]
+    currents: tuple[tuple[FiniteFloat, ...] | None, tuple[FiniteFloat, ...] | None]
+    potentials: tuple[tuple[FiniteFloat, ...] | None, tuple[FiniteFloat, ...] | None]
+    spikes: tuple[str, str]
+
+
+class DifferenceRecord(Part):
+    """Whether two builds give the same trains on some inputs, where these part first, and why.
+
+    `mended`: the exchange that `cause` names was made, in build `changed`, and made all trains equal.
+    """
+
+    schema_version: Literal["spikecert.difference/1"] = Field(SCHEMA, alias="schema")
+    a: BuildSide
+    b: BuildSide
+    data: str
+    samples: Positive
+    num_steps: Positive
+    same: bool
+    first: PartingRecord | None
+    cause: str
+    mended: bool
+    changed: Literal["a", "b"]
+    parted: Count
+    answers: Count
+    layers: tuple[LayerRecord, ...]
+    alone: tuple[str, ...]
+    steps: tuple[Count, ...]
+    declared: tuple[SettingRecord, ...]
+    tried: tuple[TrialRecord, ...]
+    moment: MomentRecord | None
+    notes: tuple[str, ...]
+
+    def to_json(self) -> str:
+        """Return the record as JSON text."""
+        return self.model_dump_json(by_alias=True, indent=1)
+
+
+def difference_record(found: Difference, a: BuildSide, b: BuildSide, data: str) -> DifferenceRecord:
+    """Return the record of what was found."""
+    first = None if found.first is None else PartingRecord(**found.first._asdict())
+    keys = (
+        "same",
+        "cause",
+        "mended",
+        "changed",
+        "samples",
+        "num_steps",
+        "parted",
+        "answers",
+        "alone",
+        "steps",
+        "notes",
+    )
+    return DifferenceRecord(
+        a=a,
+        b=b,
+        data=data,
+        first=first,
+        layers=tuple(LayerRecord(**vars(layer)) for layer in found.layers),
+        declared=tuple(SettingRecord(**vars(one)) for one in found.declared),
+        tried=tuple(TrialRecord(**vars(one)) for one in sorted(found.tried, key=lambda one: one.wrong)[:TRIED]),
+        moment=None if found.moment is None or first is None else _moment(found.moment, first.neuron, first.step),
+        **{key: getattr(found, key) for key in keys},
+    )
+
+
+def _moment(moment: Moment, neuron: int, step: int) -> MomentRecord:
+    (one, other), (v, w), (first, second) = moment.currents, moment.potentials, moment.rasters
+    return MomentRecord(
+        sample=moment.sample,
+        thresholds=moment.threshold,
+        currents=(_up_to(one, step), _up_to(other, step)),
+        potentials=(_up_to(v, step), _up_to(w, step)),
+        spikes=(_train(first, neuron, step), _train(second, neuron, step)),
+    )
+
+
+def _up_to(signal: Tensor | None, step: int) -> tuple[float, ...] | None:
+    return None if signal is None else tuple(signal[:step].double().tolist())
+
+
+def _train(raster: Tensor, neuron: int, step: int) -> str:
+    return "".join(str(int(spike)) for spike in raster[:step, neuron])
