@@ -41,7 +41,8 @@ def graph(hidden: int, bias: bool, reset: str) -> Any:
     def neurons(count: int) -> Any:
         one = np.ones(count)
         taus: dict[str, Any] = {"tau_mem": one * DT / (1 - KEPT), "tau_syn": one * DT / (1 - SYNAPSE)}
-        gains: dict[str, Any] = {"r": one / (1 - KEPT), "w_in": one / (1 - SYNAPSE)}  # so that λ and κ alone are left
+        # so that λ and κ alone are left:
+        gains: dict[str, Any] = {"r": one / (1 - KEPT), "w_in": one / (1 - SYNAPSE)}
         return nir.CubaLIF(**taus, **gains, v_leak=0 * one, v_reset=0 * one, v_threshold=one)
 
     nodes = {

@@ -51,7 +51,7 @@ class Rung:
 
 
 @dataclass(frozen=True)
-class Explanation:
+class SampleExplained:
     """Why a sample stands where it stands.
 
     Attributes:
@@ -101,7 +101,7 @@ def explain(
     seed: int = 0,
     ties: str | None = None,
     progress: Progress = silent,
-) -> Explanation:
+) -> SampleExplained:
     """Return why a sample is proved, broken or neither.
 
     What is seen comes from runs of random members and of those that an attack reaches: it proves nothing, and says
@@ -147,7 +147,7 @@ def explain(
     radius = certified_radius(network, one, labels, sets, "trains", width, seed=seed, ties=ties)[0]
     progress("explain", steps, steps)
     seen = float(_leads(outputs, labels.expand(len(members))).min())
-    return Explanation(label, epsilon, lead, seen, len(members), tuple(rungs), sizes, layers, radius)
+    return SampleExplained(label, epsilon, lead, seen, len(members), tuple(rungs), sizes, layers, radius)
 
 
 @dataclass(frozen=True)

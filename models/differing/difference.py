@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from torch import Tensor
 
 from ..networks import SpikingNetwork
-from .explaining import Trial
+from .explaining import Exchanged
 from .parting import Parting
 
 SHOWN = 12
@@ -104,7 +104,7 @@ class Difference:
     alone: tuple[str, ...]
     steps: tuple[int, ...]
     declared: tuple[DeclaredDifference, ...]
-    tried: tuple[Trial, ...]
+    tried: tuple[Exchanged, ...]
     moment: Moment | None
     notes: tuple[str, ...] = field(default=())
 
@@ -123,7 +123,7 @@ class Difference:
         return f"different: {shown}; first at {place}"
 
     @property
-    def nearest(self) -> tuple[Trial, ...]:
+    def nearest(self) -> tuple[Exchanged, ...]:
         """Return what was tried and went farthest, each once; where something mends, no more than that."""
         found = {one.words: one for one in sorted(self.tried, key=lambda one: -one.wrong)}
         kept = sorted(found.values(), key=lambda one: one.wrong)

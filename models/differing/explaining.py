@@ -25,7 +25,7 @@ MOST_TIES = 0.1
 
 
 @dataclass(frozen=True)
-class Trial:
+class Exchanged:
     """What was exchanged, and how far it went.
 
     Attributes:
@@ -52,7 +52,7 @@ class Explanation:
     causes: tuple[Exchange, ...]
     mended: bool
     network: SpikingNetwork | None
-    tried: tuple[Trial, ...]
+    tried: tuple[Exchanged, ...]
     tied: int = 0
 
 
@@ -75,7 +75,7 @@ class Judge:
     pairs: Pairs
     side: int
     ties: bool = False
-    tried: list[Trial] = field(default_factory=list)
+    tried: list[Exchanged] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         self.kept = self.other.record(self.inputs)
@@ -92,7 +92,7 @@ class Judge:
             parts = parts.without(tied) if int(tied.sum()) <= MOST_TIES * len(tied) else parts
         found = standing(parts, pairs, self.side)
         if words:
-            self.tried.append(Trial(words, -found.right))
+            self.tried.append(Exchanged(words, -found.right))
         return found
 
 

@@ -1,6 +1,6 @@
 """Why a sample stands where it stands, as sentences, a text and one HTML page."""
 
-from ...certify.explaining import Explanation
+from ...certify.explaining import SampleExplained
 from ..records.radii import rounded_down, rounded_up
 from .html_page import page_of
 
@@ -8,7 +8,7 @@ HEADS = ("verifier", "seconds", "says", "lead it proves", "why")
 LAYER_HEADS = ("layer", "neurons", "open %", "seen to change %", "open by step %")
 
 
-def to_html(found: Explanation, name: str, size: str, command: str) -> str:
+def to_html(found: SampleExplained, name: str, size: str, command: str) -> str:
     """Return the page.
 
     Args:
@@ -31,7 +31,7 @@ def to_html(found: Explanation, name: str, size: str, command: str) -> str:
     )
 
 
-def verdict(found: Explanation, name: str, size: str) -> str:
+def verdict(found: SampleExplained, name: str, size: str) -> str:
     """Return where the sample stands, in one sentence."""
     told = {
         "verified": f"is proved to keep class {found.label}",
@@ -41,7 +41,7 @@ def verdict(found: Explanation, name: str, size: str) -> str:
     return f"{name[:1].upper()}{name[1:]} {told[found.status]} at ε = {size}."
 
 
-def where(found: Explanation) -> list[str]:
+def where(found: SampleExplained) -> list[str]:
     """Return what is known of the sample's lead, of its radius, and of its layers, one sentence a line."""
     lines = [
         f"At the sample itself class {found.label} leads by {found.lead:.4g}. In {found.runs} runs within the set "
@@ -59,7 +59,7 @@ def where(found: Explanation) -> list[str]:
     return lines
 
 
-def advice(found: Explanation) -> list[str]:
+def advice(found: SampleExplained) -> list[str]:
     """Return what would help, most useful first."""
     if found.status == "falsified" or found.seen <= 0:
         return ["No verifier can prove it: train the network for this ε, or ask for a smaller one."]
@@ -77,7 +77,7 @@ def advice(found: Explanation) -> list[str]:
     return lines
 
 
-def rungs(found: Explanation) -> list[tuple[str, ...]]:
+def rungs(found: SampleExplained) -> list[tuple[str, ...]]:
     """Return one row a verifier."""
     return [
         (
@@ -91,7 +91,7 @@ def rungs(found: Explanation) -> list[tuple[str, ...]]:
     ]
 
 
-def layers(found: Explanation) -> list[tuple[str, ...]]:
+def layers(found: SampleExplained) -> list[tuple[str, ...]]:
     """Return one row a layer."""
     return [
         (
@@ -105,12 +105,12 @@ def layers(found: Explanation) -> list[tuple[str, ...]]:
     ]
 
 
-def _best(found: Explanation) -> str:
+def _best(found: SampleExplained) -> str:
     margins = [rung.margin for rung in found.rungs if rung.margin is not None]
     return f"{max(margins):.4g}" if margins else "nothing"
 
 
-def _time(found: Explanation) -> list[str]:
+def _time(found: SampleExplained) -> list[str]:
     """Say what three quarters more of the time bought the search."""
     first, last = found.rungs[-2:]
     if first.margin is None or last.margin is None:
@@ -126,6 +126,6 @@ def _time(found: Explanation) -> list[str]:
     ]
 
 
-def _size(found: Explanation) -> list[str]:
+def _size(found: SampleExplained) -> list[str]:
     lower = found.radius.lower
     return [f'At ε = {rounded_down(lower)} and below "trains" proves it.'] if lower else []

@@ -15,7 +15,7 @@ from ..options.options import DATA_SETS, Json, Mean, Root, Std
 from ..options.options import Data as DataName
 
 if TYPE_CHECKING:
-    from spikecert.certify.explaining import Explanation
+    from spikecert.certify.explaining import SampleExplained
     from spikecert.models import SpikingNetwork
     from spikecert.reports import Record
 
@@ -144,7 +144,7 @@ def _check(known: "Record", network: "SpikingNetwork", data: object, sample: int
         raise ValueError(f"sample: got {sample}, expected at most {known.data.samples - 1}")
 
 
-def _content(found: "Explanation", name: str) -> dict[str, Any]:
+def _content(found: "SampleExplained", name: str) -> dict[str, Any]:
     radius = {"lower": found.radius.lower, "upper": found.radius.upper}
     rest = {key: value for key, value in asdict(found).items() if key != "radius"}
     sizes = [[size, None if math.isnan(lead) else lead] for size, lead in found.sizes]
