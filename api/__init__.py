@@ -63,6 +63,7 @@ if TYPE_CHECKING:
     from spikecert.models import ConversionRefused as ConversionRefused
     from spikecert.models import Delay as Delay
     from spikecert.models import Dynamics as Dynamics
+    from spikecert.models import IntegerLIF as IntegerLIF
     from spikecert.models import Normalize as Normalize
     from spikecert.models import OneSpikeLIF as OneSpikeLIF
     from spikecert.models import RateDraws as RateDraws
@@ -79,6 +80,8 @@ if TYPE_CHECKING:
     from spikecert.models import Trace as Trace
     from spikecert.models import Triangle as Triangle
     from spikecert.models import VariedLIF as VariedLIF
+    from spikecert.models import WholeDecay as WholeDecay
+    from spikecert.models import WholeInput as WholeInput
     from spikecert.models import architecture as architecture
     from spikecert.models import check_conversion as check_conversion
     from spikecert.models import circuit as circuit

@@ -13,6 +13,7 @@ from .circuit import Circuit, circuit
 from .dynamics import Dynamics
 from .elements.adaptive import AdaptiveLIF
 from .elements.gates import SpikeAnd, SpikeIand
+from .elements.integers import IntegerLIF, WholeDecay
 from .elements.layers import Residual
 from .elements.learned_decay import PLIF, settled
 from .elements.neurons import DLIF, LIF
@@ -25,6 +26,7 @@ from .files.checkpoints import load, network_hash, save
 from .linear_maps.averaging import AdaptiveAverage
 from .linear_maps.normalizing import Normalize
 from .linear_maps.sharing import Share
+from .linear_maps.whole_inputs import WholeInput
 from .networks import SpikingNetwork, Trace
 from .running.encoding import RateDraws
 from .running.latency import latency_code
@@ -59,6 +61,7 @@ __all__ = [
     "ConversionRefused",
     "Delay",
     "Dynamics",
+    "IntegerLIF",
     "Normalize",
     "OneSpikeLIF",
     "RateDraws",
@@ -75,6 +78,8 @@ __all__ = [
     "Trace",
     "Triangle",
     "VariedLIF",
+    "WholeDecay",
+    "WholeInput",
     "architecture",
     "check_conversion",
     "circuit",

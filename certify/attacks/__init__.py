@@ -20,7 +20,7 @@ from ..branching.guided import Guided
 from ..latency_codes import coded
 from ..named import Named
 from ..own_draws import own_draws, sample_by_sample
-from ..perturbations import Perturbation
+from ..perturbations import Perturbation, settled_set, takes_whole
 from ..questions.asking import as_labels, check_coded, check_property_ties, labels_at, own_outputs, property_goal
 from ..questions.forms import Property
 from ..replay import evaluating
@@ -123,6 +123,10 @@ def attack(
     if not isinstance(method, Attack):
         check_choice("method", method, ATTACKS)
         method = ATTACKS[method]()
+    perturbation = settled_set(network, perturbation)
+    if takes_whole(network) is not None and method.by_gradient:
+        told = "expected one without gradients, which integer neurons have not: square, gaussian or random-events"
+        raise ValueError(f"method: got {method.name!r}, {told}")
     given, ties = ties, settled_ties(network, ties)
     if own_draws(network, inputs, labels):
         each, asked = sample_by_sample(network, inputs, progress), {"seed": seed, "ties": given}
