@@ -66,6 +66,7 @@ if TYPE_CHECKING:
     from spikecert.models import IntegerLIF as IntegerLIF
     from spikecert.models import Normalize as Normalize
     from spikecert.models import OneSpikeLIF as OneSpikeLIF
+    from spikecert.models import Quantization as Quantization
     from spikecert.models import RateDraws as RateDraws
     from spikecert.models import Recurrent as Recurrent
     from spikecert.models import RefractoryLIF as RefractoryLIF
@@ -96,12 +97,15 @@ if TYPE_CHECKING:
     from spikecert.models import load as load
     from spikecert.models import mlp as mlp
     from spikecert.models import network_hash as network_hash
+    from spikecert.models import quantization as quantization
+    from spikecert.models import quantize as quantize
     from spikecert.models import save as save
     from spikecert.models import settled as settled
     from spikecert.models import strided as strided
     from spikecert.models import to_nir as to_nir
     from spikecert.models import vgg5 as vgg5
     from spikecert.models import vgg11 as vgg11
+    from spikecert.models import whole_inputs as whole_inputs
     from spikecert.models import wrn16_4 as wrn16_4
     from spikecert.reports import Record as Record
     from spikecert.reports import load_record as load_record

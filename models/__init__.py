@@ -9,6 +9,7 @@ from .architectures.architectures import architecture, mlp
 from .architectures.strided import strided
 from .architectures.vgg import vgg5, vgg11
 from .architectures.wide_resnet import wrn16_4
+from .chips import Comparison, Quantization, quantization, quantize, whole_inputs
 from .circuit import Circuit, circuit
 from .dynamics import Dynamics
 from .elements.adaptive import AdaptiveLIF
@@ -56,6 +57,7 @@ __all__ = [
     "AdaptiveLIF",
     "Arctan",
     "Circuit",
+    "Comparison",
     "Conversion",
     "ConversionCheck",
     "ConversionRefused",
@@ -64,6 +66,7 @@ __all__ = [
     "IntegerLIF",
     "Normalize",
     "OneSpikeLIF",
+    "Quantization",
     "RateDraws",
     "Recurrent",
     "RefractoryLIF",
@@ -94,12 +97,15 @@ __all__ = [
     "load",
     "mlp",
     "network_hash",
+    "quantization",
+    "quantize",
     "save",
     "settled",
     "strided",
     "to_nir",
     "vgg5",
     "vgg11",
+    "whole_inputs",
     "wrn16_4",
 ]
 

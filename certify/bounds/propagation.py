@@ -26,6 +26,7 @@ from ...models.linear_maps import DenseMap
 from ...models.rules import DeclaredRule, Leaky, Rule
 from ..rounding import Rounding, check_potential, over_time, reading_slack, vanished
 from .automata.reachable import path_trains
+from .automata.whole_table import whole_trains
 from .readouts import (
     check_whole_readout,
     first_spikes,
@@ -96,7 +97,9 @@ class Propagation(Algebra[Signal]):
 
     def fired(self, node: Fired, x: Signal) -> Signal:
         """Return what is known of the spikes; a rule that is listed, to its very type, needs no automaton."""
-        if type(node.rule) not in self.rules or isinstance(node.rule, Stepped):
+        if isinstance(node.rule, Stepped):
+            return whole_trains(x, node.rule, self.rounding)
+        if type(node.rule) not in self.rules:
             assert isinstance(node.rule, DeclaredRule)
             return path_trains(x, node.rule, self.rounding)
         if isinstance(node.rule, Varied):
@@ -307,7 +310,7 @@ def check_readout(circuit: Circuit, last: Signal, rounding: Rounding) -> None:
         _check_sums(last, rounding)
         return
     if isinstance(rule, Stepped):
-        check_whole_readout(rule, last, circuit.num_steps)
+        check_whole_readout(rule, last)
         return
     assert isinstance(rule, Leaky)
     times = circuit.num_steps if circuit.read.readout == "summed" else 1

@@ -61,16 +61,19 @@ def read_leak(circuit: Circuit) -> float:
     return float(circuit.num_steps) if isinstance(rule, Stepped) and not rule.leak.keeps else 0.0
 
 
-def check_whole_readout(rule: Stepped, last: Signal, num_steps: int) -> None:
-    """Raise OverflowError where potentials that are read may be cut: they are sums, or one unit a step from it.
+def check_whole_readout(rule: Stepped, last: Signal) -> None:
+    """Raise OverflowError where potentials that are read may be cut.
 
-    |v[t]| ≤ Σ_{k≤t} |x[k]|, since what is left of a potential is no greater.
+    Until one is, v[t] is Σ_{k≤t} x[k], or at most t units from it where they leak. So if these sums stay within
+    the width, with t units to spare, none ever is.
     """
-    size = last.magnitude()
-    rule.admit(size, num_steps)
-    reach = float(size.max())
-    check_within(reach, rule.current_top, "a sum of currents", "wrap")
-    check_within(num_steps * reach, rule.top, "a potential that is read", "saturate")
+    steps = last.num_steps
+    rule.admit(last.magnitude(), steps)
+    box = last.steps()
+    check_within(float(box.magnitude.max()), rule.current_top, "a sum of currents", "wrap")
+    sums = last.combine(torch.ones(steps, steps, dtype=torch.float64).tril().to(box.lower.device))
+    leak = 0 if rule.leak.keeps else steps
+    check_within(float(sums.magnitude.max()) + leak, rule.top, "a potential that is read", "saturate")
 
 
 def integrating_slack(last: Signal, rows: Tensor, rounding: Rounding) -> Tensor:

@@ -21,6 +21,7 @@ PAGES = (
     "docs/questions.md",
     "docs/regression.md",
     "docs/loops.md",
+    "docs/chips.md",
 )
 LONG = ("docs/tutorial.md", "docs/testing.md")
 SAID = {
@@ -34,6 +35,7 @@ SAID = {
     "docs/regression.md": ("certified_rmse", "in units of u", "proved 2 boxes"),
     "docs/questions.md": ("'verified'", "True"),
     "docs/loops.md": ("checked True", "runs reach"),
+    "docs/chips.md": ("loihi: an input of 1 is 255 units", "same_class=", "'verified'"),
     "docs/events.md": ("l0: ", "shift: ", "two_sides.html"),
     "docs/testing.md": ("'corners', sample", "more than gain"),
 }
