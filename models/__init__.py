@@ -9,7 +9,7 @@ from .architectures.architectures import architecture, mlp
 from .architectures.strided import strided
 from .architectures.vgg import vgg5, vgg11
 from .architectures.wide_resnet import wrn16_4
-from .chips import Comparison, Quantization, quantization, quantize, whole_inputs
+from .chips import BuildComparison, Quantization, quantization, quantize, whole_inputs
 from .circuit import Circuit, circuit
 from .dynamics import Dynamics
 from .elements.adaptive import AdaptiveLIF
@@ -56,8 +56,8 @@ __all__ = [
     "AdaptiveAverage",
     "AdaptiveLIF",
     "Arctan",
+    "BuildComparison",
     "Circuit",
-    "Comparison",
     "Conversion",
     "ConversionCheck",
     "ConversionRefused",

@@ -138,6 +138,17 @@ class DeclaredRule(Rule, ABC):
             tie: so far from its threshold a potential may do either.
         """
 
+    def within(
+        self,
+        labels: tuple[Label, ...],
+        state: tuple[Range, ...],
+        current: Range,
+        tie: float | Tensor,
+        potential: Range,
+    ) -> tuple[Move, ...]:
+        """Return what `moves` does where it is known besides where potentials lie before a reset."""
+        return self.moves(labels, state, current, tie)
+
     @abstractmethod
     def label(self, label: Label, spike: int, t: int) -> Label:
         """Return the label behind step t = 1..T, of so many spikes, of a state with a label."""

@@ -9,7 +9,7 @@ from ..networks import SpikingNetwork
 
 
 @dataclass(frozen=True)
-class Comparison:
+class BuildComparison:
     """What a build does of the inputs that its source was given, too.
 
     Attributes:
@@ -26,7 +26,7 @@ class Comparison:
 
 
 @torch.no_grad()
-def compared(source: SpikingNetwork, build: SpikingNetwork, inputs: Tensor, whole: Tensor) -> Comparison:
+def compared(source: SpikingNetwork, build: SpikingNetwork, inputs: Tensor, whole: Tensor) -> BuildComparison:
     """Return what both do; a layer's spikes are compared behind the steps by which the build's come late."""
     one, other = source.trace(inputs), build.trace(whole)
     readouts = build.readout == "potential"
@@ -39,4 +39,4 @@ def compared(source: SpikingNetwork, build: SpikingNetwork, inputs: Tensor, whol
         shares.append(float((real.double() != made).double().mean()))
     lost = other.logits.isnan().any(1)
     same = (one.logits.argmax(1) == other.logits.argmax(1)) & ~lost
-    return Comparison(len(inputs), float(same.double().mean()), tuple(shares), float(lost.double().mean()))
+    return BuildComparison(len(inputs), float(same.double().mean()), tuple(shares), float(lost.double().mean()))

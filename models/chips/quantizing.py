@@ -15,8 +15,8 @@ from ..elements.synapses import Delay, Synapse
 from ..linear_maps.whole_inputs import WholeInput
 from ..networks import SpikingNetwork
 from ..rules import Leaky
-from .comparing import Comparison, compared
-from .targets import BuiltLayer, Part, Target, target_of
+from .comparing import BuildComparison, compared
+from .targets import BuiltLayer, ChipTarget, RealLayer, target_of
 
 WEIGHTS = (nn.Linear, nn.Conv1d, nn.Conv2d)
 LEAST_BITS, MOST_BITS = 2, 8
@@ -44,7 +44,7 @@ class Quantization:
         """Return inputs as the chip takes them: round(levels·x), float64."""
         return whole_inputs(self.network, inputs)
 
-    def compare(self, inputs: Tensor) -> Comparison:
+    def compare(self, inputs: Tensor) -> BuildComparison:
         """Return on how many inputs the build has the source's class, and where spikes differ."""
         return compared(self.source, self.network, inputs, self.whole(inputs))
 
@@ -131,13 +131,13 @@ def whole_inputs(network: SpikingNetwork, inputs: Tensor) -> Tensor:
     return (inputs.double() * first.most).round()
 
 
-def _steps(network: SpikingNetwork, chip: Target) -> int:
+def _steps(network: SpikingNetwork, chip: ChipTarget) -> int:
     """Return T of the build: a step more for each delay, where the input is there at every step."""
     hidden = sum(isinstance(layer, LIF) for layer in network.layers[:-1]) if chip.delays else 0
     return network.num_steps + (0 if network.timed else hidden)
 
 
-def _parts(network: SpikingNetwork, chip: Target, entering: int, share: float) -> Iterator[Part]:
+def _parts(network: SpikingNetwork, chip: ChipTarget, entering: int, share: float) -> Iterator[RealLayer]:
     """Yield the weighted layers, each with the neurons behind it."""
     layers, most = list(network.layers), entering
     for index, layer in enumerate(layers):
@@ -154,14 +154,14 @@ def _parts(network: SpikingNetwork, chip: Target, entering: int, share: float) -
             _check_synapse(synapse, bias, name)
         last = neuron is layers[-1]
         kept = None if synapse is None else synapse.decay
-        yield Part(
+        yield RealLayer(
             name, layer.weight.detach().double(), bias.double(), rule, kept, entering, most, last,
             share if rule is None else 1.0,
         )  # fmt: skip
         entering, most = 1, chip.most
 
 
-def _rule(neuron: nn.Module, num_steps: int, name: str, chip: Target) -> Leaky:
+def _rule(neuron: nn.Module, num_steps: int, name: str, chip: ChipTarget) -> Leaky:
     """Return the constants of a neuron that the chip has."""
     rule = neuron.rule(num_steps) if isinstance(neuron, LIF) else None
     if type(rule) is not Leaky or rule.scale is not None:
@@ -185,7 +185,7 @@ def _check_synapse(synapse: Synapse, bias: Tensor, name: str) -> None:
 
 
 def _assembled(
-    network: SpikingNetwork, chip: Target, entering: int, built: Sequence[BuiltLayer]
+    network: SpikingNetwork, chip: ChipTarget, entering: int, built: Sequence[BuiltLayer]
 ) -> Iterator[nn.Module]:
     """Yield the layers of the build."""
     yield WholeInput(0, entering)

@@ -58,7 +58,7 @@ class BuiltLayer:
 
 
 @dataclass(frozen=True)
-class Part:
+class RealLayer:
     """A weighted layer of the real network with its neurons.
 
     Attributes:
@@ -82,7 +82,7 @@ class Part:
     share: float = 1.0
 
 
-class Target(ABC):
+class ChipTarget(ABC):
     """A chip."""
 
     name: str
@@ -95,7 +95,7 @@ class Target(ABC):
     """Spikes a step of a hidden layer."""
 
     @abstractmethod
-    def build(self, part: Part, bits: int, keep: float) -> BuiltLayer:
+    def build(self, part: RealLayer, bits: int, keep: float) -> BuiltLayer:
         """Return what a layer becomes, with mantissas of so many bits, of which a share `keep` is not clipped."""
 
 
@@ -129,7 +129,7 @@ class Mantissas:
         return self.values.abs().flatten(1).sum(1) * most
 
 
-def _threshold(part: Part, scale: float, top: int, grain: int = 1) -> int:
+def _threshold(part: RealLayer, scale: float, top: int, grain: int = 1) -> int:
     """Return θ' ≥ 1, a multiple of `grain`.
 
     Raises:
@@ -143,14 +143,14 @@ def _threshold(part: Part, scale: float, top: int, grain: int = 1) -> int:
 
 
 @dataclass(frozen=True)
-class Loihi(Target):
+class Loihi(ChipTarget):
     """Loihi 1 and 2, by lava's bit-accurate processes."""
 
     name: str = "loihi"
     resets: ClassVar[tuple[str, ...]] = ("zero",)
     top: ClassVar[int] = 2**23 - 1
 
-    def build(self, part: Part, bits: int, keep: float) -> BuiltLayer:
+    def build(self, part: RealLayer, bits: int, keep: float) -> BuiltLayer:
         """Return a layer: the unit is halved until no sum can wrap and the threshold fits."""
         mantissas, unit = Mantissas.of(part.weight, bits, keep), 2 ** (7 + 8 - min(bits, 8))
         threshold = 0.0 if part.rule is None else part.rule.threshold
@@ -171,14 +171,14 @@ class Loihi(Target):
         decay = part.rule.decay, leak.share
         return BuiltLayer(part.name, weight, bias, neuron, scale, counted[1], counted[0], decay)
 
-    def _reach(self, part: Part, mantissas: Mantissas, unit: int, threshold: float) -> float:
+    def _reach(self, part: RealLayer, mantissas: Mantissas, unit: int, threshold: float) -> float:
         scale = mantissas.scale * unit * part.entering
         worst = float((mantissas.worst(part.most) * unit + (part.bias * scale).abs()).max())
         return max(worst, scale * threshold + 64)
 
 
 @dataclass(frozen=True)
-class Xylo(Target):
+class Xylo(ChipTarget):
     """Xylo, by Rockpool's mapping."""
 
     name: str = "xylo"
@@ -188,7 +188,7 @@ class Xylo(Target):
     most: ClassVar[int] = 31
     top: ClassVar[int] = 2**15 - 1
 
-    def build(self, part: Part, bits: int, keep: float) -> BuiltLayer:
+    def build(self, part: RealLayer, bits: int, keep: float) -> BuiltLayer:
         """Return a layer: weights and threshold by one scale, which the threshold's width may lower."""
         unit = 2 ** (8 - min(bits, 8))
         threshold = 0.0 if part.rule is None else part.rule.threshold
@@ -208,7 +208,7 @@ class Xylo(Target):
 
 
 @dataclass(frozen=True)
-class FixedPoint(Target):
+class FixedPoint(ChipTarget):
     """Numbers with a fixed point: SpiNNaker's s16.15, where the potential goes towards its drive, and qM.N.
 
     Attributes:
@@ -226,7 +226,7 @@ class FixedPoint(Target):
         """Return what it has: of SpiNNaker the hard reset alone."""
         return ("zero",) if self.towards else ("zero", "subtract")
 
-    def build(self, part: Part, bits: int, keep: float) -> BuiltLayer:
+    def build(self, part: RealLayer, bits: int, keep: float) -> BuiltLayer:
         """Return a layer: potentials of N bits behind the point, and those of graded inputs beside."""
         more = 0 if self.towards else math.ceil(math.log2(part.entering))
         width = self.whole_bits + self.fraction + more
@@ -263,7 +263,7 @@ def _significant(values: Tensor, bits: int) -> Tensor:
     return (values / grain).round() * grain
 
 
-TARGETS: dict[str, Target] = {
+TARGETS: dict[str, ChipTarget] = {
     "loihi": Loihi(),
     "xylo": Xylo(),
     "spinnaker": FixedPoint("spinnaker", 17, 15, towards=True),
@@ -271,7 +271,7 @@ TARGETS: dict[str, Target] = {
 """Chips by name; "qM.N" names a fixed point besides."""
 
 
-def target_of(name: str) -> Target:
+def target_of(name: str) -> ChipTarget:
     """Return a chip, or a fixed point of M and N bits.
 
     Raises:

@@ -205,11 +205,34 @@ class Stepped(DeclaredRule):
         self, labels: tuple[Label, ...], state: tuple[Range, ...], current: Range, tie: float | Tensor
     ) -> tuple[Move, ...]:
         """Return what each number of spikes leaves, from none on, as far as any may happen."""
+        return self._moved(labels, state, current, tie, None)
+
+    def within(
+        self,
+        labels: tuple[Label, ...],
+        state: tuple[Range, ...],
+        current: Range,
+        tie: float | Tensor,
+        potential: Range,
+    ) -> tuple[Move, ...]:
+        """Return the same for potentials that lie in these ends, too."""
+        return self._moved(labels, state, current, tie, potential)
+
+    def _moved(
+        self,
+        labels: tuple[Label, ...],
+        state: tuple[Range, ...],
+        current: Range,
+        tie: float | Tensor,
+        ends: Range | None,
+    ) -> tuple[Move, ...]:
         drive = current if self.synapse is None else self.synapse.image(state[1]) + current
         reach = max(-float(drive.low.min()), float(drive.high.max()))
         check_within(reach, self.current_top, "a sum of currents", "wrap")
         u = () if self.synapse is None else (drive,)
         potential = self._held(self._driven(state[0], drive))
+        if ends is not None:
+            potential = potential.above(ends.low).below(ends.high)
         waits = kinds(labels, current.low) > 0
         most = 1 if self.most == 1 else min(self.most, max(1, int(potential.high.max()) // self.threshold))
         return tuple(self._move(n, most, potential, waits, u, tie) for n in range(most + 1))

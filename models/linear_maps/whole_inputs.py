@@ -19,6 +19,7 @@ class WholeInput(nn.Module):
     Raises:
         TypeError, ValueError: for ends that are no whole numbers, or in another order.
 
+    >>> import torch
     >>> WholeInput(0, 15)(torch.tensor([[3.0, 15.0]]))
     tensor([[ 3., 15.]])
     """

@@ -12,6 +12,7 @@ among what that pays.
 Labels grow with T at most. Above `MOST_LABELS` those that `moves` can't tell apart are joined, neighbours first.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
@@ -46,8 +47,16 @@ class _Reached:
         return torch.stack(low), torch.stack(high)
 
 
-def path_trains(current: Signal, rule: DeclaredRule, rounding: Rounding) -> PathTrains:
+Cuts = Callable[[tuple[Label, ...], int], Range]
+"""Where potentials of these labels lie at a step before a reset, (labels, batch, ...)."""
+
+
+def path_trains(current: Signal, rule: DeclaredRule, rounding: Rounding, cuts: Cuts | None = None) -> PathTrains:
     """Return the trains of neurons of `rule` under `current`, step by step.
+
+    Args:
+        current, rule, rounding: of the layer.
+        cuts: what else is known of potentials, of a rule that takes it (`within`); None for nothing.
 
     Raises:
         OverflowError: where a number of the run may overflow.
@@ -68,7 +77,7 @@ def path_trains(current: Signal, rule: DeclaredRule, rounding: Rounding) -> Path
         check_time()
         hulls.append(states.hull)
         row = slice(t % len(lower), t % len(lower) + 1)
-        step, states = _advanced(states, rule, Range(lower[row], upper[row]), allowance, t + 1)
+        step, states = _advanced(states, rule, Range(lower[row], upper[row]), allowance, t + 1, cuts)
         moves.append(step)
     low, high = (torch.stack(ends) for ends in zip(*hulls, strict=True))
     known = Box(low, high)
@@ -76,10 +85,11 @@ def path_trains(current: Signal, rule: DeclaredRule, rounding: Rounding) -> Path
 
 
 def _advanced(
-    states: _Reached, rule: DeclaredRule, current: Range, allowance: StateSlack, t: int
+    states: _Reached, rule: DeclaredRule, current: Range, allowance: StateSlack, t: int, cuts: Cuts | None
 ) -> tuple[Edges, _Reached]:
     """Return the edges of step t, and the states behind it."""
-    outcomes = rule.moves(states.labels, states.numbers, current, allowance.tie)
+    asked = states.labels, states.numbers, current, allowance.tie
+    outcomes = rule.moves(*asked) if cuts is None else rule.within(*asked, cuts(states.labels, t))
     exists = torch.cat([states.alive & move.possible for move in outcomes])
     edges = exists.flatten(1).any(1).nonzero().flatten()
     spikes = edges // len(states.labels)

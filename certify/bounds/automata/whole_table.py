@@ -25,6 +25,7 @@ from ..trains.base import Trains
 from ..trains.forms import TrainTable
 from ..trains.train_table import TableTrains
 from .reachable import path_trains
+from .whole_windows import whole_windows
 
 MOST_ROWS = 4096
 WRAPS = -1.0
@@ -58,7 +59,10 @@ def whole_trains(current: Signal, rule: Stepped, rounding: Rounding) -> Trains:
         OverflowError: where a chip might wrap, or cut a sum on the way.
     """
     found = _tabled(current, rule) if current.constant else None
-    return path_trains(current, rule, rounding) if found is None else found
+    if found is not None:
+        return found
+    windows = whole_windows(current, rule)
+    return path_trains(current, rule, rounding, None if windows is None else windows.cut)
 
 
 def _tabled(current: Signal, rule: Stepped) -> CountTrains | None:

@@ -5,8 +5,21 @@ from collections import Counter
 import numpy as np
 import pytest
 import torch
+from torch import nn
 
-from spikecert import LInf, SpikeFlip, SpikingNetwork, Verdict, verify
+from spikecert import (
+    L2,
+    LIF,
+    IntegerLIF,
+    LInf,
+    SpikeFlip,
+    SpikingNetwork,
+    Verdict,
+    WholeDecay,
+    WholeInput,
+    attack,
+    verify,
+)
 from spikecert.certify.ties import settled_ties
 from support.chips import CHIPS, SIZES, STEPS, Case, Chip, Overrun, around, failing, margins, tensor
 
@@ -108,3 +121,88 @@ def test_flipped_events_are_decided_exactly(name: str):
             falls = failing(case.outputs(flipped.astype(np.int64)), label, ties).any()
             assert verdict.status != "verified" or not falls
             assert verifier == "trains" or verdict.status == ("falsified" if falls else "verified")
+
+
+def test_sums_beyond_what_float64_holds_are_not_proven():
+    """Their currents are 0, but Σ|w||x| passes 2^51: in some order a sum would round."""
+    wide, last = nn.Linear(40, 2, bias=False).double(), nn.Linear(2, 2).double()
+    with torch.no_grad():
+        wide.weight.copy_(torch.tensor([2.0**31, -(2.0**31)]).repeat(2, 20))
+        last.weight.fill_(1.0)
+        last.bias.copy_(torch.tensor([1.0, 0.0]))
+    layers = WholeInput(0, 2**16), wide, IntegerLIF(WholeDecay("shift", 1), 5), last, LIF(1.0, reset="none")
+    network = SpikingNetwork(*layers, num_steps=2, readout="potential").double()
+    inputs = torch.full((1, 40), 2.0**16, dtype=torch.float64)
+    (verdict,) = verify(network, inputs, torch.tensor([0]), LInf(0), "trains")
+    assert verdict.status == "unknown"
+    assert "a sum of products may reach" in verdict.reason
+    (verdict,) = verify(network, inputs / 2**10, torch.tensor([0]), LInf(0), "trains")
+    assert verdict.status == "verified"
+    assert verdict.margin == 2.0
+
+
+def test_a_potential_that_is_read_and_may_be_cut_is_not_proven():
+    dense = nn.Linear(2, 2, bias=False).double()
+    with torch.no_grad():
+        dense.weight.copy_(torch.tensor([[20.0, 0.0], [0.0, 10.0]]))
+    reads = IntegerLIF(WholeDecay("truncate", 0, 1), 127, reset="none", bits=8)
+    network = SpikingNetwork(WholeInput(0, 9), dense, reads, num_steps=3, readout="potential").double()
+    inputs, label = torch.tensor([[2.0, 1.0], [1.0, 1.0]], dtype=torch.float64), torch.tensor([0, 0])
+    found = [verify(network, inputs[k : k + 1], label[:1], LInf(r), "trains")[0] for k in (0, 1) for r in (0, 1)]
+    assert [verdict.status for verdict in found] == ["verified", "unknown", "verified", "unknown"]
+    assert "a potential that is read may reach 180, beyond 127" in found[1].reason
+
+
+def test_only_whole_vectors_are_asked_about():
+    case = Case.drawn(CHIPS[0], 0)
+    sample = tensor(np.array([[1, 2, 3, 0, 1, 2]]))
+    label = case.network(sample).argmax(1)
+    half, one = (verify(case.network, sample, label, LInf(r), "trains")[0] for r in (0.5, 1.5))
+    assert half.margin == verify(case.network, sample, label, LInf(0), "trains")[0].margin
+    assert one.margin == verify(case.network, sample, label, LInf(1), "trains")[0].margin
+    for asked, told in (
+        (L2(1.0), "perturbation: got L2"),
+        (LInf(1, 2, 9), "inputs: got values from 0"),
+    ):
+        with pytest.raises(ValueError, match=told):
+            verify(case.network, sample, label, asked, "trains")
+
+
+@pytest.mark.parametrize("name", ["linear", "gain", "lirpa", "milp", "complete"])
+def test_what_knows_real_inputs_alone_says_so(name: str):
+    case = Case.drawn(CHIPS[0], 0)
+    sample = tensor(np.array([[1, 2, 3, 0, 1, 2]]))
+    with pytest.raises(ValueError, match=f"verifier: got '{name}', expected"):
+        verify(case.network, sample, case.network(sample).argmax(1), LInf(1), name)
+
+
+@pytest.mark.parametrize("name", ["pgd", "ensemble", "standard", "guided", "sapgd"])
+def test_attacks_by_gradients_are_refused(name: str):
+    case = Case.drawn(CHIPS[0], 0)
+    sample = tensor(np.array([[1, 2, 3, 0, 1, 2]]))
+    with pytest.raises(ValueError, match="expected one without gradients"):
+        attack(case.network, sample, case.network(sample).argmax(1), LInf(1), name)
+
+
+@pytest.mark.parametrize("name", ["square", "gaussian"])
+def test_attacks_without_gradients_find_whole_inputs(name: str):
+    broken = 0
+    for seed in range(4):
+        case, random = Case.drawn(CHIPS[1], seed), np.random.default_rng(seed)
+        samples = random.integers(0, 4, (8, SIZES[0]))
+        labels = case.outputs(samples).argmax(1)
+        found = attack(case.network, tensor(samples), torch.from_numpy(labels), LInf(1), name)
+        assert torch.equal(found.inputs, found.inputs.round())
+        assert bool(((found.inputs - tensor(samples)).abs() <= 1).all())
+        for index in found.success.nonzero().flatten().tolist():
+            outputs = case.outputs(found.inputs[index : index + 1].numpy().astype(np.int64))
+            assert failing(outputs, labels[index], "strict").all()
+        broken += int(found.success.sum())
+    assert broken > 0
+
+
+def test_auto_decides():
+    for name in ("loihi", "xylo undelayed"):
+        (chip,) = (each for each in CHIPS if each.name == name)
+        told = sum((asked(chip, seed, verifier="auto") for seed in range(4)), Counter[str]())
+        assert told["proved"] == told["robust"] > 0
