@@ -9,7 +9,8 @@ Loihi (lava's weights of mixed sign, Davies et al., 2018): unit 2^(6 + e) and a 
 in 64ths of 2^12, decays in 4096ths, biases of 12 bits and an exponent; a hard reset, v > θ'. The unit is lowered
 where the greatest sum that weights and inputs allow would pass 24 bits.
 Xylo (Rockpool's `global_quantize`, layer by layer): 16 bits, decays by shifts, dash = round(log2(1/(1 − λ))); it
-subtracts, fires up to 31 times a step (once in the readout), v ≥ θ'. Inputs are at most 15 a step.
+subtracts, fires up to 31 times a step (once in the readout), v ≥ θ'. Inputs are at most 15 a step. Each neuron has
+a synapse, i ← g(i + c), which leaves κ of what enters: σ = s·unit·entering·κ'. There is no bias.
 SpiNNaker: s16.15, V ← α − rnd(e·(α − V)), α = c/(1 − λ), so weights are divided by 1 − λ; a hard reset.
 qM.N: N bits behind the point of M + N in all, sums and decays rounded to them; behind graded inputs 0..L the first
 layer keeps ⌈log2 L⌉ bits more.
@@ -189,21 +190,33 @@ class Xylo(ChipTarget):
     top: ClassVar[int] = 2**15 - 1
 
     def build(self, part: RealLayer, bits: int, keep: float) -> BuiltLayer:
-        """Return a layer: weights and threshold by one scale, which the threshold's width may lower."""
-        unit = 2 ** (8 - min(bits, 8))
-        threshold = 0.0 if part.rule is None else part.rule.threshold
-        room = math.inf if threshold == 0.0 else (self.top - 1) / (threshold * unit * part.entering)
-        mantissas = Mantissas.of(part.weight, bits, keep, room)
-        scale = mantissas.scale * unit * part.entering
-        weight, bias = mantissas.values * unit, (part.bias * scale * part.share).round()
-        common = {"bits": 16, "current_bits": 16, "saturating_sums": True}
-        if part.rule is None:
-            neuron, decay = IntegerLIF(WholeDecay("dash", 15), self.top, reset="none", **common), (1.0, 1.0)
-        else:
-            leak, synapse = _dash(part.rule.decay), None if part.synapse is None else _dash(part.synapse)
-            most, theta = 1 if part.last else self.most, _threshold(part, scale, self.top)
-            neuron = IntegerLIF(leak, theta, reset="subtract", most=most, synapse=synapse, **common)
-            decay = part.rule.decay, leak.share
+        """Return a layer: weights and threshold by one scale, which the threshold's width may lower.
+
+        Raises:
+            ValueError: for neurons without a synapse, a bias, or outputs that nothing fires for.
+        """
+        if part.rule is None or part.synapse is None:
+            told = "a Synapse and LIF behind each weighted layer, the last one too"
+            raise ValueError(f"network: {part.name} has no such neurons, expected {told}, as {self.name} has them")
+        if bool((part.bias != 0).any()):
+            raise ValueError(f"network: {part.name} has a bias, expected none on {self.name}")
+        unit, synapse, leak = 2 ** (8 - min(bits, 8)), _dash(part.synapse, 1), _dash(part.rule.decay, 0)
+        grown = unit * part.entering * synapse.share
+        mantissas = Mantissas.of(part.weight, bits, keep, (self.top - 1) / (part.rule.threshold * grown))
+        scale = mantissas.scale * grown
+        neuron = IntegerLIF(
+            leak,
+            _threshold(part, scale, self.top),
+            reset="subtract",
+            most=1 if part.last else self.most,
+            synapse=synapse,
+            decays_last=True,
+            bits=16,
+            current_bits=16,
+            saturating_sums=True,
+        )
+        weight, decay = mantissas.values * unit, (part.rule.decay, leak.share)
+        bias = torch.zeros_like(part.bias)
         return BuiltLayer(part.name, weight, bias, neuron, scale, unit, mantissas.clipped, decay)
 
 
@@ -251,9 +264,9 @@ class FixedPoint(ChipTarget):
         return BuiltLayer(part.name, weight, bias, neuron, scale, unit, mantissas.clipped, decays)
 
 
-def _dash(decay: float) -> WholeDecay:
-    """Return Xylo's shift for a decay: round(log2(1/(1 − λ))), at most 15."""
-    return WholeDecay("dash", 15 if decay >= 1.0 else min(15, max(0, round(-math.log2(1.0 - decay)))))
+def _dash(decay: float, least: int) -> WholeDecay:
+    """Return Xylo's shift for a decay: round(log2(1/(1 − λ))), from `least` to 15."""
+    return WholeDecay("dash", 15 if decay >= 1.0 else min(15, max(least, round(-math.log2(1.0 - decay)))))
 
 
 def _significant(values: Tensor, bits: int) -> Tensor:

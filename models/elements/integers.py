@@ -1,6 +1,6 @@
 """Neurons as chips run them: whole numbers, decays that are cut to whole numbers, and a width.
 
-    u[t] = g(u[t−1]) + c[t]                         the synapse, where there is one; else u[t] = c[t]
+    u[t] = g(u[t−1]) + c[t], or g(u[t−1] + c[t])    the synapse, where there is one; else u[t] = c[t]
     v[t] = f(w[t−1]) + u[t]                         or, of neurons that go `towards` their drive, u + f(w − u)
     s[t] = how many thresholds fit into v[t], at most `most`; w[t] = 0, v − θ·s or v
 
@@ -109,6 +109,7 @@ class Stepped(DeclaredRule):
         symmetric: whether the least potential is −(2^(bits−1) − 1), and not one less.
         most: spikes a step, more than one only where they subtract.
         synapse: g, or None for none.
+        decays_last: whether a synapse decays behind what enters, g(u + c), and not before, g(u) + c.
         current_bits: of u, and of a sum of currents: neither may leave them.
         saturating_sums: whether a chip cuts after each summand: then none of a sum's parts may leave them.
         towards: whether the potential goes towards its drive, u + f(w − u).
@@ -126,6 +127,7 @@ class Stepped(DeclaredRule):
     symmetric: bool = False
     most: int = 1
     synapse: WholeDecay | None = None
+    decays_last: bool = False
     current_bits: int = 24
     saturating_sums: bool = False
     towards: bool = False
@@ -141,7 +143,7 @@ class Stepped(DeclaredRule):
         check_choice("reset", self.reset, RESETS)
         check_choice("fires_at", self.fires_at, FIRES_AT)
         check_choice("overflow", self.overflow, OVERFLOWS)
-        for name in ("symmetric", "towards", "saturating_sums"):
+        for name in ("symmetric", "towards", "saturating_sums", "decays_last"):
             if type(value := getattr(self, name)) is not bool:
                 raise TypeError(f"{name}: got {type(value).__name__}, expected True or False")
         self._check_together()
@@ -198,7 +200,8 @@ class Stepped(DeclaredRule):
             return
         widest = size
         for _ in range(1, num_steps if self.synapse is not None else 1):
-            widest = size if self.synapse is None else self.synapse(widest) + size
+            assert self.synapse is not None
+            widest = self.synapse(widest) + size
         check_within(float(widest.max()), self.current_top, "a part of a sum of currents", "saturate")
 
     def moves(
@@ -226,9 +229,11 @@ class Stepped(DeclaredRule):
         tie: float | Tensor,
         ends: Range | None,
     ) -> tuple[Move, ...]:
-        drive = current if self.synapse is None else self.synapse.image(state[1]) + current
-        reach = max(-float(drive.low.min()), float(drive.high.max()))
+        summed = drive = self._summed(state, current)
+        reach = max(-float(summed.low.min()), float(summed.high.max()))
         check_within(reach, self.current_top, "a sum of currents", "wrap")
+        if self.synapse is not None and self.decays_last:
+            drive = self.synapse.image(summed)
         u = () if self.synapse is None else (drive,)
         potential = self._held(self._driven(state[0], drive))
         if ends is not None:
@@ -252,6 +257,12 @@ class Stepped(DeclaredRule):
             rests = left.where(~waits, left.times(0.0)) if n == 0 else left
             return Move(found.some | waits if n == 0 else found.some & ~waits, (rests, *u))
         return Move(found.some, (left, *u))
+
+    def _summed(self, state: tuple[Range, ...], current: Range) -> Range:
+        """Return the current and what it is added to."""
+        if self.synapse is None:
+            return current
+        return (state[1] if self.decays_last else self.synapse.image(state[1])) + current
 
     def _driven(self, v: Range, drive: Range) -> Range:
         if not self.towards:
@@ -277,8 +288,10 @@ class Stepped(DeclaredRule):
     def step(self, residue: Tensor, current: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Return a step's potentials and spikes, and what is left: v, u and steps of rest, (3, batch, ...)."""
         left, synapse, waits = residue
-        drive = current if self.synapse is None else self.synapse(synapse) + current
-        drive = _inside(drive, -self.current_top, self.current_top)
+        before = synapse if self.synapse is None or self.decays_last else self.synapse(synapse)
+        drive = _inside(current if self.synapse is None else before + current, -self.current_top, self.current_top)
+        if self.synapse is not None and self.decays_last:
+            drive = self.synapse(drive)
         potential = drive + self.leak(left - drive) if self.towards else self.leak(left) + drive
         if self.overflow == "refuse":
             potential = _inside(potential, self.bottom, self.top)
@@ -311,8 +324,8 @@ class IntegerLIF(SteppedLIF):
 
     Args:
         leak: what is left of a potential after a step.
-        threshold, reset, fires_at, bits, overflow, symmetric, most, synapse, current_bits, saturating_sums,
-            towards, rest: as in `Stepped`.
+        threshold, reset, fires_at, bits, overflow, symmetric, most, synapse, decays_last, current_bits,
+            saturating_sums, towards, rest: as in `Stepped`.
 
     Raises:
         ValueError, TypeError: for constants outside their range.
@@ -384,6 +397,7 @@ FIELDS: dict[str, Any] = {
     "symmetric": bool,
     "most": Count,
     "synapse": or_none(DECAY),
+    "decays_last": bool,
     "current_bits": Count,
     "saturating_sums": bool,
     "towards": bool,

@@ -176,7 +176,7 @@ def fixed(
 def xylo(
     dash_syn: int, dash_mem: int, threshold: int, most: int = 31, bits: int = 16
 ) -> Callable[..., tuple[Any, np.ndarray]]:
-    """Return Xylo's step, v1: spike by spike into a saturating current; XyloIAFNeuron.cpp, XyloLayer.cpp."""
+    """Return Xylo's step, v1: spike by spike into a saturating current, which decays then; XyloIAFNeuron.cpp."""
     low, high = -(2 ** (bits - 1)), 2 ** (bits - 1) - 1
 
     def leak(x: np.ndarray, dash: int) -> np.ndarray:
@@ -186,13 +186,12 @@ def xylo(
     def step(state: Any, weight: np.ndarray, bias: np.ndarray, x: np.ndarray) -> tuple[Any, np.ndarray]:
         shape = (len(x), len(weight))
         i, v = state or (np.zeros(shape, np.int64), np.zeros(shape, np.int64))
-        i = leak(i, dash_syn)
-        v = leak(v, dash_mem)
         for source in range(x.shape[1]):
             for spike in range(int(x[:, source].max(initial=0))):
                 due = (x[:, source] > spike)[:, None]
                 i = np.where(due, np.clip(i + weight[:, source], -(2**15), 2**15 - 1), i)
-        v = np.clip(v + i, low, high)
+        i = leak(i, dash_syn)
+        v = np.clip(leak(v, dash_mem) + i, low, high)
         spikes = np.zeros(shape, np.int64)
         for _ in range(most):
             fires = v >= threshold
@@ -239,7 +238,13 @@ def _fixed(name: str, leak: WholeDecay, decay: Callable[[np.ndarray], np.ndarray
 
 def _xylo(name: str, dash_syn: int, dash_mem: int, theta: int, bits: int = 16, delay: bool = True) -> Chip:
     def made(most: int, threshold: int) -> Callable[[], IntegerLIF]:
-        constants = {"reset": "subtract", "bits": bits, "current_bits": 16, "saturating_sums": True}
+        constants = {
+            "reset": "subtract",
+            "bits": bits,
+            "current_bits": 16,
+            "saturating_sums": True,
+            "decays_last": True,
+        }
         synapse = WholeDecay("dash", dash_syn)
         return lambda: IntegerLIF(WholeDecay("dash", dash_mem), threshold, most=most, synapse=synapse, **constants)
 
