@@ -31,6 +31,7 @@ from ..models.circuit import (
 from ..models.elements.synapses import TemporalFilter
 from ..models.elements.varied import Varied
 from ..models.linear_maps import DenseMap, FlattenMap, LinearMap, ScaleMap, Shape
+from ..models.linear_maps.whole_inputs import WholeInputMap
 from ..models.rules import Leaky, Rule
 from ..models.validation import check_weights
 from .expressions import Applied, Expression, Reference, Total, leaves
@@ -184,7 +185,7 @@ def input_shape_of(made: Circuit) -> Shape:
     one, two = first.square(1), first.square(2)
     assert one is not None
     if one == two:  # a dense layer, which leaves one choice where only a Flatten stands before it
-        if all(isinstance(linear, FlattenMap) for linear in made.maps[: made.maps.index(first)]):
+        if all(isinstance(linear, FlattenMap | WholeInputMap) for linear in made.maps[: made.maps.index(first)]):
             return one
         raise ValueError(
             "input_shape: got None, and the layers do not determine it: give (channels, height, width), or data"

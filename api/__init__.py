@@ -68,8 +68,10 @@ if TYPE_CHECKING:
     from spikecert.models import ConversionRefused as ConversionRefused
     from spikecert.models import Delay as Delay
     from spikecert.models import Dynamics as Dynamics
+    from spikecert.models import IntegerLIF as IntegerLIF
     from spikecert.models import Normalize as Normalize
     from spikecert.models import OneSpikeLIF as OneSpikeLIF
+    from spikecert.models import Quantization as Quantization
     from spikecert.models import RateDraws as RateDraws
     from spikecert.models import Recurrent as Recurrent
     from spikecert.models import RefractoryLIF as RefractoryLIF
@@ -84,6 +86,8 @@ if TYPE_CHECKING:
     from spikecert.models import Trace as Trace
     from spikecert.models import Triangle as Triangle
     from spikecert.models import VariedLIF as VariedLIF
+    from spikecert.models import WholeDecay as WholeDecay
+    from spikecert.models import WholeInput as WholeInput
     from spikecert.models import architecture as architecture
     from spikecert.models import check_conversion as check_conversion
     from spikecert.models import circuit as circuit
@@ -98,12 +102,15 @@ if TYPE_CHECKING:
     from spikecert.models import load as load
     from spikecert.models import mlp as mlp
     from spikecert.models import network_hash as network_hash
+    from spikecert.models import quantization as quantization
+    from spikecert.models import quantize as quantize
     from spikecert.models import save as save
     from spikecert.models import settled as settled
     from spikecert.models import strided as strided
     from spikecert.models import to_nir as to_nir
     from spikecert.models import vgg5 as vgg5
     from spikecert.models import vgg11 as vgg11
+    from spikecert.models import whole_inputs as whole_inputs
     from spikecert.models import wrn16_4 as wrn16_4
     from spikecert.models.differing.difference import Difference as Difference
     from spikecert.models.differing.differing import differ as differ

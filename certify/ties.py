@@ -45,11 +45,13 @@ class Goal:
         ties: "argmax" or "strict".
         steps: T where logits are spike counts over T, 1 where they are steps of first spikes; None for others.
         unit: the ε of the run's dtype.
+        whole: whether logits are whole numbers that the run holds exactly.
     """
 
     ties: str
     steps: int | None
     unit: float
+    whole: bool = False
 
     @classmethod
     def of(cls, circuit: Circuit, ties: str) -> Self:
@@ -57,7 +59,7 @@ class Goal:
         unit = torch.finfo(circuit.dtype).eps
         steps = {"spikes": circuit.num_steps, "first": 1}.get(circuit.read.readout)
         counts = steps is not None and circuit.num_steps * unit <= MOST_STEPS_TIMES_UNIT
-        return cls(ties, steps if counts else None, unit)
+        return cls(ties, steps if counts else None, unit, circuit.whole and steps is None)
 
     def proven(self, margins: Tensor, labels: Tensor) -> Tensor:
         """Return whether bounds of margins, `tightened`, prove what is needed, (batch, classes) of bool."""
@@ -84,6 +86,8 @@ class Goal:
         of rounded means tie no longer where counts do: nothing of this applies there, and margins stay as they
         are. Steps of first spikes, −τ, are integers that the run holds exactly: counts over 1.
         """
+        if self.whole:  # a whole number that is at least m is at least ⌈m⌉
+            return margins.ceil()
         if self.steps is None:
             return margins
         count = ((margins - 8 * self.unit) * self.steps).ceil()

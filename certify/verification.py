@@ -17,11 +17,12 @@ from .arithmetic import check_arithmetic
 from .attacks import check_attacked, check_posed
 from .bounds.propagation import LogitBounds
 from .branching.processes.helpers import Helpers
+from .integers import on_integers
 from .latency_codes import CodedImages, coded
 from .network_sets.base import NetworkSet
 from .network_sets.deciding import Asked, decide
 from .own_draws import own_draws, sample_by_sample
-from .perturbations import Perturbation
+from .perturbations import Perturbation, settled_set
 from .perturbations.base import check_perturbation
 from .problem import Problem
 from .questions.asking import as_labels, check_coded, check_property_ties, labels_at, property_goal
@@ -112,6 +113,9 @@ def verify(
         except Unfinished as stopped:
             raise Unfinished(_pictured(codes, stopped.verdicts)) from None
     made = check_arithmetic(network)
+    perturbation = settled_set(network, perturbation)
+    if made.whole:
+        chosen = on_integers(chosen, perturbation)
     prop = None
     if isinstance(labels, Property):
         check_property_ties(ties)
@@ -176,6 +180,7 @@ def bounds(
     if (codes := coded(network, inputs, perturbation)) is not None:
         return bounds(codes.network, codes.events, perturbation, chosen)
     check_arithmetic(network)
+    perturbation = settled_set(network, perturbation)
     check_inputs(network, inputs)
     check_weights(network)
     perturbation.suits(network)

@@ -9,10 +9,12 @@ from .architectures.architectures import architecture, mlp
 from .architectures.strided import strided
 from .architectures.vgg import vgg5, vgg11
 from .architectures.wide_resnet import wrn16_4
+from .chips import BuildComparison, Quantization, quantization, quantize, whole_inputs
 from .circuit import Circuit, circuit
 from .dynamics import Dynamics
 from .elements.adaptive import AdaptiveLIF
 from .elements.gates import SpikeAnd, SpikeIand
+from .elements.integers import IntegerLIF, WholeDecay
 from .elements.layers import Residual
 from .elements.learned_decay import PLIF, settled
 from .elements.neurons import DLIF, LIF
@@ -25,6 +27,7 @@ from .files.checkpoints import load, network_hash, save
 from .linear_maps.averaging import AdaptiveAverage
 from .linear_maps.normalizing import Normalize
 from .linear_maps.sharing import Share
+from .linear_maps.whole_inputs import WholeInput
 from .networks import SpikingNetwork, Trace
 from .running.encoding import RateDraws
 from .running.latency import latency_code
@@ -53,14 +56,17 @@ __all__ = [
     "AdaptiveAverage",
     "AdaptiveLIF",
     "Arctan",
+    "BuildComparison",
     "Circuit",
     "Conversion",
     "ConversionCheck",
     "ConversionRefused",
     "Delay",
     "Dynamics",
+    "IntegerLIF",
     "Normalize",
     "OneSpikeLIF",
+    "Quantization",
     "RateDraws",
     "Recurrent",
     "RefractoryLIF",
@@ -75,6 +81,8 @@ __all__ = [
     "Trace",
     "Triangle",
     "VariedLIF",
+    "WholeDecay",
+    "WholeInput",
     "architecture",
     "check_conversion",
     "circuit",
@@ -89,12 +97,15 @@ __all__ = [
     "load",
     "mlp",
     "network_hash",
+    "quantization",
+    "quantize",
     "save",
     "settled",
     "strided",
     "to_nir",
     "vgg5",
     "vgg11",
+    "whole_inputs",
     "wrn16_4",
 ]
 

@@ -100,6 +100,8 @@ class Rule:
     """
 
     layers: ClassVar[tuple[type[nn.Module], ...]] = ()
+    whole: ClassVar[bool] = False
+    """Whether it is of whole numbers, and so of circuits that are whole (`models.circuit.whole`)."""
 
     def check(self, dtype: torch.dtype) -> None:
         """Raise ValueError for a constant that the dtype of the run does not hold to full precision."""
@@ -124,8 +126,10 @@ class DeclaredRule(Rule, ABC):
     @abstractmethod
     def moves(
         self, labels: tuple[Label, ...], state: tuple[Range, ...], current: Range, tie: float | Tensor
-    ) -> tuple[Move, Move]:
-        """Return what silence and a spike make of states under a current, exactly: rounding is paid elsewhere.
+    ) -> tuple[Move, ...]:
+        """Return what silence, a spike, and two and more where there are such, make of states under a current.
+
+        Exactly: rounding is paid elsewhere.
 
         Args:
             labels: K.
@@ -134,9 +138,23 @@ class DeclaredRule(Rule, ABC):
             tie: so far from its threshold a potential may do either.
         """
 
+    def within(
+        self,
+        labels: tuple[Label, ...],
+        state: tuple[Range, ...],
+        current: Range,
+        tie: float | Tensor,
+        potential: Range,
+    ) -> tuple[Move, ...]:
+        """Return what `moves` does where it is known besides where potentials lie before a reset."""
+        return self.moves(labels, state, current, tie)
+
     @abstractmethod
-    def label(self, label: Label, spike: bool, t: int) -> Label:
-        """Return the label behind step t = 1..T of a state with a label."""
+    def label(self, label: Label, spike: int, t: int) -> Label:
+        """Return the label behind step t = 1..T, of so many spikes, of a state with a label."""
+
+    def admit(self, size: Tensor, num_steps: int) -> None:
+        """Raise OverflowError where currents whose summands have such moduli, (batch, ...), are not the rule's."""
 
     def factors(self, num_steps: int) -> tuple[float, ...]:
         """Return a over T steps, what the layer's current is multiplied with."""
@@ -165,11 +183,11 @@ def _after_spike(fires: Range, reset: str, drop: float | Tensor) -> Range:
     return fires.times(0.0) if reset == "zero" else fires
 
 
-def reset_label(reset: str, label: Label, spike: bool, t: int) -> Label:
+def reset_label(reset: str, label: Label, spike: int, t: int) -> Label:
     """Return what is kept apart: how many spikes there were where they subtract, else the step of the last."""
     if not spike:
         return label
-    return (0, label[1] + 1) if reset == "subtract" else (0, t)
+    return (0, label[1] + spike) if reset == "subtract" else (0, t)
 
 
 @dataclass(frozen=True)
@@ -230,7 +248,7 @@ class Leaky(DeclaredRule):
         """Return v = λ·u + c up to θ, and from θ on, reset."""
         return leaky_moves(state[0].times(self.decay) + current, self.threshold, self.reset, self.drop, tie)
 
-    def label(self, label: Label, spike: bool, t: int) -> Label:
+    def label(self, label: Label, spike: int, t: int) -> Label:
         """Return the last spike's step, or a count."""
         return reset_label(self.reset, label, spike, t)
 

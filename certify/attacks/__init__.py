@@ -22,7 +22,7 @@ from ..named import Named
 from ..network_sets.base import NetworkSet
 from ..network_sets.deciding import Asked, search_all
 from ..own_draws import own_draws, sample_by_sample
-from ..perturbations import Perturbation
+from ..perturbations import Perturbation, settled_set, takes_whole
 from ..perturbations.base import check_perturbation
 from ..questions.asking import as_labels, check_coded, check_property_ties, labels_at, own_outputs, property_goal
 from ..questions.forms import Property
@@ -131,6 +131,10 @@ def attack(
     if isinstance(perturbation, NetworkSet):
         question = Asked.of(network, inputs, labels, perturbation, ties, seed)
         return search_all(question, method, at_least(1)("batch_size", batch_size), progress)
+    perturbation = settled_set(network, perturbation)
+    if takes_whole(network) is not None and method.by_gradient:
+        told = "expected one without gradients, which integer neurons have not: square, gaussian or random-events"
+        raise ValueError(f"method: got {method.name!r}, {told}")
     given, ties = ties, settled_ties(network, ties)
     if own_draws(network, inputs, labels):
         each, asked = sample_by_sample(network, inputs, progress), {"seed": seed, "ties": given}

@@ -20,13 +20,22 @@ from ...models.circuit import (
     Recurred,
     fold,
 )
+from ...models.elements.integers import Stepped
 from ...models.elements.refractory import Refractory
 from ...models.elements.varied import Varied
 from ...models.linear_maps import DenseMap
 from ...models.rules import DeclaredRule, Leaky, Rule
 from ..rounding import Rounding, check_potential, over_time, reading_slack, vanished
 from .automata.reachable import path_trains
-from .readouts import first_spikes, integrating_slack, largest_margins, readout_rows
+from .automata.whole_table import whole_trains
+from .readouts import (
+    check_whole_readout,
+    first_spikes,
+    integrating_slack,
+    largest_margins,
+    read_leak,
+    readout_rows,
+)
 from .signals.affine import AffineMap, affine_map
 from .signals.box import Box
 from .signals.filtered import FilteredSignal
@@ -61,7 +70,7 @@ class Propagation(Algebra[Signal]):
     """
 
     reader: ClassVar[str] = "the bounds' propagation"
-    rules: ClassVar[tuple[type[Rule], ...]] = (Leaky, Varied, Refractory)
+    rules: ClassVar[tuple[type[Rule], ...]] = (Leaky, Varied, Refractory, Stepped)
     declared: ClassVar[bool] = True
 
     source: Signal
@@ -95,6 +104,8 @@ class Propagation(Algebra[Signal]):
 
     def fired(self, node: Fired, x: Signal) -> Signal:
         """Return what is known of the spikes; a rule that is listed, to its very type, needs no automaton."""
+        if isinstance(node.rule, Stepped):
+            return whole_trains(x, node.rule, self.rounding)
         if type(node.rule) not in self.rules:
             assert isinstance(node.rule, DeclaredRule)
             return path_trains(x, node.rule, self.rounding)
@@ -121,7 +132,7 @@ def propagate(circuit: Circuit, source: Signal, spikes: SpikeBound, rounding: Ro
 
 def logit_bounds(circuit: Circuit, inputs: Box, spikes: SpikeBound) -> LogitBounds:
     """Return bounds of the logits over the input set `inputs`, as `Perturbation.enclosure` gives it."""
-    known = propagate(circuit, input_signal(circuit, inputs), spikes, Rounding(circuit.dtype))
+    known = signals_of(circuit, inputs, spikes)
     return _read(circuit, known[-1], inputs.lower)
 
 
@@ -135,7 +146,7 @@ def _read(circuit: Circuit, last: Signal, like: Tensor) -> LogitBounds:
     box = last.combine(rows)
     slack = reading_slack(box.magnitude, rounding)
     if circuit.read.rule is not None:  # the recursion's own rounding, of spikes, too
-        slack = slack + integrating_slack(last, rows, rounding)
+        slack = slack + integrating_slack(last, rows, rounding) + read_leak(circuit)
     return LogitBounds((box.lower - slack).amax(0), (box.upper + slack).amax(0))
 
 
@@ -153,7 +164,7 @@ def margin_bounds(
 
 def signals_of(circuit: Circuit, inputs: Box, spikes: SpikeBound, quick: bool = False) -> list[Signal]:
     """Return what is known of each node over the input set; `quick` as in `margin_bounds`."""
-    signal, rounding = input_signal(circuit, inputs), Rounding(circuit.dtype)
+    signal, rounding = input_signal(circuit, inputs), Rounding(circuit.dtype, whole=circuit.whole)
     if quick and _ends_dense(circuit) and circuit.dtype != torch.float64 and _plain(signal):
         rounding = Rounding(circuit.dtype, torch.float32)
         signal = InputSignal(signal.box.outward(rounding.bound), signal.num_steps)
@@ -169,7 +180,7 @@ def known_margins(circuit: Circuit, known: list[Signal], labels: Tensor, like: T
         lower = torch.stack([_difference(last.map, before, row, labels, run) for row in rows.split(1)])
         if circuit.read.readout == "largest":
             lower = largest_margins(lower, logit_steps(known[-1], rows, run), labels)[None]
-        lower = lower.squeeze(0)
+        lower = lower.squeeze(0) - 2 * read_leak(circuit)
     else:
         lower = _read_margins(circuit, known[-1], labels, like)
     return lower.scatter(1, labels[:, None], torch.inf)
@@ -197,7 +208,8 @@ def known_rows(circuit: Circuit, known: list[Signal], rows: Tensor, like: Tensor
     summed = circuit.read.readout not in ("largest", "first")
     if isinstance(last, Mapped) and isinstance(last.map, DenseMap) and summed:
         check_readout(circuit, known[-1], run)
-        return _dense_rows(last.map, known[last.sources[0]], readout_rows(circuit, like), rows, run)
+        row = readout_rows(circuit, like)
+        return _dense_rows(last.map, known[last.sources[0]], row, rows, run, read_leak(circuit))
     bounds = _read(circuit, known[-1], like)
     if circuit.read.readout == "spikes" and circuit.num_steps * torch.finfo(circuit.dtype).eps <= 2**-6:
         bounds = _counted(bounds, circuit)
@@ -227,7 +239,9 @@ def _counted(bounds: LogitBounds, circuit: Circuit) -> LogitBounds:
     return LogitBounds(held(least)[0].minimum(held(least)[1]), held(most)[0].maximum(held(most)[1]))
 
 
-def _dense_rows(layer: DenseMap, before: Signal, row: Tensor, rows: Tensor, rounding: Rounding) -> RowEnds:
+def _dense_rows(
+    layer: DenseMap, before: Signal, row: Tensor, rows: Tensor, rounding: Rounding, leak: float
+) -> RowEnds:
     """Return k·y for y = W·x + b, x = Σ_t row[t]·before[t]: (k·W)·x is bounded, not the logits one by one.
 
     Each logit of the run strays from its exact value by at most γ·(|W|·|x| + |b|)·Σ|row|, as in `_difference`. k·W
@@ -244,7 +258,7 @@ def _dense_rows(layer: DenseMap, before: Signal, row: Tensor, rows: Tensor, roun
     slack = last.slack(magnitude, rounding, over_time(steps)) + last.slack(
         magnitude, own, over_time(steps) + 2 * len(weight) + 20
     )
-    slack = (slack * moduli + vanished(steps, rounding)).expand_as(middle)
+    slack = (slack * moduli + vanished(steps, rounding) + leak).expand_as(middle)
     joint = rows @ weight
     spread = (joint.abs() @ box.radius[0][:, :, None]).squeeze(2)
     value = (rows * middle[:, None]).sum(2) - spread - (rows.abs() * slack[:, None]).sum(2)
@@ -301,6 +315,9 @@ def check_readout(circuit: Circuit, last: Signal, rounding: Rounding) -> None:
     rule = circuit.read.rule
     if rule is None:
         _check_sums(last, rounding)
+        return
+    if isinstance(rule, Stepped):
+        check_whole_readout(rule, last)
         return
     assert isinstance(rule, Leaky)
     times = circuit.num_steps if circuit.read.readout == "summed" else 1

@@ -21,6 +21,7 @@ import torch
 from torch import Tensor
 
 from ...models.circuit import Circuit
+from ...models.elements.integers import Stepped, check_within
 from ...models.rules import Leaky
 from ..rounding import Rounding, integration_slack
 from .signals.box import Box
@@ -46,10 +47,33 @@ def readout_rows(circuit: Circuit, like: Tensor) -> Tensor:
             torch.eye(steps) if readout == "largest" else torch.full((1, steps), 1.0 / steps, dtype=torch.float64)
         )
         return each.to(like)
+    if isinstance(rule, Stepped):
+        rule = Leaky(1.0, reset="none")
     assert isinstance(rule, Leaky)
     rows = filter_rows(steps, rule)
     rows = {"potential": rows[-1:], "summed": rows.sum(0, keepdim=True)}.get(readout, rows)
     return rows.to(like)
+
+
+def read_leak(circuit: Circuit) -> float:
+    """Return how far potentials of integer neurons may be from their currents' sum: a unit a step, or 0."""
+    rule = circuit.read.rule
+    return float(circuit.num_steps) if isinstance(rule, Stepped) and not rule.leak.keeps else 0.0
+
+
+def check_whole_readout(rule: Stepped, last: Signal) -> None:
+    """Raise OverflowError where potentials that are read may be cut.
+
+    Until one is, v[t] is Σ_{k≤t} x[k], or at most t units from it where they leak. So if these sums stay within
+    the width, with t units to spare, none ever is.
+    """
+    steps = last.num_steps
+    rule.admit(last.magnitude(), steps)
+    box = last.steps()
+    check_within(float(box.magnitude.max()), rule.current_top, "a sum of currents", "wrap")
+    sums = last.combine(torch.ones(steps, steps, dtype=torch.float64).tril().to(box.lower.device))
+    leak = 0 if rule.leak.keeps else steps
+    check_within(float(sums.magnitude.max()) + leak, rule.top, "a potential that is read", "saturate")
 
 
 def integrating_slack(last: Signal, rows: Tensor, rounding: Rounding) -> Tensor:

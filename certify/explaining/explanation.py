@@ -11,7 +11,7 @@ from ...models.networks import SpikingNetwork
 from ...models.progress import Progress, silent
 from ..attacks import attack, check_attacked
 from ..bounds.trains.trains import step_spikes
-from ..perturbations import Perturbation
+from ..perturbations import Perturbation, takes_whole
 from ..radii.radius import Radius, certified_radius
 from ..replay import evaluating
 from ..scales import EventScale, Scale
@@ -125,6 +125,8 @@ def explain(
     """
     if network.encoding == "latency":
         raise ValueError("network: got one with latency coding, expected another: its events are not its inputs")
+    if takes_whole(network) is not None:
+        raise ValueError("network: got one of whole numbers, expected another: its search is no \"complete\" one")
     one, labels, ties = sample[None], torch.tensor([label], device=sample.device), settled_ties(network, ties)
     check_attacked(network, one, labels, sets.around(epsilon))
     timeout, runs = positive("timeout", timeout), at_least(1)("runs", runs)

@@ -65,7 +65,9 @@ class Asked:
         Raises:
             TypeError, ValueError: for what does not belong together, in one line.
         """
-        check_arithmetic(network)
+        if check_arithmetic(network).whole:
+            told = "expected another, whose numbers are real"
+            raise ValueError(f"network: got one of whole numbers for {type(networks).__name__}, {told}")
         check_inputs(network, inputs)
         check_weights(network)
         if network.encoding == "latency" or (network.encoding == "rate" and _own_draws(network, inputs)):

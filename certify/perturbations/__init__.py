@@ -11,6 +11,7 @@ from .l2 import L2
 from .linf import LInf
 from .pixel_box import PixelBox
 from .ranged import RangedSet
+from .whole_box import WholeLInf, settled_set, takes_whole
 
 __all__ = [
     "L2",
@@ -24,4 +25,7 @@ __all__ = [
     "RangedSet",
     "SpikeFlip",
     "SpikeShift",
+    "WholeLInf",
+    "settled_set",
+    "takes_whole",
 ]

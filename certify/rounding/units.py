@@ -27,25 +27,31 @@ class Rounding:
     Attributes:
         dtype: of the run.
         bound: of the bound; it must hold the run's numbers exactly.
+        whole: whether all numbers are whole, so that none rounds: see models/circuit/whole.py.
     """
 
     dtype: torch.dtype
     bound: torch.dtype = torch.float64
+    whole: bool = False
 
     @property
     def unit(self) -> float:
         """Return u_run + 4·u_bound: the relative error of one operation, in the run and in the bound."""
+        if self.whole:
+            return 0.0
         return torch.finfo(self.dtype).eps / 2 + 4 * torch.finfo(self.bound).eps / 2
 
     @property
     def smallest(self) -> float:
         """Return an absolute error that covers underflow of one step, flushing to zero included."""
+        if self.whole:
+            return 0.0
         return 8 * torch.finfo(self.dtype).tiny + 16 * torch.finfo(self.bound).tiny
 
     @property
     def largest(self) -> float:
-        """Return the magnitude above which the run may overflow."""
-        return torch.finfo(self.dtype).max / 8
+        """Return the magnitude above which the run may overflow, or whole numbers no longer be exact."""
+        return 2.0**51 if self.whole else torch.finfo(self.dtype).max / 8
 
     @overload
     def gamma(self, terms: int) -> float: ...

@@ -13,7 +13,9 @@ from torch import Tensor
 from ...models.circuit import Circuit
 from ...models.deadline import LATE, Expired, TimeIsUp, ending, never
 from ...models.networks import SpikingNetwork
-from ..bounds.propagation import LogitBounds
+from ..bounds.propagation import LogitBounds, logit_bounds
+from ..bounds.signals.box import Box
+from ..bounds.trains.trains import step_spikes
 from ..branching.pace import Pace
 from ..perturbations import Perturbation
 from ..problem import Problem
@@ -209,6 +211,17 @@ def clean_failures(problem: Problem, verifier: str) -> dict[int, Verdict]:
     return known
 
 
+def _overflowing(made: Circuit, candidate: Tensor) -> str:
+    """Return why a chip may run an input otherwise than a network of whole numbers does, or nothing."""
+    if not made.whole:
+        return ""
+    try:
+        logit_bounds(made, Box(candidate[None].double(), candidate[None].double()), step_spikes)
+    except OverflowError as error:
+        return str(error)
+    return ""
+
+
 def falsified(
     problem: Problem, index: int, candidate: Tensor, verifier: str, started: float, reason: str
 ) -> Verdict:
@@ -216,6 +229,8 @@ def falsified(
     seconds = time.perf_counter() - started
     inputs = problem.inputs[index : index + 1]
     allowed = bool(problem.perturbation.contains(candidate[None], inputs))
+    if allowed and (obstacle := _overflowing(problem.circuit, candidate)):
+        return Verdict("unknown", None, None, verifier, seconds, obstacle)
     if allowed and problem.goal.replays(problem.network, candidate, int(problem.labels[index])):
         return Verdict("falsified", None, candidate.clone(), verifier, seconds, reason)
     return Verdict(

@@ -25,6 +25,7 @@ from ...models.circuit import (
 )
 from ...models.constants import at_least, settle
 from ...models.deadline import LATE, TimeIsUp, ending, time_left
+from ...models.elements.integers import Stepped
 from ...models.elements.refractory import Refractory
 from ...models.elements.varied import Varied
 from ...models.rules import Leaky
@@ -224,7 +225,7 @@ class _Counted(Algebra[Tensor]):
     """The shapes of signals, (1, ...), and the work of what was met."""
 
     reader = "enumeration"
-    rules = (Leaky, Varied, Refractory)
+    rules = (Leaky, Varied, Refractory, Stepped)
     declared = True
 
     def __init__(self, inputs: Tensor) -> None:

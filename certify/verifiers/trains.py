@@ -46,6 +46,8 @@ class TrainsVerifier(BoundVerifier):
 
     def stages_for(self, made: Circuit) -> tuple[SpikeBound, ...]:
         """Return the stages, and windows of all lengths behind F9 where they are cheap."""
+        if made.whole:  # one automaton, exact, whatever the stage
+            return self.stages[:1]
         fired = (node.rule for node in made.nodes if isinstance(node, Fired))
         subtracts = any(isinstance(rule, Leaky) and rule.reset == "subtract" for rule in fired)
         return (*self.stages, window_spikes) if subtracts and made.num_steps <= FEW_STEPS else self.stages

@@ -32,6 +32,7 @@ from ..running.readouts import READOUTS, fits
 from ..validation import check_choice
 from .nodes import Added, Circuit, Filtered, Fired, Input, Mapped, Node, Pooled, Read, Recurred
 from .unchanged import check_library, check_methods, check_nothing_between, check_unchanged, overridden
+from .whole import check_whole
 
 NODES: dict[str, Callable[..., Node]] = {node.kind: node for node in (Mapped, Pooled, Filtered)}
 """The nodes that an element's own constants say whole."""
@@ -67,6 +68,7 @@ def circuit(network: SpikingNetwork) -> Circuit:
     like = next(network.parameters())
     made = Circuit(tuple(lowering.nodes), num_steps, like.dtype, like.device)
     _check_tensors(made)
+    check_whole(made)
     return made
 
 

@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from ..elements.max_pooling import MaxWindows
 from ..elements.synapses import TemporalFilter
 from ..linear_maps import LinearMap
+from ..linear_maps.whole_inputs import WholeInputMap
 from ..rules import Rule
 from ..running.encoding import RateDraws
 
@@ -176,6 +177,13 @@ class Circuit:
         """Return the layers with a rule, in order: those that fire, and the one whose potential is read."""
         found = (node for node in self.nodes if isinstance(node, Fired | Recurred | Read))
         return tuple(node for node in found if node.rule is not None)
+
+    @property
+    def whole(self) -> bool:
+        """Return whether every signal of a run is of whole numbers: see `whole.py`, which has checked it."""
+        return any(node.rule is not None and node.rule.whole for node in self.spiking) or any(
+            isinstance(each, WholeInputMap) for each in self.maps
+        )
 
     @property
     def adds(self) -> bool:

@@ -125,7 +125,7 @@ class Adaptive(DeclaredRule):
         quiet, fires = leaky_moves(potential, limit, self.own.reset, self.own.drop, tie)
         return Move(quiet.possible, (*quiet.state, faded)), Move(fires.possible, (*fires.state, faded + 1.0))
 
-    def label(self, label: Label, spike: bool, t: int) -> Label:
+    def label(self, label: Label, spike: int, t: int) -> Label:
         """Return the last spike's step, and how many there were."""
         return (0, t, label[2] + 1) if spike else label
 

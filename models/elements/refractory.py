@@ -137,7 +137,7 @@ class Refractory(DeclaredRule):
         quiet = Move(quiet.possible | ~awake, (ends.where(awake, ends.times(0.0)),))
         return quiet, replace(fires, possible=fires.possible & awake)
 
-    def label(self, label: Label, spike: bool, t: int) -> Label:
+    def label(self, label: Label, spike: int, t: int) -> Label:
         """Return how many steps of rest are left, and the last spike's step."""
         return (self.rest, t) if spike else (max(0, label[0] - 1), label[1])
 

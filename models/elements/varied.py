@@ -108,7 +108,7 @@ class Varied(DeclaredRule):
         decay, threshold, drop = (self.values(name, current.low) for name in ("decay", "threshold", "drop"))
         return leaky_moves(state[0].times(decay) + current, threshold, self.reset, drop, tie)
 
-    def label(self, label: Label, spike: bool, t: int) -> Label:
+    def label(self, label: Label, spike: int, t: int) -> Label:
         """Return the last spike's step, or a count."""
         return reset_label(self.reset, label, spike, t)
 

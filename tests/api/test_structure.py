@@ -162,6 +162,7 @@ TABLES = {
     "models/elements/layers.py": "types with weights, or statistics over time: what training does to modules",
     "models/elements/recurrent.py": "which of them a feedback may be: those of one step, without statistics",
     "models/merging.py": "it writes new weights of each kind in its own way",
+    "models/chips/quantizing.py": "it rounds the weights of each kind, and no others",
     "models/tracing/building.py": "it looks for the layer that takes a bias",
     "models/conversion/nir/nir_modules.py": "the words of NIR",
     "models/conversion/nir/nir_writing.py": "the words of NIR",

@@ -22,6 +22,7 @@ PAGES = (
     "docs/regression.md",
     "docs/loops.md",
     "docs/deployment.md",
+    "docs/chips.md",
 )
 LONG = ("docs/tutorial.md", "docs/testing.md")
 SAID = {
@@ -31,7 +32,7 @@ SAID = {
     "docs/concepts/choosing.md": ("interval", "complete"),
     "docs/concepts/circuit.md": ("2 fired layers.1 (1,)", "5 added layers.2 (4, 2)"),
     "docs/runs.md": ("['",),
-    "docs/attacks.md": ("large steps", "of 10 digits are left", "of 10 are left of a module"),
+    "docs/attacks.md": ("large steps", "of 4 digits are left", "of 4 are left of a module"),
     "docs/regression.md": ("certified_rmse", "in units of u", "proved 2 boxes"),
     "docs/questions.md": ("'verified'", "True"),
     "docs/loops.md": ("checked True", "runs reach"),
@@ -41,6 +42,7 @@ SAID = {
         "mended: True same: True",
         "saturation: layers.1, layers.3: B holds v at 0·θ or above",
     ),
+    "docs/chips.md": ("loihi: an input of 1 is 255 units", "same_class=", "'verified'"),
     "docs/events.md": ("l0: ", "shift: ", "two_sides.html"),
     "docs/testing.md": ("'corners', sample", "more than gain"),
 }

@@ -12,6 +12,7 @@ from conversion_mutants import CONVERSION_MUTANTS
 from element_mutants import ELEMENT_MUTANTS
 from event_mutants import EVENT_MUTANTS
 from filter_mutants import FILTER_MUTANTS
+from integer_mutants import INTEGER_MUTANTS
 from kernel_mutants import KERNEL_MUTANTS
 from latency_mutants import LATENCY_MUTANTS
 from listing_mutants import LISTING_MUTANTS
@@ -55,6 +56,7 @@ MUTANTS = (
     *RECORDING_MUTANTS,
     *RECURRENT_MUTANTS,
     *REFRACTORY_MUTANTS,
+    *INTEGER_MUTANTS,
     *VARIED_MUTANTS,
     *READOUT_MUTANTS,
     *TRACING_MUTANTS,

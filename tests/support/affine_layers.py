@@ -7,7 +7,7 @@ import torch
 from hypothesis import strategies as st
 from torch import Tensor, nn
 
-from spikecert.models import AdaptiveAverage, Normalize, Share
+from spikecert.models import AdaptiveAverage, Normalize, Share, WholeInput
 
 Features = tuple[int, ...]
 Drawn = tuple[nn.Module, Features]
@@ -145,6 +145,7 @@ GENERATORS: dict[type[nn.Module], Callable[[st.DrawFn], Drawn]] = {
     nn.BatchNorm2d: lambda draw: batch_norm(draw, nn.BatchNorm2d, (2, 3)),
     Normalize: normalize,
     Share: share,
+    WholeInput: lambda draw: (WholeInput(-9, 9), draw(st.sampled_from([(4,), (2, 3), (2, 3, 2)]))),
 }
 """What draws a layer of a type that `affine_types` names."""
 

@@ -11,6 +11,7 @@ from spikecert import (
     DLIF,
     LIF,
     AdaptiveLIF,
+    IntegerLIF,
     OneSpikeLIF,
     RateDraws,
     Recurrent,
@@ -19,10 +20,14 @@ from spikecert import (
     SpikingNetwork,
     Synapse,
     VariedLIF,
+    WholeDecay,
+    WholeInput,
 )
 
 STEPS, FEATURES, WIDTH, CLASSES = 3, 3, 4, 3
 RADIUS = 0.05
+MOST, GRAIN = 9, 8
+"""The greatest whole input, and how many units a weight of 1 is."""
 Layers = Callable[[], list[nn.Module]]
 
 
@@ -37,6 +42,7 @@ class Kind:
         behind: behind that.
         settings: of the network.
         width: of what enters the last dense layer.
+        whole: whether it is of whole numbers: weights, inputs and the radius are.
     """
 
     name: str
@@ -45,16 +51,26 @@ class Kind:
     behind: Layers = list
     settings: dict[str, Any] = field(default_factory=dict)
     width: int = WIDTH
+    whole: bool = False
+
+    @property
+    def radius(self) -> float:
+        """Return that of the set that verifiers are asked about."""
+        return 1.0 if self.whole else RADIUS
 
     def network(self, seed: int | None = None, **settings: Any) -> SpikingNetwork:
         """Return the network with random weights, float64."""
         layers = [nn.Linear(FEATURES, WIDTH), *self.layers(), nn.Linear(self.width, CLASSES), *self.behind()]
+        layers = [WholeInput(0, MOST), *layers] if self.whole else layers
         made = SpikingNetwork(*layers, num_steps=STEPS, **(self.settings | settings)).double().eval()
         generator = torch.Generator().manual_seed(self.seed if seed is None else seed)
         for module in made.modules():
             if isinstance(module, nn.Linear):
                 nn.init.normal_(module.weight, std=2.0, generator=generator)
                 nn.init.normal_(module.bias, std=0.3, generator=generator)
+            if isinstance(module, nn.Linear) and self.whole:
+                for part in (module.weight, module.bias):
+                    part.data = (part.data * GRAIN).round()
         return made
 
 
@@ -63,6 +79,8 @@ def samples(network: SpikingNetwork, count: int = 4, events: bool = False) -> tu
     shape = (STEPS, FEATURES) if network.timed else (FEATURES,)
     inputs = torch.rand(count, *shape, generator=torch.Generator().manual_seed(1))
     inputs = ((inputs > 0.6) if events else inputs).to(network.dtype)
+    if isinstance(network.layers[0], WholeInput) and not events:
+        inputs = (inputs * MOST).round()
     with torch.no_grad():
         return inputs, network(inputs).argmax(1)
 
@@ -80,6 +98,15 @@ def dense() -> nn.Module:
 def leaky() -> nn.Module:
     """Return a layer of LIF."""
     return LIF(0.9)
+
+
+def _integers() -> list[nn.Module]:
+    leak = WholeDecay("truncate", 12, 3686)
+    return [IntegerLIF(leak, 60, fires_at=">"), dense(), IntegerLIF(leak, 12, fires_at=">")]
+
+
+def _sums() -> list[nn.Module]:
+    return [LIF(1.0, reset="none")]
 
 
 def _silent() -> list[nn.Module]:
@@ -113,5 +140,6 @@ KINDS = (
     Kind('readout "largest"', 7, DEEP, _silent, {"readout": "largest"}),
     Kind('readout "largest", no neuron', 4, DEEP, settings={"readout": "largest"}),
     Kind('readout "first"', 3, DEEP, lambda: [leaky()], {"readout": "first"}),
+    Kind("IntegerLIF", 8, _integers, _sums, {"readout": "potential"}, whole=True),
     Kind('encoding "rate"', 16, DEEP, settings={"encoding": "rate", "draws": RateDraws(1)}),
 )

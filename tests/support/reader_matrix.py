@@ -12,7 +12,7 @@ from spikecert import LInf, SpikeFlip, SpikingNetwork, Verdict, gain, verify
 from spikecert.certify.proofs.proving import Prover, Unproven
 from spikecert.certify.verifiers import VERIFIERS
 from spikecert.training.bounds.interval_bounds import worst_logits
-from support.element_kinds import KINDS, RADIUS, Kind, samples
+from support.element_kinds import KINDS, Kind, samples
 
 START, END = "<!-- readers -->\n", "<!-- end of readers -->\n"
 SECONDS = 5.0
@@ -44,11 +44,11 @@ def row(kind: Kind, reasons: Reasons) -> tuple[str, ...]:
     """Return the cells of an element."""
     network = kind.network()
     inputs, labels = samples(network)
-    bounded = verify(network, inputs, labels, LInf(RADIUS), "trains")
+    bounded = verify(network, inputs, labels, LInf(kind.radius), "trains")
     cells = [_verified(name, kind, bounded, reasons) for name in SINGLE]
     others: Sequence[Callable[[], object]] = (
         lambda: gain(network),
-        lambda: _trained(network, inputs, labels),
+        lambda: _trained(network, inputs, labels, kind.radius),
         lambda: Prover.of(network),
     )
     return (kind.name, *cells, *(_tried(other, reasons) for other in others))
@@ -79,7 +79,7 @@ def _verified(name: str, kind: Kind, bounded: list[Verdict], reasons: Reasons) -
     network = kind.network(encoding="none") if listed else kind.network()
     asked = samples(network, events=listed)
     try:
-        found = verify(network, *asked, SpikeFlip(1) if listed else LInf(RADIUS), name, timeout=SECONDS)
+        found = verify(network, *asked, SpikeFlip(1) if listed else LInf(kind.radius), name, timeout=SECONDS)
     except REFUSALS as error:
         return reasons.mark(NO, str(error))
     left = [verdict for verdict in found if verdict.status == "unknown"]
@@ -102,5 +102,5 @@ def _tried(reader: Callable[[], object], reasons: Reasons) -> str:
 
 
 @torch.no_grad()
-def _trained(network: SpikingNetwork, inputs: Tensor, labels: Tensor) -> Tensor:
-    return worst_logits(network, inputs - RADIUS, inputs + RADIUS, labels)
+def _trained(network: SpikingNetwork, inputs: Tensor, labels: Tensor, radius: float) -> Tensor:
+    return worst_logits(network, inputs - radius, inputs + radius, labels)

@@ -21,7 +21,7 @@ class Edges:
 
     Attributes:
         sources, targets: of each edge, the states before and behind it, (E,).
-        spikes: whether it is a spike, (E,) of bool.
+        spikes: how many spikes it has, (E,).
         exists: (E, batch, ...) of bool.
         count: how many states there are behind it.
     """
@@ -58,7 +58,7 @@ class PathTrains(Trains):
 
     Attributes:
         moves: the edges of each step.
-        box: whether each step's spike is certain, impossible or open, (T, batch, ...).
+        box: how many spikes each step has at least and at most, (T, batch, ...).
         known: where the numbers of the state lie before each step, whatever the label, (T, numbers, batch, ...).
         allowance: what was paid for the run's rounding.
     """
@@ -73,9 +73,18 @@ class PathTrains(Trains):
         """Return the number of steps T."""
         return len(self.moves)
 
+    @property
+    def binary(self) -> bool:  # pyright: ignore[reportIncompatibleVariableOverride]
+        """Return whether there is at most one spike a step."""
+        return all(int(step.spikes.max()) <= 1 for step in self.moves)
+
     def steps(self) -> Box:
         """Return the spikes step by step."""
         return self.box
+
+    def magnitude(self) -> Tensor:
+        """Return the most spikes that a neuron has at a step."""
+        return self.box.upper.amax(0)
 
     def combine(self, rows: Tensor) -> Box:
         """Return the exact range over all paths: one shortest and one longest path for each row."""

@@ -1,9 +1,9 @@
 """From a rule's own declaration to the automaton of a layer: which states its neurons may reach, step by step.
 
-A state is a box of as many numbers as the rule has, under a label. Silence and a spike make of each state what
-`moves` says; states that have one label then are joined into their hull. So **every run stays inside some path**,
-and where boxes of one label differ in nothing the paths are the runs' trains exactly: for currents that are
-independent over time that is so of a hard reset, whose label is its last spike.
+A state is a box of as many numbers as the rule has, under a label. `moves` says what silence and a spike (or
+several) make of it; states that have one label then are joined into their hull. So **every run stays inside
+some path**, and where boxes of one label differ in nothing the paths are the runs' trains exactly: for currents
+that are independent over time that is so of a hard reset, whose label is its last spike.
 
 Rounding is paid by `state_slack` (certify/rounding/recursion.py): it widens the current, each other number at each
 step, and the threshold; what is computed here is the exact step's own interval, with the bound's own rounding
@@ -12,6 +12,7 @@ among what that pays.
 Labels grow with T at most. Above `MOST_LABELS` those that `moves` can't tell apart are joined, neighbours first.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
@@ -46,8 +47,16 @@ class _Reached:
         return torch.stack(low), torch.stack(high)
 
 
-def path_trains(current: Signal, rule: DeclaredRule, rounding: Rounding) -> PathTrains:
+Cuts = Callable[[tuple[Label, ...], int], Range]
+"""Where potentials of these labels lie at a step before a reset, (labels, batch, ...)."""
+
+
+def path_trains(current: Signal, rule: DeclaredRule, rounding: Rounding, cuts: Cuts | None = None) -> PathTrains:
     """Return the trains of neurons of `rule` under `current`, step by step.
+
+    Args:
+        current, rule, rounding: of the layer.
+        cuts: what else is known of potentials, of a rule that takes it (`within`); None for nothing.
 
     Raises:
         OverflowError: where a number of the run may overflow.
@@ -57,6 +66,7 @@ def path_trains(current: Signal, rule: DeclaredRule, rounding: Rounding) -> Path
     constant = len(box.lower) == 1 and bool((factors == factors[0]).all())
     scaled = scaled_box(box, factors[:1] if constant else factors)
     widest = scaled.upper.amax(0).maximum(-scaled.lower.amin(0))
+    rule.admit(current.magnitude(), steps)
     recursion = rule.recursion(box.lower)
     allowance = state_slack(recursion, widest, steps, rounding)
     lower, upper = scaled.lower - allowance.current, scaled.upper + allowance.current
@@ -67,7 +77,7 @@ def path_trains(current: Signal, rule: DeclaredRule, rounding: Rounding) -> Path
         check_time()
         hulls.append(states.hull)
         row = slice(t % len(lower), t % len(lower) + 1)
-        step, states = _advanced(states, rule, Range(lower[row], upper[row]), allowance, t + 1)
+        step, states = _advanced(states, rule, Range(lower[row], upper[row]), allowance, t + 1, cuts)
         moves.append(step)
     low, high = (torch.stack(ends) for ends in zip(*hulls, strict=True))
     known = Box(low, high)
@@ -75,13 +85,14 @@ def path_trains(current: Signal, rule: DeclaredRule, rounding: Rounding) -> Path
 
 
 def _advanced(
-    states: _Reached, rule: DeclaredRule, current: Range, allowance: StateSlack, t: int
+    states: _Reached, rule: DeclaredRule, current: Range, allowance: StateSlack, t: int, cuts: Cuts | None
 ) -> tuple[Edges, _Reached]:
     """Return the edges of step t, and the states behind it."""
-    both = rule.moves(states.labels, states.numbers, current, allowance.tie)
-    exists = torch.cat([states.alive & move.possible for move in both])
+    asked = states.labels, states.numbers, current, allowance.tie
+    outcomes = rule.moves(*asked) if cuts is None else rule.within(*asked, cuts(states.labels, t))
+    exists = torch.cat([states.alive & move.possible for move in outcomes])
     edges = exists.flatten(1).any(1).nonzero().flatten()
-    spikes = edges >= len(states.labels)
+    spikes = edges // len(states.labels)
     sources = edges % len(states.labels)
     found = [
         rule.label(states.labels[source], spike, t)
@@ -89,20 +100,21 @@ def _advanced(
     ]
     labels, targets = _joined(found)
     step = Edges(sources, edges.new_tensor(targets), spikes, exists[edges], len(labels))
-    return step, _Reached(labels, _alive(step), _hulls(both, edges, step, allowance))
+    return step, _Reached(labels, _alive(step), _hulls(outcomes, edges, step, allowance))
 
 
 def _alive(step: Edges) -> Tensor:
     return step.gathered(step.exists.byte(), 0, "amax").bool()
 
 
-def _hulls(both: tuple[Move, Move], edges: Tensor, step: Edges, allowance: StateSlack) -> tuple[Range, ...]:
+def _hulls(outcomes: tuple[Move, ...], edges: Tensor, step: Edges, allowance: StateSlack) -> tuple[Range, ...]:
     """Return the hulls of what leads to each label, 0 where nothing does: it stays finite."""
-    hulls, alive, shape = [], _alive(step), both[0].possible.shape
-    for quiet, fires, error in zip(both[0].state, both[1].state, allowance.numbers, strict=True):
+    hulls, alive, shape = [], _alive(step), outcomes[0].possible.shape
+    for index, error in enumerate(allowance.numbers):
+        ends = [move.state[index] for move in outcomes]
         low, high = (
-            torch.cat([end.expand(shape) for end in pair])[edges]
-            for pair in ((quiet.low, fires.low), (quiet.high, fires.high))
+            torch.cat([end.expand(shape) for end in side])[edges]
+            for side in ([each.low for each in ends], [each.high for each in ends])
         )
         low = step.gathered(low.masked_fill(~step.exists, torch.inf), 0, "amin") - error
         high = step.gathered(high.masked_fill(~step.exists, -torch.inf), 0, "amax") + error
@@ -125,11 +137,10 @@ def _joined(found: list[Label]) -> tuple[tuple[Label, ...], list[int]]:
 
 
 def _spikes(moves: list[Edges], like: Tensor) -> Box:
-    """Return whether each step's spike is certain, and whether it is possible, as 0 or 1."""
-    silent = torch.stack([(step.exists & ~_mask(step)).any(0) for step in moves])
-    fires = torch.stack([(step.exists & _mask(step)).any(0) for step in moves])
-    return Box((~silent).to(like), fires.to(like))
-
-
-def _mask(step: Edges) -> Tensor:
-    return step.spikes.reshape(-1, *([1] * (step.exists.dim() - 1)))
+    """Return how many spikes each step has at least and at most."""
+    least, most = [], []
+    for step in moves:
+        spikes = step.spikes.reshape(-1, *([1] * (step.exists.dim() - 1))).to(like)
+        least.append(torch.where(step.exists, spikes, torch.inf).amin(0))
+        most.append(torch.where(step.exists, spikes, -torch.inf).amax(0))
+    return Box(torch.stack(least), torch.stack(most))

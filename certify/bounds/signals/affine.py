@@ -119,7 +119,7 @@ class AffineMap:
 
     def _check(self, radius: Tensor, magnitude: Tensor, rounding: Rounding) -> None:
         """Raise OverflowError where the run may overflow; a small `radius`, γ·|W||x| and more, rules it out."""
-        if not float(radius.max()) <= rounding.largest * product_error(0, rounding):
+        if rounding.whole or not float(radius.max()) <= rounding.largest * product_error(0, rounding):
             size = magnitude.flatten(0, 1) if magnitude.dim() == radius.dim() else magnitude
             _check_range(self.absolute(size) + self.bias_magnitude, rounding)
 

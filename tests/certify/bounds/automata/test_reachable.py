@@ -41,7 +41,7 @@ EXACT = Rounding(torch.float64)
 class LastSpike(Leaky):
     """Leaky neurons whose states are told apart by their last spike, whatever the reset: as graphs do."""
 
-    def label(self, label: Label, spike: bool, t: int) -> Label:
+    def label(self, label: Label, spike: int, t: int) -> Label:
         return (0, t) if spike else label
 
 
