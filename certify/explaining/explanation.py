@@ -126,7 +126,7 @@ def explain(
     if network.encoding == "latency":
         raise ValueError("network: got one with latency coding, expected another: its events are not its inputs")
     if takes_whole(network) is not None:
-        raise ValueError("network: got one of whole numbers, expected another: its search is no \"complete\" one")
+        raise ValueError('network: got one of whole numbers, expected another: its search is no "complete" one')
     one, labels, ties = sample[None], torch.tensor([label], device=sample.device), settled_ties(network, ties)
     check_attacked(network, one, labels, sets.around(epsilon))
     timeout, runs = positive("timeout", timeout), at_least(1)("runs", runs)

@@ -30,7 +30,7 @@ from ..alike import Alike
 from ..attacks import PGD, check_posed
 from ..attacks.ensemble import quick_ensemble
 from ..detaching import detach
-from ..perturbations import LInf, Perturbation, RangedSet
+from ..perturbations import LInf, Perturbation, RangedSet, settled_set, takes_whole
 from ..problem import Problem
 from ..replay import TOGETHER, evaluating, margins
 from ..ties import settled_ties
@@ -41,6 +41,8 @@ from ..verifiers import TRAINS, Verifier
 STATUSES = ("equivalent", "different", "unknown")
 MOST_MEMBERS = 4096
 """Of a set that is listed."""
+DRAWN = 1024
+"""Members of a set of whole vectors that are tried."""
 TOGETHER_AT = 256
 """Members that are verified at once."""
 
@@ -113,6 +115,7 @@ def equivalent(
     chosen, point = resolve(verifier), LInf(0.0, -torch.inf, torch.inf)
     check_plain(inputs=inputs)
     asked = point if perturbation is None else perturbation
+    asked = settled_set(a, asked)
     builds = _checked(a, b, inputs, asked)
     chosen = TRAINS if perturbation is None and verifier == "auto" else chosen
     rest = {"verifier": chosen, "timeout": checked_timeout(timeout), "seed": whole("seed", seed)}
@@ -127,6 +130,9 @@ def _checked(a: SpikingNetwork, b: SpikingNetwork, inputs: Tensor, perturbation:
             raise TypeError(f"{name}: got {type(build).__name__}, expected a SpikingNetwork")
     if a.encoding in ("rate", "latency"):
         raise ValueError(f'a: got encoding {a.encoding!r}, expected "direct" or "none"')
+    ends = [None if (first := takes_whole(build)) is None else (first.least, first.most) for build in (a, b)]
+    if ends[0] != ends[1]:
+        raise ValueError(f"b: takes {_taken(ends[1])}, expected a's {_taken(ends[0])}")
     for name in ("num_steps", "encoding", "readout"):
         one, other = getattr(a, name), getattr(b, name)
         if one != other:
@@ -141,6 +147,10 @@ def _checked(a: SpikingNetwork, b: SpikingNetwork, inputs: Tensor, perturbation:
     if classes != others or classes < 2:
         raise ValueError(f"b: got {others} classes, expected a's {classes}, at least 2")
     return Builds(a, b)
+
+
+def _taken(ends: tuple[int, int] | None) -> str:
+    return "real inputs" if ends is None else f"whole numbers from {ends[0]} to {ends[1]}"
 
 
 @dataclass(frozen=True)
@@ -296,6 +306,10 @@ def _searched(
 ) -> list[Tensor]:
     """Return inputs at which the builds may differ."""
     generator, found = torch.Generator().manual_seed(seed), []
+    if takes_whole(builds.a) is not None:  # integer neurons have no gradients to follow
+        drawn = perturbation.sample(sample.expand(DRAWN, *sample.shape[1:]), generator)
+        apart = builds.a(drawn).argmax(1) != builds.b(drawn).argmax(1)
+        return list(drawn[apart])
     if isinstance(perturbation, RangedSet):
         for leaves, keeps in ((builds.a, builds.b), (builds.b, builds.a)):
             method, joint = PGD(restarts=4), Joint(leaves, keeps, int(label))
