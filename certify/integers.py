@@ -19,9 +19,11 @@ def on_integers(verifier: Verifier, perturbation: Perturbation) -> Verifier:
     Raises:
         ValueError: for a verifier that knows real inputs alone.
     """
-    if verifier in (INTERVAL, TRAINS) or isinstance(verifier, Enumeration | AttackSearch):
+    if verifier in (INTERVAL, TRAINS) or isinstance(verifier, Enumeration):
         return verifier
+    search = AttackSearch(ATTACKS["random-events" if isinstance(perturbation, EventSet) else "square"]())
+    if isinstance(verifier, AttackSearch):
+        return search if verifier.attack.by_gradient else verifier
     if isinstance(verifier, Ladder):
-        attack = "random-events" if isinstance(perturbation, EventSet) else "square"
-        return Ladder((TRAINS, AttackSearch(ATTACKS[attack]()), Enumeration()), verifier.name)
+        return Ladder((TRAINS, search, Enumeration()), verifier.name)
     raise ValueError(f"verifier: got {verifier.name!r}, expected {KNOWN} for a network of whole numbers")

@@ -7,9 +7,11 @@ from dataclasses import dataclass, field, replace
 import torch
 from torch import Tensor
 
+from ..models.linear_maps.whole_inputs import WholeInput
 from ..models.validation import check_choice
-from .perturbations import L2, Ball, EventChange, LInf, Perturbation, SpikeFlip, SpikeShift
+from .perturbations import L2, Ball, EventChange, LInf, Perturbation, SpikeFlip, SpikeShift, WholeLInf
 from .perturbations.rounding import round_up
+from .perturbations.whole_box import settled_ball
 from .replay import Runs, pull, replays
 
 BALLS: dict[str, type[Ball]] = {"linf": LInf, "l2": L2}
@@ -242,6 +244,48 @@ class ChangeScale(EventScale):
 
     def _units(self, differ: Tensor) -> Tensor:
         return super()._units(differ.any(0))
+
+
+@dataclass(frozen=True)
+class WholeScale(Scale):
+    """Whole vectors within whole radii, for networks that take whole numbers from `lower` to `upper`."""
+
+    lower: float
+    upper: float
+
+    def around(self, epsilon: float) -> WholeLInf:
+        """Return the whole vectors within ⌊ε⌋."""
+        return WholeLInf(epsilon, self.lower, self.upper)
+
+    def reach(self, inputs: Tensor) -> float:
+        """Return a power of two, so that all points of a grid on it are whole numbers."""
+        return float(2 ** max(1, int(self.upper - self.lower).bit_length()))
+
+    def tolerance(self, wanted: float) -> float:
+        """Return at least 1: between two radii is none."""
+        return max(STEP, wanted)
+
+    def distance(self, candidates: Tensor, inputs: Tensor) -> Tensor:
+        """Return the distance, which is exact."""
+        return (candidates - inputs).abs().flatten(1).amax(1)
+
+    def pulled(self, network: Runs, counterexamples: Tensor, inputs: Tensor, labels: Tensor, ties: str) -> Tensor:
+        """Return them as they are: each is as far away as its set was great, at most."""
+        return counterexamples
+
+
+def whole_scale(sets: Scale, layer: WholeInput) -> Scale:
+    """Return what is meant by sets around inputs of a network of whole numbers.
+
+    Raises:
+        ValueError: for sets whose members are not whole.
+    """
+    if isinstance(sets, EventScale | WholeScale):
+        return sets
+    if not (isinstance(sets, BallScale) and sets.norm == "linf"):
+        raise ValueError('norm: got sets of real inputs, expected "linf" or events for a network of whole numbers')
+    settled = settled_ball(sets.around(0.0), layer)
+    return WholeScale(settled.lower, settled.upper)
 
 
 def scale(norm: str, lower: float, upper: float) -> Scale:

@@ -99,6 +99,11 @@ def settled_set(network: Any, perturbation: Perturbation) -> Perturbation:
         got = type(perturbation).__name__
         raise ValueError(f"perturbation: got {got}, expected LInf or events for a network of whole numbers")
     assert isinstance(perturbation, LInf)
-    ends = perturbation.lower, perturbation.upper
+    return settled_ball(perturbation, layer)
+
+
+def settled_ball(ball: LInf, layer: WholeInput) -> WholeLInf:
+    """Return the whole vectors of a ball that a layer takes."""
+    ends = ball.lower, ball.upper
     low, high = (layer.least, layer.most) if ends == DEFAULT_ENDS else ends
-    return WholeLInf(perturbation.epsilon, max(low, layer.least), min(high, layer.most))
+    return WholeLInf(ball.epsilon, max(low, layer.least), min(high, layer.most))

@@ -21,11 +21,12 @@ from ..network_sets.base import NetworkSet
 from ..network_sets.deciding import Asked
 from ..network_sets.sizes import SizeGrid, bracketed
 from ..own_draws import own_draws, sample_by_sample
+from ..perturbations import takes_whole
 from ..questions.asking import as_labels, check_coded, check_property_ties, labels_at, property_goal
 from ..questions.forms import Property
 from ..questions.rows import RowGoal
 from ..replay import evaluating, replays
-from ..scales import NORMS, Scale, scale
+from ..scales import NORMS, Scale, scale, whole_scale
 from ..ties import STRICT, settled_ties
 from ..verdicts import Verdict
 from ..verification import answered, resolve, verify
@@ -136,6 +137,8 @@ def certified_radius(
             for one, at, told in sample_by_sample(network, inputs, progress)
         ]
     sets = norm if isinstance(norm, Scale) else scale(norm, lower, upper)
+    if (first := takes_whole(network)) is not None:
+        sets = whole_scale(sets, first)
     if (codes := coded(network, inputs, sets.around(0.0))) is not None:
         check_coded(labels)
         asked = codes.network, codes.events, labels, sets, verifier, tolerance

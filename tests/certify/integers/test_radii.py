@@ -1,0 +1,102 @@
+"""Radii and equivalence of networks of whole numbers, against all their inputs."""
+
+import itertools
+
+import pytest
+import torch
+from torch import nn
+
+from spikecert import (
+    L2,
+    LIF,
+    LInf,
+    SpikingNetwork,
+    StuckNeurons,
+    Synapse,
+    Tolerance,
+    certified_radius,
+    equivalent,
+    quantize,
+    verify,
+)
+from spikecert.certify.scales import FlipScale, WholeScale, scale, whole_scale
+
+TARGETS = ("loihi", "xylo", "q4.4", "spinnaker")
+MOST = 15
+
+
+def build(target: str, seed: int, bits: int = 8) -> SpikingNetwork:
+    """Return a chip's build of a small network."""
+    torch.manual_seed(seed)
+    if target == "xylo":
+        first = nn.Linear(2, 6, bias=False), Synapse(0.5), LIF(0.75, 0.3, reset="subtract")
+        layers = *first, nn.Linear(6, 3, bias=False), Synapse(0.5), LIF(0.75, 0.3, reset="subtract")
+    else:
+        layers = nn.Linear(2, 6), LIF(0.75, 0.3), nn.Linear(6, 3)
+    network = SpikingNetwork(*layers, num_steps=4)
+    network.layers[0].weight.data *= 2.0
+    return quantize(network, target, bits=bits)
+
+
+def everything(network: SpikingNetwork) -> torch.Tensor:
+    """Return all inputs up to 15, (256, 2)."""
+    layer = network.layers[0]
+    ends = range(max(0, layer.least), min(MOST, layer.most) + 1)
+    return torch.tensor(list(itertools.product(ends, ends)), dtype=torch.float64)
+
+
+@pytest.mark.parametrize("target", TARGETS)
+@pytest.mark.parametrize("seed", range(3))
+def test_radii_are_those_of_a_list_of_all_inputs(target: str, seed: int):
+    network = build(target, seed)
+    points = everything(network)
+    classes = network(points).argmax(1)
+    x, y = points[[17, 85, 136, 200]], classes[[17, 85, 136, 200]]
+    found = certified_radius(network, x, y, WholeScale(0.0, float(points.max())), "enumeration", timeout=10.0)
+    for one, sample, label in zip(found, x, y, strict=True):
+        apart = (points - sample).abs().amax(1)[classes != label]
+        true = float(apart.min()) if len(apart) else float("inf")
+        assert one.lower < true
+        assert one.upper >= min(true, points.max())
+        if one.counterexample is not None:
+            assert network(one.counterexample[None]).argmax(1) != label
+            assert float((one.counterexample - sample).abs().max()) <= one.upper
+
+
+@pytest.mark.parametrize("target", TARGETS)
+def test_builds_of_two_widths_are_compared_on_all_inputs(target: str):
+    asked = {"equivalent": 0, "different": 0, "unknown": 0}
+    for seed in range(4):
+        a, b = build(target, seed), build(target, seed, bits=4)
+        points = everything(a)
+        differ = a(points).argmax(1) != b(points).argmax(1)
+        x = points[::37]
+        for radius in (0.0, 1.0):
+            threat = LInf(radius, 0.0, float(points.max()))
+            for one, sample in zip(equivalent(a, b, x, threat), x, strict=True):
+                near = (points - sample).abs().amax(1) <= radius
+                asked[one.status] += 1
+                assert not (one.status == "equivalent" and bool(differ[near].any()))
+                assert not (one.status == "different" and not bool(differ[near].any()))
+                if one.counterexample is not None:
+                    assert bool((one.counterexample == one.counterexample.round()).all())
+    assert asked["equivalent"] > 10
+
+
+def test_what_is_not_about_whole_numbers_is_refused():
+    network, other = build("loihi", 0), build("xylo", 0)
+    x, y = torch.tensor([[3.0, 4.0]], dtype=torch.float64), torch.tensor([0])
+    for asked, told in (
+        (
+            lambda: whole_scale(scale("l2", 0.0, 1.0), network.layers[0]),
+            'norm: got sets of real inputs, expected "linf"',
+        ),
+        (lambda: certified_radius(network, x, y, "l2"), 'norm: got sets of real inputs, expected "linf"'),
+        (lambda: verify(network, x, y, L2(0.1)), "perturbation: got L2"),
+        (lambda: verify(network, x, y, Tolerance(0.01)), "network: got one of whole numbers for Tolerance"),
+        (lambda: verify(network, x, y, StuckNeurons(1)), "network: got one of whole numbers for StuckNeurons"),
+        (lambda: equivalent(network, other, x), "b: takes whole numbers from 0 to 15, expected a's whole"),
+    ):
+        with pytest.raises(ValueError, match=f"^{told}"):
+            asked()
+    assert isinstance(whole_scale(FlipScale(), network.layers[0]), FlipScale)
