@@ -29,6 +29,7 @@ EXAMPLES: dict[str, tuple[str, ...]] = {
         "--resume runs/state",
         "spikecert certify runs/mine/network.safetensors --samples 20 --proof runs/mine/proofs",
         "spikecert certify runs/mine/network.safetensors --property moves=.1 --epsilon 0.02 --radii",
+        "spikecert certify runs/mine/network.safetensors --target loihi --epsilon 1,2,4",
         "spikecert certify zoo:mnist-linf-0.1 --data mnist --root DATA --epsilon 0.1 --verifier trains",
     ),
     "check-proof": ("spikecert check-proof runs/mine/proofs --model runs/mine/network.safetensors",),

@@ -27,6 +27,8 @@ def certify(
     verifier: options.Verifiers = "auto",
     prop: own.AskedProperty = None,
     moves_at_most: own.MovesAtMost = None,
+    target: own.Target = None,
+    bits: own.Bits = 8,
     method: own.Attacks = None,
     radii: own.Radii = False,
     tolerance: own.Tolerance = "1e-3",
@@ -48,7 +50,7 @@ def certify(
     from spikecert.models.kernels import use_kernel
     from spikecert.models.validation import check_choice
     from spikecert.reports import Plan, RadiusPlan
-    from spikecert.runs import building, examining, proofs
+    from spikecert.runs import building, chips, examining, proofs
 
     bar = None if require_certified is None else options.share(require_certified, "require-certified")
     width = options.number(tolerance, "tolerance")
@@ -57,7 +59,8 @@ def certify(
             raise ValueError(f"moves-at-most: got {moves_at_most!r} beside --property, expected one of them")
         prop = f"moves={moves_at_most}"
     if prop is not None:
-        for name, value in (("attack", method), ("proof", proof), ("compiled", compiled or None)):
+        others = (("attack", method), ("proof", proof), ("compiled", compiled or None), ("target", target))
+        for name, value in others:
             if value is not None:
                 raise ValueError(f"{name}: got one beside --property, expected none: it is about the class")
         most = None if memory is None else options.size(memory, "memory")
@@ -66,6 +69,11 @@ def certify(
         return certify_property(model, prop, epsilon, asked, verifiers, *rest)
     threat = asked.threat(epsilons(epsilon))
     subject = asked.subject(model)
+    if target is not None:
+        if proof is not None:
+            raise ValueError("proof: got a folder beside --target, expected none: proofs are of real networks")
+        subject = chips.on_chip(subject, target, bits)
+        threat, gains = chips.in_units(threat, subject), False
     network = subject.network
     kernel = use_kernel(network, "compiled" if compiled else "eager")
     if kernel.reason:
@@ -80,6 +88,7 @@ def certify(
     plan = Plan(threat, methods, verifiers, timeout, asked.seed, fleet, wanted, asked.ties, most)
     command = f"spikecert certify {shlex.quote(model.name)} {asked.repeated(epsilon)}{_repeated(plan)}"
     command += " --compiled" if compiled else ""
+    command += "" if target is None else f" --target {shlex.quote(target)} --bits {bits}"
     with Bars() as bars, redirect_stdout(sys.stderr):  # where ray tells of lost machines: results stay alone
         examined = examining.examine(
             subject, plan, command=command, progress=bars, figures=bars.figures, out=out, gains=gains

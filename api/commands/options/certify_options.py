@@ -36,6 +36,16 @@ MovesAtMost = Annotated[
     typer.Option("--moves-at-most", help="That no output moves by more than this: --property moves=… in short."),
 ]
 
+Target = Annotated[
+    str | None,
+    typer.Option(
+        "--target",
+        help="Certify the build for a chip, loihi, xylo, spinnaker or q8.8, in whole numbers; ε counts units "
+        "of its inputs (0 to 255, or what the chip takes).",
+    ),
+]
+Bits = Annotated[int, typer.Option("--bits", min=2, max=8, help="Of each weight, with --target.")]
+
 # How long it may take, and what must come out.
 Timeout = Annotated[float | None, typer.Option(help="Seconds for a sample, on average.")]
 Memory = Annotated[
