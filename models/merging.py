@@ -55,6 +55,17 @@ def same_layers(one: SpikingNetwork, other: SpikingNetwork) -> bool:
     return kinds[0] == kinds[1] and settings[0] == settings[1]
 
 
+def greatest_sum(layer: Any, largest: float) -> float:
+    """Return the greatest Σ|w|·X + |b| of any output of a layer with weights, for inputs up to X = `largest`."""
+    weight = layer.weight.detach().double().abs()
+    if isinstance(layer, TRANSPOSED):  # (in, out/groups, *kernel), the inputs group by group
+        sums = weight.unflatten(0, (layer.groups, -1)).sum(1).flatten(2).sum(2).flatten()
+    else:
+        sums = weight.flatten(1).sum(1)
+    bias = 0.0 if layer.bias is None else layer.bias.detach().double().abs()
+    return float((sums * largest + bias).max())
+
+
 def _without_norms(layers: nn.ModuleList) -> nn.ModuleList:
     kept: list[nn.Module] = []
     for layer in layers:

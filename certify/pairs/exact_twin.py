@@ -39,7 +39,7 @@ from ...models.elements.refractory import Refractory
 from ...models.elements.varied import Varied
 from ...models.linear_maps import LinearMap, PoolMap
 from ...models.linear_maps.sequences import OneRowMap
-from ...models.merging import TRANSPOSED, merged
+from ...models.merging import greatest_sum, merged
 from ...models.networks import SpikingNetwork
 from ...models.rules import Leaky
 from ..bounds.exact import DIGITS, fits, unit_of
@@ -132,7 +132,7 @@ def exact_twin(network: SpikingNetwork, data: Any = None) -> SpikingNetwork:
     return found
 
 
-class _Gridded(NamedTuple):
+class _Multiples(NamedTuple):
     """Multiples of 2^-unit up to `largest`; unit None: not known. `layer` is whose weights made them."""
 
     unit: int | None
@@ -140,7 +140,7 @@ class _Gridded(NamedTuple):
     layer: str | None = None
 
 
-class _Gridding(Algebra[_Gridded]):
+class _Gridding(Algebra[_Multiples]):
     """Rounds the numbers of a network as it goes through its circuit."""
 
     reader = "the exact twin"
@@ -151,11 +151,11 @@ class _Gridding(Algebra[_Gridded]):
         self.network, self.made = network, made
         self.layers: dict[str, TwinLayer] = {}
 
-    def input(self, node: Input) -> _Gridded:
+    def input(self, node: Input) -> _Multiples:
         """Return what inputs are taken to be."""
-        return _Gridded(INPUT_BITS if node.encoding == "direct" else 0, 1.0)
+        return _Multiples(INPUT_BITS if node.encoding == "direct" else 0, 1.0)
 
-    def mapped(self, node: Mapped, x: _Gridded) -> _Gridded:
+    def mapped(self, node: Mapped, x: _Multiples) -> _Multiples:
         """Round a layer with weights; follow the others."""
         if node.map.reshapes:
             return x
@@ -164,30 +164,30 @@ class _Gridding(Algebra[_Gridded]):
         layer: Any = self.network.get_submodule(node.name)
         if x.unit is None:
             self.layers[node.name] = TwinLayer(node.name, None, False, False)
-            return _Gridded(None, _sum(layer, x.largest), node.name)
+            return _Multiples(None, greatest_sum(layer, x.largest), node.name)
         grid = self._grid(node, layer, x)
         for name in ("weight", "bias"):
             numbers = getattr(layer, name)
             if numbers is not None:
                 fine = grid if name == "weight" else grid + x.unit
                 numbers.copy_((numbers.double() * 2.0**fine).round() * 2.0**-fine)
-        sums = fits(_sum(layer, x.largest), grid + x.unit)
+        sums = fits(greatest_sum(layer, x.largest), grid + x.unit)
         self.layers[node.name] = TwinLayer(node.name, grid, sums, False)
-        return _Gridded(grid + x.unit if sums else None, _sum(layer, x.largest), node.name)
+        return _Multiples(grid + x.unit if sums else None, greatest_sum(layer, x.largest), node.name)
 
-    def _unweighted(self, layer: LinearMap, x: _Gridded) -> _Gridded:
+    def _unweighted(self, layer: LinearMap, x: _Multiples) -> _Multiples:
         inner = layer.inner if isinstance(layer, OneRowMap) else layer
         if isinstance(inner, PoolMap) and inner.whole and x.unit is not None:
             halvings = inner.terms.bit_length() - 1
             if 2**halvings == inner.terms and fits(x.largest * inner.terms, x.unit + halvings):
-                return _Gridded(x.unit + halvings, x.largest, x.layer)
+                return _Multiples(x.unit + halvings, x.largest, x.layer)
         largest = x.largest if layer.keeps_zeros else float("inf")
-        return _Gridded(None, largest, x.layer)
+        return _Multiples(None, largest, x.layer)
 
-    def _grid(self, node: Mapped, layer: Any, x: _Gridded) -> int:
+    def _grid(self, node: Mapped, layer: Any, x: _Multiples) -> int:
         """Return k: as fine as the sums, and if they keep bits enough the membranes, allow."""
         assert x.unit is not None
-        largest = max(_sum(layer, x.largest), 2.0**-20)
+        largest = max(greatest_sum(layer, x.largest), 2.0**-20)
         room = largest + _terms(layer) * 2.0**-10
         grid = _most(room) - x.unit
         rule = self._behind(node)
@@ -208,24 +208,24 @@ class _Gridding(Algebra[_Gridded]):
         fired = next((each for each in later if isinstance(each, Fired | Recurred)), None)
         return fired.rule if isinstance(fired, Fired) and type(fired.rule) is Leaky else None
 
-    def pooled(self, node: Pooled, x: _Gridded) -> _Gridded:
+    def pooled(self, node: Pooled, x: _Multiples) -> _Multiples:
         """Return the same grid."""
         return x
 
-    def filtered(self, node: Filtered, x: _Gridded) -> _Gridded:
+    def filtered(self, node: Filtered, x: _Multiples) -> _Multiples:
         """Return the same grid of what is only moved in time."""
-        return x if node.filter.moves else _Gridded(None, float("inf"), x.layer)
+        return x if node.filter.moves else _Multiples(None, float("inf"), x.layer)
 
-    def added(self, node: Added, x: _Gridded, y: _Gridded) -> _Gridded:
+    def added(self, node: Added, x: _Multiples, y: _Multiples) -> _Multiples:
         """Return the finer grid of both."""
         largest, layer = x.largest + y.largest, x.layer or y.layer
         if x.unit is None or y.unit is None or not fits(largest, max(x.unit, y.unit)):
-            return _Gridded(None, largest, layer)
-        return _Gridded(max(x.unit, y.unit), largest, layer)
+            return _Multiples(None, largest, layer)
+        return _Multiples(max(x.unit, y.unit), largest, layer)
 
-    def fired(self, node: Fired, x: _Gridded) -> _Gridded:
+    def fired(self, node: Fired, x: _Multiples) -> _Multiples:
         """Move a threshold to where no potential is, and round what a reset takes off."""
-        rule, spikes = node.rule, _Gridded(0, 1.0)
+        rule, spikes = node.rule, _Multiples(0, 1.0)
         layer: Any = self.network.get_submodule(node.name)
         if type(rule) is not Leaky or x.unit is None or hasattr(layer, "threshold"):
             return spikes
@@ -249,11 +249,11 @@ class _Gridding(Algebra[_Gridded]):
             self.layers[x.layer] = replace(known, membranes=known.sums and fits(potential, unit))
         return spikes
 
-    def recurred(self, node: Recurred, x: _Gridded) -> _Gridded:
+    def recurred(self, node: Recurred, x: _Multiples) -> _Multiples:
         """Leave a layer that hears itself as it is."""
-        return _Gridded(0, 1.0)
+        return _Multiples(0, 1.0)
 
-    def read(self, node: Read, x: _Gridded) -> _Gridded:
+    def read(self, node: Read, x: _Multiples) -> _Multiples:
         """Return what is read."""
         return x
 
@@ -282,18 +282,6 @@ def _halvings(rule: Leaky, num_steps: int) -> int | None:
 def _most(largest: float) -> int:
     """Return the greatest k with largest·2^k ≤ 2^24, and a little room."""
     return DIGITS - int(torch.frexp(torch.tensor(largest * 1.001, dtype=torch.float64)).exponent)
-
-
-def _sum(layer: Any, largest: float) -> float:
-    """Return the greatest Σ|w|·X + |b| of any output."""
-    weight = layer.weight.double().abs()
-    if isinstance(layer, TRANSPOSED):  # (in, out/groups, *kernel)
-        inputs = weight.unflatten(0, (layer.groups, -1))
-        sums = inputs.sum(1).flatten(2).sum(2).flatten()
-    else:
-        sums = weight.flatten(1).sum(1)
-    bias = 0.0 if layer.bias is None else layer.bias.double().abs()
-    return float((sums * largest + bias).max())
 
 
 def _terms(layer: Any) -> int:

@@ -203,9 +203,8 @@ def _bounded(problem: Problem, points: Tensor) -> tuple[Tensor, Tensor]:
     labels = problem.labels.expand(len(points))
     exactly = replace(problem, inputs=points, labels=labels, perturbation=SpikeFlip(0), deadline=None)
     lower = TRAINS.lower(exactly)
-    if not bool(problem.goal.holds(problem.goal.proven(lower, labels)).all()):
-        marked = exact_layers(exactly)
-        lower = lower if marked is None else lower.maximum(TRAINS.lower(marked))
+    if not bool(problem.goal.proven(lower, labels).all()) and (marked := exact_layers(exactly)) is not None:
+        lower = lower.maximum(TRAINS.lower(marked))
     return problem.goal.least(lower), problem.goal.holds(problem.goal.proven(lower, labels))
 
 

@@ -420,8 +420,8 @@ READER_MUTANTS = (
     Mutant(
         "propagation: a sum of a branch with itself",
         BOUNDS + "propagation.py",
-        "return SumSignal(x, y, self.rounding)",
-        "return SumSignal(x, x, self.rounding)",
+        "return SumSignal(x, y, self.of(node))",
+        "return SumSignal(x, x, self.of(node))",
     ),
     Mutant(
         "lirpa: a sum of one step's shortcut",

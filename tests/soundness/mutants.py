@@ -17,6 +17,7 @@ from kernel_mutants import KERNEL_MUTANTS
 from latency_mutants import LATENCY_MUTANTS
 from listing_mutants import LISTING_MUTANTS
 from moving_mutants import MOVING_MUTANTS
+from network_set_mutants import NETWORK_SET_MUTANTS
 from onnx_mutants import ONNX_MUTANTS
 from pooling_mutants import POOLING_MUTANTS
 from readout_mutants import READOUT_MUTANTS
@@ -50,6 +51,7 @@ MUTANTS = (
     *LATENCY_MUTANTS,
     *LISTING_MUTANTS,
     *MOVING_MUTANTS,
+    *NETWORK_SET_MUTANTS,
     *POOLING_MUTANTS,
     *ONNX_MUTANTS,
     *FILTER_MUTANTS,

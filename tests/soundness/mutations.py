@@ -25,6 +25,8 @@ from mutants import EQUIVALENT, MUTANTS
 TESTS = (
     "tests/certify/rounding",
     "tests/certify/bounds",
+    "tests/certify/network_sets",
+    "tests/certify/pairs",
     "tests/certify/branching",
     "tests/certify/integers",
     "tests/models/chips",
@@ -70,6 +72,9 @@ TESTS = (
     "tests/soundness",
 )
 FIRST = {
+    "network_sets": "test_tolerance or test_stuck or test_sizes",
+    "certify/pairs": "test_equivalence or test_exact_twin",
+    "bounds/exact": "test_exact_twin",
     "formats/onnx": "formats and onnx",
     "certify/radii/bracketing": "radius and share",
     "certify/attacks/pgd": "TestPGD and trained",

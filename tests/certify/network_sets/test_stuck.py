@@ -97,6 +97,7 @@ def test_no_member_is_below_the_bound_and_lists_decide(seed: int):
         assert bool((lower <= found.amin(0) + 1e-6).all()), (name, lower, found.amin(0))
     truth = found.amin(0)
     for index, verdict in enumerate(verify(network, inputs, labels, stuck, "enumeration")):
+        assert verdict.margin is None or verdict.margin <= float(truth[index]) + 1e-6
         if abs(float(truth[index])) > 1e-4:
             assert verdict.status == ("verified" if truth[index] > 0 else "falsified")
     for index, verdict in enumerate(verify(network, inputs, labels, stuck)):
