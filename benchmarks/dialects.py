@@ -5,7 +5,7 @@ reset to zero, with biases, or 55 that subtract, without, then 7 CubaLIF neurons
 Weights and recordings are random: accuracies say nothing, how many trains and answers a dialect moves does. Then
 each dialect is planted in a copy, and `differ` is asked which it is.
 
-    python benchmarks/dialects.py [--steps 256] [--samples 64]
+    python benchmarks/dialects.py [--steps 256] [--samples 64] [--unnamed]
 """
 
 import argparse
@@ -41,8 +41,10 @@ def graph(hidden: int, bias: bool, reset: str) -> Any:
     def neurons(count: int) -> Any:
         one = np.ones(count)
         taus: dict[str, Any] = {"tau_mem": one * DT / (1 - KEPT), "tau_syn": one * DT / (1 - SYNAPSE)}
-        # so that λ and κ alone are left:
-        gains: dict[str, Any] = {"r": one / (1 - KEPT), "w_in": one / (1 - SYNAPSE)}
+        gains: dict[str, Any] = {
+            "r": one / (1 - KEPT),
+            "w_in": one / (1 - SYNAPSE),
+        }  # so that λ and κ alone are left
         return nir.CubaLIF(**taus, **gains, v_leak=0 * one, v_reset=0 * one, v_threshold=one)
 
     nodes = {
@@ -80,14 +82,14 @@ def named(network: SpikingNetwork, changed: SpikingNetwork, found: Partings, inp
     return said.causes[0].words.removeprefix("B ") if said.mended else "not found"
 
 
-def row(network: SpikingNetwork, dialect: Dialect, inputs: Tensor) -> str | None:
+def row(network: SpikingNetwork, dialect: Dialect, inputs: Tensor, unnamed: bool) -> str | None:
     """Return a line of the table; None for a dialect that changes nothing here."""
     changed = spoken(network, dict.fromkeys(fitting(network, dialect), (dialect,)))
     if changed is None or not fitting(network, dialect):
         return None
     found = tallied(network, changed, inputs)
     share = 100 * sum(found.wrong) / sum(found.counts)
-    said = "never shows" if not found.parted else named(network, changed, found, inputs)
+    said = "–" if unnamed else "never shows" if not found.parted else named(network, changed, found, inputs)
     right = "itself" if said == dialect.words else said
     first = "–" if found.first is None else str(found.first[0] + 1)
     words = f"{dialect.kind}: {dialect.words}"
@@ -99,6 +101,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--steps", type=int, default=256)
     parser.add_argument("--samples", type=int, default=64)
+    parser.add_argument("--unnamed", action="store_true", help="do not ask the differ")
     asked = parser.parse_args()
     torch.set_num_threads(1)
     torch.set_grad_enabled(False)
@@ -114,7 +117,7 @@ def main() -> None:
         )
         print("|---|---|---|---|---|---|")
         for dialect in DIALECTS:
-            line = row(network, dialect, inputs)
+            line = row(network, dialect, inputs, asked.unnamed)
             if line is not None:
                 print(line, flush=True)
         print(f"\n{time.process_time() - start:.0f} CPU s")

@@ -96,7 +96,8 @@ def _held(part: nn.Module) -> dict[str, float]:
     for setting, names in NAMES.items():
         value: Any = next((getattr(part, name) for name in names if hasattr(part, name)), None)
         value = value.detach() if isinstance(value, Tensor) else value
-        if isinstance(value, float | int | Tensor) and torch.as_tensor(value).numel() == 1:
+        plain = isinstance(value, float | int | Tensor) and not isinstance(value, bool)
+        if plain and torch.as_tensor(value).numel() == 1:
             number = float(value)
             found |= {setting: number} if number > 0 and (setting != "decay" or number <= 1) else {}
     return found

@@ -9,6 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from ..conversion.converting import Conversion
 from ..conversion.refusal import ConversionRefused
 from ..conversion.sources import Source
 from ..networks import SpikingNetwork
@@ -90,6 +91,8 @@ def _check(inputs: Any) -> None:
 
 def _loaded(given: Any) -> Any:
     """Return a network, a graph or a module of what was given, files read."""
+    if isinstance(given, Conversion):
+        return given.network
     if isinstance(given, str | Path):
         path = Path(given)
         if path.suffix in NIR_SUFFIXES:

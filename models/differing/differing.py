@@ -116,10 +116,8 @@ def _tried(
 ) -> Explanation:
     """Return what mends some inputs."""
     if pairing is not None:
-        found = by_exchange(Judge(a, b, inputs, pairs, 1), pairing, pairing.exchanges)
-        return (
-            found if found.mended else by_exchange(Judge(a, b, inputs, pairs, 1, True), pairing, pairing.exchanges)
-        )
+        found = by_exchange(Judge(a, b, inputs, pairs, 1), pairing, progress)
+        return found if found.mended else by_exchange(Judge(a, b, inputs, pairs, 1, True), pairing, progress)
     known, other, side = (a, b, 0) if a.network is not None else (b, a, 1)
     found = by_adopting(Judge(other, known, inputs, pairs, side), progress)
     if found is not None:

@@ -96,13 +96,13 @@ class Judge:
         return found
 
 
-def by_exchange(judge: Judge, pairing: Pairing, exchanges: Sequence[Exchange]) -> Explanation:
+def by_exchange(judge: Judge, pairing: Pairing, progress: Progress) -> Explanation:
     """Return which settings of A's make B spike as A, greedily, each of them needed.
 
     All that differs up to the first parting lies in front of the layer that parts, or in it. So settings are tried
     there: the one after which trains part latest is kept, until they do not; then each that is not needed goes.
     """
-    chosen: list[Exchange] = []
+    chosen, exchanges = list[Exchange](), pairing.exchanges
 
     def at(taken: Sequence[Exchange], words: str = "") -> Standing | None:
         """Return how far B agrees with some settings of A's; None where these do not run together."""
@@ -130,6 +130,7 @@ def by_exchange(judge: Judge, pairing: Pairing, exchanges: Sequence[Exchange]) -
         else:
             chosen += local or left
         state = at(chosen)
+        progress("settings", len(chosen), len(exchanges))
     mended = state is not None and state.agrees
     for each in reversed(chosen if mended else []):
         fewer = [other for other in chosen if other is not each]

@@ -2,6 +2,7 @@
 
 from typing import Literal
 
+import torch
 from pydantic import Field, FiniteFloat
 from torch import Tensor
 
@@ -137,7 +138,8 @@ def _moment(moment: Moment, neuron: int, step: int) -> MomentRecord:
 
 
 def _up_to(signal: Tensor | None, step: int) -> tuple[float, ...] | None:
-    return None if signal is None else tuple(signal[:step].double().tolist())
+    known = signal is not None and bool(torch.isfinite(signal[:step]).all())
+    return tuple(signal[:step].double().tolist()) if known and signal is not None else None
 
 
 def _train(raster: Tensor, neuron: int, step: int) -> str:

@@ -1,6 +1,7 @@
 """Where two builds part, by an oracle; builds that are the same; what is refused; modules, graphs and files."""
 
 import copy
+import json
 from typing import Any
 
 import pytest
@@ -20,13 +21,19 @@ from spikecert import (
     Synapse,
     VariedLIF,
     circuit,
+    convert,
     differ,
     save,
     to_nir,
 )
 from spikecert.models import LIF
-from spikecert.models.differing.dialects import DIALECTS, spoken
+from spikecert.models.differing.builds import Build
+from spikecert.models.differing.dialects import DIALECTS, Dialect, fitting, spoken
+from spikecert.models.differing.explaining import Judge, by_dialect
+from spikecert.models.differing.parting import corresponding
+from spikecert.models.differing.recorded import firing_names
 from spikecert.models.differing.settings.exchanges import KINDS
+from spikecert.reports.comparing.difference_record import BuildSide, difference_record
 from support.builds import PlainNetwork, loop, maps, network, samples, trained
 
 ONE, TWO, LAST = maps()
@@ -322,17 +329,57 @@ def test_what_draws_is_refused() -> None:
 
 
 @pytest.mark.parametrize("dialect", DIALECTS, ids=lambda each: f"{each.kind}: {each.words}")
-def test_a_dialect_is_known_again(dialect: Any) -> None:
-    """A network that speaks it runs; it is never certified as what it is not."""
+def test_a_dialect_that_shows_is_named(dialect: Dialect) -> None:
+    """It is spoken by a copy that only runs, and found again by its trains; no reader proves anything of it."""
     bases = (trained(), trained("subtract"), trained(heard=loop()), DELAYED, FILTERED)
-    made = [(base, spoken(base, {"layers.1": (dialect,)})) for base in bases]
-    made = [(base, other) for base, other in made if other is not None]
+    fits = [
+        (base, spoken(base, dict.fromkeys(layers, (dialect,))))
+        for base in bases
+        if (layers := fitting(base, dialect))
+    ]
+    made = [(base, other) for base, other in fits if other is not None]
     assert made
-    for base, other in made:
-        assert other.trace(samples()).spikes[0].shape == base.trace(samples()).spikes[0].shape
+    for _, other in made:
         if any(type(layer).__name__ == "PlatformLIF" for layer in other.layers):
             with pytest.raises(TypeError, match="PlatformLIF"):
                 circuit(other)
+    shows = [(base, other) for base, other in made if first_by_hand(base, other, samples(12)) is not None]
+    for base, other in shows[:1]:
+        judge = _judge(base, other, samples(12))
+        found = by_dialect(judge, "B", lambda *_: None)
+        assert found.mended
+        assert found.network is not None
+        assert len({cause.key[-1] for cause in found.causes}) == 1
+        assert first_by_hand(found.network, other, samples(12)) is None
+        agreeing = {trial.words for trial in found.tried if trial.wrong == 0}
+        assert any(dialect.words in words for words in agreeing)
+
+
+def _judge(base: SpikingNetwork, other: SpikingNetwork, inputs: Tensor) -> Judge:
+    """Return what changes a network until it spikes as another."""
+    one, two = (
+        Build(name, each, None, firing_names(each), each.num_steps) for name, each in (("a", base), ("b", other))
+    )
+    return Judge(two, one, inputs, corresponding(one.record(inputs), two.record(inputs)), 0)
+
+
+@settings(max_examples=25, deadline=None)
+@given(
+    first=st.sampled_from(DIALECTS),
+    second=st.sampled_from(DIALECTS),
+    base=st.sampled_from(("zero", "subtract")),
+    seed=st.integers(0, 99),
+)
+def test_what_is_claimed_of_two_dialects_is_true(first: Dialect, second: Dialect, base: str, seed: int) -> None:
+    """Where a search says that it mends, the changed network gives the other's trains; not all pairs are found."""
+    network, inputs = trained(base), samples(6, seed)
+    both = spoken(network, {"layers.1": (first,), "layers.3": (second,)})
+    if both is None:
+        return
+    found = by_dialect(_judge(network, both, inputs), "B", lambda *_: None)
+    assert found.mended == (found.network is not None)
+    if found.network is not None:
+        assert first_by_hand(found.network, both, inputs) is None
 
 
 DELAYED = network(ONE, Delay(1), LIF(0.9), TWO, LIF(0.8), LAST)
@@ -361,6 +408,7 @@ def test_progress_is_told() -> None:
         ("runs", 130, 130),
     ]
     assert ("exchanged", 130, 130) in told
+    assert ("settings", 1, 2) in told
 
 
 def test_builds_are_left_as_they_were() -> None:
@@ -386,3 +434,24 @@ def test_a_varied_layer_is_exchanged_by_its_arrays() -> None:
     assert found.mended
     assert found.repaired is not None
     assert all(map(torch.equal, a.trace(samples()).spikes, found.repaired.trace(samples()).spikes))
+
+
+def test_a_conversion_is_its_network() -> None:
+    converted = convert(PlainNetwork(), samples())
+    assert differ(trained(), converted, samples()).same
+
+
+def test_potentials_without_bounds_are_no_part_of_a_record() -> None:
+    """JSON has no infinity."""
+    one = nn.Linear(1, 1, bias=False)
+    with torch.no_grad():
+        one.weight.fill_(3e38)
+    a = network(one, LIF(1.0, 1.0, "none"), num_steps=4)
+    b = network(one, LIF(1.0, 1.0, "none"), num_steps=4)
+    with torch.no_grad():
+        b.get_parameter("layers.0.weight").neg_()
+    found = differ(a, b, torch.tensor([[1.0]]))
+    side = BuildSide(name="a")
+    moment = difference_record(found, side, side, "digits").moment
+    assert moment is not None
+    assert json.loads(difference_record(found, side, side, "digits").to_json())["first"]["step"] == 1
