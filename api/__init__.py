@@ -97,6 +97,7 @@ if TYPE_CHECKING:
     from spikecert.models import from_snntorch as from_snntorch
     from spikecert.models import from_spikingjelly as from_spikingjelly
     from spikecert.models import from_torch as from_torch
+    from spikecert.models import from_xylo as from_xylo
     from spikecert.models import into as into
     from spikecert.models import latency_code as latency_code
     from spikecert.models import load as load

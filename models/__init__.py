@@ -9,7 +9,7 @@ from .architectures.architectures import architecture, mlp
 from .architectures.strided import strided
 from .architectures.vgg import vgg5, vgg11
 from .architectures.wide_resnet import wrn16_4
-from .chips import BuildComparison, Quantization, quantization, quantize, whole_inputs
+from .chips import BuildComparison, Quantization, from_xylo, quantization, quantize, whole_inputs
 from .circuit import Circuit, circuit
 from .dynamics import Dynamics
 from .elements.adaptive import AdaptiveLIF
@@ -92,6 +92,7 @@ __all__ = [
     "from_snntorch",
     "from_spikingjelly",
     "from_torch",
+    "from_xylo",
     "into",
     "latency_code",
     "load",

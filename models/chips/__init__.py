@@ -3,6 +3,7 @@
 from .comparing import BuildComparison
 from .quantizing import Quantization, quantization, quantize, whole_inputs
 from .targets import TARGETS, BuiltLayer, ChipTarget, target_of
+from .xylo_files import from_xylo
 
 __all__ = [
     "TARGETS",
@@ -10,6 +11,7 @@ __all__ = [
     "BuiltLayer",
     "ChipTarget",
     "Quantization",
+    "from_xylo",
     "quantization",
     "quantize",
     "target_of",

@@ -92,6 +92,12 @@ ROWS = (
     Row("result of a protocol's run", ("api/protocols/results.py:_read",), ("run-result",), EVERYWHERE),
     Row("NIR graph", ("models/conversion/nir/nir_files.py:read_file",), ("nir",), OF_HDF5),
     Row(
+        "Xylo's configuration",
+        ("models/chips/xylo_files.py:from_xylo",),
+        ("xylo",),
+        "tests/models/chips/test_xylo_files.py::test_a_file_that_is_too_large_is_refused",
+    ),
+    Row(
         "ONNX file",
         ("formats/onnx/reading.py:read_onnx",),
         ("onnx",),

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from spikecert import from_nir, load, load_record, mlp, save
+from spikecert import from_nir, from_xylo, load, load_record, mlp, save
 from spikecert.analysis import load_certificates
 from spikecert.certify.engines.folder import BatchStore
 from spikecert.certify.engines.work import Batch
@@ -85,6 +85,7 @@ READERS: dict[str, Callable[[Path], object]] = {
     "model": load,
     "record": load_record,
     "certificates": load_certificates,
+    "xylo": from_xylo,
     "radii": load_radii,
     "configuration": load_configuration,
     "plant": load_plant,

@@ -18,6 +18,7 @@ from spikecert import (
     LInf,
     Residual,
     SpikingNetwork,
+    from_xylo,
     gain,
     load,
     load_record,
@@ -39,6 +40,7 @@ from spikecert.reports.making.measuring import measure
 from spikecert.reports.records.schema import Data, Threat
 from spikecert.training.state import FORMAT as CHECKPOINT
 from support.hostile import unsafe
+from support.xylo_files import small
 
 from . import batch_folders, certificate_files, configurations, data_files, kept_files, nir_files, own_files
 from .mutators import Bytes, mutate_bytes, mutate_formula, mutate_json_bytes, mutate_json_words, mutate_text
@@ -226,6 +228,11 @@ def _read_certificates(data: bytes) -> None:
         load_layers(read_content(path))
 
 
+def _read_xylo(data: bytes) -> None:
+    with _file(data, "xylo.json") as path:
+        from_xylo(path, 5)
+
+
 def _states() -> list[bytes]:
     return [states_to_bytes(network.state_dict()) for network in _networks()[:2]]
 
@@ -279,6 +286,7 @@ def readers() -> dict[str, Reader]:
         Reader("vnnlib-gz", _read_packed, _packed, (mutate_bytes,)),
         Reader("result", lambda data: read_counterexample(data.decode()), _results, lisp),
         Reader("nir", nir_files.read, nir_files.seeds, (nir_files.mutate, nir_files.mutate, mutate_bytes)),
+        Reader("xylo", _read_xylo, lambda: [small()], json_text),
         Reader("certificates", _read_certificates, _certificates, json_text),
         Reader("cifar", data_files.read_cifar, data_files.cifar, (data_files.mutate_pickle, mutate_bytes)),
         Reader("idx", data_files.read_images, data_files.idx, (data_files.mutate_packed, mutate_bytes)),
