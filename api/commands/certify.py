@@ -11,6 +11,7 @@ from .asked_property import certify_property
 from .attack import told
 from .options import certify_options as own
 from .options import options
+from .options.chip_options import in_units, on_chip
 from .options.options import Epsilons, Json, Model, Out, epsilons
 from .options.question_options import QUESTION, QuestionOptions
 from .options.sharing import with_groups
@@ -50,7 +51,7 @@ def certify(
     from spikecert.models.kernels import use_kernel
     from spikecert.models.validation import check_choice
     from spikecert.reports import Plan, RadiusPlan
-    from spikecert.runs import building, chips, examining, proofs
+    from spikecert.runs import building, examining, proofs
 
     bar = None if require_certified is None else options.share(require_certified, "require-certified")
     width = options.number(tolerance, "tolerance")
@@ -72,8 +73,8 @@ def certify(
     if target is not None:
         if proof is not None:
             raise ValueError("proof: got a folder beside --target, expected none: proofs are of real networks")
-        subject = chips.on_chip(subject, target, bits)
-        threat, gains = chips.in_units(threat, subject), False
+        subject = on_chip(subject, target, bits)
+        threat, gains = in_units(threat, subject), False
     network = subject.network
     kernel = use_kernel(network, "compiled" if compiled else "eager")
     if kernel.reason:
