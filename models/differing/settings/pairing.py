@@ -13,7 +13,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from ...elements.layers import BATCH_NORMS, Residual, walk
+from ...elements.layers import BATCH_NORMS, WEIGHTED, Residual, walk
 from ...elements.neurons import LIF
 from ...elements.registry import ELEMENTS
 from ...elements.synapses import Synapse
@@ -265,9 +265,10 @@ def _shifts(module: nn.Module) -> bool:
         assert module.running_var is not None
         scale = torch.rsqrt(module.running_var + module.eps) * (1.0 if module.weight is None else module.weight)
         return bool(((scale - 1.0).abs() <= SHIFT).all())
-    if not isinstance(module, nn.Linear) or module.in_features != module.out_features:
+    weight = tensors_of(module).get("weight") if isinstance(module, WEIGHTED) else None
+    if weight is None or weight.dim() != 2 or weight.shape[0] != weight.shape[1]:
         return False
-    return torch.equal(module.weight, torch.eye(module.in_features).to(module.weight))
+    return torch.equal(weight, torch.eye(len(weight)).to(weight))
 
 
 def _named(modules: Sequence[nn.Module]) -> str:
