@@ -13,7 +13,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from ...elements.layers import Residual, walk
+from ...elements.layers import BATCH_NORMS, WEIGHTED, Residual, walk
 from ...elements.neurons import LIF
 from ...elements.registry import ELEMENTS
 from ...elements.synapses import Synapse
@@ -24,6 +24,8 @@ from .neuron_fields import NEURON_FIELDS
 from .neurons import NeuronSettings, modules_of, settings_of
 from .tensors import exchange_tensors, tensors_apart, tensors_of
 
+SHIFT = 1e-5
+"""How far from 1 the scale of a batch norm may be that only shifts: its ε is no more."""
 Chosen = frozenset[tuple[int | str, ...]]
 """The keys of the settings that are A's."""
 
@@ -254,7 +256,19 @@ def whole_apart(a: Sequence[nn.Module], b: Sequence[nn.Module]) -> tuple[str, st
         return ("delay" if kept[0] == kept[1] else "decay"), words
     if any(isinstance(module, LIF) for module in modules):
         return "order", words
-    return "weight", words
+    return ("bias" if all(map(_shifts, modules)) else "weight"), words
+
+
+def _shifts(module: nn.Module) -> bool:
+    """Return whether a module only adds a constant: a batch norm of scale 1, or a dense layer of the identity."""
+    if isinstance(module, BATCH_NORMS):
+        assert module.running_var is not None
+        scale = torch.rsqrt(module.running_var + module.eps) * (1.0 if module.weight is None else module.weight)
+        return bool(((scale - 1.0).abs() <= SHIFT).all())
+    weight = tensors_of(module).get("weight") if isinstance(module, WEIGHTED) else None
+    if weight is None or weight.dim() != 2 or weight.shape[0] != weight.shape[1]:
+        return False
+    return torch.equal(weight, torch.eye(len(weight)).to(weight))
 
 
 def _named(modules: Sequence[nn.Module]) -> str:

@@ -58,6 +58,11 @@ def scaled(network: SpikingNetwork) -> SpikingNetwork:
 A = trained()
 LOOPED = trained(heard=HEARD)
 BEHIND = with_first(LIF(0.9), Synapse(0.5))
+BEHIND_BIAS = network(ONE, Synapse(0.5), nn.Linear(12, 12), LIF(0.9), TWO, LIF(0.8), LAST)
+with torch.no_grad():
+    BEHIND_BIAS.get_parameter("layers.2.weight").copy_(torch.eye(12))
+    BEHIND_BIAS.get_parameter("layers.2.bias").copy_(BEHIND_BIAS.get_parameter("layers.0.bias"))
+    BEHIND_BIAS.get_parameter("layers.0.bias").zero_()
 EVEN = torch.round(4 * samples()) / 4
 """Inputs on a grid, on which currents meet thresholds."""
 ON_GRID = network(nn.Linear(6, 4, bias=False), LIF(0.5), nn.Linear(4, 2))
@@ -154,10 +159,15 @@ PLANTED: dict[str, Case] = {
         "decay",
         "κ = 0.5",
     ),
+    "a bias behind the synapse": (BEHIND, BEHIND_BIAS, "bias", "Linear(in_features=12"),
     "an input scale": (with_first(DLIF(8, 0.9)), scaled(with_first(DLIF(8, 0.9))), "weight", "input_scale[2]"),
 }
 BARE: Any = PLANTED["no bias"][1].layers[0]
 BARE.bias = None
+
+
+TWO_SETTINGS = {"a bias behind the synapse"}
+"""Differences that are two settings of one kind."""
 
 
 @pytest.mark.parametrize("name", PLANTED)
@@ -168,7 +178,8 @@ def test_the_planted_difference_is_named(name: str) -> None:
     assert found.first is not None
     assert found.cause.startswith(f"{kind}: ")
     assert words in found.cause
-    assert "; and " not in found.cause
+    assert {part.partition(":")[0] for part in found.cause.split("; and ")} == {kind}
+    assert name in TWO_SETTINGS or "; and " not in found.cause
     check_repair(a, found.repaired, samples())
 
 
