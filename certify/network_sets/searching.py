@@ -52,7 +52,7 @@ def attacked(
         one = torch.tensor([index], device=question.labels.device)
         _keep(worst, Trial(question.network, one), question.inputs[one], question)
     search = networks.propose(question, generator)
-    trial = next(search, None)
+    trial = None if question.expired() else next(search, None)
     while trial is not None and bool(worst.standing.any()) and not question.expired():
         standing = trial.samples[worst.standing[trial.samples]]
         if len(standing):

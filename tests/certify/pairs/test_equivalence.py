@@ -66,8 +66,9 @@ def test_sets_of_flips_are_decided_as_their_members_say(seed: int):
     for sample, answer in zip(inputs, found, strict=True):
         points = torch.stack([point for count in range(3) for point in every_flip(sample, count)])
         differ, _ = check(a, b, points, answer)
-        assert answer.status != "unknown" or not differ
-        assert (answer.status == "different") == differ or answer.status == "unknown"
+        assert answer.status == "different" or not differ
+        if answer.status == "different":  # perhaps by a margin within the rounding error: runs differ all the same
+            assert bool((class_of(a, points)[0] != class_of(b, points)[0]).any())
 
 
 @pytest.mark.parametrize(
