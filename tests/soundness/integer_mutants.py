@@ -61,7 +61,10 @@ INTEGER_MUTANTS = (
         "if True:",
     ),
     Mutant(
-        "integers: rests are forgotten", LAYER, "found.some & ~waits, (rests, *u))", "found.some, (rests, *u))"
+        "integers: a rest lasts a step longer",
+        LAYER,
+        "return (self.rest, t) if spike",
+        "return (self.rest + 1, t) if spike",
     ),
     Mutant("integers: a rest is no silence", LAYER, "found.some | waits if n == 0", "found.some if n == 0"),
     Mutant(

@@ -206,3 +206,19 @@ def test_auto_decides():
         (chip,) = (each for each in CHIPS if each.name == name)
         told = sum((asked(chip, seed, verifier="auto") for seed in range(4)), Counter[str]())
         assert told["proved"] == told["robust"] > 0
+
+
+def test_a_sum_whose_order_counts_is_not_proven():
+    """Two spikes of weights that cancel: cut after the first one, they leave something."""
+    dense = nn.Linear(2, 2, bias=False).double()
+    with torch.no_grad():
+        dense.weight.copy_(torch.tensor([[20_000.0, -20_000.0], [0.0, 0.0]]))
+    constants = {"reset": "subtract", "bits": 16, "current_bits": 16, "saturating_sums": True}
+    neuron = IntegerLIF(WholeDecay("dash", 2), 9, **constants)
+    network = SpikingNetwork(WholeInput(0, 15), dense, neuron, num_steps=2, readout="spikes").double()
+    inputs = torch.tensor([[2.0, 2.0], [1.0, 1.0]], dtype=torch.float64)
+    found = [verify(network, each[None], torch.tensor([0]), LInf(0), "trains")[0] for each in inputs]
+    assert [verdict.status for verdict in found] == ["unknown", "unknown"]
+    assert "a part of a sum of currents may reach 80000, beyond 32767" in found[0].reason
+    (verdict,) = verify(network, inputs[:1] * 0.0, torch.tensor([0]), LInf(0), "trains")
+    assert verdict.status == "verified"

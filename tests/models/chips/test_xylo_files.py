@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import torch
 
-from spikecert import from_xylo
+from spikecert import IntegerLIF, from_xylo
 from support.xylo_files import configuration, small
 from support.xylo_traces import STEPS, TRACES, drawn, spikes
 
@@ -46,7 +46,7 @@ def test_layers_within_a_reservoir_are_taken_apart(tmp_path: Path):
     made = from_xylo(written({"value0": content}, tmp_path), 7)
     dense = [layer.weight.tolist() for layer in made.layers if isinstance(layer, torch.nn.Linear)]
     assert dense == [[[30, 10], [-20, 40]], [[6, 0], [0, 8]], [[5, 1], [6, 2], [7, 3]]]
-    assert [layer.stepped.threshold for layer in made.layers if hasattr(layer, "stepped")] == [40, 7, 9]
+    assert [layer.stepped.threshold for layer in made.layers if isinstance(layer, IntegerLIF)] == [40, 7, 9]
     assert made.num_steps == 7
 
 
