@@ -284,7 +284,7 @@ def whole_scale(sets: Scale, layer: WholeInput) -> Scale:
         return sets
     if not (isinstance(sets, BallScale) and sets.norm == "linf"):
         raise ValueError('norm: got sets of real inputs, expected "linf" or events for a network of whole numbers')
-    settled = settled_ball(sets.around(0.0), layer)
+    settled = settled_ball(LInf(0.0, sets.lower, sets.upper), layer)
     return WholeScale(settled.lower, settled.upper)
 
 

@@ -71,7 +71,7 @@ class Loose(DeclaredRule):
             return decay * (1.0 - self.decay), (decay * (1.0 + self.decay)).clamp_max(1.0)
         return decay * (1.0 - self.decay), min(1.0, decay * (1.0 + self.decay))
 
-    def label(self, label: Label, spike: bool, t: int) -> Label:
+    def label(self, label: Label, spike: int, t: int) -> Label:
         """Return the last spike's step, or a count."""
         return reset_label(self.own.reset, label, spike, t)
 

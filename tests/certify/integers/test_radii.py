@@ -19,6 +19,7 @@ from spikecert import (
     quantize,
     verify,
 )
+from spikecert.certify.perturbations import takes_whole
 from spikecert.certify.scales import FlipScale, WholeScale, scale, whole_scale
 
 TARGETS = ("loihi", "xylo", "q4.4", "spinnaker")
@@ -34,13 +35,15 @@ def build(target: str, seed: int, bits: int = 8) -> SpikingNetwork:
     else:
         layers = nn.Linear(2, 6), LIF(0.75, 0.3), nn.Linear(6, 3)
     network = SpikingNetwork(*layers, num_steps=4)
-    network.layers[0].weight.data *= 2.0
+    with torch.no_grad():
+        next(network.parameters()).mul_(2.0)
     return quantize(network, target, bits=bits)
 
 
 def everything(network: SpikingNetwork) -> torch.Tensor:
     """Return all inputs up to 15, (256, 2)."""
-    layer = network.layers[0]
+    layer = takes_whole(network)
+    assert layer is not None
     ends = range(max(0, layer.least), min(MOST, layer.most) + 1)
     return torch.tensor(list(itertools.product(ends, ends)), dtype=torch.float64)
 
@@ -85,10 +88,12 @@ def test_builds_of_two_widths_are_compared_on_all_inputs(target: str):
 
 def test_what_is_not_about_whole_numbers_is_refused():
     network, other = build("loihi", 0), build("xylo", 0)
+    taken = takes_whole(network)
+    assert taken is not None
     x, y = torch.tensor([[3.0, 4.0]], dtype=torch.float64), torch.tensor([0])
     for asked, told in (
         (
-            lambda: whole_scale(scale("l2", 0.0, 1.0), network.layers[0]),
+            lambda: whole_scale(scale("l2", 0.0, 1.0), taken),
             'norm: got sets of real inputs, expected "linf"',
         ),
         (lambda: certified_radius(network, x, y, "l2"), 'norm: got sets of real inputs, expected "linf"'),
@@ -99,4 +104,4 @@ def test_what_is_not_about_whole_numbers_is_refused():
     ):
         with pytest.raises(ValueError, match=f"^{told}"):
             asked()
-    assert isinstance(whole_scale(FlipScale(), network.layers[0]), FlipScale)
+    assert isinstance(whole_scale(FlipScale(), taken), FlipScale)
