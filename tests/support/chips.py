@@ -271,8 +271,8 @@ CHIPS = (
     _fixed("floor", WholeDecay("floor", 8, 200), lambda v: (v * 200) >> 8, 150, subtract=True),
     _fixed("narrow", WholeDecay("shift", 3), lambda v: v - (v >> 3), 120, subtract=True, bits=9),
     _fixed("wrapping", WholeDecay("shift", 3), lambda v: v - (v >> 3), 150, subtract=False, bits=13, wraps=True),
-    _xylo("xylo", 1, 3, 450),
-    _xylo("xylo undelayed", 2, 2, 600, delay=False),
-    _xylo("xylo saturating", 1, 2, 380, bits=10),
+    _xylo("xylo", 1, 3, 220),
+    _xylo("xylo undelayed", 2, 2, 450, delay=False),
+    _xylo("xylo saturating", 1, 2, 200, bits=10),
     _spinnaker("spinnaker", 16384, 100, 2),
 )
