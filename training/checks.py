@@ -5,6 +5,7 @@ from collections.abc import Iterator
 
 import torch
 
+from ..certify.perturbations import takes_whole
 from ..models.networks import SpikingNetwork
 from ..models.validation import check_inputs, check_labels, check_rivals, check_weights
 from .data import Dataset, Split
@@ -29,6 +30,9 @@ def check_task(network: SpikingNetwork, dataset: Dataset, objective: Objective) 
     """Raise TypeError or ValueError unless network, data and objective fit together."""
     if not isinstance(objective, Objective):
         raise TypeError(f"objective: got {type(objective).__name__}, expected an Objective such as CrossEntropy()")
+    if takes_whole(network) is not None:
+        told = "expected the real network that it was built of"
+        raise ValueError(f"network: got one of whole numbers, which has no gradients, {told}")
     if network.encoding == "rate" and any(not isinstance(term, ONE_RUN) for term in _terms(objective)):
         named = ", ".join(kind.__name__ for kind in ONE_RUN)
         raise ValueError(

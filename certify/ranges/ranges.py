@@ -124,6 +124,9 @@ def output_range(
             for k, one in enumerate(found)
         ]
     made = check_arithmetic(network)
+    if made.whole:
+        told = "expected a real one: `bounds` says between which ends its outputs lie"
+        raise ValueError(f"network: got one of whole numbers, {told}")
     classes = check_posed(network, inputs, perturbation)
     form, inputs = _settled(form, classes), inputs.detach()
     tolerance, timeout = positive("tolerance", tolerance), checked_timeout(timeout)

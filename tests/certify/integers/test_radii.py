@@ -15,10 +15,16 @@ from spikecert import (
     Synapse,
     Tolerance,
     certified_radius,
+    certify_set,
+    dataset,
     equivalent,
+    fit,
+    output,
+    output_range,
     quantize,
     verify,
 )
+from spikecert.certify.explaining import explain
 from spikecert.certify.perturbations import takes_whole
 from spikecert.certify.scales import FlipScale, WholeScale, scale, whole_scale
 
@@ -100,8 +106,19 @@ def test_what_is_not_about_whole_numbers_is_refused():
         (lambda: verify(network, x, y, L2(0.1)), "perturbation: got L2"),
         (lambda: verify(network, x, y, Tolerance(0.01)), "network: got one of whole numbers for Tolerance"),
         (lambda: verify(network, x, y, StuckNeurons(1)), "network: got one of whole numbers for StuckNeurons"),
+        (
+            lambda: output_range(network, x, LInf(1.0, 0.0, 15.0), output[0]),
+            "network: got one of whole numbers, exp",
+        ),
+        (lambda: fit(network, dataset("digits")), "network: got one of whole numbers, which has no gradients"),
+        (
+            lambda: explain(network, x[0], 0, scale("linf", 0.0, 15.0), 1.0),
+            "network: got one of whole numbers, exp",
+        ),
         (lambda: equivalent(network, other, x), "b: takes whole numbers from 0 to 15, expected a's whole"),
     ):
         with pytest.raises(ValueError, match=f"^{told}"):
             asked()
+    spread = certify_set(network, x, y, LInf(1.0, 0.0, 255.0), "trains", workers=1)
+    assert spread == verify(network, x, y, LInf(1.0), "trains")
     assert isinstance(whole_scale(FlipScale(), taken), FlipScale)
