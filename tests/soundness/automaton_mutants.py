@@ -24,8 +24,8 @@ AUTOMATON_MUTANTS = (
     Mutant(
         "automata: a spike that may come is certain",
         FOUND,
-        "Box((~silent).to(like), fires",
-        "Box(fires.to(like), fires",
+        "torch.where(step.exists, spikes, torch.inf).amin(0)",
+        "torch.where(step.exists, spikes, -torch.inf).amax(0)",
     ),
     Mutant("automata: join labels that move otherwise", FOUND, "if label[0] == kind", "if True"),
     Mutant("automata: the last of several ways to a label counts", FOUND, '"amin") - error', '"amax") - error'),

@@ -159,14 +159,14 @@ EVENT_MUTANTS = (
     Mutant(
         "shifts: a negative weight moves an event to where a positive one would",
         SHIFTS,
-        "rises = [_sum([(up, hi[k], down, lo[k])",
-        "rises = [_sum([(up, hi[k], down, hi[k])",
+        "return fall, _sum([(up, higher, down, lower)",
+        "return fall, _sum([(up, higher, down, higher)",
     ),
     Mutant(
         "shifts: one move less than the budget",
         SHIFTS,
-        "return total(pooled, pooled.shape[-1] if most is None else most)",
-        "return total(pooled, pooled.shape[-1] if most is None else most - 1)",
+        "return changes.topk(most).values.clamp_min(0)",
+        "return changes.topk(most - 1).values.clamp_min(0)",
     ),
     Mutant(
         "shifts: of increments only the first is paid",

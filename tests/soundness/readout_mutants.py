@@ -38,8 +38,8 @@ READOUT_MUTANTS = (
     Mutant(
         "readout: a first spike by the count of one step",
         READOUTS,
-        "dtype=torch.float64).tril()",
-        "dtype=torch.float64).tril().triu()",
+        "spikes.num_steps, dtype=torch.float64).tril()",
+        "spikes.num_steps, dtype=torch.float64).tril().triu()",
     ),
     Mutant(
         "readout: first spikes are compared as counts",
