@@ -13,6 +13,7 @@ from ..elements.integers import IntegerLIF
 from ..elements.neurons import LIF
 from ..elements.synapses import Delay, Synapse
 from ..linear_maps.whole_inputs import WholeInput
+from ..merging import merged
 from ..networks import SpikingNetwork
 from ..rules import Leaky
 from .comparing import BuildComparison, compared
@@ -71,7 +72,8 @@ def quantize(
 
     Args:
         network: layers in a row: Linear, Conv1d, Conv2d, each in front of LIF (perhaps behind a `Synapse`), with
-            Flatten, padding and max pools between; readout "mean" or "spikes", encoding "direct" or "none".
+            Flatten, padding and max pools between, and batch norms right behind weights, which are folded;
+            readout "mean" or "spikes", encoding "direct" or "none".
         target: "loihi", "xylo", "spinnaker", or "qM.N" for N bits behind the point of M + N in all.
         bits: of a weight, with its sign, 2 to 8.
         levels: an input of 1 is so many units; None: 1 for events (encoding "none"), else the chip's most.
@@ -108,10 +110,11 @@ def quantization(
     if entering > chip.levels:
         raise ValueError(f"levels: got {entering}, expected at most {chip.levels} on {chip.name}")
     with torch.no_grad():
-        steps = _steps(network, chip)
-        parts = tuple(_parts(network, chip, entering, network.num_steps / steps))
+        folded = merged(network)
+        steps = _steps(folded, chip)
+        parts = tuple(_parts(folded, chip, entering, network.num_steps / steps))
         built = tuple(chip.build(part, bits, keep) for part in parts)
-        layers = _assembled(network, chip, entering, built)
+        layers = _assembled(folded, chip, entering, built)
     readout = "spikes" if network.readout == "spikes" else "potential"
     result = SpikingNetwork(*layers, num_steps=steps, encoding=network.encoding, readout=readout)
     result = result.to(network.device, torch.float64).eval()

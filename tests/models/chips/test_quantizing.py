@@ -24,6 +24,7 @@ from spikecert import (
     verify,
     whole_inputs,
 )
+from spikecert.models.merging import merged
 from support.chips import around, failing, fixed, loihi, margins, spinnaker, xylo
 
 ALL = ("loihi", "xylo", "spinnaker", "q8.8", "q4.12")
@@ -261,9 +262,11 @@ def test_events_are_events():
         (network("xylo"), {"target": "spinnaker"}, 'expected "zero", which spinnaker has'),
         (SpikingNetwork(nn.Linear(2, 2), DLIF(3), nn.Linear(2, 2), num_steps=3), {}, "layers.1 is a DLIF"),
         (
-            SpikingNetwork(nn.Linear(2, 2), nn.BatchNorm1d(2), LIF(), nn.Linear(2, 2), num_steps=3),
+            SpikingNetwork(
+                nn.Linear(2, 2), nn.Unflatten(1, (2,)), nn.Flatten(), LIF(), nn.Linear(2, 2), num_steps=3
+            ),
             {},
-            "layers.1 is a BatchNorm1d, expected LIF behind each weighted layer",
+            "layers.1 is a Unflatten, expected LIF behind each weighted layer",
         ),
         (
             SpikingNetwork(nn.Linear(2, 2), Synapse(0.5), LIF(), nn.Linear(2, 2), num_steps=3),
@@ -294,3 +297,18 @@ def test_whole_inputs_are_of_networks_that_take_them():
     ]
     with pytest.raises(ValueError, match="without a WholeInput"):
         whole_inputs(network(), inputs())
+
+
+def test_norms_are_folded_first():
+    torch.manual_seed(0)
+    norm = nn.BatchNorm1d(6)
+    norm.running_mean, norm.running_var = torch.randn(6), torch.rand(6) + 0.5
+    norm.weight.data, norm.bias.data = torch.randn(6), torch.randn(6)
+    source = SpikingNetwork(nn.Linear(4, 6), norm, LIF(0.9), nn.Linear(6, 3), num_steps=4).eval()
+    found, expected = quantize(source, "loihi"), quantize(merged(source), "loihi")
+    x = whole_inputs(found, inputs(8, 4))
+    assert torch.equal(found(x), expected(x))
+    assert [type(layer).__name__ for layer in found.layers] == [type(layer).__name__ for layer in expected.layers]
+    lonely = SpikingNetwork(nn.BatchNorm1d(4), nn.Linear(4, 6), LIF(0.9), nn.Linear(6, 3), num_steps=4).eval()
+    with pytest.raises((ValueError, TypeError), match=r"^network: "):
+        quantize(lonely, "loihi")
