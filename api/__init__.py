@@ -92,6 +92,7 @@ if TYPE_CHECKING:
     from spikecert.models import check_conversion as check_conversion
     from spikecert.models import circuit as circuit
     from spikecert.models import convert as convert
+    from spikecert.models import from_lava as from_lava
     from spikecert.models import from_nir as from_nir
     from spikecert.models import from_norse as from_norse
     from spikecert.models import from_snntorch as from_snntorch

@@ -8,7 +8,7 @@ if __name__ == "files":
     raise ImportError("import spikecert.files, not files: by another name each class would be there twice")
 
 from .gzipped import beginning, unpacked
-from .hdf5 import Unreadable, read_hdf5
+from .hdf5 import Unreadable, read_hdf5, read_tree
 from .reading import FileKind, NotAFile, in_proportion, regular_content, regular_lines
 from .writing import sweep, write_atomically
 from .zipped import Archive
@@ -21,6 +21,7 @@ __all__ = [
     "beginning",
     "in_proportion",
     "read_hdf5",
+    "read_tree",
     "regular_content",
     "regular_lines",
     "sweep",

@@ -1,9 +1,11 @@
 """HDF5 from anyone, read by a process of its own with limits: libhdf5 hangs or crashes on some broken files."""
 
 import io
+import json
 import os
 import subprocess
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -22,7 +24,7 @@ def read_hdf5(content: bytes, layout: str) -> dict[str, np.ndarray]:
 
     Args:
         content: of the file.
-        layout: which arrays, by a name of `hdf5_child.LAYOUTS`: "nir" or "spikes".
+        layout: which arrays, by a name of `hdf5_child.LAYOUTS`: "nir", "lava" or "spikes".
 
     Raises:
         Unreadable: for a file that lacks them, is too large, or takes too long.
@@ -38,6 +40,21 @@ def read_hdf5(content: bytes, layout: str) -> dict[str, np.ndarray]:
         raise Unreadable(_reason(done))
     with np.load(io.BytesIO(done.stdout), allow_pickle=False) as held:
         return {name: held[name] for name in held}
+
+
+def read_tree(content: bytes, layout: str) -> dict[str, Any]:
+    """Return the groups of "nir" or "lava" as nested dictionaries of arrays and text, or raise as `read_hdf5`."""
+    held = read_hdf5(content, layout)
+    return _filled(json.loads(held["tree"].tobytes()), held)
+
+
+def _filled(tree: Any, held: dict[str, Any]) -> Any:
+    """Return the tree with its arrays in place."""
+    if isinstance(tree, dict) and tree.keys() == {"array"} and isinstance(tree["array"], int):
+        return held[f"a{tree['array']}"][()]
+    if isinstance(tree, dict):
+        return {key: _filled(value, held) for key, value in tree.items()}
+    return tree
 
 
 def _reason(done: subprocess.CompletedProcess[bytes]) -> str:

@@ -97,9 +97,19 @@ def check_kept_here(item: Any, name: str) -> None:
 
 
 def nir(file: Any, size: int) -> dict[str, np.ndarray]:
-    """Return the group "node": JSON of the groups, in which {"array": k} stands for array k, and the arrays."""
+    """Return the group "node" of a NIR graph."""
+    return _tree(file["node"], size)
+
+
+def lava(file: Any, size: int) -> dict[str, np.ndarray]:
+    """Return the group "layer" of a network of lava-dl."""
+    return _tree(file["layer"], size)
+
+
+def _tree(group: Any, size: int) -> dict[str, np.ndarray]:
+    """Return JSON of the groups, in which {"array": k} stands for array k, and the arrays."""
     content = UnpackedFile(_most(size), LEAST_TEXT + size)
-    tree = content.group(file["node"])
+    tree = content.group(group)
     text = np.frombuffer(json.dumps(tree).encode(), dtype=np.uint8)
     return {"tree": text, **{f"a{index}": array for index, array in enumerate(content.arrays)}}
 
@@ -153,7 +163,7 @@ def _joined(ragged: Any, name: str, kinds: str, most: int) -> tuple[np.ndarray, 
     return joined, np.array([len(row) for row in rows], np.int64)
 
 
-LAYOUTS: dict[str, Callable[[Any, int], dict[str, np.ndarray]]] = {"nir": nir, "spikes": spikes}
+LAYOUTS: dict[str, Callable[[Any, int], dict[str, np.ndarray]]] = {"nir": nir, "lava": lava, "spikes": spikes}
 """What is read of a file."""
 
 

@@ -9,7 +9,7 @@ from .architectures.architectures import architecture, mlp
 from .architectures.strided import strided
 from .architectures.vgg import vgg5, vgg11
 from .architectures.wide_resnet import wrn16_4
-from .chips import BuildComparison, Quantization, from_xylo, quantization, quantize, whole_inputs
+from .chips import BuildComparison, Quantization, from_lava, from_xylo, quantization, quantize, whole_inputs
 from .circuit import Circuit, circuit
 from .dynamics import Dynamics
 from .elements.adaptive import AdaptiveLIF
@@ -87,6 +87,7 @@ __all__ = [
     "check_conversion",
     "circuit",
     "convert",
+    "from_lava",
     "from_nir",
     "from_norse",
     "from_snntorch",

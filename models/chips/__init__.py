@@ -1,6 +1,7 @@
 """Builds of networks for chips: whole weights, thresholds and biases, decays as the chip has them."""
 
 from .comparing import BuildComparison
+from .lava_files import from_lava
 from .quantizing import Quantization, quantization, quantize, whole_inputs
 from .targets import TARGETS, BuiltLayer, ChipTarget, target_of
 from .xylo_files import from_xylo
@@ -11,6 +12,7 @@ __all__ = [
     "BuiltLayer",
     "ChipTarget",
     "Quantization",
+    "from_lava",
     "from_xylo",
     "quantization",
     "quantize",

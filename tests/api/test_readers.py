@@ -98,6 +98,12 @@ ROWS = (
         "tests/models/chips/test_xylo_files.py::test_a_file_that_is_too_large_is_refused",
     ),
     Row(
+        "network of lava-dl",
+        ("models/chips/lava_files.py:from_lava",),
+        ("lava",),
+        "tests/models/chips/test_lava_files.py::test_a_file_that_unpacks_to_much_is_refused",
+    ),
+    Row(
         "ONNX file",
         ("formats/onnx/reading.py:read_onnx",),
         ("onnx",),

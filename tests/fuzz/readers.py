@@ -18,6 +18,7 @@ from spikecert import (
     LInf,
     Residual,
     SpikingNetwork,
+    from_lava,
     from_xylo,
     gain,
     load,
@@ -40,6 +41,7 @@ from spikecert.reports.making.measuring import measure
 from spikecert.reports.records.schema import Data, Threat
 from spikecert.training.state import FORMAT as CHECKPOINT
 from support.hostile import unsafe
+from support.lava_files import net
 from support.xylo_files import small
 
 from . import batch_folders, certificate_files, configurations, data_files, kept_files, nir_files, own_files
@@ -233,6 +235,11 @@ def _read_xylo(data: bytes) -> None:
         from_xylo(path, 5)
 
 
+def _read_lava(data: bytes) -> None:
+    with _file(data, "network.net") as path:
+        from_lava(path, 5)
+
+
 def _states() -> list[bytes]:
     return [states_to_bytes(network.state_dict()) for network in _networks()[:2]]
 
@@ -287,6 +294,7 @@ def readers() -> dict[str, Reader]:
         Reader("result", lambda data: read_counterexample(data.decode()), _results, lisp),
         Reader("nir", nir_files.read, nir_files.seeds, (nir_files.mutate, nir_files.mutate, mutate_bytes)),
         Reader("xylo", _read_xylo, lambda: [small()], json_text),
+        Reader("lava", _read_lava, lambda: [net()], (nir_files.mutate, nir_files.mutate, mutate_bytes)),
         Reader("certificates", _read_certificates, _certificates, json_text),
         Reader("cifar", data_files.read_cifar, data_files.cifar, (data_files.mutate_pickle, mutate_bytes)),
         Reader("idx", data_files.read_images, data_files.idx, (data_files.mutate_packed, mutate_bytes)),
