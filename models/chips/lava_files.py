@@ -55,13 +55,12 @@ def from_lava(path: str | Path, num_steps: int = 100) -> SpikingNetwork:
         held = read_tree(NET.content(path), "lava")
     except Unreadable as error:
         raise ValueError(f"path: {path} is no network of lava-dl: {error}") from error
-    layers: list[nn.Module] = [WholeInput(0, 1)]
+    layers, width = list[nn.Module]([WholeInput(0, 1)]), None
     for name, layer in _in_order(held):
         linear, neuron = _dense(name, layer)
-        before = next((each.out_features for each in reversed(layers) if isinstance(each, nn.Linear)), None)
-        if before not in (None, linear.in_features):
-            raise ValueError(f"path: {name} has {linear.in_features} inputs, expected the {before} outputs before")
-        layers += [Delay(1), linear, neuron]
+        if width not in (None, linear.in_features):
+            raise ValueError(f"path: {name} has {linear.in_features} inputs, expected the {width} outputs before")
+        layers, width = [*layers, Delay(1), linear, neuron], linear.out_features
     made = SpikingNetwork(*layers, num_steps=num_steps, encoding="none", readout="spikes").double().eval()
     circuit(made)
     return made
