@@ -19,12 +19,10 @@ PAGES = (
     "docs/events.md",
     "docs/attacks.md",
     "docs/questions.md",
-    "docs/regression.md",
     "docs/loops.md",
-    "docs/deployment.md",
     "docs/chips.md",
 )
-LONG = ("docs/tutorial.md", "docs/testing.md")
+LONG = ("docs/tutorial.md", "docs/testing.md", "docs/regression.md", "docs/deployment.md")
 SAID = {
     "docs/tutorial.md": ("of 100 digits are broken", "verified"),
     "docs/concepts/proved.md": ("verified",),
