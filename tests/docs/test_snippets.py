@@ -17,12 +17,11 @@ PAGES = (
     "docs/concepts/circuit.md",
     "docs/runs.md",
     "docs/events.md",
-    "docs/attacks.md",
     "docs/questions.md",
     "docs/loops.md",
     "docs/chips.md",
 )
-LONG = ("docs/tutorial.md", "docs/testing.md", "docs/regression.md", "docs/deployment.md")
+LONG = ("docs/tutorial.md", "docs/testing.md", "docs/regression.md", "docs/deployment.md", "docs/attacks.md")
 SAID = {
     "docs/tutorial.md": ("of 100 digits are broken", "verified"),
     "docs/concepts/proved.md": ("verified",),

@@ -113,12 +113,16 @@ NUMERIC = re.compile(r"\b(int|float|Weight)\b")
 RESULTS = {
     "AttackResult",
     "Circuit",
+    "BuildComparison",
     "Conversion",
     "ConversionCheck",
+    "Difference",
+    "Equivalence",
     "GainReport",
     "LogitBounds",
     "OutputRange",
     "PracticalStability",
+    "Quantization",
     "Radius",
     "Record",
     "SmoothedVerdict",
@@ -133,6 +137,9 @@ RESULTS = {
 FOREIGN = {"num_steps", "seed", "classes", "output"}
 ELSEWHERE = {
     "check_conversion": {"num_steps", "dt"},
+    "differ": {"num_steps", "dt"},
+    "from_lava": {"num_steps"},
+    "from_xylo": {"num_steps"},
     "from_nir": {"num_steps", "dt", "seed", "classes"},
     "to_nir": {"dt"},
     **dict.fromkeys(("convert", "from_norse", "from_snntorch", "from_spikingjelly", "from_torch"), FOREIGN),

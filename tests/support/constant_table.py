@@ -26,6 +26,7 @@ from spikecert import (
     GainPenalty,
     GaussianNoise,
     Huber,
+    IntegerLIF,
     LInf,
     LocalFields,
     MarginOverGain,
@@ -43,14 +44,19 @@ from spikecert import (
     SpikeFlip,
     SpikeShift,
     SpikingNetwork,
+    StuckNeurons,
     Synapse,
+    Tolerance,
     Triangle,
+    WholeDecay,
+    WholeInput,
     abstains,
     architecture,
     attack,
     certified_radius,
     certify_set,
     dataset,
+    equivalent,
     fit,
     gain,
     latency_code,
@@ -60,6 +66,8 @@ from spikecert import (
     output,
     output_range,
     own_dataset,
+    quantization,
+    quantize,
     regression_dataset,
     robust,
     smooth,
@@ -120,6 +128,7 @@ def closed_loop(**given: object) -> ClosedLoop:
 MATRICES = [np.eye(1), np.eye(1)]
 SPAN = {"lower": 0.0, "upper": 1.0}
 RANGE = {"lower": ENDS, "upper": ENDS}
+BUILT = {"bits": 8, "levels": 15, "keep": 0.5}
 MODELS = [
     *rows(
         Dynamics,
@@ -148,6 +157,17 @@ MODELS = [
     *rows(RateDraws, {"seed": 3}),
     *rows(Synapse, {"decay": 0.5, "delay": 2}),
     Row("Delay", "steps", Delay, 2, lambda layer: layer.delay),
+    *rows(WholeDecay, {"shift": 12, "factor": 5}, {"cut": "truncate", "shift": 12, "factor": 5}),
+    *rows(WholeInput, {"least": 1, "most": 7}, {"least": 1, "most": 7}),
+    Row(
+        "IntegerLIF",
+        "threshold",
+        lambda v: IntegerLIF(WholeDecay("shift", 2), v),
+        8,
+        lambda each: each.stepped.threshold,
+    ),
+    *rows(quantize, BUILT, {"network": NETWORK}, {"levels": NONE}, kept=False),
+    *rows(quantization, BUILT, {"network": NETWORK}, {"levels": NONE}, kept=False),
     Row("Share", "start", Share, 0.5, lambda layer: float(layer.share.detach())),
     Row("RateDraws.thresholds", "num_steps", lambda v: RateDraws().thresholds(v, (2,)), 2),
     Row(
@@ -186,6 +206,16 @@ CERTIFY = [
     *(row for kind in (LInf, L2) for row in rows(kind, {"epsilon": 0.25, **SPAN}, {"epsilon": 0.1}, RANGE)),
     *rows(PixelBox, SPAN, {"radius": torch.ones(3)}, RANGE),
     *rows(SpikeFlip, {"count": 2}),
+    *rows(Tolerance, {"weights": 0.25, "threshold": 0.25, "decay": 0.25}),
+    *rows(StuckNeurons, {"count": 2}),
+    several(StuckNeurons, "layers", 1, lambda v: StuckNeurons(1, (v,))),
+    *rows(
+        equivalent,
+        {"timeout": 2.0, "seed": 1},
+        {"a": NETWORK, "b": NETWORK, "inputs": INPUTS},
+        {"timeout": NONE},
+        kept=False,
+    ),
     *rows(
         SpikeShift,
         {"jitter": 1, "count": 2, "total": 2},

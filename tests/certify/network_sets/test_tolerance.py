@@ -124,6 +124,7 @@ def test_what_is_verified_holds_and_what_is_falsified_is_a_member_that_fails(see
             assert bool(margins(verdict.member(verdict.counterexample[None]), labels[index : index + 1]) <= 0)
 
 
+@pytest.mark.slow
 def test_the_questions_move_and_are_decided_both_ways():
     """A test that only asks what cannot fail would say nothing."""
     statuses, moving = [], 0

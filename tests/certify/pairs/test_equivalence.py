@@ -83,6 +83,7 @@ def test_no_point_of_a_ball_contradicts_an_answer(seed: int):
             check(a, b, sample[None] if threat is None else threat.project(threat.sample(many, r), many), answer)
 
 
+@pytest.mark.slow
 def test_a_margin_above_the_gap_says_the_class_of_the_other_build():
     asked, told = 0, 0
     for seed in range(12):

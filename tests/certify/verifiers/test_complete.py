@@ -29,7 +29,9 @@ REACHED = (
     *('readout "spikes"', 'readout "potential"', 'readout "summed"'),
 )
 """What branching reaches."""
-BEYOND = [kind for kind in KINDS if kind.name not in REACHED]
+REFUSED = ("IntegerLIF",)
+"""Whole numbers, which it does not search."""
+BEYOND = [kind for kind in KINDS if kind.name not in (*REACHED, *REFUSED)]
 EACH = pytest.mark.parametrize("kind", BEYOND, ids=lambda kind: kind.name)
 
 
