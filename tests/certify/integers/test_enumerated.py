@@ -22,7 +22,7 @@ from spikecert import (
 )
 from spikecert.certify.ties import settled_ties
 from support.chips import CHIPS, SIZES, STEPS, Case, Chip, Overrun, around, failing, margins, tensor
-from support.examples import THOROUGH
+from support.examples import THOROUGH, by_night
 
 SAMPLES = 8
 SEEDS = {"daily": 3, "slow": 150}
@@ -202,11 +202,11 @@ def test_attacks_without_gradients_find_whole_inputs(name: str):
     assert broken > 0
 
 
-def test_auto_decides():
-    for name in ("loihi", "xylo undelayed"):
-        (chip,) = (each for each in CHIPS if each.name == name)
-        told = sum((asked(chip, seed, verifier="auto") for seed in range(4 if THOROUGH else 1)), Counter[str]())
-        assert told["proved"] == told["robust"] > 0
+@pytest.mark.parametrize(("name", "seeds"), [("loihi", 2), *by_night(("loihi", 4), ("xylo undelayed", 4))])
+def test_auto_decides(name: str, seeds: int):
+    (chip,) = (each for each in CHIPS if each.name == name)
+    told = sum((asked(chip, seed, verifier="auto") for seed in range(seeds)), Counter[str]())
+    assert told["proved"] == told["robust"] > 0
 
 
 def test_a_sum_whose_order_counts_is_not_proven():
