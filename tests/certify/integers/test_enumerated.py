@@ -202,7 +202,7 @@ def test_attacks_without_gradients_find_whole_inputs(name: str):
     assert broken > 0
 
 
-@pytest.mark.parametrize(("name", "seeds"), [("loihi", 2), *by_night(("loihi", 4), ("xylo undelayed", 4))])
+@pytest.mark.parametrize(("name", "seeds"), by_night(("loihi", 4), ("xylo undelayed", 4)))
 def test_auto_decides(name: str, seeds: int):
     (chip,) = (each for each in CHIPS if each.name == name)
     told = sum((asked(chip, seed, verifier="auto") for seed in range(seeds)), Counter[str]())
