@@ -10,6 +10,7 @@ from spikecert.certify.attacks.standard import standard_members
 from spikecert.certify.perturbations import Perturbation
 from spikecert.certify.replay import replays
 from spikecert.models import LIF, SpikingNetwork, mlp
+from support.examples import by_night
 
 from .conftest import Subject, random_subject
 
@@ -94,7 +95,7 @@ def test_the_search_reaches_what_a_verifier_splits_only() -> None:
         assert bool(LInf(0.3).contains(result.inputs, inputs).all())
 
 
-@pytest.mark.parametrize("threat", [LInf(0.2), L2(0.4)], ids=repr)
+@pytest.mark.parametrize("threat", [LInf(0.2), *by_night(L2(0.4))], ids=repr)
 def test_what_it_returns_is_allowed_and_fails_alone(threat: Perturbation) -> None:
     """More networks by night."""
     torch.manual_seed(0)
