@@ -324,8 +324,9 @@ class IntegerLIF(SteppedLIF):
 
     Args:
         leak: what is left of a potential after a step.
-        threshold, reset, fires_at, bits, overflow, symmetric, most, synapse, decays_last, current_bits,
-            saturating_sums, towards, rest: as in `Stepped`.
+        threshold: θ.
+        constants: reset, fires_at, bits, overflow, symmetric, most, synapse, decays_last, current_bits,
+            saturating_sums, towards and rest, as in `Stepped`.
 
     Raises:
         ValueError, TypeError: for constants outside their range.
