@@ -7,8 +7,10 @@
 f and g are `WholeDecay`s. All are **slow and monotone**, f(v + 1) − f(v) ∈ {0, 1}, so the image of whole numbers
 L..U under f(·) + c, c in l..h, is f(L) + l..f(U) + h, every one of them: the automaton below is exact. *Proof:* f
 is monotone, so the ends are the images of the ends; it moves by at most 1 from one whole number to the next, and
-so does the sum in c, so none between the ends is left out. Of u + f(v − u): it grows with v by 0 or 1, and with u
-by 1 − (f(x) − f(x − 1)) ∈ {0, 1}. To cut at a width's ends keeps both. ∎
+so does the sum in c, so none between the ends is left out. Of ends that are not whole this says nothing
+(v − (v ≫ n) falls behind each multiple of 2^n), so real bounds of currents are cut to whole numbers first. Of
+u + f(v − u): it grows with v by 0 or 1, and with u by 1 − (f(x) − f(x − 1)) ∈ {0, 1}. To cut at a width's ends
+keeps both. ∎
 
 All of it runs in float64, which holds every whole number below 2^53, so each operation is exact: a product with a
 decay's factor stays below 2^32·2^16, and a division by a power of two only moves the binary point.

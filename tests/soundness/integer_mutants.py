@@ -119,4 +119,10 @@ INTEGER_MUTANTS = (
         "2.0**51 if self.whole",
         "2.0**90 if self.whole",
     ),
+    Mutant(
+        "integers: real ends of currents are taken as they are",
+        "certify/bounds/automata/reachable.py",
+        "lower, upper = lower.ceil(), upper.floor()",
+        "lower, upper = lower + 0.0, upper + 0.0",
+    ),
 )

@@ -21,6 +21,7 @@ from torch import Tensor
 from ....models.deadline import check_time
 from ....models.rules import DeclaredRule, Label, Move, Range
 from ...rounding import Rounding, StateSlack, state_slack
+from ...verdicts import SoundnessError
 from ..signals.box import Box
 from ..signals.membrane import scaled_box
 from ..signals.signals import Signal
@@ -70,6 +71,8 @@ def path_trains(current: Signal, rule: DeclaredRule, rounding: Rounding, cuts: C
     recursion = rule.recursion(box.lower)
     allowance = state_slack(recursion, widest, steps, rounding)
     lower, upper = scaled.lower - allowance.current, scaled.upper + allowance.current
+    if rule.whole:  # sets of events have real ends, outward by a few units in the last place
+        lower, upper = lower.ceil(), upper.floor()
     starts = [torch.full_like(widest[None], number.start) for number in recursion.numbers]
     states = _Reached((rule.first,), torch.ones_like(starts[0]).bool(), tuple(Range(x, x) for x in starts))
     moves, hulls = [], []
@@ -100,6 +103,8 @@ def _advanced(
     ]
     labels, targets = _joined(found)
     step = Edges(sources, edges.new_tensor(targets), spikes, exists[edges], len(labels))
+    if not bool(step.exists.any(0).all()):
+        raise SoundnessError(f"no state of {type(rule).__name__} is left at step {t}, though each run has one")
     return step, _Reached(labels, _alive(step), _hulls(outcomes, edges, step, allowance))
 
 

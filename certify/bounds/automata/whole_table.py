@@ -69,6 +69,7 @@ def _tabled(current: Signal, rule: Stepped) -> CountTrains | None:
     """Return the rows that each neuron may have; None where the table would be too long."""
     rule.admit(current.magnitude(), current.num_steps)
     box = current.steps()[0]
+    box = Box(box.lower.ceil(), box.upper.floor())
     low, high = float(box.lower.min()), float(box.upper.max())
     check_within(max(-low, high), rule.current_top, "a sum of currents", "wrap")
     table = whole_table(rule, current.num_steps, _outward(min(low, 0.0)), _outward(max(high, 0.0)))
