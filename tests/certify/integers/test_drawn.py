@@ -26,7 +26,8 @@ from spikecert.certify.bounds.signals.box import Box
 from spikecert.certify.bounds.signals.signals import InputSignal
 from spikecert.certify.rounding import Rounding
 from spikecert.certify.verdicts import SoundnessError
-from spikecert.models.rules import Move
+from spikecert.models.elements.integers import Stepped
+from spikecert.models.rules import Label, Move, Range
 from support.examples import THOROUGH
 from support.oracles import every_flip
 
@@ -166,11 +167,13 @@ def test_real_ends_of_whole_currents_hold_all_trains():
 
 def test_a_layer_without_states_is_an_error():
     """What knows nothing possible of a neuron is broken, and says so in the place of a bound."""
-    broken = IntegerLIF(WholeDecay("shift", 1), threshold=2)
 
-    class Lost(type(broken.stepped)):
-        def moves(self, *asked: Any) -> tuple[Move, ...]:
-            return tuple(replace(move, possible=move.possible & False) for move in super().moves(*asked))
+    class Lost(Stepped):
+        def moves(
+            self, labels: tuple[Label, ...], state: tuple[Range, ...], current: Range, tie: float | Tensor
+        ) -> tuple[Move, ...]:
+            both = super().moves(labels, state, current, tie)
+            return tuple(replace(move, possible=move.possible & False) for move in both)
 
     lost = Lost(WholeDecay("shift", 1), 2)
     box = Box(torch.zeros(3, 1, 2).double(), torch.ones(3, 1, 2).double())
