@@ -2,6 +2,7 @@
 
 import shlex
 import sys
+from collections.abc import Iterable
 from contextlib import redirect_stdout
 from typing import TYPE_CHECKING
 
@@ -55,15 +56,9 @@ def certify(
 
     bar = None if require_certified is None else options.share(require_certified, "require-certified")
     width = options.number(tolerance, "tolerance")
-    if moves_at_most is not None:
-        if prop is not None:
-            raise ValueError(f"moves-at-most: got {moves_at_most!r} beside --property, expected one of them")
-        prop = f"moves={moves_at_most}"
+    of_class = (("attack", method), ("proof", proof), ("compiled", compiled or None), ("target", target))
+    prop = _property(prop, moves_at_most, of_class)
     if prop is not None:
-        others = (("attack", method), ("proof", proof), ("compiled", compiled or None), ("target", target))
-        for name, value in others:
-            if value is not None:
-                raise ValueError(f"{name}: got one beside --property, expected none: it is about the class")
         most = None if memory is None else options.size(memory, "memory")
         verifiers = options.names(verifier, "verifier")
         rest = (timeout, most), width if radii else None, fan, bar, out, as_json
@@ -97,6 +92,18 @@ def certify(
         if proof is not None and prover is not None and not examined.interrupted:
             proofs.write_proofs(proof, prover, examined.record, subject.samples, timeout, bars)
     return told(examined, out, as_json) or _status(examined.record, bar)
+
+
+def _property(prop: str | None, moves_at_most: str | None, of_class: Iterable[tuple[str, object]]) -> str | None:
+    """Return the property that is asked about as text, or None for the class."""
+    if moves_at_most is not None:
+        if prop is not None:
+            raise ValueError(f"moves-at-most: got {moves_at_most!r} beside --property, expected one of them")
+        prop = f"moves={moves_at_most}"
+    for name, value in of_class if prop is not None else ():
+        if value is not None:
+            raise ValueError(f"{name}: got one beside --property, expected none: it is about the class")
+    return prop
 
 
 def _repeated(plan: "Plan") -> str:
