@@ -4,6 +4,7 @@ from mutant import Mutant
 
 LAYER = "models/elements/integers.py"
 TABLE = "certify/bounds/automata/whole_table.py"
+COUNTS = "certify/bounds/automata/whole_counts.py"
 WINDOWS = "certify/bounds/automata/whole_windows.py"
 SETS = "certify/perturbations/whole_box.py"
 READOUTS = "certify/bounds/readouts.py"
@@ -125,4 +126,20 @@ INTEGER_MUTANTS = (
         "lower, upper = lower.ceil(), upper.floor()",
         "lower, upper = lower + 0.0, upper + 0.0",
     ),
+    Mutant("integers: a law without residuals", COUNTS, "stray * (1.0 + 2.0**-40), rule", "0.0, rule"),
+    Mutant(
+        "integers: a law whose middle is left out",
+        COUNTS,
+        "middle, stray = (low + high) / 2",
+        "middle, stray = 0.0",
+    ),
+    Mutant("integers: a law beyond a width", COUNTS, "< min(rule.top, -rule.bottom)", "< torch.inf"),
+    Mutant(
+        "integers: a law fires a unit late", COUNTS, "perhaps=self.firing - tie", "perhaps=self.firing + 1 - tie"
+    ),
+    Mutant("integers: a law is silent a unit early", COUNTS, "surely=self.firing - 1", "surely=self.firing - 2"),
+    Mutant("integers: a law of one spike where several are", COUNTS, "if graph.binary else", "if True else"),
+    Mutant("integers: a law of hard resets", COUNTS, 'rule.reset == "subtract" and ', ""),
+    Mutant("integers: a law of neurons that go towards", COUNTS, " and not rule.towards", ""),
+    Mutant("integers: rows of currents that did not move", TABLE, "lower=found.table.lower + law.middle, ", ""),
 )

@@ -10,7 +10,7 @@ train: it is marked, and whoever may reach it is refused.
 """
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 
 import torch
@@ -21,10 +21,12 @@ from ....models.elements.integers import Stepped, check_within
 from ...rounding import Rounding
 from ..signals.box import Box, Spread
 from ..signals.signals import Signal
+from ..trains.balanced_table import BalancedTable
 from ..trains.base import Trains
 from ..trains.forms import TrainTable
 from ..trains.train_table import TableTrains
 from .reachable import path_trains
+from .whole_counts import law_of, lawful
 from .whole_windows import whole_windows
 
 MOST_ROWS = 4096
@@ -52,6 +54,11 @@ class CountTrains(TableTrains):
         return self.steps().upper.amax(0)
 
 
+@dataclass(frozen=True)
+class BalancedCounts(CountTrains, BalancedTable):
+    """The same, of neurons that subtract, with what a reader needs to look through them (F9a)."""
+
+
 def whole_trains(current: Signal, rule: Stepped, rounding: Rounding) -> Trains:
     """Return the trains of integer neurons: by a table where the current is constant, else as paths.
 
@@ -60,9 +67,18 @@ def whole_trains(current: Signal, rule: Stepped, rounding: Rounding) -> Trains:
     """
     found = _tabled(current, rule) if current.constant else None
     if found is not None:
-        return found
+        return _balanced(found, current, rule)
     windows = whole_windows(current, rule)
-    return path_trains(current, rule, rounding, None if windows is None else windows.cut)
+    return lawful(path_trains(current, rule, rounding, None if windows is None else windows.cut), current, rule)
+
+
+def _balanced(found: CountTrains, current: Signal, rule: Stepped) -> CountTrains:
+    """Return the same rows with what they balance, where a law holds: currents are its own, m greater."""
+    law = law_of(current, rule)
+    if law is None:
+        return found
+    table = replace(found.table, lower=found.table.lower + law.middle, upper=found.table.upper + law.middle)
+    return BalancedCounts(table, found.first, found.last, rule=law.rule, current=law.current, slack=law.slack)
 
 
 def _tabled(current: Signal, rule: Stepped) -> CountTrains | None:

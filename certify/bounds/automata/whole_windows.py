@@ -88,5 +88,10 @@ def _rows(steps: int, decay: float) -> tuple[Tensor, list[tuple[int, int]]]:
 def _residual(rule: Stepped, times: int) -> tuple[float, float]:
     """Return the ends of ρ after so many decays, with room for the rounding of this sum."""
     total = sum(rule.leak.share**j for j in range(times)) * (1.0 + 2.0**-40)
-    low, high = (0.0, 0.0) if rule.leak.keeps else RESIDUALS[rule.leak.cut]
+    low, high = residuals(rule)
     return low * total, high * total
+
+
+def residuals(rule: Stepped) -> tuple[float, float]:
+    """Return the ends of r, f(v) = λ·v + r."""
+    return (0.0, 0.0) if rule.leak.keeps else RESIDUALS[rule.leak.cut]
