@@ -67,7 +67,7 @@ def least_value(problem: Problem, verifier: Verifier, tolerance: float) -> Least
     box, stage = problem.perturbation.enclosure(problem.inputs), TRAINS.stages_for(problem.circuit)[-1]
     lower = goal.bounds(problem.circuit, box, problem.labels, stage)[:, 0]
     found = LeastValue(lower, _alone(problem, problem.inputs), problem.inputs.clone(), TRAINS.name)
-    if getattr(verifier, "split", "") == "inputs" or few_dimensions(problem):
+    if problem.circuit.whole or getattr(verifier, "split", "") == "inputs" or few_dimensions(problem):
         _by_boxes(problem, found, tolerance)
     else:
         _by_attack(problem, found)

@@ -16,7 +16,7 @@ from ..attacks import check_posed
 from ..detaching import detach
 from ..latency_codes import coded
 from ..own_draws import own_draws, sample_by_sample
-from ..perturbations import Perturbation
+from ..perturbations import LInf, Perturbation, settled_set
 from ..problem import Problem
 from ..questions.asking import property_goal
 from ..questions.forms import Form, as_form, output
@@ -123,10 +123,10 @@ def output_range(
             _pictured(one, codes.image(one.at_least, k), codes.image(one.at_greatest, k))
             for k, one in enumerate(found)
         ]
-    made = check_arithmetic(network)
-    if made.whole:
-        told = "expected a real one: `bounds` says between which ends its outputs lie"
-        raise ValueError(f"network: got one of whole numbers, {told}")
+    made, perturbation = check_arithmetic(network), settled_set(network, perturbation)
+    if made.whole and not isinstance(perturbation, LInf):
+        got = type(perturbation).__name__
+        raise ValueError(f"perturbation: got {got}, expected LInf for the range of a network of whole numbers")
     classes = check_posed(network, inputs, perturbation)
     form, inputs = _settled(form, classes), inputs.detach()
     tolerance, timeout = positive("tolerance", tolerance), checked_timeout(timeout)

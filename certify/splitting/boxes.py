@@ -5,6 +5,9 @@ halves hold: so the boxes of a level, with those that were closed, cover the set
 is bounded by what bounds any set (the exact trains of each neuron, every rounding of the run paid), and where that
 is not enough by prices (F3) from the parent's on. A search of d inputs takes about 2^level boxes: it is for up to
 `MOST_DIMENSIONS` of them.
+
+Boxes of whole inputs are cut between two whole numbers, so that the halves hold every whole input of the box, and
+each once; sides count by the weights that their input meets first. A box of one input is a run.
 """
 
 from abc import ABC, abstractmethod
@@ -20,6 +23,7 @@ from ..bounds.trains.conserved import conserved_spikes
 from ..bounds.trains.trains import step_spikes
 from ..perturbations.boxes import BoxSet
 from ..problem import Problem
+from .move_parts import influence
 
 MOST_DIMENSIONS = 3
 """Of how many inputs, at most, a set may move for its boxes to be split without being asked."""
@@ -70,14 +74,18 @@ class Boxes:
         parts = self.lower[index], self.upper[index], self.sample[index], self.known[index]
         return Boxes(*parts, prices)
 
-    def halves(self, unit: Tensor) -> "Boxes":
-        """Return both halves of each box, cut where its side is longest in units of `unit`, (batch, ...)."""
+    def halves(self, unit: Tensor, whole: bool) -> "Boxes":
+        """Return both halves of each box, cut where its side is longest in units of `unit`, (batch, ...).
+
+        Both hold the middle, or, of `whole` numbers, those up to it and those behind it.
+        """
         sides = ((self.upper - self.lower) / unit[self.sample].clamp_min(1e-300)).flatten(1)
         place = sides.argmax(1, keepdim=True)
         low, high = self.lower.flatten(1), self.upper.flatten(1)
         middle = (low.gather(1, place) + high.gather(1, place)) / 2
-        lower = torch.cat([low, low.scatter(1, place, middle)]).view(-1, *self.lower.shape[1:])
-        upper = torch.cat([high.scatter(1, place, middle), high]).view(-1, *self.lower.shape[1:])
+        ends = (middle.floor(), middle.floor() + 1.0) if whole else (middle, middle)
+        lower = torch.cat([low, low.scatter(1, place, ends[1])]).view(-1, *self.lower.shape[1:])
+        upper = torch.cat([high.scatter(1, place, ends[0]), high]).view(-1, *self.lower.shape[1:])
         prices = None if self.prices is None else tuple(torch.cat([price, price]) for price in self.prices)
         return Boxes(lower, upper, self.sample.repeat(2), self.known.repeat(2), prices)
 
@@ -136,17 +144,30 @@ class BoxSearch:
     def run(self) -> None:
         """Split until every box is closed, or it is time to stop."""
         box = self.problem.perturbation.enclosure(self.problem.inputs)
-        unit, samples = box.upper - box.lower, torch.arange(len(self.problem.labels))
+        unit, least, samples = *self._units(box), torch.arange(len(self.problem.labels))
         known = torch.full((len(samples),), -torch.inf, dtype=torch.float64)
         boxes = Boxes(box.lower, box.upper, samples, known)
         while len(boxes):
             boxes = self._bounded(boxes)
             late = self.problem.expired() or self.count + 2 * len(boxes) > self.most
-            wide = ((boxes.upper - boxes.lower) > LEAST_WIDTH * unit[boxes.sample]).flatten(1).any(1)
+            wide = ((boxes.upper - boxes.lower) > least[boxes.sample]).flatten(1).any(1)
             left = wide & ~self.target.settled[boxes.sample] & (not late)
             self._close(boxes.select(~left))
             self.open[boxes.sample[~left]] = True
-            boxes = boxes.select(left).halves(unit)
+            boxes = boxes.select(left).halves(unit, self._whole)
+
+    @property
+    def _whole(self) -> bool:
+        """Return whether inputs are whole numbers."""
+        return self.problem.circuit.whole
+
+    def _units(self, box: Box) -> tuple[Tensor, Tensor]:
+        """Return in what units sides are compared, and up to which a box is split no further, (batch, ...)."""
+        sides = box.upper - box.lower
+        if not self._whole:
+            return sides, LEAST_WIDTH * sides
+        weights = influence(self.problem.circuit, tuple(sides.shape[1:])).to(sides)
+        return (1.0 / weights.clamp_min(1e-9 * float(weights.max()) + 1e-300)).expand_as(sides), 0.0 * sides
 
     def _bounded(self, boxes: Boxes) -> Boxes:
         """Bound a level's boxes; return those that are open."""
@@ -179,15 +200,15 @@ class BoxSearch:
         """Close the boxes that bounds close, by trains and then by prices; return the others."""
         self.count += len(boxes)
         goal, labels = self.problem.goal, self.problem.labels[boxes.sample]
-        for spikes in (step_spikes, conserved_spikes):
-            rows = goal.bounds(self.problem.circuit, Box(boxes.lower, boxes.upper), labels, spikes)
+        for spikes in (conserved_spikes,) if self._whole else (step_spikes, conserved_spikes):
+            rows = goal.tightened(goal.bounds(self.problem.circuit, Box(boxes.lower, boxes.upper), labels, spikes))
             boxes = replace(boxes, known=boxes.known.maximum(goal.least(rows)))
             shut = self.target.closes(rows, boxes.sample)
             self._close(boxes.select(shut))
             boxes, rows, labels = boxes.select(~shut), rows[~shut], labels[~shut]
             if len(boxes) == 0:
                 return boxes
-        return boxes if self.prices is None else self._priced(boxes, rows, self.prices)
+        return boxes if self.prices is None or self._whole else self._priced(boxes, rows, self.prices)
 
     def _priced(self, boxes: Boxes, rows: Tensor, search: PriceSearch) -> Boxes:
         """Close boxes by prices, which their halves go on from; only of a question of one column."""

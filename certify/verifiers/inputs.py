@@ -12,7 +12,7 @@ from ...models.deadline import LATE, TimeIsUp
 from ..problem import Problem
 from ..splitting.boxes import BoxSearch, BoxTarget, moving
 from ..verdicts import Verdict
-from .base import Verifier
+from .base import Verifier, falsified
 
 
 @dataclass(frozen=True)
@@ -73,17 +73,18 @@ class _Decision(BoxTarget):
     def closes(self, rows: Tensor, sample: Tensor) -> Tensor:
         """Return which boxes are proven."""
         goal = self.problem.goal
-        return goal.holds(goal.proven(goal.tightened(rows), self.problem.labels[sample]))
+        return goal.holds(goal.proven(rows, self.problem.labels[sample]))
 
     def tried(self, values: Tensor, inputs: Tensor, sample: Tensor) -> None:
         """Keep the first input of each sample that fails when run alone."""
         problem = self.problem
         for index in (values <= 0).nonzero().flatten().tolist():
             which = int(sample[index])
-            one, around = inputs[index], problem.inputs[which : which + 1]
-            allowed = which not in self.found and bool(problem.perturbation.contains(one[None], around))
-            if allowed and problem.goal.replays(problem.network, one, int(problem.labels[which])):
-                self.found[which], self.settled[which] = one.clone(), True
+            if which in self.found:
+                continue
+            verdict = falsified(problem, which, inputs[index], "inputs", time.perf_counter(), "")
+            if verdict.counterexample is not None:
+                self.found[which], self.settled[which] = verdict.counterexample, True
 
     def gap(self, sample: Tensor) -> Tensor:
         """Return what is enough of the one row."""

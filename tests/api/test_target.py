@@ -38,7 +38,7 @@ def test_counts_are_those_of_the_build(run, model, tmp_path):
         (("--target", "loihi", "--epsilon", "8/255"), "epsilon: got 8/255 = 0.03137, expected whole numbers"),
         (("--target", "loihi", "--epsilon", "1", "--norm", "l2"), "epsilon: got 1"),
         (("--target", "loihi", "--epsilon", "1", "--proof", "here"), "proof: got a folder beside --target"),
-        (("--target", "loihi", "--epsilon", "1", "--verifier", "complete"), "verifier: got 'complete'"),
+        (("--target", "loihi", "--epsilon", "1", "--verifier", "milp"), "verifier: got 'milp'"),
         (("--target", "loihi", "--epsilon", "1", "--attack", "pgd"), "method: got 'pgd'"),
         (("--target", "loihi", "--property", "moves=1"), "target: got one beside --property"),
         (("--target", "xylo", "--epsilon", "1"), "network: "),

@@ -6,6 +6,7 @@ LAYER = "models/elements/integers.py"
 TABLE = "certify/bounds/automata/whole_table.py"
 COUNTS = "certify/bounds/automata/whole_counts.py"
 WINDOWS = "certify/bounds/automata/whole_windows.py"
+BOXES = "certify/splitting/boxes.py"
 SETS = "certify/perturbations/whole_box.py"
 READOUTS = "certify/bounds/readouts.py"
 INTEGER_MUTANTS = (
@@ -142,4 +143,12 @@ INTEGER_MUTANTS = (
     Mutant("integers: a law of hard resets", COUNTS, 'rule.reset == "subtract" and ', ""),
     Mutant("integers: a law of neurons that go towards", COUNTS, " and not rule.towards", ""),
     Mutant("integers: rows of currents that did not move", TABLE, "lower=found.table.lower + law.middle, ", ""),
+    Mutant("integers: a half without its first number", BOXES, "middle.floor() + 1.0)", "middle.floor() + 2.0)"),
+    Mutant("integers: a half without its last number", BOXES, "(middle.floor(), ", "(middle.floor() - 1.0, "),
+    Mutant(
+        "integers: boxes are left where they are narrow",
+        BOXES,
+        "self.open[boxes.sample[~left]] = True",
+        "self.open[boxes.sample[~left]] = late",
+    ),
 )

@@ -125,7 +125,7 @@ def campaign(seeds: range) -> tuple[int, int]:
         labels, radius = outputs.argmax(1), None if made.timed else draw.choice((0, 1, 2))
         threat = SpikeFlip(1) if radius is None else LInf(radius)
         name, ties = (
-            draw.choice(("interval", "trains", "auto", "enumeration")),
+            draw.choice(("interval", "trains", "auto", "enumeration", "complete")),
             draw.choice((None, "strict", "argmax")),
         )
         for sample, label, found in zip(

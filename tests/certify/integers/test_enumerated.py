@@ -18,9 +18,14 @@ from spikecert import (
     WholeDecay,
     WholeInput,
     attack,
+    output,
+    output_range,
     verify,
 )
 from spikecert.certify.ties import settled_ties
+from spikecert.certify.verifiers.complete import Complete
+from spikecert.certify.verifiers.enumeration import Enumeration
+from spikecert.certify.verifiers.inputs import InputSplitting
 from support.chips import CHIPS, SIZES, STEPS, Case, Chip, Overrun, around, failing, margins, tensor
 from support.examples import THOROUGH, by_night
 
@@ -169,7 +174,7 @@ def test_only_whole_vectors_are_asked_about():
             verify(case.network, sample, label, asked, "trains")
 
 
-@pytest.mark.parametrize("name", ["linear", "gain", "lirpa", "milp", "complete"])
+@pytest.mark.parametrize("name", ["linear", "gain", "lirpa", "milp"])
 def test_what_knows_real_inputs_alone_says_so(name: str):
     case = Case.drawn(CHIPS[0], 0)
     sample = tensor(np.array([[1, 2, 3, 0, 1, 2]]))
@@ -207,6 +212,40 @@ def test_auto_decides(name: str, seeds: int):
     (chip,) = (each for each in CHIPS if each.name == name)
     told = sum((asked(chip, seed, verifier="auto") for seed in range(seeds)), Counter[str]())
     assert told["proved"] == told["robust"] > 0
+
+
+@pytest.mark.parametrize("chip", CHIPS, ids=lambda chip: chip.name)
+def test_boxes_of_whole_inputs_decide_as_all_members_do(chip: Chip):
+    """By splitting alone: no set is listed, and nothing is left open but what a chip may wrap."""
+    for seed in range(40 if THOROUGH else 1):
+        told = asked(chip, 50 + seed, verifier=InputSplitting(2**12))
+        assert told["proved"] == told["robust"]
+
+
+@pytest.mark.parametrize("name", ["shift subtracting", *by_night("loihi", "xylo")])
+def test_complete_goes_on_where_a_set_is_too_large_to_list(name: str):
+    (chip,) = (each for each in CHIPS if each.name == name)
+    told = asked(chip, 11, verifier=Complete(enumeration=Enumeration(patience=0)))
+    assert told["proved"] == told["robust"]
+    assert told["moving"]
+
+
+@pytest.mark.parametrize("name", ["loihi", "shift subtracting", "xylo undelayed"])
+@torch.no_grad()
+def test_ranges_of_outputs_are_those_of_all_members(name: str):
+    (chip,) = (each for each in CHIPS if each.name == name)
+    case, random = Case.drawn(chip, 2), np.random.default_rng(2)
+    samples = random.integers(0, chip.most_input + 1, (3, SIZES[0]))
+    form = output[0] - output[1]
+    found = output_range(case.network, tensor(samples), LInf(1), form, tolerance=1e-6)
+    for sample, ends in zip(samples, found, strict=True):
+        outputs = case.network(tensor(around(sample, 1, chip.most_input)))
+        values = outputs[:, 0] - outputs[:, 1]
+        assert ends.closed
+        assert ends.least == pytest.approx(float(values.min()), abs=1e-9)
+        assert ends.greatest == pytest.approx(float(values.max()), abs=1e-9)
+        assert ends.lower <= float(values.min())
+        assert float(values.max()) <= ends.upper
 
 
 def test_a_sum_whose_order_counts_is_not_proven():
