@@ -199,7 +199,7 @@ class BoxSearch:
     def _open(self, boxes: Boxes) -> Boxes:
         """Close the boxes that bounds close, by trains and then by prices; return the others."""
         self.count += len(boxes)
-        goal, labels = self.problem.goal, self.problem.labels[boxes.sample]
+        goal, labels, rows = self.problem.goal, self.problem.labels[boxes.sample], boxes.known[:, None]
         for spikes in (conserved_spikes,) if self._whole else (step_spikes, conserved_spikes):
             rows = goal.tightened(goal.bounds(self.problem.circuit, Box(boxes.lower, boxes.upper), labels, spikes))
             boxes = replace(boxes, known=boxes.known.maximum(goal.least(rows)))

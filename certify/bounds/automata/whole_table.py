@@ -55,7 +55,7 @@ class CountTrains(TableTrains):
 
 
 @dataclass(frozen=True)
-class BalancedCounts(CountTrains, BalancedTable):
+class BalancedCounts(CountTrains, BalancedTable):  # pyright: ignore[reportIncompatibleVariableOverride]
     """The same, of neurons that subtract, with what a reader needs to look through them (F9a)."""
 
 

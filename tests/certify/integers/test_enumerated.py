@@ -23,6 +23,7 @@ from spikecert import (
     verify,
 )
 from spikecert.certify.ties import settled_ties
+from spikecert.certify.verifiers import Verifier
 from spikecert.certify.verifiers.complete import Complete
 from spikecert.certify.verifiers.enumeration import Enumeration
 from spikecert.certify.verifiers.inputs import InputSplitting
@@ -34,7 +35,7 @@ SEEDS = {"daily": 3, "slow": 150}
 LEAST_MOVING = 10_000
 
 
-def asked(chip: Chip, seed: int, radius: int = 1, verifier: str = "trains") -> Counter[str]:
+def asked(chip: Chip, seed: int, radius: int = 1, verifier: str | Verifier = "trains") -> Counter[str]:
     """Ask about samples of a random network, and compare each answer with all inputs of its set."""
     case, random, told = Case.drawn(chip, seed), np.random.default_rng([seed, 1]), Counter[str]()
     samples = random.integers(0, chip.most_input + 1, (SAMPLES, SIZES[0]))
