@@ -62,6 +62,7 @@ if TYPE_CHECKING:
     from spikecert.models import PLIF as PLIF
     from spikecert.models import AdaptiveLIF as AdaptiveLIF
     from spikecert.models import Arctan as Arctan
+    from spikecert.models import ChipWeights as ChipWeights
     from spikecert.models import Circuit as Circuit
     from spikecert.models import Conversion as Conversion
     from spikecert.models import ConversionCheck as ConversionCheck

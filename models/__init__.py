@@ -9,7 +9,16 @@ from .architectures.architectures import architecture, mlp
 from .architectures.strided import strided
 from .architectures.vgg import vgg5, vgg11
 from .architectures.wide_resnet import wrn16_4
-from .chips import BuildComparison, Quantization, from_lava, from_xylo, quantization, quantize, whole_inputs
+from .chips import (
+    BuildComparison,
+    ChipWeights,
+    Quantization,
+    from_lava,
+    from_xylo,
+    quantization,
+    quantize,
+    whole_inputs,
+)
 from .circuit import Circuit, circuit
 from .dynamics import Dynamics
 from .elements.adaptive import AdaptiveLIF
@@ -57,6 +66,7 @@ __all__ = [
     "AdaptiveLIF",
     "Arctan",
     "BuildComparison",
+    "ChipWeights",
     "Circuit",
     "Conversion",
     "ConversionCheck",

@@ -24,7 +24,7 @@ from .means import Means
 from .objectives import CrossEntropy, Objective
 from .perturbations import evaluation_mode
 from .processes import check_accumulation, current
-from .settings import SCHEDULES, Settings, make_optimizer
+from .settings import SCHEDULES, Settings, make_optimizer, weights_of
 from .state import CheckpointStore, TrainingState, configuration
 from .steps import TrainingTask, take_step
 
@@ -95,6 +95,8 @@ def fit(
     warn_of_first_layer(network, objective)
     if settings.steps_at_once is not None:
         check_parts(network.layers, settings.steps_at_once, training=True)
+    if settings.through is not None:
+        settings.through.check(network)
     task = TrainingTask(dataset, objective, settings, progress, figures, current())
     if network.encoding == "rate" and task.processes.count > 1:
         raise ValueError(
@@ -160,7 +162,8 @@ def _epoch(epoch: int, state: TrainingState, task: TrainingTask) -> EpochMetrics
         values = take_step(state, task, task.objective.at(done / total), batch, rate, where)
         means.add(values)
         task.tell(done + 1, total, {"loss": means["loss"], **state.accuracies})
-    judged = task.processes.from_first(_judged(state, task))
+    with weights_of(state.network, settings):
+        judged = task.processes.from_first(_judged(state, task))
     loss, terms = means["loss"], means.others("loss")
     seconds = time.perf_counter() - start
     return EpochMetrics(epoch, loss, terms, learning_rate=rate, seconds=seconds, **judged)

@@ -1,13 +1,16 @@
 """The settings of a training run, checked, with the tables of optimisers and learning-rate schedules."""
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 import torch
 from torch import nn
 
+from ..models.chips import ChipWeights
 from ..models.constants import at_least, nonnegative, positive, real, settle, unless_none
+from ..models.networks import SpikingNetwork
 from ..models.validation import check_choice
 from .augmenting.augmentation import Augmentation
 from .augmenting.event_augmentation import EventAugmentation
@@ -38,6 +41,8 @@ class Settings:
             pass: memory for time. Passes that need all currents (MS-MPPD with ρ > 0) don't get smaller.
         accumulate: work on each batch in so many parts, one after another, whose gradients add up to those of the
             whole but for rounding: less memory. Batch norm and rate codes, which need the whole, are refused.
+        through: `ChipWeights(target, bits)`: losses, gradients and validation are of the values that a chip holds
+            in the place of weights and biases; None: of the weights themselves.
 
     Raises:
         ValueError, TypeError: for a setting out of range.
@@ -59,6 +64,7 @@ class Settings:
     precision: str = "full"
     steps_at_once: int | None = None
     accumulate: int = 1
+    through: ChipWeights | None = None
 
     def __post_init__(self) -> None:
         settle(self, at_least(1), "epochs", "batch_size", "accumulate")
@@ -69,6 +75,8 @@ class Settings:
         settle(self, real, "momentum")
         if not 0.0 <= self.momentum < 1.0:
             raise ValueError(f"momentum: got {self.momentum!r}, expected a number in [0, 1)")
+        if self.through is not None and type(self.through) is not ChipWeights:
+            raise TypeError(f"through: got {type(self.through).__name__}, expected ChipWeights or None")
         check_choice("optimizer", self.optimizer, OPTIMIZERS)
         check_choice("schedule", self.schedule, SCHEDULES)
         check_choice("precision", self.precision, PRECISIONS)
@@ -115,6 +123,16 @@ SCHEDULES: dict[str, Callable[[int, int, int], float]] = {
 
 def _cosine(share: float) -> float:
     return 0.5 * (1.0 + math.cos(math.pi * share))
+
+
+@contextmanager
+def weights_of(network: SpikingNetwork, settings: Settings) -> Iterator[None]:
+    """Give `network` the weights that losses are of, for a while."""
+    if settings.through is None:
+        yield
+        return
+    with settings.through.of(network):
+        yield
 
 
 def make_optimizer(network: nn.Module, settings: Settings) -> torch.optim.Optimizer:

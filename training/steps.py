@@ -16,7 +16,7 @@ from .diagnosis import all_finite, broken_gradient, broken_parameter, origin
 from .evaluation import on_network
 from .objectives import Loss, Objective
 from .processes import Processes, common_statistics
-from .settings import Settings
+from .settings import Settings, weights_of
 from .state import TrainingState
 
 
@@ -57,7 +57,8 @@ def take_step(
     attempts = [
         _Attempt(state, task, objective, inputs, labels, rows, where, draws) for rows in _parts(task, len(inputs))
     ]
-    told = [attempt.add_gradients() for attempt in attempts]
+    with weights_of(state.network, task.settings):
+        told = [attempt.add_gradients() for attempt in attempts]
     values = task.processes.summed({name: sum(part[name] for part in told) for name in told[0]})
     if not math.isfinite(values["loss"]):
         shown = ", ".join(f"{name} {value:.4g}" for name, value in values.items())

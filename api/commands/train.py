@@ -62,7 +62,7 @@ def train(
             fresh,
             samples,
             objective,
-            Settings(**vars(settings), seed=number),
+            Settings(**settings.fields, seed=number),
             compiled=compiled,
             folder=folder,
             progress=lambda _, done, total: bars(label, done, total),

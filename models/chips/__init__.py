@@ -4,6 +4,7 @@ from .comparing import BuildComparison
 from .lava_files import from_lava
 from .quantizing import Quantization, quantization, quantize, whole_inputs
 from .targets import TARGETS, BuiltLayer, ChipTarget, target_of
+from .through import ChipWeights
 from .xylo_files import from_xylo
 
 __all__ = [
@@ -11,6 +12,7 @@ __all__ = [
     "BuildComparison",
     "BuiltLayer",
     "ChipTarget",
+    "ChipWeights",
     "Quantization",
     "from_lava",
     "from_xylo",

@@ -97,9 +97,7 @@ def quantization(
     chip, made = target_of(target), circuit(network)
     if made.whole:
         raise ValueError("network: got one of whole numbers, expected a network of real ones")
-    bits, keep = at_least(LEAST_BITS)("bits", bits), real("keep", keep)
-    if bits > MOST_BITS:
-        raise ValueError(f"bits: got {bits}, expected {LEAST_BITS} to {MOST_BITS}")
+    bits, keep = checked_bits(bits), real("keep", keep)
     if not 0.0 < keep <= 1.0:
         raise ValueError(f"keep: got {keep!r}, expected a share of weights above 0, up to 1")
     if network.encoding not in ("direct", "none"):
@@ -112,7 +110,7 @@ def quantization(
     with torch.no_grad():
         folded = merged(network)
         steps = _steps(folded, chip)
-        parts = tuple(_parts(folded, chip, entering, network.num_steps / steps))
+        parts = parts_of(folded, chip, entering)
         built = tuple(chip.build(part, bits, keep) for part in parts)
         layers = _assembled(folded, chip, entering, built)
     readout = "spikes" if network.readout == "spikes" else "potential"
@@ -120,6 +118,17 @@ def quantization(
     result = result.to(network.device, torch.float64).eval()
     circuit(result)
     return Quantization(result, network, chip.name, entering, built)
+
+
+def checked_bits(bits: int) -> int:
+    """Return the bits of a weight.
+
+    Raises:
+        TypeError, ValueError: for others than 2 to 8.
+    """
+    if (found := at_least(LEAST_BITS)("bits", bits)) > MOST_BITS:
+        raise ValueError(f"bits: got {found}, expected {LEAST_BITS} to {MOST_BITS}")
+    return found
 
 
 def whole_inputs(network: SpikingNetwork, inputs: Tensor) -> Tensor:
@@ -132,6 +141,12 @@ def whole_inputs(network: SpikingNetwork, inputs: Tensor) -> Tensor:
     if not isinstance(first, WholeInput):
         raise ValueError("network: got one without a WholeInput, expected one of whole numbers")
     return (inputs.double() * first.most).round()
+
+
+def parts_of(network: SpikingNetwork, chip: ChipTarget, levels: int | None = None) -> tuple[RealLayer, ...]:
+    """Return the weighted layers of a network without norms, each with the neurons behind it."""
+    entering = levels or (1 if network.timed else chip.levels)
+    return tuple(_parts(network, chip, entering, network.num_steps / _steps(network, chip)))
 
 
 def _steps(network: SpikingNetwork, chip: ChipTarget) -> int:

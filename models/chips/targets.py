@@ -99,6 +99,15 @@ class ChipTarget(ABC):
     def build(self, part: RealLayer, bits: int, keep: float) -> BuiltLayer:
         """Return what a layer becomes, with mantissas of so many bits, of which a share `keep` is not clipped."""
 
+    def real(self, part: RealLayer, built: BuiltLayer) -> tuple[Tensor, Tensor]:
+        """Return the real weights and biases that the whole ones stand for, float64."""
+        share = self.gain(part, built) / built.scale
+        return built.weight * (part.entering * share), built.bias * (share / part.share)
+
+    def gain(self, part: RealLayer, built: BuiltLayer) -> float:
+        """Return what neurons make of one unit that enters."""
+        return 1.0
+
 
 @dataclass(frozen=True)
 class Mantissas:
@@ -219,6 +228,12 @@ class Xylo(ChipTarget):
         bias = torch.zeros_like(part.bias)
         return BuiltLayer(part.name, weight, bias, neuron, scale, unit, mantissas.clipped, decay)
 
+    def gain(self, part: RealLayer, built: BuiltLayer) -> float:
+        """Return κ', what a synapse leaves of what enters."""
+        synapse = built.neuron.stepped.synapse
+        assert synapse is not None
+        return synapse.share
+
 
 @dataclass(frozen=True)
 class FixedPoint(ChipTarget):
@@ -262,6 +277,10 @@ class FixedPoint(ChipTarget):
             neuron = IntegerLIF(leak, _threshold(part, scale, top), towards=self.towards, **common)
             decays = decay, leak.share
         return BuiltLayer(part.name, weight, bias, neuron, scale, unit, mantissas.clipped, decays)
+
+    def gain(self, part: RealLayer, built: BuiltLayer) -> float:
+        """Return 1 − λ of neurons that go towards their drive."""
+        return 1.0 - part.rule.decay if self.towards and part.rule is not None else 1.0
 
 
 def _dash(decay: float, least: int) -> WholeDecay:

@@ -13,13 +13,14 @@ from typing import get_args
 import pytest
 import typer
 
-from spikecert import LInf, SoundnessError, __version__, cli, dataset, load
+from spikecert import ChipWeights, LInf, SoundnessError, __version__, cli, dataset, load
 from spikecert.certify.attacks import ATTACKS
 from spikecert.certify.replay import replays
 from spikecert.certify.verifiers import VERIFIERS
 from spikecert.cli import COMMANDS, app
 from spikecert.commands.options import options
 from spikecert.commands.options.options import epsilons, number, size
+from spikecert.commands.options.train_options import SettingsOptions
 from spikecert.help import EXAMPLES
 from spikecert.models.files.storage import read_tensors
 from spikecert.reports import load_record
@@ -271,6 +272,25 @@ def test_train_saves_a_network_that_the_next_commands_read(run, tmp_path):
     assert len(told["history"]) == 1
     again = run("certify", told["network"], *SMALL, "--verifier", "interval", "--json")
     assert json.loads(again.out)["models"][0]["architecture"]["sha256"] == told["sha256"]
+
+
+@pytest.mark.parametrize(("told", "bits"), [("loihi:4", 4), ("q8.8", 8)])
+def test_training_through_a_chip(told, bits):
+    assert SettingsOptions(through=told).fields["through"] == ChipWeights(told.partition(":")[0], bits)
+
+
+@pytest.mark.parametrize(
+    ("told", "message"),
+    [
+        ("mars:4", "target: got 'mars'"),
+        ("loihi:x", "through: got 'loihi:x', expected a chip"),
+        ("loihi:9", "bits: got 9"),
+    ],
+)
+def test_no_such_chip_to_train_through(run, tmp_path, told, message):
+    outcome = run("train", "--out", tmp_path, "--network", "mlp:4", "--epochs", 1, "--through", told)
+    assert (outcome.status, outcome.err.count("\n")) == (2, 1)
+    assert message in outcome.err
 
 
 def test_gains_as_json(run, model):

@@ -17,6 +17,7 @@ from spikecert import (
     CertifiedEvents,
     CertifiedLoss,
     CertifiedMoves,
+    ChipWeights,
     ClosedLoop,
     Delay,
     Dynamics,
@@ -369,6 +370,7 @@ TRAINING = [
     *rows(SingleStep, {"epsilon": 0.5, "start": 0.5, **SPAN}, None, RANGE),
     *rows(PGDTraining, {"epsilon": 0.5, "steps": 2, "step_size": 0.5, **SPAN}, None, {"step_size": NONE, **RANGE}),
     *rows(Retraction, {"beta": 0.5, "share": 0.5}),
+    *rows(ChipWeights, {"bits": 4}, {"target": "loihi"}),
     *rows(Augmentation, {"crop": 2, "cutout": 2}),
     *rows(EventAugmentation, {"pixels": 2, "steps": 2}),
     *rows(

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -95,6 +95,24 @@ class SettingsOptions:
     accumulate: Annotated[
         int, typer.Option(min=1, help="Parts of a batch, one after another, whose gradients add up: less memory.")
     ] = 1
+    through: Annotated[
+        str | None,
+        typer.Option(
+            help="Chip whose weights losses are of, and their bits: loihi:4, xylo:8, spinnaker:8 or, say, q8.8:6."
+        ),
+    ] = None
+
+    @property
+    def fields(self) -> dict[str, Any]:
+        """Return what `training.Settings` takes."""
+        from spikecert.models.chips import ChipWeights
+
+        if self.through is None:
+            return vars(self)
+        target, _, bits = self.through.partition(":")
+        if bits and not bits.isdecimal():
+            raise ValueError(f"through: got {self.through!r}, expected a chip and bits, such as loihi:4")
+        return vars(self) | {"through": ChipWeights(target, int(bits) if bits else 8)}
 
 
 START, OBJECTIVE, SETTINGS = StartOptions(), ObjectiveOptions(), SettingsOptions()

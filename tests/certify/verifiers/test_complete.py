@@ -29,9 +29,9 @@ REACHED = (
     *('readout "spikes"', 'readout "potential"', 'readout "summed"'),
 )
 """What branching reaches."""
-REFUSED = ("IntegerLIF",)
-"""Whole numbers, which it does not search."""
-BEYOND = [kind for kind in KINDS if kind.name not in (*REACHED, *REFUSED)]
+WHOLE = ("IntegerLIF",)
+"""Whole numbers, whose boxes it splits: tests/certify/integers."""
+BEYOND = [kind for kind in KINDS if kind.name not in (*REACHED, *WHOLE)]
 EACH = pytest.mark.parametrize("kind", BEYOND, ids=lambda kind: kind.name)
 
 
@@ -42,6 +42,23 @@ def is_sound(found: Verdict, runs: torch.Tensor, label: int, ties: str) -> None:
         assert not bool(fails(runs, labels, ties).any())
     if found.margin is not None:
         assert found.margin <= float(margins(runs, labels).min()) + 1e-12
+
+
+def test_what_is_left_of_a_box_stays_open():
+    """Two neurons cross their thresholds at one point: bounds take them as two, in each box that holds it."""
+    dense, last = nn.Linear(1, 2), nn.Linear(2, 2)
+    with torch.no_grad():
+        dense.weight.fill_(1.0)
+        dense.bias.fill_(0.37)
+        last.weight.copy_(torch.eye(2))
+        last.bias.copy_(torch.tensor([0.5, 0.0]))
+    network = SpikingNetwork(dense, LIF(0.5), last, num_steps=1).double()
+    inputs, label = torch.full((1, 1), 0.6, dtype=torch.float64), torch.tensor([0])
+    (near,) = verify(network, inputs, label, LInf(0.2), Complete(split="inputs"))
+    assert near.status == "unknown"
+    assert "boxes leave parts of the set open" in near.reason
+    (far,) = verify(network, inputs + 0.3, label, LInf(0.2), Complete(split="inputs"))
+    assert far.status == "verified"
 
 
 @EACH
