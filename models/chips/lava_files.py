@@ -1,7 +1,7 @@
 """Networks of lava-dl (`.net`, HDF5, as its `export_hdf5` writes them), as lava's bit-accurate LIF runs them.
 
-One dense layer after another, of neurons of type CUBA or LOIHI. With whole numbers from the file, W, b, iDecay,
-vDecay and vThMant, and z(x) = sign(x)·⌊|x|/2^12⌋ as netx hands them to lava:
+Dense layers and convolutions, one after another, of neurons of type CUBA or LOIHI. With whole numbers from the
+file, W, b, iDecay, vDecay and vThMant, and z(x) = sign(x)·⌊|x|/2^12⌋ as netx hands them to lava:
 
     u[t] = z(u[t−1]·(4096 − iDecay)) + 2^6·W·s[t−1]     24 bits, which wrap: what may come there is refused
     v[t] = z(w[t−1]·(4096 − vDecay)) + u[t] + 2^6·b     cut at ±(2^23 − 1)
@@ -13,30 +13,22 @@ Each connection hands spikes on a step later, the one from the input, too. (davi
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-import torch
 from torch import nn
 
 from ...files import FileKind, Unreadable, read_tree
 from ..circuit import circuit
 from ..constants import at_least
 from ..elements.fields import MOST_STEPS
-from ..elements.integers import IntegerLIF, WholeDecay
-from ..elements.synapses import Delay
 from ..linear_maps.whole_inputs import WholeInput
 from ..networks import SpikingNetwork
+from .lava_layers import read_layer
 
 NET = FileKind("path", "a network of lava-dl (.net)", most=2**28)
-UNIT = 2**6
-ONE, MOST_THRESHOLD = 4096, 2**17 - 1
-KNOWN = {"type", "shape", "inFeatures", "outFeatures", "weight", "bias", "neuron"}
-"""What of a layer is read, or follows from its weights."""
-OF_NEURON = {"type", "iDecay", "vDecay", "vThMant", "refDelay", "gradedSpike"}
 MOST_LAYERS = 1000
 
 
 def from_lava(path: str | Path, num_steps: int = 100) -> SpikingNetwork:
-    """Return the network of a file of lava-dl: inputs are events, (batch, T, channels), classes counts of spikes.
+    """Return the network of a file of lava-dl: inputs are events, (batch, T, …), classes counts of spikes.
 
     Args:
         path: a `.net` file.
@@ -45,8 +37,8 @@ def from_lava(path: str | Path, num_steps: int = 100) -> SpikingNetwork:
     Raises:
         FileNotFoundError: where there is no such file.
         ValueError: in one line, for what is no such file, and for what is not known here: other layers than
-            dense ones, other neurons, delays, biases beside a current that is kept, weights that a chip would
-            cut.
+            dense ones, convolutions and "flatten", other neurons, delays, biases beside a current that is kept,
+            weights that a chip would cut.
     """
     num_steps = at_least(1)("num_steps", num_steps)
     if num_steps > MOST_STEPS:
@@ -55,12 +47,12 @@ def from_lava(path: str | Path, num_steps: int = 100) -> SpikingNetwork:
         held = read_tree(NET.content(path), "lava")
     except Unreadable as error:
         raise ValueError(f"path: {path} is no network of lava-dl: {error}") from error
-    layers, width = list[nn.Module]([WholeInput(0, 1)]), None
+    layers, shape = list[nn.Module]([WholeInput(0, 1)]), None
     for name, layer in _in_order(held):
-        linear, neuron = _dense(name, layer)
-        if width not in (None, linear.in_features):
-            raise ValueError(f"path: {name} has {linear.in_features} inputs, expected the {width} outputs before")
-        layers, width = [*layers, Delay(1), linear, neuron], linear.out_features
+        found = read_layer(name, layer, shape)
+        layers, shape = [*layers, *found.modules], found.shape
+    if shape is None or len(shape) != 1:
+        raise ValueError(f"path: the last layer has outputs of shape {shape}, expected one number a class")
     made = SpikingNetwork(*layers, num_steps=num_steps, encoding="none", readout="spikes").double().eval()
     circuit(made)
     return made
@@ -77,90 +69,3 @@ def _in_order(held: dict[str, Any]) -> list[tuple[str, dict[str, Any]]]:
         if not isinstance(layer, dict):
             raise ValueError(f"path: {name} is no group, expected one")
     return found
-
-
-def _dense(name: str, layer: dict[str, Any]) -> tuple[nn.Linear, IntegerLIF]:
-    """Return a layer's weights and neurons."""
-    kind = _text(layer.get("type"), f"{name}'s type")
-    if kind != "dense":
-        raise ValueError(f"path: {name} is of type {kind[:40]!r}, expected dense layers alone")
-    if (others := sorted(set(layer) - KNOWN)) or not isinstance(layer.get("neuron"), dict):
-        told = f"{others[0][:40]!r}, which is not known here" if others else "no neuron"
-        raise ValueError(f"path: {name} has {told}, expected {', '.join(sorted(KNOWN))}")
-    neuron, leak = _neuron(name, layer["neuron"])
-    weight = _whole(layer.get("weight"), f"{name}'s weight")
-    if weight.ndim != 2 or 0 in weight.shape:
-        raise ValueError(f"path: {name}'s weight has shape {weight.shape}, expected (outputs, inputs)")
-    for key, sides in (
-        ("shape", weight.shape[:1]),
-        ("outFeatures", weight.shape[:1]),
-        ("inFeatures", weight.shape[1:]),
-    ):
-        if key in layer and int(np.prod(_whole(layer[key], f"{name}'s {key}"))) != sides[0]:
-            raise ValueError(f"path: {name}'s {key} does not fit its weight of shape {weight.shape}")
-    _check_bits(name, weight)
-    linear = nn.Linear(weight.shape[1], weight.shape[0], bias="bias" in layer).double()
-    linear.weight = nn.Parameter(torch.from_numpy(weight * float(UNIT)))
-    if "bias" in layer:
-        bias = _whole(layer["bias"], f"{name}'s bias").reshape(-1)
-        if leak or len(bias) not in (1, len(weight)):
-            told = "beside a current that is kept (iDecay < 4096)" if leak else f"of {len(bias)} numbers"
-            raise ValueError(f"path: {name} has a bias {told}, expected one for each neuron, and iDecay 4096")
-        linear.bias = nn.Parameter(torch.from_numpy(np.broadcast_to(bias, len(weight)) * float(UNIT)))
-    return linear, neuron
-
-
-def _neuron(name: str, said: dict[str, Any]) -> tuple[IntegerLIF, bool]:
-    """Return the neurons, and whether they keep a current."""
-    kind = _text(said.get("type"), f"{name}'s neuron type")
-    others = sorted(set(said) - OF_NEURON)
-    if kind not in ("CUBA", "LOIHI") or others:
-        told = f"a neuron of type {kind[:40]!r}" + (f" with {others[0][:40]!r}" if others else "")
-        raise ValueError(f"path: {name} has {told}, expected CUBA or LOIHI with {', '.join(sorted(OF_NEURON))}")
-    current, potential = (ONE - _number(name, said, key, 0, ONE) for key in ("iDecay", "vDecay"))
-    threshold = _number(name, said, "vThMant", 1, MOST_THRESHOLD)
-    for key, most in (("refDelay", 1), ("gradedSpike", 0)):
-        if key in said:
-            _number(name, said, key, 0, most)
-    constants: dict[str, Any] = {"fires_at": ">", "bits": 24, "symmetric": True, "current_bits": 24}
-    synapse = WholeDecay("truncate", 12, current) if current else None
-    leak = WholeDecay("truncate", 12, potential)
-    return IntegerLIF(leak, UNIT * threshold, synapse=synapse, **constants), bool(current)
-
-
-def _check_bits(name: str, weight: np.ndarray) -> None:
-    """Raise ValueError for weights that lose bits: of both signs even ones go to 254, others to 127."""
-    low, high = int(weight.min()), int(weight.max())
-    both, odd = low < 0 <= high, bool((weight % 2 != 0).any())
-    ends = ((-128, 127) if odd else (-256, 254)) if both else (-256, 255)
-    if low < ends[0] or high > ends[1]:
-        raise ValueError(
-            f"path: {name} has weights from {low} to {high}, expected {ends[0]} to {ends[1]} of these"
-        )
-
-
-def _text(value: Any, what: str) -> str:
-    while isinstance(value, list) and len(value) == 1:
-        value = value[0]
-    if not isinstance(value, str):
-        raise ValueError(f"path: {what} is no text, expected a name")
-    return value
-
-
-def _whole(value: Any, what: str) -> np.ndarray:
-    """Return numbers that are whole, as int64; lava-dl writes them as floats."""
-    found = np.asarray(value)
-    if found.dtype.kind not in "biuf" or not bool(np.all(np.isfinite(found) & (np.abs(found) < 2**31))):
-        raise ValueError(f"path: {what} holds no finite numbers below 2^31, expected whole numbers")
-    if not bool(np.all(found == np.round(found))):
-        raise ValueError(f"path: {what} holds numbers that are not whole, expected whole numbers")
-    return found.astype(np.int64)
-
-
-def _number(name: str, said: dict[str, Any], key: str, least: int, most: int) -> int:
-    found = _whole(said.get(key, np.nan), f"{name}'s {key}").reshape(-1)
-    values = set(found.tolist())
-    if len(values) != 1 or not least <= min(values) <= most:
-        told = ", ".join(map(str, sorted(values)[:3])) or "nothing"
-        raise ValueError(f"path: {name}'s {key} is {told}, expected one number from {least} to {most}")
-    return int(found[0])

@@ -41,7 +41,7 @@ from spikecert.reports.making.measuring import measure
 from spikecert.reports.records.schema import Data, Threat
 from spikecert.training.state import FORMAT as CHECKPOINT
 from support.hostile import unsafe
-from support.lava_files import net
+from support.lava_files import image_net, net
 from support.xylo_files import small
 
 from . import batch_folders, certificate_files, configurations, data_files, kept_files, nir_files, own_files
@@ -294,7 +294,12 @@ def readers() -> dict[str, Reader]:
         Reader("result", lambda data: read_counterexample(data.decode()), _results, lisp),
         Reader("nir", nir_files.read, nir_files.seeds, (nir_files.mutate, nir_files.mutate, mutate_bytes)),
         Reader("xylo", _read_xylo, lambda: [small()], json_text),
-        Reader("lava", _read_lava, lambda: [net()], (nir_files.mutate, nir_files.mutate, mutate_bytes)),
+        Reader(
+            "lava",
+            _read_lava,
+            lambda: [net(), image_net()],
+            (nir_files.mutate, nir_files.mutate, mutate_bytes),
+        ),
         Reader("certificates", _read_certificates, _certificates, json_text),
         Reader("cifar", data_files.read_cifar, data_files.cifar, (data_files.mutate_pickle, mutate_bytes)),
         Reader("idx", data_files.read_images, data_files.idx, (data_files.mutate_packed, mutate_bytes)),

@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from spikecert import SpikeFlip, from_lava, load, save, verify
-from support.lava_files import NEURON, net, run
+from support.lava_files import IMAGE, NEURON, image_net, net, run, run_images
 
 STEPS = 12
 
@@ -46,6 +46,56 @@ def test_spikes_are_those_of_the_equations(neuron: dict[str, Any], seed: int, tm
     assert torch.allclose(trace.logits, torch.from_numpy(expected.mean(0)))
 
 
+def filters(seed: int) -> list[np.ndarray]:
+    random = np.random.default_rng(seed)
+    return [2 * random.integers(-60, 80, shape) for shape in ((4, 2, 3, 2), (4, 2, 2, 2), (3, 96))]
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_images_are_correlated_with_the_weights_as_they_stand(seed: int, tmp_path: Path):
+    weights, random = filters(seed), np.random.default_rng(seed)
+    said = {**NEURON, "vThMant": 60, "iDecay": (1024, 4096)[seed % 2]}
+    network = from_lava(written(image_net(weights, said), tmp_path), STEPS)
+    events = random.integers(0, 2, (STEPS, 8, *IMAGE))
+    trace = network.trace(torch.from_numpy(events).transpose(0, 1).double())
+    expected = run_images(weights, said, events)
+    assert np.array_equal(trace.spikes[-1].numpy(), expected)
+    assert 0.02 < expected.mean() < 0.98
+    (found,) = verify(network, torch.zeros(1, STEPS, *IMAGE).double(), torch.tensor([0]), SpikeFlip(1), "trains")
+    assert found.status in ("verified", "falsified", "unknown")
+
+
+def images(**more: Any) -> bytes:
+    return image_net(filters(0), more={key: np.array(value) for key, value in more.items()})
+
+
+@pytest.mark.parametrize(
+    ("content", "told"),
+    [
+        (lambda: images(stride=(0, 1)), r"layer 1's stride is \[0, 1\], expected two numbers from 1"),
+        (lambda: images(padding=(-1, 1)), "layer 1's padding is"),
+        (lambda: images(dilation=(1, 1, 1)), "layer 1's dilation is"),
+        (lambda: images(groups=1), "layer 1's inChannels does not fit its weight"),
+        (lambda: images(groups=0), "layer 1's groups is 0"),
+        (lambda: images(kernelSize=(3, 3)), "layer 1's kernelSize does not fit its weight"),
+        (lambda: images(shape=(4, 4, 5)), r"layer 1 makes \(4, 4, 5\) of 4 channels, and"),
+        (lambda: images(shape=(4, 4)), "layer 1's shape is"),
+        (lambda: images(weight=np.ones((4, 2, 2))), r"layer 1's weight has shape \(4, 2, 2\)"),
+        (lambda: images(more=1), "layer 1 has 'more', which is not known here"),
+        (lambda: image_net([*filters(0)[:2], np.ones((3, 40))]), "layer 3 has 40 inputs, expected the 96 outputs"),
+        (lambda: images(type=np.array([b"flatten"], "S10")), "layer 1 has 'dilation', which is not known"),
+        (
+            lambda: net(more={"type": np.array([b"flatten"], "S10")}),
+            "layer 0 has 'inFeatures', which is not known",
+        ),
+    ],
+)
+def test_convolutions_that_do_not_fit_are_refused(content, told: str, tmp_path: Path):
+    with pytest.raises(ValueError, match=f"^path: {told}") as raised:
+        from_lava(written(content(), tmp_path))
+    assert "\n" not in str(raised.value)
+
+
 def test_what_comes_in_is_proved_and_kept(tmp_path: Path):
     network = from_lava(written(net(), tmp_path), STEPS)
     events = torch.from_numpy(np.random.default_rng(3).integers(0, 2, (8, STEPS, 4))).double()
@@ -64,7 +114,7 @@ ODD = np.array([[201, -3, 1, 2], [1, 2, 3, 4]])
     [
         (
             lambda: net(more={"type": np.array([b"conv"], "S10")}),
-            "layer 0 is of type 'conv', expected dense layers",
+            "layer 0 has 'inFeatures', which is not known here",
         ),
         (lambda: net(more={"type": np.array([b"input"], "S10")}), "layer 0 is of type 'input'"),
         (lambda: net(more={"delay": np.ones(5)}), "layer 0 has 'delay', which is not known here"),
