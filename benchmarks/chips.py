@@ -1,6 +1,6 @@
 """Builds for chips: what is left of classes and of certificates at 8, 6 and 4 bits, beside the real network.
 
-    python benchmarks/chips.py [--samples 100] [--through]
+    python benchmarks/chips.py [--samples 100] [--through | --zoo FOLDER | --events FOLDER]
 
 64-64-64-10, T = 8, λ = .9, on digits, trained for 30 epochs from seed 0, with a hard reset (Loihi, SpiNNaker,
 q8.8), with a subtracting one (q8.8), and as Xylo has it: synapses of κ = .5, no biases, spikes counted. Certified
@@ -8,13 +8,16 @@ shares by "trains", of the first test digits, at whole radii of the inputs; the 
 over 255 (over 15 for Xylo). CPU seconds, one thread.
 
 With `--through`: the first network for Loihi at few bits, trained plainly and through the chip's weights
-(`ChipWeights`), by cross-entropy and by `CertifiedLoss(4/255)`.
+(`ChipWeights`), by cross-entropy and by `CertifiedLoss(4/255)`. With `--zoo`: the zoo's networks of MNIST, which
+is in the folder, as q8.8. With `--events`: 2312-64-10, T = 6, on N-MNIST, which is in the folder, under 1, 2 and 5
+flipped events.
 """
 
 import argparse
 import time
 from collections.abc import Sequence
 from itertools import pairwise
+from pathlib import Path
 
 import torch
 from torch import Tensor, nn
@@ -25,15 +28,18 @@ from spikecert import (
     ChipWeights,
     CrossEntropy,
     LInf,
+    SpikeFlip,
     SpikingNetwork,
     Synapse,
     dataset,
     fit,
+    load_zoo,
     mlp,
     quantization,
     verify,
 )
-from spikecert.training import Objective
+from spikecert.certify import Perturbation
+from spikecert.training import Objective, Split
 
 SIZES, STEPS, DECAY, EPOCHS = (64, 64, 64, 10), 8, 0.9, 30
 TARGETS = {"zero": ("loihi", "spinnaker", "q8.8"), "subtract": ("q8.8",), "synapses": ("xylo",)}
@@ -58,10 +64,13 @@ def trained(reset: str, objective: Objective | None = None, through: ChipWeights
     return fit(network, dataset("digits"), objective or CrossEntropy(), **settings).network
 
 
-def certified(network: SpikingNetwork, inputs: Tensor, labels: Tensor, radius: float) -> tuple[int, float]:
-    """Return how many samples are verified, and the seconds that it took."""
+def certified(
+    network: SpikingNetwork, inputs: Tensor, labels: Tensor, threat: float | Perturbation
+) -> tuple[int, float]:
+    """Return how many samples are verified, within a radius or a set, and the seconds that it took."""
     started = time.process_time()
-    found = verify(network, inputs, labels, LInf(radius), "trains")
+    around = threat if isinstance(threat, Perturbation) else LInf(threat)
+    found = verify(network, inputs, labels, around, "trains")
     return sum(verdict.status == "verified" for verdict in found), time.process_time() - started
 
 
@@ -72,10 +81,59 @@ def main() -> None:
     parser.add_argument(
         "--through", action="store_true", help="networks that are trained through the chip's weights"
     )
+    parser.add_argument("--zoo", type=Path, help="folder of MNIST")
+    parser.add_argument("--events", type=Path, help="folder of N-MNIST")
     asked = parser.parse_args()
     torch.set_num_threads(1)
-    test = dataset("digits").test
-    (through if asked.through else table)(test.inputs, test.labels, asked.samples)
+    if asked.zoo is not None:
+        of_zoo(asked.zoo, asked.samples)
+    elif asked.events is not None:
+        of_events(asked.events, asked.samples)
+    else:
+        test = dataset("digits").test
+        (through if asked.through else table)(test.inputs, test.labels, asked.samples)
+
+
+def of_zoo(root: Path, count: int) -> None:
+    """Print what is left of certified networks."""
+    test = dataset("mnist", root).test
+    inputs, labels = test.inputs[:count], test.labels[:count]
+    print("| network | at | real | bits | build: correct | certified (seconds) |")
+    print("|---|---|---|---|---|---|")
+    for name, radius in (("mnist-linf-0.1", 25), ("mnist-linf-0.3", 76)):
+        real = load_zoo(name)
+        known = told([("", *certified(real, inputs, labels, LInf(radius / 255)))])
+        for bits in BITS:
+            found = built(real, "q8.8", bits, test, count, LInf(radius))
+            print(f"| {name} | {radius}/255 | {known} | {bits} | {found}", flush=True)
+
+
+def of_events(root: Path, count: int) -> None:
+    """Print what is left of recordings of events."""
+    data = dataset("nmnist", root, num_steps=6)
+    print("| reset | target | bits | correct | certified at 1, 2, 5 flips (seconds) |")
+    print("|---|---|---|---|---|")
+    flips = tuple(SpikeFlip(flipped) for flipped in (1, 2, 5))
+    for reset, target in (("zero", "loihi"), ("subtract", "q8.8")):
+        torch.manual_seed(0)
+        flat, dense = nn.Flatten(), mlp((2312, 64, 10), num_steps=6, neuron=LIF(DECAY, 1.0, reset))
+        start = SpikingNetwork(flat, *dense.layers, num_steps=6, encoding="none")
+        real = fit(start, data, CrossEntropy(), epochs=15, optimizer="adam", learning_rate=0.002).network
+        inputs, labels = data.test.inputs[:count], data.test.labels[:count]
+        right = float((real(data.test.inputs).argmax(1) == data.test.labels).float().mean())
+        known = told([("", *certified(real, inputs, labels, threat)) for threat in flips])
+        print(f"| {reset} | real | – | {right:.3f} | {known} |", flush=True)
+        for bits in BITS:
+            print(f"| | {target} | {bits} | {built(real, target, bits, data.test, count, *flips)}", flush=True)
+
+
+def built(real: SpikingNetwork, target: str, bits: int, test: Split, count: int, *sets: Perturbation) -> str:
+    """Return how many samples a build has right, and what is certified of it."""
+    made = quantization(real, target, bits)
+    whole = made.whole(test.inputs)
+    right = float((made.network(whole).argmax(1) == test.labels).float().mean())
+    shown = told([("", *certified(made.network, whole[:count], test.labels[:count], threat)) for threat in sets])
+    return f"{right:.3f} | {shown} |"
 
 
 def through(inputs: Tensor, labels: Tensor, count: int) -> None:
@@ -130,7 +188,9 @@ def table(inputs: Tensor, labels: Tensor, count: int) -> None:
 
 def told(asked: Sequence[tuple[str, int, float]]) -> str:
     """Return shares at radii."""
-    return ", ".join(f"{radius}: {proved} ({seconds:.2f})" for radius, proved, seconds in asked)
+    return ", ".join(
+        f"{radius}{': ' if radius else ''}{proved} ({seconds:.2f})" for radius, proved, seconds in asked
+    )
 
 
 if __name__ == "__main__":
