@@ -8,6 +8,7 @@ POTENTIALS, LEAVES, CHECKING = KERNEL + "potentials.py", KERNEL + "leaves.py", K
 CONTEXTS, NARROWING, SIZES = KERNEL + "contexts.py", KERNEL + "narrowing.py", KERNEL + "sizes.py"
 NUMBERS, CERTIFICATES, NODES = KERNEL + "numbers.py", KERNEL + "certificates.py", KERNEL + "network.py"
 DIGITS = "checking/numbers/digits.py"
+CONCLUSIONS, TIES = "checking/conclusions.py", "checking/ties.py"
 KERNEL_MUTANTS = (
     Mutant(
         "kernel: round a product's upper end down",
@@ -285,14 +286,75 @@ KERNEL_MUTANTS = (
     Mutant(
         "kernel: a leaf need not close",
         CHECKING,
-        "if not suffices(self.nodes.graph, self.label, self.other, Fraction(bound, 1 << GRID), self.ties):",
+        "if not self.row.follows(Fraction(bound, 1 << GRID)):",
         "if False:",
     ),
     Mutant(
         "kernel: the readout rounds nothing",
         CHECKING,
-        "costs.constant -= sum(self._slack(k, weights) for k in (self.label, other))",
+        "costs.constant -= regrid(abs(factor) * self._slack(j, weights), GRID + row.shift)[1]",
         "pass",
+    ),
+    Mutant(
+        "kernel: a row of a property takes its outputs with the other sign",
+        CONCLUSIONS,
+        "numbers = [[-Fraction(factor) for _, factor in part]",
+        "numbers = [[Fraction(factor) for _, factor in part]",
+    ),
+    Mutant(
+        "kernel: a row forgets its constant",
+        CONCLUSIONS,
+        "-known - Fraction(self.constant)",
+        "Fraction(0) - known",
+    ),
+    Mutant(
+        "kernel: a row forgets the sample's own outputs",
+        CONCLUSIONS,
+        "-known - Fraction(self.constant)",
+        "-Fraction(self.constant)",
+    ),
+    Mutant("kernel: strict rows may meet", CONCLUSIONS, "0, self.strict)", "0, False)"),
+    Mutant(
+        "kernel: a row's bound may be anything that is not below",
+        CONCLUSIONS,
+        "(bound == self.least and not self.strict)",
+        "bound == self.least",
+    ),
+    Mutant(
+        "kernel: one clause of a property is enough",
+        CONCLUSIONS,
+        "return Conclusions(range(len(rows)), rows.__getitem__)",
+        "return Conclusions(range(1), rows.__getitem__)",
+    ),
+    Mutant(
+        "kernel: inputs of rows by step and feature the wrong way around",
+        CHECKING,
+        "*divmod(place, self.nodes.graph.widths[0])",
+        "*divmod(place, self.nodes.graph.widths[0])[::-1]",
+    ),
+    Mutant(
+        "kernel: inputs of rows count once, not T times over the unit",
+        CHECKING,
+        "factor * per, row.shift",
+        "factor, row.shift",
+    ),
+    Mutant(
+        "kernel: a row's constant counts once, not T times over the unit",
+        CHECKING,
+        "below(row.constant * per)",
+        "below(row.constant)",
+    ),
+    Mutant(
+        "kernel: a row's rounding is that of one output, whatever its coefficient",
+        CHECKING,
+        "regrid(abs(factor) * self._slack",
+        "regrid((1 << row.shift) * self._slack",
+    ),
+    Mutant(
+        "kernel: a property of an older format",
+        CERTIFICATES,
+        "if form != format_of(claim.text):",
+        "if False:",
     ),
     Mutant("kernel: numbers of a claim are rounded", CERTIFICATES, "if array.tolist() != values or", "if"),
     Mutant(
