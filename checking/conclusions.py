@@ -116,8 +116,8 @@ def _first(steps: int, label: int, ties: str, clause: int) -> list[Conclusion]:
 
     Σ_{i<t} s_label[i] + Σ_{i<t} s_k[i] + 1 − s_k[t] is a whole number, none of its parts is negative, and it is 0
     iff k fires first at t and the label has not by then. If it is not, for every t, and Σ_i s_label[i] + s_k[i] is
-    not 0 (t = T), then the label fires before k does, or at all where k never does. Where a tie falls to the label,
-    it may also fire at t, and t = T says nothing.
+    not 0 (t = T), then the label fires before k does, or at all where k never does. Where a tie falls to it, the
+    label may also fire at t, and t = T says nothing.
     """
     other, t = divmod(clause, steps + 1)
     until = t if ties == STRICT or other < label else t + 1

@@ -39,6 +39,7 @@ from ..verification import checked_timeout
 from .asked import AskedClaim, asked_of
 from .emptiness import empty_prices
 from .narrowing import narrowing_of
+from .plain import StillOpen, closed_trees
 from .proof import Proof
 from .splits import CheckerSplits
 from .tree import Tree
@@ -126,12 +127,29 @@ class Prover:
                 trials = LeafTrials.of(self.exact, asked.inputs(self.exact), goal, CELLS, SIDE)
                 if claim.label is not None:
                     check_rivals(trials.nodes.graph.widths[-1])
-                trees = _ProofSearch.of(self, sample, claim, perturbation, trials).run(deadline)
-                proof = asked.proof(self.exact.digest, claim, tuple(trees.trees), trees.nodes)
+                trees, nodes = self._closed(sample, claim, perturbation, trials, deadline)
+                proof = asked.proof(self.exact.digest, claim, tuple(trees), nodes)
                 trials.checked(parse(proof.packed(), FORMATS, "the proof"))
-        except (Refused, OverflowError, TimeIsUp) as error:
+        except (Refused, OverflowError, TimeIsUp, StillOpen) as error:
             raise Unproven(str(error)) from error
         return proof
+
+    def _closed(
+        self,
+        sample: Tensor,
+        claim: AskedClaim,
+        perturbation: Perturbation,
+        trials: LeafTrials,
+        deadline: float | None,
+    ) -> tuple[list[Tree], int]:
+        """Return closed trees, and how many nodes were bounded."""
+        if trials.nodes.graph.summed:
+            search = _ProofSearch.of(self, sample, claim, perturbation, trials).run(deadline)
+            return search.trees, search.nodes
+        if claim.fails(self.network, sample[None]):
+            raise Disproved("the sample itself is a counterexample")
+        trees = closed_trees(trials)
+        return trees, sum(len(tree.allowed) for tree in trees)
 
     def claimed(self, label: int | Property, sample: Tensor, ties: str | None) -> AskedClaim:
         """Return what is to be proven of a sample. Arguments and errors as of `prove`."""

@@ -1,5 +1,6 @@
 """One clause's tree of splits as it grows, closed leaf by leaf where the kernel will close it."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -62,9 +63,10 @@ class Tree:
         """Return the rows of its clause, by their numbers."""
         return range(len(self.trials.goal.rows(self.other)))
 
-    def closes_freely(self) -> bool:
-        """Return whether the root closes without prices, by any of the rows; it is a leaf then."""
-        return any(self.closes(0, self.trials.free._replace(row=row)) for row in self.rows)
+    def closes_freely(self, node: int = 0, rows: Iterable[int] | None = None) -> bool:
+        """Return whether a node closes without prices, by any of these rows, or of all; it is a leaf then."""
+        chosen = self.rows if rows is None else rows
+        return any(self.closes(node, self.trials.free._replace(row=row)) for row in chosen)
 
     def listed(self) -> tuple[np.ndarray, np.ndarray, list[np.ndarray], list[ShortLeaf]]:
         """Return neurons and currents of all nodes in pre-order, the prices of each layer, and all leaves."""

@@ -274,7 +274,7 @@ class Checker:
         self.leaf = OpenLeaf(self.context, costs)
 
     def _slack(self, logit: int, weights: list[int]) -> int:
-        """Return how far a sum of the run may be from what the weights make of the run's own spikes, over the unit.
+        """Return how far a run's sum may be from what the weights make of the run's own spikes, over the unit.
 
         Weights are off by less than 2^−GRID; a potential adds a step's slip at each step, times Λ, and a sum of T
         potentials adds that T times, and γ_T of them.
@@ -290,7 +290,10 @@ class Checker:
         arithmetic, steps = self.network.arithmetic, self.network.steps
         slip = final.slip(reach, arithmetic) * sum(final.powers)
         if self.network.readout == "summed":
-            slip = steps * (slip + arithmetic.gamma(steps) * final.largest(reach, arithmetic))
+            size = steps * final.largest(reach, arithmetic)
+            if 2 * size > arithmetic.largest:
+                raise Refused("unknown: a sum over time may overflow")
+            slip = steps * slip + arithmetic.gamma(steps) * size
         return slack + above(slip) + steps * (int(reach) + 1)
 
     def _potential(self, fields: Fields) -> None:
