@@ -9,6 +9,7 @@ from torch import Tensor
 from spikecert import Property, SpikingNetwork, inputs, output, sample
 from spikecert.certify.questions.asking import property_goal
 from spikecert.certify.questions.forms import Form, as_form
+from support.timed_networks import ends_around
 
 PLACES = 3
 """Of a coordinate between its ends, with them, where all combinations are run."""
@@ -45,7 +46,7 @@ def _row(generator: np.random.Generator, own: Tensor, size: int) -> Property:
 
 def worst_seen(network: SpikingNetwork, x: Tensor, prop: Property, radius: float, count: int) -> float:
     """Return the least value of a property over inputs that are near and in [0, 1]."""
-    low, high = (x - radius).clamp(0, 1), (x + radius).clamp(0, 1)
+    low, high = ends_around(x, radius)
     generator = torch.Generator().manual_seed(0)
     drawn = torch.rand((count, *x.shape), generator=generator, dtype=x.dtype)
     corners = (torch.rand((count, *x.shape), generator=generator, dtype=x.dtype) < 0.5).to(x.dtype)

@@ -50,9 +50,20 @@ def sampled(
     return network.to(dtype).eval(), x, float(generator.choice([0.0, 0.03, 0.125, 0.25, 0.5]))
 
 
+def ends_around(x: Tensor, radius: float) -> tuple[Tensor, Tensor]:
+    """Return the ends of what lies within a radius and in [0, 1], rounded inward to the sample's dtype."""
+    found = []
+    for sign in (-1.0, 1.0):
+        exact = (x.double() + sign * radius).clamp(0, 1)
+        near = exact.to(x.dtype)
+        inside = near.nextafter(torch.full_like(near, -sign * torch.inf))
+        found.append(torch.where((near.double() - exact) * sign > 0, inside, near))
+    return found[0], found[1]
+
+
 def inputs_around(x: Tensor, radius: float, count: int) -> Tensor:
     """Return the sample, corners, points, and points of a grid of quarters within a radius and in [0, 1]."""
-    low, high = (x - radius).clamp(0, 1), (x + radius).clamp(0, 1)
+    low, high = ends_around(x, radius)
     generator = torch.Generator().manual_seed(0)
     drawn = torch.rand((count, *x.shape), generator=generator, dtype=x.dtype)
     shares = [drawn, (drawn > 0.5).to(x.dtype), drawn.round(decimals=1)]
