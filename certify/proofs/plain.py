@@ -1,11 +1,12 @@
-"""Proofs without prices: of readouts that are no sums over time, which the search has no prices for.
+"""Proofs without prices: of networks and readouts for which the search has none.
 
 A clause's tree is split neuron by neuron until the rows that the checker knows of each part's neurons do.
 """
 
+from collections.abc import Iterable
+
 import numpy as np
 
-from ...checking.certificates.trials import LeafTrials
 from .tree import Tree
 
 MOST_NODES = 1 << 10
@@ -18,17 +19,15 @@ class StillOpen(Exception):
     """A part of the set that does not close."""
 
 
-def closed_trees(trials: LeafTrials) -> list[Tree]:
-    """Return a closed tree of each clause.
+def close_all(trees: Iterable[Tree]) -> None:
+    """Close trees that have a root alone.
 
     Raises:
         StillOpen: where one does not close, saying which.
     """
-    trees = [Tree(trials, clause) for clause in trials.goal.clauses]
     hopeful = dict[int, int]()
     for tree in trees:
         _close(tree, hopeful)
-    return trees
 
 
 def _close(tree: Tree, hopeful: dict[int, int]) -> None:
@@ -46,7 +45,8 @@ def _close(tree: Tree, hopeful: dict[int, int]) -> None:
             continue
         chosen = _chosen(tree, node)
         if chosen is None or len(tree.allowed) > MOST_NODES:
-            raise StillOpen(f"{tree.trials.goal.name(tree.other)}: no proof without prices was found")
+            told = "unknown: the search has no prices for such a network, and splits alone do not do"
+            raise StillOpen(f"{told}: {tree.trials.goal.name(tree.other)} is open")
         stack += tree.divide(node, *chosen)[::-1]
 
 

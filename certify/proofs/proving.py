@@ -39,7 +39,7 @@ from ..verification import checked_timeout
 from .asked import AskedClaim, asked_of
 from .emptiness import empty_prices
 from .narrowing import narrowing_of
-from .plain import StillOpen, closed_trees
+from .plain import StillOpen, close_all
 from .proof import Proof
 from .splits import CheckerSplits
 from .tree import Tree
@@ -148,7 +148,8 @@ class Prover:
             return search.trees, search.nodes
         if claim.fails(self.network, sample[None]):
             raise Disproved("the sample itself is a counterexample")
-        trees = closed_trees(trials)
+        trees = [Tree(trials, clause) for clause in trials.goal.clauses]
+        close_all(trees)
         return trees, sum(len(tree.allowed) for tree in trees)
 
     def claimed(self, label: int | Property, sample: Tensor, ties: str | None) -> AskedClaim:
@@ -213,7 +214,8 @@ class _ProofSearch:
         """Bound the roots of trees that are open: those of the question."""
         found = self.question.starts()
         if found is None:
-            self._close_freely(trees)
+            close_all(trees)
+            self.nodes += sum(len(tree.allowed) for tree in trees)
             return
         if self.prover.exact.draws is None:
             self.splits = CheckerSplits.of(self.question.staged(found)[0].stages[0], trees[0].trials)
@@ -223,13 +225,6 @@ class _ProofSearch:
         self.experience = Experience(len(self.numbers), found.decisions.size)
         bounded = bound_nodes(self.question, found, self.prover.start)
         self.settle(found, bounded, [(tree, 0) for tree in trees])
-
-    @staticmethod
-    def _close_freely(trees: list[Tree]) -> None:
-        """Close roots without prices: the search has none for such a network."""
-        for tree in trees:
-            if not tree.closes_freely():
-                raise Unproven("unknown: the search has no prices for such a network, and boxes alone do not do")
 
     def run(self, deadline: float | None) -> "_ProofSearch":
         """Split until no node is open.

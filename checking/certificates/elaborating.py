@@ -121,7 +121,7 @@ class Elaborator:
     def _plain(self) -> bool:
         """Return whether floats find invariants: nothing has cells, hears itself, or reads budgets."""
         nodes = [(place, self.nodes.spiking(place)) for place in self.layers]
-        other = any(self.celled(place) or node.heard is not None for place, node in nodes)
+        other = any(self.celled(place) or node.heard is not None or node.neuron.rest for place, node in nodes)
         return not other and self.nodes.entering is None
 
     def celled(self, place: int) -> bool:

@@ -184,6 +184,8 @@ def _layers(
         place = f"{name}.{index}"
         if layer["type"] in ("LIF", "DLIF"):
             yield Neuron.read(tensors, place, layer, steps, arithmetic)
+        elif layer["type"] == "RefractoryLIF":
+            yield Neuron.read_resting(place, layer, steps, arithmetic)
         elif layer["type"] == "Recurrent":
             yield Loop.read(tensors, place, layer, steps, arithmetic)
         elif layer["type"] == "Synapse":

@@ -82,7 +82,7 @@ def check_run(kernel: Checker, x: torch.Tensor, trace, index: int) -> None:
             known.append(made(node, known[node.source]) if isinstance(node, Through) else known[node.source])
         assert np.all(abs(known[-1]) <= values(kernel.context.sizes.of(place)[0]))
     logits = (known[-1] * np.array(graph.readings[0])).sum(1) * graph.unit
-    found = [slack(kernel, k) for k in range(kernel.classes)]
+    found = [slack(kernel, k) for k in range(graph.widths[-1])]
     assert np.all(abs(exact(trace.logits[index]) - logits) <= found)
 
 

@@ -6,6 +6,7 @@ from torch import Tensor, nn
 
 from spikecert import LIF, SpikingNetwork
 from spikecert.certify.replay import fails
+from spikecert.models import RefractoryLIF
 
 READ = ("summed", "largest", "largest affine", "first")
 
@@ -84,3 +85,27 @@ def moves(network: SpikingNetwork, x: Tensor, radius: float) -> bool:
     with torch.no_grad():
         found = network(inputs_around(x, radius, 40))
     return bool((found != found[0]).any())
+
+
+def resting(generator: np.random.Generator) -> tuple[SpikingNetwork, Tensor, float]:
+    """Return a network of neurons that rest, or fire once, beside others; a sample; a radius."""
+    features, width, steps = (int(generator.integers(*ends)) for ends in ((1, 4), (1, 6), (1, 7)))
+    layers: list[nn.Module] = [nn.Linear(features, width), rests(generator)]
+    if generator.random() < 0.5:
+        layers += [
+            nn.Linear(width, width),
+            rests(generator) if generator.random() < 0.7 else drawn_neuron(generator),
+        ]
+    layers.append(nn.Linear(width, int(generator.integers(2, 4))))
+    readout = str(generator.choice(["mean", "mean", "spikes", "first", "largest"]))
+    if readout in ("spikes", "first"):
+        layers.append(rests(generator))
+    return sampled(generator, layers, features, steps, readout)
+
+
+def rests(generator: np.random.Generator) -> RefractoryLIF:
+    """Return neurons that rest, none, some or all steps behind a spike."""
+    choose = generator.choice
+    decay, fires = float(choose([0.0, 0.5, 0.75, 0.9, 1.0])), str(choose([">=", ">"]))
+    rest = [0, 1, 2, 3, None][int(generator.integers(5))]
+    return RefractoryLIF(decay, float(choose([0.25, 0.5, 1.0, 2.0])), rest=rest, fires_at=fires)
