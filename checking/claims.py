@@ -1,5 +1,5 @@
-"""What a proof is about: a network, a set of inputs, a class and what a tie is; and the statement of an accepted
-one.
+"""What a proof is about: a network, a set of inputs, and a class with what a tie is, or a property; and the
+statement of an accepted one.
 """
 
 import hashlib
@@ -12,14 +12,16 @@ from math import inf
 import numpy as np
 
 from ..files.text import printable
+from .conclusions import Conclusions, StatedProperty
 from .events.inputs import Inputs
 from .events.recordings import NORMS as EVENT_NORMS
 from .events.recordings import Rules
+from .network.graph import Graph
 from .network.model import Network
 from .numbers.exact import Refused
 from .ties import STRICT, read_ties
 
-FIELDS = {"network", "label", "norm", "events", "ties", "cells", "side", "note"}
+FIELDS = {"network", "label", "norm", "events", "ties", "cells", "side", "note", "property", "own"}
 """What the text of a proof about events may say."""
 Text = Mapping[str, object]
 Tensors = Mapping[str, np.ndarray]
@@ -31,21 +33,25 @@ class Statement:
 
     Of events: class `label` for every recording that `rules` make of `sample`.
 
+    Of a property: its rows, in the place of a class.
+
     Attributes:
         network: the SHA-256 of its description and weights.
-        label: the class.
+        label: the class; None of a property.
         sample: of the inputs' shape; radius: (1,) or of that shape; the inputs also lie in [lower, upper].
         norm: in which they are within that radius, "linf" or "l2"; of events "l0", "shift" or "l0+shift".
-        margin: logit_label exceeds every other by at least this; 0 where a tie falls to the label.
+        margin: logit_label exceeds every other by at least this; 0 where a tie falls to the label. Of a property:
+            what the rows that hold are at least.
         leaves: how many leaves were checked.
         ties: "strict" (logit_label is the only greatest one) or "argmax" (of the greatest ones it has the lowest
-            index, so that argmax is the label).
+            index, so that argmax is the label); of a property whether all its rows are strict.
         note: what the writer says of it, such as the sample's index, in a line that is safe to show; not checked.
         rules: of events: what may flip and move; `radius` is empty then, and the range is all numbers.
+        prop: the property, where it is about one.
     """
 
     network: str
-    label: int
+    label: int | None
     sample: np.ndarray
     radius: np.ndarray
     norm: str
@@ -56,6 +62,7 @@ class Statement:
     ties: str
     note: str
     rules: Rules | None = None
+    prop: StatedProperty | None = None
 
     @property
     def epsilon(self) -> float:
@@ -78,7 +85,8 @@ class Statement:
 
     def _claimed(self, text: str, *numbers: np.ndarray) -> str:
         ties = "" if self.ties == STRICT else f" {self.ties}"
-        told = f"{self.network} {self.point} {self.label} {self.norm}{ties}{text}"
+        about = self.label if self.prop is None else json.dumps(self.prop.described, sort_keys=True)
+        told = f"{self.network} {self.point} {about} {self.norm}{ties}{text}"
         return _hash(told, np.concatenate([np.zeros(0), *(part.ravel() for part in numbers)]))
 
 
@@ -92,13 +100,20 @@ class Claim:
     inputs: Inputs
     rules: Rules | None
     ties: str
+    prop: StatedProperty | None
 
-    def labelled(self, classes: int) -> int:
-        """Return the class that is claimed.
+    def concluded(self, graph: Graph) -> Conclusions:
+        """Return what is to be shown of the network's nodes.
 
         Raises:
-            Refused: where it is none of them, or there is no other.
+            Refused: for a class or a property that it has not.
         """
+        if self.prop is None:
+            return Conclusions.of_class(graph, self._label(graph.widths[-1]), self.ties)
+        inputs = 0 if self.network.draws is not None else self.tensors["sample"].size
+        return self.prop.concluded(graph, inputs)
+
+    def _label(self, classes: int) -> int:
         label = self.text["label"]
         if classes < 2:
             raise Refused("is about a network with one output: no other class could win, and nothing is proven")
@@ -111,7 +126,7 @@ class Claim:
         text, rules = self.text, self.rules
         return Statement(
             network=self.network.digest,
-            label=text["label"],  # pyright: ignore[reportArgumentType]
+            label=text.get("label"),  # pyright: ignore[reportArgumentType]
             sample=self.tensors["sample"],
             radius=self.tensors["radius"] if rules is None else np.zeros(0),
             norm=text.get("norm", "linf"),  # pyright: ignore[reportArgumentType]
@@ -122,6 +137,7 @@ class Claim:
             ties=self.ties,
             note=printable(" ".join(str(text.get("note", "")).split())[:200]),
             rules=rules,
+            prop=self.prop,
         )
 
 
@@ -136,7 +152,9 @@ def read_claim(text: Text, tensors: Tensors, network: Network) -> Claim:
     norm = text.get("norm", "linf")
     rules = _rules(text, tensors) if isinstance(norm, str) and norm in EVENT_NORMS else None
     inputs = _ball(text, tensors, network) if rules is None else rules.around(tensors["sample"], network.recorded)
-    return Claim(text, tensors, network, inputs, rules, read_ties(text))
+    prop = StatedProperty.read(text)
+    ties = read_ties(text) if prop is None else prop.ties
+    return Claim(text, tensors, network, inputs, rules, ties, prop)
 
 
 def _ball(text: Text, tensors: Tensors, network: Network) -> Inputs:

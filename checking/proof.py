@@ -12,7 +12,7 @@ from .kernel.certificates import check_lines
 from .network.files import Content, read
 from .network.model import Network, read_network
 from .refusal import Refused
-from .short import FORMAT, SUFFIX
+from .short import FORMATS, SUFFIX
 from .work import allowance, limited
 
 
@@ -28,7 +28,7 @@ def check(proof: str | Path, network: Network | str | Path, work: float = 1.0) -
     """
     known = network if isinstance(network, Network) else read_network(Path(network), work)
     path = Path(proof)
-    content = read(path, FORMAT)
+    content = read(path, FORMATS)
     try:
         with limited(allowance(content.size + known.size, work)):
             return check_content(content, known)

@@ -7,7 +7,9 @@ import numpy as np
 
 from .refusal import Refused
 
-FORMAT = "spikecert.proof/1"
+FORMAT, ROWS_FORMAT = "spikecert.proof/1", "spikecert.proof/1.1"
+"""Of a proof of a class, and of one of a property's rows."""
+FORMATS = FORMAT, ROWS_FORMAT
 SUFFIX = ".proof"
 LEAF = -1
 MOST_CELLS = 64

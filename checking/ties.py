@@ -1,7 +1,6 @@
-"""What a tie between logits means to a proof, and what a leaf's bound must be for that."""
+"""What a tie between logits means to a proof, and what a leaf's bound must exceed for that."""
 
 from collections.abc import Mapping
-from fractions import Fraction
 
 from .network.graph import Graph, Mean, Spikes, Sum, Through
 from .numbers.exact import Refused
@@ -22,8 +21,10 @@ def read_ties(text: Mapping[str, object]) -> str:
     return ties
 
 
-def suffices(graph: Graph, label: int, other: int, bound: Fraction, ties: str) -> bool:
-    """Return whether a leaf's bound of (logit_label − logit_other)/unit proves the order that is stated.
+def enough(graph: Graph, label: int, other: int, ties: str) -> tuple[int, bool]:
+    """Return what a bound of (logit_label − logit_other)/unit must exceed for the order that is stated.
+
+    And whether it must: it may also be that number where this is False.
 
     "strict": logit_label > logit_other. "argmax", where the lowest index wins: the same for other < label; for
     other > label logit_label ≥ logit_other is enough, so a bound of 0 is. Where the readout counts spikes and
@@ -31,11 +32,9 @@ def suffices(graph: Graph, label: int, other: int, bound: Fraction, ties: str) -
     least 0. The run sums T ones and zeros without rounding, T being at most 2⁸, and divides both sums alike, which
     is monotone: a count that is not less has a logit that is not less.
     """
-    if bound > 0:
-        return True
     if ties == STRICT or other < label:
-        return False
-    return bound > -1 if _counts(graph) else bound >= 0
+        return 0, True
+    return (-1, True) if _counts(graph) else (0, False)
 
 
 def _counts(graph: Graph) -> bool:

@@ -30,6 +30,7 @@ def certify_property(
     tolerance: float | None,
     fan: FleetOptions,
     bar: float | None,
+    proof: Path | None,
     out: Path | None,
     as_json: bool,
 ) -> int:
@@ -42,7 +43,7 @@ def certify_property(
     from spikecert.files import write_atomically
     from spikecert.models import network_hash
     from spikecert.reports import Plan
-    from spikecert.runs import building
+    from spikecert.runs import building, proofs
 
     if asked.ties is not None:
         raise ValueError(f"ties: got {asked.ties!r} beside a property, which says itself what a tie is")
@@ -51,6 +52,7 @@ def certify_property(
     plan = Plan(asked.threat(sizes), (), verifiers, seed=asked.seed)
     fleet = building.fleet(fan.engine, fan.workers, fan.resume, fan.ray_address)
     points, radii = list[dict[str, Any]](), list["Radius"]()
+    prover = None if proof is None else proofs.prover(network, asked.norm)
     with Bars() as bars:
         for size in sizes:
             for name in verifiers:
@@ -58,6 +60,10 @@ def certify_property(
                 rest = {"seed": asked.seed, "memory": limits[1], "progress": bars, "figures": bars.figures}
                 found = decide(network, inputs, prop, plan.perturbation(size), name, limits[0], **rest)
                 points.append(_point(size, sizes[size], name, found))
+        if proof is not None and prover is not None:
+            kept = _verified(points)
+            around = [(index, size, plan.perturbation(size)) for index, size in kept]
+            proofs.write_property_proofs(proof, prover, prop, inputs, around, limits[0], asked.data, bars)
         if tolerance is not None:
             rest = {"timeout": limits[0], "seed": asked.seed, "progress": bars}
             radii = certified_radius(network, inputs, prop, plan.sets, verifiers[-1], tolerance, **rest)
@@ -79,6 +85,17 @@ def certify_property(
         say(f"wrote {shlex.quote(str(out / JSON))}")
     show_json(content) if as_json else show(_told(content))
     return _status(content, bar)
+
+
+def _verified(points: list[dict[str, Any]]) -> list[tuple[int, float]]:
+    """Return index and ε of what some verifier proved."""
+    found = [
+        (row["index"], point["epsilon"])
+        for point in points
+        for row in point["verdicts"]
+        if row["status"] == "verified"
+    ]
+    return list(dict.fromkeys(found))
 
 
 def _point(size: float, written: str, verifier: str, found: "Sequence[Verdict]") -> dict[str, Any]:

@@ -56,12 +56,12 @@ def certify(
 
     bar = None if require_certified is None else options.share(require_certified, "require-certified")
     width = options.number(tolerance, "tolerance")
-    of_class = (("attack", method), ("proof", proof), ("compiled", compiled or None), ("target", target))
+    of_class = (("attack", method), ("compiled", compiled or None), ("target", target))
     prop = _property(prop, moves_at_most, of_class)
     if prop is not None:
         most = None if memory is None else options.size(memory, "memory")
         verifiers = options.names(verifier, "verifier")
-        rest = (timeout, most), width if radii else None, fan, bar, out, as_json
+        rest = (timeout, most), width if radii else None, fan, bar, proof, out, as_json
         return certify_property(model, prop, epsilon, asked, verifiers, *rest)
     threat = asked.threat(epsilons(epsilon))
     subject = asked.subject(model)

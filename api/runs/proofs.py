@@ -1,4 +1,4 @@
-"""Write a proof file for each verified sample of a record."""
+"""Write a proof file for each verified sample, of a record or of a property."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -7,8 +7,9 @@ import numpy as np
 from torch import Tensor
 
 from spikecert.certify import Perturbation, SoundnessError
-from spikecert.certify.proofs import Disproved, Proof, Prover, Unproven
+from spikecert.certify.proofs import Disproved, Prover, Unproven
 from spikecert.certify.proofs.asked import AskedSet, asked_of
+from spikecert.certify.questions.forms import Property
 from spikecert.checking import Refused, Statement, check
 from spikecert.models import SpikingNetwork
 from spikecert.models.progress import Progress
@@ -17,7 +18,6 @@ from ..telling import say
 
 if TYPE_CHECKING:
     from spikecert.reports import Record
-    from spikecert.reports.records.rows import SampleRow
     from spikecert.training import Split
 
 NORMS = ("linf", "l2", "flips", "shift", "flips+shift")
@@ -60,31 +60,68 @@ def write_proofs(
     threat, written = found.threat, 0
     folder.mkdir(parents=True, exist_ok=True)
     for done, row in enumerate(rows, start=1):
-        path, sample = folder / f"{row.index:05d}-{row.epsilon:g}.proof", samples.inputs[row.index]
-        around = threat.sets.around(row.epsilon)
-        ties = found.models[0].ties
-        if _is_there(path, chosen, sample, row.label, around, ties):
-            written += 1
-        elif (proof := _found(row, chosen, sample, around, timeout, ties)) is not None:
-            proof.save(path, note=f"sample {row.index} of {found.data.name}")
-            written += 1
+        path = folder / f"{row.index:05d}-{row.epsilon:g}.proof"
+        asked = samples.inputs[row.index], row.label, threat.sets.around(row.epsilon)
+        note = f"sample {row.index} of {found.data.name}"
+        written += _written(path, chosen, asked, found.models[0].ties, timeout, note)
         progress("prove", done, len(rows))
     say(f"there are {written} proofs of {len(rows)} verified samples in {folder}")
 
 
-def _found(
-    row: "SampleRow", chosen: Prover, sample: Tensor, around: Perturbation, timeout: float | None, ties: str
-) -> Proof | None:
+def write_property_proofs(
+    folder: Path,
+    chosen: Prover,
+    prop: Property,
+    inputs: Tensor,
+    verified: list[tuple[int, float, Perturbation]],
+    timeout: float | None,
+    note: str,
+    progress: Progress,
+) -> None:
+    """Write `folder`/INDEX-EPSILON.proof for each sample that verifiably has a property, as `write_proofs` does.
+
+    Args:
+        folder: is made.
+        chosen: of the network.
+        prop: the property.
+        inputs: the samples.
+        verified: index, ε and set of what is to be proven.
+        timeout: seconds for a proof, or None.
+        note: what the files say of the data.
+        progress: called after each sample.
+
+    Raises:
+        SoundnessError: where the search for a proof of a verified sample found a counterexample.
+    """
+    written = 0
+    folder.mkdir(parents=True, exist_ok=True)
+    for done, (index, epsilon, around) in enumerate(verified, start=1):
+        path, asked = folder / f"{index:05d}-{epsilon:g}.proof", (inputs[index], prop, around)
+        written += _written(path, chosen, asked, None, timeout, f"sample {index} of {note}")
+        progress("prove", done, len(verified))
+    say(f"there are {written} proofs of {len(verified)} verified samples in {folder}")
+
+
+Asked = tuple[Tensor, int | Property, Perturbation]
+"""A sample, its class or property, and a set."""
+
+
+def _written(path: Path, chosen: Prover, asked: Asked, ties: str | None, timeout: float | None, note: str) -> bool:
+    """Return whether a file has a proof: it is sought where there is none yet."""
+    if _is_there(path, chosen, asked, ties):
+        return True
+    sample, claimed, around = asked
     try:
-        return chosen.prove(sample, row.label, around, timeout, ties=ties)
+        chosen.prove(sample, claimed, around, timeout, ties=ties).save(path, note)
     except Disproved as error:
-        raise SoundnessError(f"sample {row.index}: verified, and in search of a proof {error}") from error
+        raise SoundnessError(f"{note}: verified, and in search of a proof {error}") from error
     except Unproven as error:
-        say(f"no proof of sample {row.index} at ε = {row.epsilon:g}: {error}")
-        return None
+        say(f"no proof of {note}, {path.name}: {error}")
+        return False
+    return True
 
 
-def _is_there(path: Path, chosen: Prover, sample: Tensor, label: int, around: Perturbation, ties: str) -> bool:
+def _is_there(path: Path, chosen: Prover, asked: Asked, ties: str | None) -> bool:
     """Return whether a file proves of the network what is to be proved."""
     if not path.is_file():
         return False
@@ -92,9 +129,11 @@ def _is_there(path: Path, chosen: Prover, sample: Tensor, label: int, around: Pe
         there = check(path, chosen.exact)
     except (Refused, OSError):
         return False
-    asked = asked_of(around, sample.cpu())
-    same = np.array_equal(there.sample, asked.sample) and (there.label, there.ties) == (label, ties)
-    return same and _holds(there, asked)
+    sample, label, around = asked[0].cpu(), asked[1], asked_of(asked[2], asked[0].cpu())
+    claim = chosen.claimed(label, sample, ties)
+    same = np.array_equal(there.sample, around.sample)
+    same = same and (there.label, there.ties, there.prop) == (claim.label, claim.ties, claim.stated)
+    return same and _holds(there, around)
 
 
 def _holds(there: Statement, asked: AskedSet) -> bool:

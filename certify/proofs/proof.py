@@ -7,8 +7,9 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from ...checking.conclusions import StatedProperty
 from ...checking.events.recordings import Rules
-from ...checking.short import FORMAT
+from ...checking.short import FORMAT, ROWS_FORMAT
 from ...files import write_atomically
 from ...models.files.storage import pack
 from .narrowing import written
@@ -17,24 +18,25 @@ from .tree import Tree
 
 @dataclass(frozen=True)
 class Proof:
-    """That a network keeps class `label` everywhere within `radius` of `sample`, in [lower, upper].
+    """That a network keeps its class, or a property, everywhere within `radius` of `sample`, in [lower, upper].
 
     Of events: for every recording that `rules` make of `sample`.
 
     Attributes:
         network: `network_hash` of the network.
-        label: the class.
+        label: the class; None of a property.
         sample: one input, in the network's dtype; radius: (1,) or of its shape, float64.
         norm: of the radius, "linf" or "l2"; of events that of their set.
         lower, upper: the range of inputs.
-        trees: one for each other class.
+        trees: one for each other class, or clause.
         ties: what a tie between logits is, "argmax" or "strict".
         nodes: how many nodes the search bounded.
         rules: of events: what may flip and move; radius and range are not written then.
+        prop: the property, where it is about one.
     """
 
     network: str
-    label: int
+    label: int | None
     sample: np.ndarray
     radius: np.ndarray
     norm: str
@@ -44,6 +46,7 @@ class Proof:
     nodes: int
     ties: str
     rules: Rules | None = None
+    prop: StatedProperty | None = None
 
     @property
     def leaves(self) -> int:
@@ -64,9 +67,10 @@ class Proof:
 
     def packed(self, note: str = "") -> bytes:
         """Return the content of that file."""
-        text: dict[str, object] = {"label": self.label, "network": self.network, "norm": self.norm}
+        text: dict[str, object] = {"network": self.network, "norm": self.norm}
+        text |= {"label": self.label, "ties": self.ties} if self.prop is None else self.prop.described
         cells = self._cells
-        text |= {"ties": self.ties} | cells
+        text |= cells
         tensors = {"sample": self.sample}
         if self.rules is None:
             text |= {"lower": self.lower, "upper": self.upper}
@@ -75,10 +79,16 @@ class Proof:
             text |= {"events": self.rules.described}
             tensors |= self.rules.masks
         for tree in self.trees:
-            neurons, currents, layers, narrowings = tree.listed()
+            neurons, currents, layers, leaves = tree.listed()
             tensors |= {f"{tree.other}.neuron": neurons, f"{tree.other}.current": currents}
             priced = {layer: prices for layer, prices in enumerate(layers) if prices.any() or not cells}
             tensors |= {f"{tree.other}.prices.{layer}": prices for layer, prices in priced.items()}
-            tensors |= {f"{tree.other}.narrow.{part}": flat for part, flat in written(narrowings).items()}
+            tensors |= {
+                f"{tree.other}.narrow.{part}": flat
+                for part, flat in written([leaf.narrowing for leaf in leaves]).items()
+            }
+            if len(tree.rows) > 1:
+                tensors[f"{tree.other}.row"] = np.array([leaf.row for leaf in leaves], dtype=np.int32)
         described = json.dumps(text | {"note": note}, sort_keys=True)
-        return pack(FORMAT, described, {name: torch.from_numpy(x) for name, x in tensors.items()})
+        form = FORMAT if self.prop is None else ROWS_FORMAT
+        return pack(form, described, {name: torch.from_numpy(x) for name, x in tensors.items()})

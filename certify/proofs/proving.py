@@ -3,6 +3,7 @@
 import copy
 import time
 from dataclasses import dataclass, field, replace
+from functools import partial
 from math import inf
 
 import numpy as np
@@ -14,7 +15,7 @@ from ...checking.certificates.trials import LeafTrials
 from ...checking.network.files import parse
 from ...checking.network.model import Network, parse_network
 from ...checking.numbers.exact import Refused
-from ...checking.short import FORMAT
+from ...checking.short import FORMATS
 from ...checking.work import limited
 from ...models.constants import at_least, settle, whole
 from ...models.deadline import LATE, TimeIsUp, check_time, ending
@@ -33,15 +34,18 @@ from ..perturbations import Perturbation
 from ..perturbations.base import check_perturbation
 from ..questions.asking import as_labels, check_property_ties
 from ..questions.forms import Property
-from ..replay import misclassified
 from ..ties import STRICT, settled_ties
 from ..verification import checked_timeout
-from .asked import asked_of
+from .asked import AskedClaim, asked_of
 from .emptiness import empty_prices
 from .narrowing import narrowing_of
+from .plain import StillOpen, close_all
 from .proof import Proof
 from .splits import CheckerSplits
 from .tree import Tree
+
+LOST = 1e-6
+"""What the search's floats may lose of a property's row, about."""
 
 
 class Unproven(RuntimeError):
@@ -95,53 +99,68 @@ class Prover:
         *,
         ties: str | None = None,
     ) -> Proof:
-        """Return a proof that no allowed perturbation of `sample` changes its class from `label`.
+        """Return a proof that each allowed perturbation of `sample` keeps its class `label`, or has a property.
 
         Args:
             sample: (...), one input.
-            label: the class; or `robust(label)`, a strict proof of it. Files have no other properties.
+            label: the class; or a `Property`. `robust(label)` is a strict proof of the class.
             perturbation: `LInf`, `PixelBox` or `L2`; `SpikeFlip`, `SpikeShift` or `EventChange`.
             timeout: seconds, or None.
             ties: what a tie between logits is, as in `verify`.
 
         Raises:
-            TypeError, ValueError: for a timeout that is no positive number, other ties, or another property.
+            TypeError, ValueError: for a timeout that is no positive number, other ties, or a property of outputs
+                or inputs that are not there.
             Unproven: where there is no proof, or none was found in time.
         """
         timeout = checked_timeout(timeout)
         check_perturbation(perturbation)
-        if isinstance(label, Property):
-            label, ties = self._label_of(label, sample, ties), STRICT
-        label = whole("label", label)
-        ties = settled_ties(self.network, ties)
         deadline = None if timeout is None else time.perf_counter() + timeout
         sample = sample.detach().cpu()
         if not sample.is_floating_point():  # event frames are kept as bytes
             sample = sample.to(self.network.dtype)
+        claim = self.claimed(label, sample, ties)
         try:
             with ending(deadline), limited(inf, check_time):
                 asked = asked_of(perturbation, sample)
-                trials = LeafTrials.of(self.exact, asked.inputs(self.exact), label, ties, CELLS, SIDE)
-                check_rivals(trials.classes)
-                trees = _ProofSearch.of(self, sample, label, perturbation, trials, ties).run(deadline)
-                proof = asked.proof(self.exact.digest, label, tuple(trees.trees), trees.nodes, ties)
-                trials.checked(parse(proof.packed(), FORMAT, "the proof"))
-        except (Refused, OverflowError, TimeIsUp) as error:
+                goal = partial(claim.concluded, inputs=sample.numel())
+                trials = LeafTrials.of(self.exact, asked.inputs(self.exact), goal, CELLS, SIDE)
+                if claim.label is not None:
+                    check_rivals(trials.nodes.graph.widths[-1])
+                trees, nodes = self._closed(sample, claim, perturbation, trials, deadline)
+                proof = asked.proof(self.exact.digest, claim, tuple(trees), nodes)
+                trials.checked(parse(proof.packed(), FORMATS, "the proof"))
+        except (Refused, OverflowError, TimeIsUp, StillOpen) as error:
             raise Unproven(str(error)) from error
         return proof
 
-    def _label_of(self, prop: Property, sample: Tensor, ties: str | None) -> int:
-        """Return the class that a property is about.
+    def _closed(
+        self,
+        sample: Tensor,
+        claim: AskedClaim,
+        perturbation: Perturbation,
+        trials: LeafTrials,
+        deadline: float | None,
+    ) -> tuple[list[Tree], int]:
+        """Return closed trees, and how many nodes were bounded."""
+        if trials.nodes.graph.summed:
+            search = _ProofSearch.of(self, sample, claim, perturbation, trials).run(deadline)
+            return search.trees, search.nodes
+        if claim.fails(self.network, sample[None]):
+            raise Disproved("the sample itself is a counterexample")
+        trees = [Tree(trials, clause) for clause in trials.goal.clauses]
+        close_all(trees)
+        return trees, sum(len(tree.allowed) for tree in trees)
 
-        Raises:
-            ValueError: for one that is about other rows than those of a class.
-        """
+    def claimed(self, label: int | Property, sample: Tensor, ties: str | None) -> AskedClaim:
+        """Return what is to be proven of a sample. Arguments and errors as of `prove`."""
+        if not isinstance(label, Property):
+            return AskedClaim(whole("label", label), settled_ties(self.network, ties))
         check_property_ties(ties)
-        found = as_labels(self.network, sample.detach().cpu()[None].to(self.network.dtype), prop)
-        if found is None:
-            got = f"got {type(prop).__name__}, of which proof files have no form"
-            raise ValueError(f"property: {got}, expected a label or robust(label)")
-        return int(found)
+        found = as_labels(self.network, sample[None].to(self.network.dtype), label)
+        if found is not None:
+            return AskedClaim(int(found), STRICT)
+        return AskedClaim.of_property(self.network, sample.to(self.network.dtype), label)
 
 
 @dataclass
@@ -154,10 +173,16 @@ class _Open:
 
 @dataclass
 class _ProofSearch:
-    """The search for one sample: a tree for each other class, and the open nodes, the latest last."""
+    """The search for one sample: a tree for each clause, and the open nodes, the latest last.
+
+    Attributes:
+        numbers: of each row of the question, which one of its clause it is.
+    """
 
     prover: Prover
+    claim: AskedClaim
     question: MarginQuestion
+    numbers: list[int]
     trees: list[Tree]
     splits: CheckerSplits | None = None  # of a rate code no set is split
     experience: Experience = field(init=False)
@@ -167,17 +192,14 @@ class _ProofSearch:
 
     @staticmethod
     def of(
-        prover: Prover, sample: Tensor, label: int, perturbation: Perturbation, trials: LeafTrials, ties: str
+        prover: Prover, sample: Tensor, claim: AskedClaim, perturbation: Perturbation, trials: LeafTrials
     ) -> "_ProofSearch":
-        """Start from the roots of one sample's margins: those that the checker's cells alone do not close."""
-        trees = [Tree(trials, other) for other in range(trials.classes) if other != label]
-        left = [tree for tree in trees if not (trials.celled and tree.closes(0, trials.free))]
-        asked = torch.zeros(1, trials.classes, dtype=torch.bool)
-        asked[0, [tree.other for tree in left]] = True
-        question = MarginQuestion.of_margins(
-            prover.network, sample[None], torch.tensor([label]), perturbation, asked, ties
-        )
-        state = _ProofSearch(prover, question, trees)
+        """Start from the roots of one sample's clauses: those that the checker's cells alone do not close."""
+        trees = [Tree(trials, other) for other in trials.goal.clauses]
+        left = [tree for tree in trees if not (trials.celled and tree.closes_freely())]
+        width, clauses = trials.nodes.graph.widths[-1], [tree.other for tree in left]
+        asked = claim.question(prover.network, sample, perturbation, clauses, width)
+        state = _ProofSearch(prover, claim, *asked, trees)
         if left:
             state.start(left)
         return state
@@ -192,23 +214,17 @@ class _ProofSearch:
         """Bound the roots of trees that are open: those of the question."""
         found = self.question.starts()
         if found is None:
-            self._close_freely(trees)
+            close_all(trees)
+            self.nodes += sum(len(tree.allowed) for tree in trees)
             return
         if self.prover.exact.draws is None:
             self.splits = CheckerSplits.of(self.question.staged(found)[0].stages[0], trees[0].trials)
             if self.splits is None:
                 what = "inputs over a single step" if self.prover.exact.timed else "neurons with so many trains"
                 raise Unproven(f"unknown: no proof form for {what}")
-        self.experience = Experience(len(trees), found.decisions.size)
+        self.experience = Experience(len(self.numbers), found.decisions.size)
         bounded = bound_nodes(self.question, found, self.prover.start)
         self.settle(found, bounded, [(tree, 0) for tree in trees])
-
-    @staticmethod
-    def _close_freely(trees: list[Tree]) -> None:
-        """Close roots without prices: the search has none for such a network."""
-        for tree in trees:
-            if not tree.closes(0, tree.trials.free):
-                raise Unproven("unknown: the search has no prices for such a network, and boxes alone do not do")
 
     def run(self, deadline: float | None) -> "_ProofSearch":
         """Split until no node is open.
@@ -232,15 +248,15 @@ class _ProofSearch:
     def settle(self, nodes: Nodes, bounded: Bounded, places: list[tuple[Tree, int]]) -> None:
         """Close what the checker closes, and keep the rest."""
         self.nodes += len(nodes)
-        label = torch.full((len(nodes),), self.trials.maker.checker.label)
-        if bool(misclassified(self.question.network, bounded.candidates, label, self.question.ties).any()):
+        if self.claim.fails(self.question.network, bounded.candidates):
             raise Disproved("the search found a counterexample")
         found = replace(bounded.nodes, decisions=nodes.decisions)  # rows that were trimmed have no proof yet
-        left, positive = [], (found.bound > 0).tolist()
-        # the kernel's bound is better over ball and range, and by pairs of counted neurons
+        left, positive, rows = [], (found.bound > 0).tolist(), [self.numbers[row] for row in nodes.row.tolist()]
+        # the kernel's bound is better over ball and range, and by pairs of counted neurons; exact where rows meet
         eager = self.trials.nodes.inputs.ball is not None or self.trials.counted
+        likely = (found.bound > (0.0 if self.claim.rows is None else -LOST)).tolist()
         for index, (tree, place) in enumerate(places):
-            if (positive[index] or eager) and self._closes(tree, place, found, index):
+            if (likely[index] or eager) and tree.closes(place, self._closing(found, index, rows[index])):
                 continue
             if self.splits is None:
                 raise Unproven("the whole set is open, and no proof form splits the inputs of a rate code")
@@ -252,10 +268,11 @@ class _ProofSearch:
         if left:
             index = torch.tensor(left)
             part = _Open(found.select(index), [places[index] for index in left])
-            self.stack.append(self._trimmed(part, bounded.nodes.select(index)))
+            bounding = [rows[index] for index in left]
+            self.stack.append(self._trimmed(part, bounded.nodes.select(index), bounding))
 
-    def _trimmed(self, part: _Open, wanted: Nodes) -> _Open:
-        """Split off the rows that the search dropped by reduced costs: a node's prices close that side of it."""
+    def _trimmed(self, part: _Open, wanted: Nodes, rows: list[int]) -> _Open:
+        """Split off what the search dropped by reduced costs: a node's prices for a row close that side."""
         decisions, trimmed = part.nodes.decisions, wanted.decisions
         if not isinstance(decisions, RowRanges) or not isinstance(trimmed, RowRanges):
             return part
@@ -272,15 +289,15 @@ class _ProofSearch:
                 row = int((trimmed.first if left else trimmed.last)[node, neuron])
                 tree, place = places[node]
                 current = self.splitting.value(row - 1 if left else row)
-                rest = tree.trim(place, neuron, current, left, self._closing(part.nodes, node))
+                rest = tree.trim(place, neuron, current, left, self._closing(part.nodes, node, rows[node]))
                 if rest is not None:
                     kept[node, neuron], places[node] = row, (tree, rest)
         return _Open(replace(part.nodes, decisions=RowRanges(first, last)), places)
 
-    def _closing(self, nodes: Nodes, index: int) -> ShortLeaf:
-        """Return a node's prices and what narrows its currents, as the checker takes them."""
+    def _closing(self, nodes: Nodes, index: int, row: int) -> ShortLeaf:
+        """Return a node's prices for a row, and what narrows its currents, as the checker takes them."""
         narrowing = narrowing_of(self.question, nodes.select(torch.tensor([index])))
-        return ShortLeaf(self._prices(nodes, index), narrowing)
+        return ShortLeaf(self._prices(nodes, index), narrowing, row)
 
     @property
     def trials(self) -> LeafTrials:
@@ -316,10 +333,6 @@ class _ProofSearch:
         given = [price[index].double() / float(self.trials.unit) for price in reversed(nodes.prices)]
         places = self.trials.maker.layers
         return [_as_checked(*each, self.trials).astype(np.float32) for each in zip(given, places, strict=False)]
-
-    def _closes(self, tree: Tree, place: int, nodes: Nodes, index: int) -> bool:
-        """Close a node by its own prices, on the currents that its decisions leave."""
-        return tree.closes(place, self._closing(nodes, index))
 
     def _closed_as_empty(self, tree: Tree, place: int, nodes: Nodes, index: int) -> bool:
         """Close a node with one row for each neuron by prices that prove that no input has its trains."""

@@ -1,12 +1,13 @@
-"""One class's tree of splits as it grows, closed leaf by leaf where the kernel will close it."""
+"""One clause's tree of splits as it grows, closed leaf by leaf where the kernel will close it."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 import numpy as np
 
 from ...checking.certificates.elaborating import ShortLeaf
 from ...checking.certificates.trials import LeafTrials
-from ...checking.short import LEAF, Narrowing
+from ...checking.short import LEAF
 
 
 @dataclass
@@ -15,7 +16,7 @@ class Tree:
 
     Args:
         trials: of its question.
-        other: the class k of its margin.
+        other: the clause: of a class, the other one of its margin.
     """
 
     trials: LeafTrials
@@ -57,20 +58,29 @@ class Tree:
         self.splits[node] = (neuron, current, len(self.allowed) - 2, len(self.allowed) - 1)
         return self.splits[node][2:]
 
-    def listed(self) -> tuple[np.ndarray, np.ndarray, list[np.ndarray], list[Narrowing | None]]:
-        """Return neurons and currents of all nodes in pre-order; of each leaf its prices and what narrows it."""
-        neurons, currents, prices, narrowings, stack = [], [], [], [], [0]
+    @property
+    def rows(self) -> range:
+        """Return the rows of its clause, by their numbers."""
+        return range(len(self.trials.goal.rows(self.other)))
+
+    def closes_freely(self, node: int = 0, rows: Iterable[int] | None = None) -> bool:
+        """Return whether a node closes without prices, by any of these rows, or of all; it is a leaf then."""
+        chosen = self.rows if rows is None else rows
+        return any(self.closes(node, self.trials.free._replace(row=row)) for row in chosen)
+
+    def listed(self) -> tuple[np.ndarray, np.ndarray, list[np.ndarray], list[ShortLeaf]]:
+        """Return neurons and currents of all nodes in pre-order, the prices of each layer, and all leaves."""
+        neurons, currents, leaves, stack = [], [], [], [0]
         while stack:
             node = stack.pop()
             if node in self.leaves:
                 neurons.append(LEAF)
                 currents.append(0.0)
-                prices.append(self.leaves[node].prices)
-                narrowings.append(self.leaves[node].narrowing)
+                leaves.append(self.leaves[node])
             else:
                 neuron, current, left, right = self.splits[node]
                 neurons.append(neuron)
                 currents.append(current)
                 stack += [right, left]
-        layers = [np.stack(layer) for layer in zip(*prices, strict=True)]
-        return np.array(neurons, dtype=np.int32), np.array(currents), layers, narrowings
+        layers = [np.stack(layer) for layer in zip(*(leaf.prices for leaf in leaves), strict=True)]
+        return np.array(neurons, dtype=np.int32), np.array(currents), layers, leaves

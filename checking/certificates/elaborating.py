@@ -19,7 +19,6 @@ from ..network.graph import Spikes as DescribedSpikes
 from ..network.neurons import Neuron as Described
 from ..refusal import Refused
 from ..short import Narrowing
-from ..ties import suffices
 from . import words
 from .cells import cells_of
 from .invariants import levels_of
@@ -44,10 +43,12 @@ class ShortLeaf(NamedTuple):
     Attributes:
         prices: of each spiking layer, first layer first: (n,) where it has a table, else (n, T); None: 0.
         narrowing: what narrows the first layer's currents.
+        row: which one of its clause it bounds.
     """
 
     prices: Sequence[np.ndarray | None]
     narrowing: Narrowing | None = None
+    row: int = 0
 
 
 class Elaborator:
@@ -115,12 +116,12 @@ class Elaborator:
         place = self.layers[-1]
         last, node = self.nodes.graph.nodes[-1], self.nodes.spiking(place)
         counts = isinstance(last, Mean) and last.source == place and node.heard is None
-        return counts and self.celled(place)
+        return counts and self.celled(place) and self.checker.goal.label is not None
 
     def _plain(self) -> bool:
         """Return whether floats find invariants: nothing has cells, hears itself, or reads budgets."""
         nodes = [(place, self.nodes.spiking(place)) for place in self.layers]
-        other = any(self.celled(place) or node.heard is not None for place, node in nodes)
+        other = any(self.celled(place) or node.heard is not None or node.neuron.rest for place, node in nodes)
         return not other and self.nodes.entering is None
 
     def celled(self, place: int) -> bool:
@@ -262,8 +263,8 @@ class Elaborator:
         if self.context.empty[0]:
             yield self.said("empty")
             return
-        yield self.said("leaf")
-        yield from self._records(other, prices)
+        yield self.said(self._begun(other, given))
+        yield from self._records(other, given, prices)
         yield "close"
         self.checker._done()
 
@@ -275,9 +276,13 @@ class Elaborator:
             pass
         if self.context.empty[0]:
             return True
-        self.said("leaf")
-        records = list(self._records(other, prices))
-        return self._closes(other, records) if self.counted is not None else self._suffices(other)
+        self.said(self._begun(other, given))
+        records = list(self._records(other, given, prices))
+        return self._closes(other, given, records) if self.counted is not None else self._suffices()
+
+    def _begun(self, other: int, given: ShortLeaf) -> str:
+        """Return the record of a leaf: it names its row where there are several."""
+        return f"leaf {given.row}" if len(self.checker.goal.rows(other)) > 1 else "leaf"
 
     def _stated(self, given: ShortLeaf, prices: dict[int, list[list[int]]]) -> Iterator[str]:
         """Yield what more holds at a leaf."""
@@ -293,7 +298,7 @@ class Elaborator:
         if not self.context.empty[0]:
             yield from self._invariants({place: self._open(place, prices[place]) for place in self.layers})
 
-    def _records(self, other: int, prices: dict[int, list[list[int]]]) -> Iterator[str]:
+    def _records(self, other: int, given: ShortLeaf, prices: dict[int, list[list[int]]]) -> Iterator[str]:
         """Yield what bounds a leaf: prices, or where these do not do, a pair of neurons that are counted."""
         assert self.checker.leaf is not None
         leaf = self.checker.leaf
@@ -305,26 +310,26 @@ class Elaborator:
             return
         records, counted = list(bounds), self.counted
         for side in range(PAIRED, self.side + PAIRED, PAIRED):
-            if self._closes(other, records):
+            if self._closes(other, given, records):
                 break
-            pair = self.checker.label, other
+            assert self.checker.goal.label is not None
+            pair = self.checker.goal.label, other
             strips = self.checker._strips(counted, *pair)
             driven = self.checker._driven(counted, pair[0]), self.checker._driven(counted, pair[1])
             records = [words.pair(counted, *pair, pairs_of(driven, strips, min(side, self.side)))]
         yield from records
 
-    def _closes(self, other: int, records: list[str]) -> bool:
-        """Return whether these bounds suffice."""
-        self.checker._begin(Fields([]))
-        assert self.checker.leaf is not None
+    def _closes(self, other: int, given: ShortLeaf, records: list[str]) -> bool:
+        """Return whether these bounds suffice: the leaf begins anew."""
+        self.checker.leaf = None
+        self.said(self._begun(other, given))
         for record in records:
             self.said(record)
-        return self._suffices(other)
+        return self._suffices()
 
-    def _suffices(self, other: int) -> bool:
+    def _suffices(self) -> bool:
         assert self.checker.leaf is not None
-        bound = Fraction(self.checker.leaf.bound(), ONE)
-        return suffices(self.nodes.graph, self.checker.label, other, bound, self.checker.ties)
+        return self.checker.row.follows(Fraction(self.checker.leaf.bound(), ONE))
 
     def _open(self, place: int, prices: list[list[int]]) -> set[int]:
         """Return the neurons of a layer that are worth another invariant: undecided, or priced."""

@@ -20,7 +20,7 @@ def levels_of(driven: Driven, windows: bool) -> list[list[InvariantNode]]:
 
 
 class LevelBuilder:
-    """Nodes by label: the level that the last spike led to, 0 before any; one label alone where λ = 0."""
+    """Nodes by label: the level that the last spike led to, 0 before any; one label alone where none matters."""
 
     def __init__(self, driven: Driven, windows: bool) -> None:
         self.driven, self.windows = driven, windows
@@ -38,12 +38,13 @@ class LevelBuilder:
         cuts, ways = dict[int, tuple[int, ...]](), dict[int, tuple[int, int]]()
         certain, possible = self.driven.bits[t]
         for label in self.found[t]:
-            low, high, cuts[label] = self._reached(t, label)
+            rests = self._rests(t, label)
+            low, high, cuts[label] = (0, 0, ()) if rests else self._reached(t, label)
             there = [-1, -1]
-            for spike, part in neuron.parts(low, high) if low <= high else ():
+            for spike, part in [(0, (0, 0))] if rests else neuron.parts(low, high) if low <= high else ():
                 if (spike and not possible) or (not spike and certain):
                     continue
-                to = 0 if neuron.decay == 0 else t + 1 if spike else label
+                to = 0 if not self.labelled else t + 1 if spike else label
                 image, there[spike] = neuron.after(spike, part), to
                 old = ahead.get(to, image)
                 ahead[to] = min(old[0], image[0]), max(old[1], image[1])
@@ -52,6 +53,15 @@ class LevelBuilder:
         self.found.append({label: (lower(low), upper(high)) for label, (low, high) in ahead.items()})
         self.cuts.append(cuts)
         self.ways.append(ways)
+
+    def _rests(self, t: int, label: int) -> bool:
+        """Return whether a neuron rests at step t + 1 whose last spike led to level `label`."""
+        return label > 0 and t < label + self.driven.neuron.rest
+
+    @property
+    def labelled(self) -> bool:
+        """Return whether it matters when the last spike was."""
+        return self.driven.neuron.decay != 0 or self.driven.neuron.rest > 0
 
     def _reached(self, t: int, label: int) -> tuple[int, int, tuple[int, ...]]:
         """Return V, and the windows that cut it."""
@@ -62,7 +72,8 @@ class LevelBuilder:
         )
         low, high = low + least - self.extra, high + most + self.extra
         cuts, power, loose = [], (neuron.decay, neuron.decay), self.extra
-        for back in range(1, t - label + 1) if self.windows and neuron.decay else ():
+        since = label + self.driven.neuron.rest * (label > 0)
+        for back in range(1, t - since + 1) if self.windows and neuron.decay else ():
             spend(32)
             loose = times(neuron.decay, loose)[1] + self.extra
             power = times(neuron.decay, power[0])[0], times(neuron.decay, power[1])[1]
@@ -84,7 +95,7 @@ class LevelBuilder:
             for label, (low, high) in level.items():
                 ways = self.ways[t][label] if t < len(self.ways) else (-1, -1)
                 silent, spike = (order[t + 1][to] if to >= 0 else -1 for to in ways)
-                alone = t > 0 and label < t and self.driven.neuron.decay != 0
+                alone = t > 0 and label < t and self.labelled and not self._rests(t - 1, label)
                 parent = order[t - 1][label] if alone else -1
                 cuts = self.cuts[t][label] if t < len(self.cuts) else ()
                 nodes.append(InvariantNode(low, high, parent, silent, spike, cuts))

@@ -24,7 +24,9 @@ def row_middles(
     low, high = np.where(below, -reach, 0.0), np.where(below, 0.0, reach)
     alpha, beta, error = np.zeros((3, len(below)))
     follows = np.ones(len(below), dtype=bool)  # behind a first spike that repeats itself nothing cuts
+    waits = np.zeros(len(below), dtype=int)
     for a, spike in zip((a / ONE for a in neuron.scale), fires.T, strict=True):
+        kept, awake, waits = (alpha, beta, error), waits == 0, np.where(spike, neuron.rest, (waits - 1).clip(0))
         most = np.maximum(abs(low), abs(high))
         size = abs(alpha) * most + abs(beta) + error
         error = decay * error + unit * (decay * size + abs(a) * most) + tiny
@@ -33,8 +35,9 @@ def row_middles(
         slope = np.where(spike, -alpha, alpha)
         with np.errstate(divide="ignore", invalid="ignore"):
             end = limit / slope
-        high = np.where(follows & (slope > 0), np.minimum(high, end), high)
-        low = np.where(follows & (slope < 0), np.maximum(low, end), low)
+        cuts = follows & awake
+        high = np.where(cuts & (slope > 0), np.minimum(high, end), high)
+        low = np.where(cuts & (slope < 0), np.maximum(low, end), low)
         if neuron.reset == "subtract":
             size = abs(alpha) * np.maximum(abs(low), abs(high)) + abs(beta) + error
             error = np.where(spike, error + unit * (size + drop) + tiny, error)
@@ -42,4 +45,5 @@ def row_middles(
         elif neuron.reset == "zero":
             alpha, beta, error = (np.where(spike, 0.0, part) for part in (alpha, beta, error))
             follows &= ~(spike & neuron.periodic)
+            alpha, beta, error = (np.where(awake, *each) for each in zip((alpha, beta, error), kept, strict=True))
     return (low + high) / 2

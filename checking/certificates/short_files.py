@@ -11,7 +11,7 @@ from ..kernel.checking import Checker
 from ..network.files import Content, read
 from ..network.model import Network
 from ..refusal import Refused
-from ..short import FORMAT, LEAF, MOST_CELLS, read_narrowings
+from ..short import FORMATS, LEAF, MOST_CELLS, read_narrowings
 from .elaborating import Elaborator, ShortLeaf
 
 WRONG = (KeyError, TypeError, ValueError, IndexError, AssertionError, OverflowError, RecursionError)
@@ -22,14 +22,14 @@ def elaborate(proof: str | Path, network: Network, joint: bool = True) -> Iterat
     """Yield the lines of a certificate.
 
     Args:
-        proof: a file of format spikecert.proof/1.
+        proof: a file of format spikecert.proof/1 or 1.1.
         network: as read from its model file.
         joint: whether rules of several neurons at once (J, D) are used, which the native kernel does not know.
 
     Raises:
         Refused: for a file that is none, or is about another network, or what the kernel has no rule for.
     """
-    yield from ShortFile.of(read(Path(proof), FORMAT), network, joint).lines()
+    yield from ShortFile.of(read(Path(proof), FORMATS), network, joint).lines()
 
 
 class ShortFile:
@@ -68,9 +68,8 @@ class ShortFile:
         sets = {"sample", "radius"} | self.content.tensors.keys() & {"flips.where", "shifts.where"}
         yield from opening(text, {name: part for name, part in self.content.tensors.items() if name in sets})
         yield from self.maker.facts() if self.facts is None else self.facts
-        for other in range(self.maker.checker.classes):
-            if other != self.maker.checker.label:
-                yield from self._tree(other)
+        for other in self.maker.checker.goal.clauses:
+            yield from self._tree(other)
 
     def _tree(self, other: int) -> Iterator[str]:
         tensors, leaf = self.content.tensors, 0
@@ -81,13 +80,16 @@ class ShortFile:
             raise Refused(f"class {other}: has prices of sizes that do not fit")
         if len(currents) != len(neurons):
             raise Refused(f"class {other}: has a tree of sizes that do not fit")
+        rows = tensors.get(f"{other}.row", np.zeros(len(narrowings), dtype=np.int32)).tolist()
+        if len(rows) != len(narrowings):
+            raise Refused(f"class {other}: has rows of sizes that do not fit")
         yield self.maker.said(f"class {other}")
         for neuron, current in zip(neurons, currents, strict=True):
             if self.maker.checker.other is None:
                 raise Refused(f"class {other}: the tree goes on behind its end")
             if neuron == LEAF:
                 own = [None if part is None else part[leaf] for part in prices]
-                yield from self.maker.leaf(other, ShortLeaf(own, narrowings[leaf]))
+                yield from self.maker.leaf(other, ShortLeaf(own, narrowings[leaf], rows[leaf]))
                 leaf += 1
             else:
                 yield self.maker.split(neuron, current)
@@ -107,7 +109,7 @@ def _priced(content: Content, checker: Checker) -> dict[int, np.ndarray]:
     """Return whether some leaf has prices on the currents of each neuron of each layer, (n,)."""
     nodes = checker.nodes
     found = {place: np.zeros(nodes.graph.widths[place], dtype=bool) for place in nodes.graph.spiking}
-    for other in range(checker.classes):
+    for other in checker.goal.clauses:
         for index, priced in enumerate(found.values()):
             given = content.tensors.get(f"{other}.prices.{index}")
             if given is not None and given.size:

@@ -4,6 +4,7 @@ Nothing here is trusted: what is written is checked by the kernel as a whole. A 
 part of the certificate, whose bound is the one that the kernel finds.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from fractions import Fraction
 from functools import cached_property
@@ -11,6 +12,7 @@ from functools import cached_property
 import numpy as np
 
 from ..claims import Statement
+from ..conclusions import Conclusions
 from ..events.entering import composed
 from ..events.inputs import Inputs
 from ..kernel.certificates import check_lines
@@ -18,6 +20,7 @@ from ..kernel.checking import Checker
 from ..kernel.network import KernelNodes
 from ..kernel.numbers import ONE
 from ..network.files import Content
+from ..network.graph import Graph
 from ..network.model import Network
 from ..numbers.exact import Dyadic
 from ..proof import check_content
@@ -31,7 +34,7 @@ from .short_files import ShortFile
 
 @dataclass(frozen=True)
 class LeafTrials:
-    """A network over a set of inputs, and a class; the first layer's trains are split.
+    """A network over a set of inputs, and what is to be shown; the first layer's trains are split.
 
     Attributes:
         network, nodes: as read, and as the kernel sees it.
@@ -50,13 +53,15 @@ class LeafTrials:
     needed: set[Elaborator] = field(default_factory=set)
 
     @staticmethod
-    def of(network: Network, inputs: Inputs, label: int, ties: str, cells: int, side: int) -> "LeafTrials":
-        """Return the trials of a class.
+    def of(
+        network: Network, inputs: Inputs, goal: Callable[[Graph], Conclusions], cells: int, side: int
+    ) -> "LeafTrials":
+        """Return the trials of what is to be shown.
 
         Args:
             network: as the checker reads it.
             inputs: the set.
-            label, ties: of the claim.
+            goal: of the network's nodes, what is to be shown.
             cells, side: how many cells neurons that subtract may have, and the sides of pairs' squares.
 
         Raises:
@@ -64,7 +69,7 @@ class LeafTrials:
         """
         nodes = KernelNodes.over(network, inputs)
         maker = Elaborator(
-            Checker(network, nodes, label, ties), cells, side, joint=False, narrows=True, bounds=True
+            Checker(network, nodes, goal(nodes.graph)), cells, side, joint=False, narrows=True, bounds=True
         )
         facts = [record for record in maker.facts() if maker.floats is None]
         for place in maker.layers:
@@ -74,9 +79,9 @@ class LeafTrials:
         return LeafTrials(network, nodes, maker, facts, _everything(maker))
 
     @property
-    def classes(self) -> int:
-        """Return the number of logits."""
-        return self.nodes.graph.widths[-1]
+    def goal(self) -> Conclusions:
+        """Return what is to be shown."""
+        return self.maker.checker.goal
 
     @property
     def unit(self) -> Fraction:
@@ -180,7 +185,7 @@ class LeafTrials:
     def _joint(self) -> tuple[Elaborator, list[str]]:
         """Return what makes records with rules of several neurons at once, and its facts."""
         asked, cells, side = self.maker.checker, self.maker.cells, self.maker.side
-        checker = Checker(self.network, self.nodes, asked.label, asked.ties)
+        checker = Checker(self.network, self.nodes, asked.goal)
         maker = Elaborator(checker, cells, side, narrows=True, bounds=True)
         return maker, list(maker.facts())
 

@@ -1,7 +1,7 @@
 """Read a certificate, a stream of lines: its format, its claim (JSON), and its records."""
 
 import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -17,7 +17,8 @@ from ..work import EACH, allowance, grant, limited
 from .checking import Checker
 from .numbers import GRID
 
-FORMAT = "spikecert.proof/2"
+FORMAT, ROWS_FORMAT = "spikecert.proof/2", "spikecert.proof/2.1"
+"""Of a proof of a class, and of one of a property's rows, which older versions do not know."""
 SUFFIXES = (".certificate", ".proof2")
 TYPES = ("float32", "float64", "int32")
 MOST_BYTES, MOST_LINE = 2**36, 2**24
@@ -75,17 +76,21 @@ def check_lines(lines: Iterable[str], network: Network, work: float | None = Non
 
 
 def _checked(lines: Iterator[str], network: Network, work: float | None) -> Statement:
-    if next(lines, "").strip() != FORMAT:
+    form = next(lines, "").strip()
+    if form not in (FORMAT, ROWS_FORMAT):
         raise Refused(f"is no certificate of format {FORMAT}")
     line = next(lines, "")
     grant(int(EACH * len(line) * (work or 0)))
     claim = claim_of(line, network)
+    if form != format_of(claim.text):
+        raise Refused(f"is of format {form}, expected {format_of(claim.text)} for such a claim")
     checker = Checker.of(network, claim)
     checker.check(lines, work)
     found = [margin for margin in checker.margins.values() if margin is not None]
     if not found:
         raise Refused("no leaf holds an input: the set is empty")
-    return claim.stated(Fraction(min(found), 1 << GRID) * checker.nodes.graph.unit, checker.leaves)
+    margin, most = Fraction(min(found), 1 << GRID) * checker.nodes.graph.unit, checker.goal.most
+    return claim.stated(margin if most is None else min(margin, Fraction(most)), checker.leaves)
 
 
 def claim_of(line: str, network: Network) -> Claim:
@@ -125,7 +130,12 @@ def described(array: np.ndarray) -> dict[str, Any]:
     }
 
 
+def format_of(text: Mapping[str, Any]) -> str:
+    """Return the format of a certificate with such a claim."""
+    return ROWS_FORMAT if "property" in text else FORMAT
+
+
 def opening(text: dict[str, Any], arrays: dict[str, np.ndarray]) -> Iterator[str]:
     """Yield the first lines of a certificate."""
-    yield FORMAT
+    yield format_of(text)
     yield json.dumps({**text, "arrays": {name: described(array) for name, array in arrays.items()}})

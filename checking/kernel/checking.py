@@ -1,8 +1,7 @@
-"""Check a certificate (proof/2), record by record: the claim, the facts, a tree for each other class, each of its
-leaves.
+"""Check a certificate (proof/2), record by record: the claim, the facts, each clause's tree and its leaves.
 
-A split's two sides hold all that their node held, so the leaves of a complete tree hold every run. What is refused
-says where: the record's number, its word and its neuron.
+Of a class there is a clause for each other class. A split's two sides hold all that their node held, so the leaves
+of a complete tree hold every run. What is refused says where: the record's number, its word and its neuron.
 """
 
 from collections.abc import Callable, Iterable
@@ -10,9 +9,9 @@ from fractions import Fraction
 from functools import cache
 
 from ..claims import Claim
+from ..conclusions import Conclusion, Conclusions
 from ..network.model import Network
 from ..refusal import Refused
-from ..ties import suffices
 from ..work import EACH, grant, spend
 from . import records
 from .contexts import Context, Window
@@ -37,18 +36,22 @@ class Checker:
 
     Attributes:
         context: what holds in the present part of the tree.
+        goal: what is to be shown; row: what the leaf in the making bounds; readings: of the graph, rounded down.
         stack: what is still to come: where to go back to, and what the other side of a split states.
-        margins: the least bound of each class that is done, on the grid over the readout's unit.
+        other: the clause whose tree is in the making.
+        margins: the least bound of each clause that is done, on the grid over the readout's unit.
     """
 
-    def __init__(self, network: Network, nodes: KernelNodes, label: int, ties: str) -> None:
-        self.network, self.nodes, self.label, self.ties = network, nodes, label, ties
+    def __init__(self, network: Network, nodes: KernelNodes, goal: Conclusions) -> None:
+        self.network, self.nodes, self.goal = network, nodes, goal
         self.context = Context(nodes, network.steps)
         self.stack: list[tuple[int, Side]] = []
         self.margins: dict[int, int | None] = {}
         self.leaves = 0
         self.other: int | None = None
         self.leaf: OpenLeaf | None = None
+        self.row = Conclusion(())
+        self.readings = [[below(weight) for weight in reading] for reading in nodes.graph.readings]
         self._windows: dict[tuple[int, int, int], Window] = {}
         self._gains: dict[int, list[int]] = {}
         self._forms: dict[tuple[int, tuple[int, ...]], LinearForm] = {}
@@ -61,12 +64,7 @@ class Checker:
             Refused: for a claim about another network, or what the kernel has no rule for.
         """
         nodes = KernelNodes.over(network, claim.inputs)
-        return Checker(network, nodes, claim.labelled(nodes.graph.widths[-1]), claim.ties)
-
-    @property
-    def classes(self) -> int:
-        """Return the number of logits."""
-        return self.nodes.graph.widths[-1]
+        return Checker(network, nodes, claim.concluded(nodes.graph))
 
     def check(self, lines: Iterable[str], work: float | None = None) -> None:
         """Take all records; each allows so many times the work of its bytes; None: they are made meanwhile.
@@ -85,7 +83,7 @@ class Checker:
                 if work is None:
                     raise
                 raise Refused(f"record {index + 1} ({' '.join(words[:3])[:40]}): {error}") from error
-        missing = set(range(self.classes)) - {self.label} - self.margins.keys()
+        missing = set(self.goal.clauses) - self.margins.keys()
         if self.stack or self.leaf is not None or self.other is not None or missing:
             raise Refused("the certificate is cut short: a part of a tree, or a class, is missing")
 
@@ -188,8 +186,8 @@ class Checker:
 
     # ---- the tree --------------------------------------------------------------------------------
     def _class(self, fields: Fields) -> None:
-        other = fields.whole(self.classes - 1)
-        if self.other is not None or other == self.label or other in self.margins:
+        other = fields.whole()
+        if self.other is not None or other not in self.goal.clauses or other in self.margins:
             raise Refused("is no class whose tree may begin here")
         self.context.sizes.of(len(self.nodes.nodes) - 1)  # from what holds outside of all trees
         self.other, self.margins[other] = other, None
@@ -260,21 +258,26 @@ class Checker:
         self._done()
 
     def _begin(self, fields: Fields) -> None:
-        other = self._inside()
+        rows = self.goal.rows(self._inside())
+        row = self.row = rows[fields.whole(len(rows) - 1) if len(rows) > 1 else 0]
         if self.context.empty[0]:
             raise Refused("no run is left here: a leaf has nothing to bound")
-        costs = PulledCosts(self.context)
-        last, weights = len(self.nodes.nodes) - 1, [below(w) for w in self.nodes.graph.weights]
-        for t, weight in enumerate(weights):
-            costs.add(last, t, self.label, weight)
-            costs.add(last, t, other, -weight)
-        costs.constant -= sum(self._slack(k, weights) for k in (self.label, other))
+        costs, per = PulledCosts(self.context), int(1 / self.nodes.graph.unit)
+        costs.constant += below(row.constant * per)
+        for j, factor, reading in row.outputs:
+            weights = self.readings[reading]
+            for t, weight in enumerate(weights):
+                costs.add(len(self.nodes.nodes) - 1, t, j, factor * weight, GRID + row.shift)
+            costs.constant -= regrid(abs(factor) * self._slack(j, weights), GRID + row.shift)[1]
+        for place, factor in row.inputs:
+            costs.add(0, *divmod(place, self.nodes.graph.widths[0]), factor * per, row.shift)
         self.leaf = OpenLeaf(self.context, costs)
 
     def _slack(self, logit: int, weights: list[int]) -> int:
-        """Return how far the run's logit may be from what the weights make of the run's own spikes, over the unit.
+        """Return how far a run's sum may be from what the weights make of the run's own spikes, over the unit.
 
-        Weights are off by less than 2^−GRID; a final potential adds a step's slip at each step, times Λ.
+        Weights are off by less than 2^−GRID; a potential adds a step's slip at each step, times Λ, and a sum of T
+        potentials adds that T times, and γ_T of them.
         """
         size, error = self.context.sizes.of(len(self.nodes.nodes) - 1)
         own = [regrid(int(x), error.shift)[1] for x in error.ints[logit]]  # one, or one a step
@@ -284,8 +287,14 @@ class Checker:
         if final is None:
             return slack
         reach = size.max().fraction()
-        slip = final.slip(reach, self.network.arithmetic)
-        return slack + above(slip * sum(final.powers)) + self.network.steps * (int(reach) + 1)
+        arithmetic, steps = self.network.arithmetic, self.network.steps
+        slip = final.slip(reach, arithmetic) * sum(final.powers)
+        if self.network.readout == "summed":
+            size = steps * final.largest(reach, arithmetic)
+            if 2 * size > arithmetic.largest:
+                raise Refused("unknown: a sum over time may overflow")
+            slip = steps * slip + arithmetic.gamma(steps) * size
+        return slack + above(slip) + steps * (int(reach) + 1)
 
     def _potential(self, fields: Fields) -> None:
         assert self.leaf is not None
@@ -331,9 +340,10 @@ class Checker:
         assert self.leaf is not None
         assert self.other is not None
         bound = self.leaf.bound()
-        if not suffices(self.nodes.graph, self.label, self.other, Fraction(bound, 1 << GRID), self.ties):
+        if not self.row.follows(Fraction(bound, 1 << GRID)):
             reached = float(Fraction(bound, 1 << GRID) * self.nodes.graph.unit)
-            raise Refused(f"class {self.other}: a leaf's margin is only proven to be at least {reached:.3g}")
+            told = f"a leaf's margin is only proven to be at least {reached:.3g}"
+            raise Refused(f"{self.goal.name(self.other)}: {told}")
         least = self.margins[self.other]
         self.margins[self.other] = bound if least is None else min(bound, least)
         self._done()

@@ -5,6 +5,9 @@ current in its box, v lies in V = λ·[lo, hi] + a·box ± extra; silence takes 
 certificate names, a spike what the reset leaves of V ∩ [θ⁻, ∞). Both must lie in the nodes' intervals (induction
 over time; proofs/Theorem.v).
 
+A node that a spike leads to rests as long as the neuron does behind one: from it v is 0, silence alone is
+possible, u stays 0, and the next node rests a step less. Each node is entered at one count of these steps.
+
 W (F5). A node that names a parent is entered from it alone, in silence. Along such a chain from level a, u[t] =
 λ^(t−a)·u[a] + Σ λ^(t−k)·a[k]·I[k] ± extra·Σ λ^k, so V may be cut by the chain's earlier intervals and what is
 known of the window's sum: of one train of a neuron before, not of one spike after the other.
@@ -49,11 +52,12 @@ class InvariantNode(NamedTuple):
 
 
 class InvariantMove(NamedTuple):
-    """Silence or a spike, the part of V that is so, and the node to which it leads."""
+    """Silence or a spike, the part of V that is so, and the node to which it leads; whether the neuron rests."""
 
     spike: int
     part: Box
     target: int
+    rests: bool = False
 
 
 @dataclass(frozen=True)
@@ -79,7 +83,7 @@ def along(invariant: Invariant, first: int, factors: Sequence[Box]) -> Box:
         ahead: dict[int, Box] = {}
         spend(16 * len(ends))
         for index, (low, high) in ends.items():
-            for spike, _, target in invariant.moves[t][index] or ():
+            for spike, _, target, _ in invariant.moves[t][index] or ():
                 one, two = low + spike * least, high + spike * most
                 old = ahead.get(target, (one, two))
                 ahead[target] = min(old[0], one), max(old[1], two)
@@ -133,21 +137,25 @@ def inductive(driven: Driven, levels: list[list[InvariantNode]]) -> Invariant:
     balance = SpikeBalance.of(driven, levels)
     moves: list[list[list[InvariantMove] | None]] = []
     chains: dict[int, list[Box]] = {0: []}
-    bits = []
+    bits, rests = [], {0: 0}
     for t, level in enumerate(levels[:-1]):
-        here, ahead = dict[int, list[InvariantMove]](), dict[int, list[Box]]()
+        here, ahead, later = dict[int, list[InvariantMove]](), dict[int, list[Box]](), dict[int, int]()
         for index, chain in chains.items():
             node = level[index]
             spend(NODE + 16 * len(chain))
             chain = [*chain, (node.low, node.high)]
-            span = balance.cut(t, node, reached(driven, t, node, chain, balance.extra))
-            here[index] = _moves(driven, balance, t, node, span, levels[t + 1], index)
+            left = rests[index]
+            span = (0, 0) if left else balance.cut(t, node, reached(driven, t, node, chain, balance.extra))
+            here[index] = _moves(driven, balance, t, node, span, levels[t + 1], index, left > 0)
             for move in here[index]:
+                rest = driven.neuron.rest if move.spike else max(left - 1, 0)
+                if later.setdefault(move.target, rest) != rest:
+                    raise Refused(f"step {t + 1}: a node is entered with {rest} steps of rest, and with others")
                 ahead[move.target] = chain if levels[t + 1][move.target].parent == index else []
         spikes = [move.spike for part in here.values() for move in part]
         bits.append((min(spikes, default=1), max(spikes, default=0)))
         moves.append([here.get(index) for index in range(len(level))])
-        chains = ahead
+        chains, rests = ahead, later
     return Invariant(levels, moves, driven.boxes, balance.extra, tuple(bits))
 
 
@@ -228,10 +236,11 @@ def _moves(
     span: Box,
     ahead: list[InvariantNode],
     index: int,
+    rests: bool,
 ) -> list[InvariantMove]:
     found = []
     certain, possible = driven.bits[t]
-    for spike, part in driven.neuron.parts(*span) if span[0] <= span[1] else ():
+    for spike, part in [(0, span)] if rests else driven.neuron.parts(*span) if span[0] <= span[1] else ():
         image = driven.neuron.after(spike, part)
         taken = None if node.taken is None else balance.after(t, node, spike, image)
         if (spike and not possible) or (not spike and certain) or (taken is not None and taken[0] > taken[1]):
@@ -242,9 +251,9 @@ def _moves(
         to = ahead[target]
         if not (_within(image, (to.low, to.high)) and (to.taken is None or (taken and _within(taken, to.taken)))):
             raise Refused(f"step {t + 1}: an invariant is not inductive")
-        if to.parent != -1 and (to.parent != index or spike):
+        if to.parent != -1 and (to.parent != index or spike or rests):
             raise Refused(f"step {t + 1}: a node's parent is not the only way to it")
-        found.append(InvariantMove(spike, part, target))
+        found.append(InvariantMove(spike, part, target, rests))
     return found
 
 

@@ -23,6 +23,7 @@ class KernelNeuron:
         reset: "zero", "subtract" or "none".
         scale: a, (T,); periodic: whether a run that a spike sets back to its start repeats itself.
         unit, tiny: 4u and 8·tiny of the run's arithmetic, rounded up.
+        rest: how many steps behind a spike v is 0 and nothing fires.
     """
 
     decay: int
@@ -34,6 +35,7 @@ class KernelNeuron:
     periodic: bool
     unit: int
     tiny: int
+    rest: int = 0
 
     @staticmethod
     def of(neuron: Described, arithmetic: Arithmetic) -> "KernelNeuron":
@@ -44,7 +46,7 @@ class KernelNeuron:
         periodic = neuron.reset == "zero" and len(set(scale)) == 1
         rounding = above(4 * arithmetic.unit), above(8 * arithmetic.tiny)
         return KernelNeuron(
-            decay, drop, threshold + tie, threshold - tie, neuron.reset, scale, periodic, *rounding
+            decay, drop, threshold + tie, threshold - tie, neuron.reset, scale, periodic, *rounding, neuron.rest
         )
 
     def slip(self, potential: int, current: int) -> int:

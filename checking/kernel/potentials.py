@@ -6,9 +6,9 @@ piece i here and a multiplier m, and
     min over u, I, |δ| ≤ extra of  A·s − μ·I + a_j + b_j·u' − a_i − b_i·u + m·(v − end(m))  ≥  0,
 
 where v = λ·u + a·I + δ and end(m) is the upper end of the move's part of V for m > 0, the lower one for m < 0
-(Farkas: v lies there, so the last term is never positive and any m is sound). So π(u) ≤ A·s − μ·I + π'(u') on each
-move, and π' ≤ 0 at the end. It is one sum of `least`s. Linear pieces make F6 exact: a piece is "the next spike is
-at t'".
+(Farkas: v lies there, so the last term is never positive and any m is sound). Where the neuron rests, v and u' are
+0, and m and b_j count for nothing. So π(u) ≤ A·s − μ·I + π'(u') on each move, and π' ≤ 0 at the end. It is one sum
+of `least`s. Linear pieces make F6 exact: a piece is "the next spike is at t'".
 """
 
 from typing import NamedTuple
@@ -95,7 +95,8 @@ def rise(
     price: int,
 ) -> int:
     """Return the least of −μ·I + a_j + b_j·u' − a_i − b_i·u + m·(v − end), over 2^(3·GRID)."""
-    const, slope = later if neuron.keeps(move.spike) else (later[0], 0)
+    const, slope = later if neuron.keeps(move.spike) and not move.rests else (later[0], 0)
+    multiplier = 0 if move.rests else multiplier
     gain = slope + multiplier
     value = (const - here[0] << 2 * GRID) - (slope * neuron.shift(move.spike) << GRID)
     value -= (multiplier * move.part[multiplier > 0] << GRID) + (

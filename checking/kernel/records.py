@@ -5,11 +5,12 @@
                                         low high parent silent spike c cuts… and 0, or 1 and the ends of Y
     through P  γ_1 … γ_T                multipliers of currents that bound what came in from the start, of all of P
     narrow P  (m sign K (k ν)…)…        multipliers ν of the slabs of neurons k
-    class k                             the tree about class k begins
+    class k                             the tree about class k, or about a property's clause k from 0, begins
     rows P j r                          a split: neuron j has a row before the r-th, then: one from it on
     spike P j t                         a split: silence of neuron j at step t (from 0), then: a spike
     input i t v                         a split: input i, at step t or 0, is v or less, then: v or more
     leaf                                the potentials of a leaf begin, the last layer's first
+    leaf r                              of a clause of several rows: it bounds row r, from 0
     heard P j  μ₁ … μ_T                 prices of a neuron that hears its layer, before all potentials of that
     potential P j  μ₁ … μ_T  levels     prices, and of each node its pieces: n (a b)…  s (i m)…  f (i m)…
     pair P j k  n₀ … n_T  nodes         what two neurons cost together, at prices 0: of each node the ends of u and

@@ -5,7 +5,8 @@ A branch is a train so far and the currents [p, q] that may give it: u − α·I
 step makes that λ·α + a and λ·y ± slip, θ cuts [p, q], and at the end the certificate's row must hold what is left.
 Wrong rows can only be too narrow or missing, which is refused; a train may have several. After a hard reset the
 run starts anew from 0; where a is the same at each step it repeats itself bit by bit, so a first spike decides the
-train (proofs/Theorem.v).
+train (proofs/Theorem.v). Behind a spike a neuron that rests is silent at v = 0 for so many steps, whatever the
+current is, and then starts anew.
 """
 
 from collections import defaultdict
@@ -77,6 +78,9 @@ def _followed(neuron: KernelNeuron, train: Train, alpha: int, rest: Box, box: Bo
         yield train, box
         return
     spend(64 + len(train))
+    if 1 in train[len(train) - min(neuron.rest, len(train)) :]:
+        yield from _followed(neuron, (*train, 0), alpha, rest, box)
+        return
     most, a = max(map(abs, box)), neuron.scale[len(train)]
     size = times(abs(alpha), most)[1] + max(map(abs, rest))
     slip = neuron.slip(size, times(abs(a), most)[1])
@@ -84,7 +88,7 @@ def _followed(neuron: KernelNeuron, train: Train, alpha: int, rest: Box, box: Bo
     alpha, rounded = (exact >> GRID) + a, times(1, most)[1] if exact & ((1 << GRID) - 1) else 0
     low, high = scaled(rest, neuron.decay)
     rest = low - slip - rounded, high + slip + rounded
-    forced = train[len(train) % (train.index(1) + 1)] if neuron.periodic and 1 in train else None
+    forced = train[len(train) % (train.index(1) + 1 + neuron.rest)] if neuron.periodic and 1 in train else None
     if forced != 1:
         left = _cut(box, alpha, neuron.high - rest[0])
         if left is not None:

@@ -33,8 +33,12 @@ class Content:
     size: int
 
 
-def read(path: Path, form: str) -> Content:
-    """Return the content of a file of format `form`.
+Form = str | tuple[str, ...]
+"""A format, or several."""
+
+
+def read(path: Path, form: Form) -> Content:
+    """Return the content of a file of format `form`, or of one of these.
 
     Raises:
         Refused: for a file that is no such file, or whose hash is not that of its content.
@@ -48,17 +52,21 @@ def read(path: Path, form: str) -> Content:
     return parse(raw, form, path.name)
 
 
-def parse(raw: bytes, form: str, name: str) -> Content:
+def parse(raw: bytes, form: Form, name: str) -> Content:
     """Return what the bytes of a file hold; `name` is for messages. Raise as `read` does."""
     try:
         return _parse(raw, form)
     except Refused as error:
         raise Refused(f"{name}: {error}") from error
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError, OverflowError) as error:
-        raise Refused(f"{name}: is no complete file of format {form}") from error
+        raise Refused(f"{name}: is no complete file of format {_first(form)}") from error
 
 
-def _parse(raw: bytes, form: str) -> Content:
+def _first(form: Form) -> str:
+    return form if isinstance(form, str) else form[0]
+
+
+def _parse(raw: bytes, form: Form) -> Content:
     length = int.from_bytes(raw[:8], "little")
     if len(raw) < 8 or length > len(raw) - 8:
         raise Refused("is cut short")
@@ -66,8 +74,8 @@ def _parse(raw: bytes, form: str) -> Content:
         raise Refused(f"has a header of {length} bytes, more than the {MOST_HEADER} that are read")
     header, body = json.loads(raw[8 : 8 + length]), memoryview(raw)[8 + length :]
     metadata = header.pop("__metadata__")
-    if metadata["format"] != form:
-        raise Refused(f"has another format than {form}")
+    if metadata["format"] not in ((form,) if isinstance(form, str) else form):
+        raise Refused(f"has another format than {_first(form)}")
     tensors = {name: _tensor(body, entry) for name, entry in header.items()}
     if sum(tensor.nbytes for tensor in tensors.values()) != len(body):
         raise Refused("is cut short, or holds more than its header says")

@@ -75,26 +75,37 @@ class Spikes:
     feedback: Affine | None = None
 
 
+MEANS = "mean", "spikes"
+"""Readouts that are means over time."""
+
 Node = Entrance | Through | Filter | Mean | Maxima | Sum | Spikes
 
 
 @dataclass(frozen=True)
 class Graph:
-    """Nodes, what each is made of before it; the last one is read out, as Σ_t weights[t]·node[t]·unit.
+    """Nodes, what each is made of before it; the last one is read out, as sums Σ_t reading[t]·node[t]·unit.
 
     Attributes:
         nodes: the first is the input.
         widths: how many numbers each node is.
         constant: whether each node is the same at every step.
-        weights: of the readout, (T,): 1 for a mean, Λ[t]·a[t] for the last potential.
-        unit: 1/T for a mean, 1 for the last potential.
+        readings: the sums that are read, (T,) each: one that is the logits, or one for each step, of which these
+            are the greatest ("largest"), or say when spikes are first ("first").
+        unit: 1/T for a mean, else 1.
+        readout: the network's.
     """
 
     nodes: tuple[Node, ...]
     widths: tuple[int, ...]
     constant: tuple[bool, ...]
-    weights: tuple[Fraction, ...]
+    readings: tuple[tuple[Fraction, ...], ...]
     unit: Fraction
+    readout: str
+
+    @property
+    def summed(self) -> bool:
+        """Return whether logits are sums over time."""
+        return self.readout not in ("largest", "first")
 
     @property
     def spiking(self) -> list[int]:
@@ -132,15 +143,29 @@ def arrange(network: Network, shape: Shape) -> Graph:
     last = max(index for index, layer in enumerate(network.layers) if any(map(_keeps_time, walk((layer,)))))
     for index, layer in enumerate(network.layers):
         place, shape = builder.behind(layer, place, shape)
-        if index >= last and network.integrator is None:
+        if index >= last and network.readout in MEANS:
             place = builder.add(Mean(place, network.steps), builder.widths[place], constant=False)
     if len(shape) != 1:
         raise Refused("unknown: no proof form for outputs that are not flat")
-    final, steps = network.integrator, network.steps
-    weights, unit = [Fraction(1)] * steps, Fraction(1, steps)
-    if final is not None:
-        weights, unit = [power * a for power, a in zip(final.powers, final.scale, strict=True)], Fraction(1)
-    return Graph(tuple(builder.nodes), tuple(builder.widths), tuple(builder.constant), tuple(weights), unit)
+    unit = Fraction(1, network.steps if network.readout in MEANS else 1)
+    parts = tuple(builder.nodes), tuple(builder.widths), tuple(builder.constant)
+    return Graph(*parts, tuple(map(tuple, _readings(network))), unit, network.readout)
+
+
+def _readings(network: Network) -> list[list[Fraction]]:
+    """Return what is read of the last node over time: potentials are v[t] = Σ_{k≤t} λ^(t−k)·a[k]·x[k]."""
+    steps, final = range(network.steps), network.integrator
+    spend(8 * len(steps) ** 2)
+    if network.readout in MEANS:
+        return [[Fraction(1) for _ in steps]]
+    if final is None:
+        return [[Fraction(k == t) for k in steps] for t in steps]
+    spend(8 * len(steps) ** 2, 53 * len(steps))
+    powers = final.powers[::-1]
+    each = [[powers[t - k] * final.scale[k] if k <= t else Fraction(0) for k in steps] for t in steps]
+    if network.readout == "largest":
+        return each
+    return each[-1:] if network.readout == "potential" else [list(map(sum, zip(*each, strict=True)))]  # pyright: ignore[reportReturnType]
 
 
 def _keeps_time(layer: object) -> bool:

@@ -8,7 +8,9 @@ a hard reset. Logits, by the readout:
 * "mean": what the layers behind the last spikes make of their mean over time, or the mean of what they make of
   each step;
 * "spikes": the mean of the last spikes;
-* "potential": the last potential v[T] of a final neuron that never resets.
+* "potential": the last potential v[T] of a final neuron that never resets; "summed": Σ_t v[t];
+* "largest": max_t v[t] of such a neuron, or max_t x[t] of what a last affine layer gives;
+* "first": −τ of the last spikes, τ the step of the first one, T + 1 without any.
 """
 
 from collections.abc import Iterator
@@ -58,7 +60,7 @@ class Network:
         size: bytes of the file.
         timed: whether an input has a part of its own for each step, its first axis, or a rate code gives it one.
         layers: affine layers, neurons and residual sums in order.
-        integrator: where the readout is its last potential, the neuron behind them all; None: the mean over time.
+        readout: how logits are read; integrator: whose potentials are, the neuron behind them all.
         draws: of a rate code; None for another encoding.
         known: what was made of it, by the shape of its inputs.
     """
@@ -69,6 +71,7 @@ class Network:
     timed: bool
     arithmetic: Arithmetic
     layers: tuple[Item, ...]
+    readout: str
     integrator: Neuron | None
     draws: Draws | None = None
     known: dict[tuple[int, ...], Any] = field(init=False, default_factory=dict, repr=False, compare=False)
@@ -143,17 +146,19 @@ def _network(content: Content) -> Network:
     if not any(isinstance(layer, Firing) for layer in walk(layers)):
         raise Refused("unknown: no proof form for a network without neurons that fire")
     timed, draws = text["encoding"] != "direct", Draws.read(text) if text["encoding"] == "rate" else None
-    return Network(content.digest, content.size, steps, timed, arithmetic, layers, integrator, draws)
+    return Network(
+        content.digest, content.size, steps, timed, arithmetic, layers, text["readout"], integrator, draws
+    )
 
 
 def _read_out(readout: str, layers: tuple[Item, ...]) -> tuple[tuple[Item, ...], Neuron | None]:
-    """Return the layers that make what is read out, and the neuron whose last potential is, where one is."""
+    """Return the layers that make what is read out, and the neuron whose potentials are, where one is."""
     last = layers[-1] if layers else None
-    if readout == "mean" and not isinstance(last, Firing):
+    if readout in ("mean", "largest") and last is not None and not isinstance(last, Firing):
         return layers, None
-    if readout == "spikes" and isinstance(last, Firing):
+    if readout in ("spikes", "first") and isinstance(last, Firing):
         return layers, None
-    if readout == "potential" and isinstance(last, Neuron) and last.reset == "none":
+    if readout in ("potential", "summed", "largest") and isinstance(last, Neuron) and last.reset == "none":
         return layers[:-1], last
     raise Refused(f"unknown: no proof form for readout {str(readout)[:20]!r} behind such a layer")
 
@@ -179,6 +184,8 @@ def _layers(
         place = f"{name}.{index}"
         if layer["type"] in ("LIF", "DLIF"):
             yield Neuron.read(tensors, place, layer, steps, arithmetic)
+        elif layer["type"] == "RefractoryLIF":
+            yield Neuron.read_resting(place, layer, steps, arithmetic)
         elif layer["type"] == "Recurrent":
             yield Loop.read(tensors, place, layer, steps, arithmetic)
         elif layer["type"] == "Synapse":

@@ -1,6 +1,6 @@
 """A spiking layer as the model file describes it, and how far one step of its run may stray."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from typing import Any
 
@@ -12,17 +12,23 @@ from ..work import spend
 
 FIELDS = {"type", "num_steps", "decay", "threshold", "reset", "reset_amount", "fires_at", "surrogate"}
 """What a neuron's description may hold: what this checker does not know, it must not pass over."""
+RESTING = {"type", "decay", "threshold", "rest", "start", "fires_at", "surrogate"}
+"""What that of one that rests holds."""
 
 
 @dataclass(frozen=True)
 class Neuron:
-    """v[t] = λ·u[t−1] + a[t]·I[t], fires at θ; a subtracting reset takes `drop`; `scale` is a, T numbers."""
+    """v[t] = λ·u[t−1] + a[t]·I[t], fires at θ; a subtracting reset takes `drop`; `scale` is a, T numbers.
+
+    Behind a spike it rests for `rest` steps: v[t] = 0 and no spike, whatever comes in.
+    """
 
     decay: Fraction
     threshold: Fraction
     reset: str
     drop: Fraction
     scale: tuple[Fraction, ...]
+    rest: int = 0
 
     @staticmethod
     def read(
@@ -50,6 +56,18 @@ class Neuron:
         neuron = Neuron(Fraction(decay), Fraction(threshold), layer["reset"], Fraction(drop), factors)
         neuron._check_normal(name, arithmetic)
         return neuron
+
+    @staticmethod
+    def read_resting(name: str, layer: dict[str, Any], steps: int, arithmetic: Arithmetic) -> "Neuron":
+        """Return one of a hard reset that rests, as `read`; a rest for good lasts all T steps."""
+        rest, start = layer["rest"], layer["start"]
+        if layer.keys() != RESTING or not (rest is None or (type(rest) is int and rest >= 0)):
+            raise Refused("unknown: no proof form for neurons that rest and are described otherwise")
+        if type(start) not in (int, float) or start != 0:
+            raise Refused("unknown: no proof form for neurons that start from another potential than 0")
+        plain = {key: layer[key] for key in RESTING - {"rest", "start"}} | {"type": "LIF", "reset": "zero"}
+        neuron = Neuron.read({}, name, plain, steps, arithmetic)
+        return replace(neuron, rest=steps if rest is None else min(rest, steps))
 
     def _check_normal(self, name: str, arithmetic: Arithmetic) -> None:
         """Refuse subnormal constants: every bound of rounding here is relative to them."""

@@ -1,6 +1,7 @@
 """Splits of a search as the checker makes them: a current between two rows leaves each row on its own side."""
 
 from fractions import Fraction
+from functools import partial
 
 import numpy as np
 import pytest
@@ -11,6 +12,7 @@ from spikecert.certify.branching.question import MarginQuestion
 from spikecert.certify.proofs.splits import CheckerSplits, RowSplits
 from spikecert.checking.certificates.rows import row_middles
 from spikecert.checking.certificates.trials import LeafTrials
+from spikecert.checking.conclusions import Conclusions
 from spikecert.checking.events.inputs import Inputs
 from spikecert.checking.kernel.neurons import KernelNeuron
 from spikecert.checking.kernel.numbers import ONE
@@ -36,7 +38,8 @@ def splits_of(neuron: LIF, steps: int, least: float) -> tuple[RowSplits, LeafTri
     roots = question.roots()
     assert roots is not None
     inputs = Inputs.around(sample.numpy(), np.array([10.0]), least, 1.5)
-    trials = LeafTrials.of(parse_network(to_bytes(network), "network"), inputs, 0, "strict", 0, 0)
+    goal = partial(Conclusions.of_class, label=0, ties="strict")
+    trials = LeafTrials.of(parse_network(to_bytes(network), "network"), inputs, goal, 0, 0)
     assert trials.split_by_rows
     splits = CheckerSplits.of(question.staged(roots)[0].stages[0], trials)
     assert isinstance(splits, RowSplits)

@@ -114,7 +114,7 @@ def test_a_readout_pays_for_its_rounding(tmp_path, monkeypatch):
         size, error = sizes.of(len(graph.nodes) - 1)
         final = kernel.network.integrator
         if final is not None:  # what a step of the recursion adds, at each step
-            alone = (values(error)[0] * list(map(abs, graph.weights))).sum()
+            alone = (values(error)[0] * list(map(abs, graph.readings[0]))).sum()
             slips = final.slip(size.max().fraction(), kernel.network.arithmetic) * sum(final.powers)
             assert slack(kernel, 0) >= alone + slips
         both = slack(kernel, 0) + slack(kernel, 1)

@@ -8,6 +8,7 @@ POTENTIALS, LEAVES, CHECKING = KERNEL + "potentials.py", KERNEL + "leaves.py", K
 CONTEXTS, NARROWING, SIZES = KERNEL + "contexts.py", KERNEL + "narrowing.py", KERNEL + "sizes.py"
 NUMBERS, CERTIFICATES, NODES = KERNEL + "numbers.py", KERNEL + "certificates.py", KERNEL + "network.py"
 DIGITS = "checking/numbers/digits.py"
+CONCLUSIONS, TIES = "checking/conclusions.py", "checking/ties.py"
 KERNEL_MUTANTS = (
     Mutant(
         "kernel: round a product's upper end down",
@@ -285,14 +286,201 @@ KERNEL_MUTANTS = (
     Mutant(
         "kernel: a leaf need not close",
         CHECKING,
-        "if not suffices(self.nodes.graph, self.label, self.other, Fraction(bound, 1 << GRID), self.ties):",
+        "if not self.row.follows(Fraction(bound, 1 << GRID)):",
         "if False:",
     ),
     Mutant(
         "kernel: the readout rounds nothing",
         CHECKING,
-        "costs.constant -= sum(self._slack(k, weights) for k in (self.label, other))",
+        "costs.constant -= regrid(abs(factor) * self._slack(j, weights), GRID + row.shift)[1]",
         "pass",
+    ),
+    Mutant(
+        "kernel: a row of a property takes its outputs with the other sign",
+        CONCLUSIONS,
+        "numbers = [[-Fraction(factor) for _, factor in part]",
+        "numbers = [[Fraction(factor) for _, factor in part]",
+    ),
+    Mutant(
+        "kernel: a row forgets its constant",
+        CONCLUSIONS,
+        "-known - Fraction(self.constant)",
+        "Fraction(0) - known",
+    ),
+    Mutant(
+        "kernel: a row forgets the sample's own outputs",
+        CONCLUSIONS,
+        "-known - Fraction(self.constant)",
+        "-Fraction(self.constant)",
+    ),
+    Mutant("kernel: strict rows may meet", CONCLUSIONS, "0, self.strict)", "0, False)"),
+    Mutant(
+        "kernel: a row's bound may be anything that is not below",
+        CONCLUSIONS,
+        "(bound == self.least and not self.strict)",
+        "bound == self.least",
+    ),
+    Mutant(
+        "kernel: one clause of a property is enough",
+        CONCLUSIONS,
+        "return Conclusions(range(len(rows)), rows.__getitem__)",
+        "return Conclusions(range(1), rows.__getitem__)",
+    ),
+    Mutant(
+        "kernel: inputs of rows by step and feature the wrong way around",
+        CHECKING,
+        "*divmod(place, self.nodes.graph.widths[0])",
+        "*divmod(place, self.nodes.graph.widths[0])[::-1]",
+    ),
+    Mutant(
+        "kernel: inputs of rows count once, not T times over the unit",
+        CHECKING,
+        "factor * per, row.shift",
+        "factor, row.shift",
+    ),
+    Mutant(
+        "kernel: a row's constant counts once, not T times over the unit",
+        CHECKING,
+        "below(row.constant * per)",
+        "below(row.constant)",
+    ),
+    Mutant(
+        "kernel: a row's rounding is that of one output, whatever its coefficient",
+        CHECKING,
+        "regrid(abs(factor) * self._slack",
+        "regrid((1 << row.shift) * self._slack",
+    ),
+    Mutant(
+        "kernel: a property of an older format",
+        CERTIFICATES,
+        "if form != format_of(claim.text):",
+        "if False:",
+    ),
+    Mutant(
+        "kernel: who fires first may fire together, whoever it is",
+        CONCLUSIONS,
+        "until = t if ties == STRICT or other < label else t + 1",
+        "until = t + 1",
+    ),
+    Mutant(
+        "kernel: nobody has to fire first where nobody fires",
+        CONCLUSIONS,
+        "for t in range(steps + (ties == STRICT or other < label))",
+        "for t in range(steps)",
+    ),
+    Mutant(
+        "kernel: the other class may fire a step later, too",
+        CONCLUSIONS,
+        "return [Conclusion((*terms, (other, -1, t)), (), 0, Fraction(1))]",
+        "return [Conclusion(tuple(terms), (), 0, Fraction(1))]",
+    ),
+    Mutant(
+        "kernel: only the last step of the other class has a maximum",
+        CONCLUSIONS,
+        "clauses = [other * steps + t for other in others for t in range(steps)]",
+        "clauses = [other * steps + steps - 1 for other in others]",
+    ),
+    Mutant(
+        "kernel: a maximum at its own step alone, of the wrong class",
+        CONCLUSIONS,
+        "Conclusion(((label, 1, tau), (other, -1, t))",
+        "Conclusion(((label, 1, tau), (other, -1, tau))",
+    ),
+    Mutant(
+        "kernel: maxima that tie are enough for any label",
+        CONCLUSIONS,
+        "    other, t = divmod(clause, steps)\n    strict = ties == STRICT or other < label",
+        "    other, t = divmod(clause, steps)\n    strict = ties == STRICT",
+    ),
+    Mutant(
+        "kernel: counts of first spikes are margins",
+        CERTIFICATES,
+        "margin if most is None else min(margin, Fraction(most))",
+        "margin",
+    ),
+    Mutant(
+        "kernel: a sum of potentials strays as far as one of them",
+        CHECKING,
+        "slip = steps * slip + arithmetic.gamma(steps) * size",
+        "slip = slip + 0 * size",
+    ),
+    Mutant(
+        "kernel: potentials at a step hold what comes later",
+        "checking/network/graph.py",
+        "if k <= t else Fraction(0)",
+        "if k <= t else final.scale[k]",
+    ),
+    Mutant(
+        "kernel: a neuron that rests may fire",
+        INVARIANTS,
+        "[(0, span)] if rests else driven.neuron.parts(*span)",
+        "driven.neuron.parts(*span)",
+    ),
+    Mutant(
+        "kernel: who rests for good is awake a step later",
+        INVARIANTS,
+        "rest = driven.neuron.rest if move.spike else max(left - 1, 0)",
+        "rest = min(driven.neuron.rest, 1) if move.spike else max(left - 1, 0)",
+    ),
+    Mutant(
+        "kernel: nobody wakes up",
+        INVARIANTS,
+        "rest = driven.neuron.rest if move.spike else max(left - 1, 0)",
+        "rest = driven.neuron.rest if move.spike else left",
+    ),
+    Mutant(
+        "kernel: a node may be entered at any count of rest",
+        INVARIANTS,
+        "if later.setdefault(move.target, rest) != rest:",
+        "if later.setdefault(move.target, rest) < 0:",
+    ),
+    Mutant(
+        "kernel: windows go through rests",
+        INVARIANTS,
+        "(to.parent != index or spike or rests)",
+        "(to.parent != index or spike)",
+    ),
+    Mutant(
+        "kernel: what comes in during a rest is worth something behind it",
+        POTENTIALS,
+        "if neuron.keeps(move.spike) and not move.rests else",
+        "if neuron.keeps(move.spike) else",
+    ),
+    Mutant(
+        "kernel: multipliers of a potential that rests",
+        POTENTIALS,
+        "multiplier = 0 if move.rests else multiplier",
+        "multiplier = multiplier + 0",
+    ),
+    Mutant(
+        "kernel: tables know no rests",
+        TABLES,
+        "if 1 in train[len(train) - min(neuron.rest, len(train)) :]:",
+        "if False:",
+    ),
+    Mutant(
+        "kernel: tables let rests last a step too long",
+        TABLES,
+        "if 1 in train[len(train) - min(neuron.rest, len(train)) :]:",
+        "if 1 in train[len(train) - min(neuron.rest + 1, len(train)) :]:",
+    ),
+    Mutant(
+        "kernel: a run that rests repeats itself as if it did not",
+        TABLES,
+        "(train.index(1) + 1 + neuron.rest)]",
+        "(train.index(1) + 1)]",
+    ),
+    Mutant(
+        "kernel: rests are as long as the first of them says",
+        "checking/network/neurons.py",
+        "rest=steps if rest is None else min(rest, steps)",
+        "rest=steps if rest is None else min(rest, 1)",
+    ),
+    Mutant(
+        "kernel: neurons may start anywhere",
+        "checking/network/neurons.py",
+        "or start != 0:",
+        "or start == 1e9:",
     ),
     Mutant("kernel: numbers of a claim are rounded", CERTIFICATES, "if array.tolist() != values or", "if"),
     Mutant(

@@ -257,8 +257,8 @@ def test_who_does_not_know_it_says_so():
         assert verdict.status != "unknown" or verdict.reason == "branching does not reach this network"
     for verdict in verify(SMALL, inputs, labels, LInf(1.0), "lirpa"):
         assert verdict.status == "unknown"
-    with pytest.raises(Unproven, match="RefractoryLIF"):
-        Prover.of(SMALL)
+    with pytest.raises(Unproven, match="no proof form for neurons that start from another potential"):
+        Prover.of(changed(lambda layer: setattr(layer, "start", 0.5)))
     assert attack(SMALL, inputs, labels, LInf(0.5)).success.shape == (2,)
 
 

@@ -16,6 +16,7 @@ from spikecert.checking.certificates import words
 from spikecert.checking.certificates.elaborating import Elaborator
 from spikecert.checking.certificates.pairs import pairs_of
 from spikecert.checking.certificates.short_files import ShortFile
+from spikecert.checking.conclusions import Conclusions
 from spikecert.checking.events.inputs import Inputs
 from spikecert.checking.kernel.checking import Checker
 from spikecert.checking.kernel.network import KernelNodes
@@ -34,6 +35,12 @@ def content(network: Network, sample: np.ndarray, radius: float, label: int, **t
     return Content(told, {"sample": sample, "radius": np.array([radius])}, "", 0)
 
 
+def of_class(network: Network, inputs: Inputs) -> Checker:
+    """Return a kernel that begins, about class 0."""
+    nodes = KernelNodes.over(network, inputs)
+    return Checker(network, nodes, Conclusions.of_class(nodes.graph, 0, "strict"))
+
+
 def took(checker: Checker, records: Iterator[str] | list[str]) -> None:
     """Give records to a kernel's state."""
     for record in records:
@@ -44,7 +51,7 @@ def took(checker: Checker, records: Iterator[str] | list[str]) -> None:
 
 def root_bound(network: Network, inputs: Inputs) -> Fraction:
     """Return what the root of class 1's tree proves of the margin of class 0 at prices of 0."""
-    maker, kernel = (Checker(network, KernelNodes.over(network, inputs), 0, "strict") for _ in range(2))
+    maker, kernel = (of_class(network, inputs) for _ in range(2))
     took(kernel, Elaborator(maker).facts())
     return bound_of(kernel)
 

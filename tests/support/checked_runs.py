@@ -11,7 +11,6 @@ from spikecert.checking import read_network
 from spikecert.checking.certificates.elaborating import Elaborator
 from spikecert.checking.events.inputs import Inputs
 from spikecert.checking.kernel.checking import Checker
-from spikecert.checking.kernel.network import KernelNodes
 from spikecert.checking.kernel.numbers import ONE, below
 from spikecert.checking.maps.filters import Filter
 from spikecert.checking.maps.pooling import Maxima
@@ -19,7 +18,7 @@ from spikecert.checking.network.graph import Entrance, Spikes, Sum, Through
 from spikecert.models.elements.varied import Varied
 from spikecert.models.networks import SpikingNetwork, Trace
 from spikecert.testing import Case
-from support.certificates import took
+from support.certificates import of_class, took
 from support.exact_numbers import exact, made, values
 
 
@@ -29,7 +28,7 @@ def asked(case: Case, folder, cells: int = 0) -> Checker:
     steps = case.network.num_steps if case.network.timed else None
     inputs = Inputs.around(case.inputs[0].numpy(), np.array([case.epsilon]), 0.0, 1.0, "linf", steps)
     network = read_network(folder / "network.safetensors")
-    ours, kernel = (Checker(network, KernelNodes.over(network, inputs), 0, "strict") for _ in range(2))
+    ours, kernel = (of_class(network, inputs) for _ in range(2))
     took(kernel, Elaborator(ours, cells).facts())
     return kernel
 
@@ -52,7 +51,7 @@ def traced(network: SpikingNetwork, inputs: torch.Tensor) -> Trace:
 def slack(kernel: Checker, logit: int) -> Fraction:
     """Return how far the run's logit may be from the exact one of its own spikes."""
     graph = kernel.nodes.graph
-    return Fraction(kernel._slack(logit, [below(w) for w in graph.weights]), ONE) * graph.unit
+    return Fraction(kernel._slack(logit, [below(w) for w in graph.readings[0]]), ONE) * graph.unit
 
 
 def check_run(kernel: Checker, x: torch.Tensor, trace, index: int) -> None:
@@ -82,8 +81,8 @@ def check_run(kernel: Checker, x: torch.Tensor, trace, index: int) -> None:
         else:
             known.append(made(node, known[node.source]) if isinstance(node, Through) else known[node.source])
         assert np.all(abs(known[-1]) <= values(kernel.context.sizes.of(place)[0]))
-    logits = (known[-1] * np.array(graph.weights)).sum(1) * graph.unit
-    found = [slack(kernel, k) for k in range(kernel.classes)]
+    logits = (known[-1] * np.array(graph.readings[0])).sum(1) * graph.unit
+    found = [slack(kernel, k) for k in range(graph.widths[-1])]
     assert np.all(abs(exact(trace.logits[index]) - logits) <= found)
 
 

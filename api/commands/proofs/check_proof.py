@@ -2,6 +2,7 @@
 
 import hashlib
 import math
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -12,6 +13,7 @@ from ..options import options
 from ..options.event_options import UNCHANGED, EventOptions
 from ..options.options import Json
 from ..options.sharing import with_groups
+from .asked_claim import PropertyAsked
 from .asked_proof import LeastAsked
 from .kernels import PYTHON, checker, network_of
 
@@ -19,6 +21,8 @@ if TYPE_CHECKING:
     from spikecert.checking import Network, Statement
 
     from .kernels import Check
+
+    Missing = Callable[[Statement], str]
 
 
 @with_groups
@@ -50,6 +54,10 @@ def check_proof(
         str,
         typer.Option("--ties", help="With strict, refuse proofs by which a tie may fall to the label (argmax)."),
     ] = "argmax",
+    prop: Annotated[
+        str | None,
+        typer.Option("--property", help="Refuse proofs of anything but this property, as certify takes it."),
+    ] = None,
     kernel: Annotated[
         str,
         typer.Option("--kernel", help="Which kernel checks: python, or native where it is built."),
@@ -59,6 +67,7 @@ def check_proof(
     """Check proofs that `certify --proof` wrote: exact arithmetic, no solver, no trust in the verifier.
 
     A proof is about the inputs of its ball that lie in its range, [0, 1] where certify wrote it; or about events.
+    Of a property each line says the rows; --property compares them, and the sample's own outputs by a run.
     Copies of one proof count once, and so does a sample that is proven at several radii.
     Certificates that `elaborate` wrote are checked by the kernel.
     Status 0 if all are accepted, 1 if any is refused.
@@ -81,7 +90,10 @@ def check_proof(
         raise ValueError(f"path: got {path}, expected a proof or a folder that holds some (*.proof)")
     check, limit = checker(kernel, model), options.number(work, "work")
     network = network_of(model, limit)
-    answers = _without_copies([_answer(proof, network, asked, check, limit) for proof in proofs])
+    missing: list[Missing] = [asked.missing]
+    if prop is not None:
+        missing.append(PropertyAsked.of(prop, model).missing)
+    answers = _without_copies([_answer(proof, network, missing, check, limit) for proof in proofs])
     counts = _counted(answers)
     if as_json:
         show_json({"network": network.digest, **counts, "proofs": answers})
@@ -92,7 +104,9 @@ def check_proof(
     return int(counts["refused"] > 0)
 
 
-def _answer(proof: Path, network: "Network", asked: LeastAsked, check: "Check", work: float) -> dict[str, Any]:
+def _answer(
+    proof: Path, network: "Network", asked: "list[Missing]", check: "Check", work: float
+) -> dict[str, Any]:
     """Return what is to be said of one file."""
     from spikecert.checking import Refused
 
@@ -100,7 +114,7 @@ def _answer(proof: Path, network: "Network", asked: LeastAsked, check: "Check", 
         statement = check(proof, network, work)
     except Refused as error:
         return {"file": proof.name, "accepted": False, "reason": str(error)}
-    missing = asked.missing(statement)
+    missing = next(filter(None, (lacks(statement) for lacks in asked)), "")
     if missing:
         reason = f"{printable(proof.name)}: {missing}"
         return {"file": proof.name, "accepted": False, "reason": reason}
@@ -110,6 +124,7 @@ def _answer(proof: Path, network: "Network", asked: LeastAsked, check: "Check", 
 def _described(statement: "Statement") -> dict[str, Any]:
     return {
         "label": statement.label,
+        "property": None if statement.prop is None else {**statement.prop.described, "told": str(statement.prop)},
         "norm": statement.norm,
         **_set(statement),
         "margin": statement.margin,
@@ -175,5 +190,6 @@ def _told(answer: dict[str, Any]) -> str:
     else:
         within = f"within ε = {answer['epsilon']:g} ({answer['norm']}) and "
         within += f"[{answer['lower']:g}, {answer['upper']:g}]"
-    kept = f"class {answer['label']}{order} {within}, margin ≥ {answer['margin']:.3g}"
+    kept = f"class {answer['label']}{order}" if answer["property"] is None else f"{answer['property']['told']}"
+    kept += f" {within}, margin ≥ {answer['margin']:.3g}"
     return f"accepted {name}: {kept}; {answer['leaves']} leaves; {answer['note']}"

@@ -42,7 +42,8 @@ def drawn(rng: random.Random, steps: int) -> KernelNeuron:
         rng.choice((0, TINY, ONE >> 7)),
     )
     drop, periodic = rng.choice((theta, 2 * theta)), reset == "zero" and len(set(scale)) == 1
-    return KernelNeuron(decay, drop, theta + tie, theta - tie, reset, scale, periodic, unit, rng.choice((0, TINY)))
+    rounding, rest = (unit, rng.choice((0, TINY))), rng.choice((0, 0, 1, 2, 9)) if reset == "zero" else 0
+    return KernelNeuron(decay, drop, theta + tie, theta - tie, reset, scale, periodic, *rounding, rest)
 
 
 def asked(rng: random.Random) -> Driven:
@@ -88,7 +89,7 @@ def runs(
     """Yield runs of the machine that do what splits say: steps, and u behind each."""
     neuron, (common, own) = driven.neuron, driven.__dict__["parts"]
     for _ in range(count):
-        x, u, steps, left = rng.choice((*common, sum(common) >> 1)), 0, [], []
+        x, u, steps, left, waits = rng.choice((*common, sum(common) >> 1)), 0, [], [], 0
         for t, (low, high) in enumerate(own):
             delta, a = rng.choice((-extra, 0, extra)), neuron.scale[t]
             current = x + rng.choice((low, high))
@@ -96,13 +97,13 @@ def runs(
                 wanted = ((rng.choice((neuron.low, neuron.high)) - delta << GRID) - neuron.decay * u) // a
                 x = min(max(wanted - high, common[0]), common[1]) if t == 0 else x
                 current = min(max(wanted, x + low), x + high)
-            v = (neuron.decay * u + a * current >> GRID) + delta
-            (certain, possible), near = driven.bits[t], (v <= neuron.high, v >= neuron.low)
+            v = 0 if waits else (neuron.decay * u + a * current >> GRID) + delta
+            (certain, possible), near = driven.bits[t], (v <= neuron.high, v >= neuron.low and not waits)
             sides = [s for s in (0, 1) if near[s] and certain <= s <= possible]
             if not sides:
                 break
             spike = rng.choice(sides)
-            u = v if not spike or neuron.reset == "none" else 0
+            u, waits = v if not spike or neuron.reset == "none" else 0, neuron.rest if spike else max(waits - 1, 0)
             if spike and neuron.reset == "subtract":
                 u = v - neuron.drop + rng.choice((-1, 0, 1)) * lost(neuron, v)
             steps.append((spike, current))
@@ -275,6 +276,55 @@ def test_what_spikes_took_may_be_claimed_as_wide_as_one_likes():
     assert [move.part for move in found.moves[0][0] or ()] == [(0, 0)]
 
 
+def test_each_node_rests_as_long_as_its_neuron():
+    """Nodes that are entered at two counts of rest, or in silence from one that rests as if it did not."""
+    neuron = KernelNeuron(ONE, ONE, ONE, ONE, "zero", (ONE,) * 3, True, 0, 0, 1)
+    driven = Driven(neuron, [(2 * ONE, 2 * ONE)] * 3, 0, lambda a, t: (2 * ONE * (t - a),) * 2, ((0, 1),) * 3)
+    start, node = InvariantNode(0, 0, -1, -1, 0, ()), InvariantNode(0, 0, -1, 0, -1, ())
+    right = [[start], [node], [start], [node]]
+    found = inductive(driven, right)
+    assert found.bits == ((1, 1), (0, 0), (1, 1))
+    assert [[move.rests for move in moves or ()] for level in found.moves for moves in level] == [
+        [False],
+        [True],
+        [False],
+    ]
+    for index, wrong in ((1, start), (2, node), (2, node._replace(parent=0)), (2, start._replace(parent=0))):
+        with pytest.raises(Refused):
+            inductive(driven, [*right[:index], [wrong], *right[index + 1 :]])
+    varied = Driven(neuron, [(0, 2 * ONE), (0, ONE >> 1), (0, ONE)], 0, driven.window, ((0, 1),) * 3)
+    wide = InvariantNode(0, ONE, -1, 0, 0, ())
+    with pytest.raises(Refused, match="a node is entered with"):
+        inductive(varied, [[wide], [wide], [wide], [wide]])
+
+
+def test_what_comes_in_while_a_neuron_rests_counts_for_nothing():
+    """Its price is paid all the same; a multiplier of v, or a slope behind, would be of a potential that is 0."""
+    neuron = KernelNeuron(ONE, ONE, ONE, ONE, "zero", (ONE,) * 2, True, 0, 0, 1)
+    driven = Driven(
+        neuron, [(2 * ONE, 2 * ONE), (-ONE, 3 * ONE)], 0, lambda a, t: (-9 * ONE, 9 * ONE), ((0, 1),) * 2
+    )
+    levels = [
+        [InvariantNode(0, 0, -1, -1, 0, ())],
+        [InvariantNode(0, 0, -1, 0, -1, ())],
+        [InvariantNode(0, 0, -1, -1, -1, ())],
+    ]
+    invariant = inductive(driven, levels)
+
+    def bound(price: int, multiplier: int, least: int) -> int:
+        first = Potential([(least, 0)], [], [(0, 0)])
+        second = Potential([(least, 0)], [(0, multiplier)], [])
+        return feasible(neuron, invariant, [0, 0], [0, price], [[first], [second]])
+
+    assert bound(0, 0, 0) == 0
+    assert bound(0, 7 * ONE, 0) == bound(0, -7 * ONE, 0) == 0
+    assert bound(ONE, 0, -3 * ONE) == -3 * ONE
+    for price, least in ((ONE, 1 - 3 * ONE), (-ONE, 1 - ONE)):
+        for multiplier in (0, price, -price, 5 * ONE):
+            with pytest.raises(Refused, match="not feasible"):
+                bound(price, multiplier, least)
+
+
 # ---- tables ------------------------------------------------------------------------------------------------
 def trains(neuron: KernelNeuron, current: int) -> set[tuple[int, ...]]:
     """Return all trains of one current: with δ at its ends and without, on both sides of θ where it is near."""
@@ -286,9 +336,13 @@ def trains(neuron: KernelNeuron, current: int) -> set[tuple[int, ...]]:
             if len(train) == len(neuron.scale):
                 found.add(train)
                 continue
+            if 1 in train and train[::-1].index(1) < neuron.rest:
+                pending.append(((*train, 0), 0))
+                continue
             a = neuron.scale[len(train)]
             v = (neuron.decay * u + a * current >> GRID) + sign * slip(neuron, abs(u), abs(a * current) >> GRID)
-            forced = train[len(train) % (train.index(1) + 1)] if neuron.periodic and 1 in train else None
+            period = train.index(1) + 1 + neuron.rest if 1 in train else 0
+            forced = train[len(train) % period] if neuron.periodic and period else None
             for spike in (0, 1):
                 if forced in (None, spike) and (v >= neuron.low if spike else v <= neuron.high):
                     less = lost(neuron, v) if spike and neuron.reset == "subtract" else 0
