@@ -108,7 +108,10 @@ def check_logits(logits: Tensor, batch: int) -> None:
 def check_rivals(classes: int) -> None:
     """Raise ValueError unless a network has two outputs: with one no other class can win, and nothing is asked."""
     if classes < 2:
-        raise ValueError(f"network: got {classes} output, expected two or more for a question about the class")
+        cure = "; ask about its value (--property, spikecert range)"
+        raise ValueError(
+            f"network: got {classes} output, expected two or more for a question about the class{cure}"
+        )
 
 
 def check_labels(labels: Tensor, batch: int, classes: int) -> None:

@@ -9,13 +9,18 @@
     def test_no_false_verdict(batch, threat):
         check_sound(network, batch, threat, "trains")
 
-A check that fails raises `Refuted`, an AssertionError that names the sample and carries the input that refutes.
+A check that fails raises `Refuted`, an AssertionError that names the sample, and carries the input that refutes
+and code that repeats the call. A claim of your own is tried by `counterexample`, on near pairs of inputs.
 """
 
 if __name__ == "testing":
     raise ImportError("import spikecert.testing, not testing: by another name each class would be there twice")
 
 from .cases import Case, EventCase, cases, event_cases, points
+from .claims.activity import activated, active_networks
+from .claims.code import as_code
+from .claims.counterexamples import counterexample
+from .claims.near import NearPair, pairs
 from .conversion import check_conversion
 from .gain_bound import check_gain_bound
 from .identity import check_mppd_identity
@@ -29,21 +34,27 @@ from .soundness import Soundness, check_sound
 __all__ = [
     "Case",
     "EventCase",
+    "NearPair",
     "Refuted",
     "Sandwich",
     "Soundness",
+    "activated",
+    "active_networks",
     "adaptive_neurons",
+    "as_code",
     "cases",
     "check_conversion",
     "check_gain_bound",
     "check_mppd_identity",
     "check_sandwich",
     "check_sound",
+    "counterexample",
     "event_cases",
     "image_networks",
     "inputs",
     "networks",
     "neurons",
+    "pairs",
     "perturbations",
     "points",
     "registered",

@@ -6,9 +6,11 @@ from torch import Tensor
 
 from ..models import conversion
 from ..models.networks import SpikingNetwork
+from .claims.code import repeatable
 from .refuted import Refuted
 
 
+@repeatable
 def check_conversion(
     source: Any,
     network: SpikingNetwork,

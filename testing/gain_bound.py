@@ -13,6 +13,7 @@ from ..analysis.operators import INPUT, layer_operators
 from ..analysis.perturbations import trace_mppd
 from ..models.networks import SpikingNetwork
 from ..models.validation import check_inputs
+from .claims.code import repeatable
 from .refuted import Refuted
 from .stated import as_stated
 
@@ -32,6 +33,7 @@ class _LayerSizes:
     rounding: float
 
 
+@repeatable
 @torch.no_grad()
 def check_gain_bound(
     network: SpikingNetwork,

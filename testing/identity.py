@@ -7,6 +7,7 @@ from ..analysis.perturbations import Perturbation, leaky_sum, trace_mppd
 from ..certify.replay import evaluating
 from ..models.networks import SpikingNetwork, Trace
 from ..models.validation import check_inputs
+from .claims.code import repeatable
 from .refuted import Refuted
 from .stated import as_stated
 
@@ -14,6 +15,7 @@ ROUNDINGS = 32
 """Units of the last place that one step may lose, of the largest number in it."""
 
 
+@repeatable
 @torch.no_grad()
 def check_mppd_identity(network: SpikingNetwork, clean: Tensor, perturbed: Tensor) -> float:
     """Check the perturbation dynamics of each spiking layer between two runs, to rounding.

@@ -13,6 +13,7 @@ from ..certify.verification import resolve
 from ..certify.verifiers import Verifier
 from ..models.networks import SpikingNetwork
 from .candidates import candidates, own_labels
+from .claims.code import repeatable
 from .refuted import Refuted
 
 
@@ -36,6 +37,7 @@ class _Sample:
     radii: tuple[tuple[str, Radius], ...]
 
 
+@repeatable
 def check_sandwich(
     network: SpikingNetwork,
     inputs: Tensor,

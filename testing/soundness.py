@@ -14,6 +14,7 @@ from ..certify.verification import bounds, resolve, verify
 from ..certify.verifiers import MarginVerifier, Verifier
 from ..models.networks import SpikingNetwork
 from .candidates import candidates, own_labels
+from .claims.code import repeatable
 from .refuted import Refuted
 
 
@@ -35,6 +36,7 @@ class _LeastMargins:
     input: Tensor
 
 
+@repeatable
 def check_sound(
     network: SpikingNetwork,
     inputs: Tensor,

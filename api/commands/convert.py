@@ -8,12 +8,12 @@ import typer
 
 from ..runs.sources import data_of, loaded
 from ..telling import plain, say, show, show_json
-from .options.options import Json, Root, Samples, Seed, first
+from .options.options import Json, Range, Root, Seed, first, scale
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from spikecert.models import Conversion
+    from spikecert.models import Conversion, SpikingNetwork
     from spikecert.models.conversion.telling import LayerTold
 
 Source = Annotated[
@@ -24,6 +24,18 @@ Source = Annotated[
         "it: name only code of your own. Nothing is unpickled.",
         metavar="SOURCE",
     ),
+]
+MOST = 64
+"""Samples that are compared if nothing is said."""
+Shape = Annotated[
+    str | None, typer.Option(help="Compare on random inputs of this shape, as 1,28,28, over the whole --range.")
+]
+Compared = Annotated[
+    int | None, typer.Option("--samples", min=1, help="First test samples; default: 64, or all where fewer are.")
+]
+Flat = Annotated[
+    bool,
+    typer.Option("--flat", help="The module takes each sample as one row: images (1, 28, 28) reach it as (784,)."),
 ]
 
 
@@ -43,8 +55,10 @@ def convert(
     readout: Annotated[str | None, typer.Option(help="mean, spikes or potential; default: what fits.")] = None,
     data: Annotated[str | None, typer.Option("--data", help="Compare on its first test samples.")] = None,
     root: Root = None,
-    samples: Samples = 64,
-    shape: Annotated[str | None, typer.Option(help="Compare on random inputs of this shape, as 1,28,28.")] = None,
+    limits: Range = None,
+    samples: Compared = None,
+    shape: Shape = None,
+    flat: Flat = False,
     classes: Annotated[
         int | None,
         typer.Option(min=1, help="Classes of a population code: outputs are averaged in so many groups."),
@@ -67,14 +81,15 @@ def convert(
     from spikecert.models import save
 
     module, own = loaded(source)
-    asked, count = _sample(data, root, samples, shape, seed)
+    asked, count = _sample(data, root, samples, shape, limits, seed)
     sample = own if asked is None else asked
     if sample is None and isinstance(module, nn.Module):
         raise ValueError(f"shape: got neither it nor --data for {source}, expected inputs to compare it on")
     settings = {name: value for name, value in {"dt": dt, "reset": reset}.items() if value is not None}
-    made = converted(module, sample, num_steps, encoding, readout, seed, classes, **settings)
-    _check_classes(made, sample, count, classes)
-    digest = save(made.network, out)
+    rows = sample.flatten(1) if flat and sample is not None else sample
+    made = converted(module, rows, num_steps, encoding, readout, seed, classes, **settings)
+    _check_classes(made, rows, count, classes)
+    digest = save(_flattening(made.network) if flat else made.network, out)
     say(f"wrote {shlex.quote(str(out))}")
     show_json(_content(source, out, digest, made)) if as_json else show(_told(source, made))
     return 0
@@ -91,8 +106,10 @@ def inspect(
     ] = None,
     data: Annotated[str | None, typer.Option("--data", help="Compare on its first test samples.")] = None,
     root: Root = None,
-    samples: Samples = 64,
-    shape: Annotated[str | None, typer.Option(help="Compare on random inputs of this shape, as 1,28,28.")] = None,
+    limits: Range = None,
+    samples: Compared = None,
+    shape: Shape = None,
+    flat: Flat = False,
     latex: Annotated[bool, typer.Option("--latex", help="Print the equations in LaTeX, too.")] = False,
     seed: Seed = 0,
     as_json: Json = False,
@@ -107,33 +124,48 @@ def inspect(
     from spikecert.models.conversion.telling import told_of
 
     module, own = loaded(source)
-    asked, _ = _sample(data, root, samples, shape, seed)
+    asked, _ = _sample(data, root, samples, shape, limits, seed)
     sample = own if asked is None else asked
     if sample is None and isinstance(module, nn.Module):
         raise ValueError(f"shape: got neither it nor --data for {source}, expected inputs to run it on")
-    made = converted(module, sample, num_steps, encoding, seed=seed)
+    rows = sample.flatten(1) if flat and sample is not None else sample
+    made = converted(module, rows, num_steps, encoding, seed=seed)
     layers = told_of(made.network)
     show_json(_inspected(source, made, layers)) if as_json else show(_in_words(made, layers, latex))
     return 0
 
 
+def _flattening(network: "SpikingNetwork") -> "SpikingNetwork":
+    """Return a network that makes one row of each sample first."""
+    from torch import nn
+
+    from spikecert.models import SpikingNetwork
+
+    settings = {"num_steps": network.num_steps, "encoding": network.encoding, "readout": network.readout}
+    if network.encoding != "direct":
+        raise ValueError(f'flat: got it for a network of encoding {network.encoding!r}, expected "direct"')
+    return SpikingNetwork(nn.Flatten(), *network.layers, **settings).eval()
+
+
 def _sample(
-    data: str | None, root: Path | None, samples: int | None, shape: str | None, seed: int
+    data: str | None, root: Path | None, samples: int | None, shape: str | None, limits: str | None, seed: int
 ) -> "tuple[Tensor | None, int | None]":
     """Return inputs and, of a data set, its number of classes."""
     import torch
 
     if data is not None and shape is not None:
         raise ValueError("shape: got one besides --data, expected either")
+    ends = scale(limits, None, None).limits
     if data is not None:
-        found = data_of(data, root)
-        return first(found.test, samples).inputs, found.classes
+        found = data_of(data, root, limits=ends)
+        return first(found.test, samples or min(MOST, len(found.test))).inputs, found.classes
     if shape is None:
         return None, None
     sizes = shape.split(",")
     if not all(size.strip().isdigit() and int(size) > 0 for size in sizes):
         raise ValueError(f"shape: got {shape!r}, expected positive sizes as in 1,28,28")
-    return torch.rand(samples or 64, *map(int, sizes), generator=torch.Generator().manual_seed(seed)), None
+    drawn = torch.rand(samples or MOST, *map(int, sizes), generator=torch.Generator().manual_seed(seed))
+    return drawn * (ends[1] - ends[0]) + ends[0] if limits is not None else drawn, None
 
 
 def _check_classes(made: "Conversion", sample: "Tensor | None", count: int | None, classes: int | None) -> None:

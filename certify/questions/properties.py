@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from ...models.constants import at_least, real, settle, unless_none
+from ...models.validation import check_rivals
 from .forms import Clauses, Inequality, Property, check_count, output
 
 
@@ -167,8 +168,8 @@ def _above(one: int, other: int, strict: bool) -> Inequality:
 
 
 def _label(label: int | None, own: Sequence[float]) -> int:
-    if len(own) < 2 and label is None:
-        raise ValueError(f"network: got {len(own)} output, expected two or more for a question about the class")
+    if label is None:
+        check_rivals(len(own))
     found = max(range(len(own)), key=own.__getitem__) if label is None else label
     if found >= len(own):
         raise ValueError(f"property: got output {found}, expected one of the network's {len(own)}")

@@ -155,7 +155,11 @@ class LinearMap(ABC):
             return tuple(self.linear(torch.empty(1, *shape, dtype=torch.float64, device="meta")).shape[1:])
         except (RuntimeError, ValueError, IndexError) as error:
             told = " ".join(str(error).split())
-            raise ValueError(f"input_shape: {self} can't take {shape}: {told}") from error
+            raise ValueError(f"input_shape: {self} can't take {shape}: {told}{self.cure(shape)}") from error
+
+    def cure(self, shape: Shape) -> str:
+        """Return what to do about inputs of a shape that the map can't take, or ""."""
+        return ""
 
 
 def lowers(*kinds: type[nn.Module], **files: Any) -> Callable[[Maker], Maker]:

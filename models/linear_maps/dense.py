@@ -1,5 +1,6 @@
 """nn.Linear: y = W·x + b along the last axis."""
 
+import math
 from dataclasses import dataclass, replace
 from typing import Self
 
@@ -92,7 +93,12 @@ class DenseMap(LinearMap):
     def takes(self, features: Shape) -> None:
         """Raise ValueError unless inputs are vectors of the layer's size."""
         if features != (self.terms,):
-            raise ValueError(f"inputs: got features {features}, expected ({self.terms},)")
+            raise ValueError(f"inputs: got features {features}, expected ({self.terms},){self.cure(features)}")
+
+    def cure(self, shape: Shape) -> str:
+        """Return how to make one row of inputs that have as many numbers, or ""."""
+        same = math.prod(shape) == self.terms
+        return "; put nn.Flatten() in front of the layers (convert --flat does)" if same else ""
 
     def square(self, size: int) -> Shape | None:
         """Return the only shape, whatever `size` is."""

@@ -59,7 +59,10 @@ def readout_of(reading: GraphReading, layers: LayerFirings, name: str | None) ->
     """
     steps = list(reading.output.steps)
     if any(isinstance(each, Excess) for step in steps for each in step.signals):
-        raise ConversionRefused("output: is the potential of a neuron that fires; expected its spikes (output=…)")
+        raise ConversionRefused(
+            "output: is the potential of a neuron that fires and resets; return its spikes, or the potential of a "
+            "last neuron whose threshold is never reached"
+        )
     if reading.largest and name not in (None, "largest"):
         raise ConversionRefused(f"readout: got {name!r}, and the module's output is a maximum over time")
     name = "largest" if reading.largest else name

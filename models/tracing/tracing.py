@@ -8,6 +8,7 @@ of sight. In-place updates become plain operations by `functionalize`.
 """
 
 import copy
+import logging
 import random
 import sys
 import traceback
@@ -37,6 +38,7 @@ from ..validation import one_line
 from .recording import Recording
 from .watching import INSIDE, Watching, line_of
 
+META = logging.getLogger("torch._subclasses.fake_tensor")
 BATCHES = (3, 5, 7, 11, 13, 17, 19), (67, 71, 73, 79, 83)
 """Sizes of the two batches of traces, of which those are taken that are no other size of the sample."""
 
@@ -150,8 +152,21 @@ def _check_runs(source: Source, inputs: Tensor) -> None:
     except ConversionRefused:
         raise
     except Exception as error:
-        told = f"module: can't run on inputs of shape {tuple(inputs.shape)}: {one_line(error)}"
+        told = (
+            f"module: can't run on inputs of shape {tuple(inputs.shape)}: {one_line(error)}{_cure(source, inputs)}"
+        )
         raise ConversionRefused(told) from error
+
+
+def _cure(source: Source, inputs: Tensor) -> str:
+    """Return what to do where the module takes the same numbers in one row each, or ""."""
+    flat = inputs.flatten(1)
+    try:
+        with undisturbed(), torch.no_grad():
+            run_once(copied(source), flat)
+    except Exception:
+        return ""
+    return f"; it runs on {tuple(flat.shape)}: give it x.flatten(1) (--flat), or let its forward begin with that"
 
 
 def _tensors_in(module: nn.Module) -> list[Tensor]:
@@ -238,14 +253,16 @@ def undisturbed() -> Iterator[None]:
     snnTorch lists its neurons, copies too, and resets all of a kind at once.
     """
     states, numbers = random.getstate(), np.random.get_state()
-    neurons = _listed()
+    neurons, spoken = _listed(), META.level
     before = [(neuron, dict(vars(neuron)), dict(neuron._buffers)) for neuron in neurons]
     listed = list(neurons)
     try:
         with torch.random.fork_rng(devices=[]), warnings.catch_warnings():
             warnings.filterwarnings("ignore", LEAF)
+            META.setLevel(logging.CRITICAL)  # of an operation that fails we tell in one line ourselves
             yield
     finally:
+        META.setLevel(spoken)
         random.setstate(states)
         np.random.set_state(numbers)
         for neuron, own, buffers in before:

@@ -22,10 +22,10 @@ ELEMENTS: dict[str, tuple[nn.Module, type[nn.Module]]] = {
     "pool to copies": (nn.AdaptiveAvgPool2d((None, 7)), AdaptiveAverage),
 }
 REFUSED = {
-    "a constant": (nn.ConstantPad2d(1, 0.5), r"test_elements\.py:\d+: constant_pad_nd: pads by 0\.5, expected 0"),
+    "a constant": (nn.ConstantPad2d(1, 0.5), r"test_elements\.py:\d+: F\.pad: pads by 0\.5, expected 0"),
     "bilinear": (
         nn.Upsample(scale_factor=2, mode="bilinear"),
-        "upsample_bilinear2d: weighs pixels beside each other, expected mode 'nearest'",
+        r"F\.interpolate\(mode='bilinear'\): weighs pixels beside each other, expected mode 'nearest'",
     ),
     "to a size": (nn.Upsample(7), "enlarges 4×4 to 7×7, expected a scale_factor that is a whole number"),
     "reflection": (nn.ReflectionPad2d(1), "reflection_pad2d: no layer of SpikingNetwork does what it does"),

@@ -150,7 +150,7 @@ REFUSED = {
     "ReLU": (nn.Sequential(nn.Linear(16, 4), nn.ReLU(), leaky()), "^module: relu: a ReLU of what is no spike"),
     "gates": (
         nn.Sequential(snntorch.SLSTM(16, 4, init_hidden=True)),
-        r"slstm\.py:\d+: unsafe_split: gates that are graded signals \(LSTM, GRU\)",
+        r"slstm\.py:\d+: chunk or split: gates that are graded signals \(LSTM, GRU\)",
     ),
     "no neuron": (nn.Sequential(nn.Linear(16, 4)), "^module: nothing in it fires; expected a comparison"),
     "not running": (

@@ -41,7 +41,7 @@ SAID = {
     ),
     "docs/chips.md": ("loihi: an input of 1 is 255 units", "same_class=", "'verified'"),
     "docs/events.md": ("l0: ", "shift: ", "two_sides.html"),
-    "docs/testing.md": ("'corners', sample", "more than gain"),
+    "docs/testing.md": ("network = build({", "'corners', sample", "more than gain"),
 }
 
 

@@ -32,7 +32,10 @@ from spikecert.training import CertifiedLoss
 X, Y = torch.full((2, 4), 0.5), torch.tensor([0, 0])
 EVENTS = (torch.arange(24).view(2, 3, 4) % 3 == 0).float()
 SMALL = Threat(norm="linf", lower=0.0, upper=1.0, epsilons=(0.1,))
-MESSAGE = "network: got 1 output, expected two or more for a question about the class"
+MESSAGE = (
+    "network: got 1 output, expected two or more for a question about the class; "
+    r"ask about its value \(--property, spikecert range\)"
+)
 
 
 def network(encoding: str = "direct") -> SpikingNetwork:

@@ -358,7 +358,7 @@ WRONG: dict[str, Case] = {
     "relu": spoiled(lambda net, x, step: x.relu(), "relu: a ReLU"),
     "product": spoiled(lambda net, x, step: x * x, "multiplies two signals"),
     "gate": spoiled(lambda net, x, step: x * torch.sigmoid(x), "sigmoid: of a signal it is a graded gate"),
-    "layer norm": spoiled(lambda net, x, step: F.layer_norm(x, (6,)), "native_layer_norm: its statistics"),
+    "layer norm": spoiled(lambda net, x, step: F.layer_norm(x, (6,)), "F.layer_norm: its statistics"),
     "batch statistics": spoiled(lambda net, x, step: F.batch_norm(x, None, None, training=True), "statistics of"),
     "random": spoiled(lambda net, x, step: x + 0.0 * torch.rand_like(x), "draws random numbers"),
     "random from a generator": spoiled(lambda net, x, step: x + torch.rand(6, generator=NOISE), "random|else"),
@@ -394,6 +394,6 @@ WRONG: dict[str, Case] = {
     "potentials": reading(lambda s, v: v.mean(0), "is the potential of a neuron"),
     "a maximum": reading(lambda s, v: s.amax(0), "largest"),
     "softmax over samples": reading(lambda s, v: F.softmax(s.mean(0), 0), "is over axis 0"),
-    "softmax over time": reading(lambda s, v: F.softmax(s, 0).mean(0), "_softmax: "),
+    "softmax over time": reading(lambda s, v: F.softmax(s, 0).mean(0), "F.softmax: "),
     "no neuron": Case(lambda: nn.Sequential(dense(5, 6), dense(6, 3)), num_steps=3, says="nothing in it fires"),
 }

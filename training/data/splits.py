@@ -65,16 +65,22 @@ class Dataset:
 def split_off(whole: Split, count: int, seed: int) -> tuple[Split, Split]:
     """Cut `count` samples off `whole`, each class in proportion; return (what remains, what was cut off).
 
+    The one sample of a class that has no other remains: no part of it can be cut off.
+
     Raises:
         ValueError: where `whole` has too few samples for that.
     """
     from sklearn.model_selection import train_test_split  # imported here: it takes a second
 
     labels = None if whole.real else whole.labels.numpy()
-    classes = 1 if labels is None else len(np.unique(labels))
-    if not classes <= count <= len(whole) - classes:
+    alone = np.zeros(len(whole), dtype=bool) if labels is None else np.bincount(labels)[labels] == 1
+    several = np.flatnonzero(~alone)
+    classes = 1 if labels is None else len(np.unique(labels[several]))
+    if not classes <= count <= len(several) - classes:
         raise ValueError(f"dataset: got {len(whole)} samples, too few to cut off {count} of {classes} classes")
-    remaining, cut = train_test_split(np.arange(len(whole)), test_size=count, random_state=seed, stratify=labels)
+    kept = None if labels is None else labels[several]
+    remaining, cut = train_test_split(several, test_size=count, random_state=seed, stratify=kept)
+    remaining = np.concatenate([remaining, np.flatnonzero(alone)])
     return whole.take(torch.from_numpy(remaining)), whole.take(torch.from_numpy(cut))
 
 

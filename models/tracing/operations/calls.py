@@ -33,6 +33,30 @@ INSTEAD = {
     "index": "picks by values; multiply by the mask, or use torch.where",
 }
 """What to do about operations that are not understood."""
+WRITTEN = {
+    "max_pool2d_with_indices": "F.max_pool2d",
+    "max_pool1d_with_indices": "F.max_pool1d",
+    "max_pool3d_with_indices": "F.max_pool3d",
+    "native_layer_norm": "F.layer_norm",
+    "native_group_norm": "F.group_norm",
+    "native_batch_norm": "F.batch_norm",
+    "_native_batch_norm_legit": "F.batch_norm",
+    "_native_batch_norm_legit_no_training": "F.batch_norm",
+    "native_dropout": "F.dropout",
+    "upsample_bilinear2d": "F.interpolate(mode='bilinear')",
+    "upsample_nearest2d": "F.interpolate(mode='nearest')",
+    "constant_pad_nd": "F.pad",
+    "reflection_pad2d": "F.pad(mode='reflect')",
+    "replication_pad2d": "F.pad(mode='replicate')",
+    "addmm": "F.linear",
+    "convolution": "F.conv",
+    "_adaptive_avg_pool2d": "F.adaptive_avg_pool2d",
+    "_local_scalar_dense": ".item()",
+    "_softmax": "F.softmax",
+    "_log_softmax": "F.log_softmax",
+    "unsafe_split": "chunk or split",
+}
+"""What people write, of which torch makes operations of these names."""
 DTYPES = (torch.float32, torch.float64, torch.bool, torch.int64)
 
 
@@ -102,7 +126,7 @@ class TracedCall:
 
     def refuse(self, reason: str) -> NoReturn:
         """Raise the refusal of this operation, with the user's line."""
-        raise ConversionRefused(f"{line_of(self.node)}: {self.name}: {reason}")
+        raise ConversionRefused(f"{line_of(self.node)}: {WRITTEN.get(self.name, self.name)}: {reason}")
 
 
 def _like(given: Any, value: Any) -> Any:

@@ -207,7 +207,9 @@ def joined(call: TracedCall) -> FollowedSignal:
         call.refuse("joins signals of several shapes")
     axes = tuple(TIME if place == axis else name for place, name in enumerate(like.axes))
     if axes.count(TIME) > 1:
-        call.refuse("makes a second axis of time")
+        call.refuse(
+            "makes a second axis of time; leave num_steps (--num-steps) out where the module repeats steps itself"
+        )
     return FollowedSignal(axes, tuple(step for part in known for step in part.steps), like.features)
 
 

@@ -34,7 +34,7 @@ REFUSED = {
     "izhikevich": "multiplies two signals",
     "exponential": "exp: ",
     "soft_gates": "sigmoid: ",
-    "normalised": "native_layer_norm: ",
+    "normalised": "F.layer_norm: ",
     "bounded": "clamp: ",
     "noisy": "draws random numbers",
     "gradual": "reads its potential of step",

@@ -121,5 +121,5 @@ def test_a_parameter_may_be_read_as_a_number():
 
 def test_a_softmax_at_each_step_is_refused():
     net = Net(lambda net, x: torch.stack([two_layers(net, x).softmax(-1)] * 4))
-    with pytest.raises(ConversionRefused, match="_softmax: a softmax of each step is no readout"):
+    with pytest.raises(ConversionRefused, match=r"F\.softmax: a softmax of each step is no readout"):
         from_torch(net, torch.rand(5, 5))

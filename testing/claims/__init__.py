@@ -1,0 +1,1 @@
+"""Pairs of near inputs, networks that spike at them, and counterexamples as code."""
