@@ -96,7 +96,7 @@ def _without_torch() -> None:
 
 
 def ours(path: Path, events: np.ndarray) -> tuple[np.ndarray, int]:
-    """Return the last layer's spikes in what `from_lava` makes of a file, (T, outputs), and its number of neurons."""
+    """Return the last spikes in what `from_lava` makes of a file, (T, outputs), and its number of neurons."""
     import torch
 
     from spikecert import from_lava
