@@ -200,6 +200,18 @@ def test_each_row_counts_the_rounding_of_all_its_outputs(tmp_path):
     assert float(exact) - bound < 1e-4
 
 
+def test_rounding_counts_as_often_as_an_output(tmp_path):
+    """A row of 2^20 times an output has 2^20 times the bound, what the output rounds included."""
+    bounds = [Told(tmp_path, factor * output[0] <= 4.0 * factor, 0.0).check().margin for factor in (1.0, 2.0**20)]
+    assert bounds[1] == pytest.approx(2.0**20 * bounds[0], rel=1e-12)
+
+
+def test_a_strict_row_must_not_meet(tmp_path):
+    told = Told(tmp_path, inputs[1] <= 1.0, 1.0)
+    assert told.check().margin == 0.0
+    assert "at least 0" in told.changed(lambda text, tensors: rows(text)[0].update(strict=True))
+
+
 def test_rows_that_meet_are_proven_only_where_they_may(tmp_path):
     """Inputs are exact: a row of theirs may be met with equality."""
     network = mlp((2, 3, 2), 4, neuron=LIF(decay=0.5, threshold=100.0)).eval()
