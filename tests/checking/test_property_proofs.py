@@ -20,6 +20,7 @@ from spikecert import (
     mlp,
     moves_at_most,
     output,
+    output_range,
     robust,
     sample,
     save,
@@ -305,3 +306,17 @@ def test_the_command_line_writes_and_compares_them(run, tmp_path):
     forged = run("check-proof", path, "--model", model, "--property", "moves=.8")
     assert forged.status == 1
     assert "says that the sample's own outputs are" in forged.out
+
+
+def test_a_range_of_outputs_is_proven_as_two_rows(tmp_path):
+    torch.manual_seed(3)
+    network, x = mlp((3, 8, 2), 4, neuron=LIF(decay=0.9)).eval(), torch.full((3,), 0.5)
+    save(network, tmp_path / "network.safetensors")
+    form = output[0] - output[1]
+    found = output_range(network, x[None], LInf(0.1), form, tolerance=1e-3)[0]
+    assert found.lower < found.upper
+    prop = (form >= found.lower - 1e-3) & (form <= found.upper + 1e-3)
+    Prover.of(network).prove(x, prop, LInf(0.1), 60.0).save(tmp_path / "a.proof")
+    assert check(tmp_path / "a.proof", tmp_path / "network.safetensors").margin > 0
+    with pytest.raises(Unproven):
+        Prover.of(network).prove(x, form <= found.greatest - 1e-3, LInf(0.1), 20.0)
