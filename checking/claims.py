@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from fractions import Fraction
 from math import inf
+from typing import Any
 
 import numpy as np
 
@@ -23,6 +24,8 @@ from .ties import STRICT, read_ties
 
 FIELDS = {"network", "label", "norm", "events", "ties", "cells", "side", "note", "property", "own"}
 """What the text of a proof about events may say."""
+TYPES = ("float32", "float64", "int32")
+"""Of a claim's arrays."""
 Text = Mapping[str, object]
 Tensors = Mapping[str, np.ndarray]
 
@@ -155,6 +158,37 @@ def read_claim(text: Text, tensors: Tensors, network: Network) -> Claim:
     prop = StatedProperty.read(text)
     ties = read_ties(text) if prop is None else prop.ties
     return Claim(text, tensors, network, inputs, rules, ties, prop)
+
+
+def read_array(given: Mapping[str, Any]) -> np.ndarray:
+    """Return an array of a claim, its numbers exactly.
+
+    Raises:
+        Refused: for one of another type, or with numbers that are none of it.
+    """
+    if given["type"] not in TYPES:
+        raise Refused(f"got numbers of type {str(given['type'])[:20]!r}, expected one of {', '.join(TYPES)}")
+    values, shape = given["values"], given["shape"]
+    if given["type"] != "int32":
+        values = [float.fromhex(value) for value in values]
+    elif not all(type(value) is int for value in values):
+        raise Refused("got other numbers than int32 of 0 and 1")
+    with np.errstate(over="ignore"):
+        array = np.array(values, dtype=given["type"])
+    if array.tolist() != values or not all(type(size) is int and size >= 0 for size in shape):
+        raise Refused(f"got a shape or a number that is none of {given['type']}")
+    return array.reshape(shape)
+
+
+def described(array: np.ndarray) -> dict[str, Any]:
+    """Return an array as a claim holds it."""
+    whole = array.dtype == np.int32
+    values = array.ravel().tolist()
+    return {
+        "type": str(array.dtype),
+        "shape": list(array.shape),
+        "values": values if whole else [value.hex() for value in values],
+    }
 
 
 def _ball(text: Text, tensors: Tensors, network: Network) -> Inputs:

@@ -65,7 +65,7 @@ def _ways(balance: SpikeBalance, t: int, index: int, cell: SpikeCell) -> list[Ce
     (low, high), (least, most) = scaled(cell.left, neuron.decay), scaled(driven.boxes[t], neuron.scale[t])
     span = balance.cut(t, node, (low + least - balance.extra, high + most + balance.extra))
     found = []
-    for spike, part in neuron.parts(*span) if span[0] <= span[1] else ():
+    for spike, part in neuron.parts(*span, (0, 0)) if span[0] <= span[1] else ():
         left = neuron.after(spike, part)
         taken = balance.after(t, node, spike, left)
         if taken[0] <= taken[1] and (possible if spike else not certain):

@@ -121,13 +121,16 @@ class Elaborator:
     def _plain(self) -> bool:
         """Return whether floats find invariants: nothing has cells, hears itself, or reads budgets."""
         nodes = [(place, self.nodes.spiking(place)) for place in self.layers]
-        other = any(self.celled(place) or node.heard is not None or node.neuron.rest for place, node in nodes)
+        other = any(
+            self.celled(place) or node.heard is not None or node.neuron.rest or node.neuron.raises
+            for place, node in nodes
+        )
         return not other and self.nodes.entering is None
 
     def celled(self, place: int) -> bool:
         """Return whether a layer's neurons have cells, where they have no table."""
         neuron = self.nodes.spiking(place).neuron
-        return bool(self.cells) and neuron.reset == "subtract" and neuron.decay > 0
+        return bool(self.cells) and neuron.reset == "subtract" and neuron.decay > 0 and not neuron.raises
 
     def facts(self) -> Iterator[str]:
         """Yield what holds outside of all trees."""

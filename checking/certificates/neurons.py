@@ -250,7 +250,7 @@ class NeuronGraphs:
     def _moves(self, j: int, t: int, label: int, node: InvariantNode) -> list[InvariantMove]:
         level = self.levels[t]
         box, found = (onto_grid(level.v_low[j, label]), onto_grid(level.v_high[j, label])), []
-        for spike, part in self.neuron.parts(*box):
+        for spike, part in self.neuron.parts(*box, (0, 0)):
             if (level.spike if spike else level.silent)[j, label]:
                 found.append(InvariantMove(spike, part, node.spike if spike else node.silent))
         return found

@@ -24,7 +24,7 @@ def row_middles(
     low, high = np.where(below, -reach, 0.0), np.where(below, 0.0, reach)
     alpha, beta, error = np.zeros((3, len(below)))
     follows = np.ones(len(below), dtype=bool)  # behind a first spike that repeats itself nothing cuts
-    waits = np.zeros(len(below), dtype=int)
+    waits, raised = np.zeros(len(below), dtype=int), np.zeros(len(below))
     for a, spike in zip((a / ONE for a in neuron.scale), fires.T, strict=True):
         kept, awake, waits = (alpha, beta, error), waits == 0, np.where(spike, neuron.rest, (waits - 1).clip(0))
         most = np.maximum(abs(low), abs(high))
@@ -32,6 +32,8 @@ def row_middles(
         error = decay * error + unit * (decay * size + abs(a) * most) + tiny
         alpha, beta = decay * alpha + a, decay * beta
         limit = np.where(spike, beta + error - under, over + error - beta)
+        limit += np.where(spike, -1.0, 1.0) * neuron.raises / ONE * raised
+        raised = neuron.fading / ONE * raised + spike
         slope = np.where(spike, -alpha, alpha)
         with np.errstate(divide="ignore", invalid="ignore"):
             end = limit / slope

@@ -10,7 +10,7 @@ import numpy as np
 
 from ...files import regular_lines
 from ...files.json_text import read_json
-from ..claims import Claim, Statement, read_claim
+from ..claims import Claim, Statement, described, read_array, read_claim
 from ..network.model import Network
 from ..refusal import Refused
 from ..work import EACH, allowance, grant, limited
@@ -20,7 +20,6 @@ from .numbers import GRID
 FORMAT, ROWS_FORMAT = "spikecert.proof/2", "spikecert.proof/2.1"
 """Of a proof of a class, and of one of a property's rows, which older versions do not know."""
 SUFFIXES = (".certificate", ".proof2")
-TYPES = ("float32", "float64", "int32")
 MOST_BYTES, MOST_LINE = 2**36, 2**24
 """The largest file that is read, and its longest line: no more than that is held at once."""
 
@@ -100,34 +99,8 @@ def claim_of(line: str, network: Network) -> Claim:
         Refused: for no set of inputs that is known, or another network.
     """
     text: dict[str, Any] = read_json(line)
-    arrays = {name: _array(given) for name, given in text.pop("arrays").items()}
+    arrays = {name: read_array(given) for name, given in text.pop("arrays").items()}
     return read_claim(text, arrays, network)
-
-
-def _array(given: dict[str, Any]) -> np.ndarray:
-    if given["type"] not in TYPES:
-        raise Refused(f"got numbers of type {str(given['type'])[:20]!r}, expected one of {', '.join(TYPES)}")
-    values, shape = given["values"], given["shape"]
-    if given["type"] != "int32":
-        values = [float.fromhex(value) for value in values]
-    elif not all(type(value) is int for value in values):
-        raise Refused("got other numbers than int32 of 0 and 1")
-    with np.errstate(over="ignore"):
-        array = np.array(values, dtype=given["type"])
-    if array.tolist() != values or not all(type(size) is int and size >= 0 for size in shape):
-        raise Refused(f"got a shape or a number that is none of {given['type']}")
-    return array.reshape(shape)
-
-
-def described(array: np.ndarray) -> dict[str, Any]:
-    """Return an array as a claim holds it."""
-    whole = array.dtype == np.int32
-    values = array.ravel().tolist()
-    return {
-        "type": str(array.dtype),
-        "shape": list(array.shape),
-        "values": values if whole else [value.hex() for value in values],
-    }
 
 
 def format_of(text: Mapping[str, Any]) -> str:

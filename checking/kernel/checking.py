@@ -276,8 +276,7 @@ class Checker:
     def _slack(self, logit: int, weights: list[int]) -> int:
         """Return how far a run's sum may be from what the weights make of the run's own spikes, over the unit.
 
-        Weights are off by less than 2^−GRID; a potential adds a step's slip at each step, times Λ, and a sum of T
-        potentials adds that T times, and γ_T of them.
+        Weights are off by less than 2^−GRID; potentials add what their steps round.
         """
         size, error = self.context.sizes.of(len(self.nodes.nodes) - 1)
         own = [regrid(int(x), error.shift)[1] for x in error.ints[logit]]  # one, or one a step
@@ -287,14 +286,8 @@ class Checker:
         if final is None:
             return slack
         reach = size.max().fraction()
-        arithmetic, steps = self.network.arithmetic, self.network.steps
-        slip = final.slip(reach, arithmetic) * sum(final.powers)
-        if self.network.readout == "summed":
-            size = steps * final.largest(reach, arithmetic)
-            if 2 * size > arithmetic.largest:
-                raise Refused("unknown: a sum over time may overflow")
-            slip = steps * slip + arithmetic.gamma(steps) * size
-        return slack + above(slip) + steps * (int(reach) + 1)
+        slip = final.slip_read(reach, self.network.readout, self.network.arithmetic)
+        return slack + above(slip) + self.network.steps * (int(reach) + 1)
 
     def _potential(self, fields: Fields) -> None:
         assert self.leaf is not None

@@ -6,7 +6,8 @@ certificate names, a spike what the reset leaves of V ∩ [θ⁻, ∞). Both mus
 over time; proofs/Theorem.v).
 
 A node that a spike leads to rests as long as the neuron does behind one: from it v is 0, silence alone is
-possible, u stays 0, and the next node rests a step less. Each node is entered at one count of these steps.
+possible, u stays 0, and the next node rests a step less. Each node is entered at one count of these steps. What
+spikes raise θ by is known by itself: behind a node A lies in the hull of what it is on all moves that lead there.
 
 W (F5). A node that names a parent is entered from it alone, in silence. Along such a chain from level a, u[t] =
 λ^(t−a)·u[a] + Σ λ^(t−k)·a[k]·I[k] ± extra·Σ λ^k, so V may be cut by the chain's earlier intervals and what is
@@ -18,7 +19,7 @@ by induction, for v = λ·u + a·I + δ and u = v − d·s within lost. So V may
 L − u.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -137,25 +138,32 @@ def inductive(driven: Driven, levels: list[list[InvariantNode]]) -> Invariant:
     balance = SpikeBalance.of(driven, levels)
     moves: list[list[list[InvariantMove] | None]] = []
     chains: dict[int, list[Box]] = {0: []}
-    bits, rests = [], {0: 0}
+    bits, rests, raised = [], {0: 0}, {0: (0, 0)}
     for t, level in enumerate(levels[:-1]):
         here, ahead, later = dict[int, list[InvariantMove]](), dict[int, list[Box]](), dict[int, int]()
+        climbed = dict[int, Box]()
         for index, chain in chains.items():
             node = level[index]
             spend(NODE + 16 * len(chain))
             chain = [*chain, (node.low, node.high)]
             left = rests[index]
             span = (0, 0) if left else balance.cut(t, node, reached(driven, t, node, chain, balance.extra))
-            here[index] = _moves(driven, balance, t, node, span, levels[t + 1], index, left > 0)
+            parts = (
+                [(0, span)] if left else driven.neuron.parts(*span, raised[index]) if span[0] <= span[1] else ()
+            )
+            here[index] = _moves(driven, balance, t, node, parts, levels[t + 1], index, left > 0)
             for move in here[index]:
                 rest = driven.neuron.rest if move.spike else max(left - 1, 0)
                 if later.setdefault(move.target, rest) != rest:
                     raise Refused(f"step {t + 1}: a node is entered with {rest} steps of rest, and with others")
+                low, high = driven.neuron.raised(raised[index], move.spike)
+                old = climbed.get(move.target, (low, high))
+                climbed[move.target] = min(old[0], low), max(old[1], high)
                 ahead[move.target] = chain if levels[t + 1][move.target].parent == index else []
         spikes = [move.spike for part in here.values() for move in part]
         bits.append((min(spikes, default=1), max(spikes, default=0)))
         moves.append([here.get(index) for index in range(len(level))])
-        chains, rests = ahead, later
+        chains, rests, raised = ahead, later, climbed
     return Invariant(levels, moves, driven.boxes, balance.extra, tuple(bits))
 
 
@@ -233,14 +241,14 @@ def _moves(
     balance: SpikeBalance,
     t: int,
     node: InvariantNode,
-    span: Box,
+    parts: Iterable[tuple[int, Box]],
     ahead: list[InvariantNode],
     index: int,
     rests: bool,
 ) -> list[InvariantMove]:
     found = []
     certain, possible = driven.bits[t]
-    for spike, part in [(0, span)] if rests else driven.neuron.parts(*span) if span[0] <= span[1] else ():
+    for spike, part in parts:
         image = driven.neuron.after(spike, part)
         taken = None if node.taken is None else balance.after(t, node, spike, image)
         if (spike and not possible) or (not spike and certain) or (taken is not None and taken[0] > taken[1]):

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from ..network.neurons import Neuron as Described
 from ..numbers.arithmetic import Arithmetic
-from .numbers import Box, above, exactly, times
+from .numbers import ONE, Box, above, exactly, scaled, times
 
 
 @dataclass(frozen=True)
@@ -24,6 +24,7 @@ class KernelNeuron:
         scale: a, (T,); periodic: whether a run that a spike sets back to its start repeats itself.
         unit, tiny: 4u and 8·tiny of the run's arithmetic, rounded up.
         rest: how many steps behind a spike v is 0 and nothing fires.
+        raises, fading: β and ρ: θ is θ + β·A, A[t+1] = ρ·A[t] + s[t], from A = 0.
     """
 
     decay: int
@@ -36,6 +37,8 @@ class KernelNeuron:
     unit: int
     tiny: int
     rest: int = 0
+    raises: int = 0
+    fading: int = 0
 
     @staticmethod
     def of(neuron: Described, arithmetic: Arithmetic) -> "KernelNeuron":
@@ -43,22 +46,48 @@ class KernelNeuron:
         threshold, tie = exactly(neuron.threshold, "a threshold"), above(neuron.tie(arithmetic))
         scale = tuple(exactly(a, "an input scale") for a in neuron.scale)
         decay, drop = exactly(neuron.decay, "a decay"), exactly(neuron.drop, "a reset_amount")
-        periodic = neuron.reset == "zero" and len(set(scale)) == 1
+        raises, fading = exactly(neuron.raises, "an adaptation"), exactly(neuron.fading, "a threshold_decay")
+        periodic = neuron.reset == "zero" and len(set(scale)) == 1 and not raises
         rounding = above(4 * arithmetic.unit), above(8 * arithmetic.tiny)
         return KernelNeuron(
-            decay, drop, threshold + tie, threshold - tie, neuron.reset, scale, periodic, *rounding, neuron.rest
+            decay,
+            drop,
+            threshold + tie,
+            threshold - tie,
+            neuron.reset,
+            scale,
+            periodic,
+            *rounding,
+            neuron.rest,
+            raises,
+            fading,
         )
 
     def slip(self, potential: int, current: int) -> int:
         """Return what rounding may add at a step, for |u| and |a·Î| up to these."""
         return times(self.unit, times(self.decay, potential)[1] + current)[1] + self.tiny
 
-    def parts(self, low: int, high: int) -> Iterator[tuple[int, Box]]:
+    def limits(self, raised: Box) -> Box:
+        """Return the greatest v of silence and the least of a spike, for A in a box; θ + β·A rounds thrice."""
+        if not self.raises:
+            return self.high, self.low
+        least, most = scaled(raised, self.raises)
+        loose = times(self.unit, abs(self.high) + max(abs(least), abs(most)))[1] + self.tiny
+        return self.high + most + loose, self.low + least - loose
+
+    def raised(self, raised: Box, spike: int) -> Box:
+        """Return where A may be behind a step, for A in a box before it; ρ·A + s rounds three times."""
+        low, high = scaled(raised, self.fading)
+        loose = times(self.unit, spike * ONE + max(abs(low), abs(high)))[1] + self.tiny
+        return (low + spike * ONE - loose, high + spike * ONE + loose) if self.raises else (0, 0)
+
+    def parts(self, low: int, high: int, raised: Box) -> Iterator[tuple[int, Box]]:
         """Yield silence and a spike, where v in [low, high] may be so, each with the part of v that is."""
-        if low <= self.high:
-            yield 0, (low, min(high, self.high))
-        if high >= self.low:
-            yield 1, (max(low, self.low), high)
+        most, least = self.limits(raised)
+        if low <= most:
+            yield 0, (low, min(high, most))
+        if high >= least:
+            yield 1, (max(low, least), high)
 
     def keeps(self, spike: int) -> bool:
         """Return whether what comes behind the step depends on v; else it is 0."""

@@ -84,6 +84,8 @@ def cheapest(
         or not all(n.low <= 0 <= n.high for n in levels[0][0].sides)
     ):
         raise Refused("a pair does not hold the start, or has other steps")
+    if any(driven.neuron.raises for driven in pair):
+        raise Refused("a pair's thresholds rise: what they are is not known of both at once")
     own = [[[node.sides[i] for node in level] for level in levels] for i in range(2)]
     balances = [SpikeBalance.of(driven, each) for driven, each in zip(pair, own, strict=True)]
     paid = {0: 0}
@@ -104,7 +106,7 @@ def cheapest(
 def _ways(balance: SpikeBalance, t: int, node: InvariantNode) -> Iterator[_PairWay]:
     driven, (certain, possible) = balance.driven, balance.driven.bits[t]
     low, high = balance.cut(t, node, reached(driven, t, node, [], balance.extra))
-    for spike, part in driven.neuron.parts(low, high) if low <= high else ():
+    for spike, part in driven.neuron.parts(low, high, (0, 0)) if low <= high else ():
         if certain <= spike <= possible:
             took = _took(balance, node)
             came = part[0] + took[0] - balance.loose[t + 1], part[1] + took[1] + balance.loose[t + 1]

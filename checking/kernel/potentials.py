@@ -62,19 +62,10 @@ def feasible(
                 if not later or len(hints) != len(later):
                     raise Refused(f"step {t + 1}: a potential has a piece without a way")
                 spend(RISE * len(later))
+                node, price = invariant.levels[t][index], prices[t]
+                u, own = (node.low, node.high), here.pieces
                 for piece, (i, multiplier) in zip(later, hints, strict=True):
-                    node = invariant.levels[t][index]
-                    left = rise(
-                        neuron,
-                        invariant,
-                        t,
-                        (node.low, node.high),
-                        move,
-                        piece,
-                        here.pieces[i],
-                        multiplier,
-                        prices[t],
-                    )
+                    left = rise(neuron, invariant, t, u, move, piece, own[i], multiplier, price)
                     if left + (costs[t] * move.spike << 2 * GRID) < 0:
                         raise Refused(f"step {t + 1}: a potential is not feasible")
     start = levels[0][0].pieces

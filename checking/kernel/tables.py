@@ -89,12 +89,16 @@ def _followed(neuron: KernelNeuron, train: Train, alpha: int, rest: Box, box: Bo
     low, high = scaled(rest, neuron.decay)
     rest = low - slip - rounded, high + slip + rounded
     forced = train[len(train) % (train.index(1) + 1 + neuron.rest)] if neuron.periodic and 1 in train else None
+    raised = (0, 0)
+    for spike in train:
+        raised = neuron.raised(raised, spike)
+    most, least = neuron.limits(raised)
     if forced != 1:
-        left = _cut(box, alpha, neuron.high - rest[0])
+        left = _cut(box, alpha, most - rest[0])
         if left is not None:
             yield from _followed(neuron, (*train, 0), alpha, rest, left)
     if forced != 0:
-        left = _cut(box, -alpha, rest[1] - neuron.low)
+        left = _cut(box, -alpha, rest[1] - least)
         if left is not None:
             yield from _spiked(neuron, (*train, 1), alpha, rest, left)
 

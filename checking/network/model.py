@@ -186,6 +186,8 @@ def _layers(
             yield Neuron.read(tensors, place, layer, steps, arithmetic)
         elif layer["type"] == "RefractoryLIF":
             yield Neuron.read_resting(place, layer, steps, arithmetic)
+        elif layer["type"] == "AdaptiveLIF":
+            yield Neuron.read_adapting(place, layer, steps, arithmetic)
         elif layer["type"] == "Recurrent":
             yield Loop.read(tensors, place, layer, steps, arithmetic)
         elif layer["type"] == "Synapse":

@@ -14,13 +14,16 @@ FIELDS = {"type", "num_steps", "decay", "threshold", "reset", "reset_amount", "f
 """What a neuron's description may hold: what this checker does not know, it must not pass over."""
 RESTING = {"type", "decay", "threshold", "rest", "start", "fires_at", "surrogate"}
 """What that of one that rests holds."""
+ADAPTING = {"adaptation", "threshold_decay"}
+"""What that of one whose threshold rises holds, beside the others."""
 
 
 @dataclass(frozen=True)
 class Neuron:
     """v[t] = λ·u[t−1] + a[t]·I[t], fires at θ; a subtracting reset takes `drop`; `scale` is a, T numbers.
 
-    Behind a spike it rests for `rest` steps: v[t] = 0 and no spike, whatever comes in.
+    Behind a spike it rests for `rest` steps: v[t] = 0 and no spike, whatever comes in. θ is θ + β·A[t], where
+    A[1] = 0 and A[t+1] = ρ·A[t] + s[t]; β and ρ are `raises` and `fading`.
     """
 
     decay: Fraction
@@ -29,6 +32,8 @@ class Neuron:
     drop: Fraction
     scale: tuple[Fraction, ...]
     rest: int = 0
+    raises: Fraction = Fraction(0)
+    fading: Fraction = Fraction(0)
 
     @staticmethod
     def read(
@@ -69,6 +74,18 @@ class Neuron:
         neuron = Neuron.read({}, name, plain, steps, arithmetic)
         return replace(neuron, rest=steps if rest is None else min(rest, steps))
 
+    @staticmethod
+    def read_adapting(name: str, layer: dict[str, Any], steps: int, arithmetic: Arithmetic) -> "Neuron":
+        """Return one whose threshold rises, as `read`."""
+        raises, fading = (float(layer[field]) for field in ("adaptation", "threshold_decay"))
+        if not (0.0 <= raises < 1e30 and 0.0 <= fading <= 1.0 and layer["reset"] in ("zero", "subtract")):
+            raise Refused(f"{name}: has constants outside their range")
+        plain = {field: value for field, value in layer.items() if field not in ADAPTING} | {"type": "LIF"}
+        neuron = Neuron.read({}, name, plain, steps, arithmetic)
+        constants = [Fraction(raises), Fraction(fading)]
+        arithmetic.check_normal(f"{name}.adaptation, threshold_decay", constants)
+        return replace(neuron, raises=constants[0], fading=constants[1])
+
     def _check_normal(self, name: str, arithmetic: Arithmetic) -> None:
         """Refuse subnormal constants: every bound of rounding here is relative to them."""
         constants = {"decay": self.decay, "threshold": self.threshold, "reset_amount": self.drop}
@@ -107,6 +124,23 @@ class Neuron:
         """
         drive = max(map(abs, self.scale)) * reach
         return 4 * arithmetic.unit * (self.decay * self.largest(reach, arithmetic) + drive) + 8 * arithmetic.tiny
+
+    def slip_read(self, reach: Fraction, readout: str, arithmetic: Arithmetic) -> Fraction:
+        """Return how far what is read of potentials may be from what exact steps make of the run's own currents.
+
+        A potential adds a step's slip at each step, times Λ; a sum of T of them T times that, and γ_T of
+        the sizes of all.
+
+        Raises:
+            Refused: where that sum may overflow.
+        """
+        steps, slip = len(self.scale), self.slip(reach, arithmetic) * sum(self.powers)
+        if readout != "summed":
+            return slip
+        size = steps * self.largest(reach, arithmetic)
+        if 2 * size > arithmetic.largest:
+            raise Refused("unknown: a sum over time may overflow")
+        return steps * slip + arithmetic.gamma(steps) * size
 
     def tie(self, arithmetic: Arithmetic) -> Fraction:
         """Return how far the run's rounded θ may be from θ."""

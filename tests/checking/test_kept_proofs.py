@@ -11,6 +11,9 @@ from spikecert.checking import check
 
 FOLDER = Path(__file__).parent / "proofs-0.1"
 SAID = json.loads((FOLDER / "expected.json").read_text())
+LATER = Path(__file__).parent / "proofs-1.1"
+"""Of properties, of readouts that are no means, and of neurons with more than a potential."""
+TOLD = json.loads((LATER / "expected.json").read_text())
 
 
 def test_each_kept_proof_has_its_network_and_what_it_said():
@@ -39,3 +42,21 @@ def test_a_kept_network_still_runs_as_its_proof_says(name):
         logits = network(sample[None])[0].double()
     others = logits[torch.arange(len(logits)) != found.label]
     assert float(logits[found.label] - others.max()) >= found.margin
+
+
+@pytest.mark.parametrize("name", TOLD)
+def test_a_kept_proof_of_a_later_kind_still_checks(name):
+    found, said = check(LATER / f"{name}.proof", LATER / f"{name}.safetensors"), TOLD[name]
+    assert TOLD.keys() == {"rows", "first", "largest", "resting", "adapting"}
+    assert (found.label, found.ties, found.leaves) == (said["label"], said["ties"], said["leaves"])
+    assert (None if found.prop is None else str(found.prop)) == said["property"]
+    assert -1e-9 <= found.margin - said["margin"] < 1e-4
+    assert found.note.startswith(f"{name}, seed ")
+    network, sample = load(LATER / f"{name}.safetensors").eval(), torch.from_numpy(found.sample.copy())
+    with torch.no_grad():
+        logits = network(sample[None])[0].double()
+    if found.prop is not None:
+        assert logits.tolist() == pytest.approx(found.prop.own, abs=1e-6)
+    else:
+        others = logits[torch.arange(len(logits)) != found.label]
+        assert float(logits[found.label] - others.max()) >= found.margin

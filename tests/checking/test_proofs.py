@@ -14,7 +14,6 @@ from spikecert import (
     L2,
     LIF,
     PLIF,
-    AdaptiveLIF,
     LInf,
     RefractoryLIF,
     SpikingNetwork,
@@ -159,7 +158,7 @@ def test_the_check_needs_numpy_alone(shallow):
 
 
 FORMLESS = {
-    "a AdaptiveLIF layer": AdaptiveLIF,
+    "a PLIF layer": PLIF,
     "neurons that start from another potential than 0": lambda: RefractoryLIF(start=0.5),
 }
 

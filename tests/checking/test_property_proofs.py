@@ -20,6 +20,7 @@ from spikecert import (
     mlp,
     moves_at_most,
     output,
+    output_range,
     robust,
     sample,
     save,
@@ -200,6 +201,18 @@ def test_each_row_counts_the_rounding_of_all_its_outputs(tmp_path):
     assert float(exact) - bound < 1e-4
 
 
+def test_rounding_counts_as_often_as_an_output(tmp_path):
+    """A row of 2^20 times an output has 2^20 times the bound, what the output rounds included."""
+    bounds = [Told(tmp_path, factor * output[0] <= 4.0 * factor, 0.0).check().margin for factor in (1.0, 2.0**20)]
+    assert bounds[1] == pytest.approx(2.0**20 * bounds[0], rel=1e-12)
+
+
+def test_a_strict_row_must_not_meet(tmp_path):
+    told = Told(tmp_path, inputs[1] <= 1.0, 1.0)
+    assert told.check().margin == 0.0
+    assert "at least 0" in told.changed(lambda text, tensors: rows(text)[0].update(strict=True))
+
+
 def test_rows_that_meet_are_proven_only_where_they_may(tmp_path):
     """Inputs are exact: a row of theirs may be met with equality."""
     network = mlp((2, 3, 2), 4, neuron=LIF(decay=0.5, threshold=100.0)).eval()
@@ -293,3 +306,17 @@ def test_the_command_line_writes_and_compares_them(run, tmp_path):
     forged = run("check-proof", path, "--model", model, "--property", "moves=.8")
     assert forged.status == 1
     assert "says that the sample's own outputs are" in forged.out
+
+
+def test_a_range_of_outputs_is_proven_as_two_rows(tmp_path):
+    torch.manual_seed(3)
+    network, x = mlp((3, 8, 2), 4, neuron=LIF(decay=0.9)).eval(), torch.full((3,), 0.5)
+    save(network, tmp_path / "network.safetensors")
+    form = output[0] - output[1]
+    found = output_range(network, x[None], LInf(0.1), form, tolerance=1e-3)[0]
+    assert found.lower < found.upper
+    prop = (form >= found.lower - 1e-3) & (form <= found.upper + 1e-3)
+    Prover.of(network).prove(x, prop, LInf(0.1), 60.0).save(tmp_path / "a.proof")
+    assert check(tmp_path / "a.proof", tmp_path / "network.safetensors").margin > 0
+    with pytest.raises(Unproven):
+        Prover.of(network).prove(x, form <= found.greatest - 1e-3, LInf(0.1), 20.0)

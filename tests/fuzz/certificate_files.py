@@ -1,4 +1,4 @@
-"""Certificates of proofs of release 0.1, changed by lines, words and digits; and short proofs that become some."""
+"""Certificates of kept proofs, changed by lines, words and digits; and short proofs that become some."""
 
 import random
 import tempfile
@@ -12,8 +12,12 @@ from spikecert.checking.kernel import check_file
 
 from .mutators import LARGEST, mutate_bytes, mutate_json_bytes
 
-FOLDER = Path(__file__).parents[1] / "checking" / "proofs-0.1"
-NAMES = "deep", "timed", "dense"
+KEPT = Path(__file__).parents[1] / "checking"
+FOLDER = KEPT / "proofs-0.1"
+PATHS = (
+    *(FOLDER / name for name in ("deep", "timed", "dense")),
+    *(KEPT / "proofs-1.1" / name for name in ("rows", "first", "resting", "adapting")),
+)
 WORDS = tuple(
     b"table graph narrow class rows spike leaf potential price close empty through pair input 0 1 -1 2 7 99 "
     b"0000 1111 p1 1p1 -1p160 fffffffffffp44 99999999 0x1 nan".split()
@@ -23,7 +27,7 @@ WORDS = tuple(
 @cache
 def networks() -> dict[str, Network]:
     """Return the networks by the first digits of their hashes, which a claim names."""
-    found = [read_network(FOLDER / f"{name}.safetensors") for name in NAMES]
+    found = [read_network(path.with_suffix(".safetensors")) for path in PATHS]
     return {network.digest: network for network in found}
 
 
@@ -31,8 +35,8 @@ def networks() -> dict[str, Network]:
 def certificates() -> list[bytes]:
     """Return the certificate of each proof."""
     return [
-        "".join(f"{line}\n" for line in elaborate(FOLDER / f"{name}.proof", network)).encode()
-        for name, network in zip(NAMES, networks().values(), strict=True)
+        "".join(f"{line}\n" for line in elaborate(path.with_suffix(".proof"), network)).encode()
+        for path, network in zip(PATHS, networks().values(), strict=True)
     ]
 
 
@@ -47,13 +51,14 @@ def read(data: bytes) -> None:
 
 
 def short_proofs() -> list[bytes]:
-    """Return a short proof."""
-    return [(FOLDER / f"{NAMES[0]}.proof").read_bytes()]
+    """Return a short proof of a class, and one of a property."""
+    return [path.with_suffix(".proof").read_bytes() for path in (PATHS[0], PATHS[3])]
 
 
 def read_short(data: bytes) -> None:
     """Check the certificate that is made from a short proof."""
-    network = next(iter(networks().values()))
+    known = networks()
+    network = next((one for digest, one in known.items() if digest.encode() in data), next(iter(known.values())))
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "sample.proof"
         path.write_bytes(data)

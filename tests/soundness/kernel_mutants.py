@@ -43,7 +43,7 @@ KERNEL_MUTANTS = (
         "return times(self.unit, times(self.decay, potential)[1] + current)[1] + self.tiny",
         "return 0",
     ),
-    Mutant("kernel: runs that differ repeat themselves", NEURONS, "and len(set(scale)) == 1", ""),
+    Mutant("kernel: runs that differ repeat themselves", NEURONS, "and len(set(scale)) == 1 and", "and"),
     Mutant(
         "kernel: take a table's row for any that ends above",
         TABLES,
@@ -400,9 +400,9 @@ KERNEL_MUTANTS = (
     ),
     Mutant(
         "kernel: a sum of potentials strays as far as one of them",
-        CHECKING,
-        "slip = steps * slip + arithmetic.gamma(steps) * size",
-        "slip = slip + 0 * size",
+        "checking/network/neurons.py",
+        "return steps * slip + arithmetic.gamma(steps) * size",
+        "return slip",
     ),
     Mutant(
         "kernel: potentials at a step hold what comes later",
@@ -413,8 +413,8 @@ KERNEL_MUTANTS = (
     Mutant(
         "kernel: a neuron that rests may fire",
         INVARIANTS,
-        "[(0, span)] if rests else driven.neuron.parts(*span)",
-        "driven.neuron.parts(*span)",
+        "[(0, span)] if left else driven.neuron.parts(",
+        "driven.neuron.parts(",
     ),
     Mutant(
         "kernel: who rests for good is awake a step later",
@@ -477,12 +477,66 @@ KERNEL_MUTANTS = (
         "rest=steps if rest is None else min(rest, 1)",
     ),
     Mutant(
+        "kernel: thresholds never rise",
+        NEURONS,
+        "if not self.raises:",
+        "if True:",
+    ),
+    Mutant(
+        "kernel: risen thresholds are known exactly",
+        NEURONS,
+        "return self.high + most + loose, self.low + least - loose",
+        "return self.high + most, self.low + least",
+    ),
+    Mutant(
+        "kernel: a spike needs the most that thresholds may have risen by",
+        NEURONS,
+        "self.low + least - loose",
+        "self.low + most - loose",
+    ),
+    Mutant(
+        "kernel: what thresholds rose by fades without rounding",
+        NEURONS,
+        "(low + spike * ONE - loose, high + spike * ONE + loose)",
+        "(low + spike * ONE, high + spike * ONE)",
+    ),
+    Mutant(
+        "kernel: what thresholds rose by never fades",
+        NEURONS,
+        "low, high = scaled(raised, self.fading)",
+        "low, high = raised",
+    ),
+    Mutant(
+        "kernel: what thresholds rose by is that of one way to a node",
+        INVARIANTS,
+        "climbed[move.target] = min(old[0], low), max(old[1], high)",
+        "climbed[move.target] = old",
+    ),
+    Mutant(
+        "kernel: tables know no risen thresholds",
+        TABLES,
+        "raised = neuron.raised(raised, spike)",
+        "raised = (0, 0)",
+    ),
+    Mutant(
+        "kernel: runs whose threshold rose repeat themselves",
+        NEURONS,
+        "and len(set(scale)) == 1 and not raises",
+        "and len(set(scale)) == 1",
+    ),
+    Mutant(
+        "kernel: pairs of neurons whose thresholds rise",
+        KERNEL + "pairs.py",
+        "if any(driven.neuron.raises for driven in pair):",
+        "if False:",
+    ),
+    Mutant(
         "kernel: neurons may start anywhere",
         "checking/network/neurons.py",
         "or start != 0:",
         "or start == 1e9:",
     ),
-    Mutant("kernel: numbers of a claim are rounded", CERTIFICATES, "if array.tolist() != values or", "if"),
+    Mutant("kernel: numbers of a claim are rounded", "checking/claims.py", "if array.tolist() != values or", "if"),
     Mutant(
         "kernel: sums of machine integers may be of any size",
         DIGITS,

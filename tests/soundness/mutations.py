@@ -65,7 +65,7 @@ TESTS = (
     "tests/checking/kernel",
     "tests/checking/test_property_proofs.py",
     "tests/checking/test_readout_proofs.py",
-    "tests/checking/test_resting_proofs.py",
+    "tests/checking/test_state_proofs.py",
     "tests/checking/test_event_proofs.py",
     "tests/contracts",
     "tests/formats/test_onnx.py",

@@ -32,7 +32,7 @@ from spikecert.certify.bounds.propagation import input_signal, propagate
 from spikecert.certify.bounds.trains.trains import step_spikes
 from spikecert.certify.milp.closing import Closing
 from spikecert.certify.milp.encoding import encode
-from spikecert.certify.proofs.proving import Prover, Unproven
+from spikecert.certify.proofs.proving import Unproven
 from spikecert.certify.replay import margins
 from spikecert.certify.rounding import Rounding
 from spikecert.certify.verifiers import TRAINS, VERIFIERS
@@ -251,7 +251,6 @@ REFUSING: dict[str, Callable[[SpikingNetwork, Tensor, Path], Any]] = {
     "s-ibp": lambda net, x, path: SIBP().loss(net, x, net(x).argmax(1), torch.Generator()),
     "certified loss": lambda net, x, path: CertifiedLoss(0.1).loss(net, x, net(x).argmax(1), torch.Generator()),
     "lirpa": lambda net, x, path: bounds(net, x, LInf(0.1), "lirpa"),
-    "proofs": lambda net, x, path: Prover.of(net),
     "NIR": lambda net, x, path: to_nir(net, x),
     "ONNX": lambda net, x, path: write_onnx(net, (4,)),
 }

@@ -1,12 +1,14 @@
 """Random small networks whose logits are no means over time, or whose neurons have more than a potential."""
 
+from fractions import Fraction
+
 import numpy as np
 import torch
 from torch import Tensor, nn
 
 from spikecert import LIF, SpikingNetwork
 from spikecert.certify.replay import fails
-from spikecert.models import RefractoryLIF
+from spikecert.models import AdaptiveLIF, RefractoryLIF
 
 READ = ("summed", "largest", "largest affine", "first")
 
@@ -54,11 +56,12 @@ def sampled(
 def ends_around(x: Tensor, radius: float) -> tuple[Tensor, Tensor]:
     """Return the ends of what lies within a radius and in [0, 1], rounded inward to the sample's dtype."""
     found = []
-    for sign in (-1.0, 1.0):
-        exact = (x.double() + sign * radius).clamp(0, 1)
-        near = exact.to(x.dtype)
+    for sign in (-1, 1):
+        exact = [min(max(Fraction(value) + sign * Fraction(radius), 0), 1) for value in x.flatten().tolist()]
+        near = torch.tensor([float(end) for end in exact], dtype=x.dtype)
+        beyond = [(Fraction(a) - b) * sign > 0 for a, b in zip(near.tolist(), exact, strict=True)]
         inside = near.nextafter(torch.full_like(near, -sign * torch.inf))
-        found.append(torch.where((near.double() - exact) * sign > 0, inside, near))
+        found.append(torch.where(torch.tensor(beyond), inside, near).view(x.shape))
     return found[0], found[1]
 
 
@@ -109,3 +112,26 @@ def rests(generator: np.random.Generator) -> RefractoryLIF:
     decay, fires = float(choose([0.0, 0.5, 0.75, 0.9, 1.0])), str(choose([">=", ">"]))
     rest = [0, 1, 2, 3, None][int(generator.integers(5))]
     return RefractoryLIF(decay, float(choose([0.25, 0.5, 1.0, 2.0])), rest=rest, fires_at=fires)
+
+
+def adapting(generator: np.random.Generator) -> tuple[SpikingNetwork, Tensor, float]:
+    """Return a network of neurons whose thresholds rise, beside others; a sample; a radius."""
+    features, width, steps = (int(generator.integers(*ends)) for ends in ((1, 4), (1, 6), (1, 7)))
+    layers: list[nn.Module] = [nn.Linear(features, width), rises(generator)]
+    if generator.random() < 0.5:
+        other = rises(generator) if generator.random() < 0.7 else drawn_neuron(generator)
+        layers += [nn.Linear(width, width), other]
+    layers.append(nn.Linear(width, int(generator.integers(2, 4))))
+    readout = str(generator.choice(["mean", "mean", "spikes", "first", "largest"]))
+    if readout in ("spikes", "first"):
+        layers.append(rises(generator))
+    return sampled(generator, layers, features, steps, readout)
+
+
+def rises(generator: np.random.Generator) -> AdaptiveLIF:
+    """Return neurons whose threshold rises, at constants at which much ties."""
+    choose = generator.choice
+    decay, theta = float(choose([0.0, 0.5, 0.75, 0.9, 1.0])), float(choose([0.25, 0.5, 1.0]))
+    raises, fading = float(choose([0.0, 0.25, 0.5, 2.0])), float(choose([0.0, 0.5, 0.9, 1.0]))
+    reset, fires = str(choose(["zero", "subtract"])), str(choose([">=", ">"]))
+    return AdaptiveLIF(decay, theta, raises, fading, reset, fires)

@@ -8,8 +8,7 @@ import numpy as np
 import pytest
 
 from spikecert.checking.certificates import words
-from spikecert.checking.claims import read_claim
-from spikecert.checking.kernel.certificates import _array
+from spikecert.checking.claims import read_array, read_claim
 from spikecert.checking.kernel.checking import Checker
 from spikecert.checking.kernel.numbers import GRID
 from spikecert.checking.kernel.potentials import Potential
@@ -227,7 +226,7 @@ def test_another_format_is_refused():
 def _states(kept) -> Iterator[tuple[int, str, Checker]]:
     """Yield each record with the kernel's state before it."""
     text = json.loads(kept.lines[1])
-    arrays = {name: _array(given) for name, given in text.pop("arrays").items()}
+    arrays = {name: read_array(given) for name, given in text.pop("arrays").items()}
     claim, network = read_claim(text, arrays, kept.network), kept.network
     checker = Checker.of(network, claim)
     for index, line in enumerate(kept.lines[2:], 2):

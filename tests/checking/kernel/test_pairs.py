@@ -28,7 +28,8 @@ class Both:
     def __init__(self, rng: random.Random) -> None:
         neuron = drawn(rng, rng.randint(1, 5))
         steps = len(neuron.scale)
-        self.neuron = replace(neuron, reset=rng.choice(("subtract", "subtract", "none")), periodic=False)
+        plain = {"periodic": False, "rest": 0, "raises": 0}
+        self.neuron = replace(neuron, reset=rng.choice(("subtract", "subtract", "none")), **plain)
         self.shared = sorted(quarters(rng, -8, 8) for _ in range(2))
         self.own = [[self._box(rng) for _ in range(steps)] for _ in range(2)]
         error = rng.choice((0, TINY, ONE >> 6))
@@ -170,6 +171,15 @@ def test_a_pair_that_is_none_is_refused(what):
         levels[0][0] = PairNode(levels[0][0].sides, (to, to, to, to))
     with pytest.raises(Refused, match=BAD[what]):
         cheapest(both.driven, both.strips, [[0] * 9, [0] * 9], levels)
+
+
+def test_a_pair_whose_thresholds_rise_is_refused():
+    both = Both(random.Random(1))
+    levels = pairs_of(both.driven, both.strips, 8)
+    rising = [replace(driven, neuron=replace(driven.neuron, raises=1)) for driven in both.driven]
+    for pair in ((rising[0], both.driven[1]), (both.driven[0], rising[1])):
+        with pytest.raises(Refused, match="a pair's thresholds rise"):
+            cheapest(pair, both.strips, [[0] * 9, [0] * 9], levels)
 
 
 def lone(window: Box, box: Box, error: int) -> SpikeBalance:

@@ -43,7 +43,9 @@ def drawn(rng: random.Random, steps: int) -> KernelNeuron:
     )
     drop, periodic = rng.choice((theta, 2 * theta)), reset == "zero" and len(set(scale)) == 1
     rounding, rest = (unit, rng.choice((0, TINY))), rng.choice((0, 0, 1, 2, 9)) if reset == "zero" else 0
-    return KernelNeuron(decay, drop, theta + tie, theta - tie, reset, scale, periodic, *rounding, rest)
+    raises = rng.choice((0, 0, 1, 2, 6)) * (ONE >> 2) if reset != "none" and not rest else 0
+    own = theta + tie, theta - tie, reset, scale, periodic and not raises
+    return KernelNeuron(decay, drop, *own, *rounding, rest, raises, rng.choice((0, 2, 3, 4)) * (ONE >> 2))
 
 
 def asked(rng: random.Random) -> Driven:
@@ -75,6 +77,20 @@ def lost(neuron: KernelNeuron, v: int) -> int:
     return neuron.unit * (abs(v) + neuron.drop) // ONE + neuron.tiny
 
 
+def limits(neuron: KernelNeuron, raised: int) -> tuple[int, int]:
+    """Return the greatest v of silence and the least of a spike, for A, by a formula of the test's own."""
+    more = neuron.raises * raised >> GRID
+    loose = neuron.unit * (neuron.high + abs(more)) // ONE + neuron.tiny if neuron.raises else 0
+    return neuron.high + more + loose, neuron.low + more - loose
+
+
+def risen(neuron: KernelNeuron, raised: int, spike: int, sign: int) -> int:
+    """Return A behind a step, with what rounding may add or take."""
+    faded = neuron.fading * raised >> GRID
+    loose = neuron.unit * (spike * ONE + abs(faded)) // ONE + neuron.tiny
+    return faded + spike * ONE + sign * loose if neuron.raises else 0
+
+
 def extra_of(driven: Driven, levels: list[list[InvariantNode]]) -> int:
     """Return how large δ may be for potentials within levels."""
     steepest = max(map(abs, driven.neuron.scale))
@@ -89,16 +105,16 @@ def runs(
     """Yield runs of the machine that do what splits say: steps, and u behind each."""
     neuron, (common, own) = driven.neuron, driven.__dict__["parts"]
     for _ in range(count):
-        x, u, steps, left, waits = rng.choice((*common, sum(common) >> 1)), 0, [], [], 0
+        x, u, steps, left, waits, raised = rng.choice((*common, sum(common) >> 1)), 0, [], [], 0, 0
         for t, (low, high) in enumerate(own):
-            delta, a = rng.choice((-extra, 0, extra)), neuron.scale[t]
+            delta, a, (most, least) = rng.choice((-extra, 0, extra)), neuron.scale[t], limits(neuron, raised)
             current = x + rng.choice((low, high))
             if a and rng.random() < 0.5:  # to θ, where that can be
-                wanted = ((rng.choice((neuron.low, neuron.high)) - delta << GRID) - neuron.decay * u) // a
+                wanted = ((rng.choice((least, most)) - delta << GRID) - neuron.decay * u) // a
                 x = min(max(wanted - high, common[0]), common[1]) if t == 0 else x
                 current = min(max(wanted, x + low), x + high)
             v = 0 if waits else (neuron.decay * u + a * current >> GRID) + delta
-            (certain, possible), near = driven.bits[t], (v <= neuron.high, v >= neuron.low and not waits)
+            (certain, possible), near = driven.bits[t], (v <= most, v >= least and not waits)
             sides = [s for s in (0, 1) if near[s] and certain <= s <= possible]
             if not sides:
                 break
@@ -106,6 +122,7 @@ def runs(
             u, waits = v if not spike or neuron.reset == "none" else 0, neuron.rest if spike else max(waits - 1, 0)
             if spike and neuron.reset == "subtract":
                 u = v - neuron.drop + rng.choice((-1, 0, 1)) * lost(neuron, v)
+            raised = risen(neuron, raised, spike, rng.choice((-1, 0, 1)))
             steps.append((spike, current))
             left.append(u)
         else:
@@ -145,7 +162,8 @@ def changed(rng: random.Random, levels: list[list[InvariantNode]]) -> list[list[
 
 
 def made(rng: random.Random, driven: Driven) -> list[list[InvariantNode]]:
-    celled = driven.neuron.reset == "subtract" and driven.neuron.decay and rng.random() < 0.7
+    celled = driven.neuron.reset == "subtract" and driven.neuron.decay and not driven.neuron.raises
+    celled = celled and rng.random() < 0.7
     return cells_of(driven, rng.choice((2, 3, 8)))[0] if celled else levels_of(driven, windows=rng.random() < 0.8)
 
 
@@ -330,25 +348,27 @@ def trains(neuron: KernelNeuron, current: int) -> set[tuple[int, ...]]:
     """Return all trains of one current: with δ at its ends and without, on both sides of θ where it is near."""
     found = set()
     for sign in (-1, 0, 1):
-        pending: list[tuple[tuple[int, ...], int]] = [((), 0)]
+        pending: list[tuple[tuple[int, ...], int, int]] = [((), 0, 0)]
         while pending:
-            train, u = pending.pop()
+            train, u, raised = pending.pop()
             if len(train) == len(neuron.scale):
                 found.add(train)
                 continue
             if 1 in train and train[::-1].index(1) < neuron.rest:
-                pending.append(((*train, 0), 0))
+                pending.append(((*train, 0), 0, 0))
                 continue
             a = neuron.scale[len(train)]
             v = (neuron.decay * u + a * current >> GRID) + sign * slip(neuron, abs(u), abs(a * current) >> GRID)
             period = train.index(1) + 1 + neuron.rest if 1 in train else 0
             forced = train[len(train) % period] if neuron.periodic and period else None
+            most, least_fires = limits(neuron, raised)
             for spike in (0, 1):
-                if forced in (None, spike) and (v >= neuron.low if spike else v <= neuron.high):
+                if forced in (None, spike) and (v >= least_fires if spike else v <= most):
                     less = lost(neuron, v) if spike and neuron.reset == "subtract" else 0
                     left = v - neuron.drop if spike and neuron.reset == "subtract" else v
                     left = 0 if spike and neuron.reset == "zero" else left
-                    pending += [((*train, spike), u) for u in {left - less, left + less}]
+                    later = {risen(neuron, raised, spike, side) for side in (-1, 1)}
+                    pending += [((*train, spike), u, a) for u in {left - less, left + less} for a in later]
     return found
 
 

@@ -1,4 +1,4 @@
-"""Proofs of networks whose neurons rest behind each spike, or fire once."""
+"""Proofs of networks whose neurons rest behind each spike, or whose thresholds rise with it."""
 
 import json
 
@@ -14,19 +14,20 @@ from spikecert.checking.certificates import elaborate
 from spikecert.checking.kernel.certificates import check_certificate
 from spikecert.checking.kernel.numbers import GRID
 from spikecert.checking.network.model import FORMAT
-from spikecert.models import RefractoryLIF
+from spikecert.models import AdaptiveLIF, RefractoryLIF
 from spikecert.models.files.storage import read_tensors, write_tensors
 from spikecert.testing import Case
 from support.checked_runs import asked, check_run, traced
 from support.examples import THOROUGH
 from support.property_oracle import worst_seen
-from support.timed_networks import broken, inputs_around, resting
+from support.timed_networks import adapting, broken, inputs_around, resting
 
 
-def test_what_is_proven_of_random_networks_is_never_false(tmp_path):
+@pytest.mark.parametrize("drawn", [resting, adapting])
+def test_what_is_proven_of_random_networks_is_never_false(drawn, tmp_path):
     proven = 0
     for seed in range(300 if THOROUGH else 40):
-        network, x, radius = resting(np.random.default_rng(seed))
+        network, x, radius = drawn(np.random.default_rng(seed))
         with torch.no_grad():
             label = int(network(x[None])[0].argmax())
         save(network, tmp_path / "network.safetensors")
@@ -42,12 +43,11 @@ def test_what_is_proven_of_random_networks_is_never_false(tmp_path):
     assert proven >= 15
 
 
-def test_runs_stay_within_what_the_kernel_allows(tmp_path):
+@pytest.mark.parametrize("drawn", [resting, adapting])
+def test_runs_stay_within_what_the_kernel_allows(drawn, tmp_path):
     for seed in range(60 if THOROUGH else 10):
-        network, x, radius = resting(np.random.default_rng(seed))
-        if network.readout not in ("mean", "spikes") or any(
-            isinstance(part, RefractoryLIF) and part.rest is None for part in network.modules() if seed % 2
-        ):
+        network, x, radius = drawn(np.random.default_rng(seed))
+        if network.readout not in ("mean", "spikes"):
             continue
         case = Case(network, x[None], torch.tensor([0]), radius)
         kernel = asked(case, tmp_path)
@@ -142,3 +142,52 @@ def test_a_node_that_rests_holds_no_more_than_0(tmp_path):
         changed = [*words[:i], f"1p{GRID}", f"1p{GRID}", *words[i + 2 :]]
         with pytest.raises(Refused):
             check_certificate([*lines[:place], " ".join(changed), *lines[place + 1 :]], read, 100.0)
+
+
+def adaptive(**constants: float) -> AdaptiveLIF:
+    return AdaptiveLIF(**({"decay": 0.9, "adaptation": 0.5, "threshold_decay": 0.8, "threshold": 0.5} | constants))
+
+
+def rising() -> tuple[SpikingNetwork, torch.Tensor, int]:
+    torch.manual_seed(1)
+    layers = nn.Linear(4, 8), adaptive(), nn.Linear(8, 6), adaptive()
+    network = SpikingNetwork(*layers, nn.Linear(6, 3), num_steps=6).eval()
+    x = torch.rand(4)
+    with torch.no_grad():
+        return network, x, int(network(x[None])[0].argmax())
+
+
+@pytest.mark.parametrize(
+    ("field", "value", "told"),
+    [
+        ("adaptation", 0.0, ""),
+        ("adaptation", 0.25, ""),
+        ("threshold_decay", 0.0, ""),
+        ("threshold_decay", 1.0, ""),
+        ("adaptation", -0.5, "has constants outside their range"),
+        ("threshold_decay", 1.5, "has constants outside their range"),
+        ("adaptation", 1e-42, "adaptation"),
+        ("reset", "none", "has constants outside their range"),
+        ("rest", 1, "no proof form for a neuron with rest"),
+    ],
+)
+def test_a_certificate_of_other_thresholds_is_refused(field, value, told, tmp_path):
+    network, x, label = rising()
+    save(network, tmp_path / "network.safetensors")
+    Prover.of(network).prove(x, label, LInf(0.002), 30.0).save(tmp_path / "a.proof")
+    assert check(tmp_path / "a.proof", tmp_path / "network.safetensors").label == label
+    lines = list(elaborate(tmp_path / "a.proof", read_network(tmp_path / "network.safetensors")))
+    text, tensors = read_tensors(tmp_path / "network.safetensors", FORMAT)
+    described = json.loads(text)
+    for layer in described["layers"]:
+        if layer["type"] == "AdaptiveLIF":
+            layer[field] = value
+    write_tensors(tmp_path / "other.safetensors", FORMAT, json.dumps(described, sort_keys=True), tensors)
+    if told:
+        with pytest.raises(Refused, match=told):
+            read_network(tmp_path / "other.safetensors")
+        return
+    other = read_network(tmp_path / "other.safetensors")
+    claim = json.loads(lines[1]) | {"network": other.digest}
+    with pytest.raises(Refused, match=r"is missing, or its rows|not inductive|leads to no node|is only proven"):
+        check_certificate([lines[0], json.dumps(claim), *lines[2:]], other, 100.0)
