@@ -10,7 +10,8 @@ steps, and
 
 are currents whose sums bound all sums of currents: sums of m and r over time are the middles and the radii of the
 counts. What grows step by step in `interval_bounds.py` does not grow here: time costs no width. The backward pass
-is that of the two runs.
+is that of the two runs. Where events change, C_low and C_high come from event_sums.py, and I are their increments:
+an event that comes a step later widens C at one step, and not both steps' currents.
 
 Proof of monotony, by induction: let C ≤ C' at each step and N[t−1] ≤ N'[t−1]. If N[t] > N'[t] then N[t−1] =
 N'[t−1], and C[t] ≥ θ + d·N[t−1] holds, but C'[t] ≥ C[t] does not: a contradiction. ∎
@@ -31,12 +32,17 @@ The two runs remember how much came in; the ends of u where a decided neuron sta
 from dataclasses import dataclass
 
 import torch
+from torch import Tensor
 
+from ...certify.bounds.signals.affine import fold
+from ...certify.bounds.signals.box import Box
 from ...certify.bounds.signals.signals import filter_rows
 from ...models.circuit import Circuit, Fired, Pooled, Read
 from ...models.elements.neurons import LIF
+from ...models.linear_maps import LinearMap
 from ...models.rules import Leaky
 from .ends import Ends, Followed, check_sums, each
+from .event_ends import EventBall
 from .spike_ends import spike_ends
 
 
@@ -57,6 +63,16 @@ class Prefixes(Followed):
         rules = [node.rule for node in made.nodes if isinstance(node, (Fired, Read))]
         forgets = any(isinstance(rule, Leaky) and rule.decay != 1.0 for rule in rules)
         return Prefixes(source, made.num_steps, not forgets)
+
+    @property
+    def rows(self) -> Tensor | None:
+        """Return the prefixes' weights where counts are followed."""
+        return torch.ones(self.num_steps, self.num_steps).tril() if self.counting else None
+
+    def of_sums(self, layer: LinearMap, reach: Box, x: Ends, ball: EventBall) -> Ends:
+        """Return currents whose sums are the ends of the prefixes."""
+        middle = fold(layer.apply, ball.events).to(ball.events.dtype)
+        return Ends(each(reach, lambda end: middle + end.diff(dim=0, prepend=torch.zeros_like(end[:1]))))
 
     def pooled(self, node: Pooled, x: Ends) -> Ends:
         """Return the maxima of the ends.
