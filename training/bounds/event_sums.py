@@ -1,7 +1,8 @@
 """Ends of sums over time of the first layer's currents when events change: an event counts once.
 
 For weights A[t] ≥ 0 let X_i = Σ_t A[t]·x_i[t]; what a neuron adds up is Σ_i W_i·X_i + b·Σ_t A[t]. Where the
-events x become x̃, X_i rises by at most up_i and falls by at most down_i. Those rooms, and one budget for all steps:
+events x become x̃, X_i rises by at most up_i and falls by at most down_i. Those rooms, and one budget for all
+steps:
 
     moves of up to Δ    an event at t gains m⁺(t) = max_{|t'−t|≤Δ} A[t'] − A[t] or loses m⁻(t) = max A[t] − A[t'];
                         up_i = Σ m⁺(t), down_i = Σ m⁻(t) over the feature's events. Where it may leave the steps,
