@@ -19,9 +19,10 @@ def load_digit_sequences(name: str, root: Path | None, seed: int) -> Dataset:
     "digits".
     """
     still = load_digits_splits(name, None, seed)
-    parts = [_cut(part, *BLOCKS[name]) for part in (still.train, still.validation, still.test)]
-    steps, pixels = parts[0].inputs.shape[1:]
-    return Dataset(name, *parts, (pixels,), still.classes, steps)
+    parts = (still.train, still.validation, still.test)
+    train, validation, test = (_cut(part, *BLOCKS[name]) for part in parts)
+    steps, pixels = train.inputs.shape[1:]
+    return Dataset(name, train, validation, test, (pixels,), still.classes, steps)
 
 
 def _cut(split: Split, height: int, width: int) -> Split:

@@ -89,8 +89,10 @@ def pulses(
     if num_steps < chosen.least_steps:
         raise ValueError(f"num_steps: got {num_steps}, expected at least {chosen.least_steps} for {task!r}")
     generator = torch.Generator().manual_seed(seed)
-    parts = (_recorded(chosen, count, num_steps, channels, generator) for count in (samples, HELD_OUT, HELD_OUT))
-    return Dataset(task, *parts, (chosen.kinds * channels,), chosen.classes, num_steps)
+    train, validation, test = (
+        _recorded(chosen, count, num_steps, channels, generator) for count in (samples, HELD_OUT, HELD_OUT)
+    )
+    return Dataset(task, train, validation, test, (chosen.kinds * channels,), chosen.classes, num_steps)
 
 
 def load_pulses(name: str, root: Path | None, seed: int, num_steps: int) -> Dataset:
