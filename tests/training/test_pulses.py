@@ -5,7 +5,7 @@ import torch
 
 from spikecert import dataset
 from spikecert.training import pulses
-from spikecert.training.data.pulses import TASKS
+from spikecert.training.data.temporal.pulses import TASKS
 
 
 @pytest.mark.parametrize("task", list(TASKS))

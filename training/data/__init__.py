@@ -8,17 +8,17 @@ from ...models.validation import check_choice
 from .arrays import load_arrays
 from .cifar import load_cifar
 from .digit_events import digit_events, load_digit_events
-from .digit_sequences import load_digit_sequences
 from .digits import load_digits_splits
 from .events import DEFAULT_STEPS
 from .folders import load_folder
 from .mnist import load_idx
 from .nmnist import load_nmnist
 from .own import checked_limits, own_dataset
-from .pulses import load_pulses, pulses
 from .regression import load_digit_values, regression_dataset
 from .shd import load_shd
 from .splits import Dataset, Split
+from .temporal.digit_sequences import load_digit_sequences
+from .temporal.pulses import load_pulses, pulses
 
 __all__ = [
     "EVENTS",

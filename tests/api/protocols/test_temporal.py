@@ -5,7 +5,7 @@ from pathlib import Path
 from spikecert import protocols
 from spikecert.protocols.grid import cells
 from spikecert.protocols.reproducing import Options, reproduce
-from spikecert.training.data.pulses import TASKS
+from spikecert.training.data.temporal.pulses import TASKS
 
 
 def test_each_task_is_certified_beside_its_twin_without_memory() -> None:

@@ -21,10 +21,10 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from ...models.constants import at_least
-from ...models.validation import check_choice
-from .events import DEFAULT_STEPS
-from .splits import Dataset, Split
+from ....models.constants import at_least
+from ....models.validation import check_choice
+from ..events import DEFAULT_STEPS
+from ..splits import Dataset, Split
 
 APART = (4, 6)
 """Steps between two pulses, at least and at most."""

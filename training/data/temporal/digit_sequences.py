@@ -4,9 +4,9 @@ from pathlib import Path
 
 from torch import Tensor
 
-from .digit_events import SIDE
-from .digits import load_digits_splits
-from .splits import Dataset, Split
+from ..digit_events import SIDE
+from ..digits import load_digits_splits
+from ..splits import Dataset, Split
 
 BLOCKS: dict[str, tuple[int, int]] = {"digit-rows": (1, SIDE), "digit-blocks": (2, 2)}
 """Height and width of what is seen at one step."""
