@@ -16,7 +16,7 @@ from torch import Tensor
 from ...certify.bounds.signals.affine import fold
 from ...certify.bounds.signals.box import Box
 from ...certify.bounds.trains.train_table import TableTrains, gains, trains_between
-from ...models.circuit import Added, Algebra, Circuit, Filtered, Fired, Input, Mapped, Pooled, Read
+from ...models.circuit import Added, Algebra, Circuit, Filtered, Fired, Input, Mapped, Pooled, Read, Recurred
 from ...models.dynamics import Dynamics
 from ...models.linear_maps import LinearMap
 from ...models.rules import Leaky
@@ -148,11 +148,11 @@ def check_sums(bounds: str, reset: str, made: Circuit) -> None:
         told = f'readout {made.read.readout!r}, expected a mean or "potential"'
         raise ValueError(f'bounds: got "{bounds}" and {told}')
     for node in made.nodes:
-        rule = node.rule if isinstance(node, Fired | Read) else None
+        rule = node.rule if isinstance(node, Fired | Recurred | Read) else None
         scaled = isinstance(rule, Leaky) and rule.scale is not None
         if isinstance(node, Read) and scaled:
             raise ValueError(f'bounds: got "{bounds}" and a potential with an input scale, expected none')
-        if isinstance(node, Fired) and isinstance(rule, Leaky) and (scaled or rule.reset != reset):
+        if isinstance(node, Fired | Recurred) and isinstance(rule, Leaky) and (scaled or rule.reset != reset):
             told = f"a {rule.reset!r} reset" + " and an input scale" * scaled
             wanted = {"zero": "to reset to 0", "subtract": "to subtract"}[reset]
             raise ValueError(f'bounds: got "{bounds}" for {node.name}, {told}, expected {wanted}, and no scale')

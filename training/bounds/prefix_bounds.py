@@ -37,12 +37,13 @@ from torch import Tensor
 from ...certify.bounds.signals.affine import fold
 from ...certify.bounds.signals.box import Box
 from ...certify.bounds.signals.signals import filter_rows
-from ...models.circuit import Circuit, Fired, Pooled, Read
+from ...models.circuit import Circuit, Fired, Pooled, Read, Recurred
 from ...models.elements.neurons import LIF
 from ...models.linear_maps import LinearMap
 from ...models.rules import Leaky
 from .ends import Ends, Followed, check_sums, each
 from .event_ends import EventBall
+from .loop_counts import loop_counts
 from .spike_ends import spike_ends
 
 
@@ -60,8 +61,12 @@ class Prefixes(Followed):
     def of(made: Circuit, source: Ends) -> "Prefixes":
         """Return the ends of a circuit's signals."""
         check_sums("prefix", "subtract", made)
-        rules = [node.rule for node in made.nodes if isinstance(node, (Fired, Read))]
+        rules = [node.rule for node in made.spiking]
         forgets = any(isinstance(rule, Leaky) and rule.decay != 1.0 for rule in rules)
+        if forgets and made.recurs:
+            raise ValueError(
+                'bounds: got "prefix", a loop and neurons that leak, expected decay 1 in a network with loops'
+            )
         return Prefixes(source, made.num_steps, not forgets)
 
     @property
@@ -92,6 +97,10 @@ class Prefixes(Followed):
         if self.counting:
             return Ends(each(x.box, lambda current: layer(current, self.num_steps)))
         return Ends(spike_ends(layer, x.box, self.num_steps, coupled=True))
+
+    def recurred(self, node: Recurred, x: Ends) -> Ends:
+        """Return the two runs of a layer that hears itself; see loop_counts.py."""
+        return Ends(loop_counts(node, x.box, self.num_steps))
 
     def read(self, node: Read, x: Ends) -> Ends:
         """Return what the readout reads: a mean over time, or the last potential of neurons that never fire."""
