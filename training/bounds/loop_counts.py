@@ -1,14 +1,15 @@
 """Bounds of counts of a layer that hears itself, which training can differentiate: two runs that are coupled.
 
-Without leak, and with subtraction, a neuron's count N[t] is monotone in the sum C[t] of what came in (prefix_bounds.py).
-With feedback V = V⁺ − V⁻, both parts at least 0, and b,
+Without leak, and with subtraction, a neuron's count N[t] is monotone in the sum C[t] of what came in
+(prefix_bounds.py). With feedback V = V⁺ − V⁻, both parts at least 0, and b,
 
     C[t] = X[t] + V·N[t−1] + b·t  ∈  [X_low[t] + V⁺·N_low[t−1] − V⁻·N_high[t−1] + b·t,
                                       X_high[t] + V⁺·N_high[t−1] − V⁻·N_low[t−1] + b·t]
 
-wherever N_low[t−1] ≤ N[t−1] ≤ N_high[t−1], and X_low ≤ X ≤ X_high hold the sums of what comes from below. So two
-runs side by side, each hearing its own spikes where a weight is positive and the other's where it is negative, have
-counts N_low[t] ≤ N[t] ≤ N_high[t]: by induction over t, from N[0] = 0. Their currents at a step are
+wherever N_low[t−1] ≤ N[t−1] ≤ N_high[t−1], and X_low ≤ X ≤ X_high hold the sums of what comes from below. So
+two runs side by side, each hearing its own spikes where a weight is positive and the other's where it is
+negative, have counts N_low[t] ≤ N[t] ≤ N_high[t]: by induction over t, from N[0] = 0. Their currents at a step
+are
 
     x + b + V·m ± |V|·r  for the middle m and the radius r of both runs' last spikes, of any sign,
 

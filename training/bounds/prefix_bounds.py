@@ -64,9 +64,7 @@ class Prefixes(Followed):
         rules = [node.rule for node in made.spiking]
         forgets = any(isinstance(rule, Leaky) and rule.decay != 1.0 for rule in rules)
         if forgets and made.recurs:
-            raise ValueError(
-                'bounds: got "prefix", a loop and neurons that leak, expected decay 1 in a network with loops'
-            )
+            raise ValueError('bounds: got "prefix", a loop and neurons that leak, expected decay 1 beside loops')
         return Prefixes(source, made.num_steps, not forgets)
 
     @property

@@ -74,17 +74,13 @@ def test_no_run_escapes_and_radius_0_is_the_run(seed: int, steps: int, radius: f
 @pytest.mark.parametrize("weight", [1.0, -1.0])
 def test_what_a_neuron_hears_has_its_exact_counts(weight: float) -> None:
     """The second neuron hears the first alone, which tells it how many events came: both ends are runs."""
-    layers = (
-        nn.Linear(1, 2),
-        Recurrent(LIF(1.0, 1.0, reset="subtract"), nn.Linear(2, 2, bias=False)),
-        nn.Linear(2, 3),
-    )
-    network = SpikingNetwork(*layers, num_steps=5, encoding="none").double()
+    loop = Recurrent(LIF(1.0, 1.0, reset="subtract"), nn.Linear(2, 2, bias=False))
+    network = SpikingNetwork(nn.Linear(1, 2), loop, nn.Linear(2, 3), num_steps=5, encoding="none").double()
     with torch.no_grad():
-        first, loop, last = network.layers[0], network.layers[1].feedback, network.layers[2]  # type: ignore[union-attr]
+        first, heard, last = network.layers[0], loop.feedback, network.layers[2]
         first.weight.copy_(torch.tensor([[1.0], [0.0]]))  # type: ignore[union-attr, operator]
         first.bias.copy_(torch.tensor([0.0, 0.0 if weight > 0 else 1.0]))  # type: ignore[union-attr, operator]
-        loop.weight.copy_(torch.tensor([[0.0, 0.0], [weight, 0.0]]))  # type: ignore[union-attr, operator]
+        heard.weight.copy_(torch.tensor([[0.0, 0.0], [weight, 0.0]]))  # type: ignore[union-attr, operator]
         last.weight.copy_(torch.tensor([[0.0, 0.0], [0.0, 1.0], [0.0, -1.0]]))  # type: ignore[union-attr, operator]
         last.bias.zero_()  # type: ignore[union-attr, operator]
         events = torch.tensor([0.0, 1.0, 0.0, 1.0, 0.0]).double().view(1, 5, 1)
