@@ -5,7 +5,7 @@ if __name__ == "training":
 
 from .augmenting.augmentation import Augmentation
 from .augmenting.event_augmentation import EventAugmentation
-from .data import Dataset, Split, dataset, digit_events, own_dataset, regression_dataset
+from .data import Dataset, Split, dataset, digit_events, own_dataset, pulses, regression_dataset
 from .history import EpochMetrics, TrainingRun
 from .loop import fit
 from .objectives import (
@@ -62,6 +62,7 @@ __all__ = [
     "digit_events",
     "fit",
     "own_dataset",
+    "pulses",
     "regression_dataset",
     "start_firing",
 ]

@@ -11,6 +11,7 @@ from pydantic import BeforeValidator, Field, ValidationError
 from spikecert.files import FileKind
 from spikecert.files.toml_text import read_toml
 from spikecert.models.validation import check_choice, one_line
+from spikecert.reports.records.event_rules import EventRules
 from spikecert.reports.records.part import Part
 from spikecert.runs.configuration import as_number
 
@@ -65,6 +66,7 @@ class Variant(Part):
         training: settings that differ from the protocol's.
         start: what differs in the untrained network.
         neurons: instead of the protocol's.
+        data: instead of the protocol's.
     """
 
     name: str
@@ -72,6 +74,7 @@ class Variant(Part):
     training: dict[str, Any] = Field(default_factory=dict)
     start: Start = Start()
     neurons: tuple[str, ...] | None = None
+    data: str | None = None
 
 
 class CertificationSettings(Part):
@@ -95,6 +98,8 @@ class EvaluationSettings(Part):
 
     Attributes:
         epsilons: of the norm, rising.
+        norm: as people name it: "linf", "l2", or of sets of events "flips", "shift", "flips+shift".
+        events: which events change, and how, of such sets.
         attacks: of the paper's (`attacks.PAPER`) or of `attack`'s names.
         verifiers: names as in `verify`.
         timeout: of the verifiers, seconds for a sample.
@@ -107,6 +112,7 @@ class EvaluationSettings(Part):
 
     epsilons: tuple[Number, ...] = Field(min_length=1)
     norm: str = "linf"
+    events: EventRules | None = None
     samples: Count | None = None
     attacks: tuple[str, ...] = ()
     verifiers: tuple[str, ...] = ()

@@ -21,6 +21,7 @@ class Cell:
         terms: the objective as data, without arrays.
         training: what `fit` is told.
         start: what differs in the untrained network.
+        data: the name of the data set.
     """
 
     row: str
@@ -29,6 +30,7 @@ class Cell:
     terms: tuple[dict[str, Any], ...]
     training: TrainingSettings
     start: Start
+    data: str
 
 
 def cells(protocol: Protocol) -> tuple[Cell, ...]:
@@ -48,4 +50,5 @@ def _cells(protocol: Protocol, variant: Variant, neuron: str) -> Iterator[Cell]:
         for (k, key, _), value in zip(axes, values, strict=True):
             terms[k][key] = value
             told.append(f"{SIGNS.get(key, key)} = {value:g}" if isinstance(value, float) else f"{key} = {value}")
-        yield Cell(", ".join(told), variant.name, neuron, tuple(terms), training, variant.start)
+        data = variant.data or protocol.data
+        yield Cell(", ".join(told), variant.name, neuron, tuple(terms), training, variant.start, data)

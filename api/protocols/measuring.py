@@ -41,7 +41,7 @@ def measured(planned: PlannedRun, network: SpikingNetwork, progress: Progress, w
     asked, label = planned.protocol.evaluation, f"{planned.label}{which}"
     samples = first_samples(planned, network, asked.samples)
     plan = Plan(
-        threat(asked.norm, asked.epsilons),
+        threat(asked.norm, asked.epsilons, events=asked.events),
         tuple(resolve(name) for name in asked.attacks),
         asked.verifiers,
         asked.timeout,
@@ -79,7 +79,13 @@ def certified(planned: PlannedRun, network: SpikingNetwork, label: str, progress
     if asked is None:
         return ()
     samples = first_samples(planned, network, asked.samples)
-    plan = Plan(threat(evaluation.norm, asked.epsilons), (), asked.verifiers, asked.timeout, planned.seed)
+    plan = Plan(
+        threat(evaluation.norm, asked.epsilons, events=evaluation.events),
+        (),
+        asked.verifiers,
+        asked.timeout,
+        planned.seed,
+    )
     return _in_parts(planned, label, network, samples, plan, progress).points
 
 

@@ -61,13 +61,10 @@ def reproduce(protocol: Protocol, folder: Path, options: Options, progress: Prog
     """
     changed = adapted(protocol, options)
     rows = chosen(changed, options.only)
-    data = reduced(dataset(changed.data, options.root), changed.train_samples)
-    if changed.validation_samples is not None:
-        data = replace(data, validation=_first(data.validation, changed.validation_samples))
-    data = joined(data) if changed.images == "all" else data
-    data_hash, device = hash_of(data), options.device
+    known = {cell.data: _samples(changed, cell.data, options.root) for cell in rows}
+    hashes, device = {name: hash_of(data) for name, data in known.items()}, options.device
     runs = [
-        PlannedRun(changed, cell, seed, data, data_hash, folder / "runs", device)
+        PlannedRun(changed, cell, seed, known[cell.data], hashes[cell.data], folder / "runs", device)
         for cell in rows
         for seed in changed.seeds
     ]
@@ -79,6 +76,14 @@ def reproduce(protocol: Protocol, folder: Path, options: Options, progress: Prog
         write(results, folder)
     progress("runs", len(runs), len(runs))
     return results
+
+
+def _samples(protocol: Protocol, name: str, root: Path | None) -> Dataset:
+    """Return the samples that a protocol takes of a data set."""
+    data = reduced(dataset(name, root, num_steps=protocol.num_steps), protocol.train_samples)
+    if protocol.validation_samples is not None:
+        data = replace(data, validation=_first(data.validation, protocol.validation_samples))
+    return joined(data) if protocol.images == "all" else data
 
 
 def adapted(protocol: Protocol, options: Options) -> Protocol:

@@ -6,11 +6,14 @@ import math
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
+from spikecert.reports.pages.norms import sign
 from spikecert.reports.pages.text import cell
 from spikecert.reports.pages.text import markdown as escaped
 from spikecert.reports.records.rows import Tally
+from spikecert.runs.building import threat
 
 from .configuration import CertificationSettings, Protocol
+from .grid import cells
 from .results import Results, RunResult, mean_and_spread
 
 
@@ -153,11 +156,13 @@ def caption(results: Results) -> str:
     sizes = ", ".join(f"{epsilon:.4g}" for epsilon in protocol.evaluation.epsilons)
     spread = "; mean ± sample standard deviation over the seeds" if len(seeds) > 1 else ""
     packages = ", ".join(f"{name} {first.environment.packages[name]}" for name in ("spikecert", "torch"))
-    norm = {"linf": "ℓ∞", "l2": "ℓ2"}[protocol.evaluation.norm]
+    asked = protocol.evaluation
+    norm = sign(threat(asked.norm, asked.epsilons, events=asked.events))
+    data = ", ".join(dict.fromkeys(cell.data for cell in cells(protocol)))
     limit = protocol.evaluation.timeout
     told = "" if limit is None else f"; verifiers had {limit:g} s a sample"
     return (
-        f"{architectures(protocol)} on {protocol.data}, T = {protocol.num_steps}, λ = {protocol.decay:g}; {norm}, "
+        f"{architectures(protocol)} on {data}, T = {protocol.num_steps}, λ = {protocol.decay:g}; {norm}, "
         f"ε = {sizes}; the first {first.points[0].samples} test samples{_certified_samples(results)}; "
         f"{_trained_on(protocol)}{_epochs(results)}; seeds "
         f"{', '.join(map(str, seeds))}{spread}{told}. Python {first.environment.python}, {packages}, "

@@ -101,7 +101,7 @@ from spikecert.certify.verifiers import Lirpa, Milp
 from spikecert.formats.writing import robustness
 from spikecert.reports.making.plans import Plan, RadiusPlan
 from spikecert.reports.records.schema import Threat
-from spikecert.training.data import Dataset, Split, digit_events
+from spikecert.training.data import Dataset, Split, digit_events, pulses
 from support.constants import ENDS, NONE, Row, neuron_rows, rows, several
 
 NETWORK, INPUTS, LABELS = mlp((3, 4, 2), num_steps=2), torch.full((2, 3), 0.5), torch.tensor([0, 1])
@@ -422,6 +422,7 @@ TRAINING = [
     several(dataset, "limits", 1.0, lambda v: dataset("digits", limits=(0.0, v))),
     *rows(dataset, {"seed": 1, "num_steps": 2}, {"name": "digit-events", "num_steps": 2}, kept=False),
     *rows(digit_events, {"num_steps": 2, "noise": 0.5, "seed": 1}, {"num_steps": 2}, kept=False),
+    *rows(pulses, {"num_steps": 9, "channels": 2, "samples": 4, "seed": 1}, {"task": "order"}, kept=False),
 ]
 ANALYSIS = [
     *rows(

@@ -6,8 +6,8 @@ over time; what neurons make of them say `interval_bounds.py`, `prefix_bounds.py
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
-from functools import cache
+from dataclasses import dataclass, replace
+from functools import cache, partial
 from typing import ClassVar
 
 import torch
@@ -16,11 +16,13 @@ from torch import Tensor
 from ...certify.bounds.signals.affine import fold
 from ...certify.bounds.signals.box import Box
 from ...certify.bounds.trains.train_table import TableTrains, gains, trains_between
-from ...models.circuit import Added, Algebra, Circuit, Filtered, Fired, Input, Mapped, Pooled, Read
+from ...models.circuit import Added, Algebra, Circuit, Filtered, Fired, Input, Mapped, Pooled, Read, Recurred
 from ...models.dynamics import Dynamics
+from ...models.linear_maps import LinearMap
 from ...models.rules import Leaky
 from ...models.running.readouts import MEANS
 from .event_ends import EventBall, events_behind, through
+from .event_sums import EventSums
 from .spike_ends import fire
 
 
@@ -32,11 +34,13 @@ class Ends:
         box: of its steps, (T, batch, ...), or of the sums that are followed; (1, batch, ...) if it is constant.
         known: gives the ends of its mean over time, where there are narrower ones than those of the steps' means.
         ball: what else is known of events that enter the first layer; the box is then that of steps.
+        sums: what is known of their sums over time, where those are followed.
     """
 
     box: Box
     known: Callable[[], Box] | None = None
     ball: EventBall | None = None
+    sums: EventSums | None = None
 
     @property
     def constant(self) -> bool:
@@ -64,6 +68,11 @@ class Followed(Algebra[Ends]):
     source: Ends
     num_steps: int
 
+    @property
+    def rows(self) -> Tensor | None:
+        """Return the weights ≥ 0 of the sums over time that are followed, (R, T); None where steps are."""
+        return None
+
     def of_steps(self, box: Box) -> Ends:
         """Return what is followed of a signal whose steps are known."""
         return Ends(box)
@@ -74,15 +83,33 @@ class Followed(Algebra[Ends]):
 
     def input(self, node: Input) -> Ends:
         """Return the ends of the input."""
-        return self.source if self.source.constant or self.source.ball else self.of_steps(self.source.box)
+        ball, rows = self.source.ball, self.rows
+        if ball is None:
+            return self.source if self.source.constant else self.of_steps(self.source.box)
+        sums = (
+            None if rows is None or ball.ends is None else EventSums.of(rows, ball.events, ball.ends, ball.share)
+        )
+        return replace(self.source, sums=sums)
 
     def mapped(self, node: Mapped, x: Ends) -> Ends:
         """Return the ends behind an affine map."""
         if x.ball is not None:
-            box, ball = events_behind(node.map, x.box, x.ball)
-            return self.of_steps(box) if ball is None else Ends(box, ball=ball)
+            return self.of_events(node.map, x, x.ball)
         mean = None if x.known is None else cache(lambda: through(node.map, x.mean()))
         return Ends(through(node.map, x.box), mean)
+
+    def of_events(self, layer: LinearMap, x: Ends, ball: EventBall) -> Ends:
+        """Return the ends behind a layer that reads changed events."""
+        if x.sums is not None and not layer.reshapes:
+            return self.of_sums(layer, x.sums.behind(layer), x, ball)
+        box, ball_behind = events_behind(layer, x.box, ball)
+        if ball_behind is None:
+            return self.of_steps(box)
+        return Ends(box, ball=ball_behind, sums=x.sums and x.sums.moved(partial(fold, layer.apply)))
+
+    def of_sums(self, layer: LinearMap, reach: Box, x: Ends, ball: EventBall) -> Ends:
+        """Return the ends behind a layer, for how far each of `rows` may fall and rise, (R, batch, ...)."""
+        raise NotImplementedError
 
     def pooled(self, node: Pooled, x: Ends) -> Ends:
         """Return the maxima of the ends of steps; a maximum of sums is no sum of maxima."""
@@ -121,11 +148,11 @@ def check_sums(bounds: str, reset: str, made: Circuit) -> None:
         told = f'readout {made.read.readout!r}, expected a mean or "potential"'
         raise ValueError(f'bounds: got "{bounds}" and {told}')
     for node in made.nodes:
-        rule = node.rule if isinstance(node, Fired | Read) else None
+        rule = node.rule if isinstance(node, Fired | Recurred | Read) else None
         scaled = isinstance(rule, Leaky) and rule.scale is not None
         if isinstance(node, Read) and scaled:
             raise ValueError(f'bounds: got "{bounds}" and a potential with an input scale, expected none')
-        if isinstance(node, Fired) and isinstance(rule, Leaky) and (scaled or rule.reset != reset):
+        if isinstance(node, Fired | Recurred) and isinstance(rule, Leaky) and (scaled or rule.reset != reset):
             told = f"a {rule.reset!r} reset" + " and an input scale" * scaled
             wanted = {"zero": "to reset to 0", "subtract": "to subtract"}[reset]
             raise ValueError(f'bounds: got "{bounds}" for {node.name}, {told}, expected {wanted}, and no scale')

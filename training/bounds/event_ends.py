@@ -17,8 +17,10 @@ whole numbers where rooms are whole, so that k may grow steadily in training. At
 greatest changes, as in `certify/bounds/events/flips.py`. The gradient is that of Σ |W_i|·u_i, u fixed.
 """
 
+import math
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 import torch
@@ -36,10 +38,28 @@ PATIENCE = 8
 
 @dataclass(frozen=True)
 class EventBall:
-    """Inputs that differ from `events`, (time, batch, ...), by at most `most` in all at each step."""
+    """Inputs that differ from `events`, (time, batch, ...), by at most `most` in all at each step.
+
+    Attributes:
+        events: x.
+        most: k, or inf.
+        ends: of each entry, shaped like `events`, with the whole budget that steps share; None where that is not
+            known.
+        share: which part of that budget counts.
+    """
 
     events: Tensor
     most: float
+    ends: Box | None = None
+    share: float = 1.0
+
+    def moved(self, change: Callable[[Tensor], Tensor]) -> "EventBall":
+        """Return the ball of what `change` makes of all that is shaped like the events: other axes, or names."""
+        ends = self.ends
+        if ends is not None:
+            budget = None if ends.budget is None else ends.budget.moved(change)
+            ends = Box(change(ends.lower), change(ends.upper), budget=budget)
+        return replace(self, events=change(self.events), ends=ends)
 
 
 def events_behind(layer: LinearMap, box: Box, ball: EventBall) -> tuple[Box, EventBall | None]:
@@ -51,10 +71,11 @@ def events_behind(layer: LinearMap, box: Box, ball: EventBall) -> tuple[Box, Eve
         ball: of changes.
     """
     if layer.reshapes:
-        lower, upper, events = (fold(layer.apply, end) for end in (box.lower, box.upper, ball.events))
-        return Box(lower, upper), EventBall(events, ball.most)
-    found = _rows(layer)
-    if found is None:
+        return Box(fold(layer.apply, box.lower), fold(layer.apply, box.upper)), ball.moved(
+            partial(fold, layer.apply)
+        )
+    found = entries_met(layer)
+    if found is None or math.isinf(ball.most):
         return through(layer, box), None
     weight, entries = found
     up, down = (part.flatten(0, 1) for part in (box.upper - ball.events, ball.events - box.lower))
@@ -71,7 +92,7 @@ def through(layer: LinearMap, ends: Box) -> Box:
     return Spread(found.middle.to(wide), found.radius.to(wide)).box
 
 
-def _rows(layer: LinearMap) -> tuple[Tensor, Callable[[Tensor], Tensor]] | None:
+def entries_met(layer: LinearMap) -> tuple[Tensor, Callable[[Tensor], Tensor]] | None:
     """Return the weights of each output, or channel, (outputs, n), and what gives the entries that they meet.
 
     The latter are (batch, n, places). None where there is more to the weights.
@@ -84,19 +105,21 @@ def _rows(layer: LinearMap) -> tuple[Tensor, Callable[[Tensor], Tensor]] | None:
     return None
 
 
-def greatest_changes(weight: Tensor, up: Tensor, down: Tensor, most: float) -> Tensor:
+def greatest_changes(weight: Tensor, up: Tensor, down: Tensor, most: float | Tensor) -> Tensor:
     """Return how far W·x may rise and fall, (2, batch, outputs, places).
 
     Args:
         weight: W, (outputs, n).
         up, down: how far each entry may rise and fall, (batch, n, places).
-        most: k.
+        most: k, or one for each of the batch.
     """
     count, batch = weight.shape[1], len(up)
     order = weight.detach().abs().argsort(1, descending=True)
     ahead = order + count * (weight.detach().gather(1, order) > 0)
     up, down = (room.transpose(0, 1).flatten(1) for room in (up, down))
     rooms = torch.cat((torch.cat((down, up)), torch.cat((up, down))), 1)
+    if isinstance(most, Tensor):
+        most = most.repeat_interleave(up.shape[1] // batch).repeat(2)
     found = _Spending.apply(weight.abs().gather(1, order), rooms, ahead, most)
     return found.unflatten(1, (2, batch, -1)).movedim(0, 2)  # type: ignore[union-attr]
 
@@ -105,7 +128,7 @@ class _Spending(torch.autograd.Function):
     """(sizes (outputs, n), greatest first, rooms (entries, columns), which (outputs, n), k) → Σ sizes·u."""
 
     @staticmethod
-    def forward(ctx: Any, sizes: Tensor, rooms: Tensor, which: Tensor, most: float) -> Tensor:
+    def forward(ctx: Any, sizes: Tensor, rooms: Tensor, which: Tensor, most: float | Tensor) -> Tensor:
         """Return (outputs, columns)."""
         found = sizes.new_zeros(len(sizes), rooms.shape[1])
         steps = 0
@@ -126,9 +149,9 @@ class _Spending(torch.autograd.Function):
         return found, None, None, None
 
 
-def _spent(rooms: Tensor, which: Tensor, most: float) -> Iterator[Tensor]:
+def _spent(rooms: Tensor, which: Tensor, most: float | Tensor) -> Iterator[Tensor]:
     """Yield how far the entries which[:, 0], which[:, 1], … go, (outputs, columns), until all k are spent."""
-    left = rooms.new_full((len(which), rooms.shape[1]), most)
+    left = rooms.new_zeros(len(which), rooms.shape[1]) + most
     for step, entries in enumerate(which.T):
         spent = rooms[entries].minimum(left)
         left -= spent

@@ -45,8 +45,11 @@ def worst_of_events(
         low, high = box.lower.to(inputs), box.upper.to(inputs)
     if math.isinf(most):
         low, high = torch.lerp(inputs, low, share), torch.lerp(inputs, high, share)
-        return worst_logits(network, low, high, labels, bounds)
-    return worst_logits(network, low, high, labels, bounds, EventBall(inputs, share * most))
+    elif share == 0.0:
+        low = high = inputs
+    return worst_logits(
+        network, low, high, labels, bounds, EventBall(inputs, share * most if share else 0.0, box, share)
+    )
 
 
 def changes(threat: Threat) -> float:

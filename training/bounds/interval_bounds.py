@@ -9,7 +9,7 @@ gradient at radius 0 are those of the network.
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cache
 
 from torch import Tensor
@@ -62,7 +62,7 @@ def worst_logits(
             currents that are scaled over time, or a readout that they do not bound; for a network with one output.
     """
     made = circuit(network)
-    ball = None if ball is None else replace(ball, events=made.arranged(ball.events))
+    ball = None if ball is None else ball.moved(made.arranged)
     followed, last = FOLLOWED[bounds](made, Ends(_source(network, made, lower, upper), ball=ball)), made.last
     if made.read.readout == "mean" and isinstance(last, Mapped) and isinstance(last.map, DenseMap):
         before = fold(made, followed, until=-2)[last.sources[0]]

@@ -10,7 +10,8 @@ steps, and
 
 are currents whose sums bound all sums of currents: sums of m and r over time are the middles and the radii of the
 counts. What grows step by step in `interval_bounds.py` does not grow here: time costs no width. The backward pass
-is that of the two runs.
+is that of the two runs. Where events change, C_low and C_high come from event_sums.py, and I are their increments:
+an event that comes a step later widens C at one step, and not both steps' currents.
 
 Proof of monotony, by induction: let C ≤ C' at each step and N[t−1] ≤ N'[t−1]. If N[t] > N'[t] then N[t−1] =
 N'[t−1], and C[t] ≥ θ + d·N[t−1] holds, but C'[t] ≥ C[t] does not: a contradiction. ∎
@@ -31,12 +32,18 @@ The two runs remember how much came in; the ends of u where a decided neuron sta
 from dataclasses import dataclass
 
 import torch
+from torch import Tensor
 
+from ...certify.bounds.signals.affine import fold
+from ...certify.bounds.signals.box import Box
 from ...certify.bounds.signals.signals import filter_rows
-from ...models.circuit import Circuit, Fired, Pooled, Read
+from ...models.circuit import Circuit, Fired, Pooled, Read, Recurred
 from ...models.elements.neurons import LIF
+from ...models.linear_maps import LinearMap
 from ...models.rules import Leaky
 from .ends import Ends, Followed, check_sums, each
+from .event_ends import EventBall
+from .loop_counts import loop_counts
 from .spike_ends import spike_ends
 
 
@@ -54,9 +61,21 @@ class Prefixes(Followed):
     def of(made: Circuit, source: Ends) -> "Prefixes":
         """Return the ends of a circuit's signals."""
         check_sums("prefix", "subtract", made)
-        rules = [node.rule for node in made.nodes if isinstance(node, (Fired, Read))]
+        rules = [node.rule for node in made.spiking]
         forgets = any(isinstance(rule, Leaky) and rule.decay != 1.0 for rule in rules)
+        if forgets and made.recurs:
+            raise ValueError('bounds: got "prefix", a loop and neurons that leak, expected decay 1 beside loops')
         return Prefixes(source, made.num_steps, not forgets)
+
+    @property
+    def rows(self) -> Tensor | None:
+        """Return the prefixes' weights where counts are followed."""
+        return torch.ones(self.num_steps, self.num_steps).tril() if self.counting else None
+
+    def of_sums(self, layer: LinearMap, reach: Box, x: Ends, ball: EventBall) -> Ends:
+        """Return currents whose sums are the ends of the prefixes."""
+        middle = fold(layer.apply, ball.events).to(ball.events.dtype)
+        return Ends(each(reach, lambda end: middle + end.diff(dim=0, prepend=torch.zeros_like(end[:1]))))
 
     def pooled(self, node: Pooled, x: Ends) -> Ends:
         """Return the maxima of the ends.
@@ -76,6 +95,10 @@ class Prefixes(Followed):
         if self.counting:
             return Ends(each(x.box, lambda current: layer(current, self.num_steps)))
         return Ends(spike_ends(layer, x.box, self.num_steps, coupled=True))
+
+    def recurred(self, node: Recurred, x: Ends) -> Ends:
+        """Return the two runs of a layer that hears itself; see loop_counts.py."""
+        return Ends(loop_counts(node, x.box, self.num_steps))
 
     def read(self, node: Read, x: Ends) -> Ends:
         """Return what the readout reads: a mean over time, or the last potential of neurons that never fire."""

@@ -17,12 +17,26 @@ from .own import checked_limits, own_dataset
 from .regression import load_digit_values, regression_dataset
 from .shd import load_shd
 from .splits import Dataset, Split
+from .temporal.digit_sequences import load_digit_sequences
+from .temporal.pulses import load_pulses, pulses
 
-__all__ = ["EVENTS", "IMAGES", "Dataset", "Split", "dataset", "digit_events", "own_dataset", "regression_dataset"]
+__all__ = [
+    "EVENTS",
+    "IMAGES",
+    "Dataset",
+    "Split",
+    "dataset",
+    "digit_events",
+    "own_dataset",
+    "pulses",
+    "regression_dataset",
+]
 
 IMAGES: dict[str, Callable[[str, Path | None, int], Dataset]] = {
     "digits": load_digits_splits,
     "digit-values": load_digit_values,
+    "digit-rows": load_digit_sequences,
+    "digit-blocks": load_digit_sequences,
     "fashion-mnist": load_idx,
     "mnist": load_idx,
     "cifar10": load_cifar,
@@ -31,6 +45,11 @@ IMAGES: dict[str, Callable[[str, Path | None, int], Dataset]] = {
 
 EVENTS: dict[str, Callable[[str, Path | None, int, int], Dataset]] = {
     "digit-events": load_digit_events,
+    "order": load_pulses,
+    "delayed-xor": load_pulses,
+    "gap": load_pulses,
+    "coincidence": load_pulses,
+    "copying": load_pulses,
     "nmnist": load_nmnist,
     "shd": load_shd,
 }
@@ -50,14 +69,18 @@ def dataset(
 
     Args:
         name: images: "digits" (embedded), "digit-values" (the same, what they stand for as real targets),
+            "digit-rows" and "digit-blocks" (the same piece by piece, 8 or 16 steps),
             "fashion-mnist", "mnist", "cifar10" or "cifar100"; events:
-            "digit-events" (made from the digits), "nmnist" or "shd"; or the path of an .npz archive of your own
+            "digit-events" (made from the digits), "order", "delayed-xor", "gap", "coincidence", "copying" (see
+            `pulses`), "nmnist" or "shd"; or the path of an .npz archive of your own
             arrays, inputs and labels, or train_inputs, train_labels, test_inputs and so on (see `own_dataset`), or
             of a folder of pictures, FOLDER/CLASS/*.png, or FOLDER/train/CLASS/*.png and so on.
-        root: the folder of the files, in torchvision's layout or as downloaded. "digits" and "digit-events" need
-            none; "fashion-mnist" is also looked for where Debian's package dataset-fashion-mnist puts it.
-        seed: of the random cuts: the validation split of every data set and the test split of the digits.
-        num_steps: T ≥ 1, how many frames events are binned into; images have no time and ignore it.
+        root: the folder of the files, in torchvision's layout or as downloaded. What is made from the digits, or
+            makes itself, needs none; "fashion-mnist" is also looked for where Debian's package
+            dataset-fashion-mnist puts it.
+        seed: of the random cuts: the validation split of every data set and the test split of the digits; and of
+            what makes itself.
+        num_steps: T ≥ 1, how many frames events are binned into; images, and digits piece by piece, ignore it.
         limits: the least and the greatest value of inputs in an archive of your own.
 
     Raises:

@@ -26,7 +26,10 @@ class CertifiedEvents(Objective):
     """L = (1−κ)·CE(f(x), y) + κ·ℓ_q(z, y),  z_k ≥ f_k(x̃) − f_y(x̃) for every recording x̃ of a set; z_y = 0.
 
     The set is one of flips, of moves, or of both. Of the first layer's currents each step's worst ones are taken:
-    those of the budget's greatest weights. From there bounds go on as in `CertifiedLoss`, and ℓ_q is that of it.
+    those of the budget's greatest weights. Where bounds are of sums over time, by "windows" and without leak by
+    "prefix", one budget is shared by all steps, and an event that moves counts once: this is exact for prefix
+    sums of events that flip or add up. From there bounds go on as in `CertifiedLoss`, and ℓ_q is that of it. They
+    pay no rounding: what is proved is for `verify` to say.
 
     Budget and κ rise linearly from 0 over the first `ramp` of the run, or follow schedules of their own; between
     two whole budgets bounds lie on a straight line. Where all events may move, the range of each entry grows.

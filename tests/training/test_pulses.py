@@ -1,0 +1,98 @@
+"""Tasks where memory is needed: what recordings hold, that they repeat, that a bag of steps is not enough."""
+
+import pytest
+import torch
+
+from spikecert import dataset
+from spikecert.training import pulses
+from spikecert.training.data.temporal.pulses import TASKS
+
+
+@pytest.mark.parametrize("task", list(TASKS))
+@pytest.mark.parametrize(("channels", "steps"), [(1, 8), (3, 10), (1, 25)])
+def test_a_recording_holds_two_pulses(task: str, channels: int, steps: int) -> None:
+    data = pulses(task, steps, channels, samples=200)
+    assert data.shape == (TASKS[task].kinds * channels,)
+    assert (len(data.train), len(data.validation), len(data.test)) == (200, 300, 300)
+    for split in (data.train, data.validation, data.test):
+        assert split.inputs.dtype == torch.uint8
+        assert split.inputs.shape[1:] == (steps, *data.shape)
+        assert bool((split.inputs.flatten(1).sum(1) == 2 * channels).all())
+        assert bool((split.inputs.amax(2).sum(1) == 2).all())
+        assert set(split.labels.tolist()) == set(range(data.classes))
+
+
+def seen(task: str) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+    """Return the steps and the kinds of both pulses, (samples, 2), and the labels."""
+    split = pulses(task, 10).test
+    where = split.inputs.nonzero().view(-1, 2, 3)
+    return where[..., 1], where[..., 2], split.labels
+
+
+def test_classes_are_what_they_are_called() -> None:
+    for task, told in {
+        "order": lambda steps, kinds: kinds[:, 0],
+        "copying": lambda steps, kinds: kinds[:, 0],
+        "delayed-xor": lambda steps, kinds: kinds[:, 0] ^ kinds[:, 1],
+        "gap": lambda steps, kinds: steps.diff(dim=1).squeeze(1) == 1,
+        "coincidence": lambda steps, kinds: steps.diff(dim=1).squeeze(1) == 1,
+    }.items():
+        steps, kinds, labels = seen(task)
+        assert bool((told(steps, kinds) == labels).all()), task
+        apart = steps.diff(dim=1).squeeze(1)
+        assert set(apart.tolist()) == ({1, 6, 7} if task in ("gap", "coincidence") else {4, 5, 6})
+
+
+@pytest.mark.parametrize("task", list(TASKS))
+def test_what_single_steps_hold_does_not_tell_the_class(task: str) -> None:
+    """The best guess from how often each kind came is what the docs say of it."""
+    _, kinds, labels = seen(task)
+    bags: dict[tuple[int, ...], list[int]] = {}
+    for bag, label in zip(kinds.sort(1).values.tolist(), labels.tolist(), strict=True):
+        bags.setdefault(tuple(bag), []).append(label)
+    right = sum(max(found.count(label) for label in set(found)) for found in bags.values()) / len(labels)
+    if task == "delayed-xor":  # bags tell it, and no sum of what kinds are worth does
+        assert right == 1.0
+        ones = kinds.sum(1)
+        best = max(
+            float((((ones * slope + shift) > 0).long() == labels).float().mean())
+            for slope in (-1.0, 1.0)
+            for shift in (-2.5, -1.5, -0.5, 0.5, 1.5, 2.5)
+        )
+        assert best < 0.85
+    else:
+        assert right < (0.7 if task == "copying" else 0.6)
+
+
+def test_seeds_repeat_and_differ() -> None:
+    first, again, other = (dataset("order", seed=seed).train.inputs for seed in (1, 1, 2))
+    assert torch.equal(first, again)
+    assert not torch.equal(first, other)
+    assert torch.equal(first, pulses("order", seed=1).train.inputs)
+
+
+@pytest.mark.parametrize(
+    ("change", "told"),
+    [
+        ({"num_steps": 1}, "num_steps: got 1, expected at least 7 for 'order'"),
+        ({"num_steps": 7, "task": "gap"}, "num_steps: got 7, expected at least 8 for 'gap'"),
+        ({"channels": 0}, "channels: got 0"),
+        ({"samples": 0}, "samples: got 0"),
+        ({"task": "xor"}, "task: got 'xor', expected one of order, delayed-xor, gap, coincidence, copying"),
+    ],
+)
+def test_bad_settings_are_named(change: dict[str, int | str], told: str) -> None:
+    with pytest.raises(ValueError, match=told):
+        pulses(**{"task": "order", **change})  # type: ignore[arg-type]
+
+
+def test_digits_come_piece_by_piece() -> None:
+    still = dataset("digits").test
+    for name, steps, pixels in (("digit-rows", 8, 8), ("digit-blocks", 16, 4)):
+        data = dataset(name, num_steps=3)
+        assert (data.num_steps, data.shape, data.classes) == (steps, (pixels,), 10)
+        assert torch.equal(data.test.labels, still.labels)
+        assert torch.equal(data.test.inputs.flatten(1).sort(1).values, still.inputs.sort(1).values)
+    assert torch.equal(dataset("digit-rows").test.inputs.flatten(1), still.inputs)
+    second = dataset("digit-blocks").test.inputs[:, 1]
+    assert torch.equal(second, still.inputs.view(-1, 8, 8)[:, :2, 2:4].flatten(1))

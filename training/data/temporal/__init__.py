@@ -1,0 +1,1 @@
+"""Tasks over time that make themselves."""
