@@ -29,7 +29,7 @@ from .commands import (
 )
 from .commands.analysis import ablate, differ, gains, theorems
 from .commands.proofs import check_proof, elaborate
-from .commands.records import compare, explain, report, sandwich
+from .commands.records import compare, explain, replay, report, sandwich
 from .help import epilog, overview
 from .stopping import MESSAGE, STATUSES, Stopping
 from .telling import INTERRUPTED, plain, say
@@ -52,6 +52,7 @@ COMMANDS: dict[str, Callable[..., Any]] = {
     "loop": loop.loop,
     "radius": radius.radius,
     "range": range_command.output_ranges,
+    "replay": replay.replay,
     "report": report.report,
     "reproduce": reproduce.reproduce,
     "run": run.run,

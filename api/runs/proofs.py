@@ -61,7 +61,7 @@ def write_proofs(
     folder.mkdir(parents=True, exist_ok=True)
     for done, row in enumerate(rows, start=1):
         path, sample = folder / f"{row.index:05d}-{row.epsilon:g}.proof", samples.inputs[row.index]
-        around = threat.sets.around(row.epsilon)
+        around = threat.scale.around(row.epsilon)
         ties = found.models[0].ties
         if _is_there(path, chosen, sample, row.label, around, ties):
             written += 1
