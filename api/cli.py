@@ -27,7 +27,7 @@ from .commands import (
 from .commands import (
     range as range_command,
 )
-from .commands.analysis import ablate, differ, gains, theorems
+from .commands.analysis import ablate, differ, equivalent, gains, theorems
 from .commands.proofs import check_proof, elaborate
 from .commands.records import compare, explain, replay, report, sandwich
 from .help import epilog, overview
@@ -47,6 +47,7 @@ COMMANDS: dict[str, Callable[..., Any]] = {
     "differ": differ.differ,
     "doctor": doctor.doctor,
     "elaborate": elaborate.elaborate,
+    "equivalent": equivalent.equivalent,
     "explain": explain.explain,
     "inspect": convert.inspect,
     "loop": loop.loop,

@@ -50,6 +50,10 @@ EXAMPLES: dict[str, tuple[str, ...]] = {
         "spikecert elaborate runs/mine/proofs/00000-0.02.proof --model runs/mine/network.safetensors "
         "--out runs/mine/00000.certificate",
     ),
+    "equivalent": (
+        "spikecert equivalent runs/mine/network.safetensors runs/rounded.safetensors --epsilon 1/255,2/255",
+        "spikecert equivalent runs/mine/network.safetensors --target loihi --bits 6 --require-equivalent 0.9",
+    ),
     "explain": (
         "spikecert explain runs/mine/record.json --sample 12",
         "spikecert explain runs/mine/record.json --sample 12 --epsilon 0.05 --timeout 60 --out runs/why",
