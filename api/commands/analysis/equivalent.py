@@ -59,6 +59,12 @@ def equivalent(
     require: Annotated[
         str | None, typer.Option("--require-equivalent", help="Status 1 below this share at any ε, such as 0.9.")
     ] = None,
+    proof: Annotated[
+        Path | None,
+        typer.Option(
+            "--proof", help="Folder for proofs of both builds of each equivalent sample: check-proof --twin."
+        ),
+    ] = None,
     out: Annotated[Path | None, typer.Option("--out", help=f"Folder for {JSON}.")] = None,
     as_json: Json = False,
 ) -> int:
@@ -69,11 +75,12 @@ def equivalent(
     if any sample is different; with --require-equivalent if, instead, the equivalent share is below it at any ε.
     """
     from spikecert import equivalent as compared
-    from spikecert.certify.perturbations import Perturbation
+    from spikecert.certify.perturbations import LInf, Perturbation
     from spikecert.files import write_atomically
     from spikecert.models import network_hash
     from spikecert.reports.comparing.difference_record import BuildSide
     from spikecert.reports.comparing.equivalence_record import EquivalenceRecord, pair_point
+    from spikecert.runs.proofs import write_twins
 
     bar = None if require is None else share(require, "require-equivalent")
     if asked.ties is not None:
@@ -82,6 +89,8 @@ def equivalent(
     threat = asked.threat(sizes or (1.0,))
     if threat.of_networks:
         raise ValueError(f"norm: got {asked.norm}, a set of networks, expected a set of inputs, such as linf")
+    if target is not None and proof is not None:
+        raise ValueError("proof: got a folder beside --target, expected none: proofs are of real networks")
     if target is not None and b is not None:
         raise ValueError(f"target: got {target!r} beside B, expected one of them")
     pair = _pair(a, b, asked) if target is None else _chip_pair(a, target, bits, asked)
@@ -95,6 +104,9 @@ def equivalent(
         for place, (size, text, around) in enumerate(sets):
             found = compared(pair.a, pair.b, pair.inputs, around, verifier, timeout, seed=asked.seed)
             points.append(pair_point(size, text, found))
+            if proof is not None:
+                ball = around or LInf(0.0, lower, upper)
+                write_twins(proof, (pair.a, pair.b), pair.inputs, found, ball, size or 0.0, timeout, bars)
             bars("equivalent", place + 1, len(sets))
     record = EquivalenceRecord(
         schema="spikecert.equivalence/1",

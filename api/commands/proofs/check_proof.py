@@ -14,6 +14,7 @@ from ..options.options import Json
 from ..options.sharing import with_groups
 from .asked_proof import LeastAsked
 from .kernels import PYTHON, checker, network_of
+from .twin_proofs import check_twins
 
 if TYPE_CHECKING:
     from spikecert.checking import Network, Statement
@@ -54,13 +55,21 @@ def check_proof(
         str,
         typer.Option("--kernel", help="Which kernel checks: python, or native where it is built."),
     ] = PYTHON,
+    twin: Annotated[
+        Path | None,
+        typer.Option(
+            "--twin",
+            help="Another build's network file: PATH holds a and b, with proofs of both builds by one name.",
+        ),
+    ] = None,
     as_json: Json = False,
 ) -> int:
     """Check proofs that `certify --proof` wrote: exact arithmetic, no solver, no trust in the verifier.
 
     A proof is about the inputs of its ball that lie in its range, [0, 1] where certify wrote it; or about events.
     Copies of one proof count once, and so does a sample that is proven at several radii.
-    Certificates that `elaborate` wrote are checked by the kernel.
+    Certificates that `elaborate` wrote are checked by the kernel. With --twin, two proofs of one name that are
+    about one set and one class prove that both builds give that class there.
     Status 0 if all are accepted, 1 if any is refused.
     """
     from spikecert.checking import find_proofs
@@ -76,6 +85,8 @@ def check_proof(
     )
     if ties not in TIES:
         raise ValueError(f"ties: got {ties!r}, expected {' or '.join(TIES)}")
+    if twin is not None:
+        return check_twins(path, (model, twin), asked, kernel, options.number(work, "work"), as_json)
     proofs = find_proofs(path)
     if not proofs or not path.exists():
         raise ValueError(f"path: got {path}, expected a proof or a folder that holds some (*.proof)")
