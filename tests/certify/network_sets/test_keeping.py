@@ -24,6 +24,7 @@ VARIED = SpikingNetwork(
     num_steps=4,
 ).eval()
 INPUTS = torch.rand(12, 5)
+REST: dict[str, Any] = {"workers": 1, "batch": 64}
 SETS: tuple[NetworkSet, ...] = (
     Tolerance(0.3),
     Tolerance(0.2, 0.2, 0.1, around=LInf(0.05)),
@@ -103,7 +104,7 @@ def test_a_set_is_read_back_as_it_was(networks: NetworkSet):
 
 @pytest.mark.parametrize("networks", SETS, ids=str)
 def test_a_fleet_finds_what_verify_finds_and_goes_on(networks: NetworkSet, tmp_path: Path):
-    labels, rest = PLAIN(INPUTS).argmax(1), {"workers": 1, "batch": 64}
+    labels, rest = PLAIN(INPUTS).argmax(1), REST
     found = certify_set(PLAIN, INPUTS, labels, networks, **rest, folder=tmp_path)
     again = certify_set(PLAIN, INPUTS, labels, networks, **rest, folder=tmp_path)
     alone = verify(PLAIN, INPUTS, labels, networks, seed=0)
@@ -117,7 +118,7 @@ def test_a_fleet_finds_what_verify_finds_and_goes_on(networks: NetworkSet, tmp_p
 
 
 def test_a_batch_whose_member_was_changed_is_decided_again(tmp_path: Path):
-    networks, labels, rest = Tolerance(0.3), PLAIN(INPUTS).argmax(1), {"workers": 1, "batch": 64}
+    networks, labels, rest = Tolerance(0.3), PLAIN(INPUTS).argmax(1), REST
     found = certify_set(PLAIN, INPUTS, labels, networks, **rest, folder=tmp_path)
     place = tmp_path / "batch-000000.safetensors"
     text, tensors = read_tensors(place, "spikecert.verdicts/1")
