@@ -27,9 +27,9 @@ from .commands import (
 from .commands import (
     range as range_command,
 )
-from .commands.analysis import ablate, differ, gains, theorems
+from .commands.analysis import ablate, differ, equivalent, gains, theorems
 from .commands.proofs import check_proof, elaborate
-from .commands.records import compare, explain, report, sandwich
+from .commands.records import compare, explain, replay, report, sandwich
 from .help import epilog, overview
 from .stopping import MESSAGE, STATUSES, Stopping
 from .telling import INTERRUPTED, plain, say
@@ -47,11 +47,13 @@ COMMANDS: dict[str, Callable[..., Any]] = {
     "differ": differ.differ,
     "doctor": doctor.doctor,
     "elaborate": elaborate.elaborate,
+    "equivalent": equivalent.equivalent,
     "explain": explain.explain,
     "inspect": convert.inspect,
     "loop": loop.loop,
     "radius": radius.radius,
     "range": range_command.output_ranges,
+    "replay": replay.replay,
     "report": report.report,
     "reproduce": reproduce.reproduce,
     "run": run.run,

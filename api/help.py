@@ -30,6 +30,8 @@ EXAMPLES: dict[str, tuple[str, ...]] = {
         "spikecert certify runs/mine/network.safetensors --samples 20 --proof runs/mine/proofs",
         "spikecert certify runs/mine/network.safetensors --property moves=.1 --epsilon 0.02 --radii",
         "spikecert certify runs/mine/network.safetensors --target loihi --epsilon 1,2,4",
+        "spikecert certify runs/mine/network.safetensors --norm tolerance --epsilon 5% --threshold-tolerance 2%",
+        "spikecert certify runs/mine/network.safetensors --norm stuck --epsilon 2 --with-epsilon 1/255",
         "spikecert certify zoo:mnist-linf-0.1 --data mnist --root DATA --epsilon 0.1 --verifier trains",
     ),
     "check-proof": ("spikecert check-proof runs/mine/proofs --model runs/mine/network.safetensors",),
@@ -48,6 +50,10 @@ EXAMPLES: dict[str, tuple[str, ...]] = {
         "spikecert elaborate runs/mine/proofs/00000-0.02.proof --model runs/mine/network.safetensors "
         "--out runs/mine/00000.certificate",
     ),
+    "equivalent": (
+        "spikecert equivalent runs/mine/network.safetensors runs/rounded.safetensors --epsilon 1/255,2/255",
+        "spikecert equivalent runs/mine/network.safetensors --target loihi --bits 6 --require-equivalent 0.9",
+    ),
     "explain": (
         "spikecert explain runs/mine/record.json --sample 12",
         "spikecert explain runs/mine/record.json --sample 12 --epsilon 0.05 --timeout 60 --out runs/why",
@@ -60,10 +66,15 @@ EXAMPLES: dict[str, tuple[str, ...]] = {
     "radius": (
         "spikecert radius runs/mine/network.safetensors --samples 20 --verifier linear --out runs/radii",
         "spikecert radius runs/mine/network.safetensors --verifier complete --timeout 60",
+        "spikecert radius runs/mine/network.safetensors --norm tolerance --samples 20",
     ),
     "range": (
         "spikecert range runs/mine/network.safetensors --epsilon 0.02 --form 'Y1 - Y0' --samples 5",
         "spikecert range runs/mine/network.safetensors --form 'Y0 - S0' --timeout 10 --json",
+    ),
+    "replay": (
+        "spikecert replay runs/mine/record.json",
+        "spikecert replay runs/mine/record.json --sample 12 --save runs/mine/members",
     ),
     "report": (
         "spikecert report runs/mine/record.json --out runs/mine/report.html",

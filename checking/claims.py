@@ -80,16 +80,22 @@ class Statement:
     @property
     def claim(self) -> str:
         """Return a SHA-256 of what is proven: copies of one proof, or two proofs of one ball, have the same."""
-        if self.rules is not None:
-            told = json.dumps([self.rules.described, [*self.rules.masks]], sort_keys=True)
-            return self._claimed(told, *self.rules.masks.values())
-        radius = self.radius if self.norm == "l2" else np.broadcast_to(self.radius, self.sample.shape)
-        return self._claimed("", radius, np.array([self.lower, self.upper]))
+        return self._hashed(self.network, "" if self.ties == STRICT else f" {self.ties}")
 
-    def _claimed(self, text: str, *numbers: np.ndarray) -> str:
-        ties = "" if self.ties == STRICT else f" {self.ties}"
+    @property
+    def question(self) -> str:
+        """Return a SHA-256 of the inputs and the class, whatever network gives it, however it takes ties."""
+        return self._hashed("any", "")
+
+    def _hashed(self, network: str, ties: str) -> str:
         about = self.label if self.prop is None else json.dumps(self.prop.described, sort_keys=True)
-        told = f"{self.network} {self.point} {about} {self.norm}{ties}{text}"
+        told, numbers = f"{network} {self.point} {about} {self.norm}{ties}", []
+        if self.rules is not None:
+            told += json.dumps([self.rules.described, [*self.rules.masks]], sort_keys=True)
+            numbers = [*self.rules.masks.values()]
+        else:
+            radius = self.radius if self.norm == "l2" else np.broadcast_to(self.radius, self.sample.shape)
+            numbers = [radius, np.array([self.lower, self.upper])]
         return _hash(told, np.concatenate([np.zeros(0), *(part.ravel() for part in numbers)]))
 
 

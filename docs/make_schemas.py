@@ -8,6 +8,7 @@ from pydantic import BaseModel
 from spikecert.reports import Record
 from spikecert.reports.comparing.comparing import Comparison
 from spikecert.reports.comparing.difference_record import DifferenceRecord
+from spikecert.reports.comparing.equivalence_record import EquivalenceRecord
 from spikecert.runs.configuration import Configuration
 from spikecert.runs.plants import Plant
 
@@ -18,6 +19,7 @@ MODELS: dict[str, type[BaseModel]] = {
     "run-1.json": Configuration,
     "plant-1.json": Plant,
     "difference-1.json": DifferenceRecord,
+    "equivalence-1.json": EquivalenceRecord,
 }
 
 

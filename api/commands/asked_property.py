@@ -66,7 +66,7 @@ def certify_property(
             proofs.write_property_proofs(proof, prover, prop, inputs, around, limits[0], asked.data, bars)
         if tolerance is not None:
             rest = {"timeout": limits[0], "seed": asked.seed, "progress": bars}
-            radii = certified_radius(network, inputs, prop, plan.sets, verifiers[-1], tolerance, **rest)
+            radii = certified_radius(network, inputs, prop, plan.threat.scale, verifiers[-1], tolerance, **rest)
     content = {
         "schema": "spikecert.property/1",
         "network": model.name,

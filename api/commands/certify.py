@@ -55,7 +55,7 @@ def certify(
     from spikecert.runs import building, examining, proofs
 
     bar = None if require_certified is None else options.share(require_certified, "require-certified")
-    width = options.number(tolerance, "tolerance")
+    width = _width(tolerance)
     of_class = (("attack", method), ("compiled", compiled or None), ("target", target))
     prop = _property(prop, moves_at_most, of_class)
     if prop is not None:
@@ -70,6 +70,7 @@ def certify(
             raise ValueError("proof: got a folder beside --target, expected none: proofs are of real networks")
         subject = on_chip(subject, target, bits)
         threat, gains = in_units(threat, subject), False
+    gains = gains and not threat.of_networks
     network = subject.network
     kernel = use_kernel(network, "compiled" if compiled else "eager")
     if kernel.reason:
@@ -92,6 +93,14 @@ def certify(
         if proof is not None and prover is not None and not examined.interrupted:
             proofs.write_proofs(proof, prover, examined.record, subject.samples, timeout, bars)
     return told(examined, out, as_json) or _status(examined.record, bar)
+
+
+def _width(text: str) -> float:
+    """Return the width at which a radius counts as exact."""
+    if text.strip().endswith("%"):
+        told = f"expected a width of radii; networks within it are --norm tolerance --epsilon {text.strip()}"
+        raise ValueError(f"tolerance: got {text!r}, {told}")
+    return options.number(text, "tolerance")
 
 
 def _property(prop: str | None, moves_at_most: str | None, of_class: Iterable[tuple[str, object]]) -> str | None:

@@ -45,7 +45,8 @@ def radius(
     subject = asked.subject(model)
     network, chosen = subject.network, subject.samples
     wanted = RadiusPlan(verifier, number(tolerance, "tolerance"), timeout)
-    plan = Plan(asked.threat((1.0,)), (), (), seed=asked.seed, radii=wanted, ties=asked.ties)
+    size = 0.5 if asked.norm == "tolerance" else 1.0  # any that is one: radii are of all sizes
+    plan = Plan(asked.threat((size,)), (), (), seed=asked.seed, radii=wanted, ties=asked.ties)
     problem = network, chosen.inputs, chosen.labels, plan
     store = PartStore.of(None if out is None else out / PARTS, "radii", *problem)
     interrupted = False
@@ -72,6 +73,8 @@ def radius(
     }
     if plan.threat.events is not None:
         conditions["events"] = plan.threat.events.model_dump()
+    if plan.threat.networks is not None:
+        conditions["networks"] = plan.threat.networks.model_dump()
     if interrupted:
         conditions |= {"interrupted": True, "samples_planned": len(chosen)}
     content = _content(conditions, radii.table)
@@ -136,6 +139,7 @@ def _write(
 
     from spikecert.files import write_atomically
     from spikecert.models.files.storage import write_tensors
+    from spikecert.reports.records.evidence import unpacked_member
 
     text = json.dumps(content, indent=1, allow_nan=False)
     write_atomically(out / JSON, text.encode())
@@ -145,6 +149,10 @@ def _write(
         )
         for counterexample in counterexamples
     }
+    for counterexample in counterexamples:
+        if counterexample.member is not None:
+            kept = unpacked_member(counterexample.member)
+            tensors |= {f"{counterexample.index}.{name}": tensor for name, tensor in kept.items()}
     write_tensors(out / COUNTEREXAMPLES, "spikecert.counterexamples/1", text, tensors)
     for name in (JSON, COUNTEREXAMPLES):
         say(f"wrote {shlex.quote(str(out / name))}")

@@ -43,7 +43,7 @@ def output_ranges(
         found = output_range(
             network,
             chosen.inputs,
-            plan.perturbation(size),
+            plan.threat.scale.around(size),
             form_of(text),
             number(tolerance, "tolerance"),
             timeout,

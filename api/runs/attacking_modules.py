@@ -157,7 +157,7 @@ def _size(threat: Threat, place: int | None) -> float | None:
 
 
 def _ball(threat: Threat, epsilon: float) -> RangedSet:
-    found = threat.sets.around(epsilon)
+    found = threat.around(epsilon)
     if not isinstance(found, RangedSet):
         raise ValueError(f"norm: got {threat.norm}, expected linf or l2 for a module that no converter took")
     return found

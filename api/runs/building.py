@@ -17,6 +17,7 @@ from spikecert.models.validation import check_choice
 from spikecert.reports import Data, Record, Threat, render
 from spikecert.reports.pages.norms import NORMS
 from spikecert.reports.records.event_rules import EventRules
+from spikecert.reports.records.network_rules import NetworkRules
 from spikecert.reports.records.records import first_error
 from spikecert.training import (
     MSE,
@@ -161,6 +162,7 @@ def threat(
     epsilons: Sequence[float] | Mapping[float, str],
     limits: tuple[float, float] = (0.0, 1.0),
     events: EventRules | None = None,
+    networks: NetworkRules | None = None,
 ) -> Threat:
     """Return a threat model over inputs within limits; a mapping says how each ε was written."""
     check_choice("norm", norm, NORMS)
@@ -168,7 +170,7 @@ def threat(
     lower, upper = limits
     told = {"norm": NORMS[norm], "epsilons": tuple(epsilons), "written": written}
     try:
-        return Threat(lower=lower, upper=upper, events=events, **told)  # type: ignore[arg-type]
+        return Threat(lower=lower, upper=upper, events=events, networks=networks, **told)  # type: ignore[arg-type]
     except ValidationError as error:
         raise ValueError(first_error(error).removeprefix("record: ").replace("Value error, ", "")) from None
 

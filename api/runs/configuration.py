@@ -14,6 +14,7 @@ from spikecert.models.elements.fields import MOST_STEPS
 from spikecert.models.validation import check_choice, one_line
 from spikecert.reports import load_record
 from spikecert.reports.records.event_rules import EventRules
+from spikecert.reports.records.network_rules import NetworkRules
 from spikecert.reports.records.part import Part, Written
 
 from ..commands.options.options import number
@@ -111,13 +112,15 @@ class TrainStep(Part):
 class ThreatStep(Part):
     """The perturbations: their norm, every ε at which to attack and certify, and which events change, and how.
 
+    `networks` says of sets of networks what stands beside ε.
     `written` is each ε as people wrote it; where `epsilon` holds texts, such as ".5/255", it is filled from them.
     """
 
-    norm: Literal["linf", "l2", "flips", "shift", "flips+shift"] = "linf"
+    norm: Literal["linf", "l2", "flips", "shift", "flips+shift", "tolerance", "stuck"] = "linf"
     epsilon: Annotated[tuple[Positive, ...], Field(min_length=1, max_length=1000)] = (8 / 255,)
     written: Annotated[tuple[Written, ...], Field(max_length=1000)] = ()
     events: EventRules | None = None
+    networks: NetworkRules | None = None
 
     @model_validator(mode="before")
     @classmethod
@@ -147,7 +150,7 @@ class ThreatStep(Part):
 
     @model_validator(mode="after")
     def _check_threat(self) -> "ThreatStep":
-        threat(self.norm, sorted(set(self.epsilon)), events=self.events)
+        threat(self.norm, sorted(set(self.epsilon)), events=self.events, networks=self.networks)
         return self
 
 

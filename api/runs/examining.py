@@ -128,7 +128,7 @@ def stability_of(network: SpikingNetwork, samples: Split, plan: Plan) -> Stabili
         ValueError, TypeError: for a network that gains are not known for.
     """
     inputs, labels = samples.inputs[:MEASURED], samples.labels[:MEASURED]
-    ball = plan.perturbation(plan.threat.epsilons[-1])
+    ball = plan.threat.scale.around(plan.threat.epsilons[-1])
     generator = torch.Generator().manual_seed(plan.seed)
     noise = torch.randn(inputs.shape, generator=generator).to(inputs)
     noisy = ball.project(inputs + plan.threat.epsilons[-1] * noise, inputs)

@@ -1,22 +1,27 @@
 """Write a proof file for each verified sample, of a record or of a property."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
+import torch
 from torch import Tensor
 
 from spikecert.certify import Perturbation, SoundnessError
-from spikecert.certify.proofs import Disproved, Prover, Unproven
+from spikecert.certify.proofs import Disproved, Proof, Prover, Unproven
 from spikecert.certify.proofs.asked import AskedSet, asked_of
 from spikecert.certify.questions.forms import Property
+from spikecert.certify.ties import settled_ties
 from spikecert.checking import Refused, Statement, check
+from spikecert.checking.twins import SIDES
 from spikecert.models import SpikingNetwork
 from spikecert.models.progress import Progress
 
 from ..telling import say
 
 if TYPE_CHECKING:
+    from spikecert.certify.pairs.equivalence import Equivalence
     from spikecert.reports import Record
     from spikecert.training import Split
 
@@ -61,11 +66,66 @@ def write_proofs(
     folder.mkdir(parents=True, exist_ok=True)
     for done, row in enumerate(rows, start=1):
         path = folder / f"{row.index:05d}-{row.epsilon:g}.proof"
-        asked = samples.inputs[row.index], row.label, threat.sets.around(row.epsilon)
+        asked = samples.inputs[row.index], row.label, threat.scale.around(row.epsilon)
         note = f"sample {row.index} of {found.data.name}"
         written += _written(path, chosen, asked, found.models[0].ties, timeout, note)
         progress("prove", done, len(rows))
     say(f"there are {written} proofs of {len(rows)} verified samples in {folder}")
+
+
+def write_twins(
+    folder: Path,
+    builds: tuple[SpikingNetwork, SpikingNetwork],
+    inputs: Tensor,
+    found: "Sequence[Equivalence]",
+    around: Perturbation,
+    epsilon: float,
+    timeout: float | None,
+    progress: Progress,
+) -> None:
+    """Write proofs of both builds of each sample at which they are equivalent, to `folder`/a and `folder`/b.
+
+    A proof that the checker accepts is not sought again. Where one build has none, the other's is not written.
+
+    Args:
+        folder: is made.
+        builds: both.
+        inputs, found: the samples, and what is known of each.
+        around: the set around each.
+        epsilon: its size, for the files' names.
+        timeout: seconds for a proof, or None.
+        progress: called after each sample.
+    """
+    provers, written = [prover(build, "linf") for build in builds], 0
+    with torch.no_grad():
+        labels = builds[0](inputs).argmax(1).tolist()
+    left = [index for index, one in enumerate(found) if one.status == "equivalent"]
+    for done, index in enumerate(left, start=1):
+        name, sample = f"{index:05d}-{epsilon:g}.proof", inputs[index]
+        made = dict[Path, Proof | None]()
+        for side, chosen in zip(SIDES, provers, strict=True):
+            path, own = folder / side / name, sample.to(chosen.network.dtype)
+            ties = settled_ties(chosen.network, None)
+            if not _is_there(path, chosen, (own, labels[index], around), ties):
+                made[path] = _proof(chosen, own, labels[index], around, timeout, f"sample {index}")
+        if None not in made.values():
+            written += 1
+            for path, proof in made.items():
+                path.parent.mkdir(parents=True, exist_ok=True)
+                assert proof is not None
+                proof.save(path, note=f"sample {index}")
+        progress("prove", done, len(left))
+    say(f"there are {written} pairs of proofs of {len(left)} equivalent samples in {folder}")
+
+
+def _proof(
+    chosen: Prover, sample: Tensor, label: int, around: Perturbation, timeout: float | None, name: str
+) -> Proof | None:
+    try:
+        return chosen.prove(sample, label, around, timeout)
+    except Unproven as error:
+        say(f"no proof of {name}: {error}")
+        return None
 
 
 def write_property_proofs(

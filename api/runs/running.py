@@ -56,7 +56,7 @@ def plan_of(chosen: Configuration) -> Plan:
     """Return what is to be measured."""
     told = chosen.threat
     written = told.texts if all(told.texts.values()) else tuple(told.texts)
-    threat = building.threat(told.norm, written, chosen.data.range, told.events)
+    threat = building.threat(told.norm, written, chosen.data.range, told.events, told.networks)
     wanted = chosen.radius
     return Plan(
         threat,

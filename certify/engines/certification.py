@@ -18,8 +18,11 @@ from ...models.progress import Progress, silent
 from ...models.validation import check_choice, check_plain, one_line
 from ..arithmetic import check_arithmetic
 from ..attacks import check_attacked, check_posed
+from ..network_sets.base import NetworkSet
+from ..network_sets.deciding import VERIFIERS as OF_NETWORKS
+from ..network_sets.deciding import Asked
+from ..network_sets.keeping.described import describe_any
 from ..perturbations import Perturbation
-from ..perturbations.described import describe_set
 from ..questions.asking import as_labels, check_property_ties, property_goal
 from ..questions.described import describe_property
 from ..questions.forms import Property
@@ -44,7 +47,7 @@ def certify_set(
     network: SpikingNetwork,
     inputs: Tensor,
     labels: Tensor | Property,
-    perturbation: Perturbation,
+    perturbation: Perturbation | NetworkSet,
     verifier: str = "auto",
     *,
     engine: str | Engine = "local",
@@ -94,7 +97,10 @@ def certify_set(
     check_plain(inputs=inputs, labels=labels)
     check_arithmetic(network)
     prop, told_property = None, None
-    if isinstance(labels, Property):
+    if isinstance(perturbation, NetworkSet):
+        check_choice("verifier", verifier, OF_NETWORKS)
+        labels = Asked.of(network, inputs, labels, perturbation, ties, seed).labels
+    elif isinstance(labels, Property):
         check_property_ties(ties)
         check_posed(network, inputs, perturbation)
         told_property, asked_labels = describe_property(labels), as_labels(network, inputs, labels)
@@ -104,7 +110,7 @@ def certify_set(
             labels = torch.arange(len(inputs), device=inputs.device)
         else:
             labels, ties = asked_labels, STRICT
-    if prop is None:
+    if prop is None and not isinstance(perturbation, NetworkSet):
         check_attacked(network, inputs, labels, perturbation)
     inputs = inputs.detach()
     timeout, seed, ties = checked_timeout(timeout), whole("seed", seed), settled_ties(network, ties)
@@ -114,7 +120,7 @@ def certify_set(
     job = Job(digest(identity), network, perturbation, verifier, timeout, str(network.device), ties, memory, prop)
     parts = {part.index: part for part in batches(inputs, labels, batch, seed)}
     store = None if folder is None else BatchStore(Path(folder), identity)
-    done = {} if store is None else store.open(parts)
+    done = {} if store is None else _restored(store, store.open(parts), job, inputs)
 
     def told() -> None:
         decided = sum(len(found.verdicts) for found in done.values())
@@ -126,11 +132,22 @@ def certify_set(
         for content, found in _decided(chosen, job, left, workers):
             if store is not None:
                 store.keep(found.index, content)
-            done[found.index] = found
+            done[found.index] = found.restored(job, inputs)
             told()
     except KeyboardInterrupt as error:
         raise Unfinished(_verdicts(parts, done, inputs, left_open(verifier, ties))) from error
     return [_placed(verdict, inputs) for index in parts for verdict in done[index].verdicts]
+
+
+def _restored(store: BatchStore, done: Mapping[int, Decided], job: Job, inputs: Tensor) -> dict[int, Decided]:
+    """Return finished batches with the members of sets of networks; what holds none is decided again."""
+    found = {}
+    for index, decided in done.items():
+        try:
+            found[index] = decided.restored(job, inputs)
+        except ValueError as error:
+            store.refuse(index, one_line(error))
+    return found
 
 
 def _verdicts(
@@ -178,7 +195,7 @@ def _identity(
     network: SpikingNetwork,
     inputs: Tensor,
     labels: Tensor,
-    perturbation: Perturbation,
+    perturbation: Perturbation | NetworkSet,
     verifier: str,
     timeout: float | None,
     seed: int,
@@ -187,7 +204,7 @@ def _identity(
     memory: int | None,
 ) -> dict[str, Any]:
     """Return, as JSON-ready data, all that decides the verdicts."""
-    told, tensors = describe_set(perturbation)
+    told, tensors = describe_any(perturbation)
     return {
         "version": version("spikecert"),
         "network": network_hash(network),

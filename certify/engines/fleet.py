@@ -8,6 +8,7 @@ from torch import Tensor
 from ...models.constants import at_least, settle, unless_none
 from ...models.networks import SpikingNetwork
 from ...models.progress import Figures, Progress, no_figures, silent
+from ..network_sets.base import NetworkSet
 from ..perturbations import Perturbation
 from ..questions.forms import Property
 from ..verdicts import Verdict
@@ -39,7 +40,7 @@ class Fleet:
         network: SpikingNetwork,
         inputs: Tensor,
         labels: Tensor | Property,
-        perturbation: Perturbation,
+        perturbation: Perturbation | NetworkSet,
         verifier: str,
         timeout: float | None = None,
         *,

@@ -61,9 +61,12 @@ class BatchStore:
         except NotAFile:  # what is decided again could not be written in its place
             raise
         except (ValueError, SoundnessError) as error:
-            warnings.warn(f"folder: {place} is decided again: {error}", Repeated, stacklevel=4)
-            return None
+            return self.refuse(batch.index, str(error))
         return decided
+
+    def refuse(self, index: int, why: str) -> None:
+        """Warn that a batch is decided again."""
+        warnings.warn(f"folder: {self._place(index)} is decided again: {why}", Repeated, stacklevel=5)
 
     def _check(self) -> None:
         """Compare the problem with the folder's, and name what differs."""

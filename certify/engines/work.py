@@ -5,8 +5,8 @@ The bytes are those of a safetensors file with JSON in its header: nothing is pi
 
 import hashlib
 import json
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from importlib.metadata import version
 
@@ -17,8 +17,10 @@ from ...models.files.checkpoints import from_bytes, to_bytes
 from ...models.files.storage import pack, unpack
 from ...models.kernels import kernel_of, use_kernel
 from ...models.networks import SpikingNetwork
+from ..network_sets.base import NetworkSet
+from ..network_sets.keeping.described import build_any, describe_any
+from ..network_sets.keeping.kept import kept_member, restored_member
 from ..perturbations import Perturbation
-from ..perturbations.described import build_set, describe_set
 from ..questions.described import build_property, describe_property
 from ..questions.forms import Property
 from ..verdicts import Verdict
@@ -43,7 +45,7 @@ class Job:
 
     problem: str
     network: SpikingNetwork
-    perturbation: Perturbation
+    perturbation: Perturbation | NetworkSet
     verifier: str
     timeout: float | None
     device: str
@@ -53,7 +55,7 @@ class Job:
 
     def pack(self) -> bytes:
         """Return the job as bytes."""
-        told, tensors = describe_set(self.perturbation)
+        told, tensors = describe_any(self.perturbation)
         content = {
             "problem": self.problem,
             "perturbation": told,
@@ -83,7 +85,7 @@ class Job:
             raise ValueError(f"version: got a job of spikecert {there}, expected {here}, which this worker runs")
         network = from_bytes(tensors.pop("network").numpy().tobytes()).to(told["device"])
         use_kernel(network, told["kernel"])
-        perturbation = build_set(told["perturbation"], tensors)
+        perturbation = build_any(told["perturbation"], tensors)
         names = ("verifier", "timeout", "device", "ties", "memory")
         prop = None if told["property"] is None else build_property(told["property"])
         return Job(told["problem"], network, perturbation, *(told[name] for name in names), prop=prop)
@@ -113,20 +115,55 @@ class Batch:
 
 @dataclass(frozen=True)
 class Decided:
-    """A batch's verdicts, with the digest of the problem that they are about."""
+    """A batch's verdicts, with the digest of the problem that they are about.
+
+    Attributes:
+        problem, index: the digest, and the place of the batch.
+        verdicts: without the members of sets of networks that they are of.
+        members: what tells these from the network, by the place of the verdict.
+    """
 
     problem: str
     index: int
     verdicts: tuple[Verdict, ...]
+    members: Mapping[int, dict[str, Tensor]] = field(default_factory=dict)
+
+    @staticmethod
+    def of(job: Job, index: int, verdicts: Sequence[Verdict]) -> "Decided":
+        """Return the verdicts of a batch of a job, members told apart from them."""
+        members, sets = dict[int, dict[str, Tensor]](), job.perturbation
+        if isinstance(sets, NetworkSet):
+            for place, verdict in enumerate(verdicts):
+                if verdict.member is not None:
+                    members[place] = kept_member(sets, verdict.member)
+        return Decided(job.problem, index, tuple(replace(verdict, member=None) for verdict in verdicts), members)
+
+    def restored(self, job: Job, inputs: Tensor) -> "Decided":
+        """Return the verdicts with their members.
+
+        Raises:
+            ValueError: for members that the job's set does not have.
+        """
+        sets = job.perturbation
+        if not isinstance(sets, NetworkSet):
+            return self
+        falsified = {place for place, verdict in enumerate(self.verdicts) if verdict.status == "falsified"}
+        if falsified != self.members.keys():
+            raise ValueError("members: are not those of the falsified samples")
+        found = list(self.verdicts)
+        for place, kept in self.members.items():
+            found[place] = replace(found[place], member=restored_member(sets, job.network, inputs, kept))
+        return replace(self, verdicts=tuple(found))
 
     def pack(self) -> bytes:
         """Return the verdicts as bytes."""
         rows = [{name: getattr(verdict, name) for name in _PLAIN} for verdict in self.verdicts]
         counterexamples = {str(place): verdict.counterexample for place, verdict in enumerate(self.verdicts)}
         text = json.dumps({"problem": self.problem, "index": self.index, "verdicts": rows})
-        return pack(
-            VERDICTS, text, {place: tensor for place, tensor in counterexamples.items() if tensor is not None}
-        )
+        tensors = {place: tensor for place, tensor in counterexamples.items() if tensor is not None}
+        for place, kept in self.members.items():
+            tensors |= {f"{place}.{name}": tensor for name, tensor in kept.items()}
+        return pack(VERDICTS, text, tensors)
 
     @staticmethod
     def unpack(content: bytes) -> "Decided":
@@ -147,9 +184,16 @@ class Decided:
             Verdict(**dict(row), counterexample=tensors.get(str(place))) for place, row in enumerate(told.verdicts)
         ]
         falsified = {str(place) for place, row in enumerate(told.verdicts) if row.status == "falsified"}
-        if falsified != tensors.keys():
+        parts = {name: name.partition(".") for name in tensors}
+        if falsified != {name for name, (_, dot, _) in parts.items() if not dot}:
             raise ValueError("counterexamples: are not those of the falsified samples")
-        return Decided(told.problem, told.index, tuple(verdicts))
+        members: dict[int, dict[str, Tensor]] = {}
+        for name, (place, dot, rest) in parts.items():
+            if dot and place not in falsified:
+                raise ValueError("members: are not those of the falsified samples")
+            if dot:
+                members.setdefault(int(place), {})[rest] = tensors[name]
+        return Decided(told.problem, told.index, tuple(verdicts), members)
 
     def check(self, problem: str, batch: Batch) -> None:
         """Raise ValueError unless these are verdicts of this batch of the problem, about inputs like its own."""
@@ -191,7 +235,7 @@ def decide(job: bytes, batch: bytes, workers: int | Callable[[], int] = 1) -> by
         memory=shared.memory,
         workers=workers,
     )
-    return Decided(shared.problem, samples.index, tuple(verdicts)).pack()
+    return Decided.of(shared, samples.index, verdicts).pack()
 
 
 @lru_cache(maxsize=1)

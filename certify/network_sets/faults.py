@@ -118,6 +118,16 @@ def stuck_member(
     return found
 
 
+def faults_of(member: SpikingNetwork) -> tuple[Fault, ...]:
+    """Return which neurons of a member are stuck; none of a network that `stuck_member` has not made."""
+    found = []
+    for layer, neuron in enumerate(stuck_layers(member)):
+        if isinstance(run := vars(neuron).get("run"), _StuckRun):
+            for fires, mask in ((False, run.masks.silent), (True, run.masks.firing)):
+                found += [Fault(layer, place, fires) for place in mask[0].flatten().nonzero().flatten().tolist()]
+    return tuple(found)
+
+
 @dataclass(frozen=True)
 class MaskedSpikes(DerivedSignal):
     """Spikes of which some are stuck, those of each sample by its own row of the masks: exactly 0 or 1 there."""

@@ -13,6 +13,7 @@ from ...models.linear_maps import DenseMap
 from ...models.merging import merged, prepares, same_layers, weights_and_biases
 from ...models.networks import SpikingNetwork
 from ...models.rules import Leaky
+from ...models.validation import check_choice
 from ..bounds.propagation import input_signal, known_margins
 from ..bounds.signals.box import Box
 from ..bounds.signals.signals import SpikeBound
@@ -42,20 +43,25 @@ class Tolerance(NetworkSet):
         threshold: q.
         decay: d.
         around: inputs around each sample, beside that; None for the sample itself.
+        grows: what sizes are of, "weights", "threshold" or "decay", where the others are to stay; None for all in
+            proportion.
 
     Raises:
-        TypeError, ValueError: for shares that are no numbers in [0, 1).
+        TypeError, ValueError: for shares that are no numbers in [0, 1), and what names none.
 
     >>> Tolerance(weights=0.05, threshold=0.025).sized(0.5)
-    Tolerance(weights=0.5, threshold=0.25, decay=0.0, around=None)
+    Tolerance(weights=0.5, threshold=0.25, decay=0.0, around=None, grows=None)
     """
 
     weights: float = 0.0
     threshold: float = 0.0
     decay: float = 0.0
     around: Perturbation | None = None
+    grows: str | None = None
 
     def __post_init__(self) -> None:
+        if self.grows is not None:
+            check_choice("grows", self.grows, SHARES)
         for name in SHARES:
             share = nonnegative(name, getattr(self, name))
             if share >= 1.0:
@@ -71,16 +77,22 @@ class Tolerance(NetworkSet):
     @property
     def lead(self) -> float:
         """Return the share that sizes are told by: of weights where they vary, else of what does."""
+        if self.grows is not None:
+            return getattr(self, self.grows)
         return self.weights or self.threshold or self.decay
 
     def sized(self, size: float) -> "Tolerance":
         """Return the set whose `lead` is `size`, the other shares in proportion; of none, of weights alone."""
+        if self.grows is not None:
+            return replace(self, **{self.grows: size})
         if not self.lead:
             return replace(self, weights=size)
         return replace(self, **{name: size * (getattr(self, name) / self.lead) for name in SHARES})
 
     def reach(self, network: SpikingNetwork, inputs: Tensor) -> float:
-        """Return the size at which the greatest share is 1: no set is as large."""
+        """Return the size at which the greatest share that grows is 1: no set is as large."""
+        if self.grows is not None:
+            return 1.0
         return self.lead / max(self.weights, self.threshold, self.decay) if self.lead else 1.0
 
     @property

@@ -12,31 +12,34 @@ Where a ball holds a boundary between classes, builds whose numbers differ disag
 bound can prove more than the first line. What holds nevertheless is conditional, and told as `gap`: **wherever
 one build's margin of y exceeds `gap`, the other gives y, too.** For each class k the margins m_k = z_y − z_k of a
 and b lie in [l_k, u_k] and [l'_k, u'_k] over the set, so |m_k − m'_k| ≤ d_k = max(u_k − l'_k, u'_k − l_k), and
-min m_k > max d_k makes every m'_k positive.
+min m_k > max d_k makes every m'_k positive. Pairs of trains may bring d_k down (see joint.py): where then all m_k
+of one build are proven to exceed d_k, the other needs no proof of its own: the sample is **equivalent**, too.
+
+A real build and one of whole numbers are compared at whole inputs: the set of the latter is all whole vectors of a
+ball, and the former is asked about the ball of reals that holds them.
 """
 
 import time
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
 
 from ...models.constants import whole
-from ...models.deadline import TimeIsUp
 from ...models.networks import SpikingNetwork
 from ...models.validation import check_plain
 from ..alike import Alike
 from ..attacks import PGD, check_posed
 from ..attacks.ensemble import quick_ensemble
 from ..detaching import detach
-from ..perturbations import LInf, Perturbation, RangedSet, settled_set, takes_whole
-from ..problem import Problem
+from ..perturbations import LInf, Perturbation, RangedSet, WholeLInf, settled_set, takes_whole
 from ..replay import TOGETHER, evaluating, margins
 from ..ties import settled_ties
 from ..verdicts import Verdict
 from ..verification import checked_timeout, resolve, verify
 from ..verifiers import TRAINS, Verifier
+from .gaps import Gaps
 
 STATUSES = ("equivalent", "different", "unknown")
 MOST_MEMBERS = 4096
@@ -55,7 +58,7 @@ class Equivalence(Alike):
         status: "equivalent", "different" or "unknown".
         counterexample: an input of the set at which the builds differ, or None.
         gap: d: wherever in the set one build's margin exceeds it, the other gives the same class; None where
-            nothing is known.
+            nothing is known, and of a real build and one of whole numbers, whose margins have units of their own.
         seconds: this sample's share of the time.
         reason: one sentence.
 
@@ -103,7 +106,8 @@ def equivalent(
 
     Args:
         a, b: builds of one network: of one input shape, number of steps and classes, encoding and readout.
-        inputs: (batch, ...); a build of another dtype is given them in its own.
+        inputs: (batch, ...); a build of another dtype is given them in its own. If one build alone takes whole
+            numbers they are whole: the other then reads them so, behind a layer that scales them, say.
         perturbation: the inputs around each sample, in a's dtype; None for the samples themselves.
         verifier: what proves, as in `verify`.
         timeout: seconds for a sample and build, on average.
@@ -115,7 +119,8 @@ def equivalent(
     chosen, point = resolve(verifier), LInf(0.0, -torch.inf, torch.inf)
     check_plain(inputs=inputs)
     asked = point if perturbation is None else perturbation
-    asked = settled_set(a, asked)
+    for build in (a, b):
+        asked = settled_set(build, asked)
     builds = _checked(a, b, inputs, asked)
     chosen = TRAINS if perturbation is None and verifier == "auto" else chosen
     rest = {"verifier": chosen, "timeout": checked_timeout(timeout), "seed": whole("seed", seed)}
@@ -131,9 +136,10 @@ def _checked(a: SpikingNetwork, b: SpikingNetwork, inputs: Tensor, perturbation:
     if a.encoding in ("rate", "latency"):
         raise ValueError(f'a: got encoding {a.encoding!r}, expected "direct" or "none"')
     ends = [None if (first := takes_whole(build)) is None else (first.least, first.most) for build in (a, b)]
-    if ends[0] != ends[1]:
+    if None not in ends and ends[0] != ends[1]:
         raise ValueError(f"b: takes {_taken(ends[1])}, expected a's {_taken(ends[0])}")
-    for name in ("num_steps", "encoding", "readout"):
+    mixed = (ends[0] is None) != (ends[1] is None)  # a chip's sums are potentials that are read
+    for name in ("num_steps", "encoding", *(() if mixed else ("readout",))):
         one, other = getattr(a, name), getattr(b, name)
         if one != other:
             raise ValueError(f"b: got {name} {other!r}, expected a's {one!r}")
@@ -180,21 +186,41 @@ class _BuildsAsked:
         with torch.no_grad():
             labels = self.builds.a(inputs).argmax(1)
         pairs = [
-            verify(build, inputs.to(build.dtype), labels, self.perturbation, **self.rest) for build in self.builds
+            verify(build, inputs.to(build.dtype), labels, self._asked(build), **self.rest) for build in self.builds
         ]
-        gaps = _gaps(self.builds, inputs, labels, self.perturbation)
+        sets = [self._asked(build) for build in self.builds]
+        mixed = sets[0] != sets[1]  # margins in units of their own
+        gaps = None if mixed else Gaps.of(*self.builds, inputs, labels, self.perturbation)
+        widest = [None] * len(left) if gaps is None else gaps.widest(labels)
+        close = [False] * len(left) if gaps is None else gaps.proven(labels).tolist()
         each = (time.perf_counter() - started) / len(left)
         return [
-            self._one(sample[None], label[None], verdicts, gap, time.perf_counter() - each)
-            for sample, label, gap, *verdicts in zip(inputs, labels, gaps, *pairs, strict=True)
+            self._one(sample[None], label[None], verdicts, gap, time.perf_counter() - each, enough)
+            for sample, label, gap, enough, *verdicts in zip(inputs, labels, widest, close, *pairs, strict=True)
         ]
 
+    def _asked(self, build: SpikingNetwork) -> Perturbation:
+        """Return what a build is asked about: of a real one the ball of reals that holds the whole vectors."""
+        asked = self.perturbation
+        if isinstance(asked, WholeLInf) and takes_whole(build) is None:
+            return LInf(asked.epsilon, asked.lower, asked.upper)
+        return asked
+
     def _one(
-        self, sample: Tensor, label: Tensor, verdicts: list[Verdict], gap: float | None, started: float
+        self,
+        sample: Tensor,
+        label: Tensor,
+        verdicts: list[Verdict],
+        gap: float | None,
+        started: float,
+        close: bool,
     ) -> Equivalence:
         """Decide one sample, (1, ...), of which both builds were asked."""
         if all(verdict.status == "verified" for verdict in verdicts):
             return _told("equivalent", "both builds are proven to give one class", started, gap=gap)
+        if close:
+            reason = "one build's margin is proven to exceed the gap between both"
+            return _told("equivalent", reason, started, gap=gap)
         points = [verdict.counterexample for verdict in verdicts if verdict.counterexample is not None]
         for point in (*points, *_searched(self.builds, sample, label, self.perturbation, self.rest["seed"])):
             candidate = point.to(sample.dtype)
@@ -258,33 +284,6 @@ def _members(perturbation: Perturbation, sample: Tensor) -> Tensor | None:
     return torch.cat(list(members.batches(MOST_MEMBERS))).to(sample.dtype)
 
 
-def _gaps(builds: Builds, inputs: Tensor, labels: Tensor, perturbation: Perturbation) -> list[float | None]:
-    """Return max over k of a bound of |m_k − m'_k| over each set, or None where there is none."""
-    try:
-        (low, high), (other_low, other_high) = (
-            _margins(build, inputs.to(build.dtype), labels, perturbation) for build in builds
-        )
-    except (OverflowError, TimeIsUp):
-        return [None] * len(inputs)
-    gaps = (high - other_low).maximum(other_high - low)
-    gaps = gaps.scatter(1, labels[:, None], -torch.inf).amax(1).tolist()
-    return [gap if -torch.inf < gap < torch.inf else None for gap in gaps]
-
-
-@torch.no_grad()
-def _margins(
-    build: SpikingNetwork, inputs: Tensor, labels: Tensor, perturbation: Perturbation
-) -> tuple[Tensor, Tensor]:
-    """Return the ends of z_y − z_k for each class k, (batch, classes) each; at k = y they mean nothing."""
-    problem = Problem(build, inputs, labels, perturbation, ties=settled_ties(build, None))
-    lower = TRAINS.lower(problem)
-    upper = [
-        -TRAINS.lower(replace(problem, labels=torch.full_like(labels, k))).gather(1, labels[:, None])
-        for k in range(lower.shape[1])
-    ]
-    return lower, torch.cat(upper, 1)
-
-
 class Joint(nn.Module):
     """Two outputs, (f, 0): f ≤ 0 only where one build leaves the class y and the other keeps it."""
 
@@ -306,9 +305,10 @@ def _searched(
 ) -> list[Tensor]:
     """Return inputs at which the builds may differ."""
     generator, found = torch.Generator().manual_seed(seed), []
-    if takes_whole(builds.a) is not None:  # integer neurons have no gradients to follow
+    if any(takes_whole(build) is not None for build in builds):  # integer neurons have no gradients to follow
         drawn = perturbation.sample(sample.expand(DRAWN, *sample.shape[1:]), generator)
-        apart = builds.a(drawn).argmax(1) != builds.b(drawn).argmax(1)
+        answers = [build(drawn.to(build.dtype)).argmax(1) for build in builds]
+        apart = answers[0] != answers[1]
         return list(drawn[apart])
     if isinstance(perturbation, RangedSet):
         for leaves, keeps in ((builds.a, builds.b), (builds.b, builds.a)):

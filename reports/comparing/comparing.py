@@ -139,7 +139,7 @@ def compare(before: Record, after: Record) -> Comparison:
 def _check_alike(before: Record, after: Record) -> None:
     if not before.data.agrees(after.data):
         raise ValueError(f"records: got different data, {before.data!r} and {after.data!r}, expected the same")
-    for name in ("norm", "lower", "upper", "events"):
+    for name in ("norm", "lower", "upper", "events", "networks"):
         here, there = getattr(before.threat, name), getattr(after.threat, name)
         if here != there:
             raise ValueError(f"records: got different {name}, {here!r} and {there!r}, expected the same")

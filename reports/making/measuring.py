@@ -169,7 +169,7 @@ def measure_radii(
         progress=progress,
     )
     broken = {
-        index: Found(radius.upper, "radius search", radius.counterexample)
+        index: Found.of(radius.upper, "radius search", radius.counterexample, radius.member, plan.sets)
         for index, radius in enumerate(radii)
         if radius.counterexample is not None
     }
@@ -285,7 +285,8 @@ def _verify(measurement: _Measurement, epsilon: float, verifier: str) -> list[Ve
     measurement.seconds[f"{verifier} at {epsilon:g}"] = time.perf_counter() - start
     for index, verdict in enumerate(verdicts):
         if verdict.counterexample is not None and bool(measurement.correct[index]):
-            measurement.found.setdefault(index, Found(epsilon, verdict.verifier, verdict.counterexample))
+            told = verdict.verifier, verdict.counterexample, verdict.member, plan.perturbation(epsilon)
+            measurement.found.setdefault(index, Found.of(epsilon, *told))
     return verdicts
 
 
@@ -299,7 +300,9 @@ def _reconcile(verdicts: Sequence[Verdict], results: Iterable[tuple[Tensor, Atta
 def _keep(measurement: _Measurement, samples: Tensor, epsilon: float, result: AttackResult) -> None:
     """Keep the first counterexample of each sample, which is the one of the smallest ε."""
     for place in result.success.nonzero().flatten().tolist():
-        found = Found(epsilon, result.method, result.inputs[place])
+        member = result.networks[place] if result.networks else None
+        sets = measurement.plan.perturbation(epsilon)
+        found = Found.of(epsilon, result.method, result.inputs[place], member, sets)
         measurement.found.setdefault(int(samples[place]), found)
 
 

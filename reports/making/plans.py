@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 from ...certify import Attack, Fleet, Perturbation
+from ...certify.network_sets.base import NetworkSet
 from ...certify.scales import Scale
 from ...certify.ties import TIES
 from ...models.constants import at_least, positive, settle, unless_none, whole
@@ -65,23 +66,26 @@ class Plan:
         if self.ties is not None:
             check_choice("ties", self.ties, TIES)
         if not isinstance(self.threat, Threat):
-            expected = "a Threat, whose sets grow with one number (ℓ∞, ℓ2, flipped or shifted events)"
+            expected = "a Threat, whose sets grow with one number (ℓ∞, ℓ2, flipped or shifted events, networks)"
             raise TypeError(f"threat: got {type(self.threat).__name__}, expected {expected}")
 
     @property
-    def sets(self) -> Scale:
+    def sets(self) -> Scale | NetworkSet:
         """Return the threat models of all sizes."""
         return self.threat.sets
 
-    def perturbation(self, epsilon: float) -> Perturbation:
+    def perturbation(self, epsilon: float) -> Perturbation | NetworkSet:
         """Return the threat model at one ε."""
-        return self.sets.around(epsilon)
+        return self.threat.around(epsilon)
 
     @property
     def tolerance(self) -> float:
         """Return the width at which a bracket of radii counts as exact."""
         wanted = RadiusPlan() if self.radii is None else self.radii
-        return self.sets.tolerance(wanted.tolerance)
+        sets = self.sets
+        if isinstance(sets, NetworkSet):
+            return max(sets.grid, wanted.tolerance)
+        return sets.tolerance(wanted.tolerance)
 
     @property
     def steps(self) -> int:

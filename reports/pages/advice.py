@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 
-from ..records.event_rules import OF_NORM
+from ...certify.scales import BALLS
 from ..records.records import ModelRecord, Record
 from ..records.rows import Finding, Tally
 
@@ -66,7 +66,7 @@ def _training(record: Record, points: list[Tally]) -> Iterator[str]:
     size = record.threat.short(record.focus)
     certified = any("certified" in str(model.training).lower() for model in record.models)
     few = min(point.certified_by_any / point.samples for point in points) < MOSTLY
-    if few and not certified and not _of_events(record):
+    if few and not certified and not _special(record):
         yield (
             f"Train for it: `spikecert train --objective certified --size {size}` puts the bounds into the "
             "loss. It raises what is proved most, and costs some clean accuracy."
@@ -90,27 +90,32 @@ def _sizes(record: Record) -> Iterator[str]:
         first, last = model.points[0], model.points[-1]
         if len(good) == len(model.points) and model.verifiers:
             size = f"{2 * last.epsilon:.3g}"
+            if record.threat.norm == "tolerance" and 2 * last.epsilon >= 1:
+                return
             yield f"Try larger ε: nine tenths of what is right is proved here. `--epsilon {size}` is next."
         elif not good and model.verifiers:
             yield from _smaller(record, first.epsilon)
-    if record.threat.rules.bracketed(record.threat.norm) and not any(model.radii for model in record.models):
+    if record.threat.bracketed and not any(model.radii for model in record.models):
         yield "One number a sample: `--radii --samples 20` brackets how far each can be moved, for any ε at once."
 
 
 def _smaller(record: Record, epsilon: float) -> Iterator[str]:
     """Say where proofs begin: at smaller ε, of events in whole numbers, or in smaller sets."""
-    if not _of_events(record):
+    if record.threat.norm == "tolerance" or not _special(record):
         yield f"Try smaller ε: `--epsilon {epsilon / 4:.3g},{epsilon / 2:.3g}` shows where proofs begin."
     elif epsilon > 1:
         yield "Try smaller ε: `--epsilon 1` is the least, and shows whether any proof begins."
+    elif record.threat.of_networks:
+        yield "Try fewer neurons: `--stuck-layers` leaves some out."
     elif record.threat.norm == "l0":
         yield "Ask about fewer changes: `--kind insert`, `--kind delete` and `--where` leave some out."
     else:
         yield "Ask about fewer moves: `--jitter 1` and `--where` leave some out."
 
 
-def _of_events(record: Record) -> bool:
-    return record.threat.norm in OF_NORM
+def _special(record: Record) -> bool:
+    """Return whether the sets are no balls of inputs."""
+    return record.threat.norm not in BALLS
 
 
 def _others(record: Record, points: list[Tally]) -> Iterator[str]:
@@ -123,7 +128,7 @@ def _others(record: Record, points: list[Tally]) -> Iterator[str]:
             f"More samples: {points[0].samples} pin the share of all inputs down to about ± "
             f"{100 * points[0].samples ** -0.5:.0f} points; leave out `--samples` for all of the split."
         )
-    if any(point.certified_by_any for point in points) and not _of_events(record):
+    if any(point.certified_by_any for point in points) and not _special(record):
         yield "Hand it on: `--verifier complete --proof FOLDER` writes proofs for `spikecert check-proof`."
 
 

@@ -15,6 +15,7 @@ from ..records.records import ModelRecord, Record
 from ..records.schema import Counterexample, Threat
 from . import norms, wording
 from .advice import advice
+from .claims import claims
 from .pictures import change, picture
 from .text import code_page, page
 
@@ -42,6 +43,7 @@ TEMPLATES = (
 
 def to_html(record: Record) -> str:
     """Return the report as the text of one self-contained page."""
+    claimed = claims(record.threat)
     return page_of(
         "report.html",
         record.threat,
@@ -57,15 +59,15 @@ def to_html(record: Record) -> str:
         levels=figures.level_charts(record),
         frame=frame(),
         sandwiches=figures.sandwiches(record),
-        radii_note=wording.RADII_NOTE,
+        radii_note=claimed.radii,
         radii_conditions=wording.radii_conditions(record),
         no_radii=wording.no_radii(record.threat),
-        hardest_note=wording.HARDEST_NOTE,
+        hardest_note=claimed.hardest,
         charts=figures.growths(record),
         growth_note=wording.GROWTH_NOTE,
         meanings=wording.meanings(record),
-        covered=wording.COVERED,
-        uncovered=wording.UNCOVERED,
+        covered=claimed.covered,
+        uncovered=claimed.uncovered,
         limits=wording.LIMITS,
         repeat=wording.repetition(record),
         assumptions=wording.assumptions(record),
@@ -130,7 +132,7 @@ def _environment(threat: Threat | None) -> Environment:
             "recording": lambda case: figures.recording(case) if threat.norm in OF_NORM else None,
             "short": threat.short,
             "signs_found": lambda model: wording.signs_found(model, threat),
-            "pictures": lambda case: [] if threat.norm in OF_NORM else _pictures(case, threat.lower, threat.upper),
+            "pictures": lambda case: _pictures(case, threat),
         }
     environment.filters.update(filters)
     return environment
@@ -151,8 +153,11 @@ def _radius_seconds(model: ModelRecord) -> str:
     return "–" if seconds is None else f"{seconds:.2f}"
 
 
-def _pictures(counterexample: Counterexample, lower: float, upper: float) -> list[tuple[str, str, str]]:
+def _pictures(counterexample: Counterexample, threat: Threat) -> list[tuple[str, str, str]]:
     """Return (name, data URI, note) of sample, change and result; nothing for inputs that are no picture."""
+    lower, upper = threat.lower, threat.upper
+    if threat.norm in OF_NORM:
+        return []
     difference = change(counterexample)
     largest = max(map(abs, difference)) or 1.0
     shown = (
@@ -164,4 +169,5 @@ def _pictures(counterexample: Counterexample, lower: float, upper: float) -> lis
         ),
         ("result", picture(counterexample.perturbed, counterexample.shape, lower, upper), ""),
     )
-    return [(name, source, note) for name, source, note in shown if source is not None]
+    still = threat.of_networks and threat.others.around is None  # the network alone is another one
+    return [(name, source, note) for name, source, note in shown[: 1 if still else 3] if source is not None]

@@ -11,6 +11,7 @@ from ..records.rows import Tally
 from ..records.schema import Counterexample
 from . import wording
 from .advice import advice
+from .claims import claims
 from .text import code_markdown, markdown, plain
 
 
@@ -91,7 +92,7 @@ def _radii(record: Record) -> list[str]:
     if not rows:
         return [*lines, code_markdown(wording.no_radii(record.threat))]
     heads = ["model", "samples", "exact", "median proved", "median broken"]
-    note = f"{wording.RADII_NOTE} {wording.radii_conditions(record)}"
+    note = f"{claims(record.threat).radii} {wording.radii_conditions(record)}"
     return [*lines, *table_lines(heads, rows), "", markdown(note)]
 
 
@@ -101,7 +102,7 @@ def _medians(table: RadiusTable) -> tuple[str, str]:
 
 
 def _hardest(record: Record) -> list[str]:
-    lines = ["## Hardest samples", "", markdown(wording.HARDEST_NOTE)]
+    lines = ["## Hardest samples", "", markdown(claims(record.threat).hardest)]
     for model in record.models:
         lines += ["", f"### {markdown(model.name)}", ""]
         rows = [
@@ -131,6 +132,7 @@ def _events(case: Counterexample) -> str:
 
 
 def _meanings(record: Record) -> list[str]:
+    claimed = claims(record.threat)
     words = [f"- **{word}**: {markdown(text)}" for word, text in wording.meanings(record)]
     return [
         "## What the verdicts mean, and what they do not",
@@ -139,11 +141,11 @@ def _meanings(record: Record) -> list[str]:
         "",
         "“Verified” covers:",
         "",
-        *(f"- {text}" for text in wording.COVERED),
+        *(f"- {text}" for text in claimed.covered),
         "",
         "It does not cover:",
         "",
-        *(f"- {text}" for text in wording.UNCOVERED),
+        *(f"- {text}" for text in claimed.uncovered),
         "",
         "How to read the numbers:",
         "",

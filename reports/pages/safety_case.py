@@ -9,6 +9,7 @@ from ..records.categories import CATEGORIES, slices
 from ..records.radii import rounded_down
 from ..records.records import ModelRecord, Record
 from . import norms, wording
+from .claims import claims
 from .html_page import page_of
 from .markdown import category_lines
 from .text import markdown
@@ -43,7 +44,7 @@ def safety_case(record: Record) -> SafetyCase:
             "Torch, and the code that bounds, are right; proofs that are checked apart need neither (spikecert "
             "check-proof).",
         ),
-        (*(_risk(record, model) for model in record.models), UNDECIDED, LIKE, *wording.UNCOVERED),
+        (*(_risk(record, model) for model in record.models), UNDECIDED, LIKE, *claims(record.threat).uncovered),
     )
 
 
@@ -51,6 +52,11 @@ def _claim(record: Record, model: ModelRecord) -> str:
     point = model.at(record.focus)
     proved = slices(point)[0]
     size = f"ε = {record.threat.text(record.focus)} ({norms.sign(record.threat)})"
+    if record.threat.of_networks:
+        return (
+            f"{model.name}: for {proved.count} of {point.samples} samples ({proved.percent}) no network of the "
+            f"set of {size} gives another answer than the sample's label."
+        )
     limits = f"[{record.threat.lower:g}, {record.threat.upper:g}]"
     return (
         f"{model.name}: for {proved.count} of {point.samples} samples ({proved.percent}) no input in {limits} "

@@ -12,6 +12,7 @@ from ..records.radii import rounded_down, rounded_up
 from ..records.records import ModelRecord, Record
 from ..records.rows import Tally
 from ..records.schema import Counterexample, Data, GainTable, Threat
+from .claims import claims
 from .norms import NORM_SIGNS, distance, sign
 
 LEFT = {
@@ -21,16 +22,6 @@ LEFT = {
     "wrong": "misclassified as they are",
 }
 
-VERIFIED = (
-    "It is proved that every input in the stated ball around this sample, not only those that were "
-    "tried, gets the sample's label from this network with these weights."
-)
-FALSIFIED = {
-    "argmax": "An input inside the ball was found that gets another label. It was replayed through the network "
-    "itself before it was counted.",
-    "strict": "An input inside the ball was found that gets another label, or whose greatest logit is that of two "
-    "classes. It was replayed through the network itself before it was counted.",
-}
 UNKNOWN = (
     "Neither a proof nor a counterexample was found, or the time limit was reached. The sample may be either."
 )
@@ -40,19 +31,6 @@ TIES = {
     "strict": "The label must have the greatest logit alone: a tie between it and another class is never "
     "verified, and counts as a failure, which is not the same as another label.",
 }
-COVERED = (
-    "Every input within ε of the sample in the stated norm that is also within the stated range of inputs: all "
-    "of them, not a selection.",
-    "This network, with the weights of the stated hash, its hard threshold, its reset and its T steps, and the "
-    "rounding of the arithmetic that it runs in.",
-    "An adversary who knows everything about the network: how such an input was found plays no part.",
-)
-UNCOVERED = (
-    "Other inputs, larger perturbations, and other kinds of change: rotation, weather, a worn sensor.",
-    "Another network: other weights, another T, quantisation, a compiler that sums otherwise, analogue hardware.",
-    "Changes of weights, thresholds or states while the network runs.",
-    "Whether the label is right, and whether the listed samples are like those in use.",
-)
 LIMITS = (
     "Robust accuracy is what is left after the named attacks: an upper bound, since a stronger attack may "
     "leave less. Certified accuracy is a lower bound. The truth lies between the two, in the shaded band.",
@@ -60,21 +38,11 @@ LIMITS = (
     "Attacks and statistical methods prove nothing, and gains certify no spiking network. None of them is "
     "counted as certified here.",
 )
-RADII_NOTE = (
-    "Each sample's radius is the distance of the nearest valid input that is misclassified. Below the lower end "
-    "it is proved that there is none. At the upper end one was found and replayed. The radius lies between "
-    "them, in the shaded band; where both ends meet within the tolerance it is called exact. A sample that is "
-    "misclassified as it is has radius 0."
-)
 NO_RADII = (
     "No radii were measured. `spikecert certify --radii`, or `spikecert radius` and `spikecert report --radii`, "
     "bracket the radius of each sample between a proof and a counterexample."
 )
 NO_RADIUS = "These sets have no radius: their ε is no distance from the sample."
-HARDEST_NOTE = (
-    "Rightly classified samples that break nearest to themselves, with the input that broke them. Each was "
-    "replayed through the network. Nearer ones may exist."
-)
 GROWTH_NOTE = (
     "Samples were perturbed, and the growth through each layer was measured. The proven gain bounds the "
     "simplified dynamics for every perturbation, so no bar can pass its line. It bounds the true potentials "
@@ -107,7 +75,7 @@ def distance_text(threat: Threat, epsilon: float) -> str:
 
 def no_radii(threat: Threat) -> str:
     """Return why there are no radii: none were measured, or the sets have none."""
-    return NO_RADII if threat.rules.bracketed(threat.norm) else NO_RADIUS
+    return NO_RADII if threat.bracketed else NO_RADIUS
 
 
 def radii_conditions(record: Record) -> str:
@@ -155,8 +123,10 @@ def meanings(record: Record) -> tuple[tuple[str, str], ...]:
     told = [
         TIES[ties] if len(models) == 1 else f"{', '.join(names)}: {TIES[ties]}" for ties, names in models.items()
     ]
-    falsified = FALSIFIED["strict" if "strict" in models else "argmax"]
-    return ("verified", VERIFIED), ("falsified", falsified), ("unknown", UNKNOWN), ("ties", " ".join(told))
+    claimed = claims(record.threat)
+    falsified = claimed.falsified["strict" if "strict" in models else "argmax"]
+    words = ("verified", claimed.verified), ("falsified", falsified), ("unknown", UNKNOWN)
+    return *words, ("ties", " ".join(told))
 
 
 def ties_found(model: ModelRecord) -> str:
@@ -190,7 +160,8 @@ def verdict(record: Record) -> str:
     """Return what is proved at the record's focus ε in one sentence; of one model also what the others are."""
     threat, (first, *others) = record.threat, record.models
     limits = f"inputs within [{threat.lower:g}, {threat.upper:g}], {steps(record.models)}"
-    told = f"For every perturbation up to ε = {threat.text(record.focus)} in {sign(threat)} ({limits}), "
+    what = "network" if threat.of_networks else "perturbation"
+    told = f"For every {what} up to ε = {threat.text(record.focus)} in {sign(threat)} ({limits}), "
     told += f"{_proved(record, first)} of {record.data.samples} {_of_samples(record)}"
     if not others:
         return f"{told}; {_rest(first.at(record.focus))}."
@@ -235,6 +206,11 @@ def _names(groups: Iterable[Sequence[str]]) -> str:
 def essentials(record: Record) -> tuple[tuple[str, str], ...]:
     """Return the assumptions and the limits of "proved", one line each, for the first screen."""
     threat = record.threat
+    if threat.of_networks:
+        return (
+            ("Assumed", f"{distance(threat)}; in the arithmetic that it ran in."),
+            ("Not covered", "other networks and other inputs, wrong labels. Undecided is not safe."),
+        )
     return (
         (
             "Assumed",
@@ -252,6 +228,15 @@ def essentials(record: Record) -> tuple[tuple[str, str], ...]:
 def assumptions(record: Record) -> tuple[str, ...]:
     """Return what the verdicts take for granted, in plain words."""
     threat = record.threat
+    if threat.of_networks:
+        return (
+            f"The network that runs is one of a set around this one: {distance(threat)}.",
+            "It stays the same one at all steps and for all samples; products and sums are rounded as in this "
+            "network's dtype.",
+            "Pools and the scaling of inputs are exact, as in this network.",
+            "The labels of the data set are taken as right; a sample that the network itself misclassifies is "
+            "counted as such, apart from those that another member broke.",
+        )
     return (
         f"The adversary sees the network and may change the input: {distance(threat)}, and the result "
         f"stays within [{threat.lower:g}, {threat.upper:g}].",

@@ -1,29 +1,60 @@
 """Counterexamples as a record keeps them: the input, and what the spiking layers did for it."""
 
+import base64
 import math
+import zlib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import torch
+from safetensors import SafetensorError
+from safetensors.torch import load as from_bytes
+from safetensors.torch import save as to_bytes
 from torch import Tensor
 
+from ...certify.network_sets.base import NetworkSet
+from ...certify.network_sets.keeping.kept import kept_member
 from ...models import LIF, SpikingNetwork, Trace, VariedLIF, latency_code
-from .schema import Counterexample, LayerActivity, NeuronActivity
+from ...models.validation import one_line
+from .schema import MOST_MEMBER, Counterexample, KeptMember, LayerActivity, NeuronActivity
 
 HARDEST = 8
 """How many counterexamples a record keeps as inputs: those of the smallest ε."""
+MOST_OPENED = 2**26
+"""Bytes of a member, unpacked."""
 TRACED, RASTER = 4, 48
 """Of how many neurons of a layer potentials, and of how many trains are kept; those that changed come first."""
 
 
 @dataclass(frozen=True)
 class Found:
-    """An input that breaks a sample: a size of the set that holds it, what found it, the input itself."""
+    """An input that breaks a sample: a size of the set that holds it, what found it, the input itself.
+
+    Attributes:
+        epsilon, found_by, perturbed: these three.
+        member: of a set of networks the one that it breaks, None elsewhere.
+        kept: what tells that one from the network.
+    """
 
     epsilon: float
     found_by: str
     perturbed: Tensor
+    member: SpikingNetwork | None = None
+    kept: Mapping[str, Tensor] | None = None
+
+    @staticmethod
+    def of(
+        epsilon: float,
+        found_by: str,
+        perturbed: Tensor,
+        member: SpikingNetwork | None,
+        networks: object,
+    ) -> "Found":
+        """Return what was found in a set of inputs, or of networks with the member."""
+        if member is None or not isinstance(networks, NetworkSet):
+            return Found(epsilon, found_by, perturbed)
+        return Found(epsilon, found_by, perturbed, member, kept_member(networks, member))
 
 
 def hardest(
@@ -63,7 +94,7 @@ def _counterexample(
     Of a latency-coded network the events of its code are kept, (T, ...), which are what moves.
     """
     with torch.no_grad():
-        traces = network.trace(clean[None]), network.trace(found.perturbed[None])
+        traces = network.trace(clean[None]), (found.member or network).trace(found.perturbed[None])
     pair = clean, found.perturbed
     if network.encoding == "latency":
         pair = tuple(latency_code(image[None], network.num_steps)[0] for image in pair)
@@ -77,7 +108,30 @@ def _counterexample(
         clean=tuple(pair[0].flatten().tolist()),
         perturbed=tuple(pair[1].flatten().tolist()),
         activity=_activity(network, *traces) if activity else (),
+        member=None if found.kept is None else packed_member(found.kept),
     )
+
+
+def packed_member(kept: Mapping[str, Tensor]) -> KeptMember | None:
+    """Return a member as a record keeps it; None for one that is too large."""
+    content = base64.b64encode(zlib.compress(to_bytes(dict(kept)))).decode()
+    return KeptMember(content=content) if len(content) <= MOST_MEMBER else None
+
+
+def unpacked_member(member: KeptMember) -> dict[str, Tensor]:
+    """Return the tensors of `packed_member`.
+
+    Raises:
+        ValueError: for content that it did not write.
+    """
+    try:
+        opened = zlib.decompressobj()
+        content = opened.decompress(base64.b64decode(member.content, validate=True), MOST_OPENED)
+        if opened.unconsumed_tail or not opened.eof:
+            raise ValueError("it is cut, or larger than any network that is kept")
+        return from_bytes(content)
+    except (ValueError, zlib.error, SafetensorError, KeyError) as error:
+        raise ValueError(f"member: can't be read: {one_line(error)}") from error
 
 
 def _activity(network: SpikingNetwork, clean: Trace, perturbed: Trace) -> tuple[LayerActivity, ...]:

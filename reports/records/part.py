@@ -5,7 +5,7 @@ from typing import Annotated, Any, ClassVar, Literal
 from pydantic import BaseModel, ConfigDict, Field, FiniteFloat, GetCoreSchemaHandler, model_validator
 from pydantic_core import CoreSchema
 
-from ...files.fractions import NUMBER
+from ...files.fractions import NUMBER, fraction
 
 MOST_KEYS = 100
 """More than any part has."""
@@ -19,8 +19,8 @@ Ties = Literal["argmax", "strict"]
 """What a tie between logits is: the lowest index wins, or a failure."""
 Train = Annotated[str, Field(pattern=r"^[01]+$")]
 """Spikes of one neuron, one digit for each step."""
-Written = Annotated[str, Field(pattern=f"^{NUMBER}(/{NUMBER})?$")]
-"""A number, or a fraction of two, as a person wrote it."""
+Written = Annotated[str, Field(pattern=f"^{NUMBER}(/{NUMBER}|%)?$")]
+"""A number, a fraction of two, or a percentage, as a person wrote it."""
 
 
 def _fail_fast(node: Any) -> None:
@@ -54,3 +54,9 @@ class Part(BaseModel):
         if isinstance(content, dict) and len(content) > MOST_KEYS:
             raise ValueError(f"got {len(content)} keys, expected at most {MOST_KEYS}")
         return content
+
+
+def checked_written(written: tuple[str, ...], values: tuple[float, ...]) -> None:
+    """Raise ValueError unless texts, where there are any, say these numbers."""
+    if any(written) and tuple(map(fraction, written)) != values:
+        raise ValueError(f"written: got {written}, expected {values} in the same order")

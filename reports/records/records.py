@@ -43,6 +43,7 @@ _INCIDENTAL = {
 """What enters no fingerprint: circumstances, how things are called, and what follows from the rest."""
 _LATER = {
     **dict.fromkeys(("radii", "growth", "activity", "sha256", "events", "signs"), (None, [])),
+    **dict.fromkeys(("networks", "member"), (None,)),
     **dict.fromkeys(("ties", "tied", "kept"), (False, "strict")),
 }
 """Fields that came after the first records, and what says nothing new in them: there the fingerprint stays."""

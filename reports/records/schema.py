@@ -5,13 +5,18 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, FiniteFloat, field_validator, model_validator
 
+from ...certify.network_sets.base import NetworkSet
+from ...certify.perturbations import Perturbation
 from ...certify.scales import Scale, scale
 from ...files.fractions import fraction
 from .epsilons import epsilon_short, epsilon_text
 from .event_rules import OF_NORM, EventRules
+from .network_rules import OF_NETWORKS, NetworkRules
 from .part import Count, Part, Positive, Scalar, Seconds, Sha256, Train, Written
 
 SCHEMA = "spikecert.record/2"
+MOST_MEMBER = 2**22
+"""Letters that a member may take in a record; a greater one is not kept."""
 
 ROUNDING = 1e-3
 """What rounding may add to a measured ratio before it counts as above a bound: runs in float32 are subtracted."""
@@ -59,22 +64,29 @@ class Threat(Part):
     """The threat model: every input within `epsilon` of a sample in `norm`, and within [lower, upper].
 
     In "l0" ε is a number of flipped events, in "shift" of steps by which events move in all, in "l0+shift" of
-    events that flip beside moves, which `events` tells: inputs are events.
+    events that flip beside moves, which `events` tells: inputs are events. In "tolerance" and "stuck" it is a set
+    of networks: ε is a share of their weights, or how many neurons are stuck; `networks` tells what else differs.
     `written` is each ε as people wrote it, such as ".5/255"; empty where that is not known.
     `events` says which events change, and how; None where all may, by ε in all.
     """
 
-    norm: Literal["linf", "l2", "l0", "shift", "l0+shift"]
+    norm: Literal["linf", "l2", "l0", "shift", "l0+shift", "tolerance", "stuck"]
     lower: FiniteFloat
     upper: FiniteFloat
     epsilons: tuple[Annotated[FiniteFloat, Field(gt=0)], ...] = Field(min_length=1)
     written: tuple[Written, ...] = ()
     events: EventRules | None = None
+    networks: NetworkRules | None = None
 
     @field_validator("events")
     @classmethod
     def _check_told(cls, events: EventRules | None) -> EventRules | None:
         return events if events is not None and events.told else None
+
+    @field_validator("networks")
+    @classmethod
+    def _check_networks(cls, networks: NetworkRules | None) -> NetworkRules | None:
+        return networks if networks is not None and networks.told else None
 
     @model_validator(mode="after")
     def _check_order(self) -> "Threat":
@@ -82,16 +94,19 @@ class Threat(Part):
             raise ValueError(f"epsilons: got {self.epsilons}, expected them rising, each once")
         if not self.lower < self.upper:
             raise ValueError(f"lower, upper: got [{self.lower}, {self.upper}], expected lower < upper")
-        counted = {"l0": "flips", "shift": "shifts", "l0+shift": "flips"}.get(self.norm)
+        counted = {"l0": "flips", "shift": "shifts", "l0+shift": "flips", "stuck": "neurons"}.get(self.norm)
         if counted and not all(epsilon.is_integer() for epsilon in self.epsilons):
             raise ValueError(f"epsilons: got {self.epsilons}, expected whole numbers of {counted}")
-        if counted and (self.lower, self.upper) != (0.0, 1.0):
+        if self.norm == "tolerance" and self.epsilons[-1] >= 1:
+            raise ValueError(f"epsilons: got {self.epsilons}, expected shares below 1, such as 5%")
+        if counted and self.norm in OF_NORM and (self.lower, self.upper) != (0.0, 1.0):
             raise ValueError(f"lower, upper: got [{self.lower}, {self.upper}], expected [0, 1] for {counted}")
         if self.written and tuple(map(fraction, self.written)) != self.epsilons:
             raise ValueError(
                 f"written: got {self.written}, expected the epsilons {self.epsilons} in the same order"
             )
         self.rules.check(self.norm)
+        self.others.check(self.norm)
         return self
 
     @property
@@ -100,11 +115,44 @@ class Threat(Part):
         return self.events or EventRules()
 
     @property
-    def sets(self) -> Scale:
-        """Return the sets of all sizes."""
+    def others(self) -> NetworkRules:
+        """Return how other networks than the one at hand may differ from it."""
+        return self.networks or NetworkRules()
+
+    @property
+    def of_networks(self) -> bool:
+        """Return whether the sets are of networks."""
+        return self.norm in OF_NETWORKS
+
+    @property
+    def bracketed(self) -> bool:
+        """Return whether samples have radii."""
+        return self.rules.bracketed(self.norm)
+
+    @property
+    def scale(self) -> Scale:
+        """Return the sets of inputs of all sizes.
+
+        Raises:
+            ValueError: for sets of networks.
+        """
+        if self.of_networks:
+            raise ValueError(f"norm: got {self.norm}, a set of networks, expected a set of inputs, such as linf")
         if self.norm in OF_NORM:
             return self.rules.scale(self.norm)
         return scale(self.norm, self.lower, self.upper)
+
+    @property
+    def sets(self) -> Scale | NetworkSet:
+        """Return the sets of all sizes; of networks one, whose sizes are."""
+        if self.of_networks:
+            return self.others.networks(self.norm, self.epsilons[0], self.lower, self.upper)
+        return self.scale
+
+    def around(self, epsilon: float) -> Perturbation | NetworkSet:
+        """Return the set of one size."""
+        sets = self.sets
+        return sets.sized(epsilon) if isinstance(sets, NetworkSet) else sets.around(epsilon)
 
     def agrees(self, other: "Threat") -> bool:
         """Return whether both are the same sets, however their ε were written."""
@@ -223,11 +271,18 @@ class LayerActivity(Part):
         return self
 
 
+class KeptMember(Part):
+    """What tells a member of a set of networks from the network: the bytes of a safetensors file, packed."""
+
+    content: Annotated[str, Field(max_length=MOST_MEMBER, pattern=r"^[A-Za-z0-9+/=]*$")]
+
+
 class Counterexample(Part):
     """An input that the network misclassifies: the flattened values of the sample and of what was found.
 
     `predicted` is the class that beats the label, or, where it is `tied`, shares the greatest logit with it.
-    `activity` is what the spiking layers did for both; empty where it was not recorded.
+    `activity` is what the spiking layers did for both; empty where it was not recorded. `member` is of a set of
+    networks the one that misclassifies it; `perturbed` is then the sample itself, or an input around it.
     """
 
     index: Count
@@ -240,6 +295,7 @@ class Counterexample(Part):
     clean: tuple[FiniteFloat, ...]
     perturbed: tuple[FiniteFloat, ...]
     activity: tuple[LayerActivity, ...] = ()
+    member: KeptMember | None = None
 
     @model_validator(mode="after")
     def _check_size(self) -> "Counterexample":

@@ -78,7 +78,7 @@ def test_what_is_certified_is_what_was_said(run, network, path, tmp_path, told, 
     data = dataset("digit-events", num_steps=3).test
     wanted = verify(network, data.inputs[:4].float(), data.labels[:4], threat, "trains")
     assert [row.verdicts["trains"].status for row in record.models[0].rows] == [item.status for item in wanted]
-    assert record.threat.sets.around(record.focus) == threat
+    assert record.threat.around(record.focus) == threat
     assert words in assumptions(record)[0]
     assert words in essentials(record)[0][1]
     assert all(f"{key} {value}" in record.command for key, value in zip(told[4::2], told[5::2], strict=True))

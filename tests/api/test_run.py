@@ -125,7 +125,7 @@ def test_what_is_left_out_has_the_defaults_of_the_commands(run, model, tmp_path)
         ),
         (
             ("[model]", '[threat]\nnorm = "l7"\n[model]'),
-            "mine.toml: threat.norm: Input should be 'linf', 'l2', 'flips', 'shift' or 'flips+shift'",
+            "mine.toml: threat.norm: Input should be 'linf', 'l2', 'flips', 'shift', 'flips+shift', 'tolerance'",
         ),
         (("[model]", "seed = -1\n[model]"), "mine.toml: seed: Input should be greater than or equal to 0"),
         (("[model]", 'device = "abacus"\n[model]'), "device: got 'abacus'"),

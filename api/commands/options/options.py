@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 def number(text: str, name: str = "number") -> float:
-    """Return the value of "0.03" or "8/255".
+    """Return the value of "0.03", "8/255" or "3%".
 
     >>> number("8/255") == 8 / 255
     True
@@ -219,9 +219,10 @@ Norm = Annotated[
     str,
     typer.Option(
         "--norm",
-        autocompletion=completed(("linf", "l2", "flips", "shift", "flips+shift")),
+        autocompletion=completed(("linf", "l2", "flips", "shift", "flips+shift", "tolerance", "stuck")),
         help="linf or l2; of events flips (how many), shift (by how many steps in all) or flips+shift (how many "
-        "flip beside moves by --jitter, of --count events).",
+        "flip beside moves by --jitter, of --count events); of the network itself tolerance (of all weights, such "
+        "as --epsilon 5%) or stuck (how many neurons).",
     ),
 ]
 Ties = Annotated[

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from ...runs.sources import data_of, label_of, network_of
 from .event_options import UNCHANGED, EventOptions
+from .network_options import SAME_NETWORK, NetworkOptions
 from .options import (
     Data,
     Device,
@@ -43,6 +44,7 @@ class QuestionOptions:
     samples: Samples = None
     norm: Norm = "linf"
     events: EventOptions = UNCHANGED
+    networks: NetworkOptions = SAME_NETWORK
     ties: Ties = None
     seed: Seed = 0
     device: Device = "cpu"
@@ -57,7 +59,7 @@ class QuestionOptions:
         from spikecert.runs import building
 
         limits, rules = self.scaled.limits, self.events.rules(self.norm)
-        return building.threat(self.norm, sizes, limits, rules)
+        return building.threat(self.norm, sizes, limits, rules, self.networks.rules(self.norm))
 
     def subject(self, model: Path) -> "Subject":
         """Return the network of a file, for inputs as the data have them, on its device, and the samples."""
@@ -80,7 +82,8 @@ class QuestionOptions:
         counted = "" if self.samples is None else f" --samples {self.samples}"
         counted += "" if self.ties is None else f" --ties {self.ties}"
         told = f"--epsilon {shlex.quote(','.join(epsilon))} --norm {self.norm} --data {self.data}"
-        return f"{told}{counted} --seed {self.seed}{self.scaled.repeated}{self.events.repeated}"
+        rest = f"{self.scaled.repeated}{self.events.repeated}{self.networks.repeated}"
+        return f"{told}{counted} --seed {self.seed}{rest}"
 
 
 QUESTION = QuestionOptions()

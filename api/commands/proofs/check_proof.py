@@ -16,6 +16,7 @@ from ..options.sharing import with_groups
 from .asked_claim import PropertyAsked
 from .asked_proof import LeastAsked
 from .kernels import PYTHON, checker, network_of
+from .twin_proofs import check_twins
 
 if TYPE_CHECKING:
     from spikecert.checking import Network, Statement
@@ -62,6 +63,13 @@ def check_proof(
         str,
         typer.Option("--kernel", help="Which kernel checks: python, or native where it is built."),
     ] = PYTHON,
+    twin: Annotated[
+        Path | None,
+        typer.Option(
+            "--twin",
+            help="Another build's network file: PATH holds a and b, with proofs of both builds by one name.",
+        ),
+    ] = None,
     as_json: Json = False,
 ) -> int:
     """Check proofs that `certify --proof` wrote: exact arithmetic, no solver, no trust in the verifier.
@@ -69,7 +77,8 @@ def check_proof(
     A proof is about the inputs of its ball that lie in its range, [0, 1] where certify wrote it; or about events.
     Of a property each line says the rows; --property compares them, and the sample's own outputs by a run.
     Copies of one proof count once, and so does a sample that is proven at several radii.
-    Certificates that `elaborate` wrote are checked by the kernel.
+    Certificates that `elaborate` wrote are checked by the kernel. With --twin, two proofs of one name that are
+    about one set and one class prove that both builds give that class there.
     Status 0 if all are accepted, 1 if any is refused.
     """
     from spikecert.checking import find_proofs
@@ -85,6 +94,8 @@ def check_proof(
     )
     if ties not in TIES:
         raise ValueError(f"ties: got {ties!r}, expected {' or '.join(TIES)}")
+    if twin is not None:
+        return check_twins(path, (model, twin), asked, kernel, options.number(work, "work"), as_json)
     proofs = find_proofs(path)
     if not proofs or not path.exists():
         raise ValueError(f"path: got {path}, expected a proof or a folder that holds some (*.proof)")

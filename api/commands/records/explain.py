@@ -54,7 +54,7 @@ def explain(
     from ..options.question_options import QuestionOptions
 
     known = load_record(record)
-    place = model or _told(known, record)
+    place = model or named_network(known, record)
     size = _epsilon(known, epsilon)
     asked = QuestionOptions(
         data or _data(known),
@@ -71,7 +71,7 @@ def explain(
     label, ties = int(chosen.labels[sample]), known.models[0].ties
     with Bars() as bars:
         rest = {"timeout": timeout, "runs": runs, "seed": asked.seed, "ties": ties, "progress": bars}
-        found = explaining.explain(subject.network, chosen.inputs[sample], label, known.threat.sets, size, **rest)
+        found = explaining.explain(subject.network, chosen.inputs[sample], label, known.threat.scale, size, **rest)
     name, written = f"sample {sample} of {known.data.name}", known.threat.short(size)
     command = f"spikecert explain {shlex.quote(str(record))} --sample {sample} --model {shlex.quote(str(place))}"
     command += f" --epsilon {shlex.quote(written)} --timeout {timeout:g} --runs {runs}"
@@ -89,7 +89,7 @@ def explain(
     return 0
 
 
-def _told(known: "Record", record: Path) -> Path:
+def named_network(known: "Record", record: Path) -> Path:
     """Return the network's file that the record's command names: weights or one of the zoo, never code.
 
     It lies where the command says, beside the record or in the folder above.

@@ -82,7 +82,7 @@ def test_sets_of_networks_are_nested_and_their_verdicts_too():
     [
         lambda family: bounds(NETWORK, INPUTS, family),
         lambda family: output_range(NETWORK, INPUTS, family),
-        lambda family: certify_set(NETWORK, INPUTS, LABELS, family),
+        lambda family: certify_set(NETWORK, INPUTS, spikecert.robust(0), family),
         lambda family: Prover.of(NETWORK).prove(INPUTS[0], 0, family),
         lambda family: verify(NETWORK, INPUTS, spikecert.robust(0), family),
         lambda family: attack(NETWORK, INPUTS, spikecert.robust(0), family),
@@ -95,3 +95,20 @@ def test_whoever_knows_sets_of_inputs_alone_says_so_in_one_line(ask, family):
     ) as error:
         ask(family)
     assert "\n" not in str(error.value)
+
+
+def test_the_share_that_grows_leaves_the_others_as_they_are():
+    family = Tolerance(0.1, threshold=0.02, grows="weights")
+    assert family.sized(0.3) == Tolerance(0.3, threshold=0.02, grows="weights")
+    assert Tolerance(0.1, threshold=0.02).sized(0.3).threshold == pytest.approx(0.06)
+    assert (family.lead, family.reach(NETWORK, INPUTS)) == (0.1, 1.0)
+    radii = certified_radius(NETWORK, INPUTS, LABELS, family, tolerance=0.01)
+    for index, radius in enumerate(radii):
+        one, label = INPUTS[index : index + 1], LABELS[index : index + 1]
+        if radius.lower:
+            (verdict,) = verify(NETWORK, one, label, family.sized(radius.lower), "trains")
+            assert verdict.status == "verified"
+        if radius.member is not None:
+            assert family.sized(radius.upper).contains(NETWORK, radius.member)
+    with pytest.raises(ValueError, match="grows: got 'biases', expected one of weights, threshold, decay"):
+        Tolerance(0.1, grows="biases")

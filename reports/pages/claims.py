@@ -1,0 +1,113 @@
+"""What verdicts claim, and what they do not: of sets of inputs, and of sets of networks."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from ..records.schema import Threat
+from .norms import members
+
+VERIFIED = (
+    "It is proved that every input in the stated ball around this sample, not only those that were "
+    "tried, gets the sample's label from this network with these weights."
+)
+FALSIFIED = {
+    "argmax": "An input inside the ball was found that gets another label. It was replayed through the network "
+    "itself before it was counted.",
+    "strict": "An input inside the ball was found that gets another label, or whose greatest logit is that of two "
+    "classes. It was replayed through the network itself before it was counted.",
+}
+COVERED = (
+    "Every input within ε of the sample in the stated norm that is also within the stated range of inputs: all "
+    "of them, not a selection.",
+    "This network, with the weights of the stated hash, its hard threshold, its reset and its T steps, and the "
+    "rounding of the arithmetic that it runs in.",
+    "An adversary who knows everything about the network: how such an input was found plays no part.",
+)
+UNCOVERED = (
+    "Other inputs, larger perturbations, and other kinds of change: rotation, weather, a worn sensor.",
+    "Another network: other weights, another T, quantisation, a compiler that sums otherwise, analogue hardware.",
+    "Changes of weights, thresholds or states while the network runs.",
+    "Whether the label is right, and whether the listed samples are like those in use.",
+)
+RADII_NOTE = (
+    "Each sample's radius is the distance of the nearest valid input that is misclassified. Below the lower end "
+    "it is proved that there is none. At the upper end one was found and replayed. The radius lies between "
+    "them, in the shaded band; where both ends meet within the tolerance it is called exact. A sample that is "
+    "misclassified as it is has radius 0."
+)
+HARDEST_NOTE = (
+    "Rightly classified samples that break nearest to themselves, with the input that broke them. Each was "
+    "replayed through the network. Nearer ones may exist."
+)
+
+
+@dataclass(frozen=True)
+class Claims:
+    """The sentences of a report that depend on what its sets are of.
+
+    Attributes:
+        verified, falsified: what these verdicts say, the latter by what a tie is.
+        covered, uncovered: by "verified".
+        radii, hardest: what a radius is, and what the hardest samples are.
+    """
+
+    verified: str
+    falsified: Mapping[str, str]
+    covered: tuple[str, ...]
+    uncovered: tuple[str, ...]
+    radii: str
+    hardest: str
+
+
+OF_INPUTS = Claims(VERIFIED, FALSIFIED, COVERED, UNCOVERED, RADII_NOTE, HARDEST_NOTE)
+
+
+def claims(threat: Threat) -> Claims:
+    """Return what verdicts about a threat model claim."""
+    return _of_networks(threat) if threat.of_networks else OF_INPUTS
+
+
+def hardware(threat: Threat) -> str:
+    """Return which hardware a set of networks stands for, in words."""
+    size = threat.short(threat.epsilons[-1])
+    if threat.norm == "stuck":
+        return f"any chip on which no more than {size} of these neurons are broken"
+    of = {"weights": "weights", "threshold": "thresholds", "decay": "decays"}[threat.others.varied]
+    rest = ", and its other numbers as far as stated" if len(threat.others.told) else ""
+    return f"any chip whose {of} are within {size} of this network's{rest}"
+
+
+def _of_networks(threat: Threat) -> Claims:
+    still = threat.others.around is None
+    label = (
+        "this sample its label"
+        if still
+        else "every input in the stated ball around this sample the sample's label"
+    )
+    broken = "A network of the set was found that gives an allowed input another label"
+    run = "It was run itself before it was counted; spikecert replay runs it again."
+    return Claims(
+        f"It is proved that every network of the stated set ({hardware(threat)}), not only those that were tried, "
+        f"gives {label}.",
+        {
+            "argmax": f"{broken}. {run}",
+            "strict": f"{broken}, or the greatest logit to two classes. {run}",
+        },
+        (
+            f"Every network of the set, all of them, not a selection ({hardware(threat)}): {members(threat)}.",
+            "The set around the network of the stated hash, batch norms merged, with its hard threshold, reset "
+            "and T steps, and the rounding of the arithmetic that it runs in.",
+            "However such a network comes about: by manufacture, by ageing, or by an adversary.",
+        ),
+        (
+            "Other networks: numbers further off, noise that changes from step to step, other resets, another T.",
+            "Inputs other than those stated, and other kinds of change: rotation, weather, a worn sensor.",
+            UNCOVERED[-1],
+        ),
+        "Each sample's radius is the size of the smallest set that holds a network which misclassifies it. Below "
+        "the lower end it is proved that there is none. At the upper end one was found and run. The radius lies "
+        "between them, in the shaded band; where both ends meet within the tolerance it is called exact. A sample "
+        "that is misclassified as it is has radius 0.",
+        "Rightly classified samples that the smallest sets break, with what the network found makes of them. Each "
+        "was run. Smaller sets may break them, too.",
+    )
