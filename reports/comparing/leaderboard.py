@@ -51,7 +51,15 @@ class SandwichRow(Part):
         """Return what rows must share to be ranked among each other: samples, sets, and ε."""
         data, threat = self.data, self.threat
         samples = data.name, data.split, data.samples, data.sha256
-        return *samples, threat.norm, threat.lower, threat.upper, str(threat.events), self.point.epsilon
+        return (
+            *samples,
+            threat.norm,
+            threat.lower,
+            threat.upper,
+            str(threat.events),
+            str(threat.features),
+            self.point.epsilon,
+        )
 
 
 class Leaderboard(Part):

@@ -8,6 +8,7 @@ from pydantic import ConfigDict, Field, FiniteFloat, ValidationError, field_vali
 from ...files import FileKind
 from ..pages.norms import NORMS
 from ..records.event_rules import EventRules
+from ..records.features import MOST_FEATURES, Feature
 from ..records.part import Count, Part, Seconds, Sha256, Ties
 from ..records.radii import RadiusTable
 from ..records.records import ModelRecord, Record, first_error
@@ -34,7 +35,7 @@ class RadiiFile(Part):
     schema_version: Literal["spikecert.radii/1"] = Field(alias="schema")
     sha256: Sha256
     data: str
-    norm: Literal["linf", "l2", "l0", "shift"]
+    norm: Literal["linf", "l2", "box", "l0", "shift"]
     verifier: str
     tolerance: Annotated[FiniteFloat, Field(gt=0)]
     timeout: FiniteFloat | None
@@ -42,6 +43,7 @@ class RadiiFile(Part):
     ties: Ties = "strict"
     limits: tuple[FiniteFloat, FiniteFloat] = (0.0, 1.0)
     events: EventRules | None = None
+    features: tuple[Feature, ...] = Field((), max_length=MOST_FEATURES)
     radii: tuple[_RadiusRow, ...] = Field(min_length=1)
 
     @field_validator("norm", mode="before")
@@ -90,6 +92,8 @@ def with_radii(record: Record, radii: RadiiFile) -> Record:
         )
     if (radii.events or EventRules()) != record.threat.rules:
         raise ValueError("radii: got radii of other changes of events than the record's, expected the same")
+    if radii.features != record.threat.features:
+        raise ValueError("radii: got radii of other features than the record's, expected the same")
     if all(model.architecture.sha256 != radii.sha256 for model in record.models):
         raise ValueError(f"radii: got radii of network {radii.sha256[:12]}…, which is not in the record")
     models = [_attached(model, radii) for model in record.models]

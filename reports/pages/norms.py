@@ -1,12 +1,14 @@
 """What the sets of a threat model are, in words."""
 
 from ..records.event_rules import EventRules
+from ..records.features import in_words
 from ..records.schema import Threat
 
 NORM_SIGNS = {
     "linf": "ℓ∞",
     "l2": "ℓ2",
     "l1": "ℓ1",
+    "box": "units of each feature",
     "l0": "flipped events",
     "shift": "shifted events",
     "l0+shift": "flipped events beside moves",
@@ -34,15 +36,27 @@ MERGED = {"add": "two in one entry are two", "refuse": "none onto another one"}
 def sign(threat: Threat) -> str:
     """Return the norm in a few words, such as "ℓ∞" or "flipped events (kind insert, steps 0 to 2)"."""
     rules = threat.rules
+    if threat.features:
+        return f"{NORM_SIGNS[threat.norm]} ({in_words(threat.features)})"
     told = [f"{name} {value}" for name, value in rules.told.items() if name != "where"]
     told += _blocks(rules)
     return NORM_SIGNS[threat.norm] + (f" ({', '.join(told)})" if told else "")
+
+
+def ends(threat: Threat) -> str:
+    """Return between which ends inputs stay."""
+    if not threat.features:
+        return f"[{threat.lower:g}, {threat.upper:g}]"
+    told = (f"{one.name} in [{one.lower:g}, {one.upper:g}] {one.unit}".rstrip() for one in threat.features)
+    return f"their ranges ({', '.join(told)})"
 
 
 def distance(threat: Threat) -> str:
     """Return what an adversary may change, as a clause."""
     if threat.norm in DISTANCES:
         return DISTANCES[threat.norm]
+    if threat.features:
+        return f"each feature may move by ε times its own size: {in_words(threat.features)}"
     blocks = _blocks(threat.rules)
     where = f" in {', '.join(blocks)}" if blocks else ""
     if threat.norm == "l0":

@@ -51,7 +51,7 @@ def _claim(record: Record, model: ModelRecord) -> str:
     point = model.at(record.focus)
     proved = slices(point)[0]
     size = f"ε = {record.threat.text(record.focus)} ({norms.sign(record.threat)})"
-    limits = f"[{record.threat.lower:g}, {record.threat.upper:g}]"
+    limits = norms.ends(record.threat)
     return (
         f"{model.name}: for {proved.count} of {point.samples} samples ({proved.percent}) no input in {limits} "
         f"within {size} gets another answer than the sample's label."

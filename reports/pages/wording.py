@@ -12,7 +12,7 @@ from ..records.radii import rounded_down, rounded_up
 from ..records.records import ModelRecord, Record
 from ..records.rows import Tally
 from ..records.schema import Counterexample, Data, GainTable, Threat
-from .norms import NORM_SIGNS, distance, sign
+from .norms import NORM_SIGNS, distance, ends, sign
 
 LEFT = {
     "undecided": "undecided",
@@ -189,7 +189,7 @@ def classified(case: Counterexample, data: Data) -> str:
 def verdict(record: Record) -> str:
     """Return what is proved at the record's focus ε in one sentence; of one model also what the others are."""
     threat, (first, *others) = record.threat, record.models
-    limits = f"inputs within [{threat.lower:g}, {threat.upper:g}], {steps(record.models)}"
+    limits = f"inputs within {ends(threat)}, {steps(record.models)}"
     told = f"For every perturbation up to ε = {threat.text(record.focus)} in {sign(threat)} ({limits}), "
     told += f"{_proved(record, first)} of {record.data.samples} {_of_samples(record)}"
     if not others:
@@ -220,7 +220,7 @@ def conditions(record: Record) -> str:
     low, high = threat.short(threat.epsilons[0]), threat.short(threat.epsilons[-1])
     span = f"ε = {low}" if len(threat.epsilons) == 1 else f"ε from {low} to {high}"
     return (
-        f"{sign(threat)}, {span}, inputs within [{threat.lower:g}, {threat.upper:g}], "
+        f"{sign(threat)}, {span}, inputs within {ends(threat)}, "
         f"{steps(record.models)}, {record.data.samples} {_of_samples(record)}; attacks: "
         f"{_names(m.attacks for m in record.models)}; verifiers: "
         f"{_names(m.verifiers for m in record.models)}"
@@ -238,8 +238,7 @@ def essentials(record: Record) -> tuple[tuple[str, str], ...]:
     return (
         (
             "Assumed",
-            f"{distance(threat)}, within [{threat.lower:g}, {threat.upper:g}]; this network, in the "
-            "arithmetic it ran in.",
+            f"{distance(threat)}, within {ends(threat)}; this network, in the arithmetic it ran in.",
         ),
         (
             "Not covered",
@@ -254,7 +253,7 @@ def assumptions(record: Record) -> tuple[str, ...]:
     threat = record.threat
     return (
         f"The adversary sees the network and may change the input: {distance(threat)}, and the result "
-        f"stays within [{threat.lower:g}, {threat.upper:g}].",
+        f"stays within {ends(threat)}.",
         "The change is made before the network encodes its input; weights, thresholds and states can't be "
         "touched.",
         "Under direct coding the same changed input is shown at each of the T steps. Under rate coding each "

@@ -9,6 +9,7 @@ from ...certify.scales import Scale, scale
 from ...files.fractions import fraction
 from .epsilons import epsilon_short, epsilon_text
 from .event_rules import OF_NORM, EventRules
+from .features import MOST_FEATURES, Feature, box_scale
 from .part import Count, Part, Positive, Scalar, Seconds, Sha256, Train, Written
 
 SCHEMA = "spikecert.record/2"
@@ -62,14 +63,16 @@ class Threat(Part):
     events that flip beside moves, which `events` tells: inputs are events.
     `written` is each ε as people wrote it, such as ".5/255"; empty where that is not known.
     `events` says which events change, and how; None where all may, by ε in all.
+    In "box" each feature moves by ε times its own size, which `features` says, within its own ends.
     """
 
-    norm: Literal["linf", "l2", "l0", "shift", "l0+shift"]
+    norm: Literal["linf", "l2", "box", "l0", "shift", "l0+shift"]
     lower: FiniteFloat
     upper: FiniteFloat
     epsilons: tuple[Annotated[FiniteFloat, Field(gt=0)], ...] = Field(min_length=1)
     written: tuple[Written, ...] = ()
     events: EventRules | None = None
+    features: tuple[Feature, ...] = Field((), max_length=MOST_FEATURES)
 
     @field_validator("events")
     @classmethod
@@ -91,6 +94,12 @@ class Threat(Part):
             raise ValueError(
                 f"written: got {self.written}, expected the epsilons {self.epsilons} in the same order"
             )
+        if bool(self.features) != (self.norm == "box"):
+            raise ValueError(
+                f'features: got {len(self.features)} with norm {self.norm!r}, expected some with "box"'
+            )
+        if self.features and not any(feature.size > 0 for feature in self.features):
+            raise ValueError("features: got 0 as the size of each, expected one that moves")
         self.rules.check(self.norm)
         return self
 
@@ -104,6 +113,8 @@ class Threat(Part):
         """Return the sets of all sizes."""
         if self.norm in OF_NORM:
             return self.rules.scale(self.norm)
+        if self.features:
+            return box_scale(self.features)
         return scale(self.norm, self.lower, self.upper)
 
     def agrees(self, other: "Threat") -> bool:
