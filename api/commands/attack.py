@@ -127,7 +127,7 @@ def _told_of_code(found: "dict[str, Any]", threat: "Threat") -> str:
         for name in names
         for line in point["warnings"][name]
     ]
-    heads = ["ε", "clean", *(f"robust ({name})" for name in names)]
+    heads = ["ε", "clean", *(f"robust ≤ ({name})" for name in names)]
     return "\n".join([plain(head), "", table(heads, rows), *map(plain, signs)])
 
 
@@ -150,7 +150,7 @@ def summary(record: "Record") -> str:
 
     lines = [plain(f"{record.title}: {conditions(record)}")]
     for model in record.models:
-        heads = ["ε", "clean", *(f"robust ({name})" for name in model.attacks)]
+        heads = ["ε", "clean", *(f"robust ≤ ({name})" for name in model.attacks)]
         heads += [
             *(f"certified ({name})" for name in model.verifiers),
             *(category.name for category in CATEGORIES),

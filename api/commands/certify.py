@@ -88,6 +88,7 @@ def certify(
     plan = Plan(threat, methods, verifiers, timeout, asked.seed, fleet, wanted, asked.ties, most)
     command = f"spikecert certify {shlex.quote(model.name)} {asked.repeated(epsilon)}{_repeated(plan)}"
     command += " --compiled" if compiled else ""
+    command += "" if proof is None else f" --proof {shlex.quote(str(proof))}"
     command += "" if target is None else f" --target {shlex.quote(target)} --bits {bits}"
     with Bars() as bars, redirect_stdout(sys.stderr):  # where ray tells of lost machines: results stay alone
         examined = examining.examine(

@@ -175,7 +175,7 @@ def threat(
     lower, upper = spanned(features) if features else limits
     told = {"norm": "box" if features else NORMS[norm], "epsilons": tuple(epsilons), "written": written}
     try:
-        return Threat(lower=lower, upper=upper, events=events, features=features, **told)  # type: ignore[arg-type]
+        return Threat(lower=lower, upper=upper, events=events, features=features or None, **told)  # type: ignore[arg-type]
     except ValidationError as error:
         raise ValueError(first_error(error).removeprefix("record: ").replace("Value error, ", "")) from None
 

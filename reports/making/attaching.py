@@ -8,7 +8,7 @@ from pydantic import ConfigDict, Field, FiniteFloat, ValidationError, field_vali
 from ...files import FileKind
 from ..pages.norms import NORMS
 from ..records.event_rules import EventRules
-from ..records.features import MOST_FEATURES, Feature
+from ..records.features import Features
 from ..records.part import Count, Part, Seconds, Sha256, Ties
 from ..records.radii import RadiusTable
 from ..records.records import ModelRecord, Record, first_error
@@ -43,7 +43,7 @@ class RadiiFile(Part):
     ties: Ties = "strict"
     limits: tuple[FiniteFloat, FiniteFloat] = (0.0, 1.0)
     events: EventRules | None = None
-    features: tuple[Feature, ...] = Field((), max_length=MOST_FEATURES)
+    features: Features | None = None
     radii: tuple[_RadiusRow, ...] = Field(min_length=1)
 
     @field_validator("norm", mode="before")

@@ -187,14 +187,17 @@ def classified(case: Counterexample, data: Data) -> str:
 
 
 def verdict(record: Record) -> str:
-    """Return what is proved at the record's focus ε in one sentence; of one model also what the others are."""
+    """Return what is proved at the record's focus ε in one sentence; of one model also what is left."""
     threat, (first, *others) = record.threat, record.models
     limits = f"inputs within {ends(threat)}, {steps(record.models)}"
     told = f"For every perturbation up to ε = {threat.text(record.focus)} in {sign(threat)} ({limits}), "
-    told += f"{_proved(record, first)} of {record.data.samples} {_of_samples(record)}"
-    if not others:
-        return f"{told}; {_rest(first.at(record.focus))}."
-    return "; ".join((told, *(_proved(record, model) for model in others))) + "."
+    if others:
+        shares = [slices(model.at(record.focus))[0].count for model in record.models]
+        span = f"{min(shares)}" if min(shares) == max(shares) else f"{min(shares)} to {max(shares)}"
+        return (
+            f"{told}{len(shares)} networks provably keep the class of {span} of {_all(record)}, as the table says."
+        )
+    return f"{told}{_proved(record, first)} of {_all(record)}; {_rest(first.at(record.focus))}."
 
 
 def _proved(record: Record, model: ModelRecord) -> str:
@@ -202,6 +205,10 @@ def _proved(record: Record, model: ModelRecord) -> str:
         return f"nothing is proved for {model.name}, as no verifier was run: 0"
     part = slices(model.at(record.focus))[0]
     return f"{model.name} provably keeps the class of {part.count} ({part.percent})"
+
+
+def _all(record: Record) -> str:
+    return f"{record.data.samples} {_of_samples(record)}"
 
 
 def _rest(point: Tally) -> str:

@@ -41,6 +41,9 @@ class Feature(Part):
         return f"{self.name} by {self.size:g}{f' {self.unit}' if self.unit else ''}"
 
 
+Features = Annotated[tuple[Feature, ...], Field(min_length=1, max_length=MOST_FEATURES)]
+
+
 def spanned(features: tuple[Feature, ...]) -> tuple[float, float]:
     """Return the least and the greatest value that any of them has."""
     return min(feature.lower for feature in features), max(feature.upper for feature in features)

@@ -9,7 +9,7 @@ from ...certify.scales import Scale, scale
 from ...files.fractions import fraction
 from .epsilons import epsilon_short, epsilon_text
 from .event_rules import OF_NORM, EventRules
-from .features import MOST_FEATURES, Feature, box_scale
+from .features import Features, box_scale
 from .part import Count, Part, Positive, Scalar, Seconds, Sha256, Train, Written
 
 SCHEMA = "spikecert.record/2"
@@ -72,7 +72,7 @@ class Threat(Part):
     epsilons: tuple[Annotated[FiniteFloat, Field(gt=0)], ...] = Field(min_length=1)
     written: tuple[Written, ...] = ()
     events: EventRules | None = None
-    features: tuple[Feature, ...] = Field((), max_length=MOST_FEATURES)
+    features: Features | None = None
 
     @field_validator("events")
     @classmethod
@@ -96,7 +96,7 @@ class Threat(Part):
             )
         if bool(self.features) != (self.norm == "box"):
             raise ValueError(
-                f'features: got {len(self.features)} with norm {self.norm!r}, expected some with "box"'
+                f'features: got {len(self.features or ())} with norm {self.norm!r}, expected some with "box"'
             )
         if self.features and not any(feature.size > 0 for feature in self.features):
             raise ValueError("features: got 0 as the size of each, expected one that moves")

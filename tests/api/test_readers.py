@@ -51,8 +51,12 @@ ROWS = (
     ),
     Row(
         "record",
-        ("reports/records/records.py:load_record", "reports/making/attaching.py:load_radii"),
-        ("record", "radii"),
+        (
+            "reports/records/records.py:load_record",
+            "reports/making/attaching.py:load_radii",
+            "reports/pages/safety_case.py:load_checked",
+        ),
+        ("record", "radii", "checked"),
         EVERYWHERE,
     ),
     Row("run file", ("api/runs/configuration.py:load_configuration",), ("configuration", "protocol"), EVERYWHERE),
