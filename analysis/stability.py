@@ -109,11 +109,19 @@ def stability(
         surrogate_product=surrogate_product(network, gains),
         surrogate=certificate,
         surrogate_note=note,
-        radius_linf=pattern_radius(network, inputs, "linf") if constant else None,
-        radius_l2=pattern_radius(network, inputs, "l2") if constant else None,
+        radius_linf=_radius(network, inputs, "linf") if constant else None,
+        radius_l2=_radius(network, inputs, "l2") if constant else None,
         margins=threshold_margins(network, clean),
         growth=tuple(growth),
     )
+
+
+def _radius(network: SpikingNetwork, inputs: Tensor, norm: str) -> Tensor | None:
+    """Return pattern radii; None for a network whose first neurons read more than a linear map of the input."""
+    try:
+        return pattern_radius(network, inputs, norm)
+    except ValueError:
+        return None
 
 
 def threshold_margins(network: SpikingNetwork, trace: Trace) -> tuple[Tensor, ...]:

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from ..models.linear_maps.whole_inputs import WholeInput
 from ..models.validation import check_choice
-from .perturbations import L2, Ball, EventChange, LInf, Perturbation, SpikeFlip, SpikeShift, WholeLInf
+from .perturbations import L2, Ball, EventChange, LInf, Perturbation, PixelBox, SpikeFlip, SpikeShift, WholeLInf
 from .perturbations.rounding import round_up
 from .perturbations.whole_box import settled_ball
 from .replay import Runs, pull, replays
@@ -83,6 +83,56 @@ class BallScale(Scale):
     def distance(self, candidates: Tensor, inputs: Tensor) -> Tensor:
         """Return the distance, rounded up."""
         return self.around(0.0).distance(candidates, inputs)
+
+    def pulled(self, network: Runs, counterexamples: Tensor, inputs: Tensor, labels: Tensor, ties: str) -> Tensor:
+        """Bisect along the segments to the samples."""
+        return pull(network, counterexamples, inputs, labels, ties)
+
+
+@dataclass(frozen=True, eq=False)
+class BoxScale(Scale):
+    """Boxes in which each feature moves by ε times its own size, a product in float64, within its own ends.
+
+    Args:
+        size: ≥ 0, of each feature, one number on the last axis for each of its entries; 0: it does not move.
+        lower, upper: ends of each feature.
+    """
+
+    size: Tensor
+    lower: Tensor
+    upper: Tensor
+
+    def around(self, epsilon: float) -> PixelBox:
+        """Return the box of ε times the sizes."""
+        return PixelBox(epsilon * self.size, self.lower, self.upper)
+
+    def reach(self, inputs: Tensor) -> float:
+        """Return an ε from which on each feature that moves may take all of its range.
+
+        Raises:
+            ValueError: where no feature moves.
+        """
+        moving = self.size > 0
+        if not bool(moving.any()):
+            raise ValueError("size: got 0 of each feature, expected one that moves")
+        return float(round_up((2 * (self.upper - self.lower)[moving] / self.size[moving]).max(), torch.float32))
+
+    def tolerance(self, wanted: float) -> float:
+        """Return what is wanted."""
+        return wanted
+
+    def distance(self, candidates: Tensor, inputs: Tensor) -> Tensor:
+        """Return the least ε whose box holds the candidate, (batch,), as `contains` decides."""
+        return torch.stack([self._least(*pair) for pair in zip(candidates, inputs, strict=True)])
+
+    def _least(self, candidate: Tensor, sample: Tensor) -> Tensor:
+        """Return an ε that holds, beside which no smaller double but one rounding off does."""
+        moved = (candidate.double() - sample.double()).abs() / self.size
+        guess = float(moved.nan_to_num(0.0).max())  # a feature of size 0 that stays: 0/0
+        step = 0.0
+        while guess < math.inf and not bool(self.around(guess + step).contains(candidate[None], sample[None])):
+            step = max(2 * step, 2.0**-52 * guess, 2.0**-1000)
+        return torch.tensor(guess + step, dtype=torch.float64)
 
     def pulled(self, network: Runs, counterexamples: Tensor, inputs: Tensor, labels: Tensor, ties: str) -> Tensor:
         """Bisect along the segments to the samples."""

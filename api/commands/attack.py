@@ -9,7 +9,7 @@ import typer
 
 from ..progress import Bars
 from ..telling import INTERRUPTED, plain, say, show, show_json, show_json_text, table
-from .options.options import ATTACKS, Epsilons, Json, Out, completed, epsilons
+from .options.options import ATTACKS, Epsilons, Json, Out, completed
 from .options.question_options import QUESTION, QuestionOptions
 from .options.sharing import with_groups
 
@@ -69,7 +69,7 @@ def attack(
     for name, value in (("weights", weights), ("reset", reset)):
         if value is not None:
             raise ValueError(f"{name}: got {value} for {model}, expected it for code alone, as file.py:name")
-    threat, subject = asked.threat(epsilons(epsilon)), asked.subject(model)
+    threat, subject = asked.written_threat(epsilon), asked.subject(model)
     methods = methods or ("ensemble",)
     plan = Plan(threat, methods, (), seed=asked.seed, ties=asked.ties)
     command = f"spikecert attack {shlex.quote(model.name)} {asked.repeated(epsilon)}"
@@ -92,7 +92,7 @@ def _attack_code(
     """Attack a module that code makes, by its own gradients and without any."""
     from spikecert.runs import attacking_modules as modules
 
-    threat, samples = asked.threat(epsilons(epsilon)), asked.samples_alone()
+    threat, samples = asked.written_threat(epsilon), asked.samples_alone()
     subject = modules.foreign_subject(
         source, weights, reset, asked.data, samples.inputs, samples.labels, asked.device
     )
@@ -127,7 +127,7 @@ def _told_of_code(found: "dict[str, Any]", threat: "Threat") -> str:
         for name in names
         for line in point["warnings"][name]
     ]
-    heads = ["ε", "clean", *(f"robust ({name})" for name in names)]
+    heads = ["ε", "clean", *(f"robust ≤ ({name})" for name in names)]
     return "\n".join([plain(head), "", table(heads, rows), *map(plain, signs)])
 
 
@@ -150,7 +150,7 @@ def summary(record: "Record") -> str:
 
     lines = [plain(f"{record.title}: {conditions(record)}")]
     for model in record.models:
-        heads = ["ε", "clean", *(f"robust ({name})" for name in model.attacks)]
+        heads = ["ε", "clean", *(f"robust ≤ ({name})" for name in model.attacks)]
         heads += [
             *(f"certified ({name})" for name in model.verifiers),
             *(category.name for category in CATEGORIES),

@@ -13,7 +13,7 @@ from .attack import told
 from .options import certify_options as own
 from .options import options
 from .options.chip_options import in_units, on_chip
-from .options.options import Epsilons, Json, Model, Out, epsilons
+from .options.options import Epsilons, Json, Model, Out
 from .options.question_options import QUESTION, QuestionOptions
 from .options.sharing import with_groups
 
@@ -63,8 +63,12 @@ def certify(
         verifiers = options.names(verifier, "verifier")
         rest = (timeout, most), width if radii else None, fan, bar, proof, out, as_json
         return certify_property(model, prop, epsilon, asked, verifiers, *rest)
-    threat = asked.threat(epsilons(epsilon))
+    threat = asked.written_threat(epsilon)
     subject = asked.subject(model)
+    if proof is not None and threat.features:
+        raise ValueError(
+            "proof: got a folder beside --features, expected none: proofs hold one range for all features"
+        )
     if target is not None:
         if proof is not None:
             raise ValueError("proof: got a folder beside --target, expected none: proofs are of real networks")
@@ -85,6 +89,7 @@ def certify(
     plan = Plan(threat, methods, verifiers, timeout, asked.seed, fleet, wanted, asked.ties, most)
     command = f"spikecert certify {shlex.quote(model.name)} {asked.repeated(epsilon)}{_repeated(plan)}"
     command += " --compiled" if compiled else ""
+    command += "" if proof is None else f" --proof {shlex.quote(str(proof))}"
     command += "" if target is None else f" --target {shlex.quote(target)} --bits {bits}"
     with Bars() as bars, redirect_stdout(sys.stderr):  # where ray tells of lost machines: results stay alone
         examined = examining.examine(

@@ -13,7 +13,7 @@ from .options.options import Json, Range, Root, Seed, first, scale
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from spikecert.models import Conversion, SpikingNetwork
+    from spikecert.models import Conversion
     from spikecert.models.conversion.telling import LayerTold
 
 Source = Annotated[
@@ -79,6 +79,7 @@ def convert(
 
     from spikecert.models import convert as converted
     from spikecert.models import save
+    from spikecert.runs.normalizing import flattening
 
     module, own = loaded(source)
     asked, count = _sample(data, root, samples, shape, limits, seed)
@@ -89,7 +90,7 @@ def convert(
     rows = sample.flatten(1) if flat and sample is not None else sample
     made = converted(module, rows, num_steps, encoding, readout, seed, classes, **settings)
     _check_classes(made, rows, count, classes)
-    digest = save(_flattening(made.network) if flat else made.network, out)
+    digest = save(flattening(made.network) if flat else made.network, out)
     say(f"wrote {shlex.quote(str(out))}")
     show_json(_content(source, out, digest, made)) if as_json else show(_told(source, made))
     return 0
@@ -133,18 +134,6 @@ def inspect(
     layers = told_of(made.network)
     show_json(_inspected(source, made, layers)) if as_json else show(_in_words(made, layers, latex))
     return 0
-
-
-def _flattening(network: "SpikingNetwork") -> "SpikingNetwork":
-    """Return a network that makes one row of each sample first."""
-    from torch import nn
-
-    from spikecert.models import SpikingNetwork
-
-    settings = {"num_steps": network.num_steps, "encoding": network.encoding, "readout": network.readout}
-    if network.encoding != "direct":
-        raise ValueError(f'flat: got it for a network of encoding {network.encoding!r}, expected "direct"')
-    return SpikingNetwork(nn.Flatten(), *network.layers, **settings).eval()
 
 
 def _sample(

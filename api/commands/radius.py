@@ -63,18 +63,20 @@ def radius(
         "data": asked.data,
         "samples": len(radii.table.samples),
         "num_steps": network.num_steps,
-        "norm": asked.norm,
+        "norm": plan.threat.norm if plan.threat.features else asked.norm,
         "verifier": verifier,
         "tolerance": plan.tolerance,
         "timeout": timeout,
         "seed": asked.seed,
-        "limits": list(asked.scaled.limits),
+        "limits": list(asked.ends),
         "ties": radii.table.ties,
     }
     if plan.threat.events is not None:
         conditions["events"] = plan.threat.events.model_dump()
     if plan.threat.networks is not None:
         conditions["networks"] = plan.threat.networks.model_dump()
+    if plan.threat.features:
+        conditions["features"] = [feature.model_dump() for feature in plan.threat.features]
     if interrupted:
         conditions |= {"interrupted": True, "samples_planned": len(chosen)}
     content = _content(conditions, radii.table)

@@ -17,6 +17,7 @@ from spikecert.models.validation import check_choice
 from spikecert.reports import Data, Record, Threat, render
 from spikecert.reports.pages.norms import NORMS
 from spikecert.reports.records.event_rules import EventRules
+from spikecert.reports.records.features import Feature, spanned
 from spikecert.reports.records.network_rules import NetworkRules
 from spikecert.reports.records.records import first_error
 from spikecert.training import (
@@ -163,14 +164,21 @@ def threat(
     limits: tuple[float, float] = (0.0, 1.0),
     events: EventRules | None = None,
     networks: NetworkRules | None = None,
+    features: tuple[Feature, ...] = (),
 ) -> Threat:
-    """Return a threat model over inputs within limits; a mapping says how each ε was written."""
+    """Return a threat model over inputs within limits; a mapping says how each ε was written.
+
+    With `features` each moves by ε times its own size, within its own ends.
+    """
     check_choice("norm", norm, NORMS)
     written = tuple(epsilons.values()) if isinstance(epsilons, Mapping) else ()
-    lower, upper = limits
-    told = {"norm": NORMS[norm], "epsilons": tuple(epsilons), "written": written}
+    if features and norm != "linf":
+        raise ValueError(f"features: got some with norm {norm!r}, expected linf: each has a size of its own")
+    lower, upper = spanned(features) if features else limits
+    told = {"norm": "box" if features else NORMS[norm], "epsilons": tuple(epsilons), "written": written}
     try:
-        return Threat(lower=lower, upper=upper, events=events, networks=networks, **told)  # type: ignore[arg-type]
+        told |= {"events": events, "networks": networks, "features": features or None}
+        return Threat(lower=lower, upper=upper, **told)  # type: ignore[arg-type]
     except ValidationError as error:
         raise ValueError(first_error(error).removeprefix("record: ").replace("Value error, ", "")) from None
 

@@ -14,6 +14,7 @@ from spikecert.models.elements.fields import MOST_STEPS
 from spikecert.models.validation import check_choice, one_line
 from spikecert.reports import load_record
 from spikecert.reports.records.event_rules import EventRules
+from spikecert.reports.records.features import MOST_FEATURES, Feature, spanned
 from spikecert.reports.records.network_rules import NetworkRules
 from spikecert.reports.records.part import Part, Written
 
@@ -82,6 +83,27 @@ class ModelStep(Part):
     path: Annotated[str, Field(max_length=4096)]
 
 
+class FeatureTable(Part):
+    """One feature of the data: its unit, between which ends it lies, and how far it may move where ε = 1."""
+
+    unit: Annotated[str, Field(max_length=40)] = ""
+    range: tuple[Finite, Finite] = (0.0, 1.0)
+    epsilon: Weight = 0.0
+
+
+class FeatureTables(Part):
+    """The features of a sample, in their order, by name."""
+
+    features: Annotated[dict[Name, FeatureTable], Field(max_length=MOST_FEATURES, default_factory=dict)]
+
+    def sized(self) -> tuple[Feature, ...]:
+        """Return them as records have them."""
+        return tuple(
+            Feature(name=name, unit=told.unit, size=told.epsilon, lower=told.range[0], upper=told.range[1])
+            for name, told in self.features.items()
+        )
+
+
 class TrainStep(Part):
     """A network to train, by the options of `spikecert train`.
 
@@ -109,10 +131,12 @@ class TrainStep(Part):
     events: EventRules | None = None
 
 
-class ThreatStep(Part):
+class ThreatStep(FeatureTables):
     """The perturbations: their norm, every ε at which to attack and certify, and which events change, and how.
 
     `networks` says of sets of networks what stands beside ε.
+    With `features`, tables by name in the order of the data, each moves by ε times its own `epsilon`.
+
     `written` is each ε as people wrote it; where `epsilon` holds texts, such as ".5/255", it is filled from them.
     """
 
@@ -150,7 +174,8 @@ class ThreatStep(Part):
 
     @model_validator(mode="after")
     def _check_threat(self) -> "ThreatStep":
-        threat(self.norm, sorted(set(self.epsilon)), events=self.events, networks=self.networks)
+        told = {"events": self.events, "networks": self.networks, "features": self.sized()}
+        threat(self.norm, sorted(set(self.epsilon)), **told)
         return self
 
 
@@ -207,9 +232,17 @@ class Configuration(Part):
             raise ValueError(
                 "data.mean: got it with a table [train], expected it with [model]: train on data as they are"
             )
+        if self.threat.features and self.data.range != (0.0, 1.0):
+            raise ValueError("data.range: got it beside threat.features, expected the features to tell it")
         if self.attack is None and self.certify is None and self.radius is None:
             raise ValueError("expected one of the tables [attack], [certify] and [radius]")
         return self
+
+    @property
+    def limits(self) -> tuple[float, float]:
+        """Return between which ends all inputs lie."""
+        features = self.threat.sized()
+        return spanned(features) if features else self.data.range
 
 
 def load_configuration(path: Path) -> tuple[Configuration, str | None]:

@@ -37,6 +37,18 @@ def normalised(
     return SpikingNetwork(layer.to(network.device, network.dtype), *network.layers, **settings).eval()
 
 
+def flattening(network: SpikingNetwork) -> SpikingNetwork:
+    """Return a network that makes one row of each sample first.
+
+    Raises:
+        ValueError: for one that does not take the same input at all steps.
+    """
+    if network.encoding != "direct":
+        raise ValueError(f'flat: got it for a network of encoding {network.encoding!r}, expected "direct"')
+    settings = {"num_steps": network.num_steps, "readout": network.readout}
+    return SpikingNetwork(nn.Flatten(), *network.layers, **settings).eval()
+
+
 def _flat(channel: Normalize, shape: Sequence[int]) -> nn.BatchNorm1d:
     """Return the same map of each feature of a flat input."""
     if len(shape) != 1:

@@ -56,7 +56,7 @@ def plan_of(chosen: Configuration) -> Plan:
     """Return what is to be measured."""
     told = chosen.threat
     written = told.texts if all(told.texts.values()) else tuple(told.texts)
-    threat = building.threat(told.norm, written, chosen.data.range, told.events, told.networks)
+    threat = building.threat(told.norm, written, chosen.limits, told.events, told.networks, told.sized())
     wanted = chosen.radius
     return Plan(
         threat,
@@ -76,13 +76,13 @@ def _subject(
     if chosen.model is not None:
         place = path.parent / chosen.model.path
         network, training = load(place), None
-        data = dataset(chosen.data.name, root, limits=chosen.data.range, num_steps=network.num_steps)
+        data = dataset(chosen.data.name, root, limits=chosen.limits, num_steps=network.num_steps)
         save(network, out / place.name)
         network = InputScale(chosen.data.range, chosen.data.mean or (), chosen.data.std or ()).of(network, data)
         chosen = chosen.model_copy(update={"model": ModelStep(path=place.name)})
     else:
         assert chosen.train is not None
-        data = dataset(chosen.data.name, root, limits=chosen.data.range, num_steps=chosen.train.num_steps)
+        data = dataset(chosen.data.name, root, limits=chosen.limits, num_steps=chosen.train.num_steps)
         network, training = _trained(chosen, chosen.train, data, out, progress)
     samples = fitting(network, data, chosen.data.samples, chosen.device)
     return chosen, Subject(str(chosen.title), network, data, samples, training)

@@ -87,8 +87,8 @@ def _alike(network: SpikingNetwork, inputs: Tensor, perturbation: Perturbation, 
     like = inputs[:1].repeat(LOOKED * len(DENSITIES), *[1] * (inputs.dim() - 1))
     low, high = (getattr(perturbation, name, default) for name, default in (("lower", 0.0), ("upper", 1.0)))
     limit = float(inputs.abs().max()) + 1.0
-    low, high = max(low, -limit), min(high, limit)
+    low, high = (torch.as_tensor(end, dtype=torch.float64).to(like).clamp(-limit, limit) for end in (low, high))
     shares = like.new_tensor(DENSITIES).repeat(LOOKED).view(-1, *[1] * (inputs.dim() - 1))
-    drawn = torch.where(uniform(like, generator) < shares, like.new_tensor(high), like.new_tensor(low))
+    drawn = torch.where(uniform(like, generator) < shares, high, low)
     logits = network(torch.cat([inputs[:LOOKED], drawn]))
     return len(logits) if bool((logits == logits[:1]).all()) else 0

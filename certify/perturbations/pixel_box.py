@@ -5,6 +5,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from ...models.constants import real
 from .boxes import BoxSet
 from .ranged import settle_range
 
@@ -17,19 +18,19 @@ class PixelBox(BoxSet):
 
     Args:
         radius: ≥ 0, with the shape of one sample (or one that broadcasts to it); copied, as float64.
-        lower, upper: the range of valid inputs.
+        lower, upper: the range of valid inputs; a tensor has one end for each feature, finite or not.
 
     Raises:
         TypeError: for a radius that is no tensor of real numbers.
-        ValueError: for a radius below 0, NaN or inf, or lower > upper.
+        ValueError: for a radius below 0, NaN or inf, or lower > upper anywhere.
 
     >>> PixelBox(torch.tensor([0.1, 0.0])).contains(torch.tensor([[0.55, 0.5]]), torch.tensor([[0.5, 0.5]]))
     tensor([True])
     """
 
     radius: Tensor
-    lower: float = 0.0
-    upper: float = 1.0
+    lower: float | Tensor = 0.0
+    upper: float | Tensor = 1.0
 
     def __post_init__(self) -> None:
         if not isinstance(self.radius, Tensor) or self.radius.dtype == torch.bool or self.radius.is_complex():
@@ -38,7 +39,7 @@ class PixelBox(BoxSet):
         radius = self.radius.detach().double().clone()
         if not bool((torch.isfinite(radius) & (radius >= 0)).all()):
             raise ValueError("radius: got a negative number, NaN or inf, expected finite numbers of at least 0")
-        settle_range(self)
+        self._settle_ends()
         object.__setattr__(self, "radius", radius)
 
     @property
@@ -53,13 +54,36 @@ class PixelBox(BoxSet):
 
     def check(self, inputs: Tensor) -> None:
         """Raise ValueError unless `inputs` lie in [lower, upper] and the radii fit one sample."""
-        super().check(inputs)
         features = tuple(inputs.shape[1:])
-        if _broadcast(tuple(self.radius.shape), features) != features:
-            raise ValueError(f"radius: got shape {tuple(self.radius.shape)}, expected one sample's {features}")
+        for name in ("lower", "upper", "radius"):
+            shape = tuple(torch.as_tensor(getattr(self, name)).shape)
+            if _broadcast(shape, features) != features:
+                raise ValueError(f"{name}: got shape {shape}, expected one sample's {features}")
+        super().check(inputs)
+
+    def _settle_ends(self) -> None:
+        """Convert both ends to floats, or to float64 tensors.
+
+        Raises:
+            TypeError, ValueError: for ends that are no numbers, NaN, or leave no valid value between them.
+        """
+        ends = {name: getattr(self, name) for name in ("lower", "upper")}
+        if not any(isinstance(end, Tensor) for end in ends.values()):
+            settle_range(self)
+            return
+        for name, end in ends.items():
+            told = real(name, end, finite=False) if not isinstance(end, Tensor) else end.detach().double().clone()
+            object.__setattr__(self, name, told)
+        lower, upper = (torch.as_tensor(getattr(self, name), dtype=torch.float64) for name in ends)
+        shapes = tuple(lower.shape), tuple(upper.shape), tuple(self.radius.shape)
+        if _broadcast(*shapes[:2]) is None or _broadcast(*shapes[1:]) is None or _broadcast(*shapes[::2]) is None:
+            raise ValueError(f"lower, upper: got shapes {shapes[:2]}, expected the radius's {shapes[2]}")
+        if not bool(((lower <= upper) & (lower < torch.inf) & (upper > -torch.inf)).all()):
+            raise ValueError("lower, upper: got lower > upper or NaN, expected lower ≤ upper of each feature")
 
     def _key(self) -> tuple[object, ...]:
-        return tuple(self.radius.shape), tuple(self.radius.flatten().tolist()), self.lower, self.upper
+        tensors = (torch.as_tensor(value, dtype=torch.float64) for value in (self.radius, self.lower, self.upper))
+        return tuple((tuple(tensor.shape), tuple(tensor.flatten().tolist())) for tensor in tensors)
 
     def __eq__(self, other: object) -> bool:
         return self._key() == other._key() if isinstance(other, PixelBox) else NotImplemented

@@ -142,6 +142,8 @@ def asked_of(perturbation: Perturbation, sample: Tensor) -> AskedSet:
         radius = np.atleast_1d(np.asarray(perturbation.extent, dtype=np.float64))
         if radius.size > 1:
             radius = np.broadcast_to(radius, middle.shape).copy()
+        if isinstance(perturbation.lower, Tensor) or isinstance(perturbation.upper, Tensor):
+            raise Refused("lower, upper: got ends of each feature, expected one of all: proofs hold no other")
         norm = "l2" if isinstance(perturbation, L2) else "linf"
         return AskedSet(middle, radius, norm, float(perturbation.lower), float(perturbation.upper))
     try:

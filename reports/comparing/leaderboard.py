@@ -51,8 +51,8 @@ class SandwichRow(Part):
         """Return what rows must share to be ranked among each other: samples, sets, and ε."""
         data, threat = self.data, self.threat
         samples = data.name, data.split, data.samples, data.sha256
-        sets = threat.norm, threat.lower, threat.upper, str(threat.events), str(threat.networks)
-        return *samples, *sets, self.point.epsilon
+        told = (str(part) for part in (threat.events, threat.networks, threat.features))
+        return *samples, threat.norm, threat.lower, threat.upper, *told, self.point.epsilon
 
 
 class Leaderboard(Part):

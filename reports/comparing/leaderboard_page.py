@@ -5,7 +5,7 @@ from pathlib import Path
 
 from ...files import write_atomically
 from ..pages.html_page import page_of
-from ..pages.norms import sign
+from ..pages.norms import ends, sign
 from ..pages.wording import percent
 from ..records.categories import CATEGORIES, slices
 from .leaderboard import Leaderboard, SandwichRow
@@ -32,9 +32,7 @@ def conditions(row: SandwichRow) -> str:
     """Return what a group of rows is about, in one line."""
     data, threat = row.data, row.threat
     limit = "" if row.timeout is None else f", {row.timeout:g} s for a sample on average"
-    sets = (
-        f"{sign(threat)}, ε = {threat.text(row.point.epsilon)}, inputs within [{threat.lower:g}, {threat.upper:g}]"
-    )
+    sets = f"{sign(threat)}, ε = {threat.text(row.point.epsilon)}, inputs within {ends(threat)}"
     samples = f"{data.samples} {data.split} samples of {data.name}"
     run = f"attack: {row.attack or 'none'}; proofs: {', '.join(row.verifiers) or 'none'}{limit}"
     return f"{sets}, {samples}; {run}"

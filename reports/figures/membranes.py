@@ -133,7 +133,7 @@ def _raster(layer: LayerActivity) -> Raster:
         for t, pair in enumerate(zip(neuron.clean, neuron.perturbed, strict=True))
         if (style := {"11": "both", "10": "gone", "01": "new"}.get("".join(pair)))
     ]
-    shown = "" if len(layer.shown) == layer.neurons else f", {len(layer.shown)} of them shown"
+    shown = "" if len(layer.shown) == layer.neurons else f" (spikes of {len(layer.shown)} neurons are shown)"
     return Raster(
         name=layer.name,
         text=f"{layer.name}: {layer.changed} of {layer.neurons} neurons changed their train{shown}",

@@ -8,6 +8,7 @@ from pydantic import ConfigDict, Field, FiniteFloat, ValidationError, field_vali
 from ...files import FileKind
 from ..pages.norms import NORMS
 from ..records.event_rules import EventRules
+from ..records.features import Features
 from ..records.network_rules import NetworkRules
 from ..records.part import Count, Part, Seconds, Sha256, Ties
 from ..records.radii import RadiusTable
@@ -35,7 +36,7 @@ class RadiiFile(Part):
     schema_version: Literal["spikecert.radii/1"] = Field(alias="schema")
     sha256: Sha256
     data: str
-    norm: Literal["linf", "l2", "l0", "shift", "tolerance", "stuck"]
+    norm: Literal["linf", "l2", "box", "l0", "shift", "tolerance", "stuck"]
     verifier: str
     tolerance: Annotated[FiniteFloat, Field(gt=0)]
     timeout: FiniteFloat | None
@@ -44,6 +45,7 @@ class RadiiFile(Part):
     limits: tuple[FiniteFloat, FiniteFloat] = (0.0, 1.0)
     events: EventRules | None = None
     networks: NetworkRules | None = None
+    features: Features | None = None
     radii: tuple[_RadiusRow, ...] = Field(min_length=1)
 
     @field_validator("norm", mode="before")
@@ -94,6 +96,8 @@ def with_radii(record: Record, radii: RadiiFile) -> Record:
         raise ValueError("radii: got radii of other changes of events than the record's, expected the same")
     if (radii.networks or NetworkRules()) != record.threat.others:
         raise ValueError("radii: got radii of other networks than the record's, expected the same sets")
+    if radii.features != record.threat.features:
+        raise ValueError("radii: got radii of other features than the record's, expected the same")
     if all(model.architecture.sha256 != radii.sha256 for model in record.models):
         raise ValueError(f"radii: got radii of network {radii.sha256[:12]}…, which is not in the record")
     models = [_attached(model, radii) for model in record.models]

@@ -79,8 +79,8 @@ def _training(record: Record, points: list[Tally]) -> Iterator[str]:
         )
     if any(point.lost for point in points):
         yield (
-            "Ties count as failures here. More steps, or a readout of potentials instead of spike counts, make "
-            "them rare; `--ties` says who wins one."
+            "Some labels tie with another class, and lose by the rule of this report. More steps, or a readout of "
+            "potentials instead of spike counts, make ties rare; `--ties` says who wins one."
         )
 
 

@@ -60,7 +60,7 @@ def _next(record: Record) -> list[str]:
 def _numbers(record: Record) -> list[str]:
     lines = ["## Accuracy over perturbation size", "", f"{markdown(wording.conditions(record))}."]
     for model in record.models:
-        heads = ["ε", "clean", *(f"robust ({name})" for name in model.attacks)]
+        heads = ["ε", "clean", *(f"robust ≤ ({name})" for name in model.attacks)]
         heads += [*(f"certified ({name})" for name in model.verifiers), *(part.name for part in CATEGORIES)]
         lines += [
             "",

@@ -1,12 +1,14 @@
 """What the sets of a threat model are, in words."""
 
 from ..records.event_rules import EventRules
+from ..records.features import in_words
 from ..records.schema import Threat
 
 NORM_SIGNS = {
     "linf": "ℓ∞",
     "l2": "ℓ2",
     "l1": "ℓ1",
+    "box": "units of each feature",
     "l0": "flipped events",
     "shift": "shifted events",
     "l0+shift": "flipped events beside moves",
@@ -46,9 +48,19 @@ def sign(threat: Threat) -> str:
     rules = threat.rules
     if threat.of_networks:
         return f"{NORM_SIGNS[threat.norm]} ({', '.join(_of_networks(threat))})"
+    if threat.features:
+        return f"{NORM_SIGNS[threat.norm]} ({in_words(threat.features)})"
     told = [f"{name} {value}" for name, value in rules.told.items() if name != "where"]
     told += _blocks(rules)
     return NORM_SIGNS[threat.norm] + (f" ({', '.join(told)})" if told else "")
+
+
+def ends(threat: Threat) -> str:
+    """Return between which ends inputs stay."""
+    if not threat.features:
+        return f"[{threat.lower:g}, {threat.upper:g}]"
+    told = (f"{one.name} in [{one.lower:g}, {one.upper:g}] {one.unit}".rstrip() for one in threat.features)
+    return f"their ranges ({', '.join(told)})"
 
 
 def distance(threat: Threat) -> str:
@@ -57,6 +69,8 @@ def distance(threat: Threat) -> str:
         return DISTANCES[threat.norm]
     if threat.of_networks:
         return members(threat)
+    if threat.features:
+        return f"each feature may move by ε times its own size: {in_words(threat.features)}"
     blocks = _blocks(threat.rules)
     where = f" in {', '.join(blocks)}" if blocks else ""
     if threat.norm == "l0":

@@ -3,11 +3,14 @@
 from dataclasses import dataclass
 from pathlib import Path
 
+from pydantic import BaseModel, ConfigDict, ValidationError
+
 from ...certify.smoothing.confidence import lower_confidence_bound
-from ...files import write_atomically
+from ...files import FileKind, write_atomically
 from ..records.categories import CATEGORIES, slices
+from ..records.part import Count, Sha256
 from ..records.radii import rounded_down
-from ..records.records import ModelRecord, Record
+from ..records.records import ModelRecord, Record, first_error
 from . import norms, wording
 from .claims import claims
 from .html_page import page_of
@@ -21,6 +24,44 @@ LIKE = (
     f"binomial bound, {100 * CONFIDENCE:g} % confidence for each model. Where use is otherwise, it says nothing."
 )
 RENDERERS = (".html", ".md")
+NO_PROOFS = "none were given to this page; `certify --proof` writes them, `check-proof --json` checks them"
+USERS = (
+    "Whoever runs these weights (by their SHA-256), on inputs that are measured and scaled as the samples were, "
+    "and treats an undecided sample as one that fails.",
+    "Nobody for another build, a network trained on, another preprocessing, or changes that are not assumed here: "
+    "ask anew, or compare the builds (spikecert differ).",
+)
+MOST = 2**26
+CHECKED = FileKind("checked", "the JSON that `spikecert check-proof --json` prints", most=MOST)
+
+
+class Checked(BaseModel):
+    """What a check of proofs found: of which network, and how many it accepted and refused."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+    network: Sha256
+    accepted: Count
+    refused: Count
+
+    @property
+    def told(self) -> str:
+        """Return it as a sentence."""
+        written = self.accepted + self.refused
+        found = f"{self.accepted} accepted, {self.refused} refused"
+        return f"{written} were written, and checked apart from the verifier: {found}"
+
+
+def load_checked(path: str | Path) -> Checked:
+    """Read what `spikecert check-proof --json` printed.
+
+    Raises:
+        FileNotFoundError, ValueError: in one line, for a file that is missing or no such text.
+    """
+    try:
+        return Checked.model_validate(CHECKED.json(Path(path)))
+    except ValidationError as error:
+        raise ValueError(f"checked: {path} is no output of check-proof --json: {first_error(error)}") from None
 
 
 @dataclass(frozen=True)
@@ -31,13 +72,20 @@ class SafetyCase:
     evidence: tuple[tuple[str, str], ...]
     assumptions: tuple[str, ...]
     risks: tuple[str, ...]
+    users: tuple[str, ...] = USERS
 
 
-def safety_case(record: Record) -> SafetyCase:
-    """Return what a safety case may take from a record at its focus ε, and what it may not."""
+def safety_case(record: Record, checked: Checked | None = None) -> SafetyCase:
+    """Return what a safety case may take from a record at its focus ε, and what it may not.
+
+    Raises:
+        ValueError: for proofs of a network that is not in the record.
+    """
+    if checked is not None and all(model.architecture.sha256 != checked.network for model in record.models):
+        raise ValueError(f"checked: got proofs of network {checked.network[:12]}…, which is not in the record")
     return SafetyCase(
         (*(_claim(record, model) for model in record.models), "Nothing is claimed of the others."),
-        _evidence(record),
+        (*_evidence(record), ("Proofs", NO_PROOFS if checked is None else checked.told)),
         (
             *wording.assumptions(record)[:3],
             dict(wording.meanings(record))["ties"],
@@ -57,7 +105,7 @@ def _claim(record: Record, model: ModelRecord) -> str:
             f"{model.name}: for {proved.count} of {point.samples} samples ({proved.percent}) no network of the "
             f"set of {size} gives another answer than the sample's label."
         )
-    limits = f"[{record.threat.lower:g}, {record.threat.upper:g}]"
+    limits = norms.ends(record.threat)
     return (
         f"{model.name}: for {proved.count} of {point.samples} samples ({proved.percent}) no input in {limits} "
         f"within {size} gets another answer than the sample's label."
@@ -87,31 +135,36 @@ def _risk(record: Record, model: ModelRecord) -> str:
     )
 
 
-def to_html(record: Record) -> str:
+def to_html(record: Record, checked: Checked | None = None) -> str:
     """Return the summary as one self-contained page that prints on one sheet."""
     return page_of(
         "summary.html",
         record.threat,
         record=record,
-        case=safety_case(record),
+        case=safety_case(record, checked),
         categories=CATEGORIES,
         norm=norms.sign(record.threat),
     )
 
 
-def to_markdown(record: Record) -> str:
+def to_markdown(record: Record, checked: Checked | None = None) -> str:
     """Return the summary as GitHub-flavoured Markdown."""
-    case = safety_case(record)
+    case = safety_case(record, checked)
     evidence = [f"{name}: {text}" for name, text in case.evidence]
     parts = (("Claim", case.claims), ("Evidence", evidence), ("Assumptions", case.assumptions))
     lines = [f"# Safety case summary: {markdown(record.title)}", "", *category_lines(record), ""]
-    for head, texts in (*parts, ("Residual risk", case.risks)):
+    for head, texts in (*parts, ("Residual risk", case.risks), ("Who may rely on it", case.users)):
         lines += [f"## {head}", "", *(f"- {markdown(text)}" for text in texts), ""]
     return "\n".join(lines)
 
 
-def render_summary(record: Record, path: str | Path) -> Path:
+def render_summary(record: Record, path: str | Path, checked: Checked | None = None) -> Path:
     """Write the summary to `path`, as its suffix .html or .md says, and return the path.
+
+    Args:
+        record: what is summed up.
+        path: the file.
+        checked: what `load_checked` read; None where no proofs were checked.
 
     Raises:
         ValueError: for another suffix.
@@ -119,5 +172,5 @@ def render_summary(record: Record, path: str | Path) -> Path:
     path = Path(path)
     if path.suffix not in RENDERERS:
         raise ValueError(f"path: got {path.name!r}, expected a name that ends in {', '.join(RENDERERS)}")
-    write_atomically(path, (to_html if path.suffix == ".html" else to_markdown)(record).encode())
+    write_atomically(path, (to_html if path.suffix == ".html" else to_markdown)(record, checked).encode())
     return path

@@ -13,7 +13,7 @@ from ..records.records import ModelRecord, Record
 from ..records.rows import Tally
 from ..records.schema import Counterexample, Data, GainTable, Threat
 from .claims import claims
-from .norms import NORM_SIGNS, distance, sign
+from .norms import NORM_SIGNS, distance, ends, sign
 
 LEFT = {
     "undecided": "undecided",
@@ -157,15 +157,18 @@ def classified(case: Counterexample, data: Data) -> str:
 
 
 def verdict(record: Record) -> str:
-    """Return what is proved at the record's focus ε in one sentence; of one model also what the others are."""
+    """Return what is proved at the record's focus ε in one sentence; of one model also what is left."""
     threat, (first, *others) = record.threat, record.models
-    limits = f"inputs within [{threat.lower:g}, {threat.upper:g}], {steps(record.models)}"
+    limits = f"inputs within {ends(threat)}, {steps(record.models)}"
     what = "network" if threat.of_networks else "perturbation"
     told = f"For every {what} up to ε = {threat.text(record.focus)} in {sign(threat)} ({limits}), "
-    told += f"{_proved(record, first)} of {record.data.samples} {_of_samples(record)}"
-    if not others:
-        return f"{told}; {_rest(first.at(record.focus))}."
-    return "; ".join((told, *(_proved(record, model) for model in others))) + "."
+    if others:
+        shares = [slices(model.at(record.focus))[0].count for model in record.models]
+        span = f"{min(shares)}" if min(shares) == max(shares) else f"{min(shares)} to {max(shares)}"
+        return (
+            f"{told}{len(shares)} networks provably keep the class of {span} of {_all(record)}, as the table says."
+        )
+    return f"{told}{_proved(record, first)} of {_all(record)}; {_rest(first.at(record.focus))}."
 
 
 def _proved(record: Record, model: ModelRecord) -> str:
@@ -173,6 +176,10 @@ def _proved(record: Record, model: ModelRecord) -> str:
         return f"nothing is proved for {model.name}, as no verifier was run: 0"
     part = slices(model.at(record.focus))[0]
     return f"{model.name} provably keeps the class of {part.count} ({part.percent})"
+
+
+def _all(record: Record) -> str:
+    return f"{record.data.samples} {_of_samples(record)}"
 
 
 def _rest(point: Tally) -> str:
@@ -191,7 +198,7 @@ def conditions(record: Record) -> str:
     low, high = threat.short(threat.epsilons[0]), threat.short(threat.epsilons[-1])
     span = f"ε = {low}" if len(threat.epsilons) == 1 else f"ε from {low} to {high}"
     return (
-        f"{sign(threat)}, {span}, inputs within [{threat.lower:g}, {threat.upper:g}], "
+        f"{sign(threat)}, {span}, inputs within {ends(threat)}, "
         f"{steps(record.models)}, {record.data.samples} {_of_samples(record)}; attacks: "
         f"{_names(m.attacks for m in record.models)}; verifiers: "
         f"{_names(m.verifiers for m in record.models)}"
@@ -214,8 +221,7 @@ def essentials(record: Record) -> tuple[tuple[str, str], ...]:
     return (
         (
             "Assumed",
-            f"{distance(threat)}, within [{threat.lower:g}, {threat.upper:g}]; this network, in the "
-            "arithmetic it ran in.",
+            f"{distance(threat)}, within {ends(threat)}; this network, in the arithmetic it ran in.",
         ),
         (
             "Not covered",
@@ -239,7 +245,7 @@ def assumptions(record: Record) -> tuple[str, ...]:
         )
     return (
         f"The adversary sees the network and may change the input: {distance(threat)}, and the result "
-        f"stays within [{threat.lower:g}, {threat.upper:g}].",
+        f"stays within {ends(threat)}.",
         "The change is made before the network encodes its input; weights, thresholds and states can't be "
         "touched.",
         "Under direct coding the same changed input is shown at each of the T steps. Under rate coding each "

@@ -32,32 +32,19 @@ CATEGORIES = (PROVED, UNDECIDED, BROKEN, TIED, MISCLASSIFIED)
 
 @dataclass(frozen=True)
 class Slice:
-    """How many samples one category has, and their share in tenths of a per cent."""
+    """How many samples one category has, of how many."""
 
     category: Category
     count: int
-    tenths: int
+    samples: int
 
     @property
     def percent(self) -> str:
         """Return the share, such as "71.5 %"."""
-        return f"{self.tenths / 10:.1f} %"
+        return f"{100 * self.count / self.samples:.1f} %"
 
 
 def slices(point: Tally) -> tuple[Slice, ...]:
-    """Return all five categories at one ε; the counts add up to the samples, and the shares to 100.0 %."""
+    """Return all five categories at one ε; the counts add up to the samples."""
     counts = (point.certified_by_any, point.undecided, point.broken, point.lost, point.misclassified)
-    return tuple(map(Slice, CATEGORIES, counts, tenths(counts)))
-
-
-def tenths(counts: tuple[int, ...]) -> tuple[int, ...]:
-    """Return shares in tenths of a per cent that add up to 1000: what rounding down leaves goes by remainder.
-
-    >>> tenths((1, 1, 1)), tenths((2, 0, 1))
-    ((334, 333, 333), (667, 0, 333))
-    """
-    whole = sum(counts)
-    floors = [1000 * count // whole for count in counts]
-    order = sorted(range(len(counts)), key=lambda place: (-(1000 * counts[place] % whole), place))
-    raised = set(order[: 1000 - sum(floors)])
-    return tuple(floor + (place in raised) for place, floor in enumerate(floors))
+    return tuple(Slice(category, count, sum(counts)) for category, count in zip(CATEGORIES, counts, strict=True))

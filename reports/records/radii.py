@@ -32,7 +32,7 @@ class SampleRadius(Part):
 class RadiusTable(Part):
     """Radii of some of a record's samples, and how they were found."""
 
-    norm: Literal["linf", "l2", "l0", "shift", "tolerance", "stuck"]
+    norm: Literal["linf", "l2", "box", "l0", "shift", "tolerance", "stuck"]
     verifier: str
     tolerance: Annotated[FiniteFloat, Field(gt=0)]
     timeout: FiniteFloat | None = None

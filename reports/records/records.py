@@ -42,6 +42,7 @@ _INCIDENTAL = {
 }
 """What enters no fingerprint: circumstances, how things are called, and what follows from the rest."""
 _LATER = {
+    "features": (None,),
     **dict.fromkeys(("radii", "growth", "activity", "sha256", "events", "signs"), (None, [])),
     **dict.fromkeys(("networks", "member"), (None,)),
     **dict.fromkeys(("ties", "tied", "kept"), (False, "strict")),

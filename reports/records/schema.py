@@ -11,6 +11,7 @@ from ...certify.scales import Scale, scale
 from ...files.fractions import fraction
 from .epsilons import epsilon_short, epsilon_text
 from .event_rules import OF_NORM, EventRules
+from .features import Features, box_scale
 from .network_rules import OF_NETWORKS, NetworkRules
 from .part import Count, Part, Positive, Scalar, Seconds, Sha256, Train, Written
 
@@ -68,15 +69,17 @@ class Threat(Part):
     of networks: ε is a share of their weights, or how many neurons are stuck; `networks` tells what else differs.
     `written` is each ε as people wrote it, such as ".5/255"; empty where that is not known.
     `events` says which events change, and how; None where all may, by ε in all.
+    In "box" each feature moves by ε times its own size, which `features` says, within its own ends.
     """
 
-    norm: Literal["linf", "l2", "l0", "shift", "l0+shift", "tolerance", "stuck"]
+    norm: Literal["linf", "l2", "box", "l0", "shift", "l0+shift", "tolerance", "stuck"]
     lower: FiniteFloat
     upper: FiniteFloat
     epsilons: tuple[Annotated[FiniteFloat, Field(gt=0)], ...] = Field(min_length=1)
     written: tuple[Written, ...] = ()
     events: EventRules | None = None
     networks: NetworkRules | None = None
+    features: Features | None = None
 
     @field_validator("events")
     @classmethod
@@ -105,6 +108,12 @@ class Threat(Part):
             raise ValueError(
                 f"written: got {self.written}, expected the epsilons {self.epsilons} in the same order"
             )
+        if bool(self.features) != (self.norm == "box"):
+            raise ValueError(
+                f'features: got {len(self.features or ())} with norm {self.norm!r}, expected some with "box"'
+            )
+        if self.features and not any(feature.size > 0 for feature in self.features):
+            raise ValueError("features: got 0 as the size of each, expected one that moves")
         self.rules.check(self.norm)
         self.others.check(self.norm)
         return self
@@ -140,6 +149,8 @@ class Threat(Part):
             raise ValueError(f"norm: got {self.norm}, a set of networks, expected a set of inputs, such as linf")
         if self.norm in OF_NORM:
             return self.rules.scale(self.norm)
+        if self.features:
+            return box_scale(self.features)
         return scale(self.norm, self.lower, self.upper)
 
     @property

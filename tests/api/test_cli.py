@@ -207,7 +207,7 @@ def test_required_share_decides_the_status(run, model, bar, status):
 def test_attack_writes_every_format(run, model, tmp_path):
     outcome = run("attack", model, *SMALL, "--method", "fgsm", "--method", "gaussian", "--out", tmp_path / "out")
     assert outcome.status == 0
-    assert "robust (fgsm)  robust (gaussian)" in outcome.out
+    assert "robust ≤ (fgsm)  robust ≤ (gaussian)" in outcome.out
     assert sorted(path.name for path in (tmp_path / "out").iterdir()) == [
         "record.json",
         "report.html",

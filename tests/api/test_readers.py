@@ -51,11 +51,16 @@ ROWS = (
     ),
     Row(
         "record",
-        ("reports/records/records.py:load_record", "reports/making/attaching.py:load_radii"),
-        ("record", "radii"),
+        (
+            "reports/records/records.py:load_record",
+            "reports/making/attaching.py:load_radii",
+            "reports/pages/safety_case.py:load_checked",
+        ),
+        ("record", "radii", "checked"),
         EVERYWHERE,
     ),
     Row("run file", ("api/runs/configuration.py:load_configuration",), ("configuration", "protocol"), EVERYWHERE),
+    Row("features (`.toml`)", ("api/commands/options/units.py:load_features",), ("features",), EVERYWHERE),
     Row("plant (`.toml`)", ("api/runs/plants.py:load_plant",), ("plant",), EVERYWHERE),
     Row("VNN-LIB property", ("formats/vnnlib.py:_text",), ("vnnlib", "vnnlib-gz"), EVERYWHERE),
     Row("competition result", (), ("result",), "tests/formats/test_limits.py::"),

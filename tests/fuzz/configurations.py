@@ -8,10 +8,12 @@ from pathlib import Path
 from typing import Any
 
 from spikecert.certify.loops import ClosedLoop, controller
+from spikecert.commands.options.units import load_features
 from spikecert.files.toml_text import read_toml
 from spikecert.protocols import objectives, protocol
 from spikecert.protocols.configuration import parse
 from spikecert.runs import building
+from spikecert.runs.building import threat
 from spikecert.runs.configuration import load_configuration
 from spikecert.runs.plants import load_plant
 from spikecert.runs.running import plan_of
@@ -110,6 +112,29 @@ dt = 0.125
 def plants() -> list[bytes]:
     """Return a plant with all that it may say, and one with what it must."""
     return [PLANT, b"A = [[0.5]]\nB = [[1]]\nbox = [2]\n"]
+
+
+FEATURES = b"""[temperature]
+unit = "degC"
+range = [-10.0, 40.0]
+epsilon = 2.0
+[humidity]
+"""
+
+
+def feature_files() -> list[bytes]:
+    """Return a file of features with all that one may say."""
+    return [FEATURES, b"[a]\n"]
+
+
+def read_features(data: bytes) -> None:
+    """Read features, and make the threat model of those that move."""
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "features.toml"
+        path.write_bytes(data)
+        found = load_features(path)
+    if any(feature.size > 0 for feature in found):
+        threat("linf", (1.0,), features=found).sets.around(1.0)
 
 
 def read_plant(data: bytes) -> None:

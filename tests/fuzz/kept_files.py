@@ -12,6 +12,7 @@ from spikecert.certify.engines import Repeated
 from spikecert.protocols.results import RunResult, load_run
 from spikecert.reports.making.attaching import load_radii
 from spikecert.reports.making.parts import PartStore, Radii
+from spikecert.reports.pages.safety_case import load_checked
 from spikecert.reports.records.rows import Tally
 from spikecert.reports.records.schema import Environment
 from spikecert.training import Dataset, fit, own_dataset
@@ -73,6 +74,19 @@ def read_radii(data: bytes) -> None:
         path = Path(folder) / "radii.json"
         path.write_bytes(data)
         load_radii(path)
+
+
+def checks() -> list[bytes]:
+    """Return what a check of proofs prints."""
+    return [json.dumps({"network": "ab" * 32, "accepted": 2, "samples": 2, "copies": 0, "refused": 1}).encode()]
+
+
+def read_checks(data: bytes) -> None:
+    """Read what a check of proofs printed, and tell it."""
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "checked.json"
+        path.write_bytes(data)
+        assert load_checked(path).told
 
 
 def parts() -> list[bytes]:

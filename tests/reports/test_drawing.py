@@ -144,6 +144,6 @@ def test_advice_to_train_with_bounds_is_for_records_without_such_a_network(handm
 def test_a_tie_at_one_size_is_told(handmade):
     points = list(handmade().models[0].points)
     told = " ".join(_training(handmade(), points))
-    assert "Ties count as failures here" not in told
+    assert "Some labels tie with another class" not in told
     points[-1] = points[-1].model_copy(update={"tied": 1, "lost": 1})
-    assert "Ties count as failures here" in " ".join(_training(handmade(), points))
+    assert "Some labels tie with another class" in " ".join(_training(handmade(), points))

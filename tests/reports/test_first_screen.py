@@ -1,5 +1,6 @@
 """What a reader sees first: five categories that add up, ε as it was written, one ε as bars, what to do next."""
 
+import json
 import re
 from html.parser import HTMLParser
 from pathlib import Path
@@ -14,8 +15,8 @@ from spikecert.reports.pages.advice import advice
 from spikecert.reports.pages.html_page import to_html
 from spikecert.reports.pages.latex import to_latex
 from spikecert.reports.pages.markdown import to_markdown
-from spikecert.reports.pages.safety_case import render_summary, safety_case
-from spikecert.reports.records.categories import CATEGORIES, slices, tenths
+from spikecert.reports.pages.safety_case import load_checked, render_summary, safety_case
+from spikecert.reports.records.categories import CATEGORIES, Slice, slices
 from spikecert.reports.records.records import Record
 from spikecert.reports.records.rows import Finding, tally
 
@@ -72,17 +73,14 @@ def test_five_categories_add_up(handmade) -> None:
             parts = slices(point)
             assert [part.category for part in parts] == list(CATEGORIES)
             assert sum(part.count for part in parts) == point.samples
-            assert sum(part.tenths for part in parts) == 1000
+            assert all(part.samples == point.samples for part in parts)
             assert min(part.count for part in parts) >= 0
     assert len({(category.key, category.sign) for category in CATEGORIES}) == len(CATEGORIES) == 5
 
 
-@given(st.lists(st.integers(0, 10**6), min_size=1, max_size=5).filter(any))
-def test_shares_add_up_and_are_off_by_less_than_a_tenth(counts: list[int]) -> None:
-    found = tenths(tuple(counts))
-    assert sum(found) == 1000
-    assert all(abs(part - 1000 * count / sum(counts)) < 1 for part, count in zip(found, counts, strict=True))
-    assert all(part == 0 for part, count in zip(found, counts, strict=True) if count == 0)
+def test_a_share_is_rounded_as_people_round() -> None:
+    """2 of 30 are 6.7 % wherever they stand, beside what they add up to or not."""
+    assert [Slice(CATEGORIES[0], count, 30).percent for count in (2, 26, 0)] == ["6.7 %", "86.7 %", "0.0 %"]
 
 
 def test_the_page_shows_the_categories_and_their_sum(handmade) -> None:
@@ -209,3 +207,23 @@ def test_a_safety_case_claims_what_is_proved_and_lists_the_rest(handmade, tmp_pa
         assert "ab" * 32 in page
     with pytest.raises(ValueError, match=r"^path: got 'case.tex', expected a name that ends in .html, .md$"):
         render_summary(found, tmp_path / "case.tex")
+
+
+def test_a_case_tells_of_proofs_and_who_may_rely_on_it(handmade, tmp_path) -> None:
+    record = handmade()
+    digest = record.models[0].architecture.sha256
+    told = {"network": digest, "accepted": 2, "samples": 2, "copies": 0, "refused": 1, "proofs": []}
+    (tmp_path / "checked.json").write_text(json.dumps(told))
+    checked = load_checked(tmp_path / "checked.json")
+    text = render_summary(record, tmp_path / "case.md", checked).read_text()
+    assert "Proofs: 3 were written, and checked apart from the verifier: 2 accepted, 1 refused" in text
+    assert "Who may rely on it" in render_summary(record, tmp_path / "case.html").read_text()
+    assert "none were given to this page" in render_summary(record, tmp_path / "case.md").read_text()
+    (tmp_path / "checked.json").write_text(json.dumps({**told, "network": "0" * 64}))
+    with pytest.raises(
+        ValueError, match=r"^checked: got proofs of network 000000000000…, which is not in the record"
+    ):
+        render_summary(record, tmp_path / "case.md", load_checked(tmp_path / "checked.json"))
+    (tmp_path / "checked.json").write_text("{}")
+    with pytest.raises(ValueError, match=r"^checked: .*checked\.json is no output of check-proof --json"):
+        load_checked(tmp_path / "checked.json")

@@ -120,8 +120,8 @@ def test_html_tables_have_scopes(handmade):
 
 def test_verdict_sentence_by_hand(handmade):
     assert verdict(handmade("A", "B")) == (
-        "For every perturbation up to ε = 4/255 = 0.01569 in ℓ∞ (inputs within [0, 1], T = 8), A provably keeps "
-        "the class of 6 (60.0 %) of 10 test samples of digits; B provably keeps the class of 6 (60.0 %)."
+        "For every perturbation up to ε = 4/255 = 0.01569 in ℓ∞ (inputs within [0, 1], T = 8), 2 networks "
+        "provably keep the class of 6 of 10 test samples of digits, as the table says."
     )
     assert verdict(handmade()).endswith(
         "of 10 test samples of digits; 2 (20.0 %) undecided, 1 (10.0 %) broken by a perturbation, 1 (10.0 %) "

@@ -203,6 +203,14 @@ Range = Annotated[
         "--range", help="Least and greatest value of the inputs of your own data; default: 0,1.", metavar="LO,HI"
     ),
 ]
+Features = Annotated[
+    Path | None,
+    typer.Option(
+        "--features",
+        help="A TOML file with a table for each feature of your own data: its unit, range and epsilon. --epsilon "
+        "is then 2degC:temperature,.5kPa:pressure, or factors of the file's epsilons, such as .5,1,2.",
+    ),
+]
 Mean = Annotated[
     str | None,
     typer.Option(

@@ -12,6 +12,7 @@ from .network_options import SAME_NETWORK, NetworkOptions
 from .options import (
     Data,
     Device,
+    Features,
     InputScale,
     Mean,
     Norm,
@@ -21,12 +22,14 @@ from .options import (
     Seed,
     Std,
     Ties,
+    epsilons,
     first,
     fitting,
     scale,
 )
 
 if TYPE_CHECKING:
+    from spikecert.reports.records.features import Feature
     from spikecert.reports.records.schema import Threat
     from spikecert.runs.examining import Subject
     from spikecert.training import Split
@@ -39,6 +42,7 @@ class QuestionOptions:
     data: Data = "digits"
     root: Root = None
     limits: Range = None
+    features: Features = None
     mean: Mean = None
     std: Std = None
     samples: Samples = None
@@ -59,14 +63,52 @@ class QuestionOptions:
         from spikecert.runs import building
 
         limits, rules = self.scaled.limits, self.events.rules(self.norm)
-        return building.threat(self.norm, sizes, limits, rules, self.networks.rules(self.norm))
+        networks = self.networks.rules(self.norm)
+        return building.threat(self.norm, sizes, limits, rules, networks, self.told_features())
+
+    def written_threat(self, texts: Sequence[str]) -> "Threat":
+        """Return the threat model of sizes as written: numbers, or one with its unit for each feature."""
+        from spikecert.runs import building
+
+        from . import units
+
+        if self.features is not None and list(texts) == ["8/255"]:
+            raise ValueError(
+                "epsilon: got none with --features, expected 2degC:temperature,… or factors such as .5,1"
+            )
+        if not units.in_units(texts):
+            return self.threat(epsilons(texts))
+        if self.features is None:
+            raise ValueError(f"epsilon: got {texts[0]!r}, expected --features FILE with it, which knows units")
+        named = units.sized(texts, self.told_features())
+        return building.threat(
+            self.norm, {1.0: "1"}, self.scaled.limits, self.events.rules(self.norm), None, named
+        )
+
+    def told_features(self) -> "tuple[Feature, ...]":
+        """Return the features of --features; () without it."""
+        from .units import load_features
+
+        if self.features is None:
+            return ()
+        if self.limits is not None:
+            raise ValueError(f"range: got {self.limits} beside --features, expected the file to tell it")
+        return load_features(self.features)
+
+    @property
+    def ends(self) -> tuple[float, float]:
+        """Return between which ends all inputs lie."""
+        from spikecert.reports.records.features import spanned
+
+        known = self.told_features()
+        return spanned(known) if known else self.scaled.limits
 
     def subject(self, model: Path) -> "Subject":
         """Return the network of a file, for inputs as the data have them, on its device, and the samples."""
         from spikecert.runs.examining import Subject
 
         scaled, network = self.scaled, network_of(model)
-        source = data_of(self.data, self.root, network.num_steps, scaled.limits)
+        source = data_of(self.data, self.root, network.num_steps, self.ends)
         network = scaled.of(network, source)
         chosen = fitting(network, source, self.samples, self.device)
         return Subject(label_of(model), network, source, chosen)
@@ -75,11 +117,13 @@ class QuestionOptions:
         """Return the samples for a module of whatever code, as the data have them."""
         if self.mean is not None or self.std is not None:
             raise ValueError("mean: got --mean or --std for code, expected the module to normalise its inputs")
-        return first(data_of(self.data, self.root, limits=self.scaled.limits).test, self.samples)
+        return first(data_of(self.data, self.root, limits=self.ends).test, self.samples)
 
     def repeated(self, epsilon: Sequence[str]) -> str:
         """Return the options as text, for the command that a report tells to repeat."""
         counted = "" if self.samples is None else f" --samples {self.samples}"
+        counted += "" if self.root is None else f" --root {shlex.quote(str(self.root))}"
+        counted += "" if self.features is None else f" --features {shlex.quote(str(self.features))}"
         counted += "" if self.ties is None else f" --ties {self.ties}"
         told = f"--epsilon {shlex.quote(','.join(epsilon))} --norm {self.norm} --data {self.data}"
         rest = f"{self.scaled.repeated}{self.events.repeated}{self.networks.repeated}"

@@ -60,9 +60,9 @@ def explain(
         data or _data(known),
         root,
         f"{known.threat.lower!r},{known.threat.upper!r}",
-        mean,
-        std,
-        known.data.samples,
+        mean=mean,
+        std=std,
+        samples=known.data.samples,
         seed=known.seeds.get("seed", 0),
     )
     subject = asked.subject(place)

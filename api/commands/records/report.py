@@ -20,6 +20,11 @@ def report(
         bool,
         typer.Option("--summary", help="One page for a safety case instead: claim, evidence, assumptions, risk."),
     ] = False,
+    title: Annotated[str | None, typer.Option("--title", help="Of the page; default: the record's.")] = None,
+    checked: Annotated[
+        Path | None,
+        typer.Option("--checked", help="With --summary: what `check-proof --json` printed, to tell of proofs."),
+    ] = None,
     open_it: Annotated[bool, typer.Option("--open", help="Show the page of --out in a browser.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print the (joined) record on standard output.")] = False,
 ) -> int:
@@ -30,7 +35,7 @@ def report(
     from spikecert.opening import open_page
     from spikecert.reports import join, load_record, render
     from spikecert.reports.making.attaching import load_radii, with_radii
-    from spikecert.reports.pages.safety_case import render_summary
+    from spikecert.reports.pages.safety_case import load_checked, render_summary
 
     from ..attack import summary as told_short
 
@@ -41,8 +46,13 @@ def report(
     joined = join([load_record(path) for path in records])
     for path in radii or ():
         joined = with_radii(joined, load_radii(path))
+    if title is not None:
+        joined = joined.model_copy(update={"title": title})
+    if checked is not None and not summary:
+        raise ValueError("checked: got a file without --summary, which tells of proofs")
+    proofs = None if checked is None else load_checked(checked)
     if out is not None:
-        say(f"wrote {(render_summary if summary else render)(joined, out)}")
+        say(f"wrote {render_summary(joined, out, proofs) if summary else render(joined, out)}")
     if open_it and out is not None:
         open_page(out)
     if as_json:

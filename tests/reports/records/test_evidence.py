@@ -86,5 +86,5 @@ def test_the_scene_draws_what_changed(handmade):
     (raster,) = picture.rasters
     assert [cell.style for cell in raster.cells] == ["gone", "new", "both", "both"]
     assert len(raster.changed) == 1
-    assert raster.text == "layer 0: 1 of 4 neurons changed their train, 2 of them shown"
+    assert raster.text == "layer 0: 1 of 4 neurons changed their train (spikes of 2 neurons are shown)"
     assert scene(case.model_copy(update={"activity": ()})) is None
