@@ -119,12 +119,13 @@ def of_events(root: Path, count: int) -> None:
         flat, dense = nn.Flatten(), mlp((2312, 64, 10), num_steps=6, neuron=LIF(DECAY, 1.0, reset))
         start = SpikingNetwork(flat, *dense.layers, num_steps=6, encoding="none")
         real = fit(start, data, CrossEntropy(), epochs=15, optimizer="adam", learning_rate=0.002).network
-        inputs, labels = data.test.inputs[:count], data.test.labels[:count]
-        right = float((real(data.test.inputs).argmax(1) == data.test.labels).float().mean())
+        test = Split(data.test.inputs.float(), data.test.labels)
+        inputs, labels = test.inputs[:count], test.labels[:count]
+        right = float((real(test.inputs).argmax(1) == test.labels).float().mean())
         known = told([("", *certified(real, inputs, labels, threat)) for threat in flips])
         print(f"| {reset} | real | – | {right:.3f} | {known} |", flush=True)
         for bits in BITS:
-            print(f"| | {target} | {bits} | {built(real, target, bits, data.test, count, *flips)}", flush=True)
+            print(f"| | {target} | {bits} | {built(real, target, bits, test, count, *flips)}", flush=True)
 
 
 def built(real: SpikingNetwork, target: str, bits: int, test: Split, count: int, *sets: Perturbation) -> str:

@@ -62,7 +62,7 @@ def certify_property(
                 points.append(_point(size, sizes[size], name, found))
         if proof is not None and prover is not None:
             kept = _verified(points)
-            around = [(index, size, plan.perturbation(size)) for index, size in kept]
+            around = [(index, size, plan.threat.scale.around(size)) for index, size in kept]
             proofs.write_property_proofs(proof, prover, prop, inputs, around, limits[0], asked.data, bars)
         if tolerance is not None:
             rest = {"timeout": limits[0], "seed": asked.seed, "progress": bars}

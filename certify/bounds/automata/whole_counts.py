@@ -23,7 +23,6 @@ which it needs nothing, covers the additions here.
 
 from dataclasses import dataclass, replace
 
-import torch
 from torch import Tensor
 
 from ....models.elements.integers import Stepped
@@ -32,14 +31,11 @@ from ...rounding import Rounding, power_sum
 from ..cells.automaton import CELLS, CellTrains
 from ..signals.affine import AffineMap
 from ..signals.box import Box
-from ..signals.filtered import FilteredSignal
 from ..signals.inflow import Inflow, filter_sums, inflow_of
 from ..signals.signals import AffineSignal, Balance, Signal
 from ..trains.base import Trains
 from .paths import PathTrains
-from .whole_windows import residuals
-
-REAL = Rounding(torch.float64)
+from .whole_windows import REAL, paying, residuals
 
 
 @dataclass(frozen=True)
@@ -89,21 +85,12 @@ def law_of(current: Signal, rule: Stepped) -> Law | None:
         return None
     low, high = residuals(rule)
     decay = rule.leak.share
-    reach = power_sum(decay, current.num_steps) * (float(current.magnitude().max()) + max(-low, high))
+    reach = power_sum(decay, current.num_steps) * (float(current.steps().magnitude.max()) + max(-low, high))
     if not reach * (1.0 + 2.0**-40) < min(rule.top, -rule.bottom):
         return None
     middle, stray = (low + high) / 2, (high - low) / 2
     real = Leaky(decay, float(rule.first_firing), "subtract", drop=float(rule.threshold))
     return Law(real, moved(paying(current), middle), middle, stray * (1.0 + 2.0**-40), rule.first_firing)
-
-
-def paying(signal: Signal) -> Signal:
-    """Return the same signal, whose real sums pay for float64's rounding."""
-    if isinstance(signal, AffineSignal):
-        return replace(signal, source=paying(signal.source), rounding=REAL)
-    if isinstance(signal, FilteredSignal):
-        return replace(signal, source=paying(signal.source), rounding=REAL)
-    return signal
 
 
 def moved(signal: Signal, by: float) -> AffineSignal:

@@ -20,7 +20,6 @@ from torch import Tensor
 from ....models.elements.integers import Stepped
 from ....models.rules import Label, Range
 from ...rounding import Rounding
-from ..signals.affine import AffineMap
 from ..signals.filtered import FilteredSignal
 from ..signals.signals import AffineSignal, Signal
 from ..trains.base import Trains
@@ -32,6 +31,7 @@ RESIDUALS = {
     "shift": (0.0, 1.0),
     "dash": (-1.0, 1.0),
 }
+REAL = Rounding(torch.float64)
 MOST_STEPS = 32
 """Windows grow with the square of T."""
 
@@ -53,11 +53,9 @@ def whole_windows(current: Signal, rule: Stepped) -> WholeWindows | None:
     known = rule.reset == "zero" and rule.synapse is None and not rule.rest and rule.first_firing <= rule.top
     if not known or current.num_steps > MOST_STEPS or not _remembers(current):
         return None
-    assert isinstance(current, AffineSignal)
     steps, decay = current.num_steps, rule.leak.share
-    paying = replace(current, rounding=Rounding(torch.float64))
     rows, places = _rows(steps, decay)
-    box = paying.combine(rows * ((1.0 - decay) if rule.towards else 1.0))
+    box = paying(current).combine(rows * ((1.0 - decay) if rule.towards else 1.0))
     residual = torch.tensor([_residual(rule, t - a - (not rule.towards)) for a, t in places], dtype=torch.float64)
     residual = residual.to(box.lower.device).view(*residual.shape, *([1] * (box.lower.dim() - 1)))
     low, high = (box.lower + residual[:, 0]).ceil(), (box.upper + residual[:, 1]).floor()
@@ -66,14 +64,23 @@ def whole_windows(current: Signal, rule: Stepped) -> WholeWindows | None:
     return WholeWindows(tuple(Range(low[part], high[part].clamp_max(float(rule.top))) for part in parts))
 
 
+def paying(signal: Signal) -> Signal:
+    """Return the same signal, whose real sums pay for float64's rounding."""
+    if isinstance(signal, AffineSignal | FilteredSignal):
+        return replace(signal, source=paying(signal.source), rounding=REAL)
+    return signal
+
+
 def _remembers(current: Signal) -> bool:
-    """Return whether trains stand right behind an affine layer, perhaps delayed."""
-    if not isinstance(current, AffineSignal) or not isinstance(current.map, AffineMap):
+    """Return whether trains, or events of one budget, stand right behind an affine layer, perhaps delayed."""
+    if not isinstance(current, AffineSignal):
         return False
     source = current.source
-    if isinstance(source, FilteredSignal) and source.filter.moves:
+    while (isinstance(source, FilteredSignal) and source.filter.moves) or (
+        isinstance(source, AffineSignal) and source.map.reshapes
+    ):
         source = source.source
-    return isinstance(source, Trains)
+    return isinstance(source, Trains) or not source.plain
 
 
 def _rows(steps: int, decay: float) -> tuple[Tensor, list[tuple[int, int]]]:
