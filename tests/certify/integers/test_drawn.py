@@ -85,10 +85,11 @@ def network(draw: random.Random) -> SpikingNetwork | None:
     return made.eval()
 
 
-def members(sample: Tensor, radius: int | None) -> Tensor:
-    """Return all of a set: vectors within a radius, or recordings with a flip at most."""
-    if radius is None:
-        return every_flip(sample, 1)
+def members(sample: Tensor, threat: LInf | SpikeFlip) -> Tensor:
+    """Return all of a set: vectors within a radius, or recordings with so many flips at most."""
+    if isinstance(threat, SpikeFlip):
+        return every_flip(sample, threat.count)
+    radius = int(threat.epsilon)
     ends = [range(max(0, int(x) - radius), min(MOST, int(x) + radius) + 1) for x in sample.tolist()]
     return torch.cartesian_prod(*(torch.tensor(list(each), dtype=torch.float64) for each in ends))
 
@@ -122,8 +123,8 @@ def campaign(seeds: range) -> tuple[int, int]:
         outputs = made(inputs)
         if outputs.isnan().any():
             continue
-        labels, radius = outputs.argmax(1), None if made.timed else draw.choice((0, 1, 2))
-        threat = SpikeFlip(1) if radius is None else LInf(radius)
+        labels = outputs.argmax(1)
+        threat = SpikeFlip(draw.choice((1, 1, 2))) if made.timed else LInf(draw.choice((0, 1, 2)))
         name, ties = (
             draw.choice(("interval", "trains", "auto", "enumeration", "complete")),
             draw.choice((None, "strict", "argmax")),
@@ -131,7 +132,7 @@ def campaign(seeds: range) -> tuple[int, int]:
         for sample, label, found in zip(
             inputs, labels.tolist(), verify(made, inputs, labels, threat, name, ties=ties), strict=True
         ):
-            moving += check(found, made(members(sample, radius)), label)
+            moving += check(found, made(members(sample, threat)), label)
             verified += found.status == "verified"
     return verified, moving
 
