@@ -57,3 +57,25 @@ def test_the_results_are_those_of_the_tables() -> None:
 def test_the_first_picture_is_of_the_tables() -> None:
     made = run_path(str(DOCS / "make_landing.py"))
     assert made["TARGET"].read_text(encoding="utf-8") == made["drawn"](), "python docs/make_landing.py draws it"
+
+
+def test_the_commands_are_those_of_today() -> None:
+    made = run_path(str(DOCS / "make_commands.py"))
+    assert made["TARGET"].read_text(encoding="utf-8") == made["page"](), "python docs/make_commands.py writes it"
+
+
+def test_the_readme_tells_each_command_s_figures_as_pages_do() -> None:
+    """What README says of the command line are commands that exist, with options that they have."""
+    from spikecert.cli import COMMANDS
+
+    made = run_path(str(DOCS / "make_commands.py"))
+    text = (ROOT / "README.md").read_text(encoding="utf-8")
+    lines = [line.partition("#")[0] for line in re.findall(r"^spikecert (.*)$", text, re.MULTILINE)]
+    assert len(lines) > 15
+    for line in lines:
+        name, *words = line.split()
+        if name in COMMANDS:
+            told = made["helped"](name)
+            assert all(word in told for word in words if word.startswith("--")), line
+        else:
+            assert name.startswith("--"), line
