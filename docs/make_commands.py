@@ -1,4 +1,4 @@
-"""Write the reference of the command line out of its own help: `python docs/make_commands.py` writes commands.md."""
+"""Write the reference of the command line out of its own help: `python docs/make_commands.py`."""
 
 from pathlib import Path
 
@@ -10,8 +10,8 @@ from spikecert.cli import COMMANDS, app
 TARGET = Path(__file__).parent / "commands.md"
 HEAD = """# Every command
 
-What each command takes, as `spikecert COMMAND --help` prints it: look an option up here. Which command you need is said by
-[Ten minutes](tutorial.md) and [Reports](reports.md). `python docs/make_commands.py` writes this page; do not edit it.
+What each command takes, as `spikecert COMMAND --help` prints it: look an option up here. Which command you need is
+said by [Ten minutes](tutorial.md) and [Reports](reports.md). `python docs/make_commands.py` writes this page.
 """
 WIDTH = {"COLUMNS": "100", "TERMINAL_WIDTH": "100", "NO_COLOR": "1"}
 

@@ -1,7 +1,7 @@
 """The feedforward network of snnTorch's tutorial 3, 784-1000-10, as it stands: not trained, fed spikes.
 
-With --synaptic its neurons are those of tutorial 4, which shows single `Synaptic` neurons (α = .9, β = .8). Tutorial 2
-shows single leaky neurons, which are those of this network.
+With --synaptic its neurons are those of tutorial 4, which shows single `Synaptic` neurons (α = .9, β = .8).
+Tutorial 2 shows single leaky neurons, which are those of this network.
 
 python examples/published/snntorch_tutorial_3.py --data mnist --root FOLDER --samples 10
 """
@@ -31,7 +31,8 @@ class Net(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Return output spikes, (T, batch, 10), of spikes (T, batch, 784)."""
-        one, two = ((lif.init_synaptic() if self.synaptic else (lif.init_leaky(),)) for lif in (self.lif1, self.lif2))
+        start = (lambda lif: lif.init_synaptic()) if self.synaptic else (lambda lif: (lif.init_leaky(),))
+        one, two = start(self.lif1), start(self.lif2)
         spikes = []
         for step in range(len(x)):
             spk1, *one = self.lif1(self.fc1(x[step]), *one)
@@ -49,7 +50,8 @@ def main() -> None:
     steps = 6 if chosen.small else 25
     net = Net(100 if chosen.small else 1000, synaptic).eval()
     count = max(chosen.samples, 16)
-    spikes = spikegen.rate(test.inputs[:count].flatten(1).clamp(0, 1), num_steps=steps).transpose(0, 1).contiguous()
+    coded = spikegen.rate(test.inputs[:count].flatten(1).clamp(0, 1), num_steps=steps)
+    spikes = coded.transpose(0, 1).contiguous()
     made = from_snntorch(net, spikes[:16], encoding="none")
     events = spikes[: chosen.samples]
     with torch.no_grad():
