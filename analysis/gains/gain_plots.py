@@ -71,7 +71,7 @@ def response_figure(report: GainReport) -> Figure:
 def phase(layer: LayerGain, omega: np.ndarray) -> np.ndarray:
     """Return the phase of 1/Π(1 − λe^{−iω}), over a layer's neuron and synapses."""
     decays = (layer.decay, *(item.decay for item in layer.filters))
-    return -sum(np.angle(1.0 - decay * np.exp(-1j * omega)) for decay in decays)
+    return -np.sum([np.angle(1.0 - decay * np.exp(-1j * omega)) for decay in decays], axis=0)
 
 
 def response(layer: LayerGain, omega: np.ndarray) -> np.ndarray:

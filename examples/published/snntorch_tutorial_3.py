@@ -50,7 +50,7 @@ def main() -> None:
     steps = 6 if chosen.small else 25
     net = Net(100 if chosen.small else 1000, synaptic).eval()
     count = max(chosen.samples, 16)
-    coded = spikegen.rate(test.inputs[:count].flatten(1).clamp(0, 1), num_steps=steps)
+    coded = spikegen.rate(test.inputs[:count].flatten(1).clamp(0, 1), num_steps=steps)  # pyright: ignore
     spikes = coded.transpose(0, 1).contiguous()
     made = from_snntorch(net, spikes[:16], encoding="none")
     events = spikes[: chosen.samples]

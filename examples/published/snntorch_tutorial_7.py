@@ -43,7 +43,7 @@ def main() -> None:
     train, test = recordings(chosen, steps)
     net = network(4 if chosen.small else 32)
     optimizer = torch.optim.Adam(net.parameters(), lr=2e-2, betas=(0.9, 0.999))
-    loss = functional.mse_count_loss(correct_rate=0.8, incorrect_rate=0.2)
+    loss = functional.mse_count_loss(correct_rate=0.8, incorrect_rate=0.2)  # pyright: ignore
     for _ in range(chosen.epochs):
         for batch in torch.randperm(len(train)).split(128):
             optimizer.zero_grad()
