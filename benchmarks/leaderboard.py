@@ -1,4 +1,4 @@
-"""The networks of docs/results.md between the standard attack and proof: train them as there, then rank them.
+"""The networks of docs/tables.md between the standard attack and proof: train them as there, then rank them.
 
     python benchmarks/leaderboard.py --out FOLDER [--root DATA] [--samples 50] [--timeout 5] [PROTOCOL …]
 

@@ -1,4 +1,4 @@
-"""Run the protocols behind docs/results.md and write their tables and figure into it: one command, resumable."""
+"""Run the protocols behind docs/tables.md and write their tables and figure into it: one command, resumable."""
 
 import argparse
 import re
@@ -37,12 +37,12 @@ def put(text: str, name: str, content: str) -> str:
     begin, end = f"<!-- {name} -->", f"<!-- end {name} -->"
     pattern = re.compile(f"{re.escape(begin)}.*?{re.escape(end)}", re.DOTALL)
     if not pattern.search(text):
-        raise ValueError(f"results.md: has no {begin} … {end}")
+        raise ValueError(f"tables.md: has no {begin} … {end}")
     return pattern.sub(lambda _: f"{begin}\n{content}{end}", text)
 
 
 def main() -> None:
-    """Reproduce what is not there yet, then write docs/results.md and its figures."""
+    """Reproduce what is not there yet, then write docs/tables.md and its figures."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--out", type=Path, default=Path("runs/reproduce"), help="folder of the protocols' runs")
     parser.add_argument("names", nargs="*", help=f"these protocols alone, of {', '.join(ALL)}")
@@ -60,7 +60,7 @@ def main() -> None:
         for name in arguments.names or ALL:
             options = Options(arguments.root, seeds=seeds.get(name))
             results[name] = reproduce(protocol(name), arguments.out / name, options, bars)
-    document = DOCS / "results.md"
+    document = DOCS / "tables.md"
     text = document.read_text(encoding="utf-8")
     for name, content in blocks(results).items():
         text = put(text, name, content)

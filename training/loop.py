@@ -57,7 +57,7 @@ def fit(
     Under torchrun, where the caller has joined torch's process group, every process takes its part of each batch,
     and all end with the same network: that of one process, up to the rounding of sums in another order.
 
-    Warns where MS-MPPD is one-sided and its layer is the network's first spiking layer (docs/results.md: depth).
+    Warns where MS-MPPD is one-sided and its layer is the network's first spiking layer (docs/tables.md: depth).
 
     Args:
         network: its weights are the start; it stays as it is.

@@ -43,17 +43,35 @@ def as_svg(figure: Figure) -> bytes:
 
 
 def response_figure(report: GainReport) -> Figure:
-    """Return σ_max(G(e^{iω})·W) of each layer in dB, G the response of neuron and synapses, ‖W‖₂ its upper end.
+    """Return σ_max(G(e^{iω})·W) of each layer in dB, and the phase of G, of neuron and synapses.
 
-    An input scale counts by its greatest modulus, neurons that differ by their greatest λ: upper ends, too.
+    ‖W‖₂ is its upper end. An input scale counts by its greatest modulus, and the label says so; neurons that
+    differ count by their greatest λ: upper ends, too. What varies over time has no phase.
     """
     omega = np.geomspace(1e-3, math.pi, POINTS)
-    figure, axes = _figure("frequency ω (radians a step)", "σ_max (dB), simplified dynamics")
+    figure = Figure(figsize=(6.0, 5.0), layout="constrained")
+    axes, below = figure.subplots(2, 1, sharex=True, height_ratios=(3, 2))
     for layer in report.layers:
         values = layer.operator_norm.upper * response(layer, omega)
-        axes.plot(omega, 20.0 * np.log10(np.maximum(values, 1e-300)), label=_label(layer))
-    axes.set_xscale("log")
+        label = _label(layer)
+        if layer.input_scale is not None:
+            label += f", max |a| = {max(map(abs, layer.input_scale)):g} at all steps"
+        (line,) = axes.plot(omega, 20.0 * np.log10(np.maximum(values, 1e-300)), label=label)
+        if layer.input_scale is None:
+            below.plot(omega, np.degrees(phase(layer, omega)), color=line.get_color())
+    axes.set_ylabel("σ_max (dB), simplified dynamics")
+    below.set_ylabel("phase of G (degrees)")
+    below.set_xlabel("frequency ω (radians a step)")
+    for part in (axes, below):
+        part.set_xscale("log")
+        part.grid(alpha=0.3)
     return _finished(figure, axes)
+
+
+def phase(layer: LayerGain, omega: np.ndarray) -> np.ndarray:
+    """Return the phase of 1/Π(1 − λe^{−iω}), over a layer's neuron and synapses."""
+    decays = (layer.decay, *(item.decay for item in layer.filters))
+    return -np.sum([np.angle(1.0 - decay * np.exp(-1j * omega)) for decay in decays], axis=0)
 
 
 def response(layer: LayerGain, omega: np.ndarray) -> np.ndarray:

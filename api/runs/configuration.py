@@ -94,7 +94,7 @@ class FeatureTable(Part):
 class FeatureTables(Part):
     """The features of a sample, in their order, by name."""
 
-    features: Annotated[dict[Name, FeatureTable], Field(max_length=MOST_FEATURES, default_factory=dict)]
+    features: dict[Name, FeatureTable] = Field(default_factory=dict, max_length=MOST_FEATURES)
 
     def sized(self) -> tuple[Feature, ...]:
         """Return them as records have them."""

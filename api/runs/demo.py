@@ -64,7 +64,7 @@ WAYS = (
     ),
 )
 """The paper's objective as its authors have it: one-sided, without a[t]. It wants the second hidden layer: see
-docs/results.md, depth."""
+docs/tables.md, depth."""
 
 
 @dataclass(frozen=True)

@@ -18,7 +18,7 @@ class PixelBox(BoxSet):
 
     Args:
         radius: ≥ 0, with the shape of one sample (or one that broadcasts to it); copied, as float64.
-        lower, upper: the range of valid inputs; a tensor has one end for each feature, finite or not.
+        lower, upper: the range of valid inputs; a tensor has an end for each entry of the radius.
 
     Raises:
         TypeError: for a radius that is no tensor of real numbers.
@@ -39,8 +39,8 @@ class PixelBox(BoxSet):
         radius = self.radius.detach().double().clone()
         if not bool((torch.isfinite(radius) & (radius >= 0)).all()):
             raise ValueError("radius: got a negative number, NaN or inf, expected finite numbers of at least 0")
-        self._settle_ends()
         object.__setattr__(self, "radius", radius)
+        self._settle_ends()
 
     @property
     def norm(self) -> str:
@@ -62,24 +62,32 @@ class PixelBox(BoxSet):
         super().check(inputs)
 
     def _settle_ends(self) -> None:
-        """Convert both ends to floats, or to float64 tensors.
+        """Convert both ends to floats, or to float64 tensors of the radius's shape.
 
         Raises:
             TypeError, ValueError: for ends that are no numbers, NaN, or leave no valid value between them.
         """
         ends = {name: getattr(self, name) for name in ("lower", "upper")}
-        if not any(isinstance(end, Tensor) for end in ends.values()):
+        if not any(isinstance(end, Tensor) and end.dim() > 0 for end in ends.values()):
             settle_range(self)
             return
         for name, end in ends.items():
-            told = real(name, end, finite=False) if not isinstance(end, Tensor) else end.detach().double().clone()
-            object.__setattr__(self, name, told)
+            object.__setattr__(self, name, self._settled(name, end))
         lower, upper = (torch.as_tensor(getattr(self, name), dtype=torch.float64) for name in ends)
-        shapes = tuple(lower.shape), tuple(upper.shape), tuple(self.radius.shape)
-        if _broadcast(*shapes[:2]) is None or _broadcast(*shapes[1:]) is None or _broadcast(*shapes[::2]) is None:
-            raise ValueError(f"lower, upper: got shapes {shapes[:2]}, expected the radius's {shapes[2]}")
         if not bool(((lower <= upper) & (lower < torch.inf) & (upper > -torch.inf)).all()):
-            raise ValueError("lower, upper: got lower > upper or NaN, expected lower ≤ upper of each feature")
+            raise ValueError("lower, upper: got lower > upper, expected lower ≤ upper of each feature")
+
+    def _settled(self, name: str, end: object) -> float | Tensor:
+        if not isinstance(end, Tensor) or end.dim() == 0:
+            return real(name, end, finite=False)
+        if end.dtype == torch.bool or end.is_complex():
+            raise TypeError(f"{name}: got {end.dtype}, expected real numbers")
+        if end.shape != self.radius.shape:
+            shapes = tuple(end.shape), tuple(self.radius.shape)
+            raise ValueError(f"{name}: got shape {shapes[0]}, expected the radius's {shapes[1]}")
+        if bool(end.isnan().any()):
+            raise ValueError(f"{name}: got NaN, expected numbers")
+        return end.detach().double().clone()
 
     def _key(self) -> tuple[object, ...]:
         tensors = (torch.as_tensor(value, dtype=torch.float64) for value in (self.radius, self.lower, self.upper))

@@ -64,5 +64,43 @@ def walk(name: str, network: SpikingNetwork, test: Split, chosen: argparse.Names
     )
 
 
+def recordings(chosen: argparse.Namespace, num_steps: int) -> tuple[Split, Split]:
+    """Return recordings (T, 2, 34, 34) of N-MNIST, or of the digits' events, eight by eight, shown as large."""
+    data = dataset("nmnist" if chosen.data == "nmnist" else "digit-events", chosen.root, num_steps=num_steps)
+    train = data.train.take(torch.arange(min(chosen.train, len(data.train))))
+    return tuple(Split(_large(part.inputs.float()), part.labels) for part in (train, data.test))  # pyright: ignore
+
+
+def _large(events: Tensor) -> Tensor:
+    """Return events of 8 by 8 as 34 by 34: each pixel four by four, with a margin of one."""
+    if events.shape[-1] != 8:
+        return events
+    frames = interpolate(events.flatten(0, 1), scale_factor=4, mode="nearest")
+    return pad(frames, (1, 1, 1, 1)).unflatten(0, events.shape[:2])
+
+
+def walk_events(
+    name: str, network: SpikingNetwork, events: Tensor, labels: Tensor, chosen: argparse.Namespace, started: float
+) -> None:
+    """Gains, attacks, certificates and radii of recordings of which one event flips, and the report."""
+    threat = Threat(norm="l0", lower=0, upper=1, epsilons=(1,))
+    radii = RadiusPlan("trains", tolerance=1, timeout=chosen.seconds, samples=1)
+    plan = Plan(threat, ("spike-flip",), ("trains",), timeout=chosen.seconds, radii=radii)
+    shape = tuple(events.shape[1:])
+    try:
+        gains = gain(network, input_shape=shape[1:])
+    except (TypeError, ValueError) as error:
+        gains = None
+        print(f"no gains: {error}")
+    found = measure(name, network, events, labels, plan, gains=gains)
+    samples = Data(name=chosen.data, split="test", samples=len(labels), classes=10, shape=shape)
+    path = render(record([found], samples, threat, title=name), Path("runs") / f"{name.replace(' ', '-')}.html")
+    point = found.points[0]
+    print(
+        f"of {len(labels)}: {point.clean} right, {point.certified_by_any} certified when one event flips, "
+        f"{time.perf_counter() - started:.0f} s; {path}"
+    )
+
+
 def _takes_vectors(network: SpikingNetwork) -> bool:
     return isinstance(network.layers[0], torch.nn.Linear | torch.nn.BatchNorm1d)

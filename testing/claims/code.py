@@ -28,6 +28,7 @@ def as_code(**named: Any) -> str:
     Raises:
         TypeError: for a network with a layer of your own, which no file and no line of code can tell.
 
+    >>> import torch
     >>> from spikecert import LInf
     >>> print(as_code(x=torch.tensor([0.1]), threat=LInf(0.5)))
     import torch

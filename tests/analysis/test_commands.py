@@ -130,7 +130,12 @@ def test_figures_of_gains_show_the_report_s_numbers(scaled: bool) -> None:
     sweep, mark = (np.asarray(line.get_ydata()) for line in drawn["decay"].axes[0].lines)
     assert mark == pytest.approx(report.layers[0].gain, rel=1e-12)
     assert (np.diff(sweep) >= 0).all()
+    above, below = drawn["bode"].axes
+    assert ("at all steps" in above.get_legend().get_texts()[0].get_text()) == scaled
+    assert len(below.lines) == (0 if scaled else 1)
     if not scaled:
+        omega, degrees = map(np.asarray, below.lines[0].get_data())
+        assert degrees == pytest.approx(np.degrees(np.angle(1 / (1 - 0.8 * np.exp(-1j * omega)))), abs=1e-9)
         omega, decibels = drawn["bode"].axes[0].lines[0].get_data()
         exact = 20 * np.log10(frequencies(system(network), np.asarray(omega)[::40]))
         assert np.asarray(decibels)[::40] == pytest.approx(exact, abs=1e-3)

@@ -47,7 +47,14 @@ def test_an_event_file_becomes_a_report(tmp_path: Path):
 
 PUBLISHED = (
     "spikingjelly_lif_fc_mnist",
-    *by_night("snntorch_tutorial_5", "snntorch_tutorial_6", "spikingjelly_csnn", "norse_mnist"),
+    *by_night(
+        "snntorch_tutorial_3",
+        "snntorch_tutorial_5",
+        "snntorch_tutorial_6",
+        "snntorch_tutorial_7",
+        "spikingjelly_csnn",
+        "norse_mnist",
+    ),
 )
 
 

@@ -160,7 +160,7 @@ def test_the_distance_of_a_box_is_one_that_holds(seed, dtype):
     (torch.zeros(3), torch.ones(2)),
 ])  # fmt: skip
 def test_wrong_ends_are_refused(ends):
-    with pytest.raises(ValueError, match=r"^lower, upper: got"):
+    with pytest.raises(ValueError, match=r"^(lower|upper|lower, upper): got"):
         PixelBox(torch.ones(2), *ends)
     whole = PixelBox(torch.ones(2), torch.zeros(2), torch.ones(2))
     assert whole == PixelBox(torch.ones(2), torch.zeros(2), torch.ones(2))

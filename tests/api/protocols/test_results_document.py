@@ -1,4 +1,4 @@
-"""docs/results.md: its tables are about the protocols as they are, and its script finds its places."""
+"""docs/tables.md: its tables are about the protocols as they are, and its script finds its places."""
 
 import importlib.util
 import re
@@ -13,7 +13,7 @@ from spikecert.protocols.tables import MOST_COLUMNS, architectures
 from support.result_tables import whole_table
 
 ROOT = Path(__file__).parents[3]
-DOCUMENT = (ROOT / "docs" / "results.md").read_text(encoding="utf-8")
+DOCUMENT = (ROOT / "docs" / "tables.md").read_text(encoding="utf-8")
 TABLES = ("results-digits", "results-fashion-mnist", "digits", "fashion-mnist")
 DEEPER = ("depth-mnist", "depth-fashion-mnist", "depth-objectives")
 
