@@ -5,9 +5,10 @@ current in its box, v lies in V = λ·[lo, hi] + a·box ± extra; silence takes 
 certificate names, a spike what the reset leaves of V ∩ [θ⁻, ∞). Both must lie in the nodes' intervals (induction
 over time; proofs/Theorem.v).
 
-A node that a spike leads to rests as long as the neuron does behind one: from it v is 0, silence alone is
-possible, u stays 0, and the next node rests a step less. Each node is entered at one count of these steps. What
-spikes raise θ by is known by itself: behind a node A lies in the hull of what it is on all moves that lead there.
+A node that a spike leads to rests as long as the neuron does behind one: from it v is 0, less than θ, so silence
+alone is possible, u stays 0, and the next node rests a step less. Each node is entered at one count of such steps.
+What spikes raise θ by is known by itself: behind a node A lies in the hull of what it is on all moves that lead
+there.
 
 W (F5). A node that names a parent is entered from it alone, in silence. Along such a chain from level a, u[t] =
 λ^(t−a)·u[a] + Σ λ^(t−k)·a[k]·I[k] ± extra·Σ λ^k, so V may be cut by the chain's earlier intervals and what is
@@ -148,9 +149,7 @@ def inductive(driven: Driven, levels: list[list[InvariantNode]]) -> Invariant:
             chain = [*chain, (node.low, node.high)]
             left = rests[index]
             span = (0, 0) if left else balance.cut(t, node, reached(driven, t, node, chain, balance.extra))
-            parts = (
-                [(0, span)] if left else driven.neuron.parts(*span, raised[index]) if span[0] <= span[1] else ()
-            )
+            parts = driven.neuron.parts(*span, raised[index]) if span[0] <= span[1] else ()
             here[index] = _moves(driven, balance, t, node, parts, levels[t + 1], index, left > 0)
             for move in here[index]:
                 rest = driven.neuron.rest if move.spike else max(left - 1, 0)

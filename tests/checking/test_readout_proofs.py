@@ -1,5 +1,6 @@
 """Proofs of networks whose logits are sums of potentials, maxima over time, or say who fires first."""
 
+from fractions import Fraction
 from pathlib import Path
 
 import numpy as np
@@ -14,9 +15,11 @@ from spikecert.checking.certificates import elaborate
 from spikecert.checking.conclusions import Conclusions
 from spikecert.checking.kernel.certificates import check_certificate
 from spikecert.checking.network.graph import arrange
+from spikecert.checking.network.neurons import Neuron
+from spikecert.checking.numbers.arithmetic import ARITHMETIC
 from support.examples import THOROUGH
-from support.oracles import line_margin
-from support.timed_networks import READ, broken, read_over_time
+from support.oracles import least_margin, line_margin
+from support.timed_networks import READ, broken, inputs_around, read_over_time
 
 
 def prove(network: SpikingNetwork, x: torch.Tensor, radius: float, folder: Path, ties: str, label: int):
@@ -43,6 +46,7 @@ def test_what_is_proven_of_random_networks_is_never_false(kind, tmp_path):
         proven += 1
         assert (found.label, found.ties) == (label, ties)
         assert not broken(network, x, radius, label, ties, 300)
+        assert found.margin <= least_margin(network, inputs_around(x, radius, 300), label) + 1e-6
         if x.numel() == 1 and ties == "strict" and x.dtype == torch.float64:
             low, high = (float((x + e).clamp(0, 1)) for e in (-radius, radius))
             exact = line_margin(network, low, high, label)
@@ -160,3 +164,12 @@ def test_a_sample_of_another_class_is_a_counterexample():
         label = int(network(x[None]).argmin())
     with pytest.raises(Disproved):
         Prover.of(network).prove(x, label, LInf(0.01), ties="strict")
+
+
+def test_a_sum_of_potentials_strays_as_often_as_it_has_steps():
+    arithmetic = ARITHMETIC[np.dtype(np.float32)]
+    neuron = Neuron(Fraction(1, 2), Fraction(1), "none", Fraction(1), (Fraction(1),) * 6)
+    alone, summed = (neuron.slip_read(Fraction(3), name, arithmetic) for name in ("potential", "summed"))
+    assert summed > 6 * alone
+    with pytest.raises(Refused, match="a sum over time may overflow"):
+        neuron.slip_read(Fraction(10**35) * 2, "summed", arithmetic)

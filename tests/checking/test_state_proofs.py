@@ -1,6 +1,7 @@
 """Proofs of networks whose neurons rest behind each spike, or whose thresholds rise with it."""
 
 import json
+from typing import Any
 
 import numpy as np
 import pytest
@@ -12,6 +13,7 @@ from spikecert.certify.proofs import Prover, Unproven
 from spikecert.checking import Refused, check, read_network
 from spikecert.checking.certificates import elaborate
 from spikecert.checking.kernel.certificates import check_certificate
+from spikecert.checking.kernel.network import KernelNodes
 from spikecert.checking.kernel.numbers import GRID
 from spikecert.checking.network.model import FORMAT
 from spikecert.models import AdaptiveLIF, RefractoryLIF
@@ -144,8 +146,16 @@ def test_a_node_that_rests_holds_no_more_than_0(tmp_path):
             check_certificate([*lines[:place], " ".join(changed), *lines[place + 1 :]], read, 100.0)
 
 
-def adaptive(**constants: float) -> AdaptiveLIF:
+def adaptive(**constants: Any) -> AdaptiveLIF:
     return AdaptiveLIF(**({"decay": 0.9, "adaptation": 0.5, "threshold_decay": 0.8, "threshold": 0.5} | constants))
+
+
+def test_runs_whose_threshold_rose_do_not_repeat_themselves(tmp_path):
+    for neuron, repeats in ((adaptive(), False), (adaptive(adaptation=0.0), True), (RefractoryLIF(rest=2), True)):
+        save(SpikingNetwork(nn.Linear(2, 2), neuron, nn.Linear(2, 2), num_steps=3), tmp_path / "a.safetensors")
+        read = read_network(tmp_path / "a.safetensors")
+        nodes = KernelNodes.over(read, read.inputs(np.zeros(2, dtype=np.float32), np.array([1.0]), 0.0, 1.0))
+        assert nodes.spiking(2).neuron.periodic == repeats
 
 
 def rising() -> tuple[SpikingNetwork, torch.Tensor, int]:

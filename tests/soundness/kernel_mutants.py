@@ -411,12 +411,6 @@ KERNEL_MUTANTS = (
         "if k <= t else final.scale[k]",
     ),
     Mutant(
-        "kernel: a neuron that rests may fire",
-        INVARIANTS,
-        "[(0, span)] if left else driven.neuron.parts(",
-        "driven.neuron.parts(",
-    ),
-    Mutant(
         "kernel: who rests for good is awake a step later",
         INVARIANTS,
         "rest = driven.neuron.rest if move.spike else max(left - 1, 0)",

@@ -343,6 +343,44 @@ def test_what_comes_in_while_a_neuron_rests_counts_for_nothing():
                 bound(price, multiplier, least)
 
 
+def test_a_slope_behind_a_rest_is_of_no_current_in_it():
+    """u is 0 behind the rest, whatever came in: a line there is worth what it is at 0."""
+    neuron = KernelNeuron(ONE, ONE, ONE, ONE, "zero", (ONE,) * 3, True, 0, 0, 1)
+    driven = Driven(neuron, [(2 * ONE,) * 2] * 3, 0, lambda a, t: (2 * ONE * (t - a),) * 2, ((0, 1),) * 3)
+    start, node = InvariantNode(0, 0, -1, -1, 0, ()), InvariantNode(0, 0, -1, 0, -1, ())
+    invariant = inductive(driven, [[start], [node], [start], [node]])
+
+    def bound(least: int, slope: int) -> int:
+        ways = [Potential([(least, 0)], [], [(0, 0)]), Potential([(least, 0)], [(0, 0)], [])]
+        last = Potential([(0, slope)], [], [(0, 0)])
+        return feasible(neuron, invariant, [0] * 3, [0] * 3, [[ways[0]], [ways[1]], [last]])
+
+    for slope in (ONE, -ONE, 9 * ONE):
+        assert bound(0, slope) == 0
+        for least in (1, ONE, 2 * ONE):
+            with pytest.raises(Refused, match="not feasible"):
+                bound(least, slope)
+
+
+def test_a_threshold_has_risen_by_all_ways_to_a_node():
+    """Behind 10 and 01 A is ½ and 1, θ + A is 1.5 and 2: at v = 1.625 one way fires, the other one does not."""
+    neuron = KernelNeuron(0, ONE, ONE, ONE, "zero", (ONE,) * 3, False, 0, 0, 0, ONE, ONE >> 1)
+    boxes = [(0, 4 * ONE), (0, 4 * ONE), (13 * (ONE >> 3),) * 2]
+    driven = Driven(neuron, boxes, 0, lambda a, t: (0, 9 * ONE), ((0, 1),) * 3)
+
+    def node(silent: int, spike: int) -> InvariantNode:
+        return InvariantNode(0, 9 * ONE, -1, silent, spike, ())
+
+    def levels(silent: int, spike: int) -> list[list[InvariantNode]]:
+        return [[node(0, 1)], [node(1, 0), node(0, 1)], [node(silent, spike), node(0, 0)], [node(-1, -1)]]
+
+    found = inductive(driven, levels(0, 0))
+    assert {move.spike for move in found.moves[2][0] or ()} == {0, 1}
+    for ways in ((-1, 0), (0, -1)):
+        with pytest.raises(Refused, match="leads to no node"):
+            inductive(driven, levels(*ways))
+
+
 # ---- tables ------------------------------------------------------------------------------------------------
 def trains(neuron: KernelNeuron, current: int) -> set[tuple[int, ...]]:
     """Return all trains of one current: with δ at its ends and without, on both sides of θ where it is near."""
