@@ -1,5 +1,7 @@
 """Counts of loops with rounding paid: no member escapes, nothing gets wider, and loops of one sign are exact."""
 
+from fractions import Fraction
+
 import pytest
 import torch
 from hypothesis import given
@@ -9,9 +11,9 @@ from torch import nn
 from spikecert.certify import LInf, SpikeFlip, SpikeShift, verify
 from spikecert.certify.bounds.automata.coupled_counts import CountedSpikes, by_parts, counted
 from spikecert.certify.bounds.propagation import signals_of
-from spikecert.certify.bounds.signals.box import Box
 from spikecert.certify.bounds.trains.conserved import conserved_spikes
 from spikecert.certify.bounds.trains.recurrent import recurrent_spikes
+from spikecert.certify.bounds.trains.trains import step_spikes
 from spikecert.certify.rounding import Rounding
 from spikecert.models import LIF, Recurrent, SpikingNetwork, Synapse
 from spikecert.models.circuit import Recurred, circuit
@@ -81,7 +83,7 @@ def test_no_member_escapes_and_nothing_gets_wider(
 def test_it_proves_what_trains_alone_do_not() -> None:
     """A neuron that hears another has its exact counts, which the trains of single neurons lose."""
     proven = wider = 0
-    for seed in range(40):
+    for seed in range(16):
         network = looping(5, seed, None, torch.float64)
         events = (torch.rand(1, 5, 2, generator=torch.Generator().manual_seed(seed)) < 0.4).double()
         threat = SpikeShift(1, merge="add")
@@ -94,8 +96,8 @@ def test_it_proves_what_trains_alone_do_not() -> None:
         wider += bool((theirs.upper - theirs.lower > ours.upper - ours.lower + 0.5).any())
         label = network(events).argmax(1)
         proven += verify(network, events, label, threat, "trains")[0].status == "verified"
-    assert wider >= 10
-    assert proven >= 5
+    assert wider >= 4
+    assert proven >= 2
 
 
 @examples(80)
@@ -104,14 +106,37 @@ def test_sums_by_parts_are_those_of_trains_with_such_counts(seed: int, steps: in
     generator = torch.Generator().manual_seed(seed)
     trains = torch.randint(0, 2, (20, steps), generator=generator).double()
     counts = trains.cumsum(1)
-    rows = torch.randn(4, steps, generator=generator).double()
+    rows = torch.randn(4, steps, generator=generator, dtype=torch.float64)
     box = by_parts(rows, counts.amin(0)[:, None], counts.amax(0)[:, None])
     sums = rows @ trains.T
     assert bool((sums >= box.lower).all())
     assert bool((sums <= box.upper).all())
     one = by_parts(rows, counts[0][:, None], counts[0][:, None])
     torch.testing.assert_close(one.lower.squeeze(1), sums[:, 0], atol=1e-9, rtol=0)
-    assert isinstance(one, Box)
+    for row, low, high in zip(
+        rows.tolist(), one.lower.squeeze(1).tolist(), one.upper.squeeze(1).tolist(), strict=True
+    ):
+        exact = sum(Fraction(r) for r, spike in zip(row, trains[0].tolist(), strict=True) if spike)
+        assert Fraction(low) <= exact <= Fraction(high)
+
+
+@pytest.mark.parametrize(("threshold", "sign"), [(7.0, 1.0), (6.0, -1.0)])
+def test_rounding_that_piles_up_over_time_is_paid(threshold: float, sign: float) -> None:
+    """Currents of about θ/60 over 60 steps: which neurons fire at last is for the run's own rounding to say."""
+    steps, width = 60, 500
+    loop = Recurrent(LIF(1.0, threshold, reset="subtract"), nn.Linear(width, width, bias=False))
+    network = SpikingNetwork(loop, nn.Linear(width, 2), num_steps=steps, encoding="none")
+    near = torch.randn(width, generator=torch.Generator().manual_seed(0)) * 1e-6
+    inputs = (threshold / steps * (1.0 + near)).expand(1, steps, width)
+    with torch.no_grad():
+        loop.feedback.weight.zero_()  # type: ignore[union-attr, operator]
+        counts = network.trace(inputs).spikes[0].double().cumsum(0)[-1, 0]
+    made, exact = circuit(network), (inputs[0, 0].double() * steps >= threshold).double()
+    assert bool((sign * (counts - exact) > 0).any()), "rounding decides nothing here"
+    found = signals_of(made, LInf(0.0).enclosure(inputs), step_spikes)[1]
+    assert isinstance(found, CountedSpikes)
+    assert bool((found.low[-1, 0] <= counts).all())
+    assert bool((found.high[-1, 0] >= counts).all())
 
 
 @pytest.mark.parametrize("neuron", [LIF(0.9, reset="subtract"), LIF(1.0, reset="zero"), LIF(1.0, reset="none")])
