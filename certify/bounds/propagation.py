@@ -26,6 +26,7 @@ from ...models.elements.varied import Varied
 from ...models.linear_maps import DenseMap
 from ...models.rules import DeclaredRule, Leaky, Rule
 from ..rounding import Rounding, check_potential, over_time, reading_slack, vanished
+from .automata.coupled_counts import counted
 from .automata.reachable import path_trains
 from .automata.whole_table import whole_trains
 from .readouts import (
@@ -41,6 +42,7 @@ from .signals.box import Box
 from .signals.filtered import FilteredSignal
 from .signals.pooled import PooledSignal
 from .signals.signals import AffineSignal, InputSignal, Signal, SpikeBound, SumSignal
+from .trains.base import Trains
 from .trains.rate_trains import rate_trains
 from .trains.recurrent import recurrent_spikes
 from .trains.refractory import resting_spikes
@@ -117,8 +119,9 @@ class Propagation(Algebra[Signal]):
         return self.spikes(x, node.rule, self.of(node))
 
     def recurred(self, node: Recurred, x: Signal) -> Signal:
-        """Return what is known of the spikes of a layer that hears itself."""
-        return recurrent_spikes(x, node, self.spikes, self.rounding)
+        """Return what is known of the spikes of a layer that hears itself; of trains their counts, too."""
+        found = recurrent_spikes(x, node, self.spikes, self.rounding)
+        return counted(x, node, found, self.rounding) if isinstance(found, Trains) else found
 
     def read(self, node: Read, x: Signal) -> Signal:
         """Return what the readout reads; `readout_row` says how."""
