@@ -52,7 +52,7 @@ ROWS = (
     Row(
         "record",
         ("reports/records/records.py:load_record", "reports/making/attaching.py:load_radii"),
-        ("record", "radii"),
+        ("record", "radii", "member"),
         EVERYWHERE,
     ),
     Row("run file", ("api/runs/configuration.py:load_configuration",), ("configuration", "protocol"), EVERYWHERE),
