@@ -72,7 +72,7 @@ def synaptic() -> SpikingNetwork:
     """Return what Xylo runs: synapses and neurons behind each layer, the last one, too."""
     layers: list[nn.Module] = []
     for before, after in ((64, 64), (64, 10)):
-        layers += [nn.Linear(before, after), Synapse(0.5), LIF(0.875, reset="subtract")]
+        layers += [nn.Linear(before, after, bias=False), Synapse(0.5), LIF(0.875, reset="subtract")]
     return SpikingNetwork(*layers, num_steps=8, readout="spikes")
 
 

@@ -1,15 +1,15 @@
 """How far two builds' margins may lie apart: by bounds of each alone, and of both on the same input."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
+from ...models.circuit import circuit
 from ...models.deadline import TimeIsUp
 from ...models.networks import SpikingNetwork
+from ..bounds.propagation import known_margins, signals_of
 from ..perturbations import Perturbation
-from ..problem import Problem
-from ..ties import settled_ties
 from ..verifiers import TRAINS
 from .joint import joint_gaps
 
@@ -75,11 +75,11 @@ def _margins(
     build: SpikingNetwork, inputs: Tensor, labels: Tensor, perturbation: Perturbation
 ) -> tuple[Tensor, Tensor]:
     """Return the ends of z_y − z_k for each class k, (batch, classes) each; at k = y they mean nothing."""
-    own = inputs.to(build.dtype)
-    problem = Problem(build, own, labels, perturbation, ties=settled_ties(build, None))
-    lower = TRAINS.lower(problem)
+    box, made = perturbation.enclosure(inputs.to(build.dtype)), circuit(build)
+    known = signals_of(made, box, TRAINS.stages_for(made)[-1])  # the tightest
+    lower = known_margins(made, known, labels, box.lower)
     upper = [
-        -TRAINS.lower(replace(problem, labels=torch.full_like(labels, k))).gather(1, labels[:, None])
+        -known_margins(made, known, torch.full_like(labels, k), box.lower).gather(1, labels[:, None])
         for k in range(lower.shape[1])
     ]
     return lower, torch.cat(upper, 1)

@@ -8,19 +8,18 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
-from safetensors import SafetensorError
-from safetensors.torch import load as from_bytes
-from safetensors.torch import save as to_bytes
 from torch import Tensor
 
 from ...certify.network_sets.base import NetworkSet
 from ...certify.network_sets.keeping.kept import kept_member
 from ...models import LIF, SpikingNetwork, Trace, VariedLIF, latency_code
+from ...models.files.storage import pack, unpack
 from ...models.validation import one_line
 from .schema import MOST_MEMBER, Counterexample, KeptMember, LayerActivity, NeuronActivity
 
 HARDEST = 8
 """How many counterexamples a record keeps as inputs: those of the smallest ε."""
+MEMBER = "spikecert.member/1"
 MOST_OPENED = 2**26
 """Bytes of a member, unpacked."""
 TRACED, RASTER = 4, 48
@@ -114,7 +113,7 @@ def _counterexample(
 
 def packed_member(kept: Mapping[str, Tensor]) -> KeptMember | None:
     """Return a member as a record keeps it; None for one that is too large."""
-    content = base64.b64encode(zlib.compress(to_bytes(dict(kept)))).decode()
+    content = base64.b64encode(zlib.compress(pack(MEMBER, "", dict(kept)))).decode()
     return KeptMember(content=content) if len(content) <= MOST_MEMBER else None
 
 
@@ -124,13 +123,13 @@ def unpacked_member(member: KeptMember) -> dict[str, Tensor]:
     Raises:
         ValueError: for content that it did not write.
     """
+    opened = zlib.decompressobj()
     try:
-        opened = zlib.decompressobj()
         content = opened.decompress(base64.b64decode(member.content, validate=True), MOST_OPENED)
         if opened.unconsumed_tail or not opened.eof:
             raise ValueError("it is cut, or larger than any network that is kept")
-        return from_bytes(content)
-    except (ValueError, zlib.error, SafetensorError, KeyError) as error:
+        return unpack(content, MEMBER)[1]
+    except (ValueError, zlib.error) as error:
         raise ValueError(f"member: can't be read: {one_line(error)}") from error
 
 

@@ -56,7 +56,7 @@ ROWS = (
             "reports/making/attaching.py:load_radii",
             "reports/pages/safety_case.py:load_checked",
         ),
-        ("record", "radii", "checked"),
+        ("record", "radii", "checked", "member"),
         EVERYWHERE,
     ),
     Row("run file", ("api/runs/configuration.py:load_configuration",), ("configuration", "protocol"), EVERYWHERE),

@@ -1,22 +1,53 @@
 """What runs leave in their folders and go on from: checkpoints of training, finished parts, results, radii."""
 
+import base64
 import json
 import tempfile
 import warnings
+import zlib
 from pathlib import Path
 
 import torch
 
-from spikecert import LIF, mlp
+from spikecert import LIF, SpikingNetwork, StuckNeurons, Tolerance, mlp
 from spikecert.certify.engines import Repeated
+from spikecert.certify.network_sets.base import NetworkSet
+from spikecert.certify.network_sets.keeping.kept import kept_member, restored_member
+from spikecert.models.files.storage import pack
 from spikecert.protocols.results import RunResult, load_run
 from spikecert.reports.making.attaching import load_radii
 from spikecert.reports.making.parts import PartStore, Radii
 from spikecert.reports.pages.safety_case import load_checked
+from spikecert.reports.records.evidence import MEMBER, unpacked_member
 from spikecert.reports.records.rows import Tally
-from spikecert.reports.records.schema import Environment
+from spikecert.reports.records.schema import Environment, KeptMember
 from spikecert.training import Dataset, fit, own_dataset
 from spikecert.training.state import CHECKPOINT
+
+
+def _nominal() -> SpikingNetwork:
+    torch.manual_seed(0)
+    return mlp((3, 4, 2), 2, LIF(0.9)).eval()
+
+
+MEMBERS: tuple[tuple[NetworkSet, dict[str, torch.Tensor]], ...] = (
+    (Tolerance(0.5, 0.5, 0.5), kept_member(Tolerance(0.5), _nominal())),
+    (StuckNeurons(2), {"faults": torch.tensor([[0, 1, 1], [0, 3, 0]])}),
+)
+
+
+def members() -> list[bytes]:
+    """Return what records keep of members of sets of networks, unpacked."""
+    return [pack(MEMBER, "", kept) for _, kept in MEMBERS]
+
+
+def read_member(data: bytes) -> None:
+    """Read a member of each set, and run it."""
+    kept = unpacked_member(KeptMember(content=base64.b64encode(zlib.compress(data)).decode()))
+    sets = MEMBERS["faults" in kept][0]
+    member = restored_member(sets, _nominal(), torch.zeros(1, 3), kept)
+    if not bool(member(torch.rand(2, 3)).isfinite().all()):
+        raise AssertionError("a member of a small set gives what is not finite")
 
 
 def _data() -> Dataset:

@@ -324,6 +324,7 @@ def readers() -> dict[str, Reader]:
         ),
         Reader("weights", _read_state, _states, (mutate_bytes,)),
         Reader("checked", kept_files.read_checks, kept_files.checks, json_text),
+        Reader("member", kept_files.read_member, kept_files.members, (Sealed(kept_files.MEMBER),)),
         Reader("radii", kept_files.read_radii, kept_files.radii, json_text),
         Reader("part", kept_files.read_part, kept_files.parts, json_text),
         Reader("run-result", kept_files.read_result, kept_files.results, json_text),

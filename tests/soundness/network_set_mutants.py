@@ -10,6 +10,8 @@ MEMBERS = "certify/network_sets/members.py"
 EXACT = "certify/bounds/exact.py"
 TWIN = "certify/pairs/exact_twin.py"
 PAIRS = "certify/pairs/equivalence.py"
+GAPS, JOINT = "certify/pairs/gaps.py", "certify/pairs/joint.py"
+KEPT = "certify/network_sets/keeping/kept.py"
 NETWORK_SET_MUTANTS = (
     Mutant(
         "tolerance: inputs below 0 meet the same ends of the weights",
@@ -116,8 +118,50 @@ NETWORK_SET_MUTANTS = (
     ),
     Mutant(
         "pairs: the gap of the upper ends alone",
-        PAIRS,
-        "gaps = (high - other_low).maximum(other_high - low)",
-        "gaps = (high - other_high).abs()",
+        GAPS,
+        "naive = (high - other_low).maximum(other_high - low)",
+        "naive = (high - other_high).abs()",
+    ),
+    Mutant(
+        "pairs: a margin above 0 is taken for one above the gap",
+        GAPS,
+        "((self.lower > self.joint) | ~others)",
+        "((self.lower > 0.0) | ~others)",
+    ),
+    Mutant(
+        "pairs: rows go together by their low ends alone",
+        JOINT,
+        "most = high[..., :, None] - other_low[..., None, :] >= p[..., None, None]",
+        "most = low[..., :, None] - other_low[..., None, :] >= p[..., None, None]",
+    ),
+    Mutant(
+        "pairs: both builds have the same weights in front",
+        JOINT,
+        "between = affine_map(DenseMap(weights[0] - weights[1], biases[0] - biases[1]))",
+        "between = affine_map(DenseMap(weights[0] - weights[0], biases[0] - biases[1]))",
+    ),
+    Mutant(
+        "pairs: one margin is never the greater one",
+        JOINT,
+        "return most.abs().maximum(least.abs())",
+        "return most.abs()",
+    ),
+    Mutant(
+        "pairs: logits do not round",
+        JOINT,
+        "found[chosen] = _apart(a, b, int(label), allowed[chosen]) + strays[chosen]",
+        "found[chosen] = _apart(a, b, int(label), allowed[chosen])",
+    ),
+    Mutant(
+        "keeping: a member of a file is in its set",
+        KEPT,
+        "if not networks.contains(network, member):",
+        "if networks.contains(network, network) and not member:",
+    ),
+    Mutant(
+        "keeping: more neurons may be stuck in a file",
+        KEPT,
+        "or len(places) < len(faults) or len(faults) > networks.count",
+        "or len(places) < len(faults)",
     ),
 )
