@@ -28,7 +28,8 @@ class ChipWeights:
     Raises:
         TypeError, ValueError: for a target that is not known, or bits out of range.
 
-    >>> network = SpikingNetwork(nn.Linear(2, 2), num_steps=1)
+    >>> from spikecert.models import mlp
+    >>> network = mlp((2, 2), num_steps=1)
     >>> before = network.layers[0].weight.clone()
     >>> with ChipWeights("q8.8", bits=3).of(network):
     ...     len(network.layers[0].weight.unique()) <= 7
