@@ -147,7 +147,8 @@ def test_a_node_that_rests_holds_no_more_than_0(tmp_path):
 
 
 def adaptive(**constants: Any) -> AdaptiveLIF:
-    return AdaptiveLIF(**({"decay": 0.9, "adaptation": 0.5, "threshold_decay": 0.8, "threshold": 0.5} | constants))
+    usual: dict[str, Any] = {"decay": 0.9, "adaptation": 0.5, "threshold_decay": 0.8, "threshold": 0.5}
+    return AdaptiveLIF(**(usual | constants))
 
 
 def test_runs_whose_threshold_rose_do_not_repeat_themselves(tmp_path):
