@@ -47,7 +47,7 @@ class InputBox(BoxSet):
     @property
     def extent(self) -> Tensor:
         """Return half of each width, float64."""
-        low, high = self._ends
+        low, high = self._sides
         return (high - low) / 2
 
     def middle(self, dtype: torch.dtype) -> Tensor:
@@ -69,7 +69,7 @@ class InputBox(BoxSet):
 
     def _outward(self, inputs: Tensor) -> tuple[Tensor, Tensor]:
         """Return float64 ends that hold both the box and what stands for it in inputs' dtype."""
-        low, high = (end.expand_as(inputs).to(inputs.device) for end in self._ends)
+        low, high = (end.expand_as(inputs).to(inputs.device) for end in self._sides)
         inner = self.limits(inputs)
         return low.minimum(inner[0].double()), high.maximum(inner[1].double())
 
@@ -94,7 +94,7 @@ class InputBox(BoxSet):
         return found[0].reshape(self.shape), found[1].reshape(self.shape)
 
     @cached_property
-    def _ends(self) -> tuple[Tensor, Tensor]:
+    def _sides(self) -> tuple[Tensor, Tensor]:
         low, high = _float(self.lows, -math.inf), _float(self.highs, math.inf)
         return low.reshape(self.shape), high.reshape(self.shape)
 

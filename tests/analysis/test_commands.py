@@ -131,7 +131,9 @@ def test_figures_of_gains_show_the_report_s_numbers(scaled: bool) -> None:
     assert mark == pytest.approx(report.layers[0].gain, rel=1e-12)
     assert (np.diff(sweep) >= 0).all()
     above, below = drawn["bode"].axes
-    assert ("at all steps" in above.get_legend().get_texts()[0].get_text()) == scaled
+    legend = above.get_legend()
+    assert legend is not None
+    assert ("at all steps" in legend.get_texts()[0].get_text()) == scaled
     assert len(below.lines) == (0 if scaled else 1)
     if not scaled:
         omega, degrees = map(np.asarray, below.lines[0].get_data())

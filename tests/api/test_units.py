@@ -64,7 +64,7 @@ def test_epsilon_has_units(run, plant):
     assert outcome.status in (0, 1), outcome.err
     found = load_record("out/record.json")
     assert found.threat.norm == "box"
-    assert [feature.size for feature in found.threat.features] == [2.0, 0.5, 0.0]
+    assert [feature.size for feature in found.threat.features or ()] == [2.0, 0.5, 0.0]
     assert "--features features.toml" in found.command
     page = Path("out/report.md").read_text(encoding="utf-8")
     assert "temperature by 2 degC, pressure by 0.5 kPa, 1 not at all" in page
@@ -73,6 +73,7 @@ def test_epsilon_has_units(run, plant):
     box = PixelBox(torch.tensor([2.0, 0.5, 0.0]), LOWER, UPPER)
     verdicts = verify(plant, test.inputs[:6], test.labels[:6], box, "trains")
     assert [row.verdicts["trains"].status for row in found.models[0].rows] == [item.status for item in verdicts]
+    assert found.models[0].radii is not None
     for radius, verdict in zip(found.models[0].radii.samples, verdicts, strict=True):
         assert radius.lower >= 1 - 1e-3 or verdict.status != "verified"
 

@@ -134,7 +134,7 @@ def read_features(data: bytes) -> None:
         path.write_bytes(data)
         found = load_features(path)
     if any(feature.size > 0 for feature in found):
-        threat("linf", (1.0,), features=found).sets.around(1.0)
+        threat("linf", (1.0,), features=found).scale.around(1.0)
 
 
 def read_plant(data: bytes) -> None:

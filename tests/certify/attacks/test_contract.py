@@ -66,7 +66,8 @@ def ends_inside(perturbation: Perturbation, candidate: Tensor, sample: Tensor) -
     if isinstance(perturbation, SpikeFlip):
         return set(one) <= {0.0, 1.0} and sum(step != 0 for step in steps) <= perturbation.count
     assert isinstance(perturbation, LInf | L2 | PixelBox)
-    if not all(Fraction(perturbation.lower) <= Fraction(a) <= Fraction(perturbation.upper) for a in one):
+    low, high = (Fraction(float(end)) for end in (perturbation.lower, perturbation.upper))
+    if not all(low <= Fraction(a) <= high for a in one):
         return False
     if isinstance(perturbation, L2):
         return sum(step**2 for step in steps) <= Fraction(perturbation.epsilon) ** 2

@@ -294,10 +294,19 @@ def test_what_spikes_took_may_be_claimed_as_wide_as_one_likes():
     assert [move.part for move in found.moves[0][0] or ()] == [(0, 0)]
 
 
+def twice(neuron: KernelNeuron) -> Driven:
+    """Return what a current of 2 drives over three steps."""
+
+    def window(a: int, t: int) -> tuple[int, int]:
+        return 2 * ONE * (t - a), 2 * ONE * (t - a)
+
+    return Driven(neuron, [(2 * ONE, 2 * ONE)] * 3, 0, window, ((0, 1),) * 3)
+
+
 def test_each_node_rests_as_long_as_its_neuron():
     """Nodes that are entered at two counts of rest, or in silence from one that rests as if it did not."""
     neuron = KernelNeuron(ONE, ONE, ONE, ONE, "zero", (ONE,) * 3, True, 0, 0, 1)
-    driven = Driven(neuron, [(2 * ONE, 2 * ONE)] * 3, 0, lambda a, t: (2 * ONE * (t - a),) * 2, ((0, 1),) * 3)
+    driven = twice(neuron)
     start, node = InvariantNode(0, 0, -1, -1, 0, ()), InvariantNode(0, 0, -1, 0, -1, ())
     right = [[start], [node], [start], [node]]
     found = inductive(driven, right)
@@ -346,7 +355,7 @@ def test_what_comes_in_while_a_neuron_rests_counts_for_nothing():
 def test_a_slope_behind_a_rest_is_of_no_current_in_it():
     """u is 0 behind the rest, whatever came in: a line there is worth what it is at 0."""
     neuron = KernelNeuron(ONE, ONE, ONE, ONE, "zero", (ONE,) * 3, True, 0, 0, 1)
-    driven = Driven(neuron, [(2 * ONE,) * 2] * 3, 0, lambda a, t: (2 * ONE * (t - a),) * 2, ((0, 1),) * 3)
+    driven = twice(neuron)
     start, node = InvariantNode(0, 0, -1, -1, 0, ()), InvariantNode(0, 0, -1, 0, -1, ())
     invariant = inductive(driven, [[start], [node], [start], [node]])
 
