@@ -52,7 +52,6 @@ def test_real_targets_are_no_labels(run, tmp_path):
         (("--moves-at-most", "far"), "property: got 'moves=far', expected a number"),
         (("--moves-at-most", ".1", "--property", "robust"), "moves-at-most: got '.1' beside --property"),
         (("--property", "moves=.1", "--attack", "pgd"), "attack: got one beside --property"),
-        (("--property", "moves=.1", "--proof", "here"), "proof: got one beside --property"),
         (("--property", "moves=.1", "--ties", "strict"), "ties: got 'strict' beside a property"),
         (("--property", "moves=.1", "--verifier", "gain"), "verifier: got 'gain'"),
     ],

@@ -10,6 +10,7 @@ from spikecert import (
     L2,
     LIF,
     LInf,
+    SpikeFlip,
     SpikingNetwork,
     StuckNeurons,
     Synapse,
@@ -107,10 +108,7 @@ def test_what_is_not_about_whole_numbers_is_refused():
         (lambda: verify(network, x, y, L2(0.1)), "perturbation: got L2"),
         (lambda: verify(network, x, y, Tolerance(0.01)), "network: got one of whole numbers for Tolerance"),
         (lambda: verify(network, x, y, StuckNeurons(1)), "network: got one of whole numbers for StuckNeurons"),
-        (
-            lambda: output_range(network, x, LInf(1.0, 0.0, 15.0), output[0]),
-            "network: got one of whole numbers, exp",
-        ),
+        (lambda: output_range(network, x, SpikeFlip(1), output[0]), "perturbation: got SpikeFlip, expected LInf"),
         (lambda: fit(network, dataset("digits")), "network: got one of whole numbers, which has no gradients"),
         (
             lambda: explain(network, x[0], 0, scale("linf", 0.0, 15.0), 1.0),
