@@ -22,7 +22,7 @@ def counterexample(
 ) -> NearPair | None:
     """Return a small example of which a claim is false, or None where none of the examples is.
 
-    The examples are the same in each run. One that is found shrinks twice: as hypothesis shrinks what it drew, and
+    The examples are the same in each run of one program. One that is found shrinks twice: as hypothesis shrinks what it drew, and
     then sample by sample, neuron by neuron and input by input, and its weights to two digits.
 
     Args:
