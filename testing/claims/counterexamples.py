@@ -22,8 +22,8 @@ def counterexample(
 ) -> NearPair | None:
     """Return a small example of which a claim is false, or None where none of the examples is.
 
-    The examples are the same in each run of one program. One that is found shrinks twice: as hypothesis shrinks what
-    it drew, and then sample by sample, neuron by neuron and input by input, and its weights to two digits.
+    The examples are the same in each run of one program. One that is found shrinks twice: as hypothesis shrinks
+    what it drew, and then sample by sample, neuron by neuron and input by input, and its weights to two digits.
 
     Args:
         claim: of a network and two near inputs; True where it holds. An AssertionError counts as False.
