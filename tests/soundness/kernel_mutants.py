@@ -23,8 +23,8 @@ KERNEL_MUTANTS = (
         "low, high = box",
     ),
     Mutant("kernel: the wrong end of a box", NUMBERS, "box[coefficient < 0]", "box[coefficient > 0]"),
-    Mutant("kernel: silence only below θ − tie", NEURONS, "if low <= self.high:", "if low <= self.low:"),
-    Mutant("kernel: a spike only above θ + tie", NEURONS, "if high >= self.low:", "if high > self.high:"),
+    Mutant("kernel: silence only below θ − tie", NEURONS, "if low <= most:", "if low <= least:"),
+    Mutant("kernel: a spike only above θ + tie", NEURONS, "if high >= least:", "if high > most:"),
     Mutant(
         "kernel: a soft reset takes twice",
         NEURONS,
@@ -83,14 +83,14 @@ KERNEL_MUTANTS = (
     Mutant(
         "kernel: any node may have a parent",
         INVARIANTS,
-        "if to.parent != -1 and (to.parent != index or spike):",
-        "if to.parent != -1 and spike:",
+        "if to.parent != -1 and (to.parent != index or spike or rests):",
+        "if to.parent != -1 and (spike or rests):",
     ),
     Mutant(
         "kernel: a parent may be left by a spike",
         INVARIANTS,
-        "(to.parent != index or spike)",
-        "to.parent != index",
+        "(to.parent != index or spike or rests)",
+        "(to.parent != index or rests)",
     ),
     Mutant(
         "kernel: windows forget what came before",
