@@ -1,6 +1,6 @@
 """Proofs of each kind of network: how many samples get one, what finding and checking take, and their size.
 
-    python benchmarks/proofs.py [--cache FOLDER] [--mnist FOLDER] [NAME ...]
+    python benchmarks/proofs.py [--cache FOLDER] [--mnist FOLDER] [--samples N] [NAME ...]
 
 Digits networks of λ = .9 trained with single-step noise of .05 from seed 0; with `--mnist` one of the zoo, too.
 The first test samples, each by itself, one thread, a time limit a sample. Prints Markdown: CPU seconds of the
@@ -174,6 +174,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("names", nargs="*", metavar="NAME", help=f"rows; all by default: {', '.join(ROWS)}")
     parser.add_argument("--mnist", type=Path, help="where MNIST is: then the network of the zoo is measured, too")
+    parser.add_argument("--samples", type=int, help="how many of each, in place of the row's own number")
     parser.add_argument("--cache", type=Path, help="where networks and proofs stay")
     arguments = parser.parse_args()
     rows = ROWS if arguments.mnist is None else ROWS | ZOO
@@ -191,7 +192,8 @@ def main() -> None:
         print("|---|---|---|---|---|---|---|---|---|---|")
         for name in arguments.names or rows:
             data = images() if name in ROWS else dataset("mnist", arguments.mnist)
-            print(measured(name, rows[name], folder, data), flush=True)
+            row = replace(rows[name], samples=arguments.samples or rows[name].samples)
+            print(measured(name, row, folder, data), flush=True)
 
 
 if __name__ == "__main__":
