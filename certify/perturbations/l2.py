@@ -42,7 +42,7 @@ class L2(Ball):
         step = candidates.double() - inputs.double()
         length = lengths(step)
         inside = self.extent * (1.0 - 4.0 * (inputs.shape[1:].numel() + 8) * UNIT)
-        moved = self._clipped(_toward(inputs, step * torch.where(length > inside, inside / length, 1.0)))
+        moved = self.clipped(_toward(inputs, step * torch.where(length > inside, inside / length, 1.0)))
         return torch.where(expand(self.contains(moved, inputs), moved), moved, inputs)
 
     def contains(self, candidates: Tensor, inputs: Tensor) -> Tensor:

@@ -66,7 +66,7 @@ class RangedSet(Perturbation):
         least, most = self._ends(inputs)
         return sum_down(exact, -extent).clamp_min(least), sum_up(exact, extent).clamp_max(most)
 
-    def _clipped(self, candidates: Tensor) -> Tensor:
+    def clipped(self, candidates: Tensor) -> Tensor:
         """Clip to [lower, upper], whose ends are rounded inward to the candidates' dtype."""
         least, most = (
             torch.as_tensor(end, dtype=torch.float64, device=candidates.device) for end in self._ends(candidates)

@@ -129,7 +129,7 @@ class _DecisionWalk:
         """Return points within the range of inputs; features that may not change stay."""
         ball, samples = self.target.real_set, self.target.inputs[index]
         moving = torch.as_tensor(_extent(ball, samples)).expand_as(samples) > 0
-        return torch.where(moving, points.clamp(ball.lower, ball.upper), samples)
+        return torch.where(moving, ball.clipped(points), samples)
 
     @torch.no_grad()
     def wrong(self, points: Tensor, index: Tensor) -> Tensor:
@@ -162,8 +162,9 @@ def _shrunk(ball: RangedSet, step: Tensor, share: Tensor) -> Tensor:
 
 def _within_reach(ball: RangedSet, like: Tensor, times: float) -> Tensor:
     """Return so many ε, or the whole range of inputs where that is less: a finite number."""
-    most = min(ball.upper - ball.lower, torch.finfo(like.dtype).max / 4)
-    return (torch.as_tensor(_extent(ball, like), dtype=torch.float64) * times).clamp_max(most).to(like)
+    most = torch.as_tensor(ball.upper - ball.lower, dtype=torch.float64).to(like.device)
+    reach = torch.as_tensor(_extent(ball, like), dtype=torch.float64) * times
+    return reach.minimum(most.clamp_max(torch.finfo(like.dtype).max / 4)).to(like)
 
 
 def _extent(ball: RangedSet, like: Tensor) -> Tensor | float:

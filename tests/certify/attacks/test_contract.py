@@ -54,6 +54,7 @@ RANGED = [
     L2(1e6),
     LInf(0.2, -0.3, 1.1),
     PixelBox(torch.linspace(0, 0.3, 12)),
+    PixelBox(torch.linspace(0, 0.3, 12), torch.linspace(-0.1, 0, 12), torch.linspace(1, 1.3, 12)),
 ]
 
 
@@ -66,8 +67,11 @@ def ends_inside(perturbation: Perturbation, candidate: Tensor, sample: Tensor) -
     if isinstance(perturbation, SpikeFlip):
         return set(one) <= {0.0, 1.0} and sum(step != 0 for step in steps) <= perturbation.count
     assert isinstance(perturbation, LInf | L2 | PixelBox)
-    low, high = (Fraction(float(end)) for end in (perturbation.lower, perturbation.upper))
-    if not all(low <= Fraction(a) <= high for a in one):
+    both = torch.as_tensor(perturbation.lower), torch.as_tensor(perturbation.upper)
+    lows, highs = (end.double().expand(len(one)).tolist() for end in both)
+    if not all(
+        Fraction(low) <= Fraction(a) <= Fraction(high) for low, a, high in zip(lows, one, highs, strict=True)
+    ):
         return False
     if isinstance(perturbation, L2):
         return sum(step**2 for step in steps) <= Fraction(perturbation.epsilon) ** 2
