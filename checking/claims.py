@@ -84,7 +84,7 @@ class Statement:
 
     @property
     def question(self) -> str:
-        """Return a SHA-256 of the inputs and the class, whatever network gives it, however it takes ties."""
+        """Return a SHA-256 of inputs and of class or property, whatever network has it, and however ties go."""
         return self._hashed("any", "")
 
     def _hashed(self, network: str, ties: str) -> str:

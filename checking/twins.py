@@ -28,6 +28,8 @@ class TwinStatement:
     b: Statement
 
     def __post_init__(self) -> None:
+        if self.a.prop is not None or self.b.prop is not None:
+            raise Refused("a proof is about a property: that both builds have one says nothing of their classes")
         if self.a.question != self.b.question:
             raise Refused(_unlike(self.a, self.b))
 

@@ -1,9 +1,10 @@
 """A record on one page, in the words of a safety case: claim, evidence, assumptions, residual risk."""
 
+import math
 from dataclasses import dataclass
 from pathlib import Path
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, FiniteFloat, ValidationError
 
 from ...certify.smoothing.confidence import lower_confidence_bound
 from ...files import FileKind, write_atomically
@@ -11,6 +12,7 @@ from ..records.categories import CATEGORIES, slices
 from ..records.part import Count, Sha256
 from ..records.radii import rounded_down
 from ..records.records import ModelRecord, Record, first_error
+from ..records.schema import Threat
 from . import norms, wording
 from .claims import claims
 from .html_page import page_of
@@ -31,18 +33,46 @@ USERS = (
     "Nobody for another build, a network trained on, another preprocessing, or changes that are not assumed here: "
     "ask anew, or compare the builds (spikecert differ).",
 )
+BALLS = ("linf", "l2")
+"""Norms of sets that proofs and records tell alike."""
 MOST = 2**26
 CHECKED = FileKind("checked", "the JSON that `spikecert check-proof --json` prints", most=MOST)
 
 
+class CheckedProof(BaseModel):
+    """What a check of proofs said of one file: of those that it refused, nothing else."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+    accepted: bool
+    norm: str = ""
+    epsilon: FiniteFloat = 0.0
+    lower: float = math.inf
+    upper: float = -math.inf
+    ties: str = ""
+    label: int | None = None
+    point_sha256: str = ""
+
+    def covers(self, threat: Threat, epsilon: float, ties: str) -> bool:
+        """Return whether it proves a class on all of a set of radius ε, and of ties as much as that asks."""
+        ball = self.accepted and self.label is not None and self.norm == threat.norm and self.epsilon >= epsilon
+        ranged = self.lower <= threat.lower and self.upper >= threat.upper
+        return ball and ranged and (self.ties == "strict" or self.ties == ties)
+
+
 class Checked(BaseModel):
-    """What a check of proofs found: of which network, and how many it accepted and refused."""
+    """What a check of proofs found: of which network, how many it accepted and refused, and what each is about."""
 
     model_config = ConfigDict(frozen=True, extra="ignore")
 
     network: Sha256
     accepted: Count
     refused: Count
+    proofs: tuple[CheckedProof, ...]
+
+    def covered(self, threat: Threat, epsilon: float, ties: str) -> int:
+        """Return how many samples have a proof that covers such a set."""
+        return len({proof.point_sha256 for proof in self.proofs if proof.covers(threat, epsilon, ties)})
 
     @property
     def told(self) -> str:
@@ -81,11 +111,9 @@ def safety_case(record: Record, checked: Checked | None = None) -> SafetyCase:
     Raises:
         ValueError: for proofs of a network that is not in the record.
     """
-    if checked is not None and all(model.architecture.sha256 != checked.network for model in record.models):
-        raise ValueError(f"checked: got proofs of network {checked.network[:12]}…, which is not in the record")
     return SafetyCase(
         (*(_claim(record, model) for model in record.models), "Nothing is claimed of the others."),
-        (*_evidence(record), ("Proofs", NO_PROOFS if checked is None else checked.told)),
+        (*_evidence(record), ("Proofs", NO_PROOFS if checked is None else _proofs(record, checked))),
         (
             *wording.assumptions(record)[:3],
             dict(wording.meanings(record))["ties"],
@@ -94,6 +122,19 @@ def safety_case(record: Record, checked: Checked | None = None) -> SafetyCase:
         ),
         (*(_risk(record, model) for model in record.models), UNDECIDED, LIKE, *claims(record.threat).uncovered),
     )
+
+
+def _proofs(record: Record, checked: Checked) -> str:
+    """Return what was checked, and of how many samples it covers what is claimed: less is no evidence of that."""
+    found = [model for model in record.models if model.architecture.sha256 == checked.network]
+    if not found:
+        raise ValueError(f"checked: got proofs of network {checked.network[:12]}…, which is not in the record")
+    threat, epsilon = record.threat, record.focus
+    if threat.norm not in BALLS:
+        return f"{checked.told}; on which sets is not compared here"
+    count = checked.covered(threat, epsilon, found[0].ties)
+    what = f"ε = {threat.text(epsilon)} ({norms.sign(threat)}) within {norms.ends(threat)}"
+    return f"{checked.told}; different samples with one that covers {what}: {count}"
 
 
 def _claim(record: Record, model: ModelRecord) -> str:

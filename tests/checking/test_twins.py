@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from spikecert.checking import Refused, Statement
+from spikecert.checking.conclusions import StatedProperty
 from spikecert.checking.events.recordings import Rules
 from spikecert.checking.twins import TwinStatement, twin_files
 
@@ -39,6 +40,16 @@ ONE = Statement(
 def test_what_is_of_a_build_alone_does_not_tell(change: dict[str, Any]):
     found = TwinStatement(ONE, replace(ONE, **change))
     assert found.a.question == found.b.question
+
+
+def test_two_builds_of_one_property_may_have_other_classes():
+    """Both may have the greatest two outputs in common, say, and the outputs of the sample."""
+    row = {"outputs": [[0, 1.0]], "inputs": [], "own": [], "constant": -9.0, "strict": False}
+    prop = StatedProperty.read({"property": [[row]], "own": [1.0, 2.0, 3.0]})
+    asked = replace(ONE, label=None, prop=prop)
+    for pair in ((asked, replace(asked, network="b" * 64)), (asked, ONE), (ONE, asked)):
+        with pytest.raises(Refused, match="says nothing of their classes"):
+            TwinStatement(*pair)
 
 
 @pytest.mark.parametrize(

@@ -20,7 +20,7 @@ from spikecert.reports.making.parts import PartStore, Radii
 from spikecert.reports.pages.safety_case import load_checked
 from spikecert.reports.records.evidence import MEMBER, unpacked_member
 from spikecert.reports.records.rows import Tally
-from spikecert.reports.records.schema import Environment, KeptMember
+from spikecert.reports.records.schema import Environment, KeptMember, Threat
 from spikecert.training import Dataset, fit, own_dataset
 from spikecert.training.state import CHECKPOINT
 
@@ -109,7 +109,11 @@ def read_radii(data: bytes) -> None:
 
 def checks() -> list[bytes]:
     """Return what a check of proofs prints."""
-    return [json.dumps({"network": "ab" * 32, "accepted": 2, "samples": 2, "copies": 0, "refused": 1}).encode()]
+    proof = {"accepted": True, "label": 3, "norm": "linf", "epsilon": 0.1, "lower": 0.0, "upper": 1.0}
+    proof |= {"ties": "strict", "point_sha256": "cd" * 32}
+    told = {"network": "ab" * 32, "accepted": 2, "samples": 2, "copies": 0, "refused": 1}
+    refused = {"accepted": False, "file": "b.proof", "reason": "is cut short"}
+    return [json.dumps(told | {"proofs": [proof, refused]}).encode()]
 
 
 def read_checks(data: bytes) -> None:
@@ -117,7 +121,10 @@ def read_checks(data: bytes) -> None:
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "checked.json"
         path.write_bytes(data)
-        assert load_checked(path).told
+        found = load_checked(path)
+        threat = Threat(norm="linf", lower=0.0, upper=1.0, epsilons=(0.1,))
+        assert found.told
+        assert found.covered(threat, 0.1, "strict") <= len(found.proofs)
 
 
 def parts() -> list[bytes]:

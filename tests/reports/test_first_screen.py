@@ -209,14 +209,47 @@ def test_a_safety_case_claims_what_is_proved_and_lists_the_rest(handmade, tmp_pa
         render_summary(found, tmp_path / "case.tex")
 
 
+def proof(**changes: object) -> dict[str, object]:
+    """Return what `check-proof --json` says of a proof of ε = 4/255."""
+    told = {"accepted": True, "label": 3, "norm": "linf", "epsilon": 4 / 255, "lower": 0.0, "upper": 1.0}
+    return told | {"ties": "strict", "point_sha256": "cd" * 32, "property": None} | changes
+
+
+@pytest.mark.parametrize(
+    ("changes", "covers"),
+    [
+        ({}, 1),
+        ({"epsilon": 5 / 255, "lower": -1.0, "upper": 2.0}, 1),
+        ({"epsilon": 3.9 / 255}, 0),
+        ({"lower": 0.1}, 0),
+        ({"upper": 0.9}, 0),
+        ({"norm": "l2"}, 0),
+        ({"ties": "argmax"}, 0),
+        ({"label": None, "property": {"told": "output[0] <= 0"}}, 0),
+        ({"accepted": False}, 0),
+    ],
+)
+def test_a_case_counts_the_proofs_that_are_of_its_claim(handmade, tmp_path, changes, covers) -> None:
+    record = handmade()
+    digest, given = record.models[0].architecture.sha256, [proof(**changes), proof(**changes)]
+    told = {"network": digest, "accepted": 2, "refused": 0, "proofs": given}
+    (tmp_path / "checked.json").write_text(json.dumps(told))
+    case = safety_case(record, load_checked(tmp_path / "checked.json"))
+    assert dict(case.evidence)["Proofs"].endswith(f"within [0, 1]: {covers}")
+
+
 def test_a_case_tells_of_proofs_and_who_may_rely_on_it(handmade, tmp_path) -> None:
     record = handmade()
     digest = record.models[0].architecture.sha256
-    told = {"network": digest, "accepted": 2, "samples": 2, "copies": 0, "refused": 1, "proofs": []}
+    told = {"network": digest, "accepted": 2, "samples": 2, "copies": 0, "refused": 1, "proofs": [proof()]}
     (tmp_path / "checked.json").write_text(json.dumps(told))
     checked = load_checked(tmp_path / "checked.json")
     text = render_summary(record, tmp_path / "case.md", checked).read_text()
-    assert "Proofs: 3 were written, and checked apart from the verifier: 2 accepted, 1 refused" in text
+    assert (
+        "Proofs: 3 were written, and checked apart from the verifier: 2 accepted, 1 refused; different samples"
+        in text
+    )
+    assert "within \\[0, 1\\]: 1" in text
     assert "Who may rely on it" in render_summary(record, tmp_path / "case.html").read_text()
     assert "none were given to this page" in render_summary(record, tmp_path / "case.md").read_text()
     (tmp_path / "checked.json").write_text(json.dumps({**told, "network": "0" * 64}))

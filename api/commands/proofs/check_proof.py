@@ -94,6 +94,8 @@ def check_proof(
     )
     if ties not in TIES:
         raise ValueError(f"ties: got {ties!r}, expected {' or '.join(TIES)}")
+    if twin is not None and prop is not None:
+        raise ValueError(f"property: got {prop!r} beside --twin, expected none: pairs of proofs are about a class")
     if twin is not None:
         return check_twins(path, (model, twin), asked, kernel, options.number(work, "work"), as_json)
     proofs = find_proofs(path)
