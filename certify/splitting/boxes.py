@@ -29,6 +29,8 @@ MOST_DIMENSIONS = 3
 """Of how many inputs, at most, a set may move for its boxes to be split without being asked."""
 TOGETHER = 512
 """Boxes that are bounded at once."""
+MOST_NUMBERS = 2**24
+"""Ends of one side that a level's boxes have at most: a few hundred MiB with all that is made of them."""
 LEAST_WIDTH = 2.0**-40
 """Boxes narrower than this share of the set are split no further: rounding is all that is left of them."""
 
@@ -149,7 +151,8 @@ class BoxSearch:
         boxes = Boxes(box.lower, box.upper, samples, known)
         while len(boxes):
             boxes = self._bounded(boxes)
-            late = self.problem.expired() or self.count + 2 * len(boxes) > self.most
+            full = self.count + 2 * len(boxes) > self.most or 2 * boxes.lower.numel() > MOST_NUMBERS
+            late = self.problem.expired() or full
             wide = ((boxes.upper - boxes.lower) > least[boxes.sample]).flatten(1).any(1)
             left = wide & ~self.target.settled[boxes.sample] & (not late)
             self._close(boxes.select(~left))
