@@ -86,6 +86,19 @@ def test_what_bounds_verify_has_a_proof(tmp_path):
     assert found.margin <= worst_seen(network, x, prop, 0.05, 2000) + 1e-9
 
 
+def check_under(folder: Path, lines: list[str], kind: str, field: str, value: object) -> None:
+    """Check a certificate of a network against the same weights under another constant of a kind of neurons."""
+    text, tensors = read_tensors(folder / "network.safetensors", FORMAT)
+    described = json.loads(text)
+    for layer in described["layers"]:
+        if layer["type"] == kind:
+            layer[field] = value
+    write_tensors(folder / "other.safetensors", FORMAT, json.dumps(described, sort_keys=True), tensors)
+    other = read_network(folder / "other.safetensors")
+    claim = json.loads(lines[1]) | {"network": other.digest}
+    check_certificate([lines[0], json.dumps(claim), *lines[2:]], other, 100.0)
+
+
 @pytest.mark.parametrize(
     ("field", "value", "told"),
     [
@@ -107,20 +120,10 @@ def test_a_certificate_of_other_rests_is_refused(field, value, told, tmp_path):
     save(network, tmp_path / "network.safetensors")
     Prover.of(network).prove(x, label, LInf(0.05), 30.0).save(tmp_path / "a.proof")
     lines = list(elaborate(tmp_path / "a.proof", read_network(tmp_path / "network.safetensors")))
-    text, tensors = read_tensors(tmp_path / "network.safetensors", FORMAT)
-    described = json.loads(text)
-    for layer in described["layers"]:
-        if layer["type"] == "RefractoryLIF":
-            layer[field] = value
-    write_tensors(tmp_path / "other.safetensors", FORMAT, json.dumps(described, sort_keys=True), tensors)
-    if told:
-        with pytest.raises(Refused, match=told):
-            read_network(tmp_path / "other.safetensors")
-        return
-    other = read_network(tmp_path / "other.safetensors")
-    claim = json.loads(lines[1]) | {"network": other.digest}
-    with pytest.raises(Refused, match=r"is missing, or its rows|not inductive|leads to no node|a node is entered"):
-        check_certificate([lines[0], json.dumps(claim), *lines[2:]], other, 100.0)
+    with pytest.raises(
+        Refused, match=told or r"is missing, or its rows|not inductive|leads to no node|a node is entered"
+    ):
+        check_under(tmp_path, lines, "RefractoryLIF", field, value)
 
 
 def test_a_node_that_rests_holds_no_more_than_0(tmp_path):
@@ -188,17 +191,7 @@ def test_a_certificate_of_other_thresholds_is_refused(field, value, told, tmp_pa
     Prover.of(network).prove(x, label, LInf(0.002), 30.0).save(tmp_path / "a.proof")
     assert check(tmp_path / "a.proof", tmp_path / "network.safetensors").label == label
     lines = list(elaborate(tmp_path / "a.proof", read_network(tmp_path / "network.safetensors")))
-    text, tensors = read_tensors(tmp_path / "network.safetensors", FORMAT)
-    described = json.loads(text)
-    for layer in described["layers"]:
-        if layer["type"] == "AdaptiveLIF":
-            layer[field] = value
-    write_tensors(tmp_path / "other.safetensors", FORMAT, json.dumps(described, sort_keys=True), tensors)
-    if told:
-        with pytest.raises(Refused, match=told):
-            read_network(tmp_path / "other.safetensors")
-        return
-    other = read_network(tmp_path / "other.safetensors")
-    claim = json.loads(lines[1]) | {"network": other.digest}
-    with pytest.raises(Refused, match=r"is missing, or its rows|not inductive|leads to no node|is only proven"):
-        check_certificate([lines[0], json.dumps(claim), *lines[2:]], other, 100.0)
+    with pytest.raises(
+        Refused, match=told or r"is missing, or its rows|not inductive|leads to no node|is only proven"
+    ):
+        check_under(tmp_path, lines, "AdaptiveLIF", field, value)
