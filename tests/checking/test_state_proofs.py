@@ -1,6 +1,7 @@
 """Proofs of networks whose neurons rest behind each spike, or whose thresholds rise with it."""
 
 import json
+from pathlib import Path
 from typing import Any
 
 import numpy as np
