@@ -12,6 +12,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 
+import numpy as np
+
 Matrix = tuple[tuple[Fraction, ...], ...]
 
 MOST_POWERS = 20_000
@@ -20,6 +22,8 @@ REST = Fraction(1, 2**40)
 """How small ‖M^n‖ is to be, so that the tail counts little."""
 GUARD = 200
 """Bits beyond what errors of all powers take."""
+GROWS = 1 + 1e-6
+"""The greatest modulus of an eigenvalue, by floats, from which on no sum is begun: it would have many digits."""
 
 
 @dataclass(frozen=True)
@@ -65,7 +69,8 @@ def power_sums(matrix: Matrix, start: Matrix, units: Sequence[Fraction]) -> Powe
     """
     together = tuple((*row, *unit) for row, unit in zip(start, _diagonal(units), strict=True))
     growth = float(max(1, *(_scaled(row, units) / units[i] for i, row in enumerate(matrix))))
-    powers = 64
+    plain = np.array([[float(value) for value in row] for row in matrix])
+    powers = 64 if abs(np.linalg.eigvals(plain)).max() < GROWS else MOST_POWERS + 1
     while powers <= MOST_POWERS:
         bits = GUARD + math.ceil(powers * math.log2(growth)) + _magnitude(together)
         found = _summed(matrix, together, units, bits, powers)

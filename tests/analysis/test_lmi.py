@@ -11,7 +11,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from scipy.linalg import solve_discrete_lyapunov
 
@@ -32,6 +32,7 @@ from spikecert.analysis.lmi import (
     time_varying,
 )
 from spikecert.analysis.lmi.exact import Exact, as_rows, is_positive_definite
+from support.examples import examples
 
 SYSTEMS = {
     "lif-.5": (lif(0.5), 2.0),
@@ -60,7 +61,7 @@ def test_neurons_are_certified_within_1e_6_and_never_below(name: str, solver: st
 
 
 @given(seed=st.integers(0, 10**6), size=st.integers(1, 6), inputs=st.integers(1, 3), radius=st.floats(0.05, 0.97))
-@settings(max_examples=25, deadline=None)
+@examples(100)
 def test_no_input_exceeds_a_certificate(seed: int, size: int, inputs: int, radius: float) -> None:
     rng = np.random.default_rng(seed)
     a = rng.standard_normal((size, size))
@@ -149,7 +150,7 @@ def test_what_stays_open_is_said() -> None:
     decay=st.one_of(st.sampled_from([0.0, 1.0]), st.floats(0.0, 1.0)),
     scale=st.lists(st.floats(-3, 3), min_size=1, max_size=10),
 )
-@settings(max_examples=80, deadline=None)
+@examples(320)
 def test_time_varying_certificates_meet_the_closed_form(decay: float, scale: list[float]) -> None:
     found = time_varying(decay, scale)
     assert found.check()
@@ -158,7 +159,7 @@ def test_time_varying_certificates_meet_the_closed_form(decay: float, scale: lis
 
 
 @given(seed=st.integers(0, 10**6), size=st.integers(1, 30))
-@settings(max_examples=60, deadline=None)
+@examples(240)
 def test_definiteness_is_decided_as_eigenvalues_do(seed: int, size: int) -> None:
     rng = np.random.default_rng(seed)
     matrix = rng.standard_normal((size, size))

@@ -191,7 +191,7 @@ WRAPPERS = {
 
 def reading(module: Module) -> Iterator[str]:
     """Yield the functions and classes of a module that read a file."""
-    names = {name for source, name in module.imports() if (source, name) in WRAPPERS}
+    names = {name for source, name in module.imports if (source, name) in WRAPPERS}
     for top in module.tree.body:
         calls = {ast.unparse(node.func) for node in ast.walk(top) if isinstance(node, ast.Call)}
         if isinstance(top, ast.FunctionDef | ast.ClassDef) and (calls & names or any(map(READS.search, calls))):

@@ -13,7 +13,7 @@ import pytest
 
 from spikecert.models.linear_maps import affine_types
 from spikecert.models.linear_maps.normalizing import Normalize
-from support.modules import INSIDE, ROOT, Module, modules
+from support.modules import INSIDE, ROOT, Module, forget, modules
 
 MAY_IMPORT = {
     "files": {"processes"},
@@ -36,9 +36,16 @@ PROGRAMS = {"spikecert.files.hdf5_child": "it is run by a process of its own, an
 OUTSIDE_OF_CHECKING = {"numpy", "scipy", *sys.stdlib_module_names}
 
 
+@pytest.fixture(autouse=True, scope="module")
+def sources() -> Iterator[None]:
+    """Keep no sources behind these tests."""
+    yield
+    forget()
+
+
 def imported(module: Module, known: dict[str, Module]) -> set[str]:
     """Return the modules of the library that a module imports, for types or in a function as well."""
-    names = {f"{source}.{name}" if f"{source}.{name}" in known else source for source, name in module.imports()}
+    names = {f"{source}.{name}" if f"{source}.{name}" in known else source for source, name in module.imports}
     return {name for name in names if name in known and name != module.name}
 
 
@@ -105,7 +112,7 @@ def test_the_checker_and_what_it_reads_by_import_numbers_and_the_standard_librar
     others = {
         source.split(".")[0]
         for module in modules(folder).values()
-        for source, _ in module.imports()
+        for source, _ in module.imports
         if not source.startswith(TRUSTED) and module.name not in PROGRAMS
     }
     assert others <= OUTSIDE_OF_CHECKING
@@ -149,7 +156,7 @@ SHARED = {
 def test_a_class_name_has_one_meaning() -> None:
     homes = defaultdict(list)
     for module in modules().values():
-        for node in ast.walk(module.tree):
+        for node in module.nodes:
             if isinstance(node, ast.ClassDef):
                 homes[node.name.lstrip("_")].append(module.name)
     shared = {name: places for name, places in homes.items() if len(places) > 1}
@@ -368,7 +375,7 @@ def families(bases: dict[str, set[str]]) -> set[str]:
 
 def test_which_family_of_trains_it_has_is_asked_where_families_live_alone() -> None:
     """A new family answers verbs (trains/base.py) and is listed in a few tables: there is no ladder of types."""
-    made = [(module, node) for module in modules("certify").values() for node in ast.walk(module.tree)]
+    made = [(module, node) for module in modules("certify").values() for node in module.nodes]
     classes = {node.name: (module, node) for module, node in made if isinstance(node, ast.ClassDef)}
     bases = {name: {ast.unparse(base) for base in node.bases} for name, (_, node) in classes.items()}
     known = families(bases)

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import numpy as np
 import torch
-from hypothesis import assume, given, settings
+from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from spikecert import L2, LInf, save, verify
@@ -85,7 +85,7 @@ def test_no_mutation_proves_what_the_line_oracle_falsifies(tmp_path_factory, cas
             raise AssertionError("a proof was accepted of a sample that has a counterexample")
 
 
-@settings(max_examples=12)
+@examples(48)
 @given(
     image_networks(side=4, most_channels=2, most_steps=3, pools=("average",)),
     st.sampled_from([0.0, 0.01, 0.05]),
@@ -101,7 +101,7 @@ def test_no_sampled_image_contradicts_a_proof(tmp_path_factory, network, epsilon
     check_samples(case, LInf(epsilon), folder, points(case, 40, generator))
 
 
-@settings(max_examples=12)
+@examples(48)
 @given(
     sequence_networks(most_channels=2, most_steps=3, encodings=("direct", "none"), pools=("average",)),
     st.sampled_from([0.0, 0.01, 0.05]),
@@ -118,7 +118,7 @@ def test_no_sampled_sequence_contradicts_a_proof(tmp_path_factory, network, epsi
     check_samples(case, LInf(epsilon), folder, points(case, 40, generator))
 
 
-@settings(max_examples=12)
+@examples(40)
 @given(
     cases(encodings=("direct",)),
     st.sampled_from(["spikes", "potential", "scaled potential"]),
@@ -133,7 +133,7 @@ def test_no_input_contradicts_a_proof_of_another_readout(tmp_path_factory, case,
     check_samples(case, LInf(case.epsilon), tmp_path_factory.mktemp("readouts"), sampled)
 
 
-@settings(max_examples=15)
+@examples(60)
 @given(cases(most_layers=2, most_steps=4, encodings=("none",)), st.integers(0, 2**31))
 def test_no_input_over_time_contradicts_a_proof(tmp_path_factory, case, seed):
     assume(has_a_form(case.network))

@@ -20,6 +20,7 @@ from support.escapes import (
     Kept,
     branching,
 )
+from support.examples import in_turn
 
 pytestmark = [
     pytest.mark.filterwarnings("ignore:__array", "ignore:TypedStorage is deprecated"),
@@ -51,7 +52,7 @@ def come_in(library: str, module: Hosted) -> None:
 @pytest.mark.parametrize("name", WRONG)
 def test_what_is_done_past_the_dispatcher_is_refused(name: str, place: str):
     library = LIBRARIES[(len(name) + len(place)) % len(LIBRARIES)]
-    for timed in (False, True):
+    for timed in in_turn(False, True, of=name + place):
         if place == "spikes" and name in SAME:
             come_in(library, Hosted(library, place, WRONG[name], timed))
             continue
@@ -71,14 +72,14 @@ def test_what_is_copied_to_memory_of_before_is_refused(name: str, place: str):
 @pytest.mark.parametrize("library", LIBRARIES)
 @pytest.mark.parametrize("name", RIGHT)
 def test_what_changes_nothing_comes_in(name: str, library: str):
-    for timed in (False, True):
+    for timed in in_turn(False, True, of=name + library):
         come_in(library, Hosted(library, "everywhere", RIGHT[name], timed))
 
 
 @pytest.mark.parametrize("library", LIBRARIES)
 @pytest.mark.parametrize("name", THREADED)
 def test_what_nothing_sees_is_compared_beyond_the_sample(name: str, library: str):
-    for timed in (False, True):
+    for timed in in_turn(False, True, of=name + library):
         with pytest.raises(ConversionRefused):
             come_in(library, Hosted(library, "input", THREADED[name], timed))
 

@@ -12,7 +12,7 @@ from spikecert.models.conversion.sources import Source, restart, run_once
 from support.examples import THOROUGH
 from support.foreign import FOREIGN, Foreign
 
-SEEDS = range(60) if THOROUGH else (*range(20), 38)  # of NIR 38 is the first that must be refused
+SEEDS = range(60) if THOROUGH else (*range(14), 38)  # of NIR 38 is the first that must be refused
 MOST_SEEN = 60 if THOROUGH else 4
 OTHERWISE = r"no neuron|fires at|not the same function|no part of|bends|multipl|graded|NIR|graph"
 """What refusals of other dynamics say."""

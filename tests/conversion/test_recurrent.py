@@ -26,7 +26,7 @@ from support.examples import THOROUGH
 from support.foreign import Foreign, nir, snntorch
 from support.foreign_loops import LOOPS, Heard, Steps, norse
 
-COUNT = 40 if THOROUGH else 16
+COUNT = 40 if THOROUGH else 12
 OTHERWISE = (
     r"no neuron|hears more of itself|hear each other|fires at|not the same function|maximum|is recurrent|cross"
 )

@@ -6,7 +6,7 @@ from unittest.mock import patch
 
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor
 
@@ -286,7 +286,7 @@ def test_arguments_that_do_not_fit_are_refused(network: SpikingNetwork):
 class TestInputBox:
     ends = st.fractions(-10, 10, max_denominator=10**9)
 
-    @settings(max_examples=200, deadline=None)
+    @examples(800)
     @given(one=ends, other=ends, dtype=st.sampled_from([torch.float32, torch.float64]))
     def test_rounds_inward_for_candidates_and_outward_for_proofs(self, one, other, dtype):
         low, high = min(one, other), max(one, other)

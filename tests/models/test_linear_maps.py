@@ -24,6 +24,7 @@ from spikecert.models.linear_maps.flattening import ReshapeMap
 from spikecert.models.linear_maps.selecting import SelectionMap
 from spikecert.models.linear_maps.sequences import OneRowMap
 from support.affine_layers import SEEDS, Features, layers, matrix, signals
+from support.examples import examples
 
 pytestmark = pytest.mark.filterwarnings("ignore:Using padding='same'")
 UNIT = 2.0**-24
@@ -330,7 +331,7 @@ def test_a_scale_behind_is_one_map(kind: type[nn.Module], data: st.DataObject, s
     assert scaled.depth == both.map.depth + 6
 
 
-@settings(max_examples=10)
+@examples(40)
 @given(st.data())
 def test_a_folded_pool_has_the_settings_of_its_layer(data: st.DataObject):
     """One number for each setting of torch stands for both axes."""

@@ -206,7 +206,7 @@ def test_programs_decide_what_trains_leave_open():
     assert left["milp"] == left["complete"] == 0 < left["trains"]
 
 
-@settings(max_examples=10, deadline=None)
+@examples(40)
 @given(network=networks())
 def test_files_hold_the_thresholds(network: SpikingNetwork, tmp_path_factory: pytest.TempPathFactory):
     path = tmp_path_factory.mktemp("thresholds") / "network.safetensors"

@@ -31,6 +31,7 @@ from spikecert.models.elements.layers import walk
 from spikecert.models.elements.synapses import TemporalFilter
 from spikecert.testing import neurons
 from spikecert.training.bounds.interval_bounds import worst_logits
+from support.examples import examples
 from support.milp import reaches
 from support.oracles import every_flip, least_margin, line_margin
 from support.readouts import READOUTS, read_out
@@ -174,7 +175,7 @@ def test_verdicts_agree_with_the_pieces_of_a_line(
         assert found.margin is None or found.margin <= exact + 1e-6
 
 
-@settings(max_examples=9, deadline=None)
+@examples(36)
 @given(
     filtered_networks(1, first=False, dtypes=(torch.float64,), encodings=("direct",), most_steps=4),
     SEEDS,
@@ -214,7 +215,7 @@ def test_flips_of_filtered_events_are_all_met(name: str, dtype: torch.dtype):
 
 
 @pytest.mark.parametrize("spikes", [step_spikes, window_spikes])
-@settings(max_examples=9, deadline=None)
+@examples(36)
 @given(filtered_networks(), SEEDS)
 def test_no_step_and_no_sum_over_time_escapes(spikes, network: SpikingNetwork, seed: int):
     """Of each synapse of a network, for rows of either sign and of both."""
@@ -428,7 +429,7 @@ def test_a_mean_is_taken_behind_a_synapse():
     assert verdict.margin == pytest.approx(0.99 * 4.25 / 3, rel=1e-4)
 
 
-@settings(max_examples=9, deadline=None)
+@examples(36)
 @given(filtered_networks(), SEEDS, st.integers(1, 3))
 def test_a_run_in_parts_is_the_whole_run(network: SpikingNetwork, seed: int, part: int):
     inputs, _ = batch_of(network, seed)

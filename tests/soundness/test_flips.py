@@ -4,7 +4,7 @@ from dataclasses import dataclass, replace
 
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor, nn
 
@@ -124,7 +124,7 @@ def prepared(name: str, seed: int) -> tuple[nn.Module, tuple[int, ...]]:
 
 @pytest.mark.parametrize("flat", [False, True], ids=["", "behind flatten"])
 @pytest.mark.parametrize("name", LAYERS)
-@settings(max_examples=15, deadline=None)
+@examples(60)
 @given(count=st.integers(1, 4), seed=st.integers(0, 2**31))
 def test_the_first_layer_is_exact(name: str, flat: bool, count: int, seed: int):
     """Windows of steps with weights of both signs and 0, and each step by itself."""

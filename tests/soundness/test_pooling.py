@@ -73,7 +73,7 @@ def sample_of(network: SpikingNetwork, seed: int, *shape: int) -> tuple[Tensor, 
 
 
 @pytest.mark.parametrize("verifier", ["interval", "trains", "linear", "gain", "complete", "milp"])
-@settings(max_examples=12, deadline=None)
+@examples(48)
 @given(network=lines(), seed=SEEDS, epsilon=st.sampled_from([0.0, 0.125, 0.25]))
 def test_verdicts_agree_with_the_pieces_of_a_line(
     verifier: str, network: SpikingNetwork, seed: int, epsilon: float
@@ -104,7 +104,7 @@ def test_the_search_decides_pools_of_spikes(network: SpikingNetwork, seed: int, 
 
 
 @BOUNDS
-@settings(max_examples=12, deadline=None)
+@examples(48)
 @given(
     network=image_networks(side=4, most_steps=3, pools=MAX), seed=SEEDS, epsilon=st.sampled_from([0.0, 0.05, 0.25])
 )
@@ -212,7 +212,7 @@ def test_flips_of_pooled_events_are_all_met(name: str, dtype: torch.dtype):
             assert verdict.margin is None or verdict.margin <= exact + 1e-6
 
 
-@settings(max_examples=15, deadline=None)
+@examples(60)
 @given(network=lines(), seed=SEEDS, single=st.booleans())
 def test_every_run_is_a_point_of_the_closed_program(network: SpikingNetwork, seed: int, single: bool):
     network = network.float() if single else network
@@ -248,7 +248,7 @@ def test_a_pool_hands_on_the_rounding_of_its_entries():
 
 
 @pytest.mark.parametrize("kind", ["interval", "trains"])
-@settings(max_examples=15, deadline=None)
+@examples(60)
 @given(network=image_networks(side=4, pools=MAX), seed=SEEDS, epsilon=st.sampled_from([0.0, 0.05]))
 def test_no_run_is_worse_than_the_certified_loss_says(
     kind: str, network: SpikingNetwork, seed: int, epsilon: float
@@ -332,7 +332,7 @@ def test_padding_never_counts():
         assert verdict.status == "verified"
 
 
-@settings(max_examples=10, deadline=None)
+@examples(40)
 @given(network=image_networks(pools=MAX), seed=SEEDS)
 def test_a_saved_network_is_the_same(tmp_path_factory, network: SpikingNetwork, seed: int):
     path = tmp_path_factory.mktemp("saved") / "network.safetensors"
@@ -433,7 +433,7 @@ ORDER = {"l1": 1, "l2": 2, "linf": torch.inf}
 
 
 @pytest.mark.parametrize("norm", NORMS)
-@settings(max_examples=15, deadline=None)
+@examples(60)
 @given(network=image_networks(side=4, most_steps=3, pools=MAX), seed=SEEDS)
 def test_gains_hold_behind_pools(norm: str, network: SpikingNetwork, seed: int):
     """The currents of each layer move no farther than the signals that it reads times its operator's norm."""

@@ -81,7 +81,7 @@ def test_logits_are_what_the_readout_says(network: SpikingNetwork, seed: int):
 
 
 @pytest.mark.parametrize("verifier", ["interval", "trains", "linear", "complete", "milp", "gain", "auto"])
-@settings(max_examples=10, deadline=None)
+@examples(40)
 @given(network=read(), seed=SEEDS, epsilon=st.sampled_from([0.0, 0.125, 0.25]))
 def test_verdicts_agree_with_the_pieces_of_a_line(
     verifier: str, network: SpikingNetwork, seed: int, epsilon: float
@@ -96,7 +96,7 @@ def test_verdicts_agree_with_the_pieces_of_a_line(
 
 
 @BOUNDS
-@settings(max_examples=12, deadline=None)
+@examples(48)
 @given(
     network=read(3) | read(3, "none"),
     seed=SEEDS,

@@ -127,7 +127,7 @@ LINES = recurrent_networks(
 
 
 @pytest.mark.parametrize("verifier", ["interval", "trains", "linear", "complete", "milp"])
-@settings(max_examples=15, deadline=None)
+@examples(60)
 @given(network=LINES, seed=SEEDS, epsilon=st.sampled_from([0.0, 0.125, 0.25]))
 def test_verdicts_agree_with_the_pieces_of_a_line(
     verifier: str, network: SpikingNetwork, seed: int, epsilon: float

@@ -114,7 +114,7 @@ def test_no_sum_of_spikes_escapes(network: SpikingNetwork, seed: int, epsilon: f
 
 
 @pytest.mark.parametrize("verifier", ["interval", "trains", "complete", "milp"])
-@settings(max_examples=12, deadline=None)
+@examples(48)
 @given(network=lines(), seed=SEEDS, epsilon=st.sampled_from([0.0, 0.125, 0.25]))
 def test_verdicts_agree_with_the_pieces_of_a_line(
     verifier: str, network: SpikingNetwork, seed: int, epsilon: float
@@ -232,7 +232,7 @@ def test_flips_are_all_met(dtype: torch.dtype):
     assert decided >= 2
 
 
-@settings(max_examples=15, deadline=None)
+@examples(60)
 @given(network=networks())
 def test_files_hold_the_rest(network: SpikingNetwork, tmp_path_factory: pytest.TempPathFactory):
     path = tmp_path_factory.mktemp("rests") / "network.safetensors"

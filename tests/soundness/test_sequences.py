@@ -90,7 +90,7 @@ def test_no_flip_of_events_escapes(verifier: MarginVerifier, network: SpikingNet
 
 
 @pytest.mark.parametrize("verifier", ["complete", "milp", "auto"])
-@settings(max_examples=10, deadline=None)
+@examples(40)
 @given(sequence_networks(most_channels=2, most_steps=3, encodings=("direct", "none", "rate")), RADII, SEEDS)
 def test_no_verdict_of_a_search_is_wrong(verifier: str, network: SpikingNetwork, epsilon: float, seed: int):
     batch = batch_of(network, seed, 2)
@@ -98,7 +98,7 @@ def test_no_verdict_of_a_search_is_wrong(verifier: str, network: SpikingNetwork,
     check_sound(network, batch, L2(epsilon), verifier, timeout=1.0)
 
 
-@settings(max_examples=10, deadline=None)
+@examples(40)
 @given(sequence_networks(most_channels=2, most_steps=3, pools=AFFINE), RADII, SEEDS)
 def test_no_verdict_of_lirpa_is_wrong(network: SpikingNetwork, epsilon: float, seed: int):
     batch = batch_of(network, seed, 2)
@@ -169,7 +169,7 @@ def test_attacks_stay_in_their_sets(name: str, network: SpikingNetwork, seed: in
             assert not bool(broken) or replays(network, candidate, label, result.ties)
 
 
-@settings(max_examples=10, deadline=None)
+@examples(40)
 @given(CODED, st.sampled_from(READOUTS), SEEDS)
 def test_a_saved_network_is_the_same(tmp_path_factory, network: SpikingNetwork, readout: str, seed: int):
     network = read_out(network, readout)
@@ -183,7 +183,7 @@ def test_a_saved_network_is_the_same(tmp_path_factory, network: SpikingNetwork, 
     assert [verdict.margin for verdict in found[0]] == [verdict.margin for verdict in found[1]]
 
 
-@settings(max_examples=10, deadline=None)
+@examples(40)
 @given(sequence_networks(), RADII, SEEDS)
 def test_properties_hold_as_verdicts_say(network: SpikingNetwork, epsilon: float, seed: int):
     (sample,), generator = batch_of(network, seed, 1), torch.Generator().manual_seed(seed)

@@ -65,7 +65,7 @@ def campaign(case: EventCase, constants: tuple[float, float, str], verifiers: tu
     return proofs
 
 
-@settings(max_examples=15, deadline=None)
+@examples(48)
 @given(event_cases(), CONSTANTS)
 def test_no_verdict_about_flips_is_wrong(case: EventCase, constants: tuple[float, float, str]) -> None:
     campaign(case, constants, (*QUICK, "enumeration", Complete()))
@@ -84,7 +84,7 @@ def test_two_thousand_networks_have_no_false_verdict(case: EventCase, constants:
     campaign(case, constants, (*QUICK, "enumeration", Complete(), "auto"))
 
 
-@settings(max_examples=15, deadline=None)
+@examples(64)
 @given(st.data(), networks(most_layers=2, most_width=6, encodings=("direct", "none", "rate")), CONSTANTS)
 def test_no_verdict_about_balls_is_wrong(
     data: st.DataObject, network: SpikingNetwork, constants: tuple[float, float, str]

@@ -32,6 +32,7 @@ from spikecert.models.files.description import describe
 from spikecert.models.files.storage import pack
 from spikecert.models.rules import Leaky
 from spikecert.testing import image_networks, networks, neurons, residual_networks
+from support.examples import examples
 from support.milp import reaches
 from support.oracles import dynamics_of, every_flip, exact_trains, feasible_trains, least_margin, line_margin
 from support.varied import varied, vary
@@ -225,7 +226,7 @@ def test_neurons_that_share_their_decay_have_windows():
         assert float(signal.steps().upper.sum()) == 0.0  # the neuron before spikes once, at step 3 or 4
 
 
-@settings(max_examples=10, deadline=None)
+@examples(40)
 @given(network=lines(), seed=SEEDS, single=st.booleans())
 def test_every_run_is_a_point_of_the_closed_program(network: SpikingNetwork, seed: int, single: bool):
     network = network.float() if single else network
@@ -289,7 +290,7 @@ def test_what_asks_for_one_number_is_told():
 
 
 @pytest.mark.parametrize("norm", ["l1", "l2", "linf"])
-@settings(max_examples=10, deadline=None)
+@examples(40)
 @given(network=networks(most_steps=4, most_layers=2, encodings=("none",)), seed=SEEDS)
 def test_gains_hold_of_neurons_that_differ(norm: str, network: SpikingNetwork, seed: int):
     """ε_j[t] = λ_j·ε_j[t−1] + w_j[t] for currents w of random signals, and of constant ones."""

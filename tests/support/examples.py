@@ -21,3 +21,8 @@ def examples(count: int) -> settings:
 def by_night(*values: Any) -> list[Any]:
     """Return parameters of a test that run with the slow tests only; a tuple stands for several arguments."""
     return [pytest.param(*(v if isinstance(v, tuple) else (v,)), marks=pytest.mark.slow) for v in values]
+
+
+def in_turn(*values: Any, of: str) -> tuple[Any, ...]:
+    """Return all of the values at night, and one by day: which, goes by the name of the case."""
+    return values if THOROUGH else (values[sum(map(ord, of)) % len(values)],)

@@ -3,7 +3,7 @@
 import ast
 from collections.abc import Iterator
 from dataclasses import dataclass
-from functools import cached_property, lru_cache
+from functools import cache, cached_property
 from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
@@ -40,9 +40,18 @@ class Module:
         """The package that relative imports start from."""
         return self.name if self.path.name == "__init__.py" else self.name.rpartition(".")[0]
 
-    def imports(self) -> Iterator[tuple[str, str]]:
-        """Yield (module, name) of each import, wherever it stands; the name is empty for `import module`."""
-        for node in ast.walk(self.tree):
+    @cached_property
+    def nodes(self) -> list[ast.AST]:
+        """All nodes of the source: many tests walk through the same thousand files."""
+        return list(ast.walk(self.tree))
+
+    @cached_property
+    def imports(self) -> list[tuple[str, str]]:
+        """(module, name) of each import, wherever it stands; the name is empty for `import module`."""
+        return list(self._imports())
+
+    def _imports(self) -> Iterator[tuple[str, str]]:
+        for node in self.nodes:
             if isinstance(node, ast.Import):
                 yield from ((alias.name, "") for alias in node.names)
             elif isinstance(node, ast.ImportFrom):
@@ -56,14 +65,21 @@ class Module:
         return ".".join((*kept, node.module) if node.module else kept)
 
 
-@lru_cache
+@cache
 def modules(*folders: str) -> dict[str, Module]:
     """Return the modules of folders, of all if none is named, by name."""
     files = ((path, folder) for folder in folders or FOLDERS for path in sorted((ROOT / folder).rglob("*.py")))
     return {module.name: module for module in (_module(path, folder) for path, folder in files)}
 
 
+@cache
 def _module(path: Path, folder: str) -> Module:
     parts = path.relative_to(ROOT).with_suffix("").parts
     inner = parts[1:] if folder == "api" else parts
     return Module(".".join(("spikecert", *inner)).removesuffix(".__init__"), path, folder)
+
+
+def forget() -> None:
+    """Let go of all parsed sources: a million nodes, which each collection of garbage would look through."""
+    modules.cache_clear()
+    _module.cache_clear()

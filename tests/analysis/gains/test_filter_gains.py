@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from torch import nn
 
@@ -99,7 +99,7 @@ def test_what_a_report_says_of_synapses_is_checked(tmp_path: Path):
     assert report.readout.upper > 1.5 * plain.upper
 
 
-@settings(max_examples=15, deadline=None)
+@examples(60)
 @given(st.integers(0, 2**31), DECAYS, DECAYS, st.integers(0, 3), st.sampled_from(NORMS), st.sampled_from(NORMS))
 def test_no_layer_grows_more(seed: int, kappa: float, decay: float, delay: int, p: str, q: str):
     generator = torch.Generator().manual_seed(seed)

@@ -31,7 +31,7 @@ from spikecert.models.rules import Label, Move, Range
 from support.examples import THOROUGH
 from support.oracles import every_flip
 
-DRAWN = 2000 if THOROUGH else 120
+DRAWN = 2000 if THOROUGH else 48
 CUTS = ("truncate", "floor", "nearest", "shift", "dash")
 MOST = 3
 

@@ -20,6 +20,7 @@ from spikecert.certify.verifiers.lirpa import METHODS
 from spikecert.models import DLIF, LIF, Residual, SpikingNetwork, deadline, mlp
 from spikecert.models.circuit import circuit
 from spikecert.testing import Case, cases, points
+from support.examples import examples
 
 NAMES = METHODS[1:]
 QUICK = 3
@@ -44,7 +45,7 @@ def assert_holds(verifier: Lirpa, case: Case, count: int = 60) -> None:
 
 
 class TestSoundness:
-    @settings(max_examples=12, deadline=None)
+    @examples(48)
     @given(cases(most_steps=4), SOME)
     def test_no_sample_escapes(self, case: Case, method: str):
         assert_holds(Lirpa(method=method, iterations=QUICK), case)

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor, nn
 
@@ -20,6 +20,7 @@ from spikecert.models import Recurrent
 from spikecert.models.elements.layers import walk
 from spikecert.testing import image_networks
 from spikecert.testing.samples import inputs as inputs_of
+from support.examples import examples
 
 SEEDS = st.integers(0, 2**31)
 
@@ -151,7 +152,7 @@ def _never_stuck(fired):
     return lambda self, node, x: replace(fired(self, node, x), fresh=False)
 
 
-@settings(max_examples=25, deadline=None)
+@examples(100)
 @given(data=st.data(), count=st.integers(1, 2), seed=SEEDS, around=st.sampled_from([None, LInf(0.05)]))
 def test_no_member_of_a_network_of_images_is_below_the_bound(
     data: st.DataObject, count: int, seed: int, around: LInf | None

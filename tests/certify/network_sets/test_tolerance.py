@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor, nn
 
@@ -18,6 +18,7 @@ from spikecert.models import DLIF, Recurrent, RefractoryLIF, Share, VariedLIF
 from spikecert.models.merging import merged
 from spikecert.testing import image_networks, networks
 from spikecert.testing.samples import inputs as inputs_of
+from support.examples import examples
 from support.network_members import drawn_member, each_by_itself, towards
 
 SEEDS = st.integers(0, 2**31)
@@ -59,7 +60,7 @@ def leaky(network: SpikingNetwork) -> bool:
     return all(type(layer) in (LIF, VariedLIF) for layer in network.neurons)
 
 
-@settings(max_examples=60, deadline=None)
+@examples(240)
 @given(data=st.data(), weights=SHARES, threshold=SHARES, decay=SHARES, seed=SEEDS)
 def test_no_member_of_a_dense_network_is_below_the_bound(
     data: st.DataObject, weights: float, threshold: float, decay: float, seed: int
@@ -71,7 +72,7 @@ def test_no_member_of_a_dense_network_is_below_the_bound(
     held(network, data.draw(inputs_of(network)), tolerance, seed, 8)
 
 
-@settings(max_examples=25, deadline=None)
+@examples(100)
 @given(data=st.data(), weights=SHARES, threshold=SHARES, seed=SEEDS, around=st.sampled_from([None, 0.02, 0.2]))
 def test_no_member_of_a_network_of_images_is_below_the_bound(
     data: st.DataObject, weights: float, threshold: float, seed: int, around: float | None

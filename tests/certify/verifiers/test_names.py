@@ -42,7 +42,7 @@ def test_no_other_list_of_names(table: dict[str, Any]):
     lists = {
         module.path.relative_to(ROOT).as_posix()
         for module in modules().values()
-        for node in ast.walk(module.tree)
+        for node in module.nodes
         if isinstance(node, ast.Tuple | ast.List | ast.Set | ast.Dict)
         if sum(named(inner) in table for inner in ast.iter_child_nodes(node)) >= MANY
     }

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor, nn
 
@@ -35,6 +35,7 @@ from spikecert.models.differing.recorded import firing_names
 from spikecert.models.differing.settings.exchanges import KINDS
 from spikecert.reports.comparing.difference_record import BuildSide, difference_record
 from support.builds import PlainNetwork, loop, maps, network, samples, trained
+from support.examples import examples
 
 ONE, TWO, LAST = maps()
 
@@ -60,7 +61,7 @@ CHANGES: dict[str, Any] = {
 }
 
 
-@settings(max_examples=60, deadline=None)
+@examples(240)
 @given(
     changes=st.lists(
         st.tuples(st.sampled_from(sorted(CHANGES)), st.integers(0, 1)), min_size=1, max_size=3, unique=True
@@ -363,7 +364,7 @@ def _judge(base: SpikingNetwork, other: SpikingNetwork, inputs: Tensor) -> Judge
     return Judge(two, one, inputs, corresponding(one.record(inputs), two.record(inputs)), 0)
 
 
-@settings(max_examples=25, deadline=None)
+@examples(100)
 @given(
     first=st.sampled_from(DIALECTS),
     second=st.sampled_from(DIALECTS),

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor, nn
 
@@ -20,6 +20,7 @@ from spikecert.models.linear_maps import linear_map, lowers
 from spikecert.models.linear_maps.selecting import SelectionMap
 from spikecert.models.rules import Leaky
 from spikecert.testing import registered
+from support.examples import examples
 
 
 class Turn(nn.Module):
@@ -129,7 +130,7 @@ class Lazy(RefractoryLIF):
         self.laziness = laziness
 
 
-@settings(max_examples=20, deadline=None)
+@examples(80)
 @given(st.data())
 def test_the_testing_kit_draws_a_neuron_by_the_fields_it_says(data: st.DataObject) -> None:
     ELEMENTS.pop(Lazy, None)
