@@ -1,4 +1,4 @@
-"""Invariants of one neuron that subtracts, cells of what its spikes took (F9); and of two, on a square of it (F9b)."""
+"""Invariants of one neuron that subtracts, cells of what its spikes took (F9); of two, squares of it (F9b)."""
 
 from typing import NamedTuple
 

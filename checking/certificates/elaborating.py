@@ -126,14 +126,13 @@ class Elaborator:
         other = any(
             self.celled(place) or node.heard is not None or node.neuron.rest or node.neuron.raises
             for place, node in nodes
-            if not isinstance(node.neuron, WholeNeuron)
         )
         return not other and self.nodes.entering is None and self.checker.network.whole is None
 
     def celled(self, place: int) -> bool:
         """Return whether a layer's neurons have cells, where they have no table."""
         neuron = self.nodes.spiking(place).neuron
-        if isinstance(neuron, WholeNeuron):
+        if self.nodes.spiking(place).whole is not None:
             return False
         return bool(self.cells) and neuron.reset == "subtract" and neuron.decay > 0 and not neuron.raises
 
@@ -150,6 +149,7 @@ class Elaborator:
         """Return the neurons at a place as they are read."""
         node = self.nodes.graph.nodes[place]
         assert isinstance(node, DescribedSpikes)
+        assert isinstance(node.neuron, Described)
         return node.neuron
 
     def said(self, record: str) -> str:
@@ -162,10 +162,11 @@ class Elaborator:
     def _table(self, place: int) -> Iterator[str]:
         """Yield the table of a layer with constant currents, unless it is too long: rows by train and sign."""
         found: dict[tuple[Train, bool], Box] = {}
-        currents, neuron = self.context.nodes_currents(place), self.nodes.spiking(place).neuron
-        if isinstance(neuron, WholeNeuron):
-            yield from self._whole_table(place, neuron, currents)
+        currents, node = self.context.nodes_currents(place), self.nodes.spiking(place)
+        if node.whole is not None:
+            yield from self._whole_table(place, node.whole, currents)
             return
+        neuron = node.neuron
         for train, (low, high) in followed(neuron, currents):
             name = train, low + high < 0
             old = found.get(name, (low, high))
@@ -232,8 +233,9 @@ class Elaborator:
         known = driven.boxes, driven.bits, [driven.window(0, t) for t in asked]
         if known == self.known[place][j]:
             return
-        if isinstance(driven.neuron, WholeNeuron):
-            yield from self._whole(place, j, driven, known)
+        whole = self.nodes.spiking(place).whole
+        if whole is not None:
+            yield from self._whole(place, j, (whole, driven), known)
             return
         if celled:
             levels, bits = cells_of(driven, self.cells)
@@ -249,13 +251,13 @@ class Elaborator:
             self.context.set(self.context.empty, 0, True, place)
         yield words.graph(place, j, levels)
 
-    def _whole(self, place: int, j: int, driven: Driven, known: object) -> Iterator[str]:
+    def _whole(self, place: int, j: int, given: tuple[WholeNeuron, Driven], known: object) -> Iterator[str]:
         """Yield the invariant of a whole neuron; none where it may wrap, which part of the set may not do."""
         try:
-            levels = states_of(driven, self._windowed(place))
+            levels = states_of(*given, self._windowed(place))
         except Refused:
             return
-        found = inductive_whole(driven, levels)
+        found = inductive_whole(*given, levels)
         self.context.set(self.context.invariants[place], j, found, place)
         self.context.set(self.context.bits[place], j, found.bits, place)
         self.context.set(self.known[place], j, known, place)

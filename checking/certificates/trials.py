@@ -211,9 +211,8 @@ class LeafTrials:
         Raises:
             Refused: where it does not accept it.
         """
-        if (
-            self.maker.floats is not None or self.network.whole is not None
-        ):  # then certificates have fewer windows where they are made from files
+        # from files certificates have fewer windows than floats found, and those of whole numbers their own splits
+        if self.maker.floats is not None or self.network.whole is not None:
             return check_content(content, self.network)
         maker, facts = self._joint if self.needed else (self.maker, self.facts)
         maker.bounds = False

@@ -46,17 +46,18 @@ def rows_of(neuron: WholeNeuron, currents: list[Box]) -> tuple[tuple[Train, Box]
     return table_of(neuron, min(low for low, _ in boxes), max(high for _, high in boxes))
 
 
-def states_of(driven: Driven, windows: bool) -> list[list[WholeNode]]:
+def states_of(neuron: WholeNeuron, driven: Driven, windows: bool) -> list[list[WholeNode]]:
     """Return the levels of a neuron's invariant.
 
     Args:
+        neuron: its constants.
         driven: what is known of its current.
         windows: whether windows are asked.
 
     Raises:
         Refused: where a number may wrap.
     """
-    builder = _StateBuilder(driven, windows)
+    builder = _StateBuilder(neuron, driven, windows)
     for t in range(len(driven.boxes)):
         builder.step(t)
     return builder.levels
@@ -65,10 +66,8 @@ def states_of(driven: Driven, windows: bool) -> list[list[WholeNode]]:
 class _StateBuilder:
     """Nodes by label: the level that the last spike led to, 0 before any, or how many spikes there were."""
 
-    def __init__(self, driven: Driven, windows: bool) -> None:
-        assert isinstance(driven.neuron, WholeNeuron)
-        self.driven, self.neuron = driven, driven.neuron
-        own = self.neuron.own
+    def __init__(self, neuron: WholeNeuron, driven: Driven, windows: bool) -> None:
+        self.driven, self.neuron, own = driven, neuron, neuron.own
         self.windows = windows and own.synapse is None and own.leak.share > 0
         self.spans: dict[int, Span] = {0: ((0, 0), (0, 0))}
         self.chains: dict[int, list[Box]] = {0: []}
@@ -89,7 +88,7 @@ class _StateBuilder:
                 ahead[to] = _hull(old[0], after), _hull(old[1], drive)
                 if alone:
                     chains[to], parents[to] = chain, label
-        if len(ahead) > MOST_LABELS and self.neuron.reset == "subtract":
+        if len(ahead) > MOST_LABELS and self.neuron.own.reset == "subtract":
             merged = {label: place * MOST_LABELS // len(ahead) for place, label in enumerate(sorted(ahead))}
             ways = {label: {n: merged[to] for n, to in own.items()} for label, own in ways.items()}
             joined = dict[int, Span]()
@@ -113,8 +112,7 @@ class _StateBuilder:
         self.levels[-1] = [
             node._replace(
                 targets=tuple(
-                    order[ways[label][n]] if n in ways[label] else -1
-                    for n in range(max(ways[label], default=-1) + 1)
+                    order.get(ways[label].get(n, -1), -1) for n in range(max(ways[label], default=-1) + 1)
                 ),
                 cuts=cuts[label],
             )
@@ -128,7 +126,7 @@ class _StateBuilder:
         neuron, currents = self.neuron, onto_whole(self.driven.boxes[t])
         if currents[0] > currents[1]:
             return
-        rests = neuron.reset == "zero" and label > 0 and t < label + neuron.rest
+        rests = neuron.own.reset == "zero" and label > 0 and t < label + neuron.own.rest
         drive, cuts = neuron.driven(u, currents), list[int]()
         free = (0, 0) if rests else neuron.potential(w, drive)
         for back in range(1, len(chain)) if self.windows and not rests else ():
@@ -141,13 +139,13 @@ class _StateBuilder:
         v, (certain, possible) = neuron.held(free), self.driven.bits[t]
         for n, part in neuron.counts(v):
             if certain <= n <= possible:
-                alone = self.windows and n == 0 and not rests and v == free and neuron.reset == "zero"
+                alone = self.windows and n == 0 and not rests and v == free and neuron.own.reset == "zero"
                 yield n, self._label(t, label, n), neuron.after(n, part), drive, alone, tuple(cuts)
 
     def _label(self, t: int, label: int, n: int) -> int:
-        if self.neuron.reset == "zero":
+        if self.neuron.own.reset == "zero":
             return t + 1 if n else label
-        return label + n if self.neuron.reset == "subtract" else 0
+        return label + n if self.neuron.own.reset == "subtract" else 0
 
 
 def _hull(one: Box, other: Box) -> Box:

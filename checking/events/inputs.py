@@ -88,13 +88,9 @@ class Inputs:
     def check_within(self, least: int, most: int) -> None:
         """Refuse inputs beyond two ends, or ends that are not whole."""
         for part in (self.low, self.high):
-            if any(
-                int(x) % (1 << part.shift) or not least << part.shift <= x <= most << part.shift
-                for x in part.ints.flat
-            ):
-                raise Refused(
-                    f"box: holds other numbers than the whole ones from {least} to {most} that are taken"
-                )
+            whole = all(int(x) % (1 << part.shift) == 0 for x in part.ints.flat)
+            if not whole or not all(least << part.shift <= x <= most << part.shift for x in part.ints.flat):
+                raise Refused(f"box: holds other numbers than the whole ones from {least} to {most} of the model")
 
     @property
     def size(self) -> Dyadic:

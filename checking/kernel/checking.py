@@ -6,7 +6,7 @@ of a complete tree hold every run. What is refused says where: the record's numb
 
 from collections.abc import Callable, Iterable
 from fractions import Fraction
-from functools import cache
+from functools import cache, partial
 
 from ..claims import Claim
 from ..conclusions import Conclusion, Conclusions
@@ -26,7 +26,7 @@ from .pairs import cheapest
 from .potentials import feasible
 from .records import Fields
 from .tables import checked
-from .whole import WholeNeuron, checked_whole, inductive_whole
+from .whole import checked_whole, inductive_whole
 
 Side = Callable[[], None]
 MOST_OPEN = 1 << 12
@@ -115,12 +115,11 @@ class Checker:
         node = self.nodes.spiking(place)
         if place in self.context.tables or not node.constant or self.other is not None or self.margins:
             raise Refused("has a table, or has currents that change, or a tree has begun")
-        rows, currents = (
-            records.rows(fields, isinstance(node.neuron, WholeNeuron)),
-            self.context.nodes_currents(place),
-        )
-        known = checked_whole if isinstance(node.neuron, WholeNeuron) else checked
-        table = known(node.neuron, rows, currents)  # pyright: ignore[reportArgumentType]
+        rows, currents = records.rows(fields, node.whole is not None), self.context.nodes_currents(place)
+        if node.whole is None:
+            table = checked(node.neuron, rows, currents)
+        else:
+            table = checked_whole(node.whole, rows, currents)
         self.context.give_table(place, table)
 
     def _graph(self, fields: Fields) -> None:
@@ -128,11 +127,13 @@ class Checker:
         node = self.nodes.spiking(place)
         if place in self.context.tables or j >= node.width:
             raise Refused("has a table, or no such neuron")
-        whole = isinstance(node.neuron, WholeNeuron)
-        levels = (records.states if whole else records.levels)(fields, self.network.steps)
+        if node.whole is None:
+            levels, check = records.levels(fields, self.network.steps), inductive
+        else:
+            levels, check = records.states(fields, self.network.steps), partial(inductive_whole, node.whole)
         if self.context.empty[0]:
             return
-        found = (inductive_whole if whole else inductive)(self._driven(place, j), levels)  # pyright: ignore
+        found = check(self._driven(place, j), levels)  # pyright: ignore[reportArgumentType]
         self.context.set(self.context.invariants[place], j, found, place)
         self.context.set(self.context.bits[place], j, found.bits, place)
         if found.empty:
@@ -290,11 +291,8 @@ class Checker:
     def _check_wraps(self) -> None:
         """Refuse to conclude where some whole neuron has no table and no invariant, which say that none wraps."""
         for place, known in self.context.invariants.items():
-            whole = isinstance(self.nodes.spiking(place).neuron, WholeNeuron)
-            if whole and place not in self.context.tables and None in known:
-                raise Refused(
-                    f"layer {place}: neuron {known.index(None)} has no invariant, and its numbers may wrap"
-                )
+            if self.nodes.spiking(place).whole is not None and place not in self.context.tables and None in known:
+                raise Refused(f"layer {place}: neuron {known.index(None)} has no invariant, and may wrap")
 
     def _check_read(self) -> None:
         """Refuse a leaf where potentials of whole numbers that are read may be cut or wrap; else they are sums."""
@@ -336,7 +334,8 @@ class Checker:
             raise Refused("has no invariant")
         prices = [fields.number() for _ in costs]
         given = records.potentials(fields, [len(level) for level in invariant.levels[:-1]])
-        bound = feasible(self.nodes.spiking(place).neuron, invariant, costs, prices, given)
+        node = self.nodes.spiking(place)
+        bound = feasible(node.neuron, invariant, costs, prices, given, node.whole is not None)
         self.leaf.potential(place, j, prices, bound)
 
     def _heard(self, fields: Fields) -> None:
@@ -349,7 +348,7 @@ class Checker:
         place, one, two = fields.whole(), fields.whole(), fields.whole()
         costs = [self.leaf.taken(place, j) for j in (one, two)]
         levels = records.pairs(fields, self.network.steps)
-        if isinstance(self.nodes.spiking(place).neuron, WholeNeuron):
+        if self.nodes.spiking(place).whole is not None:
             raise Refused("a pair is of whole neurons, of which this rule knows nothing")
         pair = self._driven(place, one), self._driven(place, two)
         self.leaf.total += cheapest(pair, self._strips(place, one, two), costs, levels)

@@ -79,18 +79,20 @@ class SpikingNode:
     Attributes:
         constant: whether a current is the same at each step.
         heard: what is added to the current of a step: a sum of the layer's own spikes a step before (F16).
+        whole: the neurons where they are whole; `neuron` are the real ones that they stray from.
     """
 
     source: int
-    neuron: KernelNeuron | WholeNeuron
+    neuron: KernelNeuron
     constant: bool
     width: int
     heard: Sum | None
+    whole: WholeNeuron | None = None
 
     @property
     def most(self) -> int:
         """Return how many spikes a neuron may have at a step."""
-        return self.neuron.own.most if isinstance(self.neuron, WholeNeuron) else 1
+        return 1 if self.whole is None else self.whole.own.most
 
 
 KernelNode = InputBoxes | Sum | Greatest | TimeSums | SpikingNode
@@ -195,11 +197,9 @@ def _node(place: int, graph: Graph, network: Network) -> KernelNode:
 def _spikes(place: int, node: described.Spikes, graph: Graph, network: Network) -> SpikingNode:
     heard = None if node.feedback is None else _through(place, node.feedback)
     constant = graph.constant[node.source] and heard is None
-    if isinstance(node.neuron, IntegerNeuron):
-        neuron = WholeNeuron.of(node.neuron)
-    else:
-        neuron = KernelNeuron.of(node.neuron, network.arithmetic)
-    return SpikingNode(node.source, neuron, constant, graph.widths[place], heard)
+    whole = WholeNeuron(node.neuron) if isinstance(node.neuron, IntegerNeuron) else None
+    neuron = KernelNeuron.of(node.neuron, network.arithmetic) if whole is None else whole.real  # pyright: ignore
+    return SpikingNode(node.source, neuron, constant, graph.widths[place], heard, whole)
 
 
 def _boxes(inputs: Inputs) -> list[list[Box]]:

@@ -7,8 +7,9 @@ piece i here and a multiplier m, and
 
 where v = λ·u + a·I + δ and end(m) is the upper end of the move's part of V for m > 0, the lower one for m < 0
 (Farkas: v lies there, so the last term is never positive and any m is sound). Where the neuron rests, v and u' are
-0, and m and b_j count for nothing. Of whole neurons a potential is a number, b = 0 and m = 0. So π(u) ≤ A·s − μ·I + π'(u') on each move, and π' ≤ 0 at the end. It is one sum
-of `least`s. Linear pieces make F6 exact: a piece is "the next spike is at t'".
+0, and m and b_j count for nothing. So π(u) ≤ A·s − μ·I + π'(u') on each move, and π' ≤ 0 at the end. It is one sum
+of `least`s. Linear pieces make F6 exact: a piece is "the next spike is at t'". Of whole neurons, whose
+steps are no such sums, potentials are numbers: b = 0 and m = 0, and neither u nor v is left.
 """
 
 from typing import NamedTuple
@@ -18,7 +19,6 @@ from ..work import spend
 from .invariants import Invariant, InvariantMove
 from .neurons import KernelNeuron
 from .numbers import GRID, least
-from .whole import WholeNeuron
 
 Piece = tuple[int, int]
 Hints = list[tuple[int, int]]
@@ -38,11 +38,12 @@ RISE = 48
 
 
 def feasible(
-    neuron: KernelNeuron | WholeNeuron,
+    neuron: KernelNeuron,
     invariant: Invariant,
     costs: list[int],
     prices: list[int],
     potentials: list[list[Potential]],
+    whole: bool = False,
 ) -> int:
     """Return the bound that potentials prove.
 
@@ -50,6 +51,7 @@ def feasible(
         neuron, invariant: whose runs they are about.
         costs, prices: A and μ, (T,) each.
         potentials: of each node of each level but the last.
+        whole: whether the neuron is a whole one.
 
     Raises:
         Refused: where they are not feasible.
@@ -62,6 +64,8 @@ def feasible(
                 hints = here.spike if move.spike else here.silent
                 if not later or len(hints) != len(later):
                     raise Refused(f"step {t + 1}: a potential has a piece without a way")
+                if whole and any(slope for _, slope in (*here.pieces, *later, *hints)):
+                    raise Refused(f"step {t + 1}: a potential of a whole neuron has a slope")
                 spend(RISE * len(later))
                 node, price = invariant.levels[t][index], prices[t]
                 u, own = (node.low, node.high), here.pieces
@@ -76,7 +80,7 @@ def feasible(
 
 
 def rise(
-    neuron: KernelNeuron | WholeNeuron,
+    neuron: KernelNeuron,
     invariant: Invariant,
     t: int,
     u: tuple[int, int],
@@ -87,10 +91,6 @@ def rise(
     price: int,
 ) -> int:
     """Return the least of −μ·I + a_j + b_j·u' − a_i − b_i·u + m·(v − end), over 2^(3·GRID)."""
-    if isinstance(neuron, WholeNeuron):
-        if later[1] or here[1] or multiplier:
-            raise Refused(f"step {t + 1}: a potential of whole neurons has slopes")
-        return (later[0] - here[0] << 2 * GRID) + (least(-price, invariant.boxes[t]) << GRID)
     const, slope = later if neuron.keeps(move.spike) and not move.rests else (later[0], 0)
     multiplier = 0 if move.rests else multiplier
     gain = slope + multiplier

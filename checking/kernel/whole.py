@@ -30,40 +30,28 @@ from ..network.integers import IntegerNeuron
 from ..refusal import Refused
 from ..work import spend
 from .invariants import NODE, Driven, Invariant, InvariantMove, InvariantNode, reached
+from .neurons import KernelNeuron
 from .numbers import GRID, ONE, Box, common, exactly
 from .tables import CheckedTable, Train
 
 
 @dataclass(frozen=True)
 class WholeNeuron:
-    """The constants of a model file, and on the grid what rules of real numbers ask of them.
+    """What a step of whole neurons may do.
 
     Attributes:
-        own: the constants.
-        decay, scale: λ, and what a current counts for, (T,).
-        reset: as in the file; raises: 0.
+        own: the constants of a model file.
     """
 
     own: IntegerNeuron
-    decay: int
-    scale: tuple[int, ...]
-    reset: str
-    raises: int = 0
-
-    @staticmethod
-    def of(own: IntegerNeuron) -> "WholeNeuron":
-        """Return the neuron of a model file."""
-        decay = exactly(own.leak.share, "a decay")
-        return WholeNeuron(own, decay, (ONE - decay if own.towards else ONE,) * own.steps, own.reset)
 
     @property
-    def rest(self) -> int:
-        """Return how many steps behind a spike v is 0 and nothing fires."""
-        return self.own.rest
-
-    def slip(self, potential: int, current: int) -> int:
-        """Return how far f(x) may be from λ·x."""
-        return 0 if self.decay == ONE else ONE
+    def real(self) -> KernelNeuron:
+        """Return the real neuron from which this one strays by less than 1 a step: rule W alone asks for it."""
+        own, decay = self.own, exactly(self.own.leak.share, "a decay")
+        scale = (ONE - decay if own.towards else ONE,) * own.steps
+        ends = own.threshold * ONE, (own.first - 1) * ONE, own.first * ONE
+        return KernelNeuron(decay, *ends, own.reset, scale, False, 0, 0 if decay == ONE else ONE, own.rest)
 
     def driven(self, u: Box, currents: Box) -> Box:
         """Return where u is behind a step.
@@ -107,9 +95,9 @@ class WholeNeuron:
 
     def after(self, n: int, part: Box) -> Box:
         """Return where w is behind so many spikes."""
-        if n and self.reset == "zero":
+        if n and self.own.reset == "zero":
             return 0, 0
-        less = n * self.own.threshold if self.reset == "subtract" else 0
+        less = n * self.own.threshold if self.own.reset == "subtract" else 0
         return part[0] - less, part[1] - less
 
     def run(self, current: int) -> Train:
@@ -119,11 +107,11 @@ class WholeNeuron:
             Refused: where it wraps.
         """
         w, u, left, train = (0, 0), (0, 0), 0, list[int]()
-        for _ in self.scale:
+        for _ in range(self.own.steps):
             u = self.driven(u, (current, current))
             v = (0, 0) if left else self.held(self.potential(w, u))
             ((n, part),) = self.counts(v)
-            w, left = self.after(n, part), self.rest if n else max(left - 1, 0)
+            w, left = self.after(n, part), self.own.rest if n else max(left - 1, 0)
             train.append(n)
         return tuple(train)
 
@@ -147,14 +135,13 @@ def onto_whole(box: Box) -> Box:
     return -(-box[0] >> GRID), box[1] >> GRID
 
 
-def inductive_whole(driven: Driven, levels: list[list[WholeNode]]) -> Invariant:
+def inductive_whole(neuron: WholeNeuron, driven: Driven, levels: list[list[WholeNode]]) -> Invariant:
     """Return a certificate's invariant of a neuron.
 
     Raises:
         Refused: where it does not hold the start, is not inductive, or a number may wrap.
     """
-    steps, neuron = len(driven.boxes), driven.neuron
-    assert isinstance(neuron, WholeNeuron)
+    steps = len(driven.boxes)
     if driven.error or len(levels) != steps + 1 or not levels[0]:
         raise Refused("an invariant has other steps, or currents that round")
     if not (_within((0, 0), levels[0][0][:2]) and _within((0, 0), levels[0][0].synapse)):
@@ -169,7 +156,7 @@ def inductive_whole(driven: Driven, levels: list[list[WholeNode]]) -> Invariant:
             chain = [*chain, (node.low * ONE, node.high * ONE)]
             here[index] = _moves(driven, neuron, t, node, chain, rests[index] > 0, levels[t + 1], index)
             for move in here[index]:
-                rest = neuron.rest if move.spike else max(rests[index] - 1, 0)
+                rest = neuron.own.rest if move.spike else max(rests[index] - 1, 0)
                 if later.setdefault(move.target, rest) != rest:
                     raise Refused(f"step {t + 1}: a node is entered with {rest} steps of rest, and with others")
                 ahead[move.target] = chain if levels[t + 1][move.target].parent == index else []
@@ -177,7 +164,7 @@ def inductive_whole(driven: Driven, levels: list[list[WholeNode]]) -> Invariant:
         bits.append((min(spikes, default=1), max(spikes, default=0)))
         moves.append([here.get(index) for index in range(len(level))])
         chains, rests = ahead, later
-    return Invariant(levels, moves, driven.boxes, 0, tuple(bits))
+    return Invariant(levels, moves, driven.boxes, 0, tuple(bits))  # pyright: ignore[reportArgumentType]
 
 
 def _moves(
@@ -223,7 +210,7 @@ def cut_whole(
     if neuron.own.synapse is not None:
         raise Refused(f"step {t + 1}: cuts potentials by windows of what a synapse keeps")
     node = InvariantNode(*chain[-1], -1, -1, -1, cuts)
-    return common(free, onto_whole(reached(driven, t, node, chain, neuron.slip(0, 0))))
+    return common(free, onto_whole(reached(driven, t, node, chain, driven.neuron.tiny)))
 
 
 def checked_whole(neuron: WholeNeuron, rows: Iterable[tuple[Train, Box]], currents: Iterable[Box]) -> CheckedTable:

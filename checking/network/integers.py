@@ -123,9 +123,12 @@ class IntegerNeuron:
         for field in ("symmetric", "decays_last", "saturating_sums", "towards"):
             if type(layer[field]) is not bool:
                 raise Refused(f"{name}.{field}: got {str(layer[field])[:20]!r}, expected true or false")
-        for field, known in (
-            ("reset", ("zero", "subtract", "none")), ("fires_at", (">=", ">")), ("overflow", ("saturate", "refuse")),
-        ):  # fmt: skip
+        words = {
+            "reset": ("zero", "subtract", "none"),
+            "fires_at": (">=", ">"),
+            "overflow": ("saturate", "refuse"),
+        }
+        for field, known in words.items():
             if layer[field] not in known:
                 raise Refused(f"unknown: no proof form for {field} {str(layer[field])[:20]!r}")
         bits, wide = (_within(f"{name}.{field}", layer[field], 2, MOST_BITS) for field in ("bits", "current_bits"))
@@ -211,7 +214,7 @@ def check_tensors(tensors: dict[str, np.ndarray]) -> None:
 
 
 def keeps_whole(layer: object) -> bool:
-    """Return whether a layer that is no neurons makes whole numbers of whole ones, by whole weights and no rounding."""
+    """Return whether a layer without neurons makes whole numbers of whole ones, by whole weights alone."""
     if isinstance(layer, OneRow):
         layer = layer.images
     return isinstance(layer, Linear | Convolution | Flatten) or (
