@@ -323,7 +323,8 @@ class Checker:
             return slack
         reach = size.max().fraction()
         slip = final.slip_read(reach, self.network.readout, self.network.arithmetic)
-        return slack + above(slip) + self.network.steps * (int(reach) + 1)
+        near = 0 if self.network.whole is not None else self.network.steps * (int(reach) + 1)
+        return slack + above(slip) + near
 
     def _potential(self, fields: Fields) -> None:
         assert self.leaf is not None
