@@ -9,7 +9,7 @@ import pytest
 import torch
 from torch import nn
 
-from spikecert import LIF, IntegerLIF, LInf, SpikingNetwork, WholeDecay, WholeInput
+from spikecert import LIF, IntegerLIF, LInf, SpikingNetwork, WholeDecay, WholeInput, save
 from spikecert.certify.proofs import Prover
 from spikecert.checking import Refused
 from spikecert.checking.certificates.short_files import ShortFile
@@ -23,6 +23,8 @@ from spikecert.checking.network.integers import CUTS, IntegerNeuron, WholeLeak
 from spikecert.checking.network.model import Network, parse_network
 from spikecert.checking.short import FORMATS
 from spikecert.models.files import checkpoints
+
+from . import natively
 
 STEPS = 4
 
@@ -190,10 +192,28 @@ def test_rests_parents_and_cuts_that_are_not_so_are_refused():
     resting = neuron(told | {"rest": 1})
     with pytest.raises(Refused):
         inductive_whole(resting, driven(resting, [(1, 5)] * STEPS), levels)
-    synaptic = neuron(told | {"synapse": ["shift", 1, 0]})
-    forged = [[WholeNode(-99, 99, (-99, 99), -1 if t == 0 else 0, (0, 0), (t,) * (t > 0))] for t in range(5)]
-    with pytest.raises(Refused):
-        inductive_whole(synaptic, driven(synaptic, [(1, 2)] * STEPS), forged)
+
+
+def test_windows_are_not_of_what_a_synapse_keeps():
+    whole = neuron(PLAIN | {"reset": "zero", "overflow": "saturate", "bits": 8, "synapse": ["shift", 1, 0]})
+    given = driven(whole, [(1, 2)] * STEPS)
+    levels = [list(level) for level in states_of(whole, given, False)]
+    levels[1][0] = levels[1][0]._replace(parent=0)
+    inductive_whole(whole, given, levels)
+    levels[1][0] = levels[1][0]._replace(cuts=(1,))
+    with pytest.raises(Refused, match="windows of what a synapse keeps"):
+        inductive_whole(whole, given, levels)
+
+
+def test_windows_end_where_a_width_may_cut():
+    """Behind a cut at the bottom a potential is above what came in, so windows would say too little."""
+    whole = neuron(PLAIN | {"reset": "zero", "overflow": "saturate", "leak": ["truncate", 0, 1]})
+    given = driven(whole, [(-12, -12), (-12, -12), (-2, 0), (1, 1)])
+    levels = [list(level) for level in states_of(whole, given, True)]
+    assert [level[0].parent for level in levels] == [-1, 0, -1, -1, 0]
+    levels[2][0] = levels[2][0]._replace(parent=0)
+    with pytest.raises(Refused, match="a width may cut there"):
+        inductive_whole(whole, given, levels)
 
 
 # ---- wraps -------------------------------------------------------------------------------------------------
@@ -408,3 +428,13 @@ def test_a_potential_of_a_whole_neuron_has_no_slope(kept):
     words = lines[index].split()
     words[3 + 4 + 2] = "1"  # behind prices: the number of pieces, a, b
     assert "has a slope" in refusal(network, [*lines[:index], " ".join(words), *lines[index + 1 :]])
+
+
+# ---- the native kernel -------------------------------------------------------------------------------------
+@natively.HERE
+def test_the_native_kernel_has_no_rule_for_whole_numbers(kept, tmp_path):
+    network, lines = kept
+    save(network, tmp_path / "build.safetensors")
+    assert "no rule for a WholeInput layer" in natively.refusal(tmp_path / "build.safetensors", lines) or (
+        "no rule for encoding none" in natively.refusal(tmp_path / "build.safetensors", lines)
+    )
