@@ -43,7 +43,7 @@ from .plain import StillOpen, close_all
 from .proof import Proof
 from .splits import CheckerSplits
 from .tree import Tree
-from .whole import Found, WholeTree
+from .whole import WholeFailure, WholeTree
 
 LOST = 1e-6
 """What the search's floats may lose of a property's row, about."""
@@ -163,7 +163,7 @@ class Prover:
         for tree in trees:
             try:
                 WholeTree(tree, tuple(sample.shape), partial(claim.fails, self.network)).close()
-            except Found as error:
+            except WholeFailure as error:
                 raise Disproved("the search found a counterexample") from error
         return trees, sum(len(tree.allowed) for tree in trees)
 

@@ -22,7 +22,7 @@ MOST_NODES = 1 << 14
 """Of one clause's tree."""
 
 
-class Found(Exception):
+class WholeFailure(Exception):
     """An input that is not as claimed was found."""
 
 
@@ -47,7 +47,7 @@ class WholeTree:
 
         Raises:
             StillOpen: where a part does not close.
-            Found: where an input fails.
+            WholeFailure: where an input fails.
         """
         tree, stack = self.tree, [0]
         self.maker.said(f"class {tree.other}")
@@ -88,7 +88,7 @@ class WholeTree:
         )
         middles = (ends[..., 0] + ends[..., 1]) // 2
         if self.fails(self._input(middles)):
-            raise Found
+            raise WholeFailure
         scores = (ends[..., 1] - ends[..., 0]) * self.weights
         if not (ends[..., 1] > ends[..., 0]).any():
             raise StillOpen("a single input is open: a number of its run may wrap, or be cut as it is read")
