@@ -51,6 +51,7 @@ class Statement:
         note: what the writer says of it, such as the sample's index, in a line that is safe to show; not checked.
         rules: of events: what may flip and move; `radius` is empty then, and the range is all numbers.
         prop: the property, where it is about one.
+        whole: whether the network is one of whole numbers: the inputs are the whole ones, as a chip takes them.
     """
 
     network: str
@@ -66,6 +67,7 @@ class Statement:
     note: str
     rules: Rules | None = None
     prop: StatedProperty | None = None
+    whole: bool = False
 
     @property
     def epsilon(self) -> float:
@@ -89,7 +91,7 @@ class Statement:
 
     def _hashed(self, network: str, ties: str) -> str:
         about = self.label if self.prop is None else json.dumps(self.prop.described, sort_keys=True)
-        told, numbers = f"{network} {self.point} {about} {self.norm}{ties}", []
+        told, numbers = f"{network} {self.point} {about} {self.norm}{ties}{' whole' * self.whole}", []
         if self.rules is not None:
             told += json.dumps([self.rules.described, [*self.rules.masks]], sort_keys=True)
             numbers = [*self.rules.masks.values()]
@@ -147,6 +149,7 @@ class Claim:
             note=printable(" ".join(str(text.get("note", "")).split())[:200]),
             rules=rules,
             prop=self.prop,
+            whole=self.network.whole is not None,
         )
 
 

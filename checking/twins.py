@@ -53,6 +53,8 @@ def _unlike(a: Statement, b: Statement) -> str:
         return "the proofs are about different samples"
     if a.label != b.label:
         return f"the proofs are about classes {a.label} and {b.label}, not about one"
+    if a.whole != b.whole:
+        return "one proof is about the whole inputs of a chip, the other one about real ones"
     if a.norm != b.norm:
         return f"the proofs are about sets in {printable(a.norm)} and {printable(b.norm)}, not about one"
     return "the proofs are about different sets of inputs around one sample"

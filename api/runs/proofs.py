@@ -9,13 +9,14 @@ import torch
 from torch import Tensor
 
 from spikecert.certify import Perturbation, SoundnessError
+from spikecert.certify.perturbations import settled_set
 from spikecert.certify.proofs import Disproved, Proof, Prover, Unproven
 from spikecert.certify.proofs.asked import AskedSet, asked_of
 from spikecert.certify.questions.forms import Property
 from spikecert.certify.ties import settled_ties
 from spikecert.checking import Refused, Statement, check
 from spikecert.checking.twins import SIDES
-from spikecert.models import SpikingNetwork
+from spikecert.models import SpikingNetwork, save
 from spikecert.models.progress import Progress
 
 from ..telling import say
@@ -25,6 +26,8 @@ if TYPE_CHECKING:
     from spikecert.reports import Record
     from spikecert.training import Split
 
+BUILD = "build.safetensors"
+"""A chip's build, beside the proofs about it: no other file holds it."""
 NORMS = ("linf", "l2", "flips", "shift", "flips+shift")
 """The norms whose threats have a proof form."""
 
@@ -70,7 +73,11 @@ def write_proofs(
         note = f"sample {row.index} of {found.data.name}"
         written += _written(path, chosen, asked, found.models[0].ties, timeout, note)
         progress("prove", done, len(rows))
-    say(f"there are {written} proofs of {len(rows)} verified samples in {folder}")
+    told = f"there are {written} proofs of {len(rows)} verified samples in {folder}"
+    if chosen.exact.whole is not None:
+        save(chosen.network, folder / BUILD)
+        told += f", for the integers that run on the chip: its build is {BUILD} there"
+    say(told)
 
 
 def write_twins(
@@ -189,7 +196,8 @@ def _is_there(path: Path, chosen: Prover, asked: Asked, ties: str | None) -> boo
         there = check(path, chosen.exact)
     except (Refused, OSError):
         return False
-    sample, label, around = asked[0].cpu(), asked[1], asked_of(asked[2], asked[0].cpu())
+    around = asked_of(settled_set(chosen.network, asked[2]), asked[0].cpu())
+    sample, label = asked[0].cpu(), asked[1]
     claim = chosen.claimed(label, sample, ties)
     same = np.array_equal(there.sample, around.sample)
     same = same and (there.label, there.ties, there.prop) == (claim.label, claim.ties, claim.stated)

@@ -30,7 +30,7 @@ from ..branching.experience import Experience
 from ..branching.nodes.decisions import RowRanges
 from ..branching.nodes.nodes import Nodes
 from ..branching.question import MarginQuestion
-from ..perturbations import Perturbation
+from ..perturbations import Perturbation, settled_set
 from ..perturbations.base import check_perturbation
 from ..questions.asking import as_labels, check_property_ties
 from ..questions.forms import Property
@@ -43,6 +43,7 @@ from .plain import StillOpen, close_all
 from .proof import Proof
 from .splits import CheckerSplits
 from .tree import Tree
+from .whole import WholeFailure, WholeTree
 
 LOST = 1e-6
 """What the search's floats may lose of a property's row, about."""
@@ -116,7 +117,7 @@ class Prover:
         timeout = checked_timeout(timeout)
         check_perturbation(perturbation)
         deadline = None if timeout is None else time.perf_counter() + timeout
-        sample = sample.detach().cpu()
+        sample, perturbation = sample.detach().cpu(), settled_set(self.network, perturbation)
         if not sample.is_floating_point():  # event frames are kept as bytes
             sample = sample.to(self.network.dtype)
         claim = self.claimed(label, sample, ties)
@@ -143,6 +144,8 @@ class Prover:
         deadline: float | None,
     ) -> tuple[list[Tree], int]:
         """Return closed trees, and how many nodes were bounded."""
+        if self.exact.whole is not None:
+            return self._whole(sample, claim, trials)
         if trials.nodes.graph.summed:
             search = _ProofSearch.of(self, sample, claim, perturbation, trials).run(deadline)
             return search.trees, search.nodes
@@ -150,6 +153,18 @@ class Prover:
             raise Disproved("the sample itself is a counterexample")
         trees = [Tree(trials, clause) for clause in trials.goal.clauses]
         close_all(trees)
+        return trees, sum(len(tree.allowed) for tree in trees)
+
+    def _whole(self, sample: Tensor, claim: AskedClaim, trials: LeafTrials) -> tuple[list[Tree], int]:
+        """Return the same for a network of whole numbers."""
+        if claim.fails(self.network, sample[None]):
+            raise Disproved("the sample itself is a counterexample")
+        trees = [Tree(trials, clause) for clause in trials.goal.clauses]
+        for tree in trees:
+            try:
+                WholeTree(tree, tuple(sample.shape), partial(claim.fails, self.network)).close()
+            except WholeFailure as error:
+                raise Disproved("the search found a counterexample") from error
         return trees, sum(len(tree.allowed) for tree in trees)
 
     def claimed(self, label: int | Property, sample: Tensor, ties: str | None) -> AskedClaim:

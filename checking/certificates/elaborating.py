@@ -1,6 +1,7 @@
 """Make the records of a certificate (proof/2): facts, and leaves at the prices of a short proof (proof/1)."""
 
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from fractions import Fraction
 from typing import NamedTuple
 
@@ -14,19 +15,20 @@ from ..kernel.neurons import KernelNeuron
 from ..kernel.numbers import ONE, Box
 from ..kernel.records import Fields
 from ..kernel.tables import Train, followed
+from ..kernel.whole import WholeNeuron, inductive_whole
 from ..network.graph import Mean
 from ..network.graph import Spikes as DescribedSpikes
 from ..network.neurons import Neuron as Described
 from ..refusal import Refused
-from ..short import Narrowing
+from ..short import LEAF, Narrowing
 from . import words
-from .cells import cells_of
+from .cells import cells_of, pairs_of
 from .invariants import levels_of
 from .layers import FloatLayers, priced
 from .narrowing import FloatNarrowing
-from .pairs import pairs_of
 from .potentials import PotentialMaker, prices_of
 from .rows import row_middles
+from .whole import rows_of, states_of
 from .words import lower, near, upper
 
 PAIRED = 8
@@ -125,11 +127,13 @@ class Elaborator:
             self.celled(place) or node.heard is not None or node.neuron.rest or node.neuron.raises
             for place, node in nodes
         )
-        return not other and self.nodes.entering is None
+        return not other and self.nodes.entering is None and self.checker.network.whole is None
 
     def celled(self, place: int) -> bool:
         """Return whether a layer's neurons have cells, where they have no table."""
         neuron = self.nodes.spiking(place).neuron
+        if self.nodes.spiking(place).whole is not None:
+            return False
         return bool(self.cells) and neuron.reset == "subtract" and neuron.decay > 0 and not neuron.raises
 
     def facts(self) -> Iterator[str]:
@@ -145,6 +149,7 @@ class Elaborator:
         """Return the neurons at a place as they are read."""
         node = self.nodes.graph.nodes[place]
         assert isinstance(node, DescribedSpikes)
+        assert isinstance(node.neuron, Described)
         return node.neuron
 
     def said(self, record: str) -> str:
@@ -157,19 +162,30 @@ class Elaborator:
     def _table(self, place: int) -> Iterator[str]:
         """Yield the table of a layer with constant currents, unless it is too long: rows by train and sign."""
         found: dict[tuple[Train, bool], Box] = {}
-        currents = self.context.nodes_currents(place)
-        for train, (low, high) in followed(self.nodes.spiking(place).neuron, currents):
+        currents, node = self.context.nodes_currents(place), self.nodes.spiking(place)
+        if node.whole is not None:
+            yield from self._whole_table(place, node.whole, currents)
+            return
+        neuron = node.neuron
+        for train, (low, high) in followed(neuron, currents):
             name = train, low + high < 0
             old = found.get(name, (low, high))
             found[name] = min(old[0], lower(low, 80)), max(old[1], upper(high, 80))
             if len(found) > MOST_ROWS:
                 return
-        neuron, reach = self.nodes.spiking(place).neuron, max(max(map(abs, box)) for box in currents)
+        reach = max(max(map(abs, box)) for box in currents)
         trains, negative = zip(*found, strict=True)
         middles = row_middles(neuron, trains, negative, reach / ONE).tolist()
         rows = sorted(zip(middles, trains, found.values(), strict=True))
         self.split_at[place] = [middle for middle, *_ in rows]
         yield self.said(words.table(place, [(train, box) for _, train, box in rows]))
+
+    def _whole_table(self, place: int, neuron: WholeNeuron, currents: list[Box]) -> Iterator[str]:
+        """Yield the table of whole neurons; none where some current wraps, which part of the set may not have."""
+        with suppress(Refused):
+            rows = rows_of(neuron, currents)
+            if rows is not None:
+                yield self.said(words.table(place, rows, ","))
 
     def _summing(self, place: int) -> list[KernelNeuron]:
         """Return neurons with tables before a layer that sums spikes up as one of these counts what they took."""
@@ -217,6 +233,10 @@ class Elaborator:
         known = driven.boxes, driven.bits, [driven.window(0, t) for t in asked]
         if known == self.known[place][j]:
             return
+        whole = self.nodes.spiking(place).whole
+        if whole is not None:
+            yield from self._whole(place, j, (whole, driven), known)
+            return
         if celled:
             levels, bits = cells_of(driven, self.cells)
         else:
@@ -230,6 +250,20 @@ class Elaborator:
         if any(least > most for least, most in bits):
             self.context.set(self.context.empty, 0, True, place)
         yield words.graph(place, j, levels)
+
+    def _whole(self, place: int, j: int, given: tuple[WholeNeuron, Driven], known: object) -> Iterator[str]:
+        """Yield the invariant of a whole neuron; none where it may wrap, which part of the set may not do."""
+        try:
+            levels = states_of(*given, self._windowed(place))
+        except Refused:
+            return
+        found = inductive_whole(*given, levels)
+        self.context.set(self.context.invariants[place], j, found, place)
+        self.context.set(self.context.bits[place], j, found.bits, place)
+        self.context.set(self.known[place], j, known, place)
+        if found.empty:
+            self.context.set(self.context.empty, 0, True, place)
+        yield words.states(place, j, levels)
 
     def _invariant_of(self, place: int, j: int) -> Invariant:
         """Return what was claimed of a neuron as the kernel sees it, once it is asked for."""
@@ -247,9 +281,12 @@ class Elaborator:
 
     # ---- leaves ----------------------------------------------------------------------------------
     def split(self, neuron: int, current: float) -> str:
-        """Return a split of the first layer: at a current between two rows, or at a step."""
+        """Return a split of the first layer: at a current between two rows, or at a step; or of a whole input."""
         place = self.layers[0]
         _finite(np.array(current), "a split")
+        if neuron < LEAF and self.checker.network.whole is not None:
+            i, t = divmod(LEAF - 1 - neuron, max(map(len, self.context.inputs)))
+            return self.said(f"input {i} {t} {words.word(int(current) * ONE)}")
         if not 0 <= neuron < self.nodes.spiking(place).width:
             raise Refused(f"splits neuron {neuron}, expected one of {self.nodes.spiking(place).width}")
         steps = self.checker.network.steps

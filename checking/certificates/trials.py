@@ -69,10 +69,15 @@ class LeafTrials:
         """
         nodes = KernelNodes.over(network, inputs)
         maker = Elaborator(
-            Checker(network, nodes, goal(nodes.graph)), cells, side, joint=False, narrows=True, bounds=True
+            Checker(network, nodes, goal(nodes.graph)),
+            cells,
+            side,
+            joint=False,
+            narrows=network.whole is None,
+            bounds=True,
         )
         facts = [record for record in maker.facts() if maker.floats is None]
-        for place in maker.layers:
+        for place in maker.layers if network.whole is None else ():
             neuron, free = maker.described(place), place in maker.context.tables or maker.celled(place)
             if not free and neuron.decay and neuron.powers[0] < STEEPEST:
                 raise Refused(f"unknown: no proof form for a decay of {float(neuron.decay):g} where currents vary")
@@ -206,7 +211,8 @@ class LeafTrials:
         Raises:
             Refused: where it does not accept it.
         """
-        if self.maker.floats is not None:  # then certificates have fewer windows where they are made from files
+        # from files certificates have fewer windows than floats found, and those of whole numbers their own splits
+        if self.maker.floats is not None or self.network.whole is not None:
             return check_content(content, self.network)
         maker, facts = self._joint if self.needed else (self.maker, self.facts)
         maker.bounds = False

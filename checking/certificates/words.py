@@ -3,10 +3,11 @@
 from collections.abc import Iterable, Sequence
 
 from ..kernel.invariants import InvariantNode
-from ..kernel.numbers import GRID, Box
+from ..kernel.numbers import GRID, ONE, Box
 from ..kernel.pairs import PairNode
 from ..kernel.potentials import Potential
 from ..kernel.tables import Train
+from ..kernel.whole import WholeNode
 
 SHORT = 44
 """Bits behind the point of intervals and potentials."""
@@ -47,15 +48,25 @@ def words(values: Iterable[int]) -> str:
     return " ".join(map(word, values))
 
 
-def table(place: int, rows: Sequence[tuple[Train, Box]]) -> str:
+def table(place: int, rows: Sequence[tuple[Train, Box]], between: str = "") -> str:
     """Return the record of a table."""
-    return f"table {place} " + " ".join(f"{''.join(map(str, train))} {words(box)}" for train, box in rows)
+    return f"table {place} " + " ".join(f"{between.join(map(str, train))} {words(box)}" for train, box in rows)
 
 
 def graph(place: int, j: int, levels: list[list[InvariantNode]]) -> str:
     """Return the record of an invariant."""
     nodes = [
         f"{word(n.low)} {word(n.high)} {n.parent} {n.silent} {n.spike} {_listed(n.cuts)} {_taken(n)}"
+        for level in levels
+        for n in level
+    ]
+    return f"graph {place} {j} {' '.join(str(len(level)) for level in levels)} {' '.join(nodes)}"
+
+
+def states(place: int, j: int, levels: list[list[WholeNode]]) -> str:
+    """Return the record of an invariant of a whole neuron."""
+    nodes = [
+        f"{words(x * ONE for x in (n.low, n.high, *n.synapse))} {n.parent} {_listed(n.targets)} {_listed(n.cuts)}"
         for level in levels
         for n in level
     ]

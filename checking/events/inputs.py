@@ -1,6 +1,6 @@
 """The set of inputs that a proof is about, exactly."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from typing import Any
 
@@ -67,6 +67,30 @@ class Inputs:
             Dyadic(part.ints.reshape(steps or 1, -1).T, part.shift) for part in (low, high, middle)
         )
         return Inputs(sample.shape, low, high, None if norm == "linf" else (middle, reach[0]))
+
+    def whole_within(self, least: int, most: int) -> "Inputs":
+        """Return the whole vectors of a box, of which none is beyond two ends.
+
+        Raises:
+            Refused: for another norm, or a box beyond them, or without any.
+        """
+        if self.ball is not None:
+            raise Refused("unknown: no proof form for norm 'l2' of whole inputs")
+        low, high = (
+            Dyadic(sign * (sign * part.ints >> part.shift), 0) for part, sign in ((self.low, -1), (self.high, 1))
+        )
+        if not (low <= high).all():
+            raise Refused("box: holds no whole input at all")
+        found = replace(self, low=low, high=high)
+        found.check_within(least, most)
+        return found
+
+    def check_within(self, least: int, most: int) -> None:
+        """Refuse inputs beyond two ends, or ends that are not whole."""
+        for part in (self.low, self.high):
+            whole = all(int(x) % (1 << part.shift) == 0 for x in part.ints.flat)
+            if not whole or not all(least << part.shift <= x <= most << part.shift for x in part.ints.flat):
+                raise Refused(f"box: holds other numbers than the whole ones from {least} to {most} of the model")
 
     @property
     def size(self) -> Dyadic:

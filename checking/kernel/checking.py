@@ -6,10 +6,11 @@ of a complete tree hold every run. What is refused says where: the record's numb
 
 from collections.abc import Callable, Iterable
 from fractions import Fraction
-from functools import cache
+from functools import cache, partial
 
 from ..claims import Claim
 from ..conclusions import Conclusion, Conclusions
+from ..network.integers import IntegerNeuron
 from ..network.model import Network
 from ..refusal import Refused
 from ..work import EACH, grant, spend
@@ -25,6 +26,7 @@ from .pairs import cheapest
 from .potentials import feasible
 from .records import Fields
 from .tables import checked
+from .whole import checked_whole, inductive_whole
 
 Side = Callable[[], None]
 MOST_OPEN = 1 << 12
@@ -113,7 +115,11 @@ class Checker:
         node = self.nodes.spiking(place)
         if place in self.context.tables or not node.constant or self.other is not None or self.margins:
             raise Refused("has a table, or has currents that change, or a tree has begun")
-        table = checked(node.neuron, records.rows(fields), self.context.nodes_currents(place))
+        rows, currents = records.rows(fields, node.whole is not None), self.context.nodes_currents(place)
+        if node.whole is None:
+            table = checked(node.neuron, rows, currents)
+        else:
+            table = checked_whole(node.whole, rows, currents)
         self.context.give_table(place, table)
 
     def _graph(self, fields: Fields) -> None:
@@ -121,10 +127,13 @@ class Checker:
         node = self.nodes.spiking(place)
         if place in self.context.tables or j >= node.width:
             raise Refused("has a table, or no such neuron")
-        levels = records.levels(fields, self.network.steps)
+        if node.whole is None:
+            levels, check = records.levels(fields, self.network.steps), inductive
+        else:
+            levels, check = records.states(fields, self.network.steps), partial(inductive_whole, node.whole)
         if self.context.empty[0]:
             return
-        found = inductive(self._driven(place, j), levels)
+        found = check(self._driven(place, j), levels)  # pyright: ignore[reportArgumentType]
         self.context.set(self.context.invariants[place], j, found, place)
         self.context.set(self.context.bits[place], j, found.bits, place)
         if found.empty:
@@ -222,13 +231,16 @@ class Checker:
         if i >= len(self.context.inputs) or t >= len(self.context.inputs[i]):
             raise Refused("splits an input that is not there")
         low, high = self.context.inputs[i][t]
-        sides = (low, min(high, value)), (max(low, value), high)
+        whole = self.network.whole is not None
+        if whole and value % ONE:
+            raise Refused("splits whole inputs at a number that is not whole")
+        sides = (low, min(high, value)), (max(low, value + whole * ONE), high)
         self._split(*(lambda side=side: self.context.enter(i, t, side) for side in sides))
 
     def _fixed(self, place: int, j: int, step: int, spike: int) -> None:
         bits = self.context.bits[place][j]
         certain, possible = bits[step]
-        kept = max(certain, spike), min(possible, spike)
+        kept = (max(certain, 1), possible) if spike else (certain, 0)
         self.context.set(self.context.bits[place], j, (*bits[:step], kept, *bits[step + 1 :]), place)
         if kept[0] > kept[1]:
             self.context.set(self.context.empty, 0, True, place)
@@ -253,6 +265,7 @@ class Checker:
     # ---- leaves ----------------------------------------------------------------------------------
     def _empty(self, fields: Fields) -> None:
         self._inside()
+        self._check_wraps()
         if not self.context.empty[0]:
             raise Refused("some run may be left here")
         self._done()
@@ -262,6 +275,8 @@ class Checker:
         row = self.row = rows[fields.whole(len(rows) - 1) if len(rows) > 1 else 0]
         if self.context.empty[0]:
             raise Refused("no run is left here: a leaf has nothing to bound")
+        self._check_wraps()
+        self._check_read()
         costs, per = PulledCosts(self.context), int(1 / self.nodes.graph.unit)
         costs.constant += below(row.constant * per)
         for j, factor, reading in row.outputs:
@@ -273,6 +288,27 @@ class Checker:
             costs.add(0, *divmod(place, self.nodes.graph.widths[0]), factor * per, row.shift)
         self.leaf = OpenLeaf(self.context, costs)
 
+    def _check_wraps(self) -> None:
+        """Refuse to conclude where some whole neuron has no table and no invariant, which say that none wraps."""
+        for place, known in self.context.invariants.items():
+            if self.nodes.spiking(place).whole is not None and place not in self.context.tables and None in known:
+                raise Refused(f"layer {place}: neuron {known.index(None)} has no invariant, and may wrap")
+
+    def _check_read(self) -> None:
+        """Refuse a leaf where potentials of whole numbers that are read may be cut or wrap; else they are sums."""
+        final, place, steps = self.network.integrator, len(self.nodes.nodes) - 1, self.network.steps
+        if not isinstance(final, IntegerNeuron):
+            return
+        final.largest(self.context.sizes.of(place)[0].max().fraction(), self.network.arithmetic)
+        for t in range(steps):
+            for window, most in (
+                (self.context.step(t), final.current_top),
+                (Window(0, ((ONE, ONE),) * (t + 1)), final.top),
+            ):
+                ends = self.context.spans(place, window)
+                if max(*map(abs, ends.low), *map(abs, ends.high)) > most * ONE:
+                    raise Refused(f"a potential that is read, or what it adds up, may pass {most}")
+
     def _slack(self, logit: int, weights: list[int]) -> int:
         """Return how far a run's sum may be from what the weights make of the run's own spikes, over the unit.
 
@@ -283,11 +319,12 @@ class Checker:
         over = zip(own if len(own) > 1 else own * len(weights), weights, strict=True)
         slack = sum(times(x, abs(weight) + 1)[1] for x, weight in over)
         final = self.network.integrator
-        if final is None:
+        if final is None or isinstance(final, IntegerNeuron):
             return slack
         reach = size.max().fraction()
         slip = final.slip_read(reach, self.network.readout, self.network.arithmetic)
-        return slack + above(slip) + self.network.steps * (int(reach) + 1)
+        near = 0 if self.network.whole is not None else self.network.steps * (int(reach) + 1)
+        return slack + above(slip) + near
 
     def _potential(self, fields: Fields) -> None:
         assert self.leaf is not None
@@ -298,7 +335,8 @@ class Checker:
             raise Refused("has no invariant")
         prices = [fields.number() for _ in costs]
         given = records.potentials(fields, [len(level) for level in invariant.levels[:-1]])
-        bound = feasible(self.nodes.spiking(place).neuron, invariant, costs, prices, given)
+        node = self.nodes.spiking(place)
+        bound = feasible(node.neuron, invariant, costs, prices, given, node.whole is not None)
         self.leaf.potential(place, j, prices, bound)
 
     def _heard(self, fields: Fields) -> None:
@@ -311,6 +349,8 @@ class Checker:
         place, one, two = fields.whole(), fields.whole(), fields.whole()
         costs = [self.leaf.taken(place, j) for j in (one, two)]
         levels = records.pairs(fields, self.network.steps)
+        if self.nodes.spiking(place).whole is not None:
+            raise Refused("a pair is of whole neurons, of which this rule knows nothing")
         pair = self._driven(place, one), self._driven(place, two)
         self.leaf.total += cheapest(pair, self._strips(place, one, two), costs, levels)
 

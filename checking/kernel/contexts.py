@@ -17,9 +17,8 @@ from ..numbers.exact import Dyadic, greater, lesser, whole
 from ..refusal import Refused
 from ..work import spend
 from .invariants import Invariant, along
-from .network import Greatest, InputBoxes, KernelNodes, SpikingNode, Sum, TimeSums
+from .network import Greatest, InputBoxes, KernelNodes, Sizes, SpikingNode, Sum, TimeSums, largest
 from .numbers import GRID, ONE, Box, common, scaled
-from .sizes import Sizes, largest
 from .tables import CheckedTable
 
 Found = TypeVar("Found")
@@ -63,7 +62,7 @@ class Context:
         tables: of the spiking layers that have one, by place.
         rows: which rows are left to each of their neurons.
         currents: where the run's current of each of them may be.
-        bits: of each other neuron, whether a spike at each step is certain, and whether it is possible.
+        bits: of each other neuron, how many spikes at each step are certain, and how many possible.
         invariants: the latest of each of these neurons.
         empty: whether no run is left.
         sizes: of the run's numbers, and of what may be rounded.
@@ -90,11 +89,11 @@ class Context:
         self._steps = [Window(t, ((ONE, ONE),)) for t in range(steps)]
         for place, node in enumerate(nodes.nodes):
             if isinstance(node, SpikingNode):
-                self.bits[place] = [((0, 1),) * steps] * node.width
+                self.bits[place] = [((0, node.most),) * steps] * node.width
                 self.invariants[place] = [None] * node.width
 
     def possible(self, place: int) -> Dyadic:
-        """Return 1 where a spike of the layer at a place is possible, (n, T)."""
+        """Return how many spikes of the layer at a place are possible, (n, T)."""
         if place in self.tables:
             trains = self.tables[place].trains
             return whole(
@@ -335,8 +334,8 @@ def _rounded(middle: int, radius: int, node: Sum, j: int, total: Box) -> Box:
 def _spiked(bits: Sequence[Box], factors: Sequence[Box]) -> Box:
     low = high = 0
     for (certain, possible), (least, most) in zip(bits, factors, strict=False):
-        low += least if certain else min(0, least) if possible else 0
-        high += most if certain else max(0, most) if possible else 0
+        low += min(certain * least, possible * least)
+        high += max(certain * most, possible * most)
     return low, high
 
 

@@ -164,7 +164,7 @@ class OpenLeaf:
         spend(len(self.context.rows[self.place][j]) * len(costs))
         values = []
         for r in self.context.rows[self.place][j]:
-            spent = sum(cost for cost, s in zip(costs, table.trains[r], strict=True) if s)
+            spent = sum(cost * s for cost, s in zip(costs, table.trains[r], strict=True) if s)
             ends = max(low, table.ends[r][0]), min(high, table.ends[r][1])
             values.append((spent << GRID) - max(price * ends[0], price * ends[1]))
         error = self.context.sizes.errors(self.place)[j]

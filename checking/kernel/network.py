@@ -1,6 +1,12 @@
-"""The network as the kernel sees it: nodes whose numbers are sparse sums of the numbers of nodes before them."""
+"""The network as the kernel sees it: nodes whose numbers are sparse sums of the numbers of nodes before them.
 
-from collections.abc import Sequence
+And how large the run's numbers may be, and how far from the exact ones of its own spikes, found before any tree.
+Spikes that are known not to fire are 0 and round nothing, so these are facts of the root: they are found node by
+node, each from what is known of the spikes before it by then, and never changed, for all that is stated later
+holds besides.
+"""
+
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -12,6 +18,9 @@ from ..maps.filters import Filter
 from ..maps.pooling import Maxima
 from ..network import graph as described
 from ..network.graph import Graph
+from ..network.integers import IntegerNeuron
+from ..network.loops import driven
+from ..network.measuring import Measure, measure_of
 from ..network.model import Network
 from ..numbers.exact import Dyadic
 from ..numbers.sparse import Matrix
@@ -19,6 +28,7 @@ from ..refusal import Refused
 from ..work import once, spend
 from .neurons import KernelNeuron
 from .numbers import GRID, HUGE, Box, regrid, times
+from .whole import WholeNeuron
 
 Row = list[tuple[int, int]]
 
@@ -69,6 +79,7 @@ class SpikingNode:
     Attributes:
         constant: whether a current is the same at each step.
         heard: what is added to the current of a step: a sum of the layer's own spikes a step before (F16).
+        whole: the neurons where they are whole; `neuron` are the real ones that they stray from.
     """
 
     source: int
@@ -76,6 +87,12 @@ class SpikingNode:
     constant: bool
     width: int
     heard: Sum | None
+    whole: WholeNeuron | None = None
+
+    @property
+    def most(self) -> int:
+        """Return how many spikes a neuron may have at a step."""
+        return 1 if self.whole is None else self.whole.own.most
 
 
 KernelNode = InputBoxes | Sum | Greatest | TimeSums | SpikingNode
@@ -105,6 +122,8 @@ class KernelNodes:
         Raises:
             Refused: for what does not fit, or what the kernel has no rule for.
         """
+        if network.whole is not None:
+            inputs.check_within(*network.whole.ends)
         shape = inputs.shape[1:] if network.timed else inputs.shape
         graph, behind = once(network.known, shape, lambda: _arranged(network, shape))
         nodes = [InputBoxes(_boxes(inputs)), *behind]
@@ -178,9 +197,9 @@ def _node(place: int, graph: Graph, network: Network) -> KernelNode:
 def _spikes(place: int, node: described.Spikes, graph: Graph, network: Network) -> SpikingNode:
     heard = None if node.feedback is None else _through(place, node.feedback)
     constant = graph.constant[node.source] and heard is None
-    return SpikingNode(
-        node.source, KernelNeuron.of(node.neuron, network.arithmetic), constant, graph.widths[place], heard
-    )
+    whole = WholeNeuron(node.neuron) if isinstance(node.neuron, IntegerNeuron) else None
+    neuron = KernelNeuron.of(node.neuron, network.arithmetic) if whole is None else whole.real  # pyright: ignore
+    return SpikingNode(node.source, neuron, constant, graph.widths[place], heard, whole)
 
 
 def _boxes(inputs: Inputs) -> list[list[Box]]:
@@ -203,3 +222,53 @@ def _greatest(node: Maxima) -> Greatest:
     for output, entry in zip(node.windows.output.tolist(), node.windows.entry.tolist(), strict=True):
         entries[output].append(entry)
     return Greatest(node.source, entries)
+
+
+Possible = Callable[[int], Dyadic]
+"""Returns 1 where a spike of the layer at a place is possible, (n, T)."""
+
+
+class Sizes:
+    """The measures of a network's nodes, as far as they were asked for."""
+
+    def __init__(self, nodes: KernelNodes, possible: Possible) -> None:
+        self.nodes, self.possible = nodes, possible
+        self._found: list[Measure] = []
+        self._errors: dict[int, list[int]] = {}
+
+    def of(self, place: int) -> Measure:
+        """Return the measure of a node: bounds of its numbers' moduli, and of how far they are from exact ones.
+
+        Raises:
+            Refused: where the run may overflow.
+        """
+        graph, inputs, arithmetic = self.nodes.graph, self.nodes.inputs, self.nodes.network.arithmetic
+        for node in graph.nodes[len(self._found) : place + 1]:
+            if isinstance(node, described.Spikes):
+                self.errors(len(self._found))
+                spikes = self.possible(len(self._found))
+                self._found.append((spikes, spikes * 0))
+            else:
+                self._found.append(measure_of(node, self._found, inputs, arithmetic))
+        return self._found[place]
+
+    def errors(self, place: int) -> list[int]:
+        """Return how far the run's currents of the neurons at a place may be from the exact ones at any step.
+
+        Raises:
+            Refused: where the run may overflow: no other rule looks at that.
+        """
+        if place not in self._errors:
+            node = self.nodes.graph.nodes[place]
+            assert isinstance(node, described.Spikes)
+            size, error = self.of(node.source)
+            if node.feedback is not None:
+                size, error = driven(node.feedback, size, error, self.nodes.network.arithmetic)
+            node.neuron.largest(size.max().fraction(), self.nodes.network.arithmetic)
+            self._errors[place] = largest(error)
+        return self._errors[place]
+
+
+def largest(values: Dyadic) -> list[int]:
+    """Return the greatest number of each row, (n, k), rounded up to the grid."""
+    return [regrid(int(max(row)), values.shift)[1] for row in values.ints]

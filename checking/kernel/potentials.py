@@ -8,7 +8,8 @@ piece i here and a multiplier m, and
 where v = λ·u + a·I + δ and end(m) is the upper end of the move's part of V for m > 0, the lower one for m < 0
 (Farkas: v lies there, so the last term is never positive and any m is sound). Where the neuron rests, v and u' are
 0, and m and b_j count for nothing. So π(u) ≤ A·s − μ·I + π'(u') on each move, and π' ≤ 0 at the end. It is one sum
-of `least`s. Linear pieces make F6 exact: a piece is "the next spike is at t'".
+of `least`s. Linear pieces make F6 exact: a piece is "the next spike is at t'". Of whole neurons, whose
+steps are no such sums, potentials are numbers: b = 0 and m = 0, and neither u nor v is left.
 """
 
 from typing import NamedTuple
@@ -42,6 +43,7 @@ def feasible(
     costs: list[int],
     prices: list[int],
     potentials: list[list[Potential]],
+    whole: bool = False,
 ) -> int:
     """Return the bound that potentials prove.
 
@@ -49,6 +51,7 @@ def feasible(
         neuron, invariant: whose runs they are about.
         costs, prices: A and μ, (T,) each.
         potentials: of each node of each level but the last.
+        whole: whether the neuron is a whole one.
 
     Raises:
         Refused: where they are not feasible.
@@ -61,6 +64,8 @@ def feasible(
                 hints = here.spike if move.spike else here.silent
                 if not later or len(hints) != len(later):
                     raise Refused(f"step {t + 1}: a potential has a piece without a way")
+                if whole and any(slope for _, slope in (*here.pieces, *later, *hints)):
+                    raise Refused(f"step {t + 1}: a potential of a whole neuron has a slope")
                 spend(RISE * len(later))
                 node, price = invariant.levels[t][index], prices[t]
                 u, own = (node.low, node.high), here.pieces

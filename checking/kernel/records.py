@@ -1,14 +1,17 @@
 """The records of a certificate, one a line: a word, whole numbers, and numbers of the grid.
 
-    table P  (train low high)…          all trains of the layer at place P, whose currents are constant
+    table P  (train low high)…          all trains of the layer at place P, whose currents are constant; of whole
+                                        neurons counts by commas, as in 0,3,1
     graph P j  n₀ … n_T  nodes          an invariant of neuron j: how many nodes each level has, and each of them:
                                         low high parent silent spike c cuts… and 0, or 1 and the ends of Y
+                                        of whole neurons: the ends of w and of u, parent, k targets…, c cuts…
     through P  γ_1 … γ_T                multipliers of currents that bound what came in from the start, of all of P
     narrow P  (m sign K (k ν)…)…        multipliers ν of the slabs of neurons k
     class k                             the tree about class k, or about a property's clause k from 0, begins
     rows P j r                          a split: neuron j has a row before the r-th, then: one from it on
-    spike P j t                         a split: silence of neuron j at step t (from 0), then: a spike
-    input i t v                         a split: input i, at step t or 0, is v or less, then: v or more
+    spike P j t                         a split: silence of neuron j at step t (from 0), then: spikes
+    input i t v                         a split: input i, at step t or 0, is v or less, then: v or more; of whole
+                                        inputs: v + 1 or more
     leaf                                the potentials of a leaf begin, the last layer's first
     leaf r                              of a clause of several rows: it bounds row r, from 0
     heard P j  μ₁ … μ_T                 prices of a neuron that hears its layer, before all potentials of that
@@ -32,8 +35,10 @@ from .numbers import Box, number
 from .pairs import PairNode
 from .potentials import Hints, Potential
 from .tables import Train
+from .whole import WholeNode, onto_whole
 
 WHOLE = re.compile("-?[0-9]{1,8}")
+TRAIN, COUNTS = re.compile("[01]+"), re.compile("[0-9]{1,3}(?:,[0-9]{1,3})*")
 
 
 @lru_cache(1 << 12)
@@ -87,13 +92,13 @@ class Fields:
             raise Refused("a record goes on behind its end")
 
 
-def rows(fields: Fields) -> Iterator[tuple[Train, Box]]:
-    """Yield the rows of a table."""
+def rows(fields: Fields, counts: bool = False) -> Iterator[tuple[Train, Box]]:
+    """Yield the rows of a table; `counts`: its trains are numbers of spikes."""
     while fields:
         train = fields.word()
-        if not set(train) <= {"0", "1"}:
-            raise Refused(f"got {train[:20]!r}, expected a train of 0 and 1")
-        yield tuple(map(int, train)), fields.box()
+        if not (COUNTS if counts else TRAIN).fullmatch(train):
+            raise Refused(f"got {train[:20]!r}, expected a train of {'counts' if counts else '0 and 1'}")
+        yield tuple(map(int, train.split(",") if counts else train)), fields.box()
 
 
 def levels(fields: Fields, steps: int) -> list[list[InvariantNode]]:
@@ -107,6 +112,18 @@ def _node(fields: Fields) -> InvariantNode:
     parent, silent, spike = (fields.whole(1 << 16, -1) for _ in range(3))
     cuts = tuple(fields.whole() for _ in range(fields.whole()))
     return InvariantNode(low, high, parent, silent, spike, cuts, fields.box() if fields.whole(1) else None)
+
+
+def states(fields: Fields, steps: int) -> list[list[WholeNode]]:
+    """Return the nodes of an invariant of whole neurons."""
+    counts = [fields.whole(1 << 16) for _ in range(steps + 1)]
+    return [[_state(fields) for _ in range(count)] for count in counts]
+
+
+def _state(fields: Fields) -> WholeNode:
+    w, u, parent = onto_whole(fields.box()), onto_whole(fields.box()), fields.whole(1 << 16, -1)
+    targets, cuts = (tuple(fields.whole(1 << 16, -1) for _ in range(fields.whole(256))) for _ in range(2))
+    return WholeNode(*w, u, parent, targets, cuts)
 
 
 def pairs(fields: Fields, steps: int) -> list[list[PairNode]]:

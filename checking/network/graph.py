@@ -7,13 +7,16 @@ from dataclasses import dataclass
 from fractions import Fraction
 from math import prod
 
+import numpy as np
+
 from ..maps.affine import Affine
 from ..maps.filters import Filter, LeakySynapse
 from ..maps.layers import Shape
 from ..maps.pooling import Maxima, MaxPool
-from ..numbers.arithmetic import Arithmetic
+from ..numbers.arithmetic import ARITHMETIC, Arithmetic
 from ..numbers.exact import Dyadic, Refused
 from ..work import CALL, hold, spend
+from .integers import IntegerNeuron
 from .kinds import Kinds, chosen, spread
 from .loops import Loop
 from .model import Firing, Network, Residual, walk
@@ -45,6 +48,8 @@ class Mean:
 
     def error(self, size: Dyadic, arithmetic: Arithmetic) -> Dyadic:
         """Return how far the run may be from the exact mean of numbers of this size, (n, 1)."""
+        if not arithmetic.unit:  # the run divides whole numbers as floats
+            arithmetic = ARITHMETIC[np.dtype("<f8")]
         if 4 * self.steps * size.max().fraction() > arithmetic.largest:
             raise Refused("unknown: a sum over time may overflow")
         spend(16 * len(size.ints), size.shift)
@@ -71,7 +76,7 @@ class Spikes:
     """The spikes of neurons whose current is node `source`, and what they hear of themselves by `feedback`."""
 
     source: int
-    neuron: Neuron
+    neuron: Neuron | IntegerNeuron
     feedback: Affine | None = None
 
 
@@ -101,6 +106,11 @@ class Graph:
     readings: tuple[tuple[Fraction, ...], ...]
     unit: Fraction
     readout: str
+
+    @property
+    def whole(self) -> bool:
+        """Return whether it is one of whole numbers."""
+        return any(isinstance(node, Spikes) and isinstance(node.neuron, IntegerNeuron) for node in self.nodes)
 
     @property
     def summed(self) -> bool:
@@ -161,8 +171,9 @@ def _readings(network: Network) -> list[list[Fraction]]:
     if final is None:
         return [[Fraction(k == t) for k in steps] for t in steps]
     spend(8 * len(steps) ** 2, 53 * len(steps))
-    powers = final.powers[::-1]
-    each = [[powers[t - k] * final.scale[k] if k <= t else Fraction(0) for k in steps] for t in steps]
+    adds = isinstance(final, IntegerNeuron)
+    powers, scale = ([Fraction(1) for _ in steps],) * 2 if adds else (final.powers[::-1], final.scale)
+    each = [[powers[t - k] * scale[k] if k <= t else Fraction(0) for k in steps] for t in steps]
     if network.readout == "largest":
         return each
     return each[-1:] if network.readout == "potential" else [list(map(sum, zip(*each, strict=True)))]  # pyright: ignore[reportReturnType]
@@ -199,7 +210,7 @@ class _Builder:
 
     def behind(self, layer: object, place: int, shape: Shape) -> tuple[int, Shape]:
         """Append what `layer` makes of node `place`; return the new node and its shape."""
-        if isinstance(layer, Neuron):
+        if isinstance(layer, Neuron | IntegerNeuron):
             return self.add(Spikes(place, layer), self.widths[place], constant=False), shape
         if isinstance(layer, Loop):
             node = Spikes(place, layer.neuron, layer.over(shape, self.arithmetic))

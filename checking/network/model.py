@@ -11,9 +11,11 @@ a hard reset. Logits, by the readout:
 * "potential": the last potential v[T] of a final neuron that never resets; "summed": Σ_t v[t];
 * "largest": max_t v[t] of such a neuron, or max_t x[t] of what a last affine layer gives;
 * "first": −τ of the last spikes, τ the step of the first one, T + 1 without any.
+
+A network that begins with a WholeInput is one of whole numbers (integers.py), all of it, or it is refused.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -28,6 +30,7 @@ from ..numbers.arithmetic import ARITHMETIC, Arithmetic
 from ..numbers.exact import Refused
 from ..work import allowance, limited
 from .files import Content, parse, read
+from .integers import WHOLE, IntegerNeuron, WholeEnds, check_tensors, keeps_whole
 from .kinds import Kinds
 from .loops import Loop
 from .neurons import Neuron
@@ -47,7 +50,7 @@ class Residual:
     shortcut: tuple["Item", ...]
 
 
-Firing = Neuron | Loop | Kinds
+Firing = Neuron | Loop | Kinds | IntegerNeuron
 Item = Layer | Firing | MaxPool | Residual | LeakySynapse
 
 
@@ -62,6 +65,7 @@ class Network:
         layers: affine layers, neurons and residual sums in order.
         readout: how logits are read; integrator: whose potentials are, the neuron behind them all.
         draws: of a rate code; None for another encoding.
+        whole: what a network of whole numbers takes; None for others.
         known: what was made of it, by the shape of its inputs.
     """
 
@@ -72,8 +76,9 @@ class Network:
     arithmetic: Arithmetic
     layers: tuple[Item, ...]
     readout: str
-    integrator: Neuron | None
+    integrator: Neuron | IntegerNeuron | None
     draws: Draws | None = None
+    whole: WholeEnds | None = None
     known: dict[tuple[int, ...], Any] = field(init=False, default_factory=dict, repr=False, compare=False)
 
     @property
@@ -87,6 +92,8 @@ class Network:
         Raises:
             Refused: for numbers that are no such set, an empty one, or a norm without a form.
         """
+        if self.whole is not None:
+            return Inputs.around(sample, radius, lower, upper, norm, self.recorded).whole_within(*self.whole.ends)
         if self.draws is None:
             return Inputs.around(sample, radius, lower, upper, norm, self.recorded)
         rates = Inputs.around(sample, radius, lower, upper, norm)
@@ -138,20 +145,49 @@ def _network(content: Content) -> Network:
     kinds = {tensor.dtype for name, tensor in tensors.items() if name.rpartition(".")[2] != counts}
     if len(kinds) != 1 or not kinds <= ARITHMETIC.keys():
         raise Refused("unknown: no proof form for weights that are not all float32 or all float64")
-    arithmetic = ARITHMETIC[kinds.pop()]
-    layers = tuple(_layers(text["layers"], "layers", tensors, steps, arithmetic))
+    described, arithmetic = text["layers"], ARITHMETIC[kinds.pop()]
+    whole = WholeEnds.read(described[0]) if described[0]["type"] == "WholeInput" else None
+    if whole is not None:
+        check_tensors(tensors)
+        arithmetic, described = WHOLE, [None, *described[1:]]
+    layers = tuple(_layers(described, "layers", tensors, steps, arithmetic))
     if tensors:
         raise Refused(f"holds {min(tensors)[:40]}, which belongs to no layer")
     layers, integrator = _read_out(text["readout"], layers)
+    _check_whole(whole, text, layers, integrator)
     if not any(isinstance(layer, Firing) for layer in walk(layers)):
         raise Refused("unknown: no proof form for a network without neurons that fire")
     timed, draws = text["encoding"] != "direct", Draws.read(text) if text["encoding"] == "rate" else None
     return Network(
-        content.digest, content.size, steps, timed, arithmetic, layers, text["readout"], integrator, draws
+        content.digest, content.size, steps, timed, arithmetic, layers, text["readout"], integrator, draws, whole
     )
 
 
-def _read_out(readout: str, layers: tuple[Item, ...]) -> tuple[tuple[Item, ...], Neuron | None]:
+def _check_whole(
+    whole: WholeEnds | None,
+    text: dict[str, Any],
+    layers: tuple[Item, ...],
+    integrator: Neuron | IntegerNeuron | None,
+) -> None:
+    """Refuse networks of whole numbers in part: which begin so and have other layers, or the other way round."""
+    fires = [layer for layer in walk(layers) if isinstance(layer, Firing)]
+    if whole is None:
+        if any(isinstance(layer, IntegerNeuron) for layer in (*fires, integrator)):
+            raise Refused("has integer neurons without a WholeInput as the first layer")
+        return
+    others = [layer for layer in walk(layers) if not isinstance(layer, Firing) and not keeps_whole(layer)]
+    others += [layer for layer in fires if not isinstance(layer, IntegerNeuron)]
+    if others:
+        raise Refused(f"unknown: no proof form for a {type(others[0]).__name__} in a network of whole numbers")
+    if text["encoding"] == "rate" or text["readout"] == "mean":
+        raise Refused("unknown: no proof form for rates or means of a network of whole numbers")
+    if isinstance(integrator, Neuron) and (integrator.decay not in (0, 1) or set(integrator.scale) != {1}):
+        raise Refused("unknown: no proof form for potentials that are no sums of whole numbers")
+    if integrator is None and (not isinstance(last := layers[-1], IntegerNeuron) or last.most > 1):
+        raise Refused("unknown: no proof form for a readout of neurons that may fire several times a step")
+
+
+def _read_out(readout: str, layers: tuple[Item, ...]) -> tuple[tuple[Item, ...], Neuron | IntegerNeuron | None]:
     """Return the layers that make what is read out, and the neuron whose potentials are, where one is."""
     last = layers[-1] if layers else None
     if readout in ("mean", "largest") and last is not None and not isinstance(last, Firing):
@@ -159,6 +195,8 @@ def _read_out(readout: str, layers: tuple[Item, ...]) -> tuple[tuple[Item, ...],
     if readout in ("spikes", "first") and isinstance(last, Firing):
         return layers, None
     if readout in ("potential", "summed", "largest") and isinstance(last, Neuron) and last.reset == "none":
+        return layers[:-1], last
+    if readout in ("potential", "summed", "largest") and isinstance(last, IntegerNeuron) and last.reads:
         return layers[:-1], last
     raise Refused(f"unknown: no proof form for readout {str(readout)[:20]!r} behind such a layer")
 
@@ -174,7 +212,7 @@ def walk(layers: tuple[Item, ...]) -> Iterator[Layer | Firing | MaxPool | LeakyS
 
 
 def _layers(
-    described: list[dict[str, Any]],
+    described: Sequence[dict[str, Any] | None],
     name: str,
     tensors: dict[str, np.ndarray],
     steps: int,
@@ -182,8 +220,12 @@ def _layers(
 ) -> Iterator[Item]:
     for index, layer in enumerate(described):
         place = f"{name}.{index}"
+        if layer is None:
+            continue
         if layer["type"] in ("LIF", "DLIF"):
             yield Neuron.read(tensors, place, layer, steps, arithmetic)
+        elif layer["type"] == "IntegerLIF":
+            yield IntegerNeuron.read(place, layer, steps)
         elif layer["type"] == "RefractoryLIF":
             yield Neuron.read_resting(place, layer, steps, arithmetic)
         elif layer["type"] == "AdaptiveLIF":

@@ -125,7 +125,9 @@ def meanings(record: Record) -> tuple[tuple[str, str], ...]:
     ]
     claimed = claims(record.threat)
     falsified = claimed.falsified["strict" if "strict" in models else "argmax"]
-    words = ("verified", claimed.verified), ("falsified", falsified), ("unknown", UNKNOWN)
+    whole = [model.name for model in record.models if model.architecture.whole]
+    of_chips = f" Of {', '.join(whole)} it is proved for the integers that run on the chip." if whole else ""
+    words = ("verified", claimed.verified + of_chips), ("falsified", falsified), ("unknown", UNKNOWN)
     return *words, ("ties", " ".join(told))
 
 
@@ -213,6 +215,8 @@ def _names(groups: Iterable[Sequence[str]]) -> str:
 def essentials(record: Record) -> tuple[tuple[str, str], ...]:
     """Return the assumptions and the limits of "proved", one line each, for the first screen."""
     threat = record.threat
+    whole = all(model.architecture.whole for model in record.models)
+    runs = "proved for the integers that run on the chip" if whole else "in the arithmetic it ran in"
     if threat.of_networks:
         return (
             ("Assumed", f"{distance(threat)}; in the arithmetic that it ran in."),
@@ -221,7 +225,7 @@ def essentials(record: Record) -> tuple[tuple[str, str], ...]:
     return (
         (
             "Assumed",
-            f"{distance(threat)}, within {ends(threat)}; this network, in the arithmetic it ran in.",
+            f"{distance(threat)}, within {ends(threat)}; this network, {runs}.",
         ),
         (
             "Not covered",

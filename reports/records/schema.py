@@ -333,6 +333,12 @@ class Architecture(Part):
     num_steps: Positive
     sha256: Sha256
 
+    @property
+    def whole(self) -> bool:
+        """Return whether the network is one of whole numbers, as chips run it."""
+        layers = self.description.get("layers", [])
+        return bool(layers) and layers[0].get("type") == "WholeInput"
+
     @field_validator("description")
     @classmethod
     def _check_layers(cls, description: dict[str, Any]) -> dict[str, Any]:

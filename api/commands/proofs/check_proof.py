@@ -142,6 +142,7 @@ def _described(statement: "Statement") -> dict[str, Any]:
         **_set(statement),
         "margin": statement.margin,
         "ties": statement.ties,
+        "integers": statement.whole,
         "leaves": statement.leaves,
         "claim_sha256": statement.claim,
         "point_sha256": statement.point,
@@ -204,5 +205,6 @@ def _told(answer: dict[str, Any]) -> str:
         within = f"within ε = {answer['epsilon']:g} ({answer['norm']}) and "
         within += f"[{answer['lower']:g}, {answer['upper']:g}]"
     kept = f"class {answer['label']}{order}" if answer["property"] is None else f"{answer['property']['told']}"
+    kept += ", proved for the integers that run on the chip" if answer["integers"] else ""
     kept += f" {within}, margin ≥ {answer['margin']:.3g}"
     return f"accepted {name}: {kept}; {answer['leaves']} leaves; {answer['note']}"
