@@ -62,13 +62,15 @@ def write_proofs(
         SoundnessError: where the search for a proof of a verified sample found a counterexample.
     """
     rows = [row for row in found.models[0].rows if row.verified]
-    threat, written = found.threat, 0
+    threat, written, prop = found.threat, 0, found.threat.prop
+    ties = found.models[0].ties if prop is None else None
     folder.mkdir(parents=True, exist_ok=True)
     for done, row in enumerate(rows, start=1):
         path = folder / f"{row.index:05d}-{row.epsilon:g}.proof"
-        asked = samples.inputs[row.index], row.label, threat.scale.around(row.epsilon)
+        claimed = row.label if prop is None else prop
+        asked = samples.inputs[row.index], claimed, threat.scale.around(row.epsilon)
         note = f"sample {row.index} of {found.data.name}"
-        written += _written(path, chosen, asked, found.models[0].ties, timeout, note)
+        written += _written(path, chosen, asked, ties, timeout, note)
         progress("prove", done, len(rows))
     say(f"there are {written} proofs of {len(rows)} verified samples in {folder}")
 
@@ -126,40 +128,6 @@ def _proof(
     except Unproven as error:
         say(f"no proof of {name}: {error}")
         return None
-
-
-def write_property_proofs(
-    folder: Path,
-    chosen: Prover,
-    prop: Property,
-    inputs: Tensor,
-    verified: list[tuple[int, float, Perturbation]],
-    timeout: float | None,
-    note: str,
-    progress: Progress,
-) -> None:
-    """Write `folder`/INDEX-EPSILON.proof for each sample that verifiably has a property, as `write_proofs` does.
-
-    Args:
-        folder: is made.
-        chosen: of the network.
-        prop: the property.
-        inputs: the samples.
-        verified: index, ε and set of what is to be proven.
-        timeout: seconds for a proof, or None.
-        note: what the files say of the data.
-        progress: called after each sample.
-
-    Raises:
-        SoundnessError: where the search for a proof of a verified sample found a counterexample.
-    """
-    written = 0
-    folder.mkdir(parents=True, exist_ok=True)
-    for done, (index, epsilon, around) in enumerate(verified, start=1):
-        path, asked = folder / f"{index:05d}-{epsilon:g}.proof", (inputs[index], prop, around)
-        written += _written(path, chosen, asked, None, timeout, f"sample {index} of {note}")
-        progress("prove", done, len(verified))
-    say(f"there are {written} proofs of {len(verified)} verified samples in {folder}")
 
 
 Asked = tuple[Tensor, int | Property, Perturbation]
