@@ -130,6 +130,37 @@ def _proof(
         return None
 
 
+def write_range_proofs(
+    folder: Path,
+    chosen: Prover,
+    ranges: "Sequence[Property]",
+    inputs: Tensor,
+    around: Perturbation,
+    epsilon: float,
+    timeout: float | None,
+    progress: Progress,
+) -> None:
+    """Write `folder`/INDEX-EPSILON.proof of each sample's range, as `write_proofs` does.
+
+    Args:
+        folder: is made.
+        chosen: of the network.
+        ranges: what is to be proven of each sample.
+        inputs: the samples.
+        around: the set around each.
+        epsilon: its size, for the files' names.
+        timeout: seconds for a proof, or None.
+        progress: called after each sample.
+    """
+    written = 0
+    folder.mkdir(parents=True, exist_ok=True)
+    for index, prop in enumerate(ranges):
+        path = folder / f"{index:05d}-{epsilon:g}.proof"
+        written += _written(path, chosen, (inputs[index], prop, around), None, timeout, f"range of sample {index}")
+        progress("prove", index + 1, len(ranges))
+    say(f"there are {written} proofs of {len(ranges)} ranges in {folder}")
+
+
 Asked = tuple[Tensor, int | Property, Perturbation]
 """A sample, its class or property, and a set."""
 

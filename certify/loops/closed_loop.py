@@ -35,7 +35,7 @@ from ..ranges import OutputRange, output_range
 from ..replay import evaluating
 from ..verification import checked_timeout
 from .ellipsoids import ellipsoid_certificate
-from .error_gain import ErrorGain
+from .error_gain import ErrorGain, influencing
 from .given import box_of, identity, matrix_of, numbers_of, rows_of
 from .grid import GridSafety
 from .kept import check_kept, kept_outputs
@@ -245,7 +245,7 @@ class ClosedLoop:
         seen = [
             (1.0 + 2 * unit) * far / s * (1.0 + LOST) + tiny for far, s in zip(reach, self._scales, strict=True)
         ]
-        around = PixelBox(torch.tensor(seen, dtype=torch.float64), -math.inf, math.inf)
+        paths = influencing(self.network, self.seen).expand(self.inputs, -1)
         zero = torch.zeros(1, self.seen, dtype=self.network.dtype)
         K = tuple(tuple(map(float, row)) for row in np.asarray(chosen) @ matrix_of(self.C))
         errors, attained, points, closed = list[float](), list[float](), list[Tensor](), True
@@ -253,6 +253,8 @@ class ClosedLoop:
         for j, row in enumerate(chosen):
             factors = [float(g * s) for g, s in zip(row, self._scales, strict=True)]
             form = self._gains[j] * output[j] - factors @ inputs
+            moves = paths[j] | (torch.tensor(factors, dtype=torch.float64) != 0)
+            around = PixelBox(torch.tensor(seen, dtype=torch.float64) * moves, -math.inf, math.inf)
             moduli = sum(abs(g) * far for g, far in zip(row, reach, strict=True))
             least = sum(map(abs, factors)) * tiny
             left = (

@@ -1,10 +1,13 @@
-"""How far a controller is from a linear one."""
+"""How far a controller is from a linear one, and which of its inputs each output can depend on."""
 
 from dataclasses import dataclass
 
-from torch import Tensor
+import torch
+from torch import Tensor, nn
 
 from ...analysis.loops.practical import Rows
+from ...models.elements.neurons import LIF
+from ...models.networks import SpikingNetwork
 
 
 @dataclass(frozen=True, eq=False)
@@ -26,3 +29,18 @@ class ErrorGain:
     attained: tuple[float, ...]
     witness: Tensor
     closed: bool
+
+
+def influencing(network: SpikingNetwork, seen: int) -> Tensor:
+    """Return which inputs each output can depend on, (outputs, seen) of bool: paths of weights that are not 0.
+
+    A weight of 0 adds exactly 0 to each sum, in whatever order. Of layers other than `Linear` and neurons that are
+    on their own all paths count.
+    """
+    found = torch.eye(seen, dtype=torch.bool)
+    for layer in network.layers:
+        if type(layer) is nn.Linear and layer.in_features == len(found):
+            found = (layer.weight.detach().cpu() != 0).float() @ found.float() > 0
+        elif type(layer) is not LIF:
+            return torch.ones((1, seen), dtype=torch.bool)
+    return found
