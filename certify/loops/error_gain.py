@@ -3,11 +3,12 @@
 from dataclasses import dataclass
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from ...analysis.loops.practical import Rows
-from ...models.elements.neurons import LIF
+from ...models.circuit import Fired, Mapped, Node, Read, circuit
 from ...models.networks import SpikingNetwork
+from ...models.rules import Leaky
 
 
 @dataclass(frozen=True, eq=False)
@@ -31,16 +32,28 @@ class ErrorGain:
     closed: bool
 
 
+OWN = ("mean", "spikes", "potential")
+"""Readouts in which each output is of one neuron, or of one entry."""
+
+
 def influencing(network: SpikingNetwork, seen: int) -> Tensor:
     """Return which inputs each output can depend on, (outputs, seen) of bool: paths of weights that are not 0.
 
-    A weight of 0 adds exactly 0 to each sum, in whatever order. Of layers other than `Linear` and neurons that are
-    on their own all paths count.
+    A weight of 0 adds exactly 0 to each sum, in whatever order. Where there is more than affine maps and leaky
+    neurons that are on their own, one row says that all inputs count.
     """
-    found = torch.eye(seen, dtype=torch.bool)
-    for layer in network.layers:
-        if type(layer) is nn.Linear and layer.in_features == len(found):
-            found = (layer.weight.detach().cpu() != 0).float() @ found.float() > 0
-        elif type(layer) is not LIF:
+    made, found = circuit(network), torch.eye(seen, dtype=torch.float64)  # one row an input
+    for index, node in enumerate(made.nodes[1:]):
+        chained = node.sources == (index,)
+        if chained and isinstance(node, Mapped):
+            found = (node.map.to(torch.float64).absolute().linear(found.to(made.device)) > 0).double()
+        elif not (chained and _on_its_own(node)):
             return torch.ones((1, seen), dtype=torch.bool)
-    return found
+    return found.cpu().T > 0
+
+
+def _on_its_own(node: Node) -> bool:
+    """Return whether each entry of a node goes by the same entry of what it reads."""
+    if isinstance(node, Read):
+        return node.readout in OWN
+    return isinstance(node, Fired) and type(node.rule) is Leaky
