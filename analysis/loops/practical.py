@@ -14,6 +14,10 @@ limsup |x_k,i| ≤ s'_i.
 Proof. By claim 1 x is in that box from some step on, for ever. Count from that step: the sum above holds with M'
 and these e, which are bounded by ē'. Its first term vanishes, so the limit is s'. ∎
 
+An uncertain plant. Where at each step A and B are any matrices within D_A and D_B of those, entry by entry, the
+rest acts as one more w: on a box r, |(A_t − A)x + (B_t − B)u|_i is at most Σ_l D_A,il·r_l + Σ_j D_B,ij·ū_j with
+ū_j = Σ_l |K_jl|·r_l + ē_j. Both claims hold with that added to d; it is smaller on a smaller box.
+
 It is about the plant in real arithmetic. What a simulation in float64 adds at each step is a disturbance w: `d`
 may pay for it.
 """
@@ -56,6 +60,7 @@ class PracticalStability:
         rounds: the first box, in which all runs stay, and smaller ones, in which they end; empty: no proof.
         share: t: runs that start in t times the first box never leave it.
         why: in one sentence what is proven, or what failed.
+        spread: D_A and D_B, how far A and B may be off at each step; None: they are exact.
     """
 
     A: Rows
@@ -64,6 +69,7 @@ class PracticalStability:
     rounds: tuple[LoopRound, ...]
     share: float
     why: str
+    spread: tuple[Rows, Rows] | None = None
 
     @property
     def proved(self) -> bool:
@@ -103,21 +109,52 @@ class PracticalStability:
 
     def _follows(self) -> bool:
         errors = [value for one in self.rounds for value in one.error]
-        if not self.rounds or not 0 < self.share <= 1 or not all(e >= 0 for e in (*errors, *self.disturbance)):
+        entries = [] if self.spread is None else [value for part in self.spread for row in part for value in row]
+        if not self.rounds or not 0 < self.share <= 1:
+            return False
+        if not all(value >= 0 for value in (*errors, *entries, *self.disturbance)):
             return False
         first, before = self.rounds[0], None
         for one in self.rounds:
             found = sums(self.A, self.B, one.K, one.box)
-            reach = limits(found, one.error, self.disturbance)
+            reach = limits(found, one.error, self._felt(one))
             if any(Fraction(told) < real for told, real in zip(one.limit, reach, strict=True)):
                 return False
             if before is not None and not all(r > s for r, s in zip(one.box, before.limit, strict=True)):
                 return False
             before = one
         found = sums(self.A, self.B, first.K, first.box)
-        reach = limits(found, first.error, self.disturbance)
+        reach = limits(found, first.error, self._felt(first))
         ends = zip(found.greatest, reach, first.box, strict=True)
         return all(Fraction(self.share) * most + s <= Fraction(r) for most, s, r in ends)
+
+    def _felt(self, one: LoopRound) -> tuple[Fraction, ...]:
+        return felt(self.disturbance, self.spread, one.K, one.box, one.error)
+
+
+def felt(
+    disturbance: Sequence[float],
+    spread: tuple[Rows, Rows] | None,
+    K: Rows,
+    box: Sequence[float],
+    error: Sequence[float],
+) -> tuple[Fraction, ...]:
+    """Return what disturbs each state on a box, exactly: d, and what a plant that is off does there."""
+    given = tuple(map(Fraction, disturbance))
+    if spread is None:
+        return given
+    radii = tuple(map(Fraction, box))
+    reach = tuple(abs(u) + Fraction(e) for u, e in zip(_times(_moduli(K), radii), error, strict=True))
+    rest = zip(given, _times(exact(spread[0]), radii), _times(exact(spread[1]), reach), strict=True)
+    return tuple(d + a + b for d, a, b in rest)
+
+
+def _moduli(rows: Rows) -> Matrix:
+    return tuple(tuple(abs(Fraction(value)) for value in row) for row in rows)
+
+
+def _times(rows: Matrix, weights: Sequence[Fraction]) -> tuple[Fraction, ...]:
+    return tuple(sum((a * b for a, b in zip(row, weights, strict=True)), Fraction(0)) for row in rows)
 
 
 def closed(A: Rows, B: Rows, K: Rows) -> Matrix:
@@ -133,7 +170,9 @@ def sums(A: Rows, B: Rows, K: Rows, box: Sequence[float]) -> PowerSums:
     return power_sums(closed(A, B, K), start, [Fraction(radius) for radius in box])
 
 
-def limits(found: PowerSums, error: Sequence[float], disturbance: Sequence[float]) -> tuple[Fraction, ...]:
+def limits(
+    found: PowerSums, error: Sequence[float], disturbance: Sequence[float | Fraction]
+) -> tuple[Fraction, ...]:
     """Return s for an error gain and a disturbance."""
     bounds = [Fraction(value) for value in (*error, *disturbance)]
     return tuple(sum((a * b for a, b in zip(row, bounds, strict=True)), Fraction(0)) for row in found.total)

@@ -146,21 +146,21 @@ def summary(record: "Record") -> str:
     """Return the accuracies of a record as a table of text."""
     from spikecert.reports.figures.sandwich import summary_of
     from spikecert.reports.pages.wording import conditions, percent, signs_found, ties_found
-    from spikecert.reports.records.categories import CATEGORIES, slices
+    from spikecert.reports.records.categories import categories, slices
 
     lines = [plain(f"{record.title}: {conditions(record)}")]
     for model in record.models:
         heads = ["ε", "clean", *(f"robust ≤ ({name})" for name in model.attacks)]
         heads += [
             *(f"certified ({name})" for name in model.verifiers),
-            *(category.name for category in CATEGORIES),
+            *(category.name for category in categories(record.threat)),
         ]
         rows = [
             [
                 record.threat.text(point.epsilon),
                 *(percent(count, point.samples) for count in (point.clean, *point.robust.values())),
                 *(percent(count, point.samples) for count in point.certified.values()),
-                *(part.percent for part in slices(point)),
+                *(part.percent for part in slices(point, record.threat)),
             ]
             for point in model.points
         ]

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING
 
 from ..progress import Bars
 from ..telling import say
-from .asked_property import certify_property
 from .attack import told
 from .options import certify_options as own
 from .options import options
@@ -49,6 +48,7 @@ def certify(
     Status 1 if any sample is falsified; with --require-certified, instead, if the certified share is below it at
     any ε.
     """
+    from spikecert.certify.questions.asking import check_property_ties
     from spikecert.models.kernels import use_kernel
     from spikecert.models.validation import check_choice
     from spikecert.reports import Plan, RadiusPlan
@@ -56,14 +56,10 @@ def certify(
 
     bar = None if require_certified is None else options.share(require_certified, "require-certified")
     width = _width(tolerance)
-    of_class = (("attack", method), ("compiled", compiled or None), ("target", target))
+    of_class = (("compiled", compiled or None), ("target", target))
     prop = _property(prop, moves_at_most, of_class)
-    if prop is not None:
-        most = None if memory is None else options.size(memory, "memory")
-        verifiers = options.names(verifier, "verifier")
-        rest = (timeout, most), width if radii else None, fan, bar, proof, out, as_json
-        return certify_property(model, prop, epsilon, asked, verifiers, *rest)
-    threat = asked.written_threat(epsilon)
+    check_property_ties(None if prop is None else asked.ties)
+    threat = asked.written_threat(epsilon, prop)
     subject = asked.subject(model)
     if proof is not None and threat.features:
         raise ValueError(
@@ -72,7 +68,7 @@ def certify(
     if target is not None:
         subject = on_chip(subject, target, bits)
         threat, gains = in_units(threat, subject), False
-    gains = gains and not threat.of_networks
+    gains = gains and not threat.of_networks and prop is None
     network = subject.network
     kernel = use_kernel(network, "compiled" if compiled else "eager")
     if kernel.reason:
@@ -88,6 +84,7 @@ def certify(
     command = f"spikecert certify {shlex.quote(model.name)} {asked.repeated(epsilon)}{_repeated(plan)}"
     command += " --compiled" if compiled else ""
     command += "" if proof is None else f" --proof {shlex.quote(str(proof))}"
+    command += "" if prop is None else f" --property {shlex.quote(prop)}"
     command += "" if target is None else f" --target {shlex.quote(target)} --bits {bits}"
     with Bars() as bars, redirect_stdout(sys.stderr):  # where ray tells of lost machines: results stay alone
         examined = examining.examine(

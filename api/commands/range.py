@@ -1,5 +1,6 @@
 """`spikecert range`: what an output, or a linear form, can be over the set around each sample."""
 
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -28,29 +29,39 @@ def output_ranges(
     tolerance: Annotated[str, typer.Option(help="By how much proven and attained ends may differ.")] = "1e-3",
     verifier: Verifier = "complete",
     timeout: Annotated[float | None, typer.Option(help="Seconds for a sample, on average.")] = None,
+    proof: Annotated[
+        Path | None, typer.Option(help="Folder for a proof of each range, for check-proof --property.")
+    ] = None,
     as_json: Json = False,
 ) -> int:
     """Prove between which ends outputs lie, and attain them: Y outputs, X inputs, S the sample's own outputs."""
     from spikecert.certify import output_range
     from spikecert.certify.questions.texts import form_of
+    from spikecert.certify.ranges import proved_range
     from spikecert.models import network_hash
     from spikecert.reports import Plan
+    from spikecert.runs import proofs
 
     size, subject = number(epsilon, "epsilon"), asked.subject(model)
     network, chosen, text = subject.network, subject.samples, "Y0" if form is None else form
     plan = Plan(asked.threat({size: epsilon}), (), (verifier,), seed=asked.seed)
+    prover, width = None if proof is None else proofs.prover(network, asked.norm), number(tolerance, "tolerance")
     with Bars() as bars:
         found = output_range(
             network,
             chosen.inputs,
             plan.threat.scale.around(size),
             form_of(text),
-            number(tolerance, "tolerance"),
+            width,
             timeout,
             verifier=verifier,
             seed=asked.seed,
             progress=bars,
         )
+        if proof is not None and prover is not None:
+            around = plan.threat.scale.around(size)
+            ranges = [proved_range(form_of(text), one, width) for one in found]
+            proofs.write_range_proofs(proof, prover, ranges, chosen.inputs, around, size, timeout, bars)
     conditions: dict[str, Any] = {
         "schema": "spikecert.ranges/1",
         "network": model.name,
@@ -61,7 +72,7 @@ def output_ranges(
         "epsilon": size,
         "form": text,
         "verifier": verifier,
-        "tolerance": number(tolerance, "tolerance"),
+        "tolerance": width,
         "seed": asked.seed,
     }
     if as_json:

@@ -165,10 +165,12 @@ def threat(
     events: EventRules | None = None,
     networks: NetworkRules | None = None,
     features: tuple[Feature, ...] = (),
+    asked: str | None = None,
 ) -> Threat:
     """Return a threat model over inputs within limits; a mapping says how each ε was written.
 
-    With `features` each moves by ε times its own size, within its own ends.
+    With `features` each moves by ε times its own size, within its own ends. `asked` is a property in place
+    of labels.
     """
     check_choice("norm", norm, NORMS)
     written = tuple(epsilons.values()) if isinstance(epsilons, Mapping) else ()
@@ -177,7 +179,7 @@ def threat(
     lower, upper = spanned(features) if features else limits
     told = {"norm": "box" if features else NORMS[norm], "epsilons": tuple(epsilons), "written": written}
     try:
-        told |= {"events": events, "networks": networks, "features": features or None}
+        told |= {"events": events, "networks": networks, "features": features or None, "asked": asked}
         return Threat(lower=lower, upper=upper, **told)  # type: ignore[arg-type]
     except ValidationError as error:
         raise ValueError(first_error(error).removeprefix("record: ").replace("Value error, ", "")) from None

@@ -7,6 +7,7 @@ from typing import Annotated, Any, Literal
 from pydantic import AfterValidator, BeforeValidator, Field, ValidationError, model_validator
 
 from spikecert.certify.attacks import ATTACKS
+from spikecert.certify.questions.texts import LONGEST
 from spikecert.certify.verifiers import VERIFIERS
 from spikecert.files import FileKind
 from spikecert.files.toml_text import LONGEST_TEXT, read_toml
@@ -134,7 +135,8 @@ class TrainStep(Part):
 class ThreatStep(FeatureTables):
     """The perturbations: their norm, every ε at which to attack and certify, and which events change, and how.
 
-    `networks` says of sets of networks what stands beside ε.
+    `networks` says of sets of networks what stands beside ε. `asked` is a property in place of the labels, as
+    `spikecert certify --property` takes it.
     With `features`, tables by name in the order of the data, each moves by ε times its own `epsilon`.
 
     `written` is each ε as people wrote it; where `epsilon` holds texts, such as ".5/255", it is filled from them.
@@ -145,6 +147,7 @@ class ThreatStep(FeatureTables):
     written: Annotated[tuple[Written, ...], Field(max_length=1000)] = ()
     events: EventRules | None = None
     networks: NetworkRules | None = None
+    asked: Annotated[str, Field(min_length=1, max_length=LONGEST)] | None = None
 
     @model_validator(mode="before")
     @classmethod
@@ -174,7 +177,7 @@ class ThreatStep(FeatureTables):
 
     @model_validator(mode="after")
     def _check_threat(self) -> "ThreatStep":
-        told = {"events": self.events, "networks": self.networks, "features": self.sized()}
+        told = {"events": self.events, "networks": self.networks, "features": self.sized(), "asked": self.asked}
         threat(self.norm, sorted(set(self.epsilon)), **told)
         return self
 
@@ -236,6 +239,8 @@ class Configuration(Part):
             raise ValueError("data.range: got it beside threat.features, expected the features to tell it")
         if self.attack is None and self.certify is None and self.radius is None:
             raise ValueError("expected one of the tables [attack], [certify] and [radius]")
+        if self.threat.asked is not None and self.ties is not None:
+            raise ValueError("ties: got one beside threat.asked, a property, which says itself what a tie is")
         return self
 
     @property

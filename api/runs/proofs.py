@@ -65,13 +65,15 @@ def write_proofs(
         SoundnessError: where the search for a proof of a verified sample found a counterexample.
     """
     rows = [row for row in found.models[0].rows if row.verified]
-    threat, written = found.threat, 0
+    threat, written, prop = found.threat, 0, found.threat.prop
+    ties = found.models[0].ties if prop is None else None
     folder.mkdir(parents=True, exist_ok=True)
     for done, row in enumerate(rows, start=1):
         path = folder / f"{row.index:05d}-{row.epsilon:g}.proof"
-        asked = samples.inputs[row.index], row.label, threat.scale.around(row.epsilon)
+        claimed = row.label if prop is None else prop
+        asked = samples.inputs[row.index], claimed, threat.scale.around(row.epsilon)
         note = f"sample {row.index} of {found.data.name}"
-        written += _written(path, chosen, asked, found.models[0].ties, timeout, note)
+        written += _written(path, chosen, asked, ties, timeout, note)
         progress("prove", done, len(rows))
     told = f"there are {written} proofs of {len(rows)} verified samples in {folder}"
     if chosen.exact.whole is not None:
@@ -135,38 +137,35 @@ def _proof(
         return None
 
 
-def write_property_proofs(
+def write_range_proofs(
     folder: Path,
     chosen: Prover,
-    prop: Property,
+    ranges: "Sequence[Property]",
     inputs: Tensor,
-    verified: list[tuple[int, float, Perturbation]],
+    around: Perturbation,
+    epsilon: float,
     timeout: float | None,
-    note: str,
     progress: Progress,
 ) -> None:
-    """Write `folder`/INDEX-EPSILON.proof for each sample that verifiably has a property, as `write_proofs` does.
+    """Write `folder`/INDEX-EPSILON.proof of each sample's range, as `write_proofs` does.
 
     Args:
         folder: is made.
         chosen: of the network.
-        prop: the property.
+        ranges: what is to be proven of each sample.
         inputs: the samples.
-        verified: index, ε and set of what is to be proven.
+        around: the set around each.
+        epsilon: its size, for the files' names.
         timeout: seconds for a proof, or None.
-        note: what the files say of the data.
         progress: called after each sample.
-
-    Raises:
-        SoundnessError: where the search for a proof of a verified sample found a counterexample.
     """
     written = 0
     folder.mkdir(parents=True, exist_ok=True)
-    for done, (index, epsilon, around) in enumerate(verified, start=1):
-        path, asked = folder / f"{index:05d}-{epsilon:g}.proof", (inputs[index], prop, around)
-        written += _written(path, chosen, asked, None, timeout, f"sample {index} of {note}")
-        progress("prove", done, len(verified))
-    say(f"there are {written} proofs of {len(verified)} verified samples in {folder}")
+    for index, prop in enumerate(ranges):
+        path = folder / f"{index:05d}-{epsilon:g}.proof"
+        written += _written(path, chosen, (inputs[index], prop, around), None, timeout, f"range of sample {index}")
+        progress("prove", index + 1, len(ranges))
+    say(f"there are {written} proofs of {len(ranges)} ranges in {folder}")
 
 
 Asked = tuple[Tensor, int | Property, Perturbation]

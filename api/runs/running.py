@@ -46,7 +46,7 @@ def execute(chosen: Configuration, path: Path, out: Path, root: Path | None, pro
         command=f"spikecert run {shlex.quote(path.name)}",
         progress=progress,
         out=out,
-        gains=chosen.gains,
+        gains=chosen.gains and chosen.threat.asked is None,
         title=chosen.title,
         configuration=chosen.model_dump(mode="json", by_alias=True, exclude_none=True),
     )
@@ -56,7 +56,9 @@ def plan_of(chosen: Configuration) -> Plan:
     """Return what is to be measured."""
     told = chosen.threat
     written = told.texts if all(told.texts.values()) else tuple(told.texts)
-    threat = building.threat(told.norm, written, chosen.limits, told.events, told.networks, told.sized())
+    threat = building.threat(
+        told.norm, written, chosen.limits, told.events, told.networks, told.sized(), told.asked
+    )
     wanted = chosen.radius
     return Plan(
         threat,
@@ -94,10 +96,9 @@ def _trained(
     template = building.neuron(step.neuron, step.num_steps, step.decay, step.threshold, step.reset)
     weights = step.gain_weight, step.margin_weight
     aim = building.objective(step.objective, step.rho, step.noise, step.size, *weights, step.events, step.delta)
-    if aim.targets != "classes":
-        raise ValueError(
-            f"objective: got {step.objective!r}, which learns numbers, expected one of classes: a run counts them"
-        )
+    if aim.targets != "classes" and chosen.threat.asked is None:
+        told = "which learns numbers, expected one of classes, or threat.asked, a property"
+        raise ValueError(f"objective: got {step.objective!r}, {told}: a run counts what holds")
     fresh = building.fresh_network(step.network, data, step.num_steps, template, chosen.seed)
     run = fit(
         fresh,

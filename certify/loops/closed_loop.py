@@ -22,10 +22,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from ...analysis.loops.ellipsoid import EllipsoidStability
 from ...analysis.loops.kept import KeptStability, kept_stability
-from ...analysis.loops.practical import LoopRound, PracticalStability, Rows, limits, sums
+from ...analysis.loops.practical import LoopRound, PracticalStability, Rows, felt, limits, sums
 from ...analysis.loops.series import float_above
-from ...models.constants import at_least, reals
+from ...models.constants import at_least
 from ...models.networks import SpikingNetwork
 from ...models.validation import check_choice
 from ..perturbations import PixelBox
@@ -33,9 +34,17 @@ from ..questions.forms import inputs, output
 from ..ranges import OutputRange, output_range
 from ..replay import evaluating
 from ..verification import checked_timeout
-from .grid import MOST_CELLS, MOST_STATES, GridPlant, GridSafety, grid_safety
+from .ellipsoids import ellipsoid_certificate
+from .error_gain import ErrorGain, influencing
+from .given import box_of, identity, matrix_of, numbers_of, rows_of
+from .grid import GridSafety
 from .kept import check_kept, kept_outputs
+from .plant_loop import PlantLoop
+from .plants import LinearPlant
+from .reaching import reach_boxes
 from .systems import matrices_of, state_space
+from .tube import Tube
+from .uncertain import corners, off_by, spread_of, vertices_of
 
 GROWN = 1.0 + 2.0**-20
 """The next box is greater than the limit of the one before by this factor."""
@@ -48,29 +57,8 @@ LOST = 2.0**-48
 
 
 @dataclass(frozen=True, eq=False)
-class ErrorGain:
-    """How far a controller is from a linear one, over a box of states.
-
-    Attributes:
-        K: the linear one, u ≈ Kx.
-        box: one radius a state.
-        error: proven, one number an input of the plant.
-        attained: the greatest errors that runs had.
-        witness: what the network saw in these runs, times its scale: the states where C is None, (inputs, seen).
-        closed: whether each error is within its tolerance of what was attained.
-    """
-
-    K: Rows
-    box: tuple[float, ...]
-    error: tuple[float, ...]
-    attained: tuple[float, ...]
-    witness: Tensor
-    closed: bool
-
-
-@dataclass(frozen=True, eq=False)
 class ClosedLoop:
-    """x⁺ = A·x + B·u(x) + w.
+    """x⁺ = A·x + B·u(x + n) + w.
 
     Args:
         network: from C·x/scale to u/gain, direct encoding.
@@ -79,6 +67,9 @@ class ClosedLoop:
         scale: of what it sees, p positive numbers, or one; the network's input is C·x divided by it.
         gain: of what it gives, m positive numbers, or one.
         disturbance: |w_i| ≤ d_i, n numbers or one, of at least 0.
+        noise: |n_i| ≤ σ_i of the state that the network sees, n numbers or one, of at least 0.
+        spread: two matrices, by how much A and B may be off at each step, entry by entry; None: not at all.
+        vertices: pairs (A, B): the plant is at each step any convex combination of these, A and B being about it.
         membranes: "reset": they start anew at each control step; "kept": they go on, of an `integrator`.
         time: "discrete".
 
@@ -93,6 +84,9 @@ class ClosedLoop:
     scale: tuple[float, ...] | float = 1.0
     gain: tuple[float, ...] | float = 1.0
     disturbance: tuple[float, ...] | float = 0.0
+    noise: tuple[float, ...] | float = 0.0
+    spread: tuple[Rows, Rows] | None = None
+    vertices: tuple[tuple[Rows, Rows], ...] = ()
     membranes: str = "reset"
     time: str = "discrete"
 
@@ -107,11 +101,18 @@ class ClosedLoop:
         n = len(rows_of("A", self.A))
         self._settle("A", rows_of("A", self.A, n, n))
         self._settle("B", rows_of("B", self.B, n))
-        self._settle("C", _identity(n) if self.C is None else rows_of("C", self.C, None, n))
-        self._settle("scale", _numbers("scale", self.scale, self.seen, above=True))
-        self._settle("gain", _numbers("gain", self.gain, self.inputs, above=True))
-        self._settle("disturbance", _numbers("disturbance", self.disturbance, n, above=False))
+        self._settle("C", identity(n) if self.C is None else rows_of("C", self.C, None, n))
+        self._settle("scale", numbers_of("scale", self.scale, self.seen, above=True))
+        self._settle("gain", numbers_of("gain", self.gain, self.inputs, above=True))
+        self._settle("disturbance", numbers_of("disturbance", self.disturbance, n, above=False))
+        self._settle("noise", numbers_of("noise", self.noise, n, above=False))
+        if self.spread is not None:
+            self._settle("spread", spread_of(self.spread, n, self.inputs))
+        self._settle("vertices", vertices_of(self.vertices, n, self.inputs))
         if self.membranes == "kept":
+            if any(self._noises) or self.spread is not None or self.vertices:
+                told = 'got one with membranes "kept", expected none: their plant and states are exact'
+                raise ValueError(f"noise, spread, vertices: {told}")
             if self.seen != self.inputs:
                 raise ValueError(
                     f'C: got {self.seen} rows with membranes "kept", expected {self.inputs}, one an input'
@@ -160,30 +161,39 @@ class ClosedLoop:
     @property
     def seen(self) -> int:
         """Return p, how many numbers the network sees."""
-        return len(_matrix(self.C))
+        return len(matrix_of(self.C))
 
     def control(self, states: np.ndarray) -> np.ndarray:
         """Return u at states (batch, n), as the loop runs from membranes that start anew: (batch, m)."""
-        seen = np.atleast_2d(states) @ _matrix(self.C).T / np.asarray(self.scale)
+        seen = np.atleast_2d(states) @ matrix_of(self.C).T / np.asarray(self.scale)
         with evaluating(self.network), torch.no_grad():
             given = self.network(torch.from_numpy(seen).to(self.network.dtype))
         return given.double().numpy() * np.asarray(self.gain)
 
-    def run(self, states: np.ndarray, steps: int, disturbance: np.ndarray | None = None) -> np.ndarray:
-        """Return the states of runs from `states` (batch, n), (steps + 1, batch, n); `disturbance` is added.
+    def run(
+        self,
+        states: np.ndarray,
+        steps: int,
+        disturbance: np.ndarray | None = None,
+        noise: np.ndarray | None = None,
+        plants: Sequence[tuple[np.ndarray, np.ndarray]] = (),
+    ) -> np.ndarray:
+        """Return the states of runs from `states` (batch, n), (steps + 1, batch, n).
 
-        Membranes that are kept start at 0.
+        `disturbance` and `noise` hold w and n of each step; `plants` its A and B, over and over; () for A and B
+        themselves. Membranes that are kept start at 0.
         """
         found = [np.atleast_2d(np.asarray(states, dtype=np.float64))]
         membranes = torch.zeros(len(found[0]), self.inputs)
         for step in range(at_least(0)("steps", steps)):
             if self.membranes == "kept":
-                seen = found[-1] @ _matrix(self.C).T / np.asarray(self.scale)
+                seen = found[-1] @ matrix_of(self.C).T / np.asarray(self.scale)
                 given, membranes = kept_outputs(seen, membranes, self.network.num_steps)
                 u = given * np.asarray(self.gain)
             else:
-                u = self.control(found[-1])
-            x = found[-1] @ _matrix(self.A).T + u @ _matrix(self.B).T
+                u = self.control(found[-1] if noise is None else found[-1] + noise[step])
+            A, B = plants[step % len(plants)] if plants else (matrix_of(self.A), matrix_of(self.B))
+            x = found[-1] @ np.asarray(A).T + u @ np.asarray(B).T
             found.append(x if disturbance is None else x + disturbance[step])
         return np.stack(found)
 
@@ -191,9 +201,9 @@ class ClosedLoop:
         """Return the K = G·C whose greatest error at random states of the box is least, by a linear program."""
         from scipy.optimize import linprog  # imported here: scipy takes half a second
 
-        radii = np.asarray(_box(box, self.states))
+        radii = np.asarray(box_of(box, self.states))
         drawn = np.random.default_rng(0).uniform(-1, 1, (SAMPLES, self.states)) * radii
-        given, seen = self.control(drawn), drawn @ _matrix(self.C).T
+        given, seen = self.control(drawn), drawn @ matrix_of(self.C).T
         unit = np.abs(seen).max(0).clip(1e-300)
         one = -np.ones((SAMPLES, 1))
         sides = np.vstack([np.hstack([seen / unit, one]), np.hstack([-seen / unit, one])])
@@ -227,20 +237,24 @@ class ClosedLoop:
             raise ValueError(
                 'membranes: got "kept", expected "reset": an error gain is of a controller without state'
             )
-        radii = _box(box, self.states)
+        radii = box_of(box, self.states)
         chosen = self.fitted(radii) if G is None else rows_of("K", G, self.inputs, self.seen)
-        reach = [sum(abs(c) * r for c, r in zip(row, radii, strict=True)) for row in _matrix(self.C).tolist()]
+        felt = [(r + n) * (1.0 + LOST) for r, n in zip(radii, self._noises, strict=True)]
+        reach = [sum(abs(c) * r for c, r in zip(row, felt, strict=True)) for row in matrix_of(self.C).tolist()]
         unit, tiny = torch.finfo(self.network.dtype).eps, torch.finfo(self.network.dtype).tiny
         seen = [
             (1.0 + 2 * unit) * far / s * (1.0 + LOST) + tiny for far, s in zip(reach, self._scales, strict=True)
         ]
-        around = PixelBox(torch.tensor(seen, dtype=torch.float64), -math.inf, math.inf)
+        paths = influencing(self.network, self.seen).expand(self.inputs, -1)
         zero = torch.zeros(1, self.seen, dtype=self.network.dtype)
+        K = tuple(tuple(map(float, row)) for row in np.asarray(chosen) @ matrix_of(self.C))
         errors, attained, points, closed = list[float](), list[float](), list[Tensor](), True
         limit, begun = checked_timeout(timeout), time.perf_counter()
         for j, row in enumerate(chosen):
             factors = [float(g * s) for g, s in zip(row, self._scales, strict=True)]
             form = self._gains[j] * output[j] - factors @ inputs
+            moves = paths[j] | (torch.tensor(factors, dtype=torch.float64) != 0)
+            around = PixelBox(torch.tensor(seen, dtype=torch.float64) * moves, -math.inf, math.inf)
             moduli = sum(abs(g) * far for g, far in zip(row, reach, strict=True))
             least = sum(map(abs, factors)) * tiny
             left = (
@@ -248,11 +262,11 @@ class ClosedLoop:
             )
             (found,) = output_range(self.network, zero, around, form, max(tolerance * moduli, 1e-9), left)
             paid = moduli * (2 * unit + 3 * LOST) + LOST * max(abs(found.lower), abs(found.upper)) + least + 1e-30
+            paid += sum(abs(k) * n for k, n in zip(K[j], self._noises, strict=True)) * (1.0 + LOST)
             errors.append(math.nextafter(max(-found.lower, found.upper, 0.0) + paid, math.inf))
             attained.append(max(-found.least, found.greatest))
             points.append(_witness(found).double() * torch.tensor(self._scales, dtype=torch.float64))
             closed &= found.closed
-        K = tuple(tuple(map(float, row)) for row in np.asarray(chosen) @ _matrix(self.C))
         return ErrorGain(K, radii, tuple(errors), tuple(attained), torch.cat(points), closed)
 
     def certificate(
@@ -277,7 +291,7 @@ class ClosedLoop:
         Raises:
             ValueError: for arguments that don't fit, and for a K with which the plant is not stable.
         """
-        radii, begun, limit = _box(box, self.states), time.perf_counter(), checked_timeout(timeout)
+        radii, begun, limit = box_of(box, self.states), time.perf_counter(), checked_timeout(timeout)
         if self.membranes == "kept":
             if G is not None:
                 raise ValueError(f'K: got {G!r} with membranes "kept", expected None: the controller says it')
@@ -293,7 +307,8 @@ class ClosedLoop:
                     break
                 raise ValueError(f"K: got A + B·K of spectral radius {pole:.6g}, expected a stable one, below 1")
             found = sums(self.A, self.B, one.K, radii)
-            reach = tuple(float_above(value) for value in limits(found, one.error, self._disturbances))
+            pushed = felt(self._disturbances, self.off, one.K, radii, one.error)
+            reach = tuple(float_above(value) for value in limits(found, one.error, pushed))
             if not done:
                 ends = zip(radii, reach, found.greatest, strict=True)
                 share = min(-float_above(-(Fraction(r) - Fraction(s)) / most) for r, s, most in ends)
@@ -312,7 +327,69 @@ class ClosedLoop:
         if done:
             why = f"{len(done)} boxes: runs stay in the first one, and end in the last one's limit"
         rest = self._disturbances, tuple(done), min(share, 1.0) if done else 0.0, why
-        return PracticalStability(self.A, self.B, *rest)
+        return PracticalStability(self.A, self.B, *rest, self.off)
+
+    def ellipsoid(
+        self,
+        box: Sequence[float],
+        G: Sequence[Sequence[float]] | None = None,
+        *,
+        rounds: int = 8,
+        tolerance: float = 1e-2,
+        timeout: float | None = None,
+    ) -> EllipsoidStability:
+        """Return a proof that runs from an ellipsoid in `box` stay in it for ever, and where they end; or why not.
+
+        All vertices, and all corners of `spread`, contract in one quadratic norm: the plant may change each step.
+
+        Args:
+            box, G, rounds, tolerance, timeout: as in `certificate`.
+
+        Raises:
+            ValueError: for arguments that don't fit, more than 1,024 corners, or membranes that are kept.
+        """
+        if self.membranes == "kept":
+            raise ValueError('membranes: got "kept", expected "reset": a norm is of states without membranes')
+        plants = corners((self.A, self.B), self.spread, self.vertices)
+
+        def error(radii: tuple[float, ...], left: float | None) -> ErrorGain:
+            return self.error(radii, G, tolerance=tolerance, timeout=left)
+
+        limits = at_least(1)("rounds", rounds), checked_timeout(timeout)
+        return ellipsoid_certificate(plants, self._disturbances, error, box_of(box, self.states), *limits)
+
+    def reach(
+        self,
+        starts: Sequence[float],
+        steps: int,
+        G: Sequence[Sequence[float]] | None = None,
+        *,
+        tolerance: float = 1e-2,
+    ) -> tuple[tuple[float, ...], ...]:
+        """Return boxes, as radii, that hold the states after 0, 1, …, steps: for any number of states.
+
+        Args:
+            starts: one radius a state.
+            steps: at most 200.
+            G, tolerance: as in `error`.
+        """
+        radii = box_of(starts, self.states)
+        chosen = self.fitted(radii) if G is None else G
+
+        def error(box: tuple[float, ...]) -> ErrorGain:
+            return self.error(box, chosen, tolerance=tolerance)
+
+        return reach_boxes((self.A, self.B), self.off, self._disturbances, error, radii, steps)
+
+    def tube(self, lower: Sequence[float], upper: Sequence[float], steps: int, size: Sequence[float]) -> Tube:
+        """Return in which boxes states are after 0, 1, …, steps from a box of starts: for at most three states.
+
+        Args:
+            lower, upper: of the starts, one number a state.
+            steps: how many.
+            size: of the cells that hold what is reached, one number a state.
+        """
+        return self.sampled().tube(lower, upper, steps, size)
 
     def grid(self, box: Sequence[float], cells: int = 400, levels: int = 7) -> GridSafety:
         """Return which cells of a box runs never leave, and where they end: for at most three states.
@@ -325,18 +402,31 @@ class ClosedLoop:
         Raises:
             ValueError: for more states or cells, kept membranes, or a box that is not bounded.
         """
-        radii, count = _box(box, self.states), at_least(2)("cells", cells)
+        return self.sampled().grid(box, cells, levels)
+
+    def sampled(self) -> PlantLoop:
+        """Return the loop box by box, the plant as one that gives images."""
         if self.membranes == "kept":
             raise ValueError('membranes: got "kept", expected "reset": cells are of states without membranes')
-        if self.states > MOST_STATES or count**self.states > MOST_CELLS:
-            got = f"{count} cells along each of {self.states} states"
-            raise ValueError(f"cells: got {got}, expected {MOST_STATES} states at most, {MOST_CELLS} cells in all")
-        arrays = map(np.asarray, (self.A, self.B, _matrix(self.C), self._scales, self._gains, self._disturbances))
-        return grid_safety(GridPlant(self.network, *arrays), radii, count, at_least(1)("levels", levels))
+        off = self.off
+        spread = None if off is None else (matrix_of(off[0]), matrix_of(off[1]))
+        plant = LinearPlant(matrix_of(self.A), matrix_of(self.B), spread)
+        rest = self.C, self.scale, self.gain, self.disturbance, self.noise
+        return PlantLoop(self.network, plant, *rest)
+
+    @property
+    def off(self) -> tuple[Rows, Rows] | None:
+        """Return by how much A and B may be off, entry by entry, with vertices among it."""
+        return off_by((self.A, self.B), self.spread, self.vertices)
+
+    @property
+    def _noises(self) -> tuple[float, ...]:
+        assert isinstance(self.noise, tuple)
+        return self.noise
 
     def _kept(self, radii: tuple[float, ...]) -> KeptStability:
         factors = np.asarray(self._gains) / np.asarray(self._scales)
-        K = tuple(tuple(map(float, row)) for row in factors[:, None] * _matrix(self.C))
+        K = tuple(tuple(map(float, row)) for row in factors[:, None] * matrix_of(self.C))
         if (pole := self._pole(K)) >= 1.0:
             raise ValueError(f"K: got A + B·K of spectral radius {pole:.6g}, expected a stable one, below 1")
         rest = self._gains, self.network.num_steps, self._disturbances, radii
@@ -359,52 +449,9 @@ class ClosedLoop:
 
     def _pole(self, K: Rows) -> float:
         """Return the spectral radius of A + B·K, about: what is proven goes by `power_sums`."""
-        return float(np.abs(np.linalg.eigvals(_matrix(self.A) + _matrix(self.B) @ np.asarray(K))).max())
+        return float(np.abs(np.linalg.eigvals(matrix_of(self.A) + matrix_of(self.B) @ np.asarray(K))).max())
 
 
 def _witness(found: OutputRange) -> Tensor:
     """Return the input of the greater error, (1, p)."""
     return (found.at_least if -found.least > found.greatest else found.at_greatest)[None]
-
-
-def _matrix(rows: Rows | None) -> np.ndarray:
-    return np.asarray(rows, dtype=np.float64)
-
-
-def _identity(size: int) -> Rows:
-    return tuple(tuple(float(i == k) for k in range(size)) for i in range(size))
-
-
-def rows_of(name: str, value: object, height: int | None = None, width: int | None = None) -> Rows:
-    """Return a matrix of finite numbers as rows of floats."""
-    several = value.tolist() if isinstance(value, np.ndarray | Tensor) else value
-    if not isinstance(several, Sequence) or isinstance(several, str | bytes):
-        raise TypeError(f"{name}: got {type(value).__name__}, expected a matrix of numbers")
-    found = tuple(reals(name, row) for row in several)
-    if not found or not found[0] or len({len(row) for row in found}) != 1:
-        raise ValueError(f"{name}: got rows of {sorted({len(row) for row in found})} numbers, expected a matrix")
-    shape, wanted = (len(found), len(found[0])), (height or len(found), width or len(found[0]))
-    if shape != wanted:
-        raise ValueError(f"{name}: got shape {shape}, expected {wanted}")
-    return found
-
-
-def _numbers(name: str, value: object, count: int, above: bool) -> tuple[float, ...]:
-    """Return `count` numbers of at least 0, or above it; one number stands for all."""
-    single = not isinstance(value, tuple | list | np.ndarray | Tensor)
-    found = reals(name, [value] * count if single else value)
-    if len(found) != count or any(x < 0 or (above and x == 0) for x in found):
-        expected = f"{count} {'positive numbers' if above else 'numbers of at least 0'}, or one"
-        raise ValueError(f"{name}: got {value!r}, expected {expected}")
-    return found
-
-
-def _box(box: object, states: int) -> tuple[float, ...]:
-    """Return the radii of a box of states.
-
-    Raises:
-        TypeError, ValueError: for another number of them, NaN, inf, or none that is positive.
-    """
-    return _numbers(
-        "box", list(box) if isinstance(box, Sequence | np.ndarray | Tensor) else box, states, above=True
-    )

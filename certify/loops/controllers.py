@@ -6,7 +6,7 @@ from torch import nn
 from ...models.constants import at_least
 from ...models.elements.neurons import LIF
 from ...models.networks import SpikingNetwork
-from .closed_loop import rows_of
+from .given import rows_of
 
 
 def controller(K: object, hidden: int = 32) -> SpikingNetwork:

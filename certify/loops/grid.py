@@ -2,7 +2,7 @@
 
 A cell is a closed box; the cells cover the region. Over each cell the network's outputs are bounded by "trains",
 with all rounding of the run and of the state to its dtype, so the next state is in a box, the cell's image:
-A·cell + B·u + w, all four taken as independent; float64's own rounding widens it by `LOST` of all moduli.
+what the plant's `image` says of cell and outputs, taken as independent, and w added; see `plants`.
 
 Safe. Drop cells whose images meet a cell that was dropped, or leave the region, until none is. From a cell that is
 left each run stays in those that are left, for ever: its next state is in the image, and all cells there are left.
@@ -20,20 +20,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-import torch
 
-from ...models.networks import SpikingNetwork
-from ..perturbations import PixelBox
-from ..verification import bounds
+from .sampled import NEAR, SampledLoop
 
 MOST_STATES = 3
 MOST_CELLS = 2**20
-LOST = 2.0**-46
-"""What float64 may lose, relative to the sum of moduli, for each input of the plant and one more."""
-SMALLEST = 2.0**-1000
-"""What it may lose of subnormal numbers, which is far less."""
-NEAR = 1e-9
-"""What float64 may lose of a place, in cells."""
 GROWN = 1.0 + 2.0**-30
 """A finer grid's region is greater than the hull of what it is about by this factor."""
 
@@ -76,19 +67,6 @@ class GridSafety:
 
 
 @dataclass(frozen=True, eq=False)
-class GridPlant:
-    """A plant and its controller: what `ClosedLoop` says, as arrays."""
-
-    network: SpikingNetwork
-    A: np.ndarray
-    B: np.ndarray
-    C: np.ndarray
-    scale: np.ndarray
-    gain: np.ndarray
-    disturbance: np.ndarray
-
-
-@dataclass(frozen=True, eq=False)
 class _CellGrid:
     """Cells of a region; which cells each one's image meets, first to last, (n, cells, …); whether it leaves."""
 
@@ -99,18 +77,12 @@ class _CellGrid:
     leaves: np.ndarray
 
     @staticmethod
-    def of(plant: GridPlant, radii: np.ndarray, cells: int) -> "_CellGrid":
+    def of(plant: SampledLoop, radii: np.ndarray, cells: int) -> "_CellGrid":
         """Bound the network over each cell, and the next states."""
         size, half = len(radii), radii / cells
         middles = -radii[:, None] + (2 * np.arange(cells) + 1) * half[:, None]
         centres = np.stack([axis.ravel() for axis in np.meshgrid(*middles, indexing="ij")], 1)
-        low, high = _outputs(plant, centres, half)
-        middle, spread = (low + high) / 2 * plant.gain, (high - low) / 2 * plant.gain
-        moduli = np.abs(centres) @ np.abs(plant.A).T + (np.abs(middle) + spread) @ np.abs(plant.B).T
-        centre = centres @ plant.A.T + middle @ plant.B.T
-        reach = np.abs(plant.A) @ half + spread @ np.abs(plant.B).T + plant.disturbance
-        reach = reach + LOST * (1 + plant.B.shape[1]) * (moduli + reach + radii) + SMALLEST
-        ends = [(centre + sign * reach + radii) / (2 * half) for sign in (-1.0, 1.0)]
+        ends = [(end + radii) / (2 * half) for end in plant.images(centres, half)]
         first, last = (np.floor(end + sign * NEAR) for end, sign in zip(ends, (-1.0, 1.0), strict=True))
         stays = np.asarray(((first >= 0) & (last < cells)).all(axis=1))  # no number, where floats end: it leaves
         shape = (size, *[cells] * size)
@@ -153,7 +125,7 @@ class _CellGrid:
         ends = np.abs(np.stack([places.min(0), places.max(0) + 1]) * (2 * self.radii / self.cells) - self.radii)
         return ends.max(0)
 
-    def finer(self, plant: GridPlant, found: np.ndarray, cells: int) -> "tuple[_CellGrid, np.ndarray]":
+    def finer(self, plant: SampledLoop, found: np.ndarray, cells: int) -> "tuple[_CellGrid, np.ndarray]":
         """Return the grid of a set's hull, and its cells that meet the set."""
         fine = _CellGrid.of(plant, self.hull(found) * GROWN, cells)
         steps = np.arange(cells)
@@ -165,20 +137,6 @@ class _CellGrid:
             last.append(np.floor(high + NEAR).clip(0, self.cells - 1).astype(np.int64))
         boxes = (np.stack(np.meshgrid(*ends, indexing="ij")) for ends in (first, last))
         return fine, _within(found, *boxes) > 0
-
-
-def _outputs(plant: GridPlant, centres: np.ndarray, half: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Return ends of the network's outputs over cells, (cells, m) each."""
-    seen = torch.from_numpy(centres @ plant.C.T / plant.scale).to(plant.network.dtype)
-    exact = np.abs(centres) @ np.abs(plant.C).T / plant.scale
-    unit, tiny = torch.finfo(plant.network.dtype).eps, torch.finfo(plant.network.dtype).tiny
-    if not np.isfinite(exact).all():
-        raise ValueError("box: got states of which the network sees inf, expected finite numbers")
-    # of the centre to the dtype, of any state to it, and float64's own
-    rounding = (2 * unit + LOST) * (exact.max(0) + np.abs(plant.C) @ half / plant.scale) + tiny
-    radius = (np.abs(plant.C) @ half / plant.scale) * (1 + LOST) + rounding
-    found = bounds(plant.network, seen, PixelBox(torch.from_numpy(radius), -torch.inf, torch.inf), "trains")
-    return found.lower.double().numpy(), found.upper.double().numpy()
 
 
 def _within(marked: np.ndarray, first: np.ndarray, last: np.ndarray) -> np.ndarray:
@@ -193,7 +151,7 @@ def _within(marked: np.ndarray, first: np.ndarray, last: np.ndarray) -> np.ndarr
     return total
 
 
-def grid_safety(plant: GridPlant, box: Sequence[float], cells: int, levels: int) -> GridSafety:
+def grid_safety(plant: SampledLoop, box: Sequence[float], cells: int, levels: int) -> GridSafety:
     """Return which cells are safe, and where runs from them end.
 
     Args:

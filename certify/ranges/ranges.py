@@ -19,7 +19,7 @@ from ..own_draws import own_draws, sample_by_sample
 from ..perturbations import LInf, Perturbation, settled_set
 from ..problem import Problem
 from ..questions.asking import property_goal
-from ..questions.forms import Form, as_form, output
+from ..questions.forms import Form, Property, as_form, output
 from ..questions.rows import RowGoal
 from ..replay import evaluating
 from ..verification import checked_timeout, resolve
@@ -62,6 +62,15 @@ class OutputRange(Alike):
     def width(self) -> float:
         """Return upper − lower."""
         return self.upper - self.lower
+
+
+def proved_range(form: Form, found: OutputRange, tolerance: float) -> Property:
+    """Return that a form stays in a range, its ends a 16th of the tolerance wider: what a proof file can say.
+
+    What is proven in a search may be lost at its very ends when it is proven again.
+    """
+    slack = positive("tolerance", tolerance) / 16
+    return (form >= found.lower - slack) & (form <= found.upper + slack)
 
 
 def output_range(

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+from ...certify.questions.words import in_words
 from ...files import write_atomically
 from .. import figures
 from ..making.joining import join
@@ -39,9 +40,15 @@ def to_markdown(comparison: Comparison) -> str:
         if worse:
             lines += ["", f"Worse ({len(worse)}{_cut(worse)}):", "", *table_lines(WORSE, listed(worse))]
         lines += [""]
-    norm, data = NORM_SIGNS[comparison.norm], comparison.data
+    norm, data = asked_sign(comparison), comparison.data
     conditions = f"{norm}, {data.samples} {data.split} samples of {data.name}"
     return "\n".join([*lines, f"{markdown(conditions)}. {NOTE}"]) + "\n"
+
+
+def asked_sign(comparison: Comparison) -> str:
+    """Return the norm, and the property where one is asked about."""
+    asked = "" if comparison.asked is None else f"property: {in_words(comparison.asked)}; "
+    return f"{asked}{NORM_SIGNS[comparison.norm]}"
 
 
 WORSE = ("sample", "label", "ε", "before", "after")
@@ -166,8 +173,9 @@ def to_html(comparison: Comparison, before: Record, after: Record) -> str:
         note=NOTE,
         panels=() if both is None else figures.panels(both),
         levels=() if both is None else figures.level_charts(both),
+        over=wording.over(before.threat),
         conditions=None if both is None else wording.conditions(both),
-        norm=NORM_SIGNS[comparison.norm],
+        norm=asked_sign(comparison),
         axis=NORM_SIGNS[comparison.norm],
         frame=frame(),
     )

@@ -97,6 +97,7 @@ class Comparison(Part):
     titles: tuple[str, str]
     fingerprints: tuple[Sha256, Sha256]
     norm: str
+    asked: str | None = None
     data: Data
     models: tuple[ModelComparison, ...] = Field(min_length=1)
 
@@ -131,6 +132,7 @@ def compare(before: Record, after: Record) -> Comparison:
         titles=(before.title, after.title),
         fingerprints=(before.fingerprint, after.fingerprint),
         norm=before.threat.norm,
+        asked=before.threat.asked,
         data=before.data,
         models=tuple(_compared(*pair, epsilons) for pair in _pairs(before, after)),
     )
@@ -139,7 +141,7 @@ def compare(before: Record, after: Record) -> Comparison:
 def _check_alike(before: Record, after: Record) -> None:
     if not before.data.agrees(after.data):
         raise ValueError(f"records: got different data, {before.data!r} and {after.data!r}, expected the same")
-    for name in ("norm", "lower", "upper", "events", "networks"):
+    for name in ("norm", "lower", "upper", "events", "networks", "features", "asked"):
         here, there = getattr(before.threat, name), getattr(after.threat, name)
         if here != there:
             raise ValueError(f"records: got different {name}, {here!r} and {there!r}, expected the same")

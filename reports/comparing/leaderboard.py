@@ -87,6 +87,8 @@ def leaderboard(records: Iterable[Record], attack: str = "standard") -> Leaderbo
     rows = [row for record in records for model in record.models for row in _rows(record, model, attack)]
     if not rows:
         raise ValueError("records: got none, expected at least one")
+    if stray := [row for row in rows if row.threat.asked is not None]:
+        raise ValueError(f"records: got {stray[0].name!r} about a property, expected classes: these are ranked")
     first: dict[tuple[object, ...], int] = {}
     for place, row in enumerate(rows):
         first.setdefault(row.conditions, place)

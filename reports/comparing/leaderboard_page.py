@@ -7,7 +7,7 @@ from ...files import write_atomically
 from ..pages.html_page import page_of
 from ..pages.norms import ends, sign
 from ..pages.wording import percent
-from ..records.categories import CATEGORIES, slices
+from ..records.categories import categories, slices
 from .leaderboard import Leaderboard, SandwichRow
 
 HEADS = ("network", "samples", "ε", "clean", "left by attack", "proved", "gap", "undecided", "missed")
@@ -51,7 +51,10 @@ def to_html(board: Leaderboard) -> str:
         groups=[
             {
                 "conditions": conditions(group[0]),
-                "rows": [{"cells": cells(row), "name": row.name, "parts": slices(row.point)} for row in group],
+                "rows": [
+                    {"cells": cells(row), "name": row.name, "parts": slices(row.point, row.threat)}
+                    for row in group
+                ],
                 "signs": [line for row in group for line in told(row)],
                 "seconds": [_seconds(row) for row in group if any(row.seconds)],
                 "hashes": [(row.name, row.sha256, row.fingerprint) for row in group],
@@ -60,7 +63,7 @@ def to_html(board: Leaderboard) -> str:
         ],
         heads=HEADS,
         note=NOTE,
-        categories=CATEGORIES,
+        categories=categories(board.rows[0].threat),
     )
 
 

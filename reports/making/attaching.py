@@ -96,6 +96,8 @@ def with_radii(record: Record, radii: RadiiFile) -> Record:
         raise ValueError("radii: got radii of other changes of events than the record's, expected the same")
     if (radii.networks or NetworkRules()) != record.threat.others:
         raise ValueError("radii: got radii of other networks than the record's, expected the same sets")
+    if record.threat.asked is not None:
+        raise ValueError("radii: got radii of classes beside a record of a property, expected a record of labels")
     if radii.features != record.threat.features:
         raise ValueError("radii: got radii of other features than the record's, expected the same")
     if all(model.architecture.sha256 != radii.sha256 for model in record.models):

@@ -10,8 +10,10 @@ from torch import Tensor
 from ...analysis import GainReport, StabilityReport
 from ...certify import Attack, AttackResult, SoundnessError, Verdict, attack, certified_radius, reconcile, verify
 from ...certify.attacks import ATTACKS
+from ...certify.questions import Property
+from ...certify.questions.asking import own_outputs, property_goal
 from ...certify.replay import margins
-from ...certify.ties import settled_ties
+from ...certify.ties import STRICT, settled_ties
 from ...certify.unfinished import Unfinished, left_open
 from ...certify.verifiers import VERIFIERS
 from ...models import SpikingNetwork
@@ -43,6 +45,7 @@ class _Measurement:
     network: SpikingNetwork
     inputs: Tensor
     labels: Tensor
+    asked: Tensor | Property
     predicted: Tensor
     correct: Tensor
     tied: Tensor
@@ -55,6 +58,11 @@ class _Measurement:
     signs: list[SignRow] = field(default_factory=list)
     seconds: dict[str, float] = field(default_factory=dict)
     figures: Figures = no_figures
+
+    @property
+    def asked_ties(self) -> str | None:
+        """Return what attacks and verifiers are to take for a tie; a property says it itself."""
+        return None if isinstance(self.asked, Property) else self.ties
 
     def told(self, _: str, values: Mapping[str, float]) -> None:
         """Pass on how a search stands, beside the progress of the step."""
@@ -93,7 +101,7 @@ def measure(
         name: what the report calls this network.
         network: taken in evaluation mode.
         inputs: (batch, ...), within the threat model's [lower, upper].
-        labels: (batch,), integers.
+        labels: (batch,), integers; of a plan that asks about a property any (batch, ...), which play no part.
         plan: what to run.
         training, gains: what the record should say about them; a `StabilityReport` also gives the measured growth.
         progress: told after each chunk of samples.
@@ -137,7 +145,13 @@ def _recorded(
         seconds=measurement.seconds,
         points=tally(measurement.rows),
         rows=tuple(measurement.rows),
-        counterexamples=hardest(network, measurement.inputs, measurement.labels, measurement.found),
+        counterexamples=hardest(
+            network,
+            measurement.inputs,
+            measurement.labels,
+            measurement.found,
+            asked=measurement.plan.threat.asked is not None,
+        ),
         radii=table,
         growth=growth_table(gains) if isinstance(gains, StabilityReport) else (),
         ties=measurement.ties,  # type: ignore[arg-type]
@@ -159,7 +173,7 @@ def measure_radii(
     radii = certified_radius(
         network,
         inputs[: wanted.samples],
-        labels[: wanted.samples],
+        labels[: wanted.samples] if plan.threat.prop is None else plan.threat.prop,
         plan.sets,
         wanted.verifier,
         wanted.tolerance,
@@ -218,15 +232,24 @@ def _start(
     for verifier in plan.verifiers:
         check_choice("verifier", verifier, VERIFIERS)
     check_inputs(network, inputs)
-    with torch.no_grad():
-        logits = network(inputs)
-    check_rivals(logits.shape[1])
-    check_labels(labels, len(inputs), logits.shape[1])
-    ties = settled_ties(network, plan.ties)
-    correct, tied = margins(logits, labels, ties) > 0, margins(logits, labels) == 0
-    answers = logits.argmax(1), correct, tied
-    measurement = _Measurement(name, network, inputs, labels, *answers, ties, plan, progress, figures=figures)
-    measurement.broken = dict.fromkeys(map(name_of, plan.attacks), ~correct)
+    prop = plan.threat.prop
+    if prop is not None:
+        own = own_outputs(network, inputs)
+        labels = own.argmax(1)  # rows name them; what is asked is about no class of the data
+        holds = (
+            property_goal(network, inputs, prop).values(own, torch.arange(len(own), device=own.device), inputs) > 0
+        )
+        rest = labels, prop, labels, holds, torch.zeros_like(holds), STRICT
+    else:
+        with torch.no_grad():
+            logits = network(inputs)
+        check_rivals(logits.shape[1])
+        check_labels(labels, len(inputs), logits.shape[1])
+        ties = settled_ties(network, plan.ties)
+        correct, tied = margins(logits, labels, ties) > 0, margins(logits, labels) == 0
+        rest = labels, labels, logits.argmax(1), correct, tied, ties
+    measurement = _Measurement(name, network, inputs, *rest, plan, progress, figures=figures)
+    measurement.broken = dict.fromkeys(map(name_of, plan.attacks), ~measurement.correct)
     return measurement
 
 
@@ -238,10 +261,10 @@ def _attack(measurement: _Measurement, epsilon: float, method: str | Attack) -> 
     standing = (~measurement.broken[source]).nonzero().flatten()
     answer = None
     if len(standing):
-        inputs, labels = measurement.inputs[standing], measurement.labels[standing]
+        what = measurement.asked if isinstance(measurement.asked, Property) else measurement.asked[standing]
         perturbation, seed = measurement.plan.perturbation(epsilon), measurement.plan.seed
-        asked = measurement.network, inputs, labels, perturbation, method
-        result = attack(*asked, seed=seed, ties=measurement.ties, progress=progress)
+        asked = measurement.network, measurement.inputs[standing], what, perturbation, method
+        result = attack(*asked, seed=seed, ties=measurement.asked_ties, progress=progress)
         measurement.broken[source] = measurement.broken[source].index_put((standing,), result.success)
         _keep(measurement, standing, epsilon, result)
         if result.warnings:
@@ -272,12 +295,12 @@ def _verify(measurement: _Measurement, epsilon: float, verifier: str) -> list[Ve
     verdicts = decide(
         measurement.network,
         measurement.inputs,
-        measurement.labels,
+        measurement.asked,
         plan.perturbation(epsilon),
         verifier,
         plan.timeout,
         seed=plan.seed,
-        ties=measurement.ties,
+        ties=measurement.asked_ties,
         memory=plan.memory,
         progress=measurement.part("certify"),
         figures=measurement.told,

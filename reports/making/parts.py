@@ -195,7 +195,7 @@ def radii_in_parts(
         table, found = measure_radii(*chosen, _part_of(plan, start), told)
         return Radii(
             table=_moved(table, start),
-            counterexamples=_at(hardest(*chosen, found, count=len(found), activity=False), start),
+            counterexamples=_at(hardest(*chosen, found, len(found), False, plan.threat.asked is not None), start),
         )
 
     def whole(parts: Sequence[Radii]) -> Radii:

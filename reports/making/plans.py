@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 from ...certify import Attack, Fleet, Perturbation
 from ...certify.network_sets.base import NetworkSet
+from ...certify.questions.asking import check_property_ties
 from ...certify.scales import Scale
 from ...certify.ties import TIES
 from ...models.constants import at_least, positive, settle, unless_none, whole
@@ -68,6 +69,8 @@ class Plan:
         if not isinstance(self.threat, Threat):
             expected = "a Threat, whose sets grow with one number (ℓ∞, ℓ2, flipped or shifted events, networks)"
             raise TypeError(f"threat: got {type(self.threat).__name__}, expected {expected}")
+        if self.threat.asked is not None:
+            check_property_ties(self.ties)
 
     @property
     def sets(self) -> Scale | NetworkSet:

@@ -7,6 +7,7 @@ import torch
 from ...certify import Perturbation
 from ...certify.network_sets.base import NetworkSet
 from ...certify.network_sets.keeping.kept import restored_member
+from ...certify.questions.asking import property_goal
 from ...certify.replay import replays
 from ...models import SpikingNetwork
 from ..records.evidence import unpacked_member
@@ -50,12 +51,19 @@ def replayed(threat: Threat, network: SpikingNetwork, ties: str, case: Counterex
             raise ValueError(f"record: sample {case.index} has no member, which was too large to be kept")
         kept = {name: tensor.to(network.device) for name, tensor in unpacked_member(case.member).items()}
         member, told = restored_member(sets, network, clean[None], kept), _changed(kept)
-    run = network if member is None else member
-    inside, fails = _inside(sets, found, clean), replays(run, found, case.label, ties)
+    run, prop = network if member is None else member, threat.prop
+    inside = _inside(sets, found, clean)
+    if prop is None:
+        fails, held = replays(run, found, case.label, ties), "it is classified as the sample's label"
+    else:
+        fails, held = property_goal(network, clean[None], prop).replays(run, found, 0), "the property holds there"
     if not (inside and fails):
-        told = "it is classified as the sample's label" if inside else "the input lies outside the set"
+        told = held if inside else "the input lies outside the set"
     with torch.no_grad():
-        predicted = int(run(found[None]).argmax())
+        outputs = run(found[None])[0]
+    if prop is not None and not told:
+        told = f"outputs {outputs.tolist()}"
+    predicted = int(outputs.argmax())
     return Replayed(case.index, case.label, case.epsilon, predicted, inside and fails, told, member)
 
 

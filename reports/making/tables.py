@@ -7,6 +7,7 @@ from torch import Tensor
 
 from ...analysis import GainReport, Growth, StabilityReport
 from ...certify import Radius
+from ...certify.ties import STRICT
 from ...models import SpikingNetwork, network_hash
 from ...models.files.description import describe
 from ..records.radii import RadiusTable, SampleRadius
@@ -85,7 +86,7 @@ def radius_table(plan: Plan, labels: Tensor, radii: Sequence[Radius]) -> RadiusT
         tolerance=plan.tolerance,
         timeout=wanted.timeout,
         seed=plan.seed,
-        ties=radii[0].ties,  # type: ignore[arg-type]
+        ties=radii[0].ties if plan.threat.asked is None else STRICT,  # type: ignore[arg-type]
         samples=tuple(rows),
     )
 

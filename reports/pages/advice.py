@@ -66,6 +66,8 @@ def _training(record: Record, points: list[Tally]) -> Iterator[str]:
     size = record.threat.short(record.focus)
     certified = any("certified" in str(model.training).lower() for model in record.models)
     few = min(point.certified_by_any / point.samples for point in points) < MOSTLY
+    if record.threat.asked is not None:
+        return
     if few and not certified and not _special(record):
         yield (
             f"Train for it: `spikecert train --objective certified --size {size}` puts the bounds into the "

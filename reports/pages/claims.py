@@ -1,8 +1,9 @@
-"""What verdicts claim, and what they do not: of sets of inputs, and of sets of networks."""
+"""What verdicts claim, and what they do not: of the class or of a property, and of sets of networks."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from ...certify.questions.words import in_words
 from ..records.schema import Threat
 from .norms import members
 
@@ -64,7 +65,31 @@ OF_INPUTS = Claims(VERIFIED, FALSIFIED, COVERED, UNCOVERED, RADII_NOTE, HARDEST_
 
 def claims(threat: Threat) -> Claims:
     """Return what verdicts about a threat model claim."""
+    if threat.asked is not None:
+        return _of_property(in_words(threat.asked))
     return _of_networks(threat) if threat.of_networks else OF_INPUTS
+
+
+def _of_property(words: str) -> Claims:
+    run = "It was replayed through the network itself before it was counted; spikecert replay runs it again."
+    return Claims(
+        "It is proved of every input in the stated set around this sample, not only of those that were tried, "
+        f"and of this network with these weights: {words}. Nothing is said of a label.",
+        dict.fromkeys(FALSIFIED, f"An input inside the set was found at which this does not hold: {words}. {run}"),
+        COVERED,
+        (
+            *UNCOVERED[:-1],
+            "Whether the network's answers are right: labels and targets play no part, nor does any property but "
+            "the stated one. It is no claim that a class stays, unless that is what the property says.",
+            "Whether the listed samples are like those in use.",
+        ),
+        "Each sample's radius is the distance of the nearest valid input at which the property fails. Below the "
+        "lower end it is proved that there is none. At the upper end one was found and replayed. The radius lies "
+        "between them, in the shaded band; where both ends meet within the tolerance it is called exact. A sample "
+        "for which the property fails as it is has radius 0.",
+        "Samples for which the property holds and that violate it nearest to themselves, with the outputs of the "
+        "sample and those found. Each was replayed through the network. Nearer ones may exist.",
+    )
 
 
 def hardware(threat: Threat) -> str:

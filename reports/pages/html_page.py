@@ -9,7 +9,7 @@ from markupsafe import Markup
 
 from ...files import FileKind
 from .. import figures
-from ..records.categories import CATEGORIES, slices
+from ..records.categories import categories, slices
 from ..records.event_rules import OF_NORM
 from ..records.records import ModelRecord, Record
 from ..records.schema import Counterexample, Threat
@@ -49,8 +49,10 @@ def to_html(record: Record) -> str:
         record.threat,
         record=record,
         verdict=wording.verdict(record),
+        over=wording.over(record.threat),
+        outcome_heads=wording.outcome_heads(record.threat),
         essentials=wording.essentials(record),
-        categories=CATEGORIES,
+        categories=categories(record.threat),
         conditions=wording.conditions(record),
         norm=norms.sign(record.threat),
         axis=norms.NORM_SIGNS[record.threat.norm],
@@ -111,13 +113,10 @@ def _environment(threat: Threat | None) -> Environment:
         "at": lambda value: f"{value:.1f}",
         "tied": _tied,
         "percent": wording.percent,
-        "slices": slices,
         "code": code_page,
         "measured": lambda value: "–" if value is None else f"{value:.4f}",
         "scene": figures.scene,
-        "unbroken": wording.unbroken,
         "ties_found": wording.ties_found,
-        "classified": wording.classified,
         "norms": wording.gain_norms,
         "gain": wording.gain_text,
         "ends": wording.norm_ends,
@@ -127,6 +126,9 @@ def _environment(threat: Threat | None) -> Environment:
     }
     if threat is not None:
         filters |= {
+            "slices": lambda point: slices(point, threat),
+            "unbroken": lambda model: wording.unbroken(model, threat),
+            "outcome": wording.outcome,
             "epsilon": threat.text,
             "distance": lambda epsilon: wording.distance_text(threat, epsilon),
             "recording": lambda case: figures.recording(case) if threat.norm in OF_NORM else None,

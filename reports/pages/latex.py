@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 
+from ...certify.questions.words import in_words
 from ..records.radii import rounded_down, rounded_up
 from ..records.records import ModelRecord, Record
 from ..records.rows import Tally
@@ -45,7 +46,9 @@ def to_latex(record: Record) -> str:
 def _caption(record: Record) -> str:
     threat, data = record.threat, record.data
     where = f"{data.samples} {data.split} samples of {data.name}"
-    text = f"Accuracy in \\% over {NORMS[threat.norm]} perturbations, "
+    asked = None if threat.asked is None else f"for which this holds: {latex(in_words(threat.asked))}; "
+    text = "Accuracy in \\% " if asked is None else f"Share in \\% {asked}"
+    text += f"over {NORMS[threat.norm]} perturbations, "
     text += f"{latex(told)}, " if (told := sign(threat).removeprefix(NORM_SIGNS[threat.norm]).strip()) else ""
     text += f"inputs in $[{threat.lower:g}, {threat.upper:g}]$, "
     text += f"{latex(steps(record.models))}, {latex(where)}. {NOTE}"

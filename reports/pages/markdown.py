@@ -1,14 +1,14 @@
 """A record as Markdown: the same claims as the page, for a pull request or a terminal."""
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 
 from ..figures.recordings import TOLD, changed_events
-from ..records.categories import CATEGORIES, slices
+from ..records.categories import categories, slices
 from ..records.event_rules import OF_NORM
 from ..records.radii import RadiusTable, rounded_down, rounded_up
 from ..records.records import ModelRecord, Record
 from ..records.rows import Tally
-from ..records.schema import Counterexample
+from ..records.schema import Counterexample, Threat
 from . import wording
 from .advice import advice
 from .claims import claims
@@ -40,13 +40,13 @@ def _head(record: Record) -> list[str]:
 
 def category_lines(record: Record) -> list[str]:
     """Return the five categories at the record's focus ε as a table, one column a model."""
-    parts = [slices(model.at(record.focus)) for model in record.models]
+    parts = [slices(model.at(record.focus), record.threat) for model in record.models]
     rows = [
         [
             f"{category.sign} {category.name}",
             *(f"{found[place].count} ({found[place].percent})" for found in parts),
         ]
-        for place, category in enumerate(CATEGORIES)
+        for place, category in enumerate(categories(record.threat))
     ]
     whole = ["together", *(f"{model.at(record.focus).samples} (100.0 %)" for model in record.models)]
     heads = [f"at ε = {record.threat.short(record.focus)}", *(model.name for model in record.models)]
@@ -58,15 +58,18 @@ def _next(record: Record) -> list[str]:
 
 
 def _numbers(record: Record) -> list[str]:
-    lines = ["## Accuracy over perturbation size", "", f"{markdown(wording.conditions(record))}."]
+    lines = [f"## {wording.over(record.threat)}", "", f"{markdown(wording.conditions(record))}."]
     for model in record.models:
         heads = ["ε", "clean", *(f"robust ≤ ({name})" for name in model.attacks)]
-        heads += [*(f"certified ({name})" for name in model.verifiers), *(part.name for part in CATEGORIES)]
+        heads += [
+            *(f"certified ({name})" for name in model.verifiers),
+            *(part.name for part in categories(record.threat)),
+        ]
         lines += [
             "",
             f"### {markdown(model.name)}",
             "",
-            *table_lines(heads, [_cells(model, point, record.threat.text) for point in model.points]),
+            *table_lines(heads, [_cells(model, point, record.threat) for point in model.points]),
         ]
         if ties := wording.ties_found(model):
             lines += ["", markdown(ties)]
@@ -75,11 +78,11 @@ def _numbers(record: Record) -> list[str]:
     return lines
 
 
-def _cells(model: ModelRecord, point: Tally, told: Callable[[float], str]) -> list[str]:
+def _cells(model: ModelRecord, point: Tally, threat: Threat) -> list[str]:
     counts = [point.clean, *(point.robust[name] for name in model.attacks)]
     counts += [point.certified[name] for name in model.verifiers]
     shares = [wording.percent(count, point.samples) for count in counts]
-    return [told(point.epsilon), *shares, *(part.percent for part in slices(point))]
+    return [threat.text(point.epsilon), *shares, *(part.percent for part in slices(point, threat))]
 
 
 def _radii(record: Record) -> list[str]:
@@ -108,20 +111,25 @@ def _hardest(record: Record) -> list[str]:
         rows = [
             [
                 str(case.index),
-                record.data.label(case.label),
-                wording.classified(case, record.data),
+                *wording.outcome(case, record.data),
                 wording.distance_text(record.threat, case.epsilon),
                 case.found_by,
                 ", ".join(f"{layer.name}: {layer.changed} of {layer.neurons}" for layer in case.activity) or "–",
             ]
             for case in model.counterexamples
         ]
-        heads = ["sample", "label", "classified", "within ε", "found by", "neurons that changed their train"]
+        heads = [
+            "sample",
+            *wording.outcome_heads(record.threat),
+            "within ε",
+            "found by",
+            "neurons that changed their train",
+        ]
         if record.threat.norm in OF_NORM:
             heads.append("events that changed")
             told = map(_events, model.counterexamples)
             rows = [[*row, cell] for row, cell in zip(rows, told, strict=True)]
-        lines += table_lines(heads, rows) if rows else [markdown(wording.unbroken(model))]
+        lines += table_lines(heads, rows) if rows else [markdown(wording.unbroken(model, record.threat))]
     return lines
 
 

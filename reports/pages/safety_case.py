@@ -6,9 +6,10 @@ from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict, FiniteFloat, ValidationError
 
+from ...certify.questions.words import in_words
 from ...certify.smoothing.confidence import lower_confidence_bound
 from ...files import FileKind, write_atomically
-from ..records.categories import CATEGORIES, slices
+from ..records.categories import categories, slices
 from ..records.part import Count, Sha256
 from ..records.radii import rounded_down
 from ..records.records import ModelRecord, Record, first_error
@@ -55,7 +56,8 @@ class CheckedProof(BaseModel):
 
     def covers(self, threat: Threat, epsilon: float, ties: str) -> bool:
         """Return whether it proves a class on all of a set of radius ε, and of ties as much as that asks."""
-        ball = self.accepted and self.label is not None and self.norm == threat.norm and self.epsilon >= epsilon
+        of_class = self.label is not None and threat.asked is None
+        ball = self.accepted and of_class and self.norm == threat.norm and self.epsilon >= epsilon
         ranged = self.lower <= threat.lower and self.upper >= threat.upper
         return ball and ranged and (self.ties == "strict" or self.ties == ties)
 
@@ -130,8 +132,9 @@ def _proofs(record: Record, checked: Checked) -> str:
     if not found:
         raise ValueError(f"checked: got proofs of network {checked.network[:12]}…, which is not in the record")
     threat, epsilon = record.threat, record.focus
-    if threat.norm not in BALLS:
-        return f"{checked.told}; on which sets is not compared here"
+    if threat.norm not in BALLS or threat.asked is not None:
+        what = "on which sets" if threat.asked is None else "of which property (check-proof --property does)"
+        return f"{checked.told}; {what} is not compared here"
     count = checked.covered(threat, epsilon, found[0].ties)
     what = f"ε = {threat.text(epsilon)} ({norms.sign(threat)}) within {norms.ends(threat)}"
     return f"{checked.told}; different samples with one that covers {what}: {count}"
@@ -139,7 +142,7 @@ def _proofs(record: Record, checked: Checked) -> str:
 
 def _claim(record: Record, model: ModelRecord) -> str:
     point = model.at(record.focus)
-    proved = slices(point)[0]
+    proved = slices(point, record.threat)[0]
     size = f"ε = {record.threat.text(record.focus)} ({norms.sign(record.threat)})"
     if record.threat.of_networks:
         return (
@@ -147,6 +150,11 @@ def _claim(record: Record, model: ModelRecord) -> str:
             f"set of {size} gives another answer than the sample's label."
         )
     limits = norms.ends(record.threat)
+    if (asked := record.threat.asked) is not None:
+        return (
+            f"{model.name}: for {proved.count} of {point.samples} samples ({proved.percent}) this holds of every "
+            f"input in {limits} within {size}: {in_words(asked)}. It is no claim about labels."
+        )
     return (
         f"{model.name}: for {proved.count} of {point.samples} samples ({proved.percent}) no input in {limits} "
         f"within {size} gets another answer than the sample's label."
@@ -169,7 +177,7 @@ def _evidence(record: Record) -> tuple[tuple[str, str], ...]:
 def _risk(record: Record, model: ModelRecord) -> str:
     """Return what is not proved of a model, and what share of inputs like its samples would be."""
     point = model.at(record.focus)
-    left = (f"{part.count} {part.category.name}" for part in slices(point)[1:])
+    left = (f"{part.count} {part.category.name}" for part in slices(point, record.threat)[1:])
     share = lower_confidence_bound(point.certified_by_any, point.samples, 1 - CONFIDENCE)
     return (
         f"{model.name}: {', '.join(left)}; of inputs like these at least {rounded_down(100 * share, 1)} % proved."
@@ -183,7 +191,7 @@ def to_html(record: Record, checked: Checked | None = None) -> str:
         record.threat,
         record=record,
         case=safety_case(record, checked),
-        categories=CATEGORIES,
+        categories=categories(record.threat),
         norm=norms.sign(record.threat),
     )
 

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 from ..records.records import ModelRecord, Record
 from ..records.rows import SampleRow
+from ..records.schema import Threat
 from .text import cell
 
 COLUMNS = (
@@ -34,24 +35,25 @@ def to_csv(record: Record) -> str:
     writer.writerow(COLUMNS)
     for model in record.models:
         for row in model.rows:
-            writer.writerows(_lines(record.threat.norm, model, row))
+            writer.writerows(_lines(record.threat, model, row))
         writer.writerows(_radii(record.threat.norm, model))
     return text.getvalue()
 
 
-def _lines(norm: str, model: ModelRecord, row: SampleRow) -> Iterator[tuple[object, ...]]:
+def _lines(threat: Threat, model: ModelRecord, row: SampleRow) -> Iterator[tuple[object, ...]]:
     head = (
         cell(model.name),
         row.index,
         row.label,
         row.predicted,
-        norm,
+        threat.norm,
         repr(row.epsilon),
         model.architecture.num_steps,
     )
     tail = _clean(row), model.ties
+    fails = _failing(row) if threat.asked is None else "" if row.correct else "failing"
     for name, broke in row.attacks.items():
-        result = _failing(row) or ("broken" if broke else "held")
+        result = fails or ("broken" if broke else "held")
         yield *head, "attack", cell(name), result, "", "", "", *tail
     for name, finding in row.verdicts.items():
         margin = "" if finding.margin is None else repr(finding.margin)
@@ -59,7 +61,7 @@ def _lines(norm: str, model: ModelRecord, row: SampleRow) -> Iterator[tuple[obje
             *head,
             "verifier",
             cell(name),
-            _failing(row) or finding.status,
+            fails or finding.status,
             margin,
             f"{finding.seconds:.6f}",
             cell(finding.reason),

@@ -5,6 +5,7 @@ from typing import Any
 
 from ...certify.attacks import ATTACKS
 from ...certify.named import Named
+from ...certify.questions.words import in_words
 from ...certify.verifiers import VERIFIERS
 from ...files.fractions import fraction
 from ..records.categories import slices
@@ -42,6 +43,7 @@ NO_RADII = (
     "No radii were measured. `spikecert certify --radii`, or `spikecert radius` and `spikecert report --radii`, "
     "bracket the radius of each sample between a proof and a counterexample."
 )
+OF_PROPERTY = "What is asked is said by the property alone: strict inequalities where it has <, and no label."
 NO_RADIUS = "These sets have no radius: their ε is no distance from the sample."
 GROWTH_NOTE = (
     "Samples were perturbed, and the growth through each layer was measured. The proven gain bounds the "
@@ -55,6 +57,10 @@ GAINS_NOTE = (
     "identically. Once one spike differs, potentials jump by about the threshold, and neither a layer's "
     "gain nor a product of gains bounds what follows."
 )
+
+
+SHOWN = 10
+"""Outputs of a counterexample that are told."""
 
 
 def percent(part: int, whole: int) -> str:
@@ -93,10 +99,17 @@ def radii_conditions(record: Record) -> str:
     return " ".join(f"{', '.join(names)}: {way}." for way, names in ways.items())
 
 
-def unbroken(model: ModelRecord) -> str:
+def over(threat: Threat) -> str:
+    """Return the heading of what is drawn over ε."""
+    return f"{'Accuracy' if threat.asked is None else 'Share that keeps the property'} over perturbation size"
+
+
+def unbroken(model: ModelRecord, threat: Threat) -> str:
     """Return what to say where no counterexample was found."""
     if not model.attacks and not model.verifiers:
         return "Nothing was tried."
+    if threat.asked is not None:
+        return "Nothing found an input that violates the property of a sample that has it, at any ε tried."
     return "No attack and no verifier found an input that breaks a rightly classified sample, at any ε tried."
 
 
@@ -117,13 +130,16 @@ def steps(models: Sequence[ModelRecord]) -> str:
 
 def meanings(record: Record) -> tuple[tuple[str, str], ...]:
     """Return each verdict with what it says, and what a tie between classes is."""
+    claimed = claims(record.threat)
+    if record.threat.asked is not None:
+        words = ("verified", claimed.verified), ("falsified", claimed.falsified["strict"]), ("unknown", UNKNOWN)
+        return *words, ("ties", OF_PROPERTY)
     models: dict[str, list[str]] = {}
     for model in record.models:
         models.setdefault(model.ties, []).append(model.name)
     told = [
         TIES[ties] if len(models) == 1 else f"{', '.join(names)}: {TIES[ties]}" for ties, names in models.items()
     ]
-    claimed = claims(record.threat)
     falsified = claimed.falsified["strict" if "strict" in models else "argmax"]
     whole = [model.name for model in record.models if model.architecture.whole]
     of_chips = f" Of {', '.join(whole)} it is proved for the integers that run on the chip." if whole else ""
@@ -152,6 +168,25 @@ def signs_found(model: ModelRecord, threat: Threat) -> tuple[str, ...]:
     return tuple(f"{head}: {line}." for head, lines in told for line in lines)
 
 
+def outcome(case: Counterexample, data: Data) -> tuple[str, str]:
+    """Return what the sample should give, and what the counterexample gives: classes, or outputs."""
+    if case.outputs is None:
+        return data.label(case.label), classified(case, data)
+    before, after = map(_outputs, case.outputs)
+    return before, after
+
+
+def _outputs(values: tuple[float, ...]) -> str:
+    """Return outputs for people, the first ones of many."""
+    told = ", ".join(f"{value:.4g}" for value in values[:SHOWN])
+    return told + (f", … ({len(values)} in all)" if len(values) > SHOWN else "")
+
+
+def outcome_heads(threat: Threat) -> tuple[str, str]:
+    """Return what `outcome` tells, in a word or two."""
+    return ("label", "classified") if threat.asked is None else ("outputs", "then")
+
+
 def classified(case: Counterexample, data: Data) -> str:
     """Return what the network makes of a counterexample, such as "3", "boot (9)", or "tied with 3"."""
     rival = data.label(case.predicted)
@@ -165,28 +200,36 @@ def verdict(record: Record) -> str:
     what = "network" if threat.of_networks else "perturbation"
     told = f"For every {what} up to ε = {threat.text(record.focus)} in {sign(threat)} ({limits}), "
     if others:
-        shares = [slices(model.at(record.focus))[0].count for model in record.models]
+        shares = [slices(model.at(record.focus), threat)[0].count for model in record.models]
         span = f"{min(shares)}" if min(shares) == max(shares) else f"{min(shares)} to {max(shares)}"
         return (
-            f"{told}{len(shares)} networks provably keep the class of {span} of {_all(record)}, as the table says."
+            f"{told}{len(shares)} networks provably keep the {_kept(threat)} {span} of {_all(record)}, as "
+            "the table says."
         )
-    return f"{told}{_proved(record, first)} of {_all(record)}; {_rest(first.at(record.focus))}."
+    return f"{told}{_proved(record, first)} of {_all(record)}; {_rest(first.at(record.focus), threat)}."
 
 
 def _proved(record: Record, model: ModelRecord) -> str:
     if not model.verifiers:
         return f"nothing is proved for {model.name}, as no verifier was run: 0"
-    part = slices(model.at(record.focus))[0]
-    return f"{model.name} provably keeps the class of {part.count} ({part.percent})"
+    part = slices(model.at(record.focus), record.threat)[0]
+    return f"{model.name} provably keeps the {_kept(record.threat)} {part.count} ({part.percent})"
+
+
+def _kept(threat: Threat) -> str:
+    return "class of" if threat.asked is None else f"property that {in_words(threat.asked)}, for"
 
 
 def _all(record: Record) -> str:
     return f"{record.data.samples} {_of_samples(record)}"
 
 
-def _rest(point: Tally) -> str:
-    parts = slices(point)[1:]
-    told = (f"{part.count} ({part.percent}) {LEFT[part.category.key]}" for part in parts if part.count)
+def _rest(point: Tally, threat: Threat) -> str:
+    parts, failing = (
+        slices(point, threat)[1:],
+        LEFT if threat.asked is None else LEFT | {"wrong": "failing as they are"},
+    )
+    told = (f"{part.count} ({part.percent}) {failing[part.category.key]}" for part in parts if part.count)
     return ", ".join(told) or "none is left"
 
 
@@ -197,10 +240,11 @@ def _of_samples(record: Record) -> str:
 def conditions(record: Record) -> str:
     """Return the small print of a figure: norm, range of ε, T, attacks, verifiers, samples."""
     threat = record.threat
+    asked = "" if threat.asked is None else f"property: {in_words(threat.asked)}; "
     low, high = threat.short(threat.epsilons[0]), threat.short(threat.epsilons[-1])
     span = f"ε = {low}" if len(threat.epsilons) == 1 else f"ε from {low} to {high}"
     return (
-        f"{sign(threat)}, {span}, inputs within {ends(threat)}, "
+        f"{asked}{sign(threat)}, {span}, inputs within {ends(threat)}, "
         f"{steps(record.models)}, {record.data.samples} {_of_samples(record)}; attacks: "
         f"{_names(m.attacks for m in record.models)}; verifiers: "
         f"{_names(m.verifiers for m in record.models)}"
@@ -229,8 +273,8 @@ def essentials(record: Record) -> tuple[tuple[str, str], ...]:
         ),
         (
             "Not covered",
-            "larger or other changes, other inputs, other builds of the network, wrong labels. Undecided is "
-            "not safe.",
+            "larger or other changes, other inputs, other builds of the network, "
+            f"{'wrong labels' if threat.asked is None else 'any other property'}. Undecided is not safe.",
         ),
     )
 
@@ -255,6 +299,9 @@ def assumptions(record: Record) -> tuple[str, ...]:
         "Under direct coding the same changed input is shown at each of the T steps. Under rate coding each "
         "verdict is about the spikes that the network's own draws give, not about other draws.",
         "The labels of the data set are taken as right; a sample that is misclassified as it is is counted as "
+        "such, apart from those that a perturbation broke."
+        if threat.asked is None
+        else f"What is asked of each sample: {in_words(threat.asked)}. A sample that fails as it is is counted as "
         "such, apart from those that a perturbation broke.",
     )
 

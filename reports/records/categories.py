@@ -1,13 +1,14 @@
-"""The five things that a sample can be at one ε: they never overlap, and add up to all samples."""
+"""What a sample can be at one ε, five things or four: they never overlap, and add up to all samples."""
 
 from dataclasses import dataclass
 
 from .rows import Tally
+from .schema import Threat
 
 
 @dataclass(frozen=True)
 class Category:
-    """One of the five.
+    """One of them.
 
     Attributes:
         key: its class in the style sheet.
@@ -28,6 +29,12 @@ BROKEN = Category("broken", "✗", "broken", "right as it is, and a replayed per
 TIED = Category("tied", "=", "tied", "as it is, another class shares the greatest logit, and wins")
 MISCLASSIFIED = Category("wrong", "–", "misclassified", "wrong as it is: no perturbation is needed")
 CATEGORIES = (PROVED, UNDECIDED, BROKEN, TIED, MISCLASSIFIED)
+OF_PROPERTY = (
+    Category("proved", "✓", "proved", "no perturbation of this size breaks the property"),
+    UNDECIDED,
+    Category("broken", "✗", "broken", "it holds for the sample as it is, and a replayed perturbation breaks it"),
+    Category("wrong", "–", "failing", "it fails for the sample as it is: no perturbation is needed"),
+)
 
 
 @dataclass(frozen=True)
@@ -44,7 +51,14 @@ class Slice:
         return f"{100 * self.count / self.samples:.1f} %"
 
 
-def slices(point: Tally) -> tuple[Slice, ...]:
-    """Return all five categories at one ε; the counts add up to the samples."""
+def categories(threat: Threat) -> tuple[Category, ...]:
+    """Return what a sample can be: of a property it ties with nothing."""
+    return CATEGORIES if threat.asked is None else OF_PROPERTY
+
+
+def slices(point: Tally, threat: Threat) -> tuple[Slice, ...]:
+    """Return all categories at one ε; the counts add up to the samples."""
     counts = (point.certified_by_any, point.undecided, point.broken, point.lost, point.misclassified)
-    return tuple(Slice(category, count, sum(counts)) for category, count in zip(CATEGORIES, counts, strict=True))
+    counts = counts if threat.asked is None else (*counts[:3], point.failing)
+    pairs = zip(categories(threat), counts, strict=True)
+    return tuple(Slice(category, count, sum(counts)) for category, count in pairs)

@@ -63,6 +63,7 @@ def hardest(
     found: Mapping[int, Found],
     count: int = HARDEST,
     activity: bool = True,
+    asked: bool = False,
 ) -> tuple[Counterexample, ...]:
     """Return the counterexamples of the smallest ε, with the activity of the spiking layers.
 
@@ -72,10 +73,11 @@ def hardest(
         found: by the place of the sample among them.
         count: how many at most.
         activity: False leaves the activity out.
+        asked: whether they violate a property: then outputs are kept.
     """
     indices = sorted(found, key=lambda index: (found[index].epsilon, index))[:count]
     return tuple(
-        _counterexample(network, index, inputs[index], int(labels[index]), found[index], activity)
+        _counterexample(network, index, inputs[index], int(labels[index]), found[index], activity, asked)
         for index in indices
     )
 
@@ -86,7 +88,7 @@ def first_broken(counterexamples: Iterable[Counterexample]) -> tuple[Counterexam
 
 
 def _counterexample(
-    network: SpikingNetwork, index: int, clean: Tensor, label: int, found: Found, activity: bool
+    network: SpikingNetwork, index: int, clean: Tensor, label: int, found: Found, activity: bool, asked: bool
 ) -> Counterexample:
     """Return one with class and activity as the network gives them for this sample alone.
 
@@ -100,7 +102,7 @@ def _counterexample(
     return Counterexample(
         index=index,
         label=label,
-        **_rival(traces[1].logits[0], label),
+        **(_outputs(traces) if asked else _rival(traces[1].logits[0], label)),
         epsilon=found.epsilon,
         found_by=found.found_by,
         shape=tuple(pair[0].shape),
@@ -185,6 +187,12 @@ def _layer(
 
 def _train(spikes: Tensor) -> str:
     return "".join("1" if spike else "0" for spike in spikes.tolist())
+
+
+def _outputs(traces: tuple[Trace, Trace]) -> dict[str, Any]:
+    """Return the outputs of both, and the greatest one that was found."""
+    before, after = (trace.logits[0] for trace in traces)
+    return {"predicted": int(after.argmax()), "outputs": (tuple(before.tolist()), tuple(after.tolist()))}
 
 
 def _rival(logits: Tensor, label: int) -> dict[str, Any]:

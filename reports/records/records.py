@@ -44,7 +44,7 @@ _INCIDENTAL = {
 _LATER = {
     "features": (None,),
     **dict.fromkeys(("radii", "growth", "activity", "sha256", "events", "signs"), (None, [])),
-    **dict.fromkeys(("networks", "member"), (None,)),
+    **dict.fromkeys(("networks", "member", "asked", "outputs"), (None,)),
     **dict.fromkeys(("ties", "tied", "kept"), (False, "strict")),
 }
 """Fields that came after the first records, and what says nothing new in them: there the fingerprint stays."""
@@ -133,7 +133,10 @@ class Record(Part):
     def _check_agreement(self) -> "Record":
         if self.focus not in self.threat.epsilons:
             raise ValueError(f"focus: got {self.focus}, expected one of the epsilons {self.threat.epsilons}")
+        asked = self.threat.asked is not None
         for model in self.models:
+            if asked and any(row.tied or row.label != row.predicted for row in model.rows):
+                raise ValueError(f"models: {model.name!r} has labels or ties of its own beside a property")
             if tuple(point.epsilon for point in model.points) != self.threat.epsilons:
                 raise ValueError(f"models: {model.name!r} was not measured at the epsilons of the threat model")
             if any(point.samples != self.data.samples for point in model.points):
@@ -141,6 +144,12 @@ class Record(Part):
             if model.radii is not None and model.radii.norm != self.threat.norm:
                 norms = f"{model.radii.norm!r} beside verdicts in {self.threat.norm!r}"
                 raise ValueError(f"models: {model.name!r} has radii in {norms}, expected one norm")
+        stray = [case for model in self.models for case in model.counterexamples if bool(case.outputs) != asked]
+        if stray:
+            raise ValueError(
+                f"counterexamples: sample {stray[0].index} has {'no ' if asked else ''}outputs beside "
+                f"{'a property, expected some' if asked else 'labels, expected none'}"
+            )
         names = [model.name for model in self.models]
         if len(set(names)) != len(names):
             raise ValueError(f"models: got the names {names}, expected each once")

@@ -24,7 +24,8 @@ class SampleRow(Part):
     """One sample at one ε: for each attack whether it succeeded, for each verifier what it answered.
 
     `correct` and `tied` are about the unperturbed sample: whether its label is predicted, as the record's `ties`
-    says, and whether it shares the greatest logit with another class. `predicted` is the argmax.
+    says, and whether it shares the greatest logit with another class. `predicted` is the argmax. Where a property
+    is asked about, `correct` says whether it holds there, and `label` is the argmax as well.
     """
 
     index: Count

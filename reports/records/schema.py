@@ -7,6 +7,8 @@ from pydantic import Field, FiniteFloat, field_validator, model_validator
 
 from ...certify.network_sets.base import NetworkSet
 from ...certify.perturbations import Perturbation
+from ...certify.questions import Property
+from ...certify.questions.texts import LONGEST, property_of
 from ...certify.scales import Scale, scale
 from ...files.fractions import fraction
 from .epsilons import epsilon_short, epsilon_text
@@ -70,6 +72,7 @@ class Threat(Part):
     `written` is each ε as people wrote it, such as ".5/255"; empty where that is not known.
     `events` says which events change, and how; None where all may, by ε in all.
     In "box" each feature moves by ε times its own size, which `features` says, within its own ends.
+    `asked` is the property that must hold at each of these inputs, as its text; None: they get the sample's label.
     """
 
     norm: Literal["linf", "l2", "box", "l0", "shift", "l0+shift", "tolerance", "stuck"]
@@ -80,6 +83,14 @@ class Threat(Part):
     events: EventRules | None = None
     networks: NetworkRules | None = None
     features: Features | None = None
+    asked: Annotated[str, Field(min_length=1, max_length=LONGEST)] | None = None
+
+    @field_validator("asked")
+    @classmethod
+    def _check_asked(cls, asked: str | None) -> str | None:
+        if asked is not None:
+            property_of(asked)
+        return asked
 
     @field_validator("events")
     @classmethod
@@ -116,6 +127,8 @@ class Threat(Part):
             raise ValueError("features: got 0 as the size of each, expected one that moves")
         self.rules.check(self.norm)
         self.others.check(self.norm)
+        if self.asked is not None and self.of_networks:
+            raise ValueError(f"asked: got a property with norm {self.norm}, expected none: labels alone")
         return self
 
     @property
@@ -132,6 +145,11 @@ class Threat(Part):
     def of_networks(self) -> bool:
         """Return whether the sets are of networks."""
         return self.norm in OF_NETWORKS
+
+    @property
+    def prop(self) -> Property | None:
+        """Return what must hold; None: inputs get their sample's label."""
+        return None if self.asked is None else property_of(self.asked)
 
     @property
     def bracketed(self) -> bool:
@@ -294,6 +312,8 @@ class Counterexample(Part):
     `predicted` is the class that beats the label, or, where it is `tied`, shares the greatest logit with it.
     `activity` is what the spiking layers did for both; empty where it was not recorded. `member` is of a set of
     networks the one that misclassifies it; `perturbed` is then the sample itself, or an input around it.
+    `outputs` are, where a property was asked about, those of the sample and those that violate it; `label` and
+    `predicted` are then their greatest ones.
     """
 
     index: Count
@@ -307,6 +327,7 @@ class Counterexample(Part):
     perturbed: tuple[FiniteFloat, ...]
     activity: tuple[LayerActivity, ...] = ()
     member: KeptMember | None = None
+    outputs: tuple[tuple[FiniteFloat, ...], tuple[FiniteFloat, ...]] | None = None
 
     @model_validator(mode="after")
     def _check_size(self) -> "Counterexample":
@@ -314,6 +335,8 @@ class Counterexample(Part):
         if not len(self.clean) == len(self.perturbed) == size:
             got = f"{len(self.clean)} and {len(self.perturbed)} values"
             raise ValueError(f"clean, perturbed: got {got}, expected {size} as shape {self.shape} says")
+        if self.outputs is not None and len({len(one) for one in self.outputs} | {0}) != 2:
+            raise ValueError("outputs: got two of different lengths, or none, expected one number of outputs")
         return self
 
 

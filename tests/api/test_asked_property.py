@@ -1,4 +1,4 @@
-"""`spikecert certify --property`: counts and radii are those of the library; texts that are no property."""
+"""`spikecert certify --property`: records are what the library finds, and run again; texts that are none."""
 
 import json
 
@@ -7,29 +7,76 @@ import torch
 
 from spikecert import LInf, certified_radius, dataset, load, mlp, moves_at_most, save, verify
 from spikecert.certify.questions.texts import property_of
+from spikecert.certify.questions.words import in_words
+from spikecert.reports import load_record
 
 
-def test_counts_and_radii_are_those_of_the_library(run, model, tmp_path):
+def test_records_hold_what_the_library_finds(run, model, tmp_path):
     asked = ("certify", model, "--samples", 6, "--property", "moves=1/50", "--epsilon", "0.02,0.2")
-    done = run(*asked, "--verifier", "interval,complete", "--radii", "--tolerance", "0.05", "--json")
+    more = ("--verifier", "interval,complete", "--radii", "--tolerance", "0.05", "--out", tmp_path / "all")
+    done = run(*asked, *more, "--json")
     told = json.loads(done.out)
+    found = load_record(tmp_path / "all" / "record.json")
+    assert told == json.loads(found.to_json())
+    assert found.threat.asked == "moves=1/50"
+    measured, prop = found.models[0], moves_at_most(0.02)
     network, x = load(model), dataset("digits").test.inputs[:6]
-    for point in told["points"]:
-        threat = LInf(point["epsilon"])
-        found = verify(network, x, moves_at_most(0.02), threat, point["verifier"])
-        assert [row["status"] for row in point["verdicts"]] == [one.status for one in found]
-        assert point["verified"] == sum(one.status == "verified" for one in found)
-        for row in point["verdicts"]:
-            if row["counterexample"] is not None:
-                y, own = network(torch.tensor(row["counterexample"])[None])[0], network(x[row["index"]][None])[0]
-                assert float((y - own).abs().max().detach()) > 0.02
-    assert done.status == int(any(point["falsified"] for point in told["points"]))
-    radii = certified_radius(network, x, moves_at_most(0.02), verifier="complete", tolerance=0.05)
-    assert [(row["lower"], row["upper"]) for row in told["radii"]] == [(one.lower, one.upper) for one in radii]
-    spread = run(*asked, "--verifier", "trains", "--workers", 2, "--resume", tmp_path / "state", "--out", tmp_path)
-    assert json.loads((tmp_path / "property.json").read_text(encoding="utf-8"))["property"] == "moves=1/50"
-    assert "moves=1/50 of network.safetensors on digits: 6 samples, linf" in spread.out
+    for epsilon in (0.02, 0.2):
+        for verifier in ("interval", "complete"):
+            verdicts = verify(network, x, prop, LInf(epsilon), verifier)
+            rows = [row for row in measured.rows if row.epsilon == epsilon]
+            assert [row.verdicts[verifier].status for row in rows] == [one.status for one in verdicts]
+    radii = certified_radius(network, x, prop, verifier="complete", tolerance=0.05)
+    assert [(row.lower, row.upper) for row in measured.radii.samples] == [(one.lower, one.upper) for one in radii]
+    assert done.status == int(any(point.falsified for point in measured.points)) == 1
+    for case in measured.counterexamples:
+        y, own = network(torch.tensor(case.perturbed)[None])[0], network(x[case.index][None])[0]
+        assert float((y - own).abs().max().detach()) > 0.02
+        assert case.outputs == (tuple(own.tolist()), tuple(y.tolist()))
+    assert measured.counterexamples
+    spread = run(*asked, "--verifier", "trains", "--workers", 2, "--resume", tmp_path / "state")
+    assert "property: no output moves by more than 1/50" in spread.out
+    assert "misclassified" not in spread.out
     assert run(*asked, "--verifier", "trains", "--require-certified", "1.0").status in (0, 1)
+
+
+def test_falsified_properties_are_run_again(run, model, tmp_path):
+    asked = ("certify", model, "--samples", 3, "--moves-at-most", ".001", "--epsilon", "0.2", "--out", tmp_path)
+    assert run(*asked).status == 1
+    again = json.loads(run("replay", tmp_path / "record.json", "--model", model, "--json").out)
+    assert again["property"] == "moves=.001"
+    assert [row["fails"] for row in again["replayed"]] == [True] * 3
+    content = json.loads((tmp_path / "record.json").read_text(encoding="utf-8"))
+    case = content["models"][0]["counterexamples"][0]
+    case["perturbed"] = case["clean"]
+    (tmp_path / "record.json").write_text(json.dumps(content), encoding="utf-8")
+    done = run("replay", tmp_path / "record.json", "--model", model)
+    assert done.status == 1
+    assert "the property holds there" in done.out
+    done = run("explain", tmp_path / "record.json", "--sample", 0, "--model", model)
+    assert (done.status, done.err.count("\n")) == (2, 1)
+    assert "record: got one of a property" in done.err
+
+
+def test_run_files_ask_about_properties_and_repeat(run, model, tmp_path):
+    (tmp_path / "file.toml").write_text(
+        f'''data.samples = 4
+model.path = "{model}"
+threat = {{ epsilon = ["1/50"], asked = "abs(Y0 - S0) <= 0.05" }}
+certify = {{ verifiers = ["trains", "complete"] }}
+attack = {{ methods = ["pgd"] }}
+''',
+        encoding="utf-8",
+    )
+    out = tmp_path / "out"
+    assert run("run", tmp_path / "file.toml", "--out", out).status == 0
+    assert load_record(out / "record.json").threat.asked == "abs(Y0 - S0) <= 0.05"
+    assert run("run", out / "record.json", "--out", tmp_path / "again").status == 0
+    text = (tmp_path / "file.toml").read_text(encoding="utf-8")
+    (tmp_path / "file.toml").write_text(f'ties = "strict"\n{text}', encoding="utf-8")
+    done = run("run", tmp_path / "file.toml", "--out", out)
+    assert (done.status, done.err.count("\n")) == (2, 1)
+    assert "ties: got one beside threat.asked" in done.err
 
 
 def test_real_targets_are_no_labels(run, tmp_path):
@@ -38,8 +85,12 @@ def test_real_targets_are_no_labels(run, tmp_path):
     asked = ("certify", tmp_path / "one.safetensors", "--data", "digit-values", "--samples", 4)
     assert run(*asked, "--property", "moves=100", "--require-certified", "1").status == 0
     short = json.loads(run(*asked, "--moves-at-most", "100", "--json").out)
-    assert (short["property"], short["points"][0]["verified"]) == ("moves=100", 4)
-    assert run(*asked, "--property", "Y0 <= -100").status == 1
+    assert (short["threat"]["asked"], short["models"][0]["points"][0]["certified_by_any"]) == ("moves=100", 4)
+    failing = run(*asked, "--property", "Y0 <= -100", "--out", tmp_path / "failing")
+    assert failing.status == 1
+    page = (tmp_path / "failing" / "report.html").read_text(encoding="utf-8")
+    assert "property that Y0 &lt;= -100 (Y outputs), for 0 (0.0\u00a0%)" in page
+    assert "4 (100.0\u00a0%) failing as they are" in page
     for wrong in (("--property", "Y1 <= 0"), ("--property", "top-k=1"), ()):
         done = run(*asked, *wrong)
         assert (done.status, done.err.count("\n")) == (2, 1)
@@ -51,9 +102,13 @@ def test_real_targets_are_no_labels(run, tmp_path):
         (("--property", "nonsense"), "property: got 'nonsense'"),
         (("--moves-at-most", "far"), "property: got 'moves=far', expected a number"),
         (("--moves-at-most", ".1", "--property", "robust"), "moves-at-most: got '.1' beside --property"),
-        (("--property", "moves=.1", "--attack", "pgd"), "attack: got one beside --property"),
+        (("--property", "moves=.1", "--compiled"), "compiled: got one beside --property"),
         (("--property", "moves=.1", "--ties", "strict"), "ties: got 'strict' beside a property"),
         (("--property", "moves=.1", "--verifier", "gain"), "verifier: got 'gain'"),
+        (
+            ("--property", "moves=.1", "--norm", "tolerance", "--epsilon", "5%"),
+            "asked: got a property with norm tol",
+        ),
     ],
 )
 def test_what_does_not_go_with_a_property_is_one_line(run, model, options, told):
@@ -113,6 +168,23 @@ def test_texts_say_what_they_look_like(text, own, holds, fails):
     ],
 )
 def test_what_is_no_property_is_refused_in_one_line(text):
-    with pytest.raises((ValueError, TypeError)) as error:
-        property_of(text)
-    assert "\n" not in str(error.value)
+    for read in (property_of, in_words):
+        with pytest.raises((ValueError, TypeError)) as error:
+            read(text)
+        assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("robust", "the class of the sample's own outputs keeps the greatest output, alone"),
+        ("robust=3", "class 3 keeps the greatest output, alone"),
+        ("moves = 1/4", "no output moves by more than 1/4 from the sample's own"),
+        ("top-k=3", "the class of the sample's own outputs stays among the 3 greatest"),
+        ("targeted=7", "no input is taken for class 7"),
+        ("abstains=.2", "no other class than that of the sample's own outputs leads all others by .2"),
+        ("X0 <=  Y1", "X0 <= Y1 (Y outputs, X inputs)"),
+    ],
+)
+def test_texts_are_told_in_words(text, told):
+    assert in_words(text) == told

@@ -388,7 +388,7 @@ def test_code_that_leaves_and_memory_that_is_not_there_are_told_in_one_line(run,
     assert "memory: there is too little" in large.err
 
 
-def test_range_prints_ends_that_hold(run, model):
+def test_range_prints_ends_that_hold_and_writes_their_proofs(run, model, tmp_path):
     arguments = ("range", model, "--samples", 2, "--epsilon", "1/64", "--form", "Y1 - Y0", "--tolerance", "1/64")
     found = json.loads(run(*arguments, "--json").out)
     assert (found["schema"], found["form"], len(found["ranges"])) == ("spikecert.ranges/1", "Y1 - Y0", 2)
@@ -397,6 +397,13 @@ def test_range_prints_ends_that_hold(run, model):
     told = run(*arguments)
     assert told.status == 0
     assert "Y1 - Y0 of" in told.out
+    folder = tmp_path / "proofs"
+    assert f"2 proofs of 2 ranges in {folder}" in run(*arguments, "--proof", folder).err
+    checked = json.loads(run("check-proof", folder, "--model", model, "--epsilon", "1/64", "--json").out)
+    assert (checked["accepted"], checked["refused"]) == (2, 0)
+    for proof in checked["proofs"]:
+        assert proof["label"] is None
+        assert proof["property"]["told"].count("output") >= 2
     for form, message in (("Y1 +", "form: got 'Y1 +'"), ("Y99", "property: got outputs[99]")):
         outcome = run("range", model, "--samples", 1, "--form", form)
         assert outcome.status == 2

@@ -70,7 +70,7 @@ def test_records_of_older_schemas_open_with_their_fingerprint(name: str) -> None
 def test_five_categories_add_up(handmade) -> None:
     for found in (handmade(), load_record(OLD / "tied-1.json")):
         for point in found.models[0].points:
-            parts = slices(point)
+            parts = slices(point, found.threat)
             assert [part.category for part in parts] == list(CATEGORIES)
             assert sum(part.count for part in parts) == point.samples
             assert all(part.samples == point.samples for part in parts)

@@ -58,16 +58,19 @@ class QuestionOptions:
         """Return how inputs are scaled."""
         return scale(self.limits, self.mean, self.std)
 
-    def threat(self, sizes: Sequence[float] | Mapping[float, str]) -> "Threat":
-        """Return the threat model of some sizes; a mapping says how each was written."""
+    def threat(self, sizes: Sequence[float] | Mapping[float, str], asked: str | None = None) -> "Threat":
+        """Return the threat model of some sizes; a mapping says how each was written; `asked` is a property."""
         from spikecert.runs import building
 
         limits, rules = self.scaled.limits, self.events.rules(self.norm)
         networks = self.networks.rules(self.norm)
-        return building.threat(self.norm, sizes, limits, rules, networks, self.told_features())
+        return building.threat(self.norm, sizes, limits, rules, networks, self.told_features(), asked)
 
-    def written_threat(self, texts: Sequence[str]) -> "Threat":
-        """Return the threat model of sizes as written: numbers, or one with its unit for each feature."""
+    def written_threat(self, texts: Sequence[str], asked: str | None = None) -> "Threat":
+        """Return the threat model of sizes as written: numbers, or one with its unit for each feature.
+
+        `asked` is a property in place of labels, or None.
+        """
         from spikecert.runs import building
 
         from . import units
@@ -77,13 +80,12 @@ class QuestionOptions:
                 "epsilon: got none with --features, expected 2degC:temperature,… or factors such as .5,1"
             )
         if not units.in_units(texts):
-            return self.threat(epsilons(texts))
+            return self.threat(epsilons(texts), asked)
         if self.features is None:
             raise ValueError(f"epsilon: got {texts[0]!r}, expected --features FILE with it, which knows units")
         named = units.sized(texts, self.told_features())
-        return building.threat(
-            self.norm, {1.0: "1"}, self.scaled.limits, self.events.rules(self.norm), None, named
-        )
+        rules = self.events.rules(self.norm)
+        return building.threat(self.norm, {1.0: "1"}, self.scaled.limits, rules, None, named, asked)
 
     def told_features(self) -> "tuple[Feature, ...]":
         """Return the features of --features; () without it."""

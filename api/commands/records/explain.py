@@ -54,6 +54,8 @@ def explain(
     from ..options.question_options import QuestionOptions
 
     known = load_record(record)
+    if known.threat.asked is not None:
+        raise ValueError("record: got one of a property, expected one of labels: explain asks about the class")
     place = model or named_network(known, record)
     size = _epsilon(known, epsilon)
     asked = QuestionOptions(

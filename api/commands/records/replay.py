@@ -60,6 +60,7 @@ def replay(
         _saved(known, found, save)
     rows = [{name: getattr(one, name) for name in HEADS} for one in found]
     content = {"schema": SCHEMA, "network": digest, "norm": known.threat.norm, "replayed": rows}
+    content |= {} if known.threat.asked is None else {"property": known.threat.asked}
     show_json(content) if as_json else show(_told(known, measured, rows))
     return int(not all(one.fails for one in found))
 

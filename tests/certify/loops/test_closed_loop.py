@@ -6,9 +6,10 @@ import numpy as np
 import pytest
 import torch
 
-from spikecert import ClosedLoop
+from spikecert import ClosedLoop, mlp
 from spikecert.analysis.loops import PracticalStability
 from spikecert.certify.loops import controller
+from spikecert.certify.loops.error_gain import influencing
 
 A = ((1.0, 0.125), (0.0, 1.0))
 B = ((0.0078125,), (0.125,))
@@ -136,3 +137,28 @@ def test_more_stairs_leave_a_smaller_error_and_a_matrix_is_needed():
         controller(K, 0)
     with pytest.raises(TypeError, match="K: "):
         controller(3.0)
+
+
+def test_an_output_depends_on_inputs_that_weights_lead_to():
+    found = influencing(controller([[1.0], [2.0], [3.0]], 4), 3)
+    assert found.tolist() == torch.eye(3, dtype=torch.bool).tolist()
+    network = mlp((3, 4, 2), 2)
+    network.layers[0].weight.data[:, 1] = 0.0
+    network.layers[-1].weight.data[1] = 0.0
+    assert influencing(network, 3).tolist() == [[True, False, True], [False] * 3]
+    z = torch.rand(200, 3)
+    other = z.clone()
+    other[:, 1] = torch.rand(200)
+    with torch.no_grad():
+        assert bool((network(z)[:, 0] == network(other)[:, 0]).all())
+        assert len(set(network(z)[:, 1].tolist())) == 1
+
+
+def test_many_inputs_that_go_their_own_ways_are_one_question_each():
+    """Four double integrators with an input each: each error gain is one dimension, however many states."""
+    A4, B4, C4 = (np.kron(np.eye(4), np.asarray(rows)) for rows in (A, B, K))
+    made = ClosedLoop(controller(C4), A4, B4, C=C4, scale=UNIT, gain=UNIT)
+    found = made.certificate((1.0,) * 8, np.eye(4))
+    alone = loop().certificate(BOX, [[1.0]])
+    assert found.proved
+    assert np.allclose(found.ultimate, alone.ultimate * 4, rtol=1e-3)

@@ -1,0 +1,105 @@
+"""Records of a property: pages say what was asked, a safety case counts no proof of a class, nothing is mixed."""
+
+import json
+
+import pytest
+from pydantic import ValidationError
+
+from spikecert.reports import join, load_record, render
+from spikecert.reports.comparing.comparing import compare
+from spikecert.reports.comparing.leaderboard import leaderboard
+from spikecert.reports.making.attaching import RadiiFile, with_radii
+from spikecert.reports.pages.markdown import to_markdown
+from spikecert.reports.pages.safety_case import Checked, safety_case
+from spikecert.reports.pages.wording import verdict
+from spikecert.reports.records.schema import Counterexample, Threat
+
+WORDS = "no output moves by more than .1 from the sample's own"
+
+
+@pytest.fixture
+def asked(handmade):
+    """Return the hand-made record as one of a property: sample 9 fails as it is."""
+
+    def make(text: str = "moves=.1"):
+        plain = handmade()
+        model = plain.models[0]
+        rows = tuple(row.model_copy(update={"predicted": row.label}) for row in model.rows)
+        cases = tuple(
+            case.model_copy(update={"outputs": ((0.25, 0.5), (0.5, 0.125))}) for case in model.counterexamples
+        )
+        model = model.model_copy(update={"rows": rows, "counterexamples": cases})
+        threat = Threat.model_validate({**dict(plain.threat), "asked": text})
+        return type(plain).model_validate({**dict(plain), "threat": threat, "models": (model,)})
+
+    return make
+
+
+def test_every_form_says_what_was_asked_and_nothing_of_a_class(asked, tmp_path):
+    found = asked()
+    assert f"provably keeps the property that {WORDS}, for 6 (60.0 %) of 10" in verdict(found)
+    assert "1 (10.0 %) failing as they are" in verdict(found)
+    for name in ("report.html", "report.md", "table.tex", "record.json"):
+        text = render(found, tmp_path / name).read_text(encoding="utf-8")
+        assert "misclassified" not in text, name
+        assert "moves=.1" in text if name == "record.json" else "moves by more than .1 from the sample" in text
+    assert "| 8 | 0.25, 0.5 | 0.5, 0.125 |" in to_markdown(found)
+    rows = render(found, tmp_path / "samples.csv").read_text(encoding="utf-8").splitlines()
+    assert {row.split(",")[10] for row in rows if row.split(",")[1] == "9"} <= {"failing", "certified", "attacked"}
+    again = load_record(tmp_path / "record.json")
+    assert again == found
+    assert again.fingerprint == found.fingerprint != asked("moves=.2").fingerprint
+
+
+def test_a_safety_case_counts_no_proof_of_a_class(asked):
+    found = asked()
+    told = {"accepted": True, "label": 3, "norm": "linf", "epsilon": 1.0, "lower": 0.0, "upper": 1.0}
+    proof = {**told, "ties": "strict", "point_sha256": "cd" * 32}
+    digest = found.models[0].architecture.sha256
+    checked = Checked.model_validate({"network": digest, "accepted": 1, "refused": 0, "proofs": [proof]})
+    assert checked.covered(found.threat, found.focus, "strict") == 0
+    case = safety_case(found, checked)
+    assert case.claims[0].endswith(f"within ε = 4/255 = 0.01569 (ℓ∞): {WORDS}. It is no claim about labels.")
+    assert dict(case.evidence)["Proofs"].endswith("(check-proof --property does) is not compared here")
+
+
+def test_records_of_other_questions_are_not_mixed(asked, handmade):
+    found, other, plain = asked(), asked("moves=.2"), handmade()
+    for one in (other, plain):
+        with pytest.raises(ValueError, match=r"^records: got different threat"):
+            join([found, one])
+        with pytest.raises(ValueError, match=r"^records: got different asked"):
+            compare(found, one)
+    assert compare(found, found).asked == "moves=.1"
+    with pytest.raises(ValueError, match="about a property, expected classes"):
+        leaderboard([found])
+    table = plain.models[0].radii
+    told = {"schema": "spikecert.radii/1", "sha256": found.models[0].architecture.sha256, "data": "digits"}
+    rows = [dict(row) for row in table.samples]
+    rest = {"norm": "linf", "verifier": "linear", "tolerance": 1e-3, "timeout": None, "seed": 0, "radii": rows}
+    with pytest.raises(ValueError, match=r"^radii: got radii of classes beside a record of a property"):
+        with_radii(found, RadiiFile.model_validate(told | rest))
+
+
+@pytest.mark.parametrize("text", ["nonsense", "", "moves=nan", "Y0 == 1"])
+def test_what_is_no_property_is_no_record(asked, text):
+    content = json.loads(asked().to_json())
+    content["threat"]["asked"] = text
+    with pytest.raises(ValidationError):
+        Threat.model_validate(content["threat"])
+
+
+def test_records_that_contradict_their_question_are_refused(asked, handmade):
+    plain, found = handmade(), asked()
+    cases = [one.models[0].counterexamples for one in (plain, found)]
+    told = ("has no outputs beside a property", "has outputs beside labels")
+    for one, other, line in zip((found, plain), cases, told, strict=True):
+        models = (one.models[0].model_copy(update={"counterexamples": other}),)
+        with pytest.raises(ValidationError, match=line):
+            type(found).model_validate({**dict(one), "models": models})
+    with pytest.raises(ValidationError, match="has labels or ties of its own beside a property"):
+        type(found).model_validate({**dict(plain), "threat": found.threat})
+    case = dict(found.models[0].counterexamples[0])
+    for outputs in (((), ()), ((0.0,), (0.0, 1.0))):
+        with pytest.raises(ValidationError, match="outputs: got two of different lengths"):
+            Counterexample.model_validate(case | {"outputs": outputs})
