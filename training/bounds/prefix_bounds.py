@@ -27,6 +27,11 @@ which are the potentials of two runs, on I_low and on I_high, each of which subt
 of the residue u[t−1] step by step, joined over silent and fired, give v[t] ∈ λ·u[t−1] + I[t] as well; v lies in
 both, and so s_low[t] = [v_low ≥ θ] and s_high[t] = [v_high ≥ θ] hold s[t]: by induction, each step. ∎
 The two runs remember how much came in; the ends of u where a decided neuron stands. Either is better at times.
+
+**A margin** m widens [L_low, L_high], the filtered ends of what came in (of C where λ = 1), by m at each step: the
+first current by m, each later one by (1 − λ)·m. Ends are wider, so they hold what they held; and a spike that they
+call decided is decided by m: what an exact run finds, one whose potentials stray by up to m finds as well. So what
+training takes for certified leaves room for the rounding that a proof has to pay.
 """
 
 from dataclasses import dataclass
@@ -38,7 +43,9 @@ from ...certify.bounds.signals.affine import fold
 from ...certify.bounds.signals.box import Box
 from ...certify.bounds.signals.signals import filter_rows
 from ...models.circuit import Circuit, Fired, Pooled, Read, Recurred
+from ...models.dynamics import Dynamics
 from ...models.elements.neurons import LIF
+from ...models.elements.recurrent import Recurrent
 from ...models.linear_maps import LinearMap
 from ...models.rules import Leaky
 from .ends import Ends, Followed, check_sums, each
@@ -53,9 +60,11 @@ class Prefixes(Followed):
 
     Attributes:
         counting: whether no neuron forgets, and ends are those of sums; they are those of steps otherwise.
+        margin: m, as a share of each threshold.
     """
 
     counting: bool
+    margin: float = 0.0
 
     @staticmethod
     def of(made: Circuit, source: Ends) -> "Prefixes":
@@ -92,13 +101,24 @@ class Prefixes(Followed):
         """Return the two runs."""
         layer = node.layer
         assert isinstance(layer, LIF)
+        currents = self._apart(x.box, layer.dynamics)
         if self.counting:
-            return Ends(each(x.box, lambda current: layer(current, self.num_steps)))
-        return Ends(spike_ends(layer, x.box, self.num_steps, coupled=True))
+            return Ends(each(currents, lambda current: layer(current, self.num_steps)))
+        return Ends(spike_ends(layer, currents, self.num_steps, coupled=True))
 
     def recurred(self, node: Recurred, x: Ends) -> Ends:
         """Return the two runs of a layer that hears itself; see loop_counts.py."""
-        return Ends(loop_counts(node, x.box, self.num_steps))
+        assert isinstance(node.layer, Recurrent)
+        return Ends(loop_counts(node, self._apart(x.box, node.layer.dynamics), self.num_steps))
+
+    def _apart(self, currents: Box, dynamics: Dynamics) -> Box:
+        """Return currents whose potentials are a margin lower and higher."""
+        if self.margin == 0.0:
+            return currents
+        pad = currents.lower.new_full((self.num_steps,), 1.0 - dynamics.decay)
+        pad[0] = 1.0
+        pad = self.margin * dynamics.threshold * pad.view(-1, *[1] * (currents.lower.dim() - 1))
+        return Box(currents.lower - pad, currents.upper + pad)
 
     def read(self, node: Read, x: Ends) -> Ends:
         """Return what the readout reads: a mean over time, or the last potential of neurons that never fire."""
