@@ -108,7 +108,9 @@ def test_the_first_of_two_digits_is_the_class() -> None:
         assert torch.equal(part.labels, whole.labels.repeat(times))
         assert torch.equal(part.inputs[:, 0], whole.inputs.repeat(times, 1))
         assert not bool(part.inputs[:, [1, 3]].any())
-        known = {tuple(image): int(label) for image, label in zip(whole.inputs.tolist(), whole.labels, strict=True)}
+        known = {
+            tuple(image): int(label) for image, label in zip(whole.inputs.tolist(), whole.labels, strict=True)
+        }
         second = torch.tensor([known[tuple(image)] for image in part.inputs[:, 2].tolist()])
         assert bool((second != part.labels).all())
         assert len(second.unique()) == 10
