@@ -2,15 +2,21 @@
 
     python -m benchmarks.zoo runs/.../network.safetensors mnist-linf-0.1 --data mnist --root mnist --epsilon 0.1 \
         --title "..." --trained "spikecert reproduce certified-mnist --only 0.1"
+    python -m benchmarks.zoo runs/.../network.safetensors order-shift-1 --data order --norm shift --events \
+        '{"budget": "jitter", "merge": "add"}' --epsilon 1 --attack standard --title "..." --trained "..."
+
+`benchmarks.zoo_ablation` adds what is left of it without its time.
 """
 
 import argparse
+import json
 from pathlib import Path
 
 import torch
 
-from spikecert import LInf, SpikingNetwork, attack, dataset, load, verify
+from spikecert import SpikingNetwork, attack, dataset, load, verify
 from spikecert.certified_networks import Entry, Proven, load_zoo, pack
+from spikecert.certify import Perturbation
 from spikecert.models.kernels import use_kernel
 from spikecert.training import Split
 
@@ -23,23 +29,28 @@ def main() -> None:
     data = dataset(asked.data, asked.root)
     test = data.test if asked.samples is None else data.test.take(torch.arange(asked.samples))
     told = {"name": asked.name, "title": asked.title, "data": asked.data, "trained": asked.trained}
-    told |= {"verifier": asked.verifier, "attack": asked.attack, "samples": len(test)}
+    told |= {"verifier": asked.verifier, "attack": asked.attack, "samples": len(test), "norm": asked.norm}
     network = load(asked.network)
-    pack(network, Entry(**told, clean=0, points=(), spikes=()))
+    told |= {"num_steps": network.num_steps, "events": asked.events and json.loads(asked.events)}
+    entry = Entry(**told, clean=0, points=(), spikes=())
+    pack(network, entry)
     stored = load_zoo(asked.name)
     use_kernel(stored, "compiled")
-    points = tuple(_measured(stored, test, epsilon, asked) for epsilon in asked.epsilon)
+    points = tuple(_measured(stored, test, entry.around(epsilon), epsilon, asked) for epsilon in asked.epsilon)
     path = pack(stored, Entry(**told, clean=_right(stored, test), points=points, spikes=_spikes(stored, test)))
     print(path, path.stat().st_size, *points, sep="\n")
 
 
-def _measured(network: SpikingNetwork, test: Split, epsilon: float, asked: argparse.Namespace) -> Proven:
+def _measured(
+    network: SpikingNetwork, test: Split, threat: Perturbation, epsilon: float, asked: argparse.Namespace
+) -> Proven:
     certified = attacked = 0
     for indices in torch.arange(len(test)).split(CHUNK):
         part = test.take(indices)
-        verdicts = verify(network, part.inputs, part.labels, LInf(epsilon), asked.verifier, timeout=asked.timeout)
+        part = Split(part.inputs.float(), part.labels)
+        verdicts = verify(network, part.inputs, part.labels, threat, asked.verifier, timeout=asked.timeout)
         certified += sum(verdict.status == "verified" for verdict in verdicts)
-        found = attack(network, part.inputs, part.labels, LInf(epsilon), asked.attack)
+        found = attack(network, part.inputs, part.labels, threat, asked.attack)
         attacked += int((~found.success).sum())
         print(epsilon, int(indices[-1]) + 1, certified, attacked, flush=True)
     return Proven(epsilon=epsilon, certified=certified, attacked=attacked)
@@ -48,12 +59,12 @@ def _measured(network: SpikingNetwork, test: Split, epsilon: float, asked: argpa
 @torch.no_grad()
 def _right(network: SpikingNetwork, test: Split) -> int:
     parts = (test.take(indices) for indices in torch.arange(len(test)).split(CHUNK))
-    return sum(int((network(part.inputs).argmax(1) == part.labels).sum()) for part in parts)
+    return sum(int((network(part.inputs.float()).argmax(1) == part.labels).sum()) for part in parts)
 
 
 @torch.no_grad()
 def _spikes(network: SpikingNetwork, test: Split) -> tuple[float, ...]:
-    return tuple(round(float(spikes.mean()), 4) for spikes in network.trace(test.inputs[:CHUNK]).spikes)
+    return tuple(round(float(spikes.mean()), 4) for spikes in network.trace(test.inputs[:CHUNK].float()).spikes)
 
 
 def _arguments() -> argparse.Namespace:
@@ -64,6 +75,8 @@ def _arguments() -> argparse.Namespace:
         parser.add_argument(f"--{name}", required=True)
     parser.add_argument("--root", type=Path)
     parser.add_argument("--epsilon", type=float, nargs="+", required=True)
+    parser.add_argument("--norm", default="linf")
+    parser.add_argument("--events", help="JSON, as [threat.events] of run files.")
     parser.add_argument("--verifier", default="trains")
     parser.add_argument("--attack", default="pgd")
     parser.add_argument("--timeout", type=float)

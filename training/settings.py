@@ -30,7 +30,8 @@ class Settings:
         momentum: of "sgd".
         weight_decay: of all parameters.
         schedule: "cosine" (to zero over the run, step by step), "cosine-epochs" (one rate through an epoch, as the
-            paper's authors have it) or "constant".
+            paper's authors have it), "held-cosine" (held over the first 60 % of the run, then to zero) or
+            "constant".
         seed: of the order of the samples, of the perturbations and of the augmentation.
         augmentation: what is done to each batch before the objective sees it: `Augmentation()` of images,
             `EventAugmentation()` of recordings.
@@ -108,6 +109,9 @@ class _OptimizerKind:
 
 PRECISIONS = ("full", "bfloat16")
 
+HELD = 0.6
+"""The share of a run over which "held-cosine" keeps the learning rate."""
+
 OPTIMIZERS: dict[str, _OptimizerKind] = {
     "sgd": _OptimizerKind(_sgd, learning_rate=0.1),
     "adam": _OptimizerKind(_adam, learning_rate=1e-3),
@@ -116,6 +120,7 @@ OPTIMIZERS: dict[str, _OptimizerKind] = {
 SCHEDULES: dict[str, Callable[[int, int, int], float]] = {
     "cosine": lambda done, steps, epochs: _cosine(done / (steps * epochs)),
     "cosine-epochs": lambda done, steps, epochs: _cosine(done // steps / epochs),
+    "held-cosine": lambda done, steps, epochs: _cosine(max(0.0, done / (steps * epochs) - HELD) / (1.0 - HELD)),
     "constant": lambda done, steps, epochs: 1.0,
 }
 """From the steps done, the steps of an epoch and the epochs to the factor of the learning rate."""

@@ -8,6 +8,9 @@ import typer
 from ..telling import show, show_json, table
 from .options.options import Json
 
+PARTS = {"step 1 %": "first step", "λ = 0 %": "λ = 0", "anew %": "trained anew, λ = 0"}
+"""Columns of what a network is without its time, and what `spikecert ablate` calls it."""
+
 
 def zoo(
     name: Annotated[str | None, typer.Argument(help="One of them, to write.", metavar="[NAME]")] = None,
@@ -15,6 +18,9 @@ def zoo(
     as_json: Json = False,
 ) -> int:
     """List the certified networks of the package, which commands take as zoo:NAME, or write one's network file.
+
+    Where T > 1, the share that is right without its time stands beside it: a network that keeps its accuracy at
+    one step, or with λ = 0, does not use its time.
 
     `check-proof` trusts no other part of the package, and reads such a file.
     """
@@ -35,19 +41,33 @@ def zoo(
     if as_json:
         show_json([entry.model_dump() for entry in known])
         return 0
-    heads = ("name", "data", "clean %", "ε", "certified %", "by", "title")
+    heads = ("name", "data", "T", "clean %", *PARTS, "norm", "ε", "certified %", "by", "title")
     lines = [
         (
             entry.name,
             entry.data,
-            f"{100 * entry.clean / entry.samples:.1f}",
+            str(entry.num_steps),
+            _percent(entry.clean / entry.samples),
+            *(_percent(entry.without(name)) for name in PARTS.values()),
+            entry.norm,
             f"{epsilon:.4g}",
-            f"{100 * share:.1f}",
+            _percent(share),
             entry.verifier,
             entry.title,
         )
         for entry in known
         for epsilon, share in entry.shares.items()
     ]
-    show(table(heads, lines))
+    commands = [entry.ablated for entry in known if entry.ablated is not None]
+    shown = [table(heads, lines)]
+    if commands:
+        shown.append(
+            "step 1, λ = 0, anew: right with the first step alone, without memory, and trained anew so. By"
+        )
+        shown += [f"  {command}" for command in commands]
+    show("\n".join(shown))
     return 0
+
+
+def _percent(share: float | None) -> str:
+    return "" if share is None else f"{100 * share:.1f}"

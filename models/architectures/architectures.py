@@ -7,10 +7,12 @@ import re
 import reprlib
 from collections.abc import Callable, Sequence
 
+import torch
 from torch import nn
 
 from ..constants import at_least, wholes
 from ..elements.neurons import LIF
+from ..elements.recurrent import Recurrent
 from ..networks import SpikingNetwork
 from .strided import strided
 from .vgg import vgg5, vgg11
@@ -50,6 +52,23 @@ def _mlp_from_string(
     if len(input_shape) == 1:
         return network
     return SpikingNetwork(nn.Flatten(), *network.layers, num_steps=num_steps)
+
+
+def _recurrent_from_string(
+    detail: str, input_shape: Sequence[int], classes: int, num_steps: int, neuron: LIF | None
+) -> SpikingNetwork:
+    """Return a dense network whose hidden layers hear themselves, at first by half of a layer's usual weights."""
+    sizes = math.prod(input_shape), *_widths("recurrent", detail), classes
+    modules: list[nn.Module] = [nn.Flatten()] * (len(input_shape) > 1)
+    for layer in mlp(sizes, num_steps, neuron).layers:
+        if isinstance(layer, LIF):
+            width = modules[-1].out_features
+            feedback = nn.Linear(width, width, bias=False)  # pyright: ignore[reportArgumentType]
+            with torch.no_grad():
+                feedback.weight.mul_(0.5)
+            layer = Recurrent(layer, feedback)
+        modules.append(layer)
+    return SpikingNetwork(*modules, num_steps=num_steps)
 
 
 def _widths(name: str, detail: str) -> tuple[int, ...]:
@@ -94,6 +113,7 @@ def _factor(detail: str) -> float:
 
 ARCHITECTURES: dict[str, Callable[..., SpikingNetwork]] = {
     "mlp": _mlp_from_string,
+    "recurrent": _recurrent_from_string,
     "strided": _strided_from_string,
     "vgg5": _convolutional(vgg5),
     "vgg11": _convolutional(vgg11),
@@ -117,9 +137,9 @@ def architecture(
     """Return the network that an architecture string names, for one input shape and number of classes.
 
     Args:
-        text: "mlp:64-64" is a dense network with two hidden layers of 64; "strided:16-32-128" two convolutions and
-            a dense layer (`strided`); "vgg5", "vgg11" and "wrn16_4" are the
-            paper's, and "vgg11:1/8" is VGG11 with an eighth of its widths.
+        text: "mlp:64-64" is a dense network with two hidden layers of 64, "recurrent:64-64" one whose hidden
+            layers hear themselves; "strided:16-32-128" two convolutions and a dense layer (`strided`); "vgg5",
+            "vgg11" and "wrn16_4" are the paper's, and "vgg11:1/8" is VGG11 with an eighth of its widths.
         input_shape: of one sample, without batch and time.
         classes: the number of logits.
         num_steps: T.

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor, nn
 
-from spikecert.models import DLIF, LIF, Arctan, Residual, SpikingNetwork, architecture, mlp
+from spikecert.models import DLIF, LIF, PLIF, Arctan, Recurrent, Residual, SpikingNetwork, architecture, mlp
 from support.examples import examples
 
 STEPS = 4
@@ -227,6 +227,20 @@ def test_mlp_and_architecture_strings() -> None:
     assert flat(torch.rand(2, 64)).shape == image(torch.rand(2, 1, 8, 8)).shape == (2, 10)
     assert [n.dynamics.decay for n in image.neurons] == [0.5, 0.5]
     assert architecture("mlp", (4,), 3)(torch.rand(1, 4)).shape == (1, 3)
+
+
+def test_recurrent_strings_give_each_hidden_layer_a_feedback_of_its_own() -> None:
+    looped = architecture("recurrent:8-6", (1, 4, 4), 3, 5, LIF(1.0, reset="subtract"))
+    assert looped(torch.rand(2, 1, 4, 4)).shape == (2, 3)
+    first, second = looped.neurons
+    assert isinstance(first, Recurrent)
+    assert isinstance(second, Recurrent)
+    assert first.feedback.weight.shape == (8, 8)
+    assert second.feedback.weight.shape == (6, 6)
+    assert float(torch.cat([one.detach().abs() for one in first.feedback.parameters()]).max()) <= 0.5 / 8**0.5
+    assert {neuron.dynamics.decay for neuron in looped.neurons} == {1.0}
+    with pytest.raises(TypeError, match="PLIF"):
+        architecture("recurrent:8", (4,), 3, 5, PLIF())
 
 
 def test_template_neurons_are_copied() -> None:

@@ -9,8 +9,9 @@ from hypothesis import strategies as st
 from torch import nn
 
 from spikecert.certify import LInf, SpikeFlip, SpikeShift, verify
-from spikecert.certify.bounds.automata.coupled_counts import CountedSpikes, by_parts, counted
+from spikecert.certify.bounds.automata.coupled_counts import CountedSpikes, by_parts, counted, counts_behind
 from spikecert.certify.bounds.propagation import signals_of
+from spikecert.certify.bounds.signals.box import Box
 from spikecert.certify.bounds.trains.conserved import conserved_spikes
 from spikecert.certify.bounds.trains.recurrent import recurrent_spikes
 from spikecert.certify.bounds.trains.trains import step_spikes
@@ -98,6 +99,35 @@ def test_it_proves_what_trains_alone_do_not() -> None:
         proven += verify(network, events, label, threat, "trains")[0].status == "verified"
     assert wider >= 4
     assert proven >= 2
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "stray", "expected"),
+    [
+        (6.0, 4.0, 0.0, (1, 3)),
+        (6.2, 6.0, 0.0, (2, 3)),
+        (6.05, 6.95, 0.0, (1, 4)),
+        (6.3, 6.7, 0.25, (1, 4)),
+        (6.4, 6.6, 0.25, (2, 3)),
+    ],
+)
+def test_a_count_grows_where_it_must_and_where_it_may(
+    low: float, high: float, stray: float, expected: tuple[int, int]
+) -> None:
+    """θ⁻ = 0.9, θ⁺ = 1.1; 1 to 3 spikes before, of which each took d = 5 (the lower end) or d = 2 (the upper)."""
+    before = Box(torch.tensor([1.0]).double(), torch.tensor([3.0]).double())
+    sums = Box(*torch.tensor([[low], [high]], dtype=torch.float64))
+    many, few = (counts_behind(before, sums, torch.full((1,), stray).double(), (1.1, 0.9), d) for d in (5.0, 2.0))
+    assert (int(many.lower), int(few.upper)) == expected
+
+
+@pytest.mark.parametrize(("sums", "fires"), [(0.9, True), (0.9 - 1e-9, False), (1.1, True)])
+def test_ties_may_fire_and_need_not(sums: float, fires: bool) -> None:
+    """Between θ⁻ and θ⁺ the run may do either; at θ⁺ itself it need not fire yet."""
+    nothing = Box(torch.zeros(1).double(), torch.zeros(1).double())
+    reached = Box(*torch.tensor([[sums], [sums]], dtype=torch.float64))
+    found = counts_behind(nothing, reached, torch.zeros(1).double(), (1.1, 0.9), 1.0)
+    assert (int(found.lower), int(found.upper)) == (0, int(fires))
 
 
 @examples(80)

@@ -332,6 +332,9 @@ def test_it_goes_on_after_a_stop_bitwise(digits: Dataset, tmp_path: Path) -> Non
         ({"ramp": -1.0}, ValueError, "ramp: got -1.0"),
         ({"q": 1.5}, ValueError, "q: got 1.5"),
         ({"bounds": "exact"}, ValueError, "bounds: got 'exact'"),
+        ({"bounds": "prefix", "margin": -0.1}, ValueError, "margin: got -0.1"),
+        ({"bounds": "prefix", "margin": math.nan}, ValueError, "margin: got nan"),
+        ({"margin": 0.1}, ValueError, "margin: got 0.1 with bounds 'interval', expected 0, or bounds \"prefix\""),
         ({"threat": 3}, TypeError, "threat: got int, expected a SpikeFlip, a SpikeShift or an EventChange"),
     ],
 )

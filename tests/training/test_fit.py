@@ -2,6 +2,7 @@
 
 import csv
 import json
+import math
 import os
 import signal
 import subprocess
@@ -163,7 +164,10 @@ def test_weight_decay_and_constant_schedule_count(digits: Dataset) -> None:
 
 
 def test_a_rate_may_stay_through_each_epoch(digits: Dataset, monkeypatch: pytest.MonkeyPatch) -> None:
-    """cosine-epochs: lr/2·(1 + cos(π·k/3)) in all steps of epoch k + 1; cosine falls step by step."""
+    """cosine-epochs: lr/2·(1 + cos(π·k/3)) in all steps of epoch k + 1; cosine falls step by step.
+
+    held-cosine stays for three fifths of the run, and falls over the rest as cosine does over all.
+    """
     rates: list[float] = []
     step = torch.optim.SGD.step
 
@@ -173,7 +177,7 @@ def test_a_rate_may_stay_through_each_epoch(digits: Dataset, monkeypatch: pytest
 
     monkeypatch.setattr(torch.optim.SGD, "step", noting)
     found = {}
-    for schedule in ("cosine-epochs", "cosine"):
+    for schedule in ("cosine-epochs", "cosine", "held-cosine"):
         rates.clear()
         fit(start(), few(digits), epochs=3, learning_rate=0.1, schedule=schedule)
         found[schedule] = list(rates)
@@ -182,6 +186,10 @@ def test_a_rate_may_stay_through_each_epoch(digits: Dataset, monkeypatch: pytest
     expected = [rate for rate in (0.1, 0.075, 0.025) for _ in range(steps)]
     assert found["cosine-epochs"] == pytest.approx(expected)
     assert found["cosine"] == sorted(set(found["cosine"]), reverse=True)
+    held, done = found["held-cosine"], [k / len(rates) for k in range(len(rates))]
+    expected = [0.05 * (1 + math.cos(math.pi * max(0.0, share - 0.6) / 0.4)) for share in done]
+    assert held == pytest.approx(expected)
+    assert held.count(0.1) == sum(share <= 0.6 for share in done) > 1
 
 
 def test_the_last_epochs_network_comes_beside_the_picked_one(digits: Dataset, tmp_path: Path) -> None:

@@ -96,3 +96,21 @@ def test_digits_come_piece_by_piece() -> None:
     assert torch.equal(dataset("digit-rows").test.inputs.flatten(1), still.inputs)
     second = dataset("digit-blocks").test.inputs[:, 1]
     assert torch.equal(second, still.inputs.view(-1, 8, 8)[:, :2, 2:4].flatten(1))
+
+
+def test_the_first_of_two_digits_is_the_class() -> None:
+    still, data, again = dataset("digits"), dataset("digit-recall"), dataset("digit-recall")
+    assert (data.num_steps, data.shape, data.classes) == (4, (64,), 10)
+    assert [len(part) for part in (data.train, data.validation, data.test)] == [4 * 1197, 300, 300]
+    assert torch.equal(data.test.inputs, again.test.inputs)
+    for part, whole in ((data.train, still.train), (data.validation, still.validation), (data.test, still.test)):
+        times = len(part) // len(whole)
+        assert torch.equal(part.labels, whole.labels.repeat(times))
+        assert torch.equal(part.inputs[:, 0], whole.inputs.repeat(times, 1))
+        assert not bool(part.inputs[:, [1, 3]].any())
+        known = {
+            tuple(image): int(label) for image, label in zip(whole.inputs.tolist(), whole.labels, strict=True)
+        }
+        second = torch.tensor([known[tuple(image)] for image in part.inputs[:, 2].tolist()])
+        assert bool((second != part.labels).all())
+        assert len(second.unique()) == 10

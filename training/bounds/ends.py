@@ -35,12 +35,15 @@ class Ends:
         known: gives the ends of its mean over time, where there are narrower ones than those of the steps' means.
         ball: what else is known of events that enter the first layer; the box is then that of steps.
         sums: what is known of their sums over time, where those are followed.
+        filtered: currents, (T, batch, ...), whose sums, as neurons that forget add them up, hold those of the
+            signal, where there are narrower ones than those of the steps.
     """
 
     box: Box
     known: Callable[[], Box] | None = None
     ball: EventBall | None = None
     sums: EventSums | None = None
+    filtered: Box | None = None
 
     @property
     def constant(self) -> bool:

@@ -20,6 +20,7 @@ def worst_of_events(
     threat: Threat,
     bounds: str = "interval",
     share: float = 1.0,
+    margin: float = 0.0,
 ) -> Tensor:
     """Return upper bounds of logit_k − logit_y over a set of recordings, (batch, classes); 0 at y.
 
@@ -30,6 +31,7 @@ def worst_of_events(
         threat: the set.
         bounds: of `worst_logits`.
         share: of the budget, in [0, 1]; of how far each entry may change, where the set has no budget.
+        margin: of `worst_logits`.
 
     Raises:
         ValueError: for inputs, or a network, that the set is not about.
@@ -47,9 +49,8 @@ def worst_of_events(
         low, high = torch.lerp(inputs, low, share), torch.lerp(inputs, high, share)
     elif share == 0.0:
         low = high = inputs
-    return worst_logits(
-        network, low, high, labels, bounds, EventBall(inputs, share * most if share else 0.0, box, share)
-    )
+    ball = EventBall(inputs, share * most if share else 0.0, box, share)
+    return worst_logits(network, low, high, labels, bounds, ball, margin)
 
 
 def changes(threat: Threat) -> float:

@@ -9,7 +9,7 @@ gradient at radius 0 are those of the network.
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 
 from torch import Tensor
@@ -44,6 +44,7 @@ def worst_logits(
     labels: Tensor,
     bounds: str = "interval",
     ball: EventBall | None = None,
+    margin: float = 0.0,
 ) -> Tensor:
     """Return upper bounds of logit_k − logit_y over the box [lower, upper] of inputs, (batch, classes); 0 at y.
 
@@ -56,6 +57,7 @@ def worst_logits(
         labels: y, (batch,).
         bounds: "interval", "trains", "prefix" (see prefix_bounds.py) or "windows" (see window_bounds.py).
         ball: of changed events, (batch, ...), where inputs lie in it as well as in the box (see event_ends.py).
+        margin: of "prefix", as a share of each threshold, ≥ 0: by how much a spike is to be decided.
 
     Raises:
         ValueError: for "prefix" with neurons that reset to 0, "windows" with neurons that do not, either with
@@ -64,6 +66,8 @@ def worst_logits(
     made = circuit(network)
     ball = None if ball is None else ball.moved(made.arranged)
     followed, last = FOLLOWED[bounds](made, Ends(_source(network, made, lower, upper), ball=ball)), made.last
+    if margin:
+        followed = with_margin(followed, margin, bounds)
     if made.read.readout == "mean" and isinstance(last, Mapped) and isinstance(last.map, DenseMap):
         before = fold(made, followed, until=-2)[last.sources[0]]
         found = _differences(followed.read(made.read, before).box, last.map, labels)
@@ -78,6 +82,17 @@ def output_ends(network: SpikingNetwork, lower: Tensor, upper: Tensor, bounds: s
     made = circuit(network)
     followed = FOLLOWED[bounds](made, Ends(_source(network, made, lower, upper)))
     return each(fold(made, followed)[-1].box, lambda end: end.squeeze(0))
+
+
+def with_margin(followed: Followed, margin: float, bounds: str) -> Followed:
+    """Return bounds by which a spike is decided by a share of its threshold.
+
+    Raises:
+        ValueError: for other bounds than "prefix".
+    """
+    if not isinstance(followed, Prefixes):
+        raise ValueError(f'margin: got {margin:g} with bounds {bounds!r}, expected 0, or bounds "prefix"')
+    return replace(followed, margin=margin)
 
 
 def _source(network: SpikingNetwork, made: Circuit, lower: Tensor, upper: Tensor) -> Box:

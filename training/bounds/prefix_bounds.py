@@ -27,6 +27,14 @@ which are the potentials of two runs, on I_low and on I_high, each of which subt
 of the residue u[t−1] step by step, joined over silent and fired, give v[t] ∈ λ·u[t−1] + I[t] as well; v lies in
 both, and so s_low[t] = [v_low ≥ θ] and s_high[t] = [v_high ≥ θ] hold s[t]: by induction, each step. ∎
 The two runs remember how much came in; the ends of u where a decided neuron stands. Either is better at times.
+Where events change, L_low and L_high of the first layer are those of the rows λ^{t−k}, k ≤ t, of event_sums.py,
+cut with the filtered ends of the steps, so that an event counts once and nothing gets wider; the two runs take the
+currents L[t] − λ·L[t−1], which filter to them, and u those of the steps.
+
+**A margin** m widens [L_low, L_high], the filtered ends of what came in (of C where λ = 1), by m at each step: the
+first current by m, each later one by (1 − λ)·m. Ends are wider, so they hold what they held; and a spike that they
+call decided is decided by m: what an exact run finds, one whose potentials stray by up to m finds as well. So what
+training takes for certified leaves room for the rounding that a proof has to pay.
 """
 
 from dataclasses import dataclass
@@ -38,11 +46,13 @@ from ...certify.bounds.signals.affine import fold
 from ...certify.bounds.signals.box import Box
 from ...certify.bounds.signals.signals import filter_rows
 from ...models.circuit import Circuit, Fired, Pooled, Read, Recurred
+from ...models.dynamics import Dynamics
 from ...models.elements.neurons import LIF
+from ...models.elements.recurrent import Recurrent
 from ...models.linear_maps import LinearMap
 from ...models.rules import Leaky
 from .ends import Ends, Followed, check_sums, each
-from .event_ends import EventBall
+from .event_ends import EventBall, events_behind
 from .loop_counts import loop_counts
 from .spike_ends import spike_ends
 
@@ -53,29 +63,41 @@ class Prefixes(Followed):
 
     Attributes:
         counting: whether no neuron forgets, and ends are those of sums; they are those of steps otherwise.
+        decay: λ of all neurons; None where they differ.
+        margin: m, as a share of each threshold.
     """
 
     counting: bool
+    decay: float | None = 1.0
+    margin: float = 0.0
 
     @staticmethod
     def of(made: Circuit, source: Ends) -> "Prefixes":
         """Return the ends of a circuit's signals."""
         check_sums("prefix", "subtract", made)
         rules = [node.rule for node in made.spiking]
-        forgets = any(isinstance(rule, Leaky) and rule.decay != 1.0 for rule in rules)
+        decays = {rule.decay for rule in rules if isinstance(rule, Leaky)}
+        forgets = any(decay != 1.0 for decay in decays)
         if forgets and made.recurs:
             raise ValueError('bounds: got "prefix", a loop and neurons that leak, expected decay 1 beside loops')
-        return Prefixes(source, made.num_steps, not forgets)
+        shared = 1.0 if not forgets else decays.pop() if len(decays) == 1 else None
+        return Prefixes(source, made.num_steps, not forgets, shared)
 
     @property
     def rows(self) -> Tensor | None:
-        """Return the prefixes' weights where counts are followed."""
-        return torch.ones(self.num_steps, self.num_steps).tril() if self.counting else None
+        """Return the weights of the prefixes, as all neurons add them up."""
+        return None if self.decay is None else filtering(self.num_steps, self.decay)
 
     def of_sums(self, layer: LinearMap, reach: Box, x: Ends, ball: EventBall) -> Ends:
         """Return currents whose sums are the ends of the prefixes."""
         middle = fold(layer.apply, ball.events).to(ball.events.dtype)
-        return Ends(each(reach, lambda end: middle + end.diff(dim=0, prepend=torch.zeros_like(end[:1]))))
+        if self.counting:
+            return Ends(each(reach, lambda end: middle + _unfiltered(end, 1.0)))
+        assert self.decay is not None
+        steps, decay = events_behind(layer, x.box, ball)[0], self.decay
+        rows = filtering(self.num_steps, decay).to(middle)
+        sums = each(steps, lambda end: torch.einsum("rt,t...->r...", rows, end - middle))
+        return Ends(steps, filtered=each(sums.intersection(reach), lambda end: middle + _unfiltered(end, decay)))
 
     def pooled(self, node: Pooled, x: Ends) -> Ends:
         """Return the maxima of the ends.
@@ -92,13 +114,25 @@ class Prefixes(Followed):
         """Return the two runs."""
         layer = node.layer
         assert isinstance(layer, LIF)
+        currents = self._apart(x.box, layer.dynamics)
+        entering = None if x.filtered is None else self._apart(x.filtered, layer.dynamics)
         if self.counting:
-            return Ends(each(x.box, lambda current: layer(current, self.num_steps)))
-        return Ends(spike_ends(layer, x.box, self.num_steps, coupled=True))
+            return Ends(each(currents, lambda current: layer(current, self.num_steps)))
+        return Ends(spike_ends(layer, currents, self.num_steps, True, entering))
 
     def recurred(self, node: Recurred, x: Ends) -> Ends:
         """Return the two runs of a layer that hears itself; see loop_counts.py."""
-        return Ends(loop_counts(node, x.box, self.num_steps))
+        assert isinstance(node.layer, Recurrent)
+        return Ends(loop_counts(node, self._apart(x.box, node.layer.dynamics), self.num_steps))
+
+    def _apart(self, currents: Box, dynamics: Dynamics) -> Box:
+        """Return currents whose potentials are a margin lower and higher."""
+        if self.margin == 0.0:
+            return currents
+        pad = currents.lower.new_full((self.num_steps,), 1.0 - dynamics.decay)
+        pad[0] = 1.0
+        pad = self.margin * dynamics.threshold * pad.view(-1, *[1] * (currents.lower.dim() - 1))
+        return Box(currents.lower - pad, currents.upper + pad)
 
     def read(self, node: Read, x: Ends) -> Ends:
         """Return what the readout reads: a mean over time, or the last potential of neurons that never fire."""
@@ -108,3 +142,13 @@ class Prefixes(Followed):
         row = filter_rows(self.num_steps, node.rule)[-1:].to(x.box.lower)
         steps = each(x.box, lambda end: end.expand(self.num_steps, *end.shape[1:]))
         return Ends(each(steps, lambda end: torch.einsum("rt,t...->r...", row, end)))
+
+
+def filtering(num_steps: int, decay: float) -> Tensor:
+    """Return the rows λ^{t−k} for k ≤ t, 0 behind, (T, T), float64."""
+    return filter_rows(num_steps, Leaky(decay))
+
+
+def _unfiltered(sums: Tensor, decay: float) -> Tensor:
+    """Return the currents that filter to L: L[t] − λ·L[t−1]."""
+    return torch.cat((sums[:1], sums[1:] - decay * sums[:-1]))

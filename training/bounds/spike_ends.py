@@ -20,7 +20,9 @@ from ...models.elements.varied import Fires
 from ...models.running.compiled import covers, kernel_for, layer_of
 
 
-def spike_ends(neuron: LIF, currents: Box, num_steps: int, coupled: bool = False) -> Box:
+def spike_ends(
+    neuron: LIF, currents: Box, num_steps: int, coupled: bool = False, filtered: Box | None = None
+) -> Box:
     """Return the spikes that must be and those that may be, (T, batch, ...).
 
     Args:
@@ -28,11 +30,12 @@ def spike_ends(neuron: LIF, currents: Box, num_steps: int, coupled: bool = False
         currents: their ends, (T, batch, ...), or (1, batch, ...) if they are constant.
         num_steps: T.
         coupled: whether each end pays for the other's spikes, too: of neurons that subtract, without a scale.
+        filtered: of coupled ends, what comes in over time, (T, batch, ...), where more is known than the steps.
     """
     ends, scale = torch.stack((currents.lower, currents.upper)), neuron.scale(num_steps)
     kernel = kernel_for(neuron.kernel, ends, scale)
-    if kernel is None or not covers(neuron.dynamics):
-        _, (must, may) = _membrane(currents, neuron, num_steps, coupled)
+    if kernel is None or filtered is not None or not covers(neuron.dynamics):
+        _, (must, may) = _membrane(currents, neuron, num_steps, coupled, filtered)
     else:
         layer = layer_of(ends[0], neuron.dynamics, num_steps)
         must, may = _Compiled.apply(ends, scale, layer, kernel, coupled)  # type: ignore[misc]
@@ -55,18 +58,22 @@ def valued(x: Tensor, value: Tensor) -> Tensor:
     return value + (x - x.detach())
 
 
-def _membrane(currents: Box, neuron: LIF, num_steps: int, coupled: bool) -> tuple[Tensor, Tensor]:
+def _membrane(
+    currents: Box, neuron: LIF, num_steps: int, coupled: bool, filtered: Box | None = None
+) -> tuple[Tensor, Tensor]:
     """Return the ends of potentials and of spikes, each (2, T, batch, ...), for those of currents."""
     dynamics, scale = neuron.dynamics, neuron.scale(num_steps)
     if scale is not None:
         currents = scaled_spread(currents.spread, scale).box
     drives = torch.stack((currents.lower, currents.upper))
+    entering = drives if filtered is None else torch.stack((filtered.lower, filtered.upper))
     own = left = torch.zeros_like(drives[:, 0])
     potentials, spikes, limits = [], [], (dynamics.threshold, dynamics.threshold)
-    for drive in drives.expand(2, num_steps, *drives.shape[2:]).unbind(1):
+    shape = (2, num_steps, *drives.shape[2:])
+    for drive, enters in zip(drives.expand(shape).unbind(1), entering.expand(shape).unbind(1), strict=True):
         potential = torch.add(drive, left, alpha=dynamics.decay)
         if coupled:
-            own = torch.add(drive, own, alpha=dynamics.decay)
+            own = torch.add(enters, own, alpha=dynamics.decay)
             potential = torch.stack((potential[0].maximum(own[0]), potential[1].minimum(own[1])))
         spike = fire(potential, dynamics)
         own = torch.sub(own, spike.flip(0), alpha=dynamics.drop) if coupled else own

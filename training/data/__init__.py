@@ -17,7 +17,7 @@ from .own import checked_limits, own_dataset
 from .regression import load_digit_values, regression_dataset
 from .shd import load_shd
 from .splits import Dataset, Split
-from .temporal.digit_sequences import load_digit_sequences
+from .temporal.digit_sequences import load_digit_recall, load_digit_sequences
 from .temporal.pulses import load_pulses, pulses
 
 __all__ = [
@@ -37,6 +37,7 @@ IMAGES: dict[str, Callable[[str, Path | None, int], Dataset]] = {
     "digit-values": load_digit_values,
     "digit-rows": load_digit_sequences,
     "digit-blocks": load_digit_sequences,
+    "digit-recall": load_digit_recall,
     "fashion-mnist": load_idx,
     "mnist": load_idx,
     "cifar10": load_cifar,
@@ -69,7 +70,8 @@ def dataset(
 
     Args:
         name: images: "digits" (embedded), "digit-values" (the same, what they stand for as real targets),
-            "digit-rows" and "digit-blocks" (the same piece by piece, 8 or 16 steps),
+            "digit-rows" and "digit-blocks" (the same piece by piece, 8 or 16 steps), "digit-recall" (two of them,
+            one after the other: which came first),
             "fashion-mnist", "mnist", "cifar10" or "cifar100"; events:
             "digit-events" (made from the digits), "order", "delayed-xor", "gap", "coincidence", "copying" (see
             `pulses`), "nmnist" or "shd"; or the path of an .npz archive of your own

@@ -9,7 +9,7 @@ from torch.nn.functional import cross_entropy
 
 from ...certify.perturbations import EventChange, SpikeFlip, SpikeShift
 from ...certify.verifiers import TRAINS
-from ...models.constants import settle, share
+from ...models.constants import nonnegative, settle, share
 from ...models.networks import SpikingNetwork
 from ...models.validation import check_choice
 from ..bounds.event_sets import Threat, worst_of_events
@@ -45,6 +45,8 @@ class CertifiedEvents(Objective):
         ramp: the share of the run, in [0, 1], over which budget and κ rise where they are numbers.
         share: of the budget, in [0, 1], or a schedule.
         q: of ℓ_q, in [0, 1].
+        margin: of bounds "prefix", as a share of each threshold, ≥ 0: a spike that less than this decides counts
+            as open. A small one (.01) leaves room for the rounding that a proof pays.
 
     Raises:
         TypeError: for another set.
@@ -63,6 +65,7 @@ class CertifiedEvents(Objective):
     ramp: float = 0.5
     share: Weight = 1.0
     q: float = 0.0
+    margin: float = 0.0
 
     def __post_init__(self) -> None:
         if type(self.threat) not in (SpikeFlip, SpikeShift, EventChange):
@@ -71,6 +74,11 @@ class CertifiedEvents(Objective):
         check_choice("bounds", self.bounds, BOUNDS)
         settle(self, as_share, "weight", "share")
         settle(self, share, "ramp", "q")
+        settle(self, nonnegative, "margin")
+        if self.margin and self.bounds != "prefix":
+            raise ValueError(
+                f'margin: got {self.margin:g} with bounds {self.bounds!r}, expected 0, or bounds "prefix"'
+            )
 
     def at(self, progress: float) -> Self:
         """Return this loss with the share of the budget and the weight of that moment."""
@@ -86,7 +94,7 @@ class CertifiedEvents(Objective):
             ValueError: for inputs, or a network, that the set is not about.
         """
         weight, part = full(self.weight), full(self.share)
-        worst = worst_of_events(network, inputs, labels, self.threat, self.bounds, part)
+        worst = worst_of_events(network, inputs, labels, self.threat, self.bounds, part, self.margin)
         certified = bounded(worst, labels, self.q)
         with torch.set_grad_enabled(torch.is_grad_enabled() and weight < 1.0):
             clean = cross_entropy(network(inputs), labels)

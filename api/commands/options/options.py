@@ -192,7 +192,7 @@ Data = Annotated[
         "--data",
         autocompletion=completed(DATA_SETS),
         help="digits, fashion-mnist, mnist, cifar10, cifar100; digit-events, nmnist, shd; order, delayed-xor, "
-        "gap, coincidence, copying, digit-rows, digit-blocks; your own: an .npz archive of "
+        "gap, coincidence, copying, digit-rows, digit-blocks, digit-recall; your own: an .npz archive of "
         "inputs and labels, a folder of pictures by class, or file.py:function (its code is run).",
     ),
 ]

@@ -153,20 +153,37 @@ def counted(below: Signal, node: Recurred, known: Signal, rounding: Rounding) ->
         known.steps(),
     )
     driven = drive(loop.current(DelayedSpikes(known, box)), rule, rounding)
-    surely, perhaps = driven.limits
-    slack, drop = driven.slack.double(), rule.drop
+    slack = driven.slack.double()
     low, high = (torch.zeros_like(box.lower, dtype=torch.float64) for _ in range(2))
-    least = most = torch.zeros_like(low[0])
+    counts = Box(torch.zeros_like(low[0]), torch.zeros_like(low[0]))
     for t in range(1, steps + 1):
         check_time()
         prefix = torch.zeros(1, steps, dtype=rounding.bound, device=low.device)
         prefix[:, :t] = 1.0
         sums = loop.current(DelayedSpikes(_CountsSoFar(low, high), box)).combine(prefix)
-        under = _potential(sums.lower[0].double(), drop * least, t * slack, -1.0)
-        over = _potential(sums.upper[0].double(), drop * most, t * slack, 1.0)
-        least, most = least + (under > surely), most + (over >= perhaps)
-        low[t - 1], high[t - 1] = least, most
+        reached = Box(sums.lower[0].double(), sums.upper[0].double())
+        counts = counts_behind(counts, reached, t * slack, driven.limits, rule.drop)
+        low[t - 1], high[t - 1] = counts.lower, counts.upper
     return CountedSpikes(known, low, high)
+
+
+def counts_behind(counts: Box, sums: Box, stray: Tensor, limits: tuple[float, float], drop: float) -> Box:
+    """Return the least and the most N[t].
+
+    Tests call it with numbers made by hand: in `counted` θ⁺ − θ⁻ is at most t·σ, and what one part of the slack
+    leaves out another covers, so that runs alone could not tell whether all of it is paid.
+
+    Args:
+        counts: N[t−1].
+        sums: C[t].
+        stray: t·σ.
+        limits: θ⁺, above which a run fires, and θ⁻, below which it does not.
+        drop: d.
+    """
+    (surely, perhaps), (least, most) = limits, (counts.lower, counts.upper)
+    under = _potential(sums.lower, drop * least, stray, -1.0)
+    over = _potential(sums.upper, drop * most, stray, 1.0)
+    return Box(least + (under > surely), most + (over >= perhaps))
 
 
 def _potential(sums: Tensor, left: Tensor, stray: Tensor, sign: float) -> Tensor:

@@ -11,13 +11,16 @@ from hypothesis import strategies as st
 from torch import Tensor, nn
 
 from spikecert import LIF, CertifiedEvents, EventChange, EventRegion, SpikeFlip, SpikeShift, SpikingNetwork, mlp
+from spikecert.models.circuit import circuit
 from spikecert.models.elements.synapses import Synapse
 from spikecert.models.linear_maps import linear_map
 from spikecert.testing.neurons import SEEDS
+from spikecert.training.bounds.ends import Ends
 from spikecert.training.bounds.event_ends import EventBall
 from spikecert.training.bounds.event_sets import Threat, changes, worst_of_events
 from spikecert.training.bounds.event_sums import EventSums
 from spikecert.training.bounds.interval_bounds import worst_logits
+from spikecert.training.bounds.prefix_bounds import Prefixes
 from spikecert.training.bounds.window_rows import WindowRows
 from support.examples import examples
 
@@ -60,13 +63,16 @@ def by_steps(network: SpikingNetwork, events: Tensor, labels: Tensor, threat: Th
     return worst_logits(network, box.lower.to(events), box.upper.to(events), labels, bounds, ball)
 
 
-@pytest.mark.parametrize("bounds", ["prefix", "windows"])
-def test_no_member_escapes(bounds: str) -> None:
+@pytest.mark.parametrize("kind", ["prefix", "leaky", "windows"])
+def test_no_member_escapes(kind: str) -> None:
+    """Neurons that count, neurons that forget and subtract, and hard resets."""
+    bounds = "windows" if kind == "windows" else "prefix"
     generator, moving, narrower = torch.Generator().manual_seed(5), 0, 0
     for question in range(QUESTIONS):
         torch.manual_seed(question)
         steps = 1 + question % 5
-        neuron = counting() if bounds == "prefix" else LIF((0.6, 1.0)[question % 2], 0.5)
+        decays = {"prefix": (1.0, 1.0), "leaky": (0.5, 0.9), "windows": (0.6, 1.0)}[kind]
+        neuron = LIF(decays[question % 2], 0.5, reset="zero" if kind == "windows" else "subtract")
         network = mlp((2, 4, 3, 2)[: 3 + question % 2], steps, neuron, encoding="none").double()
         with torch.no_grad():
             for weights in network.parameters():
@@ -203,6 +209,37 @@ def test_the_gradient_reaches_the_first_layer_and_lowers_the_bound() -> None:
             optimizer.step()
             losses.append(float(loss.detach()))
         assert losses[-1] < losses[0]
+
+
+def test_an_event_that_a_leaky_neuron_nearly_keeps_counts_once() -> None:
+    """One event may come at any of three steps, and θ is above what it brings: the neuron never fires.
+
+    Step by step it could come three times. What is left of it by the end is between λ² and 1.
+    """
+    network = mlp((1, 1, 2), 3, LIF(0.9, 1.5, reset="subtract"), encoding="none").double()
+    with torch.no_grad():
+        for weights in network.parameters():
+            weights.zero_()
+        network.layers[0].weight.fill_(1.0)  # type: ignore[union-attr, operator]
+        network.layers[2].weight[1] = 1.0  # type: ignore[union-attr, index]
+        events, label = torch.tensor([[[0.0], [1.0], [0.0]]]).double(), torch.tensor([0])
+        threat = SpikeShift(1, merge="add")
+        assert float(worst_of_events(network, events, label, threat, "prefix")[0, 1]) == 0.0
+        assert float(by_steps(network, events, label, threat, "prefix")[0, 1]) > 0.0
+        kept = Prefixes.of(circuit(network), Ends(threat.enclosure(events))).rows
+        assert kept is not None
+        torch.testing.assert_close(kept[2], torch.tensor([0.81, 0.9, 1.0]).double())
+
+
+def test_neurons_that_forget_differently_are_bounded_step_by_step() -> None:
+    torch.manual_seed(3)
+    layers = nn.Linear(4, 5), LIF(0.9, 0.5, reset="subtract"), nn.Linear(5, 5), LIF(0.5, 0.5, reset="subtract")
+    network = SpikingNetwork(*layers, nn.Linear(5, 2), num_steps=4, encoding="none").double()
+    events, threat = (torch.rand(10, 4, 4) < 0.4).double(), SpikeShift(1, merge="add")
+    labels = network(events).argmax(1)
+    assert Prefixes.of(circuit(network), Ends(threat.enclosure(events))).rows is None
+    found = worst_of_events(network, events, labels, threat, "prefix")
+    torch.testing.assert_close(found, by_steps(network, events, labels, threat, "prefix"))
 
 
 def test_a_budget_of_steps_is_one_of_moves_where_each_is_one_step() -> None:
