@@ -72,6 +72,7 @@ if TYPE_CHECKING:
     from spikecert.models import IntegerLIF as IntegerLIF
     from spikecert.models import Normalize as Normalize
     from spikecert.models import OneSpikeLIF as OneSpikeLIF
+    from spikecert.models import PerStep as PerStep
     from spikecert.models import Quantization as Quantization
     from spikecert.models import RateDraws as RateDraws
     from spikecert.models import Recurrent as Recurrent

@@ -24,7 +24,7 @@ from .dynamics import Dynamics
 from .elements.adaptive import AdaptiveLIF
 from .elements.gates import SpikeAnd, SpikeIand
 from .elements.integers import IntegerLIF, WholeDecay
-from .elements.layers import Residual
+from .elements.layers import PerStep, Residual
 from .elements.learned_decay import PLIF, settled
 from .elements.neurons import DLIF, LIF
 from .elements.one_spike import OneSpikeLIF
@@ -76,6 +76,7 @@ __all__ = [
     "IntegerLIF",
     "Normalize",
     "OneSpikeLIF",
+    "PerStep",
     "Quantization",
     "RateDraws",
     "Recurrent",

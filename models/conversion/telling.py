@@ -7,7 +7,7 @@ import torch
 from torch import nn
 
 from ..elements.adaptive import AdaptiveLIF
-from ..elements.layers import walk
+from ..elements.layers import PerStep, walk
 from ..elements.neurons import DLIF, LIF
 from ..elements.recurrent import Recurrent
 from ..elements.refractory import RefractoryLIF
@@ -74,6 +74,13 @@ def _layer(layer: nn.Module) -> LayerTold:
         inner, how = _neuron(layer.neuron), repr(layer.feedback)
         heard = rf"I[t] = x[t] + V\,s[t-1],\quad {inner.latex}"
         return LayerTold(name, f"hears its own spikes of one step before by {how}; {inner.words}", heard)
+    if isinstance(layer, PerStep):
+        own = dict.fromkeys(repr(each) for each in layer.steps)
+        return LayerTold(
+            name,
+            f"a layer of its own at each of {len(layer.steps)} steps: {', '.join(own)}",
+            r"y[t] = W[t]\,x[t] + b[t]",
+        )
     if isinstance(layer, Share):
         return LayerTold(name, f"times {layer.share.item():g}", rf"y[t] = {layer.share.item():g}\,x[t]")
     return _neuron(layer) if isinstance(layer, LIF) else LayerTold(name, repr(layer))

@@ -13,6 +13,7 @@ from spikecert import (
     AdaptiveLIF,
     IntegerLIF,
     OneSpikeLIF,
+    PerStep,
     RateDraws,
     Recurrent,
     RefractoryLIF,
@@ -100,6 +101,14 @@ def leaky() -> nn.Module:
     return LIF(0.9)
 
 
+def _norm(step: int) -> nn.Module:
+    """Return a batch norm of its own for a step."""
+    norm = nn.BatchNorm1d(WIDTH)
+    nn.init.constant_(norm.weight, 1.0 - 0.25 * step)
+    nn.init.constant_(norm.bias, 0.2 * step)
+    return norm
+
+
 def _integers() -> list[nn.Module]:
     leak = WholeDecay("truncate", 12, 3686)
     return [IntegerLIF(leak, 60, fires_at=">"), dense(), IntegerLIF(leak, 12, fires_at=">")]
@@ -130,6 +139,8 @@ KINDS = (
     Kind("Recurrent, synapse", 1, lambda: [Recurrent(LIF(0.9), dense(), Synapse(0.5))]),
     Kind("Synapse", 16, _then(dense, lambda: Synapse(0.5, delay=1), leaky)),
     Kind("Synapse in a first sum", 0, lambda: [Residual([Synapse(0.5)]), leaky()]),
+    Kind("PerStep", 16, _then(lambda: PerStep([dense() for _ in range(STEPS)]), leaky)),
+    Kind("PerStep first", 13, lambda: [PerStep([_norm(t) for t in range(STEPS)]), leaky()]),
     Kind("Residual", 7, _then(lambda: Residual([dense(), leaky()]))),
     Kind("Residual past the first spikes", 16, lambda: [Residual([leaky(), dense()]), leaky()]),
     Kind("MaxPool1d of spikes", 12, _then(lambda: nn.MaxPool1d(2)), width=WIDTH // 2),
