@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from fractions import Fraction
-from itertools import pairwise
+from itertools import pairwise, product
 
 import torch
 
@@ -57,6 +57,7 @@ class Fit:
         scale: a; None for 1 at each step.
         echo: what a spike adds to the current of the next step.
         adaptation, fading: β and ρ of θ + β·a, a[t] = ρ·a[t−1] + s[t−1], where β is not 0.
+        own: where I is not the same at all steps, each step's as one of the last step.
     """
 
     kind: str
@@ -71,6 +72,7 @@ class Fit:
     echo: Coefficient = ZERO
     adaptation: Coefficient = ZERO
     fading: Coefficient = ZERO
+    own: tuple[Polynomial, ...] = ()
 
     @property
     def uniform(self) -> bool:
@@ -98,12 +100,13 @@ def fit(layers: LayerFirings, layer: int) -> Fit:
         for number, excess in zip(firings, known, strict=True)
     ]
     nearest, wrong = (-1, "its potential is no leaky sum of currents"), dict[Fit, str]()
-    for guess in dict.fromkeys(_guesses(known, names, firings)):
+    guesses = dict.fromkeys(_guesses(known, names, firings))
+    for apart, guess in product((False, True), guesses):  # currents that differ by the step only where no other is
         if (reason := _wrong(guess)) is not None:
             wrong[guess] = reason
             continue
         try:
-            return _proved(layers, firings, guess, _currents(layers, guess, known, names, firings))
+            return _proved(layers, firings, guess, _currents(layers, guess, known, names, firings), apart)
         except ConversionRefused as error:
             right = error.right if isinstance(error, _Mismatch) else 0
             if right > nearest[0]:
@@ -322,9 +325,16 @@ def _left(guess: Fit, potential: Polynomial, spike: Polynomial) -> Polynomial:
     return potential - spike * guess.drop
 
 
-def _proved(layers: LayerFirings, firings: tuple[int, ...], guess: Fit, currents: list[Polynomial]) -> Fit:
-    """Return a guess with the one current of all steps, itself or through a synapse or an input scale."""
+def _proved(
+    layers: LayerFirings, firings: tuple[int, ...], guess: Fit, currents: list[Polynomial], apart: bool = False
+) -> Fit:
+    """Return a guess with the one current of all steps, itself or through a synapse or an input scale.
+
+    With `apart`, currents may differ by the step: whatever they are, they are what the neuron takes in.
+    """
     _check_heard(layers, firings, currents)
+    if apart:
+        return _entered(layers, firings, guess, currents, apart)
     if (scaled := _scaled(layers, currents)) is not None and not layers.times(currents[-1]) and guess.plain:
         found = replace(guess, current=currents[-1] * (UNIT / scaled[-1]), scale=scaled)
         return replace(found, scale=None) if set(scaled) == {UNIT} else found
@@ -362,7 +372,9 @@ def _entering(currents: list[Polynomial], synapse: Coefficient | None) -> list[P
     return [currents[0], *(now - before * kept for before, now in pairwise(currents))]
 
 
-def _entered(layers: LayerFirings, firings: tuple[int, ...], guess: Fit, entering: list[Polynomial]) -> Fit:
+def _entered(
+    layers: LayerFirings, firings: tuple[int, ...], guess: Fit, entering: list[Polynomial], apart: bool = False
+) -> Fit:
     """Return a guess with what enters at each step, which is the same; the last spikes may add to it."""
     own, echo = frozenset(firings), entering[-1].coefficient(None, firings[-2])
     if guess.kind == "none" and all(number < 0 for number in entries_of(echo)):
@@ -373,6 +385,10 @@ def _entered(layers: LayerFirings, firings: tuple[int, ...], guess: Fit, enterin
     for step, current in enumerate(entering):
         if current.spikes & own or any(isinstance(each, Excess) for each in current.signals):
             raise _Mismatch(step + 1, "keeps something else of the potential or the spike before")
+    if apart:
+        last = len(entering) - 1
+        own = tuple(layers.moved(current, last - step) for step, current in enumerate(entering))
+        return replace(guess, current=entering[-1], echo=echo, own=own)
     for step, current in enumerate(entering):
         if current != _at(layers, entering, step):
             late = _late(layers, entering) if echo == ZERO and not current.terms else 0
