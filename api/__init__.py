@@ -67,6 +67,7 @@ if TYPE_CHECKING:
     from spikecert.models import Conversion as Conversion
     from spikecert.models import ConversionCheck as ConversionCheck
     from spikecert.models import ConversionRefused as ConversionRefused
+    from spikecert.models import CoupledLIF as CoupledLIF
     from spikecert.models import Delay as Delay
     from spikecert.models import Dynamics as Dynamics
     from spikecert.models import IntegerLIF as IntegerLIF

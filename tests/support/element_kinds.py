@@ -11,6 +11,7 @@ from spikecert import (
     DLIF,
     LIF,
     AdaptiveLIF,
+    CoupledLIF,
     IntegerLIF,
     OneSpikeLIF,
     PerStep,
@@ -44,6 +45,7 @@ class Kind:
         settings: of the network.
         width: of what enters the last dense layer.
         whole: whether it is of whole numbers: weights, inputs and the radius are.
+        decides: the verifier that decides all four samples.
     """
 
     name: str
@@ -53,6 +55,7 @@ class Kind:
     settings: dict[str, Any] = field(default_factory=dict)
     width: int = WIDTH
     whole: bool = False
+    decides: str = "complete"
 
     @property
     def radius(self) -> float:
@@ -135,6 +138,16 @@ KINDS = (
         2,
         lambda: [AdaptiveLIF(0.9, adaptation=0.5, reset="subtract"), dense(), AdaptiveLIF(0.9)],
     ),
+    Kind(
+        "CoupledLIF",
+        2,
+        lambda: [
+            CoupledLIF(0.75, 1.0, 1.0, 0.5, 0.5, 0.25, 0.25),
+            dense(),
+            CoupledLIF(0.5, 1.0, 2.0, 0.75, 0.5, rise=[0.25, 0.5, 0.0, 1.0], reset_rise=0.5),
+        ],
+        decides="enumeration",
+    ),
     Kind("Recurrent", 1, lambda: [Recurrent(LIF(0.9), dense())]),
     Kind("Recurrent, synapse", 1, lambda: [Recurrent(LIF(0.9), dense(), Synapse(0.5))]),
     Kind("Synapse", 16, _then(dense, lambda: Synapse(0.5, delay=1), leaky)),
@@ -151,6 +164,6 @@ KINDS = (
     Kind('readout "largest"', 7, DEEP, _silent, {"readout": "largest"}),
     Kind('readout "largest", no neuron', 4, DEEP, settings={"readout": "largest"}),
     Kind('readout "first"', 3, DEEP, lambda: [leaky()], {"readout": "first"}),
-    Kind("IntegerLIF", 8, _integers, _sums, {"readout": "potential"}, whole=True),
+    Kind("IntegerLIF", 8, _integers, _sums, {"readout": "potential"}, whole=True, decides="enumeration"),
     Kind('encoding "rate"', 16, DEEP, settings={"encoding": "rate", "draws": RateDraws(1)}),
 )
