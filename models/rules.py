@@ -30,7 +30,7 @@ class Range:
     low: Tensor
     high: Tensor
 
-    def __add__(self, other: "Range | float") -> "Range":
+    def __add__(self, other: "Range | Tensor | float") -> "Range":
         """Return the ends of a sum of independent numbers."""
         low, high = (other.low, other.high) if isinstance(other, Range) else (other, other)
         return Range(self.low + low, self.high + high)

@@ -115,9 +115,12 @@ class CoupledLIF(ArrayLIF):
 
     def rule(self, num_steps: int) -> Rule:
         """Return what this layer does, as plain numbers."""
-        arrays = [getattr(self, name) for name in CHECKS]
-        numbers = (tuple(array.detach().double().flatten().tolist()) for array in arrays)
-        return Coupled(tuple(arrays[0].shape), *numbers, self.shared.reset, self.shared.fires_at)
+        arrays: dict[str, Tensor] = {name: self.get_buffer(name) for name in CHECKS}
+        numbers: dict[str, Any] = {
+            name: tuple(array.detach().double().flatten().tolist()) for name, array in arrays.items()
+        }
+        shape = tuple(arrays["decay"].shape)
+        return Coupled(shape, **numbers, reset=self.shared.reset, fires_at=self.shared.fires_at)
 
     def _go(self, current: Tensor, residue: Tensor | None, steps: int, num_steps: int) -> tuple[Run, Tensor]:
         c = {name: laid(getattr(self, name), current.shape[2:]).to(current) for name in CHECKS}

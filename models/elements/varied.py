@@ -138,6 +138,7 @@ class ArrayLIF(SteppedLIF):
     """Neurons whose constants are buffers: `shared` holds the reset, the comparison and the surrogate of all."""
 
     shared: Dynamics
+    threshold: Tensor
 
     @property
     def surrogate(self) -> Surrogate:

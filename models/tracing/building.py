@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from ..conversion.constants import every
 from ..conversion.refusal import ConversionRefused
 from ..elements.adaptive import AdaptiveLIF
+from ..elements.coupled import CoupledLIF
 from ..elements.layers import BATCH_NORMS, WEIGHTED, PerStep, Residual
 from ..elements.max_pooling import MAX_POOLS
 from ..elements.neurons import DLIF, LIF
@@ -23,8 +24,10 @@ from ..elements.varied import VariedLIF
 from ..linear_maps.sharing import Share
 from ..networks import SpikingNetwork
 from ..surrogates import Triangle
-from .fitting import Fit, fit
+from .fitting import fit
 from .grouping import LayerFirings
+from .guesses import Fit
+from .operations.products import SpikeProduct, gates_of
 from .operations.sides import channelwise, share_map
 from .polynomials import (
     ONE,
@@ -42,7 +45,6 @@ from .polynomials import (
     number_tensor,
     told,
 )
-from .products import SpikeProduct, gates_of
 from .readouts import Readout
 
 Part = tuple[Any, ...]
@@ -414,7 +416,9 @@ def _neuron_layers(fit: Fit, gain: Coefficient, fires: str, heard: list[nn.Modul
     if heard and fit.late:
         raise ValueError(f"hears its own spikes, and what comes in is late by {fit.late} steps")
     made: LIF
-    if fit.adaptation != ZERO:
+    if fit.coupled:
+        made = _coupled(fit, gain, (decay, threshold, drop), firing)
+    elif fit.adaptation != ZERO:
         rise: Any = number(fit.adaptation / gain)
         made = AdaptiveLIF(decay, threshold, rise, number(fit.fading), fit.kind, *firing, *amount)  # pyright: ignore[reportArgumentType]
     elif (fit.kind == "rest" or fit.start != ZERO) and not fit.uniform:
@@ -434,6 +438,22 @@ def _neuron_layers(fit: Fit, gain: Coefficient, fires: str, heard: list[nn.Modul
     if scale is not None and type(made) is not DLIF:
         raise ValueError("has an input scale, and constants or a reset that go with none")
     return [Recurrent(made, heard[0], *before)] if heard else [*before, made]
+
+
+def _coupled(fit: Fit, gain: Coefficient, first: tuple[Any, ...], firing: tuple[str, Triangle]) -> CoupledLIF:
+    """Return neurons of two numbers, for λ, θ and d in units of the gain."""
+    others = {
+        "fading": fit.fading,
+        "jump": fit.jump / gain,
+        "drive": fit.drive,
+        "drain": fit.drain,
+        "rise": fit.adaptation,
+        "reset_rise": fit.reset_rise,
+    }
+    numbers = dict(zip(("decay", "threshold", "reset_amount"), first, strict=True))
+    numbers |= {name: number(each) for name, each in others.items()}
+    arrays: dict[str, Any] = {name: torch.as_tensor(each).double() for name, each in numbers.items()}
+    return CoupledLIF(**arrays, fires_at=firing[0], surrogate=firing[1])
 
 
 def _numbers(fit: Fit, gain: Coefficient) -> tuple[Any, ...]:
