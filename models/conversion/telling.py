@@ -104,13 +104,16 @@ def _coupled(layer: CoupledLIF) -> LayerTold:
     words += terms(
         ("jump", ", a spike adds {}"),
         ("drive", ", the potential {} of itself"),
+        ("carry", ", the one left before {}"),
         ("drain", ", and {}·w is taken from the potential"),
     )
     limit = told(c["threshold"]) + terms(("rise", r" + {}\,w[t-1]"))
     potential = rf"v[t] = {told(c['decay'])}\,u[t-1] + I[t]" + terms(("drain", r" - {}\,w[t-1]"))
     left = "u[t] = v[t] - (" + terms(("reset_amount", "{}"), ("reset_rise", r" + {}\,w[t-1]")) + r")\,s[t]"
     left = left if layer.reset == "subtract" else "u[t] = v[t](1 - s[t])"
-    adapted = rf"w[t] = {told(c['fading'])}\,w[t-1]" + terms(("drive", r" + {}\,v[t]"), ("jump", r" + {}\,s[t]"))
+    adapted = rf"w[t] = {told(c['fading'])}\,w[t-1]" + terms(
+        ("drive", r" + {}\,v[t]"), ("carry", r" + {}\,u[t-1]"), ("jump", r" + {}\,s[t]")
+    )
     sign = fires.replace(">=", r"\ge")
     latex = rf"{potential},\quad s[t] = [v[t] {sign} {limit}],\quad {left},\quad {adapted}"
     return LayerTold(type(layer).__name__, words, latex.replace("…", r"\ldots "))

@@ -2,11 +2,12 @@
 
     v[t] = λ·u[t−1] − γ·w[t−1] + I[t],      B[t] = θ + β·w[t−1],      s[t] = 1 iff v[t] ≥ B[t],
     u[t] = v[t] − (d + ε·w[t−1])·s[t]  ("subtract")   or   v[t]·(1 − s[t])  ("zero"),
-    w[t] = ρ·w[t−1] + σ·v[t] + j·s[t],      u[0] = w[0] = 0.
+    w[t] = ρ·w[t−1] + σ·v[t] + μ·u[t−1] + j·s[t],      u[0] = w[0] = 0.
 
 Neurons whose second state takes from the potential (adLIF: γ, σ, j), thresholds that rise by spikes (ALIF: β, j),
 and those of which the raised threshold is also what is taken away (ε = β, d = θ; a step later d = (θ + β·j)/λ and
-ε = β·ρ/λ) are such neurons.
+ε = β·ρ/λ) are such neurons; and so are all of two linear states that a spike moves by constants, as a dendrite and
+a soma that drive each other: μ is what those need of which nothing of w is left by itself.
 """
 
 from dataclasses import dataclass, replace
@@ -34,6 +35,7 @@ CHECKS = {
     "fading": share,
     "jump": real,
     "drive": real,
+    "carry": real,
     "drain": real,
     "rise": real,
     "reset_rise": real,
@@ -54,6 +56,7 @@ class CoupledLIF(ArrayLIF):
         fading: ρ ∈ [0, 1], the share of w that is left a step later.
         jump: j, what a spike adds to w.
         drive: σ, what the potential adds to w, times v.
+        carry: μ, what the potential that was left the step before adds to w.
         drain: γ, what w takes from the potential.
         rise: β, what w adds to the threshold.
         reset_rise: ε, what w adds to what a spike takes.
@@ -79,6 +82,7 @@ class CoupledLIF(ArrayLIF):
         fading: Constant = 0.9,
         jump: Constant = 1.0,
         drive: Constant = 0.0,
+        carry: Constant = 0.0,
         drain: Constant = 0.0,
         rise: Constant = 0.0,
         reset_rise: Constant = 0.0,
@@ -89,7 +93,7 @@ class CoupledLIF(ArrayLIF):
         nn.Module.__init__(self)
         self.shared: Dynamics = Dynamics(1.0, 1.0, reset, fires_at, surrogate)
         amount = threshold if reset_amount is None else reset_amount
-        given = (decay, threshold, amount, fading, jump, drive, drain, rise, reset_rise)
+        given = (decay, threshold, amount, fading, jump, drive, carry, drain, rise, reset_rise)
         arrays = alike({name: array_of(name, value) for name, value in zip(CHECKS, given, strict=True)})
         for name, array in arrays.items():
             self.register_buffer(name, array)
@@ -127,14 +131,16 @@ class CoupledLIF(ArrayLIF):
         left, adapted = current.new_zeros(2, *current.shape[1:]) if residue is None else residue
         potentials, spikes = [], []
         for t in range(steps):
-            driven = torch.addcmul(current[t % len(current)], left, c["decay"])
+            before = left
+            driven = torch.addcmul(current[t % len(current)], before, c["decay"])
             potential = torch.addcmul(driven, adapted, c["drain"], value=-1.0)
             limit = torch.addcmul(c["threshold"], adapted, c["rise"])
             spike: Tensor = Fires.apply(potential, limit, self.shared)  # pyright: ignore[reportAssignmentType]
             taken = torch.addcmul(c["reset_amount"], adapted, c["reset_rise"])
             subtracts = self.reset == "subtract"
             left = torch.addcmul(potential, spike, taken, value=-1.0) if subtracts else potential * (1.0 - spike)
-            followed = torch.addcmul(adapted * c["fading"], potential, c["drive"])
+            followed = torch.addcmul(adapted * c["fading"], before, c["carry"])
+            followed = torch.addcmul(followed, potential, c["drive"])
             adapted = torch.addcmul(followed, spike, c["jump"])
             potentials.append(potential)
             spikes.append(spike)
@@ -175,6 +181,7 @@ class Coupled(DeclaredRule):
     fading: tuple[float, ...]
     jump: tuple[float, ...]
     drive: tuple[float, ...]
+    carry: tuple[float, ...]
     drain: tuple[float, ...]
     rise: tuple[float, ...]
     reset_rise: tuple[float, ...]
@@ -211,7 +218,7 @@ class Coupled(DeclaredRule):
         c = {name: value.abs() for name, value in self._laid(like).items()}
         subtracts = float(self.reset == "subtract")
         potential = (c["decay"], c["drain"] + c["reset_rise"] * subtracts)
-        adapted = (c["drive"] * c["decay"], c["fading"] + c["drive"] * c["drain"])
+        adapted = (c["drive"] * c["decay"] + c["carry"], c["fading"] + c["drive"] * c["drain"])
         numbers = Number(1.0, c["reset_amount"] * subtracts), Number(1.0, c["jump"])
         compared = (c["decay"], c["drain"] + c["rise"])
         return CoupledRecursion(
@@ -242,10 +249,10 @@ class Coupled(DeclaredRule):
     def _adapted(
         self, c: dict[str, Tensor], left: Range, adapted: Range, current: Range, potential: Range
     ) -> Range:
-        """Return ρ·w + σ·v, for what is known of v, and as one sum."""
-        stepwise = _sum((adapted, c["fading"]), (potential, c["drive"]))
+        """Return ρ·w + σ·v + μ·u, for what is known of v, and as one sum."""
+        stepwise = _sum((adapted, c["fading"]), (potential, c["drive"]), (left, c["carry"]))
         whole = _sum(
-            (left, c["drive"] * c["decay"]),
+            (left, c["drive"] * c["decay"] + c["carry"]),
             (adapted, c["fading"] - c["drive"] * c["drain"]),
             (current, c["drive"]),
         )

@@ -69,6 +69,11 @@ class PerStep(nn.Module):
         if len(signal) not in (1, steps):
             raise ValueError(f"inputs: a PerStep was given {len(signal)} steps, expected 1 or {steps}")
         found = [run_affine(self.steps[start + t], signal[t % len(signal)][None]) for t in range(steps)]
+        shapes = {tuple(each.shape[2:]) for each in found}
+        if len(shapes) > 1:
+            raise ValueError(
+                f"inputs: a PerStep makes signals of {sorted(shapes)}, expected one shape at all steps"
+            )
         return torch.cat(found), None
 
 

@@ -446,6 +446,7 @@ def _coupled(fit: Fit, gain: Coefficient, first: tuple[Any, ...], firing: tuple[
         "fading": fit.fading,
         "jump": fit.jump / gain,
         "drive": fit.drive,
+        "carry": fit.carry,
         "drain": fit.drain,
         "rise": fit.adaptation,
         "reset_rise": fit.reset_rise,

@@ -140,8 +140,8 @@ def _currents(
                 raise _Mismatch(len(found) + 1, "takes something in behind a spike")
             potential = potential.where(before, False)
         found.append(potential - left * guess.decay + raised * guess.drain)
-        left = _left(guess, name + limit, spike, raised)
-        raised = raised * guess.fading + (name + limit) * guess.drive + spike * guess.jump
+        before, left = left, _left(guess, name + limit, spike, raised)
+        raised = raised * guess.fading + (name + limit) * guess.drive + before * guess.carry + spike * guess.jump
         if guess.kind == "rest":
             left = left.where(number, False)
     return found

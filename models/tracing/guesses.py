@@ -41,8 +41,8 @@ class Fit:
         late: how many steps later the current comes in, 0 before.
         scale: a; None for 1 at each step.
         echo: what a spike adds to the current of the next step.
-        adaptation, fading: β and ρ of a threshold θ + β·w[t−1], w[t] = ρ·w[t−1] + σ·v[t] + j·s[t].
-        jump, drive: j and σ.
+        adaptation, fading: β and ρ of a threshold θ + β·w[t−1], w[t] = ρ·w[t−1] + σ·v[t] + μ·u[t−1] + j·s[t].
+        jump, drive, carry: j, σ and μ.
         drain, reset_rise: γ and ε of v[t] = λ·u[t−1] + I[t] − γ·w[t−1] and u = v − (d + ε·w[t−1])·s.
         own: where I is not the same at all steps, each step's as one of the last step.
     """
@@ -61,6 +61,7 @@ class Fit:
     fading: Coefficient = ZERO
     jump: Coefficient = UNIT
     drive: Coefficient = ZERO
+    carry: Coefficient = ZERO
     drain: Coefficient = ZERO
     reset_rise: Coefficient = ZERO
     own: tuple[Polynomial, ...] = ()
@@ -73,7 +74,7 @@ class Fit:
     @property
     def coupled(self) -> bool:
         """Return whether w does more than raise the threshold by spikes."""
-        return (self.jump, self.drive, self.drain, self.reset_rise) != (UNIT, ZERO, ZERO, ZERO)
+        return (self.jump, self.drive, self.carry, self.drain, self.reset_rise) != (UNIT, ZERO, ZERO, ZERO, ZERO)
 
     @property
     def plain(self) -> bool:
@@ -232,12 +233,14 @@ def _raised(known: list[Polynomial], firings: tuple[int, ...]) -> Iterator[Fit]:
 
 
 def _driven(known: list[Polynomial], firings: tuple[int, ...]) -> Iterator[Fit]:
-    """Yield neurons whose w is driven by the potential, and taken from it: with v − θ = q and I = h·x,
+    """Yield neurons whose w is driven by the potential, and taken from it: with v − θ = q, I = h·x and γ = 1,
 
-    q[3] = (λ − σ)·q[2] + I[3] − ρ·σ·I[1] − ρ·j·s[1] − (λ·d + j)·s[2], and −ρ²·j·s[1] in q[4], γ = 1.
+    q[3] = (λ − σ)·q[2] + I[3] − (ρ·σ + μ)·I[1] − (ρ·j − μ·d)·s[1] − (λ·d + j)·s[2],
+
+    and ρ times as much of I[1] and s[1] in q[4]. One of σ and μ is free: μ = 0, or where ρ = 0 what λ ≤ 1 asks.
     """
     (third, fourth), (one, two) = known[2:4], firings[:2]
-    share = third.coefficient(Excess(two))
+    share, taken = third.coefficient(Excess(two)), -third.coefficient(None, two)
     for graded in known[0].signals[:1]:
         whole = known[0].coefficient(graded)
         if not nowhere_zero(whole):
@@ -245,17 +248,22 @@ def _driven(known: list[Polynomial], firings: tuple[int, ...]) -> Iterator[Fit]:
         for own in (UNIT, ZERO):  # of an input that is the same at each step, and of one for each
             past, later = (each.coefficient(graded) / whole - own for each in (third, fourth))
             kept, left = (each.coefficient(None, one) for each in (third, fourth))
+            thresholds = [-known[0].constant]
+            if nowhere_zero(share + past):
+                thresholds.append((third.constant - (UNIT + past) * known[0].constant) / (share + past))
             ratios = [now / before for now, before in ((left, kept), (later, past)) if nowhere_zero(before)]
-            for fading in filter(nowhere_zero, dict.fromkeys(ratios)):
-                drive, jump = -past / fading, -kept / fading
-                decay = share + drive
-                if not nowhere_zero(decay):
+            for fading in dict.fromkeys(ratios):
+                if nowhere_zero(fading):
+                    jump, drive, carry = -kept / fading, -past / fading, ZERO
+                    decay = share + drive
+                    drop = (taken - jump) / decay if nowhere_zero(decay) else ZERO
+                elif nowhere_zero(past):
+                    decay = UNIT if any(each > 1 for each in entries_of(share)) else share
+                    drive, carry, drop = decay - share, -past, -kept / past
+                    jump = taken - decay * drop
+                else:
                     continue
-                drop = (-third.coefficient(None, two) - jump) / decay
-                thresholds = [-known[0].constant]
-                if nowhere_zero(share + past):
-                    thresholds.append((third.constant - (UNIT + past) * known[0].constant) / (share + past))
-                for threshold in thresholds:
-                    yield Fit(
-                        "subtract", decay, threshold, drop, fading=fading, jump=jump, drive=drive, drain=UNIT
-                    )
+                state = {"jump": jump, "drive": drive, "carry": carry, "drain": UNIT}
+                yield from (
+                    Fit("subtract", decay, threshold, drop, fading=fading, **state) for threshold in thresholds
+                )

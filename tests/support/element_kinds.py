@@ -142,7 +142,7 @@ KINDS = (
         "CoupledLIF",
         2,
         lambda: [
-            CoupledLIF(0.75, 1.0, 1.0, 0.5, 0.5, 0.25, 0.25),
+            CoupledLIF(0.75, 1.0, 1.0, 0.5, 0.5, 0.25, drain=0.25),
             dense(),
             CoupledLIF(0.5, 1.0, 2.0, 0.75, 0.5, rise=[0.25, 0.5, 0.0, 1.0], reset_rise=0.5),
         ],

@@ -51,7 +51,7 @@ def neurons(draw: st.DrawFn, width: int = 3) -> CoupledLIF:
         drawn(thresholds),
         drawn(st.sampled_from([0.5, 1.0, 2.0])),
         drawn(SHARES),
-        *(drawn(FACTORS) for _ in range(5)),
+        *(drawn(FACTORS) for _ in range(6)),
         draw(st.sampled_from(["subtract", "zero"])),
         draw(st.sampled_from([">=", ">"])),
     )
@@ -90,6 +90,7 @@ def by_hand(layer: CoupledLIF, current: Tensor) -> Tensor:
         c = {name: float(getattr(layer, name).expand(current.shape[2])[place]) for name in layer.holds}
         u = w = 0.0
         for t in range(len(current)):
+            before = u
             v = c["decay"] * u - c["drain"] * w + float(current[t, sample, place])
             limit = c["threshold"] + c["rise"] * w
             fires = v >= limit if layer.shared.fires_at == ">=" else v > limit
@@ -98,7 +99,7 @@ def by_hand(layer: CoupledLIF, current: Tensor) -> Tensor:
                 if layer.reset == "subtract"
                 else v * (1 - fires)
             )
-            w = c["fading"] * w + c["drive"] * v + c["jump"] * fires
+            w = c["fading"] * w + c["drive"] * v + c["carry"] * before + c["jump"] * fires
             found[t, sample, place] = float(fires)
     return found
 

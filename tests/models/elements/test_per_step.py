@@ -204,6 +204,10 @@ def test_what_is_no_layer_of_each_step_is_refused() -> None:
         made.num_steps = 4
     with pytest.raises(ValueError, match=r"^inputs: a PerStep was given 3 steps, expected 1 or 2$"):
         own(torch.rand(3, 1, 2), 2)
+    with pytest.raises(
+        ValueError, match=r"^inputs: a PerStep makes signals of \[\(2,\), \(3,\)\], expected one shape"
+    ):
+        PerStep([nn.Linear(2, 2), nn.Linear(2, 3)])(torch.rand(2, 1, 2), 2)
     made.layers[0].steps = nn.Sequential(*own.steps)  # type: ignore[assignment]
     with pytest.raises(TypeError, match=r"^network: layers\.0\.steps is Sequential, expected nn\.ModuleList$"):
         circuit(made)
