@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from spikecert import (
     L2,
     LIF,
+    ConversionRefused,
     LInf,
     PerStep,
     Residual,
@@ -18,10 +19,12 @@ from spikecert import (
     SpikingNetwork,
     Synapse,
     bounds,
+    exact_twin,
     gain,
     load,
     network_hash,
     save,
+    to_nir,
 )
 from spikecert.analysis.ablation import temporal_ablation
 from spikecert.certify.proofs import Prover, Unproven
@@ -189,6 +192,10 @@ def test_gains_and_proofs_are_refused() -> None:
         gain(network())
     with pytest.raises(Unproven, match=r"^unknown: no proof form for a PerStep layer$"):
         Prover.of(network())
+    with pytest.raises(ConversionRefused, match=r"^layer 2 \(PerStep\): is not written, expected one of "):
+        to_nir(network(), torch.rand(2, 2))
+    with pytest.raises(TypeError, match="a node of type Chosen, which"):
+        exact_twin(network())
 
 
 def test_what_is_no_layer_of_each_step_is_refused() -> None:
