@@ -147,7 +147,7 @@ def unet_skip(net: Net, x: Tensor, at: At) -> Tensor:
     v, low, total = torch.zeros(len(x), 6, 4, 4), torch.zeros(len(x), 6, 2, 2), zeros(x, 3)
     for t in range(STEPS):
         v = at.potential(t, at.decay(t, 0.5) * v + 4.0 * net.bn(net.conv(image)))
-        s = fire(v - at.threshold(t, 1.0) if at.kind != "channel" else v - 1.0)
+        s = fire(v - 1.0)
         v = v * (1 - s)
         low = 0.5 * low + F.avg_pool2d(s, 2)
         z = fire(low - 0.5)
@@ -204,7 +204,7 @@ def patches(net: Net, x: Tensor, at: At) -> Tensor:
     v, out = torch.zeros_like(current[0]), []
     for t in range(STEPS):
         v = at.potential(t, v + (current[t] - v) / 2.0 * at.decay(t, 1.0))
-        s = fire(v - (at.threshold(t, 1.0) if at.kind != "channel" else 1.0))
+        s = fire(v - 1.0)
         v = v * (1 - s)
         out.append(s)
     pooled = F.max_pool2d(torch.stack(out).flatten(0, 1), 3, 2, 1).mean((2, 3))

@@ -43,6 +43,8 @@ REFUSED = {
     "noisy": "draws random numbers",
     "gradual": "reads its potential of step",
 }
+EQUAL = {("once", "decay")}
+"""Near-misses that are networks, too: of a constant input v is a[t] times that, where nothing resets it."""
 Idiom = Callable[..., Any]
 
 
@@ -104,6 +106,9 @@ def test_an_idiom_comes_in_or_is_refused_by_name(idiom: Idiom):
 def test_no_near_miss_comes_in_as_another_network(idiom: Idiom, kind: str):
     """A threshold that is another one at a step, where resets subtract, is a current that is: v + δ."""
     verdict, told = outcome(idiom, kind)
+    if (idiom.__name__, kind) in EQUAL:
+        assert verdict == "in", told
+        return
     assert verdict == "refused" or (verdict, kind) == ("in", "threshold"), told
     assert verdict == "refused" or "PerStep" in told
 
