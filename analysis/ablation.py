@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor, nn
 
-from ..models.elements.layers import walk
+from ..models.elements.layers import PerStep, walk
 from ..models.elements.learned_decay import settled
 from ..models.elements.neurons import DLIF, LIF
 from ..models.elements.recurrent import Recurrent
@@ -120,7 +120,8 @@ def _changes(network: SpikingNetwork, seed: int) -> Iterator[tuple[str, Change]]
     """Yield what can be taken away, by its name."""
     steps, scaled = (
         network.num_steps,
-        any(neuron.scale(network.num_steps) is not None for neuron in network.neurons),
+        any(neuron.scale(network.num_steps) is not None for neuron in network.neurons)
+        or any(isinstance(layer, PerStep) for layer in walk(network.layers)),
     )
     cuts = [2**k for k in range(steps.bit_length()) if 2**k < steps]
     for kept in cuts:
@@ -150,6 +151,9 @@ def _cut(network: SpikingNetwork, inputs: Tensor, kept: slice) -> tuple[SpikingN
         own = neuron.neuron if isinstance(neuron, Recurrent) else neuron
         if type(own) is DLIF:
             own.input_scale = nn.Parameter(own.input_scale.detach()[kept])
+    for layer in walk(network.layers):
+        if isinstance(layer, PerStep):
+            layer.steps = layer.steps[kept]
     network.num_steps = kept.stop - kept.start
     if draws is not None:
         network.draws = RateDraws(draws)

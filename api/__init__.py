@@ -67,11 +67,13 @@ if TYPE_CHECKING:
     from spikecert.models import Conversion as Conversion
     from spikecert.models import ConversionCheck as ConversionCheck
     from spikecert.models import ConversionRefused as ConversionRefused
+    from spikecert.models import CoupledLIF as CoupledLIF
     from spikecert.models import Delay as Delay
     from spikecert.models import Dynamics as Dynamics
     from spikecert.models import IntegerLIF as IntegerLIF
     from spikecert.models import Normalize as Normalize
     from spikecert.models import OneSpikeLIF as OneSpikeLIF
+    from spikecert.models import PerStep as PerStep
     from spikecert.models import Quantization as Quantization
     from spikecert.models import RateDraws as RateDraws
     from spikecert.models import Recurrent as Recurrent

@@ -22,14 +22,14 @@ from .chips import (
 from .circuit import Circuit, circuit
 from .dynamics import Dynamics
 from .elements.adaptive import AdaptiveLIF
+from .elements.coupled import CoupledLIF
 from .elements.gates import SpikeAnd, SpikeIand
 from .elements.integers import IntegerLIF, WholeDecay
-from .elements.layers import Residual
+from .elements.layers import PerStep, Residual
 from .elements.learned_decay import PLIF, settled
 from .elements.neurons import DLIF, LIF
-from .elements.one_spike import OneSpikeLIF
 from .elements.recurrent import Recurrent
-from .elements.refractory import RefractoryLIF
+from .elements.refractory import OneSpikeLIF, RefractoryLIF
 from .elements.synapses import Delay, Synapse
 from .elements.varied import VariedLIF
 from .files.checkpoints import load, network_hash, save
@@ -71,11 +71,13 @@ __all__ = [
     "Conversion",
     "ConversionCheck",
     "ConversionRefused",
+    "CoupledLIF",
     "Delay",
     "Dynamics",
     "IntegerLIF",
     "Normalize",
     "OneSpikeLIF",
+    "PerStep",
     "Quantization",
     "RateDraws",
     "Recurrent",

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from .constants import at_least
-from .elements.layers import BATCH_NORMS, WEIGHTED, Residual, in_row, walk
+from .elements.layers import BATCH_NORMS, WEIGHTED, PerStep, Residual, in_row, walk
 from .elements.max_pooling import MAX_POOLS, max_windows
 from .elements.neurons import LIF, Run
 from .elements.recurrent import Recurrent
@@ -47,7 +47,8 @@ class SpikingNetwork(nn.Module):
 
     Args:
         modules: affine layers (Linear, convolutions, average pools, batch norms, Normalize, Flatten), max pools,
-            Residual, SpikeAnd, SpikeIand, synapses, delays, neurons and Recurrent layers of neurons, in order.
+            Residual, PerStep, SpikeAnd, SpikeIand, synapses, delays, neurons and Recurrent layers of neurons, in
+            order.
         num_steps: T, the number of simulated steps.
         encoding: "direct" (the same input at every step), "none" (inputs are (batch, T, ...)), "rate" (inputs in
             [0, 1] are the firing probabilities of Bernoulli spikes) or "latency" (inputs in [0, 1] fire once each,
@@ -225,12 +226,14 @@ class SpikingNetwork(nn.Module):
 def _split(layers: nn.ModuleList, readout: str) -> int:
     """Return where the mean over time may be taken: before the trailing affine layers, which commute with it.
 
-    Not so a max pool, a synapse, nor a batch norm in training.
+    Not so a max pool, a synapse, layers of their own at each step, nor a batch norm in training.
     """
     if readout == "spikes":
         return len(layers)
     split = len(layers)
-    while split > 0 and not isinstance(layers[split - 1], (LIF, Synapse, Residual, *MAX_POOLS, *BATCH_NORMS)):
+    while split > 0 and not isinstance(
+        layers[split - 1], (LIF, Synapse, PerStep, Residual, *MAX_POOLS, *BATCH_NORMS)
+    ):
         split -= 1
     return split
 
@@ -245,9 +248,11 @@ def _check_structure(layers: nn.ModuleList, num_steps: int, encoding: str, reado
             raise TypeError(f"modules: got {type(module).__name__}, expected {known()}")
         if isinstance(module, LIF):
             module.scale(num_steps)
+        if isinstance(module, PerStep):
+            module.check(num_steps)
         if type(module) in MAX_POOLS:
             max_windows(module)
-    if not any(isinstance(module, WEIGHTED) for module in modules):
+    if not any(isinstance(part, WEIGHTED) for module in modules for part in module.modules()):
         raise ValueError(
             "modules: got no Linear or Conv2d or Conv1d, expected at least one affine layer with weights"
         )

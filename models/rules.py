@@ -30,7 +30,7 @@ class Range:
     low: Tensor
     high: Tensor
 
-    def __add__(self, other: "Range | float") -> "Range":
+    def __add__(self, other: "Range | Tensor | float") -> "Range":
         """Return the ends of a sum of independent numbers."""
         low, high = (other.low, other.high) if isinstance(other, Range) else (other, other)
         return Range(self.low + low, self.high + high)
@@ -89,6 +89,23 @@ class Recursion:
 
     threshold: float | Tensor
     numbers: tuple[Number, ...]
+
+
+@dataclass(frozen=True)
+class CoupledRecursion(Recursion):
+    """How the run of a rule computes whose numbers enter each other, by moduli.
+
+    A step's exact result is at most |z_i[t]| ≤ Σ_k weights[i][k]·|z_k[t−1]| + heard[i]·|x| + entering_i, and what
+    is compared, v − B, at most Σ_k compared[k]·|z_k[t−1]| + |x| + θ: sums of products of at most ten roundings.
+    Of `numbers` the starts and what enters count alone.
+
+    Attributes:
+        weights, heard, compared: see above.
+    """
+
+    weights: tuple[tuple[float | Tensor, ...], ...]
+    heard: tuple[float | Tensor, ...]
+    compared: tuple[float | Tensor, ...]
 
 
 @dataclass(frozen=True)

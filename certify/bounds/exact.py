@@ -33,6 +33,7 @@ from torch import Tensor
 from ...models.circuit import (
     Added,
     Algebra,
+    Chosen,
     Circuit,
     Filtered,
     Fired,
@@ -141,6 +142,13 @@ class Exactness(Algebra[Lattice]):
         """Return what a delay moves, 0 before; a synapse's is on no grid that is known."""
         unit = x.unit if node.filter.moves else None
         return Lattice(unit, x.low.clamp_max(0), x.high.clamp_min(0))
+
+    def chosen(self, node: Chosen, *x: Lattice) -> Lattice:
+        """Return the finest grid of all, which each step is on."""
+        units = [each.unit for each in x if each.unit is not None]
+        unit = max(units) if len(units) == len(x) else None
+        low, high = (torch.stack(ends) for ends in ([each.low for each in x], [each.high for each in x]))
+        return Lattice(unit, low.amin(0), high.amax(0))
 
     def added(self, node: Added, x: Lattice, y: Lattice) -> Lattice:
         """Return the sum's."""

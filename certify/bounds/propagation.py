@@ -9,6 +9,7 @@ from torch import Tensor
 from ...models.circuit import (
     Added,
     Algebra,
+    Chosen,
     Circuit,
     Filtered,
     Fired,
@@ -39,6 +40,7 @@ from .readouts import (
 )
 from .signals.affine import AffineMap, affine_map
 from .signals.box import Box
+from .signals.chosen import ChosenSignal
 from .signals.filtered import FilteredSignal
 from .signals.pooled import PooledSignal
 from .signals.signals import AffineSignal, InputSignal, Signal, SpikeBound, SumSignal
@@ -99,6 +101,10 @@ class Propagation(Algebra[Signal]):
     def filtered(self, node: Filtered, x: Signal) -> Signal:
         """Return the filtered signal."""
         return FilteredSignal(x, node.filter, self.rounding)
+
+    def chosen(self, node: Chosen, *x: Signal) -> Signal:
+        """Return the signal of each step."""
+        return ChosenSignal(x, self.rounding)
 
     def added(self, node: Added, x: Signal, y: Signal) -> Signal:
         """Return the sum of parts that are taken as independent."""

@@ -13,7 +13,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from ...models.circuit import Added, Algebra, Circuit, Fired, Input, Mapped, Read, fold
+from ...models.circuit import Added, Algebra, Chosen, Circuit, Fired, Input, Mapped, Read, fold
 from ...models.rules import Leaky
 from ...models.running.readouts import LINEAR
 from ..bounds.propagation import input_signal
@@ -160,6 +160,10 @@ class _Unrolling(Algebra[Steps]):
         if node in self.last:
             x, often = self._summed(x) if node is self.last[0] else x, math.fsum(self.weights)
         return [self._add(AffineNode(layer.linear, layer.absolute, layer.bias * often, step)) for step in x]
+
+    def chosen(self, node: Chosen, *x: Steps) -> Steps:
+        """Return the node of each step."""
+        return [_at(steps, t) for t, steps in enumerate(x)]
 
     def added(self, node: Added, x: Steps, y: Steps) -> Steps:
         """Return the sums; a constant signal counts at each step."""

@@ -18,6 +18,7 @@ from torch import Tensor
 from ...models.circuit import (
     Added,
     Algebra,
+    Chosen,
     Circuit,
     Filtered,
     Fired,
@@ -36,6 +37,7 @@ from ..bounds.automata.reachable import path_trains
 from ..bounds.propagation import input_signal
 from ..bounds.signals.affine import affine_map
 from ..bounds.signals.box import Box
+from ..bounds.signals.chosen import ChosenSignal
 from ..bounds.signals.filtered import FilteredSignal
 from ..bounds.signals.joined import JoinedSignal, SharedSignal, chosen
 from ..bounds.signals.pooled import PooledSignal
@@ -293,6 +295,12 @@ class _Writer(Algebra[_Flow]):
         steps = tuple(weighted(flow.steps, array(row)) for row in node.filter.rows(signal.num_steps))
         slack = flow.slack * node.filter.gain(signal.num_steps) + array(signal.slack.flatten())
         return _Flow(signal, steps, slack, flow.spikes and node.filter.moves)
+
+    def chosen(self, node: Chosen, *x: _Flow) -> _Flow:
+        """Return the expressions of each step."""
+        signal = ChosenSignal(tuple(flow.signal for flow in x), self.rounding)
+        steps = tuple(flow.steps[t % len(flow.steps)] for t, flow in enumerate(x))
+        return _Flow(signal, steps, np.maximum.reduce([flow.slack for flow in x]), all(flow.spikes for flow in x))
 
     def added(self, node: Added, branch: _Flow, shortcut: _Flow) -> _Flow:
         """Return the sum, step by step."""

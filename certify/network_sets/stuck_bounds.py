@@ -30,7 +30,20 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
-from ...models.circuit import Added, Algebra, Circuit, Filtered, Fired, Input, Mapped, Pooled, Read, Recurred, fold
+from ...models.circuit import (
+    Added,
+    Algebra,
+    Chosen,
+    Circuit,
+    Filtered,
+    Fired,
+    Input,
+    Mapped,
+    Pooled,
+    Read,
+    Recurred,
+    fold,
+)
 from ...models.linear_maps import DenseMap, LinearMap
 from ...models.rules import Rule
 from ..bounds.propagation import Propagation, check_readout, known_margins, logit_steps
@@ -250,6 +263,11 @@ class StuckPropagation(Algebra[Budgeted]):
     def filtered(self, node: Filtered, x: Budgeted) -> Budgeted:
         """Return the filtered signals."""
         return x.settled.each(lambda signal: self.healthy.filtered(node, signal))
+
+    def chosen(self, node: Chosen, *x: Budgeted) -> Budgeted:
+        """Return the signal of each step; each may have all that are stuck."""
+        every = zip(*(each.settled.signals for each in x), strict=True)
+        return Budgeted(tuple(self.healthy.chosen(node, *signals) for signals in every))
 
     def added(self, node: Added, x: Budgeted, y: Budgeted) -> Budgeted:
         """Return sums; each part may have all that are stuck."""

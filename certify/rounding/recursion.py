@@ -21,6 +21,13 @@ current that pays, as before, since no reset is larger than δ.
 3.01u·w_i·A_i + η for each product (ŵ_i, the product, its share of a sum), 1.01u·θ, and a sum for each: within
 8u·(θ + Σ w_i·A_i) + η·n of θ + Σ w_i·ẑ_i, with as much room for the bound's own two roundings a number.
 
+**Numbers that enter each other**: a step is a sum of products of constants and numbers, where no term takes more
+than ten roundings, those of its constants included. With Z_k ≥ |ẑ_k| and X ≥ |x| it is off by at most E_i =
+16u·(Σ_k w_ik·Z_k + h_i·X + e_i) + 8η from the exact step of ẑ[t−1], as (1 + u)^10 − 1 ≤ 11u; the rest is for the
+bound's own interval of it. Z is what iterating |z| ≤ (1 + 16u)·(W·|z| + h·X + e) + 8η reaches within T steps. The
+run's v̂ − B̂ is as far from the exact v − B of ẑ[t−1], so that both outcomes are taken within that of 0. A box that
+holds ẑ[t−1] therefore holds ẑ[t] behind the exact step, once each number is widened by its E.
+
 **A first spike** under a constant current: v[k] = I·α_k, α_k = Σ_{i<k} λ^i, with relative error below γ_{4k}. So
 it may fall at k iff b_k·(1 − γ) ≤ I ≤ b_{k−1}·(1 + γ), b_k = θ/α_k, up to underflow.
 """
@@ -31,7 +38,7 @@ from typing import TypeVar, overload
 import torch
 from torch import Tensor
 
-from ...models.rules import Recursion
+from ...models.rules import CoupledRecursion, Recursion
 from .units import Rounding
 
 Number = TypeVar("Number", float, Tensor)
@@ -129,6 +136,8 @@ def state_slack(recursion: Recursion, widest: Tensor, num_steps: int, rounding: 
         OverflowError: where a potential, another number or the threshold may overflow.
         ValueError: for more numbers than the proof above is for.
     """
+    if isinstance(recursion, CoupledRecursion):
+        return _coupled_slack(recursion, widest, num_steps, rounding)
     potential, *others = recursion.numbers
     if len(others) >= MOST_NUMBERS:
         raise ValueError(f"recursion: got {len(others) + 1} numbers, expected at most {MOST_NUMBERS}")
@@ -142,6 +151,30 @@ def state_slack(recursion: Recursion, widest: Tensor, num_steps: int, rounding: 
         limit = limit + number.raises * size
     check_potential(limit, rounding, "a threshold")
     return StateSlack(current, tuple(errors), tie(limit, rounding) + len(others) * rounding.smallest)
+
+
+def _coupled_slack(recursion: CoupledRecursion, widest: Tensor, num_steps: int, rounding: Rounding) -> StateSlack:
+    """Return what the run of a rule may stray by whose numbers enter each other."""
+    unit, least = 16 * rounding.unit, 8 * rounding.smallest
+
+    def moduli(weights: tuple[float | Tensor, ...], sizes: list[Tensor], heard: Tensor) -> Tensor:
+        """Return a sum of moduli of a step."""
+        return sum((size * weight for size, weight in zip(sizes, weights, strict=True)), start=heard)
+
+    def stepped(sizes: list[Tensor]) -> list[Tensor]:
+        """Return those of each number behind a step."""
+        rows = zip(recursion.weights, recursion.heard, recursion.numbers, strict=True)
+        return [moduli(weights, sizes, widest * heard + number.entering) for weights, heard, number in rows]
+
+    sizes = largest = [torch.full_like(widest, abs(number.start)) for number in recursion.numbers]
+    for _ in range(num_steps):
+        sizes = [size * (1.0 + unit) + least for size in stepped(sizes)]
+        largest = [before.maximum(size) for before, size in zip(largest, sizes, strict=True)]
+    compared = moduli(recursion.compared, largest, widest + recursion.threshold)
+    for size in (*largest, compared):
+        check_potential(size, rounding)
+    errors = tuple(size * unit + least for size in stepped(largest))
+    return StateSlack(torch.zeros_like(widest), errors, compared * unit + least)
 
 
 def filter_error(decay: float | Tensor, size: Tensor, entering: Tensor, rounding: Rounding) -> Tensor:

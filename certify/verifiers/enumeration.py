@@ -12,6 +12,7 @@ from torch import Tensor
 from ...models.circuit import (
     Added,
     Algebra,
+    Chosen,
     Circuit,
     Filtered,
     Fired,
@@ -250,6 +251,10 @@ class _Counted(Algebra[Tensor]):
         """Count a product and a sum for each entry."""
         self.work += 2 * x.numel()
         return x
+
+    def chosen(self, node: Chosen, *x: Tensor) -> Tensor:
+        """Return one of the signals, which are alike in shape; all of them were counted."""
+        return x[0]
 
     def added(self, node: Added, x: Tensor, y: Tensor) -> Tensor:
         """Return the sum."""

@@ -2,11 +2,12 @@
 
 from .folding import Algebra, UnknownNode, check_known, fold
 from .lowering import check_code, circuit, leaky_rule, leaky_rules, rule_of, runs_as
-from .nodes import Added, Circuit, Filtered, Fired, Input, Mapped, Node, Pooled, Read, Recurred
+from .nodes import Added, Chosen, Circuit, Filtered, Fired, Input, Mapped, Node, Pooled, Read, Recurred
 
 __all__ = [
     "Added",
     "Algebra",
+    "Chosen",
     "Circuit",
     "Filtered",
     "Fired",

@@ -17,9 +17,9 @@ class UnknownNode(TypeError):
 class Algebra(Generic[Value]):
     """What nodes mean to one reader: a method a kind.
 
-    The kinds are `input`, `mapped`, `pooled`, `filtered`, `added`, `fired`, `recurred` and `read`. A method takes
-    the node and the values of what it reads. A kind without a method, and a rule or an encoding that is not
-    listed, is refused.
+    The kinds are `input`, `mapped`, `pooled`, `filtered`, `chosen`, `added`, `fired`, `recurred` and `read`. A
+    method takes the node and the values of what it reads. A kind without a method, and a rule or an encoding that
+    is not listed, is refused.
 
     Attributes:
         reader: how messages name the reader.

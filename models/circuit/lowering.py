@@ -3,6 +3,7 @@
     affine layers       Mapped, by the map of that type
     max pools           Pooled, by their windows
     Synapse             Filtered, by its decay and delay
+    PerStep             Chosen, of the maps of its layers, one for each step
     Residual            Added
     neurons             Fired, by the rule that the layer states; of a subclass, one that sets constants alone
     Recurrent           Recurred, by its neuron's rule and its feedback's map
@@ -19,7 +20,7 @@ import torch
 from torch import Tensor, nn
 
 from ..constants import at_least
-from ..elements.layers import Residual
+from ..elements.layers import PerStep, Residual
 from ..elements.recurrent import FedBack, Recurrent, check_parts
 from ..elements.registry import ELEMENTS, known
 from ..elements.synapses import TemporalFilter
@@ -30,7 +31,7 @@ from ..rules import Leaky, Rule
 from ..running.encoding import ENCODINGS, RateDraws
 from ..running.readouts import READOUTS, fits
 from ..validation import check_choice
-from .nodes import Added, Circuit, Filtered, Fired, Input, Mapped, Node, Pooled, Read, Recurred
+from .nodes import Added, Chosen, Circuit, Filtered, Fired, Input, Mapped, Node, Pooled, Read, Recurred
 from .unchanged import check_library, check_methods, check_nothing_between, check_unchanged, overridden
 from .whole import check_whole
 
@@ -113,6 +114,8 @@ class _Lowering:
             self.rank = rank
             shortcut = self.through(layer.shortcut, source, f"{name}.shortcut")
             return self._append(Added(name, (branch, shortcut)))
+        if type(layer) is PerStep:
+            return self._append(Chosen(name, self._steps(layer, source, name)))
         element = ELEMENTS.get(type(layer))
         if element is not None and element.lower is not None:
             made = element.lower(layer)
@@ -122,6 +125,17 @@ class _Lowering:
         if isinstance(rule, FedBack):
             return self._append(self._recurred(layer, rule, source, name))
         return self._append(Fired(name, (source,), rule, layer))
+
+    def _steps(self, layer: PerStep, source: int, name: str) -> tuple[int, ...]:
+        """Add the layer of each step behind a node, and return them."""
+        layer.check(self.num_steps)
+        if type(layer.steps) is not nn.ModuleList:
+            raise TypeError(f"network: {name}.steps is {type(layer.steps).__name__}, expected nn.ModuleList")
+        rank, found = self.rank, []
+        for index, own in enumerate(layer.steps):
+            self.rank = rank
+            found += [self._add(own, source, f"{name}.steps.{index}")]
+        return tuple(found)
 
     def _recurred(self, layer: nn.Module, rule: FedBack, source: int, name: str) -> Recurred:
         assert isinstance(layer, Recurrent)

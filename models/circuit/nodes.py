@@ -68,6 +68,13 @@ class Filtered(Node):
 
 
 @dataclass(frozen=True, eq=False)
+class Chosen(Node):
+    """At step t the t-th of T signals: what layers of their own at each step make of one."""
+
+    kind: ClassVar[str] = "chosen"
+
+
+@dataclass(frozen=True, eq=False)
 class Added(Node):
     """The sum of two signals."""
 
@@ -197,8 +204,8 @@ class Circuit:
 
     @property
     def filters(self) -> bool:
-        """Return whether there is a synapse or a delay."""
-        return any(isinstance(node, Filtered) for node in self.nodes)
+        """Return whether there is a synapse, a delay, or a layer of its own at each step."""
+        return any(isinstance(node, Filtered | Chosen) for node in self.nodes)
 
     @property
     def recurs(self) -> bool:

@@ -21,7 +21,7 @@ from ..linear_maps.flattening import ReshapeMap
 from ..linear_maps.selecting import SelectionMap
 from ..linear_maps.whole_inputs import WholeInputMap
 from ..rules import Leaky, Rule
-from .nodes import Circuit, Filtered, Fired, Input, Mapped, Node, Read, Recurred
+from .nodes import Chosen, Circuit, Filtered, Fired, Input, Mapped, Node, Read, Recurred
 
 MAPS: tuple[type[LinearMap], ...] = (DenseMap, ConvolutionMap, ReshapeMap, SelectionMap)
 """Those whose outputs are whole where weights and inputs are."""
@@ -61,6 +61,8 @@ def _trouble(node: Node, circuit: Circuit) -> str:
         return _map_trouble(node)
     if isinstance(node, Filtered):
         return "" if node.filter.moves else f"is a synapse of decay {node.filter.decay}"
+    if isinstance(node, Chosen):
+        return "is of its own at each step"
     if isinstance(node, Fired):
         return "" if node.rule.whole else f"has neurons of rule {type(node.rule).__name__}"
     if isinstance(node, Recurred):

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from ..elements.neurons import LIF
-from ..elements.varied import VariedLIF
+from ..elements.varied import ArrayLIF
 from ..networks import SpikingNetwork, Trace
 from ..running.readouts import MEANS, over_time
 from .populations import grouped
@@ -128,7 +128,7 @@ def _spike_reason(network: SpikingNetwork, trace: Trace, seen: SeenLayer, layer:
 
 def _threshold(layer: LIF, features: torch.Size, neuron: int) -> float:
     """Return θ of one neuron of a layer, by its place among the flattened features."""
-    if isinstance(layer, VariedLIF):
+    if isinstance(layer, ArrayLIF):
         return float(layer.threshold.expand(features).flatten()[neuron])
     return layer.dynamics.threshold
 

@@ -7,7 +7,8 @@ import torch
 from torch import nn
 
 from ..elements.adaptive import AdaptiveLIF
-from ..elements.layers import walk
+from ..elements.coupled import CoupledLIF
+from ..elements.layers import PerStep, walk
 from ..elements.neurons import DLIF, LIF
 from ..elements.recurrent import Recurrent
 from ..elements.refractory import RefractoryLIF
@@ -74,12 +75,53 @@ def _layer(layer: nn.Module) -> LayerTold:
         inner, how = _neuron(layer.neuron), repr(layer.feedback)
         heard = rf"I[t] = x[t] + V\,s[t-1],\quad {inner.latex}"
         return LayerTold(name, f"hears its own spikes of one step before by {how}; {inner.words}", heard)
+    if isinstance(layer, PerStep):
+        own = dict.fromkeys(repr(each) for each in layer.steps)
+        return LayerTold(
+            name,
+            f"a layer of its own at each of {len(layer.steps)} steps: {', '.join(own)}",
+            r"y[t] = W[t]\,x[t] + b[t]",
+        )
     if isinstance(layer, Share):
         return LayerTold(name, f"times {layer.share.item():g}", rf"y[t] = {layer.share.item():g}\,x[t]")
     return _neuron(layer) if isinstance(layer, LIF) else LayerTold(name, repr(layer))
 
 
+def _coupled(layer: CoupledLIF) -> LayerTold:
+    """Return the words and equations of neurons of two numbers, without terms that are 0."""
+    c = {name: getattr(layer, name).detach().double() for name in layer.holds}
+    some = {name: told(value) for name, value in c.items() if bool(value.any())}
+
+    def terms(*pairs: tuple[str, str]) -> str:
+        """Return the terms whose constants are there."""
+        return "".join(f"{form.format(some[name])}" for name, form in pairs if name in some)
+
+    fires = layer.shared.fires_at
+    words = f"keeps {told(c['decay'])} of its potential in a step, fires at v {fires} {told(c['threshold'])}"
+    words += terms(("rise", " + {}·w"), ("reset_amount", ", loses {}"), ("reset_rise", " + {}·w"))
+    words += " by a spike" if layer.reset == "subtract" else ", starts again from 0 behind a spike"
+    words += f"; w keeps {told(c['fading'])} of itself"
+    words += terms(
+        ("jump", ", a spike adds {}"),
+        ("drive", ", the potential {} of itself"),
+        ("carry", ", the one left before {}"),
+        ("drain", ", and {}·w is taken from the potential"),
+    )
+    limit = told(c["threshold"]) + terms(("rise", r" + {}\,w[t-1]"))
+    potential = rf"v[t] = {told(c['decay'])}\,u[t-1] + I[t]" + terms(("drain", r" - {}\,w[t-1]"))
+    left = "u[t] = v[t] - (" + terms(("reset_amount", "{}"), ("reset_rise", r" + {}\,w[t-1]")) + r")\,s[t]"
+    left = left if layer.reset == "subtract" else "u[t] = v[t](1 - s[t])"
+    adapted = rf"w[t] = {told(c['fading'])}\,w[t-1]" + terms(
+        ("drive", r" + {}\,v[t]"), ("carry", r" + {}\,u[t-1]"), ("jump", r" + {}\,s[t]")
+    )
+    sign = fires.replace(">=", r"\ge")
+    latex = rf"{potential},\quad s[t] = [v[t] {sign} {limit}],\quad {left},\quad {adapted}"
+    return LayerTold(type(layer).__name__, words, latex.replace("…", r"\ldots "))
+
+
 def _neuron(layer: LIF) -> LayerTold:
+    if isinstance(layer, CoupledLIF):
+        return _coupled(layer)
     decay, threshold, drop, fires = _constants(layer)
     words, left = (each.replace("{drop}", told(drop)) for each in RESETS[layer.reset])
     limit, current, extra, more = told(threshold), "I[t]", "", ""

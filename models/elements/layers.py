@@ -1,10 +1,11 @@
-"""The residual sum; how affine layers run; which layers hold weights or statistics."""
+"""The residual sum; layers of their own at each step; how affine layers run; which hold weights or statistics."""
 
 from collections.abc import Iterable, Iterator, Sequence
 
+import torch
 from torch import Tensor, nn
 
-from .registry import Element, register
+from .registry import ELEMENTS, Element, of_node, register
 
 WEIGHTED = (nn.Linear, nn.Conv1d, nn.Conv2d)
 """Layers with a matrix of weights."""
@@ -24,6 +25,56 @@ class Residual(nn.Module):
         super().__init__()
         self.branch: nn.ModuleList = nn.ModuleList(in_row(branch))
         self.shortcut: nn.ModuleList = nn.ModuleList(in_row(shortcut or []))
+
+
+class PerStep(nn.Module):
+    """An affine layer of its own at each step, y[t] = W[t]·x[t] + b[t], as batch norms through time have it.
+
+    Args:
+        steps: one affine layer for each of T steps.
+
+    Raises:
+        TypeError, ValueError: for what is no affine layer, or no layer at all.
+
+    >>> norms = PerStep([nn.BatchNorm1d(2) for _ in range(3)])
+    >>> norms(torch.rand(1, 5, 2), num_steps=3).shape
+    torch.Size([3, 5, 2])
+
+    References: kim2021revisiting
+    """
+
+    def __init__(self, steps: Iterable[nn.Module]) -> None:
+        super().__init__()
+        self.steps: nn.ModuleList = nn.ModuleList(steps)
+        if not self.steps:
+            raise ValueError("steps: got no layer, expected one for each step")
+        for layer in self.steps:
+            if type(layer) not in of_node("mapped"):
+                raise TypeError(f"steps: got {type(layer).__name__}, expected affine layers")
+
+    def check(self, num_steps: int) -> None:
+        """Raise ValueError unless there is a layer for each of T steps."""
+        if num_steps != len(self.steps):
+            raise ValueError(f"num_steps: got {num_steps}, expected this PerStep's {len(self.steps)}")
+
+    def forward(self, signal: Tensor, num_steps: int) -> Tensor:
+        """Return y, (num_steps, batch, ...), of x: (num_steps, batch, ...), or (1, batch, ...) if constant."""
+        return self.resume(signal, None, 0, num_steps, num_steps)[0]
+
+    def resume(
+        self, signal: Tensor, residue: Tensor | None, start: int, steps: int, num_steps: int
+    ) -> tuple[Tensor, None]:
+        """Return y of `steps` steps from `start` on, of T = `num_steps`; nothing is carried over."""
+        self.check(num_steps)
+        if len(signal) not in (1, steps):
+            raise ValueError(f"inputs: a PerStep was given {len(signal)} steps, expected 1 or {steps}")
+        found = [run_affine(self.steps[start + t], signal[t % len(signal)][None]) for t in range(steps)]
+        shapes = {tuple(each.shape[2:]) for each in found}
+        if len(shapes) > 1:
+            raise ValueError(
+                f"inputs: a PerStep makes signals of {sorted(shapes)}, expected one shape at all steps"
+            )
+        return torch.cat(found), None
 
 
 class Composite(nn.Sequential):
@@ -48,6 +99,14 @@ def in_row(modules: Iterable[nn.Module]) -> list[nn.Module]:
 
 
 register(Element(Residual, "added", fields={}, parts={"branch": (), "shortcut": ()}))
+register(Element(PerStep, "chosen", fields={}, parts={"steps": ()}))
+
+
+def run_affine(layer: nn.Module, signal: Tensor) -> Tensor:
+    """Run a layer without a state on a signal, (time, batch, ...), as its element says."""
+    element = ELEMENTS.get(type(layer))
+    run = apply_affine if element is None or element.run is None else element.run
+    return run(layer, signal)
 
 
 def apply_affine(layer: nn.Module, signal: Tensor) -> Tensor:

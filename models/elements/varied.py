@@ -134,7 +134,28 @@ def laid(constants: Tensor, features: tuple[int, ...]) -> Tensor:
     return constants.expand(features)
 
 
-class VariedLIF(SteppedLIF):
+class ArrayLIF(SteppedLIF):
+    """Neurons whose constants are buffers: `shared` holds the reset, the comparison and the surrogate of all."""
+
+    shared: Dynamics
+    threshold: Tensor
+
+    @property
+    def surrogate(self) -> Surrogate:
+        """Return what stands for ds/dv in the backward pass."""
+        return self.shared.surrogate
+
+    @surrogate.setter
+    def surrogate(self, surrogate: Surrogate) -> None:
+        self.shared = replace(self.shared, surrogate=surrogate)
+
+    @property
+    def reset(self) -> str:
+        """Return "zero", "subtract" or "none"."""
+        return self.shared.reset
+
+
+class VariedLIF(ArrayLIF):
     """LIF whose decays, thresholds and reset amounts are arrays: one a channel, or one a neuron.
 
     They are buffers, so they are saved with the weights and follow them to a dtype and a device; training leaves
@@ -177,7 +198,7 @@ class VariedLIF(SteppedLIF):
         _check_shared(self.shared, reset_amount)
         given = {"decay": decay, "threshold": threshold}
         given |= {} if reset_amount is None else {"reset_amount": reset_amount}
-        arrays = _alike({name: _array(name, value) for name, value in given.items()})
+        arrays = alike({name: array_of(name, value) for name, value in given.items()})
         for name in ("decay", "threshold", "reset_amount"):
             self.register_buffer(name, arrays.get(name))
         if not self.decay.is_meta:  # a file's constants come later
@@ -213,20 +234,6 @@ class VariedLIF(SteppedLIF):
     @dynamics.setter
     def dynamics(self, constants: Dynamics) -> None:  # pyright: ignore[reportIncompatibleVariableOverride]
         raise AttributeError("dynamics: a VariedLIF holds its constants as buffers, expected those to be set")
-
-    @property
-    def surrogate(self) -> Surrogate:
-        """Return what stands for ds/dv in the backward pass."""
-        return self.shared.surrogate
-
-    @surrogate.setter
-    def surrogate(self, surrogate: Surrogate) -> None:
-        self.shared = replace(self.shared, surrogate=surrogate)
-
-    @property
-    def reset(self) -> str:
-        """Return "zero", "subtract" or "none"."""
-        return self.shared.reset
 
     def rule(self, num_steps: int) -> Rule:
         """Return what this layer does, as plain numbers: `Leaky` where all neurons are alike, else `Varied`."""
@@ -295,7 +302,7 @@ def _left(potential: Tensor, spike: Tensor, drop: Tensor, reset: str) -> Tensor:
     return potential
 
 
-def _array(name: str, value: Constant) -> Tensor:
+def array_of(name: str, value: Constant) -> Tensor:
     """Return a constant as a tensor of its own."""
     if isinstance(value, Tensor) and value.dtype.is_floating_point:
         return value.detach().clone()
@@ -310,7 +317,7 @@ def _array(name: str, value: Constant) -> Tensor:
     return found.to(torch.get_default_dtype())
 
 
-def _alike(arrays: dict[str, Tensor]) -> dict[str, Tensor]:
+def alike(arrays: dict[str, Tensor]) -> dict[str, Tensor]:
     """Return arrays of one shape and dtype."""
     try:
         found = torch.broadcast_tensors(*arrays.values())

@@ -9,15 +9,14 @@ from torch.utils.checkpoint import checkpoint
 
 from ..constants import at_least
 from ..elements.layers import BATCH_NORMS, walk
-from ..elements.neurons import LIF
-from ..elements.synapses import Synapse
-from .running import STATEFUL, run_through
+from .running import STATEFUL, Timed, run_through
 
 
 def check_parts(layers: nn.ModuleList, steps_at_once: int, training: bool = False) -> None:
     """Raise ValueError where a pass in parts is not the whole pass: now or, with `training`, in that mode."""
     at_least(1)("steps_at_once", steps_at_once)
-    if any(isinstance(layer, BATCH_NORMS) and (training or layer.training) for layer in walk(layers)):
+    parts = (part for layer in walk(layers) for part in layer.modules())
+    if any(isinstance(part, BATCH_NORMS) and (training or part.training) for part in parts):
         expected = "a network without batch norm, whose statistics are over all steps"
         raise ValueError(f"steps_at_once: got {steps_at_once} in training, expected {expected}")
 
@@ -61,7 +60,7 @@ def _part(
     start, steps, num_steps = span
     before, after = iter(residues), []
 
-    def fire(neuron: LIF | Synapse, current: Tensor) -> Tensor:
+    def fire(neuron: Timed, current: Tensor) -> Tensor:
         """Go on from the residue before the part, and keep the one behind it."""
         spikes, residue = neuron.resume(current, next(before), start, steps, num_steps)
         after.append(residue)
@@ -76,5 +75,5 @@ def _remembers(layer: nn.Module) -> bool:
     return any(isinstance(part, STATEFUL) for part in layer.modules())
 
 
-def _never(neuron: LIF | Synapse, current: Tensor) -> Tensor:
+def _never(neuron: Timed, current: Tensor) -> Tensor:
     raise AssertionError("a prefix without a state had one")

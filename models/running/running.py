@@ -4,15 +4,18 @@ from collections.abc import Callable
 
 from torch import Tensor, nn
 
-from ..elements.layers import Residual, apply_affine
+from ..elements.layers import PerStep, Residual, run_affine
 from ..elements.neurons import LIF, Run, in_full
 from ..elements.recurrent import Recurrent
-from ..elements.registry import ELEMENTS
 from ..elements.synapses import Synapse
 
-Fire = Callable[[LIF | Synapse, Tensor], Tensor]
-"""From a layer with a state over time, and its current (time, batch, ...), to its spikes or what it filters."""
-STATEFUL = (LIF, Synapse)
+Timed = LIF | Synapse | PerStep
+Fire = Callable[[Timed, Tensor], Tensor]
+"""From a layer that goes by the step, and its current (time, batch, ...), to its spikes or what it filters."""
+STATEFUL = (LIF, Synapse, PerStep)
+"""Layers whose steps are not alike: they are told T, and where a part begins."""
+SILENT = (Synapse, PerStep)
+"""Those of them that do not fire."""
 
 
 def run_through(layers: nn.ModuleList, signal: Tensor, fire: Fire) -> Tensor:
@@ -23,9 +26,7 @@ def run_through(layers: nn.ModuleList, signal: Tensor, fire: Fire) -> Tensor:
         elif isinstance(layer, STATEFUL):
             signal = fire(layer, signal)
         else:
-            element = ELEMENTS.get(type(layer))
-            run = apply_affine if element is None or element.run is None else element.run
-            signal = run(layer, signal)
+            signal = run_affine(layer, signal)
     return signal
 
 
@@ -42,9 +43,9 @@ def run_layers(
 ) -> Tensor:
     """Run `layers` for `num_steps` steps, and hand each spiking layer's run to `record`."""
 
-    def fire(neuron: LIF | Synapse, current: Tensor) -> Tensor:
+    def fire(neuron: Timed, current: Tensor) -> Tensor:
         """Return a layer's spikes, and record its run if that is asked for."""
-        if record is None or isinstance(neuron, Synapse):
+        if record is None or isinstance(neuron, SILENT):
             return neuron(current, num_steps)
         run = neuron.run(current, num_steps)
         record(run)
@@ -56,14 +57,14 @@ def run_layers(
 def listen_to(currents: list[Tensor], num_steps: int) -> Fire:
     """Return a rule that fires and keeps the currents alone, which is faster than whole runs."""
 
-    def fire(neuron: LIF | Synapse, current: Tensor) -> Tensor:
+    def fire(neuron: Timed, current: Tensor) -> Tensor:
         """Return a layer's spikes and keep its current."""
         if isinstance(neuron, Recurrent):
             run = neuron.run(current, num_steps)
             currents.append(run.current)
             return run.spikes
         spikes = neuron(current, num_steps)
-        if isinstance(neuron, Synapse):
+        if isinstance(neuron, SILENT):
             return spikes
         currents.append(in_full(current).expand_as(spikes))
         return spikes

@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from fractions import Fraction
 from functools import reduce
+from itertools import takewhile, zip_longest
 from typing import Any, NoReturn
 
 import torch
@@ -12,7 +13,8 @@ from torch import Tensor, nn
 from ..conversion.constants import every
 from ..conversion.refusal import ConversionRefused
 from ..elements.adaptive import AdaptiveLIF
-from ..elements.layers import BATCH_NORMS, WEIGHTED, Residual
+from ..elements.coupled import CoupledLIF
+from ..elements.layers import BATCH_NORMS, WEIGHTED, PerStep, Residual
 from ..elements.max_pooling import MAX_POOLS
 from ..elements.neurons import DLIF, LIF
 from ..elements.recurrent import Recurrent
@@ -22,8 +24,10 @@ from ..elements.varied import VariedLIF
 from ..linear_maps.sharing import Share
 from ..networks import SpikingNetwork
 from ..surrogates import Triangle
-from .fitting import Fit, fit
+from .fitting import fit
 from .grouping import LayerFirings
+from .guesses import Fit
+from .operations.products import SpikeProduct, gates_of
 from .operations.sides import channelwise, share_map
 from .polynomials import (
     ONE,
@@ -41,7 +45,6 @@ from .polynomials import (
     number_tensor,
     told,
 )
-from .products import SpikeProduct, gates_of
 from .readouts import Readout
 
 Part = tuple[Any, ...]
@@ -226,6 +229,8 @@ class RowWriter:
             self.above.pop()
 
     def _behind_inputs(self, layer: int) -> list[Part]:
+        if self.fitted(layer).own:
+            return self._behind_own(layer)
         inputs, gain, own = self._inputs(layer)
         echo = self.fitted(layer).echo
         feedback = self._feedback(layer, own[0][0], own[0][1] / gain) if own else None
@@ -234,6 +239,20 @@ class RowWriter:
         if len(own) + (echo != ZERO) > 1:
             self._refuse("hears its own spikes by several maps; expected one", layer)
         return [*self.row(inputs), ("neuron", layer, gain, feedback)]
+
+    def _behind_own(self, layer: int) -> list[Part]:
+        """Return a layer behind what is not the same at all steps."""
+        known = self.fitted(layer)
+        if known.echo != ZERO or any(layer in self.layers.heard(each) for each in known.own):
+            self._refuse("hears its own spikes, and takes in another current at each step", layer)
+        gains = {value for each in known.own for value in each.rest.terms.values()}
+        gain = (
+            gains.pop()
+            if len(gains) == 1 and all(each > 0 for value in gains for each in entries_of(value))
+            else UNIT
+        )
+        rows = [self.row(each * (UNIT / gain)) for each in known.own]
+        return [*_apart(rows), ("neuron", layer, gain, None)]
 
     def _inputs(self, layer: int) -> tuple[Polynomial, Coefficient, list[tuple[Image, Coefficient]]]:
         """Return what a layer hears of others in units of a gain, the gain, and maps of its own spikes."""
@@ -267,6 +286,8 @@ class RowWriter:
                     found.append(Synapse(0.0, late))
                 case ("sum", one, other):
                     found.append(Residual(self.modules(list(one)), self.modules(list(other))))
+                case ("steps", each):
+                    found += self._per_step(each)
                 case ("gate", threshold, spikes):
                     self.order.append(spikes)
                     found.append(LIF(0.0, float(threshold), reset="none", fires_at=">="))
@@ -278,6 +299,15 @@ class RowWriter:
                 case ("neuron", layer, gain, feedback):
                     found += self._neuron(layer, gain, feedback)
         return found
+
+    def _per_step(self, rows: tuple[tuple[Part, ...], ...]) -> list[nn.Module]:
+        """Return layers of their own at each step, of rows of affine parts; the shorter ones end in a factor 1."""
+        made = [self.modules(list(row)) for row in rows]
+        columns = zip_longest(*made)
+        try:
+            return [PerStep([Share(1.0) if layer is None else layer for layer in column]) for column in columns]
+        except TypeError as error:
+            raise ConversionRefused(f"module: {error}") from error
 
     def _mapped(self, by: FeatureMap) -> list[nn.Module]:
         if by.made is None:
@@ -332,6 +362,8 @@ def _folded(fit: Fit, gain: Coefficient, heard: list[nn.Module]) -> Iterator[str
         yield f"its synapse became {'a part of its loop' if heard else 'a layer before it'}"
     if fit.late:
         yield f"what enters it comes {fit.late} steps late"
+    if fit.own:
+        yield "takes in a current of its own at each step"
     if fit.scale is not None:
         yield "what enters it over time became an input scale"
     if fit.kind == "rest":
@@ -344,8 +376,9 @@ def _shifted(found: list[nn.Module], constant: float | Tensor) -> bool:
     """Add a constant current to the bias of the layer before; return whether that can hold it."""
     passing = (nn.Flatten, *MAX_POOLS)  # max(x + b) is max(x) + b
     before = next((layer for layer in reversed(found) if not isinstance(layer, passing)), None)
-    moved = isinstance(constant, Tensor) and before is not found[-1]
-    return before is not None and not moved and with_bias(before, constant)
+    if before is None or (isinstance(constant, Tensor) and before is not found[-1]):
+        return False
+    return with_bias(before, constant)
 
 
 def with_bias(layer: nn.Module, bias: float | Tensor) -> bool:
@@ -383,7 +416,9 @@ def _neuron_layers(fit: Fit, gain: Coefficient, fires: str, heard: list[nn.Modul
     if heard and fit.late:
         raise ValueError(f"hears its own spikes, and what comes in is late by {fit.late} steps")
     made: LIF
-    if fit.adaptation != ZERO:
+    if fit.coupled:
+        made = _coupled(fit, gain, (decay, threshold, drop), firing)
+    elif fit.adaptation != ZERO:
         rise: Any = number(fit.adaptation / gain)
         made = AdaptiveLIF(decay, threshold, rise, number(fit.fading), fit.kind, *firing, *amount)  # pyright: ignore[reportArgumentType]
     elif (fit.kind == "rest" or fit.start != ZERO) and not fit.uniform:
@@ -403,6 +438,23 @@ def _neuron_layers(fit: Fit, gain: Coefficient, fires: str, heard: list[nn.Modul
     if scale is not None and type(made) is not DLIF:
         raise ValueError("has an input scale, and constants or a reset that go with none")
     return [Recurrent(made, heard[0], *before)] if heard else [*before, made]
+
+
+def _coupled(fit: Fit, gain: Coefficient, first: tuple[Any, ...], firing: tuple[str, Triangle]) -> CoupledLIF:
+    """Return neurons of two numbers, for λ, θ and d in units of the gain."""
+    others = {
+        "fading": fit.fading,
+        "jump": fit.jump / gain,
+        "drive": fit.drive,
+        "carry": fit.carry,
+        "drain": fit.drain,
+        "rise": fit.adaptation,
+        "reset_rise": fit.reset_rise,
+    }
+    numbers = dict(zip(("decay", "threshold", "reset_amount"), first, strict=True))
+    numbers |= {name: number(each) for name, each in others.items()}
+    arrays: dict[str, Any] = {name: torch.as_tensor(each).double() for name, each in numbers.items()}
+    return CoupledLIF(**arrays, fires_at=firing[0], surrogate=firing[1])
 
 
 def _numbers(fit: Fit, gain: Coefficient) -> tuple[Any, ...]:
@@ -431,6 +483,46 @@ def _all_met(rows: list[list[Part]]) -> list[Part]:
         return reduce(_met, rows)
     except ConversionRefused:
         return reduce(_met, sorted(rows, key=lambda row: len(_neurons(tuple(row)))))
+
+
+def _apart(rows: list[list[Part]]) -> list[Part]:
+    """Return one row of those of each step: what they have in common, and between it layers of each step's own.
+
+    Raises:
+        ConversionRefused: where they differ in more than affine layers.
+    """
+    start = _common(rows)
+    end = _common([row[start:][::-1] for row in rows])
+    middles = [row[start : len(row) - end] for row in rows]
+    behind = rows[0][len(rows[0]) - end :]
+    parts = [*zip(*middles, strict=False)]
+    if len({len(middle) for middle in middles}) > 1:
+        made = [_each_own(middles)]
+    else:
+        made = [part for column in parts for part in _column(column)]
+    return [*rows[0][:start], *made, *behind]
+
+
+def _column(parts: tuple[Part, ...]) -> list[Part]:
+    if all(part == parts[0] for part in parts):
+        return [parts[0]]
+    if all(part[0] == "sum" for part in parts):
+        return [("sum", *(tuple(_apart([list(part[side]) for part in parts])) for side in (1, 2)))]
+    return [_each_own([[part] for part in parts])]
+
+
+def _each_own(rows: list[list[Part]]) -> Part:
+    if not all(part[0] in ("map", "share", "affine", "constant") for row in rows for part in row):
+        raise ConversionRefused(
+            "module: hears other layers at some steps than at others, expected the same at all"
+        )
+    return ("steps", tuple(map(tuple, rows)))
+
+
+def _common(rows: list[list[Part]]) -> int:
+    """Return how many parts all rows begin with."""
+    alike = (all(part == parts[0] for part in parts) for parts in zip(*rows, strict=False))
+    return sum(1 for _ in takewhile(bool, alike))
 
 
 def _is_shared(part: Part) -> bool:

@@ -1,5 +1,6 @@
 """A network by what a module computes: traced, read, proved, built, and compared spike for spike."""
 
+from collections import Counter
 from dataclasses import dataclass
 from typing import Any
 from weakref import WeakKeyDictionary
@@ -17,11 +18,12 @@ from ..conversion.refusal import ConversionRefused
 from ..conversion.sources import RESTING, Source, library_of, run_once
 from ..networks import SpikingNetwork
 from .building import RowWriter
-from .grouping import SILENT
-from .reading import GraphReading
+from .grouping import SILENT, LayerFirings
+from .reading import COMPARISONS, GraphReading
 from .readouts import Readout, readout_of
 from .traces import Traces, observed, traces_of
-from .tracing import copied, digest, undisturbed
+from .tracing import copied, digest, name_of, undisturbed
+from .watching import frames_of
 
 
 def converted_by_trace(
@@ -213,7 +215,20 @@ class ModuleRun:
             raise ConversionRefused(SILENT)
         network, other = writer.network(readout), self.traces.confirmed(reading, place)
         parts = self.traces.other, other, writer, readout, self.traces.inputs[1]
-        return network, (*self.notes, *reading.notes, *writer.notes), parts
+        return network, (*self.notes, *reading.notes, *writer.notes, *_left_out(self.traces.other, layers)), parts
+
+
+def _left_out(graph: GraphModule, layers: LayerFirings) -> list[str]:
+    """Return a note where T is less than the module's own: as it compares, at first, what nothing has reached."""
+    compared = Counter(frames_of(node) for node in graph.graph.nodes if name_of(node) in COMPARISONS)
+    last = [layers.firings[steps[-1]] for steps in layers.steps]
+    alike, taken = Counter(firing.frames for firing in last), layers.num_steps
+    for firing in last:
+        steps, rest = divmod(compared[firing.frames], alike[firing.frames])
+        if not rest and steps > taken and steps % taken:
+            told = f"T is {taken}, as steps at which nothing comes out, or goes on, were left out"
+            return [f"{firing.place}: the module takes {steps} steps; {told}"]
+    return []
 
 
 def _silent(seen: Observation, check: ConversionCheck) -> list[str]:

@@ -2,25 +2,24 @@
 
 With v = P + θ, P what is compared with 0, and u what a reset leaves, a guess (λ, θ, reset) gives the currents
 
-    I[t] = v[t] − λ·u[t−1]
+    I[t] = v[t] − λ·u[t−1]      (+ γ·w[t−1] of a neuron with a second number w, see `elements/coupled.py`)
 
 by subtraction of polynomials with exact coefficients. The guess counts only if I holds neither potentials nor
 spikes of the layer itself, entry by entry, and is the same sum of signals at each step, moved in time: then by
-induction the neuron with these constants is what the module computes, for all inputs, up to rounding.
+induction the neuron with these constants is what the module computes, for all inputs, up to rounding. Where no
+guess gives the same at each step, one whose I differ by the step counts, too: I[t] is then what the neuron takes
+in at step t, whatever it is, and `building.py` has layers of their own at each step for it, or refuses it.
 """
 
 from collections.abc import Iterator
 from contextlib import suppress
-from dataclasses import dataclass, replace
-from fractions import Fraction
-from itertools import pairwise
-
-import torch
+from dataclasses import replace
+from itertools import pairwise, product
 
 from ..conversion.refusal import ConversionRefused
 from .grouping import LayerFirings
+from .guesses import LARGEST, Fit, guesses_of
 from .polynomials import (
-    ONE,
     UNIT,
     ZERO,
     Coefficient,
@@ -32,55 +31,11 @@ from .polynomials import (
     Polynomial,
     entries_of,
     nowhere_zero,
-    root,
     told,
 )
 
 FEW = "; with so few steps what a synapse keeps and what a membrane keeps show as one sum: take at least three"
 """What may be behind a share above 1."""
-LARGEST = 1e30
-"""The most that a spike may take: single precision holds 3e38."""
-
-
-@dataclass(frozen=True)
-class Fit:
-    """A layer's neuron: v[t] = λ·u[t−1] + a[t]·I[t], a spike where v reaches θ.
-
-    Attributes:
-        kind: "zero", "subtract" or "none", or "rest" (for one step behind each spike).
-        decay, threshold: λ, θ.
-        drop: what "subtract" takes away.
-        current: I at the last step.
-        start: u[0].
-        synapse: κ of i[t] = κ·i[t−1] + I[t] in the place of I; None for none.
-        late: how many steps later the current comes in, 0 before.
-        scale: a; None for 1 at each step.
-        echo: what a spike adds to the current of the next step.
-        adaptation, fading: β and ρ of θ + β·a, a[t] = ρ·a[t−1] + s[t−1], where β is not 0.
-    """
-
-    kind: str
-    decay: Coefficient
-    threshold: Coefficient
-    drop: Coefficient = ZERO
-    current: Polynomial = Polynomial({})  # noqa: RUF009 (it never changes)
-    start: Coefficient = ZERO
-    synapse: Coefficient | None = None
-    late: int = 0
-    scale: tuple[Coefficient, ...] | None = None
-    echo: Coefficient = ZERO
-    adaptation: Coefficient = ZERO
-    fading: Coefficient = ZERO
-
-    @property
-    def uniform(self) -> bool:
-        """Return whether all neurons of the layer have the same constants."""
-        return not any(isinstance(each, Fractions) for each in (self.decay, self.threshold, self.drop))
-
-    @property
-    def plain(self) -> bool:
-        """Return whether it is one that an input scale goes with: no rest, no adaptation, one of each constant."""
-        return self.kind != "rest" and self.start == self.adaptation == self.echo == ZERO and self.uniform
 
 
 def fit(layers: LayerFirings, layer: int) -> Fit:
@@ -98,12 +53,13 @@ def fit(layers: LayerFirings, layer: int) -> Fit:
         for number, excess in zip(firings, known, strict=True)
     ]
     nearest, wrong = (-1, "its potential is no leaky sum of currents"), dict[Fit, str]()
-    for guess in dict.fromkeys(_guesses(known, names, firings)):
+    guesses = dict.fromkeys(guesses_of(known, names, firings))
+    for apart, guess in product((False, True), guesses):  # currents that differ by the step only where no other is
         if (reason := _wrong(guess)) is not None:
             wrong[guess] = reason
             continue
         try:
-            return _proved(layers, firings, guess, _currents(layers, guess, known, names, firings))
+            return _proved(layers, firings, guess, _currents(layers, guess, known, names, firings), apart)
         except ConversionRefused as error:
             right = error.right if isinstance(error, _Mismatch) else 0
             if right > nearest[0]:
@@ -135,7 +91,8 @@ class _Mismatch(ConversionRefused):
 
 def _told(guess: Fit) -> str:
     constants = f"decay {told(guess.decay)}, threshold {told(guess.threshold)}, reset {guess.kind!r}"
-    return f"not the one of {constants}" + (", adaptive" if guess.adaptation != ZERO else "")
+    adapts = guess.coupled or guess.adaptation != ZERO
+    return f"not the one of {constants}" + (", adaptive" if adapts else "")
 
 
 SHARES = ("keeps {} of its potential", "keeps {} of what its threshold was raised by")
@@ -150,6 +107,8 @@ def _wrong(guess: Fit) -> str | None:
         return f"has a threshold of {told(guess.threshold)}, expected one above what a reset leaves"
     if guess.kind == "subtract" and max(entries_of(guess.drop)) > LARGEST:
         return f"takes {told(guess.drop)} for a spike, expected at most {LARGEST:g}"
+    if guess.coupled:
+        return None
     if guess.kind == "subtract" and not all(number > 0 for number in entries_of(guess.drop)):
         return f"adds {told(-guess.drop)} to its potential by a spike, expected it to lose some"
     if not all(number >= 0 for number in entries_of(guess.adaptation)):
@@ -166,133 +125,6 @@ def _memoryless(layers: LayerFirings, known: list[Polynomial], place: str) -> Fi
     return Fit("none", ZERO, threshold, current=known[0] + Polynomial.of(threshold))
 
 
-def _guesses(known: list[Polynomial], names: list[Polynomial], firings: tuple[int, ...]) -> Iterator[Fit]:
-    """Yield what the steps may be, by coefficients of the second and the third."""
-    first = next(step for step, each in enumerate(known) if each.rest.terms)
-    own = known[0] - _of_nothing(known[1], firings[0])
-    late = [own - _of_nothing(known[first])] if first else []
-    for begun in dict.fromkeys([own, *late]):
-        yield from _guesses_from([begun, *known[1:]], first, names, firings)
-
-
-def _of_nothing(heard: Polynomial, spike: int | None = None) -> Polynomial:
-    """Return what biases add at the first step, when nothing fired: of feedback, or of layers behind delays."""
-    images = [each for each in heard.signals if isinstance(each, Image)]
-    images = [each for each in images if spike is None or spike in each.signal.spikes]
-    return sum((each.map.of_nothing * heard.coefficient(each) for each in images), start=Polynomial({}))
-
-
-def _guesses_from(
-    known: list[Polynomial], first: int, names: list[Polynomial], firings: tuple[int, ...]
-) -> Iterator[Fit]:
-    for before in range(first, min(first + 2, len(known) - 1)):
-        yield from _guesses_behind(before, known, names[before], firings)
-    constant = known[0].constant
-    threshold = -constant if all(number < 0 for number in entries_of(constant)) else UNIT
-    pairs = roots(known[first : first + 3])
-    for decay in (each for start in range(0, len(pairs), 2) for each in reversed(pairs[start : start + 2])):
-        yield Fit("none", decay, threshold)  # of a potential that fades slower than its synapse, first
-    yield Fit("none", ZERO, threshold)
-
-
-def roots(known: list[Polynomial]) -> list[Coefficient]:
-    """Return λ and κ of a potential that is Σ_k h[k]·x[t−k] of h[k] = c·(λ^k − κ^k), by three steps."""
-    spikes, graded = next(iter(known[0].rest.terms), ONE)
-    sums = [each.coefficient(graded, *spikes) for each in known]
-    if len(sums) < 3 or not nowhere_zero(sums[0]):
-        return []
-    found: list[Coefficient] = []
-    for first, second, third in (sums, (sums[0], sums[1] - sums[0], sums[2] - sums[1])):
-        both = second / first
-        rest = root(both * both - (both * both - third / first) * Fraction(4))
-        found += [] if rest is None else [(both - rest) / Fraction(2), (both + rest) / Fraction(2)]
-    return found
-
-
-def _guesses_behind(
-    before: int, known: list[Polynomial], name: Polynomial, firings: tuple[int, ...]
-) -> Iterator[Fit]:
-    now, spike = known[before + 1], firings[before]
-    for graded in name.signals:
-        whole = name.coefficient(graded)
-        if not nowhere_zero(whole):
-            continue
-        kept, reset = (now.coefficient(graded, *spikes) / whole for spikes in ((), (spike,)))
-        if nowhere_zero(reset):
-            yield from _hard(known, now, name, -reset, spike)
-            if before:
-                yield from _adaptive(now, firings, -reset)
-        for decay in (kept, kept - UNIT):
-            if nowhere_zero(decay):
-                yield from _soft(known, now, name, decay, spike)
-        if nowhere_zero(kept) and len(known) > 3:
-            yield from _adaptive_soft(known, firings, kept)
-
-
-def _hard(
-    known: list[Polynomial], now: Polynomial, name: Polynomial, decay: Coefficient, spike: int
-) -> Iterator[Fit]:
-    """Yield resets to zero, from 0 or from where the first constants show it."""
-    threshold = -now.coefficient(None, spike) / decay - name.constant
-    later = now.constant + threshold - decay * (name.constant + threshold)
-    yield Fit("zero", decay, threshold)
-    yield Fit("zero", decay, threshold, start=(known[0].constant + threshold - later) / decay)
-    yield Fit("rest", decay, -known[0].constant)
-    yield Fit("zero", decay, (now.constant - known[0].constant) / decay - name.constant)
-
-
-def _soft(
-    known: list[Polynomial], now: Polynomial, name: Polynomial, decay: Coefficient, spike: int
-) -> Iterator[Fit]:
-    """Yield subtracting resets; the threshold is known by constants of the steps, or by what is subtracted."""
-    lost = now.coefficient(None, spike)
-    drop = -lost / decay
-    kind = "subtract" if nowhere_zero(drop) else "none"
-    by_constants = (now.constant - known[0].constant) / decay - name.constant
-    guessed = [by_constants, drop, -lost, -known[0].constant]
-    if nowhere_zero(decay - UNIT):  # where a layer before holds the constants
-        guessed.append((now.constant - decay * name.constant) / (decay - UNIT))
-    thresholds = dict.fromkeys(guessed)
-    for threshold in thresholds:
-        yield Fit(kind, decay, threshold, drop)
-    for threshold in thresholds:
-        amounts = sorted(
-            (ZERO, threshold, threshold / decay), key=lambda each: not _is_single(each * decay + lost)
-        )
-        yield from (Fit("none" if each == ZERO else "subtract", decay, threshold, each) for each in amounts)
-
-
-def _is_single(number: Coefficient) -> bool:
-    """Return whether numbers are of single precision, as constants of modules are."""
-    rounded = torch.tensor([float(each) for each in entries_of(number)], dtype=torch.float64).float().tolist()
-    return all(
-        abs(one) < LARGEST and Fraction(one) == other
-        for one, other in zip(rounded, entries_of(number), strict=True)
-    )
-
-
-def _adaptive(now: Polynomial, firings: tuple[int, ...], decay: Coefficient) -> Iterator[Fit]:
-    """Yield a reset to zero at an adaptive threshold: θ + β·(ρ·s[1] + s[2]) at the third step."""
-    rise = -now.coefficient(None, *firings[:2]) / decay
-    if nowhere_zero(rise):
-        fading = decay - now.coefficient(None, firings[0]) / rise
-        threshold = (-now.coefficient(None, firings[1]) - rise) / decay
-        yield Fit("zero", decay, threshold, adaptation=rise, fading=fading)
-
-
-def _adaptive_soft(known: list[Polynomial], firings: tuple[int, ...], decay: Coefficient) -> Iterator[Fit]:
-    """Yield a subtracting reset at an adaptive threshold, by what the first spike leaves at steps 3 and 4."""
-    (third, fourth), first = known[2:4], firings[0]
-    left, lost = third.coefficient(None, first), -third.coefficient(None, firings[1])
-    threshold = (third.constant - known[0].constant) / decay
-    if not nowhere_zero(left):
-        yield Fit("subtract", decay, threshold, threshold, adaptation=lost - decay * threshold, fading=decay)
-    elif nowhere_zero(decay - fourth.coefficient(None, first) / left):
-        fading = fourth.coefficient(None, first) / left
-        rise = left / (decay - fading)
-        yield Fit("subtract", decay, threshold, (lost - rise) / decay, adaptation=rise, fading=fading)
-
-
 def _currents(
     layers: LayerFirings, guess: Fit, known: list[Polynomial], names: list[Polynomial], firings: tuple[int, ...]
 ) -> list[Polynomial]:
@@ -307,24 +139,31 @@ def _currents(
             if potential != potential.where(before, False) * (Polynomial.of(UNIT) - layers.spike(before)):
                 raise _Mismatch(len(found) + 1, "takes something in behind a spike")
             potential = potential.where(before, False)
-        found.append(potential - left * guess.decay)
-        left = _left(guess, name + limit, spike)
-        raised = raised * guess.fading + spike
+        found.append(potential - left * guess.decay + raised * guess.drain)
+        before, left = left, _left(guess, name + limit, spike, raised)
+        raised = raised * guess.fading + (name + limit) * guess.drive + before * guess.carry + spike * guess.jump
         if guess.kind == "rest":
             left = left.where(number, False)
     return found
 
 
-def _left(guess: Fit, potential: Polynomial, spike: Polynomial) -> Polynomial:
+def _left(guess: Fit, potential: Polynomial, spike: Polynomial, raised: Polynomial) -> Polynomial:
     """Return u, what the reset leaves."""
     if guess.kind in ("zero", "rest"):
         return potential - potential * spike
-    return potential - spike * guess.drop
+    return potential - spike * guess.drop - spike * raised * guess.reset_rise
 
 
-def _proved(layers: LayerFirings, firings: tuple[int, ...], guess: Fit, currents: list[Polynomial]) -> Fit:
-    """Return a guess with the one current of all steps, itself or through a synapse or an input scale."""
+def _proved(
+    layers: LayerFirings, firings: tuple[int, ...], guess: Fit, currents: list[Polynomial], apart: bool = False
+) -> Fit:
+    """Return a guess with the one current of all steps, itself or through a synapse or an input scale.
+
+    With `apart`, currents may differ by the step: whatever they are, they are what the neuron takes in.
+    """
     _check_heard(layers, firings, currents)
+    if apart:
+        return _entered(layers, firings, guess, currents, apart)
     if (scaled := _scaled(layers, currents)) is not None and not layers.times(currents[-1]) and guess.plain:
         found = replace(guess, current=currents[-1] * (UNIT / scaled[-1]), scale=scaled)
         return replace(found, scale=None) if set(scaled) == {UNIT} else found
@@ -362,7 +201,9 @@ def _entering(currents: list[Polynomial], synapse: Coefficient | None) -> list[P
     return [currents[0], *(now - before * kept for before, now in pairwise(currents))]
 
 
-def _entered(layers: LayerFirings, firings: tuple[int, ...], guess: Fit, entering: list[Polynomial]) -> Fit:
+def _entered(
+    layers: LayerFirings, firings: tuple[int, ...], guess: Fit, entering: list[Polynomial], apart: bool = False
+) -> Fit:
     """Return a guess with what enters at each step, which is the same; the last spikes may add to it."""
     own, echo = frozenset(firings), entering[-1].coefficient(None, firings[-2])
     if guess.kind == "none" and all(number < 0 for number in entries_of(echo)):
@@ -373,6 +214,10 @@ def _entered(layers: LayerFirings, firings: tuple[int, ...], guess: Fit, enterin
     for step, current in enumerate(entering):
         if current.spikes & own or any(isinstance(each, Excess) for each in current.signals):
             raise _Mismatch(step + 1, "keeps something else of the potential or the spike before")
+    if apart:
+        last = len(entering) - 1
+        own = tuple(layers.moved(current, last - step) for step, current in enumerate(entering))
+        return replace(guess, current=entering[-1], echo=echo, own=own)
     for step, current in enumerate(entering):
         if current != _at(layers, entering, step):
             late = _late(layers, entering) if echo == ZERO and not current.terms else 0

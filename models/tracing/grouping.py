@@ -11,7 +11,7 @@ from typing import Any
 
 from ..conversion.refusal import ConversionRefused
 from .followed import TIME
-from .polynomials import Excess, Graded, Image, ModuleInput, Polynomial, above, image
+from .polynomials import Excess, FeatureMap, Graded, Image, ModuleInput, Polynomial, above, image
 from .reading import Firing, GraphReading
 
 SILENT = "module: nothing in it fires; expected a comparison of a potential with a threshold"
@@ -212,14 +212,21 @@ def _group_of(
         _shape(firing.excess, own, None),
         lambda group: _shape(firings[groups[group][-1]].excess, own, None),
     )
-    by_past = [
-        group
-        for group in alike
-        if groups[group][-1] in past and _without(shape(group), group) <= _without(own_shape, group)
-    ]
+    before = [group for group in alike if groups[group][-1] in past]
+    pairs = [(group, _without(shape(group), group), _without(own_shape, group)) for group in before]
+    by_past = [group for group, one, other in pairs if one <= other]
+    by_past += [group for group, one, other in pairs if _kinds(one) <= _kinds(other)]  # maps of its own at a step
     if by_past:
         return by_past[0]
     return _first(alike, lambda group: _without(own_shape, group) == _without(shape(group), group))
+
+
+def _kinds(shape: frozenset[Any]) -> frozenset[Any]:
+    """Return a shape by the kinds of its maps."""
+    return frozenset(
+        (each[0].key[0], _kinds(each[1])) if isinstance(each, tuple) and isinstance(each[0], FeatureMap) else each
+        for each in shape
+    )
 
 
 def _first(groups: list[int], holds: Callable[[int], bool]) -> int | None:

@@ -235,12 +235,8 @@ class _Reader:
         turned = self._known(excess * Fraction(-1), not strict)
         found = self._known(excess, strict)
         if found is None and turned is None:
-            signs = [
-                entries_of(number)[0] > 0
-                for (spikes, graded), number in excess.terms.items()
-                if graded and not spikes
-            ]
-            flips = 2 * sum(signs) < len(signs)
+            parts = (number for (spikes, graded), number in excess.terms.items() if graded and not spikes)
+            flips = sum(entries_of(number)[0] for number in parts) < 0
             found = self._new(call, laid, step, strict, flips)
             found, turned = (None, found) if flips else (found, None)
         return Polynomial.spike(found) if found is not None else arithmetic.negated(Polynomial.spike(turned))  # pyright: ignore

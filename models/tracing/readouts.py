@@ -7,9 +7,9 @@ from functools import reduce
 from itertools import pairwise
 
 from ..conversion.refusal import ConversionRefused
-from .fitting import roots
 from .followed import TIME, settled
 from .grouping import LayerFirings
+from .guesses import roots
 from .polynomials import (
     ONE,
     UNIT,

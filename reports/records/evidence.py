@@ -12,7 +12,8 @@ from torch import Tensor
 
 from ...certify.network_sets.base import NetworkSet
 from ...certify.network_sets.keeping.kept import kept_member
-from ...models import LIF, SpikingNetwork, Trace, VariedLIF, latency_code
+from ...models import LIF, SpikingNetwork, Trace, latency_code
+from ...models.elements.varied import ArrayLIF
 from ...models.files.storage import pack, unpack
 from ...models.validation import one_line
 from .schema import MOST_MEMBER, Counterexample, KeptMember, LayerActivity, NeuronActivity
@@ -149,7 +150,7 @@ def _layer_of(neuron: LIF, k: int, *traces: Trace) -> tuple[float, tuple[Tensor,
     Where thresholds differ, potentials are told in units of them.
     """
     unit, threshold = torch.ones(()), 1.0
-    if isinstance(neuron, VariedLIF):
+    if isinstance(neuron, ArrayLIF):
         unit = neuron.threshold.expand(traces[0].spikes[k].shape[2:]).flatten().cpu()
     else:
         threshold = neuron.dynamics.threshold

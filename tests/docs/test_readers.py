@@ -37,7 +37,7 @@ def test_a_row_says_what_is_true(kind: Kind, page: str):
         warnings.simplefilter("ignore")
         cells = row(kind, Reasons.of(page))
     assert line(cells) in table_of(page), "WRITE_READERS=1 writes it"
-    assert cells[COLUMNS.index("enumeration" if kind.whole else "complete")] == DECIDES
+    assert cells[COLUMNS.index(kind.decides)] == DECIDES
     assert len(cells) == len(COLUMNS)
 
 

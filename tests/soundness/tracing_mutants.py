@@ -43,7 +43,7 @@ TRACING_MUTANTS = (
     Mutant("tracing: numbers may change at each call", TRACING, "and after[name] != value and", "and False and"),
     Mutant(
         "tracing: a factor is taken for what is left of it to 1",
-        "models/tracing/products.py",
+        "models/tracing/operations/products.py",
         "if not rest or own == {each: -number for each, number in rest.items()}:",
         "if True:",
     ),

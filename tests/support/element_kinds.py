@@ -11,8 +11,10 @@ from spikecert import (
     DLIF,
     LIF,
     AdaptiveLIF,
+    CoupledLIF,
     IntegerLIF,
     OneSpikeLIF,
+    PerStep,
     RateDraws,
     Recurrent,
     RefractoryLIF,
@@ -43,6 +45,7 @@ class Kind:
         settings: of the network.
         width: of what enters the last dense layer.
         whole: whether it is of whole numbers: weights, inputs and the radius are.
+        decides: the verifier that decides all four samples.
     """
 
     name: str
@@ -52,6 +55,7 @@ class Kind:
     settings: dict[str, Any] = field(default_factory=dict)
     width: int = WIDTH
     whole: bool = False
+    decides: str = "complete"
 
     @property
     def radius(self) -> float:
@@ -100,6 +104,14 @@ def leaky() -> nn.Module:
     return LIF(0.9)
 
 
+def _norm(step: int) -> nn.Module:
+    """Return a batch norm of its own for a step."""
+    norm = nn.BatchNorm1d(WIDTH)
+    nn.init.constant_(norm.weight, 1.0 - 0.25 * step)
+    nn.init.constant_(norm.bias, 0.2 * step)
+    return norm
+
+
 def _integers() -> list[nn.Module]:
     leak = WholeDecay("truncate", 12, 3686)
     return [IntegerLIF(leak, 60, fires_at=">"), dense(), IntegerLIF(leak, 12, fires_at=">")]
@@ -126,10 +138,22 @@ KINDS = (
         2,
         lambda: [AdaptiveLIF(0.9, adaptation=0.5, reset="subtract"), dense(), AdaptiveLIF(0.9)],
     ),
+    Kind(
+        "CoupledLIF",
+        2,
+        lambda: [
+            CoupledLIF(0.75, 1.0, 1.0, 0.5, 0.5, 0.25, drain=0.25),
+            dense(),
+            CoupledLIF(0.5, 1.0, 2.0, 0.75, 0.5, rise=[0.25, 0.5, 0.0, 1.0], reset_rise=0.5),
+        ],
+        decides="enumeration",
+    ),
     Kind("Recurrent", 1, lambda: [Recurrent(LIF(0.9), dense())]),
     Kind("Recurrent, synapse", 1, lambda: [Recurrent(LIF(0.9), dense(), Synapse(0.5))]),
     Kind("Synapse", 16, _then(dense, lambda: Synapse(0.5, delay=1), leaky)),
     Kind("Synapse in a first sum", 0, lambda: [Residual([Synapse(0.5)]), leaky()]),
+    Kind("PerStep", 16, _then(lambda: PerStep([dense() for _ in range(STEPS)]), leaky)),
+    Kind("PerStep first", 13, lambda: [PerStep([_norm(t) for t in range(STEPS)]), leaky()]),
     Kind("Residual", 7, _then(lambda: Residual([dense(), leaky()]))),
     Kind("Residual past the first spikes", 16, lambda: [Residual([leaky(), dense()]), leaky()]),
     Kind("MaxPool1d of spikes", 12, _then(lambda: nn.MaxPool1d(2)), width=WIDTH // 2),
@@ -140,6 +164,6 @@ KINDS = (
     Kind('readout "largest"', 7, DEEP, _silent, {"readout": "largest"}),
     Kind('readout "largest", no neuron', 4, DEEP, settings={"readout": "largest"}),
     Kind('readout "first"', 3, DEEP, lambda: [leaky()], {"readout": "first"}),
-    Kind("IntegerLIF", 8, _integers, _sums, {"readout": "potential"}, whole=True),
+    Kind("IntegerLIF", 8, _integers, _sums, {"readout": "potential"}, whole=True, decides="enumeration"),
     Kind('encoding "rate"', 16, DEEP, settings={"encoding": "rate", "draws": RateDraws(1)}),
 )

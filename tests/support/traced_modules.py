@@ -362,12 +362,8 @@ WRONG: dict[str, Case] = {
     "batch statistics": spoiled(lambda net, x, step: F.batch_norm(x, None, None, training=True), "statistics of"),
     "random": spoiled(lambda net, x, step: x + 0.0 * torch.rand_like(x), "draws random numbers"),
     "random from a generator": spoiled(lambda net, x, step: x + torch.rand(6, generator=NOISE), "random|else"),
-    "python's random": spoiled(
-        lambda net, x, step: x + random.random(), "step 1 takes in another current than step 4"
-    ),
-    "numpy's random": spoiled(
-        lambda net, x, step: x + float(np.random.rand()), "step 1 takes in another current than step 4"
-    ),
+    "python's random": spoiled(lambda net, x, step: x + random.random(), "something else"),
+    "numpy's random": spoiled(lambda net, x, step: x + float(np.random.rand()), "something else"),
     "one random number": spoiled(lambda net, x, step: x * np.random.RandomState().rand(), "something else"),
     "dropout": spoiled(lambda net, x, step: F.dropout(x, 0.1), "draws random numbers"),
     "a branch": spoiled(lambda net, x, step: x if x.sum() > -1e9 else -x, "takes values out of a tensor"),
@@ -388,7 +384,6 @@ WRONG: dict[str, Case] = {
     "a step with other weights": spoiled(
         lambda net, x, step: x if step != 2 else F.linear(x, torch.eye(6)), "step"
     ),
-    "a noise at one step": spoiled(lambda net, x, step: x + 2.0**-20 * (step == 2), "step|output"),
     "two thresholds": spoiled(lambda net, x, step: (x > -3.0) * 1.0 * x, "signals multiply each other"),
     "steps mixed with samples": reading(lambda s, v: s.reshape(s.shape[1], STEPS, 6).mean(1), "mixes them"),
     "potentials": reading(lambda s, v: v.mean(0), "is the potential of a neuron"),
@@ -397,3 +392,12 @@ WRONG: dict[str, Case] = {
     "softmax over time": reading(lambda s, v: F.softmax(s, 0).mean(0), "F.softmax: "),
     "no neuron": Case(lambda: nn.Sequential(dense(5, 6), dense(6, 3)), num_steps=3, says="nothing in it fires"),
 }
+RIGHT |= {
+    "a current at one step": spoiled(lambda net, x, step: x + 0.25 * (step == 2), ""),
+    "a tiny current at one step": spoiled(lambda net, x, step: x + 2.0**-20 * (step == 2), ""),
+    "a current of each step": spoiled(
+        lambda net, x, step: x + net.fc2.bias.new_tensor([0.5, -0.25, 0.0, 1.0])[step], ""
+    ),
+    "a scale of each step and neuron": spoiled(lambda net, x, step: F.linear(x, torch.eye(6) * (step + 1.0)), ""),
+}
+"""Layers of their own at each step."""

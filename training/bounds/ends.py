@@ -16,7 +16,19 @@ from torch import Tensor
 from ...certify.bounds.signals.affine import fold
 from ...certify.bounds.signals.box import Box
 from ...certify.bounds.trains.train_table import TableTrains, gains, trains_between
-from ...models.circuit import Added, Algebra, Circuit, Filtered, Fired, Input, Mapped, Pooled, Read, Recurred
+from ...models.circuit import (
+    Added,
+    Algebra,
+    Chosen,
+    Circuit,
+    Filtered,
+    Fired,
+    Input,
+    Mapped,
+    Pooled,
+    Read,
+    Recurred,
+)
 from ...models.dynamics import Dynamics
 from ...models.linear_maps import LinearMap
 from ...models.rules import Leaky
@@ -123,6 +135,13 @@ class Followed(Algebra[Ends]):
         """Return the filtered ends of steps: no weight of a filter is below 0."""
         run, start = node.filter.run, node.filter.start
         return self.of_steps(each(self.steps(x), lambda end: run(end, start(end), self.num_steps)[0]))
+
+    def chosen(self, node: Chosen, *x: Ends) -> Ends:
+        """Return the ends of each step, of its own signal."""
+        boxes = [(t, self.steps(each)) for t, each in enumerate(x)]
+        ends = [(box.lower[t % len(box.lower)], box.upper[t % len(box.upper)]) for t, box in boxes]
+        lower, upper = (torch.stack(end) for end in zip(*ends, strict=True))
+        return self.of_steps(Box(lower, upper))
 
     def added(self, node: Added, x: Ends, y: Ends) -> Ends:
         """Return the sum."""

@@ -6,6 +6,7 @@ remembers the chains in front of it. A layer that hears itself is such a synapse
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import reduce
 
 import torch
 from torch import Tensor
@@ -14,6 +15,7 @@ from ...rounding import over_time, weighted_slack
 from ..prices.pool_lines import PoolLines
 from ..trains.recurrent import DelayedSpikes
 from .affine import AffineMap
+from .chosen import ChosenSignal
 from .filtered import FilteredSignal
 from .joined import JoinedSignal, SharedSignal, placed
 from .pooled import PooledSignal
@@ -241,6 +243,8 @@ def paths(signal: Signal, sources: list[Signal]) -> tuple[list[tuple[Origin, Cha
         slack = branches[0].chain.slack * signal.filter.gain(signal.num_steps) + signal.slack
         rows = signal.filter.rows(signal.num_steps).to(slack)
         return [(FilteredBranches(branches, rows), Chain((), (), torch.zeros_like(slack)))], slack
+    if isinstance(signal, ChosenSignal):
+        return _chosen_paths(signal, sources)
     if isinstance(signal, DelayedSpikes):
         slack = torch.zeros_like(signal.magnitude())
         start, delay = Chain((), (), slack), torch.ones(signal.num_steps - 1).diag(-1).to(slack)
@@ -256,6 +260,17 @@ def paths(signal: Signal, sources: list[Signal]) -> tuple[list[tuple[Origin, Cha
     ]
     own = signal.map.slack(signal.source.magnitude(), signal.rounding, over_time(signal.num_steps))
     return longer, signal.map.absolute(slack) + own
+
+
+def _chosen_paths(signal: ChosenSignal, sources: list[Signal]) -> tuple[list[tuple[Origin, Chain]], Tensor]:
+    """Return the chains of each step behind a filter that lets nothing else through: their sum is exact."""
+    parts = [branches_of(source, sources) for source in signal.sources]
+    slack = reduce(torch.maximum, (branches[0].chain.slack for branches in parts)) + signal.slack
+    kept = torch.eye(signal.num_steps).to(slack)
+    start = Chain((), (), torch.zeros_like(slack))
+    return [
+        (FilteredBranches(branches, row.diag()), start) for branches, row in zip(parts, kept, strict=True)
+    ], slack
 
 
 def _joined_paths(signal: JoinedSignal, sources: list[Signal]) -> tuple[list[tuple[Origin, Chain]], Tensor]:

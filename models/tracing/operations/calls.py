@@ -29,7 +29,8 @@ INSTEAD = {
     "tanh": "of a signal it is no spike; compare with a threshold",
     "cat": "paths that are put side by side are no sum; add them, or use one layer",
     "_local_scalar_dense": "a value of a signal is taken as a number (.item()); compare tensors instead",
-    "_softmax": "a softmax of each step is no readout here; return what it is of, and take readout='summed'",
+    "_softmax": "a softmax of each step is no readout here, and its sum no class of sums; return what it is of, "
+    "which is another network, of readout='summed'",
     "index": "picks by values; multiply by the mask, or use torch.where",
 }
 """What to do about operations that are not understood."""

@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from spikecert import ConversionRefused, from_torch
+from spikecert import ConversionRefused, PerStep, check_conversion, from_torch
 from spikecert.models import DLIF, LIF, AdaptiveLIF, RefractoryLIF, Synapse
 from support.traced_neurons import STYLES, WRONG, Looped
 
@@ -40,9 +40,19 @@ def comes_in(name: str, sample: Tensor) -> None:
 
 
 def is_refused(name: str, change: str, step: int) -> None:
-    with pytest.raises(ConversionRefused) as caught:
-        from_torch(Looped(STYLES[name], WRONG[change], step), EVENTS, encoding="none")
-    assert "\n" not in str(caught.value)
+    """Check that a neuron is refused; a threshold of another step is a current, where v goes on by v − d·s."""
+    module = Looped(STYLES[name], WRONG[change], step)
+    if change != "threshold" or kind_of(name)[1] == "zero":
+        with pytest.raises(ConversionRefused) as caught:
+            from_torch(module, EVENTS, encoding="none")
+        assert "\n" not in str(caught.value)
+        return
+    network = from_torch(module, EVENTS, encoding="none")
+    assert any(isinstance(layer, PerStep) for layer in network.layers)
+    generator = torch.Generator().manual_seed(2)
+    for scale in (1.0, 4.0, -3.0):
+        inputs = torch.randn(300, Looped.STEPS, 5, generator=generator) * scale
+        assert check_conversion(module, network, inputs).matches
 
 
 @pytest.mark.parametrize("name", [*STYLES][::2])

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from .polynomials import UNIT, Coefficient, Image, Polynomial, Term
+from ..polynomials import UNIT, Coefficient, Image, Polynomial, Term
 
 Atoms = dict[frozenset[Term], Coefficient]
 """A polynomial of signals that are 0 or 1, each of which is a term of its own."""

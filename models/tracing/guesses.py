@@ -1,0 +1,269 @@
+"""What a layer's neuron may be: guesses of its constants, by coefficients of its first steps.
+
+A wrong guess can only be refused: what counts is proved of each by `fitting.py`.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from fractions import Fraction
+
+import torch
+
+from .polynomials import (
+    ONE,
+    UNIT,
+    ZERO,
+    Coefficient,
+    Excess,
+    Fractions,
+    Image,
+    Polynomial,
+    entries_of,
+    nowhere_zero,
+    root,
+)
+
+LARGEST = 1e30
+"""The most that a spike may take: single precision holds 3e38."""
+
+
+@dataclass(frozen=True)
+class Fit:
+    """A layer's neuron: v[t] = λ·u[t−1] + a[t]·I[t], a spike where v reaches θ.
+
+    Attributes:
+        kind: "zero", "subtract" or "none", or "rest" (for one step behind each spike).
+        decay, threshold: λ, θ.
+        drop: what "subtract" takes away.
+        current: I at the last step.
+        start: u[0].
+        synapse: κ of i[t] = κ·i[t−1] + I[t] in the place of I; None for none.
+        late: how many steps later the current comes in, 0 before.
+        scale: a; None for 1 at each step.
+        echo: what a spike adds to the current of the next step.
+        adaptation, fading: β and ρ of a threshold θ + β·w[t−1], w[t] = ρ·w[t−1] + σ·v[t] + μ·u[t−1] + j·s[t].
+        jump, drive, carry: j, σ and μ.
+        drain, reset_rise: γ and ε of v[t] = λ·u[t−1] + I[t] − γ·w[t−1] and u = v − (d + ε·w[t−1])·s.
+        own: where I is not the same at all steps, each step's as one of the last step.
+    """
+
+    kind: str
+    decay: Coefficient
+    threshold: Coefficient
+    drop: Coefficient = ZERO
+    current: Polynomial = Polynomial({})  # noqa: RUF009 (it never changes)
+    start: Coefficient = ZERO
+    synapse: Coefficient | None = None
+    late: int = 0
+    scale: tuple[Coefficient, ...] | None = None
+    echo: Coefficient = ZERO
+    adaptation: Coefficient = ZERO
+    fading: Coefficient = ZERO
+    jump: Coefficient = UNIT
+    drive: Coefficient = ZERO
+    carry: Coefficient = ZERO
+    drain: Coefficient = ZERO
+    reset_rise: Coefficient = ZERO
+    own: tuple[Polynomial, ...] = ()
+
+    @property
+    def uniform(self) -> bool:
+        """Return whether all neurons of the layer have the same constants."""
+        return not any(isinstance(each, Fractions) for each in (self.decay, self.threshold, self.drop))
+
+    @property
+    def coupled(self) -> bool:
+        """Return whether w does more than raise the threshold by spikes."""
+        return (self.jump, self.drive, self.carry, self.drain, self.reset_rise) != (UNIT, ZERO, ZERO, ZERO, ZERO)
+
+    @property
+    def plain(self) -> bool:
+        """Return whether it is one that an input scale goes with: no rest, no adaptation, one of each constant."""
+        adapts = self.coupled or self.adaptation != ZERO
+        return self.kind != "rest" and self.start == self.echo == ZERO and self.uniform and not adapts
+
+
+def guesses_of(known: list[Polynomial], names: list[Polynomial], firings: tuple[int, ...]) -> Iterator[Fit]:
+    """Yield what the steps may be, by coefficients of the second and the third."""
+    first = next(step for step, each in enumerate(known) if each.rest.terms)
+    own = known[0] - _of_nothing(known[1], firings[0])
+    late = [own - _of_nothing(known[first])] if first else []
+    for begun in dict.fromkeys([own, *late]):
+        yield from _guesses_from([begun, *known[1:]], first, names, firings)
+
+
+def _of_nothing(heard: Polynomial, spike: int | None = None) -> Polynomial:
+    """Return what biases add at the first step, when nothing fired: of feedback, or of layers behind delays."""
+    images = [each for each in heard.signals if isinstance(each, Image)]
+    images = [each for each in images if spike is None or spike in each.signal.spikes]
+    return sum((each.map.of_nothing * heard.coefficient(each) for each in images), start=Polynomial({}))
+
+
+def _guesses_from(
+    known: list[Polynomial], first: int, names: list[Polynomial], firings: tuple[int, ...]
+) -> Iterator[Fit]:
+    for before in range(first, min(first + 2, len(known) - 1)):
+        yield from _guesses_behind(before, known, names[before], firings)
+    if first == 0 and len(known) > 3:
+        yield from _raised(known, firings)
+        yield from _driven(known, firings)
+    constant = known[0].constant
+    threshold = -constant if all(number < 0 for number in entries_of(constant)) else UNIT
+    pairs = roots(known[first : first + 3])
+    for decay in (each for start in range(0, len(pairs), 2) for each in reversed(pairs[start : start + 2])):
+        yield Fit("none", decay, threshold)  # of a potential that fades slower than its synapse, first
+    yield Fit("none", ZERO, threshold)
+
+
+def roots(known: list[Polynomial]) -> list[Coefficient]:
+    """Return λ and κ of a potential that is Σ_k h[k]·x[t−k] of h[k] = c·(λ^k − κ^k), by three steps."""
+    spikes, graded = next(iter(known[0].rest.terms), ONE)
+    sums = [each.coefficient(graded, *spikes) for each in known]
+    if len(sums) < 3 or not nowhere_zero(sums[0]):
+        return []
+    found: list[Coefficient] = []
+    for first, second, third in (sums, (sums[0], sums[1] - sums[0], sums[2] - sums[1])):
+        both = second / first
+        rest = root(both * both - (both * both - third / first) * Fraction(4))
+        found += [] if rest is None else [(both - rest) / Fraction(2), (both + rest) / Fraction(2)]
+    return found
+
+
+def _guesses_behind(
+    before: int, known: list[Polynomial], name: Polynomial, firings: tuple[int, ...]
+) -> Iterator[Fit]:
+    now, spike = known[before + 1], firings[before]
+    for graded in name.signals:
+        whole = name.coefficient(graded)
+        if not nowhere_zero(whole):
+            continue
+        kept, reset = (now.coefficient(graded, *spikes) / whole for spikes in ((), (spike,)))
+        if nowhere_zero(reset):
+            yield from _hard(known, now, name, -reset, spike)
+            if before:
+                yield from _adaptive(now, firings, -reset)
+        for decay in (kept, kept - UNIT):
+            if nowhere_zero(decay):
+                yield from _soft(known, now, name, decay, spike)
+        if nowhere_zero(kept) and len(known) > 3:
+            yield from _adaptive_soft(known, firings, kept)
+
+
+def _hard(
+    known: list[Polynomial], now: Polynomial, name: Polynomial, decay: Coefficient, spike: int
+) -> Iterator[Fit]:
+    """Yield resets to zero, from 0 or from where the first constants show it."""
+    threshold = -now.coefficient(None, spike) / decay - name.constant
+    later = now.constant + threshold - decay * (name.constant + threshold)
+    yield Fit("zero", decay, threshold)
+    yield Fit("zero", decay, threshold, start=(known[0].constant + threshold - later) / decay)
+    yield Fit("rest", decay, -known[0].constant)
+    yield Fit("zero", decay, (now.constant - known[0].constant) / decay - name.constant)
+
+
+def _soft(
+    known: list[Polynomial], now: Polynomial, name: Polynomial, decay: Coefficient, spike: int
+) -> Iterator[Fit]:
+    """Yield subtracting resets; the threshold is known by constants of the steps, or by what is subtracted."""
+    lost = now.coefficient(None, spike)
+    drop = -lost / decay
+    kind = "subtract" if nowhere_zero(drop) else "none"
+    by_constants = (now.constant - known[0].constant) / decay - name.constant
+    guessed = [by_constants, drop, -lost, -known[0].constant]
+    if nowhere_zero(decay - UNIT):  # where a layer before holds the constants
+        guessed.append((now.constant - decay * name.constant) / (decay - UNIT))
+    thresholds = dict.fromkeys(guessed)
+    for threshold in thresholds:
+        yield Fit(kind, decay, threshold, drop)
+    for threshold in thresholds:
+        amounts = sorted(
+            (ZERO, threshold, threshold / decay), key=lambda each: not _is_single(each * decay + lost)
+        )
+        yield from (Fit("none" if each == ZERO else "subtract", decay, threshold, each) for each in amounts)
+
+
+def _is_single(number: Coefficient) -> bool:
+    """Return whether numbers are of single precision, as constants of modules are."""
+    rounded = torch.tensor([float(each) for each in entries_of(number)], dtype=torch.float64).float().tolist()
+    return all(
+        abs(one) < LARGEST and Fraction(one) == other
+        for one, other in zip(rounded, entries_of(number), strict=True)
+    )
+
+
+def _adaptive(now: Polynomial, firings: tuple[int, ...], decay: Coefficient) -> Iterator[Fit]:
+    """Yield a reset to zero at an adaptive threshold: θ + β·(ρ·s[1] + s[2]) at the third step."""
+    rise = -now.coefficient(None, *firings[:2]) / decay
+    if nowhere_zero(rise):
+        fading = decay - now.coefficient(None, firings[0]) / rise
+        threshold = (-now.coefficient(None, firings[1]) - rise) / decay
+        yield Fit("zero", decay, threshold, adaptation=rise, fading=fading)
+
+
+def _adaptive_soft(known: list[Polynomial], firings: tuple[int, ...], decay: Coefficient) -> Iterator[Fit]:
+    """Yield a subtracting reset at an adaptive threshold, by what the first spike leaves at steps 3 and 4."""
+    (third, fourth), first = known[2:4], firings[0]
+    left, lost = third.coefficient(None, first), -third.coefficient(None, firings[1])
+    threshold = (third.constant - known[0].constant) / decay
+    if not nowhere_zero(left):
+        yield Fit("subtract", decay, threshold, threshold, adaptation=lost - decay * threshold, fading=decay)
+    elif nowhere_zero(decay - fourth.coefficient(None, first) / left):
+        fading = fourth.coefficient(None, first) / left
+        rise = left / (decay - fading)
+        yield Fit("subtract", decay, threshold, (lost - rise) / decay, adaptation=rise, fading=fading)
+
+
+def _raised(known: list[Polynomial], firings: tuple[int, ...]) -> Iterator[Fit]:
+    """Yield thresholds that rise by spikes, and are what a spike takes: with v − B = q, λ = q's own share,
+
+    q[3] = λ·q[2] + … + β·(λ − ρ)·s[1] − (λ·d + β)·s[2] − λ·ε·s[1]·s[2].
+    """
+    (third, fourth), (one, two, three) = known[2:4], firings[:3]
+    decay = third.coefficient(Excess(two))
+    if not nowhere_zero(decay):
+        return
+    kept, taken, both = (third.coefficient(None, *spikes) for spikes in ((one,), (two,), (one, two)))
+    later, later_both = (fourth.coefficient(None, *spikes) for spikes in ((one,), (one, three)))
+    ratios = [now / before for now, before in ((later, kept), (later_both, both)) if nowhere_zero(before)]
+    for fading in dict.fromkeys(ratios):
+        rise = kept / (decay - fading) if nowhere_zero(decay - fading) else ZERO
+        drop = (-taken - rise) / decay
+        for threshold in ((third.constant - known[0].constant) / decay, -known[0].constant):
+            yield Fit("subtract", decay, threshold, drop, adaptation=rise, fading=fading, reset_rise=-both / decay)
+
+
+def _driven(known: list[Polynomial], firings: tuple[int, ...]) -> Iterator[Fit]:
+    """Yield neurons whose w is driven by the potential, and taken from it: with v − θ = q, I = h·x and γ = 1,
+
+    q[3] = (λ − σ)·q[2] + I[3] − (ρ·σ + μ)·I[1] − (ρ·j − μ·d)·s[1] − (λ·d + j)·s[2],
+
+    and ρ times as much of I[1] and s[1] in q[4]. One of σ and μ is free: μ = 0, or where ρ = 0 what λ ≤ 1 asks.
+    """
+    (third, fourth), (one, two) = known[2:4], firings[:2]
+    share, taken = third.coefficient(Excess(two)), -third.coefficient(None, two)
+    for graded in known[0].signals[:1]:
+        whole = known[0].coefficient(graded)
+        if not nowhere_zero(whole):
+            continue
+        for own in (UNIT, ZERO):  # of an input that is the same at each step, and of one for each
+            past, later = (each.coefficient(graded) / whole - own for each in (third, fourth))
+            kept, left = (each.coefficient(None, one) for each in (third, fourth))
+            thresholds = [-known[0].constant]
+            if nowhere_zero(share + past):
+                thresholds.append((third.constant - (UNIT + past) * known[0].constant) / (share + past))
+            ratios = [now / before for now, before in ((left, kept), (later, past)) if nowhere_zero(before)]
+            for fading in dict.fromkeys(ratios):
+                if nowhere_zero(fading):
+                    jump, drive, carry = -kept / fading, -past / fading, ZERO
+                    decay = share + drive
+                    drop = (taken - jump) / decay if nowhere_zero(decay) else ZERO
+                elif nowhere_zero(past):
+                    decay = UNIT if any(each > 1 for each in entries_of(share)) else share
+                    drive, carry, drop = decay - share, -past, -kept / past
+                    jump = taken - decay * drop
+                else:
+                    continue
+                state = {"jump": jump, "drive": drive, "carry": carry, "drain": UNIT}
+                yield from (
+                    Fit("subtract", decay, threshold, drop, fading=fading, **state) for threshold in thresholds
+                )

@@ -1,0 +1,261 @@
+"""Neurons of two numbers of state: what they do, what bounds say of them, and who refuses them."""
+
+import itertools
+from pathlib import Path
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from torch import Tensor, nn
+
+from spikecert import (
+    L2,
+    LIF,
+    MSMPPD,
+    AdaptiveLIF,
+    CoupledLIF,
+    LInf,
+    SpikeFlip,
+    SpikingNetwork,
+    attack,
+    bounds,
+    gain,
+    load,
+    network_hash,
+    save,
+    to_nir,
+    verify,
+)
+from spikecert.certify.proofs import Prover, Unproven
+from spikecert.models import circuit
+from spikecert.models.circuit import UnknownNode
+from spikecert.testing import check_sound
+from support.oracles import every_flip
+
+SEEDS = st.integers(0, 2**31)
+SHARES = st.sampled_from([0.0, 0.25, 0.5, 0.9, 1.0])
+FACTORS = st.sampled_from([-0.5, 0.0, 0.0, 0.25, 0.5, 1.0])
+
+
+@st.composite
+def neurons(draw: st.DrawFn, width: int = 3) -> CoupledLIF:
+    """Return neurons of any constants, alike or one set each."""
+
+    def drawn(numbers: st.SearchStrategy[float]) -> float | list[float]:
+        return draw(st.lists(numbers, min_size=width, max_size=width)) if draw(st.booleans()) else draw(numbers)
+
+    thresholds = st.sampled_from([0.25, 1.0, 1.0, 1.5])
+    return CoupledLIF(
+        drawn(SHARES),
+        drawn(thresholds),
+        drawn(st.sampled_from([0.5, 1.0, 2.0])),
+        drawn(SHARES),
+        *(drawn(FACTORS) for _ in range(6)),
+        draw(st.sampled_from(["subtract", "zero"])),
+        draw(st.sampled_from([">=", ">"])),
+    )
+
+
+@st.composite
+def networks(draw: st.DrawFn, encoding: str | None = None, most: int = 5) -> SpikingNetwork:
+    """Return a dense network of such neurons, half of them with weights on a grid of quarters."""
+    width, grid = 3, draw(st.booleans())
+    layers: list[nn.Module] = [nn.Linear(2, width), draw(neurons())]
+    layers += draw(st.sampled_from([[], [nn.Linear(width, width), LIF(0.5)]]))
+    layers += [nn.Linear(width, width), draw(neurons())] if draw(st.booleans()) else []
+    layers += [nn.Linear(width, 3)] if draw(st.booleans()) else [nn.Linear(width, width), draw(neurons())]
+    coding = encoding or draw(st.sampled_from(["direct", "none"]))
+    made = SpikingNetwork(*layers, num_steps=draw(st.integers(1, most)), encoding=coding)
+    generator = torch.Generator().manual_seed(draw(SEEDS))
+    scale = draw(st.sampled_from([1.0, 1.5, 1.5, 2.0**-60, 2.0**40]))
+    for layer in made.modules():
+        if isinstance(layer, nn.Linear):
+            for part in (layer.weight, layer.bias):
+                numbers = torch.randn(part.shape, generator=generator) * scale
+                part.data = (numbers * 4).round() / 4 if grid else numbers
+    return made.to(draw(st.sampled_from([torch.float32, torch.float64]))).eval()
+
+
+def inputs_of(network: SpikingNetwork, seed: int, count: int = 3) -> Tensor:
+    shape = (network.num_steps, 2) if network.timed else (2,)
+    found = torch.rand(count, *shape, generator=torch.Generator().manual_seed(seed))
+    return ((found * 4).round() / 4 if seed % 2 else found).to(network.dtype)
+
+
+def by_hand(layer: CoupledLIF, current: Tensor) -> Tensor:
+    """Return the spikes of currents (T, batch, n), neuron by neuron."""
+    found = torch.zeros_like(current)
+    for sample, place in itertools.product(range(current.shape[1]), range(current.shape[2])):
+        c = {name: float(getattr(layer, name).expand(current.shape[2])[place]) for name in layer.holds}
+        u = w = 0.0
+        for t in range(len(current)):
+            before = u
+            v = c["decay"] * u - c["drain"] * w + float(current[t, sample, place])
+            limit = c["threshold"] + c["rise"] * w
+            fires = v >= limit if layer.shared.fires_at == ">=" else v > limit
+            u = (
+                v - fires * (c["reset_amount"] + c["reset_rise"] * w)
+                if layer.reset == "subtract"
+                else v * (1 - fires)
+            )
+            w = c["fading"] * w + c["drive"] * v + c["carry"] * before + c["jump"] * fires
+            found[t, sample, place] = float(fires)
+    return found
+
+
+@settings(max_examples=60, deadline=None)
+@given(layer=neurons(), seed=SEEDS, steps=st.integers(1, 5))
+def test_a_run_is_what_the_words_say_whole_and_in_parts(layer: CoupledLIF, seed: int, steps: int) -> None:
+    """On a grid, where hardly a product rounds and thresholds are met exactly."""
+    layer = layer.double()
+    for name in layer.holds:
+        getattr(layer, name).data = (getattr(layer, name) * 4).round() / 4
+    layer.threshold.data.clamp_(min=0.25)
+    current = (torch.randn(steps, 2, 3, generator=torch.Generator().manual_seed(seed)).double() * 4).round() / 4
+    run = layer.run(current, steps)
+    assert torch.equal(run.spikes, by_hand(layer, current))
+    parts, residue = [], None
+    for start in range(steps):
+        spikes, residue = layer.resume(current[start : start + 1], residue, start, 1, steps)
+        parts.append(spikes)
+    assert torch.equal(torch.cat(parts), run.spikes)
+
+
+@pytest.mark.parametrize("reset", ["zero", "subtract"])
+def test_a_rising_threshold_is_that_of_adaptive_neurons(reset: str) -> None:
+    current = torch.randn(12, 40, 50, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    one = AdaptiveLIF(0.75, 0.5, 0.25, 0.5, reset)
+    other = CoupledLIF(0.75, 0.5, 0.5, 0.5, 1.0, rise=0.25, reset=reset).double()
+    assert torch.equal(one(current, 12), other(current, 12))
+
+
+@pytest.mark.parametrize("verifier", ["interval", "trains", "linear", "complete", "milp"])
+@settings(max_examples=25, deadline=None)
+@given(network=networks(), seed=SEEDS, radius=st.sampled_from([0.0, 0.02, 0.25]))
+def test_no_verdict_is_wrong(verifier: str, network: SpikingNetwork, seed: int, radius: float) -> None:
+    check_sound(network, inputs_of(network, seed), LInf(radius), verifier, count=16, timeout=3.0)
+
+
+@settings(max_examples=15, deadline=None)
+@given(network=networks(), seed=SEEDS)
+def test_no_verdict_about_balls_is_wrong(network: SpikingNetwork, seed: int) -> None:
+    check_sound(network, inputs_of(network, seed), L2(0.2), "trains", count=16)
+
+
+@settings(max_examples=15, deadline=None)
+@given(network=networks("none", most=3), seed=SEEDS)
+def test_flipped_events_agree_with_all_of_them(network: SpikingNetwork, seed: int) -> None:
+    events = (inputs_of(network, seed, 2) > 0.5).to(network.dtype)
+    with torch.no_grad():
+        labels = network(events).argmax(1)
+    for place, verdict in enumerate(verify(network, events, labels, SpikeFlip(1), "enumeration")):
+        with torch.no_grad():
+            every = network(every_flip(events[place], 1))
+        keeps = bool((every.argmax(1) == labels[place]).all())
+        assert verdict.status != "verified" or keeps
+        assert verdict.status != "falsified" or not keeps
+    check_sound(network, events, SpikeFlip(1), "trains", count=8)
+
+
+@settings(max_examples=60, deadline=None)
+@given(network=networks(), seed=SEEDS)
+def test_bounds_of_one_input_hold_its_run(network: SpikingNetwork, seed: int) -> None:
+    inputs = inputs_of(network, seed)
+    found = bounds(network, inputs, LInf(0.0), "trains")
+    with torch.no_grad():
+        logits = network(inputs)
+    assert bool((found.lower <= logits).all() and (logits <= found.upper).all())
+
+
+def made(**constants: float) -> SpikingNetwork:
+    torch.manual_seed(0)
+    settled = {"fading": 0.5, "jump": 0.5, "drive": 0.25, "drain": 0.5} | constants
+    neuron = CoupledLIF(0.75, [1.0, 0.5, 0.75], **settled)
+    net = SpikingNetwork(nn.Linear(2, 3), neuron, nn.Linear(3, 2), num_steps=4)
+    net.layers[0].weight.data.mul_(4.0)  # type: ignore[union-attr]
+    return net.eval()
+
+
+def test_a_sample_is_decided_where_nothing_ties() -> None:
+    net, inputs = made(), torch.rand(40, 2, generator=torch.Generator().manual_seed(0))
+    with torch.no_grad():
+        labels = net(inputs).argmax(1)
+    found = verify(net, inputs, labels, LInf(1e-4), "trains")
+    assert sum(verdict.status == "verified" for verdict in found) >= 35
+
+
+def test_a_file_holds_the_constants(tmp_path: Path) -> None:
+    net, inputs = made(), torch.rand(5, 2)
+    save(net, tmp_path / "net.safetensors")
+    found = load(tmp_path / "net.safetensors")
+    assert network_hash(found) == network_hash(net)
+    assert torch.equal(found(inputs), net(inputs))
+
+
+def test_a_network_of_them_learns() -> None:
+    torch.manual_seed(0)
+    neuron = CoupledLIF(0.75, 0.5, fading=0.5, jump=0.25, drain=0.25)
+    net = SpikingNetwork(nn.Linear(4, 16), neuron, nn.Linear(16, 2), num_steps=4)
+    inputs = torch.rand(64, 4)
+    labels, losses = (inputs[:, 0] > inputs[:, 1]).long(), []
+    optimizer = torch.optim.Adam(net.parameters(), 0.05)
+    for _ in range(20):
+        optimizer.zero_grad()
+        loss = nn.functional.cross_entropy(net(inputs), labels)
+        loss.backward()
+        optimizer.step()
+        losses.append(float(loss.detach()))
+    assert losses[-1] < 0.6 * losses[0]
+    assert not any(isinstance(value, nn.Parameter) for value in neuron.parameters())
+
+
+def test_attacks_run_on_them() -> None:
+    net, inputs = made(), torch.rand(20, 2, generator=torch.Generator().manual_seed(1))
+    with torch.no_grad():
+        labels = net(inputs).argmax(1)
+    assert bool(attack(net, inputs, labels, LInf(0.5)).success.any())
+
+
+def test_who_does_not_know_them_says_so() -> None:
+    net, inputs = made(), torch.rand(2, 2)
+    labels = torch.zeros(2, dtype=torch.long)
+    with pytest.raises(
+        UnknownNode, match=r"a CoupledLIF of rule Coupled, which the analysis of gains does not know"
+    ):
+        gain(net)
+    with pytest.raises(Unproven, match=r"^unknown: no proof form for a CoupledLIF layer$"):
+        Prover.of(net)
+    with pytest.raises(TypeError, match="is a CoupledLIF of rule Coupled, expected rule Leaky"):
+        to_nir(net, inputs)
+    with pytest.raises(TypeError, match="a CoupledLIF, whose state is two numbers"):
+        MSMPPD().loss(net, inputs, labels, torch.Generator())
+    assert verify(net, inputs, labels, LInf(0.5), "lirpa")[0].status in ("unknown", "falsified")
+
+
+def test_constants_outside_their_ranges_are_refused() -> None:
+    for constants, told in (
+        ({"decay": 1.5}, "decay"),
+        ({"threshold": 0.0}, "threshold"),
+        ({"fading": -0.5}, "fading"),
+        ({"jump": float("nan")}, "jump"),
+        ({"drain": float("inf")}, "drain"),
+        ({"reset": "none"}, "reset"),
+        ({"rise": [1.0, 2.0], "drive": [1.0, 2.0, 3.0]}, "constants"),
+    ):
+        with pytest.raises(ValueError, match=f"^{told}: got "):
+            CoupledLIF(**constants)  # type: ignore[arg-type]
+    layer = CoupledLIF()
+    with pytest.raises(AttributeError, match=r"^dynamics: a CoupledLIF holds its constants as buffers"):
+        layer.dynamics = LIF().dynamics
+    with pytest.raises(TypeError, match=r"^layer: got a CoupledLIF, whose state is two numbers"):
+        assert layer.dynamics is None
+    layer.threshold.data.fill_(torch.nan)
+    with pytest.raises(ValueError, match=r"threshold: got nan"):
+        circuit(SpikingNetwork(nn.Linear(2, 2), layer, num_steps=2))
+
+
+def test_what_may_overflow_is_not_verified() -> None:
+    net = made(jump=1e38, drain=1e38)
+    found = verify(net, torch.rand(2, 2), torch.zeros(2, dtype=torch.long), LInf(0.1), "trains")
+    assert all(verdict.status == "unknown" for verdict in found)
