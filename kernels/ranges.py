@@ -125,7 +125,8 @@ class CompiledRanges:
         found = torch.empty_like(low), torch.empty_like(low), torch.empty(count, dtype=torch.bool)
         iterations, rate, momenta = adam
         sizes = _RangeSlabs(rate, *momenta, iterations, count, 0, 0, inputs, torch.get_num_threads())
-        known = [address(getattr(layer, field[0])) for field in _RangeLayer._fields_ if field[1] is ctypes.c_void_p]
+        names = [field[0] for field in _RangeLayer._fields_ if field[1] is ctypes.c_void_p]
+        known = [address(getattr(layer, name)) for name in names]
         packed = _RangeLayer(*known, neurons, layer.error)
         given = _RangeNodes(*map(address, (sample, low, high, split, chosen, *found)))
         if self.functions.narrow(*map(ctypes.byref, (sizes, packed, given))):
