@@ -38,7 +38,7 @@ def kernel() -> CompiledLong:
 
 
 def layer(seed: int, steps: int, decay: float, sizes: tuple[int, int, int], grid: bool) -> AffineSignal:
-    """Return the current of a dense layer behind a table, of (batch, sources, neurons); a grid's sums are exact."""
+    """Return the current of a dense layer behind a table, of (batch, sources, neurons)."""
     generator = torch.Generator().manual_seed(seed)
     batch, sources, neurons = sizes
     weights = torch.randn(neurons, sources, generator=generator).double()
