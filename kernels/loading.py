@@ -29,12 +29,13 @@ COMPILERS = ("cc", "gcc", "clang")
 OPTIONS = (
     "-O3",
     "-march=native",
-    "-ffp-contract=off",
     "-fno-math-errno",
     "-fno-trapping-math",
     "-shared",
     "-fPIC",
 )
+CONTRACTED = frozenset({"climb.c", "long.c", "ranges.c"})
+"""Sources that need not round as torch does: there a product and a sum may be one operation, which loses less."""
 TIME_LIMIT = 120.0
 """What a compiler may take for a source, in seconds; one that takes more is asked no more."""
 INHERITED = "SPIKECERT_KERNELS"
@@ -106,7 +107,9 @@ def compiled_source(
     compiler: str, source: str, dtype: torch.dtype, fused: int, parallel: bool
 ) -> ctypes.CDLL | str:
     """Return the functions of a C source that is written for REAL and FUSED, or in one line why there are none."""
-    defines = (f"-DREAL={REALS[dtype]}", f"-DFUSED={fused}", *(("-fopenmp",) if parallel else ()))
+    contract = "fast" if source in CONTRACTED else "off"
+    defines = (f"-DREAL={REALS[dtype]}", f"-DFUSED={fused}", f"-ffp-contract={contract}")
+    defines += ("-fopenmp",) if parallel else ()
     text = (SOURCES / source).read_bytes()
     name = hashlib.sha256(json.dumps([compiler, *OPTIONS, *defines]).encode() + text).hexdigest()
     if (inherited := _opened(name)) is not None:

@@ -1,4 +1,4 @@
-"""ranges.c: multipliers of the slabs that decided trains cut from an input set."""
+"""ranges.c: what the slabs that decided trains cut from an input set say of other currents."""
 
 import ctypes
 from dataclasses import dataclass
@@ -8,7 +8,7 @@ from torch import Tensor
 
 from .loading import address
 
-TOGETHER = 4
+TOGETHER = 8
 """Inputs that ranges.c takes at once."""
 
 
@@ -22,6 +22,50 @@ class _RangeSlabs(ctypes.Structure):
     )
 
 
+class _RangeLayer(ctypes.Structure):
+    """The struct Layer in ranges.c."""
+
+    _fields_ = (
+        *(
+            (name, ctypes.c_void_p)
+            for name in ("weights", "bias", "slack", "size", "lower", "upper", "low", "high")
+        ),
+        ("neurons", ctypes.c_long),
+        ("error", ctypes.c_double),
+    )
+
+
+class _RangeNodes(ctypes.Structure):
+    """The struct Nodes in ranges.c."""
+
+    _fields_ = tuple(
+        (name, ctypes.c_void_p)
+        for name in ("sample", "row_low", "row_high", "split", "chosen", "least", "most", "empty")
+    )
+
+
+@dataclass(frozen=True)
+class NarrowedLayer:
+    """The first layer of B samples: n neurons, m inputs; all float64 and contiguous.
+
+    Attributes:
+        weights, bias: (n, m), (n,).
+        slack, size, lower, upper: of the currents, (B, n).
+        low, high: of the inputs' box, (B, m).
+        error: what float64 may lose of a sum of moduli of 1.
+    """
+
+    weights: Tensor
+    bias: Tensor
+    slack: Tensor
+    size: Tensor
+    lower: Tensor
+    upper: Tensor
+    low: Tensor
+    high: Tensor
+    error: float
+
+
 @dataclass(frozen=True)
 class CompiledRanges:
     """ranges.c, loaded."""
@@ -32,7 +76,8 @@ class CompiledRanges:
     def of(functions: ctypes.CDLL) -> "CompiledRanges":
         """Return the kernel of functions whose arguments are declared."""
         functions.multipliers.argtypes = [ctypes.c_void_p] * 6
-        functions.multipliers.restype = ctypes.c_int
+        functions.narrow.argtypes = [ctypes.c_void_p] * 3
+        functions.multipliers.restype = functions.narrow.restype = ctypes.c_int
         return CompiledRanges(functions)
 
     def multipliers(
@@ -60,3 +105,30 @@ class CompiledRanges:
         if self.functions.multipliers(ctypes.byref(sizes), *map(address, (rows, least, most, aims, best))):
             raise MemoryError("ranges: no memory for the slabs of a node")
         return best
+
+    def narrow(
+        self,
+        layer: NarrowedLayer,
+        nodes: tuple[Tensor, ...],
+        adam: tuple[int, float, tuple[float, float]],
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        """Return both ends of each node's currents, (N, n), and which nodes are empty, (N,) of bool.
+
+        Args:
+            layer: of the samples.
+            nodes: the sample of each, (N,); both ends of the currents of the trains that are left, (N, n) each;
+                which neurons are split and which are narrowed, (N, n) of bool each.
+            adam: how many steps, their rate, and the momenta.
+        """
+        sample, low, high, split, chosen = (tensor.contiguous() for tensor in nodes)
+        (count, neurons), inputs = low.shape, layer.weights.shape[1]
+        found = torch.empty_like(low), torch.empty_like(low), torch.empty(count, dtype=torch.bool)
+        iterations, rate, momenta = adam
+        sizes = _RangeSlabs(rate, *momenta, iterations, count, 0, 0, inputs, torch.get_num_threads())
+        names = [field[0] for field in _RangeLayer._fields_ if field[1] is ctypes.c_void_p]
+        known = [address(getattr(layer, name)) for name in names]
+        packed = _RangeLayer(*known, neurons, layer.error)
+        given = _RangeNodes(*map(address, (sample, low, high, split, chosen, *found)))
+        if self.functions.narrow(*map(ctypes.byref, (sizes, packed, given))):
+            raise MemoryError("ranges: no memory for the slabs of a node")
+        return found

@@ -218,7 +218,7 @@ class Leaky(DeclaredRule):
         fires_at: ">=" or ">".
         drop: d > 0, what "subtract" takes away.
         scale: a, one number a step, or None for a = 1.
-        kernel: which implementation of bounds may run, bitwise alike; no part of what the rule says.
+        kernel: which implementation of bounds may run; no part of what the rule says.
     """
 
     decay: float

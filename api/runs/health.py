@@ -90,6 +90,7 @@ def _arithmetic() -> Iterator[Symptom]:
 def _kernels() -> Iterator[Symptom]:
     from spikecert.certify.bounds.cells.compiled_cells import cells_kernel
     from spikecert.certify.bounds.intervals.compiled_spikes import spikes_kernel
+    from spikecert.certify.bounds.long.compiled_long import long_kernel
     from spikecert.certify.bounds.prices.price_graph import paths
     from spikecert.certify.branching.fused_climb import climb_kernel
     from spikecert.certify.branching.ranges.compiled_ranges import ranges_kernel
@@ -99,6 +100,7 @@ def _kernels() -> Iterator[Symptom]:
         "membranes": lambda: library(torch.float32),
         "spikes": lambda: spikes_kernel(torch.float32),
         "cells": cells_kernel,
+        "long": long_kernel,
         "paths": paths,
         "climbs": lambda: climb_kernel(torch.float64),
         "ranges": ranges_kernel,

@@ -186,12 +186,12 @@ def _climbed(
 def _climb(
     network: Staged, specifications: Specifications, start: tuple[Tensor, ...], climb: Climb, until: float | None
 ) -> _ClimbedNodes:
-    """Climb by quick bounds; what these prove leaves on the way. Then bound all by torch, at their best prices."""
+    """Climb; what is proven leaves on the way. Then bound all at their best prices."""
     kept = tuple(torch.zeros_like(price) for price in start)  # neurons whose train is certain carry no price
     problem = PricedProblem.of(network, specifications)
     state = Ascent.start(problem, tuple(price.double() for price in start), climb.momenta)
     rows = torch.arange(len(specifications.samples), device=specifications.samples.device)
-    evaluation = problem.evaluate(state.prices, quick=True)
+    evaluation = problem.evaluate(state.prices)
     best, inputs = evaluation.bound.clone(), evaluation.inputs
     state.keep(rows, torch.ones_like(best, dtype=torch.bool), kept)
     left_time = _ClimbTime(until)
@@ -202,7 +202,7 @@ def _climb(
         state.climb(evaluation.gradients, climb.rate * (1.0 - 0.9 * iteration / climb.iterations))
         if (iteration + 1) % climb.regroup == 0 and not bool(left.all()):
             state, rows = state.kept(left), rows[left]
-        evaluation = state.problem.evaluate(state.prices, quick=True)
+        evaluation = state.problem.evaluate(state.prices)
         inputs[:, rows] = inputs[:, rows].lerp(evaluation.inputs, 1.0 - climb.memory)
         state.keep(rows, evaluation.bound > best[rows], kept)
         best[rows] = best[rows].maximum(evaluation.bound)
@@ -210,7 +210,7 @@ def _climb(
 
 
 class _ClimbTime:
-    """Says when to climb no further, with time left for the bound that counts: some two quick ones' time."""
+    """Says when to climb no further, with time left for the bound that counts: some two of them."""
 
     def __init__(self, until: float | None) -> None:
         self._until, self._last = until, time.perf_counter()

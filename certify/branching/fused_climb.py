@@ -2,7 +2,7 @@
 
 It reaches networks whose layers follow each other, with one dense matrix between two of them, a table behind the
 input and graphs behind that, over boxes that are constant in time. What it finds are prices, inputs and splits to
-try: each node is bounded again by torch at these prices (bounding.py), so a kernel that lies costs time and
+try: each node is bounded again at these prices (bounding.py), so a kernel that lies costs time and
 changes no verdict. Others, and other devices, climb by torch's operations.
 """
 

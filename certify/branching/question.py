@@ -41,7 +41,8 @@ from ..rounding import Rounding
 from ..ties import STRICT
 from .nodes.decisions import Restricted, root
 from .nodes.nodes import Nodes, Splits
-from .ranges.ranges import FirstLayer, RangeSearch
+from .ranges.first_layer import FirstLayer
+from .ranges.ranges import RangeSearch
 from .rates import RateDecisions, rate_root
 
 

@@ -1,13 +1,19 @@
-/* The multipliers of certify/branching/ranges.py: Adam on what slabs say of currents, LANES aims at a time. In REAL.
+/* The multipliers and the ranges of certify/branching/ranges.py: Adam on what slabs say of currents, LANES aims at a
+   time, in REAL; then what the multipliers prove, in double. Compiled on demand.
 
-   Any multipliers give a valid range, which torch computes from them. Compiled on demand. */
+   Any multipliers give a valid range, so nothing of the search is trusted. `prove` is: it computes the sum of ranges.py
+   in another order than torch, and the error that is paid there, a multiple of u times the sum of all moduli, holds for
+   sums in any order. What is no finite number proves nothing. */
 
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
 #define LANES (64 / (int)sizeof(REAL)) /* aims that go together, one vector register or two */
-#define TOGETHER 4 /* inputs that go together; m is a multiple of it */
+#define TOGETHER 8 /* inputs that go together; m is a multiple of it */
+#define INLINE static inline __attribute__((always_inline))
+#define ABREAST 8 /* numbers of a sum that go together, in double */
+#define ALL _Pragma("omp simd") for (int l = 0; l < ABREAST; l++)
 #define EACH _Pragma("omp simd") for (int l = 0; l < LANES; l++)
 #define ROOT(x) (sizeof(REAL) == 4 ? (REAL)__builtin_sqrtf((float)(x)) : (REAL)__builtin_sqrt((double)(x)))
 
@@ -28,16 +34,17 @@ typedef struct {
     Row *aim, *prices, *first, *second, *best, *reached;
 } State;
 
+#define SIGNS(x) __builtin_convertvector(((x) < 0) - ((x) > 0), Vector) /* 1 where x > 0, −1 where it is below */
+
 /* Find each slab's position at the minimiser, with its sign turned; return the values of the prices. */
 static Row look(const Slabs *slabs, const REAL *rows, const REAL *least, const REAL *most, const State *state) {
     long K = slabs->slabs, m = slabs->inputs;
-    Row value = {0};
+    Vector sizes = {0}, value = {0};
     for (long k = 0; k < K; k++) {
-        Row price = state->prices[k];
-        EACH value.v[l] += price.v[l] * (price.v[l] > 0 ? least[k] : most[k]);
+        Vector price = *(const Vector *)state->prices[k].v, sign = SIGNS(price);
+        value += price * ((least[k] + most[k]) * (REAL)0.5) - price * sign * ((most[k] - least[k]) * (REAL)0.5);
     }
     memset(state->reached, 0, sizeof(Row) * (size_t)K);
-    Vector sizes = {0};
     for (long x = 0; x < m; x += TOGETHER) {
         Vector slope[TOGETHER];
         for (int i = 0; i < TOGETHER; i++) slope[i] = *(const Vector *)state->aim[x + i].v;
@@ -46,18 +53,19 @@ static Row look(const Slabs *slabs, const REAL *rows, const REAL *least, const R
             for (int i = 0; i < TOGETHER; i++) slope[i] -= price * rows[k * m + x + i];
         }
         for (int i = 0; i < TOGETHER; i++) {
-            Vector sign = __builtin_convertvector((slope[i] < 0) - (slope[i] > 0), Vector);
+            Vector sign = SIGNS(slope[i]);
             sizes += slope[i] * sign;
             slope[i] = sign;
         }
         for (long k = 0; k < K; k++) {
-            Vector *reached = (Vector *)state->reached[k].v, sum = *reached;
-            for (int i = 0; i < TOGETHER; i++) sum += slope[i] * rows[k * m + x + i];
-            *reached = sum;
+            Vector sum = slope[0] * rows[k * m + x];
+            for (int i = 1; i < TOGETHER; i++) sum += slope[i] * rows[k * m + x + i];
+            *(Vector *)state->reached[k].v += sum;
         }
     }
-    EACH value.v[l] -= sizes[l];
-    return value;
+    Row found;
+    *(Vector *)found.v = value - sizes;
+    return found;
 }
 
 /* An Adam step; a multiplier that would change its sign stops at 0. */
@@ -94,6 +102,206 @@ static void search(const Slabs *slabs, const REAL *rows, const REAL *least, cons
         double rate = slabs->rate * (1 - 0.9 * (double)count / (double)slabs->iterations) * powers;
         step(slabs, least, most, (REAL)rate, state);
     }
+}
+
+/* The layer of B samples: neurons n, inputs m. */
+typedef struct {
+    const double *weights, *bias;                  /* (n, m), (n) */
+    const double *slack, *size, *lower, *upper;    /* (B, n) */
+    const double *low, *high;                      /* the box, (B, m) */
+    long neurons;
+    double error;                                  /* what is lost of a sum of moduli of 1 */
+} Layer;
+
+/* N nodes. `split` neurons have currents in [row_low, row_high]; those of the `chosen` ones are narrowed. */
+typedef struct {
+    const long *sample;                            /* (N) */
+    const double *row_low, *row_high;              /* (N, n) */
+    const unsigned char *split, *chosen;           /* (N, n) */
+    double *least, *most;                          /* what is left of the currents, (N, n) */
+    unsigned char *empty;                          /* (N) */
+} Nodes;
+
+/* What one node needs: K slabs, M aims, S inputs that slabs read, rounded up to TOGETHER. */
+typedef struct {
+    long *slabs, *aims, *touched;
+    double *least, *most, *sizes, *scale, *prices; /* K each: ends less b, moduli, reach, multipliers */
+    double *reach, *costs;                         /* M, m */
+    REAL *rows, *low, *high;                       /* (K, S), K, K: in units of the box */
+    State state;
+    long K, M, S;
+} Work;
+
+static void *take(char **next, long count, long size) {
+    char *found = *next;
+    *next += (count * size + 63) / 64 * 64;
+    return found;
+}
+
+static size_t lay_out(Work *work, char *memory, long n, long m) {
+    char *next = memory;
+    long K = work->K, S = work->S, real = sizeof(REAL), row = sizeof(Row);
+    work->slabs = take(&next, n, sizeof(long)), work->aims = take(&next, n, sizeof(long));
+    work->touched = take(&next, S, sizeof(long));
+    work->least = take(&next, K, sizeof(double)), work->most = take(&next, K, sizeof(double));
+    work->sizes = take(&next, K, sizeof(double)), work->scale = take(&next, K, sizeof(double));
+    work->prices = take(&next, K, sizeof(double)), work->costs = take(&next, m, sizeof(double));
+    work->reach = take(&next, work->M, sizeof(double));
+    work->rows = take(&next, K * S, real), work->low = take(&next, K, real), work->high = take(&next, K, real);
+    work->state.aim = take(&next, S, row), work->state.prices = take(&next, K, row);
+    work->state.first = take(&next, K, row), work->state.second = take(&next, K, row);
+    work->state.best = take(&next, K, row), work->state.reached = take(&next, K, row);
+    return (size_t)(next - memory);
+}
+
+INLINE double within_one(double x) { return x < -1 ? -1 : x > 1 ? 1 : x; }
+
+/* How far a current moves over the box; at least 1e-300. */
+static double reach_of(const Layer *layer, long b, long neuron, long m) {
+    const double *weights = layer->weights + neuron * m, *low = layer->low + b * m, *high = layer->high + b * m;
+    double sums[ABREAST] = {0}, sum = 0;
+    long x = 0;
+    for (; x + ABREAST <= m; x += ABREAST) ALL sums[l] += fabs(weights[x + l] * (0.5 * (high[x + l] - low[x + l])));
+    for (; x < m; x++) sum += fabs(weights[x] * (0.5 * (high[x] - low[x])));
+    ALL sum += sums[l];
+    return sum > 1e-300 ? sum : 1e-300;
+}
+
+/* The slabs of a node, and the inputs that they read. */
+static void gather_slabs(const Layer *layer, const Nodes *nodes, long node, long m, Work *work) {
+    long n = layer->neurons, b = nodes->sample[node], read = 0;
+    const double *low = layer->low + b * m, *high = layer->high + b * m;
+    for (long x = 0; x < m; x++) {
+        int any = 0;
+        for (long k = 0; k < work->K && !any; k++) any = layer->weights[work->slabs[k] * m + x] != 0;
+        if (any) work->touched[read++] = x;
+    }
+    long S = work->S = (read + TOGETHER - 1) / TOGETHER * TOGETHER;
+    for (long x = read; x < S; x++) work->touched[x] = -1;
+    for (long k = 0; k < work->K; k++) {
+        long neuron = work->slabs[k], at = b * n + neuron;
+        const double *weights = layer->weights + neuron * m;
+        double middle = 0, size = work->scale[k] = reach_of(layer, b, neuron, m);
+        for (long x = 0; x < m; x++) middle += weights[x] * (0.5 * (high[x] + low[x]));
+        work->least[k] = nodes->row_low[node * n + neuron] - layer->slack[at] - layer->bias[neuron];
+        work->most[k] = nodes->row_high[node * n + neuron] + layer->slack[at] - layer->bias[neuron];
+        work->sizes[k] = layer->size[at];
+        work->low[k] = (REAL)within_one((work->least[k] - middle) / size);
+        work->high[k] = (REAL)within_one((work->most[k] - middle) / size);
+        for (long i = 0; i < S; i++) {
+            long x = work->touched[i];
+            work->rows[k * S + i] = x < 0 ? 0 : (REAL)(weights[x] * (0.5 * (high[x] - low[x])) / size);
+        }
+    }
+}
+
+/* At least the sum of ranges.py: s·W x + Σ ν's part over the box, less what float64 may lose; −∞ where it is nothing. */
+static double prove(const Layer *layer, long b, long neuron, double sign, long m, const Work *work) {
+    const double *low = layer->low + b * m, *high = layer->high + b * m;
+    double *costs = work->costs, paid = 0, moduli = neuron < 0 ? 0 : layer->size[b * layer->neurons + neuron], value = 0;
+    for (long x = 0; x < m; x++) costs[x] = neuron < 0 ? 0 : sign * layer->weights[neuron * m + x];
+    for (long k = 0; k < work->K; k++) {
+        double least = work->least[k], most = work->most[k], price = work->prices[k];
+        if (price > 0 ? isinf(least) : isinf(most)) price = 0;
+        if (!(price > 0) && !(price < 0)) continue;
+        const double *weights = layer->weights + work->slabs[k] * m;
+        for (long x = 0; x < m; x++) costs[x] -= price * weights[x];
+        paid += price * (price > 0 ? least : most);
+        moduli += fabs(price) * (work->sizes[k] + (isinf(least) ? 0 : fabs(least)) + (isinf(most) ? 0 : fabs(most)));
+    }
+    double sums[ABREAST] = {0};
+    long x = 0;
+    for (; x + ABREAST <= m; x += ABREAST) ALL sums[l] += costs[x + l] * (costs[x + l] > 0 ? low[x + l] : high[x + l]);
+    for (; x < m; x++) value += costs[x] * (costs[x] > 0 ? low[x] : high[x]);
+    ALL value += sums[l];
+    value = value + paid - layer->error * moduli;
+    return isfinite(value) ? value : -INFINITY;
+}
+
+/* Aims first..first + LANES of M + 1, the last one 0, in units of the box. */
+static void gather_aims(const Layer *layer, long b, long first, long m, const Work *work) {
+    const double *low = layer->low + b * m, *high = layer->high + b * m;
+    memset(work->state.aim, 0, sizeof(Row) * (size_t)work->S);
+    for (int l = 0; l < LANES && first + l < work->M; l++) {
+        const double *weights = layer->weights + work->aims[first + l] * m;
+        double unit = 0.5 / work->reach[first + l];
+        for (long i = 0; i < work->S; i++) {
+            long x = work->touched[i];
+            if (x >= 0) work->state.aim[i].v[l] = (REAL)(weights[x] * ((high[x] - low[x]) * unit));
+        }
+    }
+}
+
+/* What the multipliers of one lane prove of aim a with a sign; aim M is 0. */
+static void settle(const Layer *layer, const Nodes *nodes, long node, long a, int l, double sign, long m, Work *work) {
+    long n = layer->neurons, b = nodes->sample[node], neuron = a < work->M ? work->aims[a] : -1;
+    double reach = neuron < 0 ? 1 : work->reach[a];
+    for (long k = 0; k < work->K; k++)
+        work->prices[k] = (double)work->state.best[k].v[l] * (reach / work->scale[k]);
+    double value = prove(layer, b, neuron, sign, m, work);
+    if (neuron < 0) {
+        nodes->empty[node] = value > 0;
+        return;
+    }
+    double *least = nodes->least + node * n + neuron, *most = nodes->most + node * n + neuron;
+    double bias = layer->bias[neuron], slack = layer->slack[b * n + neuron];
+    double below = value + bias - slack, above = bias - value + slack;
+    if (sign > 0 && below > *least) *least = below;
+    if (sign < 0 && above < *most) *most = above;
+}
+
+static void narrow_node(const Slabs *slabs, const Layer *layer, const Nodes *nodes, long node, Work *work) {
+    long m = slabs->inputs, b = nodes->sample[node], M = work->M, S = work->S;
+    Slabs own = *slabs;
+    own.slabs = work->K, own.inputs = S;
+    for (long a = 0; a < M; a++) work->reach[a] = reach_of(layer, b, work->aims[a], m);
+    for (long first = 0; first <= M; first += LANES) {
+        gather_aims(layer, b, first, m, work);
+        search(&own, work->rows, work->low, work->high, &work->state);
+        for (int l = 0; l < LANES && first + l <= M; l++) settle(layer, nodes, node, first + l, l, 1, m, work);
+        if (first == M) break;
+        for (long i = 0; i < S; i++) EACH work->state.aim[i].v[l] = -work->state.aim[i].v[l];
+        search(&own, work->rows, work->low, work->high, &work->state);
+        for (int l = 0; l < LANES && first + l < M; l++) settle(layer, nodes, node, first + l, l, -1, m, work);
+    }
+}
+
+/* Narrow the currents of one node; returns whether memory failed. */
+static int narrow_one(const Slabs *slabs, const Layer *layer, const Nodes *nodes, long node) {
+    long n = layer->neurons, m = slabs->inputs, b = nodes->sample[node], K = 0, M = 0;
+    const unsigned char *split = nodes->split + node * n, *chosen = nodes->chosen + node * n;
+    double *least = nodes->least + node * n, *most = nodes->most + node * n;
+    memcpy(least, layer->lower + b * n, sizeof(double) * (size_t)n);
+    memcpy(most, layer->upper + b * n, sizeof(double) * (size_t)n);
+    nodes->empty[node] = 0;
+    for (long i = 0; i < n; i++) K += split[i] != 0, M += chosen[i] != 0;
+    if (!K || !M) return 0;
+    Work work = {.K = K, .M = M, .S = (m + TOGETHER - 1) / TOGETHER * TOGETHER};
+    char *memory = aligned_alloc(64, lay_out(&work, 0, n, m));
+    if (!memory) return 1;
+    lay_out(&work, memory, n, m);
+    K = M = 0;
+    for (long i = 0; i < n; i++) {
+        if (split[i]) work.slabs[K++] = i;
+        if (chosen[i]) work.aims[M++] = i;
+    }
+    gather_slabs(layer, nodes, node, m, &work);
+    narrow_node(slabs, layer, nodes, node, &work);
+    free(memory);
+    for (long i = 0; i < n; i++) nodes->empty[node] |= least[i] > most[i];
+    if (nodes->empty[node]) {
+        memcpy(least, layer->lower + b * n, sizeof(double) * (size_t)n);
+        memcpy(most, layer->upper + b * n, sizeof(double) * (size_t)n);
+    }
+    return 0;
+}
+
+/* What decided trains leave of the other currents of each node. Returns whether memory failed. */
+int narrow(const Slabs *slabs, const Layer *layer, const Nodes *nodes) {
+    int failed = 0;
+#pragma omp parallel for schedule(dynamic) num_threads(slabs->threads) reduction(| : failed) if (slabs->threads > 1)
+    for (long node = 0; node < slabs->nodes; node++) failed |= narrow_one(slabs, layer, nodes, node);
+    return failed;
 }
 
 /* Rows (N, K, m), their ends (N, K), aims (N, A, m) → multipliers (N, A, K); inputs of 0 make m a multiple of TOGETHER.

@@ -5,7 +5,62 @@ from mutant import Mutant
 TRAINS = "certify/bounds/long/long_trains.py"
 TAILS = "certify/bounds/long/tails.py"
 WINDOWS = "certify/bounds/signals/windows.py"
+LONG = "kernels/sources/long.c"
 AGED_MUTANTS = (
+    Mutant(
+        "long kernel: a cap of the step before",
+        LONG,
+        "work->cap[j] = lesser(work->cap[j], high[j] + silent);",
+        "work->cap[j] = high[j];",
+    ),
+    Mutant(
+        "long kernel: caps without what a silence leaves",
+        LONG,
+        "lesser(work->cap[j], high[j] + silent)",
+        "lesser(work->cap[j], high[j])",
+    ),
+    Mutant(
+        "long kernel: nothing gets old",
+        LONG,
+        "old[j] = greater(old[j], alive[j]);",
+        "old[j] = 0;",
+    ),
+    Mutant(
+        "long kernel: what is old is below both",
+        LONG,
+        "old[j] > 0 ? old_top[j] : -INFINITE);",
+        "0);",
+    ),
+    Mutant(
+        "long kernel: the layer's rounding is free",
+        LONG,
+        "high[j] + sample->slack[j] * moduli",
+        "high[j]",
+    ),
+    Mutant(
+        "long kernel: the recursion's rounding is free",
+        LONG,
+        "sample->widening[j] * weight",
+        "0 * weight",
+    ),
+    Mutant(
+        "long kernel: sources of two rows for those of one",
+        LONG,
+        "if (given->first[u] < given->last[u]) sample->open",
+        "if (given->first[u] + 1 < given->last[u]) sample->open",
+    ),
+    Mutant(
+        "long kernel: a slot that is a step off",
+        LONG,
+        "long last = (t + 2) % (W + 1) * P",
+        "long last = (t + 3) % (W + 1) * P",
+    ),
+    Mutant(
+        "long kernel: weights in place of their moduli",
+        LONG,
+        "matrix->moduli[k * P + j] = fabs(weight)",
+        "matrix->moduli[k * P + j] = weight",
+    ),
     Mutant("ages: caps of a step more", TRAINS, "decay ** (i + 1), out=cap", "decay ** (i + 2), out=cap"),
     Mutant("ages: what gets old is forgotten", TRAINS, "        old.alive.bitwise_or_(last.alive)\n", ""),
     Mutant(

@@ -204,9 +204,27 @@ BOUND_MUTANTS = (
         "above = (place < segments.rank[t])",
     ),
     Mutant(
-        "linear: prove by the compiled paths",
-        "certify/bounds/prices/price_search.py",
-        "Climbed(whole.evaluate(pair_prices(whole, kept)).bound, kept)",
-        "Climbed(best, kept)",
+        "compiled paths: end where no path may",
+        "kernels/sources/paths.c",
+        "if (graph->ends[from * P + start + l] && length < value[l])",
+        "if (length < value[l])",
+    ),
+    Mutant(
+        "compiled paths: edges that do not exist",
+        "kernels/sources/paths.c",
+        "REAL length = edge[l] ? work->length[from].v[l] + cost[l] : (REAL)__builtin_inf();",
+        "REAL length = work->length[from].v[l] + cost[l];",
+    ),
+    Mutant(
+        "compiled paths: a value without the part below its bottom",
+        "kernels/sources/paths.c",
+        "    rise(before, work->bends, S, scale, bottom, value);\n",
+        "",
+    ),
+    Mutant(
+        "priced graph: ask the compiled paths where numbers overflow",
+        "certify/bounds/prices/priced_layer.py",
+        "tame = bool((size <= MOST_SIZE).all())",
+        "tame = True",
     ),
 )

@@ -116,6 +116,8 @@ FIRST = {
     "spikes.c": "compiled_spikes",
     "climb.c": "fused_climb",
     "ranges.c": "test_ranges",
+    "long.c": "compiled_long",
+    "paths.c": "compiled_paths",
     "step_trains": "compiled_spikes or spread",
     "kernels/loading.py": "compiled_spikes",
     "enumeration": "test_enumeration",

@@ -15,7 +15,8 @@ whose last spike is more than W steps ago; its edges and silences are theirs tog
 some path**; the only loss is what an age above W would tell: at most what λ^W of a potential weighs where the
 windows are full. With W ≥ T nothing is joined, and the trains are those of train_graph.py.
 
-Time and memory are O(T·W) for a neuron, but for the boxes of windows, O(W) at a time.
+Time and memory are O(T·W) for a neuron, but for the boxes of windows, O(W) at a time. long.c does it behind a
+table and a dense layer (compiled_long.py).
 """
 
 import math
@@ -26,6 +27,7 @@ from functools import cached_property
 import torch
 from torch import Tensor
 
+from ....kernels.long import AgedTrains
 from ....models.deadline import check_time
 from ....models.rules import Leaky
 from ...rounding import Rounding
@@ -149,10 +151,12 @@ class LongTrains(Trains):
         return edges.as_strided(shape, (step, step + label, one))
 
 
-def long_trains(current: Signal, rule: Leaky, rounding: Rounding, windows: bool = True) -> LongTrains:
-    """Return the trains of neurons of `rule`, which has a hard reset, under `current`."""
+def long_trains(
+    current: Signal, rule: Leaky, rounding: Rounding, windows: bool = True, labels: int | None = None
+) -> LongTrains:
+    """Return the trains of neurons of `rule`, which has a hard reset, under `current`, with W `labels`."""
     assert rule.reset == "zero"
-    drives, labels = drive(current, rule, rounding), labels_of(rule.decay, current.num_steps)
+    drives, labels = drive(current, rule, rounding), labels or labels_of(rule.decay, current.num_steps)
     asked = Spans.of(rule, current.num_steps, labels)
     return aged_trains(drives, rule, labels, windows_of(current, asked, drives) if windows else None)
 
@@ -167,7 +171,7 @@ def windows_of(current: Signal, asked: Spans, drives: Drive) -> Iterator[Box]:
 
 def aged_trains(drives: Drive, rule: Leaky, labels: int, windows: Iterator[Box] | None) -> LongTrains:
     """Return the trains for `drives`, with W labels, and windows of at most W steps where they are known."""
-    steps, *shape = drives.lower.shape
+    steps = len(drives.lower)
     lower, upper = drives.lower.flatten(1), drives.upper.flatten(1)
     edges = torch.zeros(steps + labels, labels + 1, lower.shape[1], dtype=torch.uint8, device=lower.device)
     stays = torch.zeros(2, steps + 1, lower.shape[1], dtype=torch.uint8, device=lower.device)
@@ -188,11 +192,17 @@ def aged_trains(drives: Drive, rule: Leaky, labels: int, windows: Iterator[Box] 
         if t + 1 >= labels:
             stays[0, t + 1 - labels], stays[1, t + 1 - labels] = aged.oldest(t), aged.old.alive[0]
     ends = torch.cat((aged.young.alive[:labels], aged.old.alive))
-    for node in range(max(0, steps - labels + 1), steps + 1):
-        stays[0, node], stays[1, node] = ends[steps - node], ends[steps - node :].amax(0)
     surely, perhaps = torch.stack(certain).to(lower.dtype), edges[:steps].amax(1).to(lower.dtype)
-    box = Box(surely.view(steps, *shape), perhaps.view(steps, *shape))
-    return LongTrains(box, edges, stays, waits, ends)
+    return of_aged(AgedTrains(edges, stays, waits, ends, surely, perhaps), drives.lower.shape)
+
+
+def of_aged(found: AgedTrains, shape: torch.Size) -> LongTrains:
+    """Return the trains over (T, batch, ...), where silence after the last W nodes is that to the end."""
+    steps, ends = shape[0], found.ends
+    for node in range(max(0, steps - len(ends) + 2), steps + 1):
+        found.stays[0, node], found.stays[1, node] = ends[steps - node], ends[steps - node :].amax(0)
+    box = Box(found.certain.view(shape), found.possible.view(shape))
+    return LongTrains(box, found.edges, found.stays, found.waits, ends)
 
 
 @dataclass(frozen=True)

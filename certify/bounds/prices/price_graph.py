@@ -15,7 +15,11 @@ kept as the ends e_0 ≤ e_1 ≤ … of its segments, in that order, and its val
     a value:       F(v) = F(e_0) + Σ_j slope_j·(min(e_{j+1}, v) − min(e_j, v)).
 
 Currents that are still to come have segments of length 0. All pairs of a specification and a neuron and all τ go
-at once, `PART` pairs at a time so that they stay in cache. While prices are sought, paths.c may answer.
+at once, `PART` pairs at a time so that they stay in cache. paths.c answers where it is wanted and no number is
+huge: with the same numbers but for the order in which the T + 2 terms of a value are summed.
+
+Rounding: a path adds up at most 2·T values F(v), of at most T + 2 products each, whose factors were made by at
+most 2·T operations: less than 200·T² in any order, and so many u of the sum of all moduli are paid (prices.py).
 """
 
 from dataclasses import dataclass, replace
@@ -48,7 +52,7 @@ class PricedGraph(Priced):
         edges: [t−1] is (t, P) of bool; ends: (T + 1, P) of bool.
         surely, perhaps: θ ± tie.
         starts: the potentials left over after a spike at τ, low and high, each (T + 1, P); None for 0.
-        kernel: what runs a quick answer: "eager", or "compiled" where that is there.
+        kernel: what answers: "eager", or "compiled" where that is there.
     """
 
     decay: float
@@ -84,9 +88,9 @@ class PricedGraph(Priced):
             kernel,
         )
 
-    def least(self, costs: Tensor, prices: Tensor, quick: bool = False) -> tuple[Tensor, Tensor, Tensor]:
+    def least(self, costs: Tensor, prices: Tensor, tame: bool = False) -> tuple[Tensor, Tensor, Tensor]:
         """Return min over paths of Σ_t costs[t]·s[t] − Σ_t μ[t]·c[t], and the spikes and currents there."""
-        compiled = paths_for(self.kernel, costs) if quick else None
+        compiled = paths_for(self.kernel, costs) if tame else None
         if compiled is not None:
             return compiled.least(self.packed, costs, prices)
         values, spikes, currents = (
@@ -266,11 +270,7 @@ def _at(rows: Tensor, row: Tensor) -> Tensor:
 
 
 def paths_for(wanted: str, like: Tensor) -> CompiledPaths | None:
-    """Return the compiled paths if they are `wanted`, there, and for tensors like this one.
-
-    Only the search for prices asks them, and any prices give a valid bound: what is proven is computed by torch at
-    the prices that were found.
-    """
+    """Return the compiled paths if they are `wanted`, there, and for tensors like this one."""
     if wanted != "compiled" or like.device.type != "cpu" or like.dtype != torch.float64 or like.numel() == 0:
         return None
     found = paths()

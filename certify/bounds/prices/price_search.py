@@ -1,7 +1,6 @@
 """The search for good prices: Adam on the supergradient, specification by specification, best prices kept.
 
-Prices are sought with quick bounds, which a compiled kernel may answer; the bound at the best of them, computed by
-torch, is what is proven.
+The bound at the best of them is what is proven.
 """
 
 import math
@@ -111,7 +110,7 @@ class PriceSearch:
         for iteration in range(self.iterations + 1):
             if iteration > 0 and expired():
                 break
-            evaluation = state.problem.evaluate(state.prices, quick=True)
+            evaluation = state.problem.evaluate(state.prices)
             state.keep(rows, evaluation.bound > best[rows], kept)
             best[rows] = best[rows].maximum(evaluation.bound)
             left = best[rows] <= target

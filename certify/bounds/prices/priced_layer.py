@@ -18,6 +18,9 @@ from .price_table import priced_table
 from .priced import Pricing
 from .stages import Stage
 
+MOST_SIZE = 1e290
+"""The greatest sum of moduli of which a compiled kernel is asked."""
+
 
 @dataclass(frozen=True)
 class Least:
@@ -74,14 +77,19 @@ class PricedLayer:
         """Return prices of 0, (steps, P)."""
         return self.settled.new_zeros(len(self.priced.scale), len(self.pairs[0]))
 
-    def least(self, costs: Tensor, prices: Tensor, quick: bool = False) -> Least:
-        """Return the minimum of Σ_t costs[t]·s[t] − prices[t]·c[t] over the layer's trains and currents."""
+    def least(self, costs: Tensor, prices: Tensor) -> Least:
+        """Return the minimum of Σ_t costs[t]·s[t] − prices[t]·c[t] over the layer's trains and currents.
+
+        All that is added up on the way is at most `size`, so where that is not huge nothing overflows, and no NaN
+        hides in a compiled comparison.
+        """
         check_time()
         chosen = costs.flatten(2)[:, self.pairs[0], self.pairs[1]]
-        value, spikes, currents = self.priced.trains.least(chosen, prices, quick)
-        paid = value - (prices.abs() * self.priced.slack).sum(0)
         weights = chosen.abs().sum(0)
         size = weights + prices.abs().sum(0) * self.priced.reach
+        tame = bool((size <= MOST_SIZE).all())
+        value, spikes, currents = self.priced.trains.least(chosen, prices, tame)
+        paid = value - (prices.abs() * self.priced.slack).sum(0)
         trains = self.settled.flatten(2).clone()
         trains[:, self.pairs[0], self.pairs[1]] = spikes
         certain = (costs * self.settled).flatten(2).sum((0, 2))

@@ -101,8 +101,8 @@ class PricedProblem:
         layers = tuple(PricedLayer.of(stage, specifications.samples) for stage in reversed(network.stages))
         return PricedProblem(network, specifications, layers)
 
-    def evaluate(self, prices: list[Tensor], quick: bool = False) -> Evaluation:
-        """Return the bound at `prices` and its supergradient; a `quick` one is good for prices, not for proofs."""
+    def evaluate(self, prices: list[Tensor]) -> Evaluation:
+        """Return the bound at `prices` and its supergradient."""
         prices = [layer.allowed(price) for layer, price in zip(self.layers, prices, strict=True)]
         costs, bound = self.readout()
         above = bound
@@ -112,7 +112,7 @@ class PricedProblem:
             asked.append(costs.of(place))
             constant = costs.pull_back(layer.stage.branches, layer.spread(price))
             own = costs.of(place)
-            least = layer.least(own, price, quick)
+            least = layer.least(own, price)
             bound = bound + least.value + constant
             total = total + least.size + own.abs().flatten(2).sum((0, 2)) + constant.abs()
             found.append(least)

@@ -4,6 +4,7 @@ from functools import partial
 
 from ....models.rules import Leaky
 from ...rounding import Rounding, check_potential
+from ..long.compiled_long import kernel_trains
 from ..long.long_trains import LONG, long_trains
 from ..signals.membrane import Pull, pull
 from ..signals.signals import Signal
@@ -55,7 +56,7 @@ def aged_spikes(current: Signal, rule: Leaky, rounding: Rounding) -> Trains:
     """Return what `window_spikes` does, over many steps by how long ago a neuron with a hard reset fired last."""
     if rule.reset != "zero" or current.num_steps < LONG or _table(current, rule, rounding) is not None:
         return window_spikes(current, rule, rounding)
-    return long_trains(current, rule, rounding)
+    return kernel_trains(current, rule, rounding) or long_trains(current, rule, rounding)
 
 
 def _table(current: Signal, rule: Leaky, rounding: Rounding) -> TrainTable | None:

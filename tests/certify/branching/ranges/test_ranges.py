@@ -15,12 +15,14 @@ from spikecert.certify.bounds.trains.train_table import TableTrains
 from spikecert.certify.branching.nodes.decisions import RowRanges
 from spikecert.certify.branching.nodes.nodes import Nodes
 from spikecert.certify.branching.question import MarginQuestion
-from spikecert.certify.branching.ranges import compiled_ranges
-from spikecert.certify.branching.ranges.compiled_ranges import multipliers_for, ranges_kernel
-from spikecert.certify.branching.ranges.ranges import FirstLayer, RangeSearch
+from spikecert.certify.branching.ranges import compiled_ranges, slabs
+from spikecert.certify.branching.ranges.compiled_ranges import multipliers_by, narrowed_by, ranges_kernel
+from spikecert.certify.branching.ranges.eager_ranges import Adam
+from spikecert.certify.branching.ranges.first_layer import FirstLayer
+from spikecert.certify.branching.ranges.ranges import RangeSearch
 from spikecert.certify.perturbations import Perturbation
 from spikecert.kernels.ranges import CompiledRanges
-from spikecert.models.kernels import use_kernel
+from spikecert.models.kernels import KERNELS, use_kernel
 from spikecert.testing import Case, cases, points
 from support.examples import examples
 
@@ -63,10 +65,11 @@ def narrowed(question: MarginQuestion, nodes: Nodes) -> tuple[Tensor, Tensor, Te
 
 
 @EXAMPLES
-@given(case=cases(), seed=st.integers(0, 2**31), ball=st.booleans())
-def test_no_run_that_has_the_decided_trains_leaves_the_ranges(case: Case, seed: int, ball: bool):
+@given(case=cases(), seed=st.integers(0, 2**31), ball=st.booleans(), wanted=st.sampled_from(KERNELS))
+def test_no_run_that_has_the_decided_trains_leaves_the_ranges(case: Case, seed: int, ball: bool, wanted: str):
     if case.network.encoding != "direct":
         return
+    use_kernel(case.network, wanted)
     threat = L2(case.epsilon) if ball else LInf(case.epsilon)
     question = asked(case.network, case.inputs, case.labels, threat)
     if first_trains(question) is None:
@@ -115,9 +118,11 @@ def programs(question: MarginQuestion, node: Nodes, sample: Tensor, epsilon: flo
     return ends
 
 
+@pytest.mark.parametrize("wanted", KERNELS)
 @pytest.mark.parametrize("seed", range(3))
-def test_ranges_hold_those_of_the_linear_program_and_come_close(seed: int):
+def test_ranges_hold_those_of_the_linear_program_and_come_close(seed: int, wanted: str):
     network, inputs, labels = wide(seed)
+    use_kernel(network, wanted)
     question = asked(network, inputs, labels, LInf(0.15))
     generator = torch.Generator().manual_seed(seed)
     far = (inputs + 0.15 * torch.rand(inputs.shape, generator=generator).sub(0.5).sign()).clamp(0, 1)
@@ -141,8 +146,10 @@ def test_ranges_hold_those_of_the_linear_program_and_come_close(seed: int):
     assert gained >= 0.85 * possible
 
 
-def test_trains_that_exclude_each_other_leave_nothing():
+@pytest.mark.parametrize("wanted", KERNELS)
+def test_trains_that_exclude_each_other_leave_nothing(wanted: str):
     network, inputs, labels = wide()
+    use_kernel(network, wanted)
     layer = network.layers[0]
     assert isinstance(layer, torch.nn.Linear)
     layer.weight.data[1], layer.bias.data[1] = -layer.weight.data[0], -layer.bias.data[0] + 0.4
@@ -159,8 +166,10 @@ def test_trains_that_exclude_each_other_leave_nothing():
     assert torch.equal(empty, both.any(1))
 
 
-def test_one_neuron_no_weights_and_no_radius():
+@pytest.mark.parametrize("wanted", KERNELS)
+def test_one_neuron_no_weights_and_no_radius(wanted: str):
     network, inputs, labels = wide(features=1)
+    use_kernel(network, wanted)
     question = asked(network, inputs, labels, LInf(0.0))
     low, high, empty = narrowed(
         question, decided(question, network.trace(inputs).spikes[0], torch.ones(6, 16).bool())
@@ -176,9 +185,11 @@ def test_one_neuron_no_weights_and_no_radius():
         assert not bool(empty.any())
 
 
+@pytest.mark.parametrize("wanted", KERNELS)
 @pytest.mark.parametrize("scale", [1e-30, 1e12])
-def test_tiny_and_huge_weights_give_ranges(scale: float):
+def test_tiny_and_huge_weights_give_ranges(scale: float, wanted: str):
     network, inputs, labels = wide()
+    use_kernel(network, wanted)
     network.layers[0].weight.data *= scale  # pyright: ignore
     question = asked(network, inputs, labels, LInf(0.1))
     currents = network.trace(inputs)
@@ -189,16 +200,19 @@ def test_tiny_and_huge_weights_give_ranges(scale: float):
     assert bool((low <= currents.currents[0][0]).all() and (currents.currents[0][0] <= high).all())
 
 
-def test_any_multipliers_give_ranges_that_hold():
+@pytest.mark.parametrize("wanted", KERNELS)
+@pytest.mark.parametrize("rate", [1e4, 1e30, float("inf"), float("nan"), -0.2])
+def test_any_multipliers_give_ranges_that_hold(rate: float, wanted: str):
     network, inputs, labels = wide(1)
+    use_kernel(network, wanted)
     question = asked(network, inputs, labels, LInf(0.15))
     nodes = decided(question, network.trace(inputs).spikes[0], torch.arange(16).expand(6, 16) < 8)
     layer = question._currents
     assert isinstance(layer, FirstLayer)
     found = nodes.decisions.restrict(first_trains(question))  # pyright: ignore[reportArgumentType]
     assert isinstance(found.trains, TableTrains)
-    wild = RangeSearch(iterations=3, rate=1e4)
-    box, empty = wild.narrowed(layer, torch.arange(6), found.trains, found.split, torch.ones(6, 16))
+    chosen, adam = torch.ones(6, 16, dtype=torch.bool), (3, rate, (0.5, 0.9))
+    box, empty = narrowed_by(wanted, layer, torch.arange(6), found.trains.currents, found.split, chosen, adam)
     currents = network.trace(inputs).currents[0][0]
     assert not bool(empty.any())
     assert isinstance(box, Box)
@@ -223,7 +237,7 @@ def test_compiled_multipliers_are_those_of_torch(slabs: int, aims: int, inputs: 
     middle = torch.rand(3, slabs, generator=generator) - 0.5
     ends = (middle - 0.2).clamp_min(-1.0), (middle + 0.1).clamp_max(1.0)
     eager, compiled = (
-        multipliers_for(name, rows, ends, wanted, (5, 0.2, (0.5, 0.9))) for name in ("eager", "compiled")
+        multipliers_by(name)(rows, ends, wanted, (5, 0.2, (0.5, 0.9))) for name in ("eager", "compiled")
     )
     near = ((eager - compiled).abs() <= 1e-3).double().mean()
     assert float(near) > 0.98, "a gradient of 0 may round to either side"
@@ -231,20 +245,65 @@ def test_compiled_multipliers_are_those_of_torch(slabs: int, aims: int, inputs: 
 
 
 @pytest.mark.parametrize("lie", [1e30, -1.0, float("nan"), float("inf")])
-def test_multipliers_that_lie_give_ranges_that_hold(lie: float, monkeypatch: pytest.MonkeyPatch):
-    class Liar(CompiledRanges):
-        def multipliers(self, rows, ends, aims, adam):
-            return torch.full((*aims.shape[:2], rows.shape[1]), lie)
-
-    monkeypatch.setattr(compiled_ranges, "ranges_kernel", lambda: Liar(None))  # pyright: ignore
+def test_multipliers_that_lie_give_ranges_that_hold(lie: float):
     network, inputs, labels = wide(1)
-    use_kernel(network, "compiled")
     question = asked(network, inputs, labels, LInf(0.15))
     nodes = decided(question, network.trace(inputs).spikes[0], torch.arange(16).expand(6, 16) < 8)
-    low, high, empty = narrowed(question, nodes)
+    layer = question._currents
+    assert isinstance(layer, FirstLayer)
+    found = nodes.decisions.restrict(first_trains(question))  # pyright: ignore[reportArgumentType]
+    chosen, adam = torch.ones(6, 16, dtype=torch.bool), (3, 0.2, (0.5, 0.9))
+
+    def lies(rows: Tensor, ends: tuple[Tensor, Tensor], aims: Tensor, adam: Adam) -> Tensor:
+        return torch.full((*aims.shape[:2], rows.shape[1]), lie)
+
+    rows = found.trains.currents  # pyright: ignore
+    box, empty = slabs.narrowed(layer, torch.arange(6), rows, found.split, chosen, adam, lies)
     currents = network.trace(inputs).currents[0][0]
     assert not bool(empty.any())
-    assert bool((low <= currents).all() and (currents <= high).all())
+    assert bool((box.lower <= currents).all() and (currents <= box.upper).all())
+
+
+def test_a_kernel_whose_ranges_are_not_those_of_torch_is_not_used(monkeypatch: pytest.MonkeyPatch):
+    built = kernel()
+    assert compiled_ranges._agrees(built, torch.float32)
+
+    class Liar(CompiledRanges):
+        def narrow(self, layer, nodes, adam):
+            low, high, empty = super().narrow(layer, nodes, adam)
+            return low + 0.01 * (high - low), high, empty
+
+    assert not compiled_ranges._agrees(Liar(built.functions), torch.float32)
+
+
+@EXAMPLES
+@given(case=cases(), seed=st.integers(0, 2**31))
+def test_compiled_ranges_are_those_of_torch(case: Case, seed: int):
+    kernel()
+    question = asked(case.network, case.inputs, case.labels, LInf(case.epsilon))
+    if case.network.encoding != "direct" or first_trains(question) is None:
+        return
+    layer = question._currents
+    assert isinstance(layer, FirstLayer)
+    generator = torch.Generator().manual_seed(seed)
+    samples = torch.randint(len(case.inputs), (5,), generator=generator)
+    size = (5, layer.lower.shape[1])
+    split, chosen = torch.rand(2, *size, generator=generator) < 0.5
+    width = (layer.upper - layer.lower)[samples]
+    low = layer.lower[samples] + width * torch.rand(size, generator=generator)
+    endless = torch.rand(size, generator=generator) < 0.2
+    rows = Box(low, torch.where(endless, torch.inf, low + width / 3))
+    adam = (5, 0.2, (0.5, 0.9))
+    eager, none = narrowed_by("eager", layer, samples, rows, split, chosen, adam)
+    quick, empty = narrowed_by("compiled", layer, samples, rows, split, chosen, adam)
+    known = Box(layer.lower[samples], layer.upper[samples])
+    assert bool(((quick.lower >= known.lower) & (quick.upper <= known.upper)).all())
+    left = ~chosen | ~split.any(1, keepdim=True)
+    assert torch.equal(quick.lower[left], known.lower[left])
+    near = 0.02 * width + 1e-9
+    inside = ~(none | empty)
+    same = ((eager.lower - quick.lower).abs() <= near) & ((eager.upper - quick.upper).abs() <= near)
+    assert float(same[inside].double().mean().nan_to_num(1.0)) > 0.8, "a gradient of 0 may round to either side"
 
 
 def test_only_the_neurons_that_cost_most_are_narrowed():

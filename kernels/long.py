@@ -1,0 +1,124 @@
+"""long.c: the trains, by age of the last spike, of a dense layer behind a table of trains."""
+
+import ctypes
+from collections.abc import Callable
+from dataclasses import dataclass, fields
+
+import torch
+from torch import Tensor
+
+from .loading import address
+
+AT_ONCE = 2**31
+"""Products of windows that are computed in one call: about a second's."""
+
+_SIZES = ("steps", "labels", "samples", "neurons", "sources", "rows", "ranges", "first", "behind")
+
+
+class _LongSizes(ctypes.Structure):
+    _fields_ = (
+        *((name, ctypes.c_double) for name in ("decay", "surely", "perhaps")),
+        *((name, ctypes.c_long) for name in _SIZES),
+        ("threads", ctypes.c_int),
+    )
+
+
+@dataclass(frozen=True)
+class LongLayer:
+    """A dense layer of B samples behind a table of R rows, over T steps: n neurons that read m; float64 or int64.
+
+    Attributes:
+        weights, bias: (n, m), (n,).
+        trains: of the table, (R, T).
+        first, last: the different ranges of rows, (U,) each.
+        range: which of them each source has, (B, m).
+        ages, factors: of windows, (W,), (T,).
+        slack: what a unit of weight of the product may be off, (B, n).
+        widening: what the recursion may add to a unit, (B, n).
+        lower, upper: currents of each step, widened, (T, B, n).
+    """
+
+    weights: Tensor
+    bias: Tensor
+    trains: Tensor
+    first: Tensor
+    last: Tensor
+    range: Tensor
+    ages: Tensor
+    factors: Tensor
+    slack: Tensor
+    widening: Tensor
+    lower: Tensor
+    upper: Tensor
+
+
+class _LongGiven(ctypes.Structure):
+    _fields_ = tuple((field.name, ctypes.c_void_p) for field in fields(LongLayer))
+
+
+@dataclass(frozen=True)
+class AgedTrains:
+    """What the kernel finds, as `LongTrains` holds it; of `stays` the nodes up to T − W.
+
+    Attributes:
+        edges: (T + W, W + 1, B·n), bytes, as the next three.
+        stays: (2, T + 1, B·n).
+        waits: (T, B·n).
+        ends: (W + 1, B·n).
+        certain, possible: (T, B·n), float64.
+    """
+
+    edges: Tensor
+    stays: Tensor
+    waits: Tensor
+    ends: Tensor
+    certain: Tensor
+    possible: Tensor
+
+
+class _LongFound(ctypes.Structure):
+    _fields_ = tuple((field.name, ctypes.c_void_p) for field in fields(AgedTrains))
+
+
+@dataclass(frozen=True)
+class CompiledLong:
+    """long.c, loaded."""
+
+    functions: ctypes.CDLL
+
+    @staticmethod
+    def of(functions: ctypes.CDLL) -> "CompiledLong":
+        """Return the kernel of functions whose arguments are declared."""
+        functions.age_trains.argtypes = [ctypes.c_void_p] * 3
+        functions.age_trains.restype = ctypes.c_int
+        return CompiledLong(functions)
+
+    def trains(
+        self, layer: LongLayer, decay: float, limits: tuple[float, float], check: Callable[[], None]
+    ) -> AgedTrains:
+        """Return the trains of neurons of a decay that fire above, and may fire from, these limits on.
+
+        `check` is called between parts of a second at most, about, and may raise.
+        """
+        given = {field.name: getattr(layer, field.name).contiguous() for field in fields(LongLayer)}
+        (neurons, sources), (samples, _), steps = layer.weights.shape, layer.range.shape, len(layer.factors)
+        labels, size = len(layer.ages), samples * neurons
+        found = AgedTrains(
+            torch.zeros(steps + labels, labels + 1, size, dtype=torch.uint8),
+            torch.zeros(2, steps + 1, size, dtype=torch.uint8),
+            torch.zeros(steps, size, dtype=torch.uint8),
+            torch.zeros(labels + 1, size, dtype=torch.uint8),
+            layer.lower.new_zeros(steps, size),
+            layer.lower.new_zeros(steps, size),
+        )
+        counts = (steps, labels, samples, neurons, sources, len(layer.trains), len(layer.first))
+        packed = _LongGiven(*(address(given[field.name]) for field in fields(LongLayer)))
+        filled = _LongFound(*(address(getattr(found, field.name)) for field in fields(AgedTrains)))
+        each = max(1, AT_ONCE // (steps * labels * neurons * sources))
+        for first in range(0, samples, each):
+            check()
+            part = first, min(first + each, samples)
+            sizes = _LongSizes(decay, *limits, *counts, *part, torch.get_num_threads())
+            if self.functions.age_trains(*map(ctypes.byref, (sizes, packed, filled))):
+                raise MemoryError("long: no memory for the labels of a layer")
+        return found

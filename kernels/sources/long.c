@@ -1,0 +1,297 @@
+/* The trains of certify/bounds/long/long_trains.py behind a table of trains and a dense layer, sample by sample: windows
+   of the table's rows, their products, and the labels by age, in one pass that stays in cache. Compiled on demand.
+
+   REAL is double. It does what torch does there, but for the order in which sums of products are added up and for
+   fused products: what is paid for rounding, a multiple of u times the sum of moduli, holds in any order (F1, F2, F5).
+   Arrays over neurons are padded to P, a multiple of LANES. */
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define LANES (64 / (int)sizeof(REAL))
+#define WIDE 8 /* windows that go together in a product */
+#define INLINE static inline __attribute__((always_inline))
+#define INFINITE ((REAL)__builtin_inf())
+#define OVER(j, P) _Pragma("omp simd") for (long j = 0; j < (P); j++)
+
+typedef REAL Vector __attribute__((vector_size(64), aligned(64), may_alias));
+
+/* B samples, T steps, W labels; the layer before has n neurons with rows of R, U different ranges of them. Asked for are
+   samples from..to − 1. */
+typedef struct {
+    double decay, surely, perhaps;
+    long steps, labels, samples, neurons, sources, rows, ranges, from, to;
+    int threads;
+} Sizes;
+
+typedef struct {
+    const REAL *weights, *bias;                 /* (neurons, sources), (neurons) */
+    const REAL *trains;                         /* (R, T) */
+    const long *first, *last;                   /* rows of each range, (U) */
+    const long *range;                          /* of each source, (B, sources) */
+    const REAL *ages, *factors;                 /* (W), (T) */
+    const REAL *slack, *widening;               /* of a unit of weight: of the product, of the recursion, (B, neurons) */
+    const REAL *lower, *upper;                  /* currents of each step, widened, (T, B, neurons) */
+} Given;
+
+typedef struct {
+    unsigned char *edges, *stays, *waits, *ends; /* (T + W, W + 1, B, n), (2, T + 1, B, n), (T, B, n), (W + 1, B, n) */
+    REAL *certain, *possible;                    /* (T, B, n) each */
+} Found;
+
+/* The least and the greatest sum over each range of the windows that end at one step, (U, C) each. */
+typedef struct {
+    REAL *least, *most;
+    long columns; /* C: windows, rounded up to WIDE */
+} Ends;
+
+/* What all samples share: of W and of |W|, (sources, P), and b, (P). */
+typedef struct {
+    REAL *weights, *moduli, *bias;
+} Matrix;
+
+/* One sample: the labels in W + 1 slots, that of the node of step t in t mod (W + 1), (W + 1, P); what is older. */
+typedef struct {
+    REAL *bottom, *top, *alive;
+    REAL *old_bottom, *old_top, *old_alive, *slack, *widening; /* (P) */
+    long *open;                                                /* sources with several rows */
+    long count;
+} Sample;
+
+/* What a thread works on. */
+typedef struct {
+    REAL *middle, *radius;                         /* of the sources' windows, (sources, C) */
+    REAL *low, *high;                              /* of the windows, (C + 1, P): at C what excludes nothing */
+    REAL *cap, *fired, *edge, *current, *ceiling;  /* (P) */
+} Work;
+
+INLINE REAL lesser(REAL a, REAL b) { return a < b ? a : b; }
+INLINE REAL greater(REAL a, REAL b) { return a > b ? a : b; }
+static long rounded(long n, long to) { return (n + to - 1) / to * to; }
+static long windows_of(const Sizes *sizes, long t) { return t + 1 < sizes->labels ? t + 1 : sizes->labels; }
+
+/* The ends of all windows that end at step t (from 0), of each range: a table of minima over 1, 2, 4, … rows.
+   `table` holds (levels, R, C) of least sums, then as many of greatest ones. */
+static void find_ends(const Sizes *sizes, const Given *given, long t, long levels, REAL *table, Ends *ends) {
+    long R = sizes->rows, C = ends->columns, count = windows_of(sizes, t), size = levels * R * C;
+    for (long r = 0; r < R; r++) {
+        REAL sum = 0, *row = table + r * C;
+        for (long i = 0; i < count; i++)
+            row[i] = sum += given->ages[i] * given->factors[t - i] * given->trains[r * sizes->steps + t - i];
+        for (long i = count; i < C; i++) row[i] = 0;
+        memcpy(row + size, row, sizeof(REAL) * (size_t)C);
+    }
+    for (long level = 1; level < levels; level++)
+        for (long r = 0, half = 1L << (level - 1); r + 2 * half <= R; r++) {
+            REAL *to = table + (level * R + r) * C, *one = table + ((level - 1) * R + r) * C, *other = one + half * C;
+            OVER(i, C) to[i] = lesser(one[i], other[i]);
+            OVER(i, C) to[size + i] = greater(one[size + i], other[size + i]);
+        }
+    for (long u = 0; u < sizes->ranges; u++) {
+        long span = given->last[u] - given->first[u] + 1, level = 63 - __builtin_clzl((unsigned long)span);
+        const REAL *one = table + (level * R + given->first[u]) * C;
+        const REAL *other = table + (level * R + given->last[u] + 1 - (1L << level)) * C;
+        REAL *least = ends->least + u * C, *most = ends->most + u * C;
+        OVER(i, C) least[i] = lesser(one[i], other[i]);
+        OVER(i, C) most[i] = greater(one[size + i], other[size + i]);
+    }
+}
+
+/* out[i][j] = Σ_k in[k][i]·w[k][j], over the sources k that are listed, or all of them. */
+static void product(const REAL *w, const REAL *in, const long *listed, long count, long C, long P, REAL *out) {
+    for (long j = 0; j < P; j += LANES)
+        for (long i = 0; i < C; i += WIDE) {
+            Vector sum[WIDE] = {0};
+            for (long k = 0; k < count; k++) {
+                long source = listed ? listed[k] : k;
+                Vector weight = *(const Vector *)(w + source * P + j);
+                const REAL *over = in + source * C + i;
+                for (int l = 0; l < WIDE; l++) sum[l] += over[l] * weight;
+            }
+            for (int l = 0; l < WIDE; l++) *(Vector *)(out + (i + l) * P + j) = sum[l];
+        }
+}
+
+/* The windows that end at step t: W·x + b and |W|·r + slack, then what the run's recursion adds. */
+static void find_windows(const Sizes *sizes, const Given *given, const Ends *ends, const Matrix *matrix, long t, long b,
+                         const Sample *sample, Work *work) {
+    long C = ends->columns, P = rounded(sizes->neurons, LANES), m = sizes->sources, count = windows_of(sizes, t);
+    for (long k = 0; k < m; k++) {
+        const REAL *least = ends->least + given->range[b * m + k] * C, *most = ends->most + given->range[b * m + k] * C;
+        REAL *middle = work->middle + k * C, *radius = work->radius + k * C;
+        OVER(i, C) middle[i] = (least[i] + most[i]) * (REAL)0.5, radius[i] = (most[i] - least[i]) * (REAL)0.5;
+    }
+    product(matrix->weights, work->middle, 0, m, C, P, work->low);
+    product(matrix->moduli, work->radius, sample->open, sample->count, C, P, work->high);
+    REAL total = 0, moduli = 0, weight = 0;
+    for (long i = 0; i < count; i++) {
+        REAL age = given->ages[i], part = age * given->factors[t - i], *low = work->low + i * P, *high = work->high + i * P;
+        total += part, moduli += fabs(part), weight += age;
+        OVER(j, P) {
+            REAL middle = low[j] + matrix->bias[j] * total, radius = high[j] + sample->slack[j] * moduli;
+            REAL widening = sample->widening[j] * weight;
+            low[j] = (middle - radius) - widening, high[j] = (middle + radius) + widening;
+        }
+    }
+}
+
+/* Take in a step's current, cut what a window and the cap exclude, and note who may fire; `silent` is θ·λ^age. */
+static void fire(const Sizes *sizes, long P, REAL *bottom, REAL *top, REAL *alive, const REAL *low, const REAL *high,
+                 REAL silent, Work *work) {
+    REAL surely = (REAL)sizes->surely, perhaps = (REAL)sizes->perhaps, decay = (REAL)sizes->decay;
+    OVER(j, P) {
+        REAL least = greater(work->current[j] + decay * bottom[j], low[j]);
+        REAL most = lesser(lesser(work->ceiling[j] + decay * top[j], high[j]), work->cap[j]);
+        REAL there = least <= most ? alive[j] : 0, fires = most >= perhaps ? there : 0;
+        work->cap[j] = lesser(work->cap[j], high[j] + silent);
+        bottom[j] = least, top[j] = lesser(most, surely), alive[j] = least <= surely ? there : 0;
+        work->fired[j] = greater(work->fired[j], fires), work->edge[j] = fires;
+    }
+}
+
+static void write_bytes(const REAL *from, long n, unsigned char *to) {
+    for (long j = 0; j < n; j++) to[j] = (unsigned char)from[j];
+}
+
+/* Join the oldest label with what is older. */
+static void join(long P, const REAL *bottom, const REAL *top, const REAL *alive, Sample *sample) {
+    REAL *old_bottom = sample->old_bottom, *old_top = sample->old_top, *old = sample->old_alive;
+    OVER(j, P) {
+        REAL low = lesser(alive[j] > 0 ? bottom[j] : INFINITE, old[j] > 0 ? old_bottom[j] : INFINITE);
+        REAL high = greater(alive[j] > 0 ? top[j] : -INFINITE, old[j] > 0 ? old_top[j] : -INFINITE);
+        old[j] = greater(old[j], alive[j]);
+        old_bottom[j] = old[j] > 0 ? low : 0, old_top[j] = old[j] > 0 ? high : 0;
+    }
+}
+
+/* One step of one sample. */
+static void step(const Sizes *sizes, const Given *given, const Ends *ends, const Matrix *matrix, const Found *found, long t,
+                 long b, Sample *sample, Work *work) {
+    long T = sizes->steps, W = sizes->labels, n = sizes->neurons, size = sizes->samples * n, P = rounded(n, LANES);
+    long count = windows_of(sizes, t), at = t * size + b * n;
+    REAL power = (REAL)sizes->decay, *certain = found->certain + at, *nothing = work->low + ends->columns * P;
+    REAL *everything = work->high + ends->columns * P;
+    find_windows(sizes, given, ends, matrix, t, b, sample, work);
+    for (long j = 0; j < n; j++) work->current[j] = given->lower[at + j], work->ceiling[j] = given->upper[at + j];
+    OVER(j, P) work->cap[j] = INFINITE, work->fired[j] = 0, nothing[j] = -INFINITE, everything[j] = INFINITE;
+    for (long j = 0; j < n; j++) certain[j] = 1;
+    for (long i = 0; i <= W; i++) {
+        long slot = (t - i + W + 1) % (W + 1) * P;
+        REAL *alive = i < W ? sample->alive + slot : sample->old_alive;
+        if (i == W) fire(sizes, P, sample->old_bottom, sample->old_top, alive, nothing, everything, INFINITE, work);
+        else if (i < count)
+            fire(sizes, P, sample->bottom + slot, sample->top + slot, alive, work->low + i * P, work->high + i * P,
+                 (REAL)sizes->surely * power, work);
+        else OVER(j, P) work->edge[j] = 0; /* a node before the first one */
+        power *= (REAL)sizes->decay;
+        write_bytes(work->edge, n, found->edges + (t * (W + 1) + i) * size + b * n);
+        if (i == W || i < count)
+            for (long j = 0; j < n; j++) certain[j] = alive[j] > 0 ? 0 : certain[j];
+    }
+    for (long j = 0; j < n; j++) found->possible[at + j] = work->fired[j];
+    write_bytes(sample->old_alive, n, found->waits + at);
+    long last = (t + 2) % (W + 1) * P, next = (t + 1) % (W + 1) * P; /* nodes t + 1 − W and t + 1 */
+    if (t + 1 >= W) join(P, sample->bottom + last, sample->top + last, sample->alive + last, sample);
+    OVER(j, P) sample->bottom[next + j] = 0, sample->top[next + j] = 0, sample->alive[next + j] = work->fired[j];
+    if (t + 1 < W) return;
+    write_bytes(sample->alive + last, n, found->stays + (t + 1 - W) * size + b * n);
+    write_bytes(sample->old_alive, n, found->stays + (T + 1 + t + 1 - W) * size + b * n);
+}
+
+static void *take(char **next, long count, long size) {
+    char *found = *next;
+    *next += (count * size + 63) / 64 * 64;
+    return found;
+}
+
+static size_t lay_out(const Sizes *sizes, long C, char *memory, Matrix *matrix, Work *works, Sample *samples) {
+    char *next = memory;
+    long P = rounded(sizes->neurons, LANES), m = sizes->sources, slots = sizes->labels + 1, real = sizeof(REAL);
+    matrix->weights = take(&next, m * P, real), matrix->moduli = take(&next, m * P, real);
+    matrix->bias = take(&next, P, real);
+    for (int p = 0; p < sizes->threads; p++) {
+        Work *work = works + p;
+        work->middle = take(&next, m * C, real), work->radius = take(&next, m * C, real);
+        work->low = take(&next, (C + 1) * P, real), work->high = take(&next, (C + 1) * P, real);
+        work->cap = take(&next, P, real), work->fired = take(&next, P, real), work->edge = take(&next, P, real);
+        work->current = take(&next, P, real), work->ceiling = take(&next, P, real);
+    }
+    for (long b = sizes->from; b < sizes->to; b++) {
+        Sample *sample = samples + b - sizes->from;
+        sample->bottom = take(&next, slots * P, real), sample->top = take(&next, slots * P, real);
+        sample->alive = take(&next, slots * P, real), sample->old_bottom = take(&next, P, real);
+        sample->old_top = take(&next, P, real), sample->old_alive = take(&next, P, real);
+        sample->slack = take(&next, P, real), sample->widening = take(&next, P, real);
+        sample->open = take(&next, m, sizeof(long));
+    }
+    return (size_t)(next - memory);
+}
+
+static void begin(const Sizes *sizes, const Given *given, Matrix *matrix, Sample *samples) {
+    long n = sizes->neurons, m = sizes->sources, P = rounded(n, LANES);
+    for (long j = 0; j < n; j++) {
+        matrix->bias[j] = given->bias[j];
+        for (long k = 0; k < m; k++) {
+            REAL weight = given->weights[j * m + k];
+            matrix->weights[k * P + j] = weight, matrix->moduli[k * P + j] = fabs(weight);
+        }
+    }
+    for (long b = sizes->from; b < sizes->to; b++) {
+        Sample *sample = samples + b - sizes->from;
+        for (long j = 0; j < n; j++)
+            sample->slack[j] = given->slack[b * n + j], sample->widening[j] = given->widening[b * n + j];
+        for (long k = 0; k < m; k++) {
+            long u = given->range[b * m + k];
+            if (given->first[u] < given->last[u]) sample->open[sample->count++] = k;
+        }
+        for (long j = 0; j < P; j++) sample->alive[j] = 1; /* node 0: no spike yet counts as one at step 0 */
+    }
+}
+
+/* At the end the last spike is at T − i, or before those. */
+static void end(const Sizes *sizes, const Found *found, const Sample *samples) {
+    long n = sizes->neurons, size = sizes->samples * n, W = sizes->labels, P = rounded(n, LANES);
+    for (long b = sizes->from; b < sizes->to; b++) {
+        const Sample *sample = samples + b - sizes->from;
+        for (long i = 0; i < W; i++) {
+            long slot = (sizes->steps - i + W + 1) % (W + 1) * P;
+            write_bytes(sample->alive + slot, n, found->ends + i * size + b * n);
+        }
+        write_bytes(sample->old_alive, n, found->ends + W * size + b * n);
+    }
+}
+
+/* Returns whether memory failed. */
+int age_trains(const Sizes *sizes, const Given *given, const Found *found) {
+    long C = rounded(sizes->labels, WIDE), U = sizes->ranges, longest = 1, levels = 1;
+    for (long u = 0; u < U; u++) {
+        long span = given->last[u] - given->first[u] + 1;
+        longest = span > longest ? span : longest;
+    }
+    while (2L << (levels - 1) <= longest) levels++;
+    Matrix matrix;
+    Work *works = calloc((size_t)sizes->threads, sizeof(Work));
+    Sample *samples = calloc((size_t)(sizes->to - sizes->from), sizeof(Sample));
+    Ends ends = {malloc((size_t)(U * C) * sizeof(REAL)), malloc((size_t)(U * C) * sizeof(REAL)), C};
+    REAL *table = malloc((size_t)(2 * levels * sizes->rows * C) * sizeof(REAL));
+    char *memory = 0;
+    int failed = !works || !samples || !ends.least || !ends.most || !table;
+    if (!failed) {
+        size_t bytes = lay_out(sizes, C, 0, &matrix, works, samples);
+        memory = aligned_alloc(64, bytes);
+        failed = !memory;
+        if (!failed) memset(memory, 0, bytes), lay_out(sizes, C, memory, &matrix, works, samples);
+    }
+    if (!failed) begin(sizes, given, &matrix, samples);
+    for (long t = 0; !failed && t < sizes->steps; t++) {
+        find_ends(sizes, given, t, levels, table, &ends);
+#pragma omp parallel for schedule(static) num_threads(sizes->threads) if (sizes->threads > 1)
+        for (int p = 0; p < sizes->threads; p++)
+            for (long b = sizes->from + p; b < sizes->to; b += sizes->threads)
+                step(sizes, given, &ends, &matrix, found, t, b, samples + b - sizes->from, works + p);
+    }
+    if (!failed) end(sizes, found, samples);
+    free(works), free(samples), free(ends.least), free(ends.most), free(table), free(memory);
+    return failed;
+}
