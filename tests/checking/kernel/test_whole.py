@@ -432,6 +432,28 @@ def test_a_potential_of_a_whole_neuron_has_no_slope(kept):
     assert "has a slope" in refusal(network, [*lines[:index], " ".join(words), *lines[index + 1 :]])
 
 
+# ---- splits of spikes --------------------------------------------------------------------------------------
+def test_a_split_of_spikes_is_between_none_and_some_however_many():
+    rule = PLAIN | {"reset": "subtract", "overflow": "saturate", "bits": 8, "most": 3, "threshold": 2}
+    network = SpikingNetwork(
+        WholeInput(0, 7), nn.Linear(1, 1), layer(rule), nn.Linear(1, 2), LIF(1.0, reset="none"),
+        num_steps=2, encoding="none", readout="potential",
+    ).double()  # fmt: skip
+    for parameter in network.parameters():
+        parameter.data = parameter.data.round() * 0 + 1
+    sample = torch.full((2, 1), 3.0, dtype=torch.float64)
+    text = {"label": 0, "network": read(network).digest, "norm": "linf", "lower": 0.0, "upper": 7.0}
+    tensors = {"sample": sample.numpy(), "radius": np.array([3.0])}
+    maker = ShortFile.of(Content(text, tensors, "", 0), read(network)).maker
+    list(maker.facts())
+    assert maker.context.bits[2][0] == ((0, 3), (0, 3))
+    maker.said("class 1")
+    assert maker.split(0, 1.0) == "spike 2 0 1"
+    assert maker.context.bits[2][0] == ((0, 3), (0, 0))
+    maker.checker._done()
+    assert maker.context.bits[2][0] == ((0, 3), (1, 3))
+
+
 # ---- readouts ----------------------------------------------------------------------------------------------
 @pytest.mark.parametrize(
     ("changed", "told"),
@@ -444,7 +466,7 @@ def test_a_potential_of_a_whole_neuron_has_no_slope(kept):
     ],
 )
 def test_potentials_that_are_read_must_not_be_cut(changed, told):
-    """The classes' sums are 5·s and −4·s + 4·s', s = s' = 1 at each of 4 steps: up to 20, with parts of up to 8."""
+    """The classes' sums are 5·s and −4·s + 4·s', s = s' = 1 at each of 4 steps: up to 20, by parts of up to 8."""
     adds = PLAIN | {"leak": ["truncate", 0, 1], "overflow": "saturate"}
     always = IntegerLIF(WholeDecay("shift", 0), 1)
     layers = [WholeInput(0, 7), nn.Linear(2, 2), always, nn.Linear(2, 2), layer(adds | changed)]
