@@ -432,6 +432,13 @@ def test_a_potential_of_a_whole_neuron_has_no_slope(kept):
     assert "has a slope" in refusal(network, [*lines[:index], " ".join(words), *lines[index + 1 :]])
 
 
+def test_a_pair_of_whole_neurons_is_refused(kept):
+    network, lines = kept
+    index = next(i for i, line in enumerate(lines) if line.startswith("leaf"))
+    told = refusal(network, [*lines[: index + 1], "pair 4 0 1 0 0 0 0 0", *lines[index + 1 :]])
+    assert "a pair is of whole neurons" in told
+
+
 # ---- splits of spikes --------------------------------------------------------------------------------------
 def test_a_split_of_spikes_is_between_none_and_some_however_many():
     rule = PLAIN | {"reset": "subtract", "overflow": "saturate", "bits": 8, "most": 3, "threshold": 2}
