@@ -180,7 +180,9 @@ def test_recordings_are_what_the_chip_takes(least, told):
 def test_ties_fall_as_they_do_on_the_chip():
     """Sums of two classes are equal at each input: of both, argmax takes the first, and no order is strict."""
     made, sample = graded(3, 1), tensor(np.array([3, 4]))
-    for part in (made.layers[3].weight, made.layers[3].bias):
+    last = made.layers[3]
+    assert isinstance(last, nn.Linear)
+    for part in (last.weight, last.bias):
         part.data = part.data[:1].expand_as(part).clone()
     assert Prover.of(made).prove(sample, 0, LInf(1.0), ties="argmax").leaves >= 1
     for label, ties in ((0, "strict"), (1, "argmax"), (1, "strict")):
