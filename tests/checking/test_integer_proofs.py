@@ -22,7 +22,7 @@ from support.chips import CHIPS, Case, Overrun, around, failing, margins, tensor
 from support.drawn_chips import MOST, members, network
 from support.examples import THOROUGH
 
-DRAWN = 3000 if THOROUGH else 60
+DRAWN = 4200 if THOROUGH else 60
 SEEDS = 24 if THOROUGH else 2
 
 
