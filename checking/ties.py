@@ -30,12 +30,11 @@ def enough(graph: Graph, label: int, other: int, ties: str) -> tuple[int, bool]:
     other > label logit_label ≥ logit_other is enough, so a bound of 0 is. Where the readout counts spikes and
     nothing follows it, the exact difference over the unit 1/T is that of two counts, an integer: above −1 it is at
     least 0. The run sums T ones and zeros without rounding, T being at most 2⁸, and divides both sums alike, which
-    is monotone: a count that is not less has a logit that is not less. Of a network of whole numbers sums of
-    potentials are whole, too, and nothing rounds them.
+    is monotone: a count that is not less has a logit that is not less.
     """
     if ties == STRICT or other < label:
         return 0, True
-    return (-1, True) if graph.whole or _counts(graph) else (0, False)
+    return (-1, True) if _counts(graph) else (0, False)
 
 
 def _counts(graph: Graph) -> bool:

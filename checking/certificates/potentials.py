@@ -59,7 +59,7 @@ class PotentialMaker:
             for moves in level:
                 values = [later[move.target] + cost * move.spike for move in moves or ()]
                 here.append(lower(min(values, default=PLENTY >> 2 * GRID)))
-                ways = [[(0, 0)] * any(move.spike == spike for move in moves or ()) for spike in (0, 1)]
+                ways = [[(0, 0)] * any((move.spike > 0) == spike for move in moves or ()) for spike in (0, 1)]
                 found.append(Potential([], [], []) if moves is None else Potential([(here[-1], 0)], *ways))
             spend(RISE * len(level))
             out.append(found)

@@ -108,11 +108,6 @@ class Graph:
     readout: str
 
     @property
-    def whole(self) -> bool:
-        """Return whether it is one of whole numbers."""
-        return any(isinstance(node, Spikes) and isinstance(node.neuron, IntegerNeuron) for node in self.nodes)
-
-    @property
     def summed(self) -> bool:
         """Return whether logits are sums over time."""
         return self.readout not in ("largest", "first")

@@ -203,7 +203,9 @@ class Stepped(DeclaredRule):
         widest = size
         for _ in range(1, num_steps if self.synapse is not None else 1):
             assert self.synapse is not None
-            widest = self.synapse(widest) + size
+            widest = (
+                torch.maximum(self.synapse(widest), -self.synapse(-widest)) + size
+            )  # "floor" keeps more below 0
         check_within(float(widest.max()), self.current_top, "a part of a sum of currents", "saturate")
 
     def moves(

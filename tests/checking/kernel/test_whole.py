@@ -5,20 +5,22 @@ import random
 from dataclasses import replace
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from torch import nn
 
 from spikecert import LIF, IntegerLIF, LInf, SpikingNetwork, WholeDecay, WholeInput, save
-from spikecert.certify.proofs import Prover
+from spikecert.certify.proofs import Prover, Unproven
 from spikecert.checking import Refused
 from spikecert.checking.certificates.short_files import ShortFile
 from spikecert.checking.certificates.whole import rows_of, states_of
 from spikecert.checking.kernel import check_certificate
+from spikecert.checking.kernel.certificates import opening
 from spikecert.checking.kernel.invariants import Driven
 from spikecert.checking.kernel.numbers import ONE, Box, scaled, times
 from spikecert.checking.kernel.whole import WholeNeuron, WholeNode, checked_whole, inductive_whole
-from spikecert.checking.network.files import parse
+from spikecert.checking.network.files import Content, parse
 from spikecert.checking.network.integers import CUTS, IntegerNeuron, WholeLeak
 from spikecert.checking.network.model import Network, parse_network
 from spikecert.checking.short import FORMATS
@@ -428,6 +430,75 @@ def test_a_potential_of_a_whole_neuron_has_no_slope(kept):
     words = lines[index].split()
     words[3 + 4 + 2] = "1"  # behind prices: the number of pieces, a, b
     assert "has a slope" in refusal(network, [*lines[:index], " ".join(words), *lines[index + 1 :]])
+
+
+def test_a_pair_of_whole_neurons_is_refused(kept):
+    network, lines = kept
+    index = next(i for i, line in enumerate(lines) if line.startswith("leaf"))
+    told = refusal(network, [*lines[: index + 1], "pair 4 0 1 0 0 0 0 0", *lines[index + 1 :]])
+    assert "a pair is of whole neurons" in told
+
+
+# ---- splits of spikes --------------------------------------------------------------------------------------
+def test_a_split_of_spikes_is_between_none_and_some_however_many():
+    rule = PLAIN | {"reset": "subtract", "overflow": "saturate", "bits": 8, "most": 3, "threshold": 2}
+    network = SpikingNetwork(
+        WholeInput(0, 7), nn.Linear(1, 1), layer(rule), nn.Linear(1, 2), LIF(1.0, reset="none"),
+        num_steps=2, encoding="none", readout="potential",
+    ).double()  # fmt: skip
+    for parameter in network.parameters():
+        parameter.data = parameter.data.round() * 0 + 1
+    sample = torch.full((2, 1), 3.0, dtype=torch.float64)
+    text = {"label": 0, "network": read(network).digest, "norm": "linf", "lower": 0.0, "upper": 7.0}
+    tensors = {"sample": sample.numpy(), "radius": np.array([3.0])}
+    maker = ShortFile.of(Content(text, tensors, "", 0), read(network)).maker
+    list(maker.facts())
+    assert maker.context.bits[2][0] == ((0, 3), (0, 3))
+    maker.said("class 1")
+    assert maker.split(0, 1.0) == "spike 2 0 1"
+    assert maker.context.bits[2][0] == ((0, 3), (0, 0))
+    maker.checker._done()
+    assert maker.context.bits[2][0] == ((0, 3), (1, 3))
+
+
+# ---- readouts ----------------------------------------------------------------------------------------------
+@pytest.mark.parametrize(
+    ("changed", "told"),
+    [
+        ({"bits": 8}, ""),
+        ({"bits": 8, "fires_at": ">"}, ""),
+        ({"bits": 5}, "a potential that is read, or what it adds up, may pass 15"),
+        ({"bits": 8, "current_bits": 3}, "a potential that is read, or what it adds up, may pass 3"),
+        ({"bits": 8, "current_bits": 4, "saturating_sums": True}, "a part of a sum of currents may pass 7"),
+    ],
+)
+def test_potentials_that_are_read_must_not_be_cut(changed, told):
+    """The classes' sums are 5·s and −4·s + 4·s', s = s' = 1 at each of 4 steps: up to 20, by parts of up to 8."""
+    adds = PLAIN | {"leak": ["truncate", 0, 1], "overflow": "saturate"}
+    always = IntegerLIF(WholeDecay("shift", 0), 1)
+    layers = [WholeInput(0, 7), nn.Linear(2, 2), always, nn.Linear(2, 2), layer(adds | changed)]
+    network = SpikingNetwork(*layers, num_steps=4, readout="potential").double()
+    for parameter, values in zip(
+        network.parameters(), ([[1, 0], [0, 1]], [1, 1], [[5, 0], [-4, 4]], [0, 0]), strict=True
+    ):
+        parameter.data = torch.tensor(values, dtype=torch.float64)
+    prover, sample = Prover.of(network.eval()), torch.tensor([3.0, 3.0], dtype=torch.float64)
+    if not told:
+        assert prover.prove(sample, 0, LInf(1)).leaves == 1
+        return
+    with pytest.raises(Unproven):
+        prover.prove(sample, 0, LInf(1))
+    own = read(network)
+    certificate = made_of(own, sample)
+    assert told in refusal(network, certificate)
+
+
+def made_of(own: Network, sample: torch.Tensor) -> list[str]:
+    """Return a certificate of class 0 whose only leaf is at the root, whatever the kernel says of it."""
+    text = {"label": 0, "network": own.digest, "norm": "linf", "ties": "strict", "lower": 0.0, "upper": 7.0}
+    tensors = {"sample": sample.numpy(), "radius": np.array([1.0])}
+    maker = ShortFile.of(Content(text, tensors, "", 0), own).maker
+    return [*opening(text, tensors), *maker.facts(), "class 1", "leaf", "close"]
 
 
 # ---- the native kernel -------------------------------------------------------------------------------------

@@ -207,3 +207,15 @@ def test_builds_are_read(target):
 
 def test_delays_are_read():
     assert parse_network(checkpoints.to_bytes(made(None, "potential", Delay(1))), "network").whole
+
+
+def test_a_mean_of_counts_is_divided_by_floats():
+    """1/3 is no float: of all that a network of whole numbers does, this rounds."""
+    text, tensors = content(made(IntegerLIF(WholeDecay("shift", 2), 3, reset="subtract"), "spikes"))
+    network = read(text, tensors)
+    nodes = KernelNodes.over(network, network.inputs(np.full(3, 2.0), np.array([1.0]), 0.0, 7.0))
+    widths = {place: nodes.graph.widths[place] for place in nodes.graph.spiking}
+    sizes = Sizes(nodes, lambda place: whole(np.ones((widths[place], 3), dtype=int)))
+    errors = [sizes.of(place)[1].max().fraction() for place in range(len(nodes.nodes))]
+    assert not any(errors[:-1])
+    assert 0 < errors[-1] < 1e-14

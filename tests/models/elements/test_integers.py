@@ -199,3 +199,14 @@ def halved() -> nn.Linear:
 def test_a_network_that_is_whole_in_part_is_refused(made, told: str):
     with pytest.raises(ValueError, match=told):
         circuit(made())
+
+
+def test_what_is_cut_downwards_keeps_more_below_0():
+    """−4, −2 − 4, −3 − 4, −4 − 4: of a positive sum no part passes 7, of a negative one some may."""
+    rule = Stepped(
+        WholeDecay("shift", 1), 3, synapse=WholeDecay("floor", 1, 1), current_bits=4, saturating_sums=True
+    )
+    size = torch.tensor([4.0], dtype=torch.float64)
+    rule.admit(size, 3)
+    with pytest.raises(OverflowError, match="a part of a sum of currents may reach 8, beyond 7"):
+        rule.admit(size, 4)
