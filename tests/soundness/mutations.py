@@ -31,6 +31,8 @@ TESTS = (
     "tests/certify/integers",
     "tests/models/chips",
     "tests/models/elements/test_integers.py",
+    "tests/models/elements/test_per_step.py",
+    "tests/models/elements/test_coupled.py",
     "tests/certify/verifiers/test_margins.py",
     "tests/certify/verifiers/test_enumeration.py",
     "tests/certify/verifiers/test_moves.py",
