@@ -105,6 +105,8 @@ FIRST = {
     "rounding/units": "integers or rounding",
     "bounds/automata": "automata or reachable or adaptive",
     "elements/adaptive": "adaptive",
+    "elements/coupled": "coupled",
+    "signals/chosen": "per_step",
     "milp/adaptive": "adaptive",
     "eager_cells": "cells",
     "eager_pairs": "cells",
