@@ -251,8 +251,13 @@ class RowWriter:
             if len(gains) == 1 and all(each > 0 for value in gains for each in entries_of(value))
             else UNIT
         )
-        rows = [self.row(each * (UNIT / gain)) for each in known.own]
-        return [*_apart(rows), ("neuron", layer, gain, None)]
+        try:
+            row = _apart([self.row(each * (UNIT / gain)) for each in known.own])
+        except ConversionRefused:
+            step = next(step for step, each in enumerate([*known.own, None], 1) if each != known.own[-1])
+            told = f"step {step} takes in another current than step {len(known.own)}"
+            self._refuse(f"is no neuron that is known here, {told}, and not by affine layers alone", layer)
+        return [*row, ("neuron", layer, gain, None)]
 
     def _inputs(self, layer: int) -> tuple[Polynomial, Coefficient, list[tuple[Image, Coefficient]]]:
         """Return what a layer hears of others in units of a gain, the gain, and maps of its own spikes."""

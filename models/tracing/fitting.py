@@ -217,6 +217,9 @@ def _entered(
     if apart:
         last = len(entering) - 1
         own = tuple(layers.moved(current, last - step) for step, current in enumerate(entering))
+        for step, (current, each) in enumerate(zip(entering, own, strict=True)):
+            if layers.moved(each, step - last) != current:
+                raise _Mismatch(step + 1, "takes in what no later step does")
         return replace(guess, current=entering[-1], echo=echo, own=own)
     for step, current in enumerate(entering):
         if current != _at(layers, entering, step):

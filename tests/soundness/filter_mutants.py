@@ -64,8 +64,8 @@ FILTER_MUTANTS = (
     Mutant(
         "network: the mean over time is taken in front of a synapse",
         "models/networks.py",
-        "(LIF, Synapse, Residual,",
-        "(LIF, Residual,",
+        "(LIF, Synapse, PerStep, Residual,",
+        "(LIF, PerStep, Residual,",
     ),
     Mutant(
         "search: a filter of a pool is taken for one of chains",

@@ -9,6 +9,7 @@ from checker_mutants import CHECKER_MUTANTS
 from circuit_mutants import CIRCUIT_MUTANTS
 from climb_mutants import CLIMB_MUTANTS
 from conversion_mutants import CONVERSION_MUTANTS
+from coupled_mutants import COUPLED_MUTANTS
 from element_mutants import ELEMENT_MUTANTS
 from event_mutants import EVENT_MUTANTS
 from filter_mutants import FILTER_MUTANTS
@@ -44,6 +45,7 @@ MUTANTS = (
     *CLIMB_MUTANTS,
     *SEARCH_MUTANTS,
     *SHARING_MUTANTS,
+    *COUPLED_MUTANTS,
     *ELEMENT_MUTANTS,
     *EVENT_MUTANTS,
     *CONVERSION_MUTANTS,

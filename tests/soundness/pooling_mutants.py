@@ -53,8 +53,8 @@ POOLING_MUTANTS = (
     Mutant(
         "network: the mean over time is taken in front of a max pool",
         "models/networks.py",
-        "(LIF, Synapse, Residual, *MAX_POOLS, *BATCH_NORMS)",
-        "(LIF, Synapse, Residual, *BATCH_NORMS)",
+        "(LIF, Synapse, PerStep, Residual, *MAX_POOLS, *BATCH_NORMS)",
+        "(LIF, Synapse, PerStep, Residual, *BATCH_NORMS)",
     ),
     Mutant(
         "circuit: a max pool is left out",
