@@ -7,6 +7,8 @@ from corners), with noise, disturbances and plants at their bounds at each step,
 status is 1 where one does.
 """
 
+# pyright: reportArgumentType=false
+
 import argparse
 import sys
 import time

@@ -31,6 +31,8 @@ TOGETHER = 512
 """Boxes that are bounded at once."""
 MOST_NUMBERS = 2**24
 """Ends of one side that a level's boxes have at most: a few hundred MiB with all that is made of them."""
+LEAST_SHARE = 2.0**-10
+"""An input that moves currents by less than this share of what another one does is next to none."""
 LEAST_WIDTH = 2.0**-40
 """Boxes narrower than this share of the set are split no further: rounding is all that is left of them."""
 
@@ -44,9 +46,26 @@ def moving(problem: Problem) -> Tensor | None:
 
 
 def few_dimensions(problem: Problem) -> bool:
-    """Return whether a problem's sets move so few inputs that their boxes are soon small."""
+    """Return whether a problem's sets move so few inputs, but for next to nothing, that boxes are soon small.
+
+    It says where boxes are split, and no more: sides that hardly move a current are never split for long.
+    """
     found = moving(problem)
-    return found is not None and int(found.flatten(1).sum(1).max()) <= MOST_DIMENSIONS
+    if found is None:
+        return False
+    if int(found.flatten(1).sum(1).max()) <= MOST_DIMENSIONS:
+        return True
+    if problem.circuit.whole or found[0].dim() > 1:
+        return False
+    moves = _moves(problem)
+    return int((moves > LEAST_SHARE * moves.amax(1, keepdim=True)).sum(1).max()) <= MOST_DIMENSIONS
+
+
+def _moves(problem: Problem) -> Tensor:
+    """Return by how much each input may move the currents that it meets first, about, (batch, ...)."""
+    box = problem.perturbation.enclosure(problem.inputs)
+    sides = box.upper - box.lower
+    return sides * influence(problem.circuit, tuple(sides.shape[1:])).to(sides)
 
 
 @dataclass(frozen=True)
@@ -168,7 +187,11 @@ class BoxSearch:
         """Return in what units sides are compared, and up to which a box is split no further, (batch, ...)."""
         sides = box.upper - box.lower
         if not self._whole:
-            return sides, LEAST_WIDTH * sides
+            if sides[0].dim() > 1:
+                return sides, LEAST_WIDTH * sides
+            moves = _moves(self.problem)  # what moves next to nothing is split after all else is as small
+            share = (LEAST_SHARE * moves.amax(1, keepdim=True) / moves.clamp_min(1e-300)).clamp_min(1.0)
+            return sides * share, LEAST_WIDTH * sides
         weights = influence(self.problem.circuit, tuple(sides.shape[1:])).to(sides)
         return (1.0 / weights.clamp_min(1e-9 * float(weights.max()) + 1e-300)).expand_as(sides), 0.0 * sides
 

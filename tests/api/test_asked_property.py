@@ -1,5 +1,7 @@
 """`spikecert certify --property`: records are what the library finds, and run again; texts that are none."""
 
+# pyright: reportOptionalMemberAccess=false
+
 import json
 
 import pytest

@@ -1,5 +1,7 @@
 """Controllers in closed loop: proofs hold in simulated runs and fall with their error gain; what is no loop."""
 
+# pyright: reportArgumentType=false, reportIndexIssue=false
+
 from dataclasses import replace
 
 import numpy as np

@@ -1,5 +1,7 @@
 """Images of boxes hold next states: of flows integrated anew, of linear plants in rationals; what is no plant."""
 
+# pyright: reportArgumentType=false
+
 from fractions import Fraction
 
 import numpy as np

@@ -1,5 +1,7 @@
 """Noise, plants that are not known exactly, ellipsoids, boxes step by step: proofs hold in the worst runs."""
 
+# pyright: reportArgumentType=false, reportGeneralTypeIssues=false
+
 from dataclasses import replace
 from fractions import Fraction
 
