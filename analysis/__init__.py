@@ -5,7 +5,7 @@ if __name__ == "analysis":
 
 from typing import TYPE_CHECKING, Any
 
-from .ablation import Ablation, TemporalAblation, temporal_ablation, without_memory
+from .ablation import Ablation, TemporalAblation, temporal_ablation, without_loops, without_memory
 from .arithmetic.intervals import Interval
 from .certificates.checking import CheckedClaim, check_file
 from .certificates.storage import load_certificates, report_data, save_certificates
@@ -54,6 +54,7 @@ __all__ = [
     "theorem",
     "theorems",
     "trace_mppd",
+    "without_loops",
     "without_memory",
 ]
 

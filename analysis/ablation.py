@@ -182,6 +182,20 @@ def without_memory(network: SpikingNetwork) -> SpikingNetwork:
     return network
 
 
+def without_loops(network: SpikingNetwork) -> SpikingNetwork:
+    """Return a network, in place, whose layers hear themselves no more; a loop's synapse goes with it.
+
+    Raises:
+        ValueError: for a loop inside another layer.
+    """
+    for place, layer in enumerate(network.layers):
+        if isinstance(layer, Recurrent):
+            network.layers[place] = layer.neuron
+    if any(isinstance(layer, Recurrent) for layer in walk(network.layers)):
+        raise ValueError("got a loop inside another layer, expected loops side by side with others")
+    return network
+
+
 def _unheard(network: SpikingNetwork) -> SpikingNetwork:
     """Return a network, in place, whose loops carry nothing but their biases."""
     for layer in walk(network.layers):

@@ -6,8 +6,8 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from spikecert.analysis import TemporalAblation, temporal_ablation, without_memory
-from spikecert.models import DLIF, LIF, PLIF, SpikingNetwork
+from spikecert.analysis import TemporalAblation, temporal_ablation, without_loops, without_memory
+from spikecert.models import DLIF, LIF, PLIF, Residual, SpikingNetwork
 from spikecert.models.elements.recurrent import Recurrent
 from spikecert.models.elements.refractory import RefractoryLIF
 from spikecert.models.elements.synapses import Synapse
@@ -148,3 +148,18 @@ def test_what_does_not_fit_is_refused() -> None:
     with pytest.raises(ValueError, match="name: got 'x', expected one of first step, "):
         found.row("x")
     assert without_memory(copy.deepcopy(subject)).neurons[0].dynamics.decay == 0
+
+
+def test_a_network_without_its_loops_is_that_of_its_neurons() -> None:
+    looped = network(Recurrent(LIF(0.9), nn.Linear(12, 12), Synapse(0.5)), LIF(0.8))
+    inputs, _ = asked(looped)
+    plain = SpikingNetwork(*looped.layers, num_steps=STEPS, encoding="none")
+    plain.layers[1] = looped.layers[1].neuron  # type: ignore[union-attr, assignment]
+    found = without_loops(copy.deepcopy(looped))
+    assert not any(isinstance(layer, Recurrent) for layer in found.neurons)
+    assert torch.equal(found(inputs), plain(inputs))
+    inner = SpikingNetwork(
+        nn.Linear(4, 8), Residual([Recurrent(LIF(0.9), nn.Linear(8, 8))]), num_steps=STEPS, encoding="none"
+    )
+    with pytest.raises(ValueError, match="got a loop inside another layer"):
+        without_loops(inner)

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from spikecert import LIF, mlp, save
+from spikecert import LIF, architecture, mlp, save
 
 
 @pytest.fixture
@@ -23,6 +23,14 @@ def test_twins_trained_anew_stand_beside_what_is_left(run, model: Path) -> None:
     assert rows["trained anew, λ = 0"]["accuracy"] > 0.5
     again = json.loads(run("ablate", model, "--samples", 100, "--retrain", 8, "--json").out)
     assert again == told
+
+
+def test_loops_have_a_twin_without_them(run, tmp_path: Path) -> None:
+    looped = architecture("recurrent:16", (64,), 10, 2, LIF(1.0, reset="subtract"))
+    save(looped, tmp_path / "loop.safetensors")
+    told = run("ablate", tmp_path / "loop.safetensors", "--samples", 50, "--retrain", 1, "--json").out
+    rows = [row["name"] for row in json.loads(told)["rows"]]
+    assert rows[-4:] == ["no feedback", "trained anew", "trained anew, λ = 0", "trained anew, λ = 0, no loop"]
 
 
 def test_the_table_says_what_is_left_out(run, model: Path) -> None:

@@ -116,7 +116,7 @@ def test_a_count_grows_where_it_must_and_where_it_may(
 ) -> None:
     """θ⁻ = 0.9, θ⁺ = 1.1; 1 to 3 spikes before, of which each took d = 5 (the lower end) or d = 2 (the upper)."""
     before = Box(torch.tensor([1.0]).double(), torch.tensor([3.0]).double())
-    sums = Box(*torch.tensor([[low], [high]], dtype=torch.float64))
+    sums = Box(torch.full((1,), low, dtype=torch.float64), torch.full((1,), high, dtype=torch.float64))
     many, few = (counts_behind(before, sums, torch.full((1,), stray).double(), (1.1, 0.9), d) for d in (5.0, 2.0))
     assert (int(many.lower), int(few.upper)) == expected
 
@@ -125,7 +125,7 @@ def test_a_count_grows_where_it_must_and_where_it_may(
 def test_ties_may_fire_and_need_not(sums: float, fires: bool) -> None:
     """Between θ⁻ and θ⁺ the run may do either; at θ⁺ itself it need not fire yet."""
     nothing = Box(torch.zeros(1).double(), torch.zeros(1).double())
-    reached = Box(*torch.tensor([[sums], [sums]], dtype=torch.float64))
+    reached = Box(torch.full((1,), sums, dtype=torch.float64), torch.full((1,), sums, dtype=torch.float64))
     found = counts_behind(nothing, reached, torch.zeros(1).double(), (1.1, 0.9), 1.0)
     assert (int(found.lower), int(found.upper)) == (0, int(fires))
 

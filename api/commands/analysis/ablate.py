@@ -73,14 +73,18 @@ def _retrained(
     """Return what twins with new weights learn by cross-entropy, λ as it is and λ = 0, on the same samples."""
     import torch
 
-    from spikecert.analysis import Ablation, without_memory
+    from spikecert.analysis import Ablation, without_loops, without_memory
+    from spikecert.models import Recurrent
     from spikecert.models.elements.learned_decay import settled
     from spikecert.training import Settings, fit
 
     rows = list[Ablation]()
     with torch.no_grad():
         before = network.eval()(chosen.inputs).argmax(1)
-    for name, change in (("trained anew", copy.deepcopy), ("trained anew, λ = 0", without_memory)):
+    twins = [("trained anew", copy.deepcopy), ("trained anew, λ = 0", without_memory)]
+    if any(isinstance(neuron, Recurrent) for neuron in network.neurons):
+        twins.append(("trained anew, λ = 0, no loop", lambda twin: without_memory(without_loops(twin))))
+    for name, change in twins:
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
             twin = _fresh(settled(network))

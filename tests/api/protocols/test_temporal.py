@@ -16,6 +16,14 @@ def test_each_task_is_certified_beside_its_twin_without_memory() -> None:
         assert (memory.start.decay, none.start.decay) == (None, 0.0)
 
 
+def test_digits_in_sequence_are_certified_beside_twins_without_loops_and_memory() -> None:
+    rows = {cell.row: cell for cell in cells(protocols.protocol("temporal-digits"))}
+    for task in ("recall", "blocks"):
+        start = rows[f"{task}, no loop, λ = 0"].start
+        assert (start.decay, start.architecture and start.architecture[:4]) == (0.0, "mlp:")
+        assert (rows[task].start.architecture or "recurrent").startswith("recurrent")
+
+
 def test_rows_run_on_their_own_data(tmp_path: Path) -> None:
     found = protocols.protocol("temporal")
     quick = found.evaluation.model_copy(update={"attacks": ("spike-shift",)})
