@@ -59,12 +59,6 @@ CLIMB_MUTANTS = (
         "",
     ),
     Mutant(
-        "ranges kernel: narrow by what is above infinity",
-        "kernels/sources/ranges.c",
-        "return isfinite(value) ? value : -INFINITY;",
-        "return isfinite(value) ? value : 0;",
-    ),
-    Mutant(
         "ranges kernel: take a node for empty that may not be",
         "kernels/sources/ranges.c",
         "nodes->empty[node] = value > 0;",

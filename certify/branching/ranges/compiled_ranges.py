@@ -64,7 +64,8 @@ def _agrees(built: CompiledRanges, dtype: torch.dtype) -> bool:
 
 def _narrows(built: CompiledRanges, generator: torch.Generator) -> bool:
     """Return whether ranges of a layer of 20 neurons in six nodes are torch's, up to rounding."""
-    linear, middle = nn.Linear(11, 20), torch.rand(2, 11, generator=generator).double()
+    middle = torch.rand(2, 11, generator=generator).double()
+    linear = nn.Linear(11, 20)
     linear.weight.data = torch.randn(20, 11, generator=generator)
     linear.bias.data = torch.randn(20, generator=generator)
     network = SpikingNetwork(linear, LIF(0.9), nn.Linear(20, 2), num_steps=3).double().eval()

@@ -131,6 +131,30 @@ def test_threads_and_parts_do_not_change_the_answer(monkeypatch: pytest.MonkeyPa
     assert all(torch.equal(*pair) for other in found[1:] for pair in zip(found[0], other, strict=True))
 
 
+@pytest.mark.parametrize("decay", [0.0, 0.5])
+def test_rounding_is_paid_as_by_torch(decay: float):
+    """Thresholds just above what a sum is exactly: what may fire there may only because rounding is paid."""
+    coarse, table = Rounding(torch.float32), train_table(Leaky(0.0), 4, Rounding(torch.float32))
+    assert table is not None
+    ones = torch.ones(1, 8, dtype=torch.float64) * 1.5  # each source fires at every step
+    source = TableTrains(table, *table.reachable(Box(ones, ones)))
+    weights = torch.full((1, 8), 0.125, dtype=torch.float64)
+    current = AffineSignal(source, affine_map(DenseMap(weights, torch.zeros(1, dtype=torch.float64))), coarse)
+    reached, fired = (1.0 if decay == 0 else 1.875), set()
+    for k in range(60):
+        rule = Leaky(decay, threshold=reached + 5e-7 * k)
+        one, other = (
+            _tensors(each)
+            for each in (
+                long_trains(current, rule, coarse, labels=4),
+                _trains(kernel(), current, rule, coarse, 4),
+            )
+        )
+        assert all(torch.equal(*pair) for pair in zip(one, other, strict=True))
+        fired.add(float(one[1].max()))
+    assert fired == {0.0, 1.0}
+
+
 def test_a_deadline_ends_it():
     with pytest.raises(TimeIsUp), ending(0.0):
         _trains(kernel(), layer(5, 33, 0.9, (7, 5, 4), False), Leaky(0.9), EXACT, 8)
