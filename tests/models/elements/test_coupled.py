@@ -2,6 +2,7 @@
 
 import itertools
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -52,8 +53,8 @@ def neurons(draw: st.DrawFn, width: int = 3) -> CoupledLIF:
         drawn(st.sampled_from([0.5, 1.0, 2.0])),
         drawn(SHARES),
         *(drawn(FACTORS) for _ in range(6)),
-        draw(st.sampled_from(["subtract", "zero"])),
-        draw(st.sampled_from([">=", ">"])),
+        reset=draw(st.sampled_from(["subtract", "zero"])),
+        fires_at=draw(st.sampled_from([">=", ">"])),
     )
 
 
@@ -168,9 +169,9 @@ def test_bounds_of_one_input_hold_its_run(network: SpikingNetwork, seed: int) ->
     assert bool((found.lower <= logits).all() and (logits <= found.upper).all())
 
 
-def made(**constants: float) -> SpikingNetwork:
+def made(**constants: Any) -> SpikingNetwork:
     torch.manual_seed(0)
-    settled = {"fading": 0.5, "jump": 0.5, "drive": 0.25, "drain": 0.5} | constants
+    settled: dict[str, Any] = {"fading": 0.5, "jump": 0.5, "drive": 0.25, "drain": 0.5} | constants
     neuron = CoupledLIF(0.75, [1.0, 0.5, 0.75], **settled)
     net = SpikingNetwork(nn.Linear(2, 3), neuron, nn.Linear(3, 2), num_steps=4)
     net.layers[0].weight.data.mul_(4.0)  # type: ignore[union-attr]
