@@ -16,11 +16,15 @@ if TYPE_CHECKING:
     from spikecert.runs.plants import Plant
 
 JSON, HTML = "loop.json", "loop.html"
+PLANTS = 64
+"""Of a spread, which simulated runs meet in turn."""
 
 
 def loop(
     model: Model,
-    plant: Annotated[Path, typer.Option("--plant", help="TOML file: A, B, box; C, G, scale, gain, disturbance.")],
+    plant: Annotated[
+        Path, typer.Option("--plant", help="TOML file: A, B, box; C, G, scale, gain, disturbance, noise, spread.")
+    ],
     tolerance: Annotated[
         str, typer.Option(help="By what share of the greatest |Kx| a proven error may pass an attained one.")
     ] = "1e-2",
@@ -50,7 +54,8 @@ def loop(
     checked = found.check()
     if found.proved and not checked:
         raise RuntimeError("the sums of a proof do not check")
-    seen = made.run(_starts(found, asked, runs, seed), steps, _disturbances(asked, runs, steps, seed))
+    acting = (_drawn(bound, asked, steps, seed) for bound in (asked.disturbance, asked.noise))
+    seen = made.run(_starts(found, asked, runs, seed), steps, *acting, plants=_plants(asked, seed))
     content = {
         "schema": "spikecert.loop/1",
         "network": model.name,
@@ -92,14 +97,25 @@ def _starts(found: "PracticalStability | KeptStability", asked: "Plant", runs: i
     return drawn * np.asarray(found.initial if found.proved else asked.box) * (1.0 if found.proved else 0.1)
 
 
-def _disturbances(asked: "Plant", runs: int, steps: int, seed: int) -> "np.ndarray | None":
-    """Return disturbances at their bounds, the same for all runs of a step; None where there are none."""
+def _drawn(bounds: object, asked: "Plant", steps: int, seed: int) -> "np.ndarray | None":
+    """Return what acts at its bounds, the same for all runs of a step; None where nothing does."""
     import numpy as np
 
-    bounds = np.broadcast_to(np.asarray(asked.disturbance, dtype=np.float64), (len(asked.A),))
-    if not bounds.any():
+    most = np.broadcast_to(np.asarray(bounds, dtype=np.float64), (len(asked.A),))
+    if not most.any():
         return None
-    return np.sign(np.random.default_rng((seed, 1)).uniform(-1, 1, (steps, 1, len(bounds)))) * bounds
+    return np.sign(np.random.default_rng((seed, 1)).uniform(-1, 1, (steps, 1, len(most)))) * most
+
+
+def _plants(asked: "Plant", seed: int) -> "list[tuple[np.ndarray, np.ndarray]]":
+    """Return plants at the ends of their spread, one a step, over and over; none where there is no spread."""
+    import numpy as np
+
+    if asked.spread is None:
+        return []
+    draw, (off_a, off_b) = np.random.default_rng((seed, 2)), map(np.asarray, asked.spread)
+    signs = [[draw.choice((-1.0, 1.0), off.shape) for off in (off_a, off_b)] for _ in range(PLANTS)]
+    return [(np.asarray(asked.A) + a * off_a, np.asarray(asked.B) + b * off_b) for a, b in signs]
 
 
 def _content(found: "PracticalStability | KeptStability", checked: bool) -> dict[str, Any]:
@@ -131,6 +147,11 @@ def _conditions(content: dict[str, Any], asked: "Plant") -> list[tuple[str, str]
         ("controller", f"sees C·x/scale: C = {_rows(asked.C)}, scale = {asked.scale}; gives u/{asked.gain}"),
         ("membranes", "start anew at each control step" if asked.membranes == "reset" else "go on"),
         ("disturbance", f"|w| ≤ {asked.disturbance}"),
+        ("noise", f"|n| ≤ {asked.noise} of the state that it sees"),
+        (
+            "spread",
+            "none" if asked.spread is None else f"of A {_rows(asked.spread[0])}, of B {_rows(asked.spread[1])}",
+        ),
         ("result", content["why"]),
         (
             "checked",

@@ -19,6 +19,10 @@ PLANT = FileKind("plant", "a TOML file", most=4 * LONGEST_TEXT)
 Row = Annotated[tuple[Finite, ...], Field(min_length=1, max_length=MOST_STATES)]
 Matrix = Annotated[tuple[Row, ...], Field(min_length=1, max_length=MOST_STATES)]
 Radii = Annotated[tuple[Positive, ...], Field(min_length=1, max_length=MOST_STATES)]
+Spread = Annotated[
+    tuple[Annotated[tuple[Weight, ...], Field(min_length=1, max_length=MOST_STATES)], ...],
+    Field(min_length=1, max_length=MOST_STATES),
+]
 Bounds = Annotated[tuple[Weight, ...], Field(min_length=1, max_length=MOST_STATES)]
 
 
@@ -26,7 +30,8 @@ class Plant(Part):
     """x⁺ = A·x + B·u + w under a controller that sees C·x/scale and gives u/gain; see `ClosedLoop`.
 
     `box` is the region that is asked about, `G` the linear controller of what the network sees that it is compared
-    with (left out: fitted), `names` are those of the states, and `dt` is the step in seconds, for pages alone.
+    with (left out: fitted), `spread` by how much each entry of A and of B may be off at each step, `names` are
+    those of the states, and `dt` is the step in seconds, for pages alone.
     """
 
     schema_version: Literal["spikecert.plant/1"] = Field("spikecert.plant/1", alias="schema")
@@ -38,6 +43,8 @@ class Plant(Part):
     scale: Positive | Radii = 1.0
     gain: Positive | Radii = 1.0
     disturbance: Weight | Bounds = 0.0
+    noise: Weight | Bounds = 0.0
+    spread: tuple[Spread, Spread] | None = None
     membranes: Literal["reset", "kept"] = "reset"
     time: Literal["discrete", "continuous"] = "discrete"
     dt: Weight | None = None
@@ -61,7 +68,7 @@ class Plant(Part):
     @property
     def loop(self) -> dict[str, Any]:
         """Return what `ClosedLoop` takes beside the network."""
-        names = ("A", "B", "C", "scale", "gain", "disturbance", "membranes", "time")
+        names = ("A", "B", "C", "scale", "gain", "disturbance", "noise", "spread", "membranes", "time")
         return {name: getattr(self, name) for name in names}
 
 

@@ -10,9 +10,9 @@ from ..records.radii import rounded_down, rounded_up
 from .html_page import page_of
 
 NOTE = (
-    "The proof is about every run in real arithmetic of the plant, for all time, whatever disturbance acts within "
-    "its bounds. The network is the one that runs, with each rounding of its dtype. Runs in the picture were "
-    "simulated."
+    "The proof is about every run in real arithmetic of the plant, for all time, whatever disturbance, noise and "
+    "change of the plant act within their bounds. The network is the one that runs, with each rounding of its "
+    "dtype. Runs in the picture were simulated."
 )
 
 

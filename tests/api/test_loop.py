@@ -74,6 +74,23 @@ def test_disturbances_act_on_runs_and_a_state_alone_is_drawn_over_time(run, tmp_
     assert "Phase picture of step and level" in page
 
 
+def test_noise_and_a_spread_of_the_plant_act_and_are_paid(run, network, plant, tmp_path):
+    """What ends in a box does so under noise and other plants, in a greater one; simulated runs stay in it."""
+    found = []
+    for more in ("", "noise = 0.0078125", "spread = [[[0.0, 0.0], [0.0, 0.0078125]], [[0.0], [0.0078125]]]"):
+        plant.write_text(f"{PLANT}{more}\n", encoding="utf-8")
+        found.append(json.loads(run("loop", network, "--plant", plant, "--json", "--out", tmp_path / "out").out))
+    calm, *others = found
+    assert calm["proved"]
+    for told in others:
+        assert told["proved"]
+        assert told["checked"]
+        assert all(a < b for a, b in zip(calm["ultimate"], told["ultimate"], strict=True))
+        assert told["simulated"]["greatest"] != calm["simulated"]["greatest"]
+        assert all(a <= b for a, b in zip(told["simulated"]["greatest"], told["region"], strict=True))
+    assert "of A [[0.0, 0.0], [0.0, 0.0078125]]" in (tmp_path / "out" / "loop.html").read_text(encoding="utf-8")
+
+
 def test_no_proof_is_status_1_and_a_page(run, tmp_path, plant):
     save(controller(K, hidden=2), tmp_path / "coarse.safetensors")
     done = run("loop", tmp_path / "coarse.safetensors", "--plant", plant, "--out", tmp_path / "out")
