@@ -125,7 +125,7 @@ def _of(content: Content, name: str, work: float) -> Network:
             return _network(content)
     except Refused as error:
         raise Refused(f"{name}: {error}") from error
-    except (KeyError, TypeError, ValueError, AttributeError, OverflowError, RecursionError) as error:
+    except (LookupError, TypeError, ValueError, AttributeError, OverflowError, RecursionError) as error:
         raise Refused(f"{name}: describes no network that is known here") from error
 
 

@@ -13,7 +13,7 @@ from spikecert.checking import Refused
 from spikecert.checking.kernel.network import KernelNodes, Sizes
 from spikecert.checking.network.files import Content
 from spikecert.checking.network.integers import WHOLE, IntegerNeuron
-from spikecert.checking.network.model import Network, _network, parse_network
+from spikecert.checking.network.model import Network, _network, _of, parse_network
 from spikecert.checking.numbers.exact import whole
 from spikecert.models.files import checkpoints
 from support.chips import CHIPS, Case
@@ -219,3 +219,11 @@ def test_a_mean_of_counts_is_divided_by_floats():
     errors = [sizes.of(place)[1].max().fraction() for place in range(len(nodes.nodes))]
     assert not any(errors[:-1])
     assert 0 < errors[-1] < 1e-14
+
+
+@pytest.mark.parametrize("layers", [[], {}, [[]], [None], None, "", [{"type": []}], [{}]])
+def test_layers_that_are_none_are_one_line(layers):
+    text, tensors = content(made())
+    with pytest.raises(Refused, match="^a file: ") as caught:
+        _of(Content(text | {"layers": layers}, tensors, "", 1), "a file", 1.0)
+    assert "\n" not in str(caught.value)
