@@ -381,3 +381,27 @@ def test_a_matrix_in_parts_is_that_of_the_whole(monkeypatch: pytest.MonkeyPatch)
     monkeypatch.setattr("spikecert.certify.bounds.prices.stages.AT_ONCE", 7)
     assert all(torch.equal(part, other) for part, other in zip(stage.matrix(), whole, strict=True))
     assert whole[0].shape == (72, 36)
+
+
+@pytest.mark.parametrize("wanted", KERNELS)
+@pytest.mark.parametrize("rate", [0.2, 1e4])
+def test_an_end_that_does_not_exist_says_nothing(rate: float, wanted: str):
+    """Rows that are bounded on one side or none: what multipliers of the other side would prove is not so."""
+    network, inputs, _ = wide(2)
+    question = asked(network, inputs, torch.zeros(len(inputs), dtype=torch.long), LInf(0.15))
+    layer = question._currents
+    assert isinstance(layer, FirstLayer)
+    generator = torch.Generator().manual_seed(0)
+    samples, split = torch.arange(6), torch.rand(6, 16, generator=generator) < 0.6
+    chosen, adam = torch.ones(6, 16, dtype=torch.bool), (5, rate, (0.5, 0.9))
+    far = (inputs + 0.3 * torch.rand(400, 6, 20, generator=generator) - 0.15).clamp(0, 1)
+    currents = network.layers[0](far).detach()
+    cut = currents[0]
+    for low, high in ((-torch.inf, cut), (cut, torch.inf), (-torch.inf, torch.inf)):
+        rows = Box(*(torch.as_tensor(end).double().expand(6, 16).contiguous() for end in (low, high)))
+        box, empty = narrowed_by(wanted, layer, samples, rows, split, chosen, adam)
+        held = ((currents >= rows.lower) & (currents <= rows.upper)).logical_or(~split).all(2)
+        assert bool(held.any(0).all())
+        assert not bool(empty.any())
+        inside = (box.lower <= currents) & (currents <= box.upper)
+        assert bool((inside | ~held[..., None]).all())
