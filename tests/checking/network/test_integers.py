@@ -224,6 +224,6 @@ def test_a_mean_of_counts_is_divided_by_floats():
 @pytest.mark.parametrize("layers", [[], {}, [[]], [None], None, "", [{"type": []}], [{}]])
 def test_layers_that_are_none_are_one_line(layers):
     text, tensors = content(made())
-    with pytest.raises(Refused, match="^a file: ") as caught:
+    with pytest.raises(Refused, match=r"^a file: ") as caught:
         _of(Content(text | {"layers": layers}, tensors, "", 1), "a file", 1.0)
     assert "\n" not in str(caught.value)

@@ -395,7 +395,7 @@ def test_an_end_that_does_not_exist_says_nothing(rate: float, wanted: str):
     samples, split = torch.arange(6), torch.rand(6, 16, generator=generator) < 0.6
     chosen, adam = torch.ones(6, 16, dtype=torch.bool), (5, rate, (0.5, 0.9))
     far = (inputs + 0.3 * torch.rand(400, 6, 20, generator=generator) - 0.15).clamp(0, 1)
-    currents = network.layers[0](far).detach()
+    currents = network.layers[0](far).detach()  # pyright: ignore
     cut = currents[0]
     for low, high in ((-torch.inf, cut), (cut, torch.inf), (-torch.inf, torch.inf)):
         rows = Box(*(torch.as_tensor(end).double().expand(6, 16).contiguous() for end in (low, high)))
