@@ -398,7 +398,8 @@ def test_an_end_that_does_not_exist_says_nothing(rate: float, wanted: str):
     currents = network.layers[0](far).detach()  # pyright: ignore
     cut = currents[0]
     for low, high in ((-torch.inf, cut), (cut, torch.inf), (-torch.inf, torch.inf)):
-        rows = Box(*(torch.as_tensor(end).double().expand(6, 16).contiguous() for end in (low, high)))
+        least, most = (torch.as_tensor(end).double().expand(6, 16).contiguous() for end in (low, high))
+        rows = Box(least, most)
         box, empty = narrowed_by(wanted, layer, samples, rows, split, chosen, adam)
         held = ((currents >= rows.lower) & (currents <= rows.upper)).logical_or(~split).all(2)
         assert bool(held.any(0).all())
