@@ -197,7 +197,10 @@ def test_a_fleet_goes_on_and_the_bar_is_a_status(run, model, labelled, tmp_path)
         (("--norm", "tolerance", "--varied", "all"), "varied: Input should be 'weights', 'threshold' or 'decay'"),
         (("--norm", "tolerance", "--verifier", "milp"), "verifier: got 'milp', expected one of interval, trains"),
         (("--norm", "tolerance", "--proof", "proofs"), "proof: got norm 'tolerance', expected one that has"),
-        (("--norm", "tolerance", "--property", "moves=.1"), "labels: got Moves, expected a tensor of classes"),
+        (
+            ("--norm", "tolerance", "--property", "moves=.1"),
+            "asked: got a property with norm tolerance, expected none: labels alone",
+        ),
         (("--tolerance", "5%"), "networks within it are --norm tolerance --epsilon 5%"),
         (("--norm", "tolerance", "--target", "loihi"), "network: got one of whole numbers for Tolerance"),
     ],

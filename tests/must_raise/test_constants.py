@@ -148,6 +148,11 @@ ELSEWHERE = {
     "system": {"input_shape"},
     "record": {"seeds", "focus"},
     "VariedLIF": {"decay", "threshold", "reset_amount"},
+    "CoupledLIF": {
+        *("decay", "threshold", "reset_amount", "fading", "jump"),
+        *("drive", "carry", "drain", "rise", "reset_rise"),
+    },
+    "ClosedLoop": {"spread", "vertices"},
 }
 """Numbers of public functions that need a foreign library, or the shape of images, to be looked at, and arrays."""
 

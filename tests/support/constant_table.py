@@ -268,7 +268,7 @@ CERTIFY = [
     ),
     *(
         several(ClosedLoop, name, 0.5, lambda v, name=name: closed_loop(**{name: (v,)}))
-        for name in ("scale", "gain", "disturbance")
+        for name in ("scale", "gain", "disturbance", "noise")
     ),
     *rows(
         certified_radius,
@@ -359,6 +359,7 @@ TRAINING = [
         {"weight": 0.5, "ramp": 0.5, "share": 0.5, "q": 0.5},
         {"threat": SpikeFlip(1)},
     ),
+    *rows(CertifiedEvents, {"margin": 0.5}, {"threat": SpikeFlip(1), "bounds": "prefix"}),
     *rows(CertifiedMoves, {"epsilon": 0.5, "delta": 0.5, "ramp": 0.5, **SPAN}, None, RANGE),
     *rows(Huber, {"width": 0.5}),
     *rows(SIBP, {"epsilon": 0.25, "kappa": 0.5, "ramp": 0.5, **SPAN}, None, RANGE),

@@ -29,9 +29,8 @@ REACHED = (
     *('readout "spikes"', 'readout "potential"', 'readout "summed"'),
 )
 """What branching reaches."""
-WHOLE = ("IntegerLIF",)
-"""Whole numbers, whose boxes it splits: tests/certify/integers."""
-BEYOND = [kind for kind in KINDS if kind.name not in (*REACHED, *WHOLE)]
+BEYOND = [kind for kind in KINDS if kind.decides == "complete" and kind.name not in REACHED]
+"""What it decides all the same. Of whole numbers it splits boxes: tests/certify/integers."""
 EACH = pytest.mark.parametrize("kind", BEYOND, ids=lambda kind: kind.name)
 
 
