@@ -18,6 +18,7 @@ from spikecert import LIF, gain
 from spikecert.certify import LInf
 from spikecert.models.networks import SpikingNetwork
 from spikecert.testing import NearPair, check_gain_bound, counterexample, networks, pairs
+from support.examples import by_night
 
 MOST = 200
 PLAIN = {"encodings": ("direct",), "dtypes": (torch.float64,)}
@@ -198,12 +199,16 @@ TRUE: dict[Callable[[NearPair], bool], st.SearchStrategy[NearPair]] = {
 }
 
 
+LONG = (nothing_happens_between, gain_bounds_membranes)
+EACH = [*(claim for claim in FOLKLORE if claim not in LONG), *by_night(*LONG)]
+
+
 @pytest.mark.parametrize("claim", TRUE, ids=lambda claim: claim.__name__)
 def test_what_is_true_is_not(claim: Callable[[NearPair], bool]) -> None:
     assert counterexample(claim, TRUE[claim], MOST) is None
 
 
-@pytest.mark.parametrize("claim", FOLKLORE, ids=lambda claim: claim.__name__)
+@pytest.mark.parametrize("claim", EACH, ids=lambda claim: claim.__name__)
 def test_folklore_is_refuted(claim: Callable[[NearPair], bool]) -> None:
     found = counterexample(claim, FOLKLORE[claim], MOST)
     assert found is not None

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from spikecert import LInf, certified_radius, certify_set, mlp, moves_at_most, robust, targeted, top_k, verify
 from spikecert.certify.questions import Property, abstains, inputs, output, sample
 from spikecert.certify.questions.described import build_property, describe_property
-from support.examples import examples
+from support.examples import by_night, examples
 from support.properties import grid_network, grid_set, holds_at, random_property
 
 SEEDS = st.integers(0, 2**31)
@@ -156,7 +156,7 @@ def test_a_property_of_another_kind_is_refused():
         build_property({"kind": "some", "parts": []})
 
 
-@pytest.mark.parametrize("verifier", ["auto", "milp"])
+@pytest.mark.parametrize("verifier", ["milp", *by_night("auto")])
 def test_nothing_may_move_where_no_spike_can_change(verifier: str):
     """All spikes are decided: the program has no rows."""
     made = mlp((4, 5, 3), num_steps=2).eval()

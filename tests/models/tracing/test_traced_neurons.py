@@ -15,10 +15,6 @@ SAME = {("resting", "reset")}
 """What a reset leaves is of no account where the next step rests."""
 
 
-APART = {"soft_late", "synaptic_soft"}
-"""Whose reset is not of the spike that another threshold makes, or whose current is no affine layer's."""
-
-
 def kind_of(name: str) -> tuple[type, str]:
     """Return the layer and the reset that a style is."""
     kinds = {"resting": RefractoryLIF, "adaptive": AdaptiveLIF, "adaptive_soft": AdaptiveLIF}
@@ -43,20 +39,28 @@ def comes_in(name: str, sample: Tensor) -> None:
     assert decay == DECAY or (name == "hard_by_charge" and abs(decay - DECAY) < 1e-7)
 
 
-def is_refused(name: str, change: str, step: int) -> None:
-    """Check that a neuron is refused; a threshold of another step is a current, where v goes on by v − d·s."""
+def is_refused(name: str, change: str, step: int) -> bool:
+    """Return whether a neuron is refused in one line; else check that it came in as what it computes, with steps of their own.
+
+    A threshold of another step is a current, where v goes on by v − d·s, or where no step follows.
+    """
     module = Looped(STYLES[name], WRONG[change], step)
-    if change != "threshold" or kind_of(name)[1] == "zero" or name in APART:
-        with pytest.raises(ConversionRefused) as caught:
-            from_torch(module, EVENTS, encoding="none")
-        assert "\n" not in str(caught.value)
-        return
-    network = from_torch(module, EVENTS, encoding="none")
+    try:
+        network = from_torch(module, EVENTS, encoding="none")
+    except ConversionRefused as error:
+        return "\n" not in str(error)
     assert any(isinstance(layer, PerStep) for layer in network.layers)
     generator = torch.Generator().manual_seed(2)
     for scale in (1.0, 4.0, -3.0):
         inputs = torch.randn(300, Looped.STEPS, 5, generator=generator) * scale
         assert check_conversion(module, network, inputs).matches
+    return False
+
+
+def may_come_in(name: str, change: str, step: int) -> bool:
+    """Return whether a current of its own at a step may make a change up."""
+    last = step == Looped.STEPS - 1
+    return name == "silent_reset" or (change == "threshold" and (kind_of(name)[1] != "zero" or last))
 
 
 @pytest.mark.parametrize("name", [*STYLES][::2])
@@ -66,7 +70,8 @@ def test_neurons_by_hand_come_in_as_what_they_compute(name: str):
 
 @pytest.mark.parametrize(("name", "change"), PAIRS[::5])
 def test_a_neuron_that_is_another_one_at_one_step_is_refused(name: str, change: str):
-    is_refused(name, change, step=1 + (len(name) + len(change)) % 2)
+    step = 1 + (len(name) + len(change)) % 2
+    assert is_refused(name, change, step) or may_come_in(name, change, step)
 
 
 @pytest.mark.slow
@@ -77,4 +82,4 @@ def test_neurons_by_hand_and_all_that_is_wrong_with_them(name: str):
     for change in WRONG:
         for step in range(1, Looped.STEPS - (change == "reset")):
             if (name, change) not in SAME:
-                is_refused(name, change, step)
+                assert is_refused(name, change, step) or may_come_in(name, change, step)
