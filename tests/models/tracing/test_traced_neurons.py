@@ -40,7 +40,7 @@ def comes_in(name: str, sample: Tensor) -> None:
 
 
 def is_refused(name: str, change: str, step: int) -> bool:
-    """Return whether a neuron is refused in one line; else check that it came in as what it computes, with steps of their own.
+    """Return whether a neuron is refused in one line; else check that it came in as what it computes.
 
     A threshold of another step is a current, where v goes on by v − d·s, or where no step follows.
     """
