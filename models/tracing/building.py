@@ -244,7 +244,7 @@ class RowWriter:
         """Return a layer behind what is not the same at all steps."""
         known = self.fitted(layer)
         if known.echo != ZERO or any(layer in self.layers.heard(each) for each in known.own):
-            self._refuse("hears its own spikes, and takes in another current at each step", layer)
+            self._refuse_own(layer, "it hears its own spikes")
         gains = {value for each in known.own for value in each.rest.terms.values()}
         gain = (
             gains.pop()
@@ -254,10 +254,15 @@ class RowWriter:
         try:
             row = _apart([self.row(each * (UNIT / gain)) for each in known.own])
         except ConversionRefused:
-            step = next(step for step, each in enumerate([*known.own, None], 1) if each != known.own[-1])
-            told = f"step {step} takes in another current than step {len(known.own)}"
-            self._refuse(f"is no neuron that is known here, {told}, and not by affine layers alone", layer)
+            self._refuse_own(layer, "not by affine layers alone")
         return [*row, ("neuron", layer, gain, None)]
+
+    def _refuse_own(self, layer: int, why: str) -> NoReturn:
+        """Refuse a layer that takes in another current at some step, naming the first such one."""
+        own = self.fitted(layer).own
+        step = next(step for step, each in enumerate(own, 1) if each != own[-1] or step == len(own))
+        told = f"step {step} takes in another current than step {len(own)}"
+        self._refuse(f"is no neuron that is known here, {told}, and {why}", layer)
 
     def _inputs(self, layer: int) -> tuple[Polynomial, Coefficient, list[tuple[Image, Coefficient]]]:
         """Return what a layer hears of others in units of a gain, the gain, and maps of its own spikes."""

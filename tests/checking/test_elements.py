@@ -274,14 +274,14 @@ def _loop(tmp_path, weights, bias):
 
 def test_a_loop_pays_for_the_sum_that_it_hears(tmp_path):
     """Where float32 adds up one product after the other, it strays by more than the one sum with x behind it."""
-    weights = np.random.default_rng(0).uniform(0.5, 1.0, (300, 300)).astype(np.float32)
-    feedback = _loop(tmp_path, weights, np.zeros(300, dtype=np.float32))
+    weights = np.random.default_rng(0).uniform(0.5, 1.0, (600, 600)).astype(np.float32)
+    feedback = _loop(tmp_path, weights, np.zeros(600, dtype=np.float32))
     run = np.cumsum(weights, axis=1)[:, -1].astype(float)
     strayed = abs(run - weights.astype(float).sum(1))
-    nothing, arithmetic = Dyadic.of(np.zeros((300, 1))), ARITHMETIC[np.dtype("<f4")]
+    nothing, arithmetic = Dyadic.of(np.zeros((600, 1))), ARITHMETIC[np.dtype("<f4")]
     error = values(driven(feedback, nothing, nothing, arithmetic)[1])[:, 0].astype(float)
     assert np.all(strayed <= error)
-    assert np.any(strayed > values(arithmetic.rounded(feedback.moduli @ Dyadic.of(np.ones((300, 1)))))[:, 0])
+    assert np.any(strayed > values(arithmetic.rounded(feedback.moduli @ Dyadic.of(np.ones((600, 1)))))[:, 0])
 
 
 def test_sums_over_time_of_a_pool_count_all_of_its_entries(tmp_path):

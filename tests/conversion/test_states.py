@@ -89,7 +89,7 @@ TOLD = {
     ("Synaptic", "swapped"): r"step \d reads another layer's potential of step \d besides",
     ("Leaky", "older"): r"step \d reads its potential of step 2 besides",
     ("Leaky", "other layer"): "fires at 2 of 5 steps, by one equation",
-    ("RLeaky", "spikes of another"): "hears its own spikes, and takes in another current at each step",
+    ("RLeaky", "spikes of another"): "step 1 takes in another current than step 5",
     ("RLeaky", "zeros again"): "step 4 reads its potential of step 2 besides",
     ("Leaky", "halved"): "fires at 2 of 5 steps, by one equation",
 }

@@ -252,8 +252,7 @@ def from_states(seed: int) -> Foreign:
         count += wrong == "other layer"
         module = NorseByHand([CELLS[kind]() for _ in range(count)], spelling, wrong, steps)
     sample = draw.choice(INPUTS)(torch.Generator().manual_seed(seed))
-    reasons = r"is no neuron|fires at \d+ of \d+|not the same function|hear each other|casts|flip|takes in another"
-    told = reasons if wrong else None
+    told = r"is no neuron|fires at \d+ of \d+|not the same function|hear each other|casts|flip" if wrong else None
     return Foreign(strong(module, draw.uniform(1.0, 4.0)), sample, None, "direct", told)
 
 

@@ -16,7 +16,7 @@ from spikecert import DLIF, L2, LIF, LInf, SpikeFlip, SpikingNetwork, equivalent
 from spikecert.certify.pairs.gaps import Gaps
 from spikecert.certify.pairs.joint import joint_gaps
 from spikecert.models.chips import quantization
-from support.examples import THOROUGH, examples
+from support.examples import examples
 
 UNIT = 2.0**-4
 
@@ -175,7 +175,7 @@ def test_other_forms_have_the_gap_of_bounds(make: Any):
 def test_a_margin_above_the_gap_is_proof_for_the_other_build():
     """By "interval" b is not verified, and what pairs of trains leave of the gap is less than a's margin."""
     found = []
-    for seed in range(30 if THOROUGH else 12):
+    for seed in range(30):
         generator = torch.Generator().manual_seed(seed)
         a = _build(generator, (4, 8, 3), LIF(0.8, 1.0), 5, False)
         b = _moved(a, generator, 0.01, LIF(0.8, 1.0))
@@ -185,7 +185,7 @@ def test_a_margin_above_the_gap_is_proof_for_the_other_build():
                 points = _points(ball, sample[None], generator).flatten(0, 1)
                 assert torch.equal(a(points).argmax(1), b(points).argmax(1))
                 found.append(one)
-    assert len(found) >= 2
+    assert len(found) >= 5
 
 
 def _chip_pair(target: str) -> tuple[SpikingNetwork, SpikingNetwork]:
