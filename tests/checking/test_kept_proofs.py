@@ -12,7 +12,7 @@ from spikecert.checking import check
 FOLDER = Path(__file__).parent / "proofs-0.1"
 SAID = json.loads((FOLDER / "expected.json").read_text())
 LATER = Path(__file__).parent / "proofs-1.1"
-"""Of properties, of readouts that are no means, and of neurons with more than a potential."""
+"""Of properties, of readouts that are no means, of neurons with more than a potential, and of whole numbers."""
 TOLD = json.loads((LATER / "expected.json").read_text())
 
 
@@ -47,9 +47,10 @@ def test_a_kept_network_still_runs_as_its_proof_says(name):
 @pytest.mark.parametrize("name", TOLD)
 def test_a_kept_proof_of_a_later_kind_still_checks(name):
     found, said = check(LATER / f"{name}.proof", LATER / f"{name}.safetensors"), TOLD[name]
-    assert TOLD.keys() == {"rows", "first", "largest", "resting", "adapting"}
+    assert TOLD.keys() == {"rows", "first", "largest", "resting", "adapting", "whole"}
     assert (found.label, found.ties, found.leaves) == (said["label"], said["ties"], said["leaves"])
     assert (None if found.prop is None else str(found.prop)) == said["property"]
+    assert found.whole == (name == "whole")
     assert -1e-9 <= found.margin - said["margin"] < 1e-4
     assert found.note.startswith(f"{name}, seed ")
     network, sample = load(LATER / f"{name}.safetensors").eval(), torch.from_numpy(found.sample.copy())
