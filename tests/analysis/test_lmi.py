@@ -101,6 +101,7 @@ def test_a_corrupted_certificate_is_refused() -> None:
     assert not dataclasses.replace(varying, storage=varying.storage[:2]).check()
 
 
+@pytest.mark.slow
 def test_64_recurrent_states_in_under_30_seconds() -> None:
     rng = np.random.default_rng(0)
     start = time.perf_counter()

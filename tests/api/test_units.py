@@ -56,6 +56,8 @@ def test_epsilon_has_units(run, plant):
         "--epsilon",
         size,
         *FAST,
+        "--samples",
+        "2",
         "--radii",
         "--out",
         "out",
@@ -71,7 +73,7 @@ def test_epsilon_has_units(run, plant):
     assert "pressure in \\[90, 110\\] kPa" in page
     test = dataset("mine.npz", limits=(-10, 110)).test
     box = PixelBox(torch.tensor([2.0, 0.5, 0.0]), LOWER, UPPER)
-    verdicts = verify(plant, test.inputs[:6], test.labels[:6], box, "trains")
+    verdicts = verify(plant, test.inputs[:2], test.labels[:2], box, "trains")
     assert [row.verdicts["trains"].status for row in found.models[0].rows] == [item.status for item in verdicts]
     assert found.models[0].radii is not None
     for radius, verdict in zip(found.models[0].radii.samples, verdicts, strict=True):

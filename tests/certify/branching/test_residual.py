@@ -103,6 +103,7 @@ def test_decides_every_sample(reset: str):
         assert verdict.status == "falsified" or not success
 
 
+@pytest.mark.slow
 def test_a_leaf_outside_of_the_ball_is_closed():
     """The box around the ball reaches a leaf of the second sample that the ball does not."""
     network, batch, labels = residual_network(0)
