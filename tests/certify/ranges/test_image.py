@@ -120,7 +120,7 @@ def test_what_an_image_does_not_say_is_paid():
     network = mlp((2, 1, 1), 1, neuron=LIF(0.0))
     for layer, weight, bias in ((network.layers[0], [[1.0, 0.5]], 0.0), (network.layers[-1], [[1.0]], 0.0)):
         layer.weight.data, layer.bias.data = torch.tensor(weight), torch.tensor([bias])
-    found = proven_alone(network, torch.tensor([[0.8, 0.4]]), LInf(0.1), [[1.0, 0.0]])
+    found = proven_alone(network, torch.tensor([[0.8, 0.35]]), LInf(0.1), [[1.0, 0.0]])
     assert found.lower <= 0.0 < 1.0 <= found.upper
     found = proven_alone(network, torch.tensor([[0.8, 0.4]]), LInf(0.1), [[1.0, 0.5]], output[0] + inputs[1])
     assert found.lower <= 0.3
