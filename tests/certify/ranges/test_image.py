@@ -125,6 +125,9 @@ def test_what_an_image_does_not_say_is_paid():
     found = proven_alone(network, torch.tensor([[0.8, 0.4]]), LInf(0.1), [[1.0, 0.5]], output[0] + inputs[1])
     assert found.lower <= 0.3
     assert found.upper >= 1.5 - 1e-6
+    network.layers[0].weight.data, network.layers[0].bias.data = torch.ones(1, 2), torch.tensor([-0.5])
+    found = proven_alone(network, torch.full((1, 2), 0.5), LInf(0.25))  # it fires at one corner alone
+    assert found.lower <= 0.0 < 1.0 <= found.upper
     for count in (2, 3, 7, 12, 39):
         weights = torch.full((1, count), 0.1)
         network = mlp((count, 1, 1), 1, neuron=LIF(0.0))
