@@ -19,17 +19,18 @@ class Unreadable(ValueError):
     """An HDF5 file that can't be read; the words go on after the file's name."""
 
 
-def read_hdf5(content: bytes, layout: str) -> dict[str, np.ndarray]:
+def read_hdf5(content: bytes, layout: str, rows: slice = slice(0, 2**31)) -> dict[str, np.ndarray]:
     """Return arrays out of a file's content.
 
     Args:
         content: of the file.
         layout: which arrays, by a name of `hdf5_child.LAYOUTS`: "nir", "lava" or "spikes".
+        rows: which recordings of "spikes", from a start to a stop.
 
     Raises:
         Unreadable: for a file that lacks them, is too large, or takes too long.
     """
-    program = command(str(CHILD), layout, alone=True)
+    program = command(str(CHILD), layout, str(rows.start), str(rows.stop), alone=True)
     threads = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}  # each thread reserves memory
     surroundings = {**os.environ, **threads}
     try:

@@ -1,4 +1,5 @@
-"""A program of its own that reads HDF5: `python hdf5_child.py LAYOUT < FILE` writes arrays to standard output.
+"""A program of its own that reads HDF5: `python hdf5_child.py LAYOUT START STOP < FILE` writes arrays to standard
+output, of recordings those from START to STOP.
 
 libhdf5 hangs or crashes on some broken files, and a small file may unpack to any size. So a process reads it that
 has limits, gets bytes instead of a path, and hands on an .npz archive. Nothing of this library is imported.
@@ -16,6 +17,7 @@ import h5py
 import numpy as np
 
 MOST_MEMORY = 3 * 2**30
+"""Beside the file itself."""
 MOST_SECONDS = 30
 MOST_BYTES, LEAST_BYTES, MOST_TIMES = 2**29, 2**26, 8
 """All arrays together may have so many bytes, but no more than `LEAST_BYTES` and so many times the file."""
@@ -96,12 +98,12 @@ def check_kept_here(item: Any, name: str) -> None:
         raise ValueError(f"it keeps {name!r} in another file")
 
 
-def nir(file: Any, size: int) -> dict[str, np.ndarray]:
+def nir(file: Any, size: int, _: slice) -> dict[str, np.ndarray]:
     """Return the group "node" of a NIR graph."""
     return _tree(file["node"], size)
 
 
-def lava(file: Any, size: int) -> dict[str, np.ndarray]:
+def lava(file: Any, size: int, _: slice) -> dict[str, np.ndarray]:
     """Return the group "layer" of a network of lava-dl."""
     return _tree(file["layer"], size)
 
@@ -114,8 +116,8 @@ def _tree(group: Any, size: int) -> dict[str, np.ndarray]:
     return {"tree": text, **{f"a{index}": array for index, array in enumerate(content.arrays)}}
 
 
-def spikes(file: Any, size: int) -> dict[str, np.ndarray]:
-    """Return recordings of events one after another: times, units, how many each recording has, and labels."""
+def spikes(file: Any, size: int, rows: slice) -> dict[str, np.ndarray]:
+    """Return some recordings of events one after another: times, units, how many each has, and all labels."""
     times, units, labels = (_item(file, name) for name in ("spikes/times", "spikes/units", "labels"))
     if not times.shape == units.shape == labels.shape == (len(labels),):
         raise ValueError("expected times, units and a label for each recording")
@@ -123,8 +125,8 @@ def spikes(file: Any, size: int) -> dict[str, np.ndarray]:
         raise ValueError(f"got {len(labels)} recordings, expected at most {MOST_RECORDINGS}")
     if labels.dtype.kind not in "iu":
         raise ValueError("expected whole numbers as labels")
-    when, many = _joined(times, "times", "fiu", _most(size))
-    where, same = _joined(units, "units", "iu", _most(size))
+    when, many = _joined(times, rows, "times", "fiu", _most(size))
+    where, same = _joined(units, rows, "units", "iu", _most(size))
     if not np.array_equal(many, same):
         raise ValueError("expected a time and a unit for each event")
     return {"times": when, "units": where, "counts": many, "labels": labels[()]}
@@ -148,13 +150,14 @@ def _item(file: Any, path: str) -> Any:
     return part
 
 
-def _joined(ragged: Any, name: str, kinds: str, most: int) -> tuple[np.ndarray, np.ndarray]:
-    """Return the entries of all rows one after another, and how many each row has."""
+def _joined(ragged: Any, part: slice, name: str, kinds: str, most: int) -> tuple[np.ndarray, np.ndarray]:
+    """Return the entries of some rows one after another, and how many each row has."""
     kind = h5py.check_vlen_dtype(ragged.dtype)
     if not isinstance(kind, np.dtype) or kind.kind not in kinds:
         raise ValueError(f"expected {name} of each recording as numbers")
     rows, held = [], 0
-    for row in ragged:
+    for index in range(len(ragged))[part]:
+        row = ragged[index]
         held += row.nbytes
         if held > most:
             raise ValueError(f"its {name} have more than {most} bytes")
@@ -163,22 +166,28 @@ def _joined(ragged: Any, name: str, kinds: str, most: int) -> tuple[np.ndarray, 
     return joined, np.array([len(row) for row in rows], np.int64)
 
 
-LAYOUTS: dict[str, Callable[[Any, int], dict[str, np.ndarray]]] = {"nir": nir, "lava": lava, "spikes": spikes}
+LAYOUTS: dict[str, Callable[[Any, int, slice], dict[str, np.ndarray]]] = {
+    "nir": nir,
+    "lava": lava,
+    "spikes": spikes,
+}
 """What is read of a file."""
 
 
-def main(layout: str, content: bytes, out: Any) -> None:
+def main(layout: str, content: bytes, rows: slice, out: Any) -> None:
     """Write the archive of what a layout names."""
-    resource.setrlimit(resource.RLIMIT_AS, (MOST_MEMORY, MOST_MEMORY))
+    most = MOST_MEMORY + len(content)
+    resource.setrlimit(resource.RLIMIT_AS, (most, most))
     resource.setrlimit(resource.RLIMIT_CPU, (MOST_SECONDS, MOST_SECONDS))
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     with h5py.File(io.BytesIO(content), "r") as file:
-        arrays: dict[str, Any] = LAYOUTS[layout](file, len(content))
+        arrays: dict[str, Any] = LAYOUTS[layout](file, len(content), rows)
     np.savez(out, **arrays)
 
 
 if __name__ == "__main__":
     try:
-        main(sys.argv[1], sys.stdin.buffer.read(), sys.stdout.buffer)
+        layout, start, stop = sys.argv[1:]
+        main(layout, sys.stdin.buffer.read(), slice(int(start), int(stop)), sys.stdout.buffer)
     except Exception as error:  # h5py raises whatever a broken file makes it meet
         sys.exit(" ".join(str(error).split())[:300] or type(error).__name__)

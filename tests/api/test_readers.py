@@ -141,12 +141,25 @@ ROWS = (
     ),
     Row(
         "N-MNIST recording",
-        ("training/data/nmnist.py:read_recording",),
+        ("training/data/recordings/nmnist.py:read_recording",),
         ("nmnist",),
         f"{LIMITS}test_a_recording_that_is_too_large_is_refused",
     ),
     Row(
-        "SHD", ("training/data/shd.py:read_shd",), ("shd",), f"{LIMITS}test_an_shd_file_of_another_kind_is_refused"
+        "SHD, SSC",
+        ("training/data/recordings/heidelberg.py:read_words",),
+        ("shd", "ssc"),
+        f"{LIMITS}test_an_shd_file_of_another_kind_is_refused",
+    ),
+    Row(
+        "DVS-Gesture",
+        (
+            "training/data/recordings/aedat.py:read_aedat",
+            "training/data/recordings/dvs_gesture.py:_trials",
+            "training/data/recordings/dvs_gesture.py:_gestures",
+        ),
+        ("gestures", "gesture table"),
+        "tests/training/test_gestures.py::test_a_gesture_recording_that_is_too_large_is_refused",
     ),
     Row(
         "Python",

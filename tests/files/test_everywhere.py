@@ -111,6 +111,8 @@ READERS: dict[str, Callable[[Path], object]] = {
     "CIFAR-100": of_data("cifar100", "train"),
     "N-MNIST": of_data("nmnist", *(f"Train/{digit}/1.bin" for digit in range(10))),
     "SHD": of_data("shd", "shd_train.h5"),
+    "SSC": of_data("ssc", "ssc_train.h5"),
+    "DVS-Gesture": of_data("dvs-gesture", "trials_to_train.txt"),
 }
 
 

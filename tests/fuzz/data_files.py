@@ -1,4 +1,4 @@
-"""Files of data sets: CIFAR's pickles by their instructions, IDX plain and packed, N-MNIST, SHD."""
+"""Files of data sets: CIFAR's pickles by their instructions, IDX plain and packed, recordings of events."""
 
 import gzip
 import io
@@ -15,8 +15,9 @@ import numpy as np
 
 from spikecert.training.data.cifar import LAYOUTS, read_batch
 from spikecert.training.data.mnist import read_idx
-from spikecert.training.data.nmnist import read_recording
-from spikecert.training.data.shd import read_shd
+from spikecert.training.data.recordings.dvs_gesture import read_trial
+from spikecert.training.data.recordings.heidelberg import SHD, SSC, read_words
+from spikecert.training.data.recordings.nmnist import read_recording
 from support.cifar_files import published
 
 from .mutators import LARGEST, mutate_bytes
@@ -40,7 +41,16 @@ def in_a_file(name: str, read: Callable[[Path], object]) -> Callable[[bytes], No
 read_cifar = in_a_file("data_batch_1", lambda path: read_batch(path, LAYOUTS["cifar10"]))
 read_images = in_a_file("train-images-idx3-ubyte", lambda path: read_idx(path, dimensions=3))
 read_events = in_a_file("00001.bin", lambda path: read_recording(path, num_steps=5))
-read_spikes = in_a_file("shd_train.h5", lambda path: read_shd(path, num_steps=5))
+read_gestures = in_a_file("user01_led.aedat", lambda path: _with_table(path, path.read_bytes(), b"2,0,12\n"))
+read_table = in_a_file("user01_led.aedat", lambda path: _with_table(path, gestures()[0], path.read_bytes()))
+read_commands = in_a_file("ssc_test.h5", lambda path: read_words(path, SSC, num_steps=5))
+read_spikes = in_a_file("shd_train.h5", lambda path: read_words(path, SHD, num_steps=5))
+
+
+def _with_table(path: Path, recording: bytes, table: bytes) -> None:
+    path.write_bytes(recording)
+    path.with_name("user01_led_labels.csv").write_bytes(b"class,startTime_usec,endTime_usec\n" + table)
+    read_trial(path, num_steps=3)
 
 
 def cifar() -> list[bytes]:
@@ -112,6 +122,23 @@ def events() -> list[bytes]:
         for x, y, on, time in ((3, 5, 1, 9), (0, 240, 0, 0), (33, 1, 0, 7))
     ]
     return [b"".join(word.to_bytes(5, "big") for word in words)]
+
+
+def gestures() -> list[bytes]:
+    """Return recordings of two packets: whole, cut, and with a clock that overflows between them."""
+    head = b"#!AER-DAT3.1\r\n#Format: RAW\r\n#!END-HEADER\r\n"
+    first, second, late = (
+        struct.pack(
+            "<hh6i4I", 1, 1, 8, 4, overflow, 2, 2, 2, (3 << 17) | (9 << 2) | 3, when, (127 << 17) | 1, when + 9
+        )
+        for overflow, when in ((0, 5), (0, 120), (1, 6))
+    )
+    return [head + first + second, head + first + second[:-3], head + first + late]
+
+
+def tables() -> list[bytes]:
+    """Return rows of gestures."""
+    return [b"2,0,99\n", b"1,4,15\n11,100,150\n3,5,6\n"]
 
 
 def spikes() -> list[bytes]:

@@ -303,6 +303,11 @@ def readers() -> dict[str, Reader]:
         Reader("certificates", _read_certificates, _certificates, json_text),
         Reader("cifar", data_files.read_cifar, data_files.cifar, (data_files.mutate_pickle, mutate_bytes)),
         Reader("idx", data_files.read_images, data_files.idx, (data_files.mutate_packed, mutate_bytes)),
+        Reader("gestures", data_files.read_gestures, data_files.gestures, (mutate_bytes,)),
+        Reader("gesture table", data_files.read_table, data_files.tables, (mutate_bytes,)),
+        Reader(
+            "ssc", data_files.read_commands, data_files.spikes, (nir_files.mutate, nir_files.mutate, mutate_bytes)
+        ),
         Reader("nmnist", data_files.read_events, data_files.events, (mutate_bytes,)),
         Reader(
             "shd", data_files.read_spikes, data_files.spikes, (nir_files.mutate, nir_files.mutate, mutate_bytes)

@@ -15,8 +15,8 @@ import pytest
 from spikecert.training import dataset
 from spikecert.training.data.cifar import LAYOUTS, read_batch
 from spikecert.training.data.mnist import MOST_BYTES, MOST_SAMPLES, read_idx
-from spikecert.training.data.nmnist import read_recording
-from spikecert.training.data.shd import read_shd
+from spikecert.training.data.recordings.heidelberg import SHD, read_words
+from spikecert.training.data.recordings.nmnist import read_recording
 
 
 def refused(read: Callable[[], object]) -> tuple[int, str]:
@@ -110,7 +110,7 @@ def test_a_small_shd_file_that_names_one_recording_many_times_is_refused(tmp_pat
         content[place : place + 200 * 16] = content[place : place + 16] * 200
     path.write_bytes(content)
     with pytest.raises(ValueError, match=r"is no complete SHD file: its times have more than \d+ bytes"):
-        read_shd(path, num_steps=2)
+        read_words(path, SHD, num_steps=2)
 
 
 @pytest.mark.parametrize("broken", ["external", "virtual", "link", "matrix", "objects", "texts"])
@@ -138,7 +138,7 @@ def test_an_shd_file_of_another_kind_is_refused(tmp_path: Path, broken: str) -> 
             kind = h5py.string_dtype() if broken == "texts" else np.float16
             file.create_dataset("spikes/times", (2,), dtype=kind)
     with pytest.raises(ValueError, match=r"is no complete SHD file: (it lacks|it keeps|expected)"):
-        read_shd(path, num_steps=2)
+        read_words(path, SHD, num_steps=2)
 
 
 def array(head: str, values: bytes = b"") -> bytes:

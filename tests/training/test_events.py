@@ -18,6 +18,7 @@ from spikecert.models import LIF, SpikingNetwork
 from spikecert.training import dataset, digit_events, fit
 from spikecert.training.data.digit_events import REACH, _path
 from spikecert.training.data.events import frames
+from spikecert.training.data.recordings import heidelberg
 from spikecert.training.evaluation import accuracy
 
 Event = tuple[int, int, int, int]
@@ -117,14 +118,20 @@ def test_a_broken_nmnist_is_one_clear_error(
     assert "\n" not in str(caught.value)
 
 
-def write_shd(
-    file: Path, count: int, *, unit: int | None = None, time: float | None = None, label: int | None = None
+def write_words(
+    file: Path,
+    count: int,
+    *,
+    classes: int = 20,
+    unit: int | None = None,
+    time: float | None = None,
+    label: int | None = None,
 ) -> tuple[list[np.ndarray], list[np.ndarray], np.ndarray]:
     """Write a file as the data set's own: ragged float16 seconds, ragged uint16 units, uint16 labels."""
     generator = np.random.default_rng(count)
     times = [np.sort(generator.random(30 + k % 5)).astype(np.float16) for k in range(count)]
     units = [generator.integers(0, 700, len(row)).astype(np.uint16) for row in times]
-    labels = (np.arange(count) % 20).astype(np.uint16)
+    labels = (np.arange(count) % classes).astype(np.uint16)
     times[1][3] = times[1][3] if time is None else time
     units[1][3] = units[1][3] if unit is None else unit
     labels[1] = labels[1] if label is None else label
@@ -139,8 +146,8 @@ def write_shd(
 
 @pytest.mark.parametrize("compress", [True, False])
 def test_shd_files_are_read(tmp_path: Path, compress: bool) -> None:
-    write_shd(tmp_path / "shd_train.h5", 480)
-    times, units, labels = write_shd(tmp_path / "shd_test.h5", 40)
+    write_words(tmp_path / "shd_train.h5", 480)
+    times, units, labels = write_words(tmp_path / "shd_test.h5", 40)
     if compress:
         for file in tmp_path.glob("*.h5"):
             Path(f"{file}.gz").write_bytes(gzip.compress(file.read_bytes()))
@@ -164,14 +171,65 @@ def test_shd_files_are_read(tmp_path: Path, compress: bool) -> None:
     ],
 )
 def test_a_broken_shd_recording_is_one_clear_error(tmp_path: Path, damage: dict[str, float], message: str) -> None:
-    write_shd(tmp_path / "shd_train.h5", 300, **damage)  # type: ignore[arg-type]
+    write_words(tmp_path / "shd_train.h5", 300, **damage)  # type: ignore[arg-type]
     with pytest.raises(ValueError, match=message):
         dataset("shd", tmp_path)
 
 
+def test_ssc_files_are_read_some_recordings_at_a_time(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(heidelberg, "TOGETHER", 30)
+    (tmp_path / "SSC").mkdir()
+    held = {
+        part: write_words(tmp_path / "SSC" / f"ssc_{part}.h5", count, classes=35)
+        for part, count in (("train", 71), ("valid", 30), ("test", 61))
+    }
+    data = dataset("ssc", tmp_path, num_steps=10)
+    assert (data.shape, data.classes, data.num_steps) == ((700,), 35, 10)
+    for part, split in (("train", data.train), ("valid", data.validation), ("test", data.test)):
+        times, units, labels = held[part]
+        assert split.labels.tolist() == labels.tolist()
+        for row, when, where in zip(split.inputs, times, units, strict=True):
+            expected = {(min(9, int(10 * float(t))), int(u)) for t, u in zip(when, where, strict=True)}
+            assert {tuple(place) for place in row.nonzero().tolist()} == expected
+
+
+@pytest.mark.parametrize(
+    ("damage", "message"),
+    [
+        (
+            {"unit": 700},
+            "ssc_valid.h5 is broken in recording 1, expected a time of at least 0 and a unit from 0 to 699",
+        ),
+        ({"label": 35}, "ssc_valid.h5 holds a label outside 0 to 34"),
+    ],
+)
+def test_a_broken_ssc_recording_is_one_clear_error(tmp_path: Path, damage: dict[str, float], message: str) -> None:
+    write_words(tmp_path / "ssc_train.h5", 40, classes=35)
+    write_words(tmp_path / "ssc_valid.h5", 40, classes=35, **damage)  # type: ignore[arg-type]
+    with pytest.raises(ValueError, match=message):
+        dataset("ssc", tmp_path)
+
+
+def test_a_broken_recording_behind_the_first_is_told_by_its_place(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(heidelberg, "TOGETHER", 1)
+    write_words(tmp_path / "ssc_train.h5", 4, classes=35, unit=700)
+    with pytest.raises(ValueError, match="is broken in recording 1,"):
+        dataset("ssc", tmp_path)
+
+
+def test_a_missing_ssc_file_is_one_line(tmp_path: Path) -> None:
+    write_words(tmp_path / "ssc_train.h5", 40, classes=35)
+    message = r"ssc needs the file ssc_valid.h5 .*; put ssc_train.h5, ssc_valid.h5 and ssc_test.h5"
+    with pytest.raises(FileNotFoundError, match=message) as caught:
+        dataset("ssc", tmp_path)
+    assert "\n" not in str(caught.value)
+
+
 def test_a_cut_or_foreign_shd_file_is_one_clear_error(tmp_path: Path) -> None:
     file = tmp_path / "shd_train.h5"
-    write_shd(file, 40)
+    write_words(file, 40)
     whole = file.read_bytes()
     for content in (whole[: len(whole) // 2], b"", b"no HDF5"):
         file.write_bytes(content)
@@ -188,7 +246,7 @@ def test_a_cut_or_foreign_shd_file_is_one_clear_error(tmp_path: Path) -> None:
 
 
 def test_without_h5py_the_error_says_what_to_install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    write_shd(tmp_path / "shd_train.h5", 20)
+    write_words(tmp_path / "shd_train.h5", 20)
     monkeypatch.setitem(sys.modules, "h5py", None)
     with pytest.raises(ModuleNotFoundError, match=re.escape("pip install 'spikecert[events]'")):
         dataset("shd", tmp_path)
@@ -199,7 +257,7 @@ def test_binning_keeps_every_event_and_both_ends() -> None:
     assert frames(times, places, 2, 1.0, 5).tolist() == [[1, 1, 0, 0, 0], [0, 0, 1, 1, 1]]
 
 
-@pytest.mark.parametrize("name", ["digit-events", "nmnist", "shd"])
+@pytest.mark.parametrize("name", ["digit-events", "nmnist", "shd", "ssc", "dvs-gesture"])
 def test_no_step_is_refused(name: str, tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="num_steps: got 0, expected at least 1"):
         dataset(name, tmp_path, num_steps=0)

@@ -12,10 +12,11 @@ from .digits import load_digits_splits
 from .events import DEFAULT_STEPS
 from .folders import load_folder
 from .mnist import load_idx
-from .nmnist import load_nmnist
 from .own import checked_limits, own_dataset
+from .recordings.dvs_gesture import load_gestures
+from .recordings.heidelberg import load_shd, load_ssc
+from .recordings.nmnist import load_nmnist
 from .regression import load_digit_values, regression_dataset
-from .shd import load_shd
 from .splits import Dataset, Split
 from .temporal.digit_sequences import load_digit_recall, load_digit_sequences
 from .temporal.pulses import load_pulses, pulses
@@ -53,6 +54,8 @@ EVENTS: dict[str, Callable[[str, Path | None, int, int], Dataset]] = {
     "copying": load_pulses,
     "nmnist": load_nmnist,
     "shd": load_shd,
+    "ssc": load_ssc,
+    "dvs-gesture": load_gestures,
 }
 """Streams of events; the last argument is the number of frames that they are binned into."""
 
@@ -74,7 +77,7 @@ def dataset(
             one after the other: which came first),
             "fashion-mnist", "mnist", "cifar10" or "cifar100"; events:
             "digit-events" (made from the digits), "order", "delayed-xor", "gap", "coincidence", "copying" (see
-            `pulses`), "nmnist" or "shd"; or the path of an .npz archive of your own
+            `pulses`), "nmnist", "shd", "ssc" or "dvs-gesture"; or the path of an .npz archive of your own
             arrays, inputs and labels, or train_inputs, train_labels, test_inputs and so on (see `own_dataset`), or
             of a folder of pictures, FOLDER/CLASS/*.png, or FOLDER/train/CLASS/*.png and so on.
         root: the folder of the files, in torchvision's layout or as downloaded. What is made from the digits, or

@@ -191,9 +191,10 @@ Data = Annotated[
     typer.Option(
         "--data",
         autocompletion=completed(DATA_SETS),
-        help="digits, fashion-mnist, mnist, cifar10, cifar100; digit-events, nmnist, shd; order, delayed-xor, "
-        "gap, coincidence, copying, digit-rows, digit-blocks, digit-recall; your own: an .npz archive of "
-        "inputs and labels, a folder of pictures by class, or file.py:function (its code is run).",
+        help="digits, fashion-mnist, mnist, cifar10, cifar100; digit-events, nmnist, shd, ssc, dvs-gesture; "
+        "order, delayed-xor, gap, coincidence, copying, digit-rows, digit-blocks, digit-recall; your own: "
+        "an .npz archive of inputs and labels, a folder of pictures by class, or file.py:function (its code is "
+        "run).",
     ),
 ]
 Root = Annotated[Path | None, typer.Option("--root", help="The folder of the data set's files.")]

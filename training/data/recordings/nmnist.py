@@ -5,9 +5,9 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from ...files import FileKind
-from .events import frames
-from .splits import Dataset, Split, split_off
+from ....files import FileKind
+from ..events import frames
+from ..splits import Dataset, Split, split_off
 
 HELD_OUT_SHARE = 12  # one twelfth of the training recordings: 5,000 of 60,000
 SIDE, CLASSES = 34, 10

@@ -1,0 +1,1 @@
+"""Recordings of events from files as they are published."""
