@@ -52,7 +52,7 @@ def radius(
     interrupted = False
     with Bars() as bars:
         try:
-            radii = radii_in_parts(*problem, store=store, progress=bars)
+            radii = radii_in_parts(*problem, store=store, progress=bars, figures=bars.figures)
         except Interrupted as error:
             if error.finished is None:
                 raise

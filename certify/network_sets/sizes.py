@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from ...models.networks import SpikingNetwork
-from ...models.progress import Progress
+from ...models.progress import Figures, Progress
 from ..attacks.ensemble import quick_ensemble
 from ..verdicts import Verdict
 from .deciding import Asked, decide
@@ -53,7 +53,7 @@ class SizeGrid:
 
 
 def bracketed(
-    asked: Asked, verifier: str, grid: SizeGrid, timeout: float | None, progress: Progress
+    asked: Asked, verifier: str, grid: SizeGrid, timeout: float | None, progress: Progress, figures: Figures
 ) -> list[SizeEnds]:
     """Return each sample's ends: sets that grow hold the lesser ones, so both are found by bisection.
 
@@ -63,6 +63,7 @@ def bracketed(
         grid: of sizes.
         timeout: seconds for a sample, on average; what is not asked by then stays open.
         progress: told after each query.
+        figures: told before each query, its size as "epsilon" and how many samples it asks about as "asked".
     """
     deadline = math.inf if timeout is None else time.perf_counter() + timeout * len(asked.labels)
     clean = decide(replace(asked, networks=asked.networks.sized(0.0)), "interval")
@@ -73,9 +74,9 @@ def bracketed(
         for verdict in clean
     ]
     proof = "trains" if verifier == "auto" and not asked.networks.grid else verifier
-    _bisect(asked, ends, grid, lambda part: decide(part, proof), True, deadline, progress)
+    _bisect(asked, ends, grid, lambda part: decide(part, proof), True, deadline, progress, figures)
     if verifier == "auto":
-        _bisect(asked, ends, grid, _searched, False, deadline, progress)
+        _bisect(asked, ends, grid, _searched, False, deadline, progress, figures)
     return ends
 
 
@@ -99,6 +100,7 @@ def _bisect(
     unknown_is_high: bool,
     deadline: float,
     progress: Progress,
+    figures: Figures,
 ) -> None:
     """Narrow ends until no size is between them, or unknown ones alone."""
     brackets = [[end.lower, end.upper] for end in ends]
@@ -107,6 +109,7 @@ def _bisect(
             return
         index = torch.tensor(samples, device=asked.labels.device)
         size = place * grid.step
+        figures("radius (networks)", {"epsilon": size, "asked": float(len(samples))})
         part = replace(asked.part(index), networks=asked.networks.sized(size))
         for sample, verdict in zip(samples, answer(part), strict=True):
             if verdict.status == "verified":

@@ -1,7 +1,7 @@
 """How far a sample may be perturbed: a proven and an attacked radius, and the entry point `certified_radius`."""
 
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from functools import partial
 
@@ -10,7 +10,7 @@ from torch import Tensor
 
 from ...models.constants import positive, real, settle, unless_none, whole
 from ...models.networks import SpikingNetwork
-from ...models.progress import Progress, silent
+from ...models.progress import Figures, Progress, no_figures, silent
 from ...models.validation import check_choice, check_plain
 from ..alike import Alike
 from ..arithmetic import check_arithmetic
@@ -81,6 +81,7 @@ def certified_radius(
     seed: int = 0,
     ties: str | None = None,
     progress: Progress = silent,
+    figures: Figures = no_figures,
 ) -> list[Radius]:
     """Bracket each sample's radius, r = min ‖x̃ − x‖ over valid x̃ that are misclassified: lower ≤ r ≤ upper.
 
@@ -107,6 +108,8 @@ def certified_radius(
         seed: for attacks.
         ties: what a tie between logits is, as in `verify`.
         progress: told after each query, with the samples that this pass is through with.
+        figures: told before each query its radius as "epsilon" and how many samples it asks about as "asked", and
+            as in `verify` how the search for one of them stands.
 
     Returns:
         One `Radius` per sample. A sample that is misclassified as it is has lower = upper = 0, and is exact.
@@ -123,13 +126,14 @@ def certified_radius(
     """
     if isinstance(norm, NetworkSet):
         question = Asked.of(network, inputs, labels, norm, ties, seed)
-        rest = positive("tolerance", tolerance), unless_none(positive)("timeout", timeout), progress
-        return _of_networks(question, resolve(verifier), *rest)
+        rest = positive("tolerance", tolerance), unless_none(positive)("timeout", timeout)
+        return _of_networks(question, resolve(verifier), *rest, progress, figures)
     if not isinstance(norm, Scale):
         check_choice("norm", norm, NORMS)
     check_plain(inputs=inputs, labels=labels)
     if own_draws(network, inputs, labels):
         rest = {"lower": lower, "upper": upper, "timeout": timeout, "seed": seed, "ties": ties}
+        rest |= {"figures": figures}
         return [
             certified_radius(
                 one, inputs[at], labels_at(labels, at), norm, verifier, tolerance, **rest, progress=told
@@ -142,7 +146,8 @@ def certified_radius(
     if (codes := coded(network, inputs, sets.around(0.0))) is not None:
         check_coded(labels)
         asked = codes.network, codes.events, labels, sets, verifier, tolerance
-        found = certified_radius(*asked, timeout=timeout, seed=seed, ties=ties, progress=progress)
+        rest = {"timeout": timeout, "seed": seed, "ties": ties}
+        found = certified_radius(*asked, **rest, progress=progress, figures=figures)
         return [replace(one, counterexample=codes.image(one.counterexample, k)) for k, one in enumerate(found)]
     check_arithmetic(network)
     chosen, prop, rows = resolve(verifier), None, None
@@ -161,7 +166,7 @@ def certified_radius(
     tolerance, seed = sets.tolerance(positive("tolerance", tolerance)), whole("seed", seed)
     timeout = unless_none(positive)("timeout", timeout)
     grid, ties = Grid.of(sets.reach(inputs), tolerance), settled_ties(network, ties)
-    query = _Query(network, inputs, labels, sets, grid, seed, ties, progress, prop, rows)
+    query = _Query(network, inputs, labels, sets, grid, seed, ties, progress, figures, prop, rows)
     clock = Clock(None if timeout is None else time.perf_counter() + timeout * len(inputs))
     with evaluating(network):
         brackets = query.clean()
@@ -174,12 +179,17 @@ def certified_radius(
 
 
 def _of_networks(
-    asked: Asked, verifier: Verifier, tolerance: float, timeout: float | None, progress: Progress
+    asked: Asked,
+    verifier: Verifier,
+    tolerance: float,
+    timeout: float | None,
+    progress: Progress,
+    figures: Figures,
 ) -> list[Radius]:
     """Return the radii of a set of networks; `upper` is the size of a set that the member was found in."""
     grid = SizeGrid.of(asked, tolerance)
     found = []
-    for ends in bracketed(asked, verifier.name, grid, timeout, progress):
+    for ends in bracketed(asked, verifier.name, grid, timeout, progress, figures):
         lower, upper = ends.lower * grid.step, ends.upper * grid.step
         exact = upper - lower <= max(tolerance, asked.networks.grid)
         found.append(Radius(lower, upper, exact, ends.counterexample, ends.verifier, asked.ties, ends.member))
@@ -198,6 +208,7 @@ class _Query:
     seed: int
     ties: str
     progress: Progress
+    figures: Figures
     prop: Property | None = None
     rows: RowGoal | None = None
 
@@ -227,10 +238,17 @@ class _Query:
 
     def _ask(self, verifier: Verifier, samples: list[int], epsilon: float, timeout: float | None) -> list[Verdict]:
         inputs, labels = self._of(samples)
+        label, query = f"radius ({verifier.name})", {"epsilon": epsilon, "asked": float(len(samples))}
+
+        def told(_: str, values: Mapping[str, float]) -> None:
+            """Tell how the search stands behind what is asked."""
+            self.figures(label, {**query, **values})
+
+        told(label, {})
         rest = self.sets.around(epsilon), verifier, timeout
         if self.prop is not None:
-            return verify(self.network, inputs, self.prop, *rest, seed=self.seed)
-        return verify(self.network, inputs, labels, *rest, seed=self.seed, ties=self.ties)
+            return verify(self.network, inputs, self.prop, *rest, seed=self.seed, figures=told)
+        return verify(self.network, inputs, labels, *rest, seed=self.seed, ties=self.ties, figures=told)
 
     def _nearest(self, samples: list[int], counterexamples: list[Tensor]) -> list[tuple[Tensor, float]]:
         """Pull counterexamples toward their samples, and measure."""

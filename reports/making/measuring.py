@@ -30,7 +30,7 @@ from .tables import architecture_of, finite, gain_table, growth_table, radius_ta
 
 
 class CutShort(KeyboardInterrupt):
-    """Ctrl-C while the last ε was certified: `found` holds what is proven of each sample by then."""
+    """Ctrl-C while the last ε was certified, or behind it: `found` holds what is proven of each sample by then."""
 
     def __init__(self, found: ModelRecord) -> None:
         super().__init__(f"{len(found.rows)} rows hold what is proven")
@@ -108,7 +108,7 @@ def measure(
         figures: told how a search stands, as in `verify`.
 
     Raises:
-        CutShort: on Ctrl-C while samples are certified at the last ε.
+        CutShort: on Ctrl-C while samples are certified at the last ε, or while their radii are bracketed.
         SoundnessError: if a sample is verified, and an input that breaks it was replayed.
         ValueError, TypeError: for arguments that do not fit.
     """
@@ -122,7 +122,12 @@ def measure(
         for found in verdicts.values():
             _reconcile(found, results)
         measurement.rows += [_row(measurement, index, epsilon, verdicts) for index in range(len(labels))]
-    table = None if plan.radii is None or cut else _radii(measurement, plan.radii)
+    table = None
+    if plan.radii is not None and not cut:
+        try:
+            table = _radii(measurement, plan.radii)
+        except KeyboardInterrupt:
+            cut = True
     _check_sound(name, measurement.rows, table)
     found = _recorded(measurement, table, training, gains)
     if cut:
@@ -160,7 +165,12 @@ def _recorded(
 
 
 def measure_radii(
-    network: SpikingNetwork, inputs: Tensor, labels: Tensor, plan: Plan, progress: Progress = silent
+    network: SpikingNetwork,
+    inputs: Tensor,
+    labels: Tensor,
+    plan: Plan,
+    progress: Progress = silent,
+    figures: Figures = no_figures,
 ) -> tuple[RadiusTable, dict[int, Found]]:
     """Bracket radii as `plan.radii` says; return the table, and the counterexamples by the sample's place.
 
@@ -181,6 +191,7 @@ def measure_radii(
         seed=plan.seed,
         ties=plan.ties,
         progress=progress,
+        figures=figures,
     )
     broken = {
         index: Found.of(radius.upper, "radius search", radius.counterexample, radius.member, plan.sets)
@@ -193,11 +204,14 @@ def measure_radii(
 def _radii(measurement: _Measurement, wanted: RadiusPlan) -> RadiusTable:
     start = time.perf_counter()
 
-    def told(_: str, done: int, total: int) -> None:
-        measurement.progress(f"radius {measurement.name}", done, total)
-
+    label = f"radius {measurement.name}"
     table, broken = measure_radii(
-        measurement.network, measurement.inputs, measurement.labels, measurement.plan, told
+        measurement.network,
+        measurement.inputs,
+        measurement.labels,
+        measurement.plan,
+        lambda _, done, total: measurement.progress(label, done, total),
+        lambda _, values: measurement.figures(label, values),
     )
     for index, found in broken.items():
         if bool(measurement.correct[index]):  # what is misclassified as it is needs no counterexample

@@ -181,6 +181,7 @@ def radii_in_parts(
     *,
     store: PartStore | None = None,
     progress: Progress = silent,
+    figures: Figures = no_figures,
 ) -> Radii:
     """Return radii as `measure_radii` does, in parts as `measure_in_parts`, with every counterexample.
 
@@ -192,7 +193,7 @@ def radii_in_parts(
     def work(start: int, part: slice, told: Progress) -> Radii:
         """Bracket the radii of one part, samples counted from the set's start."""
         chosen = network, inputs[part], labels[part]
-        table, found = measure_radii(*chosen, _part_of(plan, start), told)
+        table, found = measure_radii(*chosen, _part_of(plan, start), told, figures)
         return Radii(
             table=_moved(table, start),
             counterexamples=_at(hardest(*chosen, found, len(found), False, plan.threat.asked is not None), start),

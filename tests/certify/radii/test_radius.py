@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor, nn
 
-from spikecert.certify import L2, LInf, Radius, SoundnessError, Verdict, certified_radius, verify
+from spikecert.certify import L2, LInf, Radius, SoundnessError, Tolerance, Verdict, certified_radius, verify
 from spikecert.certify.problem import Problem
 from spikecert.certify.radii.bracketing import Bisection, Bracket, Clock, Grid, between
 from spikecert.certify.replay import pull, replays
@@ -228,6 +228,31 @@ def test_progress_ends_at_the_number_of_samples() -> None:
     certified_radius(step(0.75), inputs, zeros(3), verifier="linear", progress=lambda *what: told.append(what))
     last = {label: (done, total) for label, done, total in told}
     assert last == dict.fromkeys(("radius (trains)", "radius (attack)", "radius (linear)"), (3, 3))
+
+
+def test_figures_say_what_is_asked_and_how_the_search_stands() -> None:
+    told: list[tuple[str, dict[str, float]]] = []
+    torch.manual_seed(1)
+    network = mlp((8, 24, 24, 3), num_steps=6).eval()
+    inputs = torch.rand(2, 8)
+    labels = network(inputs).argmax(1)
+    asked = {"verifier": "complete", "tolerance": 0.01, "timeout": 20.0}
+    certified_radius(network, inputs, labels, **asked, figures=lambda *what: told.append(what))
+    assert {label for label, _ in told} == {"radius (trains)", "radius (attack)", "radius (complete)"}
+    assert all(0 < values["epsilon"] <= 1.0 and values["asked"] in (1.0, 2.0) for _, values in told)
+    searched = [values for label, values in told if "nodes" in values]
+    assert searched
+    assert all("bound" in values and "open" in values for values in searched)
+
+
+def test_figures_of_networks_say_the_size() -> None:
+    told: list[tuple[str, dict[str, float]]] = []
+    network, inputs = step(0.75), samples(0.0, 0.5)
+    certified_radius(
+        network, inputs, zeros(2), Tolerance(0.1), "trains", 0.25, figures=lambda *what: told.append(what)
+    )
+    assert told
+    assert all(label == "radius (networks)" and values["epsilon"] > 0 for label, values in told)
 
 
 def test_a_proof_beyond_a_counterexample_is_an_error() -> None:

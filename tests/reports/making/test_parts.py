@@ -103,6 +103,31 @@ def test_an_interrupted_run_goes_on_and_finds_the_same(samples, small, monkeypat
     assert not (tmp_path / "parts").exists()
 
 
+def test_radii_that_are_cut_short_leave_the_verdicts(samples, monkeypatch):
+    def stopped(label: str, done: int, total: int) -> None:
+        if label.startswith("radius"):
+            raise KeyboardInterrupt
+
+    whole = measured(samples)
+    with pytest.raises(parts.Interrupted) as caught:
+        measured(samples, progress=stopped)
+    finished = caught.value.finished
+    assert finished is not None
+    assert finished.radii is None
+    assert [row.attacks for row in finished.rows] == [row.attacks for row in whole.rows]
+    assert caught.value.samples == 10
+
+
+def test_figures_of_radii_are_told_under_the_name_of_the_network(samples):
+    told = []
+    measured(samples, figures=lambda *what: told.append(what))
+    assert any(label == "radius net" and values["epsilon"] > 0 for label, values in told)
+    told.clear()
+    network, inputs, labels = samples
+    parts.radii_in_parts(network, inputs, labels, PLAN, figures=lambda *what: told.append(what))
+    assert any(label == "radius (trains)" for label, _ in told)
+
+
 def test_parts_of_another_problem_are_not_taken(samples, small, monkeypatch, tmp_path):
     monkeypatch.setattr(parts, "measure", Stop(measure, 3))
     with pytest.raises(KeyboardInterrupt):
