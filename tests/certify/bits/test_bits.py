@@ -16,9 +16,10 @@ from spikecert.certify.bits.search import BitSearch
 from spikecert.certify.bounds.prices.prices import Specifications
 from spikecert.certify.bounds.prices.stages import staged
 from spikecert.certify.problem import Problem
+from spikecert.certify.rounding import recursion_slack
 from spikecert.certify.verifiers import TRAINS
 from spikecert.certify.verifiers.bits import BitSplitting, splits_bits
-from spikecert.kernels.bits import BitHeap, CompiledBits
+from spikecert.kernels.bits import BitHeap, BitWindow, CompiledBits, LayerConstants
 from spikecert.models.circuit import circuit
 from spikecert.models.elements.neurons import DLIF
 from spikecert.models.running.encoding import RateDraws
@@ -183,3 +184,54 @@ def test_splits_prove_what_trains_do_not() -> None:
             assert other.status == "verified" or one.status != "verified"
             won += one.status != "verified" and other.status == "verified"
     assert won >= 3
+
+
+def lone(current: float, widening: float, counts: bool) -> BitWindow:
+    """Return a neuron of λ = θ = d = 1 with the same current at both steps, whose spikes cost −1, and no bit."""
+
+    def of(*numbers: float) -> Tensor:
+        return torch.tensor(numbers, dtype=torch.float64)
+
+    window = BitWindow(
+        layers=(LayerConstants(1.0, 1.0, 1.0, 1.0, "subtract"),),
+        sizes=(1,),
+        step=torch.zeros(0, dtype=torch.long),
+        columns=of().view(0, 1),
+        base=of(current, current),
+        matrix=of(),
+        factor=of(1.0, 1.0).view(1, 2),
+        low=of(0.0),
+        high=of(0.0),
+        widening=of(widening),
+        known=torch.ones(2, dtype=torch.uint8),
+        costs=of(-1.0, -1.0).view(2, 1),
+        constant=0.0,
+    )
+    return replace(window, fewest=of(0.0, 0.0), greatest=of(2.0, 2.0)) if counts else window
+
+
+@pytest.mark.parametrize("counts", [False, True])
+def test_each_step_pays_for_its_own_rounding(counts: bool) -> None:
+    """Two currents of .45, each .06 off, reach a threshold of 1; each .04 off they do not."""
+    assert isinstance(KERNEL, CompiledBits)
+    for widening, least in ((0.06, -1.0), (0.04, 0.0)):
+        window = lone(0.45, widening, counts)
+        heap = BitHeap.of(window, 4)
+        KERNEL.split(window, heap, 4, torch.inf)
+        assert heap.low == least
+
+
+def test_currents_are_widened_by_what_the_recursion_may_stray() -> None:
+    """In float32 that is far above what float64 loses, and more behind more steps."""
+    torch.manual_seed(0)
+    draws = RateDraws(torch.rand(6, FEATURES, dtype=torch.float64))
+    layers = nn.Linear(FEATURES, 4), LIF(0.9, 0.75), nn.Linear(4, 2)
+    network = SpikingNetwork(*layers, num_steps=6, encoding="rate", draws=draws).eval()
+    found = staged(circuit(network), LInf(0.1).enclosure(torch.rand(1, FEATURES)))
+    assert found is not None
+    zero = torch.zeros(1, 2, dtype=torch.float64)
+    asked = Specifications.of_margins(torch.tensor([0]), torch.tensor([0]), torch.tensor([1]), zero)
+    known = KnownNetwork.of(found, asked)
+    assert known is not None
+    widest = found.stages[0].lower.abs().maximum(found.stages[0].upper.abs()).amax(0).flatten()
+    assert bool((known.layers[0].widening > recursion_slack(widest, 0.9, 0.75, 6, found.rounding)).all())
