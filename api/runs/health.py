@@ -88,6 +88,7 @@ def _arithmetic() -> Iterator[Symptom]:
 
 
 def _kernels() -> Iterator[Symptom]:
+    from spikecert.certify.bits.compiled_bits import bits_kernel
     from spikecert.certify.bounds.cells.compiled_cells import cells_kernel
     from spikecert.certify.bounds.intervals.compiled_spikes import spikes_kernel
     from spikecert.certify.bounds.long.compiled_long import long_kernel
@@ -104,6 +105,7 @@ def _kernels() -> Iterator[Symptom]:
         "paths": paths,
         "climbs": lambda: climb_kernel(torch.float64),
         "ranges": ranges_kernel,
+        "bits": bits_kernel,
     }
     cure = 'results are the same without it, only slower; a C compiler ("apt install gcc", or CC=…) makes it'
     for name, load in found.items():

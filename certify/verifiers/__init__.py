@@ -4,6 +4,7 @@ from ..attacks import ATTACKS
 from ..branching.search import Search
 from ..named import Named
 from .base import MarginVerifier, Verifier
+from .bits import BitSplitting
 from .bound import BoundVerifier
 from .complete import Complete
 from .enumeration import Enumeration
@@ -28,7 +29,7 @@ def _auto() -> Verifier:
     """
     quick, thorough = (AttackSearch(ATTACKS[name]()) for name in ("ensemble-fast", "ensemble"))
     searches = Complete(Search(patience=PATIENCE), enumeration=None, programs=None), Milp(patience=PATIENCE)
-    return Ladder((TRAINS, quick, Linear(), MoveSplitting(), thorough, *searches))
+    return Ladder((TRAINS, quick, Linear(), MoveSplitting(), thorough, BitSplitting(), *searches))
 
 
 VERIFIERS: dict[str, Named[Verifier]] = {
@@ -63,6 +64,7 @@ __all__ = [
     "TRAINS",
     "VERIFIERS",
     "AttackSearch",
+    "BitSplitting",
     "BoundVerifier",
     "Complete",
     "Enumeration",

@@ -4,6 +4,8 @@ Which network is searched how:
 
     a set of few members                                 each is run (`Enumeration`)
     moves of one event a feature                         split (`MoveSplitting`)
+    a rate code                                          split by its open bits, window by window (`BitSplitting`),
+                                                         then as the others
     its margins are functions of the first layer's       branch and bound over these trains (`Branching`)
     trains, and prices reach it: see question.py
     any other: a loop first, rests, neurons that         trees of linear programs (`Milp`): branch and bound over
@@ -33,6 +35,7 @@ from ..splitting.boxes import few_dimensions
 from ..unfinished import INTERRUPTED, Unfinished
 from ..verdicts import Verdict
 from .base import Verifier
+from .bits import BitSplitting, splits_bits
 from .enumeration import Enumeration
 from .inputs import InputSplitting
 from .ladder import Ladder
@@ -215,9 +218,10 @@ class Complete(Verifier):
         if self.enumeration is None:
             return branching
         moves = MoveSplitting(enumeration=self.enumeration)
+        searches = (BitSplitting(), branching) if splits_bits(problem.circuit) else (branching,)
         if not bool(self.enumeration.takes(problem).any()) and not moves.takes(problem):
-            return branching
-        last = () if splits(problem) and not _reached(problem.circuit) else (branching,)
+            return Ladder(searches, self.name) if len(searches) > 1 else branching
+        last = () if splits(problem) and not _reached(problem.circuit) else searches
         return Ladder((TRAINS, moves, *last), self.name)
 
 

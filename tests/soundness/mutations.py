@@ -121,6 +121,8 @@ FIRST = {
     "climb.c": "fused_climb",
     "ranges.c": "test_ranges",
     "long.c": "compiled_long",
+    "bits.c": "test_bits",
+    "certify/bits/": "test_bits",
     "paths.c": "compiled_paths",
     "step_trains": "compiled_spikes or spread",
     "kernels/loading.py": "compiled_spikes",

@@ -1,0 +1,76 @@
+"""Cut windows of steps out of a network: only what is open in them is left."""
+
+from dataclasses import replace
+
+import torch
+from torch import Tensor
+
+from ...kernels.bits import MOST_BITS, BitWindow
+from .known import KnownLayer, KnownNetwork
+
+
+def windows(network: KnownNetwork, row: int, length: int) -> list[BitWindow] | None:
+    """Return the windows of `length` steps that make up all of them; None where one has too many open bits.
+
+    Their margins and the row's constant sum up to the row's margin, run by run.
+    """
+    steps = range(0, len(network.certain), length)
+    if any(int(network.open[t : t + length].sum()) > MOST_BITS for t in steps):
+        return None
+    return [_window(network, row, slice(t, min(t + length, len(network.certain)))) for t in steps]
+
+
+def counted(network: KnownNetwork, row: int) -> list[BitWindow] | None:
+    """Return all steps as one window of neurons that count; None where some forget, or open bits are too many."""
+    if not network.counts or int(network.open.sum()) > MOST_BITS:
+        return None
+    (window,) = [_window(network, row, slice(0, len(network.certain)))]
+    counts = [(layer.fewest, layer.greatest) for layer in network.layers]
+    opened = network.opened(slice(0, len(network.certain)))
+    ends = ([count[side][:, at] for count, at in zip(counts, opened, strict=True)] for side in (0, 1))
+    fewest, greatest = (_joined([part for part in parts if part is not None]) for parts in ends)
+    return [replace(window, fewest=fewest, greatest=greatest)]
+
+
+def _window(network: KnownNetwork, row: int, steps: slice) -> BitWindow:
+    """Return one window, step by step."""
+    step, feature = network.open[steps].nonzero(as_tuple=True)
+    opened, first, costs = network.opened(steps), network.layers[0], network.costs[row, steps]
+    factors = torch.stack([layer.factor[steps] for layer in network.layers])
+    columns = first.matrix[opened[0]][:, feature].T * factors[0][step][:, None]
+    signal, bases = network.certain[steps].double(), list[Tensor]()
+    for layer, chosen in zip(network.layers, opened, strict=True):
+        current = signal @ layer.matrix[chosen].T + layer.bias[chosen]
+        bases.append(current * layer.factor[steps, None])
+        signal = layer.must[steps].double().index_fill(1, chosen, 0.0)
+    pairs = list(zip(network.layers, opened, strict=True))
+    return BitWindow(
+        layers=tuple(layer.constants for layer in network.layers),
+        sizes=tuple(map(len, opened)),
+        step=step.contiguous(),
+        columns=columns.contiguous(),
+        base=_joined(bases),
+        matrix=_joined(_between(network.layers, opened)),
+        factor=factors.contiguous(),
+        low=_joined([layer.low[steps.start][at] for layer, at in pairs]),
+        high=_joined([layer.high[steps.start][at] for layer, at in pairs]),
+        widening=_joined([layer.widening[at] for layer, at in pairs]),
+        known=_joined([_spikes(layer, steps, at) for layer, at in pairs]),
+        costs=costs[:, opened[-1]].contiguous(),
+        constant=float((signal * costs).sum()),
+    )
+
+
+def _between(layers: tuple[KnownLayer, ...], opened: list[Tensor]) -> list[Tensor]:
+    """Return the weights from open neurons to open neurons, (before, n) each; first nothing, before all layers."""
+    pairs = zip(layers[1:], opened, opened[1:], strict=False)
+    return [layers[0].matrix.new_empty(0), *(layer.matrix[at][:, before].T for layer, before, at in pairs)]
+
+
+def _spikes(layer: KnownLayer, steps: slice, chosen: Tensor) -> Tensor:
+    """Return 1 for a spike that may be and 3 for one that must be."""
+    return (layer.may[steps][:, chosen] + 2 * layer.must[steps][:, chosen]).to(torch.uint8)
+
+
+def _joined(parts: list[Tensor]) -> Tensor:
+    return torch.cat([part.flatten() for part in parts]).contiguous()

@@ -1,0 +1,109 @@
+"""The least margin of a rate-coded network, window by window of its steps.
+
+Let a row's margin be c + Σ_t A[t]·s[t] for the last layer's spikes s. For any cut of the steps into windows,
+
+    min over the set of c + Σ_t A[t]·s[t]  ≥  c + Σ_windows min over the set of Σ_{t in window} A[t]·s[t],
+
+and a window's minimum is at least that over the bits of its own steps, each open one 0 or 1 by itself, from
+potentials anywhere in the boxes that all runs keep before it (known.py). A node fixes some of these bits. The
+interval recursion from the boxes through the window holds every run that has them, layer by layer and step by
+step: an open bit moves a current by half its column around the middle, an open spike the next layer's by half of
+its. Each open spike of the last layer costs A where that is below 0. Both children of a node have all its runs
+between them, so the least bound of the nodes that are open or closed bounds the window, whichever are split; a
+child's is at least its parent's.
+
+Where no layer forgets (λ = 1) and all subtract d, what came in is known better than what is left of it. With L[t]
+the sum of a neuron's currents up to step t and S[t] its count, v[t] = L[t] − d·S[t−1], and
+
+    S[t] = S[t−1] + (1 if L[t] − d·S[t−1] ≥ θ, else 0)  does not fall with L[t], nor with S[t−1]:
+
+from S[t−1] + 1 or more it ends at S[t−1] + 1 at least. So by induction the runs of both ends of L have the fewest
+and the most spikes up to each step, a spike at the lower end being one above `surely`, at the upper end one from
+`perhaps` on. The next layer's L is Σ W·S[t] + b·t of these counts, and costs that are the same at all steps are
+about S[T]. Windows there are all steps at once.
+
+A window of few steps has few bits, and is searched to its end in milliseconds; a longer one knows of more
+potentials where they come from. So windows grow, until the row is proven or the time is up. Rounding: known.py; a
+sum of t widened currents is t widenings off.
+"""
+
+from dataclasses import dataclass
+
+from ...kernels.bits import BitHeap, BitWindow, CompiledBits
+from ...models.constants import at_least, settle
+from ...models.deadline import Expired
+from .cutting import counted, windows
+from .known import KnownNetwork
+
+AT_ONCE = 1000
+"""Nodes that are split in one call: milliseconds."""
+
+
+@dataclass(frozen=True)
+class BitSearch:
+    """How to search.
+
+    Args:
+        most: splits of a row, over all windows of one length.
+        capacity: nodes that may be open in a window.
+        lengths: of windows, in turn.
+    """
+
+    most: int = 2**18
+    capacity: int = 2**20
+    lengths: tuple[int, ...] = (1, 2, 3, 5)
+
+    def __post_init__(self) -> None:
+        settle(self, at_least(1), "most", "capacity")
+
+    def run(self, network: KnownNetwork, row: int, kernel: CompiledBits, expired: Expired) -> float:
+        """Return a lower bound of a row's margin, above its floor; one above 0 is not improved."""
+        best, constant = -float("inf"), float(network.constant[row])
+        for parts in (counted(network, row), *(windows(network, row, length) for length in self.lengths)):
+            if parts is None:
+                continue
+            if expired():
+                break
+            best = max(best, self._bound(parts, constant, kernel, expired))
+            if best > 0.0:
+                break
+        return best
+
+    def _bound(self, parts: list[BitWindow], constant: float, kernel: CompiledBits, expired: Expired) -> float:
+        """Return the bound that windows have together, splitting where a split gains most."""
+        state = _Windows(parts, [BitHeap.of(part, self.capacity) for part in parts], kernel)
+        for index in range(len(parts)):
+            state.split(index, 1)
+        for _ in range(self.most // AT_ONCE):
+            index = state.best()
+            if constant + state.low > 0.0 or index is None or expired():
+                break
+            state.split(index, AT_ONCE)
+        return constant + state.low
+
+
+class _Windows:
+    """Windows that are searched side by side."""
+
+    def __init__(self, parts: list[BitWindow], heaps: list[BitHeap], kernel: CompiledBits) -> None:
+        self.parts, self.heaps, self.kernel = parts, heaps, kernel
+        self.gains = [float("inf")] * len(parts)
+
+    @property
+    def low(self) -> float:
+        """Return the sum of the windows' bounds; what the sum of a few numbers rounds is in each one's sums."""
+        return sum(heap.low for heap in self.heaps)
+
+    def best(self) -> int | None:
+        """Return the window whose last splits gained most; None where all are done."""
+        left = [index for index, heap in enumerate(self.heaps) if not heap.done]
+        return max(left, key=lambda index: self.gains[index]) if left else None
+
+    def split(self, index: int, nodes: int) -> None:
+        """Split nodes of one window."""
+        heap = self.heaps[index]
+        before = heap.low
+        self.kernel.split(self.parts[index], heap, nodes, float("inf"))
+        gain = (heap.low - before) / nodes
+        first = self.gains[index] == float("inf")
+        self.gains[index] = (float("inf") if nodes == 1 else gain) if first else (self.gains[index] + gain) / 2

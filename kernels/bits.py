@@ -1,0 +1,184 @@
+"""bits.c: the least margin of a window of steps over its open bits."""
+
+import ctypes
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from .loading import RESETS, address
+
+MOST_LAYERS = 8
+MOST_BITS = 2**15 - 1
+WORD = 64
+_LAYERS, _REALS, _NUMBERS = ctypes.c_long * MOST_LAYERS, ctypes.c_double * MOST_LAYERS, ctypes.c_int * MOST_LAYERS
+
+
+class _BitSizes(ctypes.Structure):
+    _fields_ = (
+        *((name, ctypes.c_long) for name in ("steps", "bits", "layers", "words", "capacity")),
+        ("sizes", _LAYERS),
+        *((name, _REALS) for name in ("decay", "surely", "perhaps", "drop")),
+        ("reset", _NUMBERS),
+        ("constant", ctypes.c_double),
+    )
+
+
+@dataclass(frozen=True)
+class LayerConstants:
+    """What all neurons of a layer share: λ, θ + tie, θ − tie, what a reset subtracts, and its kind."""
+
+    decay: float
+    surely: float
+    perhaps: float
+    drop: float
+    reset: str
+
+
+_WINDOW = (
+    "step",
+    "columns",
+    "base",
+    "matrix",
+    "factor",
+    "low",
+    "high",
+    "widening",
+    "known",
+    "costs",
+    "fewest",
+    "greatest",
+)
+
+
+class _BitWindow(ctypes.Structure):
+    _fields_ = tuple((name, ctypes.c_void_p) for name in _WINDOW)
+
+
+class _BitHeap(ctypes.Structure):
+    _fields_ = tuple((name, ctypes.c_void_p) for name in ("bound", "slot", "masks", "bit", "state", "closed"))
+
+
+@dataclass(frozen=True)
+class BitWindow:
+    """A window of w steps with B open bits, and of each layer l the n_l neurons that are open in it.
+
+    Attributes:
+        layers: their constants.
+        sizes: n_l.
+        step: of each bit, (B,), of int64.
+        columns: what a bit adds to the first layer's currents, (B, n_0), float64 as all below.
+        base: currents without what is open, (w·n_l) of each layer in turn.
+        matrix: (n_{l−1}·n_l) of each layer behind the first, in turn.
+        factor: a[t], (layers, w).
+        low, high: potentials before the window, (n_l) in turn.
+        widening: what may be added to each current, (n_l) in turn.
+        known: 1 for a spike that may be, 3 for one that must be, (w·n_l) in turn, of uint8.
+        costs: of the last layer's spikes, (w, n).
+        constant: what the margin has besides.
+        fewest, greatest: where neurons count (decay 1, subtracting, costs the same at each step), their spikes
+            in the window up to each step, (w·n_l) in turn; None: step by step.
+    """
+
+    layers: tuple[LayerConstants, ...]
+    sizes: tuple[int, ...]
+    step: Tensor
+    columns: Tensor
+    base: Tensor
+    matrix: Tensor
+    factor: Tensor
+    low: Tensor
+    high: Tensor
+    widening: Tensor
+    known: Tensor
+    costs: Tensor
+    constant: float
+    fewest: Tensor | None = None
+    greatest: Tensor | None = None
+
+    @property
+    def words(self) -> int:
+        """Return how many words hold a mask of the bits."""
+        return max(1, -(-len(self.step) // WORD))
+
+    def _packed(self, capacity: int) -> tuple[_BitSizes, _BitWindow]:
+        constants = [(layer.decay, layer.surely, layer.perhaps, layer.drop) for layer in self.layers]
+        sizes = _BitSizes(
+            len(self.costs),
+            len(self.step),
+            len(self.sizes),
+            self.words,
+            capacity,
+            _LAYERS(*self.sizes),
+            *(_REALS(*column) for column in zip(*constants, strict=True)),
+            _NUMBERS(*(RESETS[layer.reset] for layer in self.layers)),
+            self.constant,
+        )
+        return sizes, _BitWindow(*(address(getattr(self, name)) for name in _WINDOW))
+
+
+@dataclass(frozen=True)
+class BitHeap:
+    """The open nodes of a window's search; its tensors are the kernel's own.
+
+    Attributes:
+        bound, slot, bit: of each place, (capacity,).
+        masks: of each slot, which bits are fixed and their values, (capacity, 2·words).
+        state: how many nodes are open, how many were bounded, how many slots were used.
+        closed: the least bound of a node that no bit moves, (1,).
+    """
+
+    bound: Tensor
+    slot: Tensor
+    masks: Tensor
+    bit: Tensor
+    state: Tensor
+    closed: Tensor
+
+    @staticmethod
+    def of(window: BitWindow, capacity: int) -> "BitHeap":
+        """Return an empty heap for as many nodes."""
+        return BitHeap(
+            torch.empty(capacity, dtype=torch.float64),
+            torch.empty(capacity, dtype=torch.int32),
+            torch.empty(capacity, 2 * window.words, dtype=torch.int64),
+            torch.empty(capacity, dtype=torch.int16),
+            torch.zeros(3, dtype=torch.int64),
+            torch.full((1,), torch.inf, dtype=torch.float64),
+        )
+
+    @property
+    def low(self) -> float:
+        """Return what bounds the window's margin from below; −inf before the first node."""
+        if int(self.state[1]) == 0:
+            return -torch.inf
+        is_open = float(self.bound[0]) if int(self.state[0]) else torch.inf
+        return min(is_open, float(self.closed))
+
+    @property
+    def done(self) -> bool:
+        """Return whether no split raises the bound any more, or none fits."""
+        begun, full = int(self.state[1]) > 0, int(self.state[2]) >= len(self.bound)
+        return begun and (full or self.low >= float(self.closed))
+
+
+@dataclass(frozen=True)
+class CompiledBits:
+    """bits.c, loaded."""
+
+    functions: ctypes.CDLL
+
+    @staticmethod
+    def of(functions: ctypes.CDLL) -> "CompiledBits":
+        """Return the kernel of functions whose arguments are declared."""
+        functions.split.argtypes = [*[ctypes.c_void_p] * 3, ctypes.c_long, ctypes.c_double]
+        functions.split.restype = ctypes.c_int
+        return CompiledBits(functions)
+
+    def split(self, window: BitWindow, heap: BitHeap, nodes: int, enough: float) -> None:
+        """Split so many nodes of a window, the least bound first, until that is `enough`."""
+        sizes, arrays = window._packed(len(heap.bound))
+        fields = (heap.bound, heap.slot, heap.masks, heap.bit, heap.state, heap.closed)
+        held = _BitHeap(*map(address, fields))
+        if self.functions.split(*map(ctypes.byref, (sizes, arrays, held)), nodes, enough):
+            raise MemoryError("bits: no memory for the neurons of a window")
