@@ -95,6 +95,7 @@ class Exactness(Algebra[Lattice]):
     reader = "the exact sums"
     rules = (Leaky, Varied, Refractory)
     declared = True
+    loops = True
 
     def __init__(self, source: Lattice, num_steps: int) -> None:
         self.source, self.num_steps = source, num_steps

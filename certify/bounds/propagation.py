@@ -28,6 +28,7 @@ from ...models.linear_maps import DenseMap
 from ...models.rules import DeclaredRule, Leaky, Rule
 from ..rounding import Rounding, check_potential, over_time, reading_slack, vanished
 from .automata.coupled_counts import counted
+from .automata.looping import looping_spikes
 from .automata.reachable import path_trains
 from .automata.whole_table import whole_trains
 from .readouts import (
@@ -76,6 +77,7 @@ class Propagation(Algebra[Signal]):
     reader: ClassVar[str] = "the bounds' propagation"
     rules: ClassVar[tuple[type[Rule], ...]] = (Leaky, Varied, Refractory, Stepped)
     declared: ClassVar[bool] = True
+    loops: ClassVar[bool] = True
 
     source: Signal
     spikes: SpikeBound
@@ -112,20 +114,28 @@ class Propagation(Algebra[Signal]):
 
     def fired(self, node: Fired, x: Signal) -> Signal:
         """Return what is known of the spikes; a rule that is listed, to its very type, needs no automaton."""
-        if isinstance(node.rule, Stepped):
-            return whole_trains(x, node.rule, self.rounding)
-        if type(node.rule) not in self.rules:
-            assert isinstance(node.rule, DeclaredRule)
-            return path_trains(x, node.rule, self.rounding)
-        if isinstance(node.rule, Varied):
-            return varied_spikes(x, node.rule, self.spikes, self.rounding)
-        if isinstance(node.rule, Refractory):
-            return resting_spikes(x, node.rule, self.rounding)
-        assert isinstance(node.rule, Leaky)
-        return self.spikes(x, node.rule, self.of(node))
+        return self._spikes(x, node.rule, self.of(node))
+
+    def _spikes(self, x: Signal, rule: Rule, rounding: Rounding) -> Signal:
+        """Return what is known of the spikes of neurons under a current."""
+        if isinstance(rule, Stepped):
+            return whole_trains(x, rule, self.rounding)
+        if type(rule) not in self.rules:
+            assert isinstance(rule, DeclaredRule)
+            return path_trains(x, rule, self.rounding)
+        if isinstance(rule, Varied):
+            return varied_spikes(x, rule, self.spikes, self.rounding)
+        if isinstance(rule, Refractory):
+            return resting_spikes(x, rule, self.rounding)
+        assert isinstance(rule, Leaky)
+        return self.spikes(x, rule, rounding)
 
     def recurred(self, node: Recurred, x: Signal) -> Signal:
         """Return what is known of the spikes of a layer that hears itself; of trains their counts, too."""
+        if not isinstance(node.rule, Leaky):
+            return looping_spikes(
+                x, node, lambda current: self._spikes(current, node.rule, self.rounding), self.rounding
+            )
         found = recurrent_spikes(x, node, self.spikes, self.rounding)
         return counted(x, node, found, self.rounding) if isinstance(found, Trains) else found
 

@@ -175,6 +175,7 @@ class _Writer(Algebra[_Flow]):
     reader: ClassVar[str] = "milp"
     rules: ClassVar[tuple[type[Rule], ...]] = (Leaky, Varied, Refractory, Adaptive)
     declared: ClassVar[bool] = True
+    loops: ClassVar[bool] = True
 
     source: _Flow
     program: Program
@@ -224,7 +225,10 @@ class _Writer(Algebra[_Flow]):
 
     def recurred(self, node: Recurred, flow: _Flow) -> _Flow:
         """Write a layer that hears itself, whose spikes are written in order of time."""
-        assert isinstance(node.rule, Leaky)
+        if not isinstance(node.rule, Leaky):
+            raise EncodingError(
+                f"layer: got a loop of neurons of rule {type(node.rule).__name__}, which has no program"
+            )
         current, found = looped(flow.signal, node, self.bound, self.rounding)
         feedback, ones = affine_map(node.feedback), found.magnitude()
         shape = flow.signal.magnitude().shape[1:]

@@ -146,6 +146,7 @@ class _Gridding(Algebra[_Multiples]):
     reader = "the exact twin"
     rules = (Leaky, Varied, Refractory)
     declared = True
+    loops = True
 
     def __init__(self, network: SpikingNetwork, made: Circuit) -> None:
         self.network, self.made = network, made

@@ -227,6 +227,7 @@ class _Counted(Algebra[Tensor]):
     reader = "enumeration"
     rules = (Leaky, Varied, Refractory, Stepped)
     declared = True
+    loops = True
 
     def __init__(self, inputs: Tensor) -> None:
         self.inputs, self.work = inputs, 0

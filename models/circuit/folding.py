@@ -25,6 +25,7 @@ class Algebra(Generic[Value]):
         reader: how messages name the reader.
         rules: the rule types that it answers for, exactly.
         declared: whether it answers for every other rule, too, that declares its automaton.
+        loops: whether it does so of layers that hear themselves; of these all others know `Leaky` alone.
         encodings: those of inputs. Whoever does not list a latency code refuses it: verifiers and attacks read the
             events that it makes (`certify.latency_codes`).
     """
@@ -32,6 +33,7 @@ class Algebra(Generic[Value]):
     reader: ClassVar[str]
     rules: ClassVar[tuple[type[Rule], ...]] = (Leaky,)
     declared: ClassVar[bool] = False
+    loops: ClassVar[bool] = False
     encodings: ClassVar[tuple[str, ...]] = ("direct", "none", "rate")
 
     def refuse(self, node: Node, what: str) -> UnknownNode:
@@ -63,8 +65,12 @@ def check_known(node: Node, algebra: Algebra[Any]) -> None:
     """Raise UnknownNode unless the reader of `algebra` answers for a node's kind, rule and encoding."""
     _method(node, algebra)
     rule = node.rule if isinstance(node, Fired | Recurred | Read) else None
-    automaton = algebra.declared and isinstance(node, Fired) and isinstance(rule, DeclaredRule)
-    if rule is not None and type(rule) not in algebra.rules and not automaton:
+    looped = isinstance(node, Recurred)
+    automaton = isinstance(rule, DeclaredRule) and (
+        algebra.loops if looped else algebra.declared and isinstance(node, Fired)
+    )
+    listed = (Leaky,) if looped else algebra.rules
+    if rule is not None and type(rule) not in listed and not automaton:
         layer = type(node.layer).__name__ if isinstance(node, Fired | Recurred | Read) else ""
         raise algebra.refuse(node, f"a {layer} of rule {type(rule).__name__}")
     if isinstance(node, Input) and node.encoding not in algebra.encodings:

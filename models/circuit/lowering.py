@@ -142,7 +142,7 @@ class _Lowering:
         check_parts(layer.neuron, layer.feedback, layer.synapse)
         for part, module in layer.named_children():
             check_unchanged(module, f"{name}.{part}")
-        leaky_rule(layer.neuron, self.num_steps, f"{name}.neuron")
+        rule_of(layer.neuron, self.num_steps, f"{name}.neuron")
         feedback = linear_map(layer.feedback)
         feedback = feedback if self.rank is None else feedback.at_rank(self.rank)
         known = None if layer.synapse is None else layer.synapse.filter

@@ -140,6 +140,10 @@ def in_full(current: Tensor) -> Tensor:
 class SteppedLIF(LIF):
     """A neuron that torch's own operations run step by step: a subclass says what they are (`_go`)."""
 
+    def step(self, current: Tensor, residue: Tensor | None, num_steps: int) -> tuple[Run, Tensor]:
+        """Return one step under a current, (1, batch, ...), and its state behind it, (numbers, batch, ...)."""
+        return self._go(current, residue, 1, num_steps)
+
     def _go(self, current: Tensor, residue: Tensor | None, steps: int, num_steps: int) -> tuple[Run, Tensor]:
         """Return `steps` of T = `num_steps` steps behind `residue`, None at the start, and what they leave."""
         raise NotImplementedError

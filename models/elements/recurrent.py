@@ -6,7 +6,7 @@ The order of the sums is this one: the feedback's own products and its bias firs
 With a synapse what the neurons get is i[t] = κ·i[t−1] + c[t−d] in the place of c, as in `synapses.py`.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from types import NoneType
 from typing import Any, ClassVar
 
@@ -15,15 +15,23 @@ from torch import Tensor, nn
 
 from ..dynamics import Dynamics
 from ..linear_maps.sharing import Share
-from ..rules import Leaky, Rule
+from ..rules import DeclaredRule, Leaky, Rule
 from ..running.membrane import Membrane
+from ..surrogates import Surrogate
+from .adaptive import AdaptiveLIF
+from .coupled import CoupledLIF
 from .layers import apply_affine
-from .neurons import DLIF, LIF, Run, in_full
+from .neurons import DLIF, LIF, Run, SteppedLIF, in_full
+from .refractory import OneSpikeLIF, RefractoryLIF
 from .registry import Element, register
 from .synapses import Synapse, TemporalFilter
+from .varied import VariedLIF
 
 FEEDBACKS = (nn.Linear, nn.Conv1d, nn.Conv2d, Share)
 """Affine layers that a feedback may be: of one step, without statistics."""
+STEPPED = (VariedLIF, RefractoryLIF, OneSpikeLIF, AdaptiveLIF, CoupledLIF)
+"""Neurons with a state of their own that may hear themselves."""
+NEURONS = (LIF, DLIF, *STEPPED)
 
 
 class Recurrent(LIF):
@@ -32,7 +40,8 @@ class Recurrent(LIF):
     c[t] = x[t] + feedback(s[t−1]), s[0] = 0; `neuron` says what c makes of potentials and spikes.
 
     Args:
-        neuron: LIF or DLIF, any reset and firing rule.
+        neuron: LIF, DLIF, VariedLIF, RefractoryLIF, OneSpikeLIF, AdaptiveLIF or CoupledLIF, any reset and firing
+            rule: a recurrent adLIF (RadLIF) is a CoupledLIF, a recurrent ALIF an AdaptiveLIF.
         feedback: Linear, Conv1d, Conv2d or Share that keeps the shape of the layer's spikes.
         synapse: what filters c over time before it reaches the neuron; None: nothing does.
 
@@ -44,7 +53,7 @@ class Recurrent(LIF):
     >>> layer(torch.full((1, 1, 1), 1.2), num_steps=4).flatten().tolist()
     [1.0, 0.0, 1.0, 0.0]
 
-    References: eshraghian2023training
+    References: eshraghian2023training, bittar2022surrogate, bellec2018long
     """
 
     holds = ("neuron", "feedback", "synapse")
@@ -69,13 +78,29 @@ class Recurrent(LIF):
     def dynamics(self, constants: Dynamics) -> None:  # pyright: ignore[reportIncompatibleVariableOverride]
         self.neuron.dynamics = constants
 
+    @property
+    def surrogate(self) -> Surrogate:
+        """Return the neuron's."""
+        return self.neuron.surrogate
+
+    @surrogate.setter
+    def surrogate(self, surrogate: Surrogate) -> None:
+        self.neuron.surrogate = surrogate
+
+    @property
+    def reset(self) -> str:
+        """Return the neuron's."""
+        return self.neuron.reset
+
     def scale(self, num_steps: int) -> Tensor | None:
         """Return the neuron's input scale."""
         return self.neuron.scale(num_steps)
 
     def rule(self, num_steps: int) -> Rule:
         """Return that the neuron's rule reads its own spikes, which only the node of this layer says whole."""
-        return FedBack(Leaky.of(self.dynamics, self.scale(num_steps), self.kernel))
+        own = self.neuron.rule(num_steps)
+        assert isinstance(own, DeclaredRule)
+        return FedBack(replace(own, kernel=self.kernel) if isinstance(own, Leaky) else own)
 
     def run(self, current: Tensor, num_steps: int) -> Run:
         """Simulate; the run's current is what the neuron gets, (T, batch, ...): c, or i behind a synapse."""
@@ -89,33 +114,47 @@ class Recurrent(LIF):
     def resume(
         self, current: Tensor, residue: Tensor | None, start: int, steps: int, num_steps: int
     ) -> tuple[Tensor, Tensor]:
-        """Go on as `LIF.resume`; the residue holds u, the last spikes and the synapse's own, (n, batch, ...)."""
+        """Go on as `LIF.resume`; the residue: the neuron's state, the last spikes and the synapse's own."""
         found = self._go(in_full(current), residue, start, steps, num_steps)
-        return torch.stack(found.spikes), torch.stack((found.left, found.spikes[-1], *found.filtered))
+        assert found.left is not None
+        return torch.stack(found.spikes), torch.stack((*found.left, found.spikes[-1], *found.filtered))
 
     def _go(
         self, current: Tensor, residue: Tensor | None, start: int, steps: int, num_steps: int, keep: bool = False
     ) -> "_Steps":
-        scale, known = self.neuron.scale(num_steps), self._filter(num_steps)
+        known = self._filter(num_steps)
+        kept = 0 if known is None else 1 + known.delay
         if residue is None:
-            waits = -1 if known is None else known.delay
-            residue = torch.zeros_like(current[0]).expand(3 + waits, *current.shape[1:])
-        left, spikes, *filtered = residue
+            silent = torch.zeros_like(current[0])
+            left, spikes, filtered = None, silent, [silent] * kept
+        else:
+            left, spikes = residue[: len(residue) - 1 - kept], residue[len(residue) - 1 - kept]
+            filtered = [*residue[len(residue) - kept :]]
         found = _Steps([], [], [], left, filtered)
         for t in range(steps):
             drive = in_full(current[t % len(current)] + self._fed_back(spikes))[None]
             if known is not None:
                 drive, states = known.run(drive, torch.stack(found.filtered), 1)
                 found.filtered = list(states)
-            factor = None if scale is None else scale[start + t : start + t + 1]
-            potentials, fired, left = Membrane.apply(  # type: ignore[misc]
-                drive, factor, found.left, self.dynamics, 1, keep, self.kernel
-            )
-            spikes, found.left = fired[0], left
+            potential, spikes, found.left = self._step(drive, found.left, start + t, num_steps, keep)
             found.currents.append(drive[0])
-            found.potentials += [] if potentials is None else [potentials[0]]
+            found.potentials += [] if potential is None else [potential]
             found.spikes.append(spikes)
         return found
+
+    def _step(
+        self, drive: Tensor, left: Tensor | None, t: int, num_steps: int, keep: bool
+    ) -> tuple[Tensor | None, Tensor, Tensor]:
+        """Return the neuron's potential, its spikes and its state, (numbers, batch, ...), of one step."""
+        if isinstance(self.neuron, SteppedLIF):
+            run, left = self.neuron.step(drive, left, num_steps)
+            return run.potentials[0], run.spikes[0], left
+        scale = self.neuron.scale(num_steps)
+        factor, before = None if scale is None else scale[t : t + 1], None if left is None else left[0]
+        potentials, fired, after = Membrane.apply(  # type: ignore[misc]
+            drive, factor, before, self.dynamics, 1, keep, self.kernel
+        )
+        return None if potentials is None else potentials[0], fired[0], after[None]
 
     def _filter(self, num_steps: int) -> TemporalFilter | None:
         """Return what the synapse does within T steps."""
@@ -138,12 +177,12 @@ class Recurrent(LIF):
 
 @dataclass
 class _Steps:
-    """What was done so far: signals step by step, u, and what the synapse keeps."""
+    """What was done so far: signals step by step, the neuron's state, None at the start, and the synapse's."""
 
     currents: list[Tensor]
     potentials: list[Tensor]
     spikes: list[Tensor]
-    left: Tensor
+    left: Tensor | None
     filtered: list[Tensor]
 
 
@@ -153,7 +192,7 @@ class FedBack(Rule):
 
     layers: ClassVar[tuple[type[nn.Module], ...]] = (Recurrent,)
 
-    own: Leaky
+    own: DeclaredRule
 
     def check(self, dtype: torch.dtype) -> None:
         """Raise ValueError as the neuron's rule."""
@@ -169,8 +208,9 @@ def check_parts(neuron: nn.Module, feedback: nn.Module, synapse: nn.Module | Non
 def _check_part(name: str, part: object) -> None:
     kind: Any = type(part)
     got = kind.__name__
-    if name == "neuron" and not (isinstance(part, LIF) and (kind.rule, kind.forward) == (LIF.rule, LIF.forward)):
-        raise TypeError(f"neuron: got {got}, expected LIF or DLIF")
+    if name == "neuron" and not _may_hear(part):
+        known = ", ".join(kind.__name__ for kind in NEURONS)
+        raise TypeError(f"neuron: got {got}, expected one of {known}")
     if name == "feedback" and kind not in FEEDBACKS:
         known = ", ".join(kind.__name__ for kind in FEEDBACKS)
         raise TypeError(f"feedback: got {got}, expected one of {known}")
@@ -178,5 +218,15 @@ def _check_part(name: str, part: object) -> None:
         raise TypeError(f"synapse: got {got}, expected Synapse or None")
 
 
-PARTS = {"neuron": (LIF, DLIF), "feedback": FEEDBACKS, "synapse": (Synapse, NoneType)}
+def _may_hear(part: object) -> bool:
+    """Return whether a neuron is one of those known here, or of a subclass that only sets constants."""
+    kind: Any = type(part)
+    code = [getattr(kind, name, None) for name in ("rule", "forward", "_go")]
+    return any(
+        isinstance(part, own) and code == [getattr(own, name, None) for name in ("rule", "forward", "_go")]
+        for own in NEURONS
+    )
+
+
+PARTS = {"neuron": NEURONS, "feedback": FEEDBACKS, "synapse": (Synapse, NoneType)}
 register(Element(Recurrent, "recurred", fields={}, parts=PARTS))

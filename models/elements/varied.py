@@ -247,15 +247,15 @@ class VariedLIF(ArrayLIF):
     def _go(self, current: Tensor, residue: Tensor | None, steps: int, num_steps: int) -> tuple[Run, Tensor]:
         decay, threshold, *amount = (laid(array, current.shape[2:]).to(current) for array in self.constants)
         drop = amount[0] if amount else threshold
-        residue = torch.zeros_like(current[0]) if residue is None else residue
+        left = torch.zeros_like(current[0]) if residue is None else residue[0]
         potentials, spikes = [], []
         for t in range(steps):
-            potential = torch.addcmul(current[t % len(current)], residue, decay)
+            potential = torch.addcmul(current[t % len(current)], left, decay)
             spike = Fires.apply(potential, threshold, self.shared)
-            residue = _left(potential, spike, drop, self.reset)  # pyright: ignore[reportArgumentType]
+            left = _left(potential, spike, drop, self.reset)  # pyright: ignore[reportArgumentType]
             potentials.append(potential)
             spikes.append(spike)
-        return Run(current, torch.stack(potentials), torch.stack(spikes)), residue
+        return Run(current, torch.stack(potentials), torch.stack(spikes)), left[None]
 
     def extra_repr(self) -> str:
         """Return how the constants are laid out, and where they lie."""

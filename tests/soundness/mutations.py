@@ -33,6 +33,7 @@ TESTS = (
     "tests/models/elements/test_integers.py",
     "tests/models/elements/test_per_step.py",
     "tests/models/elements/test_coupled.py",
+    "tests/models/elements/test_heard.py",
     "tests/certify/verifiers/test_margins.py",
     "tests/certify/verifiers/test_enumeration.py",
     "tests/certify/verifiers/test_moves.py",

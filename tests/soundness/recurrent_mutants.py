@@ -4,6 +4,7 @@ from mutant import Mutant
 
 LOOP = "certify/bounds/trains/recurrent.py"
 LAYER = "models/elements/recurrent.py"
+AUTOMATON = "certify/bounds/automata/looping.py"
 RECURRENT_MUTANTS = (
     Mutant(
         "loop: spikes are heard at once",
@@ -21,7 +22,7 @@ RECURRENT_MUTANTS = (
         "loop: nothing is heard step by step",
         LOOP,
         "before = Box(must.clone()[None], may.clone()[None])",
-        "before = Box(heard, heard)",
+        "before = Box(0.0 * must[None], 0.0 * may[None])",
     ),
     Mutant(
         "loop: open spikes are heard as certain ones",
@@ -94,8 +95,8 @@ RECURRENT_MUTANTS = (
     Mutant(
         "layer: parts of a pass forget the last spikes",
         LAYER,
-        "torch.stack((found.left, found.spikes[-1], *found.filtered))",
-        "torch.stack((found.left, 0 * found.spikes[-1], *found.filtered))",
+        "torch.stack((*found.left, found.spikes[-1], *found.filtered))",
+        "torch.stack((*found.left, 0 * found.spikes[-1], *found.filtered))",
     ),
     Mutant(
         "loop: a synapse forgets at each step",
@@ -142,7 +143,55 @@ RECURRENT_MUTANTS = (
     Mutant(
         "layer: parts of a pass forget the synapse's current",
         LAYER,
-        "torch.stack((found.left, found.spikes[-1], *found.filtered))",
-        "torch.stack((found.left, found.spikes[-1], *(0 * part for part in found.filtered)))",
+        "torch.stack((*found.left, found.spikes[-1], *found.filtered))",
+        "torch.stack((*found.left, found.spikes[-1], *(0 * part for part in found.filtered)))",
+    ),
+    Mutant(
+        "loop of states: the first pass hears nothing",
+        AUTOMATON,
+        "follow(t, before).box",
+        "follow(t, Box(0.0 * before.lower, 0.0 * before.upper)).box",
+    ),
+    Mutant(
+        "loop of states: open spikes are heard as certain ones",
+        AUTOMATON,
+        "follow(t, before).box",
+        "follow(t, Box(before.upper, before.upper)).box",
+    ),
+    Mutant(
+        "loop of states: the first pass pays no rounding",
+        AUTOMATON,
+        "Range(found.lower - slack.current, found.upper + slack.current)",
+        "Range(found.lower, found.upper)",
+    ),
+    Mutant(
+        "loop of states: a pass is of any spikes before",
+        AUTOMATON,
+        "spikes(loop.current(DelayedSpikes(found, box)))",
+        "spikes(loop.below)",
+    ),
+    Mutant(
+        "loop of states: each step hears the spikes of the first",
+        "certify/bounds/automata/reachable.py",
+        "entering(t, spikes[-1])",
+        "entering(t, spikes[0])",
+    ),
+    Mutant(
+        "circuit: readers of neurons alone answer for loops of theirs",
+        "models/circuit/folding.py",
+        "listed = (Leaky,) if looped else algebra.rules",
+        "listed = algebra.rules",
+    ),
+    Mutant(
+        "layer: neurons that hear themselves begin anew at each step",
+        LAYER,
+        "self.neuron.step(drive, left, num_steps)",
+        "self.neuron.step(drive, None, num_steps)",
+    ),
+    Mutant(
+        "layer: neurons that run otherwise may hear themselves",
+        LAYER,
+        "isinstance(part, own) and code ==",
+        "isinstance(part, own) or code ==",
     ),
 )

@@ -37,7 +37,7 @@ from spikecert.certify.replay import margins
 from spikecert.certify.rounding import Rounding
 from spikecert.certify.verifiers import TRAINS, VERIFIERS
 from spikecert.formats import write_onnx
-from spikecert.models import LIF, AdaptiveLIF, Recurrent, SpikingNetwork, network_hash
+from spikecert.models import LIF, AdaptiveLIF, SpikingNetwork, network_hash
 from spikecert.testing import adaptive_neurons, check_sound
 from support.adaptive import by_hand, networks
 from support.examples import examples
@@ -283,7 +283,6 @@ def changed(**constants: Any) -> SpikingNetwork:
         (lambda: circuit(changed(threshold_decay=1e-40)), ValueError, "threshold_decay: got 1e-40"),
         (lambda: circuit(changed(_go=lambda *_: None)), ValueError, "_go"),
         (lambda: changed(reset_amount=2.0), AttributeError, "reset_amount"),
-        (lambda: Recurrent(AdaptiveLIF(), nn.Linear(2, 2)), TypeError, "neuron: got AdaptiveLIF"),
         (
             lambda: SpikingNetwork(nn.Linear(2, 2), AdaptiveLIF(), num_steps=2, readout="potential"),
             ValueError,

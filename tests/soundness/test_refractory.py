@@ -20,7 +20,7 @@ from spikecert.certify.replay import margins
 from spikecert.certify.rounding import Rounding
 from spikecert.certify.verification import bounds
 from spikecert.certify.verifiers import INTERVAL, TRAINS, VERIFIERS, Complete, Linear, MarginVerifier
-from spikecert.models import Recurrent, RefractoryLIF, SpikingNetwork
+from spikecert.models import RefractoryLIF, SpikingNetwork
 from spikecert.models.circuit import UnknownNode, circuit
 from spikecert.testing import check_sound
 from spikecert.training.bounds.interval_bounds import worst_logits
@@ -277,7 +277,6 @@ def changed(change) -> SpikingNetwork:
         (lambda: circuit(changed(lambda layer: setattr(layer, "start", 1e-40))), ValueError, "start: got 1e-40"),
         (lambda: RefractoryLIF(rest=1.5), TypeError, "rest: got float"),  # type: ignore[arg-type]
         (lambda: RefractoryLIF(decay=1.5), ValueError, "decay"),
-        (lambda: Recurrent(RefractoryLIF(), nn.Linear(2, 2)), TypeError, "neuron: got RefractoryLIF"),
         (
             lambda: SpikingNetwork(nn.Linear(2, 2), RefractoryLIF(), num_steps=2, readout="potential"),
             ValueError,

@@ -66,25 +66,61 @@ def path_trains(current: Signal, rule: DeclaredRule, rounding: Rounding, cuts: C
     factors = box.lower.new_tensor(rule.factors(steps))
     constant = len(box.lower) == 1 and bool((factors == factors[0]).all())
     scaled = scaled_box(box, factors[:1] if constant else factors)
-    widest = scaled.upper.amax(0).maximum(-scaled.lower.amin(0))
-    rule.admit(current.magnitude(), steps)
-    recursion = rule.recursion(box.lower)
-    allowance = state_slack(recursion, widest, steps, rounding)
+    allowance = slack_of(rule, current, scaled, rounding)
     lower, upper = scaled.lower - allowance.current, scaled.upper + allowance.current
     if rule.whole:  # sets of events have real ends, outward by a few units in the last place
         lower, upper = lower.ceil(), upper.floor()
-    starts = [torch.full_like(widest[None], number.start) for number in recursion.numbers]
+
+    def entering(t: int, _: Box) -> Range:
+        """Return where the current of a step lies."""
+        row = slice(t % len(lower), t % len(lower) + 1)
+        return Range(lower[row], upper[row])
+
+    return walked(rule, allowance, entering, torch.zeros_like(lower[0]), steps, cuts)
+
+
+def slack_of(rule: DeclaredRule, current: Signal, scaled: Box, rounding: Rounding) -> StateSlack:
+    """Return what the run of neurons of `rule` may stray by under `current`, `scaled` by its factors.
+
+    Raises:
+        OverflowError: as `path_trains`.
+    """
+    widest = scaled.upper.amax(0).maximum(-scaled.lower.amin(0))
+    rule.admit(current.magnitude(), current.num_steps)
+    return state_slack(rule.recursion(scaled.lower), widest, current.num_steps, rounding)
+
+
+def walked(
+    rule: DeclaredRule,
+    allowance: StateSlack,
+    entering: Callable[[int, Box], Range],
+    like: Tensor,
+    steps: int,
+    cuts: Cuts | None = None,
+) -> PathTrains:
+    """Return the trains of neurons of `rule`, whose currents are asked for step by step.
+
+    Args:
+        rule, cuts: as in `path_trains`.
+        allowance: what their run may stray by.
+        entering: returns where the current of step t = 0..T−1 lies, widened by `allowance`, behind spikes of the
+            step before that lie in a box, (1, batch, ...).
+        like: (batch, ...), zeros.
+        steps: T.
+    """
+    numbers = rule.recursion(like[None]).numbers
+    starts = [torch.full_like(like[None], number.start) for number in numbers]
     states = _Reached((rule.first,), torch.ones_like(starts[0]).bool(), tuple(Range(x, x) for x in starts))
-    moves, hulls = [], []
+    moves, hulls, spikes = [], [], [Box(like[None], like[None])]
     for t in range(steps):
         check_time()
         hulls.append(states.hull)
-        row = slice(t % len(lower), t % len(lower) + 1)
-        step, states = _advanced(states, rule, Range(lower[row], upper[row]), allowance, t + 1, cuts)
+        step, states = _advanced(states, rule, entering(t, spikes[-1]), allowance, t + 1, cuts)
         moves.append(step)
+        spikes.append(_spikes(step, like))
     low, high = (torch.stack(ends) for ends in zip(*hulls, strict=True))
-    known = Box(low, high)
-    return PathTrains(tuple(moves), _spikes(moves, box.lower), known, allowance)
+    box = Box(torch.cat([each.lower for each in spikes[1:]]), torch.cat([each.upper for each in spikes[1:]]))
+    return PathTrains(tuple(moves), box, Box(low, high), allowance)
 
 
 def _advanced(
@@ -141,11 +177,9 @@ def _joined(found: list[Label]) -> tuple[tuple[Label, ...], list[int]]:
     return tuple(kept), [place[label] for label in found]
 
 
-def _spikes(moves: list[Edges], like: Tensor) -> Box:
-    """Return how many spikes each step has at least and at most."""
-    least, most = [], []
-    for step in moves:
-        spikes = step.spikes.reshape(-1, *([1] * (step.exists.dim() - 1))).to(like)
-        least.append(torch.where(step.exists, spikes, torch.inf).amin(0))
-        most.append(torch.where(step.exists, spikes, -torch.inf).amax(0))
-    return Box(torch.stack(least), torch.stack(most))
+def _spikes(step: Edges, like: Tensor) -> Box:
+    """Return how many spikes a step has at least and at most, (1, batch, ...)."""
+    spikes = step.spikes.reshape(-1, *([1] * (step.exists.dim() - 1))).to(like)
+    least = torch.where(step.exists, spikes, torch.inf).amin(0)
+    most = torch.where(step.exists, spikes, -torch.inf).amax(0)
+    return Box(least[None], most[None])

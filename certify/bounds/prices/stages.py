@@ -164,7 +164,9 @@ def staged(
     varied = [node.rule for node in circuit.spiking if isinstance(node.rule, Varied)]
     if not sums and (circuit.recurs or circuit.adds or circuit.pools or circuit.filters or varied):
         return None
-    if not all(type(node.rule) in (Leaky, Varied) for node in circuit.spiking):
+    if not all(
+        type(node.rule) in ((Leaky,) if node.kind == "recurred" else (Leaky, Varied)) for node in circuit.spiking
+    ):
         return None
     if not all(map(separable, varied)) or sum(len(rule.kinds) for rule in varied) > MOST_KINDS:
         return None

@@ -15,6 +15,7 @@ X) + η holds what a step of the run strays (at most 4.01u·(κM + X) + η, as s
 all), and of what is left 7 roundings of the box's own middle and radius, which are at most κM + X large.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 import torch
@@ -135,24 +136,38 @@ class FeedbackLoop:
 
     def stepwise(self, rule: Leaky) -> StepSpikes:
         """Return the spikes of neurons of `rule`, step by step, from nothing."""
-        free = self.current(self._any())
+        free = self.free
         widest = pull(free, rule, self.rounding)
         scale, middle = rule.scale_like(widest.current.middle), torch.zeros_like(widest.current.middle)
         drives = replace(widest, current=Spread(middle, torch.zeros_like(middle)))
-        slack = self._slack(free, rule)
-        below, heard = self.below.steps(), torch.zeros_like(middle[:1])
-        before, synapse = Box(heard, heard), self._synapse(heard)
+        slack, follow = self._slack(free, rule), self.follow()
+        before = Box(torch.zeros_like(middle[:1]), torch.zeros_like(middle[:1]))
         trains = fired(drives, rule, slice(None))
         for t in range(self.below.num_steps):
             check_time()
-            own = t % len(below.lower)
-            x = Known(Box(below.lower[own : own + 1], below.upper[own : own + 1]), self.below.magnitude())
-            c = replace(self, below=x)._heard(Known(before, before.upper[0]))
-            found = scaled_spread(synapse.after(c.spread()), None if scale is None else scale[t : t + 1])
+            found = scaled_spread(follow(t, before), None if scale is None else scale[t : t + 1])
             middle[t], drives.current.radius[t] = found.middle[0], found.radius[0] + slack
             must, may = next(trains)
             before = Box(must.clone()[None], may.clone()[None])
         return StepSpikes(drives, rule)
+
+    @property
+    def free(self) -> Signal:
+        """Return what the neurons get for any spikes at all."""
+        return self.current(self._any())
+
+    def follow(self) -> Callable[[int, Box], Spread]:
+        """Return what makes the box of a step's current of one of the spikes before, asked in order of time."""
+        below = self.below.steps()
+        synapse = self._synapse(torch.zeros_like(below.lower[:1]))
+
+        def after(t: int, before: Box) -> Spread:
+            """Return the box of the current at step t = 0..T−1."""
+            own = t % len(below.lower)
+            x = Known(Box(below.lower[own : own + 1], below.upper[own : own + 1]), self.below.magnitude())
+            return synapse.after(replace(self, below=x)._heard(Known(before, before.upper[0])).spread())
+
+        return after
 
     def _synapse(self, silent: Tensor) -> "_FilteredBoxes":
         """Return the boxes of the synapse before the first step."""

@@ -21,9 +21,6 @@ PAGE = Path(__file__).parents[3] / "docs" / "conversion.md"
 BEGIN, END = "<!-- idioms -->\n", "<!-- end of idioms -->"
 HEAD = "| network | | near-misses |\n|---|---|---|\n"
 REFUSED = {
-    "radlif": "got CoupledLIF, expected LIF or DLIF",
-    "srnn_recurrent": "got CoupledLIF, expected LIF or DLIF",
-    "lsnn_recurrent": "got AdaptiveLIF, expected LIF or DLIF",
     "two_compartments": "reads its potential of step",
     "snu": "relu: ",
     "early_exit": "is not the same function of each step",
