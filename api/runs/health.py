@@ -107,10 +107,12 @@ def _kernels() -> Iterator[Symptom]:
         "ranges": ranges_kernel,
         "bits": bits_kernel,
     }
-    cure = 'results are the same without it, only slower; a C compiler ("apt install gcc", or CC=…) makes it'
+    compiler = 'a C compiler ("apt install gcc", or CC=…) makes it'
+    cures = {"bits": f'"auto" and "complete" prove less of rate codes without it; {compiler}'}
     for name, load in found.items():
         answer = load()
         good = not isinstance(answer, str)
+        cure = cures.get(name, f"results are the same without it, only slower; {compiler}")
         yield Symptom("kernels", name, "compiled, and agrees with torch" if good else str(answer), good, cure)
 
 

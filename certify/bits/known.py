@@ -2,8 +2,8 @@
 
 Each layer's current is the exact a[t]·(W·s[t] + b) of the run's own spikes s, up to `widening`: the chain's
 rounding and the recursion's (rounding/recursion.py), and what float64 loses of sums of products, whatever their
-order: at most 8·(inputs + outputs + terms + 16)·u of the sum of moduli, as in branching/ranges. So every run is a
-run of the exact recursion on widened currents, with θ taken as in intervals/resets.py.
+order: at most 8·T·(inputs + outputs + terms + 16)·u of the sum of moduli, as in branching/ranges, of T steps that
+counts add up. So every run is a run of the exact recursion on widened currents, with θ taken as in intervals/resets.py.
 
 A spike that the layer's trains exclude, or that all have, is so in every run; `low` and `high` are the ends
 of the potentials before each step that the interval recursion makes of these spikes and of the layer's currents.
@@ -62,7 +62,7 @@ class KnownLayer:
         factor = stage.scale.double()
         shape = stage.lower.shape[2:]
         moduli = chain.magnitude(size).expand(1, *shape).reshape(-1)
-        error = 8 * (sum(matrix.shape) + chain.terms + 16) * torch.finfo(torch.float64).eps
+        error = 8 * steps * (sum(matrix.shape) + chain.terms + 16) * torch.finfo(torch.float64).eps
         widest = stage.lower.abs().maximum(stage.upper.abs()).amax(0).flatten() * factor.abs().max()
         widening = (chain.slack.expand(1, *shape).reshape(-1) + error * moduli) * factor.abs().max()
         widening = widening + recursion_slack(widest, rule.decay, rule.span, steps, rounding)
