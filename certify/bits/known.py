@@ -3,7 +3,8 @@
 Each layer's current is the exact a[t]·(W·s[t] + b) of the run's own spikes s, up to `widening`: the chain's
 rounding and the recursion's (rounding/recursion.py), and what float64 loses of sums of products, whatever their
 order: at most 8·T·(inputs + outputs + terms + 16)·u of the sum of moduli, as in branching/ranges, of T steps that
-counts add up. So every run is a run of the exact recursion on widened currents, with θ taken as in intervals/resets.py.
+counts add up. So every run is a run of the exact recursion on widened currents, with θ taken as in
+intervals/resets.py.
 
 A spike that the layer's trains exclude, or that all have, is so in every run; `low` and `high` are the ends
 of the potentials before each step that the interval recursion makes of these spikes and of the layer's currents.
