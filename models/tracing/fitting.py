@@ -53,7 +53,10 @@ def fit(layers: LayerFirings, layer: int) -> Fit:
         for number, excess in zip(firings, known, strict=True)
     ]
     nearest, wrong = (-1, "its potential is no leaky sum of currents"), dict[Fit, str]()
-    guesses = dict.fromkeys(guesses_of(known, names, firings))
+    rest = max(1, layers.rest(layer))
+    guesses = dict.fromkeys(
+        replace(each, rest=rest) if each.kind == "rest" else each for each in guesses_of(known, names, firings)
+    )
     for apart, guess in product((False, True), guesses):  # currents that differ by the step only where no other is
         if (reason := _wrong(guess)) is not None:
             wrong[guess] = reason
@@ -134,17 +137,38 @@ def _currents(
     for number, excess, name in zip(firings, known, names, strict=True):
         limit, spike = threshold + raised * guess.adaptation, layers.spike(number)
         potential = excess + limit
-        if guess.kind == "rest" and found:
-            before = firings[len(found) - 1]
-            if potential != potential.where(before, False) * (Polynomial.of(UNIT) - layers.spike(before)):
-                raise _Mismatch(len(found) + 1, "takes something in behind a spike")
-            potential = potential.where(before, False)
+        potential, named = _awake(layers, guess, firings, len(found), potential), name + limit
+        if layers.firings[number].gate.terms:
+            named = named * (Polynomial.of(UNIT) - layers.firings[number].gate)
         found.append(potential - left * guess.decay + raised * guess.drain)
-        before, left = left, _left(guess, name + limit, spike, raised)
+        before, left = left, _left(guess, named, spike, raised)
         raised = raised * guess.fading + (name + limit) * guess.drive + before * guess.carry + spike * guess.jump
         if guess.kind == "rest":
-            left = left.where(number, False)
+            for each in firings[max(0, len(found) - guess.rest) : len(found)]:
+                left = left.where(each, False)
     return found
+
+
+def _awake(
+    layers: LayerFirings, guess: Fit, firings: tuple[int, ...], step: int, potential: Polynomial
+) -> Polynomial:
+    """Return the potential of a step where no rest has steps left; of others it is as it is.
+
+    With e what is compared and g where it is silent all the same, there is a spike where v = (e + θ)·(1 − g) is
+    θ > 0 or more. That v is 0 behind each of the last spikes, and another sum without them, is what is checked.
+    """
+    gate = layers.firings[firings[step]].gate
+    potential = potential * (Polynomial.of(UNIT) - gate)
+    if guess.kind != "rest":
+        if gate.terms:
+            raise _Mismatch(step + 1, "is silent behind a spike, and takes something in")
+        return potential
+    resting, free = Polynomial({}), potential
+    for each in firings[max(0, step - guess.rest) : step]:
+        resting, free = resting + layers.spike(each), free.where(each, False)
+    if potential != free * (Polynomial.of(UNIT) - resting):
+        raise _Mismatch(step + 1, "takes something in behind a spike")
+    return free
 
 
 def _left(guess: Fit, potential: Polynomial, spike: Polynomial, raised: Polynomial) -> Polynomial:
