@@ -21,7 +21,7 @@ from .building import RowWriter
 from .grouping import SILENT, LayerFirings
 from .reading import COMPARISONS, GraphReading
 from .readouts import Readout, readout_of
-from .resting import ReadAtRest
+from .rests.resting import ReadAtRest
 from .traces import Traces, observed, traces_of
 from .tracing import copied, digest, name_of, undisturbed
 from .watching import frames_of

@@ -33,6 +33,7 @@ from .polynomials import (
     nowhere_zero,
     told,
 )
+from .rests.awake import awake, ungated
 
 FEW = "; with so few steps what a synapse keeps and what a membrane keeps show as one sum: take at least three"
 """What may be behind a share above 1."""
@@ -134,41 +135,18 @@ def _currents(
     """Return I[t] of a guess, at each step."""
     threshold, found = Polynomial.of(guess.threshold), []
     left, raised = Polynomial.of(guess.start), Polynomial({})
+    rest = guess.rest if guess.kind == "rest" else 0
     for number, excess, name in zip(firings, known, names, strict=True):
         limit, spike = threshold + raised * guess.adaptation, layers.spike(number)
-        potential = excess + limit
-        potential, named = _awake(layers, guess, firings, len(found), potential), name + limit
-        if layers.firings[number].gate.terms:
-            named = named * (Polynomial.of(UNIT) - layers.firings[number].gate)
+        potential, named = awake(layers, firings, len(found), rest, excess + limit), name + limit
+        if potential is None:
+            raise _Mismatch(len(found) + 1, "takes something in behind a spike")
         found.append(potential - left * guess.decay + raised * guess.drain)
-        before, left = left, _left(guess, named, spike, raised)
-        raised = raised * guess.fading + (name + limit) * guess.drive + before * guess.carry + spike * guess.jump
-        if guess.kind == "rest":
-            for each in firings[max(0, len(found) - guess.rest) : len(found)]:
-                left = left.where(each, False)
+        before, left = left, _left(guess, ungated(layers, number, named), spike, raised)
+        raised = raised * guess.fading + named * guess.drive + before * guess.carry + spike * guess.jump
+        for each in firings[max(0, len(found) - rest) : len(found)]:
+            left = left.where(each, False)
     return found
-
-
-def _awake(
-    layers: LayerFirings, guess: Fit, firings: tuple[int, ...], step: int, potential: Polynomial
-) -> Polynomial:
-    """Return the potential of a step where no rest has steps left; of others it is as it is.
-
-    With e what is compared and g where it is silent all the same, there is a spike where v = (e + θ)·(1 − g) is
-    θ > 0 or more. That v is 0 behind each of the last spikes, and another sum without them, is what is checked.
-    """
-    gate = layers.firings[firings[step]].gate
-    potential = potential * (Polynomial.of(UNIT) - gate)
-    if guess.kind != "rest":
-        if gate.terms:
-            raise _Mismatch(step + 1, "is silent behind a spike, and takes something in")
-        return potential
-    resting, free = Polynomial({}), potential
-    for each in firings[max(0, step - guess.rest) : step]:
-        resting, free = resting + layers.spike(each), free.where(each, False)
-    if potential != free * (Polynomial.of(UNIT) - resting):
-        raise _Mismatch(step + 1, "takes something in behind a spike")
-    return free
 
 
 def _left(guess: Fit, potential: Polynomial, spike: Polynomial, raised: Polynomial) -> Polynomial:

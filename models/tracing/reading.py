@@ -77,7 +77,7 @@ class GraphReading:
         largest: whether the module returns its maximum over time.
         timed: whether its input has an axis of time.
         unused: whether comparisons are among the firings that the output does not depend on.
-        rested: whether rests were followed that are counted down, see `resting.py`.
+        rested: whether rests were followed that are counted down, see `rests/resting.py`.
     """
 
     firings: tuple[Firing, ...]

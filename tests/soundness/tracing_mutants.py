@@ -4,7 +4,7 @@ from mutant import Mutant
 
 TRACING, READING = "models/tracing/tracing.py", "models/tracing/reading.py"
 TRACES, FITTING = "models/tracing/traces.py", "models/tracing/fitting.py"
-RESTING = "models/tracing/resting.py"
+RESTING, AWAKE = "models/tracing/rests/resting.py", "models/tracing/rests/awake.py"
 TRACING_MUTANTS = (
     Mutant(
         "tracing: a current may differ from step to step",
@@ -56,17 +56,22 @@ TRACING_MUTANTS = (
     ),
     Mutant(
         "rests: what takes something in behind a spike rests",
-        FITTING,
-        "if potential != free * (Polynomial.of(UNIT) - resting):",
-        "if False:",
+        AWAKE,
+        "whole == free * (Polynomial.of(UNIT) - resting)",
+        "True",
     ),
     Mutant(
         "rests: a neuron that is masked needs no rest",
-        FITTING,
-        "        if gate.terms:\n",
-        "        if False:\n",
+        AWAKE,
+        "masked = rest == 0 and whole != potential",
+        "masked = False",
     ),
-    Mutant("rests: a mask is left out", FITTING, "potential = potential * (Polynomial.of(UNIT) - gate)", "pass"),
+    Mutant(
+        "rests: a mask is left out",
+        AWAKE,
+        "potential * (Polynomial.of(UNIT) - gate) if gate.terms else potential",
+        "potential",
+    ),
     Mutant(
         "rests: two runs may mask otherwise",
         READING,

@@ -20,13 +20,13 @@ from typing import Any
 
 from torch.fx import Node
 
-from ..conversion.refusal import ConversionRefused
-from .followed import FollowedSignal
-from .operations import arithmetic
-from .operations.calls import TracedCall
-from .polynomials import UNIT, ZERO, ApartSpike, Image, Polynomial, above
-from .reading import GraphReading, Reader
-from .tracing import name_of
+from ...conversion.refusal import ConversionRefused
+from ..followed import FollowedSignal
+from ..operations import arithmetic
+from ..operations.calls import TracedCall
+from ..polynomials import UNIT, ZERO, ApartSpike, Image, Polynomial, above
+from ..reading import GraphReading, Reader
+from ..tracing import name_of
 
 WHOLE = Polynomial.of(UNIT)
 THROUGH = (*arithmetic.SAME, "_to_copy")
