@@ -1,7 +1,7 @@
 """What a layer's potential is where no rest has steps left, and whether it is 0 where one has.
 
-With e what is compared, and g where it is silent all the same, there is a spike where v = (e + θ)·(1 − g) reaches θ,
-since θ > 0. A neuron rests for R steps if v is 0 behind each spike of the last R, and another sum without these.
+With e what is compared, and g where it is silent all the same, a spike is where v = (e + θ)·(1 − g) reaches θ > 0.
+A neuron rests for R steps if v is 0 behind each spike of the last R, and another sum without these.
 """
 
 from ..grouping import LayerFirings
