@@ -19,7 +19,7 @@ RESTARTS = {"snntorch": "reset_mem", "spikingjelly": "reset", "spikecert": "rest
 """Libraries whose neurons keep states, and what puts these back to their start."""
 OVER_TIME = ("LIF", "LI", "IAF", "LIFRecurrent", "Lift")
 """Norse's modules that take all steps in one call."""
-RESTING = {("norse", kind) for kind in ("LIFRefracCell", "LIFRefracRecurrentCell", "SpikeLatencyLIFEncoder")}
+RESTING = {("norse", "SpikeLatencyLIFEncoder")}
 """Library and type of neurons that no element here is yet."""
 LIBRARIES = ("snntorch", "spikingjelly", "norse")
 

@@ -377,7 +377,7 @@ def _folded(fit: Fit, gain: Coefficient, heard: list[nn.Module]) -> Iterator[str
     if fit.scale is not None:
         yield "what enters it over time became an input scale"
     if fit.kind == "rest":
-        yield "rests for 1 step(s) behind each spike"
+        yield f"rests for {fit.rest} step(s) behind each spike"
     if not fit.uniform:
         yield "its constants differ within the layer"
 
@@ -435,7 +435,7 @@ def _neuron_layers(fit: Fit, gain: Coefficient, fires: str, heard: list[nn.Modul
         what = "rests behind a spike" if fit.kind == "rest" else "resets to another potential than it starts from"
         raise ValueError(f"{what}, and has constants that differ within the layer, expected one each")
     elif fit.kind == "rest" or fit.start != ZERO:
-        made = RefractoryLIF(decay, threshold, int(fit.kind == "rest"), *firing, start)
+        made = RefractoryLIF(decay, threshold, fit.rest * (fit.kind == "rest"), *firing, start)
     elif any(isinstance(each, Tensor) for each in (decay, threshold, *amount)):
         decay, threshold, *amount = (
             torch.as_tensor(each, dtype=torch.float64) for each in (decay, threshold, *amount)

@@ -21,6 +21,7 @@ from .building import RowWriter
 from .grouping import SILENT, LayerFirings
 from .reading import COMPARISONS, GraphReading
 from .readouts import Readout, readout_of
+from .rests.resting import ReadAtRest
 from .traces import Traces, observed, traces_of
 from .tracing import copied, digest, name_of, undisturbed
 from .watching import frames_of
@@ -206,8 +207,28 @@ class ModuleRun:
         return compare(network, seen_on(parts, self.given), self.inputs, outputs)
 
     def built(self, place: int, name: str | None) -> tuple[SpikingNetwork, tuple[str, ...], Parts]:
-        """Return the network of an output, notes, and by what is known what the module gives on inputs."""
-        reading, layers = self.traces.read(place)
+        """Return the network of an output, notes, and by what is known what the module gives on inputs.
+
+        What is refused is read once more, with rests that are counted down, if there are some.
+        """
+        try:
+            return self._built(place, name)
+        except ConversionRefused:
+            try:
+                rests = any(each.besides for each in self.traces.read(place, rested=True)[0].firings)
+            except ReadAtRest:
+                raise
+            except ConversionRefused:
+                rests = False
+            if not rests:
+                raise
+        return self._built(place, name, rested=True)
+
+    def _built(
+        self, place: int, name: str | None, rested: bool = False
+    ) -> tuple[SpikingNetwork, tuple[str, ...], Parts]:
+        """Return the network of an output by one way to read it."""
+        reading, layers = self.traces.read(place, rested)
         features = tuple(self.given.shape[1 + self.traces.source.timed :])
         writer = RowWriter(layers, self.coding, self.inputs.dtype, features)
         readout: Readout = readout_of(reading, layers, name)

@@ -33,6 +33,7 @@ from .polynomials import (
     nowhere_zero,
     told,
 )
+from .rests.awake import awake, ungated
 
 FEW = "; with so few steps what a synapse keeps and what a membrane keeps show as one sum: take at least three"
 """What may be behind a share above 1."""
@@ -53,7 +54,10 @@ def fit(layers: LayerFirings, layer: int) -> Fit:
         for number, excess in zip(firings, known, strict=True)
     ]
     nearest, wrong = (-1, "its potential is no leaky sum of currents"), dict[Fit, str]()
-    guesses = dict.fromkeys(guesses_of(known, names, firings))
+    rest = max(1, layers.rest(layer))
+    guesses = dict.fromkeys(
+        replace(each, rest=rest) if each.kind == "rest" else each for each in guesses_of(known, names, firings)
+    )
     for apart, guess in product((False, True), guesses):  # currents that differ by the step only where no other is
         if (reason := _wrong(guess)) is not None:
             wrong[guess] = reason
@@ -131,19 +135,17 @@ def _currents(
     """Return I[t] of a guess, at each step."""
     threshold, found = Polynomial.of(guess.threshold), []
     left, raised = Polynomial.of(guess.start), Polynomial({})
+    rest = guess.rest if guess.kind == "rest" else 0
     for number, excess, name in zip(firings, known, names, strict=True):
         limit, spike = threshold + raised * guess.adaptation, layers.spike(number)
-        potential = excess + limit
-        if guess.kind == "rest" and found:
-            before = firings[len(found) - 1]
-            if potential != potential.where(before, False) * (Polynomial.of(UNIT) - layers.spike(before)):
-                raise _Mismatch(len(found) + 1, "takes something in behind a spike")
-            potential = potential.where(before, False)
+        potential, named = awake(layers, firings, len(found), rest, excess + limit), name + limit
+        if potential is None:
+            raise _Mismatch(len(found) + 1, "takes something in behind a spike")
         found.append(potential - left * guess.decay + raised * guess.drain)
-        before, left = left, _left(guess, name + limit, spike, raised)
-        raised = raised * guess.fading + (name + limit) * guess.drive + before * guess.carry + spike * guess.jump
-        if guess.kind == "rest":
-            left = left.where(number, False)
+        before, left = left, _left(guess, ungated(layers, number, named), spike, raised)
+        raised = raised * guess.fading + named * guess.drive + before * guess.carry + spike * guess.jump
+        for each in firings[max(0, len(found) - rest) : len(found)]:
+            left = left.where(each, False)
     return found
 
 

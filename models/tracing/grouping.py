@@ -11,7 +11,7 @@ from typing import Any
 
 from ..conversion.refusal import ConversionRefused
 from .followed import TIME
-from .polynomials import Excess, FeatureMap, Graded, Image, ModuleInput, Polynomial, above, image
+from .polynomials import ApartSpike, Excess, FeatureMap, Graded, Image, ModuleInput, Polynomial, above, image
 from .reading import Firing, GraphReading
 
 SILENT = "module: nothing in it fires; expected a comparison of a potential with a threshold"
@@ -45,8 +45,13 @@ class LayerFirings:
         """Return the spike of a firing; a constant one of a step that nothing has reached yet."""
         found = self.firings[firing]
         if found.excess.rest.terms:
-            return Polynomial.spike(firing)
+            return Polynomial.spike(ApartSpike.of(firing, found.besides) if found.besides else firing)
         return Polynomial.of(above(found.excess.constant, found.strict))
+
+    def rest(self, layer: int) -> int:
+        """Return for how many steps behind a spike a layer is silent for certain, within its steps."""
+        own = self.steps[layer]
+        return len(self.firings[own[-1]].besides & frozenset(own))
 
     def constant(self, layer: int) -> bool:
         """Return whether a layer fires alike at each step."""

@@ -32,7 +32,7 @@ class Fit:
     """A layer's neuron: v[t] = λ·u[t−1] + a[t]·I[t], a spike where v reaches θ.
 
     Attributes:
-        kind: "zero", "subtract" or "none", or "rest" (for one step behind each spike).
+        kind: "zero", "subtract" or "none", or "rest" (for some steps behind each spike).
         decay, threshold: λ, θ.
         drop: what "subtract" takes away.
         current: I at the last step.
@@ -44,6 +44,7 @@ class Fit:
         adaptation, fading: β and ρ of a threshold θ + β·w[t−1], w[t] = ρ·w[t−1] + σ·v[t] + μ·u[t−1] + j·s[t].
         jump, drive, carry: j, σ and μ.
         drain, reset_rise: γ and ε of v[t] = λ·u[t−1] + I[t] − γ·w[t−1] and u = v − (d + ε·w[t−1])·s.
+        rest: for how many steps it rests.
         own: where I is not the same at all steps, each step's as one of the last step.
     """
 
@@ -64,6 +65,7 @@ class Fit:
     carry: Coefficient = ZERO
     drain: Coefficient = ZERO
     reset_rise: Coefficient = ZERO
+    rest: int = 1
     own: tuple[Polynomial, ...] = ()
 
     @property

@@ -150,6 +150,23 @@ def told(value: Coefficient) -> str:
     return "…".join(ends)
 
 
+class ApartSpike(int):
+    """The number of a firing that never fires where some others do: such spikes have no product.
+
+    Attributes:
+        besides: the numbers of those.
+    """
+
+    besides: frozenset[int]
+
+    @staticmethod
+    def of(number: int, besides: frozenset[int]) -> int:
+        """Return the number, with those of others."""
+        found = ApartSpike(number)
+        found.besides = besides
+        return found
+
+
 @dataclass(frozen=True)
 class ModuleInput:
     """The module's input at a step, from 0 on; None where it is the same at each."""
@@ -297,12 +314,21 @@ class Polynomial:
     @property
     def boolean(self) -> bool:
         """Return whether it is 0 or 1 always: found out for few spikes only."""
-        if self.signals or len(self.spikes) > 8:
+        if self.signals or (len(self.spikes) > 8 and not self.exclusive):
             return False
         return all(number in (ZERO, UNIT) for value in self.values() for number in entries_of(value))
 
+    @property
+    def exclusive(self) -> bool:
+        """Return whether it is a sum of spikes of which one fires at most."""
+        spikes = sorted(self.spikes)
+        alone = all(graded is None and len(own) <= 1 for own, graded in self.terms)
+        return alone and all(frozenset(spikes[:place]) <= besides_of(each) for place, each in enumerate(spikes))
+
     def values(self) -> set[Coefficient]:
         """Return what it may be, of one that is made of spikes alone."""
+        if self.exclusive:
+            return {self.constant, *(self.constant + number for number in self.rest.terms.values())}
         found = [self]
         for spike in self.spikes:
             found = [each.where(spike, fires) for each in found for fires in (False, True)]
@@ -310,10 +336,11 @@ class Polynomial:
 
     def where(self, spike: int, fires: bool) -> Polynomial:
         """Return it with a spike settled."""
+        own = next((each for each in self.spikes if each == spike), spike)
         return summed(
             ((spikes - {spike}, graded), number)
             for (spikes, graded), number in self.terms.items()
-            if fires or spike not in spikes
+            if (not _apart(spikes - {spike}, frozenset({own})) if fires else spike not in spikes)
         )
 
     def coefficient(self, graded: Graded | None, *spikes: int) -> Coefficient:
@@ -330,10 +357,23 @@ def summed(terms: Iterable[tuple[Term | None, Coefficient]]) -> Polynomial:
     return Polynomial(found)
 
 
-def _product(one: Term, other: Term) -> Term:
+def _product(one: Term, other: Term) -> Term | None:
     if one[1] is not None and other[1] is not None:
         raise ConversionRefused("multiplies two signals that are no spikes")
+    if one[0] and other[0] and _apart(one[0], other[0]):
+        return None
     return one[0] | other[0], one[1] if other[1] is None else other[1]
+
+
+def besides_of(spike: int) -> frozenset[int]:
+    """Return the spikes that never fire where one does, of those that are known of it."""
+    return spike.besides if isinstance(spike, ApartSpike) else frozenset()
+
+
+def _apart(one: frozenset[int], other: frozenset[int]) -> bool:
+    """Return whether spikes of two products never fire together."""
+    pairs = ((spike, others) for spikes, others in ((one, other), (other, one)) for spike in spikes)
+    return any(not besides_of(spike).isdisjoint(others) for spike, others in pairs)
 
 
 def image(by: FeatureMap, signal: Polynomial) -> Polynomial:

@@ -43,6 +43,8 @@ class Firing:
         features: their sizes.
         frames: the lines of code that it comes from.
         place: the innermost of the user's.
+        gate: 1 where it is silent all the same, as while a rest is counted down; of earlier spikes.
+        besides: earlier firings where which fired it does not.
     """
 
     excess: Polynomial
@@ -53,6 +55,8 @@ class Firing:
     laid: FollowedSignal
     frames: tuple[tuple[str, int], ...]
     place: str
+    gate: Polynomial = Polynomial({})  # noqa: RUF009 (it never changes)
+    besides: frozenset[int] = frozenset()
 
     @property
     def named(self) -> bool:
@@ -73,6 +77,7 @@ class GraphReading:
         largest: whether the module returns its maximum over time.
         timed: whether its input has an axis of time.
         unused: whether comparisons are among the firings that the output does not depend on.
+        rested: whether rests were followed that are counted down, see `rests/resting.py`.
     """
 
     firings: tuple[Firing, ...]
@@ -83,18 +88,21 @@ class GraphReading:
     largest: bool = False
     timed: bool = False
     unused: bool = False
+    rested: bool = False
 
     def same_as(self, other: "GraphReading") -> bool:
         """Return whether two are the same function."""
         pairs = zip(self.firings, other.firings, strict=False)
         return (
             len(self.firings) == len(other.firings)
-            and all((one.excess, one.strict) == (two.excess, two.strict) for one, two in pairs)
+            and all((one.excess, one.strict, one.gate) == (two.excess, two.strict, two.gate) for one, two in pairs)
             and (self.output.steps, self.output.features) == (other.output.steps, other.output.features)
         )
 
 
-def read(graph: GraphModule, timed: bool, place: int, unused: bool = False) -> GraphReading:
+def read(
+    graph: GraphModule, timed: bool, place: int, unused: bool = False, reader: "type[Reader] | None" = None
+) -> GraphReading:
     """Return what a graph computes of its input, (batch, ...) or, `timed`, (batch, T, ...).
 
     Args:
@@ -103,13 +111,14 @@ def read(graph: GraphModule, timed: bool, place: int, unused: bool = False) -> G
         place: of the output among all that the module returns.
         unused: whether to read comparisons that the output does not depend on, where others of the same line are
             read, as of the last step of a layer whose spikes are late.
+        reader: how to read; None for what follows no rests.
 
     Raises:
         ConversionRefused: with the user's line, for what is no part of a spiking network.
     """
     output, notes = _ending(graph, place)
     output, axis = _maximum(output)
-    return _Reader(graph, timed, output, unused).reading(notes, axis)
+    return (reader or Reader)(graph, timed, output, unused).reading(notes, axis)
 
 
 def _maximum(output: Node) -> tuple[Node, int | None]:
@@ -141,7 +150,7 @@ def _ending(graph: GraphModule, place: int) -> tuple[Node, tuple[str, ...]]:
     return node, tuple(notes)
 
 
-class _Reader:
+class Reader:
     """Holds what nodes are, those that are needed still."""
 
     def __init__(self, graph: GraphModule, timed: bool, output: Node, unused: bool) -> None:
@@ -159,7 +168,8 @@ class _Reader:
         """Return what the graph computes."""
         for node in self.graph.graph.nodes:
             if node in self.live:
-                self.values[node] = self._value(node)
+                if node not in self.values:
+                    self.values[node] = self._value(node)
                 for used in self.last.get(node, ()):
                     self.values.pop(used)
         output = self.values[self.output]
@@ -225,7 +235,7 @@ class _Reader:
 
     def _spike(self, call: TracedCall, laid: FollowedSignal, step: int, strict: bool) -> Polynomial:
         excess = laid.steps[step]
-        if not excess.signals and len(excess.spikes) <= 1:
+        if not excess.signals and (len(excess.spikes) <= 1 or excess.exclusive):
             if not excess.spikes:
                 places = frames_of(call.node), line_of(call.node)
                 self.silent.append(Firing(excess, strict, call.node, step, False, laid, *places))
@@ -239,7 +249,11 @@ class _Reader:
             flips = sum(entries_of(number)[0] for number in parts) < 0
             found = self._new(call, laid, step, strict, flips)
             found, turned = (None, found) if flips else (found, None)
-        return Polynomial.spike(found) if found is not None else arithmetic.negated(Polynomial.spike(turned))  # pyright: ignore
+        return self._fires(found) if found is not None else arithmetic.negated(self._fires(turned))  # pyright: ignore
+
+    def _fires(self, number: int) -> Polynomial:
+        """Return where a comparison holds, by the number of its firing."""
+        return Polynomial.spike(number)
 
     def _settled(self, call: TracedCall, excess: Polynomial, strict: bool) -> Polynomial | None:
         """Return what a comparison gives that an earlier spike decides, as of a potential that it has reset."""

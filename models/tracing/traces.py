@@ -18,6 +18,7 @@ from .grouping import LayerFirings, MissingSteps, grouped
 from .polynomials import Image, Polynomial
 from .reading import Firing, GraphReading, read
 from .readouts import Readout
+from .rests.resting import RestingReader
 from .tracing import batches, check_alike, copied, pure, skeleton, traced, undisturbed
 
 ALONE = "module: does something else for one sample alone; expected the same in each batch"
@@ -60,18 +61,22 @@ class Traces:
             raise ConversionRefused(ALONE)
         return pure(source, traced(source, others, "real", grad=True), others)
 
-    def read(self, place: int) -> tuple[GraphReading, LayerFirings]:
-        """Return what an output computes, and the layers that it is made of."""
-        reading = read(self.graph, self.source.timed, place)
+    def read(self, place: int, rested: bool = False) -> tuple[GraphReading, LayerFirings]:
+        """Return what an output computes, and the layers that it is made of; with rests that are counted down."""
+        reader = RestingReader if rested else None
+        reading = read(self.graph, self.source.timed, place, reader=reader)
         try:
             return reading, grouped(reading, self.source.num_steps)
         except MissingSteps:
-            reading = read(self.graph, self.source.timed, place, unused=True)
+            reading = read(self.graph, self.source.timed, place, unused=True, reader=reader)
             return reading, grouped(reading, self.source.num_steps)
 
     def confirmed(self, reading: GraphReading, place: int) -> GraphReading:
         """Return what the other run computes, the same function; one sample alone must give the same."""
-        other = reading if self.other is self.graph else read(self.other, self.source.timed, place, reading.unused)
+        reader = RestingReader if reading.rested else None
+        other = reading
+        if self.other is not self.graph:
+            other = read(self.other, self.source.timed, place, reading.unused, reader)
         if not reading.same_as(other):
             raise ConversionRefused(
                 "module: computes something else for another size of the batch, with gradients on, or at another "

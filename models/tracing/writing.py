@@ -9,6 +9,7 @@ from ..conversion.refusal import ConversionRefused
 from ..conversion.sources import Source
 from ..networks import SpikingNetwork
 from .converting import check_by_trace, converted_by_trace
+from .tracing import copied
 
 
 def written_back(source: Source, network: SpikingNetwork, sample: Tensor) -> None:
@@ -32,8 +33,16 @@ def written_back(source: Source, network: SpikingNetwork, sample: Tensor) -> Non
         raise ConversionRefused("network: has other layers than the module's conversion, expected what it gave")
     changed = {name: value for name, value in held.items() if not torch.equal(value, found[name])}
     kept = source.module.state_dict()
-    places = {name: _place(name, found[name], kept) for name in changed}
-    first = copy.deepcopy(kept)
+    first = {name: _alike(value, kept) for name, value in found.items() if name in changed}
+    twice = {place for places in first.values() if len(places) > 1 for place in places}
+    if twice:
+        marked, again = _told_apart(source, network, sample, twice)
+        first = {
+            name: [place for place in places if len(places) == 1 or torch.equal(marked[place], again[name])]
+            for name, places in first.items()
+        }
+    places = {name: _place(name, first[name]) for name in changed}
+    as_it_was = copy.deepcopy(kept)
     try:
         with torch.no_grad():
             for name, value in changed.items():
@@ -42,13 +51,33 @@ def written_back(source: Source, network: SpikingNetwork, sample: Tensor) -> Non
         if not check.matches:
             raise ConversionRefused(f"network: is not what the module computes with its weights: {check.reason}")
     except ConversionRefused:
-        source.module.load_state_dict(first)
+        source.module.load_state_dict(as_it_was)
         raise
 
 
-def _place(name: str, value: Tensor, kept: dict[str, Tensor]) -> str:
-    """Return the name of the one entry of a module's state that has a network's first numbers."""
-    same = [place for place, each in kept.items() if each.shape == value.shape and torch.equal(each, value)]
+def _alike(value: Tensor, kept: dict[str, Tensor]) -> list[str]:
+    """Return the entries of a module's state that have a network's first numbers."""
+    return [place for place, each in kept.items() if each.shape == value.shape and torch.equal(each, value)]
+
+
+def _told_apart(
+    source: Source, network: SpikingNetwork, sample: Tensor, places: set[str]
+) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
+    """Return the state of a copy of the module in which entries that are alike differ, and that of its conversion.
+
+    Batch norms that nobody has trained yet are all alike: which one a number came from shows where they are not.
+    """
+    marked = copied(source)
+    state = marked.module.state_dict()
+    with torch.no_grad():
+        for count, place in enumerate(sorted(places), 1):
+            state[place].add_(count / (1 + len(places)) * (1.0 + state[place].abs()))
+    again = converted_by_trace(marked, sample, network.readout).network.state_dict()
+    return state, again
+
+
+def _place(name: str, same: list[str]) -> str:
+    """Return the one entry of a module's state that a network's number came from."""
     if len(same) != 1:
         told = f"several of the module's ({', '.join(sorted(same))})" if same else "none of the module's own"
         first = "was trained, and its first numbers are"

@@ -9,7 +9,7 @@ from spikingjelly.activation_based import neuron
 from torch import Tensor, nn
 
 from spikecert import ConversionRefused, SpikingNetwork, convert, from_norse, to_nir
-from spikecert.models import LIF, RefractoryLIF
+from spikecert.models import LIF, Recurrent, RefractoryLIF
 from support.foreign import snntorch
 
 norse: Any = import_module("norse.torch")
@@ -21,12 +21,34 @@ def resting(rho: float, threshold: float = 0.1) -> Any:
     return norse.LIFRefracCell(norse.LIFRefracParameters(inner, torch.tensor(rho)))
 
 
-@pytest.mark.parametrize("rho", [1.0, 2.5, 50.0, float("nan")])
-def test_a_rest_that_is_counted_down_is_refused_by_name(strong, sample, rho: float):
+@pytest.mark.parametrize(("rho", "rest"), [(1.0, 1), (2.0, 2), (2.5, 3), (50.0, 7)])
+def test_a_rest_that_is_counted_down_is_one_within_its_steps(strong, sample, rho: float, rest: int):
     module = norse.SequentialState(strong(16, 12), resting(rho), nn.Linear(12, 3))
-    told = r"^1: is a LIFRefracCell, whose rest is counted down, which is not followed yet \(.*\.py:\d+: "
-    with pytest.raises(ConversionRefused, match=told) as caught:
-        from_norse(module, sample, num_steps=4)
+    made = convert(module, sample, num_steps=8)
+    (layer,) = made.network.neurons
+    assert isinstance(layer, RefractoryLIF)
+    assert (layer.rest, layer.start) == (rest, 0.0)
+    assert made.check.rates[0] > 0
+    state, total, far = None, torch.zeros(200, 3), 9.0 * torch.randn(200, 16)
+    with torch.no_grad():
+        for _ in range(8):
+            found, state = module(far, state)
+            total = total + found
+        torch.testing.assert_close(made.network(far), total / 8)
+
+
+@pytest.mark.parametrize(
+    "cell",
+    [
+        lambda: resting(float("nan")),
+        lambda: norse.LIFRefracCell(norse.LIFRefracParameters(norse.LIFParameters(v_reset=torch.tensor(-0.5)))),
+    ],
+    ids=["no number", "held elsewhere"],
+)
+def test_other_rests_are_refused_by_name(strong, sample, cell: Any):
+    module = norse.SequentialState(strong(16, 12), cell(), nn.Linear(12, 3))
+    with pytest.raises(ConversionRefused) as caught:
+        from_norse(module, sample, num_steps=8)
     assert "\n" not in str(caught.value)
 
 
@@ -57,9 +79,17 @@ def test_a_latency_encoder_is_refused_by_name(sample):
         convert(First(5), sample)
 
 
-def test_loops_that_rest_are_refused_by_name(sample):
-    with pytest.raises(ConversionRefused, match=r"^0: is a LIFRefracRecurrentCell, whose rest is counted down"):
-        from_norse(norse.SequentialState(norse.LIFRefracRecurrentCell(16, 12)), sample, num_steps=4)
+@pytest.mark.parametrize("rho", [1.0, 3.0])
+def test_loops_that_rest_come_in_with_their_synapse(strong, sample, rho: float):
+    inner = norse.LIFParameters(v_th=torch.tensor(0.1))
+    cell = norse.LIFRefracRecurrentCell(12, 12, norse.LIFRefracParameters(inner, torch.tensor(rho)))
+    made = convert(norse.SequentialState(strong(16, 12), cell, nn.Linear(12, 3)), sample, num_steps=6)
+    (layer,) = made.network.neurons
+    assert isinstance(layer, Recurrent)
+    assert isinstance(layer.neuron, RefractoryLIF)
+    assert layer.neuron.rest == rho
+    assert layer.synapse is not None
+    assert made.check.rates[0] > 0
 
 
 def test_nir_has_no_neurons_that_rest(sample):

@@ -4,6 +4,7 @@ from mutant import Mutant
 
 TRACING, READING = "models/tracing/tracing.py", "models/tracing/reading.py"
 TRACES, FITTING = "models/tracing/traces.py", "models/tracing/fitting.py"
+RESTING, AWAKE = "models/tracing/rests/resting.py", "models/tracing/rests/awake.py"
 TRACING_MUTANTS = (
     Mutant(
         "tracing: a current may differ from step to step",
@@ -52,5 +53,83 @@ TRACING_MUTANTS = (
         "models/tracing/converting.py",
         "return seen if are_alike(now, seen.outputs[0]) else None",
         "return seen",
+    ),
+    Mutant(
+        "rests: what takes something in behind a spike rests",
+        AWAKE,
+        "whole == free * (Polynomial.of(UNIT) - resting)",
+        "True",
+    ),
+    Mutant(
+        "rests: a neuron that is masked needs no rest",
+        AWAKE,
+        "masked = rest == 0 and whole != potential",
+        "masked = False",
+    ),
+    Mutant(
+        "rests: a mask is left out",
+        AWAKE,
+        "potential * (Polynomial.of(UNIT) - gate) if gate.terms else potential",
+        "potential",
+    ),
+    Mutant(
+        "rests: two runs may mask otherwise",
+        READING,
+        "(two.excess, two.strict, two.gate)",
+        "(two.excess, two.strict, one.gate)",
+    ),
+    Mutant(
+        "rests: what is suppressed is no matter",
+        RESTING,
+        "for spike in set().union(*map(_suppressed, read)):",
+        "for spike in set[int]():",
+    ),
+    Mutant(
+        "rests: what is suppressed is none",
+        RESTING,
+        "Polynomial.spike(-1 - number) * firing.gate",
+        "Polynomial({})",
+    ),
+    Mutant(
+        "rests: a comparison that may hold behind a spike does not",
+        RESTING,
+        "return not left.rest.terms and above(left.constant, strict) == ZERO",
+        "return above(left.constant, strict) == ZERO",
+    ),
+    Mutant(
+        "rests: any mask is one",
+        RESTING,
+        "return bool(terms) and mask.exclusive and all(",
+        "return bool(terms) and all(",
+    ),
+    Mutant(
+        "rests: a mask that is no sum of spikes is one",
+        RESTING,
+        "all(spikes and number == UNIT for (spikes, _), number in terms.items())",
+        "True",
+    ),
+    Mutant(
+        "rests: a mask is its opposite",
+        RESTING,
+        "mask = None if mask is None else WHOLE - mask",
+        "mask = mask",
+    ),
+    Mutant(
+        "polynomials: spikes that fire together have no product",
+        "models/tracing/polynomials.py",
+        "return alone and all(frozenset(spikes[:place]) <= besides_of(each) for place, each in enumerate(spikes))",
+        "return alone",
+    ),
+    Mutant(
+        "polynomials: a spike that is there lets others fire that are apart from it",
+        "models/tracing/polynomials.py",
+        "not _apart(spikes - {spike}, frozenset({own})) if fires else spike not in spikes",
+        "True if fires else spike not in spikes",
+    ),
+    Mutant(
+        "writing: of entries that are alike the first one is written",
+        "models/tracing/writing.py",
+        "if len(places) == 1 or torch.equal(marked[place], again[name])]",
+        "if place == places[0]]",
     ),
 )

@@ -271,6 +271,11 @@ ROWS: tuple[Row, ...] = (
         lambda n: [nn.Linear(5, 8), sj.LinearRecurrentContainer(n(), 8, 8), nn.Linear(8, 3)],
     ),
     cell("LIFRecurrentCell", lambda: norse.LIFRecurrentCell(8, 8)),
+    cell("LIFRefracCell", lambda: norse.LIFRefracCell(norse.LIFRefracParameters(rho_reset=torch.tensor(2.0)))),
+    cell(
+        "LIFRefracRecurrentCell",
+        lambda: norse.LIFRefracRecurrentCell(8, 8, norse.LIFRefracParameters(rho_reset=torch.tensor(2.0))),
+    ),
     cell("LILinearCell last", box, lambda: norse.LILinearCell(3, 3)),
     only(
         "Norse",
@@ -317,7 +322,6 @@ REFUSALS: tuple[Row, ...] = (
     node("QIFNode", sj_neurons.QIFNode),
     node("EIFNode", sj_neurons.EIFNode),
     node("IzhikevichNode", sj_neurons.IzhikevichNode),
-    cell("LIFRefracCell", lambda: norse.LIFRefracCell(norse.LIFRefracParameters(rho_reset=torch.tensor(1.0)))),
     only("Norse", "SpikeLatencyLIFEncoder", (5,), lambda n: Encoded(norse.SpikeLatencyLIFEncoder), num_steps=None),
     chain("ReLU", (5,), lambda n: [nn.Linear(5, 8), nn.ReLU(), nn.Linear(8, 8), n(), nn.Linear(8, 3)]),
     chain("LayerNorm", (5,), lambda n: [nn.Linear(5, 8), nn.LayerNorm(8), n(), nn.Linear(8, 3)]),

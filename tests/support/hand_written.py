@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 STEPS, STEP, LITTLE, FAR = 6, 3, 2.0**-12, 64.0
-KINDS = ("threshold", "decay", "reset", "clamp", "channel")
+KINDS = ("threshold", "decay", "reset", "rest", "clamp", "channel")
 
 
 @dataclass
@@ -36,6 +36,9 @@ class At:
 
     def reset(self, t: int, value: Any) -> Any:
         return value + self._little(t, "reset")
+
+    def rest(self, t: int, value: float) -> float:
+        return value - bool(self._little(t, "rest"))
 
     def potential(self, t: int, value: Tensor) -> Tensor:
         return value.clamp(max=FAR) if self._little(t, "clamp") else value

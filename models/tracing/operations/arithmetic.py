@@ -171,6 +171,8 @@ def overwritten(call: TracedCall) -> FollowedSignal:
     """Return a signal with a constant where a mask holds."""
     signal, masks, value = call.args[:3]
     mask = masks[0] if isinstance(masks, list) and len(masks) == 1 else masks
+    if call.name == "masked_fill" and isinstance(mask, Tensor) and isinstance(signal, FollowedSignal):
+        mask = constant(mask, signal, torch.bool)
     accumulates = call.name == "index_put" and len(call.args) > 3 and call.args[3]
     number = None if isinstance(value, FollowedSignal) else tensor_of(value)
     masks_only = call.name != "index_put" or call.node.args[1][0].meta["val"].dtype == torch.bool  # pyright: ignore
@@ -214,7 +216,7 @@ def equal(call: TracedCall) -> FollowedSignal:
     """Return whether a spike has a value."""
     difference = call.each(lambda x, y: x - y, *call.args, dtype=call.operands)
     for step in difference.steps:
-        if step.signals or len(step.spikes) > 1:
+        if step.signals or (len(step.spikes) > 1 and not step.exclusive):
             call.refuse("asks whether a graded signal has just one value; expected a comparison with a threshold")
     found = difference.with_steps([valued(step, lambda value: value == ZERO) for step in difference.steps])
     return found if call.name == "eq" else found.with_steps([negated(step) for step in found.steps])
@@ -228,7 +230,7 @@ def bounded(call: TracedCall) -> FollowedSignal:
     if (
         others
         or not isinstance(signal, FollowedSignal)
-        or any(step.signals or len(step.spikes) > 2 for step in signal.steps)
+        or any(step.signals or (len(step.spikes) > 2 and not step.exclusive) for step in signal.steps)
     ):
         call.refuse(
             INSTEAD.get(call.name.removesuffix("_min").removesuffix("_max"), "bends a signal that is no spike")
@@ -252,7 +254,9 @@ def valued(signal: Polynomial, holds: Any) -> Polynomial:
 def mapped(signal: Polynomial, function: Any) -> Polynomial:
     """Return a function of a polynomial of spikes, by its values."""
     spike = next(iter(signal.spikes), None)
-    if spike is None:
-        return Polynomial({ONE: function(signal.constant)})
+    if spike is None or signal.exclusive:
+        first = function(signal.constant)
+        changes = {term: function(signal.constant + number) - first for term, number in signal.rest.terms.items()}
+        return Polynomial({ONE: first} | changes)
     quiet, fires = (mapped(signal.where(spike, state), function) for state in (False, True))
     return quiet + (fires - quiet) * Polynomial.spike(spike)

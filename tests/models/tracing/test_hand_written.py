@@ -16,6 +16,7 @@ import torch
 from spikecert import LIF, ConversionRefused, PerStep, convert
 from support.hand_written import NEURONS, OTHERS, kinds_of, made, sample
 from support.public_idioms import PUBLIC
+from support.resting_idioms import BUSY, RESTING
 
 PAGE = Path(__file__).parents[3] / "docs" / "conversion.md"
 BEGIN, END = "<!-- idioms -->\n", "<!-- end of idioms -->"
@@ -39,6 +40,10 @@ REFUSED = {
     "bounded": "clamp: ",
     "noisy": "draws random numbers",
     "gradual": "reads its potential of step",
+    "integrates_at_rest": "reads its potential of step",
+    "counts_again": "asks whether a graded signal has just one value",
+    "heard_at_rest": "what it would have fired is read",
+    "silenced_by_others": "",
 }
 EQUAL = {("once", "decay")}
 """Near-misses that are networks, too: of a constant input v is a[t] times that, where nothing resets it."""
@@ -90,16 +95,20 @@ def near(idiom: Idiom) -> list[Any]:
     ]
 
 
-@pytest.mark.parametrize("idiom", [*NEURONS, *PUBLIC, *OTHERS], ids=lambda idiom: idiom.__name__)
+@pytest.mark.parametrize("idiom", [*NEURONS, *PUBLIC, *RESTING, *OTHERS, *BUSY], ids=lambda idiom: idiom.__name__)
 def test_an_idiom_comes_in_or_is_refused_by_name(idiom: Idiom):
     verdict, told = outcome(idiom, "")
     reason = REFUSED.get(idiom.__name__)
     assert verdict == ("in" if reason is None else "refused"), told
     assert reason is None or reason in told
-    assert reason is None or re.match(r"(hand_written|public_idioms)\.py:\d+: |module: |output: ", told)
+    assert reason is None or re.match(
+        r"(hand_written|public_idioms|resting_idioms)\.py:\d+: |module: |output: ", told
+    )
 
 
-@pytest.mark.parametrize(("idiom", "kind"), [each for idiom in (*NEURONS, *PUBLIC) for each in near(idiom)])
+@pytest.mark.parametrize(
+    ("idiom", "kind"), [each for idiom in (*NEURONS, *PUBLIC, *RESTING) for each in near(idiom)]
+)
 def test_no_near_miss_comes_in_as_another_network(idiom: Idiom, kind: str):
     """A threshold that is another one at a step, where resets subtract, is a current that is: v + δ."""
     verdict, told = outcome(idiom, kind)
@@ -124,7 +133,7 @@ def test_the_table_of_the_page_is_what_comes_in():
     text = PAGE.read_text(encoding="utf-8")
     before, _, rest = text.partition(BEGIN)
     table, _, after = rest.partition(END)
-    found = HEAD + "".join(map(row, (*NEURONS, *PUBLIC, *OTHERS)))
+    found = HEAD + "".join(map(row, (*NEURONS, *PUBLIC, *RESTING, *OTHERS, *BUSY)))
     if "WRITE_HAND_WRITTEN" in os.environ:
         PAGE.write_text(before + BEGIN + found + END + after, encoding="utf-8")
     else:

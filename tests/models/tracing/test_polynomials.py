@@ -8,7 +8,16 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from spikecert.models.tracing.polynomials import UNIT, Fractions, ModuleInput, Polynomial, collapsed, exact
+from spikecert.models.tracing.operations.arithmetic import mapped
+from spikecert.models.tracing.polynomials import (
+    UNIT,
+    ApartSpike,
+    Fractions,
+    ModuleInput,
+    Polynomial,
+    collapsed,
+    exact,
+)
 
 SPIKES = 3
 INPUT = Polynomial.graded(ModuleInput(None))
@@ -60,3 +69,57 @@ def test_constants_are_what_the_modules_own_type_makes_of_them():
     assert collapsed(np.array([[Fraction(1)], [Fraction(2)]], dtype=object)) == Fractions(
         (2, 1), (UNIT, Fraction(2))
     )
+
+
+ATOMS = 4
+apart = st.lists(st.sets(st.integers(0, ATOMS - 1)), min_size=ATOMS, max_size=ATOMS)
+"""Of each spike, which earlier ones it never fires with."""
+
+
+@given(apart, st.data())
+def test_spikes_that_never_fire_together_have_no_product(others: list[set[int]], data: st.DataObject):
+    """Each polynomial is the same function of the states that there are, whatever it was made by."""
+    besides = [frozenset(each for each in own if each < place) for place, own in enumerate(others)]
+    spikes = [Polynomial.spike(ApartSpike.of(place, own) if own else place) for place, own in enumerate(besides)]
+    states = [
+        state
+        for state in product((0, 1), repeat=ATOMS)
+        if not any(state[one] and state[two] for one, own in enumerate(besides) for two in own)
+    ]
+
+    def at(signal: Polynomial, state: tuple[int, ...]) -> Fraction:
+        found = Fraction(0)
+        for (own, _), number in signal.terms.items():
+            found += number * all(state[spike] for spike in own)  # type: ignore[operator]
+        return found
+
+    def drawn() -> Polynomial:
+        terms = data.draw(
+            st.lists(st.tuples(small, st.integers(0, ATOMS - 1), st.integers(0, ATOMS - 1)), max_size=4)
+        )
+        found = Polynomial.of(data.draw(small))
+        for number, one, other in terms:
+            found = found + spikes[one] * spikes[other] * number
+        return found
+
+    first, second, place = drawn(), drawn(), data.draw(st.integers(0, ATOMS - 1))
+    for state in states:
+        assert at(first * second, state) == at(first, state) * at(second, state)
+        assert at(first.where(place, bool(state[place])), state) == at(first, state)
+        assert at(mapped(first, lambda value: value * value), state) == at(first, state) ** 2
+    if first.exclusive:
+        assert {at(first, state) for state in states} <= first.values()
+        assert all(len(own) <= 1 for own, _ in first.terms)
+    assert first.boolean == (first.values() <= {0, 1})
+    assert not first.boolean or all(at(first, state) in (0, 1) for state in states)
+
+
+def test_a_sum_is_exclusive_where_one_fires_at_most():
+    one, two = Polynomial.spike(0), Polynomial.spike(ApartSpike.of(1, frozenset({0})))
+    three = Polynomial.spike(ApartSpike.of(2, frozenset({1})))
+    assert (one + two).exclusive
+    assert not (one + two + three).exclusive
+    assert not (one + Polynomial.spike(5)).exclusive
+    assert (one + two).boolean
+    assert one * two == Polynomial({})
+    assert one * three != Polynomial({})

@@ -7,7 +7,21 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from spikecert import ConversionRefused, SpikingNetwork, check_conversion, convert, from_torch, into
+from spikecert import (
+    ConversionRefused,
+    CoupledLIF,
+    PerStep,
+    Recurrent,
+    SpikingNetwork,
+    check_conversion,
+    convert,
+    from_torch,
+    into,
+)
+from support.hand_written import bntt, sample
+from support.hand_written import made as network_of
+from support.public_idioms import adlif_each, radlif
+from support.resting_idioms import resting_loop
 from support.traced_modules import STEPS, Net, leaky
 
 SAMPLE = torch.rand(6, 5, generator=torch.Generator().manual_seed(1))
@@ -192,12 +206,38 @@ def test_weights_go_back_into_the_module():
 def test_weights_without_one_place_of_their_own_are_refused_and_change_nothing():
     module = plain()
     network = trained(module)
-    module.twin = nn.Linear(5, 6)  # type: ignore[assignment]
-    module.twin.load_state_dict(module.fc1.state_dict())  # type: ignore[union-attr, operator]
+    module.twin = module.fc1
     before = {name: value.clone() for name, value in module.state_dict().items()}
     with pytest.raises(ConversionRefused, match="several of the module's"):
         into(module, network, SAMPLE)
     assert all(torch.equal(value, before[name]) for name, value in module.state_dict().items())
+
+
+def test_weights_go_where_they_came_from_though_others_are_alike():
+    module = plain()
+    network = trained(module)
+    module.twin = nn.Linear(5, 6)  # type: ignore[assignment]
+    module.twin.load_state_dict(module.fc1.state_dict())  # type: ignore[union-attr, operator]
+    before = module.twin.weight.clone()  # type: ignore[union-attr, operator]
+    into(module, network, SAMPLE)
+    assert torch.equal(module.state_dict()["fc1.weight"], network.layers[0].weight)  # type: ignore[arg-type]
+    assert torch.equal(module.state_dict()["twin.weight"], before)
+
+
+@pytest.mark.parametrize(
+    ("idiom", "kind"), [(bntt, PerStep), (adlif_each, CoupledLIF), (radlif, Recurrent), (resting_loop, Recurrent)]
+)
+def test_elements_of_their_own_go_back_with_norms_that_are_all_alike(idiom: Any, kind: type[nn.Module]):
+    module: Any = network_of(idiom)
+    network = from_torch(module, sample())
+    assert any(isinstance(layer, kind) for layer in network.modules())
+    with torch.no_grad():
+        for weight in network.parameters():
+            weight.add_(torch.rand(weight.shape, generator=torch.Generator().manual_seed(2)) * 0.1)
+    into(module, network, sample())
+    assert check_conversion(module, network, 3.0 * sample(50, 1)).matches
+    module.bns[0].weight.data.mul_(1.5)
+    assert check_conversion(module, network, 3.0 * sample(50, 1)).matches == (idiom is not bntt)
 
 
 def test_numbers_that_were_folded_do_not_go_back():

@@ -1,0 +1,1 @@
+"""Neurons that rest for some steps behind each spike."""
