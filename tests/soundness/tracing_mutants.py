@@ -61,22 +61,10 @@ TRACING_MUTANTS = (
         "True",
     ),
     Mutant(
-        "rests: a neuron that is masked needs no rest",
-        AWAKE,
-        "masked = rest == 0 and whole != potential",
-        "masked = False",
-    ),
-    Mutant(
         "rests: a mask is left out",
         AWAKE,
         "potential * (Polynomial.of(UNIT) - gate) if gate.terms else potential",
         "potential",
-    ),
-    Mutant(
-        "rests: two runs may mask otherwise",
-        READING,
-        "(two.excess, two.strict, two.gate)",
-        "(two.excess, two.strict, one.gate)",
     ),
     Mutant(
         "rests: what is suppressed is no matter",
@@ -96,12 +84,7 @@ TRACING_MUTANTS = (
         "return not left.rest.terms and above(left.constant, strict) == ZERO",
         "return above(left.constant, strict) == ZERO",
     ),
-    Mutant(
-        "rests: any mask is one",
-        RESTING,
-        "return bool(terms) and mask.exclusive and all(",
-        "return bool(terms) and all(",
-    ),
+    Mutant("rests: any mask is one", RESTING, "bool(terms) and mask.exclusive and all(", "bool(terms) and all("),
     Mutant(
         "rests: a mask that is no sum of spikes is one",
         RESTING,

@@ -101,7 +101,7 @@ class RestingReader(Reader):
                 mask = mask if mask is None or place == 2 else WHOLE - mask
             elif name == "masked_fill" and place == 0 and _is_nothing(user.args[2]):
                 mask = self._ahead(user.args[1], node)
-            if mask is not None and _is_rest(mask):
+            if mask is not None and is_rest(mask):
                 yield mask, user
 
     def _constant(self, given: Any) -> Any:
@@ -140,7 +140,7 @@ def _is_nothing(value: Any) -> bool:
     return value == 0 if isinstance(value, int | float) else value == Polynomial({})
 
 
-def _is_rest(mask: Polynomial) -> bool:
+def is_rest(mask: Polynomial) -> bool:
     """Return whether a mask is a sum of spikes, one of which fires at most."""
     terms = mask.terms
     return (

@@ -18,6 +18,7 @@ from spikecert.models.tracing.polynomials import (
     collapsed,
     exact,
 )
+from spikecert.models.tracing.rests.resting import is_rest
 
 SPIKES = 3
 INPUT = Polynomial.graded(ModuleInput(None))
@@ -123,3 +124,13 @@ def test_a_sum_is_exclusive_where_one_fires_at_most():
     assert (one + two).boolean
     assert one * two == Polynomial({})
     assert one * three != Polynomial({})
+
+
+def test_a_mask_of_a_rest_is_a_sum_of_spikes_one_of_which_fires_at_most():
+    one, two = Polynomial.spike(0), Polynomial.spike(ApartSpike.of(1, frozenset({0})))
+    assert is_rest(one)
+    assert is_rest(one + two)
+    assert not is_rest(one + Polynomial.spike(5))
+    assert not is_rest(one * Fraction(2) + two)
+    assert not is_rest(Polynomial.of(UNIT) - one)
+    assert not is_rest(Polynomial({}))
