@@ -17,10 +17,14 @@ from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from ..conversion.refusal import ConversionRefused
 
+MOVING = ("view", "pick", "place", "moved")
+"""Maps of which each entry is one of those before, or 0."""
+TWO = "multiplies two signals that are no spikes"
+"""A refusal."""
 MOST_TERMS = 4096
 """More of them are refused: what multiplies so many spikes is no neuron that is known here."""
 
@@ -196,6 +200,18 @@ class FeatureMap:
         return signal
 
     @cached_property
+    def weights(self) -> tuple[Fraction, Fraction] | None:
+        """Return the most that a sum of absolute weights is, and a bias; None for what is no dense layer."""
+        if self.key[0] in MOVING:
+            return UNIT, ZERO
+        layers = self.made() if self.made else []
+        if len(layers) != 1 or not isinstance(layers[0], nn.Linear):
+            return None
+        (layer,) = layers
+        bias = ZERO if layer.bias is None else Fraction(float(layer.bias.detach().abs().max()))
+        return Fraction(float(layer.weight.detach().double().abs().sum(1).max())) * 2, bias
+
+    @cached_property
     def of_nothing(self) -> Polynomial:
         """Return what it makes of zeros, a constant."""
         layers = self.made() if self.made else []
@@ -212,7 +228,22 @@ class Image:
     signal: Polynomial
 
 
-Graded = ModuleInput | Excess | Image
+@dataclass(frozen=True)
+class Bent:
+    """What a bounded function makes of a graded signal, as gradients are led through it: it must cancel.
+
+    Attributes:
+        node: of the graph.
+        step: of it.
+        why: it is refused where it does not.
+    """
+
+    node: str
+    step: int
+    why: str
+
+
+Graded = ModuleInput | Excess | Image | Bent
 Term = tuple[frozenset[int], Graded | None]
 ONE: Term = (frozenset(), None)
 
@@ -330,10 +361,17 @@ def summed(terms: Iterable[tuple[Term | None, Coefficient]]) -> Polynomial:
     return Polynomial(found)
 
 
-def _product(one: Term, other: Term) -> Term:
-    if one[1] is not None and other[1] is not None:
-        raise ConversionRefused("multiplies two signals that are no spikes")
-    return one[0] | other[0], one[1] if other[1] is None else other[1]
+def _product(one: Term, other: Term) -> Term | None:
+    """Return a product of terms: where both are moved alike it is moved as one; None for nothing."""
+    graded, beside = one[1], other[1]
+    if graded is None or beside is None:
+        return one[0] | other[0], beside if graded is None else graded
+    if not isinstance(graded, Image) or not isinstance(beside, Image) or graded.map != beside.map:
+        raise ConversionRefused(TWO)
+    if graded.map.key[0] not in MOVING:
+        raise ConversionRefused(TWO)
+    found = graded.signal * beside.signal
+    return (one[0] | other[0], Image(graded.map, found)) if found.terms else None
 
 
 def image(by: FeatureMap, signal: Polynomial) -> Polynomial:

@@ -7,6 +7,7 @@ by it: a membrane at step t is one of step t − 1, its spike and a current, how
 from dataclasses import dataclass
 from fractions import Fraction
 from functools import partial
+from itertools import pairwise, takewhile
 from typing import Any
 
 import torch
@@ -19,13 +20,17 @@ from ..conversion.refusal import ConversionRefused
 from .followed import BATCH, FEATURE, TIME, FollowedSignal, settled
 from .operations import arithmetic, mapping, moving  # noqa: F401 (they list what they read)
 from .operations.calls import TracedCall, understood
-from .polynomials import UNIT, Coefficient, Excess, ModuleInput, Polynomial, above, entries_of
+from .polynomials import UNIT, Bent, Coefficient, Excess, Graded, Image, ModuleInput, Polynomial, above, entries_of
 from .tracing import name_of
 from .watching import frames_of, line_of
 
+FAR = 1 << 16
+"""A threshold above this is one that a sum of spikes may never reach."""
 PLAIN = 1 << 10
 """A fraction of this denominator, and below this size, is computed without rounding."""
-ENDINGS = ("_softmax", "_log_softmax", "softmax", "log_softmax", "argmax")
+RISING = ("tanh", "sigmoid")
+"""What rises with each output by itself."""
+ENDINGS = ("_softmax", "_log_softmax", "softmax", "log_softmax", "argmax", *RISING)
 """What ends a network without a change of its class."""
 COMPARISONS = ("gt", "ge", "lt", "le", "heaviside")
 """What fires."""
@@ -73,6 +78,7 @@ class GraphReading:
         largest: whether the module returns its maximum over time.
         timed: whether its input has an axis of time.
         unused: whether comparisons are among the firings that the output does not depend on.
+        left_out: how many first steps of a maximum are left out, as they are what the next one is.
     """
 
     firings: tuple[Firing, ...]
@@ -83,6 +89,7 @@ class GraphReading:
     largest: bool = False
     timed: bool = False
     unused: bool = False
+    left_out: int = 0
 
     def same_as(self, other: "GraphReading") -> bool:
         """Return whether two are the same function."""
@@ -130,7 +137,7 @@ def _ending(graph: GraphModule, place: int) -> tuple[Node, tuple[str, ...]]:
     while name_of(node) in (*arithmetic.SAME, *ENDINGS) or (name_of(node) == "_to_copy" and notes):
         if name_of(node) in ENDINGS:
             dim, axes = node.args[1] if len(node.args) > 1 else None, node.args[0].meta["val"].dim()
-            if dim not in (-1, axes - 1):
+            if name_of(node) not in RISING and dim not in (-1, axes - 1):
                 raise ConversionRefused(
                     f"{line_of(node)}: {name_of(node)}: is over axis {dim}, expected the last one"
                 )
@@ -153,7 +160,7 @@ class _Reader:
         self.firings: list[Firing] = []
         self.silent: list[Firing] = []
         self.known: dict[tuple[Polynomial, bool], int] = {}
-        self.batch = 0
+        self.batch = self.given = 0
 
     def reading(self, notes: tuple[str, ...], largest: int | None) -> GraphReading:
         """Return what the graph computes."""
@@ -165,6 +172,13 @@ class _Reader:
         output = self.values[self.output]
         if not isinstance(output, FollowedSignal):
             raise ConversionRefused("output: depends on no input")
+        for step in output.steps:
+            _check_unbent(step)
+        left_out = 0
+        if largest is not None and self.timed:  # more than those of the input: a record that begins with zeros
+            same = sum(1 for _ in takewhile(lambda pair: pair[0] == pair[1], pairwise(output.steps)))
+            left_out = min(same, max(0, len(output.steps) - self.given))
+        output = output.with_steps(list(output.steps[left_out:]))
         if largest is not None and output.axes[largest % len(output.axes)] != TIME:
             raise ConversionRefused(f"{line_of(self.output)}: is behind a maximum that is not over time")
         if notes and largest is None and TIME in settled(output)[0]:
@@ -178,6 +192,7 @@ class _Reader:
             largest is not None,
             self.timed,
             self.unused,
+            left_out,
         )
 
     def _value(self, node: Node) -> Any:
@@ -199,6 +214,8 @@ class _Reader:
             return understood(TracedCall(node, args, kwargs, self.batch, self._fired))
         with torch.no_grad():
             found = node.target(*args, **kwargs)  # pyright: ignore[reportCallIssue]
+        if self.timed and name_of(node) in COMPARISONS and not bool((found != found.flatten()[0]).any()):
+            self._unreached(node, bool(found.flatten()[0]))
         return _unwritten(found) if "empty" in name_of(node) else found
 
     def _given(self, shape: tuple[int, ...]) -> FollowedSignal:
@@ -208,8 +225,15 @@ class _Reader:
             return FollowedSignal(
                 (BATCH, *[FEATURE] * len(features)), (Polynomial.graded(ModuleInput(None)),), features
             )
+        self.given = shape[1]
         steps = tuple(Polynomial.graded(ModuleInput(step)) for step in range(shape[1]))
         return FollowedSignal((BATCH, TIME, *[FEATURE] * len(shape[2:])), steps, shape[2:])
+
+    def _unreached(self, node: Node, fires: bool) -> None:
+        """Keep a comparison that no input has reached yet, where inputs have steps that tell it from none."""
+        excess = Polynomial.of(UNIT if fires else -UNIT)
+        laid = FollowedSignal((BATCH,), (excess,), ())
+        self.silent.append(Firing(excess, True, node, 0, False, laid, frames_of(node), line_of(node)))
 
     def _check_written(self, node: Node, leaves: list[Any]) -> None:
         """Raise where memory is read that was not written to."""
@@ -225,6 +249,7 @@ class _Reader:
 
     def _spike(self, call: TracedCall, laid: FollowedSignal, step: int, strict: bool) -> Polynomial:
         excess = laid.steps[step]
+        _check_unbent(excess)
         if not excess.signals and len(excess.spikes) <= 1:
             if not excess.spikes:
                 places = frames_of(call.node), line_of(call.node)
@@ -232,6 +257,10 @@ class _Reader:
             return arithmetic.mapped(excess, lambda value: _above(call, value, strict))
         if (settled_by := self._settled(call, excess, strict)) is not None:
             return settled_by
+        if not any(number > -FAR for number in entries_of(excess.constant)):
+            most = most_of(excess.rest)
+            if most is not None and most * 2 < FAR:
+                return Polynomial({})
         turned = self._known(excess * Fraction(-1), not strict)
         found = self._known(excess, strict)
         if found is None and turned is None:
@@ -293,6 +322,35 @@ def by_name(signal: Polynomial, excess: Polynomial, name: Polynomial) -> Polynom
     if left.rest.terms and (factor != UNIT or left.signals):
         return signal
     return name * factor + left
+
+
+def most_of(signal: Polynomial) -> Fraction | None:
+    """Return what the absolute value of a sum of what dense layers make of spikes can't be above; None for others."""
+    total = Fraction(0)
+    for (_, graded), number in signal.terms.items():
+        most = Fraction(1) if graded is None else _most_of_image(graded)
+        if most is None:
+            return None
+        total += most * max(map(abs, entries_of(number)))
+    return total
+
+
+def _most_of_image(graded: Graded) -> Fraction | None:
+    """Return the same of what a layer makes of spikes."""
+    inner = most_of(graded.signal) if isinstance(graded, Image) else None
+    if inner is None or not isinstance(graded, Image):
+        return None
+    weights = graded.map.weights
+    return None if weights is None else inner * weights[0] + weights[1]
+
+
+def _check_unbent(signal: Polynomial) -> None:
+    """Raise where a signal is made of what only cancels."""
+    for each in signal.signals:
+        if isinstance(each, Bent):
+            raise ConversionRefused(each.why)
+        if isinstance(each, Image):
+            _check_unbent(each.signal)
 
 
 def _above(call: TracedCall, value: Coefficient, strict: bool) -> Coefficient:

@@ -120,7 +120,7 @@ def observed(
         part = inputs[start : start + size]
         filled = torch.cat([part, part[:1].expand(size - len(part), *part.shape[1:])])
         found = kept.of(filled)
-        outputs.append(found[reading.node].narrow(axis, 0, len(part)))
+        outputs.append(_without_first(reading, found[reading.node].narrow(axis, 0, len(part))))
         fired = [_spikes(firing, found[firing.node], size).to(inputs.dtype) for firing in reading.firings]
         for signal, into in zip(writer.order, spikes, strict=True):
             into.append(_over_time(signal, layers, fired)[:, : len(part)])
@@ -130,6 +130,14 @@ def observed(
     )
     gain, shift = (float(each) for each in (readout.gain, readout.shift))  # pyright: ignore[reportArgumentType]
     return Observation(tuple(seen), (torch.cat(outputs, axis),), layers.num_steps, gain, shift)
+
+
+def _without_first(reading: GraphReading, output: Tensor) -> Tensor:
+    """Return an output without the first steps that the reading leaves out."""
+    if reading.left_out == 0:
+        return output
+    axis = reading.output.axes.index(TIME)
+    return output.narrow(axis, reading.left_out, output.shape[axis] - reading.left_out)
 
 
 def _place(signal: Polynomial, layers: LayerFirings) -> str:
@@ -157,6 +165,7 @@ def valued(signal: Polynomial, fired: list[Tensor]) -> Any:
 def _spikes(firing: Firing, value: Tensor, batch: int) -> Tensor:
     """Return the spikes of a firing, batch first."""
     laid, value = firing.laid, value > 0
+    value = value.expand(laid.sizes(batch))
     for axis, name in enumerate(laid.axes):
         if name in MERGED:
             order = name.split()

@@ -110,7 +110,7 @@ class PublicNetwork:
         module = self.made()
         for part in module.modules():
             if isinstance(part, nn.Conv2d | nn.Linear | nn.Conv3d | nn.ConvTranspose2d):
-                part.weight.data.mul_(3.0)
+                part.weight.data.mul_(5.0)
             if isinstance(part, nn.BatchNorm1d | nn.BatchNorm2d):
                 part.running_mean.uniform_(-0.5, 0.5)  # pyright: ignore
                 part.running_var.uniform_(0.5, 2.0)  # pyright: ignore

@@ -141,12 +141,12 @@ class Decolle(nn.Module):
         if self.state is None:
             zeros = torch.zeros([x.shape[0], 6]).type(x.dtype)
             self.state = torch.zeros(x.shape), torch.zeros(x.shape), zeros, zeros
-        P, Q, R, S = self.state  # noqa: N806
+        P, Q, R, S = self.state
         new_q = self.beta * Q + self.tau_s * x
         new_p = self.alpha * P + self.tau_m * Q
         new_r = 0.65 * R - S * 1.0
-        U = self.base(new_p) + new_r  # noqa: N806
-        S = (U >= 0).type(U.dtype)  # noqa: N806
+        U = self.base(new_p) + new_r
+        S = (U >= 0).type(U.dtype)
         self.state = new_p, new_q, new_r, S
         for each in self.state:
             each.detach_()
@@ -235,7 +235,7 @@ class SpikingDDPG(PopSpike):
 
 
 class SNNDelays(nn.Module):
-    """SNN-delays: kernels over time, made of learned positions, by padding and convolution; PLIF-like; no bias."""
+    """SNN-delays: kernels over time, made of learned positions, by padding and convolution, read by potentials."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -258,8 +258,13 @@ class SNNDelays(nn.Module):
             v = (1 - s) * v
             spikes.append(s)
         x = torch.stack(spikes).permute(1, 2, 0)
-        x = F.conv1d(F.pad(x, (2, 0), "constant", 0), self.kernel(self.w2, self.p2))
-        return x.permute(2, 0, 1).sum(0)
+        x = F.conv1d(F.pad(x, (2, 0), "constant", 0), self.kernel(self.w2, self.p2)).permute(2, 0, 1)
+        v, potentials = torch.zeros_like(x[0]), []
+        for t in range(x.shape[0]):
+            v = v + x[t] - v / 2.0
+            v = (1 - (v >= 1e9).to(v)) * v
+            potentials.append(v)
+        return torch.stack(potentials)
 
 
 class Sinabs(nn.Module):

@@ -175,7 +175,11 @@ class BNTT(nn.Module):
 
     def __init__(self) -> None:
         super().__init__()
-        self.conv, self.fc1, self.fc2 = nn.Conv2d(1, 4, 3, padding=1, bias=False), nn.Linear(16, 6), nn.Linear(6, 3)
+        self.conv, self.fc1, self.fc2 = (
+            nn.Conv2d(1, 4, 3, padding=1, bias=False),
+            nn.Linear(16, 6),
+            nn.Linear(6, 3),
+        )
         self.bntt = nn.ModuleList(nn.BatchNorm2d(4, eps=1e-4) for _ in range(STEPS))
         self.bntt_fc = nn.ModuleList(nn.BatchNorm1d(6, eps=1e-4) for _ in range(STEPS))
         for norm in (*self.bntt, *self.bntt_fc):
@@ -250,7 +254,11 @@ class OTTT(nn.Module):
 
     def __init__(self) -> None:
         super().__init__()
-        self.conv, self.gain, self.node = nn.Conv2d(1, 4, 3, padding=1), nn.Parameter(torch.ones(4, 1, 1, 1)), self.Node()
+        self.conv, self.gain, self.node = (
+            nn.Conv2d(1, 4, 3, padding=1),
+            nn.Parameter(torch.ones(4, 1, 1, 1)),
+            self.Node(),
+        )
         self.fc = nn.Linear(4, 3)
 
     def weight(self) -> Tensor:
@@ -321,8 +329,8 @@ class EventFlow(nn.Module):
         for t in range(x.shape[1]):
             x1, states[0] = self.cell(self.ff(x[:, t]), states[0], self.rec)
             x2, states[1] = self.cell(self.next(x1), states[1], None)
-            flow = torch.tanh(self.pred(x2))
-        return flow.flatten(1)
+            flow = torch.tanh(self.pred(x2).flatten(1))
+        return flow
 
 
 class TSSLBP(nn.Module):
@@ -330,7 +338,10 @@ class TSSLBP(nn.Module):
 
     def __init__(self) -> None:
         super().__init__()
-        self.conv, self.fc = nn.Conv3d(1, 4, (3, 3, 1), padding=(1, 1, 0), bias=False), nn.Linear(64, 3, bias=False)
+        self.conv, self.fc = (
+            nn.Conv3d(1, 4, (3, 3, 1), padding=(1, 1, 0), bias=False),
+            nn.Linear(64, 3, bias=False),
+        )
 
     @staticmethod
     def spiking(x: Tensor) -> Tensor:
