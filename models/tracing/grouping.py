@@ -231,9 +231,18 @@ def _group_of(
     pairs = [(group, _without(shape(group), group), _without(own_shape, group)) for group in before]
     by_past = [group for group, one, other in pairs if one <= other]
     by_past += [group for group, one, other in pairs if _kinds(one) <= _kinds(other)]  # maps of its own at a step
+    by_past += [group for group, one, other in pairs if _within(one, other)]  # of fewer layers at first
     if by_past:
         return by_past[0]
     return _first(alike, lambda group: _without(own_shape, group) == _without(shape(group), group))
+
+
+def _within(one: frozenset[Any], other: frozenset[Any]) -> bool:
+    """Return whether each part of a shape is one of another shape, or what the same map makes of less."""
+    inner = [each for each in other if isinstance(each, tuple) and isinstance(each[0], FeatureMap)]
+    return all(
+        part in other or any(part[0] == each[0] and _within(part[1], each[1]) for each in inner) for part in one
+    )
 
 
 def _kinds(shape: frozenset[Any]) -> frozenset[Any]:

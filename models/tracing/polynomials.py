@@ -248,6 +248,10 @@ Term = tuple[frozenset[int], Graded | None]
 ONE: Term = (frozenset(), None)
 
 
+class Uncancelled(ConversionRefused):
+    """A bent signal that does not cancel, with the line of the function that bends it."""
+
+
 class Polynomial:
     """A sum of terms with coefficients that are not 0; equal where it is the same function of its signals."""
 
@@ -366,6 +370,9 @@ def _product(one: Term, other: Term) -> Term | None:
     graded, beside = one[1], other[1]
     if graded is None or beside is None:
         return one[0] | other[0], beside if graded is None else graded
+    for each in (graded, beside):
+        if isinstance(each, Bent):
+            raise Uncancelled(each.why)
     if not isinstance(graded, Image) or not isinstance(beside, Image) or graded.map != beside.map:
         raise ConversionRefused(TWO)
     if graded.map.key[0] not in MOVING:

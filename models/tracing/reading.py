@@ -20,7 +20,22 @@ from ..conversion.refusal import ConversionRefused
 from .followed import BATCH, FEATURE, TIME, FollowedSignal, settled
 from .operations import arithmetic, mapping, moving  # noqa: F401 (they list what they read)
 from .operations.calls import TracedCall, understood
-from .polynomials import UNIT, Bent, Coefficient, Excess, Graded, Image, ModuleInput, Polynomial, above, entries_of
+from .polynomials import (
+    ONE,
+    UNIT,
+    ZERO,
+    Bent,
+    Coefficient,
+    Excess,
+    Graded,
+    Image,
+    ModuleInput,
+    Polynomial,
+    Uncancelled,
+    above,
+    entries_of,
+    tensor_of,
+)
 from .tracing import name_of
 from .watching import frames_of, line_of
 
@@ -48,6 +63,7 @@ class Firing:
         features: their sizes.
         frames: the lines of code that it comes from.
         place: the innermost of the user's.
+        counts: whether it compares a whole number, without a half.
     """
 
     excess: Polynomial
@@ -58,11 +74,27 @@ class Firing:
     laid: FollowedSignal
     frames: tuple[tuple[str, int], ...]
     place: str
+    counts: bool = False
 
     @property
     def named(self) -> bool:
         """Return whether values are written by its excess."""
         return bool(self.excess.spikes) or any(isinstance(each, Excess) for each in self.excess.signals)
+
+
+@dataclass(frozen=True)
+class Rereading:
+    """What is read besides, where a first reading misses steps of a layer.
+
+    Attributes:
+        unused: comparisons that the output does not depend on, where others of the same line are read, as of the
+            last step of a layer whose spikes are late.
+        counts: the lines whose comparisons of spikes are read even where one spike decides them, as of a mask of
+            what has fired, which begins with one spike.
+    """
+
+    unused: bool = False
+    counts: frozenset[tuple[tuple[str, int], ...]] = frozenset()
 
 
 @dataclass(frozen=True)
@@ -77,7 +109,7 @@ class GraphReading:
         notes: of what was left out.
         largest: whether the module returns its maximum over time.
         timed: whether its input has an axis of time.
-        unused: whether comparisons are among the firings that the output does not depend on.
+        how: what was read besides.
         left_out: how many first steps of a maximum are left out, as they are what the next one is.
     """
 
@@ -88,7 +120,7 @@ class GraphReading:
     notes: tuple[str, ...]
     largest: bool = False
     timed: bool = False
-    unused: bool = False
+    how: Rereading = Rereading()
     left_out: int = 0
 
     def same_as(self, other: "GraphReading") -> bool:
@@ -101,22 +133,21 @@ class GraphReading:
         )
 
 
-def read(graph: GraphModule, timed: bool, place: int, unused: bool = False) -> GraphReading:
+def read(graph: GraphModule, timed: bool, place: int, how: Rereading = Rereading()) -> GraphReading:
     """Return what a graph computes of its input, (batch, ...) or, `timed`, (batch, T, ...).
 
     Args:
         graph: of one run, without in-place operations.
         timed: whether the input has an axis of time.
         place: of the output among all that the module returns.
-        unused: whether to read comparisons that the output does not depend on, where others of the same line are
-            read, as of the last step of a layer whose spikes are late.
+        how: what is read besides.
 
     Raises:
         ConversionRefused: with the user's line, for what is no part of a spiking network.
     """
     output, notes = _ending(graph, place)
     output, axis = _maximum(output)
-    return _Reader(graph, timed, output, unused).reading(notes, axis)
+    return _Reader(graph, timed, output, how).reading(notes, axis)
 
 
 def _maximum(output: Node) -> tuple[Node, int | None]:
@@ -151,10 +182,11 @@ def _ending(graph: GraphModule, place: int) -> tuple[Node, tuple[str, ...]]:
 class _Reader:
     """Holds what nodes are, those that are needed still."""
 
-    def __init__(self, graph: GraphModule, timed: bool, output: Node, unused: bool) -> None:
-        self.graph, self.timed, self.output, self.unused = graph, timed, output, unused
+    def __init__(self, graph: GraphModule, timed: bool, output: Node, how: Rereading) -> None:
+        self.graph, self.timed, self.output, self.unused = graph, timed, output, how.unused
+        self.counts = how.counts
         self.live, self.last = _needed(graph, {output})
-        if unused:
+        if how.unused:
             self.live, self.last = _needed(graph, {output, *_like_those(graph, self.live)})
         self.values: dict[Node, Any] = {}
         self.firings: list[Firing] = []
@@ -191,7 +223,7 @@ class _Reader:
             notes,
             largest is not None,
             self.timed,
-            self.unused,
+            Rereading(self.unused, self.counts),
             left_out,
         )
 
@@ -214,8 +246,9 @@ class _Reader:
             return understood(TracedCall(node, args, kwargs, self.batch, self._fired))
         with torch.no_grad():
             found = node.target(*args, **kwargs)  # pyright: ignore[reportCallIssue]
-        if self.timed and name_of(node) in COMPARISONS and not bool((found != found.flatten()[0]).any()):
-            self._unreached(node, bool(found.flatten()[0]))
+        watched = self.timed or frames_of(node) in self.counts
+        if watched and name_of(node) in COMPARISONS[:4]:
+            self._unreached(node, args)
         return _unwritten(found) if "empty" in name_of(node) else found
 
     def _given(self, shape: tuple[int, ...]) -> FollowedSignal:
@@ -229,11 +262,17 @@ class _Reader:
         steps = tuple(Polynomial.graded(ModuleInput(step)) for step in range(shape[1]))
         return FollowedSignal((BATCH, TIME, *[FEATURE] * len(shape[2:])), steps, shape[2:])
 
-    def _unreached(self, node: Node, fires: bool) -> None:
-        """Keep a comparison that no input has reached yet, where inputs have steps that tell it from none."""
-        excess = Polynomial.of(UNIT if fires else -UNIT)
+    def _unreached(self, node: Node, args: tuple[Any, ...]) -> None:
+        """Keep a comparison that no input has reached yet, of one number: inputs' steps tell it from none."""
+        name, numbers = name_of(node), [tensor_of(each).double() for each in args]
+        difference = (numbers[0] - numbers[1]).flatten() * (1 if name[0] == "g" else -1)
+        if not len(difference) or not bool((difference == difference[0]).all() & difference[0].isfinite()):
+            return
+        excess, strict = Polynomial.of(Fraction(float(difference[0]))), name in ("gt", "lt")
+        if frames_of(node) in self.counts and self._is_count(excess):
+            excess = halved(excess, strict)
         laid = FollowedSignal((BATCH,), (excess,), ())
-        self.silent.append(Firing(excess, True, node, 0, False, laid, frames_of(node), line_of(node)))
+        self.silent.append(Firing(excess, strict, node, 0, False, laid, frames_of(node), line_of(node)))
 
     def _check_written(self, node: Node, leaves: list[Any]) -> None:
         """Raise where memory is read that was not written to."""
@@ -250,12 +289,16 @@ class _Reader:
     def _spike(self, call: TracedCall, laid: FollowedSignal, step: int, strict: bool) -> Polynomial:
         excess = laid.steps[step]
         _check_unbent(excess)
-        if not excess.signals and len(excess.spikes) <= 1:
+        counts = frames_of(call.node) in self.counts and self._is_count(excess)
+        if counts:  # a whole number is above 0 where it is above 1/2
+            excess = halved(excess, strict)
+            laid = laid.with_steps([excess if place == step else each for place, each in enumerate(laid.steps)])
+        if not excess.signals and len(excess.spikes) <= 1 and not (counts and excess.spikes):
             if not excess.spikes:
                 places = frames_of(call.node), line_of(call.node)
                 self.silent.append(Firing(excess, strict, call.node, step, False, laid, *places))
             return arithmetic.mapped(excess, lambda value: _above(call, value, strict))
-        if (settled_by := self._settled(call, excess, strict)) is not None:
+        if not counts and (settled_by := self._settled(call, excess, strict)) is not None:
             return settled_by
         if not any(number > -FAR for number in entries_of(excess.constant)):
             most = most_of(excess.rest)
@@ -264,9 +307,10 @@ class _Reader:
         turned = self._known(excess * Fraction(-1), not strict)
         found = self._known(excess, strict)
         if found is None and turned is None:
-            parts = (number for (spikes, graded), number in excess.terms.items() if graded and not spikes)
+            own = excess.rest.terms.items()
+            parts = (number for (spikes, graded), number in own if counts or (graded and not spikes))
             flips = sum(entries_of(number)[0] for number in parts) < 0
-            found = self._new(call, laid, step, strict, flips)
+            found = self._new(call, laid, step, strict, flips, counts)
             found, turned = (None, found) if flips else (found, None)
         return Polynomial.spike(found) if found is not None else arithmetic.negated(Polynomial.spike(turned))  # pyright: ignore
 
@@ -288,22 +332,45 @@ class _Reader:
         """Return where an excess is above 0 while a spike is there, or is not; None where that does not say."""
         if not excess.rest.terms:
             return _above(call, excess.constant, strict)
-        return Fraction(int(state)) if self._known(excess, strict) == spike else None
+        if self._known(excess, strict) == spike:
+            return Fraction(int(state))
+        apart = (excess - each for each in (self.firings[spike].excess, Polynomial.graded(Excess(spike))))
+        by = next((each.constant for each in apart if not each.rest.terms), ZERO)
+        least = Fraction(1 if state else -1, PLAIN)  # more than rounding makes of other orders of a sum
+        further = all(number >= least if state else number <= least for number in entries_of(by))
+        return Fraction(int(state)) if further else None
+
+    def _is_count(self, signal: Polynomial) -> bool:
+        """Return whether a signal is a whole number of spikes, or of what was one before half was taken away."""
+        half, whole = Fraction(0), True
+        for (_, graded), number in signal.terms.items():
+            known = graded is None or (isinstance(graded, Excess) and self.firings[graded.firing].counts)
+            whole = whole and known and isinstance(number, Fraction)
+            if whole and graded is not None:
+                half += number * Fraction(1 if self.firings[graded.firing].strict else -1, 2)  # pyright: ignore
+        rest = (number for term, number in signal.terms.items() if term != ONE)
+        numbers = [signal.constant - half if whole else half, *rest]
+        return whole and all(isinstance(each, Fraction) and each.denominator == 1 for each in numbers)
 
     def _known(self, excess: Polynomial, strict: bool) -> int | None:
         return self.known.get((excess, strict))
 
-    def _new(self, call: TracedCall, laid: FollowedSignal, step: int, strict: bool, turned: bool) -> int:
+    def _new(
+        self, call: TracedCall, laid: FollowedSignal, step: int, strict: bool, turned: bool, counts: bool
+    ) -> int:
         """Add a firing, and write the values at hand by its excess where that has a name."""
         number, excess = len(self.firings), laid.steps[step]
         excess, strict = (excess * Fraction(-1), not strict) if turned else (excess, strict)
         node = call.node
-        self.firings.append(Firing(excess, strict, node, step, turned, laid, frames_of(node), line_of(node)))
+        firing = Firing(excess, strict, node, step, turned, laid, frames_of(node), line_of(node), counts)
+        self.firings.append(firing)
         self.known[excess, strict] = number
         if self.firings[-1].named:
             name = Polynomial.graded(Excess(number))
             self.known[name, strict] = number
             for place, value in self.values.items():
+                if counts and place not in node.all_input_nodes:
+                    continue  # of counts each spike by itself is a signal, too
                 if isinstance(value, FollowedSignal) and len(value.steps) == 1:
                     self.values[place] = value.with_steps([by_name(value.steps[0], excess, name)])
         return number
@@ -324,8 +391,13 @@ def by_name(signal: Polynomial, excess: Polynomial, name: Polynomial) -> Polynom
     return name * factor + left
 
 
+def halved(count: Polynomial, strict: bool) -> Polynomial:
+    """Return what is above 0 just where a whole number is, or is 0 at least: that number and a half."""
+    return count - Polynomial.of(Fraction(1 if strict else -1, 2))
+
+
 def most_of(signal: Polynomial) -> Fraction | None:
-    """Return what the absolute value of a sum of what dense layers make of spikes can't be above; None for others."""
+    """Return what a sum of what dense layers make of spikes is at most, without its sign; None for others."""
     total = Fraction(0)
     for (_, graded), number in signal.terms.items():
         most = Fraction(1) if graded is None else _most_of_image(graded)
@@ -348,7 +420,7 @@ def _check_unbent(signal: Polynomial) -> None:
     """Raise where a signal is made of what only cancels."""
     for each in signal.signals:
         if isinstance(each, Bent):
-            raise ConversionRefused(each.why)
+            raise Uncancelled(each.why)
         if isinstance(each, Image):
             _check_unbent(each.signal)
 

@@ -16,7 +16,7 @@ from .building import RowWriter, number
 from .followed import BATCH, MERGED, TIME
 from .grouping import LayerFirings, MissingSteps, grouped
 from .polynomials import Image, Polynomial
-from .reading import Firing, GraphReading, read
+from .reading import Firing, GraphReading, Rereading, read
 from .readouts import Readout
 from .tracing import batches, check_alike, copied, pure, skeleton, traced, undisturbed
 
@@ -66,12 +66,14 @@ class Traces:
         try:
             return reading, grouped(reading, self.source.num_steps)
         except MissingSteps:
-            reading = read(self.graph, self.source.timed, place, unused=True)
+            counts = frozenset(each.frames for each in reading.firings if not each.excess.signals)
+            how = Rereading(not counts, counts)
+            reading = read(self.graph, self.source.timed, place, how)
             return reading, grouped(reading, self.source.num_steps)
 
     def confirmed(self, reading: GraphReading, place: int) -> GraphReading:
         """Return what the other run computes, the same function; one sample alone must give the same."""
-        other = reading if self.other is self.graph else read(self.other, self.source.timed, place, reading.unused)
+        other = reading if self.other is self.graph else read(self.other, self.source.timed, place, reading.how)
         if not reading.same_as(other):
             raise ConversionRefused(
                 "module: computes something else for another size of the batch, with gradients on, or at another "

@@ -43,7 +43,7 @@ zeroed: Any = Zeroed.apply
 
 
 class SpyTorch(nn.Module):
-    """spytorch: einsum of all steps at first, synapses, lists of records, a leaky readout, its maximum over time."""
+    """spytorch: einsum of all steps at first, synapses, lists of records, a leaky readout, its maximum."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -127,7 +127,7 @@ class Sparch(nn.Module):
 
 
 class Decolle(nn.Module):
-    """decolle-public: named tuples of states that are detached, traces in front, a refractory trace; counts read."""
+    """decolle-public: named tuples of states that are detached, traces in front, a refractory one; counts."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -158,7 +158,7 @@ class Decolle(nn.Module):
 
 
 class Slayer(nn.Module):
-    """slayerPytorch: time as the last axis, a response kernel by convolution over time, spikes by a refractory one."""
+    """slayerPytorch: time as the last axis, responses by convolution over time, a refractory kernel."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -188,7 +188,7 @@ class Slayer(nn.Module):
 
 
 class PopSpike(nn.Module):
-    """pop-spiking-deep-rl: Gaussian receptive fields, a current and a voltage in lists, a decoder by groups, tanh."""
+    """pop-spiking-deep-rl: Gaussian receptive fields, currents and voltages in lists, a decoder by groups."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -228,7 +228,7 @@ class PopSpike(nn.Module):
 
 
 class SpikingDDPG(PopSpike):
-    """spiking-ddpg: spikes of the state are drawn before; currents and voltages of layers, a mean rate, fc, tanh."""
+    """spiking-ddpg: spikes of the state are drawn before; currents and voltages of layers, a rate, tanh."""
 
     def forward(self, x: Tensor) -> Tensor:
         return self.act(x.permute(0, 2, 1))
@@ -316,7 +316,7 @@ class ScaledIF(nn.Module):
 
 
 class QCFS(nn.Module):
-    """SNN_conversion_QCFS: activations that were exchanged for such nodes, reset before, outputs summed outside."""
+    """SNN_conversion_QCFS: activations exchanged for such nodes, reset before, outputs summed outside."""
 
     def __init__(self) -> None:
         super().__init__()

@@ -12,7 +12,7 @@ from .repository_dense import STEPS, boxcar, zeroed
 
 
 class STBP(nn.Module):
-    """STBP-for-SpikingNN: convolutions by a table, mem_update in a function of its own, average pools, sumspike / T."""
+    """STBP-for-SpikingNN: mem_update in a function of its own, average pools, sumspike / T."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -76,7 +76,7 @@ class PLIF(nn.Module):
 
 
 class SEW(nn.Module):
-    """Spike-Element-Wise-ResNet: SeqToANNContainers, multi-step nodes, ADD and IAND, the image repeated over time."""
+    """Spike-Element-Wise-ResNet: SeqToANNContainers, multi-step nodes, ADD, IAND, the image repeated."""
 
     class Block(nn.Module):
         def __init__(self, how: str) -> None:
@@ -171,7 +171,7 @@ def poisson(x: Tensor, factor: float = 1.0) -> Tensor:
 
 
 class BNTT(nn.Module):
-    """BNTT: a Poisson generator of its own with signs, lists of layers, a batch norm of each step, masked resets."""
+    """BNTT: a Poisson generator of its own, lists of layers, a batch norm of each step, masked resets."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -208,7 +208,7 @@ class BNTT(nn.Module):
 
 
 class Hybrid(nn.Module):
-    """hybrid-snn-conversion: potentials in dictionaries by place, times of spikes kept, masks of dropout, Poisson."""
+    """hybrid-snn-conversion: potentials in dictionaries, times of spikes kept, masks of dropout, Poisson."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -238,7 +238,7 @@ class Hybrid(nn.Module):
 
 
 class OTTT(nn.Module):
-    """OTTT-SNN: nodes that are begun by a keyword, detached potentials, a rate beside them, scaled weights, a sum."""
+    """OTTT-SNN: nodes begun by a keyword, detached potentials, a rate beside them, scaled weights, a sum."""
 
     class Node(nn.Module):
         def forward(self, x: Tensor, **how: bool) -> Tensor:

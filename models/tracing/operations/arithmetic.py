@@ -98,7 +98,7 @@ def summed(call: TracedCall) -> Any:
 
 
 def beyond_all(call: TracedCall) -> Tensor | None:
-    """Return what a call makes of any finite signal beside an infinite constant, as a threshold that none reaches."""
+    """Return what a call makes of any finite signal beside an infinite constant, as an endless threshold is."""
     held = [tensor_of(each) for each in call.args[:2] if not isinstance(each, FollowedSignal)]
     if len(held) != 1 or not bool(torch.isinf(held[0]).all()) or call.kwargs.get("alpha", 1) != 1:
         return None
@@ -247,6 +247,14 @@ def compared(call: TracedCall) -> Any:
     return call.fire(call, excess, call.name in ("gt", "lt"))
 
 
+@reads("threshold")
+def kept_above(call: TracedCall) -> FollowedSignal:
+    """Return a signal where it is above a threshold, elsewhere a constant."""
+    signal, limit, value = (call.args[0], *(exact(each, call.result.dtype) for each in call.args[1:3]))
+    mask = call.fire(call, signal.with_steps([step - Polynomial.of(limit) for step in signal.steps]), True)
+    return call.each(lambda x, y: x * y + negated(x) * value, mask, signal)
+
+
 @reads("heaviside")
 def step_function(call: TracedCall) -> FollowedSignal:
     """Return 1 above 0, and at 0 what it is told."""
@@ -300,9 +308,9 @@ def bounded(call: TracedCall) -> FollowedSignal:
     others = [arg for arg in call.args[1:] if isinstance(arg, Tensor | FollowedSignal)]
     ends = [call.option(place, name, None) for place, name in ((1, "min"), (2, "max"))]
     numbers = [end for end in ends if isinstance(end, int | float)]
-    if call.name == "clamp" and len(numbers) == 2 and max(map(abs, numbers)) <= LARGEST_BEND:
-        if any(step.signals for step in signal.steps):
-            return bent(call)
+    bounds = call.name == "clamp" and len(numbers) == 2 and max(map(abs, numbers)) <= LARGEST_BEND
+    if bounds and any(step.signals for step in signal.steps):
+        return bent(call)
     if (
         others
         or not isinstance(signal, FollowedSignal)

@@ -11,7 +11,7 @@ from torch.fx import Node
 from ...conversion.refusal import ConversionRefused
 from ...validation import one_line
 from ..followed import FollowedSignal, constant, laid_alike
-from ..polynomials import Polynomial, entries_of
+from ..polynomials import Polynomial, Uncancelled, entries_of
 from ..recording import Kind
 from ..tracing import name_of
 from ..watching import line_of
@@ -162,6 +162,8 @@ def understood(call: TracedCall) -> Any:
         call.refuse(INSTEAD.get(call.name, "no part of a spiking network computes this of a signal"))
     try:
         found = handler(call)
+    except Uncancelled:
+        raise
     except ConversionRefused as error:
         if str(error).startswith(f"{line_of(call.node)}: "):
             raise

@@ -184,7 +184,7 @@ def _column(call: TracedCall, features: tuple[int, ...], weight: Tensor, setting
     if weight.dim() == 2:
         made = _linear(weight, None)
         return FeatureMap(("mm", features, "()", digest(weight.t()), ""), made, True, line_of(call.node))
-    kind = (nn.Conv1d, nn.Conv2d)[weight.dim() - 3]
+    kind: Any = (nn.Conv1d, nn.Conv2d)[weight.dim() - 3]
 
     def convolution() -> list[nn.Module]:
         """Return the layer."""
@@ -200,7 +200,7 @@ def batched(call: TracedCall) -> FollowedSignal:
     signal, weight = call.args[:2]
     if not isinstance(signal, FollowedSignal) or isinstance(weight, FollowedSignal) or signal.axes[0] != ALONE:
         call.refuse(INSTEAD["bmm"])
-    lead, features = settled(signal)
+    features = settled(signal)[1]
     if len(features) != 1 or len(weight) != 1:
         call.refuse(INSTEAD["bmm"])
     key = ("mm", features, "()", digest(weight[0]), "")

@@ -10,6 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from ...conversion.refusal import ConversionRefused
 from ..followed import ALONE, FEATURE, MERGED, TIME, FollowedSignal, constant, regrouped
 from ..polynomials import (
     ONE,
@@ -24,6 +25,7 @@ from ..polynomials import (
     image,
     number_tensor,
 )
+from ..tracing import name_of
 from ..watching import line_of
 from .calls import INSTEAD, TracedCall, reads
 from .sides import picking, placing, rearranging, scaling
@@ -36,7 +38,12 @@ def reshaped(call: TracedCall) -> FollowedSignal:
     if call.name == "unsqueeze":
         place = call.args[1] % len(call.shape)
         return replace(signal, axes=(*signal.axes[:place], ALONE, *signal.axes[place:]))
-    axes, features = regrouped(signal, call.shape, call.batch)
+    try:
+        axes, features = regrouped(signal, call.shape, call.batch)
+    except ConversionRefused:
+        if any(name_of(user) == "bmm" for user in call.node.users):  # how torch multiplies stacks of matrices
+            call.refuse(INSTEAD["bmm"])
+        raise
     return FollowedSignal(
         axes, tuple(viewed(step, signal.features, features, call) for step in signal.steps), features
     )
