@@ -4,7 +4,7 @@ What a firing compares with 0 gets a name where spikes stand in it (`Excess`), a
 by it: a membrane at step t is one of step t − 1, its spike and a current, however many steps there were before.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from functools import partial
 from itertools import pairwise, takewhile
@@ -18,7 +18,7 @@ from torch.utils._pytree import tree_leaves
 
 from ..conversion.refusal import ConversionRefused
 from .followed import BATCH, FEATURE, TIME, FollowedSignal, settled
-from .operations import arithmetic, mapping, moving  # noqa: F401 (they list what they read)
+from .operations import arithmetic, mapping, moving
 from .operations.calls import TracedCall, understood
 from .polynomials import (
     ONE,
@@ -91,10 +91,12 @@ class Rereading:
             last step of a layer whose spikes are late.
         counts: the lines whose comparisons of spikes are read even where one spike decides them, as of a mask of
             what has fired, which begins with one spike.
+        entrywise: lines whose batch norms are factors and constants of channels, as potentials go through them.
     """
 
     unused: bool = False
     counts: frozenset[tuple[tuple[str, int], ...]] = frozenset()
+    entrywise: frozenset[tuple[tuple[str, int], ...]] = frozenset()
 
 
 @dataclass(frozen=True)
@@ -147,7 +149,10 @@ def read(graph: GraphModule, timed: bool, place: int, how: Rereading = Rereading
     """
     output, notes = _ending(graph, place)
     output, axis = _maximum(output)
-    return _Reader(graph, timed, output, how).reading(notes, axis)
+    try:
+        return _Reader(graph, timed, output, how).reading(notes, axis)
+    except mapping.PotentialNormalized as error:
+        return read(graph, timed, place, replace(how, entrywise=how.entrywise | {error.frames}))
 
 
 def _maximum(output: Node) -> tuple[Node, int | None]:
@@ -183,8 +188,8 @@ class _Reader:
     """Holds what nodes are, those that are needed still."""
 
     def __init__(self, graph: GraphModule, timed: bool, output: Node, how: Rereading) -> None:
-        self.graph, self.timed, self.output, self.unused = graph, timed, output, how.unused
-        self.counts = how.counts
+        self.graph, self.timed, self.output, self.how = graph, timed, output, how
+        self.counts, self.entrywise = how.counts, how.entrywise
         self.live, self.last = _needed(graph, {output})
         if how.unused:
             self.live, self.last = _needed(graph, {output, *_like_those(graph, self.live)})
@@ -223,7 +228,7 @@ class _Reader:
             notes,
             largest is not None,
             self.timed,
-            Rereading(self.unused, self.counts),
+            self.how,
             left_out,
         )
 
@@ -243,7 +248,7 @@ class _Reader:
         leaves = tree_leaves((args, kwargs))
         if any(isinstance(leaf, FollowedSignal) for leaf in leaves):
             self._check_written(node, leaves)
-            return understood(TracedCall(node, args, kwargs, self.batch, self._fired))
+            return understood(TracedCall(node, args, kwargs, self.batch, self._fired, self.entrywise))
         with torch.no_grad():
             found = node.target(*args, **kwargs)  # pyright: ignore[reportCallIssue]
         watched = self.timed or frames_of(node) in self.counts

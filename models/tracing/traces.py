@@ -16,7 +16,7 @@ from .building import RowWriter, number
 from .followed import BATCH, MERGED, TIME
 from .grouping import LayerFirings, MissingSteps, grouped
 from .polynomials import Image, Polynomial
-from .reading import Firing, GraphReading, Rereading, read
+from .reading import Firing, GraphReading, read
 from .readouts import Readout
 from .tracing import batches, check_alike, copied, pure, skeleton, traced, undisturbed
 
@@ -67,7 +67,7 @@ class Traces:
             return reading, grouped(reading, self.source.num_steps)
         except MissingSteps:
             counts = frozenset(each.frames for each in reading.firings if not each.excess.signals)
-            how = Rereading(not counts, counts)
+            how = replace(reading.how, unused=not counts, counts=counts)
             reading = read(self.graph, self.source.timed, place, how)
             return reading, grouped(reading, self.source.num_steps)
 

@@ -69,6 +69,7 @@ class TracedCall:
         node, args, kwargs: of the graph, with values in the place of nodes.
         batch: how many samples.
         fire: makes spikes of what is compared with 0, step by step, strictly or not.
+        entrywise: the lines whose batch norms are read as factors and constants of channels.
     """
 
     node: Node
@@ -76,6 +77,7 @@ class TracedCall:
     kwargs: dict[str, Any]
     batch: int
     fire: Callable[["TracedCall", FollowedSignal, bool], FollowedSignal]
+    entrywise: frozenset[tuple[tuple[str, int], ...]] = frozenset()
 
     @property
     def name(self) -> str:
@@ -162,10 +164,8 @@ def understood(call: TracedCall) -> Any:
         call.refuse(INSTEAD.get(call.name, "no part of a spiking network computes this of a signal"))
     try:
         found = handler(call)
-    except Uncancelled:
-        raise
     except ConversionRefused as error:
-        if str(error).startswith(f"{line_of(call.node)}: "):
+        if isinstance(error, Uncancelled) or str(error).startswith(f"{line_of(call.node)}: "):
             raise
         call.refuse(str(error))
     except (TypeError, IndexError, AttributeError, KeyError, ValueError) as error:

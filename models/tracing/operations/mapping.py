@@ -7,12 +7,13 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from ...conversion.refusal import ConversionRefused
 from ...elements.max_pooling import MAX_POOLS
 from ...linear_maps.averaging import AdaptiveAverage
 from ..followed import ALONE, BATCH, FEATURE, MERGED, TIME, FollowedSignal, settled
 from ..polynomials import ONE, UNIT, ZERO, FeatureMap, Fractions, Image, Polynomial, exact, image
 from ..tracing import digest
-from ..watching import line_of
+from ..watching import frames_of, line_of
 from .calls import INSTEAD, TracedCall, reads
 from .moving import over_time, placed, rearranged, viewed
 from .sides import placing
@@ -230,8 +231,30 @@ def normalized(call: TracedCall) -> list[Any]:
         layer.load_state_dict({name: value for name, value in own.items() if value is not None}, strict=False)
         return [layer.eval()]
 
+    if frames_of(call.node) in call.entrywise:
+        return [_entrywise(call, made()[0]), None, None]
+    if any(spikes and graded for step in signal.steps for spikes, graded in step.terms):  # what a spike resets
+        raise PotentialNormalized(frames_of(call.node), f"{line_of(call.node)}: normalizes a potential")
     weights = (weight, bias, mean, variance)
     return [mapped(call, signal, made, weights, rest[-1], homogeneous=False), None, None]
+
+
+class PotentialNormalized(ConversionRefused):
+    """A batch norm of what a neuron keeps, as a threshold and a scale of channels: of its line, at all steps."""
+
+    def __init__(self, frames: tuple[tuple[str, int], ...], told: str) -> None:
+        super().__init__(told)
+        self.frames = frames
+
+
+def _entrywise(call: TracedCall, norm: Any) -> FollowedSignal:
+    """Return a batch norm as a factor and a constant of each channel, which potentials go through as they are."""
+    norm, signal = norm.double(), call.args[0]
+    factor = torch.rsqrt(norm.running_var + norm.eps) * (1.0 if norm.weight is None else norm.weight)
+    shift = (0.0 if norm.bias is None else norm.bias) - norm.running_mean * factor
+    shape = (-1, *[1] * (len(settled(signal)[1]) - 1))
+    by, beside = (exact(each.detach().reshape(shape), torch.float64) for each in (factor, shift))
+    return signal.with_steps([step * by + Polynomial.of(beside) for step in signal.steps])
 
 
 @reads("avg_pool2d", "avg_pool1d")

@@ -32,7 +32,6 @@ REFUSED = {
     "Spikformer": "",
     "GatedLIF": "reads its potential of step",
     "SNASNet": "",
-    "MPBN": "",
 }
 
 
