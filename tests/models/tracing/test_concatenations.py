@@ -34,6 +34,7 @@ class Vectors(nn.Module):
         self.norm.running_mean.uniform_(-0.5, 0.0)  # pyright: ignore
         for weight in self.parameters():
             weight.data.mul_(2.0)
+        self.norm.bias.data.fill_(0.5)
 
     def forward(self, x: Tensor) -> Tensor:
         state, total = (0.0, 0.0, 0.0, torch.zeros(len(x), 6)), 0.0
