@@ -11,7 +11,7 @@ from torch.fx import Node
 from ...conversion.refusal import ConversionRefused
 from ...validation import one_line
 from ..followed import FollowedSignal, constant, laid_alike
-from ..polynomials import Polynomial, Uncancelled, entries_of
+from ..polynomials import Bent, Graded, Polynomial, Uncancelled, entries_of
 from ..recording import Kind
 from ..tracing import name_of
 from ..watching import line_of
@@ -161,6 +161,9 @@ def understood(call: TracedCall) -> Any:
     """
     handler = HANDLERS.get(call.name)
     if handler is None:
+        for each in (graded for arg in call.args for graded in _graded_of(arg)):
+            if isinstance(each, Bent):
+                raise Uncancelled(each.why)
         call.refuse(INSTEAD.get(call.name, "no part of a spiking network computes this of a signal"))
     try:
         found = handler(call)
@@ -177,6 +180,11 @@ def understood(call: TracedCall) -> Any:
     if call.result.dtype == torch.int64 and not all(map(_whole, (*call.args, found))):
         call.refuse("makes whole numbers of a signal that is none; expected it to stay float32 or float64")
     return found
+
+
+def _graded_of(arg: Any) -> list[Graded]:
+    steps = arg.steps if isinstance(arg, FollowedSignal) else ()
+    return [graded for step in steps for graded in step.signals]
 
 
 def _whole(value: Any) -> bool:

@@ -319,7 +319,8 @@ def reduced(call: TracedCall) -> FollowedSignal:
     lead, features = settled(signal)
     behind = list(range(len(lead) + 1, len(lead) + len(features)))
     keeps = call.option(2, "keepdim", False)
-    if places and sorted(places) != behind and all(signal.axes[place] == FEATURE for place in places):
+    some = 0 < len(places) < len(signal.features) and all(signal.axes[place] == FEATURE for place in places)
+    if some and sorted(places) != behind:
         return _along_features(call, places, keeps)
     if sorted(places) != behind or call.name != "mean" or not behind:
         call.refuse("sums or averages what is neither time nor all positions of an image; use a layer for it")
