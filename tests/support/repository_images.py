@@ -183,7 +183,7 @@ class BNTT(nn.Module):
         self.bntt = nn.ModuleList(nn.BatchNorm2d(4, eps=1e-4) for _ in range(STEPS))
         self.bntt_fc = nn.ModuleList(nn.BatchNorm1d(6, eps=1e-4) for _ in range(STEPS))
         for norm in (*self.bntt, *self.bntt_fc):
-            norm.bias = None
+            norm.bias = None  # pyright: ignore
         self.conv.threshold = self.fc1.threshold = 1.0  # pyright: ignore
 
     def forward(self, inp: Tensor) -> Tensor:
@@ -513,7 +513,8 @@ class SNASNet(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         functional.reset_net(self)
-        self.last, total, static = 0.0, 0, self.stem(x)
+        total: Any = 0
+        self.last, static = 0.0, self.stem(x)
         for _ in range(STEPS):
             x0 = static + self.last
             x1 = self.cell[0](x0)

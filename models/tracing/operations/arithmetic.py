@@ -126,8 +126,8 @@ def product(call: TracedCall) -> FollowedSignal:
     except ConversionRefused as error:
         if str(error) != TWO:
             raise
-        handed = (_handed_on(call, place, each) for place, each in enumerate((one, other)))
-        return call.each(lambda x, y: x * y, *handed)
+        first, second = (_handed_on(call, place, each) for place, each in enumerate((one, other)))
+        return call.each(lambda x, y: x * y, first, second)
 
 
 def _handed_on(call: TracedCall, place: int, signal: FollowedSignal) -> FollowedSignal:
