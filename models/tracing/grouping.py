@@ -131,9 +131,12 @@ def grouped(reading: GraphReading, num_steps: int | None) -> LayerFirings:
         return _grouped(reading, num_steps, _code)
     except ConversionRefused as error:
         try:  # a first step, or a last one, in lines of its own
-            return _grouped(reading, num_steps, _inner_code)
+            found = _grouped(reading, num_steps, _inner_code)
         except ConversionRefused:
             raise error from None
+        if any(len(own) != found.num_steps for own in found.steps):
+            raise error
+        return found
 
 
 def _grouped(reading: GraphReading, num_steps: int | None, code: Callable[[Firing], Any]) -> LayerFirings:
