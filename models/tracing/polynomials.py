@@ -17,7 +17,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from ..conversion.refusal import ConversionRefused
 
@@ -205,11 +205,12 @@ class FeatureMap:
         if self.key[0] in MOVING:
             return UNIT, ZERO
         layers = self.made() if self.made else []
-        if len(layers) != 1 or not isinstance(layers[0], nn.Linear):
+        weight: Any = getattr(layers[0], "weight", None) if len(layers) == 1 else None
+        if weight is None or weight.dim() != 2:
             return None
-        (layer,) = layers
-        bias = ZERO if layer.bias is None else Fraction(float(layer.bias.detach().abs().max()))
-        return Fraction(float(layer.weight.detach().double().abs().sum(1).max())) * 2, bias
+        held: Any = layers[0].bias
+        bias = ZERO if held is None else Fraction(float(held.detach().abs().max()))
+        return Fraction(float(weight.detach().double().abs().sum(1).max())) * 2, bias
 
     @cached_property
     def of_nothing(self) -> Polynomial:
