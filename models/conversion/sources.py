@@ -19,8 +19,24 @@ RESTARTS = {"snntorch": "reset_mem", "spikingjelly": "reset", "spikecert": "rest
 """Libraries whose neurons keep states, and what puts these back to their start."""
 OVER_TIME = ("LIF", "LI", "IAF", "LIFRecurrent", "Lift")
 """Norse's modules that take all steps in one call."""
-RESTING = {("norse", "SpikeLatencyLIFEncoder")}
-"""Library and type of neurons that no element here is yet."""
+ROUNDS = "which rounds numbers to times or bits"
+FIELDS, SIGNS = "whose receptive fields are no affine layer", "whose spikes have two signs"
+UNFOLLOWED = {
+    ("norse", "PopulationEncoder"): FIELDS,
+    ("norse", "SignedPoissonEncoder"): SIGNS,
+    ("norse", "SpikeLatencyEncoder"): "which takes spikes over time, expected encoding='none'",
+    ("spikingjelly", "LatencyEncoder"): ROUNDS,
+    ("spikingjelly", "WeightedPhaseEncoder"): ROUNDS,
+    ("spikingjelly", "PopSpikeEncoderDeterministic"): FIELDS,
+    ("spikingjelly", "PopSpikeEncoderRandom"): FIELDS,
+}
+"""Library and type of neurons and encoders that no element here is, and why."""
+FUNCTIONS = {
+    "rate": "draws from its own numbers; give the network numbers, encoding='rate', or recorded spikes, 'none'",
+    "latency": f"is an encoder {ROUNDS}; give the network its spikes, encoding='none'",
+    "delta": "compares inputs of steps with each other; give the network its spikes, encoding='none'",
+}
+"""Of snnTorch's spikegen those that no network begins with, and why."""
 LIBRARIES = ("snntorch", "spikingjelly", "norse")
 
 

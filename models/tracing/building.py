@@ -210,6 +210,8 @@ class RowWriter:
             if not isinstance(graded, ModuleInput):
                 self._refuse("a layer hears the potential of a neuron that fires; expected its spikes")
             row, late = [], 0 if graded.step is None else last - graded.step
+        if late < 0:
+            self._refuse("hears a step of the input that is still to come")
         return [*row, ("delay", late)] if late else row
 
     def fitted(self, layer: int) -> Fit:

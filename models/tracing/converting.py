@@ -2,6 +2,7 @@
 
 from collections import Counter
 from dataclasses import dataclass
+from traceback import walk_tb
 from typing import Any
 from weakref import WeakKeyDictionary
 
@@ -15,7 +16,7 @@ from ..conversion.converting import BEYOND, RANDOM, Conversion, beyond, check_sa
 from ..conversion.encoders import DrawnSource, drawing_encoder, drawn_source
 from ..conversion.populations import in_groups
 from ..conversion.refusal import ConversionRefused
-from ..conversion.sources import RESTING, Source, library_of, run_once
+from ..conversion.sources import FUNCTIONS, UNFOLLOWED, Source, library_of, run_once
 from ..networks import SpikingNetwork
 from .building import RowWriter
 from .grouping import SILENT, LayerFirings
@@ -55,16 +56,27 @@ def converted_by_trace(
             run = ModuleRun.of(source, torch.cat([sample, *more]), seed)
             return run.first_that_fits(lambda place: run.converted(place, readout, classes))
         except ConversionRefused as error:
-            for path, part in source.module.named_modules():
-                if (library_of(part), type(part).__name__) in RESTING:
-                    why = "whose rest is counted down, which is not followed yet"
-                    raise ConversionRefused(f"{path}: is a {type(part).__name__}, {why} ({error})") from error
+            if (named := _named(source, error)) is not None:
+                raise ConversionRefused(f"{named} ({error})") from error
             raise
         except RecursionError as error:
             told = (
                 "has too many layers in a row, or too many signals in a sum, to be followed; convert parts of it"
             )
             raise ConversionRefused(f"module: {told}") from error
+
+
+def _named(source: Source, error: ConversionRefused) -> str | None:
+    """Return the name of what a library has in a module that no element here is; None where there is none."""
+    for path, part in source.module.named_modules():
+        kind = type(part).__name__
+        if (why := UNFOLLOWED.get((library_of(part), kind))) is not None:
+            return f"{path}: is a {kind}, {why}"
+    for frame, _ in walk_tb(error.__traceback__):
+        name = frame.f_code.co_name
+        if frame.f_code.co_filename.endswith("snntorch/spikegen.py") and name in FUNCTIONS:
+            return f"spikegen.{name}: {FUNCTIONS[name]}"
+    return None
 
 
 def check_by_trace(

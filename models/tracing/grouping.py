@@ -132,10 +132,24 @@ def grouped(reading: GraphReading, num_steps: int | None) -> LayerFirings:
     Raises:
         ConversionRefused: for a layer that does not fire at each step.
     """
+    try:
+        return _grouped(reading, num_steps, _code)
+    except ConversionRefused as error:
+        try:  # a first step, or a last one, in lines of its own
+            found = _grouped(reading, num_steps, _inner_code)
+        except ConversionRefused:
+            raise error from None
+        if any(len(own) != found.num_steps for own in found.steps):
+            raise error
+        return found
+
+
+def _grouped(reading: GraphReading, num_steps: int | None, code: Callable[[Firing], Any]) -> LayerFirings:
+    """Return the layers of a reading, where a layer's firings are of one code."""
     groups: list[list[int]] = []
     own: dict[int, int] = {}
     for number, firing in enumerate(reading.firings):
-        group = _group_of(firing, reading.firings, groups, own)
+        group = _group_of(firing, reading.firings, groups, own, code)
         if group is None:
             group = len(groups)
             groups.append([])
@@ -204,14 +218,18 @@ def _silent(groups: list[list[int]], reading: GraphReading, steps: int) -> dict[
 
 
 def _group_of(
-    firing: Firing, firings: tuple[Firing, ...], groups: list[list[int]], own: dict[int, int]
+    firing: Firing,
+    firings: tuple[Firing, ...],
+    groups: list[list[int]],
+    own: dict[int, int],
+    code: Callable[[Firing], Any],
 ) -> int | None:
     """Return the group of a firing's step before: by its own spike or potential, else by code and maps."""
     past = {each.firing for each in firing.excess.signals if isinstance(each, Excess)} | firing.excess.spikes
     alike = [
         group
         for group, members in enumerate(groups)
-        if _code(firings[members[-1]]) == _code(firing) and own[members[-1]] == group
+        if code(firings[members[-1]]) == code(firing) and own[members[-1]] == group
     ]
     own_shape, shape = (
         _shape(firing.excess, own, None),
@@ -221,9 +239,18 @@ def _group_of(
     pairs = [(group, _without(shape(group), group), _without(own_shape, group)) for group in before]
     by_past = [group for group, one, other in pairs if one <= other]
     by_past += [group for group, one, other in pairs if _kinds(one) <= _kinds(other)]  # maps of its own at a step
+    by_past += [group for group, one, other in pairs if _within(one, other)]  # of fewer layers at first
     if by_past:
         return by_past[0]
     return _first(alike, lambda group: _without(own_shape, group) == _without(shape(group), group))
+
+
+def _within(one: frozenset[Any], other: frozenset[Any]) -> bool:
+    """Return whether each part of a shape is one of another shape, or what the same map makes of less."""
+    inner = [each for each in other if isinstance(each, tuple) and isinstance(each[0], FeatureMap)]
+    return all(
+        part in other or any(part[0] == each[0] and _within(part[1], each[1]) for each in inner) for part in one
+    )
 
 
 def _kinds(shape: frozenset[Any]) -> frozenset[Any]:
@@ -240,6 +267,10 @@ def _first(groups: list[int], holds: Callable[[int], bool]) -> int | None:
 
 def _code(firing: Firing) -> tuple[Any, ...]:
     return firing.frames, firing.laid.features, firing.strict, firing.turned
+
+
+def _inner_code(firing: Firing) -> tuple[Any, ...]:
+    return firing.frames[-1:], firing.laid.features, firing.strict, firing.turned
 
 
 def _shape(signal: Polynomial, own: dict[int, int], _: Any) -> frozenset[Any]:

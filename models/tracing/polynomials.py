@@ -21,6 +21,12 @@ from torch import Tensor
 
 from ..conversion.refusal import ConversionRefused
 
+MOVING = ("view", "pick", "place", "moved")
+"""Maps of which each entry is one of those before, or 0."""
+TWO = "multiplies two signals that are no spikes"
+"""A refusal."""
+LARGEST_BEND = 4
+"""Times a function that is 1 at most: beside more of it rounding leaves another number than 1 of a spike."""
 MOST_TERMS = 4096
 """More of them are refused: what multiplies so many spikes is no neuron that is known here."""
 
@@ -213,6 +219,19 @@ class FeatureMap:
         return signal
 
     @cached_property
+    def weights(self) -> tuple[Fraction, Fraction] | None:
+        """Return the most that a sum of absolute weights is, and a bias; None for what is no dense layer."""
+        if self.key[0] in MOVING:
+            return UNIT, ZERO
+        layers = self.made() if self.made else []
+        weight: Any = getattr(layers[0], "weight", None) if len(layers) == 1 else None
+        if weight is None or weight.dim() != 2:
+            return None
+        held: Any = layers[0].bias
+        bias = ZERO if held is None else Fraction(float(held.detach().abs().max()))
+        return Fraction(float(weight.detach().double().abs().sum(1).max())) * 2, bias
+
+    @cached_property
     def of_nothing(self) -> Polynomial:
         """Return what it makes of zeros, a constant."""
         layers = self.made() if self.made else []
@@ -229,9 +248,28 @@ class Image:
     signal: Polynomial
 
 
-Graded = ModuleInput | Excess | Image
+@dataclass(frozen=True)
+class Bent:
+    """What a bounded function makes of a graded signal, as gradients are led through it: it must cancel.
+
+    Attributes:
+        node: of the graph.
+        step: of it.
+        why: it is refused where it does not.
+    """
+
+    node: str
+    step: int
+    why: str
+
+
+Graded = ModuleInput | Excess | Image | Bent
 Term = tuple[frozenset[int], Graded | None]
 ONE: Term = (frozenset(), None)
+
+
+class Uncancelled(ConversionRefused):
+    """A bent signal that does not cancel, with the line of the function that bends it."""
 
 
 class Polynomial:
@@ -353,16 +391,28 @@ def summed(terms: Iterable[tuple[Term | None, Coefficient]]) -> Polynomial:
     found: dict[Term, Coefficient] = {}
     for term, number in terms:
         if term is not None:
+            if isinstance(term[1], Bent) and max(map(abs, entries_of(number))) > LARGEST_BEND:
+                raise Uncancelled(term[1].why)
             found[term] = found[term] + number if term in found else number
     return Polynomial(found)
 
 
 def _product(one: Term, other: Term) -> Term | None:
-    if one[1] is not None and other[1] is not None:
-        raise ConversionRefused("multiplies two signals that are no spikes")
+    """Return a product of terms: where both are moved alike it is moved as one; None for nothing."""
     if one[0] and other[0] and _apart(one[0], other[0]):
         return None
-    return one[0] | other[0], one[1] if other[1] is None else other[1]
+    graded, beside = one[1], other[1]
+    if graded is None or beside is None:
+        return one[0] | other[0], beside if graded is None else graded
+    for each in (graded, beside):
+        if isinstance(each, Bent):
+            raise Uncancelled(each.why)
+    if not isinstance(graded, Image) or not isinstance(beside, Image) or graded.map != beside.map:
+        raise ConversionRefused(TWO)
+    if graded.map.key[0] not in MOVING:
+        raise ConversionRefused(TWO)
+    found = graded.signal * beside.signal
+    return (one[0] | other[0], Image(graded.map, found)) if found.terms else None
 
 
 def besides_of(spike: int) -> frozenset[int]:

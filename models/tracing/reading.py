@@ -4,9 +4,10 @@ What a firing compares with 0 gets a name where spikes stand in it (`Excess`), a
 by it: a membrane at step t is one of step t − 1, its spike and a current, however many steps there were before.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from functools import partial
+from itertools import pairwise, takewhile
 from typing import Any
 
 import torch
@@ -17,16 +18,35 @@ from torch.utils._pytree import tree_leaves
 
 from ..conversion.refusal import ConversionRefused
 from .followed import BATCH, FEATURE, TIME, FollowedSignal, settled
-from .operations import arithmetic, mapping, moving  # noqa: F401 (they list what they read)
+from .operations import arithmetic, mapping, moving
 from .operations.calls import TracedCall, understood
-from .polynomials import UNIT, Coefficient, Excess, ModuleInput, Polynomial, above, entries_of
+from .polynomials import (
+    ONE,
+    UNIT,
+    ZERO,
+    Bent,
+    Coefficient,
+    Excess,
+    Graded,
+    Image,
+    ModuleInput,
+    Polynomial,
+    Uncancelled,
+    above,
+    entries_of,
+    tensor_of,
+)
 from .tracing import name_of
 from .watching import frames_of, line_of
 
+FAR = 1 << 16
+"""A threshold above this is one that a sum of spikes may never reach."""
 PLAIN = 1 << 10
 """A fraction of this denominator, and below this size, is computed without rounding."""
 ENDINGS = ("_softmax", "_log_softmax", "softmax", "log_softmax", "argmax")
 """What ends a network without a change of its class."""
+SATURATED = ("tanh", "sigmoid")
+"""What rises with each output by itself, up to a number that rounding makes of all large ones."""
 COMPARISONS = ("gt", "ge", "lt", "le", "heaviside")
 """What fires."""
 
@@ -45,6 +65,7 @@ class Firing:
         place: the innermost of the user's.
         gate: 1 where it is silent all the same, as while a rest is counted down; of earlier spikes.
         besides: earlier firings where which fired it does not.
+        counts: whether it compares a whole number, without a half.
     """
 
     excess: Polynomial
@@ -57,11 +78,29 @@ class Firing:
     place: str
     gate: Polynomial = Polynomial({})  # noqa: RUF009 (it never changes)
     besides: frozenset[int] = frozenset()
+    counts: bool = False
 
     @property
     def named(self) -> bool:
         """Return whether values are written by its excess."""
         return bool(self.excess.spikes) or any(isinstance(each, Excess) for each in self.excess.signals)
+
+
+@dataclass(frozen=True)
+class Rereading:
+    """What is read besides, where a first reading misses steps of a layer.
+
+    Attributes:
+        unused: comparisons that the output does not depend on, where others of the same line are read, as of the
+            last step of a layer whose spikes are late.
+        counts: the lines whose comparisons of spikes are read even where one spike decides them, as of a mask of
+            what has fired, which begins with one spike.
+        entrywise: lines whose batch norms are factors and constants of channels, as potentials go through them.
+    """
+
+    unused: bool = False
+    counts: frozenset[tuple[tuple[str, int], ...]] = frozenset()
+    entrywise: frozenset[tuple[tuple[str, int], ...]] = frozenset()
 
 
 @dataclass(frozen=True)
@@ -76,7 +115,8 @@ class GraphReading:
         notes: of what was left out.
         largest: whether the module returns its maximum over time.
         timed: whether its input has an axis of time.
-        unused: whether comparisons are among the firings that the output does not depend on.
+        how: what was read besides.
+        left_out: how many first steps of a maximum are left out, as they are what the next one is.
         rested: whether rests were followed that are counted down, see `rests/resting.py`.
     """
 
@@ -87,7 +127,8 @@ class GraphReading:
     notes: tuple[str, ...]
     largest: bool = False
     timed: bool = False
-    unused: bool = False
+    how: Rereading = Rereading()
+    left_out: int = 0
     rested: bool = False
 
     def same_as(self, other: "GraphReading") -> bool:
@@ -101,7 +142,11 @@ class GraphReading:
 
 
 def read(
-    graph: GraphModule, timed: bool, place: int, unused: bool = False, reader: "type[Reader] | None" = None
+    graph: GraphModule,
+    timed: bool,
+    place: int,
+    how: Rereading = Rereading(),
+    reader: "type[Reader] | None" = None,
 ) -> GraphReading:
     """Return what a graph computes of its input, (batch, ...) or, `timed`, (batch, T, ...).
 
@@ -109,8 +154,7 @@ def read(
         graph: of one run, without in-place operations.
         timed: whether the input has an axis of time.
         place: of the output among all that the module returns.
-        unused: whether to read comparisons that the output does not depend on, where others of the same line are
-            read, as of the last step of a layer whose spikes are late.
+        how: what is read besides.
         reader: how to read; None for what follows no rests.
 
     Raises:
@@ -118,7 +162,10 @@ def read(
     """
     output, notes = _ending(graph, place)
     output, axis = _maximum(output)
-    return (reader or Reader)(graph, timed, output, unused).reading(notes, axis)
+    try:
+        return (reader or Reader)(graph, timed, output, how).reading(notes, axis)
+    except mapping.PotentialNormalized as error:
+        return read(graph, timed, place, replace(how, entrywise=how.entrywise | {error.frames}), reader)
 
 
 def _maximum(output: Node) -> tuple[Node, int | None]:
@@ -143,26 +190,30 @@ def _ending(graph: GraphModule, place: int) -> tuple[Node, tuple[str, ...]]:
                 raise ConversionRefused(
                     f"{line_of(node)}: {name_of(node)}: is over axis {dim}, expected the last one"
                 )
-            notes.append(
-                f"{line_of(node)}: {name_of(node).strip('_')} at the end was left out: the class is the same"
-            )
+            name = name_of(node).strip("_")
+            apart = "" if name == "argmax" else " where outputs are 1e-6 apart"
+            notes.append(f"{line_of(node)}: {name} at the end was left out: the class is the same{apart}")
         node = node.args[0]
+    if name_of(node) in SATURATED:
+        told = "at the end makes large outputs equal, and the first of them the class; return what it is of"
+        raise ConversionRefused(f"{line_of(node)}: {name_of(node)}: {told}")
     return node, tuple(notes)
 
 
 class Reader:
     """Holds what nodes are, those that are needed still."""
 
-    def __init__(self, graph: GraphModule, timed: bool, output: Node, unused: bool) -> None:
-        self.graph, self.timed, self.output, self.unused = graph, timed, output, unused
+    def __init__(self, graph: GraphModule, timed: bool, output: Node, how: Rereading) -> None:
+        self.graph, self.timed, self.output, self.how = graph, timed, output, how
+        self.counts, self.entrywise = how.counts, how.entrywise
         self.live, self.last = _needed(graph, {output})
-        if unused:
+        if how.unused:
             self.live, self.last = _needed(graph, {output, *_like_those(graph, self.live)})
         self.values: dict[Node, Any] = {}
         self.firings: list[Firing] = []
         self.silent: list[Firing] = []
         self.known: dict[tuple[Polynomial, bool], int] = {}
-        self.batch = 0
+        self.batch = self.given = 0
 
     def reading(self, notes: tuple[str, ...], largest: int | None) -> GraphReading:
         """Return what the graph computes."""
@@ -175,6 +226,13 @@ class Reader:
         output = self.values[self.output]
         if not isinstance(output, FollowedSignal):
             raise ConversionRefused("output: depends on no input")
+        for step in output.steps:
+            _check_unbent(step)
+        left_out = 0
+        if largest is not None and self.timed:  # more than those of the input: a record that begins with zeros
+            same = sum(1 for _ in takewhile(lambda pair: pair[0] == pair[1], pairwise(output.steps)))
+            left_out = min(same, max(0, len(output.steps) - self.given))
+        output = output.with_steps(list(output.steps[left_out:]))
         if largest is not None and output.axes[largest % len(output.axes)] != TIME:
             raise ConversionRefused(f"{line_of(self.output)}: is behind a maximum that is not over time")
         if notes and largest is None and TIME in settled(output)[0]:
@@ -187,7 +245,8 @@ class Reader:
             notes,
             largest is not None,
             self.timed,
-            self.unused,
+            self.how,
+            left_out,
         )
 
     def _value(self, node: Node) -> Any:
@@ -206,9 +265,12 @@ class Reader:
         leaves = tree_leaves((args, kwargs))
         if any(isinstance(leaf, FollowedSignal) for leaf in leaves):
             self._check_written(node, leaves)
-            return understood(TracedCall(node, args, kwargs, self.batch, self._fired))
+            return understood(TracedCall(node, args, kwargs, self.batch, self._fired, self.entrywise))
         with torch.no_grad():
             found = node.target(*args, **kwargs)  # pyright: ignore[reportCallIssue]
+        watched = self.timed or frames_of(node) in self.counts
+        if watched and name_of(node) in COMPARISONS[:4]:
+            self._unreached(node, args)
         return _unwritten(found) if "empty" in name_of(node) else found
 
     def _given(self, shape: tuple[int, ...]) -> FollowedSignal:
@@ -218,8 +280,21 @@ class Reader:
             return FollowedSignal(
                 (BATCH, *[FEATURE] * len(features)), (Polynomial.graded(ModuleInput(None)),), features
             )
+        self.given = shape[1]
         steps = tuple(Polynomial.graded(ModuleInput(step)) for step in range(shape[1]))
         return FollowedSignal((BATCH, TIME, *[FEATURE] * len(shape[2:])), steps, shape[2:])
+
+    def _unreached(self, node: Node, args: tuple[Any, ...]) -> None:
+        """Keep a comparison that no input has reached yet, of one number: inputs' steps tell it from none."""
+        name, numbers = name_of(node), [tensor_of(each).double() for each in args]
+        difference = (numbers[0] - numbers[1]).flatten() * (1 if name[0] == "g" else -1)
+        if not len(difference) or not bool((difference == difference[0]).all() & difference[0].isfinite()):
+            return
+        excess, strict = Polynomial.of(Fraction(float(difference[0]))), name in ("gt", "lt")
+        if frames_of(node) in self.counts and self._is_count(excess):
+            excess = halved(excess, strict)
+        laid = FollowedSignal((BATCH,), (excess,), ())
+        self.silent.append(Firing(excess, strict, node, 0, False, laid, frames_of(node), line_of(node)))
 
     def _check_written(self, node: Node, leaves: list[Any]) -> None:
         """Raise where memory is read that was not written to."""
@@ -235,19 +310,30 @@ class Reader:
 
     def _spike(self, call: TracedCall, laid: FollowedSignal, step: int, strict: bool) -> Polynomial:
         excess = laid.steps[step]
-        if not excess.signals and (len(excess.spikes) <= 1 or excess.exclusive):
+        _check_unbent(excess)
+        counts = frames_of(call.node) in self.counts and self._is_count(excess)
+        if counts:  # a whole number is above 0 where it is above 1/2
+            excess = halved(excess, strict)
+            laid = laid.with_steps([excess if place == step else each for place, each in enumerate(laid.steps)])
+        one = len(excess.spikes) <= 1 or excess.exclusive
+        if not excess.signals and one and not (counts and excess.spikes):
             if not excess.spikes:
                 places = frames_of(call.node), line_of(call.node)
                 self.silent.append(Firing(excess, strict, call.node, step, False, laid, *places))
             return arithmetic.mapped(excess, lambda value: _above(call, value, strict))
-        if (settled_by := self._settled(call, excess, strict)) is not None:
+        if not counts and (settled_by := self._settled(call, excess, strict)) is not None:
             return settled_by
+        if not any(number > -FAR for number in entries_of(excess.constant)):
+            most = most_of(excess.rest)
+            if most is not None and most * 2 < FAR:
+                return Polynomial({})
         turned = self._known(excess * Fraction(-1), not strict)
         found = self._known(excess, strict)
         if found is None and turned is None:
-            parts = (number for (spikes, graded), number in excess.terms.items() if graded and not spikes)
+            own = excess.rest.terms.items()
+            parts = (number for (spikes, graded), number in own if counts or (graded and not spikes))
             flips = sum(entries_of(number)[0] for number in parts) < 0
-            found = self._new(call, laid, step, strict, flips)
+            found = self._new(call, laid, step, strict, flips, counts)
             found, turned = (None, found) if flips else (found, None)
         return self._fires(found) if found is not None else arithmetic.negated(self._fires(turned))  # pyright: ignore
 
@@ -273,22 +359,45 @@ class Reader:
         """Return where an excess is above 0 while a spike is there, or is not; None where that does not say."""
         if not excess.rest.terms:
             return _above(call, excess.constant, strict)
-        return Fraction(int(state)) if self._known(excess, strict) == spike else None
+        if self._known(excess, strict) == spike:
+            return Fraction(int(state))
+        apart = (excess - each for each in (self.firings[spike].excess, Polynomial.graded(Excess(spike))))
+        by = next((each.constant for each in apart if not each.rest.terms), ZERO)
+        least = Fraction(1 if state else -1, PLAIN)  # more than rounding makes of other orders of a sum
+        further = all(number >= least if state else number <= least for number in entries_of(by))
+        return Fraction(int(state)) if further else None
+
+    def _is_count(self, signal: Polynomial) -> bool:
+        """Return whether a signal is a whole number of spikes, or of what was one before half was taken away."""
+        half, whole = Fraction(0), True
+        for (_, graded), number in signal.terms.items():
+            known = graded is None or (isinstance(graded, Excess) and self.firings[graded.firing].counts)
+            whole = whole and known and isinstance(number, Fraction)
+            if whole and graded is not None:
+                half += number * Fraction(1 if self.firings[graded.firing].strict else -1, 2)  # pyright: ignore
+        rest = (number for term, number in signal.terms.items() if term != ONE)
+        numbers = [signal.constant - half if whole else half, *rest]
+        return whole and all(isinstance(each, Fraction) and each.denominator == 1 for each in numbers)
 
     def _known(self, excess: Polynomial, strict: bool) -> int | None:
         return self.known.get((excess, strict))
 
-    def _new(self, call: TracedCall, laid: FollowedSignal, step: int, strict: bool, turned: bool) -> int:
+    def _new(
+        self, call: TracedCall, laid: FollowedSignal, step: int, strict: bool, turned: bool, counts: bool
+    ) -> int:
         """Add a firing, and write the values at hand by its excess where that has a name."""
         number, excess = len(self.firings), laid.steps[step]
         excess, strict = (excess * Fraction(-1), not strict) if turned else (excess, strict)
         node = call.node
-        self.firings.append(Firing(excess, strict, node, step, turned, laid, frames_of(node), line_of(node)))
+        firing = Firing(excess, strict, node, step, turned, laid, frames_of(node), line_of(node), counts=counts)
+        self.firings.append(firing)
         self.known[excess, strict] = number
         if self.firings[-1].named:
             name = Polynomial.graded(Excess(number))
             self.known[name, strict] = number
             for place, value in self.values.items():
+                if counts and place not in node.all_input_nodes:
+                    continue  # of counts each spike by itself is a signal, too
                 if isinstance(value, FollowedSignal) and len(value.steps) == 1:
                     self.values[place] = value.with_steps([by_name(value.steps[0], excess, name)])
         return number
@@ -307,6 +416,40 @@ def by_name(signal: Polynomial, excess: Polynomial, name: Polynomial) -> Polynom
     if left.rest.terms and (factor != UNIT or left.signals):
         return signal
     return name * factor + left
+
+
+def halved(count: Polynomial, strict: bool) -> Polynomial:
+    """Return what is above 0 just where a whole number is, or is 0 at least: that number and a half."""
+    return count - Polynomial.of(Fraction(1 if strict else -1, 2))
+
+
+def most_of(signal: Polynomial) -> Fraction | None:
+    """Return what a sum of what dense layers make of spikes is at most, without its sign; None for others."""
+    total = Fraction(0)
+    for (_, graded), number in signal.terms.items():
+        most = Fraction(1) if graded is None else _most_of_image(graded)
+        if most is None:
+            return None
+        total += most * max(map(abs, entries_of(number)))
+    return total
+
+
+def _most_of_image(graded: Graded) -> Fraction | None:
+    """Return the same of what a layer makes of spikes."""
+    inner = most_of(graded.signal) if isinstance(graded, Image) else None
+    if inner is None or not isinstance(graded, Image):
+        return None
+    weights = graded.map.weights
+    return None if weights is None else inner * weights[0] + weights[1]
+
+
+def _check_unbent(signal: Polynomial) -> None:
+    """Raise where a signal is made of what only cancels."""
+    for each in signal.signals:
+        if isinstance(each, Bent):
+            raise Uncancelled(each.why)
+        if isinstance(each, Image):
+            _check_unbent(each.signal)
 
 
 def _above(call: TracedCall, value: Coefficient, strict: bool) -> Coefficient:

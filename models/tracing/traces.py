@@ -68,7 +68,9 @@ class Traces:
         try:
             return reading, grouped(reading, self.source.num_steps)
         except MissingSteps:
-            reading = read(self.graph, self.source.timed, place, unused=True, reader=reader)
+            counts = frozenset(each.frames for each in reading.firings if not each.excess.signals)
+            how = replace(reading.how, unused=not counts, counts=counts)
+            reading = read(self.graph, self.source.timed, place, how, reader)
             return reading, grouped(reading, self.source.num_steps)
 
     def confirmed(self, reading: GraphReading, place: int) -> GraphReading:
@@ -76,7 +78,7 @@ class Traces:
         reader = RestingReader if reading.rested else None
         other = reading
         if self.other is not self.graph:
-            other = read(self.other, self.source.timed, place, reading.unused, reader)
+            other = read(self.other, self.source.timed, place, reading.how, reader)
         if not reading.same_as(other):
             raise ConversionRefused(
                 "module: computes something else for another size of the batch, with gradients on, or at another "
@@ -125,7 +127,7 @@ def observed(
         part = inputs[start : start + size]
         filled = torch.cat([part, part[:1].expand(size - len(part), *part.shape[1:])])
         found = kept.of(filled)
-        outputs.append(found[reading.node].narrow(axis, 0, len(part)))
+        outputs.append(_without_first(reading, found[reading.node].narrow(axis, 0, len(part))))
         fired = [_spikes(firing, found[firing.node], size).to(inputs.dtype) for firing in reading.firings]
         for signal, into in zip(writer.order, spikes, strict=True):
             into.append(_over_time(signal, layers, fired)[:, : len(part)])
@@ -135,6 +137,14 @@ def observed(
     )
     gain, shift = (float(each) for each in (readout.gain, readout.shift))  # pyright: ignore[reportArgumentType]
     return Observation(tuple(seen), (torch.cat(outputs, axis),), layers.num_steps, gain, shift)
+
+
+def _without_first(reading: GraphReading, output: Tensor) -> Tensor:
+    """Return an output without the first steps that the reading leaves out."""
+    if reading.left_out == 0:
+        return output
+    axis = reading.output.axes.index(TIME)
+    return output.narrow(axis, reading.left_out, output.shape[axis] - reading.left_out)
 
 
 def _place(signal: Polynomial, layers: LayerFirings) -> str:
@@ -162,6 +172,7 @@ def valued(signal: Polynomial, fired: list[Tensor]) -> Any:
 def _spikes(firing: Firing, value: Tensor, batch: int) -> Tensor:
     """Return the spikes of a firing, batch first."""
     laid, value = firing.laid, value > 0
+    value = value.expand(laid.sizes(batch))
     for axis, name in enumerate(laid.axes):
         if name in MERGED:
             order = name.split()

@@ -103,6 +103,8 @@ class Watching(TorchFunctionMode):
     ) -> Any:
         """Run a call, tell what it adds to a graph where it comes from, and look at what comes of it."""
         name, users = _name_of(func), _calls_from_outside()
+        if name == "__deepcopy__" and len(args) == 2 and type(args[0]).__name__ == "FakeTensor":
+            func, name, args = Tensor.clone, "clone", args[:1]
         if name in READS and len(args) == 1 and (known := self._known(args[0])) is not None:
             with _disable_current_modes():
                 return func(known.detach(), **(kwargs or {}))
@@ -255,5 +257,6 @@ def line_of(node: torch.fx.Node) -> str:
 
 
 def _line_among(frames: Sequence[tuple[str, int]]) -> str:
-    own = next((frame for frame in frames if LIBRARIES not in frame[0]), None) or next(iter(frames), None)
+    users = (frame for frame in frames if LIBRARIES not in frame[0] and not frame[0].startswith(STANDARD))
+    own = next(users, None) or next(iter(frames), None)
     return "module" if own is None else f"{Path(own[0]).name}:{own[1]}"

@@ -78,7 +78,7 @@ def test_functions_of_spikes_are_known_by_what_they_make_of_0_and_1(between: Cal
 
 
 def test_no_line_is_named_where_there_is_no_code():
-    layers = nn.Linear(5, 4), snntorch.Leaky(beta=0.9, init_hidden=True), nn.Sigmoid(), nn.Linear(4, 3)
+    layers = nn.Linear(5, 4), nn.Sigmoid(), nn.Linear(4, 4), snntorch.Leaky(beta=0.9, init_hidden=True)
     with pytest.raises(ConversionRefused, match=r"^module: sigmoid: of a signal it is a graded gate") as caught:
         from_snntorch(nn.Sequential(*layers), torch.rand(6, 5), num_steps=3)
     assert ".py:" not in str(caught.value)

@@ -72,11 +72,16 @@ class First(nn.Module):
         return torch.stack([self.last(spikes) for spikes in self.encoder(x)])
 
 
-def test_a_latency_encoder_is_refused_by_name(sample):
-    with pytest.raises(
-        ConversionRefused, match=r"^encoder: is a SpikeLatencyLIFEncoder, whose rest is counted down"
-    ):
-        convert(First(5), sample)
+@pytest.mark.parametrize("steps", [4, 5, 9])
+def test_a_latency_encoder_is_a_neuron_and_a_mask_of_what_has_fired(sample, steps: int):
+    module = First(steps)
+    found = convert(module, sample * 4)
+    assert len(found.check.rates) == 3
+    assert all(rate > 0 for rate in found.check.rates)
+    inputs = torch.rand(400, 16, generator=torch.Generator().manual_seed(2)) * 9 - 1
+    with torch.no_grad():
+        ours, theirs = found.network(inputs), module(inputs).mean(0)
+    assert torch.allclose(ours, theirs, atol=1e-5)
 
 
 @pytest.mark.parametrize("rho", [1.0, 3.0])

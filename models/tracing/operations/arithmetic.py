@@ -1,15 +1,32 @@
 """Operations entry by entry: sums, products with spikes, comparisons, masks."""
 
+from dataclasses import replace
 from fractions import Fraction
 from typing import Any
 
 import torch
 from torch import Tensor
 
+from ...conversion.refusal import ConversionRefused
 from ..followed import FollowedSignal, constant
-from ..polynomials import ONE, UNIT, ZERO, Coefficient, Polynomial, exact, nowhere_zero, tensor_of
+from ..polynomials import (
+    MOVING,
+    ONE,
+    TWO,
+    UNIT,
+    ZERO,
+    Bent,
+    Coefficient,
+    Image,
+    Polynomial,
+    exact,
+    nowhere_zero,
+    tensor_of,
+)
 from ..tracing import name_of
+from ..watching import line_of
 from .calls import INSTEAD, TracedCall, reads
+from .moving import stretched
 
 TRUE = Polynomial.of(UNIT)
 SAME = ("detach", "alias", "clone", "contiguous", "lift_fresh_copy", "lift_fresh", "positive", "dropout")
@@ -66,16 +83,28 @@ def filled(call: TracedCall) -> Any:
 
 
 @reads("add", "sub", "rsub")
-def summed(call: TracedCall) -> FollowedSignal:
+def summed(call: TracedCall) -> Any:
     """Return one + alpha·other, of masks their union."""
     one, other = call.args[:2]
     if call.result.dtype == torch.bool:
         return united(call)
+    if (sunk := beyond_all(call)) is not None:
+        return sunk
     factor = exact(call.option(2, "alpha", 1), call.result.dtype)
     if call.name == "rsub":
         return call.each(lambda x, y: y - x * factor, one, other)
     sign = factor if call.name == "add" else -factor
     return call.each(lambda x, y: x + y * sign, one, other)
+
+
+def beyond_all(call: TracedCall) -> Tensor | None:
+    """Return what a call makes of any finite signal beside an infinite constant, as an endless threshold is."""
+    held = [tensor_of(each) for each in call.args[:2] if not isinstance(each, FollowedSignal)]
+    if len(held) != 1 or not bool(torch.isinf(held[0]).all()) or call.kwargs.get("alpha", 1) != 1:
+        return None
+    like = torch.zeros(call.shape, dtype=call.operands)
+    given = (like if isinstance(each, FollowedSignal) else each for each in call.args[:2])
+    return call.node.target(*given)  # pyright: ignore[reportCallIssue]
 
 
 @reads("neg")
@@ -89,7 +118,33 @@ def product(call: TracedCall) -> FollowedSignal:
     """Return the product, of masks where both hold."""
     if call.name != "mul":
         check_masks(call, *call.args)
-    return call.each(lambda x, y: x * y, *call.args[:2])
+    one, other = call.args[:2]
+    if isinstance(one, FollowedSignal) and isinstance(other, FollowedSignal):
+        one, other = stretched(call, one, other), stretched(call, other, one)
+    try:
+        return call.each(lambda x, y: x * y, one, other)
+    except ConversionRefused as error:
+        if str(error) != TWO:
+            raise
+        first, second = (_handed_on(call, place, each) for place, each in enumerate((one, other)))
+        return call.each(lambda x, y: x * y, first, second)
+
+
+def _handed_on(call: TracedCall, place: int, signal: FollowedSignal) -> FollowedSignal:
+    """Return spikes that were moved as those of neurons without memory, which fire where they are."""
+    if not all(is_moved_spike(step) for step in signal.steps):
+        return signal
+    half = signal.with_steps([step - Polynomial.of(Fraction(1, 2)) for step in signal.steps])
+    return call.fire(replace(call, node=call.node.args[place]), half, False)  # pyright: ignore[reportArgumentType]
+
+
+def is_moved_spike(signal: Polynomial) -> bool:
+    """Return whether a signal is one of zeros and ones that was moved, and known to be that."""
+    ((_, graded), number), *more = [*signal.terms.items(), ((frozenset(), None), ZERO)]
+    alone = len(more) == 1 and number == UNIT and isinstance(graded, Image) and not signal.spikes
+    if not alone or graded.map.key[0] not in MOVING:
+        return False
+    return graded.signal.boolean or is_moved_spike(graded.signal)
 
 
 @reads("logical_or", "bitwise_or")
@@ -185,11 +240,21 @@ def overwritten(call: TracedCall) -> FollowedSignal:
 
 
 @reads("gt", "ge", "lt", "le")
-def compared(call: TracedCall) -> FollowedSignal:
+def compared(call: TracedCall) -> Any:
     """Return the spikes of a comparison: of x > y where x − y is above 0."""
+    if (settled := beyond_all(call)) is not None:
+        return settled
     up = call.name[0] == "g"
     excess = call.each(lambda x, y: x - y if up else y - x, *call.args, dtype=call.operands)
     return call.fire(call, excess, call.name in ("gt", "lt"))
+
+
+@reads("threshold")
+def kept_above(call: TracedCall) -> FollowedSignal:
+    """Return a signal where it is above a threshold, elsewhere a constant."""
+    signal, limit, value = (call.args[0], *(exact(each, call.result.dtype) for each in call.args[1:3]))
+    mask = call.fire(call, signal.with_steps([step - Polynomial.of(limit) for step in signal.steps]), True)
+    return call.each(lambda x, y: x * y + negated(x) * value, mask, signal)
 
 
 @reads("heaviside")
@@ -222,11 +287,28 @@ def equal(call: TracedCall) -> FollowedSignal:
     return found if call.name == "eq" else found.with_steps([negated(step) for step in found.steps])
 
 
+@reads("tanh", "sigmoid", "hardtanh", "hardsigmoid")
+def bent(call: TracedCall) -> FollowedSignal:
+    """Return a bounded function of a signal, which no neuron may hear of: as (s − b).detach() + b it cancels."""
+    signal = call.args[0]
+    if not any(step.signals for step in signal.steps):
+        return bounded(call)
+    why = INSTEAD.get(call.name, INSTEAD["clamp"])
+    told = f"{line_of(call.node)}: {call.name}: {why}"
+    bends = (Bent(call.node.name, step, told) for step in range(len(signal.steps)))
+    return signal.with_steps([Polynomial.graded(each) for each in bends])
+
+
 @reads("relu", "abs", "clamp", "clamp_min", "clamp_max", "hardtanh", "minimum", "maximum", "pow", "square")
 def bounded(call: TracedCall) -> FollowedSignal:
     """Return a function of spikes: what it makes of 0 and of 1."""
     signal = call.args[0]
     others = [arg for arg in call.args[1:] if isinstance(arg, Tensor | FollowedSignal)]
+    ends = [call.option(place, name, None) for place, name in ((1, "min"), (2, "max"))]
+    numbers = [end for end in ends if isinstance(end, int | float)]
+    bounds = call.name == "clamp" and len(numbers) == 2 and max(map(abs, numbers)) <= 1
+    if bounds and any(step.signals for step in signal.steps):
+        return bent(call)
     if (
         others
         or not isinstance(signal, FollowedSignal)

@@ -11,7 +11,7 @@ from torch.fx import Node
 from ...conversion.refusal import ConversionRefused
 from ...validation import one_line
 from ..followed import FollowedSignal, constant, laid_alike
-from ..polynomials import Polynomial, entries_of
+from ..polynomials import Bent, Graded, Polynomial, Uncancelled, entries_of
 from ..recording import Kind
 from ..tracing import name_of
 from ..watching import line_of
@@ -69,6 +69,7 @@ class TracedCall:
         node, args, kwargs: of the graph, with values in the place of nodes.
         batch: how many samples.
         fire: makes spikes of what is compared with 0, step by step, strictly or not.
+        entrywise: the lines whose batch norms are read as factors and constants of channels.
     """
 
     node: Node
@@ -76,6 +77,7 @@ class TracedCall:
     kwargs: dict[str, Any]
     batch: int
     fire: Callable[["TracedCall", FollowedSignal, bool], FollowedSignal]
+    entrywise: frozenset[tuple[tuple[str, int], ...]] = frozenset()
 
     @property
     def name(self) -> str:
@@ -159,11 +161,14 @@ def understood(call: TracedCall) -> Any:
     """
     handler = HANDLERS.get(call.name)
     if handler is None:
+        for each in (graded for arg in call.args for graded in _graded_of(arg)):
+            if isinstance(each, Bent):
+                raise Uncancelled(each.why)
         call.refuse(INSTEAD.get(call.name, "no part of a spiking network computes this of a signal"))
     try:
         found = handler(call)
     except ConversionRefused as error:
-        if str(error).startswith(f"{line_of(call.node)}: "):
+        if isinstance(error, Uncancelled) or str(error).startswith(f"{line_of(call.node)}: "):
             raise
         call.refuse(str(error))
     except (TypeError, IndexError, AttributeError, KeyError, ValueError) as error:
@@ -175,6 +180,11 @@ def understood(call: TracedCall) -> Any:
     if call.result.dtype == torch.int64 and not all(map(_whole, (*call.args, found))):
         call.refuse("makes whole numbers of a signal that is none; expected it to stay float32 or float64")
     return found
+
+
+def _graded_of(arg: Any) -> list[Graded]:
+    steps = arg.steps if isinstance(arg, FollowedSignal) else ()
+    return [graded for step in steps for graded in step.signals]
 
 
 def _whole(value: Any) -> bool:

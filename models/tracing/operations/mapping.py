@@ -7,14 +7,15 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from ...conversion.refusal import ConversionRefused
 from ...elements.max_pooling import MAX_POOLS
 from ...linear_maps.averaging import AdaptiveAverage
 from ..followed import ALONE, BATCH, FEATURE, MERGED, TIME, FollowedSignal, settled
-from ..polynomials import ONE, UNIT, FeatureMap, Fractions, Image, Polynomial, image
+from ..polynomials import ONE, UNIT, ZERO, FeatureMap, Fractions, Image, Polynomial, exact, image
 from ..tracing import digest
-from ..watching import line_of
-from .calls import TracedCall, reads
-from .moving import over_time, placed, viewed
+from ..watching import frames_of, line_of
+from .calls import INSTEAD, TracedCall, reads
+from .moving import over_time, placed, rearranged, viewed
 from .sides import placing
 
 
@@ -136,6 +137,8 @@ def convolved(call: TracedCall) -> FollowedSignal:
         call.refuse("convolves two signals")
     axes = weight.dim() - 2
     kinds = (nn.ConvTranspose1d, nn.ConvTranspose2d) if transposed else (nn.Conv1d, nn.Conv2d)
+    if signal.axes[-1] == TIME and not transposed:
+        return _along_time(call, signal)
     if axes not in (1, 2):
         call.refuse("convolves volumes; no layer here takes them")
     size, of = tuple(weight.shape[2:]), weight.shape[:2]
@@ -153,6 +156,57 @@ def convolved(call: TracedCall) -> FollowedSignal:
         settings |= more_settings
     told = (settings, transposed)
     return mapped(call, signal, made, (weight, bias), told, homogeneous=bias is None, rank=axes + 1)
+
+
+def _along_time(call: TracedCall, signal: FollowedSignal) -> FollowedSignal:
+    """Return a convolution whose last axis is time: at each step a sum of what its columns make of some steps."""
+    _, weight, bias, stride, padding, dilation, _, _, groups = call.args[:9]
+    features = settled(replace(signal, axes=(TIME, *signal.axes[:-1])))[1]
+    rank, after = weight.dim() - 3, call.shape[1:-1]
+    if rank > 2 or groups != 1 or len(features) != rank + 1:
+        call.refuse(f"is given features {features} over time in {groups} groups; expected images at most, in one")
+    settings = {
+        name: tuple(sizes[:-1])
+        for name, sizes in (("stride", stride), ("padding", padding), ("dilation", dilation))
+    }
+    maps = [_column(call, features, weight[..., place], settings) for place in range(weight.shape[-1])]
+    beside = [Polynomial({})] * padding[-1]
+    steps = [*beside, *(viewed(step, signal.features, features, call) for step in signal.steps), *beside]
+    held = Polynomial.of(ZERO if bias is None else exact(bias.reshape(-1, *[1] * rank), call.result.dtype))
+    found = []
+    for step in range(call.shape[-1]):
+        heard = (image(by, steps[step * stride[-1] + place * dilation[-1]]) for place, by in enumerate(maps))
+        found.append(sum(heard, start=held))
+    return FollowedSignal((BATCH, *[FEATURE] * len(after), TIME), tuple(found), after)
+
+
+def _column(call: TracedCall, features: tuple[int, ...], weight: Tensor, settings: dict[str, Any]) -> FeatureMap:
+    """Return what a convolution along time makes of one step: a dense layer, or a convolution of one axis less."""
+    if weight.dim() == 2:
+        made = _linear(weight, None)
+        return FeatureMap(("mm", features, "()", digest(weight.t()), ""), made, True, line_of(call.node))
+    kind: Any = (nn.Conv1d, nn.Conv2d)[weight.dim() - 3]
+
+    def convolution() -> list[nn.Module]:
+        """Return the layer."""
+        size = tuple(weight.shape[2:])
+        return [_loaded(kind(weight.shape[1], weight.shape[0], size, bias=False, **settings), weight, None)]
+
+    return FeatureMap((call.name, features, str(settings), digest(weight)), convolution, True, line_of(call.node))
+
+
+@reads("bmm")
+def batched(call: TracedCall) -> FollowedSignal:
+    """Return W·x where a matrix is one for all samples, which have an axis of one entry in front."""
+    signal, weight = call.args[:2]
+    if not isinstance(signal, FollowedSignal) or isinstance(weight, FollowedSignal) or signal.axes[0] != ALONE:
+        call.refuse(INSTEAD["bmm"])
+    features = settled(signal)[1]
+    if len(features) != 1 or len(weight) != 1:
+        call.refuse(INSTEAD["bmm"])
+    key = ("mm", features, "()", digest(weight[0]), "")
+    by = FeatureMap(key, _linear(weight[0].t(), None), True, line_of(call.node))
+    return FollowedSignal(signal.axes, tuple(image(by, step) for step in signal.steps), (weight.shape[-1],))
 
 
 @reads(
@@ -177,8 +231,30 @@ def normalized(call: TracedCall) -> list[Any]:
         layer.load_state_dict({name: value for name, value in own.items() if value is not None}, strict=False)
         return [layer.eval()]
 
+    if frames_of(call.node) in call.entrywise:
+        return [_entrywise(call, made()[0]), None, None]
+    if any(spikes and graded for step in signal.steps for spikes, graded in step.terms):  # what a spike resets
+        raise PotentialNormalized(frames_of(call.node), f"{line_of(call.node)}: normalizes a potential")
     weights = (weight, bias, mean, variance)
     return [mapped(call, signal, made, weights, rest[-1], homogeneous=False), None, None]
+
+
+class PotentialNormalized(ConversionRefused):
+    """A batch norm of what a neuron keeps, as a threshold and a scale of channels: of its line, at all steps."""
+
+    def __init__(self, frames: tuple[tuple[str, int], ...], told: str) -> None:
+        super().__init__(told)
+        self.frames = frames
+
+
+def _entrywise(call: TracedCall, norm: Any) -> FollowedSignal:
+    """Return a batch norm as a factor and a constant of each channel, which potentials go through as they are."""
+    norm, signal = norm.double(), call.args[0]
+    factor = torch.rsqrt(norm.running_var + norm.eps) * (1.0 if norm.weight is None else norm.weight)
+    shift = (0.0 if norm.bias is None else norm.bias) - norm.running_mean * factor
+    shape = (-1, *[1] * (len(settled(signal)[1]) - 1))
+    by, beside = (exact(each.detach().reshape(shape), torch.float64) for each in (factor, shift))
+    return signal.with_steps([step * by + Polynomial.of(beside) for step in signal.steps])
 
 
 @reads("avg_pool2d", "avg_pool1d")
@@ -242,10 +318,26 @@ def reduced(call: TracedCall) -> FollowedSignal:
         return over_time(call, places[0])
     lead, features = settled(signal)
     behind = list(range(len(lead) + 1, len(lead) + len(features)))
+    keeps = call.option(2, "keepdim", False)
+    some = 0 < len(places) < len(signal.features) and all(signal.axes[place] == FEATURE for place in places)
+    if some and sorted(places) != behind:
+        return _along_features(call, places, keeps)
     if sorted(places) != behind or call.name != "mean" or not behind:
         call.refuse("sums or averages what is neither time nor all positions of an image; use a layer for it")
-    keeps, pool = call.option(2, "keepdim", False), _adaptive(call, features, (1,) * len(behind))
+    pool = _adaptive(call, features, (1,) * len(behind))
     return mapped(call, signal, lambda: [pool()] if keeps else [pool(), nn.Flatten()], (), keeps)
+
+
+def _along_features(call: TracedCall, places: list[int], keeps: bool) -> FollowedSignal:
+    """Return a sum or a mean over some axes of features, by a matrix."""
+    signal = call.args[0]
+    known = [place for place, axis in enumerate(signal.axes) if axis == FEATURE]
+    over = [1 + known.index(place) for place in places]
+    operation = torch.sum if call.name == "sum" else torch.mean
+    found = rearranged(call, signal, lambda units: operation(units, over), "summed")
+    left = (ALONE if place in places else axis for place, axis in enumerate(signal.axes))
+    axes = tuple(axis for place, axis in enumerate(left) if keeps or place not in places)
+    return replace(found, axes=axes)
 
 
 @reads("max_pool2d_with_indices", "max_pool2d", "max_pool1d", "max_pool1d_with_indices")
@@ -268,6 +360,9 @@ def padded(call: TracedCall) -> FollowedSignal:
     if value != 0:
         call.refuse(f"pads by {value:g}, expected 0")
     signal = call.args[0]
+    if signal.axes[-1] == TIME and not any(sizes[2:]) and min(sizes) >= 0:
+        before, behind = ([Polynomial({})] * size for size in sizes[:2])
+        return signal.with_steps([*before, *signal.steps, *behind])
     if len(sizes) == 2 and signal.axes[-1] == FEATURE and len(signal.features) == 1 and min(sizes) >= 0:
         whole = signal.features[0] + sum(sizes)
         by = placing(signal.features, 0, sizes[0], whole, line_of(call.node))

@@ -1,15 +1,17 @@
 """Operations that move numbers: steps are taken apart and put together, features only change their shape."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from fractions import Fraction
+from math import prod
 from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
-from ..followed import ALONE, FEATURE, TIME, FollowedSignal, constant, regrouped
+from ...conversion.refusal import ConversionRefused
+from ..followed import ALONE, FEATURE, MERGED, TIME, FollowedSignal, constant, regrouped
 from ..polynomials import (
     ONE,
     UNIT,
@@ -23,9 +25,10 @@ from ..polynomials import (
     image,
     number_tensor,
 )
+from ..tracing import name_of
 from ..watching import line_of
 from .calls import INSTEAD, TracedCall, reads
-from .sides import picking, placing, scaling
+from .sides import picking, placing, rearranging, scaling
 
 
 @reads("view", "_unsafe_view", "reshape", "flatten", "unflatten", "squeeze", "unsqueeze", "_reshape_alias")
@@ -35,7 +38,12 @@ def reshaped(call: TracedCall) -> FollowedSignal:
     if call.name == "unsqueeze":
         place = call.args[1] % len(call.shape)
         return replace(signal, axes=(*signal.axes[:place], ALONE, *signal.axes[place:]))
-    axes, features = regrouped(signal, call.shape, call.batch)
+    try:
+        axes, features = regrouped(signal, call.shape, call.batch)
+    except ConversionRefused:
+        if any(name_of(user) == "bmm" for user in call.node.users):  # how torch multiplies stacks of matrices
+            call.refuse(INSTEAD["bmm"])
+        raise
     return FollowedSignal(
         axes, tuple(viewed(step, signal.features, features, call) for step in signal.steps), features
     )
@@ -100,9 +108,44 @@ def permuted(call: TracedCall) -> FollowedSignal:
         one, other = (0, 1) if call.name == "t" else (place % count for place in call.args[1:3])
         order[one], order[other] = order[other], order[one]
     features = [place for place in order if signal.axes[place] == FEATURE]
-    if features != sorted(features):
-        call.refuse("changes the order of features; expected their axes to stay in order")
-    return replace(signal, axes=tuple(signal.axes[place] for place in order))
+    moved = replace(signal, axes=tuple(signal.axes[place] for place in order))
+    if features == sorted(features):
+        return moved
+    own = sorted(features)
+    return rearranged(call, moved, lambda units: units.permute(0, *(1 + own.index(place) for place in features)))
+
+
+def rearranged(
+    call: TracedCall, signal: FollowedSignal, made: Callable[[Tensor], Tensor], kind: str = "moved"
+) -> FollowedSignal:
+    """Return features as a function of a batch of them has them, which moves or adds them."""
+    units = torch.eye(prod(signal.features), dtype=torch.float64).reshape(-1, *signal.features)
+    by = rearranging(signal.features, made(units), kind, line_of(call.node))
+    steps = tuple(placed(by, step, call) for step in signal.steps)
+    return FollowedSignal(signal.axes, steps, by.key[2])
+
+
+def stretched(call: TracedCall, signal: FollowedSignal, other: FollowedSignal) -> FollowedSignal:
+    """Return a signal with features repeated along axes of one entry, where another one has several."""
+    axes = (ALONE,) * (len(other.axes) - len(signal.axes)) + signal.axes
+    beside = (ALONE,) * (len(axes) - len(other.axes)) + other.axes
+    places = [place for place, axis in enumerate(axes) if axis == FEATURE or beside[place] == FEATURE]
+    new = [place for place in places if axes[place] == ALONE]
+    if not new or not any(step.rest.terms for step in signal.steps) or set(axes) & set(MERGED):
+        return signal
+    sizes = dict(zip([place for place, axis in enumerate(beside) if axis == FEATURE], other.features, strict=True))
+    wide = [sizes.get(place, -1) if place in new else -1 for place in places]
+    if FEATURE not in axes[: new[0]] or any(axes[place] == FEATURE and place not in sizes for place in places):
+        return signal
+
+    def made(units: Tensor) -> Tensor:
+        """Return units with these axes."""
+        for place in new:
+            units = units.unsqueeze(1 + places.index(place))
+        return units.expand(-1, *wide)
+
+    whole = tuple(FEATURE if place in new else axis for place, axis in enumerate(axes))
+    return replace(rearranged(call, signal, made), axes=whole)
 
 
 @reads("select")

@@ -10,8 +10,11 @@ from ...conversion.refusal import ConversionRefused
 from ...linear_maps.normalizing import Normalize
 from ...linear_maps.sharing import Share
 from ..polynomials import Coefficient, FeatureMap, Fractions, entries_of, number_tensor
+from ..tracing import digest
 
 Shape = tuple[int, ...]
+MOST_ENTRIES = 1 << 22
+"""Of a matrix that moves features: more of them would be a layer larger than those of the network."""
 
 
 def channelwise(
@@ -78,6 +81,31 @@ def placing(before: Shape, axis: int, start: int, size: int, place: str) -> Feat
     weight = torch.zeros(size, before[axis], dtype=torch.float64)
     weight[start : start + before[axis]] = torch.eye(before[axis], dtype=torch.float64)
     return _moving("place", before, axis, weight, (start, size), place)
+
+
+def rearranging(before: Shape, made: Tensor, kind: str, place: str) -> FeatureMap:
+    """Return the map of flat features by a matrix of zeros and ones, as an operation makes it of unit vectors.
+
+    Args:
+        before: the sizes of features.
+        made: what it makes of each, (n, *sizes after).
+        kind: "moved" where each entry is one of those before, else "summed".
+        place: the line of the user's code.
+
+    Raises:
+        ConversionRefused: for more entries than a matrix of this kind may have.
+    """
+    after, weight = tuple(made.shape[1:]), made.flatten(1).t()
+    if weight.numel() > MOST_ENTRIES:
+        told = f"moves {weight.shape[1]} features to {weight.shape[0]} places, which takes a matrix of as many"
+        raise ConversionRefused(f"{told} rows; expected at most {MOST_ENTRIES} entries in it")
+
+    def layers() -> list[nn.Module]:
+        """Return a matrix between shapes."""
+        flat: list[nn.Module] = [nn.Flatten()] if len(before) > 1 else []
+        return [*flat, matrix(weight), *([nn.Unflatten(1, after)] if len(after) > 1 else [])]
+
+    return FeatureMap((kind, before, after, digest(weight)), layers, True, place)
 
 
 def _moving(kind: str, before: Shape, axis: int, weight: Tensor, told: tuple[int, ...], place: str) -> FeatureMap:

@@ -60,9 +60,11 @@ class RestingReader(Reader):
     def _fires(self, number: int) -> Polynomial:
         return self.fired.get(number, Polynomial.spike(number))
 
-    def _new(self, call: TracedCall, laid: FollowedSignal, step: int, strict: bool, turned: bool) -> int:
+    def _new(
+        self, call: TracedCall, laid: FollowedSignal, step: int, strict: bool, turned: bool, counts: bool
+    ) -> int:
         """Add a firing, with the spikes that it never fires with."""
-        number = super()._new(call, laid, step, strict, turned)
+        number = super()._new(call, laid, step, strict, turned, counts)
         firing, excess = self.firings[number], self.firings[number].excess
         if turned or len(laid.steps) > 1:
             return number

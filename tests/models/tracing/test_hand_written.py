@@ -25,7 +25,6 @@ REFUSED = {
     "two_compartments": "reads its potential of step",
     "snu": "relu: ",
     "early_exit": "is not the same function of each step",
-    "first_step_apart": "does one step a call",
     "softmax_sum": "a softmax of each step",
     "klif": "relu: ",
     "clif": "sigmoid: ",
