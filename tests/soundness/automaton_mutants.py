@@ -113,7 +113,7 @@ AUTOMATON_MUTANTS = (
     Mutant(
         "propagation: a subclass is the rule that it is of",
         "certify/bounds/propagation.py",
-        "if type(node.rule) not in self.rules",
-        "if not isinstance(node.rule, self.rules)",
+        "if type(rule) not in self.rules",
+        "if not isinstance(rule, self.rules)",
     ),
 )

@@ -390,14 +390,14 @@ READER_MUTANTS = (
     Mutant(
         "folding: any rule is known",
         CIRCUIT + "folding.py",
-        "if rule is not None and type(rule) not in algebra.rules and not automaton:",
+        "if rule is not None and type(rule) not in listed and not automaton:",
         "if False:",
     ),
     Mutant(
         "folding: a rule's subclass is the rule",
         CIRCUIT + "folding.py",
-        "if rule is not None and type(rule) not in algebra.rules and not automaton:",
-        "if rule is not None and not isinstance(rule, algebra.rules) and not automaton:",
+        "if rule is not None and type(rule) not in listed and not automaton:",
+        "if rule is not None and not isinstance(rule, listed) and not automaton:",
     ),
     Mutant(
         "folding: any encoding is known",

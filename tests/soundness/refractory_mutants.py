@@ -63,8 +63,8 @@ REFRACTORY_MUTANTS = (
     Mutant(
         "rest: neurons in stages forget it",
         "certify/bounds/prices/stages.py",
-        "    if not all(type(node.rule) in (Leaky, Varied) for node in circuit.spiking):\n        return None\n",
-        "",
+        'type(node.rule) in ((Leaky,) if node.kind == "recurred" else (Leaky, Varied)) for',
+        "True for",
     ),
     Mutant(
         "layer: a part of a pass forgets how long it rests",
