@@ -32,7 +32,7 @@ class Bars:
     """A context in which `bars(label, done, total)` draws one bar for each label.
 
     `bars.figures(label, values)` writes the newest figures behind the bar and what is left of its time. Where
-    standard error is no terminal, such as a log of a batch system, each `SECONDS_APART` a plain line says the same.
+    standard error is no terminal, such as a log of a batch system, a plain line each `SECONDS_APART` says it.
 
     >>> with Bars() as bars:
     ...     bars("train", 1, 2)
