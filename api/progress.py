@@ -51,7 +51,7 @@ class Bars:
         )
         self._progress = Progress(*columns, console=console, disable=not console.is_terminal)
         self._tasks: dict[str, TaskID] = {}
-        self._lines = _Lines(console.is_terminal)
+        self._lines = _PlainLines(console.is_terminal)
 
     def __enter__(self) -> "Bars":
         self._progress.start()
@@ -77,7 +77,7 @@ class Bars:
         self._lines.figured(label, values)
 
 
-class _Lines:
+class _PlainLines:
     """Plain lines that tell of the newest step, none where bars do."""
 
     def __init__(self, silent: bool) -> None:

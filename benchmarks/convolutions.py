@@ -1,6 +1,6 @@
 """Peak memory and time of one sample of the paper's convolutional networks, by network and verifier.
 
-    python benchmarks/convolutions.py [--networks vgg5:1/8 …] [--verifiers interval …] [--epsilon 1/255] [--seconds 60]
+    python benchmarks/convolutions.py [--networks vgg5:1/8 …] [--verifiers linear …] [--seconds 9]
 
 Random weights as training starts from, one random image of 3×32×32, one thread. Each row is a process of its own,
 whose peak is read from the system, less what torch and the network took before. A refusal is told as it is worded.
@@ -41,7 +41,7 @@ def row(name: str, verifier: str, epsilon: str, seconds: float) -> str:
     with torch.no_grad():
         label = network(image).argmax(1)
     before, started = peak(), time.process_time()
-    limit = seconds if verifier in ("complete", "milp") else None
+    limit = seconds if verifier in ("complete", "milp", "lirpa") else None
     (found,) = verify(network, image, label, LInf(float(Fraction(epsilon))), verifier, limit)
     spent = time.process_time() - started
     cells = name, network.num_steps, verifier, f"{peak() - before:.0f}", f"{spent:.1f}", found.status, found.reason
@@ -58,7 +58,8 @@ def main() -> None:
     parser.add_argument("--row", nargs=2, metavar=("NETWORK", "VERIFIER"))
     arguments = parser.parse_args()
     if arguments.row:
-        print(row(*arguments.row, arguments.epsilon, arguments.seconds))
+        name, verifier = arguments.row
+        print(row(name, verifier, arguments.epsilon, arguments.seconds))
         return
     print("| network | T | verifier | MiB | CPU s | verdict | reason |\n|---|---|---|---|---|---|---|", flush=True)
     for name in arguments.networks:

@@ -115,7 +115,7 @@ def _through(weights: Tensor, balance: Balance, below: MatrixChain) -> Box:
     train, left = _flat(balance.train), _flat(balance.potential)
     inputs, slack = below.signal.filtered(balance.rule), balance.slack.flatten(1)
     steps, batch, _ = train.lower.shape
-    sums = _Sums.of(balance.rule, steps, below.matrix)
+    sums = _GainSums.of(balance.rule, steps, below.matrix)
     size = max(1, MOST_ENTRIES // max(1, steps * weights.shape[-2] * below.matrix.shape[1]))
     found = []
     for start in range(0, batch, size):
@@ -133,7 +133,7 @@ def _through(weights: Tensor, balance: Balance, below: MatrixChain) -> Box:
 
 
 @dataclass(frozen=True)
-class _Sums:
+class _GainSums:
     """Σ_{k≤t} λ^{t−k}·a[k], the same of |a[k]|, and the same of 1, (T, 1, 1) each."""
 
     gains: Tensor
@@ -141,11 +141,11 @@ class _Sums:
     decays: Tensor
 
     @staticmethod
-    def of(rule: Leaky, steps: int, like: Tensor) -> "_Sums":
+    def of(rule: Leaky, steps: int, like: Tensor) -> "_GainSums":
         """Return those of a rule."""
         gains, moduli = gain_sums(rule, steps, like)
         decays, _ = gain_sums(replace(rule, scale=None), steps, like)
-        return _Sums(gains[:, None], moduli[:, None], decays[:, None])
+        return _GainSums(gains[:, None], moduli[:, None], decays[:, None])
 
 
 @dataclass(frozen=True)
@@ -159,7 +159,7 @@ class _ThroughSamples:
     slack: Tensor
     chain_slack: Tensor
 
-    def sums(self, drop: float, sums: _Sums, below: MatrixChain) -> Box:
+    def sums(self, drop: float, sums: _GainSums, below: MatrixChain) -> Box:
         """Return Σ_j A_ij·S_j[t] for each step and row, (T, batch, m).
 
         A product with shares of the weights is one with the weights of shares, where that is all that is asked.
