@@ -67,7 +67,7 @@ AT_ONCE = 2**22
 """Numbers of such a matrix that are made at once: 32 MiB."""
 
 MOST_TERMS = 2**25
-"""The most terms of one layer's expressions over all steps: about .4 GiB, and several times as much in a solver."""
+"""The most terms of one layer's expressions over all steps: .5 GiB, and several times as much in a solver."""
 
 
 class EncodingError(ValueError):
