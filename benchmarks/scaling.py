@@ -4,8 +4,8 @@
 
 "verify" with compiled kernels on networks 64-…-10 of random weights (behind the first layer 2.5 times as large as
 they start, so that all layers fire), λ = .9, hard reset, ε = .01; CPU milliseconds a sample, one thread. An
-exponent is the slope of the logarithms, by least squares over all points. Processes: what `certify_set` takes in all
-of them, beside `verify` in one; on a machine that is not shared, wall time follows.
+exponent is the slope of the logarithms, by least squares over all points. Processes: what `certify_set` takes in
+all of them, beside `verify` in one; on a machine that is not shared, wall time follows.
 """
 
 import argparse
