@@ -32,7 +32,7 @@ class Bars:
     """A context in which `bars(label, done, total)` draws one bar for each label.
 
     `bars.figures(label, values)` writes the newest figures behind the bar and what is left of its time. Where
-    standard error is no terminal, such as a log of a batch system, each `SECONDS_APART` a plain line says the same.
+    standard error is no terminal, such as a log of a batch system, a plain line each `SECONDS_APART` says it.
 
     >>> with Bars() as bars:
     ...     bars("train", 1, 2)
@@ -51,7 +51,7 @@ class Bars:
         )
         self._progress = Progress(*columns, console=console, disable=not console.is_terminal)
         self._tasks: dict[str, TaskID] = {}
-        self._lines = _Lines(console.is_terminal)
+        self._lines = _PlainLines(console.is_terminal)
 
     def __enter__(self) -> "Bars":
         self._progress.start()
@@ -77,7 +77,7 @@ class Bars:
         self._lines.figured(label, values)
 
 
-class _Lines:
+class _PlainLines:
     """Plain lines that tell of the newest step, none where bars do."""
 
     def __init__(self, silent: bool) -> None:

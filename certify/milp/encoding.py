@@ -61,7 +61,13 @@ from .steps import step_spikes
 from .table import table_spikes
 
 MOST_ENTRIES = 2**26
-"""The greatest size of an affine layer as a dense matrix: 512 MiB."""
+"""The greatest size of an affine layer as a dense matrix."""
+
+AT_ONCE = 2**22
+"""Numbers of such a matrix that are made at once: 32 MiB."""
+
+MOST_TERMS = 2**25
+"""The most terms of one layer's expressions over all steps: .5 GiB, and several times as much in a solver."""
 
 
 class EncodingError(ValueError):
@@ -273,6 +279,7 @@ class _Writer(Algebra[_Flow]):
         sample = layer.linear(torch.zeros_like(magnitude)) + layer.bias
         own = layer.slack(magnitude, self.rounding, over_time(flow.signal.num_steps))
         slack = abs(weight) @ flow.slack + array(own.expand_as(sample).flatten())
+        _check_terms(weight.nnz * len(flow.steps))
         steps = tuple(entry.image(weight, array(sample.flatten())) for entry in flow.steps)
         signal = AffineSignal(flow.signal, layer, self.rounding)
         return _Flow(signal, steps, slack, flow.spikes and layer.reshapes)
@@ -336,5 +343,15 @@ def _matrix(linear: Callable[[Tensor], Tensor], shape: torch.Size, like: Tensor)
     outputs = linear(like.new_zeros(1, *shape)).numel()
     if size * max(size, outputs) > MOST_ENTRIES:
         raise EncodingError(f"layer: got {size} inputs and {outputs} outputs, too many to write as a program")
-    columns = linear(torch.eye(size, dtype=like.dtype, device=like.device).reshape(size, *shape)).flatten(1)
-    return sparse.csr_array(array(columns.T))
+    parts = []
+    for rows in torch.arange(size, device=like.device).split(max(1, AT_ONCE // max(size, outputs))):
+        units = like.new_zeros(len(rows), size).scatter_(1, rows[:, None], 1.0)
+        parts.append(sparse.csr_array(array(linear(units.view(-1, *shape)).flatten(1))))
+    return sparse.csr_array(sparse.vstack(parts).T)
+
+
+def _check_terms(count: int) -> None:
+    """Refuse a layer whose expressions would take more than what is `MOST_TERMS`."""
+    if count > MOST_TERMS:
+        takes = f"about {16 * count / 2**30:.1f} GiB"
+        raise EncodingError(f"layer: got {count} terms over all steps, {takes}, expected at most {MOST_TERMS}")

@@ -1,5 +1,6 @@
 """The optimised relaxation: prices on currents (F3, F6) on top of the exact trains and windows (F1, F2, F5)."""
 
+import math
 from dataclasses import dataclass, field
 from typing import ClassVar
 
@@ -90,13 +91,19 @@ class Linear(ClassMarginVerifier):
         expired: Expired,
     ) -> Tensor:
         """Return the bounds of some specifications, (S,)."""
-        found = self.search.run(stages, specifications, expired=expired)
+        found = self.search.run(stages, specifications, expired=expired, useful=self._useful(known))
         if self.narrowing is None or specifications.inputs is not None:
             return found.bound
         try:
             return self.narrowing.run(made, enclosure, Task(stages, specifications, found), known, expired)
         except TimeIsUp:
             return found.bound
+
+    def _useful(self, known: Tensor) -> Tensor:
+        """Return what bounds must reach to prove anything: 0, or what narrowing goes on from, (S,)."""
+        reach = 0.0 if self.narrowing is None else self.narrowing.reach
+        share = 1.0 if reach == math.inf else reach / (1.0 + reach)
+        return (share * known).clamp_max(0.0)
 
     @torch.no_grad()
     def logits(self, network: SpikingNetwork, inputs: Tensor, perturbation: Perturbation) -> LogitBounds:

@@ -115,6 +115,7 @@ def _through(weights: Tensor, balance: Balance, below: MatrixChain) -> Box:
     train, left = _flat(balance.train), _flat(balance.potential)
     inputs, slack = below.signal.filtered(balance.rule), balance.slack.flatten(1)
     steps, batch, _ = train.lower.shape
+    sums = _GainSums.of(balance.rule, steps, below.matrix)
     size = max(1, MOST_ENTRIES // max(1, steps * weights.shape[-2] * below.matrix.shape[1]))
     found = []
     for start in range(0, batch, size):
@@ -127,8 +128,24 @@ def _through(weights: Tensor, balance: Balance, below: MatrixChain) -> Box:
             slack[rows],
             below.slack[rows] if len(below.slack) > 1 else below.slack,
         )
-        found.append(part.sums(balance.rule, below))
+        found.append(part.sums(balance.rule.drop, sums, below))
     return Box(torch.cat([box.lower for box in found], 1), torch.cat([box.upper for box in found], 1))
+
+
+@dataclass(frozen=True)
+class _GainSums:
+    """Σ_{k≤t} λ^{t−k}·a[k], the same of |a[k]|, and the same of 1, (T, 1, 1) each."""
+
+    gains: Tensor
+    moduli: Tensor
+    decays: Tensor
+
+    @staticmethod
+    def of(rule: Leaky, steps: int, like: Tensor) -> "_GainSums":
+        """Return those of a rule."""
+        gains, moduli = gain_sums(rule, steps, like)
+        decays, _ = gain_sums(replace(rule, scale=None), steps, like)
+        return _GainSums(gains[:, None], moduli[:, None], decays[:, None])
 
 
 @dataclass(frozen=True)
@@ -142,26 +159,25 @@ class _ThroughSamples:
     slack: Tensor
     chain_slack: Tensor
 
-    def sums(self, rule: Leaky, below: MatrixChain) -> Box:
-        """Return Σ_j A_ij·S_j[t] for each step and row, (T, batch, m)."""
-        drop, train, left = rule.drop, self.train, self.potential
+    def sums(self, drop: float, sums: _GainSums, below: MatrixChain) -> Box:
+        """Return Σ_j A_ij·S_j[t] for each step and row, (T, batch, m).
+
+        A product with shares of the weights is one with the weights of shares, where that is all that is asked.
+        """
+        train, left = self.train, self.potential
         chosen = (train.upper - train.lower) > (left.upper - left.lower) / drop
         rest = Box(
             torch.where(chosen, -left.upper / drop, train.lower),
             torch.where(chosen, -left.lower / drop, train.upper),
         )
-        shares = self.weights * (chosen / drop).unsqueeze(-2)  # (T, batch, m, n)
-        sizes = shares.abs()
-        own = _image(self.weights, rest)
-        composed = shares @ below.matrix
-        gains, moduli = (values[:, None] for values in gain_sums(rule, len(train.lower), shares))
-        decays = gain_sums(replace(rule, scale=None), len(train.lower), shares)[0][:, None]
-        middle = (shares @ below.bias) * gains
-        inputs = _flat(self.inputs)
-        reach = inputs.magnitude @ below.matrix.abs().T + below.bias.abs() * moduli
-        noise = self.chain_slack * moduli + self.slack * decays
+        shares = chosen / drop
+        own, inputs = _image(self.weights, rest), _flat(self.inputs)
+        composed = (self.weights * shares.unsqueeze(-2)) @ below.matrix  # (T, batch, m, features)
+        middle = _product(self.weights, shares * below.bias) * sums.gains
+        reach = inputs.magnitude @ below.matrix.abs().T + below.bias.abs() * sums.moduli
+        noise = self.chain_slack * sums.moduli + self.slack * sums.decays
         terms = 4 * (sum(below.matrix.shape) + 2 * len(train.lower) + 8)
-        error = (sizes @ (noise + reach * own_error(terms)).unsqueeze(-1)).squeeze(-1)
+        error = _product(self.weights.abs(), shares * (noise + reach * own_error(terms)))
         through = _composed(composed, self.inputs)
         return Box(own.lower + through.lower + middle - error, own.upper + through.upper + middle + error)
 
@@ -201,12 +217,19 @@ def _changed(matrices: Tensor, budget: Budget) -> tuple[Tensor, Tensor]:
 
 def _image(weights: Tensor, box: Box) -> Box:
     """Return A·x for x in a box (T, batch, n), (T, batch, m)."""
-    middle = (weights @ box.middle.unsqueeze(-1)).squeeze(-1)
-    radius = (weights.abs() @ box.radius.unsqueeze(-1)).squeeze(-1)
-    size = (weights.abs() @ box.magnitude.unsqueeze(-1)).squeeze(-1)
+    moduli = weights.abs()
+    middle, radius = _product(weights, box.middle), _product(moduli, box.radius)
+    size = _product(moduli, box.magnitude)
     terms = weights.shape[-1] + len(box.lower)  # and a filtered train errs by 2T·u
     error = size * own_error(4 * terms + 16)
     return Box(middle - radius - error, middle + radius + error)
+
+
+def _product(weights: Tensor, values: Tensor) -> Tensor:
+    """Return A·x for A of (m, n) or (batch, m, n) and x of (T, batch, n), (T, batch, m)."""
+    if weights.dim() == 2:
+        return values @ weights.T
+    return torch.einsum("bmn,tbn->tbm", weights, values)
 
 
 def _flat(box: Box) -> Box:

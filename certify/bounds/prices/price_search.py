@@ -12,6 +12,7 @@ from torch import Tensor
 
 from ....models.constants import at_least, real, settle
 from ....models.deadline import Expired, never
+from .mixtures import ceilings
 from .prices import Evaluation, PricedProblem, Specifications
 from .stages import Staged
 
@@ -42,6 +43,7 @@ class PriceSearch:
 
     A specification whose gains, extrapolated, leave it too far below the target is given up, and with it all
     others about its sample: one margin that is not proven leaves a sample open. That costs proofs, no soundness.
+    One that provably ends below what its caller could use (mixtures.py) is given up before; that costs no proof.
 
     Args:
         iterations: at most.
@@ -72,6 +74,7 @@ class PriceSearch:
         target: float = 0.0,
         start: tuple[Tensor, ...] | None = None,
         expired: Expired = never,
+        useful: Tensor | None = None,
     ) -> Climbed:
         """Return the best bound found for each specification; one above `target` is not improved.
 
@@ -85,11 +88,19 @@ class PriceSearch:
             target: what is enough.
             start: prices to start from, as `Climbed.prices`; 0 where not given.
             expired: asked before each iteration; where it says so, what was found so far is returned.
+            useful: a specification whose bound is below this at all prices is not climbed, (S,); None: all are.
         """
         rows = torch.arange(len(specifications.samples), device=specifications.samples.device)
         prices = zero_prices(network, len(rows)) if start is None else start
         found = [
-            self._climb(network, specifications.subset(part), target, tuple(p[part] for p in prices), expired)
+            self._climb(
+                network,
+                specifications.subset(part),
+                target,
+                tuple(p[part] for p in prices),
+                expired,
+                None if useful is None else useful[part],
+            )
             for part in rows.split(max(1, MOST_BYTES // bytes_each(network)))
         ]
         joined = zip(*(part.prices for part in found), strict=True)
@@ -102,6 +113,7 @@ class PriceSearch:
         target: float,
         start: tuple[Tensor, ...],
         expired: Expired,
+        useful: Tensor | None,
     ) -> Climbed:
         best = specifications.coefficients.new_full((len(specifications.samples),), -torch.inf)
         rows, kept = torch.arange(len(best), device=best.device), tuple(map(torch.zeros_like, start))
@@ -114,6 +126,8 @@ class PriceSearch:
             state.keep(rows, evaluation.bound > best[rows], kept)
             best[rows] = best[rows].maximum(evaluation.bound)
             left = best[rows] <= target
+            if iteration == self.regroup and useful is not None:
+                left &= (best > outlook.bounds[0])[rows] | (ceilings(state.problem) >= useful[rows])
             if iteration % self.regroup == 0:
                 left &= ~outlook.hopeless(best)[rows]
             if iteration == self.iterations or not bool(left.any()):

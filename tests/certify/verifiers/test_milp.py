@@ -16,7 +16,7 @@ from scipy import sparse
 from torch import Tensor, nn
 
 from spikecert.certify import L2, LInf, SpikeFlip, Verdict, verify
-from spikecert.certify.milp import search
+from spikecert.certify.milp import encoding, search
 from spikecert.certify.milp.closing import Closing
 from spikecert.certify.milp.encoding import TIGHT, Layers, encode
 from spikecert.certify.milp.program import Program
@@ -209,6 +209,27 @@ def test_a_layer_too_large_is_a_reason(monkeypatch: pytest.MonkeyPatch):
     unknown = [v for v in verify(network, inputs, labels, LInf(0.3), "milp") if v.status == "unknown"]
     assert unknown
     assert all("too many to write as a program" in verdict.reason for verdict in unknown)
+
+
+def test_expressions_that_would_take_too_much_are_refused_before_they_are_made(monkeypatch: pytest.MonkeyPatch):
+    network = lively()
+    inputs, labels = samples(network, 4)
+    monkeypatch.setattr(encoding, "MOST_TERMS", 10)
+    unknown = [v for v in verify(network, inputs, labels, LInf(0.3), "milp") if v.status == "unknown"]
+    assert unknown
+    assert all("terms over all steps" in verdict.reason and "\n" not in verdict.reason for verdict in unknown)
+
+
+@pytest.mark.parametrize("at_once", [1, 7, 2**22])
+def test_the_matrix_of_a_layer_does_not_depend_on_how_it_is_made(monkeypatch: pytest.MonkeyPatch, at_once: int):
+    layer = torch.nn.Conv2d(2, 3, 3, stride=2, padding=1, bias=False).double()
+    monkeypatch.setattr(encoding, "AT_ONCE", at_once)
+    found = encoding._matrix(layer, torch.Size((2, 5, 4)), torch.zeros(1, 2, 5, 4, dtype=torch.float64))
+    values = torch.rand(2, 5, 4, dtype=torch.float64)
+    with torch.no_grad():
+        expected = layer(values[None]).flatten().numpy()
+    assert found.shape == (3 * 3 * 2, 40)
+    np.testing.assert_allclose(found @ values.flatten().numpy(), expected, rtol=1e-12, atol=1e-14)
 
 
 @pytest.mark.parametrize("said", [Minimum(np.inf, True, True), Minimum(1e3, True, False)])
