@@ -16,7 +16,7 @@ _LAYERS, _REALS, _NUMBERS = ctypes.c_long * MOST_LAYERS, ctypes.c_double * MOST_
 
 class _BitSizes(ctypes.Structure):
     _fields_ = (
-        *((name, ctypes.c_long) for name in ("steps", "bits", "layers", "words", "capacity", "parts")),
+        *((name, ctypes.c_long) for name in ("steps", "bits", "layers", "words", "capacity")),
         ("sizes", _LAYERS),
         *((name, _REALS) for name in ("decay", "surely", "perhaps", "drop")),
         ("reset", _NUMBERS),
@@ -71,8 +71,7 @@ class BitWindow:
         base: currents without what is open, (w·n_l) of each layer in turn.
         matrix: (n_{l−1}·n_l) of each layer behind the first, in turn.
         factor: a[t], (layers, w).
-        low, high: parts that hold the potentials before the window, (parts, Σ n_l): none where low > high. Where
-            no reset is to 0 it is the first one.
+        low, high: potentials before the window, (n_l) in turn.
         widening: what may be added to each current, (n_l) in turn.
         known: 1 for a spike that may be, 3 for one that must be, (w·n_l) in turn, of uint8.
         costs: of the last layer's spikes, (w, n).
@@ -110,7 +109,6 @@ class BitWindow:
             len(self.sizes),
             self.words,
             capacity,
-            len(self.low),
             _LAYERS(*self.sizes),
             *(_REALS(*column) for column in zip(*constants, strict=True)),
             _NUMBERS(*(RESETS[layer.reset] for layer in self.layers)),

@@ -57,8 +57,8 @@ def _probe(rule: LayerConstants, counts: bool, generator: torch.Generator) -> Bi
         base=base,
         matrix=drawn(first * last),
         factor=torch.ones(2, STEPS, dtype=torch.float64),
-        low=start[None],
-        high=start[None].clone(),
+        low=start,
+        high=start.clone(),
         widening=torch.zeros(first + last, dtype=torch.float64),
         known=torch.ones(total, dtype=torch.uint8),
         costs=costs,
@@ -74,7 +74,7 @@ def _run(window: BitWindow, bits: Tensor) -> float:
     """Return the margin of one choice of the bits, run step by step."""
     (rule, _), (first, last) = window.layers, window.sizes
     base = [part.view(STEPS, -1) for part in window.base.split([STEPS * first, STEPS * last])]
-    before, total = list(window.low[0].split([first, last])), window.constant
+    before, total = list(window.low.split([first, last])), window.constant
     for t in range(STEPS):
         current = base[0][t] + (bits * (window.step == t)) @ window.columns
         for layer in range(2):

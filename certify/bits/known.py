@@ -5,9 +5,8 @@ rounding and the recursion's (rounding/recursion.py), and what float64 loses of 
 order: at most 8·(inputs + outputs + terms + 16)·u of the sum of moduli, as in branching/ranges. So every run is a
 run of the exact recursion on widened currents, with θ taken as in intervals/resets.py.
 
-A spike that the layer's trains exclude, or that all have, is so in every run; `low` and `high` are what the
-interval recursion makes of these spikes and of the layer's currents before each step. Behind a hard reset the
-potential is a function of the currents since: one part for each last spike, each an interval, holds it exactly.
+A spike that the layer's trains exclude, or that all have, is so in every run; `low` and `high` are the ends
+of the potentials before each step that the interval recursion makes of these spikes and of the layer's currents.
 """
 
 from dataclasses import dataclass
@@ -37,7 +36,7 @@ class KnownLayer:
         factor: a[t], (T,).
         widening: (n,).
         may, must: which spikes can be and which are in every run, (T, n) of bool.
-        low, high: parts that hold the potentials before each step, (T, T, n): none where low > high.
+        low, high: ends of the potentials before each step, (T, n).
         fewest, greatest: spikes up to each step, (T, n), where the layer counts; None: it forgets.
     """
 
@@ -158,37 +157,24 @@ def _scaled(stage: Stage, factor: Tensor, widening: Tensor) -> tuple[Tensor, Ten
 def _carried(
     currents: tuple[Tensor, Tensor], rule: LayerConstants, may: Tensor, must: Tensor
 ) -> tuple[Tensor, Tensor]:
-    """Return parts that hold the potentials before each step, (T, T, n) each, as bits.c finds them.
-
-    A hard reset has one for each step of the last spike, and the first one for none.
-    """
-    steps, neurons = may.shape
-    low, high = (
-        torch.ones(steps, steps, neurons).to(currents[0]),
-        -torch.ones(steps, steps, neurons).to(currents[0]),
-    )
-    low[0, 0], high[0, 0] = 0.0, 0.0
-    for t in range(steps - 1):
-        there = low[t] <= high[t]
+    """Return the ends of the potentials before each step, (T, n) each, as bits.c finds them."""
+    low, high = torch.zeros_like(currents[0]), torch.zeros_like(currents[1])
+    for t in range(len(low) - 1):
         below, above = rule.decay * low[t] + currents[0][t], rule.decay * high[t] + currents[1][t]
-        if rule.reset == "zero":
-            left = there & ~must[t] & (below <= rule.surely)
-            low[t + 1] = torch.where(left, below, 1.0)
-            high[t + 1] = torch.where(left, above.clamp_max(rule.surely), -1.0)
-            low[t + 1, t + 1], high[t + 1, t + 1] = (~may[t]).to(low), may[t].to(high) - 1.0
-        else:
-            low[t + 1, 0], high[t + 1, 0] = _left(below[0], above[0], rule, may[t], must[t])
+        low[t + 1], high[t + 1] = _left(below, above, rule, may[t], must[t])
     return low, high
 
 
 def _left(below: Tensor, above: Tensor, rule: LayerConstants, may: Tensor, must: Tensor) -> tuple[Tensor, Tensor]:
-    """Return what no reset, or one that subtracts, leaves of potentials whose spikes `may` or `must` be."""
+    """Return what a step leaves of potentials in [below, above] whose spikes `may` or `must` be."""
     if rule.reset == "none":
         return below, above
     silent, fired = above.clamp_max(rule.surely), below.clamp_min(rule.perhaps)
-    low = torch.where(may, below.minimum(fired - rule.drop), below.clamp_max(rule.surely))
-    high = torch.where(may, silent.maximum(above - rule.drop), silent)
-    return (
-        torch.where(must, fired - rule.drop, low),
-        torch.where(must, above.clamp_min(rule.perhaps) - rule.drop, high),
-    )
+    if rule.reset == "zero":
+        low, high = below.clamp_max(0.0), silent.clamp_min(0.0)
+        after = torch.zeros_like(below), torch.zeros_like(below)
+    else:
+        low, high = below.minimum(fired - rule.drop), silent.maximum(above - rule.drop)
+        after = fired - rule.drop, above.clamp_min(rule.perhaps) - rule.drop
+    low, high = torch.where(may, low, below.clamp_max(rule.surely)), torch.where(may, high, silent)
+    return torch.where(must, after[0], low), torch.where(must, after[1], high)

@@ -16,7 +16,6 @@ enum { MAY = 1, MUST = 2 };
 
 typedef struct {
     long steps, bits, layers, words, capacity; /* words: of a node's mask; capacity: nodes that the heap holds */
-    long parts;                                /* that the potentials before the window are in */
     long sizes[MOST_LAYERS];                   /* neurons of each layer */
     double decay[MOST_LAYERS], surely[MOST_LAYERS], perhaps[MOST_LAYERS], drop[MOST_LAYERS];
     int reset[MOST_LAYERS];
@@ -29,7 +28,7 @@ typedef struct {
     const double *base;             /* of each layer: the currents without what is open, (steps, n) each */
     const double *matrix;           /* of each layer but the first: (n before, n) each */
     const double *factor;           /* a[t] of each layer, (layers, steps) */
-    const double *low, *high;       /* potentials before the window, (parts, neurons of all layers); low > high: none */
+    const double *low, *high;       /* of each layer: potentials before the window, (n,) each */
     const double *widening;         /* of each layer, (n,) each */
     const unsigned char *known;     /* of each layer: MAY and MUST, (steps, n) each */
     const double *costs;            /* of the last layer's spikes, (steps, n) */
@@ -53,8 +52,7 @@ static inline void put(uint64_t *mask, long bit) { mask[bit >> 6] |= (uint64_t)1
 
 typedef struct {
     long total, widest;
-    double *low, *high;                          /* parts of potentials, (parts + steps, total) each */
-    double *middle, *radius, *pull;              /* (total,) each */
+    double *low, *high, *middle, *radius, *pull; /* (total,) each */
     double *least, *most;                        /* spikes up to now, (total,) each */
     unsigned char *found;                        /* (steps * total,) */
 } Work;
@@ -62,16 +60,16 @@ typedef struct {
 static int work_for(const Sizes *sizes, Work *work) {
     work->total = 0;
     for (long l = 0; l < sizes->layers; l++) work->total += sizes->sizes[l];
-    size_t total = (size_t)work->total, parts = (size_t)(sizes->parts + sizes->steps);
-    work->low = malloc((2 * parts + 5) * (total + 1) * sizeof(double));
+    size_t total = (size_t)work->total;
+    work->low = malloc(7 * (total + 1) * sizeof(double));
     work->found = malloc((size_t)sizes->steps * total + 1);
     if (!work->low || !work->found) {
         free(work->low);
         free(work->found);
         return 1;
     }
-    work->high = work->low + parts * total;
-    work->middle = work->high + parts * total;
+    work->high = work->low + total;
+    work->middle = work->high + total;
     work->radius = work->middle + total;
     work->pull = work->radius + total;
     work->least = work->pull + total;
@@ -79,54 +77,38 @@ static int work_for(const Sizes *sizes, Work *work) {
     return 0;
 }
 
-/* What a step leaves of the parts of one neuron's potentials, from `low` and `high` on; returns MAY and MUST.
-
-   A hard reset leaves 0, a part of its own, for each last spike another one: what is silent keeps its part. Else
-   there is one part. `known` is what the neuron's trains have. */
-static int step(const Sizes *sizes, long l, long t, double *low, double *high, long stride, double below,
-                double above, int known) {
-    double decay = sizes->decay[l], surely = sizes->surely[l], perhaps = sizes->perhaps[l], drop = sizes->drop[l];
-    int zero = sizes->reset[l] == ZERO, may = 0, must = 1;
-    long parts = zero ? sizes->parts + t : 1;
-    for (long k = 0; k < parts; k++) {
-        double *least_v = low + k * stride, *most_v = high + k * stride;
-        if (*least_v > *most_v) continue;
-        *least_v = decay * *least_v + below;
-        *most_v = decay * *most_v + above;
-        may |= *most_v >= perhaps;
-        must &= *least_v > surely;
-    }
-    may = may && (known & MAY);
-    must = must || (known & MUST);
-    if (zero) {
-        for (long k = 0; k < parts; k++) {
-            if (low[k * stride] > high[k * stride]) continue;
-            int gone = must || low[k * stride] > surely;
-            high[k * stride] = gone ? -1.0 : least(high[k * stride], surely);
-            if (gone) low[k * stride] = 1.0;
-        }
-        low[parts * stride] = may || must ? 0.0 : 1.0;
-        high[parts * stride] = may || must ? 0.0 : -1.0;
-    } else if (sizes->reset[l] == SUBTRACT) {
-        double silent = least(*high, surely), fired = most(*low, perhaps); /* what a known spike says of v */
-        double upper = must ? most(*high, perhaps) - drop : may ? most(silent, *high - drop) : silent;
-        *low = must ? fired - drop : may ? least(*low, fired - drop) : least(*low, surely);
-        *high = upper;
-    }
-    return (may ? MAY : 0) | (must ? MUST : 0);
-}
-
 /* One step of one layer whose currents are in work->middle and radius; returns what its spikes cost at least. */
 static double fire(const Sizes *sizes, const Window *window, Work *work, long t, long l, long at, const double *costs) {
     long n = sizes->sizes[l];
+    double decay = sizes->decay[l], surely = sizes->surely[l], perhaps = sizes->perhaps[l], drop = sizes->drop[l];
     const unsigned char *known = window->known + sizes->steps * at + t * n;
     unsigned char *found = work->found + sizes->steps * at + t * n;
-    double cost = 0.0;
+    const double *widening = window->widening + at;
+    double *low = work->low + at, *high = work->high + at, cost = 0.0;
+    double *middle = work->middle + at, *radius = work->radius + at;
     for (long j = 0; j < n; j++) {
-        double middle = work->middle[at + j], radius = work->radius[at + j] + window->widening[at + j];
-        found[j] = (unsigned char)step(sizes, l, t, work->low + at + j, work->high + at + j, work->total,
-                                       middle - radius, middle + radius, known[j]);
-        if (costs && ((found[j] & MUST) || ((found[j] & MAY) && costs[j] < 0.0))) cost += costs[j];
+        double below = decay * low[j] + middle[j] - radius[j] - widening[j];
+        double above = decay * high[j] + middle[j] + radius[j] + widening[j];
+        int may = above >= perhaps && (known[j] & MAY), must = below > surely || (known[j] & MUST);
+        found[j] = (unsigned char)((may ? MAY : 0) | (must ? MUST : 0));
+        if (costs && (must || (may && costs[j] < 0.0))) cost += costs[j];
+        double silent = least(above, surely), fired = most(below, perhaps); /* what a known spike says of v */
+        if (sizes->reset[l] == NONE) {
+            low[j] = below;
+            high[j] = above;
+        } else if (must) {
+            low[j] = sizes->reset[l] == ZERO ? 0.0 : fired - drop;
+            high[j] = sizes->reset[l] == ZERO ? 0.0 : most(above, perhaps) - drop;
+        } else if (!may) {
+            low[j] = least(below, surely);
+            high[j] = silent;
+        } else if (sizes->reset[l] == ZERO) {
+            low[j] = least(below, 0.0);
+            high[j] = most(silent, 0.0);
+        } else {
+            low[j] = least(below, fired - drop);
+            high[j] = most(silent, above - drop);
+        }
     }
     return cost;
 }
@@ -283,8 +265,8 @@ static double counted(const Sizes *sizes, const Window *window, Work *work, cons
 /* Return the bound of a node, and the bit where it is split best. */
 static double bound(const Sizes *sizes, const Window *window, Work *work, const uint64_t *mask, long *bit) {
     double found = sizes->constant;
-    memcpy(work->low, window->low, (size_t)(sizes->parts * work->total) * sizeof(double));
-    memcpy(work->high, window->high, (size_t)(sizes->parts * work->total) * sizeof(double));
+    memcpy(work->low, window->low, (size_t)work->total * sizeof(double));
+    memcpy(work->high, window->high, (size_t)work->total * sizeof(double));
     if (window->fewest) {
         found = counted(sizes, window, work, mask);
         *bit = choose(sizes, window, work, mask);
