@@ -13,12 +13,12 @@ from spikecert.certify.bits.compiled_bits import bits_kernel
 from spikecert.certify.bits.cutting import counted, windows
 from spikecert.certify.bits.known import KnownNetwork
 from spikecert.certify.bits.search import BitSearch
+from spikecert.certify.bits.splitting import BitSplitting, splits_bits
 from spikecert.certify.bounds.prices.prices import Specifications
 from spikecert.certify.bounds.prices.stages import staged
 from spikecert.certify.problem import Problem
 from spikecert.certify.rounding import recursion_slack
 from spikecert.certify.verifiers import TRAINS
-from spikecert.certify.verifiers.bits import BitSplitting, splits_bits
 from spikecert.kernels.bits import BitHeap, BitWindow, CompiledBits, LayerConstants
 from spikecert.models.circuit import circuit
 from spikecert.models.elements.neurons import DLIF
@@ -234,4 +234,4 @@ def test_currents_are_widened_by_what_the_recursion_may_stray() -> None:
     known = KnownNetwork.of(found, asked)
     assert known is not None
     widest = found.stages[0].lower.abs().maximum(found.stages[0].upper.abs()).amax(0).flatten()
-    assert bool((known.layers[0].widening > recursion_slack(widest, 0.9, 0.75, 6, found.rounding)).all())
+    assert bool((known.stages[0].widening > recursion_slack(widest, 0.9, 0.75, 6, found.rounding)).all())
