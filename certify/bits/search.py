@@ -51,7 +51,7 @@ class BitSearch:
 
     most: int = 2**18
     capacity: int = 2**20
-    lengths: tuple[int, ...] = (1, 2, 3, 5)
+    lengths: tuple[int, ...] = (1, 2, 3)
 
     def __post_init__(self) -> None:
         settle(self, at_least(1), "most", "capacity")

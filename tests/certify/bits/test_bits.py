@@ -27,7 +27,6 @@ from support.examples import examples
 from support.oracles import every_rate
 
 KERNEL = bits_kernel()
-pytestmark = pytest.mark.skipif(isinstance(KERNEL, str), reason="needs a C compiler")
 FEATURES = 3
 
 
@@ -106,6 +105,11 @@ def test_what_is_verified_moves_to_no_other_class(seed: int, decay: float, reset
         if verdict.status == "verified":
             runs = ran(network, x[index], 0.2)
             assert bool((runs.argmax(1) == labels[index]).all())
+
+
+def test_the_kernel_is_there() -> None:
+    """It loads, and its probes come to the least margin of all their runs."""
+    assert isinstance(KERNEL, CompiledBits), KERNEL
 
 
 @pytest.mark.parametrize(("decay", "reset"), [(0.5, "zero"), (1.0, "subtract")])
