@@ -190,8 +190,8 @@ def test_splits_prove_what_trains_do_not() -> None:
     assert won >= 3
 
 
-def lone(current: float, widening: float, counts: bool) -> BitWindow:
-    """Return a neuron of λ = θ = d = 1 with the same current at both steps, whose spikes cost −1, and no bit."""
+def lone(currents: tuple[float, float], widening: float, counts: bool) -> BitWindow:
+    """Return a neuron of λ = θ = d = 1 with currents at two steps, whose spikes cost −1, and no bit."""
 
     def of(*numbers: float) -> Tensor:
         return torch.tensor(numbers, dtype=torch.float64)
@@ -201,7 +201,7 @@ def lone(current: float, widening: float, counts: bool) -> BitWindow:
         sizes=(1,),
         step=torch.zeros(0, dtype=torch.long),
         columns=of().view(0, 1),
-        base=of(current, current),
+        base=of(*currents),
         matrix=of(),
         factor=of(1.0, 1.0).view(1, 2),
         low=of(0.0),
@@ -219,10 +219,19 @@ def test_each_step_pays_for_its_own_rounding(counts: bool) -> None:
     """Two currents of .45, each .06 off, reach a threshold of 1; each .04 off they do not."""
     assert isinstance(KERNEL, CompiledBits)
     for widening, least in ((0.06, -1.0), (0.04, 0.0)):
-        window = lone(0.45, widening, counts)
+        window = lone((0.45, 0.45), widening, counts)
         heap = BitHeap.of(window, 4)
         KERNEL.split(window, heap, 4, torch.inf)
         assert heap.low == least
+
+
+def test_an_open_spike_leaves_what_silence_keeps() -> None:
+    """A potential in [−.05, 1.05] that stays silent may be at 1, and .55 more make it spike at the next step."""
+    assert isinstance(KERNEL, CompiledBits)
+    window = lone((0.5, 0.0), 0.55, False)
+    heap = BitHeap.of(window, 4)
+    KERNEL.split(window, heap, 4, torch.inf)
+    assert heap.low == -2.0
 
 
 def test_currents_are_widened_by_what_the_recursion_may_stray() -> None:
