@@ -51,11 +51,11 @@ _WINDOW = (
 )
 
 
-class _BitWindow(ctypes.Structure):
+class _BitArrays(ctypes.Structure):
     _fields_ = tuple((name, ctypes.c_void_p) for name in _WINDOW)
 
 
-class _BitHeap(ctypes.Structure):
+class _BitQueue(ctypes.Structure):
     _fields_ = tuple((name, ctypes.c_void_p) for name in ("bound", "slot", "masks", "bit", "state", "closed"))
 
 
@@ -101,7 +101,7 @@ class BitWindow:
         """Return how many words hold a mask of the bits."""
         return max(1, -(-len(self.step) // WORD))
 
-    def _packed(self, capacity: int) -> tuple[_BitSizes, _BitWindow]:
+    def _packed(self, capacity: int) -> tuple[_BitSizes, _BitArrays]:
         constants = [(layer.decay, layer.surely, layer.perhaps, layer.drop) for layer in self.layers]
         sizes = _BitSizes(
             len(self.costs),
@@ -114,7 +114,7 @@ class BitWindow:
             _NUMBERS(*(RESETS[layer.reset] for layer in self.layers)),
             self.constant,
         )
-        return sizes, _BitWindow(*(address(getattr(self, name)) for name in _WINDOW))
+        return sizes, _BitArrays(*(address(getattr(self, name)) for name in _WINDOW))
 
 
 @dataclass(frozen=True)
@@ -179,6 +179,6 @@ class CompiledBits:
         """Split so many nodes of a window, the least bound first, until that is `enough`."""
         sizes, arrays = window._packed(len(heap.bound))
         fields = (heap.bound, heap.slot, heap.masks, heap.bit, heap.state, heap.closed)
-        held = _BitHeap(*map(address, fields))
+        held = _BitQueue(*map(address, fields))
         if self.functions.split(*map(ctypes.byref, (sizes, arrays, held)), nodes, enough):
             raise MemoryError("bits: no memory for the neurons of a window")

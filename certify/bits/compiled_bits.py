@@ -88,5 +88,6 @@ def _run(window: BitWindow, bits: Tensor) -> float:
             before[layer] = left[rule.reset]
             if layer == 0:
                 current = base[1][t] + spikes @ window.matrix.view(first, last)
-        total += float((spikes * window.costs[t]).sum())
+            else:
+                total += float((spikes * window.costs[t]).sum())
     return total

@@ -24,33 +24,32 @@ def counted(network: KnownNetwork, row: int) -> list[BitWindow] | None:
     """Return all steps as one window of neurons that count; None where some forget, or open bits are too many."""
     if not network.counts or int(network.open.sum()) > MOST_BITS:
         return None
-    (window,) = [_window(network, row, slice(0, len(network.certain)))]
-    counts = [(layer.fewest, layer.greatest) for layer in network.layers]
-    opened = network.opened(slice(0, len(network.certain)))
-    ends = ([count[side][:, at] for count, at in zip(counts, opened, strict=True)] for side in (0, 1))
-    fewest, greatest = (_joined([part for part in parts if part is not None]) for parts in ends)
-    return [replace(window, fewest=fewest, greatest=greatest)]
+    steps = slice(0, len(network.certain))
+    pairs = list(zip(network.stages, network.opened(steps), strict=True))
+    fewest = _joined([layer.fewest[:, at] for layer, at in pairs if layer.fewest is not None])
+    greatest = _joined([layer.greatest[:, at] for layer, at in pairs if layer.greatest is not None])
+    return [replace(_window(network, row, steps), fewest=fewest, greatest=greatest)]
 
 
 def _window(network: KnownNetwork, row: int, steps: slice) -> BitWindow:
     """Return one window, step by step."""
     step, feature = network.open[steps].nonzero(as_tuple=True)
-    opened, first, costs = network.opened(steps), network.layers[0], network.costs[row, steps]
-    factors = torch.stack([layer.factor[steps] for layer in network.layers])
+    opened, first, costs = network.opened(steps), network.stages[0], network.costs[row, steps]
+    factors = torch.stack([layer.factor[steps] for layer in network.stages])
     columns = first.matrix[opened[0]][:, feature].T * factors[0][step][:, None]
     signal, bases = network.certain[steps].double(), list[Tensor]()
-    for layer, chosen in zip(network.layers, opened, strict=True):
+    for layer, chosen in zip(network.stages, opened, strict=True):
         current = signal @ layer.matrix[chosen].T + layer.bias[chosen]
         bases.append(current * layer.factor[steps, None])
         signal = layer.must[steps].double().index_fill(1, chosen, 0.0)
-    pairs = list(zip(network.layers, opened, strict=True))
+    pairs = list(zip(network.stages, opened, strict=True))
     return BitWindow(
-        layers=tuple(layer.constants for layer in network.layers),
+        layers=tuple(layer.constants for layer in network.stages),
         sizes=tuple(map(len, opened)),
         step=step.contiguous(),
         columns=columns.contiguous(),
         base=_joined(bases),
-        matrix=_joined(_between(network.layers, opened)),
+        matrix=_joined(_between(network.stages, opened)),
         factor=factors.contiguous(),
         low=_joined([layer.low[steps.start][at] for layer, at in pairs]),
         high=_joined([layer.high[steps.start][at] for layer, at in pairs]),

@@ -19,7 +19,6 @@ from ...kernels.bits import MOST_LAYERS, LayerConstants
 from ...models.rules import Leaky
 from ..bounds.prices.prices import PricedProblem, Specifications
 from ..bounds.prices.stages import Stage, Staged
-from ..bounds.trains.rate_trains import RateTrains
 from ..rounding import recursion_slack
 from ..rounding import tie as threshold_tie
 
@@ -81,27 +80,27 @@ class KnownNetwork:
 
     Attributes:
         certain, open: which bits are 1, and which are not known, (T, inputs) of bool.
-        layers: first layer first.
+        stages: first layer first.
         costs: of each row asked for, of the last layer's spikes, (rows, T, n).
         constant: what each row has besides, (rows,); what float64 loses of the sums is paid.
     """
 
     certain: Tensor
     open: Tensor
-    layers: tuple[KnownLayer, ...]
+    stages: tuple[KnownLayer, ...]
     costs: Tensor
     constant: Tensor
 
     @property
     def counts(self) -> bool:
         """Return whether each layer counts, and each row's costs are about counts alone."""
-        return all(layer.fewest is not None for layer in self.layers) and bool(
+        return all(layer.fewest is not None for layer in self.stages) and bool(
             (self.costs == self.costs[:, :1]).all()
         )
 
     def opened(self, steps: slice) -> list[Tensor]:
         """Return the neurons of each layer that are open at one of some steps."""
-        return [(layer.may & ~layer.must)[steps].any(0).nonzero().flatten() for layer in self.layers]
+        return [(layer.may & ~layer.must)[steps].any(0).nonzero().flatten() for layer in self.stages]
 
     @staticmethod
     def of(staged: Staged, specifications: Specifications) -> "KnownNetwork | None":
@@ -123,8 +122,9 @@ class KnownNetwork:
 
 
 def _reached(staged: Staged) -> bool:
-    """Return whether a network is a sequence of layers behind a rate code, none of them too large."""
-    if not isinstance(staged.source, RateTrains) or not staged.sequential or len(staged.stages) > MOST_LAYERS:
+    """Return whether a network is a sequence of layers behind spikes over time, none of them too large."""
+    spikes = staged.source.binary and len(staged.source.box.lower) == len(staged.row)
+    if not spikes or not staged.sequential or len(staged.stages) > MOST_LAYERS:
         return False
     before = staged.source.box.lower[0, 0].numel()
     for stage in staged.stages:

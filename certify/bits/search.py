@@ -51,7 +51,7 @@ class BitSearch:
 
     most: int = 2**18
     capacity: int = 2**20
-    lengths: tuple[int, ...] = (1, 2, 3, 5)
+    lengths: tuple[int, ...] = (1, 2, 3)
 
     def __post_init__(self) -> None:
         settle(self, at_least(1), "most", "capacity")
@@ -71,7 +71,7 @@ class BitSearch:
 
     def _bound(self, parts: list[BitWindow], constant: float, kernel: CompiledBits, expired: Expired) -> float:
         """Return the bound that windows have together, splitting where a split gains most."""
-        state = _Windows(parts, [BitHeap.of(part, self.capacity) for part in parts], kernel)
+        state = _SideBySide(parts, [BitHeap.of(part, self.capacity) for part in parts], kernel)
         for index in range(len(parts)):
             state.split(index, 1)
         for _ in range(self.most // AT_ONCE):
@@ -82,7 +82,7 @@ class BitSearch:
         return constant + state.low
 
 
-class _Windows:
+class _SideBySide:
     """Windows that are searched side by side."""
 
     def __init__(self, parts: list[BitWindow], heaps: list[BitHeap], kernel: CompiledBits) -> None:

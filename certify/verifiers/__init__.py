@@ -1,10 +1,10 @@
 """The verifiers, by name."""
 
 from ..attacks import ATTACKS
+from ..bits.splitting import BitSplitting
 from ..branching.search import Search
 from ..named import Named
 from .base import MarginVerifier, Verifier
-from .bits import BitSplitting
 from .bound import BoundVerifier
 from .complete import Complete
 from .enumeration import Enumeration

@@ -26,6 +26,7 @@ from ...models.deadline import LATE
 from ...models.rules import Leaky
 from ...models.running.readouts import LINEAR
 from ...models.validation import check_choice
+from ..bits.splitting import BitSplitting, splits_bits
 from ..branching.nodes.frontier import Answer
 from ..branching.question import MarginQuestion
 from ..branching.search import Search
@@ -35,7 +36,6 @@ from ..splitting.boxes import few_dimensions
 from ..unfinished import INTERRUPTED, Unfinished
 from ..verdicts import Verdict
 from .base import Verifier
-from .bits import BitSplitting, splits_bits
 from .enumeration import Enumeration
 from .inputs import InputSplitting
 from .ladder import Ladder

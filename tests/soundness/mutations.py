@@ -27,6 +27,7 @@ TESTS = (
     "tests/certify/bounds",
     "tests/certify/network_sets",
     "tests/certify/pairs",
+    "tests/certify/bits",
     "tests/certify/branching",
     "tests/certify/integers",
     "tests/models/chips",

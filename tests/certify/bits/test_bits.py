@@ -13,12 +13,12 @@ from spikecert.certify.bits.compiled_bits import bits_kernel
 from spikecert.certify.bits.cutting import counted, windows
 from spikecert.certify.bits.known import KnownNetwork
 from spikecert.certify.bits.search import BitSearch
+from spikecert.certify.bits.splitting import BitSplitting, splits_bits
 from spikecert.certify.bounds.prices.prices import Specifications
 from spikecert.certify.bounds.prices.stages import staged
 from spikecert.certify.problem import Problem
 from spikecert.certify.rounding import recursion_slack
 from spikecert.certify.verifiers import TRAINS
-from spikecert.certify.verifiers.bits import BitSplitting, splits_bits
 from spikecert.kernels.bits import BitHeap, BitWindow, CompiledBits, LayerConstants
 from spikecert.models.circuit import circuit
 from spikecert.models.elements.neurons import DLIF
@@ -27,7 +27,6 @@ from support.examples import examples
 from support.oracles import every_rate
 
 KERNEL = bits_kernel()
-pytestmark = pytest.mark.skipif(isinstance(KERNEL, str), reason="needs a C compiler")
 FEATURES = 3
 
 
@@ -108,6 +107,11 @@ def test_what_is_verified_moves_to_no_other_class(seed: int, decay: float, reset
             assert bool((runs.argmax(1) == labels[index]).all())
 
 
+def test_the_kernel_is_there() -> None:
+    """It loads, and its probes come to the least margin of all their runs."""
+    assert isinstance(KERNEL, CompiledBits), KERNEL
+
+
 @pytest.mark.parametrize(("decay", "reset"), [(0.5, "zero"), (1.0, "subtract")])
 def test_one_window_of_all_steps_is_exact_where_bits_are_free(decay: float, reset: str) -> None:
     """Each feature has one open bit, potentials begin at 0: the search ends at the least margin of all runs."""
@@ -186,8 +190,8 @@ def test_splits_prove_what_trains_do_not() -> None:
     assert won >= 3
 
 
-def lone(current: float, widening: float, counts: bool) -> BitWindow:
-    """Return a neuron of λ = θ = d = 1 with the same current at both steps, whose spikes cost −1, and no bit."""
+def lone(currents: tuple[float, float], widening: float, counts: bool) -> BitWindow:
+    """Return a neuron of λ = θ = d = 1 with currents at two steps, whose spikes cost −1, and no bit."""
 
     def of(*numbers: float) -> Tensor:
         return torch.tensor(numbers, dtype=torch.float64)
@@ -197,7 +201,7 @@ def lone(current: float, widening: float, counts: bool) -> BitWindow:
         sizes=(1,),
         step=torch.zeros(0, dtype=torch.long),
         columns=of().view(0, 1),
-        base=of(current, current),
+        base=of(*currents),
         matrix=of(),
         factor=of(1.0, 1.0).view(1, 2),
         low=of(0.0),
@@ -215,10 +219,19 @@ def test_each_step_pays_for_its_own_rounding(counts: bool) -> None:
     """Two currents of .45, each .06 off, reach a threshold of 1; each .04 off they do not."""
     assert isinstance(KERNEL, CompiledBits)
     for widening, least in ((0.06, -1.0), (0.04, 0.0)):
-        window = lone(0.45, widening, counts)
+        window = lone((0.45, 0.45), widening, counts)
         heap = BitHeap.of(window, 4)
         KERNEL.split(window, heap, 4, torch.inf)
         assert heap.low == least
+
+
+def test_an_open_spike_leaves_what_silence_keeps() -> None:
+    """A potential in [−.05, 1.05] that stays silent may be at 1, and .55 more make it spike at the next step."""
+    assert isinstance(KERNEL, CompiledBits)
+    window = lone((0.5, 0.0), 0.55, False)
+    heap = BitHeap.of(window, 4)
+    KERNEL.split(window, heap, 4, torch.inf)
+    assert heap.low == -2.0
 
 
 def test_currents_are_widened_by_what_the_recursion_may_stray() -> None:
@@ -234,4 +247,4 @@ def test_currents_are_widened_by_what_the_recursion_may_stray() -> None:
     known = KnownNetwork.of(found, asked)
     assert known is not None
     widest = found.stages[0].lower.abs().maximum(found.stages[0].upper.abs()).amax(0).flatten()
-    assert bool((known.layers[0].widening > recursion_slack(widest, 0.9, 0.75, 6, found.rounding)).all())
+    assert bool((known.stages[0].widening > recursion_slack(widest, 0.9, 0.75, 6, found.rounding)).all())

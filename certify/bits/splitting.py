@@ -1,4 +1,4 @@
-"""Verify rate codes by splitting their open bits window by window: see certify/bits/search.py."""
+"""Verify rate codes by splitting their open bits window by window: see search.py."""
 
 from dataclasses import dataclass, field
 from typing import ClassVar
@@ -9,15 +9,15 @@ from torch import Tensor
 from ...kernels.bits import CompiledBits
 from ...models.circuit import Circuit
 from ...models.networks import SpikingNetwork
-from ..bits.compiled_bits import bits_kernel
-from ..bits.known import KnownNetwork
-from ..bits.search import BitSearch
 from ..bounds.prices.stages import staged
 from ..bounds.propagation import LogitBounds
 from ..perturbations import Perturbation
 from ..problem import Problem
-from .base import ClassMarginVerifier, Phase
-from .trains import TRAINS
+from ..verifiers.base import ClassMarginVerifier, Phase
+from ..verifiers.trains import TRAINS
+from .compiled_bits import bits_kernel
+from .known import KnownNetwork
+from .search import BitSearch
 
 
 @dataclass(frozen=True)
@@ -59,12 +59,11 @@ class BitSplitting(ClassMarginVerifier):
             specifications = goal.specifications(problem.labels, samples, columns, floor)
             box = problem.perturbation.enclosure(problem.inputs[index : index + 1])
             network = staged(problem.circuit, box)
-            found = (
-                None
-                if network is None
-                else KnownNetwork.of(network, specifications.about(samples * 0, torch.arange(len(columns))))
-            )
-            for row, column in enumerate([] if found is None else columns.tolist()):
+            rows = specifications.about(samples * 0, torch.arange(len(columns)))
+            found = None if network is None else KnownNetwork.of(network, rows)
+            if found is None:
+                continue
+            for row, column in enumerate(columns.tolist()):
                 if problem.expired():
                     return bound
                 bound[index, column] = self.search.run(found, row, kernel, problem.expired) + floor[index, column]
