@@ -164,7 +164,6 @@ def test_bounds_of_parts_hold_for_each_member(seed: int) -> None:
                 least, moves = least_margins(network, every, int(labels[index]))
                 moving += moves
                 assert float(row[1 - labels[index]]) <= least
-    print("MOVING", moving)
     assert moving > 40
 
 
@@ -183,7 +182,6 @@ def test_what_is_told_apart_holds_for_each_member(seed: int) -> None:
                 continue
             proven, moving = proven + 1, moving + moves
             assert 0 < float(row[1 - label]) <= least
-    print("PROVEN", proven, moving)
     assert proven > 0
     assert moving > 0
 
