@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from spikecert.certified_networks import load_zoo
 from spikecert.certify import SpikeFlip, SpikeShift, verify
+from spikecert.certify.bounds.events.shifts import Shifts
 from spikecert.certify.problem import Problem
 from spikecert.certify.splitting.told_apart import MovedSets, tells_apart
 from spikecert.certify.verifiers.apart import _Search, told_apart
@@ -91,6 +92,9 @@ def test_parts_of_each_event_hold_the_set_and_nothing_else(question: tuple[Spike
         parts = whole.parts(events[index, None])
         assert set().union(*(members(part) for _, part in parts)) == every
         assert all((which == 0).all() for which, _ in parts)
+        budgets = [(part.enclosure().budget, part.movable) for _, part in parts]
+        marked = [(budget.events, movable) for budget, movable in budgets if isinstance(budget, Shifts)]
+        assert all(torch.equal(torch.stack(marks).sum(0), movable) for marks, movable in marked)
         assert all(float(part.movable.sum()) == len(part) * (float(whole.movable.sum()) - 1) for _, part in parts)
 
 
@@ -173,7 +177,7 @@ def test_what_is_told_apart_holds_for_each_member(seed: int) -> None:
     proven = moving = 0
     for threat in THREATS:
         problem = Problem(network, recordings, labels, threat)
-        known = torch.full((len(recordings), 2), -1e-3, dtype=torch.float64)  # as if nothing were proven before
+        known = torch.full((len(recordings), 2), -10.0, dtype=torch.float64)  # as if little were known
         for row, recording, label in zip(told_apart(problem, known), recordings, labels, strict=True):
             least, moves = least_margins(
                 network, torch.cat(list(threat.members(recording).batches(512))), int(label)
