@@ -18,7 +18,7 @@ from ..bounds.signals.box import Box
 from ..perturbations import Perturbation
 from ..problem import Problem
 from ..questions.rows import RowGoal
-from .apart import told_apart
+from ..splitting.apart_bounds import told_apart
 from .base import ClassMarginVerifier, Phase
 from .trains import TRAINS
 
@@ -27,7 +27,7 @@ from .trains import TRAINS
 class Linear(ClassMarginVerifier):
     """Bounds each open margin by prices; never below "trains", since prices of 0 are its bound.
 
-    Of a set of few moves events are told apart first (apart.py). What prices nearly prove is looked at again on
+    Of a set of few moves events are told apart first. What prices nearly prove is looked at again on
     the inputs where the margin would not be positive.
     A layer that prices do not reach (behind the first one with a decay near 0) keeps a price of 0.
 

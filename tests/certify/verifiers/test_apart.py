@@ -13,8 +13,8 @@ from spikecert.certified_networks import load_zoo
 from spikecert.certify import SpikeFlip, SpikeShift, verify
 from spikecert.certify.bounds.events.shifts import Shifts
 from spikecert.certify.problem import Problem
+from spikecert.certify.splitting.apart_bounds import _PartSearch, told_apart
 from spikecert.certify.splitting.told_apart import MovedSets, tells_apart
-from spikecert.certify.verifiers.apart import _Search, told_apart
 from spikecert.models import LIF, SpikingNetwork, mlp
 
 Members = set[tuple[float, ...]]
@@ -162,7 +162,7 @@ def test_bounds_of_parts_hold_for_each_member(seed: int) -> None:
         problem = Problem(network, recordings[index, None], labels[index, None], threat)
         whole = MovedSets.of(threat, recording[None])
         for _, parts in whole.parts(whole.events()):
-            bounds = _Search(problem)._bounds(parts)
+            bounds = _PartSearch(problem)._bounds(parts)
             for row, x, movable in zip(bounds, parts.recordings, parts.movable, strict=True):
                 every = torch.stack(list(moved(x, movable, parts.threat)))
                 least, moves = least_margins(network, every, int(labels[index]))

@@ -11,7 +11,7 @@ from torch import Tensor
 from ..bounds.trains.conserved import conserved_spikes
 from ..perturbations import SpikeShift
 from ..problem import Problem
-from ..splitting.told_apart import MovedSets, tells_apart
+from .told_apart import MovedSets, tells_apart
 
 MOST_EVENTS = 16
 """Of more events, where one of them is says little of what the others do."""
@@ -37,12 +37,12 @@ def told_apart(problem: Problem, known: Tensor) -> Tensor:
     for index, threat in enumerate([problem.perturbation] * len(known)):
         one = problem.subset(torch.tensor([index], device=problem.labels.device))
         if isinstance(threat, SpikeShift) and tells_apart(threat, one.inputs):
-            lower = _Search(one).lower(MovedSets.of(threat, one.inputs), known[index, None])
+            lower = _PartSearch(one).lower(MovedSets.of(threat, one.inputs), known[index, None])
             found[index] = -torch.inf if lower is None else lower
     return found
 
 
-class _Search:
+class _PartSearch:
     """The search of a problem of one sample.
 
     Attributes:
