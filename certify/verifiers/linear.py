@@ -19,6 +19,7 @@ from ..bounds.signals.box import Box
 from ..perturbations import Perturbation
 from ..problem import Problem
 from ..questions.rows import RowGoal
+from ..splitting.apart_bounds import told_apart
 from .base import ClassMarginVerifier, Phase
 from .trains import TRAINS
 
@@ -27,7 +28,8 @@ from .trains import TRAINS
 class Linear(ClassMarginVerifier):
     """Bounds each open margin by prices; never below "trains", since prices of 0 are its bound.
 
-    What prices nearly prove is looked at again on the inputs where the margin would not be positive.
+    Of a set of few moves events are told apart first. What prices nearly prove is looked at again on
+    the inputs where the margin would not be positive.
     A layer that prices do not reach (behind the first one with a decay near 0) keeps a price of 0.
 
     Args:
@@ -41,8 +43,8 @@ class Linear(ClassMarginVerifier):
     name: str = "linear"
 
     def phases(self, made: Circuit) -> tuple[Phase, ...]:
-        """Return the bounds of "trains", and those by prices."""
-        return (*TRAINS.phases(made), self._priced)
+        """Return the bounds of "trains", those that tell events apart, and those by prices."""
+        return (*TRAINS.phases(made), told_apart, self._priced)
 
     def _priced(self, problem: Problem, known: Tensor) -> Tensor:
         """Return better bounds of margins, −inf elsewhere, (batch, classes): each sample's worst one first.

@@ -92,10 +92,7 @@ class SpikeShift(EventSet):
 
     def layers(self, inputs: Tensor) -> Tensor:
         """Return the events that may move, each in one of several marks, (layers, batch, T, ...) of bool."""
-        movable = self.movable(inputs)
-        most = max(1, int(movable.max())) if movable.numel() else 1
-        levels = torch.arange(1, most + 1, device=inputs.device).view(-1, *([1] * inputs.dim()))
-        return movable >= levels
+        return _levels(self.movable(inputs))
 
     def enclosure(self, inputs: Tensor) -> Box:
         """Return the ends of each entry, cut with the budget of moves; the events alone where none can move.
@@ -126,7 +123,7 @@ class SpikeShift(EventSet):
     def _budget(self, exact: Tensor, movable: Tensor) -> Shifts:
         """Return what bounds sums over events; those that can meet another one are marked by themselves."""
         if self.merge == "add":
-            marks = tuple(self.layers(exact).double().unbind(0))
+            marks = tuple(_levels(movable).double().unbind(0))
             meets = (False,) * len(marks)
         else:
             near = _around(exact, self.reach)
@@ -328,6 +325,13 @@ def kept_apart(inputs: Tensor, offsets: Tensor) -> Tensor:
         if not bool(refused.any()):
             return offsets
         offsets = offsets.masked_fill(refused, 0)
+
+
+def _levels(movable: Tensor) -> Tensor:
+    """Return the events of `movable`, each in one of several marks, (layers, batch, T, ...) of bool."""
+    most = max(1, int(movable.max())) if movable.numel() else 1
+    levels = torch.arange(1, most + 1, device=movable.device).view(-1, *([1] * movable.dim()))
+    return movable >= levels
 
 
 def _around(events: Tensor, reach: int) -> Tensor:
