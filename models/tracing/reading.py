@@ -39,7 +39,7 @@ from .polynomials import (
 from .tracing import name_of
 from .watching import frames_of, line_of
 
-FAR = 1 << 16
+FAR = 1 << 29
 """A threshold above this is one that a sum of spikes may never reach."""
 PLAIN = 1 << 10
 """A fraction of this denominator, and below this size, is computed without rounding."""
