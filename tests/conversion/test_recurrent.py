@@ -163,7 +163,7 @@ def test_other_loops_are_refused_even_where_nothing_fires(sample, order):
     except ConversionRefused as error:
         network, told = None, str(error)
         assert re.search("no neuron|hears more of itself|is not the same function", told), told
-    assert network is None or order == "stale"
+    assert network is None or order in ("stale", "after")  # no bias at the first step: another threshold of each
     assert network is None or is_the_same(heard(order), from_snntorch(heard(order), sample))
     assert isinstance(from_snntorch(_quiet(heard()), sample).layers[1], Recurrent)
 
@@ -245,7 +245,7 @@ def test_a_feedback_is_what_runs(strong, sample):
 def test_a_container_of_more_than_a_neuron_is_refused(sample):
     inner = nn.Sequential(nn.Linear(8, 8), sj_neurons.IFNode())
     module = nn.Sequential(nn.Linear(16, 8), sj.LinearRecurrentContainer(inner, 8, 8), nn.Linear(8, 3))
-    with pytest.raises(ConversionRefused, match="fires at 2 of 5 steps, by one equation; expected all"):
+    with pytest.raises(ConversionRefused, match="hears more of itself than its spikes of one step before"):
         from_spikingjelly(module, sample, num_steps=5)
 
 

@@ -108,8 +108,9 @@ def test_a_graph_spikes_as_its_equations_do_under_either_reset(kind: str, reset:
     apart = 0
     for seed in range(5):
         graph, layers, events = drawn_graph(kind, seed)
-        if reset == "zero" and any(getattr(node, "v_leak", np.zeros(1)).any() for _, node, _ in layers):
-            with pytest.raises(ConversionRefused, match=r"resets to another potential|neuron: got RefractoryLIF"):
+        leaking = any(getattr(node, "v_leak", np.zeros(1)).any() for _, node, _ in layers)
+        if reset == "zero" and leaking and kind != "LIF in a loop":  # there the neuron begins elsewhere
+            with pytest.raises(ConversionRefused, match="resets to another potential"):
                 from_nir(graph, events, reset=reset)
             continue
         network = from_nir(graph, events, encoding="none", reset=reset)
