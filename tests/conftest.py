@@ -2,12 +2,14 @@
 
 import gc
 import os
+from collections import Counter
 
 import pytest
 import torch
 from hypothesis import settings
 
-from support.examples import DAILY
+from support.by_day import ALIKE, SHARE
+from support.examples import DAILY, THOROUGH
 
 torch.set_num_threads(1)
 settings.register_profile("ci", derandomize=True, deadline=None, max_examples=DAILY)
@@ -41,5 +43,14 @@ def pytest_collection_finish() -> None:
     gc.set_threshold(20_000, 20, 20)
 
 
+@pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Begin with long files; leave to the night what `by_day` says."""
     items.sort(key=lambda item: not item.path.as_posix().endswith(LONG))
+    cases = Counter[str]()
+    for item in items if not THOROUGH else ():
+        name = item.nodeid.partition("[")[0].removeprefix("tests/")
+        if name in ALIKE:
+            if cases[name] % SHARE:
+                item.add_marker(pytest.mark.slow)
+            cases[name] += 1
