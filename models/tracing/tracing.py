@@ -206,9 +206,15 @@ def skeleton(graph: GraphModule) -> Any:
             what = f"meta {node.name}"
         else:
             what = name_of(node) or str(node.op) if node.op != "get_attr" else digest(held)
-        parts = (what, told(node.args), told(list(node.kwargs.values())))
-        made[node] = told(node.args[0]) if what in COPIES else sha256(str(parts).encode()).hexdigest()
+        given, named = told(node.args), told(list(node.kwargs.values()))
+        if what == "addmm" and named is None:  # torch adds a bias so, or behind the product, as memory lies
+            what, given = "add", (_hashed("mm", given[1:], named), given[0])
+        made[node] = given[0] if what in COPIES else _hashed(what, given, named)
     return list(made.values())[-1]  # of the output
+
+
+def _hashed(*parts: Any) -> str:
+    return sha256(str(parts).encode()).hexdigest()
 
 
 def name_of(node: Node) -> str:

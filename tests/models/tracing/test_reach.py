@@ -291,3 +291,28 @@ def test_layers_without_neurons_between_them_are_refused_in_one_line_where_they_
     ) as caught:
         convert(net, torch.rand(2, 2), 1)
     assert "\n" not in str(caught.value)
+
+
+class BatchFirst(nn.Module):
+    """A layer over all steps of a sequence whose first two axes are turned: torch adds its bias otherwise alone."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        torch.manual_seed(0)
+        self.first, self.last = nn.Linear(4, 6), nn.Linear(6, 3)
+
+    def forward(self, x: Tensor) -> Tensor:
+        current = self.first(x.transpose(0, 1))
+        kept, total = torch.zeros(len(current), 6), torch.zeros(len(current), 3)
+        for t in range(current.shape[1]):
+            potential = 0.5 * kept + current[:, t]
+            spikes = (potential >= 0.25).to(x)
+            kept, total = potential * (1.0 - spikes), total + self.last(spikes)
+        return total
+
+
+def test_a_layer_over_turned_sequences_comes_in() -> None:
+    module, events = BatchFirst(), 3 * torch.randn(50, 5, 4)
+    network = convert(module, torch.rand(4, 5, 4), encoding="none").network
+    with torch.no_grad():
+        assert torch.allclose(network(events), module(events.transpose(0, 1)), atol=1e-5)
