@@ -294,7 +294,7 @@ def test_layers_without_neurons_between_them_are_refused_in_one_line_where_they_
 
 
 class BatchFirst(nn.Module):
-    """A layer over all steps of a sequence whose first two axes are turned: torch adds its bias otherwise alone."""
+    """A layer over all steps of a sequence with turned axes: of one sample torch adds its bias otherwise."""
 
     def __init__(self) -> None:
         super().__init__()
