@@ -32,6 +32,8 @@ FEEDBACKS = (nn.Linear, nn.Conv1d, nn.Conv2d, Share)
 STEPPED = (VariedLIF, RefractoryLIF, OneSpikeLIF, AdaptiveLIF, CoupledLIF)
 """Neurons with a state of their own that may hear themselves."""
 NEURONS = (LIF, DLIF, *STEPPED)
+CODE = ("rule", "forward", "run", "step", "resume", "_go")
+"""What a subclass of them leaves as it is."""
 
 
 class Recurrent(LIF):
@@ -221,11 +223,8 @@ def _check_part(name: str, part: object) -> None:
 def _may_hear(part: object) -> bool:
     """Return whether a neuron is one of those known here, or of a subclass that only sets constants."""
     kind: Any = type(part)
-    code = [getattr(kind, name, None) for name in ("rule", "forward", "_go")]
-    return any(
-        isinstance(part, own) and code == [getattr(own, name, None) for name in ("rule", "forward", "_go")]
-        for own in NEURONS
-    )
+    code = [getattr(kind, name, None) for name in CODE]
+    return any(isinstance(part, own) and code == [getattr(own, name, None) for name in CODE] for own in NEURONS)
 
 
 PARTS = {"neuron": NEURONS, "feedback": FEEDBACKS, "synapse": (Synapse, NoneType)}

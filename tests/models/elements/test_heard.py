@@ -347,8 +347,13 @@ def test_other_neurons_are_refused() -> None:
         def _go(self, current: Tensor, residue: Tensor | None, steps: int, num_steps: int) -> tuple[Run, Tensor]:
             return super()._go(2.0 * current, residue, steps, num_steps)
 
-    with pytest.raises(TypeError, match=r"^neuron: got Louder, expected one of LIF"):
-        Recurrent(Louder(), nn.Linear(2, 2))
+    class Later(CoupledLIF):
+        def step(self, current: Tensor, residue: Tensor | None, num_steps: int) -> tuple[Run, Tensor]:
+            return super().step(0.5 * current, residue, num_steps)
+
+    for other in (Louder(), Later()):
+        with pytest.raises(TypeError, match=rf"^neuron: got {type(other).__name__}, expected one of LIF"):
+            Recurrent(other, nn.Linear(2, 2))
     layer = Recurrent(CoupledLIF(), nn.Linear(2, 2))
     layer.neuron._go = lambda *rest: rest  # type: ignore[method-assign]
     with pytest.raises(ValueError, match=r"another forward \(CoupledLIF: _go"):
