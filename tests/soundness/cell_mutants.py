@@ -137,14 +137,14 @@ CELL_MUTANTS = (
     Mutant(
         "through: forget d",
         THROUGH,
-        "shares = self.weights * (chosen / drop).unsqueeze(-2)",
-        "shares = self.weights * (chosen / 1.0).unsqueeze(-2)",
+        "shares = chosen / drop",
+        "shares = chosen / 1.0",
     ),
     Mutant(
         "through: forget the bias below",
         THROUGH,
-        "middle = (shares @ below.bias) * gains",
-        "middle = (shares @ below.bias) * 0.0",
+        "middle = _product(self.weights, shares * below.bias) * sums.gains",
+        "middle = _product(self.weights, shares * below.bias) * 0.0",
     ),
     Mutant(
         "through: W for |W|", THROUGH, "radius = (matrices.abs() @ box.radius", "radius = (matrices @ box.radius"

@@ -5,7 +5,7 @@ from mutant import Mutant
 KERNEL = "checking/kernel/"
 NEURONS, TABLES, INVARIANTS = KERNEL + "neurons.py", KERNEL + "tables.py", KERNEL + "invariants.py"
 POTENTIALS, LEAVES, CHECKING = KERNEL + "potentials.py", KERNEL + "leaves.py", KERNEL + "checking.py"
-CONTEXTS, NARROWING, SIZES = KERNEL + "contexts.py", KERNEL + "narrowing.py", KERNEL + "sizes.py"
+CONTEXTS, NARROWING, SIZES = KERNEL + "contexts.py", KERNEL + "narrowing.py", KERNEL + "network.py"
 NUMBERS, CERTIFICATES, NODES = KERNEL + "numbers.py", KERNEL + "certificates.py", KERNEL + "network.py"
 DIGITS = "checking/numbers/digits.py"
 CONCLUSIONS, TIES = "checking/conclusions.py", "checking/ties.py"
@@ -219,8 +219,8 @@ KERNEL_MUTANTS = (
     Mutant(
         "kernel: every spike that may be is sure",
         CONTEXTS,
-        "low += least if certain else min(0, least) if possible else 0",
-        "low += least if possible else 0",
+        "low += min(certain * least, possible * least)",
+        "low += possible * least",
     ),
     Mutant(
         "kernel: maxima are one entry",

@@ -122,8 +122,8 @@ SHARING_MUTANTS = (
     Mutant(
         "kernel: a split of inputs leaves a gap",
         CHECKING,
-        "(low, min(high, value)), (max(low, value), high)",
-        "(low, min(high, value)), (max(low, value) + ONE // 8, high)",
+        "(low, min(high, value)), (max(low, value + whole * ONE), high)",
+        "(low, min(high, value)), (max(low, value + whole * ONE) + ONE // 8, high)",
     ),
     Mutant(
         "kernel: what was found of inputs outlives their split",

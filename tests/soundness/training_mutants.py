@@ -25,8 +25,8 @@ TRAINING_MUTANTS = (
     Mutant(
         "coupled: the runs forget nothing",
         COUPLED,
-        "own = torch.add(drive, own, alpha=dynamics.decay)",
-        "own = drive + own",
+        "own = torch.add(enters, own, alpha=dynamics.decay)",
+        "own = enters + own",
     ),
     Mutant(
         "coupled kernel: the upper run pays for its own spikes",
@@ -43,8 +43,8 @@ TRAINING_MUTANTS = (
     Mutant(
         "prefix: neurons that forget are taken as counting",
         "training/bounds/prefix_bounds.py",
-        "isinstance(rule, Leaky) and rule.decay != 1.0 for",
-        "isinstance(rule, Leaky) and rule.decay < 0.0 for",
+        "forgets = any(decay != 1.0 for decay in decays)",
+        "forgets = any(decay < 0.0 for decay in decays)",
     ),
     Mutant(
         "prefix: the potential's weights are in the wrong order",
