@@ -102,8 +102,11 @@ class Linear(ClassMarginVerifier):
             return found.bound
 
     def _useful(self, known: Tensor) -> Tensor:
-        """Return what bounds must reach to prove anything: 0, or what narrowing goes on from, (S,)."""
-        reach = 0.0 if self.narrowing is None else self.narrowing.reach
+        """Return what bounds must reach to prove anything, (S,): what narrowing goes on from.
+
+        It is the same where none follows, so that narrowing begins with what prices alone find.
+        """
+        reach = (self.narrowing or Narrowing()).reach
         share = 1.0 if reach == math.inf else reach / (1.0 + reach)
         return (share * known).clamp_max(0.0)
 

@@ -227,7 +227,8 @@ class ModuleRun:
             return self._built(place, name)
         except ConversionRefused:
             try:
-                rests = any(each.besides for each in self.traces.read(place, rested=True)[0].firings)
+                layers = self.traces.read(place, rested=True)[1]
+                rests = any(map(layers.rest, range(len(layers.steps))))
             except ReadAtRest:
                 raise
             except ConversionRefused:

@@ -13,7 +13,7 @@ from spikecert.certify import PixelBox, verify
 from spikecert.certify.scales import BoxScale
 from spikecert.models import save
 from spikecert.testing import check_sound, networks
-from support.examples import examples
+from support.examples import THOROUGH, examples
 
 FILE = """
 [temperature]
@@ -27,6 +27,8 @@ epsilon = 0.5
 [humidity]
 """
 LOWER, UPPER = torch.tensor([-10.0, 90.0, 0.0]), torch.tensor([40.0, 110.0, 1.0])
+BRACKETED = 6 if THOROUGH else 2
+"""Samples whose radii are sought."""
 FAST = ("--verifier", "trains", "--no-gains", "--samples", "6")
 
 
@@ -57,7 +59,7 @@ def test_epsilon_has_units(run, plant):
         size,
         *FAST,
         "--samples",
-        "2",
+        str(BRACKETED),
         "--radii",
         "--out",
         "out",
@@ -73,7 +75,7 @@ def test_epsilon_has_units(run, plant):
     assert "pressure in \\[90, 110\\] kPa" in page
     test = dataset("mine.npz", limits=(-10, 110)).test
     box = PixelBox(torch.tensor([2.0, 0.5, 0.0]), LOWER, UPPER)
-    verdicts = verify(plant, test.inputs[:2], test.labels[:2], box, "trains")
+    verdicts = verify(plant, test.inputs[:BRACKETED], test.labels[:BRACKETED], box, "trains")
     assert [row.verdicts["trains"].status for row in found.models[0].rows] == [item.status for item in verdicts]
     assert found.models[0].radii is not None
     for radius, verdict in zip(found.models[0].radii.samples, verdicts, strict=True):

@@ -118,7 +118,7 @@ def test_no_sampled_sequence_contradicts_a_proof(tmp_path_factory, network, epsi
     check_samples(case, LInf(epsilon), folder, points(case, 40, generator))
 
 
-@examples(24)
+@examples(40 if THOROUGH else 24)
 @given(
     cases(encodings=("direct",)),
     st.sampled_from(["spikes", "potential", "scaled potential"]),

@@ -183,7 +183,7 @@ def test_what_is_a_step_where_it_is_called_comes_in(name: str):
 
 NO_NUMBER = "takes values out of a tensor"
 WRONG: dict[str, tuple[Function, str]] = {
-    "silent between": (silent_between, "takes something in behind a spike"),
+    "silent between": (silent_between, "does not weigh all steps alike"),
     "fires between": (lambda v: ((v > 0) | ((v > -0.3) & (v < -0.2))).float(), "does not weigh"),
     "where": (lambda v: torch.where(v.abs() > 1e4, torch.zeros_like(v), (v > 0).float()), "abs: "),
     "read by numpy": (lambda v: (v > 0).float() if v.numpy().max() != 3.0 else torch.zeros_like(v), NO_NUMBER),

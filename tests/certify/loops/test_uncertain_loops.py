@@ -26,6 +26,7 @@ SPREAD = (((0.0, 0.004), (0.004, 0.002)), ((0.0005,), (0.005,)))
 VERTICES = ((A, ((0.007,), (0.115,))), (((1.0, 0.13), (0.01, 1.0)), ((0.0085,), (0.135,))))
 SEEDS = st.integers(0, 2**31)
 STEPS = 30 if THOROUGH else 10
+FAR, AWAY = (0.1, 20) if THOROUGH else (0.5, 6)
 
 
 def loop(**changed: object) -> ClosedLoop:
@@ -188,8 +189,8 @@ def test_boxes_hold_each_step_of_a_loop_stable_or_not():
         assert len(found) == STEPS + 1
         assert (np.abs(runs) <= np.array(found)[:, None]).all()
     away = ClosedLoop(controller(((1.0, 1.0),)), A, B, C=((1.0, 1.0),), scale=UNIT, gain=UNIT)
-    found = np.array(away.reach((0.5, 0.5), 6, [[1.0]]))
-    runs = away.run(np.sign(np.random.default_rng(2).uniform(-1, 1, (300, 2))) * 0.5, 6)
+    found = np.array(away.reach((FAR, FAR), AWAY, [[1.0]]))
+    runs = away.run(np.sign(np.random.default_rng(2).uniform(-1, 1, (300, 2))) * FAR, AWAY)
     assert (np.abs(runs) <= found[:, None]).all()
     assert found[-1].max() > 1.0
 

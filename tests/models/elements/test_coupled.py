@@ -32,56 +32,26 @@ from spikecert.certify.proofs import Prover, Unproven
 from spikecert.models import circuit
 from spikecert.models.circuit import UnknownNode
 from spikecert.testing import check_sound
+from support.drawn_networks import coupled_neurons, draw_weights, inputs_of
 from support.oracles import every_flip
 
 SEEDS = st.integers(0, 2**31)
-SHARES = st.sampled_from([0.0, 0.25, 0.5, 0.9, 1.0])
-FACTORS = st.sampled_from([-0.5, 0.0, 0.0, 0.25, 0.5, 1.0])
-
-
-@st.composite
-def neurons(draw: st.DrawFn, width: int = 3) -> CoupledLIF:
-    """Return neurons of any constants, alike or one set each."""
-
-    def drawn(numbers: st.SearchStrategy[float]) -> float | list[float]:
-        return draw(st.lists(numbers, min_size=width, max_size=width)) if draw(st.booleans()) else draw(numbers)
-
-    thresholds = st.sampled_from([0.25, 1.0, 1.0, 1.5])
-    return CoupledLIF(
-        drawn(SHARES),
-        drawn(thresholds),
-        drawn(st.sampled_from([0.5, 1.0, 2.0])),
-        drawn(SHARES),
-        *(drawn(FACTORS) for _ in range(6)),
-        reset=draw(st.sampled_from(["subtract", "zero"])),
-        fires_at=draw(st.sampled_from([">=", ">"])),
-    )
 
 
 @st.composite
 def networks(draw: st.DrawFn, encoding: str | None = None, most: int = 5) -> SpikingNetwork:
     """Return a dense network of such neurons, half of them with weights on a grid of quarters."""
     width, grid = 3, draw(st.booleans())
-    layers: list[nn.Module] = [nn.Linear(2, width), draw(neurons())]
+    layers: list[nn.Module] = [nn.Linear(2, width), draw(coupled_neurons())]
     layers += draw(st.sampled_from([[], [nn.Linear(width, width), LIF(0.5)]]))
-    layers += [nn.Linear(width, width), draw(neurons())] if draw(st.booleans()) else []
-    layers += [nn.Linear(width, 3)] if draw(st.booleans()) else [nn.Linear(width, width), draw(neurons())]
+    layers += [nn.Linear(width, width), draw(coupled_neurons())] if draw(st.booleans()) else []
+    layers += [nn.Linear(width, 3)] if draw(st.booleans()) else [nn.Linear(width, width), draw(coupled_neurons())]
     coding = encoding or draw(st.sampled_from(["direct", "none"]))
     made = SpikingNetwork(*layers, num_steps=draw(st.integers(1, most)), encoding=coding)
     generator = torch.Generator().manual_seed(draw(SEEDS))
     scale = draw(st.sampled_from([1.0, 1.5, 1.5, 2.0**-60, 2.0**40]))
-    for layer in made.modules():
-        if isinstance(layer, nn.Linear):
-            for part in (layer.weight, layer.bias):
-                numbers = torch.randn(part.shape, generator=generator) * scale
-                part.data = (numbers * 4).round() / 4 if grid else numbers
+    draw_weights(made, generator, scale, grid)
     return made.to(draw(st.sampled_from([torch.float32, torch.float64]))).eval()
-
-
-def inputs_of(network: SpikingNetwork, seed: int, count: int = 3) -> Tensor:
-    shape = (network.num_steps, 2) if network.timed else (2,)
-    found = torch.rand(count, *shape, generator=torch.Generator().manual_seed(seed))
-    return ((found * 4).round() / 4 if seed % 2 else found).to(network.dtype)
 
 
 def by_hand(layer: CoupledLIF, current: Tensor) -> Tensor:
@@ -106,7 +76,7 @@ def by_hand(layer: CoupledLIF, current: Tensor) -> Tensor:
 
 
 @settings(max_examples=60, deadline=None)
-@given(layer=neurons(), seed=SEEDS, steps=st.integers(1, 5))
+@given(layer=coupled_neurons(), seed=SEEDS, steps=st.integers(1, 5))
 def test_a_run_is_what_the_words_say_whole_and_in_parts(layer: CoupledLIF, seed: int, steps: int) -> None:
     """On a grid, where hardly a product rounds and thresholds are met exactly."""
     layer = layer.double()

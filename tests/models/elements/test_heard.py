@@ -50,30 +50,16 @@ from spikecert.models.conversion.telling import told_of
 from spikecert.models.elements.neurons import Run
 from spikecert.models.rules import DeclaredRule, Leaky
 from spikecert.testing import check_sound
+from support.drawn_networks import FIRES, SHARES, THRESHOLDS, coupled_neurons, draw_weights, inputs_of
 from support.oracles import every_flip
 
 SEEDS = st.integers(0, 2**31)
-SHARES = st.sampled_from([0.0, 0.25, 0.5, 1.0])
-FACTORS = st.sampled_from([-0.5, 0.0, 0.0, 0.25, 0.5, 1.0])
-THRESHOLDS = st.sampled_from([0.25, 1.0, 1.5])
-FIRES = st.sampled_from([">=", ">"])
+SEEDS = st.integers(0, 2**31)
 WIDTH = 3
 
 
-@st.composite
-def coupled(draw: st.DrawFn) -> CoupledLIF:
-    """Return neurons of two numbers."""
-
-    def each(numbers: st.SearchStrategy[float]) -> float | list[float]:
-        return draw(st.lists(numbers, min_size=WIDTH, max_size=WIDTH)) if draw(st.booleans()) else draw(numbers)
-
-    constants = SHARES, THRESHOLDS, st.sampled_from([0.5, 1.0, 2.0]), SHARES, *[FACTORS] * 6
-    reset = draw(st.sampled_from(["subtract", "zero"]))
-    return CoupledLIF(*map(each, constants), reset=reset, fires_at=draw(FIRES))
-
-
 NEURONS = st.one_of(
-    coupled(),
+    coupled_neurons(WIDTH),
     st.builds(
         AdaptiveLIF,
         SHARES,
@@ -111,19 +97,8 @@ def networks(draw: st.DrawFn, encoding: str | None = None, most: int = 5) -> Spi
     made = SpikingNetwork(*layers, num_steps=draw(st.integers(1, most)), encoding=coding)
     generator = torch.Generator().manual_seed(draw(SEEDS))
     scale = draw(st.sampled_from([1.0, 1.5, 1.5, 2.0**-60, 2.0**40]))
-    for layer in made.modules():
-        if isinstance(layer, nn.Linear | Share):
-            for part in layer.parameters():
-                numbers = torch.randn(part.shape, generator=generator) * scale
-                part.data = (numbers * 4).round() / 4 if grid else numbers
+    draw_weights(made, generator, scale, grid)
     return made.to(draw(st.sampled_from([torch.float32, torch.float64]))).eval()
-
-
-def inputs_of(network: SpikingNetwork, seed: int, count: int = 3) -> Tensor:
-    """Return inputs, on a grid of quarters half of the time."""
-    shape = (network.num_steps, 2) if network.timed else (2,)
-    found = torch.rand(count, *shape, generator=torch.Generator().manual_seed(seed))
-    return ((found * 4).round() / 4 if seed % 2 else found).to(network.dtype)
 
 
 def fed(layer: Recurrent, current: Tensor) -> Tensor:

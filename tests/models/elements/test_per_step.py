@@ -6,7 +6,7 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from torch import Tensor, nn
+from torch import nn
 
 from spikecert import (
     L2,
@@ -32,6 +32,7 @@ from spikecert.models import circuit
 from spikecert.models.circuit import UnknownNode
 from spikecert.testing import check_sound
 from spikecert.training.bounds.interval_bounds import worst_logits
+from support.drawn_networks import draw_weights, inputs_of
 
 STEPS = 3
 VERIFIERS = ("interval", "trains", "linear", "complete", "milp")
@@ -73,18 +74,8 @@ def networks(draw: st.DrawFn) -> SpikingNetwork:
     }.get(place, list)()
     layers += [own(True)] if place == "last" else [nn.Linear(width, 3)]
     made = SpikingNetwork(*layers, num_steps=steps, encoding=draw(st.sampled_from(["direct", "none"])))
-    for layer in made.modules():
-        if isinstance(layer, nn.Linear):
-            for part in (layer.weight, layer.bias):
-                numbers = torch.randn(part.shape, generator=generator) * 1.5
-                part.data = (numbers * 4).round() / 4 if grid else numbers
+    draw_weights(made, generator, 1.5, grid)
     return made.to(draw(st.sampled_from([torch.float32, torch.float64]))).eval()
-
-
-def inputs_of(network: SpikingNetwork, seed: int, count: int = 3) -> Tensor:
-    shape = (network.num_steps, 2) if network.timed else (2,)
-    found = torch.rand(count, *shape, generator=torch.Generator().manual_seed(seed))
-    return ((found * 4).round() / 4 if seed % 2 else found).to(network.dtype)
 
 
 @pytest.mark.parametrize("verifier", VERIFIERS)

@@ -42,7 +42,7 @@ REFUSED = {
     "integrates_at_rest": "reads its potential of step",
     "counts_again": "asks whether a graded signal has just one value",
     "heard_at_rest": "what it would have fired is read",
-    "silenced_by_others": "",
+    "silenced_by_others": "takes something in behind a spike",
 }
 EQUAL = {("once", "decay")}
 """Near-misses that are networks, too: of a constant input v is a[t] times that, where nothing resets it."""

@@ -21,18 +21,18 @@ BEGIN, END = "<!-- repositories -->\n", "<!-- end of repositories -->"
 HEAD = "| repository, and how it is written | |\n|---|---|\n"
 REFUSED = {
     "BNTT": "draws random numbers",
-    "Hybrid": "",
+    "Hybrid": "draws random numbers",
     "EfficientSRNN": "draws random numbers",
     "Sparch": "draws random numbers",
     "Decolle": "loses some of its potential by a spike",
     "Slayer": "mixes them",
-    "SpikeFlowNet": "",
+    "SpikeFlowNet": "which rounding decides",
     "EventFlow": "tanh: at the end makes large outputs equal",
-    "PopSpike": "",
+    "PopSpike": "tanh: at the end makes large outputs equal",
     "SpikingDDPG": "tanh: at the end makes large outputs equal",
-    "Spikformer": "",
+    "Spikformer": "a product of two signals (attention)",
     "GatedLIF": "reads its potential of step",
-    "SNASNet": "",
+    "SNASNet": "fires at 2 of 3 steps",
 }
 
 
