@@ -30,7 +30,7 @@ sum of t widened currents is t widenings off.
 from dataclasses import dataclass
 
 from ...kernels.bits import BitHeap, BitWindow, CompiledBits
-from ...models.constants import at_least, settle
+from ...models.constants import at_least, settle, wholes
 from ...models.deadline import Expired
 from .cutting import counted, windows
 from .known import KnownNetwork
@@ -55,6 +55,7 @@ class BitSearch:
 
     def __post_init__(self) -> None:
         settle(self, at_least(1), "most", "capacity")
+        settle(self, _lengths, "lengths")
 
     def run(self, network: KnownNetwork, row: int, kernel: CompiledBits, expired: Expired) -> float:
         """Return a lower bound of a row's margin, above its floor; one above 0 is not improved."""
@@ -80,6 +81,11 @@ class BitSearch:
                 break
             state.split(index, AT_ONCE)
         return constant + state.low
+
+
+def _lengths(name: str, values: object) -> tuple[int, ...]:
+    """Return lengths of windows: of less than one step none would be made, and nothing would cost anything."""
+    return tuple(at_least(1)(f"{name}[{index}]", value) for index, value in enumerate(wholes(name, values)))
 
 
 class _SideBySide:

@@ -248,3 +248,22 @@ def test_currents_are_widened_by_what_the_recursion_may_stray() -> None:
     assert known is not None
     widest = found.stages[0].lower.abs().maximum(found.stages[0].upper.abs()).amax(0).flatten()
     assert bool((known.stages[0].widening > recursion_slack(widest, 0.9, 0.75, 6, found.rounding)).all())
+
+
+@pytest.mark.parametrize(
+    ("settings", "told"),
+    [
+        ({"lengths": (0,)}, r"lengths\[0\]: got 0, expected at least 1"),
+        ({"lengths": (1, -1)}, r"lengths\[1\]: got -1, expected at least 1"),
+        ({"lengths": (1.5,)}, "lengths: got float, expected an integer"),
+        ({"lengths": "12"}, "lengths: got str, expected integers"),
+        ({"lengths": 2}, "lengths: got int, expected integers"),
+        ({"most": 0}, "most: got 0, expected at least 1"),
+        ({"capacity": True}, "capacity: got bool"),
+    ],
+)
+def test_windows_of_no_step_are_refused(settings: dict[str, object], told: str) -> None:
+    """They would cost nothing, and prove what is not so."""
+    with pytest.raises((TypeError, ValueError), match=f"^{told}"):
+        BitSearch(**settings)  # type: ignore[arg-type]
+    assert BitSearch(lengths=[2, 3]).lengths == (2, 3)  # type: ignore[arg-type]
