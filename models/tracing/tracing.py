@@ -9,6 +9,7 @@ of sight. In-place updates become plain operations by `functionalize`.
 
 import copy
 import logging
+import math
 import random
 import sys
 import traceback
@@ -60,6 +61,8 @@ class CopiedFunction(FunctionModule):
 
 COPIES = ("clone", "contiguous", "detach", "alias", "lift_fresh_copy", "view", "_unsafe_view", "expand")
 """Operations that change no value, which depend on how memory lies."""
+SIZES = ("size", "sizes", "split_size", "split_sizes", "repeats")
+"""How torch names arguments that may be as large as the batch."""
 LEAF = "The .grad attribute of a Tensor that is not a leaf"
 """What torch warns of where a trace reads a tensor of another module, such as those that snnTorch resets."""
 NUMBERS = (int, float, str)
@@ -193,12 +196,10 @@ def skeleton(graph: GraphModule) -> Any:
     made: dict[Node, Any] = {}
 
     def told(value: Any) -> Any:
-        """Return what an argument is; of sizes only that they are some."""
+        """Return what an argument is."""
         if isinstance(value, Node):
             return made[value]
-        if isinstance(value, list | tuple):
-            return None if all(isinstance(each, int) for each in value) else tuple(map(told, value))
-        return None if isinstance(value, int) and not isinstance(value, bool) else str(value)
+        return tuple(map(told, value)) if isinstance(value, list | tuple) else str(value)
 
     for node in graph.graph.nodes:
         held = getattr(graph, str(node.target)) if node.op == "get_attr" else None
@@ -206,11 +207,30 @@ def skeleton(graph: GraphModule) -> Any:
             what = f"meta {node.name}"
         else:
             what = name_of(node) or str(node.op) if node.op != "get_attr" else digest(held)
-        given, named = told(node.args), told(list(node.kwargs.values()))
-        if what == "addmm" and named is None:  # torch adds a bias so, or behind the product, as memory lies
+        given, named = told(_without_sizes(node)), told(sorted(node.kwargs.items()))
+        if what == "addmm" and not node.kwargs:  # torch adds a bias so, or behind the product, as memory lies
             what, given = "add", (_hashed("mm", given[1:], named), given[0])
         made[node] = given[0] if what in COPIES else _hashed(what, given, named)
     return list(made.values())[-1]  # of the output
+
+
+def _without_sizes(node: Node) -> list[Any]:
+    """Return a node's arguments; in place of sizes, which batches have their own of, None."""
+    if not isinstance(node.target, torch._ops.OpOverload):
+        return list(node.args)
+    names = [argument.name for argument in node.target._schema.arguments]
+    found: list[Any] = [None if name in SIZES else value for name, value in zip(names, node.args, strict=False)]
+    if name_of(node) == "permute" and len(found[1]) > 2:
+        found[1] = None  # einsum orders axes by their sizes
+    if name_of(node) == "slice" and len(found) > 3 and found[3] >= _size_along(*node.args[:2]):
+        found[3] = None  # to the end
+    return found
+
+
+def _size_along(node: Any, dim: Any) -> float:
+    """Return how many entries a value has along an axis."""
+    value = node.meta.get("val") if isinstance(node, Node) else None
+    return value.shape[dim] if isinstance(value, Tensor) else math.inf
 
 
 def _hashed(*parts: Any) -> str:

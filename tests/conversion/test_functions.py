@@ -149,6 +149,9 @@ def test_steps_of_ones_own_come_in(name: str):
     assert fires_at(function) == symbol
 
 
+FAR_OFF = torch.tensor([0.0, 1e3, 2e3])
+
+
 def silent_between(v: Tensor) -> Tensor:
     return ((v > 0) & ~((v > 1e4) & (v < 1e5))).float()
 
@@ -198,6 +201,12 @@ WRONG: dict[str, tuple[Function, str]] = {
     "narrow": (lambda v: (v.to(torch.bfloat16) > 0).float(), "casts a signal that is no spike"),
     "turned": (lambda v: (v > 0).flip(-1).flip(-1).float(), "flip: "),
     "by the batch": (lambda v: (v > 0).float() if len(v) != 1 else (v >= 0).float(), "for one sample alone"),
+    "by the batch, far off": (lambda v: (v > (1000 if len(v) != 1 else 2000)).float(), "for one sample alone"),
+    "by the batch, an entry": (lambda v: (v > FAR_OFF[1 if len(v) != 1 else 2]).float(), "for one sample alone"),
+    "by the batch, a count": (
+        lambda v: (v > torch.arange(1000 if len(v) != 1 else 2000)[-1]).float(),
+        "for one sample alone",
+    ),
     "of one row": (last_row, r"test_functions\.py:\d+: select: takes one entry of the feature axis"),
     "by rows": (by_rows, "index_put: writes at places that are picked by values; expected torch.where"),
     "itself": (lambda v: (v >= v).float(), "nothing in it fires"),
