@@ -1,7 +1,6 @@
-"""Settings of all tests: one torch thread (small networks wait on a second one), and repeatable examples in CI."""
+"""Settings of all tests: one torch thread (small networks wait on a second), and the same examples each day."""
 
 import gc
-import os
 from collections import Counter
 
 import pytest
@@ -12,9 +11,9 @@ from support.by_day import ALIKE, SHARE
 from support.examples import DAILY, THOROUGH
 
 torch.set_num_threads(1)
-settings.register_profile("ci", derandomize=True, deadline=None, max_examples=DAILY)
-settings.register_profile("local", deadline=None, max_examples=DAILY)
-settings.load_profile("ci" if os.environ.get("CI") else "local")
+settings.register_profile("by day", derandomize=True, deadline=None, max_examples=DAILY)
+settings.register_profile("by night", deadline=None, max_examples=DAILY)
+settings.load_profile("by night" if THOROUGH else "by day")
 
 
 LONG = (

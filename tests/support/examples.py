@@ -1,4 +1,4 @@
-"""How many examples a test draws: an eighth of them by day, all of them at night, and then new ones each time."""
+"""How many examples a test draws: an eighth of them by day, the same each time; all at night, new each time."""
 
 import os
 from typing import Any
