@@ -55,8 +55,13 @@ class _BitArrays(ctypes.Structure):
     _fields_ = tuple((name, ctypes.c_void_p) for name in _WINDOW)
 
 
+_HEAP = ("bound", "slot", "masks", "bit", "depth", "state", "closed")
+
+
 class _BitQueue(ctypes.Structure):
-    _fields_ = tuple((name, ctypes.c_void_p) for name in ("bound", "slot", "masks", "bit", "state", "closed"))
+    _fields_ = tuple(
+        (name, ctypes.c_void_p) for name in ("bound", "slot", "masks", "bit", "depth", "state", "closed")
+    )
 
 
 @dataclass(frozen=True)
@@ -122,8 +127,9 @@ class BitHeap:
     """The open nodes of a window's search; its tensors are the kernel's own.
 
     Attributes:
-        bound, slot, bit: of each place, (capacity,).
+        bound, slot: of each place, (capacity,).
         masks: of each slot, which bits are fixed and their values, (capacity, 2·words).
+        bit, depth: of each slot, where it is split and how many bits are fixed, (capacity,).
         state: how many nodes are open, how many were bounded, how many slots were used.
         closed: the least bound of a node that no bit moves, (1,).
     """
@@ -132,6 +138,7 @@ class BitHeap:
     slot: Tensor
     masks: Tensor
     bit: Tensor
+    depth: Tensor
     state: Tensor
     closed: Tensor
 
@@ -142,6 +149,7 @@ class BitHeap:
             torch.empty(capacity, dtype=torch.float64),
             torch.empty(capacity, dtype=torch.int32),
             torch.empty(capacity, 2 * window.words, dtype=torch.int64),
+            torch.empty(capacity, dtype=torch.int16),
             torch.empty(capacity, dtype=torch.int16),
             torch.zeros(3, dtype=torch.int64),
             torch.full((1,), torch.inf, dtype=torch.float64),
@@ -178,7 +186,6 @@ class CompiledBits:
     def split(self, window: BitWindow, heap: BitHeap, nodes: int, enough: float) -> None:
         """Split so many nodes of a window, the least bound first, until that is `enough`."""
         sizes, arrays = window._packed(len(heap.bound))
-        fields = (heap.bound, heap.slot, heap.masks, heap.bit, heap.state, heap.closed)
-        held = _BitQueue(*map(address, fields))
+        held = _BitQueue(*(address(getattr(heap, name)) for name in _HEAP))
         if self.functions.split(*map(ctypes.byref, (sizes, arrays, held)), nodes, enough):
             raise MemoryError("bits: no memory for the neurons of a window")

@@ -9,18 +9,15 @@ from ...kernels.bits import MOST_BITS, BitWindow
 from .known import KnownLayer, KnownNetwork
 
 
-def windows(network: KnownNetwork, row: int, length: int) -> list[BitWindow] | None:
-    """Return the windows of `length` steps that make up all of them; None where one has too many open bits.
+def window(network: KnownNetwork, row: int, steps: slice) -> BitWindow | None:
+    """Return the window of some steps; None where it has too many open bits.
 
-    Their margins and the row's constant sum up to the row's margin, run by run.
+    The margins of windows that make up all steps and the row's constant sum up to the row's margin, run by run.
     """
-    steps = range(0, len(network.certain), length)
-    if any(int(network.open[t : t + length].sum()) > MOST_BITS for t in steps):
-        return None
-    return [_window(network, row, slice(t, min(t + length, len(network.certain)))) for t in steps]
+    return None if int(network.open[steps].sum()) > MOST_BITS else _window(network, row, steps)
 
 
-def counted(network: KnownNetwork, row: int) -> list[BitWindow] | None:
+def counted(network: KnownNetwork, row: int) -> BitWindow | None:
     """Return all steps as one window of neurons that count; None where some forget, or open bits are too many."""
     if not network.counts or int(network.open.sum()) > MOST_BITS:
         return None
@@ -28,7 +25,7 @@ def counted(network: KnownNetwork, row: int) -> list[BitWindow] | None:
     pairs = list(zip(network.stages, network.opened(steps), strict=True))
     fewest = _joined([layer.fewest[:, at] for layer, at in pairs if layer.fewest is not None])
     greatest = _joined([layer.greatest[:, at] for layer, at in pairs if layer.greatest is not None])
-    return [replace(_window(network, row, steps), fewest=fewest, greatest=greatest)]
+    return replace(_window(network, row, steps), fewest=fewest, greatest=greatest)
 
 
 def _window(network: KnownNetwork, row: int, steps: slice) -> BitWindow:

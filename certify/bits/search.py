@@ -23,17 +23,19 @@ and the most spikes up to each step, a spike at the lower end being one above `s
 about S[T]. Windows there are all steps at once.
 
 A window of few steps has few bits, and is searched to its end in milliseconds; a longer one knows of more
-potentials where they come from. So windows grow, until the row is proven or the time is up. Rounding: known.py; a
-sum of t widened currents is t widenings off.
+potentials where they come from. So windows grow, until the row is proven or the time is up. Whatever is known of
+windows of all lengths, the best cut is one path from step to step, found by dynamic programming (partition.py).
+Rounding: known.py; a sum of t widened currents is t widenings off.
 """
 
 from dataclasses import dataclass
 
-from ...kernels.bits import BitHeap, BitWindow, CompiledBits
+from ...kernels.bits import CompiledBits
 from ...models.constants import at_least, settle, wholes
 from ...models.deadline import Expired
-from .cutting import counted, windows
+from .cutting import counted, window
 from .known import KnownNetwork
+from .partition import Partition
 
 AT_ONCE = 1000
 """Nodes that are split in one call: milliseconds."""
@@ -46,12 +48,12 @@ class BitSearch:
     Args:
         most: splits of a row, over all windows of one length.
         capacity: nodes that may be open in a window.
-        lengths: of windows, in turn.
+        lengths: of windows, in turn; those before stay.
     """
 
     most: int = 2**18
     capacity: int = 2**20
-    lengths: tuple[int, ...] = (1, 2, 3)
+    lengths: tuple[int, ...] = (1, 2, 3, 5)
 
     def __post_init__(self) -> None:
         settle(self, at_least(1), "most", "capacity")
@@ -59,57 +61,33 @@ class BitSearch:
 
     def run(self, network: KnownNetwork, row: int, kernel: CompiledBits, expired: Expired) -> float:
         """Return a lower bound of a row's margin, above its floor; one above 0 is not improved."""
-        best, constant = -float("inf"), float(network.constant[row])
-        for parts in (counted(network, row), *(windows(network, row, length) for length in self.lengths)):
-            if parts is None:
-                continue
-            if expired():
+        steps, whole = len(network.certain), counted(network, row)
+        known = Partition(steps, float(network.constant[row]), self.capacity, kernel)
+        best = -float("inf")
+        if whole is not None and not expired():
+            known.add(slice(0, steps), whole)
+            best = self._bound(known, expired)
+        for length in dict.fromkeys(min(length, steps) for length in self.lengths):
+            if best > 0.0 or expired():
                 break
-            best = max(best, self._bound(parts, constant, kernel, expired))
-            if best > 0.0:
-                break
+            for start in range(steps):
+                part = slice(start, min(start + length, steps))
+                made = None if part in known else window(network, row, part)
+                if made is not None:
+                    known.add(part, made)
+            best = self._bound(known, expired)
         return best
 
-    def _bound(self, parts: list[BitWindow], constant: float, kernel: CompiledBits, expired: Expired) -> float:
-        """Return the bound that windows have together, splitting where a split gains most."""
-        state = _SideBySide(parts, [BitHeap.of(part, self.capacity) for part in parts], kernel)
-        for index in range(len(parts)):
-            state.split(index, 1)
+    def _bound(self, known: Partition, expired: Expired) -> float:
+        """Return the bound that windows have together, splitting where that may prove the row."""
         for _ in range(self.most // AT_ONCE):
-            index = state.best()
-            if constant + state.low > 0.0 or index is None or expired():
+            chosen = None if known.low > 0.0 or expired() else known.next()
+            if chosen is None:
                 break
-            state.split(index, AT_ONCE)
-        return constant + state.low
+            known.split(chosen, AT_ONCE)
+        return known.low
 
 
 def _lengths(name: str, values: object) -> tuple[int, ...]:
     """Return lengths of windows: of less than one step none would be made, and nothing would cost anything."""
     return tuple(at_least(1)(f"{name}[{index}]", value) for index, value in enumerate(wholes(name, values)))
-
-
-class _SideBySide:
-    """Windows that are searched side by side."""
-
-    def __init__(self, parts: list[BitWindow], heaps: list[BitHeap], kernel: CompiledBits) -> None:
-        self.parts, self.heaps, self.kernel = parts, heaps, kernel
-        self.gains = [float("inf")] * len(parts)
-
-    @property
-    def low(self) -> float:
-        """Return the sum of the windows' bounds; what the sum of a few numbers rounds is in each one's sums."""
-        return sum(heap.low for heap in self.heaps)
-
-    def best(self) -> int | None:
-        """Return the window whose last splits gained most; None where all are done."""
-        left = [index for index, heap in enumerate(self.heaps) if not heap.done]
-        return max(left, key=lambda index: self.gains[index]) if left else None
-
-    def split(self, index: int, nodes: int) -> None:
-        """Split nodes of one window."""
-        heap = self.heaps[index]
-        before = heap.low
-        self.kernel.split(self.parts[index], heap, nodes, float("inf"))
-        gain = (heap.low - before) / nodes
-        first = self.gains[index] == float("inf")
-        self.gains[index] = (float("inf") if nodes == 1 else gain) if first else (self.gains[index] + gain) / 2

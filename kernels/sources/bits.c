@@ -35,12 +35,15 @@ typedef struct {
     const double *fewest, *greatest; /* of each layer: spikes up to a step, (steps, n) each; or null: step by step */
 } Window;
 
-/* The heap: what is open, least bound first; a slot holds the words of bits that are fixed, then of their values. */
+/* The heap: what is open, least bound first, of equal ones that with most bits fixed, so that a bound which no split
+   raises is known for one after as many nodes as there are bits; a slot holds the words of bits that are fixed, then of
+   their values. */
 typedef struct {
     double *bound; /* (capacity,) */
     int *slot;     /* (capacity,) */
     uint64_t *masks; /* (capacity, 2 * words) */
     short *bit;      /* of each slot: where it is split, (capacity,) */
+    short *depth;    /* of each slot: how many bits are fixed, (capacity,) */
     long *state;     /* nodes that are open, that were bounded, slots that were ever used */
     double *closed;  /* the least bound of a node that no bit moves */
 } Heap;
@@ -293,9 +296,14 @@ static double bound(const Sizes *sizes, const Window *window, Work *work, const 
 }
 
 
+static inline int precedes(const Heap *heap, double value, int slot, long place) {
+    return value < heap->bound[place]
+        || (value == heap->bound[place] && heap->depth[slot] > heap->depth[heap->slot[place]]);
+}
+
 static void push(Heap *heap, double value, int slot) {
     long place = heap->state[0]++;
-    while (place > 0 && heap->bound[(place - 1) / 2] > value) {
+    while (place > 0 && precedes(heap, value, slot, (place - 1) / 2)) {
         heap->bound[place] = heap->bound[(place - 1) / 2];
         heap->slot[place] = heap->slot[(place - 1) / 2];
         place = (place - 1) / 2;
@@ -311,8 +319,8 @@ static int pop(Heap *heap, double *value) {
     double moved = heap->bound[count];
     int slot = heap->slot[count];
     for (long child; (child = 2 * place + 1) < count; place = child) {
-        if (child + 1 < count && heap->bound[child + 1] < heap->bound[child]) child++;
-        if (heap->bound[child] >= moved) break;
+        if (child + 1 < count && precedes(heap, heap->bound[child + 1], heap->slot[child + 1], child)) child++;
+        if (!precedes(heap, heap->bound[child], heap->slot[child], count)) break;
         heap->bound[place] = heap->bound[child];
         heap->slot[place] = heap->slot[child];
     }
@@ -332,6 +340,7 @@ int split(const Sizes *sizes, const Window *window, Heap *heap, long nodes, doub
         double value = bound(sizes, window, &work, heap->masks, &bit);
         heap->state[1] = heap->state[2] = 1;
         heap->bit[0] = (short)bit;
+        heap->depth[0] = 0;
         push(heap, value, 0);
     }
     while (nodes-- > 0 && heap->state[0] && heap->bound[0] < least(*heap->closed, enough)) {
@@ -343,6 +352,7 @@ int split(const Sizes *sizes, const Window *window, Heap *heap, long nodes, doub
             continue;
         }
         int slots[2] = {parent, (int)heap->state[2]++};
+        heap->depth[slots[1]] = ++heap->depth[parent];
         uint64_t *mask = heap->masks + parent * 2 * words, *other = heap->masks + slots[1] * 2 * words;
         put(mask, heap->bit[parent]);
         memcpy(other, mask, (size_t)(2 * words) * sizeof(uint64_t));

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from spikecert import LIF, LInf, SpikingNetwork, verify
 from spikecert.certify.bits.compiled_bits import bits_kernel
-from spikecert.certify.bits.cutting import counted, windows
+from spikecert.certify.bits.cutting import counted, window
 from spikecert.certify.bits.known import KnownNetwork
 from spikecert.certify.bits.search import BitSearch
 from spikecert.certify.bits.splitting import BitSplitting, splits_bits
@@ -85,8 +85,10 @@ def test_no_run_is_below_what_windows_bound(
     assert isinstance(KERNEL, CompiledBits)
     for row, other in enumerate(others.tolist()):
         least = float((runs[:, label] - runs[:, [other]]).min())
-        cuts = windows(known, row, length), counted(known, row)
-        for parts in filter(None, cuts):
+        cut = [window(known, row, slice(t, min(t + length, steps))) for t in range(0, steps, length)]
+        for parts in (list(filter(None, made)) for made in (cut, [counted(known, row)])):
+            if not parts:  # not all count
+                continue
             heaps = [BitHeap.of(part, 4096) for part in parts]
             for part, heap in zip(parts, heaps, strict=True):
                 KERNEL.split(part, heap, 1 + seed % 300, torch.inf)
@@ -127,10 +129,11 @@ def test_one_window_of_all_steps_is_exact_where_bits_are_free(decay: float, rese
     known = KnownNetwork.of(found, asked)
     assert known is not None
     assert isinstance(KERNEL, CompiledBits)
-    (part,) = windows(known, 0, 3) or []
-    for window in (part, *(counted(known, 0) or [])):
-        heap = BitHeap.of(window, 64)
-        KERNEL.split(window, heap, 64, torch.inf)
+    parts = list(filter(None, (window(known, 0, slice(0, 3)), counted(known, 0))))
+    assert len(parts) == 1 + (decay == 1.0)
+    for part in parts:
+        heap = BitHeap.of(part, 64)
+        KERNEL.split(part, heap, 64, torch.inf)
         assert heap.done
         assert float(known.constant[0]) + heap.low == pytest.approx(
             float((runs[:, 0] - runs[:, 1]).min()), abs=1e-5
@@ -148,7 +151,8 @@ def test_a_full_heap_and_the_end_of_the_time_leave_a_valid_bound() -> None:
     known = KnownNetwork.of(found, asked)
     assert known is not None
     assert isinstance(KERNEL, CompiledBits)
-    (part,) = windows(known, 0, 3) or []
+    part = window(known, 0, slice(0, 3))
+    assert part is not None
     small, large = BitHeap.of(part, 1), BitHeap.of(part, 4096)
     for heap in (small, large):
         KERNEL.split(part, heap, 4096, torch.inf)
