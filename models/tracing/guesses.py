@@ -22,6 +22,7 @@ from .polynomials import (
     nowhere_zero,
     root,
 )
+from .states import States
 
 LARGEST = 1e30
 """The most that a spike may take: single precision holds 3e38."""
@@ -46,6 +47,7 @@ class Fit:
         drain, reset_rise: γ and ε of v[t] = λ·u[t−1] + I[t] − γ·w[t−1] and u = v − (d + ε·w[t−1])·s.
         rest: for how many steps it rests.
         own: where I is not the same at all steps, each step's as one of the last step.
+        states: of several linear states, λ and d among them; None for none.
     """
 
     kind: str
@@ -67,6 +69,7 @@ class Fit:
     reset_rise: Coefficient = ZERO
     rest: int = 1
     own: tuple[Polynomial, ...] = ()
+    states: States | None = None
 
     @property
     def uniform(self) -> bool:
@@ -76,7 +79,13 @@ class Fit:
     @property
     def coupled(self) -> bool:
         """Return whether w does more than raise the threshold by spikes."""
-        return (self.jump, self.drive, self.carry, self.drain, self.reset_rise) != (UNIT, ZERO, ZERO, ZERO, ZERO)
+        return self.states is not None or (self.jump, self.drive, self.carry, self.drain, self.reset_rise) != (
+            UNIT,
+            ZERO,
+            ZERO,
+            ZERO,
+            ZERO,
+        )
 
     @property
     def plain(self) -> bool:
