@@ -19,7 +19,7 @@ from itertools import pairwise
 
 from ..conversion.refusal import ConversionRefused
 from .grouping import LayerFirings
-from .guesses import LARGEST, Fit, guesses_of
+from .guesses import LARGEST, Fit, guesses_of, of_nothing
 from .polynomials import (
     UNIT,
     ZERO,
@@ -99,7 +99,7 @@ def _tried(
     yield from ((False, *each) for each in plain)
     spikes = [layers.spike(number) for number in firings]
     steps = spelled(known, firings)
-    for threshold, states in guesses_of_states(steps, firings):
+    for threshold, states in guesses_of_states(steps, firings, of_nothing(steps[1], firings[0]).constant):
         guess = Fit("subtract", states.matrix[0][0], threshold, states.loses[0], states=states)
         potentials = [each + Polynomial.of(threshold) for each in steps]
         yield False, guess, partial(states.entering, potentials, spikes)

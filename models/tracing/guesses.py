@@ -97,13 +97,13 @@ class Fit:
 def guesses_of(known: list[Polynomial], names: list[Polynomial], firings: tuple[int, ...]) -> Iterator[Fit]:
     """Yield what the steps may be, by coefficients of the second and the third."""
     first = next(step for step, each in enumerate(known) if each.rest.terms)
-    own = known[0] - _of_nothing(known[1], firings[0])
-    late = [own - _of_nothing(known[first])] if first else []
+    own = known[0] - of_nothing(known[1], firings[0])
+    late = [own - of_nothing(known[first])] if first else []
     for begun in dict.fromkeys([own, *late]):
         yield from _guesses_from([begun, *known[1:]], first, names, firings)
 
 
-def _of_nothing(heard: Polynomial, spike: int | None = None) -> Polynomial:
+def of_nothing(heard: Polynomial, spike: int | None = None) -> Polynomial:
     """Return what biases add at the first step, when nothing fired: of feedback, or of layers behind delays."""
     images = [each for each in heard.signals if isinstance(each, Image)]
     images = [each for each in images if spike is None or spike in each.signal.spikes]

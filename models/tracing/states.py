@@ -67,8 +67,16 @@ def spelled(known: list[Polynomial], firings: tuple[int, ...]) -> list[Polynomia
     return list(found.values())
 
 
-def guesses_of_states(known: list[Polynomial], firings: tuple[int, ...]) -> Iterator[tuple[Coefficient, States]]:
-    """Yield thresholds and neurons of two to four states, by first steps that hold no names."""
+def guesses_of_states(
+    known: list[Polynomial], firings: tuple[int, ...], begun: Coefficient
+) -> Iterator[tuple[Coefficient, States]]:
+    """Yield thresholds and neurons of two to four states.
+
+    Args:
+        known: what is compared at each step, without names.
+        firings: that compare it.
+        begun: a constant that comes in at the first step alone, of maps of spikes that were none before.
+    """
     first = next((step for step, each in enumerate(known) if each.rest.terms), len(known))
     steps = known[first : first + LOOKED_AT]
     for graded in steps[0].signals[:1] if len(steps) > 1 else ():
@@ -82,16 +90,15 @@ def guesses_of_states(known: list[Polynomial], firings: tuple[int, ...]) -> Iter
             for count in range(2, MOST_STATES + 1):
                 states = _realised(_recurrence(response, left, count), response, left)
                 if states is not None:
-                    yield from ((threshold, states) for threshold in _thresholds(steps, response))
+                    yield from ((threshold, states) for threshold in _thresholds(steps, response, begun))
 
 
-def _thresholds(steps: list[Polynomial], response: Numbers) -> Iterator[Coefficient]:
+def _thresholds(steps: list[Polynomial], response: Numbers, begun: Coefficient) -> Iterator[Coefficient]:
     """Yield θ where no constant comes in, and where one does at each step."""
-    yield -steps[0].constant
-    for before, now, share in zip(steps, steps[1:], response[1:], strict=False):
-        if nowhere_zero(share):
-            yield (now.constant - before.constant) / share - steps[0].constant
-            return
+    left = [step.constant - share * begun for step, share in zip(steps, response, strict=True)]
+    yield -left[0]
+    pairs = zip(left, left[1:], response[1:], strict=False)
+    yield from [(now - before) / share - left[0] for before, now, share in pairs if nowhere_zero(share)][:1]
 
 
 def _recurrence(response: Numbers, left: Numbers, count: int) -> Numbers:
