@@ -157,8 +157,8 @@ class CoupledLIF(ArrayLIF):
             heard = {"carry": before, "hearing": entering, "drive": potential, "jump": spike}
             adapted = [
                 _plus(
-                    adapted[i] * c["fading"][i][i],
-                    *((adapted[k], c["fading"][i][k]) for k in many if k != i),
+                    adapted[i] * c["fading"][i, i],
+                    *((adapted[k], c["fading"][i, k]) for k in many if k != i),
                     *((signal, c[name][i]) for name, signal in heard.items()),
                 )
                 for i in many
@@ -200,13 +200,12 @@ def _stacked(arrays: dict[str, Tensor], others: int) -> dict[str, Tensor]:
     return made
 
 
-def _parts(arrays: dict[str, Tensor], others: int, features: tuple[int, ...]) -> dict[str, Any]:
-    """Return the constants of each feature of a sample: one, a list of what each w has, or lists of those."""
-    shape, found = arrays["decay"].shape, dict[str, Any]()
+def _parts(arrays: dict[str, Tensor], others: int, features: tuple[int, ...]) -> dict[str, Tensor]:
+    """Return the constants of each feature of a sample, behind the axes of w, which are there for one w, too."""
+    shape, found = arrays["decay"].shape, dict[str, Tensor]()
     for name, array in arrays.items():
-        each = [laid(part, features) for part in array.reshape(others ** AXES[name], *shape)]
-        rows = [each[place : place + others] for place in range(0, len(each), others)]
-        found[name] = (each[0], each, rows)[AXES[name]]
+        each = torch.stack([laid(part, features) for part in array.reshape(-1, *shape)])
+        found[name] = each.reshape(*[others] * AXES[name], *features)
     return found
 
 
@@ -271,7 +270,7 @@ class Coupled(DeclaredRule):
             for value in set(getattr(self, name)):
                 check_normal(name, value, dtype)
 
-    def _laid(self, like: Tensor) -> dict[str, Any]:
+    def _laid(self, like: Tensor) -> dict[str, Tensor]:
         """Return the constants of each feature of a sample, for states (labels, batch, *features)."""
         arrays = {name: torch.tensor(getattr(self, name), dtype=torch.float64) for name in AXES}
         arrays["decay"] = arrays["decay"].view(self.shape)
@@ -279,18 +278,13 @@ class Coupled(DeclaredRule):
 
     def recursion(self, like: Tensor) -> Recursion:
         """Return by what moduli each number enters the others."""
-        c, subtracts, many = _moduli(self._laid(like)), float(self.reset == "subtract"), range(self.others)
-        potential = (c["decay"], *(c["drain"][k] + c["reset_rise"][k] * subtracts for k in many))
-        adapted = [
-            (
-                c["drive"][i] * c["decay"] + c["carry"][i],
-                *(c["fading"][i][k] + c["drive"][i] * c["drain"][k] for k in many),
-            )
-            for i in many
-        ]
+        c, subtracts = {name: of.abs() for name, of in self._laid(like).items()}, float(self.reset == "subtract")
+        potential = (c["decay"], *(c["drain"] + c["reset_rise"] * subtracts))
+        rows = zip(c["drive"], c["carry"], c["fading"], strict=True)
+        adapted = [(drive * c["decay"] + carry, *(own + drive * c["drain"])) for drive, carry, own in rows]
         numbers = Number(1.0, c["reset_amount"] * subtracts), *(Number(1.0, jump) for jump in c["jump"])
-        compared = (c["decay"], *(c["drain"][k] + c["rise"][k] for k in many))
-        heard = (torch.ones_like(c["decay"]), *(c["drive"][i] + c["hearing"][i] for i in many))
+        heard = (torch.ones_like(c["decay"]), *(c["drive"] + c["hearing"]))
+        compared = (c["decay"], *(c["drain"] + c["rise"]))
         return CoupledRecursion(c["threshold"], numbers, (potential, *adapted), heard, compared)
 
     def moves(
@@ -303,54 +297,38 @@ class Coupled(DeclaredRule):
         """
         c, (left, *adapted) = self._laid(current.low), state
 
-        def summed(own: Tensor, *each: Tensor) -> Range:
-            """Return own · u and what is of w."""
+        def summed(own: Tensor, each: Tensor) -> Range:
+            """Return what is of u and of w."""
             return _sum((left, own), *zip(adapted, each, strict=True))
 
-        drains, rises = c["drain"], c["rise"]
-        potential = summed(c["decay"], *(-drain for drain in drains)) + current
-        over = summed(c["decay"], *(-drain - rise for drain, rise in zip(drains, rises, strict=True)))
-        over = over + current + -c["threshold"]
-        limit = _sum(*zip(adapted, rises, strict=True)) + c["threshold"]
+        potential = summed(c["decay"], -c["drain"]) + current
+        over = summed(c["decay"], -c["drain"] - c["rise"]) + current + -c["threshold"]
+        limit = _sum(*zip(adapted, c["rise"], strict=True)) + c["threshold"]
         quiet, fires = potential.below(limit.high + tie), potential.above(limit.low - tie)
         behind = fires.times(0.0)
         if self.reset == "subtract":
-            taken = c["reset_rise"]
-            whole = (
-                summed(c["decay"], *(-drain - each for drain, each in zip(drains, taken, strict=True))) + current
-            )
-            stepwise = _sum((fires, 1.0), *((w, -each) for w, each in zip(adapted, taken, strict=True)))
+            whole = summed(c["decay"], -c["drain"] - c["reset_rise"]) + current
+            stepwise = _sum((fires, 1.0), *zip(adapted, -c["reset_rise"], strict=True))
             behind = _both(stepwise, whole) + -c["reset_amount"]
-        silent = self._adapted(c, left, adapted, current, quiet)
-        after = (
-            w + jump for w, jump in zip(self._adapted(c, left, adapted, current, fires), c["jump"], strict=True)
-        )
+        silent, moved = (self._adapted(c, left, adapted, current, known) for known in (quiet, fires))
+        after = (w + jump for w, jump in zip(moved, c["jump"], strict=True))
         return Move(over.low <= tie, (quiet, *silent)), Move(over.high >= -tie, (behind, *after))
 
     def _adapted(
-        self, c: dict[str, Any], left: Range, adapted: list[Range], current: Range, potential: Range
+        self, c: dict[str, Tensor], left: Range, adapted: list[Range], current: Range, potential: Range
     ) -> list[Range]:
         """Return ρ·w + σ·v + μ·u + η·I, for what is known of v, and as one sum."""
         found = []
         for own, drive, carry, hearing in zip(c["fading"], c["drive"], c["carry"], c["hearing"], strict=True):
             stepwise = _sum(*zip(adapted, own, strict=True), (potential, drive), (left, carry), (current, hearing))
-            kept = (fading - drive * drain for fading, drain in zip(own, c["drain"], strict=True))
-            whole = _sum(
-                (left, drive * c["decay"] + carry), *zip(adapted, kept, strict=True), (current, drive + hearing)
-            )
+            kept = zip(adapted, own - drive * c["drain"], strict=True)
+            whole = _sum((left, drive * c["decay"] + carry), *kept, (current, drive + hearing))
             found.append(_both(stepwise, whole))
         return found
 
     def label(self, label: Label, spike: int, t: int) -> Label:
         """Return the last spike's step, and how many there were."""
         return (0, t, label[2] + 1) if spike else label
-
-
-def _moduli(constants: Any) -> Any:
-    """Return constants without their signs."""
-    if isinstance(constants, dict):
-        return {name: _moduli(each) for name, each in constants.items()}
-    return [_moduli(each) for each in constants] if isinstance(constants, list) else constants.abs()
 
 
 def _sum(*terms: tuple[Range, float | Tensor]) -> Range:
