@@ -1,4 +1,4 @@
-"""Neurons of two numbers of state: what they do, what bounds say of them, and who refuses them."""
+"""Neurons of several numbers of state: what they do, what bounds say of them, and who refuses them."""
 
 import itertools
 from operator import mul
@@ -110,6 +110,24 @@ def test_a_rising_threshold_is_that_of_adaptive_neurons(reset: str) -> None:
     assert torch.equal(one(current, 12), other(current, 12))
 
 
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_a_number_that_takes_part_in_nothing_changes_no_bit(dtype: torch.dtype) -> None:
+    draw = torch.Generator().manual_seed(0)
+    for reset in ("zero", "subtract"):
+        names = [name for name, axes in AXES.items() if axes < 2]
+        one = {name: torch.rand(50, generator=draw) + 0.01 for name in names}
+        two = {name: torch.stack((of, of * (name == "jump"))) if AXES[name] else of for name, of in one.items()}
+        kept = torch.rand(50, generator=draw)
+        fading = torch.stack((kept, torch.zeros(50), torch.zeros(50), kept)).reshape(2, 2, 50)
+        current = torch.randn(12, 40, 50, generator=draw, dtype=dtype)
+        runs = [
+            CoupledLIF(**one, fading=kept, reset=reset).run(current, 12),
+            CoupledLIF(**two, fading=fading, reset=reset, others=2).run(current, 12),
+        ]
+        assert torch.equal(runs[0].potentials, runs[1].potentials)
+        assert 0.05 < float(runs[0].spikes.mean()) < 0.95
+
+
 @pytest.mark.parametrize("verifier", ["interval", "trains", "linear", "complete", "milp"])
 @settings(max_examples=25, deadline=None)
 @given(network=networks(), seed=SEEDS, radius=st.sampled_from([0.0, 0.02, 0.25]))
@@ -166,8 +184,9 @@ def test_a_sample_is_decided_where_nothing_ties() -> None:
     assert sum(verdict.status == "verified" for verdict in found) >= 35
 
 
-def test_a_file_holds_the_constants(tmp_path: Path) -> None:
-    net, inputs = made(), torch.rand(5, 2)
+@pytest.mark.parametrize("others", [1, 3])
+def test_a_file_holds_the_constants(tmp_path: Path, others: int) -> None:
+    net, inputs = made(others=others), torch.rand(5, 2)
     save(net, tmp_path / "net.safetensors")
     found = load(tmp_path / "net.safetensors")
     assert network_hash(found) == network_hash(net)
