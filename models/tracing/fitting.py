@@ -19,7 +19,8 @@ from itertools import pairwise
 
 from ..conversion.refusal import ConversionRefused
 from .grouping import LayerFirings
-from .guesses import LARGEST, Fit, guesses_of, of_nothing
+from .guessing.guesses import LARGEST, Fit, guesses_of, of_nothing
+from .guessing.states import guesses_of_states, spelled
 from .polynomials import (
     UNIT,
     ZERO,
@@ -35,7 +36,6 @@ from .polynomials import (
     told,
 )
 from .rests.awake import awake, ungated
-from .states import guesses_of_states, spelled
 
 FEW = "; with so few steps what a synapse keeps and what a membrane keeps show as one sum: take at least three"
 """What may be behind a share above 1."""

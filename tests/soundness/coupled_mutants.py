@@ -84,13 +84,13 @@ COUPLED_MUTANTS = (
     ),
     Mutant(
         "states: what a spike takes of all but the potential is left out of the proof",
-        "models/tracing/states.py",
+        "models/tracing/guessing/states.py",
         "one + found[-1] * hears - spike * loses",
         "one + found[-1] * hears",
     ),
     Mutant(
         "states: what comes in is what one state more is given",
-        "models/tracing/states.py",
+        "models/tracing/guessing/states.py",
         "one + found[-1] * hears - spike * loses",
         "one + potential * hears - spike * loses",
     ),

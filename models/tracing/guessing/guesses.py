@@ -9,7 +9,7 @@ from fractions import Fraction
 
 import torch
 
-from .polynomials import (
+from ..polynomials import (
     ONE,
     UNIT,
     ZERO,

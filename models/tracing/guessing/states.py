@@ -14,7 +14,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 
-from .polynomials import UNIT, ZERO, Coefficient, Excess, Polynomial, entries_of, nowhere_zero, summed
+from ..polynomials import UNIT, ZERO, Coefficient, Excess, Polynomial, entries_of, nowhere_zero, summed
 
 MOST_STATES = 4
 """Of a neuron: the potential is one of them."""
