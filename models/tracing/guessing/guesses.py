@@ -22,7 +22,7 @@ from ..polynomials import (
     nowhere_zero,
     root,
 )
-from .states import States
+from .states import LinearStates
 
 LARGEST = 1e30
 """The most that a spike may take: single precision holds 3e38."""
@@ -69,7 +69,7 @@ class Fit:
     reset_rise: Coefficient = ZERO
     rest: int = 1
     own: tuple[Polynomial, ...] = ()
-    states: States | None = None
+    states: LinearStates | None = None
 
     @property
     def uniform(self) -> bool:

@@ -24,7 +24,7 @@ Numbers = Sequence[Coefficient]
 
 
 @dataclass(frozen=True)
-class States:
+class LinearStates:
     """Constants of a recurrence whose first state is compared, and hears the current itself: b₁ = 1.
 
     Attributes:
@@ -69,7 +69,7 @@ def spelled(known: list[Polynomial], firings: tuple[int, ...]) -> list[Polynomia
 
 def guesses_of_states(
     known: list[Polynomial], firings: tuple[int, ...], begun: Coefficient
-) -> Iterator[tuple[Coefficient, States]]:
+) -> Iterator[tuple[Coefficient, LinearStates]]:
     """Yield thresholds and neurons of two to four states.
 
     Args:
@@ -120,7 +120,7 @@ def _less(row: Numbers, own: Numbers, place: int) -> Numbers:
     return [number - part * row[place] for number, part in zip(row, own, strict=True)]
 
 
-def _realised(shares: Numbers, response: Numbers, left: Numbers) -> States | None:
+def _realised(shares: Numbers, response: Numbers, left: Numbers) -> LinearStates | None:
     """Return states of a recurrence; None where there are none."""
     if not shares:
         return None
@@ -137,7 +137,7 @@ def _realised(shares: Numbers, response: Numbers, left: Numbers) -> States | Non
         )
     hears, behind = (_below(rows, z) for z in (response, [-number for number in left[1:]]))
     loses = _before(matrix, behind)
-    return loses and States(tuple(map(tuple, matrix)), tuple(hears), tuple(loses))  # pyright: ignore
+    return loses and LinearStates(tuple(map(tuple, matrix)), tuple(hears), tuple(loses))  # pyright: ignore
 
 
 def _companion(shares: Numbers, own: Coefficient) -> Sequence[Numbers]:
