@@ -97,7 +97,7 @@ COUPLED_MUTANTS = (
     Mutant(
         "two numbers: their rounding is left out",
         "certify/rounding/recursion.py",
-        "errors = tuple(size * unit + least for size in stepped(largest))",
+        "errors = tuple(size * unit + own for size, own in zip(stepped(largest), lost, strict=True))",
         "errors = tuple(size * 0.0 for size in stepped(largest))",
     ),
 )
