@@ -77,12 +77,6 @@ COUPLED_MUTANTS = (
         "_sum((adapted[0], own[0]), (potential, drive)",
     ),
     Mutant(
-        "several numbers: what comes in is left out of what they may be",
-        COUPLED,
-        '*(c["drive"] + c["hearing"])',
-        '*c["drive"]',
-    ),
-    Mutant(
         "states: what a spike takes of all but the potential is left out of the proof",
         "models/tracing/guessing/states.py",
         "one + found[-1] * hears - spike * loses",
