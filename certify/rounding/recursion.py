@@ -23,10 +23,11 @@ current that pays, as before, since no reset is larger than δ.
 
 **Numbers that enter each other**: a step is a sum of products of constants and numbers, where no term takes more
 than ten roundings, those of its constants included. With Z_k ≥ |ẑ_k| and X ≥ |x| it is off by at most E_i =
-16u·(Σ_k w_ik·Z_k + h_i·X + e_i) + 8η from the exact step of ẑ[t−1], as (1 + u)^10 − 1 ≤ 11u; the rest is for the
-bound's own interval of it. Z is what iterating |z| ≤ (1 + 16u)·(W·|z| + h·X + e) + 8η reaches within T steps. The
-run's v̂ − B̂ is as far from the exact v − B of ẑ[t−1], so that both outcomes are taken within that of 0. A box that
-holds ẑ[t−1] therefore holds ẑ[t] behind the exact step, once each number is widened by its E.
+16u·(Σ_k w_ik·Z_k + h_i·X + e_i) + 8η·(1 + h_i) from the exact step of ẑ[t−1], as (1 + u)^10 − 1 ≤ 11u; the rest is
+for the bound's own interval of it. What underflows in the potential, η at most, reaches z_i times a share of h_i.
+Z is what iterating |z| ≤ (1 + 16u)·(W·|z| + h·X + e) + 8η·(1 + h) reaches within T steps. The run's v̂ − B̂ is as
+far from the exact v − B of ẑ[t−1], so that both outcomes are taken within that of 0. A box that holds ẑ[t−1]
+therefore holds ẑ[t] behind the exact step, once each number is widened by its E.
 
 **A first spike** under a constant current: v[k] = I·α_k, α_k = Σ_{i<k} λ^i, with relative error below γ_{4k}. So
 it may fall at k iff b_k·(1 − γ) ≤ I ≤ b_{k−1}·(1 + γ), b_k = θ/α_k, up to underflow.
@@ -167,13 +168,14 @@ def _coupled_slack(recursion: CoupledRecursion, widest: Tensor, num_steps: int, 
         return [moduli(weights, sizes, widest * heard + number.entering) for weights, heard, number in rows]
 
     sizes = largest = [torch.full_like(widest, abs(number.start)) for number in recursion.numbers]
+    lost = [least * (1.0 + heard) for heard in recursion.heard]
     for _ in range(num_steps):
-        sizes = [size * (1.0 + unit) + least for size in stepped(sizes)]
+        sizes = [size * (1.0 + unit) + own for size, own in zip(stepped(sizes), lost, strict=True)]
         largest = [before.maximum(size) for before, size in zip(largest, sizes, strict=True)]
     compared = moduli(recursion.compared, largest, widest + recursion.threshold)
     for size in (*largest, compared):
         check_potential(size, rounding)
-    errors = tuple(size * unit + least for size in stepped(largest))
+    errors = tuple(size * unit + own for size, own in zip(stepped(largest), lost, strict=True))
     return StateSlack(torch.zeros_like(widest), errors, compared * unit + least)
 
 

@@ -88,7 +88,7 @@ def _layer(layer: nn.Module) -> LayerTold:
 
 
 def _coupled(layer: CoupledLIF) -> LayerTold:
-    """Return the words and equations of neurons of two numbers, without terms that are 0."""
+    """Return the words and equations of neurons of several numbers, without terms that are 0."""
     c = {name: getattr(layer, name).detach().double() for name in layer.holds}
     some = {name: told(value) for name, value in c.items() if bool(value.any())}
 
@@ -100,11 +100,13 @@ def _coupled(layer: CoupledLIF) -> LayerTold:
     words = f"keeps {told(c['decay'])} of its potential in a step, fires at v {fires} {told(c['threshold'])}"
     words += terms(("rise", " + {}·w"), ("reset_amount", ", loses {}"), ("reset_rise", " + {}·w"))
     words += " by a spike" if layer.reset == "subtract" else ", starts again from 0 behind a spike"
-    words += f"; w keeps {told(c['fading'])} of itself"
+    words += "; w keeps" if layer.others == 1 else f"; each of {layer.others} numbers w keeps"
+    words += f" {told(c['fading'])} of {'itself' if layer.others == 1 else 'itself and of each other'}"
     words += terms(
         ("jump", ", a spike adds {}"),
         ("drive", ", the potential {} of itself"),
         ("carry", ", the one left before {}"),
+        ("hearing", ", what comes in {} of itself"),
         ("drain", ", and {}·w is taken from the potential"),
     )
     limit = told(c["threshold"]) + terms(("rise", r" + {}\,w[t-1]"))
@@ -112,7 +114,10 @@ def _coupled(layer: CoupledLIF) -> LayerTold:
     left = "u[t] = v[t] - (" + terms(("reset_amount", "{}"), ("reset_rise", r" + {}\,w[t-1]")) + r")\,s[t]"
     left = left if layer.reset == "subtract" else "u[t] = v[t](1 - s[t])"
     adapted = rf"w[t] = {told(c['fading'])}\,w[t-1]" + terms(
-        ("drive", r" + {}\,v[t]"), ("carry", r" + {}\,u[t-1]"), ("jump", r" + {}\,s[t]")
+        ("drive", r" + {}\,v[t]"),
+        ("carry", r" + {}\,u[t-1]"),
+        ("hearing", r" + {}\,I[t]"),
+        ("jump", r" + {}\,s[t]"),
     )
     sign = fires.replace(">=", r"\ge")
     latex = rf"{potential},\quad s[t] = [v[t] {sign} {limit}],\quad {left},\quad {adapted}"

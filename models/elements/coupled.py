@@ -1,24 +1,28 @@
-"""Leaky neurons with a second number of state that adapts: to spikes, to the potential, or to both.
+"""Leaky neurons with more numbers w of state, which adapt: to spikes, to the potential, to what comes in.
 
     v[t] = λ·u[t−1] − γ·w[t−1] + I[t],      B[t] = θ + β·w[t−1],      s[t] = 1 iff v[t] ≥ B[t],
     u[t] = v[t] − (d + ε·w[t−1])·s[t]  ("subtract")   or   v[t]·(1 − s[t])  ("zero"),
-    w[t] = ρ·w[t−1] + σ·v[t] + μ·u[t−1] + j·s[t],      u[0] = w[0] = 0.
+    w[t] = ρ·w[t−1] + μ·u[t−1] + η·I[t] + σ·v[t] + j·s[t],      u[0] = w[0] = 0.
+
+w is one number, or up to three: then γ, β, ε, μ, η, σ and j are vectors of as many, and ρ is a matrix.
 
 Neurons whose second state takes from the potential (adLIF: γ, σ, j), thresholds that rise by spikes (ALIF: β, j),
 and those of which the raised threshold is also what is taken away (ε = β, d = θ; a step later d = (θ + β·j)/λ and
-ε = β·ρ/λ) are such neurons; and so are all of two linear states that a spike moves by constants, as a dendrite and
-a soma that drive each other: μ is what those need of which nothing of w is left by itself.
+ε = β·ρ/λ) are such neurons; and so is each linear recurrence x[t] = A·x[t−1] + b·I[t] − r·s[t] of two to four
+states whose first is compared with θ before the reset: a dendrite and a soma that drive each other (TC-LIF), what
+resonates, spike responses Σ h·I + Σ g·s of several exponentials. A is λ, −γ, μ and ρ then, b (1, η), r (d, −j).
 """
 
 from dataclasses import dataclass, replace
 from functools import reduce
 from math import prod
-from typing import Any, ClassVar
+from typing import Annotated, Any, ClassVar
 
 import torch
+from annotated_types import Interval
 from torch import Tensor, nn
 
-from ..constants import check_normal, positive, real, share, wholes
+from ..constants import check_normal, positive, real, whole, wholes
 from ..dynamics import FIRES_AT, Dynamics
 from ..rules import CoupledRecursion, DeclaredRule, Label, Move, Number, Range, Recursion, Rule
 from ..surrogates import Surrogate, Triangle
@@ -28,32 +32,36 @@ from .neurons import RESETTING, Run, said_of, surrogate_of
 from .registry import Element, register
 from .varied import ArrayLIF, Constant, Fires, alike, array_of, laid
 
-CHECKS = {
-    "decay": share,
-    "threshold": positive,
-    "reset_amount": real,
-    "fading": share,
-    "jump": real,
-    "drive": real,
-    "carry": real,
-    "drain": real,
-    "rise": real,
-    "reset_rise": real,
+AXES = {
+    "decay": 0,
+    "threshold": 0,
+    "reset_amount": 0,
+    "fading": 2,
+    "jump": 1,
+    "drive": 1,
+    "carry": 1,
+    "drain": 1,
+    "rise": 1,
+    "reset_rise": 1,
+    "hearing": 1,
 }
-"""The constants of a layer, and what each must be."""
+"""The constants of a layer, and how many axes each has in front where there are several w."""
+MOST_OTHERS = 3
+"""How many w there may be: with more of them a term of a step may take more roundings than are paid for."""
 COUPLED_RESETS = ("subtract", "zero")
 
 
 class CoupledLIF(ArrayLIF):
-    """LIF with a second number w of state, which raises its threshold, takes from its potential, or both.
+    """LIF with more numbers w of state, which raise its threshold, take from its potential, or both.
 
-    Constants are numbers, or arrays as those of `VariedLIF`; they are buffers, and training leaves them so.
+    Constants are numbers, or arrays as those of `VariedLIF`; they are buffers, and training leaves them so. Where
+    there are several w, arrays of what each has of its own have an axis in front, and those of ρ two.
 
     Args:
-        decay: λ ∈ [0, 1].
+        decay: λ.
         threshold: θ > 0.
         reset_amount: d; None for θ. Nothing of it counts where the reset is "zero".
-        fading: ρ ∈ [0, 1], the share of w that is left a step later.
+        fading: ρ, the share of w that is left a step later; of several w what each (first) takes of each.
         jump: j, what a spike adds to w.
         drive: σ, what the potential adds to w, times v.
         carry: μ, what the potential that was left the step before adds to w.
@@ -62,6 +70,8 @@ class CoupledLIF(ArrayLIF):
         reset_rise: ε, what w adds to what a spike takes.
         reset: "subtract" or "zero".
         fires_at, surrogate: as in `LIF`, of all neurons.
+        hearing: η, what the current adds to w, times I.
+        others: how many w there are, 1 to 3.
 
     Raises:
         ValueError, TypeError: for a constant outside its range, or shapes that do not fit each other.
@@ -72,7 +82,7 @@ class CoupledLIF(ArrayLIF):
     References: bittar2022surrogate
     """
 
-    holds = tuple(CHECKS)
+    holds = tuple(AXES)
 
     def __init__(
         self,
@@ -89,13 +99,16 @@ class CoupledLIF(ArrayLIF):
         reset: str = "subtract",
         fires_at: str = ">=",
         surrogate: Surrogate = Triangle(1.0),  # noqa: B008 (frozen)
+        hearing: Constant = 0.0,
+        others: int = 1,
     ) -> None:
         nn.Module.__init__(self)
         self.shared: Dynamics = Dynamics(1.0, 1.0, reset, fires_at, surrogate)
+        self.others: int = _some("others", others)
         amount = threshold if reset_amount is None else reset_amount
-        given = (decay, threshold, amount, fading, jump, drive, carry, drain, rise, reset_rise)
-        arrays = alike({name: array_of(name, value) for name, value in zip(CHECKS, given, strict=True)})
-        for name, array in arrays.items():
+        given = (decay, threshold, amount, fading, jump, drive, carry, drain, rise, reset_rise, hearing)
+        arrays = {name: array_of(name, value) for name, value in zip(AXES, given, strict=True)}
+        for name, array in _stacked(arrays, self.others).items():
             self.register_buffer(name, array)
         if not arrays["decay"].is_meta:  # a file's constants come later
             self.rule(1)
@@ -119,37 +132,86 @@ class CoupledLIF(ArrayLIF):
 
     def rule(self, num_steps: int) -> Rule:
         """Return what this layer does, as plain numbers."""
-        arrays: dict[str, Tensor] = {name: self.get_buffer(name) for name in CHECKS}
+        arrays: dict[str, Tensor] = {name: self.get_buffer(name) for name in AXES}
         numbers: dict[str, Any] = {
             name: tuple(array.detach().double().flatten().tolist()) for name, array in arrays.items()
         }
-        shape = tuple(arrays["decay"].shape)
-        return Coupled(shape, **numbers, reset=self.shared.reset, fires_at=self.shared.fires_at)
+        shape, d = tuple(arrays["decay"].shape), self.shared
+        return Coupled(shape, **numbers, reset=d.reset, fires_at=d.fires_at, others=self.others)
 
     def _go(self, current: Tensor, residue: Tensor | None, steps: int, num_steps: int) -> tuple[Run, Tensor]:
-        c = {name: laid(getattr(self, name), current.shape[2:]).to(current) for name in CHECKS}
-        left, adapted = current.new_zeros(2, *current.shape[1:]) if residue is None else residue
+        arrays = {name: self.get_buffer(name).to(current) for name in AXES}
+        c, many = _parts(arrays, self.others, current.shape[2:]), range(self.others)
+        start = current.new_zeros(1 + self.others, *current.shape[1:]) if residue is None else residue
+        left, *adapted = start.unbind()
         potentials, spikes = [], []
         for t in range(steps):
-            before = left
-            driven = torch.addcmul(current[t % len(current)], before, c["decay"])
-            potential = torch.addcmul(driven, adapted, c["drain"], value=-1.0)
-            limit = torch.addcmul(c["threshold"], adapted, c["rise"])
+            entering, before = current[t % len(current)], left
+            driven = torch.addcmul(entering, before, c["decay"])
+            potential = _plus(driven, *zip(adapted, c["drain"], strict=True), sign=-1.0)
+            limit = _plus(c["threshold"], *zip(adapted, c["rise"], strict=True))
             spike: Tensor = Fires.apply(potential, limit, self.shared)  # pyright: ignore[reportAssignmentType]
-            taken = torch.addcmul(c["reset_amount"], adapted, c["reset_rise"])
+            taken = _plus(c["reset_amount"], *zip(adapted, c["reset_rise"], strict=True))
             subtracts = self.reset == "subtract"
             left = torch.addcmul(potential, spike, taken, value=-1.0) if subtracts else potential * (1.0 - spike)
-            followed = torch.addcmul(adapted * c["fading"], before, c["carry"])
-            followed = torch.addcmul(followed, potential, c["drive"])
-            adapted = torch.addcmul(followed, spike, c["jump"])
+            heard = {"carry": before, "hearing": entering, "drive": potential, "jump": spike}
+            adapted = [
+                _plus(
+                    adapted[i] * c["fading"][i, i],
+                    *((adapted[k], c["fading"][i, k]) for k in many if k != i),
+                    *((signal, c[name][i]) for name, signal in heard.items()),
+                )
+                for i in many
+            ]
             potentials.append(potential)
             spikes.append(spike)
-        return Run(current, torch.stack(potentials), torch.stack(spikes)), torch.stack((left, adapted))
+        return Run(current, torch.stack(potentials), torch.stack(spikes)), torch.stack((left, *adapted))
 
     def extra_repr(self) -> str:
         """Return how the constants are laid out, and where they lie."""
-        ends = (f"{name}={_ends(getattr(self, name))}" for name in CHECKS)
+        ends = (f"{name}={_ends(getattr(self, name))}" for name in AXES)
         return f"{tuple(self.get_buffer('decay').shape)}, {', '.join(ends)}, reset={self.reset}"
+
+
+def _some(name: str, others: object) -> int:
+    if not 1 <= (found := whole(name, others)) <= MOST_OTHERS:
+        raise ValueError(f"{name}: got {found}, expected 1 to {MOST_OTHERS}")
+    return found
+
+
+def _stacked(arrays: dict[str, Tensor], others: int) -> dict[str, Tensor]:
+    """Return constants of one dtype, of which a neuron's own axes fit each other; a number is that of each w."""
+    pieces: dict[str, Tensor] = {}
+    for name, array in arrays.items():
+        front = (others,) * AXES[name] if others > 1 else ()
+        if array.dim() == 0 and front:
+            array = array.expand(others)
+            array = torch.diag(array) if AXES[name] == 2 else array
+        if tuple(array.shape[: len(front)]) != front:
+            raise ValueError(f"{name}: got shape {tuple(array.shape)}, expected {front} and what neurons have")
+        parts = array.reshape(-1, *array.shape[len(front) :]) if front else array[None]
+        pieces |= {f"{name} {place}": part for place, part in enumerate(parts)}
+    found = alike(pieces)
+    shape, made = found["decay 0"].shape, dict[str, Tensor]()
+    for name in arrays:
+        front = [others] * AXES[name] if others > 1 else []
+        own = [part for piece, part in found.items() if piece.split()[0] == name]
+        made[name] = torch.stack(own).reshape((*front, *shape))
+    return made
+
+
+def _parts(arrays: dict[str, Tensor], others: int, features: tuple[int, ...]) -> dict[str, Tensor]:
+    """Return the constants of each feature of a sample, behind the axes of w, which are there for one w, too."""
+    shape, found = arrays["decay"].shape, dict[str, Tensor]()
+    for name, array in arrays.items():
+        each = torch.stack([laid(part, features) for part in array.reshape(-1, *shape)])
+        found[name] = each.reshape(*[others] * AXES[name], *features)
+    return found
+
+
+def _plus(start: Tensor, *terms: tuple[Tensor, Tensor], sign: float = 1.0) -> Tensor:
+    """Return a sum of products, one by one."""
+    return reduce(lambda total, term: torch.addcmul(total, *term, value=sign), terms, start)
 
 
 def _ends(array: Tensor) -> str:
@@ -165,10 +227,10 @@ def _check_shared(shared: Dynamics) -> None:
 
 @dataclass(frozen=True)
 class Coupled(DeclaredRule):
-    """What `CoupledLIF` does: its state is u and w. Constants as in `Varied`, each flattened.
+    """What `CoupledLIF` does: its state is u and each w. Constants as in `Varied`, each flattened.
 
-    **Rounding.** Of a step's terms none takes more than ten roundings: λ·u reaches w by λ̂, a product, two sums, σ̂,
-    a product and two sums; all others by fewer.
+    **Rounding.** Of a step's terms none takes more than ten roundings. With m ≤ 3 of w, λ·u reaches w by λ̂, a
+    product, 1 + m sums, σ̂, a product and two sums; γ_k·w_k by no more, and ρ·w_k by m + 5; all others by fewer.
     """
 
     layers: ClassVar[tuple[type[nn.Module], ...]] = (CoupledLIF,)
@@ -185,78 +247,84 @@ class Coupled(DeclaredRule):
     drain: tuple[float, ...]
     rise: tuple[float, ...]
     reset_rise: tuple[float, ...]
+    hearing: tuple[float, ...]
     reset: str
     fires_at: str
+    others: int = 1
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "shape", wholes("shape", self.shape))
         check_choice("reset", self.reset, COUPLED_RESETS)
         check_choice("fires_at", self.fires_at, FIRES_AT)
-        for name, convert in CHECKS.items():
+        object.__setattr__(self, "others", _some("others", self.others))
+        for name, axes in AXES.items():
+            convert, count = (positive if name == "threshold" else real), prod(self.shape) * self.others**axes
             values = tuple(convert(name, value) for value in getattr(self, name))
             object.__setattr__(self, name, values)
-            if len(values) != prod(self.shape) or not values:
-                raise ValueError(f"{name}: got {len(values)} numbers, expected as many as shape {self.shape} has")
+            if len(values) != count or not values:
+                raise ValueError(f"{name}: got {len(values)} numbers, expected {count}, of shape {self.shape}")
 
     def check(self, dtype: torch.dtype) -> None:
         """Raise ValueError for a constant that is subnormal, or beyond the range, in the dtype of the run."""
-        for name in CHECKS:
+        for name in AXES:
             for value in set(getattr(self, name)):
                 check_normal(name, value, dtype)
 
     def _laid(self, like: Tensor) -> dict[str, Tensor]:
         """Return the constants of each feature of a sample, for states (labels, batch, *features)."""
-        return {
-            name: laid(torch.tensor(getattr(self, name), dtype=torch.float64).view(self.shape), like.shape[2:]).to(
-                like
-            )
-            for name in CHECKS
-        }
+        arrays = {name: torch.tensor(getattr(self, name), dtype=torch.float64) for name in AXES}
+        arrays["decay"] = arrays["decay"].view(self.shape)
+        return _parts({name: array.to(like) for name, array in arrays.items()}, self.others, like.shape[2:])
 
     def recursion(self, like: Tensor) -> Recursion:
         """Return by what moduli each number enters the others."""
-        c = {name: value.abs() for name, value in self._laid(like).items()}
-        subtracts = float(self.reset == "subtract")
-        potential = (c["decay"], c["drain"] + c["reset_rise"] * subtracts)
-        adapted = (c["drive"] * c["decay"] + c["carry"], c["fading"] + c["drive"] * c["drain"])
-        numbers = Number(1.0, c["reset_amount"] * subtracts), Number(1.0, c["jump"])
-        compared = (c["decay"], c["drain"] + c["rise"])
-        return CoupledRecursion(
-            c["threshold"], numbers, (potential, adapted), (torch.ones_like(c["drive"]), c["drive"]), compared
-        )
+        c, subtracts = {name: of.abs() for name, of in self._laid(like).items()}, float(self.reset == "subtract")
+        potential = (c["decay"], *(c["drain"] + c["reset_rise"] * subtracts))
+        rows = zip(c["drive"], c["carry"], c["fading"], strict=True)
+        adapted = [(drive * c["decay"] + carry, *(own + drive * c["drain"])) for drive, carry, own in rows]
+        numbers = Number(1.0, c["reset_amount"] * subtracts), *(Number(1.0, jump) for jump in c["jump"])
+        heard = (torch.ones_like(c["decay"]), *(c["drive"] + c["hearing"]))
+        compared = (c["decay"], *(c["drain"] + c["rise"]))
+        return CoupledRecursion(c["threshold"], numbers, (potential, *adapted), heard, compared)
 
     def moves(
         self, labels: tuple[Label, ...], state: tuple[Range, ...], current: Range, tie: float | Tensor
     ) -> tuple[Move, Move]:
-        """Return v up to B, and v from B on, reset, each with what w becomes.
+        """Return v up to B, and v from B on, reset, each with what each w becomes.
 
         A difference of two sums that both hold w is taken as one sum. What is known of v by itself, and of the sum
         that u or w is, hold both.
         """
-        c, (left, adapted) = self._laid(current.low), state
-        potential = _sum((left, c["decay"]), (adapted, -c["drain"])) + current
-        over = _sum((left, c["decay"]), (adapted, -c["drain"] - c["rise"])) + current + -c["threshold"]
-        limit = _sum((adapted, c["rise"])) + c["threshold"]
+        c, (left, *adapted) = self._laid(current.low), state
+
+        def summed(own: Tensor, each: Tensor) -> Range:
+            """Return what is of u and of w."""
+            return _sum((left, own), *zip(adapted, each, strict=True))
+
+        potential = summed(c["decay"], -c["drain"]) + current
+        over = summed(c["decay"], -c["drain"] - c["rise"]) + current + -c["threshold"]
+        limit = _sum(*zip(adapted, c["rise"], strict=True)) + c["threshold"]
         quiet, fires = potential.below(limit.high + tie), potential.above(limit.low - tie)
         behind = fires.times(0.0)
         if self.reset == "subtract":
-            whole = _sum((left, c["decay"]), (adapted, -c["drain"] - c["reset_rise"])) + current
-            behind = _both(_sum((fires, 1.0), (adapted, -c["reset_rise"])), whole) + -c["reset_amount"]
-        silent = Move(over.low <= tie, (quiet, self._adapted(c, left, adapted, current, quiet)))
-        after = self._adapted(c, left, adapted, current, fires) + c["jump"]
-        return silent, Move(over.high >= -tie, (behind, after))
+            whole = summed(c["decay"], -c["drain"] - c["reset_rise"]) + current
+            stepwise = _sum((fires, 1.0), *zip(adapted, -c["reset_rise"], strict=True))
+            behind = _both(stepwise, whole) + -c["reset_amount"]
+        silent, moved = (self._adapted(c, left, adapted, current, known) for known in (quiet, fires))
+        after = (w + jump for w, jump in zip(moved, c["jump"], strict=True))
+        return Move(over.low <= tie, (quiet, *silent)), Move(over.high >= -tie, (behind, *after))
 
     def _adapted(
-        self, c: dict[str, Tensor], left: Range, adapted: Range, current: Range, potential: Range
-    ) -> Range:
-        """Return ρ·w + σ·v + μ·u, for what is known of v, and as one sum."""
-        stepwise = _sum((adapted, c["fading"]), (potential, c["drive"]), (left, c["carry"]))
-        whole = _sum(
-            (left, c["drive"] * c["decay"] + c["carry"]),
-            (adapted, c["fading"] - c["drive"] * c["drain"]),
-            (current, c["drive"]),
-        )
-        return _both(stepwise, whole)
+        self, c: dict[str, Tensor], left: Range, adapted: list[Range], current: Range, potential: Range
+    ) -> list[Range]:
+        """Return ρ·w + σ·v + μ·u + η·I, for what is known of v, and as one sum."""
+        found = []
+        for own, drive, carry, hearing in zip(c["fading"], c["drive"], c["carry"], c["hearing"], strict=True):
+            stepwise = _sum(*zip(adapted, own, strict=True), (potential, drive), (left, carry), (current, hearing))
+            kept = zip(adapted, own - drive * c["drain"], strict=True)
+            whole = _sum((left, drive * c["decay"] + carry), *kept, (current, drive + hearing))
+            found.append(_both(stepwise, whole))
+        return found
 
     def label(self, label: Label, spike: int, t: int) -> Label:
         """Return the last spike's step, and how many there were."""
@@ -282,27 +350,39 @@ def _both(one: Range, other: Range) -> Range:
 
 def _said(layer: CoupledLIF) -> dict[str, Any]:
     """Return the shape, and what all neurons have in common."""
-    shape = tuple(layer.get_buffer("decay").shape)
-    return {"shape": shape, "fires_at": layer.shared.fires_at, "surrogate": said_of(layer.surrogate)}
+    common = {"fires_at": layer.shared.fires_at, "surrogate": said_of(layer.surrogate)}
+    several = {"others": layer.others} if layer.others > 1 else {}
+    return {"shape": tuple(layer.get_buffer("decay").shape), **several, **common}
 
 
 def _built(fields: Any) -> CoupledLIF:
     """Return a new layer, whose constants come later."""
     constant = torch.ones(fields.shape)
-    made = CoupledLIF(constant, constant)
+    made = CoupledLIF(constant, constant, others=fields.others)
     made.shared = replace(
         made.shared, reset=fields.reset, fires_at=fields.fires_at, surrogate=surrogate_of(fields)
     )
     return made
 
 
+def _shapes(fields: Any) -> dict[str, tuple[int, ...]]:
+    """Return the shapes of constants."""
+    return {
+        name: (*[fields.others] * (axes if fields.others > 1 else 0), *fields.shape) for name, axes in AXES.items()
+    }
+
+
 register(
     Element(
         CoupledLIF,
         rules=(Coupled,),
-        fields={"shape": tuple[Size, ...], **RESETTING},
+        fields={
+            "shape": tuple[Size, ...],
+            "others": (Annotated[int, Interval(ge=1, le=MOST_OTHERS)], 1),
+            **RESETTING,
+        },
         said=_said,
-        tensors=lambda fields: dict.fromkeys(CHECKS, tuple(fields.shape)),
+        tensors=_shapes,
         build=_built,
     )
 )

@@ -26,7 +26,7 @@ from ..networks import SpikingNetwork
 from ..surrogates import Triangle
 from .fitting import fit
 from .grouping import LayerFirings
-from .guesses import Fit
+from .guessing.guesses import Fit
 from .operations.products import SpikeProduct, gates_of
 from .operations.sides import channelwise, share_map
 from .polynomials import (
@@ -453,20 +453,33 @@ def _neuron_layers(fit: Fit, gain: Coefficient, fires: str, heard: list[nn.Modul
 
 
 def _coupled(fit: Fit, gain: Coefficient, first: tuple[Any, ...], firing: tuple[str, Triangle]) -> CoupledLIF:
-    """Return neurons of two numbers, for λ, θ and d in units of the gain."""
-    others = {
-        "fading": fit.fading,
-        "jump": fit.jump / gain,
-        "drive": fit.drive,
-        "carry": fit.carry,
-        "drain": fit.drain,
-        "rise": fit.adaptation,
-        "reset_rise": fit.reset_rise,
-    }
-    numbers = dict(zip(("decay", "threshold", "reset_amount"), first, strict=True))
-    numbers |= {name: number(each) for name, each in others.items()}
-    arrays: dict[str, Any] = {name: torch.as_tensor(each).double() for name, each in numbers.items()}
-    return CoupledLIF(**arrays, fires_at=firing[0], surrogate=firing[1])
+    """Return neurons of several numbers, for λ, θ and d in units of the gain."""
+    numbers, others = dict(zip(("decay", "threshold", "reset_amount"), first, strict=True)), 1
+    if fit.states is None:
+        held: dict[str, Any] = {
+            "fading": fit.fading,
+            "jump": fit.jump / gain,
+            "drive": fit.drive,
+            "carry": fit.carry,
+        }
+        held |= {"drain": fit.drain, "rise": fit.adaptation, "reset_rise": fit.reset_rise}
+    else:
+        top, *rows = fit.states.matrix
+        held = {"drain": [-each for each in top[1:]], "fading": [list(row[1:]) for row in rows]}
+        held |= {"carry": [row[0] for row in rows], "hearing": [*fit.states.hears[1:]]}
+        held |= {"jump": [-each / gain for each in fit.states.loses[1:]]}
+        others = len(rows)
+    arrays = {name: torch.as_tensor(each).double() for name, each in numbers.items()}
+    arrays |= {name: _array(each, others) for name, each in held.items()}
+    return CoupledLIF(**arrays, fires_at=firing[0], surrogate=firing[1], others=others)  # pyright: ignore[reportArgumentType]
+
+
+def _array(held: Any, others: int) -> Tensor:
+    """Return coefficients, or lists of them, as an array: of a single w as what that has."""
+    if not isinstance(held, list):
+        return torch.as_tensor(number(held)).double()
+    parts = torch.broadcast_tensors(*(_array(each, others) for each in held))
+    return parts[0] if others == 1 else torch.stack(parts)
 
 
 def _numbers(fit: Fit, gain: Coefficient) -> tuple[Any, ...]:

@@ -11,14 +11,16 @@ guess gives the same at each step, one whose I differ by the step counts, too: I
 in at step t, whatever it is, and `building.py` has layers of their own at each step for it, or refuses it.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
 from dataclasses import replace
-from itertools import pairwise, product
+from functools import partial
+from itertools import pairwise
 
 from ..conversion.refusal import ConversionRefused
 from .grouping import LayerFirings
-from .guesses import LARGEST, Fit, guesses_of
+from .guessing.guesses import LARGEST, Fit, guesses_of, of_nothing
+from .guessing.states import guesses_of_states, spelled
 from .polynomials import (
     UNIT,
     ZERO,
@@ -58,12 +60,12 @@ def fit(layers: LayerFirings, layer: int) -> Fit:
     guesses = dict.fromkeys(
         replace(each, rest=rest) if each.kind == "rest" else each for each in guesses_of(known, names, firings)
     )
-    for apart, guess in product((False, True), guesses):  # currents that differ by the step only where no other is
+    for apart, guess, currents in _tried(layers, guesses, known, names, firings):
         if (reason := _wrong(guess)) is not None:
             wrong[guess] = reason
             continue
         try:
-            return _proved(layers, firings, guess, _currents(layers, guess, known, names, firings), apart)
+            return _proved(layers, firings, guess, currents(), apart)
         except ConversionRefused as error:
             right = error.right if isinstance(error, _Mismatch) else 0
             if right > nearest[0]:
@@ -83,6 +85,25 @@ def fit(layers: LayerFirings, layer: int) -> Fit:
         f"{place}: is no neuron that is known here, {nearest[1]}; expected a leaky sum, and a reset to a "
         "constant or by one, all the same at each step"
     )
+
+
+def _tried(
+    layers: LayerFirings,
+    guesses: Iterable[Fit],
+    known: list[Polynomial],
+    names: list[Polynomial],
+    firings: tuple[int, ...],
+) -> Iterator[tuple[bool, Fit, Callable[[], list[Polynomial]]]]:
+    """Yield guesses and their currents: then those of several states, then guesses whose currents may differ."""
+    plain = [(guess, partial(_currents, layers, guess, known, names, firings)) for guess in guesses]
+    yield from ((False, *each) for each in plain)
+    spikes = [layers.spike(number) for number in firings]
+    steps = spelled(known, firings)
+    for threshold, states in guesses_of_states(steps, firings, of_nothing(steps[1], firings[0]).constant):
+        guess = Fit("subtract", states.matrix[0][0], threshold, states.loses[0], states=states)
+        potentials = [each + Polynomial.of(threshold) for each in steps]
+        yield False, guess, partial(states.entering, potentials, spikes)
+    yield from ((True, *each) for each in plain)
 
 
 class _Mismatch(ConversionRefused):
@@ -105,10 +126,12 @@ SHARES = ("keeps {} of its potential", "keeps {} of what its threshold was raise
 def _wrong(guess: Fit) -> str | None:
     """Return which constant no neuron has; None where all may be."""
     for what, share in zip(SHARES, (guess.decay, guess.fading), strict=True):
-        if not all(0 <= number <= 1 for number in entries_of(share)):
+        if guess.states is None and not all(0 <= number <= 1 for number in entries_of(share)):
             return f"{what.format(told(share))} in a step, expected a share in [0, 1]"
     if not all(number > 0 for number in entries_of(guess.threshold)):
         return f"has a threshold of {told(guess.threshold)}, expected one above what a reset leaves"
+    if guess.states is not None and guess.states.largest > LARGEST:
+        return f"has states with constants up to {float(guess.states.largest):.3g}, expected at most {LARGEST:g}"
     if guess.kind == "subtract" and max(entries_of(guess.drop)) > LARGEST:
         return f"takes {told(guess.drop)} for a spike, expected at most {LARGEST:g}"
     if guess.coupled:

@@ -9,7 +9,7 @@ from itertools import pairwise
 from ..conversion.refusal import ConversionRefused
 from .followed import TIME, settled
 from .grouping import LayerFirings
-from .guesses import roots
+from .guessing.guesses import roots
 from .polynomials import (
     ONE,
     UNIT,

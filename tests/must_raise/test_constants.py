@@ -150,7 +150,7 @@ ELSEWHERE = {
     "VariedLIF": {"decay", "threshold", "reset_amount"},
     "CoupledLIF": {
         *("decay", "threshold", "reset_amount", "fading", "jump"),
-        *("drive", "carry", "drain", "rise", "reset_rise"),
+        *("drive", "carry", "drain", "rise", "reset_rise", "hearing"),
     },
     "ClosedLoop": {"spread", "vertices"},
 }

@@ -1,4 +1,4 @@
-"""Ways to break layers of their own at each step, and neurons of two numbers."""
+"""Ways to break layers of their own at each step, and neurons of several numbers."""
 
 from mutant import Mutant
 
@@ -31,7 +31,7 @@ COUPLED_MUTANTS = (
     Mutant(
         "two numbers: what drains the potential is left out of it",
         COUPLED,
-        'potential = _sum((left, c["decay"]), (adapted, -c["drain"])) + current',
+        'potential = summed(c["decay"], -c["drain"]) + current',
         'potential = _sum((left, c["decay"])) + current',
     ),
     Mutant(
@@ -49,19 +49,49 @@ COUPLED_MUTANTS = (
     Mutant(
         "two numbers: a spike adds nothing to the second",
         COUPLED,
-        'after = self._adapted(c, left, adapted, current, fires) + c["jump"]',
-        "after = self._adapted(c, left, adapted, current, fires)",
+        '(w + jump for w, jump in zip(moved, c["jump"], strict=True))',
+        "moved",
     ),
     Mutant(
         "two numbers: the second takes nothing from a reset",
         COUPLED,
-        'whole = _sum((left, c["decay"]), (adapted, -c["drain"] - c["reset_rise"])) + current',
-        'whole = _sum((left, c["decay"]), (adapted, -c["drain"])) + current',
+        'whole = summed(c["decay"], -c["drain"] - c["reset_rise"]) + current',
+        'whole = summed(c["decay"], -c["drain"]) + current',
+    ),
+    Mutant(
+        "several numbers: what comes in is heard by the potential alone",
+        COUPLED,
+        "(left, carry), (current, hearing))",
+        "(left, carry))",
+    ),
+    Mutant(
+        "several numbers: as one sum they hear what comes in by the potential alone",
+        COUPLED,
+        "*kept, (current, drive + hearing))",
+        "*kept, (current, drive))",
+    ),
+    Mutant(
+        "several numbers: each takes of the first one alone",
+        COUPLED,
+        "_sum(*zip(adapted, own, strict=True), (potential, drive)",
+        "_sum((adapted[0], own[0]), (potential, drive)",
+    ),
+    Mutant(
+        "states: what a spike takes of all but the potential is left out of the proof",
+        "models/tracing/guessing/states.py",
+        "one + found[-1] * hears - spike * loses",
+        "one + found[-1] * hears",
+    ),
+    Mutant(
+        "states: what comes in is what one state more is given",
+        "models/tracing/guessing/states.py",
+        "one + found[-1] * hears - spike * loses",
+        "one + potential * hears - spike * loses",
     ),
     Mutant(
         "two numbers: their rounding is left out",
         "certify/rounding/recursion.py",
-        "errors = tuple(size * unit + least for size in stepped(largest))",
+        "errors = tuple(size * unit + own for size, own in zip(stepped(largest), lost, strict=True))",
         "errors = tuple(size * 0.0 for size in stepped(largest))",
     ),
 )

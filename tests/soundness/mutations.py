@@ -180,6 +180,7 @@ FIRST = {
     "analysis/gains/gains.py": "filter_gains or gain",
     "analysis/operators.py": "filter_gains or gain or pooling",
     "conversion/nir_": "synap",
+    "guessing/states": "test_states_of_ones_own or own_spikes or other_at_one_step",
     "models/tracing": "hand_written or refractory or polynomials or reach",
     "automata/looping": "heard",
     "elements/recurrent": "heard or recurrent",

@@ -19,6 +19,7 @@ from spikecert import (
     CertifiedMoves,
     ChipWeights,
     ClosedLoop,
+    CoupledLIF,
     Delay,
     Dynamics,
     EventAugmentation,
@@ -147,6 +148,7 @@ MODELS = [
         for row in rows(kind, {"decay": 0.5, "threshold": 0.5}, kept=False)
     ),
     *rows(AdaptiveLIF, {"adaptation": 0.5, "threshold_decay": 0.5}),
+    *rows(CoupledLIF, {"others": 2}),
     *rows(AdaptiveLIF, {"decay": 0.5, "threshold": 0.5}, kept=False),
     *rows(AdaptiveLIF, {"reset_amount": 2.0}, {"reset": "subtract"}, {"reset_amount": NONE}, kept=False),
     Row("DLIF", "num_steps", DLIF, 3, lambda neuron: len(neuron.input_scale)),

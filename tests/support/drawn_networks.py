@@ -1,27 +1,35 @@
 """Coupled neurons of any constants, weights on a grid or off it, and inputs of small dense networks."""
 
+from math import prod
+
 import torch
 from hypothesis import strategies as st
 from torch import Tensor, nn
 
 from spikecert import CoupledLIF, Share, SpikingNetwork
+from spikecert.models.elements.coupled import AXES
 
 SHARES = st.sampled_from([0.0, 0.25, 0.5, 0.9, 1.0])
 FACTORS = st.sampled_from([-0.5, 0.0, 0.0, 0.25, 0.5, 1.0])
 THRESHOLDS = st.sampled_from([0.25, 1.0, 1.0, 1.5])
+AMOUNTS = st.sampled_from([0.5, 1.0, 2.0])
+ANY = st.sampled_from([-1.25, -0.5, 0.0, 0.0, 0.25, 0.5, 0.9, 1.0])
 FIRES = st.sampled_from([">=", ">"])
 
 
 @st.composite
-def coupled_neurons(draw: st.DrawFn, width: int = 3) -> CoupledLIF:
-    """Return neurons of any constants, alike or one set each."""
-
-    def drawn(numbers: st.SearchStrategy[float]) -> float | list[float]:
-        return draw(st.lists(numbers, min_size=width, max_size=width)) if draw(st.booleans()) else draw(numbers)
-
-    constants = SHARES, THRESHOLDS, st.sampled_from([0.5, 1.0, 2.0]), SHARES, *[FACTORS] * 6
+def coupled_neurons(draw: st.DrawFn, width: int = 3, most: int = 3) -> CoupledLIF:
+    """Return neurons of any constants, alike or one set each; of several w, of any linear recurrence."""
+    others = draw(st.sampled_from([1, 1, *range(2, most + 1)]))
+    shares, factors = (SHARES, FACTORS) if others == 1 and draw(st.booleans()) else (ANY, ANY)
+    strategies = {"decay": shares, "threshold": THRESHOLDS, "reset_amount": AMOUNTS, "fading": shares}
+    constants = {}
+    for name, axes in AXES.items():
+        shape = [others] * axes * (others > 1) + [width] * draw(st.booleans())
+        numbers = draw(st.lists(strategies.get(name, factors), min_size=prod(shape), max_size=prod(shape)))
+        constants[name] = torch.tensor(numbers).reshape(shape).tolist()
     reset = draw(st.sampled_from(["subtract", "zero"]))
-    return CoupledLIF(*map(drawn, constants), reset=reset, fires_at=draw(FIRES))
+    return CoupledLIF(**constants, reset=reset, fires_at=draw(FIRES), others=others)
 
 
 def draw_weights(network: SpikingNetwork, generator: torch.Generator, scale: float, grid: bool) -> None:

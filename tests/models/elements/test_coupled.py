@@ -1,6 +1,7 @@
-"""Neurons of two numbers of state: what they do, what bounds say of them, and who refuses them."""
+"""Neurons of several numbers of state: what they do, what bounds say of them, and who refuses them."""
 
 import itertools
+from operator import mul
 from pathlib import Path
 from typing import Any
 
@@ -31,6 +32,7 @@ from spikecert import (
 from spikecert.certify.proofs import Prover, Unproven
 from spikecert.models import circuit
 from spikecert.models.circuit import UnknownNode
+from spikecert.models.elements.coupled import AXES
 from spikecert.testing import check_sound
 from support.drawn_networks import coupled_neurons, draw_weights, inputs_of
 from support.oracles import every_flip
@@ -56,21 +58,28 @@ def networks(draw: st.DrawFn, encoding: str | None = None, most: int = 5) -> Spi
 
 def by_hand(layer: CoupledLIF, current: Tensor) -> Tensor:
     """Return the spikes of currents (T, batch, n), neuron by neuron."""
-    found = torch.zeros_like(current)
+    found, many = torch.zeros_like(current), range(layer.others)
     for sample, place in itertools.product(range(current.shape[1]), range(current.shape[2])):
-        c = {name: float(getattr(layer, name).expand(current.shape[2])[place]) for name in layer.holds}
-        u = w = 0.0
+        flat = {
+            name: getattr(layer, name)[..., place] if layer.decay.dim() else getattr(layer, name) for name in AXES
+        }
+        c = {name: array.flatten().tolist() for name, array in flat.items()}
+        u, w = 0.0, [0.0] * layer.others
         for t in range(len(current)):
-            before = u
-            v = c["decay"] * u - c["drain"] * w + float(current[t, sample, place])
-            limit = c["threshold"] + c["rise"] * w
+            before, entering = u, float(current[t, sample, place])
+            v = c["decay"][0] * u - sum(map(mul, c["drain"], w)) + entering
+            limit = c["threshold"][0] + sum(map(mul, c["rise"], w))
             fires = v >= limit if layer.shared.fires_at == ">=" else v > limit
-            u = (
-                v - fires * (c["reset_amount"] + c["reset_rise"] * w)
-                if layer.reset == "subtract"
-                else v * (1 - fires)
-            )
-            w = c["fading"] * w + c["drive"] * v + c["carry"] * before + c["jump"] * fires
+            taken = c["reset_amount"][0] + sum(map(mul, c["reset_rise"], w))
+            u = v - fires * taken if layer.reset == "subtract" else v * (1 - fires)
+            w = [
+                sum(c["fading"][i * layer.others + k] * w[k] for k in many)
+                + c["drive"][i] * v
+                + c["carry"][i] * before
+                + c["hearing"][i] * entering
+                + c["jump"][i] * fires
+                for i in many
+            ]
             found[t, sample, place] = float(fires)
     return found
 
@@ -80,7 +89,7 @@ def by_hand(layer: CoupledLIF, current: Tensor) -> Tensor:
 def test_a_run_is_what_the_words_say_whole_and_in_parts(layer: CoupledLIF, seed: int, steps: int) -> None:
     """On a grid, where hardly a product rounds and thresholds are met exactly."""
     layer = layer.double()
-    for name in layer.holds:
+    for name in AXES:
         getattr(layer, name).data = (getattr(layer, name) * 4).round() / 4
     layer.threshold.data.clamp_(min=0.25)
     current = (torch.randn(steps, 2, 3, generator=torch.Generator().manual_seed(seed)).double() * 4).round() / 4
@@ -99,6 +108,24 @@ def test_a_rising_threshold_is_that_of_adaptive_neurons(reset: str) -> None:
     one = AdaptiveLIF(0.75, 0.5, 0.25, 0.5, reset)
     other = CoupledLIF(0.75, 0.5, 0.5, 0.5, 1.0, rise=0.25, reset=reset).double()
     assert torch.equal(one(current, 12), other(current, 12))
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_a_number_that_takes_part_in_nothing_changes_no_bit(dtype: torch.dtype) -> None:
+    draw = torch.Generator().manual_seed(0)
+    for reset in ("zero", "subtract"):
+        names = [name for name, axes in AXES.items() if axes < 2]
+        one = {name: torch.rand(50, generator=draw) + 0.01 for name in names}
+        two = {name: torch.stack((of, of * (name == "jump"))) if AXES[name] else of for name, of in one.items()}
+        kept = torch.rand(50, generator=draw)
+        fading = torch.stack((kept, torch.zeros(50), torch.zeros(50), kept)).reshape(2, 2, 50)
+        current = torch.randn(12, 40, 50, generator=draw, dtype=dtype)
+        runs = [
+            CoupledLIF(**one, fading=kept, reset=reset).run(current, 12),
+            CoupledLIF(**two, fading=fading, reset=reset, others=2).run(current, 12),
+        ]
+        assert torch.equal(runs[0].potentials, runs[1].potentials)
+        assert 0.05 < float(runs[0].spikes.mean()) < 0.95
 
 
 @pytest.mark.parametrize("verifier", ["interval", "trains", "linear", "complete", "milp"])
@@ -157,8 +184,9 @@ def test_a_sample_is_decided_where_nothing_ties() -> None:
     assert sum(verdict.status == "verified" for verdict in found) >= 35
 
 
-def test_a_file_holds_the_constants(tmp_path: Path) -> None:
-    net, inputs = made(), torch.rand(5, 2)
+@pytest.mark.parametrize("others", [1, 3])
+def test_a_file_holds_the_constants(tmp_path: Path, others: int) -> None:
+    net, inputs = made(others=others), torch.rand(5, 2)
     save(net, tmp_path / "net.safetensors")
     found = load(tmp_path / "net.safetensors")
     assert network_hash(found) == network_hash(net)
@@ -207,9 +235,12 @@ def test_who_does_not_know_them_says_so() -> None:
 
 def test_constants_outside_their_ranges_are_refused() -> None:
     for constants, told in (
-        ({"decay": 1.5}, "decay"),
+        ({"decay": float("-inf")}, "decay"),
         ({"threshold": 0.0}, "threshold"),
-        ({"fading": -0.5}, "fading"),
+        ({"fading": float("nan")}, "fading"),
+        ({"others": 4}, "others"),
+        ({"others": 2, "fading": [1.0, 2.0]}, "fading"),
+        ({"others": 2, "jump": [1.0, 2.0, 3.0]}, "jump"),
         ({"jump": float("nan")}, "jump"),
         ({"drain": float("inf")}, "drain"),
         ({"reset": "none"}, "reset"),

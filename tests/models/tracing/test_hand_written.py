@@ -22,7 +22,6 @@ PAGE = Path(__file__).parents[3] / "docs" / "conversion.md"
 BEGIN, END = "<!-- idioms -->\n", "<!-- end of idioms -->"
 HEAD = "| network | | near-misses |\n|---|---|---|\n"
 REFUSED = {
-    "two_compartments": "reads its potential of step",
     "snu": "relu: ",
     "early_exit": "is not the same function of each step",
     "softmax_sum": "a softmax of each step",

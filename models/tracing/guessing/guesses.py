@@ -9,7 +9,7 @@ from fractions import Fraction
 
 import torch
 
-from .polynomials import (
+from ..polynomials import (
     ONE,
     UNIT,
     ZERO,
@@ -22,6 +22,7 @@ from .polynomials import (
     nowhere_zero,
     root,
 )
+from .states import LinearStates
 
 LARGEST = 1e30
 """The most that a spike may take: single precision holds 3e38."""
@@ -46,6 +47,7 @@ class Fit:
         drain, reset_rise: γ and ε of v[t] = λ·u[t−1] + I[t] − γ·w[t−1] and u = v − (d + ε·w[t−1])·s.
         rest: for how many steps it rests.
         own: where I is not the same at all steps, each step's as one of the last step.
+        states: of several linear states, λ and d among them; None for none.
     """
 
     kind: str
@@ -67,6 +69,7 @@ class Fit:
     reset_rise: Coefficient = ZERO
     rest: int = 1
     own: tuple[Polynomial, ...] = ()
+    states: LinearStates | None = None
 
     @property
     def uniform(self) -> bool:
@@ -76,7 +79,13 @@ class Fit:
     @property
     def coupled(self) -> bool:
         """Return whether w does more than raise the threshold by spikes."""
-        return (self.jump, self.drive, self.carry, self.drain, self.reset_rise) != (UNIT, ZERO, ZERO, ZERO, ZERO)
+        return self.states is not None or (self.jump, self.drive, self.carry, self.drain, self.reset_rise) != (
+            UNIT,
+            ZERO,
+            ZERO,
+            ZERO,
+            ZERO,
+        )
 
     @property
     def plain(self) -> bool:
@@ -88,13 +97,13 @@ class Fit:
 def guesses_of(known: list[Polynomial], names: list[Polynomial], firings: tuple[int, ...]) -> Iterator[Fit]:
     """Yield what the steps may be, by coefficients of the second and the third."""
     first = next(step for step, each in enumerate(known) if each.rest.terms)
-    own = known[0] - _of_nothing(known[1], firings[0])
-    late = [own - _of_nothing(known[first])] if first else []
+    own = known[0] - of_nothing(known[1], firings[0])
+    late = [own - of_nothing(known[first])] if first else []
     for begun in dict.fromkeys([own, *late]):
         yield from _guesses_from([begun, *known[1:]], first, names, firings)
 
 
-def _of_nothing(heard: Polynomial, spike: int | None = None) -> Polynomial:
+def of_nothing(heard: Polynomial, spike: int | None = None) -> Polynomial:
     """Return what biases add at the first step, when nothing fired: of feedback, or of layers behind delays."""
     images = [each for each in heard.signals if isinstance(each, Image)]
     images = [each for each in images if spike is None or spike in each.signal.spikes]

@@ -1,0 +1,1 @@
+"""What a layer's neuron may be: guesses of its constants."""
