@@ -145,7 +145,7 @@ KEPT: WeakKeyDictionary[nn.Module, KnownModule] = WeakKeyDictionary()
 
 
 def _how(source: Source, inputs: Tensor) -> tuple[Any, ...]:
-    own = (source.timed, source.num_steps, source.output, source.stateful)
+    own = (source.timed, source.num_steps, source.output, source.stateful, source.ending)
     state = tuple((name, digest(value)) for name, value in source.module.state_dict().items())
     return *own, inputs.dtype, tuple(inputs.shape[1:]), state
 
