@@ -65,6 +65,7 @@ class Source:
         own: whether all of its code is this library's own, as of a NIR graph.
         ending: "before" where the numbers before a last function that keeps their order are asked about; None
             where that may only be one that keeps the class.
+        rates: whether it is asked about inputs from 0 on alone, of which it draws spikes.
     """
 
     module: nn.Module
@@ -74,6 +75,7 @@ class Source:
     stateful: bool = False
     own: bool = False
     ending: str | None = None
+    rates: bool = False
 
     @staticmethod
     def of(
@@ -94,14 +96,17 @@ class Source:
             if not callable(module):
                 raise TypeError(f"module: got {type(module).__name__}, expected a torch module")
             module = FunctionModule(module)
-        check_choice("encoding", encoding, ("direct", "none"))
+        check_choice("encoding", encoding, ("direct", "none", "rate"))
         if ending is not None:
             check_choice("ending", ending, ("before",))
         steps = unless_none(at_least(1))("num_steps", num_steps)
         held = {library_of(part) for part in module.modules()} & set(LIBRARIES)
         runs = module.function if isinstance(module, FunctionModule) else module.forward
         handed = not held and len(inspect.signature(runs).parameters) > 1
-        return Source(module, encoding == "none", steps, output, held == {"norse"} or handed, ending=ending)
+        stateful = held == {"norse"} or handed
+        return Source(
+            module, encoding == "none", steps, output, stateful, ending=ending, rates=encoding == "rate"
+        )
 
 
 def library_of(module: nn.Module) -> str:

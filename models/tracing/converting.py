@@ -19,12 +19,13 @@ from ..conversion.refusal import ConversionRefused
 from ..conversion.sources import FUNCTIONS, UNFOLLOWED, Source, library_of, run_once
 from ..networks import SpikingNetwork
 from .building import RowWriter
+from .draws.own import own_drawn_source
 from .grouping import SILENT, LayerFirings
 from .reading import COMPARISONS, GraphReading
 from .readouts import Readout, readout_of
 from .rests.resting import ReadAtRest
 from .traces import Traces, observed, traces_of
-from .tracing import copied, digest, name_of, undisturbed
+from .tracing import DrawsNumbers, copied, digest, name_of, undisturbed
 from .watching import frames_of
 
 
@@ -50,7 +51,8 @@ def converted_by_trace(
     if places:
         raise ConversionRefused(f"module: is on {', '.join(sorted(places))}, expected on cpu (module.cpu())")
     sample = sample.to(next((weight.dtype for weight in weights), sample.dtype))
-    more = random_like(sample, RANDOM, seed, source.timed), beyond(sample, BEYOND, seed, source.timed)
+    far = beyond(sample, BEYOND, seed, source.timed)
+    more = random_like(sample, RANDOM, seed, source.timed), far.clamp_min(0.0) if source.rates else far
     with undisturbed():  # new layers draw weights
         try:
             run = ModuleRun.of(source, torch.cat([sample, *more]), seed)
@@ -177,9 +179,15 @@ class ModuleRun:
     def of(source: Source, inputs: Tensor, draws: Any) -> "ModuleRun":
         """Return the run of a module, whose encoder draws by `draws` or by a seed."""
         encoder = drawing_encoder(source.module)
-        if encoder is None:
-            return ModuleRun(source, inputs, None)
-        drawn = drawn_source(source, encoder, inputs, draws)
+        if encoder is not None:
+            drawn = drawn_source(source, encoder, inputs, draws)
+        else:
+            try:
+                return ModuleRun(source, inputs, None)
+            except DrawsNumbers:
+                drawn = None if source.timed else own_drawn_source(source, inputs, draws)
+                if drawn is None:
+                    raise
         drawn.check(inputs)
         return ModuleRun(source, inputs, drawn)
 

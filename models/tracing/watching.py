@@ -245,6 +245,11 @@ def user_frames() -> list[tuple[str, int]]:
     return frames
 
 
+def line_here() -> str:
+    """Return the innermost of these lines, a user's before a library's."""
+    return _line_among(user_frames())
+
+
 def frames_of(node: torch.fx.Node) -> tuple[tuple[str, int], ...]:
     """Return the lines of users' and libraries' code that an operation of a graph comes from, outermost first."""
     told = LINE.findall(node.meta.get("stack_trace") or "")
