@@ -27,7 +27,7 @@ def from_torch(
     """Return the `SpikingNetwork` that spikes as any PyTorch code does, known by what it computes.
 
     Neurons may be those of snnTorch, SpikingJelly and Norse, of several of them, or of one's own. A Poisson
-    encoder of SpikingJelly or Norse that is first makes it a network of encoding "rate".
+    encoder of SpikingJelly or Norse, or of one's own, that is first makes it a network of encoding "rate".
 
     Args:
         module: a module or a function that does one step a call, or loops over time itself. One of Norse, or one
@@ -37,7 +37,8 @@ def from_torch(
             module is given with time first.
         num_steps: T for a module that does one step a call, or takes a sequence of T copies of the input, as
             SpikingJelly's step mode "m" and Norse's LIF do; None for one that loops over time itself.
-        encoding: "direct": the module gets one input for all steps; "none": one for each.
+        encoding: "direct": the module gets one input for all steps; "none": one for each; "rate": it gets one,
+            from 0 on, and draws spikes of it, with its sign or without.
         readout: None for the one that the module's output is; where it returns each step, any that reads these.
         seed: of the random inputs that the conversion is compared on, besides the sample, and of the draws of a
             rate code.
@@ -59,9 +60,7 @@ def from_torch(
 from_snntorch = from_spikingjelly = from_norse = from_torch
 
 
-def _converted(
-    source: Source, sample: Tensor, readout: str | None, seed: int, classes: int | None
-) -> Conversion:
+def _converted(source: Source, sample: Tensor, readout: str | None, seed: int, classes: int | None) -> Conversion:
     from ..tracing.converting import converted_by_trace  # torch's own takes long to import
 
     return converted_by_trace(source, sample, readout, seed, classes)
@@ -96,7 +95,7 @@ def check_conversion(
 
     check_inputs(network, inputs)
     if isinstance(source, nn.Module) or isroutine(source):
-        encoding = "none" if network.encoding == "none" else "direct"
+        encoding = network.encoding if network.encoding in ("none", "rate") else "direct"
         made = Source.of(source, encoding, num_steps, ending=ending)
     else:
         made = graph_source(source, network.num_steps, dt, network.encoding, reset)
@@ -127,7 +126,7 @@ def into(
     """
     from ..tracing.writing import written_back
 
-    encoding = "none" if network.encoding == "none" else "direct"
+    encoding = network.encoding if network.encoding in ("none", "rate") else "direct"
     written_back(Source.of(module, encoding, num_steps, output, ending), network, sample)
 
 

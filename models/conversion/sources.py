@@ -104,9 +104,7 @@ class Source:
         runs = module.function if isinstance(module, FunctionModule) else module.forward
         handed = not held and len(inspect.signature(runs).parameters) > 1
         stateful = held == {"norse"} or handed
-        return Source(
-            module, encoding == "none", steps, output, stateful, ending=ending, rates=encoding == "rate"
-        )
+        return Source(module, encoding == "none", steps, output, stateful, ending=ending, rates=encoding == "rate")
 
 
 def library_of(module: nn.Module) -> str:

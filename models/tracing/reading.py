@@ -34,6 +34,7 @@ from .polynomials import (
     Uncancelled,
     above,
     entries_of,
+    exact,
     tensor_of,
 )
 from .tracing import name_of
@@ -205,7 +206,9 @@ def _ending(graph: GraphModule, place: int, before: bool) -> tuple[Node, tuple[s
             notes.append(f"{line_of(node)}: {name} at the end was left out, by choice: {told}")
         node = node.args[0]
     if name_of(node) in SATURATED:
-        told = "at the end makes some outputs equal, and the first of them the class; return what it is of, or ask "
+        told = (
+            "at the end makes some outputs equal, and the first of them the class; return what it is of, or ask "
+        )
         raise ConversionRefused(f"{line_of(node)}: {name_of(node)}: {told}about that by ending='before'")
     return node, tuple(notes)
 
@@ -295,15 +298,17 @@ class Reader:
         return FollowedSignal((BATCH, TIME, *[FEATURE] * len(shape[2:])), steps, shape[2:])
 
     def _unreached(self, node: Node, args: tuple[Any, ...]) -> None:
-        """Keep a comparison that no input has reached yet, of one number: inputs' steps tell it from none."""
+        """Keep a comparison that no input has reached yet, of all samples alike: inputs' steps tell it apart."""
         name, numbers = name_of(node), [tensor_of(each).double() for each in args]
-        difference = (numbers[0] - numbers[1]).flatten() * (1 if name[0] == "g" else -1)
-        if not len(difference) or not bool((difference == difference[0]).all() & difference[0].isfinite()):
+        difference = (numbers[0] - numbers[1]) * (1 if name[0] == "g" else -1)
+        rows = difference if difference.dim() > 1 and len(difference) == self.batch else difference.reshape(-1, 1)
+        if not rows.numel() or not bool((rows == rows[0]).all() & rows[0].isfinite().all()):
             return
-        excess, strict = Polynomial.of(Fraction(float(difference[0]))), name in ("gt", "lt")
+        excess, strict = Polynomial.of(exact(rows[0], torch.float64)), name in ("gt", "lt")
         if frames_of(node) in self.counts and self._is_count(excess):
             excess = halved(excess, strict)
-        laid = FollowedSignal((BATCH,), (excess,), ())
+        features = tuple(rows.shape[1:]) if rows is difference else ()
+        laid = FollowedSignal((BATCH, *[FEATURE] * len(features)), (excess,), features)
         self.silent.append(Firing(excess, strict, node, 0, False, laid, frames_of(node), line_of(node)))
 
     def _check_written(self, node: Node, leaves: list[Any]) -> None:

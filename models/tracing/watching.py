@@ -103,7 +103,7 @@ class Watching(TorchFunctionMode):
     ) -> Any:
         """Run a call, tell what it adds to a graph where it comes from, and look at what comes of it."""
         name, users = _name_of(func), _calls_from_outside()
-        if name == "__deepcopy__" and len(args) == 2 and type(args[0]).__name__ == "FakeTensor":
+        if name == "__deepcopy__" and len(args) == 2 and type(args[0]).__name__ in ("FakeTensor", "Tensor"):
             func, name, args = Tensor.clone, "clone", args[:1]
         if name in READS and len(args) == 1 and (known := self._known(args[0])) is not None:
             with _disable_current_modes():

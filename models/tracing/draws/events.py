@@ -6,11 +6,12 @@ of 2⁻⁵³ here; at u·f = x, which `<=` counts, and in roundings of u·f the 
 `abs(x)` and `sign(x)` it sends −1 below 0, which no rate code does: for inputs from 0 on the two are the same.
 
 Which tensors are what is followed by identity while the module runs: x, and it in other rows; a draw, and f times
-it; their comparison, and what that is as a number. Anything else that is made of these is refused, and so is a draw
-of another shape, or one that is compared twice. So all that the module gives is a function of its events.
+it; their comparison, and what that is as a number. Anything else that is made of these is refused, and so is a
+draw of another shape, or one that is compared twice. So all that the module gives is a function of its events.
 """
 
-from dataclasses import dataclass
+import math
+from dataclasses import dataclass, replace
 from typing import Any, Literal, NoReturn
 
 import torch
@@ -29,7 +30,6 @@ MOVING = ("view", "_unsafe_view", "clone", "detach", "alias", "_to_copy", "lift_
 """What gives the same numbers, in the same order."""
 SIZED = ("zeros_like", "ones_like", "full_like", "new_zeros", "new_ones", "new_full")
 """What reads no number of a tensor, but how many there are."""
-SWAPPED = {"ge": "le", "gt": "lt"}
 SIGNED = "draws spikes with the sign of the input; expected encoding='rate', which asks about inputs from 0 on"
 
 
@@ -38,16 +38,16 @@ class Role:
     """What a tensor is.
 
     Attributes:
-        kind: x, |x| or sign(x); f·u, or one that was compared; where a spike is, as truth values or as numbers, in
+        kind: x, |x| or sign(x); f·u; where a spike is, as truth values or as numbers, in
             the latter case without the sign that |x| has taken.
         factor: f.
-        step: of a spike.
+        number: of a draw, or the step of a spike.
         signed: whether that is of |x|.
     """
 
-    kind: Literal["input", "size", "sign", "draw", "spent", "hit", "unsigned"]
+    kind: Literal["input", "size", "sign", "draw", "hit", "unsigned"]
     factor: float = 1.0
-    step: int = 0
+    number: int = 0
     signed: bool = False
 
 
@@ -60,6 +60,7 @@ class DrawnEvents(TorchDispatchMode):
 
     Attributes:
         found: the events of each step so far.
+        drawn: what was drawn so far.
         factor: f, None before a draw is compared.
         signed: whether they have the sign of the input.
         place: the line of the first comparison.
@@ -72,6 +73,8 @@ class DrawnEvents(TorchDispatchMode):
         self.roles: Any = WeakTensorKeyDictionary()
         self.roles[x] = Role("input")
         self.found: list[Tensor] = []
+        self.drawn: list[Tensor] = []
+        self.spent: set[int] = set()
         self.factor: float | None = None
         self.signed, self.place, self.refused = False, "", ""
 
@@ -88,23 +91,21 @@ class DrawnEvents(TorchDispatchMode):
             case [_, Role("input")] if name in MOVING:
                 return self._moved(func, args, kwargs)
             case ["abs" | "sign" | "sgn", Role("input")] if not kwargs:
-                kind = "size" if name == "abs" else "sign"
-                return self._made(func, args, Role(kind))
-            case ["mul", Role("draw")] if isinstance(args[1], int | float) and args[1] > 0:
-                return self._made(func, args, Role("draw", known[0].factor * args[1]))
+                return self._made(func, args, Role("size" if name == "abs" else "sign"))
+            case ["mul", Role("draw") as draw] if isinstance(args[1], int | float) and 0 < args[1] < math.inf:
+                return self._made(func, args, replace(draw, factor=draw.factor * args[1]))
             case ["le" | "lt", Role("draw") as draw, Role("input" | "size") as other]:
-                return self._compared(func, args, args[0], draw, other)
+                return self._compared(func, args, draw, other)
             case ["ge" | "gt", Role("input" | "size") as other, Role("draw") as draw]:
-                return self._compared(func, args, args[1], draw, other)
+                return self._compared(func, args, draw, other)
             case ["_to_copy", Role("hit") as hit] if kwargs.get("dtype") == self.x.dtype:
                 return self._numbers(func, args, kwargs, hit)
-            case ["mul", Role("hit" | "unsigned") as hit, Role("sign")] if hit.signed:
-                return self._event(hit.step, args[0].shape)
-            case ["mul", Role("sign"), Role("hit" | "unsigned") as hit] if hit.signed:
-                return self._event(hit.step, args[0].shape)
+            case ["mul", Role("hit" | "unsigned") as hit, Role("sign")] | ["mul", Role("sign"), Role() as hit]:
+                return self._turned(args, hit)
             case ["detach" | "clone" | "alias", Role() as same]:
                 return self._made(func, args, same, kwargs)
-        self._refuse(f"{name} of what it draws, or of its input besides")
+            case _:
+                return self._refuse(f"{name} of what it draws, or of its input besides")
 
     def _refuse(self, why: str) -> NoReturn:
         self.refused = self.refused or f"{line_here()}: draws random numbers: {why}"
@@ -119,7 +120,8 @@ class DrawnEvents(TorchDispatchMode):
             found = aten.full.default(sizes, 0.5, dtype=self.x.dtype)
         if found.dtype != self.x.dtype or kwargs.get("generator") is not None:
             self._refuse("numbers of another type, or of a generator")
-        self.roles[found] = Role("draw")
+        self.roles[found] = Role("draw", number=len(self.drawn))
+        self.drawn.append(found)
         return found
 
     def _moved(self, func: Any, args: Any, kwargs: Any) -> Tensor:
@@ -136,8 +138,10 @@ class DrawnEvents(TorchDispatchMode):
         self.roles[found] = role
         return found
 
-    def _compared(self, func: Any, args: Any, drawn: Tensor, draw: Role, other: Role) -> Tensor:
+    def _compared(self, func: Any, args: Any, draw: Role, other: Role) -> Tensor:
         """Return where a step's spikes are."""
+        if draw.number in self.spent:
+            self._refuse("compares them twice")
         if args[0].shape != args[1].shape:
             self._refuse("of another shape than its input")
         if self.factor not in (None, draw.factor):
@@ -146,7 +150,7 @@ class DrawnEvents(TorchDispatchMode):
         if self.found and signed != self.signed:
             self._refuse("with the sign of the input at some steps only")
         self.factor, self.signed, self.place = draw.factor, signed, self.place or line_here()
-        self.roles[drawn] = Role("spent")
+        self.spent.add(draw.number)
         if self.events is None:
             found = func(*args)
             events = found.reshape(self.x.shape).to(self.x)
@@ -156,16 +160,22 @@ class DrawnEvents(TorchDispatchMode):
             if len(self.found) == len(self.events):
                 self._refuse(f"at more than {len(self.events)} steps")
             self.found.append(aten.select.int(self.events, 0, len(self.found)))
-        self.roles[found] = Role("hit", step=len(self.found) - 1, signed=signed)
+        self.roles[found] = Role("hit", number=len(self.found) - 1, signed=signed)
         return found
 
     def _numbers(self, func: Any, args: Any, kwargs: Any, hit: Role) -> Tensor:
         """Return spikes as numbers: the events, or what is none before it has its sign."""
         if not hit.signed:
-            return self._event(hit.step, args[0].shape)
+            return self._event(hit.number, args[0].shape)
         found = func(*args, **kwargs)
-        self.roles[found] = Role("unsigned", step=hit.step, signed=True)
+        self.roles[found] = replace(hit, kind="unsigned")
         return found
+
+    def _turned(self, args: Any, hit: Role) -> Tensor:
+        """Return the events of what was none before it had its sign."""
+        if not hit.signed or args[0].shape != args[1].shape:
+            self._refuse("takes the sign of the input where its size was not compared")
+        return self._event(hit.number, args[0].shape)
 
     def _event(self, step: int, shape: torch.Size) -> Tensor:
         return aten.view.default(self.found[step], list(shape))

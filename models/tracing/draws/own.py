@@ -1,13 +1,14 @@
 """A module that draws the spikes of its input by code of its own, as a function of them."""
 
 from dataclasses import dataclass
+from itertools import combinations
 
 import torch
 from torch import Tensor, nn
 
 from ...conversion.encoders import DrawnSource
 from ...conversion.refusal import ConversionRefused
-from ...conversion.sources import Source, restart, run_once
+from ...conversion.sources import Source, run_once
 from ...running.encoding import RateDraws
 from ..tracing import copied
 from .events import SIGNED, DrawnEvents
@@ -49,46 +50,53 @@ class OwnDrawnSource(DrawnSource):
 
     Attributes:
         signed: whether its events have the sign of the input.
+        drawn: what a run drew.
     """
 
     signed: bool = False
+    drawn: tuple[Tensor, ...] = ()
 
     def check(self, inputs: Tensor) -> None:
         """Raise unless the module, as it draws on inputs, is that function of its events."""
         if self.signed and bool((inputs < 0).any()):
             raise ConversionRefused(f"{self.name}: {SIGNED}; got some down to {float(inputs.min()):g}")
-        driven = self.source.module
-        assert isinstance(driven, DrivenByEvents)
-        following = DrawnEvents(inputs)
+        following, seed = DrawnEvents(inputs), torch.initial_seed()
         with torch.no_grad():
-            restart(driven)
-            expected = driven.run(inputs, following)
-            restart(driven)
-            found = driven(torch.stack(following.found))
-            restart(driven)
+            expected = _fresh(self.source).run(inputs, following)
+            found = _fresh(self.source)(torch.stack(following.found))
+        drawn = [*self.drawn, *following.drawn]
+        again = any(torch.equal(one, other) for one, other in combinations(drawn, 2))
+        if again or torch.initial_seed() != seed:
+            raise ConversionRefused(f"{self.name}: draws the same numbers again, expected fresh ones at each step")
         if not all(torch.equal(one, other) for one, other in zip(expected, found, strict=True)):
             raise ConversionRefused("module: is no function of the events that it draws of its input alone")
 
 
-def own_drawn_source(source: Source, inputs: Tensor, draws: RateDraws | int) -> DrawnSource | None:
+def _fresh(source: Source) -> DrivenByEvents:
+    """Return a copy from its first states."""
+    module = copied(source).module
+    assert isinstance(module, DrivenByEvents)
+    return module
+
+
+def own_drawn_source(source: Source, inputs: Tensor, draws: Tensor | int) -> DrawnSource | None:
     """Return a module that draws as a function of its events; None where it draws otherwise.
 
     Args:
         source: the module; `rates`, whether it is asked about inputs from 0 on.
         inputs: some of its inputs.
-        draws: those of a network, or the seed of new ones.
+        draws: those of a network, (T, ...), which may be of fewer steps, as what comes last may be of no use; or
+            the seed of new ones.
 
     Raises:
-        ConversionRefused: for events with signs where that is not so, or a network's draws that are no multiples.
+        ConversionRefused: for events with signs where that is not so.
     """
-    driven = DrivenByEvents(source).eval()
-    following = DrawnEvents(inputs)
+    made, following = Source(DrivenByEvents(source).eval(), True, ending=source.ending), DrawnEvents(inputs)
     try:
         with torch.no_grad():
-            driven.run(inputs, following)
+            _fresh(made).run(inputs, following)
     except ConversionRefused:
         return None
-    restart(driven)
     steps, factor = len(following.found), following.factor
     if factor is None:
         return None
@@ -96,9 +104,7 @@ def own_drawn_source(source: Source, inputs: Tensor, draws: RateDraws | int) -> 
         raise ConversionRefused(f"{following.place}: {SIGNED}")
     if isinstance(draws, int):
         own = RateDraws(draws)
-        draws = own if factor == 1.0 else RateDraws(own.thresholds(steps, tuple(inputs.shape[1:])) * factor)
-    elif factor != 1.0 and isinstance(draws.seed, int):
-        told = f"compares {factor:g} times what it draws, and the network's draws are of a seed, once"
-        raise ConversionRefused(f"{following.place}: {told}; expected draws that are as much greater")
-    made = Source(driven, True, ending=source.ending)
-    return OwnDrawnSource(following.place, made, draws, steps, following.signed)
+        given = own if factor == 1.0 else RateDraws(own.thresholds(steps, tuple(inputs.shape[1:])) * factor)
+    else:
+        given = RateDraws(torch.cat([draws, draws[-1:].expand(max(0, steps - len(draws)), *draws.shape[1:])]))
+    return OwnDrawnSource(following.place, made, given, steps, following.signed, tuple(following.drawn))
