@@ -28,8 +28,8 @@ DRAWING = ("rand", "rand_like")
 """Fresh numbers, uniform on [0, 1)."""
 MOVING = ("view", "_unsafe_view", "clone", "detach", "alias", "_to_copy", "lift_fresh")
 """What gives the same numbers, in the same order."""
-SIZED = ("zeros_like", "ones_like", "full_like", "new_zeros", "new_ones", "new_full")
-"""What reads no number of a tensor, but how many there are."""
+SIZED = ("zeros_like", "ones_like", "full_like", "new_zeros", "new_ones", "new_full", "device")
+"""What reads no number of a tensor, but how many there are and where."""
 SIGNED = "draws spikes with the sign of the input; expected encoding='rate', which asks about inputs from 0 on"
 
 
