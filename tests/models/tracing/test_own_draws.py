@@ -97,7 +97,9 @@ def test_own_draws_of_the_input_become_a_rate_code(name, tmp_path):
     assert module.training
     assert (network.encoding, network.num_steps) == ("rate", STEPS)
     assert any(": fires by draws of the network's own, encoding 'rate'" in note for note in found.notes)
-    assert torch.equal(network.draws.thresholds(STEPS, (FEATURES,)), RateDraws(3).thresholds(STEPS, (FEATURES,)) * factor)
+    assert torch.equal(
+        network.draws.thresholds(STEPS, (FEATURES,)), RateDraws(3).thresholds(STEPS, (FEATURES,)) * factor
+    )
     assert check_conversion(module, network, sample(30, 4)).matches
     save(network, tmp_path / "network.safetensors")
     assert torch.equal(load(tmp_path / "network.safetensors")(sample()), network(sample()))
