@@ -180,6 +180,7 @@ FIRST = {
     "analysis/gains/gains.py": "filter_gains or gain",
     "analysis/operators.py": "filter_gains or gain or pooling",
     "conversion/nir_": "synap",
+    "tracing/draws": "own_draws",
     "models/tracing": "hand_written or refractory or polynomials or reach",
     "automata/looping": "heard",
     "elements/recurrent": "heard or recurrent",
