@@ -54,7 +54,10 @@ def convert(
     ] = None,
     encoding: Annotated[
         str | None,
-        typer.Option(help="direct: one input for all steps; none: one for each; default: what NIR's inputs show."),
+        typer.Option(
+            help="direct: one input for all steps; none: one for each; rate: one that the module draws spikes of, "
+            "from 0 on; default: what NIR's inputs show."
+        ),
     ] = None,
     readout: Annotated[str | None, typer.Option(help="mean, spikes or potential; default: what fits.")] = None,
     data: Annotated[str | None, typer.Option("--data", help="Compare on its first test samples.")] = None,
