@@ -24,12 +24,6 @@ DRAWS_MUTANTS = (
         "return self._made(func, args, next(filter(None, known)), kwargs)",
     ),
     Mutant(
-        "draws: other rows are the input",
-        EVENTS,
-        "if found.dtype != self.x.dtype or not found.dim() or len(found) != len(self.x):",
-        "if False:",
-    ),
-    Mutant(
         "draws: a sign of what has none",
         EVENTS,
         "if not hit.signed or args[0].shape != args[1].shape:",
