@@ -37,6 +37,10 @@ Flat = Annotated[
     bool,
     typer.Option("--flat", help="The module takes each sample as one row: images (1, 28, 28) reach it as (784,)."),
 ]
+Ending = Annotated[
+    str | None,
+    typer.Option(help="before: ask about the numbers that a last tanh, sigmoid or relu is of; default: refused."),
+]
 
 
 def convert(
@@ -50,7 +54,10 @@ def convert(
     ] = None,
     encoding: Annotated[
         str | None,
-        typer.Option(help="direct: one input for all steps; none: one for each; default: what NIR's inputs show."),
+        typer.Option(
+            help="direct: one input for all steps; none: one for each; rate: one that the module draws spikes of, "
+            "from 0 on; default: what NIR's inputs show."
+        ),
     ] = None,
     readout: Annotated[str | None, typer.Option(help="mean, spikes or potential; default: what fits.")] = None,
     data: Annotated[str | None, typer.Option("--data", help="Compare on its first test samples.")] = None,
@@ -68,6 +75,7 @@ def convert(
         str | None,
         typer.Option(help="NIR's reset: zero (v_reset) or subtract (the threshold); default: what the file says."),
     ] = None,
+    ending: Ending = None,
     seed: Seed = 0,
     as_json: Json = False,
 ) -> int:
@@ -88,7 +96,7 @@ def convert(
         raise ValueError(f"shape: got neither it nor --data for {source}, expected inputs to compare it on")
     settings = {name: value for name, value in {"dt": dt, "reset": reset}.items() if value is not None}
     rows = sample.flatten(1) if flat and sample is not None else sample
-    made = converted(module, rows, num_steps, encoding, readout, seed, classes, **settings)
+    made = converted(module, rows, num_steps, encoding, readout, seed, classes, ending=ending, **settings)
     _check_classes(made, rows, count, classes)
     digest = save(flattening(made.network) if flat else made.network, out)
     say(f"wrote {shlex.quote(str(out))}")
@@ -112,6 +120,7 @@ def inspect(
     shape: Shape = None,
     flat: Flat = False,
     latex: Annotated[bool, typer.Option("--latex", help="Print the equations in LaTeX, too.")] = False,
+    ending: Ending = None,
     seed: Seed = 0,
     as_json: Json = False,
 ) -> int:
@@ -130,7 +139,7 @@ def inspect(
     if sample is None and isinstance(module, nn.Module):
         raise ValueError(f"shape: got neither it nor --data for {source}, expected inputs to run it on")
     rows = sample.flatten(1) if flat and sample is not None else sample
-    made = converted(module, rows, num_steps, encoding, seed=seed)
+    made = converted(module, rows, num_steps, encoding, seed=seed, ending=ending)
     layers = told_of(made.network)
     show_json(_inspected(source, made, layers)) if as_json else show(_in_words(made, layers, latex))
     return 0

@@ -22,11 +22,12 @@ def from_torch(
     seed: int = 0,
     classes: int | None = None,
     output: str | int | None = None,
+    ending: str | None = None,
 ) -> SpikingNetwork:
     """Return the `SpikingNetwork` that spikes as any PyTorch code does, known by what it computes.
 
     Neurons may be those of snnTorch, SpikingJelly and Norse, of several of them, or of one's own. A Poisson
-    encoder of SpikingJelly or Norse that is first makes it a network of encoding "rate".
+    encoder of SpikingJelly or Norse, or of one's own, that is first makes it a network of encoding "rate".
 
     Args:
         module: a module or a function that does one step a call, or loops over time itself. One of Norse, or one
@@ -36,38 +37,33 @@ def from_torch(
             module is given with time first.
         num_steps: T for a module that does one step a call, or takes a sequence of T copies of the input, as
             SpikingJelly's step mode "m" and Norse's LIF do; None for one that loops over time itself.
-        encoding: "direct": the module gets one input for all steps; "none": one for each.
+        encoding: "direct": the module gets one input for all steps; "none": one for each; "rate": it gets one,
+            from 0 on, and draws spikes of it, with its sign or without.
         readout: None for the one that the module's output is; where it returns each step, any that reads these.
         seed: of the random inputs that the conversion is compared on, besides the sample, and of the draws of a
             rate code.
         classes: of a population code: outputs are summed in so many groups of neighbours, as snnTorch's
             `population_code=True` has it; None: each output is a class.
         output: the key or the place of the output among several that the module returns; None: the one that fits.
+        ending: "before": the network gives the numbers that a last `tanh`, `sigmoid` or `relu` is of, and a class
+            is the greatest of these, which it may make equal to others; None: such an ending is refused.
 
     Raises:
         ConversionRefused: with the line, what is computed there, and what is expected.
 
     References: eshraghian2023training, fang2023spikingjelly, pehle2021norse
     """
-    return _converted(module, sample, num_steps, encoding, readout, seed, classes, output).network
+    source = Source.of(module, encoding, num_steps, output, ending)
+    return _converted(source, sample, readout, seed, classes).network
 
 
 from_snntorch = from_spikingjelly = from_norse = from_torch
 
 
-def _converted(
-    module: Any,
-    sample: Tensor,
-    num_steps: int | None,
-    encoding: str,
-    readout: str | None,
-    seed: int,
-    classes: int | None,
-    output: str | int | None,
-) -> Conversion:
+def _converted(source: Source, sample: Tensor, readout: str | None, seed: int, classes: int | None) -> Conversion:
     from ..tracing.converting import converted_by_trace  # torch's own takes long to import
 
-    return converted_by_trace(Source.of(module, encoding, num_steps, output), sample, readout, seed, classes)
+    return converted_by_trace(source, sample, readout, seed, classes)
 
 
 def check_conversion(
@@ -77,6 +73,7 @@ def check_conversion(
     num_steps: int | None = None,
     dt: float | None = None,
     reset: str | None = None,
+    ending: str | None = None,
 ) -> ConversionCheck:
     """Compare a network, spike for spike, with the code or NIR graph that it was converted from.
 
@@ -86,6 +83,7 @@ def check_conversion(
         inputs: as the network takes them.
         num_steps: as in the conversion: T for a module that is driven by steps, None for one that loops itself.
         dt, reset: of a NIR graph, as in the conversion.
+        ending: as in the conversion.
 
     Returns:
         A `ConversionCheck`; its `matches` and `reason` say whether and where the two differ.
@@ -97,7 +95,8 @@ def check_conversion(
 
     check_inputs(network, inputs)
     if isinstance(source, nn.Module) or isroutine(source):
-        made = Source.of(source, "none" if network.encoding == "none" else "direct", num_steps)
+        encoding = network.encoding if network.encoding in ("none", "rate") else "direct"
+        made = Source.of(source, encoding, num_steps, ending=ending)
     else:
         made = graph_source(source, network.num_steps, dt, network.encoding, reset)
         warn_of_reset(made)
@@ -110,6 +109,7 @@ def into(
     sample: Tensor,
     num_steps: int | None = None,
     output: str | int | None = None,
+    ending: str | None = None,
 ) -> None:
     """Write the weights of a network that was trained back into the module that it was converted from.
 
@@ -119,15 +119,15 @@ def into(
     Args:
         module: as the conversion had it, with the numbers that it had then.
         network: its conversion, trained since: weights, not constants of neurons.
-        sample, num_steps, output: as in the conversion.
+        sample, num_steps, output, ending: as in the conversion.
 
     Raises:
         ConversionRefused: where a number has no one place of its own in the module, which is left as it was.
     """
     from ..tracing.writing import written_back
 
-    encoding = "none" if network.encoding == "none" else "direct"
-    written_back(Source.of(module, encoding, num_steps, output), network, sample)
+    encoding = network.encoding if network.encoding in ("none", "rate") else "direct"
+    written_back(Source.of(module, encoding, num_steps, output, ending), network, sample)
 
 
 def convert(
@@ -139,23 +139,27 @@ def convert(
     seed: int = 0,
     classes: int | None = None,
     output: str | int | None = None,
+    ending: str | None = None,
     **settings: Any,
 ) -> Conversion:
     """Return the network of any PyTorch code, or of a NIR graph, with its comparison and notes.
 
     Args:
         source: what `from_torch` or `from_nir` takes.
-        sample, num_steps, encoding, readout, seed, classes, output: as there.
+        sample, num_steps, encoding, readout, seed, classes, output, ending: as there.
         settings: what `from_nir` takes besides: `dt`, `reset` and `origin`.
 
     Raises:
         ConversionRefused, TypeError, ValueError: as there.
     """
     if not isinstance(source, nn.Module) and not isroutine(source):
+        if ending is not None:
+            raise ValueError(f"ending: got {ending!r} for a NIR graph, expected one for a module only")
         timing = {"num_steps": num_steps, "encoding": encoding}
         return convert_nir(source, sample, readout, seed, classes=classes, **timing, **settings)
     if settings:
         raise TypeError(f"{min(settings)}: got one for a module, expected it of a NIR graph only")
     if sample is None:
         raise ValueError("sample: got None, expected a batch of inputs for the module")
-    return _converted(source, sample, num_steps, encoding or "direct", readout, seed, classes, output)
+    made = Source.of(source, encoding or "direct", num_steps, output, ending)
+    return _converted(made, sample, readout, seed, classes)

@@ -181,7 +181,7 @@ def drawn_source(source: Source, encoder: Encoder, inputs: Tensor, draws: RateDr
     elif encoder.share != 1.0 and isinstance(draws.seed, int):
         share = f"fires by {encoder.share:g} of its input, and the network's draws, of a seed, by all of it"
         raise ConversionRefused(f"{encoder.name}: {share}; expected draws that are as much greater")
-    return DrawnSource(encoder.name, Source(driven, True), draws, steps)
+    return DrawnSource(encoder.name, Source(driven, True, ending=source.ending), draws, steps)
 
 
 def _counted(driven: DrivenBySpikes, inputs: Tensor) -> int:

@@ -63,6 +63,9 @@ class Source:
         output: the one of several that it returns; None for all.
         stateful: whether a step is called with the state of the one before, and returns (output, state).
         own: whether all of its code is this library's own, as of a NIR graph.
+        ending: "before" where the numbers before a last function that keeps their order are asked about; None
+            where that may only be one that keeps the class.
+        rates: whether it is asked about inputs from 0 on alone, of which it draws spikes.
     """
 
     module: nn.Module
@@ -71,9 +74,17 @@ class Source:
     output: str | int | None = None
     stateful: bool = False
     own: bool = False
+    ending: str | None = None
+    rates: bool = False
 
     @staticmethod
-    def of(module: Any, encoding: str, num_steps: int | None, output: str | int | None = None) -> "Source":
+    def of(
+        module: Any,
+        encoding: str,
+        num_steps: int | None,
+        output: str | int | None = None,
+        ending: str | None = None,
+    ) -> "Source":
         """Return the source for an encoding by name, of a module or a function.
 
         One of Norse's neurons alone, or with no known neurons and a second argument, is given its state.
@@ -85,12 +96,15 @@ class Source:
             if not callable(module):
                 raise TypeError(f"module: got {type(module).__name__}, expected a torch module")
             module = FunctionModule(module)
-        check_choice("encoding", encoding, ("direct", "none"))
+        check_choice("encoding", encoding, ("direct", "none", "rate"))
+        if ending is not None:
+            check_choice("ending", ending, ("before",))
         steps = unless_none(at_least(1))("num_steps", num_steps)
         held = {library_of(part) for part in module.modules()} & set(LIBRARIES)
         runs = module.function if isinstance(module, FunctionModule) else module.forward
         handed = not held and len(inspect.signature(runs).parameters) > 1
-        return Source(module, encoding == "none", steps, output, held == {"norse"} or handed)
+        stateful = held == {"norse"} or handed
+        return Source(module, encoding == "none", steps, output, stateful, ending=ending, rates=encoding == "rate")
 
 
 def library_of(module: nn.Module) -> str:

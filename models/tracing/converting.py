@@ -18,13 +18,15 @@ from ..conversion.populations import in_groups
 from ..conversion.refusal import ConversionRefused
 from ..conversion.sources import FUNCTIONS, UNFOLLOWED, Source, library_of, run_once
 from ..networks import SpikingNetwork
+from ..running.encoding import RateDraws
 from .building import RowWriter
+from .draws.own import own_drawn_source
 from .grouping import SILENT, LayerFirings
 from .reading import COMPARISONS, GraphReading
 from .readouts import Readout, readout_of
 from .rests.resting import ReadAtRest
 from .traces import Traces, observed, traces_of
-from .tracing import copied, digest, name_of, undisturbed
+from .tracing import DrawsNumbers, copied, digest, name_of, undisturbed
 from .watching import frames_of
 
 
@@ -50,7 +52,8 @@ def converted_by_trace(
     if places:
         raise ConversionRefused(f"module: is on {', '.join(sorted(places))}, expected on cpu (module.cpu())")
     sample = sample.to(next((weight.dtype for weight in weights), sample.dtype))
-    more = random_like(sample, RANDOM, seed, source.timed), beyond(sample, BEYOND, seed, source.timed)
+    far = beyond(sample, BEYOND, seed, source.timed)
+    more = random_like(sample, RANDOM, seed, source.timed), far.clamp_min(0.0) if source.rates else far
     with undisturbed():  # new layers draw weights
         try:
             run = ModuleRun.of(source, torch.cat([sample, *more]), seed)
@@ -96,7 +99,7 @@ def check_by_trace(
         known = KEPT.get(source.module)
         if encoder is None and known is not None and (seen := known.on(source, network, inputs)) is not None:
             return compare(network, seen, inputs, outputs)
-        run = ModuleRun.of(source, inputs, network.draws if network.encoding == "rate" else 0)
+        run = ModuleRun.of(source, inputs, network.draws if network.encoding == "rate" else 0, network.num_steps)
         return run.first_that_fits(lambda place: run.compared(place, network, outputs))
 
 
@@ -145,7 +148,7 @@ KEPT: WeakKeyDictionary[nn.Module, KnownModule] = WeakKeyDictionary()
 
 
 def _how(source: Source, inputs: Tensor) -> tuple[Any, ...]:
-    own = (source.timed, source.num_steps, source.output, source.stateful)
+    own = (source.timed, source.num_steps, source.output, source.stateful, source.ending)
     state = tuple((name, digest(value)) for name, value in source.module.state_dict().items())
     return *own, inputs.dtype, tuple(inputs.shape[1:]), state
 
@@ -174,14 +177,27 @@ class ModuleRun:
         self.traces: Traces = traces_of(source if drawn is None else drawn.source, self.given)
 
     @staticmethod
-    def of(source: Source, inputs: Tensor, draws: Any) -> "ModuleRun":
-        """Return the run of a module, whose encoder draws by `draws` or by a seed."""
+    def of(source: Source, inputs: Tensor, draws: RateDraws | int, num_steps: int = 0) -> "ModuleRun":
+        """Return the run of a module, which draws by a seed, or by what a network of so many steps has."""
         encoder = drawing_encoder(source.module)
-        if encoder is None:
-            return ModuleRun(source, inputs, None)
-        drawn = drawn_source(source, encoder, inputs, draws)
-        drawn.check(inputs)
-        return ModuleRun(source, inputs, drawn)
+        if encoder is not None:
+            drawn = drawn_source(source, encoder, inputs, draws)
+            drawn.check(inputs)
+            return ModuleRun(source, inputs, drawn)
+        try:
+            made = ModuleRun(source, inputs, None)
+        except DrawsNumbers:
+            known = draws if isinstance(draws, int) else draws.thresholds(num_steps, tuple(inputs.shape[1:]))
+            drawn = None if source.timed else own_drawn_source(source, inputs, known)
+            if drawn is None:
+                raise
+            drawn.check(inputs)
+            return ModuleRun(source, inputs, drawn)
+        if source.rates:
+            raise ConversionRefused(
+                "encoding: got 'rate', and the module draws nothing; expected 'direct' or 'none'"
+            )
+        return made
 
     def first_that_fits(self, made: Any) -> Any:
         """Return what is made of the first output that a network has."""
@@ -243,13 +259,20 @@ class ModuleRun:
         """Return the network of an output by one way to read it."""
         reading, layers = self.traces.read(place, rested)
         features = tuple(self.given.shape[1 + self.traces.source.timed :])
-        writer = RowWriter(layers, self.coding, self.inputs.dtype, features)
+        writer = RowWriter(layers, self._coding(layers.num_steps, features), self.inputs.dtype, features)
         readout: Readout = readout_of(reading, layers, name)
         if not layers.firings and readout.decay is None and readout.weights is None:
             raise ConversionRefused(SILENT)
         network, other = writer.network(readout), self.traces.confirmed(reading, place)
         parts = self.traces.other, other, writer, readout, self.traces.inputs[1]
         return network, (*self.notes, *reading.notes, *writer.notes, *_left_out(self.traces.other, layers)), parts
+
+    def _coding(self, num_steps: int, features: tuple[int, ...]) -> dict[str, Any]:
+        """Return the settings of a network of T steps, which may be fewer than the module's: the first draws."""
+        steps = self.given.shape[1] if "draws" in self.coding else num_steps
+        if steps == num_steps:
+            return self.coding
+        return self.coding | {"draws": RateDraws(self.coding["draws"].thresholds(steps, features)[:num_steps])}
 
 
 def _left_out(graph: GraphModule, layers: LayerFirings) -> list[str]:

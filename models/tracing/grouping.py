@@ -185,10 +185,14 @@ def _returned(reading: GraphReading) -> int:
 
 def _length(groups: list[list[int]], reading: GraphReading, group: list[int]) -> int:
     """Return at how many steps a layer is compared, with those where nothing has reached it yet."""
-    frames = reading.firings[group[0]].frames
-    beside = [len(each) for each in groups if reading.firings[each[0]].frames == frames]
-    silent = sum(each.frames == frames for each in reading.silent)
-    whole, rest = divmod(sum(beside) + silent, len(beside))
+    first = reading.firings[group[0]]
+    silent = [each for each in reading.silent if each.frames == first.frames]
+    firings = [reading.firings[each[0]] for each in groups]
+    beside = [place for place, each in enumerate(firings) if each.frames == first.frames]
+    if {each.laid.features for each in silent} <= {firings[place].laid.features for place in beside}:
+        silent = [each for each in silent if each.laid.features == first.laid.features]
+        beside = [place for place in beside if firings[place].laid.features == first.laid.features]
+    whole, rest = divmod(sum(len(groups[place]) for place in beside) + len(silent), len(beside))
     return max(len(group), 0 if rest else whole)
 
 
@@ -205,15 +209,28 @@ def _silent(groups: list[list[int]], reading: GraphReading, steps: int) -> dict[
     for frames in {reading.firings[group[0]].frames for group in groups if len(group) < steps}:
         own = [place for place, group in enumerate(groups) if reading.firings[group[0]].frames == frames]
         left = [each for each in reading.silent if each.frames == frames]
-        missing = {place: steps - len(groups[place]) for place in own}
-        if sum(missing.values()) != len(left):  # one that fires once fires alike at each step
-            own = [place for place in own if len(groups[place]) > 1]
-            missing = {place: missing[place] for place in own}
-        if left and sum(missing.values()) == len(left):
-            for step in range(max(missing.values())):
-                for place in own:
-                    if step < missing[place]:
-                        found.setdefault(place, []).append(left.pop(0))
+        sizes = {place: reading.firings[groups[place][0]].laid.features for place in own}
+        if {each.laid.features for each in left} <= set(sizes.values()):
+            for size in dict.fromkeys(sizes.values()):
+                alike = [place for place in own if sizes[place] == size]
+                found |= _in_turn(groups, alike, [each for each in left if each.laid.features == size], steps)
+        elif all(isinstance(each.excess.constant, Fraction) for each in left):
+            found |= _in_turn(groups, own, left, steps)
+    return found
+
+
+def _in_turn(groups: list[list[int]], own: list[int], left: list[Firing], steps: int) -> dict[int, list[Firing]]:
+    """Return the first comparisons of some groups, each in its turn at each step."""
+    found: dict[int, list[Firing]] = {}
+    missing = {place: steps - len(groups[place]) for place in own}
+    if sum(missing.values()) != len(left):  # one that fires once fires alike at each step
+        own = [place for place in own if len(groups[place]) > 1]
+        missing = {place: missing[place] for place in own}
+    if left and sum(missing.values()) == len(left):
+        for step in range(max(missing.values())):
+            for place in own:
+                if step < missing[place]:
+                    found.setdefault(place, []).append(left.pop(0))
     return found
 
 

@@ -34,6 +34,7 @@ from .polynomials import (
     Uncancelled,
     above,
     entries_of,
+    exact,
     tensor_of,
 )
 from .tracing import name_of
@@ -45,8 +46,8 @@ PLAIN = 1 << 10
 """A fraction of this denominator, and below this size, is computed without rounding."""
 ENDINGS = ("_softmax", "_log_softmax", "softmax", "log_softmax", "argmax")
 """What ends a network without a change of its class."""
-SATURATED = ("tanh", "sigmoid")
-"""What rises with each output by itself, up to a number that rounding makes of all large ones."""
+SATURATED = ("tanh", "sigmoid", "relu")
+"""What rises with each output by itself, or stays: of some numbers, large or small ones, it makes one."""
 COMPARISONS = ("gt", "ge", "lt", "le", "heaviside")
 """What fires."""
 
@@ -96,11 +97,13 @@ class Rereading:
         counts: the lines whose comparisons of spikes are read even where one spike decides them, as of a mask of
             what has fired, which begins with one spike.
         entrywise: lines whose batch norms are factors and constants of channels, as potentials go through them.
+        before: whether the output is what its last functions are of, where they only keep the order.
     """
 
     unused: bool = False
     counts: frozenset[tuple[tuple[str, int], ...]] = frozenset()
     entrywise: frozenset[tuple[tuple[str, int], ...]] = frozenset()
+    before: bool = False
 
 
 @dataclass(frozen=True)
@@ -160,7 +163,7 @@ def read(
     Raises:
         ConversionRefused: with the user's line, for what is no part of a spiking network.
     """
-    output, notes = _ending(graph, place)
+    output, notes = _ending(graph, place, how.before)
     output, axis = _maximum(output)
     try:
         return (reader or Reader)(graph, timed, output, how).reading(notes, axis)
@@ -179,24 +182,34 @@ def _maximum(output: Node) -> tuple[Node, int | None]:
     return (node.args[0], axes[0]) if len(axes) == 1 else (output, None)
 
 
-def _ending(graph: GraphModule, place: int) -> tuple[Node, tuple[str, ...]]:
-    """Return the node of one output in front of a softmax or the like, and a note of that."""
+def _ending(graph: GraphModule, place: int, before: bool) -> tuple[Node, tuple[str, ...]]:
+    """Return the node of one output in front of a softmax or the like, and a note of that.
+
+    With `before`, in front of f of `SATURATED`, too: as y_k ≥ y_c gives f(y_k) ≥ f(y_c), but for rounding, the
+    greatest y_k is among the greatest f(y_k).
+    """
     outputs: Any = next(node for node in graph.graph.nodes if node.op == "output").args[0]
     node, notes = outputs[place], []
-    while name_of(node) in (*arithmetic.SAME, *ENDINGS) or (name_of(node) == "_to_copy" and notes):
+    passed = (*arithmetic.SAME, *ENDINGS, *(SATURATED if before else ()))
+    while name_of(node) in passed or (name_of(node) == "_to_copy" and notes):
+        name = name_of(node).strip("_")
         if name_of(node) in ENDINGS:
             dim, axes = node.args[1] if len(node.args) > 1 else None, node.args[0].meta["val"].dim()
             if dim not in (-1, axes - 1):
                 raise ConversionRefused(
                     f"{line_of(node)}: {name_of(node)}: is over axis {dim}, expected the last one"
                 )
-            name = name_of(node).strip("_")
             apart = "" if name == "argmax" else " where outputs are 1e-6 apart"
             notes.append(f"{line_of(node)}: {name} at the end was left out: the class is the same{apart}")
+        elif name in SATURATED:
+            told = "asked are the numbers before it, of which it may make equal ones"
+            notes.append(f"{line_of(node)}: {name} at the end was left out, by choice: {told}")
         node = node.args[0]
     if name_of(node) in SATURATED:
-        told = "at the end makes large outputs equal, and the first of them the class; return what it is of"
-        raise ConversionRefused(f"{line_of(node)}: {name_of(node)}: {told}")
+        told = (
+            "at the end makes some outputs equal, and the first of them the class; return what it is of, or ask "
+        )
+        raise ConversionRefused(f"{line_of(node)}: {name_of(node)}: {told}about that by ending='before'")
     return node, tuple(notes)
 
 
@@ -285,15 +298,17 @@ class Reader:
         return FollowedSignal((BATCH, TIME, *[FEATURE] * len(shape[2:])), steps, shape[2:])
 
     def _unreached(self, node: Node, args: tuple[Any, ...]) -> None:
-        """Keep a comparison that no input has reached yet, of one number: inputs' steps tell it from none."""
+        """Keep a comparison that no input has reached yet, of all samples alike: inputs' steps tell it apart."""
         name, numbers = name_of(node), [tensor_of(each).double() for each in args]
-        difference = (numbers[0] - numbers[1]).flatten() * (1 if name[0] == "g" else -1)
-        if not len(difference) or not bool((difference == difference[0]).all() & difference[0].isfinite()):
+        difference = (numbers[0] - numbers[1]) * (1 if name[0] == "g" else -1)
+        rows = difference if difference.dim() > 1 and len(difference) == self.batch else difference.reshape(-1, 1)
+        if not rows.numel() or not bool((rows == rows[0]).all() & rows[0].isfinite().all()):
             return
-        excess, strict = Polynomial.of(Fraction(float(difference[0]))), name in ("gt", "lt")
+        excess, strict = Polynomial.of(exact(rows[0], torch.float64)), name in ("gt", "lt")
         if frames_of(node) in self.counts and self._is_count(excess):
             excess = halved(excess, strict)
-        laid = FollowedSignal((BATCH,), (excess,), ())
+        features = tuple(rows.shape[1:]) if rows is difference else ()
+        laid = FollowedSignal((BATCH, *[FEATURE] * len(features)), (excess,), features)
         self.silent.append(Firing(excess, strict, node, 0, False, laid, frames_of(node), line_of(node)))
 
     def _check_written(self, node: Node, leaves: list[Any]) -> None:

@@ -16,7 +16,7 @@ from .building import RowWriter, number
 from .followed import BATCH, MERGED, TIME
 from .grouping import LayerFirings, MissingSteps, grouped
 from .polynomials import Image, Polynomial
-from .reading import Firing, GraphReading, read
+from .reading import Firing, GraphReading, Rereading, read
 from .readouts import Readout
 from .rests.resting import RestingReader
 from .tracing import batches, check_alike, copied, pure, skeleton, traced, undisturbed
@@ -64,7 +64,8 @@ class Traces:
     def read(self, place: int, rested: bool = False) -> tuple[GraphReading, LayerFirings]:
         """Return what an output computes, and the layers that it is made of; with rests that are counted down."""
         reader = RestingReader if rested else None
-        reading = read(self.graph, self.source.timed, place, reader=reader)
+        how = Rereading(before=self.source.ending == "before")
+        reading = read(self.graph, self.source.timed, place, how, reader)
         try:
             return reading, grouped(reading, self.source.num_steps)
         except MissingSteps:

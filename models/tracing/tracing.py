@@ -44,6 +44,10 @@ BATCHES = (3, 5, 7, 11, 13, 17, 19), (67, 71, 73, 79, 83)
 """Sizes of the two batches of traces, of which those are taken that are no other size of the sample."""
 
 
+class DrawsNumbers(ConversionRefused):
+    """A module that draws random numbers."""
+
+
 class CopiedFunction(FunctionModule):
     """A function as a module; copies of it call a copy, with copies of the modules that it reads."""
 
@@ -346,7 +350,7 @@ def _changes_in_place(graph: GraphModule) -> int:
         if node.op != "call_function" or not isinstance(node.target, torch._ops.OpOverload):
             continue
         if torch.Tag.nondeterministic_seeded in node.target.tags:
-            raise ConversionRefused(f"{line_of(node)}: draws random numbers; expected the same at each run")
+            raise DrawsNumbers(f"{line_of(node)}: draws random numbers; expected the same at each run")
         for place, argument in enumerate(node.target._schema.arguments):
             if argument.alias_info is None or not argument.alias_info.is_write:
                 continue

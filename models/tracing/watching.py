@@ -103,7 +103,7 @@ class Watching(TorchFunctionMode):
     ) -> Any:
         """Run a call, tell what it adds to a graph where it comes from, and look at what comes of it."""
         name, users = _name_of(func), _calls_from_outside()
-        if name == "__deepcopy__" and len(args) == 2 and type(args[0]).__name__ == "FakeTensor":
+        if name == "__deepcopy__" and len(args) == 2 and type(args[0]).__name__ in ("FakeTensor", "Tensor"):
             func, name, args = Tensor.clone, "clone", args[:1]
         if name in READS and len(args) == 1 and (known := self._known(args[0])) is not None:
             with _disable_current_modes():
@@ -243,6 +243,11 @@ def user_frames() -> list[tuple[str, int]]:
             frames.append((frame.f_code.co_filename, frame.f_lineno))
         frame = frame.f_back
     return frames
+
+
+def line_here() -> str:
+    """Return the innermost of these lines, a user's before a library's."""
+    return _line_among(user_frames())
 
 
 def frames_of(node: torch.fx.Node) -> tuple[tuple[str, int], ...]:

@@ -10,6 +10,7 @@ from circuit_mutants import CIRCUIT_MUTANTS
 from climb_mutants import CLIMB_MUTANTS
 from conversion_mutants import CONVERSION_MUTANTS
 from coupled_mutants import COUPLED_MUTANTS
+from draws_mutants import DRAWS_MUTANTS
 from element_mutants import ELEMENT_MUTANTS
 from event_mutants import EVENT_MUTANTS
 from filter_mutants import FILTER_MUTANTS
@@ -57,6 +58,7 @@ MUTANTS = (
     *POOLING_MUTANTS,
     *ONNX_MUTANTS,
     *FILTER_MUTANTS,
+    *DRAWS_MUTANTS,
     *RECORDING_MUTANTS,
     *RECURRENT_MUTANTS,
     *REFRACTORY_MUTANTS,

@@ -181,6 +181,7 @@ FIRST = {
     "analysis/operators.py": "filter_gains or gain or pooling",
     "conversion/nir_": "synap",
     "guessing/states": "test_states_of_ones_own or own_spikes or other_at_one_step",
+    "tracing/draws": "own_draws",
     "models/tracing": "hand_written or refractory or polynomials or reach",
     "automata/looping": "heard",
     "elements/recurrent": "heard or recurrent",

@@ -9,7 +9,7 @@ TRACING_MUTANTS = (
     Mutant(
         "tracing: a current may differ from step to step",
         FITTING,
-        "if current != _at(layers, entering, step):",
+        "if not _same(layers, entering, step):",
         "if False:",
     ),
     Mutant("tracing: two runs may differ", TRACES, "if not reading.same_as(other):", "if False:"),

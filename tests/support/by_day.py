@@ -56,6 +56,8 @@ ALIKE = frozenset({
     "models/tracing/test_hand_written.py::test_an_idiom_comes_in_or_is_refused_by_name",
     "models/tracing/test_hand_written.py::test_no_near_miss_comes_in_as_another_network",
     "models/tracing/test_near_misses.py::test_no_neuron_of_a_library_comes_in_as_another",
+    "models/tracing/test_own_draws.py::test_other_draws_are_refused",
+    "models/tracing/test_own_draws.py::test_own_draws_of_the_input_become_a_rate_code",
     "models/tracing/test_traced_modules.py::test_networks_by_hand_come_in",
     "soundness/test_bounds.py::test_no_input_of_the_ball_escapes",
     "soundness/test_bounds.py::test_no_input_of_the_box_escapes",

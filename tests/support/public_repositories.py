@@ -52,8 +52,8 @@ MADE: tuple[tuple[type[nn.Module], str, str], ...] = (
     (images.TET, "image", ""),
     (images.Calibration, "image", ""),
     (dense.QCFS, "vector", ""),
-    (images.BNTT, "image", ""),
-    (images.Hybrid, "image", ""),
+    (images.BNTT, "rates", ""),
+    (images.Hybrid, "rates", ""),
     (dense.EfficientSRNN, "steps", ""),
     (dense.Sparch, "steps", ""),
     (images.OTTT, "image", ""),
@@ -79,6 +79,7 @@ MADE: tuple[tuple[type[nn.Module], str, str], ...] = (
 """Of each its network, what it takes, and why it is counted apart."""
 SHAPES = {
     "image": (1, 4, 4),
+    "rates": (1, 4, 4),
     "images": (STEPS, 1, 4, 4),
     "vector": (5,),
     "steps": (STEPS, 5),
@@ -94,7 +95,8 @@ class PublicNetwork:
         repository: its name.
         made: its class.
         shape: of its inputs.
-        encoding: "none" where they have steps.
+        encoding: "none" where they have steps, "rate" where it draws signed spikes of them.
+        ending: "before" where it ends in a function that makes equal outputs of some.
         apart: why it is counted apart; "" where it is not.
     """
 
@@ -102,6 +104,7 @@ class PublicNetwork:
     made: type[nn.Module]
     shape: tuple[int, ...]
     encoding: str
+    ending: str | None
     apart: str
 
     def module(self) -> nn.Module:
@@ -122,7 +125,15 @@ class PublicNetwork:
         return torch.rand(count, *self.shape, generator=torch.Generator().manual_seed(seed))
 
 
+BEFORE = (images.EventFlow, dense.PopSpike, dense.SpikingDDPG)
+"""Networks that are asked about by what their last function, tanh, is of."""
+
+
+def _encoding(takes: str) -> str:
+    return "rate" if takes == "rates" else "none" if takes[-1] == "s" else "direct"
+
+
 NETWORKS = tuple(
-    PublicNetwork(name, made, SHAPES[takes], "none" if "s" in takes[-1] else "direct", apart)
+    PublicNetwork(name, made, SHAPES[takes], _encoding(takes), "before" if made in BEFORE else None, apart)
     for name, (made, takes, apart) in zip(REPOSITORIES, MADE, strict=True)
 )

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from spikecert import ConversionRefused, convert
+from spikecert import ConversionRefused, check_conversion, convert, into
 from support.comparing import is_refused_or_equal, share_that_differs
 
 STEPS = 4
@@ -177,25 +177,64 @@ def test_what_does_not_cancel_is_refused_by_its_line(fire):
         convert(Dense(fire), sample(8))
 
 
-@pytest.mark.parametrize("end", [torch.tanh, torch.sigmoid])
-def test_what_is_1_of_all_large_outputs_is_refused_at_the_end(end):
-    """Of 20 and 30 both are 1 in float32: the first of them would be the class."""
-    assert end(torch.tensor([20.0, 30.0])).argmax() == 0
-    with pytest.raises(ConversionRefused, match=r"test_moved\.py:\d+: (tanh|sigmoid): "):
+FLAT = (torch.tanh, torch.sigmoid, torch.relu)
+"""Endings that make equal outputs of some."""
+
+
+@pytest.mark.parametrize("end", FLAT)
+def test_what_makes_equal_outputs_of_some_is_refused_at_the_end(end):
+    """In float32 all give one number of 20 and 30, or of −2 and −1: the first of them would be the class."""
+    assert any(end(torch.tensor(pair)).argmax() == 0 for pair in ([20.0, 30.0], [-2.0, -1.0]))
+    with pytest.raises(ConversionRefused, match=r"test_moved\.py:\d+: (tanh|sigmoid|relu): .*ending='before'"):
         convert(Dense(end=end), sample(8))
+
+
+@pytest.mark.parametrize("end", FLAT)
+def test_what_such_an_end_is_of_is_asked_by_choice(end):
+    """The network gives just the numbers that the module ends with; the note says so."""
+    module, x = Dense(end=end), sample(200)
+    found = convert(module, x, ending="before")
+    assert any("was left out, by choice: asked are the numbers before it" in note for note in found.notes)
+    assert check_conversion(module, found.network, 1000.0 * sample(30), ending="before").matches
+    with pytest.raises(ConversionRefused):
+        check_conversion(module, found.network, x)
+    for scale in (1.0, -1.0, 1000.0):
+        ended = end(found.network(scale * x))
+        assert torch.allclose(ended, module(scale * x), rtol=1e-4, atol=1e-4)
+
+
+def test_another_ending_is_refused_by_name():
+    with pytest.raises(ValueError, match="ending: got 'behind', expected one of before"):
+        convert(Dense(end=torch.tanh), sample(8), ending="behind")
+    with pytest.raises(ValueError, match="ending: got 'before' for a NIR graph"):
+        convert("network.nir", ending="before")
+
+
+def test_weights_go_back_in_front_of_such_an_end():
+    module, x = Dense(end=torch.tanh), sample(8)
+    network = convert(module, x, ending="before").network
+    with torch.no_grad():
+        next(network.parameters()).mul_(1.5)
+    into(module, network, x, ending="before")
+    assert check_conversion(module, network, x, ending="before").matches
 
 
 ENDS = (
     lambda total: torch.tanh(total) * torch.tensor([1.0, -1.0, 2.0]),
+    lambda total: -torch.tanh(total),
+    lambda total: torch.tanh(total[:, :2]).sum(1, keepdim=True) + total,
+    lambda total: torch.clamp(total, -1.0, 1.0),
+    lambda total: torch.softmax(torch.tanh(total), 0),
     lambda total: torch.tanh(total) + torch.tensor([0.0, 0.5, 0.0]),
     lambda total: torch.tanh(total).cumsum(1),
 )
 
 
 @pytest.mark.parametrize("end", ENDS)
-def test_what_is_behind_such_an_end_is_refused(end):
+@pytest.mark.parametrize("ending", [None, "before"])
+def test_what_is_behind_such_an_end_is_refused(end, ending):
     with pytest.raises(ConversionRefused):
-        convert(Dense(end=end), sample(8))
+        convert(Dense(end=end), sample(8), ending=ending)
 
 
 def never(limit: float, amount: float = 0.0):

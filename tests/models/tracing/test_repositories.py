@@ -12,28 +12,48 @@ from pathlib import Path
 import pytest
 import torch
 from torch import Tensor, nn
+from torch.overrides import TorchFunctionMode
 
-from spikecert import ConversionRefused, SpikingNetwork, convert
+from spikecert import ConversionRefused, RateDraws, SpikingNetwork, convert
 from support.public_repositories import NETWORKS, PublicNetwork
 
 PAGE = Path(__file__).parents[3] / "docs" / "conversion.md"
 BEGIN, END = "<!-- repositories -->\n", "<!-- end of repositories -->"
 HEAD = "| repository, and how it is written | |\n|---|---|\n"
 REFUSED = {
-    "BNTT": "draws random numbers",
-    "Hybrid": "draws random numbers",
     "EfficientSRNN": "draws random numbers",
     "Sparch": "draws random numbers",
     "Decolle": "loses some of its potential by a spike",
     "Slayer": "mixes them",
     "SpikeFlowNet": "which rounding decides",
-    "EventFlow": "tanh: at the end makes large outputs equal",
-    "PopSpike": "tanh: at the end makes large outputs equal",
-    "SpikingDDPG": "tanh: at the end makes large outputs equal",
+    "PopSpike": "sub: makes",
     "Spikformer": "a product of two signals (attention)",
     "GatedLIF": "reads its potential of step",
     "SNASNet": "fires at 2 of 3 steps",
 }
+
+
+CHOSEN = {
+    "BNTT": ("draws spikes with the sign of the input; expected encoding='rate'", "encoding='rate'"),
+    "Hybrid": ("draws spikes with the sign of the input; expected encoding='rate'", "encoding='rate'"),
+    "EventFlow": ("tanh: at the end makes some outputs equal", "ending='before'"),
+    "SpikingDDPG": ("tanh: at the end makes some outputs equal", "ending='before'"),
+}
+"""What is refused without a choice of the caller, and that."""
+
+
+class Kept(TorchFunctionMode):
+    """Keeps what is drawn while it is entered."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.drawn: list[Tensor] = []
+
+    def __torch_function__(self, func, types, args=(), kwargs=None):
+        found = func(*args, **(kwargs or {}))
+        if func is torch.rand_like:
+            self.drawn.append(found)
+        return found
 
 
 class TimeFirst(nn.Module):
@@ -58,11 +78,13 @@ def are_alike(network: PublicNetwork, made: SpikingNetwork, ended: bool) -> bool
 
     Outputs of each step are compared by what the readout makes of them; a few spikes are decided by rounding.
     """
-    module, differ = given(network), 0.0
+    module, differ, drawn = given(network), 0.0, made.draws
     for scale, seed in ((1.0, 1), (3.0, 2), (-2.0, 3), (40.0, 4)):
         inputs = network.sample(200, seed) * scale
-        with torch.no_grad():
+        inputs = inputs.abs() if network.encoding == "rate" else inputs
+        with torch.no_grad(), Kept() as kept:
             theirs = module(inputs.transpose(0, 1) if network.encoding == "none" else inputs)
+            made.draws = of_what_was_drawn(kept.drawn, drawn, made) if kept.drawn else drawn
             ours = made(inputs).double()
         theirs = (theirs[0] if isinstance(theirs, tuple) else theirs).double()
         if ended:
@@ -78,14 +100,21 @@ def are_alike(network: PublicNetwork, made: SpikingNetwork, ended: bool) -> bool
     return differ < 5e-3
 
 
+def of_what_was_drawn(kept: list[Tensor], draws: RateDraws, made: SpikingNetwork) -> RateDraws:
+    """Return the draws of a module's own run, in units of those of a network of seed 0; `<=` counts them."""
+    steps, features = made.num_steps, tuple(kept[0].shape[1:])
+    factor = (draws.thresholds(steps, features) / RateDraws(0).thresholds(len(kept), features)[:steps]).median()
+    return RateDraws(torch.nextafter(torch.stack(kept[:steps]) * float(factor), torch.tensor(-1.0)))
+
+
 @cache
 def outcome(network: PublicNetwork) -> tuple[str, str]:
     """Return "in" and its layers, "refused" and why, or "false"."""
     try:
-        found = convert(given(network), network.sample(), encoding=network.encoding)
+        found = convert(given(network), network.sample(), encoding=network.encoding, ending=network.ending)
     except ConversionRefused as error:
         return "refused", str(error)
-    ended = any("was left out" in note for note in found.notes)
+    ended = any("at the end was left out" in note for note in found.notes)
     layers = ", ".join(type(layer).__name__ for layer in found.network.layers)
     return ("in" if are_alike(network, found.network, ended) else "false"), layers
 
@@ -99,11 +128,18 @@ def test_a_network_of_a_repository_comes_in_or_is_refused_by_name(network: Publi
     assert reason is None or re.match(r"repository_(dense|images)\.py:\d+: |module: |output: ", told)
 
 
+@pytest.mark.parametrize("name", CHOSEN)
+def test_what_is_another_question_is_asked_by_choice_alone(name: str):
+    network = next(each for each in NETWORKS if each.made.__name__ == name)
+    with pytest.raises(ConversionRefused, match=re.escape(CHOSEN[name][0])):
+        convert(given(network), network.sample(), encoding="none" if network.encoding == "none" else "direct")
+
+
 def test_the_networks_of_repositories_spike():
     """A network that is silent shows nothing."""
     for network in NETWORKS:
         if outcome(network)[0] == "in":
-            found = convert(given(network), network.sample(), encoding=network.encoding)
+            found = convert(given(network), network.sample(), encoding=network.encoding, ending=network.ending)
             assert sum(rate > 0 for rate in found.check.rates) * 2 > len(found.check.rates), network.repository
 
 
@@ -113,8 +149,9 @@ def row(network: PublicNetwork) -> str:
     if verdict == "refused":
         told = re.sub(r"^\w+\.py:\d+: ", "", told).partition("; expected")[0]
     said = (network.made.__doc__ or "").strip().rstrip(".").partition(": ")[2]
+    chosen = f", by {CHOSEN[network.made.__name__][1]}" if network.made.__name__ in CHOSEN else ""
     apart = f" (counted apart: {network.apart})" if network.apart else ""
-    return f"| {network.repository}: {said} | {verdict}: {told}{apart} |\n"
+    return f"| {network.repository}: {said} | {verdict}{chosen}: {told}{apart} |\n"
 
 
 def test_the_table_of_repositories_is_what_comes_in():

@@ -1,0 +1,1 @@
+"""Code that draws the spikes of its input itself."""
