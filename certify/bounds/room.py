@@ -1,8 +1,8 @@
 """How many samples are bounded at once over many steps, and what one takes that would not fit what is free.
 
 What is known of a neuron is held at each step: behind a hard reset by how long ago it fired last (long_trains.py),
-a byte a label, else by about sixteen numbers; and what all samples share are a few matrices of T × T numbers. Those
-are measured, and rounded up; windows are made in parts, and add little.
+a byte a label, else by about sixteen numbers; and what all samples share are a few matrices of T × T numbers. All
+is measured, and rounded up; windows are made in parts, and add little.
 """
 
 import math
