@@ -157,9 +157,7 @@ def long_row(asked: tuple[Sizes, str, float, int]) -> str:
 
 def long_table(sizes: Sizes, steps: list[int]) -> None:
     """Print what many steps take, a row for each kind of neuron and T."""
-    print(
-        "\n| network | reset | λ | T | ms a sample | MiB in all | beside 2 samples |\n|---|---|---|---|---|---|---|"
-    )
+    print("\n| network | reset | λ | T | ms a sample | MiB in all | beside 2 samples |\n" + "|---" * 7 + "|")
     kinds = [(reset, decay) for reset in ("zero", "subtract") for decay in (0.9, 0.99, 1.0)]
     with multiprocessing.get_context("spawn").Pool(1, maxtasksperchild=1) as pool:
         for asked in itertools.product(kinds, steps):
