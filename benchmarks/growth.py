@@ -1,7 +1,7 @@
 """What bounds cost beside a forward pass on the same batch, and how that grows with T, width and depth.
 
     python benchmarks/growth.py [--out benchmarks/figures/growth.svg] [--same-library]
-    python benchmarks/growth.py --long
+    python benchmarks/growth.py --long [--steps 500]
 
 Prints Markdown tables and writes the figure. "interval" and "trains" are whole bounds of every margin, in float32
 like the forward pass; "windows" is the second stage of the verifier "trains", in float64, which only sees samples
@@ -9,13 +9,16 @@ that the first leaves open. CPU milliseconds of one thread, medians; all calls b
 "compiled": forward pass and bounds of a network whose kernel that is. With --same-library the bounds' products are
 left to the library that torch takes for the forward pass; otherwise oneDNN takes them where it is the faster one.
 
-With --long: the float64 stage of "trains" on 64-64-64-10 and 64-64-64-64-10 over up to 512 steps, for 100 samples,
-CPU milliseconds a sample, and what memory the process has taken at most.
+With --long: the float64 stage of "trains" on 64-64-64-10 over up to 500 steps, for 100 samples, CPU milliseconds a
+sample, and what memory the process has taken at most, torch's own included; then what labels for the last steps
+alone lose beside labels for all of 192 steps.
 """
 
 import argparse
 import copy
+import itertools
 import math
+import multiprocessing
 import resource
 import statistics
 import time
@@ -31,11 +34,14 @@ from matplotlib.figure import Figure
 
 from spikecert import LIF, LInf, mlp
 from spikecert.certify.bounds.intervals.interval import interval_spikes
+from spikecert.certify.bounds.long import compiled_long
+from spikecert.certify.bounds.long.long_trains import labels_of
 from spikecert.certify.bounds.propagation import margin_bounds
 from spikecert.certify.bounds.signals import products
 from spikecert.certify.bounds.signals.signals import SpikeBound
-from spikecert.certify.bounds.trains.conserved import conserved_spikes
 from spikecert.certify.bounds.trains.trains import step_spikes, window_spikes
+from spikecert.certify.problem import Problem
+from spikecert.certify.verifiers import TRAINS
 from spikecert.models.circuit import circuit
 from spikecert.models.kernels import use_kernel
 
@@ -118,22 +124,63 @@ def table(points: list[Point]) -> None:
         print(f"| {' | '.join(row)} |", flush=True)
 
 
-def long_table() -> None:
-    """Print what many steps take, a row for each network and T."""
-    print("\n| network | reset | λ | T | ms a sample | MiB in all |\n|---|---|---|---|---|---|")
-    for sizes in ((64, 64, 64, 10), (64, 64, 64, 64, 10)):
-        for reset, decay in (("zero", 0.9), ("zero", 0.99), ("zero", 1.0), ("subtract", 0.9)):
-            for num_steps in (16, 64, 128, 256, 512):
-                torch.manual_seed(0)
-                network = mlp(sizes, num_steps=num_steps, neuron=LIF(decay=decay, reset=reset)).eval()
-                use_kernel(network, "compiled")
-                inputs = torch.rand(100, sizes[0])
-                labels, box = network(inputs).argmax(1), LInf(EPSILON).enclosure(inputs)
-                bound = partial(margin_bounds, circuit(network), box, labels, conserved_spikes)
-                seconds = in_turns({("trains", "compiled"): bound}, 0.0 if num_steps > 64 else PATIENCE / 4)
-                memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-                name, cost = "-".join(map(str, sizes)), 10 * seconds["trains", "compiled"]
-                print(f"| {name} | {reset} | {decay} | {num_steps} | {cost:.2f} | {memory:.0f} |", flush=True)
+def long_problem(sizes: Sizes, num_steps: int, neuron: LIF, samples: int, epsilon: float = EPSILON) -> Problem:
+    """Return samples around a network with random weights and compiled kernels."""
+    torch.manual_seed(0)
+    network = mlp(sizes, num_steps=num_steps, neuron=neuron).eval()
+    use_kernel(network, "compiled")
+    inputs = torch.rand(samples, sizes[0])
+    return Problem(network, inputs, network(inputs).argmax(1), LInf(epsilon))
+
+
+def long_margins(problem: Problem) -> torch.Tensor:
+    """Return the margins of the float64 stage of "trains", some samples after others as in `verify`."""
+    stage = TRAINS.phases(problem.circuit)[-1]
+    return stage(problem, problem.inputs).amin(1)
+
+
+def long_row(asked: tuple[Sizes, str, float, int]) -> str:
+    """Return what many steps take, as a row of the table; in a process of its own."""
+    torch.set_num_threads(1)
+    torch.set_grad_enabled(False)
+    sizes, reset, decay, num_steps = asked
+    problem = long_problem(sizes, num_steps, LIF(decay=decay, reset=reset), 100)
+    long_margins(problem.subset(torch.arange(2)))
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    started = time.process_time()
+    long_margins(problem)
+    cost = 10 * (time.process_time() - started)
+    memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    name = "-".join(map(str, sizes))
+    return f"| {name} | {reset} | {decay} | {num_steps} | {cost:.1f} | {memory:.0f} | {memory - before:.0f} |"
+
+
+def long_table(sizes: Sizes, steps: list[int]) -> None:
+    """Print what many steps take, a row for each kind of neuron and T."""
+    print("\n| network | reset | λ | T | ms a sample | MiB in all | beside 2 samples |\n" + "|---" * 7 + "|")
+    kinds = [(reset, decay) for reset in ("zero", "subtract") for decay in (0.9, 0.99, 1.0)]
+    with multiprocessing.get_context("spawn").Pool(1, maxtasksperchild=1) as pool:
+        for asked in itertools.product(kinds, steps):
+            print(pool.apply(long_row, ((sizes, *asked[0], asked[1]),)), flush=True)
+
+
+def cut_table(num_steps: int) -> None:
+    """Print what labels for the last 32 or 64 steps lose beside labels for all, behind a hard reset."""
+    print(
+        "\n| λ | labels | ε | verified, cut | with all labels | margins lower by, mean | at most |\n"
+        + "|---" * 7
+        + "|"
+    )
+    for decay, epsilon in itertools.product((0.9, 0.99, 1.0), (0.001, 0.003, 0.01)):
+        problem = long_problem((64, 64, 64, 10), num_steps, LIF(decay=decay), 20, epsilon)
+        found = []
+        for labels in (labels_of, lambda _, steps: steps):
+            setattr(compiled_long, "labels_of", labels)  # noqa: B010 (it is no name of that module's)
+            found.append(long_margins(problem))
+        cut, whole = found
+        lost, count = whole - cut, labels_of(decay, num_steps)
+        told = f"{lost.mean():.2g} | {lost.max():.2g}"
+        print(f"| {decay} | {count} | {epsilon} | {(cut > 0).sum()} | {(whole > 0).sum()} | {told} |", flush=True)
 
 
 def panel(axes: Axes, points: list[Point], values: list[int], label: str) -> None:
@@ -152,6 +199,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--out", type=Path, default=Path(__file__).parent / "figures" / "growth.svg")
     parser.add_argument("--long", action="store_true", help="Many steps, and nothing else.")
+    parser.add_argument("--steps", type=int, nargs="+", default=[64, 128, 256, 500], help="T of --long.")
     parser.add_argument("--same-library", action="store_true", help="Bounds by the library of the forward pass.")
     arguments = parser.parse_args()
     if arguments.same_library:
@@ -159,7 +207,8 @@ def main() -> None:
     torch.set_num_threads(1)
     torch.set_grad_enabled(False)
     if arguments.long:
-        long_table()
+        long_table((64, 64, 64, 10), arguments.steps)
+        cut_table(192)
         return
     steps, widths, depths = [2, 4, 8, 16, 32], [32, 64, 128, 256, 512], [1, 2, 4, 8]
     sweeps = {

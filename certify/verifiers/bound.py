@@ -10,6 +10,7 @@ from torch import Tensor
 from ...models.circuit import Circuit, circuit
 from ...models.networks import SpikingNetwork
 from ..bounds.propagation import LogitBounds, logit_bounds
+from ..bounds.room import at_once
 from ..bounds.signals.signals import SpikeBound
 from ..perturbations import Perturbation
 from ..problem import Problem
@@ -46,6 +47,10 @@ class BoundVerifier(ClassMarginVerifier):
 
 
 def _bounded(stage: SpikeBound, quick: bool, problem: Problem, known: Tensor) -> Tensor:
-    """Return the bounds of one stage."""
-    inputs = problem.perturbation.enclosure(problem.inputs)
-    return problem.goal.bounds(problem.circuit, inputs, problem.labels, stage, quick)
+    """Return the bounds of one stage, some samples after others where they would take much memory."""
+    made, inputs, found = problem.circuit, problem.inputs, []
+    for some, labels in zip(
+        *(each.split(at_once(made, inputs)) for each in (inputs, problem.labels)), strict=True
+    ):
+        found.append(problem.goal.bounds(made, problem.perturbation.enclosure(some), labels, stage, quick))
+    return torch.cat(found)

@@ -143,17 +143,36 @@ CELL_MUTANTS = (
     Mutant(
         "through: forget the bias below",
         THROUGH,
-        "middle = _product(self.weights, shares * below.bias) * sums.gains",
-        "middle = _product(self.weights, shares * below.bias) * 0.0",
+        "below.bias * sums.gains)",
+        "below.bias * 0.0)",
     ),
     Mutant(
-        "through: W for |W|", THROUGH, "radius = (matrices.abs() @ box.radius", "radius = (matrices @ box.radius"
+        "through: W for |W|", THROUGH, "over(self._matrices.abs(), box.radius)", "over(self._matrices, box.radius)"
     ),
     Mutant(
         "through: half a ball",
         THROUGH,
-        "radius = euclidean(matrices, -1) * inputs",
-        "radius = 0.5 * euclidean(matrices, -1) * inputs",
+        "over(euclidean(self._matrices, -1)",
+        "over(0.5 * euclidean(self._matrices, -1)",
+    ),
+    Mutant(
+        "through: a matrix of neurons that are chosen no more",
+        THROUGH,
+        "begins[1:] = (shares[1:] != shares[:-1]).any(2)",
+        "begins[1:] = (shares[1:] != shares[:-1]).all(2)",
+    ),
+    Mutant("through: a block without end", THROUGH, "begins = age % TOGETHER == 0", "begins = age == 0"),
+    Mutant(
+        "through: steps of a block in one place",
+        THROUGH,
+        "_Blocks(block, age % TOGETHER,",
+        "_Blocks(block, age * 0,",
+    ),
+    Mutant(
+        "through: the first sample's weights",
+        THROUGH,
+        "else self.weights[sample]",
+        "else self.weights[sample * 0]",
     ),
     Mutant("through: flips only add", THROUGH, "Box(middle - fall, middle + rise)", "Box(middle, middle + rise)"),
     Mutant(

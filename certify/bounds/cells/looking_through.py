@@ -14,6 +14,7 @@ the recursion), which enters with weight |A_ij|/d; float64's own error is γ of 
 
 import math
 from dataclasses import dataclass, replace
+from functools import cached_property
 
 import torch
 from torch import Tensor
@@ -30,6 +31,9 @@ MOST_WORK = 2**28
 
 MOST_ENTRIES = 2**20
 """The most entries of composed matrices that are held at once: 8 MiB."""
+
+TOGETHER = 16
+"""The most steps that share a composed matrix."""
 
 
 @dataclass(frozen=True)
@@ -160,10 +164,7 @@ class _ThroughSamples:
     chain_slack: Tensor
 
     def sums(self, drop: float, sums: _GainSums, below: MatrixChain) -> Box:
-        """Return Σ_j A_ij·S_j[t] for each step and row, (T, batch, m).
-
-        A product with shares of the weights is one with the weights of shares, where that is all that is asked.
-        """
+        """Return Σ_j A_ij·S_j[t] for each step and row, (T, batch, m)."""
         train, left = self.train, self.potential
         chosen = (train.upper - train.lower) > (left.upper - left.lower) / drop
         rest = Box(
@@ -172,38 +173,101 @@ class _ThroughSamples:
         )
         shares = chosen / drop
         own, inputs = _image(self.weights, rest), _flat(self.inputs)
-        composed = (self.weights * shares.unsqueeze(-2)) @ below.matrix  # (T, batch, m, features)
-        middle = _product(self.weights, shares * below.bias) * sums.gains
         reach = inputs.magnitude @ below.matrix.abs().T + below.bias.abs() * sums.moduli
         noise = self.chain_slack * sums.moduli + self.slack * sums.decays
         terms = 4 * (sum(below.matrix.shape) + 2 * len(train.lower) + 8)
         error = _product(self.weights.abs(), shares * (noise + reach * own_error(terms)))
-        through = _composed(composed, self.inputs)
-        return Box(own.lower + through.lower + middle - error, own.upper + through.upper + middle + error)
+        composed = _Composed(self.weights, below.matrix, shares, below.bias * sums.gains)
+        through = composed.image(self.inputs)
+        return Box(own.lower + through.lower - error, own.upper + through.upper + error)
+
+
+@dataclass(frozen=True)
+class _Composed:
+    """A·diag(J/d)·(W·X[t] + b·g[t]) for each step.
+
+    J changes at few steps, so that |A·diag(J/d)·W| is made once for each `_Blocks`; a middle needs no matrix.
+
+    Attributes:
+        weights, matrix: A, (m, n) or (batch, m, n), and W, (n, features).
+        shares: J/d, (T, batch, n).
+        bias: b·g[t], (T, 1, n).
+    """
+
+    weights: Tensor
+    matrix: Tensor
+    shares: Tensor
+    bias: Tensor
+
+    def image(self, inputs: Box) -> Box:
+        """Return where it lies for X in `inputs`, (T, batch, m)."""
+        box, center = _flat(inputs), inputs.center
+        middle = self._middle(box.middle)
+        radius = self._blocks.over(self._matrices.abs(), box.radius)
+        found = Box(middle - radius, middle + radius)
+        if center is None:
+            return found
+        middle = self._middle(center.flatten(2))
+        if inputs.ball is not None:
+            ball = inputs.ball.reshape(-1, 1, 1).expand(*middle.shape[:2], 1)
+            radius = self._blocks.over(euclidean(self._matrices, -1)[..., None], ball)
+            found = found.intersection(Box(middle - radius, middle + radius))
+        if inputs.budget is not None:
+            fall, rise = _changed(self._matrices[self._blocks.block], inputs.budget)
+            found = found.intersection(Box(middle - fall, middle + rise))
+        return found
+
+    def _middle(self, inputs: Tensor) -> Tensor:
+        return _product(self.weights, self.shares * (inputs @ self.matrix.T + self.bias))
+
+    @cached_property
+    def _blocks(self) -> "_Blocks":
+        return _Blocks.of(self.shares)
+
+    @cached_property
+    def _matrices(self) -> Tensor:
+        """Return A·diag(J/d)·W of each block, (blocks, m, features)."""
+        step, sample = self._blocks.first
+        weights = self.weights if self.weights.dim() == 2 else self.weights[sample]
+        return (weights * self.shares[step, sample].unsqueeze(-2)) @ self.matrix
+
+
+@dataclass(frozen=True)
+class _Blocks:
+    """Steps of a sample that follow each other and have the same J, at most `TOGETHER` of them.
+
+    Attributes:
+        block, place: where each step of each sample is, (T, batch) each.
+        first: step and sample of each block's first one, (blocks,) each.
+    """
+
+    block: Tensor
+    place: Tensor
+    first: tuple[Tensor, Tensor]
+
+    @staticmethod
+    def of(shares: Tensor) -> "_Blocks":
+        """Return the blocks of J/d, (T, batch, n)."""
+        step = torch.arange(len(shares), device=shares.device)[:, None]
+        begins = torch.ones_like(shares[..., 0], dtype=torch.bool)
+        begins[1:] = (shares[1:] != shares[:-1]).any(2)
+        age = step - torch.where(begins, step, 0).cummax(0).values
+        begins = age % TOGETHER == 0
+        sample, first = begins.T.nonzero(as_tuple=True)
+        block = (begins.T.flatten().cumsum(0) - 1).view(begins.shape[::-1]).T
+        return _Blocks(block, age % TOGETHER, (first, sample))
+
+    def over(self, matrices: Tensor, values: Tensor) -> Tensor:
+        """Return M·x for the matrix (blocks, m, k) of each step's block and x (T, batch, k), (T, batch, m)."""
+        rows = values.new_zeros(len(matrices), TOGETHER, values.shape[2])
+        rows[self.block, self.place] = values
+        return (rows @ matrices.mT)[self.block, self.place]
 
 
 def gain_sums(rule: Leaky, steps: int, like: Tensor) -> tuple[Tensor, Tensor]:
     """Return Σ_{k≤t} λ^{t−k}·a[k] and Σ_{k≤t} λ^{t−k}·|a[k]| for each t, (T, 1) each."""
     rows = filter_rows(steps, rule).to(like)
     return rows.sum(1, keepdim=True), rows.abs().sum(1, keepdim=True)
-
-
-def _composed(matrices: Tensor, inputs: Box) -> Box:
-    """Return where M·X lies for X in `inputs`, (T, batch, m); M is (T, batch, m, features)."""
-    box = _flat(inputs)
-    middle = (matrices @ box.middle.unsqueeze(-1)).squeeze(-1)
-    radius = (matrices.abs() @ box.radius.unsqueeze(-1)).squeeze(-1)
-    found = Box(middle - radius, middle + radius)
-    if inputs.center is None:
-        return found
-    middle = (matrices @ inputs.center.flatten(2).unsqueeze(-1)).squeeze(-1)
-    if inputs.ball is not None:
-        radius = euclidean(matrices, -1) * inputs.ball.reshape(-1, 1, 1)
-        found = found.intersection(Box(middle - radius, middle + radius))
-    if inputs.budget is not None:
-        fall, rise = _changed(matrices, inputs.budget)
-        found = found.intersection(Box(middle - fall, middle + rise))
-    return found
 
 
 def _changed(matrices: Tensor, budget: Budget) -> tuple[Tensor, Tensor]:

@@ -102,9 +102,8 @@ class Balance:
 
 def filter_rows(steps: int, rule: Leaky) -> Tensor:
     """Return row t: λ^{t−k}·a[k] for k ≤ t and 0 behind, (T, T), float64."""
-    index = torch.arange(steps, dtype=torch.float64)
-    ages = index[:, None] - index
-    rows = torch.where(ages >= 0, rule.decay ** ages.clamp_min(0), 0.0)
+    powers = rule.decay ** torch.arange(steps, dtype=torch.float64)
+    rows = torch.cat((powers.flip(0), powers.new_zeros(steps - 1))).unfold(0, steps, 1).flip(0)
     return rows * torch.tensor(rule.factors(steps), dtype=torch.float64)
 
 

@@ -177,3 +177,19 @@ def test_no_matrix_is_made_of_a_layer_that_is_too_large_to_look_through(monkeypa
         margin_bounds(circuit(network), box, labels, conserved_spikes)
     monkeypatch.setattr(looking_through, "MOST_WORK", 1000)
     assert bool(margin_bounds(circuit(network), box, labels, conserved_spikes).isfinite().any())
+
+
+@pytest.mark.parametrize("together", [1, 3, 16])
+def test_steps_that_look_through_the_same_neurons_share_a_matrix(together: int, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(looking_through, "TOGETHER", together)
+    generator = torch.Generator().manual_seed(0)
+    shares = (torch.rand(9, 3, 2, generator=generator) > 0.7) / 0.8  # J stays, and changes, at different steps
+    blocks = looking_through._Blocks.of(shares)
+    step, sample = blocks.first
+    assert torch.equal(shares[step, sample][blocks.block], shares)
+    assert int(blocks.place.max()) < together
+    assert together == 1 or len(step) < shares[..., 0].numel()
+    matrices = torch.randn(len(step), 4, 5, generator=generator)
+    values = torch.randn(9, 3, 5, generator=generator)
+    expected = (matrices[blocks.block] @ values[..., None]).squeeze(-1)
+    assert torch.allclose(blocks.over(matrices, values), expected, atol=1e-6)
