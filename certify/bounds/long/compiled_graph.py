@@ -1,8 +1,8 @@
 """`graph.c` where a layer's kernel is "compiled": the graph of train_graph.py, with windows, behind a dense layer.
 
-The kernel does what is done there for a hard reset behind a table of trains, in one pass sample by sample: no window
-leaves the cache. Its sums have another order and fused products, which what is paid for rounding covers in any order.
-It is used only after its graphs were those of torch on a probe.
+The kernel does what is done there for a hard reset behind a table of trains, in one pass sample by sample: no
+window leaves the cache. Its sums have another order and fused products, which what is paid for rounding covers in
+any order. It is used only after its graphs were those of torch on a probe.
 """
 
 from dataclasses import replace
@@ -97,7 +97,9 @@ def _agrees(built: CompiledGraph, dtype: torch.dtype) -> bool:
 
 def same(one: GraphTrains, other: GraphTrains) -> bool:
     """Return whether two graphs are the same, and their numbers up to the order of sums."""
-    exact = zip((*one.edges, one.ends, *_ends(one.box)), (*other.edges, other.ends, *_ends(other.box)), strict=True)
+    exact = zip(
+        (*one.edges, one.ends, *_ends(one.box)), (*other.edges, other.ends, *_ends(other.box)), strict=True
+    )
     near = zip(_ends(one.drives, *one.reach), _ends(other.drives, *other.reach), strict=True)
     return all(torch.equal(*pair) for pair in exact) and all(torch.allclose(*pair, 1e-9, 1e-9) for pair in near)
 
