@@ -175,7 +175,7 @@ def test_it_takes_double_where_slopes_are_steep():
     fused = FusedClimb.of(question.staged(roots)[0])
     if fused is None:
         pytest.skip("no compiler")
-    assert fused.table.weights.dtype == torch.float64
+    assert fused.layers[0].weights.dtype == torch.float64
 
 
 class Liar(CompiledClimb):
