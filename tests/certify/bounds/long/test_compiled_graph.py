@@ -74,9 +74,10 @@ def test_graphs_are_those_of_torch(seed, steps, decay, before, threshold, sizes,
     assert expected.drives.limits == found.drives.limits
 
 
+@pytest.mark.parametrize("sign", [1, -1])
 @pytest.mark.parametrize("decay", [0.0, 0.5])
-def test_rounding_is_paid_as_by_torch(decay: float):
-    """Thresholds just above what a sum is exactly: what may fire there may only because rounding is paid."""
+def test_rounding_is_paid_as_by_torch(decay: float, sign: int):
+    """Thresholds next to what a sum is exactly: what may fire above, or be silent below, may by rounding alone."""
     coarse, table = Rounding(torch.float32), train_table(Leaky(0.0), 4, Rounding(torch.float32))
     assert table is not None
     ones = torch.ones(1, 8, dtype=torch.float64) * 1.5  # each source fires at every step
@@ -85,10 +86,10 @@ def test_rounding_is_paid_as_by_torch(decay: float):
     current = AffineSignal(source, affine_map(DenseMap(weights, torch.zeros(1, dtype=torch.float64))), coarse)
     reached, fired = (1.0 if decay == 0 else 1.875), set()
     for k in range(60):
-        rule = Leaky(decay, threshold=reached + 5e-7 * k)
+        rule = Leaky(decay, threshold=reached + sign * 5e-7 * k)
         found = _graph(kernel(), current, rule, coarse)
         assert same(graph_trains(current, rule, coarse, windows=True), found)
-        fired.add(float(found.box.upper.max()))
+        fired.add(float((found.box.upper if sign > 0 else found.box.lower).max()))
     assert fired == {0.0, 1.0}
 
 
