@@ -219,7 +219,7 @@ class CompiledClimb:
 
 
 @dataclass(frozen=True)
-class Proven:
+class ProvenNodes:
     """What prices of S nodes prove.
 
     Attributes:
@@ -257,7 +257,7 @@ class CompiledProof:
         prices: tuple[Tensor, ...],
         error: float,
         level: float,
-    ) -> Proven:
+    ) -> ProvenNodes:
         """Return what `prices` prove.
 
         Args:
@@ -268,7 +268,7 @@ class CompiledProof:
         """
         size = len(sample), layers[0].lower.shape[1]
         rows = torch.empty(size, dtype=torch.long), torch.empty(size, dtype=torch.long)
-        found = Proven(readout[1].new_empty(len(sample)), *rows)
+        found = ProvenNodes(readout[1].new_empty(len(sample)), *rows)
         more = _ProofGiven(error, level, *map(address, rows))
         told, given = (found.bound, None, None, None, None), (sample, *readout)
         if _called(self.functions.prove_nodes, _STILL, layers, given, prices, told, ctypes.byref(more)):

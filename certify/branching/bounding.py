@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
-from ...kernels.climb import ClimbSettings, Proposal, Proven
+from ...kernels.climb import ClimbSettings, Proposal, ProvenNodes
 from ...models.constants import at_least, real, reals, settle
 from ..bounds.prices.price_search import Ascent, pair_prices
 from ..bounds.prices.prices import Evaluation, PricedProblem, Specifications
@@ -135,7 +135,7 @@ class _Fused(_ClimbedNodes):
     climb: FusedClimb
     samples: Tensor
     proposal: Proposal
-    proven: Proven
+    proven: ProvenNodes
 
     def trimmed(self, decisions: Decisions) -> Decisions:
         """Keep the rows that are needed."""

@@ -26,7 +26,7 @@ from ...kernels.climb import (
     LaterGraphs,
     NeuronConstants,
     Proposal,
-    Proven,
+    ProvenNodes,
 )
 from ...kernels.loading import RESETS, load
 from ...models.circuit import circuit
@@ -102,7 +102,7 @@ class FusedClimb:
             found.believed,
         )
 
-    def prove(self, specifications: Specifications, prices: tuple[Tensor, ...]) -> Proven:
+    def prove(self, specifications: Specifications, prices: tuple[Tensor, ...]) -> ProvenNodes:
         """Return what float32 `prices`, last layer first, prove of each node."""
         kernel, error = proof_kernel(), PricedProblem(self.network, specifications, ()).unit_error
         if isinstance(kernel, CompiledProof):
@@ -113,14 +113,14 @@ class FusedClimb:
         return proven(self.network, specifications, prices)
 
 
-def proven(network: Staged, specifications: Specifications, prices: tuple[Tensor, ...]) -> Proven:
+def proven(network: Staged, specifications: Specifications, prices: tuple[Tensor, ...]) -> ProvenNodes:
     """Return what prices, last layer first, prove of each node, by torch's operations."""
     problem, trains = PricedProblem.of(network, specifications), network.stages[0].trains
     assert isinstance(trains, TableTrains)
     pairs = pair_prices(problem, tuple(price.double() for price in prices))
     found = problem.evaluate(pairs)
     left = trim_rows(problem, pairs, found, RowRanges.root(trains, len(specifications.samples)))
-    return Proven(found.bound, left.first.long(), left.last.long())
+    return ProvenNodes(found.bound, left.first.long(), left.last.long())
 
 
 def _readout(network: Staged, specifications: Specifications) -> tuple[Tensor, Tensor]:
