@@ -1,7 +1,7 @@
-"""climb.c: the whole climb of many nodes of the search in one call."""
+"""climb.c and prove.c: the whole climb of many nodes of the search in one call, and what its prices prove."""
 
 import ctypes
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 import torch
@@ -200,9 +200,8 @@ class CompiledClimb:
             readout: the coefficients on the last layer's spikes, (T, S, n), and the constant, (S,).
             start: first layer first, (S, steps, n) each.
         """
-        table, later = layers
-        keep = _Kept()
-        nodes, inputs, steps = len(sample), table.box_low.shape[1], len(table.scale)
+        table, _ = layers
+        nodes, inputs = len(sample), table.box_low.shape[1]
         prices = tuple(price.to(torch.float32, copy=True).contiguous() for price in start)
         like, size = readout[1], (nodes, table.lower.shape[1])
         found = Proposal(
@@ -213,28 +212,99 @@ class CompiledClimb:
             like.new_zeros(size),
             torch.zeros(size, dtype=torch.long),
         )
-        climb = _ClimbSizes(
-            settings.rate,
-            settings.memory,
-            *settings.momenta,
-            settings.enough,
-            settings.iterations,
-            steps,
-            len(later),
-            len(table.lower),
-            nodes,
-            torch.get_num_threads(),
-        )
-        addresses = (keep.address(tensor) for tensor in (sample, *readout))
-        given = _ClimbNodes(
-            *addresses,
-            keep.addresses(prices),
-            *map(address, (found.best, found.inputs, found.score, found.currents, found.believed)),
-        )
-        packed = (_ClimbLater * max(1, len(later)))(*(_later(layer, keep) for layer in later))
-        if self.functions.climb_nodes(*map(ctypes.byref, (climb, _table(table, keep), packed, given))):
+        told = (found.best, found.inputs, found.score, found.currents, found.believed)
+        if _called(self.functions.climb_nodes, settings, layers, (sample, *readout), prices, told):
             raise MemoryError("climb: no memory for a node")
         return found
+
+
+@dataclass(frozen=True)
+class ProvenNodes:
+    """What prices of S nodes prove.
+
+    Attributes:
+        bound: of each, −∞ where numbers are so large that nothing is said, (S,).
+        lowest, highest: the first and the last row of each first-layer neuron that is still needed, (S, n).
+    """
+
+    bound: Tensor
+    lowest: Tensor
+    highest: Tensor
+
+
+class _ProofGiven(ctypes.Structure):
+    _fields_ = (*_named(_REAL, "error", "level"), *_named(_POINTER, "lowest", "highest"))
+
+
+@dataclass(frozen=True)
+class CompiledProof:
+    """prove.c, loaded."""
+
+    functions: ctypes.CDLL
+
+    @staticmethod
+    def of(functions: ctypes.CDLL) -> "CompiledProof":
+        """Return the kernel of functions whose arguments are declared."""
+        functions.prove_nodes.argtypes = [_POINTER] * 5
+        functions.prove_nodes.restype = _INT
+        return CompiledProof(functions)
+
+    def prove(
+        self,
+        layers: tuple[FirstTable, tuple[LaterGraphs, ...]],
+        sample: Tensor,
+        readout: tuple[Tensor, Tensor],
+        prices: tuple[Tensor, ...],
+        error: float,
+        level: float,
+    ) -> ProvenNodes:
+        """Return what `prices` prove.
+
+        Args:
+            layers, sample, readout: as in `CompiledClimb.climb`, matrices in float64.
+            prices: first layer first, (S, steps, n) each, float32.
+            error: what float64 may lose of a sum of moduli of 1.
+            level: parts of a node that are proven to be above this are not needed.
+        """
+        size = len(sample), layers[0].lower.shape[1]
+        rows = torch.empty(size, dtype=torch.long), torch.empty(size, dtype=torch.long)
+        found = ProvenNodes(readout[1].new_empty(len(sample)), *rows)
+        more = _ProofGiven(error, level, *map(address, rows))
+        told, given = (found.bound, None, None, None, None), (sample, *readout)
+        if _called(self.functions.prove_nodes, _STILL, layers, given, prices, told, ctypes.byref(more)):
+            raise MemoryError("prove: no memory for a node")
+        return found
+
+
+_STILL = ClimbSettings(0, 0.0, 0.0, (0.0, 0.0), 0.0)
+
+
+def _called(
+    function: Callable[..., int],
+    settings: ClimbSettings,
+    layers: tuple[FirstTable, tuple[LaterGraphs, ...]],
+    given: tuple[Tensor, ...],
+    prices: tuple[Tensor, ...],
+    told: tuple[Tensor | None, ...],
+    *more: object,
+) -> int:
+    """Call a function about nodes: their samples and readout, their prices, and where to write what is found."""
+    (table, later), keep = layers, _Kept()
+    nodes = _ClimbNodes(*map(keep.address, given), keep.addresses(prices), *map(address, told))
+    climb = _ClimbSizes(
+        settings.rate,
+        settings.memory,
+        *settings.momenta,
+        settings.enough,
+        settings.iterations,
+        len(table.scale),
+        len(later),
+        len(table.lower),
+        len(given[0]),
+        torch.get_num_threads(),
+    )
+    packed = (_ClimbLater * max(1, len(later)))(*(_later(layer, keep) for layer in later))
+    return function(*map(ctypes.byref, (climb, _table(table, keep), packed, nodes)), *more)
 
 
 @dataclass

@@ -91,9 +91,10 @@ def _kernels() -> Iterator[Symptom]:
     from spikecert.certify.bits.compiled_bits import bits_kernel
     from spikecert.certify.bounds.cells.compiled_cells import cells_kernel
     from spikecert.certify.bounds.intervals.compiled_spikes import spikes_kernel
+    from spikecert.certify.bounds.long.compiled_graph import graph_kernel
     from spikecert.certify.bounds.long.compiled_long import long_kernel
     from spikecert.certify.bounds.prices.price_graph import paths
-    from spikecert.certify.branching.fused_climb import climb_kernel
+    from spikecert.certify.branching.fused_climb import climb_kernel, proof_kernel
     from spikecert.certify.branching.ranges.compiled_ranges import ranges_kernel
     from spikecert.models.running.compiled import library
 
@@ -102,8 +103,10 @@ def _kernels() -> Iterator[Symptom]:
         "spikes": lambda: spikes_kernel(torch.float32),
         "cells": cells_kernel,
         "long": long_kernel,
+        "graphs": graph_kernel,
         "paths": paths,
         "climbs": lambda: climb_kernel(torch.float64),
+        "nodes": proof_kernel,
         "ranges": ranges_kernel,
         "bits": bits_kernel,
     }

@@ -1,12 +1,13 @@
 """Bound a batch of nodes: climb from their parents' prices, and say where each is best split."""
 
 import time
+from abc import ABC, abstractmethod
 from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
 
-from ...kernels.climb import ClimbSettings, Proposal
+from ...kernels.climb import ClimbSettings, Proposal, ProvenNodes
 from ...models.constants import at_least, real, reals, settle
 from ..bounds.prices.price_search import Ascent, pair_prices
 from ..bounds.prices.prices import Evaluation, PricedProblem, Specifications
@@ -67,28 +68,92 @@ class Climb:
 
 
 @dataclass(frozen=True)
-class _ClimbedNodes:
+class _ClimbedNodes(ABC):
     """What a climb found of N nodes.
 
     Attributes:
         bound: of each at its `prices`, (N,).
         prices: the best ones, in the nodes' dtype, last layer first.
         open: indices of the nodes that are not proven, (O,).
-        about: indices of the nodes that the problem is about: the open ones or, with a proposal, all.
-        problem, evaluation: at `pairs`, their prices.
         inputs: a running mean of the open nodes' minimising inputs, (1 or T, O, ...).
-        proposal: of a kernel, about all nodes; None: of torch's operations.
     """
 
     bound: Tensor
     prices: tuple[Tensor, ...]
     open: Tensor
-    about: Tensor
+    inputs: Tensor
+
+    @abstractmethod
+    def trimmed(self, decisions: Decisions) -> Decisions:
+        """Return the decisions of the open nodes without what is proven at their prices."""
+
+    @abstractmethod
+    def splits(
+        self, question: MarginQuestion, inputs: Tensor, decisions: Decisions, likely: Tensor | float
+    ) -> tuple[Tensor, tuple[Splits, Tensor]]:
+        """Return the logits at the open nodes' inputs, where each is best split, and whether it can be."""
+
+
+@dataclass(frozen=True)
+class _Evaluated(_ClimbedNodes):
+    """What torch found.
+
+    Attributes:
+        problem, evaluation: of the open nodes, at `pairs`, their prices.
+    """
+
     problem: PricedProblem
     pairs: list[Tensor]
     evaluation: Evaluation
-    inputs: Tensor
-    proposal: Proposal | None = None
+
+    def trimmed(self, decisions: Decisions) -> Decisions:
+        """Trim the features of a rate code, and the rows of a table."""
+        if isinstance(decisions, RateDecisions):
+            return trim_rates(self.problem, self.pairs, self.evaluation, decisions)
+        if isinstance(decisions, RowRanges):
+            return trim_rows(self.problem, self.pairs, self.evaluation, decisions)
+        return decisions
+
+    def splits(
+        self, question: MarginQuestion, inputs: Tensor, decisions: Decisions, likely: Tensor | float
+    ) -> tuple[Tensor, tuple[Splits, Tensor]]:
+        """Choose by what the network does at the inputs."""
+        trace = question.trace(inputs)
+        return trace.logits, choose_splits(self.problem, self.pairs, self.evaluation, trace, decisions, likely)
+
+
+@dataclass(frozen=True)
+class _Fused(_ClimbedNodes):
+    """What a kernel found.
+
+    Attributes:
+        climb: the kernel.
+        samples: which row of the batch each node is about, (N,).
+        proposal, proven: about all nodes.
+    """
+
+    climb: FusedClimb
+    samples: Tensor
+    proposal: Proposal
+    proven: ProvenNodes
+
+    def trimmed(self, decisions: Decisions) -> Decisions:
+        """Keep the rows that are needed."""
+        assert isinstance(decisions, RowRanges)
+        lowest, highest = (
+            rows[self.open].to(decisions.first.dtype) for rows in (self.proven.lowest, self.proven.highest)
+        )
+        return RowRanges(decisions.first.maximum(lowest), decisions.last.minimum(highest))
+
+    def splits(
+        self, question: MarginQuestion, inputs: Tensor, decisions: Decisions, likely: Tensor | float
+    ) -> tuple[Tensor, tuple[Splits, Tensor]]:
+        """Take what is proposed."""
+        found = self.climb.network.stages[0].trains.rows
+        assert isinstance(decisions, RowRanges)
+        assert found is not None
+        chosen = proposed_splits(found, self.samples, self.proposal, self.open, decisions, likely)
+        return question.network(inputs), chosen
 
 
 @torch.no_grad()
@@ -129,26 +194,17 @@ def bound_nodes(
 
 
 def _with_splits(
-    question: MarginQuestion, done: Bounded, alive: Tensor, found: "_ClimbedNodes", weights: Tensor | None
+    question: MarginQuestion, done: Bounded, alive: Tensor, found: _ClimbedNodes, weights: Tensor | None
 ) -> Bounded:
     """Say of the open nodes among those `alive` where they are best split, and which inputs may falsify them."""
     rows = alive[found.open]
     left, candidates, tried = done.nodes.select(rows), done.candidates, done.margins
-    decisions = _trimmed(done.nodes.select(alive[found.about]), found)
-    candidates[rows] = question.inputs_at(left, found.inputs)
+    decisions = found.trimmed(left.decisions)
+    candidates[rows] = inputs = question.inputs_at(left, found.inputs)
     labels = question.labels[question.samples(left)]
-    likely = 1.0 if weights is None else weights[rows]
-    if found.proposal is None:
-        trace = question.trace(candidates[rows])
-        logits = trace.logits
-        chosen = choose_splits(found.problem, found.pairs, found.evaluation, trace, decisions, likely)
-    else:
-        logits = question.network(candidates[rows])
-        assert isinstance(decisions, RowRanges)
-        decisions = RowRanges(decisions.first[found.open], decisions.last[found.open])
-        chosen = proposed_splits(found.problem, found.proposal, found.open, decisions, likely)
-    tried[rows] = question.goal.values(logits, labels, candidates[rows]).double()
-    row = done.nodes.row.index_put((rows,), question.chosen(left.row, logits, candidates[rows]))
+    logits, chosen = found.splits(question, inputs, decisions, 1.0 if weights is None else weights[rows])
+    tried[rows] = question.goal.values(logits, labels, inputs).double()
+    row = done.nodes.row.index_put((rows,), question.chosen(left.row, logits, inputs))
     split, splittable = chosen
     none = torch.zeros_like(done.nodes.row)
     splits = Splits(none.index_put((rows,), split.neuron), none.index_put((rows,), split.place))
@@ -156,31 +212,20 @@ def _with_splits(
     return Bounded(nodes, done.splittable.index_put((rows,), splittable), candidates, tried)
 
 
-def _trimmed(nodes: Nodes, found: "_ClimbedNodes") -> Decisions:
-    """Return the decisions of the nodes that `found` is about, without what is proven at their prices."""
-    decisions = nodes.decisions
-    if isinstance(decisions, RateDecisions):
-        return trim_rates(found.problem, found.pairs, found.evaluation, decisions)
-    if isinstance(decisions, RowRanges):
-        return trim_rows(found.problem, found.pairs, found.evaluation, decisions)
-    return decisions
-
-
 def _climbed(
     network: Staged, specifications: Specifications, start: tuple[Tensor, ...], climb: Climb, until: float | None
 ) -> _ClimbedNodes:
-    """Climb by a kernel where one reaches the network. Either way torch bounds all nodes at the prices found."""
+    """Climb by a kernel where one reaches the network. Either way all nodes are bounded at the prices found."""
     fused = FusedClimb.of(network) if specifications.inputs is None else None
     if fused is None:
         return _climb(network, specifications, start, climb, until)
     settings = ClimbSettings(climb.iterations, climb.rate, climb.memory, climb.momenta, ENOUGH)
     proposal = fused.run(specifications, start, settings)
-    every = torch.arange(len(specifications.samples))
-    problem, pairs, evaluation = _evaluated(network, specifications, every, proposal.prices)
-    is_open = (evaluation.bound <= 0).nonzero().flatten()
-    inputs = proposal.inputs.view(1, -1, *evaluation.inputs.shape[2:])[:, is_open]
-    bound = evaluation.bound
-    return _ClimbedNodes(bound, proposal.prices, is_open, every, problem, pairs, evaluation, inputs, proposal)
+    proven = fused.prove(specifications, proposal.prices)
+    is_open = (proven.bound <= 0).nonzero().flatten()
+    inputs = proposal.inputs.view(1, -1, *network.source.box.lower.shape[2:])[:, is_open]
+    samples = specifications.samples
+    return _Fused(proven.bound, proposal.prices, is_open, inputs, fused, samples, proposal, proven)
 
 
 def _climb(
@@ -234,7 +279,7 @@ def _proven(
     problem, pairs, evaluation = _evaluated(network, specifications, is_open, prices)
     bound[is_open] = evaluation.bound
     left = is_open.nonzero().flatten()
-    return _ClimbedNodes(bound, prices, left, left, problem, pairs, evaluation, inputs[:, is_open])
+    return _Evaluated(bound, prices, left, inputs[:, is_open], problem, pairs, evaluation)
 
 
 def _evaluated(

@@ -2,29 +2,45 @@
 
 It reaches networks whose layers follow each other, with one dense matrix between two of them, a table behind the
 input and graphs behind that, over boxes that are constant in time. What it finds are prices, inputs and splits to
-try: each node is bounded again at these prices (bounding.py), so a kernel that lies costs time and
+try: each node is bounded again at these prices, by prove.c or by torch, so a climb that lies costs time and
 changes no verdict. Others, and other devices, climb by torch's operations.
+
+prove.c sums up in float64 what `PricedProblem.evaluate` does, in another order, which the error that is paid
+allows, and it pays for each product's modulus by itself. Where a number comes near an overflow torch is asked.
 """
 
 import itertools
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
+from typing import TypeVar
 
 import torch
 from torch import Tensor, nn
 
-from ...kernels.climb import ClimbSettings, CompiledClimb, FirstTable, LaterGraphs, NeuronConstants, Proposal
+from ...kernels.climb import (
+    ClimbSettings,
+    CompiledClimb,
+    CompiledProof,
+    FirstTable,
+    LaterGraphs,
+    NeuronConstants,
+    Proposal,
+    ProvenNodes,
+)
 from ...kernels.loading import RESETS, load
 from ...models.circuit import circuit
 from ...models.elements.neurons import LIF
 from ...models.networks import SpikingNetwork
-from ..bounds.prices.price_search import Ascent, zero_prices
+from ..bounds.prices.price_search import Ascent, pair_prices, zero_prices
 from ..bounds.prices.prices import PricedProblem, Specifications
 from ..bounds.prices.stages import Stage, Staged, staged
 from ..bounds.signals.box import Box
 from ..bounds.trains.train_graph import slope_decay
+from ..bounds.trains.train_table import TableTrains
 from ..bounds.trains.trains import window_spikes
+from .nodes.decisions import RowRanges
+from .nodes.trimming import LEVEL, trim_rows
 
 MOST_WEIGHTS = 2**22
 """Numbers that a layer's matrix may hold: beyond that a layer that shares its weights is faster as it is."""
@@ -36,6 +52,10 @@ MOST_PRICE = 1e30
 """Prices are cut to this: what a kernel proposes is finite."""
 
 
+Layer = TypeVar("Layer", FirstTable, LaterGraphs)
+Layers = tuple[FirstTable, tuple[LaterGraphs, ...]]
+
+
 @dataclass(frozen=True)
 class FusedClimb:
     """A staged network as the kernel reads it.
@@ -43,13 +63,14 @@ class FusedClimb:
     Attributes:
         network: in stages.
         compiled: the kernel.
-        table, later: the layers.
+        layers: with matrices in the kernel's dtype.
+        exact: with matrices in float64.
     """
 
     network: Staged
     compiled: CompiledClimb
-    table: FirstTable
-    later: tuple[LaterGraphs, ...]
+    layers: Layers
+    exact: Layers
 
     @staticmethod
     def of(network: Staged) -> "FusedClimb | None":
@@ -58,18 +79,20 @@ class FusedClimb:
             return None
         dtype = _dtype(network)
         compiled = climb_kernel(dtype)
-        if not isinstance(compiled, CompiledClimb):
-            return None
-        later = tuple(_later(stage, dtype) for stage in network.stages[1:])
-        return FusedClimb(network, compiled, _table(network, dtype), later)
+        return FusedClimb.made(network, compiled, dtype) if isinstance(compiled, CompiledClimb) else None
+
+    @staticmethod
+    def made(network: Staged, compiled: CompiledClimb, dtype: torch.dtype) -> "FusedClimb":
+        """Return the climb of a network by a kernel."""
+        table, later = _layers(network)
+        return FusedClimb(
+            network, compiled, (_cast(table, dtype), tuple(_cast(each, dtype) for each in later)), (table, later)
+        )
 
     def run(self, specifications: Specifications, start: tuple[Tensor, ...], settings: ClimbSettings) -> Proposal:
         """Climb from prices `start`, last layer first; what comes back is finite."""
-        costs, constant = PricedProblem(self.network, specifications, ()).readout()
-        last = costs.of(len(self.network.stages)).flatten(2)
-        found = self.compiled.climb(
-            settings, (self.table, self.later), specifications.samples, (last, constant), start[::-1]
-        )
+        readout = _readout(self.network, specifications)
+        found = self.compiled.climb(settings, self.layers, specifications.samples, readout, start[::-1])
         return Proposal(
             found.best,
             tuple(price.nan_to_num(0.0).clamp(-MOST_PRICE, MOST_PRICE) for price in found.prices[::-1]),
@@ -78,6 +101,32 @@ class FusedClimb:
             found.currents.nan_to_num(0.0, 0.0, 0.0),
             found.believed,
         )
+
+    def prove(self, specifications: Specifications, prices: tuple[Tensor, ...]) -> ProvenNodes:
+        """Return what float32 `prices`, last layer first, prove of each node."""
+        kernel, error = proof_kernel(), PricedProblem(self.network, specifications, ()).unit_error
+        if isinstance(kernel, CompiledProof):
+            given = specifications.samples, _readout(self.network, specifications), prices[::-1]
+            found = kernel.prove(self.exact, *given, error, LEVEL)
+            if bool(found.bound.isfinite().all()):
+                return found
+        return proven(self.network, specifications, prices)
+
+
+def proven(network: Staged, specifications: Specifications, prices: tuple[Tensor, ...]) -> ProvenNodes:
+    """Return what prices, last layer first, prove of each node, by torch's operations."""
+    problem, trains = PricedProblem.of(network, specifications), network.stages[0].trains
+    assert isinstance(trains, TableTrains)
+    pairs = pair_prices(problem, tuple(price.double() for price in prices))
+    found = problem.evaluate(pairs)
+    left = trim_rows(problem, pairs, found, RowRanges.root(trains, len(specifications.samples)))
+    return ProvenNodes(found.bound, left.first.long(), left.last.long())
+
+
+def _readout(network: Staged, specifications: Specifications) -> tuple[Tensor, Tensor]:
+    """Return the coefficients on the last layer's spikes, (T, S, n), and the constant, (S,)."""
+    costs, constant = PricedProblem(network, specifications, ()).readout()
+    return costs.of(len(network.stages)).flatten(2), constant
 
 
 def _reaches(network: Staged) -> bool:
@@ -118,12 +167,15 @@ def _neuron(stage: Stage) -> NeuronConstants:
     return NeuronConstants(rule.decay, rule.threshold, rule.drop, rule.reset, rule.fires_at == ">")
 
 
-def _matrix(stage: Stage, dtype: torch.dtype) -> tuple[Tensor, Tensor]:
-    weights, bias = stage.matrix()
-    return weights.to(dtype), bias.to(dtype)
+def _layers(network: Staged) -> Layers:
+    return _table(network), tuple(map(_later, network.stages[1:]))
 
 
-def _table(network: Staged, dtype: torch.dtype) -> FirstTable:
+def _cast(layer: Layer, dtype: torch.dtype) -> Layer:
+    return replace(layer, weights=layer.weights.to(dtype), bias=layer.bias.to(dtype))
+
+
+def _table(network: Staged) -> FirstTable:
     stage = network.stages[0]
     found, steps = stage.trains.rows, len(network.row)
     assert found is not None
@@ -131,7 +183,7 @@ def _table(network: Staged, dtype: torch.dtype) -> FirstTable:
     split = torch.zeros(shape, dtype=torch.bool) if stage.split is None else stage.split.reshape(shape)
     box = network.source.box
     return FirstTable(
-        *_matrix(stage, dtype),
+        *stage.matrix(),
         row_low=found.table.lower,
         row_high=found.table.upper,
         trains=found.table.trains,
@@ -149,12 +201,12 @@ def _table(network: Staged, dtype: torch.dtype) -> FirstTable:
     )
 
 
-def _later(stage: Stage, dtype: torch.dtype) -> LaterGraphs:
+def _later(stage: Stage) -> LaterGraphs:
     found, scale = stage.trains.paths, stage.scale
     assert found is not None
     chain = stage.branches[0].chain.slack.expand(stage.lower.shape[1:]).flatten(1)
     return LaterGraphs(
-        *_matrix(stage, dtype),
+        *stage.matrix(),
         lower=found.drives.lower.flatten(2),
         upper=found.drives.upper.flatten(2),
         slack=chain * scale.abs()[:, None, None] + found.drives.slack.flatten(1),
@@ -178,18 +230,38 @@ def climb_kernel(dtype: torch.dtype) -> CompiledClimb | str:
     return load("climb.c", dtype, CompiledClimb.of, _agrees)
 
 
+@lru_cache
+def proof_kernel() -> CompiledProof | str:
+    """Return the kernel if what it proves on a probe is what torch does, up to rounding, or why there is none."""
+    return load("prove.c", torch.float64, CompiledProof.of, _proves)
+
+
+def _proves(built: CompiledProof, dtype: torch.dtype) -> bool:
+    """Return whether bounds of a probe, and rows that are left, are those of torch."""
+    for reset in RESETS:
+        network, specifications = _probe(reset)
+        prices = tuple(price.float() for price in _start(network, specifications))
+        expected, error = (
+            proven(network, specifications, prices),
+            PricedProblem(network, specifications, ()).unit_error,
+        )
+        given = specifications.samples, _readout(network, specifications), prices[::-1]
+        found, needed = built.prove(_layers(network), *given, error, LEVEL), expected.bound <= 0
+        rows = (found.lowest, expected.lowest), (found.highest, expected.highest)
+        if not torch.allclose(found.bound, expected.bound, 1e-9, 1e-9):
+            return False
+        if not all(torch.equal(one[needed], other[needed]) for one, other in rows):
+            return False
+    return True
+
+
 def _agrees(built: CompiledClimb, dtype: torch.dtype) -> bool:
     """Return whether a short climb of a probe comes as far as with torch's operations."""
     error = 1e-3 if dtype == torch.float32 else 1e-6
     for reset in RESETS:
         network, specifications = _probe(reset)
-        later = tuple(_later(stage, dtype) for stage in network.stages[1:])
-        fused = FusedClimb(network, built, _table(network, dtype), later)
-        generator = torch.Generator().manual_seed(1)
-        start = tuple(
-            torch.randn(price.shape, generator=generator).double()
-            for price in zero_prices(network, len(specifications.samples))
-        )
+        fused = FusedClimb.made(network, built, dtype)
+        start = _start(network, specifications)
         settings = ClimbSettings(3, 0.1, 0.9, (0.5, 0.9), torch.inf)
         found = fused.run(specifications, start, settings)
         if not torch.allclose(found.best, _climbed(network, specifications, start, settings), error, error):
@@ -210,6 +282,13 @@ def _climbed(
         evaluation = problem.evaluate(state.prices)
         best = best.maximum(evaluation.bound)
     return best
+
+
+def _start(network: Staged, specifications: Specifications) -> tuple[Tensor, ...]:
+    """Return prices of the probe, last layer first."""
+    generator = torch.Generator().manual_seed(1)
+    prices = zero_prices(network, len(specifications.samples))
+    return tuple(torch.randn(price.shape, generator=generator).double() for price in prices)
 
 
 def _probe(reset: str) -> tuple[Staged, Specifications]:

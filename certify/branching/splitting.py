@@ -20,6 +20,7 @@ from ...models.networks import Trace
 from ..bounds.prices.priced_layer import Least, PricedLayer
 from ..bounds.prices.prices import Evaluation, PricedProblem
 from ..bounds.prices.stages import SourcedChain
+from ..bounds.trains.forms import TrainRows
 from .nodes.decisions import Decisions, RowRanges
 from .nodes.nodes import Splits
 from .rates import RateDecisions, split_features
@@ -62,24 +63,23 @@ def choose_splits(
 
 
 def proposed_splits(
-    problem: PricedProblem, proposal: Proposal, nodes: Tensor, rows: RowRanges, weights: Tensor | float
+    found: TrainRows, samples: Tensor, proposal: Proposal, nodes: Tensor, rows: RowRanges, weights: Tensor | float
 ) -> tuple[Splits, Tensor]:
     """Return the split of some nodes as a kernel proposes it, and whether there is one, (N,) of bool.
 
     Args:
-        problem, proposal: of S nodes.
+        found: the first layer's trains.
+        samples, proposal: of S nodes: which row of the batch each is about, (S,).
         nodes: which of them, (N,).
         rows: that they have left.
         weights: as in `choose_splits`.
     """
-    samples, found = problem.specifications.samples[nodes], problem.layers[-1].stage.trains.rows
-    assert found is not None
 
     def believed(node: Tensor, neuron: Tensor, *_: Tensor) -> Tensor:
         return proposal.believed[nodes[node], neuron]
 
     score, currents = proposal.score[nodes] * weights, proposal.currents[nodes]
-    neuron, place, splittable = rows.cut(found, samples, score, currents, believed)
+    neuron, place, splittable = rows.cut(found, samples[nodes], score, currents, believed)
     return Splits(neuron, place), splittable
 
 

@@ -1,8 +1,8 @@
 /* The climb of certify/branching/bounding.py, node by node: Adam on the supergradient of a sequence of layers, the
    first one with a table of trains, the others with graphs. Compiled on demand.
 
-   It proposes prices, inputs and splits. What it says proves nothing: each node is bounded again at its prices by
-   torch. Of a node's neurons only the open ones are gathered, P of a layer in columns whose length is a multiple of
+   It proposes prices, inputs and splits. What it says proves nothing: each node is bounded again at its prices, by
+   prove.c, which includes this file, or by torch. Of a node's neurons only the open ones are gathered, P of a layer in columns whose length is a multiple of
    LANES; what the others spike is a constant. Arrays over time and neurons are (T, P), or (P, TP) with TP ≥ T a
    multiple of WIDE. */
 
@@ -533,14 +533,20 @@ static void write_prices(Node *node, const Climb *climb, const Nodes *nodes, lon
     }
 }
 
-static void climb_node(Node *node, const Climb *climb, const Table *table, const Later *later, const Nodes *nodes, long s,
-                       REAL *made) {
-    long b = nodes->sample[s], m = table->inputs;
+static void gather_node(Node *node, const Climb *climb, const Table *table, const Later *later, const Nodes *nodes, long s) {
+    long b = nodes->sample[s];
     gather_table(node, table, b, nodes->prices[0] + s * table->neurons);
     for (long l = 1; l <= climb->later; l++)
         gather_later(node, l, later + l - 1, climb->batch, b,
                      nodes->prices[l] + s * node->steps * later[l - 1].neurons);
     gather_costs(node, climb, nodes, s);
+}
+
+static void climb_node(Node *node, const Climb *climb, const Table *table, const Later *later, const Nodes *nodes, long s,
+                       REAL *made, const void *more) {
+    long b = nodes->sample[s], m = table->inputs;
+    (void)more;
+    gather_node(node, climb, table, later, nodes, s);
     REAL best = evaluate(node, climb, table, later, b), memory = (REAL)(1 - climb->memory);
     keep_best(node, climb);
     memcpy(node->mean, node->inputs, sizeof(REAL) * (size_t)m);
@@ -559,8 +565,11 @@ static void climb_node(Node *node, const Climb *climb, const Table *table, const
     propose_split(node, climb, table, later, nodes, s);
 }
 
-/* Returns whether memory failed. */
-int climb_nodes(const Climb *climb, const Table *table, const Later *later, const Nodes *nodes) {
+typedef void Visit(Node *, const Climb *, const Table *, const Later *, const Nodes *, long, REAL *, const void *);
+
+/* Visit all nodes; returns whether memory failed. */
+static int visit_nodes(const Climb *climb, const Table *table, const Later *later, const Nodes *nodes, Visit *visit,
+                       const void *more) {
     int failed = 0;
 #pragma omp parallel num_threads(climb->threads) reduction(| : failed) if (climb->threads > 1)
     {
@@ -585,10 +594,17 @@ int climb_nodes(const Climb *climb, const Table *table, const Later *later, cons
         failed |= missing;
 #pragma omp for schedule(dynamic)
         for (long s = 0; s < climb->nodes; s++)
-            if (!missing) climb_node(&node, climb, table, later, nodes, s, made);
+            if (!missing) visit(&node, climb, table, later, nodes, s, made, more);
         for (long l = 0; node.works && l < climb->later; l++)
             if (node.works[l]) release(node.works[l]);
         free(arena.start), free(node.layers), free(node.works), free(made);
     }
     return failed;
 }
+
+#ifndef GATHER_ONLY
+/* Returns whether memory failed. */
+int climb_nodes(const Climb *climb, const Table *table, const Later *later, const Nodes *nodes) {
+    return visit_nodes(climb, table, later, nodes, climb_node, 0);
+}
+#endif

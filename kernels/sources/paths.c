@@ -5,6 +5,7 @@
    one step after the other. climb.c includes this file. */
 
 #include <stdlib.h>
+#include <string.h>
 
 #define LANES (64 / (int)sizeof(REAL)) /* pairs that go together, one vector register or two */
 #define INLINE static inline __attribute__((always_inline))
@@ -54,6 +55,12 @@ INLINE Row load(const REAL *from, long n, REAL rest) {
     Row row;
     EACH row.v[l] = l < n ? from[l] : rest;
     return row;
+}
+
+INLINE void load_flags(const unsigned char *from, long n, int *to) {
+    unsigned char row[LANES] = {0};
+    memcpy(row, from, (size_t)n);
+    EACH to[l] = row[l];
 }
 
 static Work *work_for(long T, long S) {
@@ -113,7 +120,11 @@ INLINE void rise(const Row *ends, const Row *bends, long S, REAL scale, const RE
     EACH sum[l] += total[l] * scale;
 }
 
-INLINE void lowest(const Row *ends, const int *turn, REAL *found) { EACH found[l] = ends[turn[l]].v[l]; }
+/* The end that each lane turns at. */
+INLINE void lowest(const Row *ends, const int *turn, long S, REAL *found) {
+    EACH found[l] = ends[0].v[l];
+    for (int j = 1; j <= (int)S; j++) EACH found[l] = turn[l] >= j ? ends[j].v[l] : found[l];
+}
 
 /* F from τ through one step; the edge into the step's node competes for the shortest path there. */
 INLINE void advance(const Sizes *sizes, const Graph *graph, long start, long n, long t, long from, long S, REAL scale,
@@ -125,9 +136,9 @@ INLINE void advance(const Sizes *sizes, const Graph *graph, long start, long n, 
     REAL decay = (REAL)sizes->decay, perhaps = (REAL)sizes->perhaps, surely = (REAL)sizes->surely;
     REAL *value = work->value[from].v, reached[LANES], bottom[LANES], top[LANES], cost[LANES];
     EACH value[l] -= work->prices[t].v[l] * lower.v[l];
-    for (long j = 0; j <= S; j++)
+    for (int j = 0; j <= (int)S; j++)
         EACH before[j].v[l] = decay * ends[j].v[l] + (j > rank[l] ? upper.v[l] : lower.v[l]);
-    lowest(before, work->turn, reached);
+    lowest(before, work->turn, S, reached);
     EACH high.v[l] = least(high.v[l], before[S].v[l]);
     EACH reached[l] = least(most(reached[l], most(low.v[l], perhaps)), high.v[l]);
     EACH bottom[l] = most(low.v[l], before[0].v[l]), top[l] = least(high.v[l], surely), cost[l] = value[l];
@@ -136,10 +147,11 @@ INLINE void advance(const Sizes *sizes, const Graph *graph, long start, long n, 
     for (long j = 0; j <= S; j++) EACH ends[j].v[l] = least(most(before[j].v[l], bottom[l]), top[l]);
     EACH work->reached[at].v[l] = reached[l];
     int *origin = work->origin + t * LANES;
-    const unsigned char *edge = graph->edges + place;
-    for (long l = 0; l < n; l++) {
-        REAL length = edge[l] ? work->length[from].v[l] + cost[l] : (REAL)__builtin_inf();
-        origin[l] = length < best[l] ? (int)from : origin[l];
+    int there[LANES], node = (int)from;
+    load_flags(graph->edges + place, n, there);
+    EACH {
+        REAL length = there[l] ? work->length[from].v[l] + cost[l] : (REAL)__builtin_inf();
+        origin[l] = length < best[l] ? node : origin[l];
         best[l] = least(length, best[l]);
     }
 }
@@ -195,7 +207,7 @@ INLINE void run_block(const Sizes *sizes, const Graph *graph, const REAL *costs,
             high = load(graph->start_high + from * P + start, n, 0);
         }
         for (long j = 0; j <= S; j++)
-            EACH work->ends[from * (S + 1) + j].v[l] = S > T && j > work->rank[T * LANES + l] ? high.v[l] : low.v[l];
+            EACH work->ends[from * (S + 1) + j].v[l] = S > T && (int)j > work->rank[T * LANES + l] ? high.v[l] : low.v[l];
     }
     for (long t = 0; t < T; t++) {
         Row lower = load(graph->lower + t * P + start, n, 0), upper = load(graph->upper + t * P + start, n, 0);
@@ -207,19 +219,21 @@ INLINE void run_block(const Sizes *sizes, const Graph *graph, const REAL *costs,
         if (t < T - 1) scale /= sizes->slope_decay;
     }
     REAL value[LANES], potential[LANES];
-    long node[LANES] = {0};
+    int node[LANES] = {0};
     EACH value[l] = infinity, potential[l] = 0;
     for (long from = 0; from <= T; from++) {
         if (work->last[from] != T + 1) continue;
         const Row *ends = work->ends + from * (S + 1);
         REAL reached[LANES], cost[LANES];
-        lowest(ends, work->turn, reached);
+        lowest(ends, work->turn, S, reached);
         EACH cost[l] = work->value[from].v[l];
         rise(ends, work->bends, S, scale, reached, cost);
-        for (long l = 0; l < n; l++) {
-            REAL length = work->length[from].v[l] + cost[l];
-            if (graph->ends[from * P + start + l] && length < value[l])
-                value[l] = length, node[l] = from, potential[l] = reached[l];
+        int there[LANES], last = (int)from;
+        load_flags(graph->ends + from * P + start, n, there);
+        EACH {
+            REAL length = there[l] ? work->length[from].v[l] + cost[l] : infinity;
+            node[l] = length < value[l] ? last : node[l], potential[l] = length < value[l] ? reached[l] : potential[l];
+            value[l] = least(length, value[l]);
         }
     }
     for (int l = 0; l < n; l++) {

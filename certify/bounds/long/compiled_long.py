@@ -30,14 +30,14 @@ MOST_SIZE = 1e290
 
 def kernel_trains(current: Signal, rule: Leaky, rounding: Rounding) -> LongTrains | None:
     """Return what `long_trains` does, by the compiled kernel; None where it is not wanted or does not reach."""
-    found = long_kernel() if rule.kernel == "compiled" and _reaches(current, rounding) else None
+    found = long_kernel() if rule.kernel == "compiled" and reaches(current, rounding) else None
     if not isinstance(found, CompiledLong):
         return None
     assert isinstance(current, AffineSignal)
     return _trains(found, current, rule, rounding, labels_of(rule.decay, current.num_steps))
 
 
-def _reaches(current: Signal, rounding: Rounding) -> bool:
+def reaches(current: Signal, rounding: Rounding) -> bool:
     """Return whether the kernel knows what makes a current: one dense layer behind a table."""
     if not isinstance(current, AffineSignal) or current.map.weights is None or current.map.reshapes:
         return False
@@ -65,7 +65,7 @@ def _trains(
     size = drives.slack.shape
     layer = LongLayer(
         current.map.weights[0],
-        _vector(current.map.bias, size[1]),
+        vector(current.map.bias, size[1]),
         source.table.trains,
         ranges[0],
         ranges[1],
@@ -80,7 +80,8 @@ def _trains(
     return of_aged(kernel.trains(layer, rule.decay, drives.limits, check_time), drives.lower.shape)
 
 
-def _vector(bias: Tensor, size: int) -> Tensor:
+def vector(bias: Tensor, size: int) -> Tensor:
+    """Return a bias, which may be one number, as one a neuron."""
     return bias.flatten().expand(size).double()
 
 

@@ -229,7 +229,11 @@ class AffineSignal(DerivedSignal):
         return spread, spread.middle.abs() + spread.radius
 
     def steps(self) -> Box:
-        """Return the image of the source's steps."""
+        """Return the image of the source's steps; it is found once, and not to be overwritten."""
+        return self._steps
+
+    @cached_property
+    def _steps(self) -> Box:
         if self.source.plain:
             return self.spread().box
         box = self.source.steps()

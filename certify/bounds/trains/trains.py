@@ -4,6 +4,7 @@ from functools import partial
 
 from ....models.rules import Leaky
 from ...rounding import Rounding, check_potential
+from ..long.compiled_graph import kernel_graph
 from ..long.compiled_long import kernel_trains
 from ..long.long_trains import LONG, long_trains
 from ..signals.membrane import Pull, pull
@@ -22,7 +23,8 @@ def train_spikes(current: Signal, rule: Leaky, rounding: Rounding, windows: bool
     current in independent boxes over time for hard reset (F2); for a subtracting reset F2 is a relaxation.
     With `windows`, what the previous layer's trains say of several steps at once is used too (F5).
     """
-    return table_spikes(current, rule, rounding) or graph_trains(current, rule, rounding, windows)
+    found = table_spikes(current, rule, rounding) or (kernel_graph(current, rule, rounding) if windows else None)
+    return found or graph_trains(current, rule, rounding, windows)
 
 
 def table_spikes(current: Signal, rule: Leaky, rounding: Rounding) -> TableTrains | None:

@@ -4,6 +4,8 @@ from dataclasses import replace
 
 import pytest
 import torch
+from hypothesis import given
+from hypothesis import strategies as st
 from torch import Tensor
 
 from spikecert import L2, LIF, LInf, SpikingNetwork, mlp, verify
@@ -13,15 +15,16 @@ from spikecert.certify.bounds.prices.stages import Staged
 from spikecert.certify.bounds.trains.trains import window_spikes
 from spikecert.certify.branching import fused_climb
 from spikecert.certify.branching.bounding import Climb, bound_nodes
-from spikecert.certify.branching.fused_climb import FusedClimb, climb_kernel
+from spikecert.certify.branching.fused_climb import FusedClimb, _readout, climb_kernel, proof_kernel, proven
 from spikecert.certify.branching.nodes.decisions import RowRanges
 from spikecert.certify.branching.nodes.nodes import Nodes
 from spikecert.certify.branching.nodes.trimming import trim_rows
 from spikecert.certify.branching.question import MarginQuestion
 from spikecert.certify.perturbations import Perturbation
-from spikecert.kernels.climb import ClimbSettings, CompiledClimb, Proposal
+from spikecert.kernels.climb import ClimbSettings, CompiledClimb, CompiledProof, Proposal
 from spikecert.models import DLIF
 from spikecert.models.kernels import use_kernel
+from support.examples import examples
 
 SETTINGS = ClimbSettings(8, 0.1, 0.9, (0.5, 0.9), torch.inf)
 
@@ -97,6 +100,81 @@ def test_its_bounds_are_those_of_torch_at_its_prices(name: str):
     before = problem.evaluate(pair_prices(problem, start)).bound
     assert bool((found.best >= before - 1e-4).all())
     assert name == "one step" or bool((found.best > before + 1e-3).any()), "a climb must climb"
+
+
+@examples(40)
+@given(
+    seed=st.integers(0, 2**31),
+    neuron=st.sampled_from([LIF(0.9), LIF(0.5), LIF(1.0), LIF(0.8, reset="none"), DLIF(4, 0.9)]),
+    sizes=st.sampled_from([(1, 1, 1, 2), (3, 17, 3), (2, 5, 9, 3), (3, 7, 5, 4, 3)]),
+    epsilon=st.sampled_from([0.0, 0.1, 0.4]),
+    size=st.sampled_from([1e-3, 2.0, 1e6]),
+    grid=st.booleans(),
+)
+def test_what_is_proven_is_what_torch_proves(seed, neuron, sizes, epsilon, size, grid):
+    built, generator = proof_kernel(), torch.Generator().manual_seed(seed)
+    if isinstance(built, str):
+        pytest.skip(built)
+    torch.manual_seed(seed)
+    network = mlp(sizes, num_steps=4, neuron=neuron).double().eval()
+    for name, parameter in network.named_parameters():
+        if not name.endswith("input_scale"):
+            parameter.data = ((parameter * 4).round() / 2 if grid else parameter) * size
+    use_kernel(network, "compiled")
+    inputs = torch.rand(4, sizes[0], generator=generator, dtype=torch.float64)
+    labels, left = torch.zeros(4, dtype=torch.long), torch.ones(4, sizes[-1], dtype=torch.bool)
+    left[:, 0] = False
+    question = MarginQuestion.of_margins(network, inputs, labels, LInf(epsilon), left)
+    roots = question.roots()
+    assert roots is not None
+    fused = FusedClimb.of(question.staged(roots)[0])
+    assert fused is not None
+    draws = (torch.randn(price.shape, generator=generator).float() * size for price in roots.prices)
+    prices, asking = tuple(draws), question.specifications
+    one, other = fused.prove(asking, prices), proven(fused.network, asking, prices)
+    assert torch.allclose(one.bound, other.bound, 1e-6, 1e-6 * size)
+    needed = (one.bound <= 0) & (other.bound <= 0)
+    assert torch.equal(one.lowest[needed], other.lowest[needed])
+    assert torch.equal(one.highest[needed], other.highest[needed])
+
+
+def test_rounding_is_paid_at_least_as_by_torch():
+    """With a unit of error of 1 the bound falls by the sum of all moduli."""
+    compiled()
+    question = asked(LIF(0.9))
+    network, asking, nodes = staged_children(question)
+    fused, built = FusedClimb.of(network), proof_kernel()
+    assert fused is not None
+    assert isinstance(built, CompiledProof)
+    given = asking.samples, _readout(network, asking), nodes.prices[::-1]
+    paid, free = (built.prove(fused.exact, *given, error, 0.0).bound for error in (1.0, 0.0))
+    problem = PricedProblem.of(network, asking)
+    evaluation = problem.evaluate(pair_prices(problem, tuple(price.double() for price in nodes.prices)))
+    moduli = sum(least.size for least in evaluation.minimisers)
+    moduli = moduli + sum(cost.abs().flatten(2).sum((0, 2)) for cost in evaluation.costs)
+    assert bool((free - paid >= moduli * 0.99).all())
+    assert bool((free >= evaluation.bound).all())
+
+
+@pytest.mark.parametrize("size", [1e147, 1e160, 1e300])
+def test_torch_says_what_comes_near_an_overflow(size: float):
+    compiled()
+    network, asking, nodes = staged_children(asked(LIF(0.9)))
+    fused, built = FusedClimb.of(network), proof_kernel()
+    assert fused is not None
+    assert isinstance(built, CompiledProof)
+    table = replace(fused.exact[0], weights=fused.exact[0].weights * size, box_high=fused.exact[0].box_high * size)
+    given = (
+        asking.samples,
+        _readout(network, asking),
+        tuple(torch.ones_like(price) for price in nodes.prices[::-1]),
+    )
+    found = built.prove((table, fused.exact[1]), *given, 1e-12, 0.0)
+    assert bool(found.bound.isneginf().all())
+    torch.testing.assert_close(
+        replace(fused, exact=(table, fused.exact[1])).prove(asking, nodes.prices).bound,
+        proven(network, asking, nodes.prices).bound,
+    )
 
 
 def test_it_climbs_as_far_as_torch():
@@ -175,7 +253,7 @@ def test_it_takes_double_where_slopes_are_steep():
     fused = FusedClimb.of(question.staged(roots)[0])
     if fused is None:
         pytest.skip("no compiler")
-    assert fused.table.weights.dtype == torch.float64
+    assert fused.layers[0].weights.dtype == torch.float64
 
 
 class Liar(CompiledClimb):
