@@ -18,7 +18,8 @@ all runs, found by the induction over time of recurrent.py, each neuron by itsel
 here, too, and V's products and the sum are among what `slack` pays for.
 
 Rounding: the run's currents are the exact chain of the run's own spikes up to `slack`, so Σ|μ|·slack is paid;
-float64's own error is covered by `_arithmetic`, n·u times the sum of all moduli.
+float64's own error is covered by `_arithmetic`, n·u times the sum of all moduli: also of the products μ·W and μ·b that
+a sum may cancel: Σ|μ|·(|W|·|s| + |b|).
 """
 
 from dataclasses import dataclass
@@ -106,15 +107,17 @@ class PricedProblem:
         prices = [layer.allowed(price) for layer, price in zip(self.layers, prices, strict=True)]
         costs, bound = self.readout()
         above = bound
-        total, found, asked = bound.abs(), [], []
+        total, found, asked = bound.abs() + self.readout_moduli, [], []
         for index, (layer, price) in enumerate(zip(self.layers, prices, strict=True)):
             place, above = len(self.layers) - index, bound
             asked.append(costs.of(place))
-            constant = costs.pull_back(layer.stage.branches, layer.spread(price))
+            spread = layer.spread(price)
+            constant = costs.pull_back(layer.stage.branches, spread)
             own = costs.of(place)
             least = layer.least(own, price)
             bound = bound + least.value + constant
             total = total + least.size + own.abs().flatten(2).sum((0, 2)) + constant.abs()
+            total = total + self._moduli(spread, layer.stage.moduli)
             found.append(least)
         last = costs.of(0)
         value, inputs = self._at_input(last)
@@ -146,9 +149,20 @@ class PricedProblem:
             constant = constant + part * network.row.sum() + costs.charge(branch, over_time)
         return costs, constant
 
+    @property
+    def readout_moduli(self) -> Tensor:
+        """Return the sum of the moduli of what the readout's coefficients are made of, (S,)."""
+        weight = self.network.row.abs().sum()
+        return self._moduli(self.specifications.coefficients.unsqueeze(0) * weight, self.network.moduli)
+
     def _at_input(self, costs: Tensor) -> tuple[Tensor, Tensor]:
         """Return the least Σ_t costs[t]·x[t] over the input set, and where it lies."""
         return self.network.source.least(costs, self.specifications.samples)
+
+    def _moduli(self, prices: Tensor, moduli: Tensor) -> Tensor:
+        """Return the sum of the moduli of prices (time, S, ...) times those of what they are on, (S,)."""
+        moduli = moduli.expand(self.network.source.box.lower.shape[1], *moduli.shape[1:])
+        return (prices.abs() * moduli[self.specifications.samples]).flatten(2).sum((0, 2))
 
     def _arithmetic(self, total: Tensor) -> Tensor:
         """Return a bound of float64's own rounding error."""

@@ -38,6 +38,7 @@ class Stage:
         rule: of its neurons.
         trains: what is known of them.
         lower, upper: its currents, (1 or T, batch, ...).
+        moduli: what the moduli of their products and biases add up to at most, (1 or batch, ...).
         split: where a branch restricts a neuron's trains, (batch, ...) of bool: its current carries a price even
             where only one train is left, since that train says where the current lies. None: no branch.
     """
@@ -47,6 +48,7 @@ class Stage:
     trains: Trains
     lower: Tensor
     upper: Tensor
+    moduli: Tensor
     split: Tensor | None = None
 
     @property
@@ -120,6 +122,7 @@ class Staged:
         source: the input set.
         stages: the spiking layers, first first.
         ends: the sum of chains that the readout takes.
+        moduli: as a stage's, of what the readout takes.
         row: the readout over time, (T,).
         rounding: the dtype of the run.
     """
@@ -127,6 +130,7 @@ class Staged:
     source: InputSignal
     stages: tuple[Stage, ...]
     ends: tuple[SourcedChain, ...]
+    moduli: Tensor
     row: Tensor
     rounding: Rounding
 
@@ -183,7 +187,8 @@ def staged(
     def note(current: Signal, rule: Leaky, found: Trains) -> Trains:
         """Note the stage of a layer."""
         box = current.steps()
-        recorded.append(Stage(branches_of(current, signals), rule, found, box.lower, box.upper))
+        branches = branches_of(current, signals)
+        recorded.append(Stage(branches, rule, found, box.lower, box.upper, current.magnitude()))
         signals.append(found)
         return found
 
@@ -196,7 +201,8 @@ def staged(
         slack = first.chain.slack + reading_slack(last.magnitude(), rounding)
         first = replace(first, chain=replace(first.chain, slack=slack))
     ends = (first, *others)
-    return Staged(source, tuple(recorded), ends, readout_row(circuit, inputs.lower)[0], rounding)
+    row = readout_row(circuit, inputs.lower)[0]
+    return Staged(source, tuple(recorded), ends, last.magnitude(), row, rounding)
 
 
 @dataclass(frozen=True)

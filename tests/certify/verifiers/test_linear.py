@@ -66,6 +66,24 @@ def test_prices_behind_cells_pay_for_what_a_run_rounds() -> None:
     assert bool((found <= layer.priced.slack).all())
 
 
+def test_products_that_cancel_pay_for_their_rounding(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Prices of two neurons that hear w and −w leave nothing; float64 has rounded both products by then."""
+    net = mlp((2, 1, 2, 3), num_steps=2, neuron=LIF(0.5)).double().eval()
+    for layer, weight in zip((net.layers[0], net.layers[2]), ([[1.0, 1.0]], [[2.0**20], [-(2.0**20)]]), strict=True):
+        assert isinstance(layer, nn.Linear)
+        layer.weight.data, layer.bias.data = torch.tensor(weight, dtype=torch.float64), layer.bias.data * 0
+    stages = staged(circuit(net), LInf(0.1).enclosure(torch.full((1, 2), 0.5, dtype=torch.float64)))
+    assert stages is not None
+    problem = PricedProblem.of(stages, specifications(torch.tensor([0]), 3))
+    prices = [torch.ones_like(layer.start()) for layer in problem.layers]
+    spread = problem.layers[0].spread(prices[0])
+    paid = problem.evaluate(prices).bound
+    monkeypatch.setattr(PricedProblem, "_moduli", lambda *_: torch.zeros(3, dtype=torch.float64))
+    least = problem.unit_error * spread.abs().flatten(2).sum((0, 2)) * 2.0**20
+    assert bool((problem.evaluate(prices).bound - paid >= 0.99 * least).all())
+    assert float(least.min()) > 1e-9
+
+
 @examples(60)
 @given(case=cases(most_steps=4))
 def test_prices_of_zero_give_the_bound_of_the_trains(case: Case):
