@@ -8,7 +8,7 @@ from torch import Tensor
 from ....kernels.changes import MOST, CompiledChanges
 from ....kernels.loading import load
 
-WORTH = 2**22
+WORTH = 2**20
 """Products of fewer numbers are not worth a compiler."""
 
 Pairs = list[tuple[Tensor, Tensor]]

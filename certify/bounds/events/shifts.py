@@ -196,7 +196,8 @@ def _greatest(changes: Tensor, most: int | None) -> Tensor:
     if most is None or most >= changes.shape[-1]:
         positive = changes.clamp_min(0)
         return total(positive, changes.shape[-1]).unsqueeze(-1) if most is None else positive
-    return changes.topk(most).values.clamp_min(0)
+    found = changes.amax(-1, keepdim=True) if most == 1 else changes.topk(most).values
+    return found.clamp_min(0)
 
 
 def _sum(parts: list[tuple[Tensor, Tensor, Tensor, Tensor]], most: int | None) -> Tensor:

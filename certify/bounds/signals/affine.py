@@ -17,6 +17,7 @@ from ...rounding import Rounding, lost_products, product_error, widened
 from ..events.budgets import Heaviest
 from .box import Box, Spread
 from .products import affine_rows
+from .windows import Spans
 
 MOST_SHARES = 2.0**31
 """More than any window has entries: each has more than 1 over that of its mean."""
@@ -148,12 +149,39 @@ class AffineMap:
             OverflowError: where the run may overflow its dtype.
         """
         if self.reshapes:
-            return self._renamed(box)
+            return self.renamed(box)
+        return self.cut(self.images(box), box, magnitude, bias_scale, weight, rounding, steps, kept)
+
+    def images(self, box: Box) -> "Images":
+        """Return what W and |W| make of a box, (k, batch, ...)."""
         found = behind(self.linear, self.absolute, box.spread)
-        found.middle.add_(self.bias * _column(bias_scale, found.middle))
-        slack = self.slack(magnitude, rounding, steps) * _column(weight, found.middle)
-        found.radius.add_(slack)
-        return self._cut(found.box, box, bias_scale, slack, kept)
+        return Images(found.middle, found.radius, None if box.center is None else fold(self.linear, box.center))
+
+    def cut(
+        self,
+        images: "Images",
+        box: Box,
+        magnitude: Tensor,
+        bias_scale: Tensor,
+        weight: Tensor,
+        rounding: Rounding,
+        steps: int,
+        kept: dict[int, Heaviest],
+    ) -> Box:
+        """Return `image`, of the ball and the budget of `box`, from the images of the box, which are overwritten."""
+        bias = self.bias * _column(bias_scale, images.middle)
+        slack = self.slack(magnitude, rounding, steps) * _column(weight, images.middle)
+        found = Spread(images.middle.add_(bias), images.radius.add_(slack)).box
+        if images.center is None:
+            return found
+        middle, lower, upper = images.center.add_(bias), found.lower, found.upper
+        if box.ball is not None:
+            radius = self._norms(magnitude) * _column(box.ball, middle) + slack
+            lower, upper = lower.fmax(middle - radius), upper.fmin(middle + radius)
+        if box.budget is not None and self.products is not None:
+            fall, rise = box.budget.reach(self.products, kept)
+            lower, upper = lower.maximum(middle - fall - slack), upper.minimum(middle + rise + slack)
+        return Box(lower, upper)
 
     def slack(self, magnitude: Tensor, rounding: Rounding, steps: int = 0, counted: bool = True) -> Tensor:
         """Return how far the run's output may be from the exact W·x + b of the run's own x.
@@ -202,30 +230,35 @@ class AffineMap:
             (pulled,) = torch.autograd.grad(self.linear(zero), zero, outputs)
         return pulled
 
-    def _renamed(self, box: Box) -> Box:
+    def renamed(self, box: Box) -> Box:
+        """Return a box, (k, batch, ...), with the coordinates that a map which `reshapes` gives it."""
         center = None if box.center is None else fold(self.linear, box.center)
         budget = None if box.budget is None else box.budget.moved(lambda marks: fold(self.linear, marks))
         return Box(fold(self.linear, box.lower), fold(self.linear, box.upper), center, box.ball, budget)
 
-    def _cut(self, image: Box, box: Box, bias_scale: Tensor, slack: Tensor, kept: dict[int, Heaviest]) -> Box:
-        """Intersect the image of the box with the images of the ball and of the budget, where there are any."""
-        if box.center is None:
-            return image
-        middle = fold(self.linear, box.center)
-        middle = middle + self.bias * _column(bias_scale, middle)
-        lower, upper = image.lower, image.upper
-        if box.ball is not None:
-            radius = self._norms(box.center) * _column(box.ball, middle) + slack
-            lower, upper = lower.fmax(middle - radius), upper.fmin(middle + radius)
-        if box.budget is not None and self.products is not None:
-            fall, rise = box.budget.reach(self.products, kept)
-            lower, upper = lower.maximum(middle - fall - slack), upper.minimum(middle + rise + slack)
-        return Box(lower, upper)
-
     def _norms(self, like: Tensor) -> Tensor:
         """Return at least ‖W_i‖₂ for each output i, (1, ...); each square pays for its underflow."""
-        ones = torch.ones_like(like[0, :1])
+        ones = torch.ones_like(like[:1])
         return (self.squared(ones) + self.terms * torch.finfo(ones.dtype).tiny).sqrt()
+
+
+@dataclass(frozen=True)
+class Images:
+    """What W and |W| make of a box, without the bias: W·middle, |W|·radius, W·center; (k, batch, ...) each.
+
+    They commute with sums over independent steps: Σ_t A[t]·W·x[t] lies in Σ A·(W·m) ± Σ |A|·(|W|·r). So hundreds of
+    windows take no more products than the steps do. Windows add their roundings, below T, in place of those of the
+    rows: `over_rows` pays for either.
+    """
+
+    middle: Tensor
+    radius: Tensor
+    center: Tensor | None
+
+    def windows(self, asked: Spans, ends: range) -> "Images":
+        """Return the images of windows from those of the steps."""
+        center = None if self.center is None else asked.totals(self.center, ends)
+        return Images(asked.totals(self.middle, ends), asked.absolute.totals(self.radius, ends), center)
 
 
 def behind(linear: Callable[[Tensor], Tensor], absolute: Callable[[Tensor], Tensor], source: Spread) -> Spread:

@@ -16,7 +16,7 @@ from torch import Tensor
 from ....models.rules import Leaky
 from ...rounding import Rounding, euclidean, over_rows, sum_magnitude, sum_slack
 from ..events.budgets import Heaviest
-from .affine import AffineMap
+from .affine import AffineMap, Images
 from .box import Box, Spread
 from .windows import Spans
 
@@ -248,8 +248,29 @@ class AffineSignal(DerivedSignal):
         return self._image(self.source.filtered(rule), rows.sum(1), rows.abs().sum(1))
 
     def windowed(self, asked: Spans, ends: range) -> Box:
-        """Return the images of the source's windows."""
-        return self._image(self.source.windowed(asked, ends), *asked.sums(ends))
+        """Return the images of the source's windows; of steps that are independent, the windows of their images."""
+        if self.front is None or self.map.reshapes:
+            return self._image(self.source.windowed(asked, ends), *asked.sums(ends))
+        rows = asked.rows(ends).to(self.rounding.bound)
+        sums = (sums.to(self.rounding.bound) for sums in asked.sums(ends))
+        cuts = _cuts(self.front, self.front, rows)
+        settings = self.source.magnitude(), *sums, self.rounding, over_rows(self.num_steps), self._heaviest
+        return self.map.cut(self._images.windows(asked, ends), cuts, *settings)
+
+    @cached_property
+    def front(self) -> Box | None:
+        """Return the box of the input's steps, renamed or not, if that is what the map reads."""
+        source = self.source
+        if type(source) is InputSignal and not source.constant:
+            return source.box
+        if not isinstance(source, AffineSignal) or not source.map.reshapes or source.front is None:
+            return None
+        return source.map.renamed(source.front)
+
+    @cached_property
+    def _images(self) -> Images:
+        assert self.front is not None
+        return self.map.images(self.front)
 
     def _image(self, box: Box, total: Tensor, moduli: Tensor) -> Box:
         """Return the image of the source's combination `box` under rows of these sums, rounding paid."""
