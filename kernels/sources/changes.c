@@ -1,7 +1,9 @@
 /* How far weighted sums of events may rise, row by row: sums, or the `most` greatest, of changes times gains.
 
    See certify/bounds/events/shifts.py. A row has few steps with gains, and a step few changes: all others are left
-   out. Outputs are taken in blocks, so that a block's changes stay in a core's own cache. */
+   out. Rows that follow each other, as windows of one end do, share their last gains: what these come to is kept,
+   and each row adds what it has before. Outputs are taken in blocks, so that a block's changes stay in a core's own
+   cache. */
 
 #include <stdlib.h>
 #include <string.h>
@@ -60,30 +62,69 @@ static inline void take(double *restrict kept, const double *restrict changes, d
     }
 }
 
-static void rise(const Sizes *sizes, const Pair *pairs, const Block *block, long row, long start, double *found) {
-    double kept[MOST * LANES];
-    long width = sizes->outputs - start < LANES ? sizes->outputs - start : LANES;
-    long held = sizes->most ? sizes->most : 1;
-    const double *changes = block->changes;
-    memset(kept, 0, sizeof(double) * held * LANES);
-    for (long p = 0; p < sizes->pairs; p++) {
-        long distances = pairs[p].distances;
-        const double *gains = pairs[p].gains + row * sizes->steps * distances;
-        for (long t = 0; t < sizes->steps; t++, gains += distances, changes += pairs[p].count * LANES)
-            for (long d = 0; d < distances; d++) {
-                if (gains[d] == 0.0) continue;
-                for (long i = 0; i < block->used[p * sizes->steps + t]; i++)
-                    take(kept, changes + i * LANES, gains[d], sizes->most);
+/* Of each row: its first step with a gain, and from which step on its gains are those of the row before. */
+typedef struct {
+    long *first, *shared;
+} Rows;
+
+static const double *gains_of(const Sizes *sizes, const Pair *pair, long row, long step) {
+    return pair->gains + (row * sizes->steps + step) * pair->distances;
+}
+
+static void compare(const Sizes *sizes, const Pair *pairs, Rows *rows) {
+    for (long row = 0; row < sizes->rows; row++) {
+        rows->first[row] = sizes->steps;
+        rows->shared[row] = row ? 0 : sizes->steps;
+        for (long t = sizes->steps - 1; t >= 0; t--)
+            for (long p = 0; p < sizes->pairs; p++) {
+                const double *gains = gains_of(sizes, pairs + p, row, t);
+                const double *before = row ? gains_of(sizes, pairs + p, row - 1, t) : gains;
+                for (long d = 0; d < pairs[p].distances; d++) {
+                    if (gains[d] != 0.0) rows->first[row] = t;
+                    if (gains[d] != before[d] && rows->shared[row] <= t) rows->shared[row] = t + 1;
+                }
             }
     }
-    for (long m = 1; m < held; m++)
-        for (long j = 0; j < LANES; j++) kept[j] += kept[m * LANES + j];
-    memcpy(found + row * sizes->outputs + start, kept, sizeof(double) * width);
+}
+
+static inline void step(const Sizes *sizes, const Pair *pairs, const Block *block, long row, long t, double *kept) {
+    const double *changes = block->changes;
+    for (long p = 0; p < sizes->pairs; changes += sizes->steps * pairs[p++].count * LANES) {
+        const double *gains = gains_of(sizes, pairs + p, row, t), *here = changes + t * pairs[p].count * LANES;
+        for (long d = 0; d < pairs[p].distances; d++)
+            for (long i = 0; gains[d] != 0.0 && i < block->used[p * sizes->steps + t]; i++)
+                take(kept, here + i * LANES, gains[d], sizes->most);
+    }
+}
+
+static void rise(const Sizes *sizes, const Pair *pairs, const Rows *rows, const Block *block, long start, double *found) {
+    double later[MOST * LANES], kept[MOST * LANES];
+    long width = sizes->outputs - start < LANES ? sizes->outputs - start : LANES;
+    long held = sizes->most ? sizes->most : 1, from = sizes->steps; /* `later` holds the steps from `from` on */
+    size_t size = sizeof(double) * held * LANES;
+    memset(later, 0, size);
+    for (long row = 0; row < sizes->rows; row++) {
+        if (rows->shared[row] > from) {
+            memset(later, 0, size);
+            from = sizes->steps;
+        }
+        while (row + 1 < sizes->rows && from > rows->shared[row + 1] && from > rows->first[row])
+            step(sizes, pairs, block, row, --from, later);
+        memcpy(kept, later, size);
+        for (long t = from - 1; t >= rows->first[row]; t--) step(sizes, pairs, block, row, t, kept);
+        for (long m = 1; m < held; m++)
+            for (long j = 0; j < LANES; j++) kept[j] += kept[m * LANES + j];
+        memcpy(found + row * sizes->outputs + start, kept, sizeof(double) * width);
+    }
 }
 
 /* Fill `found`, (rows, outputs); return 1 where there is no memory. */
 int rises(const Sizes *sizes, const Pair *pairs, double *found) {
     long each = 0, failed = 0;
+    Rows rows = {malloc(sizeof(long) * (2 * sizes->rows + 1)), NULL};
+    if (rows.first == NULL) return 1;
+    rows.shared = rows.first + sizes->rows;
+    compare(sizes, pairs, &rows);
     for (long p = 0; p < sizes->pairs; p++) each += sizes->steps * pairs[p].count;
 #pragma omp parallel num_threads(sizes->threads) reduction(| : failed)
     {
@@ -93,9 +134,10 @@ int rises(const Sizes *sizes, const Pair *pairs, double *found) {
         for (long start = 0; start < sizes->outputs; start += LANES) {
             if (failed) continue;
             fill(sizes, pairs, start, &block);
-            for (long row = 0; row < sizes->rows; row++) rise(sizes, pairs, &block, row, start, found);
+            rise(sizes, pairs, &rows, &block, start, found);
         }
         free(block.changes), free(block.used);
     }
+    free(rows.first);
     return failed != 0;
 }
