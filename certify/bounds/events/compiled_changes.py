@@ -62,6 +62,8 @@ def _agrees(built: CompiledChanges, dtype: torch.dtype) -> bool:
     gains = [torch.rand(shape, generator=generator, dtype=dtype) for shape in ((5, 7, 1), (5, 7, 2))]
     for gain in gains:
         gain[2, 3:] = gain[1, 3:]
-    pairs = [((one - 0.4).clamp_min(0), (other - 0.4).clamp_min(0)) for one, other in zip(draw, gains, strict=True)]
+    pairs = [
+        ((one - 0.4).clamp_min(0), (other - 0.4).clamp_min(0)) for one, other in zip(draw, gains, strict=True)
+    ]
     found = [(_rises(built, pairs, most), eager_rises(pairs, most)) for most in (None, 1, 3, MOST)]
     return all(torch.allclose(*pair, rtol=1e-13, atol=0.0) for pair in found)

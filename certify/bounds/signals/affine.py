@@ -150,33 +150,32 @@ class AffineMap:
         """
         if self.reshapes:
             return self.renamed(box)
-        return self.cut(self.images(box), box, magnitude, bias_scale, weight, rounding, steps, kept)
+        slack = self.slack(magnitude, rounding, steps)
+        return self.cut(self.images(box), box, bias_scale, slack * weight.reshape(-1, *([1] * slack.dim())), kept)
 
     def images(self, box: Box) -> "Images":
         """Return what W and |W| make of a box, (k, batch, ...)."""
         found = behind(self.linear, self.absolute, box.spread)
-        return Images(found.middle, found.radius, None if box.center is None else fold(self.linear, box.center))
+        if box.center is None:
+            return Images(found.middle, found.radius)
+        return Images(found.middle, found.radius, fold(self.linear, box.center), self._norms(box.center[0]))
 
-    def cut(
-        self,
-        images: "Images",
-        box: Box,
-        magnitude: Tensor,
-        bias_scale: Tensor,
-        weight: Tensor,
-        rounding: Rounding,
-        steps: int,
-        kept: dict[int, Heaviest],
-    ) -> Box:
-        """Return `image`, of the ball and the budget of `box`, from the images of the box, which are overwritten."""
+    def cut(self, images: "Images", box: Box, bias_scale: Tensor, slack: Tensor, kept: dict[int, Heaviest]) -> Box:
+        """Return `image` from the images of a box, which are overwritten, and its ball and budget.
+
+        Args:
+            images: of the box.
+            box: whose ball and budget cut them.
+            bias_scale, kept: as in `image`.
+            slack: what run and bound may be off, (k, batch, ...).
+        """
         bias = self.bias * _column(bias_scale, images.middle)
-        slack = self.slack(magnitude, rounding, steps) * _column(weight, images.middle)
         found = Spread(images.middle.add_(bias), images.radius.add_(slack)).box
         if images.center is None:
             return found
         middle, lower, upper = images.center.add_(bias), found.lower, found.upper
-        if box.ball is not None:
-            radius = self._norms(magnitude) * _column(box.ball, middle) + slack
+        if box.ball is not None and images.norms is not None:
+            radius = images.norms * _column(box.ball, middle) + slack
             lower, upper = lower.fmax(middle - radius), upper.fmin(middle + radius)
         if box.budget is not None and self.products is not None:
             fall, rise = box.budget.reach(self.products, kept)
@@ -244,7 +243,7 @@ class AffineMap:
 
 @dataclass(frozen=True)
 class Images:
-    """What W and |W| make of a box, without the bias: W·middle, |W|·radius, W·center; (k, batch, ...) each.
+    """What W and |W| make of a box, without the bias: W·middle, |W|·radius, W·center, (k, batch, ...) each, and ‖W_i‖₂.
 
     They commute with sums over independent steps: Σ_t A[t]·W·x[t] lies in Σ A·(W·m) ± Σ |A|·(|W|·r). So hundreds of
     windows take no more products than the steps do. Windows add their roundings, below T, in place of those of the
@@ -253,12 +252,14 @@ class Images:
 
     middle: Tensor
     radius: Tensor
-    center: Tensor | None
+    center: Tensor | None = None
+    norms: Tensor | None = None
 
     def windows(self, asked: Spans, ends: range) -> "Images":
         """Return the images of windows from those of the steps."""
         center = None if self.center is None else asked.totals(self.center, ends)
-        return Images(asked.totals(self.middle, ends), asked.absolute.totals(self.radius, ends), center)
+        middle, radius = asked.totals(self.middle, ends), asked.absolute.totals(self.radius, ends)
+        return Images(middle, radius, center, self.norms)
 
 
 def behind(linear: Callable[[Tensor], Tensor], absolute: Callable[[Tensor], Tensor], source: Spread) -> Spread:
