@@ -15,7 +15,7 @@ CONSTANTS = ("decay", "surely", "perhaps", "drop", "unit", "span", "smallest")
 class _MoveSizes(ctypes.Structure):
     _fields_ = (
         *((name, ctypes.c_double) for name in CONSTANTS),
-        *((name, ctypes.c_long) for name in ("steps", "neurons", "members", "rows")),
+        *((name, ctypes.c_long) for name in ("steps", "neurons", "members", "rows", "events")),
         *((name, ctypes.c_int) for name in ("reset", "threads")),
     )
 
@@ -77,7 +77,8 @@ class CompiledMoves:
         given["rows"] = rows.contiguous()
         (steps, neurons), count = layer.lower.shape, len(layer.event)
         low, high = (rows.new_empty(len(rows), count, neurons) for _ in range(2))
-        sizes = _MoveSizes(*constants, steps, neurons, count, len(rows), RESETS[reset], torch.get_num_threads())
+        counts = steps, neurons, count, len(rows), len(layer.columns)
+        sizes = _MoveSizes(*constants, *counts, RESETS[reset], torch.get_num_threads())
         packed = _MoveGiven(*(address(given[name]) for name in GIVEN))
         if self.functions.move_sums(ctypes.byref(sizes), ctypes.byref(packed), address(low), address(high)):
             raise MemoryError("moves: no memory for the states of a block")
