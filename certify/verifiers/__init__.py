@@ -76,6 +76,5 @@ __all__ = [
     "MarginVerifier",
     "Milp",
     "MoveSplitting",
-    "OneMove",
     "Verifier",
 ]

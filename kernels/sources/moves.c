@@ -176,6 +176,7 @@ static void members(const Sizes *sizes, const Given *in, long start, Block *bloc
             t++;
         }
         for (long i = 0; i < each; i++) own[i] += total[i] - sums[t * each + i];
+        for (long j = 0; j < LANES; j++) at.open[j] = larger(at.open[j], states[sizes->steps].open[j]);
         for (long r = 0; r < sizes->rows; r++) {
             long place = (r * sizes->members + m) * sizes->neurons + start;
             memcpy(low + place, own + r * LANES, sizeof(double) * width);
