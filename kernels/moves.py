@@ -8,7 +8,6 @@ from torch import Tensor
 
 from .loading import RESETS, address
 
-
 CONSTANTS = ("decay", "surely", "perhaps", "drop", "unit", "span", "smallest")
 
 

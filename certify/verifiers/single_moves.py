@@ -54,6 +54,7 @@ class OneMove(Verifier):
     def decide(self, problem: Problem) -> list[Verdict]:
         """Return each sample's verdict; the samples that are left share the time that is left."""
         verdicts, count = [], len(problem.labels)
+        problem = replace(problem, made=problem.circuit)
         for index in range(count):
             one = problem.subset(torch.tensor([index], device=problem.labels.device))
             verdicts.append(self._one(replace(one, deadline=time_left(problem.deadline, count - index))))
@@ -102,7 +103,7 @@ class OneMove(Verifier):
 
 
 def steps_moves(problem: Problem) -> bool:
-    """Return whether a problem is about moves of events that an affine layer alone reads, in front of the only neurons."""
+    """Return whether a problem is about moves of events that one affine layer reads, before the only neurons."""
     made, threat = problem.circuit, problem.perturbation
     on_inputs = problem.rows is not None and problem.rows.inputs is not None
     first = None if type(threat) is not SpikeShift or on_inputs or made.whole else first_layer(made)
@@ -191,6 +192,8 @@ class _Members:
 
     def _lower(self, node: Fired, fired: SingleMoves) -> Tensor:
         """Return lower bounds of the margins of some moves, (n, classes)."""
+        if self.problem.expired():
+            raise TimeIsUp
         made, labels = self.problem.circuit, self.problem.labels.expand(len(fired.layer.event))
         exact = self.problem.inputs.double()
         source = input_signal(made, Box(exact, exact))

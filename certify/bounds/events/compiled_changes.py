@@ -56,7 +56,7 @@ def _pooled(change: Tensor, gain: Tensor) -> Tensor:
 
 
 def _agrees(built: CompiledChanges, dtype: torch.dtype) -> bool:
-    """Return whether sums of all and of the greatest are torch's, of 41 outputs over 7 steps; two rows share gains."""
+    """Return whether sums of all and of the greatest are torch's; two of the rows share their last gains."""
     generator = torch.Generator().manual_seed(0)
     draw = [torch.rand(shape, generator=generator, dtype=dtype) for shape in ((7, 1, 41, 3), (7, 1, 41, 2))]
     gains = [torch.rand(shape, generator=generator, dtype=dtype) for shape in ((5, 7, 1), (5, 7, 2))]

@@ -12,10 +12,11 @@ ways, with [max(low, θ − tie), high] as it fires and [low, min(high, θ + tie
 then on it is *open*: whatever it does, Σ_t r[t]·s[t] moves by at most the sum of r's negative, or positive,
 entries. So what is found holds for every run of the moved recording, and most neurons have one number.
 
-Rounding. A step of x has k products other than 0, a moved one at most k + 1, and |W|·x̃[t] ≤ |W|·x[t] + max_i |W_i|.
-So γ_{k+1} of that and |b| is what the run's current may stray by (sums.py: zeros round nothing); eight roundings
-more pay for the sums that are kept here, two a current. One step of the recursion strays by 8u·(λ·M + X + δ) + η,
-M ≥ |û| the potential's own modulus and X ≥ |a·I| the current's (recursion.py): far less than what serves all steps.
+Rounding. A step of x has k products other than 0, a moved one at most k + 1, and |W|·x̃[t] ≤ |W|·x[t] + max_i
+|W_i|. So γ_{k+1} of that and |b| is what the run's current may stray by (sums.py: zeros round nothing); eight
+roundings more pay for the sums that are kept here, two a current. One step of the recursion strays by
+8u·(λ·M + X + δ) + η, M ≥ |û| the potential's own modulus and X ≥ |a·I| the current's (recursion.py): far less than
+what serves all steps.
 """
 
 from dataclasses import dataclass, replace
@@ -138,7 +139,7 @@ class SingleMoves(Signal):
 def eager_sums(
     layer: MovingLayer, constants: tuple[float, ...], reset: str, rows: Tensor
 ) -> tuple[Tensor, Tensor]:
-    """Return what `moves.c` does for all members at once, (k, M, n) each; neurons are open from the first doubt on."""
+    """Return what `moves.c` does, (k, M, n) each, but for neurons being open from the first doubt on."""
     decay, surely, perhaps, drop, unit, span, smallest = constants
     columns = layer.columns[layer.event]
     low, high = torch.zeros_like(columns), torch.zeros_like(columns)

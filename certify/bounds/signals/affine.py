@@ -243,11 +243,11 @@ class AffineMap:
 
 @dataclass(frozen=True)
 class Images:
-    """What W and |W| make of a box, without the bias: W·middle, |W|·radius, W·center, (k, batch, ...) each, and ‖W_i‖₂.
+    """What W and |W| make of a box, without the bias: W·middle, |W|·radius, W·center, (k, batch, ...), and ‖W_i‖₂.
 
-    They commute with sums over independent steps: Σ_t A[t]·W·x[t] lies in Σ A·(W·m) ± Σ |A|·(|W|·r). So hundreds of
-    windows take no more products than the steps do. Windows add their roundings, below T, in place of those of the
-    rows: `over_rows` pays for either.
+    They commute with sums over independent steps: Σ_t A[t]·W·x[t] lies in Σ A·(W·m) ± Σ |A|·(|W|·r). So hundreds
+    of windows take no more products than the steps do. Windows add their roundings, below T, in place of those of
+    the rows: `over_rows` pays for either.
     """
 
     middle: Tensor

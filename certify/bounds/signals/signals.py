@@ -255,7 +255,7 @@ class AffineSignal(DerivedSignal):
         return self._image(self.source.filtered(rule), rows.sum(1), rows.abs().sum(1))
 
     def windowed(self, asked: Spans, ends: range) -> Box:
-        """Return the images of the source's windows; of steps that are independent, the windows of their images."""
+        """Return the images of the source's windows; of independent steps, the windows of their images."""
         if self.front is None or self.map.reshapes:
             return self._image(self.source.windowed(asked, ends), *asked.sums(ends))
         total, moduli = (sums.to(self.rounding.bound) for sums in asked.sums(ends))

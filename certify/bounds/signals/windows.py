@@ -76,7 +76,7 @@ class Spans:
         return each.cumsum(1)[kept], each.abs().cumsum(1)[kept]
 
     def totals(self, values: Tensor, ends: range) -> Tensor:
-        """Return Σ_k of each window's row times values[k], (T, ...): one walk back from each end, (windows, ...)."""
+        """Return Σ_k of each window's row times values[k], by a walk back from each end, (windows, ...)."""
         found = []
         for end, length in zip(ends, self.lengths(ends), strict=True):
             weights = (self.ages[:length] * self.factors[end - length : end].flip(0)).to(values)

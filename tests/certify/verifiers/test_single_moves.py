@@ -62,7 +62,7 @@ def members(threat: SpikeShift, sample: Tensor) -> Tensor:
 
 
 @pytest.mark.parametrize("eager", [False, True])
-@examples(150)
+@examples(60)
 @given(problem=questions())
 def test_it_decides_as_all_members_do(eager: bool, problem: Problem):
     with pytest.MonkeyPatch.context() as patch:
@@ -84,10 +84,12 @@ def test_it_decides_as_all_members_do(eager: bool, problem: Problem):
     if verdict.status == "falsified":
         assert verdict.counterexample is not None
         assert bool(threat.contains(verdict.counterexample[None], problem.inputs))
-        assert float(margins(problem.network(verdict.counterexample[None]), label, problem.ties)) <= 0
+        with torch.no_grad():
+            logits = problem.network(verdict.counterexample[None])
+        assert float(margins(logits, label, problem.ties)) <= 0
 
 
-@examples(100)
+@examples(40)
 @given(problem=questions(), seed=SEEDS)
 def test_spikes_of_each_member_lie_between_the_ends(problem: Problem, seed: int):
     if not steps_moves(problem):
