@@ -33,7 +33,7 @@ def networks(draw: st.DrawFn) -> SpikingNetwork:
     generator = torch.Generator().manual_seed(draw(SEEDS))
     for parameter in network.parameters():
         parameter.data = (torch.randn(parameter.shape, generator=generator) * 4).round() / 4
-    network.layers[1].weight.data *= scale
+    next(network.parameters()).data.mul_(scale)
     return network.to(draw(st.sampled_from([torch.float32, torch.float64]))).eval()
 
 

@@ -14,7 +14,7 @@ from spikecert.certify.bounds.signals.signals import AffineSignal
 from spikecert.certify.bounds.signals.windows import Spans
 from spikecert.certify.rounding import Rounding
 from spikecert.kernels.changes import CompiledChanges
-from spikecert.models.circuit import circuit
+from spikecert.models.circuit import Mapped, circuit
 from spikecert.models.rules import Leaky
 
 KERNEL = changes_kernel()
@@ -51,14 +51,13 @@ def test_few_products_are_left_to_torch():
 @pytest.mark.parametrize("decay", [1.0, 0.9])
 def test_windows_are_those_of_rows(count: int | None, decay: float):
     torch.manual_seed(4)
-    network = SpikingNetwork(
-        nn.Flatten(), nn.Linear(12, 5), LIF(decay), nn.Linear(5, 2), num_steps=7, encoding="none"
-    )
+    layers = nn.Flatten(), nn.Linear(12, 5), LIF(decay), nn.Linear(5, 2)
+    network = SpikingNetwork(*layers, num_steps=7, encoding="none")
     made, rounding = circuit(network), Rounding(torch.float32)
     events = (torch.rand(2, 7, 3, 4) < 0.3).float()
     signal = input_signal(made, SpikeShift(2, count).enclosure(events))
-    for layer in network.layers[:2]:
-        node = next(each for each in made.nodes[1:] if each.map.reshapes == isinstance(layer, nn.Flatten))
+    for node in made.nodes[1:3]:
+        assert isinstance(node, Mapped)
         signal = AffineSignal(signal, affine_map(node.map), rounding)
     asked, ends = Spans.of(Leaky(decay), 7, 5), range(2, 8)
     found, expected = signal.windowed(asked, ends), signal.combine(asked.rows(ends))
