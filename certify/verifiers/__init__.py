@@ -15,7 +15,7 @@ from .lirpa import Lirpa
 from .milp import Milp
 from .moves import MoveSplitting
 from .search import AttackSearch
-from .single_moves import OneMove
+from .single.single_moves import OneMove
 from .trains import INTERVAL, TRAINS
 
 PATIENCE = 2**30

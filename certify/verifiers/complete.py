@@ -41,7 +41,7 @@ from .inputs import InputSplitting
 from .ladder import Ladder
 from .milp import Milp
 from .moves import MoveSplitting, splits
-from .single_moves import OneMove
+from .single.single_moves import OneMove
 from .trains import TRAINS
 
 FEW_BOXES = 2**16

@@ -45,13 +45,13 @@ EVENT_MUTANTS = (
     ),
     Mutant(
         "single moves: sets of several moves are taken for those of one",
-        "certify/verifiers/single_moves.py",
+        "certify/verifiers/single/single_moves.py",
         "return threat.most <= 1 or",
         "return True or",
     ),
     Mutant(
         "single moves: an event that meets another one counts twice",
-        "certify/verifiers/single_moves.py",
+        "certify/verifiers/single/single_moves.py",
         'gone = ~inside | (taken & (threat.merge == "or"))',
         "gone = ~inside",
     ),

@@ -39,8 +39,8 @@ OWN = 8
 
 
 @dataclass(frozen=True)
-class Moves:
-    """Moves of one event each, (M,) each.
+class EventMoves:
+    """EventMoves of one event each, (M,) each.
 
     Attributes:
         column: which feature's, in the order in which columns are kept.
@@ -72,7 +72,7 @@ class SingleMoves(Signal):
     binary = True
 
     @staticmethod
-    def of(events: MovedEvents, rule: Leaky, moves: Moves) -> "SingleMoves":
+    def of(events: MovedEvents, rule: Leaky, moves: EventMoves) -> "SingleMoves":
         """Return the signal of moves.
 
         Args:

@@ -13,8 +13,8 @@ from spikecert.certify.bounds.events import single_moves
 from spikecert.certify.bounds.events.single_moves import SingleMoves, eager_sums, moves_kernel
 from spikecert.certify.problem import Problem
 from spikecert.certify.replay import margins
-from spikecert.certify.verifiers.single_moves import OneMove, steps_moves
-from spikecert.certify.verifiers.single_moves import _Members as Members
+from spikecert.certify.verifiers.single.single_moves import OneMove, steps_moves
+from spikecert.certify.verifiers.single.single_moves import _Moved as Moved
 from spikecert.models.circuit import circuit
 from spikecert.models.rules import Leaky
 from support.examples import examples
@@ -94,7 +94,7 @@ def test_it_decides_as_all_members_do(eager: bool, problem: Problem):
 def test_spikes_of_each_member_lie_between_the_ends(problem: Problem, seed: int):
     if not steps_moves(problem):
         return
-    found, hidden = Members.of(problem), problem.network.layers[2]
+    found, hidden = Moved.of(problem), problem.network.layers[2]
     assert isinstance(hidden, LIF)
     rule = hidden.rule(problem.network.num_steps)
     assert isinstance(rule, Leaky)

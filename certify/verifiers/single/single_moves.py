@@ -8,23 +8,23 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
-from ...models.circuit import Fired, Mapped, Read, fold
-from ...models.constants import at_least, settle
-from ...models.deadline import TimeIsUp, ending, time_left
-from ...models.rules import Leaky
-from ...models.running.readouts import LINEAR
-from ..bounds.events.moved_events import MovedEvents, first_layer
-from ..bounds.events.single_moves import Moves, SingleMoves
-from ..bounds.propagation import Propagation, input_signal
-from ..bounds.signals.box import Box
-from ..bounds.signals.signals import Signal
-from ..bounds.trains.trains import step_spikes
-from ..perturbations import SpikeShift
-from ..problem import Problem
-from ..rounding import Rounding
-from ..verdicts import Verdict
-from .base import Verifier, falsified
-from .enumeration import bounded, failing
+from ....models.circuit import Fired, Mapped, Read, fold
+from ....models.constants import at_least, settle
+from ....models.deadline import TimeIsUp, ending, time_left
+from ....models.rules import Leaky
+from ....models.running.readouts import LINEAR
+from ...bounds.events.moved_events import MovedEvents, first_layer
+from ...bounds.events.single_moves import EventMoves, SingleMoves
+from ...bounds.propagation import Propagation, input_signal
+from ...bounds.signals.box import Box
+from ...bounds.signals.signals import Signal
+from ...bounds.trains.trains import step_spikes
+from ...perturbations import SpikeShift
+from ...problem import Problem
+from ...rounding import Rounding
+from ...verdicts import Verdict
+from ..base import Verifier, falsified
+from ..enumeration import bounded, failing
 
 TOGETHER = 2**20
 """How many sums of neurons are held at once."""
@@ -74,7 +74,7 @@ class OneMove(Verifier):
         """Bound each member, and run those that are not proven, the worst first."""
         if not steps_moves(problem):
             return self._unknown("its first layer is not stepped move by move", started)
-        members = _Members.of(problem)
+        members = _Moved.of(problem)
         if len(members) > self.most:
             return self._unknown(f"its {len(members)} single moves are more than {self.most}", started)
         lower, proven = members.bounds()
@@ -117,7 +117,7 @@ def steps_moves(problem: Problem) -> bool:
 
 
 @dataclass(frozen=True, eq=False)
-class _Members:
+class _Moved:
     """The recordings of one sample of which one event has moved; the first is the sample.
 
     Attributes:
@@ -129,11 +129,11 @@ class _Members:
 
     problem: Problem
     features: Tensor
-    moves: Moves
+    moves: EventMoves
     events: MovedEvents
 
     @staticmethod
-    def of(problem: Problem) -> "_Members":
+    def of(problem: Problem) -> "_Moved":
         """Return all members; an event that comes to another one vanishes, where both are one, or may not come."""
         threat, sample = problem.perturbation, problem.inputs.double()
         assert isinstance(threat, SpikeShift)
@@ -154,7 +154,7 @@ class _Members:
         first = first_layer(problem.circuit)
         assert first is not None
         events = MovedEvents.of(problem.circuit, first, sample, found, before, steps)
-        return _Members(problem, features[event], Moves(column[event], before[event], after), events)
+        return _Moved(problem, features[event], EventMoves(column[event], before[event], after), events)
 
     def __len__(self) -> int:
         """Return M."""
