@@ -41,6 +41,7 @@ from .inputs import InputSplitting
 from .ladder import Ladder
 from .milp import Milp
 from .moves import MoveSplitting, splits
+from .single.single_moves import OneMove
 from .trains import TRAINS
 
 FEW_BOXES = 2**16
@@ -222,7 +223,7 @@ class Complete(Verifier):
         if not bool(self.enumeration.takes(problem).any()) and not moves.takes(problem):
             return Ladder(searches, self.name) if len(searches) > 1 else branching
         last = () if splits(problem) and not _reached(problem.circuit) else searches
-        return Ladder((TRAINS, moves, *last), self.name)
+        return Ladder((OneMove(), TRAINS, moves, *last), self.name)
 
 
 def _reached(circuit: Circuit) -> bool:

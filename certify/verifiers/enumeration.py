@@ -117,14 +117,13 @@ class Enumeration(Verifier):
             for points in members.batches(_batch(problem)):
                 if problem.expired():
                     raise TimeIsUp
-                failed = _failed(problem, points)
-                for candidate in failed:
+                for candidate in failing(problem, points):
                     verdict = falsified(
                         problem, 0, candidate, self.name, started, "one of the set's members fails"
                     )
                     if verdict.status == "falsified":
                         return verdict
-                lower, proven = _bounded(problem, points)
+                lower, proven = bounded(problem, points)
                 undecided += int((~proven).sum())
                 least, done = min(least, float(lower.nan_to_num(-math.inf).min())), done + len(points)
         except TimeIsUp:
@@ -191,7 +190,7 @@ def _middles(low: Tensor, high: Tensor, draws: Tensor) -> Tensor:
     return ((starts + ends) / 2).clamp(starts, ends)
 
 
-def _failed(problem: Problem, points: Tensor) -> Tensor:
+def failing(problem: Problem, points: Tensor) -> Tensor:
     """Return the members that are misclassified in a batch, as allowed inputs: to be replayed alone."""
     inputs = points.to(problem.inputs.dtype)
     labels = problem.labels.expand(len(points))
@@ -199,7 +198,7 @@ def _failed(problem: Problem, points: Tensor) -> Tensor:
     return problem.perturbation.project(failed, problem.inputs.expand(len(failed), *inputs.shape[1:]))
 
 
-def _bounded(problem: Problem, points: Tensor) -> tuple[Tensor, Tensor]:
+def bounded(problem: Problem, points: Tensor) -> tuple[Tensor, Tensor]:
     """Return a lower bound of each member's margin, and whether that is enough, (n,) each."""
     labels = problem.labels.expand(len(points))
     exactly = replace(problem, inputs=points, labels=labels, perturbation=SpikeFlip(0), deadline=None)

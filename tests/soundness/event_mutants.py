@@ -11,7 +11,62 @@ SHIFT_SET = "certify/perturbations/events/spike_shift.py"
 EVENT_SETS = "certify/perturbations/events/event_sets.py"
 SCALES = "certify/scales.py"
 CHANGES = "certify/perturbations/events/event_change.py"
+MOVES_C, CHANGES_C = "kernels/sources/moves.c", "kernels/sources/changes.c"
 EVENT_MUTANTS = (
+    Mutant(
+        "single moves: an event is not missed where it was",
+        MOVES_C,
+        "((t == to) - (t == from)) * in->factors[t], column",
+        "(t == to) * in->factors[t], column",
+    ),
+    Mutant(
+        "single moves: doubts behind a move are forgotten",
+        MOVES_C,
+        "larger(at.open[j], states[sizes->steps].open[j])",
+        "at.open[j]",
+    ),
+    Mutant(
+        "single moves: what goes on alike need not be near",
+        MOVES_C,
+        "apart |= !(off <= there->radius[j]) & (at->open[j] == 0.0);",
+        "apart |= 0;",
+    ),
+    Mutant(
+        "single moves: a tie is no doubt",
+        MOVES_C,
+        "at->open[j] = may != sure ? 1.0 : at->open[j];",
+        "",
+    ),
+    Mutant(
+        "single moves: a neuron in doubt always fires",
+        MOVES_C,
+        "if (may && !fires) follow(ways, t + 1, low, smaller(high, sizes->surely), sums, ++forks);",
+        "",
+    ),
+    Mutant(
+        "single moves: sets of several moves are taken for those of one",
+        "certify/verifiers/single/single_moves.py",
+        "return threat.most <= 1 or",
+        "return True or",
+    ),
+    Mutant(
+        "single moves: an event that meets another one counts twice",
+        "certify/verifiers/single/single_moves.py",
+        'gone = ~inside | (taken & (threat.merge == "or"))',
+        "gone = ~inside",
+    ),
+    Mutant(
+        "changes: rows share what differs",
+        CHANGES_C,
+        "if (gains[d] != before[d] && rows->shared[row] <= t) rows->shared[row] = t + 1;",
+        "",
+    ),
+    Mutant(
+        "windows: radii keep the signs of the weights",
+        "certify/bounds/signals/affine.py",
+        "asked.absolute.totals(self.radius, ends)",
+        "asked.totals(self.radius, ends) * 0.5",
+    ),
     Mutant(
         "radii: the number of moves is taken for their sum",
         SCALES,

@@ -80,13 +80,19 @@ class Budget(ABC):
             return products(marks.flatten(0, 1)).unflatten(0, marks.shape[:2])
 
         steps, batch = self._marks.shape[:2]
-        each = steps * products(torch.ones_like(self._marks[:1, 0])).numel()
-        size, found = max(1, MOST_PRODUCTS // max(1, each)), []
+        if 0 in kept:
+            size = max(1, kept[0][0].shape[1])
+        else:
+            each = steps * products(torch.ones_like(self._marks[:1, 0])).numel()
+            size = max(1, MOST_PRODUCTS // max(1, each))
+        found = []
         for start in range(0, max(1, batch), size):
+            heaviest = kept.get(start)
             part = self.moved(lambda marks, start=start: marks[:, start : start + size])
-            heaviest = kept.get(start) or part.heaviest(changes)
-            if sum(tensor.numel() for tensor in heaviest) * batch <= MOST_KEPT * size:
-                kept[start] = heaviest
+            if heaviest is None:
+                heaviest = part.heaviest(changes)
+                if sum(tensor.numel() for tensor in heaviest) * batch <= MOST_KEPT * size:
+                    kept[start] = heaviest
             found.append(part.reach_of(heaviest))
         return torch.cat([fall for fall, _ in found], 1), torch.cat([rise for _, rise in found], 1)
 

@@ -59,7 +59,8 @@ class MovedEvents:
         map: what it does.
         rounding: the dtypes of the run and of the bound.
         features: which inputs have events, (1, ...).
-        currents: what the layer makes of the recording, (T, ...).
+        entering: what enters the layer, (T, ...).
+        currents: what the layer makes of it, (T, ...).
         columns: W_e of each event, (N, outputs), flat.
         before: t_e, (N,).
         jitter: how far an event moves at most, in steps, below T.
@@ -70,6 +71,7 @@ class MovedEvents:
     map: AffineMap
     rounding: Rounding
     features: Tensor
+    entering: Tensor
     currents: Tensor
     columns: Tensor
     before: Tensor
@@ -101,12 +103,14 @@ class MovedEvents:
                 inputs = rename.linear(inputs)
             return inputs
 
-        currents = made.linear(entering(signal)) + made.bias
+        signal_in = entering(signal)
+        currents = made.linear(signal_in) + made.bias
         columns = [made.linear(entering(ones)).flatten(1) for ones in _ones(features, signal)]
         columns = torch.cat(columns) if columns else currents.new_zeros(0, currents[0].numel())
         marked = entering(signal.amax(0, keepdim=True))
         steps = min(jitter, len(signal) - 1)
-        return MovedEvents(layer, made, Rounding(circuit.dtype), marked, currents, columns, before, steps)
+        rounding = Rounding(circuit.dtype)
+        return MovedEvents(layer, made, rounding, marked, signal_in, currents, columns, before, steps)
 
     @property
     def num_steps(self) -> int:

@@ -34,6 +34,7 @@ import torch
 from torch import Tensor
 
 from .budgets import Budget, Changes, Heaviest, total
+from .compiled_changes import compiled_rises, eager_rises
 from .retimings import Retimings
 
 EPS = torch.finfo(torch.float64).eps
@@ -195,22 +196,21 @@ def _greatest(changes: Tensor, most: int | None) -> Tensor:
     if most is None or most >= changes.shape[-1]:
         positive = changes.clamp_min(0)
         return total(positive, changes.shape[-1]).unsqueeze(-1) if most is None else positive
-    return changes.topk(most).values.clamp_min(0)
+    found = changes.amax(-1, keepdim=True) if most == 1 else changes.topk(most).values
+    return found.clamp_min(0)
 
 
 def _sum(parts: list[tuple[Tensor, Tensor, Tensor, Tensor]], most: int | None) -> Tensor:
     """Return the sums of the `most` greatest of changes (T, batch, outputs…, n) times gains (k, T, Δ), by row."""
     pairs = [pair for up, with_up, down, with_down in parts for pair in ((up, with_up), (down, with_down))]
+    pairs = [pair for pair in pairs if pair[0].shape[-1]] or pairs[:1]
     terms = sum(change.shape[-1] * gain[0].numel() for change, gain in pairs)
-    if most is None or most >= terms:
-        sums = [torch.tensordot(gain.sum(2), change.sum(-1), 1) for change, gain in pairs]
-        return torch.stack(sums).sum(0) * (1.0 + (terms + 8) * EPS)
+    most = None if most is None or most >= terms else most
+    paid = 1.0 + ((terms if most is None else most) + 8) * EPS
+    if (found := compiled_rises(pairs, most)) is not None:
+        return found * paid
+    if most is None:
+        return eager_rises(pairs, None) * paid
     size = max(1, MOST_POOLED // max(1, terms * pairs[0][0][0, ..., 0].numel()))
     blocks = [[(change, gain[k : k + size]) for change, gain in pairs] for k in range(0, len(pairs[0][1]), size)]
-    return torch.cat([total(torch.cat([_pooled(*pair) for pair in block], -1), most) for block in blocks])
-
-
-def _pooled(change: Tensor, gain: Tensor) -> Tensor:
-    """Return all products of a row's changes and gains, (k, batch, outputs…, T·n·Δ)."""
-    each = change.movedim(0, -2).unsqueeze(-1)  # (batch, outputs…, T, n, 1)
-    return (each * gain.reshape(len(gain), *([1] * (each.dim() - 3)), gain.shape[1], 1, gain.shape[2])).flatten(-3)
+    return torch.cat([eager_rises(block, most) for block in blocks]) * paid

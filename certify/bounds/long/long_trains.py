@@ -276,11 +276,10 @@ class _Aged:
         young = self._step(t).part(slice(len(lower)))
         torch.maximum(young.low, lower, out=young.low)
         torch.minimum(young.high, upper, out=young.high)
-        cap = torch.full_like(upper[0], math.inf)
-        for i in range(len(lower)):
-            torch.minimum(young.high[i], cap, out=young.high[i])
-            torch.minimum(cap, upper[i] + surely * decay ** (i + 1), out=cap)
-        torch.minimum(self.old.high[0], cap, out=self.old.high[0])
+        fading = (decay ** torch.arange(1, len(upper) + 1, dtype=torch.float64)).to(upper)
+        caps = (upper + surely * fading[:, None]).cummin(0).values
+        torch.minimum(young.high[1:], caps[:-1], out=young.high[1:])
+        torch.minimum(self.old.high[0], caps[-1], out=self.old.high[0])
         for box in (young, self.old):
             box.alive.bitwise_and_((box.low <= box.high).view(torch.uint8))
 

@@ -17,6 +17,7 @@ from ...rounding import Rounding, lost_products, product_error, widened
 from ..events.budgets import Heaviest
 from .box import Box, Spread
 from .products import affine_rows
+from .windows import Spans
 
 MOST_SHARES = 2.0**31
 """More than any window has entries: each has more than 1 over that of its mean."""
@@ -148,12 +149,38 @@ class AffineMap:
             OverflowError: where the run may overflow its dtype.
         """
         if self.reshapes:
-            return self._renamed(box)
+            return self.renamed(box)
+        slack = self.slack(magnitude, rounding, steps)
+        return self.cut(self.images(box), box, bias_scale, slack * weight.reshape(-1, *([1] * slack.dim())), kept)
+
+    def images(self, box: Box) -> "Images":
+        """Return what W and |W| make of a box, (k, batch, ...)."""
         found = behind(self.linear, self.absolute, box.spread)
-        found.middle.add_(self.bias * _column(bias_scale, found.middle))
-        slack = self.slack(magnitude, rounding, steps) * _column(weight, found.middle)
-        found.radius.add_(slack)
-        return self._cut(found.box, box, bias_scale, slack, kept)
+        if box.center is None:
+            return Images(found.middle, found.radius)
+        return Images(found.middle, found.radius, fold(self.linear, box.center), self._norms(box.center[0]))
+
+    def cut(self, images: "Images", box: Box, bias_scale: Tensor, slack: Tensor, kept: dict[int, Heaviest]) -> Box:
+        """Return `image` from the images of a box, which are overwritten, and its ball and budget.
+
+        Args:
+            images: of the box.
+            box: whose ball and budget cut them.
+            bias_scale, kept: as in `image`.
+            slack: what run and bound may be off, (k, batch, ...).
+        """
+        bias = self.bias * _column(bias_scale, images.middle)
+        found = Spread(images.middle.add_(bias), images.radius.add_(slack)).box
+        if images.center is None:
+            return found
+        middle, lower, upper = images.center.add_(bias), found.lower, found.upper
+        if box.ball is not None and images.norms is not None:
+            radius = images.norms * _column(box.ball, middle) + slack
+            lower, upper = lower.fmax(middle - radius), upper.fmin(middle + radius)
+        if box.budget is not None and self.products is not None:
+            fall, rise = box.budget.reach(self.products, kept)
+            lower, upper = lower.maximum(middle - fall - slack), upper.minimum(middle + rise + slack)
+        return Box(lower, upper)
 
     def slack(self, magnitude: Tensor, rounding: Rounding, steps: int = 0, counted: bool = True) -> Tensor:
         """Return how far the run's output may be from the exact W·x + b of the run's own x.
@@ -202,30 +229,37 @@ class AffineMap:
             (pulled,) = torch.autograd.grad(self.linear(zero), zero, outputs)
         return pulled
 
-    def _renamed(self, box: Box) -> Box:
+    def renamed(self, box: Box) -> Box:
+        """Return a box, (k, batch, ...), with the coordinates that a map which `reshapes` gives it."""
         center = None if box.center is None else fold(self.linear, box.center)
         budget = None if box.budget is None else box.budget.moved(lambda marks: fold(self.linear, marks))
         return Box(fold(self.linear, box.lower), fold(self.linear, box.upper), center, box.ball, budget)
 
-    def _cut(self, image: Box, box: Box, bias_scale: Tensor, slack: Tensor, kept: dict[int, Heaviest]) -> Box:
-        """Intersect the image of the box with the images of the ball and of the budget, where there are any."""
-        if box.center is None:
-            return image
-        middle = fold(self.linear, box.center)
-        middle = middle + self.bias * _column(bias_scale, middle)
-        lower, upper = image.lower, image.upper
-        if box.ball is not None:
-            radius = self._norms(box.center) * _column(box.ball, middle) + slack
-            lower, upper = lower.fmax(middle - radius), upper.fmin(middle + radius)
-        if box.budget is not None and self.products is not None:
-            fall, rise = box.budget.reach(self.products, kept)
-            lower, upper = lower.maximum(middle - fall - slack), upper.minimum(middle + rise + slack)
-        return Box(lower, upper)
-
     def _norms(self, like: Tensor) -> Tensor:
         """Return at least ‖W_i‖₂ for each output i, (1, ...); each square pays for its underflow."""
-        ones = torch.ones_like(like[0, :1])
+        ones = torch.ones_like(like[:1])
         return (self.squared(ones) + self.terms * torch.finfo(ones.dtype).tiny).sqrt()
+
+
+@dataclass(frozen=True)
+class Images:
+    """What W and |W| make of a box, without the bias: W·middle, |W|·radius, W·center, (k, batch, ...), and ‖W_i‖₂.
+
+    They commute with sums over independent steps: Σ_t A[t]·W·x[t] lies in Σ A·(W·m) ± Σ |A|·(|W|·r). So hundreds
+    of windows take no more products than the steps do. Windows add their roundings, below T, in place of those of
+    the rows: `over_rows` pays for either.
+    """
+
+    middle: Tensor
+    radius: Tensor
+    center: Tensor | None = None
+    norms: Tensor | None = None
+
+    def windows(self, asked: Spans, ends: range) -> "Images":
+        """Return the images of windows from those of the steps."""
+        center = None if self.center is None else asked.totals(self.center, ends)
+        middle, radius = asked.totals(self.middle, ends), asked.absolute.totals(self.radius, ends)
+        return Images(middle, radius, center, self.norms)
 
 
 def behind(linear: Callable[[Tensor], Tensor], absolute: Callable[[Tensor], Tensor], source: Spread) -> Spread:

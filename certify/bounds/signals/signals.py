@@ -16,7 +16,7 @@ from torch import Tensor
 from ....models.rules import Leaky
 from ...rounding import Rounding, euclidean, over_rows, sum_magnitude, sum_slack
 from ..events.budgets import Heaviest
-from .affine import AffineMap
+from .affine import AffineMap, Images
 from .box import Box, Spread
 from .windows import Spans
 
@@ -134,8 +134,8 @@ class InputSignal(Signal):
     def combine(self, rows: Tensor) -> Box:
         """Return the exact image of the box (and of the ball and the budget, where there are any)."""
         if self.constant:
-            return _cuts(self.box[0].scaled(rows.sum(1)), self.box, rows.sum(1, keepdim=True))
-        return _cuts(self.box.combined(rows), self.box, rows)
+            return _combined(self.box[0].scaled(rows.sum(1)), self.box, rows.sum(1, keepdim=True))
+        return _combined(self.box.combined(rows), self.box, rows)
 
     def magnitude(self) -> Tensor:
         """Return max |x| over the box and over time."""
@@ -178,14 +178,21 @@ def _cost(costs: Tensor, inputs: Tensor) -> Tensor:
     return (costs * inputs).flatten(2).sum((0, 2))
 
 
-def _cuts(image: Box, box: Box, rows: Tensor) -> Box:
-    """Attach what x ↦ Σ_t rows[k,t]·x[t] makes of the ball of `box`, whose radius grows by ‖rows[k]‖₂, and of
+def _cuts(box: Box, rows: Tensor) -> Box:
+    """Return the box with what x ↦ Σ_t rows[k,t]·x[t] makes of its ball, whose radius grows by ‖rows[k]‖₂, and of
     its budget, which remembers the rows."""
-    if box.center is None:
-        return image
     ball = None if box.ball is None else box.ball * euclidean(rows, 1)
     budget = None if box.budget is None else box.budget.of_rows(rows)
-    return Box(image.lower, image.upper, torch.tensordot(rows, box.center, 1), ball, budget)
+    return replace(box, ball=ball, budget=budget)
+
+
+def _combined(image: Box, box: Box, rows: Tensor) -> Box:
+    """Return `image`, what rows make of the ends of a box, with what they make of center, ball and budget."""
+    if box.center is None:
+        return image
+    return replace(
+        _cuts(box, rows), lower=image.lower, upper=image.upper, center=torch.tensordot(rows, box.center, 1)
+    )
 
 
 @dataclass(frozen=True)
@@ -251,8 +258,33 @@ class AffineSignal(DerivedSignal):
         return self._image(self.source.filtered(rule), rows.sum(1), rows.abs().sum(1))
 
     def windowed(self, asked: Spans, ends: range) -> Box:
-        """Return the images of the source's windows."""
-        return self._image(self.source.windowed(asked, ends), *asked.sums(ends))
+        """Return the images of the source's windows; of independent steps, the windows of their images."""
+        if self.front is None or self.map.reshapes:
+            return self._image(self.source.windowed(asked, ends), *asked.sums(ends))
+        total, moduli = (sums.to(self.rounding.bound) for sums in asked.sums(ends))
+        slack = self._slack * moduli.reshape(-1, *([1] * (self._slack.dim())))
+        cuts = _cuts(self.front, asked.rows(ends).to(self.rounding.bound))
+        return self.map.cut(self._images.windows(asked, ends), cuts, total, slack, self._heaviest)
+
+    @cached_property
+    def front(self) -> Box | None:
+        """Return the box of the input's steps, renamed or not, if that is what the map reads."""
+        source = self.source
+        if type(source) is InputSignal and not source.constant:
+            return source.box
+        if not isinstance(source, AffineSignal) or not source.map.reshapes or source.front is None:
+            return None
+        return source.map.renamed(source.front)
+
+    @cached_property
+    def _images(self) -> Images:
+        assert self.front is not None
+        return self.map.images(self.front)
+
+    @cached_property
+    def _slack(self) -> Tensor:
+        """Return what run and bound may be off in a sum over time, for each unit of weight."""
+        return self.map.slack(self.source.magnitude(), self.rounding, over_rows(self.num_steps))
 
     def _image(self, box: Box, total: Tensor, moduli: Tensor) -> Box:
         """Return the image of the source's combination `box` under rows of these sums, rounding paid."""

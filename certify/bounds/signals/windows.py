@@ -75,6 +75,20 @@ class Spans:
         kept = steps > 0
         return each.cumsum(1)[kept], each.abs().cumsum(1)[kept]
 
+    def totals(self, values: Tensor, ends: range) -> Tensor:
+        """Return Σ_k of each window's row times values[k], by a walk back from each end, (windows, ...)."""
+        found = []
+        for end, length in zip(ends, self.lengths(ends), strict=True):
+            weights = (self.ages[:length] * self.factors[end - length : end].flip(0)).to(values)
+            walk = values[end - length : end].flip(0) * weights.view(-1, *([1] * (values.dim() - 1)))
+            found.append(walk.cumsum(0))
+        return torch.cat(found)
+
+    @property
+    def absolute(self) -> "Spans":
+        """Return the windows of moduli."""
+        return Spans(self.ages.abs(), self.factors.abs())
+
     def blocks(self, numbers: int) -> Iterator[range]:
         """Yield blocks of ends 1..T of at most about so many windows each."""
         size = max(1, numbers // self.longest)

@@ -1,0 +1,1 @@
+"""Verifiers of moves of one event."""

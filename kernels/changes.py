@@ -1,0 +1,59 @@
+"""changes.c: the sums, or the greatest, of what events may change, row by row."""
+
+import ctypes
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from .loading import address
+
+MOST = 16
+"""How many of the greatest are kept at most."""
+
+
+class _ChangeSizes(ctypes.Structure):
+    _fields_ = (
+        *((name, ctypes.c_long) for name in ("rows", "steps", "outputs", "pairs", "most")),
+        ("threads", ctypes.c_int),
+    )
+
+
+class _ChangePair(ctypes.Structure):
+    _fields_ = (
+        *((name, ctypes.c_void_p) for name in ("gains", "changes")),
+        *((name, ctypes.c_long) for name in ("distances", "count")),
+    )
+
+
+@dataclass(frozen=True)
+class CompiledChanges:
+    """changes.c, loaded."""
+
+    functions: ctypes.CDLL
+
+    @staticmethod
+    def of(functions: ctypes.CDLL) -> "CompiledChanges":
+        """Return the kernel of functions whose arguments are declared."""
+        functions.rises.argtypes = [ctypes.c_void_p] * 3
+        functions.rises.restype = ctypes.c_int
+        return CompiledChanges(functions)
+
+    def rises(self, pairs: Sequence[tuple[Tensor, Tensor]], most: int | None) -> Tensor:
+        """Return the sums of the `most` greatest of changes times gains of all pairs, (rows, outputs).
+
+        Args:
+            pairs: changes, (T, n, outputs), and gains, (rows, T, d), both ≥ 0, in float64.
+            most: up to `MOST`; None: of all.
+        """
+        kept = [(change.contiguous(), gain.contiguous()) for change, gain in pairs]
+        packed = (_ChangePair * len(kept))(
+            *((address(gain), address(change), gain.shape[2], change.shape[1]) for change, gain in kept)
+        )
+        (rows, steps, _), outputs = kept[0][1].shape, kept[0][0].shape[2]
+        found = kept[0][0].new_zeros(rows, outputs)
+        sizes = _ChangeSizes(rows, steps, outputs, len(kept), most or 0, torch.get_num_threads())
+        if self.functions.rises(ctypes.byref(sizes), ctypes.byref(packed), address(found)):
+            raise MemoryError("changes: no memory for the changes of a block")
+        return found

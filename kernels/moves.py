@@ -1,0 +1,84 @@
+"""moves.c: the sums of a layer's spikes in recordings of which one event has moved."""
+
+import ctypes
+from dataclasses import dataclass, fields
+
+import torch
+from torch import Tensor
+
+from .loading import RESETS, address
+
+CONSTANTS = ("decay", "surely", "perhaps", "drop", "unit", "span", "smallest")
+
+
+class _MoveSizes(ctypes.Structure):
+    _fields_ = (
+        *((name, ctypes.c_double) for name in CONSTANTS),
+        *((name, ctypes.c_long) for name in ("steps", "neurons", "members", "rows", "events")),
+        *((name, ctypes.c_int) for name in ("reset", "threads")),
+    )
+
+
+@dataclass(frozen=True)
+class MovingLayer:
+    """A layer of n neurons, and M moves of one event each.
+
+    Attributes:
+        lower, upper: scaled currents of the recording, (T, n), float64 as all but the last three.
+        factors: a[t], (T,).
+        columns: what one event of each feature adds to the currents, (N, n).
+        event: which column each move is of, (M,), int64.
+        before, after: from which step to which; to −1 where the event is gone, (M,), int64.
+    """
+
+    lower: Tensor
+    upper: Tensor
+    factors: Tensor
+    columns: Tensor
+    event: Tensor
+    before: Tensor
+    after: Tensor
+
+
+GIVEN = ("lower", "upper", "factors", "columns", "rows", "event", "before", "after")
+
+
+class _MoveGiven(ctypes.Structure):
+    _fields_ = tuple((name, ctypes.c_void_p) for name in GIVEN)
+
+
+@dataclass(frozen=True)
+class CompiledMoves:
+    """moves.c, loaded."""
+
+    functions: ctypes.CDLL
+
+    @staticmethod
+    def of(functions: ctypes.CDLL) -> "CompiledMoves":
+        """Return the kernel of functions whose arguments are declared."""
+        functions.move_sums.argtypes = [ctypes.c_void_p] * 4
+        functions.move_sums.restype = ctypes.c_int
+        return CompiledMoves(functions)
+
+    def sums(
+        self, layer: MovingLayer, constants: tuple[float, ...], reset: str, rows: Tensor
+    ) -> tuple[Tensor, Tensor]:
+        """Return the ends of Σ_t rows[k,t]·s[t] of each move and neuron, (k, M, n) each.
+
+        Args:
+            layer: what drives it.
+            constants: `CONSTANTS`: λ, above what a neuron surely fires, from where on it may, what a spike takes;
+                and what a step may be off is unit·(λ·|u| + |c| + span) + smallest.
+            reset: of its neurons.
+            rows: (k, T).
+        """
+        given = {field.name: getattr(layer, field.name).contiguous() for field in fields(MovingLayer)}
+        given["rows"] = rows.contiguous()
+        (steps, neurons), count = layer.lower.shape, len(layer.event)
+        low, high = (rows.new_empty(len(rows), count, neurons) for _ in range(2))
+        counts = steps, neurons, count, len(rows), len(layer.columns)
+        sizes = _MoveSizes(*constants, *counts, RESETS[reset], torch.get_num_threads())
+        packed = _MoveGiven(*(address(given[name]) for name in GIVEN))
+        if self.functions.move_sums(ctypes.byref(sizes), ctypes.byref(packed), address(low), address(high)):
+            raise MemoryError("moves: no memory for the states of a block")
+        return low, high

@@ -1,0 +1,143 @@
+/* How far weighted sums of events may rise, row by row: sums, or the `most` greatest, of changes times gains.
+
+   See certify/bounds/events/shifts.py. A row has few steps with gains, and a step few changes: all others are left
+   out. Rows that follow each other, as windows of one end do, share their last gains: what these come to is kept,
+   and each row adds what it has before. Outputs are taken in blocks, so that a block's changes stay in a core's own
+   cache. */
+
+#include <stdlib.h>
+#include <string.h>
+
+#define LANES 32
+#define MOST 16 /* of the greatest that are kept: the caller asks for no more */
+
+typedef struct {
+    long rows, steps, outputs, pairs, most; /* most: 0 for the sum of all */
+    int threads;
+} Sizes;
+
+/* `gains`: (rows, steps, distances), ≥ 0; `changes`: (steps, count, outputs), ≥ 0. */
+typedef struct {
+    const double *gains, *changes;
+    long distances, count;
+} Pair;
+
+/* The changes of a block, and how many of each step are to be looked at. */
+typedef struct {
+    double *changes; /* by pair, step and place, LANES each */
+    long *used;      /* by pair and step */
+} Block;
+
+static void fill(const Sizes *sizes, const Pair *pairs, long start, Block *block) {
+    long width = sizes->outputs - start < LANES ? sizes->outputs - start : LANES;
+    double *to = block->changes;
+    memset(block->used, 0, sizeof(long) * sizes->pairs * sizes->steps);
+    for (long p = 0; p < sizes->pairs; p++)
+        for (long t = 0; t < sizes->steps; t++)
+            for (long i = 0; i < pairs[p].count; i++, to += LANES) {
+                const double *from = pairs[p].changes + (t * pairs[p].count + i) * sizes->outputs + start;
+                int any = 0;
+                for (long j = 0; j < LANES; j++) to[j] = j < width ? from[j] : 0.0;
+                for (long j = 0; j < LANES; j++) any |= to[j] > 0.0;
+                if (any) block->used[p * sizes->steps + t] = i + 1;
+            }
+}
+
+static inline void take(double *restrict kept, const double *restrict changes, double gain, long most) {
+    if (most == 0) {
+        for (long j = 0; j < LANES; j++) kept[j] += gain * changes[j];
+    } else if (most == 1) {
+        for (long j = 0; j < LANES; j++) kept[j] = gain * changes[j] > kept[j] ? gain * changes[j] : kept[j];
+    } else {
+        double next[LANES];
+        int any = 0;
+        for (long j = 0; j < LANES; j++) next[j] = gain * changes[j];
+        for (long j = 0; j < LANES; j++) any |= next[j] > kept[(most - 1) * LANES + j];
+        for (long m = 0; any && m < most; m++)
+            for (long j = 0; j < LANES; j++) {
+                double one = kept[m * LANES + j], other = next[j];
+                kept[m * LANES + j] = one > other ? one : other;
+                next[j] = one > other ? other : one;
+            }
+    }
+}
+
+/* Of each row: its first step with a gain, and from which step on its gains are those of the row before. */
+typedef struct {
+    long *first, *shared;
+} Rows;
+
+static const double *gains_of(const Sizes *sizes, const Pair *pair, long row, long step) {
+    return pair->gains + (row * sizes->steps + step) * pair->distances;
+}
+
+static void compare(const Sizes *sizes, const Pair *pairs, Rows *rows) {
+    for (long row = 0; row < sizes->rows; row++) {
+        rows->first[row] = sizes->steps;
+        rows->shared[row] = row ? 0 : sizes->steps;
+        for (long t = sizes->steps - 1; t >= 0; t--)
+            for (long p = 0; p < sizes->pairs; p++) {
+                const double *gains = gains_of(sizes, pairs + p, row, t);
+                const double *before = row ? gains_of(sizes, pairs + p, row - 1, t) : gains;
+                for (long d = 0; d < pairs[p].distances; d++) {
+                    if (gains[d] != 0.0) rows->first[row] = t;
+                    if (gains[d] != before[d] && rows->shared[row] <= t) rows->shared[row] = t + 1;
+                }
+            }
+    }
+}
+
+static inline void step(const Sizes *sizes, const Pair *pairs, const Block *block, long row, long t, double *kept) {
+    const double *changes = block->changes;
+    for (long p = 0; p < sizes->pairs; changes += sizes->steps * pairs[p++].count * LANES) {
+        const double *gains = gains_of(sizes, pairs + p, row, t), *here = changes + t * pairs[p].count * LANES;
+        for (long d = 0; d < pairs[p].distances; d++)
+            for (long i = 0; gains[d] != 0.0 && i < block->used[p * sizes->steps + t]; i++)
+                take(kept, here + i * LANES, gains[d], sizes->most);
+    }
+}
+
+static void rise(const Sizes *sizes, const Pair *pairs, const Rows *rows, const Block *block, long start, double *found) {
+    double later[MOST * LANES], kept[MOST * LANES];
+    long width = sizes->outputs - start < LANES ? sizes->outputs - start : LANES;
+    long held = sizes->most ? sizes->most : 1, from = sizes->steps; /* `later` holds the steps from `from` on */
+    size_t size = sizeof(double) * held * LANES;
+    memset(later, 0, size);
+    for (long row = 0; row < sizes->rows; row++) {
+        if (rows->shared[row] > from) {
+            memset(later, 0, size);
+            from = sizes->steps;
+        }
+        while (row + 1 < sizes->rows && from > rows->shared[row + 1] && from > rows->first[row])
+            step(sizes, pairs, block, row, --from, later);
+        memcpy(kept, later, size);
+        for (long t = from - 1; t >= rows->first[row]; t--) step(sizes, pairs, block, row, t, kept);
+        for (long m = 1; m < held; m++)
+            for (long j = 0; j < LANES; j++) kept[j] += kept[m * LANES + j];
+        memcpy(found + row * sizes->outputs + start, kept, sizeof(double) * width);
+    }
+}
+
+/* Fill `found`, (rows, outputs); return 1 where there is no memory. */
+int rises(const Sizes *sizes, const Pair *pairs, double *found) {
+    long each = 0, failed = 0;
+    Rows rows = {malloc(sizeof(long) * (2 * sizes->rows + 1)), NULL};
+    if (rows.first == NULL) return 1;
+    rows.shared = rows.first + sizes->rows;
+    compare(sizes, pairs, &rows);
+    for (long p = 0; p < sizes->pairs; p++) each += sizes->steps * pairs[p].count;
+#pragma omp parallel num_threads(sizes->threads) reduction(| : failed)
+    {
+        Block block = {malloc(sizeof(double) * (each * LANES + 1)), malloc(sizeof(long) * (sizes->pairs * sizes->steps + 1))};
+        failed = block.changes == NULL || block.used == NULL;
+#pragma omp for
+        for (long start = 0; start < sizes->outputs; start += LANES) {
+            if (failed) continue;
+            fill(sizes, pairs, start, &block);
+            rise(sizes, pairs, &rows, &block, start, found);
+        }
+        free(block.changes), free(block.used);
+    }
+    free(rows.first);
+    return failed != 0;
+}
