@@ -20,7 +20,7 @@ from ..conversion.sources import FUNCTIONS, UNFOLLOWED, Source, library_of, run_
 from ..networks import SpikingNetwork
 from ..running.encoding import RateDraws
 from .building import RowWriter
-from .draws.own import own_drawn_source
+from .draws.own import OwnDrawnSource, own_drawn_source
 from .grouping import SILENT, LayerFirings
 from .reading import COMPARISONS, GraphReading
 from .readouts import Readout, readout_of
@@ -172,7 +172,9 @@ class ModuleRun:
         self.coding: dict[str, Any] = {"encoding": "none" if source.timed else "direct"}
         self.notes: tuple[str, ...] = ()
         if drawn is not None:
-            self.notes = (f"{drawn.name}: fires by draws of the network's own, encoding 'rate'",)
+            signed = isinstance(drawn, OwnDrawnSource) and drawn.signed
+            told = "; it is the module's for inputs from 0 on alone, as that sends -1 below 0" if signed else ""
+            self.notes = (f"{drawn.name}: fires by draws of the network's own, encoding 'rate'{told}",)
             self.coding = {"encoding": "rate", "draws": drawn.draws}
         self.traces: Traces = traces_of(source if drawn is None else drawn.source, self.given)
 

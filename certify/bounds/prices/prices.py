@@ -18,7 +18,7 @@ all runs, found by the induction over time of recurrent.py, each neuron by itsel
 here, too, and V's products and the sum are among what `slack` pays for.
 
 Rounding: the run's currents are the exact chain of the run's own spikes up to `slack`, so Σ|μ|·slack is paid;
-float64's own error is covered by `_arithmetic`, n·u times the sum of all moduli: also of the products μ·W and μ·b that
+float64's own error is covered by `_arithmetic`, n·u times the sum of all moduli: also of products μ·W and μ·b that
 a sum may cancel: Σ|μ|·(|W|·|s| + |b|).
 """
 

@@ -69,7 +69,8 @@ def test_prices_behind_cells_pay_for_what_a_run_rounds() -> None:
 def test_products_that_cancel_pay_for_their_rounding(monkeypatch: pytest.MonkeyPatch) -> None:
     """Prices of two neurons that hear w and −w leave nothing; float64 has rounded both products by then."""
     net = mlp((2, 1, 2, 3), num_steps=2, neuron=LIF(0.5)).double().eval()
-    for layer, weight in zip((net.layers[0], net.layers[2]), ([[1.0, 1.0]], [[2.0**20], [-(2.0**20)]]), strict=True):
+    weights = [[1.0, 1.0]], [[2.0**20], [-(2.0**20)]]
+    for layer, weight in zip((net.layers[0], net.layers[2]), weights, strict=True):
         assert isinstance(layer, nn.Linear)
         layer.weight.data, layer.bias.data = torch.tensor(weight, dtype=torch.float64), layer.bias.data * 0
     stages = staged(circuit(net), LInf(0.1).enclosure(torch.full((1, 2), 0.5, dtype=torch.float64)))

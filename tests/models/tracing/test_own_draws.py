@@ -270,7 +270,9 @@ def test_signs_are_taken_by_choice_and_from_0_on_alone():
         convert(module, sample())
     with pytest.raises(ConversionRefused, match=r"about inputs from 0 on; got some down to -0\.5"):
         convert(module, sample() - 0.5 - sample().min(), encoding="rate")
-    network = convert(module, sample(), encoding="rate").network
+    found = convert(module, sample(), encoding="rate")
+    network = found.network
+    assert any(note.endswith("for inputs from 0 on alone, as that sends -1 below 0") for note in found.notes)
     with pytest.raises(ConversionRefused, match="about inputs from 0 on"):
         check_conversion(module, network, -sample())
 
