@@ -37,9 +37,8 @@ from ..bounds.prices.prices import PricedProblem, Specifications
 from ..bounds.prices.stages import Stage, Staged, staged
 from ..bounds.signals.box import Box
 from ..bounds.trains.train_graph import slope_decay
-from ..bounds.trains.train_table import TableTrains
 from ..bounds.trains.trains import window_spikes
-from .nodes.decisions import RowRanges
+from .nodes.decisions import RowRanges, root
 from .nodes.trimming import LEVEL, trim_rows
 
 MOST_WEIGHTS = 2**22
@@ -115,11 +114,12 @@ class FusedClimb:
 
 def proven(network: Staged, specifications: Specifications, prices: tuple[Tensor, ...]) -> ProvenNodes:
     """Return what prices, last layer first, prove of each node, by torch's operations."""
-    problem, trains = PricedProblem.of(network, specifications), network.stages[0].trains
-    assert isinstance(trains, TableTrains)
+    problem = PricedProblem.of(network, specifications)
+    rows = root(network.stages[0].trains, len(specifications.samples))
+    assert isinstance(rows, RowRanges)
     pairs = pair_prices(problem, tuple(price.double() for price in prices))
     found = problem.evaluate(pairs)
-    left = trim_rows(problem, pairs, found, RowRanges.root(trains, len(specifications.samples)))
+    left = trim_rows(problem, pairs, found, rows)
     return ProvenNodes(found.bound, left.first.long(), left.last.long())
 
 
