@@ -6,6 +6,7 @@ from torch import Tensor, nn
 
 from spikecert import LIF, LInf, SpikingNetwork, mlp, verify
 from spikecert.certify.bounds import room
+from spikecert.certify.bounds.long.long_trains import LONG
 from spikecert.certify.problem import Problem
 from spikecert.certify.verifiers import TRAINS
 from spikecert.models.circuit import circuit
@@ -42,7 +43,7 @@ def test_what_a_sample_takes_grows_with_steps_neurons_and_labels():
 
 
 def test_few_steps_are_bounded_together(monkeypatch: pytest.MonkeyPatch):
-    network, inputs, _ = asked("zero", room.LONG - 1)
+    network, inputs, _ = asked("zero", LONG - 1)
     monkeypatch.setattr(room, "free_memory", lambda: 0)
     assert room.at_once(circuit(network), inputs) == len(inputs)
 

@@ -25,20 +25,21 @@ class Late(nn.Module):
         super().__init__()
         torch.manual_seed(1)
         sizes = [5, 6, 4, 4][: layers + 1]
-        self.layers = nn.ModuleList(nn.Linear(one, other) for one, other in pairwise(sizes))
-        for layer in self.layers:
+        self.each = [nn.Linear(one, other) for one, other in pairwise(sizes)]
+        self.layers = nn.ModuleList(self.each)
+        for layer in self.each:
             layer.weight.data.mul_(5.0)
         self.read, self.change, self.at, self.first = nn.Linear(sizes[-1], 3), change, at, first
 
     def forward(self, x: Tensor) -> Tensor:
-        potentials = [torch.zeros(x.shape[1], layer.out_features) for layer in self.layers]
+        potentials = [torch.zeros(x.shape[1], layer.out_features) for layer in self.each]
         potentials[-1] = potentials[-1] + self.first
         total = torch.zeros(x.shape[1], 3)
         for t in range(STEPS):
             signal = x[t]
-            for place, layer in enumerate(self.layers):
+            for place, layer in enumerate(self.each):
                 spike = (potentials[place] / 0.7 - 1.0 > 0).float()
-                last = place == len(self.layers) - 1 and t == self.at
+                last = place == len(self.each) - 1 and t == self.at
                 current = layer(signal) + (self.change * layer.bias if last else 0.0)
                 potentials[place] = 0.95 * potentials[place] + current - 0.7 * spike
                 signal = spike

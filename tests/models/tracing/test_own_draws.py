@@ -145,10 +145,11 @@ def test_a_module_of_one_step_a_call_draws_at_each():
 def test_trained_weights_go_back_behind_own_draws():
     module, x = Drawing(ALL["<="][0]), sample()
     network = convert(module, x).network
-    with torch.no_grad():
-        network.layers[0].weight.mul_(1.25)
+    first = network.layers[0]
+    assert isinstance(first, nn.Linear)
+    first.weight.data.mul_(1.25)
     into(module, network, x)
-    assert torch.equal(module.a.weight, network.layers[0].weight)
+    assert torch.equal(module.a.weight, first.weight)
 
 
 def seeded(x: Tensor, t: int) -> Tensor:
@@ -255,11 +256,14 @@ def noisy_behind(x: Tensor, t: int) -> Tensor:
 
 def test_draws_behind_a_layer_are_refused():
     class Later(Drawing):
+        def __init__(self) -> None:
+            super().__init__(noisy_behind)
+            self.c = nn.Linear(FEATURES, FEATURES)
+
         def forward(self, x: Tensor) -> Tensor:
             return super().forward(self.c(x))
 
-    module = Later(noisy_behind)
-    module.c = nn.Linear(FEATURES, FEATURES)
+    module = Later()
     with pytest.raises(ConversionRefused, match="draws random numbers"):
         convert(module, sample())
 
