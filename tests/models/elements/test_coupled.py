@@ -61,7 +61,7 @@ def by_hand(layer: CoupledLIF, current: Tensor) -> Tensor:
     found, many = torch.zeros_like(current), range(layer.others)
     for sample, place in itertools.product(range(current.shape[1]), range(current.shape[2])):
         flat = {
-            name: getattr(layer, name)[..., place] if layer.decay.dim() else getattr(layer, name) for name in AXES
+            name: getattr(layer, name)[..., place] if layer.decay.dim() else getattr(layer, name) for name in AXES  # pyright: ignore
         }
         c = {name: array.flatten().tolist() for name, array in flat.items()}
         u, w = 0.0, [0.0] * layer.others
@@ -121,8 +121,8 @@ def test_a_number_that_takes_part_in_nothing_changes_no_bit(dtype: torch.dtype) 
         fading = torch.stack((kept, torch.zeros(50), torch.zeros(50), kept)).reshape(2, 2, 50)
         current = torch.randn(12, 40, 50, generator=draw, dtype=dtype)
         runs = [
-            CoupledLIF(**one, fading=kept, reset=reset).run(current, 12),
-            CoupledLIF(**two, fading=fading, reset=reset, others=2).run(current, 12),
+            CoupledLIF(**one, fading=kept, reset=reset).run(current, 12),  # pyright: ignore
+            CoupledLIF(**two, fading=fading, reset=reset, others=2).run(current, 12),  # pyright: ignore
         ]
         assert torch.equal(runs[0].potentials, runs[1].potentials)
         assert 0.05 < float(runs[0].spikes.mean()) < 0.95
