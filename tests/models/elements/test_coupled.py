@@ -61,8 +61,8 @@ def by_hand(layer: CoupledLIF, current: Tensor) -> Tensor:
     found, many = torch.zeros_like(current), range(layer.others)
     for sample, place in itertools.product(range(current.shape[1]), range(current.shape[2])):
         flat = {
-            name: getattr(layer, name)[..., place] if layer.decay.dim() else getattr(layer, name)
-            for name in AXES  # pyright: ignore
+            name: getattr(layer, name)[..., place] if layer.get_buffer("decay").dim() else getattr(layer, name)
+            for name in AXES
         }
         c = {name: array.flatten().tolist() for name, array in flat.items()}
         u, w = 0.0, [0.0] * layer.others
