@@ -40,8 +40,8 @@ from .rests.awake import awake, ungated
 
 FEW = "; with so few steps what a synapse keeps and what a membrane keeps show as one sum: take at least three"
 """What may be behind a share above 1."""
-ROUNDED = Fraction(1, 1 << 21)
-"""How far a few roundings in float32 may be off."""
+ROUNDINGS = 4
+"""By how many ε of a type a few roundings may be off."""
 
 
 def fit(layers: LayerFirings, layer: int) -> Fit:
@@ -249,9 +249,10 @@ def _entered(
             if layers.moved(each, step - last) != current:
                 raise _Mismatch(step + 1, "takes in what no later step does")
         return replace(guess, current=entering[-1], echo=echo, own=own)
+    off = ROUNDINGS * layers.firings[firings[0]].epsilon
     for step, current in enumerate(entering):
-        if not _same(layers, entering, step):
-            late = _late(layers, entering) if echo == ZERO and not current.terms else 0
+        if not _same(layers, entering, step, off):
+            late = _late(layers, entering, off) if echo == ZERO and not current.terms else 0
             if late:
                 return replace(guess, current=layers.moved(entering[-1], late), late=late)
             own = ", by layers of its own" * (_maps(current) != _maps(_at(layers, entering, step)))
@@ -263,27 +264,27 @@ def _maps(signal: Polynomial) -> set[FeatureMap]:
     return {each.map for each in signal.signals if isinstance(each, Image)}
 
 
-def _late(layers: LayerFirings, entering: list[Polynomial]) -> int:
+def _late(layers: LayerFirings, entering: list[Polynomial], off: Fraction) -> int:
     """Return at how many first steps nothing comes in, its constants neither, if it is the same at all others."""
     late = next((step for step, each in enumerate(entering) if each.terms), 0)
-    same = all(_same(layers, entering, step) for step in range(late, len(entering)))
+    same = all(_same(layers, entering, step, off) for step in range(late, len(entering)))
     heard = entering[-1].spikes | {spike for each in entering[-1].signals for spike in _spikes_in(each)}
     return late if same and all(layers.place[spike][1] + late < layers.num_steps for spike in heard) else 0
 
 
-def _same(layers: LayerFirings, entering: list[Polynomial], step: int) -> bool:
+def _same(layers: LayerFirings, entering: list[Polynomial], step: int, off: Fraction) -> bool:
     """Return whether what enters at a step is what enters at the last; but for rounding of what no input reached.
 
     That is computed in floats while the graph is read, up to the first step that an input reaches, at which it is
-    left over: a constant of some roundings, as a run has them, too.
+    left over: a constant of some roundings, as a run has them, too, at most `off` of a unit.
     """
     known, expected = entering[step], _at(layers, entering, step)
-    off = known - expected
+    left = known - expected
     unreached = step > 0 and not any(each.rest.terms for each in entering[:step])
-    if not unreached or off.rest.terms:
+    if not unreached or left.rest.terms:
         return known == expected
     most = max(map(abs, entries_of(expected.constant))) + 1
-    return max(map(abs, entries_of(off.constant))) <= most * ROUNDED
+    return max(map(abs, entries_of(left.constant))) <= most * off
 
 
 def _spikes_in(graded: Graded) -> frozenset[int]:

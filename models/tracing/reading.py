@@ -82,6 +82,12 @@ class Firing:
     counts: bool = False
 
     @property
+    def epsilon(self) -> Fraction:
+        """Return the ε of the type that is compared, the least of several."""
+        kinds = [each.meta["val"].dtype for each in self.node.all_input_nodes]
+        return min(Fraction(torch.finfo(kind).eps) if kind.is_floating_point else Fraction(0) for kind in kinds)
+
+    @property
     def named(self) -> bool:
         """Return whether values are written by its excess."""
         return bool(self.excess.spikes) or any(isinstance(each, Excess) for each in self.excess.signals)

@@ -58,7 +58,7 @@ DRAWS_MUTANTS = (
         "*(SATURATED if before else ()))",
         "*SATURATED)",
     ),
-    Mutant("tracing: what no input reached may be any", FITTING, "<= most * ROUNDED", "<= most * 1000"),
+    Mutant("tracing: what no input reached may be any", FITTING, "<= most * off", "<= most * 1000"),
     Mutant(
         "tracing: roundings at steps that inputs reach",
         FITTING,

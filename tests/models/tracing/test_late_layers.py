@@ -32,13 +32,13 @@ class Late(nn.Module):
         self.read, self.change, self.at, self.first = nn.Linear(sizes[-1], 3), change, at, first
 
     def forward(self, x: Tensor) -> Tensor:
-        potentials = [torch.zeros(x.shape[1], layer.out_features) for layer in self.each]
+        potentials = [x.new_zeros(x.shape[1], layer.out_features) for layer in self.each]
         potentials[-1] = potentials[-1] + self.first
-        total = torch.zeros(x.shape[1], 3)
+        total = x.new_zeros(x.shape[1], 3)
         for t in range(STEPS):
             signal = x[t]
             for place, layer in enumerate(self.each):
-                spike = (potentials[place] / 0.7 - 1.0 > 0).float()
+                spike = (potentials[place] / 0.7 - 1.0 > 0).to(x.dtype)
                 last = place == len(self.each) - 1 and t == self.at
                 current = layer(signal) + (self.change * layer.bias if last else 0.0)
                 potentials[place] = 0.95 * potentials[place] + current - 0.7 * spike
@@ -68,3 +68,11 @@ def test_layers_that_biases_alone_have_reached_come_in(layers: int, first: float
 def test_a_bias_that_is_another_at_one_step_is_refused(change: float, at: int):
     with pytest.raises(ConversionRefused):
         convert(Late(2, change, at), sample(), encoding="none")
+
+
+@pytest.mark.parametrize("at", range(STEPS - 1))
+def test_roundings_are_those_of_the_type(at: int):
+    """What a few roundings in float32 would be is another bias in float64."""
+    assert convert(Late(2).double(), sample().double(), encoding="none").check.matches
+    with pytest.raises(ConversionRefused):
+        convert(Late(2, 2.0**-24, at).double(), sample().double(), encoding="none")
