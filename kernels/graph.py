@@ -1,12 +1,12 @@
 """graph.c: the graphs of trains of a dense layer behind a table of trains."""
 
 import ctypes
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
-from .loading import address
+from .loading import parts, pointers
 
 
 class _GraphSizes(ctypes.Structure):
@@ -44,10 +44,6 @@ class GraphLayer:
     upper: Tensor
 
 
-class _GraphGiven(ctypes.Structure):
-    _fields_ = tuple((field.name, ctypes.c_void_p) for field in fields(GraphLayer))
-
-
 @dataclass(frozen=True)
 class FoundGraphs:
     """What the kernel finds, as `GraphTrains` holds it, edges step after step: E = T(T + 1)/2.
@@ -69,10 +65,6 @@ class FoundGraphs:
     upper: Tensor
 
 
-class _GraphFound(ctypes.Structure):
-    _fields_ = tuple((field.name, ctypes.c_void_p) for field in fields(FoundGraphs))
-
-
 @dataclass(frozen=True)
 class CompiledGraph:
     """graph.c, loaded."""
@@ -88,7 +80,7 @@ class CompiledGraph:
 
     def graphs(self, layer: GraphLayer, limits: tuple[float, float]) -> FoundGraphs:
         """Return the graphs of neurons that fire above, and may fire from, these limits on."""
-        given = {field.name: getattr(layer, field.name).contiguous() for field in fields(GraphLayer)}
+        given = parts(layer)
         (neurons, sources), (steps, samples, _) = layer.weights.shape, layer.lower.shape
         edges, size = steps * (steps + 1) // 2, (samples, neurons)
         flags = (torch.empty(count, *size, dtype=torch.bool) for count in (edges, steps + 1))
@@ -96,8 +88,6 @@ class CompiledGraph:
         found = FoundGraphs(*flags, *numbers)
         counts = (steps, samples, neurons, sources, len(layer.trains))
         sizes = _GraphSizes(*limits, *counts, torch.get_num_threads())
-        packed = _GraphGiven(*(address(given[field.name]) for field in fields(GraphLayer)))
-        filled = _GraphFound(*(address(getattr(found, field.name)) for field in fields(FoundGraphs)))
-        if self.functions.graphs(*map(ctypes.byref, (sizes, packed, filled))):
+        if self.functions.graphs(ctypes.byref(sizes), pointers(given), pointers(parts(found))):
             raise MemoryError("graph: no memory for the windows of a layer")
         return found

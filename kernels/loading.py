@@ -15,7 +15,8 @@ import signal
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import fields
 from functools import lru_cache
 from pathlib import Path
 from typing import Any, TypeVar
@@ -170,3 +171,13 @@ def _opened(name: str) -> ctypes.CDLL | None:
 def address(tensor: Tensor | None) -> int | None:
     """Return where the numbers of a contiguous tensor lie; None, a null pointer, for None."""
     return None if tensor is None else tensor.data_ptr()
+
+
+def parts(held: Any) -> list[Tensor]:
+    """Return the tensors that a dataclass has, contiguous."""
+    return [getattr(held, field.name).contiguous() for field in fields(held)]
+
+
+def pointers(tensors: Sequence[Tensor]) -> Any:
+    """Return where contiguous tensors lie, as C has a struct of pointers."""
+    return (ctypes.c_void_p * len(tensors))(*map(address, tensors))

@@ -2,12 +2,12 @@
 
 import ctypes
 from collections.abc import Callable
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
-from .loading import address
+from .loading import parts, pointers
 
 AT_ONCE = 2**31
 """Products of windows that are computed in one call: about a second's."""
@@ -52,10 +52,6 @@ class LongLayer:
     upper: Tensor
 
 
-class _LongGiven(ctypes.Structure):
-    _fields_ = tuple((field.name, ctypes.c_void_p) for field in fields(LongLayer))
-
-
 @dataclass(frozen=True)
 class AgedTrains:
     """What the kernel finds, as `LongTrains` holds it; of `stays` the nodes up to T − W.
@@ -74,10 +70,6 @@ class AgedTrains:
     ends: Tensor
     certain: Tensor
     possible: Tensor
-
-
-class _LongFound(ctypes.Structure):
-    _fields_ = tuple((field.name, ctypes.c_void_p) for field in fields(AgedTrains))
 
 
 @dataclass(frozen=True)
@@ -100,7 +92,7 @@ class CompiledLong:
 
         `check` is called between parts of a second at most, about, and may raise.
         """
-        given = {field.name: getattr(layer, field.name).contiguous() for field in fields(LongLayer)}
+        given = parts(layer)
         (neurons, sources), (samples, _), steps = layer.weights.shape, layer.range.shape, len(layer.factors)
         labels, size = len(layer.ages), samples * neurons
         found = AgedTrains(
@@ -112,13 +104,12 @@ class CompiledLong:
             layer.lower.new_zeros(steps, size),
         )
         counts = (steps, labels, samples, neurons, sources, len(layer.trains), len(layer.first))
-        packed = _LongGiven(*(address(given[field.name]) for field in fields(LongLayer)))
-        filled = _LongFound(*(address(getattr(found, field.name)) for field in fields(AgedTrains)))
+        packed, filled = pointers(given), pointers(parts(found))
         each = max(1, AT_ONCE // (steps * labels * neurons * sources))
         for first in range(0, samples, each):
             check()
             part = first, min(first + each, samples)
             sizes = _LongSizes(decay, *limits, *counts, *part, torch.get_num_threads())
-            if self.functions.age_trains(*map(ctypes.byref, (sizes, packed, filled))):
+            if self.functions.age_trains(ctypes.byref(sizes), packed, filled):
                 raise MemoryError("long: no memory for the labels of a layer")
         return found

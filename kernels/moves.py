@@ -1,12 +1,12 @@
 """moves.c: the sums of a layer's spikes in recordings of which one event has moved."""
 
 import ctypes
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
-from .loading import RESETS, address
+from .loading import RESETS, address, parts, pointers
 
 CONSTANTS = ("decay", "surely", "perhaps", "drop", "unit", "span", "smallest")
 
@@ -40,13 +40,6 @@ class MovingLayer:
     after: Tensor
 
 
-GIVEN = ("lower", "upper", "factors", "columns", "rows", "event", "before", "after")
-
-
-class _MoveGiven(ctypes.Structure):
-    _fields_ = tuple((name, ctypes.c_void_p) for name in GIVEN)
-
-
 @dataclass(frozen=True)
 class CompiledMoves:
     """moves.c, loaded."""
@@ -72,13 +65,11 @@ class CompiledMoves:
             reset: of its neurons.
             rows: (k, T).
         """
-        given = {field.name: getattr(layer, field.name).contiguous() for field in fields(MovingLayer)}
-        given["rows"] = rows.contiguous()
+        given = [*parts(layer), rows.contiguous()]
         (steps, neurons), count = layer.lower.shape, len(layer.event)
         low, high = (rows.new_empty(len(rows), count, neurons) for _ in range(2))
         counts = steps, neurons, count, len(rows), len(layer.columns)
         sizes = _MoveSizes(*constants, *counts, RESETS[reset], torch.get_num_threads())
-        packed = _MoveGiven(*(address(given[name]) for name in GIVEN))
-        if self.functions.move_sums(ctypes.byref(sizes), ctypes.byref(packed), address(low), address(high)):
+        if self.functions.move_sums(ctypes.byref(sizes), pointers(given), address(low), address(high)):
             raise MemoryError("moves: no memory for the states of a block")
         return low, high

@@ -23,8 +23,8 @@ typedef struct {
     const double *lower, *upper; /* scaled currents of the recording, widened, (steps, neurons) each */
     const double *factors;       /* a[t], (steps,) */
     const double *columns;       /* what one event adds to the currents, (events, neurons) */
-    const double *rows;          /* (rows, steps) */
     const long *event, *from, *to; /* of each member: its column, the step that it leaves, and comes to or -1 */
+    const double *rows;          /* (rows, steps) */
 } Given;
 
 /* A block of neurons after a step of the recording: potentials, whether they are open, whether they fired, how far
