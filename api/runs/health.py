@@ -90,6 +90,8 @@ def _arithmetic() -> Iterator[Symptom]:
 def _kernels() -> Iterator[Symptom]:
     from spikecert.certify.bits.compiled_bits import bits_kernel
     from spikecert.certify.bounds.cells.compiled_cells import cells_kernel
+    from spikecert.certify.bounds.events.compiled_changes import changes_kernel
+    from spikecert.certify.bounds.events.single_moves import moves_kernel
     from spikecert.certify.bounds.intervals.compiled_spikes import spikes_kernel
     from spikecert.certify.bounds.long.compiled_graph import graph_kernel
     from spikecert.certify.bounds.long.compiled_long import long_kernel
@@ -109,9 +111,14 @@ def _kernels() -> Iterator[Symptom]:
         "nodes": proof_kernel,
         "ranges": ranges_kernel,
         "bits": bits_kernel,
+        "moves": moves_kernel,
+        "changes": changes_kernel,
     }
     compiler = 'a C compiler ("apt install gcc", or CC=…) makes it'
-    cures = {"bits": f'"auto" and "complete" prove less of rate codes without it; {compiler}'}
+    cures = {
+        "bits": f'"auto" and "complete" prove less of rate codes without it; {compiler}',
+        "moves": f'"auto" and "complete" prove less of moves of an event without it; {compiler}',
+    }
     for name, load in found.items():
         answer = load()
         good = not isinstance(answer, str)
