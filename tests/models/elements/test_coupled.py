@@ -116,14 +116,16 @@ def test_a_number_that_takes_part_in_nothing_changes_no_bit(dtype: torch.dtype) 
     draw = torch.Generator().manual_seed(0)
     for reset in ("zero", "subtract"):
         names = [name for name, axes in AXES.items() if axes < 2]
-        one = {name: torch.rand(50, generator=draw) + 0.01 for name in names}
-        two = {name: torch.stack((of, of * (name == "jump"))) if AXES[name] else of for name, of in one.items()}
+        one: dict[str, Any] = {name: torch.rand(50, generator=draw) + 0.01 for name in names}
+        two: dict[str, Any] = {
+            name: torch.stack((of, of * (name == "jump"))) if AXES[name] else of for name, of in one.items()
+        }
         kept = torch.rand(50, generator=draw)
         fading = torch.stack((kept, torch.zeros(50), torch.zeros(50), kept)).reshape(2, 2, 50)
         current = torch.randn(12, 40, 50, generator=draw, dtype=dtype)
         runs = [
-            CoupledLIF(**one, fading=kept, reset=reset).run(current, 12),  # pyright: ignore
-            CoupledLIF(**two, fading=fading, reset=reset, others=2).run(current, 12),  # pyright: ignore
+            CoupledLIF(**one, fading=kept, reset=reset).run(current, 12),
+            CoupledLIF(**two, fading=fading, reset=reset, others=2).run(current, 12),
         ]
         assert torch.equal(runs[0].potentials, runs[1].potentials)
         assert 0.05 < float(runs[0].spikes.mean()) < 0.95
