@@ -113,12 +113,11 @@ class KnownNetwork:
         for stage in staged.stages:
             layers.append(KnownLayer.of(stage, size, staged))
             size = stage.trains.magnitude()
-        problem = PricedProblem(staged, specifications, ())
-        found, constant = problem.readout()
+        found, constant = PricedProblem(staged, specifications, ()).readout()
         costs = found.of(len(layers)).flatten(2).transpose(0, 1)
         costs = costs.expand(-1, len(certain), -1).double().contiguous()
         terms = 8 * (costs[0].numel() + len(certain) + 16) * torch.finfo(torch.float64).eps
-        paid = terms * (costs.abs().flatten(1).sum(1) + constant.abs() + problem.readout_moduli)
+        paid = terms * (costs.abs().flatten(1).sum(1) + constant.abs())
         return KnownNetwork(certain, possible & ~certain, tuple(layers), costs, constant - paid)
 
 

@@ -107,7 +107,7 @@ class PricedProblem:
         prices = [layer.allowed(price) for layer, price in zip(self.layers, prices, strict=True)]
         costs, bound = self.readout()
         above = bound
-        total, found, asked = bound.abs() + self.readout_moduli, [], []
+        total, found, asked = bound.abs(), [], []
         for index, (layer, price) in enumerate(zip(self.layers, prices, strict=True)):
             place, above = len(self.layers) - index, bound
             asked.append(costs.of(place))
@@ -132,12 +132,17 @@ class PricedProblem:
         return Evaluation(bound, tuple(gradients), inputs, tuple(asked), tuple(found), _finite(above - error))
 
     def readout(self) -> tuple["Costs", Tensor]:
-        """Return the readout's coefficients on the input and on each stage's spikes, and its constant, (S,)."""
+        """Return the readout's coefficients on the input and on each stage's spikes, and its constant, (S,).
+
+        What float64 may lose of the sums that make them is paid in the constant.
+        """
         network, coefficients = self.network, self.specifications.coefficients
         costs = Costs(network, self.specifications.samples)
         slack = network.ends[0].chain.slack
         slack = slack.expand(network.source.box.lower.shape[1], *slack.shape[1:])[self.specifications.samples]
-        constant = -(coefficients.abs() * slack).flatten(1).sum(1) * network.row.abs().sum()
+        weight = network.row.abs().sum()
+        constant = -(coefficients.abs() * slack).flatten(1).sum(1) * weight
+        constant = constant - self._arithmetic(self._moduli(coefficients.unsqueeze(0) * weight, network.moduli))
         if self.specifications.floor is not None:
             constant = constant - self.specifications.floor
         if self.specifications.inputs is not None:
@@ -148,12 +153,6 @@ class PricedProblem:
             over_time = network.row.reshape(-1, *([1] * pulled.dim())) * pulled
             constant = constant + part * network.row.sum() + costs.charge(branch, over_time)
         return costs, constant
-
-    @property
-    def readout_moduli(self) -> Tensor:
-        """Return the sum of the moduli of what the readout's coefficients are made of, (S,)."""
-        weight = self.network.row.abs().sum()
-        return self._moduli(self.specifications.coefficients.unsqueeze(0) * weight, self.network.moduli)
 
     def _at_input(self, costs: Tensor) -> tuple[Tensor, Tensor]:
         """Return the least Σ_t costs[t]·x[t] over the input set, and where it lies."""
