@@ -37,6 +37,7 @@ from ..perturbations import Perturbation, SpikeFlip
 from ..perturbations.events.members import Members
 from ..problem import Problem
 from ..rounding import Rounding
+from ..splitting.forks import point_bounds
 from ..verdicts import Verdict
 from .base import Verifier, falsified
 from .trains import TRAINS
@@ -200,12 +201,21 @@ def failing(problem: Problem, points: Tensor) -> Tensor:
 
 def bounded(problem: Problem, points: Tensor) -> tuple[Tensor, Tensor]:
     """Return a lower bound of each member's margin, and whether that is enough, (n,) each."""
-    labels = problem.labels.expand(len(points))
+    labels, goal = problem.labels.expand(len(points)), problem.goal
     exactly = replace(problem, inputs=points, labels=labels, perturbation=SpikeFlip(0), deadline=None)
-    lower = TRAINS.lower(exactly)
-    if not bool(problem.goal.proven(lower, labels).all()) and (marked := exact_layers(exactly)) is not None:
+    lower = point_bounds(exactly)
+    left = (~goal.holds(goal.proven(lower, labels))).nonzero().flatten()
+    if len(left):
+        lower[left] = lower[left].maximum(_by_trains(exactly.subset(left)))
+    return goal.least(lower), goal.holds(goal.proven(lower, labels))
+
+
+def _by_trains(problem: Problem) -> Tensor:
+    """Return lower bounds of the margins by trains, and where layers do not round by what that tells."""
+    lower, goal = TRAINS.lower(problem), problem.goal
+    if not bool(goal.proven(lower, problem.labels).all()) and (marked := exact_layers(problem)) is not None:
         lower = lower.maximum(TRAINS.lower(marked))
-    return problem.goal.least(lower), problem.goal.holds(problem.goal.proven(lower, labels))
+    return lower
 
 
 def work_each(circuit: Circuit, features: tuple[int, ...]) -> int:

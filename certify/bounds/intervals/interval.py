@@ -59,6 +59,8 @@ class DrivenSpikes(Signal):
 class StepSpikes(DrivenSpikes):
     """Spikes known step by step."""
 
+    apart = True
+
     @cached_property
     def box(self) -> Box:
         """Return 0 or 1 for a decided spike and [0, 1] for an open one, (T, batch, ...)."""

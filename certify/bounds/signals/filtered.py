@@ -11,6 +11,11 @@ here Hᵀr, of powers with two roundings each, and the source's own sum take 2T 
 γ_{4T+8}·Σ|r|·M covers both, as Σ_k |Hᵀr|[k]·X ≤ Σ|r|·M. The same pays for i[a], |i[a]| ≤ Σ_{n<a} κ^n·X, and a
 window behind it (`windowed`): 2T + 9 roundings of terms that together are those of Hᵀr. A pure delay, κ = 0, moves
 numbers and rounds none.
+
+Step by step. Where nothing is known of x but the box of each step, sums know no more of i than the recursion of
+boxes [i[t]] = κ·[i[t−1]] + [x[t−d]] ± E does, T sums in place of T² products. The run's step is within 4.01u·(κM +
+X) + η of κ·î[t−1] + x̂[t−d], which lie in those boxes; their middle and radius, at most κM + X large, take 7
+roundings of the bound's. E pays for both, with the M and X of the step's own boxes.
 """
 
 from dataclasses import dataclass
@@ -21,7 +26,7 @@ from torch import Tensor
 
 from ....models.elements.synapses import TemporalFilter
 from ...rounding import Rounding, filter_error, filtered_size, weighted_slack
-from .box import Box
+from .box import Box, Spread
 from .signals import DerivedSignal
 from .windows import Spans, delayed
 
@@ -38,12 +43,29 @@ class FilteredSignal(DerivedSignal):
         """Return False."""
         return False
 
+    @property
+    def apart(self) -> bool:  # pyright: ignore[reportIncompatibleVariableOverride]
+        """Return whether the steps of the source are."""
+        return self.source.apart
+
     def steps(self) -> Box:
-        """Return the box of i[t] for each t: of sums of x, or of a delay its own steps, moved."""
+        """Return the box of i[t] for each t: of sums of x, of its boxes, or of a delay its own steps, moved."""
+        if not self.filter.moves and self.apart:
+            return self.spread().box
         if not self.filter.moves:
             return self.combine(torch.eye(self.num_steps).to(self._largest))
         box, waits = self.source.steps(), min(self.filter.delay, self.num_steps)
         return Box(self._moved(box.lower, waits), self._moved(box.upper, waits))
+
+    def spread(self) -> Spread:
+        """Return the steps; of independent steps by a recursion of their boxes."""
+        if self.filter.moves or not self.apart:
+            return self.steps().spread
+        entering = self.source.spread()
+        boxes = FilteredBoxes.of(self.filter, self.num_steps, entering.middle[:1], self.rounding)
+        parts = zip(entering.middle.split(1), entering.radius.split(1), strict=True)
+        found = [boxes.after(Spread(*part)) for part in parts]
+        return Spread(torch.cat([each.middle for each in found]), torch.cat([each.radius for each in found]))
 
     def combine(self, rows: Tensor) -> Box:
         """Return the source's combination by rows·H, rounding paid."""
@@ -107,3 +129,41 @@ class FilteredSignal(DerivedSignal):
     def _moved(self, ends: Tensor, waits: int) -> Tensor:
         ends = ends.expand(self.num_steps, *ends.shape[1:])
         return torch.cat((torch.zeros_like(ends[:waits]), ends[: self.num_steps - waits]))
+
+
+@dataclass
+class FilteredBoxes:
+    """Boxes of i, step by step.
+
+    Attributes:
+        decay: κ.
+        waiting: the boxes of x of the last d steps.
+        state: the box of i.
+        rounding: the dtypes of the run and of the bound.
+    """
+
+    decay: float
+    waiting: list[Spread]
+    state: Spread
+    rounding: Rounding
+
+    @staticmethod
+    def of(filter: TemporalFilter | None, steps: int, like: Tensor, rounding: Rounding) -> "FilteredBoxes":
+        """Return those before the first of T steps, of entries as in `like`, (1, batch, ...)."""
+        silent = torch.zeros_like(like)
+        nothing = Spread(silent, silent)
+        if filter is None:
+            return FilteredBoxes(0.0, [], nothing, rounding)
+        return FilteredBoxes(filter.decay, [nothing] * min(filter.delay, steps), nothing, rounding)
+
+    def after(self, current: Spread) -> Spread:
+        """Return the box of i[t] from that of x[t]; M and X of E are those of the step's own boxes."""
+        self.waiting.append(current)
+        entering, before = self.waiting.pop(0), self.state
+        if self.decay:
+            left = Spread(self.decay * before.middle, self.decay * before.radius)
+            most = left.middle.abs() + left.radius + entering.middle.abs() + entering.radius
+            error = filter_error(0.0, most, most, self.rounding)
+            entering = Spread(left.middle + entering.middle, left.radius + entering.radius + error)
+        self.state = entering
+        return entering

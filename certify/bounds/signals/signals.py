@@ -30,6 +30,8 @@ class Signal(ABC):
     """Whether no ball and no budget cuts the box of `steps`."""
     binary: bool = False
     """Whether each x[t] is 0 or 1, and middle and radius are exactly 0, ½ or 1."""
+    apart: bool = False
+    """Whether nothing is known of several steps that the boxes of each of them do not say."""
 
     @abstractmethod
     def steps(self) -> Box:
@@ -123,6 +125,11 @@ class InputSignal(Signal):
     def plain(self) -> bool:  # pyright: ignore[reportIncompatibleVariableOverride]
         """Return whether the input set is a box and nothing else."""
         return self.box.center is None
+
+    @property
+    def apart(self) -> bool:  # pyright: ignore[reportIncompatibleVariableOverride]
+        """Return whether each step has a box of its own, and nothing else."""
+        return self.plain and not self.constant
 
     def steps(self) -> Box:
         """Return the box itself; each step has the whole budget."""
@@ -224,6 +231,11 @@ class AffineSignal(DerivedSignal):
         """Return whether the box is uncut, which it is behind all layers but those that rename coordinates."""
         return not self.map.reshapes or self.source.plain
 
+    @property
+    def apart(self) -> bool:  # pyright: ignore[reportIncompatibleVariableOverride]
+        """Return whether the steps of the source are."""
+        return self.source.apart
+
     def spread(self) -> Spread:
         """Return the image of the source's spread, where that is uncut."""
         if not self.source.plain:
@@ -319,6 +331,11 @@ class SumSignal(Signal):
     def constant(self) -> bool:  # pyright: ignore[reportIncompatibleVariableOverride]
         """Return whether both parts are constant."""
         return self.first.constant and self.second.constant
+
+    @property
+    def apart(self) -> bool:  # pyright: ignore[reportIncompatibleVariableOverride]
+        """Return whether the steps of both parts are."""
+        return self.first.apart and self.second.apart
 
     def steps(self) -> Box:
         """Return the sum of the parts' boxes; a constant part counts at each step."""

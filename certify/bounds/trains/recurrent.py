@@ -9,10 +9,8 @@ Nothing is assumed of how x and s hang together, and windows over several steps 
 interval recursion of interval.py gives one of s[t]; by induction over t this is sound. What its rounding pays for
 grows with the widest current of all steps, which is taken for any spikes at all before the first step.
 
-**A synapse** makes i[t] = κ·i[t−1] + c[t−d] of c. In a pass that is the filtered signal of filtered.py. From
-nothing it is a recursion of boxes beside the neuron's: i[t] is in κ·[i[t−1]] + [c[t−d]] ± E. There E = 8u·(κM +
-X) + η holds what a step of the run strays (at most 4.01u·(κM + X) + η, as shown there, M and X for any spikes at
-all), and of what is left 7 roundings of the box's own middle and radius, which are at most κM + X large.
+**A synapse** makes i[t] = κ·i[t−1] + c[t−d] of c. In a pass that is the filtered signal of filtered.py; from
+nothing it is the recursion of boxes there, beside the neuron's.
 """
 
 from collections.abc import Callable
@@ -25,13 +23,14 @@ from ....models.circuit import Recurred
 from ....models.deadline import check_time
 from ....models.elements.synapses import TemporalFilter
 from ....models.rules import Leaky
-from ...rounding import Rounding, filter_error, recursion_slack
+from ...rounding import Rounding, recursion_slack
+from ...rounding import tie as threshold_tie
 from ..intervals.eager_spikes import fired
 from ..intervals.interval import StepSpikes
 from ..signals.affine import AffineMap, affine_map
 from ..signals.box import Box, Spread
-from ..signals.filtered import FilteredSignal
-from ..signals.membrane import pull, scaled_spread
+from ..signals.filtered import FilteredBoxes, FilteredSignal
+from ..signals.membrane import Pull, scaled_spread
 from ..signals.signals import AffineSignal, DerivedSignal, Signal, SpikeBound, SumSignal
 from ..signals.windows import Spans, delayed
 
@@ -46,11 +45,14 @@ class Known(Signal):
     Attributes:
         box: (T, batch, ...).
         size: its magnitude.
+        constant, binary: see signals.py.
     """
 
     box: Box
     size: Tensor
     constant: bool = False
+    binary: bool = False
+    apart = True
 
     @property
     def num_steps(self) -> int:  # pyright: ignore[reportIncompatibleVariableOverride]
@@ -86,6 +88,11 @@ class DelayedSpikes(DerivedSignal):
     def constant(self) -> bool:  # pyright: ignore[reportIncompatibleVariableOverride]
         """Return False: the first step is another."""
         return False
+
+    @property
+    def apart(self) -> bool:  # pyright: ignore[reportIncompatibleVariableOverride]
+        """Return whether the steps of the source are."""
+        return self.source.apart
 
     def steps(self) -> Box:
         """Return the box, one step later."""
@@ -136,11 +143,10 @@ class FeedbackLoop:
 
     def stepwise(self, rule: Leaky) -> StepSpikes:
         """Return the spikes of neurons of `rule`, step by step, from nothing."""
-        free = self.free
-        widest = pull(free, rule, self.rounding)
-        scale, middle = rule.scale_like(widest.current.middle), torch.zeros_like(widest.current.middle)
-        drives = replace(widest, current=Spread(middle, torch.zeros_like(middle)))
-        slack, follow = self._slack(free, rule), self.follow()
+        middle, slack = self._nothing(), self._slack(rule)
+        scale, tie = rule.scale_like(middle), threshold_tie(rule.threshold, self.rounding)
+        current = Spread(middle, torch.zeros_like(middle))
+        drives, follow = Pull(current, len(middle), rule.threshold + tie, rule.threshold - tie), self.follow()
         before = Box(torch.zeros_like(middle[:1]), torch.zeros_like(middle[:1]))
         trains = fired(drives, rule, slice(None))
         for t in range(self.below.num_steps):
@@ -159,64 +165,34 @@ class FeedbackLoop:
     def follow(self) -> Callable[[int, Box], Spread]:
         """Return what makes the box of a step's current of one of the spikes before, asked in order of time."""
         below = self.below.steps()
-        synapse = self._synapse(torch.zeros_like(below.lower[:1]))
+        synapse = FilteredBoxes.of(self.filter, self.below.num_steps, below.lower[:1], self.rounding)
 
         def after(t: int, before: Box) -> Spread:
             """Return the box of the current at step t = 0..T−1."""
             own = t % len(below.lower)
             x = Known(Box(below.lower[own : own + 1], below.upper[own : own + 1]), self.below.magnitude())
-            return synapse.after(replace(self, below=x)._heard(Known(before, before.upper[0])).spread())
+            return synapse.after(
+                replace(self, below=x)._heard(Known(before, before.upper[0], binary=True)).spread()
+            )
 
         return after
 
-    def _synapse(self, silent: Tensor) -> "_FilteredBoxes":
-        """Return the boxes of the synapse before the first step."""
-        nothing = Spread(silent, silent)
-        if self.filter is None:
-            return _FilteredBoxes(0.0, [], nothing, silent)
-        waits = min(self.filter.delay, self.below.num_steps)
-        free = FilteredSignal(self._heard(self._any()), self.filter, self.rounding)
-        error = filter_error(self.filter.decay, free.magnitude(), free.source.magnitude(), self.rounding)
-        return _FilteredBoxes(self.filter.decay, [nothing] * waits, nothing, error)
+    def _nothing(self) -> Tensor:
+        """Return 0 for each step, sample and neuron."""
+        like = self.below.steps().lower
+        return like.new_zeros(self.below.num_steps, *like.shape[1:])
 
     def _any(self) -> Known:
-        """Return any spikes at all."""
-        silent = torch.zeros_like(self.below.steps().lower)
-        silent = silent.expand(self.below.num_steps, *silent.shape[1:])
-        return Known(Box(silent, silent + 1.0), torch.ones_like(silent[0, :1]))
+        """Return any spikes at all, of one sample: they are alike in all of them."""
+        silent = self._nothing()[:, :1]
+        return Known(Box(silent, silent + 1.0), torch.ones_like(silent[0]))
 
-    def _slack(self, free: Signal, rule: Leaky) -> Tensor:
+    def _slack(self, rule: Leaky) -> Tensor:
         """Return what the recursion's rounding may add to each step's scaled current, whatever the spikes are."""
+        free = self.free
         spread = scaled_spread(free.spread(), rule.scale_like(free.magnitude()))
         widest = spread.middle.abs().add_(spread.radius).amax(0)
         return recursion_slack(widest, rule.decay, rule.span, free.num_steps, self.rounding)
-
-
-@dataclass
-class _FilteredBoxes:
-    """Boxes of i, step by step.
-
-    Attributes:
-        decay: κ.
-        waiting: the boxes of c of the last d steps.
-        state: the box of i.
-        error: E.
-    """
-
-    decay: float
-    waiting: list[Spread]
-    state: Spread
-    error: Tensor
-
-    def after(self, current: Spread) -> Spread:
-        """Return the box of i[t] from that of c[t]."""
-        self.waiting.append(current)
-        entering, before = self.waiting.pop(0), self.state
-        if self.decay:
-            middle = self.decay * before.middle + entering.middle
-            entering = Spread(middle, self.decay * before.radius + entering.radius + self.error)
-        self.state = entering
-        return entering
 
 
 def recurrent_spikes(below: Signal, node: Recurred, spikes: SpikeBound, rounding: Rounding) -> Signal:
