@@ -12,7 +12,7 @@ of the two cases of after_reset goes on; the boxes of potentials are left as the
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import torch
 from torch import Tensor
@@ -47,9 +47,15 @@ class Said:
 
 @dataclass(frozen=True)
 class PointPropagation(Propagation):
-    """What is known of signals of inputs that are known exactly."""
+    """What is known of signals of inputs that are known exactly.
+
+    Attributes:
+        said: of spikes.
+        alike: at how many first steps all rows are alike, in what enters and in what is said: one is walked there.
+    """
 
     said: Said = field(default_factory=lambda: Said({}))
+    alike: int = 0
 
     def fired(self, node: Fired, x: Signal) -> Signal:
         """Return the spikes, step by step."""
@@ -60,8 +66,8 @@ class PointPropagation(Propagation):
 
         def entering(t: int, before: Box) -> Spread:
             """Return the box of a step's current."""
-            own = slice(t % size, t % size + 1)
-            return Spread(spread.middle[own], spread.radius[own])
+            own, rows = slice(t % size, t % size + 1), before.lower.shape[1]
+            return Spread(spread.middle[own, :rows], spread.radius[own, :rows])
 
         return self._walked(node, node.rule, entering, spread.middle[:1])
 
@@ -74,16 +80,18 @@ class PointPropagation(Propagation):
         return self._walked(node, node.rule, loop.follow(), x.steps().lower[:1])
 
     def _walked(self, node: Node, rule: Leaky, entering: Entering, like: Tensor) -> Known:
-        walk, rounding = _Walk.before(rule, like, self.of(node)), self.of(node)
-        steps, said, found = self.source.num_steps, self.said.of.get(node), []
-        scale = rule.scale_like(like)
-        for t in range(steps):
+        walk, rounding = _Walk.before(rule, like[:, :1], self.of(node)), self.of(node)
+        said, found, scale = self.said.of.get(node), list[Box](), rule.scale_like(like)
+        for t in range(self.source.num_steps):
             check_time()
+            walk = walk.of_rows(like) if t == self.alike else walk
             current = scaled_spread(entering(t, walk.spikes), None if scale is None else scale[t : t + 1])
-            walk = walk.after(current, None if said is None else said[t].view_as(like))
+            own = None if said is None else said[t].view_as(like)[:, : current.middle.shape[1]]
+            walk = walk.after(current, own)
             found.append(walk.spikes)
         check_potential(walk.widest, rounding)
-        box = Box(torch.cat([each.lower for each in found]), torch.cat([each.upper for each in found]))
+        lower = torch.cat([each.lower.expand_as(like) for each in found])
+        box = Box(lower, torch.cat([each.upper.expand_as(like) for each in found]))
         return Known(box, box.upper.amax(0), binary=True)
 
 
@@ -111,6 +119,11 @@ class _Walk:
         silent = torch.zeros_like(like)
         return _Walk(rule, rounding, torch.stack((silent, silent)), Box(silent, silent), silent)
 
+    def of_rows(self, like: Tensor) -> "_Walk":
+        """Return the same for as many rows as in `like`, of one."""
+        spikes = Box(self.spikes.lower.expand_as(like), self.spikes.upper.expand_as(like))
+        return replace(self, left=self.left.expand(2, *like.shape), spikes=spikes)
+
     def after(self, current: Spread, said: Tensor | None) -> "_Walk":
         """Return the next one."""
         rule, decayed, near = self.rule, self.left * self.rule.decay, tie(self.rule.threshold, self.rounding)
@@ -124,10 +137,22 @@ class _Walk:
             must, may = (must | (said > 0)) & (said >= 0), (may & (said >= 0)) | (said > 0)
         spikes = torch.stack((must, may)).to(potential)
         left = after_reset(potential, spikes, rule.reset, (surely, perhaps), rule.drop)
-        return _Walk(rule, self.rounding, left, Box(*spikes), self.widest.maximum(size + rule.span + error))
+        return _Walk(
+            rule, self.rounding, left, Box(spikes[0], spikes[1]), self.widest.maximum(size + rule.span + error)
+        )
 
 
 def point_signals(made: Circuit, points: Tensor, said: Said) -> list[Signal]:
     """Return what is known of each node for inputs, (rows, ...) of float64, in the runs of which it is said."""
-    source = input_signal(made, Box(points, points))
-    return fold(made, PointPropagation(source, step_spikes, Rounding(made.dtype), exact=made.exact, said=said))
+    source, rounding = input_signal(made, Box(points, points)), Rounding(made.dtype)
+    alike = 0
+    if len(points) > 1:
+        enters = source.steps().lower
+        alike = min(map(_alike, (enters.expand(made.num_steps, *enters.shape[1:]), *said.of.values())))
+    return fold(made, PointPropagation(source, step_spikes, rounding, exact=made.exact, said=said, alike=alike))
+
+
+def _alike(rows: Tensor) -> int:
+    """Return at how many first steps all rows are alike, of (T, rows, ...)."""
+    other = (rows != rows[:, :1]).flatten(1).any(1)
+    return int(other.int().argmax()) if bool(other.any()) else len(rows)

@@ -163,17 +163,19 @@ class FeedbackLoop:
         return self.current(self._any())
 
     def follow(self) -> Callable[[int, Box], Spread]:
-        """Return what makes the box of a step's current of one of the spikes before, asked in order of time."""
-        below = self.below.steps()
-        synapse = FilteredBoxes.of(self.filter, self.below.num_steps, below.lower[:1], self.rounding)
+        """Return what makes the box of a step's current of one of the spikes before, asked in order of time.
+
+        It is that of as many samples, the first ones, as the spikes are of: never of fewer than at a step before.
+        """
+        below, size = self.below.steps(), self.below.magnitude()
+        synapse = FilteredBoxes.of(self.filter, self.below.num_steps, below.lower[:1, :1], self.rounding)
 
         def after(t: int, before: Box) -> Spread:
             """Return the box of the current at step t = 0..T−1."""
-            own = t % len(below.lower)
-            x = Known(Box(below.lower[own : own + 1], below.upper[own : own + 1]), self.below.magnitude())
-            return synapse.after(
-                replace(self, below=x)._heard(Known(before, before.upper[0], binary=True)).spread()
-            )
+            own, rows = slice(t % len(below.lower), t % len(below.lower) + 1), before.lower.shape[1]
+            x = Known(Box(below.lower[own, :rows], below.upper[own, :rows]), size[:rows])
+            heard = Known(before, before.upper[0], binary=True)
+            return synapse.after(replace(self, below=x)._heard(heard).spread())
 
         return after
 
