@@ -1,7 +1,9 @@
 """A network by what a module computes: traced, read, proved, built, and compared spike for spike."""
 
 from collections import Counter
-from dataclasses import dataclass
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from functools import cached_property
 from traceback import walk_tb
 from typing import Any
 from weakref import WeakKeyDictionary
@@ -22,6 +24,7 @@ from ..running.encoding import RateDraws
 from .building import RowWriter
 from .draws.own import OwnDrawnSource, own_drawn_source
 from .grouping import SILENT, LayerFirings
+from .lengthening import few_steps, lengthened
 from .reading import COMPARISONS, GraphReading
 from .readouts import Readout, readout_of
 from .rests.resting import ReadAtRest
@@ -162,7 +165,9 @@ class ModuleRun:
 
     Attributes:
         traces: of the module, as a function of what its encoder draws where it has one.
+        source: the module and how to run it.
         inputs: of the network; those of the module are `given`.
+        few: the same over few steps, where these tell all.
         coding: settings of the network.
         notes: of its encoder.
     """
@@ -176,7 +181,17 @@ class ModuleRun:
             told = "; it is the module's for inputs from 0 on alone, as that sends -1 below 0" if signed else ""
             self.notes = (f"{drawn.name}: fires by draws of the network's own, encoding 'rate'{told}",)
             self.coding = {"encoding": "rate", "draws": drawn.draws}
-        self.traces: Traces = traces_of(source if drawn is None else drawn.source, self.given)
+        self.source, self.few = source if drawn is None else drawn.source, None
+        if (few := few_steps(self.source)) is not None:
+            part = self.given[:, :few] if self.source.timed else self.given
+            self.few = ModuleRun(replace(self.source, num_steps=few), part, None)
+        else:
+            self.traces  # noqa: B018 (refuses what can't be traced)
+
+    @cached_property
+    def traces(self) -> Traces:
+        """Return what is recorded of all steps."""
+        return traces_of(self.source, self.given)
 
     @staticmethod
     def of(source: Source, inputs: Tensor, draws: RateDraws | int, num_steps: int = 0) -> "ModuleRun":
@@ -204,7 +219,7 @@ class ModuleRun:
     def first_that_fits(self, made: Any) -> Any:
         """Return what is made of the first output that a network has."""
         reasons: list[str] = []
-        for place in range(self.traces.outputs):
+        for place in range((self.few or self).traces.outputs):
             try:
                 return made(place)
             except ConversionRefused as error:
@@ -215,8 +230,7 @@ class ModuleRun:
 
     def converted(self, place: int, readout: str | None, classes: int | None) -> Conversion:
         """Return the network of an output."""
-        network, notes, parts = self.built(place, readout)
-        seen = seen_on(parts, self.given)
+        network, notes, seen, parts = self._seen(place, readout)
         if readout not in (None, network.readout):
             raise ConversionRefused(f"readout: got {readout!r}, and the module's output is {network.readout!r}")
         network, notes = in_groups(network, self.inputs, classes, notes)
@@ -226,15 +240,27 @@ class ModuleRun:
             raise ConversionRefused(f"module: {error}") from error
         if not check.matches:
             raise ConversionRefused(check.reason)
-        if self.given is self.inputs:
-            source = self.traces.source
+        if self.given is self.inputs and parts is not None:
+            source = self.source
             KEPT[source.module] = KnownModule(_how(source, self.inputs), place, _integrating(network), parts)
         return Conversion(network, check, (*notes, *_silent(seen, check)))
 
     def compared(self, place: int, network: SpikingNetwork, outputs: bool) -> ConversionCheck:
         """Return the comparison of a network with an output."""
-        parts = self.built(place, _integrating(network))[2]
-        return compare(network, seen_on(parts, self.given), self.inputs, outputs)
+        return compare(network, self._seen(place, _integrating(network))[2], self.inputs, outputs)
+
+    def _seen(
+        self, place: int, name: str | None
+    ) -> tuple[SpikingNetwork, tuple[str, ...], Observation, Parts | None]:
+        """Return the network of an output, notes, what the module gives, and what is known where all was read."""
+        if self.few is not None:
+            with suppress(ConversionRefused):  # which a reading of all steps says best
+                network, notes, parts = self.few.built(place, name)
+                seen = lengthened(network, parts, self.source, self.given)
+                if seen is not None:
+                    return network, notes, seen, None
+        network, notes, parts = self.built(place, name)
+        return network, notes, seen_on(parts, self.given), parts
 
     def built(self, place: int, name: str | None) -> tuple[SpikingNetwork, tuple[str, ...], Parts]:
         """Return the network of an output, notes, and by what is known what the module gives on inputs.

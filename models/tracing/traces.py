@@ -133,7 +133,7 @@ def observed(
         for signal, into in zip(writer.order, spikes, strict=True):
             into.append(_over_time(signal, layers, fired)[:, : len(part)])
     seen = (
-        SeenLayer(_place(each, layers), torch.cat(parts, 1))
+        SeenLayer(place_of(each, layers), torch.cat(parts, 1))
         for each, parts in zip(writer.order, spikes, strict=True)
     )
     gain, shift = (float(each) for each in (readout.gain, readout.shift))  # pyright: ignore[reportArgumentType]
@@ -148,7 +148,8 @@ def _without_first(reading: GraphReading, output: Tensor) -> Tensor:
     return output.narrow(axis, reading.left_out, output.shape[axis] - reading.left_out)
 
 
-def _place(signal: Polynomial, layers: LayerFirings) -> str:
+def place_of(signal: Polynomial, layers: LayerFirings) -> str:
+    """Return the line of code that spikes come from."""
     return layers.firings[min(signal.spikes)].place
 
 
