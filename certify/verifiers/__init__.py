@@ -15,6 +15,7 @@ from .lirpa import Lirpa
 from .milp import Milp
 from .moves import MoveSplitting
 from .search import AttackSearch
+from .single.listed_loops import ListedLoops
 from .single.single_moves import OneMove
 from .trains import INTERVAL, TRAINS
 
@@ -30,7 +31,8 @@ def _auto() -> Verifier:
     """
     quick, thorough = (AttackSearch(ATTACKS[name]()) for name in ("ensemble-fast", "ensemble"))
     searches = Complete(Search(patience=PATIENCE), enumeration=None, programs=None), Milp(patience=PATIENCE)
-    return Ladder((OneMove(), TRAINS, quick, Linear(), MoveSplitting(), thorough, BitSplitting(), *searches))
+    first = OneMove(), ListedLoops(), TRAINS, quick
+    return Ladder((*first, Linear(), MoveSplitting(), thorough, BitSplitting(), *searches))
 
 
 VERIFIERS: dict[str, Named[Verifier]] = {

@@ -14,7 +14,7 @@ nothing it is the recursion of boxes there, beside the neuron's.
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
@@ -23,7 +23,7 @@ from ....models.circuit import Recurred
 from ....models.deadline import check_time
 from ....models.elements.synapses import TemporalFilter
 from ....models.rules import Leaky
-from ...rounding import Rounding, recursion_slack
+from ...rounding import Rounding, recursion_slack, sum_slack
 from ...rounding import tie as threshold_tie
 from ..intervals.eager_spikes import fired
 from ..intervals.interval import StepSpikes
@@ -167,15 +167,17 @@ class FeedbackLoop:
 
         It is that of as many samples, the first ones, as the spikes are of: never of fewer than at a step before.
         """
-        below, size = self.below.steps(), self.below.magnitude()
-        synapse = FilteredBoxes.of(self.filter, self.below.num_steps, below.lower[:1, :1], self.rounding)
+        below = self.below.spread()
+        size = below.middle.abs() + below.radius
+        synapse = FilteredBoxes.of(self.filter, self.below.num_steps, below.middle[:1, :1], self.rounding)
 
         def after(t: int, before: Box) -> Spread:
-            """Return the box of the current at step t = 0..T−1."""
-            own, rows = slice(t % len(below.lower), t % len(below.lower) + 1), before.lower.shape[1]
-            x = Known(Box(below.lower[own, :rows], below.upper[own, :rows]), size[:rows])
-            heard = Known(before, before.upper[0], binary=True)
-            return synapse.after(replace(self, below=x)._heard(heard).spread())
+            """Return the box of the current at step t = 0..T−1; its sum rounds what its own two parts may be."""
+            own, rows = slice(t % len(size), t % len(size) + 1), before.lower.shape[1]
+            heard = self.feedback.spread(before.spread, before.upper, self.rounding)
+            both = size[own, :rows] + heard.middle.abs() + heard.radius
+            radius = below.radius[own, :rows] + heard.radius + sum_slack(both, 1, self.rounding)
+            return synapse.after(Spread(below.middle[own, :rows] + heard.middle, radius))
 
         return after
 
