@@ -80,7 +80,7 @@ class PointPropagation(Propagation):
         return self._walked(node, node.rule, loop.follow(), x.steps().lower[:1])
 
     def _walked(self, node: Node, rule: Leaky, entering: Entering, like: Tensor) -> Known:
-        walk, rounding = _Walk.before(rule, like[:, :1], self.of(node)), self.of(node)
+        walk, rounding = PointWalk.before(rule, like[:, :1], self.of(node)), self.of(node)
         said, found, scale = self.said.of.get(node), list[Box](), rule.scale_like(like)
         for t in range(self.source.num_steps):
             check_time()
@@ -96,7 +96,7 @@ class PointPropagation(Propagation):
 
 
 @dataclass(frozen=True)
-class _Walk:
+class PointWalk:
     """Where potentials are behind a step.
 
     Attributes:
@@ -114,17 +114,17 @@ class _Walk:
     widest: Tensor
 
     @staticmethod
-    def before(rule: Leaky, like: Tensor, rounding: Rounding) -> "_Walk":
+    def before(rule: Leaky, like: Tensor, rounding: Rounding) -> "PointWalk":
         """Return the first one, of entries as in `like`, (1, rows, ...)."""
         silent = torch.zeros_like(like)
-        return _Walk(rule, rounding, torch.stack((silent, silent)), Box(silent, silent), silent)
+        return PointWalk(rule, rounding, torch.stack((silent, silent)), Box(silent, silent), silent)
 
-    def of_rows(self, like: Tensor) -> "_Walk":
+    def of_rows(self, like: Tensor) -> "PointWalk":
         """Return the same for as many rows as in `like`, of one."""
         spikes = Box(self.spikes.lower.expand_as(like), self.spikes.upper.expand_as(like))
         return replace(self, left=self.left.expand(2, *like.shape), spikes=spikes)
 
-    def after(self, current: Spread, said: Tensor | None) -> "_Walk":
+    def after(self, current: Spread, said: Tensor | None) -> "PointWalk":
         """Return the next one."""
         rule, decayed, near = self.rule, self.left * self.rule.decay, tie(self.rule.threshold, self.rounding)
         surely, perhaps = rule.threshold + near, rule.threshold - near
@@ -137,7 +137,7 @@ class _Walk:
             must, may = (must | (said > 0)) & (said >= 0), (may & (said >= 0)) | (said > 0)
         spikes = torch.stack((must, may)).to(potential)
         left = after_reset(potential, spikes, rule.reset, (surely, perhaps), rule.drop)
-        return _Walk(
+        return PointWalk(
             rule, self.rounding, left, Box(spikes[0], spikes[1]), self.widest.maximum(size + rule.span + error)
         )
 
