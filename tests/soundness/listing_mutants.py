@@ -6,7 +6,64 @@ ENUMERATION = "certify/verifiers/enumeration.py"
 RATES = "certify/branching/rates.py"
 FLIPS = "certify/perturbations/events/spike_flip.py"
 CHAINS = "certify/bounds/trains/rate_trains.py"
+POINTS = "certify/bounds/points.py"
+FORKS = "certify/splitting/forks.py"
+LONG_GRAPHS = "models/tracing/lengthening.py"
 LISTING_MUTANTS = (
+    Mutant("points: a step rounds nothing", POINTS, "radius = current.radius + error", "radius = current.radius"),
+    Mutant(
+        "points: an open spike is a silent one",
+        POINTS,
+        "must, may = potential[0] > surely, potential[1] >= perhaps",
+        "must, may = potential[0] > surely, potential[0] > surely",
+    ),
+    Mutant("points: a tie is none", POINTS, "tie(self.rule.threshold, self.rounding)", "0.0"),
+    Mutant(
+        "points: what is said to be silent fires",
+        POINTS,
+        "(must | (said > 0)) & (said >= 0)",
+        "(must | (said != 0))",
+    ),
+    Mutant(
+        "points: rows are taken for alike a step too long",
+        POINTS,
+        "return int(other.int().argmax()) if",
+        "return int(other.int().argmax()) + 1 if",
+    ),
+    Mutant(
+        "points: potentials may be of any size", POINTS, "check_potential(walk.widest, rounding)", "rounding.unit"
+    ),
+    Mutant(
+        "forks: one of both ways is enough",
+        FORKS,
+        "zip(ways, (1, -1), strict=True)",
+        "zip(ways, (1, 1), strict=True)",
+    ),
+    Mutant("forks: the greater bound of both ways", FORKS, 'lower[proven], "amin")', 'lower[proven], "amax")'),
+    Mutant(
+        "forks: a row without an open spike that is not proven is forgotten",
+        FORKS,
+        "lost[owner[left[~forked]]] = True",
+        "lost[owner[left[~forked]]] |= False",
+    ),
+    Mutant(
+        "forks: too many ways are none",
+        FORKS,
+        "owner.bincount(minlength=len(lost)) > MOST_WAYS",
+        "owner.bincount(minlength=len(lost)) > len(lost) * 10**9",
+    ),
+    Mutant(
+        "long graphs: delays need no steps of their own",
+        LONG_GRAPHS,
+        "FEW + 2 * sum(",
+        "FEW + 0 * sum(",
+    ),
+    Mutant(
+        "long graphs: integrators are read over few steps",
+        LONG_GRAPHS,
+        "if any(isinstance(node, IntegratorNode) or _integrates(node) for node in nodes):",
+        "if not nodes:",
+    ),
     Mutant(
         "enumeration: one flip less than the budget",
         FLIPS,

@@ -53,6 +53,7 @@ TESTS = (
     "tests/analysis/gains/test_filter_gains.py",
     "tests/conversion/test_constants_that_differ.py",
     "tests/conversion/test_recurrent.py",
+    "tests/conversion/nir/test_long_graphs.py",
     "tests/models/test_circuit.py",
     "tests/models/elements/test_registry.py",
     "tests/training/bounds/test_prefix_bounds.py",
@@ -82,6 +83,9 @@ TESTS = (
     "tests/soundness",
 )
 FIRST = {
+    "bounds/points": "test_points",
+    "splitting/forks": "test_points",
+    "tracing/lengthening": "test_long_graphs",
     "network_sets": "test_tolerance or test_stuck or test_sizes",
     "certify/pairs": "test_equivalence or test_exact_twin",
     "bounds/exact": "test_exact_twin",

@@ -3,6 +3,7 @@
 from mutant import Mutant
 
 LOOP = "certify/bounds/trains/recurrent.py"
+FILTERED = "certify/bounds/signals/filtered.py"
 LAYER = "models/elements/recurrent.py"
 AUTOMATON = "certify/bounds/automata/looping.py"
 RECURRENT_MUTANTS = (
@@ -39,8 +40,8 @@ RECURRENT_MUTANTS = (
     Mutant(
         "loop: a current over time is that of the first step",
         LOOP,
-        "own = t % len(below.lower)",
-        "own = 0",
+        "own, rows = slice(t % len(size), t % len(size) + 1), before.lower.shape[1]",
+        "own, rows = slice(0, 1), before.lower.shape[1]",
     ),
     Mutant(
         "loop: a delayed signal is constant where its source is",
@@ -100,21 +101,33 @@ RECURRENT_MUTANTS = (
     ),
     Mutant(
         "loop: a synapse forgets at each step",
-        LOOP,
-        "middle = self.decay * before.middle + entering.middle",
-        "middle = entering.middle",
+        FILTERED,
+        "Spread(left.middle + entering.middle,",
+        "Spread(entering.middle,",
     ),
     Mutant(
         "loop: the radius of a synapse's current decays away",
-        LOOP,
-        "self.decay * before.radius + entering.radius + self.error",
-        "entering.radius + self.error",
+        FILTERED,
+        "left.radius + entering.radius + error)",
+        "entering.radius + error)",
     ),
     Mutant(
         "loop: a delay within a loop is left out step by step",
-        LOOP,
-        "[nothing] * waits",
+        FILTERED,
+        "[nothing] * min(filter.delay, steps)",
         "[]",
+    ),
+    Mutant(
+        "loop: a step of a synapse rounds nothing",
+        FILTERED,
+        "left.radius + entering.radius + error)",
+        "left.radius + entering.radius)",
+    ),
+    Mutant(
+        "loop: the sum of what enters and what is heard rounds nothing",
+        LOOP,
+        "heard.radius + sum_slack(both, 1, self.rounding)",
+        "heard.radius",
     ),
     Mutant(
         "loop: what is heard goes past the synapse",

@@ -103,7 +103,7 @@ VERIFYING_MUTANTS = (
     Mutant(
         "enumeration: ties: one class is enough",
         "certify/verifiers/enumeration.py",
-        "problem.goal.holds(problem.goal.proven(lower, labels))",
+        "return goal.least(lower), goal.holds(goal.proven(lower, labels))",
         "problem.goal.proven(lower, labels).any(1)",
     ),
     Mutant(
