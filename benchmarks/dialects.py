@@ -5,7 +5,10 @@ reset to zero, with biases, or 55 that subtract, without, then 7 CubaLIF neurons
 Weights and recordings are random: accuracies say nothing, how many trains and answers a dialect moves does. Then
 each dialect is planted in a copy, and `differ` is asked which it is.
 
+With --flips N: verdicts of the first N recordings under any one flipped event, in float32, and what they took.
+
     python benchmarks/dialects.py [--steps 256] [--samples 64] [--unnamed]
+    python benchmarks/dialects.py --flips 2
 """
 
 import argparse
@@ -17,7 +20,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from spikecert import SpikingNetwork, from_nir
+from spikecert import SpikeFlip, SpikingNetwork, from_nir, verify
 from spikecert.models.differing.builds import Build
 from spikecert.models.differing.dialects import DIALECTS, Dialect, fitting, spoken
 from spikecert.models.differing.explaining import Judge, by_dialect
@@ -96,11 +99,24 @@ def row(network: SpikingNetwork, dialect: Dialect, inputs: Tensor, unnamed: bool
     return f"| {words} | {share:.2f} | {found.parted} | {found.answers} | {first} | {right} |"
 
 
+def flips(network: SpikingNetwork, inputs: Tensor) -> None:
+    """Print verdicts of recordings under any one flipped event."""
+    labels = network(inputs).argmax(1)
+    for index in range(len(inputs)):
+        start, one = time.process_time(), slice(index, index + 1)
+        found = verify(network, inputs[one], labels[one], SpikeFlip(1))[0]
+        print(
+            f"- {found.status} by {found.verifier} ({found.reason}): {time.process_time() - start:.1f} CPU s",
+            flush=True,
+        )
+
+
 def main() -> None:
     """Print a table for each shape."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--steps", type=int, default=256)
     parser.add_argument("--samples", type=int, default=64)
+    parser.add_argument("--flips", type=int, default=0, help="verify so many recordings, and nothing else")
     parser.add_argument("--unnamed", action="store_true", help="do not ask the differ")
     asked = parser.parse_args()
     torch.set_num_threads(1)
@@ -110,8 +126,14 @@ def main() -> None:
         inputs = (draws < 0.1).float()
         start = time.process_time()
         network = from_nir(graph(hidden, bias, reset), inputs[:8], asked.steps, DT, "none").float()
+        read = time.process_time() - start
         rates = ", ".join(f"{float(each.mean()):.3f}" for each in network.trace(inputs).spikes)
-        print(f"\n12-{hidden}R-7, {reset}, {'with' if bias else 'no'} bias: rates {rates}\n")
+        print(
+            f"\n12-{hidden}R-7, {reset}, {'with' if bias else 'no'} bias: rates {rates}; read {read:.1f} CPU s\n"
+        )
+        if asked.flips:
+            flips(network, inputs[: asked.flips])
+            continue
         print(
             "| dialect, by all layers that it changes | % of spikes | recordings | answers | first step | named |"
         )

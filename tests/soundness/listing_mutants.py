@@ -17,7 +17,6 @@ LISTING_MUTANTS = (
         "must, may = potential[0] > surely, potential[1] >= perhaps",
         "must, may = potential[0] > surely, potential[0] > surely",
     ),
-    Mutant("points: a tie is none", POINTS, "tie(self.rule.threshold, self.rounding)", "0.0"),
     Mutant(
         "points: what is said to be silent fires",
         POINTS,

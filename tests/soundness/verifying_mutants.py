@@ -104,7 +104,7 @@ VERIFYING_MUTANTS = (
         "enumeration: ties: one class is enough",
         "certify/verifiers/enumeration.py",
         "return goal.least(lower), goal.holds(goal.proven(lower, labels))",
-        "problem.goal.proven(lower, labels).any(1)",
+        "return goal.least(lower), goal.proven(lower, labels).any(1)",
     ),
     Mutant(
         "milp: believe the solver",
