@@ -203,8 +203,10 @@ def test_auto_lists_small_sets_of_long_loops_first_and_nothing_else():
 
 
 def test_a_walk_that_may_overflow_is_refused():
-    network = looping(3, 40, "zero", 1.0, torch.float32)
-    network.layers[0].weight.data.fill_(3e37)  # pyright: ignore[reportCallIssue, reportAttributeAccessIssue]
-    problem = Problem(network, torch.ones(1, 40, 3).double(), torch.tensor([0]), SpikeFlip(0))
-    with pytest.raises(OverflowError):
+    """Currents that float32 holds, and whose sum over 40 steps it does not."""
+    first, last = nn.Linear(1, 1, bias=False), nn.Linear(1, 2)
+    first.weight.data.fill_(1e37)
+    network = SpikingNetwork(first, LIF(1.0, reset="none"), last, num_steps=40, encoding="none").eval()
+    problem = Problem(network, torch.ones(1, 40, 1).double(), torch.tensor([0]), SpikeFlip(0))
+    with pytest.raises(OverflowError, match="may reach"):
         point_bounds(problem)

@@ -10,6 +10,7 @@ import torch
 from spikecert import ConversionRefused, SpikingNetwork, check_conversion, from_nir
 from spikecert.models.tracing import converting
 from spikecert.models.tracing.lengthening import FEW
+from spikecert.models.tracing.traces import traces_of
 from support.foreign import nir
 
 DT, STEPS = 1e-4, 30
@@ -66,7 +67,7 @@ def told(network: SpikingNetwork) -> tuple[str, dict[str, Any]]:
 
 @pytest.mark.parametrize("kind", GRAPHS)
 def test_few_steps_tell_all(kind: str, monkeypatch: pytest.MonkeyPatch):
-    read, own = [], converting.traces_of
+    read, own = [], traces_of
     monkeypatch.setattr(
         converting, "traces_of", lambda source, given: read.append(source.num_steps) or own(source, given)
     )
@@ -80,7 +81,7 @@ def test_few_steps_tell_all(kind: str, monkeypatch: pytest.MonkeyPatch):
 
 def test_what_few_steps_do_not_tell_is_read_whole(monkeypatch: pytest.MonkeyPatch):
     """An integrator at the end, steps that are few anyway, and what is refused."""
-    read, own = [], converting.traces_of
+    read, own = [], traces_of
     monkeypatch.setattr(
         converting, "traces_of", lambda source, given: read.append(source.num_steps) or own(source, given)
     )
