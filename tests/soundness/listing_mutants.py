@@ -46,12 +46,6 @@ LISTING_MUTANTS = (
         "lost[owner[left[~forked]]] |= False",
     ),
     Mutant(
-        "forks: too many ways are none",
-        FORKS,
-        "owner.bincount(minlength=len(lost)) > MOST_WAYS",
-        "owner.bincount(minlength=len(lost)) > len(lost) * 10**9",
-    ),
-    Mutant(
         "long graphs: delays need no steps of their own",
         LONG_GRAPHS,
         "FEW + 2 * sum(",

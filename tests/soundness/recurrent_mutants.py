@@ -124,12 +124,6 @@ RECURRENT_MUTANTS = (
         "left.radius + entering.radius)",
     ),
     Mutant(
-        "loop: the sum of what enters and what is heard rounds nothing",
-        LOOP,
-        "heard.radius + sum_slack(both, 1, self.rounding)",
-        "heard.radius",
-    ),
-    Mutant(
         "loop: what is heard goes past the synapse",
         LOOP,
         "return heard if self.filter is None else FilteredSignal(heard, self.filter, self.rounding)",
