@@ -210,7 +210,7 @@ def _proved(
             nearest = nearest or error
     if found:
         return min(found, key=lambda fit: len(layers.times(fit.current)))
-    if scaled is not None and not currents[-1].spikes & frozenset(firings):
+    if scaled is not None and not guess.coupled and not currents[-1].spikes & frozenset(firings):
         return replace(guess, current=currents[-1] * (UNIT / scaled[-1]), scale=scaled)
     assert nearest is not None
     raise nearest

@@ -116,7 +116,7 @@ def only_named(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.usefixtures("only_named")
 @pytest.mark.parametrize("timed", [False, pytest.param(True, marks=pytest.mark.slow)])
-@pytest.mark.parametrize("idiom", map(by_day, IDIOMS), ids=lambda idiom: idiom.__name__)
+@pytest.mark.parametrize("idiom", [*map(by_day, IDIOMS)], ids=lambda idiom: idiom.__name__)
 def test_long_runs_come_in_by_names(idiom: Any, timed: bool) -> None:
     module = Written(idiom).eval()
     events = (torch.rand(8, STEPS, 5, generator=torch.Generator().manual_seed(0)) < 0.6).float()
@@ -143,5 +143,5 @@ def test_one_constant_that_is_other_at_one_late_step_is_refused(idiom: Any, plac
 @pytest.mark.slow
 @pytest.mark.parametrize("idiom", IDIOMS, ids=lambda idiom: idiom.__name__)
 def test_it_is_refused_without_names_too(idiom: Any) -> None:
-    with pytest.raises(ConversionRefused, match="is no neuron that is known here|to more than"):
+    with pytest.raises(ConversionRefused, match=r"is no neuron that is known here|to more than"):
         from_torch(Written(idiom, (0, 28)).eval(), SAMPLE)

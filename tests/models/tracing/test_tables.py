@@ -22,7 +22,7 @@ TABLES = {
 
 
 class Tabled(nn.Module):
-    """Responses by convolution over time in front of layers, and a table that each spike adds to the steps behind it.
+    """Responses by convolution over time in front of layers, and a table that each spike adds to later steps.
 
     Args:
         table: of own spikes.
