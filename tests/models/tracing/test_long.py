@@ -140,6 +140,21 @@ def test_one_constant_that_is_other_at_one_late_step_is_refused(idiom: Any, plac
         from_torch(Written(idiom, (place, step)).eval(), SAMPLE)
 
 
+class TwoFaced(Written):
+    """The same, which is another one in the large batch of a trace, by what is kept at a late step alone."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Return the mean over time."""
+        self.other = (0, STEPS - 2) if len(x) == 67 else None
+        return super().forward(x)
+
+
+@pytest.mark.usefixtures("only_named")
+def test_what_a_neuron_keeps_is_the_same_in_each_batch() -> None:
+    with pytest.raises(ConversionRefused, match="is read without names"):
+        from_torch(TwoFaced(dendrite).eval(), SAMPLE)
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("idiom", IDIOMS, ids=lambda idiom: idiom.__name__)
 def test_it_is_refused_without_names_too(idiom: Any) -> None:
