@@ -26,12 +26,6 @@ TRACING_MUTANTS = (
         "if False and not all(",
     ),
     Mutant(
-        "tracing: samples in one axis with features may have constants of their own",
-        "models/tracing/followed.py",
-        "if axis in (BATCH, *MERGED) or axis.startswith(ROWS):",
-        "if axis in (BATCH, *MERGED):",
-    ),
-    Mutant(
         "tracing: parts of a signal over time are written a step early",
         "models/tracing/operations/moving.py",
         "steps[place] = step",
