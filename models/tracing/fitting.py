@@ -31,7 +31,7 @@ from .polynomials import (
     Fractions,
     Graded,
     Image,
-    Kept,
+    KeptSum,
     Polynomial,
     entries_of,
     nowhere_zero,
@@ -219,7 +219,7 @@ def _proved(
 def _check_heard(layers: LayerFirings, firings: tuple[int, ...], currents: list[Polynomial]) -> None:
     """Raise where what comes in holds a potential, of this layer or of another one."""
     for step, current in enumerate(currents):
-        if any(isinstance(each, Kept) for each in current.signals):
+        if any(isinstance(each, KeptSum) for each in current.signals):
             raise _Mismatch(step + 1, "reads another number that it keeps besides")
         for firing in sorted(_potentials(current)):
             whose = "its" if firing in firings else "another layer's"

@@ -17,7 +17,7 @@ from .polynomials import (
     FeatureMap,
     Graded,
     Image,
-    Kept,
+    KeptSum,
     ModuleInput,
     Polynomial,
     above,
@@ -130,7 +130,7 @@ class _InAnotherStep:
     def _moved(self, graded: Graded) -> Polynomial:
         if isinstance(graded, Image):
             return image(graded.map, self.signal(graded.signal))
-        if isinstance(graded, Excess | Kept):
+        if isinstance(graded, Excess | KeptSum):
             raise ConversionRefused("reads the potential of a neuron; expected its spikes")
         if graded.step is None:
             return Polynomial.graded(graded)
@@ -255,7 +255,7 @@ def _group_of(
     code: Callable[[Firing], Any],
 ) -> int | None:
     """Return the group of a firing's step before: by its own spike or potential, else by code and maps."""
-    near = [firing.excess, *(each.signal for each in firing.excess.signals if isinstance(each, Kept))]
+    near = [firing.excess, *(each.signal for each in firing.excess.signals if isinstance(each, KeptSum))]
     past = {each.firing for signal in near for each in signal.signals if isinstance(each, Excess)}
     past |= {spike for signal in near for spike in signal.spikes}
     alike = [

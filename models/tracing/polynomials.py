@@ -249,7 +249,7 @@ class Image:
 
 
 @dataclass(frozen=True)
-class Kept:
+class KeptSum:
     """What a neuron keeps besides its potential when it is compared, by a number: a name of a longer sum.
 
     Attributes:
@@ -276,7 +276,7 @@ class Bent:
     why: str
 
 
-Graded = ModuleInput | Excess | Image | Kept | Bent
+Graded = ModuleInput | Excess | Image | KeptSum | Bent
 Term = tuple[frozenset[int], Graded | None]
 ONE: Term = (frozenset(), None)
 
@@ -448,7 +448,7 @@ def image(by: FeatureMap, signal: Polynomial) -> Polynomial:
 
 def unfolded(signal: Polynomial) -> Polynomial:
     """Return a signal without names of what neurons keep: the latest name first, each once."""
-    while held := [each for each in signal.signals if isinstance(each, Kept)]:
+    while held := [each for each in signal.signals if isinstance(each, KeptSum)]:
         last = max(held, key=lambda each: each.number)
         named = {term: number for term, number in signal.terms.items() if term[1] == last}
         rest = Polynomial({term: number for term, number in signal.terms.items() if term[1] != last})
@@ -483,6 +483,6 @@ def pivot_of(signal: Polynomial) -> Term | None:
     """Return a term that a sum is told from others by, of what was compared or kept before if there is one."""
     return min(
         (term for term, number in signal.rest.terms.items() if nowhere_zero(number)),
-        key=lambda term: (bool(term[0]), not isinstance(term[1], Excess | Kept), term[1] is None),
+        key=lambda term: (bool(term[0]), not isinstance(term[1], Excess | KeptSum), term[1] is None),
         default=None,
     )

@@ -29,7 +29,7 @@ from .polynomials import (
     Excess,
     Graded,
     Image,
-    Kept,
+    KeptSum,
     ModuleInput,
     Polynomial,
     Shortening,
@@ -99,7 +99,7 @@ class Firing:
     @property
     def named(self) -> bool:
         """Return whether values are written by its excess."""
-        return bool(self.excess.spikes) or any(isinstance(each, Excess | Kept) for each in self.excess.signals)
+        return bool(self.excess.spikes) or any(isinstance(each, Excess | KeptSum) for each in self.excess.signals)
 
 
 @dataclass(frozen=True)
@@ -468,7 +468,7 @@ class Reader:
             by, rest = parted(whole, names)
             long = len(rest.terms) > 1 and (_is_named(rest) or len(rest.terms) > LONG // 3)
             if long and (pivot := pivot_of(rest)) is not None:
-                kept = Polynomial.graded(Kept(self.kept, whole))
+                kept = Polynomial.graded(KeptSum(self.kept, whole))
                 names.append((pivot, rest, kept - by))
                 self.kept, rest = self.kept + 1, kept - by
             self.values[place] = self.values[place].with_steps([by + rest])
@@ -479,7 +479,7 @@ def _is_kept(signal: Polynomial, excess: Polynomial, compared: Excess) -> bool:
     """Return whether a signal is a sum of what a firing hears of before: of names, or of several spikes."""
     if any(isinstance(each, Bent) for each in signal.signals):
         return False
-    held = {each for each in signal.signals if isinstance(each, Excess | Kept)}
+    held = {each for each in signal.signals if isinstance(each, Excess | KeptSum)}
     whole = not signal.signals and all(
         each.denominator == 1 for number in signal.terms.values() for each in entries_of(number)
     )
@@ -489,7 +489,7 @@ def _is_kept(signal: Polynomial, excess: Polynomial, compared: Excess) -> bool:
 
 
 def _is_named(signal: Polynomial) -> bool:
-    return any(isinstance(each, Kept) for each in signal.signals)
+    return any(isinstance(each, KeptSum) for each in signal.signals)
 
 
 def by_name(signal: Polynomial, excess: Polynomial, name: Polynomial) -> Polynomial:
