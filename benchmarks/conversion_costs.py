@@ -1,4 +1,4 @@
-"""Time conversions of networks written by hand: wide, long, recurrent and deep ones.
+"""Time conversions of networks written by hand: wide, long, recurrent and deep ones, and of several states.
 
     python benchmarks/conversion_costs.py [--steps 25,100,300] [--layers 20,70,300]
 
@@ -41,11 +41,53 @@ class ByHand(nn.Module):
         return total / self.steps
 
 
-def seconds(sizes: list[int], steps: int, **settings: object) -> float:
+class OfStates(ByHand):
+    """Dense layers with neurons between them that keep a second number."""
+
+    def __init__(self, sizes: list[int], steps: int, neuron: str) -> None:
+        super().__init__(sizes, steps)
+        self.neuron = getattr(self, neuron)
+
+    @staticmethod
+    def alif(i: Tensor, v: Tensor, w: Tensor, s: Tensor) -> tuple[Tensor, ...]:
+        """Return v, w and s of a threshold that rises by spikes."""
+        w, v = 0.95 * w + s, 0.9 * v * (1.0 - s) + i
+        return v, w, (v >= 1.0 + 0.3 * w).to(i)
+
+    @staticmethod
+    def adlif(i: Tensor, v: Tensor, w: Tensor, s: Tensor) -> tuple[Tensor, ...]:
+        """Return v, w and s of a second number that the potential and spikes drive."""
+        w = 0.9 * w + 0.1 * v + 0.3 * s
+        v = 0.9 * (v - s) + 0.1 * (8.0 * i - w)
+        return v, w, (v >= 1.0).to(i)
+
+    @staticmethod
+    def tclif(i: Tensor, v: Tensor, w: Tensor, s: Tensor) -> tuple[Tensor, ...]:
+        """Return v, w and s of a dendrite and a soma."""
+        v, w = v - s, w - 0.5 * s
+        w = w - 0.25 * v + i
+        v = v + 0.5 * w
+        return v, w, (v >= 1.0).to(i)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Return the mean over time."""
+        count, total = len(self.layers) - 1, torch.zeros(())
+        states = [(torch.zeros(len(x), layer.out_features),) * 3 for layer in self.layers]  # pyright: ignore
+        for _ in range(self.steps):
+            signal = x
+            for place in range(count):
+                states[place] = self.neuron(self.layers[place](signal), *states[place])
+                signal = states[place][2]
+            total = total + self.layers[-1](signal)
+        return total / self.steps
+
+
+def seconds(sizes: list[int], steps: int, neuron: str = "", **settings: object) -> float:
     """Return the CPU seconds of one conversion, of the first weights of which no spike is decided by rounding."""
     for seed in range(9):
         torch.manual_seed(seed)
-        module, sample = ByHand(sizes, steps, **settings), torch.rand(4, sizes[0])  # pyright: ignore
+        module: nn.Module = OfStates(sizes, steps, neuron) if neuron else ByHand(sizes, steps, **settings)  # pyright: ignore
+        sample = torch.rand(4, sizes[0])
         start = time.process_time()
         try:
             convert(module, sample)
@@ -70,6 +112,10 @@ def main() -> None:
         hard, soft = (seconds([784, 100, 10], steps, reset=reset) for reset in ("zero", "subtract"))
         loops = seconds([784, 100, 10], steps, loops=True)
         print(f"784-100-10, T = {steps}: {hard:.2f} s, subtracting {soft:.2f} s, recurrent {loops:.2f} s")
+    for steps in map(int, given.steps.split(",")):
+        plain = seconds([64, 64, 10], steps)
+        told = (f"{each} {seconds([64, 64, 10], steps, each):.2f} s" for each in ("alif", "adlif", "tclif"))
+        print(f"64-64-10, T = {steps}: {plain:.2f} s, {', '.join(told)}")
     for layers in map(int, given.layers.split(",")):
         print(f"{layers} layers of 6, T = 4: {seconds([6] * layers + [3], 4):.2f} s")
 

@@ -96,16 +96,18 @@ class CoupledRecursion(Recursion):
     """How the run of a rule computes whose numbers enter each other, by moduli.
 
     A step's exact result is at most |z_i[t]| ≤ Σ_k weights[i][k]·|z_k[t−1]| + heard[i]·|x| + entering_i, and what
-    is compared, v − B, at most Σ_k compared[k]·|z_k[t−1]| + |x| + θ: sums of products of at most ten roundings.
+    is compared, v − B, at most Σ_k compared[k]·|z_k[t−1]| + |x| + θ: sums of products of a few roundings each.
     Of `numbers` the starts and what enters count alone.
 
     Attributes:
         weights, heard, compared: see above.
+        roundings: how many any term of a step takes at most, those of its constants included.
     """
 
     weights: tuple[tuple[float | Tensor, ...], ...]
     heard: tuple[float | Tensor, ...]
     compared: tuple[float | Tensor, ...]
+    roundings: int
 
 
 @dataclass(frozen=True)

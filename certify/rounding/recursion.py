@@ -22,12 +22,12 @@ current that pays, as before, since no reset is larger than δ.
 8u·(θ + Σ w_i·A_i) + η·n of θ + Σ w_i·ẑ_i, with as much room for the bound's own two roundings a number.
 
 **Numbers that enter each other**: a step is a sum of products of constants and numbers, where no term takes more
-than ten roundings, those of its constants included. With Z_k ≥ |ẑ_k| and X ≥ |x| it is off by at most E_i =
-16u·(Σ_k w_ik·Z_k + h_i·X + e_i) + 8η·(1 + h_i) from the exact step of ẑ[t−1], as (1 + u)^10 − 1 ≤ 11u; the rest is
-for the bound's own interval of it. What underflows in the potential, η at most, reaches z_i times a share of h_i.
-Z is what iterating |z| ≤ (1 + 16u)·(W·|z| + h·X + e) + 8η·(1 + h) reaches within T steps. The run's v̂ − B̂ is as
-far from the exact v − B of ẑ[t−1], so that both outcomes are taken within that of 0. A box that holds ẑ[t−1]
-therefore holds ẑ[t] behind the exact step, once each number is widened by its E.
+than n roundings, those of its constants included, and n ≤ 19. With Z_k ≥ |ẑ_k| and X ≥ |x| it is off by at most
+E_i = c·(Σ_k w_ik·Z_k + h_i·X + e_i) + nη·(1 + h_i), c = (8n/5)·u, from the exact step of ẑ[t−1], as (1 + u)^n − 1
+≤ 1.1n·u; the rest is for the bound's own interval of it. What underflows in the potential, η a product, reaches
+z_i times a share of h_i. Z is what iterating |z| ≤ (1 + c)·(W·|z| + h·X + e) + nη·(1 + h) reaches within T steps.
+The run's v̂ − B̂ is as far from the exact v − B of ẑ[t−1], so that both outcomes are taken within that of 0. A box
+that holds ẑ[t−1] therefore holds ẑ[t] behind the exact step, once each number is widened by its E.
 
 **A first spike** under a constant current: v[k] = I·α_k, α_k = Σ_{i<k} λ^i, with relative error below γ_{4k}. So
 it may fall at k iff b_k·(1 − γ) ≤ I ≤ b_{k−1}·(1 + γ), b_k = θ/α_k, up to underflow.
@@ -156,7 +156,7 @@ def state_slack(recursion: Recursion, widest: Tensor, num_steps: int, rounding: 
 
 def _coupled_slack(recursion: CoupledRecursion, widest: Tensor, num_steps: int, rounding: Rounding) -> StateSlack:
     """Return what the run of a rule may stray by whose numbers enter each other."""
-    unit, least = 16 * rounding.unit, 8 * rounding.smallest
+    unit, least = 1.6 * recursion.roundings * rounding.unit, recursion.roundings * rounding.smallest
 
     def moduli(weights: tuple[float | Tensor, ...], sizes: list[Tensor], heard: Tensor) -> Tensor:
         """Return a sum of moduli of a step."""

@@ -4,7 +4,7 @@
     u[t] = v[t] − (d + ε·w[t−1])·s[t]  ("subtract")   or   v[t]·(1 − s[t])  ("zero"),
     w[t] = ρ·w[t−1] + μ·u[t−1] + η·I[t] + σ·v[t] + j·s[t],      u[0] = w[0] = 0.
 
-w is one number, or up to three: then γ, β, ε, μ, η, σ and j are vectors of as many, and ρ is a matrix.
+w is one number, or up to twelve: then γ, β, ε, μ, η, σ and j are vectors of as many, and ρ is a matrix.
 
 Neurons whose second state takes from the potential (adLIF: γ, σ, j), thresholds that rise by spikes (ALIF: β, j),
 and those of which the raised threshold is also what is taken away (ε = β, d = θ; a step later d = (θ + β·j)/λ and
@@ -46,8 +46,8 @@ AXES = {
     "hearing": 1,
 }
 """The constants of a layer, and how many axes each has in front where there are several w."""
-MOST_OTHERS = 3
-"""How many w there may be: with more of them a term of a step may take more roundings than are paid for."""
+MOST_OTHERS = 12
+"""How many w there may be: so many steps a table of what own spikes add may have, each of which is a w."""
 COUPLED_RESETS = ("subtract", "zero")
 
 
@@ -71,7 +71,7 @@ class CoupledLIF(ArrayLIF):
         reset: "subtract" or "zero".
         fires_at, surrogate: as in `LIF`, of all neurons.
         hearing: η, what the current adds to w, times I.
-        others: how many w there are, 1 to 3.
+        others: how many w there are, 1 to 12.
 
     Raises:
         ValueError, TypeError: for a constant outside its range, or shapes that do not fit each other.
@@ -229,7 +229,7 @@ def _check_shared(shared: Dynamics) -> None:
 class Coupled(DeclaredRule):
     """What `CoupledLIF` does: its state is u and each w. Constants as in `Varied`, each flattened.
 
-    **Rounding.** Of a step's terms none takes more than ten roundings. With m ≤ 3 of w, λ·u reaches w by λ̂, a
+    **Rounding.** Of a step's terms none takes more than 7 + m roundings, with m of w: λ·u reaches w by λ̂, a
     product, 1 + m sums, σ̂, a product and two sums; γ_k·w_k by no more, and ρ·w_k by m + 5; all others by fewer.
     """
 
@@ -285,7 +285,7 @@ class Coupled(DeclaredRule):
         numbers = Number(1.0, c["reset_amount"] * subtracts), *(Number(1.0, jump) for jump in c["jump"])
         heard = (torch.ones_like(c["decay"]), *(c["drive"] + c["hearing"]))
         compared = (c["decay"], *(c["drain"] + c["rise"]))
-        return CoupledRecursion(c["threshold"], numbers, (potential, *adapted), heard, compared)
+        return CoupledRecursion(c["threshold"], numbers, (potential, *adapted), heard, compared, 7 + self.others)
 
     def moves(
         self, labels: tuple[Label, ...], state: tuple[Range, ...], current: Range, tie: float | Tensor

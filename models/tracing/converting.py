@@ -265,10 +265,11 @@ class ModuleRun:
     def built(self, place: int, name: str | None) -> tuple[SpikingNetwork, tuple[str, ...], Parts]:
         """Return the network of an output, notes, and by what is known what the module gives on inputs.
 
-        What is refused is read once more, with rests that are counted down, if there are some.
+        What is refused is read once more, without names for long sums where it had some, and with rests that are
+        counted down, if there are some.
         """
         try:
-            return self._built(place, name)
+            return self._named(place, name) or self._built(place, name)
         except ConversionRefused:
             try:
                 layers = self.traces.read(place, rested=True)[1]
@@ -281,11 +282,30 @@ class ModuleRun:
                 raise
         return self._built(place, name, rested=True)
 
+    def _named(self, place: int, name: str | None) -> tuple[SpikingNetwork, tuple[str, ...], Parts] | None:
+        """Return the network of an output that is read with names; None where that is refused, and had some."""
+        try:
+            reading, layers = self.traces.read(place, names=True)
+        except ConversionRefused:
+            return None
+        try:
+            return self._from(reading, layers, place, name)
+        except ConversionRefused:
+            if not any(firing.names for firing in reading.firings):
+                raise
+            return None
+
     def _built(
         self, place: int, name: str | None, rested: bool = False
     ) -> tuple[SpikingNetwork, tuple[str, ...], Parts]:
-        """Return the network of an output by one way to read it."""
+        """Return the network of an output that is read without names."""
         reading, layers = self.traces.read(place, rested)
+        return self._from(reading, layers, place, name)
+
+    def _from(
+        self, reading: GraphReading, layers: LayerFirings, place: int, name: str | None
+    ) -> tuple[SpikingNetwork, tuple[str, ...], Parts]:
+        """Return the network of a reading."""
         features = tuple(self.given.shape[1 + self.traces.source.timed :])
         writer = RowWriter(layers, self._coding(layers.num_steps, features), self.inputs.dtype, features)
         readout: Readout = readout_of(reading, layers, name)

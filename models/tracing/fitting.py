@@ -31,9 +31,11 @@ from .polynomials import (
     Fractions,
     Graded,
     Image,
+    KeptSum,
     Polynomial,
     entries_of,
     nowhere_zero,
+    shortened,
     told,
 )
 from .rests.awake import awake, ungated
@@ -101,11 +103,13 @@ def _tried(
     plain = [(guess, partial(_currents, layers, guess, known, names, firings)) for guess in guesses]
     yield from ((False, *each) for each in plain)
     spikes = [layers.spike(number) for number in firings]
-    steps = spelled(known, firings)
+    named = [layers.firings[number].names for number in firings]
+    begun = next((step for step, by in enumerate(named) if by), len(known))
+    steps, named[begun : begun + 1] = spelled(known[: begun + 1], firings, *named[begun : begun + 1])
     for threshold, states in guesses_of_states(steps, firings, of_nothing(steps[1], firings[0]).constant):
         guess = Fit("subtract", states.matrix[0][0], threshold, states.loses[0], states=states)
-        potentials = [each + Polynomial.of(threshold) for each in steps]
-        yield False, guess, partial(states.entering, potentials, spikes)
+        potentials = [each + Polynomial.of(threshold) for each in (*steps, *known[begun + 1 :])]
+        yield False, guess, partial(states.entering, potentials, spikes, named)
     yield from ((True, *each) for each in plain)
 
 
@@ -164,10 +168,13 @@ def _currents(
     rest = guess.rest if guess.kind == "rest" else 0
     for number, excess, name in zip(firings, known, names, strict=True):
         limit, spike = threshold + raised * guess.adaptation, layers.spike(number)
-        potential, named = awake(layers, firings, len(found), rest, excess + limit), name + limit
+        potential = awake(layers, firings, len(found), rest, excess + limit)
         if potential is None:
             raise _Mismatch(len(found) + 1, "takes something in behind a spike")
         found.append(potential - left * guess.decay + raised * guess.drain)
+        by = layers.firings[number].names
+        left, raised = (shortened(each, by) for each in (left, raised))
+        named = name + threshold + raised * guess.adaptation
         before, left = left, _left(guess, ungated(layers, number, named), spike, raised)
         raised = raised * guess.fading + named * guess.drive + before * guess.carry + spike * guess.jump
         for each in firings[max(0, len(found) - rest) : len(found)]:
@@ -203,7 +210,7 @@ def _proved(
             nearest = nearest or error
     if found:
         return min(found, key=lambda fit: len(layers.times(fit.current)))
-    if scaled is not None and not currents[-1].spikes & frozenset(firings):
+    if scaled is not None and not guess.coupled and not currents[-1].spikes & frozenset(firings):
         return replace(guess, current=currents[-1] * (UNIT / scaled[-1]), scale=scaled)
     assert nearest is not None
     raise nearest
@@ -212,6 +219,8 @@ def _proved(
 def _check_heard(layers: LayerFirings, firings: tuple[int, ...], currents: list[Polynomial]) -> None:
     """Raise where what comes in holds a potential, of this layer or of another one."""
     for step, current in enumerate(currents):
+        if any(isinstance(each, KeptSum) for each in current.signals):
+            raise _Mismatch(step + 1, "reads another number that it keeps besides")
         for firing in sorted(_potentials(current)):
             whose = "its" if firing in firings else "another layer's"
             raise _Mismatch(step + 1, f"reads {whose} potential of step {layers.place[firing][1] + 1} besides")

@@ -12,9 +12,12 @@ from torch import Tensor
 from ..conversion.refusal import ConversionRefused
 from .polynomials import Polynomial, exact, tensor_of
 
-BATCH, TIME, FEATURE, ALONE = "batch", "time", "feature", "alone"
+BATCH, TIME, FEATURE, ALONE, SPREAD = "batch", "time", "feature", "alone", "spread"
+"""ALONE has been put in, and has one entry; SPREAD has the numbers of one step, times a constant each."""
 MERGED = ("time batch", "batch time")
-"""Axes that hold time and batch together, in this order; ALONE has been put in, and has one entry."""
+"""Axes that hold time and batch together, in this order."""
+ROWS = f"{BATCH} {FEATURE}"
+"""What an axis begins with that holds samples and all of their features together."""
 
 
 @dataclass(frozen=True)
@@ -22,9 +25,9 @@ class FollowedSignal:
     """A signal.
 
     Attributes:
-        axes: what each is: BATCH, TIME, FEATURE, ALONE or one of MERGED.
-        steps: one polynomial a step of time, one where there is no such axis.
-        features: sizes of the features' axes.
+        axes: what each is: BATCH, TIME, FEATURE, ALONE, SPREAD, one of MERGED, or ROWS and as many more features.
+        steps: one polynomial a step of time, or an entry of SPREAD, one where there is no such axis.
+        features: sizes of the features' axes, those in ROWS first.
     """
 
     axes: tuple[str, ...]
@@ -39,8 +42,18 @@ class FollowedSignal:
     def sizes(self, batch: int) -> tuple[int, ...]:
         """Return the size of each axis."""
         features, count = iter(self.features), len(self.steps)
-        known = {BATCH: batch, TIME: count, ALONE: 1, **dict.fromkeys(MERGED, count * batch)}
+        known = {BATCH: batch, TIME: count, SPREAD: count, ALONE: 1, **dict.fromkeys(MERGED, count * batch)}
+        known |= {
+            axis: batch * prod(next(features) for _ in axis.split()[1:])
+            for axis in self.axes
+            if axis.startswith(ROWS)
+        }
         return tuple(next(features) if axis == FEATURE else known[axis] for axis in self.axes)
+
+    @property
+    def plain(self) -> bool:
+        """Return whether it has no axis that only a few operations go with."""
+        return not any(axis == SPREAD or axis.startswith(ROWS) for axis in self.axes)
 
     def with_steps(self, steps: list[Polynomial]) -> FollowedSignal:
         """Return other values laid out in the same way."""
@@ -64,7 +77,7 @@ def constant(value: float | bool | Tensor, like: FollowedSignal, dtype: torch.dt
     if axes is None:
         raise ConversionRefused(f"has a constant of shape {tuple(tensor.shape)} beside a signal of fewer axes")
     for place, axis in enumerate(axes):
-        if axis in (BATCH, *MERGED):
+        if axis in (BATCH, *MERGED) or axis.startswith(ROWS):
             if bool((tensor != tensor.narrow(place, 0, 1)).any()):
                 raise ConversionRefused("has a constant that is not the same for all samples")
             tensor = tensor.narrow(place, 0, 1)
@@ -85,6 +98,8 @@ def laid_alike(one: FollowedSignal, other: FollowedSignal) -> tuple[FollowedSign
         return one, other
     pairs = [*zip_longest(reversed(one.axes), reversed(other.axes), fillvalue=ALONE)]
     axes = tuple(reversed([_met(*pair) for pair in pairs]))
+    if {TIME, SPREAD} <= set(axes):
+        raise ConversionRefused("has signals that are spread along another axis than time")
     count = max(len(one.steps), len(other.steps))
     features = max(one.features, other.features, key=prod)
     return tuple(_stretched(each, axes, features, count) for each in (one, other))  # pyright: ignore[reportReturnType]
@@ -95,6 +110,8 @@ def _met(one: str, other: str) -> str:
         return one
     if one == ALONE:
         return other
+    if {one, other} == {TIME, SPREAD}:
+        return TIME
     raise ConversionRefused(f"has signals of which {one} and {other} meet")
 
 
@@ -119,7 +136,7 @@ def regrouped(
         ConversionRefused: where features and samples, or time and batch, get mixed.
     """
     before = [pair for pair in zip(signal.axes, signal.sizes(batch), strict=True) if pair[1] != 1]
-    wanted, names = [size for size in shape if size != 1], []
+    wanted, names = [size for size in shape if size != 1], list[tuple[str, tuple[int, ...]]]()
     while before or wanted:
         taken, made = [before.pop(0)] if before else [], [wanted.pop(0)] if wanted else []
         while prod(size for _, size in taken) != prod(made):
@@ -127,22 +144,30 @@ def regrouped(
             if not short:
                 raise ConversionRefused("reads a signal in another shape that can't be followed")
             full.append(short.pop(0))  # pyright: ignore[reportArgumentType]
-        names += _named([axis for axis, _ in taken], made, len(signal.steps), batch)
+        names += _named(taken, made, signal, batch)
     known = iter(names)
-    axes = tuple(ALONE if size == 1 else next(known) for size in shape)
-    return axes, tuple(size for axis, size in zip(axes, shape, strict=True) if axis == FEATURE)
+    axes = [(ALONE, ()) if size == 1 else next(known) for size in shape]
+    if any(axis.startswith(ROWS) and FEATURE in dict(axes[:place]) for place, (axis, _) in enumerate(axes)):
+        raise ConversionRefused("reads samples behind features in another shape")
+    return tuple(axis for axis, _ in axes), tuple(size for _, sizes in axes for size in sizes)
 
 
-def _named(kinds: list[str], sizes: list[int], steps: int, batch: int) -> list[str]:
-    """Return what the axes are that a group of axes becomes."""
+def _named(
+    taken: list[tuple[str, int]], sizes: list[int], signal: FollowedSignal, batch: int
+) -> list[tuple[str, tuple[int, ...]]]:
+    """Return what the axes are that a group of axes becomes, and the features in each."""
+    kinds = [axis for axis, _ in taken]
     if all(kind == FEATURE for kind in kinds):
-        return [FEATURE] * len(sizes)
+        return [(FEATURE, (size,)) for size in sizes]
     whole = " ".join(kinds)
-    if len(sizes) == 1 and (len(kinds) == 1 or whole in MERGED):
-        return [whole]
-    apart = whole.split()
-    if whole in MERGED and sizes == [{TIME: steps, BATCH: batch}[each] for each in apart]:
-        return apart
+    apart, merged = whole.split(), whole.startswith(ROWS) and TIME not in whole
+    inner = signal.features[: len(apart) - 1] if len(kinds) == 1 else tuple(size for _, size in taken[1:])
+    if len(sizes) == 1 and (len(kinds) == 1 or whole in MERGED or merged):
+        return [(whole, inner if merged else ())]
+    if merged and sizes[0] == batch:
+        return [(BATCH, ()), *((FEATURE, (size,)) for size in sizes[1:])]
+    if whole in MERGED and sizes == [{TIME: len(signal.steps), BATCH: batch}[each] for each in apart]:
+        return [(each, ()) for each in apart]
     raise ConversionRefused(f"reads {' and '.join(kinds)} in the shape {tuple(sizes)}, which mixes them")
 
 

@@ -11,7 +11,19 @@ from typing import Any
 
 from ..conversion.refusal import ConversionRefused
 from .followed import TIME
-from .polynomials import ApartSpike, Excess, FeatureMap, Graded, Image, ModuleInput, Polynomial, above, image
+from .polynomials import (
+    ApartSpike,
+    Excess,
+    FeatureMap,
+    Graded,
+    Image,
+    KeptSum,
+    ModuleInput,
+    Polynomial,
+    above,
+    image,
+    unfolded,
+)
 from .reading import Firing, GraphReading
 
 SILENT = "module: nothing in it fires; expected a comparison of a potential with a threshold"
@@ -76,6 +88,7 @@ class LayerFirings:
 
     def heard(self, signal: Polynomial) -> set[int]:
         """Return the layers whose spikes a signal is made of, by maps or entry by entry."""
+        signal = unfolded(signal)
         found = {self.place[spike][0] for spike in signal.spikes}
         return found.union(*(self.heard(each.signal) for each in signal.signals if isinstance(each, Image)))
 
@@ -117,7 +130,7 @@ class _InAnotherStep:
     def _moved(self, graded: Graded) -> Polynomial:
         if isinstance(graded, Image):
             return image(graded.map, self.signal(graded.signal))
-        if isinstance(graded, Excess):
+        if isinstance(graded, Excess | KeptSum):
             raise ConversionRefused("reads the potential of a neuron; expected its spikes")
         if graded.step is None:
             return Polynomial.graded(graded)
@@ -242,7 +255,9 @@ def _group_of(
     code: Callable[[Firing], Any],
 ) -> int | None:
     """Return the group of a firing's step before: by its own spike or potential, else by code and maps."""
-    past = {each.firing for each in firing.excess.signals if isinstance(each, Excess)} | firing.excess.spikes
+    near = [firing.excess, *(each.signal for each in firing.excess.signals if isinstance(each, KeptSum))]
+    past = {each.firing for signal in near for each in signal.signals if isinstance(each, Excess)}
+    past |= {spike for signal in near for spike in signal.spikes}
     alike = [
         group
         for group, members in enumerate(groups)

@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 import operator
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from fractions import Fraction
 from functools import cached_property
 from typing import Any
@@ -249,6 +249,19 @@ class Image:
 
 
 @dataclass(frozen=True)
+class KeptSum:
+    """What a neuron keeps besides its potential when it is compared, by a number: a name of a longer sum.
+
+    Attributes:
+        number: in the order in which they are named.
+        signal: what it is, of earlier ones.
+    """
+
+    number: int
+    signal: Polynomial = field(compare=False, repr=False)
+
+
+@dataclass(frozen=True)
 class Bent:
     """What a bounded function makes of a graded signal, as gradients are led through it: it must cancel.
 
@@ -263,7 +276,7 @@ class Bent:
     why: str
 
 
-Graded = ModuleInput | Excess | Image | Bent
+Graded = ModuleInput | Excess | Image | KeptSum | Bent
 Term = tuple[frozenset[int], Graded | None]
 ONE: Term = (frozenset(), None)
 
@@ -430,4 +443,46 @@ def image(by: FeatureMap, signal: Polynomial) -> Polynomial:
     """Return what a layer makes of a signal: of nothing its bias, where it has one."""
     if not signal.terms:
         return Polynomial({}) if by.homogeneous else by.of_nothing
-    return Polynomial.graded(Image(by, signal))
+    return Polynomial.graded(Image(by, unfolded(signal)))
+
+
+def unfolded(signal: Polynomial) -> Polynomial:
+    """Return a signal without names of what neurons keep: the latest name first, each once."""
+    while held := [each for each in signal.signals if isinstance(each, KeptSum)]:
+        last = max(held, key=lambda each: each.number)
+        named = {term: number for term, number in signal.terms.items() if term[1] == last}
+        rest = Polynomial({term: number for term, number in signal.terms.items() if term[1] != last})
+        factor = Polynomial({(spikes, None): number for (spikes, _), number in named.items()})
+        signal = rest + last.signal * factor
+    return signal
+
+
+Shortening = tuple[tuple[Term, Polynomial, Polynomial], ...]
+"""Sums that have names: of each a term that no later one has, the sum, and its name."""
+
+
+def parted(
+    signal: Polynomial, names: Iterable[tuple[Term, Polynomial, Polynomial]]
+) -> tuple[Polynomial, Polynomial]:
+    """Return the names of sums in a signal, and what else is in it: not the term of each, which says how much."""
+    found = Polynomial({})
+    for term, whole, name in names:
+        if term in signal.terms:
+            factor = signal.terms[term] / whole.terms[term]
+            signal, found = signal - whole * factor, found + name * factor
+    return found, signal
+
+
+def shortened(signal: Polynomial, names: Shortening) -> Polynomial:
+    """Return the same signal by names of sums in it."""
+    by, rest = parted(signal, names)
+    return by + rest
+
+
+def pivot_of(signal: Polynomial) -> Term | None:
+    """Return a term that a sum is told from others by, of what was compared or kept before if there is one."""
+    return min(
+        (term for term, number in signal.rest.terms.items() if nowhere_zero(number)),
+        key=lambda term: (bool(term[0]), not isinstance(term[1], Excess | KeptSum), term[1] is None),
+        default=None,
+    )

@@ -29,13 +29,18 @@ from .polynomials import (
     Excess,
     Graded,
     Image,
+    KeptSum,
     ModuleInput,
     Polynomial,
+    Shortening,
     Uncancelled,
     above,
     entries_of,
     exact,
+    parted,
+    pivot_of,
     tensor_of,
+    unfolded,
 )
 from .tracing import name_of
 from .watching import frames_of, line_of
@@ -48,6 +53,8 @@ ENDINGS = ("_softmax", "_log_softmax", "softmax", "log_softmax", "argmax")
 """What ends a network without a change of its class."""
 SATURATED = ("tanh", "sigmoid", "relu")
 """What rises with each output by itself, or stays: of some numbers, large or small ones, it makes one."""
+LONG = 24
+"""Of how many terms a sum may be without a name."""
 COMPARISONS = ("gt", "ge", "lt", "le", "heaviside")
 """What fires."""
 
@@ -67,6 +74,7 @@ class Firing:
         gate: 1 where it is silent all the same, as while a rest is counted down; of earlier spikes.
         besides: earlier firings where which fired it does not.
         counts: whether it compares a whole number, without a half.
+        names: by which values at hand are written, of sums of what `excess` is of; () where they are short.
     """
 
     excess: Polynomial
@@ -80,6 +88,7 @@ class Firing:
     gate: Polynomial = Polynomial({})  # noqa: RUF009 (it never changes)
     besides: frozenset[int] = frozenset()
     counts: bool = False
+    names: Shortening = ()
 
     @property
     def epsilon(self) -> Fraction:
@@ -90,7 +99,7 @@ class Firing:
     @property
     def named(self) -> bool:
         """Return whether values are written by its excess."""
-        return bool(self.excess.spikes) or any(isinstance(each, Excess) for each in self.excess.signals)
+        return bool(self.excess.spikes) or any(isinstance(each, Excess | KeptSum) for each in self.excess.signals)
 
 
 @dataclass(frozen=True)
@@ -104,12 +113,14 @@ class Rereading:
             what has fired, which begins with one spike.
         entrywise: lines whose batch norms are factors and constants of channels, as potentials go through them.
         before: whether the output is what its last functions are of, where they only keep the order.
+        names: whether long sums that neurons keep besides a potential get names.
     """
 
     unused: bool = False
     counts: frozenset[tuple[tuple[str, int], ...]] = frozenset()
     entrywise: frozenset[tuple[tuple[str, int], ...]] = frozenset()
     before: bool = False
+    names: bool = False
 
 
 @dataclass(frozen=True)
@@ -145,7 +156,10 @@ class GraphReading:
         pairs = zip(self.firings, other.firings, strict=False)
         return (
             len(self.firings) == len(other.firings)
-            and all((one.excess, one.strict, one.gate) == (two.excess, two.strict, two.gate) for one, two in pairs)
+            and all(
+                (one.excess, one.strict, one.gate, one.names) == (two.excess, two.strict, two.gate, two.names)
+                for one, two in pairs
+            )
             and (self.output.steps, self.output.features) == (other.output.steps, other.output.features)
         )
 
@@ -232,6 +246,7 @@ class Reader:
         self.firings: list[Firing] = []
         self.silent: list[Firing] = []
         self.known: dict[tuple[Polynomial, bool], int] = {}
+        self.kept = 0
         self.batch = self.given = 0
 
     def reading(self, notes: tuple[str, ...], largest: int | None) -> GraphReading:
@@ -245,6 +260,11 @@ class Reader:
         output = self.values[self.output]
         if not isinstance(output, FollowedSignal):
             raise ConversionRefused("output: depends on no input")
+        if not output.plain:
+            raise ConversionRefused(
+                "output: has samples and features in one axis, or steps times constants of each"
+            )
+        output = output.with_steps([unfolded(step) for step in output.steps])
         for step in output.steps:
             _check_unbent(step)
         left_out = 0
@@ -421,7 +441,55 @@ class Reader:
                     continue  # of counts each spike by itself is a signal, too
                 if isinstance(value, FollowedSignal) and len(value.steps) == 1:
                     self.values[place] = value.with_steps([by_name(value.steps[0], excess, name)])
+            if self.how.names and not counts:
+                self.firings[number] = replace(firing, names=self._shortened(excess, Excess(number)))
         return number
+
+    def _shortened(self, excess: Polynomial, compared: Excess) -> Shortening:
+        """Write what hears the same as a firing by names of sums, once one of them is long, and return these.
+
+        They are what a neuron keeps besides its potential: of names, the next step is a sum of a few terms.
+        """
+        own = {
+            place: value.steps[0]
+            for place, value in self.values.items()
+            if isinstance(value, FollowedSignal)
+            and len(value.steps) == 1
+            and _is_kept(value.steps[0], excess, compared)
+        }
+        if not any(len(each.terms) > LONG or _is_named(each) for each in own.values()):
+            return ()
+        name, pivot = Polynomial.graded(compared), pivot_of(excess)
+        if pivot is None:
+            return ()
+        names = [(pivot, excess, name)]
+        for place, signal in own.items():
+            whole = signal + (excess - name) * signal.coefficient(compared)
+            by, rest = parted(whole, names)
+            long = len(rest.terms) > 1 and (_is_named(rest) or len(rest.terms) > LONG // 3)
+            if long and (pivot := pivot_of(rest)) is not None:
+                kept = Polynomial.graded(KeptSum(self.kept, whole))
+                names.append((pivot, rest, kept - by))
+                self.kept, rest = self.kept + 1, kept - by
+            self.values[place] = self.values[place].with_steps([by + rest])
+        return tuple(names)
+
+
+def _is_kept(signal: Polynomial, excess: Polynomial, compared: Excess) -> bool:
+    """Return whether a signal is a sum of what a firing hears of before: of names, or of several spikes."""
+    if any(isinstance(each, Bent) for each in signal.signals):
+        return False
+    held = {each for each in signal.signals if isinstance(each, Excess | KeptSum)}
+    whole = not signal.signals and all(
+        each.denominator == 1 for number in signal.terms.values() for each in entries_of(number)
+    )
+    return not whole and (
+        not held.isdisjoint((compared, *excess.signals)) or len(signal.spikes & excess.spikes) > 1
+    )
+
+
+def _is_named(signal: Polynomial) -> bool:
+    return any(isinstance(each, KeptSum) for each in signal.signals)
 
 
 def by_name(signal: Polynomial, excess: Polynomial, name: Polynomial) -> Polynomial:

@@ -61,10 +61,16 @@ class Traces:
             raise ConversionRefused(ALONE)
         return pure(source, traced(source, others, "real", grad=True), others)
 
-    def read(self, place: int, rested: bool = False) -> tuple[GraphReading, LayerFirings]:
-        """Return what an output computes, and the layers that it is made of; with rests that are counted down."""
+    def read(self, place: int, rested: bool = False, names: bool = False) -> tuple[GraphReading, LayerFirings]:
+        """Return what an output computes, and the layers that it is made of.
+
+        Args:
+            place: of the output.
+            rested: whether to follow rests that are counted down.
+            names: whether to give names to long sums that neurons keep.
+        """
         reader = RestingReader if rested else None
-        how = Rereading(before=self.source.ending == "before")
+        how = Rereading(before=self.source.ending == "before", names=names)
         reading = read(self.graph, self.source.timed, place, how, reader)
         try:
             return reading, grouped(reading, self.source.num_steps)

@@ -9,10 +9,28 @@ TRACING_MUTANTS = (
     Mutant(
         "tracing: a current may differ from step to step",
         FITTING,
-        "if not _same(layers, entering, step):",
+        "if not _same(layers, entering, step, off):",
         "if False:",
     ),
     Mutant("tracing: two runs may differ", TRACES, "if not reading.same_as(other):", "if False:"),
+    Mutant(
+        "tracing: what neurons keep may differ between two runs",
+        READING,
+        "one.gate, one.names) == (two.excess, two.strict, two.gate, two.names)",
+        "one.gate) == (two.excess, two.strict, two.gate)",
+    ),
+    Mutant(
+        "tracing: layers take samples for features",
+        "models/tracing/operations/calls.py",
+        "if call.name not in EACH_ENTRY and not all(",
+        "if False and not all(",
+    ),
+    Mutant(
+        "tracing: parts of a signal over time are written a step early",
+        "models/tracing/operations/moving.py",
+        "steps[place] = step",
+        "steps[place - 1] = step",
+    ),
     Mutant("tracing: values may be read where errors are caught", TRACING, "if watching.escapes:", "if False:"),
     Mutant(
         "tracing: signals may change out of sight",

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from torch import Tensor, nn
 
 from spikecert import CoupledLIF, Share, SpikingNetwork
-from spikecert.models.elements.coupled import AXES
+from spikecert.models.elements.coupled import AXES, MOST_OTHERS
 
 SHARES = st.sampled_from([0.0, 0.25, 0.5, 0.9, 1.0])
 FACTORS = st.sampled_from([-0.5, 0.0, 0.0, 0.25, 0.5, 1.0])
@@ -19,7 +19,9 @@ FIRES = st.sampled_from([">=", ">"])
 
 @st.composite
 def coupled_neurons(draw: st.DrawFn, width: int = 3, most: int = 3) -> CoupledLIF:
-    """Return neurons of any constants, alike or one set each; of several w, of any linear recurrence."""
+    """Return neurons of any constants, alike or one set each; of several w, of any recurrence, or a table."""
+    if most > 1 and draw(st.integers(0, 4)) == 0:
+        return draw(tabled_neurons())
     others = draw(st.sampled_from([1, 1, *range(2, most + 1)]))
     shares, factors = (SHARES, FACTORS) if others == 1 and draw(st.booleans()) else (ANY, ANY)
     strategies = {"decay": shares, "threshold": THRESHOLDS, "reset_amount": AMOUNTS, "fading": shares}
@@ -30,6 +32,19 @@ def coupled_neurons(draw: st.DrawFn, width: int = 3, most: int = 3) -> CoupledLI
         constants[name] = torch.tensor(numbers).reshape(shape).tolist()
     reset = draw(st.sampled_from(["subtract", "zero"]))
     return CoupledLIF(**constants, reset=reset, fires_at=draw(FIRES), others=others)
+
+
+@st.composite
+def tabled_neurons(draw: st.DrawFn) -> CoupledLIF:
+    """Return neurons that keep nothing, to which each spike adds by a table: w hands on what later steps hear."""
+    jump = draw(st.lists(ANY, min_size=2, max_size=MOST_OTHERS))
+    count = len(jump)
+    fading, first = torch.diag(torch.ones(count - 1), 1), torch.eye(count)[0]
+    return CoupledLIF(
+        *(0.0, draw(THRESHOLDS), 0.0, fading.tolist(), jump, 0.0, 0.0, (-first).tolist()),
+        fires_at=draw(FIRES),
+        others=count,
+    )
 
 
 def draw_weights(network: SpikingNetwork, generator: torch.Generator, scale: float, grid: bool) -> None:

@@ -7,6 +7,9 @@ diagonal, 1 above it, and beside these its first column alone; p = a₁/k, as bo
 eigenvalues are alike, or turn. Of two real ones A₁₁ = h[1] is better, where it makes all entries 0 at least: boxes
 are exact then.
 
+A neuron that keeps nothing of what comes in, and to which each spike adds by a table, as refractory kernels do, is
+another one: x_i[t] = x_{i+1}[t−1] − r_i·s[t] are what the next steps hear, as many as the table is long.
+
 A wrong guess can only be refused: what counts is proved by `fitting.py`, of the currents that `entering` gives.
 """
 
@@ -14,7 +17,22 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 
-from ..polynomials import UNIT, ZERO, Coefficient, Excess, Polynomial, entries_of, nowhere_zero, summed
+from ...elements.coupled import MOST_OTHERS
+from ..polynomials import (
+    UNIT,
+    ZERO,
+    Coefficient,
+    Excess,
+    Polynomial,
+    Shortening,
+    Term,
+    entries_of,
+    nowhere_zero,
+    parted,
+    pivot_of,
+    shortened,
+    summed,
+)
 
 MOST_STATES = 4
 """Of a neuron: the potential is one of them."""
@@ -43,28 +61,58 @@ class LinearStates:
         parts = (*sum(self.matrix, ()), *self.hears, *self.loses)
         return max(abs(each) for part in parts for each in entries_of(part))
 
-    def entering(self, potentials: list[Polynomial], spikes: list[Polynomial]) -> list[Polynomial]:
-        """Return I[t] of potentials before the reset: what A does not make of the states."""
+    def entering(
+        self, potentials: list[Polynomial], spikes: list[Polynomial], names: list[Shortening]
+    ) -> list[Polynomial]:
+        """Return I[t] of potentials before the reset: what A does not make of the states, which have the names."""
         found, states = [], [Polynomial({})] * len(self.hears)
-        for potential, spike in zip(potentials, spikes, strict=True):
+        for potential, spike, by in zip(potentials, spikes, names, strict=True):
             kept = [sum((x * a for x, a in zip(states, row, strict=True)), Polynomial({})) for row in self.matrix]
             found.append(potential - kept[0])
             parts = zip(kept, self.hears, self.loses, strict=True)
-            states = [one + found[-1] * hears - spike * loses for one, hears, loses in parts]
+            states = [shortened(one + found[-1] * hears, by) - spike * loses for one, hears, loses in parts]
         return found
 
 
-def spelled(known: list[Polynomial], firings: tuple[int, ...]) -> list[Polynomial]:
-    """Return what a layer compares at each step, without names of what it compared before."""
+def spelled(
+    known: list[Polynomial], firings: tuple[int, ...], names: Shortening = ()
+) -> tuple[list[Polynomial], list[Shortening]]:
+    """Return what a layer compares at each step without names of what it compared before, and sums of these.
+
+    Args:
+        known: what is compared.
+        firings: that compare it.
+        names: of sums that are made behind the last step, if there are any.
+    """
     found: dict[Excess, Polynomial] = {}
-    for number, excess in zip(firings, known, strict=True):
-        parts = []
-        for (spikes, graded), factor in excess.terms.items():
-            named = isinstance(graded, Excess) and graded in found
-            term = Polynomial({(spikes, None if named else graded): factor})
-            parts.append(term * found[graded] if isinstance(graded, Excess) and named else term)
-        found[Excess(number)] = summed(term for part in parts for term in part.terms.items())
-    return list(found.values())
+    for number, excess in zip(firings, known, strict=False):
+        found[Excess(number)] = _without(excess, found)
+    own = [(name, _without(whole, found)) for _, whole, name in names]
+    return list(found.values()), [apart(own)] if names else []
+
+
+def _without(signal: Polynomial, known: dict[Excess, Polynomial]) -> Polynomial:
+    """Return a signal without names of what was compared."""
+    parts = []
+    for (spikes, graded), factor in signal.terms.items():
+        named = isinstance(graded, Excess) and graded in known
+        term = Polynomial({(spikes, None if named else graded): factor})
+        parts.append(term * known[graded] if isinstance(graded, Excess) and named else term)
+    return summed(term for part in parts for term in part.terms.items())
+
+
+def apart(sums: list[tuple[Polynomial, Polynomial]]) -> Shortening:
+    """Return sums with a term each that no later one has, less what is told by earlier ones.
+
+    Args:
+        sums: each with its name before it.
+    """
+    found: list[tuple[Term, Polynomial, Polynomial]] = []
+    for name, whole in sums:
+        by, rest = parted(whole, found)
+        if (pivot := pivot_of(rest)) is not None:
+            found.append((pivot, rest, name - by))
+    return tuple(found)
 
 
 def guesses_of_states(
@@ -91,14 +139,30 @@ def guesses_of_states(
                 states = _realised(_recurrence(response, left, count), response, left)
                 if states is not None:
                     yield from ((threshold, states) for threshold in _thresholds(steps, response, begun))
+    if (states := _table(known, firings)) is not None:
+        yield from ((-known[0].constant, states), (UNIT, states))
+
+
+def _table(known: list[Polynomial], firings: tuple[int, ...]) -> LinearStates | None:
+    """Return states that hand on what each spike adds some steps later, by the last step; None for too many."""
+    added = [known[-1].coefficient(None, spike) for spike in reversed(firings[:-1])]
+    while added and added[-1] == ZERO:
+        added.pop()
+    if not 0 < len(added) <= MOST_OTHERS:
+        return None
+    places = range(1 + len(added))
+    matrix = tuple(tuple(UNIT if column == row + 1 else ZERO for column in places) for row in places)
+    return LinearStates(matrix, (UNIT, *[ZERO] * len(added)), (ZERO, *(-number for number in added)))
 
 
 def _thresholds(steps: list[Polynomial], response: Numbers, begun: Coefficient) -> Iterator[Coefficient]:
-    """Yield θ where no constant comes in, and where one does at each step."""
+    """Yield θ where no constant comes in, and where one does at each step; 1 where nothing is kept."""
     left = [step.constant - share * begun for step, share in zip(steps, response, strict=True)]
     yield -left[0]
     pairs = zip(left, left[1:], response[1:], strict=False)
     yield from [(now - before) / share - left[0] for before, now, share in pairs if nowhere_zero(share)][:1]
+    if not any(response[1:]):
+        yield UNIT
 
 
 def _recurrence(response: Numbers, left: Numbers, count: int) -> Numbers:

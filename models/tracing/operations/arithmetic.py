@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from ...conversion.refusal import ConversionRefused
-from ..followed import FollowedSignal, constant
+from ..followed import ALONE, SPREAD, TIME, FollowedSignal, constant
 from ..polynomials import (
     MOVING,
     ONE,
@@ -119,6 +119,8 @@ def product(call: TracedCall) -> FollowedSignal:
     if call.name != "mul":
         check_masks(call, *call.args)
     one, other = call.args[:2]
+    if (found := _spread(call)) is not None:
+        return found
     if isinstance(one, FollowedSignal) and isinstance(other, FollowedSignal):
         one, other = stretched(call, one, other), stretched(call, other, one)
     try:
@@ -128,6 +130,24 @@ def product(call: TracedCall) -> FollowedSignal:
             raise
         first, second = (_handed_on(call, place, each) for place, each in enumerate((one, other)))
         return call.each(lambda x, y: x * y, first, second)
+
+
+def _spread(call: TracedCall) -> FollowedSignal | None:
+    """Return a signal times constants along an axis that has one entry in it; None for another product."""
+    signals = [each for each in call.args[:2] if isinstance(each, FollowedSignal)]
+    held = [each for each in call.args[:2] if isinstance(each, Tensor)]
+    if len(signals) != 1 or len(held) != 1 or len(signals[0].axes) != len(call.shape) or not signals[0].plain:
+        return None
+    (signal,), (numbers,) = signals, held
+    sizes = zip(signal.sizes(call.batch), call.shape, strict=True)
+    new = [place for place, (before, after) in enumerate(sizes) if before != after]
+    if len(new) != 1 or signal.axes[new[0]] != ALONE or TIME in signal.axes or len(signal.steps) != 1:
+        return None
+    if numbers.numel() != call.shape[new[0]]:
+        return None
+    axes = (*signal.axes[: new[0]], SPREAD, *signal.axes[new[0] + 1 :])
+    factors = (exact(each, call.result.dtype) for each in numbers.flatten())
+    return FollowedSignal(axes, tuple(signal.steps[0] * factor for factor in factors), signal.features)
 
 
 def _handed_on(call: TracedCall, place: int, signal: FollowedSignal) -> FollowedSignal:

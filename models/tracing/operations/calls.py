@@ -58,6 +58,11 @@ WRITTEN = {
     "unsafe_split": "chunk or split",
 }
 """What people write, of which torch makes operations of these names."""
+EACH_ENTRY = (
+    *("detach", "alias", "clone", "view", "_unsafe_view", "reshape", "constant_pad_nd", "convolution"),
+    *("add", "sub", "mul", "neg"),
+)
+"""What may be done to signals that have samples and features in one axis, or are spread along a new one."""
 DTYPES = (torch.float32, torch.float64, torch.bool, torch.int64)
 
 
@@ -160,6 +165,8 @@ def understood(call: TracedCall) -> Any:
         ConversionRefused: for an operation that is not known, or not with these operands.
     """
     handler = HANDLERS.get(call.name)
+    if call.name not in EACH_ENTRY and not all(arg.plain for arg in call.args if isinstance(arg, FollowedSignal)):
+        call.refuse("is of samples and features in one axis, or of steps times constants of each; no layer is")
     if handler is None:
         for each in (graded for arg in call.args for graded in _graded_of(arg)):
             if isinstance(each, Bent):

@@ -135,6 +135,8 @@ def convolved(call: TracedCall) -> FollowedSignal:
     signal, weight, bias, stride, padding, dilation, transposed, more, groups = call.args[:9]
     if not isinstance(signal, FollowedSignal) or isinstance(weight, FollowedSignal):
         call.refuse("convolves two signals")
+    if (found := _filtered(call)) is not None:
+        return found
     axes = weight.dim() - 2
     kinds = (nn.ConvTranspose1d, nn.ConvTranspose2d) if transposed else (nn.Conv1d, nn.Conv2d)
     if signal.axes[-1] == TIME and not transposed:
@@ -156,6 +158,20 @@ def convolved(call: TracedCall) -> FollowedSignal:
         settings |= more_settings
     told = (settings, transposed)
     return mapped(call, signal, made, (weight, bias), told, homogeneous=bias is None, rank=axes + 1)
+
+
+def _filtered(call: TracedCall) -> FollowedSignal | None:
+    """Return what each number over time is by a table, as convolutions of one channel have it; None for others."""
+    signal, weight, bias, stride, padding, dilation, transposed = call.args[:7]
+    alone = signal.axes[1] == ALONE and signal.axes[-1] == TIME and weight.numel() == weight.shape[-1]
+    if not alone or transposed or bias is not None or {*stride[:-1], 1} != {1} or any(padding[:-1]):
+        return None
+    beside, table = [Polynomial({})] * padding[-1], [exact(each, call.result.dtype) for each in weight.flatten()]
+    steps, found = [*beside, *signal.steps, *beside], []
+    for step in range(call.shape[-1]):
+        heard = (steps[step * stride[-1] + place * dilation[-1]] * by for place, by in enumerate(table))
+        found.append(sum(heard, start=Polynomial({})))
+    return signal.with_steps(found)
 
 
 def _along_time(call: TracedCall, signal: FollowedSignal) -> FollowedSignal:

@@ -24,6 +24,7 @@ from ..polynomials import (
     exact,
     image,
     number_tensor,
+    unfolded,
 )
 from ..tracing import name_of
 from ..watching import line_of
@@ -62,8 +63,8 @@ def viewed(signal: Polynomial, before: tuple[int, ...], after: tuple[int, ...], 
         elif (spikes, graded) != ONE:
             if isinstance(number, Fractions):
                 by = scaling(number, before, call.result.dtype, line_of(call.node))
-                graded, spikes, number = Image(by, Polynomial({(spikes, graded): UNIT})), frozenset(), UNIT
-                term = Polynomial.graded(graded)
+                graded = Image(by, unfolded(Polynomial({(spikes, graded): UNIT})))
+                term, spikes, number = Polynomial.graded(graded), frozenset(), UNIT
             if isinstance(graded, Image) and not spikes and graded.map.key[0] == "view":
                 term, first = graded.signal * number, graded.map.key[1]
             term = term if first == after else image(view_map(first, after, line_of(call.node)), term)
@@ -303,6 +304,26 @@ def written(call: TracedCall) -> FollowedSignal:
         call.refuse("writes into what is no axis of time")
     steps = list(buffer.steps)
     steps[index] = signal.steps[0]
+    return buffer.with_steps(steps)
+
+
+@reads("slice_scatter")
+def written_along(call: TracedCall) -> FollowedSignal:
+    """Return a signal over time, some of whose steps are written."""
+    buffer, signal = call.args[:2]
+    axis = call.option(2, "dim", 0) % len(call.shape)
+    places = range(call.shape[axis])[
+        slice(call.option(3, "start", None), call.option(4, "end", None), call.option(5, "step", 1))
+    ]
+    if not isinstance(buffer, FollowedSignal) or buffer.timed != axis:
+        call.refuse("writes into what is no signal over time")
+    if not isinstance(signal, FollowedSignal):
+        signal = constant(signal, buffer.with_steps([Polynomial({})] * len(places)), call.result.dtype)
+    if (signal.axes, signal.features, len(signal.steps)) != (buffer.axes, buffer.features, len(places)):
+        call.refuse("writes a signal of another shape into one over time")
+    steps = list(buffer.steps)
+    for place, step in zip(places, signal.steps, strict=True):
+        steps[place] = step
     return buffer.with_steps(steps)
 
 

@@ -23,8 +23,6 @@ HEAD = "| repository, and how it is written | |\n|---|---|\n"
 REFUSED = {
     "EfficientSRNN": "draws random numbers",
     "Sparch": "draws random numbers",
-    "Decolle": "loses some of its potential by a spike",
-    "Slayer": "mixes them",
     "SpikeFlowNet": "which rounding decides",
     "PopSpike": "sub: makes",
     "Spikformer": "a product of two signals (attention)",
