@@ -1,12 +1,12 @@
 """The complete verifier on networks trained here: decided samples and time; and against a big-M MILP.
 
     python benchmarks/complete.py [--rows soft,one,deep,fashion,wide,layers,convolutions,milp]
-                                  [--verifier complete] [--cache FOLDER] [--kernel eager]
+                                  [--verifier complete] [--cache FOLDER] [--kernel eager] [--cpu] [--samples N]
 
 Networks: LIF with decay .9, trained with single-step adversarial noise of .05 and cross-entropy on clean and
-perturbed inputs alike. Each sample is decided by itself, one thread, with the time limit for it alone. Every
-counterexample is run again here. With --kernel compiled a kernel that a C compiler makes seeks the prices. With
---cache, networks and finished samples are kept: a killed run goes on.
+perturbed inputs alike. Each sample is decided by itself, one thread, with the time limit for it alone, in
+processor seconds with --cpu. Every counterexample is run again here. With --kernel compiled a kernel that a C
+compiler makes seeks the prices. With --cache, networks and finished samples are kept: a killed run goes on.
 """
 
 import argparse
@@ -19,15 +19,17 @@ import tempfile
 import time
 from collections import Counter
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from unittest.mock import patch
 
 import torch
 from big_m import BIG_M
+from torch import Tensor
 
 from spikecert import LIF, MSMPPD, LInf, SingleStep, SpikingNetwork, dataset, fit, load, mlp, save, verify
 from spikecert.certify.milp.solving import tree
+from spikecert.certify.problem import Problem
 from spikecert.certify.verifiers import VERIFIERS, Verifier
 from spikecert.models.kernels import KERNELS, use_kernel
 
@@ -78,6 +80,8 @@ ROWS = {
         Case((64, 32, 32, 10), 8, 0.01, 100),
         Case((64, 128, 64, 10), 8, 0.01, 100),
     ],
+    "wider": [Case((64, 128, 64, 10), 8, epsilon, 100) for epsilon in (0.02, 0.03, 0.05)],
+    "long": [Case((64, 64, 64, 10), 25, 0.01, 100, reset="subtract")],
     "fashion": [
         Case(sizes, steps, epsilon, 50, 60.0, data="fashion-mnist")
         for sizes, steps in (((784, 64, 10), 4), ((784, 128, 10), 8))
@@ -102,34 +106,53 @@ def trained(case: Case, cache: Path) -> SpikingNetwork:
     return load(path).eval()
 
 
-def decided(network: SpikingNetwork, case: Case, verifier: Verifier, log: Path) -> Iterator[tuple[str, float]]:
+def asked(
+    network: SpikingNetwork, inputs: Tensor, labels: Tensor, case: Case, verifier: Verifier, cpu: bool
+) -> tuple[str, Tensor | None]:
+    """Return what is known of a sample after the case's time, and what breaks it."""
+    threat = LInf(case.epsilon)
+    if not cpu:
+        (verdict,) = verify(network, inputs, labels, threat, verifier, timeout=case.seconds)
+        return verdict.status, verdict.counterexample
+    if int(network(inputs).argmax(1)) != int(labels):
+        return "falsified", inputs[0]
+    late = time.process_time() + case.seconds
+    problem = Problem(network, inputs, labels, threat, stopped=lambda: time.process_time() >= late)
+    (verdict,) = verifier.decide(problem)
+    return verdict.status, verdict.counterexample
+
+
+def decided(
+    network: SpikingNetwork, case: Case, verifier: Verifier, log: Path, cpu: bool
+) -> Iterator[tuple[str, float]]:
     """Yield each sample's status and seconds; those in `log` are not decided again."""
+    clock = time.process_time if cpu else time.perf_counter
     lines = log.read_text().splitlines()[: case.samples] if log.exists() else []
     known = [json.loads(line) for line in lines]
-    test, threat = dataset(case.data).test, LInf(case.epsilon)
+    test = dataset(case.data).test
     yield from ((status, seconds) for status, seconds in known)
     with log.open("a") as written:
         for index in range(len(known), case.samples):
             inputs, labels = test.inputs[index : index + 1], test.labels[index : index + 1]
-            started = time.perf_counter()
-            (verdict,) = verify(network, inputs, labels, threat, verifier, timeout=case.seconds)
-            seconds = time.perf_counter() - started
-            if verdict.counterexample is not None:
-                fallen = network(verdict.counterexample[None]).topk(2)
+            started = clock()
+            status, broken = asked(network, inputs, labels, case, verifier, cpu)
+            seconds = clock() - started
+            if broken is not None:
+                fallen = network(broken[None]).topk(2)
                 assert int(fallen.indices[0, 0]) != int(labels) or bool(fallen.values[0, 0] == fallen.values[0, 1])
-            print(json.dumps([verdict.status, seconds]), file=written, flush=True)
-            yield verdict.status, seconds
+            print(json.dumps([status, seconds]), file=written, flush=True)
+            yield status, seconds
 
 
-def measure(case: Case, verifier: Verifier, cache: Path, kernel: str = "eager") -> float:
+def measure(case: Case, verifier: Verifier, cache: Path, kernel: str = "eager", cpu: bool = False) -> float:
     """Print one row; return its total seconds."""
     network = trained(case, cache)
     use_kernel(network, kernel)
     name = verifier.name if kernel == "eager" else f"{verifier.name}, {kernel}"
-    log = (
-        cache / f"{case.name.replace(', ', '_').replace(' ', '_')}-{case.epsilon}-{name.replace(', ', '-')}.jsonl"
-    )
-    found = list(decided(network, case, verifier, log))
+    name += ", processor time" if cpu else ""
+    told = f"{case.name}-{case.epsilon}-{name.replace(', ', '-')}"
+    log = cache / f"{told.replace(', ', '_').replace(' ', '_')}.jsonl"
+    found = list(decided(network, case, verifier, log, cpu))
     counts, times = Counter(status for status, _ in found), [seconds for _, seconds in found]
     cells = [counts["verified"], counts["falsified"], counts["unknown"]]
     times_cells = f"{sum(times):.1f} | {statistics.median(times):.3f} | {max(times):.1f}"
@@ -152,6 +175,8 @@ def main() -> None:
     parser.add_argument("--rows", default=",".join(ROWS))
     parser.add_argument("--verifier", default="complete")
     parser.add_argument("--kernel", default="eager", choices=KERNELS)
+    parser.add_argument("--cpu", action="store_true", help="count processor seconds")
+    parser.add_argument("--samples", type=int, help="of each row, at most")
     parser.add_argument("--cache", type=Path)
     arguments = parser.parse_args()
     cache = arguments.cache or Path(tempfile.mkdtemp())
@@ -161,7 +186,8 @@ def main() -> None:
     print("|---" * 9 + "|")
     for name in arguments.rows.split(","):
         for case in ROWS[name]:
-            ours = measure(case, VERIFIERS[arguments.verifier](), cache, arguments.kernel)
+            case = replace(case, samples=min(case.samples, arguments.samples or case.samples))
+            ours = measure(case, VERIFIERS[arguments.verifier](), cache, arguments.kernel, arguments.cpu)
             if name == "milp":
                 theirs = believed(case, cache)
                 print(f"\nbig-M takes {theirs / ours:.0f} times as long in all\n", flush=True)

@@ -47,15 +47,16 @@ class Climb:
 
     Args:
         iterations: of Adam; its step falls from `rate` to a tenth of it.
-        rate: Adam's step, as a share of the greatest coefficient on a spike.
+        rate: Adam's step, as a share of the greatest coefficient on a spike: a long one leaves the parent's prices
+            first, and half of the climb is spent on coming back.
         regroup: after how many iterations nodes that are proven are dropped.
         memory: weight of the earlier minimising inputs in their running mean, which comes closer to the
             relaxation's solution than the last of them.
         momenta: Adam's β₁ and β₂: a climb is short, and starts near its end.
     """
 
-    iterations: int = 20
-    rate: float = 0.1
+    iterations: int = 10
+    rate: float = 0.05
     regroup: int = 5
     memory: float = 0.9
     momenta: tuple[float, float] = (0.5, 0.9)

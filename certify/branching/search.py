@@ -41,7 +41,7 @@ class Search:
     """
 
     batch: int = 256
-    start: Climb = field(default_factory=lambda: Climb(iterations=30, momenta=(0.7, 0.9)))
+    start: Climb = field(default_factory=lambda: Climb(30, 0.1, momenta=(0.7, 0.9)))
     climb: Climb = field(default_factory=Climb)
     most_bytes: int = MOST_BYTES
     patience: int | None = None

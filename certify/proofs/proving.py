@@ -71,7 +71,7 @@ class Prover:
     network: SpikingNetwork
     exact: Network
     batch: int = 256
-    start: Climb = field(default_factory=lambda: Climb(iterations=30, momenta=(0.7, 0.9)))
+    start: Climb = field(default_factory=lambda: Climb(30, 0.1, momenta=(0.7, 0.9)))
     climb: Climb = field(default_factory=Climb)
 
     def __post_init__(self) -> None:

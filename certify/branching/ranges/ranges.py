@@ -45,9 +45,9 @@ class RangeSearch:
             those that share an input with a decided one.
     """
 
-    iterations: int = 12
-    rate: float = 0.2
-    momenta: tuple[float, float] = (0.5, 0.9)
+    iterations: int = 8
+    rate: float = 0.4
+    momenta: tuple[float, float] = (0.5, 0.7)
     neurons: int = 256
 
     def __post_init__(self) -> None:
