@@ -192,7 +192,7 @@ def margin_verdict(margin: float, proven: bool, verifier: str, seconds: float, t
 
 
 @torch.no_grad()
-def clean_failures(problem: Problem, verifier: str, logits: Tensor | None = None) -> dict[int, Verdict]:
+def clean_failures(problem: Problem, verifier: str, clean: Tensor | None = None) -> dict[int, Verdict]:
     """Return the verdict of each sample that is misclassified as it is: its own counterexample.
 
     A sample whose own margin is NaN, after an overflow, is unknown, whatever a bound would say.
@@ -200,10 +200,10 @@ def clean_failures(problem: Problem, verifier: str, logits: Tensor | None = None
     Args:
         problem: the samples.
         verifier: a name.
-        logits: the samples' own, (batch, classes), where a run of this batch has told them.
+        clean: the samples' own logits, (batch, classes), where a run of this batch has told them.
     """
     started = time.perf_counter()
-    logits = problem.network(problem.inputs) if logits is None else logits
+    logits: Tensor = problem.network(problem.inputs) if clean is None else clean
     found = problem.goal.values(logits, problem.labels, problem.inputs)
     overflow = Verdict(
         "unknown", None, None, verifier, 0.0, "the sample's own logits have no difference: inf or NaN"
