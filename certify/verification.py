@@ -116,7 +116,7 @@ def verify(
     perturbation = settled_set(network, perturbation)
     if made.whole:
         chosen = on_integers(chosen, perturbation)
-    prop = None
+    prop = clean = None
     if isinstance(labels, Property):
         check_property_ties(ties)
         check_posed(network, inputs, perturbation)
@@ -126,7 +126,8 @@ def verify(
         else:
             labels, ties = asked_labels, STRICT
     if prop is None:
-        check_attacked(network, inputs, labels, perturbation)
+        first = check_attacked(network, inputs, labels, perturbation)
+        clean = first if len(inputs) == 1 else None
     inputs = inputs.detach()
     timeout, seed, ties = checked_timeout(timeout), whole("seed", seed), settled_ties(network, ties)
     memory, label = unless_none(at_least(1))("memory", memory), f"certify ({chosen.name})"
@@ -142,7 +143,8 @@ def verify(
                 rows = property_goal(network, inputs[part], prop)
                 asked, ties = torch.arange(len(asked), device=asked.device), rows.ties
             asked = network, inputs[part], asked, perturbation, seed, deadline, made, ties
-            found, interrupted = _decide(Problem(*asked, memory=memory, crew=crew, told=told, rows=rows), chosen)
+            problem = Problem(*asked, memory=memory, crew=crew, told=told, rows=rows)
+            found, interrupted = _decide(problem, chosen, clean)
             check_arithmetic(network)  # progress, figures or workers may have changed what runs
             verdicts += found
             if interrupted:
@@ -215,9 +217,13 @@ def _joined(parts: list[LogitBounds]) -> LogitBounds:
     return LogitBounds(torch.cat([p.lower for p in parts]), torch.cat([p.upper for p in parts]))
 
 
-def _decide(problem: Problem, verifier: Verifier) -> tuple[list[Verdict], bool]:
-    """Answer samples that fail unperturbed, hand the rest to the verifier; say whether Ctrl-C cut it short."""
-    known = clean_failures(problem, verifier.name)
+def _decide(problem: Problem, verifier: Verifier, clean: Tensor | None) -> tuple[list[Verdict], bool]:
+    """Answer samples that fail unperturbed, hand the rest to the verifier; say whether Ctrl-C cut it short.
+
+    Args:
+        clean: their logits unperturbed, where these are known.
+    """
+    known = clean_failures(problem, verifier.name, clean)
     left = [index for index in range(len(problem.labels)) if index not in known]
     interrupted = False
     if left:

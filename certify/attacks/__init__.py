@@ -181,15 +181,21 @@ def _broken(
     return replace(found, logits=own_outputs(network, found.inputs), ties=goal.ties)
 
 
-def check_attacked(network: SpikingNetwork, inputs: Tensor, labels: Tensor, perturbation: Perturbation) -> None:
-    """Raise TypeError or ValueError, in one line, unless the four belong together and ask about a class."""
-    classes = check_posed(network, inputs, perturbation)
-    check_rivals(classes)
-    check_labels(labels, len(inputs), classes)
+def check_attacked(network: SpikingNetwork, inputs: Tensor, labels: Tensor, perturbation: Perturbation) -> Tensor:
+    """Return the first sample's logits; raise TypeError or ValueError unless the four ask about a class."""
+    logits = first_logits(network, inputs, perturbation)
+    check_rivals(logits.shape[1])
+    check_labels(labels, len(inputs), logits.shape[1])
+    return logits
 
 
 def check_posed(network: SpikingNetwork, inputs: Tensor, perturbation: Perturbation) -> int:
     """Return a network's number of outputs; raise TypeError or ValueError unless the three belong together."""
+    return first_logits(network, inputs, perturbation).shape[1]
+
+
+def first_logits(network: SpikingNetwork, inputs: Tensor, perturbation: Perturbation) -> Tensor:
+    """Return the first sample's logits, (1, classes); raise as `check_posed`."""
     check_perturbation(perturbation)
     if (codes := coded(network, inputs, perturbation)) is not None:
         network, inputs = codes.network, codes.events
@@ -200,7 +206,7 @@ def check_posed(network: SpikingNetwork, inputs: Tensor, perturbation: Perturbat
     with evaluating(network), torch.no_grad():
         logits = network(inputs[:1])
     check_logits(logits, 1)
-    return logits.shape[1]
+    return logits
 
 
 __all__ = [

@@ -191,14 +191,19 @@ def margin_verdict(margin: float, proven: bool, verifier: str, seconds: float, t
     return Verdict("unknown", margin, None, verifier, seconds, reason, ties)
 
 
-def clean_failures(problem: Problem, verifier: str) -> dict[int, Verdict]:
+@torch.no_grad()
+def clean_failures(problem: Problem, verifier: str, clean: Tensor | None = None) -> dict[int, Verdict]:
     """Return the verdict of each sample that is misclassified as it is: its own counterexample.
 
     A sample whose own margin is NaN, after an overflow, is unknown, whatever a bound would say.
+
+    Args:
+        problem: the samples.
+        verifier: a name.
+        clean: the samples' own logits, (batch, classes), where a run of this batch has told them.
     """
     started = time.perf_counter()
-    with torch.no_grad():
-        logits = problem.network(problem.inputs)
+    logits: Tensor = problem.network(problem.inputs) if clean is None else clean
     found = problem.goal.values(logits, problem.labels, problem.inputs)
     overflow = Verdict(
         "unknown", None, None, verifier, 0.0, "the sample's own logits have no difference: inf or NaN"

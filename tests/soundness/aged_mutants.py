@@ -61,7 +61,9 @@ AGED_MUTANTS = (
         "matrix->moduli[k * P + j] = fabs(weight)",
         "matrix->moduli[k * P + j] = weight",
     ),
-    Mutant("ages: caps of a step more", TRAINS, "decay ** (i + 1), out=cap", "decay ** (i + 2), out=cap"),
+    Mutant(
+        "ages: caps of a step more", TRAINS, "torch.arange(1, len(upper) + 1,", "torch.arange(2, len(upper) + 2,"
+    ),
     Mutant("ages: what gets old is forgotten", TRAINS, "        old.alive.bitwise_or_(last.alive)\n", ""),
     Mutant(
         "ages: what is old is where both are",

@@ -206,13 +206,13 @@ BOUND_MUTANTS = (
     Mutant(
         "compiled paths: end where no path may",
         "kernels/sources/paths.c",
-        "if (graph->ends[from * P + start + l] && length < value[l])",
-        "if (length < value[l])",
+        "REAL length = there[l] ? work->length[from].v[l] + cost[l] : infinity;",
+        "REAL length = work->length[from].v[l] + cost[l];",
     ),
     Mutant(
         "compiled paths: edges that do not exist",
         "kernels/sources/paths.c",
-        "REAL length = edge[l] ? work->length[from].v[l] + cost[l] : (REAL)__builtin_inf();",
+        "REAL length = there[l] ? work->length[from].v[l] + cost[l] : (REAL)__builtin_inf();",
         "REAL length = work->length[from].v[l] + cost[l];",
     ),
     Mutant(

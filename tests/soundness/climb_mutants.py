@@ -13,8 +13,8 @@ CLIMB_MUTANTS = (
     Mutant(
         "branching: give an open node the rows that another one has left",
         BRANCHING + "bounding.py",
-        "self.proven.lowest[self.open], self.proven.highest[self.open]",
-        "self.proven.lowest[: len(self.open)], self.proven.highest[: len(self.open)]",
+        "rows[self.open].to(decisions.first.dtype)",
+        "rows[: len(self.open)].to(decisions.first.dtype)",
     ),
     Mutant(
         "proof kernel: do not pay for rounding",

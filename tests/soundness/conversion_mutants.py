@@ -16,12 +16,6 @@ CONVERSION_MUTANTS = (
         "None",
     ),
     Mutant(
-        "tracing: a guess is taken for any currents",
-        "models/tracing/fitting.py",
-        "if current != _at(layers, entering, step):",
-        "if False:",
-    ),
-    Mutant(
         "tracing: what is left of a potential does not count",
         "models/tracing/fitting.py",
         "if current.spikes & own or any(isinstance(each, Excess) for each in current.signals):",

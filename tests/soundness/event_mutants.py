@@ -220,8 +220,8 @@ EVENT_MUTANTS = (
     Mutant(
         "shifts: one move less than the budget",
         SHIFTS,
-        "return changes.topk(most).values.clamp_min(0)",
-        "return changes.topk(most - 1).values.clamp_min(0)",
+        "else changes.topk(most).values",
+        "else changes.topk(most - 1).values",
     ),
     Mutant(
         "shifts: of increments only the first is paid",

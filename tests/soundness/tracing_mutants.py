@@ -9,8 +9,8 @@ TRACING_MUTANTS = (
     Mutant(
         "tracing: a current may differ from step to step",
         FITTING,
-        "if not _same(layers, entering, step, off):",
-        "if False:",
+        "if not _same(layers, entering, step, off):\n            late",
+        "if False:\n            late",
     ),
     Mutant("tracing: two runs may differ", TRACES, "if not reading.same_as(other):", "if False:"),
     Mutant(

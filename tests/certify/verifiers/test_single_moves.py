@@ -119,6 +119,24 @@ def test_spikes_of_each_member_lie_between_the_ends(problem: Problem, seed: int)
     assert bool((spikes <= fired.steps().upper).all())
 
 
+@pytest.mark.parametrize("towards", [0.0, 1.0])
+@pytest.mark.parametrize("reset", ["zero", "subtract", "none"])
+def test_what_rounding_may_decide_goes_either_way(towards: float, reset: str):
+    first, hidden = nn.Linear(2, 1, bias=False), LIF(0.0, 0.75, reset)
+    network = SpikingNetwork(first, hidden, nn.Linear(1, 2), num_steps=4, encoding="none")
+    first.weight.data.fill_(float(torch.nextafter(torch.tensor(0.75), torch.tensor(towards))))
+    events = torch.zeros(1, 4, 2)
+    events[0, 1, 0] = 1.0
+    made, threat = circuit(network.eval()), SpikeShift(None, count=1)
+    found = Moved.of(Problem(network, events, torch.tensor([0]), threat, made=made, ties="argmax"))
+    rule = hidden.rule(4)
+    assert isinstance(rule, Leaky)
+    box = SingleMoves.of(found.events, rule, found.moves).combine(torch.ones(1, 4).double())
+    assert bool((box.lower == 0).all())
+    assert bool((box.upper == 1).all())
+    assert not isinstance(moves_kernel(), str)
+
+
 @pytest.mark.parametrize("reset", ["zero", "subtract"])
 def test_many_neurons_and_steps_are_decided_as_each_run_alone(reset: str):
     torch.manual_seed(3)
