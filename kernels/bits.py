@@ -16,7 +16,7 @@ _LAYERS, _REALS, _NUMBERS = ctypes.c_long * MOST_LAYERS, ctypes.c_double * MOST_
 
 class _BitSizes(ctypes.Structure):
     _fields_ = (
-        *((name, ctypes.c_long) for name in ("steps", "bits", "layers", "words", "capacity")),
+        *((name, ctypes.c_long) for name in ("steps", "bits", "layers", "words", "capacity", "spikes")),
         ("sizes", _LAYERS),
         *((name, _REALS) for name in ("decay", "surely", "perhaps", "drop")),
         ("reset", _NUMBERS),
@@ -83,6 +83,7 @@ class BitWindow:
         constant: what the margin has besides.
         fewest, greatest: where neurons count (decay 1, subtracting, costs the same at each step), their spikes
             in the window up to each step, (w·n_l) in turn; None: step by step.
+        spikes: whether spikes before the last layer are split, too; its own that are known are made sure of.
     """
 
     layers: tuple[LayerConstants, ...]
@@ -100,11 +101,12 @@ class BitWindow:
     constant: float
     fewest: Tensor | None = None
     greatest: Tensor | None = None
+    spikes: bool = False
 
     @property
     def words(self) -> int:
         """Return how many words hold a mask of the bits."""
-        return max(1, -(-len(self.step) // WORD))
+        return max(1, -(-(len(self.step) + self.spikes * len(self.known)) // WORD))
 
     def _packed(self, capacity: int) -> tuple[_BitSizes, _BitArrays]:
         constants = [(layer.decay, layer.surely, layer.perhaps, layer.drop) for layer in self.layers]
@@ -114,6 +116,7 @@ class BitWindow:
             len(self.sizes),
             self.words,
             capacity,
+            self.spikes,
             _LAYERS(*self.sizes),
             *(_REALS(*column) for column in zip(*constants, strict=True)),
             _NUMBERS(*(RESETS[layer.reset] for layer in self.layers)),

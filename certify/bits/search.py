@@ -36,6 +36,7 @@ from ...models.deadline import Expired
 from .cutting import counted, window
 from .known import KnownNetwork
 from .partition import Partition
+from .patterns import Patterns
 
 AT_ONCE = 1000
 """Nodes that are split in one call: milliseconds."""
@@ -67,6 +68,9 @@ class BitSearch:
         if whole is not None and not expired():
             known.add(slice(0, steps), whole)
             best = self._bound(known, expired)
+        patterns = None if network.counts else Patterns.of(network, row, kernel)
+        if patterns is not None:
+            return max(best, patterns.run(self.most, expired))
         for length in dict.fromkeys(min(length, steps) for length in self.lengths):
             if best > 0.0 or expired():
                 break

@@ -12,10 +12,11 @@
 
 #define MOST_LAYERS 8
 enum { ZERO, SUBTRACT, NONE }; /* resets */
-enum { MAY = 1, MUST = 2 };
+enum { MAY = 1, MUST = 2, UNSEEN = 4 }; /* UNSEEN: the node's own potentials leave the spike open */
 
 typedef struct {
     long steps, bits, layers, words, capacity; /* words: of a node's mask; capacity: nodes that the heap holds */
+    long spikes;                               /* whether the spikes before the last layer are split, too */
     long sizes[MOST_LAYERS];                   /* neurons of each layer */
     double decay[MOST_LAYERS], surely[MOST_LAYERS], perhaps[MOST_LAYERS], drop[MOST_LAYERS];
     int reset[MOST_LAYERS];
@@ -81,19 +82,24 @@ static int work_for(const Sizes *sizes, Work *work) {
 }
 
 /* One step of one layer whose currents are in work->middle and radius; returns what its spikes cost at least. */
-static double fire(const Sizes *sizes, const Window *window, Work *work, long t, long l, long at, const double *costs) {
+static double fire(const Sizes *sizes, const Window *window, Work *work, long t, long l, long at, const uint64_t *mask,
+                   const double *costs) {
     long n = sizes->sizes[l];
     double decay = sizes->decay[l], surely = sizes->surely[l], perhaps = sizes->perhaps[l], drop = sizes->drop[l];
     const unsigned char *known = window->known + sizes->steps * at + t * n;
     unsigned char *found = work->found + sizes->steps * at + t * n;
     const double *widening = window->widening + at;
+    long first = sizes->bits + sizes->steps * at + t * n; /* of the spikes in a mask */
     double *low = work->low + at, *high = work->high + at, cost = 0.0;
     double *middle = work->middle + at, *radius = work->radius + at;
     for (long j = 0; j < n; j++) {
         double below = decay * low[j] + middle[j] - radius[j] - widening[j];
         double above = decay * high[j] + middle[j] + radius[j] + widening[j];
-        int may = above >= perhaps && (known[j] & MAY), must = below > surely || (known[j] & MUST);
-        found[j] = (unsigned char)((may ? MAY : 0) | (must ? MUST : 0));
+        int sure = below > surely, never = above < perhaps, told = known[j];
+        if (sizes->spikes && has(mask, first + j)) told = has(mask + sizes->words, first + j) ? MAY | MUST : 0;
+        if ((sure && !(told & MAY)) || (never && (told & MUST))) return INFINITY; /* no run is here */
+        int may = !never && (told & MAY), must = sure || (told & MUST);
+        found[j] = (unsigned char)((may ? MAY : 0) | (must ? MUST : 0) | (sure || never ? 0 : UNSEEN));
         if (costs && (must || (may && costs[j] < 0.0))) cost += costs[j];
         double silent = least(above, surely), fired = most(below, perhaps); /* what a known spike says of v */
         if (sizes->reset[l] == NONE) {
@@ -177,11 +183,15 @@ static long choose(const Sizes *sizes, const Window *window, Work *work, const u
             double factor = last ? 0.0 : fabs(window->factor[(l + 1) * sizes->steps + t]);
             for (long j = 0; j < n; j++) {
                 double own = 0.0;
-                if (found[j] == MAY) {
+                long spike = sizes->bits + sizes->steps * at + t * n + j;
+                int is_open = (found[j] & (MAY | MUST)) == MAY, is_set = sizes->spikes && (last || has(mask, spike));
+                if (is_open || (is_set && (found[j] & UNSEEN))) {
                     if (last) own = fabs(window->costs[t * n + j]);
                     else
                         for (long i = 0, m = sizes->sizes[l + 1]; i < m; i++)
                             own += pull[behind + i] * fabs(matrix[j * m + i]) * factor;
+                    double moved = own + sizes->decay[l] * pull[at + j] * sizes->surely[l];
+                    if (sizes->spikes && is_open && !last && moved > record) record = moved, best = spike;
                 }
                 pull[at + j] = sizes->decay[l] * pull[at + j] + own;
             }
@@ -286,7 +296,11 @@ static double bound(const Sizes *sizes, const Window *window, Work *work, const 
                 pass(sizes, window, work, t, l, before, at, matrix);
                 matrix += sizes->sizes[l - 1] * sizes->sizes[l];
             }
-            found += fire(sizes, window, work, t, l, at, last ? window->costs + t * sizes->sizes[l] : 0);
+            found += fire(sizes, window, work, t, l, at, mask, last ? window->costs + t * sizes->sizes[l] : 0);
+            if (found == INFINITY) {
+                *bit = -1;
+                return found;
+            }
             before = at;
             at += sizes->sizes[l];
         }
