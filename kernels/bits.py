@@ -38,6 +38,8 @@ class LayerConstants:
 _WINDOW = (
     "step",
     "columns",
+    "lower",
+    "upper",
     "base",
     "matrix",
     "factor",
@@ -73,6 +75,8 @@ class BitWindow:
         sizes: n_l.
         step: of each bit, (B,), of int64.
         columns: what a bit adds to the first layer's currents, (B, n_0), float64 as all below.
+        lower, upper: links of chains, (B,) of int64: the bit that is 1 where this one is, and the bit that is 0
+            where this one is; −1 for none.
         base: currents without what is open, (w·n_l) of each layer in turn.
         matrix: (n_{l−1}·n_l) of each layer behind the first, in turn.
         factor: a[t], (layers, w).
@@ -90,6 +94,8 @@ class BitWindow:
     sizes: tuple[int, ...]
     step: Tensor
     columns: Tensor
+    lower: Tensor
+    upper: Tensor
     base: Tensor
     matrix: Tensor
     factor: Tensor
@@ -133,7 +139,7 @@ class BitHeap:
         bound, slot: of each place, (capacity,).
         masks: of each slot, which bits are fixed and their values, (capacity, 2·words).
         bit, depth: of each slot, where it is split and how many bits are fixed, (capacity,).
-        state: how many nodes are open, how many were bounded, how many slots were used.
+        state: how many nodes are open, how many were bounded, how many slots were used; the slot of `closed`.
         closed: the least bound of a node that no bit moves, (1,).
     """
 
@@ -154,7 +160,7 @@ class BitHeap:
             torch.empty(capacity, 2 * window.words, dtype=torch.int64),
             torch.empty(capacity, dtype=torch.int16),
             torch.empty(capacity, dtype=torch.int16),
-            torch.zeros(3, dtype=torch.int64),
+            torch.zeros(4, dtype=torch.int64),
             torch.full((1,), torch.inf, dtype=torch.float64),
         )
 
@@ -171,6 +177,13 @@ class BitHeap:
         """Return whether no split raises the bound any more, or none fits."""
         begun, full = int(self.state[1]) > 0, int(self.state[2]) >= len(self.bound)
         return begun and (full or self.low >= float(self.closed))
+
+    def leaf(self, bits: int) -> tuple[Tensor, Tensor]:
+        """Return which bits the node of bound `closed` fixes, and which of these are 1, (B,) of bool each."""
+        words = self.masks[int(self.state[3])].view(2, -1, 1)
+        found = (words >> torch.arange(WORD)) & 1 > 0
+        fixed, ones = found.flatten(1)[:, :bits]
+        return fixed, ones
 
 
 @dataclass(frozen=True)

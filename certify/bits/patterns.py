@@ -12,14 +12,17 @@ searched for a node that is not empty: spikes that are chosen say what a reset l
 
 The least sequence is found, a search by best first: what is to come costs no less than by refuted stretches of one
 and two steps alone. One of its stretches of n steps is searched next, n from 1 on; a stretch that is refuted
-changes the least sequence, and where none is, n grows, then the nodes. At n = T a stretch is all of the run.
+changes the least sequence, and where none is, n grows, then the nodes. At n = T a stretch is all of the run: where
+no splits refute it, what they have fixed is asked for.
 """
 
 import heapq
 import itertools
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 
 import torch
+from torch import Tensor
 
 from ...kernels.bits import MOST_BITS, BitHeap, BitWindow, CompiledBits
 from ...models.deadline import Expired
@@ -34,6 +37,9 @@ ROUNDS = tuple(2**power for power in (8, 11, 14, 17))
 
 AT_ONCE = 1000
 """Nodes that are split in one call: milliseconds."""
+
+Asked = Callable[[Tensor, Tensor], None]
+"""Takes which bits are fixed, and which of these are 1, (T, inputs) each: an input that may fail."""
 
 Pattern = tuple[int, ...]
 Stretch = tuple[int, tuple[Pattern, ...]]
@@ -81,12 +87,13 @@ class Patterns:
             values.append({spikes: float(cost @ torch.tensor(spikes).to(cost)) for spikes in every})
         return Patterns(network, row, watched.tolist(), values, kernel)
 
-    def run(self, most: int, expired: Expired) -> float:
+    def run(self, most: int, expired: Expired, asked: Asked) -> float:
         """Return a lower bound of the row's margin; one above 0 is not improved.
 
         Args:
             most: splits of a stretch.
             expired: whether the time is up.
+            asked: what is told of a least sequence that no splits refute.
         """
         steps = len(self.values)
         for nodes in (min(nodes, most) for nodes in ROUNDS):
@@ -96,7 +103,7 @@ class Patterns:
                     if low > 0.0 or expired():
                         return low
                     ends = ((t, least[max(0, t - length) : t]) for t in range(1, steps + 1))
-                    if not any(self._refutes(stretch, nodes, expired) for stretch in ends):
+                    if not any(self._refutes(stretch, nodes, expired, asked) for stretch in ends):
                         break
             if (steps, least) in self.kept:
                 break
@@ -147,7 +154,7 @@ class Patterns:
         """Return whether patterns up to a step end in a refuted stretch."""
         return any((stop, patterns[-length:]) in self.refuted for length in range(1, len(patterns) + 1))
 
-    def _refutes(self, stretch: Stretch, nodes: int, expired: Expired) -> bool:
+    def _refutes(self, stretch: Stretch, nodes: int, expired: Expired, asked: Asked) -> bool:
         """Return whether splits refute a stretch that was not searched as far."""
         if stretch in self.kept or self.tried.get(stretch, 0) >= nodes or expired():
             return False
@@ -165,16 +172,26 @@ class Patterns:
             self.longest = max(self.longest, len(stretch[1]))
         elif float(heap.closed) == 0.0:
             self.kept.add(stretch)
+            if len(stretch[1]) == len(self.values):
+                asked(*self._inputs(heap))
         return stretch in self.refuted
+
+    def _inputs(self, heap: BitHeap) -> tuple[Tensor, Tensor]:
+        """Return which bits a node of all steps fixes, and which of these are 1, (T, inputs) each."""
+        where = self.network.open
+        found = torch.zeros_like(where), torch.zeros_like(where)
+        for bits, own in zip(found, heap.leaf(int(where.sum())), strict=True):
+            bits[where] = own
+        return found
 
     def _window(self, stretch: Stretch) -> BitWindow | None:
         """Return the window of runs that have a stretch: its margins are 0; None for too many open bits."""
         stop, patterns = stretch
         steps = slice(stop - len(patterns), stop)
         if (steps.start, stop) not in self.begun:
-            made, opened = window(self.network, self.row, steps), self.network.opened(steps)[-1].tolist()
+            made, opened = window(self.network, self.row, steps), self.network.opened(steps)[-1]
             fits = made is not None and len(made.step) + len(made.known) <= MOST_BITS
-            self.begun[steps.start, stop] = (made, opened) if fits else None
+            self.begun[steps.start, stop] = (made, opened.tolist()) if made is not None and fits else None
         begun = self.begun[steps.start, stop]
         if begun is None:
             return None

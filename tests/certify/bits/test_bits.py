@@ -205,6 +205,8 @@ def lone(currents: tuple[float, float], widening: float, counts: bool) -> BitWin
         sizes=(1,),
         step=torch.zeros(0, dtype=torch.long),
         columns=of().view(0, 1),
+        lower=torch.zeros(0, dtype=torch.long),
+        upper=torch.zeros(0, dtype=torch.long),
         base=of(*currents),
         matrix=of(),
         factor=of(1.0, 1.0).view(1, 2),
