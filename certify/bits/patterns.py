@@ -96,18 +96,15 @@ class Patterns:
             asked: what is told of a least sequence that no splits refute.
         """
         steps = len(self.values)
-        for nodes in (min(nodes, most) for nodes in ROUNDS):
-            for length in range(1, steps + 1):
-                while True:
-                    low, least = self.least(max(length, self.longest))
-                    if low > 0.0 or expired():
-                        return low
-                    ends = ((t, least[max(0, t - length) : t]) for t in range(1, steps + 1))
-                    if not any(self._refutes(stretch, nodes, expired, asked) for stretch in ends):
-                        break
-            if (steps, least) in self.kept:
-                break
-        return low
+        for nodes, length in itertools.product(ROUNDS, range(1, steps + 1)):
+            while True:
+                low, least = self.least(max(length, self.longest))
+                if low > 0.0 or (steps, least) in self.kept or expired():
+                    return low
+                ends = ((t, least[max(0, t - length) : t]) for t in range(1, steps + 1))
+                if not any(self._refutes(stretch, min(nodes, most), expired, asked) for stretch in ends):
+                    break
+        return self.least(self.longest)[0]
 
     def least(self, length: int) -> tuple[float, tuple[Pattern, ...]]:
         """Return the least margin of a sequence without refuted stretches, none of them longer, and such a one.

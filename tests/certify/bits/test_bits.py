@@ -12,6 +12,7 @@ from spikecert import LIF, LInf, SpikingNetwork, verify
 from spikecert.certify.bits.compiled_bits import bits_kernel
 from spikecert.certify.bits.cutting import counted, window
 from spikecert.certify.bits.known import KnownNetwork
+from spikecert.certify.bits.patterns import Patterns
 from spikecert.certify.bits.search import BitSearch
 from spikecert.certify.bits.splitting import BitSplitting, splits_bits
 from spikecert.certify.bounds.prices.prices import Specifications
@@ -38,7 +39,9 @@ def ran(network: SpikingNetwork, x: Tensor, epsilon: float) -> Tensor:
     return network(every_rate(ends.lower.flatten(), ends.upper.flatten(), draws))
 
 
-def drawn_network(seed: int, decay: float, reset: str, steps: int, depth: int, grid: bool) -> SpikingNetwork:
+def drawn_network(
+    seed: int, decay: float, reset: str, steps: int, depth: int, grid: bool, spikes: bool = False
+) -> SpikingNetwork:
     """Return a network whose potentials often meet their threshold exactly, where weights are of a `grid`."""
     generator = torch.Generator().manual_seed(seed)
     layers, before = list[nn.Module](), FEATURES
@@ -53,7 +56,73 @@ def drawn_network(seed: int, decay: float, reset: str, steps: int, depth: int, g
         layers += [layer, neuron]
         before = width
     draws = RateDraws(torch.rand(steps, FEATURES, generator=generator, dtype=torch.float64))
-    return SpikingNetwork(*layers[:-1], num_steps=steps, encoding="rate", draws=draws).double().eval()
+    layers = layers if spikes else layers[:-1]
+    return SpikingNetwork(*layers, num_steps=steps, encoding="rate", draws=draws).double().eval()
+
+
+def known_of(network: SpikingNetwork, x: Tensor, epsilon: float, other: int) -> KnownNetwork:
+    """Return what is known of the margin of class 0 over another one, of one sample."""
+    found = staged(circuit(network), LInf(epsilon).enclosure(x))
+    assert found is not None
+    zero = torch.zeros(1, 3, dtype=torch.float64)
+    asked = Specifications.of_margins(torch.tensor([0]), torch.tensor([0]), torch.tensor([other]), zero)
+    known = KnownNetwork.of(found, asked)
+    assert known is not None
+    return known
+
+
+@examples(80)
+@given(
+    seed=st.integers(0, 10**6),
+    decay=st.sampled_from([0.0, 0.25, 0.9, 1.0]),
+    reset=st.sampled_from(["zero", "subtract", "none"]),
+    steps=st.integers(1, 4),
+    depth=st.integers(0, 2),
+    epsilon=st.sampled_from([0.0, 0.1, 0.5]),
+    grid=st.booleans(),
+)
+def test_patterns_are_at_most_the_least_margin_of_counts(
+    seed: int, decay: float, reset: str, steps: int, depth: int, epsilon: float, grid: bool
+) -> None:
+    """All trains of the set are run; no stretch of spikes that one of them has is refuted."""
+    network = drawn_network(seed, decay, reset, steps, depth, grid, spikes=True)
+    x = torch.rand(1, FEATURES, generator=torch.Generator().manual_seed(seed + 1), dtype=torch.float64)
+    runs = ran(network, x[0], epsilon)
+    known = known_of(network, x, epsilon, 1)
+    assert isinstance(KERNEL, CompiledBits)
+    patterns = Patterns.of(known, 0, KERNEL)
+    assert patterns is not None
+    assert (
+        patterns.run(300, lambda: False, lambda fixed, ones: None)
+        <= float((runs[:, 0] - runs[:, 1]).min()) + 1e-12
+    )
+    assert (
+        BitSearch(most=300).run(known, 0, KERNEL, lambda: False) <= float((runs[:, 0] - runs[:, 1]).min()) + 1e-12
+    )
+
+
+def test_patterns_are_exact_on_small_networks_and_end_at_inputs_that_fail() -> None:
+    """The bound is the least margin; where it is that of another class, "bits" says so of an input that replays."""
+    exact = moving = fallen = 0
+    for seed in range(1, 40):
+        if seed % 5 == 0:
+            continue
+        network = drawn_network(seed, 0.25, "zero", 3, 1, grid=False, spikes=True)
+        x = torch.rand(1, FEATURES, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
+        with torch.no_grad():
+            margins = ran(network, x[0], 0.3)
+        low = BitSearch().run(known_of(network, x, 0.3, 1), 0, KERNEL, lambda: False)  # type: ignore[arg-type]
+        least = float((margins[:, 0] - margins[:, 1]).min())
+        moving += float((margins[:, 0] - margins[:, 1]).max()) > least
+        exact += low > 0.0 or low == pytest.approx(least, abs=1e-4)
+        label = network(x).argmax(1)
+        falls = bool((margins.argmax(1) != label).any())
+        (verdict,) = verify(network, x, label, LInf(0.3), BitSplitting())
+        assert verdict.status != ("verified" if falls else "falsified")
+        fallen += verdict.status == "falsified"
+    assert exact == 32
+    assert moving >= 3
+    assert fallen >= 1
 
 
 @examples(150)
