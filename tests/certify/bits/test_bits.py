@@ -92,17 +92,13 @@ def test_patterns_are_at_most_the_least_margin_of_counts(
     assert isinstance(KERNEL, CompiledBits)
     patterns = Patterns.of(known, 0, KERNEL)
     assert patterns is not None
-    assert (
-        patterns.run(300, lambda: False, lambda fixed, ones: None)
-        <= float((runs[:, 0] - runs[:, 1]).min()) + 1e-12
-    )
-    assert (
-        BitSearch(most=300).run(known, 0, KERNEL, lambda: False) <= float((runs[:, 0] - runs[:, 1]).min()) + 1e-12
-    )
+    least = float((runs[:, 0] - runs[:, 1]).min()) + 1e-12
+    assert patterns.run(300, lambda: False, lambda fixed, ones: None) <= least
+    assert BitSearch(most=300).run(known, 0, KERNEL, lambda: False) <= least
 
 
 def test_patterns_are_exact_on_small_networks_and_end_at_inputs_that_fail() -> None:
-    """The bound is the least margin; where it is that of another class, "bits" says so of an input that replays."""
+    """The bound is the least margin; where it is another class's, "bits" says so by an input that replays."""
     exact = moving = fallen = 0
     for seed in range(1, 40):
         if seed % 5 == 0:
