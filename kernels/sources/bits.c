@@ -192,7 +192,7 @@ static long choose(const Sizes *sizes, const Window *window, Work *work, const u
                     else
                         for (long i = 0, m = sizes->sizes[l + 1]; i < m; i++)
                             own += pull[behind + i] * fabs(matrix[j * m + i]) * factor;
-                    if (is_claimed && !last) own += 1.0;
+                    if (is_claimed && !last) own += 1e-6; /* looked at last */
                     double moved = own + sizes->decay[l] * pull[at + j] * sizes->surely[l];
                     if (sizes->spikes && is_open && !last && moved > record) record = moved, best = spike;
                 }
