@@ -338,3 +338,15 @@ def test_windows_of_no_step_are_refused(settings: dict[str, object], told: str) 
     with pytest.raises((TypeError, ValueError), match=f"^{told}"):
         BitSearch(**settings)  # type: ignore[arg-type]
     assert BitSearch(lengths=[2, 3]).lengths == (2, 3)  # type: ignore[arg-type]
+
+
+def test_bits_of_a_feature_come_by_rising_draws() -> None:
+    """A bit is 1 where that of the next greater draw is; bits of other features have no say."""
+    network = drawn_network(3, 0.25, "zero", 3, 1, grid=False)
+    draws = torch.tensor([[0.6, 0.1, 0.5], [0.4, 0.5, 0.9], [0.5, 0.9, 0.6]], dtype=torch.float64)
+    network = SpikingNetwork(*network.layers, num_steps=3, encoding="rate", draws=RateDraws(draws)).double().eval()
+    part = window(known_of(network, torch.full((1, 3), 0.5, dtype=torch.float64), 0.2, 1), 0, slice(0, 3))
+    assert part is not None
+    assert part.step.tolist() == [0, 0, 1, 1, 2, 2]  # features 0, 2, 0, 1, 0, 2
+    assert part.lower.tolist() == [4, -1, -1, -1, 2, 1]
+    assert part.upper.tolist() == [-1, 5, 4, -1, 0, -1]
