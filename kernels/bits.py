@@ -16,7 +16,7 @@ _LAYERS, _REALS, _NUMBERS = ctypes.c_long * MOST_LAYERS, ctypes.c_double * MOST_
 
 class _BitSizes(ctypes.Structure):
     _fields_ = (
-        *((name, ctypes.c_long) for name in ("steps", "bits", "layers", "words", "capacity")),
+        *((name, ctypes.c_long) for name in ("steps", "bits", "layers", "words", "capacity", "spikes")),
         ("sizes", _LAYERS),
         *((name, _REALS) for name in ("decay", "surely", "perhaps", "drop")),
         ("reset", _NUMBERS),
@@ -38,6 +38,8 @@ class LayerConstants:
 _WINDOW = (
     "step",
     "columns",
+    "lower",
+    "upper",
     "base",
     "matrix",
     "factor",
@@ -73,6 +75,8 @@ class BitWindow:
         sizes: n_l.
         step: of each bit, (B,), of int64.
         columns: what a bit adds to the first layer's currents, (B, n_0), float64 as all below.
+        lower, upper: links of chains, (B,) of int64: the bit that is 1 where this one is, and the bit that is 0
+            where this one is; −1 for none.
         base: currents without what is open, (w·n_l) of each layer in turn.
         matrix: (n_{l−1}·n_l) of each layer behind the first, in turn.
         factor: a[t], (layers, w).
@@ -83,12 +87,15 @@ class BitWindow:
         constant: what the margin has besides.
         fewest, greatest: where neurons count (decay 1, subtracting, costs the same at each step), their spikes
             in the window up to each step, (w·n_l) in turn; None: step by step.
+        spikes: whether spikes before the last layer are split, too; its own that are known are made sure of.
     """
 
     layers: tuple[LayerConstants, ...]
     sizes: tuple[int, ...]
     step: Tensor
     columns: Tensor
+    lower: Tensor
+    upper: Tensor
     base: Tensor
     matrix: Tensor
     factor: Tensor
@@ -100,11 +107,12 @@ class BitWindow:
     constant: float
     fewest: Tensor | None = None
     greatest: Tensor | None = None
+    spikes: bool = False
 
     @property
     def words(self) -> int:
         """Return how many words hold a mask of the bits."""
-        return max(1, -(-len(self.step) // WORD))
+        return max(1, -(-(len(self.step) + self.spikes * len(self.known)) // WORD))
 
     def _packed(self, capacity: int) -> tuple[_BitSizes, _BitArrays]:
         constants = [(layer.decay, layer.surely, layer.perhaps, layer.drop) for layer in self.layers]
@@ -114,6 +122,7 @@ class BitWindow:
             len(self.sizes),
             self.words,
             capacity,
+            self.spikes,
             _LAYERS(*self.sizes),
             *(_REALS(*column) for column in zip(*constants, strict=True)),
             _NUMBERS(*(RESETS[layer.reset] for layer in self.layers)),
@@ -130,7 +139,7 @@ class BitHeap:
         bound, slot: of each place, (capacity,).
         masks: of each slot, which bits are fixed and their values, (capacity, 2·words).
         bit, depth: of each slot, where it is split and how many bits are fixed, (capacity,).
-        state: how many nodes are open, how many were bounded, how many slots were used.
+        state: how many nodes are open, how many were bounded, how many slots were used; the slot of `closed`.
         closed: the least bound of a node that no bit moves, (1,).
     """
 
@@ -151,7 +160,7 @@ class BitHeap:
             torch.empty(capacity, 2 * window.words, dtype=torch.int64),
             torch.empty(capacity, dtype=torch.int16),
             torch.empty(capacity, dtype=torch.int16),
-            torch.zeros(3, dtype=torch.int64),
+            torch.zeros(4, dtype=torch.int64),
             torch.full((1,), torch.inf, dtype=torch.float64),
         )
 
@@ -168,6 +177,13 @@ class BitHeap:
         """Return whether no split raises the bound any more, or none fits."""
         begun, full = int(self.state[1]) > 0, int(self.state[2]) >= len(self.bound)
         return begun and (full or self.low >= float(self.closed))
+
+    def leaf(self, bits: int) -> tuple[Tensor, Tensor]:
+        """Return which bits the node of bound `closed` fixes, and which of these are 1, (B,) of bool each."""
+        words = self.masks[int(self.state[3])].view(2, -1, 1)
+        found = (words >> torch.arange(WORD)) & 1 > 0
+        fixed, ones = found.flatten(1)[:, :bits]
+        return fixed, ones
 
 
 @dataclass(frozen=True)

@@ -32,7 +32,7 @@ def _agrees(built: CompiledBits, dtype: torch.dtype) -> bool:
         window = _probe(LayerConstants(decay, 1.0, 1.0, 1.0, reset), counts, generator)
         heap = BitHeap.of(window, NODES)
         built.split(window, heap, NODES, torch.inf)
-        choices = itertools.product((0.0, 1.0), repeat=BITS)
+        choices = [bits for bits in itertools.product((0.0, 1.0), repeat=BITS) if bits[1] >= bits[2]]
         least = min(_run(window, torch.tensor(bits, dtype=dtype)) for bits in choices)
         if not heap.done or abs(heap.low - least) > 1e-9:
             return False
@@ -54,6 +54,8 @@ def _probe(rule: LayerConstants, counts: bool, generator: torch.Generator) -> Bi
         sizes=SIZES,
         step=torch.arange(BITS) % STEPS,
         columns=drawn(BITS, first),
+        lower=torch.tensor([-1, -1, 1, -1, -1]),
+        upper=torch.tensor([-1, 2, -1, -1, -1]),
         base=base,
         matrix=drawn(first * last),
         factor=torch.ones(2, STEPS, dtype=torch.float64),

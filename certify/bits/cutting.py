@@ -31,6 +31,7 @@ def counted(network: KnownNetwork, row: int) -> BitWindow | None:
 def _window(network: KnownNetwork, row: int, steps: slice) -> BitWindow:
     """Return one window, step by step."""
     step, feature = network.open[steps].nonzero(as_tuple=True)
+    lower, upper = _linked(feature, network.rank[steps][step, feature])
     opened, first, costs = network.opened(steps), network.stages[0], network.costs[row, steps]
     factors = torch.stack([layer.factor[steps] for layer in network.stages])
     columns = first.matrix[opened[0]][:, feature].T * factors[0][step][:, None]
@@ -45,6 +46,8 @@ def _window(network: KnownNetwork, row: int, steps: slice) -> BitWindow:
         sizes=tuple(map(len, opened)),
         step=step.contiguous(),
         columns=columns.contiguous(),
+        lower=lower,
+        upper=upper,
         base=_joined(bases),
         matrix=_joined(_between(network.stages, opened)),
         factor=factors.contiguous(),
@@ -55,6 +58,16 @@ def _window(network: KnownNetwork, row: int, steps: slice) -> BitWindow:
         costs=costs[:, opened[-1]].contiguous(),
         constant=float((signal * costs).sum()),
     )
+
+
+def _linked(feature: Tensor, rank: Tensor) -> tuple[Tensor, Tensor]:
+    """Return which bit of its feature is just before each bit by rank, and which just behind it; −1 for none."""
+    order = (feature * (int(rank.max()) + 1 if len(rank) else 1) + rank).argsort()
+    first, second = order[:-1], order[1:]
+    same = feature[first] == feature[second]
+    lower, upper = torch.full_like(feature, -1), torch.full_like(feature, -1)
+    lower[second[same]], upper[first[same]] = first[same], second[same]
+    return lower, upper
 
 
 def _between(layers: tuple[KnownLayer, ...], opened: list[Tensor]) -> list[Tensor]:

@@ -19,6 +19,7 @@ from ...kernels.bits import MOST_LAYERS, LayerConstants
 from ...models.rules import Leaky
 from ..bounds.prices.prices import PricedProblem, Specifications
 from ..bounds.prices.stages import Stage, Staged
+from ..bounds.trains.rate_trains import RateTrains
 from ..rounding import recursion_slack
 from ..rounding import tie as threshold_tie
 
@@ -80,6 +81,7 @@ class KnownNetwork:
 
     Attributes:
         certain, open: which bits are 1, and which are not known, (T, inputs) of bool.
+        rank: in the order of a feature's draws, in which its bits come, (T, inputs).
         stages: first layer first.
         costs: of each row asked for, of the last layer's spikes, (rows, T, n).
         constant: what each row has besides, (rows,); what float64 loses of the sums is paid.
@@ -87,6 +89,7 @@ class KnownNetwork:
 
     certain: Tensor
     open: Tensor
+    rank: Tensor
     stages: tuple[KnownLayer, ...]
     costs: Tensor
     constant: Tensor
@@ -105,9 +108,10 @@ class KnownNetwork:
     @staticmethod
     def of(staged: Staged, specifications: Specifications) -> "KnownNetwork | None":
         """Return what is known of a staged network of one sample; None where windows do not reach it."""
-        if not _reached(staged) or specifications.inputs is not None:
+        source = staged.source
+        if not isinstance(source, RateTrains) or not _reached(staged) or specifications.inputs is not None:
             return None
-        box, size = staged.source.box, staged.source.magnitude()
+        box, size, rank = source.box, source.magnitude(), source.rank.flatten(1)
         certain, possible = box.lower.flatten(1) > 0, box.upper.flatten(1) > 0
         layers = []
         for stage in staged.stages:
@@ -118,13 +122,12 @@ class KnownNetwork:
         costs = costs.expand(-1, len(certain), -1).double().contiguous()
         terms = 8 * (costs[0].numel() + len(certain) + 16) * torch.finfo(torch.float64).eps
         paid = terms * (costs.abs().flatten(1).sum(1) + constant.abs())
-        return KnownNetwork(certain, possible & ~certain, tuple(layers), costs, constant - paid)
+        return KnownNetwork(certain, possible & ~certain, rank, tuple(layers), costs, constant - paid)
 
 
 def _reached(staged: Staged) -> bool:
-    """Return whether a network is a sequence of layers behind spikes over time, none of them too large."""
-    spikes = staged.source.binary and len(staged.source.box.lower) == len(staged.row)
-    if not spikes or not staged.sequential or len(staged.stages) > MOST_LAYERS:
+    """Return whether a network is a sequence of layers, none of them too large."""
+    if not staged.sequential or len(staged.stages) > MOST_LAYERS:
         return False
     before = staged.source.box.lower[0, 0].numel()
     for stage in staged.stages:

@@ -36,6 +36,7 @@ from ...models.deadline import Expired
 from .cutting import counted, window
 from .known import KnownNetwork
 from .partition import Partition
+from .patterns import Asked, Patterns
 
 AT_ONCE = 1000
 """Nodes that are split in one call: milliseconds."""
@@ -59,14 +60,27 @@ class BitSearch:
         settle(self, at_least(1), "most", "capacity")
         settle(self, _lengths, "lengths")
 
-    def run(self, network: KnownNetwork, row: int, kernel: CompiledBits, expired: Expired) -> float:
-        """Return a lower bound of a row's margin, above its floor; one above 0 is not improved."""
+    def run(
+        self,
+        network: KnownNetwork,
+        row: int,
+        kernel: CompiledBits,
+        expired: Expired,
+        asked: Asked = lambda fixed, ones: None,
+    ) -> float:
+        """Return a lower bound of a row's margin, above its floor; one above 0 is not improved.
+
+        What `asked` takes is an input that may fail.
+        """
         steps, whole = len(network.certain), counted(network, row)
         known = Partition(steps, float(network.constant[row]), self.capacity, kernel)
         best = -float("inf")
         if whole is not None and not expired():
             known.add(slice(0, steps), whole)
             best = self._bound(known, expired)
+        patterns = None if network.counts else Patterns.of(network, row, kernel)
+        if patterns is not None:
+            return max(best, patterns.run(self.most, expired, asked))
         for length in dict.fromkeys(min(length, steps) for length in self.lengths):
             if best > 0.0 or expired():
                 break

@@ -1,6 +1,7 @@
 """Verify rate codes by splitting their open bits window by window: see search.py."""
 
-from dataclasses import dataclass, field
+import time
+from dataclasses import dataclass, field, replace
 from typing import ClassVar
 
 import torch
@@ -11,9 +12,11 @@ from ...models.circuit import Circuit
 from ...models.networks import SpikingNetwork
 from ..bounds.prices.stages import staged
 from ..bounds.propagation import LogitBounds
+from ..bounds.signals.box import Box
 from ..perturbations import Perturbation
 from ..problem import Problem
-from ..verifiers.base import ClassMarginVerifier, Phase
+from ..verdicts import Verdict
+from ..verifiers.base import ClassMarginVerifier, Phase, falsified
 from ..verifiers.trains import TRAINS
 from .compiled_bits import bits_kernel
 from .known import KnownNetwork
@@ -33,6 +36,23 @@ class BitSplitting(ClassMarginVerifier):
     asks_rows: ClassVar[bool] = True
     search: BitSearch = field(default_factory=BitSearch)
     name: str = "bits"
+    noted: list[Tensor] = field(default_factory=list[Tensor], init=False, repr=False, compare=False)
+
+    def decide(self, problem: Problem) -> list[Verdict]:
+        """Return what bounds decide, and what fails of the inputs that splits could not refute."""
+        own, started = replace(self), time.perf_counter()
+        return [
+            verdict if verdict.status != "unknown" else own._failing(problem, index, verdict, started)
+            for index, verdict in enumerate(super(BitSplitting, own).decide(problem))
+        ]
+
+    def _failing(self, problem: Problem, index: int, verdict: Verdict, started: float) -> Verdict:
+        """Return the verdict of an input that was noted and fails; where there is none, the one that is known."""
+        for candidate in self.noted:
+            found = falsified(problem, index, candidate, self.name, started, "splits end at an input that fails")
+            if found.status == "falsified":
+                return found
+        return verdict
 
     def phases(self, made: Circuit) -> tuple[Phase, ...]:
         """Return the bounds of "trains", and those by splits."""
@@ -58,18 +78,53 @@ class BitSplitting(ClassMarginVerifier):
             samples = torch.full_like(columns, index)
             specifications = goal.specifications(problem.labels, samples, columns, floor)
             box = problem.perturbation.enclosure(problem.inputs[index : index + 1])
-            network = staged(problem.circuit, box)
+            network, made = staged(problem.circuit, box), _Rates.of(problem, index, box)
             rows = specifications.about(samples * 0, torch.arange(len(columns)))
             found = None if network is None else KnownNetwork.of(network, rows)
             if found is None:
                 continue
+
+            def note(fixed: Tensor, ones: Tensor, made: _Rates = made) -> None:
+                self.noted.append(made.near(fixed, ones))
+
             for row, column in enumerate(columns.tolist()):
                 if problem.expired():
                     return bound
-                bound[index, column] = self.search.run(found, row, kernel, problem.expired) + floor[index, column]
+                bound[index, column] = (
+                    self.search.run(found, row, kernel, problem.expired, note) + floor[index, column]
+                )
                 if not bool(goal.proven(goal.tightened(bound), problem.labels)[index, column]):
                     break
         return bound
+
+
+@dataclass(frozen=True)
+class _Rates:
+    """A sample's rates, (features,), their box, and the draws, (T, features); float64.
+
+    Attributes:
+        sample: the input itself, whose shape and type are taken.
+    """
+
+    sample: Tensor
+    lower: Tensor
+    upper: Tensor
+    draws: Tensor
+
+    @staticmethod
+    def of(problem: Problem, index: int, box: Box) -> "_Rates":
+        """Return those of one sample."""
+        sample, kept = problem.inputs[index], problem.circuit.source.draws
+        assert kept is not None
+        draws = kept.thresholds(problem.circuit.num_steps, tuple(sample.shape)).flatten(1)
+        return _Rates(sample, box.lower.flatten().double(), box.upper.flatten().double(), draws)
+
+    def near(self, fixed: Tensor, ones: Tensor) -> Tensor:
+        """Return an input of the set with the bits that are fixed, and elsewhere the sample's where it can."""
+        bits = torch.where(fixed, ones, self.draws < self.sample.flatten())
+        above = torch.where(bits, self.draws, -torch.inf).amax(0).maximum(self.lower)
+        below = torch.where(bits, torch.inf, self.draws).amin(0).minimum(self.upper)
+        return ((above + below) / 2).view_as(self.sample).to(self.sample)
 
 
 def splits_bits(made: Circuit) -> bool:

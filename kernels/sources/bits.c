@@ -1,6 +1,6 @@
 /* The least margin of a window of steps over its open bits, by best first splitting; see certify/bits/search.py.
 
-   A node fixes some bits. What its neurons may do is the interval recursion of interval.py over the window, from
+   A node fixes some bits, and, where asked, spikes before the last layer; one that holds no run is worth infinity. What its neurons may do is the interval recursion of interval.py over the window, from
    potentials in boxes: bits and spikes that are open count as both. Where no layer forgets and all subtract, it is
    how often they may have fired. All sums are in double; the caller pays for their rounding in
    `widening`. Only neurons that are open at some step of the window are here. */
@@ -12,10 +12,11 @@
 
 #define MOST_LAYERS 8
 enum { ZERO, SUBTRACT, NONE }; /* resets */
-enum { MAY = 1, MUST = 2 };
+enum { MAY = 1, MUST = 2, UNSEEN = 4 }; /* UNSEEN: the node's own potentials leave the spike open */
 
 typedef struct {
     long steps, bits, layers, words, capacity; /* words: of a node's mask; capacity: nodes that the heap holds */
+    long spikes;                               /* whether the spikes before the last layer are split, too */
     long sizes[MOST_LAYERS];                   /* neurons of each layer */
     double decay[MOST_LAYERS], surely[MOST_LAYERS], perhaps[MOST_LAYERS], drop[MOST_LAYERS];
     int reset[MOST_LAYERS];
@@ -25,6 +26,7 @@ typedef struct {
 typedef struct {
     const long *step;               /* of each bit, (bits,) */
     const double *columns;          /* what a bit adds to the first layer's currents, (bits, n) */
+    const long *lower, *upper;      /* the bit that is 1 where this one is, the bit that is 0 where this one is; or -1 */
     const double *base;             /* of each layer: the currents without what is open, (steps, n) each */
     const double *matrix;           /* of each layer but the first: (n before, n) each */
     const double *factor;           /* a[t] of each layer, (layers, steps) */
@@ -44,7 +46,7 @@ typedef struct {
     uint64_t *masks; /* (capacity, 2 * words) */
     short *bit;      /* of each slot: where it is split, (capacity,) */
     short *depth;    /* of each slot: how many bits are fixed, (capacity,) */
-    long *state;     /* nodes that are open, that were bounded, slots that were ever used */
+    long *state;     /* nodes that are open, that were bounded, slots that were ever used; the slot of `closed` */
     double *closed;  /* the least bound of a node that no bit moves */
 } Heap;
 
@@ -81,19 +83,24 @@ static int work_for(const Sizes *sizes, Work *work) {
 }
 
 /* One step of one layer whose currents are in work->middle and radius; returns what its spikes cost at least. */
-static double fire(const Sizes *sizes, const Window *window, Work *work, long t, long l, long at, const double *costs) {
+static double fire(const Sizes *sizes, const Window *window, Work *work, long t, long l, long at, const uint64_t *mask,
+                   const double *costs) {
     long n = sizes->sizes[l];
     double decay = sizes->decay[l], surely = sizes->surely[l], perhaps = sizes->perhaps[l], drop = sizes->drop[l];
     const unsigned char *known = window->known + sizes->steps * at + t * n;
     unsigned char *found = work->found + sizes->steps * at + t * n;
     const double *widening = window->widening + at;
+    long first = sizes->bits + sizes->steps * at + t * n; /* of the spikes in a mask */
     double *low = work->low + at, *high = work->high + at, cost = 0.0;
     double *middle = work->middle + at, *radius = work->radius + at;
     for (long j = 0; j < n; j++) {
         double below = decay * low[j] + middle[j] - radius[j] - widening[j];
         double above = decay * high[j] + middle[j] + radius[j] + widening[j];
-        int may = above >= perhaps && (known[j] & MAY), must = below > surely || (known[j] & MUST);
-        found[j] = (unsigned char)((may ? MAY : 0) | (must ? MUST : 0));
+        int sure = below > surely, never = above < perhaps, told = known[j];
+        if (sizes->spikes && has(mask, first + j)) told = has(mask + sizes->words, first + j) ? MAY | MUST : 0;
+        if ((sure && !(told & MAY)) || (never && (told & MUST))) return INFINITY; /* no run is here */
+        int may = !never && (told & MAY), must = sure || (told & MUST);
+        found[j] = (unsigned char)((may ? MAY : 0) | (must ? MUST : 0) | (sure || never ? 0 : UNSEEN));
         if (costs && (must || (may && costs[j] < 0.0))) cost += costs[j];
         double silent = least(above, surely), fired = most(below, perhaps); /* what a known spike says of v */
         if (sizes->reset[l] == NONE) {
@@ -177,11 +184,17 @@ static long choose(const Sizes *sizes, const Window *window, Work *work, const u
             double factor = last ? 0.0 : fabs(window->factor[(l + 1) * sizes->steps + t]);
             for (long j = 0; j < n; j++) {
                 double own = 0.0;
-                if (found[j] == MAY) {
+                long spike = sizes->bits + sizes->steps * at + t * n + j;
+                int is_open = (found[j] & (MAY | MUST)) == MAY, is_set = sizes->spikes && (last || has(mask, spike));
+                int is_claimed = is_set && (found[j] & UNSEEN); /* whether runs have it is still to be seen */
+                if (is_open || is_claimed) {
                     if (last) own = fabs(window->costs[t * n + j]);
                     else
                         for (long i = 0, m = sizes->sizes[l + 1]; i < m; i++)
                             own += pull[behind + i] * fabs(matrix[j * m + i]) * factor;
+                    if (is_claimed && !last) own += 1e-6; /* looked at last */
+                    double moved = own + sizes->decay[l] * pull[at + j] * sizes->surely[l];
+                    if (sizes->spikes && is_open && !last && moved > record) record = moved, best = spike;
                 }
                 pull[at + j] = sizes->decay[l] * pull[at + j] + own;
             }
@@ -286,7 +299,11 @@ static double bound(const Sizes *sizes, const Window *window, Work *work, const 
                 pass(sizes, window, work, t, l, before, at, matrix);
                 matrix += sizes->sizes[l - 1] * sizes->sizes[l];
             }
-            found += fire(sizes, window, work, t, l, at, last ? window->costs + t * sizes->sizes[l] : 0);
+            found += fire(sizes, window, work, t, l, at, mask, last ? window->costs + t * sizes->sizes[l] : 0);
+            if (found == INFINITY) {
+                *bit = -1;
+                return found;
+            }
             before = at;
             at += sizes->sizes[l];
         }
@@ -295,6 +312,16 @@ static double bound(const Sizes *sizes, const Window *window, Work *work, const 
     return found;
 }
 
+
+/* Fix a bit, and those of its chain that it decides. */
+static void fix(const Sizes *sizes, const Window *window, uint64_t *mask, long bit, int value) {
+    const long *links = value ? window->lower : window->upper;
+    while (bit >= 0 && !has(mask, bit)) {
+        put(mask, bit);
+        if (value) put(mask + sizes->words, bit);
+        bit = bit < sizes->bits ? links[bit] : -1; /* spikes have no chain */
+    }
+}
 
 static inline int precedes(const Heap *heap, double value, int slot, long place) {
     return value < heap->bound[place]
@@ -348,15 +375,18 @@ int split(const Sizes *sizes, const Window *window, Heap *heap, long nodes, doub
         double value;
         int parent = pop(heap, &value);
         if (heap->bit[parent] < 0) {
-            *heap->closed = least(*heap->closed, value);
+            if (value < *heap->closed) {
+                *heap->closed = value;
+                heap->state[3] = parent;
+            }
             continue;
         }
         int slots[2] = {parent, (int)heap->state[2]++};
         heap->depth[slots[1]] = ++heap->depth[parent];
         uint64_t *mask = heap->masks + parent * 2 * words, *other = heap->masks + slots[1] * 2 * words;
-        put(mask, heap->bit[parent]);
         memcpy(other, mask, (size_t)(2 * words) * sizeof(uint64_t));
-        put(other + words, heap->bit[parent]);
+        fix(sizes, window, mask, heap->bit[parent], 0);
+        fix(sizes, window, other, heap->bit[parent], 1);
         for (int side = 0; side < 2; side++) {
             long bit;
             double own = most(value, bound(sizes, window, &work, heap->masks + slots[side] * 2 * words, &bit));

@@ -199,8 +199,8 @@ CLIMB_MUTANTS = (
     Mutant(
         "bits kernel: forget what is closed",
         "kernels/sources/bits.c",
-        "            *heap->closed = least(*heap->closed, value);\n            continue;",
-        "            continue;",
+        "                *heap->closed = value;\n",
+        "",
     ),
     Mutant(
         "bits: no rounding of the run",
@@ -219,5 +219,41 @@ CLIMB_MUTANTS = (
         "certify/bits/cutting.py",
         "signal = layer.must[steps].double().index_fill(1, chosen, 0.0)",
         "signal = torch.zeros_like(layer.must[steps].double())",
+    ),
+    Mutant(
+        "bits kernel: a spike that may be contradicts silence",
+        "kernels/sources/bits.c",
+        "if ((sure && !(told & MAY)) ||",
+        "if ((!never && !(told & MAY)) ||",
+    ),
+    Mutant(
+        "bits kernel: chains run the other way",
+        "kernels/sources/bits.c",
+        "value ? window->lower : window->upper",
+        "value ? window->upper : window->lower",
+    ),
+    Mutant(
+        "bits kernel: both halves of a split are the same",
+        "kernels/sources/bits.c",
+        "fix(sizes, window, other, heap->bit[parent], 1);",
+        "fix(sizes, window, other, heap->bit[parent], 0);",
+    ),
+    Mutant(
+        "bits: a search that ends refutes",
+        "certify/bits/patterns.py",
+        "if heap.low > 0.0:",
+        "if heap.low > 0.0 or heap.done:",
+    ),
+    Mutant(
+        "bits: what is refuted at one step is at the next",
+        "certify/bits/patterns.py",
+        "not self._holds(1 - left, made[-length:])",
+        "not self._holds(-left, made[-length:])",
+    ),
+    Mutant(
+        "bits: of two bits the one of the greater draw comes first",
+        "certify/bits/cutting.py",
+        "lower[second[same]], upper[first[same]] = first[same], second[same]",
+        "upper[second[same]], lower[first[same]] = first[same], second[same]",
     ),
 )

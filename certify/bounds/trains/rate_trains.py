@@ -52,7 +52,7 @@ class RateTrains(InputSignal):
             other = (fewest + more).minimum(most)
             total = _picked(sums, 0, other)
             count, least = torch.where(total < least, other, count), least.minimum(total)
-        return least.flatten(1).sum(1), (self._rank.unsqueeze(1) < count).to(costs.dtype)
+        return least.flatten(1).sum(1), (self.rank.unsqueeze(1) < count).to(costs.dtype)
 
     @cached_property
     def _longest(self) -> int:
@@ -60,7 +60,7 @@ class RateTrains(InputSignal):
         return int((self.most - self.fewest).max())
 
     @cached_property
-    def _rank(self) -> Tensor:
+    def rank(self) -> Tensor:
         """Return how many draws come before each step's, (T, ...)."""
         return self.order.argsort(0)
 

@@ -12,6 +12,7 @@ from spikecert import LIF, LInf, SpikingNetwork, verify
 from spikecert.certify.bits.compiled_bits import bits_kernel
 from spikecert.certify.bits.cutting import counted, window
 from spikecert.certify.bits.known import KnownNetwork
+from spikecert.certify.bits.patterns import Patterns
 from spikecert.certify.bits.search import BitSearch
 from spikecert.certify.bits.splitting import BitSplitting, splits_bits
 from spikecert.certify.bounds.prices.prices import Specifications
@@ -38,7 +39,9 @@ def ran(network: SpikingNetwork, x: Tensor, epsilon: float) -> Tensor:
     return network(every_rate(ends.lower.flatten(), ends.upper.flatten(), draws))
 
 
-def drawn_network(seed: int, decay: float, reset: str, steps: int, depth: int, grid: bool) -> SpikingNetwork:
+def drawn_network(
+    seed: int, decay: float, reset: str, steps: int, depth: int, grid: bool, spikes: bool = False
+) -> SpikingNetwork:
     """Return a network whose potentials often meet their threshold exactly, where weights are of a `grid`."""
     generator = torch.Generator().manual_seed(seed)
     layers, before = list[nn.Module](), FEATURES
@@ -53,7 +56,69 @@ def drawn_network(seed: int, decay: float, reset: str, steps: int, depth: int, g
         layers += [layer, neuron]
         before = width
     draws = RateDraws(torch.rand(steps, FEATURES, generator=generator, dtype=torch.float64))
-    return SpikingNetwork(*layers[:-1], num_steps=steps, encoding="rate", draws=draws).double().eval()
+    layers = layers if spikes else layers[:-1]
+    return SpikingNetwork(*layers, num_steps=steps, encoding="rate", draws=draws).double().eval()
+
+
+def known_of(network: SpikingNetwork, x: Tensor, epsilon: float, other: int) -> KnownNetwork:
+    """Return what is known of the margin of class 0 over another one, of one sample."""
+    found = staged(circuit(network), LInf(epsilon).enclosure(x))
+    assert found is not None
+    zero = torch.zeros(1, 3, dtype=torch.float64)
+    asked = Specifications.of_margins(torch.tensor([0]), torch.tensor([0]), torch.tensor([other]), zero)
+    known = KnownNetwork.of(found, asked)
+    assert known is not None
+    return known
+
+
+@examples(80)
+@given(
+    seed=st.integers(0, 10**6),
+    decay=st.sampled_from([0.0, 0.25, 0.9, 1.0]),
+    reset=st.sampled_from(["zero", "subtract", "none"]),
+    steps=st.integers(1, 4),
+    depth=st.integers(0, 2),
+    epsilon=st.sampled_from([0.0, 0.1, 0.5]),
+    grid=st.booleans(),
+)
+def test_patterns_are_at_most_the_least_margin_of_counts(
+    seed: int, decay: float, reset: str, steps: int, depth: int, epsilon: float, grid: bool
+) -> None:
+    """All trains of the set are run; no stretch of spikes that one of them has is refuted."""
+    network = drawn_network(seed, decay, reset, steps, depth, grid, spikes=True)
+    x = torch.rand(1, FEATURES, generator=torch.Generator().manual_seed(seed + 1), dtype=torch.float64)
+    runs = ran(network, x[0], epsilon)
+    known = known_of(network, x, epsilon, 1)
+    assert isinstance(KERNEL, CompiledBits)
+    patterns = Patterns.of(known, 0, KERNEL)
+    assert patterns is not None
+    least = float((runs[:, 0] - runs[:, 1]).min()) + 1e-12
+    assert patterns.run(300, lambda: False, lambda fixed, ones: None) <= least
+    assert BitSearch(most=300).run(known, 0, KERNEL, lambda: False) <= least
+
+
+def test_patterns_are_exact_on_small_networks_and_end_at_inputs_that_fail() -> None:
+    """The bound is the least margin; where it is another class's, "bits" says so by an input that replays."""
+    exact = moving = fallen = 0
+    for seed in range(1, 40):
+        if seed % 5 == 0:
+            continue
+        network = drawn_network(seed, 0.25, "zero", 3, 1, grid=False, spikes=True)
+        x = torch.rand(1, FEATURES, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
+        with torch.no_grad():
+            margins = ran(network, x[0], 0.3)
+        low = BitSearch().run(known_of(network, x, 0.3, 1), 0, KERNEL, lambda: False)  # type: ignore[arg-type]
+        least = float((margins[:, 0] - margins[:, 1]).min())
+        moving += float((margins[:, 0] - margins[:, 1]).max()) > least
+        exact += low > 0.0 or low == pytest.approx(least, abs=1e-4)
+        label = network(x).argmax(1)
+        falls = bool((margins.argmax(1) != label).any())
+        (verdict,) = verify(network, x, label, LInf(0.3), BitSplitting())
+        assert verdict.status != ("verified" if falls else "falsified")
+        fallen += verdict.status == "falsified"
+    assert exact == 32
+    assert moving >= 3
+    assert fallen >= 1
 
 
 @examples(150)
@@ -205,6 +270,8 @@ def lone(currents: tuple[float, float], widening: float, counts: bool) -> BitWin
         sizes=(1,),
         step=torch.zeros(0, dtype=torch.long),
         columns=of().view(0, 1),
+        lower=torch.zeros(0, dtype=torch.long),
+        upper=torch.zeros(0, dtype=torch.long),
         base=of(*currents),
         matrix=of(),
         factor=of(1.0, 1.0).view(1, 2),
@@ -271,3 +338,15 @@ def test_windows_of_no_step_are_refused(settings: dict[str, object], told: str) 
     with pytest.raises((TypeError, ValueError), match=f"^{told}"):
         BitSearch(**settings)  # type: ignore[arg-type]
     assert BitSearch(lengths=[2, 3]).lengths == (2, 3)  # type: ignore[arg-type]
+
+
+def test_bits_of_a_feature_come_by_rising_draws() -> None:
+    """A bit is 1 where that of the next greater draw is; bits of other features have no say."""
+    network = drawn_network(3, 0.25, "zero", 3, 1, grid=False)
+    draws = torch.tensor([[0.6, 0.1, 0.5], [0.4, 0.5, 0.9], [0.5, 0.9, 0.6]], dtype=torch.float64)
+    network = SpikingNetwork(*network.layers, num_steps=3, encoding="rate", draws=RateDraws(draws)).double().eval()
+    part = window(known_of(network, torch.full((1, 3), 0.5, dtype=torch.float64), 0.2, 1), 0, slice(0, 3))
+    assert part is not None
+    assert part.step.tolist() == [0, 0, 1, 1, 2, 2]  # features 0, 2, 0, 1, 0, 2
+    assert part.lower.tolist() == [4, -1, -1, -1, 2, 1]
+    assert part.upper.tolist() == [-1, 5, 4, -1, 0, -1]
