@@ -364,7 +364,7 @@ class Reader:
         if found is None and turned is None:
             own = excess.rest.terms.items()
             parts = (number for (spikes, graded), number in own if counts or (graded and not spikes))
-            flips = sum(entries_of(number)[0] for number in parts) < 0
+            flips = sum(entries_of(number)[0] for number in parts) < 0 and entries_of(excess.constant)[0] >= 0
             found = self._new(call, laid, step, strict, flips, counts)
             found, turned = (None, found) if flips else (found, None)
         return self._fires(found) if found is not None else arithmetic.negated(self._fires(turned))  # pyright: ignore

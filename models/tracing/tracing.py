@@ -8,6 +8,7 @@ of sight. In-place updates become plain operations by `functionalize`.
 """
 
 import copy
+import itertools
 import logging
 import math
 import random
@@ -473,16 +474,22 @@ def _is_users(what: Any) -> bool:
 
 
 def _numbers(path: str, held: Mapping[str, Any]) -> dict[str, Any]:
+    """Return numbers and texts among named values, and one level within them, and what tells generators apart."""
     found: dict[str, Any] = {}
     for name, value in held.items():
-        parts = value if isinstance(value, dict) else dict(enumerate(value if _is_list(value) else [value]))
-        found |= {f"{path}.{name}[{key}]": each for key, each in parts.items() if isinstance(each, NUMBERS)}
+        objects = not isinstance(value, type | nn.Module | FunctionType) and _is_users(type(value))
+        parts: Any = vars(value) if objects and hasattr(value, "__dict__") else value
+        parts = parts if isinstance(parts, dict) else dict(enumerate(parts if _is_list(parts) else [parts]))
+        numbers = {f"{path}.{name}[{key}]": each for key, each in parts.items() if isinstance(each, NUMBERS)}
+        found |= numbers | ({f"the length of {path}.{name}": len(parts)} if numbers else {})
         if isinstance(value, random.Random):
             found[f"{path}.{name}"] = hash(value.getstate())
         elif isinstance(value, np.random.Generator):
             found[f"{path}.{name}"] = str(value.bit_generator.state)
         elif isinstance(value, np.random.RandomState):
             found[f"{path}.{name}"] = str(value.get_state(legacy=False))
+        elif isinstance(value, itertools.count):
+            found[f"{path}.{name}"] = repr(value)
     return found
 
 

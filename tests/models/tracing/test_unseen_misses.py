@@ -2,6 +2,7 @@
 
 import functools
 import gc
+import itertools
 import random
 import re
 from collections.abc import Callable
@@ -19,6 +20,7 @@ STEPS, FAR = 4, 1e5
 Change = Callable[[Any, Tensor], Tensor]
 SAMPLE = torch.rand(6, 5, generator=torch.Generator().manual_seed(0))
 CALLS, RANDOM, DRAWS = {"made": 0}, random.Random(3), np.random.default_rng(3)
+ENTRIES, TIMES = [0], itertools.count()
 pytestmark = pytest.mark.filterwarnings("ignore:`torch.jit.script` is deprecated", "ignore:.*torch.jit.*:Warning")
 
 
@@ -187,6 +189,28 @@ def by_private(net: Any, x: Tensor) -> Tensor:
     return x if net._calls < 10_000 else -x
 
 
+class Counter:
+    """A number of its own."""
+
+    number = 0
+
+    def later(self) -> bool:
+        """Count, and return whether that is often by now."""
+        self.number += 1
+        return self.number > 10_000
+
+
+def by_object(net: Any, x: Tensor) -> Tensor:
+    if not hasattr(net, "counter"):
+        net.counter = Counter()
+    return -x if net.counter.later() else x
+
+
+def by_length(_: Any, x: Tensor) -> Tensor:
+    ENTRIES.append(1)
+    return -x if len(ENTRIES) > 10_000 else x
+
+
 def by_place(_: Any, x: Tensor) -> Tensor:
     mask = torch.ones(len(x), 1)
     mask[80:81] = -1.0
@@ -225,7 +249,7 @@ CHANGES: dict[str, tuple[Change, str]] = {
     "an index that fails": (failing(lambda x: torch.zeros(100_000)[x.abs().long()]), FAILS),
     "a gather that fails": (failing(lambda x: torch.zeros(len(x), 100_000).gather(1, x.abs().long())), FAILS),
     "a root that fails": (failing(lambda x: torch.linalg.cholesky(torch.eye(2) * (FAR - x.amax()))), FAILS),
-    "an assertion": (failing(lambda x: torch._assert_async((x < FAR).all())), FAILS),
+    "an assertion": (failing(lambda x: torch.ops.aten._assert_async((x < FAR).all())), FAILS),
     "large batches without gradients": (when(lambda x: len(x) > 30 and not torch.is_grad_enabled()), OTHER),
     "large batches that need none": (when(lambda x: len(x) > 30 and not x.requires_grad), OTHER),
     "one alone with gradients": (when(lambda x: len(x) == 1 and torch.is_grad_enabled()), OTHER),
@@ -250,6 +274,9 @@ CHANGES: dict[str, tuple[Change, str]] = {
     "a count in a default": (by_default, AGAIN),
     "a count in the class": (by_class, AGAIN),
     "a count in private": (by_private, AGAIN),
+    "a count in an object": (by_object, AGAIN),
+    "a length in the file": (by_length, AGAIN),
+    "an iterator in the file": (when(lambda x: next(TIMES) > 10_000), AGAIN),
     "a place in the batch": (by_place, "tells samples apart by their places"),
     "far spikes that cancel": (of_far_spikes, "adds a number and takes it away again"),
     "a large number that cancels": (lambda _, x: (x + 64.0) - 64.0, "adds a number and takes it away again"),
@@ -349,3 +376,11 @@ def test_names_for_those_who_profile_change_nothing():
             return x * 1.0
 
     assert len(from_torch(Net(named), SAMPLE).neurons) == 1
+
+
+@pytest.mark.parametrize("gain", [-1.0, -0.5])
+def test_a_current_that_is_turned_over_comes_in(gain: float):
+    module = Net(lambda _, x: gain * x)
+    network = from_torch(module, SAMPLE)
+    with torch.no_grad():
+        assert torch.allclose(network(3.0 - SAMPLE), module(3.0 - SAMPLE), atol=1e-5)
