@@ -74,12 +74,16 @@ PLAIN = frozenset((Tensor, nn.Parameter, int, float, bool, str, type(None), torc
 """Types by which no user's code runs."""
 TELLING = (sys.setprofile, sys.settrace, sys.getprofile, gc.get_objects, gc.get_referrers)
 """What ends the watch, or tells of it."""
-ASKS = frozenset(("is_inference_mode_enabled", "is_autocast_enabled", "is_autocast_cpu_enabled"))
-"""Functions of torch that tell how a module is run, in ways that no trace tries."""
+ASKS = frozenset(
+    ("is_grad_enabled", "is_inference_mode_enabled", "is_autocast_enabled", "is_autocast_cpu_enabled")
+)
+"""Functions of torch that tell how a module is run: traces do not try all ways, with each size of a batch."""
+GRADIENTS = frozenset(("requires_grad", "is_leaf", "grad_fn"))
+"""What tells of a signal whether gradients are on."""
 TAKES = frozenset(("numpy", "tolist", "_to_dlpack", "_to_dlpack_versioned"))
 """What takes values out of a tensor, whoever calls it, and passes no dispatcher."""
-FRAMES = frozenset(("f_back", "tb_frame", "gi_frame", "cr_frame"))
-"""Attributes by which code sees which functions run."""
+FRAMES = frozenset(("f_back", "tb_frame", "gi_frame", "cr_frame", "needs_input_grad"))
+"""Attributes by which code sees which functions run, or a forward whether gradients are asked for."""
 STACK = ("inspect.py", "traceback.py")
 """Python's own files that tell which functions run."""
 
@@ -136,11 +140,15 @@ class Watching(TorchFunctionMode):
         finally:
             if rests:
                 sys.setprofile(self.profile)
-        if users and name not in TELLS and not _is_of_tensors(found):
+        if users and not _is_of_tensors(found) and (name not in TELLS or self._is_asked(name, args)):
             self._note(f"asks for what is no tensor ({name})")
         if name not in TELLS or name in ("__setitem__", "requires_grad_"):
             self.asked = self._compared(func, name, args, found)
         return found
+
+    def _is_asked(self, name: str, args: tuple[Any, ...]) -> bool:
+        """Return whether a user, not a library, asks of a signal whether gradients are on."""
+        return name in GRADIENTS and self._known(args[0]) is None and LIBRARIES not in user_frames()[0][0]
 
     def _known(self, tensor: Any) -> Tensor | None:
         """Return a tensor that no input takes part in: one that the module holds, or was just made of some."""
@@ -217,7 +225,7 @@ def _tells(code: CodeType) -> bool:
     if code.co_filename.startswith(INSIDE):
         modes = code.co_filename.endswith(MODES) and code.co_name.startswith("_get_current_function_mode")
         return modes or (code.co_filename.endswith(TOLD) and code.co_name not in MACHINERY)
-    return _walks(code) and not FRAMES.isdisjoint(code.co_names)
+    return _walks(code) and code.co_name != "backward" and not FRAMES.isdisjoint(code.co_names)
 
 
 def _walks(code: CodeType) -> bool:

@@ -61,12 +61,8 @@ TRACING_MUTANTS = (
         "and not runs_always(node) and",
         "and False and",
     ),
-    Mutant(
-        "tracing: a size and gradients are not tried together",
-        TRACES,
-        "in ((inputs[:1], True), (others, False)):",
-        "in ():",
-    ),
+    Mutant("tracing: gradients may be asked for", WATCHING, "return name in GRADIENTS and", "return False and"),
+    Mutant("tracing: forwards may ask for gradients", WATCHING, ', "needs_input_grad"))', "))"),
     Mutant(
         "tracing: what fails in an operation is noted by nobody",
         "models/tracing/recording.py",
@@ -97,7 +93,7 @@ TRACING_MUTANTS = (
     Mutant(
         "tracing: frames may be read",
         WATCHING,
-        "return _walks(code) and not FRAMES",
+        'return _walks(code) and code.co_name != "backward" and not FRAMES',
         "return not FRAMES and FRAMES",
     ),
     Mutant("tracing: objects may be listed", WATCHING, ", gc.get_objects, gc.get_referrers)", ")"),

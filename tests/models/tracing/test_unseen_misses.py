@@ -232,7 +232,7 @@ def in_function(_: Any, x: Tensor) -> Tensor:
 
 AGAIN = r"module: changes .* at each call"
 FAILS = "may fail on some inputs"
-OTHER = "module: computes something else for another size of the batch, with gradients on"
+ASKS = "asks torch whether it is traced"
 TAKES = "takes values out of a tensor"
 TAKEN_AWAY = "adds a signal and takes it away again"
 CHANGES: dict[str, tuple[Change, str]] = {
@@ -250,20 +250,23 @@ CHANGES: dict[str, tuple[Change, str]] = {
     "a gather that fails": (failing(lambda x: torch.zeros(len(x), 100_000).gather(1, x.abs().long())), FAILS),
     "a root that fails": (failing(lambda x: torch.linalg.cholesky(torch.eye(2) * (FAR - x.amax()))), FAILS),
     "an assertion": (failing(lambda x: torch.ops.aten._assert_async((x < FAR).all())), FAILS),
-    "large batches without gradients": (when(lambda x: len(x) > 30 and not torch.is_grad_enabled()), OTHER),
-    "large batches that need none": (when(lambda x: len(x) > 30 and not x.requires_grad), OTHER),
-    "one alone with gradients": (when(lambda x: len(x) == 1 and torch.is_grad_enabled()), OTHER),
-    "a function that needs none": (lambda _, x: Asking.apply(x), OTHER),  # pyright: ignore
-    "inference mode": (when(lambda x: torch.is_inference_mode_enabled()), "asks torch whether it is traced"),
+    "large batches without gradients": (when(lambda x: len(x) > 30 and not torch.is_grad_enabled()), ASKS),
+    "large batches that need none": (
+        when(lambda x: len(x) > 30 and not x.requires_grad),
+        r"no tensor \(requires_grad",
+    ),
+    "one alone with gradients": (when(lambda x: len(x) == 1 and torch.is_grad_enabled()), ASKS),
+    "a function that needs none": (lambda _, x: Asking.apply(x), ASKS),  # pyright: ignore
+    "inference mode": (when(lambda x: torch.is_inference_mode_enabled()), ASKS),
     "an inference tensor": (when(lambda x: x.is_inference()), "asks for what is no tensor"),
     "modes of functions": (
         when(lambda x: not torch.overrides._get_current_function_mode_stack() and float(x.max()) > FAR),
-        "asks torch whether it is traced",
+        ASKS,
     ),
-    "frames of an error": (when(frames), "asks torch whether it is traced"),
+    "frames of an error": (when(frames), ASKS),
     "objects that there are": (
         when(lambda x: not any(type(each).__name__ == "Watching" for each in gc.get_objects()) and len(x) > 9999),
-        "asks torch whether it is traced",
+        ASKS,
     ),
     "random, now and then": (when(lambda x: random.random() < 1e-9), AGAIN),
     "numpy's random, now and then": (when(lambda x: np.random.rand() < 1e-9), AGAIN),
