@@ -115,7 +115,8 @@ class Watching(TorchFunctionMode):
         kwargs: dict[str, Any] | None = None,
     ) -> Any:
         """Run a call, tell what it adds to a graph where it comes from, and look at what comes of it."""
-        name, users, self.taken = _name_of(func), _calls_from_outside(), ""
+        self.taken = ""  # first, as calls that follow are seen, too
+        name, users = _name_of(func), _calls_from_outside()
         if name == "__deepcopy__" and len(args) == 2 and type(args[0]).__name__ in ("FakeTensor", "Tensor"):
             func, name, args = Tensor.clone, "clone", args[:1]
         if name in READS and len(args) == 1 and (known := self._known(args[0])) is not None:
@@ -213,8 +214,9 @@ class Watching(TorchFunctionMode):
             self.taken = ""
 
     def _asked(self, name: str, caller: FrameType | None) -> None:
+        how = "how it is run" if name in ASKS else "whether it is traced"
         if (asks := _asking(caller)) is not None:
-            self.escapes.append(f"{_line_among([asks])}: asks torch whether it is traced ({name})")
+            self.escapes.append(f"{_line_among([asks])}: asks torch {how} ({name})")
 
     def _note(self, what: str) -> None:
         self.escapes.append(f"{_line_among(user_frames())}: {what}")

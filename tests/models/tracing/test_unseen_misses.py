@@ -232,7 +232,7 @@ def in_function(_: Any, x: Tensor) -> Tensor:
 
 AGAIN = r"module: changes .* at each call"
 FAILS = "may fail on some inputs"
-ASKS = "asks torch whether it is traced"
+ASKS = "asks torch (how it is run|whether it is traced)"
 TAKES = "takes values out of a tensor"
 TAKEN_AWAY = "adds a signal and takes it away again"
 CHANGES: dict[str, tuple[Change, str]] = {
