@@ -33,7 +33,9 @@ CANCELS = (
 LOSES = "adds a number and takes it away again, which rounds what it is added to; expected sums without it"
 """A refusal."""
 LARGEST_SHARE = 16
-"""Of a signal that cancels, beside what is left."""
+"""Of a number that cancels, beside what is left of signals."""
+UNBOUNDED = Fraction(1 << 64)
+"""What is lost where a signal cancels."""
 LARGEST_BEND = 4
 """Times a function that is 1 at most: beside more of it rounding leaves another number than 1 of a spike."""
 MOST_TERMS = 4096
@@ -418,13 +420,15 @@ def added(one: Polynomial, other: Polynomial) -> Polynomial:
     """Return a sum as floats make it, which knows what was added and taken away again.
 
     fl(a + c) − c is a but for ε·|c|. Of spikes and constants c is known: a neuron may lose no more than a few of
-    its thresholds so. Of signals it is not: where one of them cancels, and nothing but spikes is left, or what is
-    left is much smaller, then far inputs leave nothing of it at all.
+    its thresholds so. Of signals it is not: where one of them cancels, and nothing but spikes is left, far inputs
+    leave nothing of these. Where the next sum brings signals again, as v + (I − v) does, that is their own error.
 
     Raises:
-        ConversionRefused: for such signals.
+        ConversionRefused: for potentials of firings that cancel so.
     """
     found = one + other
+    if found.lost >= UNBOUNDED and found.signals:
+        found.lost = ZERO
     few, more = sorted((one.terms, other.terms), key=len)
     for term in few if found.terms else ():
         if term not in more or len(more) == 1 or isinstance(term[1], Bent):
@@ -432,8 +436,10 @@ def added(one: Polynomial, other: Polynomial) -> Polynomial:
         left, most = size(found.terms.get(term, ZERO)), max(size(few[term]), size(more[term]))
         if term[1] is None:
             found.lost = max(found.lost, most if left < most else ZERO)
-        elif left == 0 and ((found.spikes and not found.signals) or most > LARGEST_SHARE * found.size):
-            raise ConversionRefused(CANCELS)
+        elif left == 0 and found.spikes and not found.signals:
+            if isinstance(term[1], Excess):
+                raise ConversionRefused(CANCELS)
+            found.lost = UNBOUNDED
     return found
 
 
@@ -481,6 +487,6 @@ def image(by: FeatureMap, signal: Polynomial) -> Polynomial:
     """Return what a layer makes of a signal: of nothing its bias, where it has one."""
     if not signal.terms:
         return Polynomial({}) if by.homogeneous else by.of_nothing
-    if signal.signals and signal.lost > LARGEST_SHARE * signal.size:
-        raise ConversionRefused(LOSES)
+    if signal.lost > (LARGEST_SHARE * signal.size if signal.signals else UNBOUNDED / 2):
+        raise ConversionRefused(LOSES if signal.signals else CANCELS)
     return Polynomial.graded(Image(by, signal))

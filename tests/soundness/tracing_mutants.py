@@ -109,8 +109,8 @@ TRACING_MUTANTS = (
     Mutant(
         "tracing: a signal may cancel",
         POLYNOMIALS,
-        "elif left == 0 and (",
-        "elif left < 0 and (",
+        "elif left == 0 and found.spikes",
+        "elif left < 0 and found.spikes",
     ),
     Mutant("tracing: what is lost is forgotten", POLYNOMIALS, "most if left < most else ZERO)", "ZERO)"),
     Mutant(

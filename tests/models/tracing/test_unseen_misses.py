@@ -319,6 +319,18 @@ def test_a_potential_that_cancels_is_refused(name: str):
         from_torch(Net(lambda _, x: x, PASSED[name]), SAMPLE)
 
 
+@pytest.mark.parametrize("name", PASSED)
+def test_a_current_that_cancels_in_one_step_is_refused(name: str):
+    net = nn.Linear(5, 3)
+
+    def once(x: Tensor) -> Tensor:
+        v = net(x)
+        return nn.functional.linear(PASSED[name]((v > 0.0).float(), v), torch.eye(3))
+
+    with pytest.raises(ConversionRefused, match=TAKEN_AWAY):
+        from_torch(once, SAMPLE, 1)
+
+
 def test_what_cancels_by_itself_comes_in():
     network = from_torch(Net(lambda _, x: x + 2.0 - 2.0, lambda s, v: s + (v - v.detach())), SAMPLE)
     assert network.neurons[0].dynamics.threshold == 1.0
