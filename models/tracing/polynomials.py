@@ -435,7 +435,7 @@ def added(one: Polynomial, other: Polynomial) -> Polynomial:
             continue
         left, most = size(found.terms.get(term, ZERO)), max(size(few[term]), size(more[term]))
         if term[1] is None:
-            found.lost = max(found.lost, most if left < most else ZERO)
+            found.lost = max(found.lost, most if 2 * left < most else ZERO)
         elif left == 0 and found.spikes and not found.signals:
             if isinstance(term[1], Excess):
                 raise ConversionRefused(CANCELS)

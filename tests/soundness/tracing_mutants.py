@@ -112,7 +112,7 @@ TRACING_MUTANTS = (
         "elif left == 0 and found.spikes",
         "elif left < 0 and found.spikes",
     ),
-    Mutant("tracing: what is lost is forgotten", POLYNOMIALS, "most if left < most else ZERO)", "ZERO)"),
+    Mutant("tracing: what is lost is forgotten", POLYNOMIALS, "most if 2 * left < most else ZERO)", "ZERO)"),
     Mutant(
         "tracing: potentials may be counted from anywhere",
         FITTING,
