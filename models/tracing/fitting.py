@@ -23,6 +23,7 @@ from .grouping import LayerFirings
 from .guessing.guesses import LARGEST, Fit, guesses_of, of_nothing
 from .guessing.states import guesses_of_states, spelled
 from .polynomials import (
+    LOSES,
     UNIT,
     ZERO,
     Coefficient,
@@ -42,6 +43,12 @@ from .rests.awake import awake, ungated
 
 FEW = "; with so few steps what a synapse keeps and what a membrane keeps show as one sum: take at least three"
 """What may be behind a share above 1."""
+LARGEST_OFFSET = 3
+"""Of what potentials are counted from, in thresholds: v + c is rounded by ε/2·c where it is made, and compared.
+
+What is paid for a step is 4ε·(λM + X + θ), of which a run by v·λ + x takes ε·(2.5·λM + X + θ), see
+`certify/rounding/recursion.py`: 3ε·θ is left.
+"""
 ROUNDINGS = 4
 """By how many ε of a type a few roundings may be off."""
 
@@ -60,13 +67,14 @@ def fit(layers: LayerFirings, layer: int) -> Fit:
         Polynomial.graded(Excess(number)) if layers.firings[number].named else excess
         for number, excess in zip(firings, known, strict=True)
     ]
+    lost = max(each.lost for each in known)
     nearest, wrong = (-1, "its potential is no leaky sum of currents"), dict[Fit, str]()
     rest = max(1, layers.rest(layer))
     guesses = dict.fromkeys(
         replace(each, rest=rest) if each.kind == "rest" else each for each in guesses_of(known, names, firings)
     )
     for apart, guess, currents in _tried(layers, guesses, known, names, firings):
-        if (reason := _wrong(guess)) is not None:
+        if (reason := _wrong(guess, lost)) is not None:
             wrong[guess] = reason
             continue
         try:
@@ -130,13 +138,15 @@ def _told(guess: Fit) -> str:
 SHARES = ("keeps {} of its potential", "keeps {} of what its threshold was raised by")
 
 
-def _wrong(guess: Fit) -> str | None:
+def _wrong(guess: Fit, lost: Fraction) -> str | None:
     """Return which constant no neuron has; None where all may be."""
     for what, share in zip(SHARES, (guess.decay, guess.fading), strict=True):
         if guess.states is None and not all(0 <= number <= 1 for number in entries_of(share)):
             return f"{what.format(told(share))} in a step, expected a share in [0, 1]"
     if not all(number > 0 for number in entries_of(guess.threshold)):
         return f"has a threshold of {told(guess.threshold)}, expected one above what a reset leaves"
+    if lost > LARGEST_OFFSET * max(entries_of(guess.threshold)):
+        return f"{LOSES}; up to {float(lost):g}, at a threshold of {told(guess.threshold)}"
     if guess.states is not None and guess.states.largest > LARGEST:
         return f"has states with constants up to {float(guess.states.largest):.3g}, expected at most {LARGEST:g}"
     if guess.kind == "subtract" and max(entries_of(guess.drop)) > LARGEST:
@@ -156,6 +166,8 @@ def _memoryless(layers: LayerFirings, known: list[Polynomial], place: str) -> Fi
         raise ConversionRefused(f"{place}: fires at one step only, expected all")
     below = all(number < 0 for number in entries_of(constant))
     threshold = -constant if below else UNIT
+    if known[0].lost > LARGEST_OFFSET * max(entries_of(threshold)):
+        raise ConversionRefused(f"{place}: {LOSES}")
     return Fit("none", ZERO, threshold, current=known[0] + Polynomial.of(threshold))
 
 

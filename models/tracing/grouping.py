@@ -263,10 +263,7 @@ def _group_of(
         for group, members in enumerate(groups)
         if code(firings[members[-1]]) == code(firing) and own[members[-1]] == group
     ]
-    own_shape, shape = (
-        _shape(firing.excess, own, None),
-        lambda group: _shape(firings[groups[group][-1]].excess, own, None),
-    )
+    own_shape, shape = _shape(firing.excess, own), lambda group: _shape(firings[groups[group][-1]].excess, own)
     before = [group for group in alike if groups[group][-1] in past]
     pairs = [(group, _without(shape(group), group), _without(own_shape, group)) for group in before]
     by_past = [group for group, one, other in pairs if one <= other]
@@ -305,12 +302,12 @@ def _inner_code(firing: Firing) -> tuple[Any, ...]:
     return firing.frames[-1:], firing.laid.features, firing.strict, firing.turned
 
 
-def _shape(signal: Polynomial, own: dict[int, int], _: Any) -> frozenset[Any]:
+def _shape(signal: Polynomial, own: dict[int, int]) -> frozenset[Any]:
     """Return what a signal is made of, without its times."""
     found: set[Any] = {("spike", own[spike]) for spike in signal.spikes}
     for each in signal.signals:
         if isinstance(each, Image):
-            found.add((each.map, _shape(each.signal, own, None)))
+            found.add((each.map, _shape(each.signal, own)))
         elif isinstance(each, ModuleInput):
             found.add("given")
     return frozenset(found)

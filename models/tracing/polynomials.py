@@ -25,6 +25,17 @@ MOVING = ("view", "pick", "place", "moved")
 """Maps of which each entry is one of those before, or 0."""
 TWO = "multiplies two signals that are no spikes"
 """A refusal."""
+CANCELS = (
+    "adds a signal and takes it away again, which leaves rounding of what it is added to, and nothing where the "
+    "signal is large; expected s + (v - v.detach()), or sums without it"
+)
+"""A refusal."""
+LOSES = "adds a number and takes it away again, which rounds what it is added to; expected sums without it"
+"""A refusal."""
+LARGEST_SHARE = 16
+"""Of a number that cancels, beside what is left of signals."""
+UNBOUNDED = Fraction(1 << 64)
+"""What is lost where a signal cancels."""
 LARGEST_BEND = 4
 """Times a function that is 1 at most: beside more of it rounding leaves another number than 1 of a spike."""
 MOST_TERMS = 4096
@@ -124,6 +135,11 @@ def number_tensor(value: Coefficient) -> Tensor:
     """Return a coefficient in the nearest floats of 64 bits."""
     shape = value.shape if isinstance(value, Fractions) else ()
     return torch.tensor([float(each) for each in entries_of(value)], dtype=torch.float64).reshape(shape)
+
+
+def size(value: Coefficient) -> Fraction:
+    """Return the largest modulus of a coefficient's numbers."""
+    return max(map(abs, entries_of(value)))
 
 
 def nowhere_zero(value: Coefficient) -> bool:
@@ -286,9 +302,15 @@ class Uncancelled(ConversionRefused):
 
 
 class Polynomial:
-    """A sum of terms with coefficients that are not 0; equal where it is the same function of its signals."""
+    """A sum of terms with coefficients that are not 0; equal where it is the same function of its signals.
 
-    def __init__(self, terms: Mapping[Term, Coefficient]) -> None:
+    Args:
+        terms: the coefficients.
+        lost: the largest number, of those that were added and taken away again: so far its sums were rounded.
+    """
+
+    def __init__(self, terms: Mapping[Term, Coefficient], lost: Fraction = ZERO) -> None:
+        self.lost = lost
         self.terms: dict[Term, Coefficient] = {term: number for term, number in terms.items() if number != ZERO}
         if len(self.terms) > MOST_TERMS:
             raise ConversionRefused(f"multiplies spikes to more than {MOST_TERMS} terms")
@@ -310,7 +332,7 @@ class Polynomial:
 
     def __add__(self, other: Polynomial) -> Polynomial:
         """Return the sum."""
-        return summed([*self.terms.items(), *other.terms.items()])
+        return summed([*self.terms.items(), *other.terms.items()], max(self.lost, other.lost))
 
     def __sub__(self, other: Polynomial) -> Polynomial:
         """Return the difference."""
@@ -323,12 +345,15 @@ class Polynomial:
             ConversionRefused: for one of two graded signals.
         """
         if not isinstance(other, Polynomial):
-            return Polynomial({term: number * other for term, number in self.terms.items()})
-        return summed(
+            lost = self.lost * size(other) if self.lost else ZERO
+            return Polynomial({term: number * other for term, number in self.terms.items()}, lost)
+        terms = (
             (_product(one, two), number * factor)
             for one, number in self.terms.items()
             for two, factor in other.terms.items()
         )
+        lost = max(self.lost * other.size, other.lost * self.size) if self.lost or other.lost else ZERO
+        return summed(terms, lost)
 
     def __eq__(self, other: object) -> bool:
         """Compare the terms."""
@@ -350,7 +375,12 @@ class Polynomial:
     @property
     def rest(self) -> Polynomial:
         """Return it without its constant."""
-        return Polynomial({term: number for term, number in self.terms.items() if term != ONE})
+        return Polynomial({term: number for term, number in self.terms.items() if term != ONE}, self.lost)
+
+    @property
+    def size(self) -> Fraction:
+        """Return the largest modulus of a coefficient."""
+        return max(map(size, self.terms.values()), default=ZERO)
 
     @cached_property
     def spikes(self) -> frozenset[int]:
@@ -399,7 +429,34 @@ class Polynomial:
         return self.terms.get((frozenset(spikes), graded), ZERO)
 
 
-def summed(terms: Iterable[tuple[Term | None, Coefficient]]) -> Polynomial:
+def added(one: Polynomial, other: Polynomial) -> Polynomial:
+    """Return a sum as floats make it, which knows what was added and taken away again.
+
+    fl(a + c) − c is a but for ε·|c|. Of spikes and constants c is known: a neuron may lose no more than a few of
+    its thresholds so. Of signals it is not: where one of them cancels, and nothing but spikes is left, far inputs
+    leave nothing of these. Where the next sum brings signals again, as v + (I − v) does, that is their own error.
+
+    Raises:
+        ConversionRefused: for potentials of firings that cancel so.
+    """
+    found = one + other
+    if found.lost >= UNBOUNDED and found.signals:
+        found.lost = ZERO
+    few, more = sorted((one.terms, other.terms), key=len)
+    for term in few if found.terms else ():
+        if term not in more or len(more) == 1 or isinstance(term[1], Bent):
+            continue
+        left, most = size(found.terms.get(term, ZERO)), max(size(few[term]), size(more[term]))
+        if term[1] is None:
+            found.lost = max(found.lost, most if 2 * left < most else ZERO)
+        elif left == 0 and found.spikes and not found.signals:
+            if isinstance(term[1], Excess):
+                raise ConversionRefused(CANCELS)
+            found.lost = UNBOUNDED
+    return found
+
+
+def summed(terms: Iterable[tuple[Term | None, Coefficient]], lost: Fraction = ZERO) -> Polynomial:
     """Return a sum of terms, some of which are the same."""
     found: dict[Term, Coefficient] = {}
     for term, number in terms:
@@ -407,7 +464,7 @@ def summed(terms: Iterable[tuple[Term | None, Coefficient]]) -> Polynomial:
             if isinstance(term[1], Bent) and max(map(abs, entries_of(number))) > LARGEST_BEND:
                 raise Uncancelled(term[1].why)
             found[term] = found[term] + number if term in found else number
-    return Polynomial(found)
+    return Polynomial(found, lost)
 
 
 def _product(one: Term, other: Term) -> Term | None:
@@ -443,6 +500,8 @@ def image(by: FeatureMap, signal: Polynomial) -> Polynomial:
     """Return what a layer makes of a signal: of nothing its bias, where it has one."""
     if not signal.terms:
         return Polynomial({}) if by.homogeneous else by.of_nothing
+    if signal.lost > (LARGEST_SHARE * signal.size if signal.signals else UNBOUNDED / 2):
+        raise ConversionRefused(LOSES if signal.signals else CANCELS)
     return Polynomial.graded(Image(by, unfolded(signal)))
 
 
@@ -451,7 +510,7 @@ def unfolded(signal: Polynomial) -> Polynomial:
     while held := [each for each in signal.signals if isinstance(each, KeptSum)]:
         last = max(held, key=lambda each: each.number)
         named = {term: number for term, number in signal.terms.items() if term[1] == last}
-        rest = Polynomial({term: number for term, number in signal.terms.items() if term[1] != last})
+        rest = Polynomial({term: number for term, number in signal.terms.items() if term[1] != last}, signal.lost)
         factor = Polynomial({(spikes, None): number for (spikes, _), number in named.items()})
         signal = rest + last.signal * factor
     return signal

@@ -19,7 +19,7 @@ from torch.utils._pytree import tree_leaves
 from ..conversion.refusal import ConversionRefused
 from .followed import BATCH, FEATURE, TIME, FollowedSignal, settled
 from .operations import arithmetic, mapping, moving
-from .operations.calls import TracedCall, understood
+from .operations.calls import TracedCall, runs_always, understood
 from .polynomials import (
     ONE,
     UNIT,
@@ -42,7 +42,7 @@ from .polynomials import (
     tensor_of,
     unfolded,
 )
-from .tracing import name_of
+from .tracing import BATCHES, name_of
 from .watching import frames_of, line_of
 
 FAR = 1 << 29
@@ -55,6 +55,8 @@ SATURATED = ("tanh", "sigmoid", "relu")
 """What rises with each output by itself, or stays: of some numbers, large or small ones, it makes one."""
 LONG = 24
 """Of how many terms a sum may be without a name."""
+FAILS = "may fail on some inputs, which makes it a branch on values; leave it out"
+"""A refusal."""
 COMPARISONS = ("gt", "ge", "lt", "le", "heaviside")
 """What fires."""
 
@@ -251,7 +253,12 @@ class Reader:
 
     def reading(self, notes: tuple[str, ...], largest: int | None) -> GraphReading:
         """Return what the graph computes."""
+        made = set[Node]()
         for node in self.graph.graph.nodes:
+            if node.op == "placeholder" or not made.isdisjoint(node.all_input_nodes):
+                made.add(node)
+                if node.op == "call_function" and not runs_always(node) and node not in self.live:
+                    raise ConversionRefused(f"{line_of(node)}: {name_of(node)}: {FAILS}")
             if node in self.live:
                 if node not in self.values:
                     self.values[node] = self._value(node)
@@ -307,6 +314,10 @@ class Reader:
             return understood(TracedCall(node, args, kwargs, self.batch, self._fired, self.entrywise))
         with torch.no_grad():
             found = node.target(*args, **kwargs)  # pyright: ignore[reportCallIssue]
+        if self.batch >= BATCHES[1][0] and _tells_apart(name_of(node), args, found, self.batch):
+            raise ConversionRefused(
+                f"{line_of(node)}: {name_of(node)}: tells samples apart by their places in the batch"
+            )
         watched = self.timed or frames_of(node) in self.counts
         if watched and name_of(node) in COMPARISONS[:4]:
             self._unreached(node, args)
@@ -373,7 +384,7 @@ class Reader:
         if found is None and turned is None:
             own = excess.rest.terms.items()
             parts = (number for (spikes, graded), number in own if counts or (graded and not spikes))
-            flips = sum(entries_of(number)[0] for number in parts) < 0
+            flips = sum(entries_of(number)[0] for number in parts) < 0 and entries_of(excess.constant)[0] >= 0
             found = self._new(call, laid, step, strict, flips, counts)
             found, turned = (None, found) if flips else (found, None)
         return self._fires(found) if found is not None else arithmetic.negated(self._fires(turned))  # pyright: ignore
@@ -468,7 +479,7 @@ class Reader:
             by, rest = parted(whole, names)
             long = len(rest.terms) > 1 and (_is_named(rest) or len(rest.terms) > LONG // 3)
             if long and (pivot := pivot_of(rest)) is not None:
-                kept = Polynomial.graded(KeptSum(self.kept, whole))
+                kept = Polynomial({(frozenset(), KeptSum(self.kept, whole)): UNIT}, whole.lost)
                 names.append((pivot, rest, kept - by))
                 self.kept, rest = self.kept + 1, kept - by
             self.values[place] = self.values[place].with_steps([by + rest])
@@ -555,6 +566,16 @@ def _unwritten(found: Any) -> Any:
     if not isinstance(found, Tensor) or not found.is_floating_point():
         raise ConversionRefused("module: makes memory of whole numbers without values in it; expected zeros")
     return found.fill_(torch.nan)
+
+
+def _tells_apart(name: str, args: Any, found: Any, batch: int) -> bool:
+    """Return whether a constant is made for some samples of a batch, of a size that nothing else is of."""
+    if name in ("arange", "linspace", "eye"):
+        return batch in found.shape
+    if name not in ("slice", "select"):
+        return False
+    dim = args[1] if len(args) > 1 else 0
+    return args[0].shape[dim] == batch and found.numel() < args[0].numel()
 
 
 def _like_those(graph: GraphModule, live: set[Node]) -> list[Node]:

@@ -22,7 +22,8 @@ from torch.utils._pytree import tree_leaves
 from torch.utils.weak import WeakTensorKeyDictionary
 
 from ..conversion.refusal import ConversionRefused
-from .watching import Watching, line_of
+from ..validation import one_line
+from .watching import Watching, line_here, line_of
 
 aten = torch.ops.aten
 PLAIN: Any = vars(Tensor)["__torch_dispatch__"]
@@ -71,13 +72,22 @@ class Recording(TorchDispatchMode):
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = immutable_dict()) -> Any:  # noqa: B008
         """Run an operation, and write it down."""
-        if self.profile is None or sys.getprofile() is not self.profile:
-            return self._written(func, args, kwargs, None)
-        sys.setprofile(None)
+        watched = self.profile is not None and sys.getprofile() is self.profile
+        if watched:
+            sys.setprofile(None)
         try:
-            return self._written(func, args, kwargs, self.profile)
+            return self._written(func, args, kwargs, self.profile if watched else None)
+        except Exception as error:
+            if self.watching is not None:  # where it is caught code goes another way
+                self.watching.escapes.append(
+                    str(error)
+                    if isinstance(error, ConversionRefused)
+                    else f"{line_here()}: {func.name()}: {one_line(error)[:160]}"
+                )
+            raise
         finally:
-            sys.setprofile(self.profile)
+            if watched:
+                sys.setprofile(self.profile)
 
     def _written(self, func: Any, args: Any, kwargs: Any, profile: Any) -> Any:
         if (
@@ -85,6 +95,8 @@ class Recording(TorchDispatchMode):
             and (found := self._decomposed(func, args, kwargs)) is not NotImplemented
         ):
             return found
+        if func.namespace == "profiler":  # names what runs for those who profile
+            return func(*args, **kwargs)
         if func is aten.lift_fresh.default:  # what is made of numbers is changed in place by nobody else
             func = aten.lift_fresh_copy.default
         node = self.graph.call_function(func, map_aggregate(args, self._node), map_aggregate(kwargs, self._node))

@@ -8,6 +8,7 @@ of sight. In-place updates become plain operations by `functionalize`.
 """
 
 import copy
+import itertools
 import logging
 import math
 import random
@@ -15,7 +16,7 @@ import sys
 import traceback
 import warnings
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, nullcontext
 from dataclasses import replace
 from hashlib import sha256
@@ -37,7 +38,7 @@ from ..conversion.refusal import ConversionRefused
 from ..conversion.sources import FunctionModule, Source, restart, run_once
 from ..validation import one_line
 from .recording import Recording
-from .watching import INSIDE, Watching, line_of
+from .watching import INSIDE, LIBRARIES, STANDARD, Watching, line_of
 
 META = logging.getLogger("torch._subclasses.fake_tensor")
 BATCHES = (3, 5, 7, 11, 13, 17, 19), (67, 71, 73, 79, 83)
@@ -80,9 +81,8 @@ def _held(function: Any) -> dict[str, Any]:
     code = getattr(function, "__code__", None)
     if not isinstance(function, FunctionType) or code is None:
         return {"__self__": getattr(function, "__self__", None)}
-    cells = {
-        name: cell.cell_contents for name, cell in zip(code.co_freevars, function.__closure__ or (), strict=True)
-    }
+    known = zip(code.co_freevars, function.__closure__ or (), strict=True)
+    cells = {name: cell.cell_contents for name, cell in known if cell != CellType()}
     return {name: function.__globals__[name] for name in code.co_names if name in function.__globals__} | cells
 
 
@@ -129,7 +129,8 @@ def traced(source: Source, inputs: Tensor, mode: Literal["fake", "real"], grad: 
         with undisturbed(), torch.no_grad():
             run_once(own, inputs[:2])
         restart(own.module)
-    given = seen.from_tensor(inputs) if mode == "fake" else inputs.clone().requires_grad_(grad)
+    given = inputs.clone().requires_grad_(grad)
+    given = seen.from_tensor(given) if mode == "fake" else given
     try:
         with (
             undisturbed(),
@@ -263,11 +264,41 @@ def copied(source: Source) -> Source:
     try:
         module = source.module
         module = CopiedFunction(module.function) if type(module) is FunctionModule else module
-        module = copy.deepcopy(module, _computed(module)).eval()
+        _check_copies(module)
+        module = copy.deepcopy(module, _computed(module))
+        module.eval()
+    except ConversionRefused:
+        raise
     except Exception as error:
         raise ConversionRefused(f"module: can't be copied, so it can't be run apart: {one_line(error)}") from error
     restart(module)
     return replace(source, module=module)
+
+
+COPYING = ("__deepcopy__", "__getstate__", "__setstate__", "__reduce__", "__reduce_ex__", "__getnewargs_ex__")
+"""What makes a copy of an object another one."""
+
+
+def _check_copies(module: nn.Module) -> None:
+    """Raise for parts, or what they hold, that say themselves what a copy of them is: it may do otherwise."""
+    for path, part in module.named_modules():
+        for name, held in [("", part), *vars(part).items()]:
+            kind = type(held)
+            own = next((each for each in COPYING if _is_own(getattr(kind, each, None))), None)
+            if own is not None:
+                where = f"{path}.{name}".strip(".") or "module"
+                told = f"{kind.__name__} has a {own} of its own; expected copies that are the same"
+                raise ConversionRefused(f"{where}: can't be copied safely: {told}")
+
+
+def _is_own(method: Any) -> bool:
+    """Return whether it is a user's code that makes copies."""
+    code = getattr(method, "__code__", None)
+    return (
+        code is not None
+        and not code.co_filename.startswith((*INSIDE, STANDARD, "<"))
+        and LIBRARIES not in code.co_filename
+    )
 
 
 def _computed(module: nn.Module) -> dict[int, Tensor]:
@@ -349,6 +380,8 @@ def _changes_in_place(graph: GraphModule) -> int:
             )
         if node.op != "call_function" or not isinstance(node.target, torch._ops.OpOverload):
             continue
+        if node.target.namespace not in ("aten", "prim"):
+            raise ConversionRefused(f"{line_of(node)}: {node.target.name()}: expected torch's own operations")
         if torch.Tag.nondeterministic_seeded in node.target.tags:
             raise DrawsNumbers(f"{line_of(node)}: draws random numbers; expected the same at each run")
         for place, argument in enumerate(node.target._schema.arguments):
@@ -408,13 +441,55 @@ def check_alike(source: Source, graph: GraphModule, inputs: Tensor) -> None:
 
 
 def numbers_of(module: nn.Module) -> dict[str, Any]:
-    """Return the numbers and texts that a module's parts hold as attributes, or in lists and the like, by name."""
-    found: dict[str, Any] = {}
+    """Return the numbers and texts that code of a module's parts may count by, by name.
+
+    Those are attributes of parts and of their classes, what functions of these read of their files and closures
+    and have as defaults, entries of lists and the like, and the states of generators of random numbers.
+    """
+    held = {"random": random._inst, "numpy.random": np.random.mtrand._rand}
+    found, functions = _numbers("", held), set[FunctionType]()
     for path, part in module.named_modules():
-        for name, value in vars(part).items():
-            held = value if isinstance(value, dict) else dict(enumerate(value if _is_list(value) else [value]))
-            numbers = {f"{path}.{name}[{key}]": each for key, each in held.items() if isinstance(each, NUMBERS)}
-            found |= {} if name.startswith("_") else numbers
+        found |= _numbers(path, vars(part))
+        for kind in filter(_is_users, type(part).__mro__):
+            found |= _numbers(kind.__name__, vars(kind))
+            parts = (getattr(each, "fget", getattr(each, "__func__", each)) for each in vars(kind).values())
+            functions |= {each for each in parts if isinstance(each, FunctionType)}
+        functions |= {each for each in vars(part).values() if isinstance(each, FunctionType)}
+    ahead = list(functions)
+    while ahead:
+        function = ahead.pop()
+        defaults = dict(enumerate(function.__defaults__ or ()))
+        read = _held(function) | vars(function) | {f"default {place}": each for place, each in defaults.items()}
+        found |= _numbers(function.__name__, read)
+        more = {each for each in _held(function).values() if isinstance(each, FunctionType) and _is_users(each)}
+        ahead += more - functions
+        functions |= more
+    return found
+
+
+def _is_users(what: Any) -> bool:
+    """Return whether a class or function is of a user's code."""
+    file = getattr(sys.modules.get(what.__module__), "__file__", None) or ""
+    return not file.startswith((*INSIDE, STANDARD)) and LIBRARIES not in file and what.__module__ != "builtins"
+
+
+def _numbers(path: str, held: Mapping[str, Any]) -> dict[str, Any]:
+    """Return numbers and texts among named values, and one level within them, and what tells generators apart."""
+    found: dict[str, Any] = {}
+    for name, value in held.items():
+        objects = not isinstance(value, type | nn.Module | FunctionType) and _is_users(type(value))
+        parts: Any = vars(value) if objects and hasattr(value, "__dict__") else value
+        parts = parts if isinstance(parts, dict) else dict(enumerate(parts if _is_list(parts) else [parts]))
+        numbers = {f"{path}.{name}[{key}]": each for key, each in parts.items() if isinstance(each, NUMBERS)}
+        found |= numbers | ({f"the length of {path}.{name}": len(parts)} if numbers else {})
+        if isinstance(value, random.Random):
+            found[f"{path}.{name}"] = hash(value.getstate())
+        elif isinstance(value, np.random.Generator):
+            found[f"{path}.{name}"] = str(value.bit_generator.state)
+        elif isinstance(value, np.random.RandomState):
+            found[f"{path}.{name}"] = str(value.get_state(legacy=False))
+        elif isinstance(value, itertools.count):
+            found[f"{path}.{name}"] = repr(value)
     return found
 
 

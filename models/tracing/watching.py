@@ -1,5 +1,6 @@
 """What leaves torch's dispatcher during a trace: a number that code takes out could lead anywhere, unseen."""
 
+import gc
 import re
 import sys
 from _lsprof import Profiler
@@ -61,6 +62,7 @@ STANDARD = str(Path(re.__file__).parents[1])
 """Python's own library."""
 STATE = torch._C
 """The module that holds torch's own state: private names of it tell a trace from a run."""
+MODES = "torch/overrides.py"
 TOLD = ("torch/utils/_python_dispatch.py", "torch/_guards.py")
 """Files of torch whose functions say what dispatches."""
 MACHINERY = frozenset(("__enter__", "__exit__", "__torch_dispatch__", "__init__", "__new__"))
@@ -70,8 +72,18 @@ MACHINERY = frozenset(("__enter__", "__exit__", "__torch_dispatch__", "__init__"
 BUILT_IN = (BuiltinFunctionType, MethodDescriptorType, WrapperDescriptorType)
 PLAIN = frozenset((Tensor, nn.Parameter, int, float, bool, str, type(None), torch.dtype, torch.device, torch.Size))
 """Types by which no user's code runs."""
-PROFILING = (sys.setprofile, sys.settrace, sys.getprofile)
+TELLING = (sys.setprofile, sys.settrace, sys.getprofile, gc.get_objects, gc.get_referrers)
 """What ends the watch, or tells of it."""
+ASKS = frozenset(
+    ("is_grad_enabled", "is_inference_mode_enabled", "is_autocast_enabled", "is_autocast_cpu_enabled")
+)
+"""Functions of torch that tell how a module is run: traces do not try all ways, with each size of a batch."""
+GRADIENTS = frozenset(("requires_grad", "is_leaf", "grad_fn"))
+"""What tells of a signal whether gradients are on."""
+TAKES = frozenset(("numpy", "tolist", "_to_dlpack", "_to_dlpack_versioned"))
+"""What takes values out of a tensor, whoever calls it, and passes no dispatcher."""
+FRAMES = frozenset(("f_back", "tb_frame", "gi_frame", "cr_frame", "needs_input_grad"))
+"""Attributes by which code sees which functions run, or a forward whether gradients are asked for."""
 STACK = ("inspect.py", "traceback.py")
 """Python's own files that tell which functions run."""
 
@@ -93,6 +105,7 @@ class Watching(TorchFunctionMode):
         self.lines = ""  # of the user's code that runs now; torch's own place for them tells that it is a trace
         self.fixed = {id(tensor): tensor for tensor in fixed}
         self.asked: tuple[Any, Tensor] | None = None
+        self.taken = ""  # by a call that has passed no function of ours yet
 
     def __torch_function__(
         self,
@@ -102,6 +115,7 @@ class Watching(TorchFunctionMode):
         kwargs: dict[str, Any] | None = None,
     ) -> Any:
         """Run a call, tell what it adds to a graph where it comes from, and look at what comes of it."""
+        self.taken = ""  # first, as calls that follow are seen, too
         name, users = _name_of(func), _calls_from_outside()
         if name == "__deepcopy__" and len(args) == 2 and type(args[0]).__name__ in ("FakeTensor", "Tensor"):
             func, name, args = Tensor.clone, "clone", args[:1]
@@ -127,11 +141,15 @@ class Watching(TorchFunctionMode):
         finally:
             if rests:
                 sys.setprofile(self.profile)
-        if users and name not in TELLS and not _is_of_tensors(found):
+        if users and not _is_of_tensors(found) and (name not in TELLS or self._is_asked(name, args)):
             self._note(f"asks for what is no tensor ({name})")
         if name not in TELLS or name in ("__setitem__", "requires_grad_"):
             self.asked = self._compared(func, name, args, found)
         return found
+
+    def _is_asked(self, name: str, args: tuple[Any, ...]) -> bool:
+        """Return whether a user, not a library, asks of a signal whether gradients are on."""
+        return name in GRADIENTS and self._known(args[0]) is None and LIBRARIES not in user_frames()[0][0]
 
     def _known(self, tensor: Any) -> Tensor | None:
         """Return a tensor that no input takes part in: one that the module holds, or was just made of some."""
@@ -173,33 +191,48 @@ class Watching(TorchFunctionMode):
         )
 
     def _called(self, frame: FrameType, event: str, called: Any) -> None:
-        """Note a call of a user's code that asks torch whether it is traced."""
+        """Note a call by which a user's code asks torch whether it is traced, or takes values unseen."""
         if event == "c_call":
-            home = getattr(called, "__self__", None)
-            if (home is STATE and called.__name__.startswith("_")) or (home is sys and called in PROFILING):
-                self._asked(called.__name__, frame)
-            elif called is sys._getframe and _walks(frame):
+            home, name = getattr(called, "__self__", None), called.__name__
+            if (home is STATE and (name.startswith("_") or name in ASKS)) or called in TELLING:
+                self._asked(name, frame)
+            elif called is sys._getframe and _walks(frame.f_code):
                 self._asked("_getframe", frame)
+            if (name in TAKES and frame.f_code.co_filename != __file__) or (
+                name in READS and isinstance(home, Tensor) and _asking(frame) is not None
+            ):
+                self.taken = name
         elif event == "call":
             code = frame.f_code
             tells = self.told.get(code)
             if tells is None:
-                tells = code.co_filename.endswith(TOLD) and code.co_name not in MACHINERY
-                self.told[code] = tells
+                tells = self.told[code] = _tells(code)
             if tells:
-                self._asked(code.co_name, frame.f_back)
+                self._asked(code.co_name, frame.f_back if code.co_filename.startswith(INSIDE) else frame)
+        elif self.taken and event != "return":
+            self._note(f"takes values out of a tensor, past what watches it ({self.taken})")
+            self.taken = ""
 
     def _asked(self, name: str, caller: FrameType | None) -> None:
+        how = "how it is run" if name in ASKS else "whether it is traced"
         if (asks := _asking(caller)) is not None:
-            self.escapes.append(f"{_line_among([asks])}: asks torch whether it is traced ({name})")
+            self.escapes.append(f"{_line_among([asks])}: asks torch {how} ({name})")
 
     def _note(self, what: str) -> None:
         self.escapes.append(f"{_line_among(user_frames())}: {what}")
 
 
-def _walks(frame: FrameType) -> bool:
+def _tells(code: CodeType) -> bool:
+    """Return whether a function tells what dispatches, or reads which functions run."""
+    if code.co_filename.startswith(INSIDE):
+        modes = code.co_filename.endswith(MODES) and code.co_name.startswith("_get_current_function_mode")
+        return modes or (code.co_filename.endswith(TOLD) and code.co_name not in MACHINERY)
+    return _walks(code) and code.co_name != "backward" and not FRAMES.isdisjoint(code.co_names)
+
+
+def _walks(code: CodeType) -> bool:
     """Return whether it is a user who looks which functions run, not what makes a class or a message."""
-    file = frame.f_code.co_filename
+    file = code.co_filename
     return file.endswith(STACK) or not file.startswith((STANDARD, "<")) or LIBRARIES in file
 
 

@@ -130,7 +130,7 @@ REFUSED = {
     ),
     "a decay above 1": (
         graph("LIF", tau=np.array([1e-4] * 6 + [1e-5], np.float32)),
-        r"not the one of decay 0, .*, reset 'none': step 3 reads its potential of step 2 besides",
+        r"its potential is no leaky sum of currents",
     ),
     "LeakyParallel": (
         looping(snntorch.LeakyParallel(5, 2, beta=0.5)),

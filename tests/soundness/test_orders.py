@@ -2,18 +2,22 @@
 
 from fractions import Fraction
 
+import norse.torch as norse
 import numpy as np
 import pytest
 import torch
+from norse.torch.functional.lif_box import LIFBoxFeedForwardState
 from torch import nn
 
-from spikecert import LIF, LInf, SpikingNetwork, circuit
+from spikecert import LIF, ConversionRefused, LInf, SpikingNetwork, circuit, from_norse
 from spikecert.certify.bounds.intervals.interval import interval_spikes
 from spikecert.certify.bounds.propagation import input_signal, propagate
 from spikecert.certify.bounds.signals.signals import SpikeBound
 from spikecert.certify.bounds.trains.conserved import conserved_spikes
 from spikecert.certify.bounds.trains.trains import step_spikes, train_spikes, window_spikes
 from spikecert.certify.rounding import Rounding
+from spikecert.certify.rounding.recursion import step_error
+from spikecert.models.tracing.fitting import LARGEST_OFFSET
 from spikecert.testing import Case
 from support.checked_runs import asked
 from support.orders import sums
@@ -80,3 +84,44 @@ def check(spikes: SpikeBound, made, x: torch.Tensor, fires: np.ndarray, name: st
         known = propagate(made, source, spikes, rounding)[4].steps()
         low, high = (end[:, 0].T.numpy() for end in (known.lower, known.upper))
         assert np.all((low <= fires) & (fires <= high)), (name, rounding)
+
+
+def share_taken(offset: float, tau: float) -> float:
+    """Return how far Norse's own order strays in a step, at most, as a share of what is paid for one.
+
+    Potentials are counted from v_leak, of `offset` thresholds at most; with a = dt/τ, v̂/a is what is compared with
+    λ·v/a + x, exactly, from the same v.
+    """
+    generator = torch.Generator().manual_seed(round(offset + tau))
+    draws = [torch.rand(50_000, generator=generator).double() * 2.0 - 1.0 for _ in range(4)]
+    threshold = draws[0].abs() * 2.0 + 0.1
+    leak = (offset * draws[1] * threshold).float()
+    before, x = (leak.double() + 2.0 * draws[2] * threshold).float(), (2.0 * draws[3] * threshold).float()
+    parameters = norse.LIFBoxParameters(torch.tensor(tau), leak, torch.tensor(1e9))
+    _, state = norse.LIFBoxCell(parameters)(x, LIFBoxFeedForwardState(before))
+    share = (0.001 * torch.tensor(tau)).double()
+    kept, found = ((v.double() - leak.double()) / share for v in (before, state.v))
+    off = (found - ((1.0 - share) * kept + x.double())).abs()
+    paid = step_error(1.0 - share, kept.abs(), x.double().abs() + threshold / share, Rounding(torch.float32))
+    return float((off / paid).max())
+
+
+@pytest.mark.parametrize("tau", [1.0, 66.3313, 500.0, 999.0])
+def test_norses_order_strays_by_less_than_a_step_pays(tau: float):
+    assert share_taken(0.0, tau) < 0.5
+    assert share_taken(LARGEST_OFFSET, tau) < 0.8
+    assert share_taken(20.0, tau) > 1.0
+
+
+def test_potentials_that_are_counted_from_far_away_are_refused():
+    def module(leak: float) -> nn.Module:
+        torch.manual_seed(0)
+        p = norse.LIFBoxParameters(torch.tensor(500.0), *(torch.tensor(leak + each) for each in (0.0, 0.5, 0.0)))
+        first = nn.Linear(5, 8)
+        first.weight.data.mul_(4.0)
+        return norse.SequentialState(first, norse.LIFBoxCell(p), nn.Linear(8, 3))
+
+    inputs = torch.rand(4, 5, generator=torch.Generator().manual_seed(0))
+    assert from_norse(module(-0.5), inputs, 4).neurons[0].dynamics.threshold == 1.0
+    with pytest.raises(ConversionRefused, match="adds a number and takes it away again"):
+        from_norse(module(-8.0), inputs, 4)

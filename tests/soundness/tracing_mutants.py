@@ -4,6 +4,7 @@ from mutant import Mutant
 
 TRACING, READING = "models/tracing/tracing.py", "models/tracing/reading.py"
 TRACES, FITTING = "models/tracing/traces.py", "models/tracing/fitting.py"
+WATCHING, POLYNOMIALS = "models/tracing/watching.py", "models/tracing/polynomials.py"
 RESTING, AWAKE = "models/tracing/rests/resting.py", "models/tracing/rests/awake.py"
 TRACING_MUTANTS = (
     Mutant(
@@ -71,6 +72,76 @@ TRACING_MUTANTS = (
         "models/tracing/converting.py",
         "return seen if are_alike(now, seen.outputs[0]) else None",
         "return seen",
+    ),
+    Mutant(
+        "tracing: what is of no use may fail on some inputs",
+        READING,
+        "and not runs_always(node) and",
+        "and False and",
+    ),
+    Mutant("tracing: gradients may be asked for", WATCHING, "return name in GRADIENTS and", "return False and"),
+    Mutant("tracing: forwards may ask for gradients", WATCHING, ', "needs_input_grad"))', "))"),
+    Mutant(
+        "tracing: what fails in an operation is noted by nobody",
+        "models/tracing/recording.py",
+        "if self.watching is not None:  # where",
+        "if False:  # where",
+    ),
+    Mutant(
+        "tracing: an operation of one's own is torch's of that name",
+        TRACING,
+        'if node.target.namespace not in ("aten", "prim"):',
+        "if False:",
+    ),
+    Mutant("tracing: a copy may be another module", TRACING, "        if own is not None:", "        if False:"),
+    Mutant(
+        "tracing: what evaluation returns is converted",
+        TRACING,
+        "        module.eval()",
+        "        module = module.eval()",
+    ),
+    Mutant(
+        "tracing: values may be taken where functions are not watched",
+        WATCHING,
+        'elif self.taken and event != "return":',
+        "elif False:",
+    ),
+    Mutant("tracing: inference may be asked about", WATCHING, " or name in ASKS)", ")"),
+    Mutant("tracing: modes may be asked about", WATCHING, "return modes or (", "return ("),
+    Mutant(
+        "tracing: frames may be read",
+        WATCHING,
+        'return _walks(code) and code.co_name != "backward" and not FRAMES',
+        "return not FRAMES and FRAMES",
+    ),
+    Mutant("tracing: objects may be listed", WATCHING, ", gc.get_objects, gc.get_referrers)", ")"),
+    Mutant(
+        "tracing: functions may count",
+        TRACING,
+        "found |= _numbers(function.__name__, read)",
+        "read.clear()",
+    ),
+    Mutant("tracing: classes may count", TRACING, "found |= _numbers(kind.__name__, vars(kind))", "pass"),
+    Mutant("tracing: generators may go on", TRACING, "if isinstance(value, random.Random):", "if False:"),
+    Mutant("tracing: numpy's generators may go on", TRACING, "isinstance(value, np.random.Generator):", "False:"),
+    Mutant(
+        "tracing: a signal may cancel",
+        POLYNOMIALS,
+        "elif left == 0 and found.spikes",
+        "elif left < 0 and found.spikes",
+    ),
+    Mutant("tracing: what is lost is forgotten", POLYNOMIALS, "most if 2 * left < most else ZERO)", "ZERO)"),
+    Mutant(
+        "tracing: potentials may be counted from anywhere",
+        FITTING,
+        "if lost > LARGEST_OFFSET * max(entries_of(guess.threshold)):",
+        "if False:",
+    ),
+    Mutant(
+        "tracing: samples may be told apart by places",
+        READING,
+        "if self.batch >= BATCHES[1][0] and",
+        "if False and",
     ),
     Mutant(
         "rests: what takes something in behind a spike rests",

@@ -370,7 +370,7 @@ WRONG: dict[str, Case] = {
     "a branch that is caught": spoiled(caught, "takes values out of a tensor"),
     "an item": spoiled(lambda net, x, step: x * x.max().item(), "takes values out of a tensor"),
     "numpy": spoiled(lambda net, x, step: torch.from_numpy(np.clip(x.detach().numpy(), -9, 9)), "takes values"),
-    "the mode": spoiled(lambda net, x, step: x if torch.is_grad_enabled() else x * 1.5, "computes something else"),
+    "the mode": spoiled(lambda net, x, step: x if torch.is_grad_enabled() else x * 1.5, "asks torch how"),
     "the batch": spoiled(lambda net, x, step: x if len(x) < 50 else x * 1.5, "computes something else"),
     "one sample": spoiled(lambda net, x, step: x if len(x) != 1 else x * 1.5, "one sample alone"),
     "half": spoiled(lambda net, x, step: x.half().float(), "_to_copy: casts a signal"),

@@ -19,6 +19,7 @@ from ..polynomials import (
     Coefficient,
     Image,
     Polynomial,
+    added,
     exact,
     nowhere_zero,
     tensor_of,
@@ -92,9 +93,9 @@ def summed(call: TracedCall) -> Any:
         return sunk
     factor = exact(call.option(2, "alpha", 1), call.result.dtype)
     if call.name == "rsub":
-        return call.each(lambda x, y: y - x * factor, one, other)
+        return call.each(lambda x, y: added(y, x * -factor), one, other)
     sign = factor if call.name == "add" else -factor
-    return call.each(lambda x, y: x + y * sign, one, other)
+    return call.each(lambda x, y: added(x, y * sign), one, other)
 
 
 def beyond_all(call: TracedCall) -> Tensor | None:
@@ -218,15 +219,15 @@ def sum_with_product(call: TracedCall) -> FollowedSignal:
     """Return x + value·y·z."""
     start, one, other = call.args[:3]
     factor = exact(call.kwargs.get("value", 1), call.result.dtype)
-    return call.each(lambda x, y: x + y * factor, start, call.each(lambda x, y: x * y, one, other))
+    return call.each(lambda x, y: added(x, y * factor), start, call.each(lambda x, y: x * y, one, other))
 
 
 @reads("lerp")
 def between(call: TracedCall) -> FollowedSignal:
     """Return x + w·(y − x)."""
     start, end, weight = call.args[:3]
-    moved = call.each(lambda x, y: x * y, call.each(lambda x, y: y - x, start, end), weight)
-    return call.each(lambda x, y: x + y, start, moved)
+    moved = call.each(lambda x, y: x * y, call.each(lambda x, y: added(y, x * -UNIT), start, end), weight)
+    return call.each(added, start, moved)
 
 
 @reads("where")
@@ -265,7 +266,9 @@ def compared(call: TracedCall) -> Any:
     if (settled := beyond_all(call)) is not None:
         return settled
     up = call.name[0] == "g"
-    excess = call.each(lambda x, y: x - y if up else y - x, *call.args, dtype=call.operands)
+    excess = call.each(
+        lambda x, y: added(*(x, y * -UNIT) if up else (y, x * -UNIT)), *call.args, dtype=call.operands
+    )
     return call.fire(call, excess, call.name in ("gt", "lt"))
 
 

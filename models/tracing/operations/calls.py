@@ -158,6 +158,58 @@ def reads(*names: str) -> Callable[[Handler], Handler]:
     return listed
 
 
+REDUCES = frozenset(
+    (
+        *(
+            "amax",
+            "amin",
+            "max",
+            "min",
+            "argmax",
+            "argmin",
+            "any",
+            "all",
+            "norm",
+            "linalg_vector_norm",
+            "var",
+            "std",
+        ),
+        *(
+            "var_mean",
+            "std_mean",
+            "count_nonzero",
+            "cumsum",
+            "prod",
+            "logsumexp",
+            "_softmax",
+            "_log_softmax",
+            "sort",
+        ),
+        *(
+            "topk",
+            "flip",
+            "roll",
+            "as_strided",
+            "slice_scatter",
+            "native_layer_norm",
+            "native_group_norm",
+            "convolution",
+        ),
+    )
+)
+"""What runs on any numbers, besides what is entry by entry and what is understood."""
+
+
+def runs_always(node: Node) -> bool:
+    """Return whether an operation runs on all numbers: one that fails for some of them is a branch on values."""
+    name, kind = name_of(node), getattr(node.meta.get("val"), "dtype", torch.float32)
+    if name in ("index", "index_put"):
+        places: Any = node.args[1]
+        return all(not isinstance(each, Node) or each.meta["val"].dtype == torch.bool for each in places)
+    entrywise = isinstance(node.target, torch._ops.OpOverload) and torch.Tag.pointwise in node.target.tags
+    return name in ("", "device") or name in HANDLERS or name in REDUCES or (entrywise and kind != torch.int64)
+
+
 def understood(call: TracedCall) -> Any:
     """Return what a call makes of signals.
 

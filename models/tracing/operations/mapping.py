@@ -225,10 +225,7 @@ def batched(call: TracedCall) -> FollowedSignal:
     return FollowedSignal(signal.axes, tuple(image(by, step) for step in signal.steps), (weight.shape[-1],))
 
 
-@reads(
-    *("native_batch_norm", "_native_batch_norm_legit_no_training", "_native_batch_norm_legit", "batch_norm"),
-    *("cudnn_batch_norm", "_batch_norm_no_update"),
-)
+@reads("native_batch_norm", "_native_batch_norm_legit_no_training", "_native_batch_norm_legit")
 def normalized(call: TracedCall) -> list[Any]:
     """Return a batch norm by running statistics; what it returns besides is of no use."""
     signal, weight, bias, mean, variance, *rest = call.args

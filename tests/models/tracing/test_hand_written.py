@@ -30,7 +30,7 @@ REFUSED = {
     "attention": "bmm: ",
     "parallel": "mixes them",
     "whole_numbers": "clamp: ",
-    "ternary": "fires at 2 of 5 steps",
+    "ternary": "fires at 5 of 7 steps",
     "izhikevich": "multiplies two signals",
     "exponential": "exp: ",
     "soft_gates": "sigmoid: ",

@@ -20,7 +20,7 @@ from support.traced_modules import RIGHT, Net, two_layers
 SOURCES = {**FOREIGN, **LOOPS, "states by hand": from_states}
 LIBRARIES = [name for name in SOURCES if not name.startswith("nir")]
 pytestmark = pytest.mark.filterwarnings("ignore:__array", "ignore:TypedStorage is deprecated", "ignore:Inhibition")
-SAME = {"narrows by bool", "narrows by long", "narrows by type by name", "asks for gradients, far"}
+SAME = {"narrows by bool", "narrows by long", "narrows by type by name"}
 """What changes no spike."""
 ESCAPES: dict[str, Change] = {
     **{f"branches by {name}": branching(read) for name, read in READ.items()},

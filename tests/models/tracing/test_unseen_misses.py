@@ -1,0 +1,401 @@
+"""Near-misses off the traced path: by operations of one's own, errors, modes, copies, counters, rounding."""
+
+import functools
+import gc
+import itertools
+import random
+import re
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor, nn
+from torch.utils._python_dispatch import TorchDispatchMode
+
+from spikecert import ConversionRefused, from_torch
+
+STEPS, FAR = 4, 1e5
+Change = Callable[[Any, Tensor], Tensor]
+SAMPLE = torch.rand(6, 5, generator=torch.Generator().manual_seed(0))
+CALLS, RANDOM, DRAWS = {"made": 0}, random.Random(3), np.random.default_rng(3)
+ENTRIES, TIMES = [0], itertools.count()
+pytestmark = pytest.mark.filterwarnings("ignore:`torch.jit.script` is deprecated", "ignore:.*torch.jit.*:Warning")
+
+
+def turned(x: Tensor) -> Tensor:
+    """Turn large numbers over."""
+    return torch.where(x > FAR, -x, x)
+
+
+class Net(nn.Module):
+    """Dense layers around leaky neurons in a loop, with a change of what these take in, or of their spikes."""
+
+    def __init__(self, change: Change, spikes: Callable[[Tensor, Tensor], Tensor] = lambda s, v: s) -> None:
+        super().__init__()
+        torch.manual_seed(0)
+        self.first, self.last, self.change, self.spikes = nn.Linear(5, 8), nn.Linear(8, 3), change, spikes
+        self.first.weight.data.mul_(4.0)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Return the mean over time."""
+        v, total = torch.zeros(len(x), 8), torch.zeros(len(x), 3)
+        for _ in range(STEPS):
+            v = 0.5 * v + self.change(self, self.first(x))
+            s = self.spikes((v >= 1.0).float(), v)
+            v = v * (1.0 - s)
+            total = total + self.last(s)
+        return total / STEPS
+
+
+def caught(read: Callable[[Tensor], Any]) -> Change:
+    """Return what turns signals over where something that is read of them is large; errors are caught."""
+
+    def change(_: Any, x: Tensor) -> Tensor:
+        try:
+            return -x if float(read(x)) > FAR else x
+        except Exception:
+            return x
+
+    return change
+
+
+def failing(use: Callable[[Tensor], Any]) -> Change:
+    """Return what turns signals over where something can't be done with them, and does nothing with it."""
+
+    def change(_: Any, x: Tensor) -> Tensor:
+        try:
+            use(x)
+        except (IndexError, RuntimeError):
+            return -x
+        return x
+
+    return change
+
+
+def when(asked: Callable[[Tensor], bool]) -> Change:
+    """Return what turns signals over where something is so."""
+    return lambda _, x: -x if asked(x) else x
+
+
+@torch.library.custom_op("unseen::add", mutates_args=())
+def own_add(x: Tensor, y: Tensor) -> Tensor:
+    return turned(x) + y
+
+
+@torch.library.custom_op("unseen::clone", mutates_args=())
+def own_clone(x: Tensor) -> Tensor:
+    return turned(x).clone()
+
+
+own_add.register_fake(lambda x, y: torch.empty_like(x))
+own_clone.register_fake(lambda x: torch.empty_like(x))
+
+
+@torch.jit.script
+def scripted(x: Tensor) -> Tensor:
+    if bool(x.max() > 1e5):
+        x = -x
+    return x
+
+
+@torch.jit.script
+def counted(x: Tensor) -> int:
+    return (x > 1e5).nonzero().size(0)
+
+
+def unguarded(x: Tensor) -> float:
+    with torch._C.DisableTorchFunction():
+        return x.detach().numpy().max()
+
+
+class Looking(Tensor):
+    """A constant whose type looks at what it is multiplied with."""
+
+    @classmethod
+    def __torch_function__(cls, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        plain = [each.as_subclass(Tensor) if isinstance(each, Looking) else each for each in args]
+        found = func(*plain, **(kwargs or {}))
+        return caught(lambda x: x.detach().numpy().max())(None, found) if isinstance(found, Tensor) else found
+
+
+LOOKING = torch.ones(8).as_subclass(Looking)
+
+
+class LookingMode(TorchDispatchMode):
+    """A mode that looks at what it dispatches."""
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        return caught(lambda x: x.detach().numpy().max())(None, func(*args, **(kwargs or {})))
+
+
+def moded(_: Any, x: Tensor) -> Tensor:
+    with LookingMode():
+        return x + 0.0
+
+
+class Asking(torch.autograd.Function):
+    """Does something else for large batches of which no gradient is asked."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor) -> Tensor:
+        return x.clone() if ctx.needs_input_grad[0] or len(x) < 30 else -x
+
+    @staticmethod
+    def backward(ctx: Any, *grads: Tensor) -> Tensor:
+        return grads[0]
+
+
+def frames(x: Tensor) -> bool:
+    try:
+        raise ValueError
+    except ValueError as error:
+        frame, files = error.__traceback__.tb_frame, []  # pyright: ignore[reportOptionalMemberAccess]
+        while frame is not None:
+            files.append(frame.f_code.co_filename)
+            frame = frame.f_back
+    return bool((x > FAR).any()) if any("tracing" not in file for file in files) and len(files) < 5 else False
+
+
+def later(x: Tensor) -> bool:
+    CALLS["made"] += 1
+    return CALLS["made"] > 10_000
+
+
+def closed() -> Change:
+    calls = 0
+
+    def asked(x: Tensor) -> bool:
+        nonlocal calls
+        calls += 1
+        return calls > 10_000
+
+    return when(asked)
+
+
+def by_default(_: Any, x: Tensor, held: list[int] = [0]) -> Tensor:  # noqa: B006
+    held[0] += 1
+    return x if held[0] < 10_000 else -x
+
+
+def by_class(net: Any, x: Tensor) -> Tensor:
+    Net.calls = getattr(Net, "calls", 0) + 1  # pyright: ignore[reportAttributeAccessIssue]
+    return x if Net.calls < 10_000 else -x  # pyright: ignore[reportAttributeAccessIssue]
+
+
+def by_private(net: Any, x: Tensor) -> Tensor:
+    net._calls = getattr(net, "_calls", 0) + 1
+    return x if net._calls < 10_000 else -x
+
+
+class Counter:
+    """A number of its own."""
+
+    number = 0
+
+    def later(self) -> bool:
+        """Count, and return whether that is often by now."""
+        self.number += 1
+        return self.number > 10_000
+
+
+def by_object(net: Any, x: Tensor) -> Tensor:
+    if not hasattr(net, "counter"):
+        net.counter = Counter()
+    return -x if net.counter.later() else x
+
+
+def by_length(_: Any, x: Tensor) -> Tensor:
+    ENTRIES.append(1)
+    return -x if len(ENTRIES) > 10_000 else x
+
+
+def by_place(_: Any, x: Tensor) -> Tensor:
+    mask = torch.ones(len(x), 1)
+    mask[80:81] = -1.0
+    return x * mask
+
+
+def of_far_spikes(_: Any, x: Tensor) -> Tensor:
+    far = (x > FAR).float() * 2.0**60
+    return (x + far) - far
+
+
+def compiled(x: Tensor) -> Tensor:
+    return -x if x.max() > FAR else x
+
+
+def in_function(_: Any, x: Tensor) -> Tensor:
+    return torch.cond((x > FAR).any(), lambda y: -y, lambda y: y.clone(), (x,))
+
+
+AGAIN = r"module: changes .* at each call"
+FAILS = "may fail on some inputs"
+ASKS = "asks torch (how it is run|whether it is traced)"
+TAKES = "takes values out of a tensor"
+TAKEN_AWAY = "adds a signal and takes it away again"
+CHANGES: dict[str, tuple[Change, str]] = {
+    "an operation of one's own, add": (lambda _, x: torch.ops.unseen.add(x, torch.zeros(8)), "unseen::add"),
+    "an operation of one's own, clone": (lambda _, x: torch.ops.unseen.clone(x), "unseen::clone"),
+    "a scripted branch": (lambda _, x: caught_script(x), "takes a value out of a signal"),
+    "a scripted size": (caught(lambda x: 1e6 * counted(x)), "nonzero"),
+    "a size of places": (caught(lambda x: 1e6 * len((x > FAR).nonzero())), "nonzero"),
+    "without torch functions": (caught(unguarded), TAKES),
+    "a mapped method": (caught(lambda x: max(map(np.max, map(Tensor.numpy, [x.detach()])))), TAKES),
+    "a partial method": (caught(lambda x: functools.partial(Tensor.numpy, x.detach())().max()), TAKES),
+    "a type that looks": (lambda _, x: x * LOOKING, TAKES),
+    "a mode that looks": (moded, TAKES),
+    "an index that fails": (failing(lambda x: torch.zeros(100_000)[x.abs().long()]), FAILS),
+    "a gather that fails": (failing(lambda x: torch.zeros(len(x), 100_000).gather(1, x.abs().long())), FAILS),
+    "a root that fails": (failing(lambda x: torch.linalg.cholesky(torch.eye(2) * (FAR - x.amax()))), FAILS),
+    "an assertion": (failing(lambda x: torch.ops.aten._assert_async((x < FAR).all())), FAILS),
+    "large batches without gradients": (when(lambda x: len(x) > 30 and not torch.is_grad_enabled()), ASKS),
+    "large batches that need none": (
+        when(lambda x: len(x) > 30 and not x.requires_grad),
+        r"no tensor \(requires_grad",
+    ),
+    "one alone with gradients": (when(lambda x: len(x) == 1 and torch.is_grad_enabled()), ASKS),
+    "a function that needs none": (lambda _, x: Asking.apply(x), ASKS),  # pyright: ignore
+    "inference mode": (when(lambda x: torch.is_inference_mode_enabled()), ASKS),
+    "an inference tensor": (when(lambda x: x.is_inference()), "asks for what is no tensor"),
+    "modes of functions": (
+        when(lambda x: not torch.overrides._get_current_function_mode_stack() and float(x.max()) > FAR),
+        ASKS,
+    ),
+    "frames of an error": (when(frames), ASKS),
+    "objects that there are": (
+        when(lambda x: not any(type(each).__name__ == "Watching" for each in gc.get_objects()) and len(x) > 9999),
+        ASKS,
+    ),
+    "random, now and then": (when(lambda x: random.random() < 1e-9), AGAIN),
+    "numpy's random, now and then": (when(lambda x: np.random.rand() < 1e-9), AGAIN),
+    "a generator of the file": (when(lambda x: RANDOM.random() < 1e-9), AGAIN),
+    "a generator of numpy's": (when(lambda x: DRAWS.random() < 1e-9), AGAIN),
+    "a count in the file": (when(later), AGAIN),
+    "a count in a closure": (closed(), AGAIN),
+    "a count in a default": (by_default, AGAIN),
+    "a count in the class": (by_class, AGAIN),
+    "a count in private": (by_private, AGAIN),
+    "a count in an object": (by_object, AGAIN),
+    "a length in the file": (by_length, AGAIN),
+    "an iterator in the file": (when(lambda x: next(TIMES) > 10_000), AGAIN),
+    "a place in the batch": (by_place, "tells samples apart by their places"),
+    "far spikes that cancel": (of_far_spikes, "adds a number and takes it away again"),
+    "a large number that cancels": (lambda _, x: (x + 64.0) - 64.0, "adds a number and takes it away again"),
+    "a product that overflows": (lambda _, x: x * 2.0**126 * 2.0**-126, "spikes differ"),
+    "an inner function, compiled": (lambda _, x: torch.compile(compiled, backend="eager")(x), TAKES),
+    "mapped over the batch": (lambda _, x: torch.vmap(turned)(x), "signals multiply each other"),
+    "a swapped memory": (lambda _, x: torch.as_strided(x, (len(x), 8), (8, 1)), "as_strided"),
+}
+
+
+def caught_script(x: Tensor) -> Tensor:
+    try:
+        return scripted(x)
+    except Exception:
+        return x
+
+
+@pytest.mark.parametrize("name", CHANGES)
+def test_what_leaves_the_traced_path_is_refused(name: str):
+    change, reason = CHANGES[name]
+    with pytest.raises(ConversionRefused) as caught:
+        from_torch(Net(change), SAMPLE)
+    assert re.search(reason, str(caught.value)), str(caught.value)
+
+
+PASSED: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
+    "a spike less the potential": lambda s, v: (s - v).detach() + v,
+    "a spike and the potential": lambda s, v: s + v - v.detach(),
+    "a share of the potential": lambda s, v: (s - 0.3 * v).detach() + 0.3 * v,
+}
+"""By which gradients go through a potential without bounds: where that is large, nothing of the spike is left."""
+
+
+@pytest.mark.parametrize("name", PASSED)
+def test_a_potential_that_cancels_is_refused(name: str):
+    with pytest.raises(ConversionRefused, match=TAKEN_AWAY):
+        from_torch(Net(lambda _, x: x, PASSED[name]), SAMPLE)
+
+
+@pytest.mark.parametrize("name", PASSED)
+def test_a_current_that_cancels_in_one_step_is_refused(name: str):
+    net = nn.Linear(5, 3)
+
+    def once(x: Tensor) -> Tensor:
+        v = net(x)
+        return nn.functional.linear(PASSED[name]((v > 0.0).float(), v), torch.eye(3))
+
+    with pytest.raises(ConversionRefused, match=TAKEN_AWAY):
+        from_torch(once, SAMPLE, 1)
+
+
+def test_what_cancels_by_itself_comes_in():
+    network = from_torch(Net(lambda _, x: x + 2.0 - 2.0, lambda s, v: s + (v - v.detach())), SAMPLE)
+    assert network.neurons[0].dynamics.threshold == 1.0
+
+
+class Restored(Net):
+    """Forgets in a copy what it does."""
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {**vars(self), "change": lambda _, x: x}
+
+
+class Rebuilt(Net):
+    """Is another one in a copy."""
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> Net:
+        return Net(lambda _, x: x)
+
+
+class Limit:
+    """A number that is none in a copy."""
+
+    far: float | None = FAR
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> "Limit":
+        made = Limit()
+        made.far = None
+        return made
+
+
+class Held(Net):
+    """Holds such a number."""
+
+    def __init__(self, change: Change) -> None:
+        super().__init__(change)
+        self.limit = Limit()
+
+
+@pytest.mark.parametrize("kind", [Restored, Rebuilt, Held])
+def test_what_is_another_in_a_copy_is_refused(kind: type[Net]):
+    with pytest.raises(ConversionRefused, match="can't be copied safely"):
+        from_torch(kind(lambda _, x: turned(x)), SAMPLE)
+
+
+def test_what_evaluation_returns_is_not_what_is_asked_about():
+    class Fused(Net):
+        def eval(self) -> Net:  # type: ignore[override]
+            return Net(lambda _, x: x).train(False)
+
+    network = from_torch(Fused(lambda _, x: 0.5 * x), SAMPLE)
+    with torch.no_grad():
+        assert torch.allclose(network(SAMPLE), Fused(lambda _, x: 0.5 * x)(SAMPLE), atol=1e-5)
+
+
+def test_names_for_those_who_profile_change_nothing():
+    def named(_: Any, x: Tensor) -> Tensor:
+        with torch.profiler.record_function("current"):
+            return x * 1.0
+
+    assert len(from_torch(Net(named), SAMPLE).neurons) == 1
+
+
+@pytest.mark.parametrize("gain", [-1.0, -0.5])
+def test_a_current_that_is_turned_over_comes_in(gain: float):
+    module = Net(lambda _, x: gain * x)
+    network = from_torch(module, SAMPLE)
+    with torch.no_grad():
+        assert torch.allclose(network(3.0 - SAMPLE), module(3.0 - SAMPLE), atol=1e-5)
