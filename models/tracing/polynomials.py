@@ -500,9 +500,14 @@ def image(by: FeatureMap, signal: Polynomial) -> Polynomial:
     """Return what a layer makes of a signal: of nothing its bias, where it has one."""
     if not signal.terms:
         return Polynomial({}) if by.homogeneous else by.of_nothing
-    if signal.lost > (LARGEST_SHARE * signal.size if signal.signals else UNBOUNDED / 2):
-        raise ConversionRefused(LOSES if signal.signals else CANCELS)
+    check_unrounded(signal, LARGEST_SHARE)
     return Polynomial.graded(Image(by, unfolded(signal)))
+
+
+def check_unrounded(signal: Polynomial, share: int) -> None:
+    """Raise ConversionRefused where a signal was rounded at numbers of more than a share of its own; spikes may be."""
+    if signal.lost > (share * signal.size if signal.signals else UNBOUNDED / 2):
+        raise ConversionRefused(LOSES if signal.signals else CANCELS)
 
 
 def unfolded(signal: Polynomial) -> Polynomial:

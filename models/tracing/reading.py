@@ -35,6 +35,7 @@ from .polynomials import (
     Shortening,
     Uncancelled,
     above,
+    check_unrounded,
     entries_of,
     exact,
     parted,
@@ -274,6 +275,7 @@ class Reader:
         output = output.with_steps([unfolded(step) for step in output.steps])
         for step in output.steps:
             _check_unbent(step)
+            check_unrounded(step, 0)
         left_out = 0
         if largest is not None and self.timed:  # more than those of the input: a record that begins with zeros
             same = sum(1 for _ in takewhile(lambda pair: pair[0] == pair[1], pairwise(output.steps)))

@@ -331,6 +331,13 @@ def test_a_current_that_cancels_in_one_step_is_refused(name: str):
         from_torch(once, SAMPLE, 1)
 
 
+@pytest.mark.parametrize("number", [1.0, 64.0])
+def test_outputs_that_are_rounded_at_larger_numbers_are_refused(number: float):
+    net = Net(lambda _, x: x)
+    with pytest.raises(ConversionRefused, match="adds a number and takes it away again"):
+        from_torch(lambda x: net(x) + number - number, SAMPLE)
+
+
 def test_what_cancels_by_itself_comes_in():
     network = from_torch(Net(lambda _, x: x + 2.0 - 2.0, lambda s, v: s + (v - v.detach())), SAMPLE)
     assert network.neurons[0].dynamics.threshold == 1.0
