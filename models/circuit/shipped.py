@@ -6,7 +6,7 @@ are refused, but for the one that says on which device tensors are made.
 """
 
 import sys
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import lru_cache
 from operator import itemgetter
 from types import BuiltinFunctionType, CodeType, FunctionType, MethodDescriptorType, ModuleType
@@ -16,6 +16,8 @@ import torch
 from torch import nn
 from torch.nn import functional
 from torch.utils._device import DeviceContext
+
+from .bodies import Bodies
 
 BUILTINS: Any = torch._C  # its stubs name no modules inside it
 SPACES = {"torch": vars(torch), "torch.nn.functional": vars(functional), "torch._C._nn": vars(BUILTINS._nn)}
@@ -73,9 +75,12 @@ def check_functions(files: frozenset[str]) -> None:
     Args:
         files: of torch, whose modules run.
     """
+    for bodies in _INSIDE:
+        bodies.check()
     if _SEEN.get("loaded") != len(sys.modules) or not all(read(space) == seen for space, read, seen in _WATCHED):
         _SEEN.clear()
         _WATCHED[:] = _examined(files)
+        _INSIDE[:] = [Bodies(value for _, _, seen in _WATCHED for value in _values(seen))]
         _SEEN["loaded"] = len(sys.modules)
 
 
@@ -83,6 +88,8 @@ _SEEN: dict[str, int] = {}
 """How many modules were loaded when all was well."""
 _WATCHED: list[Place] = []
 """What was read, of each place, when all was well."""
+_INSIDE: list[Bodies] = []
+"""What was inside the functions among it."""
 
 
 def _examined(files: frozenset[str]) -> list[Place]:
@@ -203,6 +210,11 @@ def _codes(file: str) -> dict[str, list[CodeType]]:
 
 def _whole(space: Mapping[str, Any]) -> Mapping[str, Any]:
     return space
+
+
+def _values(seen: Any) -> Iterable[Any]:
+    """Return what was read of a place, one by one."""
+    return seen.values() if isinstance(seen, Mapping) else seen if isinstance(seen, tuple) else ()
 
 
 def _known(file: str) -> bool:

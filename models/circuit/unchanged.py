@@ -15,6 +15,7 @@ from ...kernels import loading
 from ...kernels import membrane as kernel_calls
 from .. import dynamics, elements, linear_maps, networks, running
 from ..elements.registry import ELEMENTS, files_of
+from .bodies import Bodies
 from .shipped import check_functions, check_no_mode, ships
 
 TOLD = {"__init__", "__repr__", "extra_repr", "__doc__", "__module__", "__annotations__", "__firstlineno__"}
@@ -72,6 +73,7 @@ def check_library(types: Iterable[type[nn.Module]]) -> None:
         types: of the network's modules; asked for where something is not as it was, which may be of no account.
     """
     check_functions(_FILES)
+    _INSIDE.check()
     if not _ELEMENTS.items() <= ELEMENTS.items():
         raise TypeError("network: an entry of the registry of elements was replaced, expected those as imported")
     differing = {place for place, now, then in _SEEN if now != then}.union(_FOREIGN)
@@ -139,6 +141,7 @@ _TYPES = frozenset(
 _CLASSES = frozenset(each for kind in (*_TYPES, *ELEMENTS) for each in kind.__mro__ if each.__flags__ & WRITABLE)
 _FILES = frozenset(kind.__module__ for kind in _CLASSES if kind.__module__.startswith("torch.nn."))
 _CODE = {place: _code(place) for place in (*_CLASSES, *RUNS)}
+_INSIDE = Bodies(value for code in _CODE.values() for value in code.values())
 _FOREIGN: dict[type | ModuleType, str] = {kind: name for kind in _CLASSES if (name := _foreign(kind))}
 _ELEMENTS = dict(ELEMENTS)
 _THEN = {place: dict(vars(place)) for place in _CODE}

@@ -505,7 +505,7 @@ def image(by: FeatureMap, signal: Polynomial) -> Polynomial:
 
 
 def check_unrounded(signal: Polynomial, share: int) -> None:
-    """Raise ConversionRefused where a signal was rounded at numbers of more than a share of its own; spikes may be."""
+    """Raise ConversionRefused where a signal was rounded at numbers above a share of its own; spikes may be."""
     if signal.lost > (share * signal.size if signal.signals else UNBOUNDED / 2):
         raise ConversionRefused(LOSES if signal.signals else CANCELS)
 

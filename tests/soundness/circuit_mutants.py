@@ -269,6 +269,18 @@ READER_MUTANTS = (
         "",
     ),
     Mutant(
+        "unchanged: what is inside functions stays as it was",
+        CIRCUIT + "bodies.py",
+        "if list(map(id, now)) != self._then:",
+        "if False:",
+    ),
+    Mutant(
+        "unchanged: closures stay as they were",
+        CIRCUIT + "bodies.py",
+        "map(HELD, self._cells)",
+        "map(HELD, [])",
+    ),
+    Mutant(
         "unchanged: hooks on all modules do not run",
         CIRCUIT + "unchanged.py",
         'if any(getattr(nn.modules.module, f"_global{hooks}") for hooks in HOOKS):',
