@@ -19,7 +19,6 @@ from ...kernels.bits import MOST_LAYERS, LayerConstants
 from ...models.rules import Leaky
 from ..bounds.prices.prices import PricedProblem, Specifications
 from ..bounds.prices.stages import Stage, Staged
-from ..bounds.trains.rate_trains import RateTrains
 from ..rounding import recursion_slack
 from ..rounding import tie as threshold_tie
 
@@ -108,12 +107,11 @@ class KnownNetwork:
     @staticmethod
     def of(staged: Staged, specifications: Specifications) -> "KnownNetwork | None":
         """Return what is known of a staged network of one sample; None where windows do not reach it."""
-        source = staged.source
-        if not isinstance(source, RateTrains) or not _reached(staged) or specifications.inputs is not None:
+        box, rank = staged.source.box, staged.source.rank
+        if rank is None or not _reached(staged) or specifications.inputs is not None:
             return None
-        box, size, rank = source.box, source.magnitude(), source.rank.flatten(1)
         certain, possible = box.lower.flatten(1) > 0, box.upper.flatten(1) > 0
-        layers = []
+        layers, size = [], staged.source.magnitude()
         for stage in staged.stages:
             layers.append(KnownLayer.of(stage, size, staged))
             size = stage.trains.magnitude()
@@ -122,7 +120,7 @@ class KnownNetwork:
         costs = costs.expand(-1, len(certain), -1).double().contiguous()
         terms = 8 * (costs[0].numel() + len(certain) + 16) * torch.finfo(torch.float64).eps
         paid = terms * (costs.abs().flatten(1).sum(1) + constant.abs())
-        return KnownNetwork(certain, possible & ~certain, rank, tuple(layers), costs, constant - paid)
+        return KnownNetwork(certain, possible & ~certain, rank.flatten(1), tuple(layers), costs, constant - paid)
 
 
 def _reached(staged: Staged) -> bool:

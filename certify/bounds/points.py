@@ -144,7 +144,7 @@ class PointWalk:
 
 def point_signals(made: Circuit, points: Tensor, said: Said) -> list[Signal]:
     """Return what is known of each node for inputs, (rows, ...) of float64, in the runs of which it is said."""
-    source, rounding = input_signal(made, Box(points, points)), Rounding(made.dtype)
+    source, rounding = input_signal(made, Box(points, points)), Rounding(made.dtype, whole=made.whole)
     alike = 0
     if len(points) > 1:
         enters = source.steps().lower

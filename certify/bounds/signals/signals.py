@@ -131,6 +131,11 @@ class InputSignal(Signal):
         """Return whether each step has a box of its own, and nothing else."""
         return self.plain and not self.constant
 
+    @property
+    def rank(self) -> Tensor | None:
+        """Return in which order a feature's spikes come as its input grows, (T, ...); None without one."""
+        return None
+
     def steps(self) -> Box:
         """Return the box itself; each step has the whole budget."""
         budget = self.box.budget

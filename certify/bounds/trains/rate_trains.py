@@ -60,7 +60,7 @@ class RateTrains(InputSignal):
         return int((self.most - self.fewest).max())
 
     @cached_property
-    def rank(self) -> Tensor:
+    def rank(self) -> Tensor:  # pyright: ignore[reportIncompatibleMethodOverride]
         """Return how many draws come before each step's, (T, ...)."""
         return self.order.argsort(0)
 
