@@ -65,14 +65,15 @@ class Prover:
         network: in evaluation mode, on the CPU.
         exact: the same network as the checker reads it.
         batch: nodes that are bounded at once.
-        start, climb: how the prices of roots and of other nodes are found.
+        start, climb: how the prices of roots and of other nodes are found; a search climbs shorter, and
+            leaves its last parts to programs.
     """
 
     network: SpikingNetwork
     exact: Network
     batch: int = 256
     start: Climb = field(default_factory=lambda: Climb(30, 0.1, momenta=(0.7, 0.9)))
-    climb: Climb = field(default_factory=Climb)
+    climb: Climb = field(default_factory=lambda: Climb(20, 0.1))
 
     def __post_init__(self) -> None:
         settle(self, at_least(1), "batch")
