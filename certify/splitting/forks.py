@@ -31,8 +31,8 @@ def point_bounds(problem: Problem) -> Tensor:
         TimeIsUp: where the time that is given ends.
     """
     problem = replace(problem, made=problem.circuit)
-    goal, owner, said = problem.goal, torch.arange(len(problem.labels)), Said({})
-    lost, first, least = torch.zeros(len(owner), dtype=torch.bool), None, torch.empty(0)
+    goal, owner, said = problem.goal, torch.arange(len(problem.labels), device=problem.labels.device), Said({})
+    lost, first, least = torch.zeros_like(owner, dtype=torch.bool), None, torch.empty(0)
     while len(owner):
         part = problem.subset(owner)
         known, box = point_signals(problem.circuit, part.inputs, said), Box(part.inputs, part.inputs)
@@ -43,7 +43,7 @@ def point_bounds(problem: Problem) -> Tensor:
         column = owner[proven][:, None].expand_as(lower[proven])
         least.scatter_reduce_(0, column, lower[proven], "amin")
         left = (~proven).nonzero().flatten()
-        forked, both = _both_ways(_opened(problem, known, left), said.among(left))
+        forked, both = _both_ways(_opened(problem, known, left), said.among(left), left)
         lost[owner[left[~forked]]] = True
         owner = owner[left[forked]].repeat(2)
         lost |= owner.bincount(minlength=len(lost)) > MOST_WAYS
@@ -60,13 +60,16 @@ def _opened(problem: Problem, known: list[Signal], rows: Tensor) -> dict[Node, T
     return {node: (box.lower[:, rows] < box.upper[:, rows]).flatten(2) for node, box in boxes.items()}
 
 
-def _both_ways(opened: dict[Node, Tensor], said: Said) -> tuple[Tensor, Said]:
+def _both_ways(opened: dict[Node, Tensor], said: Said, rows: Tensor) -> tuple[Tensor, Said]:
     """Return which rows have an open spike, and what is said of these twice: the first is there, or it is not.
 
     Args:
         opened: whether spikes are open, (T, rows, neurons).
         said: of spikes so far.
+        rows: which they are, where no neuron fires.
     """
+    if not opened:
+        return torch.zeros_like(rows, dtype=torch.bool), said
     steps, each = len(next(iter(opened.values()))), [node.any(2) for node in opened.values()]
     step, place = torch.stack([torch.where(own.any(0), own.int().argmax(0), steps) for own in each]).min(0)
     forked, both = step < steps, dict[Node, Tensor]()
