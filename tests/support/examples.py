@@ -1,4 +1,4 @@
-"""How many examples a test draws: an eighth of them by day, the same each time; all at night, new each time."""
+"""How many examples a test draws: a twelfth of them by day, the same each time; all at night, new each time."""
 
 import os
 from typing import Any
@@ -9,13 +9,13 @@ from hypothesis import settings
 THOROUGH = bool(os.environ.get("THOROUGH"))
 """Whether `make nightly` asked for all examples."""
 
-DAILY = 100 if THOROUGH else 12
+DAILY = 100 if THOROUGH else 8
 """Examples of a test that asks for no number."""
 
 
 def examples(count: int) -> settings:
-    """Return the settings of a test that draws `count` examples at night, and an eighth of them otherwise."""
-    return settings(max_examples=count if THOROUGH else max(1, count // 8), deadline=None)
+    """Return the settings of a test that draws `count` examples at night, and a twelfth of them otherwise."""
+    return settings(max_examples=count if THOROUGH else max(1, count // 12), deadline=None)
 
 
 def by_night(*values: Any) -> list[Any]:
