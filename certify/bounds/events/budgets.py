@@ -20,6 +20,10 @@ Changes = Callable[[Tensor], Tensor]
 """Turns marks of events, (T, batch, ...), into the products of each output, (T, batch, outputs, terms)."""
 
 
+Sums = Callable[[Tensor], tuple[Tensor, Tensor]]
+"""Turns marks of events, (n, ...), into at least Σ max(W_i·x_i, 0) and Σ max(−W_i·x_i, 0), (n, outputs) each."""
+
+
 class Budget(ABC):
     """What may be changed of events: at most so many of them flip, or move in time.
 
@@ -66,13 +70,16 @@ class Budget(ABC):
     def _marks(self) -> Tensor:
         """Return one tensor that is shaped like the events."""
 
-    def reach(self, products: Callable[[Tensor], Tensor], kept: dict[int, Heaviest]) -> tuple[Tensor, Tensor]:
+    def reach(
+        self, products: Callable[[Tensor], Tensor], kept: dict[int, Heaviest], sums: Sums | None = None
+    ) -> tuple[Tensor, Tensor]:
         """Return `reach_of`, some samples at a time, each (k, batch, ...).
 
         Args:
             products: x ↦ all W_i·x_i of each output, (n, ...) → (n, outputs, terms).
             kept: the heaviest products of the samples from each on, of the same events and products whatever the
                 rows; what is small is added.
+            sums: what is enough to know of the products where all events may change.
         """
 
         def changes(marks: Tensor) -> Tensor:

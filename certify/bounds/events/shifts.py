@@ -33,7 +33,7 @@ from itertools import combinations
 import torch
 from torch import Tensor
 
-from .budgets import Budget, Changes, Heaviest, total
+from .budgets import Budget, Changes, Heaviest, Sums, total
 from .compiled_changes import compiled_rises, eager_rises
 from .retimings import Retimings
 
@@ -92,6 +92,17 @@ class Shifts(Budget):
         """Return the budgets that each bound by themselves: how many, and whether steps or events are counted."""
         found = [(self.count, False)] * (self.count is not None) + [(self.most, True)] * (self.most is not None)
         return tuple(found) or ((None, False),)
+
+    def reach(
+        self, products: Callable[[Tensor], Tensor], kept: dict[int, Heaviest], sums: Sums | None = None
+    ) -> tuple[Tensor, Tensor]:
+        """Return fall and rise; where all events may move, of all samples at once, without a product by itself."""
+        if sums is None or self._limits != ((None, False),):
+            return super().reach(products, kept, sums)
+        if 0 not in kept:
+            found = [end for marks in self.events for end in sums(marks.flatten(0, 1))]
+            kept[0] = tuple(end.unflatten(0, self._marks.shape[:2]).unsqueeze(-1) for end in found)
+        return self.reach_of(kept[0])
 
     def heaviest(self, changes: Changes) -> Heaviest:
         """Return the greatest rises and falls of each step: by budget, and for each by layer of events."""

@@ -10,6 +10,17 @@ Chains of shorter windows tell nothing else: where a window's box is the range o
 CU[τ, t] ≤ λ^{t−a}·CU[τ, a] + CU[a, t], and CL alike. The recursion step by step, [λL + l, λ·min(U, θ) + u], is
 kept beside them: where a box is not such a range it may know more. What is old has the caps alone.
 
+**What came in less what earlier spikes took.** Let L[t] = Σ_{k≤t} λ^{t−k}·c[k]. Behind the spike at τ
+
+    v[t] = L[t] − λ^{t−τ}·L[τ],    L[τ] = v[τ] + λ^{τ−τ'}·L[τ'],
+
+τ' the spike before: what made a neuron fire at τ, v[τ] ≥ θ, is not there for the next spike, however late an event
+may come. So each label keeps ends of B = λ^{t−τ}·L[τ], the hull over all spikes before τ, and v + B = L cuts each of
+v and B by the other two. Sums L[t] are asked of the layer before, all T of them (`filtered`): where those know more
+of long sums than windows do (events that only move in time), this knows more than all windows from a spike on. As in
+automaton.py, L is widened by Σ λ^{t−k}·slack, where slack holds 32u₆₄·M, M ≥ |L|, |v|, of each step; B takes less: a
+rounding of M a step, and four at a spike or a cut, each counting λ^{t−k} at t.
+
 When a label gets old its box is joined with that of 'old', which therefore holds the potentials of all trains
 whose last spike is more than W steps ago; its edges and silences are theirs together. So **every run stays inside
 some path**; the only loss is what an age above W would tell: at most what λ^W of a potential weighs where the
@@ -32,6 +43,7 @@ from ....models.deadline import check_time
 from ....models.rules import Leaky
 from ...rounding import Rounding
 from ..signals.box import Box
+from ..signals.inflow import inflow_of
 from ..signals.membrane import Drive, drive, widened_windows
 from ..signals.signals import Signal, equal_weights
 from ..signals.windows import Spans
@@ -161,6 +173,15 @@ def long_trains(
     return aged_trains(drives, rule, labels, windows_of(current, asked, drives) if windows else None)
 
 
+def carried_trains(current: Signal, rule: Leaky, rounding: Rounding, windows: bool = False) -> LongTrains:
+    """Return the trains of a hard reset by what came in less what earlier spikes took, and by windows."""
+    assert rule.reset == "zero"
+    drives, labels = drive(current, rule, rounding), labels_of(rule.decay, current.num_steps)
+    asked, inflow = Spans.of(rule, current.num_steps, labels), inflow_of(current, rule, rounding)
+    known = windows_of(current, asked, drives) if windows else None
+    return aged_trains(drives, rule, labels, known, Box(inflow.lower, inflow.upper))
+
+
 def windows_of(current: Signal, asked: Spans, drives: Drive) -> Iterator[Box]:
     """Yield the windows that end at t = 1, 2, …, shortest first, (windows, batch, ...) each."""
     for ends in asked.blocks(max(1, TOGETHER // drives.slack.numel())):
@@ -169,22 +190,39 @@ def windows_of(current: Signal, asked: Spans, drives: Drive) -> Iterator[Box]:
         yield from (Box(*pair) for pair in zip(lower, upper, strict=True))
 
 
-def aged_trains(drives: Drive, rule: Leaky, labels: int, windows: Iterator[Box] | None) -> LongTrains:
-    """Return the trains for `drives`, with W labels, and windows of at most W steps where they are known."""
+def aged_trains(
+    drives: Drive, rule: Leaky, labels: int, windows: Iterator[Box] | None, inflow: Box | None = None
+) -> LongTrains:
+    """Return the trains for `drives`.
+
+    Args:
+        drives: the currents.
+        rule: of the layer.
+        labels: W.
+        windows: of at most W steps, where they are known.
+        inflow: ends of L[t], (T, batch, ...), where they are known.
+    """
     steps = len(drives.lower)
     lower, upper = drives.lower.flatten(1), drives.upper.flatten(1)
     edges = torch.zeros(steps + labels, labels + 1, lower.shape[1], dtype=torch.uint8, device=lower.device)
     stays = torch.zeros(2, steps + 1, lower.shape[1], dtype=torch.uint8, device=lower.device)
     waits = torch.zeros_like(lower, dtype=torch.uint8)
-    aged, certain = _Aged.before(lower[0], steps, labels), []
+    known = None if inflow is None else Box(inflow.lower.flatten(1), inflow.upper.flatten(1))
+    aged, certain = _Aged.before(lower[0], steps, labels, known is not None), []
     for t in range(steps):
         check_time()
         for box in aged.boxes(t):
             box.integrate(lower[t], upper[t], rule.decay)
         if windows is not None:
             aged.cut(t, next(windows), rule.decay, drives.surely)
+        if known is not None:
+            aged.carry(t, known[t], rule.decay)
         for box, edge in zip(aged.boxes(t), (edges[t, :-1], edges[t, -1:]), strict=True):
-            edge.copy_(box.fire(drives.limits))
+            edge.copy_(box.fires(drives.limits))
+        if known is not None:
+            aged.take(t, edges[t], known[t], drives.limits)
+        for box in aged.boxes(t):
+            box.rest(drives.surely, None if known is None else known[t])
         certain.append(1 - aged.alive(t).maximum(aged.old.alive[0]))
         waits[t] = aged.old.alive[0]
         aged.join(t)
@@ -207,28 +245,54 @@ def of_aged(found: AgedTrains, shape: torch.Size) -> LongTrains:
 
 @dataclass(frozen=True)
 class _Labels:
-    """Where potentials lie since the last spike, and whether any path is there, (labels, n) each."""
+    """Where potentials lie since the last spike, and whether any path is there, (labels, n) each.
+
+    Attributes:
+        low, high, alive: those.
+        taken: ends of B, where L is known.
+    """
 
     low: Tensor
     high: Tensor
     alive: Tensor
+    taken: Box | None = None
 
     def part(self, some: slice) -> "_Labels":
         """Return some labels."""
-        return _Labels(self.low[some], self.high[some], self.alive[some])
+        taken = None if self.taken is None else self.taken[some]
+        return _Labels(self.low[some], self.high[some], self.alive[some], taken)
 
     def integrate(self, lower: Tensor, upper: Tensor, decay: float) -> None:
         """Take in one step's current."""
         torch.add(lower, self.low, alpha=decay, out=self.low)
         torch.add(upper, self.high, alpha=decay, out=self.high)
 
-    def fire(self, limits: tuple[float, float]) -> Tensor:
-        """Return which labels may fire, (labels, n); what stays alive may be silent."""
-        surely, perhaps = limits
-        edge = self.alive & (self.high >= perhaps).view(torch.uint8)
+    def carry(self, inflow: Box, decay: float) -> None:
+        """Let B fade by a step, and cut v and B by v + B = L."""
+        assert self.taken is not None
+        least, most = self.taken.lower.mul_(decay), self.taken.upper.mul_(decay)
+        torch.maximum(self.low, inflow.lower - most, out=self.low)
+        torch.minimum(self.high, inflow.upper - least, out=self.high)
+        self.alive.bitwise_and_((self.low <= self.high).view(torch.uint8))
+
+    def fires(self, limits: tuple[float, float]) -> Tensor:
+        """Return which labels may fire, (labels, n)."""
+        return self.alive & (self.high >= limits[1]).view(torch.uint8)
+
+    def takes(self, edge: Tensor, limits: tuple[float, float]) -> Box:
+        """Return the hull of L = v + B over the labels that may fire, (n,): [inf, −inf] where none may."""
+        assert self.taken is not None
+        low = self.low.clamp_min(limits[1]) + self.taken.lower
+        high = self.high + self.taken.upper
+        return Box(_where(edge, low, math.inf).amin(0), _where(edge, high, -math.inf).amax(0))
+
+    def rest(self, surely: float | Tensor, inflow: Box | None) -> None:
+        """Leave alive what may be silent; where L is known, that says what B may be."""
         self.alive.bitwise_and_((self.low <= surely).view(torch.uint8))
         self.high.clamp_max_(surely)
-        return edge
+        if self.taken is not None and inflow is not None:
+            torch.maximum(self.taken.lower, inflow.lower - self.high, out=self.taken.lower)
+            torch.minimum(self.taken.upper, inflow.upper - self.low, out=self.taken.upper)
 
 
 @dataclass(frozen=True)
@@ -246,13 +310,15 @@ class _Aged:
     labels: int
 
     @staticmethod
-    def before(like: Tensor, steps: int, labels: int) -> "_Aged":
-        """Return the labels before the first step."""
+    def before(like: Tensor, steps: int, labels: int, carries: bool) -> "_Aged":
+        """Return the labels before the first step, which `carries` what earlier spikes took or not."""
         zero = like.new_zeros(steps + labels, len(like))
         alive = torch.zeros_like(zero, dtype=torch.uint8)
         alive[steps] = 1
-        old = _Labels(zero[:1].clone(), zero[:1].clone(), alive[:1].clone())
-        return _Aged(_Labels(zero, zero.clone(), alive), old, labels)
+        taken = Box(zero.clone(), zero.clone()) if carries else None
+        none = Box(zero[:1].clone(), zero[:1].clone()) if carries else None
+        old = _Labels(zero[:1].clone(), zero[:1].clone(), alive[:1].clone(), none)
+        return _Aged(_Labels(zero, zero.clone(), alive, taken), old, labels)
 
     def _step(self, t: int) -> _Labels:
         first = len(self.young.low) - self.labels - t
@@ -283,14 +349,35 @@ class _Aged:
         for box in (young, self.old):
             box.alive.bitwise_and_((box.low <= box.high).view(torch.uint8))
 
+    def carry(self, t: int, inflow: Box, decay: float) -> None:
+        """Cut potentials by what came in less what earlier spikes took."""
+        for box in self.boxes(t):
+            box.carry(inflow, decay)
+
+    def take(self, t: int, edges: Tensor, inflow: Box, limits: tuple[float, float]) -> None:
+        """Keep what a spike at t + 1 takes: L, which is known, and the hull over those that may fire."""
+        young, old = self.boxes(t)
+        ends = young.takes(edges[:-1], limits), old.takes(edges[-1:], limits)
+        assert self.young.taken is not None
+        low = ends[0].lower.minimum(ends[1].lower).maximum(inflow.lower)
+        high = ends[0].upper.maximum(ends[1].upper).minimum(inflow.upper)
+        node, fires = len(self.young.low) - self.labels - t - 1, edges.amax(0)
+        self.young.taken.lower[node] = _where(fires, low, 0.0)
+        self.young.taken.upper[node] = _where(fires, high, 0.0)
+
     def join(self, t: int) -> None:
         """Join the oldest label with what is older."""
         last, old = self._step(t).part(slice(-1, None)), self.old
-        low = _where(last.alive, last.low, math.inf).minimum(_where(old.alive, old.low, math.inf))
-        high = _where(last.alive, last.high, -math.inf).maximum(_where(old.alive, old.high, -math.inf))
-        old.alive.bitwise_or_(last.alive)
-        old.low.copy_(_where(old.alive, low, 0.0))
-        old.high.copy_(_where(old.alive, high, 0.0))
+        ends = [(last.low, old.low, last.high, old.high)]
+        if last.taken is not None and old.taken is not None:
+            ends.append((last.taken.lower, old.taken.lower, last.taken.upper, old.taken.upper))
+        either = old.alive | last.alive
+        for low, old_low, high, old_high in ends:
+            least = _where(last.alive, low, math.inf).minimum(_where(old.alive, old_low, math.inf))
+            most = _where(last.alive, high, -math.inf).maximum(_where(old.alive, old_high, -math.inf))
+            old_low.copy_(_where(either, least, 0.0))
+            old_high.copy_(_where(either, most, 0.0))
+        old.alive.copy_(either)
 
 
 def _detours(exists: Tensor, dtype: torch.dtype) -> Tensor:

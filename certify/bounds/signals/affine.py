@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from ....models.linear_maps import DenseMap, LinearMap
-from ...rounding import Rounding, lost_products, product_error, widened
+from ...rounding import Rounding, lost_products, own_error, product_error, widened
 from ..events.budgets import Heaviest
 from .box import Box, Spread
 from .products import affine_rows
@@ -178,9 +178,18 @@ class AffineMap:
             radius = images.norms * _column(box.ball, middle) + slack
             lower, upper = lower.fmax(middle - radius), upper.fmin(middle + radius)
         if box.budget is not None and self.products is not None:
-            fall, rise = box.budget.reach(self.products, kept)
+            fall, rise = box.budget.reach(self.products, kept, self.signed)
             lower, upper = lower.maximum(middle - fall - slack), upper.minimum(middle + rise + slack)
         return Box(lower, upper)
+
+    def signed(self, marks: Tensor) -> tuple[Tensor, Tensor]:
+        """Return at least W⁺x and W⁻x for x ≥ 0, (|W|x ± Wx)/2, (batch, ...) each.
+
+        Both products carry n roundings of |W|x; twice their half is paid, and what is 0 stays 0.
+        """
+        size, found = self.absolute(marks), self.linear(marks)
+        paid = size * (1.0 + own_error(self.terms + 8))
+        return (paid + found) * 0.5 + (paid - size) * 0.5, (paid - found) * 0.5 + (paid - size) * 0.5
 
     def slack(self, magnitude: Tensor, rounding: Rounding, steps: int = 0, counted: bool = True) -> Tensor:
         """Return how far the run's output may be from the exact W·x + b of the run's own x.
