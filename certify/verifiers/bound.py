@@ -38,7 +38,7 @@ class BoundVerifier(ClassMarginVerifier):
 
     def phases(self, made: Circuit) -> tuple[Phase, ...]:
         """Return the stages."""
-        return tuple(partial(_bounded, stage, index == 0) for index, stage in enumerate(self.stages_for(made)))
+        return tuple(partial(bounded, stage, index == 0) for index, stage in enumerate(self.stages_for(made)))
 
     @torch.no_grad()
     def logits(self, network: SpikingNetwork, inputs: Tensor, perturbation: Perturbation) -> LogitBounds:
@@ -46,7 +46,7 @@ class BoundVerifier(ClassMarginVerifier):
         return logit_bounds(circuit(network), perturbation.enclosure(inputs), self.stages[-1])
 
 
-def _bounded(stage: SpikeBound, quick: bool, problem: Problem, known: Tensor) -> Tensor:
+def bounded(stage: SpikeBound, quick: bool, problem: Problem, known: Tensor) -> Tensor:
     """Return the bounds of one stage, some samples after others where they would take much memory."""
     made, inputs, found = problem.circuit, problem.inputs, []
     for some, labels in zip(

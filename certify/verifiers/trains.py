@@ -3,17 +3,21 @@
 from dataclasses import dataclass, replace
 
 import torch
+from torch import Tensor
 
 from ...models.circuit import Circuit, Fired
-from ...models.rules import Leaky
+from ...models.rules import Leaky, Rule
 from ..bounds.exact import marked
 from ..bounds.intervals.interval import interval_spikes
+from ..bounds.long.long_trains import LONG
 from ..bounds.signals.signals import SpikeBound
-from ..bounds.trains.conserved import conserved_spikes
+from ..bounds.trains.conserved import carried_spikes, conserved_spikes
 from ..bounds.trains.trains import step_spikes, window_spikes
+from ..perturbations import EventSet
 from ..problem import Problem
 from ..verdicts import Verdict
-from .bound import BoundVerifier
+from .base import Phase
+from .bound import BoundVerifier, bounded
 
 MARK = "layers on a grid do not round, in plain sums of any order"
 """What verdicts say that hang on it."""
@@ -44,6 +48,15 @@ class TrainsVerifier(BoundVerifier):
                 verdicts[index] = replace(verdict, reason=f"{verdict.reason}; {len(part.circuit.exact)} {MARK}")
         return verdicts
 
+    def phases(self, made: Circuit) -> tuple[Phase, ...]:
+        """Return the phases; over few steps a hard reset that hears events is known by L, too.
+
+        Over many steps the last phase knows it so.
+        """
+        first, *others = super().phases(made)
+        hard = any(isinstance(node, Fired) and is_hard(node.rule) for node in made.nodes)
+        return (first, _carried, *others) if hard and made.num_steps < LONG else (first, *others)
+
     def stages_for(self, made: Circuit) -> tuple[SpikeBound, ...]:
         """Return the stages, and windows of all lengths behind F9 where they are cheap."""
         if made.whole:  # one automaton, exact, whatever the stage
@@ -51,6 +64,18 @@ class TrainsVerifier(BoundVerifier):
         fired = (node.rule for node in made.nodes if isinstance(node, Fired))
         subtracts = any(isinstance(rule, Leaky) and rule.reset == "subtract" for rule in fired)
         return (*self.stages, window_spikes) if subtracts and made.num_steps <= FEW_STEPS else self.stages
+
+
+def is_hard(rule: Rule) -> bool:
+    """Return whether neurons leave 0 behind each spike."""
+    return isinstance(rule, Leaky) and rule.reset == "zero"
+
+
+def _carried(problem: Problem, known: Tensor) -> Tensor:
+    """Return the bounds by sums of events from step 0 on, −inf where none change."""
+    if not isinstance(problem.perturbation, EventSet):
+        return torch.full_like(known, -torch.inf)
+    return bounded(carried_spikes, False, problem, known)
 
 
 def exactly(problem: Problem) -> Problem | None:

@@ -15,11 +15,12 @@ kept beside them: where a box is not such a range it may know more. What is old 
     v[t] = L[t] − λ^{t−τ}·L[τ],    L[τ] = v[τ] + λ^{τ−τ'}·L[τ'],
 
 τ' the spike before: what made a neuron fire at τ, v[τ] ≥ θ, is not there for the next spike, however late an event
-may come. So each label keeps ends of B = λ^{t−τ}·L[τ], the hull over all spikes before τ, and v + B = L cuts each of
-v and B by the other two. Sums L[t] are asked of the layer before, all T of them (`filtered`): where those know more
-of long sums than windows do (events that only move in time), this knows more than all windows from a spike on. As in
-automaton.py, L is widened by Σ λ^{t−k}·slack, where slack holds 32u₆₄·M, M ≥ |L|, |v|, of each step; B takes less: a
-rounding of M a step, and four at a spike or a cut, each counting λ^{t−k} at t.
+may come. So each label keeps ends of B = λ^{t−τ}·L[τ], the hull over all spikes before τ, and v + B = L cuts each
+of v and B by the other two. Sums L[t] are asked of the layer before. Where events move in time they know nearly
+all that windows do: of long windows only what moves before them counts in L and not in the window, faded.
+
+As in automaton.py, L is widened by Σ λ^{t−k}·slack, and slack holds 32u₆₄·M, M ≥ |L|, |v|, of each step. B takes
+less: one rounding of M a step, and four at a spike or a cut, each counting λ^{t−k} at t.
 
 When a label gets old its box is joined with that of 'old', which therefore holds the potentials of all trains
 whose last spike is more than W steps ago; its edges and silences are theirs together. So **every run stays inside
@@ -34,6 +35,7 @@ import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import tee
 
 import torch
 from torch import Tensor
@@ -173,13 +175,24 @@ def long_trains(
     return aged_trains(drives, rule, labels, windows_of(current, asked, drives) if windows else None)
 
 
-def carried_trains(current: Signal, rule: Leaky, rounding: Rounding, windows: bool = False) -> LongTrains:
-    """Return the trains of a hard reset by what came in less what earlier spikes took, and by windows."""
+def carried_trains(current: Signal, rule: Leaky, rounding: Rounding, longest: int | None = None) -> LongTrains:
+    """Return the trains of a hard reset by what came in less what earlier spikes took, and by windows.
+
+    Args:
+        current, rule, rounding: of the layer.
+        longest: how many steps windows have at most; None: all that the labels tell apart, whose sums from step 0
+            on are L[t], where no label gets old.
+    """
     assert rule.reset == "zero"
     drives, labels = drive(current, rule, rounding), labels_of(rule.decay, current.num_steps)
-    asked, inflow = Spans.of(rule, current.num_steps, labels), inflow_of(current, rule, rounding)
-    known = windows_of(current, asked, drives) if windows else None
-    return aged_trains(drives, rule, labels, known, Box(inflow.lower, inflow.upper))
+    windows = windows_of(current, Spans.of(rule, current.num_steps, longest or labels), drives)
+    if longest is not None:
+        inflow = inflow_of(current, rule, rounding)
+        sums = (Box(*ends) for ends in zip(inflow.lower, inflow.upper, strict=True))
+        return aged_trains(drives, rule, labels, windows, sums)
+    found, again = tee(windows)
+    sums = (box[-1] for box in again) if labels >= current.num_steps else None
+    return aged_trains(drives, rule, labels, found, sums)
 
 
 def windows_of(current: Signal, asked: Spans, drives: Drive) -> Iterator[Box]:
@@ -191,7 +204,7 @@ def windows_of(current: Signal, asked: Spans, drives: Drive) -> Iterator[Box]:
 
 
 def aged_trains(
-    drives: Drive, rule: Leaky, labels: int, windows: Iterator[Box] | None, inflow: Box | None = None
+    drives: Drive, rule: Leaky, labels: int, windows: Iterator[Box] | None, sums: Iterator[Box] | None = None
 ) -> LongTrains:
     """Return the trains for `drives`.
 
@@ -200,29 +213,29 @@ def aged_trains(
         rule: of the layer.
         labels: W.
         windows: of at most W steps, where they are known.
-        inflow: ends of L[t], (T, batch, ...), where they are known.
+        sums: ends of L[t], (batch, ...) each, where they are known.
     """
     steps = len(drives.lower)
     lower, upper = drives.lower.flatten(1), drives.upper.flatten(1)
     edges = torch.zeros(steps + labels, labels + 1, lower.shape[1], dtype=torch.uint8, device=lower.device)
     stays = torch.zeros(2, steps + 1, lower.shape[1], dtype=torch.uint8, device=lower.device)
     waits = torch.zeros_like(lower, dtype=torch.uint8)
-    known = None if inflow is None else Box(inflow.lower.flatten(1), inflow.upper.flatten(1))
-    aged, certain = _Aged.before(lower[0], steps, labels, known is not None), []
+    aged, certain = _Aged.before(lower[0], steps, labels, sums is not None), []
     for t in range(steps):
         check_time()
         for box in aged.boxes(t):
             box.integrate(lower[t], upper[t], rule.decay)
         if windows is not None:
             aged.cut(t, next(windows), rule.decay, drives.surely)
+        known = None if sums is None else _flat(next(sums))
         if known is not None:
-            aged.carry(t, known[t], rule.decay)
+            aged.carry(t, known, rule.decay)
         for box, edge in zip(aged.boxes(t), (edges[t, :-1], edges[t, -1:]), strict=True):
             edge.copy_(box.fires(drives.limits))
         if known is not None:
-            aged.take(t, edges[t], known[t], drives.limits)
+            aged.take(t, edges[t], known, drives.limits)
         for box in aged.boxes(t):
-            box.rest(drives.surely, None if known is None else known[t])
+            box.rest(drives.surely, known)
         certain.append(1 - aged.alive(t).maximum(aged.old.alive[0]))
         waits[t] = aged.old.alive[0]
         aged.join(t)
@@ -259,7 +272,7 @@ class _Labels:
 
     def part(self, some: slice) -> "_Labels":
         """Return some labels."""
-        taken = None if self.taken is None else self.taken[some]
+        taken = None if self.taken is None else Box(self.taken.lower[some], self.taken.upper[some])
         return _Labels(self.low[some], self.high[some], self.alive[some], taken)
 
     def integrate(self, lower: Tensor, upper: Tensor, decay: float) -> None:
@@ -378,6 +391,10 @@ class _Aged:
             old_low.copy_(_where(either, least, 0.0))
             old_high.copy_(_where(either, most, 0.0))
         old.alive.copy_(either)
+
+
+def _flat(box: Box) -> Box:
+    return Box(box.lower.flatten(), box.upper.flatten())
 
 
 def _detours(exists: Tensor, dtype: torch.dtype) -> Tensor:

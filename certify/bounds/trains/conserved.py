@@ -3,11 +3,12 @@
 from ....models.rules import Leaky
 from ...rounding import Rounding
 from ..cells.automaton import CELLS, cell_trains
+from ..long.long_trains import carried_trains
 from ..signals.membrane import drive
 from ..signals.signals import Signal
 from .balanced_table import BalancedTable
 from .base import Trains
-from .trains import aged_spikes, table_spikes, window_spikes
+from .trains import SHORT, aged_spikes, hears_events, table_spikes, window_spikes
 
 
 def conserved_spikes(current: Signal, rule: Leaky, rounding: Rounding, cells: int = CELLS) -> Trains:
@@ -19,6 +20,13 @@ def conserved_spikes(current: Signal, rule: Leaky, rounding: Rounding, cells: in
     if rule.reset != "subtract":
         return aged_spikes(current, rule, rounding)
     return _balanced(current, rule, rounding) or cell_trains(current, rule, rounding, cells)
+
+
+def carried_spikes(current: Signal, rule: Leaky, rounding: Rounding) -> Trains:
+    """Return what `conserved_spikes` does; of a hard reset that hears events, L and how long ago it fired."""
+    if rule.reset == "zero" and hears_events(current):
+        return carried_trains(current, rule, rounding, SHORT)
+    return conserved_spikes(current, rule, rounding)
 
 
 def decidable_spikes(current: Signal, rule: Leaky, rounding: Rounding) -> Trains:

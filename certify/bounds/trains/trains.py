@@ -5,15 +5,19 @@ from functools import partial
 from ....models.rules import Leaky
 from ...rounding import Rounding, check_potential
 from ..long.compiled_graph import kernel_graph
-from ..long.compiled_long import kernel_trains
-from ..long.long_trains import LONG, long_trains
+from ..long.compiled_long import kernel_trains, reaches
+from ..long.long_trains import LONG, carried_trains, long_trains
 from ..signals.membrane import Pull, pull
-from ..signals.signals import Signal
+from ..signals.signals import AffineSignal, Signal
 from .base import Trains
 from .forms import TrainTable
 from .step_trains import StepTable, StepTrains
 from .train_graph import graph_trains
 from .train_table import TableTrains, table_like, train_table
+
+SHORT = 8
+"""How many steps windows of events have at most, where sums from step 0 on are known: longer ones hardly narrow
+what these tell."""
 
 
 def train_spikes(current: Signal, rule: Leaky, rounding: Rounding, windows: bool = False) -> Trains:
@@ -55,10 +59,21 @@ window_spikes = partial(train_spikes, windows=True)
 
 
 def aged_spikes(current: Signal, rule: Leaky, rounding: Rounding) -> Trains:
-    """Return what `window_spikes` does, over many steps by how long ago a neuron with a hard reset fired last."""
+    """Return what `window_spikes` does, over many steps by how long ago a neuron with a hard reset fired last.
+
+    What earlier spikes took is told where no kernel knows what makes the current.
+    """
     if rule.reset != "zero" or current.num_steps < LONG or _table(current, rule, rounding) is not None:
         return window_spikes(current, rule, rounding)
-    return kernel_trains(current, rule, rounding) or long_trains(current, rule, rounding)
+    if reaches(current, rounding):
+        return kernel_trains(current, rule, rounding) or long_trains(current, rule, rounding)
+    return carried_trains(current, rule, rounding, SHORT if hears_events(current) else None)
+
+
+def hears_events(current: Signal) -> bool:
+    """Return whether a current is made of events alone that move or flip within a budget."""
+    front = current.front if isinstance(current, AffineSignal) else None
+    return front is not None and front.budget is not None
 
 
 def _table(current: Signal, rule: Leaky, rounding: Rounding) -> TrainTable | None:
