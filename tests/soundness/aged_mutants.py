@@ -3,6 +3,7 @@
 from mutant import Mutant
 
 TRAINS = "certify/bounds/long/long_trains.py"
+AFFINE = "certify/bounds/signals/affine.py"
 TAILS = "certify/bounds/long/tails.py"
 WINDOWS = "certify/bounds/signals/windows.py"
 LONG = "kernels/sources/long.c"
@@ -64,12 +65,12 @@ AGED_MUTANTS = (
     Mutant(
         "ages: caps of a step more", TRAINS, "torch.arange(1, len(upper) + 1,", "torch.arange(2, len(upper) + 2,"
     ),
-    Mutant("ages: what gets old is forgotten", TRAINS, "        old.alive.bitwise_or_(last.alive)\n", ""),
+    Mutant("ages: what gets old is forgotten", TRAINS, "old.alive | last.alive", "old.alive.clone()"),
     Mutant(
         "ages: what is old is where both are",
         TRAINS,
-        "last.high, -math.inf).maximum(",
-        "last.high, math.inf).minimum(",
+        "last.alive, high, -math.inf).maximum(",
+        "last.alive, high, math.inf).minimum(",
     ),
     Mutant(
         "ages: old neurons never fire",
@@ -78,13 +79,53 @@ AGED_MUTANTS = (
         "\n            known",
     ),
     Mutant(
-        "ages: a spike where θ is passed for certain", TRAINS, "self.high >= perhaps", "self.high > surely + 1e-3"
+        "ages: a spike where θ is passed for certain",
+        TRAINS,
+        "self.high >= limits[1]",
+        "self.high > limits[0] + 1e-3",
     ),
     Mutant(
         "ages: what must fire may be silent no more, at a step's start",
         TRAINS,
         "(self.low <= surely)",
         "(self.low <= surely - 1e-3)",
+    ),
+    Mutant("carried: what spikes took stays whole", TRAINS, "taken.lower.mul_(decay)", "taken.lower"),
+    Mutant("carried: the most that spikes took stays whole", TRAINS, "taken.upper.mul_(decay)", "taken.upper"),
+    Mutant("carried: what came in at most, less the most", TRAINS, "inflow.upper - least", "inflow.upper - most"),
+    Mutant(
+        "carried: what came in at least, less the least", TRAINS, "inflow.lower - most", "inflow.lower - least"
+    ),
+    Mutant(
+        "carried: a spike takes more than θ",
+        TRAINS,
+        "self.low.clamp_min(limits[1])",
+        "self.low.clamp_min(limits[1] + 0.1)",
+    ),
+    Mutant("carried: a spike takes what it has at most", TRAINS, "+ self.taken.lower", "+ self.taken.upper"),
+    Mutant("carried: a spike takes what it has at least", TRAINS, "+ self.taken.upper", "+ self.taken.lower"),
+    Mutant(
+        "carried: those that may not fire take nothing else",
+        TRAINS,
+        "ends[0].lower.minimum(ends[1].lower)",
+        "ends[0].lower",
+    ),
+    Mutant(
+        "carried: the greatest of what old and young take",
+        TRAINS,
+        "ends[0].upper.maximum(ends[1].upper)",
+        "ends[0].upper.minimum(ends[1].upper)",
+    ),
+    Mutant("carried: silence at the lower end", TRAINS, "inflow.lower - self.high", "inflow.lower - self.low"),
+    Mutant("carried: silence at the upper end", TRAINS, "inflow.upper - self.low", "inflow.upper - self.high"),
+    Mutant("carried: sums of old labels are windows", TRAINS, " if labels >= current.num_steps else None", ""),
+    Mutant("signs: a half of what falls", AFFINE, "(paid - found) * 0.5 +", "(paid - found) * 0.25 +"),
+    Mutant("signs: rounding is free", AFFINE, "size * (1.0 + own_error(self.terms + 8))", "size"),
+    Mutant(
+        "images: moduli of rows are rows",
+        AFFINE,
+        "tensordot(rows.abs(), self.radius, 1)",
+        "tensordot(rows, self.radius, 1)",
     ),
     Mutant("tails: what is old waits for ever", TAILS, ".minimum(fired + fires)", ""),
     Mutant("tails: a window of the trains of one node", TAILS, "found[:, 1, t - begin]", "found[:, 0, t - begin]"),

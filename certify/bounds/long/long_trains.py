@@ -175,16 +175,19 @@ def long_trains(
     return aged_trains(drives, rule, labels, windows_of(current, asked, drives) if windows else None)
 
 
-def carried_trains(current: Signal, rule: Leaky, rounding: Rounding, longest: int | None = None) -> LongTrains:
+def carried_trains(
+    current: Signal, rule: Leaky, rounding: Rounding, longest: int | None = None, labels: int | None = None
+) -> LongTrains:
     """Return the trains of a hard reset by what came in less what earlier spikes took, and by windows.
 
     Args:
         current, rule, rounding: of the layer.
         longest: how many steps windows have at most; None: all that the labels tell apart, whose sums from step 0
             on are L[t], where no label gets old.
+        labels: W.
     """
     assert rule.reset == "zero"
-    drives, labels = drive(current, rule, rounding), labels_of(rule.decay, current.num_steps)
+    drives, labels = drive(current, rule, rounding), labels or labels_of(rule.decay, current.num_steps)
     windows = windows_of(current, Spans.of(rule, current.num_steps, longest or labels), drives)
     if longest is not None:
         inflow = inflow_of(current, rule, rounding)

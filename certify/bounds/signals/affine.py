@@ -270,6 +270,17 @@ class Images:
         middle, radius = asked.totals(self.middle, ends), asked.absolute.totals(self.radius, ends)
         return Images(middle, radius, center, self.norms)
 
+    def combined(self, rows: Tensor) -> "Images":
+        """Return the images of Σ_t rows[k,t]·x[t] from those of the steps."""
+        center = None if self.center is None else torch.tensordot(rows, self.center, 1)
+        middle, radius = torch.tensordot(rows, self.middle, 1), torch.tensordot(rows.abs(), self.radius, 1)
+        return Images(middle, radius, center, self.norms)
+
+    def copy(self) -> "Images":
+        """Return the same, to be overwritten."""
+        center = None if self.center is None else self.center.clone()
+        return Images(self.middle.clone(), self.radius.clone(), center, self.norms)
+
 
 def behind(linear: Callable[[Tensor], Tensor], absolute: Callable[[Tensor], Tensor], source: Spread) -> Spread:
     """Return where W·x lies for x in `source`, or W·x + b for a `linear` that adds it: W·m + b ± |W|·r."""

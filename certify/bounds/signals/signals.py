@@ -262,26 +262,38 @@ class AffineSignal(DerivedSignal):
             return self.spread().box
         box = self.source.steps()
         ones = box.lower.new_ones(len(box.lower))
+        if self.front is not None and not self.map.reshapes:
+            slack = self.map.slack(self.source.magnitude(), self.rounding)
+            return self.map.cut(self._images.copy(), box, ones, slack, self._heaviest)
         return self.map.image(box, self.source.magnitude(), ones, ones, self.rounding, 0, self._heaviest)
 
     def combine(self, rows: Tensor) -> Box:
         """Return the image of the source's combination; the bias counts Σ_t rows[k,t] times."""
         rows = rows.to(self.rounding.bound)
-        return self._image(self.source.combine(rows), rows.sum(1), rows.abs().sum(1))
+        if self.front is None or self.map.reshapes:
+            return self._image(self.source.combine(rows), rows.sum(1), rows.abs().sum(1))
+        return self._cut(self._images.combined(rows), rows, rows.sum(1), rows.abs().sum(1))
 
     def filtered(self, rule: Leaky) -> Box:
         """Return the image of the source's filtered signal."""
         rows = filter_rows(self.num_steps, rule)
+        if self.front is not None and not self.map.reshapes:
+            return self.combine(rows)
         return self._image(self.source.filtered(rule), rows.sum(1), rows.abs().sum(1))
 
     def windowed(self, asked: Spans, ends: range) -> Box:
         """Return the images of the source's windows; of independent steps, the windows of their images."""
         if self.front is None or self.map.reshapes:
             return self._image(self.source.windowed(asked, ends), *asked.sums(ends))
-        total, moduli = (sums.to(self.rounding.bound) for sums in asked.sums(ends))
+        rows = asked.rows(ends).to(self.rounding.bound)
+        return self._cut(self._images.windows(asked, ends), rows, *asked.sums(ends))
+
+    def _cut(self, images: Images, rows: Tensor, total: Tensor, moduli: Tensor) -> Box:
+        """Return the sums of the images of independent steps, with what rows make of ball and budget."""
+        assert self.front is not None
+        total, moduli = total.to(self.rounding.bound), moduli.to(self.rounding.bound)
         slack = self._slack * moduli.reshape(-1, *([1] * (self._slack.dim())))
-        cuts = _cuts(self.front, asked.rows(ends).to(self.rounding.bound))
-        return self.map.cut(self._images.windows(asked, ends), cuts, total, slack, self._heaviest)
+        return self.map.cut(images, _cuts(self.front, rows), total, slack, self._heaviest)
 
     @cached_property
     def front(self) -> Box | None:
