@@ -118,6 +118,8 @@ AGED_MUTANTS = (
     ),
     Mutant("carried: silence at the lower end", TRAINS, "inflow.lower - self.high", "inflow.lower - self.low"),
     Mutant("carried: silence at the upper end", TRAINS, "inflow.upper - self.low", "inflow.upper - self.high"),
+    Mutant("carried: counts of neurons that leak", TRAINS, " and rule.decay == 1.0 else None", " else None"),
+    Mutant("carried: a count less", TRAINS, "(taken / perhaps * (1.0 + 1e-12))", "(taken / perhaps - 1.0)"),
     Mutant("carried: sums of old labels are windows", TRAINS, " if labels >= current.num_steps else None", ""),
     Mutant("signs: a half of what falls", AFFINE, "(paid - found) * 0.5 +", "(paid - found) * 0.25 +"),
     Mutant("signs: rounding is free", AFFINE, "size * (1.0 + own_error(self.terms + 8))", "size"),

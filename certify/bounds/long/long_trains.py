@@ -19,6 +19,8 @@ may come. So each label keeps ends of B = λ^{t−τ}·L[τ], the hull over all 
 of v and B by the other two. Sums L[t] are asked of the layer before. Where events move in time they know nearly
 all that windows do: of long windows only what moves before them counts in L and not in the window, faded.
 
+Where λ = 1, B is the sum of what all spikes took, at least θ each: so many there are at most.
+
 As in automaton.py, L is widened by Σ λ^{t−k}·slack, and slack holds 32u₆₄·M, M ≥ |L|, |v|, of each step. B takes
 less: one rounding of M a step, and four at a spike or a cut, each counting λ^{t−k} at t.
 
@@ -33,7 +35,7 @@ table and a dense layer (compiled_long.py).
 
 import math
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from itertools import tee
 
@@ -87,6 +89,7 @@ class LongTrains(Trains):
             silence to the end, (2, T + 1, n), bytes.
         waits: [t − 1] says whether what is old may be silent at t, (T, n), bytes.
         ends: whether the last spike may be at T − i, and at [W] before those, (W + 1, n), bytes.
+        most: how many spikes there are at most, where what they took says so, (n,).
     """
 
     box: Box
@@ -94,6 +97,7 @@ class LongTrains(Trains):
     stays: Tensor
     waits: Tensor
     ends: Tensor
+    most: Tensor | None = None
 
     @property
     def num_steps(self) -> int:  # pyright: ignore[reportIncompatibleVariableOverride]
@@ -114,6 +118,8 @@ class LongTrains(Trains):
         weights = equal_weights(rows)
         if weights is not None:
             counts = self._ends(torch.ones(1, self.num_steps, dtype=torch.int16))[0]
+            if self.most is not None:
+                counts = Box(counts.lower, counts.upper.minimum(self.most.view_as(counts.upper)))
             return Box(counts.lower.to(rows), counts.upper.to(rows)).scaled(weights)
         return self._ends(rows)
 
@@ -246,8 +252,10 @@ def aged_trains(
         if t + 1 >= labels:
             stays[0, t + 1 - labels], stays[1, t + 1 - labels] = aged.oldest(t), aged.old.alive[0]
     ends = torch.cat((aged.young.alive[:labels], aged.old.alive))
+    most = aged.most(steps - 1, drives.limits[1]) if sums is not None and rule.decay == 1.0 else None
     surely, perhaps = torch.stack(certain).to(lower.dtype), edges[:steps].amax(1).to(lower.dtype)
-    return of_aged(AgedTrains(edges, stays, waits, ends, surely, perhaps), drives.lower.shape)
+    found = of_aged(AgedTrains(edges, stays, waits, ends, surely, perhaps), drives.lower.shape)
+    return replace(found, most=most)
 
 
 def of_aged(found: AgedTrains, shape: torch.Size) -> LongTrains:
@@ -380,6 +388,15 @@ class _Aged:
         node, fires = len(self.young.low) - self.labels - t - 1, edges.amax(0)
         self.young.taken.lower[node] = _where(fires, low, 0.0)
         self.young.taken.upper[node] = _where(fires, high, 0.0)
+
+    def most(self, t: int, perhaps: float) -> Tensor:
+        """Return how many spikes there are at most up to step t + 1, (n,), for λ = 1: each took θ, of B in all."""
+        young, old = self.boxes(t)
+        assert young.taken is not None
+        assert old.taken is not None
+        upper = _where(young.alive, young.taken.upper, 0.0).amax(0)
+        taken = upper.maximum(_where(old.alive, old.taken.upper, 0.0)[0])
+        return (taken / perhaps * (1.0 + 1e-12)).floor().clamp(0, MANY).to(torch.int16)
 
     def join(self, t: int) -> None:
         """Join the oldest label with what is older."""

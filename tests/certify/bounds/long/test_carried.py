@@ -188,3 +188,12 @@ def test_sums_are_enough_where_all_events_may_move(merge: str):
     assert products is not None
     for one, other in zip(budget.reach(products, {}), budget.reach(products, {}, sums), strict=True):
         torch.testing.assert_close(one, other, rtol=1e-12, atol=0)
+
+
+@pytest.mark.parametrize("merge", ["or", "add"])
+def test_three_events_make_three_spikes_at_most(merge: str):
+    network, _ = one_event(6)
+    events = torch.zeros(1, 6, 1)
+    events[0, [1, 3, 5]] = 1.0
+    known = logit_bounds(circuit(network), SpikeShift(1, merge=merge).enclosure(events), carried_spikes)
+    assert 6 * float(known.upper[0, 1]) == pytest.approx(3.0, abs=1e-3)
