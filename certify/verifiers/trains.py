@@ -55,7 +55,7 @@ class TrainsVerifier(BoundVerifier):
         """
         first, *others = super().phases(made)
         hard = any(isinstance(node, Fired) and is_hard(node.rule) for node in made.nodes)
-        return (first, _carried, *others) if hard and made.num_steps < LONG else (first, *others)
+        return (first, *others, _carried) if hard and made.num_steps < LONG else (first, *others)
 
     def stages_for(self, made: Circuit) -> tuple[SpikeBound, ...]:
         """Return the stages, and windows of all lengths behind F9 where they are cheap."""
