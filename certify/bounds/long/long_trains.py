@@ -252,7 +252,7 @@ def aged_trains(
         if t + 1 >= labels:
             stays[0, t + 1 - labels], stays[1, t + 1 - labels] = aged.oldest(t), aged.old.alive[0]
     ends = torch.cat((aged.young.alive[:labels], aged.old.alive))
-    most = aged.most(steps - 1, drives.limits[1]) if sums is not None and rule.decay == 1.0 else None
+    most = aged.most(drives.limits[1]) if sums is not None and rule.decay == 1.0 else None
     surely, perhaps = torch.stack(certain).to(lower.dtype), edges[:steps].amax(1).to(lower.dtype)
     found = of_aged(AgedTrains(edges, stays, waits, ends, surely, perhaps), drives.lower.shape)
     return replace(found, most=most)
@@ -389,14 +389,11 @@ class _Aged:
         self.young.taken.lower[node] = _where(fires, low, 0.0)
         self.young.taken.upper[node] = _where(fires, high, 0.0)
 
-    def most(self, t: int, perhaps: float) -> Tensor:
-        """Return how many spikes there are at most up to step t + 1, (n,), for λ = 1: each took θ, of B in all."""
-        young, old = self.boxes(t)
-        assert young.taken is not None
-        assert old.taken is not None
-        upper = _where(young.alive, young.taken.upper, 0.0).amax(0)
-        taken = upper.maximum(_where(old.alive, old.taken.upper, 0.0)[0])
-        return (taken / perhaps * (1.0 + 1e-12)).floor().clamp(0, MANY).to(torch.int16)
+    def most(self, perhaps: float) -> Tensor:
+        """Return how many spikes there are at most of all steps, (n,), for λ = 1: each took θ, of B in all."""
+        ends = self.young.part(slice(self.labels)), self.old
+        upper = [_where(box.alive, box.taken.upper, 0.0).amax(0) for box in ends if box.taken is not None]
+        return (upper[0].maximum(upper[1]) / perhaps * (1.0 + 1e-12)).floor().clamp(0, MANY).to(torch.int16)
 
     def join(self, t: int) -> None:
         """Join the oldest label with what is older."""

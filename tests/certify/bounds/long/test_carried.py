@@ -197,3 +197,14 @@ def test_three_events_make_three_spikes_at_most(merge: str):
     events[0, [1, 3, 5]] = 1.0
     known = logit_bounds(circuit(network), SpikeShift(1, merge=merge).enclosure(events), carried_spikes)
     assert 6 * float(known.upper[0, 1]) == pytest.approx(3.0, abs=1e-3)
+
+
+@pytest.mark.parametrize("step", range(5))
+@pytest.mark.parametrize("steps", [5, 40])
+def test_a_spike_at_any_step_counts(step: int, steps: int):
+    """Also the last one's, which no label outlives."""
+    network, _ = one_event(steps)
+    events = torch.zeros(1, steps, 1)
+    events[0, steps - 1 - step] = 1.0
+    known = logit_bounds(circuit(network), SpikeShift(1).enclosure(events), carried_spikes)
+    assert steps * float(known.upper[0, 1]) == pytest.approx(1.0, abs=1e-3)
