@@ -106,7 +106,7 @@ def sample_bytes(made: Circuit, shape: Shape) -> int:
 def _step_bytes(rule: Rule, steps: int) -> int:
     """Return what a step of a neuron takes."""
     if isinstance(rule, Leaky) and rule.reset == "zero":
-        return 33 + labels_of(rule.decay, steps)
+        return 65 + labels_of(rule.decay, steps)
     return 256
 
 

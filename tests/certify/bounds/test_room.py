@@ -37,8 +37,8 @@ def test_parts_have_the_bounds_of_the_whole(reset: str, monkeypatch: pytest.Monk
 
 def test_what_a_sample_takes_grows_with_steps_neurons_and_labels():
     short, long = (circuit(asked("zero", steps)[0]) for steps in (32, 64))
-    assert room.sample_bytes(short, (6,)) == 32 * 16 * (33 + 32)
-    assert room.sample_bytes(long, (6,)) == 64 * 16 * (33 + 64)
+    assert room.sample_bytes(short, (6,)) == 32 * 16 * (65 + 32)
+    assert room.sample_bytes(long, (6,)) == 64 * 16 * (65 + 64)
     assert room.sample_bytes(circuit(asked("subtract", 32)[0]), (6,)) == 32 * 16 * 256
 
 
