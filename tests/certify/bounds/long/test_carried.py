@@ -68,7 +68,7 @@ def test_no_run_escapes(
     longest: int,
     labels: int,
 ):
-    made, neuron = layer(features, 7, seed, dtype), LIF(decay)
+    made, neuron = layer(features, 61, seed, dtype), LIF(decay)
     events = torch.zeros(steps * features, dtype=dtype)
     events[torch.randperm(len(events))[: data.draw(st.integers(0, 5))]] = 1.0
     events = events.view(steps, features)
@@ -83,7 +83,7 @@ def test_no_run_escapes(
         threat, every = SpikeFlip(1), every_flip(events, 1)
     with torch.no_grad():
         spikes = neuron.run(made(every.to(dtype)).transpose(0, 1), steps).spikes
-    network = SpikingNetwork(made, neuron, nn.Linear(7, 2).to(dtype), num_steps=steps, encoding="none")
+    network = SpikingNetwork(made, neuron, nn.Linear(61, 2).to(dtype), num_steps=steps, encoding="none")
     source = input_signal(circuit(network), threat.enclosure(events[None]))
     current = affine_signal(source, made.double(), Rounding(dtype))
     found = carried_trains(current, leaky_rule(neuron, steps), Rounding(dtype), longest, labels)
