@@ -194,7 +194,7 @@ def carried_trains(
     """
     assert rule.reset == "zero"
     drives, labels = drive(current, rule, rounding), labels or labels_of(rule.decay, current.num_steps)
-    windows = windows_of(current, Spans.of(rule, current.num_steps, longest or labels), drives)
+    windows = windows_of(current, Spans.of(rule, current.num_steps, min(longest or labels, labels)), drives)
     if longest is not None:
         inflow = inflow_of(current, rule, rounding)
         sums = (Box(*ends) for ends in zip(inflow.lower, inflow.upper, strict=True))
