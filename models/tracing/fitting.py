@@ -23,6 +23,7 @@ from .grouping import LayerFirings
 from .guessing.guesses import LARGEST, Fit, guesses_of, of_nothing
 from .guessing.states import guesses_of_states, spelled
 from .polynomials import (
+    BURIED,
     LOSES,
     UNIT,
     ZERO,
@@ -145,8 +146,9 @@ def _wrong(guess: Fit, lost: Fraction) -> str | None:
             return f"{what.format(told(share))} in a step, expected a share in [0, 1]"
     if not all(number > 0 for number in entries_of(guess.threshold)):
         return f"has a threshold of {told(guess.threshold)}, expected one above what a reset leaves"
-    if lost > LARGEST_OFFSET * max(entries_of(guess.threshold)):
-        return f"{LOSES}; up to {float(lost):g}, at a threshold of {told(guess.threshold)}"
+    if lost > LARGEST_OFFSET * min(entries_of(guess.threshold)):
+        size = "" if lost >= BURIED else f" of up to {float(lost):g}"
+        return f"{LOSES}{size}; at a threshold of {told(guess.threshold)}"
     if guess.states is not None and guess.states.largest > LARGEST:
         return f"has states with constants up to {float(guess.states.largest):.3g}, expected at most {LARGEST:g}"
     if guess.kind == "subtract" and max(entries_of(guess.drop)) > LARGEST:
@@ -166,7 +168,7 @@ def _memoryless(layers: LayerFirings, known: list[Polynomial], place: str) -> Fi
         raise ConversionRefused(f"{place}: fires at one step only, expected all")
     below = all(number < 0 for number in entries_of(constant))
     threshold = -constant if below else UNIT
-    if known[0].lost > LARGEST_OFFSET * max(entries_of(threshold)):
+    if known[0].lost > LARGEST_OFFSET * min(entries_of(threshold)):
         raise ConversionRefused(f"{place}: {LOSES}")
     return Fit("none", ZERO, threshold, current=known[0] + Polynomial.of(threshold))
 
