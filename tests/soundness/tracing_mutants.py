@@ -132,7 +132,7 @@ TRACING_MUTANTS = (
         "BURIED if gone and term[1] is not None else gone",
         "ZERO if term[1] is not None else gone",
     ),
-    Mutant("tracing: what is lost is forgotten", POLYNOMIALS, "if term[1] is None else 8)", "and 0)"),
+    Mutant("tracing: what is lost is forgotten", POLYNOMIALS, "share * abs(first + second) < most", "most < 0"),
     Mutant("tracing: bent signals may be large", POLYNOMIALS, "0 <= each[0] <= each[1] <= 1", "each[1] < 9"),
     Mutant(
         "tracing: rounded spikes may reset", POLYNOMIALS, "BURIED if two.signals else", "ZERO if two.signals else"

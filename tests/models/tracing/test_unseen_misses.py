@@ -366,9 +366,9 @@ def test_what_is_added_is_refused_in_whatever_way_it_is_taken_away(name: str, pl
 
 
 LED = {
-    "a function below 0": lambda s, v: (s - torch.tanh(v - 1.0)).detach() + torch.tanh(v - 1.0),
-    "one of 4": lambda s, v: (s - 4.0 * torch.sigmoid(v)).detach() + 4.0 * torch.sigmoid(v),
-    "the sum first": lambda s, v: s + torch.sigmoid(v) - torch.sigmoid(v).detach(),
+    "a function below 0": lambda s, v: (s - (b := torch.tanh(v - 1.0))).detach() + b,
+    "one of 4": lambda s, v: (s - (b := 4.0 * torch.sigmoid(v))).detach() + b,
+    "the sum first": lambda s, v: s + (b := torch.sigmoid(v)) - b.detach(),
     "in halves": lambda s, v: s - 0.5 * (b := torch.sigmoid(v)).detach() - 0.5 * b.detach() + b,
     "a number beside": lambda s, v: (s + 0.1) - 0.1,
 }
@@ -377,9 +377,7 @@ LED = {
 
 @pytest.mark.parametrize("name", LED)
 def test_a_reset_by_a_spike_that_is_rounded_is_refused(name: str):
-    with pytest.raises(
-        ConversionRefused, match=r"adds a number or a signal and takes it away again|(tanh|sigmoid): of a signal"
-    ):
+    with pytest.raises(ConversionRefused, match="takes it away again"):
         from_torch(Net(lambda _, x: x, LED[name]), SAMPLE)
 
 
