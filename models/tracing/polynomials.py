@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 import operator
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from fractions import Fraction
 from functools import cached_property
@@ -450,9 +450,29 @@ def added(one: Polynomial, other: Polynomial) -> Polynomial:
     if any(isinstance(graded, Bent) for _, graded in both):
         return found if _is_restored(found, one, other) else Polynomial(found.terms, BURIED)
     for term in both:
-        gone = _largest_gone(few[term], more[term], 2 if term[1] is None else 8)
-        found.lost = max(found.lost, BURIED if gone and term[1] is not None else gone)
+        if term[1] is None:
+            found.lost = max(found.lost, _largest_gone(few[term], more[term], 2))
+        elif found.lost < BURIED and _largest_gone(few[term], more[term], 8):
+            states = _in_each_state(*(_of(term[1], each) for each in (one, other)))
+            found.lost = BURIED if any(_largest_gone(*each, 8) for each in states) else found.lost
     return found
+
+
+def _of(graded: Graded | None, signal: Polynomial) -> Polynomial:
+    """Return the coefficient of a graded signal, made of spikes."""
+    return Polynomial(
+        {(spikes, None): number for (spikes, each), number in signal.terms.items() if each == graded}
+    )
+
+
+def _in_each_state(one: Polynomial, other: Polynomial) -> Iterator[tuple[Coefficient, Coefficient]]:
+    """Return what two polynomials of spikes are as these fire or not: of v·(1 − s) + v·s nothing cancels."""
+    spike = next(iter(one.spikes | other.spikes), None)
+    if spike is None:
+        yield one.constant, other.constant
+        return
+    for fires in (False, True):
+        yield from _in_each_state(one.where(spike, fires), other.where(spike, fires))
 
 
 def _largest_gone(one: Coefficient, other: Coefficient, share: int) -> Fraction:

@@ -129,8 +129,8 @@ TRACING_MUTANTS = (
     Mutant(
         "tracing: a signal may cancel",
         POLYNOMIALS,
-        "BURIED if gone and term[1] is not None else gone",
-        "ZERO if term[1] is not None else gone",
+        "BURIED if any(_largest_gone(*each, 8) for each in states)",
+        "BURIED if any(False for each in states)",
     ),
     Mutant("tracing: what is lost is forgotten", POLYNOMIALS, "share * abs(first + second) < most", "most < 0"),
     Mutant("tracing: bent signals may be large", POLYNOMIALS, "0 <= each[0] <= each[1] <= 1", "each[1] < 9"),

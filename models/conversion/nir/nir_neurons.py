@@ -51,7 +51,6 @@ class EulerNeuron(nn.Module):
         _check_constants(self.kind, given)
         known = {key: np.array(value, dtype=np.float64) for key, value in given.items() if value is not None}
         self.constants = {key: torch.from_numpy(value) for key, value in known.items()}
-        self.forgets = bool((known.get("tau", known.get("tau_mem", np.zeros(1))) == dt).all())
         self.assumed = not self.reset.told and not known["v_reset"].any()
         if self.kind in FIRING and self.reset.kind == "subtract":
             self._subtracting()
@@ -86,9 +85,7 @@ class EulerNeuron(nn.Module):
             self.v = self.v + (self.dt * c["r"]).to(x) * x
         else:
             share = (self.dt / c.get("tau", c.get("tau_mem"))).to(x)  # type: ignore[operator]
-            leak, drive = c["v_leak"].to(x), c["r"].to(x) * x
-            kept = self.v + share * ((leak - self.v) + drive)
-            self.v = leak + drive if self.forgets else kept  # v + (x - v) would round x
+            self.v = self.v + share * ((c["v_leak"].to(x) - self.v) + c["r"].to(x) * x)
         if self.kind in INTEGRATING:
             return self.v
         fired = self.v > c["v_threshold"].to(x)
