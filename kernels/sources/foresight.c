@@ -41,7 +41,16 @@ typedef struct {
     REAL *weights, *middle, *size;      /* of the neurons' currents around the box's middle, (M, m), M, M */
     REAL *slope;                        /* of the aim, m */
     REAL *ends;                         /* of the aim with each cut: its low end, then its high one, (2, M, R, 2) */
+    Row *best;                          /* of the aims' low ends, K */
 } Scene;
+
+static size_t lay_scene(Scene *scene, char *memory, long M, long K, long m, long R) {
+    char *next = memory;
+    scene->weights = take(&next, M * m, sizeof(REAL)), scene->middle = take(&next, M, sizeof(REAL));
+    scene->size = take(&next, M, sizeof(REAL)), scene->slope = take(&next, m, sizeof(REAL));
+    scene->ends = take(&next, 4 * M * R, sizeof(REAL)), scene->best = take(&next, K, sizeof(Row));
+    return (size_t)(next - memory);
+}
 
 /* For one end of an aim: what each cut makes of it. */
 static void try_cuts(const Scene *scene, const Cuts *cuts, const long *first, const long *last, const Work *work,
@@ -69,8 +78,7 @@ static void try_cuts(const Scene *scene, const Cuts *cuts, const long *first, co
 }
 
 /* What each cut decides of one aim's spikes, once both its ends are known. */
-static void count_rows(const Scene *scene, const Cuts *cuts, const Nodes *nodes, long node, const Work *work, long n,
-                       long aim) {
+static void count_rows(const Scene *scene, const Cuts *cuts, long node, const Work *work, long n, long aim) {
     long R = cuts->rows, target = node * n + work->aims[aim];
     const long *first = cuts->first + node * n, *last = cuts->last + node * n;
     const REAL *lows = scene->ends, *highs = scene->ends + work->M * R * 2;
@@ -86,7 +94,6 @@ static void count_rows(const Scene *scene, const Cuts *cuts, const Nodes *nodes,
                 double gain = worth * (before - cuts->opened[low * R + high]);
                 (side ? cuts->above : cuts->below)[(node * n + work->aims[j]) * R + r] += gain;
             }
-    (void)nodes;
 }
 
 /* The slope of an aim after the multipliers of one lane; returns Σ ν's part and what the slope makes of the middle. */
@@ -126,7 +133,7 @@ static void set_scene(const Scene *scene, const Layer *layer, long b, long input
 }
 
 static void see_node(const Slabs *slabs, const Layer *layer, const Nodes *nodes, const Cuts *cuts, long node, Work *work,
-                     const Scene *scene, Row *others, long m) {
+                     const Scene *scene, long m) {
     long inputs = slabs->inputs, n = layer->neurons, b = nodes->sample[node];
     const long *first = cuts->first + node * n, *last = cuts->last + node * n;
     Slabs own = *slabs;
@@ -136,16 +143,16 @@ static void see_node(const Slabs *slabs, const Layer *layer, const Nodes *nodes,
     for (long start = 0; start < work->M; start += LANES) {
         gather_aims(layer, b, start, inputs, work);
         search(&own, work->rows, work->low, work->high, &work->state);
-        memcpy(others, work->state.best, sizeof(Row) * (size_t)work->K);
+        memcpy(scene->best, work->state.best, sizeof(Row) * (size_t)work->K);
         for (long i = 0; i < work->S; i++) EACH work->state.aim[i].v[l] = -work->state.aim[i].v[l];
         search(&own, work->rows, work->low, work->high, &work->state);
         for (int l = 0; l < LANES && start + l < work->M; l++)
             for (int turn = 0; turn < 2; turn++) {
                 double sign = turn ? -1 : 1;
-                REAL base = slope_of(scene, layer, b, start + l, sign, inputs, m, work, turn ? work->state.best : others, l);
+                REAL base = slope_of(scene, layer, b, start + l, sign, inputs, m, work, turn ? work->state.best : scene->best, l);
                 REAL *ends = scene->ends + turn * work->M * cuts->rows * 2;
                 try_cuts(scene, cuts, first, last, work, layer, base, m, sign, start + l, ends);
-                if (turn) count_rows(scene, cuts, nodes, node, work, n, start + l);
+                if (turn) count_rows(scene, cuts, node, work, n, start + l);
             }
     }
 }
@@ -156,30 +163,20 @@ static int see_one(const Slabs *slabs, const Layer *layer, const Nodes *nodes, c
     for (long i = 0; i < n; i++) K += split[i] != 0, M += chosen[i] != 0;
     if (!M) return 0;
     Work work = {.K = K, .M = M, .S = (inputs + TOGETHER - 1) / TOGETHER * TOGETHER};
-    size_t before = lay_out(&work, 0, n, inputs);
     Scene scene;
-    char *next = 0;
-    Row *others = 0;
-    for (char *memory = 0;; ) {
-        next = memory + (memory ? before : 0);
-        scene.weights = take(&next, M * m, sizeof(REAL)), scene.middle = take(&next, M, sizeof(REAL));
-        scene.size = take(&next, M, sizeof(REAL)), scene.slope = take(&next, m, sizeof(REAL));
-        scene.ends = take(&next, 4 * M * cuts->rows, sizeof(REAL)), others = take(&next, K + 1, sizeof(Row));
-        if (memory) {
-            lay_out(&work, memory, n, inputs);
-            K = M = 0;
-            for (long i = 0; i < n; i++) {
-                if (split[i]) work.slabs[K++] = i;
-                if (chosen[i]) work.aims[M++] = i;
-            }
-            gather_slabs(layer, nodes, node, inputs, &work);
-            see_node(slabs, layer, nodes, cuts, node, &work, &scene, others, m);
-            free(memory);
-            return 0;
-        }
-        memory = aligned_alloc(64, before + (size_t)(next - (char *)0));
-        if (!memory) return 1;
+    size_t size = lay_out(&work, 0, n, inputs);
+    char *memory = aligned_alloc(64, size + lay_scene(&scene, 0, M, K, m, cuts->rows));
+    if (!memory) return 1;
+    lay_out(&work, memory, n, inputs), lay_scene(&scene, memory + size, M, K, m, cuts->rows);
+    K = M = 0;
+    for (long i = 0; i < n; i++) {
+        if (split[i]) work.slabs[K++] = i;
+        if (chosen[i]) work.aims[M++] = i;
     }
+    gather_slabs(layer, nodes, node, inputs, &work);
+    see_node(slabs, layer, nodes, cuts, node, &work, &scene, m);
+    free(memory);
+    return 0;
 }
 
 /* Returns whether memory failed. */

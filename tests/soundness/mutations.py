@@ -132,6 +132,7 @@ FIRST = {
     "graph.c": "compiled_graph",
     "compiled_graph": "compiled_graph",
     "ranges.c": "test_ranges",
+    "foresight": "test_foresight",
     "long.c": "compiled_long",
     "bits.c": "test_bits",
     "moves.c": "single_moves",
