@@ -1,4 +1,4 @@
-"""foresight.c: which spikes of the first layer each split of a node would decide."""
+"""ranges.c: which spikes of the first layer each split of a node would decide."""
 
 import ctypes
 from dataclasses import dataclass, replace
@@ -11,7 +11,7 @@ from .ranges import Adam, NarrowedLayer, packed_ranges
 
 
 class _Cuts(ctypes.Structure):
-    """The struct Cuts in foresight.c."""
+    """The struct Cuts in ranges.c."""
 
     _fields_ = (
         *(
@@ -47,7 +47,7 @@ class CutRows:
 
 @dataclass(frozen=True)
 class CompiledForesight:
-    """foresight.c, loaded."""
+    """ranges.c, loaded, for what splits decide."""
 
     functions: ctypes.CDLL
 

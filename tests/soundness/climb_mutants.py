@@ -138,19 +138,19 @@ CLIMB_MUTANTS = (
     ),
     Mutant(
         "foresight kernel: the cut on the other side",
-        "kernels/sources/foresight.c",
+        "kernels/sources/ranges.c",
         "REAL value = prices[g] * end - (side ? minus[g] : plus[g]);",
         "REAL value = prices[g] * end - (side ? plus[g] : minus[g]);",
     ),
     Mutant(
         "foresight kernel: an aim's other end",
-        "kernels/sources/foresight.c",
+        "kernels/sources/ranges.c",
         "(REAL)sign * (base + best) + bias",
         "(REAL)sign * (base + best) - bias",
     ),
     Mutant(
         "foresight kernel: forget the cut neuron itself",
-        "kernels/sources/foresight.c",
+        "kernels/sources/ranges.c",
         "if (j == aim && side) low = r + 1;",
         "",
     ),

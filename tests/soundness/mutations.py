@@ -131,7 +131,7 @@ FIRST = {
     "prove.c": "fused_climb",
     "graph.c": "compiled_graph",
     "compiled_graph": "compiled_graph",
-    "ranges.c": "test_ranges",
+    "ranges.c": "test_ranges or test_foresight",
     "foresight": "test_foresight",
     "long.c": "compiled_long",
     "bits.c": "test_bits",

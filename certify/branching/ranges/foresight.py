@@ -1,4 +1,4 @@
-"""What a split would decide: `foresight.c` where a network's kernel is "compiled".
+"""What a split would decide: `ranges.c` where a network's kernel is "compiled".
 
 A split confines one current more, which narrows all others; where that leaves fewer rows, it decides spikes. What
 they are worth together, on the worse side above all, is what a split is worth: chosen so, a hard sample takes a
@@ -79,7 +79,7 @@ def cut_rows(found: TrainRows, score: Tensor) -> CutRows:
 @lru_cache
 def foresight_kernel() -> CompiledForesight | str:
     """Return the kernel if it finds what a cut decides in a probe, or why there is none."""
-    return load("foresight.c", torch.float32, CompiledForesight.of, _agrees)
+    return load("ranges.c", torch.float32, CompiledForesight.of, _agrees)
 
 
 def _agrees(built: CompiledForesight, dtype: torch.dtype) -> bool:

@@ -19,6 +19,7 @@ float64's own error is at most 8·(inputs + neurons + terms + 16)·u of the sum 
 inputs + neurons + terms + 16 operations, in whatever order they are summed.
 """
 
+import math
 from dataclasses import dataclass
 
 import torch
@@ -33,6 +34,9 @@ from .first_layer import FirstLayer
 from .foresight import best_cuts
 from .slabs import Slabs, listed
 
+MOST_PRODUCTS = 2**20
+"""Of how many pairs of a node's neurons, times inputs, it is seen what cutting one does to the other."""
+
 
 @dataclass(frozen=True)
 class RangeSearch:
@@ -44,7 +48,8 @@ class RangeSearch:
         momenta: Adam's β₁ and β₂.
         neurons: of a node that are narrowed, at most: those whose range costs most at its parent's prices, of
             those that share an input with a decided one.
-        cuts: how many neurons of a node are looked at for its split, at most: those of the greatest score.
+        cuts: how many neurons of a node are looked at for its split, at most: those of the greatest score, and
+            fewer where there are many inputs (`MOST_PRODUCTS`).
     """
 
     iterations: int = 8
@@ -102,7 +107,8 @@ class RangeSearch:
         """
         if not self.iterations or not self.cuts:
             return None
-        chosen = _greatest(found.first < found.last, score * weights, self.cuts)
+        most = min(self.cuts, max(1, math.isqrt(MOST_PRODUCTS // layer.matrix.shape[1])))
+        chosen = _greatest(found.first < found.last, score * weights, most)
         return best_cuts(layer, samples, found, split, chosen, score, weights, self.adam)
 
     def _chosen(self, layer: FirstLayer, found: TrainRows, split: Tensor, worth: Tensor) -> Tensor:
