@@ -1,14 +1,14 @@
 """`walks.c` for what points.py does: all layers of a chain in one pass, row by row, where a walk is long.
 
-A chain is layers that fire, each behind a dense layer of what the one before it fires, with or without a synapse in
+A chain is layers that fire, each behind a dense layer of what the one before it fires, with or without a synapse
 between, and each hearing itself or not, by a dense layer and a synapse or not. What such a layer is given, how far
-its run may stray and what an open spike leaves is as in points.py. Two things differ: sums have another order, over
+its run may stray and what an open spike leaves is as in points.py. Two things differ: sums have another order, of
 what is not 0, which γ_k covers in any order (certify/rounding/sums.py); and a row is walked from the step on at
 which it differs from the one before, for up to there it is that one.
 
 Nothing is said where a number comes near an overflow: then the walk is that of points.py, which refuses it. Radii
-of currents and potentials are held below `tame`, γ_0 times what the run's dtype may reach. A radius has γ_0 times
-the moduli of all products in it, so that none of their sums overflows, nor does one of two such sums.
+of currents and potentials are held below `tame`, γ_0 of float64 times what the run's dtype may reach. A radius has
+at least that γ_0 times the moduli of all its products, so neither their sums overflow nor two of these together.
 
 Of layers before the last one only that their spikes are spikes is passed on: who reads the logits asks the last.
 """
@@ -51,9 +51,9 @@ MOST_STATES = 1 << 25
 def walker(made: Circuit, members: int) -> Walker:
     """Return what makes signals of so many inputs: the kernel, where it is there and worth it, or torch."""
     known = chain(made)
-    neurons = 0 if known is None else sum(each.size for each in known.layers)
-    there = walks_kernel.cache_info().currsize > 0 or lasts(COMPILED)
-    kernel = walks_kernel() if there and made.num_steps * members * neurons >= WORTH else ""
+    if known is None or made.num_steps * members * sum(each.size for each in known.layers) < WORTH:
+        return point_signals
+    kernel = walks_kernel() if walks_kernel.cache_info().currsize or lasts(COMPILED) else ""
     return point_signals if isinstance(kernel, str) else kernel_walker(kernel)
 
 
@@ -150,7 +150,7 @@ def compiled_signals(kernel: CompiledWalks, made: Circuit, points: Tensor, said:
     reader = PointPropagation(source, step_spikes, rounding, exact=made.exact)
     reach = [entering.abs().amax(), *[entering.new_ones(()) for _ in known.layers[1:]]]
     layers = [_layer(reader, each, most) for each, most in zip(known.layers, reach, strict=True)]
-    tame = rounding.largest * product_error(0, rounding)
+    tame = rounding.largest * product_error(0, Rounding(torch.float64))
     found = kernel.walk(layers, entering.contiguous(), said.marks, made.num_steps, tame, check_time)
     if found is None:
         return None
