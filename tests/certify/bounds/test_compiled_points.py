@@ -28,8 +28,9 @@ SEEDS = st.integers(0, 2**31)
 @pytest.fixture(scope="module")
 def kernel() -> CompiledWalks:
     found = walks_kernel()
-    if isinstance(found, str):
+    if isinstance(found, str) and "compiler" in found:
         pytest.skip(found)
+    assert isinstance(found, CompiledWalks)
     return found
 
 
