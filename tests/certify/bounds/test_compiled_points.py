@@ -108,6 +108,43 @@ def test_lists_are_decided_as_runs_say(seed: int):
             assert verdict.status == "unknown" or (verdict.status == "verified") == (exact > 0)
 
 
+def swept(reset: str) -> SpikingNetwork:
+    """Return 400 neurons that come close to θ at step 4, each another 1e-8 of it, and 8 that they hear at each."""
+    drawn = torch.Generator().manual_seed(0)
+    first, heard = nn.Linear(6, 408), nn.Linear(408, 408)
+    rows, echoes = torch.rand(1, 6, generator=drawn) * 0.1, torch.rand(1, 8, generator=drawn) * 0.02
+    first.weight.data, heard.weight.data = rows.expand(408, 6).clone(), torch.zeros(408, 408)
+    heard.weight.data[:400, 400:] = echoes
+    first.bias.data, heard.bias.data = torch.full((408,), 5.0), torch.full((408,), 0.01)
+    first.bias.data[:400] = torch.linspace(-2e-6, 2e-6, 400)
+    quiet, network = (
+        SpikingNetwork(
+            *(first, Synapse(0.7), Recurrent(LIF(0.9, 1.0, kind), heard, Synapse(0.5))),
+            num_steps=4,
+            encoding="none",
+            readout="spikes",
+        ).eval()
+        for kind in ("none", reset)
+    )
+    with torch.no_grad():
+        most = float(quiet.trace(torch.ones(1, 4, 6)).potentials[0][3, 0, 200])
+    for part in (first.weight, heard.weight[:400], heard.bias[:400]):
+        part.data /= most
+    return network
+
+
+@pytest.mark.parametrize("reset", ["zero", "subtract", "none"])
+def test_what_rounds_is_paid_as_torch_pays_it(kernel: CompiledWalks, reset: str):
+    network, points = swept(reset), torch.ones(1, 4, 6).double()
+    found = told(kernel, network, points, Said.nothing(points))
+    expected = point_signals(circuit(network), points, Said.nothing(points))
+    assert_alike(found, expected, network)
+    box = found.known[3].steps()
+    opened = (box.lower < box.upper).sum((1, 2)).tolist()
+    assert opened[:3] == [0, 0, 0]
+    assert 20 < opened[3] < 380
+
+
 def test_rows_are_walked_as_they_are_alone(kernel: CompiledWalks):
     """Whatever the row before is, and by two threads as by one."""
     network = drawn_chain(30, 40)

@@ -95,6 +95,23 @@ def test_no_margin_of_a_run_is_below(network: SpikingNetwork, seed: int):
     assert bool((gaps.scatter(1, labels[:, None], torch.inf) >= lower).all())
 
 
+@settings(max_examples=15, deadline=None)
+@given(seed=SEEDS, inputs=st.integers(1, 40))
+def test_no_current_of_a_first_layer_escapes(seed: int, inputs: int):
+    """What its products round is paid by the events of each step, of which some have none."""
+    generator = torch.Generator().manual_seed(seed)
+    layers = nn.Linear(inputs, 9), LIF(), nn.Linear(9, 2)
+    network = SpikingNetwork(*layers, num_steps=6, encoding="none").eval()
+    events = (torch.rand(3, 6, inputs, generator=generator) * torch.rand(3, 6, 1, generator=generator)).round()
+    known = point_signals(circuit(network), events.double(), Said.nothing(events)).known[1].spread()
+    with torch.no_grad():
+        run = network.trace(events).currents[0].double()
+    assert bool(((run - known.middle).abs() <= known.radius).all())
+    silent = events.transpose(0, 1).amax(2) == 0
+    if bool(silent.any()) and not bool(silent.all()):
+        assert bool((known.radius[silent] < known.radius[~silent].amin(0)).all())
+
+
 def test_a_spike_on_its_threshold_is_taken_both_ways():
     """v = 1 = θ at each step: the class hangs on whether that fires, and the lesser bound is the silent one's."""
     first, last = nn.Linear(1, 1, bias=False), nn.Linear(1, 2)
