@@ -105,10 +105,10 @@ LISTING_MUTANTS = (
     ),
     Mutant("chains: delays are none", CHAINED, " and not any(each and each.delay for each in filters)", ""),
     Mutant(
-        "chains: what another layer reads is read by the last one alone",
+        "chains: what is read besides the last layer's spikes is forgotten",
         CHAINED,
-        "straight = all(node.sources == (index,) for index, node in enumerate(nodes))",
-        "straight = True",
+        "if not (last and straight and behind and on_cpu):",
+        "if not (last and straight and on_cpu):",
     ),
     Mutant(
         "points: rows are taken for alike a step too long",
