@@ -55,9 +55,10 @@ class RangedSet(Perturbation):
     def _check_radii(self, dtype: torch.dtype) -> None:
         """Raise ValueError for a radius too small for a normal number of the dtype; a great one is cut anyway."""
         extent = self.extent
-        name, sizes = "epsilon", [extent]
         if isinstance(extent, Tensor):
             name, sizes = "radius", extent[extent > 0].double().sort().values[:1].tolist()
+        else:
+            name, sizes = "epsilon", [extent]
         for least in sizes:
             if least > 0:
                 check_normal(name, min(least, torch.finfo(dtype).max), dtype)
