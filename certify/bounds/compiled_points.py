@@ -69,7 +69,7 @@ def kernel_walker(kernel: CompiledWalks) -> Walker:
 
 
 @dataclass(frozen=True)
-class Chained:
+class ChainedLayer:
     """A layer that fires, as nodes.
 
     Attributes:
@@ -90,14 +90,14 @@ class Chained:
 
 
 @dataclass(frozen=True)
-class Chain:
+class WalkChain:
     """Layers that fire, one behind the other; `front` only renames the input's coordinates."""
 
     front: tuple[LinearMap, ...]
-    layers: tuple[Chained, ...]
+    layers: tuple[ChainedLayer, ...]
 
 
-def chain(made: Circuit) -> Chain | None:
+def chain(made: Circuit) -> WalkChain | None:
     """Return a circuit's layers that fire as a chain; None where they are none that the kernel knows."""
     last = max((index for index, node in enumerate(made.nodes) if node in made.fired), default=0)
     first, *nodes = made.nodes[: last + 1]
@@ -110,17 +110,17 @@ def chain(made: Circuit) -> Chain | None:
     while nodes and isinstance(head := nodes[0], Mapped) and head.map.reshapes:
         front.append(head.map)
         nodes.pop(0)
-    layers = list[Chained]()
+    layers = list[ChainedLayer]()
     while nodes:
         found = _chained(nodes)
         if found is None:
             return None
         layers.append(found)
     states = STATES * made.num_steps * sum(each.size + LANES for each in layers)
-    return Chain(tuple(front), tuple(layers)) if states <= MOST_STATES else None
+    return WalkChain(tuple(front), tuple(layers)) if states <= MOST_STATES else None
 
 
-def _chained(nodes: list[Node]) -> Chained | None:
+def _chained(nodes: list[Node]) -> ChainedLayer | None:
     """Take a layer from the front of a list; None where there is none that the kernel knows."""
     mapped, node = nodes.pop(0), nodes.pop(0) if nodes else None
     filter = node.filter if isinstance(node, Filtered) else None
@@ -130,7 +130,7 @@ def _chained(nodes: list[Node]) -> Chained | None:
     maps = (mapped.map, node.feedback) if isinstance(node, Recurred) else (mapped.map,)
     filters = (filter, node.filter) if isinstance(node, Recurred) else (filter,)
     known = all(type(each) is DenseMap for each in maps) and not any(each and each.delay for each in filters)
-    return Chained(mapped, _decay(filter), node) if known else None
+    return ChainedLayer(mapped, _decay(filter), node) if known else None
 
 
 def _decay(filter: TemporalFilter | None) -> float:
@@ -160,7 +160,7 @@ def compiled_signals(kernel: CompiledWalks, made: Circuit, points: Tensor, said:
     return PointSignals(fold(made, walked), found[2])
 
 
-def _layer(reader: PointPropagation, known: Chained, reach: Tensor) -> WalkLayer:
+def _layer(reader: PointPropagation, known: ChainedLayer, reach: Tensor) -> WalkLayer:
     """Return a layer with what its run and the bound may be off, for entries that are at most `reach`."""
     rule, node, own = known.node.rule, known.node, reader.of(known.node)
     assert isinstance(rule, Leaky)
