@@ -21,17 +21,17 @@ CONSTANTS = ("decay", "surely", "perhaps", "drop", "span", "unit", "smallest")
 SYNAPSES = ("synapse_unit", "synapse_smallest", "sum_error")
 
 
-class _Map(ctypes.Structure):
+class _WalkedMap(ctypes.Structure):
     _fields_ = (
         *((name, _POINTER) for name in ("weights", "bias", "most", "errors")),
         *((name, _REAL) for name in ("lost", "filter")),
     )
 
 
-class _Layer(ctypes.Structure):
+class _WalkedLayer(ctypes.Structure):
     _fields_ = (
-        ("map", _Map),
-        ("feedback", _Map),
+        ("map", _WalkedMap),
+        ("feedback", _WalkedMap),
         ("scale", _POINTER),
         *((name, _REAL) for name in (*CONSTANTS, *SYNAPSES)),
         *((name, _WHOLE) for name in ("inputs", "size", "lanes")),
@@ -39,7 +39,7 @@ class _Layer(ctypes.Structure):
     )
 
 
-class _Sizes(ctypes.Structure):
+class _WalkSizes(ctypes.Structure):
     _fields_ = (
         *((name, _WHOLE) for name in ("steps", "entering", "rows", "layers", "marks")),
         ("tame", _REAL),
@@ -81,9 +81,9 @@ class WalkMap:
             self.filter,
         )
 
-    def packed(self) -> _Map:
+    def packed(self) -> _WalkedMap:
         """Return where its numbers lie."""
-        return _Map(*map(address, (self.weights, self.bias, self.most, self.errors)), self.lost, self.filter)
+        return _WalkedMap(*map(address, (self.weights, self.bias, self.most, self.errors)), self.lost, self.filter)
 
 
 @dataclass(frozen=True)
@@ -159,12 +159,12 @@ class CompiledWalks:
         opened = torch.empty(len(inputs), 3, dtype=torch.long)
         each = max(1, AT_ONCE // (steps * sum(layer.products for layer in layers)))
         filled = [(layer.map.filled(), layer.feedback and layer.feedback.filled(), layer) for layer in layers]
-        packed = (_Layer * len(layers))(*(_packed(*one) for one in filled))
+        packed = (_WalkedLayer * len(layers))(*(_packed(*one) for one in filled))
         for some in torch.arange(len(inputs)).split(each):
             between()
             own = slice(int(some[0]), int(some[-1]) + 1)
             x, said = inputs[own].contiguous(), marks[own].contiguous()
-            sizes = _Sizes(steps, x.shape[1], len(x), len(layers), said.shape[1], tame, torch.get_num_threads())
+            sizes = _WalkSizes(steps, x.shape[1], len(x), len(layers), said.shape[1], tame, torch.get_num_threads())
             given = (_POINTER * 2)(address(x), address(said))
             found = (_POINTER * 3)(*(address(tensor[own]) for tensor in (certain, possible, opened)))
             failed = self.functions.walk(ctypes.byref(sizes), packed, given, found)
@@ -175,8 +175,8 @@ class CompiledWalks:
         return certain, possible, opened
 
 
-def _packed(entering: WalkMap, feedback: WalkMap | None, layer: WalkLayer) -> _Layer:
-    heard = _Map() if feedback is None else feedback.packed()
+def _packed(entering: WalkMap, feedback: WalkMap | None, layer: WalkLayer) -> _WalkedLayer:
+    heard = _WalkedMap() if feedback is None else feedback.packed()
     inputs, lanes = entering.weights.shape
     numbers = *layer.constants, *layer.synapses, inputs, layer.size, lanes
-    return _Layer(entering.packed(), heard, address(layer.scale), *numbers, RESETS[layer.reset])
+    return _WalkedLayer(entering.packed(), heard, address(layer.scale), *numbers, RESETS[layer.reset])
