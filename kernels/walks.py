@@ -164,7 +164,9 @@ class CompiledWalks:
             between()
             own = slice(int(some[0]), int(some[-1]) + 1)
             x, said = inputs[own].contiguous(), marks[own].contiguous()
-            sizes = _WalkSizes(steps, x.shape[1], len(x), len(layers), said.shape[1], tame, torch.get_num_threads())
+            sizes = _WalkSizes(
+                steps, x.shape[1], len(x), len(layers), said.shape[1], tame, torch.get_num_threads()
+            )
             given = (_POINTER * 2)(address(x), address(said))
             found = (_POINTER * 3)(*(address(tensor[own]) for tensor in (certain, possible, opened)))
             failed = self.functions.walk(ctypes.byref(sizes), packed, given, found)
