@@ -84,6 +84,8 @@ TESTS = (
 )
 FIRST = {
     "bounds/points": "test_points",
+    "sources/walks": "test_compiled_points",
+    "bounds/compiled_points": "test_compiled_points",
     "splitting/forks": "test_points",
     "tracing/lengthening": "test_long_graphs",
     "network_sets": "test_tolerance or test_stuck or test_sizes",
