@@ -184,6 +184,6 @@ int backward(const Layer *layer, const REAL *current, const REAL *scale, const R
     return 0;
 }
 
-#include "ends.c"
-#include "coupled.c"
-#include "windows.c"
+#include "training/ends.c"
+#include "training/coupled.c"
+#include "training/windows.c"

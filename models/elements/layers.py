@@ -7,6 +7,7 @@ from torch import Tensor, nn
 
 from .registry import ELEMENTS, Element, of_node, register
 
+Layers = nn.ModuleList | Sequence[nn.Module]
 WEIGHTED = (nn.Linear, nn.Conv1d, nn.Conv2d)
 """Layers with a matrix of weights."""
 BATCH_NORMS = (nn.BatchNorm1d, nn.BatchNorm2d)
@@ -120,7 +121,7 @@ def apply_affine(layer: nn.Module, signal: Tensor) -> Tensor:
         raise ValueError(f"inputs: {layer} was given {shape} (batch first) and can't take it: {error}") from error
 
 
-def walk(layers: nn.ModuleList) -> Iterator[nn.Module]:
+def walk(layers: Layers) -> Iterator[nn.Module]:
     """Yield every affine layer and neuron in execution order, residual branches before their shortcuts."""
     for layer in layers:
         if isinstance(layer, Residual):

@@ -29,9 +29,10 @@ torch.empty(31 << 20, dtype=torch.uint8)
 
 
 class Membrane(torch.autograd.Function):
-    """(current, input_scale, initial, dynamics, num_steps, keep, kernel) → potentials, spikes, final.
+    """(current, input_scale, initial, dynamics, num_steps, kept, kernel) → potentials, spikes, final.
 
-    Potentials are None unless `keep`. The initial residue is u[0], zero for None; the final one is u[T].
+    Potentials are None unless they are `kept`; so, where that saves work, is the final residue, u[T]. The initial
+    one is u[0], zero for None.
     """
 
     @staticmethod
@@ -42,18 +43,19 @@ class Membrane(torch.autograd.Function):
         initial: Tensor | None,
         dynamics: Dynamics,
         num_steps: int,
-        keep: bool,
+        kept: str,
         kernel: str,
-    ) -> tuple[Tensor | None, Tensor, Tensor]:
+    ) -> tuple[Tensor | None, Tensor, Tensor | None]:
         """Run the recursion, and keep what the backward pass needs."""
         current = current.contiguous()
         initial = None if initial is None else initial.contiguous()
         shape = current.shape[1:]
         spikes = current.new_empty((num_steps, *shape))
-        potentials = torch.empty_like(spikes) if keep else None
-        final = current.new_empty(shape)
+        potentials = torch.empty_like(spikes) if kept == "potentials" else None
         compiled = kernel_for(kernel, current, input_scale)
+        final = current.new_empty(shape) if compiled is None or kept == "final" else None
         if compiled is None:
+            assert final is not None
             run_eager(current, input_scale, initial, dynamics, potentials, spikes, final)
         else:
             layer = layer_of(current, dynamics, num_steps)
@@ -98,7 +100,7 @@ def simulate(
     Returns:
         Potentials v before reset and spikes s, each (T, batch, ...).
     """
-    return Membrane.apply(current, input_scale, None, dynamics, num_steps, True, kernel)[:2]  # type: ignore[index]
+    return Membrane.apply(current, input_scale, None, dynamics, num_steps, "potentials", kernel)[:2]  # type: ignore[index]
 
 
 def simulate_spikes(
@@ -109,7 +111,7 @@ def simulate_spikes(
     Args:
         current, input_scale, dynamics, num_steps, kernel: as in `simulate`.
     """
-    return Membrane.apply(current, input_scale, None, dynamics, num_steps, False, kernel)[1]  # type: ignore[index]
+    return Membrane.apply(current, input_scale, None, dynamics, num_steps, "spikes", kernel)[1]  # type: ignore[index]
 
 
 def resume(
@@ -125,4 +127,4 @@ def resume(
     Returns:
         Spikes (num_steps, batch, ...) and the residue (batch, ...) for the next steps; both differentiable.
     """
-    return Membrane.apply(current, input_scale, residue, dynamics, num_steps, False, kernel)[1:]  # type: ignore[index]
+    return Membrane.apply(current, input_scale, residue, dynamics, num_steps, "final", kernel)[1:]  # type: ignore[index]

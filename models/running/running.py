@@ -2,12 +2,13 @@
 
 from collections.abc import Callable
 
-from torch import Tensor, nn
+from torch import Tensor
 
-from ..elements.layers import PerStep, Residual, run_affine
+from ..elements.layers import Layers, PerStep, Residual, run_affine
 from ..elements.neurons import LIF, Run, in_full
 from ..elements.recurrent import Recurrent
 from ..elements.synapses import Synapse
+from .sparse import run_sparsely
 
 Timed = LIF | Synapse | PerStep
 Fire = Callable[[Timed, Tensor], Tensor]
@@ -18,15 +19,16 @@ SILENT = (Synapse, PerStep)
 """Those of them that do not fire."""
 
 
-def run_through(layers: nn.ModuleList, signal: Tensor, fire: Fire) -> Tensor:
+def run_through(layers: Layers, signal: Tensor, fire: Fire) -> Tensor:
     """Run `layers` on a signal (time, batch, ...), where time is 1 for a constant signal."""
+    run = run_sparsely if any(isinstance(layer, LIF) and layer.kernel == "compiled" for layer in layers) else run_affine
     for layer in layers:
         if isinstance(layer, Residual):
             signal = _sum(run_through(layer.branch, signal, fire), run_through(layer.shortcut, signal, fire))
         elif isinstance(layer, STATEFUL):
             signal = fire(layer, signal)
         else:
-            signal = run_affine(layer, signal)
+            signal = run(layer, signal)
     return signal
 
 
@@ -39,7 +41,7 @@ def _sum(branch: Tensor, shortcut: Tensor) -> Tensor:
 
 
 def run_layers(
-    layers: nn.ModuleList, signal: Tensor, num_steps: int, record: Callable[[Run], None] | None = None
+    layers: Layers, signal: Tensor, num_steps: int, record: Callable[[Run], None] | None = None
 ) -> Tensor:
     """Run `layers` for `num_steps` steps, and hand each spiking layer's run to `record`."""
 
