@@ -18,7 +18,7 @@ from .running.encoding import ENCODINGS, RateDraws, fresh_thresholds, rate_code
 from .running.latency import latency_code
 from .running.parts import run_in_parts
 from .running.readouts import MEANS, READOUTS, fits, over_time, reads_potentials
-from .running.running import listen_to, run_layers, run_through
+from .running.running import listen_to, mean_over_time, run_layers, run_through, run_to_mean
 from .validation import check_choice, check_inputs
 
 TIMED = (LIF, Synapse, PerStep, Residual, *MAX_POOLS, *BATCH_NORMS)
@@ -184,7 +184,7 @@ class SpikingNetwork(nn.Module):
         check_inputs(self, inputs)
         before, behind = _split(self.layers, self.readout)
         signal = run_through(before, self.encode(inputs, generator), listen_to(heard, self.num_steps))
-        return tuple(heard), self._read(signal, behind, None)
+        return tuple(heard), run_layers(behind, mean_over_time(signal), self.num_steps).squeeze(0)
 
     def _execute(
         self, inputs: Tensor, record: Callable[[Run], None] | None, generator: torch.Generator | None
@@ -199,13 +199,7 @@ class SpikingNetwork(nn.Module):
         if self.steps_at_once is not None and record is None and torch.is_grad_enabled():
             total, _ = run_in_parts(before, signal, self.num_steps, self.steps_at_once)
             return run_layers(behind, total / self.num_steps, self.num_steps).squeeze(0)
-        return self._read(run_layers(before, signal, self.num_steps, record), behind, record)
-
-    def _read(self, signal: Tensor, behind: list[nn.Module], record: Callable[[Run], None] | None) -> Tensor:
-        """Return the logits: what the layers `behind` make of the mean over time."""
-        # An affine layer of the mean is the mean of the affine layer. Summing first and dividing the small result
-        # keeps the gradient an expanded view, where mean() would write it out T times.
-        mean = signal.sum(0, keepdim=True) / len(signal)
+        mean = run_to_mean(before, signal, self.num_steps, record)
         return run_layers(behind, mean, self.num_steps, record).squeeze(0)
 
     def _potentials(self, signal: Tensor, record: Callable[[Run], None] | None) -> Tensor:

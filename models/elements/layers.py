@@ -121,6 +121,12 @@ def apply_affine(layer: nn.Module, signal: Tensor) -> Tensor:
         raise ValueError(f"inputs: {layer} was given {shape} (batch first) and can't take it: {error}") from error
 
 
+def plain(layer: nn.Module) -> bool:
+    """Return whether a call of a layer is a call of its type's `forward`: no hook, and none of its own."""
+    hooks = layer._forward_hooks or layer._forward_pre_hooks or layer._backward_hooks or layer._backward_pre_hooks
+    return not hooks and "forward" not in vars(layer) and layer._compiled_call_impl is None
+
+
 def walk(layers: Layers) -> Iterator[nn.Module]:
     """Yield every affine layer and neuron in execution order, residual branches before their shortcuts."""
     for layer in layers:

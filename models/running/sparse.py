@@ -1,8 +1,9 @@
 """Dense layers whose signal is mostly 0, as spikes are: the gradient of their weights costs what is not 0.
 
-With G = dL/dy, (rows, outputs), and a signal X, (rows, inputs), the gradient is dL/dW = Gᵀ·X. Where at most `SHARE` of
-X is other than 0, `kernels/sources/training/sparse.c` adds up those rows of G alone. What a network computes does not
-depend on it: the forward pass is torch's own, and gradients are the same but for the order of their sums.
+With G = dL/dy, (rows, outputs), and a signal X, (rows, inputs), the gradient is dL/dW = Gᵀ·X. Where at most
+`SHARE` of X is other than 0, `kernels/sources/training/sparse.c` adds up those rows of G alone. What a network
+computes does not depend on it: the forward pass is torch's own, and gradients are the same but for the order of
+their sums.
 """
 
 from functools import lru_cache
@@ -15,7 +16,7 @@ from torch.nn.functional import linear
 
 from ...kernels.loading import load
 from ...kernels.sparse import CompiledSparse
-from ..elements.layers import run_affine
+from ..elements.layers import plain, run_affine
 
 SHARE = 0.25
 """Up to this share of numbers other than 0 the sparse product is surely the faster one."""
@@ -56,19 +57,17 @@ def run_sparsely(layer: nn.Module, signal: Tensor) -> Tensor:
 
 def _fits(layer: nn.Module, signal: Tensor) -> bool:
     """Return whether a layer is a dense one in training, of a signal and weights that the kernel takes."""
-    if type(layer) is not nn.Linear or not layer.training or not torch.is_grad_enabled():
-        return False
-    if layer._forward_hooks or layer._forward_pre_hooks or layer._backward_hooks or layer._backward_pre_hooks:
+    if type(layer) is not nn.Linear or not (layer.training and torch.is_grad_enabled() and plain(layer)):
         return False
     weight = layer.weight
     fits = signal.dim() == 3 and signal.dtype == weight.dtype and signal.shape[2] == weight.shape[1]
     worth = weight.requires_grad and signal.shape[:2].numel() * weight.numel() >= WORTH
-    plain = signal.device.type == weight.device.type == "cpu" and not torch.is_autocast_enabled("cpu")
-    return fits and worth and plain and isinstance(library(signal.dtype), CompiledSparse)
+    here = signal.device.type == weight.device.type == "cpu" and not torch.is_autocast_enabled("cpu")
+    return fits and worth and here and isinstance(library(signal.dtype), CompiledSparse)
 
 
 def _of_weights(grad: Tensor, signal: Tensor, total: Tensor) -> Tensor:
-    """Return Gᵀ·X; by torch where much of X is not 0, or some of G is no finite number, which the kernel may not see."""
+    """Return Gᵀ·X; by torch where much of X is not 0, or some of G is not finite, which the kernel may not see."""
     kernel = library(signal.dtype)
     assert isinstance(kernel, CompiledSparse)
     finite = bool(torch.isfinite(total.sum()))
