@@ -30,13 +30,13 @@ TRAINING_MUTANTS = (
     ),
     Mutant(
         "coupled kernel: the upper run pays for its own spikes",
-        "kernels/sources/coupled.c",
+        "kernels/sources/training/coupled.c",
         "own1[j] = a1 - drop * s0;",
         "own1[j] = a1 - drop * s1;",
     ),
     Mutant(
         "coupled kernel: the silent residue is the fired one's",
-        "kernels/sources/coupled.c",
+        "kernels/sources/training/coupled.c",
         "REAL silent = v0 < threshold - drop ?",
         "REAL silent = v0 > threshold - drop ?",
     ),
@@ -78,13 +78,13 @@ TRAINING_MUTANTS = (
     ),
     Mutant(
         "windows kernel: a silent neuron is cut one window late",
-        "kernels/sources/windows.c",
+        "kernels/sources/training/windows.c",
         "REAL cut = in->cuts[step - a - 1];",
         "REAL cut = in->cuts[step - a];",
     ),
     Mutant(
         "windows kernel: the gradient goes to the last of the lowest potentials",
-        "kernels/sources/windows.c",
+        "kernels/sources/training/windows.c",
         "int less = a == 0 || l < lowest[j]",
         "int less = a == 0 || l <= lowest[j]",
     ),
