@@ -7,9 +7,9 @@ The limit, "products alone", does the same products with nothing between them, b
 networks have: the first layer once, the next for all T steps, the last on the mean over time; in the step also
 those of weights and of signals but the first. It has no bias, no loss and no zeroing of gradients, which the other
 rows have; none has an optimiser. A step may do with less than the products: gradients of weights are summed over
-spikes alone. All rows keep freed memory, as `fit` does. Repetitions take turns, so that a busy machine slows all rows
-alike; with one thread, the clock "cpu" leaves out the time that other programs had. snnTorch and SpikingJelly are
-compared where they are installed (pip install snntorch spikingjelly).
+spikes alone. All rows keep freed memory, as `fit` does. Repetitions take turns, so that a busy machine slows all
+rows alike; with one thread, the clock "cpu" leaves out the time that other programs had. snnTorch and SpikingJelly
+are compared where they are installed (pip install snntorch spikingjelly).
 """
 
 import argparse

@@ -77,7 +77,7 @@ INLINE void run_block(const Layer *layer, Input in, long start, long n, Asked ou
             residue[j] = after_reset(v, s, drop, reset);
             if (v_row) v_row[j] = v;
             if (s_row) s_row[j] = s;
-            if (out.counts) counts[j] += s;
+            counts[j] += s;
         }
     }
     if (out.counts) memcpy(out.counts + start, counts, (size_t)n * sizeof(REAL));
