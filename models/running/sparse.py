@@ -25,22 +25,27 @@ WORTH = 1 << 22
 
 
 class SparseLinear(torch.autograd.Function):
-    """(signal, weight, bias) → linear(signal, weight, bias), with the gradient of weights as above."""
+    """(signal, weight, bias) → linear(signal, weight, bias), with the gradient of weights as above.
+
+    A signal's last axis is its inputs; those before it are rows.
+    """
 
     @staticmethod
     def forward(ctx: Any, signal: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
         """Return what torch's layer returns."""
-        ctx.save_for_backward(signal, weight)
-        ctx.biased = bias is not None
-        return linear(signal, weight, bias)
+        rows = signal.flatten(0, -2)  # as `apply_affine` does it, which decides how sums are rounded
+        ctx.save_for_backward(rows, weight)
+        ctx.shape, ctx.biased = signal.shape, bias is not None
+        return linear(rows, weight, bias).unflatten(0, signal.shape[:-1])
 
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:  # pyright: ignore[reportIncompatibleMethodOverride]
         """Return the gradients of signal, weights and bias."""
         signal, weight = ctx.saved_tensors
-        grad, total = grad.contiguous(), grad.sum(0)
-        to_signal = grad @ weight if ctx.needs_input_grad[0] else None
+        grad = grad.flatten(0, -2).contiguous()
+        total = grad.sum(0)
+        to_signal = (grad @ weight).view(ctx.shape) if ctx.needs_input_grad[0] else None
         return to_signal, _of_weights(grad, signal, total), total if ctx.biased else None
 
 
@@ -52,7 +57,7 @@ def run_sparsely(layer: nn.Module, signal: Tensor) -> Tensor:
     """
     if not _fits(layer, signal):
         return run_affine(layer, signal)
-    return SparseLinear.apply(signal.flatten(0, 1), layer.weight, layer.bias).unflatten(0, signal.shape[:2])  # type: ignore[union-attr]
+    return SparseLinear.apply(signal, layer.weight, layer.bias)  # type: ignore[return-value]
 
 
 def _fits(layer: nn.Module, signal: Tensor) -> bool:

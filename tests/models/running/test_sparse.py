@@ -101,7 +101,7 @@ def events(last: Callable[[], nn.Module]) -> SpikingNetwork:
     """Return a network of events whose layers are dense."""
     torch.manual_seed(0)
     network = SpikingNetwork(
-        *(nn.Flatten(), nn.Linear(60, 40), LIF(0.9), nn.Linear(40, 30), last(), nn.Linear(30, 3)),
+        *(nn.Linear(60, 40), LIF(0.9), nn.Linear(40, 30), last(), nn.Linear(30, 3)),
         num_steps=5,
         encoding="none",
     )
@@ -125,7 +125,7 @@ def told(network: SpikingNetwork, name: str, inputs: Tensor) -> tuple[Tensor, li
 def test_a_network_in_training_has_the_same_logits_and_gradients(
     last: Callable[[], nn.Module], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    inputs = (torch.rand(8, 5, 3, 20, generator=torch.Generator().manual_seed(1)) < 0.1).float()
+    inputs = (torch.rand(8, 5, 60, generator=torch.Generator().manual_seed(1)) < 0.1).float()
     asked, product = [], CompiledSparse.transposed_product
     monkeypatch.setattr(
         CompiledSparse, "transposed_product", lambda *given: asked.append(given[2].shape) or product(*given)
@@ -139,7 +139,7 @@ def test_a_network_in_training_has_the_same_logits_and_gradients(
 
 
 def test_what_is_not_plain_training_runs_as_it_is(monkeypatch: pytest.MonkeyPatch) -> None:
-    network, inputs, heard = events(LIF), torch.ones(2, 5, 3, 20), []
+    network, inputs, heard = events(LIF), torch.ones(2, 5, 60), []
     use_kernel(network, "compiled")
     monkeypatch.setattr(SparseLinear, "apply", lambda *given: heard.append("kernel") or linear(*given))
     network(inputs)
@@ -150,8 +150,8 @@ def test_what_is_not_plain_training_runs_as_it_is(monkeypatch: pytest.MonkeyPatc
         network(inputs)
     network.eval()(inputs)
     assert len(heard) == 2
-    network.train().layers[1].weight.requires_grad_(False)
-    network.layers[3].register_forward_hook(lambda module, given, found: heard.append("hook"))
+    network.train().layers[0].weight.requires_grad_(False)
+    network.layers[2].register_forward_hook(lambda module, given, found: heard.append("hook"))
     network(inputs)
     assert heard[2:] == ["hook"]
 
@@ -159,8 +159,8 @@ def test_what_is_not_plain_training_runs_as_it_is(monkeypatch: pytest.MonkeyPatc
 def test_a_hook_on_the_last_neuron_hears_its_spikes() -> None:
     network, heard = events(LIF), []
     use_kernel(network, "compiled")
-    network.layers[4].register_forward_hook(lambda module, given, found: heard.append(found.shape))
-    network(torch.ones(2, 5, 3, 20))
+    network.layers[3].register_forward_hook(lambda module, given, found: heard.append(found.shape))
+    network(torch.ones(2, 5, 60))
     assert heard == [(5, 2, 30)]
 
 
