@@ -31,9 +31,9 @@ torch.empty(31 << 20, dtype=torch.uint8)
 class Membrane(torch.autograd.Function):
     """(current, input_scale, initial, dynamics, num_steps, kept, kernel) → potentials, spikes, final.
 
-    Potentials are None unless they are `kept`; so, where that saves work, is the final residue, u[T]. The initial
-    one is u[0], zero for None. Where "counts" are kept, by the compiled kernel alone, spikes are their sum over
-    time.
+    What is `kept` is "potentials", None elsewhere, and the final residue, u[T]; "final", that alone; or "spikes",
+    where the compiled kernel saves the work of the residue. Where it is "counts", by that kernel alone, spikes are
+    their sum over time. The initial residue is u[0], zero for None.
     """
 
     @staticmethod
@@ -54,7 +54,7 @@ class Membrane(torch.autograd.Function):
         spikes = current.new_empty((1 if kept == "counts" else num_steps, *shape))
         potentials = torch.empty_like(spikes) if kept == "potentials" else None
         compiled = kernel_for(kernel, current, input_scale)
-        final = current.new_empty(shape) if compiled is None or kept == "final" else None
+        final = current.new_empty(shape) if compiled is None or kept in ("potentials", "final") else None
         if compiled is None:
             assert final is not None
             run_eager(current, input_scale, initial, dynamics, potentials, spikes, final)
