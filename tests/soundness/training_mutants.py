@@ -88,4 +88,46 @@ TRAINING_MUTANTS = (
         "int less = a == 0 || l < lowest[j]",
         "int less = a == 0 || l <= lowest[j]",
     ),
+    Mutant(
+        "sparse kernel: all numbers are taken as 1",
+        "kernels/sources/sparse.c",
+        "sums[k] += e->value * s->panel",
+        "sums[k] += s->panel",
+    ),
+    Mutant(
+        "sparse kernel: only the last block of rows counts",
+        "kernels/sources/sparse.c",
+        "memcpy(sums, target, sizeof sums);",
+        "memset(sums, 0, sizeof sums);",
+    ),
+    Mutant(
+        "sparse kernel: it takes a signal as full as it may be",
+        "kernels/sources/sparse.c",
+        "if ((double)found > most) return 1;",
+        "(void)most;",
+    ),
+    Mutant(
+        "sparse: a gradient that is not finite is taken, too",
+        "models/running/sparse.py",
+        "SHARE) if finite else None",
+        "SHARE) if True else None",
+    ),
+    Mutant(
+        "sparse: an evaluation goes another way than it is written",
+        "models/running/sparse.py",
+        "(layer.training and torch.is_grad_enabled()",
+        "(torch.is_grad_enabled()",
+    ),
+    Mutant(
+        "counts: a hook on the last neuron hears nothing",
+        "models/running/running.py",
+        "and plain(last):",
+        "and True:",
+    ),
+    Mutant(
+        "counts kernel: the spikes of the last step alone",
+        "kernels/sources/membrane.c",
+        "counts[j] += s;",
+        "counts[j] = s;",
+    ),
 )
