@@ -1,7 +1,7 @@
 """`cells.c` where a layer's kernel is "compiled": bitwise what torch's operations compute, in one pass.
 
-It is used only after its results were bitwise those of eager_cells.py and eager_pairs.py on a probe with ties. Where
-λ = 1 and spikes are counted it takes one cell a count, which says the same (cells.c tells why).
+It is used only after its results were bitwise those of eager_cells.py and eager_pairs.py on a probe with ties.
+Where λ = 1 and spikes are counted it takes one cell a count, which says the same (cells.c tells why).
 """
 
 import ctypes
