@@ -133,6 +133,7 @@ FIRST = {
     "compiled_graph": "compiled_graph",
     "ranges.c": "test_ranges",
     "long.c": "compiled_long",
+    "cells.c": "test_cells",
     "bits.c": "test_bits",
     "moves.c": "single_moves",
     "changes.c": "compiled_changes",

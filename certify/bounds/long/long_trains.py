@@ -117,7 +117,8 @@ class LongTrains(Trains):
         """Return the same by one walk of a compiled kernel, which adds and compares what `_least` does."""
         trains = AgedTrains(self.edges, self.stays, self.waits, self.ends, self.box.lower, self.box.upper)
         sums = kernel.path_sums(trains, rows.double(), check_time).to(rows.dtype)
-        return Box(*sums.unflatten(2, self.box.lower.shape[1:]))
+        lower, upper = sums.unflatten(2, self.box.lower.shape[1:])
+        return Box(lower, upper)
 
     def _least(self, rows: Tensor) -> Tensor:
         """Return min over paths of Σ_t rows[r, t]·s[t], (rows, batch, ...), in the dtype of `rows`."""
