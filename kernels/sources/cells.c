@@ -186,10 +186,11 @@ static void cells_of(const Layer *layer, Flow flow, long most, const REAL *row, 
    neuron is left to cells_of. */
 #define WIDE 8 /* counts that go together; as many lie before count 0, which none has */
 
-/* Ends of u by count, low > high where there is none, before and after a step; counts from first to last have one. */
+/* Ends of u by count, low > high where there is none, before and after a step: counts from first to last may have one
+   before it; where the next ones go, those from `from` to `to` still hold what was before that. */
 typedef struct {
     REAL *low, *high, *next_low, *next_high;
-    long first, last;
+    long first, last, from, to;
 } Counts;
 
 /* Returns whether cells of one count lie apart. `spent` is n·d. */
@@ -197,7 +198,8 @@ INLINE int count_step(const Layer *layer, Flow flow, long at, const REAL *spent,
     REAL surely = layer->surely, perhaps = layer->perhaps, drop = layer->drop;
     REAL lower = flow.lower[at], upper = flow.upper[at], from = flow.low[at], to = flow.high[at];
     REAL quietest = INFINITE, loudest = -INFINITE, bottom = INFINITE, top = -INFINITE, gap = 0;
-    long start = counts->first / WIDE * WIDE - 1, blocks = (counts->last + 2 - start) / WIDE + 1;
+    long start = counts->from / WIDE * WIDE - 1, behind = counts->last + 2 > counts->to ? counts->last + 2 : counts->to;
+    long blocks = (behind - start) / WIDE + 1;
     const REAL *low = counts->low + start, *high = counts->high + start;
     REAL *next_low = counts->next_low + start, *next_high = counts->next_high + start;
     spent += start;
@@ -217,7 +219,7 @@ INLINE int count_step(const Layer *layer, Flow flow, long at, const REAL *spent,
     long first = counts->first, last = counts->last + 1;
     while (first <= last && next_low[first - start] == INFINITE) first++;
     while (first <= last && next_low[last - start] == INFINITE) last--;
-    *counts = (Counts){counts->next_low, counts->next_high, counts->low, counts->high, first, last};
+    *counts = (Counts){counts->next_low, counts->next_high, counts->low, counts->high, first, last, counts->first, counts->last};
     out.certain[at] = quietest == INFINITE, out.possible[at] = loudest > -INFINITE;
     out.least[at] = out.shortest[at] = first <= last ? (REAL)first : INFINITE;
     out.most[at] = out.longest[at] = first <= last ? (REAL)last : -INFINITE;
@@ -235,7 +237,7 @@ static long counts_of(const Layer *layer, Flow flow, const REAL *spent, Ranges o
         REAL *own = memory + 4 * j * size;
         for (long n = 0; n < 4 * size; n++) own[n] = n / size % 2 ? -INFINITE : INFINITE;
         own += WIDE + 1;
-        counts[j] = (Counts){own, own + size, own + 2 * size, own + 3 * size, 0, 0};
+        counts[j] = (Counts){own, own + size, own + 2 * size, own + 3 * size, 0, 0, 0, 0};
         own[0] = own[size] = 0;
     }
     for (long t = 0; t < layer->steps; t++) {

@@ -86,10 +86,13 @@ CELL_MUTANTS = (
     Mutant("counts: silence above θ", KERNEL, "REAL s1 = lesser(v, surely), f0", "REAL s1 = v, f0"),
     Mutant("counts: the last count is forgotten", KERNEL, "last = counts->last + 1;", "last = counts->last;"),
     Mutant(
-        "counts: what a block before holds",
+        "counts: what was before is still there", KERNEL, "counts->last + 2 > counts->to ?", "counts->last >= 0 ?"
+    ),
+    Mutant(
+        "counts: lower ones are still there",
         KERNEL,
-        "blocks = (counts->last + 2 - start) / WIDE + 1",
-        "blocks = (counts->last + 1 - start) / WIDE + 1",
+        "counts->from / WIDE * WIDE - 1",
+        "counts->first / WIDE * WIDE - 1",
     ),
     Mutant(
         "trains: S for any reader",
