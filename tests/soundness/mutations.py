@@ -141,6 +141,7 @@ FIRST = {
     "ranges.c": "test_ranges or test_foresight",
     "foresight": "test_foresight",
     "long.c": "compiled_long",
+    "cells.c": "test_cells",
     "bits.c": "test_bits",
     "moves.c": "single_moves",
     "changes.c": "compiled_changes",

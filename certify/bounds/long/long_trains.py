@@ -27,7 +27,7 @@ from functools import cached_property
 import torch
 from torch import Tensor
 
-from ....kernels.long import AgedTrains
+from ....kernels.long import AgedTrains, CompiledLong
 from ....models.deadline import check_time
 from ....models.rules import Leaky
 from ...rounding import Rounding
@@ -73,6 +73,7 @@ class LongTrains(Trains):
             silence to the end, (2, T + 1, n), bytes.
         waits: [t − 1] says whether what is old may be silent at t, (T, n), bytes.
         ends: whether the last spike may be at T − i, and at [W] before those, (W + 1, n), bytes.
+        kernel: what walks along the paths in place of torch's operations, if these trains are float64.
     """
 
     box: Box
@@ -80,6 +81,7 @@ class LongTrains(Trains):
     stays: Tensor
     waits: Tensor
     ends: Tensor
+    kernel: CompiledLong | None = None
 
     @property
     def num_steps(self) -> int:  # pyright: ignore[reportIncompatibleVariableOverride]
@@ -105,9 +107,18 @@ class LongTrains(Trains):
 
     def _ends(self, rows: Tensor) -> Box:
         """Return the range of each row over all paths, in the dtype of `rows`."""
+        if self.kernel is not None:
+            return self._compiled_ends(self.kernel, rows)
         parts = rows.split(max(1, TOGETHER // self.edges[:, 0].numel()))
         lower, upper = (torch.cat([self._least(sign * part) for part in parts]) for sign in (1, -1))
         return Box(lower, -upper)
+
+    def _compiled_ends(self, kernel: CompiledLong, rows: Tensor) -> Box:
+        """Return the same by one walk of a compiled kernel, which adds and compares what `_least` does."""
+        trains = AgedTrains(self.edges, self.stays, self.waits, self.ends, self.box.lower, self.box.upper)
+        sums = kernel.path_sums(trains, rows.double(), check_time).to(rows.dtype)
+        lower, upper = sums.unflatten(2, self.box.lower.shape[1:])
+        return Box(lower, upper)
 
     def _least(self, rows: Tensor) -> Tensor:
         """Return min over paths of Σ_t rows[r, t]·s[t], (rows, batch, ...), in the dtype of `rows`."""
@@ -196,13 +207,13 @@ def aged_trains(drives: Drive, rule: Leaky, labels: int, windows: Iterator[Box] 
     return of_aged(AgedTrains(edges, stays, waits, ends, surely, perhaps), drives.lower.shape)
 
 
-def of_aged(found: AgedTrains, shape: torch.Size) -> LongTrains:
+def of_aged(found: AgedTrains, shape: torch.Size, kernel: CompiledLong | None = None) -> LongTrains:
     """Return the trains over (T, batch, ...), where silence after the last W nodes is that to the end."""
     steps, ends = shape[0], found.ends
     for node in range(max(0, steps - len(ends) + 2), steps + 1):
         found.stays[0, node], found.stays[1, node] = ends[steps - node], ends[steps - node :].amax(0)
     box = Box(found.certain.view(shape), found.possible.view(shape))
-    return LongTrains(box, found.edges, found.stays, found.waits, ends)
+    return LongTrains(box, found.edges, found.stays, found.waits, ends, kernel)
 
 
 @dataclass(frozen=True)
