@@ -24,6 +24,7 @@ from .guessing.guesses import LARGEST, Fit, guesses_of, of_nothing
 from .guessing.states import guesses_of_states, spelled
 from .polynomials import (
     BURIED,
+    FADED,
     LOSES,
     UNIT,
     ZERO,
@@ -38,6 +39,7 @@ from .polynomials import (
     entries_of,
     nowhere_zero,
     shortened,
+    together,
     told,
 )
 from .rests.awake import awake, ungated
@@ -68,7 +70,7 @@ def fit(layers: LayerFirings, layer: int) -> Fit:
         Polynomial.graded(Excess(number)) if layers.firings[number].named else excess
         for number, excess in zip(firings, known, strict=True)
     ]
-    lost = max(each.lost for each in known)
+    lost = together(*(each.lost for each in known))
     nearest, wrong = (-1, "its potential is no leaky sum of currents"), dict[Fit, str]()
     rest = max(1, layers.rest(layer))
     guesses = dict.fromkeys(
@@ -146,8 +148,10 @@ def _wrong(guess: Fit, lost: Fraction) -> str | None:
             return f"{what.format(told(share))} in a step, expected a share in [0, 1]"
     if not all(number > 0 for number in entries_of(guess.threshold)):
         return f"has a threshold of {told(guess.threshold)}, expected one above what a reset leaves"
+    if lost < BURIED and (guess.states is not None or 8 * min(entries_of(guess.decay)) >= 1):
+        lost %= FADED  # what a step pays for each number that it keeps is more
     if lost > LARGEST_OFFSET * min(entries_of(guess.threshold)):
-        size = "" if lost >= BURIED else f" of up to {float(lost):g}"
+        size = "" if lost >= FADED else f" of up to {float(lost):g}"
         return f"{LOSES}{size}; at a threshold of {told(guess.threshold)}"
     if guess.states is not None and guess.states.largest > LARGEST:
         return f"has states with constants up to {float(guess.states.largest):.3g}, expected at most {LARGEST:g}"

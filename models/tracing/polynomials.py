@@ -31,8 +31,8 @@ LOSES = (
 """A refusal."""
 PLAIN, MOST = 1 << 10, 1 << 13
 """Sums of fractions of this denominator, of moduli below this in all, are computed without rounding."""
-BURIED = Fraction(1 << 128)
-"""What is lost of a signal, which has no bound."""
+FADED, BURIED = Fraction(1 << 64), Fraction(1 << 128)
+"""What is lost where a signal is next to nothing beside others, and where no other is left, which has no bound."""
 MOST_TERMS = 4096
 """More of them are refused: what multiplies so many spikes is no neuron that is known here."""
 
@@ -331,7 +331,7 @@ class Polynomial:
 
     def __add__(self, other: Polynomial) -> Polynomial:
         """Return the sum."""
-        return summed([*self.terms.items(), *other.terms.items()], max(self.lost, other.lost))
+        return summed([*self.terms.items(), *other.terms.items()], together(self.lost, other.lost))
 
     def __sub__(self, other: Polynomial) -> Polynomial:
         """Return the difference."""
@@ -353,7 +353,7 @@ class Polynomial:
         )
         pairs = ((one, two) for one, two in ((self, other), (other, self)) if one.lost)
         lost = (BURIED if two.signals else _scaled(one.lost, two.size) for one, two in pairs)
-        return summed(terms, max(lost, default=ZERO))
+        return summed(terms, together(ZERO, *lost))
 
     def __eq__(self, other: object) -> bool:
         """Compare the terms."""
@@ -381,6 +381,11 @@ class Polynomial:
     def size(self) -> Fraction:
         """Return the largest modulus of a coefficient."""
         return max(map(size, self.terms.values()), default=ZERO)
+
+    @property
+    def rounded(self) -> Fraction:
+        """Return the largest number that was added and taken away again, `BURIED` for a signal."""
+        return self.lost if self.lost >= BURIED else self.lost % FADED
 
     @cached_property
     def spikes(self) -> frozenset[int]:
@@ -430,16 +435,16 @@ class Polynomial:
 
 
 def _scaled(lost: Fraction, by: Coefficient) -> Fraction:
-    """Return what is lost of a signal, times a factor: what has no bound has none."""
-    return lost * size(by) if lost < BURIED or not size(by) else lost
+    """Return what is lost of a signal, times a factor."""
+    return lost if lost >= BURIED else lost - lost % FADED + lost % FADED * size(by)
 
 
 def added(one: Polynomial, other: Polynomial) -> Polynomial:
     """Return a sum as floats make it, which knows what was added and taken away again.
 
     fl(a + c) − c is a but for ε·|c|. Of spikes and constants c is known: a neuron may lose no more than a few of
-    its thresholds so. Of signals it is not: where less than an eighth of one is left, as in v + .95·(I − v), far
-    inputs round more than a step pays, 8u·(λ·|v| + |I|); none may be lost so.
+    its thresholds so. Of signals it is not, so none may be lost. Where less than an eighth of one is left, as in
+    v + .95·(I − v), far potentials round more than a step pays, 8u·(λ·|v| + |I|).
 
     Of a spike s and b in [0, 1], (s − b) + b is s: nothing is rounded for s = 0, and for s = 1 half a unit of a
     number below 1 at most, ε/4, by which the second sum rounds to 1 (its tie to the even of 1 − ε/2 and 1).
@@ -451,28 +456,37 @@ def added(one: Polynomial, other: Polynomial) -> Polynomial:
         return found if _is_restored(found, one, other) else Polynomial(found.terms, BURIED)
     for term in both:
         if term[1] is None:
-            found.lost = max(found.lost, _largest_gone(few[term], more[term], 2))
+            found.lost = together(found.lost, _largest_gone(few[term], more[term], 2))
         elif found.lost < BURIED and _largest_gone(few[term], more[term], 8):
-            states = _in_each_state(*(_of(term[1], each) for each in (one, other)))
-            found.lost = BURIED if any(_largest_gone(*each, 8) for each in states) else found.lost
+            states = _in_each_state(term[1], one, other)
+            found.lost = together(found.lost, *(_lost_of(term[1], *each) for each in states))
     return found
 
 
-def _of(graded: Graded | None, signal: Polynomial) -> Polynomial:
-    """Return the coefficient of a graded signal, made of spikes."""
-    return Polynomial(
-        {(spikes, None): number for (spikes, each), number in signal.terms.items() if each == graded}
-    )
+def together(*lost: Fraction) -> Fraction:
+    """Return what is lost of several: the largest number, and `FADED` where it is of one of them; or `BURIED`."""
+    if any(each >= BURIED for each in lost):
+        return BURIED
+    return max(each % FADED for each in lost) + (FADED if any(each >= FADED for each in lost) else ZERO)
 
 
-def _in_each_state(one: Polynomial, other: Polynomial) -> Iterator[tuple[Coefficient, Coefficient]]:
-    """Return what two polynomials of spikes are as these fire or not: of v·(1 − s) + v·s nothing cancels."""
-    spike = next(iter(one.spikes | other.spikes), None)
+def _in_each_state(graded: Graded, one: Polynomial, other: Polynomial) -> Iterator[tuple[Polynomial, Polynomial]]:
+    """Return two polynomials as the spikes beside a signal fire or not: of v·(1 − s) + v·s nothing cancels."""
+    both = (spikes for side in (one, other) for spikes, each in side.terms if each == graded)
+    spike = next((spike for spikes in both for spike in spikes), None)
     if spike is None:
-        yield one.constant, other.constant
+        yield one, other
         return
     for fires in (False, True):
-        yield from _in_each_state(one.where(spike, fires), other.where(spike, fires))
+        yield from _in_each_state(graded, one.where(spike, fires), other.where(spike, fires))
+
+
+def _lost_of(graded: Graded, one: Polynomial, other: Polynomial) -> Fraction:
+    """Return what a sum loses where a signal cancels: nothing where all does, no bound where no signal is left."""
+    found = one + other
+    if not found.terms or not _largest_gone(one.coefficient(graded), other.coefficient(graded), 8):
+        return ZERO
+    return BURIED if found.spikes and not found.signals else FADED
 
 
 def _largest_gone(one: Coefficient, other: Coefficient, share: int) -> Fraction:
@@ -561,7 +575,7 @@ def is_rounded(signal: Polynomial) -> bool:
     For signals nothing is. A spike to which no number is added that is larger than what it is itself comes back
     within one rounding, which the product with a weight leaves over (`certify/rounding/sums.py`).
     """
-    return signal.lost > (signal.size if _of_spikes(signal) else ZERO)
+    return signal.rounded > (signal.size if _of_spikes(signal) else ZERO)
 
 
 def _of_spikes(signal: Polynomial) -> bool:

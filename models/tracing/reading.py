@@ -20,7 +20,7 @@ from ..conversion.refusal import ConversionRefused
 from .followed import BATCH, FEATURE, TIME, FollowedSignal, settled
 from .operations import arithmetic, mapping, moving
 from .operations.calls import TracedCall, runs_always, understood
-from .operations.expressions import Expressions
+from .operations.expressions import EqualValues
 from .polynomials import (
     LOSES,
     ONE,
@@ -255,7 +255,7 @@ class Reader:
         self.firings: list[Firing] = []
         self.silent: list[Firing] = []
         self.known: dict[tuple[Polynomial, bool], int] = {}
-        self.same = Expressions(graph)
+        self.same = EqualValues(graph)
         self.kept = 0
         self.batch = self.given = 0
 
@@ -384,7 +384,7 @@ class Reader:
             if not excess.spikes:
                 places = frames_of(call.node), line_of(call.node)
                 self.silent.append(Firing(excess, strict, call.node, step, False, laid, *places))
-            return arithmetic.mapped(excess, lambda value: _above(call, value, strict, excess.lost))
+            return arithmetic.mapped(excess, lambda value: _above(call, value, strict, excess.rounded))
         if not counts and (settled_by := self._settled(call, excess, strict)) is not None:
             return settled_by
         if not any(number > -FAR for number in entries_of(excess.constant)):
@@ -432,12 +432,12 @@ class Reader:
     ) -> Coefficient | None:
         """Return where an excess is above 0 while a spike is there, or is not; None where that does not say."""
         if not excess.rest.terms:
-            return _above(call, excess.constant, strict, excess.lost)
-        if self._known(excess, strict) == spike and not excess.lost:
+            return _above(call, excess.constant, strict, excess.rounded)
+        if self._known(excess, strict) == spike and not excess.rounded:
             return Fraction(int(state))
         apart = (excess - each for each in (self.firings[spike].excess, Polynomial.graded(Excess(spike))))
         by = next((each.constant for each in apart if not each.rest.terms), ZERO)
-        least = max(UNIT, excess.lost) / (PLAIN if state else -PLAIN)  # more than other orders of a sum round
+        least = max(UNIT, excess.rounded) / (PLAIN if state else -PLAIN)  # more than other orders of a sum round
         further = all(number >= least if state else number <= least for number in entries_of(by))
         return Fraction(int(state)) if further else None
 

@@ -129,8 +129,8 @@ TRACING_MUTANTS = (
     Mutant(
         "tracing: a signal may cancel",
         POLYNOMIALS,
-        "BURIED if any(_largest_gone(*each, 8) for each in states)",
-        "BURIED if any(False for each in states)",
+        "BURIED if found.spikes and not found.signals else FADED",
+        "ZERO",
     ),
     Mutant("tracing: what is lost is forgotten", POLYNOMIALS, "share * abs(first + second) < most", "most < 0"),
     Mutant("tracing: bent signals may be large", POLYNOMIALS, "0 <= each[0] <= each[1] <= 1", "each[1] < 9"),

@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor
 
-from ....kernels.ranges import Adam
+from ....kernels.search.ranges import Adam
 
 
 def multipliers(rows: Tensor, ends: tuple[Tensor, Tensor], aims: Tensor, adam: Adam) -> Tensor:

@@ -11,9 +11,9 @@ from functools import lru_cache
 import torch
 from torch import Tensor
 
-from ....kernels.foresight import CompiledForesight, CutRows
 from ....kernels.loading import load
-from ....kernels.ranges import Adam, NarrowedLayer
+from ....kernels.search.foresight import CompiledForesight, CutRows
+from ....kernels.search.ranges import Adam, NarrowedLayer
 from ...bounds.trains.forms import TrainRows
 from .first_layer import FirstLayer
 

@@ -13,7 +13,7 @@ ZEROS = ("zeros", "zeros_like", "new_zeros")
 """What makes zeros."""
 
 
-class Expressions:
+class EqualValues:
     """Names of what nodes compute, asked for in the graph's order; two of one name are equal bit by bit."""
 
     def __init__(self, graph: GraphModule) -> None:

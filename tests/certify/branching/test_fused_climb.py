@@ -21,7 +21,7 @@ from spikecert.certify.branching.nodes.nodes import Nodes
 from spikecert.certify.branching.nodes.trimming import trim_rows
 from spikecert.certify.branching.question import MarginQuestion
 from spikecert.certify.perturbations import Perturbation
-from spikecert.kernels.climb import ClimbSettings, CompiledClimb, CompiledProof, Proposal
+from spikecert.kernels.search.climb import ClimbSettings, CompiledClimb, CompiledProof, Proposal
 from spikecert.models import DLIF
 from spikecert.models.kernels import use_kernel
 from support.examples import examples

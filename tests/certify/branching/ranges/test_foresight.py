@@ -15,7 +15,7 @@ from spikecert.certify.branching.ranges import foresight
 from spikecert.certify.branching.ranges.first_layer import FirstLayer
 from spikecert.certify.branching.ranges.ranges import RangeSearch
 from spikecert.certify.branching.search import Search
-from spikecert.kernels.foresight import CompiledForesight, CutRows
+from spikecert.kernels.search.foresight import CompiledForesight, CutRows
 from spikecert.models.kernels import use_kernel
 from spikecert.testing import Case, cases
 from support.examples import examples

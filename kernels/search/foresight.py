@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
-from .loading import address, parts
+from ..loading import address, parts
 from .ranges import Adam, NarrowedLayer, packed_ranges
 
 

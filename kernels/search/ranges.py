@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from .loading import address
+from ..loading import address
 
 TOGETHER = 8
 """Inputs that ranges.c takes at once."""
