@@ -23,7 +23,7 @@ class _LongSizes(ctypes.Structure):
     )
 
 
-class _PathSizes(ctypes.Structure):
+class _SumSizes(ctypes.Structure):
     _fields_ = tuple((name, ctypes.c_long) for name in ("steps", "labels", "neurons", "rows", "first", "behind"))
 
 
@@ -130,7 +130,7 @@ class CompiledLong:
         each = max(1, AT_ONCE // (steps * width * max(1, rows)))
         for first in range(0, neurons, each):
             check()
-            sizes = _PathSizes(steps, width - 1, neurons, rows, first, min(first + each, neurons))
+            sizes = _SumSizes(steps, width - 1, neurons, rows, first, min(first + each, neurons))
             if self.functions.path_sums(ctypes.byref(sizes), packed, address(costs), *filled):
                 raise MemoryError("long: no memory for the paths of a layer")
         return sums
