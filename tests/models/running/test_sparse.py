@@ -1,7 +1,7 @@
 """Gradients of weights that are summed over spikes alone, and spikes that are counted: the same as torch's own."""
 
 import copy
-import resource
+import subprocess
 import sys
 from collections.abc import Callable, Iterator
 
@@ -12,7 +12,6 @@ from hypothesis import strategies as st
 from torch import Tensor, nn
 from torch.nn.functional import linear
 
-from spikecert.kernels.memory import kept_memory
 from spikecert.kernels.sparse import CompiledSparse
 from spikecert.models import DLIF, LIF, SpikingNetwork
 from spikecert.models.kernels import use_kernel
@@ -164,16 +163,26 @@ def test_a_hook_on_the_last_neuron_hears_its_spikes() -> None:
     assert heard == [(5, 2, 30)]
 
 
+FAULTS = """
+import resource
+import torch
+
+def faults():
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+    torch.ones(1 << 24)
+    return resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before
+
+with kept_memory():
+    faults()
+    print(faults())
+print(faults())
+"""
+"""Prints how many pages are new in the second of two blocks of 64 MiB, and in one behind them."""
+
+
 @pytest.mark.skipif(sys.platform != "linux", reason="freed memory is kept by glibc alone")
 def test_freed_memory_is_kept_within_the_block_and_given_back_behind_it() -> None:
-    def faults() -> int:
-        """Return how many pages are new in the second of two blocks of 64 MiB."""
-        before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
-        torch.ones(1 << 24)
-        return resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before
-
-    pages = (64 << 20) // resource.getpagesize()
-    with kept_memory():
-        faults()
-        assert faults() < pages / 8
-    assert faults() > pages / 2
+    """In a process of its own: the heap of one that has run long may have no room for a block to grow."""
+    told = subprocess.run([sys.executable, "-c", FAULTS], capture_output=True, text=True, check=True).stdout
+    within, behind = map(int, told.split())
+    assert within < behind / 4
