@@ -166,6 +166,7 @@ def test_a_hook_on_the_last_neuron_hears_its_spikes() -> None:
 FAULTS = """
 import resource
 import torch
+from spikecert.kernels.memory import kept_memory
 
 def faults():
     before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
