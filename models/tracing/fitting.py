@@ -77,11 +77,14 @@ def fit(layers: LayerFirings, layer: int) -> Fit:
         replace(each, rest=rest) if each.kind == "rest" else each for each in guesses_of(known, names, firings)
     )
     for apart, guess, currents in _tried(layers, guesses, known, names, firings):
-        if (reason := _wrong(guess, lost)) is not None:
+        if (reason := _wrong(guess)) is not None:
             wrong[guess] = reason
             continue
         try:
-            return _proved(layers, firings, guess, currents(), apart)
+            found = _proved(layers, firings, guess, currents(), apart)
+            if (reason := _loses(found, lost)) is None:
+                return found
+            nearest = len(known), reason
         except ConversionRefused as error:
             right = error.right if isinstance(error, _Mismatch) else 0
             if right > nearest[0]:
@@ -141,18 +144,13 @@ def _told(guess: Fit) -> str:
 SHARES = ("keeps {} of its potential", "keeps {} of what its threshold was raised by")
 
 
-def _wrong(guess: Fit, lost: Fraction) -> str | None:
+def _wrong(guess: Fit) -> str | None:
     """Return which constant no neuron has; None where all may be."""
     for what, share in zip(SHARES, (guess.decay, guess.fading), strict=True):
         if guess.states is None and not all(0 <= number <= 1 for number in entries_of(share)):
             return f"{what.format(told(share))} in a step, expected a share in [0, 1]"
     if not all(number > 0 for number in entries_of(guess.threshold)):
         return f"has a threshold of {told(guess.threshold)}, expected one above what a reset leaves"
-    if lost < BURIED and (guess.states is not None or 8 * min(entries_of(guess.decay)) >= 1):
-        lost %= FADED  # what a step pays for each number that it keeps is more
-    if lost > LARGEST_OFFSET * min(entries_of(guess.threshold)):
-        size = "" if lost >= FADED else f" of up to {float(lost):g}"
-        return f"{LOSES}{size}; at a threshold of {told(guess.threshold)}"
     if guess.states is not None and guess.states.largest > LARGEST:
         return f"has states with constants up to {float(guess.states.largest):.3g}, expected at most {LARGEST:g}"
     if guess.kind == "subtract" and max(entries_of(guess.drop)) > LARGEST:
@@ -164,6 +162,17 @@ def _wrong(guess: Fit, lost: Fraction) -> str | None:
     if not all(number >= 0 for number in entries_of(guess.adaptation)):
         return f"lowers its threshold by a spike, by {told(-guess.adaptation)}"
     return None
+
+
+def _loses(fit: Fit, lost: Fraction) -> str | None:
+    """Return how its sums round more than a step pays for; None where they don't."""
+    kept = [fit.decay] if fit.synapse is None else [fit.decay, fit.synapse]
+    if lost < BURIED and (fit.states is not None or all(8 * min(entries_of(each)) >= 1 for each in kept)):
+        lost %= FADED  # what a step pays for each number that it keeps is more
+    if lost <= LARGEST_OFFSET * min(entries_of(fit.threshold)):
+        return None
+    size = "" if lost >= FADED else f" of up to {float(lost):g}"
+    return f"{LOSES}{size}; at a threshold of {told(fit.threshold)}"
 
 
 def _memoryless(layers: LayerFirings, known: list[Polynomial], place: str) -> Fit:

@@ -370,6 +370,8 @@ class Reader:
 
     def _fired(self, call: TracedCall, excess: FollowedSignal, strict: bool) -> FollowedSignal:
         """Return the spikes of what is compared with 0, each step."""
+        if self.same.compares_alike(call.node):
+            excess = excess.with_steps([Polynomial({})] * len(excess.steps))
         return excess.with_steps([self._spike(call, excess, step, strict) for step in range(len(excess.steps))])
 
     def _spike(self, call: TracedCall, laid: FollowedSignal, step: int, strict: bool) -> Polynomial:

@@ -209,7 +209,7 @@ WRONG: dict[str, tuple[Function, str]] = {
     ),
     "of one row": (last_row, r"test_functions\.py:\d+: select: takes one entry of the feature axis"),
     "by rows": (by_rows, "index_put: writes at places that are picked by values; expected torch.where"),
-    "itself": (lambda v: (v >= v).float(), "takes it away again"),
+    "itself": (lambda v: (v >= v).float(), "nothing in it fires"),
     "soft": (torch.sigmoid, "sigmoid: of a signal it is a graded gate"),
     "steep": (lambda v: torch.sigmoid(1e6 * v).round(), "sigmoid: of a signal it is a graded gate"),
     "other": (lambda v: torch.heaviside(v, v.new_full((), 0.5)), "is neither 0 nor 1 at a tie"),

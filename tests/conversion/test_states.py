@@ -85,7 +85,7 @@ def test_random_loops_are_refused_where_they_are_wrong():
 
 TOLD = {
     ("RLeaky", "swapped"): "step 3 reads its potential of step 2 besides",
-    ("RSynaptic", "swapped"): "its potential is no leaky sum of currents",
+    ("RSynaptic", "swapped"): "step 3 reads its potential of step 2 besides",
     ("Synaptic", "swapped"): r"step \d reads another layer's potential of step \d besides",
     ("Leaky", "older"): r"step \d reads its potential of step 2 besides",
     ("Leaky", "other layer"): "fires at 2 of 5 steps, by one equation",

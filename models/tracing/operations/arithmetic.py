@@ -280,7 +280,7 @@ def compared(call: TracedCall) -> Any:
 def kept_above(call: TracedCall) -> FollowedSignal:
     """Return a signal where it is above a threshold, elsewhere a constant."""
     signal, limit, value = (call.args[0], *(exact(each, call.result.dtype) for each in call.args[1:3]))
-    mask = call.fire(call, signal.with_steps([step - Polynomial.of(limit) for step in signal.steps]), True)
+    mask = call.fire(call, signal.with_steps([added(step, Polynomial.of(-limit)) for step in signal.steps]), True)
     return call.each(lambda x, y: x * y + negated(x) * value, mask, signal)
 
 

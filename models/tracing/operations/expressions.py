@@ -11,6 +11,8 @@ NOTHING, ONE = "nothing", "one"
 """Names of zeros and of ones."""
 ZEROS = ("zeros", "zeros_like", "new_zeros")
 """What makes zeros."""
+PAIRS, WITH_ZERO = ("gt", "ge", "lt", "le", "threshold"), ("heaviside", "sign", "sgn")
+"""What compares two values, or one with 0."""
 
 
 class EqualValues:
@@ -65,13 +67,20 @@ class EqualValues:
         return name_of(node) == "sub" and not node.kwargs and len({self._told(each) for each in node.args}) == 1
 
     def sides(self, node: Node) -> frozenset[str]:
-        """Return the two expressions that a node compares; of a difference and 0 those that it is of."""
-        one, other = (node.args[0], 0) if name_of(node) == "heaviside" else node.args[:2]
+        """Return the two expressions that a node compares, of a difference and 0 those it is of; or itself."""
+        name = name_of(node)
+        if name not in (*PAIRS, *WITH_ZERO):
+            return frozenset((self._told(node),))
+        one, other = node.args[:2] if name in PAIRS else (node.args[0], 0)
         while isinstance(one, Node) and name_of(one) in SAME:
             one = one.args[0]
         if self._told(other) == NOTHING and isinstance(one, Node) and name_of(one) == "sub" and not one.kwargs:
             one, other = one.args[:2]
         return frozenset(map(self._told, (one, other)))
+
+    def compares_alike(self, node: Node) -> bool:
+        """Return whether both sides of a comparison are equal, bit by bit."""
+        return name_of(node) in PAIRS and len(self.sides(node)) == 1
 
     def _told(self, value: object) -> str:
         if isinstance(value, Node):

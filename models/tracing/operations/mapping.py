@@ -113,7 +113,7 @@ def _of_placed(call: TracedCall, signal: FollowedSignal, weight: Tensor) -> Foll
                 call.refuse("multiplies a matrix by constants beside signals")
             key = ("mm", before, "()", digest(part), "")
             by = FeatureMap(key, _linear(part.t(), None), True, line_of(call.node))
-            total = total + image(by, inner) * factor
+            total = added(total, image(by, inner) * factor)
         steps.append(total)
     return FollowedSignal((*lead, FEATURE), tuple(steps), (weight.shape[1],))
 
@@ -279,7 +279,7 @@ def _entrywise(call: TracedCall, norm: Any) -> FollowedSignal:
     shift = (0.0 if norm.bias is None else norm.bias) - norm.running_mean * factor
     shape = (-1, *[1] * (len(settled(signal)[1]) - 1))
     by, beside = (exact(each.detach().reshape(shape), torch.float64) for each in (factor, shift))
-    return signal.with_steps([step * by + Polynomial.of(beside) for step in signal.steps])
+    return signal.with_steps([added(step * by, Polynomial.of(beside)) for step in signal.steps])
 
 
 @reads("avg_pool2d", "avg_pool1d")

@@ -177,7 +177,7 @@ with kept_memory():
     told = [faults() for _ in range(4)]
 print(told[-1], faults(), (64 << 20) // resource.getpagesize())
 """
-"""How many pages are new in the last of four blocks of 64 MiB, and in one behind them, and how many a block has."""
+"""How many pages are new in the last of four blocks of 64 MiB, and in one behind them; how many a block has."""
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="freed memory is kept by glibc alone")
