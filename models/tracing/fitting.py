@@ -24,7 +24,6 @@ from .guessing.guesses import LARGEST, Fit, guesses_of, of_nothing
 from .guessing.states import guesses_of_states, spelled
 from .polynomials import (
     BURIED,
-    FADED,
     LOSES,
     UNIT,
     ZERO,
@@ -39,7 +38,6 @@ from .polynomials import (
     entries_of,
     nowhere_zero,
     shortened,
-    together,
     told,
 )
 from .rests.awake import awake, ungated
@@ -70,7 +68,7 @@ def fit(layers: LayerFirings, layer: int) -> Fit:
         Polynomial.graded(Excess(number)) if layers.firings[number].named else excess
         for number, excess in zip(firings, known, strict=True)
     ]
-    lost = together(*(each.lost for each in known))
+    lost = max(each.lost for each in known)
     nearest, wrong = (-1, "its potential is no leaky sum of currents"), dict[Fit, str]()
     rest = max(1, layers.rest(layer))
     guesses = dict.fromkeys(
@@ -166,12 +164,9 @@ def _wrong(guess: Fit) -> str | None:
 
 def _loses(fit: Fit, lost: Fraction) -> str | None:
     """Return how its sums round more than a step pays for; None where they don't."""
-    kept = [fit.decay] if fit.synapse is None else [fit.decay, fit.synapse]
-    if lost < BURIED and (fit.states is not None or all(8 * min(entries_of(each)) >= 1 for each in kept)):
-        lost %= FADED  # what a step pays for each number that it keeps is more
     if lost <= LARGEST_OFFSET * min(entries_of(fit.threshold)):
         return None
-    size = "" if lost >= FADED else f" of up to {float(lost):g}"
+    size = "" if lost >= BURIED else f" of up to {float(lost):g}"
     return f"{LOSES}{size}; at a threshold of {told(fit.threshold)}"
 
 

@@ -31,8 +31,8 @@ LOSES = (
 """A refusal."""
 PLAIN, MOST = 1 << 10, 1 << 13
 """Sums of fractions of this denominator, of moduli below this in all, are computed without rounding."""
-FADED, BURIED = Fraction(1 << 64), Fraction(1 << 128)
-"""What is lost where a signal is next to nothing beside others, and where no other is left, which has no bound."""
+BURIED = Fraction(1 << 128)
+"""What is lost of a signal, which has no bound."""
 MOST_TERMS = 4096
 """More of them are refused: what multiplies so many spikes is no neuron that is known here."""
 
@@ -193,9 +193,15 @@ class ModuleInput:
 
 @dataclass(frozen=True)
 class Excess:
-    """What a firing compares with 0, v − θ, by the firing's number."""
+    """What a firing compares with 0, v − θ, by the firing's number.
+
+    Attributes:
+        firing: its number.
+        constant: the number in that, −θ.
+    """
 
     firing: int
+    constant: Coefficient = field(default=ZERO, compare=False, repr=False)
 
 
 @dataclass(frozen=True, eq=False)
@@ -331,7 +337,7 @@ class Polynomial:
 
     def __add__(self, other: Polynomial) -> Polynomial:
         """Return the sum."""
-        return summed([*self.terms.items(), *other.terms.items()], together(self.lost, other.lost))
+        return summed([*self.terms.items(), *other.terms.items()], max(self.lost, other.lost))
 
     def __sub__(self, other: Polynomial) -> Polynomial:
         """Return the difference."""
@@ -353,7 +359,7 @@ class Polynomial:
         )
         pairs = ((one, two) for one, two in ((self, other), (other, self)) if one.lost)
         lost = (BURIED if two.signals else _scaled(one.lost, two.size) for one, two in pairs)
-        return summed(terms, together(ZERO, *lost))
+        return summed(terms, max(lost, default=ZERO))
 
     def __eq__(self, other: object) -> bool:
         """Compare the terms."""
@@ -381,11 +387,6 @@ class Polynomial:
     def size(self) -> Fraction:
         """Return the largest modulus of a coefficient."""
         return max(map(size, self.terms.values()), default=ZERO)
-
-    @property
-    def rounded(self) -> Fraction:
-        """Return the largest number that was added and taken away again, `BURIED` for a signal."""
-        return self.lost if self.lost >= BURIED else self.lost % FADED
 
     @cached_property
     def spikes(self) -> frozenset[int]:
@@ -423,11 +424,12 @@ class Polynomial:
     def where(self, spike: int, fires: bool) -> Polynomial:
         """Return it with a spike settled."""
         own = next((each for each in self.spikes if each == spike), spike)
-        return summed(
+        terms = (
             ((spikes - {spike}, graded), number)
             for (spikes, graded), number in self.terms.items()
             if (not _apart(spikes - {spike}, frozenset({own})) if fires else spike not in spikes)
         )
+        return summed(terms, self.lost)
 
     def coefficient(self, graded: Graded | None, *spikes: int) -> Coefficient:
         """Return the coefficient of a term."""
@@ -436,7 +438,7 @@ class Polynomial:
 
 def _scaled(lost: Fraction, by: Coefficient) -> Fraction:
     """Return what is lost of a signal, times a factor."""
-    return lost if lost >= BURIED else lost - lost % FADED + lost % FADED * size(by)
+    return lost if lost >= BURIED else lost * size(by)
 
 
 def added(one: Polynomial, other: Polynomial) -> Polynomial:
@@ -450,24 +452,28 @@ def added(one: Polynomial, other: Polynomial) -> Polynomial:
     number below 1 at most, ε/4, by which the second sum rounds to 1 (its tie to the even of 1 − ε/2 and 1).
     """
     found = one + other
-    few, more = sorted((one.terms, other.terms), key=len)
-    both = [] if _is_exact(one) and _is_exact(other) else [term for term in few if term in more]
-    if any(isinstance(graded, Bent) for _, graded in both):
+    if _is_exact(one) and _is_exact(other):
+        return found
+    both = {graded for spikes, graded in one.terms if graded and (spikes, graded) in other.terms}
+    if any(isinstance(graded, Bent) for graded in both):
         return found if _is_restored(found, one, other) else Polynomial(found.terms, BURIED)
-    for term in both:
-        if term[1] is None:
-            found.lost = together(found.lost, _largest_gone(few[term], more[term], 2))
-        elif found.lost < BURIED and _largest_gone(few[term], more[term], 8):
-            states = _in_each_state(term[1], one, other)
-            found.lost = together(found.lost, *(_lost_of(term[1], *each) for each in states))
+    first, second = _constants(one), _constants(other)
+    gone = (_largest_gone(number, second[spikes], 2) for spikes, number in first.items() if spikes in second)
+    found.lost = max(found.lost, *gone, ZERO)
+    for graded in both:
+        if found.lost < BURIED and any(_cancels(graded, *each) for each in _in_each_state(graded, one, other)):
+            found.lost = BURIED
     return found
 
 
-def together(*lost: Fraction) -> Fraction:
-    """Return what is lost of several: the largest number, and `FADED` where it is of one of them; or `BURIED`."""
-    if any(each >= BURIED for each in lost):
-        return BURIED
-    return max(each % FADED for each in lost) + (FADED if any(each >= FADED for each in lost) else ZERO)
+def _constants(signal: Polynomial) -> dict[frozenset[int], Coefficient]:
+    """Return the numbers beside each product of spikes, those in what firings compare among them."""
+    found = dict[frozenset[int], Coefficient]()
+    for (spikes, graded), number in signal.terms.items():
+        if graded is None or isinstance(graded, Excess):
+            own = number if graded is None else number * graded.constant
+            found[spikes] = found[spikes] + own if spikes in found else own
+    return found
 
 
 def _in_each_state(graded: Graded, one: Polynomial, other: Polynomial) -> Iterator[tuple[Polynomial, Polynomial]]:
@@ -481,12 +487,10 @@ def _in_each_state(graded: Graded, one: Polynomial, other: Polynomial) -> Iterat
         yield from _in_each_state(graded, one.where(spike, fires), other.where(spike, fires))
 
 
-def _lost_of(graded: Graded, one: Polynomial, other: Polynomial) -> Fraction:
-    """Return what a sum loses where a signal cancels: nothing where all does, no bound where no signal is left."""
-    found = one + other
-    if not found.terms or not _largest_gone(one.coefficient(graded), other.coefficient(graded), 8):
-        return ZERO
-    return BURIED if found.spikes and not found.signals else FADED
+def _cancels(graded: Graded, one: Polynomial, other: Polynomial) -> bool:
+    """Return whether next to nothing of a signal is left in a sum; where all cancels, nothing is rounded."""
+    gone = _largest_gone(one.coefficient(graded), other.coefficient(graded), 8)
+    return gone > 0 and bool((one + other).terms)
 
 
 def _largest_gone(one: Coefficient, other: Coefficient, share: int) -> Fraction:
@@ -575,7 +579,7 @@ def is_rounded(signal: Polynomial) -> bool:
     For signals nothing is. A spike to which no number is added that is larger than what it is itself comes back
     within one rounding, which the product with a weight leaves over (`certify/rounding/sums.py`).
     """
-    return signal.rounded > (signal.size if _of_spikes(signal) else ZERO)
+    return signal.lost > (signal.size if _of_spikes(signal) else ZERO)
 
 
 def _of_spikes(signal: Polynomial) -> bool:

@@ -370,7 +370,7 @@ class Reader:
 
     def _fired(self, call: TracedCall, excess: FollowedSignal, strict: bool) -> FollowedSignal:
         """Return the spikes of what is compared with 0, each step."""
-        if self.same.compares_alike(call.node):
+        if any(step.lost for step in excess.steps) and self.same.compares_alike(call.node):
             excess = excess.with_steps([Polynomial({})] * len(excess.steps))
         return excess.with_steps([self._spike(call, excess, step, strict) for step in range(len(excess.steps))])
 
@@ -386,7 +386,7 @@ class Reader:
             if not excess.spikes:
                 places = frames_of(call.node), line_of(call.node)
                 self.silent.append(Firing(excess, strict, call.node, step, False, laid, *places))
-            return arithmetic.mapped(excess, lambda value: _above(call, value, strict, excess.rounded))
+            return arithmetic.mapped(excess, lambda value: _above(call, value, strict, excess.lost))
         if not counts and (settled_by := self._settled(call, excess, strict)) is not None:
             return settled_by
         if not any(number > -FAR for number in entries_of(excess.constant)):
@@ -434,14 +434,20 @@ class Reader:
     ) -> Coefficient | None:
         """Return where an excess is above 0 while a spike is there, or is not; None where that does not say."""
         if not excess.rest.terms:
-            return _above(call, excess.constant, strict, excess.rounded)
-        if self._known(excess, strict) == spike and not excess.rounded:
+            return _above(call, excess.constant, strict, excess.lost)
+        if self._known(excess, strict) == spike and self._sides_are_exact(call.node):
             return Fraction(int(state))
         apart = (excess - each for each in (self.firings[spike].excess, Polynomial.graded(Excess(spike))))
         by = next((each.constant for each in apart if not each.rest.terms), ZERO)
-        least = max(UNIT, excess.rounded) / (PLAIN if state else -PLAIN)  # more than other orders of a sum round
+        least = max(UNIT, excess.lost) / (PLAIN if state else -PLAIN)  # more than other orders of a sum round
         further = all(number >= least if state else number <= least for number in entries_of(by))
         return Fraction(int(state)) if further else None
+
+    def _sides_are_exact(self, node: Node) -> bool:
+        """Return whether nothing is lost of the values that a node compares: their difference keeps its sign."""
+        sides = [self.values.get(each) if isinstance(each, Node) else each for each in self.same.compared(node)]
+        steps = (step for each in sides if isinstance(each, FollowedSignal) for step in each.steps)
+        return all(each is not None for each in sides) and not any(step.lost for step in steps)
 
     def _is_count(self, signal: Polynomial) -> bool:
         """Return whether a signal is a whole number of spikes, or of what was one before half was taken away."""
@@ -469,7 +475,7 @@ class Reader:
         self.firings.append(firing)
         self.known[excess, strict] = number
         if self.firings[-1].named:
-            name = Polynomial.graded(Excess(number))
+            name = Polynomial.graded(Excess(number, excess.constant))
             self.known[name, strict] = number
             for place, value in self.values.items():
                 if counts and place not in node.all_input_nodes:
@@ -477,7 +483,9 @@ class Reader:
                 if isinstance(value, FollowedSignal) and len(value.steps) == 1:
                     self.values[place] = value.with_steps([by_name(value.steps[0], excess, name)])
             if self.how.names and not counts:
-                self.firings[number] = replace(firing, names=self._shortened(excess, Excess(number)))
+                self.firings[number] = replace(
+                    firing, names=self._shortened(excess, Excess(number, excess.constant))
+                )
         return number
 
     def _shortened(self, excess: Polynomial, compared: Excess) -> Shortening:

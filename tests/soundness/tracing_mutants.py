@@ -129,8 +129,23 @@ TRACING_MUTANTS = (
     Mutant(
         "tracing: a signal may cancel",
         POLYNOMIALS,
-        "BURIED if found.spikes and not found.signals else FADED",
-        "ZERO",
+        "            found.lost = BURIED",
+        "            found.lost = ZERO",
+    ),
+    Mutant(
+        "tracing: what firings compare has no constant",
+        READING,
+        "Excess(number, excess.constant))",
+        "Excess(number))",
+    ),
+    Mutant(
+        "tracing: a settled spike forgets what is lost",
+        POLYNOMIALS,
+        "return summed(terms, self.lost)",
+        "return summed(terms)",
+    ),
+    Mutant(
+        "tracing: what was reset may be rounded", READING, "and self._sides_are_exact(call.node):", "and True:"
     ),
     Mutant("tracing: what is lost is forgotten", POLYNOMIALS, "share * abs(first + second) < most", "most < 0"),
     Mutant("tracing: bent signals may be large", POLYNOMIALS, "0 <= each[0] <= each[1] <= 1", "each[1] < 9"),
@@ -157,8 +172,8 @@ TRACING_MUTANTS = (
     Mutant(
         "tracing: potentials may be counted from anywhere",
         FITTING,
-        "if lost > LARGEST_OFFSET * min(entries_of(guess.threshold)):",
-        "if False:",
+        "if lost <= LARGEST_OFFSET * min(entries_of(fit.threshold)):",
+        "if True:",
     ),
     Mutant(
         "tracing: samples may be told apart by places",

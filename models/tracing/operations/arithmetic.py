@@ -228,10 +228,10 @@ def sum_with_product(call: TracedCall) -> FollowedSignal:
 
 @reads("lerp")
 def between(call: TracedCall) -> FollowedSignal:
-    """Return x + w·(y − x)."""
+    """Return (1 − w)·x + w·y: torch goes from the nearer end, so that it rounds no more than a share of each."""
     start, end, weight = call.args[:3]
-    moved = call.each(lambda x, y: x * y, call.each(lambda x, y: added(y, x * -UNIT), start, end), weight)
-    return call.each(added, start, moved)
+    kept = call.each(lambda x, y: negated(x) * y, weight, start)
+    return call.each(added, kept, call.each(lambda x, y: x * y, weight, end))
 
 
 @reads("where")

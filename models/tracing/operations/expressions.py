@@ -1,5 +1,7 @@
 """Which values of a graph are equal bit by bit: those that the same operations make of the same values."""
 
+from typing import Any
+
 from torch import Tensor
 from torch.fx import GraphModule, Node
 from torch.fx.node import map_arg
@@ -68,15 +70,19 @@ class EqualValues:
 
     def sides(self, node: Node) -> frozenset[str]:
         """Return the two expressions that a node compares, of a difference and 0 those it is of; or itself."""
+        return frozenset(map(self._told, self.compared(node)))
+
+    def compared(self, node: Node) -> tuple[Any, ...]:
+        """Return the two values that a node compares, of a difference and 0 those it is of; or itself."""
         name = name_of(node)
         if name not in (*PAIRS, *WITH_ZERO):
-            return frozenset((self._told(node),))
+            return (node,)
         one, other = node.args[:2] if name in PAIRS else (node.args[0], 0)
         while isinstance(one, Node) and name_of(one) in SAME:
             one = one.args[0]
         if self._told(other) == NOTHING and isinstance(one, Node) and name_of(one) == "sub" and not one.kwargs:
             one, other = one.args[:2]
-        return frozenset(map(self._told, (one, other)))
+        return one, other
 
     def compares_alike(self, node: Node) -> bool:
         """Return whether both sides of a comparison are equal, bit by bit."""

@@ -351,6 +351,29 @@ ADDED: dict[str, Callable[[Tensor, float], Tensor]] = {
 """Numbers that are added and taken away again."""
 
 
+FIRED: dict[str, Callable[[Tensor, float], Tensor]] = {
+    "kept above": lambda v, c: (nn.functional.threshold(v + c, 1.0 + c, 0.0) > 0.0).float(),
+    "normalized": lambda v, c: (
+        nn.functional.batch_norm(v + c, torch.full((8,), c), torch.ones(8)) >= 1.0
+    ).float(),
+    "compared": lambda v, c: (v + c >= 1.0 + c).float(),
+    "compared once reset": lambda v, c: (s := (v >= 1.0).float()) + ((v * (1.0 - s) + c) - c >= 1.0).float(),
+    "times another": lambda v, c: ((1.0 + c) * v - c * v >= 1.0).float(),
+}
+"""Potentials that are compared beside a larger number."""
+
+
+@pytest.mark.parametrize("far", [0.0, 64.0])
+@pytest.mark.parametrize("name", FIRED)
+def test_potentials_that_are_compared_far_away_are_refused(name: str, far: float):
+    net = Net(lambda _, x: x, lambda s, v: FIRED[name](v, far))
+    if far == 0.0:
+        assert from_torch(net, SAMPLE).neurons
+        return
+    with pytest.raises(ConversionRefused, match=r"takes it away again|rounding may tell|fires at"):
+        from_torch(net, SAMPLE)
+
+
 @pytest.mark.parametrize("place", ["inputs", "currents", "spikes", "outputs"])
 @pytest.mark.parametrize("name", ADDED)
 def test_what_is_added_is_refused_in_whatever_way_it_is_taken_away(name: str, place: str):
