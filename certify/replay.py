@@ -19,14 +19,16 @@ TOGETHER = 16
 
 @contextmanager
 def evaluating(network: SpikingNetwork) -> Iterator[SpikingNetwork]:
-    """Put `network` in evaluation mode for a while."""
+    """Put `network` in evaluation mode for a while; to set what is so already takes a tenth of a millisecond."""
     modes = {module: module.training for module in network.modules()}
-    network.eval()
+    if any(training is not False for training in modes.values()):
+        network.eval()
     try:
         yield network
     finally:
         for module, training in modes.items():  # a layer may be frozen in another mode than the network's
-            module.training = training
+            if module.training is not training:
+                module.training = training
 
 
 def margins(logits: Tensor, labels: Tensor, ties: str = STRICT) -> Tensor:

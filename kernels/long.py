@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from .loading import parts, pointers
+from .loading import address, parts, pointers
 
 AT_ONCE = 2**31
 """Products of windows that are computed in one call: about a second's."""
@@ -21,6 +21,10 @@ class _LongSizes(ctypes.Structure):
         *((name, ctypes.c_long) for name in _SIZES),
         ("threads", ctypes.c_int),
     )
+
+
+class _SumSizes(ctypes.Structure):
+    _fields_ = tuple((name, ctypes.c_long) for name in ("steps", "labels", "neurons", "rows", "first", "behind"))
 
 
 @dataclass(frozen=True)
@@ -82,7 +86,8 @@ class CompiledLong:
     def of(functions: ctypes.CDLL) -> "CompiledLong":
         """Return the kernel of functions whose arguments are declared."""
         functions.age_trains.argtypes = [ctypes.c_void_p] * 3
-        functions.age_trains.restype = ctypes.c_int
+        functions.path_sums.argtypes = [ctypes.c_void_p] * 5
+        functions.age_trains.restype = functions.path_sums.restype = ctypes.c_int
         return CompiledLong(functions)
 
     def trains(
@@ -113,3 +118,19 @@ class CompiledLong:
             if self.functions.age_trains(ctypes.byref(sizes), packed, filled):
                 raise MemoryError("long: no memory for the labels of a layer")
         return found
+
+    def path_sums(self, trains: AgedTrains, costs: Tensor, check: Callable[[], None]) -> Tensor:
+        """Return the least and the greatest Σ_t costs[r, t]·s[t] over all paths, (2, rows, B·n).
+
+        `costs` are (rows, T), float64. `check` is called between parts of a second at most, about, and may raise.
+        """
+        (rows, steps), (width, neurons) = costs.shape, trains.ends.shape
+        sums, costs, held = costs.new_empty(2, rows, neurons), costs.contiguous(), parts(trains)
+        packed, filled = pointers(held), (address(sums[0]), address(sums[1]))
+        each = max(1, AT_ONCE // (steps * width * max(1, rows)))
+        for first in range(0, neurons, each):
+            check()
+            sizes = _SumSizes(steps, width - 1, neurons, rows, first, min(first + each, neurons))
+            if self.functions.path_sums(ctypes.byref(sizes), packed, address(costs), *filled):
+                raise MemoryError("long: no memory for the paths of a layer")
+        return sums

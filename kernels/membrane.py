@@ -53,7 +53,7 @@ class CompiledMembrane:
     @staticmethod
     def of(functions: ctypes.CDLL) -> "CompiledMembrane":
         """Return the kernel of functions whose arguments are declared."""
-        for name, arguments in (("forward", 7), ("ends_forward", 4), ("coupled_forward", 3)):
+        for name, arguments in (("forward", 8), ("ends_forward", 4), ("coupled_forward", 3)):
             getattr(functions, name).argtypes = [ctypes.c_void_p] * arguments
             getattr(functions, name).restype = None
         for name in ("backward", "ends_backward"):  # they return whether memory failed
@@ -69,11 +69,12 @@ class CompiledMembrane:
         input_scale: Tensor | None,
         initial: Tensor | None,
         potentials: Tensor | None,
-        spikes: Tensor,
+        spikes: Tensor | None,
         final: Tensor | None,
+        counts: Tensor | None = None,
     ) -> None:
-        """Fill `potentials`, `spikes` and `final`."""
-        pointers = map(address, (current, input_scale, initial, potentials, spikes, final))
+        """Fill what of these there is: `counts`, (batch, ...), are the spikes of all steps."""
+        pointers = map(address, (current, input_scale, initial, potentials, spikes, counts, final))
         self.functions.forward(ctypes.byref(layer), *pointers)
 
     def backward(

@@ -56,3 +56,8 @@ def check_time() -> None:
     end = _end.get()
     if end < math.inf and time.perf_counter() >= end:
         raise TimeIsUp
+
+
+def lasts(seconds: float) -> bool:
+    """Return whether the work that this is part of may take so long."""
+    return _end.get() - time.perf_counter() >= seconds

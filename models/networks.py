@@ -18,9 +18,11 @@ from .running.encoding import ENCODINGS, RateDraws, fresh_thresholds, rate_code
 from .running.latency import latency_code
 from .running.parts import run_in_parts
 from .running.readouts import MEANS, READOUTS, fits, over_time, reads_potentials
-from .running.running import listen_to, run_layers, run_through
+from .running.running import listen_to, mean_over_time, run_layers, run_through, run_to_mean
 from .validation import check_choice, check_inputs
 
+TIMED = (LIF, Synapse, PerStep, Residual, *MAX_POOLS, *BATCH_NORMS)
+"""Layers that do not commute with the mean over time."""
 SETTINGS = ("num_steps", "encoding", "readout")
 """What a network is asked to do with its layers."""
 
@@ -180,9 +182,9 @@ class SpikingNetwork(nn.Module):
             return trace.currents, trace.logits
         heard: list[Tensor] = []
         check_inputs(self, inputs)
-        split = _split(self.layers, self.readout)
-        signal = run_through(self.layers[:split], self.encode(inputs, generator), listen_to(heard, self.num_steps))
-        return tuple(heard), self._read(signal, split, None)
+        before, behind = _split(self.layers, self.readout)
+        signal = run_through(before, self.encode(inputs, generator), listen_to(heard, self.num_steps))
+        return tuple(heard), run_layers(behind, mean_over_time(signal), self.num_steps).squeeze(0)
 
     def _execute(
         self, inputs: Tensor, record: Callable[[Run], None] | None, generator: torch.Generator | None
@@ -193,23 +195,17 @@ class SpikingNetwork(nn.Module):
             return self._potentials(signal, record)
         if self.readout not in MEANS:
             return over_time(self.readout, run_layers(self.layers, signal, self.num_steps, record))
-        split = _split(self.layers, self.readout)
+        before, behind = _split(self.layers, self.readout)
         if self.steps_at_once is not None and record is None and torch.is_grad_enabled():
-            total, _ = run_in_parts(self.layers[:split], signal, self.num_steps, self.steps_at_once)
-            return run_layers(self.layers[split:], total / self.num_steps, self.num_steps).squeeze(0)
-        return self._read(run_layers(self.layers[:split], signal, self.num_steps, record), split, record)
-
-    def _read(self, signal: Tensor, split: int, record: Callable[[Run], None] | None) -> Tensor:
-        """Return the logits: what the layers from `split` on make of the mean over time."""
-        # An affine layer of the mean is the mean of the affine layer. Summing first and dividing the small result
-        # keeps the gradient an expanded view, where mean() would write it out T times.
-        mean = signal.sum(0, keepdim=True) / len(signal)
-        return run_layers(self.layers[split:], mean, self.num_steps, record).squeeze(0)
+            total, _ = run_in_parts(before, signal, self.num_steps, self.steps_at_once)
+            return run_layers(behind, total / self.num_steps, self.num_steps).squeeze(0)
+        mean = run_to_mean(before, signal, self.num_steps, record)
+        return run_layers(behind, mean, self.num_steps, record).squeeze(0)
 
     def _potentials(self, signal: Tensor, record: Callable[[Run], None] | None) -> Tensor:
         in_parts = self.readout == "potential" and self.steps_at_once is not None
         if in_parts and record is None and torch.is_grad_enabled():
-            return run_in_parts(self.layers, signal, self.num_steps, self.steps_at_once)[1][-1]  # type: ignore[arg-type]
+            return run_in_parts([*self.layers], signal, self.num_steps, self.steps_at_once)[1][-1]  # type: ignore[arg-type]
         current = run_layers(self.layers[:-1], signal, self.num_steps, record)
         neuron = self.layers[-1]
         assert isinstance(neuron, LIF)
@@ -223,19 +219,16 @@ class SpikingNetwork(nn.Module):
         return f"num_steps={self.num_steps}, encoding={self.encoding}, readout={self.readout}"
 
 
-def _split(layers: nn.ModuleList, readout: str) -> int:
-    """Return where the mean over time may be taken: before the trailing affine layers, which commute with it.
+def _split(layers: nn.ModuleList, readout: str) -> tuple[list[nn.Module], list[nn.Module]]:
+    """Return the layers before which, and behind which, the mean over time may be taken.
 
-    Not so a max pool, a synapse, layers of their own at each step, nor a batch norm in training.
+    Trailing affine layers commute with it. Not so a max pool, a synapse, layers of their own at each step, nor a
+    batch norm in training.
     """
-    if readout == "spikes":
-        return len(layers)
-    split = len(layers)
-    while split > 0 and not isinstance(
-        layers[split - 1], (LIF, Synapse, PerStep, Residual, *MAX_POOLS, *BATCH_NORMS)
-    ):
-        split -= 1
-    return split
+    before, behind = [*layers], list[nn.Module]()
+    while readout != "spikes" and before and not isinstance(before[-1], TIMED):
+        behind.insert(0, before.pop())
+    return before, behind
 
 
 def _check_structure(layers: nn.ModuleList, num_steps: int, encoding: str, readout: str) -> None:

@@ -1,5 +1,6 @@
 """Checks of arguments: each failure is one line that names the argument, what came and what was expected."""
 
+import math
 from collections.abc import Iterable
 from typing import Protocol
 
@@ -50,7 +51,7 @@ def check_finite(name: str, tensor: Tensor) -> None:
 
     Neither can vanish in a sum, so a finite sum settles it in one pass; one that overflows needs the second look.
     """
-    if not bool(torch.isfinite(tensor.sum())) and not bool(torch.isfinite(tensor).all()):
+    if not math.isfinite(tensor.sum().item()) and not bool(torch.isfinite(tensor).all()):
         raise ValueError(f"{name}: got NaN or inf, expected finite numbers")
 
 

@@ -10,6 +10,7 @@ from typing import Any
 
 import torch
 
+from ..kernels.memory import kept_memory
 from ..models.kernels import use_kernel
 from ..models.networks import SpikingNetwork
 from ..models.progress import Figures, Progress, no_figures, silent
@@ -112,7 +113,8 @@ def fit(
     if folder is not None:
         store = CheckpointStore(Path(folder), configuration(network, dataset, objective, settings))
         store.restore(state)
-    _train(state, task, store)
+    with kept_memory():
+        _train(state, task, store)
     run = state.finish()
     if store is not None and task.processes.first:
         store.finish(run)

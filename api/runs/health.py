@@ -98,6 +98,7 @@ def _kernels() -> Iterator[Symptom]:
     from spikecert.certify.bounds.prices.price_graph import paths
     from spikecert.certify.branching.fused_climb import climb_kernel, proof_kernel
     from spikecert.certify.branching.ranges.compiled_ranges import ranges_kernel
+    from spikecert.certify.branching.ranges.foresight import foresight_kernel
     from spikecert.models.running.compiled import library
 
     found: dict[str, Callable[[], object]] = {
@@ -110,12 +111,14 @@ def _kernels() -> Iterator[Symptom]:
         "climbs": lambda: climb_kernel(torch.float64),
         "nodes": proof_kernel,
         "ranges": ranges_kernel,
+        "splits": foresight_kernel,
         "bits": bits_kernel,
         "moves": moves_kernel,
         "changes": changes_kernel,
     }
     compiler = 'a C compiler ("apt install gcc", or CC=…) makes it'
     cures = {
+        "splits": f'"complete" splits more often without it; {compiler}',
         "bits": f'"auto" and "complete" prove less of rate codes without it; {compiler}',
         "moves": f'"auto" and "complete" prove less of moves of an event without it; {compiler}',
     }

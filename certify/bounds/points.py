@@ -26,7 +26,7 @@ from .propagation import Propagation, input_signal
 from .signals.affine import affine_map
 from .signals.box import Box, Spread
 from .signals.membrane import scaled_spread
-from .signals.signals import Signal
+from .signals.signals import InputSignal, Signal
 from .trains.recurrent import FeedbackLoop, Known
 from .trains.trains import step_spikes
 
@@ -36,13 +36,61 @@ Entering = Callable[[int, Box], Spread]
 
 @dataclass(frozen=True)
 class Said:
-    """Spikes that are said to be there, 1, or not, −1, and where nothing is said 0: (T, rows, neurons), int8."""
+    """Spikes that are said to be there or not.
 
-    of: dict[Node, Tensor]
+    Attributes:
+        marks: as many of each row, (rows, k, 4): the step, the layer among those that fire, the neuron, rising in
+            this order; and 1 where the spike is there, −1 where it is not.
+    """
+
+    marks: Tensor
+
+    @staticmethod
+    def nothing(points: Tensor) -> "Said":
+        """Return what is said of points, (rows, ...), where nothing is."""
+        return Said(torch.empty(len(points), 0, 4, dtype=torch.long, device=points.device))
 
     def among(self, rows: Tensor) -> "Said":
         """Return what is said of some rows."""
-        return Said({node: said[:, rows] for node, said in self.of.items()})
+        return Said(self.marks[rows])
+
+    def both_ways(self, spikes: Tensor) -> "Said":
+        """Return the same twice, with a spike of each row, (rows, 3), that is there, and then not."""
+        ways = (torch.cat((spikes, torch.full_like(spikes[:, :1], way)), 1) for way in (1, -1))
+        return Said(torch.cat([torch.cat((self.marks, own[:, None]), 1) for own in ways]))
+
+    def of(self, layer: int, shape: tuple[int, int, int]) -> Tensor | None:
+        """Return what is said of a layer, (T, rows, neurons) of int8, 0 where nothing is; None: nothing at all."""
+        row, place = (self.marks[:, :, 1] == layer).nonzero(as_tuple=True)
+        if not len(row):
+            return None
+        said = torch.zeros(shape, dtype=torch.int8, device=row.device)
+        step, _, neuron, way = self.marks[row, place].unbind(1)
+        said[step, row, neuron] = way.to(torch.int8)
+        return said
+
+
+@dataclass(frozen=True)
+class PointSignals:
+    """What is known of inputs that are known exactly.
+
+    Attributes:
+        known: of each node, in the runs of which it is said.
+        opened: the step, layer and neuron of each row's first open spike, −1 where all are told, (rows, 3).
+    """
+
+    known: list[Signal]
+    opened: Tensor
+
+
+@dataclass(frozen=True)
+class PointInput(InputSignal):
+    """Points, which have a magnitude of their own at each step: a layer that fires follows, or nothing at all."""
+
+    def sized(self) -> tuple[Spread, Tensor]:
+        """Return the points and their moduli."""
+        spread = self.spread()
+        return spread, spread.middle.abs()
 
 
 @dataclass(frozen=True)
@@ -51,10 +99,12 @@ class PointPropagation(Propagation):
 
     Attributes:
         said: of spikes.
+        firing: the layers that fire, in order.
         alike: at how many first steps all rows are alike, in what enters and in what is said: one is walked there.
     """
 
-    said: Said = field(default_factory=lambda: Said({}))
+    said: Said = field(default_factory=lambda: Said.nothing(torch.empty(0)))
+    firing: tuple[Node, ...] = ()
     alike: int = 0
 
     def fired(self, node: Fired, x: Signal) -> Signal:
@@ -81,8 +131,9 @@ class PointPropagation(Propagation):
 
     def _walked(self, node: Node, rule: Leaky, entering: Entering, like: Tensor) -> Known:
         walk, rounding = PointWalk.before(rule, like[:, :1], self.of(node)), self.of(node)
-        said, found, scale = self.said.of.get(node), list[Box](), rule.scale_like(like)
-        for t in range(self.source.num_steps):
+        steps, found, scale = self.source.num_steps, list[Box](), rule.scale_like(like)
+        said = self.said.of(self.firing.index(node), (steps, like.shape[1], like[0, 0].numel()))
+        for t in range(steps):
             check_time()
             walk = walk.of_rows(like) if t == self.alike else walk
             current = scaled_spread(entering(t, walk.spikes), None if scale is None else scale[t : t + 1])
@@ -142,14 +193,40 @@ class PointWalk:
         )
 
 
-def point_signals(made: Circuit, points: Tensor, said: Said) -> list[Signal]:
+def point_signals(made: Circuit, points: Tensor, said: Said) -> PointSignals:
     """Return what is known of each node for inputs, (rows, ...) of float64, in the runs of which it is said."""
-    source, rounding = input_signal(made, Box(points, points)), Rounding(made.dtype, whole=made.whole)
+    source, rounding = point_input(made, points), Rounding(made.dtype, whole=made.whole)
     alike = 0
     if len(points) > 1:
         enters = source.steps().lower
-        alike = min(map(_alike, (enters.expand(made.num_steps, *enters.shape[1:]), *said.of.values())))
-    return fold(made, PointPropagation(source, step_spikes, rounding, exact=made.exact, said=said, alike=alike))
+        first = int(said.marks[:, :, 0].min()) if said.marks.numel() else made.num_steps
+        alike = min(_alike(enters.expand(made.num_steps, *enters.shape[1:])), first)
+    options = {"exact": made.exact, "said": said, "firing": made.fired, "alike": alike}
+    known = fold(made, PointPropagation(source, step_spikes, rounding, **options))
+    boxes = [signal.steps() for node, signal in zip(made.nodes, known, strict=True) if node in made.fired]
+    return PointSignals(known, _first_open(boxes, points))
+
+
+def point_input(made: Circuit, points: Tensor) -> InputSignal:
+    """Return what enters the first layer."""
+    found = input_signal(made, Box(points, points))
+    return PointInput(found.box, found.num_steps) if type(found) is InputSignal else found
+
+
+def _first_open(boxes: list[Box], points: Tensor) -> Tensor:
+    """Return the step, layer and neuron of each row's first open spike, −1 where there is none, (rows, 3)."""
+    found = torch.full((len(points), 3), -1, device=points.device)
+    if not boxes:
+        return found
+    opened = [(box.lower < box.upper).flatten(2) for box in boxes]
+    steps = len(opened[0])
+    first = torch.stack([torch.where(own.any(2).any(0), own.any(2).int().argmax(0), steps) for own in opened])
+    step, layer = first.min(0)
+    for index, own in enumerate(opened):
+        mine = ((step < steps) & (layer == index)).nonzero().flatten()
+        neuron = own[step[mine], mine].int().argmax(1)
+        found[mine] = torch.stack((step[mine], torch.full_like(mine, index), neuron), 1)
+    return found
 
 
 def _alike(rows: Tensor) -> int:

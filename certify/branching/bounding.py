@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
-from ...kernels.climb import ClimbSettings, Proposal, ProvenNodes
+from ...kernels.search.climb import ClimbSettings, Proposal, ProvenNodes
 from ...models.constants import at_least, real, reals, settle
 from ..bounds.prices.price_search import Ascent, pair_prices
 from ..bounds.prices.prices import Evaluation, PricedProblem, Specifications
@@ -90,9 +90,9 @@ class _ClimbedNodes(ABC):
 
     @abstractmethod
     def splits(
-        self, question: MarginQuestion, inputs: Tensor, decisions: Decisions, likely: Tensor | float
+        self, question: MarginQuestion, inputs: Tensor, nodes: Nodes, likely: Tensor | float
     ) -> tuple[Tensor, tuple[Splits, Tensor]]:
-        """Return the logits at the open nodes' inputs, where each is best split, and whether it can be."""
+        """Return the logits at the open `nodes`' inputs, where each is best split, and whether it can be."""
 
 
 @dataclass(frozen=True)
@@ -116,11 +116,12 @@ class _Evaluated(_ClimbedNodes):
         return decisions
 
     def splits(
-        self, question: MarginQuestion, inputs: Tensor, decisions: Decisions, likely: Tensor | float
+        self, question: MarginQuestion, inputs: Tensor, nodes: Nodes, likely: Tensor | float
     ) -> tuple[Tensor, tuple[Splits, Tensor]]:
         """Choose by what the network does at the inputs."""
         trace = question.trace(inputs)
-        return trace.logits, choose_splits(self.problem, self.pairs, self.evaluation, trace, decisions, likely)
+        chosen = choose_splits(self.problem, self.pairs, self.evaluation, trace, nodes.decisions, likely)
+        return trace.logits, chosen
 
 
 @dataclass(frozen=True)
@@ -147,13 +148,21 @@ class _Fused(_ClimbedNodes):
         return RowRanges(decisions.first.maximum(lowest), decisions.last.minimum(highest))
 
     def splits(
-        self, question: MarginQuestion, inputs: Tensor, decisions: Decisions, likely: Tensor | float
+        self, question: MarginQuestion, inputs: Tensor, nodes: Nodes, likely: Tensor | float
     ) -> tuple[Tensor, tuple[Splits, Tensor]]:
-        """Take what is proposed."""
-        found = self.climb.network.stages[0].trains.rows
+        """Take what decides most, or what is proposed where nobody says what that is."""
+        stage, decisions, score = self.climb.network.stages[0], nodes.decisions, self.proposal.score[self.open]
+        found, at = stage.trains.rows, self.samples[self.open]
         assert isinstance(decisions, RowRanges)
         assert found is not None
-        chosen = proposed_splits(found, self.samples, self.proposal, self.open, decisions, likely)
+        left = decisions.within(found, at)
+        split = torch.zeros_like(left.first) if stage.split is None else stage.split[at].flatten(1)
+        weights = torch.as_tensor(likely, dtype=score.dtype).expand_as(score)
+        cuts = question.best_cuts(nodes, left, split.bool(), score, weights)
+        if cuts is None:
+            chosen = proposed_splits(found, self.samples, self.proposal, self.open, decisions, likely)
+        else:
+            chosen = Splits(*cuts), (left.first < left.last).any(1)
         return question.network(inputs), chosen
 
 
@@ -203,7 +212,8 @@ def _with_splits(
     decisions = found.trimmed(left.decisions)
     candidates[rows] = inputs = question.inputs_at(left, found.inputs)
     labels = question.labels[question.samples(left)]
-    logits, chosen = found.splits(question, inputs, decisions, 1.0 if weights is None else weights[rows])
+    likely = 1.0 if weights is None else weights[rows]
+    logits, chosen = found.splits(question, inputs, replace(left, decisions=decisions), likely)
     tried[rows] = question.goal.values(logits, labels, inputs).double()
     row = done.nodes.row.index_put((rows,), question.chosen(left.row, logits, inputs))
     split, splittable = chosen

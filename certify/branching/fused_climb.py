@@ -18,7 +18,8 @@ from typing import TypeVar
 import torch
 from torch import Tensor, nn
 
-from ...kernels.climb import (
+from ...kernels.loading import RESETS, load
+from ...kernels.search.climb import (
     ClimbSettings,
     CompiledClimb,
     CompiledProof,
@@ -28,7 +29,6 @@ from ...kernels.climb import (
     Proposal,
     ProvenNodes,
 )
-from ...kernels.loading import RESETS, load
 from ...models.circuit import circuit
 from ...models.elements.neurons import LIF
 from ...models.networks import SpikingNetwork

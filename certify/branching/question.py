@@ -33,6 +33,7 @@ from ..bounds.signals.box import Box
 from ..bounds.signals.signals import Signal
 from ..bounds.trains.base import TrainBound, Trains
 from ..bounds.trains.conserved import conserved_spikes, decidable_spikes
+from ..bounds.trains.forms import TrainRows
 from ..bounds.trains.trains import train_spikes
 from ..perturbations import Perturbation
 from ..questions.classes import ClassGoal
@@ -213,6 +214,15 @@ class MarginQuestion:
             return None
         prices = node.prices[-1].abs().sum(1)
         return self.ranges.of_node(layer, sample, restricted.trains, restricted.split, prices)
+
+    def best_cuts(
+        self, nodes: Nodes, found: TrainRows, split: Tensor, score: Tensor, weights: Tensor
+    ) -> tuple[Tensor, Tensor] | None:
+        """Return where nodes are best split, as `RangeSearch.best_cuts`; None where nobody says."""
+        layer = self._currents
+        if self.ranges is None or layer is None:
+            return None
+        return self.ranges.best_cuts(layer, self.samples(nodes), found, split, score, weights)
 
     @cached_property
     def _currents(self) -> FirstLayer | None:

@@ -55,10 +55,13 @@ class RangedSet(Perturbation):
     def _check_radii(self, dtype: torch.dtype) -> None:
         """Raise ValueError for a radius too small for a normal number of the dtype; a great one is cut anyway."""
         extent = self.extent
-        name = "radius" if isinstance(extent, Tensor) else "epsilon"
-        sizes = torch.as_tensor(extent, dtype=torch.float64)
-        for least in sizes[sizes > 0].sort().values[:1].tolist():
-            check_normal(name, min(least, torch.finfo(dtype).max), dtype)
+        if isinstance(extent, Tensor):
+            name, sizes = "radius", extent[extent > 0].double().sort().values[:1].tolist()
+        else:
+            name, sizes = "epsilon", [extent]
+        for least in sizes:
+            if least > 0:
+                check_normal(name, min(least, torch.finfo(dtype).max), dtype)
 
     def _outward(self, inputs: Tensor) -> tuple[Tensor, Tensor]:
         """Return float64 ends of the box inputs ± extent within [lower, upper], rounded outward."""

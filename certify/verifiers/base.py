@@ -209,8 +209,11 @@ def clean_failures(problem: Problem, verifier: str, clean: Tensor | None = None)
         "unknown", None, None, verifier, 0.0, "the sample's own logits have no difference: inf or NaN"
     )
     known = dict.fromkeys(found.isnan().nonzero().flatten().tolist(), overflow)
+    failed = (found <= 0).nonzero().flatten().tolist()
+    if not failed:
+        return known
     tied = problem.goal.least(problem.goal.gaps(logits, problem.labels, problem.inputs)) == 0
-    for index in (found <= 0).nonzero().flatten().tolist():
+    for index in failed:
         reason = "tied with another class unperturbed" if bool(tied[index]) else MISCLASSIFIED
         known[index] = falsified(problem, index, problem.inputs[index], verifier, started, reason)
     return known

@@ -124,7 +124,7 @@ class Enumeration(Verifier):
                     )
                     if verdict.status == "falsified":
                         return verdict
-                lower, proven = bounded(problem, points)
+                lower, proven = bounded(problem, points, members.count)
                 undecided += int((~proven).sum())
                 least, done = min(least, float(lower.nan_to_num(-math.inf).min())), done + len(points)
         except TimeIsUp:
@@ -199,11 +199,17 @@ def failing(problem: Problem, points: Tensor) -> Tensor:
     return problem.perturbation.project(failed, problem.inputs.expand(len(failed), *inputs.shape[1:]))
 
 
-def bounded(problem: Problem, points: Tensor) -> tuple[Tensor, Tensor]:
-    """Return a lower bound of each member's margin, and whether that is enough, (n,) each."""
+def bounded(problem: Problem, points: Tensor, members: int = 0) -> tuple[Tensor, Tensor]:
+    """Return a lower bound of each member's margin, and whether that is enough, (n,) each.
+
+    Args:
+        problem: of one sample.
+        points: some of its members.
+        members: how many there are in all.
+    """
     labels, goal = problem.labels.expand(len(points)), problem.goal
     exactly = replace(problem, inputs=points, labels=labels, perturbation=SpikeFlip(0), deadline=None)
-    lower = point_bounds(exactly)
+    lower = point_bounds(exactly, members)
     left = (~goal.holds(goal.proven(lower, labels))).nonzero().flatten()
     if len(left):
         lower[left] = lower[left].maximum(_by_trains(exactly.subset(left)))

@@ -58,9 +58,13 @@ INLINE REAL width_of(REAL first, REAL last, long count) { return greater((last -
 /* Neurons that take a step before the next one, so that what is read and written of them shares its lines of cache. */
 #define BESIDE 8
 
+/* Cells that never merge with those of other counts: S is whole, and u is cut by it already (eager_cells.py). */
+INLINE int apart(const Layer *layer, long most) { return layer->decay == 1 && most > layer->steps; }
+
 /* Add what a step makes of a cell, if a run may go there. */
-INLINE long add(Cell *found, long n, const Cell *cell, REAL lower, REAL upper, REAL drop) {
+INLINE long add(Cell *found, long n, const Cell *cell, REAL lower, REAL upper, REAL drop, int whole) {
     found[n] = *cell;
+    if (whole) return n + 1;
     found[n].least = greater(cell->least, (lower - cell->high) / drop);
     found[n].most = lesser(cell->most, (upper - cell->low) / drop);
     return n + (found[n].least <= found[n].most);
@@ -68,7 +72,7 @@ INLINE long add(Cell *found, long n, const Cell *cell, REAL lower, REAL upper, R
 
 /* Candidates of a step: first those in silence, then those with a spike. Returns how many of each there are. */
 INLINE void step_of(const Layer *layer, REAL drop, Flow flow, long at, REAL weight, REAL decay, const Cell *cells,
-                    long count, Cell *found, long *silent, long *fired) {
+                    long count, int whole, Cell *found, long *silent, long *fired) {
     REAL own = layer->decay, surely = layer->surely, perhaps = layer->perhaps;
     REAL lower = flow.lower[at], upper = flow.upper[at], from = flow.low[at], to = flow.high[at];
     long n = 0;
@@ -92,7 +96,7 @@ INLINE void step_of(const Layer *layer, REAL drop, Flow flow, long at, REAL weig
             } else {
                 c.high = lesser(c.high, surely);
             }
-            n = add(found, n, &c, lower, upper, drop);
+            n = add(found, n, &c, lower, upper, drop, whole);
         }
         if (!spike) *silent = n;
     }
@@ -101,9 +105,9 @@ INLINE void step_of(const Layer *layer, REAL drop, Flow flow, long at, REAL weig
 
 /* The same, without the products and quotients of a drop of 1, which change nothing. */
 static void step(const Layer *layer, Flow flow, long at, REAL weight, REAL decay, const Cell *cells, long count,
-                 Cell *found, long *silent, long *fired) {
-    if (layer->drop == 1) step_of(layer, 1, flow, at, weight, decay, cells, count, found, silent, fired);
-    else step_of(layer, layer->drop, flow, at, weight, decay, cells, count, found, silent, fired);
+                 int whole, Cell *found, long *silent, long *fired) {
+    if (layer->drop == 1) step_of(layer, 1, flow, at, weight, decay, cells, count, whole, found, silent, fired);
+    else step_of(layer, layer->drop, flow, at, weight, decay, cells, count, whole, found, silent, fired);
 }
 
 /* Merge n candidates into at most `most` cells, in the order of their bins; return how many cells there are. */
@@ -144,36 +148,143 @@ INLINE void write_ranges(Ranges out, long at, const Cell *cells, long count, lon
     out.longest[at] = hull.longest;
 }
 
+/* Fetch the lines of cache of a step that comes later, which lie far apart. */
+INLINE void fetch(const Layer *layer, Flow flow, Ranges out, long t, long start) {
+    long at = t * layer->size + start;
+    if (t >= layer->steps) return;
+    const REAL *in[4] = {flow.lower, flow.upper, flow.low, flow.high};
+    REAL *to[8] = {out.certain, out.possible, out.least, out.most, out.low, out.high, out.shortest, out.longest};
+    for (int i = 0; i < 4; i++) __builtin_prefetch(in[i] + at);
+    for (int i = 0; i < 8; i++) __builtin_prefetch(to[i] + at, 1);
+}
+
+/* What K cells say of `beside` neurons, step by step. */
+static void cells_of(const Layer *layer, Flow flow, long most, const REAL *row, REAL decay, Ranges out, long start,
+                     long beside, Cell *cells, long *bins) {
+    Cell *found = cells + BESIDE * most;
+    long count[BESIDE], silent, fired;
+    for (long j = 0; j < beside; j++) {
+        memset(cells + j * most, 0, sizeof(Cell));
+        count[j] = 1;
+    }
+    for (long t = 0; t < layer->steps; t++) {
+        fetch(layer, flow, out, t + 6, start);
+        for (long j = 0; j < beside; j++) {
+            long at = t * layer->size + start + j;
+            Cell *own = cells + j * most;
+            step(layer, flow, at, row[t], decay, own, count[j], apart(layer, most), found, &silent, &fired);
+            count[j] = merge(found, silent + fired, most, own, bins);
+            write_ranges(out, at, own, count[j], silent, fired);
+        }
+    }
+}
+
+/* Neurons that never fade, whose spikes are counted: each cell has a whole S = n, which is its sum, too. Cells of one
+   count whose u overlap are as good as their hull: all that a step does to u is monotone, is common to the count, and
+   rounds monotonically, so the hull's image is the hull of theirs, which overlap again. So one cell a count says
+   bitwise what K > T cells do, unless u of a silence and u of a spike that lead to one count lie apart: then the
+   neuron is left to cells_of. */
+#define WIDE 8 /* counts that go together; as many lie before count 0, which none has */
+
+/* Ends of u by count, low > high where there is none, before and after a step: counts from first to last may have one
+   before it; where the next ones go, those from `from` to `to` still hold what was before that. */
+typedef struct {
+    REAL *low, *high, *next_low, *next_high;
+    long first, last, from, to;
+} Counts;
+
+/* Returns whether cells of one count lie apart. `spent` is n·d. */
+INLINE int count_step(const Layer *layer, Flow flow, long at, const REAL *spent, Counts *counts, Ranges out) {
+    REAL surely = layer->surely, perhaps = layer->perhaps, drop = layer->drop;
+    REAL lower = flow.lower[at], upper = flow.upper[at], from = flow.low[at], to = flow.high[at];
+    REAL quietest = INFINITE, loudest = -INFINITE, bottom = INFINITE, top = -INFINITE, gap = 0;
+    long start = counts->from / WIDE * WIDE - 1, behind = counts->last + 2 > counts->to ? counts->last + 2 : counts->to;
+    long blocks = (behind - start) / WIDE + 1;
+    const REAL *low = counts->low + start, *high = counts->high + start;
+    REAL *next_low = counts->next_low + start, *next_high = counts->next_high + start;
+    spent += start;
+#pragma omp simd reduction(min : quietest, bottom) reduction(max : loudest, top, gap)
+    for (long n = 0; n < blocks * WIDE; n++) {
+        REAL s0 = greater(lower - spent[n], low[n] + from), v = lesser(upper - spent[n], high[n] + to);
+        REAL f = greater(lower - spent[n - 1], low[n - 1] + from), w = lesser(upper - spent[n - 1], high[n - 1] + to);
+        REAL s1 = lesser(v, surely), f0 = greater(f, perhaps) - drop, f1 = w - drop;
+        int quiet = s0 <= v && s0 <= surely, fires = f <= w && w >= perhaps;
+        s0 = quiet ? s0 : INFINITE, s1 = quiet ? s1 : -INFINITE;
+        f0 = fires ? f0 : INFINITE, f1 = fires ? f1 : -INFINITE;
+        gap = quiet && fires && (s0 > f1 || f0 > s1) ? 1 : gap;
+        quietest = lesser(quietest, s0), loudest = greater(loudest, f1);
+        next_low[n] = s0 = lesser(s0, f0), next_high[n] = s1 = greater(s1, f1);
+        bottom = lesser(bottom, s0), top = greater(top, s1);
+    }
+    long first = counts->first, last = counts->last + 1;
+    while (first <= last && next_low[first - start] == INFINITE) first++;
+    while (first <= last && next_low[last - start] == INFINITE) last--;
+    *counts = (Counts){counts->next_low, counts->next_high, counts->low, counts->high, first, last, counts->first, counts->last};
+    out.certain[at] = quietest == INFINITE, out.possible[at] = loudest > -INFINITE;
+    out.least[at] = out.shortest[at] = first <= last ? (REAL)first : INFINITE;
+    out.most[at] = out.longest[at] = first <= last ? (REAL)last : -INFINITE;
+    out.low[at] = bottom, out.high[at] = top;
+    return gap > 0;
+}
+
+static long padded(const Layer *layer) { return (layer->steps + 3 + 3 * WIDE) / WIDE * WIDE; }
+
+/* The same as cells_of where `counted`; returns which of them are left to it, a bit each. */
+static long counts_of(const Layer *layer, Flow flow, const REAL *spent, Ranges out, long start, long beside, REAL *memory) {
+    long size = padded(layer), gaps = 0;
+    Counts counts[BESIDE];
+    for (long j = 0; j < beside; j++) {
+        REAL *own = memory + 4 * j * size;
+        for (long n = 0; n < 4 * size; n++) own[n] = n / size % 2 ? -INFINITE : INFINITE;
+        own += WIDE + 1;
+        counts[j] = (Counts){own, own + size, own + 2 * size, own + 3 * size, 0, 0, 0, 0};
+        own[0] = own[size] = 0;
+    }
+    for (long t = 0; t < layer->steps; t++) {
+        fetch(layer, flow, out, t + 6, start);
+        for (long j = 0; j < beside; j++)
+            if (!(gaps >> j & 1))
+                gaps |= (long)count_step(layer, flow, t * layer->size + start + j, spent, counts + j, out) << j;
+    }
+    return gaps;
+}
+
+/* Whether spikes are counted, by cells that never merge with those of other counts. */
+static int counted(const Layer *layer, long most, const REAL *row, double decay) {
+    int ones = apart(layer, most) && decay == 1;
+    for (long t = 0; t < layer->steps; t++) ones &= row[t] == 1;
+    return ones;
+}
+
 /* What K cells a neuron say of each step. Returns 0, or 1 where there is no memory. */
 int cell_ranges(const Layer *layer, const Flow *flow, long most, const REAL *row, double decay, const Ranges *out) {
+    long size = padded(layer), counts = counted(layer, most, row, decay);
     Cell *memory = malloc((size_t)(layer->threads * (BESIDE + 2) * most) * sizeof(Cell));
     long *bins = malloc((size_t)(layer->threads * most) * sizeof(long));
-    int failed = !memory || !bins;
+    REAL *spent = malloc((size_t)((1 + layer->threads * 4 * BESIDE) * size) * sizeof(REAL));
+    int failed = !memory || !bins || !spent;
     if (!failed) {
+        for (long n = 0; n < size; n++) spent[n] = (REAL)(n - WIDE - 1) * (REAL)layer->drop;
 #pragma omp parallel for num_threads(layer->threads) schedule(static) if (layer->threads > 1)
         for (int p = 0; p < layer->threads; p++) {
-            Cell *cells = memory + p * (BESIDE + 2) * most, *found = cells + BESIDE * most;
-            long end = part_start(layer, p + 1);
+            Cell *cells = memory + p * (BESIDE + 2) * most;
+            REAL *own = spent + (1 + p * 4 * BESIDE) * size;
+            long end = part_start(layer, p + 1), *filled = bins + p * most;
             for (long start = part_start(layer, p); start < end; start += BESIDE) {
-                long beside = end - start < BESIDE ? end - start : BESIDE, count[BESIDE], silent, fired;
-                for (long j = 0; j < beside; j++) {
-                    memset(cells + j * most, 0, sizeof(Cell));
-                    count[j] = 1;
+                long beside = end - start < BESIDE ? end - start : BESIDE;
+                if (!counts) {
+                    cells_of(layer, *flow, most, row, (REAL)decay, *out, start, beside, cells, filled);
+                    continue;
                 }
-                for (long t = 0; t < layer->steps; t++) {
-                    for (long j = 0; j < beside; j++) {
-                        long at = t * layer->size + start + j;
-                        Cell *own = cells + j * most;
-                        step(layer, *flow, at, row[t], (REAL)decay, own, count[j], found, &silent, &fired);
-                        count[j] = merge(found, silent + fired, most, own, bins + p * most);
-                        write_ranges(*out, at, own, count[j], silent, fired);
-                    }
-                }
+                long left = counts_of(layer, *flow, spent + WIDE + 1, *out, start, beside, own);
+                for (long j = 0; j < beside; j++)
+                    if (left >> j & 1) cells_of(layer, *flow, most, row, 1, *out, start + j, 1, cells, filled);
             }
         }
     }
     free(memory);
     free(bins);
+    free(spent);
     return failed;
 }
 

@@ -11,6 +11,7 @@
 
 #define LANES (64 / (int)sizeof(REAL))
 #define WIDE 8 /* windows that go together in a product */
+#define SOME (1L << 17) /* ends of windows that are found before samples take their steps, so that a sample stays in cache */
 #define INLINE static inline __attribute__((always_inline))
 #define INFINITE ((REAL)__builtin_inf())
 #define OVER(j, P) _Pragma("omp simd") for (long j = 0; j < (P); j++)
@@ -46,6 +47,11 @@ typedef struct {
     long columns; /* C: windows, rounded up to WIDE */
 } Ends;
 
+/* Ranges by the level of minima that tells them: from starts[level] to starts[level + 1] − 1. */
+typedef struct {
+    long *ranges, starts[65], levels;
+} Order;
+
 /* What all samples share: of W and of |W|, (sources, P), and b, (P). */
 typedef struct {
     REAL *weights, *moduli, *bias;
@@ -55,15 +61,16 @@ typedef struct {
 typedef struct {
     REAL *bottom, *top, *alive;
     REAL *old_bottom, *old_top, *old_alive, *slack, *widening; /* (P) */
-    long *open;                                                /* sources with several rows */
-    long count;
+    REAL *heard;       /* W·x of the sources that have one row, of steps t in slots t mod (W + 1) */
+    long *open, *sure; /* sources with several rows, and with one */
+    long count, known;
 } Sample;
 
 /* What a thread works on. */
 typedef struct {
     REAL *middle, *radius;                         /* of the sources' windows, (sources, C) */
     REAL *low, *high;                              /* of the windows, (C + 1, P): at C what excludes nothing */
-    REAL *cap, *fired, *edge, *current, *ceiling;  /* (P) */
+    REAL *cap, *fired, *edge, *current, *ceiling, *sum; /* (P) */
 } Work;
 
 INLINE REAL lesser(REAL a, REAL b) { return a < b ? a : b; }
@@ -71,40 +78,57 @@ INLINE REAL greater(REAL a, REAL b) { return a > b ? a : b; }
 static long rounded(long n, long to) { return (n + to - 1) / to * to; }
 static long windows_of(const Sizes *sizes, long t) { return t + 1 < sizes->labels ? t + 1 : sizes->labels; }
 
-/* The ends of all windows that end at step t (from 0), of each range: a table of minima over 1, 2, 4, … rows.
-   `table` holds (levels, R, C) of least sums, then as many of greatest ones. */
-static void find_ends(const Sizes *sizes, const Given *given, long t, long levels, REAL *table, Ends *ends) {
-    long R = sizes->rows, C = ends->columns, count = windows_of(sizes, t), size = levels * R * C;
-    for (long r = 0; r < R; r++) {
-        REAL sum = 0, *row = table + r * C;
-        for (long i = 0; i < count; i++)
-            row[i] = sum += given->ages[i] * given->factors[t - i] * given->trains[r * sizes->steps + t - i];
-        for (long i = count; i < C; i++) row[i] = 0;
-        memcpy(row + size, row, sizeof(REAL) * (size_t)C);
-    }
-    for (long level = 1; level < levels; level++)
-        for (long r = 0, half = 1L << (level - 1); r + 2 * half <= R; r++) {
-            REAL *to = table + (level * R + r) * C, *one = table + ((level - 1) * R + r) * C, *other = one + half * C;
-            OVER(i, C) to[i] = lesser(one[i], other[i]);
-            OVER(i, C) to[size + i] = greater(one[size + i], other[size + i]);
+/* The ends of all windows that end at step t (from 0), of each range, WIDE windows at a time: sums of rows, then minima
+   over 2, 4, 8, … rows in their place, which stay in cache. `low` and `high` hold (R, WIDE), `sums` R. */
+static void find_ends(const Sizes *sizes, const Given *given, const Order *order, long t, REAL *sums, Ends *ends) {
+    long R = sizes->rows, C = ends->columns, count = windows_of(sizes, t);
+    REAL *low = sums + R, *high = low + R * WIDE;
+    for (long r = 0; r < R; r++) sums[r] = 0;
+    for (long i = 0; i < C; i += WIDE) {
+        long some = count - i < WIDE ? count - i : WIDE;
+        memset(low, 0, sizeof(REAL) * (size_t)(R * WIDE));
+        for (long r = 0; r < R; r++)
+            for (long l = 0; l < some; l++) {
+                long k = t - i - l;
+                low[r * WIDE + l] = sums[r] += given->ages[i + l] * given->factors[k] * given->trains[r * sizes->steps + k];
+            }
+        memcpy(high, low, sizeof(REAL) * (size_t)(R * WIDE));
+        for (long level = 0; level < order->levels; level++) {
+            long half = 1L << level;
+            for (long at = order->starts[level]; at < order->starts[level + 1]; at++) {
+                long u = order->ranges[at], one = given->first[u] * WIDE, other = (given->last[u] + 1 - half) * WIDE;
+                REAL *least = ends->least + u * C + i, *most = ends->most + u * C + i;
+                OVER(l, WIDE) least[l] = lesser(low[one + l], low[other + l]);
+                OVER(l, WIDE) most[l] = greater(high[one + l], high[other + l]);
+            }
+            for (long at = 0; at < (R - 2 * half + 1) * WIDE; at++) {
+                low[at] = lesser(low[at], low[at + half * WIDE]);
+                high[at] = greater(high[at], high[at + half * WIDE]);
+            }
         }
-    for (long u = 0; u < sizes->ranges; u++) {
-        long span = given->last[u] - given->first[u] + 1, level = 63 - __builtin_clzl((unsigned long)span);
-        const REAL *one = table + (level * R + given->first[u]) * C;
-        const REAL *other = table + (level * R + given->last[u] + 1 - (1L << level)) * C;
-        REAL *least = ends->least + u * C, *most = ends->most + u * C;
-        OVER(i, C) least[i] = lesser(one[i], other[i]);
-        OVER(i, C) most[i] = greater(one[size + i], other[size + i]);
     }
 }
 
-/* out[i][j] = Σ_k in[k][i]·w[k][j], over the sources k that are listed, or all of them. */
+/* Order the ranges by the greatest power of 2 that is not above what they hold, from `levels` of them. */
+static void put_in_order(const Given *given, long count, Order *order) {
+    long n = 0;
+    for (order->levels = 0; n < count; order->levels++) {
+        order->starts[order->levels] = n;
+        for (long u = 0; u < count; u++) {
+            long size = given->last[u] - given->first[u] + 1;
+            if (63 - __builtin_clzl((unsigned long)size) == order->levels) order->ranges[n++] = u;
+        }
+    }
+    order->starts[order->levels] = n;
+}
+
+/* out[i][j] = Σ_k in[k][i]·w[k][j], over the sources k that are listed. */
 static void product(const REAL *w, const REAL *in, const long *listed, long count, long C, long P, REAL *out) {
     for (long j = 0; j < P; j += LANES)
         for (long i = 0; i < C; i += WIDE) {
             Vector sum[WIDE] = {0};
             for (long k = 0; k < count; k++) {
-                long source = listed ? listed[k] : k;
+                long source = listed[k];
                 Vector weight = *(const Vector *)(w + source * P + j);
                 const REAL *over = in + source * C + i;
                 for (int l = 0; l < WIDE; l++) sum[l] += over[l] * weight;
@@ -113,23 +137,40 @@ static void product(const REAL *w, const REAL *in, const long *listed, long coun
         }
 }
 
+/* Keep what the sources say that have one row: windows of it are sums over steps, as W is linear. */
+static void hear(const Sizes *sizes, const Given *given, const Matrix *matrix, long t, long b, Sample *sample) {
+    long P = rounded(sizes->neurons, LANES), m = sizes->sources;
+    REAL *heard = sample->heard + t % (sizes->labels + 1) * P;
+    OVER(j, P) heard[j] = 0;
+    for (long k = 0; k < sample->known; k++) {
+        REAL x = given->trains[given->first[given->range[b * m + sample->sure[k]]] * sizes->steps + t];
+        const REAL *weights = matrix->weights + sample->sure[k] * P;
+        if (x != 0) OVER(j, P) heard[j] += x * weights[j];
+    }
+}
+
 /* The windows that end at step t: W·x + b and |W|·r + slack, then what the run's recursion adds. */
 static void find_windows(const Sizes *sizes, const Given *given, const Ends *ends, const Matrix *matrix, long t, long b,
-                         const Sample *sample, Work *work) {
+                         Sample *sample, Work *work) {
     long C = ends->columns, P = rounded(sizes->neurons, LANES), m = sizes->sources, count = windows_of(sizes, t);
-    for (long k = 0; k < m; k++) {
-        const REAL *least = ends->least + given->range[b * m + k] * C, *most = ends->most + given->range[b * m + k] * C;
+    hear(sizes, given, matrix, t, b, sample);
+    for (long o = 0; o < sample->count; o++) {
+        long k = sample->open[o], u = given->range[b * m + k];
+        const REAL *least = ends->least + u * C, *most = ends->most + u * C;
         REAL *middle = work->middle + k * C, *radius = work->radius + k * C;
         OVER(i, C) middle[i] = (least[i] + most[i]) * (REAL)0.5, radius[i] = (most[i] - least[i]) * (REAL)0.5;
     }
-    product(matrix->weights, work->middle, 0, m, C, P, work->low);
+    product(matrix->weights, work->middle, sample->open, sample->count, C, P, work->low);
     product(matrix->moduli, work->radius, sample->open, sample->count, C, P, work->high);
-    REAL total = 0, moduli = 0, weight = 0;
+    REAL total = 0, moduli = 0, weight = 0, *sum = work->sum;
+    OVER(j, P) sum[j] = 0;
     for (long i = 0; i < count; i++) {
         REAL age = given->ages[i], part = age * given->factors[t - i], *low = work->low + i * P, *high = work->high + i * P;
+        const REAL *heard = sample->heard + (t - i) % (sizes->labels + 1) * P;
         total += part, moduli += fabs(part), weight += age;
         OVER(j, P) {
-            REAL middle = low[j] + matrix->bias[j] * total, radius = high[j] + sample->slack[j] * moduli;
+            sum[j] += part * heard[j];
+            REAL middle = low[j] + sum[j] + matrix->bias[j] * total, radius = high[j] + sample->slack[j] * moduli;
             REAL widening = sample->widening[j] * weight;
             low[j] = (middle - radius) - widening, high[j] = (middle + radius) + widening;
         }
@@ -216,6 +257,7 @@ static size_t lay_out(const Sizes *sizes, long C, char *memory, Matrix *matrix, 
         work->low = take(&next, (C + 1) * P, real), work->high = take(&next, (C + 1) * P, real);
         work->cap = take(&next, P, real), work->fired = take(&next, P, real), work->edge = take(&next, P, real);
         work->current = take(&next, P, real), work->ceiling = take(&next, P, real);
+        work->sum = take(&next, P, real);
     }
     for (long b = sizes->from; b < sizes->to; b++) {
         Sample *sample = samples + b - sizes->from;
@@ -223,7 +265,8 @@ static size_t lay_out(const Sizes *sizes, long C, char *memory, Matrix *matrix, 
         sample->alive = take(&next, slots * P, real), sample->old_bottom = take(&next, P, real);
         sample->old_top = take(&next, P, real), sample->old_alive = take(&next, P, real);
         sample->slack = take(&next, P, real), sample->widening = take(&next, P, real);
-        sample->open = take(&next, m, sizeof(long));
+        sample->heard = take(&next, slots * P, real);
+        sample->open = take(&next, m, sizeof(long)), sample->sure = take(&next, m, sizeof(long));
     }
     return (size_t)(next - memory);
 }
@@ -244,6 +287,7 @@ static void begin(const Sizes *sizes, const Given *given, Matrix *matrix, Sample
         for (long k = 0; k < m; k++) {
             long u = given->range[b * m + k];
             if (given->first[u] < given->last[u]) sample->open[sample->count++] = k;
+            else sample->sure[sample->known++] = k;
         }
         for (long j = 0; j < P; j++) sample->alive[j] = 1; /* node 0: no spike yet counts as one at step 0 */
     }
@@ -264,34 +308,88 @@ static void end(const Sizes *sizes, const Found *found, const Sample *samples) {
 
 /* Returns whether memory failed. */
 int age_trains(const Sizes *sizes, const Given *given, const Found *found) {
-    long C = rounded(sizes->labels, WIDE), U = sizes->ranges, longest = 1, levels = 1;
-    for (long u = 0; u < U; u++) {
-        long span = given->last[u] - given->first[u] + 1;
-        longest = span > longest ? span : longest;
-    }
-    while (2L << (levels - 1) <= longest) levels++;
+    long C = rounded(sizes->labels, WIDE), U = sizes->ranges, T = sizes->steps, each = SOME / (2 * U * C) + 1;
     Matrix matrix;
     Work *works = calloc((size_t)sizes->threads, sizeof(Work));
     Sample *samples = calloc((size_t)(sizes->to - sizes->from), sizeof(Sample));
-    Ends ends = {malloc((size_t)(U * C) * sizeof(REAL)), malloc((size_t)(U * C) * sizeof(REAL)), C};
-    REAL *table = malloc((size_t)(2 * levels * sizes->rows * C) * sizeof(REAL));
+    REAL *least = malloc((size_t)(each * U * C) * sizeof(REAL)), *most = malloc((size_t)(each * U * C) * sizeof(REAL));
+    REAL *sums = malloc((size_t)((2 * WIDE + 1) * sizes->rows) * sizeof(REAL));
+    Order order = {malloc((size_t)U * sizeof(long)), {0}, 0};
     char *memory = 0;
-    int failed = !works || !samples || !ends.least || !ends.most || !table;
+    int failed = !works || !samples || !least || !most || !sums || !order.ranges;
     if (!failed) {
         size_t bytes = lay_out(sizes, C, 0, &matrix, works, samples);
         memory = aligned_alloc(64, bytes);
         failed = !memory;
         if (!failed) memset(memory, 0, bytes), lay_out(sizes, C, memory, &matrix, works, samples);
     }
-    if (!failed) begin(sizes, given, &matrix, samples);
-    for (long t = 0; !failed && t < sizes->steps; t++) {
-        find_ends(sizes, given, t, levels, table, &ends);
+    if (!failed) begin(sizes, given, &matrix, samples), put_in_order(given, U, &order);
+    for (long start = 0; !failed && start < T; start += each) {
+        long behind = start + each < T ? start + each : T;
+#define ENDS(t) (&(Ends){least + ((t) - start) * U * C, most + ((t) - start) * U * C, C})
+        for (long t = start; t < behind; t++) find_ends(sizes, given, &order, t, sums, ENDS(t));
 #pragma omp parallel for schedule(static) num_threads(sizes->threads) if (sizes->threads > 1)
         for (int p = 0; p < sizes->threads; p++)
             for (long b = sizes->from + p; b < sizes->to; b += sizes->threads)
-                step(sizes, given, &ends, &matrix, found, t, b, samples + b - sizes->from, works + p);
+                for (long t = start; t < behind; t++)
+                    step(sizes, given, ENDS(t), &matrix, found, t, b, samples + b - sizes->from, works + p);
     }
     if (!failed) end(sizes, found, samples);
-    free(works), free(samples), free(ends.least), free(ends.most), free(table), free(memory);
+    free(works), free(samples), free(least), free(most), free(sums), free(order.ranges), free(memory);
     return failed;
+}
+
+/* Paths of trains by age, n neurons beside each other; asked for are neurons from..to − 1. */
+typedef struct {
+    long steps, labels, neurons, rows, from, to;
+} Walk;
+
+#define BLOCK 64 /* neurons that walk together */
+
+/* The least and the greatest sums of paths. */
+typedef struct {
+    REAL *least, *most;
+} Lengths;
+
+INLINE void take_way(Lengths to, Lengths from, const unsigned char *exists, long n) {
+    OVER(j, n) {
+        to.least[j] = lesser(to.least[j], exists[j] ? from.least[j] : INFINITE);
+        to.most[j] = greater(to.most[j], exists[j] ? from.most[j] : -INFINITE);
+    }
+}
+
+/* The least and the greatest Σ_t cost[t]·s[t] over all paths of some neurons: those of each label, in W + 1 slots as
+   above, of what is older, and of what has just fired. `memory` holds 2·(W + 3)·BLOCK. */
+static void walk(const Walk *sizes, const Found *found, const REAL *cost, long from, long n, REAL *memory, Lengths sums) {
+    long T = sizes->steps, W = sizes->labels, size = sizes->neurons, all = (W + 3) * BLOCK;
+#define LABEL(slot) ((Lengths){memory + (slot) * BLOCK, memory + all + (slot) * BLOCK})
+    Lengths old = LABEL(W + 1), fired = LABEL(W + 2);
+    for (long j = 0; j < all; j++) memory[j] = j < BLOCK ? 0 : INFINITE, memory[all + j] = -memory[j];
+    for (long t = 0; t <= T; t++) {
+        const unsigned char *edges = (t < T ? found->edges + t * (W + 1) * size : found->ends) + from;
+        OVER(j, BLOCK) fired.least[j] = INFINITE, fired.most[j] = -INFINITE;
+        for (long i = 0; i < W && i <= t; i++) take_way(fired, LABEL((t - i) % (W + 1)), edges + i * size, n);
+        take_way(fired, old, edges + W * size, n);
+        if (t == T) break;
+        const unsigned char *waits = found->waits + t * size + from;
+        OVER(j, n) old.least[j] = waits[j] ? old.least[j] : INFINITE, old.most[j] = waits[j] ? old.most[j] : -INFINITE;
+        long node = t + 1 - W;
+        if (node >= 0) take_way(old, LABEL(node % (W + 1)), found->stays + node * size + from, n);
+        Lengths next = LABEL((t + 1) % (W + 1));
+        OVER(j, n) next.least[j] = fired.least[j] + cost[t], next.most[j] = fired.most[j] + cost[t];
+    }
+    for (long j = 0; j < n; j++) sums.least[from + j] = fired.least[j], sums.most[from + j] = fired.most[j];
+}
+
+/* Fill the least and the greatest sum of each row of costs, (rows, T), over the paths of each neuron, (rows, n) each.
+   Returns whether memory failed. */
+int path_sums(const Walk *sizes, const Found *found, const REAL *costs, REAL *least, REAL *most) {
+    REAL *memory = malloc((size_t)(2 * (sizes->labels + 3) * BLOCK) * sizeof(REAL));
+    for (long from = sizes->from; memory && from < sizes->to; from += BLOCK)
+        for (long r = 0; r < sizes->rows; r++) {
+            long n = sizes->to - from < BLOCK ? sizes->to - from : BLOCK, at = r * sizes->neurons;
+            walk(sizes, found, costs + r * sizes->steps, from, n, memory, (Lengths){least + at, most + at});
+        }
+    free(memory);
+    return !memory;
 }

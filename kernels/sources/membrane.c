@@ -6,6 +6,7 @@
    -ffp-contract=off, so that no compiler fuses anything else. */
 
 #include <stdlib.h>
+#include <string.h>
 
 #define LANES 1024 /* neurons that one block holds in the fastest cache, with all their steps */
 #define PARTS 16  /* partial sums of one vector register's width */
@@ -53,35 +54,41 @@ INLINE REAL slope(REAL x, REAL width, REAL inverse, int surrogate) {
     return inverse / (1 + scaled * scaled);
 }
 
-/* One block of at most LANES neurons through all steps; potentials and spikes go to rows of the given stride. */
-INLINE void run_block(const Layer *layer, Input in, long start, long n, REAL *potentials, long potential_stride,
-                      REAL *spikes, REAL *final, int reset, int fires) {
+typedef struct { /* what is asked for of the run; each may be missing */
+    REAL *potentials; /* rows of the given stride, from the block's first neuron on */
+    long stride;
+    REAL *spikes, *counts, *final; /* of all neurons */
+} Asked;
+
+/* One block of at most LANES neurons through all steps. */
+INLINE void run_block(const Layer *layer, Input in, long start, long n, Asked out, int reset, int fires) {
     REAL decay = (REAL)layer->decay, threshold = (REAL)layer->threshold, drop = (REAL)layer->drop;
-    REAL residue[LANES];
+    REAL residue[LANES], counts[LANES];
     for (long j = 0; j < n; j++) residue[j] = in.initial ? in.initial[start + j] : 0;
+    for (long j = 0; j < n; j++) counts[j] = 0;
     for (long t = 0; t < layer->steps; t++) {
         const REAL *current = in.current + t * layer->current_stride + start;
         REAL scale = in.scale ? in.scale[t] : 1;
-        REAL *v_row = potentials ? potentials + t * potential_stride : 0;
-        REAL *s_row = spikes ? spikes + t * layer->size + start : 0;
+        REAL *v_row = out.potentials ? out.potentials + t * out.stride : 0;
+        REAL *s_row = out.spikes ? out.spikes + t * layer->size + start : 0;
         for (long j = 0; j < n; j++) {
             REAL v = MULTIPLY_ADD(residue[j], decay, current[j] * scale);
             REAL s = fire(v, threshold, fires);
             residue[j] = after_reset(v, s, drop, reset);
             if (v_row) v_row[j] = v;
             if (s_row) s_row[j] = s;
+            counts[j] += s;
         }
     }
-    if (final)
-        for (long j = 0; j < n; j++) final[start + j] = residue[j];
+    if (out.counts) memcpy(out.counts + start, counts, (size_t)n * sizeof(REAL));
+    if (out.final) memcpy(out.final + start, residue, (size_t)n * sizeof(REAL));
 }
 
-static void run_any_block(const Layer *layer, Input in, long start, long n, REAL *potentials, long stride,
-                          REAL *spikes, REAL *final) {
-#define CASE(RESET, FIRES)                                                                   \
-    if (layer->reset == RESET && layer->fires == FIRES) {                                    \
-        run_block(layer, in, start, n, potentials, stride, spikes, final, RESET, FIRES);     \
-        return;                                                                              \
+static void run_any_block(const Layer *layer, Input in, long start, long n, Asked out) {
+#define CASE(RESET, FIRES)                                \
+    if (layer->reset == RESET && layer->fires == FIRES) { \
+        run_block(layer, in, start, n, out, RESET, FIRES); \
+        return;                                           \
     }
     CASE(ZERO, AT_LEAST) CASE(ZERO, ABOVE) CASE(SUBTRACT, AT_LEAST)
     CASE(SUBTRACT, ABOVE) CASE(NONE, AT_LEAST) CASE(NONE, ABOVE)
@@ -95,13 +102,13 @@ INLINE long part_start(const Layer *layer, int p) {
 }
 
 void forward(const Layer *layer, const REAL *current, const REAL *scale, const REAL *initial, REAL *potentials,
-             REAL *spikes, REAL *final) {
+             REAL *spikes, REAL *counts, REAL *final) {
     Input in = {current, scale, initial};
 #pragma omp parallel for num_threads(layer->threads) schedule(static) if (layer->threads > 1)
     for (int p = 0; p < layer->threads; p++)
         for (long start = part_start(layer, p), end = part_start(layer, p + 1); start < end; start += LANES)
-            run_any_block(layer, in, start, least(LANES, end - start), potentials ? potentials + start : 0,
-                          layer->size, spikes, final);
+            run_any_block(layer, in, start, least(LANES, end - start),
+                          (Asked){potentials ? potentials + start : 0, layer->size, spikes, counts, final});
 }
 
 typedef struct {
@@ -153,7 +160,7 @@ INLINE void back_block(const Layer *layer, Input in, Gradients grad, long start,
 
 static void back_any_block(const Layer *layer, Input in, Gradients grad, long start, long n, REAL *potentials,
                            REAL *sums) {
-    run_any_block(layer, in, start, n, potentials, LANES, 0, 0);
+    run_any_block(layer, in, start, n, (Asked){potentials, LANES, 0, 0, 0});
 #define CASE(RESET, SURROGATE)                                                                            \
     if (layer->reset == RESET && layer->surrogate == SURROGATE) {                                         \
         back_block(layer, in, grad, start, n, potentials, sums, RESET, SURROGATE);                        \
@@ -184,6 +191,6 @@ int backward(const Layer *layer, const REAL *current, const REAL *scale, const R
     return 0;
 }
 
-#include "ends.c"
-#include "coupled.c"
-#include "windows.c"
+#include "membrane/ends.c"
+#include "membrane/coupled.c"
+#include "membrane/windows.c"

@@ -2,12 +2,13 @@
 
 A function is its code, its defaults and what its closure holds. Each of these can be assigned to, and who looks at
 functions alone takes them for what they were. Objects are compared by identity, and those that were there are
-kept, so that no other one has theirs: a thousand functions take a tenth of a millisecond. What lists and the like
+kept: a thousand functions take a tenth of a millisecond. What lists and the like
 hold, among defaults or in a closure, is not looked at.
 """
 
-from collections.abc import Iterable
-from operator import attrgetter
+from collections.abc import Iterable, Iterator
+from itertools import chain
+from operator import attrgetter, is_
 from types import CellType, FunctionType, ModuleType
 
 INSIDE = ("__wrapped__", "__func__", "fget", "fset", "func")
@@ -28,26 +29,23 @@ class Bodies:
         self._named = [(each, name) for each in self._functions for name in each.__kwdefaults__ or {}]
         self._cells = [cell for _, cell in held]
         self._whose = [*self._functions * 3, *(each for each, _ in [*held, *self._named])]
-        self._kept = self._now()
-        self._then = list(map(id, self._kept))
+        self._kept = list(self._now())
 
     def check(self) -> None:
         """Raise TypeError where something inside a function is another object than it was."""
-        now = self._now()
-        if list(map(id, now)) != self._then:
-            told = next(
-                each for each, one, other in zip(self._whose, now, self._kept, strict=True) if one is not other
-            )
+        if not all(map(is_, self._now(), self._kept)):
+            parts = zip(self._whose, self._now(), self._kept, strict=True)
+            told = next(each for each, one, other in parts if one is not other)
             raise TypeError(
                 f"network: {told.__module__}.{told.__qualname__} was replaced inside, expected its code, defaults "
                 "and closure as imported"
             )
 
-    def _now(self) -> list[object]:
-        """Return what is inside: code, defaults and what has names among them, closures."""
-        functions, named = self._functions, [(each.__kwdefaults__ or {}).get(name) for each, name in self._named]
+    def _now(self) -> Iterator[object]:
+        """Yield what is inside: code, defaults and what has names among them, closures; nothing is held on to."""
+        functions, named = self._functions, ((each.__kwdefaults__ or {}).get(name) for each, name in self._named)
         parts = map(CODE, functions), map(DEFAULTS, functions), map(NAMED, functions), map(HELD, self._cells)
-        return [value for part in (*parts, named) for value in part]
+        return chain(*parts, named)
 
 
 def _functions(values: Iterable[object]) -> list[FunctionType]:

@@ -7,6 +7,7 @@ from torch import Tensor, nn
 
 from .registry import ELEMENTS, Element, of_node, register
 
+Layers = nn.ModuleList | Sequence[nn.Module]
 WEIGHTED = (nn.Linear, nn.Conv1d, nn.Conv2d)
 """Layers with a matrix of weights."""
 BATCH_NORMS = (nn.BatchNorm1d, nn.BatchNorm2d)
@@ -120,7 +121,13 @@ def apply_affine(layer: nn.Module, signal: Tensor) -> Tensor:
         raise ValueError(f"inputs: {layer} was given {shape} (batch first) and can't take it: {error}") from error
 
 
-def walk(layers: nn.ModuleList) -> Iterator[nn.Module]:
+def plain(layer: nn.Module) -> bool:
+    """Return whether a call of a layer is a call of its type's `forward`: no hook, and none of its own."""
+    hooks = layer._forward_hooks or layer._forward_pre_hooks or layer._backward_hooks or layer._backward_pre_hooks
+    return not hooks and "forward" not in vars(layer) and layer._compiled_call_impl is None
+
+
+def walk(layers: Layers) -> Iterator[nn.Module]:
     """Yield every affine layer and neuron in execution order, residual branches before their shortcuts."""
     for layer in layers:
         if isinstance(layer, Residual):

@@ -154,7 +154,7 @@ class Recurrent(LIF):
         scale = self.neuron.scale(num_steps)
         factor, before = None if scale is None else scale[t : t + 1], None if left is None else left[0]
         potentials, fired, after = Membrane.apply(  # type: ignore[misc]
-            drive, factor, before, self.dynamics, 1, keep, self.kernel
+            drive, factor, before, self.dynamics, 1, "potentials" if keep else "final", self.kernel
         )
         return None if potentials is None else potentials[0], fired[0], after[None]
 

@@ -29,9 +29,11 @@ torch.empty(31 << 20, dtype=torch.uint8)
 
 
 class Membrane(torch.autograd.Function):
-    """(current, input_scale, initial, dynamics, num_steps, keep, kernel) → potentials, spikes, final.
+    """(current, input_scale, initial, dynamics, num_steps, kept, kernel) → potentials, spikes, final.
 
-    Potentials are None unless `keep`. The initial residue is u[0], zero for None; the final one is u[T].
+    What is `kept` is "potentials", None elsewhere, and the final residue, u[T]; "final", that alone; or "spikes",
+    where the compiled kernel saves the work of the residue. Where it is "counts", by that kernel alone, spikes are
+    their sum over time. The initial residue is u[0], zero for None.
     """
 
     @staticmethod
@@ -42,24 +44,26 @@ class Membrane(torch.autograd.Function):
         initial: Tensor | None,
         dynamics: Dynamics,
         num_steps: int,
-        keep: bool,
+        kept: str,
         kernel: str,
-    ) -> tuple[Tensor | None, Tensor, Tensor]:
+    ) -> tuple[Tensor | None, Tensor, Tensor | None]:
         """Run the recursion, and keep what the backward pass needs."""
         current = current.contiguous()
         initial = None if initial is None else initial.contiguous()
         shape = current.shape[1:]
-        spikes = current.new_empty((num_steps, *shape))
-        potentials = torch.empty_like(spikes) if keep else None
-        final = current.new_empty(shape)
+        spikes = current.new_empty((1 if kept == "counts" else num_steps, *shape))
+        potentials = torch.empty_like(spikes) if kept == "potentials" else None
         compiled = kernel_for(kernel, current, input_scale)
+        final = current.new_empty(shape) if compiled is None or kept in ("potentials", "final") else None
         if compiled is None:
+            assert final is not None
             run_eager(current, input_scale, initial, dynamics, potentials, spikes, final)
         else:
             layer = layer_of(current, dynamics, num_steps)
-            compiled.forward(layer, current, input_scale, initial, potentials, spikes, final)
+            steps, counts = (None, spikes) if kept == "counts" else (spikes, None)
+            compiled.forward(layer, current, input_scale, initial, potentials, steps, final, counts)
         ctx.save_for_backward(current, input_scale, initial, spikes)
-        ctx.dynamics, ctx.compiled = dynamics, compiled if covers(dynamics) else None
+        ctx.num_steps, ctx.dynamics, ctx.compiled = num_steps, dynamics, compiled if covers(dynamics) else None
         ctx.set_materialize_grads(False)
         return potentials, spikes, final
 
@@ -73,10 +77,12 @@ class Membrane(torch.autograd.Function):
         grad_current = torch.empty_like(current)
         grad_initial = None if initial is None else torch.empty_like(initial)
         grad_scale = None if input_scale is None else torch.zeros_like(input_scale)
+        if grad_spikes is not None:  # a count's is that of each of its steps
+            grad_spikes = grad_spikes.expand(ctx.num_steps, *grad_spikes.shape[1:])
         incoming = (grad_potentials, grad_spikes, grad_final)
         outgoing = (grad_current, grad_initial, grad_scale)
         if ctx.compiled is not None:
-            layer = layer_of(current, ctx.dynamics, len(spikes))
+            layer = layer_of(current, ctx.dynamics, ctx.num_steps)
             ctx.compiled.backward(layer, current, input_scale, initial, incoming, outgoing)
         else:
             backward_eager(current, input_scale, initial, ctx.dynamics, spikes, incoming, outgoing)
@@ -98,7 +104,7 @@ def simulate(
     Returns:
         Potentials v before reset and spikes s, each (T, batch, ...).
     """
-    return Membrane.apply(current, input_scale, None, dynamics, num_steps, True, kernel)[:2]  # type: ignore[index]
+    return Membrane.apply(current, input_scale, None, dynamics, num_steps, "potentials", kernel)[:2]  # type: ignore[index]
 
 
 def simulate_spikes(
@@ -109,7 +115,20 @@ def simulate_spikes(
     Args:
         current, input_scale, dynamics, num_steps, kernel: as in `simulate`.
     """
-    return Membrane.apply(current, input_scale, None, dynamics, num_steps, False, kernel)[1]  # type: ignore[index]
+    return Membrane.apply(current, input_scale, None, dynamics, num_steps, "spikes", kernel)[1]  # type: ignore[index]
+
+
+def count_spikes(
+    current: Tensor, input_scale: Tensor | None, dynamics: Dynamics, num_steps: int, kernel: str = "eager"
+) -> Tensor:
+    """Return Σ_t s[t], (1, batch, ...), exactly: by the compiled kernel without storing s.
+
+    Args:
+        current, input_scale, dynamics, num_steps, kernel: as in `simulate`.
+    """
+    if kernel_for(kernel, current, input_scale) is None or not covers(dynamics):
+        return simulate_spikes(current, input_scale, dynamics, num_steps, kernel).sum(0, keepdim=True)
+    return Membrane.apply(current, input_scale, None, dynamics, num_steps, "counts", kernel)[1]  # type: ignore[index]
 
 
 def resume(
@@ -125,4 +144,4 @@ def resume(
     Returns:
         Spikes (num_steps, batch, ...) and the residue (batch, ...) for the next steps; both differentiable.
     """
-    return Membrane.apply(current, input_scale, residue, dynamics, num_steps, False, kernel)[1:]  # type: ignore[index]
+    return Membrane.apply(current, input_scale, residue, dynamics, num_steps, "final", kernel)[1:]  # type: ignore[index]

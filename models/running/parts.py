@@ -8,11 +8,11 @@ from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
 from ..constants import at_least
-from ..elements.layers import BATCH_NORMS, walk
+from ..elements.layers import BATCH_NORMS, Layers, walk
 from .running import STATEFUL, Timed, run_through
 
 
-def check_parts(layers: nn.ModuleList, steps_at_once: int, training: bool = False) -> None:
+def check_parts(layers: Layers, steps_at_once: int, training: bool = False) -> None:
     """Raise ValueError where a pass in parts is not the whole pass: now or, with `training`, in that mode."""
     at_least(1)("steps_at_once", steps_at_once)
     parts = (part for layer in walk(layers) for part in layer.modules())
@@ -22,7 +22,7 @@ def check_parts(layers: nn.ModuleList, steps_at_once: int, training: bool = Fals
 
 
 def run_in_parts(
-    layers: nn.ModuleList, signal: Tensor, num_steps: int, steps_at_once: int
+    layers: list[nn.Module], signal: Tensor, num_steps: int, steps_at_once: int
 ) -> tuple[Tensor, list[Tensor]]:
     """Return the sum over time of what `layers` make of a signal, (1, batch, ...), and the final residues.
 
@@ -54,7 +54,7 @@ def run_in_parts(
 
 
 def _part(
-    layers: nn.ModuleList, signal: Tensor, span: tuple[int, int, int], *residues: Tensor | None
+    layers: list[nn.Module], signal: Tensor, span: tuple[int, int, int], *residues: Tensor | None
 ) -> tuple[Tensor, ...]:
     """Return the sum over the part's steps, and the residues behind them."""
     start, steps, num_steps = span

@@ -2,12 +2,14 @@
 
 from collections.abc import Callable
 
-from torch import Tensor, nn
+from torch import Tensor
 
-from ..elements.layers import PerStep, Residual, run_affine
+from ..elements.layers import Layers, PerStep, Residual, plain, run_affine
 from ..elements.neurons import LIF, Run, in_full
 from ..elements.recurrent import Recurrent
 from ..elements.synapses import Synapse
+from .membrane import count_spikes
+from .sparse import run_sparsely
 
 Timed = LIF | Synapse | PerStep
 Fire = Callable[[Timed, Tensor], Tensor]
@@ -18,15 +20,26 @@ SILENT = (Synapse, PerStep)
 """Those of them that do not fire."""
 
 
-def run_through(layers: nn.ModuleList, signal: Tensor, fire: Fire) -> Tensor:
-    """Run `layers` on a signal (time, batch, ...), where time is 1 for a constant signal."""
+def run_through(layers: Layers, signal: Tensor, fire: Fire, compiled: bool | None = None) -> Tensor:
+    """Run `layers` on a signal (time, batch, ...), where time is 1 for a constant signal.
+
+    Args:
+        layers: of a network.
+        signal: what enters them.
+        fire: what layers with a state do.
+        compiled: whether affine layers may use a kernel, too; None: where one of the neurons does.
+    """
+    if compiled is None:
+        compiled = any(isinstance(layer, LIF) and layer.kernel == "compiled" for layer in layers)
+    run = run_sparsely if compiled else run_affine
     for layer in layers:
         if isinstance(layer, Residual):
-            signal = _sum(run_through(layer.branch, signal, fire), run_through(layer.shortcut, signal, fire))
+            paths = (layer.branch, layer.shortcut)
+            signal = _sum(*(run_through(path, signal, fire, compiled or None) for path in paths))
         elif isinstance(layer, STATEFUL):
             signal = fire(layer, signal)
         else:
-            signal = run_affine(layer, signal)
+            signal = run(layer, signal)
     return signal
 
 
@@ -39,10 +52,13 @@ def _sum(branch: Tensor, shortcut: Tensor) -> Tensor:
 
 
 def run_layers(
-    layers: nn.ModuleList, signal: Tensor, num_steps: int, record: Callable[[Run], None] | None = None
+    layers: Layers, signal: Tensor, num_steps: int, record: Callable[[Run], None] | None = None
 ) -> Tensor:
     """Run `layers` for `num_steps` steps, and hand each spiking layer's run to `record`."""
+    return run_through(layers, signal, _firing(num_steps, record))
 
+
+def _firing(num_steps: int, record: Callable[[Run], None] | None) -> Fire:
     def fire(neuron: Timed, current: Tensor) -> Tensor:
         """Return a layer's spikes, and record its run if that is asked for."""
         if record is None or isinstance(neuron, SILENT):
@@ -51,7 +67,23 @@ def run_layers(
         record(run)
         return run.spikes
 
-    return run_through(layers, signal, fire)
+    return fire
+
+
+def run_to_mean(
+    layers: Layers, signal: Tensor, num_steps: int, record: Callable[[Run], None] | None = None
+) -> Tensor:
+    """Return the mean over time, (1, batch, ...), of what `run_layers` returns: spikes are counted, not kept."""
+    last = layers[-1] if record is None and len(layers) else None
+    if isinstance(last, LIF) and last.kernel == "compiled" and type(last).forward is LIF.forward and plain(last):
+        current = in_full(run_through(layers[:-1], signal, _firing(num_steps, None), compiled=True))
+        return count_spikes(current, last.scale(num_steps), last.dynamics, num_steps, last.kernel) / num_steps
+    return mean_over_time(run_layers(layers, signal, num_steps, record))
+
+
+def mean_over_time(signal: Tensor) -> Tensor:
+    """Return the mean of a signal, (1, batch, ...): its gradient stays an expanded view, which mean() writes."""
+    return signal.sum(0, keepdim=True) / len(signal)
 
 
 def listen_to(currents: list[Tensor], num_steps: int) -> Fire:

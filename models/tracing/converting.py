@@ -25,6 +25,7 @@ from .building import RowWriter
 from .draws.own import OwnDrawnSource, own_drawn_source
 from .grouping import SILENT, LayerFirings
 from .lengthening import few_steps, lengthened
+from .polynomials import LOSES, is_rounded
 from .reading import COMPARISONS, GraphReading
 from .readouts import Readout, readout_of
 from .rests.resting import ReadAtRest
@@ -311,6 +312,8 @@ class ModuleRun:
         readout: Readout = readout_of(reading, layers, name)
         if not layers.firings and readout.decay is None and readout.weights is None:
             raise ConversionRefused(SILENT)
+        if any(map(is_rounded, reading.output.steps)):
+            raise ConversionRefused(f"output: {LOSES}")
         network, other = writer.network(readout), self.traces.confirmed(reading, place)
         parts = self.traces.other, other, writer, readout, self.traces.inputs[1]
         return network, (*self.notes, *reading.notes, *writer.notes, *_left_out(self.traces.other, layers)), parts

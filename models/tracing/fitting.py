@@ -23,6 +23,7 @@ from .grouping import LayerFirings
 from .guessing.guesses import LARGEST, Fit, guesses_of, of_nothing
 from .guessing.states import guesses_of_states, spelled
 from .polynomials import (
+    BURIED,
     LOSES,
     UNIT,
     ZERO,
@@ -74,11 +75,14 @@ def fit(layers: LayerFirings, layer: int) -> Fit:
         replace(each, rest=rest) if each.kind == "rest" else each for each in guesses_of(known, names, firings)
     )
     for apart, guess, currents in _tried(layers, guesses, known, names, firings):
-        if (reason := _wrong(guess, lost)) is not None:
+        if (reason := _wrong(guess)) is not None:
             wrong[guess] = reason
             continue
         try:
-            return _proved(layers, firings, guess, currents(), apart)
+            found = _proved(layers, firings, guess, currents(), apart)
+            if (reason := _loses(found, lost)) is None:
+                return found
+            nearest = len(known), reason
         except ConversionRefused as error:
             right = error.right if isinstance(error, _Mismatch) else 0
             if right > nearest[0]:
@@ -138,15 +142,13 @@ def _told(guess: Fit) -> str:
 SHARES = ("keeps {} of its potential", "keeps {} of what its threshold was raised by")
 
 
-def _wrong(guess: Fit, lost: Fraction) -> str | None:
+def _wrong(guess: Fit) -> str | None:
     """Return which constant no neuron has; None where all may be."""
     for what, share in zip(SHARES, (guess.decay, guess.fading), strict=True):
         if guess.states is None and not all(0 <= number <= 1 for number in entries_of(share)):
             return f"{what.format(told(share))} in a step, expected a share in [0, 1]"
     if not all(number > 0 for number in entries_of(guess.threshold)):
         return f"has a threshold of {told(guess.threshold)}, expected one above what a reset leaves"
-    if lost > LARGEST_OFFSET * max(entries_of(guess.threshold)):
-        return f"{LOSES}; up to {float(lost):g}, at a threshold of {told(guess.threshold)}"
     if guess.states is not None and guess.states.largest > LARGEST:
         return f"has states with constants up to {float(guess.states.largest):.3g}, expected at most {LARGEST:g}"
     if guess.kind == "subtract" and max(entries_of(guess.drop)) > LARGEST:
@@ -160,13 +162,21 @@ def _wrong(guess: Fit, lost: Fraction) -> str | None:
     return None
 
 
+def _loses(fit: Fit, lost: Fraction) -> str | None:
+    """Return how its sums round more than a step pays for; None where they don't."""
+    if lost <= LARGEST_OFFSET * min(entries_of(fit.threshold)):
+        return None
+    size = "" if lost >= BURIED else f" of up to {float(lost):g}"
+    return f"{LOSES}{size}; at a threshold of {told(fit.threshold)}"
+
+
 def _memoryless(layers: LayerFirings, known: list[Polynomial], place: str) -> Fit:
     constant = known[0].constant
     if layers.times(known[0]) and layers.num_steps > 1:
         raise ConversionRefused(f"{place}: fires at one step only, expected all")
     below = all(number < 0 for number in entries_of(constant))
     threshold = -constant if below else UNIT
-    if known[0].lost > LARGEST_OFFSET * max(entries_of(threshold)):
+    if known[0].lost > LARGEST_OFFSET * min(entries_of(threshold)):
         raise ConversionRefused(f"{place}: {LOSES}")
     return Fit("none", ZERO, threshold, current=known[0] + Polynomial.of(threshold))
 

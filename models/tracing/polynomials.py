@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 import operator
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from fractions import Fraction
 from functools import cached_property
@@ -25,19 +25,14 @@ MOVING = ("view", "pick", "place", "moved")
 """Maps of which each entry is one of those before, or 0."""
 TWO = "multiplies two signals that are no spikes"
 """A refusal."""
-CANCELS = (
-    "adds a signal and takes it away again, which leaves rounding of what it is added to, and nothing where the "
-    "signal is large; expected s + (v - v.detach()), or sums without it"
+LOSES = (
+    "adds a number or a signal and takes it away again, which rounds what it is added to; expected sums without it"
 )
 """A refusal."""
-LOSES = "adds a number and takes it away again, which rounds what it is added to; expected sums without it"
-"""A refusal."""
-LARGEST_SHARE = 16
-"""Of a number that cancels, beside what is left of signals."""
-UNBOUNDED = Fraction(1 << 64)
-"""What is lost where a signal cancels."""
-LARGEST_BEND = 4
-"""Times a function that is 1 at most: beside more of it rounding leaves another number than 1 of a spike."""
+PLAIN, MOST = 1 << 10, 1 << 13
+"""Sums of fractions of this denominator, of moduli below this in all, are computed without rounding."""
+BURIED = Fraction(1 << 128)
+"""What is lost of a signal, which has no bound."""
 MOST_TERMS = 4096
 """More of them are refused: what multiplies so many spikes is no neuron that is known here."""
 
@@ -198,9 +193,15 @@ class ModuleInput:
 
 @dataclass(frozen=True)
 class Excess:
-    """What a firing compares with 0, v − θ, by the firing's number."""
+    """What a firing compares with 0, v − θ, by the firing's number.
+
+    Attributes:
+        firing: its number.
+        constant: the number in that, −θ.
+    """
 
     firing: int
+    constant: Coefficient = field(default=ZERO, compare=False, repr=False)
 
 
 @dataclass(frozen=True, eq=False)
@@ -285,11 +286,15 @@ class Bent:
         node: of the graph.
         step: of it.
         why: it is refused where it does not.
+        low: it is no less.
+        high: it is no more.
     """
 
     node: str
     step: int
     why: str
+    low: Fraction
+    high: Fraction
 
 
 Graded = ModuleInput | Excess | Image | KeptSum | Bent
@@ -345,15 +350,16 @@ class Polynomial:
             ConversionRefused: for one of two graded signals.
         """
         if not isinstance(other, Polynomial):
-            lost = self.lost * size(other) if self.lost else ZERO
+            lost = _scaled(self.lost, other) if self.lost else ZERO
             return Polynomial({term: number * other for term, number in self.terms.items()}, lost)
         terms = (
             (_product(one, two), number * factor)
             for one, number in self.terms.items()
             for two, factor in other.terms.items()
         )
-        lost = max(self.lost * other.size, other.lost * self.size) if self.lost or other.lost else ZERO
-        return summed(terms, lost)
+        pairs = ((one, two) for one, two in ((self, other), (other, self)) if one.lost)
+        lost = (BURIED if two.signals else _scaled(one.lost, two.size) for one, two in pairs)
+        return summed(terms, max(lost, default=ZERO))
 
     def __eq__(self, other: object) -> bool:
         """Compare the terms."""
@@ -418,42 +424,106 @@ class Polynomial:
     def where(self, spike: int, fires: bool) -> Polynomial:
         """Return it with a spike settled."""
         own = next((each for each in self.spikes if each == spike), spike)
-        return summed(
+        terms = (
             ((spikes - {spike}, graded), number)
             for (spikes, graded), number in self.terms.items()
             if (not _apart(spikes - {spike}, frozenset({own})) if fires else spike not in spikes)
         )
+        return summed(terms, self.lost)
 
     def coefficient(self, graded: Graded | None, *spikes: int) -> Coefficient:
         """Return the coefficient of a term."""
         return self.terms.get((frozenset(spikes), graded), ZERO)
 
 
+def _scaled(lost: Fraction, by: Coefficient) -> Fraction:
+    """Return what is lost of a signal, times a factor."""
+    return lost if lost >= BURIED else lost * size(by)
+
+
 def added(one: Polynomial, other: Polynomial) -> Polynomial:
     """Return a sum as floats make it, which knows what was added and taken away again.
 
     fl(a + c) − c is a but for ε·|c|. Of spikes and constants c is known: a neuron may lose no more than a few of
-    its thresholds so. Of signals it is not: where one of them cancels, and nothing but spikes is left, far inputs
-    leave nothing of these. Where the next sum brings signals again, as v + (I − v) does, that is their own error.
+    its thresholds so. Of signals it is not, so none may be lost. Where less than an eighth of one is left, as in
+    v + .95·(I − v), far potentials round more than a step pays, 8u·(λ·|v| + |I|).
 
-    Raises:
-        ConversionRefused: for potentials of firings that cancel so.
+    Of a spike s and b in [0, 1], (s − b) + b is s: nothing is rounded for s = 0, and for s = 1 half a unit of a
+    number below 1 at most, ε/4, by which the second sum rounds to 1 (its tie to the even of 1 − ε/2 and 1).
     """
     found = one + other
-    if found.lost >= UNBOUNDED and found.signals:
-        found.lost = ZERO
-    few, more = sorted((one.terms, other.terms), key=len)
-    for term in few if found.terms else ():
-        if term not in more or len(more) == 1 or isinstance(term[1], Bent):
-            continue
-        left, most = size(found.terms.get(term, ZERO)), max(size(few[term]), size(more[term]))
-        if term[1] is None:
-            found.lost = max(found.lost, most if 2 * left < most else ZERO)
-        elif left == 0 and found.spikes and not found.signals:
-            if isinstance(term[1], Excess):
-                raise ConversionRefused(CANCELS)
-            found.lost = UNBOUNDED
+    if _is_exact(one) and _is_exact(other):
+        return found
+    both = {graded for spikes, graded in one.terms if graded and (spikes, graded) in other.terms}
+    if any(isinstance(graded, Bent) for graded in both):
+        return found if _is_restored(found, one, other) else Polynomial(found.terms, BURIED)
+    first, second = _constants(one), _constants(other)
+    gone = (_largest_gone(number, second[spikes], 2) for spikes, number in first.items() if spikes in second)
+    found.lost = max(found.lost, *gone, ZERO)
+    for graded in both:
+        if found.lost < BURIED and any(_cancels(graded, *each) for each in _in_each_state(graded, one, other)):
+            found.lost = BURIED
     return found
+
+
+def _constants(signal: Polynomial) -> dict[frozenset[int], Coefficient]:
+    """Return the numbers beside each product of spikes, those in what firings compare among them."""
+    found = dict[frozenset[int], Coefficient]()
+    for (spikes, graded), number in signal.terms.items():
+        if graded is None or isinstance(graded, Excess):
+            own = number if graded is None else number * graded.constant
+            found[spikes] = found[spikes] + own if spikes in found else own
+    return found
+
+
+def _in_each_state(graded: Graded, one: Polynomial, other: Polynomial) -> Iterator[tuple[Polynomial, Polynomial]]:
+    """Return two polynomials as the spikes beside a signal fire or not: of v·(1 − s) + v·s nothing cancels."""
+    both = (spikes for side in (one, other) for spikes, each in side.terms if each == graded)
+    spike = next((spike for spikes in both for spike in spikes), None)
+    if spike is None:
+        yield one, other
+        return
+    for fires in (False, True):
+        yield from _in_each_state(graded, one.where(spike, fires), other.where(spike, fires))
+
+
+def _cancels(graded: Graded, one: Polynomial, other: Polynomial) -> bool:
+    """Return whether next to nothing of a signal is left in a sum; where all cancels, nothing is rounded."""
+    gone = _largest_gone(one.coefficient(graded), other.coefficient(graded), 8)
+    return gone > 0 and bool((one + other).terms)
+
+
+def _largest_gone(one: Coefficient, other: Coefficient, share: int) -> Fraction:
+    """Return the largest number of which a sum leaves less than a share, in any feature; 0 for none."""
+    first, second = (each.array if isinstance(each, Fractions) else np.array([each]) for each in (one, other))
+    first, second = np.broadcast_arrays(first, second)
+    most = np.maximum(abs(first), abs(second))
+    return max(most[share * abs(first + second) < most].tolist(), default=ZERO)
+
+
+def _is_restored(found: Polynomial, *sides: Polynomial) -> bool:
+    """Return whether a spike is what is left where a bent signal in [0, 1] was taken away and is added."""
+    ends = (ends_of(side) for side in sides)
+    return found.boolean and any(each is not None and 0 <= each[0] <= each[1] <= 1 for each in ends)
+
+
+def ends_of(signal: Polynomial) -> tuple[Fraction, Fraction] | None:
+    """Return what a signal lies between; None where it is made of more than constants and bent signals."""
+    low = high = ZERO
+    for (spikes, graded), number in signal.terms.items():
+        if spikes or not (graded is None or isinstance(graded, Bent)):
+            return None
+        ends = (UNIT, UNIT) if graded is None else (graded.low, graded.high)
+        found = [entry * end for entry in entries_of(number) for end in ends]
+        low, high = low + min(found), high + max(found)
+    return low, high
+
+
+def _is_exact(signal: Polynomial) -> bool:
+    """Return whether sums of spikes like this one, in any order, are computed without rounding."""
+    numbers = [number for value in signal.terms.values() for number in entries_of(value)]
+    plain = all(PLAIN % number.denominator == 0 for number in numbers)
+    return plain and not signal.signals and 2 * sum(map(size, signal.terms.values())) < MOST
 
 
 def summed(terms: Iterable[tuple[Term | None, Coefficient]], lost: Fraction = ZERO) -> Polynomial:
@@ -461,8 +531,6 @@ def summed(terms: Iterable[tuple[Term | None, Coefficient]], lost: Fraction = ZE
     found: dict[Term, Coefficient] = {}
     for term, number in terms:
         if term is not None:
-            if isinstance(term[1], Bent) and max(map(abs, entries_of(number))) > LARGEST_BEND:
-                raise Uncancelled(term[1].why)
             found[term] = found[term] + number if term in found else number
     return Polynomial(found, lost)
 
@@ -498,16 +566,28 @@ def _apart(one: frozenset[int], other: frozenset[int]) -> bool:
 
 def image(by: FeatureMap, signal: Polynomial) -> Polynomial:
     """Return what a layer makes of a signal: of nothing its bias, where it has one."""
-    if not signal.terms:
+    moves = by.key[0] in MOVING
+    lost = signal.lost if moves else BURIED if is_rounded(signal) else ZERO
+    if not signal.terms and not lost:
         return Polynomial({}) if by.homogeneous else by.of_nothing
-    check_unrounded(signal, LARGEST_SHARE)
-    return Polynomial.graded(Image(by, unfolded(signal)))
+    return Polynomial({(frozenset(), Image(by, unfolded(signal))): UNIT}, lost)
 
 
-def check_unrounded(signal: Polynomial, share: int) -> None:
-    """Raise ConversionRefused where a signal was rounded at numbers above a share of its own; spikes may be."""
-    if signal.lost > (share * signal.size if signal.signals else UNBOUNDED / 2):
-        raise ConversionRefused(LOSES if signal.signals else CANCELS)
+def is_rounded(signal: Polynomial) -> bool:
+    """Return whether a signal strays from what it says by more than is paid for where a layer or output reads it.
+
+    For signals nothing is. A spike to which no number is added that is larger than what it is itself comes back
+    within one rounding, which the product with a weight leaves over (`certify/rounding/sums.py`).
+    """
+    return signal.lost > (signal.size if _of_spikes(signal) else ZERO)
+
+
+def _of_spikes(signal: Polynomial) -> bool:
+    """Return whether a signal is a sum of spikes, moved or not."""
+    return all(
+        isinstance(each, Image) and each.map.key[0] in MOVING and _of_spikes(each.signal)
+        for each in signal.signals
+    )
 
 
 def unfolded(signal: Polynomial) -> Polynomial:

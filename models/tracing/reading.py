@@ -20,8 +20,11 @@ from ..conversion.refusal import ConversionRefused
 from .followed import BATCH, FEATURE, TIME, FollowedSignal, settled
 from .operations import arithmetic, mapping, moving
 from .operations.calls import TracedCall, runs_always, understood
+from .operations.expressions import EqualValues
 from .polynomials import (
+    LOSES,
     ONE,
+    PLAIN,
     UNIT,
     ZERO,
     Bent,
@@ -35,7 +38,6 @@ from .polynomials import (
     Shortening,
     Uncancelled,
     above,
-    check_unrounded,
     entries_of,
     exact,
     parted,
@@ -48,14 +50,16 @@ from .watching import frames_of, line_of
 
 FAR = 1 << 29
 """A threshold above this is one that a sum of spikes may never reach."""
-PLAIN = 1 << 10
-"""A fraction of this denominator, and below this size, is computed without rounding."""
 ENDINGS = ("_softmax", "_log_softmax", "softmax", "log_softmax", "argmax")
 """What ends a network without a change of its class."""
 SATURATED = ("tanh", "sigmoid", "relu")
 """What rises with each output by itself, or stays: of some numbers, large or small ones, it makes one."""
 LONG = 24
 """Of how many terms a sum may be without a name."""
+AGAIN = (
+    "compares what {} does, computed in another way, and rounding may tell the two apart; expected one comparison"
+)
+"""A refusal."""
 FAILS = "may fail on some inputs, which makes it a branch on values; leave it out"
 """A refusal."""
 COMPARISONS = ("gt", "ge", "lt", "le", "heaviside")
@@ -117,6 +121,7 @@ class Rereading:
         entrywise: lines whose batch norms are factors and constants of channels, as potentials go through them.
         before: whether the output is what its last functions are of, where they only keep the order.
         names: whether long sums that neurons keep besides a potential get names.
+        exact: whether a graph says equations, of no run that rounds.
     """
 
     unused: bool = False
@@ -124,6 +129,7 @@ class Rereading:
     entrywise: frozenset[tuple[tuple[str, int], ...]] = frozenset()
     before: bool = False
     names: bool = False
+    exact: bool = False
 
 
 @dataclass(frozen=True)
@@ -249,6 +255,7 @@ class Reader:
         self.firings: list[Firing] = []
         self.silent: list[Firing] = []
         self.known: dict[tuple[Polynomial, bool], int] = {}
+        self.same = EqualValues(graph)
         self.kept = 0
         self.batch = self.given = 0
 
@@ -256,6 +263,7 @@ class Reader:
         """Return what the graph computes."""
         made = set[Node]()
         for node in self.graph.graph.nodes:
+            self.same.note(node)
             if node.op == "placeholder" or not made.isdisjoint(node.all_input_nodes):
                 made.add(node)
                 if node.op == "call_function" and not runs_always(node) and node not in self.live:
@@ -275,7 +283,6 @@ class Reader:
         output = output.with_steps([unfolded(step) for step in output.steps])
         for step in output.steps:
             _check_unbent(step)
-            check_unrounded(step, 0)
         left_out = 0
         if largest is not None and self.timed:  # more than those of the input: a record that begins with zeros
             same = sum(1 for _ in takewhile(lambda pair: pair[0] == pair[1], pairwise(output.steps)))
@@ -313,7 +320,10 @@ class Reader:
         leaves = tree_leaves((args, kwargs))
         if any(isinstance(leaf, FollowedSignal) for leaf in leaves):
             self._check_written(node, leaves)
-            return understood(TracedCall(node, args, kwargs, self.batch, self._fired, self.entrywise))
+            found = understood(TracedCall(node, args, kwargs, self.batch, self._fired, self.entrywise))
+            if isinstance(found, FollowedSignal) and self.how.exact:
+                return found.with_steps([Polynomial(step.terms) for step in found.steps])
+            return found.with_steps([Polynomial({})] * len(found.steps)) if self.same.is_nothing(node) else found
         with torch.no_grad():
             found = node.target(*args, **kwargs)  # pyright: ignore[reportCallIssue]
         if self.batch >= BATCHES[1][0] and _tells_apart(name_of(node), args, found, self.batch):
@@ -360,6 +370,8 @@ class Reader:
 
     def _fired(self, call: TracedCall, excess: FollowedSignal, strict: bool) -> FollowedSignal:
         """Return the spikes of what is compared with 0, each step."""
+        if any(step.lost for step in excess.steps) and self.same.compares_alike(call.node):
+            excess = excess.with_steps([Polynomial({})] * len(excess.steps))
         return excess.with_steps([self._spike(call, excess, step, strict) for step in range(len(excess.steps))])
 
     def _spike(self, call: TracedCall, laid: FollowedSignal, step: int, strict: bool) -> Polynomial:
@@ -374,7 +386,7 @@ class Reader:
             if not excess.spikes:
                 places = frames_of(call.node), line_of(call.node)
                 self.silent.append(Firing(excess, strict, call.node, step, False, laid, *places))
-            return arithmetic.mapped(excess, lambda value: _above(call, value, strict))
+            return arithmetic.mapped(excess, lambda value: _above(call, value, strict, excess.lost))
         if not counts and (settled_by := self._settled(call, excess, strict)) is not None:
             return settled_by
         if not any(number > -FAR for number in entries_of(excess.constant)):
@@ -383,6 +395,7 @@ class Reader:
                 return Polynomial({})
         turned = self._known(excess * Fraction(-1), not strict)
         found = self._known(excess, strict)
+        self._check_alike(call.node, turned if found is None else found)
         if found is None and turned is None:
             own = excess.rest.terms.items()
             parts = (number for (spikes, graded), number in own if counts or (graded and not spikes))
@@ -390,6 +403,15 @@ class Reader:
             found = self._new(call, laid, step, strict, flips, counts)
             found, turned = (None, found) if flips else (found, None)
         return self._fires(found) if found is not None else arithmetic.negated(self._fires(turned))  # pyright: ignore
+
+    def _check_alike(self, node: Node, number: int | None) -> None:
+        """Raise where what an earlier firing compares is computed in another way, which may round otherwise."""
+        if number is None or self.how.exact:
+            return
+        if self.same.sides(node) != self.same.sides(self.firings[number].node):
+            raise ConversionRefused(
+                f"{line_of(node)}: {name_of(node)}: {AGAIN.format(self.firings[number].place)}"
+            )
 
     def _fires(self, number: int) -> Polynomial:
         """Return where a comparison holds, by the number of its firing."""
@@ -412,14 +434,20 @@ class Reader:
     ) -> Coefficient | None:
         """Return where an excess is above 0 while a spike is there, or is not; None where that does not say."""
         if not excess.rest.terms:
-            return _above(call, excess.constant, strict)
-        if self._known(excess, strict) == spike:
+            return _above(call, excess.constant, strict, excess.lost)
+        if self._known(excess, strict) == spike and self._sides_are_exact(call.node):
             return Fraction(int(state))
         apart = (excess - each for each in (self.firings[spike].excess, Polynomial.graded(Excess(spike))))
         by = next((each.constant for each in apart if not each.rest.terms), ZERO)
-        least = Fraction(1 if state else -1, PLAIN)  # more than rounding makes of other orders of a sum
+        least = max(UNIT, excess.lost) / (PLAIN if state else -PLAIN)  # more than other orders of a sum round
         further = all(number >= least if state else number <= least for number in entries_of(by))
         return Fraction(int(state)) if further else None
+
+    def _sides_are_exact(self, node: Node) -> bool:
+        """Return whether nothing is lost of the values that a node compares: their difference keeps its sign."""
+        sides = [self.values.get(each) if isinstance(each, Node) else each for each in self.same.compared(node)]
+        steps = (step for each in sides if isinstance(each, FollowedSignal) for step in each.steps)
+        return all(each is not None for each in sides) and not any(step.lost for step in steps)
 
     def _is_count(self, signal: Polynomial) -> bool:
         """Return whether a signal is a whole number of spikes, or of what was one before half was taken away."""
@@ -447,7 +475,7 @@ class Reader:
         self.firings.append(firing)
         self.known[excess, strict] = number
         if self.firings[-1].named:
-            name = Polynomial.graded(Excess(number))
+            name = Polynomial.graded(Excess(number, excess.constant))
             self.known[name, strict] = number
             for place, value in self.values.items():
                 if counts and place not in node.all_input_nodes:
@@ -455,7 +483,9 @@ class Reader:
                 if isinstance(value, FollowedSignal) and len(value.steps) == 1:
                     self.values[place] = value.with_steps([by_name(value.steps[0], excess, name)])
             if self.how.names and not counts:
-                self.firings[number] = replace(firing, names=self._shortened(excess, Excess(number)))
+                self.firings[number] = replace(
+                    firing, names=self._shortened(excess, Excess(number, excess.constant))
+                )
         return number
 
     def _shortened(self, excess: Polynomial, compared: Excess) -> Shortening:
@@ -554,9 +584,11 @@ def _check_unbent(signal: Polynomial) -> None:
             _check_unbent(each.signal)
 
 
-def _above(call: TracedCall, value: Coefficient, strict: bool) -> Coefficient:
+def _above(call: TracedCall, value: Coefficient, strict: bool, lost: Fraction) -> Coefficient:
     """Return where numbers are above 0, where no rounding decides it."""
     for number in entries_of(value):
+        if abs(number) * PLAIN < lost:
+            call.refuse(LOSES)
         plain = PLAIN % number.denominator == 0 and abs(number) < PLAIN
         if not plain and abs(number) < Fraction(1, PLAIN):
             call.refuse(f"compares numbers that differ by {float(number):g} only, which rounding decides")

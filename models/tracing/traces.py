@@ -70,7 +70,7 @@ class Traces:
             names: whether to give names to long sums that neurons keep.
         """
         reader = RestingReader if rested else None
-        how = Rereading(before=self.source.ending == "before", names=names)
+        how = Rereading(before=self.source.ending == "before", names=names, exact=self.source.own)
         reading = read(self.graph, self.source.timed, place, how, reader)
         try:
             return reading, grouped(reading, self.source.num_steps)

@@ -43,7 +43,7 @@ def test_sdist_and_wheel_hold_the_library(built):
     names = set(zipfile.ZipFile(wheel).namelist())
     for name in ("spikecert/py.typed", "spikecert/cli.py", "spikecert/reports/pages/templates/report.html"):
         assert name in names
-    for name in (f"spikecert/kernels/sources/{path.name}" for path in (ROOT / "kernels" / "sources").glob("*.c")):
+    for name in (f"spikecert/{path.relative_to(ROOT).as_posix()}" for path in (ROOT / "kernels").rglob("*.c")):
         assert name in names
     modules = [path for name in FOLDERS for path in (ROOT / name).rglob("*.py")]
     assert all(f"spikecert/{path.relative_to(ROOT).as_posix()}" in names for path in modules)

@@ -167,6 +167,7 @@ def test_a_class_name_has_one_meaning() -> None:
 
 TABLES = {
     "models/elements/layers.py": "types with weights, or statistics over time: what training does to modules",
+    "models/running/sparse.py": "the gradient of a dense layer that it finds in its own way",
     "models/elements/recurrent.py": "which of them a feedback may be: those of one step, without statistics",
     "models/merging.py": "it writes new weights of each kind in its own way",
     "models/chips/quantizing.py": "it rounds the weights of each kind, and no others",

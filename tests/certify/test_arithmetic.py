@@ -6,8 +6,8 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from spikecert import LIF, LInf, Recurrent, Residual, SpikingNetwork, bounds, certified_radius, verify
-from spikecert.certify.replay import TOGETHER, replays
+from spikecert import LIF, LInf, Recurrent, Residual, SpikingNetwork, bounds, certified_radius, mlp, verify
+from spikecert.certify.replay import TOGETHER, evaluating, replays
 
 
 @pytest.mark.parametrize("name", ["ONEDNN_DEFAULT_FPMATH_MODE", "DNNL_DEFAULT_FPMATH_MODE"])
@@ -105,3 +105,15 @@ class Alone(nn.Module):
 def test_a_counterexample_fails_alone_and_in_a_batch(sizes: tuple[int, ...]) -> None:
     net: SpikingNetwork = Alone(*sizes)  # type: ignore[assignment]
     assert replays(net, torch.zeros(3), 0, "strict") == (len(sizes) == 2)
+
+
+def test_modes_are_what_they_were_behind_an_evaluation() -> None:
+    """Of a network in training and of one that was evaluated before, also where a mode is set meanwhile."""
+    for training in (True, False):
+        network = mlp((3, 4, 2)).train(training)
+        network.layers[1].eval()
+        before = [module.training for module in network.modules()]
+        with evaluating(network):
+            assert not any(module.training for module in network.modules())
+            network.layers[0].train()
+        assert [module.training for module in network.modules()] == before

@@ -63,6 +63,50 @@ AGED_MUTANTS = (
         "matrix->moduli[k * P + j] = weight",
     ),
     Mutant(
+        "long kernel: what is known is heard a step late",
+        LONG,
+        "sample->heard + (t - i) % (sizes->labels + 1) * P",
+        "sample->heard + (t - i + sizes->labels) % (sizes->labels + 1) * P",
+    ),
+    Mutant(
+        "long kernel: what is known counts alike at each age",
+        LONG,
+        "sum[j] += part * heard[j]",
+        "sum[j] += heard[j]",
+    ),
+    Mutant(
+        "long kernel: minima over half of a range",
+        LONG,
+        "other = (given->last[u] + 1 - half) * WIDE",
+        "other = one",
+    ),
+    Mutant(
+        "long kernel: a block's ends of the step before",
+        LONG,
+        "least + ((t) - start) * U * C, most",
+        "least, most",
+    ),
+    Mutant("walk: nothing is older", LONG, "        take_way(fired, old, edges + W * size, n);\n", ""),
+    Mutant("walk: nothing gets older", LONG, "if (node >= 0) take_way(old,", "if (node < 0) take_way(old,"),
+    Mutant(
+        "walk: what is old may always wait",
+        LONG,
+        "old.least[j] = waits[j] ? old.least[j] : INFINITE",
+        "old.most[j] += 0",
+    ),
+    Mutant(
+        "walk: the first spike costs nothing",
+        LONG,
+        "fired.least[j] + cost[t]",
+        "fired.least[j] + (t ? cost[t] : 0)",
+    ),
+    Mutant(
+        "walk: ways that do not exist",
+        LONG,
+        "lesser(to.least[j], exists[j] ? from.least[j] : INFINITE)",
+        "lesser(to.least[j], from.least[j])",
+    ),
+    Mutant(
         "ages: caps of a step more", TRAINS, "torch.arange(1, len(upper) + 1,", "torch.arange(2, len(upper) + 2,"
     ),
     Mutant("ages: what gets old is forgotten", TRAINS, "old.alive | last.alive", "old.alive.clone()"),

@@ -4,6 +4,7 @@ from mutant import Mutant
 
 BOUNDS = "certify/bounds/"
 CELLS = "certify/bounds/cells/eager_cells.py"
+KERNEL = "kernels/sources/cells.c"
 PAIRS = "certify/bounds/cells/eager_pairs.py"
 THROUGH = "certify/bounds/cells/looking_through.py"
 TABLE = "certify/bounds/trains/balanced_table.py"
@@ -48,8 +49,8 @@ CELL_MUTANTS = (
     Mutant(
         "cells: a spike does not count in S",
         CELLS,
-        "most = torch.cat((most, most + 1.0))",
-        "most = torch.cat((most, most))",
+        "torch.cat((most, most + 1.0))",
+        "torch.cat((most, most))",
     ),
     Mutant(
         "cells: merge into the first",
@@ -65,6 +66,34 @@ CELL_MUTANTS = (
     ),
     Mutant("cells: a certain spike wherever one is possible", CELLS, "Box((~silent.any(0))", "Box((fires.any(0))"),
     Mutant("cells: sums forget their decay", CELLS, "cells.longest * decay", "cells.longest"),
+    Mutant("cells: S cut where it is whole", CELLS, "if not _apart(cells, inflow, rule):", "if True:"),
+    Mutant("cells: S never cut", CELLS, "if not _apart(cells, inflow, rule):", "if False:"),
+    Mutant("counts: any row", KERNEL, "    for (long t = 0; t < layer->steps; t++) ones &= row[t] == 1;\n", ""),
+    Mutant(
+        "counts: any decay",
+        KERNEL,
+        "return layer->decay == 1 && most > layer->steps;",
+        "return most > layer->steps;",
+    ),
+    Mutant("counts: as if u never lay apart", KERNEL, "return gap > 0;", "return 0;"),
+    Mutant("counts: a spike does not count", KERNEL, "low[n - 1] + from), w", "low[n] + from), w"),
+    Mutant(
+        "counts: a spike of what came in by this count",
+        KERNEL,
+        "upper - spent[n - 1], high[n - 1]",
+        "upper - spent[n], high[n - 1]",
+    ),
+    Mutant("counts: silence above θ", KERNEL, "REAL s1 = lesser(v, surely), f0", "REAL s1 = v, f0"),
+    Mutant("counts: the last count is forgotten", KERNEL, "last = counts->last + 1;", "last = counts->last;"),
+    Mutant(
+        "counts: what was before is still there", KERNEL, "counts->last + 2 > counts->to ?", "counts->last >= 0 ?"
+    ),
+    Mutant(
+        "counts: lower ones are still there",
+        KERNEL,
+        "counts->from / WIDE * WIDE - 1",
+        "counts->first / WIDE * WIDE - 1",
+    ),
     Mutant(
         "trains: S for any reader",
         "certify/bounds/cells/automaton.py",

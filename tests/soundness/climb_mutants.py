@@ -137,6 +137,30 @@ CLIMB_MUTANTS = (
         "    const double *low = layer->low, *high = layer->high;\n    double *costs",
     ),
     Mutant(
+        "foresight kernel: the cut on the other side",
+        "kernels/sources/ranges.c",
+        "REAL value = prices[g] * end - (side ? minus[g] : plus[g]);",
+        "REAL value = prices[g] * end - (side ? plus[g] : minus[g]);",
+    ),
+    Mutant(
+        "foresight kernel: an aim's other end",
+        "kernels/sources/ranges.c",
+        "(REAL)sign * (base + best) + bias",
+        "(REAL)sign * (base + best) - bias",
+    ),
+    Mutant(
+        "foresight kernel: forget the cut neuron itself",
+        "kernels/sources/ranges.c",
+        "if (j == aim && side) low = r + 1;",
+        "",
+    ),
+    Mutant(
+        "foresight: what one side decides is enough",
+        "certify/branching/ranges/foresight.py",
+        "(below + spared) * (above + spared)",
+        "below.maximum(above) + spared",
+    ),
+    Mutant(
         "branching: take a range that overflows for one around 0",
         "certify/branching/ranges/slabs.py",
         "value = (value - error).nan_to_num(nan=-torch.inf, posinf=-torch.inf)",

@@ -8,6 +8,7 @@ FLIPS = "certify/perturbations/events/spike_flip.py"
 CHAINS = "certify/bounds/trains/rate_trains.py"
 POINTS = "certify/bounds/points.py"
 FORKS = "certify/splitting/forks.py"
+WALKS, CHAINED = "kernels/sources/walks.c", "certify/bounds/compiled_points.py"
 LONG_GRAPHS = "models/tracing/lengthening.py"
 LISTING_MUTANTS = (
     Mutant("points: a step rounds nothing", POINTS, "radius = current.radius + error", "radius = current.radius"),
@@ -24,6 +25,92 @@ LISTING_MUTANTS = (
         "(must | (said != 0))",
     ),
     Mutant(
+        "points: an input's size is that of its middle at another step",
+        POINTS,
+        "return spread, spread.middle.abs()",
+        "return spread, spread.middle.abs().roll(1, 0) * 0.0",
+    ),
+    Mutant(
+        "walks: a step rounds nothing",
+        WALKS,
+        "double slack = wide + (layer->unit * size + layer->smallest);",
+        "double slack = wide;",
+    ),
+    Mutant(
+        "walks: products round nothing",
+        WALKS,
+        "r = from->radius[i] + error * from->size[i];",
+        "r = from->radius[i];",
+    ),
+    Mutant(
+        "walks: a synapse rounds nothing",
+        WALKS,
+        "radius[j] += wide + (layer->synapse_unit * most + layer->synapse_smallest);",
+        "radius[j] += 0.0 * most;",
+    ),
+    Mutant(
+        "walks: an open spike is a silent one",
+        WALKS,
+        "may = h >= limits.perhaps ? 1.0 : 0.0;",
+        "may = must;",
+    ),
+    Mutant(
+        "walks: an open spike takes nothing away",
+        WALKS,
+        "double joined = smaller(l, larger(l, limits.perhaps) - limits.drop);",
+        "double joined = l;",
+    ),
+    Mutant(
+        "walks: an open spike is there where it subtracts",
+        WALKS,
+        "may > 0.0 ? larger(fired_high, quiet) : h;",
+        "may > 0.0 ? fired_high : h;",
+    ),
+    Mutant(
+        "walks: an open spike that resets to 0 leaves what is above 0",
+        WALKS,
+        "l = may > 0.0 ? smaller(l, 0.0) : l,",
+        "l = may > 0.0 ? l : l,",
+    ),
+    Mutant(
+        "walks: what is said to be silent fires",
+        WALKS,
+        "double spike = mark[3] > 0 ? 1.0 : 0.0;",
+        "double spike = mark[3] != 0 ? 1.0 : 0.0;",
+    ),
+    Mutant(
+        "walks: rows are taken for alike a step too long",
+        WALKS,
+        "long found = t == entering ? sizes->steps : t;",
+        "long found = t == entering ? sizes->steps : t + 1;",
+    ),
+    Mutant(
+        "walks: rows are alike whatever is said of them",
+        WALKS,
+        "return first < found ? first : found;",
+        "return found;",
+    ),
+    Mutant(
+        "walks: the first open spike is forgotten where rows are alike",
+        WALKS,
+        "if (opened[-3] >= 0 && opened[-3] < start)",
+        "if (0)",
+    ),
+    Mutant("walks: numbers may be of any size", WALKS, "failed |= walk.wild[j] > 0.0 ? 2 : 0;", "failed |= 0;"),
+    Mutant(
+        "walks: what is said of one layer is said of another",
+        WALKS,
+        "mark < end && mark[0] == t && mark[1] == l;",
+        "mark < end && mark[0] == t;",
+    ),
+    Mutant("chains: delays are none", CHAINED, " and not any(each and each.delay for each in filters)", ""),
+    Mutant(
+        "chains: what is read besides the last layer's spikes is forgotten",
+        CHAINED,
+        "if not (last and straight and behind and on_cpu):",
+        "if not (last and straight and on_cpu):",
+    ),
+    Mutant(
         "points: rows are taken for alike a step too long",
         POINTS,
         "return int(other.int().argmax()) if",
@@ -34,9 +121,9 @@ LISTING_MUTANTS = (
     ),
     Mutant(
         "forks: one of both ways is enough",
-        FORKS,
-        "zip(ways, (1, -1), strict=True)",
-        "zip(ways, (1, 1), strict=True)",
+        POINTS,
+        "torch.full_like(spikes[:, :1], way)), 1) for way in (1, -1))",
+        "torch.full_like(spikes[:, :1], way)), 1) for way in (1, 1))",
     ),
     Mutant("forks: the greater bound of both ways", FORKS, 'lower[proven], "amin")', 'lower[proven], "amax")'),
     Mutant(

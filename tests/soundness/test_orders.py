@@ -123,5 +123,5 @@ def test_potentials_that_are_counted_from_far_away_are_refused():
 
     inputs = torch.rand(4, 5, generator=torch.Generator().manual_seed(0))
     assert from_norse(module(-0.5), inputs, 4).neurons[0].dynamics.threshold == 1.0
-    with pytest.raises(ConversionRefused, match="adds a number and takes it away again"):
+    with pytest.raises(ConversionRefused, match="adds a number or a signal and takes it away again"):
         from_norse(module(-8.0), inputs, 4)

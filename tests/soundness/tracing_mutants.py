@@ -5,6 +5,8 @@ from mutant import Mutant
 TRACING, READING = "models/tracing/tracing.py", "models/tracing/reading.py"
 TRACES, FITTING = "models/tracing/traces.py", "models/tracing/fitting.py"
 WATCHING, POLYNOMIALS = "models/tracing/watching.py", "models/tracing/polynomials.py"
+CONVERTING = "models/tracing/converting.py"
+ARITHMETIC, MOVING = "models/tracing/operations/arithmetic.py", "models/tracing/operations/moving.py"
 RESTING, AWAKE = "models/tracing/rests/resting.py", "models/tracing/rests/awake.py"
 TRACING_MUTANTS = (
     Mutant(
@@ -127,15 +129,51 @@ TRACING_MUTANTS = (
     Mutant(
         "tracing: a signal may cancel",
         POLYNOMIALS,
-        "elif left == 0 and found.spikes",
-        "elif left < 0 and found.spikes",
+        "            found.lost = BURIED",
+        "            found.lost = ZERO",
     ),
-    Mutant("tracing: what is lost is forgotten", POLYNOMIALS, "most if 2 * left < most else ZERO)", "ZERO)"),
+    Mutant(
+        "tracing: what firings compare has no constant",
+        READING,
+        "Excess(number, excess.constant))",
+        "Excess(number))",
+    ),
+    Mutant(
+        "tracing: a settled spike forgets what is lost",
+        POLYNOMIALS,
+        "return summed(terms, self.lost)",
+        "return summed(terms)",
+    ),
+    Mutant(
+        "tracing: what was reset may be rounded", READING, "and self._sides_are_exact(call.node):", "and True:"
+    ),
+    Mutant("tracing: what is lost is forgotten", POLYNOMIALS, "share * abs(first + second) < most", "most < 0"),
+    Mutant("tracing: bent signals may be large", POLYNOMIALS, "0 <= each[0] <= each[1] <= 1", "each[1] < 9"),
+    Mutant(
+        "tracing: rounded spikes may reset", POLYNOMIALS, "BURIED if two.signals else", "ZERO if two.signals else"
+    ),
+    Mutant("tracing: rounded numbers are compared", READING, "if abs(number) * PLAIN < lost:", "if False:"),
+    Mutant("tracing: rounded spikes may be equal", ARITHMETIC, "        if step.lost:", "        if False:"),
+    Mutant("tracing: functions forget what is lost", ARITHMETIC, "BURIED if lost else ZERO", "ZERO"),
+    Mutant("tracing: views forget what is lost", MOVING, "Polynomial({}, signal.lost)", "Polynomial({})"),
+    Mutant("tracing: layers hear rounded signals", POLYNOMIALS, "BURIED if is_rounded(signal) else ZERO", "ZERO"),
+    Mutant(
+        "tracing: outputs may be rounded",
+        CONVERTING,
+        "if any(map(is_rounded, reading.output.steps)):",
+        "if False:",
+    ),
+    Mutant(
+        "tracing: comparisons may round otherwise",
+        READING,
+        "if number is not None and self.same",
+        "if 0 and self.same",
+    ),
     Mutant(
         "tracing: potentials may be counted from anywhere",
         FITTING,
-        "if lost > LARGEST_OFFSET * max(entries_of(guess.threshold)):",
-        "if False:",
+        "if lost <= LARGEST_OFFSET * min(entries_of(fit.threshold)):",
+        "if True:",
     ),
     Mutant(
         "tracing: samples may be told apart by places",

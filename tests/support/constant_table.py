@@ -337,7 +337,7 @@ CERTIFY = [
     ),
     *rows(WindowSearch, {"iterations": 2, "rate": 0.5}),
     *rows(Narrowing, {"rounds": 2, "reach": 0.5}, allowed={"reach": ENDS}),
-    *rows(RangeSearch, {"iterations": 2, "rate": 0.5, "neurons": 2}),
+    *rows(RangeSearch, {"iterations": 2, "rate": 0.5, "neurons": 2, "cuts": 2}),
     *rows(Climb, {"iterations": 2, "rate": 0.5, "regroup": 2, "memory": 0.5}),
     several(Climb, "momenta", 0.5, lambda v: Climb(momenta=(v, 0.9))),
     several(RangeSearch, "momenta", 0.5, lambda v: RangeSearch(momenta=(v, 0.9))),

@@ -112,11 +112,6 @@ def synaptic() -> nn.Module:
     return snntorch.Synaptic(alpha=0.5, beta=0.9, init_hidden=True)
 
 
-def alpha() -> nn.Module:
-    """Return snnTorch's alpha neuron, of which a spike resets nothing."""
-    return snntorch.Alpha(alpha=0.9, beta=0.8, reset_mechanism="none", init_hidden=True)
-
-
 def recurrent(kind: str, **options: Any) -> Callable[[Neuron], list[nn.Module]]:
     """Return what makes a network of snnTorch's neurons that hear each other."""
     options |= {"beta": 0.9, "linear_features": 8, "init_hidden": True}
@@ -251,7 +246,6 @@ ROWS: tuple[Row, ...] = (
     ),
     nodes("CubaLI last", lambda: behind(lambda: nir_lif(8), lambda: cuba(nir.CubaLI, 3))),
     only("snnTorch", "snnTorch Synaptic, delayed subtraction", (5,), lambda n: dense(synaptic, last=True)),
-    only("snnTorch", "snnTorch Alpha without reset", (5,), lambda n: dense(alpha, last=True)),
     cell("LIFCell behind spikes", norse.LIFCell, norse.LIFCell),
     nodes("Scale", lambda: behind(lambda: nir_lif(8), lambda: nir.Scale(array(3)))),
     nodes("Threshold", lambda: behind(lambda: nir_lif(8), lambda: nir.Threshold(full(0.5, 3)))),
@@ -319,6 +313,12 @@ REFUSALS: tuple[Row, ...] = (
     MISTAKEN,
     leaky("Leaky, subtraction without delay", reset_delay=False),
     leaky("Leaky, inhibition", inhibition=True),
+    only(
+        "snnTorch",
+        "Alpha",
+        (5,),
+        lambda n: dense(lambda: snntorch.Alpha(0.9, 0.8, reset_mechanism="none", init_hidden=True), last=True),
+    ),
     only("snnTorch", "SLSTM", (5,), lambda n: [snntorch.SLSTM(5, 3, init_hidden=True)]),
     node("QIFNode", sj_neurons.QIFNode),
     node("EIFNode", sj_neurons.EIFNode),

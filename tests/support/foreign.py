@@ -99,7 +99,7 @@ def _start(seed: int) -> tuple[random.Random, int, str]:
 
 
 def from_snntorch(seed: int) -> Foreign:
-    """Return a network of `Leaky`, `Synaptic` or `Alpha`; one in eight has something that no conversion takes."""
+    """Return a network of `Leaky` or `Synaptic`; one in eight has something that no conversion takes."""
     draw, steps, encoding = _start(seed)
     options: dict[str, Any] = {
         "beta": draw.choice([0.5, 0.9, draw.uniform(0.3, 1.0)]),
@@ -107,7 +107,7 @@ def from_snntorch(seed: int) -> Foreign:
         "reset_mechanism": draw.choice(["subtract", "subtract", "zero", "none"]),
         "reset_delay": draw.random() < 0.75,
     }
-    refusal, kind = None, draw.choice(["Leaky", "Leaky", "Synaptic", "Alpha"])
+    refusal, kind = None, draw.choice(["Leaky", "Leaky", "Synaptic", "Synaptic"])
     odd = draw.randrange(8)
     if odd == 0 and kind == "Leaky":
         refusal, options = draw.choice(
@@ -119,7 +119,7 @@ def from_snntorch(seed: int) -> Foreign:
             ]
         )
     if kind != "Leaky":
-        refusal = _second_order(draw, kind, options)
+        refusal = _second_order(draw, options)
     if refusal is None and options["reset_mechanism"] == "subtract" and not options.get("reset_delay", True):
         refusal = "passes 2θ"
     make = getattr(snntorch, kind)
@@ -136,17 +136,11 @@ def from_snntorch(seed: int) -> Foreign:
     return Foreign(nn.Sequential(*modules), inputs(draw, shape, steps, encoding), steps, encoding, refusal)
 
 
-def _second_order(draw: random.Random, kind: str, options: dict[str, Any]) -> str | None:
+def _second_order(draw: random.Random, options: dict[str, Any]) -> str | None:
     """Change options to those of a neuron with a synapse; return what its refusal must say, None for none."""
     options["alpha"] = draw.choice([0.9, draw.uniform(0.2, 1.0)])
-    if kind == "Synaptic":
-        late = options["reset_mechanism"] == "zero" and options["reset_delay"]
-        return "resets to zero one step late" if late else None
-    options["beta"] = options["alpha"] * draw.uniform(0.3, 0.9)
-    options["reset_mechanism"] = draw.choice(["none", "none", "none", "zero", "subtract"])
-    del options["reset_delay"]
-    options["threshold"] *= 0.5
-    return None if options["reset_mechanism"] == "none" else "resets its synaptic currents"
+    late = options["reset_mechanism"] == "zero" and options["reset_delay"]
+    return "resets to zero one step late" if late else None
 
 
 def _sequence(draw: random.Random, neuron: Callable[[], nn.Module]) -> tuple[list[nn.Module], tuple[int, ...]]:

@@ -19,7 +19,6 @@ OWN = {
     "Leaky": ("mem",),
     "Lapicque": ("mem",),
     "Synaptic": ("syn", "mem"),
-    "Alpha": ("syn_exc", "syn_inh", "mem"),
     "RLeaky": ("spk", "mem"),
     "RSynaptic": ("spk", "syn", "mem"),
 }
@@ -33,10 +32,8 @@ WRONG = ("swapped", "older", "other layer", "zeros again", "halved", "turned", "
 def neuron(kind: str, width: int = 8, **options: Any) -> nn.Module:
     """Return one of snnTorch's neurons."""
     options = {"beta": 0.8, **options}
-    if kind in ("Synaptic", "Alpha", "RSynaptic"):
+    if kind in ("Synaptic", "RSynaptic"):
         options = {"alpha": 0.9, **options}
-    if kind == "Alpha":
-        options |= {"reset_mechanism": "none"}
     return getattr(snntorch, kind)(**options, **({"linear_features": width} if kind[0] == "R" else {}))
 
 
@@ -236,7 +233,7 @@ def from_states(seed: int) -> Foreign:
     count, steps, level = draw.randint(1, 3), draw.randint(3, 8), draw.choice([0.5, 1.0, 1.0, 1e6])
     wrongs, ours = (WRONG, draw.random() < 0.6) if draw.random() < 0.5 else ((), draw.random() < 0.6)
     if ours:
-        kind, spelling = draw.choice([*OWN]), draw.choice(SPELLINGS)
+        kind, spelling = draw.choice([*OWN, "Synaptic"]), draw.choice(SPELLINGS)
         options: dict[str, Any] = {"beta": draw.uniform(0.4, 0.85), "threshold": level}
         options["reset_mechanism"] = draw.choice(["subtract", "none"])
         alone = len(OWN[kind]) == 1 or spelling == "kept"  # which hands the potential over alone

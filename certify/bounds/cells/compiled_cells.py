@@ -1,6 +1,7 @@
 """`cells.c` where a layer's kernel is "compiled": bitwise what torch's operations compute, in one pass.
 
 It is used only after its results were bitwise those of eager_cells.py and eager_pairs.py on a probe with ties.
+Where λ = 1 and spikes are counted it takes one cell a count, which says the same (cells.c tells why).
 """
 
 import ctypes
@@ -75,9 +76,9 @@ def _agrees(built: CellsKernel, dtype: torch.dtype) -> bool:
     for decay, drop in itertools.product((0.0, 0.5, 0.9, 1.0), (1.0, 1.25)):
         rule, inflow = Leaky(decay, 1.0, "subtract", drop=drop), _probe(dtype, decay)
         row = torch.linspace(-1.0, 1.3, len(inflow.lower)).to(dtype)
-        ranges = (find(inflow, rule, 6, row, 0.7) for find in (built.ranges, cell_ranges))
-        if not _alike(*ranges):
-            return False
+        for asked in ((6, row, 0.7), (len(row) + 1, torch.ones_like(row), 1.0)):  # the latter of counts, if λ = 1
+            if not _alike(*(find(inflow, rule, *asked) for find in (built.ranges, cell_ranges))):
+                return False
         pairs = _probe_pairs(inflow)
         if not torch.equal(built.least_differences(pairs, rule, 4), least_differences(pairs, rule, 4)):
             return False

@@ -90,7 +90,10 @@ def cell_ranges(inflow: Inflow, rule: Leaky, count: int, row: Tensor, decay: flo
 
 
 def candidates(cells: Cells, inflow: Inflow, t: int, rule: Leaky, weight: float, decay: float) -> Cells:
-    """Return what silence (the first K) and a spike (the others) make of each cell, before any merge."""
+    """Return what silence (the first K) and a spike (the others) make of each cell, before any merge.
+
+    S is cut to (L − u)/d, but for whole counts: d·S was taken from L where v was cut, so that no u leaves S.
+    """
     lower, upper = inflow.lower[t], inflow.upper[t]
     least, most = cells.least * rule.decay, cells.most * rule.decay
     low = (lower - most * rule.drop).maximum(cells.low * rule.decay + inflow.low[t])
@@ -99,13 +102,19 @@ def candidates(cells: Cells, inflow: Inflow, t: int, rule: Leaky, weight: float,
     quiet, fires = alive & (low <= inflow.surely), alive & (high >= inflow.perhaps)
     low = torch.cat((low, low.clamp_min(inflow.perhaps) - rule.drop))
     high = torch.cat((high.clamp_max(inflow.surely), high - rule.drop))
-    least = torch.cat((least, least + 1.0)).maximum((lower - high) / rule.drop)
-    most = torch.cat((most, most + 1.0)).minimum((upper - low) / rule.drop)
+    least, most = torch.cat((least, least + 1.0)), torch.cat((most, most + 1.0))
+    if not _apart(cells, inflow, rule):
+        least, most = least.maximum((lower - high) / rule.drop), most.minimum((upper - low) / rule.drop)
     shortest, longest = cells.shortest * decay, cells.longest * decay
     shortest = torch.cat((shortest, shortest + weight))
     longest = torch.cat((longest, longest + weight))
     alive = torch.cat((quiet, fires)) & (least <= most)
     return Cells(least, most, low, high, shortest, longest, alive)
+
+
+def _apart(cells: Cells, inflow: Inflow, rule: Leaky) -> bool:
+    """Return whether no two counts merge: S stays whole where λ = 1."""
+    return rule.decay == 1.0 and len(cells.alive) > len(inflow.lower)
 
 
 def targets(found: Cells, count: int) -> Tensor:

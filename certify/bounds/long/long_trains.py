@@ -42,7 +42,7 @@ from itertools import tee
 import torch
 from torch import Tensor
 
-from ....kernels.long import AgedTrains
+from ....kernels.long import AgedTrains, CompiledLong
 from ....models.deadline import check_time
 from ....models.rules import Leaky
 from ...rounding import Rounding
@@ -90,6 +90,7 @@ class LongTrains(Trains):
         waits: [t − 1] says whether what is old may be silent at t, (T, n), bytes.
         ends: whether the last spike may be at T − i, and at [W] before those, (W + 1, n), bytes.
         most: how many spikes there are at most, where what they took says so, (n,).
+        kernel: what walks along the paths in place of torch's operations, if these trains are float64.
     """
 
     box: Box
@@ -98,6 +99,7 @@ class LongTrains(Trains):
     waits: Tensor
     ends: Tensor
     most: Tensor | None = None
+    kernel: CompiledLong | None = None
 
     @property
     def num_steps(self) -> int:  # pyright: ignore[reportIncompatibleVariableOverride]
@@ -125,9 +127,18 @@ class LongTrains(Trains):
 
     def _ends(self, rows: Tensor) -> Box:
         """Return the range of each row over all paths, in the dtype of `rows`."""
+        if self.kernel is not None:
+            return self._compiled_ends(self.kernel, rows)
         parts = rows.split(max(1, TOGETHER // self.edges[:, 0].numel()))
         lower, upper = (torch.cat([self._least(sign * part) for part in parts]) for sign in (1, -1))
         return Box(lower, -upper)
+
+    def _compiled_ends(self, kernel: CompiledLong, rows: Tensor) -> Box:
+        """Return the same by one walk of a compiled kernel, which adds and compares what `_least` does."""
+        trains = AgedTrains(self.edges, self.stays, self.waits, self.ends, self.box.lower, self.box.upper)
+        sums = kernel.path_sums(trains, rows.double(), check_time).to(rows.dtype)
+        lower, upper = sums.unflatten(2, self.box.lower.shape[1:])
+        return Box(lower, upper)
 
     def _least(self, rows: Tensor) -> Tensor:
         """Return min over paths of Σ_t rows[r, t]·s[t], (rows, batch, ...), in the dtype of `rows`."""
@@ -252,19 +263,20 @@ def aged_trains(
         if t + 1 >= labels:
             stays[0, t + 1 - labels], stays[1, t + 1 - labels] = aged.oldest(t), aged.old.alive[0]
     ends = torch.cat((aged.young.alive[:labels], aged.old.alive))
-    most = aged.most(drives.limits[1]) if sums is not None and rule.decay == 1.0 else None
+    counted = sums is not None and rule.decay == 1.0 and drives.limits[1] > 0.0
+    most = aged.most(drives.limits[1]) if counted else None
     surely, perhaps = torch.stack(certain).to(lower.dtype), edges[:steps].amax(1).to(lower.dtype)
     found = of_aged(AgedTrains(edges, stays, waits, ends, surely, perhaps), drives.lower.shape)
     return replace(found, most=most)
 
 
-def of_aged(found: AgedTrains, shape: torch.Size) -> LongTrains:
+def of_aged(found: AgedTrains, shape: torch.Size, kernel: CompiledLong | None = None) -> LongTrains:
     """Return the trains over (T, batch, ...), where silence after the last W nodes is that to the end."""
     steps, ends = shape[0], found.ends
     for node in range(max(0, steps - len(ends) + 2), steps + 1):
         found.stays[0, node], found.stays[1, node] = ends[steps - node], ends[steps - node :].amax(0)
     box = Box(found.certain.view(shape), found.possible.view(shape))
-    return LongTrains(box, found.edges, found.stays, found.waits, ends)
+    return LongTrains(box, found.edges, found.stays, found.waits, ends, kernel=kernel)
 
 
 @dataclass(frozen=True)

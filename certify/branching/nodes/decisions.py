@@ -126,13 +126,18 @@ class RowRanges(Decisions[TableTrains]):
 
         The latter are asked of some node's neuron, and of the rows it has left.
         """
-        first = found.first[nodes].flatten(1).maximum(self.first)
-        last = found.last[nodes].flatten(1).minimum(self.last)
+        left = self.within(found, nodes)
+        first, last = left.first, left.last
         neuron, splittable = _greatest(score, first < last)
         node = torch.arange(len(neuron), device=neuron.device)
         first, last = first[node, neuron], last[node, neuron]
         rows = believed(node, neuron, first, last)
         return neuron, _between(found.table, first, last, currents[node, neuron].double(), rows), splittable
+
+    def within(self, found: TrainRows, nodes: Tensor) -> TrainRows:
+        """Return the rows that are left of those in reach, (N, n), `nodes` as in `split`."""
+        first, last = (rows[nodes].flatten(1) for rows in (found.first, found.last))
+        return TrainRows(found.table, first.maximum(self.first), last.minimum(self.last))
 
     def tensors(self) -> tuple[Tensor, ...]:
         """Return both ends."""

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from ....kernels.loading import load
-from ....kernels.ranges import CompiledRanges
+from ....kernels.search.ranges import CompiledRanges
 from ....models.circuit import circuit
 from ....models.elements.neurons import LIF
 from ....models.networks import SpikingNetwork

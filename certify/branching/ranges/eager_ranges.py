@@ -3,8 +3,7 @@
 import torch
 from torch import Tensor
 
-Adam = tuple[int, float, tuple[float, float]]
-"""How many steps, their rate, which falls to a tenth on the way, and β₁ and β₂."""
+from ....kernels.search.ranges import Adam
 
 
 def multipliers(rows: Tensor, ends: tuple[Tensor, Tensor], aims: Tensor, adam: Adam) -> Tensor:

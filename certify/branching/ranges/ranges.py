@@ -19,6 +19,7 @@ float64's own error is at most 8·(inputs + neurons + terms + 16)·u of the sum 
 inputs + neurons + terms + 16 operations, in whatever order they are summed.
 """
 
+import math
 from dataclasses import dataclass
 
 import torch
@@ -30,7 +31,11 @@ from ...bounds.trains.forms import TrainRows
 from .compiled_ranges import multipliers_by, narrowed_by
 from .eager_ranges import Adam
 from .first_layer import FirstLayer
+from .foresight import best_cuts
 from .slabs import Slabs, listed
+
+MOST_PRODUCTS = 2**20
+"""Of how many pairs of a node's neurons, times inputs, it is seen what cutting one does to the other."""
 
 
 @dataclass(frozen=True)
@@ -43,15 +48,18 @@ class RangeSearch:
         momenta: Adam's β₁ and β₂.
         neurons: of a node that are narrowed, at most: those whose range costs most at its parent's prices, of
             those that share an input with a decided one.
+        cuts: how many neurons of a node are looked at for its split, at most: those of the greatest score, and
+            fewer where there are many inputs (`MOST_PRODUCTS`).
     """
 
     iterations: int = 8
     rate: float = 0.4
     momenta: tuple[float, float] = (0.5, 0.7)
     neurons: int = 256
+    cuts: int = 64
 
     def __post_init__(self) -> None:
-        settle(self, at_least(0), "iterations", "neurons")
+        settle(self, at_least(0), "iterations", "neurons", "cuts")
         settle(self, real, "rate")
         settle(self, reals, "momenta")
 
@@ -85,6 +93,23 @@ class RangeSearch:
         slabs = Slabs.of(layer, torch.tensor([sample]), found.currents, split)
         best = slabs.multipliers(neurons, self.adam, multipliers_by(layer.kernel))
         return neurons[0], split[0].nonzero().flatten(), best[0]
+
+    def best_cuts(
+        self, layer: FirstLayer, samples: Tensor, found: TrainRows, split: Tensor, score: Tensor, weights: Tensor
+    ) -> tuple[Tensor, Tensor] | None:
+        """Return where each node is best split, neuron and row, (N,) each; None where nobody says.
+
+        Args:
+            layer, samples, split: as in `narrowed`.
+            found: the rows that each node has, (N, n).
+            score: what it is worth to decide all of a neuron, (N, n).
+            weights: of each neuron, what experience says, (N, n).
+        """
+        if not self.iterations or not self.cuts:
+            return None
+        most = min(self.cuts, max(1, math.isqrt(MOST_PRODUCTS // layer.matrix.shape[1])))
+        chosen = _greatest(found.first < found.last, score * weights, most)
+        return best_cuts(layer, samples, found, split, chosen, score, weights, self.adam)
 
     def _chosen(self, layer: FirstLayer, found: TrainRows, split: Tensor, worth: Tensor) -> Tensor:
         """Return which open neurons of each node are narrowed, (N, n) of bool: none that no slab can narrow."""

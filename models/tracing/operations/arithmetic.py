@@ -1,5 +1,6 @@
 """Operations entry by entry: sums, products with spikes, comparisons, masks."""
 
+import math
 from dataclasses import replace
 from fractions import Fraction
 from typing import Any
@@ -10,6 +11,8 @@ from torch import Tensor
 from ...conversion.refusal import ConversionRefused
 from ..followed import ALONE, SPREAD, TIME, FollowedSignal, constant
 from ..polynomials import (
+    BURIED,
+    LOSES,
     MOVING,
     ONE,
     TWO,
@@ -20,6 +23,7 @@ from ..polynomials import (
     Image,
     Polynomial,
     added,
+    ends_of,
     exact,
     nowhere_zero,
     tensor_of,
@@ -224,10 +228,10 @@ def sum_with_product(call: TracedCall) -> FollowedSignal:
 
 @reads("lerp")
 def between(call: TracedCall) -> FollowedSignal:
-    """Return x + w·(y − x)."""
+    """Return (1 − w)·x + w·y: torch goes from the nearer end, so that it rounds no more than a share of each."""
     start, end, weight = call.args[:3]
-    moved = call.each(lambda x, y: x * y, call.each(lambda x, y: added(y, x * -UNIT), start, end), weight)
-    return call.each(added, start, moved)
+    kept = call.each(lambda x, y: negated(x) * y, weight, start)
+    return call.each(added, kept, call.each(lambda x, y: x * y, weight, end))
 
 
 @reads("where")
@@ -276,7 +280,7 @@ def compared(call: TracedCall) -> Any:
 def kept_above(call: TracedCall) -> FollowedSignal:
     """Return a signal where it is above a threshold, elsewhere a constant."""
     signal, limit, value = (call.args[0], *(exact(each, call.result.dtype) for each in call.args[1:3]))
-    mask = call.fire(call, signal.with_steps([step - Polynomial.of(limit) for step in signal.steps]), True)
+    mask = call.fire(call, signal.with_steps([added(step, Polynomial.of(-limit)) for step in signal.steps]), True)
     return call.each(lambda x, y: x * y + negated(x) * value, mask, signal)
 
 
@@ -302,8 +306,10 @@ def sign(call: TracedCall) -> FollowedSignal:
 @reads("eq", "ne")
 def equal(call: TracedCall) -> FollowedSignal:
     """Return whether a spike has a value."""
-    difference = call.each(lambda x, y: x - y, *call.args, dtype=call.operands)
+    difference = call.each(lambda x, y: added(x, y * -UNIT), *call.args, dtype=call.operands)
     for step in difference.steps:
+        if step.lost:
+            call.refuse(LOSES)
         if step.signals or (len(step.spikes) > 1 and not step.exclusive):
             call.refuse("asks whether a graded signal has just one value; expected a comparison with a threshold")
     found = difference.with_steps([valued(step, lambda value: value == ZERO) for step in difference.steps])
@@ -318,8 +324,17 @@ def bent(call: TracedCall) -> FollowedSignal:
         return bounded(call)
     why = INSTEAD.get(call.name, INSTEAD["clamp"])
     told = f"{line_of(call.node)}: {call.name}: {why}"
-    bends = (Bent(call.node.name, step, told) for step in range(len(signal.steps)))
-    return signal.with_steps([Polynomial.graded(each) for each in bends])
+    found = []
+    for number, step in enumerate(signal.steps):
+        low, high = (value_at(call, end) for end in ends_of(step) or (-math.inf, math.inf))
+        found.append(Polynomial.graded(Bent(call.node.name, number, told, low, high)))
+    return signal.with_steps(found)
+
+
+def value_at(call: TracedCall, place: Fraction | float) -> Fraction:
+    """Return what a function of one number, in the call's own precision, makes of it: all that bend only rise."""
+    given = torch.tensor(float(place), dtype=call.node.args[0].meta["val"].dtype)  # pyright: ignore
+    return exact(call.node.target(given, *call.args[1:], **call.kwargs), call.result.dtype)  # pyright: ignore
 
 
 @reads("relu", "abs", "clamp", "clamp_min", "clamp_max", "hardtanh", "minimum", "maximum", "pow", "square")
@@ -345,10 +360,10 @@ def bounded(call: TracedCall) -> FollowedSignal:
         """Return the function's own value at one."""
         if not isinstance(value, Fraction):
             call.refuse("bends spikes of factors that differ")
-        given = torch.tensor(float(value), dtype=call.node.args[0].meta["val"].dtype)  # pyright: ignore
-        return exact(call.node.target(given, *call.args[1:], **call.kwargs), call.result.dtype)  # pyright: ignore[reportCallIssue]
+        return value_at(call, value)
 
-    return signal.with_steps([mapped(step, made) for step in signal.steps])
+    found = ((mapped(step, made), step.lost) for step in signal.steps)
+    return signal.with_steps([Polynomial(step.terms, BURIED if lost else ZERO) for step, lost in found])
 
 
 def valued(signal: Polynomial, holds: Any) -> Polynomial:

@@ -158,45 +158,12 @@ def reads(*names: str) -> Callable[[Handler], Handler]:
     return listed
 
 
-REDUCES = frozenset(
-    (
-        *(
-            "amax",
-            "amin",
-            "max",
-            "min",
-            "argmax",
-            "argmin",
-            "any",
-            "all",
-            "norm",
-            "linalg_vector_norm",
-            "var",
-            "std",
-        ),
-        *(
-            "var_mean",
-            "std_mean",
-            "count_nonzero",
-            "cumsum",
-            "prod",
-            "logsumexp",
-            "_softmax",
-            "_log_softmax",
-            "sort",
-        ),
-        *(
-            "topk",
-            "flip",
-            "roll",
-            "as_strided",
-            "slice_scatter",
-            "native_layer_norm",
-            "native_group_norm",
-            "convolution",
-        ),
-    )
+REDUCING = (
+    "amax amin max min argmax argmin any all norm linalg_vector_norm var std var_mean std_mean count_nonzero "
+    "cumsum prod logsumexp _softmax _log_softmax sort topk flip roll as_strided slice_scatter "
+    "native_layer_norm native_group_norm convolution"
 )
+REDUCES = frozenset(REDUCING.split())
 """What runs on any numbers, besides what is entry by entry and what is understood."""
 
 

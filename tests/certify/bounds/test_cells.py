@@ -16,6 +16,7 @@ from spikecert.certify.bounds.cells.eager_cells import CellRanges, cell_ranges
 from spikecert.certify.bounds.cells.eager_pairs import Pairs, least_differences
 from spikecert.certify.bounds.prices.price_cells import PricedCells, charged, collected
 from spikecert.certify.bounds.signals.box import Box
+from spikecert.certify.bounds.signals.inflow import Inflow
 from spikecert.certify.bounds.signals.signals import InputSignal
 from spikecert.certify.bounds.trains.train_graph import graph_trains
 from spikecert.certify.rounding import Rounding
@@ -160,6 +161,62 @@ def test_the_kernel_is_bitwise_torch(decay: float, drop: float, fires_at: str, c
         a, b = getattr(one, field.name), getattr(other, field.name)
         assert torch.equal(a.lower, b.lower), field.name
         assert torch.equal(a.upper, b.upper), field.name
+
+
+@pytest.mark.parametrize("drop", [1.0, 0.3, 1.25])
+@pytest.mark.parametrize("steps", [1, 2, 9, 17, 33])
+def test_counts_are_bitwise_those_of_torch(steps: int, drop: float):
+    """λ = 1: one cell a count says what all cells that lead there say, and where u lies apart all are kept."""
+    generator = torch.Generator().manual_seed(steps)
+    middle, radius = torch.randn(2, steps, 96, generator=generator).double()
+    radius = radius.abs() * 0.3 * (torch.arange(96) % 4)
+    middle[:, 48:] += 0.8  # counts beyond a block
+    for ends in (middle, radius):
+        ends[:, ::3] = (ends[:, ::3] * 8).round() / 8
+        ends[:, ::5] = ends[:1, ::5]
+    low, high = middle - radius, middle + radius
+    lower, upper = low.cumsum(0), high.cumsum(0)
+    cut = 0.48 * (upper - lower) * torch.rand(steps, 96, generator=generator).round() * (torch.arange(96) % 2)
+    rule, ones = rule_of(1.0, drop, ">="), torch.ones(steps).double()
+    for surely, perhaps in ((1.0, 1.0), (1.0 + 1e-9, 1.0 - 1e-9), (0.4, 1.6)):  # at last u lies apart
+        inflow = Inflow(lower + cut, upper - cut, low, high, torch.zeros(96).double(), surely, perhaps)
+        for row in (ones, 2 * ones):
+            one, other = (find(inflow, rule, steps + 1, row, 1.0) for find in (kernel().ranges, cell_ranges))
+            for field in fields(CellRanges):
+                a, b = getattr(one, field.name), getattr(other, field.name)
+                assert torch.equal(a.lower, b.lower), field.name
+                assert torch.equal(a.upper, b.upper), field.name
+
+
+def test_counts_that_were_cut_do_not_come_back():
+    """Each step may fire, and one says that few spikes were: what was beyond them is gone, whatever the buffer."""
+    steps, lanes = 40, torch.arange(16)
+    low, high = torch.zeros(steps, 16).double(), torch.full((steps, 16), 1.5).double()
+    low[22:] = high[22:] = 1.25  # all fire, and what is left of them grows
+    lower, upper = torch.zeros(steps, 16).double(), torch.full((steps, 16), 1e3).double()
+    upper[20 + lanes % 2, lanes] = (3 + lanes // 2).double()  # a buffer each
+    inflow = Inflow(lower, upper, low, high, torch.zeros(16).double(), 1.0, 1.0)
+    rule, ones = rule_of(1.0, 1.0, ">="), torch.ones(steps).double()
+    one, other = (find(inflow, rule, steps + 1, ones, 1.0) for find in (kernel().ranges, cell_ranges))
+    for field in fields(CellRanges):
+        a, b = getattr(one, field.name), getattr(other, field.name)
+        assert torch.equal(a.lower, b.lower), field.name
+        assert torch.equal(a.upper, b.upper), field.name
+    assert float(one.train.upper[22].max()) < 14
+
+
+def test_whole_counts_lose_nothing():
+    """What λ = 1 leaves of a count is never wider than fewer cells, and S and the count are the same."""
+    signal, currents = drawn()
+    rule = rule_of(1.0, 1.0, ">=")
+    inflow, ones = cell_trains(signal, rule, SINGLE).inflow, torch.ones(STEPS).double()
+    found, merged = (cell_ranges(inflow, rule, count, ones, 1.0) for count in (STEPS + 1, 3))
+    assert torch.equal(found.train.lower, found.sums.lower)
+    assert torch.equal(found.train.upper, found.sums.upper)
+    assert torch.equal(found.train.lower, found.train.lower.round())
+    assert bool((merged.potential.lower <= found.potential.lower).all())
+    assert bool((merged.potential.upper >= found.potential.upper).all())
+    holds(found.train, collected(run(currents, rule)[0], 1.0))
 
 
 def pairs_of(found: CellTrains) -> Pairs:

@@ -52,6 +52,18 @@ def looping(seed: int, steps: int, reset: str, decay: float, dtype: torch.dtype,
     return network.to(dtype).eval()
 
 
+def all_said(runs: list[Tensor]) -> Said:
+    """Return what says all spikes of runs, (T, rows, n) each."""
+    marks = list[Tensor]()
+    for t in range(len(runs[0])):
+        for layer, run in enumerate(runs):
+            spikes = run[t].flatten(1).long()
+            place = torch.tensor([t, layer]).expand(*spikes.shape, 2)
+            neuron = torch.arange(spikes.shape[1]).expand_as(spikes)
+            marks.append(torch.cat((place, neuron[..., None], 2 * spikes[..., None] - 1), 2))
+    return Said(torch.cat(marks, 1))
+
+
 @settings(max_examples=25, deadline=None)
 @given(network=recurrent_networks(most_steps=6), seed=SEEDS)
 def test_no_spike_of_a_run_escapes(network: SpikingNetwork, seed: int):
@@ -61,9 +73,8 @@ def test_no_spike_of_a_run_escapes(network: SpikingNetwork, seed: int):
         spikes = network.trace(inputs).spikes[: len(made.fired)]
     firing = [node for node in made.nodes if isinstance(node, Fired | Recurred)]
     runs = dict(zip(firing, (each.double() for each in spikes), strict=True))
-    all_said = Said({node: (2 * run.flatten(2) - 1).to(torch.int8) for node, run in runs.items()})
-    for said in (Said({}), all_said):
-        known = dict(zip(made.nodes, point_signals(made, inputs.double(), said), strict=True))
+    for said in (Said.nothing(inputs), all_said(list(runs.values()))):
+        known = dict(zip(made.nodes, point_signals(made, inputs.double(), said).known, strict=True))
         for node, run in runs.items():
             box = known[node].steps()
             assert bool(((run >= box.lower) & (run <= box.upper)).all())
@@ -82,6 +93,23 @@ def test_no_margin_of_a_run_is_below(network: SpikingNetwork, seed: int):
     assert bool((margins(logits, labels) >= lower.amin(1)).all())
     gaps = logits.gather(1, labels[:, None]) - logits
     assert bool((gaps.scatter(1, labels[:, None], torch.inf) >= lower).all())
+
+
+@settings(max_examples=15, deadline=None)
+@given(seed=SEEDS, inputs=st.integers(1, 40))
+def test_no_current_of_a_first_layer_escapes(seed: int, inputs: int):
+    """What its products round is paid by the events of each step, of which some have none."""
+    generator = torch.Generator().manual_seed(seed)
+    layers = nn.Linear(inputs, 9), LIF(), nn.Linear(9, 2)
+    network = SpikingNetwork(*layers, num_steps=6, encoding="none").eval()
+    events = (torch.rand(3, 6, inputs, generator=generator) * torch.rand(3, 6, 1, generator=generator)).round()
+    known = point_signals(circuit(network), events.double(), Said.nothing(events)).known[1].spread()
+    with torch.no_grad():
+        run = network.trace(events).currents[0].double()
+    assert bool(((run - known.middle).abs() <= known.radius).all())
+    silent = events.transpose(0, 1).amax(2) == 0
+    if bool(silent.any()) and not bool(silent.all()):
+        assert bool((known.radius[silent] < known.radius[~silent].amin(0)).all())
 
 
 def test_a_spike_on_its_threshold_is_taken_both_ways():

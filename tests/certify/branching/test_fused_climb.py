@@ -20,8 +20,9 @@ from spikecert.certify.branching.nodes.decisions import RowRanges
 from spikecert.certify.branching.nodes.nodes import Nodes
 from spikecert.certify.branching.nodes.trimming import trim_rows
 from spikecert.certify.branching.question import MarginQuestion
+from spikecert.certify.branching.ranges.ranges import RangeSearch
 from spikecert.certify.perturbations import Perturbation
-from spikecert.kernels.climb import ClimbSettings, CompiledClimb, CompiledProof, Proposal
+from spikecert.kernels.search.climb import ClimbSettings, CompiledClimb, CompiledProof, Proposal
 from spikecert.models import DLIF
 from spikecert.models.kernels import use_kernel
 from support.examples import examples
@@ -179,7 +180,9 @@ def test_torch_says_what_comes_near_an_overflow(size: float):
 
 def test_it_climbs_as_far_as_torch():
     compiled()
-    quick, slow = (asked(LIF(0.9), kernel=kernel) for kernel in ("compiled", "eager"))
+    quick, slow = (
+        replace(asked(LIF(0.9), kernel=kernel), ranges=RangeSearch(cuts=0)) for kernel in ("compiled", "eager")
+    )
     network, _, nodes = staged_children(slow)
     assert FusedClimb.of(network) is None
     one, other = (

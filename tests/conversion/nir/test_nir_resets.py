@@ -132,7 +132,7 @@ def test_a_constant_input_is_no_other_case(kind: str) -> None:
         node = neuron(rng, kind, 5, alike=True)
         dense = nir.Affine(rng.normal(size=(5, 4)) * 1.5, rng.normal(size=5) * 0.2)
         graph = nir.NIRGraph.from_list(dense, node, type_check=False)
-        sample = torch.rand(BATCH, 4, dtype=torch.float64)
+        sample = torch.from_numpy(rng.random((BATCH, 4)))
         network = from_nir(graph, sample, num_steps=STEPS, reset="subtract")
         events = np.repeat(sample.numpy()[:, None], STEPS, 1)
         theirs = simulated([(dense, node, None)], events, "subtract")[0]

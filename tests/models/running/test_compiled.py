@@ -16,7 +16,7 @@ from spikecert.models import DLIF, LIF, Arctan, Dynamics, Sigmoid, SpikingNetwor
 from spikecert.models.dynamics import FIRES_AT, RESETS
 from spikecert.models.kernels import Kernel, use_kernel
 from spikecert.models.running.compiled import library
-from spikecert.models.running.membrane import resume, simulate
+from spikecert.models.running.membrane import count_spikes, resume, simulate
 from spikecert.training import dataset, fit, loop
 from support.examples import examples
 
@@ -83,10 +83,17 @@ def outcome(problem: tuple[Tensor, Tensor | None, Tensor | None, Dynamics, int],
     total = (spikes * weights[0]).sum() + (final * weights[1]).sum() + spikes.mean(0).square().sum()
     leaves = [x for x in given_ if x is not None]
     gradients = torch.autograd.grad(total, leaves)
-    potentials, again = simulate(current, scale, dynamics, steps, kernel)
+    potentials, again = simulate(given_[0], given_[1], dynamics, steps, kernel)  # type: ignore[arg-type]
     if residue is None:
         assert torch.equal(again, spikes)
-    return [spikes.detach(), final.detach(), potentials, *gradients]
+        counts = count_spikes(given_[0], given_[1], dynamics, steps, kernel)  # type: ignore[arg-type]
+        assert torch.equal(counts, spikes.sum(0, keepdim=True))
+        each, all_at_once = (
+            torch.autograd.grad((x * weights[0][:1]).sum(), leaves, retain_graph=True) for x in (again, counts)
+        )
+        for expected, found in zip(each, all_at_once, strict=True):
+            torch.testing.assert_close(found, expected, rtol=0, atol=0)
+    return [spikes.detach(), final.detach(), potentials.detach(), *gradients]
 
 
 @examples(60)

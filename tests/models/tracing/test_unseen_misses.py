@@ -234,7 +234,7 @@ AGAIN = r"module: changes .* at each call"
 FAILS = "may fail on some inputs"
 ASKS = "asks torch (how it is run|whether it is traced)"
 TAKES = "takes values out of a tensor"
-TAKEN_AWAY = "adds a signal and takes it away again"
+TAKEN_AWAY = "adds a number or a signal and takes it away again"
 CHANGES: dict[str, tuple[Change, str]] = {
     "an operation of one's own, add": (lambda _, x: torch.ops.unseen.add(x, torch.zeros(8)), "unseen::add"),
     "an operation of one's own, clone": (lambda _, x: torch.ops.unseen.clone(x), "unseen::clone"),
@@ -281,8 +281,11 @@ CHANGES: dict[str, tuple[Change, str]] = {
     "a length in the file": (by_length, AGAIN),
     "an iterator in the file": (when(lambda x: next(TIMES) > 10_000), AGAIN),
     "a place in the batch": (by_place, "tells samples apart by their places"),
-    "far spikes that cancel": (of_far_spikes, "adds a number and takes it away again"),
-    "a large number that cancels": (lambda _, x: (x + 64.0) - 64.0, "adds a number and takes it away again"),
+    "far spikes that cancel": (of_far_spikes, "adds a number or a signal and takes it away again"),
+    "a large number that cancels": (
+        lambda _, x: (x + 64.0) - 64.0,
+        "adds a number or a signal and takes it away again",
+    ),
     "a product that overflows": (lambda _, x: x * 2.0**126 * 2.0**-126, "spikes differ"),
     "an inner function, compiled": (lambda _, x: torch.compile(compiled, backend="eager")(x), TAKES),
     "mapped over the batch": (lambda _, x: torch.vmap(turned)(x), "signals multiply each other"),
@@ -334,8 +337,161 @@ def test_a_current_that_cancels_in_one_step_is_refused(name: str):
 @pytest.mark.parametrize("number", [1.0, 64.0])
 def test_outputs_that_are_rounded_at_larger_numbers_are_refused(number: float):
     net = Net(lambda _, x: x)
-    with pytest.raises(ConversionRefused, match="adds a number and takes it away again"):
+    with pytest.raises(ConversionRefused, match="adds a number or a signal and takes it away again"):
         from_torch(lambda x: net(x) + number - number, SAMPLE)
+
+
+ADDED: dict[str, Callable[[Tensor, float], Tensor]] = {
+    "in one sum": lambda x, c: torch.stack([x + c, torch.full_like(x, -c)]).sum(0),
+    "in one mean": lambda x, c: 2.0 * torch.stack([x + c, torch.full_like(x, -c)]).mean(0),
+    "in another shape": lambda x, c: ((x + c) - c).view(-1, x.shape[1], 1).squeeze(2),
+    "of one feature": lambda x, c: torch.cat([((x + c) - c)[:, :1], x[:, 1:]], 1),
+    "times 3": lambda x, c: (x / 3.0 + c) * 3.0 - 3.0 * c,
+}
+"""Numbers that are added and taken away again."""
+
+
+FIRED: dict[str, Callable[[Tensor, float], Tensor]] = {
+    "kept above": lambda v, c: (nn.functional.threshold(v + c, 1.0 + c, 0.0) > 0.0).float(),
+    "normalized": lambda v, c: (
+        nn.functional.batch_norm(v + c, torch.full((8,), c), torch.ones(8)) >= 1.0
+    ).float(),
+    "compared": lambda v, c: (v + c >= 1.0 + c).float(),
+    "compared once reset": lambda v, c: (s := (v >= 1.0).float()) + ((v * (1.0 - s) + c) - c >= 1.0).float(),
+    "times another": lambda v, c: ((1.0 + c) * v - c * v >= 1.0).float(),
+}
+"""Potentials that are compared beside a larger number."""
+
+
+@pytest.mark.parametrize("far", [0.0, 64.0])
+@pytest.mark.parametrize("name", FIRED)
+def test_potentials_that_are_compared_far_away_are_refused(name: str, far: float):
+    net = Net(lambda _, x: x, lambda s, v: FIRED[name](v, far))
+    if far == 0.0:
+        assert from_torch(net, SAMPLE).neurons
+        return
+    with pytest.raises(ConversionRefused, match=r"takes it away again|rounding may tell|fires at"):
+        from_torch(net, SAMPLE)
+
+
+@pytest.mark.parametrize("place", ["inputs", "currents", "spikes", "outputs"])
+@pytest.mark.parametrize("name", ADDED)
+def test_what_is_added_is_refused_in_whatever_way_it_is_taken_away(name: str, place: str):
+    by = lambda number: lambda x: ADDED[name](x, number)  # noqa: E731
+    net = Net(lambda _, x: by(64.0)(x) if place == "currents" else x)
+    net.spikes = lambda s, v: by(1000.3)(s) if place == "spikes" else s
+    before, after = (by(16.0) if place == end else lambda x: x for end in ("inputs", "outputs"))
+    with pytest.raises(
+        ConversionRefused,
+        match=r"takes it away again|two signals that are no spikes",
+    ):
+        from_torch(lambda x: after(net(before(x))), SAMPLE)
+
+
+LED = {
+    "a function below 0": lambda s, v: (s - (b := torch.tanh(v - 1.0))).detach() + b,
+    "one of 4": lambda s, v: (s - (b := 4.0 * torch.sigmoid(v))).detach() + b,
+    "the sum first": lambda s, v: s + (b := torch.sigmoid(v)) - b.detach(),
+    "in halves": lambda s, v: s - 0.5 * (b := torch.sigmoid(v)).detach() - 0.5 * b.detach() + b,
+    "a number beside": lambda s, v: (s + 0.1) - 0.1,
+}
+"""What leaves 1 ± ε of a spike: a reset by v · (1 − s) leaves ε · v then."""
+
+
+@pytest.mark.parametrize("name", LED)
+def test_a_reset_by_a_spike_that_is_rounded_is_refused(name: str):
+    with pytest.raises(ConversionRefused, match="takes it away again"):
+        from_torch(Net(lambda _, x: x, LED[name]), SAMPLE)
+
+
+READ: dict[str, Callable[[Tensor], Tensor]] = {
+    "compared": lambda s: (s >= 1.0).float(),
+    "compared at less": lambda s: (s > 1.0 - 2.0**-20).float(),
+    "equal": lambda s: (s == 1.0).float(),
+    "bent": torch.relu,
+    "a power": lambda s: (s + 1.0) ** 2,
+}
+"""What is made of a spike that comes back rounded."""
+
+
+@pytest.mark.parametrize("name", READ)
+def test_what_is_made_of_rounded_spikes_is_refused(name: str):
+    net = Net(lambda _, x: x)
+    net.last.register_forward_pre_hook(lambda _, given: READ[name]((given[0] + 1000.3) - 1000.3))
+    with pytest.raises(ConversionRefused, match=r"takes it away again|differ by .* only, which rounding decides"):
+        from_torch(net, SAMPLE)
+
+
+@pytest.mark.parametrize("share", [0.85, 0.95, 1.0])
+def test_a_potential_that_goes_almost_all_the_way_to_its_current_is_refused(share: float):
+    """v + α·(I − v) rounds v; where less than an eighth of it stays, a step does not pay for that."""
+    net = Net(lambda _, x: x)
+
+    def run(x: Tensor) -> Tensor:
+        v, total = torch.zeros(len(x), 8), torch.zeros(len(x), 3)
+        for _ in range(STEPS):
+            v = v + share * (net.first(x) - v)
+            s = (v >= 0.5).float()
+            v, total = v * (1.0 - s), total + net.last(s)
+        return total
+
+    if share < 0.875:
+        assert from_torch(run, SAMPLE).neurons
+        return
+    with pytest.raises(ConversionRefused, match=r"takes it away again|rounding may tell the two apart"):
+        from_torch(run, SAMPLE)
+
+
+@pytest.mark.parametrize("number", [1e-3, 1.0])
+def test_a_small_spike_is_rounded_beside_what_is_larger(number: float):
+    """Of .001 · s, (s − b) + b leaves as much of an error as of s."""
+    net = Net(lambda _, x: x)
+
+    def run(x: Tensor) -> Tensor:
+        v = net.first(x)
+        b = torch.sigmoid(v)
+        return net.last((number * (v >= 1.0) - b).detach() + b)
+
+    if number == 1.0:
+        assert from_torch(run, SAMPLE, 1).neurons
+        return
+    with pytest.raises(ConversionRefused, match="adds a number or a signal and takes it away again"):
+        from_torch(run, SAMPLE, 1)
+
+
+@pytest.mark.parametrize("number", [0.5, 64.0])
+@pytest.mark.parametrize("turned", [False, True])
+def test_two_comparisons_that_rounding_tells_apart_are_refused(number: float, turned: bool):
+    def told(s: Tensor, v: Tensor) -> Tensor:
+        return ((v + number) - number >= 1.0).float()
+
+    net = Net(lambda _, x: x)
+
+    def run(x: Tensor) -> Tensor:
+        v, total = torch.zeros(len(x), 8), torch.zeros(len(x), 3)
+        for _ in range(STEPS):
+            v = 0.5 * v + net.first(x)
+            s, other = (told(v, v), (v >= 1.0).float()) if turned else ((v >= 1.0).float(), told(v, v))
+            v, total = v * (1.0 - s), total + net.last(other)
+        return total
+
+    with pytest.raises(ConversionRefused, match=r"rounding may tell the two apart|takes it away again"):
+        from_torch(run, SAMPLE)
+
+
+SAID_TWICE: dict[str, Callable[[Tensor], Tensor]] = {
+    "the same": lambda v: v >= 1.0,
+    "times 1": lambda v: v * 1.0 >= 1.0,
+    "less 0": lambda v: v - 0.0 >= 1.0,
+    "a difference": lambda v: v - 1.0 >= 0.0,
+    "turned": lambda v: torch.le(torch.tensor(1.0), v),
+}
+
+
+@pytest.mark.parametrize("name", SAID_TWICE)
+def test_the_same_comparison_again_comes_in(name: str):
+    net = Net(lambda _, x: x, lambda s, v: SAID_TWICE[name](v).float())
+    assert len(from_torch(net, SAMPLE).neurons) == 1
 
 
 def test_what_cancels_by_itself_comes_in():

@@ -18,7 +18,7 @@ from spikecert.certify.bounds.signals.signals import AffineSignal
 from spikecert.certify.bounds.trains.conserved import conserved_spikes
 from spikecert.certify.bounds.trains.train_table import TableTrains, train_table
 from spikecert.certify.rounding import Rounding
-from spikecert.kernels.long import CompiledLong
+from spikecert.kernels.long import AgedTrains, CompiledLong
 from spikecert.models.deadline import TimeIsUp, ending
 from spikecert.models.kernels import use_kernel
 from spikecert.models.linear_maps import DenseMap
@@ -74,6 +74,26 @@ def test_trains_are_those_of_torch(seed, steps, decay, before, threshold, labels
     found = _trains(built, current, rule, EXACT, labels)
     for one, other in zip(_tensors(expected), _tensors(found), strict=True):
         assert torch.equal(one, other)
+    generator = torch.Generator().manual_seed(seed)
+    costs = torch.randn(3, steps, generator=generator).double()
+    costs[1] = (costs[1] * 2).round()  # ties, and steps that cost nothing
+    for rows in (costs, torch.ones(1, steps).double(), torch.zeros(1, steps).double()):
+        one, other = expected.combine(rows), found.combine(rows)
+        assert torch.equal(one.lower, other.lower)
+        assert torch.equal(one.upper, other.upper)
+
+
+def test_a_deadline_ends_the_walk_along_paths(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr("spikecert.kernels.long.AT_ONCE", 1)
+    found = _trains(kernel(), layer(5, 33, 0.9, (7, 5, 4), False), Leaky(0.9), EXACT, 8)
+    calls, rows = [], torch.randn(2, 33).double()
+    assert isinstance(found.kernel, CompiledLong)
+    trains = AgedTrains(found.edges, found.stays, found.waits, found.ends, found.box.lower, found.box.upper)
+    sums = found.kernel.path_sums(trains, rows, lambda: calls.append(0))
+    assert len(calls) == 28  # a neuron at a time
+    assert torch.equal(sums.unflatten(2, (7, 4))[0], found.combine(rows).lower)
+    with pytest.raises(TimeIsUp), ending(0.0):
+        found.combine(rows)
 
 
 def long_network(decay: float, kernel: str, width: int = 9) -> tuple[SpikingNetwork, Tensor]:

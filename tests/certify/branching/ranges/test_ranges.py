@@ -17,11 +17,10 @@ from spikecert.certify.branching.nodes.nodes import Nodes
 from spikecert.certify.branching.question import MarginQuestion
 from spikecert.certify.branching.ranges import compiled_ranges, slabs
 from spikecert.certify.branching.ranges.compiled_ranges import multipliers_by, narrowed_by, ranges_kernel
-from spikecert.certify.branching.ranges.eager_ranges import Adam
 from spikecert.certify.branching.ranges.first_layer import FirstLayer
 from spikecert.certify.branching.ranges.ranges import RangeSearch
 from spikecert.certify.perturbations import Perturbation
-from spikecert.kernels.ranges import CompiledRanges
+from spikecert.kernels.search.ranges import Adam, CompiledRanges
 from spikecert.models.kernels import KERNELS, use_kernel
 from spikecert.testing import Case, cases, points
 from support.examples import examples

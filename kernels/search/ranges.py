@@ -1,15 +1,19 @@
 """ranges.c: what the slabs that decided trains cut from an input set say of other currents."""
 
 import ctypes
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
-from .loading import address
+from ..loading import address
 
 TOGETHER = 8
 """Inputs that ranges.c takes at once."""
+
+Adam = tuple[int, float, tuple[float, float]]
+"""How many steps, their rate, which falls to a tenth on the way, and β₁ and β₂."""
 
 
 class _RangeSlabs(ctypes.Structure):
@@ -85,7 +89,7 @@ class CompiledRanges:
         rows: Tensor,
         ends: tuple[Tensor, Tensor],
         aims: Tensor,
-        adam: tuple[int, float, tuple[float, float]],
+        adam: Adam,
     ) -> Tensor:
         """Return good multipliers of each aim, (N, A, K).
 
@@ -110,7 +114,7 @@ class CompiledRanges:
         self,
         layer: NarrowedLayer,
         nodes: tuple[Tensor, ...],
-        adam: tuple[int, float, tuple[float, float]],
+        adam: Adam,
     ) -> tuple[Tensor, Tensor, Tensor]:
         """Return both ends of each node's currents, (N, n), and which nodes are empty, (N,) of bool.
 
@@ -120,15 +124,21 @@ class CompiledRanges:
                 which neurons are split and which are narrowed, (N, n) of bool each.
             adam: how many steps, their rate, and the momenta.
         """
-        sample, low, high, split, chosen = (tensor.contiguous() for tensor in nodes)
-        (count, neurons), inputs = low.shape, layer.weights.shape[1]
-        found = torch.empty_like(low), torch.empty_like(low), torch.empty(count, dtype=torch.bool)
-        iterations, rate, momenta = adam
-        sizes = _RangeSlabs(rate, *momenta, iterations, count, 0, 0, inputs, torch.get_num_threads())
-        names = [field[0] for field in _RangeLayer._fields_ if field[1] is ctypes.c_void_p]
-        known = [address(getattr(layer, name)) for name in names]
-        packed = _RangeLayer(*known, neurons, layer.error)
-        given = _RangeNodes(*map(address, (sample, low, high, split, chosen, *found)))
-        if self.functions.narrow(*map(ctypes.byref, (sizes, packed, given))):
+        held = [tensor.contiguous() for tensor in nodes]
+        low = held[1]
+        found = torch.empty_like(low), torch.empty_like(low), torch.empty(len(low), dtype=torch.bool)
+        if self.functions.narrow(*map(ctypes.byref, packed_ranges(layer, held, found, adam))):
             raise MemoryError("ranges: no memory for the slabs of a node")
         return found
+
+
+def packed_ranges(
+    layer: NarrowedLayer, nodes: Sequence[Tensor], found: tuple[Tensor | None, ...], adam: Adam
+) -> tuple[ctypes.Structure, ...]:
+    """Return the structs Slabs, Layer and Nodes of contiguous tensors, which must live as long as the call."""
+    iterations, rate, momenta = adam
+    (count, neurons), inputs = nodes[1].shape, layer.weights.shape[1]
+    slabs = _RangeSlabs(rate, *momenta, iterations, count, 0, 0, inputs, torch.get_num_threads())
+    names = [field[0] for field in _RangeLayer._fields_ if field[1] is ctypes.c_void_p]
+    known = [address(getattr(layer, name)) for name in names]
+    return slabs, _RangeLayer(*known, neurons, layer.error), _RangeNodes(*map(address, (*nodes, *found)))

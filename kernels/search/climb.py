@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor
 
-from .loading import RESETS, address
+from ..loading import RESETS, address
 
 _POINTER, _REAL, _WHOLE, _INT = ctypes.c_void_p, ctypes.c_double, ctypes.c_long, ctypes.c_int
 

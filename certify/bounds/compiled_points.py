@@ -1,0 +1,273 @@
+"""`walks.c` for what points.py does: all layers of a chain in one pass, row by row, where a walk is long.
+
+A chain is layers that fire, each behind a dense layer of what the one before it fires, with or without a synapse
+between, and each hearing itself or not, by a dense layer and a synapse or not. What such a layer is given, how far
+its run may stray and what an open spike leaves is as in points.py. Two things differ: sums have another order, of
+what is not 0, which γ_k covers in any order (certify/rounding/sums.py); and a row is walked from the step on at
+which it differs from the one before, for up to there it is that one.
+
+Nothing is said where a number comes near an overflow: then the walk is that of points.py, which refuses it. Radii
+of currents and potentials are held below `tame`, γ_0 of float64 times what the run's dtype may reach. A radius has
+at least that γ_0 times the moduli of all its products, so neither their sums overflow nor two of these together.
+
+Of layers before the last one only that their spikes are spikes is passed on: who reads the logits asks the last.
+"""
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from functools import lru_cache
+
+import torch
+from torch import Tensor, nn
+
+from ...kernels.loading import load
+from ...kernels.walks import LANES, STATES, CompiledWalks, WalkLayer, WalkMap
+from ...models.circuit import Circuit, Filtered, Fired, Input, Mapped, Node, Read, Recurred, fold
+from ...models.deadline import check_time, lasts
+from ...models.elements.synapses import TemporalFilter
+from ...models.linear_maps import DenseMap, LinearMap
+from ...models.rules import Leaky
+from ..rounding import Rounding, product_error, step_error, sum_slack, tie
+from .points import PointInput, PointPropagation, PointSignals, Said, point_input, point_signals
+from .propagation import Propagation
+from .signals.affine import affine_map
+from .signals.box import Box
+from .signals.signals import Signal
+from .trains.recurrent import Known
+from .trains.trains import step_spikes
+
+Walker = Callable[[Circuit, Tensor, Said], PointSignals]
+
+WORTH = 1 << 24
+"""Steps of all neurons and inputs together from which on the kernel is taken: by torch they take as much as the
+compiler does, about two seconds."""
+COMPILED = 5.0
+"""Seconds that must be left where it is not compiled yet."""
+MOST_STATES = 1 << 25
+"""Numbers of the states of a row over time: 256 MiB."""
+
+
+def walker(made: Circuit, members: int) -> Walker:
+    """Return what makes signals of so many inputs: the kernel, where it is there and worth it, or torch."""
+    known = chain(made)
+    if known is None or made.num_steps * members * sum(each.size for each in known.layers) < WORTH:
+        return point_signals
+    kernel = walks_kernel() if walks_kernel.cache_info().currsize or lasts(COMPILED) else ""
+    return point_signals if isinstance(kernel, str) else kernel_walker(kernel)
+
+
+def kernel_walker(kernel: CompiledWalks) -> Walker:
+    """Return what makes signals by the kernel, or by torch where that says nothing."""
+
+    def walked(made: Circuit, points: Tensor, said: Said) -> PointSignals:
+        """Return what `point_signals` does."""
+        found = compiled_signals(kernel, made, points, said)
+        return point_signals(made, points, said) if found is None else found
+
+    return walked
+
+
+@dataclass(frozen=True)
+class ChainedLayer:
+    """A layer that fires, as nodes.
+
+    Attributes:
+        mapped: the dense layer before it.
+        filter: κ of a synapse between both, 0 for none.
+        node: itself.
+    """
+
+    mapped: Mapped
+    filter: float
+    node: Fired | Recurred
+
+    @property
+    def size(self) -> int:
+        """Return the number of neurons."""
+        assert isinstance(self.mapped.map, DenseMap)
+        return len(self.mapped.map.weight)
+
+
+@dataclass(frozen=True)
+class WalkChain:
+    """Layers that fire, one behind the other; `front` only renames the input's coordinates."""
+
+    front: tuple[LinearMap, ...]
+    layers: tuple[ChainedLayer, ...]
+
+
+def chain(made: Circuit) -> WalkChain | None:
+    """Return a circuit's layers that fire as a chain; None where they are none that the kernel knows."""
+    last = max((index for index, node in enumerate(made.nodes) if node in made.fired), default=0)
+    first, *nodes = made.nodes[: last + 1]
+    straight = all(node.sources == (index,) for index, node in enumerate(nodes))
+    behind = all(source >= last for node in made.nodes[last + 1 :] for source in node.sources)
+    on_cpu = made.device.type == "cpu" and not made.whole and isinstance(first, Input) and first.draws is None
+    if not (last and straight and behind and on_cpu):
+        return None
+    front = list[LinearMap]()
+    while nodes and isinstance(head := nodes[0], Mapped) and head.map.reshapes:
+        front.append(head.map)
+        nodes.pop(0)
+    layers = list[ChainedLayer]()
+    while nodes:
+        found = _chained(nodes)
+        if found is None:
+            return None
+        layers.append(found)
+    states = STATES * made.num_steps * sum(each.size + LANES for each in layers)
+    return WalkChain(tuple(front), tuple(layers)) if states <= MOST_STATES else None
+
+
+def _chained(nodes: list[Node]) -> ChainedLayer | None:
+    """Take a layer from the front of a list; None where there is none that the kernel knows."""
+    mapped, node = nodes.pop(0), nodes.pop(0) if nodes else None
+    filter = node.filter if isinstance(node, Filtered) else None
+    node = nodes.pop(0) if isinstance(node, Filtered) and nodes else node
+    if not isinstance(mapped, Mapped) or not isinstance(node, Fired | Recurred) or type(node.rule) is not Leaky:
+        return None
+    maps = (mapped.map, node.feedback) if isinstance(node, Recurred) else (mapped.map,)
+    filters = (filter, node.filter) if isinstance(node, Recurred) else (filter,)
+    known = all(type(each) is DenseMap for each in maps) and not any(each and each.delay for each in filters)
+    return ChainedLayer(mapped, _decay(filter), node) if known else None
+
+
+def _decay(filter: TemporalFilter | None) -> float:
+    return 0.0 if filter is None else filter.decay
+
+
+def compiled_signals(kernel: CompiledWalks, made: Circuit, points: Tensor, said: Said) -> PointSignals | None:
+    """Return what `point_signals` does of a chain, by the kernel; None where numbers are too large for it."""
+    known, source, rounding = chain(made), point_input(made, points), Rounding(made.dtype)
+    if known is None or not isinstance(source, PointInput):
+        return None
+    entering = source.box.lower.transpose(0, 1)
+    for each in known.front:
+        entering = each.linear(entering.flatten(0, 1)).unflatten(0, entering.shape[:2])
+    if entering.dim() != 3 or entering.shape[2] != known.layers[0].mapped.map.terms:
+        return None
+    reader = PointPropagation(source, step_spikes, rounding, exact=made.exact)
+    reach = [entering.abs().amax(), *[entering.new_ones(()) for _ in known.layers[1:]]]
+    layers = [_layer(reader, each, most) for each, most in zip(known.layers, reach, strict=True)]
+    tame = rounding.largest * product_error(0, Rounding(torch.float64))
+    found = kernel.walk(layers, entering.contiguous(), said.marks, made.num_steps, tame, check_time)
+    if found is None:
+        return None
+    certain, possible = (ends.transpose(0, 1) for ends in found[:2])
+    last = Known(Box(certain, possible), possible.amax(0), binary=True)
+    walked = WalkedPropagation(source, step_spikes, rounding, exact=made.exact, last=made.fired[-1], walked=last)
+    return PointSignals(fold(made, walked), found[2])
+
+
+def _layer(reader: PointPropagation, known: ChainedLayer, reach: Tensor) -> WalkLayer:
+    """Return a layer with what its run and the bound may be off, for entries that are at most `reach`."""
+    rule, node, own = known.node.rule, known.node, reader.of(known.node)
+    assert isinstance(rule, Leaky)
+    near, rounding = tie(rule.threshold, own), reader.rounding
+    one = torch.ones(1, dtype=torch.float64)
+    constants = (
+        rule.decay,
+        rule.threshold + near,
+        rule.threshold - near,
+        rule.drop,
+        rule.span,
+        step_error(0.0, 0.0, 1.0, own),
+        own.smallest,
+    )
+    synapses = step_error(0.0, 0.0, 1.0, rounding), rounding.smallest, float(sum_slack(one, 1, rounding))
+    heard = None
+    if isinstance(node, Recurred):
+        heard = _map(node.feedback, one, _decay(node.filter), rounding)
+    mapped = _map(known.mapped.map, reach, known.filter, reader.of(known.mapped))
+    return WalkLayer(mapped, heard, rule.scale_like(one), constants, synapses, rule.reset)
+
+
+def _map(dense: LinearMap, reach: Tensor, filter: float, rounding: Rounding) -> WalkMap:
+    """Return a dense layer as the kernel reads it, with what it may be off in the run and here."""
+    assert isinstance(dense, DenseMap)
+    made, size = affine_map(dense, rounding.bound), (len(dense.weight),)
+    errors = product_error(torch.arange(made.terms + 1, dtype=torch.float64), rounding)
+    bias, most = (each.expand(size).contiguous() for each in (made.bias, made.bias_magnitude))
+    lost = made.underflow(reach, rounding)
+    return WalkMap(dense.weight.to(rounding.bound), bias, most, errors, lost, filter)
+
+
+@dataclass(frozen=True)
+class WalkedPropagation(Propagation):
+    """What is known of signals where a kernel has walked all layers that fire.
+
+    Attributes:
+        last: the last of them.
+        walked: its spikes; of those before it nothing is known.
+    """
+
+    last: Node | None = None
+    walked: Known | None = None
+
+    def fired(self, node: Fired, x: Signal) -> Signal:
+        """Return the spikes."""
+        return self._spiking(node, x)
+
+    def recurred(self, node: Recurred, x: Signal) -> Signal:
+        """Return the spikes."""
+        return self._spiking(node, x)
+
+    def _spiking(self, node: Node, x: Signal) -> Known:
+        assert self.walked is not None
+        if node is self.last:
+            return self.walked
+        one = torch.ones_like(x.magnitude())
+        ends = one.expand(x.num_steps, *one.shape)
+        return Known(Box(torch.zeros_like(ends), ends), one, binary=True)
+
+
+@lru_cache
+def walks_kernel() -> CompiledWalks | str:
+    """Return the kernel if its spikes on a probe are torch's, or why there is none."""
+    return load("walks.c", torch.float64, CompiledWalks.of, _agrees)
+
+
+def _agrees(built: CompiledWalks, dtype: torch.dtype) -> bool:
+    """Return whether spikes of chains in float32 are those of `point_signals`, also where some are said."""
+    generator = torch.Generator().manual_seed(0)
+    for reset, decay in (("zero", 0.9), ("subtract", 1.0), ("none", 0.5)):
+        made = _probe(Leaky(decay, 1.0, reset), generator)
+        points = torch.rand(40, 12, 4, generator=generator, dtype=dtype).round()
+        said = Said.nothing(points)
+        for _ in range(3):
+            expected, found = point_signals(made, points, said), compiled_signals(built, made, points, said)
+            if found is None or not _alike(expected, found):
+                return False
+            some = (found.opened[:, 0] >= 0).nonzero().flatten()
+            if not len(some):
+                break
+            points, said = points[some].repeat(2, 1, 1), said.among(some).both_ways(found.opened[some])
+    return True
+
+
+def _alike(one: PointSignals, other: PointSignals) -> bool:
+    """Return whether the first open spikes are the same, and the last layer's steps."""
+    boxes = one.known[-1].steps(), other.known[-1].steps()
+    same = all(torch.equal(*ends) for ends in zip(*((box.lower, box.upper) for box in boxes), strict=True))
+    return same and torch.equal(one.opened, other.opened)
+
+
+def _probe(rule: Leaky, generator: torch.Generator) -> Circuit:
+    """Return a chain of a layer that hears itself and one behind it; some currents lie on thresholds."""
+
+    def dense(inputs: int, outputs: int) -> DenseMap:
+        """Return weights of few digits."""
+        weight, bias = (torch.randn(*s, generator=generator) for s in ((outputs, inputs), (outputs,)))
+        return DenseMap((weight * 4).round() / 8, (bias * 4).round() / 16)
+
+    nodes = (
+        Input("", (), "none"),
+        Mapped("", (0,), dense(4, 11)),
+        Recurred("", (1,), rule, dense(11, 11), TemporalFilter(0.5), nn.Identity()),
+        Mapped("", (2,), dense(11, 3)),
+        Filtered("", (3,), TemporalFilter(0.75)),
+        Fired("", (4,), replace(rule, scale=tuple(math.cos(t) for t in range(12))), nn.Identity()),
+        Read("", (5,), "spikes"),
+    )
+    return Circuit(nodes, 12, torch.float32, torch.device("cpu"))

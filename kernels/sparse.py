@@ -1,0 +1,46 @@
+"""sparse.c: the gradient of weights whose signal is mostly 0."""
+
+import ctypes
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from .loading import address
+
+
+class _SparseShapes(ctypes.Structure):
+    """The struct Shapes in sparse.c."""
+
+    _fields_ = (
+        ("share", ctypes.c_double),
+        *((name, ctypes.c_long) for name in ("rows", "inputs", "outputs")),
+        ("threads", ctypes.c_int),
+    )
+
+
+@dataclass(frozen=True)
+class CompiledSparse:
+    """sparse.c, loaded for one floating-point type. All tensors are contiguous."""
+
+    functions: ctypes.CDLL
+
+    @staticmethod
+    def of(functions: ctypes.CDLL) -> "CompiledSparse":
+        """Return the kernel of functions whose arguments are declared."""
+        functions.transposed_product.argtypes = [ctypes.c_void_p] * 4
+        return CompiledSparse(functions)
+
+    def transposed_product(self, grad: Tensor, signal: Tensor, share: float) -> Tensor | None:
+        """Return Gᵀ·X, (outputs, inputs), of G, (rows, outputs), and X, (rows, inputs); None where X is too full.
+
+        A row of G counts only where X is not 0: NaN and inf elsewhere are not seen.
+
+        Args:
+            grad, signal: G and X.
+            share: the most of any 256 columns of X that may be other than 0.
+        """
+        shapes = _SparseShapes(share, len(grad), signal.shape[1], grad.shape[1], torch.get_num_threads())
+        product = grad.new_empty(grad.shape[1], signal.shape[1])
+        left = self.functions.transposed_product(ctypes.byref(shapes), *map(address, (grad, signal, product)))
+        return None if left else product

@@ -1,0 +1,184 @@
+"""walks.c: exact inputs walked step by step through all layers that fire."""
+
+import ctypes
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from .loading import RESETS, address
+
+LANES = 8
+"""Neurons are filled up to a multiple of so many."""
+STATES = 8
+"""Numbers that a neuron's state is."""
+AT_ONCE = 1 << 28
+"""Products of the rows that are walked before it is asked whether the time is up: about .2 s."""
+
+_POINTER, _REAL, _WHOLE = ctypes.c_void_p, ctypes.c_double, ctypes.c_long
+CONSTANTS = ("decay", "surely", "perhaps", "drop", "span", "unit", "smallest")
+SYNAPSES = ("synapse_unit", "synapse_smallest", "sum_error")
+
+
+class _WalkedMap(ctypes.Structure):
+    _fields_ = (
+        *((name, _POINTER) for name in ("weights", "bias", "most", "errors")),
+        *((name, _REAL) for name in ("lost", "filter")),
+    )
+
+
+class _WalkedLayer(ctypes.Structure):
+    _fields_ = (
+        ("map", _WalkedMap),
+        ("feedback", _WalkedMap),
+        ("scale", _POINTER),
+        *((name, _REAL) for name in (*CONSTANTS, *SYNAPSES)),
+        *((name, _WHOLE) for name in ("inputs", "size", "lanes")),
+        ("reset", ctypes.c_int),
+    )
+
+
+class _WalkSizes(ctypes.Structure):
+    _fields_ = (
+        *((name, _WHOLE) for name in ("steps", "entering", "rows", "layers", "marks")),
+        ("tame", _REAL),
+        ("threads", ctypes.c_int),
+    )
+
+
+@dataclass(frozen=True)
+class WalkMap:
+    """y = W·x + b of n outputs and m inputs; float64 as all below.
+
+    Attributes:
+        weights: W, (n, m).
+        bias, most: b, and the moduli that it is made of, (n,).
+        errors: what k products may be off, for each unit of their moduli, (m + 1,).
+        lost: what underflow takes from an output.
+        filter: κ of the synapse behind it; 0 for none.
+    """
+
+    weights: Tensor
+    bias: Tensor
+    most: Tensor
+    errors: Tensor
+    lost: float
+    filter: float = 0.0
+
+    def filled(self) -> "WalkMap":
+        """Return the map as the kernel reads it: transposed, with outputs that are 0."""
+        missing = -len(self.weights) % LANES
+        rows, bias, most = (
+            torch.nn.functional.pad(each, (0, missing)) for each in (self.weights.T, self.bias, self.most)
+        )
+        return WalkMap(
+            rows.contiguous(),
+            bias.contiguous(),
+            most.contiguous(),
+            self.errors.contiguous(),
+            self.lost,
+            self.filter,
+        )
+
+    def packed(self) -> _WalkedMap:
+        """Return where its numbers lie."""
+        return _WalkedMap(*map(address, (self.weights, self.bias, self.most, self.errors)), self.lost, self.filter)
+
+
+@dataclass(frozen=True)
+class WalkLayer:
+    """A layer that fires.
+
+    Attributes:
+        map: of what enters.
+        feedback: of its own spikes a step before, or None.
+        scale: a, (T,), or None for 1.
+        constants: `CONSTANTS`; a step may be off by unit·(λ·|u| + |c| + span) + smallest.
+        synapses: `SYNAPSES`, of what its synapses and its sum may be off.
+        reset: of its neurons.
+    """
+
+    map: WalkMap
+    feedback: WalkMap | None
+    scale: Tensor | None
+    constants: tuple[float, ...]
+    synapses: tuple[float, ...]
+    reset: str
+
+    @property
+    def size(self) -> int:
+        """Return n."""
+        return len(self.map.bias)
+
+    @property
+    def products(self) -> int:
+        """Return about what a step costs."""
+        heard = 0 if self.feedback is None else self.size
+        return self.size * (self.map.weights.shape[1] + heard + 8 * STATES)
+
+
+@dataclass(frozen=True)
+class CompiledWalks:
+    """walks.c, loaded."""
+
+    functions: ctypes.CDLL
+
+    @staticmethod
+    def of(functions: ctypes.CDLL) -> "CompiledWalks":
+        """Return the kernel of functions whose arguments are declared."""
+        functions.walk.argtypes = [_POINTER] * 4
+        functions.walk.restype = ctypes.c_int
+        return CompiledWalks(functions)
+
+    def walk(
+        self,
+        layers: Sequence[WalkLayer],
+        inputs: Tensor,
+        marks: Tensor,
+        steps: int,
+        tame: float,
+        between: Callable[[], None],
+    ) -> tuple[Tensor, Tensor, Tensor] | None:
+        """Return which spikes of the last layer are certain, and which possible, (rows, T, n) each.
+
+        Args:
+            layers: each reads the one before.
+            inputs: (rows, T or 1, m).
+            marks: what is said of spikes, (rows, k, 4): step, layer and neuron, rising; 1 for one, −1 for none.
+            steps: T.
+            tame: up to where nothing overflows.
+            between: called between parts of the rows.
+
+        Returns:
+            Also each row's first open spike, its step, layer and neuron, −1 for none, (rows, 3); None in place of
+            all where a number was not tame.
+        """
+        last = layers[-1].size
+        certain, possible = inputs.new_empty(2, len(inputs), steps, last)
+        opened = torch.empty(len(inputs), 3, dtype=torch.long)
+        each = max(1, AT_ONCE // (steps * sum(layer.products for layer in layers)))
+        filled = [(layer.map.filled(), layer.feedback and layer.feedback.filled(), layer) for layer in layers]
+        packed = (_WalkedLayer * len(layers))(*(_packed(*one) for one in filled))
+        for some in torch.arange(len(inputs)).split(each):
+            between()
+            own = slice(int(some[0]), int(some[-1]) + 1)
+            x, said = inputs[own].contiguous(), marks[own].contiguous()
+            sizes = _WalkSizes(
+                steps, x.shape[1], len(x), len(layers), said.shape[1], tame, torch.get_num_threads()
+            )
+            given = (_POINTER * 2)(address(x), address(said))
+            found = (_POINTER * 3)(*(address(tensor[own]) for tensor in (certain, possible, opened)))
+            failed = self.functions.walk(ctypes.byref(sizes), packed, given, found)
+            if failed & 1:
+                raise MemoryError("walks: no memory for the states of a row")
+            if failed:
+                return None
+        return certain, possible, opened
+
+
+def _packed(entering: WalkMap, feedback: WalkMap | None, layer: WalkLayer) -> _WalkedLayer:
+    heard = _WalkedMap() if feedback is None else feedback.packed()
+    inputs, lanes = entering.weights.shape
+    numbers = *layer.constants, *layer.synapses, inputs, layer.size, lanes
+    return _WalkedLayer(entering.packed(), heard, address(layer.scale), *numbers, RESETS[layer.reset])

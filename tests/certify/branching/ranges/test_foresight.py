@@ -1,0 +1,180 @@
+"""What a split would decide: never more than runs show, the cut neuron at least, and fewer nodes for it."""
+
+from dataclasses import replace
+
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from torch import Tensor, nn
+
+from spikecert import LIF, LInf, mlp
+from spikecert.certify.bounds.trains.forms import TrainRows
+from spikecert.certify.branching.question import MarginQuestion
+from spikecert.certify.branching.ranges import foresight
+from spikecert.certify.branching.ranges.first_layer import FirstLayer
+from spikecert.certify.branching.ranges.ranges import RangeSearch
+from spikecert.certify.branching.search import Search
+from spikecert.kernels.search.foresight import CompiledForesight, CutRows
+from spikecert.models.kernels import use_kernel
+from spikecert.testing import Case, cases
+from support.examples import examples
+
+from .test_ranges import asked, first_trains
+
+ADAM = (8, 0.4, (0.5, 0.7))
+
+
+def kernel() -> CompiledForesight:
+    found = foresight.foresight_kernel()
+    if isinstance(found, str):
+        assert "rounds otherwise" not in found
+        pytest.skip(found)
+    return found
+
+
+def halved(layer: FirstLayer, generator: torch.Generator) -> tuple[TrainRows, Tensor, Tensor]:
+    """Return rows that some decisions leave, which neurons these restrict, and inputs, NaN elsewhere."""
+    rows, box = layer.rows, layer.source.box
+    low, high = box.lower[0].flatten(1), box.upper[0].flatten(1)
+    inputs = low + (high - low) * torch.rand(400, *low.shape, generator=generator, dtype=low.dtype)
+    currents = inputs @ layer.matrix.T + layer.bias
+    split = torch.rand(layer.lower.shape, generator=generator) < 0.3
+    first, last = rows.first.flatten(1).clone(), rows.last.flatten(1).clone()
+    last = torch.where(split, (first + last) // 2, last)
+    inside = (currents <= rows.table.upper[last]) | ~split
+    return (
+        TrainRows(rows.table, first, last),
+        split & (last < rows.last.flatten(1)),
+        torch.where(inside.all(2, keepdim=True), inputs, torch.nan),
+    )
+
+
+@examples(60)
+@given(case=cases(), seed=st.integers(0, 2**31))
+def test_no_cut_decides_what_runs_leave_open(case: Case, seed: int):
+    built = kernel()
+    question = asked(case.network, case.inputs, case.labels, LInf(case.epsilon))
+    if case.network.encoding != "direct" or first_trains(question) is None:
+        return
+    layer, generator = question._currents, torch.Generator().manual_seed(seed)
+    if not isinstance(layer, FirstLayer) or layer.packed is None:
+        return
+    found, split, inputs = halved(layer, generator)
+    score = torch.rand(found.first.shape, generator=generator, dtype=torch.float64)
+    rows, ends, chosen = foresight.cut_rows(found, score), found.currents, found.first < found.last
+    nodes = torch.arange(len(score)), ends.lower, ends.upper, split, chosen
+    below, above = built.foresee(layer.packed, nodes, rows, ADAM)
+    before = rows.opened[found.first, found.last]
+    currents = inputs @ layer.matrix.T + layer.bias  # (400, batch, n); NaN where other rows are left
+    slack = 1e-4 * (1.0 + currents.nan_to_num().abs().amax())
+    for sample, neuron in chosen.nonzero().tolist():
+        for row in range(int(found.first[sample, neuron]), int(found.last[sample, neuron])):
+            for side, sides in enumerate((below, above)):
+                gain, own = float(sides[sample, neuron, row]), (row + 1, int(found.last[sample, neuron]))
+                own = own if side else (int(found.first[sample, neuron]), row)
+                decided = before[sample, neuron] - rows.opened[own]
+                assert gain >= float(rows.worth[sample, neuron] * decided) - 1e-9
+                end = rows.low[row + 1] if side else rows.high[row]
+                now = currents[:, sample, neuron]
+                kept = currents[(now >= end + slack) if side else (now <= end - slack), sample]
+                if not len(kept):
+                    continue
+                low, high = (place(end, rows) for end in (kept.amin(0) + slack, kept.amax(0) - slack))
+                opened = rows.opened[low.minimum(high), high]
+                most = rows.worth[sample] * (before[sample] - opened.minimum(before[sample]))
+                assert gain <= float(most[chosen[sample]].sum()) + 1e-6
+
+
+def place(currents: Tensor, rows: CutRows) -> Tensor:
+    """Return the row of each current."""
+    return torch.searchsorted(rows.high, currents).clamp_max(len(rows.high) - 1)
+
+
+def alike(kernel: str = "compiled") -> MarginQuestion:
+    """Ask about four neurons that hear one input, and one that hears another."""
+    network = mlp((2, 5, 2), num_steps=3, neuron=LIF(0.5)).eval()
+    first, last = network.layers[0], network.layers[2]
+    assert isinstance(first, nn.Linear)
+    assert isinstance(last, nn.Linear)
+    first.weight.data = torch.tensor([[2.0, 0.0]] * 4 + [[0.0, 2.0]])
+    first.bias.data.zero_()
+    last.weight.data[0] = 1.0 - last.weight.data[1]
+    use_kernel(network, kernel)
+    inputs = torch.full((1, 2), 0.5)
+    return asked(network, inputs, network(inputs).argmax(1), LInf(0.5))
+
+
+def cut(question: MarginQuestion, weights: list[float], cuts: int = 64) -> int | None:
+    """Return which neuron is cut, all of the same score."""
+    kernel()
+    layer = question._currents
+    assert isinstance(layer, FirstLayer)
+    found = TrainRows(layer.rows.table, layer.rows.first.flatten(1), layer.rows.last.flatten(1))
+    one = torch.ones(1, 5, dtype=torch.float64)
+    given = torch.zeros(1, dtype=torch.long), found, one == 0, one, one * torch.tensor(weights)
+    best = RangeSearch(cuts=cuts).best_cuts(layer, *given)
+    if best is None:
+        return None
+    neuron, row = (int(place) for place in best)
+    assert int(found.first[0, neuron]) <= row < int(found.last[0, neuron])
+    return neuron
+
+
+def test_what_decides_most_is_cut_unless_experience_says_otherwise():
+    assert cut(alike(), [1.0] * 5) in range(4)
+    assert cut(alike(), [1.0, 1.0, 1.5, 1.0, 1.0]) == 2
+    assert cut(alike(), [1.0] * 4 + [1e6]) == 4
+    assert cut(alike(), [1.0] * 4 + [1.1], cuts=1) == 4
+    assert cut(alike(), [1.0] * 5, cuts=0) is None
+    assert cut(alike("eager"), [1.0] * 5) is None
+
+
+def test_parts_of_many_nodes_are_cut_alike(monkeypatch: pytest.MonkeyPatch):
+    kernel()
+    question = alike()
+    layer = question._currents
+    assert isinstance(layer, FirstLayer)
+    generator = torch.Generator().manual_seed(0)
+    rows = layer.rows
+    found = TrainRows(rows.table, *(end.flatten(1).expand(7, -1) for end in (rows.first, rows.last)))
+    score, weights = torch.rand(2, 7, 5, generator=generator, dtype=torch.float64)
+    given = layer, torch.zeros(7, dtype=torch.long), found, score < 0, score, weights
+    whole = RangeSearch().best_cuts(*given)
+    monkeypatch.setattr(foresight, "MOST_NUMBERS", 1)
+    parts = RangeSearch().best_cuts(*given)
+    assert whole is not None
+    assert parts is not None
+    assert all(map(torch.equal, whole, parts))
+
+
+def test_a_kernel_that_decides_too_much_is_not_used():
+    built = kernel()
+    assert foresight._agrees(built, torch.float32)
+
+    class Liar(CompiledForesight):
+        def foresee(self, layer, nodes, rows, adam):
+            below, above = super().foresee(layer, nodes, rows, adam)
+            return below + 2.0, above
+
+    assert not foresight._agrees(Liar(built.functions), torch.float32)
+
+
+def test_a_search_takes_fewer_nodes():
+    kernel()
+    counts = []
+    for cuts in (0, 64):
+        torch.manual_seed(3)
+        network = mlp((6, 24, 12, 3), num_steps=5, neuron=LIF(0.9)).eval()
+        for layer in network.layers:
+            if isinstance(layer, nn.Linear):
+                layer.weight.data *= 2.0
+        use_kernel(network, "compiled")
+        inputs = torch.rand(4, 6)
+        question = asked(network, inputs, network(inputs).argmax(1), LInf(0.1))
+        question = replace(question, ranges=RangeSearch(cuts=cuts))
+        answer = Search(patience=2000 * question.bytes_each).run(question, lambda *_: False, None)
+        assert answer is not None
+        counts.append((int(answer.nodes.sum()), (answer.bound > 0).tolist()))
+    assert counts[1][0] < counts[0][0]
+    assert counts[1][1] >= counts[0][1]
