@@ -162,7 +162,7 @@ AGED_MUTANTS = (
     ),
     Mutant("carried: silence at the lower end", TRAINS, "inflow.lower - self.high", "inflow.lower - self.low"),
     Mutant("carried: silence at the upper end", TRAINS, "inflow.upper - self.low", "inflow.upper - self.high"),
-    Mutant("carried: counts of neurons that leak", TRAINS, " and rule.decay == 1.0 else None", " else None"),
+    Mutant("carried: counts of neurons that leak", TRAINS, "rule.decay == 1.0 and drives", "drives"),
     Mutant("carried: a count less", TRAINS, "/ perhaps * (1.0 + 1e-12)", "/ perhaps - 1.0"),
     Mutant(
         "carried: the last step's spike counts not",
