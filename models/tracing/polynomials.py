@@ -197,11 +197,16 @@ class Excess:
 
     Attributes:
         firing: its number.
-        constant: the number in that, −θ.
+        constant: the number in that, −θ, without names.
     """
 
     firing: int
     constant: Coefficient = field(default=ZERO, compare=False, repr=False)
+
+    @staticmethod
+    def of(firing: int, excess: Polynomial) -> Excess:
+        """Return the name of an excess."""
+        return Excess(firing, _constants(excess).get(frozenset(), ZERO))
 
 
 @dataclass(frozen=True, eq=False)
@@ -467,7 +472,7 @@ def added(one: Polynomial, other: Polynomial) -> Polynomial:
 
 
 def _constants(signal: Polynomial) -> dict[frozenset[int], Coefficient]:
-    """Return the numbers beside each product of spikes, those in what firings compare among them."""
+    """Return the numbers beside each product of spikes, with those in what firings compare."""
     found = dict[frozenset[int], Coefficient]()
     for (spikes, graded), number in signal.terms.items():
         if graded is None or isinstance(graded, Excess):

@@ -475,7 +475,7 @@ class Reader:
         self.firings.append(firing)
         self.known[excess, strict] = number
         if self.firings[-1].named:
-            name = Polynomial.graded(Excess(number, excess.constant))
+            name = Polynomial.graded(Excess.of(number, excess))
             self.known[name, strict] = number
             for place, value in self.values.items():
                 if counts and place not in node.all_input_nodes:
@@ -483,9 +483,7 @@ class Reader:
                 if isinstance(value, FollowedSignal) and len(value.steps) == 1:
                     self.values[place] = value.with_steps([by_name(value.steps[0], excess, name)])
             if self.how.names and not counts:
-                self.firings[number] = replace(
-                    firing, names=self._shortened(excess, Excess(number, excess.constant))
-                )
+                self.firings[number] = replace(firing, names=self._shortened(excess, Excess.of(number, excess)))
         return number
 
     def _shortened(self, excess: Polynomial, compared: Excess) -> Shortening:

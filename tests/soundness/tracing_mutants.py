@@ -135,7 +135,7 @@ TRACING_MUTANTS = (
     Mutant(
         "tracing: what firings compare has no constant",
         READING,
-        "Excess(number, excess.constant))",
+        "Excess.of(number, excess))",
         "Excess(number))",
     ),
     Mutant(
