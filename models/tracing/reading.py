@@ -271,6 +271,8 @@ class Reader:
             if node in self.live:
                 if node not in self.values:
                     self.values[node] = self._value(node)
+                    if name_of(node) in COMPARISONS[:4] and _is_nothing(self.values[node]):
+                        self.same.settle(node)
                 for used in self.last.get(node, ()):
                     self.values.pop(used)
         output = self.values[self.output]
@@ -435,7 +437,7 @@ class Reader:
         """Return where an excess is above 0 while a spike is there, or is not; None where that does not say."""
         if not excess.rest.terms:
             return _above(call, excess.constant, strict, excess.lost)
-        if self._known(excess, strict) == spike and self._sides_are_exact(call.node):
+        if self._known(excess, strict) == spike and self._is_as_before(call.node, self.firings[spike], state):
             return Fraction(int(state))
         apart = (excess - each for each in (self.firings[spike].excess, Polynomial.graded(Excess(spike))))
         by = next((each.constant for each in apart if not each.rest.terms), ZERO)
@@ -443,11 +445,12 @@ class Reader:
         further = all(number >= least if state else number <= least for number in entries_of(by))
         return Fraction(int(state)) if further else None
 
-    def _sides_are_exact(self, node: Node) -> bool:
-        """Return whether nothing is lost of the values that a node compares: their difference keeps its sign."""
-        sides = [self.values.get(each) if isinstance(each, Node) else each for each in self.same.compared(node)]
-        steps = (step for each in sides if isinstance(each, FollowedSignal) for step in each.steps)
-        return all(each is not None for each in sides) and not any(step.lost for step in steps)
+    def _is_as_before(self, node: Node, firing: Firing, state: bool) -> bool:
+        """Return whether a node compares what a firing does, bit by bit, where its spike is there or not."""
+        if self.how.exact or name_of(firing.node) == "threshold":
+            return self.how.exact
+        sides = self.same.sides_where(node, firing.node, state != firing.turned)
+        return sides == self.same.sides(firing.node)
 
     def _is_count(self, signal: Polynomial) -> bool:
         """Return whether a signal is a whole number of spikes, or of what was one before half was taken away."""
@@ -514,6 +517,13 @@ class Reader:
                 self.kept, rest = self.kept + 1, kept - by
             self.values[place] = self.values[place].with_steps([by + rest])
         return tuple(names)
+
+
+def _is_nothing(found: Any) -> bool:
+    """Return whether what a comparison gives is 0 always."""
+    if isinstance(found, FollowedSignal):
+        return not any(step.terms or step.lost for step in found.steps)
+    return isinstance(found, Tensor) and not bool(found.any())
 
 
 def _is_kept(signal: Polynomial, excess: Polynomial, compared: Excess) -> bool:

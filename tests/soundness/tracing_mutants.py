@@ -145,7 +145,10 @@ TRACING_MUTANTS = (
         "return summed(terms)",
     ),
     Mutant(
-        "tracing: what was reset may be rounded", READING, "and self._sides_are_exact(call.node):", "and True:"
+        "tracing: what was reset may be rounded",
+        READING,
+        "return sides == self.same.sides(firing.node)",
+        "return True",
     ),
     Mutant("tracing: what is lost is forgotten", POLYNOMIALS, "share * abs(first + second) < most", "most < 0"),
     Mutant("tracing: bent signals may be large", POLYNOMIALS, "0 <= each[0] <= each[1] <= 1", "each[1] < 9"),

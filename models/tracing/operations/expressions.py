@@ -1,5 +1,6 @@
 """Which values of a graph are equal bit by bit: those that the same operations make of the same values."""
 
+from collections.abc import Callable
 from typing import Any
 
 from torch import Tensor
@@ -15,26 +16,33 @@ ZEROS = ("zeros", "zeros_like", "new_zeros")
 """What makes zeros."""
 PAIRS, WITH_ZERO = ("gt", "ge", "lt", "le", "threshold"), ("heaviside", "sign", "sgn")
 """What compares two values, or one with 0."""
+Told = Callable[[object], str]
+"""Names what enters an operation."""
 
 
 class EqualValues:
     """Names of what nodes compute, asked for in the graph's order; two of one name are equal bit by bit."""
 
     def __init__(self, graph: GraphModule) -> None:
-        self._graph, self._of = graph, dict[Node, str]()
+        self._graph, self._of, self._place = graph, dict[Node, str](), dict[Node, int]()
         self._names = dict[str, str]()
 
     def note(self, node: Node) -> None:
         """Name what a node computes."""
+        self._place[node] = len(self._place)
+        self._of[node] = self._name(node, self._told)
+
+    def settle(self, node: Node) -> None:
+        """Name what a comparison gives that never holds."""
+        self._of[node] = NOTHING
+
+    def _name(self, node: Node, told: Told) -> str:
+        """Return the name of what a node computes, of values that are `told`."""
         if node.op == "get_attr":
-            name = self._of_held(str(node.target))
-        elif node.op == "call_function":
-            name = self._simpler(node) or self._named(
-                f"{node.target} {map_arg((node.args, node.kwargs), lambda used: self._of[used])}"
-            )
-        else:
-            name = self._named(node.name)
-        self._of[node] = name
+            return self._of_held(str(node.target))
+        if node.op != "call_function":
+            return self._named(node.name)
+        return _simpler(node, told) or self._named(f"{node.target} {map_arg((node.args, node.kwargs), told)}")
 
     def _named(self, text: str) -> str:
         return self._names.setdefault(text, f"expression {len(self._names)}")
@@ -47,23 +55,6 @@ class EqualValues:
         plain = NOTHING if not held.any() else ONE if bool((held == 1).all()) else None
         return plain or self._named(digest(held))
 
-    def _simpler(self, node: Node) -> str | None:
-        """Return the name of what a node leaves as it is, or of nothing where that is left; None of others."""
-        name, told = name_of(node), [self._told(each) for each in node.args]
-        if name in SAME and isinstance(node.args[0], Node):
-            return told[0]
-        if name in ZEROS:
-            return NOTHING
-        if name == "mul" and {NOTHING, ONE} & {*told}:
-            return NOTHING if NOTHING in told else told[told[0] == ONE]
-        if (
-            name in ("add", "sub")
-            and not node.kwargs
-            and (told[1] == NOTHING or (name, told[0]) == ("add", NOTHING))
-        ):
-            return told[told[1] != NOTHING]
-        return None
-
     def is_nothing(self, node: Node) -> bool:
         """Return whether a node takes a value away from itself."""
         return name_of(node) == "sub" and not node.kwargs and len({self._told(each) for each in node.args}) == 1
@@ -71,6 +62,20 @@ class EqualValues:
     def sides(self, node: Node) -> frozenset[str]:
         """Return the two expressions that a node compares, of a difference and 0 those it is of; or itself."""
         return frozenset(map(self._told, self.compared(node)))
+
+    def sides_where(self, node: Node, fired: Node, holds: bool) -> frozenset[str]:
+        """Return the two expressions that a node compares where an earlier comparison holds, or does not."""
+        found = {fired: ONE if holds else NOTHING}
+
+        def told(value: object) -> str:
+            if not isinstance(value, Node):
+                return self._told(value)
+            if value not in found:
+                before = self._place[value] < self._place[fired]
+                found[value] = self._of[value] if before else self._name(value, told)
+            return found[value]
+
+        return frozenset(map(told, self.compared(node)))
 
     def compared(self, node: Node) -> tuple[Any, ...]:
         """Return the two values that a node compares, of a difference and 0 those it is of; or itself."""
@@ -92,3 +97,29 @@ class EqualValues:
         if isinstance(value, Node):
             return self._of[value]
         return NOTHING if value in (0, 0.0) else ONE if value in (1, 1.0) else repr(value)
+
+
+def _simpler(node: Node, told: Told) -> str | None:
+    """Return the name of what a node leaves as it is, or of nothing where that is left; None of others."""
+    name, values = name_of(node), [told(each) for each in node.args]
+    if name in SAME and isinstance(node.args[0], Node):
+        return values[0]
+    if name in ZEROS:
+        return NOTHING
+    if name == "_to_copy" and values[0] in (NOTHING, ONE):
+        return values[0]
+    if node.kwargs:
+        return None
+    if name == "mul" and {NOTHING, ONE} & {*values}:
+        return NOTHING if NOTHING in values else values[values[0] == ONE]
+    if name in ("add", "sub") and (values[1] == NOTHING or (name, values[0]) == ("add", NOTHING)):
+        return values[values[1] != NOTHING]
+    if name == "rsub" and values[0] == NOTHING:
+        return values[1]
+    if name == "div" and values[1] == ONE:
+        return values[0]
+    if name in ("logical_not", "bitwise_not") and values[0] in (NOTHING, ONE):
+        return ONE if values[0] == NOTHING else NOTHING
+    if name == "where" and values[0] in (NOTHING, ONE):
+        return values[1 + (values[0] == NOTHING)]
+    return values[0] if name == "masked_fill" and values[1] == NOTHING else None

@@ -374,6 +374,18 @@ def test_potentials_that_are_compared_far_away_are_refused(name: str, far: float
         from_torch(net, SAMPLE)
 
 
+def test_a_potential_that_was_reset_and_is_summed_otherwise_may_fire_again():
+    """.3 · v + .7 · v rounds to the threshold where v is below it."""
+
+    def told(s: Tensor, v: Tensor) -> Tensor:
+        s = (v >= 1.0).float()
+        v = v * (1.0 - s)
+        return s + (0.3 * v + 0.7 * v >= 1.0).float()
+
+    with pytest.raises(ConversionRefused):
+        from_torch(Net(lambda _, x: x, told), SAMPLE)
+
+
 @pytest.mark.parametrize("place", ["inputs", "currents", "spikes", "outputs"])
 @pytest.mark.parametrize("name", ADDED)
 def test_what_is_added_is_refused_in_whatever_way_it_is_taken_away(name: str, place: str):
