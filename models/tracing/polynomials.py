@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 import operator
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from fractions import Fraction
 from functools import cached_property
@@ -317,10 +317,17 @@ class Polynomial:
     Args:
         terms: the coefficients.
         lost: the largest number, of those that were added and taken away again: so far its sums were rounded.
+        gone: of signals, the largest coefficients that were added to opposite ones in the last sum, or in one
+            before that left little of them: what is added then may be much more.
     """
 
-    def __init__(self, terms: Mapping[Term, Coefficient], lost: Fraction = ZERO) -> None:
-        self.lost = lost
+    def __init__(
+        self,
+        terms: Mapping[Term, Coefficient],
+        lost: Fraction = ZERO,
+        gone: Mapping[Graded, Coefficient] | None = None,
+    ) -> None:
+        self._lost, self.gone = lost, gone or {}
         self.terms: dict[Term, Coefficient] = {term: number for term, number in terms.items() if number != ZERO}
         if len(self.terms) > MOST_TERMS:
             raise ConversionRefused(f"multiplies spikes to more than {MOST_TERMS} terms")
@@ -340,6 +347,16 @@ class Polynomial:
         """Return a graded signal."""
         return Polynomial({(frozenset(), signal): UNIT})
 
+    @property
+    def lost(self) -> Fraction:
+        """Return the largest number that sums were rounded beside; where little is left of a signal, `BURIED`."""
+        return BURIED if any(self._is_gone(*each) for each in self.gone.items()) else self._lost
+
+    def _is_gone(self, graded: Graded, most: Coefficient) -> bool:
+        """Return whether less than an eighth is left of a signal, beside each product of spikes."""
+        kept = [number for (_, each), number in self.terms.items() if each == graded]
+        return all(_is_less(number, most, 8) for number in kept)
+
     def __add__(self, other: Polynomial) -> Polynomial:
         """Return the sum."""
         return summed([*self.terms.items(), *other.terms.items()], max(self.lost, other.lost))
@@ -354,9 +371,14 @@ class Polynomial:
         Raises:
             ConversionRefused: for one of two graded signals.
         """
+        if isinstance(other, Polynomial):
+            for one, two in ((self, other), (other, self)):
+                if two.terms.keys() == {ONE} and not two._lost:
+                    return one * two.constant
         if not isinstance(other, Polynomial):
-            lost = _scaled(self.lost, other) if self.lost else ZERO
-            return Polynomial({term: number * other for term, number in self.terms.items()}, lost)
+            lost = _scaled(self._lost, other) if self._lost else ZERO
+            gone = {graded: _modulus(number * other) for graded, number in self.gone.items()}
+            return Polynomial({term: number * other for term, number in self.terms.items()}, lost, gone)
         terms = (
             (_product(one, two), number * factor)
             for one, number in self.terms.items()
@@ -450,25 +472,27 @@ def added(one: Polynomial, other: Polynomial) -> Polynomial:
     """Return a sum as floats make it, which knows what was added and taken away again.
 
     fl(a + c) − c is a but for ε·|c|. Of spikes and constants c is known: a neuron may lose no more than a few of
-    its thresholds so. Of signals it is not, so none may be lost. Where less than an eighth of one is left, as in
-    v + .95·(I − v), far potentials round more than a step pays, 8u·(λ·|v| + |I|).
+    its thresholds so. Of signals it is not, so none may be lost. Where less than an eighth of one is left in the
+    end, as in v + .95·(I − v), far potentials round more than a step pays, 8u·(λ·|v| + |I|).
 
     Of a spike s and b in [0, 1], (s − b) + b is s: nothing is rounded for s = 0, and for s = 1 half a unit of a
     number below 1 at most, ε/4, by which the second sum rounds to 1 (its tie to the even of 1 − ε/2 and 1).
     """
-    found = one + other
+    found = summed([*one.terms.items(), *other.terms.items()], max(one._lost, other._lost))
     if _is_exact(one) and _is_exact(other):
         return found
-    both = {graded for spikes, graded in one.terms if graded and (spikes, graded) in other.terms}
-    if any(isinstance(graded, Bent) for graded in both):
-        return found if _is_restored(found, one, other) else Polynomial(found.terms, BURIED)
+    both = [term for term in one.terms if term[1] is not None and term in other.terms]
+    if any(isinstance(graded, Bent) for _, graded in both):
+        return one + other if _is_restored(found, one, other) else Polynomial(found.terms, BURIED)
     first, second = _constants(one), _constants(other)
-    gone = (_largest_gone(number, second[spikes], 2) for spikes, number in first.items() if spikes in second)
-    found.lost = max(found.lost, *gone, ZERO)
-    for graded in both:
-        if found.lost < BURIED and any(_cancels(graded, *each) for each in _in_each_state(graded, one, other)):
-            found.lost = BURIED
-    return found
+    lost = (_largest_gone(number, second[spikes]) for spikes, number in first.items() if spikes in second)
+    gone = [(term[1], _opposed(one.terms[term], other.terms[term])) for term in both]
+    most = dict[Graded, Coefficient]()
+    carried = (each for side in (one, other) for each in side.gone.items() if side._is_gone(*each))
+    for graded, number in (*carried, *gone):
+        if graded is not None and number != ZERO:
+            most[graded] = _larger(most[graded], number) if graded in most else number
+    return Polynomial(found.terms, max(found._lost, *lost, ZERO), most)
 
 
 def _constants(signal: Polynomial) -> dict[frozenset[int], Coefficient]:
@@ -481,29 +505,34 @@ def _constants(signal: Polynomial) -> dict[frozenset[int], Coefficient]:
     return found
 
 
-def _in_each_state(graded: Graded, one: Polynomial, other: Polynomial) -> Iterator[tuple[Polynomial, Polynomial]]:
-    """Return two polynomials as the spikes beside a signal fire or not: of v·(1 − s) + v·s nothing cancels."""
-    both = (spikes for side in (one, other) for spikes, each in side.terms if each == graded)
-    spike = next((spike for spikes in both for spike in spikes), None)
-    if spike is None:
-        yield one, other
-        return
-    for fires in (False, True):
-        yield from _in_each_state(graded, one.where(spike, fires), other.where(spike, fires))
+def _modulus(value: Coefficient) -> Coefficient:
+    return abs(value) if isinstance(value, Fraction) else collapsed(abs(value.array))
 
 
-def _cancels(graded: Graded, one: Polynomial, other: Polynomial) -> bool:
-    """Return whether next to nothing of a signal is left in a sum; where all cancels, nothing is rounded."""
-    gone = _largest_gone(one.coefficient(graded), other.coefficient(graded), 8)
-    return gone > 0 and bool((one + other).terms)
+def _larger(one: Coefficient, other: Coefficient) -> Coefficient:
+    if isinstance(one, Fraction) and isinstance(other, Fraction):
+        return max(one, other)
+    return _combined(np.maximum, one, other)
 
 
-def _largest_gone(one: Coefficient, other: Coefficient, share: int) -> Fraction:
-    """Return the largest number of which a sum leaves less than a share, in any feature; 0 for none."""
+def _opposed(one: Coefficient, other: Coefficient) -> Coefficient:
+    """Return the larger modulus of two numbers of other signs, 0 of others, feature by feature."""
+    if isinstance(one, Fraction) and isinstance(other, Fraction):
+        return max(abs(one), abs(other)) if one * other < 0 else ZERO
+    return _larger(_modulus(one), _modulus(other)) * above(one * other * -UNIT, strict=True)
+
+
+def _is_less(value: Coefficient, most: Coefficient, share: int) -> bool:
+    """Return whether a modulus is less than a share of another, in any feature."""
+    return min(entries_of(_modulus(value) * Fraction(share) - most)) < 0
+
+
+def _largest_gone(one: Coefficient, other: Coefficient) -> Fraction:
+    """Return the largest number of which a sum leaves less than half, in any feature; 0 for none."""
     first, second = (each.array if isinstance(each, Fractions) else np.array([each]) for each in (one, other))
     first, second = np.broadcast_arrays(first, second)
     most = np.maximum(abs(first), abs(second))
-    return max(most[share * abs(first + second) < most].tolist(), default=ZERO)
+    return max(most[2 * abs(first + second) < most].tolist(), default=ZERO)
 
 
 def _is_restored(found: Polynomial, *sides: Polynomial) -> bool:

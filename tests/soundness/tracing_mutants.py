@@ -129,8 +129,8 @@ TRACING_MUTANTS = (
     Mutant(
         "tracing: a signal may cancel",
         POLYNOMIALS,
-        "            found.lost = BURIED",
-        "            found.lost = ZERO",
+        "return BURIED if any(self._is_gone",
+        "return ZERO if any(self._is_gone",
     ),
     Mutant(
         "tracing: what firings compare has no constant",
@@ -150,7 +150,7 @@ TRACING_MUTANTS = (
         "return sides == self.same.sides(firing.node)",
         "return True",
     ),
-    Mutant("tracing: what is lost is forgotten", POLYNOMIALS, "share * abs(first + second) < most", "most < 0"),
+    Mutant("tracing: what is lost is forgotten", POLYNOMIALS, "2 * abs(first + second) < most", "most < 0"),
     Mutant("tracing: bent signals may be large", POLYNOMIALS, "0 <= each[0] <= each[1] <= 1", "each[1] < 9"),
     Mutant(
         "tracing: rounded spikes may reset", POLYNOMIALS, "BURIED if two.signals else", "ZERO if two.signals else"

@@ -67,8 +67,8 @@ def refractory(c: Any, i: Tensor, before: States) -> States:
     return d, e, d, fires(i + e - d - c(0.5))
 
 
-IDIOMS = {dendrite: 7, dendrites: 7, resonating: 7, adapting: 6, rising: 4, refractory: 5}
-"""How many constants each has."""
+IDIOMS = {dendrite: 7, dendrites: 7, resonating: 7, adapting: 5, rising: 4, refractory: 5}
+"""How many constants each has, but for gains of an input, which may differ from step to step."""
 LONGER = (dendrites,)
 """Those of the night."""
 
