@@ -147,22 +147,33 @@ def grouped(reading: GraphReading, num_steps: int | None) -> LayerFirings:
     """
     try:
         return _grouped(reading, num_steps, _code)
-    except ConversionRefused as error:
-        try:  # a first step, or a last one, in lines of its own
-            found = _grouped(reading, num_steps, _inner_code)
-        except ConversionRefused:
-            raise error from None
-        if any(len(own) != found.num_steps for own in found.steps):
-            raise error
-        return found
+    except ConversionRefused:
+        # it hears another layer of its line, not itself; or a first step, or a last one, is in lines of its own
+        found = _whole(reading, num_steps, _code, hears=False) or _whole(reading, num_steps, _inner_code)
+        if found is not None:
+            return found
+        raise
 
 
-def _grouped(reading: GraphReading, num_steps: int | None, code: Callable[[Firing], Any]) -> LayerFirings:
-    """Return the layers of a reading, where a layer's firings are of one code."""
+def _whole(
+    reading: GraphReading, num_steps: int | None, code: Callable[[Firing], Any], hears: bool = True
+) -> LayerFirings | None:
+    """Return the layers where each fires at all steps, else None."""
+    try:
+        found = _grouped(reading, num_steps, code, hears)
+    except ConversionRefused:
+        return None
+    return found if all(len(own) == found.num_steps for own in found.steps) else None
+
+
+def _grouped(
+    reading: GraphReading, num_steps: int | None, code: Callable[[Firing], Any], hears: bool = True
+) -> LayerFirings:
+    """Return the layers of a reading, where a layer's firings are of one code, and it may hear itself."""
     groups: list[list[int]] = []
     own: dict[int, int] = {}
     for number, firing in enumerate(reading.firings):
-        group = _group_of(firing, reading.firings, groups, own, code)
+        group = _group_of(firing, reading.firings, groups, own, code, hears)
         if group is None:
             group = len(groups)
             groups.append([])
@@ -253,6 +264,7 @@ def _group_of(
     groups: list[list[int]],
     own: dict[int, int],
     code: Callable[[Firing], Any],
+    hears: bool,
 ) -> int | None:
     """Return the group of a firing's step before: by its own spike or potential, else by code and maps."""
     near = [firing.excess, *(each.signal for each in firing.excess.signals if isinstance(each, KeptSum))]
@@ -271,6 +283,8 @@ def _group_of(
     by_past += [group for group, one, other in pairs if _within(one, other)]  # of fewer layers at first
     if by_past:
         return by_past[0]
+    if not hears:
+        return _first(alike, lambda group: own_shape == shape(group))
     return _first(alike, lambda group: _without(own_shape, group) == _without(shape(group), group))
 
 

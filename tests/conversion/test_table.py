@@ -12,7 +12,15 @@ from support.state_loops import OWN
 
 PAGE = (Path(__file__).parents[2] / "docs" / "conversion.md").read_text(encoding="utf-8")
 WRITE = "PYTHONPATH=tests python benchmarks/element_table.py writes it"
-QUICK = {"Conv2d", "ConvTranspose2d", "SEW IAND", "MaxPool2d of currents", "NIR CubaLI last", "QIFNode"}
+QUICK = {
+    "Conv2d",
+    "sums of currents (MS-ResNet)",
+    "ConvTranspose2d",
+    "SEW IAND",
+    "MaxPool2d of currents",
+    "NIR CubaLI last",
+    "QIFNode",
+}
 """Rows that are tried in the tests that always run."""
 
 

@@ -28,7 +28,7 @@ REFUSED = {
     "klif": "relu: ",
     "clif": "sigmoid: ",
     "attention": "bmm: ",
-    "parallel": "mixes them",
+    "parallel": "is of samples and features in one axis",
     "whole_numbers": "clamp: ",
     "ternary": "fires at 5 of 7 steps",
     "izhikevich": "multiplies two signals",
