@@ -171,8 +171,8 @@ AGED_MUTANTS = (
         "part(slice(1, self.labels + 1)), self.old",
     ),
     Mutant("carried: sums of old labels are windows", TRAINS, " if labels >= current.num_steps else None", ""),
-    Mutant("signs: a half of what falls", AFFINE, "(paid - found) * 0.5 +", "(paid - found) * 0.25 +"),
-    Mutant("signs: rounding is free", AFFINE, "size * (1.0 + own_error(self.terms + 8))", "size"),
+    Mutant("signs: a half of what falls", AFFINE, "(paid - found) / 2.0", "(paid - found) / 4.0"),
+    Mutant("signs: rounding is free", AFFINE, "size * (1.0 + 2.0 * own_error(self.terms + 8))", "size"),
     Mutant(
         "images: moduli of rows are rows",
         AFFINE,

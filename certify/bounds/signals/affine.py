@@ -188,8 +188,8 @@ class AffineMap:
         Both products carry n roundings of |W|x; twice their half is paid, and what is 0 stays 0.
         """
         size, found = self.absolute(marks), self.linear(marks)
-        paid = size * (1.0 + own_error(self.terms + 8))
-        return (paid + found) * 0.5 + (paid - size) * 0.5, (paid - found) * 0.5 + (paid - size) * 0.5
+        paid = size * (1.0 + 2.0 * own_error(self.terms + 8))
+        return (paid + found) / 2.0, (paid - found) / 2.0
 
     def slack(self, magnitude: Tensor, rounding: Rounding, steps: int = 0, counted: bool = True) -> Tensor:
         """Return how far the run's output may be from the exact W·x + b of the run's own x.
