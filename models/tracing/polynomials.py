@@ -373,7 +373,7 @@ class Polynomial:
         """
         if isinstance(other, Polynomial):
             for one, two in ((self, other), (other, self)):
-                if two.terms.keys() == {ONE} and not two._lost:
+                if two.terms.keys() == {ONE} and not two.lost:
                     return one * two.constant
         if not isinstance(other, Polynomial):
             lost = _scaled(self._lost, other) if self._lost else ZERO
@@ -557,7 +557,7 @@ def _is_exact(signal: Polynomial) -> bool:
     """Return whether sums of spikes like this one, in any order, are computed without rounding."""
     numbers = [number for value in signal.terms.values() for number in entries_of(value)]
     plain = all(PLAIN % number.denominator == 0 for number in numbers)
-    return plain and not signal.signals and 2 * sum(map(size, signal.terms.values())) < MOST
+    return plain and not signal.signals and not signal.gone and 2 * sum(map(size, signal.terms.values())) < MOST
 
 
 def summed(terms: Iterable[tuple[Term | None, Coefficient]], lost: Fraction = ZERO) -> Polynomial:

@@ -316,6 +316,20 @@ PASSED: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
 """By which gradients go through a potential without bounds: where that is large, nothing of the spike is left."""
 
 
+NOTHING: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
+    "beside a spike": lambda s, v: (0.3 * v + 0.7 * v - v) + s,
+    "times a spike": lambda s, v: ((0.3 * v + 0.7 * v - v) + 1.0) * s,
+    "times a current": lambda s, v: (((0.3 * v + 0.7 * v - v) + 1.0) * v >= 1.0).float(),
+}
+"""Of .3 · v + .7 · v − v a share of ε of v may be left."""
+
+
+@pytest.mark.parametrize("name", NOTHING)
+def test_nothing_that_is_rounded_is_refused(name: str):
+    with pytest.raises(ConversionRefused, match=TAKEN_AWAY + "|two signals"):
+        from_torch(Net(lambda _, x: x, NOTHING[name]), SAMPLE)
+
+
 @pytest.mark.parametrize("name", PASSED)
 def test_a_potential_that_cancels_is_refused(name: str):
     with pytest.raises(ConversionRefused, match=TAKEN_AWAY):
