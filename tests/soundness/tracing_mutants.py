@@ -134,9 +134,9 @@ TRACING_MUTANTS = (
     ),
     Mutant(
         "tracing: what firings compare has no constant",
-        READING,
-        "Excess.of(number, excess))",
-        "Excess(number))",
+        POLYNOMIALS,
+        "_constants(excess).get(frozenset(), ZERO))",
+        "ZERO)",
     ),
     Mutant(
         "tracing: a settled spike forgets what is lost",
