@@ -118,7 +118,7 @@ def test_potentials_are_counted_from_each_neurons_rest():
 REFUSED = {
     "beta 0 of one neuron": (
         looping(nn.Linear(5, 2), snntorch.Leaky(torch.tensor([0.0, 0.5]), init_hidden=True)),
-        "not the one of decay 0, threshold 1, .*: step 1 takes in another current than step 3",
+        "decay 0, threshold 1, reset 'subtract', adaptive: step 1 takes in another current than step 3",
     ),
     "a threshold below 0": (
         looping(nn.Linear(5, 2), snntorch.Leaky(0.5, torch.tensor([-1.0, 0.5]), init_hidden=True)),  # type: ignore[arg-type]
@@ -130,7 +130,7 @@ REFUSED = {
     ),
     "a decay above 1": (
         graph("LIF", tau=np.array([1e-4] * 6 + [1e-5], np.float32)),
-        r"not the one of decay 0, .*: step 3 reads its potential of step 2 besides",
+        r"not the one of decay 0, .*, reset 'none': step 3 reads its potential of step 2 besides",
     ),
     "LeakyParallel": (
         looping(snntorch.LeakyParallel(5, 2, beta=0.5)),

@@ -68,6 +68,7 @@ class EqualValues:
         found = {fired: ONE if holds else NOTHING}
 
         def told(value: object) -> str:
+            """Return the name of a value there."""
             if not isinstance(value, Node):
                 return self._told(value)
             if value not in found:
@@ -112,7 +113,7 @@ def _simpler(node: Node, told: Told) -> str | None:
         return None
     if name == "mul" and {NOTHING, ONE} & {*values}:
         return NOTHING if NOTHING in values else values[values[0] == ONE]
-    if name in ("add", "sub") and (values[1] == NOTHING or (name, values[0]) == ("add", NOTHING)):
+    if name in ("add", "sub") and len(values) == 2 and NOTHING in values[name == "sub" :]:
         return values[values[1] != NOTHING]
     if name == "rsub" and values[0] == NOTHING:
         return values[1]

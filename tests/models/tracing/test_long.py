@@ -7,6 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from spikecert import AdaptiveLIF, ConversionRefused, CoupledLIF, from_torch
+from spikecert.models.elements.layers import PerStep
 from spikecert.models.tracing.converting import ModuleRun
 
 STEPS, LITTLE = 30, 2.0**-12
@@ -138,6 +139,19 @@ NEAR = [(each, place) for each, count in IDIOMS.items() for place in range(count
 def test_one_constant_that_is_other_at_one_late_step_is_refused(idiom: Any, place: int, step: int) -> None:
     with pytest.raises(ConversionRefused, match="is read without names"):
         from_torch(Written(idiom, (place, step)).eval(), SAMPLE)
+
+
+@pytest.mark.parametrize("step", [11, 28])
+def test_a_gain_that_is_other_at_one_step_is_that_steps_gain(step: int) -> None:
+    module = Written(adapting, (IDIOMS[adapting], step)).eval()
+    network = from_torch(module, SAMPLE)
+    assert type(network.layers[1]) is PerStep
+    gains = [float(each.share.detach()) for each in network.layers[1].steps]  # pyright: ignore
+    assert [t for t, gain in enumerate(gains) if gain != gains[0]] == [step]
+    inputs = 3.0 * torch.randn(250, 5, generator=torch.Generator().manual_seed(0))
+    with torch.no_grad():
+        other = (module(inputs) - network(inputs)).abs().amax(1).gt(1e-4)
+    assert float(other.double().mean()) < 2e-2  # that rounding decides
 
 
 class TwoFaced(Written):
