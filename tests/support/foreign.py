@@ -208,6 +208,10 @@ def _stepped(module: nn.Module, mode: str) -> nn.Module:
     return made
 
 
+MOST_AT_ONCE = 875.0
+"""1/τ of a cell that keeps an eighth in a step of 1 ms."""
+
+
 def from_norse(seed: int) -> Foreign:
     """Return a network of box, integrate-and-fire or second-order cells, perhaps read by LI."""
     draw, steps, encoding = _start(seed)
@@ -225,6 +229,8 @@ def from_norse(seed: int) -> Foreign:
     if elsewhere and kind == "integrate":
         kind = "box"
     refusal = "has both a synapse and a leak" if elsewhere and kind == "second" else None
+    if kind == "second" and float(second.tau_syn_inv) > MOST_AT_ONCE:
+        refusal = "goes almost all the way to its current, which rounds more than a step pays"
 
     def cell() -> nn.Module:
         if kind == "second":
