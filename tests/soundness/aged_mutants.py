@@ -135,7 +135,6 @@ AGED_MUTANTS = (
         "(self.low <= surely - 1e-3)",
     ),
     Mutant("carried: what spikes took stays whole", TRAINS, "taken.lower.mul_(decay)", "taken.lower"),
-    Mutant("carried: the most that spikes took stays whole", TRAINS, "taken.upper.mul_(decay)", "taken.upper"),
     Mutant("carried: what came in at most, less the most", TRAINS, "inflow.upper - least", "inflow.upper - most"),
     Mutant(
         "carried: what came in at least, less the least", TRAINS, "inflow.lower - most", "inflow.lower - least"

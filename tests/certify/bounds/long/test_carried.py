@@ -208,3 +208,19 @@ def test_a_spike_at_any_step_counts(step: int, steps: int):
     events[0, steps - 1 - step] = 1.0
     known = logit_bounds(circuit(network), SpikeShift(1).enclosure(events), carried_spikes)
     assert steps * float(known.upper[0, 1]) == pytest.approx(1.0, abs=1e-3)
+
+
+@pytest.mark.parametrize("steps", [1, 2, 5])
+@pytest.mark.parametrize("longest", [None, 8])
+def test_a_spike_of_the_last_step_counts_where_none_was_before(steps: int, longest: int | None):
+    """Its potential is exactly θ, so that silence may be there, too."""
+    network, _ = one_event(steps)
+    events = torch.zeros(1, steps, 1)
+    events[0, -1] = 1.0
+    source = input_signal(circuit(network), SpikeShift(0).enclosure(events))
+    first = network.layers[0]
+    assert isinstance(first, nn.Linear)
+    current = affine_signal(source, first.double(), Rounding(torch.float32))
+    found = carried_trains(current, leaky_rule(network.neurons[0], steps), Rounding(torch.float32), longest)
+    count = found.combine(torch.ones(1, steps).double())
+    assert (float(count.lower), float(count.upper)) == (0.0, 1.0)
