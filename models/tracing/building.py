@@ -120,20 +120,28 @@ class RowWriter:
         rest, constant = signal.rest, signal.constant
         if not rest.terms:
             self._refuse("a signal is constant, and hears no input; expected one of what the module is given")
-        gates, plain = gates_of(rest)
+        shaped = _in_another_shape(rest)
+        if shaped is not None:
+            row = [*self.row(shaped[0]), ("map", shaped[1])]
+        else:
+            row, beside = self._sum(rest)
+            constant = constant + beside
+        if constant == ZERO:
+            return row
+        if row and row[-1][0] == "affine" and row[-1][2] == ZERO:
+            return [*row[:-1], (*row[-1][:2], constant, *row[-1][3:])]
+        return [*row, ("constant", constant, self._features(signal))]
+
+    def _sum(self, signal: Polynomial) -> tuple[list[Part], Coefficient]:
+        """Return the parts that make a sum without a constant, and the constant that they leave to it."""
+        gates, plain = gates_of(signal)
         gated = [[*self._gated(gate), *self._times(factor, signal)] for gate, factor in gates]
-        rows = [*gated, *self._terms(plain)]
         try:
-            row = _all_met(rows)
+            return _all_met([*gated, *self._terms(plain)]), ZERO
         except ConversionRefused:
             sums, plain = self._sums_in(plain)
             rows = [*gated, *self._terms(plain.rest), *([*self.row(each), *self._times(*by)] for each, by in sums)]
-            row, constant = _all_met(rows), constant + plain.constant
-        if constant == ZERO:
-            return row
-        if len(rows) == 1 and row and row[-1][0] == "affine":
-            return [*row[:-1], (*row[-1][:2], constant, *row[-1][3:])]
-        return [*row, ("constant", constant, self._features(signal))]
+            return _all_met(rows), plain.constant
 
     def _terms(self, signal: Polynomial) -> list[list[Part]]:
         """Return the row of each term of a sum."""
@@ -494,6 +502,18 @@ def _scaled(neuron: LIF, scale: tuple[Coefficient, ...]) -> DLIF:
     made = DLIF(len(scale), d.decay, d.threshold, d.reset, d.fires_at, d.surrogate, d.reset_amount)
     made.input_scale.data = torch.tensor([float(number(each)) for each in scale], dtype=torch.float64)
     return made
+
+
+def _in_another_shape(signal: Polynomial) -> tuple[Polynomial, FeatureMap] | None:
+    """Return a sum of views as the sum of what they view, and the view; None where it is no such sum."""
+    views = [graded for spikes, graded in signal.terms if isinstance(graded, Image) and not spikes]
+    by = views[0].map if len(views) == len(signal.terms) > 1 else None
+    if by is None or by.key[0] != "view" or any(each.map != by for each in views):
+        return None
+    if any(isinstance(factor, Fractions) for factor in signal.terms.values()):
+        return None
+    inner = (each.signal * factor for each, factor in zip(views, signal.terms.values(), strict=True))
+    return reduce(lambda one, other: one + other, inner), by
 
 
 def _all_met(rows: list[list[Part]]) -> list[Part]:

@@ -101,6 +101,21 @@ class Images(nn.Module):
         return self.spikes[2](self.last((one * two).flatten(1)))
 
 
+def test_products_come_in_in_another_shape():
+    """Of flattened (1 − b)·a, views of a and of a·b, one sum is made before them."""
+
+    class Flat(Images):
+        def forward(self, x: Tensor) -> Tensor:
+            one, two = self.spikes[0](self.one(x)), self.spikes[1](self.two(x))
+            return self.spikes[2](self.last((one * (1 - two)).flatten(1)))
+
+    module = Flat()
+    network = from_snntorch(module, torch.rand(6, 1, 6, 6), num_steps=4)
+    found = check_conversion(module, network, torch.rand(20, 1, 6, 6), num_steps=4)
+    assert found.matches
+    assert found.rates[2] > 0
+
+
 def test_maxima_of_spikes_are_spikes():
     module = Images()
     network = from_snntorch(module, torch.rand(6, 1, 6, 6), num_steps=4)
