@@ -29,22 +29,35 @@ typedef struct {
     REAL *shortest, *longest;           /* ends of the sum that is asked for */
 } Ranges;
 
+#define WIDE 8 /* cells, or counts, that go together */
+
+/* Ends of S, of u and of the sum that is asked for, of cells side by side: INFINITE, -INFINITE where there is none. */
 typedef struct {
-    REAL least, most, low, high, shortest, longest;
-    long target;
-} Cell;
+    REAL least[WIDE], most[WIDE], low[WIDE], high[WIDE], shortest[WIDE], longest[WIDE];
+} Cells;
+
+/* What a step makes of cells in silence or with a spike, whether a run may reach it, 0 or 1, and its bin. */
+typedef struct {
+    Cells cells;
+    long alive[WIDE], bin[WIDE];
+} Candidates;
 
 INLINE REAL lesser(REAL a, REAL b) { return a < b ? a : b; }
 INLINE REAL greater(REAL a, REAL b) { return a > b ? a : b; }
 INLINE long part_start(const Layer *layer, int p) { return layer->size * p / layer->threads; }
 
-INLINE void widen(Cell *hull, const Cell *cell) {
-    hull->least = lesser(hull->least, cell->least);
-    hull->most = greater(hull->most, cell->most);
-    hull->low = lesser(hull->low, cell->low);
-    hull->high = greater(hull->high, cell->high);
-    hull->shortest = lesser(hull->shortest, cell->shortest);
-    hull->longest = greater(hull->longest, cell->longest);
+INLINE void widen(Cells *hull, long k, const Cells *from, long i) {
+    hull->least[k] = lesser(hull->least[k], from->least[i]), hull->most[k] = greater(hull->most[k], from->most[i]);
+    hull->low[k] = lesser(hull->low[k], from->low[i]), hull->high[k] = greater(hull->high[k], from->high[i]);
+    hull->shortest[k] = lesser(hull->shortest[k], from->shortest[i]);
+    hull->longest[k] = greater(hull->longest[k], from->longest[i]);
+}
+
+INLINE void no_cells(Cells *cells, int from) {
+    for (int k = from; k < WIDE; k++) {
+        cells->least[k] = cells->low[k] = cells->shortest[k] = INFINITE;
+        cells->most[k] = cells->high[k] = cells->longest[k] = -INFINITE;
+    }
 }
 
 /* The bin of a middle among `count` between the first and the last one. */
@@ -61,91 +74,114 @@ INLINE REAL width_of(REAL first, REAL last, long count) { return greater((last -
 /* Cells that never merge with those of other counts: S is whole, and u is cut by it already (eager_cells.py). */
 INLINE int apart(const Layer *layer, long most) { return layer->decay == 1 && most > layer->steps; }
 
-/* Add what a step makes of a cell, if a run may go there. */
-INLINE long add(Cell *found, long n, const Cell *cell, REAL lower, REAL upper, REAL drop, int whole) {
-    found[n] = *cell;
-    if (whole) return n + 1;
-    found[n].least = greater(cell->least, (lower - cell->high) / drop);
-    found[n].most = lesser(cell->most, (upper - cell->low) / drop);
-    return n + (found[n].least <= found[n].most);
+/* A bit for each that a run may reach. */
+INLINE unsigned long bits_of(const long *alive) {
+    unsigned long bits = 0;
+    for (int k = 0; k < WIDE; k++) bits |= (unsigned long)alive[k] << k;
+    return bits;
 }
 
-/* Candidates of a step: first those in silence, then those with a spike. Returns how many of each there are. */
-INLINE void step_of(const Layer *layer, REAL drop, Flow flow, long at, REAL weight, REAL decay, const Cell *cells,
-                    long count, int whole, Cell *found, long *silent, long *fired) {
+/* How many blocks hold them. */
+INLINE long in_blocks(long count) { return (count + WIDE - 1) / WIDE; }
+
+/* Candidates of a step: of each block one of silences and one of spikes. Returns how many a run may reach. */
+INLINE long step_of(const Layer *layer, REAL drop, Flow flow, long at, REAL weight, REAL decay, const Cells *cells,
+                    long blocks, int whole, Candidates *found, long *fired) {
     REAL own = layer->decay, surely = layer->surely, perhaps = layer->perhaps;
     REAL lower = flow.lower[at], upper = flow.upper[at], from = flow.low[at], to = flow.high[at];
-    long n = 0;
-    for (int spike = 0; spike < 2; spike++) {
-        for (long k = 0; k < count; k++) {
-            Cell c = cells[k];
-            c.least *= own;
-            c.most *= own;
-            c.low = greater(lower - c.most * drop, c.low * own + from);
-            c.high = lesser(upper - c.least * drop, c.high * own + to);
-            c.shortest *= decay;
-            c.longest *= decay;
-            if (!(c.low <= c.high) || !(spike ? c.high >= perhaps : c.low <= surely)) continue;
-            if (spike) {
-                c.low = greater(c.low, perhaps) - drop;
-                c.high -= drop;
-                c.least += 1;
-                c.most += 1;
-                c.shortest += weight;
-                c.longest += weight;
-            } else {
-                c.high = lesser(c.high, surely);
+    long silences = 0, spikes = 0;
+    for (long b = 0; b < blocks; b++) {
+        const Cells *of = cells + b;
+        Candidates *quiet = found + 2 * b, *fires = quiet + 1;
+#pragma omp simd reduction(+ : silences, spikes)
+        for (int k = 0; k < WIDE; k++) {
+            REAL least = of->least[k] * own, most = of->most[k] * own;
+            REAL low = greater(lower - most * drop, of->low[k] * own + from);
+            REAL high = lesser(upper - least * drop, of->high[k] * own + to);
+            REAL shortest = of->shortest[k] * decay, longest = of->longest[k] * decay;
+            REAL still = lesser(high, surely), start = greater(low, perhaps) - drop, top = high - drop;
+            REAL quiet_least = least, quiet_most = most, fires_least = least + 1, fires_most = most + 1;
+            if (!whole) {
+                quiet_least = greater(quiet_least, (lower - still) / drop);
+                quiet_most = lesser(quiet_most, (upper - low) / drop);
+                fires_least = greater(fires_least, (lower - top) / drop);
+                fires_most = lesser(fires_most, (upper - start) / drop);
             }
-            n = add(found, n, &c, lower, upper, drop, whole);
+            quiet->cells.least[k] = quiet_least, quiet->cells.most[k] = quiet_most;
+            quiet->cells.low[k] = low, quiet->cells.high[k] = still;
+            quiet->cells.shortest[k] = shortest, quiet->cells.longest[k] = longest;
+            fires->cells.least[k] = fires_least, fires->cells.most[k] = fires_most;
+            fires->cells.low[k] = start, fires->cells.high[k] = top;
+            fires->cells.shortest[k] = shortest + weight, fires->cells.longest[k] = longest + weight;
+            quiet->alive[k] = (low <= high) & (low <= surely) & (whole | (quiet_least <= quiet_most));
+            fires->alive[k] = (low <= high) & (high >= perhaps) & (whole | (fires_least <= fires_most));
+            silences += quiet->alive[k], spikes += fires->alive[k];
         }
-        if (!spike) *silent = n;
     }
-    *fired = n - *silent;
+    *fired = spikes;
+    return silences + spikes;
 }
 
 /* The same, without the products and quotients of a drop of 1, which change nothing. */
-static void step(const Layer *layer, Flow flow, long at, REAL weight, REAL decay, const Cell *cells, long count,
-                 int whole, Cell *found, long *silent, long *fired) {
-    if (layer->drop == 1) step_of(layer, 1, flow, at, weight, decay, cells, count, whole, found, silent, fired);
-    else step_of(layer, layer->drop, flow, at, weight, decay, cells, count, whole, found, silent, fired);
+INLINE long step(const Layer *layer, Flow flow, long at, REAL weight, REAL decay, const Cells *cells, long blocks,
+                 int whole, Candidates *found, long *fired) {
+    if (layer->drop == 1) return step_of(layer, 1, flow, at, weight, decay, cells, blocks, whole, found, fired);
+    return step_of(layer, layer->drop, flow, at, weight, decay, cells, blocks, whole, found, fired);
 }
 
-/* Merge n candidates into at most `most` cells, in the order of their bins; return how many cells there are. */
-static long merge(Cell *found, long n, long most, Cell *cells, long *filled) {
-    if (n <= most) {
-        memcpy(cells, found, (size_t)n * sizeof(Cell));
-        return n;
-    }
+/* The bins of candidates by their middles; a bin of one that no run reaches says nothing. */
+INLINE void fill_bins(Candidates *found, long blocks, long most) {
     REAL first = INFINITE, last = -INFINITE;
-    for (long i = 0; i < n; i++) {
-        REAL middle = (found[i].least + found[i].most) * (REAL)0.5;
-        first = lesser(first, middle);
-        last = greater(last, middle);
+    for (long b = 0; b < blocks; b++) {
+#pragma omp simd reduction(min : first) reduction(max : last)
+        for (int k = 0; k < WIDE; k++) {
+            REAL middle = (found[b].cells.least[k] + found[b].cells.most[k]) * (REAL)0.5;
+            first = lesser(first, found[b].alive[k] ? middle : INFINITE);
+            last = greater(last, found[b].alive[k] ? middle : -INFINITE);
+        }
     }
     REAL width = width_of(first, last, most);
-    for (long b = 0; b < most; b++) filled[b] = -1;
-    for (long i = 0; i < n; i++) {
-        long b = bin_of((found[i].least + found[i].most) * (REAL)0.5, first, width, most);
-        if (filled[b] < 0) filled[b] = i;
-        else widen(found + filled[b], found + i);
+    for (long b = 0; b < blocks; b++) {
+#pragma omp simd
+        for (int k = 0; k < WIDE; k++) {
+            REAL middle = (found[b].cells.least[k] + found[b].cells.most[k]) * (REAL)0.5;
+            found[b].bin[k] = bin_of(middle, first, width, most);
+        }
     }
-    long count = 0;
-    for (long b = 0; b < most; b++)
-        if (filled[b] >= 0) cells[count++] = found[filled[b]];
-    return count;
 }
 
-INLINE void write_ranges(Ranges out, long at, const Cell *cells, long count, long silent, long fired) {
-    Cell hull = {INFINITE, -INFINITE, INFINITE, -INFINITE, INFINITE, -INFINITE, 0};
-    for (long k = 0; k < count; k++) widen(&hull, cells + k);
-    out.certain[at] = silent == 0;
-    out.possible[at] = fired > 0;
-    out.least[at] = hull.least;
-    out.most[at] = hull.most;
-    out.low[at] = hull.low;
-    out.high[at] = hull.high;
-    out.shortest[at] = hull.shortest;
-    out.longest[at] = hull.longest;
+/* Merge the n candidates that a run may reach: they stay apart where they are `most` at most, else those of a bin
+   become their hull. Returns how many blocks the cells take. */
+static long merge(Candidates *found, long blocks, long n, long most, Cells *cells) {
+    long own = in_blocks(n < most ? n : most);
+    for (long b = 0; b < own; b++) no_cells(cells + b, 0);
+    if (n > most) fill_bins(found, blocks, most);
+    unsigned long next = 0;
+    for (const Candidates *from = found; from < found + blocks; from++)
+        for (unsigned long left = bits_of(from->alive); left; left &= left - 1) {
+            long i = __builtin_ctzl(left);
+            unsigned long to = n > most ? (unsigned long)from->bin[i] : next++;
+            widen(cells + to / WIDE, (long)(to % WIDE), &from->cells, i);
+        }
+    return own;
+}
+
+INLINE void write_ranges(Ranges out, long at, const Cells *cells, long blocks, long silent, long fired) {
+    REAL least = INFINITE, low = INFINITE, shortest = INFINITE;
+    REAL most = -INFINITE, high = -INFINITE, longest = -INFINITE;
+    for (long b = 0; b < blocks; b++) {
+        const Cells *of = cells + b;
+#pragma omp simd reduction(min : least, low, shortest) reduction(max : most, high, longest)
+        for (int k = 0; k < WIDE; k++) {
+            least = lesser(least, of->least[k]), most = greater(most, of->most[k]);
+            low = lesser(low, of->low[k]), high = greater(high, of->high[k]);
+            shortest = lesser(shortest, of->shortest[k]), longest = greater(longest, of->longest[k]);
+        }
+    }
+    out.certain[at] = silent == 0, out.possible[at] = fired > 0;
+    out.least[at] = least, out.most[at] = most;
+    out.low[at] = low, out.high[at] = high;
+    out.shortest[at] = shortest, out.longest[at] = longest;
 }
 
 /* Fetch the lines of cache of a step that comes later, which lie far apart. */
@@ -158,23 +194,29 @@ INLINE void fetch(const Layer *layer, Flow flow, Ranges out, long t, long start)
     for (int i = 0; i < 8; i++) __builtin_prefetch(to[i] + at, 1);
 }
 
+/* Memory of one thread: cells of BESIDE neurons, and candidates of one. */
+typedef struct {
+    Cells *cells;
+    Candidates *found;
+} Room;
+
 /* What K cells say of `beside` neurons, step by step. */
 static void cells_of(const Layer *layer, Flow flow, long most, const REAL *row, REAL decay, Ranges out, long start,
-                     long beside, Cell *cells, long *bins) {
-    Cell *found = cells + BESIDE * most;
-    long count[BESIDE], silent, fired;
+                     long beside, Room room) {
+    long blocks[BESIDE], size = in_blocks(most), fired;
+    int whole = apart(layer, most);
     for (long j = 0; j < beside; j++) {
-        memset(cells + j * most, 0, sizeof(Cell));
-        count[j] = 1;
+        memset(room.cells + j * size, 0, sizeof(Cells));
+        no_cells(room.cells + j * size, blocks[j] = 1);
     }
     for (long t = 0; t < layer->steps; t++) {
         fetch(layer, flow, out, t + 6, start);
         for (long j = 0; j < beside; j++) {
             long at = t * layer->size + start + j;
-            Cell *own = cells + j * most;
-            step(layer, flow, at, row[t], decay, own, count[j], apart(layer, most), found, &silent, &fired);
-            count[j] = merge(found, silent + fired, most, own, bins);
-            write_ranges(out, at, own, count[j], silent, fired);
+            Cells *own = room.cells + j * size;
+            long n = step(layer, flow, at, row[t], decay, own, blocks[j], whole, room.found, &fired);
+            blocks[j] = merge(room.found, 2 * blocks[j], n, most, own);
+            write_ranges(out, at, own, blocks[j], n - fired, fired);
         }
     }
 }
@@ -184,7 +226,7 @@ static void cells_of(const Layer *layer, Flow flow, long most, const REAL *row, 
    rounds monotonically, so the hull's image is the hull of theirs, which overlap again. So one cell a count says
    bitwise what K > T cells do, unless u of a silence and u of a spike that lead to one count lie apart: then the
    neuron is left to cells_of. */
-#define WIDE 8 /* counts that go together; as many lie before count 0, which none has */
+/* WIDE counts go together; as many lie before count 0, which none has. */
 
 /* Ends of u by count, low > high where there is none, before and after a step: counts from first to last may have one
    before it; where the next ones go, those from `from` to `to` still hold what was before that. */
@@ -258,32 +300,32 @@ static int counted(const Layer *layer, long most, const REAL *row, double decay)
 
 /* What K cells a neuron say of each step. Returns 0, or 1 where there is no memory. */
 int cell_ranges(const Layer *layer, const Flow *flow, long most, const REAL *row, double decay, const Ranges *out) {
-    long size = padded(layer), counts = counted(layer, most, row, decay);
-    Cell *memory = malloc((size_t)(layer->threads * (BESIDE + 2) * most) * sizeof(Cell));
-    long *bins = malloc((size_t)(layer->threads * most) * sizeof(long));
+    long size = padded(layer), counts = counted(layer, most, row, decay), wide = in_blocks(most);
+    Cells *cells = malloc((size_t)(layer->threads * BESIDE * wide) * sizeof(Cells));
+    Candidates *found = malloc((size_t)(layer->threads * 2 * wide) * sizeof(Candidates));
     REAL *spent = malloc((size_t)((1 + layer->threads * 4 * BESIDE) * size) * sizeof(REAL));
-    int failed = !memory || !bins || !spent;
+    int failed = !cells || !found || !spent;
     if (!failed) {
         for (long n = 0; n < size; n++) spent[n] = (REAL)(n - WIDE - 1) * (REAL)layer->drop;
 #pragma omp parallel for num_threads(layer->threads) schedule(static) if (layer->threads > 1)
         for (int p = 0; p < layer->threads; p++) {
-            Cell *cells = memory + p * (BESIDE + 2) * most;
+            Room room = {cells + p * BESIDE * wide, found + p * 2 * wide};
             REAL *own = spent + (1 + p * 4 * BESIDE) * size;
-            long end = part_start(layer, p + 1), *filled = bins + p * most;
+            long end = part_start(layer, p + 1);
             for (long start = part_start(layer, p); start < end; start += BESIDE) {
                 long beside = end - start < BESIDE ? end - start : BESIDE;
                 if (!counts) {
-                    cells_of(layer, *flow, most, row, (REAL)decay, *out, start, beside, cells, filled);
+                    cells_of(layer, *flow, most, row, (REAL)decay, *out, start, beside, room);
                     continue;
                 }
                 long left = counts_of(layer, *flow, spent + WIDE + 1, *out, start, beside, own);
                 for (long j = 0; j < beside; j++)
-                    if (left >> j & 1) cells_of(layer, *flow, most, row, 1, *out, start + j, 1, cells, filled);
+                    if (left >> j & 1) cells_of(layer, *flow, most, row, 1, *out, start + j, 1, room);
             }
         }
     }
-    free(memory);
-    free(bins);
+    free(cells);
+    free(found);
     free(spent);
     return failed;
 }

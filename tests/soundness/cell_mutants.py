@@ -68,6 +68,18 @@ CELL_MUTANTS = (
     Mutant("cells: sums forget their decay", CELLS, "cells.longest * decay", "cells.longest"),
     Mutant("cells: S cut where it is whole", CELLS, "if not _apart(cells, inflow, rule):", "if True:"),
     Mutant("cells: S never cut", CELLS, "if not _apart(cells, inflow, rule):", "if False:"),
+    Mutant(
+        "cells in C: a spike only where it is certain",
+        KERNEL,
+        "(high >= perhaps) & (whole",
+        "(low >= perhaps) & (whole",
+    ),
+    Mutant(
+        "cells in C: silences alone are merged",
+        KERNEL,
+        "from < found + blocks; from++)",
+        "from < found + blocks; from += 2)",
+    ),
     Mutant("counts: any row", KERNEL, "    for (long t = 0; t < layer->steps; t++) ones &= row[t] == 1;\n", ""),
     Mutant(
         "counts: any decay",
