@@ -241,7 +241,8 @@ static void gather_table(Node *node, const Table *table, long b, const float *pr
 /* (rows, B, n) → (rows, columns): the open neurons of one sample. */
 static void gather(const double *from, long rows, long B, long b, const Layer *layer, REAL *to) {
     for (long r = 0; r < rows; r++) {
-        const double *row = from + (r * B + b) * layer->neurons;
+        const double *row = from + (r * B + b) * layer->neurons, *next = row + layer->neurons;
+        for (long i = 0; i < layer->neurons; i += 8) __builtin_prefetch(next + i, 0, 2);
         for (long k = 0; k < layer->columns; k++)
             to[r * layer->columns + k] = k < layer->count ? (REAL)row[layer->open[k]] : 0;
     }
@@ -249,7 +250,8 @@ static void gather(const double *from, long rows, long B, long b, const Layer *l
 
 static void gather_flags(const unsigned char *from, long rows, long B, long b, const Layer *layer, unsigned char *to) {
     for (long r = 0; r < rows; r++) {
-        const unsigned char *row = from + (r * B + b) * layer->neurons;
+        const unsigned char *row = from + (r * B + b) * layer->neurons, *next = row + layer->neurons;
+        for (long i = 0; i < layer->neurons; i += 64) __builtin_prefetch(next + i, 0, 2);
         for (long k = 0; k < layer->columns; k++) to[r * layer->columns + k] = k < layer->count ? row[layer->open[k]] : 0;
     }
 }
@@ -550,18 +552,20 @@ static void climb_node(Node *node, const Climb *climb, const Table *table, const
     REAL best = evaluate(node, climb, table, later, b), memory = (REAL)(1 - climb->memory);
     keep_best(node, climb);
     memcpy(node->mean, node->inputs, sizeof(REAL) * (size_t)m);
+    int at_best = 1; /* whether what attains the bound is that of the best prices */
     for (long count = 0; count < climb->iterations && !((double)best > climb->enough); count++) {
         double rate = climb->rate * (1 - 0.9 * (double)count / (double)climb->iterations);
         climb_once(node, climb, table, later, count + 1, (REAL)rate, made);
         REAL bound = evaluate(node, climb, table, later, b);
         for (long x = 0; x < m; x++) node->mean[x] += (node->inputs[x] - node->mean[x]) * memory;
-        if (bound > best) best = bound, keep_best(node, climb);
+        at_best = bound > best;
+        if (at_best) best = bound, keep_best(node, climb);
     }
     nodes->best[s] = (double)best;
     for (long x = 0; x < m; x++) nodes->inputs[s * m + x] = (double)node->mean[x];
     write_prices(node, climb, nodes, s);
     if ((double)best > climb->enough) return;
-    evaluate(node, climb, table, later, b);
+    if (!at_best) evaluate(node, climb, table, later, b);
     propose_split(node, climb, table, later, nodes, s);
 }
 

@@ -24,6 +24,7 @@ typedef struct {
 } Slabs;
 
 typedef REAL Vector __attribute__((vector_size(64), aligned(64), may_alias));
+typedef unsigned Bits __attribute__((vector_size(64), aligned(64), may_alias));
 
 typedef struct {
     REAL v[LANES];
@@ -36,19 +37,21 @@ typedef struct {
 
 #define SIGNS(x) __builtin_convertvector(((x) < 0) - ((x) > 0), Vector) /* 1 where x > 0, −1 where it is below */
 
-/* Find each slab's position at the minimiser, with its sign turned; return the values of the prices. */
-static Row look(const Slabs *slabs, const REAL *rows, const REAL *least, const REAL *most, const State *state) {
+/* Return the values of the prices; `turned` finds each slab's position at the minimiser, with its sign turned, too.
+   Not `priced`: all prices are 0. */
+INLINE Row look_at(const Slabs *slabs, const REAL *rows, const REAL *least, const REAL *most, const State *state,
+                   int priced, int turned) {
     long K = slabs->slabs, m = slabs->inputs;
     Vector sizes = {0}, value = {0};
     for (long k = 0; k < K; k++) {
         Vector price = *(const Vector *)state->prices[k].v, sign = SIGNS(price);
         value += price * ((least[k] + most[k]) * (REAL)0.5) - price * sign * ((most[k] - least[k]) * (REAL)0.5);
     }
-    memset(state->reached, 0, sizeof(Row) * (size_t)K);
+    if (turned) memset(state->reached, 0, sizeof(Row) * (size_t)K);
     for (long x = 0; x < m; x += TOGETHER) {
         Vector slope[TOGETHER];
         for (int i = 0; i < TOGETHER; i++) slope[i] = *(const Vector *)state->aim[x + i].v;
-        for (long k = 0; k < K; k++) {
+        for (long k = 0; priced && k < K; k++) {
             Vector price = *(const Vector *)state->prices[k].v;
             for (int i = 0; i < TOGETHER; i++) slope[i] -= price * rows[k * m + x + i];
         }
@@ -57,7 +60,7 @@ static Row look(const Slabs *slabs, const REAL *rows, const REAL *least, const R
             sizes += slope[i] * sign;
             slope[i] = sign;
         }
-        for (long k = 0; k < K; k++) {
+        for (long k = 0; turned && k < K; k++) {
             Vector sum = slope[0] * rows[k * m + x];
             for (int i = 1; i < TOGETHER; i++) sum += slope[i] * rows[k * m + x + i];
             *(Vector *)state->reached[k].v += sum;
@@ -66,6 +69,12 @@ static Row look(const Slabs *slabs, const REAL *rows, const REAL *least, const R
     Row found;
     *(Vector *)found.v = value - sizes;
     return found;
+}
+
+static Row look(const Slabs *slabs, const REAL *rows, const REAL *least, const REAL *most, const State *state,
+                int priced, int turned) {
+    if (!priced) return look_at(slabs, rows, least, most, state, 0, turned);
+    return turned ? look_at(slabs, rows, least, most, state, 1, 1) : look_at(slabs, rows, least, most, state, 1, 0);
 }
 
 /* An Adam step; a multiplier that would change its sign stops at 0. */
@@ -92,10 +101,13 @@ static void search(const Slabs *slabs, const REAL *rows, const REAL *least, cons
     memset(state->prices, 0, size), memset(state->first, 0, size), memset(state->second, 0, size);
     memset(state->best, 0, size);
     for (long count = 1; count <= slabs->iterations; count++) {
-        Row value = look(slabs, rows, least, most, state);
+        Row value = look(slabs, rows, least, most, state, count > 1, count < slabs->iterations);
         if (count == 1) record = value;
-        for (long k = 0; k < slabs->slabs; k++)
-            EACH state->best[k].v[l] = value.v[l] > record.v[l] ? state->prices[k].v[l] : state->best[k].v[l];
+        Bits better = (Bits)(*(const Vector *)value.v > *(const Vector *)record.v);
+        for (long k = 0; count > 1 && k < slabs->slabs; k++) {
+            Bits *best = (Bits *)state->best[k].v;
+            *best = (*best & ~better) | (*(const Bits *)state->prices[k].v & better);
+        }
         EACH record.v[l] = value.v[l] > record.v[l] ? value.v[l] : record.v[l];
         if (count == slabs->iterations) break;
         double powers = sqrt(1 - pow(slabs->momentum_squares, (double)count)) / (1 - pow(slabs->momentum, (double)count));
@@ -352,33 +364,42 @@ typedef struct {
 
 static const REAL SHARES[TRIALS] = {(REAL)0.15, (REAL)0.4, (REAL)1, (REAL)2};
 
-/* What an aim is with a slope and one multiplier more: the sums of moduli of c + μ·w and c − μ·w. */
-INLINE void moduli(const REAL *slope, const REAL *weights, REAL price, long m, REAL *plus, REAL *minus) {
-    Row sums = {0}, others = {0};
-    for (long x = 0; x < m; x += LANES) EACH {
-        REAL one = slope[x + l] + price * weights[x + l], other = slope[x + l] - price * weights[x + l];
-        sums.v[l] += one < 0 ? -one : one, others.v[l] += other < 0 ? -other : other;
-    }
-    REAL sum = 0, rest = 0;
-    EACH sum += sums.v[l];
-    EACH rest += others.v[l];
-    *plus = sum, *minus = rest;
-}
+#define MODULUS(x) ((Vector)((Bits)(x) & ~(Bits)(-(Vector){0}))) /* the bits of −0 are its sign */
 
-/* All cuts of one node, in units of the box: m is padded to a multiple of LANES. */
+/* All cuts of one node, in units of the box: those of LANES neurons go together, and M is a multiple of that. */
 typedef struct {
-    REAL *weights, *middle, *size;      /* of the neurons' currents around the box's middle, (M, m), M, M */
+    REAL *weights, *middle, *size;      /* of the neurons' currents around the box's middle, (m, M), M, M */
     REAL *slope;                        /* of the aim, m */
+    Row *plus, *minus, *prices;         /* with each multiplier of LANES cuts, TRIALS of each */
+    long cuts;                          /* M */
     REAL *ends;                         /* of the aim with each cut: its low end, then its high one, (2, M, R, 2) */
     Row *best;                          /* of the aims' low ends, K */
 } Scene;
 
 static size_t lay_scene(Scene *scene, char *memory, long M, long K, long m, long R) {
     char *next = memory;
-    scene->weights = take(&next, M * m, sizeof(REAL)), scene->middle = take(&next, M, sizeof(REAL));
-    scene->size = take(&next, M, sizeof(REAL)), scene->slope = take(&next, m, sizeof(REAL));
+    long all = scene->cuts = (M + LANES - 1) / LANES * LANES;
+    scene->weights = take(&next, all * m, sizeof(REAL)), scene->middle = take(&next, all, sizeof(REAL));
+    scene->size = take(&next, all, sizeof(REAL)), scene->slope = take(&next, m, sizeof(REAL));
+    scene->plus = take(&next, TRIALS, sizeof(Row)), scene->minus = take(&next, TRIALS, sizeof(Row));
+    scene->prices = take(&next, TRIALS, sizeof(Row));
     scene->ends = take(&next, 4 * M * R, sizeof(REAL)), scene->best = take(&next, K, sizeof(Row));
     return (size_t)(next - memory);
+}
+
+/* What an aim is with one multiplier more, for cuts of LANES neurons: the sums of moduli of c + μ·w and c − μ·w. */
+static void weigh_cuts(const Scene *scene, REAL size, long m, long start) {
+    Vector plus[TRIALS] = {{0}}, minus[TRIALS] = {{0}}, prices[TRIALS];
+    for (int g = 0; g < TRIALS; g++) prices[g] = SHARES[g] * size / *(const Vector *)(scene->size + start);
+    for (long x = 0; x < m; x++) {
+        Vector weight = *(const Vector *)(scene->weights + x * scene->cuts + start);
+        for (int g = 0; g < TRIALS; g++) {
+            Vector one = scene->slope[x] + prices[g] * weight, other = scene->slope[x] - prices[g] * weight;
+            plus[g] += MODULUS(one), minus[g] += MODULUS(other);
+        }
+    }
+    memcpy(scene->plus, plus, sizeof plus), memcpy(scene->minus, minus, sizeof minus);
+    memcpy(scene->prices, prices, sizeof prices);
 }
 
 /* For one end of an aim: what each cut makes of it. */
@@ -387,18 +408,16 @@ static void try_cuts(const Scene *scene, const Cuts *cuts, const long *first, co
     REAL size = 0, bias = (REAL)layer->bias[work->aims[aim]];
     for (long x = 0; x < m; x++) size += scene->slope[x] < 0 ? -scene->slope[x] : scene->slope[x];
     for (long j = 0; j < work->M; j++) {
+        int lane = (int)(j % LANES);
+        if (!lane) weigh_cuts(scene, size, m, j);
         long neuron = work->aims[j];
-        const REAL *weights = scene->weights + j * m;
-        REAL prices[TRIALS], plus[TRIALS], minus[TRIALS], own = (REAL)layer->bias[neuron] + scene->middle[j];
-        for (int g = 0; g < TRIALS; g++) {
-            prices[g] = SHARES[g] * size / scene->size[j];
-            moduli(scene->slope, weights, prices[g], m, plus + g, minus + g);
-        }
+        REAL own = (REAL)layer->bias[neuron] + scene->middle[j];
         for (long r = first[neuron]; r < last[neuron]; r++)
             for (int side = 0; side < 2; side++) {
                 REAL best = -size, end = side ? (REAL)cuts->row_low[r + 1] - own : own - (REAL)cuts->row_high[r];
+                const Row *sums = side ? scene->minus : scene->plus;
                 for (int g = 0; g < TRIALS; g++) {
-                    REAL value = prices[g] * end - (side ? minus[g] : plus[g]);
+                    REAL value = scene->prices[g].v[lane] * end - sums[g].v[lane];
                     best = value > best ? value : best;
                 }
                 ends[(j * cuts->rows + r) * 2 + side] = (REAL)sign * (base + best) + bias;
@@ -411,11 +430,14 @@ static void count_rows(const Scene *scene, const Cuts *cuts, long node, const Wo
     long R = cuts->rows, target = node * n + work->aims[aim];
     const long *first = cuts->first + node * n, *last = cuts->last + node * n;
     const REAL *lows = scene->ends, *highs = scene->ends + work->M * R * 2;
-    double before = cuts->opened[cuts->first[target] * R + cuts->last[target]], worth = cuts->worth[target];
+    long least = cuts->first[target], most = cuts->last[target];
+    double before = cuts->opened[least * R + most], worth = cuts->worth[target];
+    double bottom = cuts->row_high[least], top = cuts->row_low[most];
     for (long j = 0; j < work->M; j++)
         for (long r = first[work->aims[j]]; r < last[work->aims[j]]; r++)
             for (int side = 0; side < 2; side++) {
-                long at = (j * R + r) * 2 + side, low = cuts->first[target], high = cuts->last[target];
+                long at = (j * R + r) * 2 + side, low = least, high = most;
+                if (j != aim && !(bottom < (double)lows[at]) && !(top > (double)highs[at])) continue;
                 if (j == aim && side) low = r + 1;
                 if (j == aim && !side) high = r;
                 while (low < high && cuts->row_high[low] < (double)lows[at]) low++;
@@ -426,9 +448,10 @@ static void count_rows(const Scene *scene, const Cuts *cuts, long node, const Wo
 }
 
 /* The slope of an aim after the multipliers of one lane; returns Σ ν's part and what the slope makes of the middle. */
-static REAL slope_of(const Scene *scene, const Layer *layer, long b, long aim, double sign, long inputs, long m,
+static REAL slope_of(const Scene *scene, const Layer *layer, long b, long aim, double sign, long inputs,
                      const Work *work, const Row *best, int lane) {
-    const double *low = layer->low + b * inputs, *high = layer->high + b * inputs, *own = layer->weights + work->aims[aim] * inputs;
+    const double *low = layer->low + b * inputs, *high = layer->high + b * inputs;
+    const double *own = layer->weights + work->aims[aim] * inputs;
     double *costs = work->costs, paid = 0;
     for (long x = 0; x < inputs; x++) costs[x] = sign * own[x];
     for (long k = 0; k < work->K; k++) {
@@ -443,32 +466,30 @@ static REAL slope_of(const Scene *scene, const Layer *layer, long b, long aim, d
         paid += costs[x] * (0.5 * (low[x] + high[x]));
         scene->slope[x] = (REAL)(costs[x] * (0.5 * (high[x] - low[x])));
     }
-    for (long x = inputs; x < m; x++) scene->slope[x] = 0;
     return (REAL)paid;
 }
 
-static void set_scene(const Scene *scene, const Layer *layer, long b, long inputs, long m, const Work *work) {
-    const double *low = layer->low + b * inputs, *high = layer->high + b * inputs;
-    for (long j = 0; j < work->M; j++) {
-        const double *weights = layer->weights + work->aims[j] * inputs;
+static void set_scene(const Scene *scene, const Layer *layer, long b, long m, const Work *work) {
+    const double *low = layer->low + b * m, *high = layer->high + b * m;
+    for (long j = 0; j < scene->cuts; j++) {
+        const double *weights = layer->weights + work->aims[j < work->M ? j : 0] * m;
         double middle = 0;
         for (long x = 0; x < m; x++) {
-            double radius = x < inputs ? 0.5 * (high[x] - low[x]) : 0;
-            scene->weights[j * m + x] = x < inputs ? (REAL)(weights[x] * radius) : 0;
-            middle += x < inputs ? weights[x] * (0.5 * (low[x] + high[x])) : 0;
+            scene->weights[x * scene->cuts + j] = (REAL)(weights[x] * (0.5 * (high[x] - low[x])));
+            middle += weights[x] * (0.5 * (low[x] + high[x]));
         }
-        scene->middle[j] = (REAL)middle, scene->size[j] = (REAL)work->reach[j];
+        scene->middle[j] = (REAL)middle, scene->size[j] = (REAL)work->reach[j < work->M ? j : 0];
     }
 }
 
 static void see_node(const Slabs *slabs, const Layer *layer, const Nodes *nodes, const Cuts *cuts, long node, Work *work,
-                     const Scene *scene, long m) {
+                     const Scene *scene) {
     long inputs = slabs->inputs, n = layer->neurons, b = nodes->sample[node];
     const long *first = cuts->first + node * n, *last = cuts->last + node * n;
     Slabs own = *slabs;
     own.slabs = work->K, own.inputs = work->S;
     for (long a = 0; a < work->M; a++) work->reach[a] = reach_of(layer, b, work->aims[a], inputs);
-    set_scene(scene, layer, b, inputs, m, work);
+    set_scene(scene, layer, b, inputs, work);
     for (long start = 0; start < work->M; start += LANES) {
         gather_aims(layer, b, start, inputs, work);
         search(&own, work->rows, work->low, work->high, &work->state);
@@ -478,32 +499,33 @@ static void see_node(const Slabs *slabs, const Layer *layer, const Nodes *nodes,
         for (int l = 0; l < LANES && start + l < work->M; l++)
             for (int turn = 0; turn < 2; turn++) {
                 double sign = turn ? -1 : 1;
-                REAL base = slope_of(scene, layer, b, start + l, sign, inputs, m, work, turn ? work->state.best : scene->best, l);
+                const Row *best = turn ? work->state.best : scene->best;
+                REAL base = slope_of(scene, layer, b, start + l, sign, inputs, work, best, l);
                 REAL *ends = scene->ends + turn * work->M * cuts->rows * 2;
-                try_cuts(scene, cuts, first, last, work, layer, base, m, sign, start + l, ends);
+                try_cuts(scene, cuts, first, last, work, layer, base, inputs, sign, start + l, ends);
                 if (turn) count_rows(scene, cuts, node, work, n, start + l);
             }
     }
 }
 
 static int see_one(const Slabs *slabs, const Layer *layer, const Nodes *nodes, const Cuts *cuts, long node) {
-    long n = layer->neurons, inputs = slabs->inputs, m = (inputs + LANES - 1) / LANES * LANES, K = 0, M = 0;
+    long n = layer->neurons, inputs = slabs->inputs, K = 0, M = 0;
     const unsigned char *split = nodes->split + node * n, *chosen = nodes->chosen + node * n;
     for (long i = 0; i < n; i++) K += split[i] != 0, M += chosen[i] != 0;
     if (!M) return 0;
     Work work = {.K = K, .M = M, .S = (inputs + TOGETHER - 1) / TOGETHER * TOGETHER};
     Scene scene;
     size_t size = lay_out(&work, 0, n, inputs);
-    char *memory = aligned_alloc(64, size + lay_scene(&scene, 0, M, K, m, cuts->rows));
+    char *memory = aligned_alloc(64, size + lay_scene(&scene, 0, M, K, inputs, cuts->rows));
     if (!memory) return 1;
-    lay_out(&work, memory, n, inputs), lay_scene(&scene, memory + size, M, K, m, cuts->rows);
+    lay_out(&work, memory, n, inputs), lay_scene(&scene, memory + size, M, K, inputs, cuts->rows);
     K = M = 0;
     for (long i = 0; i < n; i++) {
         if (split[i]) work.slabs[K++] = i;
         if (chosen[i]) work.aims[M++] = i;
     }
     gather_slabs(layer, nodes, node, inputs, &work);
-    see_node(slabs, layer, nodes, cuts, node, &work, &scene, m);
+    see_node(slabs, layer, nodes, cuts, node, &work, &scene);
     free(memory);
     return 0;
 }

@@ -97,8 +97,8 @@ CLIMB_MUTANTS = (
     Mutant(
         "ranges kernel: the worst multipliers",
         "kernels/sources/ranges.c",
-        "value.v[l] > record.v[l] ? state->prices[k].v[l]",
-        "value.v[l] < record.v[l] ? state->prices[k].v[l]",
+        "(Bits)(*(const Vector *)value.v > *(const Vector *)record.v)",
+        "(Bits)(*(const Vector *)value.v < *(const Vector *)record.v)",
     ),
     Mutant(
         "ranges kernel: pay a slab's other end",
@@ -139,8 +139,8 @@ CLIMB_MUTANTS = (
     Mutant(
         "foresight kernel: the cut on the other side",
         "kernels/sources/ranges.c",
-        "REAL value = prices[g] * end - (side ? minus[g] : plus[g]);",
-        "REAL value = prices[g] * end - (side ? plus[g] : minus[g]);",
+        "const Row *sums = side ? scene->minus : scene->plus;",
+        "const Row *sums = side ? scene->plus : scene->minus;",
     ),
     Mutant(
         "foresight kernel: an aim's other end",

@@ -79,14 +79,14 @@ COUPLED_MUTANTS = (
     Mutant(
         "states: what a spike takes of all but the potential is left out of the proof",
         "models/tracing/guessing/states.py",
-        "one + found[-1] * hears - spike * loses",
-        "one + found[-1] * hears",
+        "shortened(one + found[-1] * hears, by) - spike * loses",
+        "shortened(one + found[-1] * hears, by)",
     ),
     Mutant(
         "states: what comes in is what one state more is given",
         "models/tracing/guessing/states.py",
-        "one + found[-1] * hears - spike * loses",
-        "one + potential * hears - spike * loses",
+        "shortened(one + found[-1] * hears, by) - spike * loses",
+        "shortened(one + potential * hears, by) - spike * loses",
     ),
     Mutant(
         "two numbers: their rounding is left out",

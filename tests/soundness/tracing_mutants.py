@@ -169,8 +169,8 @@ TRACING_MUTANTS = (
     Mutant(
         "tracing: comparisons may round otherwise",
         READING,
-        "if number is not None and self.same",
-        "if 0 and self.same",
+        "if number is None or self.how.exact:",
+        "if True:",
     ),
     Mutant(
         "tracing: potentials may be counted from anywhere",
