@@ -225,8 +225,7 @@ static void cells_of(const Layer *layer, Flow flow, long most, const REAL *row, 
    count whose u overlap are as good as their hull: all that a step does to u is monotone, is common to the count, and
    rounds monotonically, so the hull's image is the hull of theirs, which overlap again. So one cell a count says
    bitwise what K > T cells do, unless u of a silence and u of a spike that lead to one count lie apart: then the
-   neuron is left to cells_of. */
-/* WIDE counts go together; as many lie before count 0, which none has. */
+   neuron is left to cells_of. WIDE counts go together; as many lie before count 0, which none has. */
 
 /* Ends of u by count, low > high where there is none, before and after a step: counts from first to last may have one
    before it; where the next ones go, those from `from` to `to` still hold what was before that. */
