@@ -217,10 +217,10 @@ def test_auto_decides(name: str, seeds: int):
 
 @pytest.mark.parametrize("chip", CHIPS, ids=lambda chip: chip.name)
 def test_boxes_of_whole_inputs_decide_as_all_members_do(chip: Chip):
-    """By splitting alone: no set is listed, and nothing is left open but what a chip may wrap."""
+    """By splitting alone, no set listed: nothing is left open but batches with a sample that a chip may wrap."""
     for seed in range(40 if THOROUGH else 1):
         told = asked(chip, 50 + seed, verifier=InputSplitting(2**12))
-        assert told["proved"] == told["robust"] or chip.name == "wrapping"
+        assert told["proved"] == told["robust"] or told["asked"] < SAMPLES
 
 
 @pytest.mark.parametrize("name", ["shift subtracting", *by_night("loihi", "xylo")])
