@@ -3,7 +3,7 @@
 import ast
 import re
 import sys
-from collections import Counter, defaultdict
+from collections import defaultdict
 from collections.abc import Iterator
 from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
@@ -30,8 +30,6 @@ MAY_IMPORT = {
     "api": {*INSIDE},
 }
 """What a folder may import besides itself: models ← analysis ← training, certify ← reports ← api."""
-CODE = {".py", ".c", ".html", ".svg", ".css"}
-MOST_FILES = 15
 PROGRAMS = {"spikecert.files.hdf5_child": "it is run by a process of its own, and imported by nothing"}
 OUTSIDE_OF_CHECKING = {"numpy", "scipy", *sys.stdlib_module_names}
 
@@ -56,13 +54,6 @@ def circle(graph: dict[str, set[str]]) -> list[str]:
     except CycleError as error:
         return error.args[1]
     return []
-
-
-def test_no_folder_is_longer_than_a_page() -> None:
-    """Someone who opens a folder sees what lives where; data (protocols, networks) may be more."""
-    files = [path for name in (*INSIDE, "api") for path in (ROOT / name).rglob("*") if path.suffix in CODE]
-    most = Counter(path.parent.relative_to(ROOT).as_posix() for path in files)
-    assert {folder: count for folder, count in most.items() if count > MOST_FILES} == {}
 
 
 def test_no_import_goes_round_in_a_circle() -> None:
