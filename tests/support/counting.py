@@ -3,6 +3,7 @@
 import ast
 import io
 import re
+import sys
 import tokenize
 from dataclasses import dataclass
 from pathlib import Path
@@ -68,4 +69,5 @@ if __name__ == "__main__":
     from modules import INSIDE, ROOT
 
     found = sizes(ROOT, (*sorted((*INSIDE, "api")), "tests", "benchmarks"))
-    print("\n".join(f"{name} = {{ lines = {each.lines}, files = {each.files} }}" for name, each in found.items()))
+    told = (f"{name} = {{ lines = {each.lines}, files = {each.files} }}\n" for name, each in found.items())
+    sys.stdout.writelines(told)
