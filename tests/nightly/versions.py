@@ -14,7 +14,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
 BOUND = re.compile(r"([A-Za-z0-9_.-]+)>=([0-9.]+)")
-EXTRAS = ".[dev,events,tensorboard]"
+EXTRAS = ".[dev,ray,events,tensorboard,docs]"
 BESIDE = ("appdirs", "pyyaml", "ninja", "tqdm", "h5py", "loguru")
 """What the libraries of requirements/lirpa.txt and snn.txt import, as the Makefile has it."""
 LEFT = shutil.ignore_patterns(".git", ".venv", "build", "runs", "__pycache__", "*.egg-info")
