@@ -33,8 +33,8 @@ PARTS = (
     Part(
         "fuzz",
         "all readers, on damaged files",
-        (sys.executable, "-m", "fuzz", "--seconds", "30", "--seed", "{seed}", "--out", "{out}/fuzz"),
-        20,
+        (sys.executable, "-m", "fuzz", "--seconds", "20", "--seed", "{seed}", "--out", "{out}/fuzz"),
+        25,
         folder="tests",
     ),
     Part(
