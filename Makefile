@@ -6,6 +6,8 @@ MODULES := $(sort $(shell find $(SOURCES) -name '*.py' -o -name '*.c' -o -path '
 EDITABLE := --config-settings editable_mode=strict
 # Where the environment says not to, nothing keeps bytecode, and each process compiles torch's modules anew: seconds each.
 unexport PYTHONDONTWRITEBYTECODE
+# Their bytecode is written by one process while pip installs the rest, not by each process of the tests when it starts.
+SLOW := torch, scipy.signal, sklearn.datasets, cvxpy, sympy, matplotlib.pyplot
 INSTALL := $(BIN)/pip install --quiet --disable-pip-version-check --no-compile
 
 .PHONY: demo test test-slow nightly coverage lint docs setup clean prove native
@@ -55,7 +57,8 @@ native:
 
 # What tests, linters and the documentation need besides.
 .venv/dependencies: .venv/core requirements/lirpa.txt requirements/snn.txt
-	$(INSTALL) -c requirements/constraints.txt -e '.[dev,ray,events,tensorboard,docs]' $(EDITABLE)
+	@$(BIN)/python -W ignore -c 'import $(SLOW)' & \
+	$(INSTALL) -c requirements/constraints.txt -e '.[dev,ray,events,tensorboard,docs]' $(EDITABLE) && wait
 	$(INSTALL) -c requirements/constraints.txt appdirs pyyaml ninja tqdm h5py loguru
 	$(INSTALL) --no-deps -r requirements/lirpa.txt -r requirements/snn.txt
 	touch $@
