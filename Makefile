@@ -6,6 +6,8 @@ MODULES := $(sort $(shell find $(SOURCES) -name '*.py' -o -name '*.c' -o -path '
 EDITABLE := --config-settings editable_mode=strict
 # Where the environment says not to, nothing keeps bytecode, and each process compiles torch's modules anew: seconds each.
 unexport PYTHONDONTWRITEBYTECODE
+# Their bytecode is written by one process while pip installs the rest, not by each process of the tests when it starts.
+SLOW := torch, scipy.signal, sklearn.datasets, cvxpy, sympy, matplotlib.pyplot
 INSTALL := $(BIN)/pip install --quiet --disable-pip-version-check --no-compile
 
 .PHONY: demo test test-slow nightly coverage lint docs setup clean prove native
@@ -19,11 +21,9 @@ test: .venv/ready
 test-slow: .venv/ready
 	$(BIN)/python -m pytest -m slow --timeout 3600
 
-# All examples, and new ones each time: the seed is said, and `--hypothesis-seed=…` repeats it.
+# All that is asked at night, bounded part by part (tests/nightly), and one page of it: build/nightly/index.html.
 nightly: .venv/ready
-	@seed=$$(date +%s); echo "seed $$seed"; \
-	THOROUGH=1 $(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder --hypothesis-seed=$$seed && \
-	THOROUGH=1 $(BIN)/python -m pytest -m slow --timeout 3600 --hypothesis-seed=$$seed
+	cd tests && ../$(BIN)/python -m nightly
 
 # Which lines and branches the tests of `make test` reach, as a table, and which test reaches each, as pages in build/coverage.
 coverage: .venv/ready
@@ -57,7 +57,8 @@ native:
 
 # What tests, linters and the documentation need besides.
 .venv/dependencies: .venv/core requirements/lirpa.txt requirements/snn.txt
-	$(INSTALL) -c requirements/constraints.txt -e '.[dev,ray,events,tensorboard,docs]' $(EDITABLE)
+	@$(BIN)/python -W ignore -c 'import $(SLOW)' & \
+	$(INSTALL) -c requirements/constraints.txt -e '.[dev,ray,events,tensorboard,docs]' $(EDITABLE) && wait
 	$(INSTALL) -c requirements/constraints.txt appdirs pyyaml ninja tqdm h5py loguru
 	$(INSTALL) --no-deps -r requirements/lirpa.txt -r requirements/snn.txt
 	touch $@

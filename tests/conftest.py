@@ -2,11 +2,13 @@
 
 import gc
 from collections import Counter
+from zlib import crc32
 
 import pytest
 import torch
 from hypothesis import settings
 
+from support import compiling
 from support.by_day import ALIKE, SHARE
 from support.examples import DAILY, THOROUGH
 
@@ -35,6 +37,12 @@ LONG = (
 """Files of few tests that take long: they start first, so that no process waits for one of them at the end."""
 
 
+def pytest_configure(config: pytest.Config) -> None:
+    """Build C sources once for all processes; xdist's have the variables of the one that starts them."""
+    if compiling.share():
+        config.add_cleanup(compiling.unshare)
+
+
 def pytest_collection_finish() -> None:
     """Leave what was imported and collected out of what is searched for cycles: a tenth of all time otherwise."""
     gc.collect()
@@ -42,9 +50,16 @@ def pytest_collection_finish() -> None:
     gc.set_threshold(20_000, 20, 20)
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Let a part of the tests be asked for: by night, each of several environments runs one."""
+    parser.addoption("--one-in", type=int, default=1, help="run one test in so many, the same ones each time")
+
+
 @pytest.hookimpl(tryfirst=True)
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Begin with long files; leave to the night what `by_day` says."""
+    share = config.getoption("--one-in")
+    items[:] = [item for item in items if crc32(item.nodeid.encode()) % share == 0]
     items.sort(key=lambda item: not item.path.as_posix().endswith(LONG))
     cases = Counter[str]()
     for item in items if not THOROUGH else ():

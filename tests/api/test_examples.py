@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from support.examples import by_night
+from support.scripts import printed
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
 
@@ -22,10 +23,9 @@ def test_certify_digits_proves_most_of_what_is_not_broken():
 
 @pytest.mark.parametrize("library", ["nir", *by_night("snntorch", "spikingjelly", "norse")])
 def test_networks_of_other_libraries_go_from_training_to_a_report(library: str, tmp_path: Path):
-    command = [sys.executable, str(EXAMPLES / f"from_{library}.py")]
-    done = subprocess.run(command, capture_output=True, text=True, check=True, cwd=tmp_path)
-    counts = re.search(r"of (\d+): (\d+) right, (\d+) certified", done.stdout)
-    assert counts is not None, done.stdout
+    told = printed(EXAMPLES / f"from_{library}.py", folder=tmp_path)
+    counts = re.search(r"of (\d+): (\d+) right, (\d+) certified", told)
+    assert counts is not None, told
     total, right, certified = map(int, counts.groups())
     assert 0.7 * total < right <= total
     assert 0.5 * total < certified <= right
@@ -61,13 +61,10 @@ PUBLISHED = (
 @pytest.mark.parametrize("script", PUBLISHED)
 def test_published_networks_go_the_whole_way(script: str, tmp_path: Path):
     """Smaller than published, on digits; the sizes of the tutorials are run by hand, as their first lines say."""
-    command = [sys.executable, str(EXAMPLES / "published" / f"{script}.py"), "--small", "--train", "300"]
-    done = subprocess.run(
-        [*command, "--epochs", "1", "--samples", "2", "--seconds", "1"],
-        capture_output=True, text=True, check=True, cwd=tmp_path,
-    )  # fmt: skip
-    counts = re.search(r"of 2: (\d) right, (\d) certified .*; (runs/\S+)", done.stdout)
-    assert counts is not None, done.stdout
+    smaller = ("--small", "--train", 300, "--epochs", 1, "--samples", 2, "--seconds", 1)
+    told = printed(EXAMPLES / "published" / f"{script}.py", *smaller, folder=tmp_path)
+    counts = re.search(r"of 2: (\d) right, (\d) certified .*; (runs/\S+)", told)
+    assert counts is not None, told
     assert int(counts[1]) >= int(counts[2])
     report = (tmp_path / counts[3]).read_text(encoding="utf-8")
     assert all(word in report for word in ("Gain", "certified", "radius"))

@@ -4,7 +4,6 @@ import csv
 import gzip
 import importlib.util
 import json
-import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -17,6 +16,7 @@ from spikecert.formats import read_counterexample, read_onnx, read_vnnlib, robus
 from spikecert.models import load, save
 from support.command_line import Outcome
 from support.examples import in_turn
+from support.scripts import printed
 
 from .conftest import small
 
@@ -130,9 +130,8 @@ def lines(path: Path) -> list[list[str]]:
         return list(csv.reader(file))
 
 
-def go(folder: Path, *more: str) -> str:
-    command = [sys.executable, str(BENCHMARK / "run.py"), str(folder), "--verifier", "milp", *more]
-    return subprocess.run(command, check=True, capture_output=True, text=True).stdout
+def go(folder: Path) -> str:
+    return printed(BENCHMARK / "run.py", folder, "--verifier", "milp")
 
 
 def test_a_set_is_the_same_for_the_same_seed(folder: Path, tmp_path: Path):

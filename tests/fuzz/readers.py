@@ -4,8 +4,9 @@ import json
 import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import partial
+from functools import cached_property, partial
 from pathlib import Path
+from typing import Any
 
 import torch
 from safetensors.torch import save as states_to_bytes
@@ -31,6 +32,7 @@ from spikecert.analysis.certificates.storage import load_certificates, load_laye
 from spikecert.certify.engines.work import VERDICTS
 from spikecert.certify.proofs import Prover
 from spikecert.checking import check, read_network
+from spikecert.checking.network.model import Network
 from spikecert.checking.short import FORMAT as PROOF
 from spikecert.formats import read_counterexample, read_vnnlib, robustness, write_vnnlib
 from spikecert.models.files.checkpoints import FORMAT as NETWORK
@@ -188,12 +190,21 @@ def _timed() -> _Proven:
 
 
 class _Proofs:
-    """Checks proofs of one network, which is read once."""
+    """Checks proofs of one network, which is proven and read once, when it is first asked for."""
 
-    def __init__(self, proven: _Proven) -> None:
-        self.proven = proven
+    def __init__(self, made: Callable[[], _Proven]) -> None:
+        self.made = made
+
+    @cached_property
+    def proven(self) -> _Proven:
+        """The network's file, and a proof."""
+        return self.made()
+
+    @cached_property
+    def network(self) -> Network:
+        """The network as the checker reads it."""
         with _file(self.proven.model, "network.safetensors") as path:
-            self.network = read_network(path)
+            return read_network(path)
 
     def __call__(self, data: bytes) -> None:
         """Check one proof."""
@@ -204,16 +215,21 @@ class _Proofs:
 class _ChangedNetworks:
     """Checks a proof against networks other than its own, whose hashes it is given: what lies behind the hash."""
 
-    def __init__(self, proven: _Proven) -> None:
-        self.text, self.tensors = unpack(proven.proof, PROOF)
+    def __init__(self, proofs: _Proofs) -> None:
+        self.proofs = proofs
+
+    @cached_property
+    def parts(self) -> tuple[str, Any]:
+        """The text and the tensors of the proof."""
+        return unpack(self.proofs.proven.proof, PROOF)
 
     def __call__(self, data: bytes) -> None:
         """Read one network, and check the proof."""
         with _file(data, "network.safetensors") as path:
-            network = read_network(path)
-            text = json.dumps(json.loads(self.text) | {"network": network.digest})
+            network, (told, tensors) = read_network(path), self.parts
+            text = json.dumps(json.loads(told) | {"network": network.digest})
             proof = path.with_name("sample.proof")
-            proof.write_bytes(pack(PROOF, text, self.tensors))
+            proof.write_bytes(pack(PROOF, text, tensors))
             check(proof, network)
 
 
@@ -269,23 +285,28 @@ def _proofs(name: str, proofs: _Proofs) -> Reader:
     return Reader(name, proofs, lambda: [proofs.proven.proof], (Sealed(PROOF),))
 
 
-def _changed_networks(name: str, proven: _Proven) -> Reader:
-    return Reader(f"network-of-{name}", _ChangedNetworks(proven), lambda: [proven.model], (Sealed(NETWORK),))
+def _changed_networks(name: str, proofs: _Proofs) -> Reader:
+    changed = _ChangedNetworks(proofs)
+    return Reader(f"network-of-{name}", changed, lambda: [proofs.proven.model], (Sealed(NETWORK),))
 
 
 def readers() -> dict[str, Reader]:
     """Return all readers by name."""
-    proven = {"proof": _Proofs(_dense()), "image-proof": _Proofs(_image()), "timed-proof": _Proofs(_timed())}
-    models = [proofs.proven.model for proofs in proven.values()]
+    proven = {"proof": _Proofs(_dense), "image-proof": _Proofs(_image), "timed-proof": _Proofs(_timed)}
     lisp = (partial(mutate_text, words=WORDS), partial(mutate_text, words=WORDS), mutate_bytes)
     json_text = (mutate_json_bytes, mutate_json_bytes, mutate_json_bytes, mutate_json_words, mutate_bytes)
     toml = (configurations.mutate, configurations.mutate_tokens, configurations.mutate_tokens, mutate_bytes)
     certified = (certificate_files.mutate,)
     found = (
         Reader("model", _read_model, _models, (Sealed(NETWORK),)),
-        Reader("checked-model", _check_model, lambda: models, (Sealed(NETWORK),)),
+        Reader(
+            "checked-model",
+            _check_model,
+            lambda: [proofs.proven.model for proofs in proven.values()],
+            (Sealed(NETWORK),),
+        ),
         *(_proofs(name, proofs) for name, proofs in proven.items()),
-        *(_changed_networks(name, proofs.proven) for name, proofs in proven.items()),
+        *(_changed_networks(name, proofs) for name, proofs in proven.items()),
         Reader("proof-certificate", certificate_files.read, certificate_files.certificates, certified),
         Reader("elaborated-proof", certificate_files.read_short, certificate_files.short_proofs, (Sealed(PROOF),)),
         Reader("record", _read_record, _records, json_text),
