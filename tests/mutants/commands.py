@@ -9,19 +9,15 @@ import time
 from pathlib import Path
 from typing import Any
 
-from .copies import Copy, keeping_compiler
-from .nearest import nearest, wide
-from .picture import Outcome, read, table
+from .copies import keeping_compiler
+from .picture import open_keys, read, table
 from .places import Mutant
-from .running import run_tests, warm_up
+from .running import warm_up
 from .targets import at_stake, drawn, mutants_of
+from .trying import Broken, Trials
 from .written import written
 
 FORK = multiprocessing.get_context("fork")
-
-
-class Broken(Exception):
-    """A test fails with the unchanged package, or did not run."""
 
 
 def arguments() -> argparse.Namespace:
@@ -45,6 +41,7 @@ def arguments() -> argparse.Namespace:
     run.add_argument("--seconds", type=float, default=120.0, help="CPU time for each mutant")
     run.add_argument("--near", action="store_true", help="the nearest tests only")
     run.add_argument("--processes", type=int, default=1)
+    show.add_argument("--keys", action="store_true", help="what survivors.toml lists a survivor by, one a line")
     for each in (run, show):
         each.add_argument(
             "--results",
@@ -72,7 +69,8 @@ def main() -> int:
     """
     asked = arguments()
     if asked.command == "show":
-        say(table(read(asked.results).values()))
+        outcomes = read(asked.results).values()
+        say("\n".join(open_keys(outcomes)) if asked.keys else table(outcomes))
         return 0
     try:
         mutants = chosen(asked)
@@ -113,62 +111,18 @@ def run_all(mutants: list[Mutant], asked: argparse.Namespace) -> int:
 
 def work(folder: Path, mutants: list[Mutant], queue: Any, stop: float, asked: argparse.Namespace) -> None:
     """Take mutants from a queue, and write what becomes of each."""
-    tester = Tester(folder, asked.seconds, asked.near)
+    trials = Trials(folder, asked.seconds, asked.near)
     while (place := queue.get()) is not None:
         if time.monotonic() > stop:
             continue
         try:
-            outcome = tester.outcome(mutants[place])
+            outcome = trials.outcome(mutants[place])
         except Broken as error:
             say(str(error))
             sys.exit(2)
         if outcome is not None:
             outcome.write(asked.results)
             say(f"{outcome.fate:10} {mutants[place]} {outcome.by} {outcome.seconds:.0f} s")
-
-
-class Tester:
-    """Two copies of the package, of which one is changed: what fails there must pass in the other one."""
-
-    def __init__(self, folder: Path, limit: float, near: bool) -> None:
-        self.changed, self.unchanged = Copy(folder / "changed"), Copy(folder / "unchanged")
-        self.limit, self.near, self.passes = limit, near, set[str]()
-
-    def outcome(self, mutant: Mutant) -> Outcome | None:
-        """Return what becomes of a mutant; None if it is no C."""
-        self.changed.change(mutant)
-        try:
-            return self._outcome(mutant) if self.changed.compiles(mutant) else None
-        finally:
-            self.changed.restore(mutant)
-
-    def _outcome(self, mutant: Mutant) -> Outcome:
-        """Run the nearest tests, then the wide ones, in what time is left."""
-        spent, fate = 0.0, "survived"
-        for tests in (nearest(mutant.file), [] if self.near else wide(mutant.file)):
-            ended = run_tests(self.changed.folder, tests, self.limit - spent) if tests else None
-            if ended is None:
-                continue
-            spent += ended.seconds
-            if ended.said:
-                raise Broken(f"{mutant}: the tests did not run\n{ended.said}")
-            if ended.failed:
-                self._confirm(ended.failed)
-                return Outcome.of(mutant, "killed", ended.failed, spent)
-            if not ended.done or spent + 5 > self.limit:
-                fate = "unfinished"
-                break
-        return Outcome.of(mutant, fate, "", spent)
-
-    def _confirm(self, failed: str) -> None:
-        """Raise Broken if a test fails with the unchanged package, too."""
-        test = failed.removesuffix(" (hung)").removesuffix(" (crashed)")
-        if test in self.passes:
-            return
-        ended = run_tests(self.unchanged.folder, [test], 2 * self.limit)
-        if ended.failed or ended.said or not ended.done:
-            raise Broken(f"{test}: does not pass with the unchanged package: {ended}")
-        self.passes.add(test)
 
 
 def say(text: str) -> None:

@@ -76,16 +76,27 @@ def table(outcomes: Iterable[Outcome]) -> str:
     ]
     lines += [_row(name, group, reasons) for name, group in sorted(folders.items())]
     lines += [_row("**all**", total, reasons), ""]
-    open_ones = sorted(
-        (o for o in total if o.fate != "killed" and o.key not in reasons), key=lambda o: (o.file, o.line)
-    )
-    if open_ones:
+    if left := unexplained(total):
         lines += ["| survived, or unfinished | kind | change |", "|---|---|---|"]
-        lines += [
-            f"| {o.file}:{o.line}{_mark(o)} | {o.kind} | `{o.said.replace('|', chr(92) + '|')}` |"
-            for o in open_ones
-        ]
+        lines += [f"| {o.file}:{o.line}{_mark(o)} | {o.kind} | `{_escaped(o.said)}` |" for o in left]
     return "\n".join(lines)
+
+
+def unexplained(outcomes: Iterable[Outcome]) -> list[Outcome]:
+    """Return what no test killed and nobody has explained, by its place."""
+    reasons = known()
+    left = (each for each in outcomes if each.fate != "killed" and each.key not in reasons)
+    return sorted(left, key=lambda each: (each.file, each.line))
+
+
+def open_keys(outcomes: Iterable[Outcome]) -> list[str]:
+    """Return the keys of what is unexplained, as `survivors.toml` takes them."""
+    return [json.dumps(each.key, ensure_ascii=False) + "," for each in unexplained(outcomes)]
+
+
+def _escaped(text: str) -> str:
+    """Return a text for a cell of a table."""
+    return text.replace("|", "\\|")
 
 
 def _mark(outcome: Outcome) -> str:

@@ -176,10 +176,12 @@ def calls(source: Source, node: ast.Call) -> Iterator[Change]:
 
 
 def keywords(source: Source, node: ast.keyword) -> Iterator[Change]:
-    """Yield `max=` for `min=`."""
+    """Yield `max=` for `min=`, and other truths; `strict=True` of `zip` only says what holds."""
     if node.arg in ("min", "max"):
         start = source.span(node)[0]
         yield Change("other end", start, start + 3, "max" if node.arg == "min" else "min")
+    if isinstance(node.value, ast.Constant) and isinstance(node.value.value, bool) and node.arg != "strict":
+        yield source.instead("other truth", node.value, str(not node.value.value))
 
 
 def slices(source: Source, node: ast.Slice) -> Iterator[Change]:
@@ -277,8 +279,13 @@ def _changes(source: Source, node: ast.AST, path: tuple[str, ...]) -> Iterator[t
         yield ".".join(path), change
     for field, value in ast.iter_fields(node):
         for child in value if isinstance(value, list) else [value]:
-            if isinstance(child, ast.AST) and field not in UNREAD:
+            if isinstance(child, ast.AST) and field not in UNREAD and not is_said(node, child):
                 yield from _changes(source, child, path)
+
+
+def is_said(node: ast.AST, child: ast.AST) -> bool:
+    """Return whether a truth is a keyword's, which `keywords` changes."""
+    return isinstance(node, ast.keyword) and isinstance(child, ast.Constant) and isinstance(child.value, bool)
 
 
 def is_text(node: ast.AST) -> bool:

@@ -86,7 +86,7 @@ def run_tests(folder: Path, tests: Sequence[str], limit: float) -> Ended:
     status, seconds = _wait(process, limit)
     with os.fdopen(reading, "rb") as pipe:
         notes = [json.loads(line) for line in pipe.read().splitlines()]
-    return _judged(notes, status, seconds, folder)
+    return judged(notes, status, seconds, folder)
 
 
 def _wait(process: int, limit: float) -> tuple[int, float]:
@@ -104,7 +104,7 @@ def _wait(process: int, limit: float) -> tuple[int, float]:
     return status, usage.ru_utime + usage.ru_stime
 
 
-def _judged(notes: list[dict[str, Any]], status: int, seconds: float, folder: Path) -> Ended:
+def judged(notes: list[dict[str, Any]], status: int, seconds: float, folder: Path) -> Ended:
     """Return what became of tests by what their process told, and how it ended."""
     failed = next((note["failed"] for note in notes if "failed" in note), "")
     code = next((note["code"] for note in notes if "code" in note), None)
