@@ -63,7 +63,7 @@ def chosen(asked: argparse.Namespace) -> list[Mutant]:
 
 
 def main() -> int:
-    """Do what is asked for; return 0, or 2 if a test fails with the unchanged package.
+    """Do what is asked for; return 0, or 2 if a test that failed fails with the unchanged package, too.
 
     Mutants that survive are no failure: some change nothing that shows. They are what the table is for.
     """
@@ -123,6 +123,9 @@ def work(folder: Path, mutants: list[Mutant], queue: Any, stop: float, asked: ar
         if outcome is not None:
             outcome.write(asked.results)
             say(f"{outcome.fate:10} {mutants[place]} {outcome.by} {outcome.seconds:.0f} s")
+    for test in trials.broken:
+        say(f"broken     {test}: fails with the unchanged package")
+    sys.exit(2 if trials.broken else 0)
 
 
 def say(text: str) -> None:

@@ -82,8 +82,17 @@ def test_near_tests_run_before_wide_ones(
 
 
 def test_a_test_that_fails_anyway_kills_nothing(monkeypatch: pytest.MonkeyPatch):
-    with pytest.raises(Broken, match="a: does not pass with the unchanged package"):
-        trials(monkeypatch, changed=[FAILS], unchanged=[FAILS]).outcome(FIRST)
+    found = trials(monkeypatch, changed=[FAILS, PASSES, PASSES], unchanged=[FAILS, FAILS])
+    outcome = found.outcome(FIRST)
+    assert outcome is not None
+    assert (outcome.fate, found.broken) == ("survived", ["a"])
+
+
+def test_a_test_that_needs_others_of_its_file_kills(monkeypatch: pytest.MonkeyPatch):
+    found = trials(monkeypatch, changed=[FAILS], unchanged=[FAILS, PASSES])
+    outcome = found.outcome(FIRST)
+    assert outcome is not None
+    assert (outcome.fate, found.broken) == ("killed", [])
 
 
 def test_tests_that_do_not_run_kill_nothing(monkeypatch: pytest.MonkeyPatch):
