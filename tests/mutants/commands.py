@@ -2,6 +2,7 @@
 
 import argparse
 import multiprocessing
+import os
 import random
 import sys
 import tempfile
@@ -59,7 +60,9 @@ def chosen(asked: argparse.Namespace) -> list[Mutant]:
     by_hand = random.Random(asked.seed).sample(by_hand, min(asked.written, len(by_hand)))
     if asked.command == "list" and asked.all:
         return [*by_hand, *(each for file in files for each in mutants_of(file))]
-    return [*by_hand, *drawn(files, asked.count, asked.seed)]
+    found = [*by_hand, *drawn(files, asked.count, asked.seed)]
+    random.Random(asked.seed).shuffle(found)  # so that of both kinds some run before the time is up
+    return found
 
 
 def main() -> int:
@@ -111,9 +114,9 @@ def run_all(mutants: list[Mutant], asked: argparse.Namespace) -> int:
 
 def work(folder: Path, mutants: list[Mutant], queue: Any, stop: float, asked: argparse.Namespace) -> None:
     """Take mutants from a queue, and write what becomes of each."""
-    trials = Trials(folder, asked.seconds, asked.near)
+    trials, parent = Trials(folder, asked.seconds, asked.near), os.getppid()
     while (place := queue.get()) is not None:
-        if time.monotonic() > stop:
+        if time.monotonic() > stop or os.getppid() != parent:
             continue
         try:
             outcome = trials.outcome(mutants[place])

@@ -72,11 +72,6 @@ def at_stake(parts: tuple[str, ...] = ()) -> list[str]:
     return sorted(name for name in names if not name.endswith("__init__.py"))
 
 
-def package_path(file: str) -> str:
-    """Return where the package has a file of the repository: `api` is the package itself."""
-    return file.removeprefix("api/")
-
-
 @cache
 def mutants_of(file: str) -> tuple[Mutant, ...]:
     """Return all mutants that rules make of a file."""
