@@ -38,7 +38,7 @@ WARM = (
 )
 MEMORY = 8 * 2**30
 """What a process may take."""
-PATIENCE = 4
+PATIENCE = 12
 """Seconds that pass, at most, for each second of CPU time: tests that wait would never end."""
 HANGS = 30.0
 """CPU seconds after which a test that does not end, though it passes otherwise, is said to hang."""
