@@ -213,7 +213,7 @@ def test_what_may_overflow_is_refused(reach: float):
         with pytest.raises(OverflowError, match="a membrane potential may reach"):
             check_potential(each, SINGLE)
     with pytest.raises(OverflowError, match="a membrane potential may reach"):
-        recursion_slack(whole(SINGLE.largest / 4), 1.0, 1.0, 5, SINGLE)
+        recursion_slack(torch.cat((whole(0.0), whole(SINGLE.largest / 4))), 1.0, 1.0, 5, SINGLE)
     with pytest.raises(OverflowError, match="a synapse may reach"):
         filtered_size(whole(SINGLE.largest), 2.0, 5, SINGLE)
 
