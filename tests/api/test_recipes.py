@@ -12,11 +12,11 @@ from typing import Any
 
 import pytest
 import torch
-from soundness.layout import ROOT, copy_package
 from torch import nn
 
 from spikecert import LInf, SpikeFlip, SpikingNetwork, attack, verify
 from spikecert.testing import check_sound
+from support.layout import ROOT, copy_package
 from support.oracles import every_flip, least_margin
 from support.recurrent import fill
 

@@ -128,6 +128,7 @@ def test_a_network_has_the_same_margins_by_either_kernel(case: Case):
 
 def test_the_compiled_kernel_serves_a_whole_network(monkeypatch: pytest.MonkeyPatch):
     called: list[str] = []
+    assert not [kernel for kernel in map(spikes_kernel, loading.REALS) if isinstance(kernel, str)]  # probed by now
     for name in ("interval_steps", "interval_counts", "graph_steps", "graph_paths", "table_steps"):
         right = getattr(SpikesKernel, name)
         monkeypatch.setattr(
