@@ -9,6 +9,7 @@ from hypothesis import settings
 
 from support.by_day import ALIKE, SHARE
 from support.examples import DAILY, THOROUGH
+from support.native import say_left_out
 
 torch.set_num_threads(1)
 settings.register_profile("by day", derandomize=True, deadline=None, max_examples=DAILY)
@@ -40,6 +41,11 @@ def pytest_collection_finish() -> None:
     gc.collect()
     gc.freeze()
     gc.set_threshold(20_000, 20, 20)
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Say what was left out of the native kernel."""
+    say_left_out(terminalreporter)
 
 
 @pytest.hookimpl(tryfirst=True)
