@@ -1,11 +1,9 @@
 """Mutants made from syntax trees: small changes inside functions, each one at a time, put into running modules.
 
-A term of a sum is left out, a comparison is turned, the ends of a pair change places, a whole number is one off, and
-so on (`Mutator`). A mutant replaces the code of one function in place, so all who imported that have it; run each in
-a process of its own (`fate`). What stands outside of functions is not changed, nor what only counts work (`SKIPPED`).
-
-`python tests/soundness/syntax_mutants.py MODULE… -- CHECKS` names modules below spikecert, and a function of no
-arguments as `package.module:name` that raises where something is wrong; it prints who survives.
+A term of a sum is left out, a comparison is turned, the ends of a pair change places, a whole number is one off,
+and so on (`Mutator`). A mutant replaces the code of one function in place, so all who imported that have it; run
+each in a process of its own (`fate`). What stands outside of functions is not changed, nor what only counts work
+(`SKIPPED`).
 """
 
 import ast
@@ -15,11 +13,10 @@ import inspect
 import os
 import resource
 import signal
-import sys
 import types
-from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -198,9 +195,13 @@ class Mutator:
             yield ast.Constant(not node.value), "the other way"
 
     def _tuple(self, node: ast.Tuple) -> Iterator[tuple[ast.AST, str]]:
-        if len(node.elts) == 2 and ast.dump(node.elts[0]) != ast.dump(node.elts[1]):
-            if isinstance(node.ctx, ast.Load) and not any(isinstance(x, ast.Starred) for x in node.elts):
-                yield ast.Tuple(node.elts[::-1], node.ctx), "ends swapped"
+        pair = len(node.elts) == 2 and isinstance(node.ctx, ast.Load)
+        if (
+            pair
+            and not any(isinstance(x, ast.Starred) for x in node.elts)
+            and len(set(map(ast.dump, node.elts))) > 1
+        ):
+            yield ast.Tuple(node.elts[::-1], node.ctx), "ends swapped"
 
     def _if(self, node: ast.If) -> Iterator[tuple[ast.AST, str]]:
         yield ast.If(ast.UnaryOp(ast.Not(), node.test), node.body, node.orelse), "if not"
@@ -225,17 +226,22 @@ class Mutator:
 
         def change() -> tuple[int, str, Undo]:
             line, text = getattr(old, "lineno", 0), f"{what}: {_text(old)} -> {_text(new)}"
-            for name, value in ast.iter_fields(parent):
-                if value is old:
-                    setattr(parent, name, new)
-                    return line, text, lambda: setattr(parent, name, old)
-                if isinstance(value, list) and any(each is old for each in value):
-                    place = next(i for i, each in enumerate(value) if each is old)
-                    value[place] = new
-                    return line, text, lambda: value.__setitem__(place, old)
-            raise AssertionError("a node that its parent has not")
+            _put(parent, old, new)
+            return line, text, partial(_put, parent, new, old)
 
         return change
+
+
+def _put(parent: ast.AST, old: ast.AST, new: ast.AST) -> None:
+    """Put a child in the place of another one."""
+    for name, value in ast.iter_fields(parent):
+        if value is old:
+            setattr(parent, name, new)
+            return
+        if isinstance(value, list) and any(each is old for each in value):
+            value[next(i for i, each in enumerate(value) if each is old)] = new
+            return
+    raise AssertionError("a node that its parent has not")
 
 
 def _text(node: ast.AST) -> str:
@@ -266,27 +272,3 @@ def fate(mutant: SyntaxMutant | None, checks: Callable[[], object], limit: int =
         told = pipe.read().decode(errors="replace")
     _, status = os.waitpid(child, 0)
     return told or f"killed by {signal.Signals(os.WTERMSIG(status)).name}: it does not end"
-
-
-def main(arguments: list[str]) -> int:
-    """Run all mutants of some modules; print those that survive, and how many were killed by what."""
-    place = arguments.index("--")
-    module, _, name = arguments[place + 1].partition(":")
-    checks = getattr(importlib.import_module(module), name)
-    share = int(arguments[place + 2]) if len(arguments) > place + 2 else 1
-    assert fate(None, checks) == "survived", fate(None, checks)
-    tally = Counter[str]()
-    for name in arguments[:place]:
-        for index, mutant in enumerate(mutants_of(f"spikecert.{name}")):
-            if index % share:
-                continue
-            told = fate(mutant, checks)
-            tally[f"{name} {told.split(':')[0]}"] += 1
-            tally[told.split()[0]] += 1
-            print(f"{told[:110]:<40} | {mutant}", flush=True)
-    print(*(f"{count:>6} {what}" for what, count in sorted(tally.items())), sep="\n")
-    return 0
-
-
-if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))

@@ -1,4 +1,4 @@
-"""Single moves are the whole set only where no second event may move: two moves that fail together are not missed."""
+"""Single moves are the whole set only where no second event may move: two that fail together are not missed."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""What the kernel accepts is true of all there is: runs of tiny questions are listed, certificates changed at random.
+"""What the kernel accepts is true of all there is: tiny questions are listed, certificates changed at random.
 
 Of a network with one input the pieces are found in fractions, and one point of each, the ends and their
 neighbours are run; of recordings and whole inputs all members are. Each claim is y[0] − y[1] − d·x ≥ K, so what is

@@ -21,21 +21,19 @@ class Moved(NamedTuple):
     taken: bool
 
 
-def says_more(case: Kept, share: int = 1) -> Iterator[Moved]:
+def says_more(case: Kept) -> Iterator[Moved]:
     """Yield each record with one end or one constant of its own moved, and whether the kernel takes that there.
 
-    The kernel's state is that behind the records before. `share`: of these numbers one of so many is moved.
+    The kernel's state is that behind the records before.
     """
     network = case.network
     checker = Checker.of(network, claim_of(case.lines[1], network))
-    count = 0
     for index, line in enumerate(case.lines[2:], 2):
         word, *rest = line.split()
         if word in ("table", "graph", "potential", "pair"):
             whole = checker.nodes.spiking(int(rest[0])).whole is not None
             for number in numbers_of(line, network.steps, whole):
-                count += bool(number.step)
-                if number.step and count % share == 0:
+                if number.step:
                     new = moved(line, number, number.step)
                     yield Moved(index, new, _takes(checker, word, new))
         checker._take(word, Fields(rest))

@@ -1,7 +1,7 @@
 """Which mutants of the kernel the corpus kills: `python -m support.kernel_corpus.killing [SHARE] MODULE…`.
 
-A mutant of a function is held against the certificates that lead through that function; no other can tell it. SHARE:
-only one of so many mutants is made.
+A mutant of a function is held against the certificates that lead through that function; no other can tell it.
+SHARE: only one of so many mutants is made.
 """
 
 import sys
@@ -16,7 +16,7 @@ from support.kernel_corpus.kept import Kept, read, said
 sys.path.append(str(Path(__file__).parents[2] / "soundness"))
 
 
-def ask(cases: Iterable[Kept], share: int = 1) -> None:
+def ask(cases: Iterable[Kept]) -> None:
     """Raise where some of the corpus is not what it was."""
     cases, known = list(cases), said()
     for case in cases:
@@ -24,7 +24,7 @@ def ask(cases: Iterable[Kept], share: int = 1) -> None:
     for case in cases:
         for what, lines in claims_of_more(case):
             assert refusal(case, lines), f"{case.name}: a claim of more, {what}"
-        for found in says_more(case, share):
+        for found in says_more(case):
             assert not found.taken, f"{case.name}: line {found.line + 1} says more"
 
 
@@ -49,8 +49,9 @@ def main(arguments: list[str]) -> None:
                 continue
             told = fate(mutant, partial(ask, own[f"{module} {mutant.function}"]))
             tally[told.split()[0]] += 1
-            print(f"{told[:110]:<40} | {mutant}", flush=True)
-    print(*(f"{count:>6} {what}" for what, count in sorted(tally.items())), sep="\n")
+            sys.stdout.write(f"{told[:110]:<40} | {mutant}\n")
+            sys.stdout.flush()
+    sys.stdout.writelines(f"{count:>6} {what}\n" for what, count in sorted(tally.items()))
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Make certificates of small drawn networks that only just hold, whatever their rules: the claim is what is proven.
+"""Make certificates of small drawn networks that only just hold, by any rules: what is proven is the claim.
 
 A drawn tree with drawn prices bounds y[0] − y[1] by some number. The claim is that very number, as a float at or
 below it, so the next float above is refused; and the records are made tight.
@@ -34,6 +34,7 @@ from support.kernel_corpus.tight import Tightener
 
 FAR = float(2**40)
 """A claim of less than that anything proves."""
+
 
 def bytes_of(network: SpikingNetwork) -> bytes:
     """Return a model file."""
@@ -169,9 +170,7 @@ def told(network: Network, content: Content, records: Sequence[str]) -> list[str
     return [*opening(dict(content.text), dict(content.tensors)), *records]
 
 
-def tightened(
-    lines: Sequence[str], network: Network, generator: np.random.Generator | None = None
-) -> list[str]:
+def tightened(lines: Sequence[str], network: Network, generator: np.random.Generator | None = None) -> list[str]:
     """Return the lines of a certificate whose records spare nothing, and whose slopes are drawn anew."""
     maker = Tightener(Checker.of(network, claim_of(lines[1], network)), generator)
     for line in lines[2:]:

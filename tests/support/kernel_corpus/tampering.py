@@ -2,9 +2,9 @@
 
 What a number is decides which side that is. An *end* of an interval of currents, potentials or spikes' shares says
 more the narrower it is, a *constant* of a potential the greater it is: these are claims of the certificate, which
-the kernel must check. Prices, slopes and multipliers are *free*: each value of them proves something true, so a kernel
-may take any (Farkas; weak duality). Indices and counts are what leads from one claim to another, and are free
-too: wherever they lead, what is there is checked.
+the kernel must check. Prices, slopes and multipliers are *free*: each value of them proves something true, so a
+kernel may take any (Farkas; weak duality). Indices and counts are what leads from one claim to another, and are
+free too: wherever they lead, what is there is checked.
 """
 
 from collections.abc import Iterator

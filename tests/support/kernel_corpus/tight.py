@@ -1,8 +1,8 @@
 """Take from a certificate all that it has to spare: each end and each constant goes to the last number that holds.
 
-What a rule allows is asked of the kernel itself, record by record: what is left of a node is the hull of what moves
-leave there, a row holds the currents that give its train, and a piece of a potential is as high as its moves let it
-be. So the next number of the grid is refused, whichever end it is, and a kernel that allows more is told by that.
+What a rule allows is asked of the kernel itself, record by record: what is left of a node is the hull of what
+moves leave there, a row holds the currents that give its train, and a piece of a potential is as high as its moves
+let it be. So the next number of the grid is refused, whichever end it is, and a kernel that allows more is told.
 """
 
 from collections.abc import Callable, Iterable

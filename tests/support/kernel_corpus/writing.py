@@ -1,4 +1,4 @@
-"""Choose certificates of drawn questions that take the kernel along all its ways, and write them: run as a module."""
+"""Choose certificates of drawn questions that take the kernel along all its ways; run as a module, it writes them."""
 
 import json
 import shutil
