@@ -1,4 +1,4 @@
-"""The corpus of certificates that only just hold: each is accepted, and none that says more by the least number.
+"""The corpus of certificates that only just hold: each is accepted, and none that says more by the least.
 
 `python -m support.kernel_corpus.writing` makes it; it is kept so that it stays what it is while provers change.
 """

@@ -21,22 +21,39 @@ class Moved(NamedTuple):
     taken: bool
 
 
+FAR = 1 << 64
+"""So many times the least move: only a number that bounds no run may go so far: of a node without moves."""
+
+
 def says_more(case: Kept) -> Iterator[Moved]:
     """Yield each record with one end or one constant of its own moved, and whether the kernel takes that there.
 
-    The kernel's state is that behind the records before.
+    The kernel's state is that behind the records before. What may also be moved far bounds no run, and is left out.
     """
-    network = case.network
-    checker = Checker.of(network, claim_of(case.lines[1], network))
+    checker = _behind(case, 2)
     for index, line in enumerate(case.lines[2:], 2):
         word, *rest = line.split()
         if word in ("table", "graph", "potential", "pair"):
             whole = checker.nodes.spiking(int(rest[0])).whole is not None
-            for number in numbers_of(line, network.steps, whole):
+            for number in numbers_of(line, checker.network.steps, whole):
+                new = moved(line, number, number.step)
+                taken = bool(number.step) and _takes(checker, word, new)
+                if taken:
+                    checker = _behind(case, index)
+                    taken = not _takes(_behind(case, index), word, moved(line, number, number.step * FAR))
                 if number.step:
-                    new = moved(line, number, number.step)
-                    yield Moved(index, new, _takes(checker, word, new))
+                    yield Moved(index, new, taken)
         checker._take(word, Fields(rest))
+
+
+def _behind(case: Kept, index: int) -> Checker:
+    """Return the kernel's state before a line."""
+    network = case.network
+    checker = Checker.of(network, claim_of(case.lines[1], network))
+    for line in case.lines[2:index]:
+        word, *rest = line.split()
+        checker._take(word, Fields(rest))
+    return checker
 
 
 def _takes(checker: Checker, word: str, record: str) -> bool:

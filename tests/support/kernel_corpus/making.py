@@ -110,7 +110,7 @@ class Drawn:
         return words.pair(place, 0, 1, pairs_of(driven, checker._strips(place, 0, 1), 2))
 
     def _numbers(self) -> Iterator[str]:
-        """Yield potentials of one number a node, at drawn prices: which numbers is found as they are made tight."""
+        """Yield potentials of one number a node, at drawn prices."""
         context, generator = self.asked.maker.context, self.generator
         for place in reversed(self.asked.layers):
             for j, invariant in enumerate(context.invariants[place]):
@@ -223,7 +223,7 @@ def certificate_of(asked: Question, generator: np.random.Generator) -> tuple[byt
 
 
 def proof_of_class(asked: Question, ties: str) -> tuple[bytes, list[str]] | None:
-    """Return a model file and a certificate that a prover made, of the widest radius that it proves; None: of none."""
+    """Return a model file and a prover's certificate of the widest radius that it proves; None: of none."""
     raw, best = bytes_of(asked.network), None
     network = parse_network(raw, "network")
     with torch.no_grad():

@@ -94,7 +94,7 @@ def _of(make: Callable[[np.random.Generator], Settings]) -> Callable[[np.random.
 
 
 def _counting(rng: np.random.Generator) -> Question:
-    """Return neurons that subtract and count, in one loop of the same inputs: cells, pairs, and γ say most of them."""
+    """Return neurons that subtract and count, of the same inputs: cells, pairs and γ say most of them."""
     decay, steps, width = float(rng.choice([0.5, 0.75, 1.0])), int(rng.integers(2, 5)), int(rng.integers(2, 5))
     fires = str(rng.choice([">=", ">"]))
     neurons = [LIF(decay, reset="subtract", fires_at=fires) for _ in range(2)]
@@ -151,6 +151,7 @@ def drawn_class(rng: np.random.Generator, kind: str) -> Question:
 CLASSES = "largest", "largest affine", "first", "summed", "mean", "whole"
 """Kinds of readouts whose classes are proven; of each also by argmax."""
 KINDS: dict[str, Callable[[np.random.Generator], Question]] = {
-    "plain": _plain, "ball": _ball, "features": _features, "events": _events, "resting": _of(resting), "adapting": _of(adapting),
-    "summed": _of(lambda rng: read_over_time(rng, "summed")), "counting": _counting, "whole": _whole, "rates": _rates,
+    "plain": _plain, "ball": _ball, "features": _features, "events": _events, "resting": _of(resting),
+    "adapting": _of(adapting), "summed": _of(lambda rng: read_over_time(rng, "summed")), "counting": _counting,
+    "whole": _whole, "rates": _rates,
 }  # fmt: skip

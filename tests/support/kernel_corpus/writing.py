@@ -1,4 +1,4 @@
-"""Choose certificates of drawn questions that take the kernel along all its ways; run as a module, it writes them."""
+"""Choose certificates of drawn questions that take the kernel along all its ways; as a module, write them."""
 
 import json
 import shutil
