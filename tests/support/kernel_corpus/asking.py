@@ -22,13 +22,13 @@ class Moved(NamedTuple):
 
 
 FAR = 1 << 64
-"""So many times the least move: only a number that bounds no run may go so far: of a node without moves."""
+"""So many least moves: only a number that bounds no run may go so far, as of a node without moves."""
 
 
 def says_more(case: Kept) -> Iterator[Moved]:
     """Yield each record with one end or one constant of its own moved, and whether the kernel takes that there.
 
-"""So many times the least move: only a number that bounds no run may go so far, as of a node without moves."""
+    The kernel's state is that behind the records before. What may also be moved far bounds no run, and is left out.
     """
     checker = _behind(case, 2)
     for index, line in enumerate(case.lines[2:], 2):
