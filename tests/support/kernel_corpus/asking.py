@@ -28,7 +28,7 @@ FAR = 1 << 64
 def says_more(case: Kept) -> Iterator[Moved]:
     """Yield each record with one end or one constant of its own moved, and whether the kernel takes that there.
 
-    The kernel's state is that behind the records before. What may also be moved far bounds no run, and is left out.
+    The kernel's state is that behind the records before. What may also be moved far bounds no run: it is left out.
     """
     checker = _behind(case, 2)
     for index, line in enumerate(case.lines[2:], 2):
