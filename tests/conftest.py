@@ -11,6 +11,7 @@ from hypothesis import settings
 from support import compiling
 from support.by_day import ALIKE, SHARE
 from support.examples import DAILY, THOROUGH
+from support.native import say_left_out
 
 torch.set_num_threads(1)
 settings.register_profile("by day", derandomize=True, deadline=None, max_examples=DAILY)
@@ -53,6 +54,11 @@ def pytest_collection_finish() -> None:
 def pytest_addoption(parser: pytest.Parser) -> None:
     """Let a part of the tests be asked for: by night, each of several environments runs one."""
     parser.addoption("--one-in", type=int, default=1, help="run one test in so many, the same ones each time")
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Say what was left out of the native kernel."""
+    say_left_out(terminalreporter)
 
 
 @pytest.hookimpl(tryfirst=True)

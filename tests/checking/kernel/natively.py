@@ -4,22 +4,12 @@ import json
 import re
 from pathlib import Path
 
-import pytest
-
 from spikecert.checking import Refused, native
+from support.native import HERE
 
 from .conftest import FOLDER
 
-
-def is_built() -> bool:
-    try:
-        native.find_native()
-    except Refused:
-        return False
-    return True
-
-
-HERE = pytest.mark.skipif(not is_built(), reason="no native kernel here: `make native` builds it from the proofs")
+__all__ = ["HERE", "arrays", "model", "refusal", "told"]
 
 
 def refusal(model: Path, lines) -> str:
