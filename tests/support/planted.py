@@ -1,0 +1,274 @@
+"""Sets that hold a change of class: found by halving a segment down to neighbouring floats, or in a list.
+
+Whoever calls such a set verified is wrong. Distances are rational numbers, and sets say themselves that they hold what
+was planted; of events and whole numbers all members are listed here, by other means than the library's own.
+"""
+
+import copy
+import itertools
+import math
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from fractions import Fraction
+
+import torch
+from torch import Tensor, nn
+
+from spikecert import L2, LIF, LInf, SpikeFlip, SpikeShift, SpikingNetwork, StuckNeurons
+from spikecert.certify import EventChange, Perturbation, PixelBox
+from support.matrix import MOST, Cell, first_maximum, flips, runs, wrong
+from support.oracles import every_flip, every_shift
+
+RATIOS = (0.99, 0.9999, 0.99999, 1.0)
+"""How far from the sample a flip is planted, as a share of the radius; at 1 the radius is its distance, rounded up."""
+EVENT_SETS = (
+    SpikeFlip(1),
+    SpikeFlip(2),
+    SpikeFlip(2, "insert"),
+    SpikeFlip(3, "delete"),
+    SpikeShift(1, count=1),
+    SpikeShift(1),
+    SpikeShift(None, total=2),
+    SpikeShift(1, count=2, border="leave"),
+    SpikeShift(1, merge="refuse"),
+    EventChange(SpikeFlip(1), SpikeShift(1, count=1)),
+    EventChange(SpikeFlip(1, "delete"), SpikeShift(1)),
+)
+MOST_MOVED = 6
+"""Events of a sample whose moves are listed."""
+
+
+@dataclass(frozen=True)
+class Turn:
+    """Two inputs beside each other, (...): one keeps the sample's class and the other has another one."""
+
+    kept: Tensor
+    flipped: Tensor
+
+
+def turn(cell: Cell, tries: int = 64) -> Turn | None:
+    """Return the nearest of some changes of class along segments from the sample, or None where none was found."""
+    far = _far(cell, tries)
+    ends = far[wrong(runs(cell.network, far), cell.label, cell.ties)]
+    found = [_halved(cell, end) for end in ends[torch.randperm(len(ends), generator=cell.generator)[:3]]]
+    real = [one for one in found if flips(cell.network, one.flipped, cell.label, cell.ties)]
+    return min(real, key=lambda one: distance(one.flipped, cell.inputs[0], "linf"), default=None)
+
+
+def _far(cell: Cell, count: int) -> Tensor:
+    """Return valid inputs anywhere: corners, a grid, and others."""
+    low, high = max(cell.ends[0], -1.0), min(cell.ends[1], 2.0)
+    share = torch.rand(count, *cell.inputs.shape[1:], generator=cell.generator, dtype=torch.float64)
+    share[::4] = share[::4].round()
+    share[1::4] = (share[1::4] * 8).round() / 8
+    return (low + (high - low) * share).to(cell.network.dtype)
+
+
+def _halved(cell: Cell, end: Tensor) -> Turn:
+    """Return where the class changes between the sample and `end`, which has another one: both sides are run."""
+    start, low, high = cell.inputs[0].double(), 0.0, 1.0
+    least, most = cell.inputs[0].minimum(end), cell.inputs[0].maximum(end)
+
+    def at(shares: Tensor) -> Tensor:
+        moved = start + shares.view(-1, *[1] * start.dim()) * (end.double() - start)
+        return moved.to(end.dtype).clamp(least, most)
+
+    while True:
+        shares = low + (high - low) * torch.arange(1, 16, dtype=torch.float64) / 16
+        shares = shares[(shares > low) & (shares < high)].unique()
+        if not len(shares):
+            break
+        failing = wrong(runs(cell.network, at(shares)), cell.label, cell.ties).tolist()
+        first = failing.index(True) if True in failing else len(failing)
+        places = [low, *shares.tolist(), high]
+        low, high = places[first], places[first + 1]
+        if torch.equal(*(kept := at(torch.tensor([low, high], dtype=torch.float64)))):
+            break
+    kept, flipped = at(torch.tensor([low, high], dtype=torch.float64))
+    return Turn(kept, flipped if high < 1.0 else end)
+
+
+def distance(point: Tensor, sample: Tensor, norm: str) -> Fraction:
+    """Return the distance in "linf", or its square in "l2", exactly."""
+    parts = [
+        abs(Fraction(a) - Fraction(b))
+        for a, b in zip(*(x.flatten().tolist() for x in (point, sample)), strict=True)
+    ]
+    return max(parts) if norm == "linf" else sum((part**2 for part in parts), Fraction(0))
+
+
+def around(cell: Cell, point: Tensor, norm: str, ratio: float) -> Perturbation:
+    """Return a set that holds `point`, at `ratio` of its radius."""
+    sample = cell.inputs[0]
+    if norm == "box":
+        radii = (point.double() - sample.double()).abs() / ratio
+        return PixelBox(radii.nextafter(torch.full_like(radii, math.inf)), *cell.ends)
+    far = distance(point, sample, norm)
+    if norm == "linf":
+        return LInf(math.nextafter(float(far / Fraction(ratio)), math.inf), *cell.ends)
+    return L2(math.sqrt(float(far)) / ratio * (1.0 + 2.0**-50), *cell.ends)
+
+
+def holds(cell: Cell, threat: Perturbation, point: Tensor) -> bool:
+    """Return whether the set says that it holds an input."""
+    return bool(threat.contains(point[None], cell.inputs).all())
+
+
+def listed(cell: Cell, threat: Perturbation) -> Tensor | None:
+    """Return all inputs of a set of events or whole numbers, (n, ...), found here; None for too many, and others."""
+    if isinstance(threat, LInf) and cell.kind == "whole":
+        reach = range(-int(threat.epsilon), int(threat.epsilon) + 1)
+        moves = torch.tensor(list(itertools.product(reach, repeat=cell.inputs.numel())), dtype=torch.float64)
+        found = cell.inputs + moves.view(-1, *cell.inputs.shape[1:])
+        return found[((found >= 0) & (found <= MOST)).flatten(1).all(1)]
+    if isinstance(threat, SpikeFlip):
+        return _flipped(cell.inputs[0], threat)
+    if isinstance(threat, SpikeShift):
+        return _shifted(cell.inputs[0], threat)
+    if isinstance(threat, EventChange):
+        moved = _shifted(cell.inputs[0], threat.shifts)
+        return None if moved is None else torch.cat([_flipped(each, threat.flips) for each in moved]).unique(dim=0)
+    return None
+
+
+def _flipped(events: Tensor, threat: SpikeFlip) -> Tensor:
+    found = every_flip(events, threat.count)
+    gains, loses = ((found > events).flatten(1).any(1), (found < events).flatten(1).any(1))
+    return found[~{"flip": gains & ~gains, "insert": loses, "delete": gains}[threat.kind]]
+
+
+def _shifted(events: Tensor, threat: SpikeShift) -> Tensor | None:
+    if int(events.sum()) > MOST_MOVED:
+        return None
+    jitter = len(events) if threat.jitter is None else threat.jitter
+    known = SpikeShift(jitter, threat.count, threat.total, threat.merge, threat.border)
+    flat = events.flatten(1)
+    return every_shift(flat, known, torch.ones_like(flat)).view(-1, *events.shape)
+
+
+def real_sets(cell: Cell, found: Turn | None) -> Iterator[Perturbation]:
+    """Yield a ball of each kind: some hold the change of class, some end before it, some are no wider than a point."""
+    share = cell.random.choice((0.0, 0.3, 0.7, 0.95, 1.0 / 0.99, 1.5))
+    for norm in ("linf",) if cell.kind == "rate" else ("linf", "l2", "box"):
+        if found is None:
+            radius = cell.random.choice((0.02, 0.1, 0.5))
+            yield {"linf": LInf, "l2": L2}.get(norm, _box(cell))(radius, *cell.ends)
+        else:
+            yield around(cell, found.flipped, norm, 1.0 / share) if share else LInf(0.0, *cell.ends)
+
+
+def _box(cell: Cell) -> Callable[..., PixelBox]:
+    return lambda radius, *ends: PixelBox(torch.full_like(cell.inputs[0], radius), *ends)
+
+
+def sets(cell: Cell, found: Turn | None) -> list[Perturbation]:
+    """Return what is asked of a cell: some sets of events, all boxes of whole numbers up to 2, balls of each norm."""
+    if cell.kind == "events":
+        timed = cell.network.num_steps > 1
+        known = [threat for threat in EVENT_SETS if timed or isinstance(threat, SpikeFlip)]
+        return cell.random.sample(known, 3)
+    if cell.kind == "whole":
+        return [LInf(1.0, *cell.ends), LInf(2.0, *cell.ends)]
+    return list(real_sets(cell, found))
+
+
+def drawn(cell: Cell, threat: Perturbation, found: Turn | None, count: int = 64) -> Tensor:
+    """Return some inputs of a set, its corners among them, and both sides of the change of class where it holds them."""
+    batch = cell.inputs.expand(count, *cell.inputs.shape[1:])
+    far = batch + 8 * torch.randn(batch.shape, generator=cell.generator, dtype=batch.dtype)
+    parts = [cell.inputs, threat.project(far, batch), threat.sample(batch, cell.generator)]
+    points = torch.cat(parts)
+    if found is not None:
+        sides = torch.stack([found.kept, found.flipped])
+        points = torch.cat([points, sides[threat.contains(sides, cell.inputs.expand_as(sides))]])
+    return points
+
+
+def members(cell: Cell, threat: Perturbation, found: Turn | None) -> tuple[Tensor, bool]:
+    """Return inputs of a set, and whether these are all."""
+    all_of_them = listed(cell, threat)
+    return (drawn(cell, threat, found), False) if all_of_them is None else (all_of_them, True)
+
+
+def mistuned(cell: Cell, tries: int = 3) -> tuple[SpikingNetwork, float] | None:
+    """Return a network of another class whose weights differ by a share, and that share; None if none was found."""
+    for _ in range(tries):
+        signs = {
+            name: torch.randint(0, 2, part.shape, generator=cell.generator).to(part.dtype) * 2 - 1
+            for name, part in cell.network.named_parameters()
+        }
+        low, high = 0.0, cell.random.choice((0.05, 0.25, 0.9))
+        if not _differs(cell, _moved(cell, signs, high)):
+            continue
+        while low < (middle := (low + high) / 2) < high:
+            low, high = (low, middle) if _differs(cell, _moved(cell, signs, middle)) else (middle, high)
+        member = _moved(cell, signs, high)
+        return member, float(_share(cell.network, member))
+    return None
+
+
+def _differs(cell: Cell, member: SpikingNetwork) -> bool:
+    return flips(member, cell.inputs[0], cell.label, cell.ties)
+
+
+def _moved(cell: Cell, signs: dict[str, Tensor], share: float) -> SpikingNetwork:
+    member = copy.deepcopy(cell.network)
+    for name, part in member.named_parameters():
+        part.data = part.data * (1 + share * signs[name])
+    return member
+
+
+def _share(one: SpikingNetwork, other: SpikingNetwork) -> Fraction:
+    """Return by which share the weights of two networks differ at most, exactly."""
+    found = [Fraction(0)]
+    for ours, theirs in zip(one.parameters(), other.parameters(), strict=True):
+        for a, b in zip(ours.flatten().tolist(), theirs.flatten().tolist(), strict=True):
+            found += [abs(Fraction(b) - Fraction(a)) / abs(Fraction(a))] if a else []
+    return max(found)
+
+
+def stuck(cell: Cell) -> Iterator[tuple[StuckNeurons, SpikingNetwork]]:
+    """Yield networks of another class with one or two neurons stuck, and the set that each of them is of.
+
+    A neuron behind a dense layer is stuck where its row is 0 and its bias below 0, or twice the threshold.
+    """
+    layers = list(cell.network.layers)
+    places = [
+        (k, row)
+        for k, (one, other) in enumerate(itertools.pairwise(layers))
+        if isinstance(one, nn.Linear) and type(other) is LIF and (other.reset != "none" or k + 2 < len(layers))
+        for row in range(one.out_features)
+    ]
+    for count in (1, 2):
+        for chosen in itertools.combinations(places, count):
+            for fires in itertools.product((False, True), repeat=count):
+                member = copy.deepcopy(cell.network)
+                for (k, row), firing in zip(chosen, fires, strict=True):
+                    _stick(member.layers[k], member.layers[k + 1], row, firing)
+                if _differs(cell, member):
+                    yield StuckNeurons(count), member
+
+
+def _stick(layer: nn.Module, neuron: nn.Module, row: int, fires: bool) -> None:
+    assert isinstance(layer, nn.Linear)
+    assert isinstance(neuron, LIF)
+    layer.weight.data[row] = 0.0
+    layer.bias.data[row] = neuron.dynamics.threshold * (2.0 if fires else -1.0)
+
+
+def plain(cell: Cell) -> bool:
+    """Return whether all parameters of a cell's network are weights of dense layers and convolutions."""
+    affine = (nn.Linear, nn.Conv1d, nn.Conv2d, nn.ConvTranspose1d)
+    with_own = [layer for layer in cell.network.modules() if list(layer.parameters(recurse=False))]
+    return cell.kind in ("real", "events") and all(isinstance(layer, affine) for layer in with_own)
+
+
+def least_margin(logits: Tensor, label: int) -> float:
+    """Return the least of all runs' margins of a class."""
+    others = torch.cat([logits[:, :label], logits[:, label + 1 :]], 1)
+    return float((logits[:, label].double() - others.double().amax(1)).min())
+
+
+def own_class(network: SpikingNetwork, point: Tensor) -> int:
+    """Return the class of one input, (...), run alone."""
+    return int(first_maximum(runs(network, point[None])))
