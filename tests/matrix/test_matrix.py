@@ -1,9 +1,10 @@
 """The matrix of networks × sets × questions: each property is one test of all its elements, by public names alone.
 
-By day a few cells of each element are asked, the same ones each time; at night (`make nightly`) thousands of new ones. A
-cell that fails is named by its element and seed: `cell("LIF zero", 7)` draws it again.
+By day a few cells of each element are asked, the same ones each time; at night (`make nightly`) thousands of new
+ones. A cell that fails is named by its element and seed: `cell("LIF zero", 7)` draws it again.
 """
 
+import copy
 import itertools
 import math
 import random
@@ -11,6 +12,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from fractions import Fraction
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -38,9 +40,9 @@ from spikecert import (
     verify,
 )
 from spikecert.certify import Perturbation
-from spikecert.certify.proofs import Prover, Unproven
+from spikecert.certify.proofs import Proof, Prover, Unproven
 from spikecert.checking import Refused, check
-from support.examples import THOROUGH
+from support.examples import THOROUGH, by_night
 from support.matrix import (
     DTYPES,
     ELEMENTS,
@@ -59,9 +61,9 @@ from support.matrix import (
 )
 from support.planted import (
     RATIOS,
+    Turn,
     around,
     distance,
-    drawn,
     holds,
     least_margin,
     listed,
@@ -74,14 +76,20 @@ from support.planted import (
     turn,
 )
 
-CELLS = 24 if THOROUGH else 2
-"""Of each element, for each property."""
+NIGHTLY = 24
+"""Cells of each element that a property is asked of at night."""
 SALT = random.SystemRandom().randrange(2**32) if THOROUGH else 0
 SECONDS = 2.0 if THOROUGH else 0.5
 """That a verifier has for a question."""
 BOUNDING = ("interval", "trains", "linear")
 Tally = Callable[[str, int], None]
-elements = pytest.mark.parametrize("element", ELEMENTS)
+
+
+def elements(share: int, first: int = 0) -> pytest.MarkDecorator:
+    """Return all elements as parameters; by day each `share`-th of them, from `first` on."""
+    names = list(ELEMENTS)
+    left = [name for place, name in enumerate(names) if place % share != first]
+    return pytest.mark.parametrize("element", [*(name for name in names if name not in left), *by_night(*left)])
 
 
 @pytest.fixture
@@ -93,34 +101,44 @@ def tally(record_property: Callable[[str, object], None]) -> Iterator[Counter[st
         record_property(f"matrix: {name}", count)
 
 
-def cells(element: str, test: str, count: int = CELLS) -> Iterator[Cell]:
+def cells(element: str, test: str, by_day: int = 1) -> Iterator[Cell]:
     """Yield the cells of an element that a property is asked of; what fails is told by its seed."""
     first = sum(map(ord, test)) * 1000 + SALT
-    for seed in range(first, first + count):
+    for seed in range(first, first + (NIGHTLY if THOROUGH else by_day)):
         yield cell(element, seed)
 
 
-def in_turn(found: Cell) -> tuple[str, ...]:
-    """Return quick verifiers, and one of the others: "auto", which attacks long, once in ten."""
-    turns = SLOW[:-1] if found.seed % 10 else ("auto",)
-    return (*QUICK, turns[(found.seed + list(ELEMENTS).index(found.element)) % len(turns)])
+def slow(one: Cell) -> str:
+    """Return a slow verifier, in turn; "auto", which attacks for seconds, once in twenty."""
+    place = one.seed * len(ELEMENTS) + list(ELEMENTS).index(one.element)
+    return SLOW[place % (len(SLOW) - 1)] if place % 20 else "auto"
 
 
-def asked(found: Cell, threat: object, verifier: str, prop: Property | None = None) -> Verdict | None:
-    """Return a verdict on a cell's class, or a property; None where that is refused, in one line."""
-    goal = found.labels if prop is None else prop
-    rest = {"timeout": SECONDS} | ({"ties": found.ties} if prop is None else {})
+def answered(call: Callable[..., Any], *given: object, **rest: object) -> Any:
+    """Return what is answered; None where a question is refused, in one line that begins with what is refused."""
     try:
-        return verify(found.network, found.inputs, goal, threat, verifier, **rest)[0]  # type: ignore[arg-type]
-    except (ValueError, TypeError) as refusal:
-        assert str(refusal)
-        assert "\n" not in str(refusal)
+        return call(*given, **rest)
+    except (ValueError, TypeError, Unproven, OverflowError) as refusal:
+        _check_line(str(refusal))
         return None
 
 
-def change(found: Cell) -> "object":
+def _check_line(told: str) -> None:
+    assert told
+    assert "\n" not in told
+
+
+def asked(one: Cell, threat: object, verifier: str, prop: Property | None = None) -> Verdict | None:
+    """Return a verdict on a cell's class, or a property; None where that is refused."""
+    rest = {"timeout": SECONDS} | ({"ties": one.ties} if prop is None else {})
+    goal = one.labels if prop is None else prop
+    verdicts = answered(verify, one.network, one.inputs, goal, threat, verifier, **rest)
+    return None if verdicts is None else verdicts[0]
+
+
+def change(one: Cell) -> Turn | None:
     """Return a change of class of a cell of real inputs, or None."""
-    return turn(found) if found.kind in ("real", "rate") else None
+    return turn(one) if one.kind in ("real", "rate") else None
 
 
 def test_all_verifiers_are_in_the_matrix() -> None:
@@ -145,59 +163,49 @@ def test_each_value_of_each_axis_is_drawn() -> None:
     assert {one.network.num_steps for one in drawn_cells} >= {1, 2, 3, 4}
 
 
-@elements
+@elements(3)
 def test_bounds_hold(element: str, tally: Counter[str]) -> None:
-    """No run of a member leaves the bounds of logits, ranges of a form, or what a radius promises."""
+    """No run of a member leaves the bounds of logits, or the range of a form."""
     for one in cells(element, "bounds"):
         found = change(one)
-        for threat in sets(one, found):
-            points, _ = members(one, threat, found)
-            logits = runs(one.network, points).double()
-            tally["questions"] += 1
-            for verifier in BOUNDING[: 2 + (one.seed % 3 == 0)]:
-                _check_bounds(one, threat, verifier, logits)
-            if threat is not None and one.seed % 2 == 0:
-                _check_range(one, threat, points, logits)
+        threat = one.random.choice(sets(one, found))
+        points, _ = members(one, threat, found)
+        logits = runs(one.network, points).double()
+        tally["questions"] += 1
+        for verifier in BOUNDING if THOROUGH else BOUNDING[:2]:
+            proven = answered(bounds, one.network, one.inputs, threat, verifier)
+            assert proven is None or bool((logits >= proven.lower).all()), (one, threat, verifier)
+            assert proven is None or bool((logits <= proven.upper).all()), (one, threat, verifier)
+        _check_range(one, threat, logits)
 
 
-def _check_bounds(one: Cell, threat: Perturbation, verifier: str, logits: Tensor) -> None:
-    try:
-        proven = bounds(one.network, one.inputs, threat, verifier)
-    except (ValueError, TypeError) as refusal:
-        assert "\n" not in str(refusal), one
+def _check_range(one: Cell, threat: Perturbation, logits: Tensor) -> None:
+    form, values = output[0], logits[:, 0]
+    if one.random.random() < 0.5:
+        form, values = output[1] - output[0], logits[:, 1] - logits[:, 0]
+    rest = {"verifier": "complete" if THOROUGH else "trains"}
+    told = answered(output_range, one.network, one.inputs, threat, form, 0.05, SECONDS, **rest)
+    if told is None:
         return
-    assert bool((logits >= proven.lower).all()), (one, threat, verifier)
-    assert bool((logits <= proven.upper).all()), (one, threat, verifier)
-
-
-def _check_range(one: Cell, threat: Perturbation, points: Tensor, logits: Tensor) -> None:
-    form, values = (
-        (output[0], logits[:, 0]) if one.seed % 4 else (output[1] - output[0], logits[:, 1] - logits[:, 0])
-    )
-    verifier = "complete" if one.seed % 8 == 0 else "trains"
-    try:
-        (found,) = output_range(one.network, one.inputs, threat, form, 0.01, SECONDS, verifier=verifier)
-    except (ValueError, TypeError) as refusal:
-        assert "\n" not in str(refusal), one
-        return
-    assert found.lower <= float(values.min()), (one, threat)
-    assert float(values.max()) <= found.upper, (one, threat)
-    for point in (found.at_least, found.at_greatest):
+    assert told[0].lower <= float(values.min()), (one, threat)
+    assert float(values.max()) <= told[0].upper, (one, threat)
+    for point in (told[0].at_least, told[0].at_greatest):
         assert holds(one, threat, point), (one, threat)
 
 
-@elements
+@elements(2)
 def test_verifiers_agree(element: str, tally: Counter[str]) -> None:
     """All verdicts and margins are of one truth, and of a list of all members the whole truth."""
     for one in cells(element, "agree"):
         found = change(one)
         for threat in sets(one, found)[: None if THOROUGH else 1]:
+            verifiers = (*QUICK, slow(one))
             points, whole = members(one, threat, found)
             logits = runs(one.network, points)
             failing = bool(wrong(logits, one.label, one.ties).any())
             tally["questions"] += 1
             tally["non-trivial"] += _near(one, threat, points, failing)
-            verdicts = {name: asked(one, threat, name) for name in in_turn(one)}
+            verdicts = {name: asked(one, threat, name) for name in verifiers}
             for name, verdict in verdicts.items():
                 if verdict is not None:
                     tally[verdict.status] += 1
@@ -262,19 +270,19 @@ def _led(logits: Tensor, label: int, threshold: float) -> Tensor:
     return (best.indices[:, 0] != label) & (best.values[:, 0] - best.values[:, 1] > threshold)
 
 
-@elements
+@elements(2, 1)
 def test_no_verdict_about_a_property_is_wrong(element: str, tally: Counter[str]) -> None:
     for one in cells(element, "property"):
         found = change(one)
         threat = one.random.choice(sets(one, found))
         points, whole = members(one, threat, found)
         logits = runs(one.network, points).double()
-        for prop, holding in properties(one)[: None if THOROUGH else 2]:
+        for prop, holding in properties(one) if THOROUGH else one.random.sample(properties(one), 1):
             kept = bool(holding(logits).all())
             tally["questions"] += 1
             tally["non-trivial"] += not kept
             statuses = set()
-            for name in ("trains", "enumeration", "complete" if one.seed % 2 else "milp"):
+            for name in ("trains", "enumeration", slow(one)):
                 verdict = asked(one, threat, name, prop)
                 if verdict is None:
                     continue
@@ -292,51 +300,37 @@ def _at_an_end(prop: Property) -> bool:
     return not isinstance(prop, type(targeted(0)) | type(top_k(2)))
 
 
-@elements
+def proven(one: Cell, threat: Perturbation) -> Proof:
+    """Return a proof of a cell's class."""
+    return Prover.of(one.network).prove(one.inputs[0], one.label, threat, SECONDS, ties=one.ties)
+
+
+@elements(2)
 def test_proofs_check(element: str, tally: Counter[str], tmp_path: Path) -> None:
-    """What is proven is accepted by the checker, and is not false; else a line says why there is no proof."""
+    """What is proven is accepted of its own network alone, and not false; else a line says why there is none."""
     for one in cells(element, "proofs"):
         found = change(one)
         threat = sets(one, found)[0]
         save(one.network, tmp_path / "network.safetensors")
         tally["questions"] += 1
-        try:
-            proof = Prover.of(one.network).prove(one.inputs[0], one.label, threat, SECONDS, ties=one.ties)
-        except (Unproven, ValueError, TypeError) as refusal:
-            assert str(refusal), one
-            assert "\n" not in str(refusal), one
+        proof = answered(proven, one, threat)
+        if proof is None:
             tally["without a proof"] += 1
             continue
         proof.save(tmp_path / "0.proof")
         stated = check(tmp_path / "0.proof", tmp_path / "network.safetensors")
+        other = copy.deepcopy(one.network)
+        next(iter(other.parameters())).data += 1.0
+        save(other, tmp_path / "other.safetensors")
+        with pytest.raises(Refused, match="network"):
+            check(tmp_path / "0.proof", tmp_path / "other.safetensors")
         assert (stated.label, stated.ties) == (one.label, one.ties), one
         points, _ = members(one, threat, found)
         assert not bool(wrong(runs(one.network, points), one.label, one.ties).any()), (one, threat)
         tally["proofs"] += 1
 
 
-@elements
-def test_a_proof_is_of_its_network_alone(element: str, tmp_path: Path) -> None:
-    """A proof of a sample itself is refused of the network whose last weights differ."""
-    for one in cells(element, "proofs", 1):
-        try:
-            proof = Prover.of(one.network).prove(one.inputs[0], one.label, _itself(one), SECONDS, ties=one.ties)
-        except (Unproven, ValueError, TypeError):
-            continue
-        other = cell(one.element, one.seed).network
-        next(iter(other.parameters())).data += 1.0
-        save(other, tmp_path / "other.safetensors")
-        proof.save(tmp_path / "0.proof")
-        with pytest.raises(Refused, match="network"):
-            check(tmp_path / "0.proof", tmp_path / "other.safetensors")
-
-
-def _itself(one: Cell) -> Perturbation:
-    """Return the set of the sample alone."""
-    return SpikeFlip(0) if one.kind == "events" else LInf(0.0, *one.ends)
-
-
-@elements
+@elements(2, 1)
 def test_saving_changes_nothing(element: str, tally: Counter[str], tmp_path: Path) -> None:
     for one in cells(element, "saving"):
         save(one.network, tmp_path / "network.safetensors")
@@ -350,29 +344,23 @@ def test_saving_changes_nothing(element: str, tally: Counter[str], tmp_path: Pat
             traces = one.network.trace(points), again.trace(points)
         assert all(map(torch.equal, traces[0].spikes, traces[1].spikes)), one
         assert all(map(torch.equal, traces[0].potentials, traces[1].potentials)), one
-        for name in QUICK:
+        for name in QUICK if THOROUGH else QUICK[:2]:
             given = one.inputs, one.labels, threat, name
-            verdicts = [_verdict_or_line(net, *given) for net in (one.network, again)]
+            verdicts = [answered(verify, network, *given) for network in (one.network, again)]
             assert verdicts[0] == verdicts[1], (one, threat, name)
             tally["questions"] += 1
 
 
-def _verdict_or_line(network: SpikingNetwork, *given: object) -> object:
-    try:
-        return verify(network, *given)  # type: ignore[arg-type]
-    except (ValueError, TypeError) as refusal:
-        return str(refusal)
-
-
-@elements
+@elements(1)
 def test_a_planted_flip_is_never_verified(element: str, tally: Counter[str]) -> None:
     """A change of class, halved down to neighbouring floats, lies just inside the set that is asked for."""
-    for one in cells(element, "planted", 3 * CELLS):
-        for threat, point in _plants(one):
+    for one in cells(element, "planted", 2):
+        verifiers = (*QUICK, slow(one))
+        for place, (threat, point) in enumerate(_plants(one)):
             assert holds(one, threat, point), (one, threat)
             assert flips(one.network, point, one.label, one.ties), one
             tally["planted"] += 1
-            for name in in_turn(one):
+            for name in verifiers[: None if THOROUGH or place == 0 else -1]:
                 verdict = asked(one, threat, name)
                 assert verdict is None or verdict.status != "verified", (one, threat, name, point.tolist())
                 _tell(tally, verdict)
@@ -402,7 +390,7 @@ def _tell(tally: Counter[str], verdict: Verdict | None) -> None:
     tally["refused" if verdict is None else verdict.status] += 1
 
 
-@elements
+@elements(3, 1)
 def test_no_radius_reaches_a_planted_flip(element: str, tally: Counter[str]) -> None:
     for one in cells(element, "radius"):
         found = change(one)
@@ -411,26 +399,20 @@ def test_no_radius_reaches_a_planted_flip(element: str, tally: Counter[str]) -> 
         norm = "linf" if one.kind == "rate" else one.random.choice(("linf", "l2"))
         verifier = one.random.choice(("trains", "trains", "interval", "complete"))
         ends = dict(zip(("lower", "upper"), one.ends, strict=True))
-        try:
-            (radius,) = certified_radius(
-                *(one.network, one.inputs, one.labels, norm, verifier, 0.02),
-                **ends,
-                timeout=SECONDS,
-                ties=one.ties,
-            )
-        except (ValueError, TypeError) as refusal:
-            assert "\n" not in str(refusal), one
+        given = one.network, one.inputs, one.labels, norm, verifier, 0.02
+        radii = answered(certified_radius, *given, **ends, timeout=SECONDS, ties=one.ties)
+        if radii is None:
             continue
         tally["questions"] += 1
         tally["planted"] += 1
         far = distance(found.flipped, one.inputs[0], norm)
-        proven = Fraction(radius.lower) if norm == "linf" else Fraction(radius.lower) ** 2
-        assert proven < far or math.isclose(proven, far, rel_tol=1e-15), (one, norm, verifier)
+        lower = Fraction(radii[0].lower) if norm == "linf" else Fraction(radii[0].lower) ** 2
+        assert lower < far, (one, norm, verifier)
 
 
-@elements
+@elements(3, 2)
 def test_no_set_of_networks_with_a_planted_member_is_verified(element: str, tally: Counter[str]) -> None:
-    for one in cells(element, "networks", 3 * CELLS):
+    for one in cells(element, "networks", 2):
         if not plain(one):
             continue
         found = mistuned(one)
@@ -439,26 +421,30 @@ def test_no_set_of_networks_with_a_planted_member_is_verified(element: str, tall
             for ratio in RATIOS if THOROUGH else one.random.sample(RATIOS, 1):
                 threat = Tolerance(weights=math.nextafter(share / ratio, 1.0))
                 _check_planted_member(one, threat, member, tally)
-        for threat, _ in itertools.islice(stuck(one), 4 if THOROUGH else 1):
+        for threat in itertools.islice(stuck(one), 4 if THOROUGH else 1):
             _check_planted_member(one, threat, None, tally)
 
 
 def _check_planted_member(one: Cell, threat: object, member: SpikingNetwork | None, tally: Counter[str]) -> None:
     if member is not None:
         assert isinstance(threat, Tolerance)
-        assert threat.contains(one.network, member), (one, threat)
+        held = answered(threat.contains, one.network, member)
+        assert held in (True, None), (one, threat)
+        tally["refused"] += held is None
+        if held is None:
+            return
     tally["planted"] += 1
-    for name in ("interval", "trains", "complete", "auto")[: None if one.seed % 5 == 0 else 3]:
+    for name in ("interval", "trains", "complete", "auto")[: None if THOROUGH else 2]:
         verdict = asked(one, threat, name)
         assert verdict is None or verdict.status != "verified", (one, threat, name)
         _tell(tally, verdict)
 
 
-@elements
+@elements(3)
 def test_builds_that_differ_in_a_set_are_not_equivalent(element: str, tally: Counter[str]) -> None:
     """Weights a little larger move the boundary: an input between both boundaries lies just inside the set."""
     for one in cells(element, "equivalent"):
-        other = cell(one.element, one.seed).network
+        other = copy.deepcopy(one.network)
         for part in other.parameters():
             part.data *= 1.0 if one.kind == "whole" else 1.0 + 2.0 ** -one.random.choice((3, 10, 20))
         found = change(one)
@@ -471,13 +457,11 @@ def test_builds_that_differ_in_a_set_are_not_equivalent(element: str, tally: Cou
         if apart and one.kind == "real":
             threats = [around(one, apart[0], "linf", ratio) for ratio in RATIOS[1:3]]
         for threat in threats:
-            try:
-                (told,) = equivalent(one.network, other, one.inputs, threat, "trains", SECONDS)
-            except (ValueError, TypeError) as refusal:
-                assert "\n" not in str(refusal), one
+            told = answered(equivalent, one.network, other, one.inputs, threat, "trains", SECONDS)
+            if told is None:
                 continue
             tally["questions"] += 1
             tally["planted"] += len(apart) > 0
-            assert not apart or told.status != "equivalent", (one, threat)
-            if told.counterexample is not None:
-                assert holds(one, threat, told.counterexample), (one, threat)
+            assert not apart or told[0].status != "equivalent", (one, threat)
+            if told[0].counterexample is not None:
+                assert holds(one, threat, told[0].counterexample), (one, threat)

@@ -1,7 +1,7 @@
 """Sets that hold a change of class: found by halving a segment down to neighbouring floats, or in a list.
 
-Whoever calls such a set verified is wrong. Distances are rational numbers, and sets say themselves that they hold what
-was planted; of events and whole numbers all members are listed here, by other means than the library's own.
+Whoever calls such a set verified is wrong. Distances are rational numbers, and sets say themselves that they hold
+what was planted; of events and whole numbers all members are listed here, by other means than the library's own.
 """
 
 import copy
@@ -16,11 +16,11 @@ from torch import Tensor, nn
 
 from spikecert import L2, LIF, LInf, SpikeFlip, SpikeShift, SpikingNetwork, StuckNeurons
 from spikecert.certify import EventChange, Perturbation, PixelBox
-from support.matrix import MOST, Cell, first_maximum, flips, runs, wrong
+from support.matrix import MOST, Cell, anywhere, first_maximum, flips, runs, wrong
 from support.oracles import every_flip, every_shift
 
 RATIOS = (0.99, 0.9999, 0.99999, 1.0)
-"""How far from the sample a flip is planted, as a share of the radius; at 1 the radius is its distance, rounded up."""
+"""How far from the sample a flip is planted, as a share of the radius; at 1 that is its distance, rounded up."""
 EVENT_SETS = (
     SpikeFlip(1),
     SpikeFlip(2),
@@ -36,6 +36,8 @@ EVENT_SETS = (
 )
 MOST_MOVED = 6
 """Events of a sample whose moves are listed."""
+MOST_PAIRS = 12
+"""Pairs of stuck neurons that are tried."""
 
 
 @dataclass(frozen=True)
@@ -48,20 +50,13 @@ class Turn:
 
 def turn(cell: Cell, tries: int = 64) -> Turn | None:
     """Return the nearest of some changes of class along segments from the sample, or None where none was found."""
-    far = _far(cell, tries)
+    if flips(cell.network, cell.inputs[0], cell.label, cell.ties):
+        return None
+    far = anywhere(cell, tries)
     ends = far[wrong(runs(cell.network, far), cell.label, cell.ties)]
     found = [_halved(cell, end) for end in ends[torch.randperm(len(ends), generator=cell.generator)[:3]]]
     real = [one for one in found if flips(cell.network, one.flipped, cell.label, cell.ties)]
     return min(real, key=lambda one: distance(one.flipped, cell.inputs[0], "linf"), default=None)
-
-
-def _far(cell: Cell, count: int) -> Tensor:
-    """Return valid inputs anywhere: corners, a grid, and others."""
-    low, high = max(cell.ends[0], -1.0), min(cell.ends[1], 2.0)
-    share = torch.rand(count, *cell.inputs.shape[1:], generator=cell.generator, dtype=torch.float64)
-    share[::4] = share[::4].round()
-    share[1::4] = (share[1::4] * 8).round() / 8
-    return (low + (high - low) * share).to(cell.network.dtype)
 
 
 def _halved(cell: Cell, end: Tensor) -> Turn:
@@ -115,7 +110,7 @@ def holds(cell: Cell, threat: Perturbation, point: Tensor) -> bool:
 
 
 def listed(cell: Cell, threat: Perturbation) -> Tensor | None:
-    """Return all inputs of a set of events or whole numbers, (n, ...), found here; None for too many, and others."""
+    """Return all inputs of a set of events or whole numbers, (n, ...); None for too many, and other sets."""
     if isinstance(threat, LInf) and cell.kind == "whole":
         reach = range(-int(threat.epsilon), int(threat.epsilon) + 1)
         moves = torch.tensor(list(itertools.product(reach, repeat=cell.inputs.numel())), dtype=torch.float64)
@@ -147,7 +142,7 @@ def _shifted(events: Tensor, threat: SpikeShift) -> Tensor | None:
 
 
 def real_sets(cell: Cell, found: Turn | None) -> Iterator[Perturbation]:
-    """Yield a ball of each kind: some hold the change of class, some end before it, some are no wider than a point."""
+    """Yield a ball of each kind: some hold the change of class, some end before it, some are a point."""
     share = cell.random.choice((0.0, 0.3, 0.7, 0.95, 1.0 / 0.99, 1.5))
     for norm in ("linf",) if cell.kind == "rate" else ("linf", "l2", "box"):
         if found is None:
@@ -162,7 +157,7 @@ def _box(cell: Cell) -> Callable[..., PixelBox]:
 
 
 def sets(cell: Cell, found: Turn | None) -> list[Perturbation]:
-    """Return what is asked of a cell: some sets of events, all boxes of whole numbers up to 2, balls of each norm."""
+    """Return what is asked of a cell: some sets of events, boxes of whole numbers, balls of each norm."""
     if cell.kind == "events":
         timed = cell.network.num_steps > 1
         known = [threat for threat in EVENT_SETS if timed or isinstance(threat, SpikeFlip)]
@@ -173,7 +168,7 @@ def sets(cell: Cell, found: Turn | None) -> list[Perturbation]:
 
 
 def drawn(cell: Cell, threat: Perturbation, found: Turn | None, count: int = 64) -> Tensor:
-    """Return some inputs of a set, its corners among them, and both sides of the change of class where it holds them."""
+    """Return some inputs of a set, its corners among them, and the sides of the change of class that it holds."""
     batch = cell.inputs.expand(count, *cell.inputs.shape[1:])
     far = batch + 8 * torch.randn(batch.shape, generator=cell.generator, dtype=batch.dtype)
     parts = [cell.inputs, threat.project(far, batch), threat.sample(batch, cell.generator)]
@@ -191,30 +186,28 @@ def members(cell: Cell, threat: Perturbation, found: Turn | None) -> tuple[Tenso
 
 
 def mistuned(cell: Cell, tries: int = 3) -> tuple[SpikingNetwork, float] | None:
-    """Return a network of another class whose weights differ by a share, and that share; None if none was found."""
+    """Return a network of another class, and by which share its weights differ; None if none was found."""
+    member = copy.deepcopy(cell.network)
     for _ in range(tries):
-        signs = {
-            name: torch.randint(0, 2, part.shape, generator=cell.generator).to(part.dtype) * 2 - 1
-            for name, part in cell.network.named_parameters()
-        }
+        signs = [2 * torch.randint(0, 2, part.shape, generator=cell.generator) - 1 for part in member.parameters()]
         low, high = 0.0, cell.random.choice((0.05, 0.25, 0.9))
-        if not _differs(cell, _moved(cell, signs, high)):
+        if not _fails(cell, _moved(cell, member, signs, high)):
             continue
-        while low < (middle := (low + high) / 2) < high:
-            low, high = (low, middle) if _differs(cell, _moved(cell, signs, middle)) else (middle, high)
-        member = _moved(cell, signs, high)
-        return member, float(_share(cell.network, member))
+        while low < (middle := (low + high) / 2) < high and high - low > 2.0**-40:
+            low, high = (low, middle) if _fails(cell, _moved(cell, member, signs, middle)) else (middle, high)
+        share = float(_share(cell.network, _moved(cell, member, signs, high)))
+        return (member, share) if flips(member, cell.inputs[0], cell.label, cell.ties) else None
     return None
 
 
-def _differs(cell: Cell, member: SpikingNetwork) -> bool:
-    return flips(member, cell.inputs[0], cell.label, cell.ties)
+def _fails(cell: Cell, member: SpikingNetwork) -> bool:
+    return bool(wrong(runs(member, cell.inputs), cell.label, cell.ties).any())
 
 
-def _moved(cell: Cell, signs: dict[str, Tensor], share: float) -> SpikingNetwork:
-    member = copy.deepcopy(cell.network)
-    for name, part in member.named_parameters():
-        part.data = part.data * (1 + share * signs[name])
+def _moved(cell: Cell, member: SpikingNetwork, signs: list[Tensor], share: float) -> SpikingNetwork:
+    """Return a network with each of its weights another one's, moved by a share."""
+    for part, own, sign in zip(member.parameters(), cell.network.parameters(), signs, strict=True):
+        part.data = own.data * (1 + share * sign.to(own.dtype))
     return member
 
 
@@ -227,8 +220,8 @@ def _share(one: SpikingNetwork, other: SpikingNetwork) -> Fraction:
     return max(found)
 
 
-def stuck(cell: Cell) -> Iterator[tuple[StuckNeurons, SpikingNetwork]]:
-    """Yield networks of another class with one or two neurons stuck, and the set that each of them is of.
+def stuck(cell: Cell) -> Iterator[StuckNeurons]:
+    """Yield sets with a member of another class, one or two of whose neurons are stuck.
 
     A neuron behind a dense layer is stuck where its row is 0 and its bias below 0, or twice the threshold.
     """
@@ -239,14 +232,14 @@ def stuck(cell: Cell) -> Iterator[tuple[StuckNeurons, SpikingNetwork]]:
         if isinstance(one, nn.Linear) and type(other) is LIF and (other.reset != "none" or k + 2 < len(layers))
         for row in range(one.out_features)
     ]
-    for count in (1, 2):
-        for chosen in itertools.combinations(places, count):
-            for fires in itertools.product((False, True), repeat=count):
-                member = copy.deepcopy(cell.network)
-                for (k, row), firing in zip(chosen, fires, strict=True):
-                    _stick(member.layers[k], member.layers[k + 1], row, firing)
-                if _differs(cell, member):
-                    yield StuckNeurons(count), member
+    faults = [(k, row, fires) for k, row in places for fires in (False, True)]
+    pairs = list(itertools.combinations(faults, 2))
+    for chosen in [*((fault,) for fault in faults), *cell.random.sample(pairs, min(len(pairs), MOST_PAIRS))]:
+        member = copy.deepcopy(cell.network)
+        for k, row, fires in chosen:
+            _stick(member.layers[k], member.layers[k + 1], row, fires)
+        if flips(member, cell.inputs[0], cell.label, cell.ties):
+            yield StuckNeurons(len(chosen))
 
 
 def _stick(layer: nn.Module, neuron: nn.Module, row: int, fires: bool) -> None:
