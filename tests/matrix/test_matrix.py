@@ -150,7 +150,7 @@ def test_all_verifiers_are_in_the_matrix() -> None:
 
 
 def test_each_value_of_each_axis_is_drawn() -> None:
-    drawn_cells = [cell(element, seed) for element in ELEMENTS for seed in range(8)]
+    drawn_cells = [cell(element, seed) for element in ELEMENTS for seed in range(3)]
     seen = (
         {(one.network.dtype, one.ties) for one in drawn_cells},
         {one.network.readout for one in drawn_cells},
@@ -163,7 +163,7 @@ def test_each_value_of_each_axis_is_drawn() -> None:
     assert {one.network.num_steps for one in drawn_cells} >= {1, 2, 3, 4}
 
 
-@elements(3)
+@elements(4)
 def test_bounds_hold(element: str, tally: Counter[str]) -> None:
     """No run of a member leaves the bounds of logits, or the range of a form."""
     for one in cells(element, "bounds"):
@@ -305,7 +305,7 @@ def proven(one: Cell, threat: Perturbation) -> Proof:
     return Prover.of(one.network).prove(one.inputs[0], one.label, threat, SECONDS, ties=one.ties)
 
 
-@elements(2)
+@elements(3, 1)
 def test_proofs_check(element: str, tally: Counter[str], tmp_path: Path) -> None:
     """What is proven is accepted of its own network alone, and not false; else a line says why there is none."""
     for one in cells(element, "proofs"):
@@ -360,7 +360,7 @@ def test_a_planted_flip_is_never_verified(element: str, tally: Counter[str]) -> 
             assert holds(one, threat, point), (one, threat)
             assert flips(one.network, point, one.label, one.ties), one
             tally["planted"] += 1
-            for name in verifiers[: None if THOROUGH or place == 0 else -1]:
+            for name in verifiers[: None if THOROUGH or (place == 0 and one.seed % 2) else -1]:
                 verdict = asked(one, threat, name)
                 assert verdict is None or verdict.status != "verified", (one, threat, name, point.tolist())
                 _tell(tally, verdict)
@@ -390,7 +390,7 @@ def _tell(tally: Counter[str], verdict: Verdict | None) -> None:
     tally["refused" if verdict is None else verdict.status] += 1
 
 
-@elements(3, 1)
+@elements(4, 1)
 def test_no_radius_reaches_a_planted_flip(element: str, tally: Counter[str]) -> None:
     for one in cells(element, "radius"):
         found = change(one)
@@ -410,7 +410,7 @@ def test_no_radius_reaches_a_planted_flip(element: str, tally: Counter[str]) -> 
         assert lower < far, (one, norm, verifier)
 
 
-@elements(3, 2)
+@elements(4, 2)
 def test_no_set_of_networks_with_a_planted_member_is_verified(element: str, tally: Counter[str]) -> None:
     for one in cells(element, "networks", 2):
         if not plain(one):
@@ -440,7 +440,7 @@ def _check_planted_member(one: Cell, threat: object, member: SpikingNetwork | No
         _tell(tally, verdict)
 
 
-@elements(3)
+@elements(4, 3)
 def test_builds_that_differ_in_a_set_are_not_equivalent(element: str, tally: Counter[str]) -> None:
     """Weights a little larger move the boundary: an input between both boundaries lies just inside the set."""
     for one in cells(element, "equivalent"):
