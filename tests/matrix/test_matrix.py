@@ -149,6 +149,15 @@ def test_all_verifiers_are_in_the_matrix() -> None:
     assert set(VERIFIERS) == {word.strip("'\" ,") for word in told.replace("one of", "").split()} - {"or"}
 
 
+def test_plain_networks_are_refused_by_none() -> None:
+    """What is refused is not asked: so that not all is, these are answered."""
+    plain_cells = [one for seed in range(12) if (one := cell("LIF zero", seed)).kind == "real"]
+    assert len(plain_cells) > 2
+    for one in plain_cells:
+        for name in (*QUICK, "complete", "milp") if one is plain_cells[0] else QUICK:
+            assert asked(one, LInf(0.01, *one.ends), name) is not None, (one, name)
+
+
 def test_each_value_of_each_axis_is_drawn() -> None:
     drawn_cells = [cell(element, seed) for element in ELEMENTS for seed in range(3)]
     seen = (
@@ -213,7 +222,8 @@ def test_verifiers_agree(element: str, tally: Counter[str]) -> None:
                     assert not (whole and verdict.status == "falsified" and not failing), (one, threat, name)
             listing, complete = verdicts.get("enumeration"), verdicts.get("complete")
             if listing is not None and complete is not None and listing.status != "unknown":
-                assert complete.status == listing.status, (one, threat)
+                late = "time was up" in complete.reason
+                assert late or complete.status == listing.status, (one, threat)
             statuses = {verdict.status for verdict in verdicts.values() if verdict is not None}
             assert statuses < {"verified", "falsified", "unknown"} or not {"verified", "falsified"} <= statuses
 

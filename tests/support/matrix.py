@@ -151,8 +151,8 @@ def _dlif(d: Draw) -> Hidden:
 
 
 def _varied(d: Draw) -> Hidden:
-    constants = [[make() for _ in range(d.width)] for make in (lambda: d.decay, lambda: d.threshold)]
-    return [VariedLIF(*constants, d.random.choice(("zero", "subtract")), d.fires_at)]
+    decays, thresholds = [d.decay for _ in range(d.width)], [d.threshold for _ in range(d.width)]
+    return [VariedLIF(decays, thresholds, d.random.choice(("zero", "subtract")), d.fires_at)]
 
 
 def _adaptive(d: Draw) -> AdaptiveLIF:
@@ -308,11 +308,9 @@ class Cell:
 def cell(element: str, seed: int) -> Cell:
     """Return the cell of an element and a seed: one of a few whose class is seen to change, if any of them is."""
     draw = Random(f"{element}: {seed}")
-    for _ in range(TRIES):
-        found = _drawn(element, seed, draw)
-        if len(first_maximum(runs(found.network, anywhere(found, 32))).unique()) > 1:
-            break
-    return found
+    tries = (_drawn(element, seed, draw) for _ in range(TRIES))
+    changes = (one for one in tries if len(first_maximum(runs(one.network, anywhere(one, 32))).unique()) > 1)
+    return next(changes, None) or _drawn(element, seed, draw)
 
 
 def _drawn(element: str, seed: int, draw: Random) -> Cell:
