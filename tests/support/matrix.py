@@ -252,7 +252,9 @@ ELEMENTS: dict[str, Element] = {
     "BatchNorm1d": Element(lambda d: [_norm(d, d.width), d.leaky(), d.dense(), _norm(d, d.width), d.leaky()]),
     "MaxPool1d of spikes": Element(lambda d: [d.leaky(), nn.MaxPool1d(1 + d.width // 2, 1)]),
     "MaxPool1d of currents": Element(lambda d: [nn.MaxPool1d(1 + d.width // 2, 1), d.leaky()]),
-    "AvgPool1d": Element(lambda d: [d.leaky(), nn.AvgPool1d(1 + d.width // 2, 1)]),
+    "AvgPool1d": Element(
+        lambda d: [nn.Conv1d(1, 2, 1), d.leaky(), nn.AvgPool1d(2), nn.Flatten()], lambda d: [], (1, 4)
+    ),
     "Conv1d": Element(_line, lambda d: [], (1, 4)),
     "ConvTranspose1d": Element(
         lambda d: [nn.ConvTranspose1d(1, 2, 2, stride=2), d.leaky(), nn.Flatten()],

@@ -97,7 +97,7 @@ def around(cell: Cell, point: Tensor, norm: str, ratio: float) -> Perturbation:
     sample = cell.inputs[0]
     if norm == "box":
         radii = (point.double() - sample.double()).abs() / ratio
-        return PixelBox(radii.nextafter(torch.full_like(radii, math.inf)), *cell.ends)
+        return PixelBox(radii.nextafter(math.inf * radii.sign()).nan_to_num(0.0), *cell.ends)
     far = distance(point, sample, norm)
     if norm == "linf":
         return LInf(math.nextafter(float(far / Fraction(ratio)), math.inf), *cell.ends)
