@@ -74,3 +74,14 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
             if cases[name] % SHARE:
                 item.add_marker(pytest.mark.slow)
             cases[name] += 1
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Tell what the matrix of networks and questions was asked, summed up over all processes."""
+    counts = Counter[str]()
+    for report in terminalreporter.stats.get("", ()):
+        told = dict(getattr(report, "user_properties", ()))
+        counts.update({name: int(told[name]) for name in told if name.startswith("matrix: ")})
+    if counts:
+        listed = ", ".join(f"{count} {name.removeprefix('matrix: ')}" for name, count in counts.items())
+        terminalreporter.write_line(f"matrix: {listed}")

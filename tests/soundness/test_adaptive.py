@@ -40,6 +40,7 @@ from spikecert.formats import write_onnx
 from spikecert.models import LIF, AdaptiveLIF, SpikingNetwork, network_hash
 from spikecert.testing import adaptive_neurons, check_sound
 from support.adaptive import by_hand, networks
+from support.contained import grid_sample as sample_of
 from support.examples import examples
 from support.milp import reaches
 from support.oracles import every_flip, least_margin
@@ -47,17 +48,6 @@ from support.recurrent import fill
 
 SEEDS = st.integers(0, 2**31)
 WHOLE = st.sampled_from([0.0, 0.5, 1.0])
-
-
-def sample_of(network: SpikingNetwork, seed: int, batch: int = 3) -> tuple[Tensor, Tensor]:
-    """Return inputs on a grid of quarters, and the network's own answers."""
-    first = network.layers[0]
-    assert isinstance(first, nn.Linear)
-    shape = (network.num_steps,) * network.timed + (first.in_features,)
-    drawn = torch.rand(batch, *shape, generator=torch.Generator().manual_seed(seed))
-    inputs = ((drawn * 4).round() / 4).to(network.dtype)
-    with torch.no_grad():
-        return inputs, network(inputs).argmax(1)
 
 
 @examples(40)

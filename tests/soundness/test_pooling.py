@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from spikecert import gain, load, network_hash, save
 from spikecert.analysis.operators import layer_operators
-from spikecert.certify import L2, LInf, SpikeFlip, attack, verify
+from spikecert.certify import L2, LInf, attack, verify
 from spikecert.certify.bounds.prices.pool_lines import PoolLines
 from spikecert.certify.bounds.prices.price_search import PriceSearch
 from spikecert.certify.bounds.propagation import input_signal, propagate
@@ -19,7 +19,6 @@ from spikecert.certify.milp.closing import Closing
 from spikecert.certify.milp.encoding import encode
 from spikecert.certify.replay import margins
 from spikecert.certify.rounding import Rounding
-from spikecert.certify.verification import bounds
 from spikecert.certify.verifiers import INTERVAL, TRAINS, VERIFIERS, Complete, Gain, Linear, MarginVerifier
 from spikecert.models import LIF, Residual, SpikingNetwork
 from spikecert.models.circuit import Pooled, UnknownNode, circuit
@@ -27,9 +26,10 @@ from spikecert.models.elements.layers import walk
 from spikecert.models.elements.max_pooling import max_windows
 from spikecert.testing import check_sound, image_networks, neurons, sequence_networks
 from spikecert.training.bounds.interval_bounds import worst_logits
+from support.contained import check_contained, check_flips
 from support.examples import examples
 from support.milp import reaches
-from support.oracles import every_flip, least_margin, line_margin
+from support.oracles import line_margin
 
 SEEDS = st.integers(0, 2**31)
 QUICK = Linear(PriceSearch(iterations=5))
@@ -109,15 +109,9 @@ def test_the_search_decides_pools_of_spikes(network: SpikingNetwork, seed: int, 
     network=image_networks(side=4, most_steps=3, pools=MAX), seed=SEEDS, epsilon=st.sampled_from([0.0, 0.05, 0.25])
 )
 def test_no_image_escapes(verifier: MarginVerifier, network: SpikingNetwork, seed: int, epsilon: float):
-    inputs, labels = sample_of(network, seed, 3, 1, 4, 4)
-    generator = torch.Generator().manual_seed(seed)
-    for threat in (LInf(epsilon), L2(3 * epsilon)):
-        lower, ends = verifier.margins(network, inputs, labels, threat), bounds(network, inputs, threat, verifier)
-        for _ in range(12):
-            with torch.no_grad():
-                logits = network(threat.sample(inputs, generator)).double()
-            assert bool((margins(logits, labels) >= lower).all())
-            assert bool(((logits >= ends.lower) & (logits <= ends.upper)).all())
+    check_contained(
+        verifier, network, sample_of(network, seed, 3, 1, 4, 4)[0], seed, (LInf(epsilon), L2(3 * epsilon)), 12
+    )
 
 
 @pytest.mark.slow
@@ -202,14 +196,7 @@ def test_flips_of_pooled_events_are_all_met(name: str, dtype: torch.dtype):
         network = SpikingNetwork(*layers, num_steps=2, encoding="none")
         network = grid(network, torch.Generator().manual_seed(seed)).to(dtype).eval()
         events = torch.rand(2, 2, 4, generator=torch.Generator().manual_seed(seed)).round().to(dtype)
-        with torch.no_grad():
-            labels = network(events).argmax(1)
-        found = verify(network, events, labels, SpikeFlip(1), name, timeout=2.0)
-        for sample, label, verdict in zip(events, labels.tolist(), found, strict=True):
-            exact = least_margin(network, every_flip(sample, 1), label)
-            assert verdict.status != "verified" or exact > 0
-            assert verdict.status != "falsified" or exact <= 0
-            assert verdict.margin is None or verdict.margin <= exact + 1e-6
+        check_flips(network, events, name)
 
 
 @examples(60)

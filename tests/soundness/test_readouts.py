@@ -14,12 +14,12 @@ from spikecert.certify import L2, LInf, SpikeFlip, attack, verify
 from spikecert.certify.bounds.prices.price_search import PriceSearch
 from spikecert.certify.bounds.readouts import largest_margins
 from spikecert.certify.bounds.signals.box import Box
-from spikecert.certify.replay import margins
 from spikecert.certify.verification import bounds
 from spikecert.certify.verifiers import INTERVAL, TRAINS, VERIFIERS, Linear, MarginVerifier
 from spikecert.models import LIF, SpikingNetwork
 from spikecert.testing import neurons
 from spikecert.training.bounds.interval_bounds import worst_logits
+from support.contained import check_contained
 from support.examples import examples
 from support.oracles import every_flip, least_margin, line_margin
 
@@ -108,15 +108,9 @@ def test_no_run_escapes(
 ):
     network = network.float() if single else network
     shape = (network.num_steps, 3) if network.timed else (3,)
-    inputs, labels = sample_of(network, seed, 3, *shape)
-    generator = torch.Generator().manual_seed(seed)
-    for threat in (LInf(epsilon), L2(3 * epsilon)):
-        lower, ends = verifier.margins(network, inputs, labels, threat), bounds(network, inputs, threat, verifier)
-        for _ in range(12):
-            with torch.no_grad():
-                logits = network(threat.sample(inputs, generator)).double()
-            assert bool((margins(logits, labels) >= lower).all())
-            assert bool(((logits >= ends.lower) & (logits <= ends.upper)).all())
+    check_contained(
+        verifier, network, sample_of(network, seed, 3, *shape)[0], seed, (LInf(epsilon), L2(3 * epsilon)), 12
+    )
 
 
 @pytest.mark.parametrize("name", sorted(VERIFIERS))

@@ -20,9 +20,7 @@ from spikecert.certify.bounds.trains.recurrent import DelayedSpikes, FeedbackLoo
 from spikecert.certify.bounds.trains.trains import step_spikes, window_spikes
 from spikecert.certify.milp.closing import Closing
 from spikecert.certify.milp.encoding import encode
-from spikecert.certify.replay import margins
 from spikecert.certify.rounding import Rounding
-from spikecert.certify.verification import bounds
 from spikecert.certify.verifiers import INTERVAL, TRAINS, VERIFIERS, Complete, Linear, MarginVerifier, Milp
 from spikecert.models import DLIF, LIF, PLIF, Recurrent, Share, SpikingNetwork, Synapse
 from spikecert.models.circuit import Recurred, UnknownNode, circuit
@@ -30,6 +28,8 @@ from spikecert.models.rules import Leaky
 from spikecert.testing import check_sound
 from spikecert.training import SingleStep
 from spikecert.training.bounds.interval_bounds import worst_logits
+from support.contained import check_contained
+from support.contained import grid_sample as sample_of
 from support.examples import examples
 from support.milp import reaches
 from support.oracles import every_flip, least_margin
@@ -44,30 +44,11 @@ SPIKES = pytest.mark.parametrize(
 )
 
 
-def sample_of(network: SpikingNetwork, seed: int, batch: int = 3) -> tuple[Tensor, Tensor]:
-    """Return inputs on a grid of quarters, and the network's own answers."""
-    first = network.layers[0]
-    assert isinstance(first, nn.Linear)
-    shape = (network.num_steps,) * network.timed + (first.in_features,)
-    drawn = torch.rand(batch, *shape, generator=torch.Generator().manual_seed(seed))
-    inputs = ((drawn * 4).round() / 4).to(network.dtype)
-    with torch.no_grad():
-        return inputs, network(inputs).argmax(1)
-
-
 @BOUNDS
 @settings(max_examples=8, deadline=None)
 @given(network=recurrent_networks(), seed=SEEDS, epsilon=st.sampled_from([0.0, 0.02, 0.25]))
 def test_no_run_escapes(verifier: MarginVerifier, network: SpikingNetwork, seed: int, epsilon: float):
-    inputs, labels = sample_of(network, seed)
-    generator = torch.Generator().manual_seed(seed)
-    for threat in (LInf(epsilon), L2(2 * epsilon)):
-        lower, ends = verifier.margins(network, inputs, labels, threat), bounds(network, inputs, threat, verifier)
-        for _ in range(6):
-            with torch.no_grad():
-                logits = network(threat.sample(inputs, generator)).double()
-            assert bool((margins(logits, labels) >= lower).all())
-            assert bool(((logits >= ends.lower) & (logits <= ends.upper)).all())
+    check_contained(verifier, network, sample_of(network, seed)[0], seed, (LInf(epsilon), L2(2 * epsilon)), 6)
 
 
 @SPIKES

@@ -16,14 +16,14 @@ from spikecert.certify.bounds.trains.train_graph import GraphTrains
 from spikecert.certify.milp.closing import Closing
 from spikecert.certify.milp.encoding import encode
 from spikecert.certify.proofs.proving import Prover, Unproven
-from spikecert.certify.replay import margins
 from spikecert.certify.rounding import Rounding
-from spikecert.certify.verification import bounds
 from spikecert.certify.verifiers import INTERVAL, TRAINS, VERIFIERS, Complete, Linear, MarginVerifier
 from spikecert.models import RefractoryLIF, SpikingNetwork
 from spikecert.models.circuit import UnknownNode, circuit
 from spikecert.testing import check_sound
 from spikecert.training.bounds.interval_bounds import worst_logits
+from support.contained import check_contained
+from support.contained import grid_sample as sample_of
 from support.examples import examples
 from support.milp import reaches
 from support.oracles import every_flip, least_margin
@@ -32,17 +32,6 @@ from support.resting import by_hand, line_margin, lines, networks, resting
 
 SEEDS = st.integers(0, 2**31)
 BOUNDS = pytest.mark.parametrize("verifier", [INTERVAL, TRAINS, Linear()], ids=lambda v: v.name)
-
-
-def sample_of(network: SpikingNetwork, seed: int, batch: int = 3) -> tuple[Tensor, Tensor]:
-    """Return inputs on a grid of quarters, and the network's own answers."""
-    first = network.layers[0]
-    assert isinstance(first, nn.Linear)
-    shape = (network.num_steps,) * network.timed + (first.in_features,)
-    drawn = torch.rand(batch, *shape, generator=torch.Generator().manual_seed(seed))
-    inputs = ((drawn * 4).round() / 4).to(network.dtype)
-    with torch.no_grad():
-        return inputs, network(inputs).argmax(1)
 
 
 @examples(25)
@@ -78,15 +67,7 @@ def test_gradients_reach_what_fired_and_what_did_not_rest():
 @settings(max_examples=8, deadline=None)
 @given(network=networks(), seed=SEEDS, epsilon=st.sampled_from([0.0, 0.02, 0.25]))
 def test_no_run_escapes(verifier: MarginVerifier, network: SpikingNetwork, seed: int, epsilon: float):
-    inputs, labels = sample_of(network, seed)
-    generator = torch.Generator().manual_seed(seed)
-    for threat in (LInf(epsilon), L2(2 * epsilon)):
-        lower, ends = verifier.margins(network, inputs, labels, threat), bounds(network, inputs, threat, verifier)
-        for _ in range(6):
-            with torch.no_grad():
-                logits = network(threat.sample(inputs, generator)).double()
-            assert bool((margins(logits, labels) >= lower).all())
-            assert bool(((logits >= ends.lower) & (logits <= ends.upper)).all())
+    check_contained(verifier, network, sample_of(network, seed)[0], seed, (LInf(epsilon), L2(2 * epsilon)), 6)
 
 
 @examples(20)

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from torch import Tensor, nn
 
 from spikecert import gain, load, network_hash, save
-from spikecert.certify import L2, LInf, SpikeFlip, attack, verify
+from spikecert.certify import L2, LInf, attack, verify
 from spikecert.certify.bounds.prices.price_search import PriceSearch
 from spikecert.certify.bounds.propagation import input_signal, propagate
 from spikecert.certify.bounds.signals.box import Box
@@ -20,9 +20,7 @@ from spikecert.certify.bounds.trains.many_kinds import many_spikes
 from spikecert.certify.bounds.trains.trains import window_spikes
 from spikecert.certify.milp.closing import Closing
 from spikecert.certify.milp.encoding import encode
-from spikecert.certify.replay import margins
 from spikecert.certify.rounding import Rounding
-from spikecert.certify.verification import bounds
 from spikecert.certify.verifiers import INTERVAL, TRAINS, VERIFIERS, Complete, Linear, MarginVerifier
 from spikecert.models import LIF, SpikingNetwork, VariedLIF
 from spikecert.models.circuit import circuit
@@ -32,9 +30,10 @@ from spikecert.models.files.description import describe
 from spikecert.models.files.storage import pack
 from spikecert.models.rules import Leaky
 from spikecert.testing import image_networks, networks, neurons, residual_networks
+from support.contained import check_contained, check_flips
 from support.examples import examples
 from support.milp import reaches
-from support.oracles import dynamics_of, every_flip, exact_trains, feasible_trains, least_margin, line_margin
+from support.oracles import dynamics_of, exact_trains, feasible_trains, line_margin
 from support.varied import varied, vary
 
 SEEDS = st.integers(0, 2**31)
@@ -88,20 +87,6 @@ def test_verdicts_agree_with_the_pieces_of_a_line(
         assert found.margin is None or found.margin <= exact + 1e-6
 
 
-def check_contained(network: SpikingNetwork, verifier: MarginVerifier, inputs: Tensor, seed: int, epsilon: float):
-    """No run of a sampled input escapes the bounds."""
-    generator = torch.Generator().manual_seed(seed)
-    with torch.no_grad():
-        labels = network(inputs).argmax(1)
-    for threat in (LInf(epsilon), L2(3 * epsilon)):
-        lower, ends = verifier.margins(network, inputs, labels, threat), bounds(network, inputs, threat, verifier)
-        for _ in range(12):
-            with torch.no_grad():
-                logits = network(threat.sample(inputs, generator)).double()
-            assert bool((margins(logits, labels) >= lower).all())
-            assert bool(((logits >= ends.lower) & (logits <= ends.upper)).all())
-
-
 @AT_ONCE
 @BOUNDS
 @settings(max_examples=5, deadline=None)
@@ -119,7 +104,7 @@ def test_no_run_escapes(
     network = vary(network, inputs, seed)  # type: ignore[arg-type]
     with pytest.MonkeyPatch.context() as patched:
         settle(patched, at_once)
-        check_contained(network, verifier, inputs, seed, epsilon)
+        check_contained(verifier, network, inputs, seed, (LInf(epsilon), L2(3 * epsilon)), 12)
 
 
 @AT_ONCE
@@ -133,7 +118,7 @@ def test_no_image_escapes(
     network = vary(network, inputs, seed)  # type: ignore[arg-type]
     with pytest.MonkeyPatch.context() as patched:
         settle(patched, at_once)
-        check_contained(network, verifier, inputs, seed, epsilon)
+        check_contained(verifier, network, inputs, seed, (LInf(epsilon), L2(3 * epsilon)), 12)
 
 
 @AT_ONCE
@@ -149,14 +134,7 @@ def test_flips_are_all_met(monkeypatch, name: str, dtype: torch.dtype, at_once: 
         for parameter in network.parameters():
             parameter.data = (torch.randn(parameter.shape, generator=generator) * 6).round().to(dtype) / 4
         events = torch.rand(2, 3, 3, generator=generator).round().to(dtype)
-        with torch.no_grad():
-            labels = network(events).argmax(1)
-        found = verify(network, events, labels, SpikeFlip(1), name, timeout=2.0)
-        for sample, label, verdict in zip(events, labels.tolist(), found, strict=True):
-            exact = least_margin(network, every_flip(sample, 1), label)
-            assert verdict.status != "verified" or exact > 0
-            assert verdict.status != "falsified" or exact <= 0
-            assert verdict.margin is None or verdict.margin <= exact + 1e-6
+        check_flips(network, events, name)
 
 
 def rows(steps: int, reset: str, generator: torch.Generator) -> tuple[VariedLIF, Varied, Tensor, Tensor]:
