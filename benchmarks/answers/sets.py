@@ -139,12 +139,12 @@ def posed(subject: Subject, family: Family) -> Pose:
 
 
 def _nearest(margins: Tensor, most: int) -> tuple[int, ...]:
-    """Return the samples on both sides of 0 that are nearest to it, as many of each where there are so many."""
+    """Return the samples on both sides of 0 that are nearest to it, in turn where there are as many, nearest first."""
     ranks = []
     for proven in (True, False):
         side = ((margins > 0) == proven).nonzero().flatten()
         ranks += list(enumerate(side[margins[side].abs().argsort(stable=True)].tolist()))
-    return tuple(sorted(index for _, index in sorted(ranks)[:most]))
+    return tuple(index for _, index in sorted(ranks)[:most])
 
 
 def _margins(subject: Subject, family: Family, size: float) -> Tensor:
