@@ -1,9 +1,13 @@
-"""Ask one question, and write down what comes of it: numbers by name, or the refusal."""
+"""Ask one question, and write down what comes of it: numbers by name, or the refusal.
+
+Verifiers are bounded by work, and never by time: nodes, members, entries of programs.
+"""
 
 import copy
 import random
 import tempfile
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +15,7 @@ import torch
 from torch import Tensor
 
 from spikecert import (
+    ClosedLoop,
     SpikingNetwork,
     bounds,
     certified_radius,
@@ -25,11 +30,14 @@ from spikecert import (
     verify,
 )
 from spikecert.certify.proofs import Prover, Unproven
+from spikecert.certify.verifiers import VERIFIERS, Complete, Enumeration, Milp, MoveSplitting, Verifier
+from spikecert.certify.verifiers.inputs import InputSplitting
+from spikecert.certify.verifiers.ladder import Ladder
 from spikecert.checking import Refused, check
 
 from .questions import Question
 from .sets import NAMED, REFUSALS, Pose, made, timed
-from .work import bounded
+from .trained import GIVEN
 
 Answer = dict[str, Any]
 """Of a sample: "status" and numbers by name."""
@@ -41,6 +49,18 @@ DRAWN = 64
 """Inputs of a set that are run where it is verified."""
 PARTS = 16
 """To how many parts of 1 the weights of a second build are rounded."""
+
+PLANT = ((1.0, 0.125), (0.0, 1.0)), ((0.0078125,), (0.125,))
+REACH = 2.75
+"""A and B of a loop's plant, and the unit of what its controller sees and gives."""
+BYTES = 2**22
+"""What a search's nodes may take of a sample of a small network: bytes of a node times nodes."""
+ENTRIES = 2**16
+"""What linear programs may: entries of a program times nodes."""
+MEMBERS = 2**28
+"""What a listed set may, in products."""
+BOXES = 2**9
+"""How many boxes of inputs may be bounded."""
 
 
 class Posed:
@@ -111,6 +131,8 @@ def _broken(posed: Posed, index: int) -> bool:
         return False
     sample = posed.inputs[index : index + 1]
     drawn = posed.around.sample(sample.expand(DRAWN, *sample.shape[1:]), torch.Generator().manual_seed(index))
+    if posed.question.subject.most is not None:
+        drawn = drawn.round()
     return bool((posed.network(drawn).argmax(1) != posed.labels[index]).any())
 
 
@@ -191,6 +213,19 @@ def _proved(prover: Prover, sample: Tensor, label: int, around: Any, network: Pa
     return {"status": "proven", "bytes": path.stat().st_size, "nodes": proof.nodes, "leaves": proof.leaves}
 
 
+def _loop(posed: Posed) -> list[Answer]:
+    """Close a loop around a double integrator; prove that it stays and where it ends."""
+    disturbance = 0.005 if posed.question.verifier == "disturbed" else 0.0
+    seen: dict[str, Any] = {"C": GIVEN, "scale": REACH, "gain": REACH, "disturbance": disturbance}
+    made = ClosedLoop(posed.network, *PLANT, **seen)
+    prove = made.ellipsoid if posed.question.verifier == "ellipsoid" else made.certificate
+    found: Any = prove((1.0, 1.0), [[1.0]], rounds=4, tolerance=TOLERANCE)
+    if not (found.proved and found.check()):
+        return [{"status": "unproven"}]
+    ends = {f"upper {k}": float(end) for k, end in enumerate(found.ultimate)}
+    return [{"status": "proven"} | ends]
+
+
 def _some(**numbers: float | None) -> dict[str, float]:
     return {name: number for name, number in numbers.items() if number is not None}
 
@@ -203,5 +238,31 @@ KINDS: dict[str, Callable[[Posed], list[Answer]]] = {
     "radius": _radius,
     "equivalent": _equivalent,
     "proof": _proof,
+    "loop": _loop,
 }
 """What is asked, by name."""
+
+
+def within(verifier: Verifier, work: float = 1.0) -> Verifier:
+    """Return a verifier, and all that it asks, bounded by work; `work` times the usual bounds."""
+    found: Any = verifier
+    if isinstance(found, Ladder):
+        return replace(found, rungs=tuple(within(rung, work) for rung in found.rungs))
+    if isinstance(found, Complete):
+        changes: dict[str, Any] = {"search": replace(found.search, patience=int(BYTES * work))}
+        for name in ("enumeration", "programs"):
+            part = getattr(found, name)
+            changes[name] = None if part is None else within(part, work)
+        return replace(found, **changes)
+    if isinstance(found, MoveSplitting):
+        return replace(found, patience=int(MEMBERS * work), enumeration=within(found.enumeration, work))
+    if isinstance(found, Enumeration):
+        return replace(found, patience=int(MEMBERS * work))
+    if isinstance(found, Milp):
+        return replace(found, patience=int(ENTRIES * work))
+    return replace(found, most=BOXES) if isinstance(found, InputSplitting) else found
+
+
+def bounded(name: str, work: float = 1.0) -> Verifier:
+    """Return the verifier of a name, bounded by work."""
+    return within(VERIFIERS[name](), work)

@@ -61,7 +61,7 @@ def make(asked: argparse.Namespace) -> int:
     path, questions = asked.kept or FILE, named()
     weights = digests(questions.values())
     poses, answers = _known(path, asked.level, weights)
-    chosen = [question for name, question in questions.items() if fnmatch.fnmatchcase(name, asked.only)]
+    chosen = _fitting(list(questions.values()), asked.only)
     new = ask(chosen, poses, asked.processes or 2 - asked.sample)
     poses, answers = poses | new[0], answers | new[1]
     answers = {name: answers[name] for name in questions if name in answers}
@@ -119,11 +119,19 @@ def _known(path: Path, level: str, weights: Mapping[str, str]) -> tuple[dict[str
 
 
 def _chosen(asked: argparse.Namespace, kept: "Corpus") -> "Sequence[Question]":
-    from .questions import questions
-    from .sampling import sample
+    from .questions import questions, sample
 
     found = sample(questions(), kept.answers) if asked.sample else list(questions())
-    return [question for question in found if fnmatch.fnmatchcase(question.name, asked.only)]
+    return _fitting(found, asked.only)
+
+
+def _fitting(questions: "Sequence[Question]", pattern: str) -> "list[Question]":
+    from .keeping import Unusable
+
+    found = [question for question in questions if fnmatch.fnmatchcase(question.name, pattern)]
+    if not found:
+        raise Unusable(f"only: got {pattern!r}, which fits none of {len(questions)} questions")
+    return found
 
 
 def _count(answers: Mapping[str, Any]) -> int:
@@ -165,4 +173,5 @@ def _print(found: "Comparison", asked: int, new: Sequence[str], whole: bool) -> 
         print(f"new: {len(new)} questions have no kept answer, such as {new[0]}: make them")
     counts = found.counts()
     shown = ", ".join(f"{counts[what]} {what}" for what in (BETTER, SAME, LOST, CONTRADICTED))
-    print(f"{asked} questions: {shown}; decided {found.decided[0]} → {found.decided[1]}")
+    sums = ", ".join(f"{name} {found.before[name]} → {found.now[name]}" for name in found.before)
+    print(f"{asked} questions: {shown}; {sums}")

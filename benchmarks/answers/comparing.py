@@ -173,6 +173,17 @@ def contradictions(now: Mapping[str, Kept]) -> Iterator[Finding]:
                 yield Finding(name, index, CONTRADICTED, f"{status} by {other}, {answer['status']} by {verifier}")
 
 
+def totals(answers: Mapping[str, Kept]) -> Counter[str]:
+    """Return how many answers are decided, and what nodes of searches and bytes of proofs add up to."""
+    found = Counter[str](decided=0, nodes=0, bytes=0)
+    for kept in answers.values():
+        found["nodes"] += kept.get("nodes", 0)
+        for one in samples(kept):
+            found["decided"] += rank(one) == DECIDED
+            found["bytes"] += one.get("bytes", 0)
+    return found
+
+
 @dataclass(frozen=True)
 class Comparison:
     """All findings, and how they count.
@@ -181,24 +192,22 @@ class Comparison:
         findings: of each answer.
         accepted: losses that are.
         strict: whether both were made at one level; otherwise the weaker rule holds.
-        decided: how many answers were decided before and are now.
+        before, now: what the answers to the same questions add up to.
     """
 
     findings: Sequence[Finding]
     accepted: Sequence[Accepted]
     strict: bool
-    decided: tuple[int, int]
+    before: Counter[str]
+    now: Counter[str]
 
     @staticmethod
     def of(
         before: Mapping[str, Kept], now: Mapping[str, Kept], accepted: Sequence[Accepted], strict: bool
     ) -> "Comparison":
         """Compare answers; those to questions that are new are left out."""
-        counts = [
-            sum(rank(one) == DECIDED for name in before if name in each for one in samples(each[name]))
-            for each in (before, now)
-        ]
-        return Comparison(compared(before, now), accepted, strict, (counts[0], counts[1]))
+        sums = [totals({name: each[name] for name in before if name in each}) for each in (before, now)]
+        return Comparison(compared(before, now), accepted, strict, *sums)
 
     @property
     def failures(self) -> list[Finding]:
@@ -208,7 +217,8 @@ class Comparison:
     @property
     def fails(self) -> bool:
         """Return whether the answers may not stand."""
-        return bool(self.failures) or (not self.strict and self.decided[1] < (1.0 - SHARE) * self.decided[0])
+        fewer = self.now["decided"] < (1.0 - SHARE) * self.before["decided"]
+        return bool(self.failures) or (not self.strict and fewer)
 
     @property
     def idle(self) -> list[Accepted]:

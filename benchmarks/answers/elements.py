@@ -1,6 +1,7 @@
 """Small networks, one for each element: each neuron and reset, what stands between layers, readouts, encodings."""
 
 from collections.abc import Callable
+from dataclasses import replace
 
 from torch import nn
 
@@ -21,10 +22,12 @@ from spikecert import (
     Share,
     SpikeAnd,
     SpikeIand,
+    SpikingNetwork,
     Synapse,
     VariedLIF,
     WholeDecay,
     WholeInput,
+    quantize,
 )
 
 from .subjects import Subject
@@ -94,6 +97,16 @@ def whole(name: str, first_neuron: Neuron, second: Neuron, **settings: object) -
     return Subject(name, layers, (FEATURES,), STEPS, {"readout": "potential"} | settings, most=MOST)
 
 
+def build(target: str, neuron: Neuron) -> Subject:
+    """Return a build of a network for a chip."""
+    source = twice(f"build for {target}", neuron)
+
+    def loaded(timed: bool) -> SpikingNetwork:
+        return quantize(source.network(timed), target, 4, levels=1 if timed else MOST)
+
+    return replace(source, loaded=loaded, most=MOST)
+
+
 def _scaled() -> nn.Module:
     neuron = DLIF(STEPS, 0.9)
     neuron.input_scale.data.copy_(neuron.input_scale.new_tensor([1.25, 1.0, 0.5, -0.5]))
@@ -158,6 +171,8 @@ NEURONS = (
     whole("IntegerLIF, several spikes", _integer("subtract", 16, most=3), _integer("subtract", 12)),
     whole("IntegerLIF, saturating", _integer("zero", 16, bits=7), _integer("zero", 12, bits=7)),
     whole("IntegerLIF, rests", _integer("zero", 16, rest=1), _integer("zero", 12, fires_at=">")),
+    build("loihi", lif),
+    build("q8.8", _subtracting),
 )
 BETWEEN = (
     between("Synapse", dense, lambda: Synapse(0.5), lif),

@@ -7,14 +7,15 @@
 4. The forms of plain networks (float32, compiled) × each set × "class" × each verifier but "auto".
 5. Larger networks × ℓ∞ × "class" × bounds and a search, the costly bounds in turn; × ℓ2 and shares of weights ×
    "trains".
-6. The zoo at its own ε, and tables of digits.
+6. The zoo at its own ε, tables of digits, and closed loops, whose verifier is named by what the loop is.
 
 "In turn" goes by the place of an element in its list, so that neighbours, which are alike, are asked otherwise.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
+from typing import Any
 
 import torch
 
@@ -23,7 +24,7 @@ from spikecert.certify.verifiers import VERIFIERS
 from .elements import ELEMENTS
 from .sets import FAMILIES, NAMED
 from .subjects import Subject, variant
-from .trained import DIGITS, ZOO
+from .trained import DIGITS, LOOPS, ZOO
 from .wide import WIDE
 
 ALL = tuple(VERIFIERS)
@@ -35,7 +36,11 @@ BOUNDING = ("interval", "trains", "linear", "gain", "lirpa")
 """Who bounds logits."""
 ROWS = ("trains", "linear", "milp", "complete", "auto")
 """Who answers about properties."""
+LOOP_KINDS = ("calm", "disturbed", "ellipsoid")
 PLAIN = ("LIF zero", "LIF subtract")
+
+COSTLY = frozenset({"auto", "milp"})
+"""Verifiers whose pairs need not all be there."""
 
 
 @dataclass(frozen=True)
@@ -83,6 +88,7 @@ def questions() -> tuple[Question, ...]:
     found += [question for index, subject in enumerate(WIDE) for question in _of_wide(subject, index)]
     found += [question for subject in ZOO for question in _of_zoo(subject)]
     found += [question for subject in DIGITS for question in _of_table(subject)]
+    found += [Question(subject, "linf", "loop", name) for subject in LOOPS for name in LOOP_KINDS]
     return tuple(found)
 
 
@@ -158,3 +164,36 @@ def _of_table(subject: Subject) -> Iterator[Question]:
     for verifier in ("interval", "trains", "linear"):
         yield Question(subject, "linf", "class", verifier, samples=subject.asked)
     yield Question(subject, "linf", "class", "complete", work=8.0, samples=6)
+
+
+def sample(questions: Sequence[Question], kept: Mapping[str, Any]) -> list[Question]:
+    """Return questions that cover all traits, each the one that covers the most of what is left.
+
+    Args:
+        questions: all of them.
+        kept: their answers: refusals are chosen last.
+    """
+    eager = {question.name: question for question in questions if question.subject.kernel == "eager"}
+    left = {name: traits(question) for name, question in eager.items()}
+    missing, chosen = set[object]().union(*left.values()), set[str]()
+
+    def worth(name: str) -> tuple[int, bool]:
+        """Return how much of what is missing a question has, and whether it is answered."""
+        return len(left[name] & missing), "answers" in kept.get(name, {})
+
+    while missing:
+        best = max(left, key=worth)
+        chosen.add(best)
+        missing -= left.pop(best)
+    return [question for question in questions if question.name in chosen]
+
+
+def traits(question: Question) -> frozenset[object]:
+    """Return what a question is an example of."""
+    found: set[object] = {("element", question.subject.origin), ("set and kind", question.family, question.kind)}
+    found |= {("verifier", question.verifier), ("form", str(question.subject.dtype))}
+    if question.subject.origin in PLAIN and question.family == "linf":
+        found |= {("plain", question.subject.origin, question.kind, question.verifier)}
+    if question.verifier not in COSTLY:
+        found |= {("set and verifier", question.family, question.verifier)}
+    return frozenset(found)

@@ -130,6 +130,8 @@ def posed(subject: Subject, family: Family) -> Pose:
     sizes = (
         (fixed,) if fixed else (1, 2, 3) if subject.most is not None and family.name == "linf" else family.sizes
     )
+    if subject.asked == 1:
+        return Pose(float(fixed or 1.0), (0,))
     try:
         size = _bisected(subject, family) if sizes is None else _chosen(subject, family, sizes)
         nearest = _nearest(_margins(subject, family, size), subject.asked)
@@ -139,7 +141,7 @@ def posed(subject: Subject, family: Family) -> Pose:
 
 
 def _nearest(margins: Tensor, most: int) -> tuple[int, ...]:
-    """Return the samples on both sides of 0 that are nearest to it, in turn where there are as many, nearest first."""
+    """Return the samples on both sides of 0 that are nearest to it, in turn, the nearest first."""
     ranks = []
     for proven in (True, False):
         side = ((margins > 0) == proven).nonzero().flatten()

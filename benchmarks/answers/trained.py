@@ -2,7 +2,6 @@
 
 import base64
 import json
-from collections.abc import Callable
 from functools import cache, partial
 from pathlib import Path
 from typing import Any
@@ -12,6 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from spikecert import LIF, CertifiedLoss, SpikingNetwork, dataset, fit, load_zoo, mlp, zoo
+from spikecert.certify.loops import controller
 from spikecert.files import write_atomically
 
 from .subjects import POOL, Subject
@@ -20,6 +20,8 @@ from .wide import digits
 FILE = Path(__file__).parent / "kept" / "digits.json"
 UNIT = 256
 STEPS, DECAY = 8, 0.9
+GIVEN = ((-1.0, -1.75),)
+"""The linear controller that loops are closed with."""
 TABLE = 60
 """Digits of a table."""
 TABLES = {"digits 64-64-10": ((64, 64, 10), "zero"), "digits 64-32-32-10": ((64, 32, 32, 10), "subtract")}
@@ -33,7 +35,7 @@ def _kept() -> dict[str, list[dict[str, Any]]]:
     return json.loads(FILE.read_text(encoding="utf-8"))
 
 
-def of_digits(name: str) -> SpikingNetwork:
+def of_digits(name: str, _: bool = False) -> SpikingNetwork:
     """Return a network of digits with the weights that are kept."""
     widths, reset = TABLES[name]
     made = mlp(widths, STEPS, LIF(DECAY, 1.0, reset)).double()
@@ -83,21 +85,40 @@ def _samples(data: str) -> Tensor:
     return dataset(data).test.inputs[:POOL]
 
 
+def _entry(name: str, _: bool) -> SpikingNetwork:
+    return load_zoo(name)
+
+
 def _zoo() -> tuple[Subject, ...]:
     found = []
     for entry in zoo():
         family = "total" if entry.norm == "shift" else "linf"
-        loaded: Callable[[], SpikingNetwork] = partial(load_zoo, entry.name)
-        rest = {
-            "data": partial(_samples, entry.data),
-            "loaded": loaded,
-            "fixed": {family: entry.points[0].epsilon},
-        }
+        rest: dict[str, Any] = {"data": partial(_samples, entry.data), "loaded": partial(_entry, entry.name)}
+        rest |= {"fixed": {family: entry.points[0].epsilon}}
         found.append(Subject(f"zoo {entry.name}", list, (), entry.num_steps, dtype=torch.float32, **rest))
     return tuple(found)
 
 
+def _controller(hidden: int, _: bool) -> SpikingNetwork:
+    """Return a controller of stairs, of what `asking` closes a loop with."""
+    return controller(GIVEN, hidden)
+
+
 ZOO = _zoo()
+LOOPS = tuple(
+    Subject(
+        f"controller of {hidden}",
+        list,
+        (1,),
+        1,
+        dtype=torch.float32,
+        data=partial(torch.zeros, 1, 1),
+        loaded=partial(_controller, hidden),
+        fixed={"linf": 1.0},
+        asked=1,
+    )
+    for hidden in (8, 32)
+)
 DIGITS = tuple(
     Subject(
         f"{name}, {place}",
