@@ -171,8 +171,6 @@ NEURONS = (
     whole("IntegerLIF, several spikes", _integer("subtract", 16, most=3), _integer("subtract", 12)),
     whole("IntegerLIF, saturating", _integer("zero", 16, bits=7), _integer("zero", 12, bits=7)),
     whole("IntegerLIF, rests", _integer("zero", 16, rest=1), _integer("zero", 12, fires_at=">")),
-    build("loihi", lif),
-    build("q8.8", _subtracting),
 )
 BETWEEN = (
     between("Synapse", dense, lambda: Synapse(0.5), lif),
@@ -237,4 +235,5 @@ READOUTS = (
     element("encoding rate", lambda: [first(), lif(), last()], encoding="rate", draws=RateDraws(1)),
     element("encoding latency", lambda: [first(), lif(), dense(), lif(), last()], encoding="latency"),
 )
-ELEMENTS: tuple[Subject, ...] = NEURONS + BETWEEN + READOUTS
+BUILDS = build("loihi", lif), build("q8.8", _subtracting)
+ELEMENTS: tuple[Subject, ...] = NEURONS + BETWEEN + READOUTS + BUILDS
