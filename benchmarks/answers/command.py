@@ -48,6 +48,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--kept", type=Path, help="the file of answers, if it is another one")
     parser.add_argument("--accepted", type=Path, help="the list of accepted losses, if it is another one")
     parser.add_argument("--only", default="*", help="questions whose names fit this pattern")
+    parser.add_argument("--missing", action="store_true", help="of make: questions that have no kept answer")
     parser.add_argument("--processes", type=int, help="which ask at once; None: two, and one for a sample")
     return parser
 
@@ -61,7 +62,8 @@ def make(asked: argparse.Namespace) -> int:
     path, questions = asked.kept or FILE, named()
     weights = digests(questions.values())
     poses, answers = _known(path, asked.level, weights)
-    chosen = _fitting(list(questions.values()), asked.only)
+    open_ones = [question for name, question in questions.items() if not (asked.missing and name in answers)]
+    chosen = _fitting(open_ones, asked.only)
     new = ask(chosen, poses, asked.processes or 2 - asked.sample)
     poses, answers = poses | new[0], answers | new[1]
     answers = {name: answers[name] for name in questions if name in answers}
@@ -89,8 +91,8 @@ def compare(asked: argparse.Namespace) -> int:
     accepted = accepted_losses(asked.accepted or ACCEPTED)
     chosen = _chosen(asked, kept)
     for name, digest in digests(chosen).items():
-        if kept.weights.get(name) != digest:
-            told = f"{name}: its weights or samples have digest {digest}, kept is {kept.weights.get(name)}"
+        if (known := kept.weights.get(name, digest)) != digest:  # of a new subject nothing is known
+            told = f"{name}: its weights or samples have digest {digest}, kept is {known}"
             raise Unusable(f"{told}: make them as they were, or make the answers anew")
     _, answers = ask(chosen, kept.poses, asked.processes or 2 - asked.sample)
     names = {question.name for question in chosen}

@@ -5,8 +5,8 @@
 3. Each element × property and bounds, on ℓ∞ and one other set in turn, by a verifier in turn; and a proof and a
    range, or an equivalence and a radius.
 4. The forms of plain networks (float32, compiled) × each set × "class" × each verifier but "auto".
-5. Larger networks × ℓ∞ × "class" × bounds and a search, the costly bounds in turn; × ℓ2 and shares of weights ×
-   "trains".
+5. Larger networks × ℓ∞ × "class" × bounds and a search, the costly bounds in turn, near the edge of "trains" and
+   far behind it; × ℓ2 and shares of weights × "trains".
 6. The zoo at its own ε, tables of digits, and closed loops, whose verifier is named by what the loop is.
 
 "In turn" goes by the place of an element in its list, so that neighbours, which are alike, are asked otherwise.
@@ -147,6 +147,8 @@ def _of_wide(subject: Subject, index: int) -> Iterator[Question]:
     for verifier in ("interval", "trains", "linear", ("gain", "lirpa", "milp")[index % 3]):
         yield Question(subject, "linf", "class", verifier)
     yield Question(subject, "linf", "class", "complete", work=8.0, samples=2)
+    yield Question(subject, "far", "class", "linear")
+    yield Question(subject, "far", "class", "complete", work=8.0, samples=3)
     yield Question(subject, "l2", "class", ("trains", "gain")[index % 2])
     yield Question(subject, "tolerance", "class", "trains")
 

@@ -5,7 +5,7 @@ whose margins are nearest to 0 there: then "verified", "falsified" and "unknown"
 """
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
@@ -80,6 +80,7 @@ def _stuck(size: float, _: tuple[int, ...]) -> StuckNeurons:
 
 EVERY = (
     Family("linf", lambda size, _: LInf(size), scale="linf"),
+    Family("far", lambda size, _: LInf(size)),
     Family("l2", lambda size, _: Ball2(size), scale="l2"),
     Family("box", _box),
     Family("flips", _flips, True, (1, 2, 3, 4), scale="l0"),
@@ -90,8 +91,10 @@ EVERY = (
     Family("stuck", _stuck, False, (1, 2), True, ""),
 )
 NAMED = {family.name: family for family in EVERY}
-FAMILIES = tuple(family for family in EVERY if family.name != "total")
-"""Those that elements meet: moves of a total are for networks of the zoo."""
+FAMILIES = tuple(family for family in EVERY if family.name not in ("far", "total"))
+"""Those that elements meet: balls that "trains" leaves open are for larger networks, sums of moves for the zoo."""
+FAR = 3
+"""How many times the size of "linf" that of "far" is."""
 
 
 @dataclass(frozen=True)
@@ -126,6 +129,9 @@ def made(subject: Subject, family: Family, size: float) -> AnySet:
 
 def posed(subject: Subject, family: Family) -> Pose:
     """Return the size at which "trains" proves half of the pool, and the samples nearest to the edge there."""
+    if family.name == "far":
+        near = posed(subject, NAMED["linf"])
+        return replace(near, size=float(f"{FAR * near.size:.2g}"))
     fixed = subject.fixed.get(family.name)
     sizes = (
         (fixed,) if fixed else (1, 2, 3) if subject.most is not None and family.name == "linf" else family.sizes
