@@ -54,7 +54,10 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def make(asked: argparse.Namespace) -> int:
-    """Ask all questions and write what is answered; sizes and samples that are kept for the same weights stay."""
+    """Ask all questions and write what is answered, part by part: `--missing` goes on where it was stopped.
+
+    Sizes and samples that are kept for the same weights stay.
+    """
     from .keeping import FILE, Corpus, write
     from .questions import named
     from .running import ask, digests
@@ -64,11 +67,11 @@ def make(asked: argparse.Namespace) -> int:
     poses, answers = _known(path, asked.level, weights)
     open_ones = [question for name, question in questions.items() if not (asked.missing and name in answers)]
     chosen = _fitting(open_ones, asked.only)
-    new = ask(chosen, poses, asked.processes or 2 - asked.sample)
-    poses, answers = poses | new[0], answers | new[1]
-    answers = {name: answers[name] for name in questions if name in answers}
-    used = dict.fromkeys(questions[name].pose for name in answers)
-    write(path, Corpus(asked.level, weights, {name: poses[name] for name in used}, answers))
+    for new in ask(chosen, poses, asked.processes or 2 - asked.sample):
+        poses, answers = poses | new[0], answers | new[1]
+        answers = {name: answers[name] for name in questions if name in answers}
+        used = dict.fromkeys(questions[name].pose for name in answers)
+        write(path, Corpus(asked.level, weights, {name: poses[name] for name in used}, answers))
     print(f"{path.name}: {_count(answers)} answers to {len(answers)} questions, level {asked.level}")
     return _told_apart(answers)
 
@@ -94,13 +97,16 @@ def compare(asked: argparse.Namespace) -> int:
         if (known := kept.weights.get(name, digest)) != digest:  # of a new subject nothing is known
             told = f"{name}: its weights or samples have digest {digest}, kept is {known}"
             raise Unusable(f"{told}: make them as they were, or make the answers anew")
-    _, answers = ask(chosen, kept.poses, asked.processes or 2 - asked.sample)
+    found = dict[str, Any]()
+    for _, part in ask(chosen, kept.poses, asked.processes or 2 - asked.sample):
+        found |= part
+    answers = {question.name: found[question.name] for question in chosen}
     names = {question.name for question in chosen}
     whole = not asked.sample and asked.only == "*"
     before = {name: answer for name, answer in kept.answers.items() if whole or name in names}
-    found = Comparison.of(before, answers, accepted, asked.level == KEPT)
-    _print(found, len(answers), [name for name in answers if name not in kept.answers], whole)
-    return LOST if found.fails else DONE
+    result = Comparison.of(before, answers, accepted, asked.level == KEPT)
+    _print(result, len(answers), [name for name in answers if name not in kept.answers], whole)
+    return LOST if result.fails else DONE
 
 
 def _known(path: Path, level: str, weights: Mapping[str, str]) -> tuple[dict[str, Any], dict[str, Any]]:

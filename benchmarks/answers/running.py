@@ -14,28 +14,22 @@ from .sets import NAMED, Pose, posed
 BAR = 30
 
 
-def ask(
-    questions: Sequence[Question], poses: Mapping[str, Any], processes: int
-) -> tuple[dict[str, Any], dict[str, Any]]:
-    """Return poses and answers by name, in the order of the questions.
+Results = tuple[dict[str, Any], dict[str, Any]]
+
+
+def ask(questions: Sequence[Question], poses: Mapping[str, Any], processes: int) -> Iterator[Results]:
+    """Yield poses and answers by name, part by part as they come.
 
     Args:
         questions: what is asked.
         poses: what is known of sizes and samples; others are found first.
         processes: how many ask at once.
     """
-    parts, found, all_poses, done = _parts(questions), dict[str, Any](), dict[str, Any](), 0
-    for used, answers in _results(parts, poses, processes):
-        all_poses |= used
-        found |= answers
+    done = 0
+    for used, answers in _results(_parts(questions), poses, processes):
         done += len(answers)
         _tell(done, len(questions))
-    names = [question.name for question in questions]
-    order = dict.fromkeys(question.pose for question in questions)
-    return {name: all_poses[name] for name in order}, {name: found[name] for name in names}
-
-
-Results = tuple[dict[str, Any], dict[str, Any]]
+        yield used, answers
 
 
 def _results(parts: Sequence[Sequence[Question]], poses: Mapping[str, Any], processes: int) -> Iterator[Results]:
