@@ -28,11 +28,12 @@ from .problem import Problem
 from .questions.asking import as_labels, check_coded, check_property_ties, labels_at, property_goal
 from .questions.forms import Property
 from .replay import evaluating
+from .sources import allowance_of, asked_within
 from .ties import STRICT, settled_ties
 from .unfinished import Unfinished, left_open
 from .verdicts import Verdict
 from .verifiers import VERIFIERS, MarginVerifier, Verifier
-from .verifiers.base import clean_failures, decided
+from .verifiers.base import WITHIN, clean_failures, decided, stands
 
 CHUNK = 128
 """Samples decided at once: few enough that a layer's boxes stay in cache, enough to fill the vector units."""
@@ -133,7 +134,8 @@ def verify(
     memory, label = unless_none(at_least(1))("memory", memory), f"certify ({chosen.name})"
     count = workers if callable(workers) else partial(int, unless_none(at_least(1))("workers", workers) or 1)
     verdicts: list[Verdict] = []
-    with evaluating(network), Helpers(count) as crew:
+    with evaluating(network), asked_within(network, inputs, perturbation), Helpers(count) as crew:
+        made = replace(made, allowance=allowance_of(network))
         for start in range(0, len(inputs), CHUNK):
             part = slice(start, start + CHUNK)
             deadline = None if timeout is None else time.perf_counter() + timeout * len(inputs[part])
@@ -188,7 +190,7 @@ def bounds(
     perturbation.suits(network)
     perturbation.check(inputs)
     inputs = inputs.detach()
-    with evaluating(network):
+    with evaluating(network), asked_within(network, inputs, perturbation):
         parts = [chosen.logits(network, part, perturbation) for part in inputs.split(CHUNK)]
     return _joined(parts)
 
@@ -230,8 +232,23 @@ def _decide(problem: Problem, verifier: Verifier, clean: Tensor | None) -> tuple
         part = problem.subset(torch.tensor(left, device=problem.labels.device))
         found, interrupted = decided(verifier, part)
         known.update(zip(left, found, strict=True))
-    verdicts = [replace(known[index], ties=problem.ties) for index in range(len(problem.labels))]
+    verdicts = [
+        _beyond_source(replace(known[index], ties=problem.ties), problem, index) for index in range(len(problem.labels))
+    ]
     return [_named_draws(verdict, problem.network) for verdict in verdicts], interrupted
+
+
+def _beyond_source(verdict: Verdict, problem: Problem, index: int) -> Verdict:
+    """Return what the run of a network's source may decide otherwise, by its rounding or its ending, as unknown."""
+    least = problem.circuit.allowance.least
+    if verdict.status == "falsified" and verdict.counterexample is not None:
+        if stands(problem, index, verdict.counterexample):
+            return verdict
+        return replace(verdict, status="unknown", counterexample=None, reason=WITHIN)
+    if verdict.status != "verified" or least == 0.0 or (verdict.margin > least and problem.rows is None):  # pyright: ignore
+        return verdict
+    why = f"the margin's lower bound {verdict.margin:.3g} is within the source's rounding, {least:.3g}"
+    return replace(verdict, status="unknown", reason=why)
 
 
 def _named_draws(verdict: Verdict, network: SpikingNetwork) -> Verdict:

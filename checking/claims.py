@@ -164,9 +164,18 @@ def read_claim(text: Text, tensors: Tensors, network: Network) -> Claim:
     norm = text.get("norm", "linf")
     rules = _rules(text, tensors) if isinstance(norm, str) and norm in EVENT_NORMS else None
     inputs = _ball(text, tensors, network) if rules is None else rules.around(tensors["sample"], network.recorded)
+    network.check_reach(_reach(tensors, rules is None))
     prop = StatedProperty.read(text)
     ties = read_ties(text) if prop is None else prop.ties
     return Claim(text, tensors, network, inputs, rules, ties, prop)
+
+
+def _reach(tensors: Tensors, ball: bool) -> float:
+    """Return a modulus that no input of a set has more of; events that meet add up to all of them at most."""
+    sample = np.abs(np.asarray(tensors["sample"], np.float64))
+    if ball:
+        return float((sample + np.abs(np.asarray(tensors["radius"], np.float64))).max()) * (1.0 + 2.0**-40)
+    return 2.0 * (float(sample.sum()) + sample.size)
 
 
 def read_array(given: Mapping[str, Any]) -> np.ndarray:

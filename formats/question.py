@@ -18,6 +18,7 @@ from ..certify.questions.forms import MOST_ROWS, Form, Inequalities, Inequality,
 from ..certify.ties import ARGMAX, STRICT
 from ..models.networks import SpikingNetwork
 from ..models.running.readouts import MEANS
+from ..models.source import carried
 from .properties import Conjunction, Constraint
 
 
@@ -48,7 +49,9 @@ def questioned(network: SpikingNetwork, constraints: Sequence[Constraint], known
     last = _layer(network, constraints, list(map(Fraction, sizes.tolist())))
     draws = network.draws if network.encoding == "rate" else None
     layers = (*network.layers, last)
-    return SpikingNetwork(*layers, num_steps=network.num_steps, encoding=network.encoding, draws=draws).eval()
+    made = SpikingNetwork(*layers, num_steps=network.num_steps, encoding=network.encoding, draws=draws).eval()
+    made.source = carried(network.source, made, outputs=max(1.0, float(last.weight.abs().sum(1).max())))
+    return made
 
 
 def _layer(network: SpikingNetwork, constraints: Sequence[Constraint], sizes: list[Fraction]) -> nn.Linear:

@@ -19,6 +19,7 @@ from .running.latency import latency_code
 from .running.parts import run_in_parts
 from .running.readouts import MEANS, READOUTS, fits, over_time, reads_potentials
 from .running.running import listen_to, mean_over_time, run_layers, run_through, run_to_mean
+from .source import SourceArithmetic
 from .validation import check_choice, check_inputs
 
 TIMED = (LIF, Synapse, PerStep, Residual, *MAX_POOLS, *BATCH_NORMS)
@@ -89,6 +90,7 @@ class SpikingNetwork(nn.Module):
         usual = "spikes" if modules and isinstance(self.layers[-1], LIF) else "mean"
         self.readout: str = usual if readout is None else readout
         self.draws: RateDraws = draws or RateDraws()
+        self.source: SourceArithmetic | None = None
         _check_structure(self.layers, self.num_steps, self.encoding, self.readout)
         if draws is not None and encoding != "rate":
             raise ValueError(f'draws: got some with encoding {encoding!r}, expected them with "rate" only')

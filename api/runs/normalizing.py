@@ -6,6 +6,7 @@ import torch
 from torch import nn
 
 from spikecert.models import Normalize, SpikingNetwork
+from spikecert.models.source import carried
 
 
 def normalised(
@@ -34,7 +35,10 @@ def normalised(
     first = Normalize(*(tuple(values) * (channels // len(values)) for values in (mean, std)))
     settings = {"num_steps": network.num_steps, "encoding": network.encoding, "readout": network.readout}
     layer = first if len(shape) == 3 else _flat(first, shape)
-    return SpikingNetwork(layer.to(network.device, network.dtype), *network.layers, **settings).eval()
+    made = SpikingNetwork(layer.to(network.device, network.dtype), *network.layers, **settings).eval()
+    least, largest = min(map(abs, std)), max(map(abs, mean))
+    made.source = carried(network.source, made, lambda limit: limit * least - largest)
+    return made
 
 
 def flattening(network: SpikingNetwork) -> SpikingNetwork:
@@ -46,7 +50,9 @@ def flattening(network: SpikingNetwork) -> SpikingNetwork:
     if network.encoding != "direct":
         raise ValueError(f'flat: got it for a network of encoding {network.encoding!r}, expected "direct"')
     settings = {"num_steps": network.num_steps, "readout": network.readout}
-    return SpikingNetwork(nn.Flatten(), *network.layers, **settings).eval()
+    made = SpikingNetwork(nn.Flatten(), *network.layers, **settings).eval()
+    made.source = carried(network.source, made)
+    return made
 
 
 def _flat(channel: Normalize, shape: Sequence[int]) -> nn.BatchNorm1d:

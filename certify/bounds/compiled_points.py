@@ -28,6 +28,7 @@ from ...models.deadline import check_time, lasts
 from ...models.elements.synapses import TemporalFilter
 from ...models.linear_maps import DenseMap, LinearMap
 from ...models.rules import Leaky
+from ...models.source import OWN
 from ..rounding import Rounding, product_error, step_error, sum_slack, tie
 from .points import PointInput, PointPropagation, PointSignals, Said, point_input, point_signals
 from .propagation import Propagation
@@ -116,6 +117,8 @@ def chain(made: Circuit) -> WalkChain | None:
         if found is None:
             return None
         layers.append(found)
+    if made.allowance is not OWN and any(each.filter for each in layers):
+        return None  # a synapse's step is paid here by what it holds, and not by all that a source may hold
     states = STATES * made.num_steps * sum(each.size + LANES for each in layers)
     return WalkChain(tuple(front), tuple(layers)) if states <= MOST_STATES else None
 
@@ -139,7 +142,7 @@ def _decay(filter: TemporalFilter | None) -> float:
 
 def compiled_signals(kernel: CompiledWalks, made: Circuit, points: Tensor, said: Said) -> PointSignals | None:
     """Return what `point_signals` does of a chain, by the kernel; None where numbers are too large for it."""
-    known, source, rounding = chain(made), point_input(made, points), Rounding(made.dtype)
+    known, source, rounding = chain(made), point_input(made, points), Rounding.of(made)
     if known is None or not isinstance(source, PointInput):
         return None
     entering = source.box.lower.transpose(0, 1)

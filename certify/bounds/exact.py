@@ -51,6 +51,7 @@ from ...models.linear_maps import ConvolutionMap, DenseMap, LinearMap, PoolMap
 from ...models.linear_maps.sequences import OneRowMap
 from ...models.linear_maps.transposed import TransposedMap
 from ...models.rules import Leaky
+from ...models.source import OWN
 from .signals.box import Box
 
 DIGITS = 24
@@ -237,7 +238,8 @@ def lattice_of(circuit: Circuit, box: Box) -> Lattice:
 
 def marked(circuit: Circuit, box: Box) -> Circuit:
     """Return a circuit that says which of its nodes do not round, for inputs in a box."""
-    if circuit.dtype != torch.float32 or not any(_on_a_grid(layer) for layer in circuit.maps):
+    own = circuit.allowance is OWN  # a source may round where its network does not
+    if not own or circuit.dtype != torch.float32 or not any(_on_a_grid(layer) for layer in circuit.maps):
         return circuit
     known = Exactness(lattice_of(circuit, box), circuit.num_steps)
     fold(circuit, known)

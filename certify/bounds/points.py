@@ -195,7 +195,7 @@ class PointWalk:
 
 def point_signals(made: Circuit, points: Tensor, said: Said) -> PointSignals:
     """Return what is known of each node for inputs, (rows, ...) of float64, in the runs of which it is said."""
-    source, rounding = point_input(made, points), Rounding(made.dtype, whole=made.whole)
+    source, rounding = point_input(made, points), Rounding.of(made)
     alike = 0
     if len(points) > 1:
         enters = source.steps().lower

@@ -1,5 +1,6 @@
 """From an input set through a network to what is known of its logits and margins."""
 
+import math
 from dataclasses import dataclass, field, replace
 from typing import ClassVar
 
@@ -157,7 +158,7 @@ def logit_bounds(circuit: Circuit, inputs: Box, spikes: SpikeBound) -> LogitBoun
 
 def _read(circuit: Circuit, last: Signal, like: Tensor) -> LogitBounds:
     """Return bounds of the logits that the readout makes of `last`; rows are made in the dtype of `like`."""
-    rounding = Rounding(circuit.dtype)
+    rounding = Rounding.of(circuit)
     check_readout(circuit, last, rounding)
     if circuit.read.readout == "first":
         return LogitBounds(*first_spikes(last))
@@ -183,16 +184,16 @@ def margin_bounds(
 
 def signals_of(circuit: Circuit, inputs: Box, spikes: SpikeBound, quick: bool = False) -> list[Signal]:
     """Return what is known of each node over the input set; `quick` as in `margin_bounds`."""
-    signal, rounding = input_signal(circuit, inputs), Rounding(circuit.dtype, whole=circuit.whole)
+    signal, rounding = input_signal(circuit, inputs), Rounding.of(circuit)
     if quick and _ends_dense(circuit) and circuit.dtype != torch.float64 and _plain(signal):
-        rounding = Rounding(circuit.dtype, torch.float32)
+        rounding = replace(Rounding.of(circuit), bound=torch.float32)
         signal = InputSignal(signal.box.outward(rounding.bound), signal.num_steps)
     return propagate(circuit, signal, spikes, rounding)
 
 
 def known_margins(circuit: Circuit, known: list[Signal], labels: Tensor, like: Tensor) -> Tensor:
     """Return the same from what is known of each node; rows are made in the dtype of `like`, float64."""
-    last, run = circuit.last, Rounding(circuit.dtype)
+    last, run = circuit.last, Rounding.of(circuit)
     if isinstance(last, Mapped) and isinstance(last.map, DenseMap):
         check_readout(circuit, known[-1], run)
         rows, before = readout_rows(circuit, like), known[last.sources[0]]
@@ -223,7 +224,7 @@ class RowEnds:
 
 def known_rows(circuit: Circuit, known: list[Signal], rows: Tensor, like: Tensor) -> RowEnds:
     """Return bounds of rows (batch, R, classes) of the logits, from what is known of each node."""
-    last, run = circuit.last, Rounding(circuit.dtype)
+    last, run = circuit.last, Rounding.of(circuit)
     summed = circuit.read.readout not in ("largest", "first")
     if isinstance(last, Mapped) and isinstance(last.map, DenseMap) and summed:
         check_readout(circuit, known[-1], run)
@@ -296,7 +297,7 @@ def _read_margins(circuit: Circuit, last: Signal, labels: Tensor, like: Tensor) 
     lower = bounds.lower.gather(1, labels[:, None]) - bounds.upper
     if circuit.read.readout != "spikes":
         return lower
-    return last.margins(labels, lower, Rounding(circuit.dtype))
+    return last.margins(labels, lower, Rounding.of(circuit))
 
 
 def _plain(signal: InputSignal) -> bool:
@@ -307,6 +308,7 @@ def _plain(signal: InputSignal) -> bool:
 def input_signal(circuit: Circuit, inputs: Box) -> InputSignal:
     """Return what enters the first layer: (1, batch, ...) under direct coding, (T, batch, ...) otherwise."""
     source = circuit.source
+    check_reach(circuit, inputs)
     if source.draws is not None:
         return rate_trains(inputs, source.draws.thresholds(circuit.num_steps, tuple(inputs.lower.shape[1:])))
     arrange = circuit.arranged
@@ -314,6 +316,13 @@ def input_signal(circuit: Circuit, inputs: Box) -> InputSignal:
     ball = None if inputs.ball is None else inputs.ball.reshape(1)
     budget = None if inputs.budget is None else inputs.budget.moved(arrange)
     return InputSignal(Box(arrange(inputs.lower), arrange(inputs.upper), center, ball, budget), circuit.num_steps)
+
+
+def check_reach(circuit: Circuit, inputs: Box) -> None:
+    """Raise OverflowError for inputs beyond those for which the source of a network is known."""
+    limit = circuit.allowance.limit
+    if limit < math.inf and not max(float(inputs.upper.max()), -float(inputs.lower.min())) <= limit:
+        raise OverflowError(f"inputs may be beyond {limit:.4g}, where the source's own numbers may overflow")
 
 
 def logit_steps(last: Signal, rows: Tensor, rounding: Rounding) -> Box:

@@ -50,7 +50,7 @@ def slacks(circuit: Circuit, box: Box, row: Tensor) -> Slacks:
     Raises:
         OverflowError: where the run may overflow its dtype, or sums are too long to say anything.
     """
-    rounding, steps = Rounding(circuit.dtype), circuit.num_steps
+    rounding, steps = Rounding.of(circuit), circuit.num_steps
     currents: list[tuple[Signal, Leaky]] = []
 
     def known(size: Tensor) -> KnownSignal:

@@ -140,7 +140,7 @@ def encode(circuit: Circuit, inputs: Box, closing: Closing, layers: Layers = TIG
     """
     program = Program()
     entries, flow = _input(program, circuit, inputs, closing)
-    writer = _Writer(flow, program, layers.bound, layers.spikes, closing, Rounding(circuit.dtype))
+    writer = _Writer(flow, program, layers.bound, layers.spikes, closing, Rounding.of(circuit))
     last = fold(circuit, writer)[-1]
     logits, slack = read_logits(program, circuit, LastSignal(last.signal, last.steps, last.slack), closing)
     return Encoding(program.model(), entries, logits, slack)

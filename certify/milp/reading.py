@@ -39,7 +39,7 @@ def read_logits(
     """Return the logits, and how far the run's may be from them, (classes,) each."""
     if circuit.read.readout == "first":
         return _first(program, last), np.zeros_like(last.slack)
-    rounding = Rounding(circuit.dtype)
+    rounding = Rounding.of(circuit)
     rows = readout_rows(circuit, last.signal.magnitude().double())
     box = logit_steps(last.signal, rows, rounding)
     own = reading_slack(box.magnitude, rounding)

@@ -54,7 +54,7 @@ def member_margins(made: Circuit, box: Box, labels: Tensor, masks: Sequence[Mask
     named = {node.name: mask for node, mask in zip(made.fired, masks, strict=True)}
     source = input_signal(made, box)
     spikes = step_spikes if exact else window_spikes
-    known = fold(made, MaskedPropagation(source, spikes, Rounding(made.dtype), masks=named))
+    known = fold(made, MaskedPropagation(source, spikes, Rounding.of(made), masks=named))
     return known_margins(made, known, labels, box.lower)
 
 

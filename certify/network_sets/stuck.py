@@ -103,7 +103,7 @@ class StuckNeurons(NetworkSet):
 
     def margins(self, circuit: Circuit, box: Box, labels: Tensor, spikes: SpikeBound) -> Tensor:
         """Return lower bounds of logit_y − logit_c for all members and inputs, (batch, classes), float64."""
-        healthy = Propagation(input_signal(circuit, box), spikes, Rounding(circuit.dtype))
+        healthy = Propagation(input_signal(circuit, box), spikes, Rounding.of(circuit))
         allowed = frozenset(node.name for layer, node in enumerate(circuit.fired) if self.takes(layer))
         return stuck_margins(circuit, healthy, labels, box.lower, self.count, allowed)
 

@@ -298,7 +298,7 @@ def stuck_margins(
 
 
 def _dense_margins(circuit: Circuit, known: list[Budgeted], labels: Tensor, like: Tensor, count: int) -> Tensor:
-    last, run = circuit.last, Rounding(circuit.dtype)
+    last, run = circuit.last, Rounding.of(circuit)
     assert isinstance(last, Mapped)
     assert isinstance(last.map, DenseMap)
     spikes, logits = known[last.sources[0]].signals, known[-1].signals[count]

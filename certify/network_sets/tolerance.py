@@ -130,7 +130,7 @@ class Tolerance(NetworkSet):
     def margins(self, circuit: Circuit, box: Box, labels: Tensor, spikes: SpikeBound) -> Tensor:
         """Return lower bounds of logit_y − logit_k for all members and inputs, (batch, classes), float64."""
         weights, threshold, decay = (outward(getattr(self, name)) for name in SHARES)
-        rounding, source = Rounding(circuit.dtype), input_signal(circuit, box)
+        rounding, source = Rounding.of(circuit), input_signal(circuit, box)
         known, last = (
             fold(
                 circuit,

@@ -238,7 +238,7 @@ def check_sums(signal: TolerantSignal, rounding: Rounding) -> None:
 
 def dense_margins(circuit: Circuit, known: list[Signal], labels: Tensor, like: Tensor, share: float) -> Tensor:
     """Return lower bounds of logit_y − logit_k behind a last dense layer within ±`share`, (batch, classes)."""
-    last, run = circuit.last, Rounding(circuit.dtype)
+    last, run = circuit.last, Rounding.of(circuit)
     assert isinstance(last, Mapped)
     check_readout(circuit, known[-1], run)
     rows, before = readout_rows(circuit, like), known[last.sources[0]]

@@ -84,7 +84,7 @@ class OneLayer:
         maps = [layer for layer in layers if isinstance(layer, DenseMap) and not layer.roundings]
         chained = fired.sources == (made.nodes.index(first),) and last.sources == (made.nodes.index(fired),)
         plain = isinstance(fired, Fired) and type(fired.rule) is Leaky and made.read.rule is None
-        source, rounding = input_signal(made, box), Rounding(made.dtype)
+        source, rounding = input_signal(made, box), Rounding.of(made)
         mean = isinstance(read, Read) and read.readout == "mean"
         if len(maps) < 2 or not (chained and plain and mean and source.constant):
             return None

@@ -12,8 +12,9 @@ from ..bounds.prices.prices import Specifications
 from ..bounds.propagation import known_margins, margin_bounds
 from ..bounds.signals.box import Box
 from ..bounds.signals.signals import Signal, SpikeBound
+from ..bounds.trains.trains import step_spikes
 from ..replay import margins, replays
-from ..ties import Goal
+from ..ties import STRICT, Goal
 
 
 @dataclass(frozen=True)
@@ -67,6 +68,18 @@ class ClassGoal(Goal):
     def replays(self, network: SpikingNetwork, candidate: Tensor, label: int) -> bool:
         """Return whether an input fails, run alone and in a batch of copies."""
         return replays(network, candidate, label, self.ties)
+
+    def stands(self, circuit: Circuit, point: Box, label: int) -> bool:
+        """Return whether another class wins at a point for certain, in the run of a network's source as well."""
+        label_here = torch.tensor([label], device=point.lower.device)
+        ends = self.bounds(circuit, point, label_here, step_spikes)[0]
+        other = int(ends.argmin())
+        lower = self.tightened(self.bounds(circuit, point, torch.full_like(label_here, other), step_spikes))[
+            0, label
+        ]
+        least = circuit.allowance.least
+        tie = least == 0.0 and (self.ties == STRICT or other < label)
+        return bool((lower > least) | ((lower >= 0.0) & tie))
 
     def specifications(self, labels: Tensor, samples: Tensor, columns: Tensor, floor: Tensor) -> Specifications:
         """Return some columns of some samples as specifications, above `floor`, (batch, classes)."""

@@ -31,9 +31,10 @@ from torch import Tensor, nn
 from ...models.circuit import Circuit
 from ...models.networks import SpikingNetwork
 from ..bounds.prices.prices import Specifications
-from ..bounds.propagation import RowEnds, known_rows, signals_of
+from ..bounds.propagation import RowEnds, known_rows, logit_bounds, signals_of
 from ..bounds.signals.box import Box
 from ..bounds.signals.signals import Signal, SpikeBound
+from ..bounds.trains.trains import step_spikes
 from ..replay import TOGETHER
 from ..ties import ARGMAX, STRICT
 from .forms import Clauses, Inequality, Property, check_clauses
@@ -250,6 +251,15 @@ class RowGoal:
         if value == 0:
             return TINY if strict and not bool(self.strict[label, row]) else 0.0
         return max(float(value), TINY) if value > 0 else min(float(value), -TINY)
+
+    def stands(self, circuit: Circuit, point: Box, label: int) -> bool:
+        """Return whether the property fails at a point for certain, in the run of a network's source as well."""
+        ends = logit_bounds(circuit, point, step_spikes)
+        here = torch.tensor([label], device=point.lower.device)
+        found, error = self._rows((ends.lower + ends.upper) / 2, here, point.lower)
+        radius = (ends.upper - ends.lower) / 2 + circuit.allowance.least
+        most = found + error + (self.outputs[here].abs() * radius[:, None]).sum(2) * (1.0 + 2.0**-40)
+        return bool((self.least(most) < 0).all())
 
     def replays(self, network: SpikingNetwork, candidate: Tensor, label: int) -> bool:
         """Return whether an input violates the property, run alone and in a batch of copies."""

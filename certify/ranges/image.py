@@ -25,6 +25,7 @@ from torch import Tensor, nn
 from ...models.circuit import circuit
 from ...models.constants import positive
 from ...models.networks import SpikingNetwork
+from ...models.source import OWN, SourceArithmetic, weights_of
 from ..attacks import check_posed
 from ..perturbations import Perturbation, PixelBox, settled_set
 from ..perturbations.boxes import BoxSet
@@ -146,7 +147,9 @@ def _narrowed(
     V, size = narrow.double().numpy(), np.maximum(np.abs(low), np.abs(high))
     moduli = np.abs(weight) + np.abs(V) @ np.abs(rows)
     rest = np.abs(weight - V @ rows) + LOST * moduli
-    unit, tiny = torch.finfo(dtype).eps / 2, torch.finfo(dtype).tiny
+    source = network.source
+    allowed = OWN if source is None else source.within(float(size.max()))
+    unit, tiny = allowed.factor * torch.finfo(dtype).eps / 2, torch.finfo(dtype).tiny
     terms = weight.shape[1] + 2
     gamma = terms * unit / (1 - terms * unit)
     slack = rest @ size + gamma * (np.abs(weight) @ size + np.abs(bias)) + terms * tiny
@@ -155,6 +158,8 @@ def _narrowed(
     centre = torch.from_numpy(rows @ middle).to(dtype)
     reach = np.abs(rows) @ half + np.abs(rows @ middle - centre.double().numpy()) + LOST * (np.abs(rows) @ size)
     made = SpikingNetwork(first, *network.layers[1:], num_steps=network.num_steps, readout=network.readout).eval()
+    if source is not None:
+        made.source = SourceArithmetic((replace(allowed, limit=torch.finfo(torch.float32).max),), weights_of(made))
     point = torch.cat([centre, torch.zeros(hidden, dtype=dtype)])[None]
     return made, point, torch.from_numpy(np.concatenate([reach * (1 + LOST), slack]))
 

@@ -1,10 +1,10 @@
 """What a recursion over time may stray by, in the run: potentials v[t] = λ·u[t−1] + x[t], synapses, thresholds.
 
-**One step.** The run computes v̂ = fl(fl(λ̂·û) + x̂) with λ̂ = fl(λ), and after a subtracting reset û = fl(v̂ − d̂).
-With |û| ≤ M and |x̂| ≤ X that is at most 3.01u·λM + u·(λM + X) from λ·û + x̂, the reset adds u·(λM + X + d) and
-u·d for d̂, and x̂ = fl(â·Î) three roundings of |a·I|. So 8u·(λM + X + δ), δ = max(θ, d), and `smallest` for what
-underflows, cover a neuron's step, and 8u·(κM + X) a synapse's, with room for the bound's own rounding (its unit
-is part of u, see units.py).
+**One step.** The run computes v̂ = fl(fl(λ̂·û) + x̂) with λ̂ = fl(λ), and after a subtracting reset û = fl(v̂ −
+d̂). With |û| ≤ M and |x̂| ≤ X that is at most 3.01u·λM + u·(λM + X) from λ·û + x̂, the reset adds u·(λM + X +
+d) and u·d for d̂, and x̂ = fl(â·Î) three roundings of |a·I|. So 8u·(λM + X + δ), δ = max(θ, d), and `smallest`
+for what underflows, cover a neuron's step, and 8u·(κM + X) a synapse's, with room for the bound's own rounding
+(its unit is part of u, see units.py).
 
 **All steps.** |û[t]| ≤ S·(|x| + δ) with S = Σ_{k<T} λ^k. Adding one step's error to each current makes every
 rounded run a run of the exact recursion on wider currents.
@@ -28,6 +28,10 @@ E_i = c·(Σ_k w_ik·Z_k + h_i·X + e_i) + nη·(1 + h_i), c = (8n/5)·u, from t
 z_i times a share of h_i. Z is what iterating |z| ≤ (1 + c)·(W·|z| + h·X + e) + nη·(1 + h) reaches within T steps.
 The run's v̂ − B̂ is as far from the exact v − B of ẑ[t−1], so that both outcomes are taken within that of 0. A box
 that holds ẑ[t−1] therefore holds ẑ[t] behind the exact step, once each number is widened by its E.
+
+**A source** that strays otherwise spikes as the exact neuron does within e = `stray`·θ of its threshold: ties
+are wider by that, and so are breakpoints, as v[k] = I·α_k, α_k ≥ 1. Where currents pay, 2e a step do the same:
+a run that is off by d[t], |d[t]| ≤ e, is one whose currents are off by d[t] − λ·d[t−1].
 
 **A first spike** under a constant current: v[k] = I·α_k, α_k = Σ_{i<k} λ^i, with relative error below γ_{4k}. So
 it may fall at k iff b_k·(1 − γ) ≤ I ≤ b_{k−1}·(1 + γ), b_k = θ/α_k, up to underflow.
@@ -63,8 +67,8 @@ def step_error(
 
 
 def tie(threshold: Number, rounding: Rounding) -> Number:
-    """Return how far from θ the run may find a potential on the other side of it."""
-    return 8 * rounding.unit * threshold
+    """Return how far from θ the run, or its source's, may find a potential on the other side of it."""
+    return (8 * rounding.unit + rounding.stray) * threshold
 
 
 def recursion_slack(
@@ -85,7 +89,7 @@ def recursion_slack(
     largest = widest if isinstance(span, Tensor) else float(widest.max())
     check_potential(steps * (largest + span), rounding)
     share = step_error(decay, steps, 1.0, rounding)
-    return widest * share + (share * span + rounding.smallest)
+    return widest * share + ((share + 2 * rounding.stray) * span + rounding.smallest)
 
 
 def power_sum(decay: float | Tensor, num_steps: int) -> float | Tensor:
@@ -105,7 +109,7 @@ def check_potential(reach: float | Tensor, rounding: Rounding, of: str = "a memb
 
 def around(breakpoints: Number, num_steps: int, rounding: Rounding) -> tuple[Number, Number]:
     """Return the ends b·(1 − γ) − η and b·(1 + γ) + η of where the run may have its breakpoints b ≥ 0."""
-    slack = rounding.gamma(4 * num_steps + 8)
+    slack = rounding.gamma(4 * num_steps + 8) + rounding.stray
     return breakpoints * (1 - slack) - rounding.smallest, breakpoints * (1 + slack) + rounding.smallest
 
 
@@ -176,7 +180,9 @@ def _coupled_slack(recursion: CoupledRecursion, widest: Tensor, num_steps: int, 
     for size in (*largest, compared):
         check_potential(size, rounding)
     errors = tuple(size * unit + own for size, own in zip(stepped(largest), lost, strict=True))
-    return StateSlack(torch.zeros_like(widest), errors, compared * unit + least)
+    return StateSlack(
+        torch.zeros_like(widest), errors, compared * unit + (least + rounding.stray * recursion.threshold)
+    )
 
 
 def filter_error(decay: float | Tensor, size: Tensor, entering: Tensor, rounding: Rounding) -> Tensor:

@@ -19,6 +19,8 @@ from typing import overload
 import torch
 from torch import Tensor
 
+from ...models.circuit import Circuit
+
 
 @dataclass(frozen=True)
 class Rounding:
@@ -28,18 +30,27 @@ class Rounding:
         dtype: of the run.
         bound: of the bound; it must hold the run's numbers exactly.
         whole: whether all numbers are whole, so that none rounds: see models/circuit/whole.py.
+        factor, stray: of what a converted network carries of its source (models/source.py).
     """
 
     dtype: torch.dtype
     bound: torch.dtype = torch.float64
     whole: bool = False
+    factor: float = 1.0
+    stray: float = 0.0
+
+    @staticmethod
+    def of(circuit: Circuit) -> "Rounding":
+        """Return that of a circuit's run, and of its source's."""
+        allowed = circuit.allowance
+        return Rounding(circuit.dtype, whole=circuit.whole, factor=allowed.factor, stray=allowed.stray)
 
     @property
     def unit(self) -> float:
-        """Return u_run + 4·u_bound: the relative error of one operation, in the run and in the bound."""
+        """Return F·u_run + 4·u_bound: the relative error of one operation, in the run and in the bound."""
         if self.whole:
             return 0.0
-        return torch.finfo(self.dtype).eps / 2 + 4 * torch.finfo(self.bound).eps / 2
+        return self.factor * torch.finfo(self.dtype).eps / 2 + 4 * torch.finfo(self.bound).eps / 2
 
     @property
     def smallest(self) -> float:

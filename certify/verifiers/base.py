@@ -13,6 +13,7 @@ from torch import Tensor
 from ...models.circuit import Circuit
 from ...models.deadline import LATE, Expired, TimeIsUp, ending, never
 from ...models.networks import SpikingNetwork
+from ...models.source import OWN
 from ..bounds.propagation import LogitBounds, logit_bounds
 from ..bounds.signals.box import Box
 from ..bounds.trains.trains import step_spikes
@@ -22,6 +23,8 @@ from ..problem import Problem
 from ..unfinished import Unfinished, left_open
 from ..verdicts import Verdict
 
+WITHIN = "a counterexample of the network is within the rounding of its source, which may take it otherwise"
+"""Why a sample is open whose counterexample the source's own run need not have."""
 MISCLASSIFIED = "misclassified unperturbed"
 
 
@@ -230,6 +233,17 @@ def _overflowing(made: Circuit, candidate: Tensor) -> str:
     return ""
 
 
+def stands(problem: Problem, index: int, candidate: Tensor) -> bool:
+    """Return whether a counterexample is one of the source, too, whatever its run rounds."""
+    if problem.circuit.allowance is OWN:
+        return True
+    point = candidate[None].double()
+    try:
+        return problem.goal.stands(problem.circuit, Box(point, point), int(problem.labels[index]))
+    except OverflowError:
+        return False
+
+
 def falsified(
     problem: Problem, index: int, candidate: Tensor, verifier: str, started: float, reason: str
 ) -> Verdict:
@@ -240,6 +254,8 @@ def falsified(
     if allowed and (obstacle := _overflowing(problem.circuit, candidate)):
         return Verdict("unknown", None, None, verifier, seconds, obstacle)
     if allowed and problem.goal.replays(problem.network, candidate, int(problem.labels[index])):
+        if not stands(problem, index, candidate):
+            return Verdict("unknown", None, None, verifier, seconds, WITHIN)
         return Verdict("falsified", None, candidate.clone(), verifier, seconds, reason)
     return Verdict(
         "unknown", None, None, verifier, seconds, "a candidate counterexample did not replay alone and in a batch"

@@ -178,7 +178,7 @@ def _check_known(problem: Problem) -> None:
     """Raise UnknownNode for what the bounds that pay a member's rounding do not know, whatever the set is."""
     point = problem.inputs[:1].double()
     made = problem.circuit
-    bounds = Propagation(input_signal(made, Box(point, point)), step_spikes, Rounding(made.dtype))
+    bounds = Propagation(input_signal(made, Box(point, point)), step_spikes, Rounding.of(made))
     for node in made.nodes:
         check_known(node, bounds)
 

@@ -135,7 +135,7 @@ class _FromFirst(Propagation):
 
 def _numbers(circuit: Circuit, source: Signal) -> int:
     """Return about how many numbers a part is: an edge of a graph, or a step of neurons that fire once."""
-    known = propagate(circuit, source, window_spikes, Rounding(circuit.dtype))
+    known = propagate(circuit, source, window_spikes, Rounding.of(circuit))
     pairs = zip(circuit.nodes, known, strict=True)
     fired = [signal for node, signal in pairs if isinstance(node, Fired | Recurred)]
     return sum(signal.magnitude().numel() * signal.numbers for signal in fired)

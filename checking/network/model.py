@@ -38,8 +38,10 @@ from .rates import Draws, coded
 
 FORMAT = "spikecert.network/1"
 MOST_STEPS = 256
-FIELDS = {"num_steps", "encoding", "readout", "layers"}
+FIELDS = {"num_steps", "encoding", "readout", "layers", "source"}
 """What a description holds, but for the draws of a rate code."""
+BOX = {"limit", "factor", "stray", "least"}
+"""What is said of the source of a network for inputs up to a limit."""
 
 
 @dataclass(frozen=True)
@@ -66,6 +68,7 @@ class Network:
         readout: how logits are read; integrator: whose potentials are, the neuron behind them all.
         draws: of a rate code; None for another encoding.
         whole: what a network of whole numbers takes; None for others.
+        limit: the largest modulus of an input for which its source rounds no more than it does; None: no source.
         known: what was made of it, by the shape of its inputs.
     """
 
@@ -79,6 +82,7 @@ class Network:
     integrator: Neuron | IntegerNeuron | None
     draws: Draws | None = None
     whole: WholeEnds | None = None
+    limit: float | None = None
     known: dict[tuple[int, ...], Any] = field(init=False, default_factory=dict, repr=False, compare=False)
 
     @property
@@ -98,6 +102,13 @@ class Network:
             return Inputs.around(sample, radius, lower, upper, norm, self.recorded)
         rates = Inputs.around(sample, radius, lower, upper, norm)
         return coded(rates, self.draws.over(self.steps, sample.shape))
+
+    def check_reach(self, reach: float) -> None:
+        """Refuse inputs beyond those for which the source of the network is known."""
+        if self.limit is not None and not reach <= self.limit:
+            raise Refused(
+                f"inputs: may reach {reach:.4g}, expected at most {self.limit:.4g}, as the source is known"
+            )
 
 
 def read_network(path: Path, work: float = 1.0) -> Network:
@@ -158,9 +169,33 @@ def _network(content: Content) -> Network:
     if not any(isinstance(layer, Firing) for layer in walk(layers)):
         raise Refused("unknown: no proof form for a network without neurons that fire")
     timed, draws = text["encoding"] != "direct", Draws.read(text) if text["encoding"] == "rate" else None
-    return Network(
-        content.digest, content.size, steps, timed, arithmetic, layers, text["readout"], integrator, draws, whole
+    found = (
+        content.digest,
+        content.size,
+        steps,
+        timed,
+        arithmetic,
+        layers,
+        text["readout"],
+        integrator,
+        draws,
+        whole,
     )
+    return Network(*found, _limit(text))
+
+
+def _limit(text: dict[str, Any]) -> float | None:
+    """Return the largest input for which the network's own rounding pays for its source's; None: no source."""
+    if text.get("source") is None:
+        return None
+    source = text["source"]
+    if source.keys() != {"boxes", "weights"} or not all(box.keys() == BOX for box in source["boxes"]):
+        raise Refused("source: is told in a form that is not known")
+    plain = (box["limit"] for box in source["boxes"] if (box["factor"], box["stray"], box["least"]) == (1, 0, 0))
+    found = max((limit for limit in plain if isinstance(limit, float)), default=None)
+    if found is None:
+        raise Refused("unknown: no proof form for a source that rounds more than its network does")
+    return found
 
 
 def _check_whole(

@@ -30,6 +30,7 @@ from ..networks import SpikingNetwork
 from ..rules import Leaky, Rule
 from ..running.encoding import ENCODINGS, RateDraws
 from ..running.readouts import READOUTS, fits
+from ..source import OWN
 from ..validation import check_choice
 from .nodes import Added, Chosen, Circuit, Filtered, Fired, Input, Mapped, Node, Pooled, Read, Recurred
 from .unchanged import check_library, check_methods, check_nothing_between, check_unchanged, overridden
@@ -67,7 +68,8 @@ def circuit(network: SpikingNetwork) -> Circuit:
     last = lowering.through(layers[:-1] if potential else layers, 0, "layers")
     lowering.read(network.readout, layers[-1], last, f"layers.{len(layers) - 1}", potential)
     like = next(network.parameters())
-    made = Circuit(tuple(lowering.nodes), num_steps, like.dtype, like.device)
+    allowed = OWN if network.source is None else network.source.boxes[-1]
+    made = Circuit(tuple(lowering.nodes), num_steps, like.dtype, like.device, allowance=allowed)
     _check_tensors(made)
     check_whole(made)
     return made

@@ -12,6 +12,7 @@ from ..linear_maps import LinearMap
 from ..linear_maps.whole_inputs import WholeInputMap
 from ..rules import Rule
 from ..running.encoding import RateDraws
+from ..source import OWN, Allowance
 
 
 @dataclass(frozen=True, eq=False)
@@ -136,6 +137,7 @@ class Circuit:
         num_steps: T.
         dtype, device: of the run.
         exact: nodes that are known not to round in this dtype: what they give is what float64 would give.
+        allowance: what the source of a converted network may stray by.
     """
 
     nodes: tuple[Node, ...]
@@ -143,6 +145,7 @@ class Circuit:
     dtype: torch.dtype
     device: torch.device
     exact: frozenset[Node] = frozenset()
+    allowance: Allowance = OWN
 
     @property
     def source(self) -> Input:

@@ -4,6 +4,7 @@ import torch
 from torch import Tensor, nn
 
 from ..networks import SpikingNetwork
+from ..source import carried
 from .refusal import ConversionRefused
 
 
@@ -29,8 +30,10 @@ def in_groups(
     layer.weight.data = torch.eye(classes).repeat_interleave(count // classes, 1)  # sums of spikes are exact
     coding = {"encoding": network.encoding, "draws": network.draws if network.encoding == "rate" else None}
     made = SpikingNetwork(*network.layers, layer, num_steps=network.num_steps, **coding)  # type: ignore[arg-type]
+    made = made.to(network.dtype).eval()
+    made.source = carried(network.source, made, outputs=count // classes)
     note = f"outputs are summed in groups of {count // classes} neighbours, one a class"
-    return made.to(network.dtype).eval(), (*notes, note)
+    return made, (*notes, note)
 
 
 def grouped(output: Tensor, classes: int) -> Tensor:

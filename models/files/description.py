@@ -1,7 +1,7 @@
 """A network as plain data (JSON) and back; what a file says of a layer its element tells (`elements.registry`)."""
 
 import reprlib
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from types import NoneType
 from typing import Annotated, Any, Literal
 
@@ -16,11 +16,28 @@ from ..elements.registry import ELEMENTS, Element, known
 from ..networks import SpikingNetwork
 from ..running.encoding import ENCODINGS, RateDraws
 from ..running.readouts import READOUTS
+from ..source import Allowance, SourceArithmetic
 from ..validation import one_line
 from .schemas import Schema, schema_of
 
 MOST_LAYERS = 10_000
 """Of a network, those of residual sums included: each takes some memory, whatever its size."""
+
+
+class _AllowanceSchema(Schema):
+    """What a source may stray by."""
+
+    limit: float
+    factor: float
+    stray: float
+    least: float
+
+
+class _SourceSchema(Schema):
+    """What a network carries of its source."""
+
+    boxes: tuple[_AllowanceSchema, ...]
+    weights: str
 
 
 class _NetworkSchema(Schema):
@@ -32,6 +49,7 @@ class _NetworkSchema(Schema):
     seed: Annotated[int, Interval(ge=0, lt=2**63)] | None = None
     draws: tuple[Any, ...] | None = None
     layers: tuple[Any, ...]
+    source: _SourceSchema | None = None
 
 
 @dataclass(frozen=True)
@@ -101,6 +119,7 @@ class Blueprint:
     settings: _NetworkSchema
     draws: RateDraws | None
     layers: _Items
+    source: SourceArithmetic | None = None
 
     @staticmethod
     def read(content: Any) -> "Blueprint":
@@ -113,7 +132,11 @@ class Blueprint:
         settings = _NetworkSchema.read(content, "network")
         if (count := _count(settings.layers)) > MOST_LAYERS:
             raise ValueError(f"layers: got {count}, expected at most {MOST_LAYERS}")
-        return Blueprint(settings, _read_draws(settings), _Items.read("layers", settings.layers))
+        source = settings.source
+        if source is not None:
+            boxes = tuple(Allowance(**dict(box)) for box in source.boxes)
+            source = SourceArithmetic(boxes, source.weights)
+        return Blueprint(settings, _read_draws(settings), _Items.read("layers", settings.layers), source)
 
     def tensors(self) -> Shapes:
         """Return the shapes of the network's tensors by their names."""
@@ -123,7 +146,9 @@ class Blueprint:
         """Return the network, with fresh weights."""
         known = self.settings
         settings = {"num_steps": known.num_steps, "encoding": known.encoding, "readout": known.readout}
-        return SpikingNetwork(*self.layers.build(), **settings, draws=self.draws)
+        made = SpikingNetwork(*self.layers.build(), **settings, draws=self.draws)
+        made.source = self.source
+        return made
 
 
 def describe(network: SpikingNetwork) -> dict[str, Any]:
@@ -139,6 +164,7 @@ def describe(network: SpikingNetwork) -> dict[str, Any]:
         **(_describe_draws(network.draws) if network.encoding == "rate" else {}),
         "readout": network.readout,
         "layers": [_describe_layer(layer, network.num_steps) for layer in network.layers],
+        **({} if network.source is None else {"source": asdict(network.source)}),
     }
 
 

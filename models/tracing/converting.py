@@ -21,6 +21,7 @@ from ..conversion.refusal import ConversionRefused
 from ..conversion.sources import FUNCTIONS, UNFOLLOWED, Source, library_of, run_once
 from ..networks import SpikingNetwork
 from ..running.encoding import RateDraws
+from .allowing import arithmetic_of, ending_of
 from .building import RowWriter
 from .draws.own import OwnDrawnSource, own_drawn_source
 from .grouping import SILENT, LayerFirings
@@ -315,6 +316,10 @@ class ModuleRun:
         if any(map(is_rounded, reading.output.steps)):
             raise ConversionRefused(f"output: {LOSES}")
         network, other = writer.network(readout), self.traces.confirmed(reading, place)
+        if not self.traces.source.own:
+            graph, first = self.traces.graph, self.traces.inputs[0]
+            ending = ending_of(graph, place, reading.node)
+            network.source = arithmetic_of(graph, reading, writer, readout, network, first, ending)
         parts = self.traces.other, other, writer, readout, self.traces.inputs[1]
         return network, (*self.notes, *reading.notes, *writer.notes, *_left_out(self.traces.other, layers)), parts
 

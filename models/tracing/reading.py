@@ -248,9 +248,9 @@ class Reader:
     def __init__(self, graph: GraphModule, timed: bool, output: Node, how: Rereading) -> None:
         self.graph, self.timed, self.output, self.how = graph, timed, output, how
         self.counts, self.entrywise = how.counts, how.entrywise
-        self.live, self.last = _needed(graph, {output})
+        self.live, self.last = needed(graph, {output})
         if how.unused:
-            self.live, self.last = _needed(graph, {output, *_like_those(graph, self.live)})
+            self.live, self.last = needed(graph, {output, *_like_those(graph, self.live)})
         self.values: dict[Node, Any] = {}
         self.firings: list[Firing] = []
         self.silent: list[Firing] = []
@@ -626,7 +626,7 @@ def _like_those(graph: GraphModule, live: set[Node]) -> list[Node]:
     return [node for node in graph.graph.nodes if (frames_of(node), node.target) in known]
 
 
-def _needed(graph: GraphModule, outputs: set[Node]) -> tuple[set[Node], dict[Node, list[Node]]]:
+def needed(graph: GraphModule, outputs: set[Node]) -> tuple[set[Node], dict[Node, list[Node]]]:
     """Return the nodes that outputs are made of, and at each of them those that are used for the last time."""
     live, last, seen = set(outputs), {}, set(outputs)
     for node in reversed(graph.graph.nodes):

@@ -109,7 +109,7 @@ class MovedEvents:
         columns = torch.cat(columns) if columns else currents.new_zeros(0, currents[0].numel())
         marked = entering(signal.amax(0, keepdim=True))
         steps = min(jitter, len(signal) - 1)
-        rounding = Rounding(circuit.dtype)
+        rounding = Rounding.of(circuit)
         return MovedEvents(layer, made, rounding, marked, signal_in, currents, columns, before, steps)
 
     @property

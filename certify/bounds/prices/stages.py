@@ -176,7 +176,7 @@ def staged(
         return None
     if circuit.read.readout not in LINEAR:
         return None
-    rounding, source = Rounding(circuit.dtype), input_signal(circuit, inputs)
+    rounding, source = Rounding.of(circuit), input_signal(circuit, inputs)
     recorded: list[Stage] = []
     signals: list[Signal] = [source]
 

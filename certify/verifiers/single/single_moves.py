@@ -199,7 +199,7 @@ class _Moved:
         made, labels = self.problem.circuit, self.problem.labels.expand(len(fired.layer.event))
         exact = self.problem.inputs.double()
         source = input_signal(made, Box(exact, exact))
-        known = fold(made, _FromSpikes(source, step_spikes, Rounding(made.dtype), node, fired))
+        known = fold(made, _FromSpikes(source, step_spikes, Rounding.of(made), node, fired))
         return self.problem.goal.read(made, known, labels, Box(exact, exact))
 
 

@@ -30,7 +30,7 @@ class EqualValues:
     def note(self, node: Node) -> None:
         """Name what a node computes."""
         self._place[node] = len(self._place)
-        self._of[node] = self._name(node, self._told)
+        self._of[node] = self._name(node, self.name_of)
 
     def settle(self, node: Node) -> None:
         """Name what a comparison gives that never holds."""
@@ -57,11 +57,11 @@ class EqualValues:
 
     def is_nothing(self, node: Node) -> bool:
         """Return whether a node takes a value away from itself."""
-        return name_of(node) == "sub" and not node.kwargs and len({self._told(each) for each in node.args}) == 1
+        return name_of(node) == "sub" and not node.kwargs and len({self.name_of(each) for each in node.args}) == 1
 
     def sides(self, node: Node) -> frozenset[str]:
         """Return the two expressions that a node compares, of a difference and 0 those it is of; or itself."""
-        return frozenset(map(self._told, self.compared(node)))
+        return frozenset(map(self.name_of, self.compared(node)))
 
     def sides_where(self, node: Node, fired: Node, holds: bool) -> frozenset[str]:
         """Return the two expressions that a node compares where an earlier comparison holds, or does not."""
@@ -70,7 +70,7 @@ class EqualValues:
         def told(value: object) -> str:
             """Return the name of a value there."""
             if not isinstance(value, Node):
-                return self._told(value)
+                return self.name_of(value)
             if value not in found:
                 before = self._place[value] < self._place[fired]
                 found[value] = self._of[value] if before else self._name(value, told)
@@ -86,7 +86,7 @@ class EqualValues:
         one, other = node.args[:2] if name in PAIRS else (node.args[0], 0)
         while isinstance(one, Node) and name_of(one) in SAME:
             one = one.args[0]
-        if self._told(other) == NOTHING and isinstance(one, Node) and name_of(one) == "sub" and not one.kwargs:
+        if self.name_of(other) == NOTHING and isinstance(one, Node) and name_of(one) == "sub" and not one.kwargs:
             one, other = one.args[:2]
         return one, other
 
@@ -94,7 +94,8 @@ class EqualValues:
         """Return whether both sides of a comparison are equal, bit by bit."""
         return name_of(node) in PAIRS and len(self.sides(node)) == 1
 
-    def _told(self, value: object) -> str:
+    def name_of(self, value: object) -> str:
+        """Return the name of a node's value, or of a constant."""
         if isinstance(value, Node):
             return self._of[value]
         return NOTHING if value in (0, 0.0) else ONE if value in (1, 1.0) else repr(value)

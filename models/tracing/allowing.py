@@ -1,0 +1,389 @@
+"""By how much more than its network a source rounds: what `straying.py` claims, for each layer and the output."""
+
+import math
+from dataclasses import dataclass, replace
+from fractions import Fraction
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.fx import GraphModule, Node
+
+from ..conversion.refusal import ConversionRefused
+from ..networks import SpikingNetwork
+from ..source import Allowance, SourceArithmetic, weights_of
+from .building import RowWriter
+from .guessing.guesses import Fit
+from .polynomials import ZERO, Coefficient, entries_of, number_tensor
+from .reading import GraphReading, needed
+from .readouts import Readout
+from .rounded_calls import HANDLERS
+from .straying import (
+    Beyond,
+    Form,
+    Gates,
+    OwnLayers,
+    Straying,
+    Unknown,
+    Value,
+    ends_of,
+    gates_of,
+    met,
+    moduli,
+    modulus,
+    most_of,
+    plus,
+    times,
+)
+from .tracing import name_of
+
+ULPS = 16.0
+"""By how many u logits must differ to stay in order through a softmax."""
+DOUBLINGS = (8, 40)
+"""Powers of 2 of the samples' size that are tried for a limit, first."""
+LARGEST_STRAY = 0.125
+"""In thresholds: what strays by more lets rounding decide its spikes."""
+VANISHED = 8
+"""So many least normal numbers are paid wherever products may vanish."""
+_BEFORE = -1
+"""Where what currents strayed by a step before is kept, beside their gains."""
+MOST_FACTOR = 64.0
+"""Above it a stray is paid, where that is small."""
+
+
+@dataclass(frozen=True)
+class Expanded:
+    """A value over inputs, what layers make, and at most one potential.
+
+    Attributes:
+        form: what it is of these, exactly.
+        rho: what it strays from that, in units of u and of each symbol's modulus.
+        off: what it strays besides.
+        gates: of symbols in `rho`, spikes and states in which they do not make it stray.
+    """
+
+    form: Form
+    rho: dict[int, float]
+    off: float
+    gates: Gates
+
+    def factor(self, symbol: int) -> tuple[float, float]:
+        """Return the least and the largest modulus of a symbol's factor."""
+        low, high = ends_of([(term[0], number) for term, number in self.form.items() if term[1] == symbol])
+        low, high = torch.as_tensor(low), torch.as_tensor(high)
+        least = torch.where((low <= 0) & (high >= 0), 0.0, torch.minimum(low.abs(), high.abs()))
+        return float(least.min()), most_of(torch.maximum(low.abs(), high.abs()))
+
+
+class Allowing:
+    """Makes the claims for one box of inputs."""
+
+    def __init__(self, straying: Straying, writer: RowWriter) -> None:
+        self.own, self.layers, self.writer = straying, writer.layers, writer
+        self.done: dict[tuple[int, int | None], Expanded] = {}
+
+    def expanded(self, value: Value, stop: int | None) -> Expanded:
+        """Return a value over symbols that are no sums, and one potential."""
+        known = {symbol: self._symbol(symbol, stop) for symbol in {*value.graded, *value.rho}}
+        form: Form = {}
+        for (spikes, symbol), number in value.form.items():
+            parts = {(frozenset[int](), None): Fraction(1)} if symbol is None else known[symbol].form
+            for (more, inner), by in parts.items():
+                term, found = (spikes | more, inner), times(number, by)
+                form[term] = plus(form[term], found) if term in form else found
+        factors = {symbol: most_of(size) for symbol, size in moduli(value.form).items()}
+        rho, off = dict[int, float](), most_of(value.off) + value.rel * self.own.unit * factors.get(None, 0.0)
+        gates, silent = list[Gates](), gates_of(value.form)
+        for symbol, each in known.items():
+            own_gates = (
+                value.gates.get(symbol, frozenset()) if symbol in value.rho else silent.get(symbol, frozenset())
+            )
+            own_gates = own_gates & silent.get(symbol, frozenset()) if value.rel else own_gates
+            if symbol in value.rho or value.rel:
+                gates.append({inner: own | own_gates for inner, own in gates_of(each.form).items()})
+            gates.append({inner: own | silent.get(symbol, frozenset()) for inner, own in each.gates.items()})
+            factor = factors.get(symbol, 0.0)
+            share = most_of(value.rho.get(symbol, 0.0)) + value.rel * factor
+            off += factor * each.off
+            for inner, size in moduli(each.form).items():
+                if inner is None:
+                    off += share * self.own.unit * most_of(size)
+                else:
+                    rho[inner] = rho.get(inner, 0.0) + share * most_of(size)
+            for inner, own in each.rho.items():
+                rho[inner] = rho.get(inner, 0.0) + factor * own
+        return Expanded(form, rho, off, met(*gates))
+
+    def _symbol(self, symbol: int, stop: int | None) -> Expanded:
+        held = self.own.symbols[symbol]
+        if symbol == stop:
+            return Expanded({(frozenset(), symbol): Fraction(1)}, {}, 0.0, {})
+        if held.defined is None:
+            rho = {symbol: held.further} if held.further else {}
+            return Expanded(
+                {(frozenset(), symbol): Fraction(1)}, rho, most_of(held.excess), dict.fromkeys(rho, frozenset())
+            )
+        if (symbol, stop) not in self.done:
+            self.done[symbol, stop] = self.expanded(held.defined, stop)
+        return self.done[symbol, stop]
+
+    def layer(self, number: int) -> tuple[float, float]:
+        """Return the factor and the stray, in thresholds, of a layer.
+
+        Raises:
+            Beyond: where its own rounding decides its spikes.
+        """
+        fit, firings = (
+            self.writer.fitted(number),
+            [self.layers.firings[each] for each in self.layers.steps[number]],
+        )
+        compared = [self.own.fired.get(firing.node) for firing in firings]
+        errors = [most_of(self.own.error(each)) for each in compared if each is not None and each.form]
+        stray = max(errors, default=0.0) / least_of(fit.threshold)
+        factor = self._factor(fit, firings) if is_leaky(fit) else math.inf
+        if factor > MOST_FACTOR and stray <= LARGEST_STRAY:
+            return 1.0, stray
+        if factor * self.own.unit * 8 <= LARGEST_STRAY:
+            return factor, 0.0
+        raise Beyond(f"{firings[0].place}: rounding decides its spikes, by {stray:.2g} of the threshold")
+
+    def _factor(self, fit: Fit, firings: list[Any]) -> float:
+        """Return F of a leaky neuron; infinite where its sums are made otherwise."""
+        found, last, before, gains = 1.0, 0.0, None, dict[int, float]()
+        for firing in firings:
+            value = self.own.fired.get(firing.node)
+            if value is None or not value.form:
+                before = None
+                continue
+            own = self._at_step(fit, value, before, firing.turned, gains)
+            rounded = 0.0 if before is None or before[0].exact else last  # in a comparison, and not carried on
+            found, last = max(found, own + rounded), own
+            before = value, self.own.spike_at.get(firing.node)
+        return found
+
+    def _at_step(
+        self,
+        fit: Fit,
+        value: Value,
+        before: tuple[Value, int | None] | None,
+        turned: bool,
+        gains: dict[int, float],
+    ) -> float:
+        """Return F of what is compared at one step, by what was compared at the step before."""
+        theta, stop, own, shift = least_of(fit.threshold), None, 0.0, 0.0
+        kept: Form = {}
+        if before is not None and fit.decay != ZERO:
+            earlier, spike = before
+            graded = [term for term in earlier.form if term[1] is not None]
+            if len(graded) != 1 or graded[0][0]:
+                return math.inf
+            stop, scale = graded[0][1], earlier.form[graded[0]]
+            kept = _kept(fit, spike, turned)
+        whole = self.expanded(value, stop)
+        rho, off = dict(whole.rho), whole.off
+        rest = {term: number for term, number in whole.form.items() if term[1] is None}
+        if stop is not None:
+            own_form = {(term, stop): -times(number, scale) for term, number in kept.items()}
+            left = {term: plus(number, own_form.pop(term, Fraction(0))) for term, number in whole.form.items()}
+            whole, least = replace(whole, form=left | own_form), float(torch.as_tensor(modulus(scale)).min())
+            if least == 0.0:
+                return math.inf
+            missing = most_of(moduli(whole.form).get(stop, 0.0))
+            if missing / least > 1e-9:
+                if self.own.symbols[stop].defined is not None:
+                    return math.inf
+            else:
+                own = (rho.pop(stop, 0.0) + missing / self.own.unit) / least
+                fired = spike is not None and (spike, 0 if turned else 1) in whole.gates.get(stop, frozenset())
+                if fit.kind == "zero" and not fired:  # what is reset makes it stray all the same
+                    off += own * least * self.own.unit * most_of(self.own.symbols[stop].size)
+                    own = 0.0
+            moved = plus(earlier.form.get((frozenset(), None), Fraction(0)), _number(fit.threshold))
+            shift = most_of(modulus(moved))
+            for spikes, number in kept.items():
+                rest[spikes, None] = plus(rest.get((spikes, None), Fraction(0)), -times(number, moved))
+            if fit.kind == "subtract" and spike is not None:
+                _add_drop(rest, fit, spike, turned)
+        rest[frozenset(), None] = plus(rest.get((frozenset(), None), Fraction(0)), _number(fit.threshold))
+        constant = most_of(moduli(rest).get(None, 0.0))
+        span = theta if fit.kind != "subtract" else max(theta, most_of(modulus(_number(fit.drop))))
+        shift += span if fit.kind == "subtract" else 0.0
+        return self._claimed(fit, whole, rho, own, off + own * self.own.unit * shift, constant, theta, gains)
+
+    def _claimed(
+        self, fit: Fit, whole: Expanded, rho: dict[int, float], own: float, off: float, constant: float,
+        theta: float, gains: dict[int, float],
+    ) -> float:  # fmt: skip
+        """Return F, by ρ of the potential and of currents, κ, and what is in a current besides."""
+        shares = []
+        for symbol, share in rho.items():
+            gain = whole.factor(symbol)[0]
+            gain = gain if fit.synapse is None else gains.setdefault(symbol, gain)
+            if gain > 0.0:
+                shares.append(share / gain)
+                off += share / gain * self.own.unit * constant
+            else:
+                off += share * self.own.unit * most_of(self.own.symbols[symbol].size)
+        current, steps, units = sum(shares), self.layers.num_steps, off / (self.own.unit * theta)
+        decay = least_of(fit.decay)
+        power = sum(decay**k for k in range(steps))
+        found = max(units / 8, (own + units / power) / 8, own / (8 * decay) if own else 0.0)
+        if fit.kind == "zero":
+            found = max(found, (steps * (own + units) + current) / (4 * steps + 10))
+        if fit.synapse is not None:  # of what its errors come to, what one step adds
+            kept, gains[_BEFORE] = gains.get(_BEFORE, 0.0), current
+            current = max(current - float(min(entries_of(fit.synapse))) * kept, 0.0)
+        elif len(shares) > 1 or len({term[1] for term in whole.form} - {None}) > 2:
+            return max(found, max(shares, default=0.0) / 4)
+        return max(found, current / 8, (own + current / power) / 8)
+
+    def output(self, value: Value, readout: Readout, dense: bool) -> tuple[float, float]:
+        """Return the factor, and what margins must exceed, of an output."""
+        steps, factor, off = self.layers.num_steps, 1.0, 0.0
+        allowed = 4 * steps + 8 if dense or readout.decay is not None or readout.weights is not None else steps + 4
+        for part in (value,) if value.parts is None else value.parts[0]:
+            if _counts(part, self.own.unit):
+                continue
+            whole = self.expanded(part, None)
+            strays = whole.off
+            for symbol, share in whole.rho.items():
+                gain = whole.factor(symbol)[0]
+                if gain > 0.0:
+                    factor = max(factor, share / gain / allowed)
+                else:
+                    strays += share * self.own.unit * most_of(self.own.symbols[symbol].size)
+            off = max(off, strays)
+        return factor, 2 * off if off > VANISHED * self.own.least else 0.0
+
+
+def _counts(value: Value, unit: float) -> bool:
+    """Return whether a value is a count of spikes times one number: equal counts are equal, others far apart."""
+    if value.graded or value.rho or most_of(value.off) > 0.0:
+        return False
+    factors = [number for term, number in value.form.items() if term[0]]
+    if not all(isinstance(each, Fraction) for each in factors) or len({abs(each) for each in factors}) > 1:
+        return False
+    gap = abs(float(factors[0])) if factors else 1.0
+    return most_of(value.size) * (value.rel + ULPS) * unit * 4 < gap  # pyright: ignore[reportArgumentType]
+
+
+def is_leaky(fit: Fit) -> bool:
+    """Return whether a neuron is one potential that a spike resets, or takes from."""
+    return fit.kind != "rest" and not fit.coupled and fit.adaptation == ZERO
+
+
+def least_of(value: Coefficient) -> float:
+    """Return the least modulus of a coefficient's numbers."""
+    return float(min(map(abs, entries_of(value))))
+
+
+def _number(value: Coefficient) -> Any:
+    return value if isinstance(value, Fraction) else number_tensor(value)
+
+
+def _kept(fit: Fit, spike: int | None, turned: bool) -> dict[frozenset[int], Any]:
+    """Return what is kept of a potential, by the spikes of its comparison, which are 1 − s where `turned`."""
+    decay, none = _number(fit.decay), frozenset[int]()
+    if fit.kind != "zero" or spike is None:
+        return {none: decay}
+    return {frozenset((spike,)): decay} if turned else {none: decay, frozenset((spike,)): -decay}
+
+
+def _add_drop(rest: Form, fit: Fit, spike: int, turned: bool) -> None:
+    """Add what a spike took, which is in the exact potential, to the rest of a current."""
+    lost = times(_number(fit.decay), _number(fit.drop))
+    term, none = (frozenset((spike,)), None), (frozenset[int](), None)
+    rest[term] = plus(rest.get(term, Fraction(0)), -lost if turned else lost)
+    if turned:
+        rest[none] = plus(rest.get(none, Fraction(0)), lost)
+
+
+def ending_of(graph: GraphModule, place: int, node: Node) -> list[str]:
+    """Return the operations between an output and what is read of it."""
+    outputs: Any = next(each for each in graph.graph.nodes if each.op == "output").args[0]
+    found, each = [], outputs[place]
+    while each is not node and isinstance(each, Node) and each.all_input_nodes:
+        found.append(name_of(each))
+        each = each.args[0] if isinstance(each.args[0], Node) else each.all_input_nodes[0]
+    return found
+
+
+def arithmetic_of(
+    graph: GraphModule, reading: GraphReading, writer: RowWriter, readout: Readout, network: SpikingNetwork,
+    sample: Tensor, ending: list[str],
+) -> SourceArithmetic:  # fmt: skip
+    """Return what a network carries of its source.
+
+    Args:
+        graph, reading, writer, readout: of the source.
+        network: that is made of it.
+        sample: inputs of the graph.
+        ending: operations behind the output that is read.
+
+    Raises:
+        ConversionRefused: where already the samples may leave the range, or rounding decides spikes.
+    """
+    live = needed(graph, {reading.node, *(firing.node for firing in reading.firings)})[0]
+    straying = Straying(graph, live, OwnLayers.of(network), sample.dtype, HANDLERS)
+    start = max(1.0, float(sample.abs().max()))
+
+    def allowance(doublings: float) -> Allowance:
+        """Return what holds for inputs of a size."""
+        limit = start * 2.0**doublings
+        ends = torch.full_like(sample, limit, dtype=torch.float64)
+        output = straying.over(-ends, ends, reading.node)
+        claims = Allowing(straying, writer)
+        pairs = [claims.layer(number) for number in range(len(writer.layers.steps)) if number in writer.fits]
+        factor, least = claims.output(output, readout, isinstance(network.layers[-1], nn.Linear))
+        factor = max([factor, straying.factor, *(own for own, _ in pairs)])
+        stray = max((stray for _, stray in pairs), default=0.0)
+        return Allowance(limit, factor, stray, _least(straying, output, least, ending, readout))
+
+    try:
+        boxes = [allowance(0)]
+    except Unknown as error:
+        raise ConversionRefused(str(error)) from error
+    except Beyond as error:
+        raise ConversionRefused(
+            f"{error}, for inputs like the samples; expected numbers of ordinary size"
+        ) from error
+    return SourceArithmetic(_table(boxes, allowance), weights_of(network))
+
+
+def _least(straying: Straying, output: Value, least: float, ending: list[str], readout: Readout) -> float:
+    """Return what margins must exceed, in the network's units."""
+    gain = least_of(readout.gain) or 1.0
+    classes = max(2, output.low.shape[-1]) if output.low.dim() else 2
+    ends = [name.strip("_") for name in ending]
+    parts = (output,) if output.parts is None else output.parts[0]
+    if "log_softmax" in ends and not all(_counts(each, straying.unit) for each in parts):
+        least += ULPS * straying.unit * (1 + math.log(classes))
+    elif "softmax" in ends and not all(_counts(each, straying.unit) for each in parts):
+        least += ULPS * straying.unit
+    return least / gain
+
+
+def _table(boxes: list[Allowance], allowance: Any) -> tuple[Allowance, ...]:
+    """Return what holds for inputs of growing size, up to where nothing does."""
+    low, high = 0.0, None
+    for doublings in DOUBLINGS:
+        try:
+            boxes.append(allowance(doublings))
+            low = float(doublings)
+        except Beyond:
+            high = float(doublings)
+            break
+    for _ in range(5 if high is not None else 0):
+        middle = (low + high) / 2  # pyright: ignore[reportOptionalOperand]
+        try:
+            boxes.append(allowance(middle))
+            low = middle
+        except Beyond:
+            high = middle
+    found: list[Allowance] = []
+    for box in sorted(boxes, key=lambda each: each.limit):
+        most = (max(getattr(each, name) for each in (box, *found[-1:])) for name in ("factor", "stray", "least"))
+        box = Allowance(box.limit, *most)
+        same = found and (found[-1].factor, found[-1].stray, found[-1].least) == (box.factor, box.stray, box.least)
+        found = [*(found[:-1] if same else found), box]
+    return tuple(found)

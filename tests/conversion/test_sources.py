@@ -1,0 +1,214 @@
+"""A converted network carries its source's rounding and range: no verdict that the source's own run contradicts."""
+
+import copy
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor
+from torch.fx import Interpreter, Node
+
+from spikecert import (
+    LIF,
+    LInf,
+    SpikingNetwork,
+    from_torch,
+    load,
+    save,
+    verify,
+)
+from spikecert.models.conversion.refusal import ConversionRefused
+from spikecert.models.source import Allowance, SourceArithmetic, weights_of
+from support.examples import THOROUGH, by_night
+from support.sources import SPELLINGS, answers, drawn, planted
+
+REFUSED = {"subnormal", "subnormal potential"}
+"""What a source with such numbers is not even converted for."""
+
+
+def network_of(name: str, seed: int) -> tuple[torch.nn.Module, SpikingNetwork]:
+    """Return a module and its network."""
+    module = drawn(name, seed)
+    return module, from_torch(module, torch.rand(32, 4, generator=torch.Generator().manual_seed(seed)))
+
+
+@pytest.mark.parametrize("name", [name for name in SPELLINGS if name not in REFUSED])
+@pytest.mark.parametrize(("epsilon", "share"), [(1e-3, 0.9999), (1e-5, 0.99), *by_night((1e-3, 0.99), (1e-3, 0.99999))])
+def test_no_flip_of_a_source_that_is_planted_in_a_set_is_verified(name: str, epsilon: float, share: float) -> None:
+    for seed in range(20 if THOROUGH else 1):
+        module, network = network_of(name, seed)
+        ends = (-4.0, 4.0) if name == "overflow" else (0.0, 1.0)
+        asked = planted(module, ends, epsilon, share, 100 if THOROUGH else 40, seed)
+        for verifier in ("trains", "complete", "auto") if THOROUGH else ("trains", "auto"):
+            found = answers(network, asked, verifier)
+            assert "verified" not in found
+        assert found or name.endswith("of little")
+
+
+@pytest.mark.parametrize("name", ["softmax of little", "log_softmax of little", "softmax"])
+def test_what_an_ending_makes_ties_of_is_not_verified(name: str) -> None:
+    module, network = network_of(name, 4)
+    x = torch.rand(200, 4, generator=torch.Generator().manual_seed(1))
+    labels = network(x).argmax(1)
+    verdicts = verify(network, x, labels, LInf(0.001), "trains")
+    proven = torch.tensor([verdict.status == "verified" for verdict in verdicts])
+    assert torch.equal(module(x[proven]).argmax(1), labels[proven])
+    if name == "softmax":
+        assert int(proven.sum()) > 100
+
+
+@pytest.mark.parametrize("name", ["as usual", "products", "partial sums", "softmax of little"])
+def test_what_is_falsified_is_so_by_the_source(name: str) -> None:
+    module, network = network_of(name, 2)
+    x = torch.rand(24, 4, generator=torch.Generator().manual_seed(3))
+    labels = network(x).argmax(1)
+    verdicts = verify(network, x, labels, LInf(0.05), "auto", timeout=1.0, ties="argmax")
+    found = [(one.counterexample, int(label)) for one, label in zip(verdicts, labels, strict=True)]
+    falsified = [(point, label) for point, label in found if point is not None]
+    assert falsified or name == "softmax of little"
+    for point, label in falsified:
+        assert int(module(point[None]).argmax()) != label
+
+
+@pytest.mark.parametrize("name", sorted(REFUSED))
+def test_a_source_whose_own_rounding_decides_is_refused(name: str) -> None:
+    with pytest.raises(ConversionRefused, match="rounding decides its spikes"):
+        network_of(name, 0)
+
+
+def test_a_question_beyond_what_the_source_is_known_for_is_refused() -> None:
+    module, network = network_of("overflow", 0)
+    assert network.source is not None
+    limit = network.source.boxes[-1].limit
+    assert 3.0 < limit < 3.41  # 1e38·x is finite up to 3.403
+    assert bool(module(torch.full((1, 4), limit)).isfinite().all())
+    x = torch.full((1, 4), 3.9)
+    with pytest.raises(ValueError, match="inputs: reach 4, expected at most 3.*source's own numbers may overflow"):
+        verify(network, x, torch.tensor([0]), LInf(0.1, 0.0, 5.0), "trains")
+
+
+@pytest.mark.parametrize("name", ["as usual", "subtracting", "no decay", "little memory", "many steps", "softmax"])
+def test_an_ordinary_source_costs_nothing(name: str) -> None:
+    _, network = network_of(name, 0)
+    assert network.source is not None
+    assert {(box.factor, box.stray) for box in network.source.boxes} == {(1.0, 0.0)}
+    assert (network.source.boxes[0].least > 0) == (name == "softmax")
+
+
+class Recorded(Interpreter):
+    """Runs a graph in double precision on the spikes of its run in single precision, and keeps what is compared."""
+
+    def __init__(self, graph: torch.fx.GraphModule, compared: dict[Node, Any], spikes: dict[Node, Tensor]) -> None:
+        super().__init__(graph)
+        self.compared, self.spikes, self.kept = compared, spikes, dict[Node, Tensor]()
+
+    def run_node(self, n: Node) -> Any:
+        """Run a node, or take its spikes."""
+        found = super().run_node(n)
+        if n in self.compared:
+            one, other = (self.env[each] if isinstance(each, Node) else each for each in self.compared[n])
+            self.kept[n] = torch.as_tensor(one).double() - torch.as_tensor(other).double()
+            return self.spikes.setdefault(n, found)
+        return found.double() if isinstance(found, Tensor) and found.dtype == torch.float32 and self.spikes_known else found
+
+    spikes_known = False
+
+
+@pytest.mark.parametrize("name", [name for name in SPELLINGS if name not in REFUSED])
+def test_no_potential_strays_further_than_is_said(name: str) -> None:
+    from spikecert.models.conversion.sources import Source
+    from spikecert.models.tracing.reading import needed, read
+    from spikecert.models.tracing.rounded_calls import HANDLERS
+    from spikecert.models.tracing.straying import OwnLayers, Straying, ends_of  # noqa: F401
+    from spikecert.models.tracing.traces import traces_of
+
+    module = drawn(name, 5)
+    traces = traces_of(Source.of(module, "direct", None, None, None), torch.rand(8, 4))
+    reading = read(traces.graph, False, 0)
+    live = needed(traces.graph, {reading.node, *(firing.node for firing in reading.firings)})[0]
+    straying = Straying(traces.graph, live, OwnLayers(frozenset(), False), torch.float32, HANDLERS)
+    sample = traces.inputs[0]
+    ones = torch.ones_like(sample, dtype=torch.float64)
+    straying.over(-ones, ones, reading.node)
+    allowed = {node: straying.error(value) for node, value in straying.fired.items()}
+    compared = {node: straying.same.compared(node) for node in allowed}
+    shares = []
+    for seed in range(100 if THOROUGH else 8):
+        x = torch.rand(sample.shape, generator=torch.Generator().manual_seed(seed)) * 2 - 1
+        spikes: dict[Node, Tensor] = {}
+        single = Recorded(traces.graph, compared, spikes)
+        double = Recorded(traces.graph, compared, spikes)
+        double.spikes_known = True
+        with torch.no_grad():
+            single.run(x)
+            double.run(x.double())
+        for node, error in allowed.items():
+            strayed = (single.kept[node] - double.kept[node]).abs()
+            assert bool((strayed <= error + 1e-12).all())
+            shares.append(float((strayed / (error + 1e-30)).max()))
+    assert max(shares) > 0.003  # what is said is not many times what happens
+
+
+def test_what_a_network_carries_goes_with_it_and_not_with_other_weights(tmp_path: Path) -> None:
+    _, network = network_of("products", 0)
+    source = network.source
+    assert source is not None
+    assert source.boxes[0].factor > 1
+    save(network, tmp_path / "a.safetensors")
+    assert load(tmp_path / "a.safetensors").source == source
+    assert copy.deepcopy(network).source == source
+    x = torch.rand(4, 4, generator=torch.Generator().manual_seed(0))
+    margins = [one.margin for one in verify(network, x, network(x).argmax(1), LInf(0.001), "trains")]
+    other = copy.deepcopy(network)
+    with torch.no_grad():
+        next(other.parameters())[0, 0] += 0.0
+        unchanged = [one.margin for one in verify(other, x, network(x).argmax(1), LInf(0.001), "trains")]
+        other.source = None
+        own = [one.margin for one in verify(other, x, network(x).argmax(1), LInf(0.001), "trains")]
+        next(other.parameters())[0, 0] += 2.0**-20
+        plain = verify(other, x, other(x).argmax(1), LInf(0.001), "trains")
+        other.source = source
+        moved = verify(other, x, other(x).argmax(1), LInf(0.001), "trains")
+    assert unchanged == margins
+    assert any(one < two for one, two in zip(margins, own, strict=True) if one is not None and two is not None)
+    assert moved == plain
+
+
+@pytest.mark.parametrize(
+    "boxes",
+    [
+        (),
+        (Allowance(1.0, 0.5),),
+        (Allowance(1.0, stray=-1.0),),
+        (Allowance(float("nan")),),
+        (Allowance(float("inf")),),
+        (Allowance(2.0), Allowance(1.0)),
+        (Allowance(1.0, 2.0), Allowance(2.0, 1.0)),
+    ],
+)
+def test_numbers_that_are_no_allowance_are_refused(boxes: tuple[Allowance, ...]) -> None:
+    with pytest.raises(ValueError, match="^source: got .*expected"):
+        SourceArithmetic(boxes, "")
+
+
+def test_a_kernel_takes_what_its_own_rounding_pays_for_alone(tmp_path: Path) -> None:
+    from spikecert.checking.network.model import read_network
+    from spikecert.checking.numbers.exact import Refused
+
+    _, network = network_of("as usual", 0)
+    save(network, tmp_path / "plain.safetensors")
+    found = read_network(tmp_path / "plain.safetensors")
+    assert network.source is not None
+    assert found.limit == network.source.boxes[-1].limit
+    found.check_reach(1.0)
+    with pytest.raises(Refused, match="as the source is known"):
+        found.check_reach(2.0 * network.source.boxes[-1].limit)
+    for box in (Allowance(4.0, 1.5), Allowance(4.0, stray=1e-6), Allowance(4.0, least=1e-6)):
+        network.source = SourceArithmetic((box,), weights_of(network))
+        save(network, tmp_path / "other.safetensors")
+        with pytest.raises(Refused, match="source that rounds more"):
+            read_network(tmp_path / "other.safetensors")
+    plain = SpikingNetwork(torch.nn.Linear(4, 3), LIF(), torch.nn.Linear(3, 2), num_steps=3)
+    save(plain, tmp_path / "own.safetensors")
+    assert read_network(tmp_path / "own.safetensors").limit is None
