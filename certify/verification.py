@@ -233,13 +233,14 @@ def _decide(problem: Problem, verifier: Verifier, clean: Tensor | None) -> tuple
         found, interrupted = decided(verifier, part)
         known.update(zip(left, found, strict=True))
     verdicts = [
-        _beyond_source(replace(known[index], ties=problem.ties), problem, index) for index in range(len(problem.labels))
+        _beyond_source(replace(known[index], ties=problem.ties), problem, index)
+        for index in range(len(problem.labels))
     ]
     return [_named_draws(verdict, problem.network) for verdict in verdicts], interrupted
 
 
 def _beyond_source(verdict: Verdict, problem: Problem, index: int) -> Verdict:
-    """Return what the run of a network's source may decide otherwise, by its rounding or its ending, as unknown."""
+    """Return as unknown what the run of a network's source may decide otherwise."""
     least = problem.circuit.allowance.least
     if verdict.status == "falsified" and verdict.counterexample is not None:
         if stands(problem, index, verdict.counterexample):

@@ -56,11 +56,6 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--one-in", type=int, default=1, help="run one test in so many, the same ones each time")
 
 
-def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
-    """Say what was left out of the native kernel."""
-    say_left_out(terminalreporter)
-
-
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Begin with long files; leave to the night what `by_day` says."""
@@ -77,7 +72,8 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
-    """Tell what the matrix of networks and questions was asked, summed up over all processes."""
+    """Say what was left out of the native kernel, and what the matrix was asked, summed up over all processes."""
+    say_left_out(terminalreporter)
     counts = Counter[str]()
     for report in terminalreporter.stats.get("", ()):
         told = dict(getattr(report, "user_properties", ()))

@@ -112,7 +112,12 @@ class Planted:
 
 
 def planted(
-    module: Callable[[Tensor], Tensor], ends: tuple[float, float], epsilon: float, share: float, count: int, seed: int
+    module: Callable[[Tensor], Tensor],
+    ends: tuple[float, float],
+    epsilon: float,
+    share: float,
+    count: int,
+    seed: int,
 ) -> Planted:
     """Return flips just within sets: changes of the class along random segments, bisected to neighbouring floats."""
     g, (low, high) = torch.Generator().manual_seed(seed), ends
