@@ -80,6 +80,8 @@ SLOP = 2.0**-50
 """What an operation on coefficients of 64 bits loses, as a share of them."""
 MOST_SPIKES = 6
 """Of a form whose values are listed."""
+SUMMING = ("addmm", "mm", "linear", "matmul", "convolution")
+"""What sums products in an order that may go by the size of the batch."""
 PLAIN, MOST = 1024, 4096
 """Sums of multiples of 1/PLAIN of up to MOST are exact."""
 
@@ -320,6 +322,7 @@ class Straying:
             Unknown: for an operation whose rounding is not known.
         """
         self.symbols: list[Symbol] = []
+        self.batch = len(low)
         self.keys: dict[Any, int] = {}
         self.fired: dict[Node, Value] = {}
         self.spike_at: dict[Node, int] = {}
@@ -431,6 +434,9 @@ class Straying:
             return type(given)(map(looked, given)) if isinstance(given, list | tuple) else given
 
         args, kwargs = looked(tuple(node.args)), {name: looked(each) for name, each in node.kwargs.items()}
+        if self._sums_constants(node, args):  # whose order goes by the size of the batch
+            place = int(name_of(node).startswith("add"))
+            args = (*args[:place], constant(args[place], self.dtype), *args[place + 1 :])
         leaves = [
             leaf
             for each in (*args, *kwargs.values())
@@ -443,6 +449,12 @@ class Straying:
         if isinstance(found, Value) and (shape := shape_of(node)) != found.low.shape and shape:
             found = replace(found, low=found.low.expand(shape), high=found.high.expand(shape))
         return self.own(node, found) if isinstance(found, Value) else found
+
+    def _sums_constants(self, node: Node, args: Any) -> bool:
+        """Return whether a layer is given constants, one row a sample."""
+        place, name = int(name_of(node).startswith("add")), name_of(node)
+        held = args[place] if name in SUMMING and len(args) > place else None
+        return isinstance(held, Tensor) and held.dim() > 1 and len(held) == self.batch and held.is_floating_point()
 
     def _computed(self, node: Node, name: str, args: Any, kwargs: Any) -> Any:
         first = args[0]

@@ -103,7 +103,7 @@ def test_an_ordinary_source_costs_nothing(name: str) -> None:
 
 
 class Recorded(Interpreter):
-    """Runs a graph in double precision on the spikes of its run in single precision, and keeps what is compared."""
+    """Runs a graph in double precision on the spikes of its run in single precision; keeps what is compared."""
 
     def __init__(self, graph: torch.fx.GraphModule, compared: dict[Node, Any], spikes: dict[Node, Tensor]) -> None:
         super().__init__(graph)

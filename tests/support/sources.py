@@ -119,7 +119,7 @@ def planted(
     count: int,
     seed: int,
 ) -> Planted:
-    """Return flips just within sets: changes of the class along random segments, bisected to neighbouring floats."""
+    """Return flips just within sets: changes of class along random segments, bisected to neighbouring floats."""
     g, (low, high) = torch.Generator().manual_seed(seed), ends
     x = torch.rand(count, 4, generator=g) * (high - low) + low
     along = torch.randint(0, 2, (count, 4), generator=g).double() * 2 - 1
