@@ -1,4 +1,4 @@
-"""Modules of libraries, traced: the same network as their readers give, or refused; nothing of them is changed."""
+"""Modules of libraries, traced: networks that spike as they do, or refused; nothing of them is changed."""
 
 import copy
 from collections import Counter
@@ -9,8 +9,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from spikecert import ConversionRefused, convert, from_torch
-from support.both_ways import outcome
+from spikecert import ConversionRefused, check_conversion, convert, from_torch
 from support.escapes import ASKING, KEPT, NARROW, READ, THREADED, WRITE, Change, Hosted, Kept, branching
 from support.foreign import FOREIGN, snntorch
 from support.foreign_loops import LOOPS
@@ -32,30 +31,51 @@ ESCAPES: dict[str, Change] = {
 }
 
 
+def fresh(sample: Tensor, seed: int) -> Tensor:
+    """Return other inputs of a sample's shape and range, half of them at its ends; events for events."""
+    draws = torch.rand(16, *sample.shape[1:], generator=torch.Generator().manual_seed(seed))
+    if set(sample.unique().tolist()) <= {0.0, 1.0}:
+        return (draws < 0.5).to(sample)
+    draws[8:] = draws[8:].round()
+    return (sample.min() + (sample.max() - sample.min()) * draws).to(sample)
+
+
 def outcomes(library: str, seeds: range) -> Counter[str]:
-    """Return how often two ways to read networks of a library have each outcome; none may differ."""
+    """Return how many networks of a library come in, and how many spikes differ on inputs that none has seen."""
     found: Counter[str] = Counter()
     for seed in seeds:
-        kind, told = outcome(SOURCES[library](seed))
-        assert kind != "different", (seed, told)
-        assert kind != "read alone" or "within rounding" in told or "expected" in told, (seed, told)
-        found[kind] += 1
+        made = SOURCES[library](seed)
+        try:
+            network = convert(made.source, made.sample, made.num_steps, made.encoding).network
+        except ConversionRefused:
+            found["refused"] += 1
+            continue
+        found["came in"] += 1
+        for scale in (1.0, 10.0):
+            check = check_conversion(made.source, network, scale * fresh(made.sample, seed), made.num_steps)
+            found["spikes"] += check.spikes
+            found["differ"] += sum(check.mismatches)
+            assert sum(check.mismatches) > 0 or check.matches, (seed, scale, check.reason)
     return found
 
 
 @pytest.mark.parametrize("library", LIBRARIES)
-def test_both_ways_give_the_same_network(library: str):
+def test_what_comes_in_spikes_as_its_source_on_other_inputs(library: str):
     found = outcomes(library, range(12 if library == "states by hand" else 4))
-    assert found["equal"] + found["the same function"] + found["traced alone"] > 0
+    assert found["came in"] > 0
+    assert found["spikes"] > 0
+    assert found["differ"] == 0
 
 
 @pytest.mark.slow
 @pytest.mark.timeout(3600)
 @pytest.mark.parametrize("library", LIBRARIES)
-def test_both_ways_give_the_same_networks(library: str, record_property: Callable[[str, object], None]):
+def test_all_that_come_in_spike_as_their_sources(library: str, record_property: Callable[[str, object], None]):
+    """Of millions of spikes a few are decided by rounding, which a verdict pays for."""
     found = outcomes(library, range(300))
     record_property("outcomes", dict(found))
-    assert found["equal"] > 100
+    assert found["came in"] > 100
+    assert found["differ"] <= 1e-6 * found["spikes"]
 
 
 def traced(change: Change, place: str) -> None:
