@@ -6,11 +6,11 @@ from contextlib import contextmanager
 from torch import Tensor
 
 from ..models.networks import SpikingNetwork
-from ..models.source import OWN, Allowance, SourceArithmetic, weights_of
+from ..models.source import OWN, SourceArithmetic, SourceBox, weights_of
 from .perturbations import Perturbation
 
 
-def allowance_of(network: SpikingNetwork) -> Allowance:
+def allowance_of(network: SpikingNetwork) -> SourceBox:
     """Return what a network's source may stray by, for the largest inputs that it is known for."""
     return OWN if network.source is None else network.source.boxes[-1]
 

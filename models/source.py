@@ -19,7 +19,7 @@ from torch import Tensor, nn
 
 
 @dataclass(frozen=True)
-class Allowance:
+class SourceBox:
     """What the source's run may stray by, for inputs of moduli up to a limit.
 
     Attributes:
@@ -44,7 +44,7 @@ class SourceArithmetic:
         weights: tells the tensors of the network that it holds for.
     """
 
-    boxes: tuple[Allowance, ...]
+    boxes: tuple[SourceBox, ...]
     weights: str
 
     def __post_init__(self) -> None:
@@ -61,7 +61,7 @@ class SourceArithmetic:
             if not one.limit < two.limit or any(a > b for a, b in zip(astuple(one), astuple(two), strict=True)):
                 raise ValueError("source: got boxes out of order, expected larger numbers for larger inputs")
 
-    def within(self, reach: float) -> Allowance:
+    def within(self, reach: float) -> SourceBox:
         """Return what holds for inputs up to a modulus.
 
         Raises:
@@ -101,5 +101,5 @@ def weights_of(network: nn.Module) -> str:
     return digest.hexdigest()
 
 
-OWN = Allowance(math.inf)
+OWN = SourceBox(math.inf)
 """What holds for a network that is its own source."""

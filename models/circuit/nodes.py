@@ -12,7 +12,7 @@ from ..linear_maps import LinearMap
 from ..linear_maps.whole_inputs import WholeInputMap
 from ..rules import Rule
 from ..running.encoding import RateDraws
-from ..source import OWN, Allowance
+from ..source import OWN, SourceBox
 
 
 @dataclass(frozen=True, eq=False)
@@ -145,7 +145,7 @@ class Circuit:
     dtype: torch.dtype
     device: torch.device
     exact: frozenset[Node] = frozenset()
-    allowance: Allowance = OWN
+    allowance: SourceBox = OWN
 
     @property
     def source(self) -> Input:

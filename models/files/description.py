@@ -16,7 +16,7 @@ from ..elements.registry import ELEMENTS, Element, known
 from ..networks import SpikingNetwork
 from ..running.encoding import ENCODINGS, RateDraws
 from ..running.readouts import READOUTS
-from ..source import Allowance, SourceArithmetic
+from ..source import SourceArithmetic, SourceBox
 from ..validation import one_line
 from .schemas import Schema, schema_of
 
@@ -24,7 +24,7 @@ MOST_LAYERS = 10_000
 """Of a network, those of residual sums included: each takes some memory, whatever its size."""
 
 
-class _AllowanceSchema(Schema):
+class _BoxSchema(Schema):
     """What a source may stray by."""
 
     limit: float
@@ -36,7 +36,7 @@ class _AllowanceSchema(Schema):
 class _SourceSchema(Schema):
     """What a network carries of its source."""
 
-    boxes: tuple[_AllowanceSchema, ...]
+    boxes: tuple[_BoxSchema, ...]
     weights: str
 
 
@@ -134,7 +134,7 @@ class Blueprint:
             raise ValueError(f"layers: got {count}, expected at most {MOST_LAYERS}")
         source = settings.source
         if source is not None:
-            boxes = tuple(Allowance(**dict(box)) for box in source.boxes)
+            boxes = tuple(SourceBox(**dict(box)) for box in source.boxes)
             source = SourceArithmetic(boxes, source.weights)
         return Blueprint(settings, _read_draws(settings), _Items.read("layers", settings.layers), source)
 

@@ -6,12 +6,13 @@ from fractions import Fraction
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.fx import GraphModule, Node
 
+from ..circuit import Mapped, circuit
 from ..conversion.refusal import ConversionRefused
 from ..networks import SpikingNetwork
-from ..source import Allowance, SourceArithmetic, weights_of
+from ..source import SourceArithmetic, SourceBox, weights_of
 from .building import RowWriter
 from .guessing.guesses import Fit
 from .polynomials import ZERO, Coefficient, entries_of, number_tensor
@@ -327,17 +328,17 @@ def arithmetic_of(
     straying = Straying(graph, live, OwnLayers.of(network), sample.dtype, HANDLERS)
     start = max(1.0, float(sample.abs().max()))
 
-    def allowance(doublings: float) -> Allowance:
+    def allowance(doublings: float) -> SourceBox:
         """Return what holds for inputs of a size."""
         limit = start * 2.0**doublings
         ends = torch.full_like(sample, limit, dtype=torch.float64)
         output = straying.over(-ends, ends, reading.node)
         claims = Allowing(straying, writer)
         pairs = [claims.layer(number) for number in range(len(writer.layers.steps)) if number in writer.fits]
-        factor, least = claims.output(output, readout, isinstance(network.layers[-1], nn.Linear))
+        factor, least = claims.output(output, readout, isinstance(circuit(network).last, Mapped))
         factor = max([factor, straying.factor, *(own for own, _ in pairs)])
         stray = max((stray for _, stray in pairs), default=0.0)
-        return Allowance(limit, factor, stray, _least(straying, output, least, ending, readout))
+        return SourceBox(limit, factor, stray, _least(straying, output, least, ending, readout))
 
     try:
         boxes = [allowance(0)]
@@ -363,7 +364,7 @@ def _least(straying: Straying, output: Value, least: float, ending: list[str], r
     return least / gain
 
 
-def _table(boxes: list[Allowance], allowance: Any) -> tuple[Allowance, ...]:
+def _table(boxes: list[SourceBox], allowance: Any) -> tuple[SourceBox, ...]:
     """Return what holds for inputs of growing size, up to where nothing does."""
     low, high = 0.0, None
     for doublings in DOUBLINGS:
@@ -380,10 +381,10 @@ def _table(boxes: list[Allowance], allowance: Any) -> tuple[Allowance, ...]:
             low = middle
         except Beyond:
             high = middle
-    found: list[Allowance] = []
+    found: list[SourceBox] = []
     for box in sorted(boxes, key=lambda each: each.limit):
         most = (max(getattr(each, name) for each in (box, *found[-1:])) for name in ("factor", "stray", "least"))
-        box = Allowance(box.limit, *most)
+        box = SourceBox(box.limit, *most)
         same = found and (found[-1].factor, found[-1].stray, found[-1].least) == (box.factor, box.stray, box.least)
         found = [*(found[:-1] if same else found), box]
     return tuple(found)

@@ -82,6 +82,8 @@ MOST_SPIKES = 6
 """Of a form whose values are listed."""
 SUMMING = ("addmm", "mm", "linear", "matmul", "convolution")
 """What sums products in an order that may go by the size of the batch."""
+LONGEST = 4096
+"""Terms of a sum over time."""
 PLAIN, MOST = 1024, 4096
 """Sums of multiples of 1/PLAIN of up to MOST are exact."""
 
@@ -95,6 +97,19 @@ class Unknown(Exception):
 
 
 @dataclass(frozen=True, eq=False)
+class Whole:
+    """A value as a sum over time, signs and all: of several numbers that enter each other moduli would grow.
+
+    Attributes:
+        form: of what layers make, inputs and spikes.
+        noise: of what each named value strayed when it was made.
+    """
+
+    form: Form
+    noise: dict[int, Fraction]
+
+
+@dataclass(frozen=True, eq=False)
 class Symbol:
     """A named value.
 
@@ -104,6 +119,7 @@ class Symbol:
         excess: the same, without what the network's own run strays there; 0 of what one of its layers makes.
         defined: what it is of others; None of inputs, and of what layers make.
         further: by how many roundings of itself it strays besides.
+        whole: what it is of all that enters, where no spike multiplies a potential.
     """
 
     low: Tensor
@@ -112,6 +128,7 @@ class Symbol:
     excess: Size = 0.0
     defined: "Value | None" = None
     further: float = 0.0
+    whole: "Whole | None" = None
 
     @property
     def size(self) -> Tensor:
@@ -193,6 +210,12 @@ def _greater(one: Size, other: Size) -> Size:
     if isinstance(one, Tensor) or isinstance(other, Tensor):
         return torch.maximum(*(torch.as_tensor(each, dtype=torch.float64) for each in (one, other)))
     return max(one, other)
+
+
+def _lesser(one: Size, other: Size) -> Size:
+    if isinstance(one, Tensor) or isinstance(other, Tensor):
+        return torch.minimum(*(torch.as_tensor(each, dtype=torch.float64) for each in (one, other)))
+    return min(one, other)
 
 
 def _parts(form: Form) -> dict[int | None, list[tuple[frozenset[int], Number]]]:
@@ -323,6 +346,7 @@ class Straying:
         """
         self.symbols: list[Symbol] = []
         self.batch = len(low)
+        self.noises: dict[int, Size] = {}
         self.keys: dict[Any, int] = {}
         self.fired: dict[Node, Value] = {}
         self.spike_at: dict[Node, int] = {}
@@ -359,7 +383,37 @@ class Straying:
         for symbol, factor in moduli(value.form).items():
             if symbol is not None:
                 found = found + factor * self.symbols[symbol].error
+        whole = self.whole(value)
+        return found if whole is None else _lesser(found, self._strayed(whole) + self.error_here(value))
+
+    def _strayed(self, whole: Whole) -> Size:
+        """Return how far a sum over time may be from its exact value."""
+        found: Size = 0.0
+        for symbol, factor in moduli(whole.form).items():
+            if symbol is not None:
+                found = found + factor * self.symbols[symbol].error
+        for symbol, factor in whole.noise.items():
+            found = found + abs(float(factor)) * (1.0 + SLOP) * self.noises[symbol]
         return found
+
+    def whole(self, value: Value) -> Whole | None:
+        """Return a value as a sum over time; None where spikes or arrays multiply potentials, or of too many."""
+        form: Form = {}
+        noise: dict[int, Fraction] = {}
+        for (spikes, symbol), number in value.form.items():
+            if not isinstance(number, Fraction):
+                return None
+            held = None if symbol is None else self.symbols[symbol]
+            if held is None or held.defined is None:
+                form[spikes, symbol] = plus(form.get((spikes, symbol), Fraction(0)), number)
+                continue
+            if held.whole is None or spikes:
+                return None
+            for term, factor in held.whole.form.items():
+                form[term] = plus(form.get(term, Fraction(0)), times(number, factor))
+            for each, factor in held.whole.noise.items():
+                noise[each] = noise.get(each, Fraction(0)) + number * factor
+        return Whole(form, noise) if len(form) + len(noise) <= LONGEST else None
 
     def excess(self, value: Value) -> Size:
         """Return the same without what the network's own layers pay for, and without `rel`."""
@@ -416,9 +470,15 @@ class Straying:
         if value.exact and len(value.form) == 1:
             return value
         shape = shape_of(node)
-        error, excess = self.error(value), self.excess(value)
-        known: dict[str, Any] = {"error": error, "excess": excess, "defined": value}
-        return self.named(value.low.expand(shape), value.high.expand(shape), **known)
+        error, excess, whole = self.error(value), self.excess(value), self.whole(value)
+        low, high = value.low.expand(shape), value.high.expand(shape)
+        if whole is not None:
+            ends, here = self._range(whole.form), self._strayed(whole) + self.error_here(value)
+            room = here + OUTWARD * _greater(abs(ends[0]), abs(ends[1]))
+            low, high = torch.maximum(low, ends[0] - room), torch.minimum(high, ends[1] + room)
+            self.noises[len(self.symbols)] = self.error_here(value)
+            whole = replace(whole, noise={**whole.noise, len(self.symbols): Fraction(1)})
+        return self.named(low, high, error=error, excess=excess, defined=value, whole=whole)
 
     # -- operations
 

@@ -19,7 +19,7 @@ from spikecert import (
     verify,
 )
 from spikecert.models.conversion.refusal import ConversionRefused
-from spikecert.models.source import Allowance, SourceArithmetic, weights_of
+from spikecert.models.source import SourceArithmetic, SourceBox, weights_of
 from support.examples import THOROUGH, by_night
 from support.sources import SPELLINGS, answers, drawn, planted
 
@@ -189,15 +189,15 @@ def test_what_a_network_carries_goes_with_it_and_not_with_other_weights(tmp_path
     "boxes",
     [
         (),
-        (Allowance(1.0, 0.5),),
-        (Allowance(1.0, stray=-1.0),),
-        (Allowance(float("nan")),),
-        (Allowance(float("inf")),),
-        (Allowance(2.0), Allowance(1.0)),
-        (Allowance(1.0, 2.0), Allowance(2.0, 1.0)),
+        (SourceBox(1.0, 0.5),),
+        (SourceBox(1.0, stray=-1.0),),
+        (SourceBox(float("nan")),),
+        (SourceBox(float("inf")),),
+        (SourceBox(2.0), SourceBox(1.0)),
+        (SourceBox(1.0, 2.0), SourceBox(2.0, 1.0)),
     ],
 )
-def test_numbers_that_are_no_allowance_are_refused(boxes: tuple[Allowance, ...]) -> None:
+def test_numbers_that_are_no_allowance_are_refused(boxes: tuple[SourceBox, ...]) -> None:
     with pytest.raises(ValueError, match=r"^source: got .*expected"):
         SourceArithmetic(boxes, "")
 
@@ -214,7 +214,7 @@ def test_a_kernel_takes_what_its_own_rounding_pays_for_alone(tmp_path: Path) -> 
     found.check_reach(1.0)
     with pytest.raises(Refused, match="as the source is known"):
         found.check_reach(2.0 * network.source.boxes[-1].limit)
-    for box in (Allowance(4.0, 1.5), Allowance(4.0, stray=1e-6), Allowance(4.0, least=1e-6)):
+    for box in (SourceBox(4.0, 1.5), SourceBox(4.0, stray=1e-6), SourceBox(4.0, least=1e-6)):
         network.source = SourceArithmetic((box,), weights_of(network))
         save(network, tmp_path / "other.safetensors")
         with pytest.raises(Refused, match="source that rounds more"):

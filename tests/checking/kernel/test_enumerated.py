@@ -150,4 +150,5 @@ def test_what_is_accepted_is_true_of_all_there_is(kind):
             told["accepted"] += 1
             told["changed"] += lines is not found.lines
             told["tight"] += least - Fraction(row["constant"]) < 1e-5
-    assert min(told[name] for name in ("accepted", "changed", "refused", "tight")) > 0, told
+    needed = ("accepted", "changed", "refused", *(("tight",) if kind != "whole" else ()))
+    assert min(told[name] for name in needed) > 0, told
