@@ -59,7 +59,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Begin with long files; leave to the night what `by_day` says."""
-    share = config.getoption("--one-in")
+    share = int(config.getoption("--one-in") or 1)
     items[:] = [item for item in items if crc32(item.nodeid.encode()) % share == 0]
     items.sort(key=lambda item: not item.path.as_posix().endswith(LONG))
     cases = Counter[str]()

@@ -39,6 +39,8 @@ ROWS = ("trains", "linear", "milp", "complete", "auto")
 LOOP_KINDS = ("calm", "disturbed", "ellipsoid")
 PLAIN = ("LIF zero", "LIF subtract")
 
+LONG = ("zoo", "loop", "digits", "images")
+"""How names begin of whom a sample by day does not ask."""
 COSTLY = frozenset({"auto", "milp"})
 """Verifiers whose pairs need not all be there."""
 
@@ -175,7 +177,7 @@ def sample(questions: Sequence[Question], kept: Mapping[str, Any]) -> list[Quest
         questions: all of them.
         kept: their answers: refusals are chosen last.
     """
-    eager = {question.name: question for question in questions if question.subject.kernel == "eager"}
+    eager = {each.name: each for each in questions if each.subject.kernel == "eager" and not _takes_long(each)}
     left = {name: traits(question) for name, question in eager.items()}
     missing, chosen = set[object]().union(*left.values()), set[str]()
 
@@ -188,6 +190,13 @@ def sample(questions: Sequence[Question], kept: Mapping[str, Any]) -> list[Quest
         chosen.add(best)
         missing -= left.pop(best)
     return [question for question in questions if question.name in chosen]
+
+
+def _takes_long(question: Question) -> bool:
+    """Return whether a question takes seconds: those of images and loops, and ladders but of one network."""
+    origin = str(question.subject.origin)
+    ladder = question.verifier in COSTLY and not (origin in PLAIN and question.family == "linf")
+    return ladder or origin.startswith(LONG)
 
 
 def traits(question: Question) -> frozenset[object]:

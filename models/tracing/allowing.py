@@ -20,11 +20,14 @@ from .reading import GraphReading, needed
 from .readouts import Readout
 from .rounded_calls import HANDLERS
 from .straying import (
+    ONE,
     Beyond,
     Form,
     Gates,
+    Number,
     OwnLayers,
     Straying,
+    Term,
     Unknown,
     Value,
     ends_of,
@@ -171,53 +174,49 @@ class Allowing:
         gains: dict[int, float],
     ) -> float:
         """Return F of what is compared at one step, by what was compared at the step before."""
-        theta, stop, own, shift = least_of(fit.threshold), None, 0.0, 0.0
-        kept: Form = {}
+        kept = None
         if before is not None and fit.decay != ZERO:
-            earlier, spike = before
-            graded = [term for term in earlier.form if term[1] is not None]
-            if len(graded) != 1 or graded[0][0]:
+            kept = Kept.of(fit, *before, turned)
+            if kept is None:
                 return math.inf
-            stop, scale = graded[0][1], earlier.form[graded[0]]
-            kept = _kept(fit, spike, turned)
-        whole = self.expanded(value, stop)
-        rho, off = dict(whole.rho), whole.off
-        rest = {term: number for term, number in whole.form.items() if term[1] is None}
-        if stop is not None:
-            own_form = {(term, stop): -times(number, scale) for term, number in kept.items()}
-            left = {term: plus(number, own_form.pop(term, Fraction(0))) for term, number in whole.form.items()}
-            whole, least = replace(whole, form=left | own_form), float(torch.as_tensor(modulus(scale)).min())
-            if least == 0.0:
+        whole = self.expanded(value, None if kept is None else kept.symbol)
+        rest: Form = {term: number for term, number in whole.form.items() if term[1] is None}
+        _add(rest, ONE, _number(fit.threshold))
+        own = 0.0
+        if kept is not None:
+            found = self._stray_of(kept, fit, whole)
+            if found is None:
                 return math.inf
-            missing = most_of(moduli(whole.form).get(stop, 0.0))
-            if missing / least > 1e-9:
-                if self.own.symbols[stop].defined is not None:
-                    return math.inf
-            else:
-                own = (rho.pop(stop, 0.0) + missing / self.own.unit) / least
-                fired = spike is not None and (spike, 0 if turned else 1) in whole.gates.get(stop, frozenset())
-                if fit.kind == "zero" and not fired:  # what is reset makes it stray all the same
-                    off += own * least * self.own.unit * most_of(self.own.symbols[stop].size)
-                    own = 0.0
-            moved = plus(earlier.form.get((frozenset(), None), Fraction(0)), _number(fit.threshold))
-            shift = most_of(modulus(moved))
-            for spikes, number in kept.items():
-                rest[spikes, None] = plus(rest.get((spikes, None), Fraction(0)), -times(number, moved))
-            if fit.kind == "subtract" and spike is not None:
-                _add_drop(rest, fit, spike, turned)
-        rest[frozenset(), None] = plus(rest.get((frozenset(), None), Fraction(0)), _number(fit.threshold))
+            whole, own = found
+            for (spikes, _), number in kept.share.items():
+                _add(rest, (spikes, None), -times(number, kept.moved))
+            if fit.kind == "subtract" and kept.spike is not None:
+                _add_drop(rest, fit, kept.spike, turned)
         constant = most_of(moduli(rest).get(None, 0.0))
-        span = theta if fit.kind != "subtract" else max(theta, most_of(modulus(_number(fit.drop))))
-        shift += span if fit.kind == "subtract" else 0.0
-        return self._claimed(fit, whole, rho, own, off + own * self.own.unit * shift, constant, theta, gains)
+        return self._claimed(fit, whole, own, constant, gains)
 
-    def _claimed(
-        self, fit: Fit, whole: Expanded, rho: dict[int, float], own: float, off: float, constant: float,
-        theta: float, gains: dict[int, float],
-    ) -> float:  # fmt: skip
+    def _stray_of(self, kept: "Kept", fit: Fit, whole: Expanded) -> tuple[Expanded, float] | None:
+        """Return a value without what is kept of a potential, and ρ of that; None where more or less is kept."""
+        held, left = self.own.symbols[kept.symbol], dict(whole.form)
+        for (spikes, _), number in kept.share.items():
+            _add(left, (spikes, kept.symbol), -times(number, kept.scale))
+        rho, off, least = dict(whole.rho), whole.off, float(torch.as_tensor(modulus(kept.scale)).min())
+        missing = most_of(moduli(left).get(kept.symbol, 0.0))
+        if least == 0.0 or (missing / least > 1e-9 and held.defined is not None):
+            return None
+        own = 0.0
+        if missing / least <= 1e-9:  # else it is a current, too, the same at each step
+            own = (rho.pop(kept.symbol, 0.0) + missing / self.own.unit) / least
+            silent = kept.fires is not None and kept.fires in whole.gates.get(kept.symbol, frozenset())
+            if fit.kind == "zero" and not silent:  # what is reset makes it stray all the same
+                off, own = off + own * least * self.own.unit * most_of(held.size), 0.0
+        shift = most_of(modulus(kept.moved)) + (span_of(fit) if fit.kind == "subtract" else 0.0)
+        return replace(whole, form=left, rho=rho, off=off + own * self.own.unit * shift), own
+
+    def _claimed(self, fit: Fit, whole: Expanded, own: float, constant: float, gains: dict[int, float]) -> float:
         """Return F, by ρ of the potential and of currents, κ, and what is in a current besides."""
-        shares = []
-        for symbol, share in rho.items():
+        shares, off = list[float](), whole.off
+        for symbol, share in whole.rho.items():
             gain = whole.factor(symbol)[0]
             gain = gain if fit.synapse is None else gains.setdefault(symbol, gain)
             if gain > 0.0:
@@ -225,6 +224,7 @@ class Allowing:
                 off += share / gain * self.own.unit * constant
             else:
                 off += share * self.own.unit * most_of(self.own.symbols[symbol].size)
+        theta = least_of(fit.threshold)
         current, steps, units = sum(shares), self.layers.num_steps, off / (self.own.unit * theta)
         decay = least_of(fit.decay)
         power = sum(decay**k for k in range(steps))
@@ -282,21 +282,58 @@ def _number(value: Coefficient) -> Any:
     return value if isinstance(value, Fraction) else number_tensor(value)
 
 
-def _kept(fit: Fit, spike: int | None, turned: bool) -> dict[frozenset[int], Any]:
-    """Return what is kept of a potential, by the spikes of its comparison, which are 1 − s where `turned`."""
-    decay, none = _number(fit.decay), frozenset[int]()
-    if fit.kind != "zero" or spike is None:
-        return {none: decay}
-    return {frozenset((spike,)): decay} if turned else {none: decay, frozenset((spike,)): -decay}
+@dataclass(frozen=True)
+class Kept:
+    """What is kept of the potential that was compared a step before: v = scale·z + moved, and its share.
+
+    Attributes:
+        symbol, scale, moved: z, and v by it.
+        spike: of that comparison.
+        fires: it, and its state where the neuron fires.
+        share: what is kept of v, by spikes.
+    """
+
+    symbol: int
+    scale: Number
+    moved: Number
+    spike: int | None
+    fires: tuple[int, int] | None
+    share: Form
+
+    @staticmethod
+    def of(fit: Fit, earlier: Value, spike: int | None, turned: bool) -> "Kept | None":
+        """Return it; None where what was compared is no multiple of one potential, but for a constant."""
+        graded = [term for term in earlier.form if term[1] is not None]
+        if len(graded) != 1 or graded[0][0] or graded[0][1] is None:
+            return None
+        decay, share = _number(fit.decay), dict[Term, Number]()
+        if fit.kind != "zero" or spike is None:
+            share[ONE] = decay
+        elif turned:  # spikes of the comparison are 1 − s
+            share[frozenset((spike,)), None] = decay
+        else:
+            share |= {ONE: decay, (frozenset((spike,)), None): -decay}
+        moved = plus(earlier.form.get(ONE, Fraction(0)), _number(fit.threshold))
+        fires = None if spike is None else (spike, 0 if turned else 1)
+        return Kept(graded[0][1], earlier.form[graded[0]], moved, spike, fires, share)
+
+
+def _add(form: Form, term: Term, number: Number) -> None:
+    """Add a term to a form."""
+    form[term] = plus(form.get(term, Fraction(0)), number)
 
 
 def _add_drop(rest: Form, fit: Fit, spike: int, turned: bool) -> None:
     """Add what a spike took, which is in the exact potential, to the rest of a current."""
     lost = times(_number(fit.decay), _number(fit.drop))
-    term, none = (frozenset((spike,)), None), (frozenset[int](), None)
-    rest[term] = plus(rest.get(term, Fraction(0)), -lost if turned else lost)
+    _add(rest, (frozenset((spike,)), None), -lost if turned else lost)
     if turned:
-        rest[none] = plus(rest.get(none, Fraction(0)), lost)
+        _add(rest, ONE, lost)
+
+
+def span_of(fit: Fit) -> float:
+    """Return max(θ, d)."""
+    return max(least_of(fit.threshold), most_of(modulus(_number(fit.drop))))
 
 
 def ending_of(graph: GraphModule, place: int, node: Node) -> list[str]:
@@ -366,7 +403,7 @@ def _least(straying: Straying, output: Value, least: float, ending: list[str], r
 
 def _table(boxes: list[SourceBox], allowance: Any) -> tuple[SourceBox, ...]:
     """Return what holds for inputs of growing size, up to where nothing does."""
-    low, high = 0.0, None
+    low, high = 0.0, math.inf
     for doublings in DOUBLINGS:
         try:
             boxes.append(allowance(doublings))
@@ -374,8 +411,8 @@ def _table(boxes: list[SourceBox], allowance: Any) -> tuple[SourceBox, ...]:
         except Beyond:
             high = float(doublings)
             break
-    for _ in range(5 if high is not None else 0):
-        middle = (low + high) / 2  # pyright: ignore[reportOptionalOperand]
+    for _ in range(5 if high < math.inf else 0):
+        middle = (low + high) / 2
         try:
             boxes.append(allowance(middle))
             low = middle

@@ -2,6 +2,7 @@
 
 import math
 from dataclasses import replace
+from fractions import Fraction
 from functools import partial
 from itertools import product
 from typing import Any
@@ -22,6 +23,8 @@ from .straying import (
     filled,
     floated,
     is_boolean,
+    is_plain,
+    moduli,
     plus,
     shape_of,
     told,
@@ -376,10 +379,11 @@ def _dense(own: Straying, node: Node, args: Any, kwargs: Any) -> Value:
     given, weight = (weight, given) if left else (given, weight)
     if isinstance(weight, Value) or not isinstance(given, Value):
         raise Unknown(f"{line_of(node)}: multiplies two signals")
+    assert isinstance(weight, Tensor)
     held = weight.detach().double()
     apply = (lambda by: lambda x: by @ x) if left else (lambda by: lambda x: x @ by)
     beside = bias if isinstance(bias, Value) or (bias is not None and bias.dim() != 1) else None
-    own_bias = None if beside is not None or bias is None else bias.detach()
+    own_bias = bias.detach() if beside is None and isinstance(bias, Tensor) else None
     paid = told(weight, own_bias, None, None) in own.layers.weights
     wide = replace(given, low=filled(given.low, given.low.shape), high=filled(given.high, given.low.shape))
     found = own.affine(
@@ -433,8 +437,6 @@ def _normalized(own: Straying, node: Node, args: Any, kwargs: Any) -> list[Any]:
 
 
 def _modulus_of(value: Value, symbol: int) -> Any:
-    from .straying import moduli
-
     return moduli(value.form).get(symbol, 0.0)
 
 
@@ -480,8 +482,6 @@ def _reduced(own: Straying, node: Node, args: Any, kwargs: Any, name: str) -> Va
 
 def _in_row(own: Straying, node: Node, parts: list[Value], name: str) -> Value:
     """Return the sum of values, in any order, with γ of so many terms; the mean is one more quotient."""
-    from .straying import is_plain, moduli
-
     total = parts[0]
     for each in parts[1:]:
         total = own._summed(total, each, node, 1, False)
@@ -501,8 +501,6 @@ def _in_row(own: Straying, node: Node, parts: list[Value], name: str) -> Value:
     if name == "sum":
         return total
     by = constant(1.0, own.dtype)
-    from fractions import Fraction
-
     share_of = Fraction(1, len(parts))
     held = torch.tensor(1.0 / len(parts), dtype=torch.float64)
     return own.multiplied(total, replace(by, low=held, high=held, form={ONE: share_of}), node)
@@ -544,7 +542,7 @@ HANDLERS: Handlers = {
     **{name: partial(_equal, name=name) for name in ("eq", "ne")},
     **{name: partial(_reduced, name=name) for name in ("sum", "mean")},
     **dict.fromkeys(
-        ("mul", "logical_and", "bitwise_and"), lambda own, node, args, _: own.multiplied(*args[:2], node)
+        ("mul", "logical_and", "bitwise_and"), lambda own, node, args, _: own.multiplied(args[0], args[1], node)
     ),
     **dict.fromkeys(("logical_or", "bitwise_or"), _united),
     **dict.fromkeys(("logical_xor", "bitwise_xor"), _exclusive),
@@ -566,7 +564,7 @@ HANDLERS: Handlers = {
     "div": _quotient,
     "addcmul": _with_product,
     "lerp": _between,
-    "where": lambda own, node, args, _: own.chosen(*args[:3], node),
+    "where": lambda own, node, args, _: own.chosen(args[0], args[1], args[2], node),
     "copy": _copied,
     "_to_copy": _cast,
     "heaviside": _step,

@@ -45,7 +45,7 @@ SIZES = st.sampled_from([1.0, 2.0**-60, 2.0**-130])
 """Of numbers: those of 2^-130 are subnormal in float32, so that products of them lose their last places."""
 
 
-def exact(number: np.floating | float) -> Fraction:
+def exact(number: np.floating | torch.Tensor | float) -> Fraction:
     """Return a float as a fraction."""
     return Fraction(float(number))
 
@@ -203,7 +203,7 @@ def test_a_first_spike_falls_between_its_breakpoints(decay: float, threshold: fl
 def test_powers_are_summed(decay: float):
     expected = sum((Fraction(decay) ** k for k in range(7)), Fraction(0))
     assert power_sum(decay, 7) == pytest.approx(float(expected), rel=1e-12)
-    assert torch.equal(power_sum(whole(decay), 7), whole(power_sum(decay, 7)))
+    assert torch.equal(torch.as_tensor(power_sum(whole(decay), 7)), whole(power_sum(decay, 7)))
 
 
 @pytest.mark.parametrize("reach", [SINGLE.largest * 1.001, math.inf, math.nan])

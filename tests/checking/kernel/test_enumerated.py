@@ -77,6 +77,7 @@ def points_of(network: SpikingNetwork, sample: Tensor, radius: float) -> Tensor:
     """Return a point of each piece, and the ends of pieces with their neighbours, (n, 1)."""
     low, high = ends_around(sample, radius)
     first, neuron = network.layers[0], network.neurons[0]
+    assert isinstance(first, torch.nn.Linear)
     ends = {Fraction(float(low)), Fraction(float(high))}
     for index, (weight, bias) in enumerate(zip(first.weight[:, 0].tolist(), first.bias.tolist(), strict=True)):
         if weight:

@@ -58,14 +58,14 @@ def _behind(case: Kept, index: int) -> Checker:
 
 def _takes(checker: Checker, word: str, record: str) -> bool:
     """Return whether a state takes a record; it is what it was unless it does."""
-    leaf = checker.leaf
+    leaf, before = checker.leaf, None
     if leaf is not None:
         leaf.descend(int(record.split()[1]))
         before = dict(leaf.open), dict(leaf.heard)
     try:
         checker._take(word, Fields(record.split()[1:]))
     except Refused:
-        if leaf is not None:
+        if leaf is not None and before is not None:
             leaf.open, leaf.heard = before
         return False
     return True

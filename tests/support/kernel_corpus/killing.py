@@ -39,7 +39,7 @@ def through(cases: Iterable[Kept]) -> dict[str, list[Kept]]:
 
 def main(arguments: list[str]) -> None:
     """Print the fate of each mutant, and how many there were of each."""
-    from syntax_mutants import fate, mutants_of
+    from .syntax_mutants import fate, mutants_of
 
     share = int(arguments.pop(0)) if arguments[0].isdigit() else 1
     tally, own = Counter[str](), through(read())

@@ -70,7 +70,9 @@ def _timed(rng: np.random.Generator) -> SpikingNetwork:
 
 def _events(rng: np.random.Generator) -> Question:
     network = _timed(rng)
-    shape = network.num_steps, network.layers[0].in_features
+    first = network.layers[0]
+    assert isinstance(first, nn.Linear)
+    shape = network.num_steps, first.in_features
     events = torch.tensor((rng.random(shape) < 0.5).astype(float), dtype=network.dtype)
     flips = SpikeFlip(int(rng.integers(1, 3)), str(rng.choice(["flip", "insert", "delete"])))
     jitter, border = int(min(rng.integers(1, 3), shape[0] - 1)), str(rng.choice(["stay", "leave"]))

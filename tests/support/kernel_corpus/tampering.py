@@ -20,7 +20,7 @@ LEAST = 2.0**-100
 class Number(NamedTuple):
     """A number of a record: which of its words, and by how much to move it so that it says more; 0: it is free."""
 
-    index: int
+    index: int  # pyright: ignore[reportIncompatibleMethodOverride]
     step: int
 
 
