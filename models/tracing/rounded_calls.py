@@ -24,6 +24,7 @@ from .straying import (
     floated,
     is_boolean,
     is_plain,
+    met,
     moduli,
     plus,
     shape_of,
@@ -62,6 +63,8 @@ BENDING = (
 )
 NEARER = ("relu", "clamp", "clamp_min", "clamp_max", "hardtanh")
 """What brings no two numbers further apart, and rounds nothing."""
+STEEPEST = 4.0
+"""By how much more a function of 0 or 1, and what is near, may change than it does."""
 MOST_LISTED = 6
 """Of so many spikes a function is listed."""
 DENSE = ("addmm", "mm", "linear", "matmul", "mv", "addmv", "bmm")
@@ -150,7 +153,8 @@ def _between(own: Straying, node: Node, args: Any, kwargs: Any) -> Value:
         symbol: _wider(found.rho.get(symbol, 0.0), other.rho.get(symbol, 0.0))
         for symbol in {*found.rho, *other.rho}
     }
-    return replace(found, rho=rho, off=_wider(found.off, other.off), rel=max(found.rel, other.rel))
+    off, gates = _wider(found.off, other.off), met(found.gates, other.gates)
+    return replace(found, rho=rho, off=off, rel=max(found.rel, other.rel), gates=gates)
 
 
 def _wider(one: Any, other: Any) -> Any:
@@ -178,7 +182,6 @@ def _sign(own: Straying, node: Node, args: Any, kwargs: Any) -> Value:
     if all(name_of(user) == "relu" for user in node.users):
         return above
     from_zero = own.compared(node, args[0], 0.0, False)
-    own.fired[node] = own.fired[node]
     return own.sum(own.sum(above, from_zero, node), 1.0, node, -1)
 
 
@@ -209,11 +212,8 @@ def _of_spikes(own: Straying, value: Value, function: Any) -> Value:
     low = function(value.low)
     high = function(value.high)
     low, high = torch.minimum(low, high), torch.maximum(low, high)
-    return replace(own.made(*_range_of(own, form, low), _node_of(own), Value(low, high, form)), rel=value.rel)
-
-
-def _node_of(own: Straying) -> Node:
-    return own.nodes[0]
+    strayed = STEEPEST * value.rel * own.unit * value.size
+    return own.made(*_range_of(own, form, low), own.nodes[0], Value(low, high, form, off=strayed))
 
 
 def _range_of(own: Straying, form: Form, like: Tensor) -> tuple[Tensor, Tensor]:
@@ -235,6 +235,8 @@ def _bent(own: Straying, node: Node, args: Any, kwargs: Any) -> Value:
     if any(isinstance(each, Value) for each in args[1:]):
         raise Unknown(f"{line_of(node)}: {name_of(node)}: of two signals")
     name = name_of(node)
+    if name == "pow" and value.rel:
+        raise Unknown(f"{line_of(node)}: pow: of what was rounded")
     if not value.graded and len(value.spikes) <= MOST_LISTED:
         return _of_spikes(own, value, function)
     if not value.graded and name in NEARER:  # as of a count of steps, which is whole
@@ -432,12 +434,8 @@ def _normalized(own: Straying, node: Node, args: Any, kwargs: Any) -> list[Any]:
     scaled = own.multiplied(given, factor, node)
     found = own.sum(scaled, constant(shift, torch.float64), node)
     more = 8 * own.unit * (moved.abs() + bias.detach().double().reshape(shape).abs()) + 4 * own.least
-    rho = {symbol: share + 8 * _modulus_of(found, symbol) for symbol, share in found.rho.items()}
+    rho = {symbol: share + 8 * moduli(found.form).get(symbol, 0.0) for symbol, share in found.rho.items()}
     return [replace(found, rho=rho, off=found.off + more), None, None]
-
-
-def _modulus_of(value: Value, symbol: int) -> Any:
-    return moduli(value.form).get(symbol, 0.0)
 
 
 def _pooled(own: Straying, node: Node, args: Any, kwargs: Any) -> Value:
