@@ -1,6 +1,7 @@
 """By how much more than its network a source rounds: what `straying.py` claims, for each layer and the output."""
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from fractions import Fraction
 from typing import Any
@@ -43,8 +44,8 @@ from .tracing import name_of
 
 ULPS = 16.0
 """By how many u logits must differ to stay in order through a softmax."""
-DOUBLINGS = (8, 40)
-"""Powers of 2 of the samples' size that are tried for a limit, first."""
+NEARER, FURTHEST = (8.0, 20.0), 40.0
+"""Powers of 2 of the samples' size that are tried for a limit."""
 LARGEST_STRAY = 0.125
 """In thresholds: what strays by more lets rounding decide its spikes."""
 VANISHED = 8
@@ -401,23 +402,22 @@ def _least(straying: Straying, output: Value, least: float, ending: list[str], r
     return least / gain
 
 
-def _table(boxes: list[SourceBox], allowance: Any) -> tuple[SourceBox, ...]:
-    """Return what holds for inputs of growing size, up to where nothing does."""
-    low, high = 0.0, math.inf
-    for doublings in DOUBLINGS:
-        try:
-            boxes.append(allowance(doublings))
-            low = float(doublings)
-        except Beyond:
-            high = float(doublings)
-            break
-    for _ in range(5 if high < math.inf else 0):
-        middle = (low + high) / 2
-        try:
-            boxes.append(allowance(middle))
-            low = middle
-        except Beyond:
-            high = middle
+def _table(boxes: list[SourceBox], allowance: Callable[[float], SourceBox]) -> tuple[SourceBox, ...]:
+    """Return what holds for inputs of growing size, up to where nothing does, or to 2⁴⁰ of the samples'."""
+    first, low, high = boxes[0], 0.0, FURTHEST
+    try:
+        boxes.append(allowance(FURTHEST))
+        if replace(boxes[1], limit=first.limit) == first:
+            return (boxes[1],)
+        boxes += map(allowance, NEARER)
+    except Beyond:
+        for middle in (NEARER[0], *[None] * 5):
+            middle = (low + high) / 2 if middle is None else middle
+            try:
+                boxes.append(allowance(middle))
+                low = middle
+            except Beyond:
+                high = middle
     found: list[SourceBox] = []
     for box in sorted(boxes, key=lambda each: each.limit):
         most = (max(getattr(each, name) for each in (box, *found[-1:])) for name in ("factor", "stray", "least"))
