@@ -177,7 +177,7 @@ class Allowing:
         """Return F of what is compared at one step, by what was compared at the step before."""
         kept = None
         if before is not None and fit.decay != ZERO:
-            kept = Kept.of(fit, *before, turned)
+            kept = KeptPotential.of(fit, *before, turned)
             if kept is None:
                 return math.inf
         whole = self.expanded(value, None if kept is None else kept.symbol)
@@ -196,7 +196,7 @@ class Allowing:
         constant = most_of(moduli(rest).get(None, 0.0))
         return self._claimed(fit, whole, own, constant, gains)
 
-    def _stray_of(self, kept: "Kept", fit: Fit, whole: Expanded) -> tuple[Expanded, float] | None:
+    def _stray_of(self, kept: "KeptPotential", fit: Fit, whole: Expanded) -> tuple[Expanded, float] | None:
         """Return a value without what is kept of a potential, and ρ of that; None where more or less is kept."""
         held, left = self.own.symbols[kept.symbol], dict(whole.form)
         for (spikes, _), number in kept.share.items():
@@ -284,7 +284,7 @@ def _number(value: Coefficient) -> Any:
 
 
 @dataclass(frozen=True)
-class Kept:
+class KeptPotential:
     """What is kept of the potential that was compared a step before: v = scale·z + moved, and its share.
 
     Attributes:
@@ -302,7 +302,7 @@ class Kept:
     share: Form
 
     @staticmethod
-    def of(fit: Fit, earlier: Value, spike: int | None, turned: bool) -> "Kept | None":
+    def of(fit: Fit, earlier: Value, spike: int | None, turned: bool) -> "KeptPotential | None":
         """Return it; None where what was compared is no multiple of one potential, but for a constant."""
         graded = [term for term in earlier.form if term[1] is not None]
         if len(graded) != 1 or graded[0][0] or graded[0][1] is None:
@@ -316,7 +316,7 @@ class Kept:
             share |= {ONE: decay, (frozenset((spike,)), None): -decay}
         moved = plus(earlier.form.get(ONE, Fraction(0)), _number(fit.threshold))
         fires = None if spike is None else (spike, 0 if turned else 1)
-        return Kept(graded[0][1], earlier.form[graded[0]], moved, spike, fires, share)
+        return KeptPotential(graded[0][1], earlier.form[graded[0]], moved, spike, fires, share)
 
 
 def _add(form: Form, term: Term, number: Number) -> None:
