@@ -10,7 +10,6 @@ import torch
 from torch import Tensor
 from torch.fx import GraphModule, Node
 
-from ..circuit import Mapped, circuit
 from ..conversion.refusal import ConversionRefused
 from ..networks import SpikingNetwork
 from ..source import SourceArithmetic, SourceBox, weights_of
@@ -239,10 +238,11 @@ class Allowing:
             return max(found, max(shares, default=0.0) / 4)
         return max(found, current / 8, (own + current / power) / 8)
 
-    def output(self, value: Value, readout: Readout, dense: bool) -> tuple[float, float]:
+    def output(self, value: Value, readout: Readout) -> tuple[float, float]:
         """Return the factor, and what margins must exceed, of an output."""
         steps, factor, off = self.layers.num_steps, 1.0, 0.0
-        allowed = 4 * steps + 8 if dense or readout.decay is not None or readout.weights is not None else steps + 4
+        summed = readout.decay is not None or readout.weights is not None
+        allowed = 4 * steps + 8 if summed else steps + 4
         for part in (value,) if value.parts is None else value.parts[0]:
             if _counts(part, self.own.unit):
                 continue
@@ -373,7 +373,7 @@ def arithmetic_of(
         output = straying.over(-ends, ends, reading.node)
         claims = Allowing(straying, writer)
         pairs = [claims.layer(number) for number in range(len(writer.layers.steps)) if number in writer.fits]
-        factor, least = claims.output(output, readout, isinstance(circuit(network).last, Mapped))
+        factor, least = claims.output(output, readout)
         factor = max([factor, straying.factor, *(own for own, _ in pairs)])
         stray = max((stray for _, stray in pairs), default=0.0)
         return SourceBox(limit, factor, stray, _least(straying, output, least, ending, readout))
