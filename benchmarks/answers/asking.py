@@ -174,7 +174,7 @@ def _radius(posed: Posed) -> list[Answer]:
     subject = posed.question.subject
     scale = NAMED[posed.question.family].scale
     norm: Any = scale or posed.around
-    rest = {"tolerance": TOLERANCE if subject.most is None else 1.0}
+    rest: dict[str, Any] = {"tolerance": TOLERANCE if subject.most is None else 1.0}
     if subject.most is not None and scale == "linf":
         rest |= {"upper": float(subject.most)}
     found = certified_radius(posed.network, posed.inputs, posed.labels, norm, posed.verifier, **rest)
