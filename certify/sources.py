@@ -26,16 +26,12 @@ def asked_within(network: SpikingNetwork, inputs: Tensor, perturbation: Perturba
     """
     source = network.source
     try:
-        if source is not None:
-            network.source = (
-                None if source.weights != weights_of(network) else _within(source, inputs, perturbation)
-            )
+        if source is not None and source.weights == weights_of(network):
+            box = perturbation.enclosure(inputs)
+            reach = max(float(box.upper.max()), -float(box.lower.min()))
+            network.source = SourceArithmetic((source.within(reach),), source.weights)
+        else:
+            network.source = None
         yield
     finally:
         network.source = source
-
-
-def _within(source: SourceArithmetic, inputs: Tensor, perturbation: Perturbation) -> SourceArithmetic:
-    box = perturbation.enclosure(inputs)
-    reach = max(float(box.upper.max()), -float(box.lower.min()))
-    return SourceArithmetic((source.within(reach),), source.weights)

@@ -17,6 +17,9 @@ from itertools import pairwise
 import torch
 from torch import Tensor, nn
 
+MOST_BOXES = 64
+"""Of a network, and of a file."""
+
 
 @dataclass(frozen=True)
 class SourceBox:
@@ -49,8 +52,8 @@ class SourceArithmetic:
 
     def __post_init__(self) -> None:
         """Raise ValueError for numbers that are no allowances, or that fall as inputs grow."""
-        if not self.boxes:
-            raise ValueError("source: got no boxes, expected one at least")
+        if not 1 <= len(self.boxes) <= MOST_BOXES:
+            raise ValueError(f"source: got {len(self.boxes)} boxes, expected 1 to {MOST_BOXES}")
         for box in self.boxes:
             least = (box.limit > 0, box.factor >= 1, box.stray >= 0, box.least >= 0)
             if not all(least) or not all(map(math.isfinite, astuple(box))):

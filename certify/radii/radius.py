@@ -251,10 +251,12 @@ class _Query:
         return verify(self.network, inputs, labels, *rest, seed=self.seed, ties=self.ties, figures=told)
 
     def _nearest(self, samples: list[int], counterexamples: list[Tensor]) -> list[tuple[Tensor, float]]:
-        """Pull counterexamples toward their samples, and measure."""
+        """Pull counterexamples toward their samples, and measure; not into what a source's run may round."""
         inputs, labels = self._of(samples)
         found = torch.stack(counterexamples)
-        if self.rows is None:
+        if self.network.source is not None:
+            pulled = found
+        elif self.rows is None:
             pulled = self.sets.pulled(self.network, found, inputs, labels, self.ties)
         else:
             pulled = torch.cat(

@@ -349,7 +349,7 @@ def ending_of(graph: GraphModule, place: int, node: Node) -> list[str]:
 
 def arithmetic_of(
     graph: GraphModule, reading: GraphReading, writer: RowWriter, readout: Readout, network: SpikingNetwork,
-    sample: Tensor, ending: list[str],
+    sample: Tensor, ending: list[str], apart: float = 0.0,
 ) -> SourceArithmetic:  # fmt: skip
     """Return what a network carries of its source.
 
@@ -358,6 +358,7 @@ def arithmetic_of(
         network: that is made of it.
         sample: inputs of the graph.
         ending: operations behind the output that is read.
+        apart: by how much constants of the output differ in batches of other sizes.
 
     Raises:
         ConversionRefused: where already the samples may leave the range, or rounding decides spikes.
@@ -376,7 +377,7 @@ def arithmetic_of(
         factor, least = claims.output(output, readout)
         factor = max([factor, straying.factor, *(own for own, _ in pairs)])
         stray = max((stray for _, stray in pairs), default=0.0)
-        return SourceBox(limit, factor, stray, _least(straying, output, least, ending, readout))
+        return SourceBox(limit, factor, stray, _least(straying, output, least + 4 * apart, ending, readout))
 
     try:
         boxes = [allowance(0)]

@@ -319,7 +319,8 @@ class ModuleRun:
         if not self.traces.source.own:
             graph, first = self.traces.graph, self.traces.inputs[0]
             ending = ending_of(graph, place, reading.node)
-            network.source = arithmetic_of(graph, reading, writer, readout, network, first, ending)
+            apart = reading.apart(other)  # what batches of two sizes give: classes lead by more than that
+            network.source = arithmetic_of(graph, reading, writer, readout, network, first, ending, apart)
         parts = self.traces.other, other, writer, readout, self.traces.inputs[1]
         return network, (*self.notes, *reading.notes, *writer.notes, *_left_out(self.traces.other, layers)), parts
 

@@ -176,6 +176,11 @@ class GraphReading:
             and self.output.features == other.output.features
         )
 
+    def apart(self, other: "GraphReading") -> float:
+        """Return by how much the constants of two outputs differ that are the same function but for these."""
+        pairs = zip(self.output.steps, other.output.steps, strict=True)
+        return max((float((one - two).size) for one, two in pairs), default=0.0)
+
 
 def _is_alike(one: Polynomial, other: Polynomial) -> bool:
     """Return whether signals are one, but for how sums of constants round in batches of two sizes."""

@@ -90,11 +90,7 @@ def _summed(own: Straying, node: Node, args: Any, kwargs: Any, name: str) -> Val
     one, other = args[:2] if name != "rsub" else args[1::-1]
     alpha = kwargs.get("alpha", args[2] if len(args) > 2 else 1)
     if alpha != 1:
-        moved = "other" if name != "rsub" else "one"
-        if moved == "other":
-            other = own.multiplied(other, float(alpha), node)
-        else:
-            other = own.multiplied(args[0], float(alpha), node)
+        other = own.multiplied(other, float(alpha), node)
     if name == "add" and alpha == 1 and (spike := _restored(own, node)) is not None:
         return spike
     if getattr(node.meta.get("val"), "dtype", None) == torch.bool:
@@ -320,6 +316,7 @@ def _written(own: Straying, node: Node, args: Any, kwargs: Any) -> Value:
     inner = inner.select(where[0], where[1]) if name == "select_scatter" else inner
 
     def write(ends: list[Tensor]) -> Tensor:
+        """Return one end with the other written into it."""
         first = ends[0].expand(shape).contiguous()
         second = ends[1].expand(inner.shape) if name == "select_scatter" else ends[1]
         return node.target(first, second.contiguous(), *where, **kwargs)  # pyright: ignore[reportCallIssue]
@@ -346,15 +343,11 @@ def _copied(own: Straying, node: Node, args: Any, kwargs: Any) -> Value:
 def _cast(own: Straying, node: Node, args: Any, kwargs: Any) -> Value:
     """Return a value in another type: of a narrower one once more rounded."""
     value, before, after = args[0], node.args[0].meta["val"].dtype, node.meta["val"].dtype  # pyright: ignore
-    if before == torch.float64 and after == torch.float32 and not _near_exact_spike(value):
+    if before == torch.float64 and after == torch.float32 and not is_boolean(replace(value, rel=0.0)):
         one = own.sum(value, 0.0, node)
         room = own.unit * one.size + own.least
         return replace(one, rel=one.rel + 1.1, off=one.off + own.least, low=one.low - room, high=one.high + room)
     return value
-
-
-def _near_exact_spike(value: Value) -> bool:
-    return is_boolean(replace(value, rel=0.0))
 
 
 def _filled_with(own: Straying, node: Node, args: Any, kwargs: Any) -> Tensor:

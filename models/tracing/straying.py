@@ -191,12 +191,14 @@ def modulus(number: Number) -> Size:
 
 
 def times(one: Number, other: Number) -> Number:
+    """Return a product, exactly where both are."""
     if isinstance(one, Fraction) and isinstance(other, Fraction):
         return one * other
     return torch.as_tensor(floated(one) * floated(other), dtype=torch.float64)
 
 
 def plus(one: Number, other: Number) -> Number:
+    """Return a sum, exactly where both are."""
     if isinstance(one, Fraction) and isinstance(other, Fraction):
         return one + other
     return torch.as_tensor(floated(one) + floated(other), dtype=torch.float64)
@@ -489,6 +491,7 @@ class Straying:
             return getattr(self.graph, str(node.target))
 
         def looked(given: Any) -> Any:
+            """Return an argument with values in the place of nodes."""
             if isinstance(given, Node):
                 return self.values[given]
             return type(given)(map(looked, given)) if isinstance(given, list | tuple) else given

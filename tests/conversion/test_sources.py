@@ -13,6 +13,7 @@ from spikecert import (
     LIF,
     LInf,
     SpikingNetwork,
+    certified_radius,
     from_torch,
     load,
     save,
@@ -100,6 +101,38 @@ def test_an_ordinary_source_costs_nothing(name: str) -> None:
     assert network.source is not None
     assert {(box.factor, box.stray) for box in network.source.boxes} == {(1.0, 0.0)}
     assert (network.source.boxes[0].least > 0) == (name == "softmax")
+
+
+class ByBatch(torch.nn.Module):
+    """Adds a little to one output in batches of more than four."""
+
+    def __init__(self, little: float) -> None:
+        super().__init__()
+        self.inner, self.little = drawn("as usual", 0), little
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Return the outputs."""
+        return self.inner(x) + torch.tensor([self.little if len(x) > 4 else 0.0, 0.0, 0.0])
+
+
+def test_what_batches_of_two_sizes_differ_by_is_paid_or_refused() -> None:
+    x = torch.rand(32, 4, generator=torch.Generator().manual_seed(0))
+    with pytest.raises(ConversionRefused, match="another size of the batch"):
+        from_torch(ByBatch(1e-2).eval(), x)
+    source = from_torch(ByBatch(2.0**-22).eval(), x).source
+    assert source is not None
+    assert min(box.least for box in source.boxes) >= 2 * 2.0**-22
+
+
+def test_a_radius_ends_at_a_counterexample_that_stands() -> None:
+    module, network = network_of("products", 2)
+    x = torch.rand(6, 4, generator=torch.Generator().manual_seed(3))
+    labels = network(x).argmax(1)
+    found = certified_radius(network, x, labels, "linf", "trains", tolerance=1e-2, ties="argmax")
+    points = [(one.counterexample, int(label)) for one, label in zip(found, labels, strict=True)]
+    assert any(point is not None for point, _ in points)
+    for point, label in points:
+        assert point is None or int(module(point[None]).argmax()) != label
 
 
 class Recorded(Interpreter):

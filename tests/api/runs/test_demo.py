@@ -1,25 +1,14 @@
 """The demo in its smallest form: all files, gains told, the same results again."""
 
-from dataclasses import replace
-
 import pytest
 
 from spikecert import load
 from spikecert.reports import load_record
 from spikecert.runs import demo
-from support.examples import THOROUGH
 
 ARGUMENTS = ("--epochs", 1, "--samples", 3, "--seed", 1)
 NAMES = ("natural", "ms-mppd", "certified")
 FILES = (*(f"{name}.safetensors" for name in NAMES), "record.json", "report.html", "report.md", "samples.csv")
-
-
-@pytest.fixture(autouse=True)
-def two_radii(monkeypatch):
-    """Ask at two radii, the one in the title among them, and bracket on a coarser grid."""
-    if not THOROUGH:
-        monkeypatch.setattr(demo, "EPSILONS", (demo.FOCUS, demo.EPSILONS[-1]))
-        monkeypatch.setattr(demo, "RADII", replace(demo.RADII, tolerance=0.0625))
 
 
 @pytest.fixture(scope="module")

@@ -121,7 +121,7 @@ class AttackContract:
         network, inputs = subject.network.train(), subject.inputs.clone()
         weights = {name: value.clone() for name, value in network.state_dict().items()}
         state = torch.get_rng_state()
-        self.run(subject, self.sets[2])
+        attack(network, subject.inputs, subject.labels, self.sets[2], self.name)
         assert network.training
         assert torch.is_grad_enabled()
         assert subject.inputs.equal(inputs)

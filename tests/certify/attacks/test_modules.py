@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from spikecert.certify import APGD, L2, PGD, LInf, SpikeFlip, attack
+from spikecert.certify import L2, PGD, LInf, SpikeFlip, attack
 from spikecert.certify.attacks import attack_module
 from spikecert.models import Arctan
 
@@ -62,14 +62,15 @@ def test_a_module_with_states_of_its_own_is_attacked_as_it_runs() -> None:
         labels = module(subject.inputs).argmax(1)
     forget(module)
     before = copy.deepcopy(module.state_dict())
-    for threat, method in ((LInf(0.2), "standard"), (LInf(0.2), PGD(5)), (L2(0.6), PGD(5)), (L2(0.6), APGD(10))):
-        found = attack_module(module, subject.inputs, labels, threat, method, reset=forget)
-        assert bool(threat.contains(found.inputs, subject.inputs).all())
-        assert 4 < int(found.success.sum()) <= 16
-        for point, label, broken in zip(found.inputs, labels, found.success, strict=True):
-            forget(module)
-            with torch.no_grad():
-                assert bool(module(point[None]).argmax() != label) or not bool(broken)
+    for threat in (LInf(0.2), L2(0.6)):
+        for method in ("standard", PGD(5)):
+            found = attack_module(module, subject.inputs, labels, threat, method, reset=forget)
+            assert bool(threat.contains(found.inputs, subject.inputs).all())
+            assert 4 < int(found.success.sum()) <= 16
+            for point, label, broken in zip(found.inputs, labels, found.success, strict=True):
+                forget(module)
+                with torch.no_grad():
+                    assert bool(module(point[None]).argmax() != label) or not bool(broken)
     assert all(torch.equal(value, before[name]) for name, value in module.state_dict().items())
     assert all(parameter.requires_grad for parameter in module.parameters())
 
