@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from fractions import Fraction
 from typing import Any
@@ -21,6 +22,7 @@ from .readouts import Readout
 from .rounded_calls import HANDLERS
 from .straying import (
     ONE,
+    SLOP,
     Beyond,
     Form,
     Gates,
@@ -40,6 +42,7 @@ from .straying import (
     times,
 )
 from .tracing import name_of
+from .watching import line_of
 
 ULPS = 16.0
 """By how many u logits must differ to stay in order through a softmax."""
@@ -372,6 +375,7 @@ def arithmetic_of(
         limit = start * 2.0**doublings
         ends = torch.full_like(sample, limit, dtype=torch.float64)
         output = straying.over(-ends, ends, reading.node)
+        _check_settled(straying, reading)
         claims = Allowing(straying, writer)
         pairs = [claims.layer(number) for number in range(len(writer.layers.steps)) if number in writer.fits]
         factor, least = claims.output(output, readout)
@@ -380,14 +384,29 @@ def arithmetic_of(
         return SourceBox(limit, factor, stray, _least(straying, output, least + 4 * apart, ending, readout))
 
     try:
-        boxes = [allowance(0)]
+        boxes = _table(allowance)
     except Unknown as error:
         raise ConversionRefused(str(error)) from error
     except Beyond as error:
         raise ConversionRefused(
             f"{error}, for inputs like the samples; expected numbers of ordinary size"
         ) from error
-    return SourceArithmetic(_table(boxes, allowance), weights_of(network))
+    return SourceArithmetic(boxes, weights_of(network))
+
+
+def _check_settled(straying: Straying, reading: GraphReading) -> None:
+    """Raise Beyond where rounding may turn a comparison that exact numbers decide."""
+    for each in reading.settled:
+        fired = None if each.firing is None else reading.firings[each.firing]
+        if each.node not in straying.fired:  # of what nothing reads, or beside an endless number
+            continue
+        holds = fired is not None and each.fires != fired.turned
+        strays = most_of(straying.strays_where(each.node, None if fired is None else fired.node, holds))
+        if each.further and fired is not None:
+            strays += most_of(straying.error(straying.fired[fired.node]))
+        if strays > 0.0 and not strays * (1.0 + SLOP) < each.least:
+            told = f"compares numbers that differ by {float(each.least):g} only"
+            raise Beyond(f"{line_of(each.node)}: {name_of(each.node)}: {told}, which rounding decides")
 
 
 def _least(straying: Straying, output: Value, least: float, ending: list[str], readout: Readout) -> float:
@@ -403,22 +422,33 @@ def _least(straying: Straying, output: Value, least: float, ending: list[str], r
     return least / gain
 
 
-def _table(boxes: list[SourceBox], allowance: Callable[[float], SourceBox]) -> tuple[SourceBox, ...]:
-    """Return what holds for inputs of growing size, up to where nothing does, or to 2⁴⁰ of the samples'."""
-    first, low, high = boxes[0], 0.0, FURTHEST
-    try:
-        boxes.append(allowance(FURTHEST))
-        if replace(boxes[1], limit=first.limit) == first:
-            return (boxes[1],)
-        boxes += map(allowance, NEARER)
-    except Beyond:
-        for middle in (NEARER[0], *[None] * 5):
-            middle = (low + high) / 2 if middle is None else middle
-            try:
-                boxes.append(allowance(middle))
-                low = middle
-            except Beyond:
-                high = middle
+def _table(allowance: Callable[[float], SourceBox]) -> tuple[SourceBox, ...]:
+    """Return what holds for inputs of growing size, up to where nothing does, or to 2⁴⁰ of the samples'.
+
+    Raises:
+        Beyond: where already the samples may leave the range, or rounding decides spikes.
+    """
+    with suppress(Beyond):
+        boxes = [allowance(FURTHEST)]
+        if boxes[0] == SourceBox(boxes[0].limit, 1.0, 0.0, 0.0):  # of all inputs: no smaller ones pay less
+            return (boxes[0],)
+        boxes.append(allowance(0.0))
+        if replace(boxes[0], limit=boxes[1].limit) == boxes[1]:
+            return (boxes[0],)
+        return _merged([*boxes, *map(allowance, NEARER)])
+    boxes, low, high, middle = [allowance(0.0)], 0.0, FURTHEST, NEARER[0]
+    while high - low > max(low, 0.5):  # the further out, the coarser
+        try:
+            boxes.append(allowance(middle))
+            low = middle
+        except Beyond:
+            high = middle
+        middle = (low + high) / 2
+    return _merged(boxes)
+
+
+def _merged(boxes: list[SourceBox]) -> tuple[SourceBox, ...]:
+    """Return claims that grow with their limits, those that are alike once."""
     found: list[SourceBox] = []
     for box in sorted(boxes, key=lambda each: each.limit):
         most = (max(getattr(each, name) for each in (box, *found[-1:])) for name in ("factor", "stray", "least"))

@@ -26,7 +26,6 @@ from .building import RowWriter
 from .draws.own import OwnDrawnSource, own_drawn_source
 from .grouping import SILENT, LayerFirings
 from .lengthening import few_steps, lengthened
-from .polynomials import LOSES, is_rounded
 from .reading import COMPARISONS, GraphReading
 from .readouts import Readout, readout_of
 from .rests.resting import ReadAtRest
@@ -313,8 +312,6 @@ class ModuleRun:
         readout: Readout = readout_of(reading, layers, name)
         if not layers.firings and readout.decay is None and readout.weights is None:
             raise ConversionRefused(SILENT)
-        if any(map(is_rounded, reading.output.steps)):
-            raise ConversionRefused(f"output: {LOSES}")
         network, other = writer.network(readout), self.traces.confirmed(reading, place)
         if not self.traces.source.own:
             graph, first = self.traces.graph, self.traces.inputs[0]

@@ -23,8 +23,6 @@ from .grouping import LayerFirings
 from .guessing.guesses import LARGEST, Fit, guesses_of, of_nothing
 from .guessing.states import guesses_of_states, spelled
 from .polynomials import (
-    BURIED,
-    LOSES,
     UNIT,
     ZERO,
     Coefficient,
@@ -44,12 +42,6 @@ from .rests.awake import awake, ungated
 
 FEW = "; with so few steps what a synapse keeps and what a membrane keeps show as one sum: take at least three"
 """What may be behind a share above 1."""
-LARGEST_OFFSET = 3
-"""Of what potentials are counted from, in thresholds: v + c is rounded by ε/2·c where it is made, and compared.
-
-What is paid for a step is 4ε·(λM + X + θ), of which a run by v·λ + x takes ε·(2.5·λM + X + θ), see
-`certify/rounding/recursion.py`: 3ε·θ is left.
-"""
 ROUNDINGS = 4
 """By how many ε of a type a few roundings may be off."""
 
@@ -68,7 +60,6 @@ def fit(layers: LayerFirings, layer: int) -> Fit:
         Polynomial.graded(Excess(number)) if layers.firings[number].named else excess
         for number, excess in zip(firings, known, strict=True)
     ]
-    lost = max(each.lost for each in known)
     nearest, wrong = (-1, "its potential is no leaky sum of currents"), dict[Fit, str]()
     rest = max(1, layers.rest(layer))
     guesses = dict.fromkeys(
@@ -79,10 +70,7 @@ def fit(layers: LayerFirings, layer: int) -> Fit:
             wrong[guess] = reason
             continue
         try:
-            found = _proved(layers, firings, guess, currents(), apart)
-            if (reason := _loses(found, lost)) is None:
-                return found
-            nearest = len(known), reason
+            return _proved(layers, firings, guess, currents(), apart)
         except ConversionRefused as error:
             right = error.right if isinstance(error, _Mismatch) else 0
             if right > nearest[0]:
@@ -162,22 +150,12 @@ def _wrong(guess: Fit) -> str | None:
     return None
 
 
-def _loses(fit: Fit, lost: Fraction) -> str | None:
-    """Return how its sums round more than a step pays for; None where they don't."""
-    if lost <= LARGEST_OFFSET * min(entries_of(fit.threshold)):
-        return None
-    size = "" if lost >= BURIED else f" of up to {float(lost):g}"
-    return f"{LOSES}{size}; at a threshold of {told(fit.threshold)}"
-
-
 def _memoryless(layers: LayerFirings, known: list[Polynomial], place: str) -> Fit:
     constant = known[0].constant
     if layers.times(known[0]) and layers.num_steps > 1:
         raise ConversionRefused(f"{place}: fires at one step only, expected all")
     below = all(number < 0 for number in entries_of(constant))
     threshold = -constant if below else UNIT
-    if known[0].lost > LARGEST_OFFSET * min(entries_of(threshold)):
-        raise ConversionRefused(f"{place}: {LOSES}")
     return Fit("none", ZERO, threshold, current=known[0] + Polynomial.of(threshold))
 
 

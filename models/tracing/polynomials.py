@@ -25,14 +25,6 @@ MOVING = ("view", "pick", "place", "moved")
 """Maps of which each entry is one of those before, or 0."""
 TWO = "multiplies two signals that are no spikes"
 """A refusal."""
-LOSES = (
-    "adds a number or a signal and takes it away again, which rounds what it is added to; expected sums without it"
-)
-"""A refusal."""
-PLAIN, MOST = 1 << 10, 1 << 13
-"""Sums of fractions of this denominator, of moduli below this in all, are computed without rounding."""
-BURIED = Fraction(1 << 128)
-"""What is lost of a signal, which has no bound."""
 MOST_TERMS = 4096
 """More of them are refused: what multiplies so many spikes is no neuron that is known here."""
 
@@ -193,20 +185,9 @@ class ModuleInput:
 
 @dataclass(frozen=True)
 class Excess:
-    """What a firing compares with 0, v − θ, by the firing's number.
-
-    Attributes:
-        firing: its number.
-        constant: the number in that, −θ, without names.
-    """
+    """What a firing compares with 0, v − θ, by the firing's number."""
 
     firing: int
-    constant: Coefficient = field(default=ZERO, compare=False, repr=False)
-
-    @staticmethod
-    def of(firing: int, excess: Polynomial) -> Excess:
-        """Return the name of an excess."""
-        return Excess(firing, _constants(excess).get(frozenset(), ZERO))
 
 
 @dataclass(frozen=True, eq=False)
@@ -316,18 +297,9 @@ class Polynomial:
 
     Args:
         terms: the coefficients.
-        lost: the largest number, of those that were added and taken away again: so far its sums were rounded.
-        gone: of signals, the largest coefficients that were added to opposite ones in the last sum, or in one
-            before that left little of them: what is added then may be much more.
     """
 
-    def __init__(
-        self,
-        terms: Mapping[Term, Coefficient],
-        lost: Fraction = ZERO,
-        gone: Mapping[Graded, Coefficient] | None = None,
-    ) -> None:
-        self._lost, self.gone = lost, gone or {}
+    def __init__(self, terms: Mapping[Term, Coefficient]) -> None:
         self.terms: dict[Term, Coefficient] = {term: number for term, number in terms.items() if number != ZERO}
         if len(self.terms) > MOST_TERMS:
             raise ConversionRefused(f"multiplies spikes to more than {MOST_TERMS} terms")
@@ -347,19 +319,9 @@ class Polynomial:
         """Return a graded signal."""
         return Polynomial({(frozenset(), signal): UNIT})
 
-    @property
-    def lost(self) -> Fraction:
-        """Return the largest number that sums were rounded beside; where little is left of a signal, `BURIED`."""
-        return BURIED if any(self._is_gone(*each) for each in self.gone.items()) else self._lost
-
-    def _is_gone(self, graded: Graded, most: Coefficient) -> bool:
-        """Return whether less than an eighth is left of a signal, beside each product of spikes."""
-        kept = [number for (_, each), number in self.terms.items() if each == graded]
-        return all(_is_less(number, most, 8) for number in kept)
-
     def __add__(self, other: Polynomial) -> Polynomial:
         """Return the sum."""
-        return summed([*self.terms.items(), *other.terms.items()], max(self.lost, other.lost))
+        return summed([*self.terms.items(), *other.terms.items()])
 
     def __sub__(self, other: Polynomial) -> Polynomial:
         """Return the difference."""
@@ -373,20 +335,16 @@ class Polynomial:
         """
         if isinstance(other, Polynomial):
             for one, two in ((self, other), (other, self)):
-                if two.terms.keys() == {ONE} and not two.lost:
+                if two.terms.keys() == {ONE}:
                     return one * two.constant
         if not isinstance(other, Polynomial):
-            lost = _scaled(self._lost, other) if self._lost else ZERO
-            gone = {graded: _modulus(number * other) for graded, number in self.gone.items()}
-            return Polynomial({term: number * other for term, number in self.terms.items()}, lost, gone)
+            return Polynomial({term: number * other for term, number in self.terms.items()})
         terms = (
             (_product(one, two), number * factor)
             for one, number in self.terms.items()
             for two, factor in other.terms.items()
         )
-        pairs = ((one, two) for one, two in ((self, other), (other, self)) if one.lost)
-        lost = (BURIED if two.signals else _scaled(one.lost, two.size) for one, two in pairs)
-        return summed(terms, max(lost, default=ZERO))
+        return summed(terms)
 
     def __eq__(self, other: object) -> bool:
         """Compare the terms."""
@@ -408,7 +366,7 @@ class Polynomial:
     @property
     def rest(self) -> Polynomial:
         """Return it without its constant."""
-        return Polynomial({term: number for term, number in self.terms.items() if term != ONE}, self.lost)
+        return Polynomial({term: number for term, number in self.terms.items() if term != ONE})
 
     @property
     def size(self) -> Fraction:
@@ -456,89 +414,11 @@ class Polynomial:
             for (spikes, graded), number in self.terms.items()
             if (not _apart(spikes - {spike}, frozenset({own})) if fires else spike not in spikes)
         )
-        return summed(terms, self.lost)
+        return summed(terms)
 
     def coefficient(self, graded: Graded | None, *spikes: int) -> Coefficient:
         """Return the coefficient of a term."""
         return self.terms.get((frozenset(spikes), graded), ZERO)
-
-
-def _scaled(lost: Fraction, by: Coefficient) -> Fraction:
-    """Return what is lost of a signal, times a factor."""
-    return lost if lost >= BURIED else lost * size(by)
-
-
-def added(one: Polynomial, other: Polynomial) -> Polynomial:
-    """Return a sum as floats make it, which knows what was added and taken away again.
-
-    fl(a + c) − c is a but for ε·|c|. Of spikes and constants c is known: a neuron may lose no more than a few of
-    its thresholds so. Of signals it is not, so none may be lost. Where less than an eighth of one is left in the
-    end, as in v + .95·(I − v), far potentials round more than a step pays, 8u·(λ·|v| + |I|).
-
-    Of a spike s and b in [0, 1], (s − b) + b is s: nothing is rounded for s = 0, and for s = 1 half a unit of a
-    number below 1 at most, ε/4, by which the second sum rounds to 1 (its tie to the even of 1 − ε/2 and 1).
-    """
-    found = summed([*one.terms.items(), *other.terms.items()], max(one._lost, other._lost))
-    if _is_exact(one) and _is_exact(other):
-        return found
-    both = [term for term in one.terms if term[1] is not None and term in other.terms]
-    if any(isinstance(graded, Bent) for _, graded in both):
-        return one + other if _is_restored(found, one, other) else Polynomial(found.terms, BURIED)
-    first, second = _constants(one), _constants(other)
-    lost = (_largest_gone(number, second[spikes]) for spikes, number in first.items() if spikes in second)
-    gone = [(term[1], _opposed(one.terms[term], other.terms[term])) for term in both]
-    most = dict[Graded, Coefficient]()
-    carried = (each for side in (one, other) for each in side.gone.items() if side._is_gone(*each))
-    for graded, number in (*carried, *gone):
-        if graded is not None and number != ZERO:
-            most[graded] = _larger(most[graded], number) if graded in most else number
-    return Polynomial(found.terms, max(found._lost, *lost, ZERO), most)
-
-
-def _constants(signal: Polynomial) -> dict[frozenset[int], Coefficient]:
-    """Return the numbers beside each product of spikes, with those in what firings compare."""
-    found = dict[frozenset[int], Coefficient]()
-    for (spikes, graded), number in signal.terms.items():
-        if graded is None or isinstance(graded, Excess):
-            own = number if graded is None else number * graded.constant
-            found[spikes] = found[spikes] + own if spikes in found else own
-    return found
-
-
-def _modulus(value: Coefficient) -> Coefficient:
-    return abs(value) if isinstance(value, Fraction) else collapsed(abs(value.array))
-
-
-def _larger(one: Coefficient, other: Coefficient) -> Coefficient:
-    if isinstance(one, Fraction) and isinstance(other, Fraction):
-        return max(one, other)
-    return _combined(np.maximum, one, other)
-
-
-def _opposed(one: Coefficient, other: Coefficient) -> Coefficient:
-    """Return the larger modulus of two numbers of other signs, 0 of others, feature by feature."""
-    if isinstance(one, Fraction) and isinstance(other, Fraction):
-        return max(abs(one), abs(other)) if one * other < 0 else ZERO
-    return _larger(_modulus(one), _modulus(other)) * above(one * other * -UNIT, strict=True)
-
-
-def _is_less(value: Coefficient, most: Coefficient, share: int) -> bool:
-    """Return whether a modulus is less than a share of another, in any feature."""
-    return min(entries_of(_modulus(value) * Fraction(share) - most)) < 0
-
-
-def _largest_gone(one: Coefficient, other: Coefficient) -> Fraction:
-    """Return the largest number of which a sum leaves less than half, in any feature; 0 for none."""
-    first, second = (each.array if isinstance(each, Fractions) else np.array([each]) for each in (one, other))
-    first, second = np.broadcast_arrays(first, second)
-    most = np.maximum(abs(first), abs(second))
-    return max(most[2 * abs(first + second) < most].tolist(), default=ZERO)
-
-
-def _is_restored(found: Polynomial, *sides: Polynomial) -> bool:
-    """Return whether a spike is what is left where a bent signal in [0, 1] was taken away and is added."""
-    ends = (ends_of(side) for side in sides)
-    return found.boolean and any(each is not None and 0 <= each[0] <= each[1] <= 1 for each in ends)
 
 
 def ends_of(signal: Polynomial) -> tuple[Fraction, Fraction] | None:
@@ -553,20 +433,13 @@ def ends_of(signal: Polynomial) -> tuple[Fraction, Fraction] | None:
     return low, high
 
 
-def _is_exact(signal: Polynomial) -> bool:
-    """Return whether sums of spikes like this one, in any order, are computed without rounding."""
-    numbers = [number for value in signal.terms.values() for number in entries_of(value)]
-    plain = all(PLAIN % number.denominator == 0 for number in numbers)
-    return plain and not signal.signals and not signal.gone and 2 * sum(map(size, signal.terms.values())) < MOST
-
-
-def summed(terms: Iterable[tuple[Term | None, Coefficient]], lost: Fraction = ZERO) -> Polynomial:
+def summed(terms: Iterable[tuple[Term | None, Coefficient]]) -> Polynomial:
     """Return a sum of terms, some of which are the same."""
     found: dict[Term, Coefficient] = {}
     for term, number in terms:
         if term is not None:
             found[term] = found[term] + number if term in found else number
-    return Polynomial(found, lost)
+    return Polynomial(found)
 
 
 def _product(one: Term, other: Term) -> Term | None:
@@ -600,28 +473,9 @@ def _apart(one: frozenset[int], other: frozenset[int]) -> bool:
 
 def image(by: FeatureMap, signal: Polynomial) -> Polynomial:
     """Return what a layer makes of a signal: of nothing its bias, where it has one."""
-    moves = by.key[0] in MOVING
-    lost = signal.lost if moves else BURIED if is_rounded(signal) else ZERO
-    if not signal.terms and not lost:
+    if not signal.terms:
         return Polynomial({}) if by.homogeneous else by.of_nothing
-    return Polynomial({(frozenset(), Image(by, unfolded(signal))): UNIT}, lost)
-
-
-def is_rounded(signal: Polynomial) -> bool:
-    """Return whether a signal strays from what it says by more than is paid for where a layer or output reads it.
-
-    For signals nothing is. A spike to which no number is added that is larger than what it is itself comes back
-    within one rounding, which the product with a weight leaves over (`certify/rounding/sums.py`).
-    """
-    return signal.lost > (signal.size if _of_spikes(signal) else ZERO)
-
-
-def _of_spikes(signal: Polynomial) -> bool:
-    """Return whether a signal is a sum of spikes, moved or not."""
-    return all(
-        isinstance(each, Image) and each.map.key[0] in MOVING and _of_spikes(each.signal)
-        for each in signal.signals
-    )
+    return Polynomial.graded(Image(by, unfolded(signal)))
 
 
 def unfolded(signal: Polynomial) -> Polynomial:
@@ -629,7 +483,7 @@ def unfolded(signal: Polynomial) -> Polynomial:
     while held := [each for each in signal.signals if isinstance(each, KeptSum)]:
         last = max(held, key=lambda each: each.number)
         named = {term: number for term, number in signal.terms.items() if term[1] == last}
-        rest = Polynomial({term: number for term, number in signal.terms.items() if term[1] != last}, signal.lost)
+        rest = Polynomial({term: number for term, number in signal.terms.items() if term[1] != last})
         factor = Polynomial({(spikes, None): number for (spikes, _), number in named.items()})
         signal = rest + last.signal * factor
     return signal

@@ -22,9 +22,7 @@ from .operations import arithmetic, mapping, moving
 from .operations.calls import TracedCall, runs_always, understood
 from .operations.expressions import EqualValues
 from .polynomials import (
-    LOSES,
     ONE,
-    PLAIN,
     UNIT,
     ZERO,
     Bent,
@@ -48,6 +46,8 @@ from .polynomials import (
 from .tracing import BATCHES, name_of
 from .watching import frames_of, line_of
 
+PLAIN = 1 << 10
+"""Numbers that are no multiples of 1/PLAIN, and nearer than that, are not told apart."""
 FAR = 1 << 29
 """A threshold above this is one that a sum of spikes may never reach."""
 ENDINGS = ("_softmax", "_log_softmax", "softmax", "log_softmax", "argmax")
@@ -112,6 +112,24 @@ class Firing:
 
 
 @dataclass(frozen=True)
+class Settled:
+    """A comparison that is decided by exact numbers; its source's rounding must not say otherwise.
+
+    Attributes:
+        node: of the graph.
+        least: the smallest modulus of what is compared, or of what is between it and an earlier firing.
+        firing, fires: a state of an earlier one, in which it is decided; None for any.
+        further: whether it is further from its threshold than that one.
+    """
+
+    node: Node
+    least: Fraction
+    firing: int | None = None
+    fires: bool = False
+    further: bool = False
+
+
+@dataclass(frozen=True)
 class Rereading:
     """What is read besides, where a first reading misses steps of a layer.
 
@@ -148,6 +166,7 @@ class GraphReading:
         timed: whether its input has an axis of time.
         how: what was read besides.
         left_out: how many first steps of a maximum are left out, as they are what the next one is.
+        settled: comparisons that are no firings.
         rested: whether rests were followed that are counted down, see `rests/resting.py`.
     """
 
@@ -160,6 +179,7 @@ class GraphReading:
     timed: bool = False
     how: Rereading = Rereading()
     left_out: int = 0
+    settled: tuple[Settled, ...] = ()
     rested: bool = False
 
     def same_as(self, other: "GraphReading") -> bool:
@@ -274,6 +294,7 @@ class Reader:
         self.silent: list[Firing] = []
         self.known: dict[tuple[Polynomial, bool], int] = {}
         self.same = EqualValues(graph)
+        self.settled: list[Settled] = []
         self.kept = 0
         self.batch = self.given = 0
 
@@ -322,6 +343,7 @@ class Reader:
             self.timed,
             self.how,
             left_out,
+            tuple(self.settled),
         )
 
     def _value(self, node: Node) -> Any:
@@ -341,8 +363,6 @@ class Reader:
         if any(isinstance(leaf, FollowedSignal) for leaf in leaves):
             self._check_written(node, leaves)
             found = understood(TracedCall(node, args, kwargs, self.batch, self._fired, self.entrywise))
-            if isinstance(found, FollowedSignal) and self.how.exact:
-                return found.with_steps([Polynomial(step.terms) for step in found.steps])
             return found.with_steps([Polynomial({})] * len(found.steps)) if self.same.is_nothing(node) else found
         with torch.no_grad():
             found = node.target(*args, **kwargs)  # pyright: ignore[reportCallIssue]
@@ -390,8 +410,6 @@ class Reader:
 
     def _fired(self, call: TracedCall, excess: FollowedSignal, strict: bool) -> FollowedSignal:
         """Return the spikes of what is compared with 0, each step."""
-        if any(step.lost for step in excess.steps) and self.same.compares_alike(call.node):
-            excess = excess.with_steps([Polynomial({})] * len(excess.steps))
         return excess.with_steps([self._spike(call, excess, step, strict) for step in range(len(excess.steps))])
 
     def _spike(self, call: TracedCall, laid: FollowedSignal, step: int, strict: bool) -> Polynomial:
@@ -406,12 +424,13 @@ class Reader:
             if not excess.spikes:
                 places = frames_of(call.node), line_of(call.node)
                 self.silent.append(Firing(excess, strict, call.node, step, False, laid, *places))
-            return arithmetic.mapped(excess, lambda value: _above(call, value, strict, excess.lost))
+            return arithmetic.mapped(excess, lambda value: self._above(call, value, strict))
         if not counts and (settled_by := self._settled(call, excess, strict)) is not None:
             return settled_by
         if not any(number > -FAR for number in entries_of(excess.constant)):
             most = most_of(excess.rest)
             if most is not None and most * 2 < FAR:
+                self.settled.append(Settled(call.node, Fraction(FAR, 2)))
                 return Polynomial({})
         turned = self._known(excess * Fraction(-1), not strict)
         found = self._known(excess, strict)
@@ -454,14 +473,28 @@ class Reader:
     ) -> Coefficient | None:
         """Return where an excess is above 0 while a spike is there, or is not; None where that does not say."""
         if not excess.rest.terms:
-            return _above(call, excess.constant, strict, excess.lost)
+            return self._above(call, excess.constant, strict, spike, state)
         if self._known(excess, strict) == spike and self._is_as_before(call.node, self.firings[spike], state):
             return Fraction(int(state))
         apart = (excess - each for each in (self.firings[spike].excess, Polynomial.graded(Excess(spike))))
         by = next((each.constant for each in apart if not each.rest.terms), ZERO)
-        least = max(UNIT, excess.lost) / (PLAIN if state else -PLAIN)  # more than other orders of a sum round
-        further = all(number >= least if state else number <= least for number in entries_of(by))
-        return Fraction(int(state)) if further else None
+        least = min(number if state else -number for number in entries_of(by))
+        if least * PLAIN < 1:  # by less perhaps another order of a sum says otherwise
+            return None
+        self.settled.append(Settled(call.node, least, spike, state, further=True))
+        return Fraction(int(state))
+
+    def _above(
+        self, call: TracedCall, value: Coefficient, strict: bool, spike: int | None = None, state: bool = False
+    ) -> Coefficient:
+        """Return where numbers are above 0, to be held against what the source rounds."""
+        for number in entries_of(value):
+            plain = PLAIN % number.denominator == 0 and abs(number) < PLAIN
+            if not plain and abs(number) < Fraction(1, PLAIN):
+                call.refuse(f"compares numbers that differ by {float(number):g} only, which rounding decides")
+        if not self.same.compares_alike(call.node):
+            self.settled.append(Settled(call.node, min(map(abs, entries_of(value))), spike, state))
+        return above(value, strict)
 
     def _is_as_before(self, node: Node, firing: Firing, state: bool) -> bool:
         """Return whether a node compares what a firing does, bit by bit, where its spike is there or not."""
@@ -496,7 +529,7 @@ class Reader:
         self.firings.append(firing)
         self.known[excess, strict] = number
         if self.firings[-1].named:
-            name = Polynomial.graded(Excess.of(number, excess))
+            name = Polynomial.graded(Excess(number))
             self.known[name, strict] = number
             for place, value in self.values.items():
                 if counts and place not in node.all_input_nodes:
@@ -504,7 +537,7 @@ class Reader:
                 if isinstance(value, FollowedSignal) and len(value.steps) == 1:
                     self.values[place] = value.with_steps([by_name(value.steps[0], excess, name)])
             if self.how.names and not counts:
-                self.firings[number] = replace(firing, names=self._shortened(excess, Excess.of(number, excess)))
+                self.firings[number] = replace(firing, names=self._shortened(excess, Excess(number)))
         return number
 
     def _shortened(self, excess: Polynomial, compared: Excess) -> Shortening:
@@ -530,7 +563,7 @@ class Reader:
             by, rest = parted(whole, names)
             long = len(rest.terms) > 1 and (_is_named(rest) or len(rest.terms) > LONG // 3)
             if long and (pivot := pivot_of(rest)) is not None:
-                kept = Polynomial({(frozenset(), KeptSum(self.kept, whole)): UNIT}, whole.lost)
+                kept = Polynomial.graded(KeptSum(self.kept, whole))
                 names.append((pivot, rest, kept - by))
                 self.kept, rest = self.kept + 1, kept - by
             self.values[place] = self.values[place].with_steps([by + rest])
@@ -540,7 +573,7 @@ class Reader:
 def _is_nothing(found: Any) -> bool:
     """Return whether what a comparison gives is 0 always."""
     if isinstance(found, FollowedSignal):
-        return not any(step.terms or step.lost for step in found.steps)
+        return not any(step.terms for step in found.steps)
     return isinstance(found, Tensor) and not bool(found.any())
 
 
@@ -608,17 +641,6 @@ def _check_unbent(signal: Polynomial) -> None:
             raise Uncancelled(each.why)
         if isinstance(each, Image):
             _check_unbent(each.signal)
-
-
-def _above(call: TracedCall, value: Coefficient, strict: bool, lost: Fraction) -> Coefficient:
-    """Return where numbers are above 0, where no rounding decides it."""
-    for number in entries_of(value):
-        if abs(number) * PLAIN < lost:
-            call.refuse(LOSES)
-        plain = PLAIN % number.denominator == 0 and abs(number) < PLAIN
-        if not plain and abs(number) < Fraction(1, PLAIN):
-            call.refuse(f"compares numbers that differ by {float(number):g} only, which rounding decides")
-    return above(value, strict)
 
 
 def _unwritten(found: Any) -> Any:

@@ -185,15 +185,15 @@ def _equal(own: Straying, node: Node, args: Any, kwargs: Any, name: str) -> Valu
     difference = own.sum(args[0], args[1], node, -1)
     if difference.graded or not difference.exact:
         raise Unknown(f"{line_of(node)}: asks whether a signal has just one value")
-    found = _of_spikes(own, difference, lambda number: (number == 0).double())
+    found = _of_spikes(own, node, difference, lambda number: (number == 0).double())
     return own.sum(1.0, found, node, -1) if name == "ne" else found
 
 
-def _of_spikes(own: Straying, value: Value, function: Any) -> Value:
+def _of_spikes(own: Straying, node: Node, value: Value, function: Any) -> Value:
     """Return a function of a number of spikes, by its values for all of them."""
     spikes = value.spikes
     if value.graded or len(spikes) > MOST_LISTED or not _near_exact(value):
-        raise Unknown("bends a signal that is no spike")
+        raise Unknown(f"{line_of(node)}: {name_of(node)}: bends a signal that is no spike, or that was rounded")
     form: Form = {}
     for states in product((0, 1), repeat=len(spikes)):
         on = frozenset(spike for spike, state in zip(spikes, states, strict=True) if state)
@@ -209,7 +209,7 @@ def _of_spikes(own: Straying, value: Value, function: Any) -> Value:
     high = function(value.high)
     low, high = torch.minimum(low, high), torch.maximum(low, high)
     strayed = STEEPEST * value.rel * own.unit * value.size
-    return own.made(*_range_of(own, form, low), own.nodes[0], Value(low, high, form, off=strayed))
+    return own.made(*_range_of(own, form, low), node, Value(low, high, form, off=strayed))
 
 
 def _range_of(own: Straying, form: Form, like: Tensor) -> tuple[Tensor, Tensor]:
@@ -231,10 +231,10 @@ def _bent(own: Straying, node: Node, args: Any, kwargs: Any) -> Value:
     if any(isinstance(each, Value) for each in args[1:]):
         raise Unknown(f"{line_of(node)}: {name_of(node)}: of two signals")
     name = name_of(node)
-    if name == "pow" and value.rel:
-        raise Unknown(f"{line_of(node)}: pow: of what was rounded")
+    if name in ("pow", "square") and value.rel:
+        raise Unknown(f"{line_of(node)}: {name}: of what was rounded")
     if not value.graded and len(value.spikes) <= MOST_LISTED:
-        return _of_spikes(own, value, function)
+        return _of_spikes(own, node, value, function)
     if not value.graded and name in NEARER:  # as of a count of steps, which is whole
         ends = function(value.low), function(value.high)
         error = own.error(value)

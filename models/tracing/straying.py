@@ -59,7 +59,7 @@ from torch.fx import GraphModule, Node
 from .operations.arithmetic import SAME
 from .operations.expressions import NOTHING, EqualValues
 from .operations.expressions import ONE as ALL
-from .reading import COMPARISONS
+from .reading import COMPARISONS, PLAIN
 from .tracing import name_of
 from .watching import line_of
 
@@ -84,7 +84,7 @@ SUMMING = ("addmm", "mm", "linear", "matmul", "convolution")
 """What sums products in an order that may go by the size of the batch."""
 LONGEST = 4096
 """Terms of a sum over time."""
-PLAIN, MOST = 1024, 4096
+MOST = 4096
 """Sums of multiples of 1/PLAIN of up to MOST are exact."""
 
 
@@ -119,7 +119,6 @@ class Symbol:
         excess: the same, without what the network's own run strays there; 0 of what one of its layers makes.
         defined: what it is of others; None of inputs, and of what layers make.
         further: by how many roundings of itself it strays besides.
-        whole: what it is of all that enters, where no spike multiplies a potential.
     """
 
     low: Tensor
@@ -128,7 +127,6 @@ class Symbol:
     excess: Size = 0.0
     defined: "Value | None" = None
     further: float = 0.0
-    whole: "Whole | None" = None
 
     @property
     def size(self) -> Tensor:
@@ -349,6 +347,7 @@ class Straying:
         self.symbols: list[Symbol] = []
         self.batch = len(low)
         self.noises: dict[int, Size] = {}
+        self.wholes: list[Whole | None] = []
         self.keys: dict[Any, int] = {}
         self.fired: dict[Node, Value] = {}
         self.spike_at: dict[Node, int] = {}
@@ -385,8 +384,31 @@ class Straying:
         for symbol, factor in moduli(value.form).items():
             if symbol is not None:
                 found = found + factor * self.symbols[symbol].error
-        whole = self.whole(value)
+        whole = self._mixed(value)
         return found if whole is None else _lesser(found, self._strayed(whole) + self.error_here(value))
+
+    def strays_where(self, node: Node, fired: Node | None, holds: bool) -> Size:
+        """Return how far what a node compares may stray, while an earlier comparison holds or does not."""
+        value, spike = self.fired[node], None if fired is None else self.spike_at.get(fired)
+        if spike is None:
+            return self.error(value)
+        form: Form = {}
+        for (spikes, symbol), number in value.form.items():
+            if holds or spike not in spikes:
+                term = spikes - {spike}, symbol
+                form[term] = plus(form[term], number) if term in form else number
+        form = {term: number for term, number in form.items() if not is_zero(floated(number))}
+        rho = {
+            symbol: share
+            for symbol, share in value.rho.items()
+            if (spike, int(holds)) not in value.gates.get(symbol, ())
+        }
+        return self.error(replace(value, form=form, rho=rho))
+
+    def _mixed(self, value: Value) -> Whole | None:
+        """Return a value of several sums as a sum over time; what strays in one alone adds up the same without."""
+        sums = sum(self.symbols[symbol].defined is not None for symbol in value.graded)
+        return self.whole(value) if sums > 1 else None
 
     def _strayed(self, whole: Whole) -> Size:
         """Return how far a sum over time may be from its exact value."""
@@ -405,17 +427,29 @@ class Straying:
         for (spikes, symbol), number in value.form.items():
             if not isinstance(number, Fraction):
                 return None
-            held = None if symbol is None else self.symbols[symbol]
-            if held is None or held.defined is None:
+            if symbol is None or self.symbols[symbol].defined is None:
                 form[spikes, symbol] = plus(form.get((spikes, symbol), Fraction(0)), number)
                 continue
-            if held.whole is None or spikes:
+            known = self._known_whole(symbol)
+            if known is None or spikes:
                 return None
-            for term, factor in held.whole.form.items():
+            for term, factor in known.form.items():
                 form[term] = plus(form.get(term, Fraction(0)), times(number, factor))
-            for each, factor in held.whole.noise.items():
+            for each, factor in known.noise.items():
                 noise[each] = noise.get(each, Fraction(0)) + number * factor
         return Whole(form, noise) if len(form) + len(noise) <= LONGEST else None
+
+    def _known_whole(self, symbol: int) -> Whole | None:
+        """Return what a named value is as a sum over time, with what it strayed when it was made."""
+        while len(self.wholes) <= symbol:  # in order: a chain of them may be longer than Python's stack
+            each = len(self.wholes)
+            defined = self.symbols[each].defined
+            found = None if defined is None else self.whole(defined)
+            if defined is not None and found is not None:
+                self.noises[each] = self.error_here(defined)
+                found = replace(found, noise={**found.noise, each: Fraction(1)})
+            self.wholes.append(found)
+        return self.wholes[symbol]
 
     def excess(self, value: Value) -> Size:
         """Return the same without what the network's own layers pay for, and without `rel`."""
@@ -472,15 +506,13 @@ class Straying:
         if value.exact and len(value.form) == 1:
             return value
         shape = shape_of(node)
-        error, excess, whole = self.error(value), self.excess(value), self.whole(value)
+        error, excess, whole = self.error(value), self.excess(value), self._mixed(value)
         low, high = value.low.expand(shape), value.high.expand(shape)
         if whole is not None:
             ends, here = self._range(whole.form), self._strayed(whole) + self.error_here(value)
             room = here + OUTWARD * _greater(abs(ends[0]), abs(ends[1]))
             low, high = torch.maximum(low, ends[0] - room), torch.minimum(high, ends[1] + room)
-            self.noises[len(self.symbols)] = self.error_here(value)
-            whole = replace(whole, noise={**whole.noise, len(self.symbols): Fraction(1)})
-        return self.named(low, high, error=error, excess=excess, defined=value, whole=whole)
+        return self.named(low, high, error=error, excess=excess, defined=value)
 
     # -- operations
 

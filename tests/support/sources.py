@@ -118,11 +118,12 @@ def planted(
     share: float,
     count: int,
     seed: int,
+    width: int = 4,
 ) -> Planted:
     """Return flips just within sets: changes of class along random segments, bisected to neighbouring floats."""
     g, (low, high) = torch.Generator().manual_seed(seed), ends
-    x = torch.rand(count, 4, generator=g) * (high - low) + low
-    along = torch.randint(0, 2, (count, 4), generator=g).double() * 2 - 1
+    x = torch.rand(count, width, generator=g) * (high - low) + low
+    along = torch.randint(0, 2, (count, width), generator=g).double() * 2 - 1
 
     def at(places: Tensor) -> Tensor:
         """Return points of the segments."""

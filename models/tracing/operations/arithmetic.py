@@ -3,6 +3,7 @@
 import math
 from dataclasses import replace
 from fractions import Fraction
+from operator import add
 from typing import Any
 
 import torch
@@ -11,8 +12,6 @@ from torch import Tensor
 from ...conversion.refusal import ConversionRefused
 from ..followed import ALONE, SPREAD, TIME, FollowedSignal, constant
 from ..polynomials import (
-    BURIED,
-    LOSES,
     MOVING,
     ONE,
     TWO,
@@ -22,7 +21,6 @@ from ..polynomials import (
     Coefficient,
     Image,
     Polynomial,
-    added,
     ends_of,
     exact,
     nowhere_zero,
@@ -97,9 +95,9 @@ def summed(call: TracedCall) -> Any:
         return sunk
     factor = exact(call.option(2, "alpha", 1), call.result.dtype)
     if call.name == "rsub":
-        return call.each(lambda x, y: added(y, x * -factor), one, other)
+        return call.each(lambda x, y: y - x * factor, one, other)
     sign = factor if call.name == "add" else -factor
-    return call.each(lambda x, y: added(x, y * sign), one, other)
+    return call.each(lambda x, y: x + y * sign, one, other)
 
 
 def beyond_all(call: TracedCall) -> Tensor | None:
@@ -223,7 +221,7 @@ def sum_with_product(call: TracedCall) -> FollowedSignal:
     """Return x + value·y·z."""
     start, one, other = call.args[:3]
     factor = exact(call.kwargs.get("value", 1), call.result.dtype)
-    return call.each(lambda x, y: added(x, y * factor), start, call.each(lambda x, y: x * y, one, other))
+    return call.each(lambda x, y: x + y * factor, start, call.each(lambda x, y: x * y, one, other))
 
 
 @reads("lerp")
@@ -231,7 +229,7 @@ def between(call: TracedCall) -> FollowedSignal:
     """Return (1 − w)·x + w·y: torch goes from the nearer end, so that it rounds no more than a share of each."""
     start, end, weight = call.args[:3]
     kept = call.each(lambda x, y: negated(x) * y, weight, start)
-    return call.each(added, kept, call.each(lambda x, y: x * y, weight, end))
+    return call.each(add, kept, call.each(lambda x, y: x * y, weight, end))
 
 
 @reads("where")
@@ -243,7 +241,7 @@ def chosen(call: TracedCall) -> FollowedSignal:
         mask = constant(mask, like, torch.bool)
     check_masks(call, mask)
     first = call.each(lambda x, y: x * y, mask, one)
-    return call.each(lambda x, y: x + y, first, call.each(lambda x, y: negated(x) * y, mask, other))
+    return call.each(add, first, call.each(lambda x, y: negated(x) * y, mask, other))
 
 
 @reads("masked_fill", "index_put")
@@ -261,7 +259,7 @@ def overwritten(call: TracedCall) -> FollowedSignal:
         call.refuse("writes at places that are picked by values; expected torch.where, or a product with the mask")
     check_masks(call, mask)
     kept = call.each(lambda x, y: negated(x) * y, mask, signal)
-    return call.each(lambda x, y: x + y, kept, call.each(lambda x, y: x * y, mask, number.flatten()[0]))
+    return call.each(add, kept, call.each(lambda x, y: x * y, mask, number.flatten()[0]))
 
 
 @reads("gt", "ge", "lt", "le")
@@ -270,9 +268,7 @@ def compared(call: TracedCall) -> Any:
     if (settled := beyond_all(call)) is not None:
         return settled
     up = call.name[0] == "g"
-    excess = call.each(
-        lambda x, y: added(*(x, y * -UNIT) if up else (y, x * -UNIT)), *call.args, dtype=call.operands
-    )
+    excess = call.each(lambda x, y: x - y if up else y - x, *call.args, dtype=call.operands)
     return call.fire(call, excess, call.name in ("gt", "lt"))
 
 
@@ -280,7 +276,7 @@ def compared(call: TracedCall) -> Any:
 def kept_above(call: TracedCall) -> FollowedSignal:
     """Return a signal where it is above a threshold, elsewhere a constant."""
     signal, limit, value = (call.args[0], *(exact(each, call.result.dtype) for each in call.args[1:3]))
-    mask = call.fire(call, signal.with_steps([added(step, Polynomial.of(-limit)) for step in signal.steps]), True)
+    mask = call.fire(call, signal.with_steps([step - Polynomial.of(limit) for step in signal.steps]), True)
     return call.each(lambda x, y: x * y + negated(x) * value, mask, signal)
 
 
@@ -306,10 +302,8 @@ def sign(call: TracedCall) -> FollowedSignal:
 @reads("eq", "ne")
 def equal(call: TracedCall) -> FollowedSignal:
     """Return whether a spike has a value."""
-    difference = call.each(lambda x, y: added(x, y * -UNIT), *call.args, dtype=call.operands)
+    difference = call.each(lambda x, y: x - y, *call.args, dtype=call.operands)
     for step in difference.steps:
-        if step.lost:
-            call.refuse(LOSES)
         if step.signals or (len(step.spikes) > 1 and not step.exclusive):
             call.refuse("asks whether a graded signal has just one value; expected a comparison with a threshold")
     found = difference.with_steps([valued(step, lambda value: value == ZERO) for step in difference.steps])
@@ -362,8 +356,7 @@ def bounded(call: TracedCall) -> FollowedSignal:
             call.refuse("bends spikes of factors that differ")
         return value_at(call, value)
 
-    found = ((mapped(step, made), step.lost) for step in signal.steps)
-    return signal.with_steps([Polynomial(step.terms, BURIED if lost else ZERO) for step, lost in found])
+    return signal.with_steps([mapped(step, made) for step in signal.steps])
 
 
 def valued(signal: Polynomial, holds: Any) -> Polynomial:

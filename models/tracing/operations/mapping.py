@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from dataclasses import replace
 from functools import reduce
+from operator import add
 from typing import Any
 
 import torch
@@ -13,7 +14,6 @@ from ...elements.max_pooling import MAX_POOLS
 from ...linear_maps.averaging import AdaptiveAverage
 from ..followed import ALONE, BATCH, FEATURE, MERGED, TIME, FollowedSignal, settled
 from ..polynomials import (
-    BURIED,
     ONE,
     UNIT,
     ZERO,
@@ -21,10 +21,8 @@ from ..polynomials import (
     Fractions,
     Image,
     Polynomial,
-    added,
     exact,
     image,
-    is_rounded,
 )
 from ..tracing import digest
 from ..watching import frames_of, line_of
@@ -84,10 +82,10 @@ def dense(call: TracedCall) -> FollowedSignal:
     held: Any = None if beside is not None else bias
     if any(_is_placed(graded) for step in signal.steps for graded in step.signals):
         found = _of_placed(call, signal, weight)
-        return call.each(added, found, beside if held is None else held) if bias is not None else found
+        return call.each(add, found, beside if held is None else held) if bias is not None else found
     made = _linear(weight.t(), held)
     found = mapped(call, signal, made, (weight, held), homogeneous=held is None, rank=1)
-    return found if beside is None else call.each(added, beside, found)
+    return found if beside is None else call.each(add, beside, found)
 
 
 def _is_placed(graded: Any) -> bool:
@@ -101,7 +99,7 @@ def _of_placed(call: TracedCall, signal: FollowedSignal, weight: Tensor) -> Foll
         call.refuse(f"is given features {features}; expected 1 axis of them")
     steps = []
     for step in signal.steps:
-        total = Polynomial({}, BURIED if is_rounded(step) else ZERO)
+        total = Polynomial({})
         for (spikes, graded), factor in step.terms.items():
             if isinstance(factor, Fractions):
                 call.refuse("is given features that have factors of their own; expected these in its matrix")
@@ -113,7 +111,7 @@ def _of_placed(call: TracedCall, signal: FollowedSignal, weight: Tensor) -> Foll
                 call.refuse("multiplies a matrix by constants beside signals")
             key = ("mm", before, "()", digest(part), "")
             by = FeatureMap(key, _linear(part.t(), None), True, line_of(call.node))
-            total = added(total, image(by, inner) * factor)
+            total = total + image(by, inner) * factor
         steps.append(total)
     return FollowedSignal((*lead, FEATURE), tuple(steps), (weight.shape[1],))
 
@@ -182,7 +180,7 @@ def _filtered(call: TracedCall) -> FollowedSignal | None:
     steps, found = [*beside, *signal.steps, *beside], []
     for step in range(call.shape[-1]):
         heard = (steps[step * stride[-1] + place * dilation[-1]] * by for place, by in enumerate(table))
-        found.append(reduce(added, heard))
+        found.append(reduce(add, heard))
     return signal.with_steps(found)
 
 
@@ -204,7 +202,7 @@ def _along_time(call: TracedCall, signal: FollowedSignal) -> FollowedSignal:
     found = []
     for step in range(call.shape[-1]):
         heard = (image(by, steps[step * stride[-1] + place * dilation[-1]]) for place, by in enumerate(maps))
-        found.append(reduce(added, heard, held))
+        found.append(reduce(add, heard, held))
     return FollowedSignal((BATCH, *[FEATURE] * len(after), TIME), tuple(found), after)
 
 
@@ -279,7 +277,7 @@ def _entrywise(call: TracedCall, norm: Any) -> FollowedSignal:
     shift = (0.0 if norm.bias is None else norm.bias) - norm.running_mean * factor
     shape = (-1, *[1] * (len(settled(signal)[1]) - 1))
     by, beside = (exact(each.detach().reshape(shape), torch.float64) for each in (factor, shift))
-    return signal.with_steps([added(step * by, Polynomial.of(beside)) for step in signal.steps])
+    return signal.with_steps([step * by + Polynomial.of(beside) for step in signal.steps])
 
 
 @reads("avg_pool2d", "avg_pool1d")

@@ -20,7 +20,6 @@ from ..polynomials import (
     Fractions,
     Image,
     Polynomial,
-    added,
     collapsed,
     exact,
     image,
@@ -55,7 +54,7 @@ def viewed(signal: Polynomial, before: tuple[int, ...], after: tuple[int, ...], 
     """Return features in another shape, spikes among them as signals without a shape of their own."""
     if before == after:
         return signal
-    found = Polynomial({}, signal.lost)
+    found = Polynomial({})
     for (spikes, graded), number in signal.terms.items():
         term, first = Polynomial({(spikes, graded): number}), before
         if (spikes, graded) == ONE and isinstance(number, Fractions):
@@ -336,7 +335,7 @@ def over_time(call: TracedCall, place: int) -> FollowedSignal:
     """Return the sum, or the mean, over an axis of time."""
     signal, total = call.args[0], Polynomial({})
     for step in signal.steps:
-        total = added(total, step)
+        total = total + step
     total = total * Fraction(1, len(signal.steps) if call.name == "mean" else 1)
     name = (ALONE,) if call.option(2, "keepdim", False) else ()
     return FollowedSignal((*signal.axes[:place], *name, *signal.axes[place + 1 :]), (total,), signal.features)

@@ -9,12 +9,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from spikecert.models.tracing.operations.arithmetic import mapped
-from spikecert.models.tracing.operations.calls import TracedCall
-from spikecert.models.tracing.operations.moving import viewed
 from spikecert.models.tracing.polynomials import (
     UNIT,
     ApartSpike,
-    Excess,
     Fractions,
     ModuleInput,
     Polynomial,
@@ -137,22 +134,3 @@ def test_a_mask_of_a_rest_is_a_sum_of_spikes_one_of_which_fires_at_most():
     assert not is_rest(one * Fraction(2) + two)
     assert not is_rest(Polynomial.of(UNIT) - one)
     assert not is_rest(Polynomial({}))
-
-
-def test_what_was_lost_stays_lost():
-    """The number that sums were rounded beside, through a settled spike and another shape."""
-    lost = Fraction(64)
-    gated = Polynomial({(frozenset((0,)), ModuleInput(None)): UNIT, (frozenset((0,)), None): UNIT}, lost)
-    assert gated.where(0, fires=True).lost == lost
-    node = torch.fx.Graph().placeholder("x")
-    call = TracedCall(node, (), {}, 1, lambda call, signal, strict: signal)
-    whole = Polynomial({(frozenset(), ModuleInput(None)): UNIT}, lost)
-    assert viewed(whole, (4,), (2, 2), call).lost == lost
-
-
-def test_a_firing_is_known_with_the_number_that_it_compares_with():
-    """−θ + ½ of v − θ + ½ where another compared with θ = 3, and none beside a spike."""
-    first = Excess.of(0, INPUT + Polynomial.of(Fraction(-3)) + Polynomial.spike(4) * Fraction(7))
-    assert first.constant == -3
-    later = Polynomial.graded(first) + Polynomial.of(UNIT / 2)
-    assert Excess.of(1, later).constant == Fraction(-5, 2)

@@ -1,19 +1,33 @@
-"""Which mutants of the kernel the corpus kills: `python -m support.kernel_corpus.killing [SHARE] MODULE…`.
+"""Which mutants of the kernel the corpus kills, by `python -m support.kernel_corpus.killing [SHARE] MODULE…`.
 
-A mutant of a function is held against the certificates that lead through that function; no other can tell it.
-SHARE: only one of so many mutants is made.
+A mutant (`tests/mutants`) of a function is held against the certificates that lead through that function; no other
+can tell it. It replaces the code of the function in place, in a process of its own, so all who imported that have
+it. First the kernel as it is must live. SHARE: only one of so many mutants is made.
 """
 
+import importlib
+import inspect
+import os
+import resource
+import signal
 import sys
+import types
 from collections import Counter, defaultdict
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from functools import partial
-from pathlib import Path
+from typing import Any
+
+from mutants.places import Mutant
+from mutants.targets import is_another, mutants_of
 
 from support.kernel_corpus.asking import claims_of_more, refusal, says_more
 from support.kernel_corpus.kept import Kept, read, said
+from support.layout import ROOT
 
-sys.path.append(str(Path(__file__).parents[2] / "soundness"))
+LIMIT = 60
+"""CPU seconds of a mutant: one that takes longer does not end, and is as good as killed."""
+SPENDING = ("spend(", "grant(")
+"""Calls that only count work: test_work.py is about them."""
 
 
 def ask(cases: Iterable[Kept]) -> None:
@@ -37,17 +51,74 @@ def through(cases: Iterable[Kept]) -> dict[str, list[Kept]]:
     return found
 
 
+def put(mutant: Mutant) -> None:
+    """Replace the code of a mutant's function in this process."""
+    module = importlib.import_module(f"spikecert.{mutant.file.removesuffix('.py').replace('/', '.')}")
+    text = mutant.change.applied((ROOT / mutant.file).read_bytes())
+    _found(module, mutant.where).__code__ = _code(compile(text, module.__file__ or "", "exec"), mutant.where)
+    for known in vars(module).values():
+        getattr(known, "cache_clear", lambda: None)()
+
+
+def _found(module: types.ModuleType, name: str) -> Any:
+    """Return a function of a module, below what wraps it."""
+    place: Any = module
+    for part in name.split("."):
+        place = inspect.getattr_static(place, part)
+        for inner in ("__func__", "fget", "func", "__wrapped__"):
+            place = getattr(place, inner, place) if not isinstance(place, types.FunctionType) else place
+        while hasattr(place, "__wrapped__"):
+            place = place.__wrapped__
+    return place
+
+
+def _code(module: types.CodeType, name: str) -> types.CodeType:
+    found = module
+    for part in name.split("."):
+        found = next(each for each in found.co_consts if isinstance(each, types.CodeType) and each.co_name == part)
+    return found
+
+
+def fate(mutant: Mutant | None, checks: Callable[[], object]) -> str:
+    """Run checks with a mutant in a process of its own; return "killed", with why, or "survived"."""
+    reading, writing = os.pipe()
+    child = os.fork()
+    if not child:
+        os.close(reading)
+        told = "survived"
+        try:
+            resource.setrlimit(resource.RLIMIT_CPU, (LIMIT, LIMIT + 1))
+            resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+            if mutant is not None:
+                put(mutant)
+            checks()
+        except BaseException as error:  # whatever it does, it is told apart
+            told = f"killed by {type(error).__name__}: {str(error).splitlines()[0] if str(error) else ''}"
+        os.write(writing, told.encode()[:2000])
+        os._exit(0)
+    os.close(writing)
+    with os.fdopen(reading, "rb") as pipe:
+        told = pipe.read().decode(errors="replace")
+    _, status = os.waitpid(child, 0)
+    return told or f"killed by {signal.Signals(os.WTERMSIG(status)).name}: it does not end"
+
+
+def made_of(module: str) -> list[Mutant]:
+    """Return the mutants of functions of a module: not those within functions within, nor of counting work."""
+    made = mutants_of(f"checking/kernel/{module}.py")
+    return [each for each in made if each.where and not each.source.startswith(SPENDING) and is_another(each)]
+
+
 def main(arguments: list[str]) -> None:
     """Print the fate of each mutant, and how many there were of each."""
-    from .syntax_mutants import fate, mutants_of
-
     share = int(arguments.pop(0)) if arguments[0].isdigit() else 1
-    tally, own = Counter[str](), through(read())
+    tally, cases = Counter[str](), read()
+    if (told := fate(None, partial(ask, cases[:20]))) != "survived":
+        raise SystemExit(f"the kernel as it is: {told}")
+    own = through(cases)
     for module in arguments:
-        for index, mutant in enumerate(mutants_of(f"spikecert.checking.kernel.{module}")):
-            if index % share:
-                continue
-            told = fate(mutant, partial(ask, own[f"{module} {mutant.function}"]))
+        for mutant in made_of(module)[::share]:
+            told = fate(mutant, partial(ask, own[f"{module} {mutant.where}"]))
             tally[told.split()[0]] += 1
             sys.stdout.write(f"{told[:110]:<40} | {mutant}\n")
             sys.stdout.flush()
