@@ -271,10 +271,7 @@ class Stepped(DeclaredRule):
     def _driven(self, v: Range, drive: Range) -> Range:
         if not self.towards:
             return self.leak.image(v) + drive
-        return Range(
-            drive.low + self.leak(v.low - drive.low),
-            drive.high + self.leak(v.high - drive.high),
-        )
+        return Range(drive.low + self.leak(v.low - drive.low), drive.high + self.leak(v.high - drive.high))
 
     def _held(self, v: Range) -> Range:
         """Return potentials cut at their width's ends, or raise OverflowError where they must not pass them."""
