@@ -12,6 +12,7 @@ from torch import Tensor
 from ..models.constants import at_least, real, unless_none, whole
 from ..models.networks import SpikingNetwork
 from ..models.progress import Figures, Progress, no_figures, silent
+from ..models.source import UNCONFIRMED
 from ..models.validation import check_choice, check_inputs, check_plain, check_weights
 from .arithmetic import check_arithmetic
 from .attacks import check_attacked, check_posed
@@ -97,7 +98,8 @@ def verify(
     check_plain(inputs=inputs, labels=labels)
     if isinstance(perturbation, NetworkSet):
         question = Asked.of(network, inputs, labels, perturbation, ties, seed)
-        return decide(question, chosen, checked_timeout(timeout), progress)
+        found = decide(question, chosen, checked_timeout(timeout), progress)
+        return [_about(each, network) if network.unconfirmed else each for each in found]
     if own_draws(network, inputs, labels):
         rest = {"timeout": timeout, "seed": seed, "ties": ties, "memory": memory, "workers": workers}
         rest |= {"figures": figures}
@@ -157,10 +159,7 @@ def verify(
 
 
 def bounds(
-    network: SpikingNetwork,
-    inputs: Tensor,
-    perturbation: Perturbation,
-    verifier: str | Verifier = "trains",
+    network: SpikingNetwork, inputs: Tensor, perturbation: Perturbation, verifier: str | Verifier = "trains"
 ) -> LogitBounds:
     """Return proven ends of each logit over the set around each sample.
 
@@ -236,7 +235,7 @@ def _decide(problem: Problem, verifier: Verifier, clean: Tensor | None) -> tuple
         _beyond_source(replace(known[index], ties=problem.ties), problem, index)
         for index in range(len(problem.labels))
     ]
-    return [_named_draws(verdict, problem.network) for verdict in verdicts], interrupted
+    return [_about(verdict, problem.network) for verdict in verdicts], interrupted
 
 
 def _beyond_source(verdict: Verdict, problem: Problem, index: int) -> Verdict:
@@ -252,11 +251,10 @@ def _beyond_source(verdict: Verdict, problem: Problem, index: int) -> Verdict:
     return replace(verdict, status="unknown", reason=why)
 
 
-def _named_draws(verdict: Verdict, network: SpikingNetwork) -> Verdict:
-    """Say of a rate-coded network's verdict which draws it is about."""
-    if network.encoding != "rate":
-        return verdict
-    return replace(verdict, reason=f"{verdict.reason}; for the given draws ({network.draws.name})")
+def _about(verdict: Verdict, network: SpikingNetwork) -> Verdict:
+    """Say of a rate-coded network's verdict which draws it is about, and of an unconfirmed network that it is."""
+    told = [f"for the given draws ({network.draws.name})"] * (network.encoding == "rate")
+    return replace(verdict, reason="; ".join((verdict.reason, *told, *[UNCONFIRMED] * network.unconfirmed)))
 
 
 def resolve(verifier: str | Verifier) -> Verifier:

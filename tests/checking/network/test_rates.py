@@ -161,6 +161,7 @@ def test_a_greater_radius_is_refused(proven):
     [
         ({"rest": 1}, "no proof form for a network with 'rest'"),
         ({"encoding": "direct"}, "no proof form for a network with 'seed'"),
+        ({"unconfirmed": "no"}, "unconfirmed: got 'no', expected true or false"),
         ({"seed": -1}, "seed: got -1"),
         ({"seed": True}, "seed: got True"),
         ({"seed": 2**63}, "seed: got"),
