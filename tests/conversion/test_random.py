@@ -1,6 +1,7 @@
 """Random networks of each library: what is accepted matches spike for spike, what is refused says why."""
 
 import re
+from typing import Any
 
 import nir
 import pytest
@@ -40,7 +41,7 @@ def allowed(made: Foreign) -> list[str]:
 def wrong(seed: int, made: Foreign) -> str | None:
     """Return what is wrong with a conversion: a match that is none, or a refusal of what must come in."""
     try:
-        silent = {} if isinstance(made.source, nn.Module) else {"silent": True}
+        silent: dict[str, Any] = {} if isinstance(made.source, nn.Module) else {"silent": True}
         found = convert(made.source, made.sample, made.num_steps, made.encoding, **silent)
     except ConversionRefused as error:
         reasons = allowed(made)

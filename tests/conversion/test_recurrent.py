@@ -40,7 +40,7 @@ LOST = "loses its input with its potential"
 def wrong(seed: int, made: Foreign) -> str | None:
     """Return what is wrong with a conversion: a match that is none, or a refusal of what must come in."""
     try:
-        silent = {} if isinstance(made.source, nn.Module) else {"silent": True}
+        silent: dict[str, Any] = {} if isinstance(made.source, nn.Module) else {"silent": True}
         found = convert(made.source, made.sample, made.num_steps, made.encoding, **silent)
     except ConversionRefused as error:
         reasons = ["within rounding", *([f"{OTHERWISE}|{made.refusal}"] if made.refusal is not None else [])]
