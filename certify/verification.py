@@ -12,7 +12,6 @@ from torch import Tensor
 from ..models.constants import at_least, real, unless_none, whole
 from ..models.networks import SpikingNetwork
 from ..models.progress import Figures, Progress, no_figures, silent
-from ..models.source import UNCONFIRMED
 from ..models.validation import check_choice, check_inputs, check_plain, check_weights
 from .arithmetic import check_arithmetic
 from .attacks import check_attacked, check_posed
@@ -99,7 +98,7 @@ def verify(
     if isinstance(perturbation, NetworkSet):
         question = Asked.of(network, inputs, labels, perturbation, ties, seed)
         found = decide(question, chosen, checked_timeout(timeout), progress)
-        return [_about(each, network) if network.unconfirmed else each for each in found]
+        return [replace(each, reason=network.called(each.reason)) for each in found]
     if own_draws(network, inputs, labels):
         rest = {"timeout": timeout, "seed": seed, "ties": ties, "memory": memory, "workers": workers}
         rest |= {"figures": figures}
@@ -253,8 +252,8 @@ def _beyond_source(verdict: Verdict, problem: Problem, index: int) -> Verdict:
 
 def _about(verdict: Verdict, network: SpikingNetwork) -> Verdict:
     """Say of a rate-coded network's verdict which draws it is about, and of an unconfirmed network that it is."""
-    told = [f"for the given draws ({network.draws.name})"] * (network.encoding == "rate")
-    return replace(verdict, reason="; ".join((verdict.reason, *told, *[UNCONFIRMED] * network.unconfirmed)))
+    draws = f"; for the given draws ({network.draws.name})" if network.encoding == "rate" else ""
+    return replace(verdict, reason=network.called(f"{verdict.reason}{draws}"))
 
 
 def resolve(verifier: str | Verifier) -> Verifier:

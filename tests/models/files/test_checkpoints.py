@@ -6,6 +6,7 @@ import os
 import pickle
 import subprocess
 import sys
+from fractions import Fraction
 from pathlib import Path
 
 import pytest
@@ -14,7 +15,8 @@ from safetensors import safe_open
 from safetensors.torch import save_file
 from torch import nn
 
-from spikecert import LInf, Tolerance, quantize, verify
+from spikecert import LInf, Tolerance, equivalent, quantize, verify
+from spikecert.formats import PropertyCase, VnnlibProperty, verify_property
 from spikecert.models import (
     DLIF,
     LIF,
@@ -210,7 +212,11 @@ def test_an_unconfirmed_network_stays_one_in_files_copies_and_builds(tmp_path: P
     inputs, point = torch.rand(1, 3), LInf(0.0)
     for sets in (point, Tolerance(weights=0.0)):
         (verdict,) = verify(again, inputs, again(inputs).argmax(1), sets)
-        assert verdict.reason.endswith("; not confirmed by its source")
+        assert verdict.reason.endswith(" (not confirmed by its source)")
+    (same,) = equivalent(again, copy.deepcopy(again), inputs)
+    ends = VnnlibProperty((3,), (2,), (PropertyCase((Fraction(0),) * 3, (Fraction(0),) * 3, ()),))
+    for told in (same.reason, verify_property(again, ends).reason):
+        assert told.endswith(" (not confirmed by its source)")
     again.unconfirmed = False
     assert "confirmed" not in verify(again, inputs, again(inputs).argmax(1), point)[0].reason
     assert again.called("n") == "n"
