@@ -18,8 +18,8 @@ decay's factor stays below 2^32·2^16, and a division by a power of two only mov
 **Widths.** A potential is cut at the ends of its width ("saturate"), or must never reach them ("refuse"), and so
 must a synapse: where a chip would wrap, or would saturate in the middle of a sum, whose order nobody knows, the
 run has no number (NaN) and bounds raise OverflowError. At rest a neuron holds 0 whatever comes in, so what wraps
-then is read by nobody and hidden; a synapse keeps it, as NaN, until the neuron is awake. So where a run has numbers
-they are those of a chip that wraps.
+then is read by nobody and hidden; a synapse keeps it, as NaN, until the neuron is awake. So where a run has
+numbers they are those of a chip that wraps.
 """
 
 from dataclasses import dataclass, fields
