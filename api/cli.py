@@ -10,23 +10,8 @@ from typing import Annotated, Any, NoReturn
 import typer
 
 from . import __version__
-from .commands import (
-    attack,
-    certify,
-    convert,
-    demo,
-    doctor,
-    loop,
-    radius,
-    reproduce,
-    run,
-    train,
-    vnnlib,
-    zoo,
-)
-from .commands import (
-    range as range_command,
-)
+from .commands import attack, certify, convert, demo, doctor, loop, radius, reproduce, run, train, vnnlib, zoo
+from .commands import range as range_command
 from .commands.analysis import ablate, differ, equivalent, gains, theorems
 from .commands.proofs import check_proof, elaborate
 from .commands.records import compare, explain, replay, report, sandwich
@@ -64,10 +49,7 @@ COMMANDS: dict[str, Callable[..., Any]] = {
 }
 
 app: typer.Typer = typer.Typer(
-    name="spikecert",
-    rich_markup_mode=None,
-    pretty_exceptions_enable=False,
-    epilog=overview(),
+    name="spikecert", rich_markup_mode=None, pretty_exceptions_enable=False, epilog=overview()
 )
 for _name, _command in COMMANDS.items():
     app.command(_name, epilog=epilog(_name))(_command)

@@ -82,10 +82,7 @@ EXAMPLES: dict[str, tuple[str, ...]] = {
         "spikecert report runs/a/record.json runs/b/record.json --out table.tex",
     ),
     "reproduce": ("spikecert reproduce digits", "spikecert reproduce --list"),
-    "run": (
-        "spikecert run mine.toml --out runs/mine",
-        "spikecert run runs/mine/record.json --out runs/again",
-    ),
+    "run": ("spikecert run mine.toml --out runs/mine", "spikecert run runs/mine/record.json --out runs/again"),
     "sandwich": (
         "spikecert sandwich zoo:mnist-linf-0.1@0.1 zoo:mnist-linf-0.3@0.3 --data mnist --root DATA --samples 100 "
         "--out runs/sandwich",

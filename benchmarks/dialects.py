@@ -125,7 +125,7 @@ def main() -> None:
         draws = torch.rand(asked.samples, asked.steps, 12, generator=torch.Generator().manual_seed(0))
         inputs = (draws < 0.1).float()
         start = time.process_time()
-        network = from_nir(graph(hidden, bias, reset), inputs[:8], asked.steps, DT, "none").float()
+        network = from_nir(graph(hidden, bias, reset), inputs[:8], asked.steps, DT, "none", silent=True).float()
         read = time.process_time() - start
         rates = ", ".join(f"{float(each.mean()):.3f}" for each in network.trace(inputs).spikes)
         print(

@@ -97,7 +97,8 @@ def verify(
     check_plain(inputs=inputs, labels=labels)
     if isinstance(perturbation, NetworkSet):
         question = Asked.of(network, inputs, labels, perturbation, ties, seed)
-        return decide(question, chosen, checked_timeout(timeout), progress)
+        found = decide(question, chosen, checked_timeout(timeout), progress)
+        return [replace(each, reason=network.called(each.reason)) for each in found]
     if own_draws(network, inputs, labels):
         rest = {"timeout": timeout, "seed": seed, "ties": ties, "memory": memory, "workers": workers}
         rest |= {"figures": figures}
@@ -157,10 +158,7 @@ def verify(
 
 
 def bounds(
-    network: SpikingNetwork,
-    inputs: Tensor,
-    perturbation: Perturbation,
-    verifier: str | Verifier = "trains",
+    network: SpikingNetwork, inputs: Tensor, perturbation: Perturbation, verifier: str | Verifier = "trains"
 ) -> LogitBounds:
     """Return proven ends of each logit over the set around each sample.
 
@@ -236,7 +234,7 @@ def _decide(problem: Problem, verifier: Verifier, clean: Tensor | None) -> tuple
         _beyond_source(replace(known[index], ties=problem.ties), problem, index)
         for index in range(len(problem.labels))
     ]
-    return [_named_draws(verdict, problem.network) for verdict in verdicts], interrupted
+    return [_about(verdict, problem.network) for verdict in verdicts], interrupted
 
 
 def _beyond_source(verdict: Verdict, problem: Problem, index: int) -> Verdict:
@@ -252,11 +250,10 @@ def _beyond_source(verdict: Verdict, problem: Problem, index: int) -> Verdict:
     return replace(verdict, status="unknown", reason=why)
 
 
-def _named_draws(verdict: Verdict, network: SpikingNetwork) -> Verdict:
-    """Say of a rate-coded network's verdict which draws it is about."""
-    if network.encoding != "rate":
-        return verdict
-    return replace(verdict, reason=f"{verdict.reason}; for the given draws ({network.draws.name})")
+def _about(verdict: Verdict, network: SpikingNetwork) -> Verdict:
+    """Say of a rate-coded network's verdict which draws it is about, and of an unconfirmed network that it is."""
+    draws = f"; for the given draws ({network.draws.name})" if network.encoding == "rate" else ""
+    return replace(verdict, reason=network.called(f"{verdict.reason}{draws}"))
 
 
 def resolve(verifier: str | Verifier) -> Verifier:

@@ -135,6 +135,7 @@ class Claim:
     def stated(self, margin: Fraction, leaves: int) -> Statement:
         """Return the statement, once all is checked."""
         text, rules = self.text, self.rules
+        note = f"{'not confirmed by its source; ' * self.network.unconfirmed}{text.get('note', '')}"
         return Statement(
             network=self.network.digest,
             label=text.get("label"),  # pyright: ignore[reportArgumentType]
@@ -146,7 +147,7 @@ class Claim:
             margin=_below(max(margin, Fraction(0))),
             leaves=leaves,
             ties=self.ties,
-            note=printable(" ".join(str(text.get("note", "")).split())[:200]),
+            note=printable(" ".join(note.split())[:200]),
             rules=rules,
             prop=self.prop,
             whole=self.network.whole is not None,

@@ -204,10 +204,7 @@ class StatedProperty:
     @property
     def described(self) -> dict[str, Any]:
         """Return what a file says of it."""
-        return {
-            "property": [[row.described for row in clause] for clause in self.clauses],
-            "own": list(self.own),
-        }
+        return {"property": [[row.described for row in clause] for clause in self.clauses], "own": list(self.own)}
 
     @property
     def ties(self) -> str:

@@ -94,8 +94,8 @@ def verify_property(
     with evaluating(network):
         for case in prop.cases:
             decider.check(case)
-        undecided = [reason for case in prop.cases if (reason := decider.decide(case)) is not None]
-    return decider.verdict(undecided)
+        found = decider.verdict([reason for case in prop.cases if (reason := decider.decide(case)) is not None])
+    return replace(found, reason=network.called(found.reason))
 
 
 def input_shape(network: SpikingNetwork, prop: VnnlibProperty) -> tuple[int, ...]:

@@ -18,7 +18,7 @@ from ..certify.questions.forms import MOST_ROWS, Form, Inequalities, Inequality,
 from ..certify.ties import ARGMAX, STRICT
 from ..models.networks import SpikingNetwork
 from ..models.running.readouts import MEANS
-from ..models.source import carried
+from ..models.source import carry
 from .properties import Conjunction, Constraint
 
 
@@ -50,7 +50,7 @@ def questioned(network: SpikingNetwork, constraints: Sequence[Constraint], known
     draws = network.draws if network.encoding == "rate" else None
     layers = (*network.layers, last)
     made = SpikingNetwork(*layers, num_steps=network.num_steps, encoding=network.encoding, draws=draws).eval()
-    made.source = carried(network.source, made, outputs=max(1.0, float(last.weight.detach().abs().sum(1).max())))
+    carry(network, made, outputs=max(1.0, float(last.weight.detach().abs().sum(1).max())))
     return made
 
 

@@ -19,7 +19,7 @@ from .running.latency import latency_code
 from .running.parts import run_in_parts
 from .running.readouts import MEANS, READOUTS, fits, over_time, reads_potentials
 from .running.running import listen_to, mean_over_time, run_layers, run_through, run_to_mean
-from .source import SourceArithmetic
+from .source import UNCONFIRMED, SourceArithmetic
 from .validation import check_choice, check_inputs
 
 TIMED = (LIF, Synapse, PerStep, Residual, *MAX_POOLS, *BATCH_NORMS)
@@ -74,6 +74,8 @@ class SpikingNetwork(nn.Module):
 
     steps_at_once: int | None = None
     """The most steps whose activations a pass with gradients holds at once (`parts.py`); None for all T."""
+    unconfirmed: bool = False
+    """Whether what it came from was never run: verdicts, records and pages say so (`called`)."""
 
     def __init__(
         self,
@@ -215,6 +217,10 @@ class SpikingNetwork(nn.Module):
         if record is not None:
             record(Run(current, run.potentials, torch.zeros_like(run.spikes)))
         return over_time(self.readout, run.potentials)
+
+    def called(self, name: str) -> str:
+        """Return what verdicts, records and pages call the network of a name: an unconfirmed one says so in it."""
+        return f"{name} ({UNCONFIRMED})" if self.unconfirmed and UNCONFIRMED not in name else name
 
     def extra_repr(self) -> str:
         """Return the settings of the simulation."""

@@ -13,12 +13,15 @@ from collections.abc import Callable
 from dataclasses import astuple, dataclass, replace
 from hashlib import sha256
 from itertools import pairwise
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 MOST_BOXES = 64
 """Of a network, and of a file."""
+UNCONFIRMED = "not confirmed by its source"
+"""What is said of a network whose source was never run: a NIR graph is all that is known of it."""
 
 
 @dataclass(frozen=True)
@@ -77,21 +80,19 @@ class SourceArithmetic:
         return found
 
 
-def carried(
-    source: SourceArithmetic | None, made: nn.Module, limit: Callable[[float], float] = float, outputs: float = 1.0
-) -> SourceArithmetic | None:
-    """Return what a network carries that is another one with layers in front of it, or sums of outputs behind it.
+def carry(network: Any, made: Any, limit: Callable[[float], float] = float, outputs: float = 1.0) -> None:
+    """Let a network that is another one with layers in front, or sums of outputs behind it, carry its source.
 
     Args:
-        source: of that; None for none.
-        made: the network.
+        network: the other one.
+        made: what carries it from now on.
         limit: the modulus of its inputs up to which those of the other are within a limit.
         outputs: of how many outputs each of its own is the sum.
     """
-    if source is None:
-        return None
-    boxes = (replace(box, limit=limit(box.limit), least=box.least * outputs) for box in source.boxes)
-    return SourceArithmetic(tuple(box for box in boxes if box.limit > 0), weights_of(made))
+    made.unconfirmed = network.unconfirmed
+    if network.source is not None:
+        found = (replace(box, limit=limit(box.limit), least=box.least * outputs) for box in network.source.boxes)
+        made.source = SourceArithmetic(tuple(box for box in found if box.limit > 0), weights_of(made))
 
 
 def weights_of(network: nn.Module) -> str:

@@ -1,5 +1,6 @@
 """`spikecert convert`: PyTorch code or a NIR file becomes a network file; `spikecert inspect` tells what it is."""
 
+import reprlib
 import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -75,13 +76,19 @@ def convert(
         str | None,
         typer.Option(help="NIR's reset: zero (v_reset) or subtract (the threshold); default: what the file says."),
     ] = None,
+    recorded: Annotated[
+        Path | None,
+        typer.Option(help="Of NIR: a .safetensors file of inputs, and of outputs that its source gave for them."),
+    ] = None,
+    silent: Annotated[bool, typer.Option("--silent", help="Of NIR: take a layer that never fires.")] = False,
     ending: Ending = None,
     seed: Seed = 0,
     as_json: Json = False,
 ) -> int:
     """Convert any PyTorch code, or a NIR network, if it matches its source spike for spike.
 
-    What can't match is refused with the reason: status 2.
+    What can't match is refused with the reason: status 2. Of a NIR file without --recorded all verdicts, records
+    and pages say "not confirmed by its source".
     """
     from torch import nn
 
@@ -94,7 +101,9 @@ def convert(
     sample = own if asked is None else asked
     if sample is None and isinstance(module, nn.Module):
         raise ValueError(f"shape: got neither it nor --data for {source}, expected inputs to compare it on")
-    settings = {name: value for name, value in {"dt": dt, "reset": reset}.items() if value is not None}
+    pair = None if recorded is None else _recorded(recorded)
+    given = {"dt": dt, "reset": reset, "recorded": pair, "silent": silent or None}
+    settings = {name: value for name, value in given.items() if value is not None}
     rows = sample.flatten(1) if flat and sample is not None else sample
     made = converted(module, rows, num_steps, encoding, readout, seed, classes, ending=ending, **settings)
     _check_classes(made, rows, count, classes)
@@ -164,6 +173,16 @@ def _sample(
         raise ValueError(f"shape: got {shape!r}, expected positive sizes as in 1,28,28")
     drawn = torch.rand(samples or MOST, *map(int, sizes), generator=torch.Generator().manual_seed(seed))
     return drawn * (ends[1] - ends[0]) + ends[0] if limits is not None else drawn, None
+
+
+def _recorded(path: Path) -> "tuple[Tensor, Tensor]":
+    """Return inputs and outputs that were recorded in a network's source."""
+    from spikecert.models.files.storage import read_state
+
+    held = read_state(path, "recorded")
+    if held.keys() != {"inputs", "outputs"}:
+        raise ValueError(f"recorded: {path} holds {reprlib.repr(sorted(held))}, expected inputs and outputs")
+    return held["inputs"], held["outputs"]
 
 
 def _check_classes(made: "Conversion", sample: "Tensor | None", count: int | None, classes: int | None) -> None:

@@ -58,7 +58,7 @@ def loop(
     seen = made.run(_starts(found, asked, runs, seed), steps, *acting, plants=_plants(asked, seed))
     content = {
         "schema": "spikecert.loop/1",
-        "network": model.name,
+        "network": network.called(model.name),
         "sha256": network_hash(network),
         "plant": asked.model_dump(mode="json", by_alias=True),
         "tolerance": width,

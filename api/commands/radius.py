@@ -58,7 +58,7 @@ def radius(
                 raise
             radii, interrupted = error.finished, True
     conditions = {
-        "network": model.name,
+        "network": network.called(model.name),
         "sha256": network_hash(network),
         "data": asked.data,
         "samples": len(radii.table.samples),

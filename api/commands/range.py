@@ -64,7 +64,7 @@ def output_ranges(
             proofs.write_range_proofs(proof, prover, ranges, chosen.inputs, around, size, timeout, bars)
     conditions: dict[str, Any] = {
         "schema": "spikecert.ranges/1",
-        "network": model.name,
+        "network": network.called(model.name),
         "sha256": network_hash(network),
         "data": asked.data,
         "samples": len(found),

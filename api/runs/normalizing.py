@@ -6,7 +6,7 @@ import torch
 from torch import nn
 
 from spikecert.models import Normalize, SpikingNetwork
-from spikecert.models.source import carried
+from spikecert.models.source import carry
 
 
 def normalised(
@@ -37,7 +37,7 @@ def normalised(
     layer = first if len(shape) == 3 else _flat(first, shape)
     made = SpikingNetwork(layer.to(network.device, network.dtype), *network.layers, **settings).eval()
     least, largest = min(map(abs, std)), max(map(abs, mean))
-    made.source = carried(network.source, made, lambda limit: limit * least - largest)
+    carry(network, made, lambda limit: limit * least - largest)
     return made
 
 
@@ -51,7 +51,7 @@ def flattening(network: SpikingNetwork) -> SpikingNetwork:
         raise ValueError(f'flat: got it for a network of encoding {network.encoding!r}, expected "direct"')
     settings = {"num_steps": network.num_steps, "readout": network.readout}
     made = SpikingNetwork(nn.Flatten(), *network.layers, **settings).eval()
-    made.source = carried(network.source, made)
+    carry(network, made)
     return made
 
 

@@ -2,12 +2,15 @@
 
 import importlib
 import importlib.util
+import shlex
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
+
+from ..telling import say
 
 ZOO = "zoo:"
 """What stands before the name of a network that comes with the package."""
@@ -63,13 +66,17 @@ def network_of(model: Path) -> "SpikingNetwork":
     """
     from spikecert.certified_networks import load_zoo
     from spikecert.models import load
+    from spikecert.models.source import UNCONFIRMED
 
     kept = _in_zoo(model)
     if kept is None and model.name.endswith((".onnx", ".onnx.gz")):
         from spikecert.formats import read_onnx
 
         return read_onnx(model)
-    return load(model) if kept is None else load_zoo(kept)
+    network = load(model) if kept is None else load_zoo(kept)
+    if network.unconfirmed:
+        say(f"{shlex.quote(str(model))}: {UNCONFIRMED}")
+    return network
 
 
 def label_of(model: Path) -> str:
@@ -83,10 +90,7 @@ def _in_zoo(model: Path) -> str | None:
 
 
 def data_of(
-    name: str,
-    root: Path | None = None,
-    num_steps: int | None = None,
-    limits: tuple[float, float] = (0.0, 1.0),
+    name: str, root: Path | None = None, num_steps: int | None = None, limits: tuple[float, float] = (0.0, 1.0)
 ) -> "Dataset":
     """Return the data set of a name, of an .npz archive, or of a Python object named as in `loaded`.
 

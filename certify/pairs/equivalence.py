@@ -20,7 +20,7 @@ ball, and the former is asked about the ball of reals that holds them.
 """
 
 import time
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, NamedTuple
 
 import torch
@@ -125,7 +125,8 @@ def equivalent(
     chosen = TRAINS if perturbation is None and verifier == "auto" else chosen
     rest = {"verifier": chosen, "timeout": checked_timeout(timeout), "seed": whole("seed", seed)}
     with evaluating(a), evaluating(b):
-        return _BuildsAsked(builds, inputs.detach(), asked, rest).answers()
+        found = _BuildsAsked(builds, inputs.detach(), asked, rest).answers()
+    return [replace(each, reason=b.called(a.called(each.reason))) for each in found]
 
 
 def _checked(a: SpikingNetwork, b: SpikingNetwork, inputs: Tensor, perturbation: Perturbation) -> Builds:

@@ -63,10 +63,7 @@ def _forward(
         v = min(max(best[k], decay * u + step.box[0]), decay * u + step.box[1])
         v = min(max(v, values[k][0][0]), values[k][-1][0])
         c, near = v - decay * u, 1e-9 * (1 + abs(v))
-        own = (
-            -STEEP if c > step.box[1] - near else step.price,
-            STEEP if c < step.box[0] + near else step.price,
-        )
+        own = (-STEEP if c > step.box[1] - near else step.price, STEEP if c < step.box[0] + near else step.price)
         part = (-STEEP if v < step.part[0] + near else 0.0, STEEP if v > step.part[1] - near else 0.0)
         path.append((own, part))
         u = v

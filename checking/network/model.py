@@ -38,7 +38,7 @@ from .rates import Draws, coded
 
 FORMAT = "spikecert.network/1"
 MOST_STEPS = 256
-FIELDS = {"num_steps", "encoding", "readout", "layers", "source"}
+FIELDS = {"num_steps", "encoding", "readout", "layers", "source", "unconfirmed"}
 """What a description holds, but for the draws of a rate code."""
 BOX = {"limit", "factor", "stray", "least"}
 """What is said of the source of a network for inputs up to a limit."""
@@ -69,6 +69,7 @@ class Network:
         draws: of a rate code; None for another encoding.
         whole: what a network of whole numbers takes; None for others.
         limit: the largest modulus of an input for which its source rounds no more than it does; None: no source.
+        unconfirmed: whether its source was never run: no part of a proof, statements say it in their notes.
         known: what was made of it, by the shape of its inputs.
     """
 
@@ -83,6 +84,7 @@ class Network:
     draws: Draws | None = None
     whole: WholeEnds | None = None
     limit: float | None = None
+    unconfirmed: bool = False
     known: dict[tuple[int, ...], Any] = field(init=False, default_factory=dict, repr=False, compare=False)
 
     @property
@@ -181,7 +183,9 @@ def _network(content: Content) -> Network:
         draws,
         whole,
     )
-    return Network(*found, _limit(text))
+    if not isinstance(unconfirmed := text.get("unconfirmed", False), bool):
+        raise Refused(f"unconfirmed: got {str(unconfirmed)[:20]!r}, expected true or false")
+    return Network(*found, _limit(text), unconfirmed)
 
 
 def _limit(text: dict[str, Any]) -> float | None:

@@ -49,9 +49,7 @@ def _mlp_from_string(
 ) -> SpikingNetwork:
     widths = _widths("mlp", detail)
     network = mlp((math.prod(input_shape), *widths, classes), num_steps, neuron)
-    if len(input_shape) == 1:
-        return network
-    return SpikingNetwork(nn.Flatten(), *network.layers, num_steps=num_steps)
+    return network if len(input_shape) == 1 else SpikingNetwork(nn.Flatten(), *network.layers, num_steps=num_steps)
 
 
 def _recurrent_from_string(

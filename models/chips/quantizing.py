@@ -116,6 +116,7 @@ def quantization(
     readout = "spikes" if network.readout == "spikes" else "potential"
     result = SpikingNetwork(*layers, num_steps=steps, encoding=network.encoding, readout=readout)
     result = result.to(network.device, torch.float64).eval()
+    result.unconfirmed = network.unconfirmed
     circuit(result)
     return Quantization(result, network, chip.name, entering, built)
 

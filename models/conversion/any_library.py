@@ -147,7 +147,7 @@ def convert(
     Args:
         source: what `from_torch` or `from_nir` takes.
         sample, num_steps, encoding, readout, seed, classes, output, ending: as there.
-        settings: what `from_nir` takes besides: `dt`, `reset` and `origin`.
+        settings: what `from_nir` takes besides: `dt`, `reset`, `origin`, `recorded` and `silent`.
 
     Raises:
         ConversionRefused, TypeError, ValueError: as there.

@@ -9,7 +9,10 @@ from ..elements.neurons import LIF
 from ..elements.varied import ArrayLIF
 from ..networks import SpikingNetwork, Trace
 from ..running.readouts import MEANS, over_time
+from ..running.running import run_layers
+from ..validation import one_line
 from .populations import grouped
+from .refusal import ConversionRefused
 
 ROUNDING = 256
 """How far outputs of two runs may be from each other, in roundings of the largest one."""
@@ -105,6 +108,41 @@ def compare(network: SpikingNetwork, seen: Observation, inputs: Tensor, outputs:
     mismatches, total = tuple(int(part.sum()) for part in differ), sum(part.numel() for part in differ)
     rates = tuple(float(spikes.mean()) for spikes in trace.spikes[:firing])
     return ConversionCheck(len(inputs), network.num_steps, total, mismatches, rates, error, reason)
+
+
+def check_recorded(network: SpikingNetwork, inputs: Tensor, outputs: Tensor) -> None:
+    """Raise ConversionRefused where a network gives other outputs than were recorded in its source.
+
+    Args:
+        network: in evaluation mode.
+        inputs: as it takes them, but for their dtype.
+        outputs: (batch, classes), as the readout has them, or sums for means; or (batch, T, classes), each step.
+    """
+    inputs = inputs.to(network.dtype)
+    try:
+        with torch.no_grad():
+            own, steps = network(inputs), _each_step(network, inputs)
+    except (TypeError, ValueError, RuntimeError) as error:
+        raise ConversionRefused(f"recorded: {one_line(error)}") from error
+    given, summed = grouped(outputs.to(own), own.shape[-1]), network.num_steps if network.readout in MEANS else 1
+    own, times = (steps, {1}) if given.dim() > own.dim() else (own, {1, summed})
+    if given.shape != own.shape:
+        expected = f"{tuple(own.shape)}, or those of each step, {tuple(steps.shape)}"
+        raise ConversionRefused(f"recorded: got outputs of shape {tuple(outputs.shape)}, expected {expected}")
+    near = ROUNDING * torch.finfo(own.dtype).eps * own.abs().max()
+    right = [((given / n - own).abs() <= near).flatten(1).all(1) for n in times]
+    wrong = min(((~each).nonzero() for each in right), key=len)
+    if len(wrong):
+        told = f"outputs differ at {len(wrong)} of {len(own)} inputs, first at input {int(wrong[0])}"
+        raise ConversionRefused(f"recorded: {told}: its source does what it does not say, or had other settings")
+
+
+def _each_step(network: SpikingNetwork, inputs: Tensor) -> Tensor:
+    """Return what a network's readout reads, (batch, T, ...)."""
+    if network.reads_potentials:
+        return network.trace(inputs).potentials[-1].transpose(0, 1)
+    steps = run_layers(network.layers, network.encode(inputs), network.num_steps)
+    return steps.expand(network.num_steps, *steps.shape[1:]).transpose(0, 1)
 
 
 def _differ(own: Tensor, gave: Tensor) -> Tensor:

@@ -4,7 +4,7 @@ import torch
 from torch import Tensor, nn
 
 from ..networks import SpikingNetwork
-from ..source import carried
+from ..source import carry
 from .refusal import ConversionRefused
 
 
@@ -31,7 +31,7 @@ def in_groups(
     coding = {"encoding": network.encoding, "draws": network.draws if network.encoding == "rate" else None}
     made = SpikingNetwork(*network.layers, layer, num_steps=network.num_steps, **coding)  # type: ignore[arg-type]
     made = made.to(network.dtype).eval()
-    made.source = carried(network.source, made, outputs=count // classes)
+    carry(network, made, outputs=count // classes)
     note = f"outputs are summed in groups of {count // classes} neighbours, one a class"
     return made, (*notes, note)
 

@@ -149,7 +149,7 @@ def _of_graph(
     from ..conversion.nir.nir_reading import convert_nir
 
     timing = {"num_steps": steps, "dt": dt, "encoding": encoding, "reset": reset}
-    found = convert_nir(graph, inputs[:SAMPLE], readout, 0, **timing)
+    found = convert_nir(graph, inputs[:SAMPLE], readout, 0, silent=True, **timing)
     network = found.network
     return Build(name, network, None, firing_names(network), network.num_steps, found.notes)
 

@@ -103,11 +103,7 @@ def compared(a: Build, b: Build, one: Recorded, other: Recorded, pairs: Pairs) -
 
 
 def _outputs_apart(
-    a: SpikingNetwork | None,
-    b: SpikingNetwork | None,
-    one: Sequence[Tensor],
-    other: Sequence[Tensor],
-    batch: int,
+    a: SpikingNetwork | None, b: SpikingNetwork | None, one: Sequence[Tensor], other: Sequence[Tensor], batch: int
 ) -> Tensor | None:
     """Return of which inputs the outputs are not the same but for rounding."""
     if (a is None) != (b is None):

@@ -17,7 +17,9 @@ decay's factor stays below 2^32·2^16, and a division by a power of two only mov
 
 **Widths.** A potential is cut at the ends of its width ("saturate"), or must never reach them ("refuse"), and so
 must a synapse: where a chip would wrap, or would saturate in the middle of a sum, whose order nobody knows, the
-run has no number (NaN) and bounds raise OverflowError.
+run has no number (NaN) and bounds raise OverflowError. At rest a neuron holds 0 whatever comes in, so what wraps
+then is read by nobody and hidden; a synapse keeps it, as NaN, until the neuron is awake. So where a run has
+numbers they are those of a chip that wraps.
 """
 
 from dataclasses import dataclass, fields
@@ -271,10 +273,7 @@ class Stepped(DeclaredRule):
     def _driven(self, v: Range, drive: Range) -> Range:
         if not self.towards:
             return self.leak.image(v) + drive
-        return Range(
-            drive.low + self.leak(v.low - drive.low),
-            drive.high + self.leak(v.high - drive.high),
-        )
+        return Range(drive.low + self.leak(v.low - drive.low), drive.high + self.leak(v.high - drive.high))
 
     def _held(self, v: Range) -> Range:
         """Return potentials cut at their width's ends, or raise OverflowError where they must not pass them."""

@@ -297,9 +297,7 @@ def _left(potential: Tensor, spike: Tensor, drop: Tensor, reset: str) -> Tensor:
     """Return the potential after the reset: exactly 0 behind a spike where it is "zero"."""
     if reset == "zero":
         return potential * (1.0 - spike)
-    if reset == "subtract":
-        return torch.addcmul(potential, spike, drop, value=-1.0)
-    return potential
+    return torch.addcmul(potential, spike, drop, value=-1.0) if reset == "subtract" else potential
 
 
 def array_of(name: str, value: Constant) -> Tensor:

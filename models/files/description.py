@@ -50,6 +50,7 @@ class _NetworkSchema(Schema):
     draws: tuple[Any, ...] | None = None
     layers: tuple[Any, ...]
     source: _SourceSchema | None = None
+    unconfirmed: bool = False
 
 
 @dataclass(frozen=True)
@@ -147,7 +148,7 @@ class Blueprint:
         known = self.settings
         settings = {"num_steps": known.num_steps, "encoding": known.encoding, "readout": known.readout}
         made = SpikingNetwork(*self.layers.build(), **settings, draws=self.draws)
-        made.source = self.source
+        made.source, made.unconfirmed = self.source, known.unconfirmed
         return made
 
 
@@ -165,6 +166,7 @@ def describe(network: SpikingNetwork) -> dict[str, Any]:
         "readout": network.readout,
         "layers": [_describe_layer(layer, network.num_steps) for layer in network.layers],
         **({} if network.source is None else {"source": asdict(network.source)}),
+        **({"unconfirmed": True} if network.unconfirmed else {}),
     }
 
 

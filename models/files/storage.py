@@ -16,7 +16,6 @@ from torch import Tensor
 from ...files import FileKind, write_atomically
 
 STORED = FileKind("path", "a file written by spikecert", most=2**32)
-STATE = FileKind("weights", "a safetensors file of a module's state", most=2**32)
 
 
 def write_tensors(path: Path, form: str, text: str, tensors: dict[str, Tensor]) -> str:
@@ -59,18 +58,22 @@ def read_tensors(path: Path, form: str) -> tuple[str, dict[str, Tensor]]:
     return _unpacked(STORED.content(path), form, str(path))
 
 
-def read_state(path: Path) -> dict[str, Tensor]:
+def read_state(path: Path, argument: str = "weights") -> dict[str, Tensor]:
     """Return the tensors of any safetensors file, by their names: the state of a module of torch, say.
+
+    Args:
+        path: of the file.
+        argument: what messages call it.
 
     Raises:
         FileNotFoundError: where there is no such file.
         ValueError: for a file that is no safetensors; nothing else is read, as nothing is unpickled.
     """
     try:
-        return from_bytes(STATE.content(path))
+        return from_bytes(FileKind(argument, "a safetensors file of tensors", most=2**32).content(path))
     except _BROKEN as error:
-        told = "nothing is unpickled: write it by safetensors.torch.save_file(module.state_dict(), ...)"
-        raise ValueError(f"weights: {path} is no safetensors file ({told})") from error
+        told = "nothing is unpickled: write it by safetensors.torch.save_file(tensors, ...)"
+        raise ValueError(f"{argument}: {path} is no safetensors file ({told})") from error
 
 
 def _unpacked(content: bytes, form: str, origin: str) -> tuple[str, dict[str, Tensor]]:

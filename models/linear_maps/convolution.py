@@ -10,18 +10,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from ..elements.fields import Extent, Padding, Shapes, Size, each, has_bias, weights
-from .base import (
-    LinearMap,
-    Products,
-    Shape,
-    check_axes,
-    convolved_by,
-    exact,
-    greatest,
-    lowers,
-    nonzeros,
-    pair,
-)
+from .base import LinearMap, Products, Shape, check_axes, convolved_by, exact, greatest, lowers, nonzeros, pair
 
 Sides = tuple[int, int, int, int]
 """Padding at top, bottom, left and right."""

@@ -102,12 +102,7 @@ def _recall(
 
 
 def _integrate(
-    current: Tensor,
-    input_scale: Tensor | None,
-    dynamics: Dynamics,
-    t: int,
-    residue: Tensor,
-    potential: Tensor,
+    current: Tensor, input_scale: Tensor | None, dynamics: Dynamics, t: int, residue: Tensor, potential: Tensor
 ) -> None:
     """Write a[t]·I[t] + λ·u[t−1] into `potential`."""
     drive = current[t % len(current)]

@@ -37,6 +37,4 @@ def over_time(readout: str, signal: Tensor) -> Tensor:
         return signal[-1]
     if readout == "summed":
         return signal.sum(0)
-    if readout == "largest":
-        return signal.amax(0)
-    return -(1.0 + (1.0 - signal).cumprod(0).sum(0))
+    return signal.amax(0) if readout == "largest" else -(1.0 + (1.0 - signal).cumprod(0).sum(0))

@@ -212,11 +212,7 @@ def _is_alike(one: Polynomial, other: Polynomial) -> bool:
 
 
 def read(
-    graph: GraphModule,
-    timed: bool,
-    place: int,
-    how: Rereading = Rereading(),
-    reader: "type[Reader] | None" = None,
+    graph: GraphModule, timed: bool, place: int, how: Rereading = Rereading(), reader: "type[Reader] | None" = None
 ) -> GraphReading:
     """Return what a graph computes of its input, (batch, ...) or, `timed`, (batch, T, ...).
 
@@ -604,9 +600,7 @@ def by_name(signal: Polynomial, excess: Polynomial, name: Polynomial) -> Polynom
         return signal
     factor = signal.terms[term] / own.terms[term]
     left = signal - excess * factor
-    if left.rest.terms and (factor != UNIT or left.signals):
-        return signal
-    return name * factor + left
+    return signal if left.rest.terms and (factor != UNIT or left.signals) else name * factor + left
 
 
 def halved(count: Polynomial, strict: bool) -> Polynomial:

@@ -118,11 +118,7 @@ def _check_alone(source: Source, graph: GraphModule, reading: GraphReading, firs
 
 
 def observed(
-    graph: GraphModule,
-    reading: GraphReading,
-    writer: RowWriter,
-    readout: Readout,
-    given: tuple[Tensor, Tensor],
+    graph: GraphModule, reading: GraphReading, writer: RowWriter, readout: Readout, given: tuple[Tensor, Tensor]
 ) -> Observation:
     """Return what the module's own operations give on all inputs: spikes of each layer, and the output."""
     layers, (first, inputs) = writer.layers, given

@@ -112,7 +112,7 @@ def measure(
         SoundnessError: if a sample is verified, and an input that breaks it was replayed.
         ValueError, TypeError: for arguments that do not fit.
     """
-    measurement = _start(name, network.eval(), inputs, labels, plan, progress, figures)
+    measurement = _start(network.called(name), network.eval(), inputs, labels, plan, progress, figures)
     cut = False
     for epsilon in plan.threat.epsilons:
         results = [_attack(measurement, epsilon, source) for source in plan.attacks]

@@ -9,21 +9,12 @@ from typing import Any, Literal
 from pydantic import Field, ValidationError, model_validator
 
 from ...files import FileKind
+from ...models.source import UNCONFIRMED
 from ...models.validation import one_line
 from .part import Part, Scalar, Seconds, Ties
 from .radii import RadiusTable, radius_contradiction, unmatched
 from .rows import SampleRow, Tally, contradiction, tally
-from .schema import (
-    SCHEMA,
-    Architecture,
-    Counterexample,
-    Data,
-    Environment,
-    GainTable,
-    GrowthRow,
-    Threat,
-    Training,
-)
+from .schema import SCHEMA, Architecture, Counterexample, Data, Environment, GainTable, GrowthRow, Threat, Training
 from .signs import SignRow
 from .upgrading import FIRST, OLDER, upgraded
 
@@ -76,6 +67,8 @@ class ModelRecord(Part):
         def strictly_tied(row: SampleRow) -> bool:
             return row.tied and self.ties == "strict"
 
+        if self.architecture.unconfirmed and UNCONFIRMED not in self.name:
+            raise ValueError(f"name: got {self.name!r}, expected it to say that the network is {UNCONFIRMED}")
         _check_sources(self.rows)
         conflict = contradiction(self.rows)
         if conflict is None and self.radii is not None:

@@ -362,6 +362,11 @@ class Architecture(Part):
         layers = self.description.get("layers", [])
         return bool(layers) and layers[0].get("type") == "WholeInput"
 
+    @property
+    def unconfirmed(self) -> bool:
+        """Return whether the network's source was never run: its name says so."""
+        return bool(self.description.get("unconfirmed"))
+
     @field_validator("description")
     @classmethod
     def _check_layers(cls, description: dict[str, Any]) -> dict[str, Any]:

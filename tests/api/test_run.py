@@ -119,20 +119,14 @@ def test_what_is_left_out_has_the_defaults_of_the_commands(run, model, tmp_path)
             ("[model]", "[threat]\nepsilon = [0]\n[model]"),
             "mine.toml: threat.epsilon.0: Input should be greater than 0",
         ),
-        (
-            ("[model]", '[threat]\nepsilon = ["a"]\n[model]'),
-            "threat.epsilon.0: got 'a', expected a number",
-        ),
+        (("[model]", '[threat]\nepsilon = ["a"]\n[model]'), "threat.epsilon.0: got 'a', expected a number"),
         (
             ("[model]", '[threat]\nnorm = "l7"\n[model]'),
             "mine.toml: threat.norm: Input should be 'linf', 'l2', 'flips', 'shift', 'flips+shift', 'tolerance'",
         ),
         (("[model]", "seed = -1\n[model]"), "mine.toml: seed: Input should be greater than or equal to 0"),
         (("[model]", 'device = "abacus"\n[model]'), "device: got 'abacus'"),
-        (
-            ("[model]", "[train]\n[model]"),
-            "mine.toml: expected a table [model] or a table [train]",
-        ),
+        (("[model]", "[train]\n[model]"), "mine.toml: expected a table [model] or a table [train]"),
         (("[certify]\nverifiers", "[threat]\nnorm"), "mine.toml: threat.norm"),
         (('[certify]\nverifiers = ["interval"]', ""), "mine.toml: expected one of the tables [attack], [certify]"),
         (("[model]", "[model"), "is no TOML file"),

@@ -6,6 +6,7 @@ from pathlib import Path
 import nir
 import pytest
 import torch
+from safetensors.torch import save_file
 
 from spikecert import LIF, load, mlp, to_nir
 from support.command_line import run
@@ -82,9 +83,44 @@ def test_a_reset_that_a_file_does_not_say_is_chosen_or_warned_of(run, tmp_path):
     assert "reset='subtract'" in told
     assert wrote.startswith("wrote ")
     found = run("convert", unsaid(tmp_path), "--out", out, "--dt", 1e-9, "--reset", "zero")
-    assert found.err.startswith(
-        "spikecert: warning: graph: its last neurons never fire on the sample, in 5 steps of"
-    )
+    assert found.status == 2
+    assert found.err.startswith("spikecert: graph: layer 0 of its neurons never fires on what it was compared on")
+    assert run("convert", unsaid(tmp_path), "--out", out, "--dt", 1e-9, "--reset", "zero", "--silent").status == 0
+
+
+def test_recorded_outputs_confirm_a_file_and_without_them_all_that_is_said_says_so(run, tmp_path):
+    torch.manual_seed(0)
+    network, inputs = mlp((64, 12, 10), num_steps=5), torch.rand(20, 64)
+    nir.write(tmp_path / "network.nir", to_nir(network, inputs))
+    given, out = tmp_path / "recorded.safetensors", tmp_path / "network.safetensors"
+    with torch.no_grad():
+        save_file({"inputs": inputs, "outputs": network(inputs)}, given)
+    command = ("convert", tmp_path / "network.nir", "--out", out)
+    assert "not confirmed by its source" not in run(*command, "--recorded", given).out
+    assert not load(out).unconfirmed
+    save_file({"inputs": inputs, "outputs": torch.zeros(20, 10)}, given)
+    assert run(*command, "--recorded", given).status == 2
+    for held, reason in (
+        ({"inputs": inputs}, "holds ['inputs'], expected inputs and outputs"),
+        (None, "is no safetensors"),
+    ):
+        given.write_bytes(b"no") if held is None else save_file(held, given)
+        found = run(*command, "--recorded", given)
+        assert (found.status, found.err.count("\n")) == (2, 1)
+        assert found.err.startswith(f"spikecert: recorded: {given} {reason}")
+    assert "* not confirmed by its source" in run(*command).out
+    assert load(out).unconfirmed
+    asked = ("--data", "digits", "--samples", 30, "--epsilon", "1e-4")
+    made = run("certify", out, *asked, "--out", tmp_path / "made", "--proof", tmp_path / "proofs")
+    assert made.err.startswith(f"{out}: not confirmed by its source\n")
+    pages = [page for page in (tmp_path / "made").iterdir() if page.suffix in (".html", ".md", ".json", ".csv")]
+    assert pages
+    assert [page.name for page in pages if "not confirmed by its source" not in page.read_text("utf-8")] == []
+    checked = run("check-proof", tmp_path / "proofs", "--model", out).out.splitlines()
+    assert len(checked) > 1
+    assert all("not confirmed by its source" in line for line in checked[:-1])
+    radii = run("radius", out, *asked[:3], 2, "--verifier", "trains", "--tolerance", 0.1, "--json")
+    assert json.loads(radii.out)["network"] == "network.safetensors (not confirmed by its source)"
 
 
 @pytest.mark.parametrize("name", ["made", "module"])

@@ -80,14 +80,8 @@ def test_synaptic_comes_in(reset: str, strong, sample):
             lambda: snntorch.Synaptic(0.7, 0.8, reset_delay=False, init_hidden=True),
             "fires at 2 of 8 steps, by one equation; expected all",
         ),
-        (
-            lambda: snntorch.Alpha(0.8, 0.5, init_hidden=True),
-            LOSES,
-        ),
-        (
-            lambda: snntorch.Alpha(0.8, 0.5, reset_mechanism="subtract", init_hidden=True),
-            LOSES,
-        ),
+        (lambda: snntorch.Alpha(0.8, 0.5, init_hidden=True), LOSES),
+        (lambda: snntorch.Alpha(0.8, 0.5, reset_mechanism="subtract", init_hidden=True), LOSES),
         (
             lambda: snntorch.Alpha(0.8, 0.5, reset_mechanism="none", threshold=0.3, init_hidden=True),
             LOSES,  # of α-currents and β-currents the newest one cancels, but for what it rounds

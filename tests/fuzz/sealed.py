@@ -75,6 +75,7 @@ SETTINGS = {
     "eps": (-1.0, 1, True),
     "seed": SIZES,
     "encoding": ("rate", "none", 1),
+    "unconfirmed": (True, *SIZES),
     "track_running_stats": (False,),
     "affine": (0, 1),
 }

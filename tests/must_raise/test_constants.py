@@ -9,15 +9,7 @@ import pytest
 import torch
 
 import spikecert
-from spikecert import (
-    L2,
-    LIF,
-    CrossEntropy,
-    LInf,
-    mlp,
-    neuron_gain,
-    verify,
-)
+from spikecert import L2, LIF, CrossEntropy, LInf, mlp, neuron_gain, verify
 from spikecert.analysis import constant_gain, neuron_bias
 from spikecert.certify import PixelBox
 from spikecert.certify.smoothing.rate import rate_radius, total_variation

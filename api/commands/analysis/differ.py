@@ -76,7 +76,9 @@ def _side(text: str, build: Any) -> "BuildSide":
     from spikecert.models import SpikingNetwork, network_hash
     from spikecert.reports.comparing.difference_record import BuildSide
 
-    return BuildSide(name=text, sha256=network_hash(build) if isinstance(build, SpikingNetwork) else None)
+    if isinstance(build, SpikingNetwork):
+        return BuildSide(name=build.called(text), sha256=network_hash(build))
+    return BuildSide(name=text, sha256=None)
 
 
 def _written(

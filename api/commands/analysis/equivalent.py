@@ -41,8 +41,7 @@ def equivalent(
     a: Annotated[Path, typer.Argument(help=BUILD, metavar="A")],
     b: Annotated[Path | None, typer.Argument(help="The other build; or see --target.", metavar="[B]")] = None,
     epsilon: Annotated[
-        list[str],
-        typer.Option("--epsilon", help="How far samples are moved, such as 2/255; default: not at all."),
+        list[str], typer.Option("--epsilon", help="How far samples are moved, such as 2/255; default: not at all.")
     ] = [],  # noqa: B006 (typer copies it)
     asked: QuestionOptions = QUESTION,
     verifier: Verifier = "auto",
@@ -110,8 +109,8 @@ def equivalent(
             bars("equivalent", place + 1, len(sets))
     record = EquivalenceRecord(
         schema="spikecert.equivalence/1",
-        a=BuildSide(name=str(a), sha256=network_hash(pair.a)),
-        b=BuildSide(name=pair.name, sha256=network_hash(pair.b)),
+        a=BuildSide(name=pair.a.called(str(a)), sha256=network_hash(pair.a)),
+        b=BuildSide(name=pair.b.called(pair.name), sha256=network_hash(pair.b)),
         data=asked.data,
         samples=len(pair.inputs),
         num_steps=pair.a.num_steps,

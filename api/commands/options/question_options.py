@@ -113,7 +113,7 @@ class QuestionOptions:
         source = data_of(self.data, self.root, network.num_steps, self.ends)
         network = scaled.of(network, source)
         chosen = fitting(network, source, self.samples, self.device)
-        return Subject(label_of(model), network, source, chosen)
+        return Subject(network.called(label_of(model)), network, source, chosen)
 
     def samples_alone(self) -> "Split":
         """Return the samples for a module of whatever code, as the data have them."""

@@ -60,8 +60,7 @@ def check_proof(
         typer.Option("--property", help="Refuse proofs of anything but this property, as certify takes it."),
     ] = None,
     kernel: Annotated[
-        str,
-        typer.Option("--kernel", help="Which kernel checks: python, or native where it is built."),
+        str, typer.Option("--kernel", help="Which kernel checks: python, or native where it is built.")
     ] = PYTHON,
     twin: Annotated[
         Path | None,

@@ -1,5 +1,6 @@
 """Which kernel checks a proof: that in Python, or the native one."""
 
+import shlex
 from collections.abc import Callable, Iterable, Iterator
 from fractions import Fraction
 from functools import partial
@@ -7,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
 from ...runs.sources import ZOO
+from ...telling import say
 
 if TYPE_CHECKING:
     from spikecert.checking import Network, Statement
@@ -43,7 +45,10 @@ def network_of(model: Path, work: float) -> "Network":
     if str(model).startswith(ZOO):
         name = str(model).removeprefix(ZOO)
         raise ValueError(f"model: got {model}, expected a network file: spikecert zoo {name} --out FILE writes it")
-    return read_network(model, work)
+    network = read_network(model, work)
+    if network.unconfirmed:
+        say(f"{shlex.quote(str(model))}: not confirmed by its source")
+    return network
 
 
 def _by_python(path: Path, network: "Network", work: float) -> "Statement":

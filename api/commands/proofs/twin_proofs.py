@@ -45,6 +45,7 @@ def check_twins(
         for answer in answers:
             show(_told(answer))
         both = " and ".join(f"{digest[:12]}…" for digest in digests.values())
+        both += ", not confirmed by their sources" * any(network.unconfirmed for network in networks)
         show(f"{counts['equivalent']} equivalent, {refused} refused, of networks {both}")
     return int(refused > 0)
 

@@ -3,8 +3,9 @@
     λ = 1 − dt/τ,   g = R·dt/τ  (IF: λ = 1, g = R·dt;  CubaLIF: times w_in·dt/τ_syn, and κ = 1 − dt/τ_syn).
 
 NIR has no time step of its own, and no word for a soft reset: `reset`, or the metadata, say it (nir_resets.py).
-What else its exporter lost on the way into it (snnTorch's delay) can't be seen in a graph: give the module that it
-came from as `origin`, and the conversion is compared with that, too.
+What else its exporter lost on the way into it (snnTorch's delay, sinabs's several spikes a step) can't be seen in
+a graph: give outputs that were `recorded` in its source, or the module that it came from as `origin`, and the
+conversion is compared with that, too. A network that was compared with neither is `unconfirmed`.
 """
 
 import math
@@ -19,7 +20,9 @@ from torch import Tensor, nn
 
 from ...constants import positive, unless_none, whole
 from ...networks import SpikingNetwork
+from ...source import UNCONFIRMED
 from ...validation import check_choice, one_line
+from ..checking import check_recorded
 from ..converting import Conversion, random_like
 from ..refusal import ConversionRefused
 from ..sources import Source
@@ -45,6 +48,8 @@ def from_nir(
     origin: nn.Module | None = None,
     classes: int | None = None,
     reset: str | None = None,
+    recorded: tuple[Tensor, Tensor] | None = None,
+    silent: bool = False,
 ) -> SpikingNetwork:
     """Return the `SpikingNetwork` that spikes as a NIR graph does under forward Euler steps; refuse what can't.
 
@@ -57,20 +62,25 @@ def from_nir(
         readout, seed, classes: as in `from_snntorch`.
         origin: the module that was exported, to be compared with as well; it is run for `num_steps`.
         reset: what a spike leaves of v: "zero", v_reset, or "subtract", v − θ; None: what the metadata say.
+        recorded: inputs, as of `sample`, and the outputs that its source gave for them, (batch, classes) as the
+            readout has them (sums for means, too), or (batch, T, classes), compared step by step. Without these
+            and `origin` the network is `unconfirmed`: its verdicts, records and pages say so.
+        silent: take a network in which a layer never fires on what it was compared on, as by a `dt` that is too
+            short; it is `unconfirmed`, whatever is given.
 
     Warns:
         UserWarning: where neither `reset` nor the graph says how neurons reset, and no `origin` shows it: they
-            reset to zero, as NIR defines them. And where the last neurons never fire on the sample, as by a `dt`
-            that is too short.
+            reset to zero, as NIR defines them.
 
     Raises:
-        ConversionRefused: with the reason, for what has no equal here or does not match spike for spike.
+        ConversionRefused: with the reason, for what has no equal here or does not match spike for spike, gives
+            other outputs than were recorded, or has a layer that never fires.
         ImportError: for a path, without nir.
 
     References: pedersen2024neuromorphic
     """
     timing = {"num_steps": num_steps, "dt": dt, "encoding": encoding, "reset": reset}
-    return convert_nir(graph, sample, readout, seed, origin, classes, **timing).network
+    return convert_nir(graph, sample, readout, seed, origin, classes, recorded, silent, **timing).network
 
 
 def convert_nir(
@@ -80,9 +90,14 @@ def convert_nir(
     seed: int,
     origin: nn.Module | None = None,
     classes: int | None = None,
+    recorded: tuple[Tensor, Tensor] | None = None,
+    silent: bool = False,
     **timing: Any,
 ) -> Conversion:
     """Return what `from_nir` does, with its comparison and its notes; `timing` is what `graph_source` takes."""
+    if recorded is not None:
+        _check_pair(recorded)
+        sample = recorded[0][:64] if sample is None else sample  # all of them are run, below
     path = Path(graph) if isinstance(graph, str | Path) else None
     graph = graph if path is None else read_graph(path)
     source = graph_source(graph, sample=sample, **timing)
@@ -94,12 +109,28 @@ def convert_nir(
     from ...tracing.converting import converted_by_trace  # torch's own takes long to import
 
     found = converted_by_trace(source, sample, readout or _told(graph, "readout"), seed, classes)
+    network = found.network
     if origin is not None:
         _compare_with_origin(found, origin, sample, source, seed)
     else:
         warn_of_reset(source)
-    _warn_of_silence(found.network, sample, source)
-    return found
+    if recorded is not None:
+        check_recorded(network, *recorded)
+    if not silent:
+        _check_fires(network, sample if recorded is None else recorded[0], source)
+    network.unconfirmed = silent or (origin is None and recorded is None)
+    told = (f"{UNCONFIRMED}: give outputs recorded in it",) if network.unconfirmed else ()
+    return replace(found, notes=(*found.notes, *told))
+
+
+def _check_pair(recorded: Any) -> None:
+    """Raise TypeError or ValueError for what is no batch of inputs with its outputs."""
+    pair = recorded if isinstance(recorded, tuple) else ()
+    if len(pair) != 2 or not all(isinstance(each, Tensor) and each.dim() for each in pair):
+        raise TypeError(f"recorded: got {type(recorded).__name__}, expected a pair of batches, inputs and outputs")
+    if not pair[0].is_floating_point() or pair[1].is_complex() or not 0 < len(pair[0]) == len(pair[1]):
+        kinds = " and ".join(f"{each.dtype} {tuple(each.shape)}" for each in pair)
+        raise ValueError(f"recorded: got {kinds}, expected inputs of floats, and an output for each")
 
 
 def warn_of_reset(source: Source) -> None:
@@ -111,15 +142,16 @@ def warn_of_reset(source: Source) -> None:
         warnings.warn(f"{told}; {choices}", stacklevel=4)
 
 
-def _warn_of_silence(network: SpikingNetwork, sample: Tensor, source: Source) -> None:
-    """Warn where the last neurons that could fire never do."""
+def _check_fires(network: SpikingNetwork, inputs: Tensor, source: Source) -> None:
+    """Raise ConversionRefused where some layer that could fire never does: little is known of such a network."""
     with torch.no_grad():
-        spikes = network.trace(sample.to(network.dtype)).spikes
-    spikes = spikes[: len(spikes) - network.reads_potentials]
-    if spikes and not bool(spikes[-1].any()):
+        spikes = network.trace(inputs.to(network.dtype)).spikes
+    fired = [bool(each.any()) for each in spikes[: len(spikes) - network.reads_potentials]]
+    if not all(fired):
         steps = {f" of dt = {part.dt:g}" for part in source.module.modules() if isinstance(part, EulerNeuron)}
-        told = f"graph: its last neurons never fire on the sample, in {network.num_steps} steps{''.join(steps)}"
-        warnings.warn(f"{told}; give the dt that it was made for, or a sample on which they do", stacklevel=4)
+        told = f"graph: layer {fired.index(False)} of its neurons never fires on what it was compared on, in "
+        choices = "give the dt that it was made for, inputs on which it does, or silent=True to take it as it is"
+        raise ConversionRefused(f"{told}{network.num_steps} steps{''.join(steps)}; {choices}")
 
 
 def graph_source(
@@ -150,7 +182,7 @@ def graph_source(
     if not (1 <= count <= MOST_STEPS and count.is_integer()):
         raise ValueError(f"num_steps: got {count:g}, expected at least 1, a whole number up to {MOST_STEPS}")
     module = executable(graph, step, reset)
-    module.to(torch.float64 if _is_double(module) else torch.float32)
+    module.to(_dtype(module))
     return replace(Source.of(module, encoding, int(count)), own=True)
 
 
@@ -186,8 +218,8 @@ def import_nir() -> Any:
     return nir
 
 
-def _is_double(module: nn.Module) -> bool:
-    return any(parameter.dtype == torch.float64 for parameter in module.parameters())
+def _dtype(module: nn.Module) -> torch.dtype:
+    return torch.float64 if torch.float64 in {each.dtype for each in module.parameters()} else torch.float32
 
 
 def _told(graph: Any, key: str) -> Any:
@@ -216,8 +248,7 @@ def _has_time(graph: Any, sample: Tensor | None) -> bool:
 
 
 def _drawn(graph: Any, source: Source, seed: int) -> Tensor:
-    dtype = torch.float64 if _is_double(source.module) else torch.float32
-    return random_like(torch.zeros(8, *_shape(graph, source), dtype=dtype), 8, seed)
+    return random_like(torch.zeros(8, *_shape(graph, source), dtype=_dtype(source.module)), 8, seed)
 
 
 def _shape(graph: Any, source: Source) -> tuple[int, ...]:

@@ -16,9 +16,7 @@ LEVELS = 4
 
 def array(value: Constant | None) -> Tensor:
     """Return numbers as float64; nothing as an empty array."""
-    if value is None:
-        return torch.zeros(0, dtype=torch.float64)
-    return torch.as_tensor(value).detach().double()
+    return torch.zeros(0, dtype=torch.float64) if value is None else torch.as_tensor(value).detach().double()
 
 
 def equal(a: Constant | None, b: Constant | None, dtype: torch.dtype) -> bool:

@@ -133,6 +133,7 @@ def rebuilt(like: SpikingNetwork, modules: Sequence[nn.Module]) -> SpikingNetwor
     made = SpikingNetwork(
         *modules, num_steps=like.num_steps, encoding=like.encoding, readout=like.readout, draws=draws
     )
+    made.unconfirmed = like.unconfirmed
     return made.to(like.dtype).to(like.device).train(like.training)
 
 
@@ -216,12 +217,7 @@ class _PairWriter:
         return TensorPair(a, b, tuple(found))
 
     def _whole(
-        self,
-        a: Sequence[nn.Module],
-        b: Sequence[nn.Module],
-        name: str,
-        place: int,
-        alike: bool = False,
+        self, a: Sequence[nn.Module], b: Sequence[nn.Module], name: str, place: int, alike: bool = False
     ) -> WholePair:
         kind, words = whole_apart(a, b)
         found = () if alike else (Exchange(kind, name, words, place, (name, "" if a and b else "alone")),)

@@ -8,13 +8,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from spikecert import (
-    LInf,
-    SpikeFlip,
-    Verdict,
-    WholeDecay,
-    verify,
-)
+from spikecert import LInf, SpikeFlip, Verdict, WholeDecay, verify
 from spikecert.certify.bounds.automata.reachable import path_trains
 from spikecert.certify.bounds.signals.box import Box
 from spikecert.certify.bounds.signals.signals import InputSignal

@@ -111,9 +111,7 @@ def test_most_of_what_is_verified_has_a_proof_and_no_more() -> None:
 
 @examples(100)
 @given(
-    seed=st.integers(0, 10_000),
-    ends=st.tuples(st.integers(0, 8), st.integers(0, 8)),
-    epsilon=st.integers(0, 4),
+    seed=st.integers(0, 10_000), ends=st.tuples(st.integers(0, 8), st.integers(0, 8)), epsilon=st.integers(0, 4)
 )
 def test_sums_along_a_chain_are_least_over_all_inputs(seed, ends, epsilon):
     """Draws and ends on one grid: u = x makes no spike. Equal draws of a feature may count apart."""
@@ -161,6 +159,7 @@ def test_a_greater_radius_is_refused(proven):
     [
         ({"rest": 1}, "no proof form for a network with 'rest'"),
         ({"encoding": "direct"}, "no proof form for a network with 'seed'"),
+        ({"unconfirmed": "no"}, "unconfirmed: got 'no', expected true or false"),
         ({"seed": -1}, "seed: got -1"),
         ({"seed": True}, "seed: got True"),
         ({"seed": 2**63}, "seed: got"),

@@ -287,15 +287,79 @@ def test_nodes_that_never_fire_need_no_reset() -> None:
 
 
 @pytest.mark.parametrize("dt", [None, 1e-9])
-def test_a_time_step_that_silences_the_network_is_told(dt: float | None) -> None:
+def test_a_time_step_that_silences_the_network_is_refused_unless_it_is_settled(dt: float | None) -> None:
     graph, layers, events = drawn_graph("IF", 1, reset="zero")
     for _, node, _ in layers:
         node.r = node.r * (1.0 if dt else 1e-6)
-    (message,) = heard(lambda: from_nir(graph, events, dt=dt))
-    assert message.startswith(
-        f"graph: its last neurons never fire on the sample, in {STEPS} steps of dt = {dt or DT:g}"
+    told = (
+        rf"^graph: layer 0 .* never fires on what it was compared on, in {STEPS} steps of dt = {dt or DT:g}; give"
     )
+    with pytest.raises(ConversionRefused, match=told):
+        from_nir(graph, events, dt=dt)
+    assert from_nir(graph, events, dt=dt, silent=True).unconfirmed
     assert heard(lambda: from_nir(graph, events, dt=1e-4 if dt else 100.0)) == []
+
+
+def several_a_step(graph: Any, inputs: torch.Tensor, steps: int) -> torch.Tensor:
+    """Return the counts of neurons that fire as often in a step as θ fits into v, as sinabs's do."""
+    current, potential, counts = inputs @ torch.from_numpy(graph.nodes["affine"].weight).T, torch.zeros(()), []
+    for _ in range(steps):
+        potential = potential + current
+        counts.append(potential.floor().clamp(min=0.0))
+        potential = potential - counts[-1]
+    return torch.stack(counts, 1)
+
+
+def fed(strength: float) -> tuple[Any, torch.Tensor]:
+    """Return an affine layer of a strength behind IF neurons that subtract, and inputs."""
+    draw = np.random.default_rng(0)
+    node = nir.IF(np.full(3, 1e4), np.ones(3), metadata={"reset": "subtract"})
+    first = nir.Affine(strength * draw.uniform(0.1, 1.0, (3, 4)), np.zeros(3))
+    graph = nir.NIRGraph.from_list(first, node, type_check=False)
+    return graph, torch.from_numpy(draw.uniform(0.0, 1.0, (40, 4)))
+
+
+def test_outputs_that_the_source_recorded_confirm_a_graph_or_refuse_it() -> None:
+    graph, inputs = fed(0.25)  # where θ fits into v once at most both are one network
+    trains = several_a_step(graph, inputs, STEPS)
+    for outputs in (trains, trains.sum(1), trains.mean(1), trains.sum(1).int()):
+        assert not from_nir(graph, num_steps=STEPS, recorded=(inputs, outputs)).unconfirmed
+    late = torch.cat([torch.zeros_like(trains[:, :1]), trains[:, :-1]], 1)
+    for outputs in (late, trains.sum(1) + torch.eye(40, 3), trains.sum(1) * torch.nan):
+        with pytest.raises(ConversionRefused, match=r"^recorded: outputs differ at \d+ of 40 inputs, first at"):
+            from_nir(graph, num_steps=STEPS, recorded=(inputs, outputs))
+    graph, inputs = fed(2.0)
+    given: dict[str, Any] = {"num_steps": STEPS, "dt": 1e-4}
+    assert from_nir(graph, inputs, **given).unconfirmed
+    with pytest.raises(ConversionRefused, match=r"^recorded: outputs differ at \d+ of 40 inputs"):
+        from_nir(graph, recorded=(inputs, several_a_step(graph, inputs, STEPS).sum(1)), **given)
+
+
+RECORDED: dict[str, tuple[Any, str]] = {
+    "one": ((torch.rand(2, 4),), "got tuple, expected a pair"),
+    "text": ("inputs", "got str, expected a pair"),
+    "whole inputs": ((torch.ones(2, 4).int(), torch.ones(2, 3)), "got torch.int32 .*, expected inputs of floats"),
+    "complex": ((torch.rand(2, 4), torch.ones(2, 3, dtype=torch.complex64)), "got torch.float32 .* an output for"),
+    "fewer": ((torch.rand(2, 4), torch.ones(1, 3)), r"\(2, 4\) and torch.float32 \(1, 3\), expected"),
+    "none": ((torch.rand(0, 4), torch.ones(0, 3)), "expected inputs of floats, and an output for each"),
+    "classes": (
+        (torch.rand(2, 4), torch.ones(2, 5)),
+        r"got outputs of shape \(2, 5\), expected \(2, 3\), or .* \(2, 7, 3\)",
+    ),
+    "features": ((torch.rand(2, 5), torch.ones(2, 3)), r"inputs: got features"),
+    "silent": ((torch.zeros(2, 4), torch.zeros(2, 3)), "never fires on what it was compared on"),
+}
+
+
+@pytest.mark.parametrize("name", RECORDED)
+def test_what_is_no_recording_of_the_source_is_refused_in_one_line(name: str) -> None:
+    recorded, reason = RECORDED[name]
+    graph, inputs = fed(0.25)
+    with pytest.raises(
+        (ConversionRefused, TypeError, ValueError), match=rf"^(recorded|graph): .*{reason}"
+    ) as error:
+        from_nir(graph, inputs, num_steps=STEPS, recorded=recorded)
+    assert "\n" not in str(error.value)
 
 
 def test_steps_are_read_from_a_sample_that_has_them() -> None:

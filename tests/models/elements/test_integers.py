@@ -178,10 +178,7 @@ def halved() -> nn.Linear:
             lambda: network(WholeInput(), network().layers[1], nn.AvgPool1d(1), IntegerLIF(NOTHING_LOST, 8)),
             "expected whole numbers alone",
         ),
-        (
-            lambda: network(*network().layers, network().layers[1], readout="mean"),
-            "read as a mean",
-        ),
+        (lambda: network(*network().layers, network().layers[1], readout="mean"), "read as a mean"),
         (
             lambda: network(
                 WholeInput(), network().layers[1], IntegerLIF(NOTHING_LOST, 8, reset="subtract", most=3)
@@ -210,3 +207,32 @@ def test_what_is_cut_downwards_keeps_more_below_0():
     rule.admit(size, 3)
     with pytest.raises(OverflowError, match="a part of a sum of currents may reach 8, beyond 7"):
         rule.admit(size, 4)
+
+
+def wrapped(x: torch.Tensor, bits: int) -> torch.Tensor:
+    """Return whole numbers as a register of so many bits has them."""
+    return (x + 2 ** (bits - 1)) % 2**bits - 2 ** (bits - 1)
+
+
+@pytest.mark.parametrize("synapse", [None, WholeDecay("truncate", 4, 11)], ids=str)
+@pytest.mark.parametrize("rest", [1, 3])
+def test_where_a_run_has_numbers_they_are_those_of_a_chip_that_wraps(
+    synapse: WholeDecay | None, rest: int
+) -> None:
+    leak = WholeDecay("truncate", 4, 9)
+    layer = IntegerLIF(leak, 5, current_bits=6, synapse=synapse, rest=rest)
+    current = torch.randint(-20, 40, (8, 512, 1), generator=torch.Generator().manual_seed(0)).double()
+    v, u, waits, hidden = torch.zeros(4, 512, 1).double()
+    trains = []
+    for step in current:
+        entering = step if synapse is None else synapse(u) + step
+        u = wrapped(entering, 6)
+        hidden = hidden + (u != entering)
+        v = torch.where(waits > 0, 0.0, leak(v) + u)
+        trains.append((v >= 5).double())
+        v, waits = v * (1 - trains[-1]), torch.where(v >= 5, float(rest), (waits - 1).clamp(0))
+    run = layer(current, num_steps=8)
+    numbers = ~run.isnan().any(0).flatten()
+    assert set(hidden[numbers].bool().flatten().tolist()) == {False, True}
+    assert not numbers.all()
+    assert torch.equal(run[:, numbers], torch.stack(trains)[:, numbers])

@@ -1,10 +1,12 @@
 """Save and load every layer type; a changed, truncated or foreign file is one clear error."""
 
+import copy
 import json
 import os
 import pickle
 import subprocess
 import sys
+from fractions import Fraction
 from pathlib import Path
 
 import pytest
@@ -13,6 +15,8 @@ from safetensors import safe_open
 from safetensors.torch import save_file
 from torch import nn
 
+from spikecert import LInf, Tolerance, equivalent, quantize, verify
+from spikecert.formats import PropertyCase, VnnlibProperty, verify_property
 from spikecert.models import (
     DLIF,
     LIF,
@@ -30,6 +34,8 @@ from spikecert.models import (
 from spikecert.models.files.checkpoints import FORMAT, described
 from spikecert.models.files.description import build, describe
 from spikecert.models.files.storage import write_tensors
+from spikecert.models.merging import merged
+from spikecert.runs.normalizing import flattening, normalised
 from support.neurons import Late
 
 
@@ -179,6 +185,8 @@ BAD = {
     "other weights": json.dumps({**GOOD, "layers": [{**LINEAR, "in_features": 3}]}),
     "steps of text": json.dumps({**GOOD, "num_steps": "2", "layers": [LINEAR]}),
     "unknown readout": json.dumps({**GOOD, "readout": "x", "layers": [LINEAR]}),
+    "confirmed by text": json.dumps({**GOOD, "unconfirmed": "no", "layers": [LINEAR]}),
+    "confirmed by a number": json.dumps({**GOOD, "unconfirmed": 0, "layers": [LINEAR]}),
 }
 
 
@@ -187,6 +195,31 @@ def test_a_consistent_file_of_nonsense_is_an_error(tmp_path: Path, text: str) ->
     write_tensors(tmp_path / "n", FORMAT, text, {"layers.0.weight": torch.ones(2, 2)})
     with pytest.raises(ValueError, match="describes no network that this version can build"):
         load(tmp_path / "n")
+
+
+def test_an_unconfirmed_network_stays_one_in_files_copies_and_builds(tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    network = mlp((3, 4, 2), num_steps=3).eval()
+    assert "unconfirmed" not in describe(network)
+    before, network.unconfirmed = network_hash(network), True
+    assert network_hash(network) != before
+    save(network, tmp_path / "n")
+    again = load(tmp_path / "n")
+    made = (again, copy.deepcopy(again), flattening(again), normalised(again, (3,), (0.5,), (0.5,)), merged(again))
+    for each in (*made, quantize(again)):
+        assert each.unconfirmed
+        assert each.called("n") == each.called(each.called("n")) == "n (not confirmed by its source)"
+    inputs, point = torch.rand(1, 3), LInf(0.0)
+    for sets in (point, Tolerance(weights=0.0)):
+        (verdict,) = verify(again, inputs, again(inputs).argmax(1), sets)
+        assert verdict.reason.endswith(" (not confirmed by its source)")
+    (same,) = equivalent(again, copy.deepcopy(again), inputs)
+    ends = VnnlibProperty((3,), (2,), (PropertyCase((Fraction(0),) * 3, (Fraction(0),) * 3, ()),))
+    for told in (same.reason, verify_property(again, ends).reason):
+        assert told.endswith(" (not confirmed by its source)")
+    again.unconfirmed = False
+    assert "confirmed" not in verify(again, inputs, again(inputs).argmax(1), point)[0].reason
+    assert again.called("n") == "n"
 
 
 def test_a_reset_amount_is_saved_and_counts_in_the_hash(tmp_path: Path) -> None:

@@ -109,6 +109,10 @@ def other_focus(content):
     content["focus"] = 0.5
 
 
+def be_unconfirmed_in_silence(content):
+    content["models"][0]["architecture"]["description"]["unconfirmed"] = True
+
+
 def certify_by_gains(content):
     content["models"][0]["gains"]["simplified"] = False
 
@@ -120,6 +124,7 @@ def certify_by_gains(content):
         (prove_a_broken_sample, "unsound: sample 8 is verified at ε = 0.0313725 and broken at ε = 0.0156863"),
         (drop_a_verifier, "different attacks or verifiers"),
         (add_a_field, "surprise: Extra inputs are not permitted"),
+        (be_unconfirmed_in_silence, "expected it to say that the network is not confirmed by its source"),
         (other_focus, "focus: got 0.5, expected one of"),
         (certify_by_gains, "gains.simplified: Input should be True"),
     ],
