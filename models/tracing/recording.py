@@ -11,7 +11,7 @@ from typing import Any
 import torch
 import torch.fx.traceback as kept
 from torch import Tensor, nn
-from torch._subclasses.fake_tensor import FakeTensor, is_fake, unset_fake_temporarily
+from torch._subclasses.fake_tensor import FakeTensor, FakeTensorMode, is_fake, unset_fake_temporarily
 from torch.fx import Graph, GraphModule, Node
 from torch.fx._lazy_graph_module import _make_graph_module, _use_lazy_graph_module
 from torch.fx.experimental.proxy_tensor import disable_autocast_cache
@@ -50,10 +50,12 @@ class Recording(TorchDispatchMode):
 
     Args:
         watching: what watches a user's code, and knows its lines; None where an interpreter tells them.
+        fakes: the mode of a run on fake tensors, which is given real ones as these: it knows what it did before.
     """
 
-    def __init__(self, watching: Watching | None = None) -> None:
+    def __init__(self, watching: Watching | None = None, fakes: FakeTensorMode | None = None) -> None:
         super().__init__()
+        self.fakes, self.faked = fakes, WeakTensorKeyDictionary()
         self.watching, self.profile = watching, None if watching is None else watching.profile
         self.graph = Graph()
         self.held: dict[str, Tensor] = {}
@@ -112,6 +114,8 @@ class Recording(TorchDispatchMode):
                 with unset_fake_temporarily():
                     return func(*args, **kwargs)
         fixed = func is aten.lift_fresh_copy.default or (bool(given) and self.fixed.issuperset(given))
+        if self.fakes is not None and func is not aten.lift_fresh_copy.default:
+            args, kwargs = map_aggregate(args, self._fake), map_aggregate(kwargs, self._fake)
         if profile is None:
             found = func(*args, **kwargs)
         else:
@@ -141,6 +145,14 @@ class Recording(TorchDispatchMode):
                     own = self.graph.call_function(operator.getitem, (node, place))
                     own.meta.update({**node.meta, "val": node.meta["val"][place]})
                     self._made(part, own, fixed)
+
+    def _fake(self, leaf: Any) -> Any:
+        """Return a fake tensor in the place of a real one."""
+        if self.fakes is None or not isinstance(leaf, Tensor) or is_fake(leaf):
+            return leaf
+        if leaf not in self.faked:
+            self.faked[leaf] = self.fakes.from_tensor(leaf)
+        return self.faked[leaf]
 
     def _node(self, leaf: Any) -> Any:
         """Return the node of a tensor; of one that nothing recorded made that of a constant."""

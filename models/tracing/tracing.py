@@ -139,7 +139,8 @@ def traced(source: Source, inputs: Tensor, mode: Literal["fake", "real"], grad: 
             seen if mode == "fake" else nullcontext(),
             watching,
         ):
-            graph = Recording(watching).graph_of(lambda x: run_once(own, x), given)
+            recording = Recording(watching, seen if mode == "fake" else None)
+            graph = recording.graph_of(lambda x: run_once(own, x), given)
     except ConversionRefused:
         _check_runs(source, inputs)
         raise
