@@ -42,7 +42,7 @@ ODD = {
     ),
     "an array of many": (
         f"[threat]\nepsilon = [{HALVES}]",
-        "epsilon: Tuple should have at most",
+        "epsilon: List should have at most",
     ),
     "many wrong numbers": (
         f"[threat]\nepsilon = [{NOUGHTS}]",
