@@ -107,7 +107,7 @@ def verify(
                 verdicts += verify(*asked, **rest, progress=told)
         return verdicts
     if (codes := coded(network, inputs, perturbation)) is not None:
-        check_coded(labels)
+        check_coded(codes.network, codes.events, labels)
         asked = codes.network, codes.events, labels, perturbation, chosen
         try:
             return _pictured(codes, verify(*asked, **rest, progress=progress))
@@ -157,10 +157,7 @@ def verify(
 
 
 def bounds(
-    network: SpikingNetwork,
-    inputs: Tensor,
-    perturbation: Perturbation,
-    verifier: str | Verifier = "trains",
+    network: SpikingNetwork, inputs: Tensor, perturbation: Perturbation, verifier: str | Verifier = "trains"
 ) -> LogitBounds:
     """Return proven ends of each logit over the set around each sample.
 

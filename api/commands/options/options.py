@@ -247,11 +247,7 @@ Device = Annotated[str, typer.Option("--device", help="cpu, cuda, cuda:1, …")]
 Out = Annotated[Path | None, typer.Option("--out", help="Folder for record.json, report.html, samples.csv, …")]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON on standard output and nothing else.")]
 Verifier = Annotated[
-    str,
-    typer.Option(
-        autocompletion=completed(VERIFIERS),
-        help=f"{', '.join(VERIFIERS[:-1])} or {VERIFIERS[-1]}.",
-    ),
+    str, typer.Option(autocompletion=completed(VERIFIERS), help=f"{', '.join(VERIFIERS[:-1])} or {VERIFIERS[-1]}.")
 ]
 Verifiers = Annotated[
     str,
