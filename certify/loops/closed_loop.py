@@ -26,7 +26,7 @@ from ...analysis.loops.ellipsoid import EllipsoidStability
 from ...analysis.loops.kept import KeptStability, kept_stability
 from ...analysis.loops.practical import LoopRound, PracticalStability, Rows, felt, limits, sums
 from ...analysis.loops.series import float_above
-from ...models.constants import at_least
+from ...models.constants import at_least, positive
 from ...models.networks import SpikingNetwork
 from ...models.validation import check_choice
 from ..perturbations import PixelBox
@@ -249,7 +249,7 @@ class ClosedLoop:
         zero = torch.zeros(1, self.seen, dtype=self.network.dtype)
         K = tuple(tuple(map(float, row)) for row in np.asarray(chosen) @ matrix_of(self.C))
         errors, attained, points, closed = list[float](), list[float](), list[Tensor](), True
-        limit, begun = checked_timeout(timeout), time.perf_counter()
+        limit, begun, tolerance = checked_timeout(timeout), time.perf_counter(), positive("tolerance", tolerance)
         for j, row in enumerate(chosen):
             factors = [float(g * s) for g, s in zip(row, self._scales, strict=True)]
             form = self._gains[j] * output[j] - factors @ inputs
