@@ -19,10 +19,7 @@ GOOD = '[train]\nnetwork = "mlp:8"\n[certify]\nverifiers = ["interval"]\n'
 KEY = ".".join(["a"] * 60)
 HALVES, NOUGHTS = "0.5,\n" * 10**4, "0,\n" * 10**4
 ODD = {
-    "a huge exponent": (
-        '[threat]\nepsilon = ["1e30000000"]',
-        r"epsilon.0: got '1e30000000', expected a number",
-    ),
+    "a huge exponent": ('[threat]\nepsilon = ["1e30000000"]', r"epsilon.0: got '1e30000000', expected a number"),
     "a fraction of huge exponents": (
         '[threat]\nepsilon = ["1e30000000/1e30000001"]',
         "expected a number or a fract",
@@ -40,24 +37,15 @@ ODD = {
         "a = " + "{b = " * 200 + "1" + "}" * 200,
         "within each other, expected at most 64",
     ),
-    "an array of many": (
-        f"[threat]\nepsilon = [{HALVES}]",
-        "epsilon: List should have at most",
-    ),
-    "many wrong numbers": (
-        f"[threat]\nepsilon = [{NOUGHTS}]",
-        "epsilon.0: Input should be greater",
-    ),
+    "an array of many": (f"[threat]\nepsilon = [{HALVES}]", "epsilon: List should have at most"),
+    "many wrong numbers": (f"[threat]\nepsilon = [{NOUGHTS}]", "epsilon.0: Input should be greater"),
     "many keys": ("".join(f"a{k} = 1\n" for k in range(10**4)), r"got \d+ keys, expected at most 100"),
     "a long key": ("k" * 10**5 + " = 1", "unknown key"),
     "a key twice": ("k" * 10**5 + " = 1\n" + "k" * 10**5 + " = 1", "is no TOML file: Cannot overwrite a value"),
     "a long name": (f'device = "{"x" * 10**5}"', "device: String should have at most 200 characters"),
     "a seed beyond int64": (f"seed = {2**63}", "seed: Input should be less than 9223372036854775808"),
     "very many threads": ("threads = 10_000_000", "threads: Input should be less than or equal to 1024"),
-    "very many steps": (
-        "[train]\nnum_steps = 65537",
-        "num_steps: Input should be less than or equal to 65536",
-    ),
+    "very many steps": ("[train]\nnum_steps = 65537", "num_steps: Input should be less than or equal to 65536"),
     "very many epochs": (f"[train]\nepochs = {10**30}", "train.epochs: Input should be less than or equal to"),
     "no number": ("[certify]\ntimeout = nan", "certify.timeout: Input should be"),
     "infinite": ("[certify]\ntimeout = inf", "certify.timeout: Input should be a finite number"),

@@ -64,14 +64,8 @@ FLAT, LOOPS, POTENTIAL, RARE, RAW, ONE = "FLAT", "LOOPS", "POTENTIAL", "RARE", "
 ROLES = [
     (("convert", FLAT, "--shape", "1,8,8", "--out", "x"), "it runs on (3, 64): give it x.flatten(1) (--flat)"),
     (("convert", LOOPS, "--shape", "64", "--num-steps", "3", "--out", "x"), "leave num_steps (--num-steps) out"),
-    (
-        ("convert", POTENTIAL, "--shape", "64", "--out", "x"),
-        "return its spikes, or the potential of a last",
-    ),
-    (
-        ("convert", "code.py:pooled", "--shape", "1,8,8", "--out", "x"),
-        "draws random numbers",
-    ),
+    (("convert", POTENTIAL, "--shape", "64", "--out", "x"), "return its spikes, or the potential of a last"),
+    (("convert", "code.py:pooled", "--shape", "1,8,8", "--out", "x"), "draws random numbers"),
     (("convert", "code.py:normed", "--shape", "64", "--out", "x"), "F.layer_norm: its statistics come from"),
     (("convert", FLAT, "--data", RAW, "--out", "x"), "or say their limits (--range)"),
     (("convert", FLAT, "--shape", "64", "--data", "digits", "--out", "x"), "shape: got one besides --data"),
@@ -79,10 +73,7 @@ ROLES = [
     (("convert", "nothing.py:f", "--out", "x"), "no such file, expected a Python file"),
     (("certify", N, "--data", RAW), "or say their limits (--range)"),
     (("certify", N, "--data", RARE, "--range", "1,0"), "expected the least and the greatest value, as in 0,1"),
-    (
-        ("certify", N, "--data", "IMAGES"),
-        "expected (64,); put nn.Flatten() in front of the layers",
-    ),
+    (("certify", N, "--data", "IMAGES"), "expected (64,); put nn.Flatten() in front of the layers"),
     (("gains", N, "--data", "IMAGES"), "put nn.Flatten() in front of the layers (convert --flat does)"),
     (("certify", ONE), "ask about its value (--property, spikecert range)"),
     (("certify", N, "--verifer", "trains"), "No such option: --verifer (Possible options: "),

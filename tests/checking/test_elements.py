@@ -161,22 +161,14 @@ def test_a_proof_of_a_sample_of_another_class_is_refused(proven, sealed):
 
 
 REFUSED = {
-    "a kind that is described otherwise": (
-        "kinds",
-        {"more": 1},
-        "neurons that differ and are described",
-    ),
+    "a kind that is described otherwise": ("kinds", {"more": 1}, "neurons that differ and are described"),
     "kinds of another shape": ("kinds", {"shape": [2, 3]}, "constants of another shape"),
     "amounts that are no truth": ("kinds", {"amounts": 0}, "neurons that differ and are described"),
     "a synapse of a growing current": ("synapse", {"decay": 1.5}, "constants outside their range"),
     "a synapse of a subnormal decay": ("synapse", {"decay": 1e-40}, "expected 0 or a modulus from"),
     "a delay that is a truth": ("synapse", {"delay": True}, "constants outside their range"),
     "a delay into the past": ("synapse", {"delay": -1}, "constants outside their range"),
-    "a synapse that is described otherwise": (
-        "synapse",
-        {"reset": "zero"},
-        "a Synapse that is described",
-    ),
+    "a synapse that is described otherwise": ("synapse", {"reset": "zero"}, "a Synapse that is described"),
     "a pool of indices": ("pool", {"return_indices": True}, "a max pool that is described otherwise"),
     "a pool without steps": ("pool", {"stride": 0}, "expected at least 1"),
     "a pool of padding": ("pool", {"padding": 2}, "is a pool that is not known"),

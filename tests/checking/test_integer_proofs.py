@@ -7,16 +7,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from spikecert import (
-    LIF,
-    IntegerLIF,
-    LInf,
-    SpikeFlip,
-    SpikingNetwork,
-    WholeDecay,
-    WholeInput,
-    moves_at_most,
-)
+from spikecert import LIF, IntegerLIF, LInf, SpikeFlip, SpikingNetwork, WholeDecay, WholeInput, moves_at_most
 from spikecert.certify.proofs import Disproved, Prover, Unproven
 from support.chips import CHIPS, Case, Overrun, around, failing, margins, tensor
 from support.drawn_chips import MOST, members, network

@@ -9,16 +9,7 @@ import torch
 from torch import Tensor
 from torch.fx import Interpreter, Node
 
-from spikecert import (
-    LIF,
-    LInf,
-    SpikingNetwork,
-    certified_radius,
-    from_torch,
-    load,
-    save,
-    verify,
-)
+from spikecert import LIF, LInf, SpikingNetwork, certified_radius, from_torch, load, save, verify
 from spikecert.models.conversion.refusal import ConversionRefused
 from spikecert.models.source import SourceArithmetic, SourceBox, weights_of
 from support.examples import THOROUGH, by_night

@@ -63,22 +63,10 @@ def no_firing_layer() -> SpikingNetwork:
 Case = tuple[Callable[[], object], type[Exception], str]
 
 CASES: dict[str, Case] = {
-    "dataset: unknown": (
-        lambda: dataset("imagenet"),
-        ValueError,
-        "dataset: got 'imagenet', expected one of",
-    ),
+    "dataset: unknown": (lambda: dataset("imagenet"), ValueError, "dataset: got 'imagenet', expected one of"),
     "root: no recordings": (lambda: dataset("nmnist"), FileNotFoundError, "nmnist needs Train/0.*pass it as root"),
-    "root: none": (
-        lambda: dataset("mnist"),
-        FileNotFoundError,
-        "mnist needs the file .* pass it as root",
-    ),
-    "root: cifar": (
-        lambda: dataset("cifar10"),
-        FileNotFoundError,
-        "needs the file data_batch_1 .*pass root",
-    ),
+    "root: none": (lambda: dataset("mnist"), FileNotFoundError, "mnist needs the file .* pass it as root"),
+    "root: cifar": (lambda: dataset("cifar10"), FileNotFoundError, "needs the file data_batch_1 .*pass root"),
     "epochs: zero": (lambda: train(epochs=0), ValueError, "epochs: got 0"),
     "batch_size: zero": (lambda: train(batch_size=0), ValueError, "batch_size: got 0"),
     "learning_rate: zero": (lambda: train(learning_rate=0.0), ValueError, "learning_rate: got 0.0"),
@@ -116,11 +104,7 @@ CASES: dict[str, Case] = {
         "labels: got values from 3 to 3",
     ),
     "labels: count": (lambda: data(labels=torch.zeros(5).long()), ValueError, "labels: got 5 for 6 inputs"),
-    "validation: empty": (
-        lambda: train(without_validation()),
-        ValueError,
-        "dataset: got an empty validation",
-    ),
+    "validation: empty": (lambda: train(without_validation()), ValueError, "dataset: got an empty validation"),
     "network: rate code": (
         lambda: fit(mlp((4, 2), encoding="rate"), data(), MSMPPD()),
         ValueError,

@@ -13,17 +13,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from spikecert import (
-    LIF,
-    LInf,
-    SpikingNetwork,
-    bounds,
-    circuit,
-    network_hash,
-    save,
-    smooth,
-    verify,
-)
+from spikecert import LIF, LInf, SpikingNetwork, bounds, circuit, network_hash, save, smooth, verify
 from spikecert.models import Dynamics
 from spikecert.models.circuit import Added, Algebra, Fired, Input, Mapped, Read, UnknownNode, fold
 from spikecert.models.elements import neurons

@@ -148,18 +148,8 @@ def test_what_does_not_fit_is_refused(plane: Dataset) -> None:
     x, digits = plane.train.inputs, dataset("digits")
     short = replace(plane, train=Split(x, plane.train.labels[:, :1]))
     for data, network, objective, told in (
-        (
-            plane,
-            start(plane),
-            CrossEntropy(),
-            "labels: got torch.float32, numbers, and CrossEntropy",
-        ),
-        (
-            plane,
-            start(plane),
-            MSE() + CertifiedLoss(),
-            "labels: got torch.float32, numbers, and CertifiedLoss",
-        ),
+        (plane, start(plane), CrossEntropy(), "labels: got torch.float32, numbers, and CrossEntropy"),
+        (plane, start(plane), MSE() + CertifiedLoss(), "labels: got torch.float32, numbers, and CertifiedLoss"),
         (digits, start(digits), 0.5 * MSE(), "labels: got torch.int64, classes, and MSE learns numbers"),
         (plane, mlp((2, 4, 3), 2), MSE(), "network: got 3 logits, expected the data set's 2 numbers of a target"),
         (short, start(plane), MSE(), r"dataset: got targets of shape \(288, 1\)"),

@@ -32,23 +32,11 @@ class Wrong(Engine):
 
 ANOTHER = "of another problem or batch"
 CHANGES: dict[str, tuple[Change, str]] = {
-    "another problem's": (
-        lambda a: [replace(each, problem="0" * 64) for each in a],
-        ANOTHER,
-    ),
-    "a problem without a name": (
-        lambda a: [replace(each, problem="") for each in a],
-        ANOTHER,
-    ),
+    "another problem's": (lambda a: [replace(each, problem="0" * 64) for each in a], ANOTHER),
+    "a problem without a name": (lambda a: [replace(each, problem="") for each in a], ANOTHER),
     "batch 0 as batch 2": (lambda a: [replace(a[0], index=2), *a[:2]], ANOTHER),
-    "one verdict too few": (
-        lambda a: [replace(a[0], verdicts=a[0].verdicts[1:]), *a[1:]],
-        ANOTHER,
-    ),
-    "one verdict too many": (
-        lambda a: [*a[:2], replace(a[2], verdicts=a[2].verdicts * 2)],
-        ANOTHER,
-    ),
+    "one verdict too few": (lambda a: [replace(a[0], verdicts=a[0].verdicts[1:]), *a[1:]], ANOTHER),
+    "one verdict too many": (lambda a: [*a[:2], replace(a[2], verdicts=a[2].verdicts * 2)], ANOTHER),
     "an answer twice": (lambda a: [a[0], *a], "batch 0, which is not open"),
     "a batch that nobody asked for": (lambda a: [*a, replace(a[0], index=7)], "batch 7, which is not open"),
     "no answer": (lambda a: [], "left batch 0 open"),

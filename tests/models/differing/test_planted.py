@@ -8,16 +8,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from spikecert import (
-    AdaptiveLIF,
-    Delay,
-    Recurrent,
-    RefractoryLIF,
-    SpikingNetwork,
-    Synapse,
-    VariedLIF,
-    differ,
-)
+from spikecert import AdaptiveLIF, Delay, Recurrent, RefractoryLIF, SpikingNetwork, Synapse, VariedLIF, differ
 from spikecert.models import DLIF, LIF
 from support.builds import PlainNetwork, loop, maps, network, samples, trained
 
@@ -109,12 +100,7 @@ PLANTED: dict[str, Case] = {
     "an adaptive threshold": (A, with_first(AdaptiveLIF(0.9, 1.0, 0.5)), "threshold", "adaptation"),
     "no reset": (A, with_first(LIF(0.9, reset="none")), "reset", "to zero against no reset"),
     "a reset by subtraction": (A, with_first(LIF(0.9, reset="subtract")), "reset", "by subtraction"),
-    "another amount": (
-        trained("subtract"),
-        trained("subtract", reset_amount=0.6),
-        "reset",
-        "d = 1 against 0.6",
-    ),
+    "another amount": (trained("subtract"), trained("subtract", reset_amount=0.6), "reset", "d = 1 against 0.6"),
     "a reset to zero from subtraction": (
         trained("subtract"),
         trained(),
