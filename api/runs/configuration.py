@@ -28,8 +28,8 @@ RUN = FileKind("file", "a TOML file or a record", most=4 * LONGEST_TEXT)
 def as_number(value: Any) -> Any:
     """Return "8/255" as a number, refuse true and false, leave other values to pydantic."""
     try:
-        return value if not isinstance(value, str | bool) else number(value)
-    except (TypeError, ValueError):
+        return number(str(value)) if isinstance(value, str | bool) else value
+    except ValueError:
         got = reprlib.repr(value) if isinstance(value, str) else str(value).lower()
         raise ValueError(f"got {got}, expected a number or a fraction such as 8/255") from None
 

@@ -58,6 +58,7 @@ def check_property_ties(ties: str | None) -> None:
 
 def check_coded(network: SpikingNetwork, events: Tensor, prop: object) -> None:
     """Raise ValueError for a property of latency-coded images that holds inputs: it asks about `events`."""
-    posed = isinstance(prop, Property) and not isinstance(prop, Robust)
-    if posed and property_goal(network, events, prop).inputs is not None:
+    if not isinstance(prop, Property) or isinstance(prop, Robust):
+        return
+    if property_goal(network, events, prop).inputs is not None:
         raise ValueError('property: got inputs, expected outputs alone for encoding "latency"')
