@@ -11,18 +11,7 @@ from .network_sets.tolerance import Tolerance
 from .pairs.equivalence import Equivalence, equivalent
 from .pairs.exact_twin import exact_twin
 from .perturbations import L2, EventChange, EventRegion, LInf, Perturbation, PixelBox, SpikeFlip, SpikeShift
-from .questions import (
-    Form,
-    Property,
-    abstains,
-    inputs,
-    moves_at_most,
-    output,
-    robust,
-    sample,
-    targeted,
-    top_k,
-)
+from .questions import Form, Property, abstains, inputs, moves_at_most, output, robust, sample, targeted, top_k
 from .radii.radius import Radius, certified_radius
 from .ranges import OutputRange, output_range
 from .smoothing import SmoothedVerdict, rate_certificate, rate_radius, smooth

@@ -4,6 +4,7 @@ import os
 
 import torch
 
+from ..kernels.loading import flushes
 from ..models.circuit import Circuit, circuit
 from ..models.networks import SpikingNetwork
 
@@ -49,11 +50,6 @@ def check_arithmetic(network: SpikingNetwork) -> Circuit:
         expected = "plain sums in batches of any size: torch.backends.mkldnn on, or torch.backends.nnpack off"
         raise ValueError(f"arithmetic: got a convolution by {min(others)}, expected {expected}")
     return made
-
-
-def flushes(dtype: torch.dtype) -> bool:
-    """Return whether this process takes subnormal numbers for 0."""
-    return not bool(torch.tensor(torch.finfo(dtype).tiny, dtype=dtype) / 4 > 0)
 
 
 def reduced_precision() -> str:

@@ -1,6 +1,7 @@
 """Ctrl-C while samples are decided: what is proven by then is not lost."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 
 from .verdicts import Verdict
 
@@ -23,6 +24,17 @@ class Unfinished(KeyboardInterrupt):
 def left_open(verifier: str, ties: str) -> Verdict:
     """Return the verdict of a sample that had no turn."""
     return Verdict("unknown", None, None, verifier, 0.0, f"{INTERRUPTED} before the first bound", ties)
+
+
+@contextmanager
+def keeping(verdicts: Sequence[Verdict], count: int, verifier: str, ties: str) -> Iterator[None]:
+    """Raise Unfinished where Ctrl-C comes within: `verdicts`, what it cut short has, open ones up to `count`."""
+    try:
+        yield
+    except KeyboardInterrupt as stopped:
+        known = [*verdicts, *getattr(stopped, "verdicts", ())]
+        none = left_open(verifier, known[0].ties if known else ties)
+        raise Unfinished([*known, *[none] * (count - len(known))]) from None
 
 
 def _least(verdicts: Sequence[Verdict]) -> str:

@@ -30,7 +30,7 @@ from .questions.forms import Property
 from .replay import evaluating
 from .sources import allowance_of, asked_within
 from .ties import STRICT, settled_ties
-from .unfinished import Unfinished, left_open
+from .unfinished import Unfinished, keeping
 from .verdicts import Verdict
 from .verifiers import VERIFIERS, MarginVerifier, Verifier
 from .verifiers.base import WITHIN, clean_failures, decided, stands
@@ -99,19 +99,19 @@ def verify(
         question = Asked.of(network, inputs, labels, perturbation, ties, seed)
         found = decide(question, chosen, checked_timeout(timeout), progress)
         return [replace(each, reason=network.called(each.reason)) for each in found]
+    rest = {"timeout": timeout, "seed": seed, "ties": ties, "memory": memory}
+    rest |= {"workers": workers, "figures": figures}
     if own_draws(network, inputs, labels):
-        rest = {"timeout": timeout, "seed": seed, "ties": ties, "memory": memory, "workers": workers}
-        rest |= {"figures": figures}
-        return [
-            verify(one, inputs[at], labels_at(labels, at), perturbation, chosen, **rest, progress=told)[0]
-            for one, at, told in sample_by_sample(network, inputs, progress)
-        ]
+        with keeping(verdicts := list[Verdict](), len(inputs), chosen.name, settled_ties(network, ties)):
+            for one, at, told in sample_by_sample(network, inputs, progress):
+                asked = one, inputs[at], labels_at(labels, at), perturbation, chosen
+                verdicts += verify(*asked, **rest, progress=told)
+        return verdicts
     if (codes := coded(network, inputs, perturbation)) is not None:
-        check_coded(labels)
-        rest = {"timeout": timeout, "seed": seed, "ties": ties, "memory": memory, "workers": workers}
+        check_coded(codes.network, codes.events, labels)
         asked = codes.network, codes.events, labels, perturbation, chosen
         try:
-            return _pictured(codes, verify(*asked, **rest, progress=progress, figures=figures))
+            return _pictured(codes, verify(*asked, **rest, progress=progress))
         except Unfinished as stopped:
             raise Unfinished(_pictured(codes, stopped.verdicts)) from None
     made = check_arithmetic(network)
@@ -135,7 +135,8 @@ def verify(
     memory, label = unless_none(at_least(1))("memory", memory), f"certify ({chosen.name})"
     count = workers if callable(workers) else partial(int, unless_none(at_least(1))("workers", workers) or 1)
     verdicts: list[Verdict] = []
-    with evaluating(network), asked_within(network, inputs, perturbation), Helpers(count) as crew:
+    kept = keeping(verdicts, len(inputs), chosen.name, ties)
+    with kept, evaluating(network), asked_within(network, inputs, perturbation), Helpers(count) as crew:
         made = replace(made, allowance=allowance_of(network))
         for start in range(0, len(inputs), CHUNK):
             part = slice(start, start + CHUNK)
@@ -151,8 +152,7 @@ def verify(
             check_arithmetic(network)  # progress, figures or workers may have changed what runs
             verdicts += found
             if interrupted:
-                none = left_open(chosen.name, ties)
-                raise Unfinished([*verdicts, *[none] * (len(inputs) - len(verdicts))])
+                raise KeyboardInterrupt
             progress(label, len(verdicts), len(inputs))
     return verdicts
 

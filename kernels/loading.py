@@ -27,14 +27,9 @@ from torch import Tensor
 T = TypeVar("T")
 SOURCES = Path(__file__).parent / "sources"
 COMPILERS = ("cc", "gcc", "clang")
-OPTIONS = (
-    "-O3",
-    "-march=native",
-    "-fno-math-errno",
-    "-fno-trapping-math",
-    "-shared",
-    "-fPIC",
-)
+OPTIONS = ("-O3", "-march=native", "-fno-math-errno", "-fno-trapping-math", "-shared", "-fPIC")
+LOOSE = "#if __FAST_MATH__|__FINITE_MATH_ONLY__|__ASSOCIATIVE_MATH__|__RECIPROCAL_MATH__\nint loose;\n#endif\n"
+"""Read before a source: a library has this name where its compiler took more freedom than it was given."""
 CONTRACTED = frozenset({"bits.c", "climb.c", "graph.c", "long.c", "prove.c", "ranges.c"})
 """Sources that need not round as torch does: there a product and a sum may be one operation, which loses less."""
 TIME_LIMIT = 120.0
@@ -47,10 +42,7 @@ RESETS = {"zero": 0, "subtract": 1, "none": 2}
 
 
 def load(
-    source: str,
-    dtype: torch.dtype,
-    bound: Callable[[ctypes.CDLL], T],
-    agrees: Callable[[T, torch.dtype], bool],
+    source: str, dtype: torch.dtype, bound: Callable[[ctypes.CDLL], T], agrees: Callable[[T, torch.dtype], bool]
 ) -> T | str:
     """Return the kernel of a source if it agrees with torch, or in one line why there is none.
 
@@ -118,10 +110,12 @@ def compiled_source(
     try:
         with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder:
             target = Path(folder) / "kernel.so"
-            command = [compiler, *OPTIONS, *defines, "-o", str(target), str(SOURCES / source)]
+            (before := Path(folder) / "loose.h").write_text(LOOSE, encoding="ascii")
+            files = ("-include", before, "-o", target, SOURCES / source)
+            command = [compiler, *OPTIONS, *defines, *map(str, files)]
             if (failure := _failure(command, Path(folder) / "said")) is not None:
                 return f"{compiler} {failure}"
-            functions = ctypes.CDLL(str(target))
+            functions = _loaded(str(target))
             if sys.platform == "linux":
                 _open_libraries()[name] = os.open(target, os.O_RDONLY)
             return functions
@@ -163,9 +157,27 @@ def _opened(name: str) -> ctypes.CDLL | None:
     """Return a library that is open already; None where it is not, or does not load."""
     file = _open_libraries().get(name)
     try:
-        return None if file is None else ctypes.CDLL(f"/proc/self/fd/{file}")
+        return None if file is None else _loaded(f"/proc/self/fd/{file}")
     except OSError:
         return None
+
+
+def _loaded(path: str) -> ctypes.CDLL:
+    """Return a library; raise OSError where it was built by -ffast-math, and undo what its start has set."""
+    flushed = flushes(torch.float64)
+    torch.set_flush_denormal(False)
+    try:
+        functions = ctypes.CDLL(path)
+        if flushes(torch.float64) or hasattr(functions, "loose"):
+            raise OSError("it is built with -ffast-math or the like, expected IEEE arithmetic: see CC")
+        return functions
+    finally:
+        torch.set_flush_denormal(flushed)
+
+
+def flushes(dtype: torch.dtype) -> bool:
+    """Return whether this thread takes subnormal numbers for 0."""
+    return not bool(torch.tensor(torch.finfo(dtype).tiny, dtype=dtype) / 4 > 0)
 
 
 def address(tensor: Tensor | None) -> int | None:

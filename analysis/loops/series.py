@@ -79,7 +79,7 @@ def power_sums(matrix: Matrix, start: Matrix, units: Sequence[Fraction]) -> Powe
             total, greatest, used = found
             return PowerSums(tuple(row[:columns] for row in total), greatest, used)
         powers *= 4
-    raise ValueError(f"K: got A + B·K of which no power up to {MOST_POWERS} is small, expected a stable one")
+    raise ValueError(f"A, B, G: got A + B·K of which no power up to {MOST_POWERS} is small, expected a stable one")
 
 
 def _summed(

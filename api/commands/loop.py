@@ -141,6 +141,8 @@ def _text(content: dict[str, Any]) -> str:
 def _conditions(content: dict[str, Any], asked: "Plant") -> list[tuple[str, str]]:
     """Return what the proof is about, in words."""
     step = "" if asked.dt is None else f", one step in {asked.dt:g} s"
+    spread = "none" if asked.spread is None else "of A {}, of B {}".format(*map(_rows, asked.spread))
+    checked = "the sums again, in exact arithmetic, with their infinite tails"
     found = [
         ("network", f"{content['network']}, SHA-256 {content['sha256']}"),
         ("plant", f"x⁺ = A·x + B·u + w{step}: A = {_rows(asked.A)}, B = {_rows(asked.B)}"),
@@ -148,15 +150,9 @@ def _conditions(content: dict[str, Any], asked: "Plant") -> list[tuple[str, str]
         ("membranes", "start anew at each control step" if asked.membranes == "reset" else "go on"),
         ("disturbance", f"|w| ≤ {asked.disturbance}"),
         ("noise", f"|n| ≤ {asked.noise} of the state that it sees"),
-        (
-            "spread",
-            "none" if asked.spread is None else f"of A {_rows(asked.spread[0])}, of B {_rows(asked.spread[1])}",
-        ),
+        ("spread", spread),
         ("result", content["why"]),
-        (
-            "checked",
-            "the sums again, in exact arithmetic, with their infinite tails" if content["checked"] else "–",
-        ),
+        ("checked", checked if content["checked"] else "–"),
     ]
     simulated = content["simulated"]
     return [*found, ("simulated", f"{simulated['runs']} runs of {simulated['steps']} steps, half from corners")]

@@ -4,7 +4,7 @@ import reprlib
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, BeforeValidator, Field, ValidationError, model_validator
+from pydantic import AfterValidator, BeforeValidator, Discriminator, Field, ValidationError, model_validator
 
 from spikecert.certify.attacks import ATTACKS
 from spikecert.certify.questions.texts import LONGEST
@@ -26,13 +26,12 @@ RUN = FileKind("file", "a TOML file or a record", most=4 * LONGEST_TEXT)
 
 
 def as_number(value: Any) -> Any:
-    """Return "8/255" as a number; leave other values to pydantic."""
-    if not isinstance(value, str):
-        return value
+    """Return "8/255" as a number, refuse true and false, leave other values to pydantic."""
     try:
-        return number(value)
+        return number(str(value)) if isinstance(value, str | bool) else value
     except ValueError:
-        raise ValueError(f"got {reprlib.repr(value)}, expected a number or a fraction such as 8/255") from None
+        got = reprlib.repr(value) if isinstance(value, str) else str(value).lower()
+        raise ValueError(f"got {got}, expected a number or a fraction such as 8/255") from None
 
 
 def _known(kind: str, table: Any) -> AfterValidator:
@@ -51,6 +50,9 @@ Finite = Annotated[float, NUMBER, Field(allow_inf_nan=False)]
 Channels = Annotated[tuple[Finite, ...], Field(min_length=1, max_length=1000)]
 Count = Annotated[int, Field(ge=1, le=2**31, strict=True)]
 Name = Annotated[str, Field(max_length=200)]
+FORMS = ("=number", "=list")
+"""How pydantic calls what a value may be that is one number or a list of them."""
+Form = Discriminator(lambda value: FORMS[isinstance(value, list | tuple)])
 Verifier = Annotated[str, _known("verifier", VERIFIERS)]
 Method = Annotated[str, _known("method", ATTACKS)]
 
@@ -281,8 +283,8 @@ def parsed(content: dict[str, Any], path: Path) -> Configuration:
 def first_mistake(error: ValidationError) -> str:
     """Return the first error in one line, with its key, and how many more there are."""
     first = error.errors(include_url=False, include_context=False, include_input=False)[0]
-    place = ".".join(map(str, first["loc"]))[:100]
+    place = ".".join(str(part) for part in first["loc"] if part not in FORMS)[:100]
     told = "unknown key" if first["type"] == "extra_forbidden" else one_line(first["msg"])
-    told = told.removeprefix("Value error, ")
+    told = told.removeprefix("Value error, ").replace("valid tuple", "list").replace("Tuple", "List")
     more = f" (and {error.error_count() - 1} more)" if error.error_count() > 1 else ""
     return f"{f'{place}: ' if place else ''}{told}{more}"

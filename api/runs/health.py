@@ -10,7 +10,8 @@ from pathlib import Path
 
 import torch
 
-from spikecert.certify.arithmetic import DTYPES, flushes, reduced_precision
+from spikecert.certify.arithmetic import DTYPES, reduced_precision
+from spikecert.kernels.loading import flushes
 from spikecert.processes.memory import free_memory
 
 LIBRARIES = {

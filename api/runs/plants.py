@@ -3,14 +3,14 @@
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, ValidationError, model_validator
+from pydantic import Field, Tag, ValidationError, model_validator
 
 from spikecert.files import FileKind
 from spikecert.files.toml_text import LONGEST_TEXT, read_toml
 from spikecert.models.validation import one_line
 from spikecert.reports.records.part import Part
 
-from .configuration import Finite, Name, Positive, Weight, first_mistake
+from .configuration import FORMS, Finite, Form, Name, Positive, Weight, first_mistake
 
 MOST_STATES = 64
 """And inputs, and numbers that the controller sees."""
@@ -19,11 +19,11 @@ PLANT = FileKind("plant", "a TOML file", most=4 * LONGEST_TEXT)
 Row = Annotated[tuple[Finite, ...], Field(min_length=1, max_length=MOST_STATES)]
 Matrix = Annotated[tuple[Row, ...], Field(min_length=1, max_length=MOST_STATES)]
 Radii = Annotated[tuple[Positive, ...], Field(min_length=1, max_length=MOST_STATES)]
-Spread = Annotated[
-    tuple[Annotated[tuple[Weight, ...], Field(min_length=1, max_length=MOST_STATES)], ...],
-    Field(min_length=1, max_length=MOST_STATES),
-]
 Bounds = Annotated[tuple[Weight, ...], Field(min_length=1, max_length=MOST_STATES)]
+Spread = Annotated[tuple[Bounds, ...], Field(min_length=1, max_length=MOST_STATES)]
+One, Several = Tag(FORMS[0]), Tag(FORMS[1])
+Scales = Annotated[Annotated[Positive, One] | Annotated[Radii, Several], Form]
+Sizes = Annotated[Annotated[Weight, One] | Annotated[Bounds, Several], Form]
 
 
 class Plant(Part):
@@ -40,10 +40,10 @@ class Plant(Part):
     box: Radii
     C: Matrix | None = None
     G: Matrix | None = None
-    scale: Positive | Radii = 1.0
-    gain: Positive | Radii = 1.0
-    disturbance: Weight | Bounds = 0.0
-    noise: Weight | Bounds = 0.0
+    scale: Scales = 1.0
+    gain: Scales = 1.0
+    disturbance: Sizes = 0.0
+    noise: Sizes = 0.0
     spread: tuple[Spread, Spread] | None = None
     membranes: Literal["reset", "kept"] = "reset"
     time: Literal["discrete", "continuous"] = "discrete"
@@ -58,6 +58,8 @@ class Plant(Part):
             raise ValueError(f"box: got {len(self.box)} numbers, expected {len(self.A)}, one a state")
         if self.names and len(self.names) != len(self.A):
             raise ValueError(f"names: got {len(self.names)}, expected {len(self.A)}, one a state")
+        if len(set(self.names)) < len(self.names):
+            raise ValueError(f"names: got {list(self.names)}, expected each once")
         return self
 
     @property

@@ -142,9 +142,9 @@ def attack(
             attack(one, inputs[at], labels_at(labels, at), perturbation, method, **asked, progress=told)
             for one, at, told in each
         ]
-        return joined(results, method.name, ties)
+        return joined(results, method.name, results[0].ties)
     if (codes := coded(network, inputs, perturbation)) is not None:
-        check_coded(labels)
+        check_coded(codes.network, codes.events, labels)
         rest = {"seed": seed, "batch_size": batch_size, "ties": given, "progress": progress}
         found = attack(codes.network, codes.events, labels, perturbation, method, **rest)
         return replace(found, inputs=codes.decoded(found.inputs, codes.images))
@@ -165,12 +165,7 @@ def attack(
 
 
 def _broken(
-    network: SpikingNetwork,
-    inputs: Tensor,
-    prop: Property,
-    perturbation: Perturbation,
-    method: Attack,
-    seed: int,
+    network: SpikingNetwork, inputs: Tensor, prop: Property, perturbation: Perturbation, method: Attack, seed: int
 ) -> AttackResult:
     """Return inputs at which a property fails, with the network's outputs there, run alone."""
     goal, inputs = property_goal(network, inputs.detach(), prop), inputs.detach()

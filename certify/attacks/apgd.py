@@ -170,12 +170,7 @@ class _Walk:
         return _Walk(*(value[mask] if isinstance(value, Tensor) else value for value in values))  # pyright: ignore[reportArgumentType]
 
     def advance(
-        self,
-        view: AttackView,
-        perturbation: RangedSet,
-        loss: str,
-        momentum: float,
-        generator: torch.Generator,
+        self, view: AttackView, perturbation: RangedSet, loss: str, momentum: float, generator: torch.Generator
     ) -> None:
         """Take one step and learn the slope there."""
         step = expand(self.share, self.point) * climb(perturbation, self.gradient, generator)

@@ -20,7 +20,7 @@ from ..verification import verify
 from .openness import LayerOpenness, openness
 
 RUNGS = ("interval", "trains", "linear")
-"""Verifiers that are asked without a limit of time."""
+"""Verifiers that are asked before "complete"; their limit, all of the time, is not told."""
 SHARES = (1 / 4, 1.0)
 """Shares of the time that "complete" is given, one after another."""
 SMALLER = (1 / 4, 1 / 2, 3 / 4, 1.0)
@@ -113,7 +113,7 @@ def explain(
         label: its class.
         sets: the threat model of all sizes, as in `Plan.sets`.
         epsilon: the size that is asked about.
-        timeout: seconds that "complete" is given at most; a quarter of it is tried first.
+        timeout: seconds that each question to a verifier is given at most; "complete" tries a quarter of it first.
         runs: random members of the set that are tried, beside what an attack reaches.
         seed: of the runs and the verifiers.
         ties: as in `verify`.
@@ -136,17 +136,18 @@ def explain(
     with evaluating(network), torch.no_grad():
         lead = float(_leads(network(one), labels))
         for name, limit in limits:
-            rungs.append(asked.rung(name, limit))
+            rungs.append(asked.rung(name, limit, timeout))
             progress("explain", len(rungs), steps)
         members = _members(asked, runs)
         layers = openness(network, one, asked.threat, members, step_spikes)
         outputs = network(members)
         progress("explain", steps - 2, steps)
         smaller = sorted({_whole(sets, share * epsilon) for share in SMALLER} - {0.0})
-        sizes = tuple((size, asked.margin(sets.around(size))) for size in smaller)
+        sizes = tuple((size, asked.margin(sets.around(size), timeout)) for size in smaller)
         progress("explain", steps - 1, steps)
     width = sets.tolerance(epsilon / 50)
-    radius = certified_radius(network, one, labels, sets, "trains", width, seed=seed, ties=ties)[0]
+    rest = {"timeout": timeout, "seed": seed, "ties": ties}
+    radius = certified_radius(network, one, labels, sets, "trains", width, **rest)[0]
     progress("explain", steps, steps)
     seen = float(_leads(outputs, labels.expand(len(members))).min())
     return SampleExplained(label, epsilon, lead, seen, len(members), tuple(rungs), sizes, layers, radius)
@@ -163,19 +164,19 @@ class _Posed:
     seed: int
     ties: str
 
-    def rung(self, name: str, limit: float | None) -> Rung:
+    def rung(self, name: str, limit: float | None, timeout: float) -> Rung:
         """Return what a verifier says; one that does not answer such a question says why."""
         rest = {"seed": self.seed, "ties": self.ties}
         try:
-            found = verify(self.network, self.sample, self.labels, self.threat, name, limit, **rest)[0]
+            found = verify(self.network, self.sample, self.labels, self.threat, name, limit or timeout, **rest)[0]
         except (TypeError, ValueError) as refusal:
             return Rung(name, "refused", None, limit, str(refusal))
         return Rung(name, found.status, found.margin, limit, found.reason)
 
-    def margin(self, threat: Perturbation) -> float:
+    def margin(self, threat: Perturbation, timeout: float) -> float:
         """Return the lead that "trains" proves in another set; nan where it proves none."""
         rest = {"seed": self.seed, "ties": self.ties}
-        margin = verify(self.network, self.sample, self.labels, threat, "trains", **rest)[0].margin
+        margin = verify(self.network, self.sample, self.labels, threat, "trains", timeout, **rest)[0].margin
         return math.nan if margin is None else margin
 
 

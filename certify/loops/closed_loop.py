@@ -26,7 +26,7 @@ from ...analysis.loops.ellipsoid import EllipsoidStability
 from ...analysis.loops.kept import KeptStability, kept_stability
 from ...analysis.loops.practical import LoopRound, PracticalStability, Rows, felt, limits, sums
 from ...analysis.loops.series import float_above
-from ...models.constants import at_least
+from ...models.constants import at_least, positive
 from ...models.networks import SpikingNetwork
 from ...models.validation import check_choice
 from ..perturbations import PixelBox
@@ -238,7 +238,7 @@ class ClosedLoop:
                 'membranes: got "kept", expected "reset": an error gain is of a controller without state'
             )
         radii = box_of(box, self.states)
-        chosen = self.fitted(radii) if G is None else rows_of("K", G, self.inputs, self.seen)
+        chosen = self.fitted(radii) if G is None else rows_of("G", G, self.inputs, self.seen)
         felt = [(r + n) * (1.0 + LOST) for r, n in zip(radii, self._noises, strict=True)]
         reach = [sum(abs(c) * r for c, r in zip(row, felt, strict=True)) for row in matrix_of(self.C).tolist()]
         unit, tiny = torch.finfo(self.network.dtype).eps, torch.finfo(self.network.dtype).tiny
@@ -249,7 +249,7 @@ class ClosedLoop:
         zero = torch.zeros(1, self.seen, dtype=self.network.dtype)
         K = tuple(tuple(map(float, row)) for row in np.asarray(chosen) @ matrix_of(self.C))
         errors, attained, points, closed = list[float](), list[float](), list[Tensor](), True
-        limit, begun = checked_timeout(timeout), time.perf_counter()
+        limit, begun, tolerance = checked_timeout(timeout), time.perf_counter(), positive("tolerance", tolerance)
         for j, row in enumerate(chosen):
             factors = [float(g * s) for g, s in zip(row, self._scales, strict=True)]
             form = self._gains[j] * output[j] - factors @ inputs
@@ -294,7 +294,7 @@ class ClosedLoop:
         radii, begun, limit = box_of(box, self.states), time.perf_counter(), checked_timeout(timeout)
         if self.membranes == "kept":
             if G is not None:
-                raise ValueError(f'K: got {G!r} with membranes "kept", expected None: the controller says it')
+                raise ValueError(f'G: got {G!r} with membranes "kept", expected None: the controller says it')
             return self._kept(radii)
         done, share, why = list[LoopRound](), 0.0, "the time was up"
         for _ in range(at_least(1)("rounds", rounds)):
@@ -305,7 +305,7 @@ class ClosedLoop:
             if (pole := self._pole(one.K)) >= 1.0:
                 if done:
                     break
-                raise ValueError(f"K: got A + B·K of spectral radius {pole:.6g}, expected a stable one, below 1")
+                raise ValueError(f"G: got A + B·G·C of spectral radius {pole:.6g}, expected a stable one, below 1")
             found = sums(self.A, self.B, one.K, radii)
             pushed = felt(self._disturbances, self.off, one.K, radii, one.error)
             reach = tuple(float_above(value) for value in limits(found, one.error, pushed))
@@ -428,7 +428,7 @@ class ClosedLoop:
         factors = np.asarray(self._gains) / np.asarray(self._scales)
         K = tuple(tuple(map(float, row)) for row in factors[:, None] * matrix_of(self.C))
         if (pole := self._pole(K)) >= 1.0:
-            raise ValueError(f"K: got A + B·K of spectral radius {pole:.6g}, expected a stable one, below 1")
+            raise ValueError(f"C: got A + B·K of spectral radius {pole:.6g}, expected a stable one, below 1")
         rest = self._gains, self.network.num_steps, self._disturbances, radii
         return kept_stability(self.A, self.B, K, *rest)
 

@@ -27,6 +27,7 @@ from ..bounds.intervals.interval import interval_spikes
 from ..bounds.trains.trains import window_spikes
 from ..replay import evaluating
 from ..ties import Goal, settled_ties
+from ..unfinished import keeping
 from ..verdicts import Verdict
 from .base import NetworkSet, Question
 from .searching import attacked
@@ -127,11 +128,12 @@ def decide(
         told = f"got 'enumeration' for {type(asked.networks).__name__}, which has more members than can be listed"
         raise ValueError(f"verifier: {told}, expected {', '.join(other for other in VERIFIERS if other != name)}")
     verdicts: list[Verdict] = []
-    for start in range(0, len(asked.labels), CHUNK):
-        part = asked.part(slice(start, start + CHUNK))
-        deadline = None if timeout is None else time.perf_counter() + timeout * len(part.labels)
-        verdicts += _Chunk(part, name, deadline).verdicts()
-        progress(f"certify ({name})", len(verdicts), len(asked.labels))
+    with keeping(verdicts, len(asked.labels), name, asked.ties):
+        for start in range(0, len(asked.labels), CHUNK):
+            part = asked.part(slice(start, start + CHUNK))
+            deadline = None if timeout is None else time.perf_counter() + timeout * len(part.labels)
+            verdicts += _Chunk(part, name, deadline).verdicts()
+            progress(f"certify ({name})", len(verdicts), len(asked.labels))
     return verdicts
 
 
@@ -153,13 +155,15 @@ class _Chunk:
             "attack": self._attacked,
             "enumeration": lambda asked: asked.networks.listed(asked.question(self.expired)),
         }
-        for name in self._order():
-            left = [index for index, verdict in enumerate(found) if verdict.status == "unknown"]
-            if not left or self.expired():
-                break
-            later = rungs[name](self.asked.part(torch.tensor(left, device=self.asked.labels.device)))
-            for index, verdict in zip(left, later, strict=True):
-                found[index] = _merged(found[index], verdict)
+        with keeping(found, len(found), self.verifier, self.asked.ties):
+            for name in self._order():
+                left = [index for index, verdict in enumerate(found) if verdict.status == "unknown"]
+                if not left or self.expired():
+                    break
+                for part in torch.tensor(left).split(1 if name == "enumeration" else len(left)):
+                    later = rungs[name](self.asked.part(part.to(self.asked.labels.device)))
+                    for index, verdict in zip(part.tolist(), later, strict=True):
+                        found[index] = _merged(found[index], verdict)
         return found
 
     def _order(self) -> tuple[str, ...]:

@@ -119,15 +119,9 @@ class StuckNeurons(NetworkSet):
             reason = f"the set has {count} members, above the {MOST_LISTED} that are run"
             none = Verdict("unknown", None, None, "enumeration", 0.0, reason, question.ties)
             return [none] * len(question.labels)
+        box, exact = self.enclosure, self.around is None
         return [
-            listed(
-                question,
-                index,
-                self.enclosure(sample[None]),
-                self._members(features),
-                features,
-                self.around is None,
-            )
+            listed(question, index, box(sample[None]), self._members(features), features, exact)
             for index, sample in enumerate(question.inputs)
         ]
 

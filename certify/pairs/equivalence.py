@@ -27,6 +27,7 @@ import torch
 from torch import Tensor, nn
 
 from ...models.constants import whole
+from ...models.deadline import LATE, Expired, ending, time_left
 from ...models.networks import SpikingNetwork
 from ...models.validation import check_plain
 from ..alike import Alike
@@ -123,9 +124,10 @@ def equivalent(
         asked = settled_set(build, asked)
     builds = _checked(a, b, inputs, asked)
     chosen = TRAINS if perturbation is None and verifier == "auto" else chosen
-    rest = {"verifier": chosen, "timeout": checked_timeout(timeout), "seed": whole("seed", seed)}
+    limit, rest = checked_timeout(timeout), {"verifier": chosen, "seed": whole("seed", seed)}
+    until = None if limit is None else time.perf_counter() + limit * 2 * len(inputs)
     with evaluating(a), evaluating(b):
-        found = _BuildsAsked(builds, inputs.detach(), asked, rest).answers()
+        found = _BuildsAsked(builds, inputs.detach(), asked, rest, until).answers()
     return [replace(each, reason=b.called(a.called(each.reason))) for each in found]
 
 
@@ -166,6 +168,22 @@ class _BuildsAsked:
     inputs: Tensor
     perturbation: Perturbation
     rest: dict[str, Any]
+    until: float | None
+
+    def expired(self) -> bool:
+        """Return whether the time is up."""
+        return self.until is not None and time.perf_counter() >= self.until
+
+    def verified(self, points: Tensor, labels: Tensor, asked: list[Perturbation], parts: int, **rest: Any) -> Any:
+        """Return each build's verdicts, in shares of what is left of the time, of which `parts` are for others."""
+        found = []
+        for turn, (build, around) in enumerate(zip(self.builds, asked, strict=True)):
+            end = time_left(self.until, parts + 2 - turn)
+            each = None if end is None else max(1e-3, end - time.perf_counter()) / len(points)
+            found.append(
+                verify(build, points.to(build.dtype), labels, around, timeout=each, **{**self.rest, **rest})
+            )
+        return found
 
     def answers(self) -> list[Equivalence]:
         """Return what is known of each sample: all that are left to bounds are verified together."""
@@ -186,12 +204,11 @@ class _BuildsAsked:
         started, inputs = time.perf_counter(), self.inputs[left]
         with torch.no_grad():
             labels = self.builds.a(inputs).argmax(1)
-        pairs = [
-            verify(build, inputs.to(build.dtype), labels, self._asked(build), **self.rest) for build in self.builds
-        ]
         sets = [self._asked(build) for build in self.builds]
+        pairs = self.verified(inputs, labels, sets, 1)
         mixed = sets[0] != sets[1]  # margins in units of their own
-        gaps = None if mixed else Gaps.of(*self.builds, inputs, labels, self.perturbation)
+        with ending(self.until):
+            gaps = None if mixed else Gaps.of(*self.builds, inputs, labels, self.perturbation)
         widest = [None] * len(left) if gaps is None else gaps.widest(labels)
         close = [False] * len(left) if gaps is None else gaps.proven(labels).tolist()
         each = (time.perf_counter() - started) / len(left)
@@ -223,7 +240,8 @@ class _BuildsAsked:
             reason = "one build's margin is proven to exceed the gap between both"
             return _told("equivalent", reason, started, gap=gap)
         points = [verdict.counterexample for verdict in verdicts if verdict.counterexample is not None]
-        for point in (*points, *_searched(self.builds, sample, label, self.perturbation, self.rest["seed"])):
+        seed = self.rest["seed"]
+        for point in (*points, *_searched(self.builds, sample, label, self.perturbation, seed, self.expired)):
             candidate = point.to(sample.dtype)
             allowed = bool(self.perturbation.contains(candidate[None], sample))
             if allowed and _differ(self.builds, candidate):
@@ -237,14 +255,15 @@ class _BuildsAsked:
         """Decide a set by all its members, each of which is verified as it is."""
         point, undecided = LInf(0.0, -torch.inf, torch.inf), 0
         for part in members.split(TOGETHER_AT):
+            if self.expired():
+                return _told("unknown", LATE, started)
             with torch.no_grad():
                 classes = [build(part.to(build.dtype)).argmax(1) for build in self.builds]
             for index in (classes[0] != classes[1]).nonzero().flatten().tolist():
                 if _differ(self.builds, part[index]):
                     reason = "the builds give a member of the set different classes"
                     return _told("different", reason, started, part[index].clone())
-            asked: dict[str, Any] = {**self.rest, "verifier": TRAINS}
-            pairs = [verify(build, part.to(build.dtype), classes[0], point, **asked) for build in self.builds]
+            pairs = self.verified(part, classes[0], [point] * 2, 0, verifier=TRAINS)
             undecided += sum(
                 not (one.status == other.status == "verified") for one, other in zip(*pairs, strict=True)
             )
@@ -302,7 +321,7 @@ class Joint(nn.Module):
 
 
 def _searched(
-    builds: Builds, sample: Tensor, label: Tensor, perturbation: Perturbation, seed: int
+    builds: Builds, sample: Tensor, label: Tensor, perturbation: Perturbation, seed: int, expired: Expired
 ) -> list[Tensor]:
     """Return inputs at which the builds may differ."""
     generator, found = torch.Generator().manual_seed(seed), []
@@ -312,13 +331,17 @@ def _searched(
         apart = answers[0] != answers[1]
         return list(drawn[apart])
     if isinstance(perturbation, RangedSet):
-        for leaves, keeps in ((builds.a, builds.b), (builds.b, builds.a)):
+        for leaves, keeps in (builds, builds[::-1]):
+            if expired():
+                break
             method, joint = PGD(restarts=4), Joint(leaves, keeps, int(label))
-            result = method(joint, sample, torch.zeros_like(label), perturbation, generator)  # pyright: ignore[reportArgumentType]
+            result = method(joint, sample, torch.zeros_like(label), perturbation, generator, expired=expired)  # pyright: ignore[reportArgumentType]
             found.append(result.inputs[0])
     else:
-        for build in builds:
+        for build in () if expired() else builds:
             inputs = sample.to(build.dtype)
-            result = quick_ensemble()(build, inputs, label, perturbation, generator, ties=builds.ties)
+            result = quick_ensemble()(
+                build, inputs, label, perturbation, generator, expired=expired, ties=builds.ties
+            )
             found.append(result.inputs[0].to(sample.dtype))
     return found

@@ -30,11 +30,7 @@ class Gaps:
 
     @staticmethod
     def of(
-        a: SpikingNetwork,
-        b: SpikingNetwork,
-        inputs: Tensor,
-        labels: Tensor,
-        perturbation: Perturbation,
+        a: SpikingNetwork, b: SpikingNetwork, inputs: Tensor, labels: Tensor, perturbation: Perturbation
     ) -> "Gaps | None":
         """Return what is known of two builds; None where nothing is.
 

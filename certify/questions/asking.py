@@ -56,7 +56,9 @@ def check_property_ties(ties: str | None) -> None:
         raise ValueError(f"ties: got {ties!r} beside a property, which says itself what a tie is: expected None")
 
 
-def check_coded(prop: object) -> None:
-    """Raise TypeError for a property of latency-coded images."""
-    if isinstance(prop, Property) and not isinstance(prop, Robust):
-        raise ValueError('property: got one for encoding "latency", expected labels or robust(label)')
+def check_coded(network: SpikingNetwork, events: Tensor, prop: object) -> None:
+    """Raise ValueError for a property of latency-coded images that holds inputs: it asks about `events`."""
+    if not isinstance(prop, Property) or isinstance(prop, Robust):
+        return
+    if property_goal(network, events, prop).inputs is not None:
+        raise ValueError('property: got inputs, expected outputs alone for encoding "latency"')

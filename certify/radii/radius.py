@@ -144,7 +144,7 @@ def certified_radius(
     if (first := takes_whole(network)) is not None:
         sets = whole_scale(sets, first)
     if (codes := coded(network, inputs, sets.around(0.0))) is not None:
-        check_coded(labels)
+        check_coded(codes.network, codes.events, labels)
         asked = codes.network, codes.events, labels, sets, verifier, tolerance
         rest = {"timeout": timeout, "seed": seed, "ties": ties}
         found = certified_radius(*asked, **rest, progress=progress, figures=figures)
@@ -179,12 +179,7 @@ def certified_radius(
 
 
 def _of_networks(
-    asked: Asked,
-    verifier: Verifier,
-    tolerance: float,
-    timeout: float | None,
-    progress: Progress,
-    figures: Figures,
+    asked: Asked, verifier: Verifier, tolerance: float, timeout: float | None, progress: Progress, figures: Figures
 ) -> list[Radius]:
     """Return the radii of a set of networks; `upper` is the size of a set that the member was found in."""
     grid = SizeGrid.of(asked, tolerance)

@@ -13,6 +13,7 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
+from ...models.deadline import TimeIsUp, ending
 from ..attacks import ATTACKS
 from ..attacks.backward import AdaptiveArctan
 from ..attacks.base import Attack
@@ -22,7 +23,7 @@ from ..problem import Problem
 from ..questions.rows import RowGoal
 from ..splitting.boxes import BoxSearch, BoxTarget, few_dimensions
 from ..verdicts import SoundnessError, Verdict
-from ..verifiers import TRAINS, AttackSearch, Verifier
+from ..verifiers import INTERVAL, TRAINS, AttackSearch, BoundVerifier, Verifier
 from ..verifiers.base import decided
 
 NEAR = 4.0
@@ -64,17 +65,26 @@ def least_value(problem: Problem, verifier: Verifier, tolerance: float) -> Least
     """
     goal = problem.goal
     assert isinstance(goal, RowGoal)
-    box, stage = problem.perturbation.enclosure(problem.inputs), TRAINS.stages_for(problem.circuit)[-1]
-    lower = goal.bounds(problem.circuit, box, problem.labels, stage)[:, 0]
-    found = LeastValue(lower, _alone(problem, problem.inputs), problem.inputs.clone(), TRAINS.name)
+    try:
+        with ending(problem.deadline):
+            lower, name = _bounded(problem, goal, TRAINS), TRAINS.name
+    except TimeIsUp:
+        lower, name = _bounded(problem, goal, INTERVAL), INTERVAL.name
+    found = LeastValue(lower, _alone(problem, problem.inputs), problem.inputs.clone(), name)
     if problem.circuit.whole or getattr(verifier, "split", "") == "inputs" or few_dimensions(problem):
         _by_boxes(problem, found, tolerance)
-    else:
+    elif not problem.expired():
         _by_attack(problem, found)
         _by_questions(problem, verifier, found, tolerance)
     if bool((found.attained < found.lower).any()):
         raise SoundnessError(f"a run lies below what {found.verifier} proved of its range")
     return found
+
+
+def _bounded(problem: Problem, goal: RowGoal, by: BoundVerifier) -> Tensor:
+    """Return what one bound proves, (batch,)."""
+    box, stage = problem.perturbation.enclosure(problem.inputs), by.stages_for(problem.circuit)[-1]
+    return goal.bounds(problem.circuit, box, problem.labels, stage)[:, 0]
 
 
 def _alone(problem: Problem, points: Tensor) -> Tensor:

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from ...models.circuit import Circuit
-from ...models.deadline import LATE, Expired, TimeIsUp, ending, never
+from ...models.deadline import LATE, Expired, TimeIsUp, ending, never, time_left
 from ...models.networks import SpikingNetwork
 from ...models.source import OWN
 from ..bounds.propagation import LogitBounds, logit_bounds
@@ -20,7 +20,7 @@ from ..bounds.trains.trains import step_spikes
 from ..branching.pace import Pace
 from ..perturbations import Perturbation
 from ..problem import Problem
-from ..unfinished import Unfinished, left_open
+from ..unfinished import Unfinished, keeping, left_open
 from ..verdicts import Verdict
 
 WITHIN = "a counterexample of the network is within the rounding of its source, which may take it otherwise"
@@ -55,6 +55,20 @@ def decided(verifier: Verifier, problem: Problem) -> tuple[Sequence[Verdict], bo
         return error.verdicts, True
     except KeyboardInterrupt:
         return [left_open(verifier.name, problem.ties)] * len(problem.labels), True
+
+
+def one_by_one(problem: Problem, name: str, decide: Callable[[Problem], Verdict]) -> list[Verdict]:
+    """Return each sample's verdict by itself; the samples that are left share the time that is left.
+
+    Raises:
+        Unfinished: on Ctrl-C, with these.
+    """
+    verdicts, count = list[Verdict](), len(problem.labels)
+    with keeping(verdicts, count, name, problem.ties):
+        for index in range(count):
+            one = problem.subset(torch.tensor([index], device=problem.labels.device))
+            verdicts.append(decide(replace(one, deadline=time_left(problem.deadline, count - index))))
+    return verdicts
 
 
 class MarginVerifier(Verifier):

@@ -25,7 +25,7 @@ from ...models.circuit import (
     fold,
 )
 from ...models.constants import at_least, settle
-from ...models.deadline import LATE, TimeIsUp, ending, time_left
+from ...models.deadline import LATE, TimeIsUp, ending
 from ...models.elements.integers import Stepped
 from ...models.elements.refractory import Refractory
 from ...models.elements.varied import Varied
@@ -39,7 +39,7 @@ from ..problem import Problem
 from ..rounding import Rounding
 from ..splitting.forks import point_bounds
 from ..verdicts import Verdict
-from .base import Verifier, falsified
+from .base import Verifier, falsified, one_by_one
 from .trains import TRAINS
 from .trains import exactly as exact_layers
 
@@ -77,11 +77,7 @@ class Enumeration(Verifier):
     def decide(self, problem: Problem) -> list[Verdict]:
         """Return each sample's verdict; the samples that are left share the time that is left."""
         _check_known(problem)
-        verdicts, count = [], len(problem.labels)
-        for index in range(count):
-            one = problem.subset(torch.tensor([index], device=problem.labels.device))
-            verdicts.append(self._one(replace(one, deadline=time_left(problem.deadline, count - index))))
-        return verdicts
+        return one_by_one(problem, self.name, self._one)
 
     def takes(self, problem: Problem) -> Tensor:
         """Return which samples have a set that is small enough, (batch,) of bool."""

@@ -9,19 +9,19 @@ left to move is one recording, which is run. What rounding leaves open there sta
 import math
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import ClassVar
 
 import torch
 from torch import Tensor
 
 from ...models.constants import at_least, settle
-from ...models.deadline import LATE, TimeIsUp, ending, time_left
+from ...models.deadline import LATE, TimeIsUp, ending
 from ..perturbations import SpikeShift
 from ..problem import Problem
 from ..splitting.move_parts import Parts, RankedEvents
 from ..verdicts import Verdict
-from .base import Verifier, falsified
+from .base import Verifier, falsified, one_by_one
 from .enumeration import Enumeration
 from .move_bounds import PartBound, bound_of, sums_are_kept
 
@@ -55,14 +55,13 @@ class MoveSplitting(Verifier):
 
     def decide(self, problem: Problem) -> list[Verdict]:
         """Return each sample's verdict; the samples that are left share the time that is left."""
-        small, count = self.enumeration.takes(problem).tolist(), len(problem.labels)
-        verdicts = []
-        for index in range(count):
-            one = problem.subset(torch.tensor([index], device=problem.labels.device))
-            one = replace(one, deadline=time_left(problem.deadline, count - index))
-            splitting = splits(one) and (not small[index] or sums_are_kept(one))
-            verdicts += [self._one(one)] if splitting else self.enumeration.decide(one)
-        return verdicts
+        return one_by_one(problem, self.name, self._alone)
+
+    def _alone(self, problem: Problem) -> Verdict:
+        """Return one sample's verdict, by what fits its set."""
+        small = bool(self.enumeration.takes(problem))
+        splitting = splits(problem) and (not small or sums_are_kept(problem))
+        return self._one(problem) if splitting else self.enumeration.decide(problem)[0]
 
     def takes(self, problem: Problem) -> bool:
         """Return whether there is a sample whose moves are split."""
@@ -173,11 +172,8 @@ class _MoveSearch:
         proven = self.problem.goal.proven(lower, self.problem.labels.expand(len(parts)))
         proven = self.problem.goal.holds(proven)
         self.done += len(parts)
-        self.least = (
-            min(self.least, float(self.problem.goal.least(lower)[proven].min()))
-            if bool(proven.any())
-            else self.least
-        )
+        if bool(proven.any()):
+            self.least = min(self.least, float(self.problem.goal.least(lower)[proven].min()))
         return proven
 
     def _failing(self, parts: Parts) -> Verdict | None:

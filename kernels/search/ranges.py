@@ -84,13 +84,7 @@ class CompiledRanges:
         functions.multipliers.restype = functions.narrow.restype = ctypes.c_int
         return CompiledRanges(functions)
 
-    def multipliers(
-        self,
-        rows: Tensor,
-        ends: tuple[Tensor, Tensor],
-        aims: Tensor,
-        adam: Adam,
-    ) -> Tensor:
+    def multipliers(self, rows: Tensor, ends: tuple[Tensor, Tensor], aims: Tensor, adam: Adam) -> Tensor:
         """Return good multipliers of each aim, (N, A, K).
 
         Args:
@@ -110,12 +104,7 @@ class CompiledRanges:
             raise MemoryError("ranges: no memory for the slabs of a node")
         return best
 
-    def narrow(
-        self,
-        layer: NarrowedLayer,
-        nodes: tuple[Tensor, ...],
-        adam: Adam,
-    ) -> tuple[Tensor, Tensor, Tensor]:
+    def narrow(self, layer: NarrowedLayer, nodes: tuple[Tensor, ...], adam: Adam) -> tuple[Tensor, Tensor, Tensor]:
         """Return both ends of each node's currents, (N, n), and which nodes are empty, (N,) of bool.
 
         Args:

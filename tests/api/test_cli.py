@@ -404,7 +404,11 @@ def test_range_prints_ends_that_hold_and_writes_their_proofs(run, model, tmp_pat
     for proof in checked["proofs"]:
         assert proof["label"] is None
         assert proof["property"]["told"].count("output") >= 2
-    for form, message in (("Y1 +", "form: got 'Y1 +'"), ("Y99", "property: got outputs[99]")):
-        outcome = run("range", model, "--samples", 1, "--form", form)
+    for form, more, message in (
+        ("Y1 +", (), "form: got 'Y1 +'"),
+        ("Y99", (), "property: got outputs[99]"),
+        ("Y0", ("--ties", "strict"), "ties: got 'strict'"),
+    ):
+        outcome = run("range", model, "--samples", 1, "--form", form, *more)
         assert outcome.status == 2
         assert message in outcome.err

@@ -37,7 +37,7 @@ ODD = {
         "a = " + "{b = " * 200 + "1" + "}" * 200,
         "within each other, expected at most 64",
     ),
-    "an array of many": (f"[threat]\nepsilon = [{HALVES}]", "epsilon: Tuple should have at most"),
+    "an array of many": (f"[threat]\nepsilon = [{HALVES}]", "epsilon: List should have at most"),
     "many wrong numbers": (f"[threat]\nepsilon = [{NOUGHTS}]", "epsilon.0: Input should be greater"),
     "many keys": ("".join(f"a{k} = 1\n" for k in range(10**4)), r"got \d+ keys, expected at most 100"),
     "a long key": ("k" * 10**5 + " = 1", "unknown key"),

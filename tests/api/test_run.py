@@ -109,7 +109,7 @@ def test_what_is_left_out_has_the_defaults_of_the_commands(run, model, tmp_path)
         (("[certify]", "[certfy]"), "mine.toml: certfy: unknown key"),
         (("verifiers =", "verifier ="), "mine.toml: certify.verifier: unknown key"),
         (('["interval"]', '["magic"]'), "mine.toml: certify.verifiers.0: verifier: got 'magic', expected one of"),
-        (('["interval"]', "[]"), "mine.toml: certify.verifiers: Tuple should have at least 1 item"),
+        (('["interval"]', "[]"), "mine.toml: certify.verifiers: List should have at least 1 item"),
         (("samples = 4", "samples = 0"), "mine.toml: data.samples: Input should be greater than or equal to 1"),
         (("samples = 4", "samples = 400"), "samples: got 400, expected at most the split's 300"),
         (("samples = 4", 'samples = "4"'), "mine.toml: data.samples: Input should be a valid integer"),

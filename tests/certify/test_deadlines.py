@@ -1,5 +1,6 @@
 """A time limit holds in the middle of one long call, whoever makes it, and what is known by then is said."""
 
+import copy
 import time
 from collections.abc import Callable
 from itertools import count
@@ -9,13 +10,16 @@ import pytest
 import torch
 from torch import nn
 
-from spikecert.certify import LInf, Verdict, certified_radius, verify
+from spikecert.certify import LInf, Verdict, certified_radius, equivalent, output, output_range, verify
+from spikecert.certify.explaining import explain
 from spikecert.certify.proofs import Prover, Unproven
+from spikecert.certify.scales import scale
 from spikecert.certify.verifiers import INTERVAL, TRAINS, VERIFIERS, BoundVerifier
 from spikecert.formats import read_vnnlib, verify_property
 from spikecert.models import LIF, Recurrent, SpikingNetwork, mlp
 from spikecert.models.deadline import TimeIsUp, check_time, ending
 
+LINF = scale("linf", 0.0, 1.0)
 LIMIT = 0.5
 """Seconds. Old versions took 3 to 90 s of CPU on each case here."""
 
@@ -165,3 +169,31 @@ def test_work_within_work_ends_with_the_first(monkeypatch: pytest.MonkeyPatch) -
         with pytest.raises(TimeIsUp):
             asked(2)
     asked(1)
+
+
+def rounded(network: SpikingNetwork) -> SpikingNetwork:
+    """Return another build: equivalence is open."""
+    found = copy.deepcopy(network)
+    for parameter in found.parameters():
+        parameter.data += 1e-4 * torch.randn_like(parameter)
+    return found
+
+
+ASKED: dict[str, tuple[float, Callable[[SpikingNetwork, torch.Tensor, torch.Tensor, float], object]]] = {
+    "equivalent": (2, lambda net, x, _, limit: equivalent(net, rounded(net), x, LInf(0.05), timeout=limit)),
+    "explain": (9, lambda net, x, y, limit: explain(net, x[0], int(y), LINF, 0.05, timeout=limit, runs=2)),
+    "output_range": (1, lambda net, x, _, limit: output_range(net, x, LInf(0.05), output[0], timeout=limit)),
+    "certified_radius": (1, lambda net, x, y, limit: certified_radius(net, x, y, timeout=limit)),
+}
+"""Public questions, of how many time limits each consists, and how it is asked."""
+
+
+@pytest.mark.parametrize("make", [loop, images, dense])
+@pytest.mark.parametrize("name", ASKED)
+def test_each_question_ends_soon_after_its_limit(name: str, make: Callable[[], SpikingNetwork]) -> None:
+    """Up to three seconds of one step: some took 33 where 1 was asked for."""
+    parts, ask = ASKED[name]
+    network, inputs, labels = case(make, 1)
+    started = time.process_time()
+    ask(network, inputs, labels, LIMIT)
+    assert time.process_time() - started < 1.1 * parts * LIMIT + 3

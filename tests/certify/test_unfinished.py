@@ -1,15 +1,19 @@
 """Ctrl-C while samples are decided: what is proven by then is told, and nothing that was lost counts as proven."""
 
+import copy
+from typing import Any
+
 import pytest
 import torch
 
-from spikecert import LInf, Verdict, verify
+from spikecert import LInf, RateDraws, SpikeFlip, SpikeShift, StuckNeurons, Verdict, verify
 from spikecert.certify import certify_set
 from spikecert.certify.branching.nodes.frontier import Frontier
 from spikecert.certify.branching.nodes.pool import NodePool
 from spikecert.certify.replay import margins
 from spikecert.certify.unfinished import Unfinished
 from spikecert.certify.verifiers import TRAINS, Ladder
+from spikecert.certify.verifiers.moves import MoveSplitting
 from spikecert.reports import Plan
 from spikecert.reports.making.parts import Interrupted, measure_in_parts
 from spikecert.reports.records.schema import Threat
@@ -126,3 +130,41 @@ def test_a_record_of_the_last_size_holds_the_bounds(case: Given, monkeypatch: py
     with pytest.raises(Interrupted) as caught:
         measure_in_parts("network", *case, other)
     assert caught.value.finished is None
+
+
+@pytest.mark.parametrize(
+    ("threat", "encoding", "verifier", "name", "after"),
+    [
+        (LInf(0.001), "rate", "trains", "enclosure", 3),
+        (StuckNeurons(1), "direct", "enumeration", "enclosure", 3),
+        (SpikeFlip(1), "none", "enumeration", "members", 3),
+        (SpikeShift(1, merge="add"), "none", MoveSplitting(), "members", 5),
+    ],
+)
+def test_samples_that_are_asked_one_by_one_keep_what_they_had(
+    case: Given, threat: Any, encoding: str, verifier: Any, name: str, after: int, monkeypatch: pytest.MonkeyPatch
+):
+    network, (_, inputs, _) = copy.deepcopy(case[0]), case
+    network.encoding, draws = encoding, torch.rand(4, 5, 4, dtype=torch.float64)
+    network.draws = RateDraws(draws)
+    inputs = (inputs[:, None] > draws.movedim(0, 1)).float() if encoding == "none" else inputs
+    with torch.no_grad():
+        asked = network, inputs, network(inputs).argmax(1), threat, verifier
+    whole = verify(*asked)
+    Interrupts(monkeypatch, type(threat), name, after)
+    with pytest.raises(Unfinished) as caught:
+        verify(*asked)
+    found = caught.value.verdicts
+    decided = [verdict for verdict in found if verdict.status != "unknown"]
+    assert len(found) == 5
+    assert 2 <= len(decided) < 5
+    assert decided == whole[: len(decided)]
+
+
+def test_progress_that_interrupts_loses_nothing(case: Given, decided: list[Verdict]):
+    def progress(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    with pytest.raises(Unfinished) as caught:
+        verify(*case, LInf(EPSILON), SLOW, progress=progress)
+    assert [verdict.status for verdict in caught.value.verdicts] == [verdict.status for verdict in decided]

@@ -19,10 +19,7 @@ BAD = {
     "says several lines": (r"printf 'one\ntwo\n' >&2; exit 1", "failed: two"),
     "crashes": ("kill -SEGV $$", "said nothing"),
     "writes no library": ("echo rubbish > $target", "no library that loads"),
-    "writes one without the functions": (
-        "exec cc -shared -x c -o $target /dev/null",
-        "no library that fits",
-    ),
+    "writes one without the functions": ("exec cc -shared -x c -o $target /dev/null", "no library that fits"),
     "writes nothing": ("exit 0", "no library that loads"),
     "is of no known format": (None, "no library that loads"),
 }
@@ -73,6 +70,26 @@ def test_a_compiler_that_does_not_do_its_work(name: str, tmp_path: Path, monkeyp
     compiler.chmod(0o755)
     monkeypatch.setenv("CC", str(compiler))
     falls_back(said)
+
+
+@pytest.mark.parametrize("more", ["-ffast-math", "-freciprocal-math", "-funsafe-math-optimizations"])
+@pytest.mark.parametrize("flushed", [False, True])
+def test_one_that_takes_freedom_changes_nothing_and_is_named(
+    more: str, flushed: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A library of -ffast-math sets flush-to-zero as it loads: later questions were refused, or it was used."""
+    compiler = tmp_path / "free-cc"
+    compiler.write_text(f'#!/bin/sh\nexec cc "$@" {more}\n')
+    compiler.chmod(0o755)
+    monkeypatch.setenv("CC", str(compiler))
+    torch.set_flush_denormal(flushed)
+    try:
+        told = spikes_kernel(torch.float32)
+        assert loading.flushes(torch.float32) is flushed
+    finally:
+        torch.set_flush_denormal(False)
+    assert isinstance(told, str)
+    assert f"{compiler} gave no library that loads: it is built with -ffast-math" in told
 
 
 def test_one_that_hangs_is_waited_for_once_and_ended(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

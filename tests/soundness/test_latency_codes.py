@@ -31,6 +31,8 @@ from spikecert import (
     save,
     verify,
 )
+from spikecert.certify import inputs as pixels
+from spikecert.certify import output, output_range, sample
 from spikecert.certify.latency_codes import coded
 from spikecert.certify.proofs.proving import Prover
 from spikecert.certify.replay import margins
@@ -94,6 +96,35 @@ def shifts(draw: st.DrawFn) -> SpikeShift:
     """Return moves within one budget or several; none at all, too."""
     count, total = draw(st.sampled_from([None, 0, 1, 2])), draw(st.sampled_from([None, 0, 1, 2, 3]))
     return SpikeShift(draw(st.sampled_from([None, 0])), count, total, draw(st.sampled_from(["or", "add"])))
+
+
+@examples(60)
+@given(network=networks(), seed=SEEDS, threat=shifts(), share=st.sampled_from([0.0, 0.5, 1.0]))
+def test_properties_and_ranges_agree_with_all_images(
+    network: SpikingNetwork, seed: int, threat: SpikeShift, share: float
+):
+    images, _ = images_of(network, seed, 1)
+
+    @torch.no_grad()
+    def values(changed: Tensor) -> Tensor:
+        outputs, own = network(changed).double(), network(images).double()
+        return outputs[:, 0] - outputs[:, 2] + 0.5 * own[0, 1]
+
+    form, truth = output[0] - output[2] + 0.5 * sample[1], values(every_image(network, images[0], threat))
+    least, most = float(truth.min()), float(truth.max())
+    (found,) = output_range(network, images, threat, form)
+    assert found.lower - 1e-5 <= least <= found.least + 1e-5
+    assert found.greatest - 1e-5 <= most <= found.upper + 1e-5
+    bound = least + share * (most - least) + (1e-3 if share == 1.0 else -1e-3)
+    (verdict,) = verify(network, images, form <= bound, threat)
+    assert verdict.status == ("verified" if share == 1.0 else "falsified")
+    told = attack(network, images, form <= bound, threat, "random-events")
+    assert told.ties == verdict.ties == "argmax"
+    assert verdict.counterexample is None or float(values(verdict.counterexample[None])) > bound
+    assert bool(told.success) == (float(values(told.inputs)) > bound)
+    for ask in (verify, attack):
+        with pytest.raises(ValueError, match="got inputs, expected outputs alone"):
+            ask(network, images, pixels[0] <= 2.0, threat)
 
 
 @examples(60)

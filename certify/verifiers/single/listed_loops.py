@@ -8,8 +8,9 @@ import torch
 from ....models.circuit import Recurred
 from ...bounds.long.long_trains import LONG
 from ...problem import Problem
+from ...unfinished import Unfinished
 from ...verdicts import Verdict
-from ..base import Verifier
+from ..base import Verifier, decided
 from ..enumeration import Enumeration
 
 UNASKED = "no small set of inputs of a layer that hears itself over many steps"
@@ -36,6 +37,9 @@ class ListedLoops(Verifier):
             return verdicts
         taken = self.enumeration.takes(problem).nonzero().flatten().tolist()
         part = problem.subset(torch.tensor(taken, device=problem.labels.device, dtype=torch.long))
-        for index, verdict in zip(taken, self.enumeration.decide(part) if taken else (), strict=True):
+        found, interrupted = decided(self.enumeration, part) if taken else ((), False)
+        for index, verdict in zip(taken, found, strict=True):
             verdicts[index] = verdict
+        if interrupted:
+            raise Unfinished(verdicts)
         return verdicts

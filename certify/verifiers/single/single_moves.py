@@ -10,7 +10,7 @@ from torch import Tensor
 
 from ....models.circuit import Fired, Mapped, Read, fold
 from ....models.constants import at_least, settle
-from ....models.deadline import TimeIsUp, ending, time_left
+from ....models.deadline import TimeIsUp, ending
 from ....models.rules import Leaky
 from ....models.running.readouts import LINEAR
 from ...bounds.events.moved_events import MovedEvents, first_layer
@@ -23,7 +23,7 @@ from ...perturbations import SpikeShift
 from ...problem import Problem
 from ...rounding import Rounding
 from ...verdicts import Verdict
-from ..base import Verifier, falsified
+from ..base import Verifier, falsified, one_by_one
 from ..enumeration import bounded, failing
 
 TOGETHER = 2**20
@@ -53,12 +53,7 @@ class OneMove(Verifier):
 
     def decide(self, problem: Problem) -> list[Verdict]:
         """Return each sample's verdict; the samples that are left share the time that is left."""
-        verdicts, count = [], len(problem.labels)
-        problem = replace(problem, made=problem.circuit)
-        for index in range(count):
-            one = problem.subset(torch.tensor([index], device=problem.labels.device))
-            verdicts.append(self._one(replace(one, deadline=time_left(problem.deadline, count - index))))
-        return verdicts
+        return one_by_one(replace(problem, made=problem.circuit), self.name, self._one)
 
     @torch.no_grad()
     def _one(self, problem: Problem) -> Verdict:

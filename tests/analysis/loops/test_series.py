@@ -39,5 +39,5 @@ def test_by_hand():
 
 @pytest.mark.parametrize("matrix", [[[1.0]], [[1.5]], [[0.0, 1.0], [-1.0, 0.0]]])
 def test_what_is_not_stable_is_refused(matrix):
-    with pytest.raises(ValueError, match="K: got A \\+ B·K of which no power"):
+    with pytest.raises(ValueError, match="G: got A \\+ B·K of which no power"):
         power_sums(exact(matrix), exact([[1.0]] * len(matrix)), [Fraction(1)] * len(matrix))

@@ -110,9 +110,11 @@ def test_a_coarse_controller_proves_nothing():
         (lambda: loop().certificate((1.0, float("inf"))), "box: got inf"),
         (lambda: loop().certificate((1.0,)), "box: got"),
         (lambda: loop().certificate((1.0, 0.0)), "box: got"),
-        (lambda: loop().certificate(BOX, [[1.0, 2.0]]), "K: got shape"),
-        (lambda: loop().certificate(BOX, [[-1.0]]), "K: got A \\+ B·K of spectral radius"),
-        (lambda: loop().certificate(BOX, [[float("nan")]]), "K: got nan"),
+        (lambda: loop().certificate(BOX, [[1.0, 2.0]]), "G: got shape"),
+        (lambda: loop().certificate(BOX, [[1.0]], tolerance=-1.0), "tolerance: got -1.0"),
+        (lambda: loop().error(BOX, [[1.0]], tolerance=0.0), "tolerance: got 0.0"),
+        (lambda: loop().certificate(BOX, [[-1.0]]), "G: got A \\+ B·G·C of spectral radius"),
+        (lambda: loop().certificate(BOX, [[float("nan")]]), "G: got nan"),
     ],
 )
 def test_what_is_no_loop_is_refused(make, told):

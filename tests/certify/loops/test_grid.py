@@ -105,9 +105,7 @@ def test_boxes_of_cells_are_counted():
         ),
         (
             lambda: ClosedLoop(
-                mlp((4, 2, 1), 2),
-                tuple(tuple(0.5 * (i == k) for k in range(4)) for i in range(4)),
-                ((1.0,),) * 4,
+                mlp((4, 2, 1), 2), tuple(tuple(0.5 * (i == k) for k in range(4)) for i in range(4)), ((1.0,),) * 4
             ).grid([1.0] * 4, 4),
             "cells: got 4 states",
         ),

@@ -13,6 +13,7 @@ from spikecert import (
     L2,
     LIF,
     LInf,
+    RateDraws,
     SpikingNetwork,
     abstains,
     attack,
@@ -128,6 +129,11 @@ def test_a_property_says_what_a_tie_is():
             ask(network(), X, prop, LInf(0.1), ties="strict")
     with pytest.raises(ValueError, match="ties: got 'strict' beside a property"):
         certified_radius(network(), X, prop, ties="strict")
+    rated, drawn = network(), torch.rand(network().num_steps, len(X), *X.shape[1:]).double()
+    for draws in (drawn[:, 0], drawn):  # which samples share, and of their own
+        rated.encoding, rated.draws = "rate", RateDraws(draws)
+        told = attack(rated, X, prop, LInf(0.1))
+        assert {told.ties} == {verdict.ties for verdict in verify(rated, X, prop, LInf(0.1), "trains")}
 
 
 def test_one_output_has_no_class():
