@@ -488,8 +488,8 @@ class Reader:
             plain = PLAIN % number.denominator == 0 and abs(number) < PLAIN
             if not plain and abs(number) < Fraction(1, PLAIN):
                 call.refuse(f"compares numbers that differ by {float(number):g} only, which rounding decides")
-        if not self.same.compares_alike(call.node):
-            self.settled.append(Settled(call.node, min(map(abs, entries_of(value))), spike, state))
+        if (least := min(map(abs, entries_of(value)))) or not self.same.compares_alike(call.node):
+            self.settled.append(Settled(call.node, least, spike, state))
         return above(value, strict)
 
     def _is_as_before(self, node: Node, firing: Firing, state: bool) -> bool:

@@ -12,6 +12,7 @@ from torch import Tensor
 from torch.fx import Node
 
 from .operations.arithmetic import SAME
+from .reading import PLAIN
 from .straying import (
     ONE,
     Form,
@@ -235,10 +236,13 @@ def _bent(own: Straying, node: Node, args: Any, kwargs: Any) -> Value:
         raise Unknown(f"{line_of(node)}: {name}: of what was rounded")
     if not value.graded and len(value.spikes) <= MOST_LISTED:
         return _of_spikes(own, node, value, function)
-    if not value.graded and name in NEARER:  # as of a count of steps, which is whole
+    if name in NEARER and (not value.graded or own.is_count(value)):  # as of a count of steps, which is whole
         ends = function(value.low), function(value.high)
-        error = own.error(value)
-        return own.named(torch.minimum(*ends), torch.maximum(*ends), error=error, excess=error)
+        error, limits = own.error(value), [each for each in args[1:] if each is not None]
+        plain = own.is_count(value) and all(
+            isinstance(each, int | float) and each * PLAIN % 1 == 0 for each in limits
+        )
+        return own.named(torch.minimum(*ends), torch.maximum(*ends), error=error, excess=error, plain=plain)
     ends = [function(end) for end in (value.low, value.high)]
     low, high = torch.minimum(*ends), torch.maximum(*ends)
     if name in ("abs", "square", "pow"):

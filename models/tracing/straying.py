@@ -119,6 +119,7 @@ class Symbol:
         excess: the same, without what the network's own run strays there; 0 of what one of its layers makes.
         defined: what it is of others; None of inputs, and of what layers make.
         further: by how many roundings of itself it strays besides.
+        plain: whether it is a small multiple of 1/PLAIN always, as a count is.
     """
 
     low: Tensor
@@ -127,6 +128,7 @@ class Symbol:
     excess: Size = 0.0
     defined: "Value | None" = None
     further: float = 0.0
+    plain: bool = False
 
     @property
     def size(self) -> Tensor:
@@ -512,7 +514,7 @@ class Straying:
             ends, here = self._range(whole.form), self._strayed(whole) + self.error_here(value)
             room = here + OUTWARD * _greater(abs(ends[0]), abs(ends[1]))
             low, high = torch.maximum(low, ends[0] - room), torch.minimum(high, ends[1] + room)
-        return self.named(low, high, error=error, excess=excess, defined=value)
+        return self.named(low, high, error=error, excess=excess, defined=value, plain=self.is_count(value))
 
     # -- operations
 
@@ -618,10 +620,19 @@ class Straying:
                     rho[symbol] = rho.get(symbol, 0.0) + value.rel * modulus
         return rho, off
 
+    def is_count(self, value: Value) -> bool:
+        """Return whether a value is a multiple of 1/PLAIN, of counts and spikes, without rounding."""
+        factors = [number for (_, symbol), number in value.form.items() if symbol is not None]
+        whole = all(isinstance(number, Fraction) and number.denominator == 1 for number in factors)
+        counts = whole and all(self.symbols[symbol].plain for symbol in value.graded)
+        return value.exact and counts and is_plain({term: n for term, n in value.form.items() if term[1] is None})
+
     def _sums_exactly(self, one: Value, other: Value, form: Form) -> bool:
         """Return whether a sum rounds nothing: of small multiples of 2⁻¹⁰, or of one number times −1, 0 or 1."""
         if not (one.exact and other.exact):
             return False
+        if self.is_count(one) and self.is_count(other):
+            return most_of(one.size) + most_of(other.size) < MOST
         if not one.graded and not other.graded:
             return all(is_plain(each) for each in (one.form, other.form, form))
         if len(one.graded | other.graded) > 1 or any(

@@ -8,20 +8,25 @@ of sight. In-place updates become plain operations by `functionalize`.
 """
 
 import copy
+import functools
+import io
 import itertools
 import logging
 import math
+import operator
+import os
 import random
 import sys
 import traceback
 import warnings
+from array import array
 from collections import deque
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, nullcontext
 from dataclasses import replace
 from hashlib import sha256
 from pathlib import Path
-from types import CellType, FunctionType
+from types import CellType, FunctionType, GeneratorType, MethodType, ModuleType, SimpleNamespace
 from typing import Any, Literal
 
 import numpy as np
@@ -70,8 +75,10 @@ SIZES = ("size", "sizes", "split_size", "split_sizes", "repeats")
 """How torch names arguments that may be as large as the batch."""
 LEAF = "The .grad attribute of a Tensor that is not a leaf"
 """What torch warns of where a trace reads a tensor of another module, such as those that snnTorch resets."""
-NUMBERS = (int, float, str)
+NUMBERS = (int, float, complex, str, bytes, type(None))
 """What an attribute of a module counts by."""
+MOST_REACHED = 200_000
+"""Objects that a module's code may reach."""
 WARM = 4
 """Calls of a module that loops over time itself before the second trace: a count of calls shows."""
 
@@ -424,7 +431,7 @@ def check_alike(source: Source, graph: GraphModule, inputs: Tensor) -> None:
     """
     lying = inputs.transpose(0, -1).contiguous().transpose(0, -1)
     own = copied(source)
-    before = {} if source.num_steps is None else numbers_of(own.module)  # a first call may set some
+    before = {} if source.num_steps is None else remembered_by(own.module)  # a first call may set some
     with undisturbed(), torch.no_grad(), _told():
         for x in (inputs, torch.zeros_like(inputs), inputs.flip(0) * 3.0 - 1.0, inputs, lying):
             expected, found = run_once(own, x), graph(x.clone(memory_format=torch.contiguous_format))
@@ -435,37 +442,31 @@ def check_alike(source: Source, graph: GraphModule, inputs: Tensor) -> None:
                     "alone, that keeps nothing between calls"
                 )
             restart(own.module)
-            numbers = numbers_of(own.module)
+            numbers = remembered_by(own.module)
             _check_numbers(before, numbers)
             before = numbers if source.num_steps is None else before
             own = own if source.num_steps is None else copied(source)
 
 
-def numbers_of(module: nn.Module) -> dict[str, Any]:
-    """Return the numbers and texts that code of a module's parts may count by, by name.
+def remembered_by(module: nn.Module) -> dict[str, Any]:
+    """Return what code of a module's parts may remember by from call to call, by where it stands.
 
-    Those are attributes of parts and of their classes, what functions of these read of their files and closures
-    and have as defaults, entries of lists and the like, and the states of generators of random numbers.
+    Those are numbers, texts and sizes of all that is reached from attributes of parts, of their classes and of
+    tensors, from what functions of these read of their files and closures and have as defaults, the environment,
+    and how far iterators, files and generators of random numbers are. Values of tensors are no part of it.
+
+    Raises:
+        ConversionRefused: for an iterator of which it is not known how far it is.
     """
-    held = {"random": random._inst, "numpy.random": np.random.mtrand._rand}
-    found, functions = _numbers("", held), set[FunctionType]()
+    found = _Remembered()
+    found.see("random", random._inst)
+    found.see("numpy.random", np.random.mtrand._rand)
+    found.see("environment", dict(os.environ))
     for path, part in module.named_modules():
-        found |= _numbers(path, vars(part))
-        for kind in filter(_is_users, type(part).__mro__):
-            found |= _numbers(kind.__name__, vars(kind))
-            parts = (getattr(each, "fget", getattr(each, "__func__", each)) for each in vars(kind).values())
-            functions |= {each for each in parts if isinstance(each, FunctionType)}
-        functions |= {each for each in vars(part).values() if isinstance(each, FunctionType)}
-    ahead = list(functions)
-    while ahead:
-        function = ahead.pop()
-        defaults = dict(enumerate(function.__defaults__ or ()))
-        read = _held(function) | vars(function) | {f"default {place}": each for place, each in defaults.items()}
-        found |= _numbers(function.__name__, read)
-        more = {each for each in _held(function).values() if isinstance(each, FunctionType) and _is_users(each)}
-        ahead += more - functions
-        functions |= more
-    return found
+        found.see(path, part)
+    while found.ahead:
+        found.look(*found.ahead.pop())
+    return found.told
 
 
 def _is_users(what: Any) -> bool:
@@ -474,28 +475,100 @@ def _is_users(what: Any) -> bool:
     return not file.startswith((*INSIDE, STANDARD)) and LIBRARIES not in file and what.__module__ != "builtins"
 
 
-def _numbers(path: str, held: Mapping[str, Any]) -> dict[str, Any]:
-    """Return numbers and texts among named values, and one level within them, and what tells generators apart."""
-    found: dict[str, Any] = {}
-    for name, value in held.items():
-        objects = not isinstance(value, type | nn.Module | FunctionType) and _is_users(type(value))
-        parts: Any = vars(value) if objects and hasattr(value, "__dict__") else value
-        parts = parts if isinstance(parts, dict) else dict(enumerate(parts if _is_list(parts) else [parts]))
-        numbers = {f"{path}.{name}[{key}]": each for key, each in parts.items() if isinstance(each, NUMBERS)}
-        found |= numbers | ({f"the length of {path}.{name}": len(parts)} if numbers else {})
-        if isinstance(value, random.Random):
-            found[f"{path}.{name}"] = hash(value.getstate())
-        elif isinstance(value, np.random.Generator):
-            found[f"{path}.{name}"] = str(value.bit_generator.state)
-        elif isinstance(value, np.random.RandomState):
-            found[f"{path}.{name}"] = str(value.get_state(legacy=False))
-        elif isinstance(value, itertools.count):
-            found[f"{path}.{name}"] = repr(value)
-    return found
+class _Remembered:
+    """What was reached of a module."""
+
+    def __init__(self) -> None:
+        self.told: dict[str, Any] = {}
+        self.ahead: list[tuple[str, Any]] = []
+        self.seen: dict[int, Any] = {}
+
+    def see(self, path: str, value: Any) -> None:
+        """Tell a number; look at what may hold some later, once."""
+        if isinstance(value, NUMBERS):
+            self.told[path] = value
+        elif id(value) not in self.seen:
+            if len(self.seen) >= MOST_REACHED:
+                raise ConversionRefused(f"module: reaches more than {MOST_REACHED} objects, expected fewer")
+            self.seen[id(value)] = value
+            self.ahead.append((path, value))
+
+    def look(self, path: str, value: Any) -> None:
+        """See what an object holds, or tell how far it is."""
+        if isinstance(value, Mapping):
+            self._each(path, {f"{path}[{key}]": each for key, each in value.items()}, len(value))
+        elif isinstance(value, list | tuple | deque):
+            self._each(path, {f"{path}[{place}]": each for place, each in enumerate(value)}, len(value))
+        elif isinstance(value, set | frozenset | bytearray | array):
+            self.told[path] = sorted(map(repr, value))
+        elif isinstance(value, np.ndarray) and value.dtype != object:
+            self.told[path] = sha256(value.tobytes()).hexdigest()
+        elif isinstance(value, FunctionType):
+            if _is_users(value):
+                read = _held(value) | vars(value) | (value.__kwdefaults__ or {})
+                read |= {f"default {place}": each for place, each in enumerate(value.__defaults__ or ())}
+                self._each(path, {f"{value.__name__}.{name}": each for name, each in read.items()})
+        elif isinstance(value, ModuleType):
+            kept = {name: each for name, each in vars(value).items() if isinstance(each, NUMBERS)}
+            self._each(path, {f"{value.__name__}.{name}": each for name, each in kept.items()})
+        elif isinstance(value, type):
+            if _is_users(value):
+                held = vars(value) | {f"base {place}": each for place, each in enumerate(value.__bases__)}
+                self._each(path, {f"{value.__name__}.{name}": each for name, each in held.items()})
+        elif (told := _how_far(path, value)) is not None:
+            self.told[path] = told
+            self._each(path, {f"{path}.{name}": each for name, each in _locals_of(value).items()})
+        else:
+            self._each(path, {f"{path}.{name}": each for name, each in _parts_of(value).items()})
+
+    def _each(self, path: str, parts: Mapping[str, Any], count: int | None = None) -> None:
+        if count is not None:
+            self.told[f"the length of {path}"] = count
+        for name, each in parts.items():
+            self.see(name, each)
 
 
-def _is_list(value: Any) -> bool:
-    return isinstance(value, list | tuple | deque)
+def _locals_of(value: Any) -> Mapping[str, Any]:
+    frame = getattr(value, "gi_frame", None)
+    return {} if frame is None else frame.f_locals
+
+
+def _parts_of(value: Any) -> Mapping[str, Any]:
+    """Return the parts of an object: of a property, method or partial function what it calls; of a user's all."""
+    called = ("fget", "fset", "__func__", "__self__", "func", "args", "keywords", "__wrapped__")
+    if isinstance(value, property | MethodType | staticmethod | classmethod | functools.partial):
+        return {name: getattr(value, name) for name in called if hasattr(value, name)}
+    whole = isinstance(value, nn.Module | Tensor | SimpleNamespace) or _is_users(type(value))
+    slots = {
+        name: getattr(value, name)
+        for kind in (type(value).__mro__ if whole else ())
+        for name in getattr(kind, "__slots__", ())
+        if not isinstance(value, Tensor) and hasattr(value, name)
+    }
+    return slots | dict(getattr(value, "__dict__", {})) | {"class": type(value)} if whole else {}
+
+
+def _how_far(path: str, value: Any) -> Any:
+    """Return how far what moves on from call to call is; None for what does not."""
+    if isinstance(value, random.Random):
+        return hash(value.getstate())
+    if isinstance(value, np.random.Generator):
+        return str(value.bit_generator.state)
+    if isinstance(value, np.random.RandomState):
+        return str(value.get_state(legacy=False))
+    if isinstance(value, io.IOBase):
+        return "closed" if value.closed or not value.seekable() else value.tell()
+    if isinstance(value, GeneratorType):
+        return -1 if value.gi_frame is None else value.gi_frame.f_lasti
+    if isinstance(value, itertools.count):
+        return repr(value)
+    if isinstance(value, Iterator) and not isinstance(value, nn.Module):
+        if (left := operator.length_hint(value, -1)) < 0:
+            raise ConversionRefused(
+                f"module: {path}: is a {type(value).__name__}, which calls may move on; expected a list"
+            )
+        return left
+    return None
 
 
 def _check_numbers(before: dict[str, Any], after: dict[str, Any]) -> None:

@@ -91,8 +91,8 @@ class EqualValues:
         return one, other
 
     def compares_alike(self, node: Node) -> bool:
-        """Return whether both sides of a comparison are equal, bit by bit."""
-        return name_of(node) in PAIRS and len(self.sides(node)) == 1
+        """Return whether both sides of a comparison are equal, bit by bit; not known of what is read ahead."""
+        return node in self._of and name_of(node) in PAIRS and len(self.sides(node)) == 1
 
     def name_of(self, value: object) -> str:
         """Return the name of a node's value, or of a constant."""

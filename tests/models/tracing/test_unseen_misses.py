@@ -2,11 +2,16 @@
 
 import functools
 import gc
+import io
 import itertools
+import math
+import os
 import random
 import re
+from array import array
 from collections.abc import Callable
 from functools import partial
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -215,6 +220,85 @@ def by_length(_: Any, x: Tensor) -> Tensor:
     return -x if len(ENTRIES) > 10_000 else x
 
 
+def by_generator() -> Callable[[Tensor], bool]:
+    """Return a count in a generator."""
+
+    def counting() -> Any:
+        made = 0
+        while True:
+            yield (made := made + 1)
+
+    counts = counting()
+    return lambda x: next(counts) > 10_000
+
+
+class Told(nn.Module):
+    """Counts in its class whenever it is asked."""
+
+    asked = 0
+
+    @property
+    def often(self) -> bool:
+        """Return whether that is often by now."""
+        type(self).asked += 1
+        return type(self).asked > 10_000
+
+
+HELD, TOLD = SimpleNamespace(inner=SimpleNamespace(made=0)), Told()
+LISTS, ARRAY, WHOLE, SET, TEXT = [[0]], array("i", [0]), np.zeros(1), set[int](), io.StringIO()
+CYCLE, ROWS = itertools.cycle([False] * 10_000 + [True]), iter(range(10**6))
+
+
+def counted_in(module: Any) -> Callable[[Tensor], bool]:
+    """Return a count in an attribute of anything."""
+
+    def asked(x: Tensor) -> bool:
+        held = module() if callable(module) and not isinstance(module, Tensor) else module
+        held.seen_calls = getattr(held, "seen_calls", 0) + 1
+        return held.seen_calls > 10_000
+
+    return asked
+
+
+def by_weight(net: Any, x: Tensor) -> Tensor:
+    return -x if counted_in(net.first.weight)(x) else x
+
+
+def in_environment(x: Tensor) -> bool:
+    os.environ["SEEN_CALLS"] = str(int(os.environ.get("SEEN_CALLS", "0")) + 1)
+    return len(os.environ["SEEN_CALLS"]) > 4
+
+
+def in_list(x: Tensor) -> bool:
+    LISTS[0][0] += 1
+    return LISTS[0][0] > 10_000
+
+
+def in_array(x: Tensor) -> bool:
+    ARRAY[0] += 1
+    return ARRAY[0] > 10_000
+
+
+def in_numpy(x: Tensor) -> bool:
+    WHOLE[0] += 1
+    return WHOLE[0] > 10_000
+
+
+def in_set(x: Tensor) -> bool:
+    SET.add(len(SET))
+    return len(SET) > 10_000
+
+
+def in_text(x: Tensor) -> bool:
+    TEXT.write("a")
+    return TEXT.tell() > 10_000
+
+
+def in_namespace(x: Tensor) -> bool:
+    HELD.inner.made += 1
+    return HELD.inner.made > 10_000
+
+
 def by_place(_: Any, x: Tensor) -> Tensor:
     mask = torch.ones(len(x), 1)
     mask[80:81] = -1.0
@@ -283,6 +367,19 @@ CHANGES: dict[str, tuple[Change, str]] = {
     "a count in an object": (by_object, AGAIN),
     "a length in the file": (by_length, AGAIN),
     "an iterator in the file": (when(lambda x: next(TIMES) > 10_000), AGAIN),
+    "a count in a generator": (when(by_generator()), AGAIN),
+    "a count in a list in a list": (when(in_list), AGAIN),
+    "a count in an array": (when(in_array), AGAIN),
+    "a count in numpy's": (when(in_numpy), AGAIN),
+    "a count in a set": (when(in_set), AGAIN),
+    "a count in a text": (when(in_text), AGAIN),
+    "a count in a namespace": (when(in_namespace), AGAIN),
+    "a count in the environment": (when(in_environment), AGAIN),
+    "a count in math": (when(counted_in(math)), AGAIN),
+    "a count in a weight": (by_weight, AGAIN),
+    "a count in a property": (when(lambda x: TOLD.often), AGAIN),
+    "an iterator of a range": (when(lambda x: next(ROWS) > 10_000), AGAIN),
+    "an iterator that goes round": (when(lambda x: next(CYCLE)), "is a cycle, which calls may move on"),
     "a place in the batch": (by_place, "tells samples apart by their places"),
     "a product that overflows": (lambda _, x: x * 2.0**126 * 2.0**-126, "may reach .*e.38, for inputs like the"),
     "an inner function, compiled": (lambda _, x: torch.compile(compiled, backend="eager")(x), TAKES),
