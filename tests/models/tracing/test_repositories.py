@@ -28,8 +28,6 @@ REFUSED = {
     "Spikformer": "a product of two signals (attention)",
     "GatedLIF": "reads its potential of step",
     "SNASNet": "fires at 2 of 3 steps",
-    "MPBN": "takes it away again, which rounds what it is added to; expected sums without it of up to 0.5; at a "
-    "threshold of 0.0057",
 }
 
 
