@@ -6,7 +6,8 @@ Which firings are one layer is a guess, and only what is proved of the guess cou
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from fractions import Fraction
-from functools import cached_property
+from functools import cached_property, reduce
+from operator import mul
 from typing import Any
 
 from ..conversion.refusal import ConversionRefused
@@ -22,6 +23,7 @@ from .polynomials import (
     Polynomial,
     above,
     image,
+    summed,
     unfolded,
 )
 from .reading import Firing, GraphReading
@@ -113,14 +115,14 @@ class _InAnotherStep:
 
     def signal(self, signal: Polynomial) -> Polynomial:
         """Return a signal, moved."""
-        found = Polynomial({})
+        parts = list[Polynomial]()
         for (spikes, graded), number in signal.terms.items():
-            term = Polynomial.of(number)
-            for spike in spikes:
-                later = self.layers.at(spike, self.by)
-                term = term * (Polynomial({}) if later is None else self.layers.spike(later))
-            found = found + (term if graded is None else term * self._graded(graded))
-        return found
+            factors = [] if graded is None else [self._graded(graded)]
+            later = [self.layers.at(spike, self.by) for spike in spikes]
+            if None not in later:
+                factors += [self.layers.spike(each) for each in later if each is not None]
+                parts.append(reduce(mul, factors[1:], factors[0]) * number if factors else Polynomial.of(number))
+        return summed(term for part in parts for term in part.terms.items())
 
     def _graded(self, graded: Graded) -> Polynomial:
         if graded not in self.done:

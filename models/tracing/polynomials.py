@@ -300,7 +300,7 @@ class Polynomial:
     """
 
     def __init__(self, terms: Mapping[Term, Coefficient]) -> None:
-        self.terms: dict[Term, Coefficient] = {term: number for term, number in terms.items() if number != ZERO}
+        self.terms: dict[Term, Coefficient] = {term: number for term, number in terms.items() if number}
         if len(self.terms) > MOST_TERMS:
             raise ConversionRefused(f"multiplies spikes to more than {MOST_TERMS} terms")
 
@@ -338,7 +338,8 @@ class Polynomial:
                 if two.terms.keys() == {ONE}:
                     return one * two.constant
         if not isinstance(other, Polynomial):
-            return Polynomial({term: number * other for term, number in self.terms.items()})
+            own = self.terms.items() if other else ()
+            return self if other == UNIT else Polynomial({term: number * other for term, number in own})
         terms = (
             (_product(one, two), number * factor)
             for one, number in self.terms.items()

@@ -240,17 +240,16 @@ def ends_of(terms: list[tuple[frozenset[int], Number]]) -> tuple[Size, Size]:
 
 
 def vanishing(terms: list[tuple[frozenset[int], Number]]) -> frozenset[tuple[int, int]]:
-    """Return the spikes, and states of these, in which a factor Σ c·Π s is 0."""
-    found = set[tuple[int, int]]()
-    for spike in {spike for spikes, _ in terms for spike in spikes}:
-        if all(spike in spikes for spikes, _ in terms):
+    """Return the spikes, and states of these, in which a factor Σ c·Π s of terms that are not 0 is 0."""
+    found, numbers = set[tuple[int, int]](), dict(terms)
+    for spike in {spike for spikes in numbers for spike in spikes}:
+        own = [spikes for spikes in numbers if spike in spikes]
+        if len(own) == len(numbers):
             found.add((spike, 0))
-        left: dict[frozenset[int], Number] = {}
-        for spikes, number in terms:
-            rest = spikes - {spike}
-            left[rest] = plus(left[rest], number) if rest in left else number
-        if all(is_zero(floated(number)) for number in left.values()):
-            found.add((spike, 1))
+        elif 2 * len(own) == len(numbers):  # each takes another one away
+            rests = ((numbers[spikes], numbers.get(spikes - {spike})) for spikes in own)
+            if all(rest is not None and is_zero(floated(plus(number, rest))) for number, rest in rests):
+                found.add((spike, 1))
     return frozenset(found)
 
 

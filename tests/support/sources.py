@@ -10,6 +10,8 @@ from torch import Tensor, nn
 
 from spikecert import LInf, SpikingNetwork, verify
 
+from .examples import THOROUGH
+
 
 class Spelled(nn.Module):
     """Two dense layers and a leaky neuron, written out, with something done to each of its numbers.
@@ -80,7 +82,7 @@ SPELLINGS: dict[str, Callable[[], Spelled]] = {
     "subnormal potential": partial(Spelled, potential=lambda v: v * 1e-43 * 1e21 * 1e22),
     "products": partial(Spelled, potential=multiplied),
     "products, subtracting": partial(Spelled, potential=multiplied, reset="subtract"),
-    "partial sums": partial(Spelled, sums=200),
+    "partial sums": partial(Spelled, sums=200 if THOROUGH else 50),
     "many steps": partial(Spelled, steps=40),
 }
 

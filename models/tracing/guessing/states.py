@@ -67,7 +67,8 @@ class LinearStates:
         """Return I[t] of potentials before the reset: what A does not make of the states, which have the names."""
         found, states = [], [Polynomial({})] * len(self.hears)
         for potential, spike, by in zip(potentials, spikes, names, strict=True):
-            kept = [sum((x * a for x, a in zip(states, row, strict=True)), Polynomial({})) for row in self.matrix]
+            rows = ([x * a for x, a in zip(states, row, strict=True) if a] for row in self.matrix)
+            kept = [summed(term for part in parts for term in part.terms.items()) for parts in rows]
             found.append(potential - kept[0])
             parts = zip(kept, self.hears, self.loses, strict=True)
             states = [shortened(one + found[-1] * hears, by) - spike * loses for one, hears, loses in parts]
@@ -93,11 +94,13 @@ def spelled(
 
 def _without(signal: Polynomial, known: dict[Excess, Polynomial]) -> Polynomial:
     """Return a signal without names of what was compared."""
-    parts = []
-    for (spikes, graded), factor in signal.terms.items():
-        named = isinstance(graded, Excess) and graded in known
-        term = Polynomial({(spikes, None if named else graded): factor})
-        parts.append(term * known[graded] if isinstance(graded, Excess) and named else term)
+    named = {each for each in signal.signals if isinstance(each, Excess) and each in known}
+    parts = [Polynomial({term: factor for term, factor in signal.terms.items() if term[1] not in named})]
+    for each in named:
+        factor = Polynomial(
+            {(own, None): number for (own, graded), number in signal.terms.items() if graded == each}
+        )
+        parts.append(known[each] * factor)
     return summed(term for part in parts for term in part.terms.items())
 
 
