@@ -104,8 +104,9 @@ def verify(
     if own_draws(network, inputs, labels):
         with keeping(verdicts := list[Verdict](), len(inputs), chosen.name, settled_ties(network, ties)):
             for one, at, told in sample_by_sample(network, inputs, progress):
-                asked = one, inputs[at], labels_at(labels, at), perturbation, chosen
-                verdicts += verify(*asked, **rest, progress=told)
+                verdicts += verify(
+                    one, inputs[at], labels_at(labels, at), perturbation, chosen, **rest, progress=told
+                )
         return verdicts
     if (codes := coded(network, inputs, perturbation)) is not None:
         check_coded(codes.network, codes.events, labels)

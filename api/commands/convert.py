@@ -101,8 +101,7 @@ def convert(
     sample = own if asked is None else asked
     if sample is None and isinstance(module, nn.Module):
         raise ValueError(f"shape: got neither it nor --data for {source}, expected inputs to compare it on")
-    pair = None if recorded is None else _recorded(recorded)
-    given = {"dt": dt, "reset": reset, "recorded": pair, "silent": silent or None}
+    given = {"dt": dt, "reset": reset, "recorded": recorded and _recorded(recorded), "silent": silent or None}
     settings = {name: value for name, value in given.items() if value is not None}
     rows = sample.flatten(1) if flat and sample is not None else sample
     made = converted(module, rows, num_steps, encoding, readout, seed, classes, ending=ending, **settings)

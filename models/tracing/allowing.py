@@ -34,6 +34,7 @@ from .straying import (
     Value,
     ends_of,
     gates_of,
+    gathered,
     met,
     moduli,
     modulus,
@@ -92,12 +93,11 @@ class Allowing:
     def expanded(self, value: Value, stop: int | None) -> Expanded:
         """Return a value over symbols that are no sums, and one potential."""
         known = {symbol: self._symbol(symbol, stop) for symbol in {*value.graded, *value.rho}}
-        form: Form = {}
-        for (spikes, symbol), number in value.form.items():
-            parts = {(frozenset[int](), None): Fraction(1)} if symbol is None else known[symbol].form
-            for (more, inner), by in parts.items():
-                term, found = (spikes | more, inner), times(number, by)
-                form[term] = plus(form[term], found) if term in form else found
+        form = gathered(
+            ((spikes | more, inner), times(number, by))
+            for (spikes, symbol), number in value.form.items()
+            for (more, inner), by in ({ONE: Fraction(1)} if symbol is None else known[symbol].form).items()
+        )
         factors = {symbol: most_of(size) for symbol, size in moduli(value.form).items()}
         rho, off = dict[int, float](), most_of(value.off) + value.rel * self.own.unit * factors.get(None, 0.0)
         gates, silent = list[Gates](), gates_of(value.form)

@@ -23,6 +23,7 @@ from .straying import (
     constant,
     filled,
     floated,
+    greater,
     is_boolean,
     is_plain,
     met,
@@ -50,16 +51,7 @@ MOVING = (
     *("reflection_pad1d", "reflection_pad2d", "replication_pad1d", "replication_pad2d", "flip", "roll"),
 )
 BENDING = (
-    "tanh",
-    "sigmoid",
-    "hardtanh",
-    "hardsigmoid",
-    "relu",
-    "clamp",
-    "clamp_min",
-    "clamp_max",
-    "abs",
-    "square",
+    *("tanh", "sigmoid", "hardtanh", "hardsigmoid", "relu", "clamp", "clamp_min", "clamp_max", "abs", "square"),
     "pow",
 )
 NEARER = ("relu", "clamp", "clamp_min", "clamp_max", "hardtanh")
@@ -73,15 +65,17 @@ BATCH_NORMS = ("native_batch_norm", "_native_batch_norm_legit_no_training", "_na
 POOLS = ("avg_pool2d", "avg_pool1d", "_adaptive_avg_pool2d", "adaptive_avg_pool2d", "adaptive_avg_pool1d")
 MAX_POOLS = ("max_pool2d_with_indices", "max_pool2d", "max_pool1d", "max_pool1d_with_indices")
 FILLING = (
-    "empty_like",
-    "new_empty",
-    "zeros_like",
-    "ones_like",
-    "full_like",
-    "fill",
-    "new_zeros",
-    "new_ones",
-    "new_full",
+    *(
+        "empty_like",
+        "new_empty",
+        "zeros_like",
+        "ones_like",
+        "full_like",
+        "fill",
+        "new_zeros",
+        "new_ones",
+        "new_full",
+    ),
     "zero",
 )
 
@@ -147,15 +141,11 @@ def _between(own: Straying, node: Node, args: Any, kwargs: Any) -> Value:
     found = own.sum(start, own.multiplied(apart, share, node), node)
     other = own.sum(end, own.multiplied(apart, own.sum(1.0, share, node, -1), node), node, -1)
     rho = {
-        symbol: _wider(found.rho.get(symbol, 0.0), other.rho.get(symbol, 0.0))
+        symbol: greater(found.rho.get(symbol, 0.0), other.rho.get(symbol, 0.0))
         for symbol in {*found.rho, *other.rho}
     }
-    off, gates = _wider(found.off, other.off), met(found.gates, other.gates)
+    off, gates = greater(found.off, other.off), met(found.gates, other.gates)
     return replace(found, rho=rho, off=off, rel=max(found.rel, other.rel), gates=gates)
-
-
-def _wider(one: Any, other: Any) -> Any:
-    return torch.maximum(*(torch.as_tensor(each, dtype=torch.float64) for each in (one, other)))
 
 
 def _compared(own: Straying, node: Node, args: Any, kwargs: Any, name: str) -> Value:

@@ -204,20 +204,28 @@ def plus(one: Number, other: Number) -> Number:
     return torch.as_tensor(floated(one) + floated(other), dtype=torch.float64)
 
 
+def gathered(terms: Iterable[tuple[Term, Number]]) -> Form:
+    """Return a sum of terms, some of which are the same."""
+    form: Form = {}
+    for term, number in terms:
+        form[term] = plus(form[term], number) if term in form else number
+    return form
+
+
+def product_of(one: Form, other: Form, merged: Callable[[Term, Term], Term]) -> Form:
+    """Return a product of two forms, whose terms become others."""
+    pairs = product(one.items(), other.items())
+    return gathered((merged(first, second), times(number, factor)) for (first, number), (second, factor) in pairs)
+
+
 def most_of(size: Size) -> float:
     return float(size.max()) if isinstance(size, Tensor) else float(size)
 
 
-def _greater(one: Size, other: Size) -> Size:
+def greater(one: Size, other: Size) -> Size:
     if isinstance(one, Tensor) or isinstance(other, Tensor):
         return torch.maximum(*(torch.as_tensor(each, dtype=torch.float64) for each in (one, other)))
     return max(one, other)
-
-
-def _lesser(one: Size, other: Size) -> Size:
-    if isinstance(one, Tensor) or isinstance(other, Tensor):
-        return torch.minimum(*(torch.as_tensor(each, dtype=torch.float64) for each in (one, other)))
-    return min(one, other)
 
 
 def _parts(form: Form) -> dict[int | None, list[tuple[frozenset[int], Number]]]:
@@ -270,7 +278,7 @@ def met(*gates: Gates) -> Gates:
 def moduli(form: Form) -> dict[int | None, Size]:
     """Return the largest modulus of each symbol's factor."""
     ends = {symbol: ends_of(terms) for symbol, terms in _parts(form).items()}
-    return {symbol: _greater(abs(low), abs(high)) for symbol, (low, high) in ends.items()}
+    return {symbol: greater(abs(low), abs(high)) for symbol, (low, high) in ends.items()}
 
 
 def constant(value: Any, dtype: torch.dtype) -> Value:
@@ -386,19 +394,16 @@ class Straying:
             if symbol is not None:
                 found = found + factor * self.symbols[symbol].error
         whole = self._mixed(value)
-        return found if whole is None else _lesser(found, self._strayed(whole) + self.error_here(value))
+        return found if whole is None else -greater(-found, -(self._strayed(whole) + self.error_here(value)))
 
     def strays_where(self, node: Node, fired: Node | None, holds: bool) -> Size:
         """Return how far what a node compares may stray, while an earlier comparison holds or does not."""
         value, spike = self.fired[node], None if fired is None else self.spike_at.get(fired)
         if spike is None:
             return self.error(value)
-        form: Form = {}
-        for (spikes, symbol), number in value.form.items():
-            if holds or spike not in spikes:
-                term = spikes - {spike}, symbol
-                form[term] = plus(form[term], number) if term in form else number
-        form = {term: number for term, number in form.items() if not is_zero(floated(number))}
+        own = [(term, number) for term, number in value.form.items() if holds or spike not in term[0]]
+        whole = gathered(((spikes - {spike}, symbol), number) for (spikes, symbol), number in own)
+        form = {term: number for term, number in whole.items() if not is_zero(floated(number))}
         rho = {
             symbol: share
             for symbol, share in value.rho.items()
@@ -470,7 +475,7 @@ class Straying:
         stray: Size = value.off
         for symbol, share in rho.items():
             stray = stray + share * self.unit * self.symbols[symbol].size
-        size = _greater(abs(inner_low), abs(inner_high))
+        size = greater(abs(inner_low), abs(inner_high))
         stray = stray + (value.rel * self.unit + OUTWARD) * size
         low, high = torch.maximum(low, inner_low - stray), torch.minimum(high, inner_high + stray)
         found = low.abs().maximum(high.abs())
@@ -511,7 +516,7 @@ class Straying:
         low, high = value.low.expand(shape), value.high.expand(shape)
         if whole is not None:
             ends, here = self._range(whole.form), self._strayed(whole) + self.error_here(value)
-            room = here + OUTWARD * _greater(abs(ends[0]), abs(ends[1]))
+            room = here + OUTWARD * greater(abs(ends[0]), abs(ends[1]))
             low, high = torch.maximum(low, ends[0] - room), torch.minimum(high, ends[1] + room)
         return self.named(low, high, error=error, excess=excess, defined=value, plain=self.is_count(value))
 
@@ -578,10 +583,7 @@ class Straying:
     def _summed(self, one: Value, other: Value, node: Node, sign: int, rounds: bool) -> Value:
         ends = (other.low, other.high) if sign > 0 else (-other.high, -other.low)
         low, high = one.low + ends[0], one.high + ends[1]
-        form = dict(one.form)
-        for term, number in other.form.items():
-            moved = number if sign > 0 else -number
-            form[term] = plus(form[term], moved) if term in form else moved
+        form = gathered([*one.form.items(), *((term, sign * number) for term, number in other.form.items())])
         rho, off = self._joined_errors(one, other)
         spread = (gates_of(each.form) for each in (one, other) if each.rel)
         gates = met(one.gates, other.gates, *spread)
@@ -645,14 +647,9 @@ class Straying:
         one, other = self.lifted(one), self.lifted(other)
         pairs = [end * with_ for end in (one.low, one.high) for with_ in (other.low, other.high)]
         low, high = reduce(torch.minimum, pairs), reduce(torch.maximum, pairs)
-        form: Form = {}
-        for (spikes, symbol), number in one.form.items():
-            for (more, beside), factor in other.form.items():
-                if symbol is not None and beside is not None:
-                    raise Unknown(f"{line_of(node)}: multiplies two signals")
-                term = spikes | more, beside if symbol is None else symbol
-                by = times(number, factor)
-                form[term] = plus(form[term], by) if term in form else by
+        if one.graded and other.graded:
+            raise Unknown(f"{line_of(node)}: multiplies two signals")
+        form = product_of(one.form, other.form, lambda x, y: (x[0] | y[0], y[1] if x[1] is None else x[1]))
         slop = any(isinstance(number, Tensor) for number in form.values())
         for value, factor in ((one, other), (other, one)):
             if factor.exact and not factor.graded:
@@ -694,18 +691,15 @@ class Straying:
         """Return one value where a mask holds, elsewhere another."""
         mask, one, other = map(self.lifted, (mask, one, other))
         low, high = torch.minimum(one.low, other.low), torch.maximum(one.high, other.high)
-        form: Form = {}
-        for value, where in ((one, mask.form), (other, _opposite(mask.form))):
-            for (spikes, symbol), number in value.form.items():
-                for (more, _), factor in where.items():
-                    term, by = (spikes | more, symbol), times(number, factor)
-                    form[term] = plus(form[term], by) if term in form else by
+        pairs = ((one.form, mask.form), (other.form, _opposite(mask.form)))
+        parts = (product_of(*pair, lambda x, y: (x[0] | y[0], x[1])) for pair in pairs)
+        form = gathered(term for part in parts for term in part.items())
         rho = {
-            symbol: _greater(one.rho.get(symbol, 0.0), other.rho.get(symbol, 0.0))
+            symbol: greater(one.rho.get(symbol, 0.0), other.rho.get(symbol, 0.0))
             for symbol in {*one.rho, *other.rho}
         }
         gates = met(one.gates, other.gates)
-        found = Value(low, high, form, max(one.rel, other.rel), rho, _greater(one.off, other.off), gates)
+        found = Value(low, high, form, max(one.rel, other.rel), rho, greater(one.off, other.off), gates)
         return self.made(low, high, node, found, any(isinstance(number, Tensor) for number in form.values()))
 
     def compared(self, node: Node, one: Any, other: Any, strict: bool) -> Value:
@@ -858,6 +852,4 @@ def _is_power(number: Number) -> bool:
 
 
 def _opposite(form: Form) -> Form:
-    found = {term: -number for term, number in form.items()}
-    found[ONE] = plus(found[ONE], Fraction(1)) if ONE in found else Fraction(1)
-    return found
+    return gathered([(ONE, Fraction(1)), *((term, -number) for term, number in form.items())])

@@ -26,7 +26,7 @@ from contextlib import contextmanager, nullcontext
 from dataclasses import replace
 from hashlib import sha256
 from pathlib import Path
-from types import CellType, FunctionType, GeneratorType, MethodType, ModuleType, SimpleNamespace
+from types import BuiltinMethodType, CellType, FunctionType, GeneratorType, MethodType, ModuleType, SimpleNamespace
 from typing import Any, Literal
 
 import numpy as np
@@ -495,10 +495,10 @@ class _Remembered:
 
     def look(self, path: str, value: Any) -> None:
         """See what an object holds, or tell how far it is."""
-        if isinstance(value, Mapping):
-            self._each(path, {f"{path}[{key}]": each for key, each in value.items()}, len(value))
-        elif isinstance(value, list | tuple | deque):
-            self._each(path, {f"{path}[{place}]": each for place, each in enumerate(value)}, len(value))
+        if isinstance(value, Mapping | list | tuple | deque):
+            self.told[f"the length of {path}"] = len(value)
+            parts = value.items() if isinstance(value, Mapping) else enumerate(value)
+            self._each({f"{path}[{key}]": each for key, each in parts})
         elif isinstance(value, set | frozenset | bytearray | array):
             self.told[path] = sorted(map(repr, value))
         elif isinstance(value, np.ndarray) and value.dtype != object:
@@ -507,36 +507,32 @@ class _Remembered:
             if _is_users(value):
                 read = _held(value) | vars(value) | (value.__kwdefaults__ or {})
                 read |= {f"default {place}": each for place, each in enumerate(value.__defaults__ or ())}
-                self._each(path, {f"{value.__name__}.{name}": each for name, each in read.items()})
+                self._each({f"{value.__name__}.{name}": each for name, each in read.items()})
         elif isinstance(value, ModuleType):
             kept = {name: each for name, each in vars(value).items() if isinstance(each, NUMBERS)}
-            self._each(path, {f"{value.__name__}.{name}": each for name, each in kept.items()})
+            self._each({f"{value.__name__}.{name}": each for name, each in kept.items()})
         elif isinstance(value, type):
             if _is_users(value):
                 held = vars(value) | {f"base {place}": each for place, each in enumerate(value.__bases__)}
-                self._each(path, {f"{value.__name__}.{name}": each for name, each in held.items()})
+                self._each({f"{value.__name__}.{name}": each for name, each in held.items()})
         elif (told := _how_far(path, value)) is not None:
             self.told[path] = told
-            self._each(path, {f"{path}.{name}": each for name, each in _locals_of(value).items()})
+            held = getattr(getattr(value, "gi_frame", None), "f_locals", {})
+            self._each({f"{path}.{name}": each for name, each in held.items()})
         else:
-            self._each(path, {f"{path}.{name}": each for name, each in _parts_of(value).items()})
+            self._each({f"{path}.{name}": each for name, each in _parts_of(value).items()})
 
-    def _each(self, path: str, parts: Mapping[str, Any], count: int | None = None) -> None:
-        if count is not None:
-            self.told[f"the length of {path}"] = count
+    def _each(self, parts: Mapping[str, Any]) -> None:
         for name, each in parts.items():
             self.see(name, each)
-
-
-def _locals_of(value: Any) -> Mapping[str, Any]:
-    frame = getattr(value, "gi_frame", None)
-    return {} if frame is None else frame.f_locals
 
 
 def _parts_of(value: Any) -> Mapping[str, Any]:
     """Return the parts of an object: of a property, method or partial function what it calls; of a user's all."""
     called = ("fget", "fset", "__func__", "__self__", "func", "args", "keywords", "__wrapped__")
-    if isinstance(value, property | MethodType | staticmethod | classmethod | functools.partial):
+    if isinstance(
+        value, property | MethodType | BuiltinMethodType | staticmethod | classmethod | functools.partial
+    ):
         return {name: getattr(value, name) for name in called if hasattr(value, name)}
     whole = isinstance(value, nn.Module | Tensor | SimpleNamespace) or _is_users(type(value))
     slots = {
@@ -564,18 +560,15 @@ def _how_far(path: str, value: Any) -> Any:
         return repr(value)
     if isinstance(value, Iterator) and not isinstance(value, nn.Module):
         if (left := operator.length_hint(value, -1)) < 0:
-            raise ConversionRefused(
-                f"module: {path}: is a {type(value).__name__}, which calls may move on; expected a list"
-            )
+            told = f"is a {type(value).__name__}, which calls may move on; expected a list"
+            raise ConversionRefused(f"module: {path}: {told}")
         return left
     return None
 
 
 def _check_numbers(before: dict[str, Any], after: dict[str, Any]) -> None:
     """Raise where a number is another after a call, and its start again: by it later calls may do otherwise."""
-    for name, value in before.items():
-        if name in after and after[name] != value and value == value:
-            told = name.removesuffix("[0]").removeprefix(".")
-            raise ConversionRefused(
-                f"module: changes {told} at each call; expected the same function at each call"
-            )
+    changed = [name for name, value in before.items() if name in after and after[name] != value == value]
+    if changed:
+        told = changed[0].removesuffix("[0]").removeprefix(".")
+        raise ConversionRefused(f"module: changes {told} at each call; expected the same function at each call")

@@ -76,9 +76,8 @@ def _side(text: str, build: Any) -> "BuildSide":
     from spikecert.models import SpikingNetwork, network_hash
     from spikecert.reports.comparing.difference_record import BuildSide
 
-    if isinstance(build, SpikingNetwork):
-        return BuildSide(name=build.called(text), sha256=network_hash(build))
-    return BuildSide(name=text, sha256=None)
+    whole = build if isinstance(build, SpikingNetwork) else None
+    return BuildSide(name=whole.called(text) if whole else text, sha256=network_hash(whole) if whole else None)
 
 
 def _written(

@@ -74,8 +74,7 @@ def explain(
     with Bars() as bars:
         rest = {"timeout": timeout, "runs": runs, "seed": asked.seed, "ties": ties, "progress": bars}
         found = explaining.explain(subject.network, chosen.inputs[sample], label, known.threat.scale, size, **rest)
-    name = subject.network.called(f"sample {sample} of {known.data.name}")
-    written = known.threat.short(size)
+    name, written = subject.network.called(f"sample {sample} of {known.data.name}"), known.threat.short(size)
     command = f"spikecert explain {shlex.quote(str(record))} --sample {sample} --model {shlex.quote(str(place))}"
     command += f" --epsilon {shlex.quote(written)} --timeout {timeout:g} --runs {runs}"
     if out is not None:

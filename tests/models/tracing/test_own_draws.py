@@ -5,19 +5,25 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor, nn
+from torch.overrides import TorchFunctionMode
 
 from spikecert import ConversionRefused, LInf, RateDraws, check_conversion, convert, into, load, save, verify
 
 STEPS, FEATURES = 5, 6
-kept: list[Tensor] = []
-"""What was drawn, in its order, where a test looks."""
+fresh = torch.rand_like
 
 
-def fresh(x: Tensor) -> Tensor:
-    """Return new numbers, and keep them."""
-    drawn = torch.rand_like(x)
-    kept.append(drawn)
-    return drawn
+class Drawn(TorchFunctionMode):
+    """Keeps what is drawn while it is entered, in its order."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.kept: list[Tensor] = []
+
+    def __torch_function__(self, func, types, args=(), kwargs=None):
+        found = func(*args, **(kwargs or {}))
+        self.kept += [found] if func is torch.rand_like else []
+        return found
 
 
 def signed(x: Tensor, factor: float = 1.0) -> Tensor:
@@ -79,10 +85,9 @@ ALL = UNSIGNED | SIGNED
 
 def by_what_it_drew(module: nn.Module, network, x: Tensor, factor: float, run) -> tuple[Tensor, Tensor]:
     """Return the outputs of a module, and of a network with just the numbers that the module drew."""
-    kept.clear()
-    with torch.no_grad():
+    with torch.no_grad(), Drawn() as draws:
         theirs = run(module, x)
-    drawn = torch.stack([each.reshape(x.shape) for each in kept]) * factor
+    drawn = torch.stack([each.reshape(x.shape) for each in draws.kept]) * factor
     network.draws = RateDraws(torch.nextafter(drawn, torch.tensor(-1.0)))  # at u = x both fire
     with torch.no_grad():
         return theirs, network(x)

@@ -61,13 +61,13 @@ class Norms(nn.Module):
 def in_a_sum() -> Norms:
     """Return a network in which a norm of each step is on one path of a sum."""
 
-    kept: list[Tensor] = []
+    kept = [torch.zeros(0)]
 
     def middle(net: Norms, t: int, s: Tensor) -> Tensor:
-        before = kept.pop() if t else torch.zeros_like(s)
+        before = kept[0] if t else torch.zeros_like(s)
         v = 0.5 * before + net.later[t](net.rec(s)) + s
         z = fires(v - 0.75)
-        kept.append(v * (1 - z))
+        kept[0] = v * (1 - z)
         return z
 
     return Norms(middle)

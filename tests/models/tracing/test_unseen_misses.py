@@ -244,7 +244,7 @@ class Told(nn.Module):
         return type(self).asked > 10_000
 
 
-HELD, TOLD = SimpleNamespace(inner=SimpleNamespace(made=0)), Told()
+HELD, TOLD = SimpleNamespace(inner=SimpleNamespace()), Told()
 LISTS, ARRAY, WHOLE, SET, TEXT = [[0]], array("i", [0]), np.zeros(1), set[int](), io.StringIO()
 CYCLE, ROWS = itertools.cycle([False] * 10_000 + [True]), iter(range(10**6))
 
@@ -253,9 +253,8 @@ def counted_in(module: Any) -> Callable[[Tensor], bool]:
     """Return a count in an attribute of anything."""
 
     def asked(x: Tensor) -> bool:
-        held = module() if callable(module) and not isinstance(module, Tensor) else module
-        held.seen_calls = getattr(held, "seen_calls", 0) + 1
-        return held.seen_calls > 10_000
+        module.seen_calls = getattr(module, "seen_calls", 0) + 1
+        return module.seen_calls > 10_000
 
     return asked
 
@@ -269,34 +268,14 @@ def in_environment(x: Tensor) -> bool:
     return len(os.environ["SEEN_CALLS"]) > 4
 
 
-def in_list(x: Tensor) -> bool:
-    LISTS[0][0] += 1
-    return LISTS[0][0] > 10_000
+def counted_at(held: Any) -> Callable[[Tensor], bool]:
+    """Return a count in the first entry of a container."""
 
+    def asked(x: Tensor) -> bool:
+        held[0] += 1
+        return held[0] > 10_000
 
-def in_array(x: Tensor) -> bool:
-    ARRAY[0] += 1
-    return ARRAY[0] > 10_000
-
-
-def in_numpy(x: Tensor) -> bool:
-    WHOLE[0] += 1
-    return WHOLE[0] > 10_000
-
-
-def in_set(x: Tensor) -> bool:
-    SET.add(len(SET))
-    return len(SET) > 10_000
-
-
-def in_text(x: Tensor) -> bool:
-    TEXT.write("a")
-    return TEXT.tell() > 10_000
-
-
-def in_namespace(x: Tensor) -> bool:
-    HELD.inner.made += 1
-    return HELD.inner.made > 10_000
+    return asked
 
 
 def by_place(_: Any, x: Tensor) -> Tensor:
@@ -368,12 +347,12 @@ CHANGES: dict[str, tuple[Change, str]] = {
     "a length in the file": (by_length, AGAIN),
     "an iterator in the file": (when(lambda x: next(TIMES) > 10_000), AGAIN),
     "a count in a generator": (when(by_generator()), AGAIN),
-    "a count in a list in a list": (when(in_list), AGAIN),
-    "a count in an array": (when(in_array), AGAIN),
-    "a count in numpy's": (when(in_numpy), AGAIN),
-    "a count in a set": (when(in_set), AGAIN),
-    "a count in a text": (when(in_text), AGAIN),
-    "a count in a namespace": (when(in_namespace), AGAIN),
+    "a count in a list in a list": (when(counted_at(LISTS[0])), AGAIN),
+    "a count in an array": (when(counted_at(ARRAY)), AGAIN),
+    "a count in numpy's": (when(counted_at(WHOLE)), AGAIN),
+    "a count in a set": (when(lambda x: SET.add(len(SET)) or len(SET) > 10_000), AGAIN),
+    "a count in a text": (when(lambda x: TEXT.write("a") and TEXT.tell() > 10_000), AGAIN),
+    "a count in a namespace": (when(counted_in(HELD.inner)), AGAIN),
     "a count in the environment": (when(in_environment), AGAIN),
     "a count in math": (when(counted_in(math)), AGAIN),
     "a count in a weight": (by_weight, AGAIN),
