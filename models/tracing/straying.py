@@ -40,6 +40,12 @@ All else (neurons of several numbers, rests, adaptive thresholds, sums that are 
 distance e of D[t] from its exact value as `stray`: spikes are then those of some exact v with v ≥ θ − e, or v ≤
 θ + e.
 
+Settled comparisons. What the reading decides by exact numbers (a potential that was reset, one that is further
+from its threshold than an earlier one by a constant c) must not be decided otherwise by rounding: c must be more
+than both sides stray by in that state of the earlier spike, or nothing may be rounded (`strays_where`).
+
+Counts. Multiples of 2⁻¹⁰ of moduli below 2¹² are added without rounding, whatever they are made of.
+
 Endings. softmax subtracts the maximum exactly and exp, the sum and the quotient take a few ulp (exp and log of
 torch on CPU within 4 ulp: an assumption), so that classes whose logits are 16u apart stay in order; log_softmax
 takes 16u·(1 + ln C).

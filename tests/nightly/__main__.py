@@ -18,7 +18,7 @@ TESTS = (sys.executable, "-m", "pytest", "--hypothesis-seed={seed}", "-p", "no:c
 BOTH = ("-n", "2", "--dist", "loadfile", "--no-loadscope-reorder")
 ALL = {"THOROUGH": "1"}
 VERSIONS = (sys.executable, "tests/nightly/versions.py")
-MUTANTS, MUTANT_MINUTES = 200, 60
+MUTANTS, MUTANT_MINUTES = 200, 50
 
 PARTS = (
     Part("tests", "all tests by day, with all examples, drawn anew", (*TESTS, *BOTH), 90, ALL),
@@ -38,7 +38,7 @@ PARTS = (
         folder="tests",
     ),
     Part(
-        "answers", "the frozen answers are what they were", (sys.executable, "benchmarks/answers", "compare"), 10
+        "answers", "the frozen answers are what they were", (sys.executable, "benchmarks/answers", "compare"), 20
     ),
     Part("newest", "a sample of tests under the newest dependencies", (*VERSIONS, "newest"), 25),
     Part("lowest", "a sample of tests under the lowest dependencies", (*VERSIONS, "lowest"), 25),
