@@ -25,8 +25,9 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, nullcontext
 from dataclasses import replace
 from hashlib import sha256
+from numbers import Number
 from pathlib import Path
-from types import BuiltinMethodType, CellType, FunctionType, GeneratorType, MethodType, ModuleType, SimpleNamespace
+from types import BuiltinMethodType, CellType, FunctionType, GeneratorType, MethodType, ModuleType
 from typing import Any, Literal
 
 import numpy as np
@@ -75,8 +76,10 @@ SIZES = ("size", "sizes", "split_size", "split_sizes", "repeats")
 """How torch names arguments that may be as large as the batch."""
 LEAF = "The .grad attribute of a Tensor that is not a leaf"
 """What torch warns of where a trace reads a tensor of another module, such as those that snnTorch resets."""
-NUMBERS = (int, float, complex, str, bytes, type(None))
+NUMBERS = (Number, np.generic, str, bytes, type(None))
 """What an attribute of a module counts by."""
+PLAIN_OBJECTS = ("types", "argparse", "queue")
+"""Modules of Python's own whose objects hold what a user put there."""
 MOST_REACHED = 200_000
 """Objects that a module's code may reach."""
 WARM = 4
@@ -459,11 +462,8 @@ def remembered_by(module: nn.Module) -> dict[str, Any]:
         ConversionRefused: for an iterator of which it is not known how far it is.
     """
     found = _Remembered()
-    found.see("random", random._inst)
-    found.see("numpy.random", np.random.mtrand._rand)
-    found.see("environment", dict(os.environ))
-    for path, part in module.named_modules():
-        found.see(path, part)
+    roots = {"random": random._inst, "numpy.random": np.random.mtrand._rand, "environment": dict(os.environ)}
+    found.ahead = [*roots.items(), *module.named_modules()]
     while found.ahead:
         found.look(*found.ahead.pop())
     return found.told
@@ -534,7 +534,8 @@ def _parts_of(value: Any) -> Mapping[str, Any]:
         value, property | MethodType | BuiltinMethodType | staticmethod | classmethod | functools.partial
     ):
         return {name: getattr(value, name) for name in called if hasattr(value, name)}
-    whole = isinstance(value, nn.Module | Tensor | SimpleNamespace) or _is_users(type(value))
+    plain = type(value).__module__ in PLAIN_OBJECTS
+    whole = plain or isinstance(value, nn.Module | Tensor) or _is_users(type(value))
     slots = {
         name: getattr(value, name)
         for kind in (type(value).__mro__ if whole else ())
@@ -548,10 +549,8 @@ def _how_far(path: str, value: Any) -> Any:
     """Return how far what moves on from call to call is; None for what does not."""
     if isinstance(value, random.Random):
         return hash(value.getstate())
-    if isinstance(value, np.random.Generator):
-        return str(value.bit_generator.state)
-    if isinstance(value, np.random.RandomState):
-        return str(value.get_state(legacy=False))
+    if isinstance(value, np.random.Generator | np.random.RandomState):
+        return str(getattr(value, "bit_generator", value._bit_generator).state)
     if isinstance(value, io.IOBase):
         return "closed" if value.closed or not value.seekable() else value.tell()
     if isinstance(value, GeneratorType):

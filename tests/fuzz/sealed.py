@@ -62,14 +62,8 @@ class Sealed:
 
 SIZES = (0, -1, 1, 2, 3, 64, 2**16, 2**17, 3 * 10**7, 2**31, 2**40, 2**63, 10**300, True, 2.0, "2", None, [2, 2])
 BOX = {"limit": 1.0, "factor": 1.0, "stray": 0.0, "least": 0.0}
-BOXES = (
-    [],
-    [BOX] * 2,
-    [BOX] * 10**4,
-    [{**BOX, "factor": 0.5}],
-    [{**BOX, "limit": 10**400}],
-    [{**BOX, "stray": True}],
-)
+WRONG = ({"factor": 0.5}, {"limit": 10**400}, {"stray": True})
+BOXES = ([], [BOX] * 2, [BOX] * 10**4, *([BOX | each] for each in WRONG))
 SETTINGS = {
     "source": (None, 1, {}, *({"boxes": boxes, "weights": "0" * 64} for boxes in BOXES)),
     "device": ("cpu", "cuda", "meta"),

@@ -6,10 +6,12 @@ import io
 import itertools
 import math
 import os
+import queue
 import random
 import re
 from array import array
 from collections.abc import Callable
+from fractions import Fraction
 from functools import partial
 from types import SimpleNamespace
 from typing import Any
@@ -198,26 +200,8 @@ def by_private(net: Any, x: Tensor) -> Tensor:
     return x if net._calls < 10_000 else -x
 
 
-class Counter:
-    """A number of its own."""
-
-    number = 0
-
-    def later(self) -> bool:
-        """Count, and return whether that is often by now."""
-        self.number += 1
-        return self.number > 10_000
-
-
-def by_object(net: Any, x: Tensor) -> Tensor:
-    if not hasattr(net, "counter"):
-        net.counter = Counter()
-    return -x if net.counter.later() else x
-
-
-def by_length(_: Any, x: Tensor) -> Tensor:
-    ENTRIES.append(1)
-    return -x if len(ENTRIES) > 10_000 else x
+class Holder:
+    """What a user's objects are."""
 
 
 def by_generator() -> Callable[[Tensor], bool]:
@@ -246,6 +230,7 @@ class Told(nn.Module):
 
 HELD, TOLD = SimpleNamespace(inner=SimpleNamespace()), Told()
 LISTS, ARRAY, WHOLE, SET, TEXT = [[0]], array("i", [0]), np.zeros(1), set[int](), io.StringIO()
+QUEUE = queue.Queue[int]()
 CYCLE, ROWS = itertools.cycle([False] * 10_000 + [True]), iter(range(10**6))
 
 
@@ -343,13 +328,16 @@ CHANGES: dict[str, tuple[Change, str]] = {
     "a count in a default": (by_default, AGAIN),
     "a count in the class": (by_class, AGAIN),
     "a count in private": (by_private, AGAIN),
-    "a count in an object": (by_object, AGAIN),
-    "a length in the file": (by_length, AGAIN),
+    "a count in an object": (when(counted_in(Holder())), AGAIN),
+    "a length in the file": (when(lambda x: ENTRIES.append(1) or len(ENTRIES) > 10_000), AGAIN),
     "an iterator in the file": (when(lambda x: next(TIMES) > 10_000), AGAIN),
     "a count in a generator": (when(by_generator()), AGAIN),
     "a count in a list in a list": (when(counted_at(LISTS[0])), AGAIN),
     "a count in an array": (when(counted_at(ARRAY)), AGAIN),
     "a count in numpy's": (when(counted_at(WHOLE)), AGAIN),
+    "a count of numpy's": (when(counted_at([np.int64(0)])), AGAIN),
+    "a count in a fraction": (when(counted_at([Fraction(0)])), AGAIN),
+    "a count in a queue": (when(lambda x: QUEUE.put(1) or QUEUE.qsize() > 10_000), AGAIN),
     "a count in a set": (when(lambda x: SET.add(len(SET)) or len(SET) > 10_000), AGAIN),
     "a count in a text": (when(lambda x: TEXT.write("a") and TEXT.tell() > 10_000), AGAIN),
     "a count in a namespace": (when(counted_in(HELD.inner)), AGAIN),
