@@ -398,7 +398,7 @@ def _check_settled(straying: Straying, reading: GraphReading) -> None:
     """Raise Beyond where rounding may turn a comparison that exact numbers decide."""
     for each in reading.settled:
         fired = None if each.firing is None else reading.firings[each.firing]
-        if each.node not in straying.fired:  # of what nothing reads, or beside an endless number
+        if not isinstance(straying.values.get(each.node), Value):  # of what nothing reads, or no signal
             continue
         holds = fired is not None and each.fires != fired.turned
         strays = most_of(straying.strays_where(each.node, None if fired is None else fired.node, holds))

@@ -403,8 +403,8 @@ class Straying:
         return found if whole is None else -greater(-found, -(self._strayed(whole) + self.error_here(value)))
 
     def strays_where(self, node: Node, fired: Node | None, holds: bool) -> Size:
-        """Return how far what a node compares may stray, while an earlier comparison holds or does not."""
-        value, spike = self.fired[node], None if fired is None else self.spike_at.get(fired)
+        """Return how far what a node compares, or is, may stray, while an earlier comparison holds or does not."""
+        value, spike = self.fired.get(node, self.values[node]), None if fired is None else self.spike_at.get(fired)
         if spike is None:
             return self.error(value)
         own = [(term, number) for term, number in value.form.items() if holds or spike not in term[0]]
