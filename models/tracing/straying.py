@@ -404,7 +404,8 @@ class Straying:
 
     def strays_where(self, node: Node, fired: Node | None, holds: bool) -> Size:
         """Return how far what a node compares, or is, may stray, while an earlier comparison holds or does not."""
-        value, spike = self.fired.get(node, self.values[node]), None if fired is None else self.spike_at.get(fired)
+        value: Value = self.fired[node] if node in self.fired else self.values[node]
+        spike = None if fired is None else self.spike_at.get(fired)
         if spike is None:
             return self.error(value)
         own = [(term, number) for term, number in value.form.items() if holds or spike not in term[0]]

@@ -550,7 +550,7 @@ def _how_far(path: str, value: Any) -> Any:
     if isinstance(value, random.Random):
         return hash(value.getstate())
     if isinstance(value, np.random.Generator | np.random.RandomState):
-        return str(getattr(value, "bit_generator", value._bit_generator).state)
+        return str(value._bit_generator.state)  # pyright: ignore[reportAttributeAccessIssue]
     if isinstance(value, io.IOBase):
         return "closed" if value.closed or not value.seekable() else value.tell()
     if isinstance(value, GeneratorType):

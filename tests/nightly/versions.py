@@ -17,7 +17,8 @@ BOUND = re.compile(r"([A-Za-z0-9_.-]+)>=([0-9.]+)")
 EXTRAS = ".[dev,ray,events,tensorboard,docs]"
 BESIDE = ("appdirs", "pyyaml", "ninja", "tqdm", "h5py", "loguru")
 """What the libraries of requirements/lirpa.txt and snn.txt import, as the Makefile has it."""
-LEFT = shutil.ignore_patterns(".git", ".venv", "build", "runs", "__pycache__", "*.egg-info")
+LEFT = {".git", ".venv", "build", "runs", "spikecert.egg-info"}
+"""What the root has that is no part of the tree."""
 
 
 def lowest(dependencies: list[str]) -> list[str]:
@@ -79,7 +80,9 @@ def main() -> int:
     asked = parser.parse_args()
     folder = ROOT / "build" / "nightly" / asked.which
     shutil.rmtree(folder, ignore_errors=True)
-    shutil.copytree(ROOT, folder / "tree", ignore=LEFT)
+    shutil.copytree(
+        ROOT, folder / "tree", ignore=lambda place, _: LEFT if Path(place) == ROOT else {"__pycache__"}
+    )
     try:
         subprocess.run([sys.executable, "-m", "venv", str(folder / "venv")], check=True)
         python, allowed = folder / "venv" / "bin" / "python", constraints(asked.which, folder / "constraints.txt")

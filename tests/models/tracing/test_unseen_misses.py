@@ -339,7 +339,7 @@ CHANGES: dict[str, tuple[Change, str]] = {
     "a count in a fraction": (when(counted_at([Fraction(0)])), AGAIN),
     "a count in a queue": (when(lambda x: QUEUE.put(1) or QUEUE.qsize() > 10_000), AGAIN),
     "a count in a set": (when(lambda x: SET.add(len(SET)) or len(SET) > 10_000), AGAIN),
-    "a count in a text": (when(lambda x: TEXT.write("a") and TEXT.tell() > 10_000), AGAIN),
+    "a count in a text": (when(lambda x: bool(TEXT.write("a")) and TEXT.tell() > 10_000), AGAIN),
     "a count in a namespace": (when(counted_in(HELD.inner)), AGAIN),
     "a count in the environment": (when(in_environment), AGAIN),
     "a count in math": (when(counted_in(math)), AGAIN),
