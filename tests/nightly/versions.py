@@ -40,35 +40,16 @@ def constraints(which: str, path: Path) -> Path:
 
 def commands(python: Path, allowed: Path, share: int) -> list[list[str]]:
     """Return what installs a copy of the tree, and then runs one test in `share` of it."""
-    pip = [
-        str(python),
-        "-m",
-        "pip",
-        "install",
-        "--quiet",
-        "--disable-pip-version-check",
-        "--upgrade",
-        "-c",
-        str(allowed),
-    ]
+    pip = [str(python), "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--upgrade"]
+    pip += ["-c", str(allowed)]
     foreign = ["-r", "requirements/lirpa.txt", "-r", "requirements/snn.txt"]
-    tests = [
-        "-n",
-        "2",
-        "--dist",
-        "loadfile",
-        "--no-loadscope-reorder",
-        "-p",
-        "no:cacheprovider",
-        "--timeout",
-        "600",
-    ]
+    tests = ["-n", "2", "--dist", "loadfile", "--no-loadscope-reorder", "-p", "no:cacheprovider"]
     return [
         [*pip, "-e", EXTRAS, "--config-settings", "editable_mode=strict"],
         [*pip, *BESIDE],
         [*pip, "--no-deps", *foreign],
         [str(python), "-m", "pip", "list", "--format", "freeze"],
-        [str(python), "-m", "pytest", "--one-in", str(share), *tests],
+        [str(python), "-m", "pytest", "--one-in", str(share), *tests, "--timeout", "600"],
     ]
 
 
