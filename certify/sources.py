@@ -1,18 +1,30 @@
 """Questions about networks that carry their source's arithmetic: what holds for the inputs that are asked."""
 
+import math
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 
 from torch import Tensor
 
 from ..models.networks import SpikingNetwork
 from ..models.source import OWN, SourceArithmetic, SourceBox, weights_of
 from .perturbations import Perturbation
+from .verdicts import Verdict
 
 
 def allowance_of(network: SpikingNetwork) -> SourceBox:
     """Return what a network's source may stray by, for the largest inputs that it is known for."""
     return OWN if network.source is None else network.source.boxes[-1]
+
+
+def beyond(verdict: Verdict, least: float, leads: bool = True) -> Verdict:
+    """Return as unknown what leads by no more than the source's last operations may take back, or is no lead."""
+    margin = -math.inf if verdict.margin is None or not leads else verdict.margin
+    if verdict.status != "verified" or least == 0.0 or margin > least:
+        return verdict
+    why = f"the margin's lower bound {margin:.3g} is within the source's rounding, {least:.3g}"
+    return replace(verdict, status="unknown", reason=why)
 
 
 @contextmanager

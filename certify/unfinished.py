@@ -1,7 +1,8 @@
 """Ctrl-C while samples are decided: what is proven by then is not lost."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 
 from .verdicts import Verdict
 
@@ -27,12 +28,17 @@ def left_open(verifier: str, ties: str) -> Verdict:
 
 
 @contextmanager
-def keeping(verdicts: Sequence[Verdict], count: int, verifier: str, ties: str) -> Iterator[None]:
-    """Raise Unfinished where Ctrl-C comes within: `verdicts`, what it cut short has, open ones up to `count`."""
+def keeping(
+    verdicts: Sequence[Verdict], count: int, verifier: str, ties: str, told: Callable[[Verdict], Verdict] = replace
+) -> Iterator[None]:
+    """Raise Unfinished where Ctrl-C comes within: `verdicts`, what it cut short has, open ones up to `count`.
+
+    `told` says what each of them is about.
+    """
     try:
         yield
     except KeyboardInterrupt as stopped:
-        known = [*verdicts, *getattr(stopped, "verdicts", ())]
+        known = [*map(told, (*verdicts, *getattr(stopped, "verdicts", ())))]
         none = left_open(verifier, known[0].ties if known else ties)
         raise Unfinished([*known, *[none] * (count - len(known))]) from None
 

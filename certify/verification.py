@@ -28,7 +28,7 @@ from .problem import Problem
 from .questions.asking import as_labels, check_coded, check_property_ties, labels_at, property_goal
 from .questions.forms import Property
 from .replay import evaluating
-from .sources import allowance_of, asked_within
+from .sources import allowance_of, asked_within, beyond
 from .ties import STRICT, settled_ties
 from .unfinished import Unfinished, keeping
 from .verdicts import Verdict
@@ -97,8 +97,7 @@ def verify(
     check_plain(inputs=inputs, labels=labels)
     if isinstance(perturbation, NetworkSet):
         question = Asked.of(network, inputs, labels, perturbation, ties, seed)
-        found = decide(question, chosen, checked_timeout(timeout), progress)
-        return [replace(each, reason=network.called(each.reason)) for each in found]
+        return decide(question, chosen, checked_timeout(timeout), progress)
     rest = {"timeout": timeout, "seed": seed, "ties": ties, "memory": memory}
     rest |= {"workers": workers, "figures": figures}
     if own_draws(network, inputs, labels):
@@ -245,10 +244,7 @@ def _beyond_source(verdict: Verdict, problem: Problem, index: int) -> Verdict:
         if stands(problem, index, verdict.counterexample):
             return verdict
         return replace(verdict, status="unknown", counterexample=None, reason=WITHIN)
-    if verdict.status != "verified" or least == 0.0 or (verdict.margin > least and problem.rows is None):  # pyright: ignore
-        return verdict
-    why = f"the margin's lower bound {verdict.margin:.3g} is within the source's rounding, {least:.3g}"
-    return replace(verdict, status="unknown", reason=why)
+    return beyond(verdict, least, leads=problem.rows is None)
 
 
 def _about(verdict: Verdict, network: SpikingNetwork) -> Verdict:

@@ -49,9 +49,8 @@ def ellipsoid_certificate(
             why = found
             break
         if not done and not _stays(found):
-            why = (
-                f"errors of up to {max(gain.error):.4g} push by {found.push:.3g} where {_room(found):.3g} is left"
-            )
+            room = found.level * (1 - found.rate)
+            why = f"errors of up to {max(gain.error):.4g} push by {found.push:.3g} where {room:.3g} is left"
             break
         if done and any(new > old for new, old in zip(found.limit, done[-1].limit, strict=True)):
             break
@@ -67,10 +66,6 @@ def ellipsoid_certificate(
 
 def _stays(one: EllipsoidRound) -> bool:
     return Fraction(one.rate) * Fraction(one.level) + Fraction(one.push) <= Fraction(one.level)
-
-
-def _room(one: EllipsoidRound) -> float:
-    return one.level * (1 - one.rate)
 
 
 def _round(

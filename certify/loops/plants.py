@@ -129,7 +129,7 @@ class Pendulum(StepPlant):
         step = self.dt
         theta, omega = ((x[0][:, k], x[1][:, k]) for k in range(2))
         torque = u[0][:, 0], u[1][:, 0]
-        sine, cosine = _sine(*_centred(theta)), _cosine(*_centred(theta))
+        sine, cosine = (_moved(*_centred(theta), turned) for turned in (1, 0))
         push = _sum(_scaled(a, sine), _scaled(b, torque))
         if self.method == "euler":
             terms = [(theta, _scaled(step, omega)), (_scaled(1 - step * d, omega), _scaled(step, push))]
@@ -219,14 +219,6 @@ def _series(x: np.ndarray, first: int) -> np.ndarray:
         sign = -1.0 if (power // 2) % 2 else 1.0
         total = total * square + sign / factorial(power)
     return total * x if first else total
-
-
-def _sine(middle: np.ndarray, half: np.ndarray) -> Ends:
-    return _moved(middle, half, 1)
-
-
-def _cosine(middle: np.ndarray, half: np.ndarray) -> Ends:
-    return _moved(middle, half, 0)
 
 
 def _moved(middle: np.ndarray, half: np.ndarray, first: int) -> Ends:

@@ -26,6 +26,7 @@ from ..attacks.result import AttackResult, joined
 from ..bounds.intervals.interval import interval_spikes
 from ..bounds.trains.trains import window_spikes
 from ..replay import evaluating
+from ..sources import allowance_of, beyond
 from ..ties import Goal, settled_ties
 from ..unfinished import keeping
 from ..verdicts import Verdict
@@ -71,7 +72,8 @@ class Asked:
             raise ValueError(f"network: got one of whole numbers for {type(networks).__name__}, {told}")
         check_inputs(network, inputs)
         check_weights(network)
-        if network.encoding == "latency" or (network.encoding == "rate" and _own_draws(network, inputs)):
+        own = network.encoding == "rate" and network.draws.apart(tuple(inputs.shape[1:])) is not None
+        if network.encoding == "latency" or own:
             told = "its events" if network.encoding == "latency" else "draws of each sample's own"
             raise ValueError(
                 f"network: got encoding {network.encoding!r} with {told}, expected another for {networks}"
@@ -90,6 +92,11 @@ class Asked:
         settled = settled_ties(network, ties)
         return Asked(networks, nominal.eval(), inputs.detach(), labels, settled, whole("seed", seed))
 
+    def told(self, verdict: Verdict) -> Verdict:
+        """Return a verdict as one about the network's source, too, where that is known."""
+        found = beyond(verdict, allowance_of(self.network).least)
+        return replace(found, reason=self.network.called(found.reason))
+
     def part(self, rows: Tensor | slice) -> "Asked":
         """Return the question of some samples."""
         return replace(self, inputs=self.inputs[rows], labels=self.labels[rows])
@@ -102,10 +109,6 @@ class Asked:
         """Return the worst members and inputs that a search finds."""
         generator = torch.Generator().manual_seed(self.seed)
         return attacked(self.networks, self.question(expired), method, generator)
-
-
-def _own_draws(network: SpikingNetwork, inputs: Tensor) -> bool:
-    return network.draws.apart(tuple(inputs.shape[1:])) is not None
 
 
 def decide(
@@ -128,13 +131,13 @@ def decide(
         told = f"got 'enumeration' for {type(asked.networks).__name__}, which has more members than can be listed"
         raise ValueError(f"verifier: {told}, expected {', '.join(other for other in VERIFIERS if other != name)}")
     verdicts: list[Verdict] = []
-    with keeping(verdicts, len(asked.labels), name, asked.ties):
+    with keeping(verdicts, len(asked.labels), name, asked.ties, asked.told):
         for start in range(0, len(asked.labels), CHUNK):
             part = asked.part(slice(start, start + CHUNK))
             deadline = None if timeout is None else time.perf_counter() + timeout * len(part.labels)
             verdicts += _Chunk(part, name, deadline).verdicts()
             progress(f"certify ({name})", len(verdicts), len(asked.labels))
-    return verdicts
+    return [*map(asked.told, verdicts)]
 
 
 @dataclass(frozen=True)
@@ -239,12 +242,10 @@ def _falsified(
 
 
 def _verdict(margin: float, proven: bool, name: str, seconds: float, ties: str) -> Verdict:
-    if proven:
-        return Verdict(
-            "verified", margin, None, name, seconds, "the margin's lower bound holds for all members", ties
-        )
-    reason = f"the margin's lower bound {margin:.3g} does not suffice"
-    return Verdict("unknown", margin, None, name, seconds, reason, ties)
+    status, told = (
+        ("verified", "holds for all members") if proven else ("unknown", f"{margin:.3g} does not suffice")
+    )
+    return Verdict(status, margin, None, name, seconds, f"the margin's lower bound {told}", ties)
 
 
 def _merged(before: Verdict, after: Verdict) -> Verdict:

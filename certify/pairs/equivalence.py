@@ -36,6 +36,7 @@ from ..attacks.ensemble import quick_ensemble
 from ..detaching import detach
 from ..perturbations import LInf, Perturbation, RangedSet, WholeLInf, settled_set, takes_whole
 from ..replay import TOGETHER, evaluating, margins
+from ..sources import allowance_of
 from ..ties import settled_ties
 from ..verdicts import Verdict
 from ..verification import checked_timeout, resolve, verify
@@ -210,7 +211,8 @@ class _BuildsAsked:
         with ending(self.until):
             gaps = None if mixed else Gaps.of(*self.builds, inputs, labels, self.perturbation)
         widest = [None] * len(left) if gaps is None else gaps.widest(labels)
-        close = [False] * len(left) if gaps is None else gaps.proven(labels).tolist()
+        open_ = gaps is None or any(allowance_of(build).least for build in self.builds)  # gaps pay for no ending
+        close = [False] * len(left) if open_ else gaps.proven(labels).tolist()
         each = (time.perf_counter() - started) / len(left)
         return [
             self._one(sample[None], label[None], verdicts, gap, time.perf_counter() - each, enough)

@@ -189,7 +189,7 @@ class _Gridding(Algebra[_Multiples]):
         """Return k: as fine as the sums, and if they keep bits enough the membranes, allow."""
         assert x.unit is not None
         largest = max(greatest_sum(layer, x.largest), 2.0**-20)
-        room = largest + _terms(layer) * 2.0**-10
+        room = largest + (layer.weight[0].numel() + 1) * 2.0**-10
         grid = _most(room) - x.unit
         rule = self._behind(node)
         halvings = None if rule is None else _halvings(rule, self.made.num_steps)
@@ -283,10 +283,6 @@ def _halvings(rule: Leaky, num_steps: int) -> int | None:
 def _most(largest: float) -> int:
     """Return the greatest k with largest·2^k ≤ 2^24, and a little room."""
     return DIGITS - int(torch.frexp(torch.tensor(largest * 1.001, dtype=torch.float64)).exponent)
-
-
-def _terms(layer: Any) -> int:
-    return layer.weight[0].numel() + 1
 
 
 def _pair(data: Any) -> tuple[Tensor, Tensor]:

@@ -105,13 +105,8 @@ def _loaded(given: Any) -> Any:
 
 def _of_network(name: str, network: SpikingNetwork) -> Build:
     if network.training:
-        network = _evaluated(network)
+        network = copy.deepcopy(network).eval()
     return Build(name, network, None, firing_names(network), network.num_steps)
-
-
-def _evaluated(network: SpikingNetwork) -> SpikingNetwork:
-    """Return a copy in evaluation mode."""
-    return copy.deepcopy(network).eval()
 
 
 def _of_source(

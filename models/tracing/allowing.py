@@ -183,26 +183,26 @@ class Allowing:
             if kept is None:
                 return math.inf
         whole = self.expanded(value, None if kept is None else kept.symbol)
-        rest: Form = {term: number for term, number in whole.form.items() if term[1] is None}
-        _add(rest, ONE, _number(fit.threshold))
-        own = 0.0
+        rest = [(term, number) for term, number in whole.form.items() if term[1] is None]
+        rest, own = [*rest, (ONE, _number(fit.threshold))], 0.0
         if kept is not None:
             found = self._stray_of(kept, fit, whole)
             if found is None:
                 return math.inf
             whole, own = found
-            for (spikes, _), number in kept.share.items():
-                _add(rest, (spikes, None), -times(number, kept.moved))
-            if fit.kind == "subtract" and kept.spike is not None:
-                _add_drop(rest, fit, kept.spike, turned)
-        constant = most_of(moduli(rest).get(None, 0.0))
+            rest += [((spikes, None), -times(number, kept.moved)) for (spikes, _), number in kept.share.items()]
+            if fit.kind == "subtract" and kept.spike is not None:  # what a spike took is in the exact potential
+                lost = times(_number(fit.decay), _number(fit.drop))
+                rest.append(((frozenset((kept.spike,)), None), -lost if turned else lost))
+                rest += [(ONE, lost)] * turned
+        constant = most_of(moduli(gathered(rest)).get(None, 0.0))
         return self._claimed(fit, whole, own, constant, gains)
 
     def _stray_of(self, kept: "KeptPotential", fit: Fit, whole: Expanded) -> tuple[Expanded, float] | None:
         """Return a value without what is kept of a potential, and ρ of that; None where more or less is kept."""
-        held, left = self.own.symbols[kept.symbol], dict(whole.form)
-        for (spikes, _), number in kept.share.items():
-            _add(left, (spikes, kept.symbol), -times(number, kept.scale))
+        held, shares = self.own.symbols[kept.symbol], kept.share.items()
+        kept_of = [((spikes, kept.symbol), -times(number, kept.scale)) for (spikes, _), number in shares]
+        left = gathered([*whole.form.items(), *kept_of])
         rho, off, least = dict(whole.rho), whole.off, float(torch.as_tensor(modulus(kept.scale)).min())
         missing = most_of(moduli(left).get(kept.symbol, 0.0))
         if least == 0.0 or (missing / least > 1e-9 and held.defined is not None):
@@ -322,19 +322,6 @@ class KeptPotential:
         return KeptPotential(graded[0][1], earlier.form[graded[0]], moved, spike, fires, share)
 
 
-def _add(form: Form, term: Term, number: Number) -> None:
-    """Add a term to a form."""
-    form[term] = plus(form.get(term, Fraction(0)), number)
-
-
-def _add_drop(rest: Form, fit: Fit, spike: int, turned: bool) -> None:
-    """Add what a spike took, which is in the exact potential, to the rest of a current."""
-    lost = times(_number(fit.decay), _number(fit.drop))
-    _add(rest, (frozenset((spike,)), None), -lost if turned else lost)
-    if turned:
-        _add(rest, ONE, lost)
-
-
 def span_of(fit: Fit) -> float:
     """Return max(θ, d)."""
     return max(least_of(fit.threshold), most_of(modulus(_number(fit.drop))))
@@ -438,7 +425,7 @@ def _table(allowance: Callable[[float], SourceBox]) -> tuple[SourceBox, ...]:
             return (boxes[0],)
         return _merged([*boxes, *map(allowance, NEARER)])
     boxes, low, high, middle = [allowance(0.0)], 0.0, FURTHEST, NEARER[0]
-    while high - low > max(low, 0.5):  # the further out, the coarser
+    while high - low > (0.25 if high <= 2.0 else max(low, 0.5)):  # the further out, the coarser
         try:
             boxes.append(allowance(middle))
             low = middle

@@ -31,6 +31,7 @@ from .straying import (
     plus,
     shape_of,
     told,
+    widest,
 )
 from .tracing import name_of
 from .watching import line_of
@@ -65,18 +66,8 @@ BATCH_NORMS = ("native_batch_norm", "_native_batch_norm_legit_no_training", "_na
 POOLS = ("avg_pool2d", "avg_pool1d", "_adaptive_avg_pool2d", "adaptive_avg_pool2d", "adaptive_avg_pool1d")
 MAX_POOLS = ("max_pool2d_with_indices", "max_pool2d", "max_pool1d", "max_pool1d_with_indices")
 FILLING = (
-    *(
-        "empty_like",
-        "new_empty",
-        "zeros_like",
-        "ones_like",
-        "full_like",
-        "fill",
-        "new_zeros",
-        "new_ones",
-        "new_full",
-    ),
-    "zero",
+    *("empty_like", "new_empty", "zeros_like", "ones_like", "full_like", "fill", "zero"),
+    *("new_zeros", "new_ones", "new_full"),
 )
 
 
@@ -140,12 +131,8 @@ def _between(own: Straying, node: Node, args: Any, kwargs: Any) -> Value:
         raise Unknown(f"{line_of(node)}: weighs by a signal")
     found = own.sum(start, own.multiplied(apart, share, node), node)
     other = own.sum(end, own.multiplied(apart, own.sum(1.0, share, node, -1), node), node, -1)
-    rho = {
-        symbol: greater(found.rho.get(symbol, 0.0), other.rho.get(symbol, 0.0))
-        for symbol in {*found.rho, *other.rho}
-    }
     off, gates = greater(found.off, other.off), met(found.gates, other.gates)
-    return replace(found, rho=rho, off=off, rel=max(found.rel, other.rel), gates=gates)
+    return replace(found, rho=widest(found.rho, other.rho), off=off, rel=max(found.rel, other.rel), gates=gates)
 
 
 def _compared(own: Straying, node: Node, args: Any, kwargs: Any, name: str) -> Value:
@@ -228,7 +215,7 @@ def _bent(own: Straying, node: Node, args: Any, kwargs: Any) -> Value:
         return _of_spikes(own, node, value, function)
     if name in NEARER and (not value.graded or own.is_count(value)):  # as of a count of steps, which is whole
         ends = function(value.low), function(value.high)
-        error, limits = own.error(value), [each for each in args[1:] if each is not None]
+        error, limits = own.error(value), [each for each in (*args[1:], *kwargs.values()) if each is not None]
         plain = own.is_count(value) and all(
             isinstance(each, int | float) and each * PLAIN % 1 == 0 for each in limits
         )

@@ -229,9 +229,15 @@ def most_of(size: Size) -> float:
 
 
 def greater(one: Size, other: Size) -> Size:
+    """Return the greater of two, entry by entry."""
     if isinstance(one, Tensor) or isinstance(other, Tensor):
         return torch.maximum(*(torch.as_tensor(each, dtype=torch.float64) for each in (one, other)))
     return max(one, other)
+
+
+def widest(one: dict[int, Size], other: dict[int, Size]) -> dict[int, Size]:
+    """Return the greater share of each symbol."""
+    return {symbol: greater(one.get(symbol, 0.0), other.get(symbol, 0.0)) for symbol in {*one, *other}}
 
 
 def _parts(form: Form) -> dict[int | None, list[tuple[frozenset[int], Number]]]:
@@ -701,10 +707,7 @@ class Straying:
         pairs = ((one.form, mask.form), (other.form, _opposite(mask.form)))
         parts = (product_of(*pair, lambda x, y: (x[0] | y[0], x[1])) for pair in pairs)
         form = gathered(term for part in parts for term in part.items())
-        rho = {
-            symbol: greater(one.rho.get(symbol, 0.0), other.rho.get(symbol, 0.0))
-            for symbol in {*one.rho, *other.rho}
-        }
+        rho = widest(one.rho, other.rho)
         gates = met(one.gates, other.gates)
         found = Value(low, high, form, max(one.rel, other.rel), rho, greater(one.off, other.off), gates)
         return self.made(low, high, node, found, any(isinstance(number, Tensor) for number in form.values()))

@@ -21,13 +21,14 @@ import traceback
 import warnings
 from array import array
 from collections import deque
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager, nullcontext
+from contextvars import ContextVar
 from dataclasses import replace
 from hashlib import sha256
 from numbers import Number
 from pathlib import Path
-from types import BuiltinMethodType, CellType, FunctionType, GeneratorType, MethodType, ModuleType
+from types import BuiltinMethodType, CellType, CodeType, FunctionType, GeneratorType, MethodType, ModuleType
 from typing import Any, Literal
 
 import numpy as np
@@ -78,6 +79,8 @@ LEAF = "The .grad attribute of a Tensor that is not a leaf"
 """What torch warns of where a trace reads a tensor of another module, such as those that snnTorch resets."""
 NUMBERS = (Number, np.generic, str, bytes, type(None))
 """What an attribute of a module counts by."""
+CALLING = (property, MethodType, BuiltinMethodType, staticmethod, classmethod, functools.partial)
+"""What calls what it holds."""
 PLAIN_OBJECTS = ("types", "argparse", "queue")
 """Modules of Python's own whose objects hold what a user put there."""
 MOST_REACHED = 200_000
@@ -93,7 +96,26 @@ def _held(function: Any) -> dict[str, Any]:
         return {"__self__": getattr(function, "__self__", None)}
     known = zip(code.co_freevars, function.__closure__ or (), strict=True)
     cells = {name: cell.cell_contents for name, cell in known if cell != CellType()}
-    return {name: function.__globals__[name] for name in code.co_names if name in function.__globals__} | cells
+    names = sorted(_names_in(code) & function.__globals__.keys())
+    return {name: function.__globals__[name] for name in names} | cells
+
+
+def _names_in(code: CodeType) -> set[str]:
+    """Return the names that code reads of its file and of objects, code within it as well."""
+    inner = (each for each in code.co_consts if isinstance(each, CodeType))
+    return set(code.co_names).union(*map(_names_in, inner))
+
+
+def _read_of(function: FunctionType) -> dict[str, Any]:
+    """Return what a function reads, of modules that it names (`helpers.state`) as well, and what it has itself."""
+    read, names = _held(function) | vars(function) | (function.__kwdefaults__ or {}), _names_in(function.__code__)
+    read |= {f"default {place}": each for place, each in enumerate(function.__defaults__ or ())}
+    ahead = [each for each in read.values() if isinstance(each, ModuleType)]
+    for module in ahead:  # which grows
+        new = {f"{module.__name__}.{name}": vars(module)[name] for name in names & vars(module).keys()}
+        ahead += [each for name, each in new.items() if isinstance(each, ModuleType) and name not in read]
+        read |= new
+    return read
 
 
 def _copied(function: Any, memo: dict[int, Any]) -> Any:
@@ -135,10 +157,13 @@ def traced(source: Source, inputs: Tensor, mode: Literal["fake", "real"], grad: 
     """
     own, seen = copied(source), _Counting(allow_non_fake_inputs=True)
     watching = Watching(_tensors_in(own.module), mode == "real" and not source.own)
+    before = after = dict[int, Any]()
     for _ in range(WARM if grad and source.num_steps is None else 0):
+        before = after
         with undisturbed(), torch.no_grad():
             run_once(own, inputs[:2])
         restart(own.module)
+        after = Remembered.by(own.module).seen
     given = inputs.clone().requires_grad_(grad)
     given = seen.from_tensor(given) if mode == "fake" else given
     try:
@@ -158,6 +183,8 @@ def traced(source: Source, inputs: Tensor, mode: Literal["fake", "real"], grad: 
         raise ConversionRefused(
             f"{watching.escapes[0]}; expected torch's operations alone, so that all that is computed can be seen"
         )
+    if any(id(each) in after and id(each) not in before and each.numel() for each in recording.held.values()):
+        raise ConversionRefused("module: reads a tensor that its last call left; expected a function of its input")
     if _changes_in_place(graph) < seen.changes:
         raise ConversionRefused("module: changes a signal in place, out of sight (in another thread?)")
     return graph
@@ -434,7 +461,7 @@ def check_alike(source: Source, graph: GraphModule, inputs: Tensor) -> None:
     """
     lying = inputs.transpose(0, -1).contiguous().transpose(0, -1)
     own = copied(source)
-    before = {} if source.num_steps is None else remembered_by(own.module)  # a first call may set some
+    before = {} if source.num_steps is None else Remembered.by(own.module).told  # a first call may set some
     with undisturbed(), torch.no_grad(), _told():
         for x in (inputs, torch.zeros_like(inputs), inputs.flip(0) * 3.0 - 1.0, inputs, lying):
             expected, found = run_once(own, x), graph(x.clone(memory_format=torch.contiguous_format))
@@ -445,28 +472,10 @@ def check_alike(source: Source, graph: GraphModule, inputs: Tensor) -> None:
                     "alone, that keeps nothing between calls"
                 )
             restart(own.module)
-            numbers = remembered_by(own.module)
+            numbers = Remembered.by(own.module).told
             _check_numbers(before, numbers)
             before = numbers if source.num_steps is None else before
             own = own if source.num_steps is None else copied(source)
-
-
-def remembered_by(module: nn.Module) -> dict[str, Any]:
-    """Return what code of a module's parts may remember by from call to call, by where it stands.
-
-    Those are numbers, texts and sizes of all that is reached from attributes of parts, of their classes and of
-    tensors, from what functions of these read of their files and closures and have as defaults, the environment,
-    and how far iterators, files and generators of random numbers are. Values of tensors are no part of it.
-
-    Raises:
-        ConversionRefused: for an iterator of which it is not known how far it is.
-    """
-    found = _Remembered()
-    roots = {"random": random._inst, "numpy.random": np.random.mtrand._rand, "environment": dict(os.environ)}
-    found.ahead = [*roots.items(), *module.named_modules()]
-    while found.ahead:
-        found.look(*found.ahead.pop())
-    return found.told
 
 
 def _is_users(what: Any) -> bool:
@@ -475,13 +484,36 @@ def _is_users(what: Any) -> bool:
     return not file.startswith((*INSIDE, STANDARD)) and LIBRARIES not in file and what.__module__ != "builtins"
 
 
-class _Remembered:
-    """What was reached of a module."""
+class Remembered:
+    """What code of a module's parts may remember by from call to call.
+
+    That is all that is reached from attributes of parts, of their classes and of tensors, and from what functions
+    of these read of their files and closures and have as defaults.
+
+    Attributes:
+        told: numbers, texts, sizes, the environment, and how far iterators, files and generators of random numbers
+            are, by where they stand; values of tensors are no part of it.
+        seen: the objects, by identity.
+    """
 
     def __init__(self) -> None:
         self.told: dict[str, Any] = {}
         self.ahead: list[tuple[str, Any]] = []
         self.seen: dict[int, Any] = {}
+
+    @staticmethod
+    def by(module: nn.Module) -> "Remembered":
+        """Return what a module's code reaches now.
+
+        Raises:
+            ConversionRefused: for an iterator of which it is not known how far it is.
+        """
+        found = Remembered()
+        roots = {"random": random._inst, "numpy.random": np.random.mtrand._rand, "environment": dict(os.environ)}
+        found.ahead = [*roots.items(), *module.named_modules()]
+        while found.ahead:
+            found.look(*found.ahead.pop())
+        return found
 
     def see(self, path: str, value: Any) -> None:
         """Tell a number; look at what may hold some later, once."""
@@ -498,51 +530,51 @@ class _Remembered:
         if isinstance(value, Mapping | list | tuple | deque):
             self.told[f"the length of {path}"] = len(value)
             parts = value.items() if isinstance(value, Mapping) else enumerate(value)
-            self._each({f"{path}[{key}]": each for key, each in parts})
+            self._each({f"{path}[{key}]": each for key, each in parts} | _parts_of(path, value))
         elif isinstance(value, set | frozenset | bytearray | array):
             self.told[path] = sorted(map(repr, value))
-        elif isinstance(value, np.ndarray) and value.dtype != object:
+            self._each(_parts_of(path, value))
+        elif isinstance(value, np.ndarray):
             self.told[path] = sha256(value.tobytes()).hexdigest()
         elif isinstance(value, FunctionType):
             if _is_users(value):
-                read = _held(value) | vars(value) | (value.__kwdefaults__ or {})
-                read |= {f"default {place}": each for place, each in enumerate(value.__defaults__ or ())}
-                self._each({f"{value.__name__}.{name}": each for name, each in read.items()})
+                self._each({f"{value.__name__}.{name}": each for name, each in _read_of(value).items()})
         elif isinstance(value, ModuleType):
             kept = {name: each for name, each in vars(value).items() if isinstance(each, NUMBERS)}
             self._each({f"{value.__name__}.{name}": each for name, each in kept.items()})
         elif isinstance(value, type):
             if _is_users(value):
-                held = vars(value) | {f"base {place}": each for place, each in enumerate(value.__bases__)}
+                held = vars(value) | {
+                    f"base {place}": each for place, each in enumerate((*value.__bases__, type(value)))
+                }
                 self._each({f"{value.__name__}.{name}": each for name, each in held.items()})
         elif (told := _how_far(path, value)) is not None:
             self.told[path] = told
             held = getattr(getattr(value, "gi_frame", None), "f_locals", {})
             self._each({f"{path}.{name}": each for name, each in held.items()})
         else:
-            self._each({f"{path}.{name}": each for name, each in _parts_of(value).items()})
+            self._each(_parts_of(path, value))
 
     def _each(self, parts: Mapping[str, Any]) -> None:
         for name, each in parts.items():
             self.see(name, each)
 
 
-def _parts_of(value: Any) -> Mapping[str, Any]:
+def _parts_of(path: str, value: Any) -> dict[str, Any]:
     """Return the parts of an object: of a property, method or partial function what it calls; of a user's all."""
-    called = ("fget", "fset", "__func__", "__self__", "func", "args", "keywords", "__wrapped__")
-    if isinstance(
-        value, property | MethodType | BuiltinMethodType | staticmethod | classmethod | functools.partial
-    ):
-        return {name: getattr(value, name) for name in called if hasattr(value, name)}
-    plain = type(value).__module__ in PLAIN_OBJECTS
-    whole = plain or isinstance(value, nn.Module | Tensor) or _is_users(type(value))
-    slots = {
-        name: getattr(value, name)
-        for kind in (type(value).__mro__ if whole else ())
-        for name in getattr(kind, "__slots__", ())
-        if not isinstance(value, Tensor) and hasattr(value, name)
-    }
-    return slots | dict(getattr(value, "__dict__", {})) | {"class": type(value)} if whole else {}
+    kind, held = type(value), dict(getattr(value, "__dict__", {}))
+    names: Iterable[str] = ("__wrapped__",) if "__wrapped__" in held else ()
+    if isinstance(value, CALLING):
+        names = ("fget", "fset", "__func__", "__self__", "func", "args", "keywords", *names)
+    elif kind.__module__ in PLAIN_OBJECTS or isinstance(value, nn.Module | Tensor) or _is_users(kind):
+        slots = (getattr(each, "__slots__", ()) for each in kind.__mro__ if not isinstance(value, Tensor))
+        names = (
+            *held,
+            "__class__",
+            *(name for each in slots for name in ([each] if isinstance(each, str) else each)),
+        )
+    found = {f"{path}.{name}": held.get(name, getattr(value, name, None)) for name in names}
+    return found | ({path: value.get(None)} if isinstance(value, ContextVar) else {})
 
 
 def _how_far(path: str, value: Any) -> Any:

@@ -22,19 +22,8 @@ from typing import Any
 from support.layout import ROOT
 
 WARM = (
-    "torch",
-    "torch.fx",
-    "numpy",
-    "scipy.optimize",
-    "scipy.sparse",
-    "sympy",
-    "cvxpy",
-    "highspy",
-    "sklearn.linear_model",
-    "pydantic",
-    "safetensors.torch",
-    "hypothesis.strategies",
-    "pytest",
+    *("torch", "torch.fx", "numpy", "scipy.optimize", "scipy.sparse", "sympy", "cvxpy", "highspy", "pydantic"),
+    *("sklearn.linear_model", "safetensors.torch", "hypothesis.strategies", "pytest"),
 )
 MEMORY = 8 * 2**30
 """What a process may take."""
@@ -176,19 +165,8 @@ def _test(folder: Path, tests: Sequence[str], limit: float, pipe: int) -> None:
     import pytest
 
     notes = Notes(folder, pipe)
-    settings = (
-        "-x",
-        "-q",
-        "--assert=plain",
-        "--tb=line",
-        "-p",
-        "no:cacheprovider",
-        "-p",
-        "no:xdist",
-        "-p",
-        "no:cov",
-        "--timeout=150",
-    )
+    settings = ["-x", "-q", "--assert=plain", "--tb=line", "--timeout=150"]
+    settings += [word for name in ("cacheprovider", "xdist", "cov") for word in ("-p", f"no:{name}")]
     code = pytest.main([*settings, *tests], plugins=[notes])
     notes.tell(code=int(code))
     sys.stdout.flush()

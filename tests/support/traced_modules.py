@@ -10,10 +10,24 @@ import torch
 from torch import Tensor, nn
 from torch.fx import _symbolic_trace
 from torch.nn import functional as F
+from torch.overrides import TorchFunctionMode
 
 from .traced_neurons import fire
 
 STEPS = 4
+
+
+class Drawn(TorchFunctionMode):
+    """Keeps what is drawn while it is entered, in its order."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.kept: list[Tensor] = []
+
+    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        found = func(*args, **(kwargs or {}))
+        self.kept += [found] if func is torch.rand_like else []
+        return found
 
 
 @dataclass(frozen=True)

@@ -111,7 +111,7 @@ class EventChange(Perturbation):
         budgets = most, self.shifts.count, self.shifts.total
         known = {(0, 0, 0)}
         for costs in features:
-            known = _afforded({_sum(one, other) for one in known for other in costs}, budgets)
+            known = _afforded({(a + x, b + y, c + z) for a, b, c in known for x, y, z in costs}, budgets)
         return min((flips for flips, _, _ in known), default=math.inf)
 
     def sample(self, inputs: Tensor, generator: torch.Generator) -> Tensor:
@@ -147,10 +147,6 @@ class EventChange(Perturbation):
 
 
 Costs = tuple[int, int, int]
-
-
-def _sum(one: Costs, other: Costs) -> Costs:
-    return one[0] + other[0], one[1] + other[1], one[2] + other[2]
 
 
 def _afforded(costs: set[Costs], budgets: tuple[int | None, int | None, int | None]) -> set[Costs]:

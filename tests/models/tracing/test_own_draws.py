@@ -5,25 +5,12 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor, nn
-from torch.overrides import TorchFunctionMode
 
 from spikecert import ConversionRefused, LInf, RateDraws, check_conversion, convert, into, load, save, verify
+from support.traced_modules import Drawn
 
 STEPS, FEATURES = 5, 6
 fresh = torch.rand_like
-
-
-class Drawn(TorchFunctionMode):
-    """Keeps what is drawn while it is entered, in its order."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.kept: list[Tensor] = []
-
-    def __torch_function__(self, func, types, args=(), kwargs=None):
-        found = func(*args, **(kwargs or {}))
-        self.kept += [found] if func is torch.rand_like else []
-        return found
 
 
 def signed(x: Tensor, factor: float = 1.0) -> Tensor:

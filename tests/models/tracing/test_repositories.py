@@ -12,10 +12,10 @@ from pathlib import Path
 import pytest
 import torch
 from torch import Tensor, nn
-from torch.overrides import TorchFunctionMode
 
 from spikecert import ConversionRefused, RateDraws, SpikingNetwork, convert
 from support.public_repositories import NETWORKS, PublicNetwork
+from support.traced_modules import Drawn
 
 PAGE = Path(__file__).parents[3] / "docs" / "conversion.md"
 BEGIN, END = "<!-- repositories -->\n", "<!-- end of repositories -->"
@@ -38,20 +38,6 @@ CHOSEN = {
     "SpikingDDPG": ("tanh: at the end makes some outputs equal", "ending='before'"),
 }
 """What is refused without a choice of the caller, and that."""
-
-
-class Kept(TorchFunctionMode):
-    """Keeps what is drawn while it is entered."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.drawn: list[Tensor] = []
-
-    def __torch_function__(self, func, types, args=(), kwargs=None):
-        found = func(*args, **(kwargs or {}))
-        if func is torch.rand_like:
-            self.drawn.append(found)
-        return found
 
 
 class TimeFirst(nn.Module):
@@ -80,9 +66,9 @@ def are_alike(network: PublicNetwork, made: SpikingNetwork, ended: bool) -> bool
     for scale, seed in ((1.0, 1), (3.0, 2), (-2.0, 3), (40.0, 4)):
         inputs = network.sample(200, seed) * scale
         inputs = inputs.abs() if network.encoding == "rate" else inputs
-        with torch.no_grad(), Kept() as kept:
+        with torch.no_grad(), Drawn() as draws:
             theirs = module(inputs.transpose(0, 1) if network.encoding == "none" else inputs)
-            made.draws = of_what_was_drawn(kept.drawn, drawn, made) if kept.drawn else drawn
+            made.draws = of_what_was_drawn(draws.kept, drawn, made) if draws.kept else drawn
             ours = made(inputs).double()
         theirs = (theirs[0] if isinstance(theirs, tuple) else theirs).double()
         if ended:

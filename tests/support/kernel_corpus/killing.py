@@ -7,14 +7,14 @@ it. First the kernel as it is must live. SHARE: only one of so many mutants is m
 
 import importlib
 import inspect
-import os
 import resource
-import signal
 import sys
 import types
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable
+from concurrent.futures import ProcessPoolExecutor
 from functools import partial
+from multiprocessing import get_context
 from typing import Any
 
 from mutants.places import Mutant
@@ -79,28 +79,20 @@ def _code(module: types.CodeType, name: str) -> types.CodeType:
     return found
 
 
+def _run(mutant: Mutant | None, checks: Callable[[], object]) -> None:
+    """Run checks with a mutant, within its time."""
+    resource.setrlimit(resource.RLIMIT_CPU, (LIMIT, LIMIT + 1))
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    if mutant is not None:
+        put(mutant)
+    checks()
+
+
 def fate(mutant: Mutant | None, checks: Callable[[], object]) -> str:
     """Run checks with a mutant in a process of its own; return "killed", with why, or "survived"."""
-    reading, writing = os.pipe()
-    child = os.fork()
-    if not child:
-        os.close(reading)
-        told = "survived"
-        try:
-            resource.setrlimit(resource.RLIMIT_CPU, (LIMIT, LIMIT + 1))
-            resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-            if mutant is not None:
-                put(mutant)
-            checks()
-        except BaseException as error:  # whatever it does, it is told apart
-            told = f"killed by {type(error).__name__}: {str(error).splitlines()[0] if str(error) else ''}"
-        os.write(writing, told.encode()[:2000])
-        os._exit(0)
-    os.close(writing)
-    with os.fdopen(reading, "rb") as pipe:
-        told = pipe.read().decode(errors="replace")
-    _, status = os.waitpid(child, 0)
-    return told or f"killed by {signal.Signals(os.WTERMSIG(status)).name}: it does not end"
+    with ProcessPoolExecutor(1, get_context("fork")) as pool:
+        error = pool.submit(_run, mutant, checks).exception()
+    return "survived" if error is None else f"killed by {type(error).__name__}: {f'{error} '.splitlines()[0]}"
 
 
 def made_of(module: str) -> list[Mutant]:
