@@ -211,8 +211,8 @@ class _BuildsAsked:
         with ending(self.until):
             gaps = None if mixed else Gaps.of(*self.builds, inputs, labels, self.perturbation)
         widest = [None] * len(left) if gaps is None else gaps.widest(labels)
-        open_ = gaps is None or any(allowance_of(build).least for build in self.builds)  # gaps pay for no ending
-        close = [False] * len(left) if open_ else gaps.proven(labels).tolist()
+        open_ = any(allowance_of(build).least for build in self.builds)  # gaps pay for no ending
+        close = [False] * len(left) if gaps is None or open_ else gaps.proven(labels).tolist()
         each = (time.perf_counter() - started) / len(left)
         return [
             self._one(sample[None], label[None], verdicts, gap, time.perf_counter() - each, enough)

@@ -513,7 +513,7 @@ REFUSED = {
 @pytest.mark.parametrize("name", [name for name in ROUNDED if name not in REFUSED])
 def test_no_flip_that_is_planted_in_what_rounds_more_is_verified(name: str, epsilon: float, share: float) -> None:
     module = ROUNDED[name]()
-    network = from_torch(module, SAMPLE, *[1] * name.startswith("once"))
+    network = from_torch(module, SAMPLE, 1 if name.startswith("once") else None)
     assert network.source is not None
     asked = planted(module, (0.0, 1.0), epsilon, share, 100 if THOROUGH else 30, 0, width=5)
     assert len(asked.samples) > (0 if share > 0.9999 else 5)
