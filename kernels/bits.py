@@ -2,11 +2,12 @@
 
 import ctypes
 from dataclasses import dataclass
+from functools import lru_cache
 
 import torch
 from torch import Tensor
 
-from .loading import RESETS, address
+from .loading import RESETS, address, load
 
 MOST_LAYERS = 8
 MOST_BITS = 2**15 - 1
@@ -205,3 +206,9 @@ class CompiledBits:
         held = _BitQueue(*(address(getattr(heap, name)) for name in _HEAP))
         if self.functions.split(*map(ctypes.byref, (sizes, arrays, held)), nodes, enough):
             raise MemoryError("bits: no memory for the neurons of a window")
+
+
+@lru_cache
+def bits_kernel() -> CompiledBits:
+    """Return the kernel."""
+    return load("bits", torch.float64, CompiledBits.of)

@@ -2,10 +2,12 @@
 
 import ctypes
 from dataclasses import dataclass
+from functools import lru_cache
 
+import torch
 from torch import Tensor
 
-from .loading import address
+from .loading import address, load
 
 
 class CellsLayer(ctypes.Structure):
@@ -81,3 +83,9 @@ class CompiledCells:
         arguments = (ctypes.byref(layer), ctypes.byref(given), ctypes.byref(cut), side, address(filled))
         if self.functions.least_differences(*arguments):
             raise MemoryError("cells: no memory for the cells of a pair")
+
+
+@lru_cache
+def cells_kernel() -> CompiledCells:
+    """Return the kernel."""
+    return load("cells", torch.float64, CompiledCells.of)

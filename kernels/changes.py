@@ -3,11 +3,12 @@
 import ctypes
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 import torch
 from torch import Tensor
 
-from .loading import address
+from .loading import address, load
 
 MOST = 16
 """How many of the greatest are kept at most."""
@@ -57,3 +58,9 @@ class CompiledChanges:
         if self.functions.rises(ctypes.byref(sizes), ctypes.byref(packed), address(found)):
             raise MemoryError("changes: no memory for the changes of a block")
         return found
+
+
+@lru_cache
+def changes_kernel() -> CompiledChanges:
+    """Return the kernel."""
+    return load("changes", torch.float64, CompiledChanges.of)

@@ -2,11 +2,12 @@
 
 import ctypes
 from dataclasses import dataclass
+from functools import lru_cache
 
 import torch
 from torch import Tensor
 
-from .loading import parts, pointers
+from .loading import load, parts, pointers
 
 
 class _GraphSizes(ctypes.Structure):
@@ -91,3 +92,9 @@ class CompiledGraph:
         if self.functions.graphs(ctypes.byref(sizes), pointers(given), pointers(parts(found))):
             raise MemoryError("graph: no memory for the windows of a layer")
         return found
+
+
+@lru_cache
+def graph_kernel() -> CompiledGraph:
+    """Return the kernel."""
+    return load("graph", torch.float64, CompiledGraph.of)

@@ -3,11 +3,12 @@
 import ctypes
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import lru_cache
 
 import torch
 from torch import Tensor
 
-from .loading import address, parts, pointers
+from .loading import address, load, parts, pointers
 
 AT_ONCE = 2**31
 """Products of windows that are computed in one call: about a second's."""
@@ -134,3 +135,9 @@ class CompiledLong:
             if self.functions.path_sums(ctypes.byref(sizes), packed, address(costs), *filled):
                 raise MemoryError("long: no memory for the paths of a layer")
         return sums
+
+
+@lru_cache
+def long_kernel() -> CompiledLong:
+    """Return the kernel."""
+    return load("long", torch.float64, CompiledLong.of)

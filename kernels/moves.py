@@ -2,11 +2,12 @@
 
 import ctypes
 from dataclasses import dataclass
+from functools import lru_cache
 
 import torch
 from torch import Tensor
 
-from .loading import RESETS, address, parts, pointers
+from .loading import RESETS, address, load, parts, pointers
 
 CONSTANTS = ("decay", "surely", "perhaps", "drop", "unit", "span", "smallest")
 
@@ -73,3 +74,9 @@ class CompiledMoves:
         if self.functions.move_sums(ctypes.byref(sizes), pointers(given), address(low), address(high)):
             raise MemoryError("moves: no memory for the states of a block")
         return low, high
+
+
+@lru_cache
+def moves_kernel() -> CompiledMoves:
+    """Return the kernel."""
+    return load("moves", torch.float64, CompiledMoves.of)

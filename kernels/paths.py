@@ -2,11 +2,12 @@
 
 import ctypes
 from dataclasses import dataclass
+from functools import lru_cache
 
 import torch
 from torch import Tensor
 
-from .loading import address
+from .loading import address, load
 
 
 class _PathSizes(ctypes.Structure):
@@ -46,7 +47,7 @@ class PackedGraphs:
     @staticmethod
     def of(constants: tuple[float, float, float, float], arrays: tuple[Tensor, ...]) -> "PackedGraphs":
         """Return the graphs with arrays as C reads them."""
-        kinds = (array.to(torch.uint8) if array.dtype == torch.bool else array for array in arrays)
+        kinds = (array.cpu().to(torch.uint8) if array.dtype == torch.bool else array.cpu() for array in arrays)
         return PackedGraphs(constants, tuple(array.contiguous() for array in kinds))
 
 
@@ -83,3 +84,9 @@ class CompiledPaths:
         if self.functions.shortest(*given, ctypes.byref(answer)):
             raise MemoryError("paths: no memory for the segments of a priced graph")
         return values, spikes, currents
+
+
+@lru_cache
+def paths_kernel() -> CompiledPaths:
+    """Return the kernel."""
+    return load("paths", torch.float64, CompiledPaths.of)

@@ -2,11 +2,12 @@
 
 import ctypes
 from dataclasses import dataclass
+from functools import lru_cache
 
 import torch
 from torch import Tensor
 
-from .loading import address
+from .loading import address, load
 
 
 class _SparseShapes(ctypes.Structure):
@@ -44,3 +45,9 @@ class CompiledSparse:
         product = grad.new_empty(grad.shape[1], signal.shape[1])
         left = self.functions.transposed_product(ctypes.byref(shapes), *map(address, (grad, signal, product)))
         return None if left else product
+
+
+@lru_cache
+def sparse_kernel(dtype: torch.dtype) -> CompiledSparse:
+    """Return the kernel for a floating-point type."""
+    return load("sparse", dtype, CompiledSparse.of)

@@ -3,11 +3,12 @@
 import ctypes
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 import torch
 from torch import Tensor
 
-from .loading import RESETS, address
+from .loading import RESETS, address, load
 
 LANES = 8
 """Neurons are filled up to a multiple of so many."""
@@ -182,3 +183,9 @@ def _packed(entering: WalkMap, feedback: WalkMap | None, layer: WalkLayer) -> _W
     inputs, lanes = entering.weights.shape
     numbers = *layer.constants, *layer.synapses, inputs, layer.size, lanes
     return _WalkedLayer(entering.packed(), heard, address(layer.scale), *numbers, RESETS[layer.reset])
+
+
+@lru_cache
+def walks_kernel() -> CompiledWalks:
+    """Return the kernel."""
+    return load("walks", torch.float64, CompiledWalks.of)

@@ -7,7 +7,7 @@ A `DeclaredRule` says besides what its automaton is: readers that ask for no mor
 """
 
 from abc import ABC, abstractmethod
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import ClassVar
 
 import torch
@@ -17,8 +17,6 @@ from .constants import check_normal, positive, real, settle, share
 from .dynamics import FIRES_AT, RESETS, Dynamics
 from .validation import check_choice
 
-KERNELS = ("eager", "compiled")
-"""What may run the recursion, and the bounds of it."""
 Label = tuple[int, ...]
 """What is told of a neuron's past: first the one number that `moves` reads, then what only keeps states apart."""
 
@@ -220,7 +218,6 @@ class Leaky(DeclaredRule):
         fires_at: ">=" or ">".
         drop: d > 0, what "subtract" takes away.
         scale: a, one number a step, or None for a = 1.
-        kernel: which implementation of bounds may run; no part of what the rule says.
     """
 
     decay: float
@@ -229,19 +226,17 @@ class Leaky(DeclaredRule):
     fires_at: str = ">="
     drop: float = 1.0
     scale: tuple[float, ...] | None = None
-    kernel: str = field(default="eager", compare=False)
 
     def __post_init__(self) -> None:
         settle(self, share, "decay")
         settle(self, positive, "threshold", "drop")
         check_choice("reset", self.reset, RESETS)
         check_choice("fires_at", self.fires_at, FIRES_AT)
-        check_choice("kernel", self.kernel, KERNELS)
         if self.scale is not None:
             object.__setattr__(self, "scale", tuple(real("input_scale", a) for a in self.scale))
 
     @staticmethod
-    def of(dynamics: Dynamics, scale: Tensor | None = None, kernel: str = "eager") -> "Leaky":
+    def of(dynamics: Dynamics, scale: Tensor | None = None) -> "Leaky":
         """Return the rule of a layer's constants, which must be plain numbers, and its input scale.
 
         Raises:
@@ -250,7 +245,7 @@ class Leaky(DeclaredRule):
         _check_plain(dynamics)
         factors = None if scale is None else tuple(scale.detach().double().tolist())
         d = dynamics
-        return Leaky(d.decay, d.threshold, d.reset, d.fires_at, d.drop, factors, kernel)
+        return Leaky(d.decay, d.threshold, d.reset, d.fires_at, d.drop, factors)
 
     @property
     def span(self) -> float:

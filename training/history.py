@@ -3,7 +3,6 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from ..models.kernels import Kernel
 from ..models.networks import SpikingNetwork
 
 
@@ -67,7 +66,6 @@ class TrainingRun:
         seconds: wall time in all, also before a resume.
         best_epoch: the epoch, from 1, that the validation split picked (the first of equals).
         last: the network of the last epoch, in evaluation mode; `network` itself where that epoch was picked.
-        kernel: what ran the membranes in training, and why it was not the compiled one if that was asked for.
     """
 
     network: SpikingNetwork
@@ -75,7 +73,6 @@ class TrainingRun:
     seconds: float
     best_epoch: int
     last: SpikingNetwork
-    kernel: Kernel = Kernel("eager")  # noqa: RUF009 (frozen)
 
     @property
     def best(self) -> EpochMetrics:

@@ -11,26 +11,21 @@ from typing import Any
 import torch
 
 from ..kernels.memory import kept_memory
-from ..models.kernels import use_kernel
 from ..models.networks import SpikingNetwork
 from ..models.progress import Figures, Progress, no_figures, silent
 from ..models.running.parts import check_parts
 from .checks import check_task, warn_of_first_layer
 from .data import Dataset, Split
-from .evaluation import accuracy, on_network, root_mean_square
+from .evaluation import accuracy, root_mean_square
 from .generators import BatchGenerator
 from .history import EpochMetrics, TrainingRun
 from .journal import Journal
 from .means import Means
 from .objectives import CrossEntropy, Objective
-from .perturbations import evaluation_mode
 from .processes import check_accumulation, current
 from .settings import SCHEDULES, Settings, make_optimizer, weights_of
 from .state import CheckpointStore, TrainingState, configuration
 from .steps import TrainingTask, take_step
-
-COMPILED_FROM = 2**30
-"""Spikes of a run from which on it is compiled unasked: about where the two seconds of a compiler are won back."""
 
 
 def fit(
@@ -39,7 +34,6 @@ def fit(
     objective: Objective = CrossEntropy(),  # noqa: B008 (frozen)
     settings: Settings = Settings(),  # noqa: B008 (frozen)
     *,
-    compiled: bool | None = None,
     folder: str | Path | None = None,
     progress: Progress = silent,
     figures: Figures = no_figures,
@@ -65,9 +59,6 @@ def fit(
         dataset: as from `dataset(name)`; inputs are cast to the network's dtype.
         objective: what to minimise, such as `MSMPPD(rho=1.0) + ...`.
         settings: how it is trained: epochs, batches, optimiser, …
-        compiled: run the membranes by a kernel that the C compiler of this machine makes: bitwise the same spikes,
-            gradients but for rounding, faster. Where that can't be, the run's `kernel` says why. Default: where
-            the run is long enough to earn what compiling takes (`COMPILED_FROM`), and a compiler is found.
         folder: where checkpoints go, one after each epoch, with history.csv (and scalars for TensorBoard, if it is
             installed), and at the end network.safetensors. A run that was stopped goes on from there and ends with
             bitwise the weights of an unbroken one.
@@ -105,9 +96,6 @@ def fit(
         )
     state = _start(network, objective, settings, device)
     state.network.steps_at_once = settings.steps_at_once
-    if compiled is None:
-        compiled = _spikes(network, dataset, settings.epochs) >= COMPILED_FROM
-    state.kernel = use_kernel(state.network, "compiled" if compiled else "eager")
     task.processes.agree_on(state.network)
     store = None
     if folder is not None:
@@ -119,14 +107,6 @@ def fit(
     if store is not None and task.processes.first:
         store.finish(run)
     return run
-
-
-def _spikes(network: SpikingNetwork, dataset: Dataset, epochs: int) -> int:
-    """Return how many spikes, 0 or 1, neurons decide in the whole run, before a resume and behind it."""
-    inputs, _ = on_network(network, dataset.train.take(torch.arange(1)))
-    with evaluation_mode(network), torch.no_grad():
-        own = sum(spikes.numel() for spikes in network.trace(inputs).spikes)
-    return own * len(dataset.train) * epochs
 
 
 def _start(

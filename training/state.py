@@ -14,7 +14,6 @@ from ..files import sweep
 from ..models.files.checkpoints import network_hash, save
 from ..models.files.description import describe
 from ..models.files.storage import differences, digest_of, read_tensors, write_tensors
-from ..models.kernels import Kernel, use_kernel
 from ..models.networks import SpikingNetwork
 from ..models.validation import one_line
 from .data import Dataset
@@ -45,7 +44,6 @@ class TrainingState:
     objective: Objective
     history: tuple[EpochMetrics, ...] = ()
     best: dict[str, Tensor] = field(default_factory=dict)
-    kernel: Kernel = Kernel("eager")  # noqa: RUF009 (frozen)
 
     def add(self, metrics: EpochMetrics) -> None:
         """Append an epoch, and keep its weights if it is the best so far."""
@@ -64,12 +62,11 @@ class TrainingState:
     def finish(self) -> TrainingRun:
         """Return the result, with the best weights in the network, which runs in the usual way again."""
         picked = best_epoch(self.history)
-        use_kernel(self.network, "eager")
         self.network.steps_at_once = None
         last = self.network.eval() if picked == len(self.history) else copy.deepcopy(self.network).eval()
         self.network.load_state_dict(self.best)
         seconds = sum(metrics.seconds for metrics in self.history)
-        return TrainingRun(self.network.eval(), self.history, seconds, picked, last, self.kernel)
+        return TrainingRun(self.network.eval(), self.history, seconds, picked, last)
 
 
 @dataclass(frozen=True)

@@ -39,7 +39,6 @@ def certify(
     require_certified: own.RequireCertified = None,
     fan: own.FleetOptions = own.NO_FLEET,
     proof: own.ProofFolder = None,
-    compiled: own.Compiled = False,
     out: Out = None,
     as_json: Json = False,
 ) -> int:
@@ -49,15 +48,13 @@ def certify(
     any ε.
     """
     from spikecert.certify.questions.asking import check_property_ties
-    from spikecert.models.kernels import use_kernel
     from spikecert.models.validation import check_choice
     from spikecert.reports import Plan, RadiusPlan
     from spikecert.runs import building, examining, proofs
 
     bar = None if require_certified is None else options.share(require_certified, "require-certified")
     width = _width(tolerance)
-    of_class = (("compiled", compiled or None), ("target", target))
-    prop = _property(prop, moves_at_most, of_class)
+    prop = _property(prop, moves_at_most, (("target", target),))
     check_property_ties(None if prop is None else asked.ties)
     threat = asked.written_threat(epsilon, prop)
     subject = asked.subject(model)
@@ -70,9 +67,6 @@ def certify(
         threat, gains = in_units(threat, subject), False
     gains = gains and not threat.of_networks and prop is None
     network = subject.network
-    kernel = use_kernel(network, "compiled" if compiled else "eager")
-    if kernel.reason:
-        say(f"kernel: {kernel}")
     prover = None if proof is None else proofs.prover(network, asked.norm)
     fleet = building.fleet(fan.engine, fan.workers, fan.resume, fan.ray_address)
     verifiers, methods = options.names(verifier, "verifier"), tuple(dict.fromkeys(method or ()))
@@ -82,7 +76,6 @@ def certify(
     most = None if memory is None else options.size(memory, "memory")
     plan = Plan(threat, methods, verifiers, timeout, asked.seed, fleet, wanted, asked.ties, most)
     command = f"spikecert certify {shlex.quote(model.name)} {asked.repeated(epsilon)}{_repeated(plan)}"
-    command += " --compiled" if compiled else ""
     command += "" if proof is None else f" --proof {shlex.quote(str(proof))}"
     command += "" if prop is None else f" --property {shlex.quote(prop)}"
     command += "" if target is None else f" --target {shlex.quote(target)} --bits {bits}"

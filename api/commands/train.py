@@ -32,7 +32,6 @@ def train(
     aim: own.ObjectiveOptions = own.OBJECTIVE,
     events: EventOptions = UNCHANGED,
     settings: own.SettingsOptions = own.SETTINGS,
-    compiled: own.Compiled = None,
     seed: Seed = 0,
     seeds: own.Seeds = None,
     workers: own.Workers = 1,
@@ -63,7 +62,6 @@ def train(
             samples,
             objective,
             Settings(**settings.fields, seed=number),
-            compiled=compiled,
             folder=folder,
             progress=lambda _, done, total: bars(label, done, total),
             figures=lambda _, values: bars.figures(label, values),
@@ -76,8 +74,6 @@ def train(
             _beside(context, folders, workers, settings.epochs, bars)
         runs = {k: one(k, folder, bars) for k, folder in folders.items()}
     if processes.first:
-        for reason in {str(run.kernel) for run in runs.values() if str(run.kernel) != "eager"}:
-            say(f"kernel: {reason}")
         _tell(runs, out, seeds is not None, as_json)
     return 0
 

@@ -7,7 +7,6 @@ import typer
 
 from ..runs.sources import network_of
 from ..telling import say, show, show_json
-from .options.certify_options import Compiled
 from .options.options import Device, Json, Model, Seed, Verifier, checked_device
 
 Question = Annotated[Path, typer.Argument(help="A .vnnlib or .vnnlib.gz file.", metavar="PROPERTY")]
@@ -21,7 +20,6 @@ def vnnlib(
     legacy: Annotated[bool, typer.Option("--legacy", help="Say sat and unsat for violated and holds.")] = False,
     seed: Seed = 0,
     device: Device = "cpu",
-    compiled: Compiled = False,
     out: Annotated[Path | None, typer.Option("--out", help="The result file, with the counterexample.")] = None,
     as_json: Json = False,
 ) -> int:
@@ -32,12 +30,8 @@ def vnnlib(
     from spikecert.files import write_atomically
     from spikecert.formats import competition_result, read_vnnlib, verify_property
     from spikecert.formats.results import result_word
-    from spikecert.models.kernels import use_kernel
 
     network = network_of(model).to(checked_device(device))
-    kernel = use_kernel(network, "compiled" if compiled else "eager")
-    if kernel.reason:
-        say(f"kernel: {kernel}")
     prop = read_vnnlib(question)
     verdict = verify_property(network, prop, verifier, timeout, seed=seed)
     if out is not None:

@@ -4,14 +4,15 @@ import importlib.metadata
 import os
 import platform
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 import torch
 
 from spikecert.certify.arithmetic import DTYPES, reduced_precision
-from spikecert.kernels.loading import flushes
+from spikecert.kernels.building import UNITS, NotBuilt
+from spikecert.kernels.loading import REALS, flushes, level, library
 from spikecert.processes.memory import free_memory
 
 LIBRARIES = {
@@ -89,45 +90,19 @@ def _arithmetic() -> Iterator[Symptom]:
 
 
 def _kernels() -> Iterator[Symptom]:
-    from spikecert.certify.bits.compiled_bits import bits_kernel
-    from spikecert.certify.bounds.cells.compiled_cells import cells_kernel
-    from spikecert.certify.bounds.events.compiled_changes import changes_kernel
-    from spikecert.certify.bounds.events.single_moves import moves_kernel
-    from spikecert.certify.bounds.intervals.compiled_spikes import spikes_kernel
-    from spikecert.certify.bounds.long.compiled_graph import graph_kernel
-    from spikecert.certify.bounds.long.compiled_long import long_kernel
-    from spikecert.certify.bounds.prices.price_graph import paths
-    from spikecert.certify.branching.fused_climb import climb_kernel, proof_kernel
-    from spikecert.certify.branching.ranges.compiled_ranges import ranges_kernel
-    from spikecert.certify.branching.ranges.foresight import foresight_kernel
-    from spikecert.models.running.compiled import library
+    from spikecert.models.running.compiled import variant
 
-    found: dict[str, Callable[[], object]] = {
-        "membranes": lambda: library(torch.float32),
-        "spikes": lambda: spikes_kernel(torch.float32),
-        "cells": cells_kernel,
-        "long": long_kernel,
-        "graphs": graph_kernel,
-        "paths": paths,
-        "climbs": lambda: climb_kernel(torch.float64),
-        "nodes": proof_kernel,
-        "ranges": ranges_kernel,
-        "splits": foresight_kernel,
-        "bits": bits_kernel,
-        "moves": moves_kernel,
-        "changes": changes_kernel,
-    }
-    compiler = 'a C compiler ("apt install gcc", or CC=…) makes it'
-    cures = {
-        "splits": f'"complete" splits more often without it; {compiler}',
-        "bits": f'"auto" and "complete" prove less of rate codes without it; {compiler}',
-        "moves": f'"auto" and "complete" prove less of moves of an event without it; {compiler}',
-    }
-    for name, load in found.items():
-        answer = load()
-        good = not isinstance(answer, str)
-        cure = cures.get(name, f"results are the same without it, only slower; {compiler}")
-        yield Symptom("kernels", name, "compiled, and agrees with torch" if good else str(answer), good, cure)
+    cure = "build them: `make setup` in a checkout, or install the wheel anew; nothing is run or certified without"
+    try:
+        found, compiler = level()
+        yield Symptom("kernels", "level", f"{found}, by {compiler}")
+        for unit in UNITS:
+            library(unit.file)
+        yield Symptom("kernels", "libraries", f"{len(UNITS)} load")
+        rounds = [f"{variant(dtype)} for {name}" for dtype, name in REALS.items()]
+        yield Symptom("kernels", "rounding", f"torch's: {', '.join(rounds)}")
+    except NotBuilt as error:
+        yield Symptom("kernels", "libraries", str(error), False, cure)
 
 
 def _proofs() -> Iterator[Symptom]:

@@ -79,7 +79,6 @@ def content(run: "TrainingRun", path: Path) -> dict[str, Any]:
         "sha256": network_hash(run.network),
         "best_epoch": run.best_epoch,
         "seconds": run.seconds,
-        "kernel": str(run.kernel),
         "history": history,
     }
 

@@ -7,7 +7,7 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
-from ...kernels.bits import CompiledBits
+from ...kernels.bits import bits_kernel
 from ...models.circuit import Circuit
 from ...models.networks import SpikingNetwork
 from ..bounds.prices.stages import staged
@@ -18,7 +18,6 @@ from ..problem import Problem
 from ..verdicts import Verdict
 from ..verifiers.base import ClassMarginVerifier, Phase, falsified
 from ..verifiers.trains import TRAINS
-from .compiled_bits import bits_kernel
 from .known import KnownNetwork
 from .search import BitSearch
 
@@ -27,7 +26,7 @@ from .search import BitSearch
 class BitSplitting(ClassMarginVerifier):
     """Splits what "trains" leaves open of a rate code with given draws; other networks keep its bound.
 
-    It takes a C compiler, and a sequence of dense layers and convolutions on the CPU.
+    It takes a sequence of dense layers and convolutions on the CPU.
 
     Args:
         search: how to split.
@@ -71,7 +70,6 @@ class BitSplitting(ClassMarginVerifier):
         floor = goal.floor(problem.labels, known.shape[1])
         asked = goal.left(goal.proven(known, problem.labels))
         bound = torch.full_like(known, -torch.inf)
-        assert isinstance(kernel, CompiledBits)
         for index in asked.any(1).nonzero().flatten().tolist():
             columns = asked[index].nonzero().flatten()
             columns = columns[known[index, columns].argsort()]
@@ -128,5 +126,5 @@ class _Rates:
 
 
 def splits_bits(made: Circuit) -> bool:
-    """Return whether a network's input is a rate code of given draws, and there is a kernel that splits it."""
-    return made.source.draws is not None and isinstance(bits_kernel(), CompiledBits)
+    """Return whether a network's input is a rate code of given draws."""
+    return made.source.draws is not None

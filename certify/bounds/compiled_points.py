@@ -1,4 +1,4 @@
-"""`walks.c` for what points.py does: all layers of a chain in one pass, row by row, where a walk is long.
+"""`walks.c` for what points.py does: all layers of a chain in one pass, row by row.
 
 A chain is layers that fire, each behind a dense layer of what the one before it fires, with or without a synapse
 between, and each hearing itself or not, by a dense layer and a synapse or not. What such a layer is given, how far
@@ -13,18 +13,15 @@ at least that γ_0 times the moduli of all its products, so neither their sums o
 Of layers before the last one only that their spikes are spikes is passed on: who reads the logits asks the last.
 """
 
-import math
 from collections.abc import Callable
-from dataclasses import dataclass, replace
-from functools import lru_cache
+from dataclasses import dataclass
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
-from ...kernels.loading import load
-from ...kernels.walks import LANES, STATES, CompiledWalks, WalkLayer, WalkMap
-from ...models.circuit import Circuit, Filtered, Fired, Input, Mapped, Node, Read, Recurred, fold
-from ...models.deadline import check_time, lasts
+from ...kernels.walks import LANES, STATES, WalkLayer, WalkMap, walks_kernel
+from ...models.circuit import Circuit, Filtered, Fired, Input, Mapped, Node, Recurred, fold
+from ...models.deadline import check_time
 from ...models.elements.synapses import TemporalFilter
 from ...models.linear_maps import DenseMap, LinearMap
 from ...models.rules import Leaky
@@ -40,33 +37,19 @@ from .trains.trains import step_spikes
 
 Walker = Callable[[Circuit, Tensor, Said], PointSignals]
 
-WORTH = 1 << 24
-"""Steps of all neurons and inputs together from which on the kernel is taken: by torch they take as much as the
-compiler does, about two seconds."""
-COMPILED = 5.0
-"""Seconds that must be left where it is not compiled yet."""
 MOST_STATES = 1 << 25
 """Numbers of the states of a row over time: 256 MiB."""
 
 
-def walker(made: Circuit, members: int) -> Walker:
-    """Return what makes signals of so many inputs: the kernel, where it is there and worth it, or torch."""
-    known = chain(made)
-    if known is None or made.num_steps * members * sum(each.size for each in known.layers) < WORTH:
-        return point_signals
-    kernel = walks_kernel() if walks_kernel.cache_info().currsize or lasts(COMPILED) else ""
-    return point_signals if isinstance(kernel, str) else kernel_walker(kernel)
+def walker(made: Circuit) -> Walker:
+    """Return what makes signals: the kernel of a chain, or torch's operations."""
+    return point_signals if chain(made) is None else _walked
 
 
-def kernel_walker(kernel: CompiledWalks) -> Walker:
-    """Return what makes signals by the kernel, or by torch where that says nothing."""
-
-    def walked(made: Circuit, points: Tensor, said: Said) -> PointSignals:
-        """Return what `point_signals` does."""
-        found = compiled_signals(kernel, made, points, said)
-        return point_signals(made, points, said) if found is None else found
-
-    return walked
+def _walked(made: Circuit, points: Tensor, said: Said) -> PointSignals:
+    """Return what `point_signals` does."""
+    found = compiled_signals(made, points, said)
+    return point_signals(made, points, said) if found is None else found
 
 
 @dataclass(frozen=True)
@@ -140,7 +123,7 @@ def _decay(filter: TemporalFilter | None) -> float:
     return 0.0 if filter is None else filter.decay
 
 
-def compiled_signals(kernel: CompiledWalks, made: Circuit, points: Tensor, said: Said) -> PointSignals | None:
+def compiled_signals(made: Circuit, points: Tensor, said: Said) -> PointSignals | None:
     """Return what `point_signals` does of a chain, by the kernel; None where numbers are too large for it."""
     known, source, rounding = chain(made), point_input(made, points), Rounding.of(made)
     if known is None or not isinstance(source, PointInput):
@@ -154,7 +137,7 @@ def compiled_signals(kernel: CompiledWalks, made: Circuit, points: Tensor, said:
     reach = [entering.abs().amax(), *[entering.new_ones(()) for _ in known.layers[1:]]]
     layers = [_layer(reader, each, most) for each, most in zip(known.layers, reach, strict=True)]
     tame = rounding.largest * product_error(0, Rounding(torch.float64))
-    found = kernel.walk(layers, entering.contiguous(), said.marks, made.num_steps, tame, check_time)
+    found = walks_kernel().walk(layers, entering.contiguous(), said.marks, made.num_steps, tame, check_time)
     if found is None:
         return None
     certain, possible = (ends.transpose(0, 1) for ends in found[:2])
@@ -223,54 +206,3 @@ class WalkedPropagation(Propagation):
         one = torch.ones_like(x.magnitude())
         ends = one.expand(x.num_steps, *one.shape)
         return Known(Box(torch.zeros_like(ends), ends), one, binary=True)
-
-
-@lru_cache
-def walks_kernel() -> CompiledWalks | str:
-    """Return the kernel if its spikes on a probe are torch's, or why there is none."""
-    return load("walks.c", torch.float64, CompiledWalks.of, _agrees)
-
-
-def _agrees(built: CompiledWalks, dtype: torch.dtype) -> bool:
-    """Return whether spikes of chains in float32 are those of `point_signals`, also where some are said."""
-    generator = torch.Generator().manual_seed(0)
-    for reset, decay in (("zero", 0.9), ("subtract", 1.0), ("none", 0.5)):
-        made = _probe(Leaky(decay, 1.0, reset), generator)
-        points = torch.rand(40, 12, 4, generator=generator, dtype=dtype).round()
-        said = Said.nothing(points)
-        for _ in range(3):
-            expected, found = point_signals(made, points, said), compiled_signals(built, made, points, said)
-            if found is None or not _alike(expected, found):
-                return False
-            some = (found.opened[:, 0] >= 0).nonzero().flatten()
-            if not len(some):
-                break
-            points, said = points[some].repeat(2, 1, 1), said.among(some).both_ways(found.opened[some])
-    return True
-
-
-def _alike(one: PointSignals, other: PointSignals) -> bool:
-    """Return whether the first open spikes are the same, and the last layer's steps."""
-    boxes = one.known[-1].steps(), other.known[-1].steps()
-    same = all(torch.equal(*ends) for ends in zip(*((box.lower, box.upper) for box in boxes), strict=True))
-    return same and torch.equal(one.opened, other.opened)
-
-
-def _probe(rule: Leaky, generator: torch.Generator) -> Circuit:
-    """Return a chain of a layer that hears itself and one behind it; some currents lie on thresholds."""
-
-    def dense(inputs: int, outputs: int) -> DenseMap:
-        """Return weights of few digits."""
-        weight, bias = (torch.randn(*s, generator=generator) for s in ((outputs, inputs), (outputs,)))
-        return DenseMap((weight * 4).round() / 8, (bias * 4).round() / 16)
-
-    nodes = (
-        Input("", (), "none"),
-        Mapped("", (0,), dense(4, 11)),
-        Recurred("", (1,), rule, dense(11, 11), TemporalFilter(0.5), nn.Identity()),
-        Mapped("", (2,), dense(11, 3)),
-        Filtered("", (3,), TemporalFilter(0.75)),
-        Fired("", (4,), replace(rule, scale=tuple(math.cos(t) for t in range(12))), nn.Identity()),
-        Read("", (5,), "spikes"),
-    )
-    return Circuit(nodes, 12, torch.float32, torch.device("cpu"))

@@ -1,4 +1,4 @@
-"""`kernels/sources/climb.c` where a network's kernel is "compiled": the climb of a batch of nodes as one call.
+"""`kernels/sources/climb.c`: the climb of a batch of nodes as one call.
 
 It reaches networks whose layers follow each other, with one dense matrix between two of them, a table behind the
 input and graphs behind that, over boxes that are constant in time. What it finds are prices, inputs and splits to
@@ -6,40 +6,31 @@ try: each node is bounded again at these prices, by prove.c or by torch, so a cl
 changes no verdict. Others, and other devices, climb by torch's operations.
 
 prove.c sums up in float64 what `PricedProblem.evaluate` does, in another order, which the error that is paid
-allows, and it pays for each product's modulus by itself. Where a number comes near an overflow torch is asked.
+allows, and it pays for each product's modulus by itself. Where a number comes near an overflow nothing is proven.
 """
 
-import itertools
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from functools import lru_cache
 from typing import TypeVar
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
-from ...kernels.loading import RESETS, load
 from ...kernels.search.climb import (
     ClimbSettings,
     CompiledClimb,
-    CompiledProof,
     FirstTable,
     LaterGraphs,
     NeuronConstants,
     Proposal,
     ProvenNodes,
+    climb_kernel,
+    proof_kernel,
 )
-from ...models.circuit import circuit
-from ...models.elements.neurons import LIF
-from ...models.networks import SpikingNetwork
-from ..bounds.prices.price_search import Ascent, pair_prices, zero_prices
 from ..bounds.prices.prices import PricedProblem, Specifications
-from ..bounds.prices.stages import Stage, Staged, staged
-from ..bounds.signals.box import Box
+from ..bounds.prices.stages import Stage, Staged
 from ..bounds.trains.train_graph import slope_decay
-from ..bounds.trains.trains import window_spikes
-from .nodes.decisions import RowRanges, root
-from .nodes.trimming import LEVEL, trim_rows
+from .nodes.trimming import LEVEL
 
 MOST_WEIGHTS = 2**22
 """Numbers that a layer's matrix may hold: beyond that a layer that shares its weights is faster as it is."""
@@ -73,12 +64,11 @@ class FusedClimb:
 
     @staticmethod
     def of(network: Staged) -> "FusedClimb | None":
-        """Return the climb of a network that it reaches, and whose layers want it; None for others."""
+        """Return the climb of a network that it reaches; None for others."""
         if not _reaches(network):
             return None
         dtype = _dtype(network)
-        compiled = climb_kernel(dtype)
-        return FusedClimb.made(network, compiled, dtype) if isinstance(compiled, CompiledClimb) else None
+        return FusedClimb.made(network, climb_kernel(dtype), dtype)
 
     @staticmethod
     def made(network: Staged, compiled: CompiledClimb, dtype: torch.dtype) -> "FusedClimb":
@@ -103,24 +93,9 @@ class FusedClimb:
 
     def prove(self, specifications: Specifications, prices: tuple[Tensor, ...]) -> ProvenNodes:
         """Return what float32 `prices`, last layer first, prove of each node."""
-        kernel, error = proof_kernel(), PricedProblem(self.network, specifications, ()).unit_error
-        if isinstance(kernel, CompiledProof):
-            given = specifications.samples, _readout(self.network, specifications), prices[::-1]
-            found = kernel.prove(self.exact, *given, error, LEVEL)
-            if bool(found.bound.isfinite().all()):
-                return found
-        return proven(self.network, specifications, prices)
-
-
-def proven(network: Staged, specifications: Specifications, prices: tuple[Tensor, ...]) -> ProvenNodes:
-    """Return what prices, last layer first, prove of each node, by torch's operations."""
-    problem = PricedProblem.of(network, specifications)
-    rows = root(network.stages[0].trains, len(specifications.samples))
-    assert isinstance(rows, RowRanges)
-    pairs = pair_prices(problem, tuple(price.double() for price in prices))
-    found = problem.evaluate(pairs)
-    left = trim_rows(problem, pairs, found, rows)
-    return ProvenNodes(found.bound, left.first.long(), left.last.long())
+        error = PricedProblem(self.network, specifications, ()).unit_error
+        given = specifications.samples, _readout(self.network, specifications), prices[::-1]
+        return proof_kernel().prove(self.exact, *given, error, LEVEL)
 
 
 def _readout(network: Staged, specifications: Specifications) -> tuple[Tensor, Tensor]:
@@ -134,8 +109,7 @@ def _reaches(network: Staged) -> bool:
     first, *others = network.stages
     source = network.source
     return (
-        first.rule.kernel == "compiled"
-        and network.row.device.type == "cpu"
+        network.row.device.type == "cpu"
         and network.sequential
         and source.constant
         and source.plain
@@ -222,87 +196,3 @@ def _later(stage: Stage) -> LaterGraphs:
         constants=(slope_decay(stage.rule.decay, len(scale)), *found.drives.limits),
         neuron=_neuron(stage),
     )
-
-
-@lru_cache
-def climb_kernel(dtype: torch.dtype) -> CompiledClimb | str:
-    """Return the kernel if its bounds on a probe are torch's, up to rounding, or why there is none."""
-    return load("climb.c", dtype, CompiledClimb.of, _agrees)
-
-
-@lru_cache
-def proof_kernel() -> CompiledProof | str:
-    """Return the kernel if what it proves on a probe is what torch does, up to rounding, or why there is none."""
-    return load("prove.c", torch.float64, CompiledProof.of, _proves)
-
-
-def _proves(built: CompiledProof, dtype: torch.dtype) -> bool:
-    """Return whether bounds of a probe, and rows that are left, are those of torch."""
-    for reset in RESETS:
-        network, specifications = _probe(reset)
-        prices = tuple(price.float() for price in _start(network, specifications))
-        expected, error = (
-            proven(network, specifications, prices),
-            PricedProblem(network, specifications, ()).unit_error,
-        )
-        given = specifications.samples, _readout(network, specifications), prices[::-1]
-        found, needed = built.prove(_layers(network), *given, error, LEVEL), expected.bound <= 0
-        rows = (found.lowest, expected.lowest), (found.highest, expected.highest)
-        if not torch.allclose(found.bound, expected.bound, 1e-9, 1e-9):
-            return False
-        if not all(torch.equal(one[needed], other[needed]) for one, other in rows):
-            return False
-    return True
-
-
-def _agrees(built: CompiledClimb, dtype: torch.dtype) -> bool:
-    """Return whether a short climb of a probe comes as far as with torch's operations."""
-    error = 1e-3 if dtype == torch.float32 else 1e-6
-    for reset in RESETS:
-        network, specifications = _probe(reset)
-        fused = FusedClimb.made(network, built, dtype)
-        start = _start(network, specifications)
-        settings = ClimbSettings(3, 0.1, 0.9, (0.5, 0.9), torch.inf)
-        found = fused.run(specifications, start, settings)
-        if not torch.allclose(found.best, _climbed(network, specifications, start, settings), error, error):
-            return False
-    return True
-
-
-def _climbed(
-    network: Staged, specifications: Specifications, start: tuple[Tensor, ...], settings: ClimbSettings
-) -> Tensor:
-    """Return the best bounds of a climb by torch's operations, (S,)."""
-    problem = PricedProblem.of(network, specifications)
-    state = Ascent.start(problem, tuple(price.float().double() for price in start), settings.momenta)
-    evaluation = problem.evaluate(state.prices)
-    best = evaluation.bound
-    for iteration in range(settings.iterations):
-        state.climb(evaluation.gradients, settings.rate * (1.0 - 0.9 * iteration / settings.iterations))
-        evaluation = problem.evaluate(state.prices)
-        best = best.maximum(evaluation.bound)
-    return best
-
-
-def _start(network: Staged, specifications: Specifications) -> tuple[Tensor, ...]:
-    """Return prices of the probe, last layer first."""
-    generator = torch.Generator().manual_seed(1)
-    prices = zero_prices(network, len(specifications.samples))
-    return tuple(torch.randn(price.shape, generator=generator).double() for price in prices)
-
-
-def _probe(reset: str) -> tuple[Staged, Specifications]:
-    """Return a network over four boxes, and six margins of them."""
-    generator = torch.Generator().manual_seed(0)
-    sizes, layers = (5, 19, 18, 3), list[nn.Module]()
-    for before, after in itertools.pairwise(sizes):
-        layer = nn.Linear(before, after)
-        layer.weight.data = torch.randn(after, before, generator=generator) * 2.0 / before**0.5
-        layer.bias.data = torch.randn(after, generator=generator) * 0.1
-        layers += [layer, LIF(0.9, reset=reset)]
-    network = SpikingNetwork(*layers[:-1], num_steps=5).double().eval()
-    middle = torch.rand(4, 5, generator=generator, dtype=torch.float64)
-    found = staged(circuit(network), Box(middle - 0.05, middle + 0.05), window_spikes)
-    assert found is not None
-    coefficients = torch.randn(6, 3, generator=generator, dtype=torch.float64)
-    return found, Specifications(torch.tensor([0, 1, 1, 2, 3, 3]), coefficients)

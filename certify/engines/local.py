@@ -9,7 +9,6 @@ from multiprocessing import Pipe
 from multiprocessing.connection import Connection, wait
 
 from ... import processes
-from ...kernels.loading import inheritance
 from .base import Engine
 from .work import Batch
 from .worker import READY, SHARE, content
@@ -102,7 +101,7 @@ class _WorkerPool:
     def _begin(self) -> None:
         """Start a process on the next batch."""
         here, there = Pipe()
-        process = processes.start("spikecert.certify.engines.worker", there, *inheritance())
+        process = processes.start("spikecert.certify.engines.worker", there)
         worker = _Worker(process, here, self.waiting.popleft())
         self.busy[here] = worker
 

@@ -15,7 +15,6 @@ from torch import Tensor
 
 from ...models.files.checkpoints import from_bytes, to_bytes
 from ...models.files.storage import pack, unpack
-from ...models.kernels import kernel_of, use_kernel
 from ...models.networks import SpikingNetwork
 from ..network_sets.base import NetworkSet
 from ..network_sets.keeping.described import build_any, describe_any
@@ -65,7 +64,6 @@ class Job:
             "ties": self.ties,
             "memory": self.memory,
             "property": None if self.prop is None else describe_property(self.prop),
-            "kernel": kernel_of(self.network),
             "version": version("spikecert"),
         }
         network = torch.frombuffer(bytearray(to_bytes(self.network)), dtype=torch.uint8)
@@ -84,7 +82,6 @@ class Job:
         if here != there:
             raise ValueError(f"version: got a job of spikecert {there}, expected {here}, which this worker runs")
         network = from_bytes(tensors.pop("network").numpy().tobytes()).to(told["device"])
-        use_kernel(network, told["kernel"])
         perturbation = build_any(told["perturbation"], tensors)
         names = ("verifier", "timeout", "device", "ties", "memory")
         prop = None if told["property"] is None else build_property(told["property"])

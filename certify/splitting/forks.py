@@ -32,7 +32,7 @@ def point_bounds(problem: Problem, members: int = 0) -> Tensor:
     """
     problem = replace(problem, made=problem.circuit)
     goal, owner = problem.goal, torch.arange(len(problem.labels), device=problem.labels.device)
-    said, signals = Said.nothing(problem.inputs), walker(problem.circuit, members or len(owner))
+    said, signals = Said.nothing(problem.inputs), walker(problem.circuit)
     lost, first, least = torch.zeros_like(owner, dtype=torch.bool), None, torch.empty(0)
     while len(owner):
         part = problem.subset(owner)

@@ -3,11 +3,12 @@
 import ctypes
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
 
 import torch
 from torch import Tensor
 
-from ..loading import RESETS, address
+from ..loading import RESETS, address, load
 
 _POINTER, _REAL, _WHOLE, _INT = ctypes.c_void_p, ctypes.c_double, ctypes.c_long, ctypes.c_int
 
@@ -346,3 +347,15 @@ def _later(layer: LaterGraphs, keep: _Kept) -> _ClimbLater:
         layer.neuron.packed(),
         *layer.weights.shape,
     )
+
+
+@lru_cache
+def climb_kernel(dtype: torch.dtype) -> CompiledClimb:
+    """Return the kernel for a floating-point type."""
+    return load("climb", dtype, CompiledClimb.of)
+
+
+@lru_cache
+def proof_kernel() -> CompiledProof:
+    """Return the kernel."""
+    return load("prove", torch.float64, CompiledProof.of)

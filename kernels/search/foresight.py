@@ -2,11 +2,12 @@
 
 import ctypes
 from dataclasses import dataclass, replace
+from functools import lru_cache
 
 import torch
 from torch import Tensor
 
-from ..loading import address, parts
+from ..loading import address, load, parts
 from .ranges import Adam, NarrowedLayer, packed_ranges
 
 
@@ -77,3 +78,9 @@ class CompiledForesight:
         if self.functions.foresee(*map(ctypes.byref, (slabs, packed, given, cuts))):
             raise MemoryError("foresight: no memory for the cuts of a node")
         return below, above
+
+
+@lru_cache
+def foresight_kernel() -> CompiledForesight:
+    """Return the kernel."""
+    return load("ranges", torch.float32, CompiledForesight.of)

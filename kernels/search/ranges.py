@@ -3,11 +3,12 @@
 import ctypes
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 import torch
 from torch import Tensor
 
-from ..loading import address
+from ..loading import address, load
 
 TOGETHER = 8
 """Inputs that ranges.c takes at once."""
@@ -131,3 +132,9 @@ def packed_ranges(
     names = [field[0] for field in _RangeLayer._fields_ if field[1] is ctypes.c_void_p]
     known = [address(getattr(layer, name)) for name in names]
     return slabs, _RangeLayer(*known, neurons, layer.error), _RangeNodes(*map(address, (*nodes, *found)))
+
+
+@lru_cache
+def ranges_kernel() -> CompiledRanges:
+    """Return the kernel."""
+    return load("ranges", torch.float32, CompiledRanges.of)

@@ -90,7 +90,7 @@ class PLIF(LIF):
             return current
         with torch.no_grad():
             dynamics = self.dynamics
-            before = _left_before(*simulate(current, None, dynamics, num_steps, self.kernel), dynamics)
+            before = _left_before(*simulate(current, None, dynamics, num_steps), dynamics)
         return current + (self.decay - self.decay.detach()) * before
 
 
@@ -131,5 +131,4 @@ def _settle(layers: nn.ModuleList) -> None:
         elif isinstance(layer, PLIF):
             d = layer.dynamics
             plain = LIF(d.decay, d.threshold, d.reset, d.fires_at, d.surrogate, d.reset_amount)
-            plain.kernel = layer.kernel
             layers[index] = plain.train(layer.training)

@@ -57,8 +57,6 @@ class LIF(nn.Module):
     References: ding2024robust
     """
 
-    kernel: str = "eager"
-    """What runs the recursion: "eager", or "compiled" where that is there; see `models.kernels`."""
     holds: ClassVar[tuple[str, ...]] = ()
     """The constants that a neuron reads of its attributes of these names, and not of `dynamics`."""
 
@@ -102,18 +100,18 @@ class LIF(nn.Module):
 
     def rule(self, num_steps: int) -> Rule:
         """Return what this layer does over `num_steps` steps, as plain numbers: readers go by that."""
-        return Leaky.of(self.dynamics, self.scale(num_steps), self.kernel)
+        return Leaky.of(self.dynamics, self.scale(num_steps))
 
     def run(self, current: Tensor, num_steps: int) -> Run:
         """Simulate `num_steps` steps; `current` is (T, batch, ...), or (1, batch, ...) if constant."""
         current = in_full(current)
-        potentials, spikes = simulate(current, self.scale(num_steps), self.dynamics, num_steps, self.kernel)
+        potentials, spikes = simulate(current, self.scale(num_steps), self.dynamics, num_steps)
         return Run(current, potentials, spikes)
 
     def forward(self, current: Tensor, num_steps: int) -> Tensor:
         """Return the spikes, (num_steps, batch, ...)."""
         scale = self.scale(num_steps)
-        return simulate_spikes(in_full(current), scale, self.dynamics, num_steps, self.kernel)
+        return simulate_spikes(in_full(current), scale, self.dynamics, num_steps)
 
     def resume(
         self, current: Tensor, residue: Tensor | None, start: int, steps: int, num_steps: int
@@ -121,7 +119,7 @@ class LIF(nn.Module):
         """Return spikes and residue of `steps` steps from `start` on, of T = `num_steps`; as `membrane.resume`."""
         scale = self.scale(num_steps)
         scale = None if scale is None else scale[start : start + steps]
-        return resume(in_full(current), scale, residue, self.dynamics, steps, self.kernel)
+        return resume(in_full(current), scale, residue, self.dynamics, steps)
 
     def extra_repr(self) -> str:
         """Return the constants that distinguish this layer."""

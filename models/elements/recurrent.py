@@ -6,7 +6,7 @@ The order of the sums is this one: the feedback's own products and its bias firs
 With a synapse what the neurons get is i[t] = κ·i[t−1] + c[t−d] in the place of c, as in `synapses.py`.
 """
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from types import NoneType
 from typing import Any, ClassVar
 
@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from ..dynamics import Dynamics
 from ..linear_maps.sharing import Share
-from ..rules import DeclaredRule, Leaky, Rule
+from ..rules import DeclaredRule, Rule
 from ..running.membrane import Membrane
 from ..surrogates import Surrogate
 from .adaptive import AdaptiveLIF
@@ -102,7 +102,7 @@ class Recurrent(LIF):
         """Return that the neuron's rule reads its own spikes, which only the node of this layer says whole."""
         own = self.neuron.rule(num_steps)
         assert isinstance(own, DeclaredRule)
-        return FedBack(replace(own, kernel=self.kernel) if isinstance(own, Leaky) else own)
+        return FedBack(own)
 
     def run(self, current: Tensor, num_steps: int) -> Run:
         """Simulate; the run's current is what the neuron gets, (T, batch, ...): c, or i behind a synapse."""
@@ -154,7 +154,7 @@ class Recurrent(LIF):
         scale = self.neuron.scale(num_steps)
         factor, before = None if scale is None else scale[t : t + 1], None if left is None else left[0]
         potentials, fired, after = Membrane.apply(  # type: ignore[misc]
-            drive, factor, before, self.dynamics, 1, "potentials" if keep else "final", self.kernel
+            drive, factor, before, self.dynamics, 1, "potentials" if keep else "final"
         )
         return None if potentials is None else potentials[0], fired[0], after[None]
 

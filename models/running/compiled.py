@@ -1,7 +1,8 @@
-"""The compiled membrane recursion (`kernels/sources/membrane.c`) where it is asked for and agrees with `eager.py`.
+"""The compiled membrane recursion (`kernels/sources/membrane.c`) on the CPU, bitwise that of `eager.py`.
 
-It counts only after its potentials and spikes came out bitwise as those of `run_eager` on a probe with all resets
-and with ties: which network runs does not depend on the kernel.
+Whether λ·u + I is one rounding or two depends on what torch finds in the processor, so there are both variants.
+The one counts whose potentials and spikes came out bitwise as those of `run_eager` on a probe with all resets and
+with ties: which network runs does not depend on the kernel.
 """
 
 import itertools
@@ -10,7 +11,8 @@ from functools import lru_cache
 import torch
 from torch import Tensor
 
-from ...kernels.loading import RESETS, load
+from ...kernels.building import VARIANTS, NotBuilt
+from ...kernels.loading import REALS, RESETS, load
 from ...kernels.membrane import ARCTAN, FIRES, TRIANGLE, CompiledMembrane, MembraneLayer, membrane_layer
 from ..dynamics import FIRES_AT, Dynamics
 from ..surrogates import Arctan, Surrogate, Triangle
@@ -19,14 +21,17 @@ from .eager import run_eager
 SLOPES: dict[type[Surrogate], int] = {Triangle: TRIANGLE, Arctan: ARCTAN}
 
 
-def kernel_for(wanted: str, current: Tensor, input_scale: Tensor | None) -> CompiledMembrane | None:
-    """Return the compiled kernel if it is `wanted`, there, and for tensors like these."""
-    if wanted != "compiled" or current.device.type != "cpu" or current.numel() == 0:
+def kernel_for(current: Tensor, input_scale: Tensor | None = None) -> CompiledMembrane | None:
+    """Return the compiled kernel if it is for tensors like these: plain ones on the CPU.
+
+    Raises:
+        NotBuilt: where it is, but there is none.
+    """
+    if type(current) is not Tensor or current.device.type != "cpu" or current.dtype not in REALS:
         return None
     if input_scale is not None and (input_scale.dtype != current.dtype or not input_scale.is_contiguous()):
         return None
-    found = library(current.dtype)
-    return found if isinstance(found, CompiledMembrane) else None
+    return library(current.dtype) if current.numel() else None
 
 
 def covers(dynamics: Dynamics) -> bool:
@@ -34,10 +39,31 @@ def covers(dynamics: Dynamics) -> bool:
     return type(dynamics.surrogate) in SLOPES
 
 
+def library(dtype: torch.dtype) -> CompiledMembrane:
+    """Return the loaded kernel for `dtype`."""
+    return _library(dtype, variant(dtype))
+
+
 @lru_cache
-def library(dtype: torch.dtype) -> CompiledMembrane | str:
-    """Return the loaded kernel for `dtype`, or in one line why there is none."""
-    return load("membrane.c", dtype, CompiledMembrane.of, _agrees)
+def _library(dtype: torch.dtype, rounds: str) -> CompiledMembrane:
+    return load("membrane", dtype, CompiledMembrane.of, rounds)
+
+
+@lru_cache
+def variant(dtype: torch.dtype) -> str:
+    """Return the variant of kernels that round as torch does here: that which agrees on the probe.
+
+    Raises:
+        NotBuilt: where none does, or there is none.
+    """
+    for name in VARIANTS["membrane"]:
+        if _agrees(_library(dtype, name), dtype):
+            return name
+    mode = torch.backends.cpu.get_cpu_capability()
+    cure = "unset ATEN_CPU_CAPABILITY, or take a torch of this processor"
+    raise NotBuilt(
+        f"kernels: membrane rounds otherwise than torch does in its mode {mode}, expected the same: {cure}"
+    )
 
 
 def layer_of(current: Tensor, dynamics: Dynamics, steps: int) -> MembraneLayer:

@@ -8,8 +8,8 @@ and spikes, which exist anyway. It is one reverse loop:
     q[t] = dL/dv[t] + h[t]·(dL/ds[t] − r[t]·λ·q[t+1]) + k[t]·λ·q[t+1],   h = surrogate slope at v − θ
     reset "zero": r = v, k = 1 − s     reset "subtract": r = d, k = 1     reset "none": r = 0, k = 1
 
-Both passes are in `eager.py`. Where a C compiler is there and asked for (`compiled.py`), the same recursion runs
-in one pass, bitwise alike.
+Both passes are in `eager.py`, which runs on other devices, in other types and for surrogates of one's own. On the
+CPU a kernel (`compiled.py`) runs the same recursion in one pass, bitwise alike.
 """
 
 from typing import Any
@@ -29,7 +29,7 @@ torch.empty(31 << 20, dtype=torch.uint8)
 
 
 class Membrane(torch.autograd.Function):
-    """(current, input_scale, initial, dynamics, num_steps, kept, kernel) → potentials, spikes, final.
+    """(current, input_scale, initial, dynamics, num_steps, kept) → potentials, spikes, final.
 
     What is `kept` is "potentials", None elsewhere, and the final residue, u[T]; "final", that alone; or "spikes",
     where the compiled kernel saves the work of the residue. Where it is "counts", by that kernel alone, spikes are
@@ -45,7 +45,6 @@ class Membrane(torch.autograd.Function):
         dynamics: Dynamics,
         num_steps: int,
         kept: str,
-        kernel: str,
     ) -> tuple[Tensor | None, Tensor, Tensor | None]:
         """Run the recursion, and keep what the backward pass needs."""
         current = current.contiguous()
@@ -53,7 +52,7 @@ class Membrane(torch.autograd.Function):
         shape = current.shape[1:]
         spikes = current.new_empty((1 if kept == "counts" else num_steps, *shape))
         potentials = torch.empty_like(spikes) if kept == "potentials" else None
-        compiled = kernel_for(kernel, current, input_scale)
+        compiled = kernel_for(current, input_scale)
         final = current.new_empty(shape) if compiled is None or kept in ("potentials", "final") else None
         if compiled is None:
             assert final is not None
@@ -86,11 +85,11 @@ class Membrane(torch.autograd.Function):
             ctx.compiled.backward(layer, current, input_scale, initial, incoming, outgoing)
         else:
             backward_eager(current, input_scale, initial, ctx.dynamics, spikes, incoming, outgoing)
-        return grad_current, grad_scale, grad_initial, None, None, None, None
+        return grad_current, grad_scale, grad_initial, None, None, None
 
 
 def simulate(
-    current: Tensor, input_scale: Tensor | None, dynamics: Dynamics, num_steps: int, kernel: str = "eager"
+    current: Tensor, input_scale: Tensor | None, dynamics: Dynamics, num_steps: int
 ) -> tuple[Tensor, Tensor]:
     """Run the membrane recursion over T = num_steps steps, differentiably.
 
@@ -99,36 +98,31 @@ def simulate(
         input_scale: a, (T,), or None for a = 1.
         dynamics: the layer's constants; the backward pass uses its surrogate for ds/dv.
         num_steps: T.
-        kernel: "eager", or "compiled" where the compiled kernel is there: bitwise the same, faster.
 
     Returns:
         Potentials v before reset and spikes s, each (T, batch, ...).
     """
-    return Membrane.apply(current, input_scale, None, dynamics, num_steps, "potentials", kernel)[:2]  # type: ignore[index]
+    return Membrane.apply(current, input_scale, None, dynamics, num_steps, "potentials")[:2]  # type: ignore[index]
 
 
-def simulate_spikes(
-    current: Tensor, input_scale: Tensor | None, dynamics: Dynamics, num_steps: int, kernel: str = "eager"
-) -> Tensor:
+def simulate_spikes(current: Tensor, input_scale: Tensor | None, dynamics: Dynamics, num_steps: int) -> Tensor:
     """Return the spikes of `simulate` alone, which is faster: the potentials are never stored.
 
     Args:
-        current, input_scale, dynamics, num_steps, kernel: as in `simulate`.
+        current, input_scale, dynamics, num_steps: as in `simulate`.
     """
-    return Membrane.apply(current, input_scale, None, dynamics, num_steps, "spikes", kernel)[1]  # type: ignore[index]
+    return Membrane.apply(current, input_scale, None, dynamics, num_steps, "spikes")[1]  # type: ignore[index]
 
 
-def count_spikes(
-    current: Tensor, input_scale: Tensor | None, dynamics: Dynamics, num_steps: int, kernel: str = "eager"
-) -> Tensor:
+def count_spikes(current: Tensor, input_scale: Tensor | None, dynamics: Dynamics, num_steps: int) -> Tensor:
     """Return Σ_t s[t], (1, batch, ...), exactly: by the compiled kernel without storing s.
 
     Args:
-        current, input_scale, dynamics, num_steps, kernel: as in `simulate`.
+        current, input_scale, dynamics, num_steps: as in `simulate`.
     """
-    if kernel_for(kernel, current, input_scale) is None or not covers(dynamics):
-        return simulate_spikes(current, input_scale, dynamics, num_steps, kernel).sum(0, keepdim=True)
-    return Membrane.apply(current, input_scale, None, dynamics, num_steps, "counts", kernel)[1]  # type: ignore[index]
+    if kernel_for(current, input_scale) is None or not covers(dynamics):
+        return simulate_spikes(current, input_scale, dynamics, num_steps).sum(0, keepdim=True)
+    return Membrane.apply(current, input_scale, None, dynamics, num_steps, "counts")[1]  # type: ignore[index]
 
 
 def resume(
@@ -137,11 +131,10 @@ def resume(
     residue: Tensor | None,
     dynamics: Dynamics,
     num_steps: int,
-    kernel: str = "eager",
 ) -> tuple[Tensor, Tensor]:
     """Go on for num_steps steps from the residue u that earlier steps left; None stands for 0.
 
     Returns:
         Spikes (num_steps, batch, ...) and the residue (batch, ...) for the next steps; both differentiable.
     """
-    return Membrane.apply(current, input_scale, residue, dynamics, num_steps, "final", kernel)[1:]  # type: ignore[index]
+    return Membrane.apply(current, input_scale, residue, dynamics, num_steps, "final")[1:]  # type: ignore[index]

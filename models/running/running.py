@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 from torch import Tensor
 
-from ..elements.layers import Layers, PerStep, Residual, plain, run_affine
+from ..elements.layers import Layers, PerStep, Residual, plain
 from ..elements.neurons import LIF, Run, in_full
 from ..elements.recurrent import Recurrent
 from ..elements.synapses import Synapse
@@ -20,26 +20,22 @@ SILENT = (Synapse, PerStep)
 """Those of them that do not fire."""
 
 
-def run_through(layers: Layers, signal: Tensor, fire: Fire, compiled: bool | None = None) -> Tensor:
+def run_through(layers: Layers, signal: Tensor, fire: Fire) -> Tensor:
     """Run `layers` on a signal (time, batch, ...), where time is 1 for a constant signal.
 
     Args:
         layers: of a network.
         signal: what enters them.
         fire: what layers with a state do.
-        compiled: whether affine layers may use a kernel, too; None: where one of the neurons does.
     """
-    if compiled is None:
-        compiled = any(isinstance(layer, LIF) and layer.kernel == "compiled" for layer in layers)
-    run = run_sparsely if compiled else run_affine
     for layer in layers:
         if isinstance(layer, Residual):
             paths = (layer.branch, layer.shortcut)
-            signal = _sum(*(run_through(path, signal, fire, compiled or None) for path in paths))
+            signal = _sum(*(run_through(path, signal, fire) for path in paths))
         elif isinstance(layer, STATEFUL):
             signal = fire(layer, signal)
         else:
-            signal = run(layer, signal)
+            signal = run_sparsely(layer, signal)
     return signal
 
 
@@ -75,9 +71,9 @@ def run_to_mean(
 ) -> Tensor:
     """Return the mean over time, (1, batch, ...), of what `run_layers` returns: spikes are counted, not kept."""
     last = layers[-1] if record is None and len(layers) else None
-    if isinstance(last, LIF) and last.kernel == "compiled" and type(last).forward is LIF.forward and plain(last):
-        current = in_full(run_through(layers[:-1], signal, _firing(num_steps, None), compiled=True))
-        return count_spikes(current, last.scale(num_steps), last.dynamics, num_steps, last.kernel) / num_steps
+    if isinstance(last, LIF) and type(last).forward is LIF.forward and plain(last):
+        current = in_full(run_through(layers[:-1], signal, _firing(num_steps, None)))
+        return count_spikes(current, last.scale(num_steps), last.dynamics, num_steps) / num_steps
     return mean_over_time(run_layers(layers, signal, num_steps, record))
 
 

@@ -6,7 +6,6 @@ computes does not depend on it: the forward pass is torch's own, and gradients a
 their sums.
 """
 
-from functools import lru_cache
 from typing import Any
 
 import torch
@@ -14,8 +13,8 @@ from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 from torch.nn.functional import linear
 
-from ...kernels.loading import load
-from ...kernels.sparse import CompiledSparse
+from ...kernels.loading import REALS
+from ...kernels.sparse import sparse_kernel
 from ..elements.layers import plain, run_affine
 
 SHARE = 0.25
@@ -68,29 +67,11 @@ def _fits(layer: nn.Module, signal: Tensor) -> bool:
     fits = signal.dim() == 3 and signal.dtype == weight.dtype and signal.shape[2] == weight.shape[1]
     worth = weight.requires_grad and signal.shape[:2].numel() * weight.numel() >= WORTH
     here = signal.device.type == weight.device.type == "cpu" and not torch.is_autocast_enabled("cpu")
-    return fits and worth and here and isinstance(library(signal.dtype), CompiledSparse)
+    return fits and worth and here and signal.dtype in REALS
 
 
 def _of_weights(grad: Tensor, signal: Tensor, total: Tensor) -> Tensor:
     """Return Gᵀ·X; by torch where much of X is not 0, or some of G is not finite, which the kernel may not see."""
-    kernel = library(signal.dtype)
-    assert isinstance(kernel, CompiledSparse)
     finite = bool(torch.isfinite(total.sum()))
-    found = kernel.transposed_product(grad, signal.contiguous(), SHARE) if finite else None
+    found = sparse_kernel(signal.dtype).transposed_product(grad, signal.contiguous(), SHARE) if finite else None
     return grad.T @ signal if found is None else found
-
-
-@lru_cache
-def library(dtype: torch.dtype) -> CompiledSparse | str:
-    """Return the loaded kernel for `dtype`, or in one line why there is none."""
-    return load("sparse.c", dtype, CompiledSparse.of, _agrees)
-
-
-def _agrees(built: CompiledSparse, dtype: torch.dtype) -> bool:
-    """Return whether sums of small whole numbers, which no order rounds, come out as torch's."""
-    generator = torch.Generator().manual_seed(0)
-    signal = torch.randint(-2, 3, (301, 300), generator=generator).to(dtype)
-    signal[:, 1:] *= torch.rand(301, 299, generator=generator) < 0.3
-    grad = torch.randint(-9, 10, (301, 137), generator=generator).to(dtype)
-    found = built.transposed_product(grad, signal, 0.5)
-    return found is not None and torch.equal(found, grad.T @ signal)

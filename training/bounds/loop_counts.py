@@ -47,7 +47,7 @@ def loop_counts(node: Recurred, currents: Box, num_steps: int) -> Box:
         if node.filter is not None and waiting is not None:
             filtered, waiting = node.filter.run(drive[None], waiting, 1)
             drive = filtered[0]
-        _, fired, left = Membrane.apply(drive[None], None, left, layer.dynamics, 1, "final", layer.kernel)  # type: ignore[misc]
+        _, fired, left = Membrane.apply(drive[None], None, left, layer.dynamics, 1, "final")  # type: ignore[misc]
         spikes = fired[0]
         found.append(spikes)
     trains = torch.stack(found, 1)

@@ -1,4 +1,5 @@
-"""Ends of potentials and spikes of a layer, step by step: by torch's operations, or by compiled kernels.
+"""Ends of potentials and spikes of a layer, step by step: by compiled kernels on the CPU, else by torch's
+operations.
 
 `ends.c` and `coupled.c` do the same as `membrane_ends`, forwards and backwards.
 """
@@ -33,7 +34,7 @@ def spike_ends(
         filtered: of coupled ends, what comes in over time, (T, batch, ...), where more is known than the steps.
     """
     ends, scale = torch.stack((currents.lower, currents.upper)), neuron.scale(num_steps)
-    kernel = kernel_for(neuron.kernel, ends, scale)
+    kernel = kernel_for(ends, scale)
     if kernel is None or filtered is not None or not covers(neuron.dynamics):
         _, (must, may) = _membrane(currents, neuron, num_steps, coupled, filtered)
     else:

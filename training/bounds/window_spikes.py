@@ -36,7 +36,7 @@ Found = tuple[Tensor, Tensor, Tensor]
 
 def window_spikes(currents: Tensor, neuron: LIF, rows: WindowRows) -> Box:
     """Return the ends of the spikes' rows, (R, batch, ...), for windows' currents, (2, T(T+1)/2, batch, ...)."""
-    kernel, dynamics = kernel_for(neuron.kernel, currents, None), neuron.dynamics
+    kernel, dynamics = kernel_for(currents), neuron.dynamics
     with torch.no_grad():
         follow = eager_windows if kernel is None else partial(_compiled, kernel)
         ends, potentials, starts = follow(currents.contiguous(), dynamics, rows)

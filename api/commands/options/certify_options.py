@@ -74,8 +74,3 @@ class FleetOptions:
 
 
 NO_FLEET = FleetOptions()
-
-Compiled = Annotated[
-    bool,
-    typer.Option(help="Run membranes, bounds and the search for prices by compiled kernels."),
-]

@@ -15,13 +15,6 @@ if TYPE_CHECKING:
 
 Folder = Annotated[Path, typer.Option("--out", help="Folder for network.safetensors, checkpoints, history.csv.")]
 
-Compiled = Annotated[
-    bool | None,
-    typer.Option(
-        "--compiled/--no-compiled",
-        help="Run membranes by a kernel that the C compiler makes; default: where the run is long enough for it.",
-    ),
-]
 Seeds = Annotated[
     str | None, typer.Option(help="Several, such as 0,1,2: one folder each, mean and spread at the end.")
 ]

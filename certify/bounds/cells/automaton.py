@@ -34,8 +34,7 @@ from ..signals.box import Box
 from ..signals.inflow import inflow_of
 from ..signals.signals import Balance, Signal, equal_weights
 from ..trains.base import Trains
-from .compiled_cells import cells_kernel_for
-from .eager_cells import CellRanges, cell_ranges
+from .compiled_cells import CellRanges, cell_ranges
 from .pair_margins import CountedLayer, pair_margins
 
 CELLS = 16
@@ -100,9 +99,7 @@ class CellTrains(CountedLayer, Trains):
 
     def _ranges(self, row: Tensor, decay: float) -> CellRanges:
         check_time()
-        kernel = cells_kernel_for(self.rule.kernel, self.inflow)
-        find = cell_ranges if kernel is None else kernel.ranges
-        return find(self.inflow, self.rule, self.count, row, decay)
+        return cell_ranges(self.inflow, self.rule, self.count, row, decay)
 
 
 def cell_trains(current: Signal, rule: Leaky, rounding: Rounding, cells: int = CELLS) -> CellTrains:

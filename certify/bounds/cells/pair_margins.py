@@ -1,4 +1,17 @@
-"""Margins of a readout that counts the spikes of a layer that subtracts: by pairs of its neurons (F9b)."""
+"""F9b: margins of a readout that counts the spikes of a layer that subtracts, by pairs of its neurons.
+
+Counts of two classes, bounded one by one, forget that both read the same spikes. Here a cell holds intervals of S
+and of u for neuron y and for neuron k at once (automaton.py), and each step knows a strip: D[t] = L_y[t] − L_k[t]
+lies in [p, q], from one product with W_y − W_k. A step with spikes (s_y, s_k) needs L_y in [a, b] and L_k in
+[c, e], by the cell and the firing conditions; the strip cuts that to
+
+    a' = max(a, c + p),  b' = min(b, e + q),  c' = max(c, a − q),  e' = min(e, b − p),
+
+and the step exists iff both intervals are left. The least N_y − N_k over all paths of cells bounds every run's,
+since every run stays in some path. Beyond side² cells, neighbours in (S_y, S_k) merge into their hulls.
+
+Rounding: as in automaton.py; the strip pays for the slack of both neurons, as L does.
+"""
 
 from dataclasses import dataclass
 
@@ -10,8 +23,7 @@ from ...rounding import Rounding, reading_slack
 from ..signals.box import Box
 from ..signals.inflow import Inflow, filter_sums
 from ..signals.signals import Signal
-from .compiled_cells import cells_kernel_for
-from .eager_pairs import Pairs, least_differences
+from .compiled_cells import Pairs, least_differences
 from .looking_through import MatrixChain, filtered_sums, gain_sums
 
 SIDE = 32
@@ -56,8 +68,7 @@ def pair_margins(last: CountedLayer, labels: Tensor, known: Tensor, rounding: Ro
 def _least(pairs: Pairs, rule: Leaky) -> Tensor:
     """Return the least N_y − N_k, (P,); with λ = 1 of cells that hold all counts apart."""
     side = max(SIDE, len(pairs.strip.lower) + 1) if rule.decay == 1.0 else SIDE
-    kernel = cells_kernel_for(rule.kernel, pairs.inflow)
-    return (least_differences if kernel is None else kernel.least_differences)(pairs, rule, side)
+    return least_differences(pairs, rule, side)
 
 
 def _strip(last: CountedLayer, samples: Tensor, neurons: Tensor) -> Box:

@@ -33,8 +33,9 @@ from itertools import combinations
 import torch
 from torch import Tensor
 
+from ....kernels.changes import MOST
 from .budgets import Budget, Changes, Heaviest, Sums, total
-from .compiled_changes import compiled_rises, eager_rises
+from .compiled_changes import rises
 from .retimings import Retimings
 
 EPS = torch.finfo(torch.float64).eps
@@ -218,10 +219,8 @@ def _sum(parts: list[tuple[Tensor, Tensor, Tensor, Tensor]], most: int | None) -
     terms = sum(change.shape[-1] * gain[0].numel() for change, gain in pairs)
     most = None if most is None or most >= terms else most
     paid = 1.0 + ((terms if most is None else most) + 8) * EPS
-    if (found := compiled_rises(pairs, most)) is not None:
-        return found * paid
-    if most is None:
-        return eager_rises(pairs, None) * paid
+    if most is None or most <= MOST:
+        return rises(pairs, most) * paid
     size = max(1, MOST_POOLED // max(1, terms * pairs[0][0][0, ..., 0].numel()))
     blocks = [[(change, gain[k : k + size]) for change, gain in pairs] for k in range(0, len(pairs[0][1]), size)]
-    return torch.cat([eager_rises(block, most) for block in blocks]) * paid
+    return torch.cat([rises(block, most) for block in blocks]) * paid

@@ -20,13 +20,11 @@ what serves all steps.
 """
 
 from dataclasses import dataclass, replace
-from functools import lru_cache
 
 import torch
 from torch import Tensor
 
-from ....kernels.loading import load
-from ....kernels.moves import CompiledMoves, MovingLayer
+from ....kernels.moves import MovingLayer, moves_kernel
 from ....models.rules import Leaky
 from ...rounding import product_error, step_error
 from ..signals.box import Box
@@ -123,66 +121,10 @@ class SingleMoves(Signal):
 
     def combine(self, rows: Tensor) -> Box:
         """Return the ends of Σ_t rows[k,t]·s[t], (k, M, ...)."""
-        kernel = moves_kernel() if self.layer.lower.device.type == "cpu" else ""
         rows = rows.to(self.layer.lower)
-        if isinstance(kernel, str):
-            low, high = eager_sums(self.layer, self.constants, self.reset, rows)
-        else:
-            low, high = kernel.sums(self.layer, self.constants, self.reset, rows)
+        low, high = moves_kernel().sums(self.layer, self.constants, self.reset, rows)
         return Box(low.unflatten(2, self.shape), high.unflatten(2, self.shape))
 
     def magnitude(self) -> Tensor:
         """Return 1: a neuron may fire."""
         return self.layer.lower.new_ones(len(self.layer.event), *self.shape)
-
-
-def eager_sums(
-    layer: MovingLayer, constants: tuple[float, ...], reset: str, rows: Tensor
-) -> tuple[Tensor, Tensor]:
-    """Return what `moves.c` does, (k, M, n) each, but for neurons being open from the first doubt on."""
-    decay, surely, perhaps, drop, unit, span, smallest = constants
-    columns = layer.columns[layer.event]
-    low, high = torch.zeros_like(columns), torch.zeros_like(columns)
-    opened = torch.zeros_like(columns, dtype=torch.bool)
-    ends = rows.new_zeros(2, len(rows), *columns.shape)
-    for t, row in enumerate(rows.T):
-        sign = (layer.after == t).to(columns) - (layer.before == t).to(columns)
-        added = (sign * layer.factors[t])[:, None] * columns
-        least, greatest = layer.lower[t] + added, layer.upper[t] + added
-        size = decay * high.maximum(-low) + greatest.maximum(-least) + span
-        slack = unit * size + smallest
-        low, high = decay * low + (least - slack), decay * high + (greatest + slack)
-        fires, may = low > surely, high >= perhaps
-        opened = opened | (fires != may) | ~(low <= high)
-        left = {"zero": (low * 0.0, high * 0.0), "subtract": (low - drop, high - drop), "none": (low, high)}[reset]
-        low, high = (torch.where(fires, *pair) for pair in zip(left, (low, high), strict=True))
-        weights = row.view(-1, 1, 1)
-        ends[0] += torch.where(opened, weights.clamp_max(0.0), fires * weights)
-        ends[1] += torch.where(opened, weights.clamp_min(0.0), fires * weights)
-    return ends[0], ends[1]
-
-
-@lru_cache
-def moves_kernel() -> CompiledMoves | str:
-    """Return the kernel if its sums of a probe are torch's, or why there is none."""
-    return load("moves.c", torch.float64, CompiledMoves.of, _agrees)
-
-
-def _agrees(built: CompiledMoves, dtype: torch.dtype) -> bool:
-    """Return whether the sums of 37 neurons over 11 steps are torch's, or between them, for each reset."""
-    generator = torch.Generator().manual_seed(0)
-    lower, columns, rows = (
-        torch.randn(shape, generator=generator, dtype=dtype) for shape in ((11, 37), (5, 37), (3, 11))
-    )
-    event, before = torch.arange(15) % 5, torch.arange(15) % 11
-    after = torch.cat((torch.arange(14) * 3 % 11, torch.tensor([-1])))
-    factors = torch.linspace(0.5, 1.5, 11, dtype=dtype)
-    layer = MovingLayer(lower, lower + 0.01, factors, columns, event, before, after)
-    for decay, reset in ((0.9, "zero"), (1.0, "subtract"), (0.5, "none")):
-        asked = layer, (decay, 1.001, 0.999, 1.0, 1e-6, 1.0, 1e-30), reset, rows
-        (low, high), (least, most) = built.sums(*asked), eager_sums(*asked)
-        inside = (low >= least - 1e-12) & (high <= most + 1e-12) & (low <= high)
-        known = (most - least).abs() <= 1e-12
-        if not bool(inside.all()) or not torch.allclose(low[known], high[known], rtol=0.0, atol=1e-12):
-            return False
-    return True

@@ -1,6 +1,6 @@
-"""What spikes a layer may have, by torch's own operations: what the compiled kernel must agree with bitwise.
-
-The interval recursion of interval.py, and the graph of train_graph.py where only its steps and sums are asked for.
+"""What spikes a layer may have, step by step by torch's own operations: where currents depend on earlier spikes,
+and the graph of train_graph.py where only its steps and sums are asked for, of resets that spikes.c has no graph
+of.
 """
 
 from collections.abc import Iterator
@@ -9,33 +9,9 @@ import torch
 from torch import Tensor
 
 from ....models.rules import Leaky
-from ..signals.blocks import blocks
-from ..signals.box import Box, Spread
 from ..signals.membrane import Drive, Pull
 from ..trains.train_graph import GraphTrains, trains_of
 from .resets import after_reset, zero_
-
-
-def interval_steps(pull: Pull, rule: Leaky) -> Spread:
-    """Return what each step's spike may be, as middle and radius: exactly 0, ½ or 1 each."""
-    shape = (pull.num_steps, *pull.current.middle.shape[1:])
-    middle, radius = pull.current.middle.new_empty((2, *shape))
-    for rows in blocks(middle):
-        for t, (certain, possible) in enumerate(fired(pull, rule, rows)):
-            half = possible.mul(0.5)
-            torch.add(half, certain, alpha=0.5, out=middle[t, rows])
-            torch.sub(half, certain, alpha=0.5, out=radius[t, rows])
-    return Spread(middle, radius)
-
-
-def interval_counts(pull: Pull, rule: Leaky) -> Box:
-    """Return the fewest and the most spikes, (batch, ...)."""
-    fewest, most = torch.zeros_like(pull.current.middle[0]), torch.zeros_like(pull.current.middle[0])
-    for rows in blocks(fewest[None]):
-        for certain, possible in fired(pull, rule, rows):
-            fewest[rows] += certain
-            most[rows] += possible
-    return Box(fewest, most)
 
 
 def step_graph(pull: Pull, rule: Leaky) -> GraphTrains:

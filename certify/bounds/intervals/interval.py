@@ -14,8 +14,7 @@ from ...rounding import Rounding
 from ..signals.box import Box, Spread
 from ..signals.membrane import Pull, pull
 from ..signals.signals import Signal, equal_weights
-from .compiled_spikes import SpikesKernel, kernel_for
-from .eager_spikes import interval_counts, interval_steps
+from .compiled_spikes import SpikesKernel, spikes_kernel
 
 
 @dataclass(frozen=True)
@@ -38,9 +37,9 @@ class DrivenSpikes(Signal):
         return self.pull.num_steps
 
     @property
-    def kernel(self) -> SpikesKernel | None:
-        """Return the compiled kernel, bitwise the same, where the layer wants it and it is there."""
-        return kernel_for(self.rule.kernel, self.pull)
+    def kernel(self) -> SpikesKernel:
+        """Return the kernel of these currents."""
+        return spikes_kernel(self.pull.current.middle.dtype)
 
     def steps(self) -> Box:
         """Return the spikes step by step."""
@@ -72,8 +71,7 @@ class StepSpikes(DrivenSpikes):
 
     def spread(self) -> Spread:
         """Return the box as middle and radius: exactly 0, ½ or 1 each."""
-        kernel = self.kernel
-        return (interval_steps if kernel is None else kernel.interval_steps)(self.pull, self.rule)
+        return self.kernel.interval_steps(self.pull, self.rule)
 
     def combine(self, rows: Tensor) -> Box:
         """Return the range over all choices of the open spikes, taken as independent."""
@@ -83,8 +81,7 @@ class StepSpikes(DrivenSpikes):
     @cached_property
     def counted(self) -> Box:
         """Return the fewest and the most spikes, (batch, ...)."""
-        kernel = self.kernel
-        return (interval_counts if kernel is None else kernel.interval_counts)(self.pull, self.rule)
+        return self.kernel.interval_counts(self.pull, self.rule)
 
 
 def interval_spikes(current: Signal, rule: Leaky, rounding: Rounding) -> StepSpikes:

@@ -15,7 +15,7 @@ from torch import Tensor
 
 from ....models.rules import Leaky
 from ..cells.automaton import CellTrains
-from ..cells.eager_cells import NOWHERE, Cells, candidates, merged, targets
+from ..cells.merging import NOWHERE, Cells, candidates, merged, targets
 from .priced import Priced, Pricing
 from .stages import Stage
 
@@ -52,7 +52,7 @@ class PricedCells(Priced):
             cells = merged(reached, target, count)
         return PricedCells(rule, torch.stack(moves), torch.stack(low), torch.stack(high))
 
-    def least(self, costs: Tensor, prices: Tensor, tame: bool = False) -> tuple[Tensor, Tensor, Tensor]:
+    def least(self, costs: Tensor, prices: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Return min over paths of Σ_t costs[t]·s[t] − κ[t]·L[t], and the spikes and the L there."""
         parts = [slice(start, start + PART) for start in range(0, max(1, costs.shape[1]), PART)]
         found = [self._part(part)._shortest(costs[:, part], prices[:, part]) for part in parts]

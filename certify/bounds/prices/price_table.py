@@ -47,7 +47,7 @@ class PricedTable(Priced):
             row, low.masked_fill_(~reachable, 0.0), high.masked_fill_(~reachable, 0.0), barred, table.trains
         )
 
-    def least(self, costs: Tensor, prices: Tensor, tame: bool = False) -> tuple[Tensor, Tensor, Tensor]:
+    def least(self, costs: Tensor, prices: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Return min of Σ_t costs[t]·s[t] − ν·I, and the spikes and the current that attain it."""
         value, place = self._on_rows(costs, prices).min(1)
         place = place[:, None]

@@ -10,13 +10,12 @@ class Priced(ABC):
     """The trains of P pairs of a specification and a neuron, each of which has prices of its own."""
 
     @abstractmethod
-    def least(self, costs: Tensor, prices: Tensor, tame: bool = False) -> tuple[Tensor, Tensor, Tensor]:
+    def least(self, costs: Tensor, prices: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Return min of Σ_t costs[t]·s[t] − prices[t]·c[t], and the spikes and what was priced there.
 
         Args:
             costs: A, (T, P).
             prices: on the scaled currents c, or on what they are `collected` to, (steps, P).
-            tame: whether nothing comes near an overflow: then a compiled kernel may answer.
 
         Returns:
             Values (P,), spikes (T, P), currents (steps, P).

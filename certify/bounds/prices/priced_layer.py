@@ -19,7 +19,7 @@ from .priced import Pricing
 from .stages import Stage
 
 MOST_SIZE = 1e290
-"""The greatest sum of moduli of which a compiled kernel is asked."""
+"""The greatest sum of moduli of which anything is said."""
 
 
 @dataclass(frozen=True)
@@ -81,15 +81,16 @@ class PricedLayer:
         """Return the minimum of Σ_t costs[t]·s[t] − prices[t]·c[t] over the layer's trains and currents.
 
         All that is added up on the way is at most `size`, so where that is not huge nothing overflows, and no NaN
-        hides in a compiled comparison.
+        hides in a comparison; of the others nothing is said: −∞.
         """
         check_time()
         chosen = costs.flatten(2)[:, self.pairs[0], self.pairs[1]]
         weights = chosen.abs().sum(0)
         size = weights + prices.abs().sum(0) * self.priced.reach
-        tame = bool((size <= MOST_SIZE).all())
-        value, spikes, currents = self.priced.trains.least(chosen, prices, tame)
-        paid = value - (prices.abs() * self.priced.slack).sum(0)
+        tame = size <= MOST_SIZE
+        asked = (torch.where(tame, each, 0.0) for each in (chosen, prices))
+        value, spikes, currents = self.priced.trains.least(*asked)
+        paid = value.masked_fill(~tame, -torch.inf) - (prices.abs() * self.priced.slack).sum(0)
         trains = self.settled.flatten(2).clone()
         trains[:, self.pairs[0], self.pairs[1]] = spikes
         certain = (costs * self.settled).flatten(2).sum((0, 2))

@@ -71,11 +71,10 @@ class StepTable(DrivenSpikes, Trains):  # pyright: ignore[reportIncompatibleVari
 
     def spread(self) -> Spread:
         """Return the steps as middle and radius: exactly 0, ½ or 1 each."""
-        kernel = self.kernel
-        if kernel is None or len(self.table.trains) > FEW_ROWS:
+        if len(self.table.trains) > FEW_ROWS:
             return self._trains.spread()
         ends = Box(self.table.lower, self.table.upper)
-        return kernel.table_steps(self.pull, self.rule, ends, self.table.ranges)
+        return self.kernel.table_steps(self.pull, self.rule, ends, self.table.ranges)
 
     def combine(self, rows: Tensor) -> Box:
         """Return the exact range over the reachable trains."""

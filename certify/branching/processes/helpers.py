@@ -10,7 +10,6 @@ from multiprocessing.connection import Connection, wait
 from types import TracebackType
 
 from .... import processes
-from ....kernels.loading import inheritance
 from ..nodes.nodes import Nodes
 from ..question import MarginQuestion
 from .crew import Crew, Portion, Timed, bounded_here
@@ -137,7 +136,7 @@ class Helpers(Crew):
         wanted = self._count() - 1 if late and self._message is not None and self._deaths < MOST_DEATHS else 0
         for _ in range(wanted - len(self._helpers)):
             here, there = Pipe()
-            process = processes.start("spikecert.certify.branching.processes.helper", there, *inheritance())
+            process = processes.start("spikecert.certify.branching.processes.helper", there)
             self._helpers.append(_Helper(process, here))
 
     def _tell(self, helper: _Helper) -> None:

@@ -12,7 +12,6 @@ from torch import Tensor
 
 from ....models.files.checkpoints import from_bytes, to_bytes
 from ....models.files.storage import pack, unpack
-from ....models.kernels import kernel_of, use_kernel
 from ...bounds.prices.prices import Specifications
 from ...perturbations.described import build_set, describe_set
 from ..bounding import Bounded, Climb
@@ -31,7 +30,7 @@ def pack_question(question: MarginQuestion) -> bytes:
     """
     told, tensors = describe_set(question.perturbation)
     specifications = question.specifications
-    text = {"perturbation": told, "ties": question.ties, "kernel": kernel_of(question.network)}
+    text = {"perturbation": told, "ties": question.ties}
     network = torch.frombuffer(bytearray(to_bytes(question.network)), dtype=torch.uint8)
     given = {"network": network, "inputs": question.inputs, "labels": question.labels}
     given |= {"samples": specifications.samples, "coefficients": specifications.coefficients}
@@ -44,7 +43,6 @@ def unpack_question(content: bytes) -> MarginQuestion:
     text, tensors = unpack(content, QUESTION)
     told = json.loads(text)
     network = from_bytes(tensors["network"].numpy().tobytes()).eval()
-    use_kernel(network, told["kernel"])
     own = {name.removeprefix("set."): x for name, x in tensors.items() if name.startswith("set.")}
     specifications = Specifications(tensors["samples"], tensors["coefficients"], tensors.get("floor"))
     return MarginQuestion(

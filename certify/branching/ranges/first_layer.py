@@ -29,7 +29,6 @@ class FirstLayer:
         lower, upper: where the run's currents lie, (batch, n).
         rows: which trains that leaves, (batch, ...).
         error: what float64 may lose of a sum of moduli of 1.
-        kernel: what narrows: "eager", or "compiled" where that is there.
     """
 
     source: InputSignal
@@ -41,7 +40,6 @@ class FirstLayer:
     upper: Tensor
     rows: TrainRows
     error: float
-    kernel: str = "eager"
 
     @staticmethod
     def of(network: Staged) -> "FirstLayer | None":
@@ -69,7 +67,6 @@ class FirstLayer:
             upper=stage.upper[0].reshape(shape),
             rows=rows,
             error=8 * (inputs + neurons + terms + 16) * torch.finfo(torch.float64).eps,
-            kernel=stage.rule.kernel,
         )
 
     @cached_property

@@ -1,4 +1,4 @@
-"""What a split would decide: `ranges.c` where a network's kernel is "compiled".
+"""What a split would decide: `ranges.c`, over sets that are boxes.
 
 A split confines one current more, which narrows all others; where that leaves fewer rows, it decides spikes. What
 they are worth together, on the worse side above all, is what a split is worth: chosen so, a hard sample takes a
@@ -6,14 +6,11 @@ fifth of the nodes. Bounds of both children at their parent's prices choose alik
 time. It chooses, and proves nothing.
 """
 
-from functools import lru_cache
-
 import torch
 from torch import Tensor
 
-from ....kernels.loading import load
-from ....kernels.search.foresight import CompiledForesight, CutRows
-from ....kernels.search.ranges import Adam, NarrowedLayer
+from ....kernels.search.foresight import CutRows, foresight_kernel
+from ....kernels.search.ranges import Adam
 from ...bounds.trains.forms import TrainRows
 from .first_layer import FirstLayer
 
@@ -45,14 +42,13 @@ def best_cuts(
         weights: of each neuron, what experience says, (N, n).
         adam: how multipliers are sought.
     """
-    kernel = foresight_kernel() if layer.kernel == "compiled" and layer.packed is not None else None
-    if not isinstance(kernel, CompiledForesight) or layer.packed is None:
+    if layer.packed is None:
         return None
     rows, ends, best = cut_rows(found, score), found.currents, list[Tensor]()
     count = len(rows.low)
     for part in torch.arange(len(samples)).split(max(1, MOST_NUMBERS // (count * split.shape[1]))):
         given = (tensor[part] for tensor in (samples, ends.lower, ends.upper, split, chosen))
-        sides = kernel.foresee(layer.packed, tuple(given), rows.of(part), adam)
+        sides = foresight_kernel().foresee(layer.packed, tuple(given), rows.of(part), adam)
         worth = _worth(*sides) * weights[part, :, None]
         place = torch.arange(count)
         inside = (rows.first[part, :, None] <= place) & (place < rows.last[part, :, None])
@@ -74,28 +70,3 @@ def cut_rows(found: TrainRows, score: Tensor) -> CutRows:
     opened = 2.0 * table.ranges.radius.sum(0)
     worth = score / opened[found.first, found.last].clamp_min(1.0)
     return CutRows(found.first, found.last, worth, table.lower, table.upper, opened)
-
-
-@lru_cache
-def foresight_kernel() -> CompiledForesight | str:
-    """Return the kernel if it finds what a cut decides in a probe, or why there is none."""
-    return load("ranges.c", torch.float32, CompiledForesight.of, _agrees)
-
-
-def _agrees(built: CompiledForesight, dtype: torch.dtype) -> bool:
-    """Return whether cuts of one of two neurons with the same current decide what they must of both.
-
-    Their one input lies in [0, 1], and rows of a third each are without a spike, with one, and with two. A cut
-    behind the first row decides two spikes of its neuron, and one or both of the other, whose row ends there.
-    """
-    one = torch.ones(1, 2, dtype=torch.float64)
-    none, side = torch.zeros_like(one), one[:, :1]
-    layer = NarrowedLayer(one.T.contiguous(), none[0], none, one, none, one, 0 * side, side, error=0.0)
-    ends = torch.tensor([-torch.inf, 1 / 3, 2 / 3, torch.inf], dtype=torch.float64)
-    opened = torch.tensor([[0.0, 1.0, 2.0], [0.0, 0.0, 1.0], [0.0, 0.0, 0.0]], dtype=torch.float64)
-    rows = CutRows(none.long(), 2 + none.long(), one, ends[:-1], ends[1:], opened)
-    nodes = none[:, 0].long(), none - torch.inf, none + torch.inf, none.bool(), one.bool()
-    below, above = built.foresee(layer, nodes, rows, (8, 0.4, (0.5, 0.7)))
-    most = torch.tensor([4.0, 2.0], dtype=torch.float64).expand(1, 2, 2)
-    pairs = (below[..., :2], most), (above[..., :2], most.flip(2))
-    return all(bool(((known <= found + 1) & (found <= known)).all()) for found, known in pairs)

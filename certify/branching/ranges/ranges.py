@@ -12,7 +12,8 @@ once, in float32 and on the box around the set, since any will do; the bound at 
 float64. A neuron's convex hull over a narrower range is much tighter, and trains that no input of the node has any
 more need no deciding: hard samples take a thousandth of the nodes.
 
-ranges.c does all of it node by node, with as many slabs and neurons as the node has; slabs.py does it by torch.
+ranges.c does all of it node by node, with as many slabs and neurons as the node has; slabs.py bounds by torch over
+sets that are more than a box.
 
 Rounding: the run's currents are exact ones up to the chain's `slack`, so slack_m + Σ|ν_k|·slack_k is paid;
 float64's own error is at most 8·(inputs + neurons + terms + 16)·u of the sum of moduli: no number passes more than
@@ -25,11 +26,11 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from ....kernels.search.ranges import Adam
 from ....models.constants import at_least, real, reals, settle
 from ...bounds.signals.box import Box
 from ...bounds.trains.forms import TrainRows
-from .compiled_ranges import multipliers_by, narrowed_by
-from .eager_ranges import Adam
+from .compiled_ranges import narrowed_by
 from .first_layer import FirstLayer
 from .foresight import best_cuts
 from .slabs import Slabs, listed
@@ -82,7 +83,7 @@ class RangeSearch:
         """
         reach = (layer.upper - layer.lower)[samples]
         chosen = self._chosen(layer, found, split, prices.abs() * reach)
-        return narrowed_by(layer.kernel, layer, samples, found.currents, split, chosen, self.adam)
+        return narrowed_by(layer, samples, found.currents, split, chosen, self.adam)
 
     def of_node(
         self, layer: FirstLayer, sample: int, found: TrainRows, split: Tensor, prices: Tensor
@@ -91,7 +92,7 @@ class RangeSearch:
         reach = (layer.upper - layer.lower)[sample]
         neurons, _ = listed(self._chosen(layer, found, split, prices.abs() * reach))
         slabs = Slabs.of(layer, torch.tensor([sample]), found.currents, split)
-        best = slabs.multipliers(neurons, self.adam, multipliers_by(layer.kernel))
+        best = slabs.multipliers(neurons, self.adam)
         return neurons[0], split[0].nonzero().flatten(), best[0]
 
     def best_cuts(

@@ -1,20 +1,16 @@
-"""The ranges of ranges.py by torch's own operations: what the compiled kernel must agree with."""
+"""The ranges of ranges.py over any input set, at multipliers that ranges.c finds on the box around it."""
 
-from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
+from ....kernels.search.ranges import Adam, ranges_kernel
 from ...bounds.signals.box import Box
-from .eager_ranges import Adam
 from .first_layer import FirstLayer
 
 MOST_NUMBERS = 2**22
 """What a tensor of the search may hold."""
-
-Seek = Callable[[Tensor, tuple[Tensor, Tensor], Tensor, Adam], Tensor]
-"""What finds multipliers, as `eager_ranges.multipliers`."""
 
 
 @dataclass(frozen=True)
@@ -95,7 +91,7 @@ class Slabs:
         bias, slack = layer.bias[neurons], layer.slack[samples, neurons]
         return below + bias - slack, bias - above + slack, nothing[:, 0] > 0
 
-    def multipliers(self, neurons: Tensor, adam: Adam, seek: Seek) -> Tensor:
+    def multipliers(self, neurons: Tensor, adam: Adam) -> Tensor:
         """Return good multipliers for the bounds of I of some neurons of each node, then of −I, then of 0.
 
         Everything is in units of the box: x = middle + radius·z with |z| ≤ 1, each row's slopes summing to 1.
@@ -104,13 +100,15 @@ class Slabs:
         rows, size = _normal(self.matrix, self.radius, inputs)
         aims, reach = _normal(self.layer.matrix[neurons], self.radius, inputs)
         least, most = ((end / size).clamp(-1.0, 1.0).float() for end in self.ends_around_middle())
-        best = seek(rows, (least, most), both_signs(aims), adam)
+        given = rows, least, most, both_signs(aims)
+        rows, least, most, aims = (tensor.cpu() for tensor in given)
+        best = ranges_kernel().multipliers(rows, (least, most), aims, adam).to(reach.device)
         ratio = torch.cat([reach, reach, reach.new_ones(len(reach), 1)], 1)[..., None] / size[:, None]
         return best.double() * ratio
 
 
 def narrowed(
-    layer: FirstLayer, samples: Tensor, rows: Box, split: Tensor, chosen: Tensor, adam: Adam, seek: Seek
+    layer: FirstLayer, samples: Tensor, rows: Box, split: Tensor, chosen: Tensor, adam: Adam
 ) -> tuple[Box, Tensor]:
     """Return the run's currents in each node, (N, n), and in which nodes none are left, (N,) of bool.
 
@@ -121,14 +119,13 @@ def narrowed(
         split: which neurons decisions restrict, (N, n) of bool.
         chosen: which are narrowed, (N, n) of bool.
         adam: how multipliers are sought.
-        seek: what finds them.
     """
     lower, upper = layer.lower[samples], layer.upper[samples]
     low, high, empty = lower.clone(), upper.clone(), torch.zeros_like(samples, dtype=torch.bool)
     for part in _parts(layer, split, chosen):
         slabs = Slabs.of(layer, samples[part], Box(rows.lower[part], rows.upper[part]), split[part])
         neurons, real = listed(chosen[part])
-        least, most, none = slabs.bound(neurons, slabs.multipliers(neurons, adam, seek))
+        least, most, none = slabs.bound(neurons, slabs.multipliers(neurons, adam))
         where = part[:, None].expand_as(neurons)[real], neurons[real]
         low[where], high[where] = low[where].maximum(least[real]), high[where].minimum(most[real])
         empty[part] = none

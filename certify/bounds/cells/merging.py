@@ -1,34 +1,18 @@
-"""The cells of automaton.py by torch's own operations: what the compiled kernel must agree with bitwise."""
+"""Cells one step at a time (automaton.py): what silence and a spike make of each, and which of these merge.
+
+Prices on cells (price_cells.py) are found by these; ranges alone by cells.c, which merges as they do.
+"""
 
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
-from ....models.deadline import check_time
 from ....models.rules import Leaky
-from ..signals.box import Box
 from ..signals.inflow import Inflow
 
 NOWHERE = -1
 """Where a move leads that does not exist."""
-
-
-@dataclass(frozen=True)
-class CellRanges:
-    """What the cells of a layer leave at each step, (T, ...) each.
-
-    Attributes:
-        spikes: whether each spike is certain, impossible or open.
-        train: ends of the filtered trains S[t].
-        potential: ends of the potentials u[t] that are left.
-        sums: ends of Σ_{k≤t} decay^{t−k}·row[k]·s[k], for the row and the decay that were asked for.
-    """
-
-    spikes: Box
-    train: Box
-    potential: Box
-    sums: Box
 
 
 @dataclass(frozen=True)
@@ -57,36 +41,6 @@ class Cells:
         alive = torch.zeros_like(ends[0], dtype=torch.bool)
         alive[0] = True
         return Cells(*ends, alive=alive)
-
-    def range(self, least: Tensor, most: Tensor) -> Box:
-        """Return the hull of [least, most] over the cells that are alive, (...)."""
-        dead = ~self.alive
-        return Box(least.masked_fill(dead, torch.inf).amin(0), most.masked_fill(dead, -torch.inf).amax(0))
-
-    @property
-    def ranges(self) -> tuple[Box, Box, Box]:
-        """Return the ranges of S, of u and of the sum."""
-        pairs = ((self.least, self.most), (self.low, self.high), (self.shortest, self.longest))
-        return self.range(*pairs[0]), self.range(*pairs[1]), self.range(*pairs[2])
-
-
-def cell_ranges(inflow: Inflow, rule: Leaky, count: int, row: Tensor, decay: float) -> CellRanges:
-    """Return what K cells a neuron say of each step.
-
-    Args:
-        inflow: what drives the neurons.
-        rule: of the layer.
-        count: K.
-        row, decay: of the sum that is asked for; `row` is (T,).
-    """
-    cells, found = Cells.start(inflow.slack, count), []
-    for t, weight in enumerate(row.tolist()):
-        check_time()
-        reached = candidates(cells, inflow, t, rule, weight, decay)
-        cells = merged(reached, targets(reached, count), count)
-        found.append((_spikes(reached), *cells.ranges))
-    spikes, *others = (_stacked(boxes) for boxes in zip(*found, strict=True))
-    return CellRanges(spikes, *others)
 
 
 def candidates(cells: Cells, inflow: Inflow, t: int, rule: Leaky, weight: float, decay: float) -> Cells:
@@ -147,13 +101,3 @@ def merged(found: Cells, target: Tensor, count: int) -> Cells:
     most, high, longest = upper
     alive = hull(found.alive.to(least.dtype), "amax") > 0
     return Cells(least, most, low, high, shortest, longest, alive)
-
-
-def _spikes(reached: Cells) -> Box:
-    """Return whether a spike is certain, and whether it is possible, as 0 or 1, (...) each."""
-    silent, fires = reached.alive.chunk(2)
-    return Box((~silent.any(0)).to(reached.least.dtype), fires.any(0).to(reached.least.dtype))
-
-
-def _stacked(boxes: tuple[Box, ...]) -> Box:
-    return Box(torch.stack([box.lower for box in boxes]), torch.stack([box.upper for box in boxes]))

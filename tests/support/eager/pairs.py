@@ -1,52 +1,17 @@
-"""F9b: two neurons of the last layer together: how many spikes one has less than the other, at the least.
-
-Counts of two classes, bounded one by one, forget that both read the same spikes. Here a cell holds intervals of S
-and of u for neuron y and for neuron k at once (automaton.py), and each step knows a strip: D[t] = L_y[t] − L_k[t]
-lies in [p, q], from one product with W_y − W_k. A step with spikes (s_y, s_k) needs L_y in [a, b] and L_k in
-[c, e], by the cell and the firing conditions; the strip cuts that to
-
-    a' = max(a, c + p),  b' = min(b, e + q),  c' = max(c, a − q),  e' = min(e, b − p),
-
-and the step exists iff both intervals are left. The least N_y − N_k over all paths of cells bounds every run's,
-since every run stays in some path. Beyond side² cells, neighbours in (S_y, S_k) merge into their hulls.
-
-Rounding: as in automaton.py; the strip pays for the slack of both neurons, as L does. By torch's own operations:
-what the compiled kernel must agree with bitwise.
-"""
+"""The least N_y − N_k of F9b (pair_margins.py) by torch's own operations: what cells.c must agree with bitwise."""
 
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
-from ....models.rules import Leaky
-from ..signals.box import Box
-from ..signals.inflow import Inflow
+from spikecert.certify.bounds.cells.compiled_cells import Pairs
+from spikecert.certify.bounds.signals.box import Box
+from spikecert.certify.bounds.signals.inflow import Inflow
+from spikecert.models.rules import Leaky
 
 PAIRS = 16
 """Pairs that go at once, so that their cells stay in cache."""
-
-
-@dataclass(frozen=True)
-class Pairs:
-    """P pairs of neurons.
-
-    Attributes:
-        inflow: what drives them; ends are (T, 2, P), first neuron y, then k.
-        strip: ends of L_y − L_k, (T, P) each.
-    """
-
-    inflow: Inflow
-    strip: Box
-
-    @property
-    def count(self) -> int:
-        """Return P."""
-        return self.strip.lower.shape[1]
-
-    def part(self, chosen: slice) -> "Pairs":
-        """Return some pairs."""
-        return Pairs(self.inflow.part(chosen), Box(self.strip.lower[:, chosen], self.strip.upper[:, chosen]))
 
 
 @dataclass(frozen=True)
@@ -65,12 +30,16 @@ class _PairCells:
 
 def least_differences(pairs: Pairs, rule: Leaky, side: int) -> Tensor:
     """Return a lower bound of N_y − N_k for each pair, (P,); ∞ where no run exists."""
-    starts = range(0, pairs.count, PAIRS)
-    return torch.cat([_least(pairs.part(slice(start, start + PAIRS)), rule, side) for start in starts])
+    starts = range(0, pairs.strip.lower.shape[1], PAIRS)
+    return torch.cat([_least(_part(pairs, slice(start, start + PAIRS)), rule, side) for start in starts])
+
+
+def _part(pairs: Pairs, chosen: slice) -> Pairs:
+    return Pairs(pairs.inflow.part(chosen), Box(pairs.strip.lower[:, chosen], pairs.strip.upper[:, chosen]))
 
 
 def _least(pairs: Pairs, rule: Leaky, side: int) -> Tensor:
-    start = pairs.inflow.lower.new_zeros(2, 1, pairs.count)
+    start = pairs.inflow.lower.new_zeros(2, 1, pairs.strip.lower.shape[1])
     cells = _PairCells(start, start, start, start, start[0])
     for t in range(len(pairs.inflow.lower)):
         cells = _merged(_stepped(cells, pairs, t, rule), side)
