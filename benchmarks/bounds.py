@@ -1,7 +1,6 @@
 """What each verifier certifies, and how fast, beside the attack ensemble; checks the claims made about them.
 
     python benchmarks/bounds.py [--data digits] [--samples 100] [--cache DIR] [--csv FILE] [--root DIR]
-                                [--kernel eager]
 
 Networks are trained here (bound_networks.py) and kept in --cache. Each cell, one column of one network at one ε,
 is written to --csv as it comes and not measured again, so a run that was stopped goes on. auto_LiRPA is slow: it
@@ -24,7 +23,6 @@ from bound_networks import CASES, Case
 
 from spikecert import LInf, SpikingNetwork, attack, verify
 from spikecert.certify.verifiers import Lirpa, Verifier
-from spikecert.models.kernels import KERNELS, use_kernel
 from spikecert.training import Split
 from spikecert.training.evaluation import accuracy
 
@@ -115,7 +113,6 @@ def measure(case: Case, store: Store, arguments: argparse.Namespace) -> None:
         return
     data = case.samples(arguments.root)
     network = case.trained(data, arguments.cache)
-    use_kernel(network, arguments.kernel)
     for epsilon, column in missing:
         count = arguments.lirpa_samples if column in LIRPA else arguments.samples
         store.add(measured(case, network, epsilon, column, data.test.take(torch.arange(count))))
@@ -188,7 +185,6 @@ def main() -> None:
     parser.add_argument("--samples", type=int, default=100, help="first test samples")
     parser.add_argument("--lirpa-samples", type=int, default=20, help="how many of them auto_LiRPA sees")
     parser.add_argument("--columns", nargs="*", choices=COLUMNS, default=COLUMNS, help="only these, no report")
-    parser.add_argument("--kernel", default="eager", choices=KERNELS, help="compiled: where linear seeks prices")
     parser.add_argument("--root", type=Path, help="where the data set's files lie")
     parser.add_argument("--cache", type=Path, default=temporary, help="folder of the trained networks")
     parser.add_argument("--csv", type=Path, help="file of the cells; default: bounds.csv in the cache")

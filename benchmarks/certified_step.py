@@ -12,7 +12,6 @@ import torch
 from torch import Tensor
 
 from spikecert import LIF, CertifiedLoss, CrossEntropy, SpikingNetwork, mlp, start_firing, strided
-from spikecert.models.kernels import use_kernel
 from spikecert.training import Objective
 
 ROUNDS, BATCH, STEPS, DECAYS = 7, 256, (4, 8), (1.0, 0.9)
@@ -48,7 +47,6 @@ def main() -> None:
 def _compare(told: str, network: SpikingNetwork, images: Tensor, objectives: Mapping[str, Objective]) -> None:
     labels = torch.randint(10, (len(images),))
     start_firing(network, images)
-    use_kernel(network, "compiled")
     for name, objective in objectives.items():
         pair = (CrossEntropy(), objective)
         rounds = [[_seconds(network, each, images, labels) for each in pair] for _ in range(ROUNDS)]

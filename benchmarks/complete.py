@@ -1,7 +1,7 @@
 """The complete verifier on networks trained here: decided samples and time; and against a big-M MILP.
 
     python benchmarks/complete.py [--rows soft,one,deep,fashion,wide,layers,convolutions,milp]
-                                  [--verifier complete] [--cache FOLDER] [--kernel eager] [--cpu] [--samples N]
+                                  [--verifier complete] [--cache FOLDER] [--cpu] [--samples N]
 
 Networks: LIF with decay .9, trained with single-step adversarial noise of .05 and cross-entropy on clean and
 perturbed inputs alike. Each sample is decided by itself, one thread, with the time limit for it alone, in
@@ -31,7 +31,6 @@ from spikecert import LIF, MSMPPD, LInf, SingleStep, SpikingNetwork, dataset, fi
 from spikecert.certify.milp.solving import tree
 from spikecert.certify.problem import Problem
 from spikecert.certify.verifiers import VERIFIERS, Verifier
-from spikecert.models.kernels import KERNELS, use_kernel
 
 
 @dataclass(frozen=True)
@@ -144,12 +143,10 @@ def decided(
             yield status, seconds
 
 
-def measure(case: Case, verifier: Verifier, cache: Path, kernel: str = "eager", cpu: bool = False) -> float:
+def measure(case: Case, verifier: Verifier, cache: Path, cpu: bool = False) -> float:
     """Print one row; return its total seconds."""
     network = trained(case, cache)
-    use_kernel(network, kernel)
-    name = verifier.name if kernel == "eager" else f"{verifier.name}, {kernel}"
-    name += ", processor time" if cpu else ""
+    name = verifier.name + (", processor time" if cpu else "")
     told = f"{case.name}-{case.epsilon}-{name.replace(', ', '-')}"
     log = cache / f"{told.replace(', ', '_').replace(' ', '_')}.jsonl"
     found = list(decided(network, case, verifier, log, cpu))
@@ -174,7 +171,6 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rows", default=",".join(ROWS))
     parser.add_argument("--verifier", default="complete")
-    parser.add_argument("--kernel", default="eager", choices=KERNELS)
     parser.add_argument("--cpu", action="store_true", help="count processor seconds")
     parser.add_argument("--samples", type=int, help="of each row, at most")
     parser.add_argument("--cache", type=Path)
@@ -187,7 +183,7 @@ def main() -> None:
     for name in arguments.rows.split(","):
         for case in ROWS[name]:
             case = replace(case, samples=min(case.samples, arguments.samples or case.samples))
-            ours = measure(case, VERIFIERS[arguments.verifier](), cache, arguments.kernel, arguments.cpu)
+            ours = measure(case, VERIFIERS[arguments.verifier](), cache, arguments.cpu)
             if name == "milp":
                 theirs = believed(case, cache)
                 print(f"\nbig-M takes {theirs / ours:.0f} times as long in all\n", flush=True)

@@ -1,6 +1,6 @@
 """How "linear" grows with depth, with the ceilings that end a search (mixtures.py) and without them, in turns.
 
-    python benchmarks/depth.py [--samples 40] [--kernels compiled eager] [--cache FOLDER]
+    python benchmarks/depth.py [--samples 40] [--cache FOLDER]
 
 64-64-…-64-10, T = 8, λ = .9, hard reset, trained on digits here (800 steps of Adam; all layers but the first start
 2.5 times as large, else nothing fires behind the fourth). Prints Markdown: CPU milliseconds a sample, one thread.
@@ -21,7 +21,6 @@ from spikecert import LIF, LInf, SpikingNetwork, Verdict, dataset, load, mlp, sa
 from spikecert.certify.bounds.prices import price_search
 from spikecert.certify.bounds.prices.mixtures import ceilings
 from spikecert.certify.bounds.prices.prices import PricedProblem
-from spikecert.models.kernels import use_kernel
 
 DEPTHS, EPSILONS = (2, 3, 4, 5, 6, 8, 10), (0.002, 0.01)
 
@@ -70,39 +69,33 @@ def main() -> None:
     """Measure and print."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--samples", type=int, default=40)
-    parser.add_argument("--kernels", nargs="*", choices=("compiled", "eager"), default=("compiled", "eager"))
     parser.add_argument("--cache", type=Path)
     arguments = parser.parse_args()
     torch.set_num_threads(1)
     cache, test = arguments.cache or Path(tempfile.mkdtemp()), dataset("digits").test
     inputs, labels = test.inputs.flatten(1)[: arguments.samples], test.labels[: arguments.samples]
-    print("| kernel | hidden layers | ε | verified | all searches | with ceilings | margins lower, by at most |")
-    print("|---" * 7 + "|")
-    for kernel in arguments.kernels:
-        for depth in DEPTHS:
-            network = trained(depth, cache)
-            use_kernel(network, kernel)
-            verify(network, inputs[:1], labels[:1], LInf(0.01), "linear")  # kernels are built
-            for epsilon in EPSILONS:
-                with without_ceilings():
-                    before, whole = clocked(network, inputs, labels, LInf(epsilon))
-                after, found = clocked(network, inputs, labels, LInf(epsilon))
-                assert [one.status for one in found] == [one.status for one in whole]
-                less = [
-                    (other.margin or 0.0) - (one.margin or 0.0) for one, other in zip(found, whole, strict=True)
-                ]
-                lower = sum(gap > 1e-9 for gap in less)
-                verified = sum(one.status == "verified" for one in found)
-                cells = (
-                    kernel,
-                    depth,
-                    epsilon,
-                    verified,
-                    f"{before:.1f}",
-                    f"{after:.1f}",
-                    f"{lower}, {max(less):.3f}",
-                )
-                print(f"| {' | '.join(map(str, cells))} |", flush=True)
+    print("| hidden layers | ε | verified | all searches | with ceilings | margins lower, by at most |")
+    print("|---" * 6 + "|")
+    for depth in DEPTHS:
+        network = trained(depth, cache)
+        verify(network, inputs[:1], labels[:1], LInf(0.01), "linear")  # kernels are built
+        for epsilon in EPSILONS:
+            with without_ceilings():
+                before, whole = clocked(network, inputs, labels, LInf(epsilon))
+            after, found = clocked(network, inputs, labels, LInf(epsilon))
+            assert [one.status for one in found] == [one.status for one in whole]
+            less = [(other.margin or 0.0) - (one.margin or 0.0) for one, other in zip(found, whole, strict=True)]
+            lower = sum(gap > 1e-9 for gap in less)
+            verified = sum(one.status == "verified" for one in found)
+            cells = (
+                depth,
+                epsilon,
+                verified,
+                f"{before:.1f}",
+                f"{after:.1f}",
+                f"{lower}, {max(less):.3f}",
+            )
+            print(f"| {' | '.join(map(str, cells))} |", flush=True)
 
 
 if __name__ == "__main__":

@@ -6,8 +6,8 @@
 Prints Markdown tables and writes the figure. "interval" and "trains" are whole bounds of every margin, in float32
 like the forward pass; "windows" is the second stage of the verifier "trains", in float64, which only sees samples
 that the first leaves open. CPU milliseconds of one thread, medians; all calls but "windows" take turns.
-"compiled": forward pass and bounds of a network whose kernel that is. With --same-library the bounds' products are
-left to the library that torch takes for the forward pass; otherwise oneDNN takes them where it is the faster one.
+With --same-library the bounds' products are left to the library that torch takes for the forward pass; otherwise
+oneDNN takes them where it is the faster one.
 
 With --long: the float64 stage of "trains" on 64-64-64-10 over up to 500 steps, for 100 samples, CPU milliseconds a
 sample, and what memory the process has taken at most, torch's own included; then what labels for the last steps
@@ -15,7 +15,6 @@ alone lose beside labels for all of 192 steps.
 """
 
 import argparse
-import copy
 import itertools
 import math
 import multiprocessing
@@ -43,7 +42,6 @@ from spikecert.certify.bounds.trains.trains import step_spikes, window_spikes
 from spikecert.certify.problem import Problem
 from spikecert.certify.verifiers import TRAINS
 from spikecert.models.circuit import circuit
-from spikecert.models.kernels import use_kernel
 
 BATCH, EPSILON = 128, 0.02
 QUICK: dict[str, SpikeBound] = {"interval": interval_spikes, "trains": step_spikes}
@@ -51,8 +49,6 @@ BOUNDS = (*QUICK, "windows")
 PATIENCE = 2.0
 """Seconds for the calls that take turns, in all."""
 Sizes = tuple[int, ...]
-Key = tuple[str, str]
-"""What is called, and the kernel."""
 
 
 @dataclass(frozen=True)
@@ -61,39 +57,34 @@ class Point:
 
     sizes: Sizes
     num_steps: int
-    milliseconds: dict[Key, float]
+    milliseconds: dict[str, float]
 
-    def ratio(self, *names: str, kernel: str = "eager") -> float:
+    def ratio(self, *names: str) -> float:
         """Return what the named bounds cost together, in forward passes."""
-        return sum(self.milliseconds[name, kernel] for name in names) / self.milliseconds["forward", kernel]
+        return sum(self.milliseconds[name] for name in names) / self.milliseconds["forward"]
 
 
 def measured(sizes: Sizes, num_steps: int) -> Point:
     """Measure one network with random weights and inputs."""
     torch.manual_seed(0)
-    networks = {"eager": mlp(sizes, num_steps=num_steps, neuron=LIF(decay=0.9)).eval()}
-    networks["compiled"] = copy.deepcopy(networks["eager"])
-    use_kernel(networks["compiled"], "compiled")
+    network = mlp(sizes, num_steps=num_steps, neuron=LIF(decay=0.9)).eval()
     inputs = torch.rand(BATCH, sizes[0])
-    labels, box = networks["eager"](inputs).argmax(1), LInf(EPSILON).enclosure(inputs)
-    calls: dict[Key, Callable[[], object]] = {}
-    for kernel, network in networks.items():
-        calls["forward", kernel] = partial(network, inputs)
-        for name, bound in QUICK.items():
-            calls[name, kernel] = lambda network=network, bound=bound: margin_bounds(
-                circuit(network), box, labels, bound, True
-            )
+    labels, box = network(inputs).argmax(1), LInf(EPSILON).enclosure(inputs)
+    calls: dict[str, Callable[[], object]] = {}
+    calls["forward"] = partial(network, inputs)
+    for name, bound in QUICK.items():
+        calls[name] = lambda bound=bound: margin_bounds(circuit(network), box, labels, bound, True)
     times = in_turns(calls)
-    windows: dict[Key, Callable[[], object]] = {
-        ("windows", "eager"): partial(margin_bounds, circuit(networks["eager"]), box, labels, window_spikes)
+    windows: dict[str, Callable[[], object]] = {
+        "windows": partial(margin_bounds, circuit(network), box, labels, window_spikes)
     }
     times.update(in_turns(windows, PATIENCE / 4))
     return Point(sizes, num_steps, {key: 1000 * seconds for key, seconds in times.items()})
 
 
-def in_turns(calls: dict[Key, Callable[[], object]], patience: float = PATIENCE) -> dict[Key, float]:
+def in_turns(calls: dict[str, Callable[[], object]], patience: float = PATIENCE) -> dict[str, float]:
     """Return the median CPU seconds of each call; each round makes every call once."""
-    times: dict[Key, list[float]] = {key: [] for key in calls}
+    times: dict[str, list[float]] = {key: [] for key in calls}
     began = time.process_time()
     while True:
         for key, call in calls.items():
@@ -107,28 +98,23 @@ def in_turns(calls: dict[Key, Callable[[], object]], patience: float = PATIENCE)
 
 def table(points: list[Point]) -> None:
     """Print Markdown: milliseconds, and forward passes in parentheses."""
-    print(
-        f"\n| network | T | forward | {' | '.join(BOUNDS)} | interval + trains | the same, compiled |"
-        f"\n|{'---|' * (5 + len(BOUNDS))}"
-    )
+    print(f"\n| network | T | forward | {' | '.join(BOUNDS)} | interval + trains |\n|{'---|' * (4 + len(BOUNDS))}")
     for point in points:
-        cells = [f"{point.milliseconds[name, 'eager']:.2f} ({point.ratio(name):.1f} ×)" for name in BOUNDS]
+        cells = [f"{point.milliseconds[name]:.2f} ({point.ratio(name):.1f} ×)" for name in BOUNDS]
         row = [
             "-".join(map(str, point.sizes)),
             str(point.num_steps),
-            f"{point.milliseconds['forward', 'eager']:.2f}",
+            f"{point.milliseconds['forward']:.2f}",
             *cells,
             f"{point.ratio(*QUICK):.1f} ×",
-            f"{point.ratio(*QUICK, kernel='compiled'):.1f} ×",
         ]
         print(f"| {' | '.join(row)} |", flush=True)
 
 
 def long_problem(sizes: Sizes, num_steps: int, neuron: LIF, samples: int, epsilon: float = EPSILON) -> Problem:
-    """Return samples around a network with random weights and compiled kernels."""
+    """Return samples around a network with random weights."""
     torch.manual_seed(0)
     network = mlp(sizes, num_steps=num_steps, neuron=neuron).eval()
-    use_kernel(network, "compiled")
     inputs = torch.rand(samples, sizes[0])
     return Problem(network, inputs, network(inputs).argmax(1), LInf(epsilon))
 
@@ -186,7 +172,7 @@ def cut_table(num_steps: int) -> None:
 def panel(axes: Axes, points: list[Point], values: list[int], label: str) -> None:
     """Draw milliseconds a sample against one size."""
     for name in ("forward", *BOUNDS):
-        axes.plot(values, [p.milliseconds[name, "eager"] / BATCH for p in points], marker="o", label=name)
+        axes.plot(values, [p.milliseconds[name] / BATCH for p in points], marker="o", label=name)
     axes.set_xscale("log", base=2)
     axes.set_yscale("log")
     axes.set_xticks(values, [str(value) for value in values])

@@ -14,7 +14,6 @@ import torch
 from torch.nn.functional import cross_entropy
 
 from spikecert import LIF, mlp
-from spikecert.models.kernels import use_kernel
 
 SIZES = (784, 512, 256, 10)
 WAYS = ("all", "16", "8", "4", "2")
@@ -31,7 +30,6 @@ def row(num_steps: int, batch: int, way: str) -> str:
     torch.set_num_threads(1)
     torch.manual_seed(0)
     network = mlp(SIZES, num_steps, LIF(0.99))
-    use_kernel(network, "compiled")
     network.steps_at_once = None if way == "all" else int(way)
     images, labels = torch.rand(batch, SIZES[0]), torch.randint(10, (batch,))
     network(images[:1]).sum().backward()  # what torch itself needs once

@@ -1,7 +1,7 @@
 """Moves of events over many steps: CPU seconds a recording, of verifiers in one run.
 
     python benchmarks/moves.py [--steps 16,64,128] [--jitter 1,3] [--samples 4] [--verifiers one-move,trains]
-                               [--movable 1,all] [--kernel eager]
+                               [--movable 1,all]
 
 784-512-10 with random weights, a first layer behind 1,000 random events a recording; both resets, λ = 1 and .9;
 one event may move by up to the jitter, or each one. The least of three runs, one thread. With --latency the images
@@ -19,7 +19,6 @@ from torch import Tensor, nn
 
 from spikecert import LIF, SpikeShift, SpikingNetwork, Verdict, dataset, verify
 from spikecert.certify.verifiers.single.single_moves import OneMove
-from spikecert.models.kernels import use_kernel
 
 SIZES, EVENTS, RUNS, TRAINED = (784, 512, 10), 1000, 3, 300
 
@@ -89,7 +88,6 @@ def main() -> None:
     parser.add_argument("--jitter", default="1,3")
     parser.add_argument("--samples", type=int, default=4)
     parser.add_argument("--movable", default="1")
-    parser.add_argument("--kernel", default="eager", choices=("eager", "compiled"))
     parser.add_argument("--latency", metavar="FOLDER", help="folder with MNIST's IDX files")
     parser.add_argument("--verifiers", default="one-move,trains")
     arguments = parser.parse_args()
@@ -100,7 +98,6 @@ def main() -> None:
             made = network(steps, reset, decay)
             if arguments.latency:
                 inputs = trained(made, Path(arguments.latency), arguments.samples)
-            use_kernel(made, arguments.kernel)
             choices = (each.split(",") for each in (arguments.jitter, arguments.movable, arguments.verifiers))
             for jitter, movable, verifier in product(*choices):
                 threat = SpikeShift(int(jitter), count=None if movable == "all" else int(movable))

@@ -1,6 +1,6 @@
 """How many nodes a CPU second the complete search bounds, one thread, and what it decides with a budget of nodes.
 
-    python benchmarks/nodes.py [--epsilons .02,.03,.05] [--samples 10] [--budget 3000] [--kernel compiled]
+    python benchmarks/nodes.py [--epsilons .02,.03,.05] [--samples 10] [--budget 3000]
                                [--cache FOLDER]
 
 Digits, 64-128-64-10, T = 8, trained as in complete.py. Samples that the network gets right and "trains" leaves
@@ -21,7 +21,6 @@ from spikecert.certify.branching.question import MarginQuestion
 from spikecert.certify.branching.search import Search
 from spikecert.certify.replay import replays
 from spikecert.certify.verifiers.trains import TRAINS
-from spikecert.models.kernels import KERNELS, use_kernel
 
 
 def open_questions(network: SpikingNetwork, epsilon: float, samples: int) -> list[MarginQuestion]:
@@ -57,7 +56,6 @@ def main() -> None:
     parser.add_argument("--epsilons", default="0.02,0.03,0.05")
     parser.add_argument("--samples", type=int, default=10)
     parser.add_argument("--budget", type=int, default=3000)
-    parser.add_argument("--kernel", default="compiled", choices=KERNELS)
     parser.add_argument("--cache", type=Path)
     arguments = parser.parse_args()
     torch.set_num_threads(1)
@@ -65,7 +63,6 @@ def main() -> None:
     cache.mkdir(parents=True, exist_ok=True)
     case = Case((64, 128, 64, 10), 8, 0.05, arguments.samples)
     network = trained(case, cache)
-    use_kernel(network, arguments.kernel)
     with torch.no_grad():
         warm = open_questions(network, 0.05, 1)
         decided(warm[0], 100)  # compilers and imports are not counted

@@ -22,7 +22,6 @@ from matplotlib.figure import Figure
 from torch import nn
 
 from spikecert import LIF, LInf, SpikingNetwork, certify_set, mlp, verify
-from spikecert.models.kernels import use_kernel
 
 VERIFIERS = ("interval", "trains", "linear")
 EPSILON, SAMPLES = 0.01, 20
@@ -43,7 +42,6 @@ class Case:
         found = mlp((64, *[self.width] * self.depth, 10), num_steps=self.num_steps, neuron=LIF(0.9)).eval()
         for layer in [layer for layer in found.layers if isinstance(layer, nn.Linear)][1:-1]:
             layer.weight.data.mul_(2.5)
-        use_kernel(found, "compiled")
         return found
 
     def milliseconds(self, verifier: str) -> float:

@@ -35,7 +35,6 @@ from spikecert.certify.branching.question import MarginQuestion
 from spikecert.certify.branching.splitting import _gaps, choose_splits
 from spikecert.certify.rounding import Rounding
 from spikecert.certify.verifiers.trains import TRAINS
-from spikecert.models.kernels import use_kernel
 from spikecert.models.rules import Leaky
 
 SPLITS = 12
@@ -117,7 +116,6 @@ def main() -> None:
     if not path.exists():
         save(digits((64, 64, 64, 10), steps, 0.95).trained(data.train), path)
     network = load(path).eval()
-    use_kernel(network, "compiled")
     inputs, labels = data.test.inputs[: arguments.samples].flatten(1), data.test.labels[: arguments.samples]
     with torch.no_grad():
         right = network(inputs).argmax(1) == labels

@@ -10,7 +10,6 @@ import torch
 from torch import nn
 
 from spikecert import LIF, LInf, Residual, SpikingNetwork, verify
-from spikecert.models.kernels import use_kernel
 
 ROUNDS, BATCH, CHANNELS = 5, 16, 16
 
@@ -27,7 +26,6 @@ def network(skips: bool, reset: str) -> SpikingNetwork:
     for module in made.modules():
         if isinstance(module, nn.Conv2d):
             module.weight.data *= 3.0
-    use_kernel(made, "compiled")
     return made.eval()
 
 

@@ -23,7 +23,6 @@ from torch import nn
 from spikecert import LIF, LInf, SpikingNetwork, attack, dataset, from_snntorch, load, save, verify
 from spikecert.certify.bounds.trains.trains import step_spikes, window_spikes
 from spikecert.certify.verifiers import BoundVerifier, Verifier
-from spikecert.models.kernels import use_kernel
 from spikecert.training import Split
 
 VERIFIERS: dict[str, str | Verifier] = {
@@ -165,7 +164,6 @@ def measure(case: Case, store: Store, arguments: argparse.Namespace) -> None:
     if not path.exists():
         save(case.trained(data.train), path)
     network = load(path)
-    use_kernel(network, "compiled")
     test = data.test.take(torch.arange(arguments.samples))
     for epsilon, column in missing:
         store.add(measured(case, network, epsilon, column, test, arguments.timeout))

@@ -26,7 +26,6 @@ from torch.nn.functional import cross_entropy
 
 from spikecert import LIF, MSMPPD, CertifiedLoss, GaussianNoise, SpikingNetwork, mlp
 from spikecert.kernels.memory import kept_memory
-from spikecert.models.kernels import KERNELS, use_kernel
 from spikecert.training import Objective
 
 SIZES = (784, 512, 256, 10)
@@ -88,16 +87,15 @@ def contender(
     return Contender(name, forward, step)
 
 
-def spikecert_network(kernel: str) -> Contender:
-    """Return this library's row for a kernel."""
+def spikecert_network() -> Contender:
+    """Return this library's row."""
     network = mlp(SIZES, STEPS, LIF(decay=DECAY))
-    return contender(f"spikecert, {use_kernel(network, kernel)}", network, network)
+    return contender("spikecert", network, network)
 
 
-def spikecert_objective(name: str, objective: Objective, kernel: str) -> Contender:
+def spikecert_objective(name: str, objective: Objective) -> Contender:
     """Return a training step with another objective than the cross-entropy of the other rows."""
     network = mlp(SIZES, STEPS, LIF(decay=DECAY))
-    chosen = use_kernel(network, kernel)
     plain = contender("", network, network)
     (images, labels), generator = inputs(), torch.Generator().manual_seed(0)
 
@@ -105,7 +103,7 @@ def spikecert_objective(name: str, objective: Objective, kernel: str) -> Contend
         network.zero_grad()
         objective.loss(network, images, labels, generator).total.backward()
 
-    return Contender(f"{name}, {chosen}", plain.forward, step)
+    return Contender(name, plain.forward, step)
 
 
 def matmuls() -> Contender:
@@ -130,7 +128,7 @@ def matmuls() -> Contender:
     return Contender("products alone (the limit)", forward, step)
 
 
-def convolutional_network(kernel: str) -> Contender:
+def convolutional_network() -> Contender:
     """Return this library's row for convolutions, their weights doubled so that all layers fire."""
     modules: list[nn.Module] = []
     for m, n in itertools.pairwise(CHANNELS):
@@ -143,7 +141,7 @@ def convolutional_network(kernel: str) -> Contender:
     generator = torch.Generator().manual_seed(0)
     images = torch.rand(CONVOLVED_BATCH, CHANNELS[0], SIDE, SIDE, generator=generator)
     labels = torch.randint(10, (CONVOLVED_BATCH,), generator=generator)
-    return contender(f"spikecert, {use_kernel(network, kernel)}", network, network, (images, labels))
+    return contender("spikecert", network, network, (images, labels))
 
 
 def convolutions() -> Contender:
@@ -228,11 +226,9 @@ def spikingjelly_network() -> Contender:
 def available(network: str) -> tuple[list[Contender], list[str]]:
     """Return the rows that can be measured, and what is missing for the others."""
     if network == "convolutional":
-        return [convolutions(), *map(convolutional_network, KERNELS)], []
-    rows, missing = [matmuls()], []
-    for kernel in KERNELS:
-        rows.append(spikecert_network(kernel))
-        rows += [spikecert_objective(name, objective, kernel) for name, objective in OBJECTIVES.items()]
+        return [convolutions(), convolutional_network()], []
+    rows, missing = [matmuls(), spikecert_network()], []
+    rows += [spikecert_objective(name, objective) for name, objective in OBJECTIVES.items()]
     for name, build in (("snntorch", snntorch_network), ("spikingjelly", spikingjelly_network)):
         try:
             rows.append(build())

@@ -22,7 +22,6 @@ from spikecert import (
     VariedLIF,
 )
 from spikecert.models.elements.layers import walk
-from spikecert.models.kernels import use_kernel
 
 MEANS, GAINS, VARIANCES = (1e30, 1e38, -1e20), (1e-38, 1e-30, 1e-20), (1e30, 1e-10, 1e37)
 POTENTIALS = ("potential", "summed")
@@ -63,12 +62,11 @@ def drawn(draw: Draw) -> Drawn:
     network = SpikingNetwork(*stack.layers, **settings)
     fill(network, draw)
     network = network.to(draw.dtype).eval()
-    kernel = use_kernel(network, draw.random.choice(("eager", "eager", "eager", "compiled")))
     shape = (network.num_steps, *stack.shape) if network.timed else stack.shape
-    return Drawn(network, shape, _tags(network, draw, kernel.name))
+    return Drawn(network, shape, _tags(network, draw))
 
 
-def _tags(network: SpikingNetwork, draw: Draw, kernel: str) -> dict[str, tuple[str, ...]]:
+def _tags(network: SpikingNetwork, draw: Draw) -> dict[str, tuple[str, ...]]:
     names = {type(module).__name__ for module in network.modules()} - {"SpikingNetwork", "ModuleList"}
     heard = network.readout == "largest"
     readout = f"largest of {'potentials' if network.reads_potentials else 'an affine layer'}"
@@ -86,7 +84,6 @@ def _tags(network: SpikingNetwork, draw: Draw, kernel: str) -> dict[str, tuple[s
         "grid": ("quarters" if draw.grid else "any",),
         "constant": (draw.name,),
         "reset": tuple(sorted({neuron.reset for neuron in network.neurons})),
-        "kernel": (kernel,),
         "T": (str(draw.steps),),
     }
 

@@ -17,7 +17,6 @@ import torch
 from spikecert import SpikingNetwork, attack, dataset, load, verify
 from spikecert.certified_networks import Entry, Proven, load_zoo, pack
 from spikecert.certify import Perturbation
-from spikecert.models.kernels import use_kernel
 from spikecert.training import Split
 
 CHUNK = 500
@@ -35,7 +34,6 @@ def main() -> None:
     entry = Entry(**told, clean=0, points=(), spikes=())
     pack(network, entry)
     stored = load_zoo(asked.name)
-    use_kernel(stored, "compiled")
     points = tuple(_measured(stored, test, entry.around(epsilon), epsilon, asked) for epsilon in asked.epsilon)
     path = pack(stored, Entry(**told, clean=_right(stored, test), points=points, spikes=_spikes(stored, test)))
     print(path, path.stat().st_size, *points, sep="\n")

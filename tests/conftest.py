@@ -8,7 +8,6 @@ import pytest
 import torch
 from hypothesis import settings
 
-from support import compiling
 from support.by_day import ALIKE, SHARE
 from support.examples import DAILY, THOROUGH
 from support.native import say_left_out
@@ -36,12 +35,6 @@ LONG = (
     "checking/test_ties.py",
 )
 """Files of few tests that take long: they start first, so that no process waits for one of them at the end."""
-
-
-def pytest_configure(config: pytest.Config) -> None:
-    """Build C sources once for all processes; xdist's have the variables of the one that starts them."""
-    if compiling.share():
-        config.add_cleanup(compiling.unshare)
 
 
 def pytest_collection_finish() -> None:

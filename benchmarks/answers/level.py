@@ -6,7 +6,6 @@ and then a status with them. Answers are kept at one level; at others a weaker r
 
 import os
 import platform
-import shutil
 import subprocess
 import sys
 import tempfile
@@ -14,6 +13,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from spikecert.kernels.building import build
+from spikecert.kernels.loading import ELSEWHERE
+
+CACHE = Path(__file__).parents[2] / "build" / "kernels"
+"""Libraries that were built before."""
 INSIDE = "SPIKECERT_ANSWERS_LEVEL"
 """The variable that names the level in the processes that ask."""
 NEEDED = frozenset({"avx2", "fma", "bmi1", "bmi2", "f16c", "movbe"})
@@ -27,7 +31,7 @@ class Level:
 
     Attributes:
         name: of it.
-        machine: what the C compiler is told by -march.
+        machine: the level of the kernels.
         environment: what the libraries are told.
     """
 
@@ -75,7 +79,8 @@ def again(name: str, arguments: Sequence[str]) -> int:
     """Run this command again, in a process of a level; return its exit status."""
     level = LEVELS[name]
     with tempfile.TemporaryDirectory() as folder:
-        told = {INSIDE: name, "CC": _compiler(level, Path(folder)), **dict.fromkeys(ONE_THREAD, "1")}
+        build(Path(folder), (level.machine,), CACHE)
+        told = {INSIDE: name, ELSEWHERE: folder, **dict.fromkeys(ONE_THREAD, "1")}
         command = [sys.executable, str(Path(__file__).parent), *arguments]
         return subprocess.run(command, env={**_outside(), **told, **level.environment}, check=False).returncode
 
@@ -84,12 +89,3 @@ def _outside() -> dict[str, str]:
     """Return the environment without what a level would say."""
     said = {name for level in LEVELS.values() for name in level.environment}
     return {name: value for name, value in os.environ.items() if name not in said}
-
-
-def _compiler(level: Level, folder: Path) -> str:
-    """Return a compiler that is told of the level last, so that it goes by that: a script of one line."""
-    found = os.environ.get("CC") or next(filter(shutil.which, ("cc", "gcc", "clang")), "cc")
-    script = folder / "cc"
-    script.write_text(f'#!/bin/sh\nexec {found} "$@" -march={level.machine}\n', encoding="utf-8")
-    script.chmod(0o755)
-    return str(script)

@@ -83,6 +83,10 @@ class Question:
         return f"{self.subject.origin}/{self.family}"
 
 
+LARGE = frozenset(subject.name for subject in (*WIDE, *DIGITS))
+"""Subjects whose questions take long."""
+
+
 def questions() -> tuple[Question, ...]:
     """Return all of them, subject by subject."""
     found = [question for index, subject in enumerate(ELEMENTS) for question in _of_element(subject, index)]
@@ -104,7 +108,7 @@ def forms() -> tuple[Subject, ...]:
     """Return plain networks in other forms."""
     plain = [subject for subject in ELEMENTS if subject.name in PLAIN]
     single = [variant(subject, "float32", dtype=torch.float32) for subject in plain]
-    return (*single, *(variant(subject, "compiled", kernel="compiled") for subject in plain))
+    return tuple(single)
 
 
 def _of_element(subject: Subject, index: int) -> Iterator[Question]:
@@ -177,8 +181,8 @@ def sample(questions: Sequence[Question], kept: Mapping[str, Any]) -> list[Quest
         questions: all of them.
         kept: their answers: refusals are chosen last.
     """
-    eager = {each.name: each for each in questions if each.subject.kernel == "eager" and not _takes_long(each)}
-    left = {name: traits(question) for name, question in eager.items()}
+    small = {each.name: each for each in questions if each.subject.name not in LARGE and not _takes_long(each)}
+    left = {name: traits(question) for name, question in small.items()}
     missing, chosen = set[object]().union(*left.values()), set[str]()
 
     def worth(name: str) -> tuple[int, bool]:

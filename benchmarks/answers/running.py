@@ -45,11 +45,10 @@ def _results(parts: Sequence[Sequence[Question]], poses: Mapping[str, Any], proc
 
 
 def _parts(questions: Sequence[Question]) -> list[list[Question]]:
-    """Return the questions of each network, hardest first; compiled kernels stay together: each is built once."""
+    """Return the questions of each network, hardest first."""
     found = dict[str, list[Question]]()
     for question in questions:
-        subject = question.subject
-        found.setdefault("compiled" if subject.kernel == "compiled" else subject.origin, []).append(question)
+        found.setdefault(question.subject.origin, []).append(question)
     return sorted(found.values(), key=lambda part: -sum(question.work for question in part))
 
 

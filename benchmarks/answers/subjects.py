@@ -40,7 +40,6 @@ class Subject:
         most: the greatest whole input; None: inputs are real numbers in [0, 1].
         gain: of weights.
         dtype: of weights and inputs.
-        kernel: "eager" or "compiled".
         of: whose weights and sets it has; "": its own.
         data: the pool of samples; None: they are drawn.
         loaded: makes the network itself, told whether it takes recordings; None: it is made of `layers`.
@@ -56,7 +55,6 @@ class Subject:
     most: int | None = None
     gain: float = 3.0
     dtype: torch.dtype = torch.float64
-    kernel: str = "eager"
     of: str = ""
     data: Callable[[], Tensor] | None = None
     loaded: Callable[[bool], SpikingNetwork] | None = None
@@ -71,12 +69,12 @@ class Subject:
     def network(self, timed: bool = False) -> SpikingNetwork:
         """Return the network; `timed`: the one of the same weights that takes recordings."""
         if self.loaded is not None:
-            return _running_by(self.loaded(timed).eval(), self.kernel)
+            return self.loaded(timed).eval()
         settings = {"encoding": "none", **self.settings} if timed else self.settings
         made = SpikingNetwork(*self.layers(), num_steps=self.steps, **settings).double().eval()
         fill(made, self.origin, self.gain, self.most is not None)
         level(made, self.samples(timed).double())
-        return _running_by(made.to(self.dtype), self.kernel)
+        return made.to(self.dtype)
 
     def samples(self, timed: bool = False, count: int = POOL) -> Tensor:
         """Return inputs; `timed`: recordings of events."""
@@ -91,23 +89,12 @@ class Subject:
     @property
     def digest(self) -> str:
         """Return the digest of weights and samples, as float64."""
-        plain = replace(self.plain, kernel="eager")
-        return digest(plain.network(), plain.samples())
+        return digest(self.plain.network(), self.plain.samples())
 
     @property
     def plain(self) -> "Subject":
-        """Return what sets are chosen for: of a form of another subject that one, in float64 and eager."""
-        return replace(self, name=self.of, dtype=torch.float64, kernel="eager", of="") if self.of else self
-
-
-def _running_by(network: SpikingNetwork, kernel: str) -> SpikingNetwork:
-    """Return a network that runs by a kernel."""
-    if kernel == "compiled":
-        from spikecert.models.kernels import use_kernel
-
-        if (found := use_kernel(network, kernel)).name != kernel:
-            raise RuntimeError(f"kernel: no compiled one: {found.reason}")
-    return network
+        """Return what sets are chosen for: of a form of another subject that one, in float64."""
+        return replace(self, name=self.of, dtype=torch.float64, of="") if self.of else self
 
 
 def variant(subject: Subject, suffix: str, **changes: Any) -> Subject:

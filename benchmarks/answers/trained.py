@@ -125,7 +125,6 @@ DIGITS = tuple(
         list,
         (64,),
         STEPS,
-        kernel="compiled",
         data=table,
         loaded=partial(of_digits, name),
         fixed={"linf": epsilon},

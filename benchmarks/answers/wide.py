@@ -54,14 +54,14 @@ def dense(
             found += [nn.Linear(one, other), neuron()]
         return [*found[:-1], *(end() for end in ending)]
 
-    return Subject(name, layers, (widths[0],), steps, rest, gain=2.0, kernel="compiled", data=digits)
+    return Subject(name, layers, (widths[0],), steps, rest, gain=2.0, data=digits)
 
 
 def image(name: str, steps: int, *layers: Neuron) -> Subject:
     """Return a network of digits as images."""
     made = lambda: [layer() for layer in layers]  # noqa: E731
     pool = lambda: digits().reshape(-1, 1, SIDE, SIDE)  # noqa: E731
-    return Subject(name, made, (1, SIDE, SIDE), steps, {}, gain=2.0, kernel="compiled", data=pool)
+    return Subject(name, made, (1, SIDE, SIDE), steps, {}, gain=2.0, data=pool)
 
 
 def _varied() -> nn.Module:
@@ -98,7 +98,6 @@ WIDE = (
         (64,),
         10,
         gain=2.0,
-        kernel="compiled",
         data=digits,
     ),
     image(
@@ -124,4 +123,4 @@ WIDE = (
         lambda: nn.Linear(64, 10),
     ),
 )
-"""Run by compiled kernels, as people run what is large."""
+"""What is large."""

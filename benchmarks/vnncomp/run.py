@@ -1,7 +1,6 @@
 """Decide all instances of a folder; results.csv grows line by line, and what it holds is not done again.
 
     python benchmarks/vnncomp/run.py FOLDER [--verifier auto] [--results results.csv] [--timeout SECONDS]
-                                            [--kernel compiled]
 
 A line is network, property, result (holds, violated, timeout, unknown or error), seconds. Counterexamples go to
 FOLDER/counterexamples/ in the competition's form; each one is read back and run again before it counts.
@@ -27,7 +26,6 @@ from spikecert.formats import (
     verify_property,
 )
 from spikecert.formats.deciding import input_shape
-from spikecert.models.kernels import KERNELS, use_kernel
 
 Instance = tuple[str, str, float]
 
@@ -49,18 +47,16 @@ def done(results: Path) -> set[tuple[str, str]]:
 
 
 @lru_cache(maxsize=1)
-def loaded(path: Path, kernel: str) -> SpikingNetwork:
+def loaded(path: Path) -> SpikingNetwork:
     """Return a network; the next instance mostly asks about the same one."""
-    network = read_onnx(path)
-    use_kernel(network, kernel)
-    return network
+    return read_onnx(path)
 
 
-def decide(folder: Path, instance: Instance, verifier: str, limit: float | None, kernel: str) -> str:
+def decide(folder: Path, instance: Instance, verifier: str, limit: float | None) -> str:
     """Return an instance's result, and write its counterexample."""
     model, question, seconds = instance
     try:
-        network, prop = loaded(folder / model, kernel), read_vnnlib(folder / question)
+        network, prop = loaded(folder / model), read_vnnlib(folder / question)
         found = verify_property(network, prop, verifier, limit or seconds)
     except (ValueError, TypeError, OSError, OverflowError) as error:
         print(f"error: {question}: {error}", flush=True)
@@ -94,7 +90,6 @@ def main() -> None:
     parser.add_argument("--verifier", default="auto")
     parser.add_argument("--results", type=Path, help="Default: FOLDER/results.csv.")
     parser.add_argument("--timeout", type=float, help="Seconds for each instance, in place of its own.")
-    parser.add_argument("--kernel", default="eager", choices=KERNELS)
     arguments = parser.parse_args()
     torch.set_num_threads(1)
     results = arguments.results or arguments.folder / "results.csv"
@@ -103,7 +98,7 @@ def main() -> None:
         if instance[:2] in finished:
             continue
         started = time.perf_counter()
-        status = decide(arguments.folder, instance, arguments.verifier, arguments.timeout, arguments.kernel)
+        status = decide(arguments.folder, instance, arguments.verifier, arguments.timeout)
         with results.open("a", newline="", encoding="utf-8") as file:
             line = (*instance[:2], status, f"{time.perf_counter() - started:.3f}")
             csv.writer(file, lineterminator="\n").writerow(line)

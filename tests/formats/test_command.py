@@ -15,7 +15,6 @@ import torch
 from spikecert.formats import read_counterexample, read_onnx, read_vnnlib, robustness, write_vnnlib
 from spikecert.models import load, save
 from support.command_line import Outcome
-from support.examples import in_turn
 from support.scripts import printed
 
 from .conftest import small
@@ -51,16 +50,6 @@ def test_what_holds_and_what_is_violated(
     assert found is not None
     with torch.no_grad():
         assert load(model)(torch.tensor([found[0]]))[0].tolist() == found[1]
-
-
-def test_kernels_change_no_result(run: Callable[..., Outcome], files: tuple[Path, Path, Path]):
-    model, safe, unsafe = files
-    for question in in_turn(unsafe, safe, of="kernels"):
-        eager, compiled = (run("vnnlib", model, question, "--json", *flags) for flags in ((), ("--compiled",)))
-        told = [json.loads(outcome.out) for outcome in (eager, compiled)]
-        assert [each.pop("seconds") > 0 for each in told] == [True, True]
-        assert told[0] == told[1]
-        assert eager.status == compiled.status
 
 
 def test_the_result_of_a_newer_property_is_as_that_version_has_it(

@@ -14,7 +14,7 @@ from spikecert.certify.attacks.backward import attack_view
 from spikecert.certify.attacks.gradients import differentiate
 from spikecert.certify.attacks.losses import LOSSES
 from spikecert.models import SpikingNetwork
-from spikecert.models.kernels import use_kernel
+from support.eager import KERNELS, by
 
 from .conftest import Subject, silent_subject
 
@@ -49,15 +49,15 @@ def test_what_a_fixed_width_misses_in_another_unit_it_finds(digits: Subject):
     assert int(attack(*asked, "ensemble-fast").success.sum()) >= int(adaptive.sum())
 
 
-@pytest.mark.parametrize("kernel", ["eager", "compiled"])
+@pytest.mark.parametrize("kernel", KERNELS)
 def test_a_sample_has_its_own_slope(digits: Subject, kernel: str):
     """What else is in the batch changes no more of it than the order of sums does."""
     view = attack_view(digits.network, AdaptiveArctan())
-    use_kernel(view.network, kernel)
     loss = LOSSES["margin"]
-    whole = differentiate(view, digits.inputs, digits.labels, loss).gradient
-    pairs = zip(digits.inputs, digits.labels, strict=True)
-    alone = [differentiate(view, x[None], y[None], loss).gradient for x, y in pairs]
+    with by(kernel):
+        whole = differentiate(view, digits.inputs, digits.labels, loss).gradient
+        pairs = zip(digits.inputs, digits.labels, strict=True)
+        alone = [differentiate(view, x[None], y[None], loss).gradient for x, y in pairs]
     assert torch.allclose(whole, torch.cat(alone), rtol=1e-4, atol=1e-6 * float(whole.abs().max()))
     assert bool((whole != 0).flatten(1).any(1).all())
 

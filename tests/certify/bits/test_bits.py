@@ -9,7 +9,6 @@ from hypothesis import strategies as st
 from torch import Tensor, nn
 
 from spikecert import LIF, LInf, SpikingNetwork, verify
-from spikecert.certify.bits.compiled_bits import bits_kernel
 from spikecert.certify.bits.cutting import counted, window
 from spikecert.certify.bits.known import KnownNetwork
 from spikecert.certify.bits.patterns import Patterns
@@ -20,14 +19,14 @@ from spikecert.certify.bounds.prices.stages import staged
 from spikecert.certify.problem import Problem
 from spikecert.certify.rounding import recursion_slack
 from spikecert.certify.verifiers import TRAINS
-from spikecert.kernels.bits import BitHeap, BitWindow, CompiledBits, LayerConstants
+from spikecert.kernels.bits import BitHeap, BitWindow, LayerConstants, bits_kernel
 from spikecert.models.circuit import circuit
 from spikecert.models.elements.neurons import DLIF
 from spikecert.models.running.encoding import RateDraws
+from support.eager.bits import agrees
 from support.examples import examples
 from support.oracles import every_rate
 
-KERNEL = bits_kernel()
 FEATURES = 3
 
 
@@ -89,12 +88,11 @@ def test_patterns_are_at_most_the_least_margin_of_counts(
     x = torch.rand(1, FEATURES, generator=torch.Generator().manual_seed(seed + 1), dtype=torch.float64)
     runs = ran(network, x[0], epsilon)
     known = known_of(network, x, epsilon, 1)
-    assert isinstance(KERNEL, CompiledBits)
-    patterns = Patterns.of(known, 0, KERNEL)
+    patterns = Patterns.of(known, 0, bits_kernel())
     assert patterns is not None
     least = float((runs[:, 0] - runs[:, 1]).min()) + 1e-12
     assert patterns.run(300, lambda: False, lambda fixed, ones: None) <= least
-    assert BitSearch(most=300).run(known, 0, KERNEL, lambda: False) <= least
+    assert BitSearch(most=300).run(known, 0, bits_kernel(), lambda: False) <= least
 
 
 def test_patterns_are_exact_on_small_networks_and_end_at_inputs_that_fail() -> None:
@@ -107,7 +105,7 @@ def test_patterns_are_exact_on_small_networks_and_end_at_inputs_that_fail() -> N
         x = torch.rand(1, FEATURES, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
         with torch.no_grad():
             margins = ran(network, x[0], 0.3)
-        low = BitSearch().run(known_of(network, x, 0.3, 1), 0, KERNEL, lambda: False)  # type: ignore[arg-type]
+        low = BitSearch().run(known_of(network, x, 0.3, 1), 0, bits_kernel(), lambda: False)  # type: ignore[arg-type]
         least = float((margins[:, 0] - margins[:, 1]).min())
         moving += float((margins[:, 0] - margins[:, 1]).max()) > least
         exact += low > 0.0 or low == pytest.approx(least, abs=1e-4)
@@ -147,7 +145,6 @@ def test_no_run_is_below_what_windows_bound(
     asked = Specifications.of_margins(label, torch.zeros(2, dtype=torch.long), others, zero)
     known = KnownNetwork.of(found, asked)
     assert known is not None
-    assert isinstance(KERNEL, CompiledBits)
     for row, other in enumerate(others.tolist()):
         least = float((runs[:, label] - runs[:, [other]]).min())
         cut = [window(known, row, slice(t, min(t + length, steps))) for t in range(0, steps, length)]
@@ -156,9 +153,9 @@ def test_no_run_is_below_what_windows_bound(
                 continue
             heaps = [BitHeap.of(part, 4096) for part in parts]
             for part, heap in zip(parts, heaps, strict=True):
-                KERNEL.split(part, heap, 1 + seed % 300, torch.inf)
+                bits_kernel().split(part, heap, 1 + seed % 300, torch.inf)
             assert float(known.constant[row]) + sum(heap.low for heap in heaps) <= least + 1e-12
-        assert BitSearch(most=2000).run(known, row, KERNEL, lambda: False) <= least + 1e-12
+        assert BitSearch(most=2000).run(known, row, bits_kernel(), lambda: False) <= least + 1e-12
 
 
 @examples(30)
@@ -174,9 +171,8 @@ def test_what_is_verified_moves_to_no_other_class(seed: int, decay: float, reset
             assert bool((runs.argmax(1) == labels[index]).all())
 
 
-def test_the_kernel_is_there() -> None:
-    """It loads, and its probes come to the least margin of all their runs."""
-    assert isinstance(KERNEL, CompiledBits), KERNEL
+def test_splits_come_to_the_least_margin_of_all_runs() -> None:
+    assert agrees(bits_kernel())
 
 
 @pytest.mark.parametrize(("decay", "reset"), [(0.5, "zero"), (1.0, "subtract")])
@@ -193,12 +189,11 @@ def test_one_window_of_all_steps_is_exact_where_bits_are_free(decay: float, rese
     asked = Specifications.of_margins(label, torch.tensor([0]), torch.tensor([1]), zero)
     known = KnownNetwork.of(found, asked)
     assert known is not None
-    assert isinstance(KERNEL, CompiledBits)
     parts = list(filter(None, (window(known, 0, slice(0, 3)), counted(known, 0))))
     assert len(parts) == 1 + (decay == 1.0)
     for part in parts:
         heap = BitHeap.of(part, 64)
-        KERNEL.split(part, heap, 64, torch.inf)
+        bits_kernel().split(part, heap, 64, torch.inf)
         assert heap.done
         assert float(known.constant[0]) + heap.low == pytest.approx(
             float((runs[:, 0] - runs[:, 1]).min()), abs=1e-5
@@ -215,15 +210,14 @@ def test_a_full_heap_and_the_end_of_the_time_leave_a_valid_bound() -> None:
     asked = Specifications.of_margins(torch.tensor([0]), torch.tensor([0]), torch.tensor([1]), zero)
     known = KnownNetwork.of(found, asked)
     assert known is not None
-    assert isinstance(KERNEL, CompiledBits)
     part = window(known, 0, slice(0, 3))
     assert part is not None
     small, large = BitHeap.of(part, 1), BitHeap.of(part, 4096)
     for heap in (small, large):
-        KERNEL.split(part, heap, 4096, torch.inf)
+        bits_kernel().split(part, heap, 4096, torch.inf)
     assert small.done
     assert -torch.inf < small.low <= large.low
-    assert BitSearch().run(known, 0, KERNEL, lambda: True) == -torch.inf
+    assert BitSearch().run(known, 0, bits_kernel(), lambda: True) == -torch.inf
     assert BitHeap.of(part, 1).low == -torch.inf
 
 
@@ -288,20 +282,18 @@ def lone(currents: tuple[float, float], widening: float, counts: bool) -> BitWin
 @pytest.mark.parametrize("counts", [False, True])
 def test_each_step_pays_for_its_own_rounding(counts: bool) -> None:
     """Two currents of .45, each .06 off, reach a threshold of 1; each .04 off they do not."""
-    assert isinstance(KERNEL, CompiledBits)
     for widening, least in ((0.06, -1.0), (0.04, 0.0)):
         window = lone((0.45, 0.45), widening, counts)
         heap = BitHeap.of(window, 4)
-        KERNEL.split(window, heap, 4, torch.inf)
+        bits_kernel().split(window, heap, 4, torch.inf)
         assert heap.low == least
 
 
 def test_an_open_spike_leaves_what_silence_keeps() -> None:
     """A potential in [−.05, 1.05] that stays silent may be at 1, and .55 more make it spike at the next step."""
-    assert isinstance(KERNEL, CompiledBits)
     window = lone((0.5, 0.0), 0.55, False)
     heap = BitHeap.of(window, 4)
-    KERNEL.split(window, heap, 4, torch.inf)
+    bits_kernel().split(window, heap, 4, torch.inf)
     assert heap.low == -2.0
 
 

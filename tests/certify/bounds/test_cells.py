@@ -11,9 +11,7 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from spikecert.certify.bounds.cells.automaton import CellTrains, cell_trains
-from spikecert.certify.bounds.cells.compiled_cells import CellsKernel, cells_kernel
-from spikecert.certify.bounds.cells.eager_cells import CellRanges, cell_ranges
-from spikecert.certify.bounds.cells.eager_pairs import Pairs, least_differences
+from spikecert.certify.bounds.cells.compiled_cells import CellRanges, Pairs, cell_ranges, least_differences
 from spikecert.certify.bounds.prices.price_cells import PricedCells, charged, collected
 from spikecert.certify.bounds.signals.box import Box
 from spikecert.certify.bounds.signals.inflow import Inflow
@@ -22,6 +20,8 @@ from spikecert.certify.bounds.trains.train_graph import graph_trains
 from spikecert.certify.rounding import Rounding
 from spikecert.models.rules import Leaky
 from spikecert.models.running.membrane import simulate
+from support.eager import cells as eager_cells
+from support.eager import pairs as eager_pairs
 
 STEPS, BOXES, RUNS = 7, 150, 40
 SINGLE = Rounding(torch.float32)
@@ -141,14 +141,6 @@ def test_every_grid_run_has_a_path(ends: list[tuple[float, float]], decay: float
     holds(Box(train.lower - 1e-12, train.upper + 1e-12), collected(spikes, decay))
 
 
-def kernel() -> CellsKernel:
-    found = cells_kernel()
-    if isinstance(found, str):
-        assert "rounds otherwise" not in found
-        pytest.skip(found)
-    return found
-
-
 @pytest.mark.parametrize(("decay", "drop", "fires_at"), CASES)
 @pytest.mark.parametrize("cells", [2, 5, 24])
 def test_the_kernel_is_bitwise_torch(decay: float, drop: float, fires_at: str, cells: int):
@@ -156,7 +148,7 @@ def test_the_kernel_is_bitwise_torch(decay: float, drop: float, fires_at: str, c
     rule = rule_of(decay, drop, fires_at)
     inflow = cell_trains(signal, rule, SINGLE).inflow
     row = torch.linspace(-1, 1, STEPS).double()
-    one, other = (find(inflow, rule, cells, row, 0.9) for find in (kernel().ranges, cell_ranges))
+    one, other = (find(inflow, rule, cells, row, 0.9) for find in (cell_ranges, eager_cells.cell_ranges))
     for field in fields(CellRanges):
         a, b = getattr(one, field.name), getattr(other, field.name)
         assert torch.equal(a.lower, b.lower), field.name
@@ -181,7 +173,9 @@ def test_counts_are_bitwise_those_of_torch(steps: int, drop: float):
     for surely, perhaps in ((1.0, 1.0), (1.0 + 1e-9, 1.0 - 1e-9), (0.4, 1.6)):  # at last u lies apart
         inflow = Inflow(lower + cut, upper - cut, low, high, torch.zeros(96).double(), surely, perhaps)
         for row in (ones, 2 * ones):
-            one, other = (find(inflow, rule, steps + 1, row, 1.0) for find in (kernel().ranges, cell_ranges))
+            one, other = (
+                find(inflow, rule, steps + 1, row, 1.0) for find in (cell_ranges, eager_cells.cell_ranges)
+            )
             for field in fields(CellRanges):
                 a, b = getattr(one, field.name), getattr(other, field.name)
                 assert torch.equal(a.lower, b.lower), field.name
@@ -197,7 +191,7 @@ def test_counts_that_were_cut_do_not_come_back():
     upper[20 + lanes % 2, lanes] = (3 + lanes // 2).double()  # a buffer each
     inflow = Inflow(lower, upper, low, high, torch.zeros(16).double(), 1.0, 1.0)
     rule, ones = rule_of(1.0, 1.0, ">="), torch.ones(steps).double()
-    one, other = (find(inflow, rule, steps + 1, ones, 1.0) for find in (kernel().ranges, cell_ranges))
+    one, other = (find(inflow, rule, steps + 1, ones, 1.0) for find in (cell_ranges, eager_cells.cell_ranges))
     for field in fields(CellRanges):
         a, b = getattr(one, field.name), getattr(other, field.name)
         assert torch.equal(a.lower, b.lower), field.name
@@ -252,7 +246,7 @@ def test_no_pair_of_runs_passes_its_difference(decay: float, drop: float, fires_
 def test_the_kernel_finds_the_differences_bitwise(decay: float, drop: float, fires_at: str):
     rule = rule_of(decay, drop, fires_at)
     pairs = pairs_of(cell_trains(drawn()[0], rule, SINGLE))
-    assert torch.equal(kernel().least_differences(pairs, rule, 4), least_differences(pairs, rule, 4))
+    assert torch.equal(least_differences(pairs, rule, 4), eager_pairs.least_differences(pairs, rule, 4))
 
 
 @pytest.mark.parametrize(("decay", "drop", "fires_at"), CASES)

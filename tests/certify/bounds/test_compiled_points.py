@@ -1,7 +1,5 @@
 """The kernel that walks exact inputs: what it finds is what torch does, and holds for runs."""
 
-import time
-
 import pytest
 import torch
 from hypothesis import given, settings
@@ -9,40 +7,21 @@ from hypothesis import strategies as st
 from torch import Tensor, nn
 
 from spikecert import LIF, SpikeFlip, SpikingNetwork
-from spikecert.certify.bounds import compiled_points
-from spikecert.certify.bounds.compiled_points import chain, compiled_signals, walker, walks_kernel
+from spikecert.certify.bounds.compiled_points import chain, compiled_signals, walker
 from spikecert.certify.bounds.points import PointSignals, Said, point_signals
 from spikecert.certify.problem import Problem
 from spikecert.certify.splitting.forks import point_bounds
 from spikecert.certify.verifiers.enumeration import Enumeration
-from spikecert.kernels.walks import CompiledWalks
 from spikecert.models import Recurrent, RefractoryLIF, Residual, Share, Synapse, VariedLIF
 from spikecert.models.circuit import circuit
-from spikecert.models.deadline import ending
 from support.chains import drawn_chain, drawn_inputs
 from support.oracles import every_flip, least_margin
 
 SEEDS = st.integers(0, 2**31)
 
 
-@pytest.fixture(scope="module")
-def kernel() -> CompiledWalks:
-    found = walks_kernel()
-    if isinstance(found, str) and "compiler" in found:
-        pytest.skip(found)
-    assert isinstance(found, CompiledWalks)
-    return found
-
-
-@pytest.fixture
-def taken(kernel: CompiledWalks, monkeypatch: pytest.MonkeyPatch) -> CompiledWalks:
-    """Have the kernel taken however small a question is."""
-    monkeypatch.setattr(compiled_points, "WORTH", 0)
-    return kernel
-
-
-def told(kernel: CompiledWalks, network: SpikingNetwork, points: Tensor, said: Said) -> PointSignals:
-    found = compiled_signals(kernel, circuit(network), points, said)
+def told(network: SpikingNetwork, points: Tensor, said: Said) -> PointSignals:
+    found = compiled_signals(circuit(network), points, said)
     assert found is not None
     return found
 
@@ -58,13 +37,13 @@ def assert_alike(one: PointSignals, other: PointSignals, network: SpikingNetwork
 
 @settings(max_examples=60, deadline=None)
 @given(seed=SEEDS)
-def test_the_kernel_finds_what_torch_does(kernel: CompiledWalks, seed: int):
+def test_the_kernel_finds_what_torch_does(seed: int):
     """Of many rows, and both ways of the first open spikes, three times over."""
     network = drawn_chain(seed)
     points = drawn_inputs(network, seed, 5).double()
     said = Said.nothing(points)
     for _ in range(4):
-        found = told(kernel, network, points, said)
+        found = told(network, points, said)
         assert_alike(found, point_signals(circuit(network), points, said), network)
         some = (found.opened[:, 0] >= 0).nonzero().flatten()[:8]
         if not len(some):
@@ -75,7 +54,7 @@ def test_the_kernel_finds_what_torch_does(kernel: CompiledWalks, seed: int):
 
 @settings(max_examples=60, deadline=None)
 @given(seed=SEEDS)
-def test_no_spike_of_a_run_escapes(kernel: CompiledWalks, seed: int):
+def test_no_spike_of_a_run_escapes(seed: int):
     """Nor where what is said is what the run does: of layers before the last one all spikes that are open."""
     network = drawn_chain(seed)
     inputs, made = drawn_inputs(network, seed), circuit(network)
@@ -83,7 +62,7 @@ def test_no_spike_of_a_run_escapes(kernel: CompiledWalks, seed: int):
         runs = [run.double() for run in network.trace(inputs).spikes[: len(made.fired)]]
     last, said, rows = made.nodes.index(made.fired[-1]), Said.nothing(inputs), torch.arange(len(inputs))
     while len(rows):
-        found = told(kernel, network, inputs[rows].double(), said)
+        found = told(network, inputs[rows].double(), said)
         box = found.known[last].steps()
         assert bool(((runs[-1][:, rows] >= box.lower) & (runs[-1][:, rows] <= box.upper)).all())
         some = (found.opened[:, 0] >= 0).nonzero().flatten()
@@ -97,15 +76,13 @@ def test_no_spike_of_a_run_escapes(kernel: CompiledWalks, seed: int):
 @settings(max_examples=40, deadline=None)
 @given(seed=SEEDS)
 def test_lists_are_decided_as_runs_say(seed: int):
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(compiled_points, "WORTH", 0)
-        network = drawn_chain(seed, 5)
-        inputs = drawn_inputs(network, seed, 2).round().abs()
-        with torch.no_grad():
-            labels = network(inputs).argmax(1)
-        for index, verdict in enumerate(Enumeration().decide(Problem(network, inputs, labels, SpikeFlip(1)))):
-            exact = least_margin(network, every_flip(inputs[index], 1), int(labels[index]))
-            assert verdict.status == "unknown" or (verdict.status == "verified") == (exact > 0)
+    network = drawn_chain(seed, 5)
+    inputs = drawn_inputs(network, seed, 2).round().abs()
+    with torch.no_grad():
+        labels = network(inputs).argmax(1)
+    for index, verdict in enumerate(Enumeration().decide(Problem(network, inputs, labels, SpikeFlip(1)))):
+        exact = least_margin(network, every_flip(inputs[index], 1), int(labels[index]))
+        assert verdict.status == "unknown" or (verdict.status == "verified") == (exact > 0)
 
 
 def swept(reset: str) -> SpikingNetwork:
@@ -134,9 +111,9 @@ def swept(reset: str) -> SpikingNetwork:
 
 
 @pytest.mark.parametrize("reset", ["zero", "subtract", "none"])
-def test_what_rounds_is_paid_as_torch_pays_it(kernel: CompiledWalks, reset: str):
+def test_what_rounds_is_paid_as_torch_pays_it(reset: str):
     network, points = swept(reset), torch.ones(1, 4, 6).double()
-    found = told(kernel, network, points, Said.nothing(points))
+    found = told(network, points, Said.nothing(points))
     expected = point_signals(circuit(network), points, Said.nothing(points))
     assert_alike(found, expected, network)
     box = found.known[3].steps()
@@ -145,17 +122,17 @@ def test_what_rounds_is_paid_as_torch_pays_it(kernel: CompiledWalks, reset: str)
     assert 20 < opened[3] < 380
 
 
-def test_rows_are_walked_as_they_are_alone(kernel: CompiledWalks):
+def test_rows_are_walked_as_they_are_alone():
     """Whatever the row before is, and by two threads as by one."""
     network = drawn_chain(30, 40)
     inputs = drawn_inputs(network, 3, 6).double()
     inputs[3, 20:], inputs[5] = inputs[2, 20:], inputs[4]
-    whole = told(kernel, network, inputs, Said.nothing(inputs))
-    alone = [told(kernel, network, row[None], Said.nothing(row[None])) for row in inputs]
+    whole = told(network, inputs, Said.nothing(inputs))
+    alone = [told(network, row[None], Said.nothing(row[None])) for row in inputs]
     threads = torch.get_num_threads()
     torch.set_num_threads(2)
     try:
-        shared = told(kernel, network, inputs, Said.nothing(inputs))
+        shared = told(network, inputs, Said.nothing(inputs))
     finally:
         torch.set_num_threads(threads)
     assert torch.equal(whole.opened, torch.cat([one.opened for one in alone]))
@@ -168,16 +145,16 @@ def test_rows_are_walked_as_they_are_alone(kernel: CompiledWalks):
     assert 0 < float(found.mean()) < 1
 
 
-def test_numbers_that_may_overflow_are_left_to_torch(taken: CompiledWalks):
+def test_numbers_that_may_overflow_are_left_to_torch():
     first, last = nn.Linear(1, 1, bias=False), nn.Linear(1, 2)
     first.weight.data.fill_(1e37)
     network = SpikingNetwork(first, LIF(1.0, reset="none"), last, num_steps=40, encoding="none").eval()
     points = torch.ones(1, 40, 1).double()
-    assert compiled_signals(taken, circuit(network), points, Said.nothing(points)) is None
+    assert compiled_signals(circuit(network), points, Said.nothing(points)) is None
     with pytest.raises(OverflowError, match="may reach"):
         point_bounds(Problem(network, points, torch.tensor([0]), SpikeFlip(0)))
     nothing = points * torch.nan
-    assert compiled_signals(taken, circuit(network), nothing, Said.nothing(nothing)) is None
+    assert compiled_signals(circuit(network), nothing, Said.nothing(nothing)) is None
 
 
 def dense(*between: nn.Module) -> SpikingNetwork:
@@ -197,25 +174,16 @@ def dense(*between: nn.Module) -> SpikingNetwork:
         dense(),
     ],
 )
-def test_layers_that_are_not_known_are_walked_by_torch(taken: CompiledWalks, network: SpikingNetwork):
+def test_layers_that_are_not_known_are_walked_by_torch(network: SpikingNetwork):
     made = circuit(network)
     assert chain(made) is None
-    assert walker(made, 1 << 30) is point_signals
+    assert walker(made) is point_signals
 
 
-def test_small_questions_and_short_times_compile_nothing():
-    made = circuit(dense(LIF()))
-    walks_kernel.cache_clear()
-    with ending(time.perf_counter() + 1.0):
-        assert walker(made, 1 << 30) is point_signals
-    assert walker(made, 100) is point_signals
-    assert walks_kernel.cache_info().currsize == 0
-
-
-def test_images_are_renamed_before_they_are_walked(taken: CompiledWalks):
+def test_images_are_renamed_before_they_are_walked():
     network = SpikingNetwork(
         nn.Flatten(), nn.Linear(8, 3), LIF(0.9), num_steps=5, encoding="none", readout="spikes"
     )
     points = torch.rand(3, 5, 2, 2, 2).round().double()
     said = Said.nothing(points)
-    assert_alike(told(taken, network.eval(), points, said), point_signals(circuit(network), points, said), network)
+    assert_alike(told(network.eval(), points, said), point_signals(circuit(network), points, said), network)

@@ -11,6 +11,7 @@ from spikecert import LInf
 from spikecert.certify.bounds.prices.prices import Evaluation, PricedProblem
 from spikecert.certify.branching import bounding, pace, search
 from spikecert.certify.branching.bounding import Bounded, Climb, bound_nodes
+from spikecert.certify.branching.fused_climb import FusedClimb
 from spikecert.certify.branching.nodes import frontier
 from spikecert.certify.branching.nodes.frontier import Frontier
 from spikecert.certify.branching.nodes.nodes import Nodes
@@ -96,6 +97,7 @@ def test_a_climb_stops_when_time_is_up(iterations: int, monkeypatch: pytest.Monk
         return evaluate(*arguments, **options)
 
     monkeypatch.setattr(PricedProblem, "evaluate", slow)
+    monkeypatch.setattr(FusedClimb, "of", staticmethod(lambda network: None))
     whole = bound_nodes(question, roots, Climb(iterations)).nodes.bound
     started = clock.now
     late = bound_nodes(question, roots, Climb(iterations), None, clock.now + 10.5).nodes.bound

@@ -11,7 +11,6 @@ from spikecert.certify.engines.work import JOB, Batch, Decided, Job, batches, de
 from spikecert.certify.perturbations.described import describe_set
 from spikecert.models import LIF, RateDraws, mlp, network_hash
 from spikecert.models.files.storage import pack, unpack
-from spikecert.models.kernels import KERNELS, kernel_of, use_kernel
 from support.fleets import STATUSES, same, small_set
 
 SETS = (LInf(0.1), L2(1 / 3, -0.7, 2.0), SpikeFlip(3), PixelBox(torch.tensor([0.1, 1 / 3, 1e-30]), 0.1, 0.7))
@@ -30,14 +29,6 @@ def test_a_job_survives_the_way(perturbation: Perturbation, dtype: torch.dtype) 
     assert again.perturbation == perturbation
     found = again.problem, again.verifier, again.timeout, again.device, again.ties
     assert found == ("digest", "linear", 0.1, "cpu", "argmax")
-
-
-@pytest.mark.parametrize("kernel", KERNELS)
-def test_a_job_runs_by_the_same_kernel_elsewhere(kernel: str) -> None:
-    network = mlp((3, 4, 2), num_steps=3, neuron=LIF(decay=0.7))
-    chosen = use_kernel(network, kernel)
-    again = Job.unpack(Job("digest", network, LInf(0.1), "linear", 0.1, "cpu", "argmax").pack())
-    assert kernel_of(again.network) == kernel_of(network) == chosen.name
 
 
 def test_a_batch_and_its_verdicts_survive_the_way() -> None:

@@ -1,9 +1,9 @@
-"""The compiled kernel: bitwise the spikes and potentials of torch's own operations, and a way back without it."""
+"""The compiled kernel: bitwise the spikes and potentials of torch's operations, by the variant that rounds so."""
 
 import copy
-import ctypes
 import pickle
 from collections.abc import Iterator
+from functools import partial
 
 import pytest
 import torch
@@ -11,13 +11,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor, nn
 
-from spikecert.kernels import CompiledMembrane, loading
+from spikecert.kernels.building import NotBuilt
+from spikecert.kernels.loading import load
+from spikecert.kernels.membrane import CompiledMembrane
 from spikecert.models import DLIF, LIF, Arctan, Dynamics, Sigmoid, SpikingNetwork, Triangle, mlp
 from spikecert.models.dynamics import FIRES_AT, RESETS
-from spikecert.models.kernels import Kernel, use_kernel
-from spikecert.models.running.compiled import library
+from spikecert.models.running import compiled
+from spikecert.models.running.compiled import kernel_for, layer_of
 from spikecert.models.running.membrane import count_spikes, resume, simulate
-from spikecert.training import dataset, fit, loop
+from spikecert.training import dataset, fit
+from support.eager import KERNELS, by
 from support.examples import examples
 
 SURROGATES = (Triangle(1.3), Arctan(0.7), Sigmoid())
@@ -31,11 +34,6 @@ def as_before() -> Iterator[None]:
     torch.set_num_threads(1)
     yield
     torch.set_num_threads(before)
-
-
-@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
-def test_the_machine_of_these_tests_has_a_compiler(dtype: torch.dtype) -> None:
-    assert isinstance(library(dtype), CompiledMembrane), library(dtype)
 
 
 @st.composite
@@ -67,26 +65,27 @@ def problems(draw: st.DrawFn) -> tuple[Tensor, Tensor | None, Tensor | None, Dyn
 
 def by_both(problem: tuple[Tensor, Tensor | None, Tensor | None, Dynamics, int]) -> Iterator[list[Tensor]]:
     """Yield the outcome by torch's operations, and that of the kernel with its work divided in two."""
-    yield outcome(problem, "eager")
+    with by("eager"):
+        yield outcome(problem)
     torch.set_num_threads(2)
-    yield outcome(problem, "compiled")
+    yield outcome(problem)
     torch.set_num_threads(1)
 
 
-def outcome(problem: tuple[Tensor, Tensor | None, Tensor | None, Dynamics, int], kernel: str) -> list[Tensor]:
+def outcome(problem: tuple[Tensor, Tensor | None, Tensor | None, Dynamics, int]) -> list[Tensor]:
     """Return spikes, final residue, potentials, and the gradients of all that has one."""
     current, scale, residue, dynamics, steps = problem
     given_ = [None if x is None else x.clone().requires_grad_() for x in (current, scale, residue)]
-    spikes, final = resume(given_[0], given_[1], given_[2], dynamics, steps, kernel)  # type: ignore[arg-type]
+    spikes, final = resume(given_[0], given_[1], given_[2], dynamics, steps)  # type: ignore[arg-type]
     generator = torch.Generator().manual_seed(1)
     weights = [torch.randn(x.shape, generator=generator, dtype=x.dtype) for x in (spikes, final)]
     total = (spikes * weights[0]).sum() + (final * weights[1]).sum() + spikes.mean(0).square().sum()
     leaves = [x for x in given_ if x is not None]
     gradients = torch.autograd.grad(total, leaves)
-    potentials, again = simulate(given_[0], given_[1], dynamics, steps, kernel)  # type: ignore[arg-type]
+    potentials, again = simulate(given_[0], given_[1], dynamics, steps)  # type: ignore[arg-type]
     if residue is None:
         assert torch.equal(again, spikes)
-        counts = count_spikes(given_[0], given_[1], dynamics, steps, kernel)  # type: ignore[arg-type]
+        counts = count_spikes(given_[0], given_[1], dynamics, steps)  # type: ignore[arg-type]
         assert torch.equal(counts, spikes.sum(0, keepdim=True))
         each, all_at_once = (
             torch.autograd.grad((x * weights[0][:1]).sum(), leaves, retain_graph=True) for x in (again, counts)
@@ -109,15 +108,14 @@ def test_spikes_and_potentials_are_bitwise_those_of_torch(
         torch.testing.assert_close(found, expected, rtol=near, atol=near * (1 + float(expected.abs().max())))
 
 
-@pytest.mark.parametrize("kernel", ["eager", "compiled"])
-def test_a_run_in_parts_is_the_whole_run(kernel: str) -> None:
+def test_a_run_in_parts_is_the_whole_run() -> None:
     torch.manual_seed(0)
     current = torch.randn(7, 3, 50, dtype=torch.float64, requires_grad=True)
     dynamics = Dynamics(0.9, 0.8, "subtract")
-    whole = simulate(current, None, dynamics, 7, kernel)[1]
+    whole = simulate(current, None, dynamics, 7)[1]
     residue, parts = None, []
     for part in current.split((2, 4, 1)):
-        spikes, residue = resume(part, None, residue, dynamics, len(part), kernel)
+        spikes, residue = resume(part, None, residue, dynamics, len(part))
         parts.append(spikes)
     together = torch.cat(parts)
     assert torch.equal(together, whole)
@@ -131,7 +129,10 @@ def test_a_run_in_parts_is_the_whole_run(kernel: str) -> None:
 def test_nan_and_inf_go_through_as_in_torch() -> None:
     current = torch.tensor([torch.nan, torch.inf, -torch.inf, 3e38, 0.5]).repeat(4, 1, 9)
     for reset in RESETS:
-        found = [simulate(current, None, Dynamics(1.0, 1.0, reset), 4, kernel) for kernel in ("eager", "compiled")]
+        found = []
+        for kernel in KERNELS:
+            with by(kernel):
+                found.append(simulate(current, None, Dynamics(1.0, 1.0, reset), 4))
         for expected, other in zip(*found, strict=True):
             torch.testing.assert_close(other, expected, rtol=0, atol=0, equal_nan=True)
 
@@ -142,10 +143,11 @@ def test_gradients_of_any_layout_are_understood() -> None:
     for layout in (lambda g: g.transpose(1, 2).contiguous().transpose(1, 2), lambda g: g[:1].expand(4, 3, 40)):
         gradient = layout(torch.randn(4, 3, 40, dtype=torch.float64))
         found = []
-        for kernel in ("eager", "compiled"):
-            leaf = current.clone().requires_grad_()
-            potentials, spikes = simulate(leaf, None, Dynamics(0.9), 4, kernel)
-            found.append(torch.autograd.grad((potentials, spikes), leaf, (gradient, 2.0 * gradient))[0])
+        for kernel in KERNELS:
+            with by(kernel):
+                leaf = current.clone().requires_grad_()
+                potentials, spikes = simulate(leaf, None, Dynamics(0.9), 4)
+                found.append(torch.autograd.grad((potentials, spikes), leaf, (gradient, 2.0 * gradient))[0])
         torch.testing.assert_close(found[1], found[0], rtol=1e-12, atol=1e-12)
 
 
@@ -157,81 +159,56 @@ def convolutional() -> SpikingNetwork:
 
 def test_a_network_is_the_same_by_either_kernel_and_can_be_copied_and_pickled() -> None:
     network, inputs = convolutional().eval(), torch.rand(6, 1, 8, 8)
-    expected = network.trace(inputs)
-    assert use_kernel(network, "compiled") == Kernel("compiled")
+    with by("eager"):
+        expected = network.trace(inputs)
     for same in (network, copy.deepcopy(network), pickle.loads(pickle.dumps(network))):
-        assert {neuron.kernel for neuron in same.neurons} == {"compiled"}
         found = same.trace(inputs)
         for mine, theirs in zip(found.potentials, expected.potentials, strict=True):
             assert torch.equal(mine, theirs)
         assert torch.equal(found.logits, expected.logits)
-    assert use_kernel(network, "eager") == Kernel("eager")
-    assert torch.equal(network(inputs), expected.logits)
 
 
-def test_an_unknown_kernel_is_refused() -> None:
-    with pytest.raises(ValueError, match="kernel: got 'magic', expected one of eager, compiled"):
-        use_kernel(convolutional(), "magic")
-
-
-@pytest.fixture
-def fresh() -> Iterator[None]:
-    """Let libraries be looked for anew, and forget afterwards what was found."""
-    library.cache_clear()
-    yield
-    library.cache_clear()
-
-
-BROKEN = {"no compiler": "nowhere-cc", "one that fails": "false", "one that makes nothing": "true"}
-
-
-@pytest.mark.parametrize("compiler", BROKEN.values(), ids=BROKEN.keys())
-@pytest.mark.usefixtures("fresh")
-def test_without_a_compiler_torch_runs_it_and_the_result_says_why(
-    monkeypatch: pytest.MonkeyPatch, compiler: str, capfd: pytest.CaptureFixture[str]
-) -> None:
-    monkeypatch.setenv("CC", compiler)
-    data = dataset("digits")
-    network = mlp((64, 8, 10), 2)
-    asked, plain = (fit(network, data, epochs=1, batch_size=600, compiled=c) for c in (True, False))
-    assert asked.kernel.name == plain.kernel.name == "eager"
-    assert plain.kernel.reason == ""
-    assert ("no C compiler found" if compiler == "nowhere-cc" else compiler) in asked.kernel.reason
-    assert "\n" not in str(asked.kernel)
-    assert asked.history[0].loss == plain.history[0].loss
-    assert capfd.readouterr() == ("", "")
-
-
-@pytest.mark.usefixtures("fresh")
-def test_a_kernel_that_rounds_otherwise_is_not_used(monkeypatch: pytest.MonkeyPatch) -> None:
-    right = loading.compiled_source
-
-    def wrong(compiler: str, source: str, dtype: torch.dtype, fused: int, parallel: bool) -> ctypes.CDLL | str:
-        return right(compiler, source, dtype, 1 - torch_fuses(dtype), parallel)
-
-    monkeypatch.setattr(loading, "compiled_source", wrong)
-    assert library(torch.float64) == "the compiled kernel rounds otherwise than torch does here"
-
-
-def torch_fuses(dtype: torch.dtype) -> int:
-    """Return 1 where torch rounds a + λ·b once."""
-    a, b = (torch.randn(4096, dtype=dtype, generator=torch.Generator().manual_seed(k)) for k in range(2))
-    return int(not torch.equal(torch.add(a, b, alpha=0.9), a + torch.mul(b, 0.9)))
-
-
-def test_training_by_the_compiled_kernel_learns_alike_and_gives_back_a_plain_network() -> None:
+def test_training_by_the_compiled_kernel_learns_alike() -> None:
     torch.manual_seed(0)
-    network = mlp((64, 32, 10), 4, DLIF(4, decay=0.9)).double()
-    runs = [fit(network, dataset("digits"), epochs=2, compiled=compiled) for compiled in (False, True)]
-    assert runs[1].kernel == Kernel("compiled")
-    assert {neuron.kernel for neuron in runs[1].network.neurons} == {"eager"}
+    network, runs = mlp((64, 32, 10), 4, DLIF(4, decay=0.9)).double(), []
+    for kernel in KERNELS:
+        with by(kernel):
+            runs.append(fit(network, dataset("digits"), epochs=2))
     assert [m.loss for m in runs[1].history] == pytest.approx([m.loss for m in runs[0].history], rel=1e-6)
 
 
-def test_a_long_run_is_compiled_unasked_and_a_short_one_is_not(monkeypatch: pytest.MonkeyPatch) -> None:
-    network, data = mlp((64, 8, 10), 2), dataset("digits")
-    own = 8 * 2 * len(data.train)
-    for least, name in ((own + 1, "eager"), (own, "compiled")):
-        monkeypatch.setattr(loop, "COMPILED_FROM", least)
-        assert fit(network, data, epochs=1, batch_size=600).kernel == Kernel(name)
-    assert fit(network, data, epochs=1, batch_size=600, compiled=False).kernel == Kernel("eager")
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_the_variant_is_that_which_rounds_as_torch_does(
+    dtype: torch.dtype, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Torch that adds λ·u and I in two roundings has the other variant; one that does neither is refused."""
+    a, b = (torch.randn(4096, dtype=dtype, generator=torch.Generator().manual_seed(k)) for k in range(2))
+    fuses = not torch.equal(torch.add(a, b, alpha=0.9), a + torch.mul(b, 0.9))
+    find = compiled.variant.__wrapped__
+    assert find(dtype) == ("fused" if fuses else "apart")
+    monkeypatch.setattr(compiled, "run_eager", partial(other_rounding, fuses))
+    assert find(dtype) == ("apart" if fuses else "fused")
+    monkeypatch.setattr(compiled, "run_eager", lambda current, *others: others[-1].fill_(0.1))
+    with pytest.raises(NotBuilt, match="membrane rounds otherwise than torch does in its mode"):
+        find(dtype)
+
+
+def other_rounding(fuses: bool, current, scale, initial, dynamics, potentials, spikes, final) -> None:
+    """Fill what the probe asks for as torch would that rounds λ·u + I the other way."""
+    kernel = load("membrane", current.dtype, CompiledMembrane.of, "apart" if fuses else "fused")
+    kernel.forward(layer_of(current, dynamics, len(spikes)), current, scale, initial, potentials, spikes, final)
+
+
+def test_other_tensors_are_left_to_torch() -> None:
+    whole = torch.rand(2, 3, 4)
+    assert kernel_for(whole) is not None
+    assert kernel_for(whole, torch.ones(2)) is not None
+    for current, scale in (
+        (whole.half(), None),
+        (whole.to("meta"), None),
+        (whole[:, :0], None),
+        (whole, torch.ones(2).double()),
+        (whole, torch.ones(4)[::2]),
+        (nn.Parameter(whole), None),
+    ):
+        assert kernel_for(current, scale) is None

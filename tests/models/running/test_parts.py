@@ -8,8 +8,8 @@ from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
 from spikecert.models import DLIF, LIF, Residual, SpikingNetwork, mlp
-from spikecert.models.kernels import use_kernel
 from spikecert.training import MSMPPD, CrossEntropy, GaussianNoise, dataset, fit
+from support.eager import KERNELS, by
 
 STEPS = 7
 
@@ -65,18 +65,18 @@ def results(network: SpikingNetwork, inputs: Tensor, steps_at_once: int | None) 
     return [logits.detach(), *torch.autograd.grad(total, [inputs, *network.parameters()])]
 
 
-@pytest.mark.parametrize("kernel", ["eager", "compiled"])
+@pytest.mark.parametrize("kernel", KERNELS)
 @pytest.mark.parametrize("build", INPUTS, ids=lambda build: build.__name__)
 def test_parts_make_the_whole(build: Callable[[], SpikingNetwork], kernel: str) -> None:
     torch.manual_seed(0)
     network, inputs = build().double(), 2.0 * torch.rand(5, *INPUTS[build], dtype=torch.float64)
     if network.neurons:
         assert 0.02 < float(network.trace(inputs).spikes[0].detach().mean()) < 0.98
-    use_kernel(network, kernel)
-    whole = results(network, inputs, None)
+    with by(kernel):
+        whole, *parts = (results(network, inputs, steps_at_once) for steps_at_once in (None, 1, 3, STEPS, 100))
     assert float(whole[1].abs().max()) > 0
-    for steps_at_once in (1, 3, STEPS, 100):
-        for expected, found in zip(whole, results(network, inputs, steps_at_once), strict=True):
+    for part in parts:
+        for expected, found in zip(whole, part, strict=True):
             torch.testing.assert_close(found, expected, rtol=1e-10, atol=1e-12)
 
 

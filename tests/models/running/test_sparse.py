@@ -12,11 +12,11 @@ from hypothesis import strategies as st
 from torch import Tensor, nn
 from torch.nn.functional import linear
 
-from spikecert.kernels.sparse import CompiledSparse
+from spikecert.kernels.sparse import CompiledSparse, sparse_kernel
 from spikecert.models import DLIF, LIF, SpikingNetwork
-from spikecert.models.kernels import use_kernel
 from spikecert.models.running import sparse
-from spikecert.models.running.sparse import SparseLinear, library
+from spikecert.models.running.sparse import SparseLinear
+from support.eager import KERNELS, by
 from support.examples import examples
 
 NEAR = {torch.float32: 1e-4, torch.float64: 1e-12}
@@ -30,13 +30,6 @@ def all_products_are_worth_it(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]
     torch.set_num_threads(2)
     yield
     torch.set_num_threads(before)
-
-
-def kernel(dtype: torch.dtype) -> CompiledSparse:
-    """Return the kernel, which the machine of these tests has."""
-    found = library(dtype)
-    assert isinstance(found, CompiledSparse), found
-    return found
 
 
 def drawn(rows: int, inputs: int, outputs: int, share: float, dtype: torch.dtype) -> tuple[Tensor, Tensor]:
@@ -58,21 +51,21 @@ def drawn(rows: int, inputs: int, outputs: int, share: float, dtype: torch.dtype
 )
 def test_the_product_is_torchs(rows: int, inputs: int, outputs: int, share: float, dtype: torch.dtype) -> None:
     grad, signal = drawn(rows, inputs, outputs, share, dtype)
-    found, expected = kernel(dtype).transposed_product(grad, signal, 1.0), grad.T @ signal
+    found, expected = sparse_kernel(dtype).transposed_product(grad, signal, 1.0), grad.T @ signal
     torch.testing.assert_close(found, expected, rtol=NEAR[dtype], atol=NEAR[dtype] * rows**0.5)
     whole = (grad * 8).round(), (signal * 8).round()  # no order rounds their sums
-    exact = kernel(dtype).transposed_product(*whole, 1.0)
+    exact = sparse_kernel(dtype).transposed_product(*whole, 1.0)
     assert exact is not None
     assert torch.equal(exact, whole[0].T @ whole[1])
 
 
 def test_a_signal_that_is_too_full_anywhere_is_left_to_torch() -> None:
     grad, signal = drawn(300, 600, 64, 0.1, torch.float32)
-    assert kernel(torch.float32).transposed_product(grad, signal, 0.25) is not None
+    assert sparse_kernel(torch.float32).transposed_product(grad, signal, 0.25) is not None
     signal[:, 599] = 1.0
-    assert kernel(torch.float32).transposed_product(grad, signal, 0.09) is None
+    assert sparse_kernel(torch.float32).transposed_product(grad, signal, 0.09) is None
     signal[:, :256] = torch.nan
-    assert kernel(torch.float32).transposed_product(grad, signal, 0.25) is None
+    assert sparse_kernel(torch.float32).transposed_product(grad, signal, 0.25) is None
 
 
 @pytest.mark.parametrize("bias", [True, False])
@@ -113,10 +106,10 @@ def events(last: Callable[[], nn.Module]) -> SpikingNetwork:
 def told(network: SpikingNetwork, name: str, inputs: Tensor) -> tuple[Tensor, list[Tensor]]:
     """Return the logits and the gradients of all parameters by a kernel."""
     network = copy.deepcopy(network)
-    assert str(use_kernel(network, name)) == name
-    logits = network(inputs)
-    logits.square().sum().backward()
-    assert torch.equal(network.trace(inputs).logits, logits)
+    with by(name):
+        logits = network(inputs)
+        logits.square().sum().backward()
+        assert torch.equal(network.trace(inputs).logits, logits)
     return logits.detach(), [parameter.grad for parameter in network.parameters()]  # type: ignore[misc]
 
 
@@ -129,7 +122,7 @@ def test_a_network_in_training_has_the_same_logits_and_gradients(
     monkeypatch.setattr(
         CompiledSparse, "transposed_product", lambda *given: asked.append(given[2].shape) or product(*given)
     )
-    eager, compiled = (told(events(last), name, inputs) for name in ("eager", "compiled"))
+    eager, compiled = (told(events(last), name, inputs) for name in KERNELS)
     assert torch.equal(eager[0], compiled[0])
     assert bool(eager[0].abs().max() > 0)
     assert asked[-2:] == [(40, 40), (40, 60)]
@@ -139,25 +132,23 @@ def test_a_network_in_training_has_the_same_logits_and_gradients(
 
 def test_what_is_not_plain_training_runs_as_it_is(monkeypatch: pytest.MonkeyPatch) -> None:
     network, inputs, heard = events(LIF), torch.ones(2, 5, 60), []
-    use_kernel(network, "compiled")
     monkeypatch.setattr(SparseLinear, "apply", lambda *given: heard.append("kernel") or linear(*given))
     network(inputs)
-    assert heard == ["kernel", "kernel"]
+    assert heard == ["kernel"] * 3
     with torch.no_grad():
         network(inputs)
     with torch.autocast("cpu", torch.bfloat16):
         network(inputs)
     network.eval()(inputs)
-    assert len(heard) == 2
+    assert len(heard) == 3
     network.train().layers[0].weight.requires_grad_(False)
     network.layers[2].register_forward_hook(lambda module, given, found: heard.append("hook"))
     network(inputs)
-    assert heard[2:] == ["hook"]
+    assert heard[3:] == ["hook", "kernel"]
 
 
 def test_a_hook_on_the_last_neuron_hears_its_spikes() -> None:
     network, heard = events(LIF), []
-    use_kernel(network, "compiled")
     network.layers[3].register_forward_hook(lambda module, given, found: heard.append(found.shape))
     network(torch.ones(2, 5, 60))
     assert heard == [(5, 2, 30)]

@@ -1,26 +1,18 @@
-"""`bits.c`, used only after its searches of probes came to the least margins that running all their bits has."""
+"""Windows of bits whose least margin is that of running all their bits."""
 
 import itertools
 from dataclasses import replace
-from functools import lru_cache
 
 import torch
 from torch import Tensor
 
-from ...kernels.bits import BitHeap, BitWindow, CompiledBits, LayerConstants
-from ...kernels.loading import load
+from spikecert.kernels.bits import BitHeap, BitWindow, CompiledBits, LayerConstants
 
 STEPS, BITS, SIZES, NODES = 3, 5, (7, 4), 2**7
 """Of the probes; the nodes are more than a tree over the bits has."""
 
 
-@lru_cache
-def bits_kernel() -> CompiledBits | str:
-    """Return the kernel, or in one line why there is none."""
-    return load("bits.c", torch.float64, CompiledBits.of, _agrees)
-
-
-def _agrees(built: CompiledBits, dtype: torch.dtype) -> bool:
+def agrees(built: CompiledBits) -> bool:
     """Return whether probes come to the least of all their runs, whose potentials are known at the start."""
     generator = torch.Generator().manual_seed(0)
     for decay, reset, counts in (
@@ -33,7 +25,7 @@ def _agrees(built: CompiledBits, dtype: torch.dtype) -> bool:
         heap = BitHeap.of(window, NODES)
         built.split(window, heap, NODES, torch.inf)
         choices = [bits for bits in itertools.product((0.0, 1.0), repeat=BITS) if bits[1] >= bits[2]]
-        least = min(_run(window, torch.tensor(bits, dtype=dtype)) for bits in choices)
+        least = min(_run(window, torch.tensor(bits, dtype=torch.float64)) for bits in choices)
         if not heap.done or abs(heap.low - least) > 1e-9:
             return False
     return True

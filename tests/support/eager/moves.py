@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor
 
-from spikecert.kernels.moves import MovingLayer
+from spikecert.kernels.moves import CompiledMoves, MovingLayer
 
 
 def eager_sums(
@@ -32,15 +32,15 @@ def eager_sums(
     return ends[0], ends[1]
 
 
-def _agrees(built: CompiledMoves, dtype: torch.dtype) -> bool:
+def agrees(built: CompiledMoves) -> bool:
     """Return whether the sums of 37 neurons over 11 steps are torch's, or between them, for each reset."""
     generator = torch.Generator().manual_seed(0)
     lower, columns, rows = (
-        torch.randn(shape, generator=generator, dtype=dtype) for shape in ((11, 37), (5, 37), (3, 11))
+        torch.randn(shape, generator=generator, dtype=torch.float64) for shape in ((11, 37), (5, 37), (3, 11))
     )
     event, before = torch.arange(15) % 5, torch.arange(15) % 11
     after = torch.cat((torch.arange(14) * 3 % 11, torch.tensor([-1])))
-    factors = torch.linspace(0.5, 1.5, 11, dtype=dtype)
+    factors = torch.linspace(0.5, 1.5, 11, dtype=torch.float64)
     layer = MovingLayer(lower, lower + 0.01, factors, columns, event, before, after)
     for decay, reset in ((0.9, "zero"), (1.0, "subtract"), (0.5, "none")):
         asked = layer, (decay, 1.001, 0.999, 1.0, 1e-6, 1.0, 1e-30), reset, rows

@@ -1,9 +1,9 @@
-"""The multipliers of ranges.py by torch's own operations: what the compiled kernel must agree with."""
+"""The multipliers of ranges.py by torch's own operations: what ranges.c must come close to."""
 
 import torch
 from torch import Tensor
 
-from ....kernels.search.ranges import Adam
+from spikecert.kernels.search.ranges import Adam
 
 
 def multipliers(rows: Tensor, ends: tuple[Tensor, Tensor], aims: Tensor, adam: Adam) -> Tensor:

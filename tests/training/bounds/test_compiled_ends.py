@@ -11,6 +11,7 @@ from spikecert.models import DLIF, LIF, Arctan, Sigmoid, Surrogate, Triangle
 from spikecert.training.bounds.ends import Ends
 from spikecert.training.bounds.interval_bounds import SingleSteps
 from spikecert.training.bounds.spike_ends import spike_ends
+from support.eager import KERNELS, by
 
 KINDS = [
     (reset, fires_at, surrogate, amount)
@@ -34,7 +35,7 @@ def test_the_compiled_ends_are_those_of_torch(
         middle = torch.randn(1 if constant else steps, 3, 400, dtype=torch.float64)
         radius = 0.5 * torch.rand_like(middle)
         for bounds in ("interval", "trains"):
-            found = [_ends_and_gradients(neuron, middle, radius, steps, bounds, k) for k in ("eager", "compiled")]
+            found = [_ends_and_gradients(neuron, middle, radius, steps, bounds, k) for k in KERNELS]
             for expected, other in zip(*found, strict=True):
                 torch.testing.assert_close(other, expected, rtol=1e-9, atol=1e-9)
 
@@ -53,10 +54,10 @@ def test_the_compiled_coupled_runs_are_those_of_torch(
         radius = torch.rand_like(middle) * (torch.rand_like(middle) > 0.2)
         weights = torch.randn(2, steps, 3, 400, dtype=torch.float64)
         found = []
-        for kernel in ("eager", "compiled"):
+        for kernel in KERNELS:
             ends = [(middle - radius).requires_grad_(), (middle + radius).requires_grad_()]
-            neuron.kernel = kernel
-            spikes = spike_ends(neuron, Box(ends[0], ends[1]), steps, coupled=True)
+            with by(kernel):
+                spikes = spike_ends(neuron, Box(ends[0], ends[1]), steps, coupled=True)
             total = (torch.stack((spikes.lower, spikes.upper)) * weights).sum()
             found.append([spikes.lower, spikes.upper, *torch.autograd.grad(total, ends)])
         for expected, other in zip(*found, strict=True):
@@ -66,10 +67,10 @@ def test_the_compiled_coupled_runs_are_those_of_torch(
 def _ends_and_gradients(
     neuron: LIF, middle: Tensor, radius: Tensor, steps: int, bounds: str, kernel: str
 ) -> list[Tensor]:
-    neuron.kernel = kernel
     currents = torch.stack((middle - radius, middle + radius)).requires_grad_()
     box = Box(currents[0], currents[1])
-    known = SingleSteps(Ends(box), steps, bounds == "trains").spikes(neuron, box)
+    with by(kernel):
+        known = SingleSteps(Ends(box), steps, bounds == "trains").spikes(neuron, box)
     spikes, mean = (torch.stack((ends.lower, ends.upper)) for ends in (known.box, known.mean()))
     generator = torch.Generator().manual_seed(1)
     weights = [torch.randn(x.shape, generator=generator, dtype=x.dtype) for x in (spikes, mean)]

@@ -11,6 +11,7 @@ from spikecert.certify import LInf
 from spikecert.models import DLIF, LIF, Residual, SpikingNetwork, mlp
 from spikecert.training import CertifiedLoss, CrossEntropy
 from spikecert.training.bounds.interval_bounds import worst_logits
+from support.eager import KERNELS, by
 from support.examples import examples
 
 
@@ -136,17 +137,16 @@ def test_no_run_of_neurons_that_forget_escapes(
 
 
 @pytest.mark.parametrize("decay", [0.9, 1.0])
-@pytest.mark.parametrize("kernel", ["eager", "compiled"])
+@pytest.mark.parametrize("kernel", KERNELS)
 def test_without_a_ball_the_gradient_is_that_of_the_network(kernel: str, decay: float) -> None:
     inputs, labels = torch.rand(10, 6, dtype=torch.float64), torch.arange(10) % 3
     gradients = []
     for objective in (CertifiedLoss(0.0, "prefix", weight=0.7), CrossEntropy()):
         torch.manual_seed(2)
         network = mlp((6, 9, 8, 3), 5, LIF(decay, 0.3, reset="subtract")).double()
-        for neuron in network.neurons:
-            neuron.kernel = kernel
-        loss = objective.loss(network, inputs, labels, None)
-        loss.total.backward()
+        with by(kernel):
+            loss = objective.loss(network, inputs, labels, None)
+            loss.total.backward()
         torch.testing.assert_close(loss.total, cross_entropy(network(inputs), labels))
         gradients.append([weight.grad for weight in network.parameters()])
     for ours, plain in zip(*gradients, strict=True):

@@ -11,11 +11,11 @@ from torch.nn.functional import cross_entropy
 
 from spikecert.certify import LInf, SpikeFlip
 from spikecert.models import DLIF, LIF, Residual, SpikingNetwork, mlp
-from spikecert.models.running.compiled import library
 from spikecert.training import CertifiedEvents, CertifiedLoss
 from spikecert.training.bounds.interval_bounds import worst_logits
 from spikecert.training.bounds.window_rows import WindowRows
 from spikecert.training.bounds.window_spikes import eager_windows, window_spikes
+from support.eager import KERNELS, by
 from support.examples import examples
 
 DECAYS = st.sampled_from([0.0, 0.5, 0.9, 1.0])
@@ -123,9 +123,6 @@ def test_one_neuron_has_its_exact_trains(decay: float, steps: int, seed: int, wi
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
 @pytest.mark.parametrize("steps", [1, 2, 5, 8])
 def test_the_kernel_finds_bitwise_what_torch_does(dtype: torch.dtype, steps: int) -> None:
-    kernel = library(dtype)
-    if isinstance(kernel, str):
-        pytest.skip(kernel)
     torch.manual_seed(steps)
     for decay, fires_at, batch in itertools.product((0.0, 0.5, 0.9, 1.0), (">=", ">"), (1, 40)):
         rows = WindowRows.of({decay, 0.3}, steps, torch.zeros(1, dtype=dtype))
@@ -135,8 +132,9 @@ def test_the_kernel_finds_bitwise_what_torch_does(dtype: torch.dtype, steps: int
         windows = torch.stack([rows.sums(end)[rows.of_decay(decay)] for end in ends]).requires_grad_()
         found = []
         neuron = LIF(decay, 0.75, fires_at=fires_at)
-        for neuron.kernel in ("eager", "compiled"):
-            box = window_spikes(windows, neuron, rows)
+        for kernel in KERNELS:
+            with by(kernel):
+                box = window_spikes(windows, neuron, rows)
             rated = torch.stack((box.lower, box.upper))
             weights = torch.linspace(-1, 1, rated.numel(), dtype=dtype).reshape(rated.shape)
             found.append((rated, *torch.autograd.grad((rated * weights).sum(), windows)))
@@ -144,16 +142,15 @@ def test_the_kernel_finds_bitwise_what_torch_does(dtype: torch.dtype, steps: int
         assert bool((found[0][1] != 0).any())
 
 
-@pytest.mark.parametrize("kernel", ["eager", "compiled"])
+@pytest.mark.parametrize("kernel", KERNELS)
 def test_without_a_ball_the_gradient_is_that_of_resets_that_are_fixed(kernel: str) -> None:
     """Two layers: the second one's potential, as a sum since its last spike, by torch's own autograd."""
     torch.manual_seed(3)
     network = mlp((6, 9, 8, 3), 5, LIF(0.9, 0.3)).double()
     inputs, labels = torch.rand(10, 6, dtype=torch.float64), torch.arange(10) % 3
-    for neuron in network.neurons:
-        neuron.kernel = kernel
-    loss = CertifiedLoss(0.0, "windows", weight=1.0).loss(network, inputs, labels, None)
-    ours = torch.autograd.grad(loss.total, list(network.parameters()))
+    with by(kernel):
+        loss = CertifiedLoss(0.0, "windows", weight=1.0).loss(network, inputs, labels, None)
+        ours = torch.autograd.grad(loss.total, list(network.parameters()))
     first, one, second, two, last = (module for module in network.modules() if isinstance(module, nn.Linear | LIF))
     assert isinstance(two, LIF)
     assert isinstance(one, LIF)

@@ -9,18 +9,18 @@ from torch import Tensor
 from spikecert import LIF, LInf, SpikingNetwork, circuit, mlp
 from spikecert.certify.bounds.long import compiled_long
 from spikecert.certify.bounds.long import long_trains as module
-from spikecert.certify.bounds.long.compiled_long import _agrees, _tensors, _trains, kernel_trains, long_kernel
-from spikecert.certify.bounds.long.long_trains import long_trains
+from spikecert.certify.bounds.long.compiled_long import _trains, kernel_trains
+from spikecert.certify.bounds.long.long_trains import LongTrains, long_trains
 from spikecert.certify.bounds.propagation import logit_bounds
 from spikecert.certify.bounds.signals.affine import affine_map
 from spikecert.certify.bounds.signals.box import Box
 from spikecert.certify.bounds.signals.signals import AffineSignal
+from spikecert.certify.bounds.trains import trains
 from spikecert.certify.bounds.trains.conserved import conserved_spikes
 from spikecert.certify.bounds.trains.train_table import TableTrains, train_table
 from spikecert.certify.rounding import Rounding
-from spikecert.kernels.long import AgedTrains, CompiledLong
+from spikecert.kernels.long import AgedTrains, CompiledLong, long_kernel
 from spikecert.models.deadline import TimeIsUp, ending
-from spikecert.models.kernels import use_kernel
 from spikecert.models.linear_maps import DenseMap
 from spikecert.models.rules import Leaky
 from spikecert.testing.neurons import DECAYS, THRESHOLDS
@@ -29,12 +29,8 @@ from support.examples import examples
 EXACT = Rounding(torch.float64)
 
 
-def kernel() -> CompiledLong:
-    found = long_kernel()
-    if isinstance(found, str):
-        assert "rounds otherwise" not in found
-        pytest.skip(found)
-    return found
+def _tensors(found: LongTrains) -> tuple[Tensor, ...]:
+    return (found.box.lower, found.box.upper, found.edges, found.stays, found.waits, found.ends)
 
 
 def layer(seed: int, steps: int, decay: float, sizes: tuple[int, int, int], grid: bool) -> AffineSignal:
@@ -66,12 +62,11 @@ def layer(seed: int, steps: int, decay: float, sizes: tuple[int, int, int], grid
     grid=st.booleans(),
 )
 def test_trains_are_those_of_torch(seed, steps, decay, before, threshold, labels, sizes, scale, grid):
-    built = kernel()
     factors = None if scale is None else tuple(scale * (t % 5 - 1) for t in range(steps))
     rule = Leaky(decay, threshold, scale=factors)
     current, labels = layer(seed, steps, before, sizes, grid), min(labels, steps)
     expected = long_trains(current, rule, EXACT, labels=labels)
-    found = _trains(built, current, rule, EXACT, labels)
+    found = _trains(long_kernel(), current, rule, EXACT, labels)
     for one, other in zip(_tensors(expected), _tensors(found), strict=True):
         assert torch.equal(one, other)
     generator = torch.Generator().manual_seed(seed)
@@ -85,7 +80,7 @@ def test_trains_are_those_of_torch(seed, steps, decay, before, threshold, labels
 
 def test_a_deadline_ends_the_walk_along_paths(monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr("spikecert.kernels.long.AT_ONCE", 1)
-    found = _trains(kernel(), layer(5, 33, 0.9, (7, 5, 4), False), Leaky(0.9), EXACT, 8)
+    found = _trains(long_kernel(), layer(5, 33, 0.9, (7, 5, 4), False), Leaky(0.9), EXACT, 8)
     calls, rows = [], torch.randn(2, 33).double()
     assert isinstance(found.kernel, CompiledLong)
     trains = AgedTrains(found.edges, found.stays, found.waits, found.ends, found.box.lower, found.box.upper)
@@ -96,24 +91,22 @@ def test_a_deadline_ends_the_walk_along_paths(monkeypatch: pytest.MonkeyPatch):
         found.combine(rows)
 
 
-def long_network(decay: float, kernel: str, width: int = 9) -> tuple[SpikingNetwork, Tensor]:
+def long_network(decay: float, width: int = 9) -> tuple[SpikingNetwork, Tensor]:
     torch.manual_seed(3)
     network = mlp((6, 8, width, 8, 3), num_steps=40, neuron=LIF(decay=decay)).eval()
     for part in network.layers[::2]:
         assert isinstance(part, torch.nn.Linear)
         torch.nn.init.normal_(part.weight, std=0.6)
         torch.nn.init.normal_(part.bias, mean=0.4, std=0.2)
-    use_kernel(network, kernel)
     return network, torch.rand(8, 6)
 
 
 @pytest.mark.parametrize("labels", [1, 4, 40])
 @pytest.mark.parametrize("decay", [0.0, 0.9, 1.0])
 def test_no_run_of_a_network_leaves_its_bounds(monkeypatch: pytest.MonkeyPatch, labels: int, decay: float):
-    kernel()
     for place in (module, compiled_long):
         monkeypatch.setattr(place, "labels_of", lambda decay, steps: labels)
-    network, inputs = long_network(decay, "compiled")
+    network, inputs = long_network(decay)
     ends = LInf(0.03 if decay else 0.3).enclosure(inputs)
     known = logit_bounds(circuit(network), ends, conserved_spikes)
     share = torch.rand(300, *inputs.shape).round()
@@ -123,16 +116,15 @@ def test_no_run_of_a_network_leaves_its_bounds(monkeypatch: pytest.MonkeyPatch, 
     assert bool((known.lower <= logits.amin(0)).all())
     assert bool((known.upper >= logits.amax(0)).all())
     assert float((logits.amax(0) - logits.amin(0)).max()) > 0  # something moves
-    eager = logit_bounds(circuit(long_network(decay, "eager")[0]), ends, conserved_spikes)
+    monkeypatch.setattr(trains, "kernel_trains", lambda *given: None)
+    eager = logit_bounds(circuit(network), ends, conserved_spikes)
     torch.testing.assert_close(known.lower, eager.lower, rtol=0, atol=1e-12)
     torch.testing.assert_close(known.upper, eager.upper, rtol=0, atol=1e-12)
 
 
-def test_it_is_asked_only_where_it_is_wanted_and_reaches():
-    kernel()
-    current, rule = layer(1, 33, 0.9, (2, 5, 4), False), Leaky(0.9, kernel="compiled")
+def test_it_is_asked_only_where_it_reaches():
+    current, rule = layer(1, 33, 0.9, (2, 5, 4), False), Leaky(0.9)
     assert kernel_trains(current, rule, EXACT) is not None
-    assert kernel_trains(current, Leaky(0.9), EXACT) is None
     assert kernel_trains(current.source, rule, EXACT) is None
     huge = AffineSignal(
         current.source, affine_map(DenseMap(torch.full((4, 5), 1e290, dtype=torch.float64))), EXACT
@@ -146,7 +138,7 @@ def test_threads_and_parts_do_not_change_the_answer(monkeypatch: pytest.MonkeyPa
     for threads, at_once in ((1, 2**31), (2, 2**31), (1, 1)):
         torch.set_num_threads(threads)
         monkeypatch.setattr("spikecert.kernels.long.AT_ONCE", at_once)
-        found.append(_tensors(_trains(kernel(), current, rule, EXACT, 8)))
+        found.append(_tensors(_trains(long_kernel(), current, rule, EXACT, 8)))
     torch.set_num_threads(before)
     assert all(torch.equal(*pair) for other in found[1:] for pair in zip(found[0], other, strict=True))
 
@@ -167,7 +159,7 @@ def test_rounding_is_paid_as_by_torch(decay: float):
             _tensors(each)
             for each in (
                 long_trains(current, rule, coarse, labels=4),
-                _trains(kernel(), current, rule, coarse, 4),
+                _trains(long_kernel(), current, rule, coarse, 4),
             )
         )
         assert all(torch.equal(*pair) for pair in zip(one, other, strict=True))
@@ -177,20 +169,4 @@ def test_rounding_is_paid_as_by_torch(decay: float):
 
 def test_a_deadline_ends_it():
     with pytest.raises(TimeIsUp), ending(0.0):
-        _trains(kernel(), layer(5, 33, 0.9, (7, 5, 4), False), Leaky(0.9), EXACT, 8)
-
-
-def test_a_kernel_with_other_trains_is_not_used():
-    built = kernel()
-    assert _agrees(built, torch.float64)
-
-    class Liar(CompiledLong):
-        def trains(self, layer, decay, limits, check):
-            return super().trains(layer, decay, (limits[0] - 0.05, limits[1]), check)
-
-    assert not _agrees(Liar(built.functions), torch.float64)
-
-
-def test_without_a_compiler_torch_answers(monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(compiled_long, "long_kernel", lambda: "no C compiler found")
-    assert kernel_trains(layer(1, 33, 0.9, (2, 5, 4), False), Leaky(0.9, kernel="compiled"), EXACT) is None
+        _trains(long_kernel(), layer(5, 33, 0.9, (7, 5, 4), False), Leaky(0.9), EXACT, 8)

@@ -15,22 +15,13 @@ from spikecert.certify.branching.ranges import foresight
 from spikecert.certify.branching.ranges.first_layer import FirstLayer
 from spikecert.certify.branching.ranges.ranges import RangeSearch
 from spikecert.certify.branching.search import Search
-from spikecert.kernels.search.foresight import CompiledForesight, CutRows
-from spikecert.models.kernels import use_kernel
+from spikecert.kernels.search.foresight import CutRows, foresight_kernel
 from spikecert.testing import Case, cases
 from support.examples import examples
 
 from .test_ranges import asked, first_trains
 
 ADAM = (8, 0.4, (0.5, 0.7))
-
-
-def kernel() -> CompiledForesight:
-    found = foresight.foresight_kernel()
-    if isinstance(found, str):
-        assert "rounds otherwise" not in found
-        pytest.skip(found)
-    return found
 
 
 def halved(layer: FirstLayer, generator: torch.Generator) -> tuple[TrainRows, Tensor, Tensor]:
@@ -53,7 +44,6 @@ def halved(layer: FirstLayer, generator: torch.Generator) -> tuple[TrainRows, Te
 @examples(60)
 @given(case=cases(), seed=st.integers(0, 2**31))
 def test_no_cut_decides_what_runs_leave_open(case: Case, seed: int):
-    built = kernel()
     question = asked(case.network, case.inputs, case.labels, LInf(case.epsilon))
     if case.network.encoding != "direct" or first_trains(question) is None:
         return
@@ -64,7 +54,7 @@ def test_no_cut_decides_what_runs_leave_open(case: Case, seed: int):
     score = torch.rand(found.first.shape, generator=generator, dtype=torch.float64)
     rows, ends, chosen = foresight.cut_rows(found, score), found.currents, found.first < found.last
     nodes = torch.arange(len(score)), ends.lower, ends.upper, split, chosen
-    below, above = built.foresee(layer.packed, nodes, rows, ADAM)
+    below, above = foresight_kernel().foresee(layer.packed, nodes, rows, ADAM)
     before = rows.opened[found.first, found.last]
     currents = inputs @ layer.matrix.T + layer.bias  # (400, batch, n); NaN where other rows are left
     slack = 1e-4 * (1.0 + currents.nan_to_num().abs().amax())
@@ -91,7 +81,7 @@ def place(currents: Tensor, rows: CutRows) -> Tensor:
     return torch.searchsorted(rows.high, currents).clamp_max(len(rows.high) - 1)
 
 
-def alike(kernel: str = "compiled") -> MarginQuestion:
+def alike() -> MarginQuestion:
     """Ask about four neurons that hear one input, and one that hears another."""
     network = mlp((2, 5, 2), num_steps=3, neuron=LIF(0.5)).eval()
     first, last = network.layers[0], network.layers[2]
@@ -100,14 +90,12 @@ def alike(kernel: str = "compiled") -> MarginQuestion:
     first.weight.data = torch.tensor([[2.0, 0.0]] * 4 + [[0.0, 2.0]])
     first.bias.data.zero_()
     last.weight.data[0] = 1.0 - last.weight.data[1]
-    use_kernel(network, kernel)
     inputs = torch.full((1, 2), 0.5)
     return asked(network, inputs, network(inputs).argmax(1), LInf(0.5))
 
 
 def cut(question: MarginQuestion, weights: list[float], cuts: int = 64) -> int | None:
     """Return which neuron is cut, all of the same score."""
-    kernel()
     layer = question._currents
     assert isinstance(layer, FirstLayer)
     found = TrainRows(layer.rows.table, layer.rows.first.flatten(1), layer.rows.last.flatten(1))
@@ -127,11 +115,9 @@ def test_what_decides_most_is_cut_unless_experience_says_otherwise():
     assert cut(alike(), [1.0] * 4 + [1e6]) == 4
     assert cut(alike(), [1.0] * 4 + [1.1], cuts=1) == 4
     assert cut(alike(), [1.0] * 5, cuts=0) is None
-    assert cut(alike("eager"), [1.0] * 5) is None
 
 
 def test_parts_of_many_nodes_are_cut_alike(monkeypatch: pytest.MonkeyPatch):
-    kernel()
     question = alike()
     layer = question._currents
     assert isinstance(layer, FirstLayer)
@@ -148,20 +134,7 @@ def test_parts_of_many_nodes_are_cut_alike(monkeypatch: pytest.MonkeyPatch):
     assert all(map(torch.equal, whole, parts))
 
 
-def test_a_kernel_that_decides_too_much_is_not_used():
-    built = kernel()
-    assert foresight._agrees(built, torch.float32)
-
-    class Liar(CompiledForesight):
-        def foresee(self, layer, nodes, rows, adam):
-            below, above = super().foresee(layer, nodes, rows, adam)
-            return below + 2.0, above
-
-    assert not foresight._agrees(Liar(built.functions), torch.float32)
-
-
 def test_a_search_takes_fewer_nodes():
-    kernel()
     counts = []
     for cuts in (0, 64):
         torch.manual_seed(3)
@@ -169,7 +142,6 @@ def test_a_search_takes_fewer_nodes():
         for layer in network.layers:
             if isinstance(layer, nn.Linear):
                 layer.weight.data *= 2.0
-        use_kernel(network, "compiled")
         inputs = torch.rand(4, 6)
         question = asked(network, inputs, network(inputs).argmax(1), LInf(0.1))
         question = replace(question, ranges=RangeSearch(cuts=cuts))

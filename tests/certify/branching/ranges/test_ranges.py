@@ -15,14 +15,14 @@ from spikecert.certify.bounds.trains.train_table import TableTrains
 from spikecert.certify.branching.nodes.decisions import RowRanges
 from spikecert.certify.branching.nodes.nodes import Nodes
 from spikecert.certify.branching.question import MarginQuestion
-from spikecert.certify.branching.ranges import compiled_ranges, slabs
-from spikecert.certify.branching.ranges.compiled_ranges import multipliers_by, narrowed_by, ranges_kernel
+from spikecert.certify.branching.ranges import ranges, slabs
+from spikecert.certify.branching.ranges.compiled_ranges import narrowed_by
 from spikecert.certify.branching.ranges.first_layer import FirstLayer
 from spikecert.certify.branching.ranges.ranges import RangeSearch
 from spikecert.certify.perturbations import Perturbation
-from spikecert.kernels.search.ranges import Adam, CompiledRanges
-from spikecert.models.kernels import KERNELS, use_kernel
+from spikecert.kernels.search.ranges import Adam, ranges_kernel
 from spikecert.testing import Case, cases, points
+from support.eager.multipliers import multipliers
 from support.examples import examples
 
 EXAMPLES = examples(200)
@@ -56,19 +56,21 @@ def decided(question: MarginQuestion, spikes: Tensor, chosen: Tensor) -> Nodes:
     return replace(roots, decisions=RowRanges(first, last))
 
 
-def narrowed(question: MarginQuestion, nodes: Nodes) -> tuple[Tensor, Tensor, Tensor]:
-    """Return both ends of each node's currents, (N, n), and which nodes are empty."""
-    network, empty = question.staged(nodes)
+def narrowed(question: MarginQuestion, nodes: Nodes, boxed: bool = True) -> tuple[Tensor, Tensor, Tensor]:
+    """Return both ends of each node's currents, (N, n), and which nodes are empty; by slabs.py unless `boxed`."""
+    with pytest.MonkeyPatch.context() as patch:
+        if not boxed:
+            patch.setattr(ranges, "narrowed_by", slabs.narrowed)
+        network, empty = question.staged(nodes)
     stage = network.stages[0]
     return stage.lower[0].flatten(1), stage.upper[0].flatten(1), empty
 
 
 @EXAMPLES
-@given(case=cases(), seed=st.integers(0, 2**31), ball=st.booleans(), wanted=st.sampled_from(KERNELS))
-def test_no_run_that_has_the_decided_trains_leaves_the_ranges(case: Case, seed: int, ball: bool, wanted: str):
+@given(case=cases(), seed=st.integers(0, 2**31), ball=st.booleans(), boxed=st.booleans())
+def test_no_run_that_has_the_decided_trains_leaves_the_ranges(case: Case, seed: int, ball: bool, boxed: bool):
     if case.network.encoding != "direct":
         return
-    use_kernel(case.network, wanted)
     threat = L2(case.epsilon) if ball else LInf(case.epsilon)
     question = asked(case.network, case.inputs, case.labels, threat)
     if first_trains(question) is None:
@@ -82,7 +84,7 @@ def test_no_run_that_has_the_decided_trains_leaves_the_ranges(case: Case, seed: 
     currents = torch.stack([trace.currents[0][0].flatten(1) for trace in traces]).double()
     chosen = torch.rand(spikes.shape[2:], generator=generator) < 0.5
     for index in (0, 5, 25):  # the sample, a random input, a corner
-        low, high, empty = narrowed(question, decided(question, spikes[index], chosen))
+        low, high, empty = narrowed(question, decided(question, spikes[index], chosen), boxed)
         same = (spikes == spikes[index]).all(1).logical_or(~chosen).all(2) & inside
         assert not bool((same & empty).any()), "a node that holds a run is not empty"
         held = same[..., None] & ~empty[:, None]
@@ -117,17 +119,16 @@ def programs(question: MarginQuestion, node: Nodes, sample: Tensor, epsilon: flo
     return ends
 
 
-@pytest.mark.parametrize("wanted", KERNELS)
+@pytest.mark.parametrize("boxed", [True, False])
 @pytest.mark.parametrize("seed", range(3))
-def test_ranges_hold_those_of_the_linear_program_and_come_close(seed: int, wanted: str):
+def test_ranges_hold_those_of_the_linear_program_and_come_close(seed: int, boxed: bool):
     network, inputs, labels = wide(seed)
-    use_kernel(network, wanted)
     question = asked(network, inputs, labels, LInf(0.15))
     generator = torch.Generator().manual_seed(seed)
     far = (inputs + 0.15 * torch.rand(inputs.shape, generator=generator).sub(0.5).sign()).clamp(0, 1)
     chosen = torch.rand(len(inputs), 16, generator=generator) < 0.4
     nodes = decided(question, network.trace(far).spikes[0], chosen)
-    low, high, empty = narrowed(question, nodes)
+    low, high, empty = narrowed(question, nodes, boxed)
     found, wide_found = first_trains(question), question._currents
     assert found is not None
     assert wide_found is not None
@@ -145,10 +146,9 @@ def test_ranges_hold_those_of_the_linear_program_and_come_close(seed: int, wante
     assert gained >= 0.85 * possible
 
 
-@pytest.mark.parametrize("wanted", KERNELS)
-def test_trains_that_exclude_each_other_leave_nothing(wanted: str):
+@pytest.mark.parametrize("boxed", [True, False])
+def test_trains_that_exclude_each_other_leave_nothing(boxed: bool):
     network, inputs, labels = wide()
-    use_kernel(network, wanted)
     layer = network.layers[0]
     assert isinstance(layer, torch.nn.Linear)
     layer.weight.data[1], layer.bias.data[1] = -layer.weight.data[0], -layer.bias.data[0] + 0.4
@@ -161,17 +161,16 @@ def test_trains_that_exclude_each_other_leave_nothing(wanted: str):
     assert bool(both.any())
     spikes = torch.zeros(5, len(inputs), 16).double()
     spikes[:, :, :2] = 1.0  # both fire at every step: W x + b ≥ 1 for one, ≤ −.6 for the other
-    _, _, empty = narrowed(question, decided(question, spikes, both))
+    _, _, empty = narrowed(question, decided(question, spikes, both), boxed)
     assert torch.equal(empty, both.any(1))
 
 
-@pytest.mark.parametrize("wanted", KERNELS)
-def test_one_neuron_no_weights_and_no_radius(wanted: str):
+@pytest.mark.parametrize("boxed", [True, False])
+def test_one_neuron_no_weights_and_no_radius(boxed: bool):
     network, inputs, labels = wide(features=1)
-    use_kernel(network, wanted)
     question = asked(network, inputs, labels, LInf(0.0))
     low, high, empty = narrowed(
-        question, decided(question, network.trace(inputs).spikes[0], torch.ones(6, 16).bool())
+        question, decided(question, network.trace(inputs).spikes[0], torch.ones(6, 16).bool()), boxed
     )
     assert not bool(empty.any())
     assert bool((low <= high).all())
@@ -180,30 +179,28 @@ def test_one_neuron_no_weights_and_no_radius(wanted: str):
     spikes = network.trace(inputs).spikes[0]
     for radius in (0.0, 0.3):
         question = asked(network, inputs, labels, LInf(radius))
-        _, _, empty = narrowed(question, decided(question, spikes, chosen.expand(6, 16)))
+        _, _, empty = narrowed(question, decided(question, spikes, chosen.expand(6, 16)), boxed)
         assert not bool(empty.any())
 
 
-@pytest.mark.parametrize("wanted", KERNELS)
+@pytest.mark.parametrize("boxed", [True, False])
 @pytest.mark.parametrize("scale", [1e-30, 1e12])
-def test_tiny_and_huge_weights_give_ranges(scale: float, wanted: str):
+def test_tiny_and_huge_weights_give_ranges(scale: float, boxed: bool):
     network, inputs, labels = wide()
-    use_kernel(network, wanted)
     network.layers[0].weight.data *= scale  # pyright: ignore
     question = asked(network, inputs, labels, LInf(0.1))
     currents = network.trace(inputs)
     low, high, empty = narrowed(
-        question, decided(question, currents.spikes[0], torch.arange(16).expand(6, 16) < 8)
+        question, decided(question, currents.spikes[0], torch.arange(16).expand(6, 16) < 8), boxed
     )
     assert not bool(empty.any())
     assert bool((low <= currents.currents[0][0]).all() and (currents.currents[0][0] <= high).all())
 
 
-@pytest.mark.parametrize("wanted", KERNELS)
+@pytest.mark.parametrize("boxed", [True, False])
 @pytest.mark.parametrize("rate", [1e4, 1e30, float("inf"), float("nan"), -0.2])
-def test_any_multipliers_give_ranges_that_hold(rate: float, wanted: str):
+def test_any_multipliers_give_ranges_that_hold(rate: float, boxed: bool):
     network, inputs, labels = wide(1)
-    use_kernel(network, wanted)
     question = asked(network, inputs, labels, LInf(0.15))
     nodes = decided(question, network.trace(inputs).spikes[0], torch.arange(16).expand(6, 16) < 8)
     layer = question._currents
@@ -211,40 +208,32 @@ def test_any_multipliers_give_ranges_that_hold(rate: float, wanted: str):
     found = nodes.decisions.restrict(first_trains(question))  # pyright: ignore[reportArgumentType]
     assert isinstance(found.trains, TableTrains)
     chosen, adam = torch.ones(6, 16, dtype=torch.bool), (3, rate, (0.5, 0.9))
-    box, empty = narrowed_by(wanted, layer, torch.arange(6), found.trains.currents, found.split, chosen, adam)
+    box, empty = (narrowed_by if boxed else slabs.narrowed)(
+        layer, torch.arange(6), found.trains.currents, found.split, chosen, adam
+    )
     currents = network.trace(inputs).currents[0][0]
     assert not bool(empty.any())
     assert isinstance(box, Box)
     assert bool((box.lower <= currents).all() and (currents <= box.upper).all())
 
 
-def kernel() -> CompiledRanges:
-    found = ranges_kernel()
-    if isinstance(found, str):
-        assert "rounds otherwise" not in found
-        pytest.skip(found)
-    return found
-
-
 @pytest.mark.parametrize(("slabs", "aims", "inputs"), [(1, 1, 1), (7, 33, 18), (30, 16, 64)])
 def test_compiled_multipliers_are_those_of_torch(slabs: int, aims: int, inputs: int):
-    kernel()
     generator = torch.Generator().manual_seed(slabs)
     rows, wanted = (torch.randn(3, count, inputs, generator=generator) for count in (slabs, aims))
     rows, wanted = (part / part.abs().sum(2, keepdim=True) for part in (rows, wanted))
     wanted[:, -1] = 0.0
     middle = torch.rand(3, slabs, generator=generator) - 0.5
     ends = (middle - 0.2).clamp_min(-1.0), (middle + 0.1).clamp_max(1.0)
-    eager, compiled = (
-        multipliers_by(name)(rows, ends, wanted, (5, 0.2, (0.5, 0.9))) for name in ("eager", "compiled")
-    )
+    adam = (5, 0.2, (0.5, 0.9))
+    eager, compiled = (find(rows, ends, wanted, adam) for find in (multipliers, ranges_kernel().multipliers))
     near = ((eager - compiled).abs() <= 1e-3).double().mean()
     assert float(near) > 0.98, "a gradient of 0 may round to either side"
     assert bool(torch.isfinite(compiled).all())
 
 
 @pytest.mark.parametrize("lie", [1e30, -1.0, float("nan"), float("inf")])
-def test_multipliers_that_lie_give_ranges_that_hold(lie: float):
+def test_multipliers_that_lie_give_ranges_that_hold(lie: float, monkeypatch: pytest.MonkeyPatch):
     network, inputs, labels = wide(1)
     question = asked(network, inputs, labels, LInf(0.15))
     nodes = decided(question, network.trace(inputs).spikes[0], torch.arange(16).expand(6, 16) < 8)
@@ -253,32 +242,22 @@ def test_multipliers_that_lie_give_ranges_that_hold(lie: float):
     found = nodes.decisions.restrict(first_trains(question))  # pyright: ignore[reportArgumentType]
     chosen, adam = torch.ones(6, 16, dtype=torch.bool), (3, 0.2, (0.5, 0.9))
 
-    def lies(rows: Tensor, ends: tuple[Tensor, Tensor], aims: Tensor, adam: Adam) -> Tensor:
-        return torch.full((*aims.shape[:2], rows.shape[1]), lie)
+    class Liar:
+        def multipliers(self, rows: Tensor, ends: tuple[Tensor, Tensor], aims: Tensor, adam: Adam) -> Tensor:
+            return torch.full((*aims.shape[:2], rows.shape[1]), lie)
+
+    monkeypatch.setattr(slabs, "ranges_kernel", Liar)
 
     rows = found.trains.currents  # pyright: ignore
-    box, empty = slabs.narrowed(layer, torch.arange(6), rows, found.split, chosen, adam, lies)
+    box, empty = slabs.narrowed(layer, torch.arange(6), rows, found.split, chosen, adam)
     currents = network.trace(inputs).currents[0][0]
     assert not bool(empty.any())
     assert bool((box.lower <= currents).all() and (currents <= box.upper).all())
 
 
-def test_a_kernel_whose_ranges_are_not_those_of_torch_is_not_used(monkeypatch: pytest.MonkeyPatch):
-    built = kernel()
-    assert compiled_ranges._agrees(built, torch.float32)
-
-    class Liar(CompiledRanges):
-        def narrow(self, layer, nodes, adam):
-            low, high, empty = super().narrow(layer, nodes, adam)
-            return low + 0.01 * (high - low), high, empty
-
-    assert not compiled_ranges._agrees(Liar(built.functions), torch.float32)
-
-
 @EXAMPLES
 @given(case=cases(), seed=st.integers(0, 2**31))
 def test_compiled_ranges_are_those_of_torch(case: Case, seed: int):
-    kernel()
     question = asked(case.network, case.inputs, case.labels, LInf(case.epsilon))
     if case.network.encoding != "direct" or first_trains(question) is None:
         return
@@ -293,8 +272,8 @@ def test_compiled_ranges_are_those_of_torch(case: Case, seed: int):
     endless = torch.rand(size, generator=generator) < 0.2
     rows = Box(low, torch.where(endless, torch.inf, low + width / 3))
     adam = (5, 0.2, (0.5, 0.9))
-    eager, none = narrowed_by("eager", layer, samples, rows, split, chosen, adam)
-    quick, empty = narrowed_by("compiled", layer, samples, rows, split, chosen, adam)
+    eager, none = slabs.narrowed(layer, samples, rows, split, chosen, adam)
+    quick, empty = narrowed_by(layer, samples, rows, split, chosen, adam)
     known = Box(layer.lower[samples], layer.upper[samples])
     assert bool(((quick.lower >= known.lower) & (quick.upper <= known.upper)).all())
     left = ~chosen | ~split.any(1, keepdim=True)
@@ -382,9 +361,9 @@ def test_a_matrix_in_parts_is_that_of_the_whole(monkeypatch: pytest.MonkeyPatch)
     assert whole[0].shape == (72, 36)
 
 
-@pytest.mark.parametrize("wanted", KERNELS)
+@pytest.mark.parametrize("boxed", [True, False])
 @pytest.mark.parametrize("rate", [0.2, 1e4])
-def test_an_end_that_does_not_exist_says_nothing(rate: float, wanted: str):
+def test_an_end_that_does_not_exist_says_nothing(rate: float, boxed: bool):
     """Rows that are bounded on one side or none: what multipliers of the other side would prove is not so."""
     network, inputs, _ = wide(2)
     question = asked(network, inputs, torch.zeros(len(inputs), dtype=torch.long), LInf(0.15))
@@ -399,7 +378,7 @@ def test_an_end_that_does_not_exist_says_nothing(rate: float, wanted: str):
     for low, high in ((-torch.inf, cut), (cut, torch.inf), (-torch.inf, torch.inf)):
         least, most = (torch.as_tensor(end).double().expand(6, 16).contiguous() for end in (low, high))
         rows = Box(least, most)
-        box, empty = narrowed_by(wanted, layer, samples, rows, split, chosen, adam)
+        box, empty = (narrowed_by if boxed else slabs.narrowed)(layer, samples, rows, split, chosen, adam)
         held = ((currents >= rows.lower) & (currents <= rows.upper)).logical_or(~split).all(2)
         assert bool(held.any(0).all())
         assert not bool(empty.any())
