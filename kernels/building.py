@@ -11,6 +11,7 @@ import hashlib
 import json
 import os
 import platform
+import re
 import shutil
 import subprocess
 import sys
@@ -200,7 +201,7 @@ def build(target: Path, wanted: Sequence[str], cache: Path | None = None, source
     for level in wanted:
         (target / level).mkdir(parents=True, exist_ok=True)
     with ThreadPoolExecutor(os.cpu_count() or 1) as pool:
-        list(pool.map(partial(_compile, made_by, known, target, cache, sources), *zip(*pairs, strict=True)))
+        list(pool.map(partial(_compile, made_by, target, cache, sources), *zip(*pairs, strict=True)))
     for level in wanted:
         record = {
             "digest": known,
@@ -211,12 +212,11 @@ def build(target: Path, wanted: Sequence[str], cache: Path | None = None, source
         (target / level / RECORD).write_text(json.dumps(record), encoding="utf-8")
 
 
-def _compile(
-    made_by: Compiler, known: str, target: Path, cache: Path | None, sources: Path, level: str, unit: Unit
-) -> None:
+def _compile(made_by: Compiler, target: Path, cache: Path | None, sources: Path, level: str, unit: Unit) -> None:
     """Compile a unit, or copy it from where it was kept."""
     flags = (*unit.flags, *made_by.flags(level))
-    ours = repr([made_by, unit, flags, known, has() if level == NATIVE else None])
+    read = [path.read_bytes() for path in _read(sources / f"{unit.source}.c")]
+    ours = repr([made_by, unit, flags, read, has() if level == NATIVE else None])
     path = target / level / unit.file
     kept = cache / f"{hashlib.sha256(ours.encode()).hexdigest()}.so" if cache else path
     if not kept.exists() or kept == path:
@@ -229,6 +229,12 @@ def _compile(
         new.replace(kept)
     if kept != path:
         shutil.copy(kept, path)
+
+
+def _read(path: Path) -> list[Path]:
+    """Return a source and what it includes."""
+    names = re.findall(r'^#include "([^"]+)"', path.read_text(encoding="utf-8"), re.MULTILINE)
+    return [path, *(inner for name in names for inner in _read(path.parent / name))]
 
 
 def outputs(wanted: Sequence[str]) -> Iterator[str]:

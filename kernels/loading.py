@@ -65,12 +65,13 @@ def _chosen() -> tuple[Path, dict[str, Any]]:
     for name in (NATIVE, *(name for names in PORTABLE.values() for name in reversed(names))):
         try:
             record = json.loads((root / name / RECORD).read_text(encoding="utf-8"))
+            needs, known, _, _ = (record[key] for key in ("needs", "digest", "compiler", "libraries"))
         except FileNotFoundError:
             continue
-        except (OSError, ValueError) as error:
-            raise NotBuilt(f"kernels: {root / name / RECORD} is not read: {error}; {CURE}") from error
-        needs, here = record["needs"], has()
-        if record["digest"] != digest():
+        except (OSError, ValueError, TypeError, KeyError) as error:
+            raise NotBuilt(f"kernels: {root / name / RECORD} is not read: {error!r}; {CURE}") from error
+        here = has()
+        if known != digest():
             refused.append(f"{name} is of other sources")
         elif (name not in reached) if name != NATIVE else (needs and here and not set(needs) <= set(here)):
             refused.append(f"{name} is for another processor")

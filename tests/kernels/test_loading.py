@@ -1,137 +1,196 @@
-"""Whatever a compiler does, or the place it writes to: a line says why there is no kernel, and torch runs it."""
+"""Kernels that are missing, stale, of another processor or of another arithmetic are refused in one line each."""
 
-import tempfile
-import time
+import json
+import os
+import shutil
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 import torch
 
-from spikecert import LInf, SpikingNetwork, mlp, verify
-from spikecert.certify.bounds.intervals.compiled_spikes import spikes_kernel
-from spikecert.kernels import loading
-from spikecert.models.kernels import use_kernel
-from spikecert.models.running.compiled import library
+from spikecert.kernels import building, loading
+from spikecert.kernels.building import NATIVE, RECORD, SOURCES, UNITS, NotBuilt, build, compiler, digest, has
 
-BAD = {
-    "says what is no UTF-8": (r"printf 'erreur: \351\340 impossible\n' >&2; exit 1", r"impossible"),
-    "says several lines": (r"printf 'one\ntwo\n' >&2; exit 1", "failed: two"),
-    "crashes": ("kill -SEGV $$", "said nothing"),
-    "writes no library": ("echo rubbish > $target", "no library that loads"),
-    "writes one without the functions": ("exec cc -shared -x c -o $target /dev/null", "no library that fits"),
-    "writes nothing": ("exit 0", "no library that loads"),
-    "is of no known format": (None, "no library that loads"),
-}
+BUILT = loading.BUILT / NATIVE
+CELLS = "cells-double.so"
 
 
 @pytest.fixture(autouse=True)
 def fresh() -> Iterator[None]:
-    """Let libraries be looked for anew, none of them open, and forget afterwards what was found."""
-    opened, caches = loading._open_libraries(), (library, spikes_kernel)
-    kept = dict(opened)
-    opened.clear()
+    """Let libraries be looked for anew, and forget afterwards what was found."""
+    caches = loading._chosen, loading.library
     for cache in caches:
         cache.cache_clear()
     yield
-    opened.clear()
-    opened.update(kept)
     for cache in caches:
         cache.cache_clear()
 
 
-def falls_back(said: str) -> None:
-    """Assert that torch runs a network, with the verdicts it has without a kernel, and that one line says why."""
-    torch.manual_seed(0)
-    network, inputs = mlp((6, 8, 3), 4), torch.rand(5, 6)
-    before = answers(network, inputs)
-    kernel = use_kernel(network, "compiled")
-    assert kernel.name == "eager"
-    assert said in kernel.reason
-    assert "\n" not in kernel.reason
-    assert answers(network, inputs) == before
-    for found in (library(torch.float64), spikes_kernel(torch.float32)):  # other sources fall back by themselves
-        assert isinstance(found, str)
+@pytest.fixture
+def copied(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Return a copy of the native level, which is loaded in its place."""
+    shutil.copytree(BUILT, tmp_path / NATIVE)
+    monkeypatch.setenv(loading.ELSEWHERE, str(tmp_path))
+    return tmp_path / NATIVE
 
 
-def answers(network: SpikingNetwork, inputs: torch.Tensor) -> list[tuple[str, float | None]]:
-    """Return verdicts and margins."""
-    with torch.no_grad():
-        labels = network(inputs).argmax(1)
-    return [(v.status, v.margin) for v in verify(network, inputs, labels, LInf(0.02), "trains")]
+def record(folder: Path, **changes: object) -> None:
+    kept = json.loads((folder / RECORD).read_text())
+    (folder / RECORD).write_text(json.dumps({**kept, **changes}))
 
 
-@pytest.mark.parametrize("name", BAD)
-def test_a_compiler_that_does_not_do_its_work(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    does, said = BAD[name]
-    compiler = tmp_path / "fake-cc"
-    find = 'while [ "$1" != -o ]; do shift; done; target=$2'
-    compiler.write_text("rubbish\n" if does is None else f"#!/bin/sh\n{find}\n{does}\n")
-    compiler.chmod(0o755)
-    monkeypatch.setenv("CC", str(compiler))
-    falls_back(said)
+def refused(*said: str) -> None:
+    with pytest.raises(NotBuilt) as caught:
+        loading.library(CELLS)
+    told = str(caught.value)
+    assert told.startswith("kernels: ")
+    assert "\n" not in told
+    assert all(part in told for part in (*said, "make setup"))
 
 
-@pytest.mark.parametrize("more", ["-ffast-math", "-freciprocal-math", "-funsafe-math-optimizations"])
+def test_what_was_built_is_what_is_here() -> None:
+    kept = json.loads((BUILT / RECORD).read_text())
+    assert kept["digest"] == digest()
+    assert set(kept["libraries"]) == {unit.file for unit in UNITS}
+    assert {path.stem for path in SOURCES.glob("*.c")} == set(building.REALS)
+    assert loading.level() == (NATIVE, kept["compiler"])
+    for unit in UNITS:
+        loading.library(unit.file)
+
+
+def test_none_at_all(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(loading.ELSEWHERE, str(tmp_path))
+    refused(f"none in {tmp_path}, expected compiled ones")
+
+
+def test_of_other_sources(copied: Path) -> None:
+    record(copied, digest="0" * 64)
+    refused("native is of other sources")
+
+
+@pytest.mark.skipif(has() is None, reason="features of processors are known on Linux alone")
+def test_of_another_processor(copied: Path) -> None:
+    record(copied, needs=["avx1024"])
+    refused("native is for another processor")
+
+
+@pytest.mark.parametrize("text", ["", "[", "[1]", "{}", '{"digest": 1}'])
+def test_a_record_that_is_none(copied: Path, text: str) -> None:
+    (copied / RECORD).write_text(text)
+    refused(f"{copied / RECORD} is not read")
+
+
+def test_another_library_than_was_built(copied: Path) -> None:
+    shutil.copy(copied / "moves-double.so", copied / CELLS)
+    refused(f"{copied / CELLS} is another library than was built")
+
+
+def test_one_that_is_missing_or_does_not_load(copied: Path) -> None:
+    (copied / CELLS).unlink()
+    refused(f"{copied / CELLS} does not load")
+    (copied / CELLS).write_bytes(b"rubbish")
+    record(copied, libraries={CELLS: building.checksum(copied / CELLS)})
+    loading._chosen.cache_clear()
+    refused(f"{copied / CELLS} does not load")
+
+
 @pytest.mark.parametrize("flushed", [False, True])
-def test_one_that_takes_freedom_changes_nothing_and_is_named(
-    more: str, flushed: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """A library of -ffast-math sets flush-to-zero as it loads: later questions were refused, or it was used."""
-    compiler = tmp_path / "free-cc"
-    compiler.write_text(f'#!/bin/sh\nexec cc "$@" {more}\n')
-    compiler.chmod(0o755)
-    monkeypatch.setenv("CC", str(compiler))
+def test_one_that_sets_flush_to_zero(copied: Path, flushed: bool) -> None:
+    """A library of -ffast-math does as it loads: later questions were refused, or it was used."""
+    source = copied / "empty.c"
+    source.write_text("int nothing;\n")
+    command = ["gcc", "-ffast-math", "-shared", "-fPIC", "-o", str(copied / CELLS), str(source)]
+    subprocess.run(command, check=True)
+    record(copied, libraries={CELLS: building.checksum(copied / CELLS)})
     torch.set_flush_denormal(flushed)
     try:
-        told = spikes_kernel(torch.float32)
+        refused("sets flush-to-zero")
         assert loading.flushes(torch.float32) is flushed
     finally:
         torch.set_flush_denormal(False)
-    assert isinstance(told, str)
-    assert f"{compiler} gave no library that loads: it is built with -ffast-math" in told
 
 
-def test_one_that_hangs_is_waited_for_once_and_ended(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    compiler = tmp_path / "slow-cc"
-    compiler.write_text(f"#!/bin/sh\nsleep 30 &\necho $! >> {tmp_path}/started\nwait\n")
-    compiler.chmod(0o755)
-    monkeypatch.setenv("CC", str(compiler))
-    monkeypatch.setattr(loading, "TIME_LIMIT", 1.0)
-    begun = time.monotonic()
-    falls_back("took more than 1 s")
-    assert time.monotonic() - begun < 20
-    child, *others = (tmp_path / "started").read_text().split()
-    assert not others
-    while status(child) != "Z":
-        assert time.monotonic() - begun < 20
+@pytest.mark.parametrize(
+    ("capability", "chosen"), [("AVX512", "x86-64-v4"), ("AVX2", "x86-64-v3"), ("DEFAULT", "x86-64-v2")]
+)
+def test_the_best_level_is_taken_that_the_processor_has(
+    copied: Path, capability: str, chosen: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(torch.backends.cpu, "get_cpu_capability", lambda: capability)
+    assert loading.level()[0] == NATIVE
+    for level in building.PORTABLE["x86_64"]:
+        shutil.copytree(copied, copied.parent / level)
+    shutil.rmtree(copied)
+    loading._chosen.cache_clear()
+    assert loading.level()[0] == chosen
 
 
-def status(process: str) -> str:
-    """Return the state of a process; Z where it ended."""
-    try:
-        return Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()[0]
-    except FileNotFoundError:
-        return "Z"
+COMPILERS = {
+    "says what is no UTF-8": (r"printf 'error: \\351 impossible\\n' >&2; exit 1", "error: .* impossible"),
+    "says several lines": (r"printf 'one\\nan error\\nthree\\n' >&2; exit 1", "failed: an error"),
+    "crashes": ("kill -SEGV $$", "it said nothing"),
+}
 
 
-def test_no_folder_for_what_is_built(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "gone"))
-    falls_back("gone")
+@pytest.mark.parametrize("name", COMPILERS)
+def test_a_compiler_that_does_not_do_its_work(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    does, said = COMPILERS[name]
+    (own := tmp_path / "cc").write_text(f"#!/bin/sh\n{does}\n".replace("\\\\", "\\"))
+    own.chmod(0o755)
+    monkeypatch.setenv("CC", str(own))
+    with pytest.raises(NotBuilt, match=f"no C compiler .*{said}.*install gcc or ziglang, or set CC"):
+        compiler()
 
 
-def test_no_folder_at_all(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(tempfile, "tempdir", None)
-    monkeypatch.setattr(tempfile, "_candidate_tempdir_list", lambda: ["/proc/nowhere"])
-    falls_back("No usable temporary directory")
+def test_no_compiler(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CC", "nowhere-cc -O2")
+    with pytest.raises(NotBuilt, match="nowhere-cc: not found"):
+        compiler()
 
 
-def test_a_folder_that_nothing_is_written_to(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(tempfile, "tempdir", "/proc/self")
-    falls_back("/proc/self")
+@pytest.mark.parametrize("more", ["-ffast-math", "-freciprocal-math", "-funsafe-math-optimizations"])
+def test_one_that_takes_freedom_builds_nothing(more: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CC", f"gcc {more}")
+    with pytest.raises(NotBuilt, match="IEEE arithmetic"):
+        build(tmp_path, (NATIVE,))
 
 
-def test_what_no_process_of_ours_told_is_built_anew(monkeypatch: pytest.MonkeyPatch) -> None:
-    for told in ("1", "[2]", "rubbish", '{"a": "b"}'):
-        monkeypatch.setenv(loading.INHERITED, told)
-        assert loading._open_libraries.__wrapped__() == {}
+def test_a_source_that_changes_is_built_anew_and_the_others_are_kept(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """By a compiler that notes what it is asked for; what a source includes is part of it."""
+    (own := tmp_path / "cc").write_text(
+        f'#!/bin/sh\nfor each; do last=$each; done\necho "${{last##*/}}" >> {tmp_path}/said\nexec gcc -w "$@" -O0\n'
+    )
+    own.chmod(0o755)
+    monkeypatch.setenv("CC", str(own))
+    sources, cache = tmp_path / "sources", tmp_path / "cache"
+    shutil.copytree(SOURCES, sources)
+
+    def compiled() -> set[str]:
+        (tmp_path / "said").write_text("")
+        build(tmp_path / "built", (NATIVE,), cache, sources)
+        return set((tmp_path / "said").read_text().split()) - {"trial.c", "--version"}
+
+    assert compiled() == {f"{unit.source}.c" for unit in UNITS}
+    assert compiled() == set()
+    with (sources / "membrane" / "windows.c").open("a") as file:
+        file.write("/* more */\n")
+    assert compiled() == {"membrane.c"}
+    with (sources / "paths.c").open("a") as file:
+        file.write("/* more */\n")
+    assert compiled() == {"paths.c", "climb.c", "prove.c"}
+
+
+def test_a_process_starts_with_no_compiler_in_sight() -> None:
+    """Nothing is compiled where kernels are there: a first question takes no compiler's time."""
+    code = """
+import torch
+from spikecert import LInf, mlp, verify
+verify(mlp((4, 3, 2), 2), torch.rand(1, 4), torch.zeros(1).long(), LInf(0.01))
+"""
+    environment = {**os.environ, "CC": "nowhere-cc", "PATH": ""}
+    subprocess.run([sys.executable, "-c", code], env=environment, check=True)

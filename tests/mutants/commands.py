@@ -10,7 +10,6 @@ import time
 from pathlib import Path
 from typing import Any
 
-from .copies import keeping_compiler
 from .picture import open_keys, read, table
 from .places import Mutant
 from .running import warm_up
@@ -93,7 +92,6 @@ def run_all(mutants: list[Mutant], asked: argparse.Namespace) -> int:
     left, stop = [each for each in mutants if each.key not in done], time.monotonic() + 60 * asked.minutes
     warm_up()
     with tempfile.TemporaryDirectory(prefix="mutants") as name:
-        keeping_compiler(Path(name))
         queue = FORK.SimpleQueue()
         workers = [
             FORK.Process(target=work, args=(Path(name, str(i)), left, queue, stop, asked))

@@ -8,7 +8,6 @@ from pathlib import Path
 import pytest
 
 from mutants import trying
-from mutants.copies import keeping_compiler
 from mutants.picture import read
 from mutants.running import Ended, judged
 from mutants.targets import mutants_of
@@ -98,27 +97,6 @@ def test_a_test_that_needs_others_of_its_file_kills(monkeypatch: pytest.MonkeyPa
 def test_tests_that_do_not_run_kill_nothing(monkeypatch: pytest.MonkeyPatch):
     with pytest.raises(Broken, match="the tests did not run\nno such file"):
         trials(monkeypatch, changed=[Ended("", False, 1.0, "no such file")]).outcome(FIRST)
-
-
-def test_a_build_is_kept_until_a_source_changes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-    sources, real = tmp_path / "sources", tmp_path / "real"
-    (sources / "parts").mkdir(parents=True)
-    (sources / "a.c").write_text("1")
-    (sources / "parts" / "b.c").write_text("2")
-    real.write_text(f'#!/bin/sh\necho "$@" >> {tmp_path}/builds\ncat {sources}/parts/b.c > "$3"\n')
-    real.chmod(0o755)
-    monkeypatch.setenv("CC", str(real))
-    keeping_compiler(tmp_path)
-
-    def built(name: str) -> str:
-        target = tmp_path / name
-        subprocess.run([tmp_path / "cc", "-O3", "-o", target, sources / "a.c"], check=True)
-        return target.read_text()
-
-    assert [built("one.so"), built("two.so")] == ["2", "2"]
-    assert len((tmp_path / "builds").read_text().splitlines()) == 1
-    (sources / "parts" / "b.c").write_text("3")
-    assert built("three.so") == "3"
 
 
 @pytest.mark.slow
