@@ -2,7 +2,9 @@
 PYTHON ?= python3
 BIN := .venv/bin
 SOURCES := api models analysis training certify checking reports formats testing kernels files processes
-MODULES := $(sort $(shell find $(SOURCES) -name '*.py' -o -name '*.c' -o -path '*/templates/*' -type f -o -path '*/cells/*' -type f -o -path '*/networks/*' -type f))
+MODULES := $(sort $(shell find $(SOURCES) -name '*.py' -o -name '*.[ch]' -o -path '*/templates/*' -type f -o -path '*/cells/*' -type f -o -path '*/networks/*' -type f))
+# What an installation holds: the names of modules, and what kernels are compiled of and by.
+HELD = { echo '$(MODULES)'; find kernels/sources kernels/building.py setup.py -type f | LC_ALL=C sort | xargs cat | cksum; }
 EDITABLE := --config-settings editable_mode=strict
 # Where the environment says not to, nothing keeps bytecode, and each process compiles torch's modules anew: seconds each.
 unexport PYTHONDONTWRITEBYTECODE
@@ -58,7 +60,7 @@ kernel-if-tools:
 	test -x $(BIN)/python || $(PYTHON) -m venv .venv
 	$(INSTALL) -c requirements/constraints.txt -e . $(EDITABLE)
 	touch $@
-	@echo '$(MODULES)' > .venv/modules
+	@$(HELD) > .venv/modules
 	@touch .venv/installed
 
 # What tests, linters and the documentation need besides.
@@ -69,13 +71,13 @@ kernel-if-tools:
 	$(INSTALL) --no-deps -r requirements/lirpa.txt -r requirements/snn.txt
 	touch $@
 
-# The strict editable install links each module, so a new or removed file needs a new install.
+# The strict editable install links each module, so a new or removed file needs a new install; so does a kernel's source.
 .venv/installed: .venv/core .venv/modules
 	test $@ -nt .venv/modules || $(INSTALL) --no-deps -e . $(EDITABLE)
 	touch $@
 
 .venv/modules: .venv/core FORCE
-	@echo '$(MODULES)' | cmp -s - $@ || echo '$(MODULES)' > $@
+	@$(HELD) | cmp -s - $@ || $(HELD) > $@
 
 .venv/ready: .venv/dependencies .venv/installed
 	touch $@

@@ -104,7 +104,7 @@ def test_real_targets_are_no_labels(run, tmp_path):
         (("--property", "nonsense"), "property: got 'nonsense'"),
         (("--moves-at-most", "far"), "property: got 'moves=far', expected a number"),
         (("--moves-at-most", ".1", "--property", "robust"), "moves-at-most: got '.1' beside --property"),
-        (("--property", "moves=.1", "--compiled"), "compiled: got one beside --property"),
+        (("--property", "moves=.1", "--target", "loihi2"), "target: got one beside --property"),
         (("--property", "moves=.1", "--ties", "strict"), "ties: got 'strict' beside a property"),
         (("--property", "moves=.1", "--verifier", "gain"), "verifier: got 'gain'"),
         (

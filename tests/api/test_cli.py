@@ -163,16 +163,6 @@ def test_certify_prints_json_alone_and_the_status_is_about_falsified(run, model)
     assert outcome.status == int(point["falsified"] > 0)
 
 
-def test_certify_by_compiled_kernels_says_the_same(run, model):
-    arguments = ("certify", model, *SMALL, "--verifier", "complete", "--json")
-    plain, compiled = json.loads(run(*arguments).out), json.loads(run(*arguments, "--compiled").out)
-    assert [point["falsified"] for point in plain["models"][0]["points"]] == [
-        point["falsified"] for point in compiled["models"][0]["points"]
-    ]
-    assert compiled["command"].endswith(" --compiled")
-    assert not plain["command"].endswith(" --compiled")
-
-
 def test_certify_by_processes_goes_on_from_its_folder(run, model, tmp_path):
     arguments = ("certify", model, "--samples", 6, "--epsilon", "1/255,2/255", "--verifier", "trains", "--json")
     plain = load_record_text(run(*arguments).out, tmp_path)

@@ -182,8 +182,12 @@ OTHERS = {
     "certify/lirpa/library.py:load": "names of an installed library",
     "processes/children.py:main": "a program of this package",
     "processes/memory.py:free_memory": "what Linux says of its memory",
-    "kernels/loading.py:compiled_source": "a file of this package",
-    "kernels/loading.py:_failure": "what a compiler of this machine said, in a folder of this process",
+    "kernels/loading.py:_chosen": "what this package was built of, or you name by SPIKECERT_KERNELS; libraries are run",
+    "kernels/building.py:has": "what Linux says of its processor",
+    "kernels/building.py:digest": "files of this package",
+    "kernels/building.py:checksum": "files of this package",
+    "kernels/building.py:_compile": "files of this package",
+    "kernels/building.py:_read": "files of this package",
 }
 """What reads no file of a stranger, and why."""
 READS = re.compile(

@@ -278,7 +278,8 @@ OPENING = re.compile(
 """Calls that open a file."""
 OPENS = {
     "files": "the one place",
-    "kernels/loading.py": "the compiler writes a library, which is loaded, into a folder of its own",
+    "kernels/building.py": "sources and libraries of this package, where that is built",
+    "kernels/loading.py": "what was built of this package",
     "api/stopping.py": "the pipe that signals are told by, and nowhere in place of a terminal that is gone",
     "processes/memory.py": "what Linux says of its memory, and no file of anybody's",
     "training/journal.py": "TensorBoard writes its events by itself",
@@ -336,7 +337,7 @@ FORMULAS = {
 }
 """What bounds and training have in common: how a formula looks, and where below certify/bounds it stands."""
 OF_THEIR_OWN = {
-    "certify/bounds/cells/eager_cells.py": "each cell leaves two, which are joined with others'",
+    "certify/bounds/cells/merging.py": "each cell leaves two, which are joined with others'",
     "certify/bounds/trains/train_graph.py": "a spike joins what all its edges leave",
 }
 """The files that compute something else of the same ends, and what."""
