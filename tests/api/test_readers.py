@@ -182,7 +182,7 @@ OTHERS = {
     "certify/lirpa/library.py:load": "names of an installed library",
     "processes/children.py:main": "a program of this package",
     "processes/memory.py:free_memory": "what Linux says of its memory",
-    "kernels/loading.py:_chosen": "what this package was built of, or you name by SPIKECERT_KERNELS; libraries are run",
+    "kernels/loading.py:_chosen": "what this package was built of, or what SPIKECERT_KERNELS names",
     "kernels/building.py:has": "what Linux says of its processor",
     "kernels/building.py:digest": "files of this package",
     "kernels/building.py:checksum": "files of this package",

@@ -163,7 +163,7 @@ def test_a_source_that_changes_is_built_anew_and_the_others_are_kept(
 ) -> None:
     """By a compiler that notes what it is asked for; what a source includes is part of it."""
     (own := tmp_path / "cc").write_text(
-        f'#!/bin/sh\nfor each; do last=$each; done\necho "${{last##*/}}" >> {tmp_path}/said\nexec gcc -w "$@" -O0\n'
+        f'#!/bin/sh\nfor each; do last=$each; done\necho ${{last##*/}} >> {tmp_path}/said\nexec gcc -w "$@" -O0\n'
     )
     own.chmod(0o755)
     monkeypatch.setenv("CC", str(own))

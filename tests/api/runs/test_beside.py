@@ -33,11 +33,11 @@ def test_a_command_is_told_again_with_what_changes():
     assert found[0] == "train"
     own = options(found)
     assert (own["--out"], own["--seed"], own["--size"], own["--epochs"]) == ("there", "7", "8/255", "3")
-    assert not {"--seeds", "--workers", "--json", "--compiled"} & set(own)
+    assert not {"--seeds", "--workers", "--json"} & set(own)
 
 
 def test_what_is_set_without_a_value_is_told():
-    assert "--compiled" in told("--out", "here", "--compiled")
+    assert "--json" in told("--out", "here", "--json")
 
 
 def hashes(run, out: Path, *more: object) -> list[str]:

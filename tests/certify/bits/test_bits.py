@@ -23,7 +23,7 @@ from spikecert.kernels.bits import BitHeap, BitWindow, LayerConstants, bits_kern
 from spikecert.models.circuit import circuit
 from spikecert.models.elements.neurons import DLIF
 from spikecert.models.running.encoding import RateDraws
-from support.eager.bits import agrees
+from support.eager import bits_agree
 from support.examples import examples
 from support.oracles import every_rate
 
@@ -172,7 +172,7 @@ def test_what_is_verified_moves_to_no_other_class(seed: int, decay: float, reset
 
 
 def test_splits_come_to_the_least_margin_of_all_runs() -> None:
-    assert agrees(bits_kernel())
+    assert bits_agree(bits_kernel())
 
 
 @pytest.mark.parametrize(("decay", "reset"), [(0.5, "zero"), (1.0, "subtract")])

@@ -20,8 +20,7 @@ from spikecert.certify.bounds.trains.train_graph import graph_trains
 from spikecert.certify.rounding import Rounding
 from spikecert.models.rules import Leaky
 from spikecert.models.running.membrane import simulate
-from support.eager import cells as eager_cells
-from support.eager import pairs as eager_pairs
+from support import eager_cells
 
 STEPS, BOXES, RUNS = 7, 150, 40
 SINGLE = Rounding(torch.float32)
@@ -246,7 +245,7 @@ def test_no_pair_of_runs_passes_its_difference(decay: float, drop: float, fires_
 def test_the_kernel_finds_the_differences_bitwise(decay: float, drop: float, fires_at: str):
     rule = rule_of(decay, drop, fires_at)
     pairs = pairs_of(cell_trains(drawn()[0], rule, SINGLE))
-    assert torch.equal(least_differences(pairs, rule, 4), eager_pairs.least_differences(pairs, rule, 4))
+    assert torch.equal(least_differences(pairs, rule, 4), eager_cells.least_differences(pairs, rule, 4))
 
 
 @pytest.mark.parametrize(("decay", "drop", "fires_at"), CASES)

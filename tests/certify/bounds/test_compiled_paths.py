@@ -18,7 +18,7 @@ from spikecert.kernels.paths import paths_kernel
 from spikecert.models.circuit import leaky_rule
 from spikecert.models.rules import Leaky
 from spikecert.testing import neurons
-from support.eager.paths import shortest
+from support.eager_paths import shortest
 from support.examples import examples
 
 

@@ -26,7 +26,7 @@ from spikecert.certify.branching.ranges.ranges import RangeSearch
 from spikecert.certify.perturbations import Perturbation
 from spikecert.kernels.search.climb import ClimbSettings, CompiledClimb, Proposal, proof_kernel
 from spikecert.models import DLIF
-from support.eager.proven import proven
+from support.eager_paths import proven
 from support.examples import examples
 
 SETTINGS = ClimbSettings(8, 0.1, 0.9, (0.5, 0.9), torch.inf)

@@ -17,7 +17,7 @@ from spikecert.certify.verifiers.single.single_moves import _Moved as Moved
 from spikecert.kernels.moves import moves_kernel
 from spikecert.models.circuit import circuit
 from spikecert.models.rules import Leaky
-from support.eager.moves import agrees, eager_sums
+from support.eager import eager_sums, moves_agree
 from support.examples import examples
 
 SEEDS = st.integers(0, 2**31)
@@ -152,7 +152,7 @@ def test_many_neurons_and_steps_are_decided_as_each_run_alone(reset: str):
 
 
 def test_the_kernel_finds_what_torch_does():
-    assert agrees(moves_kernel())
+    assert moves_agree(moves_kernel())
 
 
 def test_others_are_left_alone():

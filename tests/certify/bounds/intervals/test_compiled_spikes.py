@@ -23,7 +23,7 @@ from spikecert.models import LIF, mlp
 from spikecert.models.circuit import circuit, leaky_rule
 from spikecert.models.rules import Leaky
 from spikecert.testing import neurons
-from support.eager.spikes import interval_counts, interval_steps
+from support.eager import interval_counts, interval_steps
 from support.examples import examples
 
 DTYPES = (torch.float32, torch.float64)

@@ -22,7 +22,7 @@ from spikecert.certify.branching.ranges.ranges import RangeSearch
 from spikecert.certify.perturbations import Perturbation
 from spikecert.kernels.search.ranges import Adam, ranges_kernel
 from spikecert.testing import Case, cases, points
-from support.eager.multipliers import multipliers
+from support.eager import multipliers
 from support.examples import examples
 
 EXAMPLES = examples(200)

@@ -1,4 +1,4 @@
-"""Shortest priced paths (price_graph.py) by torch's operations: what paths.c comes to, up to the order of sums."""
+"""Shortest priced paths (price_graph.py), and what prices prove, by torch: what paths.c and prove.c come to."""
 
 from dataclasses import dataclass
 
@@ -6,7 +6,13 @@ import torch
 from torch import Tensor
 
 from spikecert.certify.bounds.prices.price_graph import PricedGraph
+from spikecert.certify.bounds.prices.price_search import pair_prices
+from spikecert.certify.bounds.prices.prices import PricedProblem, Specifications
+from spikecert.certify.bounds.prices.stages import Staged
 from spikecert.certify.bounds.trains.train_graph import slope_decay
+from spikecert.certify.branching.nodes.decisions import RowRanges, root
+from spikecert.certify.branching.nodes.trimming import trim_rows
+from spikecert.kernels.search.climb import ProvenNodes
 
 
 def shortest(graph: PricedGraph, costs: Tensor, prices: Tensor) -> tuple[Tensor, Tensor, Tensor]:
@@ -136,3 +142,14 @@ def _walk_back(
 
 def _at(rows: Tensor, row: Tensor) -> Tensor:
     return rows.gather(0, row[None]).squeeze(0)
+
+
+def proven(network: Staged, specifications: Specifications, prices: tuple[Tensor, ...]) -> ProvenNodes:
+    """Return what prices, last layer first, prove of each node, by torch's operations."""
+    problem = PricedProblem.of(network, specifications)
+    rows = root(network.stages[0].trains, len(specifications.samples))
+    assert isinstance(rows, RowRanges)
+    pairs = pair_prices(problem, tuple(price.double() for price in prices))
+    found = problem.evaluate(pairs)
+    left = trim_rows(problem, pairs, found, rows)
+    return ProvenNodes(found.bound, left.first.long(), left.last.long())

@@ -1,14 +1,54 @@
-"""The least N_y − N_k of F9b (pair_margins.py) by torch's own operations: what cells.c must agree with bitwise."""
+"""Cells, and pairs of them (F9, F9b), by torch's own operations: what cells.c must agree with bitwise."""
 
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
-from spikecert.certify.bounds.cells.compiled_cells import Pairs
+from spikecert.certify.bounds.cells.compiled_cells import CellRanges, Pairs
+from spikecert.certify.bounds.cells.merging import Cells, candidates, merged, targets
 from spikecert.certify.bounds.signals.box import Box
 from spikecert.certify.bounds.signals.inflow import Inflow
 from spikecert.models.rules import Leaky
+
+
+def cell_ranges(inflow: Inflow, rule: Leaky, count: int, row: Tensor, decay: float) -> CellRanges:
+    """Return what K cells a neuron say of each step.
+
+    Args:
+        inflow: what drives the neurons.
+        rule: of the layer.
+        count: K.
+        row, decay: of the sum that is asked for; `row` is (T,).
+    """
+    cells, found = Cells.start(inflow.slack, count), []
+    for t, weight in enumerate(row.tolist()):
+        reached = candidates(cells, inflow, t, rule, weight, decay)
+        cells = merged(reached, targets(reached, count), count)
+        found.append((_spikes(reached), *_ranges(cells)))
+    spikes, *others = (_stacked(boxes) for boxes in zip(*found, strict=True))
+    return CellRanges(spikes, *others)
+
+
+def _ranges(cells: Cells) -> tuple[Box, ...]:
+    """Return the ranges of S, of u and of the sum: hulls over the cells that are alive, (...)."""
+    dead = ~cells.alive
+    pairs = ((cells.least, cells.most), (cells.low, cells.high), (cells.shortest, cells.longest))
+    return tuple(
+        Box(least.masked_fill(dead, torch.inf).amin(0), most.masked_fill(dead, -torch.inf).amax(0))
+        for least, most in pairs
+    )
+
+
+def _spikes(reached: Cells) -> Box:
+    """Return whether a spike is certain, and whether it is possible, as 0 or 1, (...) each."""
+    silent, fires = reached.alive.chunk(2)
+    return Box((~silent.any(0)).to(reached.least.dtype), fires.any(0).to(reached.least.dtype))
+
+
+def _stacked(boxes: tuple[Box, ...]) -> Box:
+    return Box(torch.stack([box.lower for box in boxes]), torch.stack([box.upper for box in boxes]))
+
 
 PAIRS = 16
 """Pairs that go at once, so that their cells stay in cache."""
@@ -31,18 +71,18 @@ class _PairCells:
 def least_differences(pairs: Pairs, rule: Leaky, side: int) -> Tensor:
     """Return a lower bound of N_y − N_k for each pair, (P,); ∞ where no run exists."""
     starts = range(0, pairs.strip.lower.shape[1], PAIRS)
-    return torch.cat([_least(_part(pairs, slice(start, start + PAIRS)), rule, side) for start in starts])
+    return torch.cat([_least_of(_some(pairs, slice(start, start + PAIRS)), rule, side) for start in starts])
 
 
-def _part(pairs: Pairs, chosen: slice) -> Pairs:
+def _some(pairs: Pairs, chosen: slice) -> Pairs:
     return Pairs(pairs.inflow.part(chosen), Box(pairs.strip.lower[:, chosen], pairs.strip.upper[:, chosen]))
 
 
-def _least(pairs: Pairs, rule: Leaky, side: int) -> Tensor:
+def _least_of(pairs: Pairs, rule: Leaky, side: int) -> Tensor:
     start = pairs.inflow.lower.new_zeros(2, 1, pairs.strip.lower.shape[1])
     cells = _PairCells(start, start, start, start, start[0])
     for t in range(len(pairs.inflow.lower)):
-        cells = _merged(_stepped(cells, pairs, t, rule), side)
+        cells = _merged_pairs(_stepped(cells, pairs, t, rule), side)
     return cells.ahead.amin(0)
 
 
@@ -60,7 +100,7 @@ def _fired(cells: _PairCells, pairs: Pairs, t: int, rule: Leaky, spikes: tuple[i
     bottom, top = _potentials(cells, pairs.inflow, t, rule, spikes)
     lower = pairs.inflow.lower[t][:, None].maximum(bottom + least * rule.drop)
     upper = pairs.inflow.upper[t][:, None].minimum(top + most * rule.drop)
-    lower, upper = _cut(lower, upper, pairs.strip.lower[t], pairs.strip.upper[t])
+    lower, upper = _cut_to_strip(lower, upper, pairs.strip.lower[t], pairs.strip.upper[t])
     least, most = least + spike, most + spike
     low = (lower - most * rule.drop).maximum(bottom - spike * rule.drop)
     high = (upper - least * rule.drop).minimum(top - spike * rule.drop)
@@ -81,7 +121,7 @@ def _potentials(
     return low.maximum(needs), high.minimum(stays)
 
 
-def _cut(lower: Tensor, upper: Tensor, p: Tensor, q: Tensor) -> tuple[Tensor, Tensor]:
+def _cut_to_strip(lower: Tensor, upper: Tensor, p: Tensor, q: Tensor) -> tuple[Tensor, Tensor]:
     """Cut boxes of (L_y, L_k), (2, C, P), to L_y − L_k ∈ [p, q]."""
     (a, c), (b, e) = lower, upper
     return (
@@ -90,7 +130,7 @@ def _cut(lower: Tensor, upper: Tensor, p: Tensor, q: Tensor) -> tuple[Tensor, Te
     )
 
 
-def _merged(cells: _PairCells, side: int) -> _PairCells:
+def _merged_pairs(cells: _PairCells, side: int) -> _PairCells:
     """Merge the cells of each pair into at most side²: those of one bin of (S_y, S_k) into their hull."""
     alive = cells.ahead < torch.inf
     rank = alive.cumsum(0)
