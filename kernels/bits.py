@@ -12,12 +12,12 @@ from .loading import RESETS, address, load
 MOST_LAYERS = 8
 MOST_BITS = 2**15 - 1
 WORD = 64
-_LAYERS, _REALS, _NUMBERS = ctypes.c_long * MOST_LAYERS, ctypes.c_double * MOST_LAYERS, ctypes.c_int * MOST_LAYERS
+_LAYERS, _REALS, _NUMBERS = ctypes.c_int64 * MOST_LAYERS, ctypes.c_double * MOST_LAYERS, ctypes.c_int * MOST_LAYERS
 
 
 class _BitSizes(ctypes.Structure):
     _fields_ = (
-        *((name, ctypes.c_long) for name in ("steps", "bits", "layers", "words", "capacity", "spikes")),
+        *((name, ctypes.c_int64) for name in ("steps", "bits", "layers", "words", "capacity", "spikes")),
         ("sizes", _LAYERS),
         *((name, _REALS) for name in ("decay", "surely", "perhaps", "drop")),
         ("reset", _NUMBERS),
@@ -196,7 +196,7 @@ class CompiledBits:
     @staticmethod
     def of(functions: ctypes.CDLL) -> "CompiledBits":
         """Return the kernel of functions whose arguments are declared."""
-        functions.split.argtypes = [*[ctypes.c_void_p] * 3, ctypes.c_long, ctypes.c_double]
+        functions.split.argtypes = [*[ctypes.c_void_p] * 3, ctypes.c_int64, ctypes.c_double]
         functions.split.restype = ctypes.c_int
         return CompiledBits(functions)
 

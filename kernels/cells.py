@@ -15,7 +15,7 @@ class CellsLayer(ctypes.Structure):
 
     _fields_ = (
         *((name, ctypes.c_double) for name in ("decay", "surely", "perhaps", "drop")),
-        *((name, ctypes.c_long) for name in ("steps", "size")),
+        *((name, ctypes.c_int64) for name in ("steps", "size")),
         ("threads", ctypes.c_int),
     )
 
@@ -45,8 +45,8 @@ class CompiledCells:
     def of(functions: ctypes.CDLL) -> "CompiledCells":
         """Return the kernel of functions whose arguments are declared."""
         pointer = ctypes.c_void_p
-        functions.cell_ranges.argtypes = [pointer, pointer, ctypes.c_long, pointer, ctypes.c_double, pointer]
-        functions.least_differences.argtypes = [pointer, pointer, pointer, ctypes.c_long, pointer]
+        functions.cell_ranges.argtypes = [pointer, pointer, ctypes.c_int64, pointer, ctypes.c_double, pointer]
+        functions.least_differences.argtypes = [pointer, pointer, pointer, ctypes.c_int64, pointer]
         functions.cell_ranges.restype = functions.least_differences.restype = ctypes.c_int
         return CompiledCells(functions)
 

@@ -16,7 +16,7 @@ MOST = 16
 
 class _ChangeSizes(ctypes.Structure):
     _fields_ = (
-        *((name, ctypes.c_long) for name in ("rows", "steps", "outputs", "pairs", "most")),
+        *((name, ctypes.c_int64) for name in ("rows", "steps", "outputs", "pairs", "most")),
         ("threads", ctypes.c_int),
     )
 
@@ -24,7 +24,7 @@ class _ChangeSizes(ctypes.Structure):
 class _ChangePair(ctypes.Structure):
     _fields_ = (
         *((name, ctypes.c_void_p) for name in ("gains", "changes")),
-        *((name, ctypes.c_long) for name in ("distances", "count")),
+        *((name, ctypes.c_int64) for name in ("distances", "count")),
     )
 
 

@@ -13,7 +13,7 @@ from .loading import load, parts, pointers
 class _GraphSizes(ctypes.Structure):
     _fields_ = (
         *((name, ctypes.c_double) for name in ("surely", "perhaps")),
-        *((name, ctypes.c_long) for name in ("steps", "samples", "neurons", "sources", "rows")),
+        *((name, ctypes.c_int64) for name in ("steps", "samples", "neurons", "sources", "rows")),
         ("threads", ctypes.c_int),
     )
 

@@ -19,13 +19,13 @@ _SIZES = ("steps", "labels", "samples", "neurons", "sources", "rows", "ranges", 
 class _LongSizes(ctypes.Structure):
     _fields_ = (
         *((name, ctypes.c_double) for name in ("decay", "surely", "perhaps")),
-        *((name, ctypes.c_long) for name in _SIZES),
+        *((name, ctypes.c_int64) for name in _SIZES),
         ("threads", ctypes.c_int),
     )
 
 
 class _SumSizes(ctypes.Structure):
-    _fields_ = tuple((name, ctypes.c_long) for name in ("steps", "labels", "neurons", "rows", "first", "behind"))
+    _fields_ = tuple((name, ctypes.c_int64) for name in ("steps", "labels", "neurons", "rows", "first", "behind"))
 
 
 @dataclass(frozen=True)

@@ -19,14 +19,14 @@ class MembraneLayer(ctypes.Structure):
     _fields_ = (
         *((name, ctypes.c_double) for name in ("decay", "threshold", "drop", "width")),
         *((name, ctypes.c_int) for name in ("reset", "fires", "surrogate", "threads")),
-        *((name, ctypes.c_long) for name in ("steps", "size", "current_stride")),
+        *((name, ctypes.c_int64) for name in ("steps", "size", "current_stride")),
     )
 
 
 class _MembraneGradients(ctypes.Structure):
     _fields_ = (
         *((name, ctypes.c_void_p) for name in ("potentials", "spikes", "final")),
-        *((name, ctypes.c_long) for name in ("potential_stride", "spike_stride")),
+        *((name, ctypes.c_int64) for name in ("potential_stride", "spike_stride")),
         *((name, ctypes.c_void_p) for name in ("current", "initial")),
     )
 
@@ -36,7 +36,7 @@ class _WindowCurrents(ctypes.Structure):
 
     _fields_ = (
         *((name, ctypes.c_void_p) for name in ("currents", "cuts", "weights", "spans")),
-        ("rows", ctypes.c_long),
+        ("rows", ctypes.c_int64),
     )
 
 

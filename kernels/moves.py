@@ -15,7 +15,7 @@ CONSTANTS = ("decay", "surely", "perhaps", "drop", "unit", "span", "smallest")
 class _MoveSizes(ctypes.Structure):
     _fields_ = (
         *((name, ctypes.c_double) for name in CONSTANTS),
-        *((name, ctypes.c_long) for name in ("steps", "neurons", "members", "rows", "events")),
+        *((name, ctypes.c_int64) for name in ("steps", "neurons", "members", "rows", "events")),
         *((name, ctypes.c_int) for name in ("reset", "threads")),
     )
 

@@ -15,7 +15,7 @@ class _PathSizes(ctypes.Structure):
 
     _fields_ = (
         *((name, ctypes.c_double) for name in ("decay", "slope_decay", "surely", "perhaps")),
-        *((name, ctypes.c_long) for name in ("steps", "pairs")),
+        *((name, ctypes.c_int64) for name in ("steps", "pairs")),
         ("threads", ctypes.c_int),
     )
 

@@ -15,7 +15,7 @@ class _SparseShapes(ctypes.Structure):
 
     _fields_ = (
         ("share", ctypes.c_double),
-        *((name, ctypes.c_long) for name in ("rows", "inputs", "outputs")),
+        *((name, ctypes.c_int64) for name in ("rows", "inputs", "outputs")),
         ("threads", ctypes.c_int),
     )
 

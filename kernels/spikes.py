@@ -18,7 +18,7 @@ class SpikesLayer(ctypes.Structure):
     _fields_ = (
         *((name, ctypes.c_double) for name in ("decay", "surely", "perhaps", "drop")),
         *((name, ctypes.c_int) for name in ("reset", "threads")),
-        *((name, ctypes.c_long) for name in ("steps", "size", "current_stride")),
+        *((name, ctypes.c_int64) for name in ("steps", "size", "current_stride")),
     )
 
 
@@ -46,7 +46,7 @@ class CompiledSpikes:
         pointer = ctypes.c_void_p
         functions.interval_spikes.argtypes = [pointer] * 3
         functions.graph_spikes.argtypes = [pointer] * 4
-        functions.table_spikes.argtypes = [pointer, pointer, ctypes.c_long, *[pointer] * 5]
+        functions.table_spikes.argtypes = [pointer, pointer, ctypes.c_int64, *[pointer] * 5]
         functions.interval_spikes.restype = functions.table_spikes.restype = None
         return CompiledSpikes(functions)
 

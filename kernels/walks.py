@@ -17,7 +17,7 @@ STATES = 8
 AT_ONCE = 1 << 28
 """Products of the rows that are walked before it is asked whether the time is up: about .2 s."""
 
-_POINTER, _REAL, _WHOLE = ctypes.c_void_p, ctypes.c_double, ctypes.c_long
+_POINTER, _REAL, _WHOLE = ctypes.c_void_p, ctypes.c_double, ctypes.c_int64
 CONSTANTS = ("decay", "surely", "perhaps", "drop", "span", "unit", "smallest")
 SYNAPSES = ("synapse_unit", "synapse_smallest", "sum_error")
 

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from ..loading import RESETS, address, load
 
-_POINTER, _REAL, _WHOLE, _INT = ctypes.c_void_p, ctypes.c_double, ctypes.c_long, ctypes.c_int
+_POINTER, _REAL, _WHOLE, _INT = ctypes.c_void_p, ctypes.c_double, ctypes.c_int64, ctypes.c_int
 
 
 def _named(kind: type, *names: str) -> tuple[tuple[str, type], ...]:

@@ -19,7 +19,7 @@ class _Cuts(ctypes.Structure):
             (name, ctypes.c_void_p)
             for name in ("first", "last", "worth", "row_low", "row_high", "opened", "below", "above")
         ),
-        ("rows", ctypes.c_long),
+        ("rows", ctypes.c_int64),
     )
 
 

@@ -22,7 +22,7 @@ class _RangeSlabs(ctypes.Structure):
 
     _fields_ = (
         *((name, ctypes.c_double) for name in ("rate", "momentum", "momentum_squares")),
-        *((name, ctypes.c_long) for name in ("iterations", "nodes", "aims", "slabs", "inputs")),
+        *((name, ctypes.c_int64) for name in ("iterations", "nodes", "aims", "slabs", "inputs")),
         ("threads", ctypes.c_int),
     )
 
@@ -35,7 +35,7 @@ class _RangeLayer(ctypes.Structure):
             (name, ctypes.c_void_p)
             for name in ("weights", "bias", "slack", "size", "lower", "upper", "low", "high")
         ),
-        ("neurons", ctypes.c_long),
+        ("neurons", ctypes.c_int64),
         ("error", ctypes.c_double),
     )
 
