@@ -3,11 +3,12 @@
 import ctypes
 from dataclasses import dataclass
 from functools import lru_cache
+from typing import Any
 
 import torch
 from torch import Tensor
 
-from .loading import RESETS, address, load
+from .loading import REAL, RESETS, WHOLE, fields, load, pointers
 
 MOST_LAYERS = 8
 MOST_BITS = 2**15 - 1
@@ -16,12 +17,8 @@ _LAYERS, _REALS, _NUMBERS = ctypes.c_int64 * MOST_LAYERS, ctypes.c_double * MOST
 
 
 class _BitSizes(ctypes.Structure):
-    _fields_ = (
-        *((name, ctypes.c_int64) for name in ("steps", "bits", "layers", "words", "capacity", "spikes")),
-        ("sizes", _LAYERS),
-        *((name, _REALS) for name in ("decay", "surely", "perhaps", "drop")),
-        ("reset", _NUMBERS),
-        ("constant", ctypes.c_double),
+    _fields_ = fields(WHOLE, "steps bits layers words capacity spikes", _LAYERS, "sizes") + fields(
+        _REALS, "decay surely perhaps drop", _NUMBERS, "reset", REAL, "constant"
     )
 
 
@@ -54,17 +51,7 @@ _WINDOW = (
 )
 
 
-class _BitArrays(ctypes.Structure):
-    _fields_ = tuple((name, ctypes.c_void_p) for name in _WINDOW)
-
-
 _HEAP = ("bound", "slot", "masks", "bit", "depth", "state", "closed")
-
-
-class _BitQueue(ctypes.Structure):
-    _fields_ = tuple(
-        (name, ctypes.c_void_p) for name in ("bound", "slot", "masks", "bit", "depth", "state", "closed")
-    )
 
 
 @dataclass(frozen=True)
@@ -115,7 +102,7 @@ class BitWindow:
         """Return how many words hold a mask of the bits."""
         return max(1, -(-(len(self.step) + self.spikes * len(self.known)) // WORD))
 
-    def _packed(self, capacity: int) -> tuple[_BitSizes, _BitArrays]:
+    def _packed(self, capacity: int) -> tuple[_BitSizes, Any]:
         constants = [(layer.decay, layer.surely, layer.perhaps, layer.drop) for layer in self.layers]
         sizes = _BitSizes(
             len(self.costs),
@@ -129,7 +116,7 @@ class BitWindow:
             _NUMBERS(*(RESETS[layer.reset] for layer in self.layers)),
             self.constant,
         )
-        return sizes, _BitArrays(*(address(getattr(self, name)) for name in _WINDOW))
+        return sizes, pointers([getattr(self, name) for name in _WINDOW])
 
 
 @dataclass(frozen=True)
@@ -193,22 +180,15 @@ class CompiledBits:
 
     functions: ctypes.CDLL
 
-    @staticmethod
-    def of(functions: ctypes.CDLL) -> "CompiledBits":
-        """Return the kernel of functions whose arguments are declared."""
-        functions.split.argtypes = [*[ctypes.c_void_p] * 3, ctypes.c_int64, ctypes.c_double]
-        functions.split.restype = ctypes.c_int
-        return CompiledBits(functions)
-
     def split(self, window: BitWindow, heap: BitHeap, nodes: int, enough: float) -> None:
         """Split so many nodes of a window, the least bound first, until that is `enough`."""
         sizes, arrays = window._packed(len(heap.bound))
-        held = _BitQueue(*(address(getattr(heap, name)) for name in _HEAP))
-        if self.functions.split(*map(ctypes.byref, (sizes, arrays, held)), nodes, enough):
+        held = pointers([getattr(heap, name) for name in _HEAP])
+        if self.functions.split(ctypes.byref(sizes), arrays, held, WHOLE(nodes), REAL(enough)):
             raise MemoryError("bits: no memory for the neurons of a window")
 
 
 @lru_cache
 def bits_kernel() -> CompiledBits:
     """Return the kernel."""
-    return load("bits", torch.float64, CompiledBits.of)
+    return load("bits", torch.float64, CompiledBits)

@@ -7,32 +7,13 @@ from functools import lru_cache
 import torch
 from torch import Tensor
 
-from .loading import address, load
+from .loading import INT, REAL, WHOLE, address, fields, load, pointers
 
 
 class CellsLayer(ctypes.Structure):
     """The struct Layer in cells.c."""
 
-    _fields_ = (
-        *((name, ctypes.c_double) for name in ("decay", "surely", "perhaps", "drop")),
-        *((name, ctypes.c_int64) for name in ("steps", "size")),
-        ("threads", ctypes.c_int),
-    )
-
-
-class _CellsFlow(ctypes.Structure):
-    _fields_ = tuple((name, ctypes.c_void_p) for name in ("lower", "upper", "low", "high"))
-
-
-class _CellsRanges(ctypes.Structure):
-    _fields_ = tuple(
-        (name, ctypes.c_void_p)
-        for name in ("certain", "possible", "least", "most", "low", "high", "shortest", "longest")
-    )
-
-
-class _PairsStrip(ctypes.Structure):
-    _fields_ = tuple((name, ctypes.c_void_p) for name in ("lower", "upper"))
+    _fields_ = fields(REAL, "decay surely perhaps drop", WHOLE, "steps size", INT, "threads")
 
 
 @dataclass(frozen=True)
@@ -40,15 +21,6 @@ class CompiledCells:
     """cells.c, loaded. All tensors are contiguous."""
 
     functions: ctypes.CDLL
-
-    @staticmethod
-    def of(functions: ctypes.CDLL) -> "CompiledCells":
-        """Return the kernel of functions whose arguments are declared."""
-        pointer = ctypes.c_void_p
-        functions.cell_ranges.argtypes = [pointer, pointer, ctypes.c_int64, pointer, ctypes.c_double, pointer]
-        functions.least_differences.argtypes = [pointer, pointer, pointer, ctypes.c_int64, pointer]
-        functions.cell_ranges.restype = functions.least_differences.restype = ctypes.c_int
-        return CompiledCells(functions)
 
     def ranges(
         self, layer: CellsLayer, flow: tuple[Tensor, ...], count: int, row: Tensor, decay: float, filled: Tensor
@@ -62,8 +34,8 @@ class CompiledCells:
             row, decay: of the sum that is asked for; `row` is (T,).
             filled: spikes, S, u and the sum, both ends of each, (8, T, ...).
         """
-        given, out = _CellsFlow(*map(address, flow)), _CellsRanges(*map(address, filled))
-        arguments = (ctypes.byref(layer), ctypes.byref(given), count, address(row), decay, ctypes.byref(out))
+        told = WHOLE(count), address(row), REAL(decay)
+        arguments = (ctypes.byref(layer), pointers(flow), *told, pointers([*filled]))
         if self.functions.cell_ranges(*arguments):
             raise MemoryError("cells: no memory for the cells of a neuron")
 
@@ -79,8 +51,7 @@ class CompiledCells:
             side: of the square of cells.
             filled: what is filled.
         """
-        given, cut = _CellsFlow(*map(address, flow)), _PairsStrip(*map(address, strip))
-        arguments = (ctypes.byref(layer), ctypes.byref(given), ctypes.byref(cut), side, address(filled))
+        arguments = (ctypes.byref(layer), pointers(flow), pointers(strip), WHOLE(side), address(filled))
         if self.functions.least_differences(*arguments):
             raise MemoryError("cells: no memory for the cells of a pair")
 
@@ -88,4 +59,4 @@ class CompiledCells:
 @lru_cache
 def cells_kernel() -> CompiledCells:
     """Return the kernel."""
-    return load("cells", torch.float64, CompiledCells.of)
+    return load("cells", torch.float64, CompiledCells)

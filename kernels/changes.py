@@ -8,24 +8,18 @@ from functools import lru_cache
 import torch
 from torch import Tensor
 
-from .loading import address, load
+from .loading import INT, POINTER, WHOLE, address, fields, load
 
 MOST = 16
 """How many of the greatest are kept at most."""
 
 
 class _ChangeSizes(ctypes.Structure):
-    _fields_ = (
-        *((name, ctypes.c_int64) for name in ("rows", "steps", "outputs", "pairs", "most")),
-        ("threads", ctypes.c_int),
-    )
+    _fields_ = fields(WHOLE, "rows steps outputs pairs most", INT, "threads")
 
 
 class _ChangePair(ctypes.Structure):
-    _fields_ = (
-        *((name, ctypes.c_void_p) for name in ("gains", "changes")),
-        *((name, ctypes.c_int64) for name in ("distances", "count")),
-    )
+    _fields_ = fields(POINTER, "gains changes", WHOLE, "distances count")
 
 
 @dataclass(frozen=True)
@@ -33,13 +27,6 @@ class CompiledChanges:
     """changes.c, loaded."""
 
     functions: ctypes.CDLL
-
-    @staticmethod
-    def of(functions: ctypes.CDLL) -> "CompiledChanges":
-        """Return the kernel of functions whose arguments are declared."""
-        functions.rises.argtypes = [ctypes.c_void_p] * 3
-        functions.rises.restype = ctypes.c_int
-        return CompiledChanges(functions)
 
     def rises(self, pairs: Sequence[tuple[Tensor, Tensor]], most: int | None) -> Tensor:
         """Return the sums of the `most` greatest of changes times gains of all pairs, (rows, outputs).
@@ -63,4 +50,4 @@ class CompiledChanges:
 @lru_cache
 def changes_kernel() -> CompiledChanges:
     """Return the kernel."""
-    return load("changes", torch.float64, CompiledChanges.of)
+    return load("changes", torch.float64, CompiledChanges)

@@ -7,15 +7,11 @@ from functools import lru_cache
 import torch
 from torch import Tensor
 
-from .loading import load, parts, pointers
+from .loading import INT, REAL, WHOLE, fields, load, parts, pointers
 
 
 class _GraphSizes(ctypes.Structure):
-    _fields_ = (
-        *((name, ctypes.c_double) for name in ("surely", "perhaps")),
-        *((name, ctypes.c_int64) for name in ("steps", "samples", "neurons", "sources", "rows")),
-        ("threads", ctypes.c_int),
-    )
+    _fields_ = fields(REAL, "surely perhaps", WHOLE, "steps samples neurons sources rows", INT, "threads")
 
 
 @dataclass(frozen=True)
@@ -72,13 +68,6 @@ class CompiledGraph:
 
     functions: ctypes.CDLL
 
-    @staticmethod
-    def of(functions: ctypes.CDLL) -> "CompiledGraph":
-        """Return the kernel of functions whose arguments are declared."""
-        functions.graphs.argtypes = [ctypes.c_void_p] * 3
-        functions.graphs.restype = ctypes.c_int
-        return CompiledGraph(functions)
-
     def graphs(self, layer: GraphLayer, limits: tuple[float, float]) -> FoundGraphs:
         """Return the graphs of neurons that fire above, and may fire from, these limits on."""
         given = parts(layer)
@@ -97,4 +86,4 @@ class CompiledGraph:
 @lru_cache
 def graph_kernel() -> CompiledGraph:
     """Return the kernel."""
-    return load("graph", torch.float64, CompiledGraph.of)
+    return load("graph", torch.float64, CompiledGraph)

@@ -6,10 +6,10 @@ what does not load is a `NotBuilt`, one line with its cure.
 """
 
 import ctypes
+import dataclasses
 import json
 import os
 from collections.abc import Callable, Sequence
-from dataclasses import fields
 from functools import lru_cache
 from pathlib import Path
 from typing import Any, TypeVar
@@ -26,6 +26,8 @@ ELSEWHERE = "SPIKECERT_KERNELS"
 CURE = "build them: `make setup` in a checkout, or install the wheel anew"
 CAPABLE = {"AVX512": 3, "AVX2": 2, "DEFAULT": 1}
 """How many of the levels of x86-64, least first, a processor has, by what torch says of it."""
+REAL, WHOLE, INT, POINTER = ctypes.c_double, ctypes.c_int64, ctypes.c_int, ctypes.c_void_p
+"""The kinds of numbers that structs have in C."""
 REALS = {torch.float32: "float", torch.float64: "double"}
 RESETS = {"zero": 0, "subtract": 1, "none": 2}
 """The numbers that stand for resets in all sources."""
@@ -104,16 +106,21 @@ def flushes(dtype: torch.dtype) -> bool:
     return not bool(torch.tensor(torch.finfo(dtype).tiny, dtype=dtype) / 4 > 0)
 
 
-def address(tensor: Tensor | None) -> int | None:
-    """Return where the numbers of a contiguous tensor lie; None, a null pointer, for None."""
-    return None if tensor is None else tensor.data_ptr()
+def fields(*kinds: Any) -> Any:
+    """Return the fields of a struct: a kind, its names in one text, and so on."""
+    return [(name, kind) for kind, names in zip(kinds[::2], kinds[1::2], strict=True) for name in names.split()]
+
+
+def address(tensor: Tensor | None) -> ctypes.c_void_p:
+    """Return where the numbers of a contiguous tensor lie; a null pointer for None."""
+    return ctypes.c_void_p(None if tensor is None else tensor.data_ptr())
 
 
 def parts(held: Any) -> list[Tensor]:
     """Return the tensors that a dataclass has, contiguous."""
-    return [getattr(held, field.name).contiguous() for field in fields(held)]
+    return [getattr(held, field.name).contiguous() for field in dataclasses.fields(held)]
 
 
-def pointers(tensors: Sequence[Tensor]) -> Any:
+def pointers(tensors: Sequence[Tensor | None]) -> Any:
     """Return where contiguous tensors lie, as C has a struct of pointers."""
     return (ctypes.c_void_p * len(tensors))(*map(address, tensors))

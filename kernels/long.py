@@ -8,7 +8,7 @@ from functools import lru_cache
 import torch
 from torch import Tensor
 
-from .loading import address, load, parts, pointers
+from .loading import INT, REAL, WHOLE, address, fields, load, parts, pointers
 
 AT_ONCE = 2**31
 """Products of windows that are computed in one call: about a second's."""
@@ -17,15 +17,11 @@ _SIZES = ("steps", "labels", "samples", "neurons", "sources", "rows", "ranges", 
 
 
 class _LongSizes(ctypes.Structure):
-    _fields_ = (
-        *((name, ctypes.c_double) for name in ("decay", "surely", "perhaps")),
-        *((name, ctypes.c_int64) for name in _SIZES),
-        ("threads", ctypes.c_int),
-    )
+    _fields_ = fields(REAL, "decay surely perhaps", WHOLE, " ".join(_SIZES), INT, "threads")
 
 
 class _SumSizes(ctypes.Structure):
-    _fields_ = tuple((name, ctypes.c_int64) for name in ("steps", "labels", "neurons", "rows", "first", "behind"))
+    _fields_ = fields(WHOLE, "steps labels neurons rows first behind")
 
 
 @dataclass(frozen=True)
@@ -83,14 +79,6 @@ class CompiledLong:
 
     functions: ctypes.CDLL
 
-    @staticmethod
-    def of(functions: ctypes.CDLL) -> "CompiledLong":
-        """Return the kernel of functions whose arguments are declared."""
-        functions.age_trains.argtypes = [ctypes.c_void_p] * 3
-        functions.path_sums.argtypes = [ctypes.c_void_p] * 5
-        functions.age_trains.restype = functions.path_sums.restype = ctypes.c_int
-        return CompiledLong(functions)
-
     def trains(
         self, layer: LongLayer, decay: float, limits: tuple[float, float], check: Callable[[], None]
     ) -> AgedTrains:
@@ -140,4 +128,4 @@ class CompiledLong:
 @lru_cache
 def long_kernel() -> CompiledLong:
     """Return the kernel."""
-    return load("long", torch.float64, CompiledLong.of)
+    return load("long", torch.float64, CompiledLong)

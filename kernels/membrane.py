@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from .loading import address
+from .loading import INT, POINTER, REAL, WHOLE, address, fields, pointers
 
 FIRES = {">=": 0, ">": 1}
 TRIANGLE, ARCTAN = 0, 1
@@ -16,32 +16,21 @@ TRIANGLE, ARCTAN = 0, 1
 class MembraneLayer(ctypes.Structure):
     """The struct Layer in membrane.c."""
 
-    _fields_ = (
-        *((name, ctypes.c_double) for name in ("decay", "threshold", "drop", "width")),
-        *((name, ctypes.c_int) for name in ("reset", "fires", "surrogate", "threads")),
-        *((name, ctypes.c_int64) for name in ("steps", "size", "current_stride")),
+    _fields_ = fields(REAL, "decay threshold drop width", INT, "reset fires surrogate threads") + fields(
+        WHOLE, "steps size current_stride"
     )
 
 
 class _MembraneGradients(ctypes.Structure):
-    _fields_ = (
-        *((name, ctypes.c_void_p) for name in ("potentials", "spikes", "final")),
-        *((name, ctypes.c_int64) for name in ("potential_stride", "spike_stride")),
-        *((name, ctypes.c_void_p) for name in ("current", "initial")),
+    _fields_ = fields(POINTER, "potentials spikes final", WHOLE, "potential_stride spike_stride") + fields(
+        POINTER, "current initial"
     )
 
 
 class _WindowCurrents(ctypes.Structure):
     """The struct Windows in windows.c."""
 
-    _fields_ = (
-        *((name, ctypes.c_void_p) for name in ("currents", "cuts", "weights", "spans")),
-        ("rows", ctypes.c_int64),
-    )
-
-
-class _WindowPaths(ctypes.Structure):
-    _fields_ = tuple((name, ctypes.c_void_p) for name in ("ends", "potentials", "starts"))
+    _fields_ = fields(POINTER, "currents cuts weights spans", WHOLE, "rows")
 
 
 @dataclass(frozen=True)
@@ -49,18 +38,6 @@ class CompiledMembrane:
     """membrane.c, loaded for one floating-point type. All tensors are contiguous."""
 
     functions: ctypes.CDLL
-
-    @staticmethod
-    def of(functions: ctypes.CDLL) -> "CompiledMembrane":
-        """Return the kernel of functions whose arguments are declared."""
-        for name, arguments in (("forward", 8), ("ends_forward", 4), ("coupled_forward", 3)):
-            getattr(functions, name).argtypes = [ctypes.c_void_p] * arguments
-            getattr(functions, name).restype = None
-        for name in ("backward", "ends_backward"):  # they return whether memory failed
-            getattr(functions, name).argtypes = [ctypes.c_void_p] * 6
-        functions.coupled_backward.argtypes = [ctypes.c_void_p] * 4
-        functions.window_ends.argtypes = [ctypes.c_void_p] * 3
-        return CompiledMembrane(functions)
 
     def forward(
         self,
@@ -147,8 +124,7 @@ class CompiledMembrane:
             found: the rows' ends, the potentials, and the starts of their windows.
         """
         asked = _WindowCurrents(*map(address, given), len(given[2]))
-        paths = _WindowPaths(*map(address, found))
-        if self.functions.window_ends(*map(ctypes.byref, (layer, asked, paths))):
+        if self.functions.window_ends(ctypes.byref(layer), ctypes.byref(asked), pointers(found)):
             raise MemoryError("membrane: the paths of windows got no memory")
 
 

@@ -7,17 +7,13 @@ from functools import lru_cache
 import torch
 from torch import Tensor
 
-from .loading import RESETS, address, load, parts, pointers
+from .loading import INT, REAL, RESETS, WHOLE, address, fields, load, parts, pointers
 
 CONSTANTS = ("decay", "surely", "perhaps", "drop", "unit", "span", "smallest")
 
 
 class _MoveSizes(ctypes.Structure):
-    _fields_ = (
-        *((name, ctypes.c_double) for name in CONSTANTS),
-        *((name, ctypes.c_int64) for name in ("steps", "neurons", "members", "rows", "events")),
-        *((name, ctypes.c_int) for name in ("reset", "threads")),
-    )
+    _fields_ = fields(REAL, " ".join(CONSTANTS), WHOLE, "steps neurons members rows events", INT, "reset threads")
 
 
 @dataclass(frozen=True)
@@ -47,13 +43,6 @@ class CompiledMoves:
 
     functions: ctypes.CDLL
 
-    @staticmethod
-    def of(functions: ctypes.CDLL) -> "CompiledMoves":
-        """Return the kernel of functions whose arguments are declared."""
-        functions.move_sums.argtypes = [ctypes.c_void_p] * 4
-        functions.move_sums.restype = ctypes.c_int
-        return CompiledMoves(functions)
-
     def sums(
         self, layer: MovingLayer, constants: tuple[float, ...], reset: str, rows: Tensor
     ) -> tuple[Tensor, Tensor]:
@@ -79,4 +68,4 @@ class CompiledMoves:
 @lru_cache
 def moves_kernel() -> CompiledMoves:
     """Return the kernel."""
-    return load("moves", torch.float64, CompiledMoves.of)
+    return load("moves", torch.float64, CompiledMoves)

@@ -7,28 +7,16 @@ from functools import lru_cache
 import torch
 from torch import Tensor
 
-from .loading import address, load
+from .loading import INT, REAL, WHOLE, address, fields, load, pointers
+
+ARRAYS = 8
+"""Of a graph in paths.c; the last two may be missing."""
 
 
 class _PathSizes(ctypes.Structure):
     """The struct Sizes in paths.c."""
 
-    _fields_ = (
-        *((name, ctypes.c_double) for name in ("decay", "slope_decay", "surely", "perhaps")),
-        *((name, ctypes.c_int64) for name in ("steps", "pairs")),
-        ("threads", ctypes.c_int),
-    )
-
-
-class _PathGraph(ctypes.Structure):
-    _fields_ = tuple(
-        (name, ctypes.c_void_p)
-        for name in ("lower", "upper", "low", "high", "edges", "ends", "start_low", "start_high")
-    )
-
-
-class _PathAnswer(ctypes.Structure):
-    _fields_ = tuple((name, ctypes.c_void_p) for name in ("values", "spikes", "currents"))
+    _fields_ = fields(REAL, "decay slope_decay surely perhaps", WHOLE, "steps pairs", INT, "threads")
 
 
 @dataclass(frozen=True)
@@ -57,13 +45,6 @@ class CompiledPaths:
 
     functions: ctypes.CDLL
 
-    @staticmethod
-    def of(functions: ctypes.CDLL) -> "CompiledPaths":
-        """Return the kernel of functions whose arguments are declared."""
-        functions.shortest.argtypes = [ctypes.c_void_p] * 5
-        functions.shortest.restype = ctypes.c_int
-        return CompiledPaths(functions)
-
     def least(self, graphs: PackedGraphs, costs: Tensor, prices: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Return min over paths of Σ_t costs[t]·s[t] − Σ_t prices[t]·c[t], and the spikes and currents there.
 
@@ -78,10 +59,9 @@ class CompiledPaths:
         steps, pairs = costs.shape
         values, spikes, currents = costs.new_empty(pairs), torch.empty_like(costs), torch.empty_like(costs)
         sizes = _PathSizes(*graphs.constants, steps, pairs, torch.get_num_threads())
-        arrays = _PathGraph(*map(address, graphs.arrays))
-        answer = _PathAnswer(*map(address, (values, spikes, currents)))
-        given = (ctypes.byref(sizes), ctypes.byref(arrays), address(costs), address(prices))
-        if self.functions.shortest(*given, ctypes.byref(answer)):
+        arrays = pointers([*graphs.arrays, *[None] * (ARRAYS - len(graphs.arrays))])
+        given = (ctypes.byref(sizes), arrays, address(costs), address(prices))
+        if self.functions.shortest(*given, pointers((values, spikes, currents))):
             raise MemoryError("paths: no memory for the segments of a priced graph")
         return values, spikes, currents
 
@@ -89,4 +69,4 @@ class CompiledPaths:
 @lru_cache
 def paths_kernel() -> CompiledPaths:
     """Return the kernel."""
-    return load("paths", torch.float64, CompiledPaths.of)
+    return load("paths", torch.float64, CompiledPaths)

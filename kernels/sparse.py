@@ -7,17 +7,13 @@ from functools import lru_cache
 import torch
 from torch import Tensor
 
-from .loading import address, load
+from .loading import INT, REAL, WHOLE, address, fields, load
 
 
 class _SparseShapes(ctypes.Structure):
     """The struct Shapes in sparse.c."""
 
-    _fields_ = (
-        ("share", ctypes.c_double),
-        *((name, ctypes.c_int64) for name in ("rows", "inputs", "outputs")),
-        ("threads", ctypes.c_int),
-    )
+    _fields_ = fields(REAL, "share", WHOLE, "rows inputs outputs", INT, "threads")
 
 
 @dataclass(frozen=True)
@@ -25,12 +21,6 @@ class CompiledSparse:
     """sparse.c, loaded for one floating-point type. All tensors are contiguous."""
 
     functions: ctypes.CDLL
-
-    @staticmethod
-    def of(functions: ctypes.CDLL) -> "CompiledSparse":
-        """Return the kernel of functions whose arguments are declared."""
-        functions.transposed_product.argtypes = [ctypes.c_void_p] * 4
-        return CompiledSparse(functions)
 
     def transposed_product(self, grad: Tensor, signal: Tensor, share: float) -> Tensor | None:
         """Return Gᵀ·X, (outputs, inputs), of G, (rows, outputs), and X, (rows, inputs); None where X is too full.
@@ -50,4 +40,4 @@ class CompiledSparse:
 @lru_cache
 def sparse_kernel(dtype: torch.dtype) -> CompiledSparse:
     """Return the kernel for a floating-point type."""
-    return load("sparse", dtype, CompiledSparse.of)
+    return load("sparse", dtype, CompiledSparse)

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from .loading import RESETS, address
+from .loading import INT, REAL, RESETS, WHOLE, address, fields, pointers
 
 Pair = tuple[Tensor | None, Tensor | None]
 """Two tensors that are filled, or that nobody asks for."""
@@ -15,19 +15,7 @@ Pair = tuple[Tensor | None, Tensor | None]
 class SpikesLayer(ctypes.Structure):
     """The struct Layer in spikes.c."""
 
-    _fields_ = (
-        *((name, ctypes.c_double) for name in ("decay", "surely", "perhaps", "drop")),
-        *((name, ctypes.c_int) for name in ("reset", "threads")),
-        *((name, ctypes.c_int64) for name in ("steps", "size", "current_stride")),
-    )
-
-
-class _SpikesCurrent(ctypes.Structure):
-    _fields_ = tuple((name, ctypes.c_void_p) for name in ("middle", "radius"))
-
-
-class _SpikesFilled(ctypes.Structure):
-    _fields_ = tuple((name, ctypes.c_void_p) for name in ("middle", "radius", "fewest", "most"))
+    _fields_ = fields(REAL, "decay surely perhaps drop", INT, "reset threads", WHOLE, "steps size current_stride")
 
 
 @dataclass(frozen=True)
@@ -40,27 +28,15 @@ class CompiledSpikes:
 
     functions: ctypes.CDLL
 
-    @staticmethod
-    def of(functions: ctypes.CDLL) -> "CompiledSpikes":
-        """Return the kernel of functions whose arguments are declared."""
-        pointer = ctypes.c_void_p
-        functions.interval_spikes.argtypes = [pointer] * 3
-        functions.graph_spikes.argtypes = [pointer] * 4
-        functions.table_spikes.argtypes = [pointer, pointer, ctypes.c_int64, *[pointer] * 5]
-        functions.interval_spikes.restype = functions.table_spikes.restype = None
-        return CompiledSpikes(functions)
-
     def interval(self, layer: SpikesLayer, current: tuple[Tensor, Tensor], steps: Pair, sums: Pair) -> None:
         """Fill the steps, and the fewest and most spikes, of the interval recursion."""
-        given, filled = _SpikesCurrent(*map(address, current)), _SpikesFilled(*map(address, (*steps, *sums)))
-        self.functions.interval_spikes(ctypes.byref(layer), ctypes.byref(given), ctypes.byref(filled))
+        self.functions.interval_spikes(ctypes.byref(layer), pointers(current), pointers((*steps, *sums)))
 
     def graph(
         self, layer: SpikesLayer, current: tuple[Tensor, Tensor], row: Tensor | None, steps: Pair, sums: Pair
     ) -> None:
         """Fill the steps of the graph of a hard reset, and the ends of Σ_t row[t]·s[t] over its paths."""
-        given, filled = _SpikesCurrent(*map(address, current)), _SpikesFilled(*map(address, (*steps, *sums)))
-        arguments = (ctypes.byref(layer), ctypes.byref(given), address(row), ctypes.byref(filled))
+        arguments = (ctypes.byref(layer), pointers(current), address(row), pointers((*steps, *sums)))
         if self.functions.graph_spikes(*arguments):
             raise MemoryError("graph: no memory for its nodes")
 
@@ -75,9 +51,8 @@ class CompiledSpikes:
                 from i to j may be, (T, R, R).
             steps: what is filled.
         """
-        given, filled = _SpikesCurrent(*map(address, current)), _SpikesFilled(*map(address, steps), None, None)
-        known = (ctypes.byref(layer), ctypes.byref(given), len(tables[0]), *map(address, tables))
-        self.functions.table_spikes(*known, ctypes.byref(filled))
+        known = (ctypes.byref(layer), pointers(current), WHOLE(len(tables[0])), *map(address, tables))
+        self.functions.table_spikes(*known, pointers((*steps, None, None)))
 
 
 def spikes_layer(

@@ -8,7 +8,7 @@ from functools import lru_cache
 import torch
 from torch import Tensor
 
-from .loading import RESETS, address, load
+from .loading import INT, POINTER, REAL, RESETS, WHOLE, address, fields, load, pointers
 
 LANES = 8
 """Neurons are filled up to a multiple of so many."""
@@ -17,35 +17,22 @@ STATES = 8
 AT_ONCE = 1 << 28
 """Products of the rows that are walked before it is asked whether the time is up: about .2 s."""
 
-_POINTER, _REAL, _WHOLE = ctypes.c_void_p, ctypes.c_double, ctypes.c_int64
 CONSTANTS = ("decay", "surely", "perhaps", "drop", "span", "unit", "smallest")
 SYNAPSES = ("synapse_unit", "synapse_smallest", "sum_error")
 
 
 class _WalkedMap(ctypes.Structure):
-    _fields_ = (
-        *((name, _POINTER) for name in ("weights", "bias", "most", "errors")),
-        *((name, _REAL) for name in ("lost", "filter")),
-    )
+    _fields_ = fields(POINTER, "weights bias most errors", REAL, "lost filter")
 
 
 class _WalkedLayer(ctypes.Structure):
-    _fields_ = (
-        ("map", _WalkedMap),
-        ("feedback", _WalkedMap),
-        ("scale", _POINTER),
-        *((name, _REAL) for name in (*CONSTANTS, *SYNAPSES)),
-        *((name, _WHOLE) for name in ("inputs", "size", "lanes")),
-        ("reset", ctypes.c_int),
-    )
+    _fields_ = fields(
+        _WalkedMap, "map feedback", POINTER, "scale", REAL, " ".join((*CONSTANTS, *SYNAPSES))
+    ) + fields(WHOLE, "inputs size lanes", INT, "reset")
 
 
 class _WalkSizes(ctypes.Structure):
-    _fields_ = (
-        *((name, _WHOLE) for name in ("steps", "entering", "rows", "layers", "marks")),
-        ("tame", _REAL),
-        ("threads", ctypes.c_int),
-    )
+    _fields_ = fields(WHOLE, "steps entering rows layers marks", REAL, "tame", INT, "threads")
 
 
 @dataclass(frozen=True)
@@ -125,13 +112,6 @@ class CompiledWalks:
 
     functions: ctypes.CDLL
 
-    @staticmethod
-    def of(functions: ctypes.CDLL) -> "CompiledWalks":
-        """Return the kernel of functions whose arguments are declared."""
-        functions.walk.argtypes = [_POINTER] * 4
-        functions.walk.restype = ctypes.c_int
-        return CompiledWalks(functions)
-
     def walk(
         self,
         layers: Sequence[WalkLayer],
@@ -168,9 +148,8 @@ class CompiledWalks:
             sizes = _WalkSizes(
                 steps, x.shape[1], len(x), len(layers), said.shape[1], tame, torch.get_num_threads()
             )
-            given = (_POINTER * 2)(address(x), address(said))
-            found = (_POINTER * 3)(*(address(tensor[own]) for tensor in (certain, possible, opened)))
-            failed = self.functions.walk(ctypes.byref(sizes), packed, given, found)
+            found = pointers([tensor[own] for tensor in (certain, possible, opened)])
+            failed = self.functions.walk(ctypes.byref(sizes), packed, pointers((x, said)), found)
             if failed & 1:
                 raise MemoryError("walks: no memory for the states of a row")
             if failed:
@@ -188,4 +167,4 @@ def _packed(entering: WalkMap, feedback: WalkMap | None, layer: WalkLayer) -> _W
 @lru_cache
 def walks_kernel() -> CompiledWalks:
     """Return the kernel."""
-    return load("walks", torch.float64, CompiledWalks.of)
+    return load("walks", torch.float64, CompiledWalks)

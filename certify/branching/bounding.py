@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
-from ...kernels.search.climb import ClimbSettings, Proposal, ProvenNodes
+from ...kernels.climb import ClimbSettings, Proposal, ProvenNodes
 from ...models.constants import at_least, real, reals, settle
 from ..bounds.prices.price_search import Ascent, pair_prices
 from ..bounds.prices.prices import Evaluation, PricedProblem, Specifications

@@ -16,7 +16,7 @@ from typing import TypeVar
 import torch
 from torch import Tensor
 
-from ...kernels.search.climb import (
+from ...kernels.climb import (
     ClimbSettings,
     CompiledClimb,
     FirstTable,

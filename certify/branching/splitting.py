@@ -15,7 +15,7 @@ a graph at the first step where s and s* differ. The features of a rate code are
 import torch
 from torch import Tensor
 
-from ...kernels.search.climb import Proposal
+from ...kernels.climb import Proposal
 from ...models.networks import Trace
 from ..bounds.prices.priced_layer import Least, PricedLayer
 from ..bounds.prices.prices import Evaluation, PricedProblem

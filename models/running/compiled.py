@@ -46,7 +46,7 @@ def library(dtype: torch.dtype) -> CompiledMembrane:
 
 @lru_cache
 def _library(dtype: torch.dtype, rounds: str) -> CompiledMembrane:
-    return load("membrane", dtype, CompiledMembrane.of, rounds)
+    return load("membrane", dtype, CompiledMembrane, rounds)
 
 
 @lru_cache

@@ -15,7 +15,7 @@ from spikecert.certify.bounds.signals.box import Box, Spread
 from spikecert.certify.bounds.signals.membrane import Pull
 from spikecert.kernels.bits import BitHeap, BitWindow, CompiledBits, LayerConstants
 from spikecert.kernels.moves import CompiledMoves, MovingLayer
-from spikecert.kernels.search.ranges import Adam
+from spikecert.kernels.ranges import Adam
 from spikecert.models.rules import Leaky
 from spikecert.models.running import compiled, sparse
 

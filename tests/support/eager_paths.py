@@ -12,7 +12,7 @@ from spikecert.certify.bounds.prices.stages import Staged
 from spikecert.certify.bounds.trains.train_graph import slope_decay
 from spikecert.certify.branching.nodes.decisions import RowRanges, root
 from spikecert.certify.branching.nodes.trimming import trim_rows
-from spikecert.kernels.search.climb import ProvenNodes
+from spikecert.kernels.climb import ProvenNodes
 
 
 def shortest(graph: PricedGraph, costs: Tensor, prices: Tensor) -> tuple[Tensor, Tensor, Tensor]:

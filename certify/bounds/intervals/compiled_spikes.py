@@ -4,7 +4,6 @@ Each number is what torch's operations compute, bit by bit: of its two variants 
 + I as torch does here (`models.running.compiled.variant`).
 """
 
-import ctypes
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -25,34 +24,29 @@ class SpikesKernel:
 
     compiled: CompiledSpikes
 
-    @staticmethod
-    def of(functions: ctypes.CDLL) -> "SpikesKernel":
-        """Return the kernel of the functions of spikes.c."""
-        return SpikesKernel(CompiledSpikes.of(functions))
-
     def interval_steps(self, pull: Pull, rule: Leaky) -> Spread:
         """Return what each step's spike may be, as middle and radius: exactly 0, ½ or 1 each."""
-        steps = _empty(pull)
-        self.compiled.interval(*_known(pull, rule), (steps.middle, steps.radius), (None, None))
-        return steps
+        steps = _empty(pull, pull.num_steps)
+        self.compiled.interval(*_known(pull, rule), steps, (None, None))
+        return Spread(*_back(pull, steps))
 
     def interval_counts(self, pull: Pull, rule: Leaky) -> Box:
         """Return the fewest and the most spikes, (batch, ...)."""
-        fewest, most = pull.current.middle.new_empty((2, *pull.current.middle.shape[1:]))
-        self.compiled.interval(*_known(pull, rule), (None, None), (fewest, most))
-        return Box(fewest, most)
+        ends = _empty(pull)
+        self.compiled.interval(*_known(pull, rule), (None, None), ends)
+        return Box(*_back(pull, ends))
 
     def graph_steps(self, pull: Pull, rule: Leaky) -> Spread:
         """Return the steps of the graph of a hard reset."""
-        steps = _empty(pull)
-        self.compiled.graph(*_known(pull, rule), None, (steps.middle, steps.radius), (None, None))
-        return steps
+        steps = _empty(pull, pull.num_steps)
+        self.compiled.graph(*_known(pull, rule), None, steps, (None, None))
+        return Spread(*_back(pull, steps))
 
     def graph_paths(self, pull: Pull, rule: Leaky, row: Tensor) -> Box:
         """Return the least and the greatest Σ_t row[t]·s[t] of any path, (batch, ...)."""
-        lower, upper = pull.current.middle.new_empty((2, *pull.current.middle.shape[1:]))
-        self.compiled.graph(*_known(pull, rule), row.contiguous(), (None, None), (lower, upper))
-        return Box(lower, upper)
+        ends = _empty(pull)
+        self.compiled.graph(*_known(pull, rule), row.cpu().contiguous(), (None, None), ends)
+        return Box(*_back(pull, ends))
 
     def table_steps(self, pull: Pull, rule: Leaky, ends: Box, steps: Spread) -> Spread:
         """Return each neuron's steps under the constant current of `pull`.
@@ -62,21 +56,28 @@ class SpikesKernel:
             ends: the ends of the table's rows, (R,).
             steps: what each step is if the rows from i to j may be, (T, R, R).
         """
-        filled = _empty(pull)
-        tables = tuple(tensor.contiguous() for tensor in (ends.lower, ends.upper, steps.middle, steps.radius))
-        self.compiled.table(*_known(pull, rule), tables, (filled.middle, filled.radius))
-        return filled
+        filled = _empty(pull, pull.num_steps)
+        tables = tuple(each.cpu().contiguous() for each in (ends.lower, ends.upper, steps.middle, steps.radius))
+        self.compiled.table(*_known(pull, rule), tables, filled)
+        return Spread(*_back(pull, filled))
 
 
 @lru_cache
 def spikes_kernel(dtype: torch.dtype) -> SpikesKernel:
     """Return the kernel that rounds λ·u + I as torch does here."""
-    return load("spikes", dtype, SpikesKernel.of, variant(dtype))
+    return SpikesKernel(load("spikes", dtype, CompiledSpikes, variant(dtype)))
 
 
-def _empty(pull: Pull) -> Spread:
-    shape = (pull.num_steps, *pull.current.middle.shape[1:])
-    return Spread(*pull.current.middle.new_empty((2, *shape)))
+def _empty(pull: Pull, *steps: int) -> tuple[Tensor, Tensor]:
+    """Return two tensors to be filled, (batch, ...) or (T, batch, ...)."""
+    middle = pull.current.middle
+    lower, upper = torch.empty((2, *steps, *middle.shape[1:]), dtype=middle.dtype)
+    return lower, upper
+
+
+def _back(pull: Pull, filled: tuple[Tensor, Tensor]) -> tuple[Tensor, Tensor]:
+    """Return what was filled, where the currents are."""
+    return filled[0].to(pull.current.middle.device), filled[1].to(pull.current.middle.device)
 
 
 def _known(pull: Pull, rule: Leaky) -> tuple[SpikesLayer, tuple[Tensor, Tensor]]:

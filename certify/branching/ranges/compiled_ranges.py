@@ -6,7 +6,7 @@ order of sums, which the error paid there allows.
 
 from torch import Tensor
 
-from ....kernels.search.ranges import Adam, ranges_kernel
+from ....kernels.ranges import Adam, ranges_kernel
 from ...bounds.signals.box import Box
 from .first_layer import FirstLayer
 from .slabs import narrowed

@@ -6,7 +6,7 @@ from functools import cached_property
 import torch
 from torch import Tensor
 
-from ....kernels.search.ranges import NarrowedLayer
+from ....kernels.ranges import NarrowedLayer
 from ...bounds.prices.stages import Staged
 from ...bounds.signals.signals import InputSignal
 from ...bounds.trains.forms import TrainRows

@@ -9,8 +9,7 @@ time. It chooses, and proves nothing.
 import torch
 from torch import Tensor
 
-from ....kernels.search.foresight import CutRows, foresight_kernel
-from ....kernels.search.ranges import Adam
+from ....kernels.ranges import Adam, CutRows, ranges_kernel
 from ...bounds.trains.forms import TrainRows
 from .first_layer import FirstLayer
 
@@ -48,7 +47,7 @@ def best_cuts(
     count = len(rows.low)
     for part in torch.arange(len(samples)).split(max(1, MOST_NUMBERS // (count * split.shape[1]))):
         given = (tensor[part] for tensor in (samples, ends.lower, ends.upper, split, chosen))
-        sides = foresight_kernel().foresee(layer.packed, tuple(given), rows.of(part), adam)
+        sides = ranges_kernel().foresee(layer.packed, tuple(given), rows.of(part), adam)
         worth = _worth(*sides) * weights[part, :, None]
         place = torch.arange(count)
         inside = (rows.first[part, :, None] <= place) & (place < rows.last[part, :, None])

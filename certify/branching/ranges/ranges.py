@@ -26,7 +26,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from ....kernels.search.ranges import Adam
+from ....kernels.ranges import Adam
 from ....models.constants import at_least, real, reals, settle
 from ...bounds.signals.box import Box
 from ...bounds.trains.forms import TrainRows

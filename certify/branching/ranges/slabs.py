@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from ....kernels.search.ranges import Adam, ranges_kernel
+from ....kernels.ranges import Adam, ranges_kernel
 from ...bounds.signals.box import Box
 from .first_layer import FirstLayer
 

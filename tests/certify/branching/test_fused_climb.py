@@ -24,7 +24,7 @@ from spikecert.certify.branching.nodes.trimming import trim_rows
 from spikecert.certify.branching.question import MarginQuestion
 from spikecert.certify.branching.ranges.ranges import RangeSearch
 from spikecert.certify.perturbations import Perturbation
-from spikecert.kernels.search.climb import ClimbSettings, CompiledClimb, Proposal, proof_kernel
+from spikecert.kernels.climb import ClimbSettings, CompiledClimb, Proposal, proof_kernel
 from spikecert.models import DLIF
 from support.eager_paths import proven
 from support.examples import examples

@@ -195,7 +195,7 @@ def test_the_variant_is_that_which_rounds_as_torch_does(
 
 def other_rounding(fuses: bool, current, scale, initial, dynamics, potentials, spikes, final) -> None:
     """Fill what the probe asks for as torch would that rounds λ·u + I the other way."""
-    kernel = load("membrane", current.dtype, CompiledMembrane.of, "apart" if fuses else "fused")
+    kernel = load("membrane", current.dtype, CompiledMembrane, "apart" if fuses else "fused")
     kernel.forward(layer_of(current, dynamics, len(spikes)), current, scale, initial, potentials, spikes, final)
 
 

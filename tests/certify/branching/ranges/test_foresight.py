@@ -15,7 +15,7 @@ from spikecert.certify.branching.ranges import foresight
 from spikecert.certify.branching.ranges.first_layer import FirstLayer
 from spikecert.certify.branching.ranges.ranges import RangeSearch
 from spikecert.certify.branching.search import Search
-from spikecert.kernels.search.foresight import CutRows, foresight_kernel
+from spikecert.kernels.ranges import CutRows, ranges_kernel
 from spikecert.testing import Case, cases
 from support.examples import examples
 
@@ -54,7 +54,7 @@ def test_no_cut_decides_what_runs_leave_open(case: Case, seed: int):
     score = torch.rand(found.first.shape, generator=generator, dtype=torch.float64)
     rows, ends, chosen = foresight.cut_rows(found, score), found.currents, found.first < found.last
     nodes = torch.arange(len(score)), ends.lower, ends.upper, split, chosen
-    below, above = foresight_kernel().foresee(layer.packed, nodes, rows, ADAM)
+    below, above = ranges_kernel().foresee(layer.packed, nodes, rows, ADAM)
     before = rows.opened[found.first, found.last]
     currents = inputs @ layer.matrix.T + layer.bias  # (400, batch, n); NaN where other rows are left
     slack = 1e-4 * (1.0 + currents.nan_to_num().abs().amax())

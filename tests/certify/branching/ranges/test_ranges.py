@@ -20,7 +20,7 @@ from spikecert.certify.branching.ranges.compiled_ranges import narrowed_by
 from spikecert.certify.branching.ranges.first_layer import FirstLayer
 from spikecert.certify.branching.ranges.ranges import RangeSearch
 from spikecert.certify.perturbations import Perturbation
-from spikecert.kernels.search.ranges import Adam, ranges_kernel
+from spikecert.kernels.ranges import Adam, ranges_kernel
 from spikecert.testing import Case, cases, points
 from support.eager import multipliers
 from support.examples import examples

@@ -1,14 +1,15 @@
-"""ranges.c: what the slabs that decided trains cut from an input set say of other currents."""
+"""ranges.c: what slabs that decided trains cut from an input set say of other currents, and what splits decide."""
 
 import ctypes
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
+from typing import Any
 
 import torch
 from torch import Tensor
 
-from ..loading import address, load
+from .loading import INT, POINTER, REAL, WHOLE, address, fields, load, parts, pointers
 
 TOGETHER = 8
 """Inputs that ranges.c takes at once."""
@@ -20,33 +21,18 @@ Adam = tuple[int, float, tuple[float, float]]
 class _RangeSlabs(ctypes.Structure):
     """The struct Slabs in ranges.c."""
 
-    _fields_ = (
-        *((name, ctypes.c_double) for name in ("rate", "momentum", "momentum_squares")),
-        *((name, ctypes.c_int64) for name in ("iterations", "nodes", "aims", "slabs", "inputs")),
-        ("threads", ctypes.c_int),
-    )
+    _fields_ = fields(
+        REAL, "rate momentum momentum_squares", WHOLE, "iterations nodes aims slabs inputs"
+    ) + fields(INT, "threads")
+
+
+_LAYER = "weights bias slack size lower upper low high"
 
 
 class _RangeLayer(ctypes.Structure):
     """The struct Layer in ranges.c."""
 
-    _fields_ = (
-        *(
-            (name, ctypes.c_void_p)
-            for name in ("weights", "bias", "slack", "size", "lower", "upper", "low", "high")
-        ),
-        ("neurons", ctypes.c_int64),
-        ("error", ctypes.c_double),
-    )
-
-
-class _RangeNodes(ctypes.Structure):
-    """The struct Nodes in ranges.c."""
-
-    _fields_ = tuple(
-        (name, ctypes.c_void_p)
-        for name in ("sample", "row_low", "row_high", "split", "chosen", "least", "most", "empty")
-    )
+    _fields_ = fields(POINTER, _LAYER, WHOLE, "neurons", REAL, "error")
 
 
 @dataclass(frozen=True)
@@ -71,19 +57,40 @@ class NarrowedLayer:
     error: float
 
 
+class _Cuts(ctypes.Structure):
+    """The struct Cuts in ranges.c."""
+
+    _fields_ = fields(POINTER, "first last worth row_low row_high opened below above", WHOLE, "rows")
+
+
+@dataclass(frozen=True)
+class CutRows:
+    """The rows of a first layer's table in N nodes: n neurons, R rows.
+
+    Attributes:
+        first, last: the rows that each neuron has, (N, n), int64.
+        worth: of a spike of each neuron that is decided, (N, n), float64.
+        low, high: ends of the rows, (R,).
+        opened: how many spikes are open where rows a..b are left, (R, R).
+    """
+
+    first: Tensor
+    last: Tensor
+    worth: Tensor
+    low: Tensor
+    high: Tensor
+    opened: Tensor
+
+    def of(self, nodes: Tensor) -> "CutRows":
+        """Return those of some nodes."""
+        return replace(self, first=self.first[nodes], last=self.last[nodes], worth=self.worth[nodes])
+
+
 @dataclass(frozen=True)
 class CompiledRanges:
     """ranges.c, loaded."""
 
     functions: ctypes.CDLL
-
-    @staticmethod
-    def of(functions: ctypes.CDLL) -> "CompiledRanges":
-        """Return the kernel of functions whose arguments are declared."""
-        functions.multipliers.argtypes = [ctypes.c_void_p] * 6
-        functions.narrow.argtypes = [ctypes.c_void_p] * 3
-        functions.multipliers.restype = functions.narrow.restype = ctypes.c_int
-        return CompiledRanges(functions)
 
     def multipliers(self, rows: Tensor, ends: tuple[Tensor, Tensor], aims: Tensor, adam: Adam) -> Tensor:
         """Return good multipliers of each aim, (N, A, K).
@@ -117,24 +124,43 @@ class CompiledRanges:
         held = [tensor.contiguous() for tensor in nodes]
         low = held[1]
         found = torch.empty_like(low), torch.empty_like(low), torch.empty(len(low), dtype=torch.bool)
-        if self.functions.narrow(*map(ctypes.byref, packed_ranges(layer, held, found, adam))):
+        if self.functions.narrow(*_packed(layer, held, found, adam)):
             raise MemoryError("ranges: no memory for the slabs of a node")
         return found
 
+    def foresee(
+        self, layer: NarrowedLayer, nodes: tuple[Tensor, ...], rows: CutRows, adam: Adam
+    ) -> tuple[Tensor, Tensor]:
+        """Return what rows up to r would decide of a node, and what those behind r would, (N, n, R) each.
 
-def packed_ranges(
+        Args:
+            layer: of the samples.
+            nodes: as in `narrow`; those that are chosen there are aims and may be cut here.
+            rows: of the same nodes.
+            adam: as there.
+        """
+        held = [tensor.contiguous() for tensor in nodes]
+        tensors = parts(rows)
+        below, above = (torch.zeros(*rows.first.shape, len(rows.low), dtype=torch.float64) for _ in range(2))
+        cuts = _Cuts(*map(address, (*tensors, below, above)), len(rows.low))
+        if self.functions.foresee(*_packed(layer, held, (None, None, None), adam), ctypes.byref(cuts)):
+            raise MemoryError("foresight: no memory for the cuts of a node")
+        return below, above
+
+
+def _packed(
     layer: NarrowedLayer, nodes: Sequence[Tensor], found: tuple[Tensor | None, ...], adam: Adam
-) -> tuple[ctypes.Structure, ...]:
-    """Return the structs Slabs, Layer and Nodes of contiguous tensors, which must live as long as the call."""
+) -> tuple[Any, ...]:
+    """Return where Slabs, Layer and Nodes of contiguous tensors lie, which must live as long as the call."""
     iterations, rate, momenta = adam
     (count, neurons), inputs = nodes[1].shape, layer.weights.shape[1]
     slabs = _RangeSlabs(rate, *momenta, iterations, count, 0, 0, inputs, torch.get_num_threads())
-    names = [field[0] for field in _RangeLayer._fields_ if field[1] is ctypes.c_void_p]
-    known = [address(getattr(layer, name)) for name in names]
-    return slabs, _RangeLayer(*known, neurons, layer.error), _RangeNodes(*map(address, (*nodes, *found)))
+    known = [address(getattr(layer, name)) for name in _LAYER.split()]
+    packed = _RangeLayer(*known, neurons, layer.error)
+    return ctypes.byref(slabs), ctypes.byref(packed), pointers((*nodes, *found))
 
 
 @lru_cache
 def ranges_kernel() -> CompiledRanges:
     """Return the kernel."""
-    return load("ranges", torch.float32, CompiledRanges.of)
+    return load("ranges", torch.float32, CompiledRanges)

@@ -8,51 +8,37 @@ from functools import lru_cache
 import torch
 from torch import Tensor
 
-from ..loading import RESETS, address, load
-
-_POINTER, _REAL, _WHOLE, _INT = ctypes.c_void_p, ctypes.c_double, ctypes.c_int64, ctypes.c_int
-
-
-def _named(kind: type, *names: str) -> tuple[tuple[str, type], ...]:
-    return tuple((name, kind) for name in names)
+from .loading import INT, POINTER, REAL, RESETS, WHOLE, address, fields, load
 
 
 class _ClimbNeuron(ctypes.Structure):
-    _fields_ = _named(_REAL, "decay", "threshold", "drop") + _named(_INT, "reset", "strict")
+    _fields_ = fields(REAL, "decay threshold drop", INT, "reset strict")
+
+
+_TABLE = "weights bias row_low row_high trains lower upper slack box_low box_high first last split scale"
 
 
 class _ClimbTable(ctypes.Structure):
-    _fields_ = (
-        *_named(_POINTER, "weights", "bias", "row_low", "row_high", "trains", "lower", "upper", "slack"),
-        *_named(_POINTER, "box_low", "box_high", "first", "last", "split", "scale"),
-        *_named(_REAL, "lasting"),
-        ("neuron", _ClimbNeuron),
-        *_named(_WHOLE, "neurons", "inputs", "rows"),
-    )
+    _fields_ = fields(POINTER, _TABLE, REAL, "lasting", _ClimbNeuron, "neuron", WHOLE, "neurons inputs rows")
+
+
+_LATER = "weights bias lower upper slack certain possible low high edges ends start_low start_high scale"
 
 
 class _ClimbLater(ctypes.Structure):
-    _fields_ = (
-        *_named(_POINTER, "weights", "bias", "lower", "upper", "slack", "certain", "possible"),
-        *_named(_POINTER, "low", "high", "edges", "ends", "start_low", "start_high", "scale"),
-        *_named(_REAL, "lasting", "slope_decay", "surely", "perhaps"),
-        ("neuron", _ClimbNeuron),
-        *_named(_WHOLE, "neurons", "sources"),
-    )
+    _fields_ = fields(
+        POINTER, _LATER, REAL, "lasting slope_decay surely perhaps", _ClimbNeuron, "neuron"
+    ) + fields(WHOLE, "neurons sources")
 
 
 class _ClimbSizes(ctypes.Structure):
-    _fields_ = (
-        *_named(_REAL, "rate", "memory", "momentum", "momentum_squares", "enough"),
-        *_named(_WHOLE, "iterations", "steps", "later", "batch", "nodes"),
-        *_named(_INT, "threads"),
+    _fields_ = fields(REAL, "rate memory momentum momentum_squares enough") + fields(
+        WHOLE, "iterations steps later batch nodes", INT, "threads"
     )
 
 
 class _ClimbNodes(ctypes.Structure):
-    _fields_ = _named(
-        _POINTER, "sample", "costs", "constant", "prices", "best", "inputs", "score", "currents", "believed"
-    )
+    _fields_ = fields(POINTER, "sample costs constant prices best inputs score currents believed")
 
 
 @dataclass(frozen=True)
@@ -177,13 +163,6 @@ class CompiledClimb:
 
     functions: ctypes.CDLL
 
-    @staticmethod
-    def of(functions: ctypes.CDLL) -> "CompiledClimb":
-        """Return the kernel of functions whose arguments are declared."""
-        functions.climb_nodes.argtypes = [_POINTER] * 4
-        functions.climb_nodes.restype = _INT
-        return CompiledClimb(functions)
-
     def climb(
         self,
         settings: ClimbSettings,
@@ -234,7 +213,7 @@ class ProvenNodes:
 
 
 class _ProofGiven(ctypes.Structure):
-    _fields_ = (*_named(_REAL, "error", "level"), *_named(_POINTER, "lowest", "highest"))
+    _fields_ = fields(REAL, "error level", POINTER, "lowest highest")
 
 
 @dataclass(frozen=True)
@@ -242,13 +221,6 @@ class CompiledProof:
     """prove.c, loaded."""
 
     functions: ctypes.CDLL
-
-    @staticmethod
-    def of(functions: ctypes.CDLL) -> "CompiledProof":
-        """Return the kernel of functions whose arguments are declared."""
-        functions.prove_nodes.argtypes = [_POINTER] * 5
-        functions.prove_nodes.restype = _INT
-        return CompiledProof(functions)
 
     def prove(
         self,
@@ -314,24 +286,21 @@ class _Kept:
 
     kept: list[object] = field(default_factory=list)
 
-    def address(self, tensor: Tensor | None) -> int | None:
+    def address(self, tensor: Tensor | None) -> ctypes.c_void_p:
         """Return where the numbers of a tensor, made contiguous, lie."""
-        if tensor is None:
-            return None
-        tensor = tensor.contiguous()
+        tensor = None if tensor is None else tensor.contiguous()
         self.kept.append(tensor)
         return address(tensor)
 
     def addresses(self, tensors: Sequence[Tensor]) -> int:
         """Return where an array of such addresses lies."""
-        array = (ctypes.c_void_p * len(tensors))(*map(self.address, tensors))
+        array = (POINTER * len(tensors))(*map(self.address, tensors))
         self.kept.append(array)
         return ctypes.addressof(array)
 
 
 def _table(table: FirstTable, keep: _Kept) -> _ClimbTable:
-    names = (field[0] for field in _ClimbTable._fields_ if field[1] is _POINTER)
-    pointers = (keep.address(getattr(table, name)) for name in names)
+    pointers = (keep.address(getattr(table, name)) for name in _TABLE.split())
     sizes = (*table.weights.shape, len(table.row_low))
     return _ClimbTable(*pointers, table.lasting, table.neuron.packed(), *sizes)
 
@@ -352,10 +321,10 @@ def _later(layer: LaterGraphs, keep: _Kept) -> _ClimbLater:
 @lru_cache
 def climb_kernel(dtype: torch.dtype) -> CompiledClimb:
     """Return the kernel for a floating-point type."""
-    return load("climb", dtype, CompiledClimb.of)
+    return load("climb", dtype, CompiledClimb)
 
 
 @lru_cache
 def proof_kernel() -> CompiledProof:
     """Return the kernel."""
-    return load("prove", torch.float64, CompiledProof.of)
+    return load("prove", torch.float64, CompiledProof)

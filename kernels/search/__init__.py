@@ -1,1 +1,0 @@
-"""Kernels in C of what "complete" searches with: climbs, ranges of first layers, what splits would decide."""
