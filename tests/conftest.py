@@ -37,6 +37,12 @@ LONG = (
 """Files of few tests that take long: they start first, so that no process waits for one of them at the end."""
 
 
+@pytest.fixture(autouse=True)
+def one_thread() -> None:
+    """Whatever the test before has set: a second thread waits longer than it helps."""
+    torch.set_num_threads(1)
+
+
 def pytest_collection_finish() -> None:
     """Leave what was imported and collected out of what is searched for cycles: a tenth of all time otherwise."""
     gc.collect()

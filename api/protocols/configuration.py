@@ -34,7 +34,6 @@ class TrainingSettings(Part):
     schedule: str = "cosine"
     precision: str = "full"
     accumulate: int = 1
-    compiled: bool = False
     augmentation: dict[str, Any] | None = None
     retraction: dict[str, Any] | None = None
 

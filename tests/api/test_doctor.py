@@ -7,8 +7,9 @@ from pathlib import Path
 import pytest
 import torch
 
-from spikecert.certify.branching.ranges import compiled_ranges
 from spikecert.cli import main
+from spikecert.kernels.building import Unit
+from spikecert.runs import health
 from spikecert.runs.health import Symptom, checkup
 
 
@@ -67,10 +68,11 @@ def test_a_missing_package_says_what_it_is_for(monkeypatch: pytest.MonkeyPatch):
 
 
 def test_a_kernel_that_is_missing_says_why(monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(compiled_ranges, "ranges_kernel", lambda: "no C compiler found")
-    found = by_name()["ranges"]
-    assert (found.told, found.good) == ("no C compiler found", False)
-    assert "results are the same" in found.cure
+    monkeypatch.setattr(health, "UNITS", (Unit("nothing", "double", ""),))
+    found = by_name()["libraries"]
+    assert not found.good
+    assert "nothing-double.so does not load" in found.told
+    assert "make setup" in found.cure
 
 
 def test_more_threads_than_cores_are_told(monkeypatch: pytest.MonkeyPatch):

@@ -172,13 +172,6 @@ def test_a_readout_that_overflows_on_its_way_is_unknown(make: Callable[[], Spiki
     assert verdict.status == "unknown"
 
 
-def test_a_kernel_that_is_not_known_is_refused() -> None:
-    network = SpikingNetwork(nn.Linear(2, 3), LIF(), nn.Linear(3, 2), num_steps=2).eval()
-    network.neurons[0].kernel = "odd"
-    with pytest.raises(ValueError, match=r"^kernel: got 'odd', expected one of eager, compiled"):
-        verify(network, torch.rand(1, 2), torch.tensor([0]), LInf(0.1), "trains")
-
-
 def potential_that_spikes_overflow() -> SpikingNetwork:
     last = DLIF(2, 1e-20, reset="none")
     last.input_scale.data = torch.tensor([1e30, 1.0])

@@ -27,15 +27,6 @@ SURROGATES = (Triangle(1.3), Arctan(0.7), Sigmoid())
 TOLERANCE = {torch.float32: 2e-4, torch.float64: 1e-10}
 
 
-@pytest.fixture(scope="module", autouse=True)
-def as_before() -> Iterator[None]:
-    """Give torch its threads back."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
-
-
 @st.composite
 def problems(draw: st.DrawFn) -> tuple[Tensor, Tensor | None, Tensor | None, Dynamics, int]:
     """Currents of any shape, many of them such that potentials meet the threshold exactly."""

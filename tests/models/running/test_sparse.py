@@ -3,7 +3,7 @@
 import copy
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 
 import pytest
 import torch
@@ -23,13 +23,10 @@ NEAR = {torch.float32: 1e-4, torch.float64: 1e-12}
 
 
 @pytest.fixture(autouse=True)
-def all_products_are_worth_it(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+def all_products_are_worth_it(monkeypatch: pytest.MonkeyPatch) -> None:
     """Take small products, too, in two threads."""
     monkeypatch.setattr(sparse, "WORTH", 0)
-    before = torch.get_num_threads()
     torch.set_num_threads(2)
-    yield
-    torch.set_num_threads(before)
 
 
 def drawn(rows: int, inputs: int, outputs: int, share: float, dtype: torch.dtype) -> tuple[Tensor, Tensor]:

@@ -1,7 +1,5 @@
 """The compiled bounds: bitwise what torch's operations compute, for every reset."""
 
-from collections.abc import Iterator
-
 import pytest
 import torch
 from hypothesis import given
@@ -27,15 +25,6 @@ from support.eager import interval_counts, interval_steps
 from support.examples import examples
 
 DTYPES = (torch.float32, torch.float64)
-
-
-@pytest.fixture(scope="module", autouse=True)
-def as_before() -> Iterator[None]:
-    """Give torch its threads back."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
 
 
 def equal(found: Box, expected: Box) -> bool:
