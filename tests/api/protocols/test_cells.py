@@ -36,7 +36,6 @@ def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def smoke(name: str, root: Path, folder: Path) -> protocols.Results:
     options = Options(root, epochs=1, samples=3, train_samples=12, width="1/64", only="DLIF")
-    torch.set_num_threads(1)
     found = protocols.protocol(name)
     asked = found.evaluation.certification
     assert asked is not None

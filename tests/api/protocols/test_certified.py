@@ -84,7 +84,6 @@ def test_fields_and_a_retraction_do_not_go_together(tmp_path: Path) -> None:
 @pytest.mark.slow
 def test_digits_reach_what_they_claim(tmp_path: Path) -> None:
     """A fifth of the epochs, one seed: well above the published loss already."""
-    torch.set_num_threads(1)
     chosen = protocols.protocol("certified-digits")
     quick = chosen.evaluation.model_copy(update={"verifiers": ("trains",), "attacks": ()})
     chosen = chosen.model_copy(update={"evaluation": quick})

@@ -51,7 +51,6 @@ QUICK = Options(epochs=1, samples=10, train_samples=30)
 
 @pytest.fixture
 def small() -> Protocol:
-    torch.set_num_threads(1)
     return parse("small", CONTENT)
 
 

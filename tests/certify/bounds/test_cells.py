@@ -53,6 +53,13 @@ def run(currents: Tensor, rule: Leaky) -> tuple[Tensor, Tensor]:
     return spikes.double(), potentials.double() - rule.drop * spikes.double()
 
 
+def assert_alike(one: CellRanges, other: CellRanges):
+    for field in fields(CellRanges):
+        a, b = getattr(one, field.name), getattr(other, field.name)
+        assert torch.equal(a.lower, b.lower), field.name
+        assert torch.equal(a.upper, b.upper), field.name
+
+
 def holds(box: Box, runs: Tensor) -> None:
     """Check (T, boxes, 1) against (T, boxes, runs)."""
     assert bool((runs >= box.lower).all())
@@ -148,10 +155,7 @@ def test_the_kernel_is_bitwise_torch(decay: float, drop: float, fires_at: str, c
     inflow = cell_trains(signal, rule, SINGLE).inflow
     row = torch.linspace(-1, 1, STEPS).double()
     one, other = (find(inflow, rule, cells, row, 0.9) for find in (cell_ranges, eager_cells.cell_ranges))
-    for field in fields(CellRanges):
-        a, b = getattr(one, field.name), getattr(other, field.name)
-        assert torch.equal(a.lower, b.lower), field.name
-        assert torch.equal(a.upper, b.upper), field.name
+    assert_alike(one, other)
 
 
 @pytest.mark.parametrize("drop", [1.0, 0.3, 1.25])
@@ -175,10 +179,7 @@ def test_counts_are_bitwise_those_of_torch(steps: int, drop: float):
             one, other = (
                 find(inflow, rule, steps + 1, row, 1.0) for find in (cell_ranges, eager_cells.cell_ranges)
             )
-            for field in fields(CellRanges):
-                a, b = getattr(one, field.name), getattr(other, field.name)
-                assert torch.equal(a.lower, b.lower), field.name
-                assert torch.equal(a.upper, b.upper), field.name
+            assert_alike(one, other)
 
 
 def test_counts_that_were_cut_do_not_come_back():
@@ -191,10 +192,7 @@ def test_counts_that_were_cut_do_not_come_back():
     inflow = Inflow(lower, upper, low, high, torch.zeros(16).double(), 1.0, 1.0)
     rule, ones = rule_of(1.0, 1.0, ">="), torch.ones(steps).double()
     one, other = (find(inflow, rule, steps + 1, ones, 1.0) for find in (cell_ranges, eager_cells.cell_ranges))
-    for field in fields(CellRanges):
-        a, b = getattr(one, field.name), getattr(other, field.name)
-        assert torch.equal(a.lower, b.lower), field.name
-        assert torch.equal(a.upper, b.upper), field.name
+    assert_alike(one, other)
     assert float(one.train.upper[22].max()) < 14
 
 

@@ -5,11 +5,8 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from spikecert.certify import LInf
-from spikecert.certify.bounds.intervals.compiled_spikes import SpikesKernel, spikes_kernel
 from spikecert.certify.bounds.intervals.eager_spikes import step_graph
-from spikecert.certify.bounds.intervals.interval import StepSpikes, interval_spikes
-from spikecert.certify.bounds.propagation import margin_bounds
+from spikecert.certify.bounds.intervals.interval import StepSpikes
 from spikecert.certify.bounds.signals.box import Box, Spread
 from spikecert.certify.bounds.signals.membrane import Pull
 from spikecert.certify.bounds.signals.signals import InputSignal, equal_weights
@@ -17,8 +14,8 @@ from spikecert.certify.bounds.trains.step_trains import StepTable, StepTrains
 from spikecert.certify.bounds.trains.train_table import table_like
 from spikecert.certify.bounds.trains.trains import step_spikes
 from spikecert.certify.rounding import Rounding
-from spikecert.models import LIF, mlp
-from spikecert.models.circuit import circuit, leaky_rule
+from spikecert.models import LIF
+from spikecert.models.circuit import leaky_rule
 from spikecert.models.rules import Leaky
 from spikecert.testing import neurons
 from support.eager import interval_counts, interval_steps
@@ -93,22 +90,3 @@ def test_a_current_at_the_very_end_of_a_row_has_the_same_steps(dtype: torch.dtyp
     found = StepTable(pull, leaky_rule(neuron, 6), table)
     assert equal(found.spread().box, found._trains.spread().box)
     assert len(found._trains.last.unique()) > 3
-
-
-def test_the_compiled_kernel_serves_a_whole_network(monkeypatch: pytest.MonkeyPatch):
-    called: list[str] = []
-    assert all(isinstance(spikes_kernel(dtype), SpikesKernel) for dtype in DTYPES)  # probed by now
-    for name in ("interval_steps", "interval_counts", "graph_steps", "graph_paths", "table_steps"):
-        right = getattr(SpikesKernel, name)
-        monkeypatch.setattr(
-            SpikesKernel, name, lambda *a, name=name, right=right: called.append(name) or right(*a)
-        )
-    torch.manual_seed(0)
-    network, inputs = mlp((9, 20, 20, 20, 3), num_steps=5, neuron=LIF(0.9)).eval(), torch.rand(4, 9)
-    labels, box = network(inputs).argmax(1), LInf(0.05).enclosure(inputs)
-    for spikes in (interval_spikes, step_spikes):
-        with torch.no_grad():
-            margin_bounds(circuit(network), box, labels, spikes, quick=True)
-    first, second = called[:3], called[3:]
-    assert first == ["interval_steps", "interval_steps", "interval_counts"]
-    assert second == ["table_steps", "graph_steps", "graph_paths"]

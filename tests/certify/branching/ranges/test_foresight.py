@@ -19,7 +19,7 @@ from spikecert.kernels.ranges import CutRows, ranges_kernel
 from spikecert.testing import Case, cases
 from support.examples import examples
 
-from .test_ranges import asked, first_trains
+from .test_ranges import asked, first_layer, first_trains
 
 ADAM = (8, 0.4, (0.5, 0.7))
 
@@ -96,8 +96,7 @@ def alike() -> MarginQuestion:
 
 def cut(question: MarginQuestion, weights: list[float], cuts: int = 64) -> int | None:
     """Return which neuron is cut, all of the same score."""
-    layer = question._currents
-    assert isinstance(layer, FirstLayer)
+    layer = first_layer(question)
     found = TrainRows(layer.rows.table, layer.rows.first.flatten(1), layer.rows.last.flatten(1))
     one = torch.ones(1, 5, dtype=torch.float64)
     given = torch.zeros(1, dtype=torch.long), found, one == 0, one, one * torch.tensor(weights)
@@ -119,8 +118,7 @@ def test_what_decides_most_is_cut_unless_experience_says_otherwise():
 
 def test_parts_of_many_nodes_are_cut_alike(monkeypatch: pytest.MonkeyPatch):
     question = alike()
-    layer = question._currents
-    assert isinstance(layer, FirstLayer)
+    layer = first_layer(question)
     generator = torch.Generator().manual_seed(0)
     rows = layer.rows
     found = TrainRows(rows.table, *(end.flatten(1).expand(7, -1) for end in (rows.first, rows.last)))

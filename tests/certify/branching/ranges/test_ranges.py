@@ -42,6 +42,13 @@ def first_trains(question: MarginQuestion) -> TableTrains | None:
     return found if isinstance(found, TableTrains) else None
 
 
+def first_layer(question: MarginQuestion) -> FirstLayer:
+    """Return the first layer's currents, where slabs narrow them."""
+    layer = question._currents
+    assert isinstance(layer, FirstLayer)
+    return layer
+
+
 def decided(question: MarginQuestion, spikes: Tensor, chosen: Tensor) -> Nodes:
     """Return a node per sample: the rows from the first to the last with the trains `spikes`, (T, batch, n),
     of the `chosen` neurons, (batch, n)."""
@@ -203,8 +210,7 @@ def test_any_multipliers_give_ranges_that_hold(rate: float, boxed: bool):
     network, inputs, labels = wide(1)
     question = asked(network, inputs, labels, LInf(0.15))
     nodes = decided(question, network.trace(inputs).spikes[0], torch.arange(16).expand(6, 16) < 8)
-    layer = question._currents
-    assert isinstance(layer, FirstLayer)
+    layer = first_layer(question)
     found = nodes.decisions.restrict(first_trains(question))  # pyright: ignore[reportArgumentType]
     assert isinstance(found.trains, TableTrains)
     chosen, adam = torch.ones(6, 16, dtype=torch.bool), (3, rate, (0.5, 0.9))
@@ -237,8 +243,7 @@ def test_multipliers_that_lie_give_ranges_that_hold(lie: float, monkeypatch: pyt
     network, inputs, labels = wide(1)
     question = asked(network, inputs, labels, LInf(0.15))
     nodes = decided(question, network.trace(inputs).spikes[0], torch.arange(16).expand(6, 16) < 8)
-    layer = question._currents
-    assert isinstance(layer, FirstLayer)
+    layer = first_layer(question)
     found = nodes.decisions.restrict(first_trains(question))  # pyright: ignore[reportArgumentType]
     chosen, adam = torch.ones(6, 16, dtype=torch.bool), (3, 0.2, (0.5, 0.9))
 
@@ -261,8 +266,7 @@ def test_compiled_ranges_are_those_of_torch(case: Case, seed: int):
     question = asked(case.network, case.inputs, case.labels, LInf(case.epsilon))
     if case.network.encoding != "direct" or first_trains(question) is None:
         return
-    layer = question._currents
-    assert isinstance(layer, FirstLayer)
+    layer = first_layer(question)
     generator = torch.Generator().manual_seed(seed)
     samples = torch.randint(len(case.inputs), (5,), generator=generator)
     size = (5, layer.lower.shape[1])
@@ -335,8 +339,7 @@ def test_local_neurons_are_narrowed_by_slabs_that_share_their_inputs():
     nodes = decided(question, traces[0].spikes[0].flatten(2), chosen)
     low, high, empty = narrowed(question, nodes)
     wide_low, wide_high, _ = narrowed(replace(question, ranges=None), nodes)
-    layer = question._currents
-    assert isinstance(layer, FirstLayer)
+    layer = first_layer(question)
     assert layer.reads is not None
     changed = ((low > wide_low) | (high < wide_high)) & ~empty[:, None]
     assert bool(changed.any())
@@ -367,8 +370,7 @@ def test_an_end_that_does_not_exist_says_nothing(rate: float, boxed: bool):
     """Rows that are bounded on one side or none: what multipliers of the other side would prove is not so."""
     network, inputs, _ = wide(2)
     question = asked(network, inputs, torch.zeros(len(inputs), dtype=torch.long), LInf(0.15))
-    layer = question._currents
-    assert isinstance(layer, FirstLayer)
+    layer = first_layer(question)
     generator = torch.Generator().manual_seed(0)
     samples, split = torch.arange(6), torch.rand(6, 16, generator=generator) < 0.6
     chosen, adam = torch.ones(6, 16, dtype=torch.bool), (5, rate, (0.5, 0.9))
