@@ -1,10 +1,10 @@
 """C sources compiled where the package is built: for which processors, by which compiler, and what a build is
 known by.
 
-setup.py runs this file by its path, so it needs Python alone. A checkout gets one level, "native": all that its
-own processor has. A wheel gets the portable ones of its machine, and the best that a processor has is chosen where
-it is loaded (loading.py). A build is the folder of a level: a library for each source, type and variant, and
-built.json.
+setup.py runs this file by its path, so it needs Python alone; `python kernels/building.py FOLDER [LEVEL …]` builds
+elsewhere. A checkout gets one level, "native": all that its own processor has. A wheel gets the portable ones of
+its machine, and the best that a processor has is chosen where it is loaded (loading.py). A build is the folder of
+a level: a library for each source, type and variant, and built.json.
 """
 
 import hashlib
@@ -241,3 +241,7 @@ def outputs(wanted: Sequence[str]) -> Iterator[str]:
     """Return the files of a build, below its folder."""
     for level in wanted:
         yield from (f"{level}/{name}" for name in (RECORD, *(unit.file for unit in UNITS)))
+
+
+if __name__ == "__main__":
+    build(Path(sys.argv[1]), sys.argv[2:] or (NATIVE,))

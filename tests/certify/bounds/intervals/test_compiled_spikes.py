@@ -9,7 +9,7 @@ from spikecert.certify.bounds.intervals.eager_spikes import step_graph
 from spikecert.certify.bounds.intervals.interval import StepSpikes
 from spikecert.certify.bounds.signals.box import Box, Spread
 from spikecert.certify.bounds.signals.membrane import Pull
-from spikecert.certify.bounds.signals.signals import InputSignal, equal_weights
+from spikecert.certify.bounds.signals.signals import InputSignal
 from spikecert.certify.bounds.trains.step_trains import StepTable, StepTrains
 from spikecert.certify.bounds.trains.train_table import table_like
 from spikecert.certify.bounds.trains.trains import step_spikes
@@ -56,7 +56,7 @@ def test_steps_and_sums_are_bitwise_those_of_torch(data: st.DataObject, known: t
             steps_,
             steps_.combined(asked[0]),
             steps_.combined(asked[1]),
-            counts.scaled(equal_weights(asked[2])),
+            counts.scaled(row.new_full((1,), 0.25)),
         ],
         StepTrains: [graph.box.spread.box, *map(graph.combine, asked)],
     }
