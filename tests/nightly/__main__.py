@@ -18,14 +18,14 @@ TESTS = (sys.executable, "-m", "pytest", "--hypothesis-seed={seed}", "-p", "no:c
 BOTH = ("-n", "2", "--dist", "loadfile", "--no-loadscope-reorder")
 ALL = {"THOROUGH": "1"}
 VERSIONS = (sys.executable, "tests/nightly/versions.py")
-MUTANTS, MUTANT_MINUTES = 200, 50
+MUTANTS, MUTANT_MINUTES = 200, 40
 CLANG = f"""{sys.executable} -m pip install -q ziglang CC='{sys.executable} -m ziglang cc' {sys.executable}
 kernels/building.py {{out}}/clang SPIKECERT_KERNELS={{out}}/clang exec {sys.executable} -m pytest -p
 no:cacheprovider -n 2 --hypothesis-seed={{seed}} \
     tests/certify/bounds tests/certify/branching tests/certify/bits tests/models/running tests/training/bounds"""
 
 PARTS = (
-    Part("tests", "all tests by day, with all examples, drawn anew", (*TESTS, *BOTH), 90, ALL),
+    Part("tests", "all tests by day, with all examples, drawn anew", (*TESTS, *BOTH), 75, ALL),
     Part("slow", "the long tests, with new draws", (*TESTS, "-m", "slow", "--timeout", "3600", *BOTH), 75, ALL),
     Part("flips", "planted flips: no verifier says verified", (*TESTS, "tests/matrix", *BOTH), 20, ALL),
     Part(
@@ -44,11 +44,11 @@ PARTS = (
     Part(
         "answers", "the frozen answers are what they were", (sys.executable, "benchmarks/answers", "compare"), 20
     ),
-    Part("clang", "kernels by another compiler compute what oracles do", ("sh", "-ec", CLANG), 40, ALL),
+    Part("clang", "kernels by another compiler compute what oracles do", ("sh", "-ec", CLANG), 25, ALL),
     Part("newest", "a sample of tests under the newest dependencies", (*VERSIONS, "newest"), 25),
     Part("lowest", "a sample of tests under the lowest dependencies", (*VERSIONS, "lowest"), 25),
 )
-"""One after another, at most six and a half hours."""
+"""One after another, at most five and a half hours."""
 
 
 def main() -> int:
