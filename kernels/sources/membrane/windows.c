@@ -5,7 +5,6 @@
    long. The same sums in the same order as eager_windows: bitwise what it finds. */
 
 #define FEW 128 /* neurons of one block: with all their edges they fit a core's own cache */
-#define INFINITE ((REAL)__builtin_inf())
 
 typedef struct {
     const REAL *currents, *cuts, *weights; /* (2, T(T+1)/2, size); θ·λ^j for j = 0..T; (rows, T) */
@@ -25,8 +24,6 @@ typedef struct {
 
 INLINE long first_of(long step) { return step * (step - 1) / 2; }
 INLINE long silences_of(long step) { return step * (step + 1) / 2 - 1; } /* behind those of steps 1..step − 1 */
-
-static long window_numbers(long T) { return FEW * (first_of(T + 1) + silences_of(T + 1) + 3 * (T + 1)); }
 
 /* The high ends of the windows that end with a step, none below its low end, and which window each is of. */
 INLINE void cut_highs(const Layer *layer, const Windows *in, long step, long start, long n, Graph *graph) {
@@ -99,7 +96,7 @@ INLINE void step_on(const Layer *layer, const Windows *in, long step, long start
 }
 
 /* The least (sign 1) or greatest (sign −1) sum of one row over all paths. */
-INLINE void follow(const Layer *layer, const REAL *weights, const long *span, long start, long n, const Graph *graph,
+INLINE void follow(const REAL *weights, const long *span, long start, long n, const Graph *graph,
                    REAL sign, REAL *found) {
     const REAL *ends = graph->silences + silences_of(span[1]) * FEW;
     for (long k = 0; k < (span[0] + 1) * FEW; k++) graph->lengths[k] = 0; /* dead ones have no edges */
@@ -122,40 +119,34 @@ INLINE void follow(const Layer *layer, const REAL *weights, const long *span, lo
     for (long j = 0; j < n; j++) found[start + j] = sign * best[j];
 }
 
-INLINE void window_block(const Layer *layer, const Windows *in, const Paths *out, long start, long n, Graph *graph) {
-    for (long k = 0; k < FEW; k++) graph->alive[k] = 0;
-    for (long step = 1; step <= layer->steps; step++) {
-        cut_highs(layer, in, step, start, n, graph);
-        expose(layer, in, step, start, n, graph, out);
-        step_on(layer, in, step, start, n, graph);
+static void window_block(const Call *call, long start, long n, REAL *sums, REAL *memory) {
+    const Layer *layer = call->layer;
+    const Windows *in = call->given;
+    const Paths *out = call->found;
+    long T = layer->steps;
+    Graph graph;
+    (void)sums;
+    graph.edges = memory;
+    graph.silences = graph.edges + FEW * first_of(T + 1);
+    graph.alive = graph.silences + FEW * silences_of(T + 1);
+    graph.lengths = graph.alive + FEW * (T + 1);
+    graph.high = graph.lengths + FEW * (T + 1);
+    graph.origins = (short *)(graph.high + FEW * (T + 1));
+    for (long k = 0; k < FEW; k++) graph.alive[k] = 0;
+    for (long step = 1; step <= T; step++) {
+        cut_highs(layer, in, step, start, n, &graph);
+        expose(layer, in, step, start, n, &graph, out);
+        step_on(layer, in, step, start, n, &graph);
     }
     for (long row = 0; row < in->rows; row++) {
-        const REAL *weights = in->weights + row * layer->steps;
+        const REAL *weights = in->weights + row * T;
         REAL *least_ends = out->ends + row * layer->size, *most_ends = least_ends + in->rows * layer->size;
-        follow(layer, weights, in->spans + 2 * row, start, n, graph, 1, least_ends);
-        follow(layer, weights, in->spans + 2 * row, start, n, graph, -1, most_ends);
+        follow(weights, in->spans + 2 * row, start, n, &graph, 1, least_ends);
+        follow(weights, in->spans + 2 * row, start, n, &graph, -1, most_ends);
     }
 }
 
 int window_ends(const Layer *layer, const Windows *in, const Paths *out) {
-    long T = layer->steps, own = window_numbers(T);
-    REAL *memory = malloc((size_t)(layer->threads * own) * sizeof(REAL));
-    short *origins = malloc((size_t)(layer->threads * T * FEW) * sizeof(short));
-    if (!memory || !origins) {
-        free(memory), free(origins);
-        return 1;
-    }
-#pragma omp parallel for num_threads(layer->threads) schedule(static) if (layer->threads > 1)
-    for (int p = 0; p < layer->threads; p++) {
-        Graph graph = {memory + p * own};
-        graph.silences = graph.edges + FEW * first_of(T + 1);
-        graph.alive = graph.silences + FEW * silences_of(T + 1);
-        graph.lengths = graph.alive + FEW * (T + 1);
-        graph.high = graph.lengths + FEW * (T + 1);
-        graph.origins = origins + p * T * FEW;
-        for (long start = part_start(layer, p), end = part_start(layer, p + 1); start < end; start += FEW)
-            window_block(layer, in, out, start, least(FEW, end - start), &graph);
-    }
-    free(memory), free(origins);
-    return 0;
+    long T = layer->steps, numbers = FEW * (first_of(T + 1) + silences_of(T + 1) + 4 * (T + 1)); /* one for shorts */
+    return run_blocks(&(Call){.layer = layer, .block = window_block, .given = in, .found = out}, FEW, numbers, 0);
 }

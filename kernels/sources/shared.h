@@ -1,0 +1,177 @@
+/* What the sources share: numbers, vectors of them, memory, and threads. REAL is float or double. */
+
+#ifndef SHARED
+#define SHARED
+
+#if __FAST_MATH__ || __FINITE_MATH_ONLY__ || __ASSOCIATIVE_MATH__ || __RECIPROCAL_MATH__
+#error "got -ffast-math or the like, expected IEEE arithmetic: what is proven depends on it"
+#endif
+
+#include <math.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+
+#ifdef _WIN32
+#define WIN32_LEAN_AND_MEAN
+#include <malloc.h>
+#include <windows.h>
+#undef INFINITE
+typedef HANDLE Thread;
+#define ENTRY DWORD WINAPI
+#else
+#include <pthread.h>
+typedef pthread_t Thread;
+#define ENTRY void *
+#endif
+
+#define INLINE static inline __attribute__((always_inline))
+#define INFINITE ((REAL)__builtin_inf())
+#define LANES (64 / (int)sizeof(REAL)) /* numbers that go together, in one vector register or two */
+#define WIDE 8                         /* vectors, or numbers, that stay in registers */
+#define EACH _Pragma("omp simd") for (int l = 0; l < LANES; l++)
+#define OVER(j, n) _Pragma("omp simd") for (long j = 0; j < (n); j++)
+#define ROOT(x) (sizeof(REAL) == 4 ? (REAL)__builtin_sqrtf((float)(x)) : (REAL)__builtin_sqrt((double)(x)))
+
+/* One rounding for a·b + c where FUSED, as torch's own kernels have on such a machine, which the loader checks. */
+#if FUSED
+#define MULTIPLY_ADD(a, b, c) (sizeof(REAL) == 4 ? __builtin_fmaf(a, b, c) : __builtin_fma(a, b, c))
+#else
+#define MULTIPLY_ADD(a, b, c) ((a) * (b) + (c))
+#endif
+
+enum { ZERO, SUBTRACT, NONE }; /* resets */
+
+typedef REAL Vector __attribute__((vector_size(64), aligned(64), may_alias));
+
+typedef struct {
+    REAL v[LANES];
+} __attribute__((aligned(64))) Row;
+
+/* `b` where one is NaN. */
+INLINE REAL lesser(REAL a, REAL b) { return a < b ? a : b; }
+INLINE REAL greater(REAL a, REAL b) { return a > b ? a : b; }
+INLINE long least(long a, long b) { return a < b ? a : b; }
+INLINE long most(long a, long b) { return a > b ? a : b; }
+INLINE long blocks_of(long n, long size) { return (n + size - 1) / size; }
+INLINE long rounded(long n, long to) { return blocks_of(n, to) * to; }
+
+/* Where part p of the parts of n starts, in whole blocks. */
+INLINE long part_start(long n, long block, long p, long parts) { return least(n, blocks_of(n, block) * p / parts * block); }
+
+/* out[i][j] = Σ_k in[places[k]][i]·w[listed[k]][j] for i < rows; w is (…, P) and `in` (…, C), multiples of LANES and of
+   WIDE. Without lists each k stands for itself. */
+static inline void product(const REAL *restrict w, const long *listed, const REAL *restrict in, const long *places,
+                           long count, long C, long P, long rows, REAL *restrict out) {
+    for (long j = 0; j < P; j += LANES)
+        for (long i = 0; i < C; i += WIDE) {
+            Vector sum[WIDE] = {0};
+            for (long k = 0; k < count; k++) {
+                Vector weight = *(const Vector *)(w + (listed ? listed[k] : k) * P + j);
+                const REAL *over = in + (places ? places[k] : k) * C + i;
+                for (int l = 0; l < WIDE; l++) sum[l] += over[l] * weight;
+            }
+            for (int l = 0; l < WIDE && i + l < rows; l++) *(Vector *)(out + (i + l) * P + j) = sum[l];
+        }
+}
+
+/* The next `count` things of a size, on lines of cache of their own; `next` of 0 counts how many bytes all take. */
+INLINE void *take(char **next, long count, long size) {
+    char *found = *next;
+    *next += rounded(count * size, 64);
+    return found;
+}
+
+/* Memory that starts with a line of cache; 0 where there is none. */
+static inline void *aligned(size_t size) {
+#ifdef _WIN32
+    return _aligned_malloc(size + 64, 64);
+#else
+    void *found;
+    return posix_memalign(&found, 64, size + 64) ? 0 : found;
+#endif
+}
+
+static inline void free_aligned(void *memory) {
+#ifdef _WIN32
+    _aligned_free(memory);
+#else
+    free(memory);
+#endif
+}
+
+/* Items of work, each done by the first thread that is free; what they return is or'ed. */
+typedef int Work_on(void *given, void *room, long i);
+
+typedef struct {
+    Work_on *work;
+    void *given;
+    long count, next;
+} Items;
+
+typedef struct {
+    Items *items;
+    char *room;
+    int found, begun;
+    Thread thread;
+} Worker;
+
+static inline ENTRY run_worker(void *given) {
+    Worker *worker = given;
+    Items *items = worker->items;
+    for (long i; (i = __atomic_fetch_add(&items->next, 1, __ATOMIC_RELAXED)) < items->count;)
+        worker->found |= items->work(items->given, worker->room, i);
+    return 0;
+}
+
+#define STACK (16 << 20)
+
+/* Returns whether a thread of a worker's own has begun. */
+static inline int begin_worker(Worker *worker) {
+#ifdef _WIN32
+    worker->thread = CreateThread(0, STACK, run_worker, worker, STACK_SIZE_PARAM_IS_A_RESERVATION, 0);
+    return worker->thread != 0;
+#else
+    pthread_attr_t wide;
+    if (pthread_attr_init(&wide)) return 0;
+    int failed = pthread_attr_setstacksize(&wide, STACK) || pthread_create(&worker->thread, &wide, run_worker, worker);
+    pthread_attr_destroy(&wide);
+    return !failed;
+#endif
+}
+
+static inline void end_worker(Worker *worker) {
+#ifdef _WIN32
+    WaitForSingleObject(worker->thread, (DWORD)-1), CloseHandle(worker->thread);
+#else
+    pthread_join(worker->thread, 0);
+#endif
+}
+
+/* Work on items 0..count − 1 in any order, by this thread and by others that end within this call, so that a process
+   may fork behind it; where one cannot be made the rest do its work. Each has `room` bytes of its own. Returns what
+   any of the items returns, or 1 where there is no memory. */
+static inline int for_each(long count, long threads, long room, Work_on *work, void *given) {
+    long all = most(1, least(count, threads)), each = rounded(room, 64);
+    char *rooms = room ? aligned((size_t)(all * each)) : 0;
+    Items items = {work, given, count, 0};
+    Worker workers[all];
+    int found = 0;
+    if (room && !rooms) return 1;
+    for (long k = all - 1; k >= 0; k--) {
+        workers[k] = (Worker){.items = &items, .room = rooms + k * each};
+        if (k) workers[k].begun = begin_worker(workers + k);
+        else run_worker(workers);
+    }
+    for (long k = 0; k < all; k++) {
+        if (workers[k].begun) end_worker(workers + k);
+        found |= workers[k].found;
+    }
+    free_aligned(rooms);
+    return found;
+}
+
+/* How many threads gain more than they cost to make, where so many numbers take a nanosecond or so each. */
+INLINE long gaining(long threads, long numbers) { return least(threads, numbers >> 18); }
+
+#endif
