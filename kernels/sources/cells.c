@@ -304,11 +304,11 @@ static long lay_out(const Asked *asked, char *memory, Room *room) {
     return next - memory;
 }
 
-static int some_cells(void *given, void *memory, long i) {
-    const Asked *asked = given;
-    long start = i * BESIDE, beside = least(BESIDE, asked->layer->size - start);
+static int some_cells(const Item *item) {
+    const Asked *asked = item->given;
+    long start = item->start, beside = item->n;
     Room room;
-    lay_out(asked, memory, &room);
+    lay_out(asked, item->room, &room);
     if (!asked->counts) cells_of(asked, start, beside, &room);
     long left = asked->counts ? counts_of(asked, start, beside, &room) : 0;
     for (long j = 0; j < beside; j++)
@@ -321,7 +321,7 @@ int cell_ranges(const Layer *layer, const Flow *flow, long most, const REAL *row
     Asked asked = {layer, *flow, *out, most, counted(layer, most, row, decay), row, decay};
     Room room;
     long size = lay_out(&asked, 0, &room);
-    return for_each(blocks_of(layer->size, BESIDE), layer->threads, size, some_cells, &asked);
+    return for_each(layer->size, BESIDE, layer->threads, size, some_cells, &asked);
 }
 
 typedef struct {
@@ -418,11 +418,11 @@ typedef struct {
     REAL *out;
 } Pairs;
 
-static int least_difference(void *given, void *memory, long pair) {
+static int least_difference(const Item *item) {
     static const int spikes[4][2] = {{0, 0}, {0, 1}, {1, 0}, {1, 1}};
-    const Pairs *pairs = given;
-    PairCell *cells = memory, *found = cells + pairs->side * pairs->side;
-    long count = 1, *bins = (long *)(cells + 5 * pairs->side * pairs->side);
+    const Pairs *pairs = item->given;
+    PairCell *cells = item->room, *found = cells + pairs->side * pairs->side;
+    long pair = item->start, count = 1, *bins = (long *)(cells + 5 * pairs->side * pairs->side);
     memset(cells, 0, sizeof(PairCell));
     for (long t = 0; t < pairs->layer->steps; t++) {
         long n = 0;
@@ -442,5 +442,5 @@ static int least_difference(void *given, void *memory, long pair) {
 int least_differences(const Layer *layer, const Flow *flow, const Strip *strip, long side, REAL *out) {
     Pairs pairs = {layer, *flow, *strip, side, out};
     long size = side * side * (long)(5 * sizeof(PairCell) + sizeof(long));
-    return for_each(layer->size / 2, layer->threads, size, least_difference, &pairs);
+    return for_each(layer->size / 2, 1, layer->threads, size, least_difference, &pairs);
 }

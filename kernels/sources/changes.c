@@ -125,11 +125,11 @@ typedef struct {
     long each; /* changes of an output */
 } Search;
 
-static int rise_block(void *given, void *room, long i) {
-    const Search *search = given;
-    Block block = {room, (long *)((double *)room + search->each * BLOCK)};
-    fill(search->sizes, search->pairs, i * BLOCK, &block);
-    rise(search->sizes, search->pairs, search->rows, &block, i * BLOCK, search->found);
+static int rise_block(const Item *item) {
+    const Search *search = item->given;
+    Block block = {item->room, (long *)((double *)item->room + search->each * BLOCK)};
+    fill(search->sizes, search->pairs, item->start, &block);
+    rise(search->sizes, search->pairs, search->rows, &block, item->start, search->found);
     return 0;
 }
 
@@ -142,7 +142,7 @@ int rises(const Sizes *sizes, const Pair *pairs, double *found) {
     compare(sizes, pairs, &rows);
     for (long p = 0; p < sizes->pairs; p++) search.each += sizes->steps * pairs[p].count;
     long room = (search.each * BLOCK + sizes->pairs * sizes->steps) * (long)sizeof(double);
-    int failed = for_each(blocks_of(sizes->outputs, BLOCK), sizes->threads, room, rise_block, &search);
+    int failed = for_each(sizes->outputs, BLOCK, sizes->threads, room, rise_block, &search);
     free(rows.first);
     return failed;
 }

@@ -384,11 +384,11 @@ typedef struct Search {
     const void *more;
 } Search;
 
-static int visit_node(void *given, void *room, long s) {
-    const Search *search = given;
+static int visit_node(const Item *item) {
+    const Search *search = item->given;
     Node node;
-    lay_out(room, &node, search->climb, search->table, search->later);
-    search->visit(search, &node, s);
+    lay_out(item->room, &node, search->climb, search->table, search->later);
+    search->visit(search, &node, item->start);
     return 0;
 }
 
@@ -396,7 +396,7 @@ static int visit_node(void *given, void *room, long s) {
 static int visit_nodes(Search search) {
     Node node;
     long size = lay_out(0, &node, search.climb, search.table, search.later);
-    return for_each(search.climb->nodes, search.climb->threads, size, visit_node, &search);
+    return for_each(search.climb->nodes, 1, search.climb->threads, size, visit_node, &search);
 }
 
 #ifndef GATHER_ONLY

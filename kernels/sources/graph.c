@@ -210,11 +210,11 @@ static long lay_work(const Sizes *sizes, const Shared *shared, char *memory, Wor
     return next - memory;
 }
 
-static int search_sample(void *given, void *room, long b) {
-    const Search *search = given;
+static int search_sample(const Item *item) {
+    const Search *search = item->given;
     Work work;
-    lay_work(search->sizes, &search->shared, room, &work);
-    find_graph(search->sizes, search->given, &search->shared, search->found, b, &work);
+    lay_work(search->sizes, &search->shared, item->room, &work);
+    find_graph(search->sizes, search->given, &search->shared, search->found, item->start, &work);
     return 0;
 }
 
@@ -235,7 +235,7 @@ int graphs(const Sizes *sizes, const Given *given, const Found *found) {
         }
     }
     sum_windows(sizes, given, shared);
-    int failed = for_each(sizes->samples, sizes->threads, lay_work(sizes, shared, 0, &work), search_sample, &search);
+    int failed = for_each(sizes->samples, 1, sizes->threads, lay_work(sizes, shared, 0, &work), search_sample, &search);
     free_aligned(memory);
     return failed;
 }

@@ -265,15 +265,15 @@ static Ends ends_at(const Search *search, long t) {
     return (Ends){search->ends.least + at, search->ends.most + at, C};
 }
 
-static int take_steps(void *given, void *room, long i) {
-    const Search *search = given;
-    long b = search->sizes->from + i;
+static int take_steps(const Item *item) {
+    const Search *search = item->given;
+    long b = search->sizes->from + item->start;
     Work work;
-    lay_work(search->sizes, search->ends.columns, room, &work);
+    lay_work(search->sizes, search->ends.columns, item->room, &work);
     OVER(j, rounded(search->sizes->neurons, LANES)) work.current[j] = work.ceiling[j] = 0;
     for (long t = search->start; t < search->behind; t++) {
         Ends ends = ends_at(search, t);
-        step(search->sizes, search->given, &ends, &search->matrix, search->found, t, b, search->samples + i, &work);
+        step(search->sizes, search->given, &ends, &search->matrix, search->found, t, b, search->samples + item->start, &work);
     }
     return 0;
 }
@@ -330,7 +330,7 @@ int age_trains(const Sizes *sizes, const Given *given, const Found *found) {
             Ends ends = ends_at(&search, t);
             find_ends(sizes, given, &search.order, t, search.sums, &ends);
         }
-        failed = for_each(sizes->to - sizes->from, sizes->threads, lay_work(sizes, C, 0, &work), take_steps, &search);
+        failed = for_each(sizes->to - sizes->from, 1, sizes->threads, lay_work(sizes, C, 0, &work), take_steps, &search);
     }
     if (!failed) end(sizes, found, search.samples);
     free_aligned(memory);

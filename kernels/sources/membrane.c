@@ -39,20 +39,25 @@ typedef struct Call {
     Input in;
     Asked asked;
     Gradients grad;
-    void (*block)(const struct Call *call, long start, long n, REAL *sums, REAL *memory);
+    void (*block)(const struct Call *call, const Item *item); /* whose room is the part's memory */
     long width, per, own; /* of a block; of sums a step; of a part's memory */
     long parts;
     REAL *memory;
     const void *given, *found; /* what else there is */
 } Call;
 
-static int run_part(void *given, void *room, long p) {
-    (void)room;
-    const Call *call = given;
-    long end = part_start(call->layer->size, call->width, p + 1, call->parts);
-    REAL *sums = call->memory + p * call->own, *memory = sums + call->per * call->layer->steps;
-    for (long start = part_start(call->layer->size, call->width, p, call->parts); start < end; start += call->width)
-        call->block(call, start, least(call->width, end - start), sums, memory);
+/* What a part has of memory behind its sums. */
+INLINE REAL *potentials_of(const Call *call, const Item *item) {
+    return (REAL *)item->room + call->per * call->layer->steps;
+}
+
+static int run_part(const Item *item) {
+    const Call *call = item->given;
+    long p = item->start, end = part_start(call->layer->size, call->width, p + 1, call->parts);
+    for (long start = part_start(call->layer->size, call->width, p, call->parts); start < end; start += call->width) {
+        Item own = {call, call->memory + p * call->own, start, least(call->width, end - start)};
+        call->block(call, &own);
+    }
     return 0;
 }
 
@@ -65,7 +70,7 @@ static int run_blocks(Call *call, long width, long numbers, REAL *grad_scale) {
     call->memory = call->own ? aligned((size_t)(call->parts * call->own) * sizeof(REAL)) : 0;
     if (call->own && !call->memory) return 1;
     for (long p = 0; sums && p < call->parts; p++) memset(call->memory + p * call->own, 0, (size_t)sums * sizeof(REAL));
-    for_each(call->parts, gaining(call->parts, T * call->layer->size), 0, run_part, call);
+    for_each(call->parts, 1, gaining(call->parts, T * call->layer->size), 0, run_part, call);
     for (long p = 0; grad_scale && p < call->parts; p++)
         for (long t = 0; t < T; t++)
             for (long k = 0; k < call->per; k++) grad_scale[t] += call->memory[p * call->own + t * call->per + k];
@@ -73,21 +78,19 @@ static int run_blocks(Call *call, long width, long numbers, REAL *grad_scale) {
     return 0;
 }
 
-/* Let CALL(RESET, KIND) know as constants which reset, and which of two kinds, it is for. */
-#define EITHER(CALL, RESET, kind, A, B)  \
-    do {                                 \
-        if ((kind) == A) CALL(RESET, A); \
-        else CALL(RESET, B);             \
-    } while (0)
-#define CASES(CALL, kind, A, B)                                             \
-    do {                                                                    \
-        if (layer->reset == ZERO) EITHER(CALL, ZERO, kind, A, B);           \
-        else if (layer->reset == SUBTRACT) EITHER(CALL, SUBTRACT, kind, A, B); \
-        else EITHER(CALL, NONE, kind, A, B);                                \
+/* Let CALL(RESET) know as a constant which reset it is for. */
+#define RESETS(CALL)                                        \
+    do {                                                    \
+        if (layer->reset == ZERO) CALL(ZERO);               \
+        else if (layer->reset == SUBTRACT) CALL(SUBTRACT);  \
+        else CALL(NONE);                                    \
     } while (0)
 
-INLINE REAL fire(REAL v, REAL threshold, int fires) {
-    return fires == AT_LEAST ? (REAL)(v >= threshold) : (REAL)(v > threshold);
+/* The least potential that fires: above the threshold is what is at least the next number. */
+INLINE REAL level_of(const Layer *layer) {
+    REAL threshold = (REAL)layer->threshold;
+    if (layer->fires == AT_LEAST) return threshold;
+    return sizeof(REAL) == 4 ? (REAL)nextafterf((float)threshold, INFINITY) : (REAL)nextafter((double)threshold, INFINITY);
 }
 
 INLINE REAL after_reset(REAL v, REAL s, REAL drop, int reset) {
@@ -107,11 +110,11 @@ INLINE REAL slope(REAL x, REAL width, REAL inverse, int surrogate) {
 
 /* One step; rows that are 0 are not asked for. */
 INLINE void step_row(const Layer *layer, long n, const REAL *current, REAL scale, REAL *residue, REAL *counts,
-                     REAL *v_row, REAL *s_row, int reset, int fires) {
-    REAL decay = (REAL)layer->decay, threshold = (REAL)layer->threshold, drop = (REAL)layer->drop;
+                     REAL *v_row, REAL *s_row, int reset) {
+    REAL decay = (REAL)layer->decay, level = level_of(layer), drop = (REAL)layer->drop;
     OVER(j, n) {
         REAL v = MULTIPLY_ADD(residue[j], decay, current[j] * scale);
-        REAL s = fire(v, threshold, fires);
+        REAL s = (REAL)(v >= level);
         residue[j] = after_reset(v, s, drop, reset);
         counts[j] += s;
         if (v_row) v_row[j] = v;
@@ -121,30 +124,28 @@ INLINE void step_row(const Layer *layer, long n, const REAL *current, REAL scale
 
 /* One block through all steps; `stride` is that of `potentials`, from the block's first neuron on. */
 INLINE void run_block(const Layer *layer, Input in, long start, long n, REAL *potentials, long stride, Asked out,
-                      int reset, int fires) {
+                      int reset) {
     REAL residue[BLOCK], counts[BLOCK];
     for (long j = 0; j < n; j++) residue[j] = in.initial ? in.initial[start + j] : 0;
     for (long j = 0; j < n; j++) counts[j] = 0;
     for (long t = 0; t < layer->steps; t++) {
         const REAL *current = in.current + t * layer->current_stride + start;
         REAL scale = in.scale ? in.scale[t] : 1;
-        REAL *v_row = potentials ? potentials + t * stride : 0;
-        REAL *s_row = out.spikes ? out.spikes + t * layer->size + start : 0;
-        if (v_row && s_row) step_row(layer, n, current, scale, residue, counts, v_row, s_row, reset, fires);
-        else if (v_row) step_row(layer, n, current, scale, residue, counts, v_row, 0, reset, fires);
-        else if (s_row) step_row(layer, n, current, scale, residue, counts, 0, s_row, reset, fires);
-        else step_row(layer, n, current, scale, residue, counts, 0, 0, reset, fires);
+        REAL *v_row = potentials ? potentials + t * stride : 0, *s_row = out.spikes ? out.spikes + t * layer->size + start : 0;
+        if (v_row && s_row) step_row(layer, n, current, scale, residue, counts, v_row, s_row, reset);
+        else if (v_row) step_row(layer, n, current, scale, residue, counts, v_row, 0, reset);
+        else if (s_row) step_row(layer, n, current, scale, residue, counts, 0, s_row, reset);
+        else step_row(layer, n, current, scale, residue, counts, 0, 0, reset);
     }
     if (out.counts) memcpy(out.counts + start, counts, (size_t)n * sizeof(REAL));
     if (out.final) memcpy(out.final + start, residue, (size_t)n * sizeof(REAL));
 }
 
-static void forward_block(const Call *call, long start, long n, REAL *sums, REAL *memory) {
+static void forward_block(const Call *call, const Item *item) {
     const Layer *layer = call->layer;
-    REAL *potentials = call->asked.potentials ? call->asked.potentials + start : 0;
-    (void)sums, (void)memory;
-#define CALL(RESET, FIRES) run_block(layer, call->in, start, n, potentials, layer->size, call->asked, RESET, FIRES)
-    CASES(CALL, layer->fires, AT_LEAST, ABOVE);
+    REAL *potentials = call->asked.potentials ? call->asked.potentials + item->start : 0;
+#define CALL(RESET) run_block(layer, call->in, item->start, item->n, potentials, layer->size, call->asked, RESET)
+    RESETS(CALL);
 #undef CALL
 }
 
@@ -154,9 +155,13 @@ void forward(const Layer *layer, const REAL *current, const REAL *scale, const R
     run_blocks(&(Call){.layer = layer, .in = {current, scale, initial}, .asked = asked, .block = forward_block}, BLOCK, 0, 0);
 }
 
-/* The reverse recursion on one block whose potentials are known; `sums`, T·PARTS, collects Σ q·I. */
-INLINE void back_block(const Layer *layer, Input in, Gradients grad, long start, long n, const REAL *potentials,
-                       REAL *sums, int reset, int surrogate) {
+/* The reverse recursion on one block whose potentials are known; sums, T·PARTS, collect Σ q·I. */
+INLINE void back_block(const Call *call, const Item *item, const REAL *potentials, int reset, int surrogate) {
+    const Layer *layer = call->layer;
+    Input in = call->in;
+    Gradients grad = call->grad;
+    long start = item->start, n = item->n;
+    REAL *sums = item->room, level = level_of(layer);
     REAL decay = (REAL)layer->decay, threshold = (REAL)layer->threshold, drop = (REAL)layer->drop;
     REAL width = (REAL)layer->width, inverse = 1 / width, following[BLOCK], adjoint[BLOCK];
     int constant = layer->current_stride == 0;
@@ -172,7 +177,7 @@ INLINE void back_block(const Layer *layer, Input in, Gradients grad, long start,
             REAL v = v_row[j], next = following[j], kept = next, into = direct ? direct[j] : 0;
             if (reset == ZERO) {
                 into = MULTIPLY_ADD(-v, next, into);
-                kept = fire(v, threshold, layer->fires) != 0 ? 0 : next;
+                kept = v >= level ? 0 : next;
             }
             if (reset == SUBTRACT) into = MULTIPLY_ADD(-drop, next, into);
             REAL q = MULTIPLY_ADD(slope(v - threshold, width, inverse, surrogate), into, kept);
@@ -197,13 +202,16 @@ INLINE void back_block(const Layer *layer, Input in, Gradients grad, long start,
         for (long j = 0; j < n; j++) grad.initial[start + j] = following[j];
 }
 
-static void backward_block(const Call *call, long start, long n, REAL *sums, REAL *potentials) {
+static void backward_block(const Call *call, const Item *item) {
     const Layer *layer = call->layer;
-#define CALL(RESET, FIRES) run_block(layer, call->in, start, n, potentials, BLOCK, (Asked){0}, RESET, FIRES)
-    CASES(CALL, layer->fires, AT_LEAST, ABOVE);
+    REAL *potentials = potentials_of(call, item);
+#define CALL(RESET) run_block(layer, call->in, item->start, item->n, potentials, BLOCK, (Asked){0}, RESET)
+    RESETS(CALL);
 #undef CALL
-#define CALL(RESET, SURROGATE) back_block(layer, call->in, call->grad, start, n, potentials, sums, RESET, SURROGATE)
-    CASES(CALL, layer->surrogate, TRIANGLE, ARCTAN);
+#define CALL(RESET) \
+    if (layer->surrogate == TRIANGLE) back_block(call, item, potentials, RESET, TRIANGLE); \
+    else back_block(call, item, potentials, RESET, ARCTAN)
+    RESETS(CALL);
 #undef CALL
 }
 

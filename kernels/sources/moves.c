@@ -207,13 +207,13 @@ static long lay_out(const Sizes *sizes, char *memory, Block *block, State **stat
     return next - memory;
 }
 
-static int move_block(void *given, void *room, long i) {
-    const Search *search = given;
+static int move_block(const Item *item) {
+    const Search *search = item->given;
     Block block;
     State *states;
     double *sums;
-    lay_out(search->sizes, room, &block, &states, &sums);
-    members(search->sizes, search->in, i * BLOCK, &block, states, sums, search->low, search->high);
+    lay_out(search->sizes, item->room, &block, &states, &sums);
+    members(search->sizes, search->in, item->start, &block, states, sums, search->low, search->high);
     return 0;
 }
 
@@ -224,5 +224,5 @@ int move_sums(const Sizes *sizes, const Given *in, double *low, double *high) {
     State *states;
     double *sums;
     long room = lay_out(sizes, 0, &block, &states, &sums);
-    return for_each(blocks_of(sizes->neurons, BLOCK), sizes->threads, room, move_block, &search);
+    return for_each(sizes->neurons, BLOCK, sizes->threads, room, move_block, &search);
 }

@@ -224,13 +224,13 @@ typedef struct {
     const Answer *answer;
 } Search;
 
-static int search_block(void *given, void *room, long i) {
-    const Search *to = given;
-    long start = i * LANES, n = least(LANES, to->sizes->pairs - start), T = to->sizes->steps;
+static int search_block(const Item *item) {
+    const Search *to = item->given;
+    long start = item->start, T = to->sizes->steps;
     Work work;
-    lay_work(T, to->graph->start_low ? T + 1 : T, room, &work);
-    if (n == LANES) run_block(to->sizes, to->graph, to->costs, to->prices, start, LANES, to->answer, &work);
-    else run_block(to->sizes, to->graph, to->costs, to->prices, start, n, to->answer, &work);
+    lay_work(T, to->graph->start_low ? T + 1 : T, item->room, &work);
+    if (item->n == LANES) run_block(to->sizes, to->graph, to->costs, to->prices, start, LANES, to->answer, &work);
+    else run_block(to->sizes, to->graph, to->costs, to->prices, start, item->n, to->answer, &work);
     return 0;
 }
 
@@ -239,6 +239,6 @@ int shortest(const Sizes *sizes, const Graph *graph, const REAL *costs, const RE
     Search search = {sizes, graph, costs, prices, answer};
     Work work;
     long size = lay_work(sizes->steps, graph->start_low ? sizes->steps + 1 : sizes->steps, 0, &work);
-    return for_each(blocks_of(sizes->pairs, LANES), sizes->threads, size, search_block, &search);
+    return for_each(sizes->pairs, LANES, sizes->threads, size, search_block, &search);
 }
 #endif

@@ -294,13 +294,12 @@ typedef struct {
 } Asked;
 
 /* Narrow the currents of one node; returns whether memory failed. */
-static int narrow_one(void *given, void *room, long node) {
-    const Asked *asked = given;
+static int narrow_one(const Item *item) {
+    const Asked *asked = item->given;
     const Layer *layer = asked->layer;
     const Nodes *nodes = asked->nodes;
-    long n = layer->neurons, m = asked->slabs->inputs;
+    long node = item->start, n = layer->neurons, m = asked->slabs->inputs;
     Work work = count(asked->slabs, layer, nodes, node);
-    (void)room;
     widest(layer, nodes, node);
     nodes->empty[node] = 0;
     if (!work.K || !work.M) return 0;
@@ -317,7 +316,7 @@ static int narrow_one(void *given, void *room, long node) {
 
 /* What decided trains leave of the other currents of each node. Returns whether memory failed. */
 int narrow(const Slabs *slabs, const Layer *layer, const Nodes *nodes) {
-    return for_each(slabs->nodes, slabs->threads, 0, narrow_one, &(Asked){slabs, layer, nodes, 0});
+    return for_each(slabs->nodes, 1, slabs->threads, 0, narrow_one, &(Asked){slabs, layer, nodes, 0});
 }
 
 typedef struct {
@@ -326,11 +325,11 @@ typedef struct {
     REAL *best;
 } Searched;
 
-static int search_aims(void *given, void *room, long n) {
-    const Searched *asked = given;
+static int search_aims(const Item *item) {
+    const Searched *asked = item->given;
     const Slabs *slabs = asked->slabs;
-    long K = slabs->slabs, A = slabs->aims, m = slabs->inputs;
-    Row *memory = room;
+    long n = item->start, K = slabs->slabs, A = slabs->aims, m = slabs->inputs;
+    Row *memory = item->room;
     State state = {memory, memory + m, memory + m + K, memory + m + 2 * K, memory + m + 3 * K, memory + m + 4 * K};
     for (long a = 0; a < A; a += LANES) {
         const REAL *from = asked->aims + (n * A + a) * m;
@@ -348,7 +347,7 @@ static int search_aims(void *given, void *room, long n) {
 int multipliers(const Slabs *slabs, const REAL *rows, const REAL *least, const REAL *most, const REAL *aims, REAL *best) {
     Searched asked = {slabs, rows, least, most, aims, best};
     long room = (long)sizeof(Row) * (5 * slabs->slabs + slabs->inputs);
-    return for_each(slabs->nodes, slabs->threads, room, search_aims, &asked);
+    return for_each(slabs->nodes, 1, slabs->threads, room, search_aims, &asked);
 }
 
 /* Foresight: what a split of a node's first layer is worth, for each neuron and each row to cut at: which spikes of the layer the
@@ -517,12 +516,11 @@ static void see_node(const Slabs *slabs, const Layer *layer, const Nodes *nodes,
     }
 }
 
-static int see_one(void *given, void *room, long node) {
-    const Asked *asked = given;
-    long n = asked->layer->neurons, m = asked->slabs->inputs;
+static int see_one(const Item *item) {
+    const Asked *asked = item->given;
+    long node = item->start, n = asked->layer->neurons, m = asked->slabs->inputs;
     Work work = count(asked->slabs, asked->layer, asked->nodes, node);
     Scene scene;
-    (void)room;
     if (!work.M) return 0;
     long size = lay_out(&work, 0, n, m);
     char *memory = aligned((size_t)(size + lay_scene(&scene, 0, work.M, work.K, m, asked->cuts->rows)));
@@ -536,5 +534,5 @@ static int see_one(void *given, void *room, long node) {
 
 /* Returns whether memory failed. */
 int foresee(const Slabs *slabs, const Layer *layer, const Nodes *nodes, const Cuts *cuts) {
-    return for_each(slabs->nodes, slabs->threads, 0, see_one, &(Asked){slabs, layer, nodes, cuts});
+    return for_each(slabs->nodes, 1, slabs->threads, 0, see_one, &(Asked){slabs, layer, nodes, cuts});
 }

@@ -100,27 +100,30 @@ static inline void free_aligned(void *memory) {
 #endif
 }
 
-/* Items of work, each done by the first thread that is free; what they return is or'ed. */
-typedef int Work_on(void *given, void *room, long i);
+/* Some of the things that are worked on: n of them from `start` on, with memory of the thread's own. */
+typedef struct {
+    const void *given;
+    void *room;
+    long start, n;
+} Item;
+
+typedef int Work_on(const Item *item); /* what it returns is or'ed */
 
 typedef struct {
     Work_on *work;
-    void *given;
-    long count, next;
-} Items;
-
-typedef struct {
-    Items *items;
-    char *room;
+    long count, size, *next;
+    Item item;
     int found, begun;
     Thread thread;
 } Worker;
 
 static inline ENTRY run_worker(void *given) {
-    Worker *worker = given;
-    Items *items = worker->items;
-    for (long i; (i = __atomic_fetch_add(&items->next, 1, __ATOMIC_RELAXED)) < items->count;)
-        worker->found |= items->work(items->given, worker->room, i);
+    Worker *own = given;
+    Item *item = &own->item;
+    while ((item->start = __atomic_fetch_add(own->next, own->size, __ATOMIC_RELAXED)) < own->count) {
+        item->n = least(own->size, own->count - item->start);
+        own->found |= own->work(item);
+    }
     return 0;
 }
 
@@ -148,18 +151,18 @@ static inline void end_worker(Worker *worker) {
 #endif
 }
 
-/* Work on items 0..count − 1 in any order, by this thread and by others that end within this call, so that a process
-   may fork behind it; where one cannot be made the rest do its work. Each has `room` bytes of its own. Returns what
-   any of the items returns, or 1 where there is no memory. */
-static inline int for_each(long count, long threads, long room, Work_on *work, void *given) {
-    long all = most(1, least(count, threads)), each = rounded(room, 64);
+/* Work on `count` things, `size` at once, in any order, by this thread and by others that end within this call, so
+   that a process may fork behind it; where one cannot be made the rest do its work. Each has `room` bytes of its own.
+   Returns what any of the work returns, or 1 where there is no memory. */
+static inline int for_each(long count, long size, long threads, long room, Work_on *work, const void *given) {
+    long all = most(1, least(blocks_of(count, size), threads)), each = rounded(room, 64), next = 0;
     char *rooms = room ? aligned((size_t)(all * each)) : 0;
-    Items items = {work, given, count, 0};
     Worker workers[all];
     int found = 0;
     if (room && !rooms) return 1;
     for (long k = all - 1; k >= 0; k--) {
-        workers[k] = (Worker){.items = &items, .room = rooms + k * each};
+        workers[k] = (Worker){.work = work, .count = count, .size = size, .next = &next};
+        workers[k].item = (Item){.given = given, .room = rooms + k * each};
         if (k) workers[k].begun = begin_worker(workers + k);
         else run_worker(workers);
     }

@@ -88,23 +88,24 @@ typedef struct {
     const Shapes *shapes;
     const REAL *grad, *signal;
     REAL *product;
-    int left;
+    int *left;
 } Tiles;
 
-static int fill_tile(void *given, void *room, long tile) {
-    Tiles *tiles = given;
-    long start = tile * COLUMNS, columns = least(COLUMNS, tiles->shapes->inputs - start);
-    if (__atomic_load_n(&tiles->left, __ATOMIC_RELAXED)) return 1;
-    if (fill(tiles->shapes, room, tiles->grad, tiles->signal + start, tiles->product + start, columns))
-        __atomic_store_n(&tiles->left, 1, __ATOMIC_RELAXED);
-    return tiles->left;
+static int fill_tile(const Item *item) {
+    const Tiles *tiles = item->given;
+    if (__atomic_load_n(tiles->left, __ATOMIC_RELAXED)) return 1;
+    const REAL *signal = tiles->signal + item->start;
+    int left = fill(tiles->shapes, item->room, tiles->grad, signal, tiles->product + item->start, item->n);
+    if (left) __atomic_store_n(tiles->left, 1, __ATOMIC_RELAXED);
+    return left;
 }
 
 /* Fill the product, (outputs, inputs). Returns 0, or 1 where it is not filled: too much of X is other than 0, or there
    is no memory. */
 int transposed_product(const Shapes *shapes, const REAL *grad, const REAL *signal, REAL *product) {
     long panels = blocks_of(shapes->outputs, PANEL), size = (long)sizeof(Scratch) + COLUMNS * panels * PANEL * (long)sizeof(REAL);
-    Tiles tiles = {shapes, grad, signal, product, 0};
+    int left = 0;
+    Tiles tiles = {shapes, grad, signal, product, &left};
     long threads = gaining(shapes->threads, shapes->rows * shapes->inputs * shapes->outputs / 16);
-    return for_each(blocks_of(shapes->inputs, COLUMNS), threads, size, fill_tile, &tiles);
+    return for_each(shapes->inputs, COLUMNS, threads, size, fill_tile, &tiles);
 }

@@ -36,7 +36,7 @@ typedef struct {
 
 static int run_blocks(Asked asked, Work_on *block, long room) {
     long size = asked.layer->size, threads = gaining(asked.layer->threads, size * asked.layer->steps);
-    return for_each(blocks_of(size, BLOCK), threads, room, block, &asked);
+    return for_each(size, BLOCK, threads, room, block, &asked);
 }
 
 INLINE void ends_of(const Layer *layer, Current in, long t, long start, long n, REAL *lower, REAL *upper) {
@@ -94,11 +94,10 @@ INLINE void interval_block(const Layer *layer, Current in, Spikes out, long star
     }
 }
 
-static int interval_item(void *given, void *room, long i) {
-    const Asked *asked = given;
+static int interval_item(const Item *item) {
+    const Asked *asked = item->given;
     const Layer *layer = asked->layer;
-    long start = i * BLOCK, n = least(BLOCK, layer->size - start);
-    (void)room;
+    long start = item->start, n = item->n;
     if (layer->reset == ZERO) interval_block(layer, *asked->in, *asked->out, start, n, ZERO);
     else if (layer->reset == SUBTRACT) interval_block(layer, *asked->in, *asked->out, start, n, SUBTRACT);
     else interval_block(layer, *asked->in, *asked->out, start, n, NONE);
@@ -188,10 +187,9 @@ static void graph_block(const Layer *layer, Current in, const REAL *row, Spikes 
     if (out.fewest) finish(nodes, layer->steps + 1, out, start, n);
 }
 
-static int graph_item(void *given, void *room, long i) {
-    const Asked *asked = given;
-    long start = i * BLOCK, n = least(BLOCK, asked->layer->size - start);
-    graph_block(asked->layer, *asked->in, asked->row, *asked->out, start, n, room);
+static int graph_item(const Item *item) {
+    const Asked *asked = item->given;
+    graph_block(asked->layer, *asked->in, asked->row, *asked->out, item->start, item->n, item->room);
     return 0;
 }
 
@@ -202,13 +200,12 @@ int graph_spikes(const Layer *layer, const Current *in, const REAL *row, const S
                       (layer->steps + 1) * (long)sizeof(Node));
 }
 
-static int table_item(void *given, void *room, long i) {
-    const Asked *asked = given;
+static int table_item(const Item *item) {
+    const Asked *asked = item->given;
     const Layer *layer = asked->layer;
-    long start = i * BLOCK, n = least(BLOCK, layer->size - start), rows = asked->rows;
+    long start = item->start, n = item->n, rows = asked->rows;
     REAL lower[BLOCK], upper[BLOCK], first[BLOCK], last[BLOCK];
     int place[BLOCK];
-    (void)room;
     ends_of(layer, *asked->in, 0, start, n, lower, upper);
     for (long j = 0; j < n; j++) first[j] = last[j] = 0; /* every current lies above the first row's lower end */
     for (long k = 1; k < rows; k++)

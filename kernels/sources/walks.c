@@ -280,13 +280,13 @@ typedef struct {
     const Found *out;
 } Asked;
 
-static int walk_part(void *given, void *room, long p) {
-    const Asked *asked = given;
+static int walk_part(const Item *item) {
+    const Asked *asked = item->given;
     const Sizes *sizes = asked->sizes;
-    long start = part_start(sizes->rows, 1, p, sizes->threads), end = part_start(sizes->rows, 1, p + 1, sizes->threads);
+    long start = item->start, end = start + item->n;
     Walk walk = {.sizes = sizes, .layers = asked->layers, .in = *asked->in, .out = *asked->out};
     int failed = 0;
-    lay_out(sizes, asked->layers, room, &walk);
+    lay_out(sizes, asked->layers, item->room, &walk);
     memset(walk.trail, 0, sizeof(double) * (size_t)walk.width), memset(walk.wild, 0, sizeof(double) * (size_t)walk.lanes);
     for (long row = start; row < end; row++) walk_row(&walk, row, row == start);
     for (long j = 0; j < walk.lanes; j++) failed |= walk.wild[j] > 0.0 ? 2 : 0;
@@ -297,5 +297,5 @@ static int walk_part(void *given, void *room, long p) {
 int walk(const Sizes *sizes, const Layer *layers, const Given *in, const Found *out) {
     Asked asked = {sizes, layers, in, out};
     Walk walk;
-    return for_each(sizes->threads, sizes->threads, lay_out(sizes, layers, 0, &walk), walk_part, &asked);
+    return for_each(sizes->rows, most(1, blocks_of(sizes->rows, sizes->threads)), sizes->threads, lay_out(sizes, layers, 0, &walk), walk_part, &asked);
 }

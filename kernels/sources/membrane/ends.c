@@ -12,19 +12,18 @@ INLINE const REAL *end_row(const Layer *layer, Input in, long t, int end, long s
     return in.current + (upper ? rows_of(layer) * layer->size : 0) + t * layer->current_stride + start;
 }
 
-INLINE void ends_block(const Layer *layer, Input in, long start, long n, REAL *potentials, REAL *spikes, int reset,
-                       int fires) {
-    REAL decay = (REAL)layer->decay, threshold = (REAL)layer->threshold, drop = (REAL)layer->drop;
+INLINE void ends_block(const Layer *layer, Input in, long start, long n, REAL *found, int spikes, int reset) {
+    REAL level = level_of(layer), decay = (REAL)layer->decay, threshold = (REAL)layer->threshold, drop = (REAL)layer->drop;
     REAL low[BLOCK], high[BLOCK], highest_silent = reset == ZERO ? 0 : threshold - drop;
     for (long j = 0; j < n; j++) low[j] = high[j] = 0;
     for (long t = 0; t < layer->steps; t++) {
         const REAL *below = end_row(layer, in, t, 0, start), *above = end_row(layer, in, t, 1, start);
         REAL scale = in.scale ? in.scale[t] : 1;
-        REAL *v_row = potentials ? potentials + t * 2 * BLOCK : 0;
-        REAL *s_row = potentials ? 0 : spikes + t * layer->size + start;
+        REAL *row = spikes ? found + t * layer->size + start : found + t * 2 * BLOCK;
+        long other = spikes ? layer->steps * layer->size : BLOCK; /* from the lower end's numbers to the upper one's */
         OVER(j, n) {
             REAL v0 = MULTIPLY_ADD(low[j], decay, below[j] * scale), v1 = MULTIPLY_ADD(high[j], decay, above[j] * scale);
-            REAL s0 = fire(v0, threshold, fires), s1 = fire(v1, threshold, fires);
+            REAL s0 = (REAL)(v0 >= level), s1 = (REAL)(v1 >= level);
             REAL u0 = after_reset(v0, s0, drop, reset), u1 = after_reset(v1, s1, drop, reset);
             if (reset != NONE) {
                 REAL joined = reset == ZERO || v1 - drop < threshold ? threshold : v1 - drop;
@@ -33,8 +32,7 @@ INLINE void ends_block(const Layer *layer, Input in, long start, long n, REAL *p
             }
             low[j] = u0;
             high[j] = u1;
-            if (v_row) v_row[j] = v0, v_row[BLOCK + j] = v1;
-            if (s_row) s_row[j] = s0, s_row[layer->steps * layer->size + j] = s1;
+            row[j] = spikes ? s0 : v0, row[other + j] = spikes ? s1 : v1;
         }
     }
 }
@@ -43,10 +41,10 @@ INLINE void ends_block(const Layer *layer, Input in, long start, long n, REAL *p
 INLINE void ends_back_row(const Layer *layer, long n, const REAL *v_row, const REAL *direct0, const REAL *direct1,
                           REAL *next0, REAL *next1, int reset, int surrogate) {
     REAL threshold = (REAL)layer->threshold, drop = (REAL)layer->drop, width = (REAL)layer->width;
-    REAL inverse = 1 / width, highest_silent = reset == ZERO ? 0 : threshold - drop;
+    REAL level = level_of(layer), inverse = 1 / width, highest_silent = reset == ZERO ? 0 : threshold - drop;
     OVER(j, n) {
         REAL v0 = v_row[j], v1 = v_row[BLOCK + j], f0 = next0[j], f1 = next1[j], into0 = direct0[j], into1 = direct1[j];
-        REAL s0 = fire(v0, threshold, layer->fires), s1 = fire(v1, threshold, layer->fires);
+        REAL s0 = (REAL)(v0 >= level), s1 = (REAL)(v1 >= level);
         REAL h0 = slope(v0 - threshold, width, inverse, surrogate), h1 = slope(v1 - threshold, width, inverse, surrogate);
         REAL kept0 = f0, kept1 = f1;
         if (reset != NONE) {
@@ -63,20 +61,22 @@ INLINE void ends_back_row(const Layer *layer, long n, const REAL *v_row, const R
     }
 }
 
-INLINE void ends_back_block(const Layer *layer, Input in, Gradients grad, long start, long n, const REAL *potentials,
-                            REAL *sums, int reset, int surrogate) {
-    REAL decay = (REAL)layer->decay, adjoint[2][BLOCK];
+INLINE void ends_back_block(const Call *call, const Item *item, const REAL *potentials, int reset, int surrogate) {
+    const Layer *layer = call->layer;
+    long start = item->start, n = item->n;
+    Input in = call->in;
+    REAL decay = (REAL)layer->decay, adjoint[2][BLOCK], *sums = item->room;
     long half = layer->steps * layer->size;
     for (long j = 0; j < n; j++) adjoint[0][j] = adjoint[1][j] = 0;
     for (long t = layer->steps - 1; t >= 0; t--) {
-        const REAL *direct = grad.spikes + t * layer->size + start;
+        const REAL *direct = call->grad.spikes + t * layer->size + start;
         REAL scale = in.scale ? in.scale[t] : 1;
         int first = layer->current_stride || t == layer->steps - 1;
         ends_back_row(layer, n, potentials + t * 2 * BLOCK, direct, direct + half, adjoint[0], adjoint[1], reset,
                       surrogate);
         for (int end = 0; end < 2; end++) {
             const REAL *current = end_row(layer, in, t, end, start);
-            REAL *q = adjoint[end], *out = grad.current + (current - in.current);
+            REAL *q = adjoint[end], *out = call->grad.current + (current - in.current);
             for (long j = 0; j < n; j++) out[j] = first ? scale * q[j] : MULTIPLY_ADD(scale, q[j], out[j]);
             for (long j = 0; in.scale && j < n; j++) sums[t] += q[j] * current[j];
             for (long j = 0; j < n; j++) q[j] *= decay;
@@ -84,21 +84,23 @@ INLINE void ends_back_block(const Layer *layer, Input in, Gradients grad, long s
     }
 }
 
-static void ends_forward_block(const Call *call, long start, long n, REAL *sums, REAL *memory) {
+static void ends_forward_block(const Call *call, const Item *item) {
     const Layer *layer = call->layer;
-    (void)sums, (void)memory;
-#define CALL(RESET, FIRES) ends_block(layer, call->in, start, n, 0, call->asked.spikes, RESET, FIRES)
-    CASES(CALL, layer->fires, AT_LEAST, ABOVE);
+#define CALL(RESET) ends_block(layer, call->in, item->start, item->n, call->asked.spikes, 1, RESET)
+    RESETS(CALL);
 #undef CALL
 }
 
-static void ends_backward_block(const Call *call, long start, long n, REAL *sums, REAL *potentials) {
+static void ends_backward_block(const Call *call, const Item *item) {
     const Layer *layer = call->layer;
-#define CALL(RESET, FIRES) ends_block(layer, call->in, start, n, potentials, 0, RESET, FIRES)
-    CASES(CALL, layer->fires, AT_LEAST, ABOVE);
+    REAL *potentials = potentials_of(call, item);
+#define CALL(RESET) ends_block(layer, call->in, item->start, item->n, potentials, 0, RESET)
+    RESETS(CALL);
 #undef CALL
-#define CALL(RESET, SURROGATE) ends_back_block(layer, call->in, call->grad, start, n, potentials, sums, RESET, SURROGATE)
-    CASES(CALL, layer->surrogate, TRIANGLE, ARCTAN);
+#define CALL(RESET) \
+    if (layer->surrogate == TRIANGLE) ends_back_block(call, item, potentials, RESET, TRIANGLE); \
+    else ends_back_block(call, item, potentials, RESET, ARCTAN)
+    RESETS(CALL);
 #undef CALL
 }
 

@@ -79,16 +79,14 @@ INLINE void expose(const Layer *layer, const Windows *in, long step, long start,
 /* Edges into a step's node, and which silences go on. */
 INLINE void step_on(const Layer *layer, const Windows *in, long step, long start, long n, Graph *graph) {
     const REAL *low = in->currents + first_of(step) * layer->size + start;
-    REAL threshold = (REAL)layer->threshold, *next = graph->alive + step * FEW;
+    REAL level = level_of(layer), *next = graph->alive + step * FEW;
     for (long j = 0; j < n; j++) next[j] = INFINITE;
     for (long a = 0; a < step; a++) {
         REAL *edge = graph->edges + (first_of(step) + a) * FEW, *alive = graph->alive + a * FEW;
         for (long j = 0; j < n; j++) {
-            REAL may = fire(graph->high[a * FEW + j], threshold, layer->fires);
-            REAL must = fire(low[a * layer->size + j], threshold, layer->fires);
-            edge[j] = may > 0 ? alive[j] : INFINITE;
+            edge[j] = graph->high[a * FEW + j] >= level ? alive[j] : INFINITE;
             next[j] = edge[j] < next[j] ? edge[j] : next[j];
-            alive[j] = must > 0 ? INFINITE : alive[j];
+            alive[j] = low[a * layer->size + j] >= level ? INFINITE : alive[j];
         }
     }
     REAL *silences = graph->silences + silences_of(step) * FEW;
@@ -119,14 +117,13 @@ INLINE void follow(const REAL *weights, const long *span, long start, long n, co
     for (long j = 0; j < n; j++) found[start + j] = sign * best[j];
 }
 
-static void window_block(const Call *call, long start, long n, REAL *sums, REAL *memory) {
+static void window_block(const Call *call, const Item *item) {
     const Layer *layer = call->layer;
     const Windows *in = call->given;
     const Paths *out = call->found;
-    long T = layer->steps;
+    long T = layer->steps, start = item->start, n = item->n;
     Graph graph;
-    (void)sums;
-    graph.edges = memory;
+    graph.edges = item->room;
     graph.silences = graph.edges + FEW * first_of(T + 1);
     graph.alive = graph.silences + FEW * silences_of(T + 1);
     graph.lengths = graph.alive + FEW * (T + 1);
