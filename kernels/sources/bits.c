@@ -88,14 +88,12 @@ static double fire(const Sizes *sizes, const Window *window, Work *work, long t,
         if (costs && (must || (may && costs[j] < 0.0))) cost += costs[j];
         double silent = lesser(above, surely), fired = greater(below, perhaps); /* what a known spike says of v */
         if (sizes->reset[l] == NONE) {
-            low[j] = below;
-            high[j] = above;
+            low[j] = below, high[j] = above;
         } else if (must) {
             low[j] = sizes->reset[l] == ZERO ? 0.0 : fired - drop;
             high[j] = sizes->reset[l] == ZERO ? 0.0 : greater(above, perhaps) - drop;
         } else if (!may) {
-            low[j] = lesser(below, surely);
-            high[j] = silent;
+            low[j] = lesser(below, surely), high[j] = silent;
         } else if (sizes->reset[l] == ZERO) {
             low[j] = lesser(below, 0.0);
             high[j] = greater(silent, 0.0);
@@ -313,15 +311,13 @@ INLINE int precedes(const Heap *heap, double value, int slot, long place) {
         || (value == heap->bound[place] && heap->depth[slot] > heap->depth[heap->slot[place]]);
 }
 
+INLINE void put_at(Heap *heap, long place, double value, int slot) { heap->bound[place] = value, heap->slot[place] = slot; }
+
 static void push(Heap *heap, double value, int slot) {
     long place = heap->state[0]++;
-    while (place > 0 && precedes(heap, value, slot, (place - 1) / 2)) {
-        heap->bound[place] = heap->bound[(place - 1) / 2];
-        heap->slot[place] = heap->slot[(place - 1) / 2];
-        place = (place - 1) / 2;
-    }
-    heap->bound[place] = value;
-    heap->slot[place] = slot;
+    for (long above; place > 0 && precedes(heap, value, slot, above = (place - 1) / 2); place = above)
+        put_at(heap, place, heap->bound[above], heap->slot[above]);
+    put_at(heap, place, value, slot);
 }
 
 static int pop(Heap *heap, double *value) {
@@ -333,18 +329,16 @@ static int pop(Heap *heap, double *value) {
     for (long child; (child = 2 * place + 1) < count; place = child) {
         if (child + 1 < count && precedes(heap, heap->bound[child + 1], heap->slot[child + 1], child)) child++;
         if (!precedes(heap, heap->bound[child], heap->slot[child], count)) break;
-        heap->bound[place] = heap->bound[child];
-        heap->slot[place] = heap->slot[child];
+        put_at(heap, place, heap->bound[child], heap->slot[child]);
     }
-    heap->bound[place] = moved;
-    heap->slot[place] = slot;
+    put_at(heap, place, moved, slot);
     return top;
 }
 
 /* Split up to `nodes` nodes, until the least bound is `enough` or no bit moves it: 1 for memory that is not there. */
 int split(const Sizes *sizes, const Window *window, Heap *heap, long nodes, double enough) {
     Work work;
-    char *memory = aligned((size_t)lay_work(sizes, 0, &work));
+    char *memory = aligned(lay_work(sizes, 0, &work));
     if (!memory) return 1;
     lay_work(sizes, memory, &work);
     long words = sizes->words;

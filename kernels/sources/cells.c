@@ -64,9 +64,9 @@ INLINE REAL width_of(REAL first, REAL last, long count) { return greater((last -
 INLINE int apart(const Layer *layer, long most) { return layer->decay == 1 && most > layer->steps; }
 
 /* A bit for each that a run may reach. */
-INLINE unsigned long bits_of(const long *alive) {
-    unsigned long bits = 0;
-    for (int k = 0; k < WIDE; k++) bits |= (unsigned long)alive[k] << k;
+INLINE uint64_t bits_of(const long *alive) {
+    uint64_t bits = 0;
+    for (int k = 0; k < WIDE; k++) bits |= (uint64_t)alive[k] << k;
     return bits;
 }
 
@@ -140,12 +140,11 @@ static long merge(Candidates *found, long blocks, long n, long most, Cells *cell
     long own = blocks_of(least(n, most), WIDE);
     for (long b = 0; b < own; b++) no_cells(cells + b);
     if (n > most) fill_bins(found, blocks, most);
-    unsigned long next = 0;
+    long next = 0;
     for (const Candidates *from = found; from < found + blocks; from++)
-        for (unsigned long left = bits_of(from->alive); left; left &= left - 1) {
-            long i = __builtin_ctzl(left);
-            unsigned long to = n > most ? (unsigned long)from->bin[i] : next++;
-            widen(cells + to / WIDE, (long)(to % WIDE), &from->cells, i);
+        for (uint64_t left = bits_of(from->alive); left; left &= left - 1) {
+            long i = __builtin_ctzll(left), to = n > most ? from->bin[i] : next++;
+            widen(cells + (uint64_t)to / WIDE, (long)((uint64_t)to % WIDE), &from->cells, i);
         }
     return own;
 }
@@ -179,33 +178,29 @@ typedef struct {
     long most, counts; /* K; whether they are counted */
     const REAL *row;
     double decay;
+    Cells *cells;       /* a thread's own: of BESIDE neurons */
+    Candidates *found;  /* of one */
+    REAL *spent, *ends; /* where they are counted, n·d and ends by count */
 } Asked;
 
-/* Memory of one thread: cells of BESIDE neurons, candidates of one, and where these are counted, n·d and ends by count. */
-typedef struct {
-    Cells *cells;
-    Candidates *found;
-    REAL *spent, *ends;
-} Room;
-
 /* What K cells say of `beside` neurons, step by step. */
-static void cells_of(const Asked *asked, long start, long beside, const Room *room) {
+static void cells_of(const Asked *asked, long start, long beside) {
     const Layer *layer = asked->layer;
     REAL decay = (REAL)asked->decay;
     long blocks[BESIDE], size = blocks_of(asked->most, WIDE), fired;
     int whole = apart(layer, asked->most);
     for (long j = 0; j < beside; j++) {
         static const Cells nothing;
-        no_cells(room->cells + j * size), blocks[j] = 1;
-        widen(room->cells + j * size, 0, &nothing, 0);
+        no_cells(asked->cells + j * size), blocks[j] = 1;
+        widen(asked->cells + j * size, 0, &nothing, 0);
     }
     for (long t = 0; t < layer->steps; t++) {
         fetch(layer, asked->flow, asked->out, t + 6, start);
         for (long j = 0; j < beside; j++) {
             long at = t * layer->size + start + j;
-            Cells *own = room->cells + j * size;
-            long n = step(layer, asked->flow, at, asked->row[t], decay, own, blocks[j], whole, room->found, &fired);
-            blocks[j] = merge(room->found, 2 * blocks[j], n, asked->most, own);
+            Cells *own = asked->cells + j * size;
+            long n = step(layer, asked->flow, at, asked->row[t], decay, own, blocks[j], whole, asked->found, &fired);
+            blocks[j] = merge(asked->found, 2 * blocks[j], n, asked->most, own);
             write_ranges(asked->out, at, own, blocks[j], n - fired, fired);
         }
     }
@@ -266,13 +261,13 @@ INLINE int count_step(const Layer *layer, Flow flow, long at, const REAL *spent,
 static long padded(const Layer *layer) { return rounded(layer->steps + 4 + 2 * WIDE, WIDE); }
 
 /* The same as cells_of where `counted`; returns which of them are left to it, a bit each. */
-static long counts_of(const Asked *asked, long start, long beside, const Room *room) {
+static long counts_of(const Asked *asked, long start, long beside) {
     const Layer *layer = asked->layer;
     long size = padded(layer), gaps = 0;
     Counts counts[BESIDE];
-    for (long n = 0; n < size; n++) room->spent[n] = (REAL)(n - WIDE - 1) * (REAL)layer->drop;
+    for (long n = 0; n < size; n++) asked->spent[n] = (REAL)(n - WIDE - 1) * (REAL)layer->drop;
     for (long j = 0; j < beside; j++) {
-        REAL *own = room->ends + 4 * j * size;
+        REAL *own = asked->ends + 4 * j * size;
         for (long n = 0; n < 4 * size; n++) own[n] = n / size % 2 ? -INFINITE : INFINITE;
         own += WIDE + 1;
         counts[j] = (Counts){own, own + size, own + 2 * size, own + 3 * size, 0, 0, 0, 0};
@@ -283,7 +278,7 @@ static long counts_of(const Asked *asked, long start, long beside, const Room *r
         for (long j = 0; j < beside; j++) {
             long at = t * layer->size + start + j;
             if (gaps >> j & 1) continue;
-            gaps |= (long)count_step(layer, asked->flow, at, room->spent + WIDE + 1, counts + j, asked->out) << j;
+            gaps |= (long)count_step(layer, asked->flow, at, asked->spent + WIDE + 1, counts + j, asked->out) << j;
         }
     }
     return gaps;
@@ -296,32 +291,28 @@ static int counted(const Layer *layer, long most, const REAL *row, double decay)
     return ones;
 }
 
-static long lay_out(const Asked *asked, char *memory, Room *room) {
+static long lay_out(char *memory, Asked *asked) {
     char *next = memory;
     long wide = blocks_of(asked->most, WIDE), size = padded(asked->layer);
-    room->cells = take(&next, BESIDE * wide, sizeof(Cells)), room->found = take(&next, 2 * wide, sizeof(Candidates));
-    room->spent = take(&next, size, sizeof(REAL)), room->ends = take(&next, 4 * BESIDE * size, sizeof(REAL));
+    asked->cells = take(&next, BESIDE * wide, sizeof(Cells)), asked->found = take(&next, 2 * wide, sizeof(Candidates));
+    asked->spent = take(&next, size, sizeof(REAL)), asked->ends = take(&next, 4 * BESIDE * size, sizeof(REAL));
     return next - memory;
 }
 
 static int some_cells(const Item *item) {
-    const Asked *asked = item->given;
-    long start = item->start, beside = item->n;
-    Room room;
-    lay_out(asked, item->room, &room);
-    if (!asked->counts) cells_of(asked, start, beside, &room);
-    long left = asked->counts ? counts_of(asked, start, beside, &room) : 0;
-    for (long j = 0; j < beside; j++)
-        if (left >> j & 1) cells_of(asked, start + j, 1, &room);
+    Asked own = *(const Asked *)item->given;
+    lay_out(item->room, &own);
+    if (!own.counts) cells_of(&own, item->start, item->n);
+    long left = own.counts ? counts_of(&own, item->start, item->n) : 0;
+    for (long j = 0; j < item->n; j++)
+        if (left >> j & 1) cells_of(&own, item->start + j, 1);
     return 0;
 }
 
 /* What K cells a neuron say of each step. Returns 0, or 1 where there is no memory. */
 int cell_ranges(const Layer *layer, const Flow *flow, long most, const REAL *row, double decay, const Ranges *out) {
-    Asked asked = {layer, *flow, *out, most, counted(layer, most, row, decay), row, decay};
-    Room room;
-    long size = lay_out(&asked, 0, &room);
-    return for_each(layer->size, BESIDE, layer->threads, size, some_cells, &asked);
+    Asked asked = {layer, *flow, *out, most, counted(layer, most, row, decay), row, decay, 0, 0, 0, 0};
+    return for_each(layer->size, BESIDE, layer->threads, lay_out(0, &asked), some_cells, &asked);
 }
 
 typedef struct {

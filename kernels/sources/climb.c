@@ -443,12 +443,6 @@ static void fire(const Neuron *neuron, const double *scale, REAL *currents, REAL
     }
 }
 
-/* TP is a multiple of WIDE. */
-INLINE void add_times(REAL *to, REAL weight, const REAL *from, long TP) {
-    for (long t = 0; t < TP; t += WIDE)
-        for (int k = 0; k < WIDE; k++) to[t + k] += weight * from[t + k];
-}
-
 static void run_network(Node *node, const Climb *climb, const Table *table, const Later *later) {
     long T = node->steps, TP = node->wide, m = table->inputs;
     Layer *layer = node->layers;
@@ -469,7 +463,7 @@ static void run_network(Node *node, const Climb *climb, const Table *table, cons
             for (long t = 0; t < T; t++) any += spikes[t];
             if (any == 0) continue;
             for (long j = 0; j < layer->neurons; j++)
-                add_times(layer->real_currents + j * TP, now->weights[j * now->sources + i], spikes, TP);
+                OVER(t, TP) layer->real_currents[j * TP + t] += now->weights[j * now->sources + i] * spikes[t];
         }
         for (long j = 0; j < layer->neurons; j++)
             fire(&now->neuron, now->scale, layer->real_currents + j * TP, layer->real_spikes + j * TP, T);

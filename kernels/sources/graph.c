@@ -184,6 +184,7 @@ typedef struct {
     const Given *given;
     const Found *found;
     Shared shared;
+    Work work; /* a thread's own */
 } Search;
 
 static long lay_shared(const Sizes *sizes, char *memory, Shared *shared) {
@@ -211,31 +212,24 @@ static long lay_work(const Sizes *sizes, const Shared *shared, char *memory, Wor
 }
 
 static int search_sample(const Item *item) {
-    const Search *search = item->given;
-    Work work;
-    lay_work(search->sizes, &search->shared, item->room, &work);
-    find_graph(search->sizes, search->given, &search->shared, search->found, item->start, &work);
+    Search own = *(const Search *)item->given;
+    lay_work(own.sizes, &own.shared, item->room, &own.work);
+    find_graph(own.sizes, own.given, &own.shared, own.found, item->start, &own.work);
     return 0;
 }
 
 /* Returns whether memory failed. */
 int graphs(const Sizes *sizes, const Given *given, const Found *found) {
-    Search search = {sizes, given, found, {0}};
+    Search search = {.sizes = sizes, .given = given, .found = found};
     Shared *shared = &search.shared;
-    Work work;
-    size_t size = (size_t)lay_shared(sizes, 0, shared);
+    long size = lay_shared(sizes, 0, shared);
     char *memory = aligned(size);
     if (!memory) return 1;
-    lay_shared(sizes, memset(memory, 0, size), shared);
-    for (long j = 0; j < sizes->neurons; j++) {
-        shared->bias[j] = given->bias[j];
-        for (long k = 0; k < sizes->sources; k++) {
-            REAL weight = given->weights[j * sizes->sources + k];
-            shared->weights[k * shared->padded + j] = weight, shared->moduli[k * shared->padded + j] = fabs(weight);
-        }
-    }
+    lay_shared(sizes, memset(memory, 0, (size_t)size), shared);
+    memcpy(shared->bias, given->bias, sizeof(REAL) * (size_t)sizes->neurons);
+    turn(given->weights, sizes->neurons, sizes->sources, shared->padded, shared->weights, shared->moduli);
     sum_windows(sizes, given, shared);
-    int failed = for_each(sizes->samples, 1, sizes->threads, lay_work(sizes, shared, 0, &work), search_sample, &search);
+    int failed = for_each(sizes->samples, 1, sizes->threads, lay_work(sizes, shared, 0, &search.work), search_sample, &search);
     free_aligned(memory);
     return failed;
 }

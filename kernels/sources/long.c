@@ -104,7 +104,7 @@ static void put_in_order(const Given *given, long count, Order *order) {
         order->starts[order->levels] = n;
         for (long u = 0; u < count; u++) {
             long size = given->last[u] - given->first[u] + 1;
-            if (63 - __builtin_clzl((unsigned long)size) == order->levels) order->ranges[n++] = u;
+            if (63 - __builtin_clzll((uint64_t)size) == order->levels) order->ranges[n++] = u;
         }
     }
     order->starts[order->levels] = n;
@@ -280,13 +280,8 @@ static int take_steps(const Item *item) {
 
 static void begin(const Sizes *sizes, const Given *given, Matrix *matrix, Sample *samples) {
     long n = sizes->neurons, m = sizes->sources, P = rounded(n, LANES);
-    for (long j = 0; j < n; j++) {
-        matrix->bias[j] = given->bias[j];
-        for (long k = 0; k < m; k++) {
-            REAL weight = given->weights[j * m + k];
-            matrix->weights[k * P + j] = weight, matrix->moduli[k * P + j] = fabs(weight);
-        }
-    }
+    memcpy(matrix->bias, given->bias, sizeof(REAL) * (size_t)n);
+    turn(given->weights, n, m, P, matrix->weights, matrix->moduli);
     for (long b = sizes->from; b < sizes->to; b++) {
         Sample *sample = samples + b - sizes->from;
         for (long j = 0; j < n; j++)
@@ -318,10 +313,10 @@ int age_trains(const Sizes *sizes, const Given *given, const Found *found) {
     long C = rounded(sizes->labels, WIDE), U = sizes->ranges, each = SOME / (2 * U * C) + 1;
     Search search = {.sizes = sizes, .given = given, .found = found};
     Work work;
-    size_t size = (size_t)lay_out(&search, each, 0);
+    long size = lay_out(&search, each, 0);
     char *memory = aligned(size);
     if (!memory) return 1;
-    lay_out(&search, each, memset(memory, 0, size));
+    lay_out(&search, each, memset(memory, 0, (size_t)size));
     begin(sizes, given, &search.matrix, search.samples), put_in_order(given, U, &search.order);
     int failed = 0;
     for (search.start = 0; !failed && search.start < sizes->steps; search.start = search.behind) {

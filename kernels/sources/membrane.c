@@ -67,7 +67,7 @@ static int run_blocks(Call *call, long width, long numbers, REAL *grad_scale) {
     long T = call->layer->steps, sums = T * call->per;
     call->width = width, call->own = rounded(sums + numbers, LANES);
     call->parts = most(1, least(call->layer->threads, blocks_of(call->layer->size, width)));
-    call->memory = call->own ? aligned((size_t)(call->parts * call->own) * sizeof(REAL)) : 0;
+    call->memory = call->own ? aligned(call->parts * call->own * (long)sizeof(REAL)) : 0;
     if (call->own && !call->memory) return 1;
     for (long p = 0; sums && p < call->parts; p++) memset(call->memory + p * call->own, 0, (size_t)sums * sizeof(REAL));
     for_each(call->parts, 1, gaining(call->parts, T * call->layer->size), 0, run_part, call);

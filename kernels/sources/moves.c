@@ -62,11 +62,8 @@ INLINE void advance(const Sizes *sizes, const Given *in, const Block *block, lon
         at->open[j] = low <= high ? at->open[j] : 1.0; /* NaN */
         at->fired[j] = sure;
         at->margin[j] = sure > 0.0 ? low - sizes->surely : sizes->perhaps - high;
-        if (sizes->reset == ZERO) {
-            low = sure > 0.0 ? 0.0 : low, high = sure > 0.0 ? 0.0 : high;
-        } else if (sizes->reset == SUBTRACT) {
-            low -= sure * sizes->drop, high -= sure * sizes->drop;
-        }
+        if (sizes->reset == ZERO) low = sure > 0.0 ? 0.0 : low, high = sure > 0.0 ? 0.0 : high;
+        if (sizes->reset == SUBTRACT) low -= sure * sizes->drop, high -= sure * sizes->drop;
         at->low[j] = low, at->high[j] = high;
     }
     for (long r = 0; r < sizes->rows; r++) {
@@ -196,33 +193,30 @@ typedef struct {
     const Sizes *sizes;
     const Given *in;
     double *low, *high;
+    Block block;
+    State *states;
+    double *sums;
 } Search;
 
-static long lay_out(const Sizes *sizes, char *memory, Block *block, State **states, double **sums) {
+static long lay_out(char *memory, Search *search) {
     char *next = memory;
-    long T = sizes->steps, wide = BLOCK * sizeof(double);
-    *states = take(&next, T + 1, sizeof(State)), *sums = take(&next, (T + 2) * sizes->rows, wide);
-    block->lower = take(&next, T, wide), block->upper = take(&next, T, wide);
-    block->columns = take(&next, sizes->events, wide);
+    long T = search->sizes->steps, wide = BLOCK * sizeof(double);
+    search->states = take(&next, T + 1, sizeof(State));
+    search->sums = take(&next, (T + 2) * search->sizes->rows, wide);
+    search->block.lower = take(&next, T, wide), search->block.upper = take(&next, T, wide);
+    search->block.columns = take(&next, search->sizes->events, wide);
     return next - memory;
 }
 
 static int move_block(const Item *item) {
-    const Search *search = item->given;
-    Block block;
-    State *states;
-    double *sums;
-    lay_out(search->sizes, item->room, &block, &states, &sums);
-    members(search->sizes, search->in, item->start, &block, states, sums, search->low, search->high);
+    Search own = *(const Search *)item->given;
+    lay_out(item->room, &own);
+    members(own.sizes, own.in, item->start, &own.block, own.states, own.sums, own.low, own.high);
     return 0;
 }
 
 /* Fill `low` and `high`, (rows, members, neurons) each; return 1 where there is no memory. */
 int move_sums(const Sizes *sizes, const Given *in, double *low, double *high) {
-    Search search = {sizes, in, low, high};
-    Block block;
-    State *states;
-    double *sums;
-    long room = lay_out(sizes, 0, &block, &states, &sums);
-    return for_each(sizes->neurons, BLOCK, sizes->threads, room, move_block, &search);
+    Search search = {.sizes = sizes, .in = in, .low = low, .high = high};
+    return for_each(sizes->neurons, BLOCK, sizes->threads, lay_out(0, &search), move_block, &search);
 }

@@ -222,23 +222,22 @@ typedef struct {
     const Graph *graph;
     const REAL *costs, *prices;
     const Answer *answer;
+    Work work; /* a thread's own */
 } Search;
 
 static int search_block(const Item *item) {
-    const Search *to = item->given;
-    long start = item->start, T = to->sizes->steps;
-    Work work;
-    lay_work(T, to->graph->start_low ? T + 1 : T, item->room, &work);
-    if (item->n == LANES) run_block(to->sizes, to->graph, to->costs, to->prices, start, LANES, to->answer, &work);
-    else run_block(to->sizes, to->graph, to->costs, to->prices, start, item->n, to->answer, &work);
+    Search own = *(const Search *)item->given;
+    long start = item->start, n = item->n, T = own.sizes->steps;
+    lay_work(T, own.graph->start_low ? T + 1 : T, item->room, &own.work);
+    if (n == LANES) run_block(own.sizes, own.graph, own.costs, own.prices, start, LANES, own.answer, &own.work);
+    else run_block(own.sizes, own.graph, own.costs, own.prices, start, n, own.answer, &own.work);
     return 0;
 }
 
 /* Returns whether memory failed. */
 int shortest(const Sizes *sizes, const Graph *graph, const REAL *costs, const REAL *prices, const Answer *answer) {
-    Search search = {sizes, graph, costs, prices, answer};
-    Work work;
-    long size = lay_work(sizes->steps, graph->start_low ? sizes->steps + 1 : sizes->steps, 0, &work);
+    Search search = {.sizes = sizes, .graph = graph, .costs = costs, .prices = prices, .answer = answer};
+    long size = lay_work(sizes->steps, graph->start_low ? sizes->steps + 1 : sizes->steps, 0, &search.work);
     return for_each(sizes->pairs, LANES, sizes->threads, size, search_block, &search);
 }
 #endif

@@ -303,7 +303,7 @@ static int narrow_one(const Item *item) {
     widest(layer, nodes, node);
     nodes->empty[node] = 0;
     if (!work.K || !work.M) return 0;
-    char *memory = aligned((size_t)lay_out(&work, 0, n, m));
+    char *memory = aligned(lay_out(&work, 0, n, m));
     if (!memory) return 1;
     lay_out(&work, memory, n, m);
     begin(asked->slabs, layer, nodes, node, &work);
@@ -523,7 +523,7 @@ static int see_one(const Item *item) {
     Scene scene;
     if (!work.M) return 0;
     long size = lay_out(&work, 0, n, m);
-    char *memory = aligned((size_t)(size + lay_scene(&scene, 0, work.M, work.K, m, asked->cuts->rows)));
+    char *memory = aligned(size + lay_scene(&scene, 0, work.M, work.K, m, asked->cuts->rows));
     if (!memory) return 1;
     lay_out(&work, memory, n, m), lay_scene(&scene, memory + size, work.M, work.K, m, asked->cuts->rows);
     begin(asked->slabs, asked->layer, asked->nodes, node, &work);

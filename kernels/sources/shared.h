@@ -17,12 +17,18 @@
 #include <malloc.h>
 #include <windows.h>
 #undef INFINITE
-typedef HANDLE Thread;
+#define long long long /* of 64 bits everywhere, as torch's integers */
 #define ENTRY DWORD WINAPI
+#define end_thread(thread) (WaitForSingleObject(thread, (DWORD)-1), CloseHandle(thread))
+#define aligned_alloc(to, size) _aligned_malloc(size, to)
+#define free_aligned _aligned_free
+typedef HANDLE Thread;
 #else
 #include <pthread.h>
-typedef pthread_t Thread;
 #define ENTRY void *
+#define end_thread(thread) pthread_join(thread, 0)
+#define free_aligned free
+typedef pthread_t Thread;
 #endif
 
 #define INLINE static inline __attribute__((always_inline))
@@ -75,6 +81,12 @@ static inline void product(const REAL *restrict w, const long *listed, const REA
         }
 }
 
+/* Wᵀ and its moduli, (m, P), of W, (n, m); numbers behind n are left as they are. */
+static inline void turn(const REAL *from, long n, long m, long P, REAL *weights, REAL *moduli) {
+    for (long j = 0; j < n; j++)
+        for (long k = 0; k < m; k++) weights[k * P + j] = from[j * m + k], moduli[k * P + j] = (REAL)fabs((double)from[j * m + k]);
+}
+
 /* The next `count` things of a size, on lines of cache of their own; `next` of 0 counts how many bytes all take. */
 INLINE void *take(char **next, long count, long size) {
     char *found = *next;
@@ -83,22 +95,7 @@ INLINE void *take(char **next, long count, long size) {
 }
 
 /* Memory that starts with a line of cache; 0 where there is none. */
-static inline void *aligned(size_t size) {
-#ifdef _WIN32
-    return _aligned_malloc(size + 64, 64);
-#else
-    void *found;
-    return posix_memalign(&found, 64, size + 64) ? 0 : found;
-#endif
-}
-
-static inline void free_aligned(void *memory) {
-#ifdef _WIN32
-    _aligned_free(memory);
-#else
-    free(memory);
-#endif
-}
+INLINE void *aligned(long size) { return aligned_alloc(64, (size_t)rounded(size, 64) + 64); }
 
 /* Some of the things that are worked on: n of them from `start` on, with memory of the thread's own. */
 typedef struct {
@@ -143,20 +140,12 @@ static inline int begin_worker(Worker *worker) {
 #endif
 }
 
-static inline void end_worker(Worker *worker) {
-#ifdef _WIN32
-    WaitForSingleObject(worker->thread, (DWORD)-1), CloseHandle(worker->thread);
-#else
-    pthread_join(worker->thread, 0);
-#endif
-}
-
 /* Work on `count` things, `size` at once, in any order, by this thread and by others that end within this call, so
    that a process may fork behind it; where one cannot be made the rest do its work. Each has `room` bytes of its own.
    Returns what any of the work returns, or 1 where there is no memory. */
 static inline int for_each(long count, long size, long threads, long room, Work_on *work, const void *given) {
     long all = most(1, least(blocks_of(count, size), threads)), each = rounded(room, 64), next = 0;
-    char *rooms = room ? aligned((size_t)(all * each)) : 0;
+    char *rooms = room ? aligned(all * each) : 0;
     Worker workers[all];
     int found = 0;
     if (room && !rooms) return 1;
@@ -167,7 +156,7 @@ static inline int for_each(long count, long size, long threads, long room, Work_
         else run_worker(workers);
     }
     for (long k = 0; k < all; k++) {
-        if (workers[k].begun) end_worker(workers + k);
+        if (workers[k].begun) end_thread(workers[k].thread);
         found |= workers[k].found;
     }
     free_aligned(rooms);

@@ -35,7 +35,7 @@ static long list(Scratch *s, const REAL *signal, long stride, long rows, long co
     for (long i = 0; i < rows; i++, signal += stride) {
         for (long j = 0; j < columns; j++) s->there[j] = signal[j] != 0;
         for (long start = 0; start < columns; start += 8) {
-            unsigned long long flags; /* one byte a column */
+            uint64_t flags; /* one byte a column */
             memcpy(&flags, s->there + start, 8);
             for (; flags; flags &= flags - 1, found++) {
                 long j = start + __builtin_ctzll(flags) / 8;

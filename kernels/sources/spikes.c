@@ -42,10 +42,7 @@ static int run_blocks(Asked asked, Work_on *block, long room) {
 INLINE void ends_of(const Layer *layer, Current in, long t, long start, long n, REAL *lower, REAL *upper) {
     const REAL *middle = in.middle + t * layer->current_stride + start;
     const REAL *radius = in.radius + t * layer->current_stride + start;
-    for (long j = 0; j < n; j++) {
-        lower[j] = middle[j] - radius[j];
-        upper[j] = middle[j] + radius[j];
-    }
+    for (long j = 0; j < n; j++) lower[j] = middle[j] - radius[j], upper[j] = middle[j] + radius[j];
 }
 
 INLINE void write_step(const Layer *layer, Spikes out, long t, long start, long n, const REAL *must, const REAL *may) {
@@ -67,10 +64,8 @@ INLINE void interval_block(const Layer *layer, Current in, Spikes out, long star
         for (long j = 0; j < n; j++) {
             REAL l = MULTIPLY_ADD(low[j], decay, lower[j]), h = MULTIPLY_ADD(high[j], decay, upper[j]);
             REAL certain = (REAL)(l > surely), possible = (REAL)(h >= perhaps);
-            must[j] = certain;
-            may[j] = possible;
-            fewest[j] += certain;
-            most[j] += possible;
+            must[j] = certain, may[j] = possible;
+            fewest[j] += certain, most[j] += possible;
             if (reset == ZERO) {
                 l = lesser(l, possible > 0 ? 0 : perhaps);
                 h = lesser(h, certain > 0 ? 0 : surely);

@@ -258,44 +258,35 @@ static long lay_source(long size, char *memory, Source *source) {
     return next - memory;
 }
 
-static long lay_out(const Sizes *sizes, const Layer *layers, char *memory, Walk *walk) {
+static long lay_out(char *memory, Walk *walk) {
     char *next = memory;
+    const Layer *layers = walk->layers;
     long real = sizeof(double);
-    walk->width = walk->lanes = 0, walk->spikes = take(&next, sizes->layers, sizeof(Source));
-    for (long l = 0; l < sizes->layers; l++) {
+    walk->width = walk->lanes = 0, walk->spikes = take(&next, walk->sizes->layers, sizeof(Source));
+    for (long l = 0; l < walk->sizes->layers; l++) {
         Source counted;
         walk->width += STATES * layers[l].lanes, walk->lanes = most(walk->lanes, layers[l].lanes);
         next += lay_source(layers[l].size, next, memory ? walk->spikes + l : &counted);
     }
     next += lay_source(layers[0].inputs, next, &walk->entering);
-    walk->trail = take(&next, (sizes->steps + 1) * walk->width, real);
+    walk->trail = take(&next, (walk->sizes->steps + 1) * walk->width, real);
     walk->scratch = take(&next, 6 * walk->lanes, real), walk->wild = take(&next, walk->lanes, real);
     return next - memory;
 }
 
-typedef struct {
-    const Sizes *sizes;
-    const Layer *layers;
-    const Given *in;
-    const Found *out;
-} Asked;
-
 static int walk_part(const Item *item) {
-    const Asked *asked = item->given;
-    const Sizes *sizes = asked->sizes;
-    long start = item->start, end = start + item->n;
-    Walk walk = {.sizes = sizes, .layers = asked->layers, .in = *asked->in, .out = *asked->out};
+    Walk walk = *(const Walk *)item->given;
     int failed = 0;
-    lay_out(sizes, asked->layers, item->room, &walk);
+    lay_out(item->room, &walk);
     memset(walk.trail, 0, sizeof(double) * (size_t)walk.width), memset(walk.wild, 0, sizeof(double) * (size_t)walk.lanes);
-    for (long row = start; row < end; row++) walk_row(&walk, row, row == start);
+    for (long row = item->start; row < item->start + item->n; row++) walk_row(&walk, row, row == item->start);
     for (long j = 0; j < walk.lanes; j++) failed |= walk.wild[j] > 0.0 ? 2 : 0;
     return failed;
 }
 
 /* Returns 0; 1 where there is no memory, 2 where a number was not tame. */
 int walk(const Sizes *sizes, const Layer *layers, const Given *in, const Found *out) {
-    Asked asked = {sizes, layers, in, out};
-    Walk walk;
-    return for_each(sizes->rows, most(1, blocks_of(sizes->rows, sizes->threads)), sizes->threads, lay_out(sizes, layers, 0, &walk), walk_part, &asked);
+    Walk walk = {.sizes = sizes, .layers = layers, .in = *in, .out = *out};
+    long each = most(1, blocks_of(sizes->rows, sizes->threads));
+    return for_each(sizes->rows, each, sizes->threads, lay_out(0, &walk), walk_part, &walk);
 }
