@@ -70,7 +70,8 @@ static int run_blocks(Call *call, long width, long numbers, REAL *grad_scale) {
     call->memory = call->own ? aligned(call->parts * call->own * (long)sizeof(REAL)) : 0;
     if (call->own && !call->memory) return 1;
     for (long p = 0; sums && p < call->parts; p++) memset(call->memory + p * call->own, 0, (size_t)sums * sizeof(REAL));
-    for_each(call->parts, 1, gaining(call->parts, T * call->layer->size), 0, run_part, call);
+    /* a thread takes as long to make as 2^18 numbers */
+    for_each(call->parts, 1, least(call->parts, T * call->layer->size >> 18), 0, run_part, call);
     for (long p = 0; grad_scale && p < call->parts; p++)
         for (long t = 0; t < T; t++)
             for (long k = 0; k < call->per; k++) grad_scale[t] += call->memory[p * call->own + t * call->per + k];

@@ -11,6 +11,7 @@
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #ifdef _WIN32
 #define WIN32_LEAN_AND_MEAN
@@ -114,14 +115,33 @@ typedef struct {
     Thread thread;
 } Worker;
 
-static inline ENTRY run_worker(void *given) {
-    Worker *own = given;
+/* Take the next of what is worked on; returns whether there was any. */
+static inline int run_next(Worker *own) {
     Item *item = &own->item;
-    while ((item->start = __atomic_fetch_add(own->next, own->size, __ATOMIC_RELAXED)) < own->count) {
-        item->n = least(own->size, own->count - item->start);
-        own->found |= own->work(item);
-    }
+    item->start = __atomic_fetch_add(own->next, own->size, __ATOMIC_RELAXED);
+    item->n = least(own->size, own->count - item->start);
+    if (item->n > 0) own->found |= own->work(item);
+    return item->n > 0;
+}
+
+static inline ENTRY run_worker(void *given) {
+    while (run_next(given)) {}
     return 0;
+}
+
+static inline double microseconds(void) {
+    struct timespec now;
+    timespec_get(&now, TIME_UTC);
+    return 1e6 * (double)now.tv_sec + 1e-3 * (double)now.tv_nsec;
+}
+
+/* Work alone for as long as threads cost more to make than they would take off what is left. */
+static inline void begin_alone(Worker *own, long blocks) {
+    double start = microseconds(), spent = 0;
+    for (long done = 0; spent < 50 || spent * (double)(blocks - done) < 200 * (double)done; done++) {
+        if (!run_next(own)) return;
+        spent = microseconds() - start;
+    }
 }
 
 #define STACK (16 << 20)
@@ -144,17 +164,18 @@ static inline int begin_worker(Worker *worker) {
    that a process may fork behind it; where one cannot be made the rest do its work. Each has `room` bytes of its own.
    Returns what any of the work returns, or 1 where there is no memory. */
 static inline int for_each(long count, long size, long threads, long room, Work_on *work, const void *given) {
-    long all = most(1, least(blocks_of(count, size), threads)), each = rounded(room, 64), next = 0;
+    long blocks = blocks_of(count, size), all = most(1, least(blocks, threads)), each = rounded(room, 64), next = 0;
     char *rooms = room ? aligned(all * each) : 0;
     Worker workers[all];
     int found = 0;
     if (room && !rooms) return 1;
-    for (long k = all - 1; k >= 0; k--) {
+    for (long k = 0; k < all; k++) {
         workers[k] = (Worker){.work = work, .count = count, .size = size, .next = &next};
         workers[k].item = (Item){.given = given, .room = rooms + k * each};
-        if (k) workers[k].begun = begin_worker(workers + k);
-        else run_worker(workers);
     }
+    if (all > 1 && blocks > threads) begin_alone(workers, blocks);
+    for (long k = 1; k < all && __atomic_load_n(&next, __ATOMIC_RELAXED) < count; k++) workers[k].begun = begin_worker(workers + k);
+    run_worker(workers);
     for (long k = 0; k < all; k++) {
         if (workers[k].begun) end_thread(workers[k].thread);
         found |= workers[k].found;
@@ -162,8 +183,5 @@ static inline int for_each(long count, long size, long threads, long room, Work_
     free_aligned(rooms);
     return found;
 }
-
-/* How many threads gain more than they cost to make, where so many numbers take a nanosecond or so each. */
-INLINE long gaining(long threads, long numbers) { return least(threads, numbers >> 18); }
 
 #endif

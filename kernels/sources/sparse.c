@@ -106,6 +106,5 @@ int transposed_product(const Shapes *shapes, const REAL *grad, const REAL *signa
     long panels = blocks_of(shapes->outputs, PANEL), size = (long)sizeof(Scratch) + COLUMNS * panels * PANEL * (long)sizeof(REAL);
     int left = 0;
     Tiles tiles = {shapes, grad, signal, product, &left};
-    long threads = gaining(shapes->threads, shapes->rows * shapes->inputs * shapes->outputs / 16);
-    return for_each(shapes->inputs, COLUMNS, threads, size, fill_tile, &tiles);
+    return for_each(shapes->inputs, COLUMNS, shapes->threads, size, fill_tile, &tiles);
 }

@@ -35,8 +35,7 @@ typedef struct {
 } Asked;
 
 static int run_blocks(Asked asked, Work_on *block, long room) {
-    long size = asked.layer->size, threads = gaining(asked.layer->threads, size * asked.layer->steps);
-    return for_each(size, BLOCK, threads, room, block, &asked);
+    return for_each(asked.layer->size, BLOCK, asked.layer->threads, room, block, &asked);
 }
 
 INLINE void ends_of(const Layer *layer, Current in, long t, long start, long n, REAL *lower, REAL *upper) {
