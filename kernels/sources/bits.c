@@ -5,13 +5,9 @@
    how often they may have fired. All sums are in double; the caller pays for their rounding in
    `widening`. Only neurons that are open at some step of the window are here. */
 
-#include <math.h>
-#include <stdint.h>
-#include <stdlib.h>
-#include <string.h>
+#include "shared.h"
 
 #define MOST_LAYERS 8
-enum { ZERO, SUBTRACT, NONE }; /* resets */
 enum { MAY = 1, MUST = 2, UNSEEN = 4 }; /* UNSEEN: the node's own potentials leave the spike open */
 
 typedef struct {
@@ -50,36 +46,24 @@ typedef struct {
     double *closed;  /* the least bound of a node that no bit moves */
 } Heap;
 
-static inline double least(double a, double b) { return a < b ? a : b; }
-static inline double most(double a, double b) { return a > b ? a : b; }
-static inline int has(const uint64_t *mask, long bit) { return (mask[bit >> 6] >> (bit & 63)) & 1; }
-static inline void put(uint64_t *mask, long bit) { mask[bit >> 6] |= (uint64_t)1 << (bit & 63); }
+INLINE int has(const uint64_t *mask, long bit) { return (mask[bit >> 6] >> (bit & 63)) & 1; }
+INLINE void put(uint64_t *mask, long bit) { mask[bit >> 6] |= (uint64_t)1 << (bit & 63); }
 
 typedef struct {
-    long total, widest;
+    long total;
     double *low, *high, *middle, *radius, *pull; /* (total,) each */
     double *least, *most;                        /* spikes up to now, (total,) each */
     unsigned char *found;                        /* (steps * total,) */
 } Work;
 
-static int work_for(const Sizes *sizes, Work *work) {
+static long lay_work(const Sizes *sizes, char *memory, Work *work) {
+    char *next = memory;
     work->total = 0;
     for (long l = 0; l < sizes->layers; l++) work->total += sizes->sizes[l];
-    size_t total = (size_t)work->total;
-    work->low = malloc(7 * (total + 1) * sizeof(double));
-    work->found = malloc((size_t)sizes->steps * total + 1);
-    if (!work->low || !work->found) {
-        free(work->low);
-        free(work->found);
-        return 1;
-    }
-    work->high = work->low + total;
-    work->middle = work->high + total;
-    work->radius = work->middle + total;
-    work->pull = work->radius + total;
-    work->least = work->pull + total;
-    work->most = work->least + total;
-    return 0;
+    double **each[] = {&work->low, &work->high, &work->middle, &work->radius, &work->pull, &work->least, &work->most};
+    for (int k = 0; k < 7; k++) *each[k] = take(&next, work->total, sizeof(double));
+    work->found = take(&next, sizes->steps * work->total, 1);
+    return next - memory;
 }
 
 /* One step of one layer whose currents are in work->middle and radius; returns what its spikes cost at least. */
@@ -102,22 +86,20 @@ static double fire(const Sizes *sizes, const Window *window, Work *work, long t,
         int may = !never && (told & MAY), must = sure || (told & MUST);
         found[j] = (unsigned char)((may ? MAY : 0) | (must ? MUST : 0) | (sure || never ? 0 : UNSEEN));
         if (costs && (must || (may && costs[j] < 0.0))) cost += costs[j];
-        double silent = least(above, surely), fired = most(below, perhaps); /* what a known spike says of v */
+        double silent = lesser(above, surely), fired = greater(below, perhaps); /* what a known spike says of v */
         if (sizes->reset[l] == NONE) {
-            low[j] = below;
-            high[j] = above;
+            low[j] = below, high[j] = above;
         } else if (must) {
             low[j] = sizes->reset[l] == ZERO ? 0.0 : fired - drop;
-            high[j] = sizes->reset[l] == ZERO ? 0.0 : most(above, perhaps) - drop;
+            high[j] = sizes->reset[l] == ZERO ? 0.0 : greater(above, perhaps) - drop;
         } else if (!may) {
-            low[j] = least(below, surely);
-            high[j] = silent;
+            low[j] = lesser(below, surely), high[j] = silent;
         } else if (sizes->reset[l] == ZERO) {
-            low[j] = least(below, 0.0);
-            high[j] = most(silent, 0.0);
+            low[j] = lesser(below, 0.0);
+            high[j] = greater(silent, 0.0);
         } else {
-            low[j] = least(below, fired - drop);
-            high[j] = most(silent, above - drop);
+            low[j] = lesser(below, fired - drop);
+            high[j] = greater(silent, above - drop);
         }
     }
     return cost;
@@ -222,8 +204,8 @@ static void count(const Sizes *sizes, const Window *window, Work *work, long t, 
         double above = work->high[j] + work->middle[j] + work->radius[j] + widening;
         work->least[j] += below - sizes->drop[l] * work->least[j] > sizes->surely[l];
         work->most[j] += above - sizes->drop[l] * work->most[j] >= sizes->perhaps[l];
-        work->least[j] = most(work->least[j], fewest[j - at]);
-        work->most[j] = least(work->most[j], greatest[j - at]);
+        work->least[j] = greater(work->least[j], fewest[j - at]);
+        work->most[j] = lesser(work->most[j], greatest[j - at]);
         found[j - at] = work->least[j] < work->most[j] ? MAY : 0;
     }
 }
@@ -251,7 +233,8 @@ static double counted(const Sizes *sizes, const Window *window, Work *work, cons
     memset(base, 0, (size_t)work->total * sizeof(double));
     memset(work->middle, 0, (size_t)sizes->sizes[0] * sizeof(double));
     memset(work->radius, 0, (size_t)sizes->sizes[0] * sizeof(double));
-    memset(work->least, 0, (size_t)(2 * work->total) * sizeof(double));
+    memset(work->least, 0, (size_t)work->total * sizeof(double));
+    memset(work->most, 0, (size_t)work->total * sizeof(double));
     for (long t = 0; t < sizes->steps; t++) {
         long at = 0, before = 0;
         const double *matrix = window->matrix;
@@ -323,20 +306,18 @@ static void fix(const Sizes *sizes, const Window *window, uint64_t *mask, long b
     }
 }
 
-static inline int precedes(const Heap *heap, double value, int slot, long place) {
+INLINE int precedes(const Heap *heap, double value, int slot, long place) {
     return value < heap->bound[place]
         || (value == heap->bound[place] && heap->depth[slot] > heap->depth[heap->slot[place]]);
 }
 
+INLINE void put_at(Heap *heap, long place, double value, int slot) { heap->bound[place] = value, heap->slot[place] = slot; }
+
 static void push(Heap *heap, double value, int slot) {
     long place = heap->state[0]++;
-    while (place > 0 && precedes(heap, value, slot, (place - 1) / 2)) {
-        heap->bound[place] = heap->bound[(place - 1) / 2];
-        heap->slot[place] = heap->slot[(place - 1) / 2];
-        place = (place - 1) / 2;
-    }
-    heap->bound[place] = value;
-    heap->slot[place] = slot;
+    for (long above; place > 0 && precedes(heap, value, slot, above = (place - 1) / 2); place = above)
+        put_at(heap, place, heap->bound[above], heap->slot[above]);
+    put_at(heap, place, value, slot);
 }
 
 static int pop(Heap *heap, double *value) {
@@ -348,18 +329,18 @@ static int pop(Heap *heap, double *value) {
     for (long child; (child = 2 * place + 1) < count; place = child) {
         if (child + 1 < count && precedes(heap, heap->bound[child + 1], heap->slot[child + 1], child)) child++;
         if (!precedes(heap, heap->bound[child], heap->slot[child], count)) break;
-        heap->bound[place] = heap->bound[child];
-        heap->slot[place] = heap->slot[child];
+        put_at(heap, place, heap->bound[child], heap->slot[child]);
     }
-    heap->bound[place] = moved;
-    heap->slot[place] = slot;
+    put_at(heap, place, moved, slot);
     return top;
 }
 
 /* Split up to `nodes` nodes, until the least bound is `enough` or no bit moves it: 1 for memory that is not there. */
 int split(const Sizes *sizes, const Window *window, Heap *heap, long nodes, double enough) {
     Work work;
-    if (work_for(sizes, &work)) return 1;
+    char *memory = aligned(lay_work(sizes, 0, &work));
+    if (!memory) return 1;
+    lay_work(sizes, memory, &work);
     long words = sizes->words;
     if (heap->state[1] == 0) { /* the root */
         long bit;
@@ -370,7 +351,7 @@ int split(const Sizes *sizes, const Window *window, Heap *heap, long nodes, doub
         heap->depth[0] = 0;
         push(heap, value, 0);
     }
-    while (nodes-- > 0 && heap->state[0] && heap->bound[0] < least(*heap->closed, enough)) {
+    while (nodes-- > 0 && heap->state[0] && heap->bound[0] < lesser(*heap->closed, enough)) {
         if (heap->state[2] + 1 > sizes->capacity) break;
         double value;
         int parent = pop(heap, &value);
@@ -389,13 +370,12 @@ int split(const Sizes *sizes, const Window *window, Heap *heap, long nodes, doub
         fix(sizes, window, other, heap->bit[parent], 1);
         for (int side = 0; side < 2; side++) {
             long bit;
-            double own = most(value, bound(sizes, window, &work, heap->masks + slots[side] * 2 * words, &bit));
+            double own = greater(value, bound(sizes, window, &work, heap->masks + slots[side] * 2 * words, &bit));
             heap->state[1]++;
             heap->bit[slots[side]] = (short)bit;
             push(heap, own, slots[side]);
         }
     }
-    free(work.low);
-    free(work.found);
+    free_aligned(memory);
     return 0;
 }

@@ -5,12 +5,7 @@
    depend on their order: what comes out is bitwise what torch computes, and the proofs there hold here. Compile with
    -ffp-contract=off. */
 
-#include <math.h>
-#include <stdlib.h>
-#include <string.h>
-
-#define INFINITE ((REAL)__builtin_inf())
-#define INLINE static inline __attribute__((always_inline))
+#include "shared.h"
 
 typedef struct {
     double decay, surely, perhaps, drop;
@@ -29,9 +24,7 @@ typedef struct {
     REAL *shortest, *longest;           /* ends of the sum that is asked for */
 } Ranges;
 
-#define WIDE 8 /* cells, or counts, that go together */
-
-/* Ends of S, of u and of the sum that is asked for, of cells side by side: INFINITE, -INFINITE where there is none. */
+/* Ends of S, of u and of the sum that is asked for, of WIDE cells side by side: INFINITE, -INFINITE where there is none. */
 typedef struct {
     REAL least[WIDE], most[WIDE], low[WIDE], high[WIDE], shortest[WIDE], longest[WIDE];
 } Cells;
@@ -42,10 +35,6 @@ typedef struct {
     long alive[WIDE], bin[WIDE];
 } Candidates;
 
-INLINE REAL lesser(REAL a, REAL b) { return a < b ? a : b; }
-INLINE REAL greater(REAL a, REAL b) { return a > b ? a : b; }
-INLINE long part_start(const Layer *layer, int p) { return layer->size * p / layer->threads; }
-
 INLINE void widen(Cells *hull, long k, const Cells *from, long i) {
     hull->least[k] = lesser(hull->least[k], from->least[i]), hull->most[k] = greater(hull->most[k], from->most[i]);
     hull->low[k] = lesser(hull->low[k], from->low[i]), hull->high[k] = greater(hull->high[k], from->high[i]);
@@ -53,8 +42,8 @@ INLINE void widen(Cells *hull, long k, const Cells *from, long i) {
     hull->longest[k] = greater(hull->longest[k], from->longest[i]);
 }
 
-INLINE void no_cells(Cells *cells, int from) {
-    for (int k = from; k < WIDE; k++) {
+INLINE void no_cells(Cells *cells) {
+    for (int k = 0; k < WIDE; k++) {
         cells->least[k] = cells->low[k] = cells->shortest[k] = INFINITE;
         cells->most[k] = cells->high[k] = cells->longest[k] = -INFINITE;
     }
@@ -75,14 +64,11 @@ INLINE REAL width_of(REAL first, REAL last, long count) { return greater((last -
 INLINE int apart(const Layer *layer, long most) { return layer->decay == 1 && most > layer->steps; }
 
 /* A bit for each that a run may reach. */
-INLINE unsigned long bits_of(const long *alive) {
-    unsigned long bits = 0;
-    for (int k = 0; k < WIDE; k++) bits |= (unsigned long)alive[k] << k;
+INLINE uint64_t bits_of(const long *alive) {
+    uint64_t bits = 0;
+    for (int k = 0; k < WIDE; k++) bits |= (uint64_t)alive[k] << k;
     return bits;
 }
-
-/* How many blocks hold them. */
-INLINE long in_blocks(long count) { return (count + WIDE - 1) / WIDE; }
 
 /* Candidates of a step: of each block one of silences and one of spikes. Returns how many a run may reach. */
 INLINE long step_of(const Layer *layer, REAL drop, Flow flow, long at, REAL weight, REAL decay, const Cells *cells,
@@ -131,57 +117,47 @@ INLINE long step(const Layer *layer, Flow flow, long at, REAL weight, REAL decay
 
 /* The bins of candidates by their middles; a bin of one that no run reaches says nothing. */
 INLINE void fill_bins(Candidates *found, long blocks, long most) {
-    REAL first = INFINITE, last = -INFINITE;
-    for (long b = 0; b < blocks; b++) {
-#pragma omp simd reduction(min : first) reduction(max : last)
-        for (int k = 0; k < WIDE; k++) {
+    REAL first[WIDE], last[WIDE];
+    for (int k = 0; k < WIDE; k++) first[k] = INFINITE, last[k] = -INFINITE;
+    for (long b = 0; b < blocks; b++)
+        OVER(k, WIDE) {
             REAL middle = (found[b].cells.least[k] + found[b].cells.most[k]) * (REAL)0.5;
-            first = lesser(first, found[b].alive[k] ? middle : INFINITE);
-            last = greater(last, found[b].alive[k] ? middle : -INFINITE);
+            first[k] = lesser(first[k], found[b].alive[k] ? middle : INFINITE);
+            last[k] = greater(last[k], found[b].alive[k] ? middle : -INFINITE);
         }
-    }
-    REAL width = width_of(first, last, most);
-    for (long b = 0; b < blocks; b++) {
-#pragma omp simd
-        for (int k = 0; k < WIDE; k++) {
+    for (int k = 1; k < WIDE; k++) *first = lesser(*first, first[k]), *last = greater(*last, last[k]);
+    REAL start = *first, width = width_of(start, *last, most);
+    for (long b = 0; b < blocks; b++)
+        OVER(k, WIDE) {
             REAL middle = (found[b].cells.least[k] + found[b].cells.most[k]) * (REAL)0.5;
-            found[b].bin[k] = bin_of(middle, first, width, most);
+            found[b].bin[k] = bin_of(middle, start, width, most);
         }
-    }
 }
 
 /* Merge the n candidates that a run may reach: they stay apart where they are `most` at most, else those of a bin
    become their hull. Returns how many blocks the cells take. */
 static long merge(Candidates *found, long blocks, long n, long most, Cells *cells) {
-    long own = in_blocks(n < most ? n : most);
-    for (long b = 0; b < own; b++) no_cells(cells + b, 0);
+    long own = blocks_of(least(n, most), WIDE);
+    for (long b = 0; b < own; b++) no_cells(cells + b);
     if (n > most) fill_bins(found, blocks, most);
-    unsigned long next = 0;
+    long next = 0;
     for (const Candidates *from = found; from < found + blocks; from++)
-        for (unsigned long left = bits_of(from->alive); left; left &= left - 1) {
-            long i = __builtin_ctzl(left);
-            unsigned long to = n > most ? (unsigned long)from->bin[i] : next++;
-            widen(cells + to / WIDE, (long)(to % WIDE), &from->cells, i);
+        for (uint64_t left = bits_of(from->alive); left; left &= left - 1) {
+            long i = __builtin_ctzll(left), to = n > most ? from->bin[i] : next++;
+            widen(cells + (uint64_t)to / WIDE, (long)((uint64_t)to % WIDE), &from->cells, i);
         }
     return own;
 }
 
 INLINE void write_ranges(Ranges out, long at, const Cells *cells, long blocks, long silent, long fired) {
-    REAL least = INFINITE, low = INFINITE, shortest = INFINITE;
-    REAL most = -INFINITE, high = -INFINITE, longest = -INFINITE;
-    for (long b = 0; b < blocks; b++) {
-        const Cells *of = cells + b;
-#pragma omp simd reduction(min : least, low, shortest) reduction(max : most, high, longest)
-        for (int k = 0; k < WIDE; k++) {
-            least = lesser(least, of->least[k]), most = greater(most, of->most[k]);
-            low = lesser(low, of->low[k]), high = greater(high, of->high[k]);
-            shortest = lesser(shortest, of->shortest[k]), longest = greater(longest, of->longest[k]);
-        }
-    }
+    Cells hull;
+    no_cells(&hull);
+    for (long b = 0; b < blocks; b++) OVER(k, WIDE) widen(&hull, k, cells + b, k);
+    for (long half = WIDE / 2; half; half /= 2) OVER(k, half) widen(&hull, k, &hull, k + half);
     out.certain[at] = silent == 0, out.possible[at] = fired > 0;
-    out.least[at] = least, out.most[at] = most;
-    out.low[at] = low, out.high[at] = high;
-    out.shortest[at] = shortest, out.longest[at] = longest;
+    out.least[at] = *hull.least, out.most[at] = *hull.most;
+    out.low[at] = *hull.low, out.high[at] = *hull.high;
+    out.shortest[at] = *hull.shortest, out.longest[at] = *hull.longest;
 }
 
 /* Fetch the lines of cache of a step that comes later, which lie far apart. */
@@ -194,29 +170,38 @@ INLINE void fetch(const Layer *layer, Flow flow, Ranges out, long t, long start)
     for (int i = 0; i < 8; i++) __builtin_prefetch(to[i] + at, 1);
 }
 
-/* Memory of one thread: cells of BESIDE neurons, and candidates of one. */
+/* What cells are asked for, by neuron. */
 typedef struct {
-    Cells *cells;
-    Candidates *found;
-} Room;
+    const Layer *layer;
+    Flow flow;
+    Ranges out;
+    long most, counts; /* K; whether they are counted */
+    const REAL *row;
+    double decay;
+    Cells *cells;       /* a thread's own: of BESIDE neurons */
+    Candidates *found;  /* of one */
+    REAL *spent, *ends; /* where they are counted, n·d and ends by count */
+} Asked;
 
 /* What K cells say of `beside` neurons, step by step. */
-static void cells_of(const Layer *layer, Flow flow, long most, const REAL *row, REAL decay, Ranges out, long start,
-                     long beside, Room room) {
-    long blocks[BESIDE], size = in_blocks(most), fired;
-    int whole = apart(layer, most);
+static void cells_of(const Asked *asked, long start, long beside) {
+    const Layer *layer = asked->layer;
+    REAL decay = (REAL)asked->decay;
+    long blocks[BESIDE], size = blocks_of(asked->most, WIDE), fired;
+    int whole = apart(layer, asked->most);
     for (long j = 0; j < beside; j++) {
-        memset(room.cells + j * size, 0, sizeof(Cells));
-        no_cells(room.cells + j * size, blocks[j] = 1);
+        static const Cells nothing;
+        no_cells(asked->cells + j * size), blocks[j] = 1;
+        widen(asked->cells + j * size, 0, &nothing, 0);
     }
     for (long t = 0; t < layer->steps; t++) {
-        fetch(layer, flow, out, t + 6, start);
+        fetch(layer, asked->flow, asked->out, t + 6, start);
         for (long j = 0; j < beside; j++) {
             long at = t * layer->size + start + j;
-            Cells *own = room.cells + j * size;
-            long n = step(layer, flow, at, row[t], decay, own, blocks[j], whole, room.found, &fired);
-            blocks[j] = merge(room.found, 2 * blocks[j], n, most, own);
-            write_ranges(out, at, own, blocks[j], n - fired, fired);
+            Cells *own = asked->cells + j * size;
+            long n = step(layer, asked->flow, at, asked->row[t], decay, own, blocks[j], whole, asked->found, &fired);
+            blocks[j] = merge(asked->found, 2 * blocks[j], n, asked->most, own);
+            write_ranges(asked->out, at, own, blocks[j], n - fired, fired);
         }
     }
 }
@@ -238,54 +223,63 @@ typedef struct {
 INLINE int count_step(const Layer *layer, Flow flow, long at, const REAL *spent, Counts *counts, Ranges out) {
     REAL surely = layer->surely, perhaps = layer->perhaps, drop = layer->drop;
     REAL lower = flow.lower[at], upper = flow.upper[at], from = flow.low[at], to = flow.high[at];
-    REAL quietest = INFINITE, loudest = -INFINITE, bottom = INFINITE, top = -INFINITE, gap = 0;
+    REAL quietest[WIDE], loudest[WIDE], bottom[WIDE], top[WIDE], gap[WIDE];
     long start = counts->from / WIDE * WIDE - 1, behind = counts->last + 2 > counts->to ? counts->last + 2 : counts->to;
     long blocks = (behind - start) / WIDE + 1;
     const REAL *low = counts->low + start, *high = counts->high + start;
     REAL *next_low = counts->next_low + start, *next_high = counts->next_high + start;
     spent += start;
-#pragma omp simd reduction(min : quietest, bottom) reduction(max : loudest, top, gap)
-    for (long n = 0; n < blocks * WIDE; n++) {
+    for (int k = 0; k < WIDE; k++) quietest[k] = bottom[k] = INFINITE, loudest[k] = top[k] = -INFINITE, gap[k] = 0;
+    for (long b = 0; b < blocks; b++) OVER(k, WIDE) {
+        long n = b * WIDE + k;
         REAL s0 = greater(lower - spent[n], low[n] + from), v = lesser(upper - spent[n], high[n] + to);
         REAL f = greater(lower - spent[n - 1], low[n - 1] + from), w = lesser(upper - spent[n - 1], high[n - 1] + to);
         REAL s1 = lesser(v, surely), f0 = greater(f, perhaps) - drop, f1 = w - drop;
         int quiet = s0 <= v && s0 <= surely, fires = f <= w && w >= perhaps;
         s0 = quiet ? s0 : INFINITE, s1 = quiet ? s1 : -INFINITE;
         f0 = fires ? f0 : INFINITE, f1 = fires ? f1 : -INFINITE;
-        gap = quiet && fires && (s0 > f1 || f0 > s1) ? 1 : gap;
-        quietest = lesser(quietest, s0), loudest = greater(loudest, f1);
+        gap[k] = quiet && fires && (s0 > f1 || f0 > s1) ? 1 : gap[k];
+        quietest[k] = lesser(quietest[k], s0), loudest[k] = greater(loudest[k], f1);
         next_low[n] = s0 = lesser(s0, f0), next_high[n] = s1 = greater(s1, f1);
-        bottom = lesser(bottom, s0), top = greater(top, s1);
+        bottom[k] = lesser(bottom[k], s0), top[k] = greater(top[k], s1);
+    }
+    for (int k = 1; k < WIDE; k++) {
+        *quietest = lesser(*quietest, quietest[k]), *loudest = greater(*loudest, loudest[k]);
+        *bottom = lesser(*bottom, bottom[k]), *top = greater(*top, top[k]), *gap = greater(*gap, gap[k]);
     }
     long first = counts->first, last = counts->last + 1;
     while (first <= last && next_low[first - start] == INFINITE) first++;
     while (first <= last && next_low[last - start] == INFINITE) last--;
     *counts = (Counts){counts->next_low, counts->next_high, counts->low, counts->high, first, last, counts->first, counts->last};
-    out.certain[at] = quietest == INFINITE, out.possible[at] = loudest > -INFINITE;
+    out.certain[at] = *quietest == INFINITE, out.possible[at] = *loudest > -INFINITE;
     out.least[at] = out.shortest[at] = first <= last ? (REAL)first : INFINITE;
     out.most[at] = out.longest[at] = first <= last ? (REAL)last : -INFINITE;
-    out.low[at] = bottom, out.high[at] = top;
-    return gap > 0;
+    out.low[at] = *bottom, out.high[at] = *top;
+    return *gap > 0;
 }
 
-static long padded(const Layer *layer) { return (layer->steps + 3 + 3 * WIDE) / WIDE * WIDE; }
+static long padded(const Layer *layer) { return rounded(layer->steps + 4 + 2 * WIDE, WIDE); }
 
 /* The same as cells_of where `counted`; returns which of them are left to it, a bit each. */
-static long counts_of(const Layer *layer, Flow flow, const REAL *spent, Ranges out, long start, long beside, REAL *memory) {
+static long counts_of(const Asked *asked, long start, long beside) {
+    const Layer *layer = asked->layer;
     long size = padded(layer), gaps = 0;
     Counts counts[BESIDE];
+    for (long n = 0; n < size; n++) asked->spent[n] = (REAL)(n - WIDE - 1) * (REAL)layer->drop;
     for (long j = 0; j < beside; j++) {
-        REAL *own = memory + 4 * j * size;
+        REAL *own = asked->ends + 4 * j * size;
         for (long n = 0; n < 4 * size; n++) own[n] = n / size % 2 ? -INFINITE : INFINITE;
         own += WIDE + 1;
         counts[j] = (Counts){own, own + size, own + 2 * size, own + 3 * size, 0, 0, 0, 0};
         own[0] = own[size] = 0;
     }
     for (long t = 0; t < layer->steps; t++) {
-        fetch(layer, flow, out, t + 6, start);
-        for (long j = 0; j < beside; j++)
-            if (!(gaps >> j & 1))
-                gaps |= (long)count_step(layer, flow, t * layer->size + start + j, spent, counts + j, out) << j;
+        fetch(layer, asked->flow, asked->out, t + 6, start);
+        for (long j = 0; j < beside; j++) {
+            long at = t * layer->size + start + j;
+            if (gaps >> j & 1) continue;
+            gaps |= (long)count_step(layer, asked->flow, at, asked->spent + WIDE + 1, counts + j, asked->out) << j;
+        }
     }
     return gaps;
 }
@@ -297,36 +291,28 @@ static int counted(const Layer *layer, long most, const REAL *row, double decay)
     return ones;
 }
 
+static long lay_out(char *memory, Asked *asked) {
+    char *next = memory;
+    long wide = blocks_of(asked->most, WIDE), size = padded(asked->layer);
+    asked->cells = take(&next, BESIDE * wide, sizeof(Cells)), asked->found = take(&next, 2 * wide, sizeof(Candidates));
+    asked->spent = take(&next, size, sizeof(REAL)), asked->ends = take(&next, 4 * BESIDE * size, sizeof(REAL));
+    return next - memory;
+}
+
+static int some_cells(const Item *item) {
+    Asked own = *(const Asked *)item->given;
+    lay_out(item->room, &own);
+    if (!own.counts) cells_of(&own, item->start, item->n);
+    long left = own.counts ? counts_of(&own, item->start, item->n) : 0;
+    for (long j = 0; j < item->n; j++)
+        if (left >> j & 1) cells_of(&own, item->start + j, 1);
+    return 0;
+}
+
 /* What K cells a neuron say of each step. Returns 0, or 1 where there is no memory. */
 int cell_ranges(const Layer *layer, const Flow *flow, long most, const REAL *row, double decay, const Ranges *out) {
-    long size = padded(layer), counts = counted(layer, most, row, decay), wide = in_blocks(most);
-    Cells *cells = malloc((size_t)(layer->threads * BESIDE * wide) * sizeof(Cells));
-    Candidates *found = malloc((size_t)(layer->threads * 2 * wide) * sizeof(Candidates));
-    REAL *spent = malloc((size_t)((1 + layer->threads * 4 * BESIDE) * size) * sizeof(REAL));
-    int failed = !cells || !found || !spent;
-    if (!failed) {
-        for (long n = 0; n < size; n++) spent[n] = (REAL)(n - WIDE - 1) * (REAL)layer->drop;
-#pragma omp parallel for num_threads(layer->threads) schedule(static) if (layer->threads > 1)
-        for (int p = 0; p < layer->threads; p++) {
-            Room room = {cells + p * BESIDE * wide, found + p * 2 * wide};
-            REAL *own = spent + (1 + p * 4 * BESIDE) * size;
-            long end = part_start(layer, p + 1);
-            for (long start = part_start(layer, p); start < end; start += BESIDE) {
-                long beside = end - start < BESIDE ? end - start : BESIDE;
-                if (!counts) {
-                    cells_of(layer, *flow, most, row, (REAL)decay, *out, start, beside, room);
-                    continue;
-                }
-                long left = counts_of(layer, *flow, spent + WIDE + 1, *out, start, beside, own);
-                for (long j = 0; j < beside; j++)
-                    if (left >> j & 1) cells_of(layer, *flow, most, row, 1, *out, start + j, 1, room);
-            }
-        }
-    }
-    free(cells);
-    free(found);
-    free(spent);
-    return failed;
+    Asked asked = {layer, *flow, *out, most, counted(layer, most, row, decay), row, decay, 0, 0, 0, 0};
+    return for_each(layer->size, BESIDE, layer->threads, lay_out(0, &asked), some_cells, &asked);
 }
 
 typedef struct {
@@ -415,39 +401,37 @@ static long merge_pairs(PairCell *found, long n, long side, PairCell *cells, lon
     return count;
 }
 
-static REAL least_difference(const Layer *layer, Flow flow, Strip strip, long pair, long side, PairCell *cells,
-                             PairCell *found, long *bins) {
+typedef struct {
+    const Layer *layer;
+    Flow flow;
+    Strip strip;
+    long side;
+    REAL *out;
+} Pairs;
+
+static int least_difference(const Item *item) {
     static const int spikes[4][2] = {{0, 0}, {0, 1}, {1, 0}, {1, 1}};
-    long count = 1;
+    const Pairs *pairs = item->given;
+    PairCell *cells = item->room, *found = cells + pairs->side * pairs->side;
+    long pair = item->start, count = 1, *bins = (long *)(cells + 5 * pairs->side * pairs->side);
     memset(cells, 0, sizeof(PairCell));
-    for (long t = 0; t < layer->steps; t++) {
+    for (long t = 0; t < pairs->layer->steps; t++) {
         long n = 0;
         for (int i = 0; i < 4; i++)
             for (long k = 0; k < count; k++)
-                n += pair_step(layer, flow, strip, t, pair, spikes[i], cells + k, found + n);
-        count = merge_pairs(found, n, side, cells, bins);
+                n += pair_step(pairs->layer, pairs->flow, pairs->strip, t, pair, spikes[i], cells + k, found + n);
+        count = merge_pairs(found, n, pairs->side, cells, bins);
     }
     REAL least = INFINITE;
     for (long k = 0; k < count; k++) least = lesser(least, cells[k].ahead);
-    return least;
+    pairs->out[pair] = least;
+    return 0;
 }
 
 /* The least N_y - N_k of each pair: the layer's size is twice their number, first all y, then all k.
    Returns 0, or 1 where there is no memory. */
 int least_differences(const Layer *layer, const Flow *flow, const Strip *strip, long side, REAL *out) {
-    long most = side * side, pairs = layer->size / 2;
-    PairCell *memory = malloc((size_t)(layer->threads * 5 * most) * sizeof(PairCell));
-    long *bins = malloc((size_t)(layer->threads * most) * sizeof(long));
-    int failed = !memory || !bins;
-    if (!failed) {
-#pragma omp parallel for num_threads(layer->threads) schedule(static) if (layer->threads > 1)
-        for (int p = 0; p < layer->threads; p++) {
-            PairCell *cells = memory + p * 5 * most;
-            for (long j = pairs * p / layer->threads; j < pairs * (p + 1) / layer->threads; j++)
-                out[j] = least_difference(layer, *flow, *strip, j, side, cells, cells + most, bins + p * most);
-        }
-    }
-    free(memory);
-    free(bins);
-    return failed;
+    Pairs pairs = {layer, *flow, *strip, side, out};
+    long size = side * side * (long)(5 * sizeof(PairCell) + sizeof(long));
+    return for_each(layer->size / 2, 1, layer->threads, size, least_difference, &pairs);
 }

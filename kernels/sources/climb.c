@@ -9,20 +9,12 @@
 #define BLOCKS_ONLY /* of paths.c, which runs pairs in blocks */
 #include "paths.c"
 
-#include <math.h>
-#include <string.h>
-
-#define WIDE 8 /* steps that go together in a product */
-
-#define ROOT(x) (sizeof(REAL) == 4 ? (REAL)__builtin_sqrtf((float)(x)) : (REAL)__builtin_sqrt((double)(x)))
 #define MODULUS(x) ((x) < 0 ? -(x) : (x))
-
-typedef REAL Vector __attribute__((vector_size(64), aligned(64)));
 
 /* What a layer's neurons run by. */
 typedef struct {
     double decay, threshold, drop;
-    int reset, strict; /* 0: "zero", 1: "subtract", 2: "none" */
+    int reset, strict;
 } Neuron;
 
 /* The first layer: neurons n, inputs m, rows R; B samples. */
@@ -86,6 +78,7 @@ typedef struct {
     REAL *all_gaps, *real_spikes, *real_currents; /* of all neurons: (n), (n, TP), (n, TP) */
     Sizes sizes;
     Graph graph;
+    Work work;
     REAL *lower, *upper, *low, *high, *start_low, *start_high;
     unsigned char *edges, *ends;
     REAL *row_low, *row_high, *barred; /* of a table, (R, columns) */
@@ -94,71 +87,46 @@ typedef struct {
 } Layer;
 
 typedef struct {
-    char *start, *next, *end; /* end of 0: only count */
-} Arena;
-
-static void *take(Arena *arena, long count, long size) {
-    char *found = arena->next;
-    arena->next += (count * size + 63) / 64 * 64;
-    return arena->end ? found : 0;
-}
-
-typedef struct {
     Layer *layers; /* first layer first */
-    Work **works;  /* of each later layer */
-    REAL *inputs, *pulled, *mean;
+    REAL *inputs, *pulled, *mean, *made; /* `made`: what a layer's neurons are given, (T, columns) */
     REAL unit, constant;
     long steps, wide;
 } Node;
 
-static long rounded(long n, long to) { return (n + to - 1) / to * to; }
-
-static void lay_out(Arena *arena, Node *node, const Climb *climb, const Table *table, const Later *later) {
-    long T = climb->steps, TP = rounded(T, WIDE), before = 0, real = sizeof(REAL);
-    node->steps = T, node->wide = TP;
+static long lay_out(char *memory, Node *node, const Climb *climb, const Table *table, const Later *later) {
+    char *next = memory;
+    long T = climb->steps, TP = rounded(T, WIDE), before = 0, widest = 0, real = sizeof(REAL);
+    node->steps = T, node->wide = TP, node->layers = take(&next, climb->later + 1, sizeof(Layer));
     for (long l = 0; l <= climb->later; l++) {
-        Layer dummy, *layer = node->layers ? node->layers + l : &dummy;
+        Layer counted, *layer = memory ? node->layers + l : &counted;
         long n = l ? later[l - 1].neurons : table->neurons, C = rounded(n, LANES);
-        layer->neurons = n;
-        layer->open = take(arena, n, sizeof(long)), layer->row = take(arena, C, sizeof(long));
-        layer->settled = take(arena, n * TP, real), layer->openness = take(arena, n, real);
-        layer->real_spikes = take(arena, n * TP, real), layer->real_currents = take(arena, n * TP, real);
-        layer->all_gaps = take(arena, n, real), layer->values = take(arena, C, real), layer->gap = take(arena, C, real);
+        layer->neurons = n, widest = most(widest, C);
+        layer->open = take(&next, n, sizeof(long)), layer->row = take(&next, C, sizeof(long));
+        layer->settled = take(&next, n * TP, real), layer->openness = take(&next, n, real);
+        layer->real_spikes = take(&next, n * TP, real), layer->real_currents = take(&next, n * TP, real);
+        layer->all_gaps = take(&next, n, real), layer->values = take(&next, C, real), layer->gap = take(&next, C, real);
         REAL **timed[] = {&layer->costs, &layer->prices, &layer->fixed, &layer->slack, &layer->currents,
                           &layer->spikes, &layer->first, &layer->second, &layer->best};
-        for (int k = 0; k < 9; k++) *timed[k] = take(arena, T * C, real);
-        layer->charged = take(arena, C * TP, real), layer->trains = take(arena, C * TP, real);
+        for (int k = 0; k < 9; k++) *timed[k] = take(&next, T * C, real);
+        layer->charged = take(&next, C * TP, real), layer->trains = take(&next, C * TP, real);
         if (l) {
-            layer->weights = take(arena, C * before, real), layer->turned = take(arena, C * before, real);
-            layer->lower = take(arena, T * C, real), layer->upper = take(arena, T * C, real);
-            layer->low = take(arena, packed(T) * C, real), layer->high = take(arena, packed(T) * C, real);
-            layer->start_low = take(arena, (T + 1) * C, real), layer->start_high = take(arena, (T + 1) * C, real);
-            layer->edges = take(arena, packed(T) * C, 1), layer->ends = take(arena, (T + 1) * C, 1);
+            layer->weights = take(&next, C * before, real), layer->turned = take(&next, C * before, real);
+            layer->lower = take(&next, T * C, real), layer->upper = take(&next, T * C, real);
+            layer->low = take(&next, packed(T) * C, real), layer->high = take(&next, packed(T) * C, real);
+            layer->start_low = take(&next, (T + 1) * C, real), layer->start_high = take(&next, (T + 1) * C, real);
+            layer->edges = take(&next, packed(T) * C, 1), layer->ends = take(&next, (T + 1) * C, 1);
+            long size = lay_work(T, later[l - 1].start_low ? T + 1 : T, next, &layer->work);
+            next += size;
         } else {
             long R = table->rows;
-            layer->row_low = take(arena, R * C, real), layer->row_high = take(arena, R * C, real);
-            layer->barred = take(arena, R * C, real);
+            layer->row_low = take(&next, R * C, real), layer->row_high = take(&next, R * C, real);
+            layer->barred = take(&next, R * C, real);
         }
         before = C;
     }
-    node->inputs = take(arena, table->inputs, real), node->pulled = take(arena, table->inputs, real);
-    node->mean = take(arena, table->inputs, real);
-}
-
-/* out[t][i] = Σ_j in[j][t]·w[j][i] for t < T and i < columns; w is (count, columns) and `in` (count, TP). */
-static void product(const REAL *restrict w, const REAL *restrict in, long count, long columns, long T, long TP,
-                    REAL *restrict out) {
-    for (long i = 0; i < columns; i += LANES)
-        for (long t = 0; t < T; t += WIDE) {
-            Vector sum[WIDE] = {0};
-            const REAL *row = w + i, *over = in + t;
-            for (long j = 0; j < count; j++, row += columns, over += TP) {
-                Vector weight = *(const Vector *)row;
-                for (int k = 0; k < WIDE; k++) sum[k] += over[k] * weight;
-            }
-            for (int k = 0; k < WIDE; k++)
-                if (t + k < T) *(Vector *)(out + (t + k) * columns + i) = sum[k];
-        }
+    node->inputs = take(&next, table->inputs, real), node->pulled = take(&next, table->inputs, real);
+    node->mean = take(&next, table->inputs, real), node->made = take(&next, T * widest, real);
+    return next - memory;
 }
 
 INLINE REAL dot(const REAL *a, const REAL *b, long n) {
@@ -217,7 +185,7 @@ static void gather_table(Node *node, const Table *table, long b, const float *pr
     layer->least_row = table->rows, layer->most_row = -1;
     for (long r = 0; r < table->rows; r++)
         for (long k = 0; k < C; k++)
-            layer->row_low[r * C + k] = layer->row_high[r * C + k] = 0, layer->barred[r * C + k] = (REAL)__builtin_inf();
+            layer->row_low[r * C + k] = layer->row_high[r * C + k] = 0, layer->barred[r * C + k] = INFINITE;
     for (long k = 0; k < C; k++) {
         if (k >= layer->count) {
             for (long r = 0; r < table->rows; r++) layer->barred[r * C + k] = 0;
@@ -339,7 +307,7 @@ static REAL cheapest_rows(const Table *table, Layer *layer, long T, long TP) {
     for (long i = 0; i < C; i += LANES) {
         Row price = load(layer->prices + i, LANES, 0), value, current;
         int row[LANES] = {0};
-        EACH value.v[l] = (REAL)__builtin_inf(), current.v[l] = 0;
+        EACH value.v[l] = INFINITE, current.v[l] = 0;
         for (long r = layer->least_row; r <= layer->most_row; r++) {
             Row here = load(layer->barred + r * C + i, LANES, 0);
             Row low = load(layer->row_low + r * C + i, LANES, 0), high = load(layer->row_high + r * C + i, LANES, 0);
@@ -349,7 +317,7 @@ static REAL cheapest_rows(const Table *table, Layer *layer, long T, long TP) {
             EACH here.v[l] -= price.v[l] * low.v[l];
             EACH row[l] = here.v[l] < value.v[l] ? (int)r : row[l];
             EACH current.v[l] = here.v[l] < value.v[l] ? low.v[l] : current.v[l];
-            EACH value.v[l] = least(value.v[l], here.v[l]);
+            EACH value.v[l] = lesser(value.v[l], here.v[l]);
         }
         for (int l = 0; l < LANES; l++) {
             layer->row[i + l] = row[l], layer->currents[i + l] = current.v[l];
@@ -377,12 +345,12 @@ static REAL evaluate(Node *node, const Climb *climb, const Table *table, const L
         Layer *layer = node->layers + l, *before = layer - 1;
         Answer answer = {layer->values, layer->spikes, layer->currents};
         for (long start = 0; start < layer->columns; start += LANES)
-            run_block(&layer->sizes, &layer->graph, layer->costs, layer->prices, start, LANES, &answer, node->works[l - 1]);
+            run_block(&layer->sizes, &layer->graph, layer->costs, layer->prices, start, LANES, &answer, &layer->work);
         for (long k = 0; k < layer->count; k++) bound += layer->values[k];
         bound += paid(layer, T);
         turn_over(layer->spikes, 0, T, TP, layer->columns, layer->trains);
         turn_over(layer->prices, later[l - 1].scale, T, TP, layer->columns, layer->charged);
-        product(layer->weights, layer->charged, layer->count, before->columns, T, TP, before->costs);
+        product(layer->weights, 0, layer->charged, 0, layer->count, TP, before->columns, T, before->costs);
     }
     Layer *first = node->layers;
     bound += cheapest_rows(table, first, T, TP) + paid(first, 1);
@@ -397,6 +365,41 @@ static REAL evaluate(Node *node, const Climb *climb, const Table *table, const L
     return bound + dot(node->pulled, node->inputs, m);
 }
 
+static void gather_node(Node *node, const Climb *climb, const Table *table, const Later *later, const Nodes *nodes, long s) {
+    long b = nodes->sample[s];
+    gather_table(node, table, b, nodes->prices[0] + s * table->neurons);
+    for (long l = 1; l <= climb->later; l++)
+        gather_later(node, l, later + l - 1, climb->batch, b,
+                     nodes->prices[l] + s * node->steps * later[l - 1].neurons);
+    gather_costs(node, climb, nodes, s);
+}
+
+/* What all nodes are given; `visit` is done with each of them. */
+typedef struct Search {
+    const Climb *climb;
+    const Table *table;
+    const Later *later;
+    const Nodes *nodes;
+    void (*visit)(const struct Search *search, Node *node, long s);
+    const void *more;
+} Search;
+
+static int visit_node(const Item *item) {
+    const Search *search = item->given;
+    Node node;
+    lay_out(item->room, &node, search->climb, search->table, search->later);
+    search->visit(search, &node, item->start);
+    return 0;
+}
+
+/* Visit all nodes; returns whether memory failed. */
+static int visit_nodes(Search search) {
+    Node node;
+    long size = lay_out(0, &node, search.climb, search.table, search.later);
+    return for_each(search.climb->nodes, 1, search.climb->threads, size, visit_node, &search);
+}
+
+#ifndef GATHER_ONLY
 /* Adam's step along (made − currents − sign·slack), in one layer. */
 INLINE void step_layer(Layer *layer, const REAL *made, long steps, const Climb *climb, REAL scale) {
     REAL keep = (REAL)(1 - climb->momentum), keep_squares = (REAL)climb->momentum_squares;
@@ -409,14 +412,14 @@ INLINE void step_layer(Layer *layer, const REAL *made, long steps, const Climb *
     }
 }
 
-static void climb_once(Node *node, const Climb *climb, const Table *table, const Later *later, long count, REAL rate,
-                       REAL *made) {
+static void climb_once(Node *node, const Climb *climb, const Table *table, const Later *later, long count, REAL rate) {
+    REAL *made = node->made;
     long T = node->steps, TP = node->wide, m = table->inputs;
     double correction = sqrt(1 - pow(climb->momentum_squares, (double)count)) / (1 - pow(climb->momentum, (double)count));
     REAL scale = rate * (REAL)correction * node->unit;
     for (long l = 1; l <= climb->later; l++) {
         Layer *layer = node->layers + l, *before = layer - 1;
-        product(layer->turned, before->trains, before->count, layer->columns, T, TP, made);
+        product(layer->turned, 0, before->trains, 0, before->count, TP, layer->columns, T, made);
         for (long t = 0; t < T; t++)
             for (long k = 0; k < layer->columns; k++) made[t * layer->columns + k] *= (REAL)later[l - 1].scale[t];
         step_layer(layer, made, T, climb, scale * (REAL)later[l - 1].lasting);
@@ -435,15 +438,9 @@ static void fire(const Neuron *neuron, const double *scale, REAL *currents, REAL
         potential = neuron->decay * potential + (double)currents[t];
         int fires = neuron->strict ? potential > neuron->threshold : potential >= neuron->threshold;
         spikes[t] = (REAL)fires;
-        if (fires && neuron->reset == 0) potential = 0;
-        if (fires && neuron->reset == 1) potential -= neuron->drop;
+        if (fires && neuron->reset == ZERO) potential = 0;
+        if (fires && neuron->reset == SUBTRACT) potential -= neuron->drop;
     }
-}
-
-/* TP is a multiple of WIDE. */
-INLINE void add_times(REAL *to, REAL weight, const REAL *from, long TP) {
-    for (long t = 0; t < TP; t += WIDE)
-        for (int k = 0; k < WIDE; k++) to[t + k] += weight * from[t + k];
 }
 
 static void run_network(Node *node, const Climb *climb, const Table *table, const Later *later) {
@@ -466,7 +463,7 @@ static void run_network(Node *node, const Climb *climb, const Table *table, cons
             for (long t = 0; t < T; t++) any += spikes[t];
             if (any == 0) continue;
             for (long j = 0; j < layer->neurons; j++)
-                add_times(layer->real_currents + j * TP, now->weights[j * now->sources + i], spikes, TP);
+                OVER(t, TP) layer->real_currents[j * TP + t] += now->weights[j * now->sources + i] * spikes[t];
         }
         for (long j = 0; j < layer->neurons; j++)
             fire(&now->neuron, now->scale, layer->real_currents + j * TP, layer->real_spikes + j * TP, T);
@@ -535,19 +532,12 @@ static void write_prices(Node *node, const Climb *climb, const Nodes *nodes, lon
     }
 }
 
-static void gather_node(Node *node, const Climb *climb, const Table *table, const Later *later, const Nodes *nodes, long s) {
-    long b = nodes->sample[s];
-    gather_table(node, table, b, nodes->prices[0] + s * table->neurons);
-    for (long l = 1; l <= climb->later; l++)
-        gather_later(node, l, later + l - 1, climb->batch, b,
-                     nodes->prices[l] + s * node->steps * later[l - 1].neurons);
-    gather_costs(node, climb, nodes, s);
-}
-
-static void climb_node(Node *node, const Climb *climb, const Table *table, const Later *later, const Nodes *nodes, long s,
-                       REAL *made, const void *more) {
+static void climb_node(const Search *search, Node *node, long s) {
+    const Climb *climb = search->climb;
+    const Table *table = search->table;
+    const Later *later = search->later;
+    const Nodes *nodes = search->nodes;
     long b = nodes->sample[s], m = table->inputs;
-    (void)more;
     gather_node(node, climb, table, later, nodes, s);
     REAL best = evaluate(node, climb, table, later, b), memory = (REAL)(1 - climb->memory);
     keep_best(node, climb);
@@ -555,7 +545,7 @@ static void climb_node(Node *node, const Climb *climb, const Table *table, const
     int at_best = 1; /* whether what attains the bound is that of the best prices */
     for (long count = 0; count < climb->iterations && !((double)best > climb->enough); count++) {
         double rate = climb->rate * (1 - 0.9 * (double)count / (double)climb->iterations);
-        climb_once(node, climb, table, later, count + 1, (REAL)rate, made);
+        climb_once(node, climb, table, later, count + 1, (REAL)rate);
         REAL bound = evaluate(node, climb, table, later, b);
         for (long x = 0; x < m; x++) node->mean[x] += (node->inputs[x] - node->mean[x]) * memory;
         at_best = bound > best;
@@ -569,46 +559,8 @@ static void climb_node(Node *node, const Climb *climb, const Table *table, const
     propose_split(node, climb, table, later, nodes, s);
 }
 
-typedef void Visit(Node *, const Climb *, const Table *, const Later *, const Nodes *, long, REAL *, const void *);
-
-/* Visit all nodes; returns whether memory failed. */
-static int visit_nodes(const Climb *climb, const Table *table, const Later *later, const Nodes *nodes, Visit *visit,
-                       const void *more) {
-    int failed = 0;
-#pragma omp parallel num_threads(climb->threads) reduction(| : failed) if (climb->threads > 1)
-    {
-        Node node = {0};
-        Arena counted = {0};
-        long widest = table->neurons;
-        for (long l = 0; l < climb->later; l++) widest = later[l].neurons > widest ? later[l].neurons : widest;
-        lay_out(&counted, &node, climb, table, later);
-        size_t size = (size_t)counted.next + 64;
-        Arena arena = {0};
-        arena.start = arena.next = aligned_alloc(64, (size + 63) / 64 * 64);
-        arena.end = arena.start ? arena.start + size : 0;
-        node.layers = calloc((size_t)climb->later + 1, sizeof(Layer));
-        node.works = calloc((size_t)climb->later + 1, sizeof(Work *));
-        REAL *made = aligned_alloc(64, sizeof(REAL) * (size_t)(climb->steps * rounded(widest, LANES)));
-        int missing = !arena.start || !node.layers || !node.works || !made;
-        for (long l = 0; !missing && l < climb->later; l++) {
-            node.works[l] = work_for(climb->steps, later[l].start_low ? climb->steps + 1 : climb->steps);
-            missing |= !node.works[l];
-        }
-        if (!missing) lay_out(&arena, &node, climb, table, later);
-        failed |= missing;
-#pragma omp for schedule(dynamic)
-        for (long s = 0; s < climb->nodes; s++)
-            if (!missing) visit(&node, climb, table, later, nodes, s, made, more);
-        for (long l = 0; node.works && l < climb->later; l++)
-            if (node.works[l]) release(node.works[l]);
-        free(arena.start), free(node.layers), free(node.works), free(made);
-    }
-    return failed;
-}
-
-#ifndef GATHER_ONLY
 /* Returns whether memory failed. */
 int climb_nodes(const Climb *climb, const Table *table, const Later *later, const Nodes *nodes) {
-    return visit_nodes(climb, table, later, nodes, climb_node, 0);
+    return visit_nodes((Search){climb, table, later, nodes, climb_node, 0});
 }
 #endif

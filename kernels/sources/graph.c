@@ -4,19 +4,10 @@
 
    REAL is double. It does what torch does there, but for the order in which sums of products are added up and for
    fused products: what is paid for rounding, a multiple of u times the sum of moduli, holds in any order (F1, F2, F5).
-   What a NaN excludes is nothing. Window (a, t] and edge a → t have place t(t − 1)/2 + a. Arrays over neurons are padded
+   What a NaN excludes is nothing: of `lesser` and `greater` it comes first. Window (a, t] and edge a → t have place t(t − 1)/2 + a. Arrays over neurons are padded
    to P, a multiple of LANES. */
 
-#include <math.h>
-#include <stdlib.h>
-#include <string.h>
-
-#define LANES (64 / (int)sizeof(REAL))
-#define WIDE 8 /* windows that go together in a product */
-#define INLINE static inline __attribute__((always_inline))
-#define OVER(j, P) _Pragma("omp simd") for (long j = 0; j < (P); j++)
-
-typedef REAL Vector __attribute__((vector_size(64), aligned(64), may_alias));
+#include "shared.h"
 
 /* B samples, T steps; the layer before has m neurons with rows of R. */
 typedef struct {
@@ -51,18 +42,15 @@ typedef struct {
 
 /* What a thread works on. */
 typedef struct {
-    const REAL **middle, **radius;    /* of the sources whose windows are not 0, (m) each */
-    long *some, *open;                /* which these are, (m) each */
+    long *some, *open;                /* sources whose windows' middles, and radii, are not 0, (m) each */
+    long *middle, *radius;            /* their ranges of rows, (m) each */
     REAL *low, *high;                 /* of the windows, (C, P) */
     REAL *past_low, *past_high;       /* potentials before each step, (E + T + 1, P): those of step t from t(t + 1)/2 on */
     REAL *bottom, *top, *alive;       /* now, (T + 1, P) */
     REAL *slack, *widening, *fires;   /* (P) */
 } Work;
 
-INLINE REAL lesser(REAL a, REAL b) { return b < a ? b : a; }
-INLINE REAL greater(REAL a, REAL b) { return b > a ? b : a; }
 INLINE long edges_of(long t) { return t * (t + 1) / 2; } /* where those into step t (from 0) start */
-static long rounded(long n, long to) { return (n + to - 1) / to * to; }
 
 /* The windows' sums of each row, then of each range of rows: its middle and radius. */
 static void sum_windows(const Sizes *sizes, const Given *given, const Shared *shared) {
@@ -78,8 +66,8 @@ static void sum_windows(const Sizes *sizes, const Given *given, const Shared *sh
         for (long q = r + 1; q < R; q++) {
             long here = (r * R + q) * C, before = here - C, last = (q * R + q) * C;
             OVER(i, C) {
-                shared->middle[here + i] = lesser(shared->middle[before + i], shared->middle[last + i]);
-                shared->radius[here + i] = greater(shared->radius[before + i], shared->radius[last + i]);
+                shared->middle[here + i] = lesser(shared->middle[last + i], shared->middle[before + i]);
+                shared->radius[here + i] = greater(shared->radius[last + i], shared->radius[before + i]);
             }
         }
     for (long i = 0; i < R * R * C; i++) {
@@ -88,33 +76,20 @@ static void sum_windows(const Sizes *sizes, const Given *given, const Shared *sh
     }
 }
 
-/* out[i][j] = Σ_k in[k][i]·w[listed[k]][j]. */
-static void product(const REAL *w, const REAL *const *in, const long *listed, long count, long C, long P, REAL *out) {
-    for (long j = 0; j < P; j += LANES)
-        for (long i = 0; i < C; i += WIDE) {
-            Vector sum[WIDE] = {0};
-            for (long k = 0; k < count; k++) {
-                Vector weight = *(const Vector *)(w + listed[k] * P + j);
-                const REAL *over = in[k] + i;
-                for (int l = 0; l < WIDE; l++) sum[l] += over[l] * weight;
-            }
-            for (int l = 0; l < WIDE; l++) *(Vector *)(out + (i + l) * P + j) = sum[l];
-        }
-}
-
 /* Where each window of one sample's currents lies: W·m + b ± (|W|·r + slack), and what the run's recursion adds. */
 static void find_windows(const Sizes *sizes, const Given *given, const Shared *shared, long b, Work *work) {
     long T = sizes->steps, R = sizes->rows, C = shared->columns, P = shared->padded, some = 0, open = 0;
     for (long k = 0; k < sizes->sources; k++) {
         long first = given->first[b * sizes->sources + k], last = given->last[b * sizes->sources + k];
-        const REAL *middle = shared->middle + (first * R + last) * C, *radius = shared->radius + (first * R + last) * C;
+        long range = first * R + last;
         int silent = 1, settled = 1;
-        for (long i = 0; i < C; i++) silent &= middle[i] == 0, settled &= radius[i] == 0;
-        if (!silent) work->some[some] = k, work->middle[some++] = middle;
-        if (!settled) work->open[open] = k, work->radius[open++] = radius;
+        for (long i = range * C; i < (range + 1) * C; i++)
+            silent &= shared->middle[i] == 0, settled &= shared->radius[i] == 0;
+        if (!silent) work->some[some] = k, work->middle[some++] = range;
+        if (!settled) work->open[open] = k, work->radius[open++] = range;
     }
-    product(shared->weights, work->middle, work->some, some, C, P, work->low);
-    product(shared->moduli, work->radius, work->open, open, C, P, work->high);
+    product(shared->weights, work->some, shared->middle, work->middle, some, C, P, C, work->low);
+    product(shared->moduli, work->open, shared->radius, work->radius, open, C, P, C, work->high);
     for (long t = 0; t < T; t++) {
         REAL total = 0, moduli = 0, weight = 0;
         for (long a = t; a >= 0; a--) {
@@ -139,8 +114,8 @@ static void integrate(const Sizes *sizes, const Given *given, const Shared *shar
     memcpy(work->past_high + edges_of(t) * P, work->top, sizeof(REAL) * (size_t)((t + 1) * P));
     const REAL *alone_low = work->low + (edges_of(t) + t) * P, *alone_high = work->high + (edges_of(t) + t) * P;
     for (long j = 0; j < n; j++) {
-        found->lower[at + j] = greater(given->lower[at + j], alone_low[j]);
-        found->upper[at + j] = lesser(given->upper[at + j], alone_high[j]);
+        found->lower[at + j] = greater(alone_low[j], given->lower[at + j]);
+        found->upper[at + j] = lesser(alone_high[j], given->upper[at + j]);
     }
     for (long from = 0; from <= t; from++) {
         REAL *bottom = work->bottom + from * P, *top = work->top + from * P;
@@ -154,8 +129,8 @@ static void integrate(const Sizes *sizes, const Given *given, const Shared *shar
             const REAL *past_high = work->past_high + (edges_of(a) + from) * P;
             REAL weight = given->ages[t + 1 - a];
             OVER(j, P) {
-                bottom[j] = greater(bottom[j], low[j] + weight * past_low[j]);
-                top[j] = lesser(top[j], high[j] + weight * past_high[j]);
+                bottom[j] = greater(low[j] + weight * past_low[j], bottom[j]);
+                top[j] = lesser(high[j] + weight * past_high[j], top[j]);
             }
         }
     }
@@ -177,7 +152,7 @@ static void fire(const Sizes *sizes, const Shared *shared, const Found *found, l
             work->fires[j] = fires ? 1 : work->fires[j];
             alive[j] = there && !(bottom[j] > surely);
             silent[j] = alive[j] != 0 ? 1 : silent[j];
-            top[j] = lesser(top[j], surely);
+            top[j] = lesser(surely, top[j]);
         }
     }
     REAL *next = work->alive + (t + 1) * P;
@@ -203,56 +178,58 @@ static void find_graph(const Sizes *sizes, const Given *given, const Shared *sha
         for (long j = 0; j < n; j++) found->ends[(t * sizes->samples + b) * n + j] = work->alive[t * P + j] != 0;
 }
 
-static void *take(char **next, long count, long size) {
-    char *found = *next;
-    *next += rounded(count * size, 64);
-    return found;
-}
+/* What all samples are given, with what they share. */
+typedef struct {
+    const Sizes *sizes;
+    const Given *given;
+    const Found *found;
+    Shared shared;
+    Work work; /* a thread's own */
+} Search;
 
-static size_t lay_out(const Sizes *sizes, char *memory, Shared *shared, Work *work, long threads) {
+static long lay_shared(const Sizes *sizes, char *memory, Shared *shared) {
     char *next = memory;
-    long T = sizes->steps, R = sizes->rows, m = sizes->sources, real = sizeof(REAL);
-    long P = shared->padded = rounded(sizes->neurons, LANES), C = shared->columns = rounded(edges_of(T), WIDE);
+    long R = sizes->rows, m = sizes->sources, real = sizeof(REAL);
+    long P = shared->padded = rounded(sizes->neurons, LANES);
+    long C = shared->columns = rounded(edges_of(sizes->steps), WIDE);
     shared->middle = take(&next, R * R * C, real), shared->radius = take(&next, R * R * C, real);
     shared->weights = take(&next, m * P, real), shared->moduli = take(&next, m * P, real);
     shared->bias = take(&next, P, real);
-    for (long k = 0; k < threads; k++, work++) {
-        work->middle = take(&next, m, sizeof(REAL *)), work->radius = take(&next, m, sizeof(REAL *));
-        work->some = take(&next, m, sizeof(long)), work->open = take(&next, m, sizeof(long));
-        work->low = take(&next, C * P, real), work->high = take(&next, C * P, real);
-        work->past_low = take(&next, edges_of(T) * P, real), work->past_high = take(&next, edges_of(T) * P, real);
-        work->bottom = take(&next, (T + 1) * P, real), work->top = take(&next, (T + 1) * P, real);
-        work->alive = take(&next, (T + 1) * P, real), work->slack = take(&next, P, real);
-        work->widening = take(&next, P, real), work->fires = take(&next, P, real);
-    }
-    return (size_t)(next - memory);
+    return next - memory;
+}
+
+static long lay_work(const Sizes *sizes, const Shared *shared, char *memory, Work *work) {
+    char *next = memory;
+    long T = sizes->steps, m = sizes->sources, P = shared->padded, C = shared->columns, real = sizeof(REAL);
+    work->middle = take(&next, m, sizeof(long)), work->radius = take(&next, m, sizeof(long));
+    work->some = take(&next, m, sizeof(long)), work->open = take(&next, m, sizeof(long));
+    work->low = take(&next, C * P, real), work->high = take(&next, C * P, real);
+    work->past_low = take(&next, edges_of(T) * P, real), work->past_high = take(&next, edges_of(T) * P, real);
+    work->bottom = take(&next, (T + 1) * P, real), work->top = take(&next, (T + 1) * P, real);
+    work->alive = take(&next, (T + 1) * P, real), work->slack = take(&next, P, real);
+    work->widening = take(&next, P, real), work->fires = take(&next, P, real);
+    return next - memory;
+}
+
+static int search_sample(const Item *item) {
+    Search own = *(const Search *)item->given;
+    lay_work(own.sizes, &own.shared, item->room, &own.work);
+    find_graph(own.sizes, own.given, &own.shared, own.found, item->start, &own.work);
+    return 0;
 }
 
 /* Returns whether memory failed. */
 int graphs(const Sizes *sizes, const Given *given, const Found *found) {
-    long P = rounded(sizes->neurons, LANES), m = sizes->sources;
-    Shared shared;
-    Work *works = malloc(sizeof(Work) * (size_t)sizes->threads);
-    if (!works) return 1;
-    size_t size = lay_out(sizes, 0, &shared, works, sizes->threads);
-    char *memory = aligned_alloc(64, size);
-    if (!memory) {
-        free(works);
-        return 1;
-    }
-    lay_out(sizes, memory, &shared, works, sizes->threads);
-    memset(memory, 0, size);
-    for (long j = 0; j < sizes->neurons; j++) {
-        shared.bias[j] = given->bias[j];
-        for (long k = 0; k < m; k++) {
-            shared.weights[k * P + j] = given->weights[j * m + k];
-            shared.moduli[k * P + j] = fabs(given->weights[j * m + k]);
-        }
-    }
-    sum_windows(sizes, given, &shared);
-#pragma omp parallel for schedule(static) num_threads(sizes->threads) if (sizes->threads > 1)
-    for (int p = 0; p < sizes->threads; p++)
-        for (long b = p; b < sizes->samples; b += sizes->threads) find_graph(sizes, given, &shared, found, b, works + p);
-    free(memory), free(works);
-    return 0;
+    Search search = {.sizes = sizes, .given = given, .found = found};
+    Shared *shared = &search.shared;
+    long size = lay_shared(sizes, 0, shared);
+    char *memory = aligned(size);
+    if (!memory) return 1;
+    lay_shared(sizes, memset(memory, 0, (size_t)size), shared);
+    memcpy(shared->bias, given->bias, sizeof(REAL) * (size_t)sizes->neurons);
+    turn(given->weights, sizes->neurons, sizes->sources, shared->padded, shared->weights, shared->moduli);
+    sum_windows(sizes, given, shared);
+    int failed = for_each(sizes->samples, 1, sizes->threads, lay_work(sizes, shared, 0, &search.work), search_sample, &search);
+    free_aligned(memory);
+    return failed;
 }

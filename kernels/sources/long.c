@@ -5,18 +5,9 @@
    fused products: what is paid for rounding, a multiple of u times the sum of moduli, holds in any order (F1, F2, F5).
    Arrays over neurons are padded to P, a multiple of LANES. */
 
-#include <math.h>
-#include <stdlib.h>
-#include <string.h>
+#include "shared.h"
 
-#define LANES (64 / (int)sizeof(REAL))
-#define WIDE 8 /* windows that go together in a product */
 #define SOME (1L << 17) /* ends of windows that are found before samples take their steps, so that a sample stays in cache */
-#define INLINE static inline __attribute__((always_inline))
-#define INFINITE ((REAL)__builtin_inf())
-#define OVER(j, P) _Pragma("omp simd") for (long j = 0; j < (P); j++)
-
-typedef REAL Vector __attribute__((vector_size(64), aligned(64), may_alias));
 
 /* B samples, T steps, W labels; the layer before has n neurons with rows of R, U different ranges of them. Asked for are
    samples from..to − 1. */
@@ -73,10 +64,7 @@ typedef struct {
     REAL *cap, *fired, *edge, *current, *ceiling, *sum; /* (P) */
 } Work;
 
-INLINE REAL lesser(REAL a, REAL b) { return a < b ? a : b; }
-INLINE REAL greater(REAL a, REAL b) { return a > b ? a : b; }
-static long rounded(long n, long to) { return (n + to - 1) / to * to; }
-static long windows_of(const Sizes *sizes, long t) { return t + 1 < sizes->labels ? t + 1 : sizes->labels; }
+static long windows_of(const Sizes *sizes, long t) { return least(t + 1, sizes->labels); }
 
 /* The ends of all windows that end at step t (from 0), of each range, WIDE windows at a time: sums of rows, then minima
    over 2, 4, 8, … rows in their place, which stay in cache. `low` and `high` hold (R, WIDE), `sums` R. */
@@ -116,25 +104,10 @@ static void put_in_order(const Given *given, long count, Order *order) {
         order->starts[order->levels] = n;
         for (long u = 0; u < count; u++) {
             long size = given->last[u] - given->first[u] + 1;
-            if (63 - __builtin_clzl((unsigned long)size) == order->levels) order->ranges[n++] = u;
+            if (63 - __builtin_clzll((uint64_t)size) == order->levels) order->ranges[n++] = u;
         }
     }
     order->starts[order->levels] = n;
-}
-
-/* out[i][j] = Σ_k in[k][i]·w[k][j], over the sources k that are listed. */
-static void product(const REAL *w, const REAL *in, const long *listed, long count, long C, long P, REAL *out) {
-    for (long j = 0; j < P; j += LANES)
-        for (long i = 0; i < C; i += WIDE) {
-            Vector sum[WIDE] = {0};
-            for (long k = 0; k < count; k++) {
-                long source = listed[k];
-                Vector weight = *(const Vector *)(w + source * P + j);
-                const REAL *over = in + source * C + i;
-                for (int l = 0; l < WIDE; l++) sum[l] += over[l] * weight;
-            }
-            for (int l = 0; l < WIDE; l++) *(Vector *)(out + (i + l) * P + j) = sum[l];
-        }
 }
 
 /* Keep what the sources say that have one row: windows of it are sums over steps, as W is linear. */
@@ -160,8 +133,8 @@ static void find_windows(const Sizes *sizes, const Given *given, const Ends *end
         REAL *middle = work->middle + k * C, *radius = work->radius + k * C;
         OVER(i, C) middle[i] = (least[i] + most[i]) * (REAL)0.5, radius[i] = (most[i] - least[i]) * (REAL)0.5;
     }
-    product(matrix->weights, work->middle, sample->open, sample->count, C, P, work->low);
-    product(matrix->moduli, work->radius, sample->open, sample->count, C, P, work->high);
+    product(matrix->weights, sample->open, work->middle, sample->open, sample->count, C, P, C, work->low);
+    product(matrix->moduli, sample->open, work->radius, sample->open, sample->count, C, P, C, work->high);
     REAL total = 0, moduli = 0, weight = 0, *sum = work->sum;
     OVER(j, P) sum[j] = 0;
     for (long i = 0; i < count; i++) {
@@ -240,27 +213,32 @@ static void step(const Sizes *sizes, const Given *given, const Ends *ends, const
     write_bytes(sample->old_alive, n, found->stays + (T + 1 + t + 1 - W) * size + b * n);
 }
 
-static void *take(char **next, long count, long size) {
-    char *found = *next;
-    *next += (count * size + 63) / 64 * 64;
-    return found;
-}
+/* All samples, from step `start` on to the one before `behind`. */
+typedef struct {
+    const Sizes *sizes;
+    const Given *given;
+    const Found *found;
+    Matrix matrix;
+    Sample *samples;
+    Ends ends; /* of each of these steps */
+    Order order;
+    REAL *sums; /* (2·WIDE + 1, R) */
+    long start, behind;
+} Search;
 
-static size_t lay_out(const Sizes *sizes, long C, char *memory, Matrix *matrix, Work *works, Sample *samples) {
+static long lay_out(Search *search, long each, char *memory) {
+    const Sizes *sizes = search->sizes;
+    Matrix *matrix = &search->matrix;
     char *next = memory;
     long P = rounded(sizes->neurons, LANES), m = sizes->sources, slots = sizes->labels + 1, real = sizeof(REAL);
+    long U = sizes->ranges, C = search->ends.columns = rounded(sizes->labels, WIDE);
     matrix->weights = take(&next, m * P, real), matrix->moduli = take(&next, m * P, real);
-    matrix->bias = take(&next, P, real);
-    for (int p = 0; p < sizes->threads; p++) {
-        Work *work = works + p;
-        work->middle = take(&next, m * C, real), work->radius = take(&next, m * C, real);
-        work->low = take(&next, (C + 1) * P, real), work->high = take(&next, (C + 1) * P, real);
-        work->cap = take(&next, P, real), work->fired = take(&next, P, real), work->edge = take(&next, P, real);
-        work->current = take(&next, P, real), work->ceiling = take(&next, P, real);
-        work->sum = take(&next, P, real);
-    }
-    for (long b = sizes->from; b < sizes->to; b++) {
-        Sample *sample = samples + b - sizes->from;
+    matrix->bias = take(&next, P, real), search->sums = take(&next, (2 * WIDE + 1) * sizes->rows, real);
+    search->ends.least = take(&next, each * U * C, real), search->ends.most = take(&next, each * U * C, real);
+    search->order.ranges = take(&next, U, sizeof(long));
+    search->samples = take(&next, sizes->to - sizes->from, sizeof(Sample));
+    for (long b = 0; b < sizes->to - sizes->from; b++) {
+        Sample counted, *sample = memory ? search->samples + b : &counted;
         sample->bottom = take(&next, slots * P, real), sample->top = take(&next, slots * P, real);
         sample->alive = take(&next, slots * P, real), sample->old_bottom = take(&next, P, real);
         sample->old_top = take(&next, P, real), sample->old_alive = take(&next, P, real);
@@ -268,18 +246,42 @@ static size_t lay_out(const Sizes *sizes, long C, char *memory, Matrix *matrix, 
         sample->heard = take(&next, slots * P, real);
         sample->open = take(&next, m, sizeof(long)), sample->sure = take(&next, m, sizeof(long));
     }
-    return (size_t)(next - memory);
+    return next - memory;
+}
+
+static long lay_work(const Sizes *sizes, long C, char *memory, Work *work) {
+    char *next = memory;
+    long P = rounded(sizes->neurons, LANES), m = sizes->sources, real = sizeof(REAL);
+    work->middle = take(&next, m * C, real), work->radius = take(&next, m * C, real);
+    work->low = take(&next, (C + 1) * P, real), work->high = take(&next, (C + 1) * P, real);
+    work->cap = take(&next, P, real), work->fired = take(&next, P, real), work->edge = take(&next, P, real);
+    work->current = take(&next, P, real), work->ceiling = take(&next, P, real), work->sum = take(&next, P, real);
+    return next - memory;
+}
+
+/* The ends of step t, of those that are found at once. */
+static Ends ends_at(const Search *search, long t) {
+    long C = search->ends.columns, at = (t - search->start) * search->sizes->ranges * C;
+    return (Ends){search->ends.least + at, search->ends.most + at, C};
+}
+
+static int take_steps(const Item *item) {
+    const Search *search = item->given;
+    long b = search->sizes->from + item->start;
+    Work work;
+    lay_work(search->sizes, search->ends.columns, item->room, &work);
+    OVER(j, rounded(search->sizes->neurons, LANES)) work.current[j] = work.ceiling[j] = 0;
+    for (long t = search->start; t < search->behind; t++) {
+        Ends ends = ends_at(search, t);
+        step(search->sizes, search->given, &ends, &search->matrix, search->found, t, b, search->samples + item->start, &work);
+    }
+    return 0;
 }
 
 static void begin(const Sizes *sizes, const Given *given, Matrix *matrix, Sample *samples) {
     long n = sizes->neurons, m = sizes->sources, P = rounded(n, LANES);
-    for (long j = 0; j < n; j++) {
-        matrix->bias[j] = given->bias[j];
-        for (long k = 0; k < m; k++) {
-            REAL weight = given->weights[j * m + k];
-            matrix->weights[k * P + j] = weight, matrix->moduli[k * P + j] = fabs(weight);
-        }
-    }
+    memcpy(matrix->bias, given->bias, sizeof(REAL) * (size_t)n);
+    turn(given->weights, n, m, P, matrix->weights, matrix->moduli);
     for (long b = sizes->from; b < sizes->to; b++) {
         Sample *sample = samples + b - sizes->from;
         for (long j = 0; j < n; j++)
@@ -308,34 +310,25 @@ static void end(const Sizes *sizes, const Found *found, const Sample *samples) {
 
 /* Returns whether memory failed. */
 int age_trains(const Sizes *sizes, const Given *given, const Found *found) {
-    long C = rounded(sizes->labels, WIDE), U = sizes->ranges, T = sizes->steps, each = SOME / (2 * U * C) + 1;
-    Matrix matrix;
-    Work *works = calloc((size_t)sizes->threads, sizeof(Work));
-    Sample *samples = calloc((size_t)(sizes->to - sizes->from), sizeof(Sample));
-    REAL *least = malloc((size_t)(each * U * C) * sizeof(REAL)), *most = malloc((size_t)(each * U * C) * sizeof(REAL));
-    REAL *sums = malloc((size_t)((2 * WIDE + 1) * sizes->rows) * sizeof(REAL));
-    Order order = {malloc((size_t)U * sizeof(long)), {0}, 0};
-    char *memory = 0;
-    int failed = !works || !samples || !least || !most || !sums || !order.ranges;
-    if (!failed) {
-        size_t bytes = lay_out(sizes, C, 0, &matrix, works, samples);
-        memory = aligned_alloc(64, bytes);
-        failed = !memory;
-        if (!failed) memset(memory, 0, bytes), lay_out(sizes, C, memory, &matrix, works, samples);
+    long C = rounded(sizes->labels, WIDE), U = sizes->ranges, each = SOME / (2 * U * C) + 1;
+    Search search = {.sizes = sizes, .given = given, .found = found};
+    Work work;
+    long size = lay_out(&search, each, 0);
+    char *memory = aligned(size);
+    if (!memory) return 1;
+    lay_out(&search, each, memset(memory, 0, (size_t)size));
+    begin(sizes, given, &search.matrix, search.samples), put_in_order(given, U, &search.order);
+    int failed = 0;
+    for (search.start = 0; !failed && search.start < sizes->steps; search.start = search.behind) {
+        search.behind = least(search.start + each, sizes->steps);
+        for (long t = search.start; t < search.behind; t++) {
+            Ends ends = ends_at(&search, t);
+            find_ends(sizes, given, &search.order, t, search.sums, &ends);
+        }
+        failed = for_each(sizes->to - sizes->from, 1, sizes->threads, lay_work(sizes, C, 0, &work), take_steps, &search);
     }
-    if (!failed) begin(sizes, given, &matrix, samples), put_in_order(given, U, &order);
-    for (long start = 0; !failed && start < T; start += each) {
-        long behind = start + each < T ? start + each : T;
-#define ENDS(t) (&(Ends){least + ((t) - start) * U * C, most + ((t) - start) * U * C, C})
-        for (long t = start; t < behind; t++) find_ends(sizes, given, &order, t, sums, ENDS(t));
-#pragma omp parallel for schedule(static) num_threads(sizes->threads) if (sizes->threads > 1)
-        for (int p = 0; p < sizes->threads; p++)
-            for (long b = sizes->from + p; b < sizes->to; b += sizes->threads)
-                for (long t = start; t < behind; t++)
-                    step(sizes, given, ENDS(t), &matrix, found, t, b, samples + b - sizes->from, works + p);
-    }
-    if (!failed) end(sizes, found, samples);
-    free(works), free(samples), free(least), free(most), free(sums), free(order.ranges), free(memory);
+    if (!failed) end(sizes, found, search.samples);
+    free_aligned(memory);
     return failed;
 }
 
@@ -376,7 +369,7 @@ static void walk(const Walk *sizes, const Found *found, const REAL *cost, long f
         long node = t + 1 - W;
         if (node >= 0) take_way(old, LABEL(node % (W + 1)), found->stays + node * size + from, n);
         Lengths next = LABEL((t + 1) % (W + 1));
-        OVER(j, n) next.least[j] = fired.least[j] + cost[t], next.most[j] = fired.most[j] + cost[t];
+        for (long j = 0; j < n; j++) next.least[j] = fired.least[j] + cost[t], next.most[j] = fired.most[j] + cost[t];
     }
     for (long j = 0; j < n; j++) sums.least[from + j] = fired.least[j], sums.most[from + j] = fired.most[j];
 }

@@ -4,13 +4,10 @@
    changes, and ends where its neurons may go no other way any more than they do there. Potentials lie in [low, high]. A neuron whose spike is not certain at some step is followed both ways, and
    from the step on at which that is so for the MOST_FORKS-th time it is open: it may do anything. */
 
-#include <math.h>
-#include <stdlib.h>
-#include <string.h>
+#include "shared.h"
 
-#define LANES 32
+#define BLOCK 32
 #define MOST_FORKS 6
-enum { ZERO, SUBTRACT, NONE }; /* resets */
 
 typedef struct {
     double decay, surely, perhaps, drop;
@@ -30,20 +27,18 @@ typedef struct {
 /* A block of neurons after a step of the recording: potentials, whether they are open, whether they fired, how far
    that was from being otherwise, and how far potentials may be off so that it remains so to the end. */
 typedef struct {
-    double low[LANES], high[LANES], open[LANES], fired[LANES], margin[LANES], radius[LANES];
+    double low[BLOCK], high[BLOCK], open[BLOCK], fired[BLOCK], margin[BLOCK], radius[BLOCK];
 } State;
 
-/* What a block takes of `Given`: (steps, LANES), (steps, LANES), (events, LANES); 0 for what is no neuron. */
+/* What a block takes of `Given`: (steps, BLOCK), (steps, BLOCK), (events, BLOCK); 0 for what is no neuron. */
 typedef struct {
     double *lower, *upper, *columns;
 } Block;
 
-static inline double larger(double a, double b) { return a > b ? a : b; }
-static inline double smaller(double a, double b) { return a < b ? a : b; }
-static inline double modulus(double low, double high) { return larger(high, -low); }
+INLINE double modulus(double low, double high) { return greater(high, -low); }
 
 /* One step of potentials between `low` and `high`, before it is known who fires. */
-static inline void integrate(const Sizes *sizes, double lower, double upper, double added, double *low, double *high) {
+INLINE void integrate(const Sizes *sizes, double lower, double upper, double added, double *low, double *high) {
     double least = lower + added, greatest = upper + added;
     double size = sizes->decay * modulus(*low, *high) + modulus(least, greatest) + sizes->span;
     double slack = sizes->unit * size + sizes->smallest;
@@ -51,15 +46,15 @@ static inline void integrate(const Sizes *sizes, double lower, double upper, dou
     *high = sizes->decay * *high + (greatest + slack);
 }
 
-static inline void reset(const Sizes *sizes, double *low, double *high) {
+INLINE void reset(const Sizes *sizes, double *low, double *high) {
     if (sizes->reset == ZERO) *low = *high = 0.0;
     if (sizes->reset == SUBTRACT) *low -= sizes->drop, *high -= sizes->drop;
 }
 
-static inline void advance(const Sizes *sizes, const Given *in, const Block *block, long t, double weight,
+INLINE void advance(const Sizes *sizes, const Given *in, const Block *block, long t, double weight,
                            const double *column, State *at, double *sums) {
-    const double *lower = block->lower + t * LANES, *upper = block->upper + t * LANES;
-    for (long j = 0; j < LANES; j++) {
+    const double *lower = block->lower + t * BLOCK, *upper = block->upper + t * BLOCK;
+    for (long j = 0; j < BLOCK; j++) {
         double low = at->low[j], high = at->high[j];
         integrate(sizes, lower[j], upper[j], weight * column[j], &low, &high);
         double sure = low > sizes->surely ? 1.0 : 0.0, may = high >= sizes->perhaps ? 1.0 : 0.0;
@@ -67,16 +62,13 @@ static inline void advance(const Sizes *sizes, const Given *in, const Block *blo
         at->open[j] = low <= high ? at->open[j] : 1.0; /* NaN */
         at->fired[j] = sure;
         at->margin[j] = sure > 0.0 ? low - sizes->surely : sizes->perhaps - high;
-        if (sizes->reset == ZERO) {
-            low = sure > 0.0 ? 0.0 : low, high = sure > 0.0 ? 0.0 : high;
-        } else if (sizes->reset == SUBTRACT) {
-            low -= sure * sizes->drop, high -= sure * sizes->drop;
-        }
+        if (sizes->reset == ZERO) low = sure > 0.0 ? 0.0 : low, high = sure > 0.0 ? 0.0 : high;
+        if (sizes->reset == SUBTRACT) low -= sure * sizes->drop, high -= sure * sizes->drop;
         at->low[j] = low, at->high[j] = high;
     }
     for (long r = 0; r < sizes->rows; r++) {
-        double row = in->rows[r * sizes->steps + t], *sum = sums + r * LANES;
-        for (long j = 0; j < LANES; j++) sum[j] += at->fired[j] * row;
+        double row = in->rows[r * sizes->steps + t], *sum = sums + r * BLOCK;
+        for (long j = 0; j < BLOCK; j++) sum[j] += at->fired[j] * row;
     }
 }
 
@@ -84,21 +76,21 @@ static inline void advance(const Sizes *sizes, const Given *in, const Block *blo
    next, and by nothing behind a reset to 0. */
 static void reach(const Sizes *sizes, State *states) {
     double fading = sizes->decay * (1.0 + sizes->unit) * (1.0 + 1e-9);
-    for (long j = 0; j < LANES; j++) states[sizes->steps].radius[j] = INFINITY;
+    for (long j = 0; j < BLOCK; j++) states[sizes->steps].radius[j] = INFINITY;
     for (long t = sizes->steps - 1; t >= 0; t--)
-        for (long j = 0; j < LANES; j++) {
+        for (long j = 0; j < BLOCK; j++) {
             const State *next = states + t + 1;
             int forgets = sizes->reset == ZERO && next->fired[j] > 0.0;
-            double least = forgets ? next->margin[j] : smaller(next->margin[j], next->radius[j]);
+            double least = forgets ? next->margin[j] : lesser(next->margin[j], next->radius[j]);
             states[t].radius[j] = fading > 0.0 ? least / fading : INFINITY;
         }
 }
 
 /* Whether each neuron that is not open does from now on what it does in the recording. */
-static inline int goes_alike(const State *at, const State *there) {
+INLINE int goes_alike(const State *at, const State *there) {
     int apart = 0;
-    for (long j = 0; j < LANES; j++) {
-        double off = larger(there->low[j] - at->low[j], at->high[j] - there->high[j]);
+    for (long j = 0; j < BLOCK; j++) {
+        double off = greater(there->low[j] - at->low[j], at->high[j] - there->high[j]);
         apart |= !(off <= there->radius[j]) & (at->open[j] == 0.0);
     }
     return !apart;
@@ -124,9 +116,9 @@ static void follow(const Ways *ways, long t, double low, double high, const doub
         integrate(sizes, in->lower[t * n + ways->neuron], in->upper[t * n + ways->neuron], added, &low, &high);
         int fires = low > sizes->surely, may = high >= sizes->perhaps;
         if (!(low <= high) || (fires != may && forks == MOST_FORKS)) break;
-        if (may && !fires) follow(ways, t + 1, low, smaller(high, sizes->surely), sums, ++forks);
+        if (may && !fires) follow(ways, t + 1, low, lesser(high, sizes->surely), sums, ++forks);
         if (may) {
-            low = larger(low, sizes->perhaps);
+            low = greater(low, sizes->perhaps);
             reset(sizes, &low, &high);
             for (long r = 0; r < sizes->rows; r++) sums[r] += in->rows[r * sizes->steps + t];
         }
@@ -135,9 +127,9 @@ static void follow(const Ways *ways, long t, double low, double high, const doub
         double least = sums[r], most = sums[r];
         for (long k = t; k < sizes->steps; k++) {
             double row = in->rows[r * sizes->steps + k];
-            least += smaller(row, 0.0), most += larger(row, 0.0);
+            least += lesser(row, 0.0), most += greater(row, 0.0);
         }
-        ways->least[r] = smaller(ways->least[r], least), ways->most[r] = larger(ways->most[r], most);
+        ways->least[r] = lesser(ways->least[r], least), ways->most[r] = greater(ways->most[r], most);
     }
 }
 
@@ -147,13 +139,13 @@ static void fill(const Sizes *sizes, const Given *in, long start, long width, Bl
     long counts[3] = {sizes->steps, sizes->steps, sizes->events};
     for (long k = 0; k < 3; k++)
         for (long i = 0; i < counts[k]; i++)
-            for (long j = 0; j < LANES; j++)
-                to[k][i * LANES + j] = j < width ? from[k][i * sizes->neurons + start + j] : 0.0;
+            for (long j = 0; j < BLOCK; j++)
+                to[k][i * BLOCK + j] = j < width ? from[k][i * sizes->neurons + start + j] : 0.0;
 }
 
 static void members(const Sizes *sizes, const Given *in, long start, Block *block, State *states, double *sums,
                     double *low, double *high) {
-    long width = sizes->neurons - start < LANES ? sizes->neurons - start : LANES, each = sizes->rows * LANES;
+    long width = least(BLOCK, sizes->neurons - start), each = sizes->rows * BLOCK;
     fill(sizes, in, start, width, block);
     memset(states, 0, sizeof(State));
     memset(sums, 0, sizeof(double) * each);
@@ -166,7 +158,7 @@ static void members(const Sizes *sizes, const Given *in, long start, Block *bloc
     double *own = sums + (sizes->steps + 1) * each;
     const double *total = sums + sizes->steps * each;
     for (long m = 0; m < sizes->members; m++) {
-        const double *column = block->columns + in->event[m] * LANES;
+        const double *column = block->columns + in->event[m] * BLOCK;
         long from = in->from[m], to = in->to[m], first = to >= 0 && to < from ? to : from, last = to > from ? to : from;
         State at = states[first];
         memcpy(own, sums + first * each, sizeof(double) * each);
@@ -176,11 +168,11 @@ static void members(const Sizes *sizes, const Given *in, long start, Block *bloc
             t++;
         }
         for (long i = 0; i < each; i++) own[i] += total[i] - sums[t * each + i];
-        for (long j = 0; j < LANES; j++) at.open[j] = larger(at.open[j], states[sizes->steps].open[j]);
+        for (long j = 0; j < BLOCK; j++) at.open[j] = greater(at.open[j], states[sizes->steps].open[j]);
         for (long r = 0; r < sizes->rows; r++) {
             long place = (r * sizes->members + m) * sizes->neurons + start;
-            memcpy(low + place, own + r * LANES, sizeof(double) * width);
-            memcpy(high + place, own + r * LANES, sizeof(double) * width);
+            memcpy(low + place, own + r * BLOCK, sizeof(double) * width);
+            memcpy(high + place, own + r * BLOCK, sizeof(double) * width);
         }
         for (long j = 0; j < width; j++) {
             if (at.open[j] == 0.0) continue;
@@ -197,20 +189,34 @@ static void members(const Sizes *sizes, const Given *in, long start, Block *bloc
     }
 }
 
+typedef struct {
+    const Sizes *sizes;
+    const Given *in;
+    double *low, *high;
+    Block block;
+    State *states;
+    double *sums;
+} Search;
+
+static long lay_out(char *memory, Search *search) {
+    char *next = memory;
+    long T = search->sizes->steps, wide = BLOCK * sizeof(double);
+    search->states = take(&next, T + 1, sizeof(State));
+    search->sums = take(&next, (T + 2) * search->sizes->rows, wide);
+    search->block.lower = take(&next, T, wide), search->block.upper = take(&next, T, wide);
+    search->block.columns = take(&next, search->sizes->events, wide);
+    return next - memory;
+}
+
+static int move_block(const Item *item) {
+    Search own = *(const Search *)item->given;
+    lay_out(item->room, &own);
+    members(own.sizes, own.in, item->start, &own.block, own.states, own.sums, own.low, own.high);
+    return 0;
+}
+
 /* Fill `low` and `high`, (rows, members, neurons) each; return 1 where there is no memory. */
 int move_sums(const Sizes *sizes, const Given *in, double *low, double *high) {
-    long failed = 0, each = sizes->rows * LANES, inputs = 2 * sizes->steps + sizes->events;
-#pragma omp parallel num_threads(sizes->threads) reduction(| : failed)
-    {
-        State *states = malloc(sizeof(State) * (sizes->steps + 1));
-        double *sums = malloc(sizeof(double) * (each * (sizes->steps + 2) + inputs * LANES));
-        failed = states == NULL || sums == NULL;
-        double *lower = sums + each * (sizes->steps + 2), *upper = lower + sizes->steps * LANES;
-        Block block = {lower, upper, upper + sizes->steps * LANES};
-#pragma omp for
-        for (long start = 0; start < sizes->neurons; start += LANES)
-            if (!failed) members(sizes, in, start, &block, states, sums, low, high);
-        free(states), free(sums);
-    }
-    return failed != 0;
+    Search search = {.sizes = sizes, .in = in, .low = low, .high = high};
+    return for_each(sizes->neurons, BLOCK, sizes->threads, lay_out(0, &search), move_block, &search);
 }

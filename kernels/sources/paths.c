@@ -4,12 +4,7 @@
    search for prices uses it: no bound is proven with it. Arrays are (rows, pairs), triangular ones (t ≤ T) packed
    one step after the other. climb.c includes this file. */
 
-#include <stdlib.h>
-#include <string.h>
-
-#define LANES (64 / (int)sizeof(REAL)) /* pairs that go together, one vector register or two */
-#define INLINE static inline __attribute__((always_inline))
-#define EACH _Pragma("omp simd") for (int l = 0; l < LANES; l++)
+#include "shared.h"
 
 typedef struct {
     double decay;         /* λ of the membrane */
@@ -30,10 +25,6 @@ typedef struct {
     REAL *values, *spikes, *currents; /* (P,), (T, P), (T, P) */
 } Answer;
 
-typedef struct {
-    REAL v[LANES];
-} Row;
-
 /* What one block works on. S segments have S + 1 ends. */
 typedef struct {
     Row *ends;    /* F now, (T + 1, S + 1) */
@@ -47,8 +38,6 @@ typedef struct {
     long *last;   /* the last step that an edge from τ enters, T + 1 for the end, (T + 1) */
 } Work;
 
-INLINE REAL least(REAL a, REAL b) { return a < b ? a : b; }
-INLINE REAL most(REAL a, REAL b) { return a > b ? a : b; }
 INLINE long packed(long t) { return t * (t + 1) / 2; } /* where step t (from 0) starts */
 
 INLINE Row load(const REAL *from, long n, REAL rest) {
@@ -63,32 +52,17 @@ INLINE void load_flags(const unsigned char *from, long n, int *to) {
     EACH to[l] = row[l];
 }
 
-static Work *work_for(long T, long S) {
-    long rows = (T + 1) * (S + 1) + packed(T) * (S + 1) + packed(T) + 2 * (T + 1) + S + (S + 1) + T + S;
-    Work *work = malloc(sizeof(Work));
-    Row *memory = aligned_alloc(64, (size_t)rows * sizeof(Row));
-    int *whole = malloc(sizeof(int) * (size_t)(S + T) * LANES);
-    long *last = malloc(sizeof(long) * (size_t)(T + 1));
-    if (!work || !memory || !whole || !last) {
-        free(work), free(memory), free(whole), free(last);
-        return 0;
-    }
-    work->ends = memory;
-    work->before = work->ends + (T + 1) * (S + 1);
-    work->reached = work->before + packed(T) * (S + 1);
-    work->value = work->reached + packed(T);
-    work->length = work->value + T + 1;
-    work->sorted = work->length + T + 1;
-    work->bends = work->sorted + S;
-    work->prices = work->bends + S + 1;
-    work->slopes = work->prices + T;
-    work->rank = whole;
-    work->origin = whole + S * LANES;
-    work->last = last;
-    return work;
+static long lay_work(long T, long S, char *memory, Work *work) {
+    char *next = memory;
+    long row = sizeof(Row), whole = LANES * sizeof(int);
+    work->ends = take(&next, (T + 1) * (S + 1), row), work->before = take(&next, packed(T) * (S + 1), row);
+    work->reached = take(&next, packed(T), row), work->value = take(&next, T + 1, row);
+    work->length = take(&next, T + 1, row), work->sorted = take(&next, S, row), work->bends = take(&next, S + 1, row);
+    work->prices = take(&next, T, row), work->slopes = take(&next, S, row);
+    work->rank = take(&next, S, whole), work->origin = take(&next, T, whole);
+    work->last = take(&next, T + 1, sizeof(long));
+    return next - memory;
 }
-
-static void release(Work *work) { free(work->ends), free(work->rank), free(work->last), free(work); }
 
 /* Sort the segments: their places, how many fall, and the bends of F between them. */
 INLINE void sort_segments(const Sizes *sizes, const REAL *prices, long start, long n, long S, Work *work) {
@@ -116,7 +90,7 @@ INLINE void sort_segments(const Sizes *sizes, const REAL *prices, long start, lo
 
 INLINE void rise(const Row *ends, const Row *bends, long S, REAL scale, const REAL *reached, REAL *sum) {
     REAL total[LANES] = {0};
-    for (long j = 0; j <= S; j++) EACH total[l] += least(ends[j].v[l], reached[l]) * bends[j].v[l];
+    for (long j = 0; j <= S; j++) EACH total[l] += lesser(ends[j].v[l], reached[l]) * bends[j].v[l];
     EACH sum[l] += total[l] * scale;
 }
 
@@ -139,20 +113,20 @@ INLINE void advance(const Sizes *sizes, const Graph *graph, long start, long n, 
     for (int j = 0; j <= (int)S; j++)
         EACH before[j].v[l] = decay * ends[j].v[l] + (j > rank[l] ? upper.v[l] : lower.v[l]);
     lowest(before, work->turn, S, reached);
-    EACH high.v[l] = least(high.v[l], before[S].v[l]);
-    EACH reached[l] = least(most(reached[l], most(low.v[l], perhaps)), high.v[l]);
-    EACH bottom[l] = most(low.v[l], before[0].v[l]), top[l] = least(high.v[l], surely), cost[l] = value[l];
+    EACH high.v[l] = lesser(high.v[l], before[S].v[l]);
+    EACH reached[l] = lesser(greater(reached[l], greater(low.v[l], perhaps)), high.v[l]);
+    EACH bottom[l] = greater(low.v[l], before[0].v[l]), top[l] = lesser(high.v[l], surely), cost[l] = value[l];
     rise(before, work->bends, S, scale, reached, cost);
     rise(before, work->bends, S, scale, bottom, value);
-    for (long j = 0; j <= S; j++) EACH ends[j].v[l] = least(most(before[j].v[l], bottom[l]), top[l]);
+    for (long j = 0; j <= S; j++) EACH ends[j].v[l] = lesser(greater(before[j].v[l], bottom[l]), top[l]);
     EACH work->reached[at].v[l] = reached[l];
     int *origin = work->origin + t * LANES;
     int there[LANES], node = (int)from;
     load_flags(graph->edges + place, n, there);
     EACH {
-        REAL length = there[l] ? work->length[from].v[l] + cost[l] : (REAL)__builtin_inf();
+        REAL length = there[l] ? work->length[from].v[l] + cost[l] : INFINITE;
         origin[l] = length < best[l] ? node : origin[l];
-        best[l] = least(length, best[l]);
+        best[l] = lesser(length, best[l]);
     }
 }
 
@@ -170,7 +144,7 @@ static void walk_back(const Sizes *sizes, const Graph *graph, long pair, int l, 
         }
         const Row *ends = work->before + (packed(t) + node) * (S + 1) + work->rank[t * LANES + l];
         REAL low = ends[0].v[l], high = ends[1].v[l];
-        REAL current = graph->lower[place] + least(most(potential - low, 0), high - low);
+        REAL current = graph->lower[place] + lesser(greater(potential - low, 0), high - low);
         answer->currents[place] = current;
         potential = (potential - current) / decay;
     }
@@ -196,11 +170,11 @@ INLINE void find_last(const Sizes *sizes, const Graph *graph, long start, long n
 INLINE void run_block(const Sizes *sizes, const Graph *graph, const REAL *costs, const REAL *prices, long start,
                       long n, const Answer *answer, Work *work) {
     long T = sizes->steps, P = sizes->pairs, S = graph->start_low ? T + 1 : T;
-    REAL scale = 1, infinity = (REAL)__builtin_inf();
+    REAL scale = 1;
     sort_segments(sizes, prices, start, n, S, work);
     find_last(sizes, graph, start, n, work);
     for (long from = 0; from <= T; from++) {
-        EACH work->value[from].v[l] = 0, work->length[from].v[l] = from ? infinity : 0;
+        EACH work->value[from].v[l] = 0, work->length[from].v[l] = from ? INFINITE : 0;
         Row low = {0}, high = {0};
         if (graph->start_low) {
             low = load(graph->start_low + from * P + start, n, 0);
@@ -212,7 +186,7 @@ INLINE void run_block(const Sizes *sizes, const Graph *graph, const REAL *costs,
     for (long t = 0; t < T; t++) {
         Row lower = load(graph->lower + t * P + start, n, 0), upper = load(graph->upper + t * P + start, n, 0);
         REAL best[LANES];
-        EACH best[l] = infinity, work->origin[t * LANES + l] = 0;
+        EACH best[l] = INFINITE, work->origin[t * LANES + l] = 0;
         for (long from = 0; from <= t; from++)
             if (work->last[from] >= t) advance(sizes, graph, start, n, t, from, S, scale, lower, upper, work, best);
         for (long l = 0; l < n; l++) work->length[t + 1].v[l] = best[l] + costs[t * P + start + l];
@@ -220,7 +194,7 @@ INLINE void run_block(const Sizes *sizes, const Graph *graph, const REAL *costs,
     }
     REAL value[LANES], potential[LANES];
     int node[LANES] = {0};
-    EACH value[l] = infinity, potential[l] = 0;
+    EACH value[l] = INFINITE, potential[l] = 0;
     for (long from = 0; from <= T; from++) {
         if (work->last[from] != T + 1) continue;
         const Row *ends = work->ends + from * (S + 1);
@@ -231,9 +205,9 @@ INLINE void run_block(const Sizes *sizes, const Graph *graph, const REAL *costs,
         int there[LANES], last = (int)from;
         load_flags(graph->ends + from * P + start, n, there);
         EACH {
-            REAL length = there[l] ? work->length[from].v[l] + cost[l] : infinity;
+            REAL length = there[l] ? work->length[from].v[l] + cost[l] : INFINITE;
             node[l] = length < value[l] ? last : node[l], potential[l] = length < value[l] ? reached[l] : potential[l];
-            value[l] = least(length, value[l]);
+            value[l] = lesser(length, value[l]);
         }
     }
     for (int l = 0; l < n; l++) {
@@ -243,23 +217,27 @@ INLINE void run_block(const Sizes *sizes, const Graph *graph, const REAL *costs,
 }
 
 #ifndef BLOCKS_ONLY
+typedef struct {
+    const Sizes *sizes;
+    const Graph *graph;
+    const REAL *costs, *prices;
+    const Answer *answer;
+    Work work; /* a thread's own */
+} Search;
+
+static int search_block(const Item *item) {
+    Search own = *(const Search *)item->given;
+    long start = item->start, n = item->n, T = own.sizes->steps;
+    lay_work(T, own.graph->start_low ? T + 1 : T, item->room, &own.work);
+    if (n == LANES) run_block(own.sizes, own.graph, own.costs, own.prices, start, LANES, own.answer, &own.work);
+    else run_block(own.sizes, own.graph, own.costs, own.prices, start, n, own.answer, &own.work);
+    return 0;
+}
+
 /* Returns whether memory failed. */
 int shortest(const Sizes *sizes, const Graph *graph, const REAL *costs, const REAL *prices, const Answer *answer) {
-    long T = sizes->steps, S = graph->start_low ? T + 1 : T, blocks = (sizes->pairs + LANES - 1) / LANES;
-    int failed = 0;
-#pragma omp parallel num_threads(sizes->threads) reduction(| : failed)
-    {
-        Work *work = work_for(T, S);
-        failed |= !work;
-#pragma omp for schedule(static)
-        for (long block = 0; block < blocks; block++) {
-            long start = block * LANES, n = sizes->pairs - start < LANES ? sizes->pairs - start : LANES;
-            if (!work) continue;
-            if (n == LANES) run_block(sizes, graph, costs, prices, start, LANES, answer, work);
-            else run_block(sizes, graph, costs, prices, start, n, answer, work);
-        }
-        if (work) release(work);
-    }
-    return failed;
+    Search search = {.sizes = sizes, .graph = graph, .costs = costs, .prices = prices, .answer = answer};
+    long size = lay_work(sizes->steps, graph->start_low ? sizes->steps + 1 : sizes->steps, 0, &search.work);
+    return for_each(sizes->pairs, LANES, sizes->threads, size, search_block, &search);
 }
 #endif

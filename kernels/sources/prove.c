@@ -21,16 +21,14 @@ static double modulus(const REAL *numbers, long count) {
     return sum;
 }
 
-INLINE double greatest(double a, double b) { return a > b ? a : b; }
-
 /* How large a potential or a current can be that a later layer's neuron has, in prices that count λ^{−(T−1)} times. */
 static double reach_of(const Layer *layer, const Later *later, long k, long T) {
     double widest = 0;
     for (long t = 0; t < T; t++) {
         double low = fabs((double)layer->lower[t * layer->columns + k]), high = fabs((double)layer->upper[t * layer->columns + k]);
-        widest = greatest(widest, greatest(low, high));
+        widest = greater(widest, greater(low, high));
     }
-    double span = greatest(fabs(later->neuron.threshold), fabs(later->neuron.drop));
+    double span = greater(fabs(later->neuron.threshold), fabs(later->neuron.drop));
     return (widest + span) * (double)T / pow(later->slope_decay, (double)(T - 1));
 }
 
@@ -55,10 +53,10 @@ static double first_size(const Layer *layer, const Table *table, long b) {
     for (long k = 0; k < layer->count; k++) {
         long neuron = layer->open[k], at = b * table->neurons + neuron;
         double sums = fabs((double)table->bias[neuron]) + table->slack[at];
-        sums += greatest(fabs(table->lower[at]), fabs(table->upper[at]));
+        sums += greater(fabs(table->lower[at]), fabs(table->upper[at]));
         for (long x = 0; x < table->inputs; x++) {
             double low = fabs(table->box_low[b * table->inputs + x]), high = fabs(table->box_high[b * table->inputs + x]);
-            sums += fabs((double)table->weights[neuron * table->inputs + x]) * greatest(1, greatest(low, high));
+            sums += fabs((double)table->weights[neuron * table->inputs + x]) * greater(1, greater(low, high));
         }
         total += fabs((double)layer->prices[k]) * sums;
     }
@@ -93,10 +91,12 @@ static void trim(const Layer *layer, const Table *table, long k, long T, double 
     if (lowest >= 0) proof->lowest[at] = lowest, proof->highest[at] = highest;
 }
 
-static void prove_node(Node *node, const Climb *climb, const Table *table, const Later *later, const Nodes *nodes, long s,
-                       REAL *made, const void *more) {
-    const Proof *proof = more;
-    (void)made;
+static void prove_node(const Search *search, Node *node, long s) {
+    const Climb *climb = search->climb;
+    const Table *table = search->table;
+    const Later *later = search->later;
+    const Nodes *nodes = search->nodes;
+    const Proof *proof = search->more;
     gather_node(node, climb, table, later, nodes, s);
     double bound = evaluate(node, climb, table, later, nodes->sample[s]);
     double total = size_of(node, climb, table, later, nodes, s);
@@ -110,5 +110,5 @@ static void prove_node(Node *node, const Climb *climb, const Table *table, const
 
 /* Returns whether memory failed. */
 int prove_nodes(const Climb *climb, const Table *table, const Later *later, const Nodes *nodes, const Proof *proof) {
-    return visit_nodes(climb, table, later, nodes, prove_node, proof);
+    return visit_nodes((Search){climb, table, later, nodes, prove_node, proof});
 }

@@ -5,17 +5,9 @@
    in another order than torch, and the error that is paid there, a multiple of u times the sum of all moduli, holds for
    sums in any order. What is no finite number proves nothing. */
 
-#include <math.h>
-#include <stdlib.h>
-#include <string.h>
+#include "shared.h"
 
-#define LANES (64 / (int)sizeof(REAL)) /* aims that go together, one vector register or two */
-#define TOGETHER 8 /* inputs that go together; m is a multiple of it */
-#define INLINE static inline __attribute__((always_inline))
-#define ABREAST 8 /* numbers of a sum that go together, in double */
-#define ALL _Pragma("omp simd") for (int l = 0; l < ABREAST; l++)
-#define EACH _Pragma("omp simd") for (int l = 0; l < LANES; l++)
-#define ROOT(x) (sizeof(REAL) == 4 ? (REAL)__builtin_sqrtf((float)(x)) : (REAL)__builtin_sqrt((double)(x)))
+#define ALL _Pragma("omp simd") for (int l = 0; l < WIDE; l++)
 
 typedef struct {
     double rate, momentum, momentum_squares;
@@ -23,12 +15,7 @@ typedef struct {
     int threads;
 } Slabs;
 
-typedef REAL Vector __attribute__((vector_size(64), aligned(64), may_alias));
 typedef unsigned Bits __attribute__((vector_size(64), aligned(64), may_alias));
-
-typedef struct {
-    REAL v[LANES];
-} __attribute__((aligned(64))) Row;
 
 /* What LANES aims need: m of `aim`, K of each of the others. */
 typedef struct {
@@ -48,21 +35,21 @@ INLINE Row look_at(const Slabs *slabs, const REAL *rows, const REAL *least, cons
         value += price * ((least[k] + most[k]) * (REAL)0.5) - price * sign * ((most[k] - least[k]) * (REAL)0.5);
     }
     if (turned) memset(state->reached, 0, sizeof(Row) * (size_t)K);
-    for (long x = 0; x < m; x += TOGETHER) {
-        Vector slope[TOGETHER];
-        for (int i = 0; i < TOGETHER; i++) slope[i] = *(const Vector *)state->aim[x + i].v;
+    for (long x = 0; x < m; x += WIDE) {
+        Vector slope[WIDE];
+        for (int i = 0; i < WIDE; i++) slope[i] = *(const Vector *)state->aim[x + i].v;
         for (long k = 0; priced && k < K; k++) {
             Vector price = *(const Vector *)state->prices[k].v;
-            for (int i = 0; i < TOGETHER; i++) slope[i] -= price * rows[k * m + x + i];
+            for (int i = 0; i < WIDE; i++) slope[i] -= price * rows[k * m + x + i];
         }
-        for (int i = 0; i < TOGETHER; i++) {
+        for (int i = 0; i < WIDE; i++) {
             Vector sign = SIGNS(slope[i]);
             sizes += slope[i] * sign;
             slope[i] = sign;
         }
         for (long k = 0; turned && k < K; k++) {
             Vector sum = slope[0] * rows[k * m + x];
-            for (int i = 1; i < TOGETHER; i++) sum += slope[i] * rows[k * m + x + i];
+            for (int i = 1; i < WIDE; i++) sum += slope[i] * rows[k * m + x + i];
             *(Vector *)state->reached[k].v += sum;
         }
     }
@@ -134,7 +121,7 @@ typedef struct {
     unsigned char *empty;                          /* (N) */
 } Nodes;
 
-/* What one node needs: K slabs, M aims, S inputs that slabs read, rounded up to TOGETHER. */
+/* What one node needs: K slabs, M aims, S inputs that slabs read, rounded up to WIDE. */
 typedef struct {
     long *slabs, *aims, *touched;
     double *least, *most, *sizes, *scale, *prices; /* K each: ends less b, moduli, reach, multipliers */
@@ -144,13 +131,7 @@ typedef struct {
     long K, M, S;
 } Work;
 
-static void *take(char **next, long count, long size) {
-    char *found = *next;
-    *next += (count * size + 63) / 64 * 64;
-    return found;
-}
-
-static size_t lay_out(Work *work, char *memory, long n, long m) {
+static long lay_out(Work *work, char *memory, long n, long m) {
     char *next = memory;
     long K = work->K, S = work->S, real = sizeof(REAL), row = sizeof(Row);
     work->slabs = take(&next, n, sizeof(long)), work->aims = take(&next, n, sizeof(long));
@@ -163,7 +144,7 @@ static size_t lay_out(Work *work, char *memory, long n, long m) {
     work->state.aim = take(&next, S, row), work->state.prices = take(&next, K, row);
     work->state.first = take(&next, K, row), work->state.second = take(&next, K, row);
     work->state.best = take(&next, K, row), work->state.reached = take(&next, K, row);
-    return (size_t)(next - memory);
+    return next - memory;
 }
 
 INLINE double within_one(double x) { return x < -1 ? -1 : x > 1 ? 1 : x; }
@@ -171,9 +152,9 @@ INLINE double within_one(double x) { return x < -1 ? -1 : x > 1 ? 1 : x; }
 /* How far a current moves over the box; at least 1e-300. */
 static double reach_of(const Layer *layer, long b, long neuron, long m) {
     const double *weights = layer->weights + neuron * m, *low = layer->low + b * m, *high = layer->high + b * m;
-    double sums[ABREAST] = {0}, sum = 0;
+    double sums[WIDE] = {0}, sum = 0;
     long x = 0;
-    for (; x + ABREAST <= m; x += ABREAST) ALL sums[l] += fabs(weights[x + l] * (0.5 * (high[x + l] - low[x + l])));
+    for (; x + WIDE <= m; x += WIDE) ALL sums[l] += fabs(weights[x + l] * (0.5 * (high[x + l] - low[x + l])));
     for (; x < m; x++) sum += fabs(weights[x] * (0.5 * (high[x] - low[x])));
     ALL sum += sums[l];
     return sum > 1e-300 ? sum : 1e-300;
@@ -188,7 +169,7 @@ static void gather_slabs(const Layer *layer, const Nodes *nodes, long node, long
         for (long k = 0; k < work->K && !any; k++) any = layer->weights[work->slabs[k] * m + x] != 0;
         if (any) work->touched[read++] = x;
     }
-    long S = work->S = (read + TOGETHER - 1) / TOGETHER * TOGETHER;
+    long S = work->S = rounded(read, WIDE);
     for (long x = read; x < S; x++) work->touched[x] = -1;
     for (long k = 0; k < work->K; k++) {
         long neuron = work->slabs[k], at = b * n + neuron;
@@ -221,9 +202,9 @@ static double prove(const Layer *layer, long b, long neuron, double sign, long m
         paid += price * (price > 0 ? least : most);
         moduli += fabs(price) * (work->sizes[k] + (isinf(least) ? 0 : fabs(least)) + (isinf(most) ? 0 : fabs(most)));
     }
-    double sums[ABREAST] = {0};
+    double sums[WIDE] = {0};
     long x = 0;
-    for (; x + ABREAST <= m; x += ABREAST) ALL sums[l] += costs[x + l] * (costs[x + l] > 0 ? low[x + l] : high[x + l]);
+    for (; x + WIDE <= m; x += WIDE) ALL sums[l] += costs[x + l] * (costs[x + l] > 0 ? low[x + l] : high[x + l]);
     for (; x < m; x++) value += costs[x] * (costs[x] > 0 ? low[x] : high[x]);
     ALL value += sums[l];
     value = value + paid - layer->error * moduli;
@@ -266,7 +247,6 @@ static void narrow_node(const Slabs *slabs, const Layer *layer, const Nodes *nod
     long m = slabs->inputs, b = nodes->sample[node], M = work->M, S = work->S;
     Slabs own = *slabs;
     own.slabs = work->K, own.inputs = S;
-    for (long a = 0; a < M; a++) work->reach[a] = reach_of(layer, b, work->aims[a], m);
     for (long first = 0; first <= M; first += LANES) {
         gather_aims(layer, b, first, m, work);
         search(&own, work->rows, work->low, work->high, &work->state);
@@ -278,67 +258,96 @@ static void narrow_node(const Slabs *slabs, const Layer *layer, const Nodes *nod
     }
 }
 
+/* Count a node's slabs and aims. */
+static Work count(const Slabs *slabs, const Layer *layer, const Nodes *nodes, long node) {
+    Work work = {.S = rounded(slabs->inputs, WIDE)};
+    for (long i = node * layer->neurons; i < (node + 1) * layer->neurons; i++)
+        work.K += nodes->split[i] != 0, work.M += nodes->chosen[i] != 0;
+    return work;
+}
+
+/* Find them, in memory that was laid out. */
+static void begin(const Slabs *slabs, const Layer *layer, const Nodes *nodes, long node, Work *work) {
+    long n = layer->neurons, K = 0, M = 0;
+    for (long i = 0; i < n; i++) {
+        if (nodes->split[node * n + i]) work->slabs[K++] = i;
+        if (nodes->chosen[node * n + i]) work->aims[M++] = i;
+    }
+    gather_slabs(layer, nodes, node, slabs->inputs, work);
+    for (long a = 0; a < M; a++) work->reach[a] = reach_of(layer, nodes->sample[node], work->aims[a], slabs->inputs);
+}
+
+/* What is known before anything is narrowed. */
+static void widest(const Layer *layer, const Nodes *nodes, long node) {
+    long n = layer->neurons, b = nodes->sample[node];
+    memcpy(nodes->least + node * n, layer->lower + b * n, sizeof(double) * (size_t)n);
+    memcpy(nodes->most + node * n, layer->upper + b * n, sizeof(double) * (size_t)n);
+}
+
+typedef struct Cuts Cuts;
+
+typedef struct {
+    const Slabs *slabs;
+    const Layer *layer;
+    const Nodes *nodes;
+    const Cuts *cuts;
+} Asked;
+
 /* Narrow the currents of one node; returns whether memory failed. */
-static int narrow_one(const Slabs *slabs, const Layer *layer, const Nodes *nodes, long node) {
-    long n = layer->neurons, m = slabs->inputs, b = nodes->sample[node], K = 0, M = 0;
-    const unsigned char *split = nodes->split + node * n, *chosen = nodes->chosen + node * n;
-    double *least = nodes->least + node * n, *most = nodes->most + node * n;
-    memcpy(least, layer->lower + b * n, sizeof(double) * (size_t)n);
-    memcpy(most, layer->upper + b * n, sizeof(double) * (size_t)n);
+static int narrow_one(const Item *item) {
+    const Asked *asked = item->given;
+    const Layer *layer = asked->layer;
+    const Nodes *nodes = asked->nodes;
+    long node = item->start, n = layer->neurons, m = asked->slabs->inputs;
+    Work work = count(asked->slabs, layer, nodes, node);
+    widest(layer, nodes, node);
     nodes->empty[node] = 0;
-    for (long i = 0; i < n; i++) K += split[i] != 0, M += chosen[i] != 0;
-    if (!K || !M) return 0;
-    Work work = {.K = K, .M = M, .S = (m + TOGETHER - 1) / TOGETHER * TOGETHER};
-    char *memory = aligned_alloc(64, lay_out(&work, 0, n, m));
+    if (!work.K || !work.M) return 0;
+    char *memory = aligned(lay_out(&work, 0, n, m));
     if (!memory) return 1;
     lay_out(&work, memory, n, m);
-    K = M = 0;
-    for (long i = 0; i < n; i++) {
-        if (split[i]) work.slabs[K++] = i;
-        if (chosen[i]) work.aims[M++] = i;
-    }
-    gather_slabs(layer, nodes, node, m, &work);
-    narrow_node(slabs, layer, nodes, node, &work);
-    free(memory);
-    for (long i = 0; i < n; i++) nodes->empty[node] |= least[i] > most[i];
-    if (nodes->empty[node]) {
-        memcpy(least, layer->lower + b * n, sizeof(double) * (size_t)n);
-        memcpy(most, layer->upper + b * n, sizeof(double) * (size_t)n);
-    }
+    begin(asked->slabs, layer, nodes, node, &work);
+    narrow_node(asked->slabs, layer, nodes, node, &work);
+    free_aligned(memory);
+    for (long i = node * n; i < (node + 1) * n; i++) nodes->empty[node] |= nodes->least[i] > nodes->most[i];
+    if (nodes->empty[node]) widest(layer, nodes, node);
     return 0;
 }
 
 /* What decided trains leave of the other currents of each node. Returns whether memory failed. */
 int narrow(const Slabs *slabs, const Layer *layer, const Nodes *nodes) {
-    int failed = 0;
-#pragma omp parallel for schedule(dynamic) num_threads(slabs->threads) reduction(| : failed) if (slabs->threads > 1)
-    for (long node = 0; node < slabs->nodes; node++) failed |= narrow_one(slabs, layer, nodes, node);
-    return failed;
+    return for_each(slabs->nodes, 1, slabs->threads, 0, narrow_one, &(Asked){slabs, layer, nodes, 0});
 }
 
-/* Rows (N, K, m), their ends (N, K), aims (N, A, m) → multipliers (N, A, K); inputs of 0 make m a multiple of TOGETHER.
+typedef struct {
+    const Slabs *slabs;
+    const REAL *rows, *least, *most, *aims;
+    REAL *best;
+} Searched;
+
+static int search_aims(const Item *item) {
+    const Searched *asked = item->given;
+    const Slabs *slabs = asked->slabs;
+    long n = item->start, K = slabs->slabs, A = slabs->aims, m = slabs->inputs;
+    Row *memory = item->room;
+    State state = {memory, memory + m, memory + m + K, memory + m + 2 * K, memory + m + 3 * K, memory + m + 4 * K};
+    for (long a = 0; a < A; a += LANES) {
+        const REAL *from = asked->aims + (n * A + a) * m;
+        for (long x = 0; x < m; x++)
+            for (int l = 0; l < LANES; l++) state.aim[x].v[l] = a + l < A ? from[l * m + x] : 0;
+        search(slabs, asked->rows + n * K * m, asked->least + n * K, asked->most + n * K, &state);
+        for (int l = 0; l < LANES && a + l < A; l++)
+            for (long k = 0; k < K; k++) asked->best[(n * A + a + l) * K + k] = state.best[k].v[l];
+    }
+    return 0;
+}
+
+/* Rows (N, K, m), their ends (N, K), aims (N, A, m) → multipliers (N, A, K); inputs of 0 make m a multiple of WIDE.
    Returns whether memory failed. */
 int multipliers(const Slabs *slabs, const REAL *rows, const REAL *least, const REAL *most, const REAL *aims, REAL *best) {
-    long K = slabs->slabs, A = slabs->aims, m = slabs->inputs;
-    int failed = 0;
-#pragma omp parallel num_threads(slabs->threads) reduction(| : failed) if (slabs->threads > 1)
-    {
-        Row *memory = aligned_alloc(64, sizeof(Row) * (size_t)(5 * K + m));
-        State state = {memory, memory + m, memory + m + K, memory + m + 2 * K, memory + m + 3 * K, memory + m + 4 * K};
-        failed |= !memory;
-#pragma omp for schedule(dynamic)
-        for (long n = 0; n < slabs->nodes; n++)
-            for (long a = 0; memory && a < A; a += LANES) {
-                const REAL *from = aims + (n * A + a) * m;
-                for (long x = 0; x < m; x++)
-                    for (int l = 0; l < LANES; l++) state.aim[x].v[l] = a + l < A ? from[l * m + x] : 0;
-                search(slabs, rows + n * K * m, least + n * K, most + n * K, &state);
-                for (int l = 0; l < LANES && a + l < A; l++)
-                    for (long k = 0; k < K; k++) best[(n * A + a + l) * K + k] = state.best[k].v[l];
-            }
-        free(memory);
-    }
-    return failed;
+    Searched asked = {slabs, rows, least, most, aims, best};
+    long room = (long)sizeof(Row) * (5 * slabs->slabs + slabs->inputs);
+    return for_each(slabs->nodes, 1, slabs->threads, room, search_aims, &asked);
 }
 
 /* Foresight: what a split of a node's first layer is worth, for each neuron and each row to cut at: which spikes of the layer the
@@ -353,14 +362,14 @@ int multipliers(const Slabs *slabs, const REAL *rows, const REAL *least, const R
 #define TRIALS 4 /* multipliers that are tried of each cut */
 
 /* N nodes; R rows. */
-typedef struct {
+struct Cuts {
     const long *first, *last;           /* the rows that a neuron has, (N, n) */
     const double *worth;                /* of a spike of each neuron that is decided, (N, n) */
     const double *row_low, *row_high;   /* (R) */
     const double *opened;               /* how many spikes are open where rows a..b are left, (R, R) */
     double *below, *above;              /* worth of all that rows up to r decide, and those behind it, (N, n, R) */
     long rows;
-} Cuts;
+};
 
 static const REAL SHARES[TRIALS] = {(REAL)0.15, (REAL)0.4, (REAL)1, (REAL)2};
 
@@ -376,15 +385,15 @@ typedef struct {
     Row *best;                          /* of the aims' low ends, K */
 } Scene;
 
-static size_t lay_scene(Scene *scene, char *memory, long M, long K, long m, long R) {
+static long lay_scene(Scene *scene, char *memory, long M, long K, long m, long R) {
     char *next = memory;
-    long all = scene->cuts = (M + LANES - 1) / LANES * LANES;
+    long all = scene->cuts = rounded(M, LANES);
     scene->weights = take(&next, all * m, sizeof(REAL)), scene->middle = take(&next, all, sizeof(REAL));
     scene->size = take(&next, all, sizeof(REAL)), scene->slope = take(&next, m, sizeof(REAL));
     scene->plus = take(&next, TRIALS, sizeof(Row)), scene->minus = take(&next, TRIALS, sizeof(Row));
     scene->prices = take(&next, TRIALS, sizeof(Row));
     scene->ends = take(&next, 4 * M * R, sizeof(REAL)), scene->best = take(&next, K, sizeof(Row));
-    return (size_t)(next - memory);
+    return next - memory;
 }
 
 /* What an aim is with one multiplier more, for cuts of LANES neurons: the sums of moduli of c + μ·w and c − μ·w. */
@@ -488,7 +497,6 @@ static void see_node(const Slabs *slabs, const Layer *layer, const Nodes *nodes,
     const long *first = cuts->first + node * n, *last = cuts->last + node * n;
     Slabs own = *slabs;
     own.slabs = work->K, own.inputs = work->S;
-    for (long a = 0; a < work->M; a++) work->reach[a] = reach_of(layer, b, work->aims[a], inputs);
     set_scene(scene, layer, b, inputs, work);
     for (long start = 0; start < work->M; start += LANES) {
         gather_aims(layer, b, start, inputs, work);
@@ -508,32 +516,23 @@ static void see_node(const Slabs *slabs, const Layer *layer, const Nodes *nodes,
     }
 }
 
-static int see_one(const Slabs *slabs, const Layer *layer, const Nodes *nodes, const Cuts *cuts, long node) {
-    long n = layer->neurons, inputs = slabs->inputs, K = 0, M = 0;
-    const unsigned char *split = nodes->split + node * n, *chosen = nodes->chosen + node * n;
-    for (long i = 0; i < n; i++) K += split[i] != 0, M += chosen[i] != 0;
-    if (!M) return 0;
-    Work work = {.K = K, .M = M, .S = (inputs + TOGETHER - 1) / TOGETHER * TOGETHER};
+static int see_one(const Item *item) {
+    const Asked *asked = item->given;
+    long node = item->start, n = asked->layer->neurons, m = asked->slabs->inputs;
+    Work work = count(asked->slabs, asked->layer, asked->nodes, node);
     Scene scene;
-    size_t size = lay_out(&work, 0, n, inputs);
-    char *memory = aligned_alloc(64, size + lay_scene(&scene, 0, M, K, inputs, cuts->rows));
+    if (!work.M) return 0;
+    long size = lay_out(&work, 0, n, m);
+    char *memory = aligned(size + lay_scene(&scene, 0, work.M, work.K, m, asked->cuts->rows));
     if (!memory) return 1;
-    lay_out(&work, memory, n, inputs), lay_scene(&scene, memory + size, M, K, inputs, cuts->rows);
-    K = M = 0;
-    for (long i = 0; i < n; i++) {
-        if (split[i]) work.slabs[K++] = i;
-        if (chosen[i]) work.aims[M++] = i;
-    }
-    gather_slabs(layer, nodes, node, inputs, &work);
-    see_node(slabs, layer, nodes, cuts, node, &work, &scene);
-    free(memory);
+    lay_out(&work, memory, n, m), lay_scene(&scene, memory + size, work.M, work.K, m, asked->cuts->rows);
+    begin(asked->slabs, asked->layer, asked->nodes, node, &work);
+    see_node(asked->slabs, asked->layer, asked->nodes, asked->cuts, node, &work, &scene);
+    free_aligned(memory);
     return 0;
 }
 
 /* Returns whether memory failed. */
 int foresee(const Slabs *slabs, const Layer *layer, const Nodes *nodes, const Cuts *cuts) {
-    int failed = 0;
-#pragma omp parallel for schedule(dynamic) num_threads(slabs->threads) reduction(| : failed) if (slabs->threads > 1)
-    for (long node = 0; node < slabs->nodes; node++) failed |= see_one(slabs, layer, nodes, cuts, node);
-    return failed;
+    return for_each(slabs->nodes, 1, slabs->threads, 0, see_one, &(Asked){slabs, layer, nodes, cuts});
 }

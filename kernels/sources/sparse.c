@@ -1,16 +1,13 @@
 /* The product Gᵀ·X of a layer's gradients G, (rows, outputs), and a signal X, (rows, inputs), most of whose numbers are
    0, as spikes are: the gradient of the weights, (outputs, inputs). Work is done for numbers other than 0 alone. */
 
-#include <stdlib.h>
-#include <string.h>
+#include "shared.h"
 
 #define ROWS 128    /* of G: a panel of them stays in the fastest cache */
 #define COLUMNS 256 /* of X: what is listed of them stays in the next one */
-#define WIDE 8      /* vectors of a panel: they stay in registers */
-#define LANES ((long)(32 / sizeof(REAL)))
-#define PANEL (WIDE * LANES)
+#define PANEL (WIDE * (32 / (long)sizeof(REAL)))
 
-typedef REAL Vector __attribute__((vector_size(32)));
+typedef REAL Half __attribute__((vector_size(32)));
 
 typedef struct {
     double share; /* of X that may be other than 0 */
@@ -27,10 +24,8 @@ typedef struct { /* of one thread; the sums, (columns, outputs rounded up to pan
     Entry entries[COLUMNS][ROWS];
     long counts[COLUMNS];
     unsigned char there[COLUMNS];
-    Vector panel[ROWS][WIDE], sums[];
+    Half panel[ROWS][WIDE], sums[];
 } Scratch;
-
-static inline long least(long a, long b) { return a < b ? a : b; }
 
 /* List, column by column, the numbers of a block of X that are not 0; return how many there are. */
 static long list(Scratch *s, const REAL *signal, long stride, long rows, long columns) {
@@ -40,7 +35,7 @@ static long list(Scratch *s, const REAL *signal, long stride, long rows, long co
     for (long i = 0; i < rows; i++, signal += stride) {
         for (long j = 0; j < columns; j++) s->there[j] = signal[j] != 0;
         for (long start = 0; start < columns; start += 8) {
-            unsigned long long flags; /* one byte a column */
+            uint64_t flags; /* one byte a column */
             memcpy(&flags, s->there + start, 8);
             for (; flags; flags &= flags - 1, found++) {
                 long j = start + __builtin_ctzll(flags) / 8;
@@ -58,8 +53,8 @@ static void pack(Scratch *s, const REAL *grad, long stride, long rows, long outp
 }
 
 /* Add Σ x[i]·G[i] over the numbers that one column has. */
-static void add(const Scratch *s, long column, Vector *target) {
-    Vector sums[WIDE];
+static void add(const Scratch *s, long column, Half *target) {
+    Half sums[WIDE];
     memcpy(sums, target, sizeof sums);
     for (const Entry *e = s->entries[column], *end = e + s->counts[column]; e < end; e++)
         for (int k = 0; k < WIDE; k++) sums[k] += e->value * s->panel[e->row][k];
@@ -68,7 +63,7 @@ static void add(const Scratch *s, long column, Vector *target) {
 
 /* Fill some columns of the product; return whether too much of X is other than 0. */
 static int fill(const Shapes *shapes, Scratch *s, const REAL *grad, const REAL *signal, REAL *product, long columns) {
-    long panels = (shapes->outputs + PANEL - 1) / PANEL, outputs = shapes->outputs, found = 0;
+    long panels = blocks_of(shapes->outputs, PANEL), outputs = shapes->outputs, found = 0;
     double most = shapes->share * (double)(shapes->rows * columns);
     memset(s->sums, 0, (size_t)(columns * panels) * sizeof *s->panel);
     for (long row = 0; row < shapes->rows; row += ROWS) {
@@ -88,23 +83,28 @@ static int fill(const Shapes *shapes, Scratch *s, const REAL *grad, const REAL *
     return 0;
 }
 
+/* Products of tiles of columns; `left`: whether one is not filled. */
+typedef struct {
+    const Shapes *shapes;
+    const REAL *grad, *signal;
+    REAL *product;
+    int *left;
+} Tiles;
+
+static int fill_tile(const Item *item) {
+    const Tiles *tiles = item->given;
+    if (__atomic_load_n(tiles->left, __ATOMIC_RELAXED)) return 1;
+    const REAL *signal = tiles->signal + item->start;
+    int left = fill(tiles->shapes, item->room, tiles->grad, signal, tiles->product + item->start, item->n);
+    if (left) __atomic_store_n(tiles->left, 1, __ATOMIC_RELAXED);
+    return left;
+}
+
 /* Fill the product, (outputs, inputs). Returns 0, or 1 where it is not filled: too much of X is other than 0, or there
    is no memory. */
 int transposed_product(const Shapes *shapes, const REAL *grad, const REAL *signal, REAL *product) {
-    size_t panels = (size_t)((shapes->outputs + PANEL - 1) / PANEL);
-    size_t own = sizeof(Scratch) + COLUMNS * panels * WIDE * sizeof(Vector);
-    own = (own + 63) / 64 * 64;
-    char *memory = aligned_alloc(64, own * (size_t)shapes->threads);
-    if (!memory) return 1;
-    long tiles = (shapes->inputs + COLUMNS - 1) / COLUMNS;
+    long panels = blocks_of(shapes->outputs, PANEL), size = (long)sizeof(Scratch) + COLUMNS * panels * PANEL * (long)sizeof(REAL);
     int left = 0;
-#pragma omp parallel for num_threads(shapes->threads) schedule(static) reduction(| : left) if (shapes->threads > 1)
-    for (int p = 0; p < shapes->threads; p++)
-        for (long tile = tiles * p / shapes->threads; !left && tile < tiles * (p + 1) / shapes->threads; tile++) {
-            long start = tile * COLUMNS;
-            left |= fill(shapes, (Scratch *)(memory + own * (size_t)p), grad, signal + start, product + start,
-                         least(COLUMNS, shapes->inputs - start));
-        }
-    free(memory);
-    return left;
+    Tiles tiles = {shapes, grad, signal, product, &left};
+    return for_each(shapes->inputs, COLUMNS, shapes->threads, size, fill_tile, &tiles);
 }

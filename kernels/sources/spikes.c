@@ -6,20 +6,9 @@
    for each sum along a path. So all that comes out is bitwise what torch computes, and the proofs there hold here.
    Compile with -ffp-contract=off, so that no compiler fuses anything else. */
 
-#include <stdlib.h>
+#include "shared.h"
 
-#define LANES 128 /* neurons of one block: with T + 1 nodes each they fit the fastest cache */
-
-#if FUSED
-#define MULTIPLY_ADD(a, b, c) (sizeof(REAL) == 4 ? __builtin_fmaf(a, b, c) : __builtin_fma(a, b, c))
-#else
-#define MULTIPLY_ADD(a, b, c) ((a) * (b) + (c))
-#endif
-
-#define INFINITE ((REAL)__builtin_inf())
-#define INLINE static inline __attribute__((always_inline))
-
-enum { ZERO, SUBTRACT, NONE }; /* resets */
+#define BLOCK 128 /* neurons of one block: with T + 1 nodes each they fit the fastest cache */
 
 typedef struct {
     double decay, surely, perhaps, drop;
@@ -36,28 +25,23 @@ typedef struct {
     REAL *fewest, *most;    /* ends of Σ row[t]·s[t], (size); both may be missing */
 } Spikes;
 
-INLINE long least(long a, long b) { return a < b ? a : b; }
-INLINE REAL lesser(REAL a, REAL b) { return a < b ? a : b; }
-INLINE REAL greater(REAL a, REAL b) { return a > b ? a : b; }
+/* What is asked for; `row` may be missing, and where there is no table, all behind it. */
+typedef struct {
+    const Layer *layer;
+    const Current *in;
+    const Spikes *out;
+    const REAL *row, *lowest, *highest, *middles, *radii;
+    long rows;
+} Asked;
 
-/* Which neurons part p of all the threads' parts works on: whole blocks. */
-INLINE long part_start(const Layer *layer, int p) {
-    long blocks = (layer->size + LANES - 1) / LANES;
-    return least(layer->size, blocks * p / layer->threads * LANES);
+static int run_blocks(Asked asked, Work_on *block, long room) {
+    return for_each(asked.layer->size, BLOCK, asked.layer->threads, room, block, &asked);
 }
-
-#define FOR_EACH_BLOCK                                                                                    \
-    _Pragma("omp parallel for num_threads(layer->threads) schedule(static) if (layer->threads > 1)")      \
-    for (int p = 0; p < layer->threads; p++)                                                              \
-        for (long start = part_start(layer, p), end = part_start(layer, p + 1); start < end; start += LANES)
 
 INLINE void ends_of(const Layer *layer, Current in, long t, long start, long n, REAL *lower, REAL *upper) {
     const REAL *middle = in.middle + t * layer->current_stride + start;
     const REAL *radius = in.radius + t * layer->current_stride + start;
-    for (long j = 0; j < n; j++) {
-        lower[j] = middle[j] - radius[j];
-        upper[j] = middle[j] + radius[j];
-    }
+    for (long j = 0; j < n; j++) lower[j] = middle[j] - radius[j], upper[j] = middle[j] + radius[j];
 }
 
 INLINE void write_step(const Layer *layer, Spikes out, long t, long start, long n, const REAL *must, const REAL *may) {
@@ -71,18 +55,16 @@ INLINE void write_step(const Layer *layer, Spikes out, long t, long start, long 
 
 INLINE void interval_block(const Layer *layer, Current in, Spikes out, long start, long n, int reset) {
     REAL decay = (REAL)layer->decay, surely = (REAL)layer->surely, perhaps = (REAL)layer->perhaps;
-    REAL drop = (REAL)layer->drop, lower[LANES], upper[LANES], low[LANES], high[LANES], must[LANES], may[LANES];
-    REAL fewest[LANES], most[LANES];
+    REAL drop = (REAL)layer->drop, lower[BLOCK], upper[BLOCK], low[BLOCK], high[BLOCK], must[BLOCK], may[BLOCK];
+    REAL fewest[BLOCK], most[BLOCK];
     for (long j = 0; j < n; j++) low[j] = high[j] = fewest[j] = most[j] = 0;
     for (long t = 0; t < layer->steps; t++) {
         if (t == 0 || layer->current_stride) ends_of(layer, in, t, start, n, lower, upper);
         for (long j = 0; j < n; j++) {
             REAL l = MULTIPLY_ADD(low[j], decay, lower[j]), h = MULTIPLY_ADD(high[j], decay, upper[j]);
             REAL certain = (REAL)(l > surely), possible = (REAL)(h >= perhaps);
-            must[j] = certain;
-            may[j] = possible;
-            fewest[j] += certain;
-            most[j] += possible;
+            must[j] = certain, may[j] = possible;
+            fewest[j] += certain, most[j] += possible;
             if (reset == ZERO) {
                 l = lesser(l, possible > 0 ? 0 : perhaps);
                 h = lesser(h, certain > 0 ? 0 : surely);
@@ -106,25 +88,30 @@ INLINE void interval_block(const Layer *layer, Current in, Spikes out, long star
     }
 }
 
+static int interval_item(const Item *item) {
+    const Asked *asked = item->given;
+    const Layer *layer = asked->layer;
+    long start = item->start, n = item->n;
+    if (layer->reset == ZERO) interval_block(layer, *asked->in, *asked->out, start, n, ZERO);
+    else if (layer->reset == SUBTRACT) interval_block(layer, *asked->in, *asked->out, start, n, SUBTRACT);
+    else interval_block(layer, *asked->in, *asked->out, start, n, NONE);
+    return 0;
+}
+
 /* The per-step recursion of interval.py. */
 void interval_spikes(const Layer *layer, const Current *in, const Spikes *out) {
-    FOR_EACH_BLOCK {
-        long n = least(LANES, end - start);
-        if (layer->reset == ZERO) interval_block(layer, *in, *out, start, n, ZERO);
-        else if (layer->reset == SUBTRACT) interval_block(layer, *in, *out, start, n, SUBTRACT);
-        else interval_block(layer, *in, *out, start, n, NONE);
-    }
+    run_blocks((Asked){.layer = layer, .in = in, .out = out}, interval_item, 0);
 }
 
 /* One node of the graph: potentials since a last spike at τ, whether a silent path is there, and the lengths of the
    shortest and of the longest path to it. */
 typedef struct {
-    REAL low[LANES], high[LANES], alive[LANES], shortest[LANES], longest[LANES];
+    REAL low[BLOCK], high[BLOCK], alive[BLOCK], shortest[BLOCK], longest[BLOCK];
     int any;
 } Node;
 
 typedef struct {
-    REAL reached[LANES], silent[LANES], shortest[LANES], longest[LANES];
+    REAL reached[BLOCK], silent[BLOCK], shortest[BLOCK], longest[BLOCK];
 } Arrivals;
 
 /* Take one step from `node`; what spikes now arrives at the next node. */
@@ -177,7 +164,7 @@ INLINE void finish(const Node *nodes, long count, Spikes out, long start, long n
 }
 
 static void graph_block(const Layer *layer, Current in, const REAL *row, Spikes out, long start, long n, Node *nodes) {
-    REAL lower[LANES], upper[LANES], must[LANES];
+    REAL lower[BLOCK], upper[BLOCK], must[BLOCK];
     Arrivals next;
     begin(&next, n);
     for (long j = 0; j < n; j++) next.reached[j] = 1, next.shortest[j] = next.longest[j] = 0;
@@ -194,14 +181,40 @@ static void graph_block(const Layer *layer, Current in, const REAL *row, Spikes 
     if (out.fewest) finish(nodes, layer->steps + 1, out, start, n);
 }
 
+static int graph_item(const Item *item) {
+    const Asked *asked = item->given;
+    graph_block(asked->layer, *asked->in, asked->row, *asked->out, item->start, item->n, item->room);
+    return 0;
+}
+
 /* The graph of train_graph.py for a hard reset, its steps, and the shortest and longest paths of one row, (T).
    Returns 0, or 1 where there is no memory. */
 int graph_spikes(const Layer *layer, const Current *in, const REAL *row, const Spikes *out) {
-    long own = layer->steps + 1;
-    Node *memory = malloc((size_t)(layer->threads * own) * sizeof(Node));
-    if (!memory) return 1;
-    FOR_EACH_BLOCK graph_block(layer, *in, row, *out, start, least(LANES, end - start), memory + p * own);
-    free(memory);
+    return run_blocks((Asked){.layer = layer, .in = in, .out = out, .row = row}, graph_item,
+                      (layer->steps + 1) * (long)sizeof(Node));
+}
+
+static int table_item(const Item *item) {
+    const Asked *asked = item->given;
+    const Layer *layer = asked->layer;
+    long start = item->start, n = item->n, rows = asked->rows;
+    REAL lower[BLOCK], upper[BLOCK], first[BLOCK], last[BLOCK];
+    int place[BLOCK];
+    ends_of(layer, *asked->in, 0, start, n, lower, upper);
+    for (long j = 0; j < n; j++) first[j] = last[j] = 0; /* every current lies above the first row's lower end */
+    for (long k = 1; k < rows; k++)
+        for (long j = 0; j < n; j++) {
+            first[j] += (REAL)(lower[j] > asked->highest[k - 1]);
+            last[j] += (REAL)(upper[j] >= asked->lowest[k]);
+        }
+    for (long j = 0; j < n; j++) place[j] = (int)first[j] * (int)rows + (int)last[j];
+    for (long t = 0; t < layer->steps; t++) {
+        const REAL *middle = asked->middles + t * rows * rows, *radius = asked->radii + t * rows * rows;
+        for (long j = 0; j < n; j++) {
+            asked->out->middle[t * layer->size + start + j] = middle[place[j]];
+            asked->out->radius[t * layer->size + start + j] = radius[place[j]];
+        }
+    }
     return 0;
 }
 
@@ -209,24 +222,5 @@ int graph_spikes(const Layer *layer, const Current *in, const REAL *row, const S
    that may have the rows from first to last: middles and radii, (T, R, R). The current is constant. */
 void table_spikes(const Layer *layer, const Current *in, long rows, const REAL *lowest, const REAL *highest,
                   const REAL *middles, const REAL *radii, const Spikes *out) {
-    FOR_EACH_BLOCK {
-        long n = least(LANES, end - start);
-        REAL lower[LANES], upper[LANES], first[LANES], last[LANES];
-        int place[LANES];
-        ends_of(layer, *in, 0, start, n, lower, upper);
-        for (long j = 0; j < n; j++) first[j] = last[j] = 0; /* every current lies above the first row's lower end */
-        for (long i = 1; i < rows; i++)
-            for (long j = 0; j < n; j++) {
-                first[j] += (REAL)(lower[j] > highest[i - 1]);
-                last[j] += (REAL)(upper[j] >= lowest[i]);
-            }
-        for (long j = 0; j < n; j++) place[j] = (int)first[j] * (int)rows + (int)last[j];
-        for (long t = 0; t < layer->steps; t++) {
-            const REAL *middle = middles + t * rows * rows, *radius = radii + t * rows * rows;
-            for (long j = 0; j < n; j++) {
-                out->middle[t * layer->size + start + j] = middle[place[j]];
-                out->radius[t * layer->size + start + j] = radius[place[j]];
-            }
-        }
-    }
+    run_blocks((Asked){layer, in, out, 0, lowest, highest, middles, radii, rows}, table_item, 0);
 }

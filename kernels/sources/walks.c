@@ -5,13 +5,8 @@
    covers any order (certify/rounding/sums.py). A row begins at the first step at which it differs from the one before
    it, in what enters and in what is said of spikes. Where a number is not tame, or NaN, nothing is said at all. */
 
-#include <math.h>
-#include <stdlib.h>
-#include <string.h>
+#include "shared.h"
 
-#define INLINE static inline __attribute__((always_inline))
-
-enum { ZERO, SUBTRACT, NONE }; /* resets */
 enum { LOW, HIGH, MUST, MAY, SYNAPSE, SYNAPSE_RADIUS, HEARD, HEARD_RADIUS, STATES };
 
 /* y = W·x + b for x with |x - middle| <= radius, |x| <= size. */
@@ -62,15 +57,12 @@ typedef struct {
     Given in;
     Found out;
     double *trail;     /* the states behind each step of the last row, (steps + 1, width) */
-    long width;        /* of all layers' states */
+    long width, lanes; /* of all layers' states; the most of a layer */
     Source entering;   /* at a step */
     Source *spikes;    /* of each layer, at the last step that was made */
     double *scratch;   /* (6, lanes) */
     double *wild;      /* whether a number was not tame, (lanes,) */
 } Walk;
-
-static inline double larger(double a, double b) { return a > b ? a : b; }
-static inline double smaller(double a, double b) { return a < b ? a : b; }
 
 static void image(const Map *map, long lanes, const Source *from, double *restrict middle, double *restrict radius) {
     double error = map->errors[from->count];
@@ -102,14 +94,14 @@ typedef struct {
 } Limits;
 
 INLINE void reset(const Limits limits, int kind, double must, double may, double *low, double *high) {
-    double l = *low, h = *high, quiet = smaller(h, limits.surely);
+    double l = *low, h = *high, quiet = lesser(h, limits.surely);
     if (kind == ZERO) {
-        l = may > 0.0 ? smaller(l, 0.0) : l, h = may > 0.0 ? quiet : h;
+        l = may > 0.0 ? lesser(l, 0.0) : l, h = may > 0.0 ? quiet : h;
         *low = must > 0.0 ? 0.0 : l, *high = must > 0.0 ? 0.0 : h;
     } else if (kind == SUBTRACT) {
         double fired_low = l - limits.drop, fired_high = h - limits.drop;
-        double joined = smaller(l, larger(l, limits.perhaps) - limits.drop);
-        l = may > 0.0 ? joined : l, h = may > 0.0 ? larger(fired_high, quiet) : h;
+        double joined = lesser(l, greater(l, limits.perhaps) - limits.drop);
+        l = may > 0.0 ? joined : l, h = may > 0.0 ? greater(fired_high, quiet) : h;
         *low = must > 0.0 ? fired_low : l, *high = must > 0.0 ? fired_high : h;
     }
 }
@@ -134,7 +126,7 @@ static void fire(const Walk *walk, const Layer *layer, double factor, const doub
     for (long j = 0; j < lanes; j++) {
         double least = layer->decay * before[LOW * lanes + j], most = layer->decay * before[HIGH * lanes + j];
         double x = factor * middle[j], wide = fabs(factor) * radius[j];
-        double size = larger(fabs(least), fabs(most)) + fabs(x) + wide + layer->span;
+        double size = greater(fabs(least), fabs(most)) + fabs(x) + wide + layer->span;
         double slack = wide + (layer->unit * size + layer->smallest);
         low[j] = least + (x - slack), high[j] = most + (x + slack);
         walk->wild[j] = size + slack <= walk->sizes->tame && radius[j] <= walk->sizes->tame ? walk->wild[j] : 1.0;
@@ -258,41 +250,43 @@ static void walk_row(Walk *walk, long row, int first) {
     }
 }
 
-static Source source_in(double **at, long size) {
-    Source found = {0, (long *)*at, *at + size, *at + 2 * size, *at + 3 * size};
-    *at += 4 * size;
-    return found;
+static long lay_source(long size, char *memory, Source *source) {
+    char *next = memory;
+    source->count = 0, source->place = take(&next, size, sizeof(long));
+    source->middle = take(&next, size, sizeof(double)), source->radius = take(&next, size, sizeof(double));
+    source->size = take(&next, size, sizeof(double));
+    return next - memory;
+}
+
+static long lay_out(char *memory, Walk *walk) {
+    char *next = memory;
+    const Layer *layers = walk->layers;
+    long real = sizeof(double);
+    walk->width = walk->lanes = 0, walk->spikes = take(&next, walk->sizes->layers, sizeof(Source));
+    for (long l = 0; l < walk->sizes->layers; l++) {
+        Source counted;
+        walk->width += STATES * layers[l].lanes, walk->lanes = most(walk->lanes, layers[l].lanes);
+        next += lay_source(layers[l].size, next, memory ? walk->spikes + l : &counted);
+    }
+    next += lay_source(layers[0].inputs, next, &walk->entering);
+    walk->trail = take(&next, (walk->sizes->steps + 1) * walk->width, real);
+    walk->scratch = take(&next, 6 * walk->lanes, real), walk->wild = take(&next, walk->lanes, real);
+    return next - memory;
+}
+
+static int walk_part(const Item *item) {
+    Walk walk = *(const Walk *)item->given;
+    int failed = 0;
+    lay_out(item->room, &walk);
+    memset(walk.trail, 0, sizeof(double) * (size_t)walk.width), memset(walk.wild, 0, sizeof(double) * (size_t)walk.lanes);
+    for (long row = item->start; row < item->start + item->n; row++) walk_row(&walk, row, row == item->start);
+    for (long j = 0; j < walk.lanes; j++) failed |= walk.wild[j] > 0.0 ? 2 : 0;
+    return failed;
 }
 
 /* Returns 0; 1 where there is no memory, 2 where a number was not tame. */
-static int walk_part(const Sizes *sizes, const Layer *layers, const Given *in, const Found *out, long start, long end) {
-    long width = 0, sources = layers[0].inputs, lanes = 0;
-    for (long l = 0; l < sizes->layers; l++) {
-        width += STATES * layers[l].lanes, sources += layers[l].size;
-        lanes = layers[l].lanes > lanes ? layers[l].lanes : lanes;
-    }
-    double *memory = calloc((size_t)((sizes->steps + 1) * width + 4 * sources + 7 * lanes), sizeof(double));
-    Source *spikes = calloc((size_t)sizes->layers, sizeof(Source));
-    int failed = !memory || !spikes;
-    if (!failed) {
-        double *at = memory + (sizes->steps + 1) * width;
-        Walk walk = {sizes, layers, *in, *out, memory, width, source_in(&at, layers[0].inputs), spikes, 0, 0};
-        for (long l = 0; l < sizes->layers; l++) spikes[l] = source_in(&at, layers[l].size);
-        walk.scratch = at, walk.wild = at + 6 * lanes;
-        for (long row = start; row < end; row++) walk_row(&walk, row, row == start);
-        for (long j = 0; j < lanes; j++) failed |= walk.wild[j] > 0.0 ? 2 : 0;
-    }
-    free(memory);
-    free(spikes);
-    return failed;
-}
-
 int walk(const Sizes *sizes, const Layer *layers, const Given *in, const Found *out) {
-    int failed = 0;
-#pragma omp parallel for num_threads(sizes->threads) schedule(static) reduction(| : failed) if (sizes->threads > 1)
-    for (int p = 0; p < sizes->threads; p++) {
-        long start = sizes->rows * p / sizes->threads, end = sizes->rows * (p + 1) / sizes->threads;
-        if (start < end) failed |= walk_part(sizes, layers, in, out, start, end);
-    }
-    return failed;
+    Walk walk = {.sizes = sizes, .layers = layers, .in = *in, .out = *out};
+    long each = most(1, blocks_of(sizes->rows, sizes->threads));
+    return for_each(sizes->rows, each, sizes->threads, lay_out(0, &walk), walk_part, &walk);
 }

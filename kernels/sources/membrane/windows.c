@@ -5,7 +5,6 @@
    long. The same sums in the same order as eager_windows: bitwise what it finds. */
 
 #define FEW 128 /* neurons of one block: with all their edges they fit a core's own cache */
-#define INFINITE ((REAL)__builtin_inf())
 
 typedef struct {
     const REAL *currents, *cuts, *weights; /* (2, T(T+1)/2, size); θ·λ^j for j = 0..T; (rows, T) */
@@ -25,8 +24,6 @@ typedef struct {
 
 INLINE long first_of(long step) { return step * (step - 1) / 2; }
 INLINE long silences_of(long step) { return step * (step + 1) / 2 - 1; } /* behind those of steps 1..step − 1 */
-
-static long window_numbers(long T) { return FEW * (first_of(T + 1) + silences_of(T + 1) + 3 * (T + 1)); }
 
 /* The high ends of the windows that end with a step, none below its low end, and which window each is of. */
 INLINE void cut_highs(const Layer *layer, const Windows *in, long step, long start, long n, Graph *graph) {
@@ -82,16 +79,14 @@ INLINE void expose(const Layer *layer, const Windows *in, long step, long start,
 /* Edges into a step's node, and which silences go on. */
 INLINE void step_on(const Layer *layer, const Windows *in, long step, long start, long n, Graph *graph) {
     const REAL *low = in->currents + first_of(step) * layer->size + start;
-    REAL threshold = (REAL)layer->threshold, *next = graph->alive + step * FEW;
+    REAL level = level_of(layer), *next = graph->alive + step * FEW;
     for (long j = 0; j < n; j++) next[j] = INFINITE;
     for (long a = 0; a < step; a++) {
         REAL *edge = graph->edges + (first_of(step) + a) * FEW, *alive = graph->alive + a * FEW;
         for (long j = 0; j < n; j++) {
-            REAL may = fire(graph->high[a * FEW + j], threshold, layer->fires);
-            REAL must = fire(low[a * layer->size + j], threshold, layer->fires);
-            edge[j] = may > 0 ? alive[j] : INFINITE;
+            edge[j] = graph->high[a * FEW + j] >= level ? alive[j] : INFINITE;
             next[j] = edge[j] < next[j] ? edge[j] : next[j];
-            alive[j] = must > 0 ? INFINITE : alive[j];
+            alive[j] = low[a * layer->size + j] >= level ? INFINITE : alive[j];
         }
     }
     REAL *silences = graph->silences + silences_of(step) * FEW;
@@ -99,7 +94,7 @@ INLINE void step_on(const Layer *layer, const Windows *in, long step, long start
 }
 
 /* The least (sign 1) or greatest (sign −1) sum of one row over all paths. */
-INLINE void follow(const Layer *layer, const REAL *weights, const long *span, long start, long n, const Graph *graph,
+INLINE void follow(const REAL *weights, const long *span, long start, long n, const Graph *graph,
                    REAL sign, REAL *found) {
     const REAL *ends = graph->silences + silences_of(span[1]) * FEW;
     for (long k = 0; k < (span[0] + 1) * FEW; k++) graph->lengths[k] = 0; /* dead ones have no edges */
@@ -122,40 +117,33 @@ INLINE void follow(const Layer *layer, const REAL *weights, const long *span, lo
     for (long j = 0; j < n; j++) found[start + j] = sign * best[j];
 }
 
-INLINE void window_block(const Layer *layer, const Windows *in, const Paths *out, long start, long n, Graph *graph) {
-    for (long k = 0; k < FEW; k++) graph->alive[k] = 0;
-    for (long step = 1; step <= layer->steps; step++) {
-        cut_highs(layer, in, step, start, n, graph);
-        expose(layer, in, step, start, n, graph, out);
-        step_on(layer, in, step, start, n, graph);
+static void window_block(const Call *call, const Item *item) {
+    const Layer *layer = call->layer;
+    const Windows *in = call->given;
+    const Paths *out = call->found;
+    long T = layer->steps, start = item->start, n = item->n;
+    Graph graph;
+    graph.edges = item->room;
+    graph.silences = graph.edges + FEW * first_of(T + 1);
+    graph.alive = graph.silences + FEW * silences_of(T + 1);
+    graph.lengths = graph.alive + FEW * (T + 1);
+    graph.high = graph.lengths + FEW * (T + 1);
+    graph.origins = (short *)(graph.high + FEW * (T + 1));
+    for (long k = 0; k < FEW; k++) graph.alive[k] = 0;
+    for (long step = 1; step <= T; step++) {
+        cut_highs(layer, in, step, start, n, &graph);
+        expose(layer, in, step, start, n, &graph, out);
+        step_on(layer, in, step, start, n, &graph);
     }
     for (long row = 0; row < in->rows; row++) {
-        const REAL *weights = in->weights + row * layer->steps;
+        const REAL *weights = in->weights + row * T;
         REAL *least_ends = out->ends + row * layer->size, *most_ends = least_ends + in->rows * layer->size;
-        follow(layer, weights, in->spans + 2 * row, start, n, graph, 1, least_ends);
-        follow(layer, weights, in->spans + 2 * row, start, n, graph, -1, most_ends);
+        follow(weights, in->spans + 2 * row, start, n, &graph, 1, least_ends);
+        follow(weights, in->spans + 2 * row, start, n, &graph, -1, most_ends);
     }
 }
 
 int window_ends(const Layer *layer, const Windows *in, const Paths *out) {
-    long T = layer->steps, own = window_numbers(T);
-    REAL *memory = malloc((size_t)(layer->threads * own) * sizeof(REAL));
-    short *origins = malloc((size_t)(layer->threads * T * FEW) * sizeof(short));
-    if (!memory || !origins) {
-        free(memory), free(origins);
-        return 1;
-    }
-#pragma omp parallel for num_threads(layer->threads) schedule(static) if (layer->threads > 1)
-    for (int p = 0; p < layer->threads; p++) {
-        Graph graph = {memory + p * own};
-        graph.silences = graph.edges + FEW * first_of(T + 1);
-        graph.alive = graph.silences + FEW * silences_of(T + 1);
-        graph.lengths = graph.alive + FEW * (T + 1);
-        graph.high = graph.lengths + FEW * (T + 1);
-        graph.origins = origins + p * T * FEW;
-        for (long start = part_start(layer, p), end = part_start(layer, p + 1); start < end; start += FEW)
-            window_block(layer, in, out, start, least(FEW, end - start), &graph);
-    }
-    free(memory), free(origins);
-    return 0;
+    long T = layer->steps, numbers = FEW * (first_of(T + 1) + silences_of(T + 1) + 4 * (T + 1)); /* one for shorts */
+    return run_blocks(&(Call){.layer = layer, .block = window_block, .given = in, .found = out}, FEW, numbers, 0);
 }
