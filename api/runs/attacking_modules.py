@@ -85,6 +85,7 @@ def attack_subject(
     methods: Sequence[str],
     seed: int,
     ties: str | None,
+    timeout: float | None,
     progress: Progress,
 ) -> dict[str, Any]:
     """Return what each attack leaves at each ε, with the signs that it says little, as JSON keeps it.
@@ -96,7 +97,8 @@ def attack_subject(
     """
     chosen = {name: _method(name) for name in methods}
     balls = [_ball(threat, epsilon) for epsilon in threat.epsilons]
-    asked = {"reset": subject.reset, "seed": seed, "ties": ties or STRICT, "progress": progress}
+    ties = ties or STRICT
+    asked = {"reset": subject.reset, "seed": seed, "ties": ties, "timeout": timeout, "progress": progress}
     found = {name: _attacked(subject, balls, method, asked) for name, method in chosen.items()}
     points = [
         {
@@ -113,7 +115,7 @@ def attack_subject(
         "data": subject.data,
         "samples": len(subject.labels),
         "norm": threat.norm,
-        "ties": ties or STRICT,
+        "ties": ties,
         "seed": seed,
         "standard attack": VERSION if STANDARD in found else None,
         "clean": next(iter(found.values())).clean,

@@ -1,13 +1,13 @@
 """Narrow the radii of many samples together: bisection on a grid of radii that the samples share."""
 
 import math
-import time
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from fractions import Fraction
 
 from torch import Tensor
 
+from ...models.deadline import passed, share
 from ..verdicts import SoundnessError, Verdict
 
 FINEST = 2**29
@@ -96,13 +96,11 @@ class Clock:
 
     def expired(self) -> bool:
         """Return whether the time is up."""
-        return self.deadline is not None and time.perf_counter() >= self.deadline
+        return passed(self.deadline)
 
     def share(self, queries: int) -> float | None:
         """Return the seconds of each of so many queries."""
-        if self.deadline is None:
-            return None
-        return max(self.deadline - time.perf_counter(), 1e-3) / queries
+        return share(self.deadline, queries)
 
 
 Ask = Callable[[list[int], float, float | None], list[Verdict]]

@@ -1,6 +1,5 @@
 """How far a sample may be perturbed: a proven and an attacked radius, and the entry point `certified_radius`."""
 
-import time
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from functools import partial
@@ -8,7 +7,8 @@ from functools import partial
 import torch
 from torch import Tensor
 
-from ...models.constants import positive, real, settle, unless_none, whole
+from ...models.constants import positive, real, settle, whole
+from ...models.deadline import checked_timeout, until
 from ...models.networks import SpikingNetwork
 from ...models.progress import Figures, Progress, no_figures, silent
 from ...models.validation import check_choice, check_plain
@@ -126,7 +126,7 @@ def certified_radius(
     """
     if isinstance(norm, NetworkSet):
         question = Asked.of(network, inputs, labels, norm, ties, seed)
-        rest = positive("tolerance", tolerance), unless_none(positive)("timeout", timeout)
+        rest = positive("tolerance", tolerance), checked_timeout(timeout)
         return _of_networks(question, resolve(verifier), *rest, progress, figures)
     if not isinstance(norm, Scale):
         check_choice("norm", norm, NORMS)
@@ -164,10 +164,9 @@ def certified_radius(
         check_attacked(network, inputs, labels, sets.around(0.0))
     inputs = inputs.detach()
     tolerance, seed = sets.tolerance(positive("tolerance", tolerance)), whole("seed", seed)
-    timeout = unless_none(positive)("timeout", timeout)
     grid, ties = Grid.of(sets.reach(inputs), tolerance), settled_ties(network, ties)
     query = _Query(network, inputs, labels, sets, grid, seed, ties, progress, figures, prop, rows)
-    clock = Clock(None if timeout is None else time.perf_counter() + timeout * len(inputs))
+    clock = Clock(until(checked_timeout(timeout), len(inputs)))
     with evaluating(network):
         brackets = query.clean()
         for plan in _passes(chosen, sets.breaks_first):

@@ -36,7 +36,7 @@ _LATER = {
     "features": (None,),
     **dict.fromkeys(("radii", "growth", "activity", "sha256", "events", "signs"), (None, [])),
     **dict.fromkeys(("networks", "member", "asked", "outputs"), (None,)),
-    **dict.fromkeys(("ties", "tied", "kept"), (False, "strict")),
+    **dict.fromkeys(("ties", "tied", "kept", "late"), (False, "strict")),
 }
 """Fields that came after the first records, and what says nothing new in them: there the fingerprint stays."""
 
