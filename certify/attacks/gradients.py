@@ -53,6 +53,7 @@ def gradient_at(value: Tensor, leaf: Tensor) -> Tensor:
 @torch.no_grad()
 def margins_at(network: Callable[[Tensor], Tensor], points: Tensor, labels: Tensor, ties: str) -> Tensor:
     """Return the margins at `points`, (batch,)."""
+    check_time()
     return margins(network(points), labels, ties)
 
 

@@ -27,7 +27,7 @@ import torch
 from torch import Tensor, nn
 
 from ...models.constants import whole
-from ...models.deadline import LATE, Expired, checked_timeout, ending, passed, share, time_left, until
+from ...models.deadline import LATE, Expired, checked_timeout, ending, passed, share, until
 from ...models.networks import SpikingNetwork
 from ...models.validation import check_plain
 from ..alike import Alike
@@ -179,8 +179,7 @@ class _BuildsAsked:
         """Return each build's verdicts, in shares of what is left of the time, of which `parts` are for others."""
         found = []
         for turn, (build, around) in enumerate(zip(self.builds, asked, strict=True)):
-            end = time_left(self.deadline, parts + 2 - turn)
-            each = share(end, len(points))
+            each = share(self.deadline, (parts + 2 - turn) * len(points))
             found.append(
                 verify(build, points.to(build.dtype), labels, around, timeout=each, **{**self.rest, **rest})
             )

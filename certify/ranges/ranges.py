@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from ...models.constants import positive, whole
-from ...models.deadline import checked_timeout, time_left, until
+from ...models.deadline import checked_timeout, share, until
 from ...models.networks import SpikingNetwork
 from ...models.progress import Progress, silent
 from ...models.validation import check_plain
@@ -145,7 +145,7 @@ def output_range(
         for turn, sign in enumerate((1.0, -1.0)):
             goal = property_goal(network, inputs, sign * form >= 0.0)
             assert isinstance(goal, RowGoal)
-            end = time_left(deadline, 2 - turn)
+            end = until(share(deadline, 2 - turn))
             asked = network, inputs, labels, perturbation, whole("seed", seed), end, made, goal.ties
             found.append(least_value(Problem(*asked, rows=goal), chosen, tolerance))
             progress("range", turn + 1, 2)
