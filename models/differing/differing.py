@@ -75,8 +75,9 @@ def differ(
     deadline = until(checked_timeout(timeout))
     one, other = opened(a, b, inputs, num_steps, dt, reset)
     alike = corresponding(one.record(inputs[:1]), other.record(inputs[:1]))
-    known = one.network is not None and other.network is not None
-    pairing = paired(one.network, other.network) if known else None
+    pairing = None
+    if one.network is not None and other.network is not None:
+        pairing = paired(one.network, other.network)
     with ending(deadline):
         tally = _tallied(one, other, inputs, alike, "runs", progress)
         compared = inputs[: tally.samples]
