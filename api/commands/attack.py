@@ -95,6 +95,7 @@ def _attack_code(
     as_json: bool,
 ) -> int:
     """Attack a module that code makes, by its own gradients and without any."""
+    from spikecert.certify.ties import STRICT
     from spikecert.runs import attacking_modules as modules
 
     threat, samples = asked.written_threat(epsilon), asked.samples_alone()
@@ -102,7 +103,8 @@ def _attack_code(
         source, weights, reset, asked.data, samples.inputs, samples.labels, asked.device
     )
     with Bars() as bars:
-        found = modules.attack_subject(subject, threat, methods, asked.seed, asked.ties, timeout, bars)
+        rest = {"seed": asked.seed, "ties": asked.ties or STRICT, "timeout": timeout, "progress": bars}
+        found = modules.attack_subject(subject, threat, methods, rest)
     if out is not None:
         say(f"wrote {modules.write_found(found, out)}")
     show_json(found) if as_json else show(_told_of_code(found, threat))

@@ -158,10 +158,6 @@ class Record(Part):
         text = json.dumps(_essential(content), sort_keys=True)
         return hashlib.sha256(text.encode()).hexdigest()
 
-    def to_json(self) -> str:
-        """Return the record as JSON text that `load_record` reads back to an equal record."""
-        return self.model_dump_json(by_alias=True, indent=1)
-
 
 def load_record(path: str | Path) -> Record:
     """Read a record that `render(record, "….json")` wrote, of this schema or an older one.
