@@ -31,7 +31,7 @@ from ..ties import STRICT, settled_ties
 from ..verdicts import Verdict
 from ..verification import answered, resolve, verify
 from ..verifiers import INTERVAL, TRAINS, AttackSearch, Verifier
-from .bracketing import Bisection, Bracket, Clock, Grid
+from .bracketing import Bisection, Bracket, Grid
 
 
 @dataclass(frozen=True, eq=False)
@@ -166,11 +166,11 @@ def certified_radius(
     tolerance, seed = sets.tolerance(positive("tolerance", tolerance)), whole("seed", seed)
     grid, ties = Grid.of(sets.reach(inputs), tolerance), settled_ties(network, ties)
     query = _Query(network, inputs, labels, sets, grid, seed, ties, progress, figures, prop, rows)
-    clock = Clock(until(checked_timeout(timeout), len(inputs)))
+    deadline = until(checked_timeout(timeout), len(inputs))
     with evaluating(network):
         brackets = query.clean()
         for plan in _passes(chosen, sets.breaks_first):
-            brackets = query.bisection(plan, clock).run(brackets)
+            brackets = query.bisection(plan, deadline).run(brackets)
     return [
         Radius(b.lower, b.upper, b.upper - b.lower <= tolerance, b.counterexample, b.verifier, ties)
         for b in brackets
@@ -218,14 +218,14 @@ class _Query:
             for index, fails in enumerate(failing)
         ]
 
-    def bisection(self, plan: "_Pass", clock: Clock) -> Bisection:
+    def bisection(self, plan: "_Pass", deadline: float | None) -> Bisection:
         """Return the pass of one verifier."""
         label = f"radius ({plan.verifier.name})"
         return Bisection(
             self.grid.coarser(plan.coarser),
             partial(self._ask, plan.verifier),
             self._nearest,
-            clock,
+            deadline,
             plan.unknown_is_high,
             lambda done: self.progress(label, done, len(self.labels)),
         )
