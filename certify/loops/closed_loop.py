@@ -236,6 +236,7 @@ class ClosedLoop:
             raise ValueError(
                 'membranes: got "kept", expected "reset": an error gain is of a controller without state'
             )
+        deadline, tolerance = until(checked_timeout(timeout)), positive("tolerance", tolerance)
         radii = box_of(box, self.states)
         chosen = self.fitted(radii) if G is None else rows_of("G", G, self.inputs, self.seen)
         felt = [(r + n) * (1.0 + LOST) for r, n in zip(radii, self._noises, strict=True)]
@@ -248,7 +249,6 @@ class ClosedLoop:
         zero = torch.zeros(1, self.seen, dtype=self.network.dtype)
         K = tuple(tuple(map(float, row)) for row in np.asarray(chosen) @ matrix_of(self.C))
         errors, attained, points, closed = list[float](), list[float](), list[Tensor](), True
-        deadline, tolerance = until(checked_timeout(timeout)), positive("tolerance", tolerance)
         for j, row in enumerate(chosen):
             factors = [float(g * s) for g, s in zip(row, self._scales, strict=True)]
             form = self._gains[j] * output[j] - factors @ inputs
