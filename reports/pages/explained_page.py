@@ -113,7 +113,7 @@ def _best(found: SampleExplained) -> str:
 
 
 def _time(found: SampleExplained) -> list[str]:
-    """Say what three quarters more of the time bought the search."""
+    """Say what three times the time bought the search."""
     first, last = found.rungs[-2:]
     if first.margin is None or last.margin is None:
         return []
