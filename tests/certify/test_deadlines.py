@@ -161,7 +161,9 @@ def rounded(network: SpikingNetwork) -> SpikingNetwork:
 
 
 def closed(network: SpikingNetwork) -> ClosedLoop:
-    return ClosedLoop(network, (0.5 * torch.eye(8)).tolist(), torch.full((8, 4), 0.01).tolist())
+    plant = (0.5 * torch.eye(8), torch.full((8, 4), 0.01))
+    A, B = (tuple(map(tuple, matrix.tolist())) for matrix in plant)
+    return ClosedLoop(network, A, B)
 
 
 def unproven(network: SpikingNetwork, x: Tensor, y: Tensor, limit: float) -> str:
