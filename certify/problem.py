@@ -1,6 +1,5 @@
 """One certification problem: a batch of samples, the set around each, and how much time there is."""
 
-import time
 from dataclasses import dataclass, field, replace
 
 import torch
@@ -8,7 +7,7 @@ from torch import Tensor
 
 from ..models.circuit import Circuit, circuit
 from ..models.constants import at_least, settle, unless_none, whole
-from ..models.deadline import Expired, never
+from ..models.deadline import Expired, never, passed
 from ..models.networks import SpikingNetwork
 from .branching.nodes.standing import Told, unheard
 from .branching.processes.crew import Crew
@@ -72,7 +71,7 @@ class Problem:
 
     def expired(self) -> bool:
         """Return whether the time is up."""
-        return self.stopped() or (self.deadline is not None and time.perf_counter() >= self.deadline)
+        return self.stopped() or passed(self.deadline)
 
     def generator(self) -> torch.Generator:
         """Return a fresh generator with this problem's seed."""

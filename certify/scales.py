@@ -32,17 +32,17 @@ class Scale(ABC):
     def reach(self, inputs: Tensor) -> float:
         """Return an ε, in float32, from which on no set around any sample grows."""
 
-    @abstractmethod
     def tolerance(self, wanted: float) -> float:
-        """Return the width at which a bracket counts as exact."""
+        """Return the width at which a bracket counts as exact, as near to what is wanted as there is."""
+        return wanted
 
     @abstractmethod
     def distance(self, candidates: Tensor, inputs: Tensor) -> Tensor:
         """Return, per sample, an ε whose set holds the candidate, (batch,)."""
 
-    @abstractmethod
     def pulled(self, network: Runs, counterexamples: Tensor, inputs: Tensor, labels: Tensor, ties: str) -> Tensor:
-        """Return counterexamples at most as far away, which fail as well."""
+        """Return counterexamples at most as far away, which fail as well: by bisection along the segments."""
+        return pull(network, counterexamples, inputs, labels, ties)
 
     @property
     def breaks_first(self) -> bool:
@@ -76,17 +76,9 @@ class BallScale(Scale):
         corner = torch.full_like(inputs[:1], ball.lower, dtype=torch.float64)
         return float(round_up(ball.distance(torch.full_like(corner, ball.upper), corner), torch.float32))
 
-    def tolerance(self, wanted: float) -> float:
-        """Return what is wanted."""
-        return wanted
-
     def distance(self, candidates: Tensor, inputs: Tensor) -> Tensor:
         """Return the distance, rounded up."""
         return self.around(0.0).distance(candidates, inputs)
-
-    def pulled(self, network: Runs, counterexamples: Tensor, inputs: Tensor, labels: Tensor, ties: str) -> Tensor:
-        """Bisect along the segments to the samples."""
-        return pull(network, counterexamples, inputs, labels, ties)
 
 
 @dataclass(frozen=True, eq=False)
@@ -117,10 +109,6 @@ class BoxScale(Scale):
             raise ValueError("size: got 0 of each feature, expected one that moves")
         return float(round_up((2 * (self.upper - self.lower)[moving] / self.size[moving]).max(), torch.float32))
 
-    def tolerance(self, wanted: float) -> float:
-        """Return what is wanted."""
-        return wanted
-
     def distance(self, candidates: Tensor, inputs: Tensor) -> Tensor:
         """Return the least ε whose box holds the candidate, (batch,), as `contains` decides."""
         return torch.stack([self._least(*pair) for pair in zip(candidates, inputs, strict=True)])
@@ -133,10 +121,6 @@ class BoxScale(Scale):
         while guess < math.inf and not bool(self.around(guess + step).contains(candidate[None], sample[None])):
             step = max(2 * step, 2.0**-52 * guess, 2.0**-1000)
         return torch.tensor(guess + step, dtype=torch.float64)
-
-    def pulled(self, network: Runs, counterexamples: Tensor, inputs: Tensor, labels: Tensor, ties: str) -> Tensor:
-        """Bisect along the segments to the samples."""
-        return pull(network, counterexamples, inputs, labels, ties)
 
 
 class EventScale(Scale):
@@ -151,9 +135,9 @@ class EventScale(Scale):
         """Return at least 1: between two budgets is none."""
         return max(STEP, wanted)
 
-    @abstractmethod
     def _most(self, inputs: Tensor) -> int:
         """Return a budget that no sample can spend."""
+        return inputs[0].numel()
 
     def reach(self, inputs: Tensor) -> float:
         """Return a power of two, so that all points of a grid on it are whole numbers."""
@@ -177,9 +161,9 @@ class EventScale(Scale):
             size //= 2
         return candidate
 
-    @abstractmethod
     def _marks(self, sample: Tensor) -> Tensor:
         """Return a tensor with an entry for each part that can be taken back by itself, broadcastable."""
+        return sample[:1]
 
     def _units(self, differ: Tensor) -> Tensor:
         """Return which parts differ, (n,)."""
@@ -199,9 +183,6 @@ class FlipScale(EventScale):
     def around(self, epsilon: float) -> SpikeFlip:
         """Return the set of ε flips."""
         return replace(self.template, count=int(epsilon))
-
-    def _most(self, inputs: Tensor) -> int:
-        return inputs[0].numel()
 
     def distance(self, candidates: Tensor, inputs: Tensor) -> Tensor:
         """Return how many entries differ."""
@@ -255,9 +236,6 @@ class ShiftScale(EventScale):
         costs = [self.template.least(*pair) for pair in zip(candidates, inputs, strict=True)]
         return torch.tensor([cost[self.budget == "total"] for cost in costs], dtype=torch.float64)
 
-    def _marks(self, sample: Tensor) -> Tensor:
-        return sample[:1]
-
     def _units(self, differ: Tensor) -> Tensor:
         return super()._units(differ.any(0))
 
@@ -285,12 +263,6 @@ class ChangeScale(EventScale):
     def distance(self, candidates: Tensor, inputs: Tensor) -> Tensor:
         """Return the fewest flips beside the moves."""
         return self.template.least_flips(candidates, inputs)
-
-    def _most(self, inputs: Tensor) -> int:
-        return inputs[0].numel()
-
-    def _marks(self, sample: Tensor) -> Tensor:
-        return sample[:1]
 
     def _units(self, differ: Tensor) -> Tensor:
         return super()._units(differ.any(0))

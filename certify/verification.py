@@ -1,7 +1,5 @@
 """The entry points `verify` and `bounds`."""
 
-import math
-import time
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import partial
@@ -9,7 +7,8 @@ from functools import partial
 import torch
 from torch import Tensor
 
-from ..models.constants import at_least, real, unless_none, whole
+from ..models.constants import at_least, unless_none, whole
+from ..models.deadline import checked_timeout, until
 from ..models.networks import SpikingNetwork
 from ..models.progress import Figures, Progress, no_figures, silent
 from ..models.validation import check_choice, check_inputs, check_plain, check_weights
@@ -140,7 +139,7 @@ def verify(
         made = replace(made, allowance=allowance_of(network))
         for start in range(0, len(inputs), CHUNK):
             part = slice(start, start + CHUNK)
-            deadline = None if timeout is None else time.perf_counter() + timeout * len(inputs[part])
+            deadline = until(timeout, len(inputs[part]))
             told = partial(figures, label)
             asked, rows = labels[part], None
             if prop is not None:
@@ -263,17 +262,3 @@ def resolve(verifier: str | Verifier) -> Verifier:
         return verifier
     check_choice("verifier", verifier, VERIFIERS)
     return VERIFIERS[verifier]()
-
-
-def checked_timeout(timeout: object) -> float | None:
-    """Return None or a number of seconds as a float.
-
-    Raises:
-        TypeError, ValueError: unless it is None or a positive, finite number.
-    """
-    if timeout is None:
-        return None
-    found = real("timeout", timeout, finite=False)
-    if not 0 < found < math.inf:
-        raise ValueError(f"timeout: got {found!r}, expected a positive number of seconds or None")
-    return found

@@ -13,11 +13,11 @@ from ..certify.bounds.propagation import LogitBounds
 from ..certify.questions.forms import Property
 from ..certify.replay import evaluating
 from ..certify.ties import STRICT
-from ..certify.verification import bounds, checked_timeout, resolve, verify
+from ..certify.verification import bounds, resolve, verify
 from ..certify.verifiers import VERIFIERS, Verifier
 from ..models.circuit import Mapped, circuit
 from ..models.constants import whole
-from ..models.deadline import LATE, TimeIsUp, ending
+from ..models.deadline import LATE, TimeIsUp, checked_timeout, ending, passed, share, until
 from ..models.linear_maps import LinearMap
 from ..models.networks import SpikingNetwork
 from ..models.validation import check_choice
@@ -90,7 +90,7 @@ def verify_property(
     timeout, seed = checked_timeout(timeout), whole("seed", seed)
     if isinstance(verifier, str):
         check_choice("verifier", verifier, VERIFIERS)
-    decider = _Decider(network, prop, verifier, input_shape(network, prop), seed, timeout)
+    decider = _Decider(network, prop, verifier, input_shape(network, prop), seed, until(timeout))
     with evaluating(network):
         for case in prop.cases:
             decider.check(case)
@@ -138,7 +138,7 @@ class _Decider:
     verifier: str | Verifier
     shape: tuple[int, ...]
     seed: int
-    timeout: float | None
+    deadline: float | None
 
     def __post_init__(self) -> None:
         self.started = time.perf_counter()
@@ -146,14 +146,9 @@ class _Decider:
         self.deciding = self.verifier if isinstance(self.verifier, str) else self.verifier.name
 
     @property
-    def left(self) -> float | None:
-        """Return the seconds that are left, or None for no limit."""
-        return None if self.timeout is None else self.timeout - (time.perf_counter() - self.started)
-
-    @property
     def late(self) -> bool:
         """Return whether the time is up."""
-        return self.left is not None and self.left <= 0
+        return passed(self.deadline)
 
     def verdict(self, undecided: list[str]) -> PropertyVerdict:
         """Sum up."""
@@ -203,13 +198,14 @@ class _Decider:
         if not all(case.unsafe):
             return "every input of the box is unsafe, and none was found that replays"
         try:
-            with ending(None if self.timeout is None else self.started + self.timeout):
+            with ending(self.deadline):
                 question, label, ties = self._question(case, sample, box)
         except (QuestionError, OverflowError, TimeIsUp) as error:
             return str(error)
         asked = torch.tensor([label], device=sample.device) if isinstance(label, int) else label
-        left = None if self.left is None else max(self.left, 1e-3)
-        (verdict,) = verify(question, sample, asked, box, self.verifier, left, seed=self.seed, ties=ties)
+        (verdict,) = verify(
+            question, sample, asked, box, self.verifier, share(self.deadline), seed=self.seed, ties=ties
+        )
         self.deciding = verdict.verifier
         if verdict.counterexample is not None and self._try(case, verdict.counterexample[None]):
             return None

@@ -6,6 +6,8 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 
+from .constants import positive, unless_none
+
 Expired = Callable[[], bool]
 """Says whether the time is up."""
 
@@ -30,6 +32,30 @@ def never() -> bool:
     return False
 
 
+def checked_timeout(timeout: object) -> float | None:
+    """Return None or a number of seconds as a float.
+
+    Raises:
+        TypeError, ValueError: unless it is None or a positive, finite number.
+    """
+    return unless_none(positive)("timeout", timeout)
+
+
+def until(seconds: float | None, times: int = 1) -> float | None:
+    """Return the deadline, a `time.perf_counter()`, so often so many seconds from now; None for no limit."""
+    return None if seconds is None else time.perf_counter() + seconds * times
+
+
+def passed(deadline: float | None) -> bool:
+    """Return whether a deadline is over; None never is."""
+    return deadline is not None and time.perf_counter() >= deadline
+
+
+def share(deadline: float | None, parts: int = 1) -> float | None:
+    """Return the seconds of each of so many parts of what is left, a millisecond at least in all, or None."""
+    return None if deadline is None else max(deadline - time.perf_counter(), 1e-3) / parts
+
+
 def time_left(deadline: float | None, parts: int) -> float | None:
     """Return when the next of `parts` equal shares of the time ends, or None."""
     now = time.perf_counter()
@@ -37,13 +63,13 @@ def time_left(deadline: float | None, parts: int) -> float | None:
 
 
 @contextmanager
-def ending(deadline: float | None) -> Iterator[None]:
+def ending(deadline: float | None, grace: float = GRACE) -> Iterator[None]:
     """Have what is computed within end by TimeIsUp soon after `deadline`, a `time.perf_counter()`, or None.
 
     It ends where it calls `check_time`: a few such calls a second are enough.
     """
     left = 0.0 if deadline is None else max(0.0, deadline - time.perf_counter())
-    end = math.inf if deadline is None else deadline + SHARE * left + GRACE
+    end = math.inf if deadline is None else deadline + SHARE * left + grace
     token = _end.set(min(end, _end.get()))
     try:
         yield

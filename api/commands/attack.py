@@ -9,6 +9,7 @@ import typer
 
 from ..progress import Bars
 from ..telling import INTERRUPTED, plain, say, show, show_json, show_json_text, table
+from .options.certify_options import Timeout
 from .options.options import ATTACKS, Epsilons, Json, Out, completed
 from .options.question_options import QUESTION, QuestionOptions
 from .options.sharing import with_groups
@@ -55,6 +56,7 @@ def attack(
             help="Of code: package.module:function that puts the module into its first state before each run.",
         ),
     ] = None,
+    timeout: Timeout = None,
     out: Out = None,
     as_json: Json = False,
 ) -> int:
@@ -65,15 +67,17 @@ def attack(
 
     methods = tuple(dict.fromkeys((*method, "standard") if standard else method))
     if is_code(model):
-        return _attack_code(str(model), weights, reset, epsilon, asked, methods or ("standard",), out, as_json)
+        subject = str(model), weights, reset
+        return _attack_code(*subject, epsilon, asked, methods or ("standard",), timeout, out, as_json)
     for name, value in (("weights", weights), ("reset", reset)):
         if value is not None:
             raise ValueError(f"{name}: got {value} for {model}, expected it for code alone, as file.py:name")
     threat, subject = asked.written_threat(epsilon), asked.subject(model)
     methods = methods or ("ensemble",)
-    plan = Plan(threat, methods, (), seed=asked.seed, ties=asked.ties)
+    plan = Plan(threat, methods, (), timeout, asked.seed, ties=asked.ties)
     command = f"spikecert attack {shlex.quote(model.name)} {asked.repeated(epsilon)}"
     command += "".join(f" --method {shlex.quote(name)}" for name in methods)
+    command += "" if timeout is None else f" --timeout {timeout:g}"
     with Bars() as bars:
         examined = examining.examine(subject, plan, command=command, progress=bars, out=out)
     return told(examined, out, as_json)
@@ -86,10 +90,12 @@ def _attack_code(
     epsilon: Sequence[str],
     asked: QuestionOptions,
     methods: Sequence[str],
+    timeout: float | None,
     out: Path | None,
     as_json: bool,
 ) -> int:
     """Attack a module that code makes, by its own gradients and without any."""
+    from spikecert.certify.ties import STRICT
     from spikecert.runs import attacking_modules as modules
 
     threat, samples = asked.written_threat(epsilon), asked.samples_alone()
@@ -97,7 +103,8 @@ def _attack_code(
         source, weights, reset, asked.data, samples.inputs, samples.labels, asked.device
     )
     with Bars() as bars:
-        found = modules.attack_subject(subject, threat, methods, asked.seed, asked.ties, bars)
+        rest = {"seed": asked.seed, "ties": asked.ties or STRICT, "timeout": timeout, "progress": bars}
+        found = modules.attack_subject(subject, threat, methods, rest)
     if out is not None:
         say(f"wrote {modules.write_found(found, out)}")
     show_json(found) if as_json else show(_told_of_code(found, threat))

@@ -12,11 +12,9 @@ from torch import Tensor, nn
 from spikecert.certify.attacks import ATTACKS, Attack, Ensemble, attack_module
 from spikecert.certify.attacks.standard import STANDARD, VERSION
 from spikecert.certify.perturbations import RangedSet
-from spikecert.certify.ties import STRICT
 from spikecert.files import write_atomically
 from spikecert.models import SpikingNetwork
 from spikecert.models.files.storage import digest_of, read_state
-from spikecert.models.progress import Progress
 from spikecert.models.validation import check_choice
 from spikecert.reports import Threat
 
@@ -80,15 +78,11 @@ def _run(subject: ForeignSubject, inputs: Tensor) -> Any:
 
 
 def attack_subject(
-    subject: ForeignSubject,
-    threat: Threat,
-    methods: Sequence[str],
-    seed: int,
-    ties: str | None,
-    progress: Progress,
+    subject: ForeignSubject, threat: Threat, methods: Sequence[str], asked: dict[str, Any]
 ) -> dict[str, Any]:
     """Return what each attack leaves at each ε, with the signs that it says little, as JSON keeps it.
 
+    `asked` are further arguments of `attack_module`, its seed and ties among them.
     A sample that an attack broke at one ε is broken at all greater ones.
 
     Raises:
@@ -96,7 +90,7 @@ def attack_subject(
     """
     chosen = {name: _method(name) for name in methods}
     balls = [_ball(threat, epsilon) for epsilon in threat.epsilons]
-    asked = {"reset": subject.reset, "seed": seed, "ties": ties or STRICT, "progress": progress}
+    asked = {"reset": subject.reset, **asked}
     found = {name: _attacked(subject, balls, method, asked) for name, method in chosen.items()}
     points = [
         {
@@ -113,8 +107,8 @@ def attack_subject(
         "data": subject.data,
         "samples": len(subject.labels),
         "norm": threat.norm,
-        "ties": ties or STRICT,
-        "seed": seed,
+        "ties": asked["ties"],
+        "seed": asked["seed"],
         "standard attack": VERSION if STANDARD in found else None,
         "clean": next(iter(found.values())).clean,
         "points": points,

@@ -1,11 +1,13 @@
 """Attacks, by name, and the entry point `attack`."""
 
 from dataclasses import replace
+from functools import partial
 
 import torch
 from torch import Tensor
 
 from ...models.constants import at_least, whole
+from ...models.deadline import checked_timeout, ending, passed, until
 from ...models.networks import SpikingNetwork
 from ...models.progress import Progress, silent
 from ...models.validation import (
@@ -97,6 +99,7 @@ def attack(
     seed: int = 0,
     batch_size: int = 256,
     ties: str | None = None,
+    timeout: float | None = None,
     progress: Progress = silent,
 ) -> AttackResult:
     """Search the set around each sample for a misclassified input, or for one at which a property fails.
@@ -115,6 +118,8 @@ def attack(
         seed: for random starts.
         batch_size: samples attacked at once.
         ties: what a tie between logits is, as in `verify`.
+        timeout: seconds for a sample, on average over its batch; None for no limit. What is found by then is kept,
+            and `signs.late` counts the samples that were left: `warnings` say so.
         progress: called after each batch.
 
     Returns:
@@ -128,51 +133,49 @@ def attack(
     if not isinstance(method, Attack):
         check_choice("method", method, ATTACKS)
         method = ATTACKS[method]()
+    seconds = checked_timeout(timeout)
     if isinstance(perturbation, NetworkSet):
         question = Asked.of(network, inputs, labels, perturbation, ties, seed)
-        return search_all(question, method, at_least(1)("batch_size", batch_size), progress)
+        return search_all(question, method, at_least(1)("batch_size", batch_size), seconds, progress)
     perturbation = settled_set(network, perturbation)
     if takes_whole(network) is not None and method.by_gradient:
         told = "expected one without gradients, which integer neurons have not: square, gaussian or random-events"
         raise ValueError(f"method: got {method.name!r}, {told}")
     given, ties = ties, settled_ties(network, ties)
     if own_draws(network, inputs, labels):
-        each, asked = sample_by_sample(network, inputs, progress), {"seed": seed, "ties": given}
+        asked = {"seed": seed, "ties": given, "timeout": seconds}
         results = [
             attack(one, inputs[at], labels_at(labels, at), perturbation, method, **asked, progress=told)
-            for one, at, told in each
+            for one, at, told in sample_by_sample(network, inputs, progress)
         ]
         return joined(results, method.name, results[0].ties)
     if (codes := coded(network, inputs, perturbation)) is not None:
         check_coded(codes.network, codes.events, labels)
-        rest = {"seed": seed, "batch_size": batch_size, "ties": given, "progress": progress}
+        rest = {"seed": seed, "batch_size": batch_size, "ties": given, "timeout": seconds, "progress": progress}
         found = attack(codes.network, codes.events, labels, perturbation, method, **rest)
         return replace(found, inputs=codes.decoded(found.inputs, codes.images))
     if isinstance(labels, Property):
         check_property_ties(given)
         check_posed(network, inputs, perturbation)
         if (classes := as_labels(network, inputs, labels)) is None:
-            return _broken(network, inputs, labels, perturbation, method, seed)
+            return _broken(network, inputs, labels, perturbation, method, seed, seconds)
         labels, ties = classes, STRICT
     check_attacked(network, inputs, labels, perturbation)
-    inputs, batch_size = inputs.detach(), at_least(1)("batch_size", batch_size)
-    generator = torch.Generator().manual_seed(whole("seed", seed))
-    results: list[AttackResult] = []
-    for part, part_labels in zip(inputs.split(batch_size), labels.split(batch_size), strict=True):
-        results.append(watched(method, network, part, part_labels, perturbation, generator, ties))
-        progress(f"attack ({method.name})", min(len(results) * batch_size, len(inputs)), len(inputs))
-    return joined(results, method.name, ties)
+    asked = network, inputs, labels, perturbation
+    return watched(method, asked, ties, seed, batch_size, seconds, progress)
 
 
 def _broken(
-    network: SpikingNetwork, inputs: Tensor, prop: Property, perturbation: Perturbation, method: Attack, seed: int
-) -> AttackResult:
+    network: SpikingNetwork, inputs: Tensor, prop: Property, perturbation: Perturbation, method: Attack, seed: int,
+    seconds: float | None,
+) -> AttackResult:  # fmt: skip
     """Return inputs at which a property fails, with the network's outputs there, run alone."""
     goal, inputs = property_goal(network, inputs.detach(), prop), inputs.detach()
     labels = torch.arange(len(inputs), device=inputs.device)
     generator = torch.Generator().manual_seed(whole("seed", seed))
-    with evaluating(network):
-        found = attacked_rows(method, network, inputs, labels, perturbation, generator, goal)
+    asked, deadline = (inputs, labels, perturbation, generator, goal), until(seconds, len(inputs))
+    with evaluating(network), ending(deadline):
+        found = attacked_rows(method, network, *asked, partial(passed, deadline)).by(deadline)
     return replace(found, logits=own_outputs(network, found.inputs), ties=goal.ties)
 
 

@@ -2,13 +2,14 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Generator
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import ClassVar
 
 import torch
 from torch import Tensor
 
-from ...models.deadline import Expired, never
+from ...models.deadline import Expired, TimeIsUp, never
 from ...models.networks import SpikingNetwork
 from ..perturbations import EventSet, Perturbation, RangedSet, SpikeFlip, SpikeShift
 from ..replay import evaluating, margins
@@ -142,15 +143,10 @@ class Attack(ABC):
 
 def _drive(search: Search, target: Target, worst: "_Worst") -> None:
     """Run a search until it ends, no sample stands or the time is up."""
-    candidates = next(search, None)
-    while candidates is not None:
-        worst.consider(target, candidates)
-        if not bool(worst.standing.any()) or target.expired():
-            return
-        try:
-            candidates = search.send(worst.standing)
-        except StopIteration:
-            return
+    with suppress(StopIteration, TimeIsUp):
+        worst.consider(target, next(search))
+        while bool(worst.standing.any()) and not target.expired():
+            worst.consider(target, search.send(worst.standing))
 
 
 @dataclass

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from ...models.deadline import check_time
 from ..perturbations import RangedSet
 from ..perturbations.shapes import expand, normal
 from ..replay import margins
@@ -31,6 +32,7 @@ def differentiate(
     network: Callable[[Tensor], Tensor], points: Tensor, labels: Tensor, loss: Loss, ties: str = STRICT
 ) -> Slope:
     """Return the slope of `loss` at `points`, with margins that are at most 0 where `ties` says so."""
+    check_time()
     with torch.enable_grad():
         leaf = points.detach().clone().requires_grad_()
         logits = network(leaf)
@@ -51,6 +53,7 @@ def gradient_at(value: Tensor, leaf: Tensor) -> Tensor:
 @torch.no_grad()
 def margins_at(network: Callable[[Tensor], Tensor], points: Tensor, labels: Tensor, ties: str) -> Tensor:
     """Return the margins at `points`, (batch,)."""
+    check_time()
     return margins(network(points), labels, ties)
 
 

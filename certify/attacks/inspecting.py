@@ -1,11 +1,15 @@
 """Look at what is to be attacked, before the search: signs that what it leaves will say little."""
 
 from dataclasses import replace
+from functools import partial
 
 import torch
 from torch import Tensor
 
+from ...models.constants import at_least, whole
+from ...models.deadline import ending, passed, until
 from ...models.networks import SpikingNetwork
+from ...models.progress import Progress
 from ..perturbations import Perturbation, RangedSet
 from ..perturbations.shapes import uniform
 from ..replay import evaluating, margins
@@ -13,9 +17,11 @@ from .backward import attack_view
 from .base import Attack
 from .gradients import differentiate
 from .losses import LOSSES
-from .result import AttackResult
+from .result import AttackResult, joined
 from .signs import Signs
 
+Asked = tuple[SpikingNetwork, Tensor, Tensor, Perturbation]
+"""A network, inputs, labels and the set."""
 LOOKED = 4
 """Members drawn of each sample's set, and inputs drawn of each density over the whole range."""
 DENSITIES = (0.0, 0.1, 0.5, 0.9, 1.0)
@@ -23,22 +29,29 @@ DENSITIES = (0.0, 0.1, 0.5, 0.9, 1.0)
 
 
 def watched(
-    method: Attack,
-    network: SpikingNetwork,
-    inputs: Tensor,
-    labels: Tensor,
-    perturbation: Perturbation,
-    generator: torch.Generator,
-    ties: str,
+    method: Attack, asked: Asked, ties: str, seed: int, batch_size: int, seconds: float | None, progress: Progress
 ) -> AttackResult:
-    """Return what an attack finds, with the signs that show before it begins.
+    """Return what an attack finds, batch by batch, with the signs that show before it begins: see `attack`."""
+    generator = torch.Generator().manual_seed(whole("seed", seed))
+    results, size = list[AttackResult](), at_least(1)("batch_size", batch_size)
+    network, inputs, labels, perturbation = asked
+    for part, own in zip(inputs.detach().split(size), labels.split(size), strict=True):
+        asked = network, part, own, perturbation
+        results.append(_watched(method, asked, generator, ties, until(seconds, len(part))))
+        progress(f"attack ({method.name})", min(len(results) * size, len(inputs)), len(inputs))
+    return joined(results, method.name, ties)
 
-    Nothing is drawn of its own generator: what it finds is the same.
-    """
+
+def _watched(
+    method: Attack, asked: Asked, generator: torch.Generator, ties: str, deadline: float | None
+) -> AttackResult:
+    """Return what an attack finds; for signs nothing is drawn of its generator, and none are sought late."""
+    network, inputs, labels, perturbation = asked
     with evaluating(network), torch.no_grad():
         right = margins(network(inputs), labels, ties) > 0
-    result = method(network, inputs, labels, perturbation, generator, ties=ties)
-    if not bool(right.any()):
+    with ending(deadline):
+        result = method(*asked, generator, expired=partial(passed, deadline), ties=ties).by(deadline)
+    if not bool(right.any()) or result.signs.late:
         return result
     with evaluating(network):
         seen = _signs(method, network, inputs[right], labels[right], perturbation)

@@ -10,8 +10,7 @@ from dataclasses import replace
 import torch
 from torch import Tensor, nn
 
-from ...models.constants import at_least, whole
-from ...models.deadline import Expired, never
+from ...models.deadline import Expired, checked_timeout, never
 from ...models.networks import SpikingNetwork
 from ...models.progress import Progress, silent
 from ...models.validation import check_choice, check_labels, check_logits, check_plain, check_rivals
@@ -59,6 +58,7 @@ def attack_module(
     seed: int = 0,
     batch_size: int = 256,
     ties: str = STRICT,
+    timeout: float | None = None,
     progress: Progress = silent,
 ) -> AttackResult:
     """Attack a module of whatever code, by its own gradients and without any.
@@ -68,7 +68,7 @@ def attack_module(
 
     Args:
         module: maps inputs (batch, ...) to logits (batch, classes); taken in evaluation mode, and copied.
-        inputs, labels, perturbation, seed, batch_size, ties, progress: as in `attack`; a real-valued set.
+        inputs, labels, perturbation, seed, batch_size, ties, timeout, progress: as in `attack`; a real-valued set.
         method: "standard", or an `Attack` without a surrogate.
         reset: called with the module, or a copy, before each run: SpikingJelly's `functional.reset_net`, say.
 
@@ -90,12 +90,8 @@ def attack_module(
         parameter.requires_grad_(False)
     with evaluating(subject):  # pyright: ignore[reportArgumentType]
         check_labels(labels, len(inputs), _classes(subject, inputs))
-    generator = torch.Generator().manual_seed(whole("seed", seed))
-    results, batch_size = list[AttackResult](), at_least(1)("batch_size", batch_size)
-    for part, part_labels in zip(inputs.split(batch_size), labels.split(batch_size), strict=True):
-        results.append(watched(chosen, subject, part, part_labels, perturbation, generator, ties))  # pyright: ignore[reportArgumentType]
-        progress(f"attack ({chosen.name})", min(len(results) * batch_size, len(inputs)), len(inputs))
-    return joined(results, chosen.name, ties)
+    asked = subject, inputs, labels, perturbation
+    return watched(chosen, asked, ties, seed, batch_size, checked_timeout(timeout), progress)  # pyright: ignore[reportArgumentType]
 
 
 def _chosen(method: str | Attack) -> Attack:

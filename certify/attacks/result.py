@@ -6,6 +6,7 @@ from dataclasses import dataclass, field, replace
 import torch
 from torch import Tensor
 
+from ...models.deadline import passed
 from ...models.networks import SpikingNetwork
 from ..alike import Alike
 from ..detaching import detach
@@ -62,6 +63,11 @@ class AttackResult(Alike):
 
     def __post_init__(self) -> None:
         detach(self, "inputs", "success", "logits")
+
+    def by(self, deadline: float | None) -> "AttackResult":
+        """Return the same, which says of samples that are left whether the time was up."""
+        late = int((~self.success).sum()) if passed(deadline) else 0
+        return replace(self, signs=replace(self.signs, samples=len(self.success), late=late))
 
 
 def joined(results: Sequence[AttackResult], name: str, ties: str) -> AttackResult:

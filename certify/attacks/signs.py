@@ -3,6 +3,8 @@
 from collections.abc import Iterable
 from dataclasses import dataclass, fields
 
+from ...models.deadline import LATE
+
 READ = 'read a proof beside it, and ask method "standard", which has wider surrogates, where another was asked'
 
 
@@ -20,6 +22,7 @@ class Signs:
         unanswered: had an output of NaN at an input that was tried.
         blind: fell to attacks without gradients, after those with gradients before had left them.
         alike: inputs over the whole range at which the output was the same; 0 where it differed.
+        late: are left by a search that a time limit ended.
     """
 
     samples: int = 0
@@ -30,6 +33,7 @@ class Signs:
     unanswered: int = 0
     blind: int = 0
     alike: int = 0
+    late: int = 0
 
     @property
     def told(self) -> tuple[str, ...]:
@@ -75,6 +79,7 @@ class Signs:
                 f"{self.blind} samples fell to attacks without gradients, after those before had left them: "
                 f"gradients may be masked; {READ}",
             ),
+            (self.late, f"{LATE} with {self.late} of {self.samples} samples left: more time may break them"),
         )
         return tuple(line for count, line in lines if count)
 

@@ -1,13 +1,12 @@
 """The search: bound nodes in batches, close, falsify, split, until every row is decided or the time is up."""
 
-import time
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 
 from torch import Tensor
 
 from ...models.constants import at_least, settle, unless_none
-from ...models.deadline import Expired, TimeIsUp, never
+from ...models.deadline import Expired, TimeIsUp, never, passed
 from .bounding import Bounded, Climb
 from .experience import Experience
 from .nodes.frontier import Answer, Frontier
@@ -88,7 +87,7 @@ class Search:
 
         def expired() -> bool:
             """Return whether to stop."""
-            return stopped() or (deadline is not None and time.perf_counter() >= deadline)
+            return stopped() or passed(deadline)
 
         most = self.most_bytes if self.memory is None else self.memory // 2
         frontier = Frontier(question, replays, NodePool(roots, most), roots, expired)

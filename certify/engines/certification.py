@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from ...models.constants import at_least, unless_none, whole
+from ...models.deadline import checked_timeout
 from ...models.files.checkpoints import network_hash
 from ...models.files.storage import digest_of
 from ...models.networks import SpikingNetwork
@@ -29,7 +30,7 @@ from ..questions.forms import Property
 from ..ties import STRICT, settled_ties
 from ..unfinished import Unfinished, left_open
 from ..verdicts import Verdict
-from ..verification import answered, checked_timeout
+from ..verification import answered
 from ..verifiers import VERIFIERS
 from .base import Engine
 from .cluster import Ray

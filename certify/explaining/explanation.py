@@ -1,12 +1,14 @@
 """Why a sample is proved, broken or neither: the margin by rung, by size and by layer, and what would help."""
 
 import math
+from contextlib import suppress
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
 from ...models.constants import at_least, positive
+from ...models.deadline import LATE, TimeIsUp, ending, passed, share, until
 from ...models.networks import SpikingNetwork
 from ...models.progress import Progress, silent
 from ..attacks import attack, check_attacked
@@ -16,13 +18,14 @@ from ..radii.radius import Radius, certified_radius
 from ..replay import evaluating
 from ..scales import EventScale, Scale
 from ..ties import settled_ties
+from ..verdicts import Verdict
 from ..verification import verify
 from .openness import LayerOpenness, openness
 
 RUNGS = ("interval", "trains", "linear")
-"""Verifiers that are asked before "complete"; their limit, all of the time, is not told."""
-SHARES = (1 / 4, 1.0)
-"""Shares of the time that "complete" is given, one after another."""
+"""Verifiers that are asked before "complete"; their limit, half of what is left of the time, is not told."""
+SHARES = (1 / 8, 3 / 8)
+"""Shares of the time that "complete" is given, one after another, if that is no more than half of what is left."""
 SMALLER = (1 / 4, 1 / 2, 3 / 4, 1.0)
 """Shares of the set's size at which "trains" is asked again."""
 ATTACKED = 32
@@ -39,7 +42,7 @@ class Rung:
         verifier: its name.
         status: as in `Verdict`, or "refused".
         margin: proven lower bound of the lead, or None.
-        limit: seconds that it was given, or None.
+        limit: seconds that it was to be given, or None.
         reason: one sentence.
     """
 
@@ -64,6 +67,8 @@ class SampleExplained:
         sizes: pairs of a smaller size and the lead that "trains" proves there.
         layers: what "trains" leaves open of each layer, and what runs showed to change.
         radius: the size up to which "trains" proves, and that from which on an attack breaks the sample.
+        late: whether the time was up before all was asked: sizes and layers may be missing then, and the rungs and
+            the radius say less.
     """
 
     label: int
@@ -75,6 +80,7 @@ class SampleExplained:
     sizes: tuple[tuple[float, float], ...]
     layers: tuple[LayerOpenness, ...]
     radius: Radius
+    late: bool = False
 
     @property
     def status(self) -> str:
@@ -96,7 +102,7 @@ def explain(
     sets: Scale,
     epsilon: float,
     *,
-    timeout: float = 10.0,
+    timeout: float = 30.0,
     runs: int = 256,
     seed: int = 0,
     ties: str | None = None,
@@ -113,7 +119,7 @@ def explain(
         label: its class.
         sets: the threat model of all sizes, as in `Plan.sets`.
         epsilon: the size that is asked about.
-        timeout: seconds that each question to a verifier is given at most; "complete" tries a quarter of it first.
+        timeout: seconds in all; "complete" is given an eighth of them, and then three eighths.
         runs: random members of the set that are tried, beside what an attack reaches.
         seed: of the runs and the verifiers.
         ties: as in `verify`.
@@ -130,27 +136,30 @@ def explain(
     one, labels, ties = sample[None], torch.tensor([label], device=sample.device), settled_ties(network, ties)
     check_attacked(network, one, labels, sets.around(epsilon))
     timeout, runs = positive("timeout", timeout), at_least(1)("runs", runs)
-    asked = _Posed(network, one, labels, sets.around(epsilon), seed, ties)
+    deadline = until(timeout)
+    asked = _Posed(network, one, labels, sets.around(epsilon), seed, ties, deadline)
     limits = [*((name, None) for name in RUNGS), *(("complete", share * timeout) for share in SHARES)]
     steps, rungs = len(limits) + 3, list[Rung]()
     with evaluating(network), torch.no_grad():
         lead = float(_leads(network(one), labels))
         for name, limit in limits:
-            rungs.append(asked.rung(name, limit, timeout))
+            rungs.append(asked.rung(name, limit))
             progress("explain", len(rungs), steps)
         members = _members(asked, runs)
-        layers = openness(network, one, asked.threat, members, step_spikes)
-        outputs = network(members)
+        outputs, layers = network(members), tuple[LayerOpenness, ...]()
+        with suppress(TimeIsUp), ending(until(share(deadline, 2))):
+            layers = openness(network, one, asked.threat, members, step_spikes)
         progress("explain", steps - 2, steps)
         smaller = sorted({_whole(sets, share * epsilon) for share in SMALLER} - {0.0})
-        sizes = tuple((size, asked.margin(sets.around(size), timeout)) for size in smaller)
+        sizes = tuple((size, asked.margin(sets.around(size))) for size in smaller if not passed(deadline))
         progress("explain", steps - 1, steps)
     width = sets.tolerance(epsilon / 50)
-    rest = {"timeout": timeout, "seed": seed, "ties": ties}
+    rest = {"timeout": share(deadline), "seed": seed, "ties": ties}
     radius = certified_radius(network, one, labels, sets, "trains", width, **rest)[0]
     progress("explain", steps, steps)
     seen = float(_leads(outputs, labels.expand(len(members))).min())
-    return SampleExplained(label, epsilon, lead, seen, len(members), tuple(rungs), sizes, layers, radius)
+    told = tuple(rungs), sizes, layers, radius, passed(deadline)
+    return SampleExplained(label, epsilon, lead, seen, len(members), *told)
 
 
 @dataclass(frozen=True)
@@ -163,20 +172,27 @@ class _Posed:
     threat: Perturbation
     seed: int
     ties: str
+    deadline: float | None
 
-    def rung(self, name: str, limit: float | None, timeout: float) -> Rung:
-        """Return what a verifier says; one that does not answer such a question says why."""
+    def answer(self, threat: Perturbation, name: str, limit: float | None = None) -> Verdict:
+        """Return what a verifier says within half of what is left of the time."""
+        seconds = min(each for each in (limit, share(self.deadline, 2)) if each is not None)
         rest = {"seed": self.seed, "ties": self.ties}
+        return verify(self.network, self.sample, self.labels, threat, name, seconds, **rest)[0]
+
+    def rung(self, name: str, limit: float | None) -> Rung:
+        """Return what a verifier says; one that does not answer such a question says why."""
+        if passed(self.deadline):
+            return Rung(name, "unknown", None, limit, LATE)
         try:
-            found = verify(self.network, self.sample, self.labels, self.threat, name, limit or timeout, **rest)[0]
+            found = self.answer(self.threat, name, limit)
         except (TypeError, ValueError) as refusal:
             return Rung(name, "refused", None, limit, str(refusal))
         return Rung(name, found.status, found.margin, limit, found.reason)
 
-    def margin(self, threat: Perturbation, timeout: float) -> float:
+    def margin(self, threat: Perturbation) -> float:
         """Return the lead that "trains" proves in another set; nan where it proves none."""
-        rest = {"seed": self.seed, "ties": self.ties}
-        margin = verify(self.network, self.sample, self.labels, threat, "trains", timeout, **rest)[0].margin
+        margin = self.answer(threat, "trains").margin
         return math.nan if margin is None else margin
 
 
@@ -185,8 +201,8 @@ def _members(asked: _Posed, runs: int) -> Tensor:
     generator = torch.Generator().manual_seed(asked.seed)
     many = asked.sample.expand(runs, *asked.sample.shape[1:])
     drawn = asked.threat.sample(many, generator)
-    rest = {"seed": asked.seed, "ties": asked.ties}
     some = many[:ATTACKED]
+    rest = {"seed": asked.seed, "ties": asked.ties, "timeout": share(asked.deadline, 2 * len(some))}
     with torch.enable_grad():
         reached = attack(
             asked.network, some, asked.labels.expand(len(some)), asked.threat, "ensemble-fast", **rest

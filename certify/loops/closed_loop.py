@@ -12,7 +12,6 @@ with gain among it.
 """
 
 import math
-import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from fractions import Fraction
@@ -27,13 +26,13 @@ from ...analysis.loops.kept import KeptStability, kept_stability
 from ...analysis.loops.practical import LoopRound, PracticalStability, Rows, felt, limits, sums
 from ...analysis.loops.series import float_above
 from ...models.constants import at_least, positive
+from ...models.deadline import LATE, checked_timeout, passed, share, until
 from ...models.networks import SpikingNetwork
 from ...models.validation import check_choice
 from ..perturbations import PixelBox
 from ..questions.forms import inputs, output
 from ..ranges import OutputRange, output_range
 from ..replay import evaluating
-from ..verification import checked_timeout
 from .ellipsoids import ellipsoid_certificate
 from .error_gain import ErrorGain, influencing
 from .given import box_of, identity, matrix_of, numbers_of, rows_of
@@ -237,6 +236,7 @@ class ClosedLoop:
             raise ValueError(
                 'membranes: got "kept", expected "reset": an error gain is of a controller without state'
             )
+        deadline, tolerance = until(checked_timeout(timeout)), positive("tolerance", tolerance)
         radii = box_of(box, self.states)
         chosen = self.fitted(radii) if G is None else rows_of("G", G, self.inputs, self.seen)
         felt = [(r + n) * (1.0 + LOST) for r, n in zip(radii, self._noises, strict=True)]
@@ -249,7 +249,6 @@ class ClosedLoop:
         zero = torch.zeros(1, self.seen, dtype=self.network.dtype)
         K = tuple(tuple(map(float, row)) for row in np.asarray(chosen) @ matrix_of(self.C))
         errors, attained, points, closed = list[float](), list[float](), list[Tensor](), True
-        limit, begun, tolerance = checked_timeout(timeout), time.perf_counter(), positive("tolerance", tolerance)
         for j, row in enumerate(chosen):
             factors = [float(g * s) for g, s in zip(row, self._scales, strict=True)]
             form = self._gains[j] * output[j] - factors @ inputs
@@ -257,10 +256,8 @@ class ClosedLoop:
             around = PixelBox(torch.tensor(seen, dtype=torch.float64) * moves, -math.inf, math.inf)
             moduli = sum(abs(g) * far for g, far in zip(row, reach, strict=True))
             least = sum(map(abs, factors)) * tiny
-            left = (
-                None if limit is None else max(1e-3, (limit - (time.perf_counter() - begun)) / (self.inputs - j))
-            )
-            (found,) = output_range(self.network, zero, around, form, max(tolerance * moduli, 1e-9), left)
+            width, left = max(tolerance * moduli, 1e-9), share(deadline, self.inputs - j)
+            (found,) = output_range(self.network, zero, around, form, width, left)
             paid = moduli * (2 * unit + 3 * LOST) + LOST * max(abs(found.lower), abs(found.upper)) + least + 1e-30
             paid += sum(abs(k) * n for k, n in zip(K[j], self._noises, strict=True)) * (1.0 + LOST)
             errors.append(math.nextafter(max(-found.lower, found.upper, 0.0) + paid, math.inf))
@@ -291,17 +288,16 @@ class ClosedLoop:
         Raises:
             ValueError: for arguments that don't fit, and for a K with which the plant is not stable.
         """
-        radii, begun, limit = box_of(box, self.states), time.perf_counter(), checked_timeout(timeout)
+        radii, deadline = box_of(box, self.states), until(checked_timeout(timeout))
         if self.membranes == "kept":
             if G is not None:
                 raise ValueError(f'G: got {G!r} with membranes "kept", expected None: the controller says it')
             return self._kept(radii)
-        done, share, why = list[LoopRound](), 0.0, "the time was up"
+        done, part, why = list[LoopRound](), 0.0, LATE
         for _ in range(at_least(1)("rounds", rounds)):
-            left = None if limit is None else limit - (time.perf_counter() - begun)
-            if left is not None and left <= 0:
+            if passed(deadline):
                 break
-            one = self.error(radii, G, tolerance=tolerance, timeout=left)
+            one = self.error(radii, G, tolerance=tolerance, timeout=share(deadline))
             if (pole := self._pole(one.K)) >= 1.0:
                 if done:
                     break
@@ -311,8 +307,8 @@ class ClosedLoop:
             reach = tuple(float_above(value) for value in limits(found, one.error, pushed))
             if not done:
                 ends = zip(radii, reach, found.greatest, strict=True)
-                share = min(-float_above(-(Fraction(r) - Fraction(s)) / most) for r, s, most in ends)
-                if share <= 0:
+                part = min(-float_above(-(Fraction(r) - Fraction(s)) / most) for r, s, most in ends)
+                if part <= 0:
                     needs = max(s / r for s, r in zip(reach, radii, strict=True))
                     told = f"errors of up to {max(one.error):.4g} (attained: {max(one.attained):.4g})"
                     why = f"{told} need {needs:.3g} of the box"
@@ -326,7 +322,7 @@ class ClosedLoop:
             radii = further
         if done:
             why = f"{len(done)} boxes: runs stay in the first one, and end in the last one's limit"
-        rest = self._disturbances, tuple(done), min(share, 1.0) if done else 0.0, why
+        rest = self._disturbances, tuple(done), min(part, 1.0) if done else 0.0, why
         return PracticalStability(self.A, self.B, *rest, self.off)
 
     def ellipsoid(
@@ -351,11 +347,11 @@ class ClosedLoop:
         if self.membranes == "kept":
             raise ValueError('membranes: got "kept", expected "reset": a norm is of states without membranes')
         plants = corners((self.A, self.B), self.spread, self.vertices)
+        limits = at_least(1)("rounds", rounds), until(checked_timeout(timeout))
 
-        def error(radii: tuple[float, ...], left: float | None) -> ErrorGain:
-            return self.error(radii, G, tolerance=tolerance, timeout=left)
+        def error(radii: tuple[float, ...]) -> ErrorGain:
+            return self.error(radii, G, tolerance=tolerance, timeout=share(limits[1]))
 
-        limits = at_least(1)("rounds", rounds), checked_timeout(timeout)
         return ellipsoid_certificate(plants, self._disturbances, error, box_of(box, self.states), *limits)
 
     def reach(

@@ -1,7 +1,6 @@
 """Find the quadratic norm in which a loop contracts, in floats; `analysis.loops.ellipsoid` checks it exactly."""
 
 import math
-import time
 from collections.abc import Callable, Sequence
 from fractions import Fraction
 
@@ -10,6 +9,7 @@ import numpy as np
 from ...analysis.loops.ellipsoid import EllipsoidRound, EllipsoidStability, contracts, pushes, within
 from ...analysis.loops.practical import Rows
 from ...analysis.loops.series import float_above
+from ...models.deadline import LATE, passed
 from .error_gain import ErrorGain
 from .uncertain import Pair
 
@@ -24,26 +24,26 @@ WORTH = 0.98
 def ellipsoid_certificate(
     plants: Sequence[Pair],
     bounds: tuple[float, ...],
-    error: Callable[[tuple[float, ...], float | None], ErrorGain],
+    error: Callable[[tuple[float, ...]], ErrorGain],
     radii: tuple[float, ...],
     rounds: int,
-    timeout: float | None,
+    deadline: float | None,
 ) -> EllipsoidStability:
     """Return the proof, see `ClosedLoop.ellipsoid`.
 
     Args:
         plants: vertices.
         bounds: of the disturbance.
-        error: gives the error gain over a box, within so many seconds.
+        error: gives the error gain over a box, by the deadline.
         radii: of the first box.
-        rounds, timeout: as there.
+        rounds: as there.
+        deadline: behind which no round begins.
     """
-    done, begun, why = list[EllipsoidRound](), time.perf_counter(), "the time was up"
+    done, why = list[EllipsoidRound](), LATE
     for _ in range(rounds):
-        left = None if timeout is None else timeout - (time.perf_counter() - begun)
-        if left is not None and left <= 0:
+        if passed(deadline):
             break
-        gain = error(radii, left)
+        gain = error(radii)
         found = _round(plants, gain, radii, bounds)
         if isinstance(found, str):
             why = found

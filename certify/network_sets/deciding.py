@@ -3,12 +3,13 @@
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 
 import torch
 from torch import Tensor
 
 from ...models.constants import whole
-from ...models.deadline import Expired, TimeIsUp, ending
+from ...models.deadline import Expired, TimeIsUp, ending, passed, until
 from ...models.networks import SpikingNetwork
 from ...models.progress import Progress, silent
 from ...models.validation import (
@@ -134,8 +135,7 @@ def decide(
     with keeping(verdicts, len(asked.labels), name, asked.ties, asked.told):
         for start in range(0, len(asked.labels), CHUNK):
             part = asked.part(slice(start, start + CHUNK))
-            deadline = None if timeout is None else time.perf_counter() + timeout * len(part.labels)
-            verdicts += _Chunk(part, name, deadline).verdicts()
+            verdicts += _Chunk(part, name, until(timeout, len(part.labels))).verdicts()
             progress(f"certify ({name})", len(verdicts), len(asked.labels))
     return [*map(asked.told, verdicts)]
 
@@ -148,7 +148,7 @@ class _Chunk:
 
     def expired(self) -> bool:
         """Return whether the time is up."""
-        return self.deadline is not None and time.perf_counter() >= self.deadline
+        return passed(self.deadline)
 
     def verdicts(self) -> list[Verdict]:
         """Return what each rung decides, cheapest first."""
@@ -257,11 +257,15 @@ def _merged(before: Verdict, after: Verdict) -> Verdict:
     return replace(after, seconds=seconds, margin=margin)
 
 
-def search_all(asked: Asked, method: Attack, batch_size: int, progress: Progress = silent) -> AttackResult:
+def search_all(
+    asked: Asked, method: Attack, batch_size: int, timeout: float | None, progress: Progress
+) -> AttackResult:
     """Return what a search finds, batch by batch."""
     results, count = [], len(asked.labels)
     for start in range(0, count, batch_size):
-        results.append(asked.part(slice(start, start + batch_size)).attacked(method, lambda: False))
+        part = asked.part(slice(start, start + batch_size))
+        deadline = until(timeout, len(part.labels))
+        results.append(part.attacked(method, partial(passed, deadline)).by(deadline))
         progress(f"attack ({method.name})", min(start + batch_size, count), count)
     found = joined(results, method.name, asked.ties)
     return replace(found, networks=tuple(network for result in results for network in result.networks))

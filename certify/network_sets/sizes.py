@@ -1,14 +1,15 @@
 """How large a set of networks may be: sizes that are proven, and sizes at which a member fails."""
 
 import math
-import time
 from collections import defaultdict
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
+from functools import partial
 
 import torch
 from torch import Tensor
 
+from ...models.deadline import Expired, passed, share, until
 from ...models.networks import SpikingNetwork
 from ...models.progress import Figures, Progress
 from ..attacks.ensemble import quick_ensemble
@@ -65,7 +66,7 @@ def bracketed(
         progress: told after each query.
         figures: told before each query, its size as "epsilon" and how many samples it asks about as "asked".
     """
-    deadline = math.inf if timeout is None else time.perf_counter() + timeout * len(asked.labels)
+    deadline = until(timeout, len(asked.labels))
     clean = decide(replace(asked, networks=asked.networks.sized(0.0)), "interval")
     ends = [
         SizeEnds(0, 0, verdict.counterexample, verdict.member)
@@ -74,14 +75,19 @@ def bracketed(
         for verdict in clean
     ]
     proof = "trains" if verifier == "auto" and not asked.networks.grid else verifier
-    _bisect(asked, ends, grid, lambda part: decide(part, proof), True, deadline, progress, figures)
+
+    def proven(part: Asked) -> list[Verdict]:
+        return decide(part, proof, share(deadline, len(part.labels)))
+
+    _bisect(asked, ends, grid, proven, True, deadline, progress, figures)
     if verifier == "auto":
-        _bisect(asked, ends, grid, _searched, False, deadline, progress, figures)
+        searched = partial(_searched, expired=partial(passed, deadline))
+        _bisect(asked, ends, grid, searched, False, deadline, progress, figures)
     return ends
 
 
-def _searched(part: Asked) -> list[Verdict]:
-    result = part.attacked(quick_ensemble(), lambda: False)
+def _searched(part: Asked, expired: Expired) -> list[Verdict]:
+    result = part.attacked(quick_ensemble(), expired)
     found = zip(result.success.tolist(), result.inputs, result.networks, strict=True)
     reason = "searched"
     return [
@@ -98,14 +104,14 @@ def _bisect(
     grid: SizeGrid,
     answer: Answer,
     unknown_is_high: bool,
-    deadline: float,
+    deadline: float | None,
     progress: Progress,
     figures: Figures,
 ) -> None:
     """Narrow ends until no size is between them, or unknown ones alone."""
     brackets = [[end.lower, end.upper] for end in ends]
     for place, samples in _asked_at(brackets):
-        if time.perf_counter() >= deadline:
+        if passed(deadline):
             return
         index = torch.tensor(samples, device=asked.labels.device)
         size = place * grid.step

@@ -27,7 +27,7 @@ import torch
 from torch import Tensor, nn
 
 from ...models.constants import whole
-from ...models.deadline import LATE, Expired, ending, time_left
+from ...models.deadline import LATE, Expired, checked_timeout, ending, passed, share, until
 from ...models.networks import SpikingNetwork
 from ...models.validation import check_plain
 from ..alike import Alike
@@ -39,7 +39,7 @@ from ..replay import TOGETHER, evaluating, margins
 from ..sources import allowance_of
 from ..ties import settled_ties
 from ..verdicts import Verdict
-from ..verification import checked_timeout, resolve, verify
+from ..verification import resolve, verify
 from ..verifiers import TRAINS, Verifier
 from .gaps import Gaps
 
@@ -125,10 +125,10 @@ def equivalent(
         asked = settled_set(build, asked)
     builds = _checked(a, b, inputs, asked)
     chosen = TRAINS if perturbation is None and verifier == "auto" else chosen
-    limit, rest = checked_timeout(timeout), {"verifier": chosen, "seed": whole("seed", seed)}
-    until = None if limit is None else time.perf_counter() + limit * 2 * len(inputs)
+    rest, seconds = {"verifier": chosen, "seed": whole("seed", seed)}, checked_timeout(timeout)
+    deadline = until(seconds, 2 * len(inputs))
     with evaluating(a), evaluating(b):
-        found = _BuildsAsked(builds, inputs.detach(), asked, rest, until).answers()
+        found = _BuildsAsked(builds, inputs.detach(), asked, rest, deadline).answers()
     return [replace(each, reason=b.called(a.called(each.reason))) for each in found]
 
 
@@ -169,18 +169,17 @@ class _BuildsAsked:
     inputs: Tensor
     perturbation: Perturbation
     rest: dict[str, Any]
-    until: float | None
+    deadline: float | None
 
     def expired(self) -> bool:
         """Return whether the time is up."""
-        return self.until is not None and time.perf_counter() >= self.until
+        return passed(self.deadline)
 
     def verified(self, points: Tensor, labels: Tensor, asked: list[Perturbation], parts: int, **rest: Any) -> Any:
         """Return each build's verdicts, in shares of what is left of the time, of which `parts` are for others."""
         found = []
         for turn, (build, around) in enumerate(zip(self.builds, asked, strict=True)):
-            end = time_left(self.until, parts + 2 - turn)
-            each = None if end is None else max(1e-3, end - time.perf_counter()) / len(points)
+            each = share(self.deadline, (parts + 2 - turn) * len(points))
             found.append(
                 verify(build, points.to(build.dtype), labels, around, timeout=each, **{**self.rest, **rest})
             )
@@ -208,7 +207,7 @@ class _BuildsAsked:
         sets = [self._asked(build) for build in self.builds]
         pairs = self.verified(inputs, labels, sets, 1)
         mixed = sets[0] != sets[1]  # margins in units of their own
-        with ending(self.until):
+        with ending(self.deadline):
             gaps = None if mixed else Gaps.of(*self.builds, inputs, labels, self.perturbation)
         widest = [None] * len(left) if gaps is None else gaps.widest(labels)
         open_ = any(allowance_of(build).least for build in self.builds)  # gaps pay for no ending

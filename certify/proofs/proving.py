@@ -1,7 +1,6 @@
 """Search for a proof: branch and bound, depth first; the kernel checks what is found, as it will be written."""
 
 import copy
-import time
 from dataclasses import dataclass, field, replace
 from functools import partial
 from math import inf
@@ -18,7 +17,7 @@ from ...checking.numbers.exact import Refused
 from ...checking.short import FORMATS
 from ...checking.work import limited
 from ...models.constants import at_least, settle, whole
-from ...models.deadline import LATE, TimeIsUp, check_time, ending
+from ...models.deadline import LATE, TimeIsUp, check_time, checked_timeout, ending, passed, until
 from ...models.files import checkpoints
 from ...models.networks import SpikingNetwork
 from ...models.validation import check_rivals
@@ -35,7 +34,6 @@ from ..perturbations.base import check_perturbation
 from ..questions.asking import as_labels, check_property_ties
 from ..questions.forms import Property
 from ..ties import STRICT, settled_ties
-from ..verification import checked_timeout
 from .asked import AskedClaim, asked_of
 from .emptiness import empty_prices
 from .narrowing import narrowing_of
@@ -115,9 +113,8 @@ class Prover:
                 or inputs that are not there.
             Unproven: where there is no proof, or none was found in time.
         """
-        timeout = checked_timeout(timeout)
+        deadline = until(checked_timeout(timeout))
         check_perturbation(perturbation)
-        deadline = None if timeout is None else time.perf_counter() + timeout
         sample, perturbation = sample.detach().cpu(), settled_set(self.network, perturbation)
         if not sample.is_floating_point():  # event frames are kept as bytes
             sample = sample.to(self.network.dtype)
@@ -249,7 +246,7 @@ class _ProofSearch:
             Unproven: where the time is up, or a part can't be proven.
         """
         while self.stack:
-            if deadline is not None and time.perf_counter() >= deadline:
+            if passed(deadline):
                 raise Unproven(f"{LATE} after {self.nodes} nodes")
             part = self._taken()
             places = self._divided(part)

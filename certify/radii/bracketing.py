@@ -1,13 +1,13 @@
 """Narrow the radii of many samples together: bisection on a grid of radii that the samples share."""
 
 import math
-import time
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from fractions import Fraction
 
 from torch import Tensor
 
+from ...models.deadline import passed, share
 from ..verdicts import SoundnessError, Verdict
 
 FINEST = 2**29
@@ -88,23 +88,6 @@ class Bracket:
         return self
 
 
-@dataclass(frozen=True)
-class Clock:
-    """The time left for all queries together; `deadline` is a `time.perf_counter()`, or None."""
-
-    deadline: float | None
-
-    def expired(self) -> bool:
-        """Return whether the time is up."""
-        return self.deadline is not None and time.perf_counter() >= self.deadline
-
-    def share(self, queries: int) -> float | None:
-        """Return the seconds of each of so many queries."""
-        if self.deadline is None:
-            return None
-        return max(self.deadline - time.perf_counter(), 1e-3) / queries
-
-
 Ask = Callable[[list[int], float, float | None], list[Verdict]]
 """Called with samples, ε, and seconds for a sample; returns a verdict for each."""
 
@@ -120,7 +103,7 @@ class Bisection:
         grid: the radii to ask about.
         ask: decides samples at one ε.
         nearest: (samples, counterexamples) → counterexamples at most as far away, and their distances, rounded up.
-        clock: when to stop.
+        deadline: for all queries together, or None.
         unknown_is_high: whether the pass goes on below an undecided radius (a search for proofs) or above it (a
             search for counterexamples).
         told: called with the number of samples that the pass is through with.
@@ -129,7 +112,7 @@ class Bisection:
     grid: Grid
     ask: Ask
     nearest: Nearest
-    clock: Clock
+    deadline: float | None
     unknown_is_high: bool
     told: Callable[[int], None]
 
@@ -140,10 +123,10 @@ class Bisection:
         self.told(_closed(ends))
         while groups := _groups(ends):
             for point, samples in groups:
-                if self.clock.expired():
+                if passed(self.deadline):
                     return brackets
                 rounds = sum((high - low - 1).bit_length() for low, high in ends)
-                verdicts = self.ask(samples, self.grid.radius(point), self.clock.share(rounds))
+                verdicts = self.ask(samples, self.grid.radius(point), share(self.deadline, rounds))
                 for index, bracket in self._updated(brackets, samples, point, verdicts).items():
                     brackets[index] = bracket
                 for index, verdict in zip(samples, verdicts, strict=True):

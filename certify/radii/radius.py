@@ -1,6 +1,5 @@
 """How far a sample may be perturbed: a proven and an attacked radius, and the entry point `certified_radius`."""
 
-import time
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from functools import partial
@@ -8,7 +7,8 @@ from functools import partial
 import torch
 from torch import Tensor
 
-from ...models.constants import positive, real, settle, unless_none, whole
+from ...models.constants import positive, real, settle, whole
+from ...models.deadline import checked_timeout, until
 from ...models.networks import SpikingNetwork
 from ...models.progress import Figures, Progress, no_figures, silent
 from ...models.validation import check_choice, check_plain
@@ -31,7 +31,7 @@ from ..ties import STRICT, settled_ties
 from ..verdicts import Verdict
 from ..verification import answered, resolve, verify
 from ..verifiers import INTERVAL, TRAINS, AttackSearch, Verifier
-from .bracketing import Bisection, Bracket, Clock, Grid
+from .bracketing import Bisection, Bracket, Grid
 
 
 @dataclass(frozen=True, eq=False)
@@ -126,7 +126,7 @@ def certified_radius(
     """
     if isinstance(norm, NetworkSet):
         question = Asked.of(network, inputs, labels, norm, ties, seed)
-        rest = positive("tolerance", tolerance), unless_none(positive)("timeout", timeout)
+        rest = positive("tolerance", tolerance), checked_timeout(timeout)
         return _of_networks(question, resolve(verifier), *rest, progress, figures)
     if not isinstance(norm, Scale):
         check_choice("norm", norm, NORMS)
@@ -164,14 +164,13 @@ def certified_radius(
         check_attacked(network, inputs, labels, sets.around(0.0))
     inputs = inputs.detach()
     tolerance, seed = sets.tolerance(positive("tolerance", tolerance)), whole("seed", seed)
-    timeout = unless_none(positive)("timeout", timeout)
     grid, ties = Grid.of(sets.reach(inputs), tolerance), settled_ties(network, ties)
     query = _Query(network, inputs, labels, sets, grid, seed, ties, progress, figures, prop, rows)
-    clock = Clock(None if timeout is None else time.perf_counter() + timeout * len(inputs))
+    deadline = until(checked_timeout(timeout), len(inputs))
     with evaluating(network):
         brackets = query.clean()
         for plan in _passes(chosen, sets.breaks_first):
-            brackets = query.bisection(plan, clock).run(brackets)
+            brackets = query.bisection(plan, deadline).run(brackets)
     return [
         Radius(b.lower, b.upper, b.upper - b.lower <= tolerance, b.counterexample, b.verifier, ties)
         for b in brackets
@@ -219,14 +218,14 @@ class _Query:
             for index, fails in enumerate(failing)
         ]
 
-    def bisection(self, plan: "_Pass", clock: Clock) -> Bisection:
+    def bisection(self, plan: "_Pass", deadline: float | None) -> Bisection:
         """Return the pass of one verifier."""
         label = f"radius ({plan.verifier.name})"
         return Bisection(
             self.grid.coarser(plan.coarser),
             partial(self._ask, plan.verifier),
             self._nearest,
-            clock,
+            deadline,
             plan.unknown_is_high,
             lambda done: self.progress(label, done, len(self.labels)),
         )

@@ -66,7 +66,7 @@ def least_value(problem: Problem, verifier: Verifier, tolerance: float) -> Least
     goal = problem.goal
     assert isinstance(goal, RowGoal)
     try:
-        with ending(problem.deadline):
+        with ending(problem.deadline, grace=0.0):
             lower, name = _bounded(problem, goal, TRAINS), TRAINS.name
     except TimeIsUp:
         lower, name = _bounded(problem, goal, INTERVAL), INTERVAL.name

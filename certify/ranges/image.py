@@ -24,6 +24,7 @@ from torch import Tensor, nn
 
 from ...models.circuit import circuit
 from ...models.constants import positive
+from ...models.deadline import checked_timeout, passed, share, until
 from ...models.networks import SpikingNetwork
 from ...models.source import OWN, SourceArithmetic, weights_of
 from ..attacks import check_posed
@@ -40,6 +41,8 @@ LOST = 2.0**-44
 """What float64 may lose, relative to the sum of moduli."""
 TRIED = 512
 """Random corners of the box that are run."""
+FEW = 4
+"""Inputs that are run in any case: those whose images were seen, and others."""
 
 
 def image_range(
@@ -65,6 +68,7 @@ def image_range(
         TypeError, ValueError: for arguments that don't fit, one line each.
     """
     begun, tolerance, form = time.perf_counter(), positive("tolerance", tolerance), as_form(form or output[0])
+    deadline = until(checked_timeout(timeout))
     if form.own:
         raise ValueError(f"form: got {form}, expected one without the sample's own outputs")
     weight, bias = _first_layer(network)
@@ -79,12 +83,12 @@ def image_range(
     narrow, point, radius = _narrowed(network, weight, bias, rows, low, high)
     asked, paid = _through(form, rows, np.maximum(np.abs(low), np.abs(high)))
     around = PixelBox(radius, -torch.inf, torch.inf)
-    (found,) = output_range(narrow, point, around, asked, tolerance, timeout)
+    (found,) = output_range(narrow, point, around, asked, tolerance, share(deadline))
     seen = [end[: len(rows)].double().numpy() for end in (found.at_least, found.at_greatest)]
     points = _tried(seen, rows, low, high).to(inputs)
     points = torch.cat([perturbation.project(points, inputs.expand(len(points), -1)), inputs])
     points = points[perturbation.contains(points, inputs.expand(len(points), -1))]
-    values = _alone(network, points, form)
+    values = _alone(network, points, form, deadline)
     least, greatest = int(values.argmin()), int(values.argmax())
     ends = float(values[least]), float(values[greatest])
     lower, upper = (
@@ -188,12 +192,13 @@ def _tried(seen: list[np.ndarray], rows: np.ndarray, low: np.ndarray, high: np.n
     return torch.from_numpy(np.concatenate([np.stack([*back, middle]), corners]).clip(low, high))
 
 
-def _alone(network: SpikingNetwork, points: Tensor, form: Form) -> Tensor:
-    """Return the form at each point, run alone, in float64."""
+def _alone(network: SpikingNetwork, points: Tensor, form: Form, deadline: float | None) -> Tensor:
+    """Return the form at each point, run alone, in float64; behind a deadline at the first few alone."""
     with evaluating(network), torch.no_grad():
-        given = torch.cat([network(point[None]) for point in points]).double()
-    total = torch.full((len(points),), form.constant, dtype=torch.float64)
-    for terms, values in ((form.outputs, given), (form.inputs, points.double())):
+        runs = (network(point[None]) for k, point in enumerate(points) if k < FEW or not passed(deadline))
+        given = torch.cat(list(runs)).double()
+    total = torch.full((len(given),), form.constant, dtype=torch.float64)
+    for terms, values in ((form.outputs, given), (form.inputs, points[: len(given)].double())):
         for place, factor in terms:
             total = total + factor * values[:, place]
     return total

@@ -7,6 +7,7 @@ import torch
 from torch import Tensor
 
 from ...models.constants import positive, whole
+from ...models.deadline import checked_timeout, share, until
 from ...models.networks import SpikingNetwork
 from ...models.progress import Progress, silent
 from ...models.validation import check_plain
@@ -22,7 +23,7 @@ from ..questions.asking import property_goal
 from ..questions.forms import Form, Property, as_form, output
 from ..questions.rows import RowGoal
 from ..replay import evaluating
-from ..verification import checked_timeout, resolve
+from ..verification import resolve
 from ..verifiers import Verifier
 from .ends import LeastValue, least_value
 
@@ -138,15 +139,14 @@ def output_range(
         raise ValueError(f"perturbation: got {got}, expected LInf for the range of a network of whole numbers")
     classes = check_posed(network, inputs, perturbation)
     form, inputs = _settled(form, classes), inputs.detach()
-    tolerance, timeout = positive("tolerance", tolerance), checked_timeout(timeout)
-    deadline = None if timeout is None else begun + timeout * len(inputs)
+    tolerance, deadline = positive("tolerance", tolerance), until(checked_timeout(timeout), len(inputs))
     labels, found = torch.arange(len(inputs), device=inputs.device), list[LeastValue]()
     with evaluating(network):
         for turn, sign in enumerate((1.0, -1.0)):
             goal = property_goal(network, inputs, sign * form >= 0.0)
             assert isinstance(goal, RowGoal)
-            until = None if deadline is None else begun + (deadline - begun) * (turn + 1) / 2
-            asked = network, inputs, labels, perturbation, whole("seed", seed), until, made, goal.ties
+            end = until(share(deadline, 2 - turn))
+            asked = network, inputs, labels, perturbation, whole("seed", seed), end, made, goal.ties
             found.append(least_value(Problem(*asked, rows=goal), chosen, tolerance))
             progress("range", turn + 1, 2)
     least, greatest = found

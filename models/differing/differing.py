@@ -1,10 +1,12 @@
 """`differ`: run two builds of one network on the same inputs, find where trains part, and test why."""
 
+from contextlib import suppress
 from dataclasses import replace
 from typing import Any
 
 from torch import Tensor, nn
 
+from ..deadline import LATE, TimeIsUp, check_time, checked_timeout, ending, lasts, until
 from ..progress import Progress, silent
 from .adopting import by_adopting
 from .builds import Build, opened
@@ -35,6 +37,7 @@ def differ(
     num_steps: int | None = None,
     dt: float | None = None,
     reset: str | None = None,
+    timeout: float | None = None,
     progress: Progress = silent,
 ) -> Difference:
     """Return whether two builds of one network give the same trains on inputs; if not, where these part, and why.
@@ -50,6 +53,7 @@ def differ(
         num_steps: T of a module that does one step a call, and of a graph that does not say it; None for a module
             that loops over time itself.
         dt, reset: of a NIR graph, as in `from_nir`.
+        timeout: seconds in all; None for no limit. What was compared and tried by then is told; a note says so.
         progress: told after each batch, and while settings are tried.
 
     Returns:
@@ -68,20 +72,25 @@ def differ(
 
     References: pedersen2024neuromorphic
     """
+    deadline = until(checked_timeout(timeout))
     one, other = opened(a, b, inputs, num_steps, dt, reset)
     alike = corresponding(one.record(inputs[:1]), other.record(inputs[:1]))
-    tally = _tallied(one, other, inputs, alike, "runs", progress)
     pairing = None
     if one.network is not None and other.network is not None:
         pairing = paired(one.network, other.network)
-    found = None if not tally.parted else _explained(one, other, inputs, tally, pairing, progress)
-    return _difference(one, other, inputs, tally, pairing, found)
+    with ending(deadline):
+        tally = _tallied(one, other, inputs, alike, "runs", progress)
+        compared = inputs[: tally.samples]
+        found = None if not tally.parted else _explained(one, other, compared, tally, pairing, progress)
+        return _difference(one, other, inputs, tally, pairing, found)
 
 
 def _tallied(a: Build, b: Build, inputs: Tensor, pairs: Pairs, label: str, progress: Progress) -> Partings:
-    """Run both builds on all inputs."""
+    """Run both builds on all inputs, or on those that the time suffices for: on the first batch at least."""
     tally = Partings(pairs, a.num_steps)
     for start in range(0, len(inputs), BATCH):
+        if start and not lasts(0.0):
+            break
         part = inputs[start : start + BATCH]
         tally.add(a, b, a.record(part), b.record(part))
         progress(label, min(start + BATCH, len(inputs)), len(inputs))
@@ -98,16 +107,16 @@ def _explained(
             return None
     elif a.network is None and b.network is None:
         return None
-    chosen, found = tally.chosen[:FEW], None
-    for _ in range(ROUNDS):
-        found = _tried(a, b, inputs[chosen], tally.pairs, pairing, progress)
-        if not found.mended:
-            return found
-        again = _again(a, b, found, inputs, progress)
-        if again.parted == again.tied <= MOST_TIES * tally.parted:
-            return replace(found, tied=again.tied)
-        chosen += [index for index in again.chosen if index not in chosen][:FEW]
-    assert found is not None
+    chosen, found = tally.chosen[:FEW], Explanation((), False, None, ())
+    with suppress(TimeIsUp):
+        for _ in range(ROUNDS):
+            found = _tried(a, b, inputs[chosen], tally.pairs, pairing, progress)
+            if not found.mended:
+                return found
+            again = _again(a, b, found, inputs, progress)
+            if again.parted == again.tied <= MOST_TIES * tally.parted:
+                return replace(found, tied=again.tied)
+            chosen += [index for index in again.chosen if index not in chosen][:FEW]
     return replace(found, mended=False, network=None)
 
 
@@ -115,28 +124,32 @@ def _tried(
     a: Build, b: Build, inputs: Tensor, pairs: Pairs, pairing: Pairing | None, progress: Progress
 ) -> Explanation:
     """Return what mends some inputs."""
+    known, other, side = (a, b, 0) if pairing is None and a.network is not None else (b, a, 1)
+
+    def judge(ties: bool = False) -> Judge:
+        return Judge(other, known, inputs, pairs, side, ties)
+
     if pairing is not None:
-        found = by_exchange(Judge(a, b, inputs, pairs, 1), pairing, progress)
-        return found if found.mended else by_exchange(Judge(a, b, inputs, pairs, 1, True), pairing, progress)
-    known, other, side = (a, b, 0) if a.network is not None else (b, a, 1)
-    found = by_adopting(Judge(other, known, inputs, pairs, side), progress)
-    if found is not None:
+        found = by_exchange(judge(), pairing, progress)
+        return found if found.mended or not lasts(0.0) else by_exchange(judge(ties=True), pairing, progress)
+    if (found := by_adopting(judge(), progress)) is not None:
         return found
-    found = by_dialect(Judge(other, known, inputs, pairs, side), other.name.upper(), progress)
-    if found.mended:
-        return found
-    near = by_dialect(Judge(other, known, inputs, pairs, side, True), other.name.upper(), progress)
+    found = by_dialect(judge(), other.name.upper(), progress)
+    done = found.mended or not lasts(0.0)
+    near = found if done else by_dialect(judge(ties=True), other.name.upper(), progress)
     return near if near.mended else found
 
 
 def _again(a: Build, b: Build, found: Explanation, inputs: Tensor, progress: Progress) -> Partings:
-    """Compare all inputs with the exchange made."""
+    """Compare all inputs with the exchange made; TimeIsUp where there is no time for all."""
     assert found.network is not None
     changed = a if b.network is None else b
     made = replace(changed, network=found.network, source=None, layers=firing_names(found.network))
     a, b = (made, b) if changed is a else (a, made)
     pairs = corresponding(a.record(inputs[:1]), b.record(inputs[:1]))
-    return _tallied(a, b, inputs, pairs, "exchanged", progress)
+    again = _tallied(a, b, inputs, pairs, "exchanged", progress)
+    check_time()
+    return again
 
 
 def _difference(
@@ -149,6 +162,7 @@ def _difference(
         LayerDifference(a.layers[i], b.layers[j], *counts)
         for (i, j), *counts in zip(tally.pairs, tally.counts, tally.wrong, tally.inputs, strict=True)
     )
+    late = () if lasts(0.0) else (f"{LATE}: {tally.samples} of {len(inputs)} inputs were compared",)
     first, moment = _first(a, b, inputs, tally)
     return Difference(
         same=not tally.parted,
@@ -157,7 +171,7 @@ def _difference(
         mended=found is not None and found.mended,
         repaired=None if found is None else found.network,
         changed="b" if b.network is not None else "a",
-        samples=len(inputs),
+        samples=tally.samples,
         num_steps=a.num_steps,
         parted=tally.parted,
         answers=tally.answers,
@@ -167,7 +181,7 @@ def _difference(
         declared=tuple(DeclaredDifference(e.kind, e.layer, e.words, e.key in needed) for e in declared),
         tried=() if found is None else found.tried,
         moment=moment,
-        notes=_notes(a, b, tally, 0 if found is None else found.tied),
+        notes=(*late, *_notes(a, b, tally, 0 if found is None else found.tied)),
     )
 
 
@@ -189,9 +203,10 @@ def _cause(tally: Partings, pairing: Pairing | None, found: Explanation | None, 
     )
     if found.mended:
         return joined(causes)
+    missing = "no setting that was tried mends it" if lasts(0.0) else f"{LATE} before one was found that mends it"
     if causes:
-        return f"{joined(causes)}; nearest, but no setting that was tried mends it"
-    return "order: no setting that was tried mends it, and none comes nearer"
+        return f"{joined(causes)}; nearest, but {missing}"
+    return f"order: {missing}, and none comes nearer"
 
 
 def _rests(modules: list[nn.Module]) -> list[float]:

@@ -1,10 +1,12 @@
 """Why trains part: settings are exchanged, or dialects spoken, until both builds give the same trains."""
 
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 
 from torch import Tensor
 
+from ..deadline import TimeIsUp, check_time
 from ..networks import SpikingNetwork
 from ..progress import Progress
 from .builds import Build
@@ -81,7 +83,8 @@ class Judge:
         self.kept = self.other.record(self.inputs)
 
     def standing(self, network: SpikingNetwork, words: str) -> Standing:
-        """Return how far a changed network agrees."""
+        """Return how far a changed network agrees; TimeIsUp where there is no time to run it."""
+        check_time()
         build = Build(self.changed.name, network, None, firing_names(network), network.num_steps)
         sides = (self.other, self.kept), (build, build.record(self.inputs))
         (a, one), (b, other) = sides if self.side == 1 else sides[::-1]
@@ -111,31 +114,33 @@ def by_exchange(judge: Judge, pairing: Pairing, progress: Progress) -> Explanati
         except ValueError:  # of shapes that do not fit, too
             return None
 
-    state = at(chosen)
-    while state is not None and not state.agrees and len(chosen) < len(exchanges):
-        left = [each for each in exchanges if each not in chosen]
-        local = [
-            each
-            for each in left
-            if each.place == state.place or state.place >= len(judge.changed.layers) <= each.place
-        ]
-        best: tuple[Standing, Exchange] | None = None
-        for each in local or left:
-            found = at([*chosen, each], each.text)
-            best = (found, each) if found is not None and (best is None or found > best[0]) else best
-            if found is not None and found.agrees:
-                break
-        if best is not None and best[0] > state:
-            chosen.append(best[1])
-        else:
-            chosen += local or left
+    mended = False
+    with suppress(TimeIsUp):
         state = at(chosen)
-        progress("settings", len(chosen), len(exchanges))
-    mended = state is not None and state.agrees
-    for each in reversed(chosen if mended else []):
-        fewer = [other for other in chosen if other is not each]
-        found = at(fewer)
-        chosen = fewer if found is not None and found.agrees else chosen
+        while state is not None and not state.agrees and len(chosen) < len(exchanges):
+            left = [each for each in exchanges if each not in chosen]
+            local = [
+                each
+                for each in left
+                if each.place == state.place or state.place >= len(judge.changed.layers) <= each.place
+            ]
+            best: tuple[Standing, Exchange] | None = None
+            for each in local or left:
+                found = at([*chosen, each], each.text)
+                best = (found, each) if found is not None and (best is None or found > best[0]) else best
+                if found is not None and found.agrees:
+                    break
+            if best is not None and best[0] > state:
+                chosen.append(best[1])
+            else:
+                chosen += local or left
+            state = at(chosen)
+            progress("settings", len(chosen), len(exchanges))
+        mended = state is not None and state.agrees
+        for each in reversed(chosen if mended else []):
+            fewer = [other for other in chosen if other is not each]
+            found = at(fewer)
+            chosen = fewer if found is not None and found.agrees else chosen
     network = pairing.network(_keys(chosen)) if mended else None
     return Explanation(tuple(sorted(chosen, key=lambda each: each.place)), mended, network, tuple(judge.tried))
 
@@ -186,21 +191,23 @@ def by_dialect(judge: Judge, whose: str, progress: Progress) -> Explanation:
     names, nearest = firing_names(network), Speech(())
     reached = judge.standing(network, "")
     best = [(reached, nearest)]
-    for deep in range(MOST_CAUSES):
-        found = [
-            (judge.standing(changed, joined(list(speech.exchanges(network, whose)))), speech)
-            for state, before in best
-            for speech in _further(before, network, names, state.place)
-            if (changed := spoken(network, speech.changes)) is not None
-        ]
-        progress("dialects", deep + 1, MOST_CAUSES)
-        for state, speech in found:
-            if state.agrees:
-                return _mended(judge, speech, whose)
-        best = sorted((each for each in found if each[0] > reached), key=lambda each: each[0], reverse=True)[:BEAM]
-        if not best:
-            break
-        reached, nearest = best[0]
+    with suppress(TimeIsUp):
+        for deep in range(MOST_CAUSES):
+            found = [
+                (judge.standing(changed, joined(list(speech.exchanges(network, whose)))), speech)
+                for state, before in best
+                for speech in _further(before, network, names, state.place)
+                if (changed := spoken(network, speech.changes)) is not None
+            ]
+            progress("dialects", deep + 1, MOST_CAUSES)
+            for state, speech in found:
+                if state.agrees:
+                    return _mended(judge, speech, whose)
+            better = [each for each in found if each[0] > reached]
+            best = sorted(better, key=lambda each: each[0], reverse=True)[:BEAM]
+            if not best:
+                break
+            reached, nearest = best[0]
     return Explanation(nearest.exchanges(network, whose), False, None, tuple(judge.tried))
 
 

@@ -182,7 +182,7 @@ class Partings:
 
     Attributes:
         samples, parted, answers: inputs, those whose trains or outputs differ, and those whose classes differ.
-        outputs: inputs whose outputs differ; `comparable`: whether any could be compared.
+        comparable: whether any outputs could be compared.
         counts, wrong, inputs: per pair of layers: spikes compared, those that differ, inputs that are concerned.
         steps: how many spikes differ at each step.
         first: (step, pair, neuron, input) of the first parting, an input's index among all.
@@ -195,7 +195,6 @@ class Partings:
     samples: int = 0
     parted: int = 0
     answers: int = 0
-    outputs: int = 0
     counts: list[int] = field(default_factory=list)
     wrong: list[int] = field(default_factory=list)
     inputs: list[int] = field(default_factory=list)
@@ -222,7 +221,6 @@ class Partings:
             self.first = mine if self.first is None or mine[:2] < self.first[:2] else self.first
         tied = decided_by_rounding(found, (a, one), (b, other), self.pairs)
         self.comparable &= found.outputs is not None
-        self.outputs += 0 if found.outputs is None else int(found.outputs.sum())
         self.answers += _answers_apart(a, b, one, other)
         parted = found.parted
         self.tied += int((parted & tied).sum())

@@ -6,7 +6,7 @@ guesses. A map holds the layer's own tensors, so that gradients reach them; `to`
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, ClassVar, Self, TypeVar
 
 import torch
@@ -160,6 +160,45 @@ class LinearMap(ABC):
     def cure(self, shape: Shape) -> str:
         """Return what to do about inputs of a shape that the map can't take, or ""."""
         return ""
+
+
+@dataclass(frozen=True, eq=False)
+class WeightedMap(LinearMap):
+    """A layer with weights, which enter W once each or, by a padding that repeats pixels, in sums.
+
+    Attributes:
+        weight, offset: W or its kernel, and b.
+    """
+
+    weight: Tensor
+    offset: Tensor | None
+
+    def absolute(self) -> Self:
+        """Return the map of the weights' moduli: its entries are at least |W|'s."""
+        return replace(self, weight=self.weight.abs(), offset=None)
+
+    def power(self, order: int) -> Self:
+        """Return the map of the weights' powers."""
+        return replace(self, weight=self.weight.abs() ** order, offset=None)
+
+    def mixes(self, before: int) -> int:
+        """Return 1 where each input reaches this layer once."""
+        return 1 if before == 2 else 0
+
+    @property
+    def largest(self) -> float:
+        """Return the greatest modulus of a weight."""
+        return greatest(self.weight)
+
+    @property
+    def tensors(self) -> tuple[Tensor, ...]:
+        """Return the weights and b."""
+        return (self.weight,) if self.offset is None else (self.weight, self.offset)
+
+    def to(self, dtype: torch.dtype, device: torch.device | str | None = None) -> Self:
+        """Return a detached copy."""
+        offset = None if self.offset is None else self.offset.detach().to(device, dtype)
+        return replace(self, weight=self.weight.detach().to(device, dtype), offset=offset)
 
 
 def lowers(*kinds: type[nn.Module], **files: Any) -> Callable[[Maker], Maker]:

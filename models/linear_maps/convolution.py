@@ -3,28 +3,26 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import Any, ClassVar, Literal, Self
+from typing import Any, ClassVar, Literal
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from ..elements.fields import Extent, Padding, Shapes, Size, each, has_bias, weights
-from .base import LinearMap, Products, Shape, check_axes, convolved_by, exact, greatest, lowers, nonzeros, pair
+from .base import Products, Shape, WeightedMap, check_axes, convolved_by, exact, lowers, nonzeros, pair
 
 Sides = tuple[int, int, int, int]
 """Padding at top, bottom, left and right."""
 
 
 @dataclass(frozen=True, eq=False)
-class ConvolutionMap(LinearMap):
+class ConvolutionMap(WeightedMap):
     """A convolution of images; `roundings` more in each weight, where a scale was folded into them."""
 
     convolves: ClassVar[bool] = True
     rank: ClassVar[int | None] = 3
 
-    weight: Tensor
-    offset: Tensor | None
     stride: tuple[int, int]
     padding: Sides
     dilation: tuple[int, int]
@@ -56,10 +54,6 @@ class ConvolutionMap(LinearMap):
         x, inside = (self.pad(x), (0, 0)) if inside is None else (x, inside)
         return F.conv2d(x, weight.to(x), offset, self.stride, inside, self.dilation, self.groups)
 
-    def absolute(self) -> "ConvolutionMap":
-        """Return |K|; by a padding that repeats pixels its entries are at least |W|'s."""
-        return replace(self, weight=self.weight.abs(), offset=None)
-
     def squared(self, x: Tensor) -> Tensor:
         """Return the convolution with K∘K, times the most weights that meet one pixel.
 
@@ -71,10 +65,6 @@ class ConvolutionMap(LinearMap):
             return plain
         lost = self.terms * torch.finfo(x.dtype).tiny  # by squares that vanish
         return (plain + lost) * _repeats(self, x)
-
-    def power(self, order: int) -> "ConvolutionMap":
-        """Return the map of |K|'s powers."""
-        return replace(self, weight=self.weight.abs() ** order, offset=None)
 
     def mixes(self, before: int) -> int:
         """Return 1 where each input reaches this layer once, and no padding repeats pixels."""
@@ -101,11 +91,6 @@ class ConvolutionMap(LinearMap):
         return found.repeat_interleave(len(self.weight) // self.groups, 1) if self.groups > 1 else found
 
     @property
-    def largest(self) -> float:
-        """Return max |K|."""
-        return greatest(self.weight)
-
-    @property
     def depth(self) -> int:
         """Return the terms of one output, those of one entry of the adjoint, and those of the padding's."""
         outputs, inputs, height, width = self.weight.shape
@@ -124,16 +109,6 @@ class ConvolutionMap(LinearMap):
         own = self.padding_mode == "zeros" and (top, left) == (bottom, right)
         settings = (self.stride, (top, left) if own else (0, 0), self.dilation)
         return convolved_by(self.weight, self.offset, settings, self.groups)
-
-    @property
-    def tensors(self) -> tuple[Tensor, ...]:
-        """Return K and b."""
-        return (self.weight,) if self.offset is None else (self.weight, self.offset)
-
-    def to(self, dtype: torch.dtype, device: torch.device | str | None = None) -> Self:
-        """Return a detached copy."""
-        offset = None if self.offset is None else self.offset.detach().to(device, dtype)
-        return replace(self, weight=self.weight.detach().to(device, dtype), offset=offset)
 
     def takes(self, features: Shape) -> None:
         """Raise ValueError unless inputs are images with the layer's channels."""

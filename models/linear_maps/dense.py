@@ -2,21 +2,18 @@
 
 import math
 from dataclasses import dataclass, replace
-from typing import Self
 
-import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from ..elements.fields import Size, has_bias, weights
-from .base import LinearMap, Products, Shape, exact, greatest, lowers, nonzeros
+from .base import Products, Shape, WeightedMap, exact, lowers, nonzeros
 
 
 @dataclass(frozen=True, eq=False)
-class DenseMap(LinearMap):
+class DenseMap(WeightedMap):
     """W and b of a dense layer; `roundings` more in each weight, where a scale was folded into them."""
 
-    weight: Tensor
     offset: Tensor | None = None
     roundings: int = 0
 
@@ -28,21 +25,9 @@ class DenseMap(LinearMap):
         """Return W·x + b as the run computes it."""
         return F.linear(x, self.weight.to(x), None if self.offset is None else self.offset.to(x))
 
-    def absolute(self) -> "DenseMap":
-        """Return |W|."""
-        return DenseMap(self.weight.abs(), None, self.roundings)
-
     def squared(self, x: Tensor) -> Tensor:
         """Return (W∘W)·x."""
         return F.linear(x, self.weight.square().to(x))
-
-    def power(self, order: int) -> "DenseMap":
-        """Return the map of |W|'s powers."""
-        return replace(self, weight=self.weight.abs() ** order, offset=None)
-
-    def mixes(self, before: int) -> int:
-        """Return 1 where each input reaches this layer once: every output reads all of them."""
-        return 1 if before == 2 else 0
 
     @property
     def bias(self) -> Tensor:
@@ -57,11 +42,6 @@ class DenseMap(LinearMap):
     def active(self, size: Tensor) -> Tensor:
         """Return the number of entries that are not 0, of all outputs one."""
         return nonzeros(size, -1)
-
-    @property
-    def largest(self) -> float:
-        """Return max |W|."""
-        return greatest(self.weight)
 
     @property
     def depth(self) -> int:
@@ -79,16 +59,6 @@ class DenseMap(LinearMap):
             return x.unsqueeze(-2) * self.weight
         index = (x != 0).byte().topk(few).indices
         return (self.weight.T[index] * x.gather(-1, index).unsqueeze(-1)).transpose(-1, -2)
-
-    @property
-    def tensors(self) -> tuple[Tensor, ...]:
-        """Return W and b."""
-        return (self.weight,) if self.offset is None else (self.weight, self.offset)
-
-    def to(self, dtype: torch.dtype, device: torch.device | str | None = None) -> Self:
-        """Return a detached copy."""
-        offset = None if self.offset is None else self.offset.detach().to(device, dtype)
-        return replace(self, weight=self.weight.detach().to(device, dtype), offset=offset)
 
     def takes(self, features: Shape) -> None:
         """Raise ValueError unless inputs are vectors of the layer's size."""

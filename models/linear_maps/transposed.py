@@ -1,16 +1,15 @@
 """nn.ConvTranspose1d and nn.ConvTranspose2d: each input adds its kernel to the outputs that it reaches."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import partial
-from typing import Any, ClassVar, Self
+from typing import Any, ClassVar
 
-import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from ..constants import wholes
 from ..elements.fields import Extent, Padding, Shapes, Size, each, has_bias, weights
-from .base import LinearMap, Products, Shape, check_axes, convolved_by, exact, greatest, lowers
+from .base import Products, Shape, WeightedMap, check_axes, convolved_by, exact, lowers
 from .convolution import ConvolutionMap, check_groups
 from .sequences import OneRowMap
 
@@ -18,7 +17,7 @@ Pair = tuple[int, int]
 
 
 @dataclass(frozen=True, eq=False)
-class TransposedMap(LinearMap):
+class TransposedMap(WeightedMap):
     """A transposed convolution of images, K (in, out/groups, height, width).
 
     One weight at most lies between an input and an output, so |W| and W∘W are those of |K| and K∘K. A library may
@@ -28,8 +27,6 @@ class TransposedMap(LinearMap):
     convolves: ClassVar[bool] = True
     rank: ClassVar[int | None] = 3
 
-    weight: Tensor
-    offset: Tensor | None
     stride: Pair
     padding: Pair
     more: Pair
@@ -50,21 +47,9 @@ class TransposedMap(LinearMap):
         settings = (self.stride, self.padding, self.more, self.groups, self.dilation)
         return F.conv_transpose2d(x, weight.to(x), offset, *settings)
 
-    def absolute(self) -> "TransposedMap":
-        """Return the map of |K|."""
-        return replace(self, weight=self.weight.abs(), offset=None)
-
     def squared(self, x: Tensor) -> Tensor:
         """Return the map of K∘K."""
         return self._spread(x, self.weight.square(), None)
-
-    def power(self, order: int) -> "TransposedMap":
-        """Return the map of |K|'s powers."""
-        return replace(self, weight=self.weight.abs() ** order, offset=None)
-
-    def mixes(self, before: int) -> int:
-        """Return 1 where each input reaches this layer once."""
-        return 1 if before == 2 else 0
 
     @property
     def bias(self) -> Tensor:
@@ -82,11 +67,6 @@ class TransposedMap(LinearMap):
         return self.channels // self.groups * self.weight[0, 0].numel()
 
     @property
-    def largest(self) -> float:
-        """Return max |K|."""
-        return greatest(self.weight)
-
-    @property
     def depth(self) -> int:
         """Return the terms of one output and those of one entry of the adjoint."""
         return (self.channels // self.groups + self.weight.shape[1]) * self.weight[0, 0].numel() + 1
@@ -101,16 +81,6 @@ class TransposedMap(LinearMap):
         """Return what torch convolves by."""
         settings = (self.stride, self.padding, self.dilation)
         return convolved_by(self.weight, self.offset, settings, self.groups, self.more)
-
-    @property
-    def tensors(self) -> tuple[Tensor, ...]:
-        """Return K and b."""
-        return (self.weight,) if self.offset is None else (self.weight, self.offset)
-
-    def to(self, dtype: torch.dtype, device: torch.device | str | None = None) -> Self:
-        """Return a detached copy."""
-        offset = None if self.offset is None else self.offset.detach().to(device, dtype)
-        return replace(self, weight=self.weight.detach().to(device, dtype), offset=offset)
 
     def takes(self, features: Shape) -> None:
         """Raise ValueError unless inputs are images with the layer's channels."""

@@ -390,8 +390,7 @@ def _check_settled(straying: Straying, reading: GraphReading) -> None:
         holds = fired is not None and each.fires != fired.turned
         strays = most_of(straying.strays_where(each.node, None if fired is None else fired.node, holds))
         if each.further and fired is not None:
-            earlier = straying.fired.get(fired.node)
-            strays += math.inf if earlier is None else most_of(straying.error(earlier))
+            strays += most_of(straying.error(straying.fired[fired.node]))
         if strays > 0.0 and not strays * (1.0 + SLOP) < each.least:
             told = f"compares numbers that differ by {float(each.least):g} only"
             raise Beyond(f"{line_of(each.node)}: {name_of(each.node)}: {told}, which rounding decides")

@@ -107,10 +107,6 @@ class Comparison(Part):
             return any(point.regressed for model in self.models for point in model.points)
         return any(model.worse for model in self.models)
 
-    def to_json(self) -> str:
-        """Return the comparison as JSON text."""
-        return self.model_dump_json(by_alias=True, indent=1)
-
 
 def compare(before: Record, after: Record) -> Comparison:
     """Return what changed from one record to another, sample by sample.

@@ -92,10 +92,6 @@ class DifferenceRecord(Part):
     moment: MomentRecord | None
     notes: tuple[str, ...]
 
-    def to_json(self) -> str:
-        """Return the record as JSON text."""
-        return self.model_dump_json(by_alias=True, indent=1)
-
 
 def difference_record(found: Difference, a: BuildSide, b: BuildSide, data: str) -> DifferenceRecord:
     """Return the record of what was found."""

@@ -67,10 +67,6 @@ class EquivalenceRecord(Part):
     command: str
     points: tuple[PairPoint, ...] = Field(min_length=1)
 
-    def to_json(self) -> str:
-        """Return the record as JSON text."""
-        return self.model_dump_json(by_alias=True, indent=1)
-
 
 def pair_point(epsilon: float | None, written: str | None, found: Sequence[Equivalence]) -> PairPoint:
     """Return what was found at one ε as a part of a record."""

@@ -69,10 +69,6 @@ class Leaderboard(Part):
             found.setdefault(row.conditions, []).append(row)
         return tuple(map(tuple, found.values()))
 
-    def to_json(self) -> str:
-        """Return the leaderboard as JSON text."""
-        return self.model_dump_json(by_alias=True, indent=1)
-
 
 def leaderboard(records: Iterable[Record], attack: str = "standard") -> Leaderboard:
     """Return all models of all records at all their ε.

@@ -278,7 +278,8 @@ def _attack(measurement: _Measurement, epsilon: float, method: str | Attack) -> 
         what = measurement.asked if isinstance(measurement.asked, Property) else measurement.asked[standing]
         perturbation, seed = measurement.plan.perturbation(epsilon), measurement.plan.seed
         asked = measurement.network, measurement.inputs[standing], what, perturbation, method
-        result = attack(*asked, seed=seed, ties=measurement.asked_ties, progress=progress)
+        rest = {"ties": measurement.asked_ties, "timeout": measurement.plan.timeout, "progress": progress}
+        result = attack(*asked, seed=seed, **rest)
         measurement.broken[source] = measurement.broken[source].index_put((standing,), result.success)
         _keep(measurement, standing, epsilon, result)
         if result.warnings:

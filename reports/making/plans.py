@@ -42,7 +42,7 @@ class Plan:
         threat: norm, range of inputs, the ε.
         attacks: names as in `attack`, or attacks; each has a name of its own.
         verifiers: names as in `verify`.
-        timeout: of `verify`, seconds for a sample; None for no limit.
+        timeout: of each attack and each verifier, seconds for a sample, on average; None for no limit.
         seed: of attacks and verifiers.
         fleet: who decides; None for this process. Each verifier and ε has a folder of its own in the fleet's.
         radii: also bracket radii; None for none.

@@ -56,6 +56,8 @@ def where(found: SampleExplained) -> list[str]:
         )
     elif found.layers:
         lines.append("In no layer does the bound leave much open that runs do not show to change.")
+    if found.late:
+        lines.append("The time was up before all was asked.")
     return lines
 
 
@@ -72,7 +74,7 @@ def advice(found: SampleExplained) -> list[str]:
             "Bounds widen from layer to layer: fewer spiking layers, or bounds in the loss (`CertifiedLoss`), "
             "make networks that are proved more easily."
         )
-    elif found.loosest is None:
+    elif found.layers and found.loosest is None:
         lines.append("The runs themselves differ in what is open: the network, not the bound, is what is loose.")
     return lines
 
@@ -111,7 +113,7 @@ def _best(found: SampleExplained) -> str:
 
 
 def _time(found: SampleExplained) -> list[str]:
-    """Say what three quarters more of the time bought the search."""
+    """Say what three times the time bought the search."""
     first, last = found.rungs[-2:]
     if first.margin is None or last.margin is None:
         return []

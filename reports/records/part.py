@@ -55,6 +55,10 @@ class Part(BaseModel):
             raise ValueError(f"got {len(content)} keys, expected at most {MOST_KEYS}")
         return content
 
+    def to_json(self) -> str:
+        """Return it as JSON text, which is read back to an equal one."""
+        return self.model_dump_json(by_alias=True, indent=1)
+
 
 def checked_written(written: tuple[str, ...], values: tuple[float, ...]) -> None:
     """Raise ValueError unless texts, where there are any, say these numbers."""

@@ -36,7 +36,7 @@ _LATER = {
     "features": (None,),
     **dict.fromkeys(("radii", "growth", "activity", "sha256", "events", "signs"), (None, [])),
     **dict.fromkeys(("networks", "member", "asked", "outputs"), (None,)),
-    **dict.fromkeys(("ties", "tied", "kept"), (False, "strict")),
+    **dict.fromkeys(("ties", "tied", "kept", "late"), (False, "strict")),
 }
 """Fields that came after the first records, and what says nothing new in them: there the fingerprint stays."""
 
@@ -157,10 +157,6 @@ class Record(Part):
         content = {**self.model_dump(mode="json", by_alias=True), "schema": FIRST}
         text = json.dumps(_essential(content), sort_keys=True)
         return hashlib.sha256(text.encode()).hexdigest()
-
-    def to_json(self) -> str:
-        """Return the record as JSON text that `load_record` reads back to an equal record."""
-        return self.model_dump_json(by_alias=True, indent=1)
 
 
 def load_record(path: str | Path) -> Record:

@@ -22,6 +22,7 @@ class SignRow(Part):
     unanswered: Count = 0
     blind: Count = 0
     alike: Count = 0
+    late: Count = 0
 
     @property
     def signs(self) -> Signs:

@@ -30,8 +30,6 @@ from spikecert import (
 from spikecert.certify import L2, LInf, SpikeFlip, verify
 from spikecert.certify.bounds.propagation import input_signal, propagate
 from spikecert.certify.bounds.trains.trains import step_spikes
-from spikecert.certify.milp.closing import Closing
-from spikecert.certify.milp.encoding import encode
 from spikecert.certify.proofs.proving import Unproven
 from spikecert.certify.replay import margins
 from spikecert.certify.rounding import Rounding
@@ -42,7 +40,7 @@ from spikecert.testing import adaptive_neurons, check_sound
 from support.adaptive import by_hand, networks
 from support.contained import grid_sample as sample_of
 from support.examples import examples
-from support.milp import reaches
+from support.milp import check_runs
 from support.oracles import every_flip, least_margin
 from support.recurrent import fill
 
@@ -169,14 +167,7 @@ def test_flips_are_all_met(dtype: torch.dtype, reset: str):
 @examples(30)
 @given(network=networks(most_width=3, most_steps=4), seed=SEEDS)
 def test_programs_hold_all_runs(network: SpikingNetwork, seed: int):
-    inputs, _ = sample_of(network, seed, 1)
-    threat, generator = LInf(0.25), torch.Generator().manual_seed(seed)
-    closed = encode(circuit(network), threat.enclosure(inputs), Closing(closed=True))
-    for _ in range(3):
-        candidate = threat.sample(inputs, generator)
-        with torch.no_grad():
-            wanted = network(candidate)[0].double().numpy()
-        assert reaches(closed, candidate, wanted)
+    check_runs(network, sample_of(network, seed, 1)[0], seed)
 
 
 def small(reset: str = "zero") -> SpikingNetwork:

@@ -28,7 +28,7 @@ from spikecert.testing import check_sound, image_networks, neurons, sequence_net
 from spikecert.training.bounds.interval_bounds import worst_logits
 from support.contained import check_contained, check_flips
 from support.examples import examples
-from support.milp import reaches
+from support.milp import check_runs, reaches
 from support.oracles import line_margin
 
 SEEDS = st.integers(0, 2**31)
@@ -203,13 +203,7 @@ def test_flips_of_pooled_events_are_all_met(name: str, dtype: torch.dtype):
 @given(network=lines(), seed=SEEDS, single=st.booleans())
 def test_every_run_is_a_point_of_the_closed_program(network: SpikingNetwork, seed: int, single: bool):
     network = network.float() if single else network
-    inputs, _ = sample_of(network, seed, 1, 1)
-    threat, generator = LInf(0.25), torch.Generator().manual_seed(seed)
-    closed = encode(circuit(network), threat.enclosure(inputs.double()), Closing(True))
-    for candidate in (inputs, *(threat.sample(inputs, generator) for _ in range(2))):
-        with torch.no_grad():
-            logits = network(candidate)[0].double().numpy()
-        assert reaches(closed, candidate, logits)
+    check_runs(network, sample_of(network, seed, 1, 1)[0], seed)
 
 
 def test_later_currents_are_no_spikes_in_a_program():

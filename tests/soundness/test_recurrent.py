@@ -18,8 +18,6 @@ from spikecert.certify.bounds.signals.signals import SpikeBound
 from spikecert.certify.bounds.trains.conserved import conserved_spikes
 from spikecert.certify.bounds.trains.recurrent import DelayedSpikes, FeedbackLoop
 from spikecert.certify.bounds.trains.trains import step_spikes, window_spikes
-from spikecert.certify.milp.closing import Closing
-from spikecert.certify.milp.encoding import encode
 from spikecert.certify.rounding import Rounding
 from spikecert.certify.verifiers import INTERVAL, TRAINS, VERIFIERS, Complete, Linear, MarginVerifier, Milp
 from spikecert.models import DLIF, LIF, PLIF, Recurrent, Share, SpikingNetwork, Synapse
@@ -31,7 +29,7 @@ from spikecert.training.bounds.interval_bounds import worst_logits
 from support.contained import check_contained
 from support.contained import grid_sample as sample_of
 from support.examples import examples
-from support.milp import reaches
+from support.milp import check_runs
 from support.oracles import every_flip, least_margin
 from support.recurrent import fill, loop_margin, recurrent_networks
 
@@ -319,14 +317,7 @@ def test_files_hold_the_loop(network: SpikingNetwork, tmp_path_factory: pytest.T
 @settings(max_examples=8, deadline=None)
 @given(network=recurrent_networks(most_width=3, most_steps=4), seed=SEEDS)
 def test_programs_hold_all_runs(network: SpikingNetwork, seed: int):
-    inputs, _ = sample_of(network, seed, 1)
-    threat, generator = LInf(0.25), torch.Generator().manual_seed(seed)
-    closed = encode(circuit(network), threat.enclosure(inputs), Closing(closed=True))
-    for _ in range(3):
-        candidate = threat.sample(inputs, generator)
-        with torch.no_grad():
-            wanted = network(candidate)[0].double().numpy()
-        assert reaches(closed, candidate, wanted)
+    check_runs(network, sample_of(network, seed, 1)[0], seed)
 
 
 @settings(max_examples=8, deadline=None)

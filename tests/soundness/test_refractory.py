@@ -13,8 +13,6 @@ from spikecert.certify import L2, LInf, SpikeFlip, attack, verify
 from spikecert.certify.bounds.propagation import input_signal, propagate
 from spikecert.certify.bounds.trains.conserved import conserved_spikes
 from spikecert.certify.bounds.trains.train_graph import GraphTrains
-from spikecert.certify.milp.closing import Closing
-from spikecert.certify.milp.encoding import encode
 from spikecert.certify.proofs.proving import Prover, Unproven
 from spikecert.certify.rounding import Rounding
 from spikecert.certify.verifiers import INTERVAL, TRAINS, VERIFIERS, Complete, Linear, MarginVerifier
@@ -25,7 +23,7 @@ from spikecert.training.bounds.interval_bounds import worst_logits
 from support.contained import check_contained
 from support.contained import grid_sample as sample_of
 from support.examples import examples
-from support.milp import reaches
+from support.milp import check_runs
 from support.oracles import every_flip, least_margin
 from support.recurrent import fill
 from support.resting import by_hand, line_margin, lines, networks, resting
@@ -168,14 +166,7 @@ def test_a_constant_current_has_one_train(rest: int):
 @settings(max_examples=6, deadline=None)
 @given(network=networks(width=3, steps=5), seed=SEEDS)
 def test_programs_hold_all_runs(network: SpikingNetwork, seed: int):
-    inputs, _ = sample_of(network, seed, 1)
-    threat, generator = LInf(0.25), torch.Generator().manual_seed(seed)
-    closed = encode(circuit(network), threat.enclosure(inputs), Closing(closed=True))
-    for _ in range(3):
-        candidate = threat.sample(inputs, generator)
-        with torch.no_grad():
-            wanted = network(candidate)[0].double().numpy()
-        assert reaches(closed, candidate, wanted)
+    check_runs(network, sample_of(network, seed, 1)[0], seed)
 
 
 def test_programs_decide_what_trains_leave_open():

@@ -18,8 +18,6 @@ from spikecert.certify.bounds.signals.signals import InputSignal
 from spikecert.certify.bounds.trains import varied as separate
 from spikecert.certify.bounds.trains.many_kinds import many_spikes
 from spikecert.certify.bounds.trains.trains import window_spikes
-from spikecert.certify.milp.closing import Closing
-from spikecert.certify.milp.encoding import encode
 from spikecert.certify.rounding import Rounding
 from spikecert.certify.verifiers import INTERVAL, TRAINS, VERIFIERS, Complete, Linear, MarginVerifier
 from spikecert.models import LIF, SpikingNetwork, VariedLIF
@@ -32,7 +30,7 @@ from spikecert.models.rules import Leaky
 from spikecert.testing import image_networks, networks, neurons, residual_networks
 from support.contained import check_contained, check_flips
 from support.examples import examples
-from support.milp import reaches
+from support.milp import check_runs
 from support.oracles import dynamics_of, exact_trains, feasible_trains, line_margin
 from support.varied import varied, vary
 
@@ -208,13 +206,7 @@ def test_neurons_that_share_their_decay_have_windows():
 @given(network=lines(), seed=SEEDS, single=st.booleans())
 def test_every_run_is_a_point_of_the_closed_program(network: SpikingNetwork, seed: int, single: bool):
     network = network.float() if single else network
-    inputs, _ = sample_of(network, seed, 1, 1)
-    threat, generator = LInf(0.25), torch.Generator().manual_seed(seed)
-    closed = encode(circuit(network), threat.enclosure(inputs.double()), Closing(True))
-    for candidate in (inputs, *(threat.sample(inputs, generator) for _ in range(2))):
-        with torch.no_grad():
-            logits = network(candidate)[0].double().numpy()
-        assert reaches(closed, candidate, logits)
+    check_runs(network, sample_of(network, seed, 1, 1)[0], seed)
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])

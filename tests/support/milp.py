@@ -1,11 +1,16 @@
 """Whether a program holds a run of its network."""
 
 import numpy as np
+import torch
 from torch import Tensor
 
-from spikecert.certify.milp.encoding import Encoding
+from spikecert.certify import LInf
+from spikecert.certify.milp.closing import Closing
+from spikecert.certify.milp.encoding import Encoding, encode
 from spikecert.certify.milp.program import Expressions, Model, Program
 from spikecert.certify.milp.solving.solver import Watch, minimise
+from spikecert.models import SpikingNetwork
+from spikecert.models.circuit import circuit
 
 
 def reaches(closed: Encoding, candidate: Tensor, wanted: np.ndarray) -> bool:
@@ -23,3 +28,13 @@ def reaches(closed: Encoding, candidate: Tensor, wanted: np.ndarray) -> bool:
     fixed = Model(fixed.lower, fixed.upper, model.integer, fixed.rows, fixed.row_lower, fixed.row_upper)
     nothing = Expressions.fixed(np.zeros(1))
     return not minimise(fixed, nothing, Watch(np.inf, lambda _: False), None, presolve=False).infeasible
+
+
+def check_runs(network: SpikingNetwork, inputs: Tensor, seed: int) -> None:
+    """Hold the program of a ball around a sample against runs of members, and of the sample."""
+    threat, generator = LInf(0.25), torch.Generator().manual_seed(seed)
+    closed = encode(circuit(network), threat.enclosure(inputs.double()), Closing(closed=True))
+    for candidate in (inputs, *(threat.sample(inputs, generator) for _ in range(3))):
+        with torch.no_grad():
+            wanted = network(candidate)[0].double().numpy()
+        assert reaches(closed, candidate, wanted)

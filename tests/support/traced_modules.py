@@ -15,6 +15,38 @@ from torch.overrides import TorchFunctionMode
 from .traced_neurons import fire
 
 STEPS = 4
+EACH = torch.linspace(0.25, 0.75, 6)
+States = tuple[Tensor, ...]
+
+
+def fires(v: Tensor) -> Tensor:
+    return (v > 0).float()
+
+
+def dendrite(c: Any, i: Tensor, before: States) -> States:
+    """TC-LIF: a dendrite and a soma that drive each other."""
+    d, v, _, _ = before
+    d = c(1.0) * d - c(0.25) * v + i
+    v = c(1.0) * v + c(0.5) * d
+    s = fires(v - c(1.0))
+    return d - c(0.5) * s, v - c(1.0) * s, v, s
+
+
+def dendrites(c: Any, i: Tensor, before: States) -> States:
+    """The same, of constants that differ from neuron to neuron."""
+    d, v, _, _ = before
+    d = c(EACH + 0.25) * d - c(0.25) * v + i
+    v = c(0.75) * v + c(EACH) * d
+    s = fires(v - c(1.0))
+    return d - c(EACH) * s, v - c(1.0) * s, v, s
+
+
+def resonating(c: Any, i: Tensor, before: States) -> States:
+    """A pair that turns, each of which is of the step before."""
+    d, v, _, _ = before
+    d, v = c(0.75) * d - c(0.5) * v + i, c(0.75) * v + c(0.5) * d + i
+    s = fires(v - c(1.0))
+    return d - c(0.25) * s, v - c(1.0) * s, v, s
 
 
 class Drawn(TorchFunctionMode):

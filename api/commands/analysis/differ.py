@@ -34,6 +34,7 @@ def differ(
     ] = None,
     dt: Annotated[float | None, typer.Option(help="NIR's time step; default: the file's, or 1e-4.")] = None,
     reset: Annotated[str | None, typer.Option(help="NIR's reset: zero (v_reset) or subtract.")] = None,
+    timeout: Annotated[float | None, typer.Option(help="Seconds in all.")] = None,
     out: Annotated[Path | None, typer.Option("--out", help=f"Folder for {JSON} and {HTML}.")] = None,
     repaired: Annotated[
         Path | None, typer.Option("--repaired", help="Write the build that has the setting exchanged.")
@@ -52,7 +53,8 @@ def differ(
     timed = next((network.num_steps for network in networks if network.timed), None)
     inputs = first(data_of(data, root, timed, scale(limits, None, None).limits).test, samples).inputs
     with Bars() as bars:
-        found = compared(builds[0], builds[1], inputs, num_steps=num_steps, dt=dt, reset=reset, progress=bars)
+        rest = {"num_steps": num_steps, "dt": dt, "reset": reset, "timeout": timeout, "progress": bars}
+        found = compared(builds[0], builds[1], inputs, **rest)
     sides = _side(a, builds[0]), _side(b, builds[1])
     command = _command(locals())
     record = _written(found, sides, data, out, command)
@@ -120,13 +122,7 @@ def _command(given: dict[str, Any]) -> str:
     told = (
         f"spikecert differ {shlex.quote(given['a'])} {shlex.quote(given['b'])} --data {shlex.quote(given['data'])}"
     )
-    names = {
-        "root": "root",
-        "limits": "range",
-        "samples": "samples",
-        "num_steps": "num-steps",
-        "dt": "dt",
-        "reset": "reset",
-    }
-    options = {name: given[key] for key, name in names.items() if given[key] is not None}
-    return told + "".join(f" --{name}={shlex.quote(str(value))}" for name, value in options.items())
+    names = ("root", "limits", "samples", "num_steps", "dt", "reset", "timeout")
+    options = {name.replace("limits", "range").replace("_", "-"): given[name] for name in names}
+    said = (f" --{name}={shlex.quote(str(value))}" for name, value in options.items() if value is not None)
+    return told + "".join(said)

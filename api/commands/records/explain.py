@@ -36,7 +36,7 @@ def explain(
     root: Root = None,
     mean: Mean = None,
     std: Std = None,
-    timeout: Annotated[float, typer.Option(min=0.01, help='Seconds for "complete", at most.')] = 10.0,
+    timeout: Annotated[float, typer.Option(min=0.01, help="Seconds in all.")] = 30.0,
     runs: Annotated[int, typer.Option(min=1, max=100_000, help="Random members of the set, to look at.")] = 256,
     out: Annotated[Path | None, typer.Option("--out", help=f"Folder for {JSON} and {HTML}.")] = None,
     as_json: Json = False,

@@ -13,10 +13,11 @@ from torch import Tensor, nn
 
 from spikecert.certify import L2, LInf, Radius, SoundnessError, Tolerance, Verdict, certified_radius, verify
 from spikecert.certify.problem import Problem
-from spikecert.certify.radii.bracketing import Bisection, Bracket, Clock, Grid, between
+from spikecert.certify.radii.bracketing import Bisection, Bracket, Grid, between
 from spikecert.certify.replay import pull, replays
 from spikecert.certify.verifiers import Verifier
 from spikecert.models import LIF, SpikingNetwork, mlp
+from spikecert.models.deadline import passed, share
 from spikecert.testing import Case, cases
 from support.examples import by_night, examples
 from support.oracles import line_margin
@@ -157,7 +158,7 @@ def narrowed(verifier: Honest, inputs: Tensor, steps: int, unknown_is_high: bool
         lambda index, found: list(
             zip(found, LInf(0.0).distance(torch.stack(found), inputs[index]).tolist(), strict=True)
         ),
-        Clock(None),
+        None,
         unknown_is_high,
         lambda _: None,
     )
@@ -218,12 +219,12 @@ def test_queries_share_the_time_that_is_left() -> None:
         asked.append((len(index), timeout))
         return [Verdict("verified", 1.0, None, "told", 0.0, "")] * len(index)
 
-    clock = Clock(time.perf_counter() + 1000)
-    Bisection(Grid(1.0, 15), ask, lambda *_: [], clock, True, lambda _: None).run([Bracket(0.0, 1.0)] * 3)
+    deadline = time.perf_counter() + 1000
+    Bisection(Grid(1.0, 15), ask, lambda *_: [], deadline, True, lambda _: None).run([Bracket(0.0, 1.0)] * 3)
     count, seconds = asked[0]
     assert count == 3
     assert seconds == pytest.approx(1000 / (3 * 4), rel=0.01)  # four rounds tell 16 gaps apart
-    assert clock.share(4) == pytest.approx(250, rel=0.01)
+    assert share(deadline, 4) == pytest.approx(250, rel=0.01)
 
 
 def test_progress_ends_at_the_number_of_samples() -> None:
@@ -291,10 +292,10 @@ def test_grid_points_enclose_a_radius(radius: float, tolerance: float) -> None:
 
 
 def test_shares_of_the_time_are_of_what_is_left() -> None:
-    assert Clock(None).share(3) is None
-    left = Clock(math.inf).share(3)
-    assert left == math.inf
-    assert Clock(0.0).expired()
+    assert share(None, 3) is None
+    assert share(math.inf, 3) == math.inf
+    assert passed(0.0)
+    assert not passed(None)
 
 
 @examples(60)

@@ -9,41 +9,10 @@ from torch import Tensor, nn
 from spikecert import AdaptiveLIF, ConversionRefused, CoupledLIF, from_torch
 from spikecert.models.elements.layers import PerStep
 from spikecert.models.tracing.converting import ModuleRun
+from support.traced_modules import States, dendrite, dendrites, fires, resonating
 
 STEPS, LITTLE = 30, 2.0**-12
 SAMPLE = torch.rand(8, 5, generator=torch.Generator().manual_seed(0))
-EACH = torch.linspace(0.25, 0.75, 6)
-States = tuple[Tensor, ...]
-
-
-def fires(v: Tensor) -> Tensor:
-    return (v > 0).float()
-
-
-def dendrite(c: Any, i: Tensor, before: States) -> States:
-    """TC-LIF."""
-    d, v, _, _ = before
-    d = c(1.0) * d - c(0.25) * v + i
-    v = c(1.0) * v + c(0.5) * d
-    s = fires(v - c(1.0))
-    return d - c(0.5) * s, v - c(1.0) * s, v, s
-
-
-def dendrites(c: Any, i: Tensor, before: States) -> States:
-    """The same, of constants that differ from neuron to neuron."""
-    d, v, _, _ = before
-    d = c(EACH + 0.25) * d - c(0.25) * v + i
-    v = c(0.75) * v + c(EACH) * d
-    s = fires(v - c(1.0))
-    return d - c(EACH) * s, v - c(1.0) * s, v, s
-
-
-def resonating(c: Any, i: Tensor, before: States) -> States:
-    """A pair that turns, each of which is of the step before."""
-    d, v, _, _ = before
-    d, v = c(0.75) * d - c(0.5) * v + i, c(0.75) * v + c(0.5) * d + i
-    s = fires(v - c(1.0))
-    return d - c(0.25) * s, v - c(1.0) * s, v, s
 
 
 def adapting(c: Any, i: Tensor, before: States) -> States:

@@ -9,43 +9,12 @@ from torch import Tensor, nn
 
 from spikecert import ConversionRefused, CoupledLIF, LInf, Recurrent, SpikingNetwork, from_torch, verify
 from spikecert.testing import check_sound
+from support.traced_modules import States, dendrite, dendrites, fires, resonating
 
 STEPS, LITTLE = 8, 2.0**-12
 SAMPLE = torch.rand(8, 5, generator=torch.Generator().manual_seed(0))
 EVENTS = (torch.rand(8, STEPS, 5, generator=torch.Generator().manual_seed(0)) < 0.6).float()
-EACH = torch.linspace(0.25, 0.75, 6)
-States = tuple[Tensor, ...]
 Idiom = Callable[[Callable[[Any], Any], Tensor, States], States]
-
-
-def fires(v: Tensor) -> Tensor:
-    return (v > 0).float()
-
-
-def dendrite(c: Callable[[Any], Any], i: Tensor, before: States) -> States:
-    """TC-LIF: a dendrite and a soma that drive each other."""
-    d, v, _, _ = before
-    d = c(1.0) * d - c(0.25) * v + i
-    v = c(1.0) * v + c(0.5) * d
-    s = fires(v - c(1.0))
-    return d - c(0.5) * s, v - c(1.0) * s, v, s
-
-
-def dendrites(c: Callable[[Any], Any], i: Tensor, before: States) -> States:
-    """The same, of constants that differ from neuron to neuron."""
-    d, v, _, _ = before
-    d = c(EACH + 0.25) * d - c(0.25) * v + i
-    v = c(0.75) * v + c(EACH) * d
-    s = fires(v - c(1.0))
-    return d - c(EACH) * s, v - c(1.0) * s, v, s
-
-
-def resonating(c: Callable[[Any], Any], i: Tensor, before: States) -> States:
-    """A pair that turns, each of which is of the step before."""
-    d, v, _, _ = before
-    d, v = c(0.75) * d - c(0.5) * v + i, c(0.75) * v + c(0.5) * d + i
-    s = fires(v - c(1.0))
-    return d - c(0.25) * s, v - c(1.0) * s, v, s
 
 
 def response(c: Callable[[Any], Any], i: Tensor, before: States) -> States:

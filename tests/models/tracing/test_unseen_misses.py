@@ -392,6 +392,9 @@ FIRED: dict[str, Callable[[Tensor, float], Tensor]] = {
     "compared": lambda v, c: (v + c >= 1.0 + c).float(),
     "compared once reset": lambda v, c: (s := (v >= 1.0).float()) + ((v * (1.0 - s) + c) - c >= 1.0).float(),
     "times another": lambda v, c: ((1.0 + c) * v - c * v >= 1.0).float(),
+    "above what is reset": lambda v, c: (
+        (s := ((v + 1024 * c) - 1024 * c >= 1.0).float()) + (v * (1.0 - s) >= 1.0 + 2.0**-9).float()
+    ),
 }
 """Potentials that are compared beside a larger number."""
 
@@ -495,6 +498,7 @@ ROUNDED: dict[str, Callable[[], Asked]] = {
 REFUSED = {
     "fired, kept above": "differ by 0 only, which rounding decides",
     "fired, compared once reset": "fires at 3 of",
+    "fired, above what is reset": "differ by 0.00195312 only, which rounding decides",
     "spikes, in another shape": "multiplies two signals",
     "spikes, of one feature": "multiplies two signals",
     "spikes, times 3": "is no neuron",
