@@ -25,7 +25,7 @@ from pathlib import Path
 SOURCES = Path(__file__).parent / "sources"
 COMPILERS = (("cc",), ("gcc",), ("clang",), (sys.executable, "-m", "ziglang", "cc"))
 """What compiles, the first that makes a library: the system's own, else PyPI's `ziglang`; or what CC names."""
-OPTIONS = ("-O3", "-fno-math-errno", "-fno-trapping-math", "-shared", "-fPIC", "-fopenmp")
+OPTIONS = ("-O3", "-fno-math-errno", "-fno-trapping-math", "-shared", "-fPIC", "-fopenmp-simd", "-pthread")
 ZIG = ("-fno-sanitize=undefined",)
 """zig's own default otherwise."""
 REALS = {
