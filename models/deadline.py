@@ -63,13 +63,13 @@ def time_left(deadline: float | None, parts: int) -> float | None:
 
 
 @contextmanager
-def ending(deadline: float | None, grace: float = GRACE) -> Iterator[None]:
+def ending(deadline: float | None, grace: float | None = None) -> Iterator[None]:
     """Have what is computed within end by TimeIsUp soon after `deadline`, a `time.perf_counter()`, or None.
 
     It ends where it calls `check_time`: a few such calls a second are enough.
     """
     left = 0.0 if deadline is None else max(0.0, deadline - time.perf_counter())
-    end = math.inf if deadline is None else deadline + SHARE * left + grace
+    end = math.inf if deadline is None else deadline + SHARE * left + (GRACE if grace is None else grace)
     token = _end.set(min(end, _end.get()))
     try:
         yield

@@ -128,7 +128,6 @@ def test_the_best_level_is_taken_that_the_processor_has(
 COMPILERS = {
     "says what is no UTF-8": (r"printf 'error: \351 impossible\n' >&2; exit 1", "error: .* impossible"),
     "says several lines": (r"printf 'one\nan error\nthree\n' >&2; exit 1", "failed: an error"),
-    "crashes": ("kill -SEGV $$", "it said nothing"),
     "is nowhere": (None, "/cc: not found"),
 }
 
@@ -198,8 +197,7 @@ torch.set_num_threads(2)
 current = torch.linspace(-1, 3, 1 << 21).view(8, 4, -1)
 run = lambda: simulate(current, None, Dynamics(0.9), 8)[1].numpy()
 expected, child = run(), os.fork()
-if child == 0:
-    os._exit(int((run() != expected).any()))
+child or os._exit(int((run() != expected).any()))
 raise SystemExit(os.waitpid(child, 0)[1])
 """
 

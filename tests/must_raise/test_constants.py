@@ -129,7 +129,7 @@ RESULTS = {
 FOREIGN = {"num_steps", "seed", "classes", "output"}
 ELSEWHERE = {
     "check_conversion": {"num_steps", "dt"},
-    "differ": {"num_steps", "dt"},
+    "differ": {"num_steps", "dt", "timeout"},
     "from_lava": {"num_steps"},
     "from_xylo": {"num_steps"},
     "from_nir": {"num_steps", "dt", "seed", "classes"},

@@ -236,8 +236,9 @@ CERTIFY = [
     *rows(SpikeFlips, {"trials": 2, "swaps": 2}),
     *rows(
         attack,
-        {"seed": 1, "batch_size": 1},
+        {"seed": 1, "batch_size": 1, "timeout": 5.0},
         {"network": NETWORK, "inputs": INPUTS, "labels": LABELS, "perturbation": LInf(0.1), "method": "fgsm"},
+        {"timeout": NONE},
         kept=False,
     ),
     *rows(

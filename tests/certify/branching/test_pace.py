@@ -9,7 +9,7 @@ from torch import Tensor
 
 from spikecert import LInf
 from spikecert.certify.bounds.prices.prices import Evaluation, PricedProblem
-from spikecert.certify.branching import bounding, pace, search
+from spikecert.certify.branching import bounding, pace
 from spikecert.certify.branching.bounding import Bounded, Climb, bound_nodes
 from spikecert.certify.branching.fused_climb import FusedClimb
 from spikecert.certify.branching.nodes import frontier
@@ -20,6 +20,7 @@ from spikecert.certify.branching.pace import FIRST, Pace
 from spikecert.certify.branching.processes import crew
 from spikecert.certify.branching.question import MarginQuestion
 from spikecert.certify.branching.search import Search
+from spikecert.models import deadline
 from support.searches import all_margins, searched
 
 
@@ -35,7 +36,7 @@ def never_replays(candidate: Tensor, sample: int) -> bool:
 def clock(monkeypatch: pytest.MonkeyPatch) -> "Clock":
     """Return a clock that the search goes by."""
     found = Clock()
-    for module in (search, pace, crew):
+    for module in (deadline, pace, crew):
         monkeypatch.setattr(module, "time", found)
     return found
 
