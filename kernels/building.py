@@ -48,7 +48,7 @@ TIME_LIMIT = 600.0
 """What a compiler may take for a source, in seconds."""
 
 
-class NotBuilt(RuntimeError):
+class NotBuilt(ImportError):
     """No library was made, or there is none that this machine may load: in one line."""
 
 
