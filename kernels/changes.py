@@ -40,6 +40,8 @@ class CompiledChanges:
             *((address(gain), address(change), gain.shape[2], change.shape[1]) for change, gain in kept)
         )
         (rows, steps, _), outputs = kept[0][1].shape, kept[0][0].shape[2]
+        if any(c.shape[::2] != (steps, outputs) or g.shape[:2] != (rows, steps) for c, g in kept):
+            raise ValueError("pairs: got several shapes, expected changes (T, n, outputs) and gains (rows, T, d)")
         found = kept[0][0].new_zeros(rows, outputs)
         sizes = _ChangeSizes(rows, steps, outputs, len(kept), most or 0, torch.get_num_threads())
         if self.functions.rises(ctypes.byref(sizes), ctypes.byref(packed), address(found)):

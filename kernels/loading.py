@@ -67,7 +67,8 @@ def _chosen() -> tuple[Path, dict[str, Any]]:
     for name in (NATIVE, *(name for names in PORTABLE.values() for name in reversed(names))):
         try:
             record = json.loads((root / name / RECORD).read_text(encoding="utf-8"))
-            needs, known, _, _ = (record[key] for key in ("needs", "digest", "compiler", "libraries"))
+            needs, known, _ = (record[key] for key in ("needs", "digest", "compiler"))
+            record["libraries"] = dict(record["libraries"])
         except FileNotFoundError:
             continue
         except (OSError, ValueError, TypeError, KeyError) as error:
@@ -89,7 +90,7 @@ def library(file: str) -> ctypes.CDLL:
     path = folder / file
     torch.set_flush_denormal(False)
     try:
-        if checksum(path) != record["libraries"][file]:
+        if checksum(path) != record["libraries"].get(file):
             raise NotBuilt(f"kernels: {path} is another library than was built, expected the same; {CURE}")
         functions = ctypes.CDLL(str(path))
         if flushes(torch.float64):
@@ -112,7 +113,13 @@ def fields(*kinds: Any) -> Any:
 
 
 def address(tensor: Tensor | None) -> ctypes.c_void_p:
-    """Return where the numbers of a contiguous tensor lie; a null pointer for None."""
+    """Return where the numbers of a contiguous tensor lie; a null pointer for None.
+
+    Raises:
+        TypeError: for one that is not on the CPU, whose numbers C can't read.
+    """
+    if tensor is not None and tensor.device.type != "cpu":
+        raise TypeError(f"kernels: got a tensor on {tensor.device}, expected the CPU")
     return ctypes.c_void_p(None if tensor is None else tensor.data_ptr())
 
 

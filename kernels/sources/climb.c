@@ -1,5 +1,5 @@
 /* The climb of certify/branching/bounding.py, node by node: Adam on the supergradient of a sequence of layers, the
-   first one with a table of trains, the others with graphs. Compiled on demand.
+   first one with a table of trains, the others with graphs.
 
    It proposes prices, inputs and splits. What it says proves nothing: each node is bounded again at its prices, by
    prove.c, which includes this file, or by torch. Of a node's neurons only the open ones are gathered, P of a layer in columns whose length is a multiple of

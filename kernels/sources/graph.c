@@ -1,6 +1,6 @@
 /* The graph of certify/bounds/trains/train_graph.py behind a table of trains and a dense layer, sample by sample: sums
    over windows of the table's rows, their products with W and |W|, and the potentials since each spike, in one pass that
-   stays in cache. Compiled on demand.
+   stays in cache.
 
    REAL is double. It does what torch does there, but for the order in which sums of products are added up and for
    fused products: what is paid for rounding, a multiple of u times the sum of moduli, holds in any order (F1, F2, F5).

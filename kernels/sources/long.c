@@ -1,5 +1,5 @@
 /* The trains of certify/bounds/long/long_trains.py behind a table of trains and a dense layer, sample by sample: windows
-   of the table's rows, their products, and the labels by age, in one pass that stays in cache. Compiled on demand.
+   of the table's rows, their products, and the labels by age, in one pass that stays in cache.
 
    REAL is double. It does what torch does there, but for the order in which sums of products are added up and for
    fused products: what is paid for rounding, a multiple of u times the sum of moduli, holds in any order (F1, F2, F5).

@@ -1,4 +1,4 @@
-/* The shortest paths of certify/bounds/price_graph.py, pair by pair in blocks that stay in cache; compiled on demand.
+/* The shortest paths of certify/bounds/price_graph.py, pair by pair in blocks that stay in cache.
 
    The same recursion with the same arithmetic as `_shortest` there, but for the order of sums, in REAL. Only the
    search for prices uses it: no bound is proven with it. Arrays are (rows, pairs), triangular ones (t ≤ T) packed

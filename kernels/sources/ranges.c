@@ -1,5 +1,5 @@
 /* The multipliers and the ranges of certify/branching/ranges.py: Adam on what slabs say of currents, LANES aims at a
-   time, in REAL; then what the multipliers prove, in double. Compiled on demand.
+   time, in REAL; then what the multipliers prove, in double.
 
    Any multipliers give a valid range, so nothing of the search is trusted. `prove` is: it computes the sum of ranges.py
    in another order than torch, and the error that is paid there, a multiple of u times the sum of all moduli, holds for

@@ -1,8 +1,8 @@
-/* What spikes a layer may have, in one pass over memory: eager_spikes.py, train_graph.py and train_table.py of
-   certify/bounds, compiled on demand by loading.py.
+/* What spikes a layer may have, in one pass over memory: interval.py, train_graph.py and train_table.py of
+   certify/bounds.
 
    REAL is float or double. All arithmetic is that of the Python files, operation by operation: one rounding for each
-   end of a current, one for λ·v + that (FUSED: as torch's own kernels on this machine, which the loader checks), one
+   end of a current, one for λ·v + that (FUSED: as torch's own kernels on this machine, which models/running/compiled.py checks), one
    for each sum along a path. So all that comes out is bitwise what torch computes, and the proofs there hold here.
    Compile with -ffp-contract=off, so that no compiler fuses anything else. */
 

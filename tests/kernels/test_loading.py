@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 import torch
 
+from spikecert.certify.bounds.events.shifts import rises
 from spikecert.kernels import building, loading
 from spikecert.kernels.building import NATIVE, RECORD, SOURCES, UNITS, NotBuilt, build, compiler, digest, has
 
@@ -58,6 +59,17 @@ def test_what_was_built_is_what_is_here() -> None:
     assert loading.level() == (NATIVE, kept["compiler"])
 
 
+NO_LIBRARIES = '{"digest": "", "needs": null, "compiler": "", "libraries": 1}'
+
+
+def test_tensors_that_c_can_not_read_are_refused() -> None:
+    with pytest.raises(TypeError, match="kernels: got a tensor on meta, expected the CPU"):
+        loading.address(torch.empty(2, device="meta"))
+    change, gain = torch.ones(3, 1, 2, 4).double(), torch.ones(5, 3, 1).double()
+    with pytest.raises(ValueError, match="pairs: got several shapes"):
+        rises([(change, gain), (change[:2], gain[:, :2])], 1)
+
+
 def test_none_at_all(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv(loading.ELSEWHERE, str(tmp_path))
     refused(f"none in {tmp_path}, expected compiled ones")
@@ -74,7 +86,7 @@ def test_of_another_processor(copied: Path) -> None:
     refused("native is for another processor")
 
 
-@pytest.mark.parametrize("text", ["", "[", "[1]", "{}", '{"digest": 1}'])
+@pytest.mark.parametrize("text", ["", "[", "[1]", "{}", '{"digest": 1}', NO_LIBRARIES])
 def test_a_record_that_is_none(copied: Path, text: str) -> None:
     (copied / RECORD).write_text(text)
     refused(f"{copied / RECORD} is not read")

@@ -33,9 +33,8 @@ from itertools import combinations
 import torch
 from torch import Tensor
 
-from ....kernels.changes import MOST
+from ....kernels.changes import MOST, changes_kernel
 from .budgets import Budget, Changes, Heaviest, Sums, total
-from .compiled_changes import rises
 from .retimings import Retimings
 
 EPS = torch.finfo(torch.float64).eps
@@ -224,3 +223,25 @@ def _sum(parts: list[tuple[Tensor, Tensor, Tensor, Tensor]], most: int | None) -
     size = max(1, MOST_POOLED // max(1, terms * pairs[0][0][0, ..., 0].numel()))
     blocks = [[(change, gain[k : k + size]) for change, gain in pairs] for k in range(0, len(pairs[0][1]), size)]
     return torch.cat([rises(block, most) for block in blocks]) * paid
+
+
+def rises(pairs: list[tuple[Tensor, Tensor]], most: int | None) -> Tensor:
+    """Return the sums of the `most` greatest products of each row, or of all, (k, batch, outputs…).
+
+    Args:
+        pairs: changes, (T, batch, outputs…, n), and gains, (k, T, d), ≥ 0 all.
+        most: how many; None: all.
+    """
+    if most is not None and most > MOST:
+        return torch.cat([_pooled(*pair) for pair in pairs], -1).topk(most).values.sum(-1)
+    if most is None:
+        pairs = [(change.sum(-1, keepdim=True), gain.sum(2, keepdim=True)) for change, gain in pairs]
+    like = pairs[0][0]
+    flat = [(change.flatten(1, -2).transpose(1, 2).double().cpu(), gain.double().cpu()) for change, gain in pairs]
+    return changes_kernel().rises(flat, most).unflatten(1, like.shape[1:-1]).to(like.device)
+
+
+def _pooled(change: Tensor, gain: Tensor) -> Tensor:
+    """Return all products of a row's changes and gains, (k, batch, outputs…, T·n·d)."""
+    each = change.movedim(0, -2).unsqueeze(-1)  # (batch, outputs…, T, n, 1)
+    return (each * gain.reshape(len(gain), *([1] * (each.dim() - 3)), gain.shape[1], 1, gain.shape[2])).flatten(-3)

@@ -121,9 +121,11 @@ class SingleMoves(Signal):
 
     def combine(self, rows: Tensor) -> Box:
         """Return the ends of Σ_t rows[k,t]·s[t], (k, M, ...)."""
-        rows = rows.to(self.layer.lower)
-        low, high = moves_kernel().sums(self.layer, self.constants, self.reset, rows)
-        return Box(low.unflatten(2, self.shape), high.unflatten(2, self.shape))
+        device = self.layer.lower.device
+        layer = MovingLayer(*(part.cpu() for part in vars(self.layer).values()))
+        ends = moves_kernel().sums(layer, self.constants, self.reset, rows.double().cpu())
+        low, high = (end.unflatten(2, self.shape).to(device) for end in ends)
+        return Box(low, high)
 
     def magnitude(self) -> Tensor:
         """Return 1: a neuron may fire."""

@@ -25,7 +25,7 @@ from ....models.elements.synapses import TemporalFilter
 from ....models.rules import Leaky
 from ...rounding import Rounding, recursion_slack, sum_slack
 from ...rounding import tie as threshold_tie
-from ..intervals.eager_spikes import fired
+from ..intervals.fired import fired
 from ..intervals.interval import StepSpikes
 from ..signals.affine import AffineMap, affine_map
 from ..signals.box import Box, Spread
@@ -148,7 +148,7 @@ class FeedbackLoop:
         current = Spread(middle, torch.zeros_like(middle))
         drives, follow = Pull(current, len(middle), rule.threshold + tie, rule.threshold - tie), self.follow()
         before = Box(torch.zeros_like(middle[:1]), torch.zeros_like(middle[:1]))
-        trains = fired(drives, rule, slice(None))
+        trains = fired(drives, rule)
         for t in range(self.below.num_steps):
             check_time()
             found = scaled_spread(follow(t, before), None if scale is None else scale[t : t + 1])

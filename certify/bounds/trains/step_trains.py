@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from ..intervals.compiled_spikes import SpikesKernel
-from ..intervals.eager_spikes import step_drive, step_graph
+from ..intervals.fired import step_drive, step_graph
 from ..intervals.interval import DrivenSpikes
 from ..long.long_trains import LONG, LongTrains, aged_trains, labels_of
 from ..signals.box import Box, Spread

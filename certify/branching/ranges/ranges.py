@@ -26,14 +26,13 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from ....kernels.ranges import Adam
+from ....kernels.ranges import Adam, ranges_kernel
 from ....models.constants import at_least, real, reals, settle
 from ...bounds.signals.box import Box
 from ...bounds.trains.forms import TrainRows
-from .compiled_ranges import narrowed_by
 from .first_layer import FirstLayer
 from .foresight import best_cuts
-from .slabs import Slabs, listed
+from .slabs import Slabs, listed, narrowed
 
 MOST_PRODUCTS = 2**20
 """Of how many pairs of a node's neurons, times inputs, it is seen what cutting one does to the other."""
@@ -116,6 +115,16 @@ class RangeSearch:
         """Return which open neurons of each node are narrowed, (N, n) of bool: none that no slab can narrow."""
         is_open = (found.first < found.last).flatten(1)
         return _greatest(is_open & layer.shares(split), worth, self.neurons)
+
+
+def narrowed_by(
+    layer: FirstLayer, samples: Tensor, rows: Box, split: Tensor, chosen: Tensor, adam: Adam
+) -> tuple[Box, Tensor]:
+    """Return what `slabs.narrowed` does, by ranges.c over sets that are boxes."""
+    if layer.packed is None:
+        return narrowed(layer, samples, rows, split, chosen, adam)
+    low, high, empty = ranges_kernel().narrow(layer.packed, (samples, rows.lower, rows.upper, split, chosen), adam)
+    return Box(low, high), empty
 
 
 def _greatest(chosen: Tensor, score: Tensor, most: int) -> Tensor:

@@ -10,9 +10,9 @@ from torch import Tensor, nn
 
 from spikecert import LIF, SpikeShift, SpikingNetwork, latency_code
 from spikecert.certify.bounds.events import moved_events
-from spikecert.certify.bounds.events.compiled_changes import _pooled, rises
 from spikecert.certify.bounds.events.moved_events import Movable, MovedCurrents, MovedEvents, first_layer
 from spikecert.certify.bounds.events.retimings import Retimings
+from spikecert.certify.bounds.events.shifts import _pooled, rises
 from spikecert.certify.bounds.propagation import input_signal
 from spikecert.certify.bounds.signals.affine import affine_map
 from spikecert.certify.bounds.signals.signals import AffineSignal, filter_rows

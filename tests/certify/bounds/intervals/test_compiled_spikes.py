@@ -5,7 +5,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from spikecert.certify.bounds.intervals.eager_spikes import step_graph
+from spikecert.certify.bounds.intervals.fired import step_graph
 from spikecert.certify.bounds.intervals.interval import StepSpikes
 from spikecert.certify.bounds.signals.box import Box, Spread
 from spikecert.certify.bounds.signals.membrane import Pull

@@ -148,23 +148,31 @@ def test_threads_and_parts_do_not_change_the_answer(monkeypatch: pytest.MonkeyPa
     assert all(torch.equal(*pair) for other in found[1:] for pair in zip(found[0], other, strict=True))
 
 
+COARSE = Rounding(torch.float32)
+
+
+def whole_sum() -> AffineSignal:
+    """Return a current of exactly 1 at each step: each of eight sources fires at every step."""
+    table = train_table(Leaky(0.0), 4, COARSE)
+    assert table is not None
+    ones = torch.ones(1, 8, dtype=torch.float64) * 1.5
+    source = TableTrains(table, *table.reachable(Box(ones, ones)))
+    weights = torch.full((1, 8), 0.125, dtype=torch.float64)
+    return AffineSignal(source, affine_map(DenseMap(weights, torch.zeros(1, dtype=torch.float64))), COARSE)
+
+
 @pytest.mark.parametrize("decay", [0.0, 0.5])
 def test_rounding_is_paid_as_by_torch(decay: float):
     """Thresholds just above what a sum is exactly: what may fire there may only because rounding is paid."""
-    coarse, table = Rounding(torch.float32), train_table(Leaky(0.0), 4, Rounding(torch.float32))
-    assert table is not None
-    ones = torch.ones(1, 8, dtype=torch.float64) * 1.5  # each source fires at every step
-    source = TableTrains(table, *table.reachable(Box(ones, ones)))
-    weights = torch.full((1, 8), 0.125, dtype=torch.float64)
-    current = AffineSignal(source, affine_map(DenseMap(weights, torch.zeros(1, dtype=torch.float64))), coarse)
+    current = whole_sum()
     reached, fired = (1.0 if decay == 0 else 1.875), set()
     for k in range(60):
         rule = Leaky(decay, threshold=reached + 5e-7 * k)
         one, other = (
             _tensors(each)
             for each in (
-                long_trains(current, rule, coarse, labels=4),
-                _trains(long_kernel(), current, rule, coarse, 4),
+                long_trains(current, rule, COARSE, labels=4),
+                _trains(long_kernel(), current, rule, COARSE, 4),
             )
         )
         assert all(torch.equal(*pair) for pair in zip(one, other, strict=True))
@@ -220,17 +228,12 @@ def test_graphs_are_those_of_torch(seed, steps, decay, before, threshold, sizes,
 @pytest.mark.parametrize("decay", [0.0, 0.5])
 def test_rounding_is_paid_in_graphs_as_by_torch(decay: float, sign: int):
     """Thresholds next to what a sum is exactly: what may fire above, or be silent below, may by rounding alone."""
-    coarse, table = Rounding(torch.float32), train_table(Leaky(0.0), 4, Rounding(torch.float32))
-    assert table is not None
-    ones = torch.ones(1, 8, dtype=torch.float64) * 1.5  # each source fires at every step
-    source = TableTrains(table, *table.reachable(Box(ones, ones)))
-    weights = torch.full((1, 8), 0.125, dtype=torch.float64)
-    current = AffineSignal(source, affine_map(DenseMap(weights, torch.zeros(1, dtype=torch.float64))), coarse)
+    current = whole_sum()
     reached, fired = (1.0 if decay == 0 else 1.875), set()
     for k in range(60):
         rule = Leaky(decay, threshold=reached + sign * 5e-7 * k)
-        found = _graph(graph_kernel(), current, rule, coarse)
-        assert same(graph_trains(current, rule, coarse, windows=True), found)
+        found = _graph(graph_kernel(), current, rule, COARSE)
+        assert same(graph_trains(current, rule, COARSE, windows=True), found)
         fired.add(float((found.box.upper if sign > 0 else found.box.lower).max()))
     assert fired == {0.0, 1.0}
 

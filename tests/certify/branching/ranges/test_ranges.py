@@ -16,9 +16,8 @@ from spikecert.certify.branching.nodes.decisions import RowRanges
 from spikecert.certify.branching.nodes.nodes import Nodes
 from spikecert.certify.branching.question import MarginQuestion
 from spikecert.certify.branching.ranges import ranges, slabs
-from spikecert.certify.branching.ranges.compiled_ranges import narrowed_by
 from spikecert.certify.branching.ranges.first_layer import FirstLayer
-from spikecert.certify.branching.ranges.ranges import RangeSearch
+from spikecert.certify.branching.ranges.ranges import RangeSearch, narrowed_by
 from spikecert.certify.perturbations import Perturbation
 from spikecert.kernels.ranges import Adam, ranges_kernel
 from spikecert.testing import Case, cases, points

@@ -27,13 +27,13 @@ def step_drive(pull: Pull) -> Drive:
     return Drive(lower, upper, torch.zeros_like(lower[0]), pull.surely, pull.perhaps)
 
 
-def fired(pull: Pull, rule: Leaky, rows: slice) -> Iterator[tuple[Tensor, Tensor]]:
-    """Yield which spikes of some samples are certain and which are possible, 0 or 1, step by step.
+def fired(pull: Pull, rule: Leaky) -> Iterator[tuple[Tensor, Tensor]]:
+    """Yield which spikes are certain and which are possible, 0 or 1, step by step.
 
     With lower ≤ upper, a spike that is certain (v_low > surely) is possible, too (v_high ≥ perhaps). A step's
     current is read when that step is asked for, and no earlier. What is yielded is overwritten at the next step.
     """
-    middle, radius = pull.current.middle[:, rows], pull.current.radius[:, rows]
+    middle, radius = pull.current.middle, pull.current.radius
     current, left, spikes = middle.new_zeros((3, 2, *middle.shape[1:]))
     (lower, upper), (must, may) = current, spikes
     for t in range(pull.num_steps):
