@@ -5,8 +5,8 @@
 
 Networks: LIF with decay .9, trained with single-step adversarial noise of .05 and cross-entropy on clean and
 perturbed inputs alike. Each sample is decided by itself, one thread, with the time limit for it alone, in
-processor seconds with --cpu. Every counterexample is run again here. With --kernel compiled a kernel that a C
-compiler makes seeks the prices. With --cache, networks and finished samples are kept: a killed run goes on.
+processor seconds with --cpu. Every counterexample is run again here. With --cache, networks and finished samples
+are kept: a killed run goes on.
 """
 
 import argparse
