@@ -7,7 +7,7 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from ..models.constants import at_least, share
-from ..models.elements.varied import Varied
+from ..models.rules import plain
 from .gains.neuron_gains import constant_gain, neuron_gain
 from .norms import operator_norm
 from .operators import LayerOperator
@@ -50,7 +50,7 @@ def layer_figure(operator: LayerOperator, points: int = 400) -> Figure:
         raise ValueError(f"operator: got {operator.name}, expected a layer in front of a neuron")
     if operator.peaks:
         raise ValueError(f"operator: {operator.name} stands behind a max pool, which has no frequency response")
-    if isinstance(operator.rule, Varied):
+    if not plain(operator.rule):
         raise ValueError(f"operator: {operator.name} has neurons that differ, expected one λ for a response")
     scale = operator.rule.scale
     if scale is not None and set(scale) != {1.0}:

@@ -29,10 +29,10 @@ from ..models.circuit import (
     fold,
 )
 from ..models.elements.synapses import TemporalFilter
-from ..models.elements.varied import Varied
 from ..models.linear_maps import DenseMap, FlattenMap, LinearMap, ScaleMap, Shape
 from ..models.linear_maps.whole_inputs import WholeInputMap
-from ..models.rules import Leaky, Rule
+from ..models.linear_neuron import LinearNeuron, leaking
+from ..models.rules import LEAKY, VARIED, Leaky
 from ..models.validation import check_weights
 from .expressions import Applied, Expression, Reference, Total, leaves
 
@@ -56,7 +56,7 @@ class LayerOperator:
     name: str
     expression: Expression
     sources: Mapping[int, Shape]
-    rule: Leaky | Varied | None = None
+    rule: Leaky | LinearNeuron | None = None
     layer: LIF | None = None
     filters: tuple[TemporalFilter, ...] = ()
     peaks: "Mapping[int, Peaks]" = field(default_factory=dict)
@@ -77,7 +77,7 @@ class LayerOperator:
         its matrix has no entry below 0 and each grows; and ‖ε_j‖ ≤ g(λ_j)·‖w_j‖ ≤ g(max λ)·‖w_j‖ neuron by neuron.
         """
         assert self.rule is not None
-        return self.rule.slowest if isinstance(self.rule, Varied) else self.rule.decay
+        return self.rule.slowest
 
     @cached_property
     def chain(self) -> tuple[LinearMap, ...] | None:
@@ -220,7 +220,7 @@ class _Reading(Algebra[_Path]):
     """Collects the operator in front of each spiking layer; a node's value is its expression in the signals."""
 
     reader: ClassVar[str] = "the analysis of gains"
-    rules: ClassVar[tuple[type[Rule], ...]] = (Leaky, Varied)
+    answers: ClassVar[frozenset[str]] = frozenset({LEAKY, VARIED})
 
     shape: Shape
     live: bool = False
@@ -277,12 +277,12 @@ class _Reading(Algebra[_Path]):
         return x
 
     def _note(self, node: Fired | Read, x: _Path) -> None:
-        assert isinstance(node.rule, Leaky | Varied)
+        assert leaking(node.rule)
         assert isinstance(node.layer, LIF)
         self.operators.append(self._operator(node.name, x, node.rule, node.layer))
 
     def _operator(
-        self, name: str, path: _Path, rule: Leaky | Varied | None = None, layer: LIF | None = None
+        self, name: str, path: _Path, rule: Leaky | LinearNeuron | None = None, layer: LIF | None = None
     ) -> LayerOperator:
         sources = dict(sorted((leaf.index, leaf.shape) for leaf in set(leaves(path.expression))))
         peaks = {index: self.peaks[index] for index in sources if index < INPUT}

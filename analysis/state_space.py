@@ -22,9 +22,9 @@ import torch
 from ..models import SpikingNetwork
 from ..models.constants import unless_none, whole, wholes
 from ..models.elements.synapses import TemporalFilter
-from ..models.elements.varied import Varied
 from ..models.linear_maps import Shape
-from ..models.rules import Leaky
+from ..models.linear_neuron import LinearNeuron
+from ..models.rules import plain
 from ..models.validation import check_choice
 from .operators import INPUT, LayerOperator, layer_operators
 
@@ -136,7 +136,7 @@ def _matrix(operator: LayerOperator) -> np.ndarray:
 
 def _scale(operator: LayerOperator) -> float:
     """Return a, of an input scale that is the same at all steps."""
-    scale = operator.rule.scale if isinstance(operator.rule, Leaky) else None
+    scale = operator.rule.scale if plain(operator.rule) else None
     factors = {1.0} if scale is None else set(scale)
     if len(factors) > 1:
         told = f"layer: {operator.name} scales its input by {min(factors):g} to {max(factors):g} over time"
@@ -181,7 +181,7 @@ def _neuron(operator: LayerOperator) -> _Block:
 
 def _decays(operator: LayerOperator) -> np.ndarray:
     """Return λ of each neuron."""
-    if not isinstance(operator.rule, Varied):
+    if not isinstance(operator.rule, LinearNeuron):
         return np.full(operator.rows, operator.decay)
     laid = np.array(operator.rule.decay).reshape(operator.rule.shape)
     return np.broadcast_to(laid, operator.expression.shape).reshape(-1)

@@ -2,7 +2,7 @@
 
 from ..models import LIF, SpikingNetwork
 from ..models.circuit import circuit
-from ..models.elements.varied import Varied
+from ..models.rules import plain
 from .gains.gains import GainReport
 from .lmi import LARGEST_CHAIN, ChainCertificate, SolverError, chain_gain, chain_rows
 
@@ -46,7 +46,7 @@ def _obstacle(gains: GainReport, largest: int) -> str | None:
         return "it is for dense layers, and this network has others"
     if any(item.peaks for item in gains.operators):
         return "it is for linear maps between layers, and this network has max pools"
-    if any(isinstance(item.rule, Varied) for item in gains.operators):
+    if any(item.rule is not None and not plain(item.rule) for item in gains.operators):
         return "it is for layers of one λ each, and this network has neurons that differ"
     rows = chain_rows(gains.operators[0].columns, [item.rows for item in gains.operators[:-1]])
     if rows > largest:

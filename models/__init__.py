@@ -22,11 +22,11 @@ from .chips import (
 from .circuit import Circuit, circuit
 from .dynamics import Dynamics
 from .elements.adaptive import AdaptiveLIF
-from .elements.coupled import CoupledLIF
 from .elements.gates import SpikeAnd, SpikeIand
 from .elements.integers import IntegerLIF, WholeDecay
 from .elements.layers import PerStep, Residual
 from .elements.learned_decay import PLIF, settled
+from .elements.neuron import CoupledLIF, Neuron
 from .elements.neurons import DLIF, LIF
 from .elements.recurrent import Recurrent
 from .elements.refractory import OneSpikeLIF, RefractoryLIF
@@ -75,6 +75,7 @@ __all__ = [
     "Delay",
     "Dynamics",
     "IntegerLIF",
+    "Neuron",
     "Normalize",
     "OneSpikeLIF",
     "PerStep",

@@ -4,11 +4,12 @@ A rule is made when a network becomes a circuit, from the layer as it is then. I
 only, so it can be a key of a cache, and nothing behind it sees a tensor that changes or a number that wraps.
 
 A `DeclaredRule` says besides what its automaton is: readers that ask for no more answer for every such rule.
+Others list the `features` that they answer for: what a rule has beyond `Leaky`, whatever the name of its type.
 """
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import ClassVar, TypeGuard
 
 import torch
 from torch import Tensor, nn
@@ -16,6 +17,17 @@ from torch import Tensor, nn
 from .constants import check_normal, positive, real, settle, share
 from .dynamics import FIRES_AT, RESETS, Dynamics
 from .validation import check_choice
+
+LEAKY, VARIED, RESTS, START, STATES, FLOOR, WHOLE = FEATURES = (
+    "plain leaky neurons",
+    "varied constants",
+    "rests",
+    "a start of its own",
+    "further states",
+    "a floor",
+    "whole numbers",
+)
+"""What a rule may be: the first, or any of the others."""
 
 Label = tuple[int, ...]
 """What is told of a neuron's past: first the one number that `moves` reads, then what only keeps states apart."""
@@ -78,7 +90,7 @@ class Number:
     decay: float | Tensor
     entering: float | Tensor
     start: float = 0.0
-    raises: float = 0.0
+    raises: float | Tensor = 0.0
 
 
 @dataclass(frozen=True)
@@ -117,8 +129,16 @@ class Rule:
     """
 
     layers: ClassVar[tuple[type[nn.Module], ...]] = ()
-    whole: ClassVar[bool] = False
-    """Whether it is of whole numbers, and so of circuits that are whole (`models.circuit.whole`)."""
+
+    @property
+    def whole(self) -> bool:
+        """Return whether it is of whole numbers, and so of circuits that are whole (`models.circuit.whole`)."""
+        return WHOLE in self.features
+
+    @property
+    def features(self) -> frozenset[str]:
+        """Return what it has beyond `Leaky`; of a rule that says nothing of that, that it is that rule."""
+        return frozenset({f"rule {type(self).__name__}"})
 
     def check(self, dtype: torch.dtype) -> None:
         """Raise ValueError for a constant that the dtype of the run does not hold to full precision."""
@@ -248,6 +268,25 @@ class Leaky(DeclaredRule):
         return Leaky(d.decay, d.threshold, d.reset, d.fires_at, d.drop, factors)
 
     @property
+    def features(self) -> frozenset[str]:
+        """Return that these are plain: all others are told by what they have beyond them."""
+        return frozenset({LEAKY}) if type(self) is Leaky else super().features
+
+    @property
+    def kinds(self) -> "tuple[Leaky, ...]":
+        """Return this rule, which is that of all neurons of a layer."""
+        return (self,)
+
+    @property
+    def slowest(self) -> float:
+        """Return λ."""
+        return self.decay
+
+    def constants(self, like: Tensor) -> tuple[float, float, float]:
+        """Return λ, θ and d."""
+        return self.decay, self.threshold, self.drop
+
+    @property
     def span(self) -> float:
         """Return max(θ, d), by which bounds of a potential's size and of its rounding grow at each step."""
         return max(self.threshold, self.drop)
@@ -287,6 +326,11 @@ class Leaky(DeclaredRule):
             check_normal(name, value, dtype)
         for value in self.scale or ():
             check_normal("input_scale", value, dtype)
+
+
+def plain(rule: Rule | None) -> TypeGuard[Leaky]:
+    """Return whether a rule is that of plain leaky neurons."""
+    return rule is not None and rule.features == {LEAKY}
 
 
 def _check_plain(dynamics: Dynamics) -> None:

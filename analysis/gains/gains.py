@@ -20,8 +20,8 @@ from dataclasses import dataclass, field
 from ...models import SpikingNetwork, network_hash
 from ...models.constants import unless_none, wholes
 from ...models.elements.synapses import TemporalFilter
-from ...models.elements.varied import Varied
-from ...models.rules import Leaky
+from ...models.linear_neuron import LinearNeuron
+from ...models.rules import Leaky, plain
 from ..arithmetic.intervals import Interval
 from ..arithmetic.rounding import multiply_up
 from ..certificates.norm_certificates import OperatorNormCertificate, norm_certificate
@@ -216,13 +216,13 @@ def _layer_gain(
     )
 
 
-def input_scale_of(rule: Leaky | Varied, horizon: float) -> tuple[float, ...] | None:
+def input_scale_of(rule: Leaky | LinearNeuron, horizon: float) -> tuple[float, ...] | None:
     """Return a over the horizon, or None for a = 1.
 
     Raises:
         ValueError: for a neuron with an input scale and a horizon that is not its length.
     """
-    if isinstance(rule, Varied):
+    if not plain(rule):
         return None
     if rule.scale is not None and len(rule.scale) != horizon:
         expected = f"{len(rule.scale)}, for which a DLIF has its input scale"

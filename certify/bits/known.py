@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 
 from ...kernels.bits import MOST_LAYERS, LayerConstants
-from ...models.rules import Leaky
+from ...models.rules import plain
 from ..bounds.prices.prices import PricedProblem, Specifications
 from ..bounds.prices.stages import Stage, Staged
 from ..rounding import recursion_slack
@@ -130,7 +130,7 @@ def _reached(staged: Staged) -> bool:
     before = staged.source.box.lower[0, 0].numel()
     for stage in staged.stages:
         numbers = stage.lower[0, 0].numel()
-        if type(stage.rule) is not Leaky or numbers * before > MOST_WEIGHTS or not stage.branches[0].direct:
+        if not plain(stage.rule) or numbers * before > MOST_WEIGHTS or not stage.branches[0].direct:
             return False
         before = numbers
     return staged.row.device.type == "cpu"

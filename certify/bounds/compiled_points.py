@@ -24,7 +24,7 @@ from ...models.circuit import Circuit, Filtered, Fired, Input, Mapped, Node, Rec
 from ...models.deadline import check_time
 from ...models.elements.synapses import TemporalFilter
 from ...models.linear_maps import DenseMap, LinearMap
-from ...models.rules import Leaky
+from ...models.rules import plain
 from ...models.source import OWN
 from ..rounding import Rounding, product_error, step_error, sum_slack, tie
 from .points import PointInput, PointPropagation, PointSignals, Said, point_input, point_signals
@@ -111,7 +111,7 @@ def _chained(nodes: list[Node]) -> ChainedLayer | None:
     mapped, node = nodes.pop(0), nodes.pop(0) if nodes else None
     filter = node.filter if isinstance(node, Filtered) else None
     node = nodes.pop(0) if isinstance(node, Filtered) and nodes else node
-    if not isinstance(mapped, Mapped) or not isinstance(node, Fired | Recurred) or type(node.rule) is not Leaky:
+    if not isinstance(mapped, Mapped) or not isinstance(node, Fired | Recurred) or not plain(node.rule):
         return None
     maps = (mapped.map, node.feedback) if isinstance(node, Recurred) else (mapped.map,)
     filters = (filter, node.filter) if isinstance(node, Recurred) else (filter,)
@@ -149,7 +149,7 @@ def compiled_signals(made: Circuit, points: Tensor, said: Said) -> PointSignals 
 def _layer(reader: PointPropagation, known: ChainedLayer, reach: Tensor) -> WalkLayer:
     """Return a layer with what its run and the bound may be off, for entries that are at most `reach`."""
     rule, node, own = known.node.rule, known.node, reader.of(known.node)
-    assert isinstance(rule, Leaky)
+    assert plain(rule)
     near, rounding = tie(rule.threshold, own), reader.rounding
     one = torch.ones(1, dtype=torch.float64)
     constants = (

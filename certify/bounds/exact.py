@@ -45,12 +45,10 @@ from ...models.circuit import (
     Recurred,
     fold,
 )
-from ...models.elements.refractory import Refractory
-from ...models.elements.varied import Varied
 from ...models.linear_maps import ConvolutionMap, DenseMap, LinearMap, PoolMap
 from ...models.linear_maps.sequences import OneRowMap
 from ...models.linear_maps.transposed import TransposedMap
-from ...models.rules import Leaky
+from ...models.rules import LEAKY, RESTS, START, VARIED, Leaky, plain
 from ...models.source import OWN
 from .signals.box import Box
 
@@ -94,7 +92,7 @@ class Exactness(Algebra[Lattice]):
     """Follows grids and sizes through a circuit, and keeps the nodes that do not round."""
 
     reader = "the exact sums"
-    rules = (Leaky, Varied, Refractory)
+    answers = frozenset({LEAKY, VARIED, RESTS, START})
     declared = True
     loops = True
 
@@ -162,7 +160,7 @@ class Exactness(Algebra[Lattice]):
 
     def fired(self, node: Fired, x: Lattice) -> Lattice:
         """Return spikes, and keep a layer whose membranes do not round."""
-        if type(node.rule) is Leaky and membrane_unit(node.rule, x, self.num_steps) is not None:
+        if plain(node.rule) and membrane_unit(node.rule, x, self.num_steps) is not None:
             self.found.append(node)
         return x.spikes
 

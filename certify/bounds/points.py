@@ -19,7 +19,7 @@ from torch import Tensor
 
 from ...models.circuit import Circuit, Fired, Node, Recurred, fold
 from ...models.deadline import check_time
-from ...models.rules import Leaky
+from ...models.rules import Leaky, plain
 from ..rounding import Rounding, check_potential, step_error, tie
 from .intervals.resets import after_reset
 from .propagation import Propagation, input_signal
@@ -109,7 +109,7 @@ class PointPropagation(Propagation):
 
     def fired(self, node: Fired, x: Signal) -> Signal:
         """Return the spikes, step by step."""
-        if type(node.rule) is not Leaky:
+        if not plain(node.rule):
             return super().fired(node, x)
         spread = x.spread()
         size = len(spread.middle)
@@ -123,7 +123,7 @@ class PointPropagation(Propagation):
 
     def recurred(self, node: Recurred, x: Signal) -> Signal:
         """Return the spikes, step by step, each heard at the next."""
-        if type(node.rule) is not Leaky:
+        if not plain(node.rule):
             return super().recurred(node, x)
         loop = FeedbackLoop(x, affine_map(node.feedback, self.rounding.bound), self.rounding, node.filter)
         loop.free.magnitude()  # refuses what may overflow

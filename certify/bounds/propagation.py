@@ -2,6 +2,7 @@
 
 import math
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import ClassVar
 
 import torch
@@ -23,10 +24,9 @@ from ...models.circuit import (
     fold,
 )
 from ...models.elements.integers import Stepped
-from ...models.elements.refractory import Refractory
-from ...models.elements.varied import Varied
 from ...models.linear_maps import DenseMap
-from ...models.rules import DeclaredRule, Leaky, Rule
+from ...models.linear_neuron import LinearNeuron
+from ...models.rules import LEAKY, RESTS, START, VARIED, WHOLE, DeclaredRule, Rule, plain
 from ..rounding import Rounding, check_potential, over_time, reading_slack, vanished
 from .automata.coupled_counts import counted
 from .automata.looping import looping_spikes
@@ -76,7 +76,7 @@ class Propagation(Algebra[Signal]):
     """
 
     reader: ClassVar[str] = "the bounds' propagation"
-    rules: ClassVar[tuple[type[Rule], ...]] = (Leaky, Varied, Refractory, Stepped)
+    answers: ClassVar[frozenset[str]] = frozenset({LEAKY, VARIED, RESTS, START, WHOLE})
     declared: ClassVar[bool] = True
     loops: ClassVar[bool] = True
 
@@ -121,22 +121,20 @@ class Propagation(Algebra[Signal]):
         """Return what is known of the spikes of neurons under a current."""
         if isinstance(rule, Stepped):
             return whole_trains(x, rule, self.rounding)
-        if type(rule) not in self.rules:
-            assert isinstance(rule, DeclaredRule)
-            return path_trains(x, rule, self.rounding)
-        if isinstance(rule, Varied):
+        if plain(rule):
+            return self.spikes(x, rule, rounding)
+        if isinstance(rule, LinearNeuron) and rule.features <= {VARIED}:
             return varied_spikes(x, rule, self.spikes, self.rounding)
-        if isinstance(rule, Refractory):
+        if isinstance(rule, LinearNeuron) and rule.resting:
             return resting_spikes(x, rule, self.rounding)
-        assert isinstance(rule, Leaky)
-        return self.spikes(x, rule, rounding)
+        assert isinstance(rule, DeclaredRule)
+        return path_trains(x, rule, self.rounding)
 
     def recurred(self, node: Recurred, x: Signal) -> Signal:
         """Return what is known of the spikes of a layer that hears itself; of trains their counts, too."""
-        if not isinstance(node.rule, Leaky):
-            return looping_spikes(
-                x, node, lambda current: self._spikes(current, node.rule, self.rounding), self.rounding
-            )
+        if not plain(node.rule):
+            spikes = partial(self._spikes, rule=node.rule, rounding=self.rounding)
+            return looping_spikes(x, node, spikes, self.rounding)[1]
         found = recurrent_spikes(x, node, self.spikes, self.rounding)
         return counted(x, node, found, self.rounding) if isinstance(found, Trains) else found
 
@@ -347,7 +345,7 @@ def check_readout(circuit: Circuit, last: Signal, rounding: Rounding) -> None:
     if isinstance(rule, Stepped):
         check_whole_readout(rule, last)
         return
-    assert isinstance(rule, Leaky)
+    assert plain(rule)
     times = circuit.num_steps if circuit.read.readout == "summed" else 1
     factors = times * sum(map(abs, rule.factors(circuit.num_steps)))
     check_potential(factors * float(last.magnitude().max()), rounding, "the readout")

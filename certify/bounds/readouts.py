@@ -22,7 +22,7 @@ from torch import Tensor
 
 from ...models.circuit import Circuit
 from ...models.elements.integers import Stepped, check_within
-from ...models.rules import Leaky
+from ...models.rules import Leaky, plain
 from ..rounding import Rounding, integration_slack
 from .signals.box import Box
 from .signals.signals import Signal, filter_rows
@@ -49,7 +49,7 @@ def readout_rows(circuit: Circuit, like: Tensor) -> Tensor:
         return each.to(like)
     if isinstance(rule, Stepped):
         rule = Leaky(1.0, reset="none")
-    assert isinstance(rule, Leaky)
+    assert plain(rule)
     rows = filter_rows(steps, rule)
     rows = {"potential": rows[-1:], "summed": rows.sum(0, keepdim=True)}.get(readout, rows)
     return rows.to(like)

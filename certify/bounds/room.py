@@ -24,7 +24,7 @@ from ...models.circuit import (
     Recurred,
     fold,
 )
-from ...models.rules import Leaky, Rule
+from ...models.rules import Rule, plain
 from ...processes.memory import free_memory
 from .long.long_trains import LONG, labels_of
 from .propagation import Propagation
@@ -46,7 +46,7 @@ class _Features(Algebra[Shape]):
     """The shape of each signal of one sample at one step."""
 
     reader = Propagation.reader
-    rules = Propagation.rules
+    answers = Propagation.answers
     declared = loops = True
 
     def __init__(self, shape: Shape) -> None:
@@ -105,7 +105,7 @@ def sample_bytes(made: Circuit, shape: Shape) -> int:
 
 def _step_bytes(rule: Rule, steps: int) -> int:
     """Return what a step of a neuron takes."""
-    if isinstance(rule, Leaky) and rule.reset == "zero":
+    if plain(rule) and rule.reset == "zero":
         return 65 + labels_of(rule.decay, steps)
     return 256
 

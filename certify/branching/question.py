@@ -22,10 +22,9 @@ import torch
 from torch import Tensor
 
 from ...models.circuit import Circuit, Recurred, circuit
-from ...models.elements.refractory import Refractory
-from ...models.elements.varied import Varied
+from ...models.linear_neuron import LinearNeuron
 from ...models.networks import SpikingNetwork, Trace
-from ...models.rules import Leaky, Rule
+from ...models.rules import Leaky, Rule, plain
 from ..bounds.prices.price_search import bytes_each, zero_prices
 from ..bounds.prices.prices import Specifications
 from ..bounds.prices.stages import Staged, staged
@@ -241,7 +240,7 @@ class MarginQuestion:
     def decisive(self) -> bool:
         """Return whether the margins are functions of the trains that decisions are about."""
         network = self._whole
-        others = any(isinstance(node.rule, Varied | Refractory) for node in self.circuit.spiking)
+        others = not all(map(plain, (node.rule for node in self.circuit.spiking)))
         return network is not None and network.gated and not others
 
     def starts(self) -> Nodes | None:
@@ -271,7 +270,7 @@ class MarginQuestion:
         """Return what happens at inputs (N, ...), stage by stage: each kind of neurons of a layer by itself."""
         trace = self.network.trace(inputs)
         rules = [node.rule for node in self.circuit.spiking]
-        if not any(isinstance(rule, Varied) for rule in rules):
+        if all(map(plain, rules)):
             return trace
         currents, potentials, spikes = (
             _of_kinds(signals, rules) for signals in (trace.currents, trace.potentials, trace.spikes)
@@ -314,7 +313,7 @@ def _of_kinds(signals: tuple[Tensor, ...], rules: Sequence[Rule | None]) -> tupl
     """Return each layer's signal (T, N, ...) as one of each kind of its neurons."""
     found = []
     for signal, rule in zip(signals, rules, strict=True):
-        places = rule.places(tuple(signal.shape[2:])) if isinstance(rule, Varied) else None
+        places = rule.places(tuple(signal.shape[2:])) if isinstance(rule, LinearNeuron) else None
         flat = signal.flatten(2)
         found += [signal] if places is None else [flat[:, :, place.to(flat.device)] for place in places]
     return tuple(found)

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from ...models.circuit import Added, Algebra, Chosen, Circuit, Fired, Input, Mapped, Read, fold
-from ...models.rules import Leaky
+from ...models.rules import plain
 from ...models.running.readouts import LINEAR
 from ..bounds.propagation import input_signal
 from ..bounds.readouts import readout_row
@@ -171,7 +171,7 @@ class _Unrolling(Algebra[Steps]):
 
     def fired(self, node: Fired, x: Steps) -> Steps:
         """Return the spikes: v[t] = λ·u[t−1] + a[t]·I[t]."""
-        assert isinstance(node.rule, Leaky)
+        assert plain(node.rule)
         neuron, spikes, carried = next(self.neurons), [], []
         for t, scale in enumerate(node.rule.factors(self.circuit.num_steps)):
             potential = self._sum([*carried, (scale, _at(x, t))])

@@ -8,7 +8,7 @@ from torch import Tensor
 from ...analysis.loops.practical import Rows
 from ...models.circuit import Fired, Mapped, Node, Read, circuit
 from ...models.networks import SpikingNetwork
-from ...models.rules import Leaky
+from ...models.rules import plain
 
 
 @dataclass(frozen=True, eq=False)
@@ -56,4 +56,4 @@ def _on_its_own(node: Node) -> bool:
     """Return whether each entry of a node goes by the same entry of what it reads."""
     if isinstance(node, Read):
         return node.readout in OWN
-    return isinstance(node, Fired) and type(node.rule) is Leaky
+    return isinstance(node, Fired) and plain(node.rule)

@@ -7,8 +7,8 @@ make the program tight, and the rounding that makes it hold for the run in the n
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import singledispatch
-from typing import ClassVar
+from functools import partial, singledispatch
+from typing import Any, ClassVar
 
 import numpy as np
 import torch
@@ -29,10 +29,10 @@ from ...models.circuit import (
     Recurred,
     fold,
 )
-from ...models.elements.adaptive import Adaptive
-from ...models.elements.refractory import Refractory
-from ...models.elements.varied import Varied
-from ...models.rules import Leaky, Rule
+from ...models.linear_neuron import LinearNeuron, leaking
+from ...models.rules import FEATURES, WHOLE, Leaky, Rule, plain
+from ..bounds.automata.looping import looping_spikes
+from ..bounds.automata.paths import PathTrains
 from ..bounds.automata.reachable import path_trains
 from ..bounds.propagation import input_signal
 from ..bounds.signals.affine import affine_map
@@ -50,13 +50,13 @@ from ..bounds.trains.train_table import TableTrains
 from ..bounds.trains.trains import window_spikes
 from ..bounds.trains.varied import separable
 from ..rounding import Rounding, over_time, sum_slack
-from .adaptive import adaptive_spikes
 from .closing import Closing
 from .inputs import input_steps, rate_steps
 from .layer import EncodedLayer, LayerEncoding, array
 from .pooled import PooledEntries, WindowPairs
 from .program import Expressions, Model, Program, weighted
 from .reading import LastSignal, read_logits
+from .states import NeuronSteps
 from .steps import step_spikes
 from .table import table_spikes
 
@@ -179,7 +179,7 @@ class _Flow:
 @dataclass(frozen=True)
 class _Writer(Algebra[_Flow]):
     reader: ClassVar[str] = "milp"
-    rules: ClassVar[tuple[type[Rule], ...]] = (Leaky, Varied, Refractory, Adaptive)
+    answers: ClassVar[frozenset[str]] = frozenset(FEATURES) - {WHOLE}
     declared: ClassVar[bool] = True
     loops: ClassVar[bool] = True
 
@@ -196,16 +196,15 @@ class _Writer(Algebra[_Flow]):
 
     def fired(self, node: Fired, flow: _Flow) -> _Flow:
         """Write a spiking layer."""
-        if type(node.rule) not in self.rules:
-            raise EncodingError(f"layer: got neurons of rule {type(node.rule).__name__}, which has no program")
-        if isinstance(node.rule, Varied):
-            return self._kinds(node.rule, flow)
-        if isinstance(node.rule, Refractory):
-            return self._rested(node.rule, flow)
-        if isinstance(node.rule, Adaptive):
-            return self._adapted(node.rule, flow)
-        assert isinstance(node.rule, Leaky)
-        return self._fired(node.rule, flow)
+        rule = node.rule
+        if plain(rule):
+            return self._fired(rule, flow)
+        written = _written_neuron(rule)
+        if leaking(rule) and separable(written):
+            return self._kinds(written, flow)
+        if written.resting:
+            return self._rested(written, flow)
+        return self._stepped(written, flow, flow.signal, path_trains(flow.signal, written, self.rounding))
 
     def _fired(self, rule: Leaky, flow: _Flow) -> _Flow:
         """Write neurons of one kind."""
@@ -214,28 +213,28 @@ class _Writer(Algebra[_Flow]):
         spikes = self.spikes(self.program, layer, self.closing)
         return _Flow(found, spikes, np.zeros_like(flow.slack), spikes=True)
 
-    def _rested(self, rule: Refractory, flow: _Flow) -> _Flow:
+    def _rested(self, rule: LinearNeuron, flow: _Flow) -> _Flow:
         """Write neurons that rest, by their trains or step by step, whichever encoding others have."""
         found = refractory_spikes(flow.signal, rule, self.rounding)
         rest = {"rest": rule.rest, "start": rule.start}
-        layer = EncodedLayer(rule.own, flow.signal, found, flow.steps, flow.slack, self.rounding, **rest)
+        layer = EncodedLayer(rule.kinds[0], flow.signal, found, flow.steps, flow.slack, self.rounding, **rest)
         spikes = tight_spikes(self.program, layer, self.closing)
         return _Flow(found, spikes, np.zeros_like(flow.slack), spikes=True)
 
-    def _adapted(self, rule: Adaptive, flow: _Flow) -> _Flow:
-        """Write neurons of adaptive thresholds, step by step."""
-        found = path_trains(flow.signal, rule, self.rounding)
-        layer = EncodedLayer(rule.own, flow.signal, found, flow.steps, flow.slack, self.rounding)
-        spikes = adaptive_spikes(self.program, layer, found, rule, self.closing)
+    def _stepped(self, rule: LinearNeuron, flow: _Flow, current: Signal, found: Signal, **heard: Any) -> _Flow:
+        """Write neurons of further states and the like, step by step."""
+        assert isinstance(found, PathTrains)
+        layer = EncodedLayer(rule, current, found, flow.steps, flow.slack, self.rounding, **heard)
+        spikes = NeuronSteps(self.program, layer, found, rule, self.closing).spikes()
         return _Flow(found, spikes, np.zeros_like(flow.slack), spikes=True)
 
     def recurred(self, node: Recurred, flow: _Flow) -> _Flow:
         """Write a layer that hears itself, whose spikes are written in order of time."""
-        if not isinstance(node.rule, Leaky):
-            raise EncodingError(
-                f"layer: got a loop of neurons of rule {type(node.rule).__name__}, which has no program"
-            )
-        current, found = looped(flow.signal, node, self.bound, self.rounding)
+        if plain(node.rule):
+            current, found = looped(flow.signal, node, self.bound, self.rounding)
+        else:
+            paths = partial(path_trains, rule=_written_neuron(node.rule), rounding=self.rounding)
+            current, found = looping_spikes(flow.signal, node, paths, self.rounding)
         feedback, ones = affine_map(node.feedback), found.magnitude()
         shape = flow.signal.magnitude().shape[1:]
         weight = _matrix(feedback.linear, shape, ones)
@@ -247,14 +246,16 @@ class _Writer(Algebra[_Flow]):
         rows = None if node.filter is None else array(node.filter.rows(found.num_steps))
         if isinstance(current, FilteredSignal):
             slack = slack * current.filter.gain(found.num_steps) + array(current.slack.flatten())
+        if not plain(node.rule):
+            own = {"heard": heard, "filter": rows}
+            strayed = _Flow(flow.signal, flow.steps, slack)
+            return self._stepped(_written_neuron(node.rule), strayed, current, found, **own)
         layer = EncodedLayer(node.rule, current, found, flow.steps, slack, self.rounding, heard, rows)
         spikes = self.spikes(self.program, layer, self.closing)
         return _Flow(found, spikes, np.zeros_like(flow.slack), spikes=True)
 
-    def _kinds(self, rule: Varied, flow: _Flow) -> _Flow:
+    def _kinds(self, rule: LinearNeuron, flow: _Flow) -> _Flow:
         """Write neurons of several kinds, one kind after another."""
-        if not separable(rule):
-            raise EncodingError(f"layer: got {len(rule.kinds)} kinds of neurons, too many to write as a program")
         features = flow.signal.magnitude().shape[1:]
         shared, places = SharedSignal(flow.signal), rule.places(tuple(features))
         parts = []
@@ -322,6 +323,18 @@ class _Writer(Algebra[_Flow]):
         )
         own = array(sum_slack(signal.magnitude(), signal.num_steps, self.rounding).flatten())
         return _Flow(signal, steps, branch.slack + shortcut.slack + own)
+
+
+def _written_neuron(rule: Rule) -> LinearNeuron:
+    """Return a rule whose constants programs are written from.
+
+    Raises:
+        EncodingError: for any other.
+    """
+    if not isinstance(rule, LinearNeuron) or rule.features - set(FEATURES):
+        told = " and ".join(sorted(rule.features))
+        raise EncodingError(f"layer: got neurons of {told}, which have no program")
+    return rule
 
 
 def _together(parts: list[_Flow], places: tuple[Tensor, ...]) -> tuple[Expressions, ...]:

@@ -9,6 +9,7 @@ import numpy as np
 import torch
 from scipy import sparse
 
+from ...models.linear_neuron import LinearNeuron
 from ...models.rules import Leaky
 from ..bounds.signals.signals import Signal
 from ..rounding import Rounding
@@ -33,7 +34,7 @@ class EncodedLayer:
         start: u[0].
     """
 
-    rule: Leaky
+    rule: Leaky | LinearNeuron
     current: Signal
     spikes: Signal
     steps: tuple[Expressions, ...]

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from ...models.elements.varied import Varied
+from ...models.linear_neuron import LinearNeuron
 from ...models.rules import DeclaredRule, Label, Leaky, Move, Number, Range, Recursion, reset_label
 
 Constant = float | Tensor
@@ -28,16 +28,13 @@ class Loose(DeclaredRule):
         threshold, decay: shares, rounded outward.
     """
 
-    own: Leaky | Varied
+    own: Leaky | LinearNeuron
     threshold: float
     decay: float
 
     def _constants(self, like: Tensor) -> Constants:
         """Return λ, θ and d of `own`; of neurons that differ as (*features), like (n, batch, *features)."""
-        if isinstance(self.own, Leaky):
-            return self.own.decay, self.own.threshold, self.own.drop
-        decay, threshold, drop = (self.own.values(name, like) for name in ("decay", "threshold", "drop"))
-        return decay, threshold, drop
+        return self.own.constants(like)
 
     def recursion(self, like: Tensor) -> Recursion:
         """Return the potential's, with the greatest constants that there may be."""

@@ -45,7 +45,6 @@ from ...models.circuit import (
     fold,
 )
 from ...models.linear_maps import DenseMap, LinearMap
-from ...models.rules import Rule
 from ..bounds.propagation import Propagation, check_readout, known_margins, logit_steps
 from ..bounds.readouts import largest_margins, readout_rows
 from ..bounds.signals.affine import AffineMap, affine_map
@@ -233,7 +232,7 @@ class StuckPropagation(Algebra[Budgeted]):
     """
 
     reader: ClassVar[str] = "StuckNeurons"
-    rules: ClassVar[tuple[type[Rule], ...]] = Propagation.rules
+    answers: ClassVar[frozenset[str]] = Propagation.answers
     declared: ClassVar[bool] = True
 
     def __init__(self, healthy: Propagation, count: int, allowed: frozenset[str]) -> None:

@@ -8,11 +8,10 @@ from torch import Tensor
 from ...models.circuit import Circuit, Filtered, Mapped, Recurred, UnknownNode, circuit, fold
 from ...models.constants import nonnegative
 from ...models.elements.neurons import LIF
-from ...models.elements.varied import Varied
 from ...models.linear_maps import DenseMap
+from ...models.linear_neuron import leaking
 from ...models.merging import merged, prepares, same_layers, weights_and_biases
 from ...models.networks import SpikingNetwork
-from ...models.rules import Leaky
 from ...models.validation import check_choice
 from ..bounds.propagation import input_signal, known_margins
 from ..bounds.signals.box import Box
@@ -120,9 +119,9 @@ class Tolerance(NetworkSet):
                 raise ValueError(f"decay: got {self.decay!r} with a synapse ({node.name}), expected 0")
         if self.threshold or self.decay:
             for node in made.fired:
-                if type(node.rule) not in (Leaky, Varied):
-                    kind = type(node.rule).__name__
-                    raise UnknownNode(f"network: {node.name} has rule {kind}, which Tolerance does not vary")
+                if not leaking(node.rule):
+                    told = " and ".join(sorted(node.rule.features))
+                    raise UnknownNode(f"network: {node.name} has {told}, which Tolerance does not vary")
         if self.decay and made.read.rule is not None:
             raise ValueError(f"decay: got {self.decay!r} with a readout of potentials, expected 0")
         return found

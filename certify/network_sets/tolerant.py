@@ -27,11 +27,10 @@ import torch
 from torch import Tensor
 
 from ...models.circuit import Circuit, Fired, Mapped, Recurred
-from ...models.elements.varied import Varied
 from ...models.linear_maps import ConvolutionMap, DenseMap, LinearMap
 from ...models.linear_maps.sequences import OneRowMap
 from ...models.linear_maps.transposed import TransposedMap
-from ...models.rules import Leaky
+from ...models.linear_neuron import leaking
 from ..bounds.automata.reachable import path_trains
 from ..bounds.propagation import Propagation, check_readout, logit_steps
 from ..bounds.readouts import largest_margins, readout_rows
@@ -222,7 +221,7 @@ class TolerantPropagation(Propagation):
         """Return what is known of the spikes."""
         if not (self.threshold or self.decay):
             return super().fired(node, x)
-        assert isinstance(node.rule, Leaky | Varied)
+        assert leaking(node.rule)
         return path_trains(x, Loose(node.rule, self.threshold, self.decay), self.rounding)
 
     def recurred(self, node: Recurred, x: Signal) -> Signal:

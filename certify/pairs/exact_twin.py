@@ -35,13 +35,11 @@ from ...models.circuit import (
     circuit,
     fold,
 )
-from ...models.elements.refractory import Refractory
-from ...models.elements.varied import Varied
 from ...models.linear_maps import LinearMap, PoolMap
 from ...models.linear_maps.sequences import OneRowMap
 from ...models.merging import greatest_sum, merged
 from ...models.networks import SpikingNetwork
-from ...models.rules import Leaky
+from ...models.rules import LEAKY, RESTS, START, VARIED, Leaky, plain
 from ..bounds.exact import DIGITS, fits, unit_of
 from ..network_sets.tolerant import weighted
 
@@ -144,7 +142,7 @@ class _Gridding(Algebra[_Multiples]):
     """Rounds the numbers of a network as it goes through its circuit."""
 
     reader = "the exact twin"
-    rules = (Leaky, Varied, Refractory)
+    answers = frozenset({LEAKY, VARIED, RESTS, START})
     declared = True
     loops = True
 
@@ -207,7 +205,7 @@ class _Gridding(Algebra[_Multiples]):
         """Return the rule of the neurons next behind a layer, if they are leaky."""
         later = self.made.nodes[self.made.nodes.index(node) :]
         fired = next((each for each in later if isinstance(each, Fired | Recurred)), None)
-        return fired.rule if isinstance(fired, Fired) and type(fired.rule) is Leaky else None
+        return fired.rule if isinstance(fired, Fired) and plain(fired.rule) else None
 
     def pooled(self, node: Pooled, x: _Multiples) -> _Multiples:
         """Return the same grid."""
@@ -228,7 +226,7 @@ class _Gridding(Algebra[_Multiples]):
         """Move a threshold to where no potential is, and round what a reset takes off."""
         rule, spikes = node.rule, _Multiples(0, 1.0)
         layer: Any = self.network.get_submodule(node.name)
-        if type(rule) is not Leaky or x.unit is None or hasattr(layer, "threshold"):
+        if not plain(rule) or x.unit is None or hasattr(layer, "threshold"):
             return spikes
         halvings = _halvings(rule, self.made.num_steps)
         if halvings is None:

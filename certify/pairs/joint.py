@@ -29,7 +29,7 @@ from torch import Tensor
 from ...models.circuit import Circuit, Fired, Input, Mapped, Read, circuit
 from ...models.linear_maps import DenseMap
 from ...models.networks import SpikingNetwork
-from ...models.rules import Leaky
+from ...models.rules import plain
 from ..bounds.propagation import check_readout, input_signal, propagate
 from ..bounds.readouts import readout_row
 from ..bounds.signals.affine import affine_map
@@ -83,10 +83,10 @@ class OneLayer:
         layers = [node.map for node in nodes if isinstance(node, Mapped)]
         maps = [layer for layer in layers if isinstance(layer, DenseMap) and not layer.roundings]
         chained = fired.sources == (made.nodes.index(first),) and last.sources == (made.nodes.index(fired),)
-        plain = isinstance(fired, Fired) and type(fired.rule) is Leaky and made.read.rule is None
+        leaky = isinstance(fired, Fired) and plain(fired.rule) and made.read.rule is None
         source, rounding = input_signal(made, box), Rounding.of(made)
         mean = isinstance(read, Read) and read.readout == "mean"
-        if len(maps) < 2 or not (chained and plain and mean and source.constant):
+        if len(maps) < 2 or not (chained and leaky and mean and source.constant):
             return None
         known = propagate(made, source, train_spikes, rounding)
         check_readout(made, known[last.sources[0] + 1], rounding)

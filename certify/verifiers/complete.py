@@ -23,7 +23,7 @@ from torch import Tensor
 
 from ...models.circuit import Circuit
 from ...models.deadline import LATE
-from ...models.rules import Leaky
+from ...models.rules import plain
 from ...models.running.readouts import LINEAR
 from ...models.validation import check_choice
 from ..bits.splitting import BitSplitting, splits_bits
@@ -228,7 +228,7 @@ class Complete(Verifier):
 
 def _reached(circuit: Circuit) -> bool:
     """Return whether branching knows a network's neurons and its readout."""
-    known = all(type(node.rule) is Leaky for node in circuit.spiking)
+    known = all(plain(node.rule) for node in circuit.spiking)
     return known and not circuit.recurs and circuit.read.readout in LINEAR
 
 

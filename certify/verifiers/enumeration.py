@@ -26,10 +26,7 @@ from ...models.circuit import (
 )
 from ...models.constants import at_least, settle
 from ...models.deadline import LATE, TimeIsUp, ending
-from ...models.elements.integers import Stepped
-from ...models.elements.refractory import Refractory
-from ...models.elements.varied import Varied
-from ...models.rules import Leaky
+from ...models.rules import LEAKY, RESTS, START, VARIED, WHOLE
 from ..bounds.propagation import Propagation, input_signal
 from ..bounds.signals.box import Box
 from ..bounds.trains.trains import step_spikes
@@ -236,7 +233,7 @@ class _Counted(Algebra[Tensor]):
     """The shapes of signals, (1, ...), and the work of what was met."""
 
     reader = "enumeration"
-    rules = (Leaky, Varied, Refractory, Stepped)
+    answers = frozenset({LEAKY, VARIED, RESTS, START, WHOLE})
     declared = True
     loops = True
 

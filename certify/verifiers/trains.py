@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from ...models.circuit import Circuit, Fired
-from ...models.rules import Leaky, Rule
+from ...models.rules import Rule, plain
 from ..bounds.exact import marked
 from ..bounds.intervals.interval import interval_spikes
 from ..bounds.long.long_trains import LONG
@@ -62,13 +62,13 @@ class TrainsVerifier(BoundVerifier):
         if made.whole:  # one automaton, exact, whatever the stage
             return self.stages[:1]
         fired = (node.rule for node in made.nodes if isinstance(node, Fired))
-        subtracts = any(isinstance(rule, Leaky) and rule.reset == "subtract" for rule in fired)
+        subtracts = any(plain(rule) and rule.reset == "subtract" for rule in fired)
         return (*self.stages, window_spikes) if subtracts and made.num_steps <= FEW_STEPS else self.stages
 
 
 def is_hard(rule: Rule) -> bool:
     """Return whether neurons leave 0 behind each spike."""
-    return isinstance(rule, Leaky) and rule.reset == "zero"
+    return plain(rule) and rule.reset == "zero"
 
 
 def _carried(problem: Problem, known: Tensor) -> Tensor:

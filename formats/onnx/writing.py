@@ -17,7 +17,7 @@ from ...models.linear_maps.convolution import ConvolutionMap
 from ...models.linear_maps.dense import DenseMap
 from ...models.linear_maps.flattening import FlattenMap
 from ...models.networks import SpikingNetwork
-from ...models.rules import Leaky
+from ...models.rules import Leaky, plain
 from . import messages
 from .messages import Shape
 
@@ -100,7 +100,6 @@ class _OnnxNodes(Algebra[Signal]):
     """Collects ONNX nodes; what the mean over time is read through is done once, on the mean, as in the run."""
 
     reader = "write_onnx"
-    rules = (Leaky,)
     encodings = ("direct",)
 
     def __init__(self, made: Circuit, most: float) -> None:
@@ -135,7 +134,7 @@ class _OnnxNodes(Algebra[Signal]):
     def fired(self, node: Fired, signal: Signal) -> Signal:
         """Return the spikes of each step."""
         rule = node.rule
-        assert isinstance(rule, Leaky)
+        assert plain(rule)
         decay, threshold = self._scalar(rule.decay), self._scalar(rule.threshold)
         residue, spikes = None, []
         for t, current in enumerate(_repeated(signal, self.num_steps)):

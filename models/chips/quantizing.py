@@ -15,7 +15,7 @@ from ..elements.synapses import Delay, Synapse
 from ..linear_maps.whole_inputs import WholeInput
 from ..merging import merged
 from ..networks import SpikingNetwork
-from ..rules import Leaky
+from ..rules import Leaky, plain
 from .comparing import BuildComparison, compared
 from .targets import BuiltLayer, ChipTarget, RealLayer, target_of
 
@@ -183,7 +183,7 @@ def _parts(network: SpikingNetwork, chip: ChipTarget, entering: int, share: floa
 def _rule(neuron: nn.Module, num_steps: int, name: str, chip: ChipTarget) -> Leaky:
     """Return the constants of a neuron that the chip has."""
     rule = neuron.rule(num_steps) if isinstance(neuron, LIF) else None
-    if type(rule) is not Leaky or rule.scale is not None:
+    if not plain(rule) or rule.scale is not None:
         told = f"network: {name} is a {type(neuron).__name__}"
         raise ValueError(f"{told}, expected LIF behind each weighted layer, norms folded into the weights")
     if rule.reset not in chip.resets:

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from typing import Any, ClassVar, Generic, TypeVar
 
 from ..deadline import check_time
-from ..rules import DeclaredRule, Leaky, Rule
+from ..rules import LEAKY, DeclaredRule
 from .nodes import Circuit, Fired, Input, Node, Read, Recurred
 
 Value = TypeVar("Value")
@@ -23,7 +23,7 @@ class Algebra(Generic[Value]):
 
     Attributes:
         reader: how messages name the reader.
-        rules: the rule types that it answers for, exactly.
+        answers: what rules it answers for (`models.rules`): those with no other ones.
         declared: whether it answers for every other rule, too, that declares its automaton.
         loops: whether it does so of layers that hear themselves; of these all others know `Leaky` alone.
         encodings: those of inputs. Whoever does not list a latency code refuses it: verifiers and attacks read the
@@ -31,7 +31,7 @@ class Algebra(Generic[Value]):
     """
 
     reader: ClassVar[str]
-    rules: ClassVar[tuple[type[Rule], ...]] = (Leaky,)
+    answers: ClassVar[frozenset[str]] = frozenset({LEAKY})
     declared: ClassVar[bool] = False
     loops: ClassVar[bool] = False
     encodings: ClassVar[tuple[str, ...]] = ("direct", "none", "rate")
@@ -69,10 +69,12 @@ def check_known(node: Node, algebra: Algebra[Any]) -> None:
     automaton = isinstance(rule, DeclaredRule) and (
         algebra.loops if looped else algebra.declared and isinstance(node, Fired)
     )
-    listed = (Leaky,) if looped else algebra.rules
-    if rule is not None and type(rule) not in listed and not automaton:
+    lacking = (
+        frozenset() if rule is None or automaton else rule.features - ({LEAKY} if looped else algebra.answers)
+    )
+    if lacking:
         layer = type(node.layer).__name__ if isinstance(node, Fired | Recurred | Read) else ""
-        raise algebra.refuse(node, f"a {layer} of rule {type(rule).__name__}")
+        raise algebra.refuse(node, f"a {layer} of {' and '.join(sorted(lacking))}")
     if isinstance(node, Input) and node.encoding not in algebra.encodings:
         raise algebra.refuse(node, f"an input of encoding {node.encoding!r}")
 

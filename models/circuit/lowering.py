@@ -24,10 +24,9 @@ from ..elements.layers import PerStep, Residual
 from ..elements.recurrent import FedBack, Recurrent, check_parts
 from ..elements.registry import ELEMENTS, known
 from ..elements.synapses import TemporalFilter
-from ..elements.varied import Varied
 from ..linear_maps import LinearMap, linear_map
 from ..networks import SpikingNetwork
-from ..rules import Leaky, Rule
+from ..rules import Leaky, Rule, plain
 from ..running.encoding import ENCODINGS, RateDraws
 from ..running.readouts import READOUTS, fits
 from ..source import OWN
@@ -104,8 +103,9 @@ class _Lowering:
         rule = rule_of(layer, self.num_steps, name)
         if getattr(rule, "reset", None) != "none":
             raise ValueError(f'readout: "{readout}" needs a final neuron with reset="none"')
-        if isinstance(rule, Varied):
-            raise ValueError(f'readout: got "{readout}" behind neurons that differ, expected one decay for all')
+        if not plain(rule):
+            told = " and ".join(sorted(rule.features))
+            raise ValueError(f'readout: got "{readout}" behind neurons of {told}, expected plain leaky ones')
         self.nodes.append(Read(name, (source,), readout, rule, layer))
 
     def _add(self, layer: nn.Module, source: int, name: str) -> int:
@@ -212,9 +212,9 @@ def leaky_rule(layer: nn.Module | None, num_steps: int, name: str = "neuron") ->
     """
     assert layer is not None
     rule = rule_of(layer, num_steps, name)
-    if type(rule) is not Leaky:
-        told = f"network: {name} is a {type(layer).__name__} of rule {type(rule).__name__}"
-        raise TypeError(f"{told}, expected rule Leaky")
+    if not plain(rule):
+        told = f"network: {name} is a {type(layer).__name__} of {' and '.join(sorted(rule.features))}"
+        raise TypeError(f"{told}, expected plain leaky neurons")
     return rule
 
 

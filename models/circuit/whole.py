@@ -20,7 +20,7 @@ from ..linear_maps.dense import DenseMap
 from ..linear_maps.flattening import ReshapeMap
 from ..linear_maps.selecting import SelectionMap
 from ..linear_maps.whole_inputs import WholeInputMap
-from ..rules import Leaky, Rule
+from ..rules import Rule, plain
 from .nodes import Chosen, Circuit, Filtered, Fired, Input, Mapped, Node, Read, Recurred
 
 MAPS: tuple[type[LinearMap], ...] = (DenseMap, ConvolutionMap, ReshapeMap, SelectionMap)
@@ -99,4 +99,4 @@ def _adds(rule: Rule) -> bool:
     if isinstance(rule, Stepped):
         unit = rule.leak.cut == "dash" and rule.leak.shift >= rule.bits - 1
         return (rule.leak.keeps or unit) and rule.synapse is None and not rule.towards
-    return isinstance(rule, Leaky) and rule.decay in (0.0, 1.0) and rule.scale is None and rule.reset == "none"
+    return plain(rule) and rule.decay in (0.0, 1.0) and rule.scale is None and rule.reset == "none"

@@ -7,8 +7,8 @@ import torch
 from torch import nn
 
 from ..elements.adaptive import AdaptiveLIF
-from ..elements.coupled import CoupledLIF
 from ..elements.layers import PerStep, walk
+from ..elements.neuron import Neuron
 from ..elements.neurons import DLIF, LIF
 from ..elements.recurrent import Recurrent
 from ..elements.refractory import RefractoryLIF
@@ -87,9 +87,9 @@ def _layer(layer: nn.Module) -> LayerTold:
     return _neuron(layer) if isinstance(layer, LIF) else LayerTold(name, repr(layer))
 
 
-def _coupled(layer: CoupledLIF) -> LayerTold:
+def _declared(layer: Neuron) -> LayerTold:
     """Return the words and equations of neurons of several numbers, without terms that are 0."""
-    c = {name: getattr(layer, name).detach().double() for name in layer.holds}
+    c = {name: layer.get_buffer(name).detach().double() for name in layer.names}
     some = {name: told(value) for name, value in c.items() if bool(value.any())}
 
     def terms(*pairs: tuple[str, str]) -> str:
@@ -98,10 +98,15 @@ def _coupled(layer: CoupledLIF) -> LayerTold:
 
     fires = layer.shared.fires_at
     words = f"keeps {told(c['decay'])} of its potential in a step, fires at v {fires} {told(c['threshold'])}"
-    words += terms(("rise", " + {}·w"), ("reset_amount", ", loses {}"), ("reset_rise", " + {}·w"))
-    words += " by a spike" if layer.reset == "subtract" else ", starts again from 0 behind a spike"
-    words += "; w keeps" if layer.others == 1 else f"; each of {layer.others} numbers w keeps"
-    words += f" {told(c['fading'])} of {'itself' if layer.others == 1 else 'itself and of each other'}"
+    lost = terms(("reset_amount", ", loses {}"), ("reset_rise", " + {}·w")) + " by a spike"
+    words += terms(("rise", " + {}·w"))
+    words += {"subtract": lost, "zero": ", starts again from 0 behind a spike"}.get(
+        layer.reset, ", is never reset"
+    )
+    words += f", starts from {layer.start:g}" * bool(layer.start)
+    words += "" if layer.floor is None else f", never leaves less than {layer.floor:g}"
+    words += "; w keeps" if layer.others == 1 else f"; each of {layer.others} numbers w keeps" * bool(layer.others)
+    words += terms(("fading", " {} of " + ("itself" if layer.others == 1 else "itself and of each other")))
     words += terms(
         ("jump", ", a spike adds {}"),
         ("drive", ", the potential {} of itself"),
@@ -112,21 +117,23 @@ def _coupled(layer: CoupledLIF) -> LayerTold:
     limit = told(c["threshold"]) + terms(("rise", r" + {}\,w[t-1]"))
     potential = rf"v[t] = {told(c['decay'])}\,u[t-1] + I[t]" + terms(("drain", r" - {}\,w[t-1]"))
     left = "u[t] = v[t] - (" + terms(("reset_amount", "{}"), ("reset_rise", r" + {}\,w[t-1]")) + r")\,s[t]"
-    left = left if layer.reset == "subtract" else "u[t] = v[t](1 - s[t])"
-    adapted = rf"w[t] = {told(c['fading'])}\,w[t-1]" + terms(
+    left = {"subtract": left, "zero": "u[t] = v[t](1 - s[t])"}.get(layer.reset, "u[t] = v[t]")
+    left = left if layer.floor is None else rf"u[t] = \max({left[7:]}, {layer.floor:g})"
+    adapted = terms(
+        ("fading", r",\quad w[t] = {}\,w[t-1]"),
         ("drive", r" + {}\,v[t]"),
         ("carry", r" + {}\,u[t-1]"),
         ("hearing", r" + {}\,I[t]"),
         ("jump", r" + {}\,s[t]"),
     )
     sign = fires.replace(">=", r"\ge")
-    latex = rf"{potential},\quad s[t] = [v[t] {sign} {limit}],\quad {left},\quad {adapted}"
+    latex = rf"{potential},\quad s[t] = [v[t] {sign} {limit}],\quad {left}{adapted}"
     return LayerTold(type(layer).__name__, words, latex.replace("…", r"\ldots "))
 
 
 def _neuron(layer: LIF) -> LayerTold:
-    if isinstance(layer, CoupledLIF):
-        return _coupled(layer)
+    if isinstance(layer, Neuron):
+        return _declared(layer)
     decay, threshold, drop, fires = _constants(layer)
     words, left = (each.replace("{drop}", told(drop)) for each in RESETS[layer.reset])
     limit, current, extra, more = told(threshold), "I[t]", "", ""

@@ -1,14 +1,14 @@
 """Leaky neurons whose threshold rises with each spike and decays back: ALIF."""
 
-from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
-from ..constants import check_normal, nonnegative, settle, share
+from ..constants import nonnegative, share
 from ..dynamics import Dynamics
-from ..rules import DeclaredRule, Label, Leaky, Move, Number, Range, Recursion, Rule, leaky_moves
+from ..linear_neuron import MIXING, LinearNeuron
+from ..rules import Leaky, Rule
 from ..surrogates import Surrogate, Triangle
 from .fields import Nonnegative, UpToOne
 from .neurons import LEAKY, Run, SteppedLIF, built, said
@@ -65,8 +65,12 @@ class AdaptiveLIF(SteppedLIF):
         super().__setattr__(name, value if convert is None else convert(name, value))
 
     def rule(self, num_steps: int) -> Rule:
-        """Return the constants, as readers know them that ask for a rule's automaton alone."""
-        return Adaptive(Leaky.of(self.dynamics), self.adaptation, self.threshold_decay)
+        """Return the constants: a further state to which each spike adds 1, and which raises the threshold."""
+        own, states = Leaky.of(self.dynamics), {"others": 1, "jump": (1.0,), "rise": (self.adaptation,)}
+        states |= {"fading": (self.threshold_decay,), **dict.fromkeys(MIXING, (0.0,))}
+        states["called"] = (("rise", "adaptation"), ("fading", "threshold_decay"))
+        potential = (own.decay,), (own.threshold,), (own.drop,)
+        return LinearNeuron(*potential, reset=own.reset, fires_at=own.fires_at, **states).normal
 
     def _go(self, current: Tensor, residue: Tensor | None, steps: int, num_steps: int) -> tuple[Run, Tensor]:
         d, threshold = self.dynamics, torch.full_like(current[0], self.dynamics.threshold)
@@ -87,54 +91,5 @@ class AdaptiveLIF(SteppedLIF):
         return f"{super().extra_repr()}, adaptation={self.adaptation}, threshold_decay={self.threshold_decay}"
 
 
-@dataclass(frozen=True)
-class Adaptive(DeclaredRule):
-    """What `AdaptiveLIF` does: its state is u, and a of the step to come.
-
-    Attributes:
-        own: λ, θ, the reset and d, without an input scale.
-        adaptation: β.
-        fading: ρ.
-    """
-
-    layers: ClassVar[tuple[type[nn.Module], ...]] = (AdaptiveLIF,)
-    first: ClassVar[Label] = (0, 0, 0)
-
-    own: Leaky
-    adaptation: float
-    fading: float
-
-    def __post_init__(self) -> None:
-        settle(self, nonnegative, "adaptation")
-        settle(self, share, "fading")
-        if self.own.reset == "none" or self.own.scale is not None:
-            raise ValueError(f"reset: got {self.own.reset!r}, expected adaptive neurons to reset, without a scale")
-
-    def recursion(self, like: Tensor) -> Recursion:
-        """Return those of u and of a, to which a spike adds 1."""
-        potential = Number(self.own.decay, self.own.span)
-        return Recursion(self.own.threshold, (potential, Number(self.fading, 1.0, raises=self.adaptation)))
-
-    def moves(
-        self, labels: tuple[Label, ...], state: tuple[Range, ...], current: Range, tie: float | Tensor
-    ) -> tuple[Move, Move]:
-        """Return v up to B and a·ρ, and v from B on, reset, and a·ρ + 1."""
-        left, raised = state
-        limit = raised.times(self.adaptation) + self.own.threshold
-        potential, faded = left.times(self.own.decay) + current, raised.times(self.fading)
-        quiet, fires = leaky_moves(potential, limit, self.own.reset, self.own.drop, tie)
-        return Move(quiet.possible, (*quiet.state, faded)), Move(fires.possible, (*fires.state, faded + 1.0))
-
-    def label(self, label: Label, spike: int, t: int) -> Label:
-        """Return the last spike's step, and how many there were."""
-        return (0, t, label[2] + 1) if spike else label
-
-    def check(self, dtype: torch.dtype) -> None:
-        """Raise ValueError for a constant that is subnormal, or beyond the range, in the dtype of the run."""
-        self.own.check(dtype)
-        check_normal("adaptation", self.adaptation, dtype)
-        check_normal("threshold_decay", self.fading, dtype)
-
-
 FIELDS = {**LEAKY, "adaptation": Nonnegative, "threshold_decay": UpToOne}
-register(Element(AdaptiveLIF, fields=FIELDS, said=said, build=built(AdaptiveLIF)))
+register(Element(AdaptiveLIF, rules=(Leaky, LinearNeuron), fields=FIELDS, said=said, build=built(AdaptiveLIF)))

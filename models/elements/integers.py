@@ -30,7 +30,7 @@ from torch import Tensor
 
 from ..constants import at_least, settle
 from ..dynamics import FIRES_AT, RESETS, Dynamics
-from ..rules import DeclaredRule, Label, Move, Number, Range, Recursion, Rule, kinds, reset_label
+from ..rules import WHOLE, DeclaredRule, Label, Move, Number, Range, Recursion, Rule, kinds, reset_label
 from ..validation import check_choice
 from .fields import Count, Wait, or_none
 from .neurons import Run, SteppedLIF
@@ -120,7 +120,7 @@ class Stepped(DeclaredRule):
         rest: steps behind a spike in which the potential stays 0, of a hard reset.
     """
 
-    whole: ClassVar[bool] = True
+    features: ClassVar[frozenset[str]] = frozenset({WHOLE})  # pyright: ignore[reportIncompatibleMethodOverride]
 
     leak: WholeDecay
     threshold: int

@@ -19,8 +19,8 @@ from ..rules import DeclaredRule, Rule
 from ..running.membrane import Membrane
 from ..surrogates import Surrogate
 from .adaptive import AdaptiveLIF
-from .coupled import CoupledLIF
 from .layers import apply_affine
+from .neuron import CoupledLIF, Neuron
 from .neurons import DLIF, LIF, Run, SteppedLIF, in_full
 from .refractory import OneSpikeLIF, RefractoryLIF
 from .registry import Element, register
@@ -29,7 +29,7 @@ from .varied import VariedLIF
 
 FEEDBACKS = (nn.Linear, nn.Conv1d, nn.Conv2d, Share)
 """Affine layers that a feedback may be: of one step, without statistics."""
-STEPPED = (VariedLIF, RefractoryLIF, OneSpikeLIF, AdaptiveLIF, CoupledLIF)
+STEPPED = (VariedLIF, RefractoryLIF, OneSpikeLIF, AdaptiveLIF, CoupledLIF, Neuron)
 """Neurons with a state of their own that may hear themselves."""
 NEURONS = (LIF, DLIF, *STEPPED)
 CODE = ("rule", "forward", "run", "step", "resume", "_go")
@@ -42,8 +42,8 @@ class Recurrent(LIF):
     c[t] = x[t] + feedback(s[t−1]), s[0] = 0; `neuron` says what c makes of potentials and spikes.
 
     Args:
-        neuron: LIF, DLIF, VariedLIF, RefractoryLIF, OneSpikeLIF, AdaptiveLIF or CoupledLIF, any reset and firing
-            rule: a recurrent adLIF (RadLIF) is a CoupledLIF, a recurrent ALIF an AdaptiveLIF.
+        neuron: LIF, DLIF, VariedLIF, RefractoryLIF, OneSpikeLIF, AdaptiveLIF, CoupledLIF or Neuron, any reset and
+            firing rule: a recurrent adLIF (RadLIF) is a CoupledLIF, a recurrent ALIF an AdaptiveLIF.
         feedback: Linear, Conv1d, Conv2d or Share that keeps the shape of the layer's spikes.
         synapse: what filters c over time before it reaches the neuron; None: nothing does.
 

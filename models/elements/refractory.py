@@ -1,14 +1,14 @@
 """Leaky neurons that rest after each spike, for R steps in which they take nothing in, or that start elsewhere."""
 
-from dataclasses import dataclass, replace
-from typing import Any, ClassVar
+from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
-from ..constants import at_least, check_normal, real, settle, unless_none
+from ..constants import at_least, real, unless_none
 from ..dynamics import Dynamics
-from ..rules import DeclaredRule, Label, Leaky, Move, Range, Recursion, Rule, kinds
+from ..linear_neuron import LinearNeuron
+from ..rules import Leaky, Rule
 from ..surrogates import Surrogate, Triangle
 from .fields import Positive, Real, UpToOne, Wait, or_none
 from .neurons import FIRING, Run, SteppedLIF, built, said
@@ -60,8 +60,10 @@ class RefractoryLIF(SteppedLIF):
         super().__setattr__(name, value)
 
     def rule(self, num_steps: int) -> Rule:
-        """Return the constants, as readers know them that list this rule: a rest for good lasts all T steps."""
-        return Refractory(Leaky.of(self.dynamics), num_steps if self.rest is None else self.rest, self.start)
+        """Return the constants: a rest for good lasts all T steps."""
+        own, rest = Leaky.of(self.dynamics), num_steps if self.rest is None else self.rest
+        potential, firing = ((own.decay,), (own.threshold,), (own.drop,)), {"fires_at": own.fires_at}
+        return LinearNeuron(*potential, **firing, rest=rest, start=self.start).normal
 
     def _go(self, current: Tensor, residue: Tensor | None, steps: int, num_steps: int) -> tuple[Run, Tensor]:
         silent = torch.zeros_like(current[0])
@@ -126,51 +128,5 @@ class OneSpikeLIF(RefractoryLIF):
         super().__init__(decay, threshold, None, fires_at, surrogate, start)
 
 
-@dataclass(frozen=True)
-class Refractory(DeclaredRule):
-    """What `RefractoryLIF` does.
-
-    Attributes:
-        own: the constants of a hard reset, without an input scale.
-        rest: R.
-        start: u[0].
-    """
-
-    layers: ClassVar[tuple[type[nn.Module], ...]] = (RefractoryLIF,)
-
-    own: Leaky
-    rest: int
-    start: float = 0.0
-
-    def __post_init__(self) -> None:
-        settle(self, at_least(0), "rest")
-        settle(self, real, "start")
-        if self.own.reset != "zero" or self.own.scale is not None:
-            raise ValueError(f"reset: got {self.own.reset!r}, expected neurons that rest to reset to zero")
-
-    def check(self, dtype: torch.dtype) -> None:
-        """Raise ValueError as the rule of neurons that do not rest."""
-        self.own.check(dtype)
-        check_normal("start", self.start, dtype)
-
-    def recursion(self, like: Tensor) -> Recursion:
-        """Return the potential's, which begins at u[0]."""
-        own = self.own.recursion(like)
-        return replace(own, numbers=(replace(own.numbers[0], start=self.start),))
-
-    def moves(
-        self, labels: tuple[Label, ...], state: tuple[Range, ...], current: Range, tie: float | Tensor
-    ) -> tuple[Move, Move]:
-        """Return those of neurons that do not rest, and silence at exactly 0 where a rest has steps left."""
-        quiet, fires = self.own.moves(labels, state, current, tie)
-        awake, ends = kinds(labels, current.low) == 0, quiet.state[0]
-        quiet = Move(quiet.possible | ~awake, (ends.where(awake, ends.times(0.0)),))
-        return quiet, replace(fires, possible=fires.possible & awake)
-
-    def label(self, label: Label, spike: int, t: int) -> Label:
-        """Return how many steps of rest are left, and the last spike's step."""
-        return (self.rest, t) if spike else (max(0, label[0] - 1), label[1])
-
-
 FIELDS = {"decay": UpToOne, "threshold": Positive, "rest": or_none(Wait), "start": Real, **FIRING}
-register(Element(RefractoryLIF, fields=FIELDS, said=said, build=built(RefractoryLIF)))
+register(Element(RefractoryLIF, rules=(Leaky, LinearNeuron), fields=FIELDS, said=said, build=built(RefractoryLIF)))

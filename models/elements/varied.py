@@ -1,137 +1,23 @@
 """Leaky neurons whose constants differ within a layer: one λ, θ and d a channel, or one a neuron."""
 
-from collections.abc import Iterator
-from dataclasses import dataclass, replace
-from functools import cached_property, reduce
-from math import prod
+from dataclasses import replace
+from functools import reduce
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from ..constants import check_normal, positive, real, share, wholes
-from ..dynamics import FIRES_AT, RESETS, Dynamics
-from ..rules import DeclaredRule, Label, Leaky, Move, Number, Range, Recursion, Rule, leaky_moves, reset_label
+from ..constants import real
+from ..dynamics import Dynamics
+from ..linear_neuron import LinearNeuron, laid
+from ..rules import Leaky, Rule, plain
 from ..surrogates import Surrogate, Triangle
-from ..validation import check_choice
 from .fields import Size
 from .neurons import RESETTING, Run, SteppedLIF, said_of, surrogate_of
 from .registry import Element, register
 
 Constant = Tensor | float | list[Any] | tuple[Any, ...]
 """One number, or an array of them that is laid out as torch broadcasts it."""
-
-
-@dataclass(frozen=True)
-class Varied(DeclaredRule):
-    """v_j[t] = λ_j·u_j[t−1] + I_j[t], a spike where v_j[t] ≥ θ_j (or > θ_j); then u = v·(1 − s), v − d_j·s or v.
-
-    Attributes:
-        shape: how the constants are laid out: as torch broadcasts it to the features of a sample, (n,) for one a
-            neuron, (c, 1, 1) for one a channel of an image.
-        decay, threshold, drop: λ_j ∈ [0, 1], θ_j > 0 and d_j > 0, flattened.
-        reset: "zero", "subtract" or "none", of all neurons.
-        fires_at: ">=" or ">", of all neurons.
-    """
-
-    shape: tuple[int, ...]
-    decay: tuple[float, ...]
-    threshold: tuple[float, ...]
-    drop: tuple[float, ...]
-    reset: str = "zero"
-    fires_at: str = ">="
-
-    def __post_init__(self) -> None:
-        object.__setattr__(self, "shape", wholes("shape", self.shape))
-        check_choice("reset", self.reset, RESETS)
-        check_choice("fires_at", self.fires_at, FIRES_AT)
-        for name, convert in (("decay", share), ("threshold", positive), ("drop", positive)):
-            values = tuple(convert(name, value) for value in getattr(self, name))
-            object.__setattr__(self, name, values)
-            if len(values) != prod(self.shape) or not values:
-                raise ValueError(f"{name}: got {len(values)} numbers, expected as many as shape {self.shape} has")
-
-    @cached_property
-    def kinds(self) -> tuple[Leaky, ...]:
-        """Return the rule of each kind of neuron, each once, in the order in which they first come."""
-        return tuple(Leaky(*c[:2], self.reset, self.fires_at, c[2]) for c in dict.fromkeys(self._constants))
-
-    @property
-    def plain(self) -> Leaky | None:
-        """Return the rule of all neurons where they are of one kind, else None."""
-        first, *others = self.kinds
-        return None if others else first
-
-    @cached_property
-    def which(self) -> tuple[int, ...]:
-        """Return the kind of each entry of `shape`, flattened."""
-        index = {constants: place for place, constants in enumerate(dict.fromkeys(self._constants))}
-        return tuple(index[constants] for constants in self._constants)
-
-    @property
-    def _constants(self) -> Iterator[tuple[float, float, float]]:
-        return zip(self.decay, self.threshold, self.drop, strict=True)
-
-    @property
-    def slowest(self) -> float:
-        """Return the greatest λ."""
-        return max(self.decay)
-
-    def places(self, features: tuple[int, ...]) -> tuple[Tensor, ...]:
-        """Return the places of each kind's neurons among the flattened features of a sample.
-
-        Raises:
-            ValueError: as `laid`.
-        """
-        which = laid(torch.tensor(self.which).view(self.shape), features).flatten()
-        return tuple((which == kind).nonzero().flatten() for kind in range(len(self.kinds)))
-
-    def values(self, name: str, like: Tensor) -> Tensor:
-        """Return "decay", "threshold" or "drop" of each feature of a sample, (*features).
-
-        Args:
-            name: of the constant.
-            like: (time, batch, *features); its dtype and device are taken.
-        """
-        constants = torch.tensor(getattr(self, name), dtype=torch.float64).view(self.shape)
-        return laid(constants, like.shape[2:]).to(like)
-
-    def recursion(self, like: Tensor) -> Recursion:
-        """Return the potentials', with the constants of each neuron."""
-        decay, threshold, drop = (self.values(name, like) for name in ("decay", "threshold", "drop"))
-        return Recursion(threshold, (Number(decay, threshold.maximum(drop)),))
-
-    def moves(
-        self, labels: tuple[Label, ...], state: tuple[Range, ...], current: Range, tie: float | Tensor
-    ) -> tuple[Move, Move]:
-        """Return v = λ·u + c up to θ, and from θ on, reset, of each neuron by its own constants."""
-        decay, threshold, drop = (self.values(name, current.low) for name in ("decay", "threshold", "drop"))
-        return leaky_moves(state[0].times(decay) + current, threshold, self.reset, drop, tie)
-
-    def label(self, label: Label, spike: int, t: int) -> Label:
-        """Return the last spike's step, or a count."""
-        return reset_label(self.reset, label, spike, t)
-
-    def check(self, dtype: torch.dtype) -> None:
-        """Raise ValueError for a constant that is subnormal, or beyond the range, in the dtype of the run."""
-        for name in ("decay", "threshold", "drop"):
-            for value in set(getattr(self, name)):
-                check_normal(name, value, dtype)
-
-
-def laid(constants: Tensor, features: tuple[int, ...]) -> Tensor:
-    """Return constants as the features of a sample have them.
-
-    Raises:
-        ValueError: where they do not fit: torch would make more neurons of them, or take the batch for features.
-    """
-    shape = tuple(constants.shape)
-    fits = len(shape) <= len(features) and all(
-        own in (1, size) for own, size in zip(reversed(shape), reversed(features), strict=False)
-    )
-    if not fits:
-        raise ValueError(f"inputs: got features {tuple(features)}, expected what constants of shape {shape} fit")
-    return constants.expand(features)
 
 
 class ArrayLIF(SteppedLIF):
@@ -226,7 +112,7 @@ class VariedLIF(ArrayLIF):
             TypeError: where they differ: what asks for one number can't speak of this layer.
         """
         rule = self.rule(1)
-        if not isinstance(rule, Leaky):
+        if not plain(rule):
             raise TypeError("layer: got a VariedLIF whose neurons differ, expected one λ, θ and d for all of them")
         amount = None if self.reset_amount is None else rule.drop
         return replace(self.shared, decay=rule.decay, threshold=rule.threshold, reset_amount=amount)
@@ -236,13 +122,11 @@ class VariedLIF(ArrayLIF):
         raise AttributeError("dynamics: a VariedLIF holds its constants as buffers, expected those to be set")
 
     def rule(self, num_steps: int) -> Rule:
-        """Return what this layer does, as plain numbers: `Leaky` where all neurons are alike, else `Varied`."""
+        """Return what this layer does, as plain numbers."""
         drop = self.threshold if self.reset_amount is None else self.reset_amount
         arrays = (self.decay, self.threshold, drop)
-        decay, threshold, drop = (tuple(array.detach().double().flatten().tolist()) for array in arrays)
-        d = self.shared
-        rule = Varied(tuple(self.decay.shape), decay, threshold, drop, d.reset, d.fires_at)
-        return rule.plain or rule
+        constants = (tuple(array.detach().double().flatten().tolist()) for array in arrays)
+        return LinearNeuron(*constants, tuple(self.decay.shape), self.shared.reset, self.shared.fires_at).normal
 
     def _go(self, current: Tensor, residue: Tensor | None, steps: int, num_steps: int) -> tuple[Run, Tensor]:
         decay, threshold, *amount = (laid(array, current.shape[2:]).to(current) for array in self.constants)
@@ -252,7 +136,7 @@ class VariedLIF(ArrayLIF):
         for t in range(steps):
             potential = torch.addcmul(current[t % len(current)], left, decay)
             spike = Fires.apply(potential, threshold, self.shared)
-            left = _left(potential, spike, drop, self.reset)  # pyright: ignore[reportArgumentType]
+            left = left_behind(potential, spike, drop, self.reset)  # pyright: ignore[reportArgumentType]
             potentials.append(potential)
             spikes.append(spike)
         return Run(current, torch.stack(potentials), torch.stack(spikes)), left[None]
@@ -293,7 +177,7 @@ class Fires(torch.autograd.Function):
         return slope, -slope if ctx.needs_input_grad[1] else None, None
 
 
-def _left(potential: Tensor, spike: Tensor, drop: Tensor, reset: str) -> Tensor:
+def left_behind(potential: Tensor, spike: Tensor, drop: Tensor, reset: str) -> Tensor:
     """Return the potential after the reset: exactly 0 behind a spike where it is "zero"."""
     if reset == "zero":
         return potential * (1.0 - spike)
@@ -343,7 +227,7 @@ def _built(fields: Any) -> VariedLIF:
 register(
     Element(
         VariedLIF,
-        rules=(Leaky, Varied),
+        rules=(Leaky, LinearNeuron),
         fields={"shape": tuple[Size, ...], "amounts": bool, **RESETTING},
         said=_said,
         tensors=lambda fields: dict.fromkeys(VariedLIF.holds[: 2 + fields.amounts], tuple(fields.shape)),

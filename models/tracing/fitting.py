@@ -2,7 +2,7 @@
 
 With v = P + θ, P what is compared with 0, and u what a reset leaves, a guess (λ, θ, reset) gives the currents
 
-    I[t] = v[t] − λ·u[t−1]      (+ γ·w[t−1] of a neuron with a second number w, see `elements/coupled.py`)
+    I[t] = v[t] − λ·u[t−1]      (+ γ·w[t−1] of a neuron with a second number w, see `linear_neuron.py`)
 
 by subtraction of polynomials with exact coefficients. The guess counts only if I holds neither potentials nor
 spikes of the layer itself, entry by entry, and is the same sum of signals at each step, moved in time: then by

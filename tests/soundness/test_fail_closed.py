@@ -17,7 +17,6 @@ from spikecert import LIF, LInf, SpikingNetwork, bounds, circuit, network_hash, 
 from spikecert.models import Dynamics
 from spikecert.models.circuit import Added, Algebra, Fired, Input, Mapped, Read, UnknownNode, fold
 from spikecert.models.elements import neurons
-from spikecert.models.rules import Rule
 from spikecert.models.running import eager, membrane
 from support.readers import READERS, check_one_line
 from support.refractory import (
@@ -30,7 +29,6 @@ from support.refractory import (
     Mixed,
     Overriding,
     Refractory,
-    RefractoryRule,
     behind,
     labels_of,
     network,
@@ -150,7 +148,7 @@ class Counting(Algebra[Ends]):
     """Ends of sums over time: a neuron that rests fires at every other step at most."""
 
     reader: ClassVar[str] = "the counting of this test"
-    rules: ClassVar[tuple[type[Rule], ...]] = (RefractoryRule,)
+    answers: ClassVar[frozenset[str]] = frozenset({"rule RefractoryRule"})
     encodings: ClassVar[tuple[str, ...]] = ("direct",)
 
     low: Tensor
@@ -191,7 +189,9 @@ def test_a_reader_that_lists_the_rule_answers_and_all_others_go_on_refusing() ->
     assert closest < 0.2
     with pytest.raises(UnknownNode, match=r"layers\.1 is a Refractory .* which the bounds' propagation does not"):
         bounds(net, INPUTS, THREAT)
-    with pytest.raises(UnknownNode, match=r"layers\.1 is a LIF of rule Leaky, which the counting of this test"):
+    with pytest.raises(
+        UnknownNode, match=r"layers\.1 is a LIF of plain leaky neurons, which the counting of this test"
+    ):
         fold(circuit(network()), reading)
 
 

@@ -221,7 +221,7 @@ SMALL = SpikingNetwork(nn.Linear(2, 3), RefractoryLIF(0.5), nn.Linear(3, 2), num
 def test_who_does_not_know_it_says_so():
     inputs = torch.rand(2, 2)
     labels = SMALL(inputs).argmax(1)
-    with pytest.raises(UnknownNode, match=r"layers\.1 is a RefractoryLIF of rule Refractory"):
+    with pytest.raises(UnknownNode, match=r"layers\.1 is a RefractoryLIF of rests"):
         gain(SMALL)
     with pytest.raises(UnknownNode, match="bounds of training"):
         worst_logits(SMALL, inputs, inputs, labels)

@@ -22,10 +22,10 @@ from spikecert.certify.rounding import Rounding
 from spikecert.certify.verifiers import INTERVAL, TRAINS, VERIFIERS, Complete, Linear, MarginVerifier
 from spikecert.models import LIF, SpikingNetwork, VariedLIF
 from spikecert.models.circuit import circuit
-from spikecert.models.elements.varied import Varied
 from spikecert.models.files import checkpoints
 from spikecert.models.files.description import describe
 from spikecert.models.files.storage import pack
+from spikecert.models.linear_neuron import LinearNeuron
 from spikecert.models.rules import Leaky
 from spikecert.testing import image_networks, networks, neurons, residual_networks
 from support.contained import check_contained, check_flips
@@ -135,12 +135,12 @@ def test_flips_are_all_met(monkeypatch, name: str, dtype: torch.dtype, at_once: 
         check_flips(network, events, name)
 
 
-def rows(steps: int, reset: str, generator: torch.Generator) -> tuple[VariedLIF, Varied, Tensor, Tensor]:
+def rows(steps: int, reset: str, generator: torch.Generator) -> tuple[VariedLIF, LinearNeuron, Tensor, Tensor]:
     """Return six neurons, their rule, and ends of currents, (T, 6), some of them on breakpoints."""
     layer = varied(LIF(reset=reset), (6,), generator).double()
     layer.decay[:2] = torch.tensor([0.25, 0.5])
     rule = layer.rule(steps)
-    assert isinstance(rule, Varied)
+    assert isinstance(rule, LinearNeuron)
     middle = (torch.randn(steps, 6, generator=generator, dtype=torch.float64) * 4).round() / 4
     radius = (torch.rand(steps, 6, generator=generator, dtype=torch.float64) * 2).round() / 4
     return layer, rule, middle - radius, middle + radius
@@ -196,7 +196,7 @@ def test_neurons_that_share_their_decay_have_windows():
     source = input_signal(made, LInf(0.03).enclosure(torch.full((1, 1), 0.33, dtype=torch.float64)))
     known = propagate(made, source, window_spikes, Rounding(made.dtype))
     rule = made.spiking[1].rule
-    assert isinstance(rule, Varied)
+    assert isinstance(rule, LinearNeuron)
     at_once = many_spikes(known[3], rule, Rounding(made.dtype))
     for signal in (known[4], at_once):
         assert float(signal.steps().upper.sum()) == 0.0  # the neuron before spikes once, at step 3 or 4
@@ -277,7 +277,7 @@ def test_gains_hold_of_neurons_that_differ(norm: str, network: SpikingNetwork, s
     moved = torch.randn(steps, 20, features, dtype=torch.float64, generator=generator)  # type: ignore[arg-type]
     moved[:, 10:] = moved[:1, 10:]
     drive, epsilon, signals = moved @ first.weight.T, [], torch.zeros(1, dtype=torch.float64)  # type: ignore[union-attr]
-    decay = rule.values("decay", drive) if isinstance(rule, Varied) else rule.decay  # type: ignore[union-attr]
+    decay = rule.constants(drive)[0] if isinstance(rule, LinearNeuron) else rule.decay  # type: ignore[union-attr]
     scale = network.neurons[0].scale(steps)
     for t in range(steps):
         signals = decay * signals + drive[t] * (1.0 if scale is None else scale[t])
@@ -302,7 +302,7 @@ def test_readers_that_know_one_decay_a_layer_say_so():
     (verdict,) = verify(network, inputs, labels, LInf(0.5), "lirpa")
     assert (verdict.status, verdict.reason) == (
         "unknown",
-        "network: layers.1 is a VariedLIF of rule Varied, which lirpa does not know",
+        "network: layers.1 is a VariedLIF of varied constants, which lirpa does not know",
     )
     (verdict,) = verify(network, inputs, labels, LInf(0.5), Complete(programs=None))
     assert (verdict.status, verdict.reason) == ("unknown", "branching does not reach this network")
@@ -337,13 +337,16 @@ def test_a_saved_network_is_the_same(tmp_path, amount: list[float] | None):
         ({"decay": [0.5, math.nan]}, "decay: got nan, expected"),
         ({"threshold": [0.0, 1.0]}, r"threshold: got 0\.0, expected a positive finite number"),
         ({"threshold": [math.inf, 1.0]}, "threshold: got inf, expected a positive finite number"),
-        ({"reset": "subtract", "reset_amount": [-1.0, 1.0]}, r"drop: got -1\.0, expected a positive finite"),
+        (
+            {"reset": "subtract", "reset_amount": [-1.0, 1.0]},
+            r"reset_amount: got -1\.0, expected a positive finite",
+        ),
         ({"reset_amount": [1.0, 1.0]}, "reset_amount: got one with reset 'zero'"),
         (
             {"decay": [0.5, 0.6], "threshold": [1.0, 1.0, 2.0]},
             r"constants: got shapes decay \(2,\), threshold \(3,\)",
         ),
-        ({"decay": []}, r"decay: got 0 numbers, expected as many as shape \(0,\) has"),
+        ({"decay": []}, r"decay: got 0 numbers, expected 0, of shape \(0,\)"),
         ({"decay": "fast"}, "decay: got str, expected numbers in an array"),
         ({"decay": [True, False]}, r"decay: got torch\.bool, expected real numbers"),
         ({"reset": "later"}, "reset: got 'later', expected one of"),
@@ -383,7 +386,9 @@ def test_the_last_potential_of_neurons_that_differ_is_refused():
     network = SpikingNetwork(
         nn.Linear(4, 2), VariedLIF([0.5, 0.9], reset="none"), num_steps=2, readout="potential"
     )
-    with pytest.raises(ValueError, match='got "potential" behind neurons that differ, expected one decay for all'):
+    with pytest.raises(
+        ValueError, match='got "potential" behind neurons of varied constants, expected plain leaky'
+    ):
         circuit(network)
 
 
@@ -393,7 +398,7 @@ def test_a_subclass_that_runs_otherwise_is_refused():
             return 1.0 - super().forward(current, num_steps)
 
     with pytest.raises(
-        TypeError, match=r"Mine .* that runs otherwise than its node says: rule Varied knows nothing"
+        TypeError, match=r"Mine .* that runs otherwise than its node says: rule LinearNeuron knows nothing"
     ):
         circuit(small(Mine([0.5, 0.9, 1.0])))
 

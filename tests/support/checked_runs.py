@@ -15,7 +15,7 @@ from spikecert.checking.kernel.numbers import ONE, below
 from spikecert.checking.maps.filters import Filter
 from spikecert.checking.maps.pooling import Maxima
 from spikecert.checking.network.graph import Entrance, Spikes, Sum, Through
-from spikecert.models.elements.varied import Varied
+from spikecert.models.linear_neuron import LinearNeuron
 from spikecert.models.networks import SpikingNetwork, Trace
 from spikecert.testing import Case
 from support.certificates import of_class, took
@@ -41,7 +41,7 @@ def traced(network: SpikingNetwork, inputs: torch.Tensor) -> Trace:
     def parted(signals: tuple[torch.Tensor, ...]) -> tuple[torch.Tensor, ...]:
         found = []
         for signal, rule in zip(signals, rules, strict=True):
-            places = rule.places(tuple(signal.shape[2:])) if isinstance(rule, Varied) else [slice(None)]
+            places = rule.places(tuple(signal.shape[2:])) if isinstance(rule, LinearNeuron) else [slice(None)]
             found += [signal.flatten(2)[..., place] for place in places]
         return tuple(found)
 

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from torch import Tensor, nn
 
 from spikecert import CoupledLIF, Share, SpikingNetwork
-from spikecert.models.elements.coupled import AXES, MOST_OTHERS
+from spikecert.models.linear_neuron import AXES, MOST_OTHERS
 
 SHARES = st.sampled_from([0.0, 0.25, 0.5, 0.9, 1.0])
 FACTORS = st.sampled_from([-0.5, 0.0, 0.0, 0.25, 0.5, 1.0])

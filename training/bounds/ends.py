@@ -31,7 +31,7 @@ from ...models.circuit import (
 )
 from ...models.dynamics import Dynamics
 from ...models.linear_maps import LinearMap
-from ...models.rules import Leaky
+from ...models.rules import plain
 from ...models.running.readouts import MEANS
 from .event_ends import EventBall, events_behind, through
 from .event_sums import EventSums
@@ -171,10 +171,10 @@ def check_sums(bounds: str, reset: str, made: Circuit) -> None:
         raise ValueError(f'bounds: got "{bounds}" and {told}')
     for node in made.nodes:
         rule = node.rule if isinstance(node, Fired | Recurred | Read) else None
-        scaled = isinstance(rule, Leaky) and rule.scale is not None
+        scaled = plain(rule) and rule.scale is not None
         if isinstance(node, Read) and scaled:
             raise ValueError(f'bounds: got "{bounds}" and a potential with an input scale, expected none')
-        if isinstance(node, Fired | Recurred) and isinstance(rule, Leaky) and (scaled or rule.reset != reset):
+        if isinstance(node, Fired | Recurred) and plain(rule) and (scaled or rule.reset != reset):
             told = f"a {rule.reset!r} reset" + " and an input scale" * scaled
             wanted = {"zero": "to reset to 0", "subtract": "to subtract"}[reset]
             raise ValueError(f'bounds: got "{bounds}" for {node.name}, {told}, expected {wanted}, and no scale')

@@ -50,7 +50,7 @@ from ...models.dynamics import Dynamics
 from ...models.elements.neurons import LIF
 from ...models.elements.recurrent import Recurrent
 from ...models.linear_maps import LinearMap
-from ...models.rules import Leaky
+from ...models.rules import Leaky, plain
 from .ends import Ends, Followed, check_sums, each
 from .event_ends import EventBall, events_behind
 from .loop_counts import loop_counts
@@ -76,7 +76,7 @@ class Prefixes(Followed):
         """Return the ends of a circuit's signals."""
         check_sums("prefix", "subtract", made)
         rules = [node.rule for node in made.spiking]
-        decays = {rule.decay for rule in rules if isinstance(rule, Leaky)}
+        decays = {rule.decay for rule in rules if plain(rule)}
         forgets = any(decay != 1.0 for decay in decays)
         if forgets and made.recurs:
             raise ValueError('bounds: got "prefix", a loop and neurons that leak, expected decay 1 beside loops')
@@ -138,7 +138,7 @@ class Prefixes(Followed):
         """Return what the readout reads: a mean over time, or the last potential of neurons that never fire."""
         if node.rule is None:
             return super().read(node, x)
-        assert isinstance(node.rule, Leaky)
+        assert plain(node.rule)
         row = filter_rows(self.num_steps, node.rule)[-1:].to(x.box.lower)
         steps = each(x.box, lambda end: end.expand(self.num_steps, *end.shape[1:]))
         return Ends(each(steps, lambda end: torch.einsum("rt,t...->r...", row, end)))

@@ -20,7 +20,7 @@ from ...certify.bounds.signals.box import Box
 from ...models.circuit import Added, Circuit, Fired, Mapped, Read
 from ...models.elements.neurons import LIF
 from ...models.linear_maps import LinearMap
-from ...models.rules import Leaky
+from ...models.rules import plain
 from .ends import Ends, Followed, check_sums, each, periodic_trains
 from .event_ends import EventBall, events_behind
 from .spike_ends import valued
@@ -42,7 +42,7 @@ class WindowSums(Followed):
     def of(made: Circuit, source: Ends) -> "WindowSums":
         """Return the ends of a circuit's signals."""
         check_sums("windows", "zero", made)
-        decays = {node.rule.decay for node in made.spiking if isinstance(node.rule, Leaky)}
+        decays = {node.rule.decay for node in made.spiking if plain(node.rule)}
         return WindowSums(source, made.num_steps, WindowRows.of(decays or {1.0}, made.num_steps, source.box.lower))
 
     @property
@@ -80,7 +80,7 @@ class WindowSums(Followed):
     def fired(self, node: Fired, x: Ends) -> Ends:
         """Return the ends of the spikes' rows: of F1's trains with the gradient of those at the two ends."""
         rule, layer = node.rule, node.layer
-        assert isinstance(rule, Leaky)
+        assert plain(rule)
         assert isinstance(layer, LIF)
         if x.constant:
             exact = periodic_trains(x.box, layer.dynamics, self.num_steps).combine(self.family.weights)
@@ -94,7 +94,7 @@ class WindowSums(Followed):
         """Return the row that the readout reads: the mean, or the last potential."""
         if node.rule is None:
             return x if x.constant else Ends(each(self._rows(x), lambda rows: rows[-1:]))
-        assert isinstance(node.rule, Leaky)
+        assert plain(node.rule)
         whole = self.family.of_decay(node.rule.decay).start + first_of(self.num_steps)
         return Ends(each(self._rows(x), lambda rows: rows[whole : whole + 1]))
 

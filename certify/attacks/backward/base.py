@@ -10,7 +10,7 @@ from torch.autograd.function import once_differentiable
 
 from ....models.elements.neurons import LIF
 from ....models.elements.recurrent import Recurrent
-from ....models.rules import Leaky
+from ....models.rules import Leaky, plain
 from ....models.surrogates import Surrogate
 
 
@@ -90,10 +90,10 @@ class SlopesOfRun(Backward):
         def forward(current: Tensor, num_steps: int) -> Tensor:
             """Return the spikes, and note the slopes."""
             rule = None if self.through_reset else neuron.rule(num_steps)
-            with torch.set_grad_enabled(torch.is_grad_enabled() and not isinstance(rule, Leaky)):
+            with torch.set_grad_enabled(torch.is_grad_enabled() and not plain(rule)):
                 run = neuron.run(current, num_steps)
             slopes = made((run.potentials.detach() - threshold) / threshold, rows.index) / threshold
-            if isinstance(rule, Leaky):
+            if plain(rule):
                 return _BesideReset.apply(current, run.spikes, slopes, rule)  # pyright: ignore[reportReturnType]
             given.begin(slopes)
             return run.spikes

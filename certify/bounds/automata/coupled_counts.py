@@ -27,7 +27,7 @@ from torch import Tensor
 
 from ....models.circuit import Recurred
 from ....models.deadline import check_time
-from ....models.rules import Leaky
+from ....models.rules import Leaky, plain
 from ...rounding import Rounding
 from ..signals.affine import affine_map
 from ..signals.box import Box
@@ -145,7 +145,7 @@ def counted(below: Signal, node: Recurred, known: Signal, rounding: Rounding) ->
         rounding: the dtypes of the run and of the bound.
     """
     rule, steps = node.rule, known.num_steps
-    assert isinstance(rule, Leaky)
+    assert plain(rule)
     if rule.decay != 1.0 or rule.reset != "subtract" or rule.scale is not None or steps > MOST_STEPS:
         return known
     loop, box = (

@@ -28,8 +28,8 @@ from .reachable import slack_of, walked
 
 def looping_spikes(
     below: Signal, node: Recurred, spikes: Callable[[Signal], Signal], rounding: Rounding
-) -> Signal:
-    """Return what is known of the spikes of a layer that hears itself.
+) -> tuple[Signal, Signal]:
+    """Return what is known of the currents of a layer that hears itself, and of the spikes under them.
 
     Args:
         below: x, what comes from other layers.
@@ -41,10 +41,12 @@ def looping_spikes(
     loop = FeedbackLoop(below, affine_map(node.feedback, rounding.bound), rounding, node.filter)
     found: Signal = from_nothing(loop, node.rule)
     box = found.steps()
+    current = loop.current(DelayedSpikes(found, box))
     for _ in range(PASSES):
-        found = spikes(loop.current(DelayedSpikes(found, box)))
+        current = loop.current(DelayedSpikes(found, box))
+        found = spikes(current)
         box = box.intersection(found.steps())
-    return found
+    return current, found
 
 
 def from_nothing(loop: FeedbackLoop, rule: DeclaredRule) -> PathTrains:

@@ -7,8 +7,8 @@ import torch
 from torch import Tensor
 
 from ....models.circuit import Circuit, Recurred, fold
-from ....models.elements.varied import Varied
-from ....models.rules import Leaky
+from ....models.linear_neuron import LinearNeuron, leaking
+from ....models.rules import Leaky, plain
 from ....models.running.readouts import LINEAR
 from ...rounding import Rounding, reading_slack
 from ..propagation import Propagation, check_readout, input_signal
@@ -165,12 +165,10 @@ def staged(
         sums: whether residual sums, max pools, loops, filters over time and layers of several kinds of neurons (a
             stage each) are welcome.
     """
-    varied = [node.rule for node in circuit.spiking if isinstance(node.rule, Varied)]
+    varied = [node.rule for node in circuit.spiking if isinstance(node.rule, LinearNeuron)]
     if not sums and (circuit.recurs or circuit.adds or circuit.pools or circuit.filters or varied):
         return None
-    if not all(
-        type(node.rule) in ((Leaky,) if node.kind == "recurred" else (Leaky, Varied)) for node in circuit.spiking
-    ):
+    if not all(plain(node.rule) if node.kind == "recurred" else leaking(node.rule) for node in circuit.spiking):
         return None
     if not all(map(separable, varied)) or sum(len(rule.kinds) for rule in varied) > MOST_KINDS:
         return None
@@ -220,7 +218,7 @@ class _Staging(Propagation):
     def recurred(self, node: Recurred, x: Signal) -> Signal:
         """Return the trains that are left after the last pass, noted with the currents they are found from."""
         current, found = looped(x, node, self.trains, self.rounding)
-        assert isinstance(node.rule, Leaky)
+        assert plain(node.rule)
         assert isinstance(found, Trains)
         return self.note(current, node.rule, found)
 

@@ -10,7 +10,7 @@ Elsewhere the graph is built for all neurons together; windows (F5) are asked fo
 import torch
 from torch import Tensor
 
-from ....models.elements.varied import Varied
+from ....models.linear_neuron import LinearNeuron
 from ...rounding import Rounding, around
 from ..signals.box import Box
 from ..signals.lanes import Lanes, lane_drive, lane_slack
@@ -20,7 +20,7 @@ from .train_graph import trains_of, windowed_trains
 from .train_table import TableTrains, gains, trains_between
 
 
-def many_spikes(current: Signal, rule: Varied, rounding: Rounding) -> Trains:
+def many_spikes(current: Signal, rule: LinearNeuron, rounding: Rounding) -> Trains:
     """Return what is known of the spikes of neurons of `rule`, all at once.
 
     Raises:
@@ -36,7 +36,7 @@ def many_spikes(current: Signal, rule: Varied, rounding: Rounding) -> Trains:
     return trains_of(drives, lanes, keep=False)
 
 
-def periodic_trains(current: Signal, rule: Varied, rounding: Rounding) -> TableTrains:
+def periodic_trains(current: Signal, rule: LinearNeuron, rounding: Rounding) -> TableTrains:
     """Return the trains of a hard reset under a constant current; the table's own ends say nothing.
 
     Raises:
@@ -50,9 +50,9 @@ def periodic_trains(current: Signal, rule: Varied, rounding: Rounding) -> TableT
     return trains_between(first, last, steps, box.lower)
 
 
-def _ends(rule: Varied, steps: int, rounding: Rounding, like: Tensor) -> tuple[Tensor, Tensor]:
+def _ends(rule: LinearNeuron, steps: int, rounding: Rounding, like: Tensor) -> tuple[Tensor, Tensor]:
     """Return the ends of the currents of each train, (T + 1, 1, *features), rounding paid; they never decrease."""
-    decay, threshold = (rule.values(name, like[None].double()) for name in ("decay", "threshold"))
+    decay, threshold, _ = rule.constants(like[None].double())
     breakpoints = (threshold / torch.stack(gains(decay, steps)).flip(0))[:, None]
     low, high = around(breakpoints, steps, rounding)
     edge = torch.full_like(breakpoints[:1], torch.inf)

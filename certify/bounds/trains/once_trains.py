@@ -13,7 +13,7 @@ from itertools import accumulate
 import torch
 from torch import Tensor
 
-from ....models.elements.refractory import Refractory
+from ....models.linear_neuron import LinearNeuron
 from ...rounding import Rounding
 from ..signals.box import Box
 from ..signals.membrane import drive, prefix_drive
@@ -75,13 +75,14 @@ class OnceTrains(Trains):
         return found
 
 
-def once_spikes(current: Signal, rule: Refractory, rounding: Rounding) -> OnceTrains:
+def once_spikes(current: Signal, rule: LinearNeuron, rounding: Rounding) -> OnceTrains:
     """Return when neurons of `rule`, whose rest lasts all T steps, may fire under `current`.
 
     Raises:
         OverflowError: where a potential may overflow.
     """
-    drives, own = drive(current, rule.own, rounding, rule.start), rule.own
+    own = rule.kinds[0]
+    drives = drive(current, own, rounding, rule.start)
     whole = prefix_drive(current, own, drives.slack) if rounding.bound == torch.float64 else None
     low = torch.full_like(drives.slack.expand(drives.lower.shape[1:]), rule.start)
     high, silent, may = low, torch.ones_like(low, dtype=torch.bool), []

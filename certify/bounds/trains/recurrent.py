@@ -22,7 +22,7 @@ from torch import Tensor
 from ....models.circuit import Recurred
 from ....models.deadline import check_time
 from ....models.elements.synapses import TemporalFilter
-from ....models.rules import Leaky
+from ....models.rules import Leaky, plain
 from ...rounding import Rounding, recursion_slack, sum_slack
 from ...rounding import tie as threshold_tie
 from ..intervals.fired import fired
@@ -213,7 +213,7 @@ def looped(below: Signal, node: Recurred, spikes: SpikeBound, rounding: Rounding
         spikes: what finds trains of neurons under a current.
         rounding: the dtypes of the run and of the bound.
     """
-    assert isinstance(node.rule, Leaky)
+    assert plain(node.rule)
     loop = FeedbackLoop(below, affine_map(node.feedback, rounding.bound), rounding, node.filter)
     found: Signal = loop.stepwise(node.rule)
     box = found.steps()

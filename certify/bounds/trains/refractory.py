@@ -11,7 +11,7 @@ from functools import lru_cache
 
 import torch
 
-from ....models.elements.refractory import Refractory
+from ....models.linear_neuron import LinearNeuron
 from ...rounding import Rounding
 from ..signals.membrane import drive
 from ..signals.signals import Signal
@@ -22,23 +22,24 @@ from .train_graph import trains_of, windowed_trains
 from .train_table import TableTrains, periodic_rows, sorted_table
 
 
-def refractory_spikes(current: Signal, rule: Refractory, rounding: Rounding) -> Trains:
+def refractory_spikes(current: Signal, rule: LinearNeuron, rounding: Rounding) -> Trains:
     """Return the reachable spike trains of neurons of `rule` under `current`.
 
     Raises:
         OverflowError: where a potential may overflow.
     """
-    drives = drive(current, rule.own, rounding, rule.start)
+    own = rule.kinds[0]
+    drives = drive(current, own, rounding, rule.start)
     if current.constant and rule.start == 0.0:
         box = current.steps()[0]
         table = resting_table(rule, current.num_steps, rounding).like(box.lower)
         return TableTrains(table, *table.reachable(box))
     if rounding.bound == torch.float64:  # a first look goes without windows
-        return windowed_trains(drives, current, rule.own, rule.own, rule.rest, rule.start)
-    return trains_of(drives, rule.own, keep=False, rest=rule.rest, start=rule.start)
+        return windowed_trains(drives, current, own, own, rule.rest, rule.start)
+    return trains_of(drives, own, keep=False, rest=rule.rest, start=rule.start)
 
 
-def resting_spikes(current: Signal, rule: Refractory, rounding: Rounding) -> Trains:
+def resting_spikes(current: Signal, rule: LinearNeuron, rounding: Rounding) -> Trains:
     """Return what `refractory_spikes` does of steps and sums, without a graph where neurons fire once.
 
     Raises:
@@ -50,6 +51,6 @@ def resting_spikes(current: Signal, rule: Refractory, rounding: Rounding) -> Tra
 
 
 @lru_cache(maxsize=256)
-def resting_table(rule: Refractory, num_steps: int, rounding: Rounding) -> TrainTable:
+def resting_table(rule: LinearNeuron, num_steps: int, rounding: Rounding) -> TrainTable:
     """Return the T + 1 trains of neurons that rest, under a constant current."""
-    return sorted_table(periodic_rows(rule.own, num_steps, rounding, rule.rest))
+    return sorted_table(periodic_rows(rule.kinds[0], num_steps, rounding, rule.rest))

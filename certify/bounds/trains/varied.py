@@ -4,7 +4,7 @@ Neurons of one layer share nothing but their input. So what is known of each kin
 is known of the layer. Kinds are rules of their own, and have their own tables, graphs and prices.
 """
 
-from ....models.elements.varied import Varied
+from ....models.linear_neuron import LinearNeuron
 from ...rounding import Rounding
 from ..signals.joined import JoinedSignal, SharedSignal, chosen
 from ..signals.signals import Signal, SpikeBound
@@ -14,7 +14,7 @@ MOST_KINDS = 64
 """The most kinds of neurons of a layer that are bounded one after another: above, all at once, step by step."""
 
 
-def varied_spikes(current: Signal, rule: Varied, spikes: SpikeBound, rounding: Rounding) -> Signal:
+def varied_spikes(current: Signal, rule: LinearNeuron, spikes: SpikeBound, rounding: Rounding) -> Signal:
     """Return what is known of the spikes of neurons of several kinds.
 
     Args:
@@ -34,6 +34,6 @@ def varied_spikes(current: Signal, rule: Varied, spikes: SpikeBound, rounding: R
     return JoinedSignal(tuple(parts), places, features)
 
 
-def separable(rule: Varied) -> bool:
+def separable(rule: LinearNeuron) -> bool:
     """Return whether the kinds of neurons are few enough to be bounded one after another."""
     return len(rule.kinds) <= MOST_KINDS

@@ -11,7 +11,7 @@ from torch import Tensor
 from ....models.circuit import Fired, Mapped, Read, fold
 from ....models.constants import at_least, settle
 from ....models.deadline import TimeIsUp, ending
-from ....models.rules import Leaky
+from ....models.rules import plain
 from ....models.running.readouts import LINEAR
 from ...bounds.events.moved_events import MovedEvents, first_layer
 from ...bounds.events.single_moves import EventMoves, SingleMoves
@@ -109,7 +109,7 @@ def steps_moves(problem: Problem) -> bool:
     assert isinstance(threat, SpikeShift)
     behind = made.nodes[first + 1]
     plain = all(isinstance(node, Mapped | Read) for node in made.nodes[first + 2 :])
-    leaky = isinstance(behind, Fired) and type(behind.rule) is Leaky
+    leaky = isinstance(behind, Fired) and plain(behind.rule)
     return leaky and plain and bool(threat.movable(problem.inputs).any())
 
 
@@ -179,7 +179,7 @@ class _Moved:
         goal, made = self.problem.goal, self.problem.circuit
         node = made.nodes[made.nodes.index(self.events.layer) + 1]
         assert isinstance(node, Fired)
-        assert isinstance(node.rule, Leaky)
+        assert plain(node.rule)
         fired = SingleMoves.of(self.events, node.rule, self.moves)
         size = max(1, TOGETHER // max(1, self.events.columns.shape[1]))
         found = [self._lower(node, fired.part(slice(start, start + size))) for start in range(0, len(self), size)]

@@ -17,7 +17,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 
-from ...elements.coupled import MOST_OTHERS
+from ...linear_neuron import MOST_OTHERS
 from ..polynomials import (
     UNIT,
     ZERO,

@@ -263,7 +263,7 @@ PARTS = nn.Linear(4, 5), nn.Linear(5, 3)
                 SpikingNetwork(PARTS[0], RefractoryLIF(0.9), PARTS[1], num_steps=2).eval(),
                 *(INPUTS, LABELS, Tolerance(threshold=0.1)),
             ),
-            r"network: layers.1 has rule Refractory, which Tolerance does not vary",
+            r"network: layers.1 has rests, which Tolerance does not vary",
         ),
         (
             lambda: verify(

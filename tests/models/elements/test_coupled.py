@@ -32,7 +32,7 @@ from spikecert import (
 from spikecert.certify.proofs import Prover, Unproven
 from spikecert.models import circuit
 from spikecert.models.circuit import UnknownNode
-from spikecert.models.elements.coupled import AXES
+from spikecert.models.linear_neuron import AXES
 from spikecert.testing import check_sound
 from support.drawn_networks import coupled_neurons, draw_weights, inputs_of
 from support.oracles import every_flip
@@ -224,14 +224,14 @@ def test_who_does_not_know_them_says_so() -> None:
     net, inputs = made(), torch.rand(2, 2)
     labels = torch.zeros(2, dtype=torch.long)
     with pytest.raises(
-        UnknownNode, match=r"a CoupledLIF of rule Coupled, which the analysis of gains does not know"
+        UnknownNode, match=r"a CoupledLIF of further states, which the analysis of gains does not know"
     ):
         gain(net)
     with pytest.raises(Unproven, match=r"^unknown: no proof form for a CoupledLIF layer$"):
         Prover.of(net)
-    with pytest.raises(TypeError, match="is a CoupledLIF of rule Coupled, expected rule Leaky"):
+    with pytest.raises(TypeError, match="is a CoupledLIF of further states, expected plain leaky"):
         to_nir(net, inputs)
-    with pytest.raises(TypeError, match="a CoupledLIF, whose state is two numbers"):
+    with pytest.raises(TypeError, match="a CoupledLIF, which may have more numbers"):
         MSMPPD().loss(net, inputs, labels, torch.Generator())
     assert verify(net, inputs, labels, LInf(0.5), "lirpa")[0].status in ("unknown", "falsified")
 
@@ -246,7 +246,8 @@ def test_constants_outside_their_ranges_are_refused() -> None:
         ({"others": 2, "jump": [1.0, 2.0, 3.0]}, "jump"),
         ({"jump": float("nan")}, "jump"),
         ({"drain": float("inf")}, "drain"),
-        ({"reset": "none"}, "reset"),
+        ({"reset": "late"}, "reset"),
+        ({"others": 0}, "others"),
         ({"rise": [1.0, 2.0], "drive": [1.0, 2.0, 3.0]}, "constants"),
     ):
         with pytest.raises(ValueError, match=f"^{told}: got "):
@@ -254,7 +255,7 @@ def test_constants_outside_their_ranges_are_refused() -> None:
     layer = CoupledLIF()
     with pytest.raises(AttributeError, match=r"^dynamics: a CoupledLIF holds its constants as buffers"):
         layer.dynamics = LIF().dynamics
-    with pytest.raises(TypeError, match=r"^layer: got a CoupledLIF, whose state is two numbers"):
+    with pytest.raises(TypeError, match=r"^layer: got a CoupledLIF, which may have more numbers"):
         assert layer.dynamics is None
     layer.threshold.data.fill_(torch.nan)
     with pytest.raises(ValueError, match=r"threshold: got nan"):

@@ -27,10 +27,9 @@ from spikecert.certify.bounds.trains.varied import varied_spikes
 from spikecert.certify.rounding import Rounding
 from spikecert.models import DLIF, LIF, AdaptiveLIF, OneSpikeLIF, RefractoryLIF, VariedLIF
 from spikecert.models.circuit import Fired
-from spikecert.models.elements.adaptive import Adaptive
-from spikecert.models.elements.refractory import Refractory
-from spikecert.models.elements.varied import Varied
-from spikecert.models.rules import DeclaredRule, Label, Leaky, Number, Recursion
+from spikecert.models.linear_neuron import LinearNeuron
+from spikecert.models.rules import RESTS, DeclaredRule, Label, Leaky, Number, Recursion
+from support.declared import adaptive, resting
 from support.examples import examples
 
 STEPS, NEURONS = 5, 6
@@ -53,12 +52,12 @@ def currents(generator: torch.Generator, steps: int, grid: bool, width: float = 
     return Box(lower.double(), (lower + size).double())
 
 
-def differing(reset: str, seed: int) -> Varied:
+def differing(reset: str, seed: int) -> LinearNeuron:
     """Return neurons of as many kinds as there are."""
     drawn = torch.rand(3, NEURONS, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
     decay, threshold, drop = ((x * 8).ceil() / 8 for x in drawn)
     decay, threshold, drop = (tuple(x.tolist()) for x in (decay, threshold, drop))
-    return Varied((NEURONS,), decay, threshold, drop, reset)
+    return LinearNeuron(decay, threshold, drop, (NEURONS,), reset)
 
 
 Find = Callable[[Signal, Any], Signal]
@@ -94,7 +93,7 @@ def by_table(find: Find, rule: DeclaredRule) -> Accelerator:
 
 LEAKY = {f"{d} {r}": (d, 0.75, r) for d in (0.0, 0.5, 0.9, 1.0) for r in ("zero", "subtract", "none")}
 SUBTRACTING = {name: rule for name, rule in LEAKY.items() if rule[2] == "subtract"}
-RESTING = {f"rest {rest}": Refractory(Leaky(0.9, 0.75), rest) for rest in (0, 1, 3)}
+RESTING = {f"rest {rest}": resting(Leaky(0.9, 0.75), rest) for rest in (0, 1, 3)}
 DIFFERING = {reset: differing(reset, 1) for reset in ("zero", "none")}
 
 
@@ -122,7 +121,7 @@ ACCELERATORS: dict[str, Accelerator] = {
     },
     **{name: Accelerator(rested, rule) for name, rule in RESTING.items()},
     **{f"table {name}": by_table(rested, rule) for name, rule in RESTING.items()},
-    "once": Accelerator(lambda x, rule: once_spikes(x, rule, EXACT), Refractory(Leaky(0.9, 0.75), STEPS, 0.25)),
+    "once": Accelerator(lambda x, rule: once_spikes(x, rule, EXACT), resting(Leaky(0.9, 0.75), STEPS, 0.25)),
     **{f"kinds {reset}": Accelerator(of_kinds, rule) for reset, rule in DIFFERING.items()},
     **{f"table kinds {reset}": by_table(of_kinds, rule) for reset, rule in DIFFERING.items()},
     "many kinds": Accelerator(lambda x, rule: many_spikes(x, rule, EXACT), DIFFERING["zero"]),
@@ -208,9 +207,9 @@ def test_a_subclass_of_a_rule_is_read_by_its_own_declaration():
 
 
 JOINED: dict[str, DeclaredRule] = {
-    "adaptive": Adaptive(Leaky(0.9, 0.5), 0.5, 0.8),
-    "adaptive, subtracting": Adaptive(Leaky(0.9, 0.5, "subtract", drop=0.3), 0.5, 0.8),
-    "resting": Refractory(Leaky(0.9, 0.5), 2),
+    "adaptive": adaptive(Leaky(0.9, 0.5), 0.5, 0.8),
+    "adaptive, subtracting": adaptive(Leaky(0.9, 0.5, "subtract", drop=0.3), 0.5, 0.8),
+    "resting": resting(Leaky(0.9, 0.5), 2),
 }
 
 
@@ -228,7 +227,7 @@ def test_labels_above_the_limit_are_joined_where_they_move_alike(
     joined = path_trains(current, rule, EXACT)
     least = [max(step.count for step in found.moves) for found in (joined, whole)]
     assert least[0] < least[1]
-    assert isinstance(rule, Refractory) or least[0] <= most
+    assert rule.features >= {RESTS} or least[0] <= most
     assert bool((ends(joined, rows) <= ends(whole, rows) + 1e-12).all())
 
 
@@ -291,7 +290,7 @@ def test_more_numbers_than_their_proof_is_for_are_refused():
 
 def test_trains_of_one_history_are_exact():
     """λ = 0, ρ = 1, θ = 1, β = ½: currents of 1 to 1.5 reach 1, then 1½, and never 2."""
-    rule = Adaptive(Leaky(0.0, 1.0), 0.5, 1.0)
+    rule = adaptive(Leaky(0.0, 1.0), 0.5, 1.0)
     low = torch.full((STEPS, 1, 1), 1.0, dtype=torch.float64) + 1e-6
     known = path_trains(InputSignal(Box(low, low + 0.5), STEPS), rule, EXACT)
     assert known.steps().lower.flatten().tolist() == [1, 0, 0, 0, 0]
@@ -305,4 +304,4 @@ def test_what_may_overflow_is_refused(largest: str):
     size = {"current": 1.0, "adaptation": 1.0} | {largest: 1e38}
     current = InputSignal(Box(torch.zeros(4, 1, 1).double(), torch.full((4, 1, 1), size["current"]).double()), 4)
     with pytest.raises(OverflowError, match=r"a membrane potential|a threshold"):
-        path_trains(current, Adaptive(Leaky(1.0), size["adaptation"], 1.0), Rounding(torch.float32))
+        path_trains(current, adaptive(Leaky(1.0), size["adaptation"], 1.0), Rounding(torch.float32))

@@ -11,8 +11,8 @@ from spikecert.certify.bounds.trains.once_trains import OnceTrains, once_spikes
 from spikecert.certify.bounds.trains.refractory import refractory_spikes, resting_spikes
 from spikecert.certify.bounds.trains.train_graph import GraphTrains
 from spikecert.certify.rounding import Rounding
-from spikecert.models.elements.refractory import Refractory
 from spikecert.models.rules import Leaky
+from support.declared import resting
 from support.examples import examples
 
 
@@ -32,7 +32,7 @@ def test_they_are_those_of_the_graph(seed, steps, longer, decay, start, width, b
     lower = (torch.randn(steps, 2, 3, generator=generator) * 2).round() / 4
     upper = lower + (torch.rand(lower.shape, generator=generator) * 4).round() * width / 4
     current = InputSignal(Box(lower.to(bound), upper.to(bound)), steps)
-    rule, rounding = Refractory(Leaky(decay, 0.5), steps + longer, start), Rounding(torch.float32, bound)
+    rule, rounding = resting(Leaky(decay, 0.5), steps + longer, start), Rounding(torch.float32, bound)
     graph, once = refractory_spikes(current, rule, rounding), resting_spikes(current, rule, rounding)
     rows = torch.randn(4, steps, generator=generator, dtype=bound)
     sums = torch.cat([torch.ones(steps, steps, dtype=bound).tril(), torch.zeros(1, steps, dtype=bound)])
@@ -50,10 +50,10 @@ def test_they_are_those_of_the_graph(seed, steps, longer, decay, start, width, b
 
 def test_a_rest_that_ends_keeps_its_graph():
     current = InputSignal(Box(torch.zeros(4, 1, 1).double(), torch.ones(4, 1, 1).double()), 4)
-    assert isinstance(resting_spikes(current, Refractory(Leaky(1.0), 3), Rounding(torch.float32)), GraphTrains)
+    assert isinstance(resting_spikes(current, resting(Leaky(1.0), 3), Rounding(torch.float32)), GraphTrains)
 
 
 def test_what_may_overflow_is_refused():
     current = InputSignal(Box(torch.zeros(4, 1, 1).double(), torch.full((4, 1, 1), 1e38).double()), 4)
     with pytest.raises(OverflowError, match="a membrane potential may reach"):
-        once_spikes(current, Refractory(Leaky(1.0), 4), Rounding(torch.float32))
+        once_spikes(current, resting(Leaky(1.0), 4), Rounding(torch.float32))

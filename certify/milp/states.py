@@ -1,0 +1,207 @@
+"""A layer of any declared neurons: further states as variables, rests, starts and floors.
+
+As in steps.py v[t] = r + w, its part in silence and its part at a spike, with r = 0 at a spike and w = 0 in
+silence. The threshold B is an expression in the states z. With least ≤ B ≤ most,
+
+    r ≤ B + max(0, −least)·s,      w ≥ B − most·(1 − s)
+
+say v ≤ B in silence and v ≥ B at a spike; a product z·s is a variable p within z's ends, times s, of p and of z −
+p, times 1 − s; max(u, f) is a variable y ≥ u, f that a binary q holds at u or at f: no product is left.
+
+**Rounding.** The run's own states are these variables. From them a step's exact v − B is within the tie of what
+the run compares, and each number behind the exact step within E of the run's (certify/rounding/recursion.py). What
+comes in is v less its other terms: the exact current within the layer's own slack of its expression.
+"""
+
+import functools
+import operator
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+
+from ...models.linear_neuron import LinearNeuron
+from ..bounds.automata.paths import PathTrains
+from .closing import Closing
+from .layer import EncodedLayer, array
+from .program import Expressions, Program
+from .steps import part_of
+
+Ends = tuple[np.ndarray, np.ndarray]
+
+
+@dataclass(frozen=True)
+class _States:
+    """The numbers of a layer's states before a step.
+
+    Attributes:
+        values: each, the potential first.
+        ends: where they lie.
+    """
+
+    values: tuple[Expressions, ...]
+    ends: tuple[Ends, ...]
+
+    def sum(self, factors: Sequence[np.ndarray]) -> Expressions:
+        """Return a sum of these numbers times factors."""
+        return functools.reduce(operator.add, map(Expressions.scaled, self.values, factors))
+
+    def reach(self, factors: Sequence[np.ndarray]) -> Ends:
+        """Return where such a sum lies."""
+        low = [np.minimum(low * own, high * own) for (low, high), own in zip(self.ends, factors, strict=True)]
+        high = [np.maximum(low * own, high * own) for (low, high), own in zip(self.ends, factors, strict=True)]
+        return functools.reduce(operator.add, low), functools.reduce(operator.add, high)
+
+
+@dataclass(frozen=True)
+class NeuronSteps:
+    """Writes the steps of a layer.
+
+    Attributes:
+        program, layer, found, rule, closing: of the layer; `found` tells where its states lie.
+    """
+
+    program: Program
+    layer: EncodedLayer
+    found: PathTrains
+    rule: LinearNeuron
+    closing: Closing
+
+    def spikes(self) -> tuple[Expressions, ...]:
+        """Add each neuron's variables and rows; decided spikes are constants of the program."""
+        size, spikes = len(self._error), list[Expressions]()
+        values = [np.full(size, self.rule.start), *(np.zeros(size) for _ in range(self.rule.others))]
+        states = _States(tuple(map(Expressions.fixed, values)), tuple((own, own) for own in values))
+        for t in range(self.found.num_steps):
+            low, high = (array(end[t].flatten(1)) for end in (self.found.known.lower, self.found.known.upper))
+            states = _States(states.values, tuple(zip(low, high, strict=True)))
+            spike, left = self._step(t, states, spikes)
+            states = _States(left, states.ends)
+            spikes.append(spike)
+        return tuple(spikes)
+
+    @functools.cached_property
+    def _constants(self) -> dict[str, np.ndarray]:
+        """Return the constants of each neuron, behind the axes of w."""
+        like = self.layer.current.steps().lower[:1].double()
+        laid, flat = self.rule.laid(like), -max(1, like.dim() - 2)
+        return {name: array(each.flatten(flat) if each.numel() else each) for name, each in laid.items()}
+
+    def _flat(self, numbers: float | torch.Tensor) -> np.ndarray:
+        return array(torch.as_tensor(numbers).expand_as(self.layer.current.steps().lower[0]).flatten())
+
+    @functools.cached_property
+    def _error(self) -> np.ndarray:
+        return self._flat(self.found.allowance.current)
+
+    @functools.cached_property
+    def _strays(self) -> tuple[np.ndarray, ...]:
+        """Return E of each number."""
+        return tuple(map(self._flat, self.found.allowance.numbers))
+
+    @functools.cached_property
+    def _wide(self) -> np.ndarray:
+        """Return how far past its threshold a potential may be."""
+        tie, steps = self._flat(self.found.allowance.tie), self.found.num_steps
+        drift = steps * sum(((self.layer.slack + self._error), *self._strays))
+        return self.closing.tie(drift + tie) + (tie if self.closing.closed else 0.0)
+
+    def _step(
+        self, t: int, states: _States, spikes: list[Expressions]
+    ) -> tuple[Expressions, tuple[Expressions, ...]]:
+        """Return the spikes of a step, and the states behind it."""
+        program, c, wide, size = self.program, self._constants, self._wide, len(self._error)
+        box, held, slack = self.layer.current.steps(), (c["decay"], *-c["drain"]), self.closing.slack(self._error)
+        entering = [array(end[t % len(end)].flatten()) for end in (box.lower, box.upper)]
+        low, high = (end + sign * (self._error + slack) for end, sign in zip(entering, (-1.0, 1.0), strict=True))
+        low, high = (own + end for own, end in zip(states.reach(held), (low, high), strict=True))
+        raises = (np.zeros(size), *c["rise"])
+        least, most = (c["threshold"] + end for end in states.reach(raises))
+        certain, possible = (array(end[t].flatten()) for end in (self.found.box.lower, self.found.box.upper))
+        spike, one = program.variables(certain, possible, True), Expressions.fixed(np.ones(size))
+        resting = functools.reduce(operator.add, spikes[max(0, t - self.rule.rest) : t], one - one)
+        silent = part_of(program, low, np.minimum(high, most + wide), one - spike - resting)
+        firing = part_of(program, np.minimum(least - wide, high), high, spike)
+        if self.rule.others:
+            limit = states.sum(raises) + Expressions.fixed(c["threshold"])
+            program.constrain(limit + spike.scaled(np.maximum(-least, 0.0)) - silent, lower=-wide)
+            program.constrain(firing - limit + (one - spike).scaled(most), lower=-wide)
+        potential, before = silent + firing, states.sum(held)
+        self._drive(potential - before - self.layer.driven(t, spikes), one - spike - resting, resting, entering)
+        left = self._floored(silent if self.rule.reset == "zero" else potential, spike, states, (low, high))
+        return spike, (left, *self._others(t, states, potential, potential - before, spike))
+
+    def _drive(
+        self, moved: Expressions, active: Expressions, resting: Expressions, entering: list[np.ndarray]
+    ) -> None:
+        """Let a potential be what it is made of, where its neuron does not rest."""
+        slack = self.closing.slack(self.layer.slack + self._error)
+        if not self.rule.rest:
+            self.program.constrain(moved, -slack, slack)
+            return
+        reach = np.maximum(np.abs(entering[0]), np.abs(entering[1])) + self._error + slack
+        self.program.constrain(active, lower=0.0)
+        self.program.constrain(moved + resting.scaled(reach), lower=-slack)
+        self.program.constrain(moved - resting.scaled(reach), upper=slack)
+
+    def _floored(self, left: Expressions, spike: Expressions, states: _States, reach: Ends) -> Expressions:
+        """Return what a step leaves of a potential, given its part that no reset takes to 0."""
+        c, (low, high) = self._constants, reach
+        low, high = np.minimum(low, 0.0), np.maximum(high, 0.0)
+        if self.rule.reset == "subtract":
+            left = left - spike.scaled(c["reset_amount"])
+            low, high = low - np.abs(c["reset_amount"]), high + np.abs(c["reset_amount"])
+            for value, ends, rise in zip(states.values[1:], states.ends[1:], c["reset_rise"], strict=True):
+                if rise.any():
+                    left = left - self._product(value, ends, spike).scaled(rise)
+                    most = np.abs(rise) * np.maximum(np.abs(ends[0]), np.abs(ends[1]))
+                    low, high = low - most, high + most
+        if self.rule.floor is not None:
+            left = self._greater(left, low, high, self.rule.floor)
+        return self._strayed(left, self._strays[0], low, np.maximum(high, self.rule.floor or 0.0))
+
+    def _product(self, value: Expressions, ends: Ends, spike: Expressions) -> Expressions:
+        """Return z·s."""
+        part = part_of(self.program, *ends, spike)
+        rest, quiet = value - part, Expressions.fixed(np.ones(len(ends[0]))) - spike
+        slack = self.closing.slack(np.zeros(len(ends[0])))
+        self.program.constrain(rest - quiet.scaled(ends[0]), lower=-slack)
+        self.program.constrain(quiet.scaled(ends[1]) - rest, lower=-slack)
+        return part
+
+    def _greater(self, left: Expressions, low: np.ndarray, high: np.ndarray, floor: float) -> Expressions:
+        """Return max(u, f)."""
+        program, size, slack = self.program, len(low), self.closing.slack(np.zeros(len(low)))
+        lowest, highest = np.minimum(low, floor), np.maximum(high, floor)
+        found, kept = program.variables(np.full(size, floor), highest), program.binaries(size)
+        program.constrain(found - left, lower=-slack)
+        program.constrain(left - found - kept.scaled(floor - lowest), lower=lowest - floor - slack)
+        program.constrain(kept.scaled(highest - floor) - found, lower=-floor - slack)
+        return found
+
+    def _strayed(self, value: Expressions, error: np.ndarray, low: np.ndarray, high: np.ndarray) -> Expressions:
+        """Return what the run may hold of a number: itself where nothing is lost."""
+        if not error.any():
+            return value
+        wide = error + self.closing.slack(error)
+        found = self.program.variables(low - wide, high + wide)
+        slack = self.closing.slack(error)
+        self.program.constrain(found - value, -slack, slack)
+        return found
+
+    def _others(
+        self, t: int, states: _States, potential: Expressions, entering: Expressions, spike: Expressions
+    ) -> list[Expressions]:
+        """Return each w behind a step."""
+        found, c = list[Expressions](), self._constants
+        for i in range(self.rule.others):
+            own = states.sum((c["carry"][i], *c["fading"][i]))
+            given = ((potential, "drive"), (entering, "hearing"), (spike, "jump"))
+            heard = (x.scaled(c[name][i]) for x, name in given if c[name][i].any())
+            made = functools.reduce(operator.add, heard, own)
+            if t + 1 < self.found.num_steps:
+                ends = (end[t + 1, i + 1].flatten() for end in (self.found.known.lower, self.found.known.upper))
+                made = self._strayed(made, self._strays[i + 1], *map(array, ends))
+            found.append(made)
+        return found

@@ -1,0 +1,269 @@
+"""Leaky neurons with more numbers w of state, and a floor: `LinearNeuron` as a layer, its constants as buffers."""
+
+from collections.abc import Callable
+from functools import reduce
+from typing import Annotated, Any
+
+import torch
+from annotated_types import Interval
+from torch import Tensor, nn
+
+from ..constants import real, whole
+from ..dynamics import Dynamics
+from ..linear_neuron import AXES, MOST_OTHERS, LinearNeuron, parts
+from ..rules import Leaky, Rule
+from ..surrogates import Surrogate, Triangle
+from .fields import Real, Size, or_none
+from .neurons import RESETTING, Run, said_of, surrogate_of
+from .registry import Element, register
+from .varied import ArrayLIF, Constant, Fires, alike, array_of, left_behind
+
+
+class Neuron(ArrayLIF):
+    """Neurons of the declaration `LinearNeuron`, which see: further states w, a start and a floor of their own.
+
+    Constants are numbers, or arrays as those of `VariedLIF`; they are buffers, and training leaves them so. Where
+    there are several w, arrays of what each has of its own have an axis in front, and those of ρ two.
+
+    Args:
+        decay: λ.
+        threshold: θ > 0.
+        reset_amount: d; None for θ. Nothing of it counts unless the reset subtracts.
+        fading: ρ, the share of w that is left a step later; of several w what each (first) takes of each.
+        jump: j, what a spike adds to w.
+        drive: σ, what the potential adds to w, times v.
+        carry: μ, what the potential that was left the step before adds to w.
+        drain: γ, what w takes from the potential.
+        rise: β, what w adds to the threshold.
+        reset_rise: ε, what w adds to what a spike takes.
+        reset: "zero", "subtract" or "none".
+        fires_at, surrogate: as in `LIF`, of all neurons.
+        hearing: η, what the current adds to w, times I.
+        others: how many w there are, 0 to 12. Without any, constants of w are not there.
+        start: u[0].
+        floor: f ≤ 0, below which no potential is left behind a step; None for none.
+
+    Raises:
+        ValueError, TypeError: for a constant outside its range, or shapes that do not fit each other.
+
+    >>> Neuron(1.0, 1.0, reset="none", floor=-0.5)(torch.tensor([-2.0, 1.0, 1.0]).view(3, 1, 1), 3).flatten()
+    tensor([0., 0., 1.])
+
+    References: bittar2022surrogate
+    """
+
+    holds = (*AXES, "start", "floor")
+
+    def __init__(
+        self,
+        decay: Constant = 0.99,
+        threshold: Constant = 1.0,
+        reset_amount: Constant | None = None,
+        fading: Constant = 0.9,
+        jump: Constant = 1.0,
+        drive: Constant = 0.0,
+        carry: Constant = 0.0,
+        drain: Constant = 0.0,
+        rise: Constant = 0.0,
+        reset_rise: Constant = 0.0,
+        reset: str = "zero",
+        fires_at: str = ">=",
+        surrogate: Surrogate = Triangle(1.0),  # noqa: B008 (frozen)
+        hearing: Constant = 0.0,
+        others: int = 0,
+        start: float = 0.0,
+        floor: float | None = None,
+    ) -> None:
+        nn.Module.__init__(self)
+        self.shared: Dynamics = Dynamics(1.0, 1.0, reset, fires_at, surrogate)
+        self.others: int = whole("others", others)
+        self.start: float = real("start", start)
+        self.floor: float | None = None if floor is None else real("floor", floor)
+        amount = threshold if reset_amount is None else reset_amount
+        given = (decay, threshold, amount, fading, jump, drive, carry, drain, rise, reset_rise, hearing)
+        constants = dict(zip(AXES, given, strict=True))
+        arrays = {name: array_of(name, constants[name]) for name in self.names}
+        for name, array in _stacked(arrays, self.others).items():
+            self.register_buffer(name, array)
+        if not arrays["decay"].is_meta:  # a file's constants come later
+            self.rule(1)
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        """Set an attribute; constants of `shared` that no neuron here reads are refused."""
+        if name == "shared" and (value.decay, value.threshold, value.reset_amount) != (1.0, 1.0, None):
+            raise ValueError("shared: got a decay, threshold or reset_amount, expected the arrays to be set")
+        super().__setattr__(name, value)
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Return which constants there are."""
+        return tuple(name for name, axes in AXES.items() if self.others or not axes)
+
+    @property
+    def dynamics(self) -> Dynamics:
+        """Raise TypeError: what asks for one set of constants can't speak of this layer."""
+        told = "expected neurons of a potential alone"
+        raise TypeError(f"layer: got a {type(self).__name__}, which may have more numbers of state, {told}")
+
+    @dynamics.setter
+    def dynamics(self, constants: Dynamics) -> None:  # pyright: ignore[reportIncompatibleVariableOverride]
+        told = f"a {type(self).__name__} holds its constants as buffers, expected those to be set"
+        raise AttributeError(f"dynamics: {told}")
+
+    def rule(self, num_steps: int) -> Rule:
+        """Return what this layer does, as plain numbers."""
+        arrays: dict[str, Tensor] = {name: self.get_buffer(name) for name in self.names}
+        numbers: dict[str, Any] = {
+            name: tuple(array.detach().double().flatten().tolist()) for name, array in arrays.items()
+        }
+        shape, d = tuple(arrays["decay"].shape), self.shared
+        own = {"shape": shape, "reset": d.reset, "fires_at": d.fires_at, "others": self.others}
+        return LinearNeuron(**numbers, **own, start=self.start, floor=self.floor).normal
+
+    def _go(self, current: Tensor, residue: Tensor | None, steps: int, num_steps: int) -> tuple[Run, Tensor]:
+        arrays = {name: self.get_buffer(name).to(current) for name in self.names}
+        laid = parts(arrays, tuple(arrays["decay"].shape), self.others, tuple(current.shape[2:]))
+        c, many = {name: laid.get(name, ()) for name in AXES}, range(self.others)
+        left, *adapted = self._start(current) if residue is None else residue.unbind()
+        potentials, spikes = [], []
+        for t in range(steps):
+            entering, before = current[t % len(current)], left
+            driven = torch.addcmul(entering, before, c["decay"])
+            potential = _plus(driven, *zip(adapted, c["drain"], strict=True), sign=-1.0)
+            limit = _plus(c["threshold"], *zip(adapted, c["rise"], strict=True))
+            spike: Tensor = Fires.apply(potential, limit, self.shared)  # pyright: ignore[reportAssignmentType]
+            taken = _plus(c["reset_amount"], *zip(adapted, c["reset_rise"], strict=True))
+            left = left_behind(potential, spike, taken, self.reset)
+            left = left if self.floor is None else left.clamp_min(self.floor)
+            heard = {"carry": before, "hearing": entering, "drive": potential, "jump": spike}
+            adapted = [
+                _plus(
+                    adapted[i] * c["fading"][i, i],
+                    *((adapted[k], c["fading"][i, k]) for k in many if k != i),
+                    *((signal, c[name][i]) for name, signal in heard.items()),
+                )
+                for i in many
+            ]
+            potentials.append(potential)
+            spikes.append(spike)
+        return Run(current, torch.stack(potentials), torch.stack(spikes)), torch.stack((left, *adapted))
+
+    def _start(self, current: Tensor) -> tuple[Tensor, ...]:
+        """Return u[0] and w[0]."""
+        silent = torch.zeros_like(current[0])
+        return (silent + self.start, *[silent] * self.others)
+
+    def extra_repr(self) -> str:
+        """Return how the constants are laid out, and where they lie."""
+        ends = [f"{name}={_ends(getattr(self, name))}" for name in self.names]
+        ends += [f"{name}={value}" for name, value in (("start", self.start), ("floor", self.floor)) if value]
+        return f"{tuple(self.get_buffer('decay').shape)}, {', '.join(ends)}, reset={self.reset}"
+
+
+def _stacked(arrays: dict[str, Tensor], others: int) -> dict[str, Tensor]:
+    """Return constants of one dtype, of which a neuron's own axes fit each other; a number is that of each w."""
+    pieces: dict[str, Tensor] = {}
+    for name, array in arrays.items():
+        front = (others,) * AXES[name] if others > 1 else ()
+        if array.dim() == 0 and front:
+            array = array.expand(others)
+            array = torch.diag(array) if AXES[name] == 2 else array
+        if tuple(array.shape[: len(front)]) != front:
+            raise ValueError(f"{name}: got shape {tuple(array.shape)}, expected {front} and what neurons have")
+        parts = array.reshape(-1, *array.shape[len(front) :]) if front else array[None]
+        pieces |= {f"{name} {place}": part for place, part in enumerate(parts)}
+    found = alike(pieces)
+    shape, made = found["decay 0"].shape, dict[str, Tensor]()
+    for name in arrays:
+        front = [others] * AXES[name] if others > 1 else []
+        own = [part for piece, part in found.items() if piece.split()[0] == name]
+        made[name] = torch.stack(own).reshape((*front, *shape))
+    return made
+
+
+def _plus(start: Tensor, *terms: tuple[Tensor, Tensor], sign: float = 1.0) -> Tensor:
+    """Return a sum of products, one by one."""
+    return reduce(lambda total, term: torch.addcmul(total, *term, value=sign), terms, start)
+
+
+def _ends(array: Tensor) -> str:
+    return "…".join(dict.fromkeys(f"{float(end):g}" for end in (array.min(), array.max())))
+
+
+class CoupledLIF(Neuron):
+    """A `Neuron` with at least one further state, of its potential and w alone: a constructor, and a name in
+    files.
+
+    Args:
+        decay, threshold, reset_amount, fading, jump, drive, carry, drain, rise, reset_rise, reset, fires_at,
+            surrogate, hearing: as of `Neuron`.
+        others: how many w there are, 1 to 12.
+
+    Raises:
+        ValueError, TypeError: as `Neuron`.
+
+    >>> CoupledLIF(1.0, 1.0, fading=1.0, jump=1.0, drain=0.5)(torch.ones(1, 1, 1), num_steps=5).flatten()
+    tensor([1., 0., 1., 0., 0.])
+
+    References: bittar2022surrogate
+    """
+
+    def __init__(
+        self,
+        decay: Constant = 0.99,
+        threshold: Constant = 1.0,
+        reset_amount: Constant | None = None,
+        fading: Constant = 0.9,
+        jump: Constant = 1.0,
+        drive: Constant = 0.0,
+        carry: Constant = 0.0,
+        drain: Constant = 0.0,
+        rise: Constant = 0.0,
+        reset_rise: Constant = 0.0,
+        reset: str = "subtract",
+        fires_at: str = ">=",
+        surrogate: Surrogate = Triangle(1.0),  # noqa: B008 (frozen)
+        hearing: Constant = 0.0,
+        others: int = 1,
+    ) -> None:
+        if not 1 <= whole("others", others) <= MOST_OTHERS:
+            raise ValueError(f"others: got {others}, expected 1 to {MOST_OTHERS}")
+        states = fading, jump, drive, carry, drain, rise, reset_rise
+        super().__init__(decay, threshold, reset_amount, *states, reset, fires_at, surrogate, hearing, others)
+
+
+def _said(layer: Neuron) -> dict[str, Any]:
+    """Return the shape, and what all neurons have in common."""
+    common = {"fires_at": layer.shared.fires_at, "surrogate": said_of(layer.surrogate)}
+    several = {"others": layer.others} if layer.others > 1 or type(layer) is Neuron else {}
+    return {"shape": tuple(layer.get_buffer("decay").shape), **several, **common}
+
+
+def _built(kind: type[Neuron]) -> Callable[[Any], Neuron]:
+    """Return what makes a new layer, whose constants come later."""
+
+    def build(fields: Any) -> Neuron:
+        constant, own = torch.ones(fields.shape), {"others": fields.others}
+        if kind is Neuron:
+            own |= {"start": fields.start, "floor": fields.floor}
+        return kind(
+            constant, constant, reset=fields.reset, fires_at=fields.fires_at, surrogate=surrogate_of(fields), **own
+        )
+
+    return build
+
+
+def _shapes(fields: Any) -> dict[str, tuple[int, ...]]:
+    """Return the shapes of constants."""
+    names = [name for name, axes in AXES.items() if fields.others or not axes]
+    return {name: (*[fields.others] * (AXES[name] if fields.others > 1 else 0), *fields.shape) for name in names}
+
+
+def _register(kind: type[Neuron], others: Any, **fields: Any) -> None:
+    own = {"shape": tuple[Size, ...], "others": others, **fields, **RESETTING}
+    rules = (Leaky, LinearNeuron)
+    register(Element(kind, rules=rules, fields=own, said=_said, tensors=_shapes, build=_built(kind)))
+
+
+_register(CoupledLIF, (Annotated[int, Interval(ge=1, le=MOST_OTHERS)], 1))
+_register(Neuron, Annotated[int, Interval(ge=0, le=MOST_OTHERS)], start=Real, floor=or_none(Real))

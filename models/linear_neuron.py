@@ -1,0 +1,371 @@
+"""`LinearNeuron`: what all neurons are that are more than `Leaky`, declared by constants, as plain numbers.
+
+    v[t] = λ·u[t−1] − γ·w[t−1] + I[t],      B[t] = θ + β·w[t−1],      s[t] = 1 iff v[t] ≥ B[t],
+    u[t] = v[t] − (d + ε·w[t−1])·s[t]  ("subtract"),   v[t]·(1 − s[t])  ("zero")   or   v[t]  ("none"),
+    w[t] = ρ·w[t−1] + μ·u[t−1] + η·I[t] + σ·v[t] + j·s[t],      w[0] = 0.
+
+w is no number, one, or up to twelve: then γ, β, ε, μ, η, σ and j are vectors of as many, and ρ is a matrix.
+Besides a neuron may **rest**, silent and at exactly 0, for R steps behind each spike; **start** at a u[0] of its
+own; and have a **floor** f ≤ 0, when what is left is max(u[t], f).
+
+Thresholds that rise by spikes (ALIF: β, j), states that take from the potential (adLIF: γ, σ, j), and neurons of
+which the raised threshold is also what is taken away (ε = β, d = θ; a step later d = (θ + β·j)/λ, ε = β·ρ/λ) are
+such neurons; so is each linear recurrence x[t] = A·x[t−1] + b·I[t] − r·s[t] whose first state is compared with θ
+before the reset: a dendrite and a soma that drive each other (TC-LIF), what resonates, spike responses Σ h·I + Σ
+g·s of several exponentials. A is λ, −γ, μ and ρ then, b (1, η), r (d, −j).
+
+**What readers go by** is no name of a neuron: `features` says what there is beyond `Leaky`, and a reader lists
+those that it answers for. What has none of them *is* `Leaky` (`normal`), whatever layer states it.
+
+**Rounding.** Where numbers do not enter each other (ρ a diagonal in [0, 1], no γ, μ, η, σ, ε) each is a recursion
+of its own. Elsewhere no term of a step takes more than 7 + m roundings, with m of w: λ·u reaches w by λ̂, a
+product, 1 + m sums, σ̂, a product and two sums; γ_k·w_k by no more, and ρ·w_k by m + 5; all others by fewer. A
+floor is a maximum, which rounds nothing but f itself: as a reset it is at most δ = max(θ, d, |f|)
+(certify/rounding/recursion.py).
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field, replace
+from functools import cached_property, reduce
+from math import prod
+from typing import ClassVar, TypeGuard
+
+import torch
+from torch import Tensor
+
+from .constants import at_least, check_normal, positive, real, settle, share, wholes
+from .dynamics import FIRES_AT, RESETS
+from .rules import (
+    FLOOR,
+    LEAKY,
+    RESTS,
+    START,
+    STATES,
+    VARIED,
+    CoupledRecursion,
+    DeclaredRule,
+    Label,
+    Leaky,
+    Move,
+    Number,
+    Range,
+    Recursion,
+    Rule,
+    kinds,
+)
+from .validation import check_choice
+
+AXES = {
+    "decay": 0,
+    "threshold": 0,
+    "reset_amount": 0,
+    "fading": 2,
+    "jump": 1,
+    "drive": 1,
+    "carry": 1,
+    "drain": 1,
+    "rise": 1,
+    "reset_rise": 1,
+    "hearing": 1,
+}
+"""The constants, and how many axes each has in front where there are several w."""
+OWN = ("decay", "threshold", "reset_amount")
+"""Those of the potential."""
+MIXING = ("drive", "carry", "drain", "reset_rise", "hearing")
+"""Those by which numbers enter each other."""
+MOST_OTHERS = 12
+"""How many w there may be: so many steps a table of what own spikes add may have, each of which is a w."""
+FEW_OTHERS = 3
+"""How many w have recursions of their own: `MOST_NUMBERS` of certify/rounding/recursion.py, but the potential."""
+
+
+@dataclass(frozen=True)
+class LinearNeuron(DeclaredRule):
+    """The neurons of a layer.
+
+    Attributes:
+        decay, threshold, reset_amount: λ, θ > 0 and d, flattened; without w λ ∈ [0, 1] and d > 0.
+        shape: how constants are laid out: as torch broadcasts it to the features of a sample, () for one of all
+            neurons, (n,) for one a neuron, (c, 1, 1) for one a channel of an image.
+        reset: "zero", "subtract" or "none", of all neurons.
+        fires_at: ">=" or ">", of all neurons.
+        others: m, how many w there are.
+        fading, jump, drive, carry, drain, rise, reset_rise, hearing: ρ, j, σ, μ, γ, β, ε and η, each flattened,
+            (m, m, *shape) or (m, *shape).
+        rest: R ≥ 0, of neurons without w that reset to zero.
+        start: u[0].
+        floor: f ≤ 0, or None.
+        called: by what names a layer calls its constants, where these are others.
+    """
+
+    first: ClassVar[Label] = (0, 0, 0)
+
+    decay: tuple[float, ...]
+    threshold: tuple[float, ...]
+    reset_amount: tuple[float, ...]
+    shape: tuple[int, ...] = ()
+    reset: str = "zero"
+    fires_at: str = ">="
+    others: int = 0
+    fading: tuple[float, ...] = ()
+    jump: tuple[float, ...] = ()
+    drive: tuple[float, ...] = ()
+    carry: tuple[float, ...] = ()
+    drain: tuple[float, ...] = ()
+    rise: tuple[float, ...] = ()
+    reset_rise: tuple[float, ...] = ()
+    hearing: tuple[float, ...] = ()
+    rest: int = 0
+    start: float = 0.0
+    floor: float | None = None
+    called: tuple[tuple[str, str], ...] = field(default=(), compare=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "shape", wholes("shape", self.shape))
+        check_choice("reset", self.reset, RESETS)
+        check_choice("fires_at", self.fires_at, FIRES_AT)
+        settle(self, at_least(0), "rest")
+        settle(self, real, "start")
+        if not 0 <= self.others <= MOST_OTHERS:
+            raise ValueError(f"others: got {self.others}, expected 0 to {MOST_OTHERS}")
+        alone = {"threshold": positive, **({} if self.others else {"decay": share, "reset_amount": positive})}
+        for name, axes in AXES.items():
+            values = tuple(alone.get(name, real)(name, value) for value in getattr(self, name))
+            object.__setattr__(self, name, values)
+            if len(values) != (count := prod(self.shape) * self.others**axes) or not (values or axes):
+                raise ValueError(f"{name}: got {len(values)} numbers, expected {count}, of shape {self.shape}")
+        if self.rest and (self.others or self.reset != "zero"):
+            raise ValueError(f"rest: got {self.rest}, expected 0 unless neurons of one number reset to zero")
+        if self.floor is not None:
+            settle(self, real, "floor")
+            if self.floor > 0:
+                raise ValueError(f"floor: got {self.floor}, expected at most 0, or None")
+
+    @property
+    def normal(self) -> Rule:
+        """Return the same neurons without what moves nothing: as `Leaky` where that is all they are."""
+        if self.others and self._still:
+            amount = self.reset_amount if self.reset == "subtract" else self.threshold
+            if all(0 <= decay <= 1 for decay in self.decay) and all(d > 0 for d in amount):
+                none = dict.fromkeys((name for name, axes in AXES.items() if axes), ())
+                return replace(self, reset_amount=amount, others=0, **none).normal
+        return self if self.features else self.kinds[0]
+
+    @property
+    def _still(self) -> bool:
+        """Return whether all w stay 0, exactly, or are few numbers that nothing hears and that stay small."""
+        unmoved = not any((*self.jump, *self.drive, *self.carry, *self.hearing))
+        small = all(abs(jump) <= 1 for jump in self.jump) and not any(self.rise)
+        return unmoved or (small and not self.mixes)
+
+    @cached_property
+    def mixes(self) -> bool:
+        """Return whether numbers enter each other, or grow, so that none has a recursion of its own."""
+        if any(any(getattr(self, name)) for name in MIXING) or not all(0 <= own <= 1 for own in self.decay):
+            return True
+        fading = torch.tensor(self.fading, dtype=torch.float64).view(self.others, self.others, -1)
+        apart = fading * (1.0 - torch.eye(self.others, dtype=torch.float64)[:, :, None])
+        grows = bool((fading < 0).any() or (fading > 1).any() or apart.any())
+        return grows or any(rise < 0 for rise in self.rise) or self.others > FEW_OTHERS
+
+    @cached_property
+    def features(self) -> frozenset[str]:  # pyright: ignore[reportIncompatibleMethodOverride]
+        """Return what these neurons have beyond `Leaky`."""
+        if type(self) is not LinearNeuron:
+            return frozenset({f"rule {type(self).__name__}"})
+        there = {
+            VARIED: not self.others and len(set(self._constants)) > 1,
+            RESTS: self.rest > 0,
+            START: self.start != 0.0,
+            STATES: self.others > 0,
+            FLOOR: self.floor is not None,
+        }
+        return frozenset(name for name, has in there.items() if has)
+
+    @cached_property
+    def kinds(self) -> tuple[Leaky, ...]:
+        """Return the potential's rule of each kind of neuron, each once, in the order in which they first come."""
+        return tuple(Leaky(*c[:2], self.reset, self.fires_at, c[2]) for c in dict.fromkeys(self._constants))
+
+    @property
+    def _constants(self) -> Iterator[tuple[float, float, float]]:
+        return zip(self.decay, self.threshold, self.reset_amount, strict=True)
+
+    @property
+    def resting(self) -> bool:
+        """Return whether they are alike, of a potential alone that is reset to 0, and rest or start elsewhere."""
+        return self.features <= {RESTS, START} and self.reset == "zero"
+
+    @property
+    def slowest(self) -> float:
+        """Return the greatest λ."""
+        return max(self.decay)
+
+    def places(self, features: tuple[int, ...]) -> tuple[Tensor, ...]:
+        """Return the places of each kind's neurons among the flattened features of a sample.
+
+        Raises:
+            ValueError: as `laid`.
+        """
+        index = {constants: place for place, constants in enumerate(dict.fromkeys(self._constants))}
+        which = torch.tensor([index[constants] for constants in self._constants]).view(self.shape)
+        which = laid(which, features).flatten()
+        return tuple((which == kind).nonzero().flatten() for kind in range(len(self.kinds)))
+
+    def constants(self, like: Tensor) -> tuple[float | Tensor, float | Tensor, float | Tensor]:
+        """Return λ, θ and d: as (*features) for signals like (time, batch, *features), one number if of all."""
+        if not self.shape:
+            return self.decay[0], self.threshold[0], self.reset_amount[0]
+        decay, threshold, drop = (self.laid(like)[name] for name in OWN)
+        return decay, threshold, drop
+
+    def laid(self, like: Tensor) -> dict[str, Tensor]:
+        """Return all constants of each feature, behind the axes of w, for states (labels, batch, *features)."""
+        arrays = {name: torch.tensor(getattr(self, name), dtype=torch.float64) for name in AXES}
+        own = {name: array.to(like) for name, array in arrays.items()}
+        return parts(own, self.shape, self.others, tuple(like.shape[2:]))
+
+    def check(self, dtype: torch.dtype) -> None:
+        """Raise ValueError for a constant that is subnormal, or beyond the range, in the dtype of the run."""
+        for name in AXES:
+            for value in set(getattr(self, name)):
+                check_normal(dict(self.called).get(name, name), value, dtype)
+        check_normal("start", self.start, dtype)
+        check_normal("floor", self.floor or 0.0, dtype)
+
+    def recursion(self, like: Tensor) -> Recursion:
+        """Return how each number goes, or by what moduli each enters the others."""
+        if self.others and self.mixes:
+            return self._mixed({name: of.abs() for name, of in self.laid(like).items()})
+        decay, threshold, drop = self.constants(like)
+        span = torch.as_tensor(threshold).maximum(torch.as_tensor(drop if self.reset == "subtract" else threshold))
+        span = span.clamp_min(abs(self.floor or 0.0))
+        potential = Number(decay, span if self.shape else float(span), start=self.start)
+        return Recursion(threshold, (potential, *(self._number(i, like) for i in range(self.others))))
+
+    def _number(self, i: int, like: Tensor) -> Number:
+        """Return how a w goes by itself, in plain numbers where they are those of all neurons."""
+        if not self.shape:
+            return Number(self.fading[i * self.others + i], abs(self.jump[i]), raises=self.rise[i])
+        c = self.laid(like)
+        return Number(c["fading"][i, i], c["jump"][i].abs(), raises=c["rise"][i])
+
+    def _mixed(self, c: dict[str, Tensor]) -> CoupledRecursion:
+        subtracts = float(self.reset == "subtract")
+        potential = (c["decay"], *(c["drain"] + c["reset_rise"] * subtracts))
+        rows = zip(c["drive"], c["carry"], c["fading"], strict=True)
+        adapted = [(drive * c["decay"] + carry, *(own + drive * c["drain"])) for drive, carry, own in rows]
+        taken = c["reset_amount"] * subtracts + abs(self.floor or 0.0)
+        numbers = Number(1.0, taken, start=self.start), *(Number(1.0, jump) for jump in c["jump"])
+        heard = (torch.ones_like(c["decay"]), *(c["drive"] + c["hearing"]))
+        compared = (c["decay"], *(c["drain"] + c["rise"]))
+        return CoupledRecursion(c["threshold"], numbers, (potential, *adapted), heard, compared, 7 + self.others)
+
+    def moves(
+        self, labels: tuple[Label, ...], state: tuple[Range, ...], current: Range, tie: float | Tensor
+    ) -> tuple[Move, Move]:
+        """Return v up to B, and v from B on, reset, each with what each w becomes; silence at 0 where it rests.
+
+        A difference of two sums that both hold w is taken as one sum. What is known of v by itself, and of the sum
+        that u or w is, hold both.
+        """
+        c, (left, *adapted) = self.laid(current.low), state
+
+        def summed(own: Tensor, each: Tensor) -> Range:
+            """Return what is of u and of w."""
+            return total((left, own), *zip(adapted, each, strict=True))
+
+        potential = summed(c["decay"], -c["drain"]) + current
+        over = summed(c["decay"], -c["drain"] - c["rise"]) + current + -c["threshold"]
+        limit = total((Range(c["threshold"], c["threshold"]), 1.0), *zip(adapted, c["rise"], strict=True))
+        quiet, fires = potential.below(limit.high + tie), potential.above(limit.low - tie)
+        behind = fires if self.reset == "none" else fires.times(0.0)
+        if self.reset == "subtract":
+            whole = summed(c["decay"], -c["drain"] - c["reset_rise"]) + current
+            stepwise = total((fires, 1.0), *zip(adapted, -c["reset_rise"], strict=True))
+            behind = _both(stepwise, whole) + -c["reset_amount"]
+        silent, moved = (self._adapted(c, left, adapted, current, known) for known in (quiet, fires))
+        after = (w + jump for w, jump in zip(moved, c["jump"], strict=True))
+        awake = kinds(labels, current.low) == 0
+        quiet = self._floored(quiet).where(awake, quiet.times(0.0))
+        return (
+            Move((over.low <= tie) | ~awake, (quiet, *silent)),
+            Move((over.high >= -tie) & awake, (self._floored(behind), *after)),
+        )
+
+    def _floored(self, left: Range) -> Range:
+        """Return max(u, f)."""
+        floor = -torch.inf if self.floor is None else self.floor
+        return Range(left.low.clamp_min(floor), left.high.clamp_min(floor))
+
+    def _adapted(
+        self, c: dict[str, Tensor], left: Range, adapted: list[Range], current: Range, potential: Range
+    ) -> list[Range]:
+        """Return ρ·w + σ·v + μ·u + η·I, for what is known of v, and as one sum."""
+        found = []
+        for own, drive, carry, hearing in zip(c["fading"], c["drive"], c["carry"], c["hearing"], strict=True):
+            given = (potential, drive), (left, carry), (current, hearing)
+            kept = zip(adapted, own - drive * c["drain"], strict=True)
+            whole = total((left, drive * c["decay"] + carry), *kept, (current, drive + hearing))
+            found.append(_both(total(*zip(adapted, own, strict=True), *given), whole))
+        return found
+
+    def label(self, label: Label, spike: int, t: int) -> Label:
+        """Return how many steps of rest are left, the last spike's step, and how many there were.
+
+        Without w only the step is kept, or only the count where the reset subtracts.
+        """
+        if not spike:
+            return (max(0, label[0] - 1), *label[1:])
+        if self.others:
+            return (0, t, label[2] + 1)
+        return (0, label[1] + spike, 0) if self.reset == "subtract" else (self.rest, t, 0)
+
+
+def leaking(rule: Rule | None) -> TypeGuard[Leaky | LinearNeuron]:
+    """Return whether neurons are leaky ones of a potential alone, whose constants may differ."""
+    return rule is not None and rule.features <= {LEAKY, VARIED}
+
+
+def laid(constants: Tensor, features: tuple[int, ...]) -> Tensor:
+    """Return constants as the features of a sample have them.
+
+    Raises:
+        ValueError: where they do not fit: torch would make more neurons of them, or take the batch for features.
+    """
+    shape = tuple(constants.shape)
+    fits = len(shape) <= len(features) and all(
+        own in (1, size) for own, size in zip(reversed(shape), reversed(features), strict=False)
+    )
+    if not fits:
+        raise ValueError(f"inputs: got features {tuple(features)}, expected what constants of shape {shape} fit")
+    return constants.expand(features)
+
+
+def parts(
+    arrays: dict[str, Tensor], shape: tuple[int, ...], others: int, features: tuple[int, ...]
+) -> dict[str, Tensor]:
+    """Return the constants of each feature of a sample, behind the axes of w, which are there for one w, too."""
+    found = dict[str, Tensor]()
+    for name, array in arrays.items():
+        front = [others] * AXES[name]
+        each = [laid(part, features) for part in array.reshape(prod(front), *shape)]
+        found[name] = torch.stack(each).reshape(*front, *features) if each else array.new_zeros(*front, *features)
+    return found
+
+
+def total(*terms: tuple[Range, float | Tensor]) -> Range:
+    """Return the ends of a sum of numbers times factors of any sign."""
+    products = [_times(number, torch.as_tensor(factor).to(number.low)) for number, factor in terms]
+    return reduce(lambda one, other: one + other, products)
+
+
+def _times(number: Range, factor: Tensor) -> Range:
+    low, high = number.low * factor, number.high * factor
+    return Range(torch.where(factor < 0, high, low), torch.where(factor < 0, low, high))
+
+
+def _both(one: Range, other: Range) -> Range:
+    """Return where two ranges meet, both of which hold a number: at least a point, where rounding parts them."""
+    low, high = one.low.maximum(other.low), one.high.minimum(other.high)
+    return Range(low.minimum(high), high.maximum(low))
