@@ -13,20 +13,20 @@ from torch import Tensor
 
 from spikecert.certify.bounds.intervals.interval import StepSpikes, interval_spikes
 from spikecert.certify.bounds.signals.membrane import Drive, drive
-from spikecert.certify.milp.closing import Closing
 from spikecert.certify.milp.encoding import Layers
 from spikecert.certify.milp.layer import EncodedLayer, array
-from spikecert.certify.milp.potentials import Potentials
-from spikecert.certify.milp.program import Expressions, Program
+from spikecert.certify.milp.program import Closing, Expressions, Program
+from spikecert.certify.milp.steps import Potentials
 from spikecert.certify.verifiers import Milp
 from spikecert.certify.verifiers.trains import INTERVAL
-from spikecert.models.rules import Leaky
+from spikecert.models.rules import Leaky, plain
 
 
 def big_m_spikes(program: Program, layer: EncodedLayer, closing: Closing) -> tuple[Expressions, ...]:
     """Add v, s and, for a hard reset, u of each neuron and step."""
     found, rule = layer.spikes, layer.rule
     assert isinstance(found, StepSpikes)
+    assert plain(rule)
     drives = drive(layer.current, rule, layer.rounding)
     known = interval_potentials(found, drives, rule)
     lower, upper = (array(end.flatten(1)) for end in (known.lower, known.upper))
@@ -57,6 +57,7 @@ def _after(
 ) -> Expressions:
     """Return the potential after the reset."""
     rule = layer.rule
+    assert plain(rule)
     if rule.reset == "none":
         return potential
     if rule.reset == "subtract":

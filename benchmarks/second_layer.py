@@ -25,8 +25,8 @@ from spikecert.certify.bounds.cells import automaton
 from spikecert.certify.bounds.prices.price_search import zero_prices
 from spikecert.certify.bounds.signals.signals import Signal
 from spikecert.certify.bounds.trains.base import Trains
-from spikecert.certify.bounds.trains.conserved import conserved_spikes, decidable_spikes
 from spikecert.certify.bounds.trains.train_graph import GraphTrains
+from spikecert.certify.bounds.trains.trains import conserved_spikes, decidable_spikes
 from spikecert.certify.branching import bounding
 from spikecert.certify.branching.bounding import Climb, bound_nodes
 from spikecert.certify.branching.nodes.decisions import OPEN, FixedSpikes

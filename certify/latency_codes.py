@@ -20,7 +20,7 @@ import torch
 from torch import Tensor
 
 from ..models.networks import SpikingNetwork
-from ..models.running.latency import latency_code
+from ..models.running.encoding import latency_code
 from ..models.validation import check_inputs
 from .perturbations import Perturbation, SpikeShift
 

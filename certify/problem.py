@@ -9,7 +9,7 @@ from ..models.circuit import Circuit, circuit
 from ..models.constants import at_least, settle, unless_none, whole
 from ..models.deadline import Expired, never, passed
 from ..models.networks import SpikingNetwork
-from .branching.nodes.standing import Told, unheard
+from .branching.nodes.frontier import Told, unheard
 from .branching.processes.crew import Crew
 from .perturbations import Perturbation
 from .questions.classes import ClassGoal

@@ -6,9 +6,7 @@ if __name__ == "models":
 from typing import TYPE_CHECKING, Any
 
 from .architectures.architectures import architecture, mlp
-from .architectures.strided import strided
-from .architectures.vgg import vgg5, vgg11
-from .architectures.wide_resnet import wrn16_4
+from .architectures.images import strided, vgg5, vgg11, wrn16_4
 from .chips import (
     BuildComparison,
     ChipWeights,
@@ -21,25 +19,21 @@ from .chips import (
 )
 from .circuit import Circuit, circuit
 from .dynamics import Dynamics
-from .elements.adaptive import AdaptiveLIF
 from .elements.gates import SpikeAnd, SpikeIand
 from .elements.integers import IntegerLIF, WholeDecay
 from .elements.layers import PerStep, Residual
 from .elements.learned_decay import PLIF, settled
-from .elements.neuron import CoupledLIF, Neuron
+from .elements.neuron import AdaptiveLIF, CoupledLIF, Neuron, OneSpikeLIF, RefractoryLIF
 from .elements.neurons import DLIF, LIF
 from .elements.recurrent import Recurrent
-from .elements.refractory import OneSpikeLIF, RefractoryLIF
 from .elements.synapses import Delay, Synapse
 from .elements.varied import VariedLIF
 from .files.checkpoints import load, network_hash, save
 from .linear_maps.averaging import AdaptiveAverage
 from .linear_maps.normalizing import Normalize
-from .linear_maps.sharing import Share
-from .linear_maps.whole_inputs import WholeInput
+from .linear_maps.sharing import Share, WholeInput
 from .networks import SpikingNetwork, Trace
-from .running.encoding import RateDraws
-from .running.latency import latency_code
+from .running.encoding import RateDraws, latency_code
 from .surrogates import Arctan, Sigmoid, Surrogate, Triangle
 
 if TYPE_CHECKING:

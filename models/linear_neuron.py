@@ -346,8 +346,8 @@ def parts(
     arrays: dict[str, Tensor], shape: tuple[int, ...], others: int, features: tuple[int, ...]
 ) -> dict[str, Tensor]:
     """Return the constants of each feature of a sample, behind the axes of w, which are there for one w, too."""
-    found = dict[str, Tensor]()
-    for name, array in arrays.items():
+    found, none = dict[str, Tensor](), arrays["decay"].new_zeros(0)
+    for name, array in (dict.fromkeys(AXES, none) | arrays).items():
         front = [others] * AXES[name]
         each = [laid(part, features) for part in array.reshape(prod(front), *shape)]
         found[name] = torch.stack(each).reshape(*front, *features) if each else array.new_zeros(*front, *features)

@@ -14,11 +14,9 @@ from .elements.neurons import LIF, Run
 from .elements.recurrent import Recurrent
 from .elements.registry import ELEMENTS, known
 from .elements.synapses import Synapse
-from .running.encoding import ENCODINGS, RateDraws, fresh_thresholds, rate_code
-from .running.latency import latency_code
-from .running.parts import run_in_parts
+from .running.encoding import ENCODINGS, RateDraws, fresh_thresholds, latency_code, rate_code
 from .running.readouts import MEANS, READOUTS, fits, over_time, reads_potentials
-from .running.running import listen_to, mean_over_time, run_layers, run_through, run_to_mean
+from .running.running import listen_to, mean_over_time, run_in_parts, run_layers, run_through, run_to_mean
 from .source import UNCONFIRMED, SourceArithmetic
 from .validation import check_choice, check_inputs
 
@@ -73,7 +71,7 @@ class SpikingNetwork(nn.Module):
     """
 
     steps_at_once: int | None = None
-    """The most steps whose activations a pass with gradients holds at once (`parts.py`); None for all T."""
+    """The most steps whose activations a pass with gradients holds at once (`running.py`); None for all T."""
     unconfirmed: bool = False
     """Whether what it came from was never run: verdicts, records and pages say so (`called`)."""
 

@@ -4,8 +4,8 @@ from typing import Any, TypeVar
 
 import torch
 
-from ..models.elements.adaptive import AdaptiveLIF
 from ..models.elements.fields import Nonnegative, Positive, Real, UpToOne, Wait, or_none
+from ..models.elements.neuron import AdaptiveLIF
 from ..models.elements.neurons import DLIF, LEAKY, LIF
 from ..models.elements.registry import ELEMENTS
 

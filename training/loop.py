@@ -13,7 +13,7 @@ import torch
 from ..kernels.memory import kept_memory
 from ..models.networks import SpikingNetwork
 from ..models.progress import Figures, Progress, no_figures, silent
-from ..models.running.parts import check_parts
+from ..models.running.running import check_parts
 from .checks import check_task, warn_of_first_layer
 from .data import Dataset, Split
 from .evaluation import accuracy, root_mean_square

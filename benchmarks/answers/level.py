@@ -1,7 +1,7 @@
 """The level at which answers are made: what compilers and torch may use of a processor, in an environment.
 
 Sums are added up in the order that vectors have, so margins differ between levels in their last digits, and now
-and then a status with them. Answers are kept at one level; at others a weaker rule holds (comparing.py).
+and then a status with them. Answers are kept at one level; at others a weaker rule holds (through.py).
 """
 
 import os

@@ -29,9 +29,8 @@ from ...models.linear_neuron import LinearNeuron
 from ...models.rules import LEAKY, RESTS, START, VARIED, WHOLE, DeclaredRule, Rule, plain
 from ..rounding import Rounding, check_potential, over_time, reading_slack, vanished
 from .automata.coupled_counts import counted
-from .automata.looping import looping_spikes
-from .automata.reachable import path_trains
-from .automata.whole_table import whole_trains
+from .automata.paths import looping_spikes, path_trains
+from .automata.whole import whole_trains
 from .readouts import (
     check_whole_readout,
     first_spikes,
@@ -42,14 +41,12 @@ from .readouts import (
 )
 from .signals.affine import AffineMap, affine_map
 from .signals.box import Box
-from .signals.chosen import ChosenSignal
-from .signals.filtered import FilteredSignal
-from .signals.pooled import PooledSignal
+from .signals.derived import ChosenSignal, FilteredSignal, PooledSignal
 from .signals.signals import AffineSignal, InputSignal, Signal, SpikeBound, SumSignal
 from .trains.base import Trains
 from .trains.rate_trains import rate_trains
 from .trains.recurrent import recurrent_spikes
-from .trains.refractory import resting_spikes
+from .trains.resting import resting_spikes
 from .trains.varied import varied_spikes
 
 FEW_CLASSES = 16

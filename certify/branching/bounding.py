@@ -14,8 +14,7 @@ from ..bounds.prices.prices import Evaluation, PricedProblem, Specifications
 from ..bounds.prices.stages import Staged
 from .fused_climb import FusedClimb
 from .nodes.decisions import Decisions, RowRanges
-from .nodes.nodes import Nodes, Splits
-from .nodes.trimming import trim_rows
+from .nodes.nodes import Nodes, Splits, trim_rows
 from .question import MarginQuestion
 from .rates import RateDecisions, trim_rates
 from .splitting import choose_splits, proposed_splits

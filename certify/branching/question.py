@@ -30,10 +30,8 @@ from ..bounds.prices.prices import Specifications
 from ..bounds.prices.stages import Staged, staged
 from ..bounds.signals.box import Box
 from ..bounds.signals.signals import Signal
-from ..bounds.trains.base import TrainBound, Trains
-from ..bounds.trains.conserved import conserved_spikes, decidable_spikes
-from ..bounds.trains.forms import TrainRows
-from ..bounds.trains.trains import train_spikes
+from ..bounds.trains.base import TrainBound, TrainRows, Trains
+from ..bounds.trains.trains import conserved_spikes, decidable_spikes, train_spikes
 from ..perturbations import Perturbation
 from ..questions.classes import ClassGoal
 from ..questions.rows import RowGoal

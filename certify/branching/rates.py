@@ -19,8 +19,7 @@ from ..bounds.prices.prices import Costs, Evaluation, PricedProblem
 from ..bounds.signals.box import Box
 from ..bounds.trains.base import Trains
 from .nodes.decisions import Decisions, Places, Restricted
-from .nodes.nodes import Splits
-from .nodes.trimming import LEVEL
+from .nodes.nodes import LEVEL, Splits
 
 
 @dataclass(frozen=True)

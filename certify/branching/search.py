@@ -1,20 +1,93 @@
-"""The search: bound nodes in batches, close, falsify, split, until every row is decided or the time is up."""
+"""The search: bound nodes in batches, close, falsify, split, until every row is decided or the time is up.
 
+What earlier splits of a row taught: pseudo-costs, as in integer programming.
+
+How many nodes, or samples, to bound at once where there is a deadline: as many as fit into the time left.
+"""
+
+import time
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 
+import torch
 from torch import Tensor
 
 from ...models.constants import at_least, settle, unless_none
 from ...models.deadline import Expired, TimeIsUp, never, passed
 from .bounding import Bounded, Climb
-from .experience import Experience
-from .nodes.frontier import Answer, Frontier
-from .nodes.pool import NodePool
-from .nodes.standing import Told, standing, unheard
-from .pace import FIRST, LEAST, Pace
+from .nodes.frontier import Answer, Frontier, NodePool, Told, standing, unheard
 from .processes.crew import Alone, Crew, Portion
 from .question import MarginQuestion
+
+PRIOR = 5.0
+"""How many splits of average success a neuron is credited with before its first one."""
+
+
+class Experience:
+    """How far splits of each neuron brought each row: the share of the bound's deficit that both children made up.
+
+    Args:
+        rows: of the search.
+        neurons: of the layer that is split.
+    """
+
+    def __init__(self, rows: int, neurons: int) -> None:
+        self._gained = torch.zeros(rows, neurons, dtype=torch.float64)
+        self._tried = torch.zeros(rows, neurons, dtype=torch.float64)
+
+    def weights(self, rows: Tensor) -> Tensor:
+        """Return by how much a split of each neuron did better than the average, (N, neurons)."""
+        mean = (self._gained.sum() / self._tried.sum().clamp_min(1.0)).clamp_min(1e-6)
+        return (self._gained[rows] / mean + PRIOR) / (self._tried[rows] + PRIOR)
+
+    def learn(self, rows: Tensor, neurons: Tensor, before: Tensor, left: Tensor, right: Tensor) -> None:
+        """Note the bounds before a split and of both children, each (N,); bounds above 0 count as 0."""
+        gained = 1.0 - left.minimum(right).clamp_max(0.0) / before
+        self._gained.index_put_((rows, neurons), gained + 0.01, accumulate=True)
+        self._tried.index_put_((rows, neurons), torch.ones_like(gained), accumulate=True)
+
+
+FIRST = 32
+"""Nodes of the first batch: what a node takes is not known yet."""
+LEAST = 2
+"""Nodes of a batch: both children of one."""
+SHARE = 0.5
+"""Of the time that is left, what the next batch may take: nodes differ."""
+
+
+class Pace:
+    """What a node took so far.
+
+    Args:
+        deadline: `time.perf_counter()` at which to stop, or None.
+        first, least: how many are in the first batch, and at least in others.
+    """
+
+    def __init__(self, deadline: float | None, first: int = FIRST, least: int = LEAST) -> None:
+        self._deadline, self._first, self._least = deadline, first, least
+        self._each: float | None = None
+
+    def fits(self, wanted: int) -> int:
+        """Return how many of the `wanted` nodes to take next, at least `least`."""
+        if self._deadline is None:
+            return wanted
+        if self._each is None:
+            return min(wanted, self._first)
+        left = max(0.0, self._deadline - time.perf_counter())
+        return min(wanted, max(self._least, int(SHARE * left / max(self._each, 1e-9))))
+
+    @property
+    def late(self) -> bool:
+        """Return whether the least batch would take more time than is left."""
+        if self._deadline is None or self._each is None:
+            return False
+        return self._least * self._each > self._deadline - time.perf_counter()
+
+    def note(self, nodes: int, seconds: float) -> None:
+        """Note what so many nodes took; the slower of the last two batches counts."""
+        each, before = seconds / max(nodes, 1), self._each
+        self._each = each if before is None else max(each, 0.5 * before)
+
 
 FIRST_BYTES = 2**26
 """What the first batch may take where there is a deadline and no node's time is known yet: a second of work."""

@@ -20,7 +20,7 @@ from ...models.networks import Trace
 from ..bounds.prices.priced_layer import Least, PricedLayer
 from ..bounds.prices.prices import Evaluation, PricedProblem
 from ..bounds.prices.stages import SourcedChain
-from ..bounds.trains.forms import TrainRows
+from ..bounds.trains.base import TrainRows
 from .nodes.decisions import Decisions, RowRanges
 from .nodes.nodes import Splits
 from .rates import RateDecisions, split_features

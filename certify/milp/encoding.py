@@ -31,34 +31,28 @@ from ...models.circuit import (
 )
 from ...models.linear_neuron import LinearNeuron, leaking
 from ...models.rules import FEATURES, WHOLE, Leaky, Rule, plain
-from ..bounds.automata.looping import looping_spikes
-from ..bounds.automata.paths import PathTrains
-from ..bounds.automata.reachable import path_trains
+from ..bounds.automata.paths import PathTrains, looping_spikes, path_trains
 from ..bounds.propagation import input_signal
 from ..bounds.signals.affine import affine_map
 from ..bounds.signals.box import Box
-from ..bounds.signals.chosen import ChosenSignal
-from ..bounds.signals.filtered import FilteredSignal
+from ..bounds.signals.derived import ChosenSignal, FilteredSignal, PooledSignal
 from ..bounds.signals.joined import JoinedSignal, SharedSignal, chosen
-from ..bounds.signals.pooled import PooledSignal
 from ..bounds.signals.signals import AffineSignal, Signal, SpikeBound, SumSignal
 from ..bounds.trains.rate_trains import rate_trains
 from ..bounds.trains.recurrent import looped
-from ..bounds.trains.refractory import refractory_spikes
+from ..bounds.trains.resting import refractory_spikes
 from ..bounds.trains.train_graph import GraphTrains
 from ..bounds.trains.train_table import TableTrains
 from ..bounds.trains.trains import window_spikes
 from ..bounds.trains.varied import separable
 from ..rounding import Rounding, over_time, sum_slack
-from .closing import Closing
 from .inputs import input_steps, rate_steps
 from .layer import EncodedLayer, LayerEncoding, array
 from .pooled import PooledEntries, WindowPairs
-from .program import Expressions, Model, Program, weighted
+from .program import Closing, Expressions, Model, Program, weighted
 from .reading import LastSignal, read_logits
 from .states import NeuronSteps
-from .steps import step_spikes
-from .table import table_spikes
+from .steps import step_spikes, table_spikes
 
 MOST_ENTRIES = 2**26
 """The greatest size of an affine layer as a dense matrix."""

@@ -13,8 +13,7 @@ from ...models.linear_neuron import LinearNeuron
 from ...models.rules import Leaky
 from ..bounds.signals.signals import Signal
 from ..rounding import Rounding
-from .closing import Closing
-from .program import Expressions, Program
+from .program import Closing, Expressions, Program
 
 
 @dataclass(frozen=True)

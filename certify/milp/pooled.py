@@ -14,9 +14,8 @@ import numpy as np
 from scipy import sparse
 from torch import Tensor
 
-from .closing import Closing
 from .layer import array
-from .program import Expressions, Program
+from .program import Closing, Expressions, Program
 
 
 @dataclass(frozen=True)

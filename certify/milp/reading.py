@@ -18,10 +18,9 @@ from ..bounds.propagation import logit_steps
 from ..bounds.readouts import integrating_slack, readout_rows
 from ..bounds.signals.signals import Signal
 from ..rounding import Rounding, reading_slack
-from .closing import Closing
 from .layer import array
 from .pooled import PooledEntries, WindowPairs
-from .program import Expressions, Program, stacked, weighted
+from .program import Closing, Expressions, Program, stacked, weighted
 
 
 @dataclass(frozen=True)

@@ -23,9 +23,8 @@ import torch
 
 from ...models.linear_neuron import LinearNeuron
 from ..bounds.automata.paths import PathTrains
-from .closing import Closing
 from .layer import EncodedLayer, array
-from .program import Expressions, Program
+from .program import Closing, Expressions, Program
 from .steps import part_of
 
 Ends = tuple[np.ndarray, np.ndarray]

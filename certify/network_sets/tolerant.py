@@ -31,7 +31,7 @@ from ...models.linear_maps import ConvolutionMap, DenseMap, LinearMap
 from ...models.linear_maps.sequences import OneRowMap
 from ...models.linear_maps.transposed import TransposedMap
 from ...models.linear_neuron import leaking
-from ..bounds.automata.reachable import path_trains
+from ..bounds.automata.paths import path_trains
 from ..bounds.propagation import Propagation, check_readout, logit_steps
 from ..bounds.readouts import largest_margins, readout_rows
 from ..bounds.signals.affine import AffineMap, affine_map

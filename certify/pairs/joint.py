@@ -35,8 +35,7 @@ from ..bounds.readouts import readout_row
 from ..bounds.signals.affine import affine_map
 from ..bounds.signals.box import Box
 from ..bounds.signals.signals import Signal
-from ..bounds.trains.base import Trains
-from ..bounds.trains.forms import TrainTable
+from ..bounds.trains.base import Trains, TrainTable
 from ..bounds.trains.trains import train_spikes
 from ..perturbations import Perturbation
 from ..rounding import Rounding, over_time, vanished

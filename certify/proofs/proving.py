@@ -21,14 +21,13 @@ from ...models.deadline import LATE, TimeIsUp, check_time, checked_timeout, endi
 from ...models.files import checkpoints
 from ...models.networks import SpikingNetwork
 from ...models.validation import check_rivals
-from ..bounds.cells.automaton import CELLS
-from ..bounds.cells.pair_margins import SIDE
-from ..bounds.prices.price_cells import charged
+from ..bounds.cells.automaton import CELLS, SIDE
+from ..bounds.prices.priced_layer import charged
 from ..branching.bounding import Bounded, Climb, bound_nodes
-from ..branching.experience import Experience
 from ..branching.nodes.decisions import RowRanges
 from ..branching.nodes.nodes import Nodes
 from ..branching.question import MarginQuestion
+from ..branching.search import Experience
 from ..perturbations import Perturbation, settled_set
 from ..perturbations.base import check_perturbation
 from ..questions.asking import as_labels, check_property_ties

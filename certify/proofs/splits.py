@@ -9,7 +9,7 @@ import numpy as np
 
 from ...checking.certificates.trials import LeafTrials
 from ..bounds.prices.stages import Stage
-from ..bounds.trains.forms import TrainTable
+from ..bounds.trains.base import TrainTable
 from .tree import Tree
 
 

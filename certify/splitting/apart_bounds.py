@@ -8,7 +8,7 @@ such a cover is a bound.
 import torch
 from torch import Tensor
 
-from ..bounds.trains.conserved import conserved_spikes
+from ..bounds.trains.trains import conserved_spikes
 from ..perturbations import SpikeShift
 from ..problem import Problem
 from .told_apart import MovedSets, tells_apart

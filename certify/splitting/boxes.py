@@ -19,8 +19,7 @@ from torch import Tensor
 from ..bounds.prices.price_search import PriceSearch
 from ..bounds.prices.stages import staged
 from ..bounds.signals.box import Box
-from ..bounds.trains.conserved import conserved_spikes
-from ..bounds.trains.trains import step_spikes
+from ..bounds.trains.trains import conserved_spikes, step_spikes
 from ..perturbations.boxes import BoxSet
 from ..problem import Problem
 from .move_parts import influence

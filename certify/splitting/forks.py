@@ -10,8 +10,7 @@ from dataclasses import replace
 import torch
 from torch import Tensor
 
-from ..bounds.compiled_points import walker
-from ..bounds.points import Said
+from ..bounds.points import Said, walker
 from ..bounds.signals.box import Box
 from ..problem import Problem
 

@@ -17,7 +17,7 @@ from ...models.source import OWN
 from ..bounds.propagation import LogitBounds, logit_bounds
 from ..bounds.signals.box import Box
 from ..bounds.trains.trains import step_spikes
-from ..branching.pace import Pace
+from ..branching.search import Pace
 from ..perturbations import Perturbation
 from ..problem import Problem
 from ..unfinished import Unfinished, keeping, left_open

@@ -11,8 +11,7 @@ from ..bounds.exact import marked
 from ..bounds.intervals.interval import interval_spikes
 from ..bounds.long.long_trains import LONG
 from ..bounds.signals.signals import SpikeBound
-from ..bounds.trains.conserved import carried_spikes, conserved_spikes
-from ..bounds.trains.trains import step_spikes, window_spikes
+from ..bounds.trains.trains import carried_spikes, conserved_spikes, step_spikes, window_spikes
 from ..perturbations import EventSet
 from ..problem import Problem
 from ..verdicts import Verdict

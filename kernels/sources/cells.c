@@ -1,6 +1,6 @@
 /* The cells of layers that subtract: certify/bounds/cells.
 
-   REAL is double. All arithmetic is that of merging.py, pair_margins.py and automaton.py, operation by operation, and minima and maxima do not
+   REAL is double. All arithmetic is that of automaton.py, automaton.py and automaton.py, operation by operation, and minima and maxima do not
    depend on their order: what comes out is bitwise what torch computes, and the proofs there hold here. Compile with
    -ffp-contract=off. */
 
@@ -59,7 +59,7 @@ INLINE REAL width_of(REAL first, REAL last, long count) { return greater((last -
 /* Neurons that take a step before the next one, so that what is read and written of them shares its lines of cache. */
 #define BESIDE 8
 
-/* Cells that never merge with those of other counts: S is whole, and u is cut by it already (merging.py). */
+/* Cells that never merge with those of other counts: S is whole, and u is cut by it already (automaton.py). */
 INLINE int apart(const Layer *layer, long most) { return layer->decay == 1 && most > layer->steps; }
 
 /* A bit for each that a run may reach. */

@@ -1,5 +1,5 @@
 /* Exact inputs, walked step by step through all layers that fire: what certify/bounds/points.py does of one signal
-   after the other, of one row after the other. See certify/bounds/compiled_points.py.
+   after the other, of one row after the other. See certify/bounds/points.py.
 
    Sums have an order of their own, over what is not 0, and products may be fused into them: what is paid for rounding
    covers any order (certify/rounding/sums.py). A row begins at the first step at which it differs from the one before

@@ -1,4 +1,7 @@
-"""Networks by name: `mlp` and architecture strings such as "mlp:64-64" and "vgg11"."""
+"""Networks by name: `mlp` and architecture strings such as "mlp:64-64" and "vgg11".
+
+How the weights of a convolutional network start.
+"""
 
 import copy
 import itertools
@@ -14,9 +17,7 @@ from ..constants import at_least, wholes
 from ..elements.neurons import LIF
 from ..elements.recurrent import Recurrent
 from ..networks import SpikingNetwork
-from .strided import strided
-from .vgg import vgg5, vgg11
-from .wide_resnet import wrn16_4
+from .images import strided, vgg5, vgg11, wrn16_4
 
 
 def mlp(

@@ -1,8 +1,7 @@
 """Builds of networks for chips: whole weights, thresholds and biases, decays as the chip has them."""
 
-from .comparing import BuildComparison
 from .lava_files import from_lava
-from .quantizing import Quantization, quantization, quantize, whole_inputs
+from .quantizing import BuildComparison, Quantization, quantization, quantize, whole_inputs
 from .targets import TARGETS, BuiltLayer, ChipTarget, target_of
 from .through import ChipWeights
 from .xylo_files import from_xylo

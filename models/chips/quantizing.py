@@ -12,15 +12,31 @@ from ..constants import at_least, real, unless_none
 from ..elements.integers import IntegerLIF
 from ..elements.neurons import LIF
 from ..elements.synapses import Delay, Synapse
-from ..linear_maps.whole_inputs import WholeInput
+from ..linear_maps.sharing import WholeInput
 from ..merging import merged
 from ..networks import SpikingNetwork
 from ..rules import Leaky, plain
-from .comparing import BuildComparison, compared
 from .targets import BuiltLayer, ChipTarget, RealLayer, target_of
 
 WEIGHTS = (nn.Linear, nn.Conv1d, nn.Conv2d)
 LEAST_BITS, MOST_BITS = 2, 8
+
+
+@dataclass(frozen=True)
+class BuildComparison:
+    """What a build does of the inputs that its source was given, too.
+
+    Attributes:
+        samples: how many.
+        same_class: on which share of them both have the same greatest class.
+        spikes: of each spiking layer, which share of spikes differs; in the steps that both have, NaN left out.
+        without_number: on which share of samples a sum left the width in which a chip would wrap.
+    """
+
+    samples: int
+    same_class: float
+    spikes: tuple[float, ...]
+    without_number: float
 
 
 @dataclass(frozen=True)
@@ -232,3 +248,20 @@ def _weighted(layer: nn.Module, build: BuiltLayer) -> nn.Module:
     made.weight = nn.Parameter(build.weight.clone())
     made.bias = nn.Parameter(build.bias.clone())
     return made
+
+
+@torch.no_grad()
+def compared(source: SpikingNetwork, build: SpikingNetwork, inputs: Tensor, whole: Tensor) -> BuildComparison:
+    """Return what both do; a layer's spikes are compared behind the steps by which the build's come late."""
+    one, other = source.trace(inputs), build.trace(whole)
+    readouts = build.readout == "potential"
+    layers = other.spikes[:-1] if readouts else other.spikes
+    late = build.num_steps - source.num_steps
+    shares = []
+    for index, (own, made) in enumerate(zip(one.spikes, layers, strict=True)):
+        start = min(index, late)
+        made = made[start : start + source.num_steps]
+        shares.append(float((own.double() != made).double().mean()))
+    lost = other.logits.isnan().any(1)
+    same = (one.logits.argmax(1) == other.logits.argmax(1)) & ~lost
+    return BuildComparison(len(inputs), float(same.double().mean()), tuple(shares), float(lost.double().mean()))

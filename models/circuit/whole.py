@@ -19,7 +19,7 @@ from ..linear_maps.convolution import ConvolutionMap
 from ..linear_maps.dense import DenseMap
 from ..linear_maps.flattening import ReshapeMap
 from ..linear_maps.selecting import SelectionMap
-from ..linear_maps.whole_inputs import WholeInputMap
+from ..linear_maps.sharing import WholeInputMap
 from ..rules import Rule, plain
 from .nodes import Chosen, Circuit, Filtered, Fired, Input, Mapped, Node, Read, Recurred
 

@@ -6,12 +6,10 @@ from typing import Any
 import torch
 from torch import nn
 
-from ..elements.adaptive import AdaptiveLIF
 from ..elements.layers import PerStep, walk
-from ..elements.neuron import Neuron
+from ..elements.neuron import AdaptiveLIF, Neuron, RefractoryLIF
 from ..elements.neurons import DLIF, LIF
 from ..elements.recurrent import Recurrent
-from ..elements.refractory import RefractoryLIF
 from ..elements.synapses import Synapse
 from ..elements.varied import VariedLIF
 from ..linear_maps.sharing import Share

@@ -14,13 +14,13 @@ import torch
 from torch import Tensor
 
 from ..conversion.checking import ROUNDING, readings_of
-from ..elements.adaptive import AdaptiveLIF
+from ..elements.neuron import AdaptiveLIF
 from ..elements.neurons import LIF
 from ..elements.varied import VariedLIF
 from ..networks import SpikingNetwork
 from .builds import Build
 from .recorded import Recorded
-from .settings.alignment import matches
+from .settings.numbers import matches
 from .settings.platform import PlatformLIF
 
 OUTPUTS = "outputs"

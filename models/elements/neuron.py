@@ -1,4 +1,9 @@
-"""Leaky neurons with more numbers w of state, and a floor: `LinearNeuron` as a layer, its constants as buffers."""
+"""Leaky neurons with more numbers w of state, and a floor: `LinearNeuron` as a layer, its constants as buffers.
+
+Leaky neurons whose threshold rises with each spike and decays back: ALIF.
+
+Leaky neurons that rest after each spike, for R steps in which they take nothing in, or that start elsewhere.
+"""
 
 from collections.abc import Callable
 from functools import reduce
@@ -8,13 +13,13 @@ import torch
 from annotated_types import Interval
 from torch import Tensor, nn
 
-from ..constants import real, whole
+from ..constants import at_least, nonnegative, real, share, unless_none, whole
 from ..dynamics import Dynamics
 from ..linear_neuron import AXES, MOST_OTHERS, LinearNeuron, parts
 from ..rules import Leaky, Rule
 from ..surrogates import Surrogate, Triangle
-from .fields import Real, Size, or_none
-from .neurons import RESETTING, Run, said_of, surrogate_of
+from .fields import Nonnegative, Positive, Real, Size, UpToOne, Wait, or_none
+from .neurons import FIRING, LEAKY, RESETTING, Run, SteppedLIF, built, said, said_of, surrogate_of
 from .registry import Element, register
 from .varied import ArrayLIF, Constant, Fires, alike, array_of, left_behind
 
@@ -122,8 +127,8 @@ class Neuron(ArrayLIF):
 
     def _go(self, current: Tensor, residue: Tensor | None, steps: int, num_steps: int) -> tuple[Run, Tensor]:
         arrays = {name: self.get_buffer(name).to(current) for name in self.names}
-        laid = parts(arrays, tuple(arrays["decay"].shape), self.others, tuple(current.shape[2:]))
-        c, many = {name: laid.get(name, ()) for name in AXES}, range(self.others)
+        c = parts(arrays, tuple(arrays["decay"].shape), self.others, tuple(current.shape[2:]))
+        many = range(self.others)
         left, *adapted = self._start(current) if residue is None else residue.unbind()
         potentials, spikes = [], []
         for t in range(steps):
@@ -267,3 +272,201 @@ def _register(kind: type[Neuron], others: Any, **fields: Any) -> None:
 
 _register(CoupledLIF, (Annotated[int, Interval(ge=1, le=MOST_OTHERS)], 1))
 _register(Neuron, Annotated[int, Interval(ge=0, le=MOST_OTHERS)], start=Real, floor=or_none(Real))
+
+
+class AdaptiveLIF(SteppedLIF):
+    """LIF of an adaptive threshold (ALIF): each spike raises it by β, and what it was raised by decays with ρ.
+
+    a[t] = ρ·a[t−1] + s[t−1], a[1] = 0;  B[t] = θ + β·a[t];  v[t] = λ·u[t−1] + I[t];  s[t] = 1 iff v[t] ≥ B[t].
+    u[t] = v[t]·(1 − s[t]) ("zero") or v[t] − d·s[t] ("subtract"), where d is θ or `reset_amount`: not B[t].
+    So a spike raises the threshold from the next step on. Gradients go through v and through B.
+
+    Args:
+        decay: λ ∈ [0, 1].
+        threshold: θ > 0.
+        adaptation: β ≥ 0; 0 is a `LIF`, bit by bit.
+        threshold_decay: ρ ∈ [0, 1]; 0: only the last step's spike counts, 1: all count for good.
+        reset: "zero" or "subtract".
+        fires_at, surrogate, reset_amount: as in `LIF`.
+
+    Raises:
+        ValueError, TypeError: for a constant outside its range.
+
+    >>> AdaptiveLIF(0.0, adaptation=1.0, threshold_decay=0.5)(torch.full((1, 1, 1), 1.6), num_steps=5).flatten()
+    tensor([1., 0., 1., 0., 0.])
+
+    References: bellec2018long
+    """
+
+    holds = ("adaptation", "threshold_decay")
+
+    def __init__(
+        self,
+        decay: float = 0.99,
+        threshold: float = 1.0,
+        adaptation: float = 1.0,
+        threshold_decay: float = 0.9,
+        reset: str = "zero",
+        fires_at: str = ">=",
+        surrogate: Surrogate = Triangle(1.0),  # noqa: B008 (frozen)
+        reset_amount: float | None = None,
+    ) -> None:
+        super().__init__(decay, threshold, reset, fires_at, surrogate, reset_amount)
+        self.adaptation: float = adaptation
+        self.threshold_decay: float = threshold_decay
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        """Set an attribute, β and ρ as floats; what is outside their ranges is refused, and so is no reset."""
+        if name == "dynamics" and isinstance(value, Dynamics) and value.reset == "none":
+            raise ValueError('reset: got "none", expected adaptive neurons to reset to zero or to subtract')
+        convert = {"adaptation": nonnegative, "threshold_decay": share}.get(name)
+        super().__setattr__(name, value if convert is None else convert(name, value))
+
+    def rule(self, num_steps: int) -> Rule:
+        """Return the constants: a further state to which each spike adds 1, and which raises the threshold."""
+        own, none = Leaky.of(self.dynamics), (0.0,)
+        return LinearNeuron(
+            (own.decay,), (own.threshold,), (own.drop,), (), own.reset, own.fires_at, 1, (self.threshold_decay,),
+            (1.0,), none, none, none, (self.adaptation,), none, none,
+            called=(("rise", "adaptation"), ("fading", "threshold_decay")),
+        ).normal  # fmt: skip
+
+    def _go(self, current: Tensor, residue: Tensor | None, steps: int, num_steps: int) -> tuple[Run, Tensor]:
+        d, threshold = self.dynamics, torch.full_like(current[0], self.dynamics.threshold)
+        left, raised = current.new_zeros(2, *current.shape[1:]) if residue is None else residue
+        potentials, spikes = [], []
+        for t in range(steps):
+            potential = torch.add(current[t % len(current)], left, alpha=d.decay)
+            limit = torch.add(threshold, raised, alpha=self.adaptation)
+            spike: Tensor = Fires.apply(potential, limit, d)  # pyright: ignore[reportAssignmentType]
+            left = potential * (1.0 - spike) if d.reset == "zero" else torch.add(potential, spike, alpha=-d.drop)
+            raised = torch.add(spike, raised, alpha=self.threshold_decay)
+            potentials.append(potential)
+            spikes.append(spike)
+        return Run(current, torch.stack(potentials), torch.stack(spikes)), torch.stack((left, raised))
+
+    def extra_repr(self) -> str:
+        """Return the constants that distinguish this layer."""
+        return f"{super().extra_repr()}, adaptation={self.adaptation}, threshold_decay={self.threshold_decay}"
+
+
+ADAPTING = {**LEAKY, "adaptation": Nonnegative, "threshold_decay": UpToOne}
+register(Element(AdaptiveLIF, rules=(Leaky, LinearNeuron), fields=ADAPTING, said=said, build=built(AdaptiveLIF)))
+
+
+class RefractoryLIF(SteppedLIF):
+    """LIF of a hard reset that rests for R steps behind each spike, and starts from a potential u[0] of its own.
+
+    v[t] = λ·u[t−1] + I[t] and s[t] = 1 iff v[t] ≥ θ where it does not rest; v[t] = 0 and s[t] = 0 where it does;
+    u[t] = v[t]·(1 − s[t]). So it goes on from 0 behind its rest, as if nothing had been.
+
+    Args:
+        decay: λ ∈ [0, 1].
+        threshold: θ > 0.
+        rest: R ≥ 0, in steps; None: for good, so that each neuron fires at most once.
+        fires_at, surrogate: as in `LIF`.
+        start: u[0], of any sign. A reset leaves 0 all the same.
+
+    Raises:
+        ValueError, TypeError: for a constant outside its range.
+
+    >>> RefractoryLIF(decay=0.5, rest=2)(torch.full((1, 1, 1), 1.2), num_steps=5).flatten()
+    tensor([1., 0., 0., 1., 0.])
+
+    References: pehle2021norse
+    """
+
+    holds = ("rest", "start")
+
+    def __init__(
+        self,
+        decay: float = 0.99,
+        threshold: float = 1.0,
+        rest: int | None = 1,
+        fires_at: str = ">=",
+        surrogate: Surrogate = Triangle(1.0),  # noqa: B008 (frozen)
+        start: float = 0.0,
+    ) -> None:
+        super().__init__(decay, threshold, "zero", fires_at, surrogate)
+        self.rest: int | None = unless_none(at_least(0))("rest", rest)
+        self.start: float = real("start", start)
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        """Set an attribute; constants of another reset than to zero are refused."""
+        if name == "dynamics" and isinstance(value, Dynamics) and value.reset != "zero":
+            raise ValueError(f"reset: got {value.reset!r}, expected neurons that rest to reset to zero")
+        super().__setattr__(name, value)
+
+    def rule(self, num_steps: int) -> Rule:
+        """Return the constants: a rest for good lasts all T steps."""
+        own, rest = Leaky.of(self.dynamics), num_steps if self.rest is None else self.rest
+        constants = (own.decay,), (own.threshold,), (own.drop,)
+        return LinearNeuron(*constants, fires_at=own.fires_at, rest=rest, start=self.start).normal
+
+    def _go(self, current: Tensor, residue: Tensor | None, steps: int, num_steps: int) -> tuple[Run, Tensor]:
+        silent = torch.zeros_like(current[0])
+        left, waits = (silent + self.start, silent) if residue is None else residue
+        longest, threshold = self._longest(current, num_steps), current.new_tensor(self.dynamics.threshold)
+        potentials, spikes = [], []
+        for t in range(steps):
+            free = waits == 0
+            drive = torch.add(current[t % len(current)], left, alpha=self.dynamics.decay)
+            potential = torch.where(free, drive, 0.0)
+            fired: Tensor = Fires.apply(potential, threshold, self.dynamics)  # pyright: ignore[reportAssignmentType]
+            spike = torch.where(free, fired, 0.0)
+            left = potential * (1.0 - spike)
+            waits = torch.where(spike.detach() > 0, longest, (waits - 1.0).clamp_min(0.0))
+            potentials.append(potential)
+            spikes.append(spike)
+        return Run(current, torch.stack(potentials), torch.stack(spikes)), torch.stack((left, waits))
+
+    def _longest(self, current: Tensor, num_steps: int) -> int:
+        """Return how many steps a rest may last within T.
+
+        Raises:
+            ValueError: where the current's dtype can't count them.
+        """
+        longest = num_steps if self.rest is None else min(self.rest, num_steps)
+        if longest * torch.finfo(current.dtype).eps > 1.0:
+            raise ValueError(f"inputs: got {current.dtype}, which can't count rests of {longest} steps")
+        return longest
+
+    def extra_repr(self) -> str:
+        """Return the constants that distinguish this layer."""
+        return f"{super().extra_repr()}, rest={self.rest}, start={self.start}"
+
+
+class OneSpikeLIF(RefractoryLIF):
+    """LIF that rests for good behind its first spike: what it says is when it fires, if it does.
+
+    v[t] = λ·v[t−1] + I[t], v[0] = u[0]; s[t] = 1 iff v[t] ≥ θ and no step before t has a spike. It runs as
+    `RefractoryLIF(rest=None)`, and a file names that.
+
+    Args:
+        decay: λ ∈ [0, 1].
+        threshold: θ > 0.
+        fires_at, surrogate, start: as in `RefractoryLIF`.
+
+    Raises:
+        ValueError, TypeError: for a constant outside its range.
+
+    >>> import torch
+    >>> OneSpikeLIF(decay=0.5)(torch.full((1, 1, 1), 0.6), num_steps=6).flatten()
+    tensor([0., 0., 1., 0., 0., 0.])
+    """
+
+    def __init__(
+        self,
+        decay: float = 0.99,
+        threshold: float = 1.0,
+        fires_at: str = ">=",
+        surrogate: Surrogate = Triangle(1.0),  # noqa: B008 (frozen)
+        start: float = 0.0,
+    ) -> None:
+        super().__init__(decay, threshold, None, fires_at, surrogate, start)
+
+
+RESTING = {"decay": UpToOne, "threshold": Positive, "rest": or_none(Wait), "start": Real, **FIRING}
+register(
+    Element(RefractoryLIF, rules=(Leaky, LinearNeuron), fields=RESTING, said=said, build=built(RefractoryLIF))
+)

@@ -18,11 +18,9 @@ from ..linear_maps.sharing import Share
 from ..rules import DeclaredRule, Rule
 from ..running.membrane import Membrane
 from ..surrogates import Surrogate
-from .adaptive import AdaptiveLIF
 from .layers import apply_affine
-from .neuron import CoupledLIF, Neuron
+from .neuron import AdaptiveLIF, CoupledLIF, Neuron, OneSpikeLIF, RefractoryLIF
 from .neurons import DLIF, LIF, Run, SteppedLIF, in_full
-from .refractory import OneSpikeLIF, RefractoryLIF
 from .registry import Element, register
 from .synapses import Synapse, TemporalFilter
 from .varied import VariedLIF

@@ -125,8 +125,9 @@ class VariedLIF(ArrayLIF):
         """Return what this layer does, as plain numbers."""
         drop = self.threshold if self.reset_amount is None else self.reset_amount
         arrays = (self.decay, self.threshold, drop)
-        constants = (tuple(array.detach().double().flatten().tolist()) for array in arrays)
-        return LinearNeuron(*constants, tuple(self.decay.shape), self.shared.reset, self.shared.fires_at).normal
+        decay, threshold, drop = (tuple(array.detach().double().flatten().tolist()) for array in arrays)
+        shape, d = tuple(self.decay.shape), self.shared
+        return LinearNeuron(decay, threshold, drop, shape, d.reset, d.fires_at).normal
 
     def _go(self, current: Tensor, residue: Tensor | None, steps: int, num_steps: int) -> tuple[Run, Tensor]:
         decay, threshold, *amount = (laid(array, current.shape[2:]).to(current) for array in self.constants)

@@ -12,13 +12,11 @@ from torch import Tensor, nn
 
 from ..conversion.constants import every
 from ..conversion.refusal import ConversionRefused
-from ..elements.adaptive import AdaptiveLIF
 from ..elements.layers import BATCH_NORMS, WEIGHTED, PerStep, Residual
 from ..elements.max_pooling import MAX_POOLS
-from ..elements.neuron import CoupledLIF
+from ..elements.neuron import AdaptiveLIF, CoupledLIF, RefractoryLIF
 from ..elements.neurons import DLIF, LIF
 from ..elements.recurrent import Recurrent
-from ..elements.refractory import RefractoryLIF
 from ..elements.synapses import Synapse
 from ..elements.varied import VariedLIF
 from ..linear_maps.sharing import Share

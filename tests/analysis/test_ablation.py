@@ -8,8 +8,8 @@ from torch import Tensor, nn
 
 from spikecert.analysis import TemporalAblation, temporal_ablation, without_loops, without_memory
 from spikecert.models import DLIF, LIF, PLIF, Residual, SpikingNetwork
+from spikecert.models.elements.neuron import RefractoryLIF
 from spikecert.models.elements.recurrent import Recurrent
-from spikecert.models.elements.refractory import RefractoryLIF
 from spikecert.models.elements.synapses import Synapse
 from spikecert.models.running.encoding import RateDraws
 

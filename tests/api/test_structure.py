@@ -165,7 +165,7 @@ TABLES = {
     "models/tracing/building.py": "it looks for the layer that takes a bias",
     "models/conversion/nir/nir_modules.py": "the words of NIR",
     "models/conversion/nir/nir_writing.py": "the words of NIR",
-    "models/architectures/initialization.py": "it draws the weights of each kind in its own way",
+    "models/architectures/architectures.py": "it draws the weights of each kind in its own way",
     "api/protocols/running.py": "it puts the statistics of the data in the place of the first layer's",
     "certify/loops/controllers.py": "it builds a controller",
     "certify/ranges/image.py": "it puts a narrower matrix in the place of the first layer's",
@@ -337,7 +337,7 @@ FORMULAS = {
 }
 """What bounds and training have in common: how a formula looks, and where below certify/bounds it stands."""
 OF_THEIR_OWN = {
-    "certify/bounds/cells/merging.py": "each cell leaves two, which are joined with others'",
+    "certify/bounds/cells/automaton.py": "each cell leaves two, which are joined with others'",
     "certify/bounds/trains/train_graph.py": "a spike joins what all its edges leave",
 }
 """The files that compute something else of the same ends, and what."""

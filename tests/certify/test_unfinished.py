@@ -8,8 +8,7 @@ import torch
 
 from spikecert import LInf, RateDraws, SpikeFlip, SpikeShift, StuckNeurons, Verdict, verify
 from spikecert.certify import certify_set
-from spikecert.certify.branching.nodes.frontier import Frontier
-from spikecert.certify.branching.nodes.pool import NodePool
+from spikecert.certify.branching.nodes.frontier import Frontier, NodePool
 from spikecert.certify.replay import margins
 from spikecert.certify.unfinished import Unfinished
 from spikecert.certify.verifiers import TRAINS, Ladder

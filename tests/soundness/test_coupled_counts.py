@@ -12,9 +12,8 @@ from spikecert.certify import LInf, SpikeFlip, SpikeShift, verify
 from spikecert.certify.bounds.automata.coupled_counts import CountedSpikes, by_parts, counted, counts_behind
 from spikecert.certify.bounds.propagation import signals_of
 from spikecert.certify.bounds.signals.box import Box
-from spikecert.certify.bounds.trains.conserved import conserved_spikes
 from spikecert.certify.bounds.trains.recurrent import recurrent_spikes
-from spikecert.certify.bounds.trains.trains import step_spikes
+from spikecert.certify.bounds.trains.trains import conserved_spikes, step_spikes
 from spikecert.certify.rounding import Rounding
 from spikecert.models import LIF, Recurrent, SpikingNetwork, Synapse
 from spikecert.models.circuit import Recurred, circuit

@@ -15,12 +15,12 @@ from spikecert.certify.bounds.prices.price_search import PriceSearch
 from spikecert.certify.bounds.prices.stages import staged
 from spikecert.certify.bounds.propagation import input_signal, propagate
 from spikecert.certify.bounds.signals.box import Box
-from spikecert.certify.bounds.signals.filtered import FilteredSignal
+from spikecert.certify.bounds.signals.derived import FilteredSignal
 from spikecert.certify.bounds.signals.signals import InputSignal
 from spikecert.certify.bounds.trains.trains import step_spikes, train_spikes, window_spikes
 from spikecert.certify.branching.nodes.leaves import _region
-from spikecert.certify.milp.closing import Closing
 from spikecert.certify.milp.encoding import encode
+from spikecert.certify.milp.program import Closing
 from spikecert.certify.replay import margins
 from spikecert.certify.rounding import Rounding
 from spikecert.certify.verification import bounds

@@ -13,10 +13,10 @@ from spikecert.certify.bounds.prices.pool_lines import PoolLines
 from spikecert.certify.bounds.prices.price_search import PriceSearch
 from spikecert.certify.bounds.propagation import input_signal, propagate
 from spikecert.certify.bounds.signals.box import Box
-from spikecert.certify.bounds.signals.pooled import PooledSignal
+from spikecert.certify.bounds.signals.derived import PooledSignal
 from spikecert.certify.bounds.trains.trains import step_spikes, window_spikes
-from spikecert.certify.milp.closing import Closing
 from spikecert.certify.milp.encoding import encode
+from spikecert.certify.milp.program import Closing
 from spikecert.certify.replay import margins
 from spikecert.certify.rounding import Rounding
 from spikecert.certify.verifiers import INTERVAL, TRAINS, VERIFIERS, Complete, Gain, Linear, MarginVerifier

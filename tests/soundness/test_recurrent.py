@@ -15,9 +15,8 @@ from spikecert.certify.bounds.prices.stages import staged
 from spikecert.certify.bounds.propagation import input_signal, propagate
 from spikecert.certify.bounds.signals.affine import affine_map
 from spikecert.certify.bounds.signals.signals import SpikeBound
-from spikecert.certify.bounds.trains.conserved import conserved_spikes
 from spikecert.certify.bounds.trains.recurrent import DelayedSpikes, FeedbackLoop
-from spikecert.certify.bounds.trains.trains import step_spikes, window_spikes
+from spikecert.certify.bounds.trains.trains import conserved_spikes, step_spikes, window_spikes
 from spikecert.certify.rounding import Rounding
 from spikecert.certify.verifiers import INTERVAL, TRAINS, VERIFIERS, Complete, Linear, MarginVerifier, Milp
 from spikecert.models import DLIF, LIF, PLIF, Recurrent, Share, SpikingNetwork, Synapse

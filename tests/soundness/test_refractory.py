@@ -11,8 +11,8 @@ from torch import Tensor, nn
 from spikecert import gain, load, network_hash, save
 from spikecert.certify import L2, LInf, SpikeFlip, attack, verify
 from spikecert.certify.bounds.propagation import input_signal, propagate
-from spikecert.certify.bounds.trains.conserved import conserved_spikes
 from spikecert.certify.bounds.trains.train_graph import GraphTrains
+from spikecert.certify.bounds.trains.trains import conserved_spikes
 from spikecert.certify.proofs.proving import Prover, Unproven
 from spikecert.certify.rounding import Rounding
 from spikecert.certify.verifiers import INTERVAL, TRAINS, VERIFIERS, Complete, Linear, MarginVerifier

@@ -16,8 +16,8 @@ from spikecert.certify.bounds.propagation import input_signal, propagate
 from spikecert.certify.bounds.signals.box import Box
 from spikecert.certify.bounds.signals.signals import InputSignal
 from spikecert.certify.bounds.trains import varied as separate
-from spikecert.certify.bounds.trains.many_kinds import many_spikes
 from spikecert.certify.bounds.trains.trains import window_spikes
+from spikecert.certify.bounds.trains.varied import many_spikes
 from spikecert.certify.rounding import Rounding
 from spikecert.certify.verifiers import INTERVAL, TRAINS, VERIFIERS, Complete, Linear, MarginVerifier
 from spikecert.models import LIF, SpikingNetwork, VariedLIF

@@ -5,10 +5,9 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from spikecert.certify.bounds.cells.compiled_cells import CellRanges, Pairs
-from spikecert.certify.bounds.cells.merging import Cells, candidates, merged, targets
+from spikecert.certify.bounds.cells.automaton import CellRanges, Cells, Pairs, candidates, merged, targets
+from spikecert.certify.bounds.cells.looking_through import Inflow
 from spikecert.certify.bounds.signals.box import Box
-from spikecert.certify.bounds.signals.inflow import Inflow
 from spikecert.models.rules import Leaky
 
 

@@ -1,17 +1,17 @@
-"""Shortest priced paths (price_graph.py), and what prices prove, by torch: what paths.c and prove.c come to."""
+"""Shortest priced paths (priced_layer.py), and what prices prove, by torch: what paths.c and prove.c come to."""
 
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
-from spikecert.certify.bounds.prices.price_graph import PricedGraph
 from spikecert.certify.bounds.prices.price_search import pair_prices
+from spikecert.certify.bounds.prices.priced_layer import PricedGraph
 from spikecert.certify.bounds.prices.prices import PricedProblem, Specifications
 from spikecert.certify.bounds.prices.stages import Staged
 from spikecert.certify.bounds.trains.train_graph import slope_decay
 from spikecert.certify.branching.nodes.decisions import RowRanges, root
-from spikecert.certify.branching.nodes.trimming import trim_rows
+from spikecert.certify.branching.nodes.nodes import trim_rows
 from spikecert.kernels.climb import ProvenNodes
 
 

@@ -5,9 +5,8 @@ import torch
 from torch import Tensor
 
 from spikecert.certify import LInf
-from spikecert.certify.milp.closing import Closing
 from spikecert.certify.milp.encoding import Encoding, encode
-from spikecert.certify.milp.program import Expressions, Model, Program
+from spikecert.certify.milp.program import Closing, Expressions, Model, Program
 from spikecert.certify.milp.solving.solver import Watch, minimise
 from spikecert.models import SpikingNetwork
 from spikecert.models.circuit import circuit

@@ -25,8 +25,8 @@ from spikecert import (
 )
 from spikecert.analysis import stability
 from spikecert.analysis.patterns import pattern_radius
-from spikecert.certify.milp.closing import Closing
 from spikecert.certify.milp.encoding import encode
+from spikecert.certify.milp.program import Closing
 from spikecert.certify.proofs import Prover
 from spikecert.certify.verifiers import VERIFIERS
 from spikecert.training.objectives import Objective

@@ -30,7 +30,7 @@ some path**; the only loss is what an age above W would tell: at most what λ^W 
 windows are full. With W ≥ T nothing is joined, and the trains are those of train_graph.py.
 
 Time and memory are O(T·W) for a neuron, but for the boxes of windows, O(W) at a time. long.c does it behind a
-table and a dense layer (compiled_long.py).
+table and a dense layer (compiled.py).
 """
 
 import math
@@ -46,8 +46,8 @@ from ....kernels.long import AgedTrains, CompiledLong
 from ....models.deadline import check_time
 from ....models.rules import Leaky
 from ...rounding import Rounding
+from ..cells.looking_through import inflow_of
 from ..signals.box import Box
-from ..signals.inflow import inflow_of
 from ..signals.membrane import Drive, drive, widened_windows
 from ..signals.signals import Signal, equal_weights
 from ..signals.windows import Spans

@@ -24,8 +24,7 @@ from torch import Tensor
 
 from ....models.rules import Leaky
 from ....models.running.membrane import simulate_spikes
-from .price_graph import PricedGraph
-from .priced_layer import PricedLayer
+from .priced_layer import PricedGraph, PricedLayer
 from .prices import PricedProblem
 
 FREE = 2

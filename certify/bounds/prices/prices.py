@@ -8,7 +8,7 @@ c[t] = a[t]·(W·s[t] + b),
 
 and the second sum is the same question for the layer before, with A[t] = a[t]·Wᵀμ[t], down to the input set,
 where it is answered in closed form. The first sum splits into neurons: a shortest path on a priced graph
-(price_graph.py) or the corners of a priced table (price_table.py). Any μ gives a valid bound, μ = 0 that of the
+(priced_layer.py) or the corners of a priced table (priced_layer.py). Any μ gives a valid bound, μ = 0 that of the
 trains alone; the bound is concave in all prices, with supergradient c(best trains before) − c(first minimiser).
 
 A layer that hears itself (F16) has c[t] = a[t]·(W·s_before[t] + V·s[t−1] + b), s[0] = 0. So Σ_t μ[t]·c[t] holds

@@ -17,8 +17,8 @@ from ..signals.box import Box
 from ..signals.chains import Chain, FilteredBranches, SourcedChain, branches_of
 from ..signals.signals import InputSignal, Signal
 from ..trains.base import TrainBound, Trains
-from ..trains.conserved import conserved_spikes
 from ..trains.recurrent import looped
+from ..trains.trains import conserved_spikes
 from ..trains.varied import separable
 
 MOST_KINDS = 12

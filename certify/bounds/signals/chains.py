@@ -15,10 +15,8 @@ from ...rounding import over_time, weighted_slack
 from ..prices.pool_lines import PoolLines
 from ..trains.recurrent import DelayedSpikes
 from .affine import AffineMap
-from .chosen import ChosenSignal
-from .filtered import FilteredSignal
+from .derived import ChosenSignal, FilteredSignal, PooledSignal
 from .joined import JoinedSignal, SharedSignal, placed
-from .pooled import PooledSignal
 from .signals import AffineSignal, Signal, SumSignal
 
 

@@ -9,7 +9,7 @@ Nothing is assumed of how x and s hang together, and windows over several steps 
 interval recursion of interval.py gives one of s[t]; by induction over t this is sound. What its rounding pays for
 grows with the widest current of all steps, which is taken for any spikes at all before the first step.
 
-**A synapse** makes i[t] = κ·i[t−1] + c[t−d] of c. In a pass that is the filtered signal of filtered.py; from
+**A synapse** makes i[t] = κ·i[t−1] + c[t−d] of c. In a pass that is the filtered signal of derived.py; from
 nothing it is the recursion of boxes there, beside the neuron's.
 """
 
@@ -29,7 +29,7 @@ from ..intervals.fired import fired
 from ..intervals.interval import StepSpikes
 from ..signals.affine import AffineMap, affine_map
 from ..signals.box import Box, Spread
-from ..signals.filtered import FilteredBoxes, FilteredSignal
+from ..signals.derived import FilteredBoxes, FilteredSignal
 from ..signals.membrane import Pull, scaled_spread
 from ..signals.signals import AffineSignal, DerivedSignal, Signal, SpikeBound, SumSignal
 from ..signals.windows import Spans, delayed

@@ -30,12 +30,10 @@ from ....models.rules import Leaky
 from ...rounding import Rounding
 from ..long.tails import Followers, joined, window_sums
 from ..signals.box import Box
-from ..signals.lanes import Lanes
-from ..signals.membrane import Drive, drive, prefix_drive, window_drive
+from ..signals.membrane import Drive, Lanes, drive, prefix_drive, window_drive
 from ..signals.signals import Signal, equal_weights
 from ..signals.windows import Spans
-from .base import Trains
-from .forms import TrainPaths
+from .base import TrainPaths, Trains
 
 STEEPEST = 1e6
 """The greatest λ^{−(T−1)} for which the priced graph's arithmetic in float64 is trusted."""

@@ -25,8 +25,7 @@ from torch import Tensor
 from ....models.rules import Leaky
 from ...rounding import Rounding, above, around, below, step_error, tie
 from ..signals.box import Box, Spread
-from .base import Trains
-from .forms import TrainRows, TrainTable
+from .base import TrainRows, Trains, TrainTable
 
 MOST_ROWS = 4096
 Number = TypeVar("Number", float, Tensor)

@@ -17,8 +17,7 @@ from torch import Tensor
 from ....models.networks import Trace
 from ...bounds.prices.priced_layer import Least
 from ...bounds.signals.box import Box
-from ...bounds.trains.base import Trains
-from ...bounds.trains.forms import TrainRows, TrainTable
+from ...bounds.trains.base import TrainRows, Trains, TrainTable
 from ...bounds.trains.train_graph import GraphTrains
 from ...bounds.trains.train_table import TableTrains
 

@@ -18,7 +18,7 @@ from torch import Tensor
 
 from ...bounds.prices.stages import Stage
 from ...bounds.signals.box import Box
-from ...bounds.trains.forms import TrainRows
+from ...bounds.trains.base import TrainRows
 from ..bounding import Climb, bound_nodes
 from ..question import MarginQuestion
 from ..rates import RateDecisions

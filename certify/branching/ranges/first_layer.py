@@ -9,7 +9,7 @@ from torch import Tensor
 from ....kernels.ranges import NarrowedLayer
 from ...bounds.prices.stages import Staged
 from ...bounds.signals.signals import InputSignal
-from ...bounds.trains.forms import TrainRows
+from ...bounds.trains.base import TrainRows
 
 MOST_WEIGHTS = 2**25
 """What the layer's matrix may hold: 256 MiB."""

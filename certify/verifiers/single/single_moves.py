@@ -108,9 +108,9 @@ def steps_moves(problem: Problem) -> bool:
         return False
     assert isinstance(threat, SpikeShift)
     behind = made.nodes[first + 1]
-    plain = all(isinstance(node, Mapped | Read) for node in made.nodes[first + 2 :])
+    affine = all(isinstance(node, Mapped | Read) for node in made.nodes[first + 2 :])
     leaky = isinstance(behind, Fired) and plain(behind.rule)
-    return leaky and plain and bool(threat.movable(problem.inputs).any())
+    return leaky and affine and bool(threat.movable(problem.inputs).any())
 
 
 @dataclass(frozen=True, eq=False)

@@ -3,6 +3,12 @@
 A neuron that resets to r, u ← r, is one that resets to 0 if its potential is counted from r: it starts at −r, its
 threshold is θ − r, and (1 − λ)·(−r) enters at each step. Three settings that differ are then one. And one whose
 current counts by 1 − λ is, in units of that, one whose threshold is θ/(1 − λ).
+
+Two lists laid along each other: as many equal entries as possible, in order.
+
+One setting of a build that may be exchanged for the other's, and the table of what differs.
+
+The tensors of a module: how those of two builds differ, and how they are exchanged.
 """
 
 from collections.abc import Iterator, Sequence
@@ -10,10 +16,8 @@ from dataclasses import replace
 
 import torch
 
-from .exchanges import Exchange
-from .numbers import array
+from .numbers import Exchange, array, tensors_of
 from .pairing import NeuronPair, Pair, Pairing, SumPair, TensorPair
-from .tensors import tensors_of
 
 CLOSE = 1e-4
 """A share of the value by which the others may miss what it makes of them."""

@@ -10,8 +10,7 @@ import torch
 
 from ...conversion.constants import Constant
 from .neurons import NeuronSettings
-from .numbers import apart, array, equal, rounded_apart, weights_apart
-from .tensors import exchange_tensors
+from .numbers import apart, array, equal, exchange_tensors, rounded_apart, weights_apart
 
 Apart = tuple[str, str, bool]
 """A kind of `KINDS`, words, and whether roundings alone make the difference."""

@@ -8,11 +8,10 @@ import torch
 from torch import Tensor, nn
 
 from ...conversion.constants import Constant, settled
-from ...elements.adaptive import AdaptiveLIF
 from ...elements.learned_decay import PLIF
+from ...elements.neuron import AdaptiveLIF, RefractoryLIF
 from ...elements.neurons import DLIF, LIF
 from ...elements.recurrent import Recurrent
-from ...elements.refractory import RefractoryLIF
 from ...elements.registry import ELEMENTS
 from ...elements.synapses import Synapse
 from ...elements.varied import VariedLIF

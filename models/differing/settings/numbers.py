@@ -1,9 +1,11 @@
 """How two arrays of constants differ, in words."""
 
 import math
+from collections.abc import Hashable, Sequence
+from dataclasses import dataclass
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from ...conversion.constants import Constant
 
@@ -116,3 +118,97 @@ def _factor(one: Tensor, other: Tensor) -> str:
     factor = float((other[there] / one[there]).median())
     same = bool(((other - factor * one).abs() <= 1e-5 * other.abs().max()).all())
     return f"B's are A's times {factor:.6g}" if same else ""
+
+
+def matches(a: Sequence[Hashable], b: Sequence[Hashable]) -> tuple[tuple[int, int], ...]:
+    """Return the places of a longest common subsequence, the earliest in both.
+
+    >>> matches("abc", "axbc")
+    ((0, 0), (1, 2), (2, 3))
+    """
+    best = [[0] * (len(b) + 1) for _ in range(len(a) + 1)]
+    for i in range(len(a) - 1, -1, -1):
+        for j in range(len(b) - 1, -1, -1):
+            equal = best[i + 1][j + 1] + 1 if a[i] == b[j] else 0
+            best[i][j] = max(equal, best[i + 1][j], best[i][j + 1])
+    found, i, j = [], 0, 0
+    while i < len(a) and j < len(b):
+        if a[i] == b[j] and best[i][j] == best[i + 1][j + 1] + 1:
+            found.append((i, j))
+            i, j = i + 1, j + 1
+        elif best[i + 1][j] >= best[i][j + 1]:
+            i += 1
+        else:
+            j += 1
+    return tuple(found)
+
+
+KINDS = ("weight", "bias", "decay", "threshold", "reset", "order", "delay", "loop", "ties", "saturation")
+"""What a cause begins with."""
+
+
+@dataclass(frozen=True)
+class Exchange:
+    """A setting that differs, or a dialect that may be spoken.
+
+    Attributes:
+        kind: one of `KINDS`.
+        layer: where, by its name in the build that is changed.
+        words: what differs, A's against B's.
+        place: the index of the spiking layer whose trains it changes first; as many as there are for the outputs.
+        key: by which it is told apart from others.
+        rounding: whether it is no more than a rounding of floats.
+    """
+
+    kind: str
+    layer: str
+    words: str
+    place: int
+    key: tuple[int | str, ...]
+    rounding: bool = False
+
+    @property
+    def text(self) -> str:
+        """Return it in one line."""
+        return f"{self.kind}: {self.layer}: {self.words}"
+
+
+def joined(exchanges: list[Exchange]) -> str:
+    """Return several in one line; those of one kind and one difference in several layers are told once."""
+    groups: dict[tuple[str, str], list[str]] = {}
+    for each in exchanges:
+        groups.setdefault((each.kind, each.words), []).append(each.layer)
+    return "; and ".join(f"{kind}: {', '.join(layers)}: {words}" for (kind, words), layers in groups.items())
+
+
+def tensors_of(module: nn.Module) -> dict[str, Tensor]:
+    """Return what a module computes by."""
+    named = [*module.named_parameters(), *module.named_buffers()]
+    return {name: tensor for name, tensor in named if tensor.is_floating_point()}
+
+
+def tensors_apart(a: nn.Module, b: nn.Module, dtype: torch.dtype) -> list[tuple[str, str, str, bool]]:
+    """Return (name, kind, words, whether rounding alone did it) of each tensor that differs."""
+    one, other = tensors_of(a), tensors_of(b)
+    found = []
+    for name in dict.fromkeys((*one, *other)):
+        pair = one.get(name), other.get(name)
+        if not equal(*pair, dtype):
+            kind = "bias" if name.split(".")[-1] in ("bias", "running_mean") else "weight"
+            found.append((name, kind, weights_apart(name, *pair), rounded_apart(*pair, dtype)))
+    return found
+
+
+def exchange_tensors(into: nn.Module, source: nn.Module, names: Sequence[str]) -> None:
+    """Give a module some tensors of another; one that the other lacks is taken away."""
+    given = tensors_of(source)
+    for name in names:
+        owner, _, key = name.rpartition(".")
+        part = into.get_submodule(owner)
+        if name not in given:
+            setattr(part, key, None)
+        elif getattr(part, key) is None:
+            setattr(part, key, nn.Parameter(given[name].detach().clone()))
+        else:
+            with torch.no_grad():
+                getattr(part, key).copy_(given[name])

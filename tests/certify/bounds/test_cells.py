@@ -10,11 +10,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor
 
-from spikecert.certify.bounds.cells.automaton import CellTrains, cell_trains
-from spikecert.certify.bounds.cells.compiled_cells import CellRanges, Pairs, cell_ranges, least_differences
-from spikecert.certify.bounds.prices.price_cells import PricedCells, charged, collected
+from spikecert.certify.bounds.cells.automaton import (
+    CellRanges,
+    CellTrains,
+    Pairs,
+    cell_ranges,
+    cell_trains,
+    least_differences,
+)
+from spikecert.certify.bounds.cells.looking_through import Inflow
+from spikecert.certify.bounds.prices.priced_layer import PricedCells, charged, collected
 from spikecert.certify.bounds.signals.box import Box
-from spikecert.certify.bounds.signals.inflow import Inflow
 from spikecert.certify.bounds.signals.signals import InputSignal
 from spikecert.certify.bounds.trains.train_graph import graph_trains
 from spikecert.certify.rounding import Rounding

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from spikecert import LIF, LInf, SpikingNetwork, mlp
-from spikecert.certify.bounds.prices.price_graph import PricedGraph
+from spikecert.certify.bounds.prices.priced_layer import PricedGraph
 from spikecert.certify.bounds.prices.prices import PricedProblem
 from spikecert.certify.bounds.signals.box import Box
 from spikecert.certify.bounds.signals.signals import InputSignal

@@ -7,8 +7,7 @@ from hypothesis import strategies as st
 from torch import Tensor, nn
 
 from spikecert import LIF, SpikeFlip, SpikingNetwork
-from spikecert.certify.bounds.compiled_points import chain, compiled_signals, walker
-from spikecert.certify.bounds.points import PointSignals, Said, point_signals
+from spikecert.certify.bounds.points import PointSignals, Said, chain, compiled_signals, point_signals, walker
 from spikecert.certify.problem import Problem
 from spikecert.certify.splitting.forks import point_bounds
 from spikecert.certify.verifiers.enumeration import Enumeration

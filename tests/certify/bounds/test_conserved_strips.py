@@ -8,10 +8,10 @@ import torch
 from torch import nn
 
 from spikecert import LIF, LInf, SpikingNetwork
-from spikecert.certify.bounds.cells import pair_margins
+from spikecert.certify.bounds.cells import automaton as pair_margins
 from spikecert.certify.bounds.cells.looking_through import MatrixChain
 from spikecert.certify.bounds.propagation import margin_bounds
-from spikecert.certify.bounds.trains.conserved import conserved_spikes
+from spikecert.certify.bounds.trains.trains import conserved_spikes
 from spikecert.models.circuit import circuit
 
 MORE = 0.01

@@ -13,7 +13,7 @@ from spikecert.certify.bounds.points import PointWalk, Said, point_signals
 from spikecert.certify.bounds.propagation import input_signal, propagate
 from spikecert.certify.bounds.signals.affine import affine_map
 from spikecert.certify.bounds.signals.box import Box, Spread
-from spikecert.certify.bounds.signals.filtered import FilteredSignal
+from spikecert.certify.bounds.signals.derived import FilteredSignal
 from spikecert.certify.bounds.trains.recurrent import FeedbackLoop, Known
 from spikecert.certify.bounds.trains.trains import step_spikes
 from spikecert.certify.problem import Problem

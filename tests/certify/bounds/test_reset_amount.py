@@ -15,7 +15,7 @@ from spikecert.certify.bounds.signals.membrane import drive
 from spikecert.certify.bounds.signals.signals import InputSignal
 from spikecert.certify.bounds.trains.train_graph import graph_trains
 from spikecert.certify.bounds.trains.trains import train_spikes
-from spikecert.certify.milp.potentials import graph_potentials
+from spikecert.certify.milp.steps import graph_potentials
 from spikecert.certify.rounding import Rounding
 from spikecert.models import LIF
 from spikecert.models.circuit import leaky_rule

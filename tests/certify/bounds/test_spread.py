@@ -11,7 +11,7 @@ from torch import nn
 from spikecert.certify import LInf
 from spikecert.certify.bounds.intervals.interval import interval_spikes
 from spikecert.certify.bounds.propagation import margin_bounds
-from spikecert.certify.bounds.signals import products
+from spikecert.certify.bounds.signals import affine as products
 from spikecert.certify.bounds.signals.affine import affine_map
 from spikecert.certify.bounds.signals.box import Box, Spread
 from spikecert.certify.bounds.signals.membrane import drive, pull

@@ -16,13 +16,11 @@ from spikecert.certify.bounds.signals.signals import InputSignal
 from spikecert.certify.bounds.trains.train_graph import GraphTrains, graph_trains
 from spikecert.certify.bounds.trains.train_table import TableTrains
 from spikecert.certify.branching.bounding import Climb, bound_nodes
-from spikecert.certify.branching.experience import Experience
 from spikecert.certify.branching.nodes.decisions import OPEN, FixedSpikes, RowRanges
-from spikecert.certify.branching.nodes.nodes import Nodes
-from spikecert.certify.branching.nodes.pool import NodePool
-from spikecert.certify.branching.nodes.trimming import trim_rows
+from spikecert.certify.branching.nodes.frontier import NodePool
+from spikecert.certify.branching.nodes.nodes import Nodes, trim_rows
 from spikecert.certify.branching.question import MarginQuestion
-from spikecert.certify.branching.search import Search
+from spikecert.certify.branching.search import Experience, Search
 from spikecert.certify.replay import margins
 from spikecert.certify.rounding import Rounding
 from spikecert.certify.verifiers import TRAINS, Complete

@@ -19,8 +19,7 @@ from spikecert.certify.branching import fused_climb
 from spikecert.certify.branching.bounding import Climb, bound_nodes
 from spikecert.certify.branching.fused_climb import FusedClimb, _readout
 from spikecert.certify.branching.nodes.decisions import RowRanges
-from spikecert.certify.branching.nodes.nodes import Nodes
-from spikecert.certify.branching.nodes.trimming import trim_rows
+from spikecert.certify.branching.nodes.nodes import Nodes, trim_rows
 from spikecert.certify.branching.question import MarginQuestion
 from spikecert.certify.branching.ranges.ranges import RangeSearch
 from spikecert.certify.perturbations import Perturbation

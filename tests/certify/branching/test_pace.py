@@ -9,17 +9,16 @@ from torch import Tensor
 
 from spikecert import LInf
 from spikecert.certify.bounds.prices.prices import Evaluation, PricedProblem
-from spikecert.certify.branching import bounding, pace
+from spikecert.certify.branching import bounding
+from spikecert.certify.branching import search as pace
 from spikecert.certify.branching.bounding import Bounded, Climb, bound_nodes
 from spikecert.certify.branching.fused_climb import FusedClimb
 from spikecert.certify.branching.nodes import frontier
-from spikecert.certify.branching.nodes.frontier import Frontier
+from spikecert.certify.branching.nodes.frontier import Frontier, NodePool
 from spikecert.certify.branching.nodes.nodes import Nodes
-from spikecert.certify.branching.nodes.pool import NodePool
-from spikecert.certify.branching.pace import FIRST, Pace
 from spikecert.certify.branching.processes import crew
 from spikecert.certify.branching.question import MarginQuestion
-from spikecert.certify.branching.search import Search
+from spikecert.certify.branching.search import FIRST, Pace, Search
 from spikecert.models import deadline
 from support.searches import all_margins, searched
 

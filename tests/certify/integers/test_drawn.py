@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from spikecert import LInf, SpikeFlip, Verdict, WholeDecay, verify
-from spikecert.certify.bounds.automata.reachable import path_trains
+from spikecert.certify.bounds.automata.paths import path_trains
 from spikecert.certify.bounds.signals.box import Box
 from spikecert.certify.bounds.signals.signals import InputSignal
 from spikecert.certify.rounding import Rounding

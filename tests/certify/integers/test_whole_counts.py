@@ -7,10 +7,10 @@ import torch
 from torch import Tensor, nn
 
 from spikecert import LIF, IntegerLIF, LInf, SpikingNetwork, WholeDecay, WholeInput, verify
-from spikecert.certify.bounds.automata import whole_counts, whole_table
-from spikecert.certify.bounds.automata.reachable import path_trains
-from spikecert.certify.bounds.automata.whole_counts import LawfulPaths, law_of
-from spikecert.certify.bounds.automata.whole_table import BalancedCounts, whole_trains
+from spikecert.certify.bounds.automata import whole as whole_counts
+from spikecert.certify.bounds.automata import whole as whole_table
+from spikecert.certify.bounds.automata.paths import path_trains
+from spikecert.certify.bounds.automata.whole import BalancedCounts, LawfulPaths, law_of, whole_trains
 from spikecert.certify.bounds.signals.affine import affine_map
 from spikecert.certify.bounds.signals.box import Box
 from spikecert.certify.bounds.signals.signals import AffineSignal, InputSignal, filter_rows

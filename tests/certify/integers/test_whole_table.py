@@ -3,8 +3,8 @@
 import pytest
 import torch
 
-from spikecert.certify.bounds.automata.reachable import path_trains
-from spikecert.certify.bounds.automata.whole_table import WRAPS, whole_table, whole_trains
+from spikecert.certify.bounds.automata.paths import path_trains
+from spikecert.certify.bounds.automata.whole import WRAPS, whole_table, whole_trains
 from spikecert.certify.bounds.signals.box import Box
 from spikecert.certify.bounds.signals.signals import InputSignal
 from spikecert.certify.rounding import Rounding

@@ -10,8 +10,8 @@ from torch import nn
 
 from spikecert import LIF, OneSpikeLIF, SpikingNetwork, Verdict
 from spikecert.certify import LInf, SpikeFlip, verify
-from spikecert.certify.milp.closing import Closing
 from spikecert.certify.milp.encoding import encode
+from spikecert.certify.milp.program import Closing
 from spikecert.certify.milp.search import ProgramSearch
 from spikecert.certify.milp.solving.tree import ProgramTree
 from spikecert.certify.replay import fails, margins

@@ -17,9 +17,8 @@ from torch import Tensor, nn
 
 from spikecert.certify import L2, LInf, SpikeFlip, Verdict, verify
 from spikecert.certify.milp import encoding, search
-from spikecert.certify.milp.closing import Closing
 from spikecert.certify.milp.encoding import TIGHT, Layers, encode
-from spikecert.certify.milp.program import Program
+from spikecert.certify.milp.program import Closing, Program
 from spikecert.certify.milp.solving import solver
 from spikecert.certify.milp.solving.solver import Minimum, Watch, minimise
 from spikecert.certify.replay import margins

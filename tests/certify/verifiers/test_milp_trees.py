@@ -16,9 +16,8 @@ from torch import Tensor, nn
 from spikecert.certify import LInf, verify
 from spikecert.certify.milp import search
 from spikecert.certify.milp.program import Expressions, Model
-from spikecert.certify.milp.solving.solver import Minimum
+from spikecert.certify.milp.solving.solver import Minimum, WeakDual
 from spikecert.certify.milp.solving.tree import ProgramTree
-from spikecert.certify.milp.solving.weak_duality import WeakDual
 from spikecert.models import DLIF, LIF, SpikingNetwork
 from support.examples import examples
 

@@ -9,8 +9,8 @@ from torch import Tensor
 from spikecert.certify import L2, LInf, SpikeFlip, verify
 from spikecert.certify.bounds.prices import mixtures, price_search
 from spikecert.certify.bounds.prices.mixtures import ceilings
-from spikecert.certify.bounds.prices.price_graph import PricedGraph
 from spikecert.certify.bounds.prices.price_search import PriceSearch
+from spikecert.certify.bounds.prices.priced_layer import PricedGraph
 from spikecert.certify.bounds.prices.prices import PricedProblem, Specifications
 from spikecert.certify.bounds.prices.stages import staged
 from spikecert.certify.perturbations import Perturbation

@@ -12,7 +12,7 @@ from spikecert.models import LIF, AdaptiveLIF, RefractoryLIF, SpikingNetwork, ci
 from spikecert.models.circuit import unchanged
 from spikecert.models.elements import registry
 from spikecert.models.elements.fields import Extent, UpToOne
-from spikecert.models.elements.refractory import FIELDS as REFRACTORY
+from spikecert.models.elements.neuron import RESTING as REFRACTORY
 from spikecert.models.elements.registry import ELEMENTS, Element, register
 from spikecert.models.files.checkpoints import from_bytes, to_bytes
 from spikecert.models.files.description import build, describe

@@ -10,9 +10,8 @@ from spikecert.certify.bounds.intervals.interval import StepSpikes
 from spikecert.certify.bounds.signals.box import Box, Spread
 from spikecert.certify.bounds.signals.membrane import Pull
 from spikecert.certify.bounds.signals.signals import InputSignal
-from spikecert.certify.bounds.trains.step_trains import StepTable, StepTrains
 from spikecert.certify.bounds.trains.train_table import table_like
-from spikecert.certify.bounds.trains.trains import step_spikes
+from spikecert.certify.bounds.trains.trains import StepTable, StepTrains, step_spikes
 from spikecert.certify.rounding import Rounding
 from spikecert.models import LIF
 from spikecert.models.circuit import leaky_rule

@@ -10,8 +10,7 @@ from spikecert import LIF, SpikeFlip, SpikeShift, SpikingNetwork, circuit, verif
 from spikecert.certify.bounds.long.long_trains import LongTrains, carried_trains, long_trains
 from spikecert.certify.bounds.propagation import input_signal, logit_bounds
 from spikecert.certify.bounds.signals.affine import affine_map
-from spikecert.certify.bounds.trains.conserved import carried_spikes, conserved_spikes
-from spikecert.certify.bounds.trains.trains import window_spikes
+from spikecert.certify.bounds.trains.trains import carried_spikes, conserved_spikes, window_spikes
 from spikecert.certify.rounding import Rounding
 from spikecert.models.circuit import leaky_rule
 from spikecert.models.linear_maps import linear_map

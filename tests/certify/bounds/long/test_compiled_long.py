@@ -9,10 +9,9 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from spikecert import LIF, LInf, SpikingNetwork, circuit, mlp
-from spikecert.certify.bounds.long import compiled_long
+from spikecert.certify.bounds.long import compiled as compiled_long
 from spikecert.certify.bounds.long import long_trains as module
-from spikecert.certify.bounds.long.compiled_graph import _graph, kernel_graph
-from spikecert.certify.bounds.long.compiled_long import _trains, kernel_trains
+from spikecert.certify.bounds.long.compiled import _graph, _trains, kernel_graph, kernel_trains
 from spikecert.certify.bounds.long.long_trains import LongTrains, long_trains
 from spikecert.certify.bounds.propagation import logit_bounds
 from spikecert.certify.bounds.signals.affine import affine_map
@@ -20,10 +19,9 @@ from spikecert.certify.bounds.signals.box import Box
 from spikecert.certify.bounds.signals.membrane import Drive
 from spikecert.certify.bounds.signals.signals import AffineSignal
 from spikecert.certify.bounds.trains import trains
-from spikecert.certify.bounds.trains.conserved import conserved_spikes
 from spikecert.certify.bounds.trains.train_graph import GraphTrains, graph_trains
 from spikecert.certify.bounds.trains.train_table import TableTrains, train_table
-from spikecert.certify.bounds.trains.trains import window_spikes
+from spikecert.certify.bounds.trains.trains import conserved_spikes, window_spikes
 from spikecert.certify.rounding import Rounding
 from spikecert.kernels.graph import CompiledGraph, graph_kernel
 from spikecert.kernels.long import AgedTrains, CompiledLong, long_kernel

@@ -15,8 +15,8 @@ from spikecert.certify.bounds.signals.box import Box
 from spikecert.certify.bounds.signals.membrane import drive
 from spikecert.certify.bounds.signals.signals import InputSignal, Signal
 from spikecert.certify.bounds.signals.windows import Spans
-from spikecert.certify.bounds.trains.conserved import conserved_spikes
 from spikecert.certify.bounds.trains.train_graph import graph_trains
+from spikecert.certify.bounds.trains.trains import conserved_spikes
 from spikecert.certify.rounding import Rounding
 from spikecert.models.circuit import leaky_rule
 from spikecert.models.deadline import TimeIsUp, ending

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from spikecert.certify.bounds.signals.box import Box
-from spikecert.certify.bounds.signals.filtered import FilteredSignal
+from spikecert.certify.bounds.signals.derived import FilteredSignal
 from spikecert.certify.bounds.signals.signals import InputSignal, Signal, SumSignal
 from spikecert.certify.bounds.signals.windows import Spans
 from spikecert.certify.bounds.trains import train_graph

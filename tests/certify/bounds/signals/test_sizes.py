@@ -13,8 +13,7 @@ from spikecert.certify.bounds.intervals.interval import interval_spikes
 from spikecert.certify.bounds.propagation import input_signal, propagate
 from spikecert.certify.bounds.signals.affine import fold
 from spikecert.certify.bounds.signals.signals import SpikeBound
-from spikecert.certify.bounds.trains.conserved import conserved_spikes
-from spikecert.certify.bounds.trains.trains import step_spikes, train_spikes
+from spikecert.certify.bounds.trains.trains import conserved_spikes, step_spikes, train_spikes
 from spikecert.certify.rounding import Rounding
 from spikecert.models.circuit import Added, Fired, Input, Mapped, Pooled
 from spikecert.testing import image_networks

@@ -17,10 +17,9 @@ from spikecert.certify.bounds.signals.signals import Signal
 from spikecert.certify.bounds.trains.base import Trains
 from spikecert.certify.bounds.trains.trains import window_spikes
 from spikecert.certify.branching.nodes.decisions import root
-from spikecert.certify.milp.closing import Closing
 from spikecert.certify.milp.encoding import EncodingError, tight_spikes
 from spikecert.certify.milp.layer import EncodedLayer
-from spikecert.certify.milp.program import Program
+from spikecert.certify.milp.program import Closing, Program
 from spikecert.certify.rounding import Rounding
 from spikecert.models.circuit import circuit
 from spikecert.models.rules import Leaky

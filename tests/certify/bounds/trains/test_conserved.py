@@ -10,8 +10,7 @@ from spikecert import DLIF, L2, LIF, LInf, SpikeFlip, SpikingNetwork
 from spikecert.certify.bounds.cells import looking_through
 from spikecert.certify.bounds.propagation import logit_bounds, margin_bounds
 from spikecert.certify.bounds.signals.signals import Signal
-from spikecert.certify.bounds.trains.conserved import conserved_spikes
-from spikecert.certify.bounds.trains.trains import train_spikes, window_spikes
+from spikecert.certify.bounds.trains.trains import conserved_spikes, train_spikes, window_spikes
 from spikecert.certify.perturbations import Perturbation
 from spikecert.certify.verifiers import TRAINS
 from spikecert.models import Residual, strided

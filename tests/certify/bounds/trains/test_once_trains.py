@@ -7,8 +7,7 @@ from hypothesis import strategies as st
 
 from spikecert.certify.bounds.signals.box import Box
 from spikecert.certify.bounds.signals.signals import InputSignal
-from spikecert.certify.bounds.trains.once_trains import OnceTrains, once_spikes
-from spikecert.certify.bounds.trains.refractory import refractory_spikes, resting_spikes
+from spikecert.certify.bounds.trains.resting import OnceTrains, once_spikes, refractory_spikes, resting_spikes
 from spikecert.certify.bounds.trains.train_graph import GraphTrains
 from spikecert.certify.rounding import Rounding
 from spikecert.models.rules import Leaky

@@ -6,7 +6,7 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from spikecert.certify.bounds.signals.box import Box
-from spikecert.certify.bounds.trains.forms import TrainTable
+from spikecert.certify.bounds.trains.base import TrainTable
 from spikecert.certify.bounds.trains.train_table import (
     TableTrains,
     all_range_minima,

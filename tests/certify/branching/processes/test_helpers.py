@@ -17,7 +17,9 @@ from torch import nn
 
 from spikecert import L2, LIF, LInf, SpikingNetwork, Verdict, save, verify
 from spikecert.certify.branching.bounding import Climb
-from spikecert.certify.branching.processes import helper, helpers, sharing
+from spikecert.certify.branching.processes import crew as sharing
+from spikecert.certify.branching.processes import helpers
+from spikecert.certify.branching.processes import helpers as helper
 from spikecert.certify.branching.processes.crew import Crew, Portion, Timed, bounded_here
 from spikecert.certify.branching.question import MarginQuestion
 from spikecert.certify.branching.search import Search
@@ -91,7 +93,7 @@ class Threads:
     def start(
         self, program: str, there: Connection, files: Sequence[int] = (), told: Mapping[str, str] | None = None
     ) -> Thread:
-        assert program == "spikecert.certify.branching.processes.helper"
+        assert program == "spikecert.certify.branching.processes.helpers"
         life = self.lives[len(self.started)] if len(self.started) < len(self.lives) else None
         self.started.append(Thread(there, life))
         return self.started[-1]

@@ -5,9 +5,18 @@ windows from step 1 on. It may come at t iff silence is possible before t and U 
 iff silence is possible all along. That graph has the edges 0 → t and nothing behind them, so Σ_t A[t]·s[t] is A[t]
 at a step where the spike may come, or 0 where it may stay away: **all sums are exact** for these trains, without
 paths.
+
+The spike trains of neurons that rest behind each spike: F1 and F2, from where each rest ends (F15).
+
+A rest leaves exactly 0 and takes nothing in. So between its spikes such a neuron is one without rest that starts
+afresh R steps after each spike, and its potential, its rounding included, depends on the currents since then
+alone. Under a constant current a first spike at step k is followed by one every k + R steps, at the same
+currents as without rest (`periodic_rows`). Elsewhere the graph has an edge τ → t for t > τ + R only (`rest` in
+train_graph.py).
 """
 
 from dataclasses import dataclass
+from functools import lru_cache
 from itertools import accumulate
 
 import torch
@@ -18,8 +27,9 @@ from ...rounding import Rounding
 from ..signals.box import Box
 from ..signals.membrane import drive, prefix_drive
 from ..signals.signals import Signal
-from .base import Trains
-from .train_graph import detours
+from .base import Trains, TrainTable
+from .train_graph import detours, trains_of, windowed_trains
+from .train_table import TableTrains, periodic_rows, sorted_table
 
 
 @dataclass(frozen=True)
@@ -109,3 +119,37 @@ def _lengths(rows: Tensor) -> Tensor | None:
     lengths = (rows != 0).sum(1)
     first = torch.arange(rows.shape[1], device=rows.device) < lengths[:, None]
     return lengths if bool((rows == torch.where(first, rows[:, :1], 0.0)).all()) else None
+
+
+def refractory_spikes(current: Signal, rule: LinearNeuron, rounding: Rounding) -> Trains:
+    """Return the reachable spike trains of neurons of `rule` under `current`.
+
+    Raises:
+        OverflowError: where a potential may overflow.
+    """
+    own = rule.kinds[0]
+    drives = drive(current, own, rounding, rule.start)
+    if current.constant and rule.start == 0.0:
+        box = current.steps()[0]
+        table = resting_table(rule, current.num_steps, rounding).like(box.lower)
+        return TableTrains(table, *table.reachable(box))
+    if rounding.bound == torch.float64:  # a first look goes without windows
+        return windowed_trains(drives, current, own, own, rule.rest, rule.start)
+    return trains_of(drives, own, keep=False, rest=rule.rest, start=rule.start)
+
+
+def resting_spikes(current: Signal, rule: LinearNeuron, rounding: Rounding) -> Trains:
+    """Return what `refractory_spikes` does of steps and sums, without a graph where neurons fire once.
+
+    Raises:
+        OverflowError: where a potential may overflow.
+    """
+    if rule.rest >= current.num_steps and not current.constant:
+        return once_spikes(current, rule, rounding)
+    return refractory_spikes(current, rule, rounding)
+
+
+@lru_cache(maxsize=256)
+def resting_table(rule: LinearNeuron, num_steps: int, rounding: Rounding) -> TrainTable:
+    """Return the T + 1 trains of neurons that rest, under a constant current."""
+    return sorted_table(periodic_rows(rule.kinds[0], num_steps, rounding, rule.rest))

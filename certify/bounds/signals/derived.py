@@ -1,4 +1,23 @@
-"""What is known of a signal that a synapse filters, i[t] = κ·i[t−1] + x[t−d], from what is known of x.
+"""What is known of a signal whose steps come from several: y[t] = x_t[t], as of layers of their own at each step.
+
+A sum Σ_t r[t]·y[t] is Σ_t (r[t]·e_t)·x_t, e_t the t-th unit vector over time: each x_t answers for its own
+step. What trains of spikes say of several steps at once is lost by that.
+
+Rounding. Nothing is computed at a step: y[t] is what the run has of x_t[t]. A sum over time of the run's y rounds
+T times, and the sum of T ends here T times in the bound's dtype, both of terms whose moduli add up to Σ|r|·M,
+M ≥ |y|: γ_{4T+8}·Σ|r|·M pays for both, besides what each x_t pays for itself.
+
+What is known of the greatest entries of windows, y[t] = max_j x_j[t], from what is known of x.
+
+A maximum grows with each of its entries, so its ends are the maxima of ends, exactly; it never rounds. Of a sum
+over time with weights r ≥ 0 the trains of x say more than its steps do:
+
+    max_j Σ_t r[t]·x_j[t] ≤ Σ_t r[t]·max_j x_j[t] ≤ Σ_j Σ_t r[t]·x_j[t], the latter where x ≥ 0,
+
+since the maximum is at least each entry, at each step, and of numbers ≥ 0 at most their sum. A row of mixed signs
+is the difference of two such sums.
+
+What is known of a signal that a synapse filters, i[t] = κ·i[t−1] + x[t−d], from what is known of x.
 
 A filter is an affine map over time, i = H·x. So Σ_t r[t]·i[t] = Σ_k (Hᵀr)[k]·x[k]: what the spike trains of x say
 of several steps at once holds behind it, too.
@@ -19,16 +38,122 @@ roundings of the bound's. E pays for both, with the M and X of the step's own bo
 """
 
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, reduce
 
 import torch
 from torch import Tensor
 
+from ....models.elements.max_pooling import MaxWindows
 from ....models.elements.synapses import TemporalFilter
-from ...rounding import Rounding, filter_error, filtered_size, weighted_slack
+from ...rounding import Rounding, filter_error, filtered_size, over_time, product_error, weighted_slack
+from .affine import fold
 from .box import Box, Spread
-from .signals import DerivedSignal
+from .signals import DerivedSignal, Signal
 from .windows import Spans, delayed
+
+
+@dataclass(frozen=True)
+class ChosenSignal(Signal):
+    """y[t] = x_t[t] for T signals; never taken for constant."""
+
+    sources: tuple[Signal, ...]
+    rounding: Rounding
+
+    constant = False
+
+    @property
+    def num_steps(self) -> int:  # pyright: ignore[reportIncompatibleVariableOverride]
+        """Return T."""
+        return len(self.sources)
+
+    def steps(self) -> Box:
+        """Return the box of each step, of its own signal."""
+        boxes = [(t, source.steps()) for t, source in enumerate(self.sources)]
+        ends = [(box.lower[t % len(box.lower)], box.upper[t % len(box.upper)]) for t, box in boxes]
+        lower, upper = (torch.stack(end) for end in zip(*ends, strict=True))
+        return Box(lower, upper)
+
+    def combine(self, rows: Tensor) -> Box:
+        """Return the sum of what each signal says of its own step, rounding paid."""
+        rows = rows.to(self.rounding.bound)
+        parts = (source.combine(self._own(rows, t)) for t, source in enumerate(self.sources))
+        box = reduce(lambda one, other: one + other, (Box(part.lower, part.upper) for part in parts))
+        slack = self.slack * rows.abs().sum(1).reshape(-1, *([1] * self.slack.dim()))
+        return Box(box.lower - slack, box.upper + slack)
+
+    def _own(self, rows: Tensor, t: int) -> Tensor:
+        """Return rows of one step alone."""
+        own = torch.zeros_like(rows)
+        own[:, t] = rows[:, t]
+        return own
+
+    @property
+    def slack(self) -> Tensor:
+        """Return what a sum over time adds to each unit of weight."""
+        return weighted_slack(self.magnitude(), self.num_steps, self.rounding)
+
+    def magnitude(self) -> Tensor:
+        """Return the greatest of all signals, at whatever step."""
+        return reduce(torch.maximum, (source.magnitude() for source in self.sources))
+
+
+@dataclass(frozen=True)
+class PooledSignal(DerivedSignal):
+    """y[t] = max over each window of x[t], for a signal x.
+
+    Where the ends become middle and radius for a layer that fires, they take four roundings of the bound's dtype;
+    what such a layer pays for its own recursion, 8u·(|a·I| + …), has room for them beside its own three.
+    """
+
+    windows: MaxWindows
+    rounding: Rounding
+
+    @property
+    def binary(self) -> bool:  # pyright: ignore[reportIncompatibleVariableOverride]
+        """Return whether the source is."""
+        return self.source.binary
+
+    def steps(self) -> Box:
+        """Return the maxima of the ends."""
+        box = self.source.steps()
+        return Box(self._largest(box.lower), self._largest(box.upper))
+
+    def combine(self, rows: Tensor) -> Box:
+        """Return the ends of the sums over time, from steps and from the source's own sums, rounding paid."""
+        rows = rows.to(self.rounding.bound)
+        found = self._weighted(rows.clamp_min(0))
+        if bool((rows < 0).any()):
+            less = self._weighted(rows.clamp_max(0).neg())
+            found = Box(found.lower - less.upper, found.upper - less.lower)
+        magnitude = self.magnitude()
+        weight = rows.abs().sum(1).reshape(-1, *([1] * magnitude.dim()))
+        slack = weighted_slack(magnitude * weight, self.num_steps, self.rounding)
+        return Box(found.lower - slack, found.upper + slack)
+
+    def magnitude(self) -> Tensor:
+        """Return the maxima of the source's moduli."""
+        return self.windows.largest(self.source.magnitude())
+
+    def _weighted(self, rows: Tensor) -> Box:
+        """Return the ends of Σ_t rows[k,t]·y[t] for rows ≥ 0."""
+        ends = self.source.steps()
+        lower, upper = self._largest(ends.lower), self._largest(ends.upper)
+        if self.constant:
+            return Box(lower[0], upper[0]).scaled(rows.sum(1))
+        lower, upper = torch.tensordot(rows, lower, 1), torch.tensordot(rows, upper, 1)
+        sums = self.source.combine(rows)
+        lower = lower.maximum(self._largest(sums.lower))
+        if float(ends.lower.min()) >= 0:
+            upper = upper.minimum(self._total(sums.upper))
+        return Box(lower, upper)
+
+    def _largest(self, rows: Tensor) -> Tensor:
+        return fold(self.windows.largest, rows)
+
+    def _total(self, rows: Tensor) -> Tensor:
+        """Return the sums of windows of sums over time, all ≥ 0, with the rounding of both."""
+        found = fold(self.windows.total, rows)
+        return found * (1.0 + product_error(over_time(self.num_steps), self.rounding, self.windows.count))
 
 
 @dataclass(frozen=True)
