@@ -26,7 +26,7 @@ from ..elements.registry import ELEMENTS, known
 from ..elements.synapses import TemporalFilter
 from ..linear_maps import LinearMap, linear_map
 from ..networks import SpikingNetwork
-from ..rules import Leaky, Rule, plain
+from ..rules import LEAKY, WHOLE, Leaky, Rule, plain
 from ..running.encoding import ENCODINGS, RateDraws
 from ..running.readouts import READOUTS, fits
 from ..source import OWN
@@ -103,7 +103,7 @@ class _Lowering:
         rule = rule_of(layer, self.num_steps, name)
         if getattr(rule, "reset", None) != "none":
             raise ValueError(f'readout: "{readout}" needs a final neuron with reset="none"')
-        if not plain(rule):
+        if not rule.features <= {LEAKY, WHOLE}:
             told = " and ".join(sorted(rule.features))
             raise ValueError(f'readout: got "{readout}" behind neurons of {told}, expected plain leaky ones')
         self.nodes.append(Read(name, (source,), readout, rule, layer))

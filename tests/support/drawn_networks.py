@@ -7,7 +7,10 @@ from hypothesis import strategies as st
 from torch import Tensor, nn
 
 from spikecert import CoupledLIF, Share, SpikingNetwork
-from spikecert.models.linear_neuron import AXES, MOST_OTHERS
+from spikecert.models import Neuron
+from spikecert.models.dynamics import RESETS
+from spikecert.models.linear_neuron import AXES, MIXING, MOST_OTHERS, LinearNeuron
+from spikecert.models.rules import Leaky
 
 SHARES = st.sampled_from([0.0, 0.25, 0.5, 0.9, 1.0])
 FACTORS = st.sampled_from([-0.5, 0.0, 0.0, 0.25, 0.5, 1.0])
@@ -18,8 +21,11 @@ FIRES = st.sampled_from([">=", ">"])
 
 
 @st.composite
-def coupled_neurons(draw: st.DrawFn, width: int = 3, most: int = 3) -> CoupledLIF:
-    """Return neurons of any constants, alike or one set each; of several w, of any recurrence, or a table."""
+def coupled_neurons(draw: st.DrawFn, width: int = 3, most: int = 3) -> Neuron:
+    """Return neurons of any constants, alike or one set each; of several w, of any recurrence, or a table.
+
+    Half of them have a floor, a start of their own, or no reset.
+    """
     if most > 1 and draw(st.integers(0, 4)) == 0:
         return draw(tabled_neurons())
     others = draw(st.sampled_from([1, 1, *range(2, most + 1)]))
@@ -30,8 +36,11 @@ def coupled_neurons(draw: st.DrawFn, width: int = 3, most: int = 3) -> CoupledLI
         shape = [others] * axes * (others > 1) + [width] * draw(st.booleans())
         numbers = draw(st.lists(strategies.get(name, factors), min_size=prod(shape), max_size=prod(shape)))
         constants[name] = torch.tensor(numbers).reshape(shape).tolist()
-    reset = draw(st.sampled_from(["subtract", "zero"]))
-    return CoupledLIF(**constants, reset=reset, fires_at=draw(FIRES), others=others)
+    constants |= {"fires_at": draw(FIRES), "others": others}
+    if draw(st.booleans()):
+        return CoupledLIF(**constants, reset=draw(st.sampled_from(["subtract", "zero"])))
+    floor, start = draw(st.sampled_from([None, 0.0, -0.25, -1.0])), draw(st.sampled_from([0.0, 0.25, -0.5]))
+    return Neuron(**constants, reset=draw(st.sampled_from(RESETS)), floor=floor, start=start)
 
 
 @st.composite
@@ -45,6 +54,22 @@ def tabled_neurons(draw: st.DrawFn) -> CoupledLIF:
         fires_at=draw(FIRES),
         others=count,
     )
+
+
+def resting(own: Leaky, rest: int, start: float = 0.0) -> LinearNeuron:
+    """Return neurons that rest, and start elsewhere."""
+    constants = (own.decay,), (own.threshold,), (own.drop,)
+    return LinearNeuron(*constants, fires_at=own.fires_at, rest=rest, start=start)
+
+
+def adaptive(own: Leaky, rise: float, fading: float) -> LinearNeuron:
+    """Return neurons whose threshold rises by spikes."""
+    constants, firing = (
+        ((own.decay,), (own.threshold,), (own.drop,)),
+        {"reset": own.reset, "fires_at": own.fires_at},
+    )
+    states = {"others": 1, "fading": (fading,), "jump": (1.0,), "rise": (rise,), **dict.fromkeys(MIXING, (0.0,))}
+    return LinearNeuron(*constants, **firing, **states)
 
 
 def draw_weights(network: SpikingNetwork, generator: torch.Generator, scale: float, grid: bool) -> None:

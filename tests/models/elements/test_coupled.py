@@ -1,6 +1,7 @@
 """Neurons of several numbers of state: what they do, what bounds say of them, and who refuses them."""
 
 import itertools
+import math
 from operator import mul
 from pathlib import Path
 from typing import Any
@@ -30,9 +31,10 @@ from spikecert import (
     verify,
 )
 from spikecert.certify.proofs import Prover, Unproven
-from spikecert.models import circuit
+from spikecert.models import Neuron, RefractoryLIF, circuit
 from spikecert.models.circuit import UnknownNode
 from spikecert.models.linear_neuron import AXES
+from spikecert.models.rules import FLOOR
 from spikecert.testing import check_sound
 from support.drawn_networks import coupled_neurons, draw_weights, inputs_of
 from support.oracles import every_flip
@@ -56,7 +58,7 @@ def networks(draw: st.DrawFn, encoding: str | None = None, most: int = 5) -> Spi
     return made.to(draw(st.sampled_from([torch.float32, torch.float64]))).eval()
 
 
-def by_hand(layer: CoupledLIF, current: Tensor) -> Tensor:
+def by_hand(layer: Neuron, current: Tensor) -> Tensor:
     """Return the spikes of currents (T, batch, n), neuron by neuron."""
     found, many = torch.zeros_like(current), range(layer.others)
     for sample, place in itertools.product(range(current.shape[1]), range(current.shape[2])):
@@ -65,14 +67,15 @@ def by_hand(layer: CoupledLIF, current: Tensor) -> Tensor:
             for name in AXES
         }
         c = {name: array.flatten().tolist() for name, array in flat.items()}
-        u, w = 0.0, [0.0] * layer.others
+        u, w = layer.start, [0.0] * layer.others
         for t in range(len(current)):
             before, entering = u, float(current[t, sample, place])
             v = c["decay"][0] * u - sum(map(mul, c["drain"], w)) + entering
             limit = c["threshold"][0] + sum(map(mul, c["rise"], w))
             fires = v >= limit if layer.shared.fires_at == ">=" else v > limit
             taken = c["reset_amount"][0] + sum(map(mul, c["reset_rise"], w))
-            u = v - fires * taken if layer.reset == "subtract" else v * (1 - fires)
+            u = {"subtract": v - fires * taken, "zero": v * (1 - fires), "none": v}[layer.reset]
+            u = u if layer.floor is None else max(u, layer.floor)
             w = [
                 sum(c["fading"][i * layer.others + k] * w[k] for k in many)
                 + c["drive"][i] * v
@@ -87,7 +90,7 @@ def by_hand(layer: CoupledLIF, current: Tensor) -> Tensor:
 
 @settings(max_examples=60, deadline=None)
 @given(layer=coupled_neurons(), seed=SEEDS, steps=st.integers(1, 5))
-def test_a_run_is_what_the_words_say_whole_and_in_parts(layer: CoupledLIF, seed: int, steps: int) -> None:
+def test_a_run_is_what_the_words_say_whole_and_in_parts(layer: Neuron, seed: int, steps: int) -> None:
     """On a grid, where hardly a product rounds and thresholds are met exactly."""
     layer = layer.double()
     for name in AXES:
@@ -168,6 +171,34 @@ def test_bounds_of_one_input_hold_its_run(network: SpikingNetwork, seed: int) ->
     with torch.no_grad():
         logits = network(inputs)
     assert bool((found.lower <= logits).all() and (logits <= found.upper).all())
+
+
+@settings(max_examples=40, deadline=None)
+@given(network=networks("none", most=4), seed=SEEDS)
+def test_programs_decide_what_does_not_tie(network: SpikingNetwork, seed: int) -> None:
+    """By listing: a program leaves open only what ties within rounding, or what may overflow."""
+    events = (inputs_of(network, seed, 1) > 0.5).to(network.dtype)
+    with torch.no_grad():
+        labels, every = network(events).argmax(1), network(every_flip(events[0], 1))
+    first, second = every.topk(2).values.unbind(1)
+    (verdict,) = verify(network, events, labels, SpikeFlip(1), "milp", timeout=20.0)
+    if float((first - second).min()) > 1e-3:
+        truth = "verified" if bool((every.argmax(1) == labels[0]).all()) else "falsified"
+        assert verdict.status == truth or any(word in verdict.reason for word in ("overflow", "suffice", "above"))
+
+
+def test_what_moves_nothing_is_left_out() -> None:
+    """Bounds of neurons that are leaky ones by their constants are those of leaky ones, bit for bit."""
+    torch.manual_seed(0)
+    rules = LIF(0.9, 0.5).rule(4), LIF(0.9, 0.5, "subtract").rule(4)
+    assert CoupledLIF(0.9, 0.5, jump=0.0, drain=1.0, rise=1.0, reset="zero").double().rule(4) == rules[0]
+    assert CoupledLIF(0.9, 0.5, fading=0.5).double().rule(4) == rules[1]
+    assert AdaptiveLIF(0.9, 0.5, 0.0).rule(4) == RefractoryLIF(0.9, 0.5, 0).rule(4) == rules[0]
+    assert Neuron([0.9, 0.9], 0.5).double().rule(4) == rules[0]
+    assert {FLOOR} == Neuron(0.9, floor=-1.0).rule(4).features
+    for constants, told in (({"floor": 0.5}, "floor"), ({"start": math.nan}, "start"), ({"others": -1}, "others")):
+        with pytest.raises(ValueError, match=f"^{told}: got "):
+            Neuron(**constants)  # type: ignore[arg-type]
 
 
 def made(**constants: Any) -> SpikingNetwork:

@@ -25,7 +25,7 @@ from spikecert.models import DLIF, LIF, AdaptiveLIF, OneSpikeLIF, RefractoryLIF,
 from spikecert.models.circuit import Fired
 from spikecert.models.linear_neuron import LinearNeuron
 from spikecert.models.rules import RESTS, DeclaredRule, Label, Leaky, Number, Recursion
-from support.declared import adaptive, resting
+from support.drawn_networks import adaptive, resting
 from support.examples import examples
 
 STEPS, NEURONS = 5, 6

@@ -11,7 +11,7 @@ from spikecert.certify.bounds.trains.resting import OnceTrains, once_spikes, ref
 from spikecert.certify.bounds.trains.train_graph import GraphTrains
 from spikecert.certify.rounding import Rounding
 from spikecert.models.rules import Leaky
-from support.declared import resting
+from support.drawn_networks import resting
 from support.examples import examples
 
 
