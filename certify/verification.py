@@ -32,7 +32,7 @@ from .ties import STRICT, settled_ties
 from .unfinished import Unfinished, keeping
 from .verdicts import Verdict
 from .verifiers import VERIFIERS, MarginVerifier, Verifier
-from .verifiers.base import WITHIN, clean_failures, decided, stands
+from .verifiers.base import clean_failures, decided, objection
 
 CHUNK = 128
 """Samples decided at once: few enough that a layer's boxes stay in cache, enough to fill the vector units."""
@@ -240,9 +240,8 @@ def _beyond_source(verdict: Verdict, problem: Problem, index: int) -> Verdict:
     """Return as unknown what the run of a network's source may decide otherwise."""
     least = problem.circuit.allowance.least
     if verdict.status == "falsified" and verdict.counterexample is not None:
-        if stands(problem, index, verdict.counterexample):
-            return verdict
-        return replace(verdict, status="unknown", counterexample=None, reason=WITHIN)
+        told = objection(problem, index, verdict.counterexample)
+        return replace(verdict, status="unknown", counterexample=None, reason=told) if told else verdict
     return beyond(verdict, least, leads=problem.rows is None)
 
 

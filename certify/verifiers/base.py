@@ -5,6 +5,7 @@ import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
+from functools import partial
 from typing import ClassVar
 
 import torch
@@ -20,6 +21,7 @@ from ..bounds.trains.trains import step_spikes
 from ..branching.pace import Pace
 from ..perturbations import Perturbation
 from ..problem import Problem
+from ..sources import source_keeps
 from ..unfinished import Unfinished, keeping, left_open
 from ..verdicts import Verdict
 
@@ -247,15 +249,20 @@ def _overflowing(made: Circuit, candidate: Tensor) -> str:
     return ""
 
 
-def stands(problem: Problem, index: int, candidate: Tensor) -> bool:
-    """Return whether a counterexample is one of the source, too, whatever its run rounds."""
-    if problem.circuit.allowance is OWN:
-        return True
-    point = candidate[None].double()
+def objection(problem: Problem, index: int, candidate: Tensor) -> str:
+    """Return why a counterexample may be none of the source; nothing where it is one, too.
+
+    The source itself decides where it is at hand; else what it may round.
+    """
+    label, point = int(problem.labels[index]), candidate[None].double()
+    fails = partial(problem.goal.replays, candidate=candidate, label=label)
+    told = source_keeps(problem.network, candidate, fails, problem.rows is not None)
+    if told is not None or problem.circuit.allowance is OWN:
+        return told or ""
     try:
-        return problem.goal.stands(problem.circuit, Box(point, point), int(problem.labels[index]))
+        return "" if problem.goal.stands(problem.circuit, Box(point, point), label) else WITHIN
     except OverflowError:
-        return False
+        return WITHIN
 
 
 def falsified(
@@ -268,8 +275,8 @@ def falsified(
     if allowed and (obstacle := _overflowing(problem.circuit, candidate)):
         return Verdict("unknown", None, None, verifier, seconds, obstacle)
     if allowed and problem.goal.replays(problem.network, candidate, int(problem.labels[index])):
-        if not stands(problem, index, candidate):
-            return Verdict("unknown", None, None, verifier, seconds, WITHIN)
+        if told := objection(problem, index, candidate):
+            return Verdict("unknown", None, None, verifier, seconds, told)
         return Verdict("falsified", None, candidate.clone(), verifier, seconds, reason)
     return Verdict(
         "unknown", None, None, verifier, seconds, "a candidate counterexample did not replay alone and in a batch"

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from torch.fx import GraphModule
 
 from ..constants import at_least, unless_none
-from ..conversion.checking import ConversionCheck, Observation, are_alike, compare
+from ..conversion.checking import ConversionCheck, Observation, are_alike, compare, readings_of
 from ..conversion.converting import BEYOND, RANDOM, Conversion, beyond, check_sample, random_like
 from ..conversion.encoders import DrawnSource, drawing_encoder, drawn_source
 from ..conversion.populations import in_groups
@@ -21,6 +21,7 @@ from ..conversion.refusal import ConversionRefused
 from ..conversion.sources import FUNCTIONS, UNFOLLOWED, Source, library_of, run_once
 from ..networks import SpikingNetwork
 from ..running.encoding import RateDraws
+from ..source import weights_of
 from .allowing import arithmetic_of, ending_of
 from .building import RowWriter
 from .draws.own import OwnDrawnSource, own_drawn_source
@@ -151,6 +152,58 @@ KEPT: WeakKeyDictionary[nn.Module, KnownModule] = WeakKeyDictionary()
 """Of each module that was converted, the last reading."""
 
 
+@dataclass(frozen=True)
+class SourceAtHand:
+    """The module that a network was made of, in memory: a counterexample is run through it, too.
+
+    It goes with copies of the network in this process, which share it, and with no file and no pickle: another
+    process has another module, or none. It is the source of these weights and settings alone, and as long as its
+    own parameters and buffers are what they were; what it keeps elsewhere, in plain attributes or in what a
+    function closes over, is not watched.
+
+    Attributes:
+        source: the module and how to run it.
+        place: of the output.
+        own, told: what tells the module's tensors, and the network's and its settings.
+    """
+
+    source: Source
+    place: int
+    own: str
+    told: str
+
+    @staticmethod
+    def of(source: Source, place: int, network: SpikingNetwork, inputs: Tensor) -> "SourceAtHand | None":
+        """Return it, of a network that was just made; None where its outputs are not what the readout reads."""
+        made = SourceAtHand(source, place, weights_of(source.module), _told(network))
+        return None if made.run(network, inputs) is None else made
+
+    def holds(self, network: SpikingNetwork) -> bool:
+        """Return whether it is the source of a network still."""
+        return (self.own, self.told) == (weights_of(self.source.module), _told(network))
+
+    def run(self, network: SpikingNetwork, inputs: Tensor) -> Tensor | None:
+        """Return what a copy of the module gives in evaluation mode, (batch, classes), in its own units."""
+        more = inputs[:1].repeat(int(len(inputs) == network.num_steps > 1), *[1] * (inputs.dim() - 1))
+        asked = torch.cat([inputs, more])  # as many samples as steps: either axis might be either
+        with undisturbed(), torch.no_grad():
+            found = run_once(copied(self.source), asked.cpu())[self.place]
+            read = readings_of(found, network, network(asked).cpu())
+        return read[0][: len(inputs)].to(inputs.device) if read else None
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> "SourceAtHand":
+        """Return itself: copies of a network have one source."""
+        return self
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Return what makes None of a pickle."""
+        return type(None), ()
+
+
+def _told(network: SpikingNetwork) -> str:
+    return f"{weights_of(network)} {network!r}"
+
+
 def _how(source: Source, inputs: Tensor) -> tuple[Any, ...]:
     own = (source.timed, source.num_steps, source.output, source.stateful, source.ending)
     state = tuple((name, digest(value)) for name, value in source.module.state_dict().items())
@@ -244,6 +297,8 @@ class ModuleRun:
         if self.given is self.inputs and parts is not None:
             source = self.source
             KEPT[source.module] = KnownModule(_how(source, self.inputs), place, _integrating(network), parts)
+        if self.given is self.inputs and not self.source.own and self.source.ending is None:
+            network.at_hand = SourceAtHand.of(self.source, place, network, self.inputs[:2])
         return Conversion(network, check, (*notes, *_silent(seen, check)))
 
     def compared(self, place: int, network: SpikingNetwork, outputs: bool) -> ConversionCheck:
