@@ -195,7 +195,7 @@ class RowGoal:
         """Put exact values in the place of bounds near 0, of rows without inputs whose outputs are known."""
         if ends.points is None:
             return lower
-        near = (lower <= 0) & (lower + 2 * error >= 0) & ends.points.isfinite().all(1, keepdim=True)
+        near = (lower <= 0) & (lower + 64 * error >= 0) & ends.points.isfinite().all(1, keepdim=True)
         if self.inputs is not None:
             near &= (self.inputs[labels].flatten(2) == 0).all(2)
         for index, row in near.nonzero().tolist():
