@@ -233,7 +233,9 @@ def _decide(problem: Problem, verifier: Verifier, clean: Tensor | None) -> tuple
         _beyond_source(replace(known[index], ties=problem.ties), problem, index)
         for index in range(len(problem.labels))
     ]
-    return [_about(verdict, problem.network) for verdict in verdicts], interrupted
+    network = problem.network  # an unconfirmed one says that it is, one of a rate code which draws it is about
+    draws = f"; for the given draws ({network.draws.name})" if network.encoding == "rate" else ""
+    return [replace(each, reason=network.called(f"{each.reason}{draws}")) for each in verdicts], interrupted
 
 
 def _beyond_source(verdict: Verdict, problem: Problem, index: int) -> Verdict:
@@ -243,12 +245,6 @@ def _beyond_source(verdict: Verdict, problem: Problem, index: int) -> Verdict:
         told = objection(problem, index, verdict.counterexample)
         return replace(verdict, status="unknown", counterexample=None, reason=told) if told else verdict
     return beyond(verdict, least, leads=problem.rows is None)
-
-
-def _about(verdict: Verdict, network: SpikingNetwork) -> Verdict:
-    """Say of a rate-coded network's verdict which draws it is about, and of an unconfirmed network that it is."""
-    draws = f"; for the given draws ({network.draws.name})" if network.encoding == "rate" else ""
-    return replace(verdict, reason=network.called(f"{verdict.reason}{draws}"))
 
 
 def resolve(verifier: str | Verifier) -> Verifier:

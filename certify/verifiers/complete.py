@@ -21,7 +21,6 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
-from ...models.circuit import Circuit
 from ...models.deadline import LATE
 from ...models.rules import Leaky
 from ...models.running.readouts import LINEAR
@@ -224,14 +223,10 @@ class Complete(Verifier):
         searches = (BitSplitting(), branching) if splits_bits(problem.circuit) else (branching,)
         if not bool(self.enumeration.takes(problem).any()) and not moves.takes(problem):
             return Ladder(searches, self.name) if len(searches) > 1 else branching
-        last = () if splits(problem) and not _reached(problem.circuit) else searches
+        known = all(type(node.rule) is Leaky for node in problem.circuit.spiking) and not problem.circuit.recurs
+        reached = known and problem.circuit.read.readout in LINEAR  # by branching
+        last = () if splits(problem) and not reached else searches
         return Ladder((OneMove(), TRAINS, moves, *last), self.name)
-
-
-def _reached(circuit: Circuit) -> bool:
-    """Return whether branching knows a network's neurons and its readout."""
-    known = all(type(node.rule) is Leaky for node in circuit.spiking)
-    return known and not circuit.recurs and circuit.read.readout in LINEAR
 
 
 def _gib(size: int) -> str:

@@ -110,8 +110,9 @@ class Enumeration(Verifier):
     def _listed(self, problem: Problem, members: Members, started: float) -> Verdict:
         """Run the members batch by batch, until one fails."""
         done, undecided, least = 0, 0, math.inf
+        size = max(1, MOST_NUMBERS // max(64 * problem.circuit.num_steps, problem.inputs[0].numel()))
         try:
-            for points in members.batches(_batch(problem)):
+            for points in members.batches(size):
                 if problem.expired():
                     raise TimeIsUp
                 for candidate in failing(problem, points):
@@ -285,11 +286,6 @@ class _Counted(Algebra[Tensor]):
     def read(self, node: Read, x: Tensor) -> Tensor:
         """Return the logits' shape."""
         return x
-
-
-def _batch(problem: Problem) -> int:
-    """Return how many members are run at once."""
-    return max(1, MOST_NUMBERS // max(64 * problem.circuit.num_steps, problem.inputs[0].numel()))
 
 
 def _short(count: int) -> str:

@@ -74,7 +74,8 @@ def _solved(question: MarginQuestion, leaf: Nodes) -> LeafPoint:
     if margin > 0:
         return LeafPoint(margin, inputs[0])
     if isinstance(leaf.decisions, RateDecisions):
-        return LeafPoint(margin, _only_input(question, leaf, leaf.decisions))
+        train = (leaf.decisions.draws[:, None] < leaf.decisions.low).double()  # the only one that is left
+        return LeafPoint(margin, question.inputs_at(leaf, train)[0])
     network, _ = question.staged(leaf)
     box = network.source.box
     region = _region(network.stages[0], len(box.lower))
@@ -113,12 +114,6 @@ def _least(region: _Region, box: Box, costs: np.ndarray, inside: np.ndarray) -> 
     if program.status != 0:
         return inside, np.zeros_like(size)
     return (1.0 - NEAR) * program.x + NEAR * inside, -program.ineqlin.marginals / size
-
-
-def _only_input(question: MarginQuestion, leaf: Nodes, rates: RateDecisions) -> Tensor:
-    """Return rates of the only input train that a leaf of a rate code has left."""
-    train = (rates.draws[:, None] < rates.low).double()
-    return question.inputs_at(leaf, train)[0]
 
 
 def _deepest(region: _Region, box: Box) -> tuple[np.ndarray | None, float, np.ndarray]:
