@@ -89,8 +89,8 @@ def listed(
         if question.expired():
             return verdict("unknown", None, f"the time was up after {done} members")
         labels = question.labels[index].expand(len(part))
-        masks = masks_of(part, features, sample)
-        rows = Box(*(end.expand(len(part), *end.shape[1:]) for end in (box.lower, box.upper)))
+        low, high = (end.expand(len(part), *end.shape[1:]) for end in (box.lower, box.upper))
+        masks, rows = masks_of(part, features, sample), Box(low, high)
         with stuck(question.network, masks) as network:
             failing = margins(network(sample.expand(len(part), *sample.shape)), labels, question.ties) <= 0
         for at in failing.nonzero().flatten().tolist():

@@ -134,8 +134,7 @@ class CutShort(KeyboardInterrupt):
 
     def told(self, problem: Problem, name: str) -> Unfinished:
         """Return what says it of the samples of a problem, whose own bounds these must be."""
-        margins, proven = _settled(problem, self.lower)
-        pairs = zip(margins.tolist(), proven.tolist(), strict=True)
+        pairs = zip(*(each.tolist() for each in _settled(problem, self.lower)), strict=True)
         return Unfinished([margin_verdict(*pair, name, 0.0, problem.ties, INTERRUPTED) for pair in pairs])
 
 
