@@ -209,10 +209,9 @@ class _Query:
 
     def clean(self) -> list[Bracket]:
         """Return the bracket of each sample before any query: closed where the sample itself fails, run alone."""
-        failing = map(self._fails, self.inputs, self.labels.tolist())
         return [
-            Bracket(0.0, 0.0, self.inputs[index].clone()) if fails else Bracket(0.0, self.grid.reach)
-            for index, fails in enumerate(failing)
+            Bracket(0.0, 0.0, x.clone()) if self._fails(x, label) else Bracket(0.0, self.grid.reach)
+            for x, label in zip(self.inputs, self.labels.tolist(), strict=True)
         ]
 
     def _fails(self, x: Tensor, label: int) -> bool:

@@ -134,7 +134,8 @@ class CutShort(KeyboardInterrupt):
 
     def told(self, problem: Problem, name: str) -> Unfinished:
         """Return what says it of the samples of a problem, whose own bounds these must be."""
-        pairs = zip(*(each.tolist() for each in _settled(problem, self.lower)), strict=True)
+        margins, proven = _settled(problem, self.lower)
+        pairs = zip(margins.tolist(), proven.tolist(), strict=True)
         return Unfinished([margin_verdict(*pair, name, 0.0, problem.ties, INTERRUPTED) for pair in pairs])
 
 
