@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from ..models.conversion.checking import are_alike
+from ..models.deadline import TimeIsUp
 from ..models.networks import SpikingNetwork
 from ..models.source import OWN, SourceArithmetic, SourceBox, weights_of
 from ..models.validation import one_line
@@ -44,10 +45,13 @@ def source_keeps(
     try:
         if rows and not are_alike(run(candidate[None]), network(candidate[None])):
             return None
-        kept = "the property" if rows else "its class"
-        return "" if fails(run) else f"the source keeps {kept}, run on a counterexample of the network"
+        if fails(run):
+            return ""
+    except TimeIsUp:
+        raise
     except Exception as error:  # whatever a stranger's module raises
         return f"its source could not be run on a counterexample: {type(error).__name__}: {one_line(error)}"
+    return f"the source keeps {'the property' if rows else 'its class'}, run on a counterexample of the network"
 
 
 def beyond(verdict: Verdict, least: float, leads: bool = True) -> Verdict:

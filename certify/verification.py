@@ -240,11 +240,10 @@ def _decide(problem: Problem, verifier: Verifier, clean: Tensor | None) -> tuple
 
 def _beyond_source(verdict: Verdict, problem: Problem, index: int) -> Verdict:
     """Return as unknown what the run of a network's source may decide otherwise."""
-    least = problem.circuit.allowance.least
     if verdict.status == "falsified" and verdict.counterexample is not None:
         told = objection(problem, index, verdict.counterexample)
         return replace(verdict, status="unknown", counterexample=None, reason=told) if told else verdict
-    return beyond(verdict, least, leads=problem.rows is None)
+    return beyond(verdict, problem.circuit.allowance.least, leads=problem.rows is None)
 
 
 def resolve(verifier: str | Verifier) -> Verifier:

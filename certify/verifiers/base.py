@@ -108,7 +108,7 @@ class MarginVerifier(Verifier):
             lower, proven = self._decided(problem)
         except (OverflowError, TimeIsUp) as error:
             return [Verdict("unknown", None, None, self.name, 0.0, str(error)) for _ in problem.labels]
-        except CutShort as stopped:
+        except BoundsCut as stopped:
             raise stopped.told(problem, self.name) from None
         seconds, late = (time.perf_counter() - started) / len(problem.labels), LATE if problem.expired() else ""
         pairs = zip(lower.tolist(), proven.tolist(), strict=True)
@@ -125,7 +125,7 @@ class MarginVerifier(Verifier):
         return lower, lower > 0
 
 
-class CutShort(KeyboardInterrupt):
+class BoundsCut(KeyboardInterrupt):
     """Ctrl-C came behind the first bound of a problem's margins: those of its columns that are proven by then."""
 
     def __init__(self, lower: Tensor) -> None:
@@ -159,7 +159,7 @@ class ClassMarginVerifier(MarginVerifier):
 
         Raises:
             TimeIsUp: where nothing was found of any sample.
-            CutShort: on Ctrl-C where something was.
+            BoundsCut: on Ctrl-C where something was.
         """
         problem = replace(problem, made=problem.circuit)
         labels, goal = problem.labels, problem.goal
@@ -177,7 +177,7 @@ class ClassMarginVerifier(MarginVerifier):
                         raise
                     if isinstance(stopped, TimeIsUp):
                         return lower
-                    raise CutShort(lower) from None
+                    raise BoundsCut(lower) from None
                 if not begun:
                     lower, begun = goal.columns(lower, labels, found.shape[1]), True
                 lower[rows] = lower[rows].maximum(found)

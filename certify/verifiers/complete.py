@@ -34,7 +34,7 @@ from ..questions.rows import RowGoal
 from ..splitting.boxes import few_dimensions
 from ..unfinished import INTERRUPTED, Unfinished
 from ..verdicts import Verdict
-from .base import CutShort, Verifier
+from .base import BoundsCut, Verifier
 from .enumeration import Enumeration
 from .inputs import InputSplitting
 from .ladder import Ladder
@@ -78,7 +78,7 @@ class Branching(Verifier):
             found = _searched(problem, search)
         except OverflowError as error:
             return [Verdict("unknown", None, None, self.name, 0.0, str(error)) for _ in problem.labels]
-        except CutShort as stopped:
+        except BoundsCut as stopped:
             raise stopped.told(problem, self.name) from None
         if found.out_of_reach and self.beyond is not None:
             return self.beyond.decide(problem)

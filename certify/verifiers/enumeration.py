@@ -91,7 +91,9 @@ class Enumeration(Verifier):
         features = sample.shape[1:] if problem.circuit.timed else sample.shape
         most = self.patience // work_each(problem.circuit, tuple(features))
         if members.count > most:
-            return None, f"the set has {_short(members.count)} members, above the {most} that are run"
+            count = members.count
+            short = str(count) if count < 10**7 else f"{count:.2g}" if count < 10**300 else "more than 1e300"
+            return None, f"the set has {short} members, above the {most} that are run"
         return members, ""
 
     @torch.no_grad()
@@ -286,8 +288,3 @@ class _Counted(Algebra[Tensor]):
     def read(self, node: Read, x: Tensor) -> Tensor:
         """Return the logits' shape."""
         return x
-
-
-def _short(count: int) -> str:
-    """Return a count in few digits."""
-    return str(count) if count < 10**7 else f"{count:.2g}" if count < 10**300 else "more than 1e300"

@@ -78,7 +78,8 @@ def _solved(question: MarginQuestion, leaf: Nodes) -> LeafPoint:
         return LeafPoint(margin, question.inputs_at(leaf, train)[0])
     network, _ = question.staged(leaf)
     box = network.source.box
-    region = _region(network.stages[0], len(box.lower))
+    stage, steps, rows = network.stages[0], len(box.lower), network.stages[0].trains.rows
+    region = _step_region(stage, steps) if rows is None else _row_region(rows, *stage.matrix())
     point, depth, multipliers = _deepest(region, box) if box.ball is None else _deepest_in_ball(region, box)
     if point is None:
         return LeafPoint(margin, inputs[0])
@@ -171,11 +172,6 @@ def _bound(question: MarginQuestion, leaf: Nodes, prices: tuple[Tensor, ...], sc
         question, replace(repeated, prices=tuple(price * factors for price in prices)), Climb(iterations=0)
     )
     return float(bounded.nodes.bound.nan_to_num(-torch.inf).max())
-
-
-def _region(stage: Stage, steps: int) -> _Region:
-    rows = stage.trains.rows
-    return _step_region(stage, steps) if rows is None else _row_region(rows, *stage.matrix())
 
 
 def _row_region(rows: TrainRows, matrix: Tensor, bias: Tensor) -> _Region:
