@@ -42,14 +42,10 @@ def margins(logits: Tensor, labels: Tensor, ties: str = STRICT) -> Tensor:
     found = logits.gather(1, labels[:, None]).squeeze(1) - others.amax(1)
     if ties == STRICT:
         return found
-    kept = (found == 0) & (_first_maximum(logits) == labels)
-    return torch.where(kept, torch.finfo(found.dtype).tiny, found)
-
-
-def _first_maximum(logits: Tensor) -> Tensor:
-    """Return the lowest index that attains the maximum, (batch,): what torch.argmax returns of numbers."""
     places = torch.arange(logits.shape[1], device=logits.device)
-    return torch.where(logits == logits.amax(1, keepdim=True), places, logits.shape[1]).amin(1)
+    first = torch.where(logits == logits.amax(1, keepdim=True), places, logits.shape[1]).amin(1)  # as torch.argmax
+    kept = (found == 0) & (first == labels)
+    return torch.where(kept, torch.finfo(found.dtype).tiny, found)
 
 
 def fails(logits: Tensor, labels: Tensor, ties: str) -> Tensor:

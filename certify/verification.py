@@ -32,7 +32,7 @@ from .ties import STRICT, settled_ties
 from .unfinished import Unfinished, keeping
 from .verdicts import Verdict
 from .verifiers import VERIFIERS, MarginVerifier, Verifier
-from .verifiers.base import WITHIN, clean_failures, decided, stands
+from .verifiers.base import clean_failures, decided, objection
 
 CHUNK = 128
 """Samples decided at once: few enough that a layer's boxes stay in cache, enough to fill the vector units."""
@@ -233,23 +233,17 @@ def _decide(problem: Problem, verifier: Verifier, clean: Tensor | None) -> tuple
         _beyond_source(replace(known[index], ties=problem.ties), problem, index)
         for index in range(len(problem.labels))
     ]
-    return [_about(verdict, problem.network) for verdict in verdicts], interrupted
+    network = problem.network  # an unconfirmed one says that it is, one of a rate code which draws it is about
+    draws = f"; for the given draws ({network.draws.name})" if network.encoding == "rate" else ""
+    return [replace(each, reason=network.called(f"{each.reason}{draws}")) for each in verdicts], interrupted
 
 
 def _beyond_source(verdict: Verdict, problem: Problem, index: int) -> Verdict:
     """Return as unknown what the run of a network's source may decide otherwise."""
-    least = problem.circuit.allowance.least
     if verdict.status == "falsified" and verdict.counterexample is not None:
-        if stands(problem, index, verdict.counterexample):
-            return verdict
-        return replace(verdict, status="unknown", counterexample=None, reason=WITHIN)
-    return beyond(verdict, least, leads=problem.rows is None)
-
-
-def _about(verdict: Verdict, network: SpikingNetwork) -> Verdict:
-    """Say of a rate-coded network's verdict which draws it is about, and of an unconfirmed network that it is."""
-    draws = f"; for the given draws ({network.draws.name})" if network.encoding == "rate" else ""
-    return replace(verdict, reason=network.called(f"{verdict.reason}{draws}"))
+        told = objection(problem, index, verdict.counterexample)
+        return replace(verdict, status="unknown", counterexample=None, reason=told) if told else verdict
+    return beyond(verdict, problem.circuit.allowance.least, leads=problem.rows is None)
 
 
 def resolve(verifier: str | Verifier) -> Verifier:

@@ -74,6 +74,8 @@ class SpikingNetwork(nn.Module):
     """The most steps whose activations a pass with gradients holds at once (`running.py`); None for all T."""
     unconfirmed: bool = False
     """Whether what it came from was never run: verdicts, records and pages say so (`called`)."""
+    at_hand: Any = None
+    """What runs the module that it was made of (`tracing.converting.SourceAtHand`); None where there is none."""
 
     def __init__(
         self,

@@ -87,7 +87,9 @@ class PGD(Attack):
                 slope = differentiate(view, current[index], target.labels[index], LOSSES[self.loss], target.ties)
                 if self.iterate == "worst" and lead.note(index, current[index], slope.margins):
                     standing = yield lead.points
-                move = self._length(step) * climb(target.real_set, slope.gradient, generator)
+                share = min(1.0, 2.5 / self.steps) if self.step_size is None else self.step_size
+                share *= 0.5 if self.halve and 2 * step >= self.steps else 1.0
+                move = share * climb(target.real_set, slope.gradient, generator)
                 current[index] = target.real_set.project(current[index] + move, samples[index])
             standing = yield current
         if self.iterate == "worst":
@@ -97,7 +99,3 @@ class PGD(Attack):
     def published(steps: int = 7, step_size: float = 2.55 / 8, name: str = "pgd-paper") -> "PGD":
         """Return PGD as papers run it: one random start, steps of one size, and the last iterate."""
         return PGD(steps, 1, step_size, halve=False, random_start=True, iterate="last", name=name)
-
-    def _length(self, step: int) -> float:
-        share = min(1.0, 2.5 / self.steps) if self.step_size is None else self.step_size
-        return share * (0.5 if self.halve and 2 * step >= self.steps else 1.0)

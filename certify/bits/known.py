@@ -70,7 +70,8 @@ class KnownLayer:
         may, must = spikes.upper.flatten(1) > 0, spikes.lower.flatten(1) > 0
         currents = _scaled(stage, factor, widening)
         ends = _carried(currents, constants, may, must)
-        counts = _counts(stage) if _counting(constants, factor) else (None, None)
+        keeps = constants.decay == 1.0 and constants.reset == "subtract"  # what came in, less what spikes took
+        counts = _counts(stage) if keeps and bool((factor == 1.0).all()) else (None, None)
         return KnownLayer(constants, matrix, bias, factor, widening, may, must, *ends, *counts)
 
 
@@ -134,11 +135,6 @@ def _reached(staged: Staged) -> bool:
             return False
         before = numbers
     return staged.row.device.type == "cpu"
-
-
-def _counting(rule: LayerConstants, factor: Tensor) -> bool:
-    """Return whether neurons keep all that came in, less what their spikes took."""
-    return rule.decay == 1.0 and rule.reset == "subtract" and bool((factor == 1.0).all())
 
 
 def _counts(stage: Stage) -> tuple[Tensor, Tensor]:

@@ -208,8 +208,8 @@ class RowEnds:
     Attributes:
         lower: a bound from below, (batch, rows), in plain float64.
         size: the sum of moduli that it is made of: `lower` may be off by a few units in the last place of it.
-        points: logits that are known exactly, as the run holds them, NaN elsewhere, (batch, classes); None: no
-            readout of counts.
+        points: logits that are known exactly, as the run holds them, NaN elsewhere, (batch, classes); None: of
+            neither counts nor whole numbers.
     """
 
     lower: Tensor
@@ -224,16 +224,28 @@ def known_rows(circuit: Circuit, known: list[Signal], rows: Tensor, like: Tensor
     if isinstance(last, Mapped) and isinstance(last.map, DenseMap) and summed:
         check_readout(circuit, known[-1], run)
         row = readout_rows(circuit, like)
-        return _dense_rows(last.map, known[last.sources[0]], row, rows, run, read_leak(circuit))
-    bounds = _read(circuit, known[-1], like)
+        ends = _dense_rows(last.map, known[last.sources[0]], row, rows, run, read_leak(circuit))
+        return replace(ends, points=_known(_whole(circuit, known[-1], like))) if circuit.whole else ends
+    bounds = _whole(circuit, known[-1], like)
     if circuit.read.readout == "spikes" and circuit.num_steps * torch.finfo(circuit.dtype).eps <= 2**-6:
         bounds = _counted(bounds, circuit)
     low, high = bounds.lower[:, None], bounds.upper[:, None]
     lower = (rows.clamp_min(0) * low + rows.clamp_max(0) * high).sum(2)
-    points = None
-    if circuit.read.readout in ("spikes", "first"):
-        points = torch.where(bounds.lower == bounds.upper, bounds.lower, torch.nan)
+    points = _known(bounds) if circuit.whole or circuit.read.readout in ("spikes", "first") else None
     return RowEnds(lower, (rows.abs() * high.maximum(-low)).sum(2), points)
+
+
+def _known(bounds: LogitBounds) -> Tensor:
+    """Return the logits of which both ends are one number, NaN elsewhere."""
+    return torch.where(bounds.lower == bounds.upper, bounds.lower, torch.nan)
+
+
+def _whole(circuit: Circuit, last: Signal, like: Tensor) -> LogitBounds:
+    """Return bounds of the logits; whole ends of whole ones, which a run holds as they are (circuit/whole.py)."""
+    bounds = _read(circuit, last, like)
+    if not circuit.whole or circuit.read.readout == "spikes":  # whose counts are divided by T
+        return bounds
+    return LogitBounds(bounds.lower.ceil(), bounds.upper.floor())
 
 
 def _counted(bounds: LogitBounds, circuit: Circuit) -> LogitBounds:

@@ -73,7 +73,7 @@ class FusedClimb:
     @staticmethod
     def made(network: Staged, compiled: CompiledClimb, dtype: torch.dtype) -> "FusedClimb":
         """Return the climb of a network by a kernel."""
-        table, later = _layers(network)
+        table, later = _table(network), tuple(map(_later, network.stages[1:]))
         return FusedClimb(
             network, compiled, (_cast(table, dtype), tuple(_cast(each, dtype) for each in later)), (table, later)
         )
@@ -139,10 +139,6 @@ def _dtype(network: Staged) -> torch.dtype:
 def _neuron(stage: Stage) -> NeuronConstants:
     rule = stage.rule
     return NeuronConstants(rule.decay, rule.threshold, rule.drop, rule.reset, rule.fires_at == ">")
-
-
-def _layers(network: Staged) -> Layers:
-    return _table(network), tuple(map(_later, network.stages[1:]))
 
 
 def _cast(layer: Layer, dtype: torch.dtype) -> Layer:

@@ -94,12 +94,6 @@ def _gaps(layer: PricedLayer, costs: Tensor, prices: Tensor, least: Least, trace
     return gap.clamp_min_(0.0)
 
 
-def _openness(layer: PricedLayer, nodes: Tensor) -> Tensor:
-    """Return how many spikes of each neuron are open, (N, ...)."""
-    box = layer.stage.trains.steps()
-    return (box.upper - box.lower)[:, nodes].sum(0)
-
-
 def _first_layer_score(gaps: list[Tensor], problem: PricedProblem) -> Tensor:
     """Return the gaps of all layers, given first layer first, shared out to the neurons of the first, (N, n).
 
@@ -107,7 +101,8 @@ def _first_layer_score(gaps: list[Tensor], problem: PricedProblem) -> Tensor:
     """
     layers, nodes = problem.layers[::-1], problem.specifications.samples
     scores, decided = list(gaps), torch.zeros_like(problem.network.source.box.lower[0, nodes])
-    openness = [decided, *(_openness(layer, nodes) for layer in layers)]
+    boxes = (layer.stage.trains.steps() for layer in layers)
+    openness = [decided, *((box.upper - box.lower)[:, nodes].sum(0) for box in boxes)]  # spikes of each neuron
     for stage in range(len(layers) - 1, 0, -1):
         branches = layers[stage].stage.branches
         sources = [source for branch in branches for source in branch.sources]

@@ -46,7 +46,9 @@ class Ray(Engine):
         task = ray.remote(num_cpus=1, max_retries=self.retries)(decide)
         shared = ray.put(job)
         most = workers or ROUNDS * max(1, int(ray.cluster_resources().get("CPU", 1)))
-        share = _share(ray, (workers or most // ROUNDS) // max(1, len(batches)))
+        machines = [node["Resources"].get("CPU", 1) for node in ray.nodes() if node["Alive"]]
+        wanted = (workers or most // ROUNDS) // max(1, len(batches))
+        share = max(1, min(wanted, int(max(machines, default=1))))
         task = task.options(num_cpus=share)
         waiting, flying = list(reversed(batches)), []
         try:
@@ -96,12 +98,6 @@ def _same_sigterm() -> Iterator[None]:
     finally:
         if threading.current_thread() is threading.main_thread():
             signal.signal(signal.SIGTERM, handler)
-
-
-def _share(ray: Any, wanted: int) -> int:
-    """Return how many processors a task has: no more than the largest machine."""
-    machines = [node["Resources"].get("CPU", 1) for node in ray.nodes() if node["Alive"]]
-    return max(1, min(wanted, int(max(machines, default=1))))
 
 
 def _content(ray: Any, reference: Any) -> bytes:

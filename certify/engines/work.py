@@ -196,14 +196,11 @@ class Decided:
         """Raise ValueError unless these are verdicts of this batch of the problem, about inputs like its own."""
         if (self.problem, self.index, len(self.verdicts)) != (problem, batch.index, len(batch.labels)):
             raise ValueError("holds verdicts of another problem or batch")
-        found = [verdict.counterexample for verdict in self.verdicts if verdict.counterexample is not None]
-        if not all(_like(tensor, batch.inputs[0]) for tensor in found):
-            raise ValueError("holds a counterexample that is no input of this problem")
-
-
-def _like(tensor: Tensor, sample: Tensor) -> bool:
-    kinds = (sample.dtype, torch.float32, torch.float64)
-    return tensor.shape == sample.shape and tensor.dtype in kinds and bool(tensor.isfinite().all())
+        sample = batch.inputs[0]
+        kinds = (sample.dtype, torch.float32, torch.float64)
+        for tensor in (verdict.counterexample for verdict in self.verdicts if verdict.counterexample is not None):
+            if tensor.shape != sample.shape or tensor.dtype not in kinds or not bool(tensor.isfinite().all()):
+                raise ValueError("holds a counterexample that is no input of this problem")
 
 
 _PLAIN = ("status", "margin", "verifier", "seconds", "reason", "ties")

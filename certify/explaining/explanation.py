@@ -150,7 +150,8 @@ def explain(
         with suppress(TimeIsUp), ending(until(share(deadline, 2))):
             layers = openness(network, one, asked.threat, members, step_spikes)
         progress("explain", steps - 2, steps)
-        smaller = sorted({_whole(sets, share * epsilon) for share in SMALLER} - {0.0})
+        parts = (share * epsilon for share in SMALLER)
+        smaller = sorted({float(int(size)) if isinstance(sets, EventScale) else size for size in parts} - {0.0})
         sizes = tuple((size, asked.margin(sets.around(size))) for size in smaller if not passed(deadline))
         progress("explain", steps - 1, steps)
     width = sets.tolerance(epsilon / 50)
@@ -214,8 +215,3 @@ def _leads(logits: Tensor, labels: Tensor) -> Tensor:
     """Return logit_y − max over k ≠ y of logit_k, (batch,)."""
     own = logits.gather(1, labels[:, None])
     return (own - logits.scatter(1, labels[:, None], -torch.inf).amax(1, keepdim=True)).squeeze(1)
-
-
-def _whole(sets: Scale, size: float) -> float:
-    """Return a size that the scale has: whole numbers of events."""
-    return float(int(size)) if isinstance(sets, EventScale) else size

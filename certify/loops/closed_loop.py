@@ -31,7 +31,7 @@ from ...models.networks import SpikingNetwork
 from ...models.validation import check_choice
 from ..perturbations import PixelBox
 from ..questions.forms import inputs, output
-from ..ranges import OutputRange, output_range
+from ..ranges import output_range
 from ..replay import evaluating
 from .ellipsoids import ellipsoid_certificate
 from .error_gain import ErrorGain, influencing
@@ -262,7 +262,8 @@ class ClosedLoop:
             paid += sum(abs(k) * n for k, n in zip(K[j], self._noises, strict=True)) * (1.0 + LOST)
             errors.append(math.nextafter(max(-found.lower, found.upper, 0.0) + paid, math.inf))
             attained.append(max(-found.least, found.greatest))
-            points.append(_witness(found).double() * torch.tensor(self._scales, dtype=torch.float64))
+            witness = found.at_least if -found.least > found.greatest else found.at_greatest
+            points.append(witness[None].double() * torch.tensor(self._scales, dtype=torch.float64))
             closed &= found.closed
         return ErrorGain(K, radii, tuple(errors), tuple(attained), torch.cat(points), closed)
 
@@ -446,8 +447,3 @@ class ClosedLoop:
     def _pole(self, K: Rows) -> float:
         """Return the spectral radius of A + B·K, about: what is proven goes by `power_sums`."""
         return float(np.abs(np.linalg.eigvals(matrix_of(self.A) + matrix_of(self.B) @ np.asarray(K))).max())
-
-
-def _witness(found: OutputRange) -> Tensor:
-    """Return the input of the greater error, (1, p)."""
-    return (found.at_least if -found.least > found.greatest else found.at_greatest)[None]

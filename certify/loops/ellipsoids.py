@@ -48,7 +48,8 @@ def ellipsoid_certificate(
         if isinstance(found, str):
             why = found
             break
-        if not done and not _stays(found):
+        level = Fraction(found.level)
+        if not done and Fraction(found.rate) * level + Fraction(found.push) > level:
             room = found.level * (1 - found.rate)
             why = f"errors of up to {max(gain.error):.4g} push by {found.push:.3g} where {room:.3g} is left"
             break
@@ -62,10 +63,6 @@ def ellipsoid_certificate(
     if done:
         why = f"{len(done)} ellipsoids: runs stay in the first one, and end in the last one's limit"
     return EllipsoidStability(tuple(plants), bounds, tuple(done), why)
-
-
-def _stays(one: EllipsoidRound) -> bool:
-    return Fraction(one.rate) * Fraction(one.level) + Fraction(one.push) <= Fraction(one.level)
 
 
 def _round(

@@ -8,7 +8,7 @@ By induction each box holds its state. M need not be stable. Powers are exact, a
 from collections.abc import Callable, Sequence
 from fractions import Fraction
 
-from ...analysis.loops.practical import Rows, closed, felt
+from ...analysis.loops.practical import closed, felt
 from ...analysis.loops.series import Matrix, exact, float_above, product
 from ...models.constants import at_least
 from .error_gain import ErrorGain
@@ -36,10 +36,12 @@ def reach_boxes(
         raise ValueError(f"steps: got {steps}, expected at most {MOST_STEPS}")
     boxes, gain = [starts], error(starts)
     K, B, first = gain.K, exact(plant[1]), tuple(map(Fraction, starts))
-    powers: list[Matrix] = [_unit(len(starts))]
+    size = range(len(starts))
+    powers: list[Matrix] = [exact(tuple(tuple(float(i == k) for k in size) for i in size))]
     pushed = list[tuple[list[Fraction], tuple[Fraction, ...]]]()
     for _ in range(steps):
-        if not _covers(gain.box, boxes[-1]):
+        pairs = list(zip(gain.box, boxes[-1], strict=True))
+        if not all(a >= b for a, b in pairs) or not any(b >= NEARLY * a for a, b in pairs):
             gain = error(boxes[-1])
         bounds = felt(disturbance, off, K, gain.box, gain.error)
         pushed.append(([Fraction(e) for e in gain.error], bounds))
@@ -52,16 +54,5 @@ def reach_boxes(
     return tuple(boxes)
 
 
-def _covers(box: Sequence[float], reached: Sequence[float]) -> bool:
-    """Return whether a box holds what is reached, and hardly more of it."""
-    holds = all(a >= b for a, b in zip(box, reached, strict=True))
-    return holds and any(b >= NEARLY * a for a, b in zip(box, reached, strict=True))
-
-
 def _moduli_times(rows: Matrix, weights: Sequence[Fraction]) -> list[Fraction]:
     return [sum((abs(a) * b for a, b in zip(row, weights, strict=True)), Fraction(0)) for row in rows]
-
-
-def _unit(size: int) -> Matrix:
-    rows: Rows = tuple(tuple(float(i == k) for k in range(size)) for i in range(size))
-    return exact(rows)

@@ -48,7 +48,7 @@ class Expressions:
     @property
     def columns(self) -> int:
         """Return how many variables were known when this was made."""
-        return _columns(self.matrix)
+        return self.matrix.shape[1]  # pyright: ignore[reportOptionalSubscript, reportGeneralTypeIssues]
 
     def at(self, solution: np.ndarray) -> np.ndarray:
         """Return the values at a solution of the program."""
@@ -160,11 +160,6 @@ def _widened(matrix: sparse.csr_array, columns: int) -> sparse.csr_array:
     """Return `matrix` with columns of 0 for the variables that came after it."""
     shape = (len(matrix.indptr) - 1, columns)
     return sparse.csr_array((matrix.data, matrix.indices, matrix.indptr), shape=shape)
-
-
-def _columns(matrix: sparse.csr_array) -> int:
-    rows_and_columns: tuple[int, int] = matrix.shape  # pyright: ignore[reportAssignmentType]
-    return rows_and_columns[1]
 
 
 CLOSURE = 1e-6

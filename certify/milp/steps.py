@@ -127,18 +127,13 @@ def table_spikes(
     owner = np.repeat(np.arange(len(first)), last - first)
     row = np.concatenate([np.arange(a + 1, b + 1) for a, b in zip(first, last, strict=True)] or [first])
     binaries = program.binaries(len(owner))
-    _order(program, binaries, owner)
+    same = np.flatnonzero(owner[:-1] == owner[1:])  # y_r ≥ y_{r+1} within each neuron
+    program.constrain(binaries.taken(same) - binaries.taken(same + 1), lower=0.0)
     if len(owner) > 0:
         ends = array(box.lower.flatten()), array(box.upper.flatten())
         _place(program, layer, closing, binaries, (owner, row, first), (found.table, *ends))
     spread = [_sums(owner, trains[row, t] - trains[row - 1, t], len(first)) for t in range(trains.shape[1])]
     return tuple(binaries.image(weight, trains[first, t]) for t, weight in enumerate(spread))
-
-
-def _order(program: Program, binaries: Expressions, owner: np.ndarray) -> None:
-    """Demand y_r ≥ y_{r+1} within each neuron."""
-    same = np.flatnonzero(owner[:-1] == owner[1:])
-    program.constrain(binaries.taken(same) - binaries.taken(same + 1), lower=0.0)
 
 
 def _place(

@@ -89,7 +89,8 @@ def listed(
         if question.expired():
             return verdict("unknown", None, f"the time was up after {done} members")
         labels = question.labels[index].expand(len(part))
-        masks, rows = masks_of(part, features, sample), _repeated(box, len(part))
+        low, high = (end.expand(len(part), *end.shape[1:]) for end in (box.lower, box.upper))
+        masks, rows = masks_of(part, features, sample), Box(low, high)
         with stuck(question.network, masks) as network:
             failing = margins(network(sample.expand(len(part), *sample.shape)), labels, question.ties) <= 0
         for at in failing.nonzero().flatten().tolist():
@@ -102,9 +103,3 @@ def listed(
     if undecided:
         return verdict("unknown", least, f"the bounds of {undecided} of {done} members do not suffice")
     return verdict("verified", least, f"each of the set's {done} members is proven")
-
-
-def _repeated(box: Box, count: int) -> Box:
-    """Return the ends of one sample's box for each of many members."""
-    lower, upper = (end.expand(count, *end.shape[1:]) for end in (box.lower, box.upper))
-    return Box(lower, upper)

@@ -41,7 +41,8 @@ class Loose(DeclaredRule):
         decay, threshold, drop = self._constants(like)
         highest, span = self._decays(decay)[1], _number(threshold).maximum(_number(drop))
         most = 1.0 + self.threshold
-        return Recursion(threshold * most, (Number(highest, _plain(span * most)),))
+        size = span * most
+        return Recursion(threshold * most, (Number(highest, size if size.dim() else float(size)),))
 
     def moves(
         self, labels: tuple[Label, ...], state: tuple[Range, ...], current: Range, tie: float | Tensor
@@ -79,7 +80,3 @@ class Loose(DeclaredRule):
 
 def _number(constant: Constant) -> Tensor:
     return torch.as_tensor(constant, dtype=torch.float64)
-
-
-def _plain(number: Tensor) -> Constant:
-    return number if number.dim() else float(number)

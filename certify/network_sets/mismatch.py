@@ -7,7 +7,6 @@ from torch import Tensor
 from torch.func import functional_call
 
 from ...models.merging import weights_and_biases
-from ...models.networks import SpikingNetwork
 from ..attacks.losses import negative_margin
 from .base import Question, Search, Trial
 from .members import MemberPlaces, Shares, drawn, moved
@@ -23,7 +22,8 @@ def search(shares: Shares, question: Question, generator: torch.Generator) -> Se
     everyone = torch.arange(len(question.labels), device=question.labels.device)
     standing, margins = torch.ones_like(everyone).bool(), torch.zeros_like(everyone)
     directions = _directions(shares, len(question.network.neurons))
-    start = _nowhere(question.network)
+    parameters = dict(question.network.named_parameters())
+    start = {name: torch.zeros_like(parameters[name]) for name in weights_and_biases(question.network)}
     for direction in directions:
         places = _stepped(question, start, everyone[standing], shares, 1.0)
         member = moved(question.network, MemberPlaces(places, direction), shares)
@@ -48,12 +48,6 @@ def _directions(shares: Shares, layers: int) -> list[list[tuple[float, float]]]:
     thresholds = (-1.0, 1.0) if shares.threshold else (0.0,)
     decays = (-1.0, 1.0) if shares.decay else (0.0,)
     return [[pair] * layers for pair in product(thresholds, decays)]
-
-
-def _nowhere(network: SpikingNetwork) -> dict[str, Tensor]:
-    """Return the places of the nominal member's weights."""
-    parameters = dict(network.named_parameters())
-    return {name: torch.zeros_like(parameters[name]) for name in weights_and_biases(network)}
 
 
 def _stepped(

@@ -114,7 +114,8 @@ class StuckNeurons(NetworkSet):
     def listed(self, question: Question) -> list[Verdict]:
         """Return each sample's verdict by all members, where there are few."""
         features = features_of(question.network, question.inputs)
-        count = self._count(features)
+        neurons = sum(shape.numel() for layer, shape in enumerate(features) if self.takes(layer))
+        count = sum(comb(neurons, size) * 2**size for size in range(self.count + 1))
         if count > MOST_LISTED:
             reason = f"the set has {count} members, above the {MOST_LISTED} that are run"
             none = Verdict("unknown", None, None, "enumeration", 0.0, reason, question.ties)
@@ -124,10 +125,6 @@ class StuckNeurons(NetworkSet):
             listed(question, index, box(sample[None]), self._members(features), features, exact)
             for index, sample in enumerate(question.inputs)
         ]
-
-    def _count(self, features: list[torch.Size]) -> int:
-        neurons = sum(shape.numel() for layer, shape in enumerate(features) if self.takes(layer))
-        return sum(comb(neurons, size) * 2**size for size in range(self.count + 1))
 
     def _members(self, features: list[torch.Size]) -> Iterator[tuple[Fault, ...]]:
         """Yield all members as what is stuck in them, the fewest first."""

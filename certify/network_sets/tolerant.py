@@ -64,7 +64,8 @@ class Weights:
         """Return a layer with weights, see `weighted`, within ±`share`."""
         exactly = layer.to(torch.float64)
         least, most = (affine_map(_moved(exactly, sign * share)) for sign in (-1.0, 1.0))
-        return Weights(affine_map(layer), least, most, affine_map(_wide(exactly, share)), share)
+        wide = _made(exactly, lambda numbers: numbers.abs() * (1.0 + share))
+        return Weights(affine_map(layer), least, most, affine_map(wide), share)
 
     def image(
         self, box: Box, magnitude: Tensor, total: Tensor, moduli: Tensor, rounding: Rounding, steps: int
@@ -136,10 +137,6 @@ def outward(share: float) -> float:
 def _moved(layer: LinearMap, share: float) -> LinearMap:
     """Return the map of W + share·|W| and b + share·|b|."""
     return _made(layer, lambda numbers: numbers + share * numbers.abs())
-
-
-def _wide(layer: LinearMap, share: float) -> LinearMap:
-    return _made(layer, lambda numbers: numbers.abs() * (1.0 + share))
 
 
 def _made(layer: LinearMap, change) -> LinearMap:

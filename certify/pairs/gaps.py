@@ -53,17 +53,13 @@ class Gaps:
 
     def widest(self, labels: Tensor) -> list[float | None]:
         """Return max over k of `joint` for each sample, None where it is not finite."""
-        return _widest(self.joint, labels)
+        found = self.joint.scatter(1, labels[:, None], -torch.inf).amax(1).tolist()
+        return [gap if -torch.inf < gap < torch.inf else None for gap in found]
 
     def proven(self, labels: Tensor) -> Tensor:
         """Return where one build's margins are above the gap for each k: both then give y, (batch,)."""
         others = torch.ones_like(self.naive, dtype=torch.bool).scatter(1, labels[:, None], False)
         return ((self.lower > self.joint) | ~others).all(2).any(0)
-
-
-def _widest(gaps: Tensor, labels: Tensor) -> list[float | None]:
-    found = gaps.scatter(1, labels[:, None], -torch.inf).amax(1).tolist()
-    return [gap if -torch.inf < gap < torch.inf else None for gap in found]
 
 
 @torch.no_grad()

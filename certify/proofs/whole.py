@@ -87,17 +87,13 @@ class WholeTree:
             [[(low >> GRID, high >> GRID) for low, high in own] for own in self.context.inputs], dtype=np.int64
         )
         middles = (ends[..., 0] + ends[..., 1]) // 2
-        if self.fails(self._input(middles)):
+        if self.fails(torch.from_numpy(middles.T.copy()).double().reshape(1, *self.shape)):
             raise WholeFailure
         scores = (ends[..., 1] - ends[..., 0]) * self.weights
         if not (ends[..., 1] > ends[..., 0]).any():
             raise StillOpen("a single input is open: a number of its run may wrap, or be cut as it is read")
         place = int(np.where(ends[..., 1] > ends[..., 0], scores + 1, 0).argmax())
         return LEAF - 1 - place, float(middles.flat[place])
-
-    def _input(self, values: np.ndarray) -> Tensor:
-        """Return one input, (1, ...), of numbers (m, T or 1)."""
-        return torch.from_numpy(values.T.copy()).double().reshape(1, *self.shape)
 
     def _spike(self) -> tuple[int, float]:
         place = self.maker.layers[0]

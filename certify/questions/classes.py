@@ -13,7 +13,7 @@ from ..bounds.propagation import known_margins, margin_bounds
 from ..bounds.signals.box import Box
 from ..bounds.signals.signals import Signal, SpikeBound
 from ..bounds.trains.trains import step_spikes
-from ..replay import margins, replays
+from ..replay import Runs, margins, replays
 from ..ties import STRICT, Goal
 
 
@@ -65,7 +65,7 @@ class ClassGoal(Goal):
         exact = logits.double()
         return exact.gather(1, labels[:, None]) - exact
 
-    def replays(self, network: SpikingNetwork, candidate: Tensor, label: int) -> bool:
+    def replays(self, network: Runs, candidate: Tensor, label: int) -> bool:
         """Return whether an input fails, run alone and in a batch of copies."""
         return replays(network, candidate, label, self.ties)
 

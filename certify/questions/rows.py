@@ -35,7 +35,7 @@ from ..bounds.propagation import RowEnds, known_rows, logit_bounds, signals_of
 from ..bounds.signals.box import Box
 from ..bounds.signals.signals import Signal, SpikeBound
 from ..bounds.trains.trains import step_spikes
-from ..replay import TOGETHER
+from ..replay import TOGETHER, Runs
 from ..ties import ARGMAX, STRICT
 from .forms import Clauses, Inequality, Property, check_clauses
 
@@ -195,7 +195,7 @@ class RowGoal:
         """Put exact values in the place of bounds near 0, of rows without inputs whose outputs are known."""
         if ends.points is None:
             return lower
-        near = (lower <= 0) & (lower + 2 * error >= 0) & ends.points.isfinite().all(1, keepdim=True)
+        near = (lower <= 0) & (lower + 64 * error >= 0) & ends.points.isfinite().all(1, keepdim=True)
         if self.inputs is not None:
             near &= (self.inputs[labels].flatten(2) == 0).all(2)
         for index, row in near.nonzero().tolist():
@@ -261,7 +261,7 @@ class RowGoal:
         most = found + error + (self.outputs[here].abs() * radius[:, None]).sum(2) * (1.0 + 2.0**-40)
         return bool((self.least(most) < 0).all())
 
-    def replays(self, network: SpikingNetwork, candidate: Tensor, label: int) -> bool:
+    def replays(self, network: Runs, candidate: Tensor, label: int) -> bool:
         """Return whether an input violates the property, run alone and in a batch of copies."""
         with torch.no_grad():
             for size in (1, TOGETHER):

@@ -27,6 +27,7 @@ from ..questions.forms import Property
 from ..questions.rows import RowGoal
 from ..replay import evaluating, replays
 from ..scales import NORMS, Scale, scale, whole_scale
+from ..sources import source_keeps
 from ..ties import STRICT, settled_ties
 from ..verdicts import Verdict
 from ..verification import answered, resolve, verify
@@ -208,15 +209,16 @@ class _Query:
 
     def clean(self) -> list[Bracket]:
         """Return the bracket of each sample before any query: closed where the sample itself fails, run alone."""
-        pairs = zip(self.inputs, self.labels.tolist(), strict=True)
-        if self.rows is None:
-            failing = [replays(self.network, *pair, self.ties) for pair in pairs]
-        else:
-            failing = [self.rows.replays(self.network, *pair) for pair in pairs]
         return [
-            Bracket(0.0, 0.0, self.inputs[index].clone()) if fails else Bracket(0.0, self.grid.reach)
-            for index, fails in enumerate(failing)
+            Bracket(0.0, 0.0, x.clone()) if self._fails(x, label) else Bracket(0.0, self.grid.reach)
+            for x, label in zip(self.inputs, self.labels.tolist(), strict=True)
         ]
+
+    def _fails(self, x: Tensor, label: int) -> bool:
+        """Return whether a sample fails by itself, in the network's run and in its source's."""
+        asked = partial(replays, ties=self.ties) if self.rows is None else self.rows.replays
+        fails = partial(asked, candidate=x, label=label)
+        return fails(self.network) and not source_keeps(self.network, x, fails, self.rows is not None)
 
     def bisection(self, plan: "_Pass", deadline: float | None) -> Bisection:
         """Return the pass of one verifier."""

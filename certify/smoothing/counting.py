@@ -39,22 +39,14 @@ class Counter:
     def count(self, sample: Tensor, decisions: int) -> Tensor:
         """Return how many decisions fall on each class, (classes,); a tie between logits counts for none."""
         counts: Tensor | int = 0
-        for size in _batches(decisions, max(1, self.batch_size // self.votes)):
+        most = max(1, self.batch_size // self.votes)
+        for size in [min(most, decisions - start) for start in range(0, decisions, most)]:
             copies = sample.expand(size * self.votes, *sample.shape)
             logits = self.network(self.noise(copies, self.generator)).unflatten(0, (size, self.votes)).mean(1)
             check_rivals(logits.shape[1])
-            counts = counts + _wins(logits)
+            greatest = logits == logits.amax(1, keepdim=True)
+            counts = counts + (greatest & (greatest.sum(1, keepdim=True) == 1)).sum(0)  # the single greatest
             self.done += size
             self.progress("smooth", self.done, self.total)
         assert isinstance(counts, Tensor)
         return counts
-
-
-def _wins(logits: Tensor) -> Tensor:
-    """Return how often each class's logit is the single greatest."""
-    greatest = logits == logits.amax(1, keepdim=True)
-    return (greatest & (greatest.sum(1, keepdim=True) == 1)).sum(0)
-
-
-def _batches(total: int, size: int) -> list[int]:
-    return [min(size, total - start) for start in range(0, total, size)]

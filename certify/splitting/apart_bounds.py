@@ -63,13 +63,14 @@ class _PartSearch:
             sets: the one set.
             known: bounds of its columns, (1, columns).
         """
-        stack = [(sets, self._worst(known))]
+        stack, goal = [(sets, self._worst(known))], self.problem.goal
         while stack:
             parts = self._parts(*stack.pop())
             if parts is None:
                 return None
             for some, lower in parts:
-                proven = self._proven(lower)
+                proven = goal.proven(goal.tightened(lower), self.problem.labels.expand(len(lower)))
+                proven = goal.holds(proven)
                 self.least.append(lower[proven])
                 if not bool(proven.all()):
                     stack.append((some.at(~proven), self._worst(lower[~proven])))
@@ -122,10 +123,6 @@ class _PartSearch:
                 for some in parts
             ]
         )
-
-    def _proven(self, lower: Tensor) -> Tensor:
-        goal, tight = self.problem.goal, self.problem.goal.tightened(lower)
-        return goal.holds(goal.proven(tight, self.problem.labels.expand(len(lower))))
 
     def _worst(self, lower: Tensor) -> Tensor:
         return self.problem.goal.least(self.problem.goal.tightened(lower))

@@ -5,6 +5,7 @@ import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
+from functools import partial
 from typing import ClassVar
 
 import torch
@@ -20,7 +21,8 @@ from ..bounds.trains.trains import step_spikes
 from ..branching.search import Pace
 from ..perturbations import Perturbation
 from ..problem import Problem
-from ..unfinished import Unfinished, keeping, left_open
+from ..sources import source_keeps
+from ..unfinished import INTERRUPTED, Unfinished, keeping, left_open
 from ..verdicts import Verdict
 
 WITHIN = "a counterexample of the network is within the rounding of its source, which may take it otherwise"
@@ -96,13 +98,19 @@ class MarginVerifier(Verifier):
         """Return bounds of each logit over the set."""
 
     def decide(self, problem: Problem) -> list[Verdict]:
-        """Return "verified" where the margin's bound suffices, "unknown" elsewhere."""
+        """Return "verified" where the margin's bound suffices, "unknown" elsewhere.
+
+        Raises:
+            Unfinished: on Ctrl-C behind a first bound, with these.
+        """
         started = time.perf_counter()
         try:
             lower, proven = self._decided(problem)
         except (OverflowError, TimeIsUp) as error:
             return [Verdict("unknown", None, None, self.name, 0.0, str(error)) for _ in problem.labels]
-        seconds, late = (time.perf_counter() - started) / len(problem.labels), problem.expired()
+        except BoundsCut as stopped:
+            raise stopped.told(problem, self.name) from None
+        seconds, late = (time.perf_counter() - started) / len(problem.labels), LATE if problem.expired() else ""
         pairs = zip(lower.tolist(), proven.tolist(), strict=True)
         return [margin_verdict(margin, enough, self.name, seconds, problem.ties, late) for margin, enough in pairs]
 
@@ -115,6 +123,20 @@ class MarginVerifier(Verifier):
             problem.network, problem.inputs, problem.labels, problem.perturbation, problem.expired
         )
         return lower, lower > 0
+
+
+class BoundsCut(KeyboardInterrupt):
+    """Ctrl-C came behind the first bound of a problem's margins: those of its columns that are proven by then."""
+
+    def __init__(self, lower: Tensor) -> None:
+        super().__init__()
+        self.lower = lower
+
+    def told(self, problem: Problem, name: str) -> Unfinished:
+        """Return what says it of the samples of a problem, whose own bounds these must be."""
+        margins, proven = _settled(problem, self.lower)
+        pairs = zip(margins.tolist(), proven.tolist(), strict=True)
+        return Unfinished([margin_verdict(*pair, name, 0.0, problem.ties, INTERRUPTED) for pair in pairs])
 
 
 Phase = Callable[[Problem, Tensor], Tensor]
@@ -137,6 +159,7 @@ class ClassMarginVerifier(MarginVerifier):
 
         Raises:
             TimeIsUp: where nothing was found of any sample.
+            BoundsCut: on Ctrl-C where something was.
         """
         problem = replace(problem, made=problem.circuit)
         labels, goal = problem.labels, problem.goal
@@ -149,10 +172,12 @@ class ClassMarginVerifier(MarginVerifier):
             for rows in _paced(left, problem):
                 try:
                     found = goal.tightened(phase(problem.subset(rows), lower[rows]))
-                except TimeIsUp:
+                except (TimeIsUp, KeyboardInterrupt) as stopped:
                     if not begun:
                         raise
-                    return lower
+                    if isinstance(stopped, TimeIsUp):
+                        return lower
+                    raise BoundsCut(lower) from None
                 if not begun:
                     lower, begun = goal.columns(lower, labels, found.shape[1]), True
                 lower[rows] = lower[rows].maximum(found)
@@ -181,8 +206,12 @@ class ClassMarginVerifier(MarginVerifier):
         return self.class_margins(network, inputs, labels, perturbation, expired).amin(1)
 
     def _decided(self, problem: Problem) -> tuple[Tensor, Tensor]:
-        lower = self.lower(problem)
-        return problem.goal.least(lower), problem.goal.holds(problem.goal.proven(lower, problem.labels))
+        return _settled(problem, self.lower(problem))
+
+
+def _settled(problem: Problem, lower: Tensor) -> tuple[Tensor, Tensor]:
+    """Return each sample's least margin, and whether it is verified, by its columns' bounds."""
+    return problem.goal.least(lower), problem.goal.holds(problem.goal.proven(lower, problem.labels))
 
 
 def _paced(left: Tensor, problem: Problem) -> Iterator[Tensor]:
@@ -195,7 +224,7 @@ def _paced(left: Tensor, problem: Problem) -> Iterator[Tensor]:
         left, begun = left[size:], True
 
 
-def margin_verdict(margin: float, proven: bool, verifier: str, seconds: float, ties: str, late: bool) -> Verdict:
+def margin_verdict(margin: float, proven: bool, verifier: str, seconds: float, ties: str, late: str) -> Verdict:
     """Return "verified" for a margin whose bound suffices, "unknown" for another."""
     if proven:
         reason = "the margin's lower bound is positive"
@@ -203,8 +232,8 @@ def margin_verdict(margin: float, proven: bool, verifier: str, seconds: float, t
             reason = "the margin's lower bound is 0, and a tie falls to the label"
         return Verdict("verified", margin, None, verifier, seconds, reason, ties)
     if margin == -math.inf and late:
-        return Verdict("unknown", None, None, verifier, seconds, str(TimeIsUp()), ties)
-    reason = f"{LATE}, and " * late + f"the margin's lower bound {margin:.3g} does not suffice"
+        return Verdict("unknown", None, None, verifier, seconds, f"{late} before a bound was there", ties)
+    reason = f"{late}, and " * bool(late) + f"the margin's lower bound {margin:.3g} does not suffice"
     return Verdict("unknown", margin, None, verifier, seconds, reason, ties)
 
 
@@ -247,15 +276,20 @@ def _overflowing(made: Circuit, candidate: Tensor) -> str:
     return ""
 
 
-def stands(problem: Problem, index: int, candidate: Tensor) -> bool:
-    """Return whether a counterexample is one of the source, too, whatever its run rounds."""
-    if problem.circuit.allowance is OWN:
-        return True
-    point = candidate[None].double()
+def objection(problem: Problem, index: int, candidate: Tensor) -> str:
+    """Return why a counterexample may be none of the source; nothing where it is one, too.
+
+    The source itself decides where it is at hand; else what it may round.
+    """
+    label, point = int(problem.labels[index]), candidate[None].double()
+    fails = partial(problem.goal.replays, candidate=candidate, label=label)
+    told = source_keeps(problem.network, candidate, fails, problem.rows is not None)
+    if told is not None or problem.circuit.allowance is OWN:
+        return told or ""
     try:
-        return problem.goal.stands(problem.circuit, Box(point, point), int(problem.labels[index]))
+        return "" if problem.goal.stands(problem.circuit, Box(point, point), label) else WITHIN
     except OverflowError:
-        return False
+        return WITHIN
 
 
 def falsified(
@@ -268,8 +302,8 @@ def falsified(
     if allowed and (obstacle := _overflowing(problem.circuit, candidate)):
         return Verdict("unknown", None, None, verifier, seconds, obstacle)
     if allowed and problem.goal.replays(problem.network, candidate, int(problem.labels[index])):
-        if not stands(problem, index, candidate):
-            return Verdict("unknown", None, None, verifier, seconds, WITHIN)
+        if told := objection(problem, index, candidate):
+            return Verdict("unknown", None, None, verifier, seconds, told)
         return Verdict("falsified", None, candidate.clone(), verifier, seconds, reason)
     return Verdict(
         "unknown", None, None, verifier, seconds, "a candidate counterexample did not replay alone and in a batch"

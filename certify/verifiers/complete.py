@@ -21,7 +21,6 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
-from ...models.circuit import Circuit
 from ...models.deadline import LATE
 from ...models.rules import plain
 from ...models.running.readouts import LINEAR
@@ -35,7 +34,7 @@ from ..questions.rows import RowGoal
 from ..splitting.boxes import few_dimensions
 from ..unfinished import INTERRUPTED, Unfinished
 from ..verdicts import Verdict
-from .base import Verifier
+from .base import BoundsCut, Verifier
 from .enumeration import Enumeration
 from .inputs import InputSplitting
 from .ladder import Ladder
@@ -79,6 +78,8 @@ class Branching(Verifier):
             found = _searched(problem, search)
         except OverflowError as error:
             return [Verdict("unknown", None, None, self.name, 0.0, str(error)) for _ in problem.labels]
+        except BoundsCut as stopped:
+            raise stopped.told(problem, self.name) from None
         if found.out_of_reach and self.beyond is not None:
             return self.beyond.decide(problem)
         seconds = (time.perf_counter() - started) / len(problem.labels)
@@ -222,14 +223,10 @@ class Complete(Verifier):
         searches = (BitSplitting(), branching) if splits_bits(problem.circuit) else (branching,)
         if not bool(self.enumeration.takes(problem).any()) and not moves.takes(problem):
             return Ladder(searches, self.name) if len(searches) > 1 else branching
-        last = () if splits(problem) and not _reached(problem.circuit) else searches
+        known = all(plain(node.rule) for node in problem.circuit.spiking) and not problem.circuit.recurs
+        reached = known and problem.circuit.read.readout in LINEAR  # by branching
+        last = () if splits(problem) and not reached else searches
         return Ladder((OneMove(), TRAINS, moves, *last), self.name)
-
-
-def _reached(circuit: Circuit) -> bool:
-    """Return whether branching knows a network's neurons and its readout."""
-    known = all(plain(node.rule) for node in circuit.spiking)
-    return known and not circuit.recurs and circuit.read.readout in LINEAR
 
 
 def _gib(size: int) -> str:

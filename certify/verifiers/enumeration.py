@@ -88,7 +88,9 @@ class Enumeration(Verifier):
         features = sample.shape[1:] if problem.circuit.timed else sample.shape
         most = self.patience // work_each(problem.circuit, tuple(features))
         if members.count > most:
-            return None, f"the set has {_short(members.count)} members, above the {most} that are run"
+            count = members.count
+            short = str(count) if count < 10**7 else f"{count:.2g}" if count < 10**300 else "more than 1e300"
+            return None, f"the set has {short} members, above the {most} that are run"
         return members, ""
 
     @torch.no_grad()
@@ -107,8 +109,9 @@ class Enumeration(Verifier):
     def _listed(self, problem: Problem, members: Members, started: float) -> Verdict:
         """Run the members batch by batch, until one fails."""
         done, undecided, least = 0, 0, math.inf
+        size = max(1, MOST_NUMBERS // max(64 * problem.circuit.num_steps, problem.inputs[0].numel()))
         try:
-            for points in members.batches(_batch(problem)):
+            for points in members.batches(size):
                 if problem.expired():
                     raise TimeIsUp
                 for candidate in failing(problem, points):
@@ -282,13 +285,3 @@ class _Counted(Algebra[Tensor]):
     def read(self, node: Read, x: Tensor) -> Tensor:
         """Return the logits' shape."""
         return x
-
-
-def _batch(problem: Problem) -> int:
-    """Return how many members are run at once."""
-    return max(1, MOST_NUMBERS // max(64 * problem.circuit.num_steps, problem.inputs[0].numel()))
-
-
-def _short(count: int) -> str:
-    """Return a count in few digits."""
-    return str(count) if count < 10**7 else f"{count:.2g}" if count < 10**300 else "more than 1e300"

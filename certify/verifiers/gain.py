@@ -56,12 +56,7 @@ def _gained(norms: Norms, problem: Problem, known: Tensor) -> Tensor:
     stages = staged(problem.circuit, problem.perturbation.enclosure(problem.inputs), window_spikes)
     if stages is None:
         return known
-    return _class_margins(problem, stages, norms, known.shape[1])
-
-
-def _class_margins(problem: Problem, stages: Staged, norms: Norms, classes: int) -> Tensor:
-    """Return a lower bound of logit_y − logit_k for every class k, (batch, classes); +inf at k = y."""
-    inputs, labels = problem.inputs, problem.labels
+    inputs, labels, classes = problem.inputs, problem.labels, known.shape[1]
     rows, budget = _last_layer(problem.network, stages, inputs, norms)
     batch = len(inputs)
     samples = torch.arange(batch, device=inputs.device).repeat_interleave(classes)

@@ -21,7 +21,7 @@ from ..attacks.base import Attack
 from ..problem import Problem
 from ..unfinished import INTERRUPTED, Unfinished
 from ..verdicts import Verdict
-from .base import Verifier, falsified
+from .base import BoundsCut, Verifier, falsified
 from .bound import BoundVerifier
 from .trains import TRAINS
 
@@ -73,6 +73,8 @@ class Milp(Verifier):
             lower = bounds.lower(problem)
         except OverflowError as error:
             return [Verdict("unknown", None, None, self.name, 0.0, str(error)) for _ in problem.labels]
+        except BoundsCut as stopped:
+            raise stopped.told(problem, self.name) from None
         proven = goal.holds(goal.proven(lower, problem.labels)).tolist()
         margins = goal.least(lower).tolist()
         verdicts = [self._bounded(*known, problem.ties) for known in zip(margins, proven, strict=True)]

@@ -14,6 +14,7 @@ from ..bounds.signals.signals import SpikeBound
 from ..bounds.trains.trains import carried_spikes, conserved_spikes, step_spikes, window_spikes
 from ..perturbations import EventSet
 from ..problem import Problem
+from ..unfinished import Unfinished
 from ..verdicts import Verdict
 from .base import Phase
 from .bound import BoundVerifier, bounded
@@ -34,17 +35,26 @@ class TrainsVerifier(BoundVerifier):
     """
 
     def decide(self, problem: Problem) -> list[Verdict]:
-        """Return verdicts; where samples are left, layers that do not round are taken as what they are (F17)."""
+        """Return verdicts; where samples are left, layers that do not round are taken as what they are (F17).
+
+        Raises:
+            Unfinished: on Ctrl-C behind a first bound, with these.
+        """
         verdicts = super().decide(problem)
         left = [index for index, verdict in enumerate(verdicts) if verdict.status == "unknown"]
         if not left or problem.expired():
             return verdicts
-        part = exactly(problem.subset(torch.tensor(left, device=problem.labels.device)))
-        if part is None:
-            return verdicts
-        for index, verdict in zip(left, super().decide(part), strict=True):
-            if verdict.status == "verified":
+        part, interrupted = None, False
+        try:
+            part = exactly(problem.subset(torch.tensor(left, device=problem.labels.device)))
+            found = [] if part is None else super().decide(part)
+        except KeyboardInterrupt as stopped:
+            found, interrupted = getattr(stopped, "verdicts", ()), True
+        for index, verdict in zip(left, found, strict=False):  # of some, or none
+            if part is not None and verdict.status == "verified":
                 verdicts[index] = replace(verdict, reason=f"{verdict.reason}; {len(part.circuit.exact)} {MARK}")
+        if interrupted:
+            raise Unfinished(verdicts)
         return verdicts
 
     def phases(self, made: Circuit) -> tuple[Phase, ...]:

@@ -1,6 +1,5 @@
 """One way to read a circuit: an algebra says what each kind of node means to a reader, and refuses the others."""
 
-from collections.abc import Sequence
 from typing import Any, ClassVar, Generic, TypeVar
 
 from ..deadline import check_time
@@ -57,7 +56,7 @@ def fold(circuit: Circuit, algebra: Algebra[Value], until: int | None = None) ->
     values: list[Value] = []
     for node in circuit.nodes[:until]:
         check_time()
-        values.append(_method(node, algebra)(node, *_taken(values, node.sources)))
+        values.append(_method(node, algebra)(node, *(values[index] for index in node.sources)))
     return values
 
 
@@ -84,7 +83,3 @@ def _method(node: Node, algebra: Algebra[Value]) -> Any:
     if method is None:
         raise algebra.refuse(node, f"a node of type {type(node).__name__}")
     return method
-
-
-def _taken(values: Sequence[Value], sources: tuple[int, ...]) -> list[Value]:
-    return [values[index] for index in sources]

@@ -120,7 +120,7 @@ def digest_of(text: str, tensors: dict[str, Tensor]) -> str:
     for name in sorted(tensors):
         tensor = tensors[name].detach().cpu().contiguous()
         digest.update(f"{name}{tensor.dtype}{tuple(tensor.shape)}".encode())
-        digest.update(_bytes(tensor))
+        digest.update(tensor.reshape(-1).view(torch.uint8).numpy().data if tensor.numel() else b"")
     return digest.hexdigest()
 
 
@@ -135,10 +135,6 @@ def differences(there: Mapping[str, Any], here: Mapping[str, Any]) -> str:
         for key in sorted(here.keys() | there.keys())
         if here.get(key) != there.get(key)
     )
-
-
-def _bytes(tensor: Tensor) -> Any:
-    return tensor.reshape(-1).view(torch.uint8).numpy().data if tensor.numel() else b""
 
 
 def _short(value: Any) -> str:

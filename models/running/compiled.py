@@ -82,13 +82,9 @@ def _agrees(built: CompiledMembrane, dtype: torch.dtype) -> bool:
     current, scale = current.to(dtype), torch.rand(steps, generator=generator).to(dtype) + 0.5
     for reset, fires_at, decay, a in itertools.product(RESETS, FIRES_AT, (0.5, 0.99, 1.0), (None, scale)):
         dynamics = Dynamics(decay, 0.75, reset, fires_at)
-        expected, found = (_outputs(current, steps) for _ in range(2))
+        expected, found = ([torch.empty_like(each) for each in (current, current, current[0])] for _ in range(2))
         run_eager(current, a, None, dynamics, *expected)
         built.forward(layer_of(current, dynamics, steps), current, a, None, *found)
         if not all(torch.equal(*pair) for pair in zip(expected, found, strict=True)):
             return False
     return True
-
-
-def _outputs(current: Tensor, steps: int) -> tuple[Tensor, Tensor, Tensor]:
-    return (torch.empty_like(current), torch.empty_like(current), torch.empty_like(current[0]))

@@ -133,7 +133,8 @@ def run_in_parts(
     """
     check_parts(layers, steps_at_once)
     constant = len(signal) == 1
-    first = next((k for k, layer in enumerate(layers) if _remembers(layer)), len(layers)) if constant else 0
+    keeps = [any(isinstance(part, STATEFUL) for part in layer.modules()) for layer in layers]
+    first = [*keeps, True].index(True) if constant else 0
     signal = run_through(layers[:first], signal, _never)  # of a constant signal, once for all parts
     residues: list[Tensor | None] = [None] * sum(isinstance(layer, STATEFUL) for layer in walk(layers))
     total: Tensor | None = None
@@ -165,10 +166,6 @@ def _part(
     behind = run_through(layers, signal, fire)
     whole = behind.sum(0, keepdim=True) if len(behind) > 1 else behind * steps
     return whole, *after
-
-
-def _remembers(layer: nn.Module) -> bool:
-    return any(isinstance(part, STATEFUL) for part in layer.modules())
 
 
 def _never(neuron: Timed, current: Tensor) -> Tensor:

@@ -6,19 +6,19 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from traceback import walk_tb
 from typing import Any
-from weakref import WeakKeyDictionary
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.fx import GraphModule
 
 from ..constants import at_least, unless_none
-from ..conversion.checking import ConversionCheck, Observation, are_alike, compare
+from ..conversion.checking import ConversionCheck, Observation, are_alike, compare, readings_of
 from ..conversion.converting import BEYOND, RANDOM, Conversion, beyond, check_sample, random_like
 from ..conversion.encoders import DrawnSource, drawing_encoder, drawn_source
 from ..conversion.populations import in_groups
 from ..conversion.refusal import ConversionRefused
 from ..conversion.sources import FUNCTIONS, UNFOLLOWED, Source, library_of, run_once
+from ..files.storage import digest_of
 from ..networks import SpikingNetwork
 from ..running.encoding import RateDraws
 from .allowing import arithmetic_of, ending_of
@@ -30,7 +30,7 @@ from .reading import COMPARISONS, GraphReading
 from .readouts import Readout, readout_of
 from .rests.resting import ReadAtRest
 from .traces import Traces, observed, traces_of
-from .tracing import DrawsNumbers, copied, digest, name_of, undisturbed
+from .tracing import DrawsNumbers, copied, name_of, undisturbed
 from .watching import frames_of
 
 
@@ -100,7 +100,7 @@ def check_by_trace(
         raise ConversionRefused(f"{encoder.name}: {steps}")
     inputs = inputs.to(network.dtype)
     with undisturbed():
-        known = KEPT.get(source.module)
+        known = network.at_hand
         if encoder is None and known is not None and (seen := known.on(source, network, inputs)) is not None:
             return compare(network, seen, inputs, outputs)
         run = ModuleRun.of(source, inputs, network.draws if network.encoding == "rate" else 0, network.num_steps)
@@ -122,39 +122,68 @@ def seen_on(parts: Parts, inputs: Tensor) -> Observation:
 
 
 @dataclass(frozen=True)
-class KnownModule:
-    """What a conversion found of a module, by which it may be compared again without a new trace.
+class SourceAtHand:
+    """The module that a network was made of, in memory: counterexamples are run through it, too.
+
+    It goes with copies of the network in this process, which share it, and with no file and no pickle: another
+    process has another module, or none. It is the source as long as its own parameters and buffers are what they
+    were, and that of these weights and settings of a network alone; what a module keeps elsewhere, in plain
+    attributes or in what a function closes over, is not watched.
 
     Attributes:
-        how: it was run, its weights, and what its inputs were like.
+        source: the module and how to run it.
         place: of the output.
-        name: of the readout.
-        parts: what `observed` takes.
+        state: what tells the module's tensors, and the network's and its settings.
+        like: what its inputs were like, and the name of the readout.
+        parts: what `observed` takes, to compare it again without a new trace; None where that is not known.
     """
 
-    how: tuple[Any, ...]
+    source: Source
     place: int
-    name: str | None
-    parts: Parts
+    state: tuple[str, str]
+    like: tuple[Any, ...]
+    parts: Parts | None
 
     def on(self, source: Source, network: SpikingNetwork, inputs: Tensor) -> Observation | None:
-        """Return what the module gives on inputs; None where it is another by now, on these or as it is run."""
-        if self.how != _how(source, inputs) or self.name != _integrating(network):
+        """Return what a module gives on inputs; None where it is another by now, on these or as it is run."""
+        same = self.source == source and self.state[0] == _state(source, network)[0]
+        if not same or self.parts is None or self.like != _like(network, inputs):
             return None
         seen = seen_on(self.parts, inputs)
+        return seen if are_alike(self._given(inputs), seen.outputs[0]) else None
+
+    def holds(self, network: SpikingNetwork) -> bool:
+        """Return whether it is the source of a network still."""
+        return self.state == _state(self.source, network)
+
+    def run(self, network: SpikingNetwork, inputs: Tensor) -> Tensor | None:
+        """Return what the module gives, (batch, classes), in its own units; None where its readout is another."""
+        more = inputs[:1].repeat(int(len(inputs) == network.num_steps > 1), *[1] * (inputs.dim() - 1))
+        asked = torch.cat([inputs, more])  # as many samples as steps: either axis might be either
         with torch.no_grad():
-            now = run_once(copied(source), inputs)[self.place]
-        return seen if are_alike(now, seen.outputs[0]) else None
+            read = readings_of(self._given(asked.cpu()), network, network(asked).cpu())
+        return read[0][: len(inputs)].to(inputs.device) if read else None
+
+    def _given(self, inputs: Tensor) -> Tensor:
+        """Return what a copy of the module gives, in evaluation mode."""
+        with undisturbed(), torch.no_grad():
+            return run_once(copied(self.source), inputs)[self.place]
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> "SourceAtHand":
+        """Return itself: copies of a network have one source."""
+        return self
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Return what makes None of a pickle."""
+        return type(None), ()
 
 
-KEPT: WeakKeyDictionary[nn.Module, KnownModule] = WeakKeyDictionary()
-"""Of each module that was converted, the last reading."""
+def _state(source: Source, network: SpikingNetwork) -> tuple[str, str]:
+    return digest_of("", source.module.state_dict()), digest_of(repr(network), network.state_dict())
 
 
-def _how(source: Source, inputs: Tensor) -> tuple[Any, ...]:
-    own = (source.timed, source.num_steps, source.output, source.stateful, source.ending)
-    state = tuple((name, digest(value)) for name, value in source.module.state_dict().items())
-    return *own, inputs.dtype, tuple(inputs.shape[1:]), state
+def _like(network: SpikingNetwork, inputs: Tensor) -> tuple[Any, ...]:
+    return inputs.dtype, tuple(inputs.shape[1:]), _integrating(network)
 
 
 def _integrating(network: SpikingNetwork) -> str | None:
@@ -241,9 +270,10 @@ class ModuleRun:
             raise ConversionRefused(f"module: {error}") from error
         if not check.matches:
             raise ConversionRefused(check.reason)
-        if self.given is self.inputs and parts is not None:
-            source = self.source
-            KEPT[source.module] = KnownModule(_how(source, self.inputs), place, _integrating(network), parts)
+        if self.given is self.inputs and not self.source.own and self.source.ending is None:
+            state, like = _state(self.source, network), _like(network, self.inputs)
+            made = SourceAtHand(self.source, place, state, like, parts)
+            network.at_hand = None if made.run(network, self.inputs[:2]) is None else made
         return Conversion(network, check, (*notes, *_silent(seen, check)))
 
     def compared(self, place: int, network: SpikingNetwork, outputs: bool) -> ConversionCheck:

@@ -183,7 +183,8 @@ def _grouped(
         own[number] = group
     if not groups and num_steps is None:
         raise ConversionRefused(SILENT)
-    steps = num_steps or _returned(reading) or max(_length(groups, reading, group) for group in groups)
+    returned = len(reading.output.steps) * (TIME in reading.output.axes and len(reading.output.steps) > 1)
+    steps = num_steps or returned or max(_length(groups, reading, group) for group in groups)
     if steps == 1 and num_steps is None and not reading.timed:
         raise ConversionRefused(
             "module: does one step a call, and num_steps is not given; expected the number of steps that it is "
@@ -202,11 +203,6 @@ def _grouped(
                 raise ConversionRefused(f"{place}: {found}; expected no num_steps={num_steps}: leave it out")
             raise MissingSteps(f"{place}: fires at {len(group)} of {steps} steps, by one equation; expected all")
     return LayerFirings(tuple(firings), tuple(map(tuple, groups)), steps)
-
-
-def _returned(reading: GraphReading) -> int:
-    """Return at how many steps an output is; 0 for one that is of no single step."""
-    return len(reading.output.steps) if TIME in reading.output.axes and len(reading.output.steps) > 1 else 0
 
 
 def _length(groups: list[list[int]], reading: GraphReading, group: list[int]) -> int:

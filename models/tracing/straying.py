@@ -704,7 +704,8 @@ class Straying:
         """Return one value where a mask holds, elsewhere another."""
         mask, one, other = map(self.lifted, (mask, one, other))
         low, high = torch.minimum(one.low, other.low), torch.maximum(one.high, other.high)
-        pairs = ((one.form, mask.form), (other.form, _opposite(mask.form)))
+        opposite = gathered([(ONE, Fraction(1)), *((term, -number) for term, number in mask.form.items())])
+        pairs = ((one.form, mask.form), (other.form, opposite))
         parts = (product_of(*pair, lambda x, y: (x[0] | y[0], x[1])) for pair in pairs)
         form = gathered(term for part in parts for term in part.items())
         rho = widest(one.rho, other.rho)
@@ -859,7 +860,3 @@ def is_boolean(value: Value) -> bool:
 
 def _is_power(number: Number) -> bool:
     return bool((torch.frexp(torch.as_tensor(floated(number), dtype=torch.float64))[0].abs() == 0.5).all())
-
-
-def _opposite(form: Form) -> Form:
-    return gathered([(ONE, Fraction(1)), *((term, -number) for term, number in form.items())])

@@ -156,7 +156,8 @@ def traced(source: Source, inputs: Tensor, mode: Literal["fake", "real"], grad: 
         ConversionRefused: for what leaves torch's dispatcher, fails, or changes what it keeps.
     """
     own, seen = copied(source), _Counting(allow_non_fake_inputs=True)
-    watching = Watching(_tensors_in(own.module), mode == "real" and not source.own)
+    parts = [leaf for part in own.module.modules() for leaf in tree_leaves(dict(vars(part)))]
+    watching = Watching([leaf for leaf in parts if isinstance(leaf, Tensor)], mode == "real" and not source.own)
     before = after = dict[int, Any]()
     for _ in range(WARM if grad and source.num_steps is None else 0):
         before = after
@@ -213,12 +214,6 @@ def _cure(source: Source, inputs: Tensor) -> str:
     except Exception:
         return ""
     return f"; it runs on {tuple(flat.shape)}: give it x.flatten(1) (--flat), or let its forward begin with that"
-
-
-def _tensors_in(module: nn.Module) -> list[Tensor]:
-    """Return the tensors that a module's parts hold."""
-    parts = [leaf for part in module.modules() for leaf in tree_leaves(dict(vars(part)))]
-    return [leaf for leaf in parts if isinstance(leaf, Tensor)]
 
 
 def pure(source: Source, graph: GraphModule, inputs: Tensor) -> GraphModule:
@@ -352,7 +347,8 @@ def undisturbed() -> Iterator[None]:
     snnTorch lists its neurons, copies too, and resets all of a kind at once.
     """
     states, numbers = random.getstate(), np.random.get_state()
-    neurons, spoken = _listed(), META.level
+    known, spoken = sys.modules.get("snntorch._neurons.neurons"), META.level
+    neurons = [] if known is None else known.SpikingNeuron.instances
     before = [(neuron, dict(vars(neuron)), dict(neuron._buffers)) for neuron in neurons]
     listed = list(neurons)
     try:
@@ -368,11 +364,6 @@ def undisturbed() -> Iterator[None]:
             vars(neuron).update(own)
             neuron._buffers.update(buffers)
         neurons[:] = listed
-
-
-def _listed() -> list[Any]:
-    known = sys.modules.get("snntorch._neurons.neurons")
-    return [] if known is None else known.SpikingNeuron.instances
 
 
 @contextmanager

@@ -9,9 +9,11 @@ import torch
 from spikecert import LInf, RateDraws, SpikeFlip, SpikeShift, StuckNeurons, Verdict, verify
 from spikecert.certify import certify_set
 from spikecert.certify.branching.nodes.frontier import Frontier, NodePool
+from spikecert.certify.questions.classes import ClassGoal
 from spikecert.certify.replay import margins
 from spikecert.certify.unfinished import Unfinished
 from spikecert.certify.verifiers import TRAINS, Ladder
+from spikecert.certify.verifiers.bound import BoundVerifier
 from spikecert.certify.verifiers.moves import MoveSplitting
 from spikecert.reports import Plan
 from spikecert.reports.making.parts import Interrupted, measure_in_parts
@@ -93,6 +95,44 @@ def test_a_ladder_keeps_what_its_rungs_had(case: Given, monkeypatch: pytest.Monk
     assert {verdict.verifier for verdict in caught.value.verdicts} >= {"complete"}
 
 
+@pytest.mark.parametrize("verifier", [TRAINS, SLOW, "auto", "milp"])
+def test_what_bounds_of_a_batch_have_is_kept(case: Given, verifier: Any, monkeypatch: pytest.MonkeyPatch):
+    """Ctrl-C comes within the second bound of five samples, of which the first one decides some."""
+    asked = *case, LInf(EPSILON / 4)
+    first = verify(*asked, BoundVerifier("trains", TRAINS.stages[:1]))
+    inner, calls = ClassGoal.bounds, list[int]()
+
+    def bounds(self: ClassGoal, made: Any, box: Any, labels: torch.Tensor, *rest: Any) -> torch.Tensor:
+        calls.append(len(labels))
+        if len(calls) == 2:
+            raise KeyboardInterrupt
+        return inner(self, made, box, labels, *rest)
+
+    monkeypatch.setattr(ClassGoal, "bounds", bounds)
+    with pytest.raises(Unfinished) as caught:
+        verify(*asked, verifier)
+    found = caught.value.verdicts
+    assert [each.status for each in found] == [each.status for each in first]
+    assert [each.margin for each in found] == [each.margin for each in first]
+    assert {each.status for each in found} == {"verified", "unknown"}
+    assert all("interrupted" in each.reason for each in found if each.status == "unknown")
+
+
+def test_what_is_known_before_layers_are_looked_at_is_kept(case: Given, monkeypatch: pytest.MonkeyPatch):
+    asked = *case, LInf(EPSILON / 4), TRAINS
+    whole = verify(*asked)
+    monkeypatch.setattr("spikecert.certify.verifiers.trains.marked", interrupted)
+    with pytest.raises(Unfinished) as caught:
+        verify(*asked)
+    assert caught.value.verdicts == tuple(whole)
+    assert {each.status for each in whole} == {"verified", "unknown"}
+
+
+def interrupted(*_: object) -> None:
+    """Stand for what Ctrl-C comes in."""
+    raise KeyboardInterrupt
+
+
 def test_samples_that_had_no_turn_are_open(case: Given, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr("spikecert.certify.verification.CHUNK", 2)
     Interrupts(monkeypatch, NodePool, "take", 1)
@@ -161,9 +201,6 @@ def test_samples_that_are_asked_one_by_one_keep_what_they_had(
 
 
 def test_progress_that_interrupts_loses_nothing(case: Given, decided: list[Verdict]):
-    def progress(*_: object) -> None:
-        raise KeyboardInterrupt
-
     with pytest.raises(Unfinished) as caught:
-        verify(*case, LInf(EPSILON), SLOW, progress=progress)
+        verify(*case, LInf(EPSILON), SLOW, progress=interrupted)
     assert [verdict.status for verdict in caught.value.verdicts] == [verdict.status for verdict in decided]

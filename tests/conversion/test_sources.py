@@ -1,6 +1,9 @@
 """A converted network carries its source's rounding and range: no verdict that the source's run contradicts."""
 
 import copy
+import pickle
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +21,7 @@ from spikecert import (
     equivalent,
     from_torch,
     load,
+    output,
     save,
     verify,
 )
@@ -261,3 +265,112 @@ def test_a_kernel_takes_what_its_own_rounding_pays_for_alone(tmp_path: Path) -> 
     plain = SpikingNetwork(torch.nn.Linear(4, 3), LIF(), torch.nn.Linear(3, 2), num_steps=3)
     save(plain, tmp_path / "own.safetensors")
     assert read_network(tmp_path / "own.safetensors").limit is None
+
+
+class Votes(torch.nn.Module):
+    """Counts the spikes of ten neurons a class, by an average pool at each step, as sums of tenths."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.inner, self.last = drawn("as usual", 0), torch.nn.Linear(12, 30)
+        self.pool, self.told = torch.nn.AvgPool1d(10), "votes"
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Return the mean over time."""
+        if self.told == "broken":
+            raise ArithmeticError("by itself")
+        v, total = torch.zeros(len(x), 12), torch.zeros(len(x), 3)
+        for _ in range(4):
+            v = 0.9 * v + self.inner.first(x)
+            s = (v > 1.0).float()
+            v = v * (1 - s)
+            total = total + self.pool((self.last(s) > 0.1).float()[:, None])[:, 0]
+        return -total / 4 if self.told == "turned" else total / 4
+
+
+@pytest.fixture(scope="module")
+def voting() -> tuple[Votes, SpikingNetwork, Tensor, Tensor]:
+    """Return a module whose votes tie often, its network, samples and their classes."""
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        module = Votes().eval()
+        x = torch.rand(60, 4)
+    network = from_torch(module, x[:32])
+    return module, network, x, module(x).argmax(1)
+
+
+@contextmanager
+def replaced(module: Votes, told: str) -> Iterator[None]:
+    """Let a module do something else for a while, of which its tensors tell nothing."""
+    module.told = told
+    try:
+        yield
+    finally:
+        module.told = "votes"
+
+
+def test_a_counterexample_is_one_of_the_source_where_that_is_at_hand(voting: Any) -> None:
+    module, network, x, labels = voting
+    own = network(x)
+    assert int((own.argmax(1) != labels).sum()) > 0  # by ties, which the two break otherwise
+    for ties in ("argmax", "strict"):
+        verdicts = verify(network, x, labels, LInf(1e-5), "trains", ties=ties)
+        assert any("the source keeps its class" in each.reason for each in verdicts)
+        assert any(each.status == "falsified" for each in verdicts) == (ties == "strict")
+        for verdict, label in zip(verdicts, labels.tolist(), strict=True):
+            if verdict.counterexample is not None:
+                found = module(verdict.counterexample[None])[0]
+                rest = torch.cat([found[:label], found[label + 1 :]])
+                assert (
+                    float(found[label]) <= float(rest.max()) if ties == "strict" else int(found.argmax()) != label
+                )
+    turned = own.argmin(1)
+    assert {each.status for each in verify(network, x, turned, LInf(1e-5), "trains")} == {"falsified"}
+    with replaced(module, "turned"):
+        kept = verify(network, x, turned, LInf(1e-5), "trains", ties="argmax")
+        least = certified_radius(network, x[:2], turned[:2], "linf", "trains", tolerance=0.1, ties="argmax")
+    assert {each.status for each in kept} == {"unknown"}
+    assert "the source keeps its class" in kept[0].reason
+    assert [each.counterexample for each in least] == [None, None]
+
+
+def test_a_source_that_fails_is_told_of_and_one_that_changed_is_none(voting: Any, tmp_path: Path) -> None:
+    module, network, x, _ = voting
+    asked = x[:2], network(x[:2]).argmin(1), LInf(1e-5), "trains"
+    with replaced(module, "broken"):
+        for found in verify(network, *asked), verify(copy.deepcopy(network), *asked):
+            assert {each.status for each in found} == {"unknown"}
+            assert "its source could not be run on a counterexample: ArithmeticError: by itself" in found[0].reason
+        held = pickle.loads(pickle.dumps(network))
+        save(network, tmp_path / "a.safetensors")
+        for other in held, load(tmp_path / "a.safetensors"):
+            assert other.at_hand is None
+            assert {each.status for each in verify(other, *asked)} == {"falsified"}
+        changed = copy.deepcopy(network)
+        with torch.no_grad():
+            next(changed.parameters()).add_(0.25)
+        assert verify(changed, asked[0], changed(asked[0]).argmin(1), *asked[2:])[0].status == "falsified"
+        kept = module.last.bias.data.clone()
+        module.last.bias.data.add_(1.0)
+        assert {each.status for each in verify(network, *asked)} == {"falsified"}
+        module.last.bias.data = kept
+
+
+def test_a_source_runs_in_evaluation_mode_and_stays_in_its_own(voting: Any) -> None:
+    module, network, x, _ = voting
+    drawn_before = torch.get_rng_state()
+    module.train()
+    found = verify(network, x[:2], network(x[:2]).argmin(1), LInf(1e-5), "trains")
+    assert {each.status for each in found} == {"falsified"}
+    assert all(part.training for part in module.modules())
+    module.eval()
+    assert torch.equal(torch.get_rng_state(), drawn_before)
+
+
+def test_a_property_fails_in_the_numbers_of_the_source(voting: Any) -> None:
+    module, network, x, _ = voting
+    top = float(module(x[:1])[0, 0])
+    no = output[0] <= top - 0.05
+    assert verify(network, x[:1], no, LInf(1e-5), "trains")[0].status == "falsified"
+    with replaced(module, "broken"):
+        assert "by itself" in verify(network, x[:1], no, LInf(1e-5), "trains")[0].reason

@@ -73,7 +73,8 @@ class _DecisionWalk:
     def start(target: Target, generator: torch.Generator) -> "_DecisionWalk":
         """Look for a misclassified point near each sample, then farther; bisect towards the sample."""
         samples = target.inputs
-        walk = _DecisionWalk(target, samples.clone(), ~target.everyone, *_steps(samples))
+        ones = torch.ones_like(samples.flatten(1)[:, 0])
+        walk = _DecisionWalk(target, samples.clone(), ~target.everyone, ASIDE * ones, TOWARDS * ones)
         for doubling in range(DOUBLINGS):
             index = (~walk.found).nonzero().flatten()
             if not len(index):
@@ -143,11 +144,6 @@ class _DecisionWalk:
             return lengths(step).flatten() / ball.extent
         shares = step.abs() / torch.as_tensor(_extent(ball, step)).expand_as(step)
         return shares.nan_to_num(nan=0.0).flatten(1).amax(1)
-
-
-def _steps(samples: Tensor) -> tuple[Tensor, Tensor]:
-    ones = torch.ones_like(samples.flatten(1)[:, 0])
-    return ASIDE * ones, TOWARDS * ones
 
 
 def _shrunk(ball: RangedSet, step: Tensor, share: Tensor) -> Tensor:

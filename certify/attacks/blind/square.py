@@ -55,25 +55,17 @@ class Square(Attack):
             if query == 0 and target.starts is not None:
                 moved = target.starts
             elif query == 0:
-                moved = _spread(samples, perturbation, generator)
+                pattern = stripes(samples, generator).expand_as(samples)  # of ± the radius, or the ball's length
+                moved = samples + _extent(perturbation, samples) * perturbation.ascent(pattern)
             else:
-                mask = patches(samples, self._share(query), generator)
+                halvings = sum(query / self.queries * 10_000 > bar for bar in HALVINGS)
+                mask = patches(samples, self.share / 2**halvings, generator)
                 moved = _move(best, samples, mask, perturbation, generator)
             moved = perturbation.project(moved, samples)
             if lead.note(index, moved, margins_at(target.network, moved, target.labels[index], target.ties)):
                 standing = yield lead.points
                 index = standing.nonzero().flatten()
         yield lead.points
-
-    def _share(self, query: int) -> float:
-        scaled = query / self.queries * 10_000
-        return self.share / 2 ** sum(scaled > bar for bar in HALVINGS)
-
-
-def _spread(samples: Tensor, perturbation: RangedSet, generator: torch.Generator) -> Tensor:
-    """Return the first query: stripes of ± the radius, or of the ball's length."""
-    pattern = stripes(samples, generator).expand_as(samples)
-    return samples + _extent(perturbation, samples) * perturbation.ascent(pattern)
 
 
 def _move(

@@ -74,10 +74,12 @@ def _solved(question: MarginQuestion, leaf: Nodes) -> LeafPoint:
     if margin > 0:
         return LeafPoint(margin, inputs[0])
     if isinstance(leaf.decisions, RateDecisions):
-        return LeafPoint(margin, _only_input(question, leaf, leaf.decisions))
+        train = (leaf.decisions.draws[:, None] < leaf.decisions.low).double()  # the only one that is left
+        return LeafPoint(margin, question.inputs_at(leaf, train)[0])
     network, _ = question.staged(leaf)
     box = network.source.box
-    region = _region(network.stages[0], len(box.lower))
+    stage, steps, rows = network.stages[0], len(box.lower), network.stages[0].trains.rows
+    region = _step_region(stage, steps) if rows is None else _row_region(rows, *stage.matrix())
     point, depth, multipliers = _deepest(region, box) if box.ball is None else _deepest_in_ball(region, box)
     if point is None:
         return LeafPoint(margin, inputs[0])
@@ -113,12 +115,6 @@ def _least(region: _Region, box: Box, costs: np.ndarray, inside: np.ndarray) -> 
     if program.status != 0:
         return inside, np.zeros_like(size)
     return (1.0 - NEAR) * program.x + NEAR * inside, -program.ineqlin.marginals / size
-
-
-def _only_input(question: MarginQuestion, leaf: Nodes, rates: RateDecisions) -> Tensor:
-    """Return rates of the only input train that a leaf of a rate code has left."""
-    train = (rates.draws[:, None] < rates.low).double()
-    return question.inputs_at(leaf, train)[0]
 
 
 def _deepest(region: _Region, box: Box) -> tuple[np.ndarray | None, float, np.ndarray]:
@@ -176,11 +172,6 @@ def _bound(question: MarginQuestion, leaf: Nodes, prices: tuple[Tensor, ...], sc
         question, replace(repeated, prices=tuple(price * factors for price in prices)), Climb(iterations=0)
     )
     return float(bounded.nodes.bound.nan_to_num(-torch.inf).max())
-
-
-def _region(stage: Stage, steps: int) -> _Region:
-    rows = stage.trains.rows
-    return _step_region(stage, steps) if rows is None else _row_region(rows, *stage.matrix())
 
 
 def _row_region(rows: TrainRows, matrix: Tensor, bias: Tensor) -> _Region:

@@ -97,17 +97,14 @@ class RestingReader(Reader):
                 mask = self._ahead(user.args[1 - place], node)
                 mask = None if mask is None else WHOLE - mask
             elif name == "where" and place in (1, 2):
-                mask = (
-                    self._ahead(user.args[0], node) if _is_nothing(self._constant(user.args[3 - place])) else None
-                )
+                other = user.args[3 - place]
+                other = self._ahead(other, None) if isinstance(other, Node) else other
+                mask = self._ahead(user.args[0], node) if _is_nothing(other) else None
                 mask = mask if mask is None or place == 2 else WHOLE - mask
             elif name == "masked_fill" and place == 0 and _is_nothing(user.args[2]):
                 mask = self._ahead(user.args[1], node)
             if mask is not None and is_rest(mask):
                 yield mask, user
-
-    def _constant(self, given: Any) -> Any:
-        return self._ahead(given, None) if isinstance(given, Node) else given
 
     def _ahead(self, node: Any, comparison: Node | None) -> Polynomial | None:
         """Return the one step of a value that is not read yet, if a comparison is no part of it."""

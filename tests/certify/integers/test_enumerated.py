@@ -1,5 +1,6 @@
 """What is proven of integer networks, against all whole inputs around a sample, run by another program."""
 
+import random
 from collections import Counter
 
 import numpy as np
@@ -22,12 +23,14 @@ from spikecert import (
     output_range,
     verify,
 )
+from spikecert.certify.proofs import Disproved, Prover
 from spikecert.certify.ties import settled_ties
 from spikecert.certify.verifiers import Verifier
 from spikecert.certify.verifiers.complete import Complete
 from spikecert.certify.verifiers.enumeration import Enumeration
 from spikecert.certify.verifiers.inputs import InputSplitting
 from support.chips import CHIPS, SIZES, STEPS, Case, Chip, Overrun, around, failing, margins, tensor
+from support.drawn_chips import MOST, members, network
 from support.examples import THOROUGH, by_night
 
 SAMPLES = 8
@@ -110,6 +113,37 @@ def test_a_run_is_that_of_the_other_program(chip: Chip):
         with torch.no_grad():
             found = case.network(tensor(samples)) * (STEPS if chip.counts else 1)
         assert np.array_equal(found.round().numpy().astype(np.int64), outputs)
+
+
+@pytest.mark.parametrize("timed", [False, True])
+def test_whole_outputs_are_bounded_by_what_they_attain(timed: bool):
+    """Nothing rounds, so nothing is paid: ≤ holds at the greatest member, < does not; a proof says the same."""
+    told = Counter[str]()
+    for seed in range(60 if THOROUGH else 30):
+        draw = random.Random(seed)
+        made = network(draw)
+        if made is None or made.timed != timed or made.readout == "spikes":
+            continue
+        shape = (made.num_steps, 2) if timed else (2,)
+        numbers = [float(draw.randint(0, 1 if timed else MOST)) for _ in range(int(np.prod(shape)))]
+        sample, threat = torch.tensor(numbers, dtype=torch.float64).view(shape), SpikeFlip(1) if timed else LInf(1)
+        outputs = made(members(sample, threat))[:, 0].detach()
+        if outputs.isnan().any():
+            continue
+        least, most = float(outputs.min()), float(outputs.max())
+        for name, prop in (("yes", output[0] <= most), ("no", output[0] < most), ("yes", least <= output[0])):
+            for verifier in ("enumeration", "auto") if seed < 10 or THOROUGH else ("enumeration",):
+                (found,) = verify(made, sample[None], prop, threat, verifier)
+                assert found.status == ("verified" if name == "yes" else "falsified"), (seed, verifier)
+                assert name == "no" or found.margin == 0.0
+            if made.readout in ("potential", "summed") and not timed:
+                try:
+                    Prover.of(made).prove(sample, prop, threat)
+                except Disproved:
+                    assert name == "no"
+                told[name] += 1
+        told[made.readout] += 1
+    assert min(told[each] for each in ("potential", "summed", "largest")) > 0
 
 
 @pytest.mark.parametrize("name", ["loihi cuba", "shift subtracting", "xylo"])
