@@ -42,7 +42,7 @@ def big_m_spikes(program: Program, layer: EncodedLayer, closing: Closing) -> tup
         program.constrain(potential - spike.scaled(drives.perhaps - tie - low), lower=low)
         silent_high = drives.surely + tie
         program.constrain(potential - spike.scaled(high - silent_high), upper=silent_high)
-        residue = _after(program, potential, spike, low, high, layer)
+        residue = _after(program, potential, spike, low, high, rule)
         spikes.append(spike)
     return tuple(spikes)
 
@@ -53,11 +53,9 @@ def _after(
     spike: Expressions,
     low: np.ndarray,
     high: np.ndarray,
-    layer: EncodedLayer,
+    rule: Leaky,
 ) -> Expressions:
     """Return the potential after the reset."""
-    rule = layer.rule
-    assert plain(rule)
     if rule.reset == "none":
         return potential
     if rule.reset == "subtract":

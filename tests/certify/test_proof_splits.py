@@ -1,7 +1,12 @@
-"""Splits of a search as the checker makes them: a current between two rows leaves each row on its own side."""
+"""Splits of a search as the checker makes them: a current between two rows leaves each row on its own side.
 
+Multipliers of a search, written as numbers that a proof can hold.
+"""
+
+import warnings
 from fractions import Fraction
 from functools import partial
+from typing import Any
 
 import numpy as np
 import pytest
@@ -9,6 +14,7 @@ import torch
 
 from spikecert import LIF, LInf, SpikingNetwork
 from spikecert.certify.branching.question import MarginQuestion
+from spikecert.certify.proofs.narrowing import narrowing_of
 from spikecert.certify.proofs.splits import CheckerSplits, RowSplits
 from spikecert.checking.certificates.rows import row_middles
 from spikecert.checking.certificates.trials import LeafTrials
@@ -118,3 +124,21 @@ def test_a_rows_middle_is_that_of_all_currents_that_give_its_train(reset: str, d
         trains, negative = zip(*names, strict=True)
         found = row_middles(neuron, trains, negative, 2.0)
         assert found == pytest.approx([wanted[name] for name in names], abs=1e-6)
+
+
+class Asked:
+    """Stands for a question whose search went beyond single precision."""
+
+    def narrowing(self, node: Any) -> tuple[torch.Tensor, ...]:
+        """Return neurons, slabs and multipliers."""
+        numbers = torch.tensor([[1e300, -1e300, 0.5]], dtype=torch.float64)
+        return torch.tensor([0]), torch.tensor([0, 1, 2]), numbers
+
+
+def test_multipliers_beyond_single_precision_are_cut_to_it():
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        found = narrowing_of(Asked(), None)  # pyright: ignore[reportArgumentType]
+    assert found is not None
+    most = np.finfo(np.float32).max
+    assert found.multipliers.tolist() == [[float(most), -float(most), 0.5]]

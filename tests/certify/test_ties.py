@@ -1,4 +1,7 @@
-"""What a tie between logits is, and what integer counts add to a bound."""
+"""What a tie between logits is, and what integer counts add to a bound.
+
+Verdicts, attacks and radii compare, though they hold tensors.
+"""
 
 import itertools
 import math
@@ -21,7 +24,7 @@ from spikecert import (
     reconcile,
     verify,
 )
-from spikecert.certify import Verdict
+from spikecert.certify import AttackResult, Radius, Verdict
 from spikecert.certify.problem import Problem
 from spikecert.certify.replay import fails, margins, replays
 from spikecert.certify.ties import TIES, Goal, settled_ties
@@ -191,3 +194,28 @@ def test_a_bound_of_0_suffices_a_program_above_the_label_only() -> None:
         problem = Problem(tied_network(), INPUTS[:1], torch.tensor([label]), LInf(0.0), ties="argmax")
         statuses.append(Milp()._unfalsified(problem, margins[label, None], 0.0).status)
     assert statuses == ["verified", "unknown"]
+
+
+FOUND = torch.tensor([[0.25, 0.5]])
+VERDICT = Verdict("falsified", -0.5, FOUND, "pgd", 0.1, "broken")
+RESULT = AttackResult(FOUND, torch.tensor([True]), torch.tensor([[1.0, 2.0]]), "pgd")
+RADIUS = Radius(0.0, 0.5, False, FOUND, None)
+
+
+@pytest.mark.parametrize("result", [VERDICT, RESULT, RADIUS], ids=["verdict", "attack", "radius"])
+def test_results_are_equal_where_their_fields_are(result: object) -> None:
+    name = "inputs" if isinstance(result, AttackResult) else "counterexample"
+    assert result == replace(result, **{name: FOUND.clone()})  # type: ignore[type-var]
+    assert hash(result) == hash(replace(result, **{name: FOUND.clone()}))  # type: ignore[type-var]
+    for other in (FOUND + 1, FOUND.double(), FOUND[:, :1], torch.full_like(FOUND, torch.nan)):
+        assert result != replace(result, **{name: other})  # type: ignore[type-var]
+    assert result != "falsified"
+    assert len({result, replace(result)}) == 1  # type: ignore[type-var]
+
+
+def test_time_is_no_part_of_a_verdict_and_the_rest_is() -> None:
+    assert replace(VERDICT, seconds=9.0) == VERDICT
+    assert replace(VERDICT, status="unknown", counterexample=None) != VERDICT
+    for changed in ({"margin": None}, {"verifier": "trains"}, {"reason": ""}, {"ties": "argmax"}):
+        assert replace(VERDICT, **changed) != VERDICT
+    assert [VERDICT, VERDICT].index(replace(VERDICT)) == 0

@@ -1,5 +1,11 @@
-"""JSON of strangers: what is odd is refused in one line, and nothing takes long or much memory."""
+"""JSON of strangers: what is odd is refused in one line, and nothing takes long or much memory.
 
+What a file says is shown on one line, in the order in which it was written.
+
+Gzip is unpacked as far as is asked for, and no further.
+"""
+
+import gzip
 import json
 import time
 import tracemalloc
@@ -11,7 +17,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from spikecert.analysis.certificates.storage import FORMAT, load_certificates
+from spikecert.checking import Refused
+from spikecert.files import beginning, unpacked
+from spikecert.files.gzipped import MOST_MEMBERS
 from spikecert.files.json_text import DEEPEST, read_json
+from spikecert.files.text import printable
 from spikecert.reports import load_record
 from spikecert.reports.making.attaching import load_radii
 
@@ -104,3 +114,85 @@ def test_many_mistakes_take_memory_in_proportion(tmp_path: Path, content: str) -
     tracemalloc.stop()
     assert peak < 40 * path.stat().st_size + 2**20
     assert len(str(refused.value)) < 600
+
+
+HOSTILE = {
+    "an escape sequence": "\x1b[2K\x1b[1Aε = 9",
+    "a carriage return": "\rε = 9",
+    "a backspace": "3\b9",
+    "a C1 control": "\x9b2K",
+    "a line end": "a\nb\x0bc\x85d\u2028e\u2029f",
+    "a bidirectional override": "\u202eε = 9",
+    "an isolate": "\u2066ε\u2069",
+    "a mark without width": "a\u200bb\ufeffc",
+    "an unpaired surrogate": "a\udc9bb",
+    "letters from right to left": "\u05d0\u0627\u0661",
+    "a tag": "\U000e0041",
+    "a null": "\x00\x7f",
+}
+
+
+@pytest.mark.parametrize("name", HOSTILE)
+def test_what_a_terminal_does_not_just_print_is_escaped(name):
+    shown = printable(HOSTILE[name])
+    assert shown.isprintable()
+    assert shown.replace("ε", "").isascii()
+    assert "\\" in shown
+    assert printable(shown) == shown
+    assert str(Refused(HOSTILE[name])) == shown
+    shown.encode()
+
+
+@pytest.mark.parametrize("text", ["sample 3 of digits", "ε = 0,5 für Ziffern, 数字 à 8×8", "C:\\proofs", ""])
+def test_other_text_stays_as_it_is(text):
+    assert printable(text) == text
+
+
+@given(st.lists(st.binary(max_size=3000), min_size=1, max_size=4), st.integers(0, 9000))
+def test_it_is_what_gzip_makes_of_it(parts: list[bytes], count: int) -> None:
+    packed, whole = b"".join(map(gzip.compress, parts)), b"".join(parts)
+    assert unpacked(packed, 12000) == gzip.decompress(packed) == whole
+    assert beginning(packed, count) == whole[:count]
+
+
+def test_a_large_file_is_unpacked_in_parts() -> None:
+    whole = bytes(range(256)) * 20_000
+    assert unpacked(gzip.compress(whole) + gzip.compress(whole), 2 * len(whole)) == 2 * whole
+
+
+def test_a_bomb_takes_as_much_as_is_asked_for() -> None:
+    """Nine megabytes that would be nine thousand."""
+    packed = gzip.compress(bytes(2**23), 9) * 1000
+    tracemalloc.start()
+    started = time.monotonic()
+    assert beginning(packed, 16) == bytes(16)
+    with pytest.raises(ValueError, match=f"has more than {2**20} bytes unpacked"):
+        unpacked(packed, 2**20)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 8 * 2**20
+    assert time.monotonic() - started < 5
+
+
+def test_a_file_of_tiny_members_is_refused() -> None:
+    empty = gzip.compress(b"")
+    assert unpacked(empty * 1000, 10) == b""
+    started = time.process_time()
+    with pytest.raises(ValueError, match=f"has more than {MOST_MEMBERS} gzip members"):
+        unpacked(empty * 400_000, 10)
+    assert time.process_time() - started < 5
+
+
+def test_what_is_broken_is_refused_in_one_line() -> None:
+    packed = gzip.compress(b"spikes and trains" * 50)
+    for end in range(2, len(packed)):
+        with pytest.raises(ValueError, match="is not a complete gzip file: ") as caught:
+            unpacked(packed[:end], 10_000)
+        assert "\n" not in str(caught.value)
+    for place in range(3, len(packed)):
+        changed = packed[:place] + bytes([packed[place] ^ 255]) + packed[place + 1 :]
+        if place >= len(packed) - 8 or place == 3:
+            with pytest.raises(ValueError, match="is not a complete gzip file"):
+                unpacked(changed, 10_000)
+    with pytest.raises(ValueError, match="is not a complete gzip file"):
+        unpacked(packed + b"more", 10_000)

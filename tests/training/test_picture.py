@@ -1,12 +1,29 @@
-"""The picture of a run: well-formed, one point an epoch, inside its panels, whatever the numbers are."""
+"""The picture of a run: well-formed, one point an epoch, inside its panels, whatever the numbers are.
 
+docs/training.md: its code runs, what it claims holds, and its table knows every objective.
+
+Where numbers first were not finite: a current, a potential, or nowhere.
+"""
+
+import ast
+import math
+import re
 from dataclasses import replace
+from pathlib import Path
+from typing import Any
 from xml.etree import ElementTree
 
+import pytest
+import torch
 from hypothesis import given
 from hypothesis import strategies as st
+from torch import nn
 
-from spikecert.training import EpochMetrics
+import spikecert
+from spikecert import TrainingRun
+from spikecert.models import LIF, SpikingNetwork, mlp
+from spikecert.training import Dataset, EpochMetrics, objectives
+from spikecert.training.diagnosis import origin
 from spikecert.training.picture import BOTTOM, TOP, picture
 from support.examples import examples
 
@@ -45,3 +62,87 @@ def test_better_is_higher_and_lines_have_names() -> None:
     assert ">clean<" in text
     assert ">ε up to 0.05<" in text
     assert 'aria-label="loss 1, clean 100.0 % after 2 epochs"' in text
+
+
+PAGE = (Path(__file__).parents[2] / "docs" / "training.md").read_text(encoding="utf-8")
+BLOCKS = re.findall(r"^```python\n(.*?)^```", PAGE, re.DOTALL | re.MULTILINE)
+
+
+def few(name: str) -> Dataset:
+    """Return some samples of a data set."""
+    data, some = spikecert.training.dataset(name), torch.arange(96)
+    parts = {part: getattr(data, part).take(some) for part in ("train", "validation", "test")}
+    return replace(data, **parts)
+
+
+def briefly(*args: Any, **settings: Any) -> TrainingRun:
+    """Train for one epoch, whatever is asked."""
+    return spikecert.training.fit(*args, **{**settings, "epochs": 1})
+
+
+def equality(line: ast.Assert) -> bool:
+    """Return whether a line asserts that two things are the same, which holds however long training takes."""
+    return isinstance(line.test, ast.Compare) and isinstance(line.test.ops[0], ast.Eq)
+
+
+def test_the_code_on_the_page_runs(monkeypatch: pytest.MonkeyPatch) -> None:
+    """One epoch of few samples each; what the page claims of longer trainings is left out."""
+    assert len(BLOCKS) == 11
+    monkeypatch.setattr(spikecert, "dataset", few, raising=False)
+    monkeypatch.setattr(spikecert, "fit", briefly, raising=False)
+    code = ast.parse("\n".join(BLOCKS))
+    claims = [line for line in code.body if isinstance(line, ast.Assert) and not equality(line)]
+    assert len(claims) == 6
+    code.body = [line for line in code.body if line not in claims]
+    torch.manual_seed(0)
+    exec(compile(code, "docs/training.md", "exec"), {})
+
+
+@pytest.mark.slow
+def test_what_the_page_claims_holds() -> None:
+    torch.manual_seed(0)  # the page's networks are drawn
+    exec(compile("\n".join(BLOCKS), "docs/training.md", "exec"), {})
+
+
+def test_every_objective_is_on_the_page() -> None:
+    kinds = {
+        name
+        for name in objectives.__all__
+        if isinstance(kind := getattr(objectives, name), type) and issubclass(kind, objectives.Objective)
+    }
+    described = kinds - {"Objective", "Sum", "Scaled"}
+    assert len(described) >= 6
+    assert all(name in PAGE for name in described)
+
+
+def broken(layer: int) -> SpikingNetwork:
+    """Return a network in which the potentials of one spiking layer fall below all numbers of float32."""
+    network = mlp((3, 4, 4, 2), num_steps=3, neuron=LIF(1.0))
+    linear = network.layers[2 * layer]
+    assert isinstance(linear, nn.Linear)
+    linear.weight.data.zero_()
+    linear.bias.data.fill_(-3e38)
+    return network
+
+
+@pytest.mark.parametrize(("layer", "name"), [(0, "layers.1"), (1, "layers.3")])
+def test_potentials_that_are_infinite_behind_finite_currents_are_named(layer: int, name: str):
+    inputs = torch.rand(5, 3)
+    told = origin(broken(layer), inputs, lambda: None)
+    assert told == f"the potentials of {name} (LIF) are the first that hold NaN or inf"
+
+
+def test_the_first_current_comes_before_all_potentials():
+    network = broken(0)
+    first = network.layers[0]
+    assert isinstance(first, nn.Linear)
+    first.weight.data[0, 0] = math.inf
+    inputs = torch.rand(5, 3) + 0.1
+    told = origin(network, inputs, lambda: network(inputs))
+    assert told == "the current out of layers.0 (Linear) is the first that holds NaN or inf"
+
+
+def test_finite_layers_are_not_blamed():
+    network, inputs = mlp((3, 4, 2), num_steps=2), torch.rand(2, 3)
+    told = origin(network, inputs, lambda: network(inputs))
+    assert told == "the currents and potentials of all layers are finite"

@@ -1,19 +1,30 @@
-"""Gradients of attacks: the equations of their papers, on every neuron, in any blocks; the forward pass stays."""
+"""Gradients of attacks: the equations of their papers, on every neuron, in any blocks; the forward pass stays.
 
+A surrogate that follows the potentials attacks a network alike in every unit of its potentials.
+
+Losses and gradients of attacks, against hand-computed numbers.
+"""
+
+import copy
 import math
 from collections.abc import Callable
+from dataclasses import replace
 
 import pytest
 import torch
 from torch import Tensor, nn
 
-from spikecert.certify.attacks import AdaptiveSharpness, PotentialDependent, RateGradient
+from spikecert.certify import APGD, L2, PGD, Attack, LInf, attack
+from spikecert.certify.attacks import AdaptiveArctan, AdaptiveSharpness, PotentialDependent, RateGradient
 from spikecert.certify.attacks.backward import Backward, attack_view
 from spikecert.certify.attacks.backward.base import Slopes, SlopesOfRun
-from spikecert.certify.attacks.gradients import differentiate
-from spikecert.certify.attacks.losses import LOSSES
-from spikecert.models import DLIF, LIF, Recurrent, SpikingNetwork, Triangle, VariedLIF
+from spikecert.certify.attacks.gradients import climb, differentiate
+from spikecert.certify.attacks.losses import LOSSES, cross_entropy, logits_ratio, runner_up, targeted
+from spikecert.models import DLIF, LIF, Recurrent, Sigmoid, SpikingNetwork, Triangle, VariedLIF
 from spikecert.models.running import eager
+from support.eager import KERNELS, by
+
+from .conftest import Subject, random_subject, silent_subject
 
 BACKWARDS = [
     AdaptiveSharpness(),
@@ -206,3 +217,138 @@ def test_hart_gives_all_steps_their_mean() -> None:
 def test_what_makes_no_sense_is_refused(make: Callable[[], Backward], message: str) -> None:
     with pytest.raises(ValueError, match=message):
         make()
+
+
+def in_another_unit(network: SpikingNetwork, unit: float) -> SpikingNetwork:
+    """Return the same function: thresholds and the currents of neurons times a power of two."""
+    found = copy.deepcopy(network)
+    for neuron in found.neurons:
+        neuron.dynamics = replace(neuron.dynamics, threshold=unit * neuron.dynamics.threshold)
+    for layer in list(found.layers)[:-1]:
+        if isinstance(layer, nn.Linear):
+            layer.weight.data *= unit
+            layer.bias.data *= unit
+    return found
+
+
+@pytest.mark.parametrize("unit", [2.0**-6, 2.0**6, 2.0**20])
+@pytest.mark.parametrize("method", [PGD(5, 1, surrogate=AdaptiveArctan()), APGD(8, surrogate=AdaptiveArctan())])
+def test_the_unit_of_potentials_changes_nothing(digits: Subject, method: Attack, unit: float):
+    there = in_another_unit(digits.network, unit)
+    asked = digits.inputs, digits.labels, LInf(0.1), method
+    here, other = attack(digits.network, *asked), attack(there, *asked)
+    assert torch.equal(here.inputs, other.inputs)
+    assert 5 < int(here.success.sum()) < 55
+
+
+def test_what_a_fixed_width_misses_in_another_unit_it_finds(digits: Subject):
+    there = in_another_unit(digits.network, 2.0**6)
+    asked = there, digits.inputs, digits.labels, LInf(0.1)
+    fixed, adaptive = (attack(*asked, PGD(20, 1, surrogate=s)).success for s in (None, AdaptiveArctan()))
+    assert int(adaptive.sum()) >= int(fixed.sum()) + 10
+    assert int(attack(*asked, "ensemble-fast").success.sum()) >= int(adaptive.sum())
+
+
+@pytest.mark.parametrize("kernel", KERNELS)
+def test_a_sample_has_its_own_slope(digits: Subject, kernel: str):
+    """What else is in the batch changes no more of it than the order of sums does."""
+    view = attack_view(digits.network, AdaptiveArctan())
+    loss = LOSSES["margin"]
+    with by(kernel):
+        whole = differentiate(view, digits.inputs, digits.labels, loss).gradient
+        pairs = zip(digits.inputs, digits.labels, strict=True)
+        alone = [differentiate(view, x[None], y[None], loss).gradient for x, y in pairs]
+    assert torch.allclose(whole, torch.cat(alone), rtol=1e-4, atol=1e-6 * float(whole.abs().max()))
+    assert bool((whole != 0).flatten(1).any(1).all())
+
+
+def test_the_slope_is_that_of_an_arctan_of_the_mean_distance():
+    distance = torch.tensor([[0.5, -1.5], [0.0, 0.0]])
+    slope = AdaptiveArctan(2.0).derivative(distance)
+    expected = [1 / (2 * (1 + (math.pi * x / 2) ** 2)) for x in (0.5, -1.5)]
+    assert slope[0].tolist() == pytest.approx(expected)
+    assert bool(slope.isfinite().all())
+    assert distance.tolist() == [[0.5, -1.5], [0.0, 0.0]]
+    with pytest.raises(ValueError, match="width: got 0"):
+        AdaptiveArctan(0)
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_potentials_that_are_not_finite_have_no_slope(dtype: torch.dtype):
+    """A neuron with a bias of −3e38 falls below all numbers of float32 in two steps."""
+    distance = torch.tensor([[-math.inf, 1.0], [math.nan, 1.0], [1e38, -3e38], [0.0, 1e-40]], dtype=dtype)
+    slope = AdaptiveArctan().derivative(distance)
+    assert bool((slope.isfinite() & (slope >= 0)).all())
+    assert slope[0].tolist() == [0.0, 0.0]
+
+
+def test_silent_neurons_have_a_slope():
+    subject = silent_subject()
+    found = attack(subject.network, subject.inputs, subject.labels, LInf(0.1), PGD(3, surrogate=AdaptiveArctan()))
+    assert bool((found.inputs - subject.inputs).abs().max() <= 0.1 + 1e-6)
+    assert not bool(found.success.any())
+
+
+LOGITS = torch.tensor([[4.0, 1.0, 3.0, 0.0], [0.0, 2.0, 6.0, 1.0]])
+LABELS = torch.tensor([0, 3])
+
+
+def test_the_margin_loss_is_best_wrong_less_right() -> None:
+    assert LOSSES["margin"](LOGITS, LABELS).tolist() == [-1.0, 5.0]
+
+
+def test_the_logits_ratio_divides_by_first_less_third() -> None:
+    assert logits_ratio(LOGITS, LABELS).tolist() == pytest.approx([-1 / 3, 5 / 5])
+
+
+def test_the_logits_ratio_ignores_scale_and_shift() -> None:
+    assert logits_ratio(7 * LOGITS - 3, LABELS).tolist() == pytest.approx(logits_ratio(LOGITS, LABELS).tolist())
+
+
+def test_the_logits_ratio_of_two_classes_is_the_margin() -> None:
+    assert logits_ratio(LOGITS[:, :2], torch.tensor([0, 0])).tolist() == [-3.0, 2.0]
+
+
+def test_the_logits_ratio_of_equal_logits_is_finite() -> None:
+    logits = torch.zeros(1, 4, requires_grad=True)
+    (gradient,) = torch.autograd.grad(logits_ratio(logits, torch.tensor([1])).sum(), logits)
+    assert bool(gradient.isfinite().all())
+
+
+def test_the_targeted_loss_divides_by_first_less_mean_of_third_and_fourth() -> None:
+    values = targeted(torch.tensor([2, 1]))(LOGITS, LABELS)
+    assert values.tolist() == pytest.approx([-1 / 3.5, 1 / 5.5])
+
+
+def test_runners_up_are_ranked_without_the_label() -> None:
+    assert runner_up(LOGITS, LABELS, 1).tolist() == [2, 2]
+    assert runner_up(LOGITS, LABELS, 3).tolist() == [3, 0]
+
+
+def test_a_view_shares_weights_and_forward_pass_but_not_the_gradient() -> None:
+    subject = random_subject()
+    view = attack_view(subject.network, Sigmoid(0.7))
+    assert view(subject.inputs).equal(subject.network(subject.inputs))
+    own = differentiate(subject.network, subject.inputs, subject.labels, cross_entropy)
+    other = differentiate(view, subject.inputs, subject.labels, cross_entropy)
+    assert not own.gradient.equal(other.gradient)
+    assert own.losses.equal(other.losses)
+    assert not any(parameter.requires_grad for parameter in view.network.parameters())
+    pairs = zip(view.network.parameters(), subject.network.parameters(), strict=True)
+    assert all(one.data_ptr() == two.data_ptr() for one, two in pairs)
+
+
+@pytest.mark.parametrize("perturbation", [LInf(0.2), L2(0.2)])
+def test_a_vanished_gradient_becomes_a_random_step_of_full_length(perturbation: LInf | L2) -> None:
+    subject = silent_subject()
+    slope = differentiate(subject.network, subject.inputs, subject.labels, cross_entropy)
+    assert int(slope.gradient.count_nonzero()) == 0
+    step = climb(perturbation, slope.gradient, torch.Generator().manual_seed(0))
+    order = float("inf") if isinstance(perturbation, LInf) else 2
+    assert step.norm(order, dim=1).tolist() == pytest.approx([0.2] * 3)
+    assert not step[0].equal(step[1])
+
+
+def test_tiny_gradients_keep_their_direction() -> None:
+    gradient = torch.tensor([[3e-30, -4e-30]])
+    assert L2(1.0).ascent(gradient)[0].tolist() == pytest.approx([0.6, -0.8])

@@ -1,25 +1,55 @@
-"""Every kind of neuron and readout is decided: against lists of members, dense samples and other searches."""
+"""Every kind of neuron and readout is decided: against lists of members, dense samples and other searches.
 
+Ceilings of priced bounds: no prices exceed them, and searches that end by them lose no proof.
+
+The ladder of "auto": its order, each rung's share of the time, and what its last rungs are for.
+"""
+
+import time
 from collections.abc import Mapping
+from dataclasses import dataclass, field
 from itertools import product
 
 import numpy as np
 import pytest
 import torch
-from torch import nn
+from hypothesis import given
+from hypothesis import strategies as st
+from torch import Tensor, nn
 
 from spikecert import LIF, OneSpikeLIF, SpikingNetwork, Verdict
-from spikecert.certify import LInf, SpikeFlip, verify
+from spikecert.certify import L2, LInf, SpikeFlip, verify
+from spikecert.certify.attacks.base import Attack, Search, Target
+from spikecert.certify.bounds.prices import mixtures, price_search
+from spikecert.certify.bounds.prices.mixtures import ceilings
+from spikecert.certify.bounds.prices.price_search import PriceSearch
+from spikecert.certify.bounds.prices.priced_layer import PricedGraph
+from spikecert.certify.bounds.prices.prices import PricedProblem, Specifications
+from spikecert.certify.bounds.prices.stages import staged
 from spikecert.certify.milp.encoding import encode
 from spikecert.certify.milp.program import Closing
 from spikecert.certify.milp.search import ProgramSearch
 from spikecert.certify.milp.solving.tree import ProgramTree
+from spikecert.certify.perturbations import Perturbation, RangedSet
+from spikecert.certify.problem import Problem
 from spikecert.certify.replay import fails, margins
 from spikecert.certify.ties import Goal
 from spikecert.certify.unfinished import Unfinished
-from spikecert.certify.verifiers import Complete, Milp
+from spikecert.certify.verifiers import (
+    VERIFIERS,
+    AttackSearch,
+    Complete,
+    Enumeration,
+    Ladder,
+    Linear,
+    Milp,
+    Verifier,
+)
+from spikecert.models import Residual, mlp
 from spikecert.models.circuit import circuit
+from spikecert.testing import Case, cases
 from support.element_kinds import KINDS, RADIUS, Kind, samples
+from support.examples import examples
 from support.milp import reaches
 from support.oracles import every_flip
 
@@ -186,3 +216,287 @@ def test_trees_are_small_tell_how_they_stand_and_end_where_their_room_does():
     room = int(max(told["memory"] for told in figures))
     assert ProgramTree(closed.model, margin, 1e-4, None, room=room).proven() > 1e-4
     assert ProgramTree(closed.model, margin, 1e-4, None, room=room // 2).proven() == -np.inf
+
+
+CLIMB = PriceSearch(25)
+
+
+def problem_of(net: SpikingNetwork, inputs: Tensor, labels: Tensor, threat: Perturbation) -> PricedProblem | None:
+    """Return the margins to every class, priced; None where prices reach nothing."""
+    stages = staged(circuit(net), threat.enclosure(inputs), sums=True)
+    if stages is None or not all(stage.priceable for stage in stages.stages):
+        return None
+    classes = net(inputs).shape[1]
+    rows = torch.arange(len(labels)).repeat_interleave(classes)
+    coefficients = -torch.eye(classes, dtype=torch.float64).repeat(len(labels), 1)
+    ones = torch.ones(len(rows), 1).double()
+    return PricedProblem.of(stages, Specifications(rows, coefficients.scatter_add_(1, labels[rows, None], ones)))
+
+
+def check_no_prices_exceed(problem: PricedProblem, seed: int) -> Tensor:
+    """Ask at prices of 0, drawn ones of three sizes, and those that a search finds; return the ceilings."""
+    found, generator = ceilings(problem), torch.Generator().manual_seed(seed)
+    for size in (0.0, 0.01, 0.1, 1.0):
+        prices = [torch.randn(layer.start().shape, generator=generator).double() for layer in problem.layers]
+        assert bool((problem.evaluate([size * price for price in prices]).bound <= found).all())
+    climbed = CLIMB.run(problem.network, problem.specifications, target=torch.inf)
+    assert bool((climbed.bound <= found).all())
+    return found
+
+
+@examples(80)
+@given(case=cases(most_layers=4, most_steps=5), seed=st.integers(0, 2**31))
+def test_no_prices_exceed_a_ceiling(case: Case, seed: int):
+    problem = problem_of(case.network, case.inputs, case.labels, LInf(case.epsilon))
+    if problem is not None:
+        check_no_prices_exceed(problem, seed)
+
+
+def tight(seed: int, reset: str = "zero", decay: float = 0.9, steps: int = 6) -> SpikingNetwork:
+    """Return a network whose neurons fire about every third step."""
+    torch.manual_seed(seed)
+    return mlp((5, 10, 8, 8, 3), num_steps=steps, neuron=LIF(decay, 0.25, reset)).eval()
+
+
+@pytest.mark.parametrize("decay", [0.5, 0.9, 1.0])
+@pytest.mark.parametrize("steps", [1, 5])
+@pytest.mark.parametrize("epsilon", [0.0, 0.02, 0.3])
+def test_no_climb_exceeds_a_ceiling(decay: float, steps: int, epsilon: float):
+    below = 0
+    for seed in range(2):
+        net = tight(seed, decay=decay, steps=steps)
+        inputs = torch.rand(4, 5, generator=torch.Generator().manual_seed(seed))
+        problem = problem_of(net, inputs, net(inputs).argmax(1), LInf(epsilon))
+        assert problem is not None
+        found = check_no_prices_exceed(problem, seed)
+        assert bool(found.isfinite().all())
+        below += int((found < 0).sum())
+    assert below > 0 or epsilon < 0.1
+
+
+@pytest.mark.parametrize("threat", [L2(0.3), LInf(0.1)])
+def test_sets_that_are_more_than_boxes_have_ceilings_too(threat: Perturbation):
+    net, inputs = tight(0), torch.rand(4, 5, generator=torch.Generator().manual_seed(0))
+    problem = problem_of(net, inputs, net(inputs).argmax(1), threat)
+    assert problem is not None
+    check_no_prices_exceed(problem, 0)
+
+
+def test_the_point_of_a_budget_of_flips_is_the_sample():
+    """The middle of the box of all flips lies far outside of a budget of one flip: what it says is no ceiling."""
+    for seed in range(3):
+        torch.manual_seed(seed)
+        net = SpikingNetwork(*mlp((5, 10, 8, 3), neuron=LIF(0.9, 0.3)).layers, num_steps=4, encoding="none").eval()
+        events = (torch.rand(4, 3, 5) < 0.4).float().transpose(0, 1).contiguous()
+        problem = problem_of(net, events, net(events).argmax(1), SpikeFlip(1))
+        assert problem is not None
+        found = check_no_prices_exceed(problem, seed)
+        assert bool(found.isfinite().all())
+
+
+def test_layers_without_a_graph_have_none():
+    for net in (tight(0, "subtract"), mlp((5, 8, 3), num_steps=4).eval()):
+        inputs = torch.rand(2, 5)
+        problem = problem_of(net, inputs, net(inputs).argmax(1), LInf(0.1))
+        assert problem is not None
+        assert bool(ceilings(problem).isinf().all())
+
+
+def test_no_proof_is_lost_and_much_of_the_search_is_spared(monkeypatch: pytest.MonkeyPatch):
+    """The same verdicts as without ceilings, from narrowing too; margins of open samples may be lower."""
+    evaluated = [0]
+    evaluate = PricedProblem.evaluate
+
+    def counted(problem: PricedProblem, prices: list[Tensor]):
+        evaluated[0] += len(problem.specifications.samples)
+        return evaluate(problem, prices)
+
+    monkeypatch.setattr(PricedProblem, "evaluate", counted)
+    spared = asked = 0
+    for seed in range(2):
+        torch.manual_seed(seed)
+        net = mlp((6, 16, 16, 16, 16, 16, 3), num_steps=4, neuron=LIF(0.9, 0.2)).eval()
+        inputs = torch.rand(8, 6, generator=torch.Generator().manual_seed(seed))
+        labels = net(inputs).argmax(1)
+        for epsilon in (0.005, 0.05, 0.2):
+            evaluated[0] = 0
+            found = verify(net, inputs, labels, LInf(epsilon), "linear")
+            spared -= evaluated[0]
+            with monkeypatch.context() as patch:
+                patch.setattr(
+                    price_search,
+                    "ceilings",
+                    lambda asked: torch.full((len(asked.specifications.samples),), torch.inf),
+                )
+                evaluated[0] = 0
+                whole = verify(net, inputs, labels, LInf(epsilon), "linear")
+            spared, asked = spared + evaluated[0], asked + evaluated[0]
+            assert [one.status for one in found] == [one.status for one in whole]
+            for one, other in zip(found, whole, strict=True):
+                assert one.margin is not None
+                assert other.margin is not None
+                assert one.margin <= other.margin + 1e-9 or one.status == "verified"
+    assert spared > asked / 4
+
+
+def test_what_is_useful_follows_narrowing():
+    known = torch.tensor([-8.0, -1.0, 0.0], dtype=torch.float64)
+    for verifier in (Linear(), Linear(narrowing=None)):
+        assert verifier._useful(known).tolist() == pytest.approx([-3.0, -0.375, 0.0])
+
+
+def test_a_current_that_the_graph_does_not_admit_is_no_point():
+    """A run that leaves its window since the last spike, or fires where no edge is, is told."""
+    net, inputs = tight(0), torch.rand(2, 5, generator=torch.Generator().manual_seed(0))
+    problem = problem_of(net, inputs, net(inputs).argmax(1), LInf(0.05))
+    assert problem is not None
+    layer = problem.layers[0]
+    graph, rule = layer.priced.trains, layer.stage.rule
+    assert isinstance(graph, PricedGraph)
+    middle = (graph.lower + graph.upper) / 2
+    trains, found = mixtures._runs(graph, rule, torch.stack((middle, graph.upper + 1.0, graph.lower - 1.0)))
+    assert bool(found[0].any())
+    assert not bool(found[1:].any())
+    assert trains.shape == (3, *middle.shape)
+
+
+@dataclass(frozen=True)
+class Slow(Verifier):
+    """Takes all the time that it is given, and notes it."""
+
+    name: str = "slow"
+    given: list[float] = field(default_factory=list)
+
+    def decide(self, problem: Problem) -> list[Verdict]:
+        """Wait until the time is up."""
+        assert problem.deadline is not None
+        self.given.append(problem.deadline - time.perf_counter())
+        while not problem.expired():
+            time.sleep(0.01)
+        return [Verdict("unknown", None, None, self.name, 0.0, "slow") for _ in problem.labels]
+
+
+@dataclass(frozen=True)
+class Quick(Slow):
+    """Gives up at once."""
+
+    def decide(self, problem: Problem) -> list[Verdict]:
+        """Note the time that is given, and return."""
+        assert problem.deadline is not None
+        self.given.append(problem.deadline - time.perf_counter())
+        return [Verdict("unknown", None, None, self.name, 0.0, "quick") for _ in problem.labels]
+
+
+@dataclass(frozen=True)
+class Endless(Attack):
+    """Proposes the samples themselves for ever."""
+
+    name: str = "endless"
+    accepts = (RangedSet,)
+
+    def propose(self, target: Target, generator: torch.Generator) -> Search:
+        """Yield what never fails."""
+        while True:
+            yield target.inputs
+
+
+def lively(network: SpikingNetwork) -> SpikingNetwork:
+    """Return the network with three times its weights, whose bounds leave much open."""
+    for name, parameter in network.named_parameters():
+        if name.endswith("weight"):
+            parameter.data *= 3.0
+    return network.eval()
+
+
+def network() -> SpikingNetwork:
+    torch.manual_seed(0)
+    return lively(mlp((3, 5, 2), num_steps=3, neuron=LIF(decay=0.9)))
+
+
+def asked(rungs: tuple[Verifier, ...], timeout: float) -> float:
+    """Return the seconds that a ladder took for one sample."""
+    inputs, made = torch.rand(1, 3), network()
+    started = time.perf_counter()
+    verify(made, inputs, made(inputs).argmax(1), LInf(0.1), Ladder(rungs), timeout)
+    return time.perf_counter() - started
+
+
+def test_no_rung_takes_the_time_of_another():
+    rungs = (Slow(given=[]), Slow(given=[]), Slow(given=[]))
+    seconds = asked(rungs, 0.9)
+    shares = [rung.given[0] for rung in rungs]
+    assert all(abs(share - 0.3) < 0.15 for share in shares), shares
+    assert seconds < 1.5
+
+
+def test_what_a_rung_leaves_goes_to_those_behind():
+    quick, slow = Quick(given=[]), Slow(given=[])
+    asked((quick, slow), 0.6)
+    assert quick.given[0] < 0.35
+    assert slow.given[0] > 0.5
+
+
+def test_an_attack_ends_with_its_share():
+    slow = Slow(given=[])
+    seconds = asked((AttackSearch(Endless()), slow), 0.6)
+    assert slow.given[0] > 0.1
+    assert seconds < 1.5
+
+
+def rungs() -> tuple[Verifier, ...]:
+    ladder = VERIFIERS["auto"]()
+    assert isinstance(ladder, Ladder)
+    return ladder.rungs
+
+
+def without_attacks() -> Ladder:
+    """Return the ladder of "auto" but for its attacks, which take longest here."""
+    return Ladder(tuple(rung for rung in rungs() if not isinstance(rung, AttackSearch)))
+
+
+def test_a_bound_comes_before_each_attack_and_what_is_trusted_most_before_highs():
+    names = [rung.name for rung in rungs()]
+    assert names[:3] == ["one-move", "listed-loops", "trains"]
+    assert "attack" in names
+    assert names[-2:] == ["complete", "milp"]
+    assert names.index("moves") < names.index("complete")
+
+
+def test_auto_reaches_milp_where_branching_does_not_apply():
+    """The sum carries the input past the first spikes, so that deciding these decides nothing."""
+    torch.manual_seed(1)
+    block = Residual([torch.nn.Linear(4, 4), LIF(decay=0.9)])
+    made = lively(SpikingNetwork(block, LIF(decay=0.9, threshold=0.7), torch.nn.Linear(4, 3), num_steps=3))
+    inputs = torch.rand(8, 4)[3:6]
+    with torch.no_grad():
+        labels = made(inputs).argmax(1)
+    complete = verify(made, inputs, labels, LInf(0.1), Complete(programs=None))
+    assert any("does not reach" in verdict.reason for verdict in complete)
+    found = verify(made, inputs, labels, LInf(0.1), without_attacks())
+    assert "unknown" not in {verdict.status for verdict in found}
+    assert "milp" in {verdict.verifier for verdict in found}
+
+
+def test_auto_enumerates_before_it_searches():
+    torch.manual_seed(0)
+    made = lively(mlp((4, 5, 3), num_steps=12, neuron=LIF(decay=0.9), encoding="none"))
+    events = (torch.rand(6, 12, 4) < 0.3).float()
+    with torch.no_grad():
+        labels = made(events).argmax(1)
+    found = verify(made, events, labels, SpikeFlip(2), without_attacks(), timeout=20.0)
+    assert {verdict.verifier for verdict in found} <= {"trains", "linear", "enumeration"}
+    assert "enumeration" in {verdict.verifier for verdict in found}
+
+
+def test_without_a_deadline_patience_bounds_the_programs():
+    made, inputs = network(), torch.rand(8, 3)
+    labels = made(inputs).argmax(1)
+    found = verify(made, inputs, labels, LInf(0.2), Milp(patience=10))
+    left = [verdict.reason for verdict in found if verdict.status == "unknown"]
+    assert left
+    assert all("above the 10 that are solved without a time limit" in reason for reason in left)
+    assert all(
+        "without a time limit" not in verdict.reason
+        for verdict in verify(made, inputs, labels, LInf(0.2), Milp(patience=10), timeout=20.0)
+    )
+    assert Enumeration(patience=0).decide(Problem(made, inputs, labels, LInf(0.5)))[0].status == "unknown"

@@ -1,4 +1,11 @@
-"""The compiled bounds: bitwise what torch's operations compute, for every reset."""
+"""The compiled bounds: bitwise what torch's operations compute, for every reset.
+
+The per-step baseline: no run of any neuron escapes it, whatever the reset.
+
+What a spike leaves of both ends of a potential, against all potentials in between.
+"""
+
+import itertools
 
 import pytest
 import torch
@@ -6,7 +13,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from spikecert.certify.bounds.intervals.fired import step_graph
-from spikecert.certify.bounds.intervals.interval import StepSpikes
+from spikecert.certify.bounds.intervals.interval import StepSpikes, interval_spikes
+from spikecert.certify.bounds.intervals.resets import after_reset, zero_
 from spikecert.certify.bounds.signals.box import Box, Spread
 from spikecert.certify.bounds.signals.membrane import Pull
 from spikecert.certify.bounds.signals.signals import InputSignal
@@ -17,8 +25,10 @@ from spikecert.models import LIF
 from spikecert.models.circuit import leaky_rule
 from spikecert.models.rules import Leaky
 from spikecert.testing import neurons
+from spikecert.testing.neurons import RESETS
 from support.eager import interval_counts, interval_steps
 from support.examples import examples
+from support.graphs import boxes
 
 DTYPES = (torch.float32, torch.float64)
 
@@ -88,3 +98,74 @@ def test_a_current_at_the_very_end_of_a_row_has_the_same_steps(dtype: torch.dtyp
     found = StepTable(pull, leaky_rule(neuron, 6), table)
     assert equal(found.spread().box, found._trains.spread().box)
     assert len(found._trains.last.unique()) > 3
+
+
+@examples(400)
+@given(data=st.data(), reset=RESETS)
+def test_no_run_escapes_its_intervals(data: st.DataObject, reset: str):
+    low, high = data.draw(boxes(6))
+    neuron = data.draw(neurons(len(low), reset=reset))
+    generator = torch.Generator().manual_seed(data.draw(st.integers(0, 2**31)))
+    ends = torch.tensor([low, high])[:, :, None, None]
+    share = torch.rand((len(low), 256, 1), generator=generator)
+    share[:, :128] = share[:, :128].round()
+    currents = (ends[0] + share * (ends[1] - ends[0])).minimum(ends[1]).maximum(ends[0])
+    signal = InputSignal(Box(ends[0].double(), ends[1].double()), len(low))
+    found = interval_spikes(signal, leaky_rule(neuron, len(low)), Rounding(torch.float32))
+    with torch.no_grad():
+        spikes = neuron(currents, len(low))
+    assert bool((spikes >= found.box.lower).all())
+    assert bool((spikes <= found.box.upper).all())
+
+
+VALUES = [-1.0, 0.0, 0.25, 0.75, 1.0, 1.25, 2.5]
+ENDS = torch.tensor(
+    [pair for pair in itertools.product(VALUES, VALUES) if pair[0] <= pair[1]], dtype=torch.float64
+)
+LIMITS = [(1.0, 1.0), (1.001, 0.999)]
+"""Of a spike at v ≥ 1: hard ones, and those of bounds, which take both outcomes near the threshold."""
+
+
+def spikes_of(ends: torch.Tensor, limits: tuple[float, float]) -> torch.Tensor:
+    """Return the spikes that must be and those that may be."""
+    surely, perhaps = limits
+    must = ends[0] >= surely if surely == perhaps else ends[0] > surely
+    return torch.stack((must, ends[1] >= perhaps)).double()
+
+
+@pytest.mark.parametrize("limits", LIMITS)
+@pytest.mark.parametrize(("reset", "drop"), [("zero", 1.0), ("subtract", 1.0), ("subtract", 0.3), ("none", 1.0)])
+def test_it_is_the_hull_of_what_is_left_of_each_potential(reset: str, drop: float, limits: tuple[float, float]):
+    """A potential between the limits may stay silent, and may fire."""
+    ends = ENDS.T.contiguous()
+    potential = torch.lerp(ends[:1], ends[1:], torch.linspace(0, 1, 2001, dtype=torch.float64)[:, None])
+    fired = {"zero": 0.0 * potential, "subtract": potential - drop, "none": potential}[reset]
+    silent = potential < 1.0 if limits == (1.0, 1.0) else potential <= limits[0]
+    left = torch.cat((fired.where(~silent, potential), fired.where(potential >= limits[1], potential)))
+    low, high = after_reset(ends, spikes_of(ends, limits), reset, limits, drop)
+    assert bool((low <= left.amin(0) + 1e-12).all())
+    assert bool((high >= left.amax(0) - 1e-12).all())
+    assert bool((left.amin(0) - low <= 5e-3).all())
+    assert bool((high - left.amax(0) <= 5e-3).all())
+
+
+@pytest.mark.parametrize("limits", LIMITS)
+def test_a_hard_reset_in_place_is_bitwise_the_same(limits: tuple[float, float]):
+    ends = ENDS.T.contiguous()
+    must, may = spikes = spikes_of(ends, limits)
+    expected = after_reset(ends, spikes, "zero", limits, 1.0)
+    zero_(ends[0], may, limits[1])
+    zero_(ends[1], must, limits[0])
+    assert torch.equal(ends, expected)
+
+
+def test_gradients_go_through_decided_spikes_and_the_ends_of_open_ones_that_move():
+    ends = torch.tensor([[0.2, 1.5, -0.5], [0.6, 2.0, 3.0]], dtype=torch.float64, requires_grad=True)
+    spikes = spikes_of(ends.detach(), (1.0, 1.0)).requires_grad_()
+    for reset, onto_ends, onto_spikes in (
+        ("zero", [[1.0, 0.0, 1.0], [1.0, 0.0, 0.0]], [[-0.2, -1.5, 0.0], [-0.6, -2.0, 0.0]]),
+        ("subtract", [[1.0, 1.0, 1.0], [1.0, 1.0, 1.0]], [[-1.0, -1.0, 0.0], [-1.0, -1.0, 0.0]]),
+    ):
+        total = after_reset(ends, spikes, reset, (1.0, 1.0), 1.0).sum()
+        found = torch.autograd.grad(total, (ends, spikes))
+        assert [each.tolist() for each in found] == [onto_ends, onto_spikes]

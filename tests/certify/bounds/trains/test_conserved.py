@@ -1,20 +1,43 @@
-"""F9, F9a and F9b in whole networks: no allowed run has a margin below the bound, whatever they are made of."""
+"""F9, F9a and F9b in whole networks: no allowed run has a margin below the bound, whatever they are made of.
+
+What two neurons' filtered currents differ by pays for the rounding of layers and of the recursion.
+
+What a layer hears of itself is added to its current in float32: that rounding is paid, whatever the signs.
+
+Neurons that fire once, by their steps: against the graph of the same neurons, to the last bit.
+"""
 
 import itertools
+from dataclasses import replace
+from typing import Any
 
 import pytest
 import torch
+from hypothesis import given
+from hypothesis import strategies as st
 from torch import Tensor, nn
 
 from spikecert import DLIF, L2, LIF, LInf, SpikeFlip, SpikingNetwork
+from spikecert.certify.bounds.cells import automaton as pair_margins
 from spikecert.certify.bounds.cells import looking_through
+from spikecert.certify.bounds.cells.looking_through import MatrixChain
 from spikecert.certify.bounds.propagation import logit_bounds, margin_bounds
-from spikecert.certify.bounds.signals.signals import Signal
+from spikecert.certify.bounds.signals.affine import affine_map
+from spikecert.certify.bounds.signals.box import Box
+from spikecert.certify.bounds.signals.signals import InputSignal, Signal
+from spikecert.certify.bounds.trains.recurrent import FeedbackLoop
+from spikecert.certify.bounds.trains.resting import OnceTrains, once_spikes, refractory_spikes, resting_spikes
+from spikecert.certify.bounds.trains.train_graph import GraphTrains
 from spikecert.certify.bounds.trains.trains import conserved_spikes, train_spikes, window_spikes
 from spikecert.certify.perturbations import Perturbation
+from spikecert.certify.rounding import Rounding
 from spikecert.certify.verifiers import TRAINS
 from spikecert.models import Residual, strided
 from spikecert.models.circuit import circuit
+from spikecert.models.linear_maps import linear_map
+from spikecert.models.rules import Leaky
+from support.drawn_networks import resting
+from support.examples import examples
 from support.oracles import every_flip
 
 CONSTANTS = list(itertools.product([0.0, 0.5, 0.95, 1.0], [None, 0.7, 1.3], [">=", ">"]))
@@ -192,3 +215,112 @@ def test_steps_that_look_through_the_same_neurons_share_a_matrix(together: int, 
     values = torch.randn(9, 3, 5, generator=generator)
     expected = (matrices[blocks.block] @ values[..., None]).squeeze(-1)
     assert torch.allclose(blocks.over(matrices, values), expected, atol=1e-6)
+
+
+MORE = 0.01
+
+
+def asked(monkeypatch: pytest.MonkeyPatch) -> tuple[Any, ...]:
+    """Return what a network's strips are asked of, with boxes so wide that they cut nothing."""
+    torch.manual_seed(0)
+    layers = nn.Linear(3, 6), LIF(0.5, reset="subtract"), nn.Linear(6, 3), LIF(0.5, reset="subtract")
+    network, found, strip = SpikingNetwork(*layers, num_steps=4, readout="spikes").eval(), [], pair_margins._strip
+    with monkeypatch.context() as patch:
+        patch.setattr(pair_margins, "_strip", lambda *given: (found.append(given), strip(*given))[1])
+        box = LInf(0.1).enclosure(torch.rand(2, 3))
+        margin_bounds(circuit(network), box, torch.zeros(2, dtype=torch.long), conserved_spikes)
+    last, *pairs = found[0]
+    inflow = replace(last.inflow, lower=last.inflow.lower - 99, upper=last.inflow.upper + 99)
+    return replace(last, inflow=inflow), *pairs
+
+
+def widened(before: Any, after: Any) -> bool:
+    """Return whether both ends are further out by what the two neurons add at one step."""
+    least = 2 * MORE * (1 - 1e-3)
+    return bool((before.lower - after.lower >= least).all() and (after.upper - before.upper >= least).all())
+
+
+def test_a_strip_pays_for_the_recursion(monkeypatch: pytest.MonkeyPatch):
+    last, *pairs = asked(monkeypatch)
+    more = replace(last, inflow=replace(last.inflow, slack=last.inflow.slack + MORE))
+    assert widened(pair_margins._strip(last, *pairs), pair_margins._strip(more, *pairs))
+
+
+def test_a_strip_pays_for_the_chain(monkeypatch: pytest.MonkeyPatch):
+    last, *pairs = asked(monkeypatch)
+    before, of = pair_margins._strip(last, *pairs), MatrixChain.of
+    chain = of(last.current)
+    assert chain is not None
+    more = replace(chain, slack=chain.slack + MORE)
+    monkeypatch.setattr(MatrixChain, "of", lambda current: more if current is last.current else of(current))
+    assert widened(before, pair_margins._strip(last, *pairs))
+
+
+NEURONS, STEPS = 200, 3
+
+
+@pytest.mark.parametrize("sign", [1.0, -1.0])
+@pytest.mark.parametrize("other", [1.0, -1.0])
+def test_a_sum_of_two_currents_is_paid(sign: float, other: float):
+    generator = torch.Generator().manual_seed(0)
+    feedback = nn.Linear(NEURONS, NEURONS)
+    feedback.weight.data = torch.diag(other * torch.rand(NEURONS, generator=generator))
+    feedback.bias.data = 1e-3 * torch.rand(NEURONS, generator=generator)
+    x = sign * 100 * torch.rand(STEPS, 1, NEURONS, generator=generator)
+    spikes = (torch.rand(STEPS, 1, NEURONS, generator=generator) < 0.7).float()
+    below = InputSignal(Box(x.double(), x.double()), STEPS)
+    after = FeedbackLoop(below, affine_map(linear_map(feedback)), Rounding(torch.float32)).follow()
+    with torch.no_grad():
+        runs = x + feedback(spikes)
+    weight, bias = feedback.weight.detach().double(), feedback.bias.detach().double()
+    exact = x.double() + spikes.double() @ weight.T + bias
+    assert float((runs.double() - exact).abs().max()) > 1e-6
+    for t in range(STEPS):
+        before = spikes[t : t + 1].double()
+        box = after(t, Box(before, before)).box
+        assert bool((box.lower[0] <= runs[t].double()).all())
+        assert bool((runs[t].double() <= box.upper[0]).all())
+        assert float((box.upper - box.lower).max()) < 1e-3
+
+
+@examples(200)
+@given(
+    seed=st.integers(0, 2**31),
+    steps=st.integers(1, 6),
+    longer=st.integers(0, 1),
+    decay=st.sampled_from([1.0, 0.5, 0.9, 0.0]),
+    start=st.sampled_from([0.0, 0.25, -0.3, 0.75]),
+    width=st.sampled_from([0.0, 0.25, 1.0]),
+    bound=st.sampled_from([torch.float64, torch.float32]),
+)
+def test_they_are_those_of_the_graph(seed, steps, longer, decay, start, width, bound):
+    """With currents on a grid, so that potentials meet the threshold, which is on it, too."""
+    generator = torch.Generator().manual_seed(seed)
+    lower = (torch.randn(steps, 2, 3, generator=generator) * 2).round() / 4
+    upper = lower + (torch.rand(lower.shape, generator=generator) * 4).round() * width / 4
+    current = InputSignal(Box(lower.to(bound), upper.to(bound)), steps)
+    rule, rounding = resting(Leaky(decay, 0.5), steps + longer, start), Rounding(torch.float32, bound)
+    graph, once = refractory_spikes(current, rule, rounding), resting_spikes(current, rule, rounding)
+    rows = torch.randn(4, steps, generator=generator, dtype=bound)
+    sums = torch.cat([torch.ones(steps, steps, dtype=bound).tril(), torch.zeros(1, steps, dtype=bound)])
+    signed = torch.cat([sums, -0.3 * sums])
+    pairs = [(graph.combine(each), once.combine(each)) for each in (rows, signed)]
+    for one, other in ((graph.steps(), once.steps()), *pairs):
+        assert torch.equal(one.lower, other.lower)
+        assert torch.equal(one.upper, other.upper)
+        assert one.lower.dtype == other.lower.dtype == bound
+    assert torch.equal(graph.magnitude(), once.magnitude())
+    if steps > 1:
+        assert isinstance(once, OnceTrains)
+        assert isinstance(graph, GraphTrains)
+
+
+def test_a_rest_that_ends_keeps_its_graph():
+    current = InputSignal(Box(torch.zeros(4, 1, 1).double(), torch.ones(4, 1, 1).double()), 4)
+    assert isinstance(resting_spikes(current, resting(Leaky(1.0), 3), Rounding(torch.float32)), GraphTrains)
+
+
+def test_what_may_overflow_is_refused():
+    current = InputSignal(Box(torch.zeros(4, 1, 1).double(), torch.full((4, 1, 1), 1e38).double()), 4)
+    with pytest.raises(OverflowError, match="a membrane potential may reach"):
+        once_spikes(current, resting(Leaky(1.0), 4), Rounding(torch.float32))

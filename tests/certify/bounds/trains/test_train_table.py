@@ -1,25 +1,43 @@
-"""F1: the table of trains under a constant current, against rational enumeration and the float32 run."""
+"""F1: the table of trains under a constant current, against rational enumeration and the float32 run.
 
+F2: the graph of trains, against linear-programming feasibility of each of the 2^T trains.
+
+A family of trains that says nothing but where its spikes lie: readers bound it, or refuse it in one line.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
 import pytest
 import torch
 from hypothesis import assume, given
 from hypothesis import strategies as st
+from torch import Tensor
 
+from spikecert import LInf, mlp
+from spikecert.certify.bounds.prices.gain_rows import gain_rows
+from spikecert.certify.bounds.prices.priced_layer import priced
+from spikecert.certify.bounds.prices.stages import staged
+from spikecert.certify.bounds.propagation import margin_bounds
 from spikecert.certify.bounds.signals.box import Box
-from spikecert.certify.bounds.trains.base import TrainTable
-from spikecert.certify.bounds.trains.train_table import (
-    TableTrains,
-    all_range_minima,
-    range_minima,
-    train_table,
-)
+from spikecert.certify.bounds.signals.signals import InputSignal, Signal
+from spikecert.certify.bounds.trains.base import Trains, TrainTable
+from spikecert.certify.bounds.trains.train_graph import GraphTrains, graph_trains
+from spikecert.certify.bounds.trains.train_table import TableTrains, all_range_minima, range_minima, train_table
+from spikecert.certify.bounds.trains.trains import window_spikes
+from spikecert.certify.branching.nodes.decisions import root
+from spikecert.certify.milp.encoding import EncodingError, tight_spikes
+from spikecert.certify.milp.layer import EncodedLayer
+from spikecert.certify.milp.program import Closing, Program
 from spikecert.certify.rounding import Rounding
 from spikecert.models import LIF
-from spikecert.models.circuit import leaky_rule
+from spikecert.models.circuit import circuit, leaky_rule
 from spikecert.models.rules import Leaky
 from spikecert.testing import neurons
+from spikecert.testing.neurons import DECAYS, THRESHOLDS
 from support.examples import examples
-from support.oracles import exact_trains
+from support.graphs import Ends, boxes, paths
+from support.oracles import exact_trains, feasible_trains
 
 FLOATS = (torch.float32, torch.float64)
 
@@ -132,3 +150,110 @@ def test_combinations_are_the_same_for_few_and_for_many_neurons(data: st.DataObj
 def test_table_is_refused_beyond_its_size(monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr("spikecert.certify.bounds.trains.train_table.MOST_ROWS", 3)
     assert train_table(Leaky(0.7, reset="subtract"), 9, Rounding(torch.float32)) is None
+
+
+def graph(neuron: LIF, low: list[float], high: list[float], dtype: torch.dtype = torch.float64) -> GraphTrains:
+    lower, upper = (torch.tensor(ends, dtype=torch.float64)[:, None] for ends in (low, high))
+    return graph_trains(InputSignal(Box(lower, upper), len(low)), leaky_rule(neuron, len(low)), Rounding(dtype))
+
+
+@examples(80)
+@given(boxes(), DECAYS, THRESHOLDS)
+def test_paths_are_the_feasible_trains(box: Ends, decay: float, threshold: float):
+    neuron = LIF(decay=decay, threshold=threshold)
+    found = paths(graph(neuron, *box))
+    surely = feasible_trains(neuron.dynamics, *box, slack=-1e-6)
+    perhaps = feasible_trains(neuron.dynamics, *box, slack=1e-6)
+    assert surely <= found <= perhaps
+
+
+@examples(100)
+@given(st.data())
+def test_no_run_escapes_its_graph(data: st.DataObject):
+    low, high = data.draw(boxes(6))
+    neuron = data.draw(neurons(len(low)))
+    generator = torch.Generator().manual_seed(data.draw(st.integers(0, 2**31)))
+    found = graph(neuron, low, high, torch.float32)
+    trains = paths(found)
+    share = torch.rand((len(low), 64, 1), generator=generator)
+    share[:, :32] = share[:, :32].round()
+    ends = torch.tensor([low, high])[:, :, None, None]
+    currents = (ends[0] + share * (ends[1] - ends[0])).minimum(ends[1]).maximum(ends[0])
+    with torch.no_grad():
+        spikes = neuron(currents, len(low))[:, :, 0]
+    assert {tuple(map(int, column)) for column in spikes.T.tolist()} <= trains
+    assert bool((spikes >= found.box.lower[:, 0, None]).all())
+    assert bool((spikes <= found.box.upper[:, 0, None]).all())
+
+
+@examples(100)
+@given(boxes(), DECAYS, st.integers(0, 2**31))
+def test_combinations_are_the_extreme_paths(box: Ends, decay: float, seed: int):
+    found = graph(LIF(decay=decay), *box)
+    rows = torch.randn((3, len(box[0])), generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
+    trains = torch.tensor(sorted(paths(found)), dtype=torch.float64)
+    values = rows @ trains.T
+    combined = found.combine(rows)
+    torch.testing.assert_close(combined.lower[:, 0], values.amin(1))
+    torch.testing.assert_close(combined.upper[:, 0], values.amax(1))
+    for weight in (0.25, -3.0):
+        counts, counted = weight * trains.sum(1), found.combine(torch.full((1, len(box[0])), weight).double())
+        torch.testing.assert_close(counted.lower[:, 0], counts.amin()[None])
+        torch.testing.assert_close(counted.upper[:, 0], counts.amax()[None])
+    torch.testing.assert_close(found.steps().lower[:, 0], trains.amin(0))
+    torch.testing.assert_close(found.steps().upper[:, 0], trains.amax(0))
+
+
+@dataclass(frozen=True)
+class AnyTrains(Trains):
+    """Whatever a layer spikes."""
+
+    like: Tensor
+    num_steps: int
+
+    def steps(self) -> Box:
+        """Return [0, 1] for each step."""
+        ones = torch.ones(self.num_steps, *self.like.shape, dtype=torch.float64)
+        return Box(0 * ones, ones)
+
+    def combine(self, rows: Tensor) -> Box:
+        """Return the sums of each sign."""
+        ones = torch.ones_like(self.like, dtype=torch.float64)
+        lower, upper = (end.sum(1).view(-1, 1, 1) * ones for end in (rows.clamp_max(0), rows.clamp_min(0)))
+        return Box(lower, upper)
+
+    def magnitude(self) -> Tensor:
+        """Return 1."""
+        return torch.ones_like(self.like[:1], dtype=torch.float64)
+
+
+def any_spikes(current: Signal, rule: Leaky, rounding: Rounding) -> AnyTrains:
+    return AnyTrains(current.steps().lower[0], current.num_steps)
+
+
+def test_a_family_without_prices_has_no_stages_and_sound_bounds():
+    torch.manual_seed(0)
+    network, inputs = mlp((3, 4, 3), num_steps=3, neuron=LIF(0.9)).eval(), torch.rand(2, 3)
+    made, box, labels = circuit(network), LInf(0.1).enclosure(inputs), network(inputs).argmax(1)
+    assert staged(made, box, any_spikes) is None
+    assert staged(made, box, window_spikes) is not None
+    free, known = (margin_bounds(made, box, labels, spikes) for spikes in (any_spikes, window_spikes))
+    assert bool((free <= known).all())
+    assert not bool((free == known).all())
+
+
+def test_readers_that_do_not_know_a_family_refuse_it_by_name():
+    found = AnyTrains(torch.zeros(1, 2), 3)
+    assert (found.rows, found.paths, found.priced, found.priceable(1.0)) == (None, None, False, False)
+    known = torch.zeros(1, 2)
+    assert found.margins(torch.zeros(1, dtype=torch.long), known, Rounding(torch.float32)) is known
+    layer = EncodedLayer(Leaky(0.9), found, found, (), np.zeros(2), Rounding(torch.float32))
+    with pytest.raises(EncodingError, match="AnyTrains"):
+        tight_spikes(Program(), layer, Closing(True))
+    for refusal in (
+        lambda: root(found, 1),
+        lambda: priced(found, None, None),
+        lambda: gain_rows(found, None, None),
+    ):
+        with pytest.raises(TypeError, match="trains: got AnyTrains"):
+            refusal()
