@@ -71,6 +71,7 @@ if TYPE_CHECKING:
     from spikecert.models import Delay as Delay
     from spikecert.models import Dynamics as Dynamics
     from spikecert.models import IntegerLIF as IntegerLIF
+    from spikecert.models import Neuron as Neuron
     from spikecert.models import Normalize as Normalize
     from spikecert.models import OneSpikeLIF as OneSpikeLIF
     from spikecert.models import PerStep as PerStep

@@ -1,8 +1,12 @@
-"""What commands write: results to standard output, messages to standard error."""
+"""What commands write: results to standard output, messages to standard error.
+
+Show a written page to the user, in whatever opens pages here.
+"""
 
 import json
 import shutil
 import sys
+import webbrowser
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -82,3 +86,14 @@ def table(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
 def _line(cells: Sequence[str], widths: Sequence[int]) -> str:
     first = cells[0].ljust(widths[0])
     return "  ".join((first, *(cell.rjust(width) for cell, width in zip(cells[1:], widths[1:], strict=True))))
+
+
+def open_page(path: Path) -> None:
+    """Open a page in the user's browser, or say where it is where there is none."""
+    page = path.resolve().as_uri()
+    try:
+        opened = webbrowser.open_new_tab(page)
+    except webbrowser.Error:
+        opened = False
+    if not opened:
+        say(f"open: no browser was found here; the page is {path}")

@@ -46,12 +46,14 @@ class Goal:
         steps: T where logits are spike counts over T, 1 where they are steps of first spikes; None for others.
         unit: the ε of the run's dtype.
         whole: whether logits are whole numbers that the run holds exactly.
+        lead: by how much more than 0 logits must differ so that a network's source says the same; then none tie.
     """
 
     ties: str
     steps: int | None
     unit: float
     whole: bool = False
+    lead: float = 0.0
 
     @classmethod
     def of(cls, circuit: Circuit, ties: str) -> Self:
@@ -59,12 +61,12 @@ class Goal:
         unit = torch.finfo(circuit.dtype).eps
         steps = {"spikes": circuit.num_steps, "first": 1}.get(circuit.read.readout)
         counts = steps is not None and circuit.num_steps * unit <= MOST_STEPS_TIMES_UNIT
-        return cls(ties, steps if counts else None, unit, circuit.whole and steps is None)
+        return cls(ties, steps if counts else None, unit, circuit.whole and steps is None, circuit.allowance.least)
 
     def proven(self, margins: Tensor, labels: Tensor) -> Tensor:
         """Return whether bounds of margins, `tightened`, prove what is needed, (batch, classes) of bool."""
-        if self.ties == STRICT:
-            return margins > 0
+        if self.ties == STRICT or self.lead:
+            return margins > self.lead
         return (margins > 0) | ((margins >= 0) & falls_to_label(labels, margins.shape[1]))
 
     def tightened(self, margins: Tensor) -> Tensor:
@@ -102,7 +104,7 @@ class Goal:
         and what rounding needs: more than that is a count that is not less.
         """
         zero = torch.zeros(len(labels), classes, dtype=torch.float64, device=labels.device)
-        if self.ties == STRICT:
-            return zero
+        if self.ties == STRICT or self.lead:
+            return zero + self.lead
         below = -1.0 / self.steps + 16 * self.unit if self.steps is not None else -(2.0**-1074)
         return zero.masked_fill(falls_to_label(labels, classes), below)

@@ -314,7 +314,7 @@ class ClosedLoop:
                     told = f"errors of up to {max(one.error):.4g} (attained: {max(one.attained):.4g})"
                     why = f"{told} need {needs:.3g} of the box"
                     break
-            elif any(s > before for s, before in zip(reach, done[-1].limit, strict=True)):
+            elif any(s > most or s >= r for s, most, r in zip(reach, done[-1].limit, radii, strict=True)):
                 break
             done.append(LoopRound(radii, one.K, one.error, one.attained, reach))
             further = tuple(min(s * GROWN, r) for s, r in zip(reach, radii, strict=True))

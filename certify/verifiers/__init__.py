@@ -5,7 +5,6 @@ from ..bits.splitting import BitSplitting
 from ..branching.search import Search
 from ..named import Named
 from .base import MarginVerifier, Verifier
-from .bound import BoundVerifier
 from .complete import Complete
 from .enumeration import Enumeration
 from .gain import Gain
@@ -17,7 +16,7 @@ from .moves import MoveSplitting
 from .search import AttackSearch
 from .single.listed_loops import ListedLoops
 from .single.single_moves import OneMove
-from .trains import INTERVAL, TRAINS
+from .trains import INTERVAL, TRAINS, BoundVerifier
 
 PATIENCE = 2**30
 """Work that "auto" spends on a sample where no time limit says when to stop, in bytes: 29,000 nodes of a 64-64-10

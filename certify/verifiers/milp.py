@@ -22,8 +22,7 @@ from ..problem import Problem
 from ..unfinished import INTERRUPTED, Unfinished
 from ..verdicts import Verdict
 from .base import BoundsCut, Verifier, falsified
-from .bound import BoundVerifier
-from .trains import TRAINS
+from .trains import TRAINS, BoundVerifier
 
 if TYPE_CHECKING:
     from ..milp.encoding import Layers

@@ -1,23 +1,70 @@
-"""The two verifiers that only propagate: per-step intervals, and exact spike trains with windows on top."""
+"""The two verifiers that only propagate: per-step intervals, and exact spike trains with windows on top.
+
+Verify by propagating what is known of the spikes, layer by layer.
+"""
 
 from dataclasses import dataclass, replace
+from functools import partial
+from typing import ClassVar
 
 import torch
 from torch import Tensor
 
-from ...models.circuit import Circuit, Fired
+from ...models.circuit import Circuit, Fired, circuit
+from ...models.networks import SpikingNetwork
 from ...models.rules import Rule, plain
 from ..bounds.exact import marked
 from ..bounds.intervals.interval import interval_spikes
 from ..bounds.long.long_trains import LONG
+from ..bounds.propagation import LogitBounds, logit_bounds
+from ..bounds.room import at_once
 from ..bounds.signals.signals import SpikeBound
 from ..bounds.trains.trains import carried_spikes, conserved_spikes, step_spikes, window_spikes
-from ..perturbations import EventSet
+from ..perturbations import EventSet, Perturbation
 from ..problem import Problem
 from ..unfinished import Unfinished
 from ..verdicts import Verdict
-from .base import Phase
-from .bound import BoundVerifier, bounded
+from .base import ClassMarginVerifier, Phase
+
+
+@dataclass(frozen=True)
+class BoundVerifier(ClassMarginVerifier):
+    """Propagates one or more kinds of knowledge of the spikes.
+
+    Args:
+        name: how verdicts name it.
+        stages: what it knows of a spiking layer's output, cheapest first; a later stage sees only the samples
+            that the ones before left open, and must never be looser. The first runs in float32 where it may
+            (see `margin_bounds`): what that leaves open, a later stage decides in float64.
+    """
+
+    asks_rows: ClassVar[bool] = True
+    name: str
+    stages: tuple[SpikeBound, ...]
+
+    def stages_for(self, made: Circuit) -> tuple[SpikeBound, ...]:
+        """Return the stages that pay for a network."""
+        return self.stages
+
+    def phases(self, made: Circuit) -> tuple[Phase, ...]:
+        """Return the stages."""
+        return tuple(partial(bounded, stage, index == 0) for index, stage in enumerate(self.stages_for(made)))
+
+    @torch.no_grad()
+    def logits(self, network: SpikingNetwork, inputs: Tensor, perturbation: Perturbation) -> LogitBounds:
+        """Return bounds of each logit over the set, by the tightest stage."""
+        return logit_bounds(circuit(network), perturbation.enclosure(inputs), self.stages[-1])
+
+
+def bounded(stage: SpikeBound, quick: bool, problem: Problem, known: Tensor) -> Tensor:
+    """Return the bounds of one stage, some samples after others where they would take much memory."""
+    made, inputs, found = problem.circuit, problem.inputs, []
+    for some, labels in zip(
+        *(each.split(at_once(made, inputs)) for each in (inputs, problem.labels)), strict=True
+    ):
+        found.append(problem.goal.bounds(made, problem.perturbation.enclosure(some), labels, stage, quick))
+    return torch.cat(found)
+
 
 MARK = "layers on a grid do not round, in plain sums of any order"
 """What verdicts say that hang on it."""

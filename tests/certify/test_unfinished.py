@@ -13,8 +13,8 @@ from spikecert.certify.questions.classes import ClassGoal
 from spikecert.certify.replay import margins
 from spikecert.certify.unfinished import Unfinished
 from spikecert.certify.verifiers import TRAINS, Ladder
-from spikecert.certify.verifiers.bound import BoundVerifier
 from spikecert.certify.verifiers.moves import MoveSplitting
+from spikecert.certify.verifiers.trains import BoundVerifier
 from spikecert.reports import Plan
 from spikecert.reports.making.parts import Interrupted, measure_in_parts
 from spikecert.reports.records.schema import Threat

@@ -25,6 +25,7 @@ from spikecert import (
     WholeDecay,
     WholeInput,
 )
+from spikecert.models import Neuron
 
 STEPS, FEATURES, WIDTH, CLASSES = 3, 3, 4, 3
 RADIUS = 0.05
@@ -146,33 +147,29 @@ KINDS = (
             dense(),
             CoupledLIF(0.5, 1.0, 2.0, 0.75, 0.5, rise=[0.25, 0.5, 0.0, 1.0], reset_rise=0.5),
         ],
-        decides="enumeration",
     ),
+    Kind("Neuron, floor and start", 1, lambda: [Neuron(0.9, floor=-0.25, start=0.25, reset="subtract")]),
     Kind("Recurrent", 1, lambda: [Recurrent(LIF(0.9), dense())]),
     Kind("Recurrent, synapse", 1, lambda: [Recurrent(LIF(0.9), dense(), Synapse(0.5))]),
     Kind(
         "Recurrent, AdaptiveLIF",
         1,
         lambda: [Recurrent(AdaptiveLIF(0.9, adaptation=0.5), dense())],
-        decides="enumeration",
     ),
     Kind(
         "Recurrent, CoupledLIF",
         1,
         lambda: [Recurrent(CoupledLIF(0.75, 1.0, 1.0, 0.5, 0.5, 0.25, drain=0.25), dense(), Synapse(0.5))],
-        decides="enumeration",
     ),
     Kind(
         "Recurrent, RefractoryLIF",
         11,
         lambda: [Recurrent(RefractoryLIF(0.9, rest=2), dense())],
-        decides="enumeration",
     ),
     Kind(
         "Recurrent, VariedLIF",
         1,
         lambda: [Recurrent(VariedLIF([0.5, 0.9, 0.9, 0.5]), dense())],
-        decides="enumeration",
     ),
     Kind("Synapse", 16, _then(dense, lambda: Synapse(0.5, delay=1), leaky)),
     Kind("Synapse in a first sum", 0, lambda: [Residual([Synapse(0.5)]), leaky()]),

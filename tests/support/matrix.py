@@ -39,6 +39,8 @@ from spikecert import (
     WholeInput,
     quantize,
 )
+from spikecert.models import Neuron
+from spikecert.models.dynamics import RESETS
 
 VERIFIERS = ("interval", "trains", "linear", "gain", "lirpa", "milp", "enumeration", "complete", "auto")
 QUICK = ("interval", "trains", "gain", "enumeration")
@@ -167,6 +169,12 @@ def _coupled(d: Draw) -> CoupledLIF:
     return CoupledLIF(*constants, reset=d.random.choice(("zero", "subtract")), fires_at=d.fires_at)
 
 
+def _declared(d: Draw) -> Neuron:
+    floor, start = d.random.choice((None, 0.0, -0.5 * d.unit)), d.random.choice((0.0, 0.25, -1.0)) * d.unit
+    own = {"others": d.random.choice((0, 1)), "rise": 0.5, "floor": floor, "start": start}
+    return Neuron(d.decay, d.threshold, reset=d.random.choice(RESETS), fires_at=d.fires_at, **own)
+
+
 def _refractory(d: Draw) -> RefractoryLIF:
     start = d.random.choice((0.0, 0.25)) * d.unit
     return RefractoryLIF(d.decay, d.threshold, d.random.choice((0, 1, 2)), d.fires_at, start=start)
@@ -234,6 +242,7 @@ ELEMENTS: dict[str, Element] = {
     "OneSpikeLIF": Element(lambda d: [OneSpikeLIF(d.decay, d.threshold, d.fires_at)]),
     "AdaptiveLIF": Element(lambda d: [_adaptive(d)]),
     "CoupledLIF": Element(lambda d: [_coupled(d)]),
+    "Neuron": Element(lambda d: [_declared(d)]),
     "Synapse": Element(lambda d: [Synapse(d.decay, d.random.choice((0, 1))), d.leaky()]),
     "Synapse of spikes": Element(lambda d: [d.leaky(), d.dense(), Synapse(d.decay), d.leaky()]),
     "Delay": Element(lambda d: [d.leaky(), Delay(d.random.choice((0, 1, 2))), d.dense(), d.leaky()]),

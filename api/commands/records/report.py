@@ -32,11 +32,11 @@ def report(
 
     With --summary one page for a safety case.
     """
-    from spikecert.opening import open_page
     from spikecert.reports import join, load_record, render
     from spikecert.reports.making.attaching import load_radii, with_radii
     from spikecert.reports.pages.safety_case import load_checked, render_summary
 
+    from ...telling import open_page
     from ..attack import summary as told_short
 
     if open_it and (out is None or out.suffix != ".html"):

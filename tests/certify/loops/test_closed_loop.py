@@ -7,8 +7,9 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
+from torch import nn
 
-from spikecert import ClosedLoop, mlp
+from spikecert import LIF, ClosedLoop, SpikingNetwork, mlp
 from spikecert.analysis.loops import PracticalStability
 from spikecert.certify.loops import controller
 from spikecert.certify.loops.error_gain import influencing
@@ -84,6 +85,15 @@ def test_a_certificate_that_says_more_does_not_check():
     ):
         assert isinstance(wrong, PracticalStability)
         assert not wrong.check()
+
+
+def test_boxes_that_shrink_to_nothing_check():
+    quiet = SpikingNetwork(nn.Linear(1, 2), LIF(0.5), nn.Linear(2, 1), num_steps=2).eval()
+    for weights in quiet.parameters():
+        weights.data.zero_()
+    found = ClosedLoop(quiet, [[0.25]], [[0.0]]).certificate([1.0], [[0.0]])
+    assert found.proved
+    assert found.check()
 
 
 def test_a_coarse_controller_proves_nothing():
