@@ -51,7 +51,7 @@ from .layer import EncodedLayer, LayerEncoding, array
 from .pooled import PooledEntries, WindowPairs
 from .program import Closing, Expressions, Model, Program, weighted
 from .reading import LastSignal, read_logits
-from .states import NeuronSteps
+from .states import state_spikes
 from .steps import step_spikes, table_spikes
 
 MOST_ENTRIES = 2**26
@@ -76,6 +76,7 @@ def _written(spikes: Signal, program: Program, layer: EncodedLayer, closing: Clo
 
 _written.register(TableTrains, table_spikes)
 _written.register(GraphTrains, step_spikes)
+_written.register(PathTrains, state_spikes)
 
 
 def tight_spikes(program: Program, layer: EncodedLayer, closing: Closing) -> tuple[Expressions, ...]:
@@ -217,9 +218,8 @@ class _Writer(Algebra[_Flow]):
 
     def _stepped(self, rule: LinearNeuron, flow: _Flow, current: Signal, found: Signal, **heard: Any) -> _Flow:
         """Write neurons of further states and the like, step by step."""
-        assert isinstance(found, PathTrains)
         layer = EncodedLayer(rule, current, found, flow.steps, flow.slack, self.rounding, **heard)
-        spikes = NeuronSteps(self.program, layer, found, rule, self.closing).spikes()
+        spikes = tight_spikes(self.program, layer, self.closing)
         return _Flow(found, spikes, np.zeros_like(flow.slack), spikes=True)
 
     def recurred(self, node: Recurred, flow: _Flow) -> _Flow:

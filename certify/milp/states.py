@@ -31,7 +31,7 @@ Ends = tuple[np.ndarray, np.ndarray]
 
 
 @dataclass(frozen=True)
-class _States:
+class _Numbers:
     """The numbers of a layer's states before a step.
 
     Attributes:
@@ -53,6 +53,14 @@ class _States:
         return functools.reduce(operator.add, low), functools.reduce(operator.add, high)
 
 
+def state_spikes(
+    found: PathTrains, program: Program, layer: EncodedLayer, closing: Closing
+) -> tuple[Expressions, ...]:
+    """Add the states and spikes of each neuron and step; decided spikes are constants of the program."""
+    assert isinstance(layer.rule, LinearNeuron)
+    return NeuronSteps(program, layer, found, layer.rule, closing).spikes()
+
+
 @dataclass(frozen=True)
 class NeuronSteps:
     """Writes the steps of a layer.
@@ -71,12 +79,12 @@ class NeuronSteps:
         """Add each neuron's variables and rows; decided spikes are constants of the program."""
         size, spikes = len(self._error), list[Expressions]()
         values = [np.full(size, self.rule.start), *(np.zeros(size) for _ in range(self.rule.others))]
-        states = _States(tuple(map(Expressions.fixed, values)), tuple((own, own) for own in values))
+        states = _Numbers(tuple(map(Expressions.fixed, values)), tuple((own, own) for own in values))
         for t in range(self.found.num_steps):
             low, high = (array(end[t].flatten(1)) for end in (self.found.known.lower, self.found.known.upper))
-            states = _States(states.values, tuple(zip(low, high, strict=True)))
+            states = _Numbers(states.values, tuple(zip(low, high, strict=True)))
             spike, left = self._step(t, states, spikes)
-            states = _States(left, states.ends)
+            states = _Numbers(left, states.ends)
             spikes.append(spike)
         return tuple(spikes)
 
@@ -107,7 +115,7 @@ class NeuronSteps:
         return self.closing.tie(drift + tie) + (tie if self.closing.closed else 0.0)
 
     def _step(
-        self, t: int, states: _States, spikes: list[Expressions]
+        self, t: int, states: _Numbers, spikes: list[Expressions]
     ) -> tuple[Expressions, tuple[Expressions, ...]]:
         """Return the spikes of a step, and the states behind it."""
         program, c, wide, size = self.program, self._constants, self._wide, len(self._error)
@@ -144,7 +152,7 @@ class NeuronSteps:
         self.program.constrain(moved + resting.scaled(reach), lower=-slack)
         self.program.constrain(moved - resting.scaled(reach), upper=slack)
 
-    def _floored(self, left: Expressions, spike: Expressions, states: _States, reach: Ends) -> Expressions:
+    def _floored(self, left: Expressions, spike: Expressions, states: _Numbers, reach: Ends) -> Expressions:
         """Return what a step leaves of a potential, given its part that no reset takes to 0."""
         c, (low, high) = self._constants, reach
         low, high = np.minimum(low, 0.0), np.maximum(high, 0.0)
@@ -190,7 +198,7 @@ class NeuronSteps:
         return found
 
     def _others(
-        self, t: int, states: _States, potential: Expressions, entering: Expressions, spike: Expressions
+        self, t: int, states: _Numbers, potential: Expressions, entering: Expressions, spike: Expressions
     ) -> list[Expressions]:
         """Return each w behind a step."""
         found, c = list[Expressions](), self._constants

@@ -18,7 +18,7 @@ from ..kernel.tables import Train, followed
 from ..kernel.whole import WholeNeuron, inductive_whole
 from ..network.graph import Mean
 from ..network.graph import Spikes as DescribedSpikes
-from ..network.neurons import Neuron as Described
+from ..network.neurons import Described
 from ..refusal import Refused
 from ..short import LEAF, Narrowing
 from . import words

@@ -8,7 +8,7 @@ rule knows of floats.
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from ..network.neurons import Neuron as Described
+from ..network.neurons import Described
 from ..numbers.arithmetic import Arithmetic
 from .numbers import ONE, Box, above, exactly, scaled, times
 

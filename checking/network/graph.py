@@ -20,7 +20,7 @@ from .integers import IntegerNeuron
 from .kinds import Kinds, chosen, spread
 from .loops import Loop
 from .model import Firing, Network, Residual, walk
-from .neurons import Neuron
+from .neurons import Described
 
 
 @dataclass(frozen=True)
@@ -76,7 +76,7 @@ class Spikes:
     """The spikes of neurons whose current is node `source`, and what they hear of themselves by `feedback`."""
 
     source: int
-    neuron: Neuron | IntegerNeuron
+    neuron: Described | IntegerNeuron
     feedback: Affine | None = None
 
 
@@ -205,7 +205,7 @@ class _Builder:
 
     def behind(self, layer: object, place: int, shape: Shape) -> tuple[int, Shape]:
         """Append what `layer` makes of node `place`; return the new node and its shape."""
-        if isinstance(layer, Neuron | IntegerNeuron):
+        if isinstance(layer, Described | IntegerNeuron):
             return self.add(Spikes(place, layer), self.widths[place], constant=False), shape
         if isinstance(layer, Loop):
             node = Spikes(place, layer.neuron, layer.over(shape, self.arithmetic))

@@ -12,7 +12,7 @@ from ..numbers.arithmetic import Arithmetic
 from ..numbers.exact import Refused, whole
 from ..numbers.sparse import Matrix
 from ..work import hold, spend
-from .neurons import Neuron
+from .neurons import Described
 
 FIELDS = {"type", "shape", "amounts", "reset", "fires_at", "surrogate"}
 
@@ -26,7 +26,7 @@ class Kinds:
         which: the kind of each entry, laid out as it is stretched to the features of a signal.
     """
 
-    kinds: tuple[Neuron, ...]
+    kinds: tuple[Described, ...]
     which: np.ndarray
 
     @staticmethod
@@ -53,7 +53,7 @@ class Kinds:
         kinds = []
         for index in _in_order(which):
             constants = dict(zip(names, each[index].tolist(), strict=True))
-            kinds.append(Neuron.read({}, name, plain | constants, steps, arithmetic))
+            kinds.append(Described.read({}, name, plain | constants, steps, arithmetic))
         order = np.argsort(_in_order(which))
         return Kinds(tuple(kinds), order[which].reshape(arrays[0].shape))
 

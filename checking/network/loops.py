@@ -17,7 +17,7 @@ from ..maps.affine import Affine
 from ..maps.layers import Layer, Shape, read_layer
 from ..numbers.arithmetic import Arithmetic
 from ..numbers.exact import Dyadic, Refused, whole
-from .neurons import Neuron
+from .neurons import Described
 
 FEEDBACKS = ("Linear", "Conv1d", "Conv2d", "Share")
 
@@ -26,7 +26,7 @@ FEEDBACKS = ("Linear", "Conv1d", "Conv2d", "Share")
 class Loop:
     """The layer as the model file describes it."""
 
-    neuron: Neuron
+    neuron: Described
     feedback: Layer
 
     @staticmethod
@@ -42,7 +42,7 @@ class Loop:
         known = own["type"] in ("LIF", "DLIF") and feedback["type"] in FEEDBACKS
         if layer.keys() != {"type", "neuron", "feedback"} or not known:
             raise Refused("unknown: no proof form for a Recurrent of such parts")
-        neuron = Neuron.read(tensors, f"{name}.neuron", own, steps, arithmetic)
+        neuron = Described.read(tensors, f"{name}.neuron", own, steps, arithmetic)
         return Loop(neuron, read_layer(tensors, f"{name}.feedback", feedback))
 
     def over(self, shape: Shape, arithmetic: Arithmetic) -> Affine:

@@ -33,7 +33,7 @@ from .files import Content, parse, read
 from .integers import WHOLE, IntegerNeuron, WholeEnds, check_tensors, keeps_whole
 from .kinds import Kinds
 from .loops import Loop
-from .neurons import Neuron
+from .neurons import Described
 from .rates import Draws, coded
 
 FORMAT = "spikecert.network/1"
@@ -52,7 +52,7 @@ class Residual:
     shortcut: tuple["Item", ...]
 
 
-Firing = Neuron | Loop | Kinds | IntegerNeuron
+Firing = Described | Loop | Kinds | IntegerNeuron
 Item = Layer | Firing | MaxPool | Residual | LeakySynapse
 
 
@@ -80,7 +80,7 @@ class Network:
     arithmetic: Arithmetic
     layers: tuple[Item, ...]
     readout: str
-    integrator: Neuron | IntegerNeuron | None
+    integrator: Described | IntegerNeuron | None
     draws: Draws | None = None
     whole: WholeEnds | None = None
     limit: float | None = None
@@ -206,7 +206,7 @@ def _check_whole(
     whole: WholeEnds | None,
     text: dict[str, Any],
     layers: tuple[Item, ...],
-    integrator: Neuron | IntegerNeuron | None,
+    integrator: Described | IntegerNeuron | None,
 ) -> None:
     """Refuse networks of whole numbers in part: which begin so and have other layers, or the other way round."""
     fires = [layer for layer in walk(layers) if isinstance(layer, Firing)]
@@ -220,20 +220,20 @@ def _check_whole(
         raise Refused(f"unknown: no proof form for a {type(others[0]).__name__} in a network of whole numbers")
     if text["encoding"] == "rate" or text["readout"] == "mean":
         raise Refused("unknown: no proof form for rates or means of a network of whole numbers")
-    if isinstance(integrator, Neuron) and (integrator.decay not in (0, 1) or set(integrator.scale) != {1}):
+    if isinstance(integrator, Described) and (integrator.decay not in (0, 1) or set(integrator.scale) != {1}):
         raise Refused("unknown: no proof form for potentials that are no sums of whole numbers")
     if integrator is None and (not isinstance(last := layers[-1], IntegerNeuron) or last.most > 1):
         raise Refused("unknown: no proof form for a readout of neurons that may fire several times a step")
 
 
-def _read_out(readout: str, layers: tuple[Item, ...]) -> tuple[tuple[Item, ...], Neuron | IntegerNeuron | None]:
+def _read_out(readout: str, layers: tuple[Item, ...]) -> tuple[tuple[Item, ...], Described | IntegerNeuron | None]:
     """Return the layers that make what is read out, and the neuron whose potentials are, where one is."""
     last = layers[-1] if layers else None
     if readout in ("mean", "largest") and last is not None and not isinstance(last, Firing):
         return layers, None
     if readout in ("spikes", "first") and isinstance(last, Firing):
         return layers, None
-    if readout in ("potential", "summed", "largest") and isinstance(last, Neuron) and last.reset == "none":
+    if readout in ("potential", "summed", "largest") and isinstance(last, Described) and last.reset == "none":
         return layers[:-1], last
     if readout in ("potential", "summed", "largest") and isinstance(last, IntegerNeuron) and last.reads:
         return layers[:-1], last
@@ -262,13 +262,13 @@ def _layers(
         if layer is None:
             continue
         if layer["type"] in ("LIF", "DLIF"):
-            yield Neuron.read(tensors, place, layer, steps, arithmetic)
+            yield Described.read(tensors, place, layer, steps, arithmetic)
         elif layer["type"] == "IntegerLIF":
             yield IntegerNeuron.read(place, layer, steps)
         elif layer["type"] == "RefractoryLIF":
-            yield Neuron.read_resting(place, layer, steps, arithmetic)
+            yield Described.read_resting(place, layer, steps, arithmetic)
         elif layer["type"] == "AdaptiveLIF":
-            yield Neuron.read_adapting(place, layer, steps, arithmetic)
+            yield Described.read_adapting(place, layer, steps, arithmetic)
         elif layer["type"] == "Recurrent":
             yield Loop.read(tensors, place, layer, steps, arithmetic)
         elif layer["type"] == "Synapse":

@@ -19,7 +19,7 @@ ADAPTING = {"adaptation", "threshold_decay"}
 
 
 @dataclass(frozen=True)
-class Neuron:
+class Described:
     """v[t] = λ·u[t−1] + a[t]·I[t], fires at θ; a subtracting reset takes `drop`; `scale` is a, T numbers.
 
     Behind a spike it rests for `rest` steps: v[t] = 0 and no spike, whatever comes in. θ is θ + β·A[t], where
@@ -38,7 +38,7 @@ class Neuron:
     @staticmethod
     def read(
         tensors: dict[str, np.ndarray], name: str, layer: dict[str, Any], steps: int, arithmetic: Arithmetic
-    ) -> "Neuron":
+    ) -> "Described":
         """Return the neuron of a description.
 
         Raises:
@@ -58,12 +58,12 @@ class Neuron:
         spend(16 * steps)
         known = {factor: Fraction(factor) for factor in scale.tolist()}
         factors = tuple(known[factor] for factor in scale.tolist())
-        neuron = Neuron(Fraction(decay), Fraction(threshold), layer["reset"], Fraction(drop), factors)
+        neuron = Described(Fraction(decay), Fraction(threshold), layer["reset"], Fraction(drop), factors)
         neuron._check_normal(name, arithmetic)
         return neuron
 
     @staticmethod
-    def read_resting(name: str, layer: dict[str, Any], steps: int, arithmetic: Arithmetic) -> "Neuron":
+    def read_resting(name: str, layer: dict[str, Any], steps: int, arithmetic: Arithmetic) -> "Described":
         """Return one of a hard reset that rests, as `read`; a rest for good lasts all T steps."""
         rest, start = layer["rest"], layer["start"]
         if layer.keys() != RESTING or not (rest is None or (type(rest) is int and rest >= 0)):
@@ -71,17 +71,17 @@ class Neuron:
         if type(start) not in (int, float) or start != 0:
             raise Refused("unknown: no proof form for neurons that start from another potential than 0")
         plain = {key: layer[key] for key in RESTING - {"rest", "start"}} | {"type": "LIF", "reset": "zero"}
-        neuron = Neuron.read({}, name, plain, steps, arithmetic)
+        neuron = Described.read({}, name, plain, steps, arithmetic)
         return replace(neuron, rest=steps if rest is None else min(rest, steps))
 
     @staticmethod
-    def read_adapting(name: str, layer: dict[str, Any], steps: int, arithmetic: Arithmetic) -> "Neuron":
+    def read_adapting(name: str, layer: dict[str, Any], steps: int, arithmetic: Arithmetic) -> "Described":
         """Return one whose threshold rises, as `read`."""
         raises, fading = (float(layer[field]) for field in ("adaptation", "threshold_decay"))
         if not (0.0 <= raises < 1e30 and 0.0 <= fading <= 1.0 and layer["reset"] in ("zero", "subtract")):
             raise Refused(f"{name}: has constants outside their range")
         plain = {field: value for field, value in layer.items() if field not in ADAPTING} | {"type": "LIF"}
-        neuron = Neuron.read({}, name, plain, steps, arithmetic)
+        neuron = Described.read({}, name, plain, steps, arithmetic)
         constants = [Fraction(raises), Fraction(fading)]
         arithmetic.check_normal(f"{name}.adaptation, threshold_decay", constants)
         return replace(neuron, raises=constants[0], fading=constants[1])

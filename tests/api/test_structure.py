@@ -165,7 +165,7 @@ TABLES = {
     "models/tracing/building.py": "it looks for the layer that takes a bias",
     "models/conversion/nir/nir_modules.py": "the words of NIR",
     "models/conversion/nir/nir_writing.py": "the words of NIR",
-    "models/architectures/architectures.py": "it draws the weights of each kind in its own way",
+    "models/architectures/images.py": "it draws the weights of each kind in its own way",
     "api/protocols/running.py": "it puts the statistics of the data in the place of the first layer's",
     "certify/loops/controllers.py": "it builds a controller",
     "certify/ranges/image.py": "it puts a narrower matrix in the place of the first layer's",

@@ -24,7 +24,7 @@ from spikecert.checking.kernel.neurons import KernelNeuron
 from spikecert.checking.kernel.numbers import ONE
 from spikecert.checking.kernel.tables import followed
 from spikecert.checking.network.model import parse_network
-from spikecert.checking.network.neurons import Neuron
+from spikecert.checking.network.neurons import Described
 from spikecert.checking.numbers.arithmetic import ARITHMETIC
 from spikecert.models.files.checkpoints import to_bytes
 
@@ -112,7 +112,7 @@ SCALES = {"ones": [1.0] * 6, "others": [1.0, -0.5, 0.0, 1.25, 0.75, -2.0]}
 def test_a_rows_middle_is_that_of_all_currents_that_give_its_train(reset: str, decay: float, scale: str):
     """Whichever currents a layer has: those of a table over the whole range, in exact numbers."""
     factors = tuple(map(Fraction, SCALES[scale]))
-    described = Neuron(Fraction(decay), Fraction(1), reset, Fraction(1), factors)
+    described = Described(Fraction(decay), Fraction(1), reset, Fraction(1), factors)
     neuron = KernelNeuron.of(described, ARITHMETIC[np.dtype("<f4")])
     wanted = {
         (train, low + high < 0): (low + high) / 2 / ONE

@@ -15,7 +15,7 @@ from spikecert.checking.certificates import elaborate
 from spikecert.checking.conclusions import Conclusions
 from spikecert.checking.kernel.certificates import check_certificate
 from spikecert.checking.network.graph import arrange
-from spikecert.checking.network.neurons import Neuron
+from spikecert.checking.network.neurons import Described
 from spikecert.checking.numbers.arithmetic import ARITHMETIC
 from support.examples import THOROUGH
 from support.oracles import least_margin, line_margin
@@ -168,7 +168,7 @@ def test_a_sample_of_another_class_is_a_counterexample():
 
 def test_a_sum_of_potentials_strays_as_often_as_it_has_steps():
     arithmetic = ARITHMETIC[np.dtype(np.float32)]
-    neuron = Neuron(Fraction(1, 2), Fraction(1), "none", Fraction(1), (Fraction(1),) * 6)
+    neuron = Described(Fraction(1, 2), Fraction(1), "none", Fraction(1), (Fraction(1),) * 6)
     alone, summed = (neuron.slip_read(Fraction(3), name, arithmetic) for name in ("potential", "summed"))
     assert summed > 6 * alone
     with pytest.raises(Refused, match="a sum over time may overflow"):

@@ -19,7 +19,7 @@ ALIKE = frozenset({
     "certify/network_sets/test_sizes.py::test_a_radius_is_proven_below_and_a_member_fails_above",
     "certify/network_sets/test_stuck.py::test_a_term_left_out_is_noticed",
     "certify/network_sets/test_tolerance.py::test_what_is_verified_holds_and_what_is_falsified_is_a_member_that_fails",
-    "certify/pairs/test_equivalence.py::test_no_point_of_a_ball_contradicts_an_answer",
+    "certify/pairs/test_exact_twin.py::test_no_point_of_a_ball_contradicts_an_answer",
     "certify/smoothing/test_rate.py::test_no_class_changes_within_the_radius",
     "certify/test_event_radii.py::test_attacked_inputs_are_detached",
     "certify/test_event_radii.py::test_sets_radii_and_bounds_are_detached",

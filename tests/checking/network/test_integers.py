@@ -123,7 +123,7 @@ def test_networks_that_are_whole_in_part_are_refused():
         read(later, tensors)
     lif = {"type": "LIF", "decay": 0.5, "threshold": 9.0, "reset": "zero", "fires_at": ">=", "surrogate": None}
     mixed = text | {"layers": [*text["layers"][:2], lif, *text["layers"][3:]]}
-    with pytest.raises(Refused, match="a Neuron in a network of whole numbers"):
+    with pytest.raises(Refused, match="a Described in a network of whole numbers"):
         read(mixed, tensors)
     for layer in (
         {"type": "MaxPool1d", "kernel_size": 1, "stride": 1, "padding": 0, "dilation": 1, "ceil_mode": False},
