@@ -14,8 +14,7 @@ from torch import Tensor
 from spikecert.certify.bounds.intervals.interval import StepSpikes, interval_spikes
 from spikecert.certify.bounds.signals.membrane import Drive, drive
 from spikecert.certify.milp.encoding import Layers
-from spikecert.certify.milp.layer import EncodedLayer, array
-from spikecert.certify.milp.program import Closing, Expressions, Program
+from spikecert.certify.milp.program import Closing, EncodedLayer, Expressions, Program, array
 from spikecert.certify.milp.steps import Potentials
 from spikecert.certify.verifiers import Milp
 from spikecert.certify.verifiers.trains import INTERVAL

@@ -19,9 +19,9 @@ those that it answers for. What has none of them *is* `Leaky` (`normal`), whatev
 
 **Rounding.** Where numbers do not enter each other (ρ a diagonal in [0, 1], no γ, μ, η, σ, ε) each is a recursion
 of its own. Elsewhere no term of a step takes more than 7 + m roundings, with m of w: λ·u reaches w by λ̂, a
-product, 1 + m sums, σ̂, a product and two sums; γ_k·w_k by no more, and ρ·w_k by m + 5; all others by fewer. A
-floor is a maximum, which rounds nothing but f itself: as a reset it is at most δ = max(θ, d, |f|)
-(certify/rounding/recursion.py).
+product, 1 + m sums, σ̂, a product and two sums, and one more where u[0] is a start of its own; γ_k·w_k by no more,
+and ρ·w_k by m + 5; all others by fewer. A floor is a maximum, which rounds nothing but f itself: as a reset it is
+at most δ = max(θ, d, |f|) (certify/rounding/recursion.py).
 """
 
 from collections.abc import Iterator
@@ -33,7 +33,7 @@ from typing import ClassVar, TypeGuard
 import torch
 from torch import Tensor
 
-from .constants import at_least, check_normal, positive, real, settle, share, wholes
+from .constants import at_least, check_normal, positive, real, settle, share, unless_none, wholes
 from .dynamics import FIRES_AT, RESETS
 from .rules import (
     FLOOR,
@@ -136,10 +136,9 @@ class LinearNeuron(DeclaredRule):
                 raise ValueError(f"{name}: got {len(values)} numbers, expected {count}, of shape {self.shape}")
         if self.rest and (self.others or self.reset != "zero"):
             raise ValueError(f"rest: got {self.rest}, expected 0 unless neurons of one number reset to zero")
-        if self.floor is not None:
-            settle(self, real, "floor")
-            if self.floor > 0:
-                raise ValueError(f"floor: got {self.floor}, expected at most 0, or None")
+        settle(self, unless_none(real), "floor")
+        if self.floor is not None and self.floor > 0:
+            raise ValueError(f"floor: got {self.floor}, expected at most 0, or None")
 
     @property
     def normal(self) -> Rule:
@@ -259,7 +258,8 @@ class LinearNeuron(DeclaredRule):
         numbers = Number(1.0, taken, start=self.start), *(Number(1.0, jump) for jump in c["jump"])
         heard = (torch.ones_like(c["decay"]), *(c["drive"] + c["hearing"]))
         compared = (c["decay"], *(c["drain"] + c["rise"]))
-        return CoupledRecursion(c["threshold"], numbers, (potential, *adapted), heard, compared, 7 + self.others)
+        roundings = 7 + self.others + (self.start != 0.0)
+        return CoupledRecursion(c["threshold"], numbers, (potential, *adapted), heard, compared, roundings)
 
     def moves(
         self, labels: tuple[Label, ...], state: tuple[Range, ...], current: Range, tie: float | Tensor

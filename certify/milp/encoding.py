@@ -47,9 +47,8 @@ from ..bounds.trains.trains import window_spikes
 from ..bounds.trains.varied import separable
 from ..rounding import Rounding, over_time, sum_slack
 from .inputs import input_steps, rate_steps
-from .layer import EncodedLayer, LayerEncoding, array
 from .pooled import PooledEntries, WindowPairs
-from .program import Closing, Expressions, Model, Program, weighted
+from .program import Closing, EncodedLayer, Expressions, LayerEncoding, Model, Program, array, weighted
 from .reading import LastSignal, read_logits
 from .states import state_spikes
 from .steps import step_spikes, table_spikes

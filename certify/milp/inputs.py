@@ -16,8 +16,7 @@ from ..bounds.events.summed import Summed
 from ..bounds.signals.box import Box
 from ..bounds.signals.signals import InputSignal
 from ..bounds.trains.rate_trains import RateTrains
-from .layer import array
-from .program import Closing, Expressions, Program
+from .program import Closing, Expressions, Program, array
 
 
 def retime(program: Program, steps: tuple[Expressions, ...], events: np.ndarray, shifts: Shifts) -> None:

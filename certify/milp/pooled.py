@@ -14,8 +14,7 @@ import numpy as np
 from scipy import sparse
 from torch import Tensor
 
-from .layer import array
-from .program import Closing, Expressions, Program
+from .program import Closing, Expressions, Program, array
 
 
 @dataclass(frozen=True)

@@ -6,15 +6,25 @@ A **closed** program holds every run of the network: equalities hold up to the r
 v ≤ θ and a spike v ≥ θ, each up to the run's rounding of θ, and all of it is wider by `CLOSURE`, a hundred times
 the solver's own tolerance. Its minimum is a lower bound. An **open** program keeps every potential `OPENING` and
 the run's rounding away from θ, so that its solutions replay.
+
+What an encoding is given of one spiking layer, for one sample, its neurons in a row.
 """
 
+import functools
+import operator
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
+from typing import Protocol
 
 import numpy as np
+import torch
 from scipy import sparse
 
 from ...models.deadline import check_time
+from ...models.linear_neuron import LinearNeuron
+from ...models.rules import Leaky
+from ..bounds.signals.signals import Signal
+from ..rounding import Rounding
 
 Numbers = np.ndarray | float
 
@@ -186,3 +196,65 @@ class Closing:
         The intervals' own ends are wide enough for the run's rounding already: only an open program asks for it.
         """
         return np.full_like(rounding, CLOSURE) if self.closed else -(rounding + OPENING)
+
+
+@dataclass(frozen=True)
+class EncodedLayer:
+    """One spiking layer.
+
+    Attributes:
+        rule: of its neurons.
+        current: what is known of its input current I, for a batch of one.
+        spikes: what is known of its spikes.
+        steps: I as expressions, one entry if constant, else T.
+        slack: how far the run's I may be from those expressions, (n,).
+        rounding: the dtype of the run.
+        heard: V and b where the layer hears its own last spikes, whose V·s[t−1] + b adds to `steps`; else None.
+        filter: H, (T, T), where that sum is filtered over time; else None.
+        rest: for how many steps its neurons rest behind a spike.
+        start: u[0].
+    """
+
+    rule: Leaky | LinearNeuron
+    current: Signal
+    spikes: Signal
+    steps: tuple[Expressions, ...]
+    slack: np.ndarray
+    rounding: Rounding
+    heard: tuple[sparse.csr_array, np.ndarray] | None = None
+    filter: np.ndarray | None = None
+    rest: int = 0
+    start: float = 0.0
+
+    def driven(self, t: int, spikes: list[Expressions]) -> Expressions:
+        """Return I[t], for the spikes of the steps before."""
+        if self.filter is None:
+            return self._summed(t, spikes)
+        sums = (self._summed(k, spikes[:k]).scaled(self.filter[t, k]) for k in range(t + 1))
+        return functools.reduce(operator.add, sums)
+
+    def _summed(self, t: int, spikes: list[Expressions]) -> Expressions:
+        current = self.steps[t % len(self.steps)]
+        if self.heard is None:
+            return current
+        weight, bias = self.heard
+        before = spikes[-1] if spikes else Expressions.fixed(np.zeros(len(bias)))
+        return current + before.image(weight, bias)
+
+    @property
+    def scale(self) -> np.ndarray:
+        """Return the input scale a[t], (T,)."""
+        return np.array(self.rule.factors(self.spikes.num_steps))
+
+
+class LayerEncoding(Protocol):
+    """Writes one spiking layer into a program and returns its spikes as expressions, one per step."""
+
+    def __call__(self, program: Program, layer: EncodedLayer, closing: Closing) -> tuple[Expressions, ...]:
+        """Add the layer's variables and rows."""
+        ...
+
+
+def array(tensor: torch.Tensor) -> np.ndarray:
+    """Return a tensor as float64 numbers."""
+    return tensor.detach().double().cpu().numpy()

@@ -18,9 +18,8 @@ from ..bounds.propagation import logit_steps
 from ..bounds.readouts import integrating_slack, readout_rows
 from ..bounds.signals.signals import Signal
 from ..rounding import Rounding, reading_slack
-from .layer import array
 from .pooled import PooledEntries, WindowPairs
-from .program import Closing, Expressions, Program, stacked, weighted
+from .program import Closing, Expressions, Program, array, stacked, weighted
 
 
 @dataclass(frozen=True)

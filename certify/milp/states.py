@@ -23,8 +23,7 @@ import torch
 
 from ...models.linear_neuron import LinearNeuron
 from ..bounds.automata.paths import PathTrains
-from .layer import EncodedLayer, array
-from .program import Closing, Expressions, Program
+from .program import Closing, EncodedLayer, Expressions, Program, array
 from .steps import part_of
 
 Ends = tuple[np.ndarray, np.ndarray]
@@ -78,10 +77,14 @@ class NeuronSteps:
     def spikes(self) -> tuple[Expressions, ...]:
         """Add each neuron's variables and rows; decided spikes are constants of the program."""
         size, spikes = len(self._error), list[Expressions]()
-        values = [np.full(size, self.rule.start), *(np.zeros(size) for _ in range(self.rule.others))]
-        states = _Numbers(tuple(map(Expressions.fixed, values)), tuple((own, own) for own in values))
+        start, none = np.full(size, self.rule.start), np.zeros(size)
+        lost = np.abs(start) * self.layer.rounding.unit * self.closing.closed
+        first = self._strayed(Expressions.fixed(start), lost, start, start)
+        states = _Numbers((first, *[Expressions.fixed(none)] * self.rule.others), ())
         for t in range(self.found.num_steps):
             low, high = (array(end[t].flatten(1)) for end in (self.found.known.lower, self.found.known.upper))
+            if t == 0:
+                low, high = low - lost, high + lost
             states = _Numbers(states.values, tuple(zip(low, high, strict=True)))
             spike, left = self._step(t, states, spikes)
             states = _Numbers(left, states.ends)

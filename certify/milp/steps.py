@@ -37,8 +37,7 @@ from ...models.rules import plain
 from ..bounds.trains.base import TrainTable
 from ..bounds.trains.train_graph import GraphTrains
 from ..bounds.trains.train_table import TableTrains
-from .layer import EncodedLayer, array
-from .program import Closing, Expressions, Program
+from .program import Closing, EncodedLayer, Expressions, Program, array
 
 
 @dataclass(frozen=True)

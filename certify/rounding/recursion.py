@@ -22,7 +22,7 @@ current that pays, as before, since no reset is larger than δ.
 8u·(θ + Σ w_i·A_i) + η·n of θ + Σ w_i·ẑ_i, with as much room for the bound's own two roundings a number.
 
 **Numbers that enter each other**: a step is a sum of products of constants and numbers, where no term takes more
-than n roundings, those of its constants included, and n ≤ 19. With Z_k ≥ |ẑ_k| and X ≥ |x| it is off by at most
+than n roundings, those of its constants included, and n ≤ 20. With Z_k ≥ |ẑ_k| and X ≥ |x| it is off by at most
 E_i = c·(Σ_k w_ik·Z_k + h_i·X + e_i) + nη·(1 + h_i), c = (8n/5)·u, from the exact step of ẑ[t−1], as (1 + u)^n − 1
 ≤ 1.1n·u; the rest is for the bound's own interval of it. What underflows in the potential, η a product, reaches
 z_i times a share of h_i. Z is what iterating |z| ≤ (1 + c)·(W·|z| + h·X + e) + nη·(1 + h) reaches within T steps.

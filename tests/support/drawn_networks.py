@@ -39,7 +39,7 @@ def coupled_neurons(draw: st.DrawFn, width: int = 3, most: int = 3) -> Neuron:
     constants |= {"fires_at": draw(FIRES), "others": others}
     if draw(st.booleans()):
         return CoupledLIF(**constants, reset=draw(st.sampled_from(["subtract", "zero"])))
-    floor, start = draw(st.sampled_from([None, 0.0, -0.25, -1.0])), draw(st.sampled_from([0.0, 0.25, -0.5]))
+    floor, start = draw(st.sampled_from([None, 0.0, -0.25, -1.0])), draw(st.sampled_from([0.0, 0.3, -0.5]))
     return Neuron(**constants, reset=draw(st.sampled_from(RESETS)), floor=floor, start=start)
 
 

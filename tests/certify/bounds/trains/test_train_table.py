@@ -27,8 +27,7 @@ from spikecert.certify.bounds.trains.train_table import TableTrains, all_range_m
 from spikecert.certify.bounds.trains.trains import window_spikes
 from spikecert.certify.branching.nodes.decisions import root
 from spikecert.certify.milp.encoding import EncodingError, tight_spikes
-from spikecert.certify.milp.layer import EncodedLayer
-from spikecert.certify.milp.program import Closing, Program
+from spikecert.certify.milp.program import Closing, EncodedLayer, Program
 from spikecert.certify.rounding import Rounding
 from spikecert.models import LIF
 from spikecert.models.circuit import circuit, leaky_rule
