@@ -10,7 +10,7 @@ from torch import Tensor
 from ..models import SpikingNetwork, Trace
 from ..models.circuit import leaky_rules
 from ..models.validation import check_inputs, check_repeatable
-from .arithmetic.rounding import multiply_up
+from .arithmetic.intervals import multiply_up
 from .gains.gains import GainReport, LayerGain, gain
 from .lmi import ChainCertificate
 from .operators import INPUT

@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 from ...models.deadline import check_time
-from .rounding import UNIT, accumulated, multiply_up
+from .intervals import UNIT, accumulated, multiply_up
 
 _SMALL = 256
 """Up to this size all eigenvalues are computed to place τ; above it the largest alone, by Lanczos iteration."""

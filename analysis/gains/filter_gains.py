@@ -19,7 +19,7 @@ import torch
 from torch import Tensor
 
 from ...models.elements.synapses import TemporalFilter
-from ..arithmetic.rounding import accumulated, multiply_up
+from ..arithmetic.intervals import accumulated, multiply_up
 from ..lmi import BoundedRealCertificate, bounded_real, cuba
 from ..norms import matrix_norm
 from .gain_methods import METHODS, response_matrix

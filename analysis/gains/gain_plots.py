@@ -9,7 +9,7 @@ from matplotlib.axes import Axes
 from matplotlib.backends.backend_svg import FigureCanvasSVG
 from matplotlib.figure import Figure
 
-from ..arithmetic.rounding import multiply_up
+from ..arithmetic.intervals import multiply_up
 from ..figures import frequency_response
 from .filter_gains import filtered_gain
 from .gains import GainReport, LayerGain

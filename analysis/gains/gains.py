@@ -22,8 +22,7 @@ from ...models.constants import unless_none, wholes
 from ...models.elements.synapses import TemporalFilter
 from ...models.linear_neuron import LinearNeuron
 from ...models.rules import Leaky, plain
-from ..arithmetic.intervals import Interval
-from ..arithmetic.rounding import multiply_up
+from ..arithmetic.intervals import Interval, multiply_up
 from ..certificates.norm_certificates import OperatorNormCertificate, norm_certificate
 from ..lmi import BoundedRealCertificate, TimeVaryingCertificate
 from ..norms import operator_norm

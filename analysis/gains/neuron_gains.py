@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from decimal import Decimal
 
 from ...models.constants import real, reals, share
-from ..arithmetic.rounding import DOWN, UP, float_up, sqrt_up
+from ..arithmetic.intervals import DOWN, UP, float_up, sqrt_up
 from .toeplitz import prove_up, scaled_norm, toeplitz_norm
 
 NORMS = ("l1", "l2", "linf")

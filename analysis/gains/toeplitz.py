@@ -14,7 +14,7 @@ import math
 from collections.abc import Sequence
 from decimal import Decimal
 
-from ..arithmetic.rounding import DOWN, UNIT, UP
+from ..arithmetic.intervals import DOWN, UNIT, UP
 
 
 def toeplitz_norm(decay: float, horizon: int) -> float:

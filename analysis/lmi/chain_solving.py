@@ -7,7 +7,7 @@ from itertools import pairwise
 import numpy as np
 
 from ...models.constants import reals
-from ..arithmetic.rounding import multiply_up
+from ..arithmetic.intervals import multiply_up
 from ..gains.neuron_gains import check_horizon
 from ..norms import matrix_norm
 from .chains import ChainCertificate, chain_factors

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ..arithmetic.rounding import multiply_up
+from ..arithmetic.intervals import multiply_up
 from ..gains.neuron_gains import neuron_gain
 from .certificates import finite
 from .exact import Exact, Rows, is_positive_definite

@@ -12,7 +12,7 @@ import numpy as np
 import torch
 
 from ..arithmetic.definite import smallest_eigenvalue_bound
-from ..arithmetic.rounding import UNIT
+from ..arithmetic.intervals import UNIT
 
 EXACT_SIZE = 24
 """Up to this size elimination in integers; above it Cholesky with a margin."""

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from ...models.constants import share
-from ..arithmetic.rounding import DOWN, UP, float_up
+from ..arithmetic.intervals import DOWN, UP, float_up
 from ..gains.neuron_gains import check_scale, neuron_gain
 from .certificates import BoundedRealCertificate, NoFiniteGain, TimeVaryingCertificate
 from .exact import as_rows

@@ -7,7 +7,7 @@ import numpy as np
 
 from ...models.constants import reals
 from ..arithmetic.definite import UNDERFLOW
-from ..arithmetic.rounding import multiply_up
+from ..arithmetic.intervals import multiply_up
 from ..gains.neuron_gains import neuron_gain
 from ..norms import matrix_norm
 from .certificates import SurrogateCertificate, surrogate_maps

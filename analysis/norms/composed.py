@@ -14,8 +14,7 @@ import torch
 
 from ...models.linear_maps import ConvolutionMap, DenseMap, LinearMap, ScaleMap, Shape
 from ..arithmetic.definite import UNDERFLOW
-from ..arithmetic.intervals import Interval
-from ..arithmetic.rounding import accumulated, add_up, multiply_up, root_up
+from ..arithmetic.intervals import Interval, accumulated, add_up, multiply_up, root_up
 from ..expressions import Applied, Expression, Reference, Total
 from ..operators import LayerOperator
 from .explicit import MatrixProducts, local_maximum, quotient, top_vector

@@ -17,8 +17,7 @@ from torch import Tensor
 
 from ...models.deadline import check_time
 from ..arithmetic.definite import UNDERFLOW, largest_eigenvalue_bound
-from ..arithmetic.intervals import Interval
-from ..arithmetic.rounding import UNIT, accumulated, multiply_up, root_down, root_up
+from ..arithmetic.intervals import UNIT, Interval, accumulated, multiply_up, root_down, root_up
 from .sums import MatrixSums
 
 

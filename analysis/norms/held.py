@@ -8,8 +8,7 @@ from torch import Tensor
 
 from ...models.linear_maps import ConvolutionMap, DenseMap, LinearMap, Shape
 from ..arithmetic.definite import UNDERFLOW
-from ..arithmetic.intervals import Interval
-from ..arithmetic.rounding import accumulated
+from ..arithmetic.intervals import Interval, accumulated
 from ..gains.neuron_gains import check_norm
 from ..operators import LayerOperator
 from .explicit import MatrixProducts, explicit_norm

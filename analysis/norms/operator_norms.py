@@ -1,7 +1,6 @@
 """Induced norms of an operator: choose the sharpest proven method that its size and structure allow."""
 
-from ..arithmetic.intervals import Interval
-from ..arithmetic.rounding import add_up, multiply_up, root_up
+from ..arithmetic.intervals import Interval, add_up, multiply_up, root_up
 from ..expressions import Reference
 from ..gains.neuron_gains import check_norm
 from ..operators import INPUT, LayerOperator, Peaks

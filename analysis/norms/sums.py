@@ -10,7 +10,7 @@ from torch import Tensor
 from ...models.deadline import check_time
 from ...models.linear_maps import ConvolutionMap, Shape
 from ..arithmetic.definite import UNDERFLOW, gram_error
-from ..arithmetic.rounding import accumulated, multiply_up
+from ..arithmetic.intervals import accumulated, multiply_up
 from ..operators import LayerOperator
 from .sparse import sparse_matrix
 

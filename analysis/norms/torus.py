@@ -22,7 +22,7 @@ from torch import Tensor
 from ...models.deadline import check_time
 from ...models.linear_maps import ConvolutionMap, Shape
 from ..arithmetic.definite import gram_error, largest_eigenvalue_bound
-from ..arithmetic.rounding import accumulated, multiply_up, root_up
+from ..arithmetic.intervals import accumulated, multiply_up, root_up
 
 _BATCH_ENTRIES = 1 << 22
 

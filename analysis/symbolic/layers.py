@@ -4,8 +4,7 @@ from typing import Any
 
 import sympy as sp
 
-from .steps import AtLeast, Equal
-from .symbols import lam, w
+from .steps import AtLeast, Equal, lam, w
 from .theorem import Theorem
 
 _x, _y, _e = sp.symbols("x y e", real=True)

@@ -7,8 +7,7 @@ from typing import Any
 
 import sympy as sp
 
-from .steps import AtLeast, Equal, Tends
-from .symbols import DECAY, k, m
+from .steps import DECAY, AtLeast, Equal, Tends, k, m
 from .theorem import Theorem
 
 _A, _B, _K, _M, _L = (sp.Symbol(name, commutative=False) for name in ("A", "B", "K", "M", "Lambda"))

@@ -4,8 +4,7 @@ from fractions import Fraction
 
 import sympy as sp
 
-from .steps import Equal
-from .symbols import T, lam
+from .steps import Equal, T, lam
 from .theorem import Refutation, Theorem
 
 

@@ -2,8 +2,7 @@
 
 import sympy as sp
 
-from .steps import AtLeast, Equal, Tends
-from .symbols import DECAY, T, decays, eps, j, lam, m, omega, phi, t, w
+from .steps import DECAY, AtLeast, Equal, T, Tends, decays, eps, j, lam, m, omega, phi, t, w
 from .theorem import Theorem
 
 _z = sp.Symbol("z")

@@ -2,8 +2,7 @@
 
 import sympy as sp
 
-from .steps import AtLeast, Equal, Tends
-from .symbols import DECAY, T, decays, eps, lam, m, t, w
+from .steps import DECAY, AtLeast, Equal, T, Tends, decays, eps, lam, m, t, w
 from .theorem import Theorem
 
 _geometric = (1 - lam**t) / (1 - lam)

@@ -23,6 +23,7 @@ import torch
 
 from ...models.linear_neuron import LinearNeuron
 from ..bounds.automata.paths import PathTrains
+from ..rounding import step_error
 from .program import Closing, EncodedLayer, Expressions, Program, array
 from .steps import part_of
 
@@ -78,7 +79,7 @@ class NeuronSteps:
         """Add each neuron's variables and rows; decided spikes are constants of the program."""
         size, spikes = len(self._error), list[Expressions]()
         start, none = np.full(size, self.rule.start), np.zeros(size)
-        lost = np.abs(start) * self.layer.rounding.unit * self.closing.closed
+        lost = step_error(0.0, 0.0, 1.0, self.layer.rounding) * np.abs(start) * self.closing.closed
         first = self._strayed(Expressions.fixed(start), lost, start, start)
         states = _Numbers((first, *[Expressions.fixed(none)] * self.rule.others), ())
         for t in range(self.found.num_steps):

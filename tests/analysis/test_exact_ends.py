@@ -16,8 +16,7 @@ from torch.nn import functional as F
 
 from spikecert.analysis import layer_operators, operator_norm
 from spikecert.analysis.arithmetic.definite import largest_eigenvalue_bound, smallest_eigenvalue_bound
-from spikecert.analysis.arithmetic.intervals import Interval
-from spikecert.analysis.arithmetic.rounding import UNIT, accumulated
+from spikecert.analysis.arithmetic.intervals import UNIT, Interval, accumulated
 from spikecert.analysis.gains.gain_methods import lmi, lmi_certificate
 from spikecert.analysis.gains.neuron_gains import neuron_gain
 from spikecert.analysis.lmi.exact import Exact

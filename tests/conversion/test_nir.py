@@ -197,7 +197,7 @@ def test_a_signal_that_is_added_to_itself_is_not_written():
 def test_a_neuron_with_another_recursion_is_not_written_as_a_lif() -> None:
     network = SpikingNetwork(nn.Linear(2, 3), Late(0.9), nn.Linear(3, 2), num_steps=3)
     with pytest.raises(
-        TypeError, match=r"^network: layer 1 \(Late\) is a Late of rule LateRule, expected rule Leaky"
+        TypeError, match=r"^network: layer 1 \(Late\) is a Late of rule LateRule, expected plain leaky"
     ):
         to_nir(network, torch.rand(2, 2))
 

@@ -13,6 +13,7 @@ from spikecert import L2, LIF, CrossEntropy, LInf, mlp, neuron_gain, verify
 from spikecert.analysis import constant_gain, neuron_bias
 from spikecert.certify import PixelBox
 from spikecert.certify.smoothing.rate import rate_radius, total_variation
+from spikecert.models.linear_neuron import AXES
 from support.constant_table import EVERYTHING, INPUTS, LABELS
 from support.constants import REAL, WHOLE, Row, Value
 
@@ -140,10 +141,8 @@ ELSEWHERE = {
     "system": {"input_shape"},
     "record": {"seeds", "focus"},
     "VariedLIF": {"decay", "threshold", "reset_amount"},
-    "CoupledLIF": {
-        *("decay", "threshold", "reset_amount", "fading", "jump"),
-        *("drive", "carry", "drain", "rise", "reset_rise", "hearing"),
-    },
+    "CoupledLIF": {*AXES},
+    "Neuron": {*AXES},
     "ClosedLoop": {"spread", "vertices"},
 }
 """Numbers of public functions that need a foreign library, or the shape of images, to be looked at, and arrays."""

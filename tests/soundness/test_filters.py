@@ -18,7 +18,7 @@ from spikecert.certify.bounds.signals.box import Box
 from spikecert.certify.bounds.signals.derived import FilteredSignal
 from spikecert.certify.bounds.signals.signals import InputSignal
 from spikecert.certify.bounds.trains.trains import step_spikes, train_spikes, window_spikes
-from spikecert.certify.branching.nodes.leaves import _region
+from spikecert.certify.branching.nodes.leaves import _step_region
 from spikecert.certify.milp.encoding import encode
 from spikecert.certify.milp.program import Closing
 from spikecert.certify.replay import margins
@@ -385,7 +385,7 @@ def test_a_leaf_holds_the_inputs_of_its_trains(encoding: str, reset: str):
     for index in range(4):
         known = staged(circuit(network), LInf(0.0).enclosure(inputs[[index]]), train_spikes, sums=True)
         assert known is not None
-        region = _region(known.stages[0], len(known.source.box.lower))
+        region = _step_region(known.stages[0], len(known.source.box.lower))
         for other in range(40):
             inside = bool((region.matrix @ inputs[other].flatten().numpy() <= region.limit + 1e-9).all())
             assert inside == torch.equal(spikes[:, other], spikes[:, index])

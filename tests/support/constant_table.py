@@ -100,6 +100,7 @@ from spikecert.certify.smoothing.confidence import lower_confidence_bound
 from spikecert.certify.smoothing.rate import rate_certificate, rate_radius, total_variation
 from spikecert.certify.verifiers import Lirpa, Milp
 from spikecert.formats.writing import robustness
+from spikecert.models import Neuron
 from spikecert.reports.making.plans import Plan, RadiusPlan
 from spikecert.reports.records.schema import Threat
 from spikecert.training.data import Dataset, Split, digit_events, pulses
@@ -149,6 +150,7 @@ MODELS = [
     ),
     *rows(AdaptiveLIF, {"adaptation": 0.5, "threshold_decay": 0.5}),
     *rows(CoupledLIF, {"others": 2}),
+    *rows(Neuron, {"others": 2, "start": 0.5, "floor": -0.5}, None, {"floor": NONE}),
     *rows(AdaptiveLIF, {"decay": 0.5, "threshold": 0.5}, kept=False),
     *rows(AdaptiveLIF, {"reset_amount": 2.0}, {"reset": "subtract"}, {"reset_amount": NONE}, kept=False),
     Row("DLIF", "num_steps", DLIF, 3, lambda neuron: len(neuron.input_scale)),

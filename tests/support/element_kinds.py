@@ -148,7 +148,7 @@ KINDS = (
             CoupledLIF(0.5, 1.0, 2.0, 0.75, 0.5, rise=[0.25, 0.5, 0.0, 1.0], reset_rise=0.5),
         ],
     ),
-    Kind("Neuron, floor and start", 1, lambda: [Neuron(0.9, floor=-0.25, start=0.25, reset="subtract")]),
+    Kind("Neuron, floor and start", 3, lambda: [Neuron(0.9, floor=-0.25, start=0.25, reset="subtract")]),
     Kind("Recurrent", 1, lambda: [Recurrent(LIF(0.9), dense())]),
     Kind("Recurrent, synapse", 1, lambda: [Recurrent(LIF(0.9), dense(), Synapse(0.5))]),
     Kind(

@@ -17,8 +17,7 @@ from spikecert.analysis.symbolic import (
     theorem,
     theorems,
 )
-from spikecert.analysis.symbolic.steps import AtLeast, DerivationStep, Equal, Tends
-from spikecert.analysis.symbolic.symbols import T, lam, phi
+from spikecert.analysis.symbolic.steps import AtLeast, DerivationStep, Equal, T, Tends, lam, phi
 
 NAMES = [item.name for item in theorems()]
 

@@ -18,7 +18,7 @@ from torch.nn.functional import cross_entropy
 from spikecert.models import DLIF, SpikingNetwork, vgg5
 from spikecert.models.elements.layers import WEIGHTED, walk
 from spikecert.training import MSMPPD, SingleStep
-from spikecert.training.perturbations import single_step
+from spikecert.training.perturbations import base as single_step
 
 FILE = np.load(Path(__file__).with_name("paper_step.npz"))
 STEP = {name: torch.from_numpy(FILE[name]) for name in FILE}

@@ -8,6 +8,8 @@ window_spikes.py holds; and behind a constant current, over the trains of F1 fro
 
 Where only steps are known (a filter, a max pool) rows are sums of their ends. Of changed events each row has ends
 of its own (event_sums.py), in which an event counts once: those of the steps that it may come to are not added.
+
+The weighted sums over time that bounds of windows follow of each signal.
 """
 
 from dataclasses import dataclass
@@ -24,8 +26,7 @@ from ...models.rules import plain
 from .ends import Ends, Followed, check_sums, each, periodic_trains
 from .event_ends import EventBall, events_behind
 from .spike_ends import valued
-from .window_rows import WindowRows, first_of
-from .window_spikes import window_spikes
+from .window_spikes import WindowRows, first_of, window_spikes
 
 
 @dataclass(frozen=True)

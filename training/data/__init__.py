@@ -8,8 +8,7 @@ from ...models.validation import check_choice
 from .arrays import load_arrays
 from .cifar import load_cifar
 from .digit_events import digit_events, load_digit_events
-from .digits import load_digits_splits
-from .events import DEFAULT_STEPS
+from .files import DEFAULT_STEPS, load_digits_splits
 from .folders import load_folder
 from .mnist import load_idx
 from .own import checked_limits, own_dataset

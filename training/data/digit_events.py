@@ -8,8 +8,7 @@ from torch import Tensor
 from torch.nn.functional import affine_grid, grid_sample
 
 from ...models.constants import at_least, share
-from .digits import load_digits_splits
-from .events import DEFAULT_STEPS
+from .files import DEFAULT_STEPS, load_digits_splits
 from .splits import Dataset, Split
 
 SIDE = 8

@@ -4,11 +4,10 @@ from .base import Loss, Objective, Scaled, Sum
 from .certified_events import CertifiedEvents
 from .certified_loss import CertifiedLoss
 from .certified_moves import CertifiedMoves
-from .cross_entropy import CrossEntropy
 from .gain_penalty import GainPenalty
 from .margin_over_gain import MarginOverGain
 from .ms_mppd import MSMPPD
-from .regression import MSE, Huber
+from .regression import MSE, CrossEntropy, Huber
 from .s_ibp import SIBP
 from .schedules import Ramp, Schedule
 

@@ -1,11 +1,14 @@
-"""Losses of networks whose outputs are numbers: squared errors, and Huber's."""
+"""Losses of networks whose outputs are numbers: squared errors, and Huber's.
+
+Cross-entropy on the clean inputs.
+"""
 
 from dataclasses import dataclass
 from typing import ClassVar
 
 import torch
 from torch import Tensor
-from torch.nn.functional import huber_loss, mse_loss
+from torch.nn.functional import cross_entropy, huber_loss, mse_loss
 
 from ...models.constants import positive, settle
 from ...models.networks import SpikingNetwork
@@ -51,3 +54,19 @@ class Huber(Objective):
         """Return Huber's loss as total and as the term "huber"."""
         value = huber_loss(network(inputs), labels, delta=self.width)
         return Loss(value, {"huber": value.detach()})
+
+
+@dataclass(frozen=True)
+class CrossEntropy(Objective):
+    """L = CE(f(x), y).
+
+    >>> CrossEntropy() + CrossEntropy()
+    Sum(objectives=(CrossEntropy(), CrossEntropy()))
+    """
+
+    def loss(
+        self, network: SpikingNetwork, inputs: Tensor, labels: Tensor, generator: torch.Generator | None
+    ) -> Loss:
+        """Return CE(f(x), y) as total and as the term "cross_entropy"."""
+        value = cross_entropy(network(inputs), labels)
+        return Loss(value, {"cross_entropy": value.detach()})

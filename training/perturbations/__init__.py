@@ -1,8 +1,5 @@
 """Training perturbations, one a file."""
 
-from .base import Perturber, evaluation_mode
-from .gaussian import GaussianNoise
-from .pgd import PGDTraining
-from .single_step import SingleStep
+from .base import GaussianNoise, Perturber, PGDTraining, SingleStep, evaluation_mode
 
 __all__ = ["GaussianNoise", "PGDTraining", "Perturber", "SingleStep", "evaluation_mode"]

@@ -427,7 +427,7 @@ def test_a_round_trip_keeps_the_reset(name: str, fires: str, dtype: torch.dtype,
 UNSAID = {
     "no reset": (LIF(reset="none"), r"^layer 1 \(LIF\): has reset 'none', and neurons of NIR that fire reset$"),
     "an input scale": (DLIF(STEPS, reset="subtract"), "has an input scale over time"),
-    "a rest": (RefractoryLIF(), "expected rule Leaky"),
+    "a rest": (RefractoryLIF(), "expected plain leaky"),
 }
 
 

@@ -21,7 +21,7 @@ from spikecert.training.bounds.event_sets import Threat, changes, worst_of_event
 from spikecert.training.bounds.event_sums import EventSums
 from spikecert.training.bounds.interval_bounds import worst_logits
 from spikecert.training.bounds.prefix_bounds import Prefixes
-from spikecert.training.bounds.window_rows import WindowRows
+from spikecert.training.bounds.window_spikes import WindowRows
 from support.examples import examples
 
 QUESTIONS = 300

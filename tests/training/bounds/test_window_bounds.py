@@ -13,8 +13,7 @@ from spikecert.certify import LInf, SpikeFlip
 from spikecert.models import DLIF, LIF, Residual, SpikingNetwork, mlp
 from spikecert.training import CertifiedEvents, CertifiedLoss
 from spikecert.training.bounds.interval_bounds import worst_logits
-from spikecert.training.bounds.window_rows import WindowRows
-from spikecert.training.bounds.window_spikes import eager_windows, window_spikes
+from spikecert.training.bounds.window_spikes import WindowRows, eager_windows, window_spikes
 from support.eager import KERNELS, by
 from support.examples import examples
 

@@ -7,8 +7,7 @@ import numpy as np
 import torch
 
 from ....files import Unreadable, read_hdf5
-from ..events import frames
-from ..files import find, read
+from ..files import find, frames, read
 from ..splits import Dataset, Split, split_off
 
 HELD_OUT_SHARE = 12
