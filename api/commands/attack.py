@@ -153,8 +153,7 @@ def summary(record: "Record") -> str:
     """Return the accuracies of a record as a table of text."""
     from spikecert.reports.figures.sandwich import summary_of
     from spikecert.reports.pages.wording import conditions, percent, signs_found, ties_found
-
-    from ..reports.records.categories import categories, slices
+    from spikecert.reports.records.categories import categories, slices
 
     lines = [plain(f"{record.title}: {conditions(record)}")]
     for model in record.models:

@@ -200,8 +200,8 @@ def _off_grid(others: int, seed: int) -> SpikingNetwork:
     for name, own in numbers.items():
         low, high = ends.get(name, (-0.5, 0.5))
         numbers[name] = own * (high - low) + low
-    own: dict[str, Any] = {"floor": (None, -0.3, 0.0)[seed % 3], "start": (0.0, 0.25)[seed % 2]}
-    neuron = Neuron(**numbers, **own, reset=RESETS[seed // 2 % 3], others=others)
+    rest: dict[str, Any] = {"floor": (None, -0.3, 0.0)[seed % 3], "start": (0.0, 0.25)[seed % 2]}
+    neuron = Neuron(**numbers, **rest, reset=RESETS[seed // 2 % 3], others=others)
     layer = Recurrent(neuron, nn.Linear(3, 3)) if seed % 4 == 3 else neuron
     network = SpikingNetwork(nn.Linear(2, 3), layer, nn.Linear(3, 3), num_steps=4, encoding="none")
     network.layers[0].weight.data.mul_(3.0)  # type: ignore[union-attr]

@@ -195,7 +195,7 @@ def test_what_fails_elsewhere_is_done_here(
             raise RuntimeError
         return here(question, part)
 
-    here = helper.bounded_here
+    here = bounded_here
     monkeypatch.setattr(helper, "bounded_here", broken)
     found = verify(*case, LInf(EPSILON), SMALL, workers=3)
     assert [v.status for v in found] == [v.status for v in alone]
