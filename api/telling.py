@@ -1,4 +1,6 @@
-"""What commands write: results to standard output, messages to standard error.
+"""What a user sees of commands: results, messages and pages.
+
+What commands write: results to standard output, messages to standard error.
 
 Show a written page to the user, in whatever opens pages here.
 """

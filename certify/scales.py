@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 import torch
 from torch import Tensor
 
-from ..models.linear_maps.sharing import WholeInput
+from ..models.linear_maps.entrywise import WholeInput
 from ..models.validation import check_choice
 from .perturbations import L2, Ball, EventChange, LInf, Perturbation, PixelBox, SpikeFlip, SpikeShift, WholeLInf
 from .perturbations.rounding import round_up

@@ -15,7 +15,7 @@ from torch import nn
 
 from spikecert import LIF, SpikingNetwork, fit, measure, mlp, own_dataset, record, render
 from spikecert.reports import Data, Plan, Threat
-from spikecert.training.data.files import frames
+from spikecert.training.data.digit_events import frames
 
 SIDE, STEPS, DURATION, SAMPLES = 8, 6, 60_000, 20
 WAYS = ("left", "right", "up", "down")

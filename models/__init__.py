@@ -30,8 +30,8 @@ from .elements.synapses import Delay, Synapse
 from .elements.varied import VariedLIF
 from .files.checkpoints import load, network_hash, save
 from .linear_maps.averaging import AdaptiveAverage
+from .linear_maps.entrywise import Share, WholeInput
 from .linear_maps.normalizing import Normalize
-from .linear_maps.sharing import Share, WholeInput
 from .networks import SpikingNetwork, Trace
 from .running.encoding import RateDraws, latency_code
 from .surrogates import Arctan, Sigmoid, Surrogate, Triangle

@@ -3,12 +3,12 @@
 if __name__ == "reports":
     raise ImportError("import spikecert.reports, not reports: by another name each class would be there twice")
 
-from .making.attaching import join
+from .making.combining import join
 from .making.measuring import measure
 from .making.plans import Plan, RadiusPlan
 from .making.recording import environment, record
 from .making.tables import gain_table
-from .pages.latex import RENDERERS, render
+from .pages.rendering import RENDERERS, render
 from .records.radii import RadiusTable
 from .records.records import ModelRecord, Record, load_record
 from .records.schema import SCHEMA, Counterexample, Data, Threat, Training

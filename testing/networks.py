@@ -17,7 +17,7 @@ from ..models.architectures.images import average
 from ..models.elements.layers import Residual, walk
 from ..models.elements.neurons import LIF
 from ..models.linear_maps import affine_types
-from ..models.linear_maps.sharing import Share
+from ..models.linear_maps.entrywise import Share
 from ..models.networks import SpikingNetwork
 from .moving_layers import MOVES, moving
 from .neurons import SEEDS, neurons, st

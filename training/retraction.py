@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from ..models.constants import real, settle
 from ..models.elements.layers import WEIGHTED, Residual
-from ..models.linear_maps.sharing import Share
+from ..models.linear_maps.entrywise import Share
 
 MANY_ROWS = 200
 """A dense layer with as many rows is one of which only a share may move."""

@@ -7,7 +7,7 @@ which is a *lower* end of the norm; all else is exact to rounding where `rows` a
 from .chain import LayerEstimate, amplification, end_to_end, layer_estimates
 from .margins import layer_margins
 from .neuron import constant_response, neuron_gain, response
-from .rows import NORM_PAIRS, operator_norm, row_norms
+from .norms import NORM_PAIRS, operator_norm, row_norms
 
 __all__ = [
     "NORM_PAIRS",

@@ -18,7 +18,7 @@ from torch import Tensor
 from ...models import LIF, PLIF
 from ..operators import INPUT, LayerOperator
 from .neuron import ORDERS, neuron_gain
-from .rows import operator_norm
+from .norms import operator_norm
 
 
 @dataclass(frozen=True)

@@ -23,7 +23,7 @@ from ...models.validation import check_choice
 from ..operators import INPUT, LayerOperator
 from .chain import decay_of, joined, scale_of
 from .neuron import constant_response, neuron_gain
-from .rows import operator_norm, row_norms
+from .norms import operator_norm, row_norms
 
 NORMS = ("l2", "linf")
 

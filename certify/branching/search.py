@@ -1,4 +1,6 @@
-"""The search: bound nodes in batches, close, falsify, split, until every row is decided or the time is up.
+"""The search of a question, with what its splits taught and the pace of its batches.
+
+The search: bound nodes in batches, close, falsify, split, until every row is decided or the time is up.
 
 What earlier splits of a row taught: pseudo-costs, as in integer programming.
 

@@ -1,4 +1,4 @@
-"""The input set of one sample as variables: a box, events that flip or move, or rates with given draws.
+"""The input set of one sample as variables.
 
 Events that move, as variables: one binary for each event and each step that it may move to.
 """

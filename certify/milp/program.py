@@ -1,4 +1,6 @@
-"""A mixed-integer linear program, built up variable by variable and row by row.
+"""Programs: how they are built up, closed or open, and what is given of a layer that is written.
+
+A mixed-integer linear program, built up variable by variable and row by row.
 
 Closed and open programs: what a floating-point solver must not decide is left to both sides, or to none.
 

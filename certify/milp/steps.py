@@ -1,4 +1,6 @@
-"""A layer whose current varies: one binary for each open spike, in the convex hull of its two cases.
+"""Leaky layers as programs: step by step, or by the rows of their table.
+
+A layer whose current varies: one binary for each open spike, in the convex hull of its two cases.
 
 v[t] = λ·u[t−1] + a[t]·I[t] is split into r + w, its part in silence and its part at a spike:
 

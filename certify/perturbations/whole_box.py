@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from ...models.linear_maps.sharing import WholeInput
+from ...models.linear_maps.entrywise import WholeInput
 from ..bounds.signals.box import Box
 from .base import Perturbation
 from .events.event_sets import EventSet

@@ -1,4 +1,6 @@
-"""What the networks for images share: their widths, and the normalisation in front.
+"""Networks for images: the paper's VGG5, VGG11 and WRN16-4, and ones without pools.
+
+What the networks for images share: their widths, and the normalisation in front.
 
 Convolutional networks without pools: each convolution halves the image, one dense layer follows.
 
@@ -15,8 +17,8 @@ from torch import nn
 from ..constants import at_least, real, wholes
 from ..elements.layers import Residual
 from ..elements.neurons import LIF
+from ..linear_maps.entrywise import Share
 from ..linear_maps.normalizing import Normalize, standard
-from ..linear_maps.sharing import Share
 from ..networks import SpikingNetwork
 from ..validation import check_choice
 

@@ -19,7 +19,7 @@ from ...files import FileKind, Unreadable, read_tree
 from ..circuit import circuit
 from ..constants import at_least
 from ..elements.fields import MOST_STEPS
-from ..linear_maps.sharing import WholeInput
+from ..linear_maps.entrywise import WholeInput
 from ..networks import SpikingNetwork
 from .lava_layers import read_layer
 

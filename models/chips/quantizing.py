@@ -12,7 +12,7 @@ from ..constants import at_least, real, unless_none
 from ..elements.integers import IntegerLIF
 from ..elements.neurons import LIF
 from ..elements.synapses import Delay, Synapse
-from ..linear_maps.sharing import WholeInput
+from ..linear_maps.entrywise import WholeInput
 from ..merging import merged
 from ..networks import SpikingNetwork
 from ..rules import Leaky, plain

@@ -22,7 +22,7 @@ from ..elements.fields import MOST_STEPS
 from ..elements.integers import IntegerLIF, WholeDecay
 from ..elements.synapses import Delay
 from ..files.schemas import Schema
-from ..linear_maps.sharing import WholeInput
+from ..linear_maps.entrywise import WholeInput
 from ..networks import SpikingNetwork
 
 CONFIGURATION = FileKind("path", "a configuration of Xylo, as Rockpool saves it", most=2**24)

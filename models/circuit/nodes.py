@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from ..elements.max_pooling import MaxWindows
 from ..elements.synapses import TemporalFilter
 from ..linear_maps import LinearMap
-from ..linear_maps.sharing import WholeInputMap
+from ..linear_maps.entrywise import WholeInputMap
 from ..rules import Rule
 from ..running.encoding import RateDraws
 from ..source import OWN, SourceBox

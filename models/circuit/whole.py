@@ -17,9 +17,9 @@ from ..elements.integers import Stepped
 from ..linear_maps.base import LinearMap
 from ..linear_maps.convolution import ConvolutionMap
 from ..linear_maps.dense import DenseMap
+from ..linear_maps.entrywise import WholeInputMap
 from ..linear_maps.flattening import ReshapeMap
 from ..linear_maps.selecting import SelectionMap
-from ..linear_maps.sharing import WholeInputMap
 from ..rules import Rule, plain
 from .nodes import Chosen, Circuit, Filtered, Fired, Input, Mapped, Node, Read, Recurred
 

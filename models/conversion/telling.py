@@ -12,7 +12,7 @@ from ..elements.neurons import DLIF, LIF
 from ..elements.recurrent import Recurrent
 from ..elements.synapses import Synapse
 from ..elements.varied import VariedLIF
-from ..linear_maps.sharing import Share
+from ..linear_maps.entrywise import Share
 from ..networks import SpikingNetwork
 from .constants import every, told
 

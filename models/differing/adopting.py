@@ -13,8 +13,8 @@ from ..networks import SpikingNetwork
 from ..progress import Progress
 from .dialects import DIALECTS, Change, Dialect, Spoken, spoken
 from .explaining import Explanation, Judge, by_dialect
+from .settings.exchanges import Exchange
 from .settings.neurons import NeuronSettings
-from .settings.numbers import Exchange
 from .settings.pairing import paired
 
 NAMES = {"decay": ("beta", "decay"), "threshold": ("threshold", "v_threshold")}

@@ -14,8 +14,8 @@ from .difference import DeclaredDifference, Difference, LayerDifference, Moment
 from .explaining import MOST_TIES, Explanation, Judge, by_dialect, by_exchange
 from .parting import OUTPUTS, Pairs, Parting, Partings, corresponding, threshold_of
 from .recorded import firing_names
+from .settings.exchanges import joined
 from .settings.meanings import in_meaning
-from .settings.numbers import joined
 from .settings.pairing import Pairing, paired
 
 BATCH = 64

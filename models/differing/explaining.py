@@ -13,7 +13,7 @@ from .builds import Build
 from .dialects import DIALECTS, Change, Dialect, fitting, is_stated, spoken
 from .parting import Pairs, Standing, compared, corresponding, decided_by_rounding, standing
 from .recorded import firing_names
-from .settings.numbers import Exchange, joined
+from .settings.exchanges import Exchange, joined
 from .settings.pairing import Chosen, Pairing
 
 MOST_CAUSES = 3

@@ -20,7 +20,7 @@ from ..elements.varied import VariedLIF
 from ..networks import SpikingNetwork
 from .builds import Build
 from .recorded import Recorded
-from .settings.numbers import matches
+from .settings.exchanges import matches
 from .settings.platform import PlatformLIF
 
 OUTPUTS = "outputs"

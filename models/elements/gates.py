@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from torch import nn
 
 from ..linear_maps import affine_types, linear_map
-from ..linear_maps.sharing import Share
+from ..linear_maps.entrywise import Share
 from .layers import Composite, Residual, in_row
 from .max_pooling import MAX_POOLS
 from .neurons import LIF

@@ -1,4 +1,6 @@
-"""Leaky neurons with more numbers w of state, and a floor: `LinearNeuron` as a layer, its constants as buffers.
+"""Layers of declared neurons: `Neuron` and `CoupledLIF`, thresholds that adapt, and rests.
+
+Leaky neurons with more numbers w of state, and a floor: `LinearNeuron` as a layer, its constants as buffers.
 
 Leaky neurons whose threshold rises with each spike and decays back: ALIF.
 
@@ -10,7 +12,7 @@ from functools import reduce
 from typing import Annotated, Any
 
 import torch
-from annotated_types import Interval
+from annotated_types import Interval, Le
 from torch import Tensor, nn
 
 from ..constants import at_least, nonnegative, real, share, unless_none, whole
@@ -271,7 +273,9 @@ def _register(kind: type[Neuron], others: Any, **fields: Any) -> None:
 
 
 _register(CoupledLIF, (Annotated[int, Interval(ge=1, le=MOST_OTHERS)], 1))
-_register(Neuron, Annotated[int, Interval(ge=0, le=MOST_OTHERS)], start=Real, floor=or_none(Real))
+_register(
+    Neuron, Annotated[int, Interval(ge=0, le=MOST_OTHERS)], start=Real, floor=or_none(Annotated[Real, Le(0)])
+)
 
 
 class AdaptiveLIF(SteppedLIF):

@@ -3,10 +3,10 @@
 from .base import LinearMap, Shape, affine_types, linear_map, lowers
 from .convolution import ConvolutionMap
 from .dense import DenseMap
+from .entrywise import ShareMap
 from .flattening import FlattenMap
 from .normalizing import ScaleMap
 from .pooling import PoolMap
-from .sharing import ShareMap
 
 __all__ = [
     "ConvolutionMap",

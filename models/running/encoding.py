@@ -1,4 +1,6 @@
-"""How inputs become signals over time: encodings, and the draws of the rate code.
+"""Encodings of inputs over time: direct, rate codes and latency codes.
+
+How inputs become signals over time: encodings, and the draws of the rate code.
 
 Latency codes: one event an input, the brighter the earlier.
 """

@@ -6,7 +6,7 @@ from pathlib import Path
 from ...certify.questions.words import in_words
 from ...files import write_atomically
 from .. import figures
-from ..making.attaching import join
+from ..making.combining import join
 from ..pages import wording
 from ..pages.html_page import frame, page_of
 from ..pages.markdown import table_lines

@@ -1,7 +1,7 @@
 """Geometry of a report's pictures: plain numbers that templates draw as SVG."""
 
 from .accuracy import BOTTOM, HEIGHT, LABEL_SPACING, LEFT, RIGHT, TOP, WIDTH, panels
-from .growth import growths, level_charts
+from .charts import growths, level_charts
 from .membranes import scene
 from .recordings import changed_events, recording
 from .sandwich import sandwiches

@@ -1,21 +1,13 @@
-"""A record as a LaTeX table of accuracies over ε, for a paper: booktabs, one block of rows a model.
+"""A record as a LaTeX table of accuracies over ε, for a paper: booktabs, one block of rows a model."""
 
-Write a record to a file, in the format that its suffix names.
-"""
-
-from collections.abc import Callable, Sequence
-from pathlib import Path
+from collections.abc import Sequence
 
 from ...certify.questions.words import in_words
-from ...files import write_atomically
 from ..records.radii import rounded_down, rounded_up
 from ..records.records import ModelRecord, Record
 from ..records.rows import Tally
 from ..records.schema import Threat
-from .html_page import to_html
-from .markdown import to_markdown
 from .norms import NORM_SIGNS, sign
-from .samples_csv import to_csv
 from .text import latex
 from .wording import steps, ties_found
 
@@ -86,29 +78,3 @@ def _share(count: int | None, point: Tally) -> str:
 
 def _row(cells: Sequence[str]) -> str:
     return " & ".join(cells) + r" \\"
-
-
-RENDERERS: dict[str, Callable[[Record], str]] = {
-    ".html": to_html,
-    ".md": to_markdown,
-    ".csv": to_csv,
-    ".tex": to_latex,
-    ".json": Record.to_json,
-}
-
-
-def render(record: Record, path: str | Path) -> Path:
-    """Write `record` to `path`, atomically, and return the path.
-
-    Args:
-        record: any record; the same record always gives the same bytes.
-        path: suffix .html (self-contained report), .md, .csv (samples), .tex (table) or .json (for `load_record`).
-
-    Raises:
-        ValueError: for another suffix.
-    """
-    path = Path(path)
-    if path.suffix not in RENDERERS:
-        raise ValueError(f"path: got {path.name!r}, expected a name that ends in {', '.join(RENDERERS)}")
-    write_atomically(path, RENDERERS[path.suffix](record).encode())
-    return path

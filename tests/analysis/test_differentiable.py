@@ -21,8 +21,8 @@ from spikecert.analysis.differentiable import (
     neuron_gain,
     operator_norm,
     row_norms,
-    rows,
 )
+from spikecert.analysis.differentiable import norms as rows
 from spikecert.analysis.gains.neuron_gains import NORMS, constant_gain
 from spikecert.analysis.operators import LayerOperator
 from spikecert.analysis.patterns import row_norms as proven_row_norms

@@ -10,7 +10,7 @@ from fuzz.readers import readers
 
 from support.modules import ROOT, Module, modules
 
-LIMITS = "tests/training/test_data_limits.py::"
+LIMITS = "tests/training/test_data.py::"
 EVERYWHERE = "tests/files/test_everywhere.py::test_it_is_refused_at_once_in_one_line"
 
 
@@ -53,7 +53,7 @@ ROWS = (
         "record",
         (
             "reports/records/records.py:load_record",
-            "reports/making/attaching.py:load_radii",
+            "reports/making/combining.py:load_radii",
             "reports/pages/safety_case.py:load_checked",
         ),
         ("record", "radii", "checked", "member"),
@@ -125,7 +125,7 @@ ROWS = (
         "your own pictures",
         ("training/data/folders.py:_pixels",),
         ("picture",),
-        "tests/training/test_own_folders.py::test_a_small_folder_can_not_ask_for_much",
+        "tests/training/test_own_data.py::test_a_small_folder_can_not_ask_for_much",
     ),
     Row(
         "MNIST, Fashion-MNIST",

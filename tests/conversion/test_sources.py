@@ -57,6 +57,19 @@ def test_no_flip_of_a_source_that_is_planted_in_a_set_is_verified(name: str, eps
             assert "verified" not in found
 
 
+def test_a_search_proves_the_lead_that_an_ending_needs() -> None:
+    _, network = network_of("softmax", 8)
+    x = torch.rand(60, 4, generator=torch.Generator().manual_seed(1))
+    asked = x, network(x).argmax(1), LInf(0.06, 0.0, 1.0)
+    quick, found = (verify(network, *asked, verifier) for verifier in ("linear", "complete"))
+    proven = [sum(verdict.status == "verified" for verdict in each) for each in (quick, found)]
+    assert network.source is not None
+    least = network.source.boxes[-1].least
+    assert proven[0] < proven[1]
+    assert least > 0
+    assert all(verdict.margin > least for verdict in found if verdict.status == "verified")
+
+
 @pytest.mark.parametrize("name", ["softmax of little", "log_softmax of little", "softmax"])
 def test_what_an_ending_makes_ties_of_is_not_verified(name: str) -> None:
     module, network = network_of(name, 4)

@@ -17,7 +17,7 @@ from spikecert.checking import Refused, check, read_network
 from spikecert.checking.kernel import check_file
 from spikecert.formats import read_onnx, read_vnnlib
 from spikecert.protocols.results import load_run
-from spikecert.reports.making.attaching import load_radii
+from spikecert.reports.making.combining import load_radii
 from spikecert.reports.making.parts import PartStore, Radii
 from spikecert.runs.configuration import load_configuration
 from spikecert.runs.plants import load_plant

@@ -23,7 +23,7 @@ from spikecert.files.gzipped import MOST_MEMBERS
 from spikecert.files.json_text import DEEPEST, read_json
 from spikecert.files.text import printable
 from spikecert.reports import load_record
-from spikecert.reports.making.attaching import load_radii
+from spikecert.reports.making.combining import load_radii
 
 finite = st.floats(allow_nan=False, allow_infinity=False)
 values = st.recursive(

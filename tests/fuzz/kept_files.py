@@ -15,7 +15,7 @@ from spikecert.certify.network_sets.base import NetworkSet
 from spikecert.certify.network_sets.keeping.kept import kept_member, restored_member
 from spikecert.models.files.storage import pack
 from spikecert.protocols.results import RunResult, load_run
-from spikecert.reports.making.attaching import load_radii
+from spikecert.reports.making.combining import load_radii
 from spikecert.reports.making.parts import PartStore, Radii
 from spikecert.reports.pages.safety_case import load_checked
 from spikecert.reports.records.evidence import MEMBER, unpacked_member

@@ -7,7 +7,7 @@ import pytest
 from spikecert.reports import Threat
 from spikecert.reports.figures import panels, scene
 from spikecert.reports.figures.accuracy import _spread
-from spikecert.reports.figures.growth import growths
+from spikecert.reports.figures.charts import growths
 from spikecert.reports.figures.membranes import _height
 from spikecert.reports.figures.sandwich import sandwiches, ticks
 from spikecert.reports.pages.advice import _smaller, _training, advice

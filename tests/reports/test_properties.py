@@ -8,7 +8,7 @@ from pydantic import ValidationError
 from spikecert.reports import join, load_record, render
 from spikecert.reports.comparing.comparing import compare
 from spikecert.reports.comparing.leaderboard import leaderboard
-from spikecert.reports.making.attaching import RadiiFile, with_radii
+from spikecert.reports.making.combining import RadiiFile, with_radii
 from spikecert.reports.pages.markdown import to_markdown
 from spikecert.reports.pages.safety_case import Checked, safety_case
 from spikecert.reports.pages.wording import verdict

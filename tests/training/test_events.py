@@ -16,8 +16,7 @@ import torch
 from spikecert.commands.train import train
 from spikecert.models import LIF, SpikingNetwork
 from spikecert.training import dataset, digit_events, fit
-from spikecert.training.data.digit_events import REACH, _path
-from spikecert.training.data.files import frames
+from spikecert.training.data.digit_events import REACH, _path, frames
 from spikecert.training.data.recordings import heidelberg
 from spikecert.training.evaluation import accuracy
 

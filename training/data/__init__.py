@@ -7,10 +7,9 @@ from ...models.constants import at_least
 from ...models.validation import check_choice
 from .arrays import load_arrays
 from .cifar import load_cifar
-from .digit_events import digit_events, load_digit_events
-from .files import DEFAULT_STEPS, load_digits_splits
+from .digit_events import DEFAULT_STEPS, digit_events, load_digit_events
 from .folders import load_folder
-from .mnist import load_idx
+from .mnist import load_digits_splits, load_idx
 from .own import checked_limits, own_dataset
 from .recordings.dvs_gesture import load_gestures
 from .recordings.heidelberg import load_shd, load_ssc

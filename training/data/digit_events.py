@@ -1,16 +1,22 @@
-"""Event streams made from the real 8×8 digits: what an event camera would see that makes N-MNIST's saccades."""
+"""Event streams made from the real 8×8 digits: what an event camera would see that makes N-MNIST's saccades.
+
+Events become frames here for all event streams: (time, place) binned into T binary frames.
+"""
 
 import math
 from pathlib import Path
 
+import numpy as np
 import torch
 from torch import Tensor
 from torch.nn.functional import affine_grid, grid_sample
 
 from ...models.constants import at_least, share
-from .files import DEFAULT_STEPS, load_digits_splits
+from .mnist import load_digits_splits
 from .splits import Dataset, Split
 
+DEFAULT_STEPS = 10
+"""T where nobody says how many frames a stream is binned into."""
 SIDE = 8
 REACH = 1.0
 """Pixels between the digit's place and the corners of its path, a triangle as in N-MNIST."""
@@ -80,3 +86,22 @@ def _shifted(images: Tensor, place: tuple[float, float]) -> Tensor:
     matrix = torch.tensor([[1.0, 0.0, x], [0.0, 1.0, y]]).expand(len(images), 2, 3)
     grid = affine_grid(matrix, list(images.shape), align_corners=False)
     return grid_sample(images, grid, align_corners=False)
+
+
+def frames(times: np.ndarray, places: np.ndarray, num_steps: int, duration: float, features: int) -> np.ndarray:
+    """Return uint8 frames (num_steps, features): 1 where at least one event fell into a bin, 0 elsewhere.
+
+    Args:
+        times: of the events, (events,), in [0, ∞); the last bin also takes what comes after `duration`.
+        places: the feature that each event is of, (events,), in [0, features).
+        num_steps: T, the number of bins of equal length.
+        duration: what the bins cover together, in the unit of `times`.
+        features: of one frame.
+
+    >>> frames(np.array([0.0, 0.9, 7.0]), np.array([0, 1, 1]), 2, 1.0, 3).tolist()
+    [[1, 0, 0], [0, 1, 0]]
+    """
+    bins = np.minimum(times * (num_steps / duration), num_steps - 1).astype(np.int64)
+    result = np.zeros((num_steps, features), np.uint8)
+    result[bins, places] = 1
+    return result

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from ...models.constants import at_least
-from .files import load_digits_splits
+from .mnist import load_digits_splits
 from .own import checked_limits, cut_parts, inputs_of, pair_of
 from .splits import Dataset, Split
 

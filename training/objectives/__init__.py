@@ -7,7 +7,7 @@ from .certified_moves import CertifiedMoves
 from .gain_penalty import GainPenalty
 from .margin_over_gain import MarginOverGain
 from .ms_mppd import MSMPPD
-from .regression import MSE, CrossEntropy, Huber
+from .plain_losses import MSE, CrossEntropy, Huber
 from .s_ibp import SIBP
 from .schedules import Ramp, Schedule
 

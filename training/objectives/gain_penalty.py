@@ -8,7 +8,7 @@ from torch import Tensor
 
 from ...analysis import layer_operators
 from ...analysis.differentiable import end_to_end, layer_estimates
-from ...analysis.differentiable.rows import check_pair
+from ...analysis.differentiable.norms import check_pair
 from ...models.constants import at_least, positive, settle, unless_none
 from ...models.networks import SpikingNetwork
 from ...models.validation import check_choice

@@ -1,4 +1,6 @@
-"""What a training perturbation is: a rule that moves inputs, seeded, and leaves the network as it was.
+"""Training perturbations: Gaussian noise, the paper's single step, and PGD.
+
+What a training perturbation is: a rule that moves inputs, seeded, and leaves the network as it was.
 
 Gaussian noise on the inputs.
 

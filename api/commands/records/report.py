@@ -33,9 +33,9 @@ def report(
     With --summary one page for a safety case.
     """
     from spikecert.reports import join, load_record, render
-    from spikecert.reports.making.attaching import load_radii, with_radii
     from spikecert.reports.pages.safety_case import load_checked, render_summary
 
+    from ...reports.making.combining import load_radii, with_radii
     from ...telling import open_page
     from ..attack import summary as told_short
 

@@ -1,4 +1,6 @@
-"""The trains of a layer as the paths of a layered automaton: every question about them is a shortest path.
+"""Automata that rules declare: their reachable states, the paths through them, and loops.
+
+The trains of a layer as the paths of a layered automaton: every question about them is a shortest path.
 
 From a rule's own declaration to the automaton of a layer: which states its neurons may reach, step by step.
 

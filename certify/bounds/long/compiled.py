@@ -1,4 +1,6 @@
-"""`long.c`: the trains of long_trains.py behind a table and a dense layer.
+"""Graphs of trains and trains by age, by C, behind a table of trains and a dense layer.
+
+`long.c`: the trains of long_trains.py behind a table and a dense layer.
 
 The kernel does what is done there, in one pass sample by sample: no window leaves the cache. Its sums have another
 order and fused products, which what is paid for rounding covers in any order; nothing is asked of it where a

@@ -1,6 +1,6 @@
-"""One spiking layer of a priced bound: its open neurons, pair by pair with the specifications.
+"""Prices on the currents of one layer: what each family of trains makes of them.
 
-What a family of trains is to the prices on its layer's currents.
+One spiking layer of a priced bound: its open neurons, pair by pair with the specifications.
 
 F9 with prices: a shortest path over the cells of a layer that subtracts, with prices on its filtered currents.
 

@@ -1,4 +1,6 @@
-"""What is known of a signal whose steps come from several: y[t] = x_t[t], as of layers of their own at each step.
+"""Signals that are made of others: steps of several, maxima of windows, and what a synapse filters.
+
+What is known of a signal whose steps come from several: y[t] = x_t[t], as of layers of their own at each step.
 
 A sum Σ_t r[t]·y[t] is Σ_t (r[t]·e_t)·x_t, e_t the t-th unit vector over time: each x_t answers for its own
 step. What trains of spikes say of several steps at once is lost by that.

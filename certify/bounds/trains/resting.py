@@ -1,4 +1,6 @@
-"""Neurons that fire once: all that is to be known is at which steps the spike may come, and whether it must.
+"""The trains of neurons that rest behind each spike, or fire once.
+
+Neurons that fire once: all that is to be known is at which steps the spike may come, and whether it must.
 
 Until it comes the potential covers [L, min(U, θ)] of the recursion of train_graph.py from `start`, cut by the
 windows from step 1 on. It may come at t iff silence is possible before t and U reaches θ at t; it may stay away

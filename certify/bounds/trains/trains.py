@@ -1,4 +1,6 @@
-"""Exact spike-train sets: the table F1 where the current is constant over time, the graph F2 elsewhere.
+"""Which trains are found of leaky neurons under a current: tables (F1), graphs (F2), cells (F9).
+
+Exact spike-train sets: the table F1 where the current is constant over time, the graph F2 elsewhere.
 
 The table F1 of a subtracting reset, with what a reader needs to look through its neurons (F9a).
 

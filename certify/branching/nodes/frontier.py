@@ -1,6 +1,6 @@
-"""The frontier of a search: what is open, what is underway, and what is known of each row.
+"""The frontier of a search, the pool of what is open, and how it stands.
 
-The pool of open nodes.
+The frontier of a search: what is open, what is underway, and what is known of each row.
 """
 
 import time

@@ -1,4 +1,6 @@
-"""The nodes of the search, many at a time, and the pool of those that are open.
+"""The nodes of a search, and what no counterexample of them can use.
+
+The nodes of the search, many at a time, and the pool of those that are open.
 
 Drop what no counterexample of a node can use.
 

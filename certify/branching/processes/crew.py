@@ -1,4 +1,6 @@
-"""Who bounds the nodes of a search: this process here; others in helpers.py.
+"""Who bounds the nodes of a search, and the bytes in which parts of it travel.
+
+Who bounds the nodes of a search: this process here; others in helpers.py.
 
 A question, a part of its search and what came of it as bytes: what processes that help with a search say.
 

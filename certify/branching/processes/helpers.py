@@ -1,4 +1,6 @@
-"""A search by several processes of this machine: one keeps the frontier, and all bound its nodes.
+"""Several processes that bound the nodes of one search.
+
+A search by several processes of this machine: one keeps the frontier, and all bound its nodes.
 
 A process that bounds parts of a search for another one, and what the two say to each other.
 """

@@ -16,7 +16,7 @@ from dataclasses import replace
 
 import torch
 
-from .numbers import Exchange, array, tensors_of
+from .exchanges import Exchange, array, tensors_of
 from .pairing import NeuronPair, Pair, Pairing, SumPair, TensorPair
 
 CLOSE = 1e-4

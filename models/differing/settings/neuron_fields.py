@@ -9,8 +9,8 @@ from typing import Any
 import torch
 
 from ...conversion.constants import Constant
+from .exchanges import apart, array, equal, exchange_tensors, rounded_apart, weights_apart
 from .neurons import NeuronSettings
-from .numbers import apart, array, equal, exchange_tensors, rounded_apart, weights_apart
 
 Apart = tuple[str, str, bool]
 """A kind of `KINDS`, words, and whether roundings alone make the difference."""

@@ -18,9 +18,9 @@ from ...elements.neurons import LIF
 from ...elements.registry import ELEMENTS
 from ...elements.synapses import Synapse
 from ...networks import SpikingNetwork
+from .exchanges import Exchange, exchange_tensors, matches, tensors_apart, tensors_of
 from .neuron_fields import NEURON_FIELDS
 from .neurons import NeuronSettings, modules_of, settings_of
-from .numbers import Exchange, exchange_tensors, matches, tensors_apart, tensors_of
 
 SHIFT = 1e-5
 """How far from 1 the scale of a batch norm may be that only shifts: its ε is no more."""

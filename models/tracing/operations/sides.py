@@ -7,8 +7,8 @@ import torch
 from torch import Tensor, nn
 
 from ...conversion.refusal import ConversionRefused
+from ...linear_maps.entrywise import Share
 from ...linear_maps.normalizing import Normalize
-from ...linear_maps.sharing import Share
 from ..polynomials import Coefficient, FeatureMap, Fractions, entries_of, number_tensor
 from ..tracing import digest
 

@@ -1,17 +1,7 @@
-"""Small sets, listed: against lists made otherwise, with what rounding leaves open and what is too much.
+"""Small sets, listed: against lists made otherwise, with what rounding leaves open and what is too much."""
 
-A verifier's name, and what it does, are told once: whatever asks for one by name reads the table.
-
-What a bound on the edge means: a margin that is proven to be at least 0 is not proven to be positive.
-"""
-
-import ast
 import math
-import re
 import time
-from dataclasses import dataclass, replace
-from types import SimpleNamespace
-from typing import Any
 
 import pytest
 import torch
@@ -19,19 +9,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor
 
-from spikecert import LIF, LInf, RateDraws, SpikeFlip, SpikingNetwork, bounds, mlp, verify
-from spikecert.certify.attacks import ATTACKS
-from spikecert.certify.bounds.propagation import LogitBounds
-from spikecert.certify.named import Named
-from spikecert.certify.perturbations import Perturbation
-from spikecert.certify.verifiers import INTERVAL, TRAINS, VERIFIERS, Complete, Enumeration, MarginVerifier
+from spikecert import LIF, LInf, RateDraws, SpikeFlip, SpikingNetwork, mlp, verify
+from spikecert.certify.verifiers import Complete, Enumeration
 from spikecert.certify.verifiers.enumeration import rate_members
-from spikecert.models.deadline import Expired, never
 from spikecert.models.running.encoding import rate_code
-from spikecert.reports.pages.wording import sources
 from spikecert.testing import Case, EventCase, cases, event_cases
 from support.examples import examples
-from support.modules import ROOT, modules
 from support.oracles import every_flip, every_rate, least_margin
 
 
@@ -189,79 +172,3 @@ def test_draws_may_be_each_samples_own():
             assert verdict.status != "verified" or least > 0
             assert verdict.status != "falsified" or least <= 0
             assert name == "trains" or verdict.status != "unknown"
-
-
-MANY = 4
-
-
-def test_a_new_verifier_needs_one_entry(monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setitem(VERIFIERS, "mine", Named(lambda: replace(INTERVAL, name="mine"), "does as it likes"))
-    network, inputs = mlp((2, 4, 2), num_steps=2).eval(), torch.full((1, 2), 0.5)
-    labels = network(inputs).argmax(1)
-    assert {verdict.verifier for verdict in verify(network, inputs, labels, LInf(0.1), "mine")} == {"mine"}
-    mine, interval = (bounds(network, inputs, LInf(0.1), name).lower for name in ("mine", "interval"))
-    assert torch.equal(mine, interval)
-    with pytest.raises(ValueError, match=r"bounds logits: interval, .*, lirpa, mine$"):
-        bounds(network, inputs, LInf(0.1), "milp")
-    with pytest.raises(ValueError, match="mine"):
-        verify(network, inputs, labels, LInf(0.1), "none")
-    record: Any = SimpleNamespace(models=[SimpleNamespace(attacks=("pgd",), verifiers=("mine", "former"))])
-    told = dict(sources(record))
-    assert told["Verifier mine"] == "does as it likes"
-    assert told["Verifier former"] == "see the documentation"
-    assert told["Attack pgd"] == ATTACKS["pgd"].does
-
-
-@pytest.mark.parametrize("table", [VERIFIERS, ATTACKS], ids=["verifiers", "attacks"])
-def test_no_other_list_of_names(table: dict[str, Any]):
-    lists = {
-        module.path.relative_to(ROOT).as_posix()
-        for module in modules().values()
-        for node in module.nodes
-        if isinstance(node, ast.Tuple | ast.List | ast.Set | ast.Dict)
-        if sum(named(inner) in table for inner in ast.iter_child_nodes(node)) >= MANY
-    }
-    assert lists == {f"certify/{'verifiers' if table is VERIFIERS else 'attacks'}/__init__.py"}
-
-
-def named(node: ast.AST) -> Any:
-    """Return a constant's value."""
-    return node.value if isinstance(node, ast.Constant) else None
-
-
-def test_the_page_has_a_row_for_each():
-    page = (ROOT / "docs" / "concepts" / "choosing.md").read_text(encoding="utf-8")
-    assert re.findall(r'^\| `"(.*?)"` \|', page, re.MULTILINE) == list(VERIFIERS)
-
-
-@dataclass(frozen=True)
-class Says(MarginVerifier):
-    """Has the same bound for every sample."""
-
-    margin: float
-    name: str = "says"
-
-    def margins(
-        self,
-        network: SpikingNetwork,
-        inputs: Tensor,
-        labels: Tensor,
-        perturbation: Perturbation,
-        expired: Expired = never,
-    ) -> Tensor:
-        return torch.full((len(inputs),), self.margin, dtype=torch.float64)
-
-    def logits(self, network: SpikingNetwork, inputs: Tensor, perturbation: Perturbation) -> LogitBounds:
-        return TRAINS.logits(network, inputs, perturbation)
-
-
-@pytest.mark.parametrize(
-    ("margin", "status"), [(5e-324, "verified"), (0.0, "unknown"), (-0.0, "unknown"), (float("nan"), "unknown")]
-)
-def test_only_a_positive_margin_verifies(margin: float, status: str):
-    torch.manual_seed(0)
-    network, inputs = mlp((2, 3, 2), num_steps=2).eval(), torch.rand(2, 2)
-    with torch.no_grad():
-        labels = network(inputs).argmax(1)
-    found = verify(network, inputs, labels, LInf(0.0), Says(margin))
-    assert [verdict.status for verdict in found] == [status, status]

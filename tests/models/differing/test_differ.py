@@ -32,7 +32,7 @@ from spikecert.models.differing.dialects import DIALECTS, Dialect, fitting, spok
 from spikecert.models.differing.explaining import Judge, by_dialect
 from spikecert.models.differing.parting import corresponding
 from spikecert.models.differing.recorded import firing_names
-from spikecert.models.differing.settings.numbers import KINDS
+from spikecert.models.differing.settings.exchanges import KINDS
 from spikecert.reports.comparing.difference_record import BuildSide, difference_record
 from support.builds import PlainNetwork, loop, maps, network, samples, trained
 from support.examples import examples

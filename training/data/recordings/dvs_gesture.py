@@ -8,7 +8,7 @@ import numpy as np
 import torch
 
 from ....files import FileKind
-from ..files import frames
+from ..digit_events import frames
 from ..splits import Dataset, Split, split_off
 from .aedat import Events, read_aedat
 

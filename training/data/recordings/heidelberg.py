@@ -7,7 +7,8 @@ import numpy as np
 import torch
 
 from ....files import Unreadable, read_hdf5
-from ..files import find, frames, read
+from ..digit_events import frames
+from ..files import find, read
 from ..splits import Dataset, Split, split_off
 
 HELD_OUT_SHARE = 12

@@ -6,7 +6,7 @@ import numpy as np
 import torch
 
 from ....files import FileKind
-from ..files import frames
+from ..digit_events import frames
 from ..splits import Dataset, Split, split_off
 
 HELD_OUT_SHARE = 12  # one twelfth of the training recordings: 5,000 of 60,000

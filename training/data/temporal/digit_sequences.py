@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from ..digit_events import SIDE
-from ..files import load_digits_splits
+from ..mnist import load_digits_splits
 from ..splits import Dataset, Split
 
 BLOCKS: dict[str, tuple[int, int]] = {"digit-rows": (1, SIDE), "digit-blocks": (2, 2)}

@@ -23,7 +23,7 @@ from torch import Tensor
 
 from ....models.constants import at_least
 from ....models.validation import check_choice
-from ..files import DEFAULT_STEPS
+from ..digit_events import DEFAULT_STEPS
 from ..splits import Dataset, Split
 
 APART = (4, 6)

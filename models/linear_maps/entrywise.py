@@ -1,4 +1,4 @@
-"""Share: y = c·x for one number c.
+"""Maps that take each entry by itself: `Share`, y = c·x, and `WholeInput`.
 
 WholeInput: what a chip takes, whole numbers between two ends, as they are.
 """

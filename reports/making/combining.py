@@ -1,4 +1,6 @@
-"""Put radii that `spikecert radius --out` wrote into a record of the same network and samples.
+"""What is put into one record: radii that were written beside it, and the models of several.
+
+Put radii that `spikecert radius --out` wrote into a record of the same network and samples.
 
 Put the models of several records side by side in one.
 """

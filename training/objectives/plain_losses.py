@@ -1,7 +1,4 @@
-"""Losses of networks whose outputs are numbers: squared errors, and Huber's.
-
-Cross-entropy on the clean inputs.
-"""
+"""Losses of the clean inputs: cross-entropy, squared errors and Huber's."""
 
 from dataclasses import dataclass
 from typing import ClassVar

@@ -1,4 +1,6 @@
-"""The norm of each row of an operator, differentiable: how far a unit of its input can move each neuron's current.
+"""Norms of operators, of their rows and of their columns, differentiable in weights.
+
+The norm of each row of an operator, differentiable: how far a unit of its input can move each neuron's current.
 
 And of each column: how far one entry of its input can move all currents.
 

@@ -1,4 +1,4 @@
-"""How two arrays of constants differ, in words."""
+"""What differs between constants and tensors of two modules, in words, and its exchange."""
 
 import math
 from collections.abc import Hashable, Sequence
