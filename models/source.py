@@ -10,9 +10,10 @@ or stray without a bound, and questions are refused.
 
 import math
 from collections.abc import Callable
-from dataclasses import astuple, dataclass, replace
+from dataclasses import dataclass, replace
 from hashlib import sha256
 from itertools import pairwise
+from operator import gt
 from typing import Any
 
 import torch
@@ -33,12 +34,19 @@ class SourceBox:
         factor: how many times the own allowance covers its rounding, at least 1.
         stray: by how much more a potential may be on the other side of its threshold, in the network's units.
         least: what margins must exceed.
+        counts: whether its outputs are counts times one number, so that equal counts are equal in it.
     """
 
     limit: float
     factor: float = 1.0
     stray: float = 0.0
     least: float = 0.0
+    counts: bool = False
+
+    @property
+    def paid(self) -> tuple[float, float, float, float]:
+        """Return the numbers."""
+        return self.limit, self.factor, self.stray, self.least
 
 
 @dataclass(frozen=True)
@@ -59,12 +67,12 @@ class SourceArithmetic:
             raise ValueError(f"source: got {len(self.boxes)} boxes, expected 1 to {MOST_BOXES}")
         for box in self.boxes:
             least = (box.limit > 0, box.factor >= 1, box.stray >= 0, box.least >= 0)
-            if not all(least) or not all(map(math.isfinite, astuple(box))):
+            if not all(least) or not all(map(math.isfinite, box.paid)):
                 raise ValueError(
                     f"source: got {box}, expected finite numbers, a factor of at least 1, and no others below 0"
                 )
         for one, two in pairwise(self.boxes):
-            if not one.limit < two.limit or any(a > b for a, b in zip(astuple(one), astuple(two), strict=True)):
+            if not one.limit < two.limit or any(map(gt, one.paid, two.paid)):
                 raise ValueError("source: got boxes out of order, expected larger numbers for larger inputs")
 
     def within(self, reach: float) -> SourceBox:
@@ -91,7 +99,10 @@ def carry(network: Any, made: Any, limit: Callable[[float], float] = float, outp
     """
     made.unconfirmed = network.unconfirmed
     if network.source is not None:
-        found = (replace(box, limit=limit(box.limit), least=box.least * outputs) for box in network.source.boxes)
+        found = (
+            replace(box, limit=limit(box.limit), least=box.least * outputs, counts=box.counts and outputs == 1.0)
+            for box in network.source.boxes
+        )
         made.source = SourceArithmetic(tuple(box for box in found if box.limit > 0), weights_of(made))
 
 
@@ -105,5 +116,5 @@ def weights_of(network: nn.Module) -> str:
     return digest.hexdigest()
 
 
-OWN = SourceBox(math.inf)
+OWN = SourceBox(math.inf, counts=True)
 """What holds for a network that is its own source."""

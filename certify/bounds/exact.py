@@ -46,6 +46,7 @@ from ...models.circuit import (
     fold,
 )
 from ...models.linear_maps import ConvolutionMap, DenseMap, LinearMap, PoolMap
+from ...models.linear_maps.entrywise import ShareMap
 from ...models.linear_maps.sequences import OneRowMap
 from ...models.linear_maps.transposed import TransposedMap
 from ...models.rules import LEAKY, RESTS, START, VARIED, Leaky, plain
@@ -249,3 +250,68 @@ def marked(circuit: Circuit, box: Box) -> Circuit:
 def _on_a_grid(layer: LinearMap) -> bool:
     weights = [tensor.detach().flatten()[:LOOKED_AT].double() for tensor in layer.tensors]
     return bool(weights) and all(_whole(each, USUAL) for each in weights)
+
+
+@dataclass(frozen=True)
+class Counted:
+    """Logits that are whole numbers c over S, but for rounding that keeps their order.
+
+    Attributes:
+        steps: S.
+        unit: by how much a logit may be off c/S at most; 0 where none is, and S is a power of 2.
+    """
+
+    steps: float
+    unit: float
+
+
+def counted(circuit: Circuit) -> Counted | None:
+    """Return what counts a network's logits are; None where they are none, or this is not known.
+
+    "spikes"      fl(c/T), c ≤ T spikes: sums of 0 and 1 are exact, and one rounding of a quotient, or two of a
+                  product with 1/T, keep the order and move a number of at most 1 by at most ε = 2u
+    "first"       −τ, and all logits of networks of whole numbers: exact
+    "mean"        shares w > 0 behind spikes, w·fl(c/T): as many more roundings, of all classes alike. Or dense
+                  layers whose weights lie on a grid, where T is a power of 2: nothing rounds (see above), whether
+                  the mean is taken before them or behind
+    "potential"   of neurons with λ = 1 behind such layers: sums over time of votes, T as it is; nothing rounds
+    """
+    readout, steps, eps = circuit.read.readout, circuit.num_steps, torch.finfo(circuit.dtype).eps
+    if readout in ("spikes", "first"):
+        return Counted(steps, eps) if readout == "spikes" else Counted(1, 0.0)
+    if circuit.whole:
+        return Counted(1, 0.0)
+    maps, node = list[LinearMap](), circuit.last
+    while isinstance(node, Mapped):
+        maps.insert(0, node.map)
+        node = circuit.nodes[node.sources[0]]
+    if not isinstance(node, Fired | Recurred) or node.rule.whole:
+        return None
+    if readout == "mean" and all(isinstance(each, ShareMap) for each in maps):
+        share = math.prod(each.share.item() for each in maps if isinstance(each, ShareMap))
+        return Counted(steps / share, (1 + len(maps)) * eps * share) if FAINTEST < share < 1 / FAINTEST else None
+    rule = circuit.read.rule
+    if readout == "mean" and not steps & (steps - 1):
+        start, sums = steps.bit_length() - 1, 1
+    elif readout == "potential" and isinstance(rule, Leaky) and rule.decay == 1.0 and rule.scale is None:
+        start, sums = 0, steps
+    else:
+        return None
+    unit = _votes_unit(maps, start, sums)
+    return None if unit is None else Counted(2.0**unit, 0.0)
+
+
+FAINTEST = 1e-30
+"""Shares below it, and above its inverse, are not looked at."""
+
+
+def _votes_unit(maps: list[LinearMap], start: int, sums: int) -> int | None:
+    """Return the unit of what dense layers make of multiples of 2^-start, `sums` times; None if it rounds."""
+    if not maps or not isinstance(maps[0], DenseMap) or not all(type(each) is DenseMap for each in maps):
+        return None
+    none = torch.zeros(1, maps[0].weight.shape[1], dtype=torch.float64)
+    found, known = Lattice(start, none, none + 1.0), Exactness(Lattice(None, none, none), 1)
+    for place, each in enumerate(maps):
+        found = known.mapped(Mapped("", (place,), each), found)
+    held = found.unit is not None and fits(float(found.size.max()) * sums, found.unit)
+    return found.unit if held else None

@@ -40,7 +40,7 @@ FORMAT = "spikecert.network/1"
 MOST_STEPS = 256
 FIELDS = {"num_steps", "encoding", "readout", "layers", "source", "unconfirmed"}
 """What a description holds, but for the draws of a rate code."""
-BOX = {"limit", "factor", "stray", "least"}
+BOX = {"limit", "factor", "stray", "least", "counts"}
 """What is said of the source of a network for inputs up to a limit."""
 
 
@@ -193,9 +193,14 @@ def _limit(text: dict[str, Any]) -> float | None:
     if text.get("source") is None:
         return None
     source = text["source"]
-    if source.keys() != {"boxes", "weights"} or not all(box.keys() == BOX for box in source["boxes"]):
+    if source.keys() != {"boxes", "weights"} or not all(box.keys() | {"counts"} == BOX for box in source["boxes"]):
         raise Refused("source: is told in a form that is not known")
-    plain = (box["limit"] for box in source["boxes"] if (box["factor"], box["stray"], box["least"]) == (1, 0, 0))
+    counts = text["readout"] == "spikes"  # whose ties are proven, and must be the source's
+    plain = (
+        box["limit"]
+        for box in source["boxes"]
+        if (box["factor"], box["stray"], box["least"]) == (1, 0, 0) and (box.get("counts") is True or not counts)
+    )
     found = max((limit for limit in plain if isinstance(limit, float)), default=None)
     if found is None:
         raise Refused("unknown: no proof form for a source that rounds more than its network does")

@@ -1,11 +1,21 @@
 """Population codes: outputs that stand for one class in groups of neighbours."""
 
+from fractions import Fraction
+
 import torch
 from torch import Tensor, nn
 
+from ..elements.neurons import LIF
+from ..linear_maps.entrywise import Share
 from ..networks import SpikingNetwork
+from ..running.running import run_layers
 from ..source import carry
 from .refusal import ConversionRefused
+
+VOTES = (Share, nn.Flatten, nn.Unflatten, nn.AvgPool1d, nn.AvgPool2d)
+"""What votes may go through, besides dense layers without a bias."""
+MOST_VOTERS = 4096
+"""Neurons whose votes are looked at."""
 
 
 def in_groups(
@@ -40,3 +50,41 @@ def grouped(output: Tensor, classes: int) -> Tensor:
     """Return an output, (..., count), summed in groups if its number is another multiple of `classes`."""
     count = output.shape[-1] if output.dim() > 1 else classes
     return output if count == classes or count % classes else output.unflatten(-1, (classes, -1)).sum(-1)
+
+
+def votes_of(network: SpikingNetwork) -> tuple[SpikingNetwork, Fraction] | None:
+    """Return the network that counts the votes that another one averages, and what a vote is worth there.
+
+    A mean of w·(the sum of some spikes) rounds, so equal counts may differ in it; potentials with λ = 1 of sums of
+    spikes are the counts themselves, of any number of steps.
+
+    Returns:
+        None for networks that end otherwise.
+    """
+    layers, tail = list(network.layers), list[nn.Module]()
+    while len(layers) > 2 and (isinstance(layers[-1], VOTES) or _sums(layers[-1])):
+        tail.insert(0, layers.pop())
+    before = layers[-2] if len(layers) > 1 else None
+    counted = network.readout == "mean" and isinstance(layers[-1], LIF) and any(_mixes(each) for each in tail)
+    if not counted or not isinstance(before, nn.Linear) or before.out_features > MOST_VOTERS:
+        return None
+    with torch.no_grad():
+        weight = run_layers(tail, torch.eye(before.out_features).to(before.weight)[None], 1)[0].T
+    worth = weight.max().item()
+    if worth <= 0 or not bool(((weight == worth) | (weight == 0)).all()):
+        return None
+    sums = nn.Linear(before.out_features, len(weight), bias=False)
+    sums.weight.data = (weight != 0).to(weight)
+    coding = {"encoding": network.encoding, "draws": network.draws if network.encoding == "rate" else None}
+    made = SpikingNetwork(
+        *layers, sums, LIF(1.0, reset="none"), num_steps=network.num_steps, readout="potential", **coding  # type: ignore[arg-type]
+    )  # fmt: skip
+    return made.to(network.dtype).eval(), Fraction(worth) / network.num_steps
+
+
+def _sums(layer: nn.Module) -> bool:
+    return isinstance(layer, nn.Linear) and layer.bias is None
+
+
+def _mixes(layer: nn.Module) -> bool:
+    return _sums(layer) or isinstance(layer, nn.AvgPool1d | nn.AvgPool2d)

@@ -31,6 +31,7 @@ class _BoxSchema(Schema):
     factor: float
     stray: float
     least: float
+    counts: bool = False
 
 
 class _SourceSchema(Schema):

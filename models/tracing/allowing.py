@@ -246,8 +246,8 @@ class Allowing:
         steps, factor, off = self.layers.num_steps, 1.0, 0.0
         summed = readout.decay is not None or readout.weights is not None
         allowed = 4 * steps + 8 if summed else steps + 4
-        for part in (value,) if value.parts is None else value.parts[0]:
-            if _counts(part, self.own.unit):
+        for part in parts_of(value):
+            if _counts(part, self.own):
                 continue
             whole = self.expanded(part, None)
             strays = whole.off
@@ -261,15 +261,21 @@ class Allowing:
         return factor, 2 * off if off > VANISHED * self.own.least else 0.0
 
 
-def _counts(value: Value, unit: float) -> bool:
-    """Return whether a value is a count of spikes times one number: equal counts are equal, others far apart."""
-    if value.graded or value.rho or most_of(value.off) > 0.0:
+def parts_of(value: Value) -> tuple[Value, ...]:
+    """Return what a stack is of, or the one value."""
+    return (value,) if value.parts is None else value.parts[0]
+
+
+def _counts(value: Value, own: Straying) -> bool:
+    """Return whether a value is a count times one number: equal counts are equal, others far apart."""
+    if value.rho or most_of(value.off) > VANISHED * own.least:  # no count that is not 0 comes near vanishing
         return False
-    factors = [number for term, number in value.form.items() if term[0]]
+    factors = [number for term, number in value.form.items() if term != ONE]
     if not all(isinstance(each, Fraction) for each in factors) or len({abs(each) for each in factors}) > 1:
         return False
-    gap = abs(float(factors[0])) if factors else 1.0
-    return most_of(value.size) * (value.rel + ULPS) * unit * 4 < gap  # pyright: ignore[reportArgumentType]
+    grain = min([1.0, *(own.symbols[symbol].grain for symbol in value.graded)])
+    gap = grain * (abs(float(factors[0])) if factors else 1.0)  # pyright: ignore[reportArgumentType]
+    return most_of(value.size) * (value.rel + ULPS) * own.unit * 4 < gap
 
 
 def is_leaky(fit: Fit) -> bool:
@@ -368,7 +374,9 @@ def arithmetic_of(
         factor, least = claims.output(output, readout)
         factor = max([factor, straying.factor, *(own for own, _ in pairs)])
         stray = max((stray for _, stray in pairs), default=0.0)
-        return SourceBox(limit, factor, stray, _least(straying, output, least + 4 * apart, ending, readout))
+        counts = all(_counts(part, straying) for part in parts_of(output)) and apart == 0.0
+        least = _least(straying, output, least + 4 * apart, ending, readout)
+        return SourceBox(limit, factor, stray, least, counts and least == 0.0)
 
     try:
         boxes = _table(allowance)
@@ -401,10 +409,10 @@ def _least(straying: Straying, output: Value, least: float, ending: list[str], r
     gain = least_of(readout.gain) or 1.0
     classes = max(2, output.low.shape[-1]) if output.low.dim() else 2
     ends = [name.strip("_") for name in ending]
-    parts = (output,) if output.parts is None else output.parts[0]
-    if "log_softmax" in ends and not all(_counts(each, straying.unit) for each in parts):
+    counts = all(_counts(each, straying) for each in parts_of(output))
+    if "log_softmax" in ends and not counts:
         least += ULPS * straying.unit * (1 + math.log(classes))
-    elif "softmax" in ends and not all(_counts(each, straying.unit) for each in parts):
+    elif "softmax" in ends and not counts:
         least += ULPS * straying.unit
     return least / gain
 
@@ -417,7 +425,7 @@ def _table(allowance: Callable[[float], SourceBox]) -> tuple[SourceBox, ...]:
     """
     with suppress(Beyond):
         boxes = [allowance(FURTHEST)]
-        if boxes[0] == SourceBox(boxes[0].limit, 1.0, 0.0, 0.0):  # of all inputs: no smaller ones pay less
+        if boxes[0].paid[1:] == (1.0, 0.0, 0.0):  # of all inputs: no smaller ones pay less
             return (boxes[0],)
         boxes.append(allowance(0.0))
         if replace(boxes[0], limit=boxes[1].limit) == boxes[1]:
@@ -438,8 +446,8 @@ def _merged(boxes: list[SourceBox]) -> tuple[SourceBox, ...]:
     """Return claims that grow with their limits, those that are alike once."""
     found: list[SourceBox] = []
     for box in sorted(boxes, key=lambda each: each.limit):
-        most = (max(getattr(each, name) for each in (box, *found[-1:])) for name in ("factor", "stray", "least"))
-        box = SourceBox(box.limit, *most)
-        same = found and (found[-1].factor, found[-1].stray, found[-1].least) == (box.factor, box.stray, box.least)
+        most = (max(each) for each in zip(*(each.paid[1:] for each in (box, *found[-1:])), strict=True))
+        box = SourceBox(box.limit, *most, counts=box.counts)
+        same = found and found[-1].paid[1:] == box.paid[1:] and found[-1].counts == box.counts
         found = [*(found[:-1] if same else found), box]
     return tuple(found)

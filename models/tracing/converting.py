@@ -15,19 +15,20 @@ from ..constants import at_least, unless_none
 from ..conversion.checking import ConversionCheck, Observation, are_alike, compare, readings_of
 from ..conversion.converting import BEYOND, RANDOM, Conversion, beyond, check_sample, random_like
 from ..conversion.encoders import DrawnSource, drawing_encoder, drawn_source
-from ..conversion.populations import in_groups
+from ..conversion.populations import in_groups, votes_of
 from ..conversion.refusal import ConversionRefused
 from ..conversion.sources import FUNCTIONS, UNFOLLOWED, Source, library_of, run_once
 from ..files.storage import digest_of
 from ..networks import SpikingNetwork
 from ..running.encoding import RateDraws
+from ..source import carry
 from .allowing import arithmetic_of, ending_of
 from .building import RowWriter
 from .draws.own import OwnDrawnSource, own_drawn_source
 from .grouping import SILENT, LayerFirings
 from .lengthening import few_steps, lengthened
 from .reading import COMPARISONS, GraphReading
-from .readouts import Readout, readout_of
+from .readouts import Readout, readout_of, steps_of
 from .rests.resting import ReadAtRest
 from .traces import Traces, observed, traces_of
 from .tracing import DrawsNumbers, copied, name_of, undisturbed
@@ -336,7 +337,12 @@ class ModuleRun:
     def _from(
         self, reading: GraphReading, layers: LayerFirings, place: int, name: str | None
     ) -> tuple[SpikingNetwork, tuple[str, ...], Parts]:
-        """Return the network of a reading."""
+        """Return the network of a reading; potentials may be counts of votes, which a mean of them would be."""
+        if name == "potential" and not self.traces.source.own:
+            with suppress(ConversionRefused):
+                found = self._from(reading, layers, place, None)
+                if found[0].readout == name:
+                    return found
         features = tuple(self.given.shape[1 + self.traces.source.timed :])
         writer = RowWriter(layers, self._coding(layers.num_steps, features), self.inputs.dtype, features)
         readout: Readout = readout_of(reading, layers, name)
@@ -348,8 +354,21 @@ class ModuleRun:
             ending = ending_of(graph, place, reading.node)
             apart = reading.apart(other)  # what batches of two sizes give: classes lead by more than that
             network.source = arithmetic_of(graph, reading, writer, readout, network, first, ending, apart)
+            if name is None and len(steps_of(reading)) == 1:
+                network, readout = self._counted(network, readout, writer)
         parts = self.traces.other, other, writer, readout, self.traces.inputs[1]
         return network, (*self.notes, *reading.notes, *writer.notes, *_left_out(self.traces.other, layers)), parts
+
+    @staticmethod
+    def _counted(network: SpikingNetwork, readout: Readout, writer: RowWriter) -> tuple[SpikingNetwork, Readout]:
+        """Return the network that counts votes, where its source does so without rounding; any other as it is."""
+        found = votes_of(network)
+        if found is None or network.source is None or not all(box.counts for box in network.source.boxes):
+            return network, readout
+        made, worth = found
+        carry(network, made)
+        writer.notes.append(f"output: counts votes, each worth {float(worth):.6g} of the module's output")
+        return made, replace(readout, name="potential", gain=worth)
 
     def _coding(self, num_steps: int, features: tuple[int, ...]) -> dict[str, Any]:
         """Return the settings of a network of T steps, which may be fewer than the module's: the first draws."""

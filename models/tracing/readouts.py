@@ -46,7 +46,7 @@ def readout_of(reading: GraphReading, layers: LayerFirings, name: str | None) ->
     Raises:
         ConversionRefused: for an output that is none.
     """
-    steps = list(reading.output.steps)
+    steps = steps_of(reading)
     if any(isinstance(each, Excess) for step in steps for each in step.signals):
         raise ConversionRefused(
             "output: is the potential of a neuron that fires and resets; return its spikes, or the potential of a "
@@ -55,7 +55,7 @@ def readout_of(reading: GraphReading, layers: LayerFirings, name: str | None) ->
     if reading.largest and name not in (None, "largest"):
         raise ConversionRefused(f"readout: got {name!r}, and the module's output is a maximum over time")
     name = "largest" if reading.largest else name
-    if TIME not in settled(reading.output)[0] or len(steps) == 1:
+    if len(steps) == 1:
         return _of_one(steps[0], layers, name)
     if len(steps) != layers.num_steps:
         raise ConversionRefused(
@@ -77,6 +77,12 @@ def readout_of(reading: GraphReading, layers: LayerFirings, name: str | None) ->
     raise ConversionRefused(
         "output: is not the same function of each step, nor a leaky sum of them; expected one of these"
     )
+
+
+def steps_of(reading: GraphReading) -> list[Polynomial]:
+    """Return an output step by step; of one that is behind all steps itself."""
+    steps = list(reading.output.steps)
+    return steps if TIME in settled(reading.output)[0] else steps[:1]
 
 
 def _integral(steps: list[Polynomial], layers: LayerFirings, shift: Coefficient) -> Readout | None:

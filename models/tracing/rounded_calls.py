@@ -2,7 +2,6 @@
 
 import math
 from dataclasses import replace
-from fractions import Fraction
 from functools import partial
 from itertools import product
 from typing import Any
@@ -14,6 +13,7 @@ from torch.fx import Node
 from .operations.arithmetic import SAME
 from .reading import PLAIN
 from .straying import (
+    MOST,
     ONE,
     Form,
     Handlers,
@@ -28,6 +28,7 @@ from .straying import (
     is_plain,
     met,
     moduli,
+    most_of,
     plus,
     shape_of,
     told,
@@ -216,10 +217,9 @@ def _bent(own: Straying, node: Node, args: Any, kwargs: Any) -> Value:
     if name in NEARER and (not value.graded or own.is_count(value)):  # as of a count of steps, which is whole
         ends = function(value.low), function(value.high)
         error, limits = own.error(value), [each for each in (*args[1:], *kwargs.values()) if each is not None]
-        plain = own.is_count(value) and all(
-            isinstance(each, int | float) and each * PLAIN % 1 == 0 for each in limits
-        )
-        return own.named(torch.minimum(*ends), torch.maximum(*ends), error=error, excess=error, plain=plain)
+        plain = all(isinstance(each, int | float) and each * PLAIN % 1 == 0 for each in limits)
+        grain = min(own.grain(value), 1.0 / PLAIN) if plain else 0.0
+        return own.named(torch.minimum(*ends), torch.maximum(*ends), error=error, excess=error, grain=grain)
     ends = [function(end) for end in (value.low, value.high)]
     low, high = torch.minimum(*ends), torch.maximum(*ends)
     if name in ("abs", "square", "pow"):
@@ -413,14 +413,24 @@ def _normalized(own: Straying, node: Node, args: Any, kwargs: Any) -> list[Any]:
 
 
 def _pooled(own: Straying, node: Node, args: Any, kwargs: Any) -> Value:
-    """Return a mean of windows: a sum, and a quotient."""
+    """Return a mean of windows: a sum, and a quotient; votes, of counts, whose sums round nothing."""
     given = args[0]
 
     def by(end: Tensor) -> Tensor:
         return node.target(end.contiguous(), *args[1:], **kwargs)  # pyright: ignore[reportCallIssue]
 
     terms = _window(node, args, given)
+    if name_of(node).startswith("avg") and not kwargs and _in_full(args[3:]):
+        votes = own.votes(given, lambda end: by(end) * terms, terms)
+        if votes is not None:
+            return own.shared(votes, terms, node)
     return own.affine(given, node, by, by, terms, None, own.layers.averages)
+
+
+def _in_full(rest: Any) -> bool:
+    """Return whether windows lie within the signal, and what they sum is divided by their size."""
+    padding, ceils, _, divisor = (*rest, *(0, False, True, None)[len(rest) :])
+    return padding in (0, [0], [0, 0]) and not ceils and divisor is None
 
 
 def _window(node: Node, args: Any, given: Value) -> int:
@@ -443,6 +453,9 @@ def _reduced(own: Straying, node: Node, args: Any, kwargs: Any, name: str) -> Va
         return node.target(end.contiguous(), axes, keeps)  # pyright: ignore[reportCallIssue]
 
     count = math.prod(given.low.shape[place] for place in places)
+    votes = own.votes(given, (lambda end: by(end) * count) if name == "mean" else by, count)
+    if votes is not None:
+        return votes if name == "sum" else own.shared(votes, count, node)
     if is_boolean(given) and count < 2**20 and name == "sum":
         low, high = by(given.low), by(given.high)
         return own.named(low, high)
@@ -457,7 +470,8 @@ def _in_row(own: Straying, node: Node, parts: list[Value], name: str) -> Value:
     total = parts[0]
     for each in parts[1:]:
         total = own._summed(total, each, node, 1, False)
-    exact = all(each.exact and not each.graded for each in parts) and is_plain(total.form)
+    counts = all(map(own.is_count, parts)) and sum(most_of(each.size) for each in parts) < MOST
+    exact = counts or (all(each.exact and not each.graded for each in parts) and is_plain(total.form))
     if not exact:
         own_error = (len(parts) + 1) * own.unit
         share = own_error / (1 - own_error) / own.unit
@@ -472,10 +486,7 @@ def _in_row(own: Straying, node: Node, parts: list[Value], name: str) -> Value:
         total = replace(total, rho=rho, off=off * 1.001, low=total.low - room, high=total.high + room)
     if name == "sum":
         return total
-    by = constant(1.0, own.dtype)
-    share_of = Fraction(1, len(parts))
-    held = torch.tensor(1.0 / len(parts), dtype=torch.float64)
-    return own.multiplied(total, replace(by, low=held, high=held, form={ONE: share_of}), node)
+    return own.shared(total, len(parts), node)
 
 
 def _greatest(own: Straying, node: Node, args: Any, kwargs: Any) -> Any:

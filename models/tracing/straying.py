@@ -125,7 +125,7 @@ class Symbol:
         excess: the same, without what the network's own run strays there; 0 of what one of its layers makes.
         defined: what it is of others; None of inputs, and of what layers make.
         further: by how many roundings of itself it strays besides.
-        plain: whether it is a small multiple of 1/PLAIN always, as a count is.
+        grain: what it is a small multiple of always, as a count is of 1; 0 where it may be none.
     """
 
     low: Tensor
@@ -134,7 +134,7 @@ class Symbol:
     excess: Size = 0.0
     defined: "Value | None" = None
     further: float = 0.0
-    plain: bool = False
+    grain: float = 0.0
 
     @property
     def size(self) -> Tensor:
@@ -531,7 +531,7 @@ class Straying:
             ends, here = self._range(whole.form), self._strayed(whole) + self.error_here(value)
             room = here + OUTWARD * greater(abs(ends[0]), abs(ends[1]))
             low, high = torch.maximum(low, ends[0] - room), torch.minimum(high, ends[1] + room)
-        return self.named(low, high, error=error, excess=excess, defined=value, plain=self.is_count(value))
+        return self.named(low, high, error=error, excess=excess, defined=value, grain=self.grain(value))
 
     # -- operations
 
@@ -636,10 +636,47 @@ class Straying:
 
     def is_count(self, value: Value) -> bool:
         """Return whether a value is a multiple of 1/PLAIN, of counts and spikes, without rounding."""
-        factors = [number for (_, symbol), number in value.form.items() if symbol is not None]
-        whole = all(isinstance(number, Fraction) and number.denominator == 1 for number in factors)
-        counts = whole and all(self.symbols[symbol].plain for symbol in value.graded)
-        return value.exact and counts and is_plain({term: n for term, n in value.form.items() if term[1] is None})
+        return self.grain(value) > 0.0
+
+    def grain(self, value: Value) -> float:
+        """Return what a count is a multiple of, a power of 2 from 1/PLAIN to 1; 0 of a value that is none."""
+        spikes = {term: number for term, number in value.form.items() if term[1] is None}
+        if not value.exact or not is_plain(spikes):
+            return 0.0
+        grains = [1.0 if symbol is None else self.symbols[symbol].grain for _, symbol in value.form]
+        units = [_unit(number, symbol is None) for (_, symbol), number in value.form.items()]
+        grain = min([1.0, *(one * other for one, other in zip(grains, units, strict=True))])
+        return grain if grain * PLAIN >= 1.0 else 0.0
+
+    def votes(self, given: Value, sums: Callable[[Tensor], Tensor], terms: int) -> Value | None:
+        """Return sums of so many counts each, which are counts; None where they may be none."""
+        grain = self.grain(given)
+        if not grain or not most_of(given.size) * terms < MOST:
+            return None
+        low, high = (
+            ((sums(filled(end, given.low.shape)) / grain).round() * grain) for end in (given.low, given.high)
+        )
+        return self.named(low, high, grain=grain)
+
+    def _shares(self, value: Value) -> tuple[Value, Fraction] | None:
+        """Return the count of which a value is a share, and that share; None where it is none, or a count."""
+        share = next(iter(value.form.values()))
+        same = all(isinstance(each, Fraction) and each == share for each in value.form.values())
+        if not (same and isinstance(share, Fraction) and share > 0) or value.rho or self.is_count(value):
+            return None
+        form: Form = {term: Fraction(1) for term in value.form}
+        count = Value(value.low / float(share), value.high / float(share), form)
+        grain = self.grain(count)
+        if not grain or isinstance(value.off, Tensor):
+            return None
+        return replace(
+            count, low=(count.low / grain).round() * grain, high=(count.high / grain).round() * grain
+        ), share
+
+    def shared(self, given: Value, parts: int, node: Node) -> Value:
+        """Return a value over a whole number: one rounding, or none."""
+        held = torch.tensor(1.0 / parts, dtype=torch.float64)
+        return self.multiplied(given, Value(held, held, {ONE: Fraction(1, parts)}), node)
 
     def _sums_exactly(self, one: Value, other: Value, form: Form) -> bool:
         """Return whether a sum rounds nothing: of small multiples of 2⁻¹⁰, or of one number times −1, 0 or 1."""
@@ -689,6 +726,8 @@ class Straying:
         if is_boolean(factor) or (value.exact and not value.graded and is_boolean(value)):
             return self.made(found.low, found.high, node, replace(found, rel=value.rel), slop)
         power = len(factor.form) == 1 and ONE in factor.form and _is_power(factor.form[ONE])
+        if power and self.is_count(value) and by * PLAIN >= 1.0:  # far from what vanishes
+            return self.made(found.low, found.high, node, found, slop)
         share = value.rel + (0.0 if power else 1.0 + 2 * self.unit * (value.rel + 1.0))
         if value.rho or not is_zero(value.off):  # what is rounded is what strayed already
             found = replace(
@@ -792,9 +831,15 @@ class Straying:
             return constant(low, self.dtype)
         if is_boolean(replace(value, rel=0.0)) and value.rel <= 2.0:
             return replace(self.spike(low, high), rel=value.rel)
+        shared = self._shares(value)
+        if shared is not None:
+            count, share = shared
+            found = self.moved(count, move)
+            form = {term: times(number, share) for term, number in found.form.items()}
+            return replace(value, low=low, high=high, form=form, parts=None)
         further = max([0.0, *self._further(value)]) + value.rel
         error, excess = (move(filled(each, shape)) for each in (self.error(value), self.excess(value)))
-        return self.named(low, high, error=error, excess=excess, further=further)
+        return self.named(low, high, error=error, excess=excess, further=further, grain=self.grain(value))
 
     def joined(self, values: list[Value], join: Callable[[list[Tensor]], Tensor]) -> Value:
         """Return several values as one."""
@@ -805,7 +850,8 @@ class Straying:
         error, excess = (
             join([filled(size(each), each.low.shape) for each in values]) for size in (self.error, self.excess)
         )
-        return self.named(low, high, error=error, excess=excess, further=further)
+        grain = min(map(self.grain, values))
+        return self.named(low, high, error=error, excess=excess, further=further, grain=grain)
 
 
 def filled(size: Size, shape: torch.Size) -> Tensor:
@@ -825,6 +871,13 @@ def is_plain(form: Form) -> bool:
     numbers = [torch.as_tensor(floated(number), dtype=torch.float64) for number in form.values()]
     plain = all(bool((each * PLAIN == (each * PLAIN).round()).all()) for each in numbers)
     return plain and sum(float(each.abs().max()) for each in numbers) < MOST
+
+
+def _unit(number: Number, plain: bool) -> float:
+    """Return the power of 2, at most 1, that a number is a multiple of; 0 where it is of none that is known."""
+    if isinstance(number, Fraction) and not number.denominator & (number.denominator - 1):
+        return 1.0 / number.denominator
+    return 1.0 / PLAIN if plain else 0.0
 
 
 def _listed(value: Value) -> list[Tensor] | None:

@@ -12,6 +12,7 @@ import math
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from fractions import Fraction
+from typing import Any
 
 import pytest
 import torch
@@ -34,12 +35,14 @@ from spikecert import (
 )
 from spikecert.certify import AttackResult, EventChange, Perturbation, Radius, Verdict
 from spikecert.certify.attacks import ATTACKS
+from spikecert.certify.bounds.exact import counted
 from spikecert.certify.problem import Problem
 from spikecert.certify.replay import TOGETHER, evaluating, fails, margins, replays
 from spikecert.certify.ties import TIES, Goal, settled_ties
 from spikecert.certify.verification import bounds
 from spikecert.certify.verifiers import VERIFIERS, Milp
 from spikecert.models.circuit import circuit
+from spikecert.models.linear_maps.entrywise import Share
 from support.command_line import run as run
 from support.examples import by_night
 from support.fleets import Here
@@ -128,6 +131,41 @@ def test_margins_of_other_readouts_stay_as_they_are() -> None:
     assert found.tightened(bounds) is bounds
     assert found.proven(bounds, torch.tensor([0, 1, 0])).all(1).tolist() == [False, False, True]
     assert (bounds > found.floor(torch.tensor([0, 1, 0]), 2)).all(1).tolist() == [False, False, True]
+
+
+def votes(weight: list[float], steps: int, *behind: torch.nn.Module, **known: Any) -> SpikingNetwork:
+    """Return a network whose two neurons vote by given weights, one logit for each."""
+    sums = torch.nn.Linear(2, 2, bias=False)
+    sums.weight.data = torch.diag(torch.tensor(weight))
+    return SpikingNetwork(torch.nn.Linear(2, 2), LIF(), sums, *behind, num_steps=steps, **known)
+
+
+def test_what_counts_logits_are_is_known_of_sums_that_do_not_round() -> None:
+    adding, fading = LIF(1.0, reset="none"), LIF(0.5, reset="none")
+    spikes = torch.nn.Linear(2, 2), LIF()
+    eps = 2.0**-23
+    asked = [
+        (SpikingNetwork(*spikes, num_steps=5), (5, eps)),
+        (SpikingNetwork(*spikes, num_steps=5, readout="first"), (1, 0.0)),
+        (SpikingNetwork(*spikes, Share(5.0), num_steps=5), (1.0, 10 * eps)),
+        (SpikingNetwork(*spikes, Share(-5.0), num_steps=5), None),
+        (SpikingNetwork(*spikes, Share(2.0**-110), num_steps=5), None),
+        (votes([1.0, 3.0], 4), (4.0, 0.0)),
+        (votes([0.5, 0.25], 4), (16.0, 0.0)),
+        (votes([1.0, 3.0], 5), None),
+        (votes([0.1, 0.1], 4), None),
+        (votes([0.5, 3.0], 5, adding, readout="potential"), (2.0, 0.0)),
+        (votes([0.5, 3.0], 5, fading, readout="potential"), None),
+        (votes([1.0, 2.0**21], 7, adding, readout="potential"), (1.0, 0.0)),
+        (votes([1.0, 2.0**21], 9, adding, readout="potential"), None),
+        (votes([1.0, 3.0], 4, torch.nn.Linear(2, 2)), None),
+    ]
+    for network, expected in asked:
+        found = counted(circuit(network.eval()))
+        assert (found and (found.steps, found.unit)) == expected
+    assert Goal.of(circuit(SpikingNetwork(*spikes, num_steps=2**18)), "argmax").steps is None
+    assert settled_ties(votes([1.0, 3.0], 4), None) == "argmax"
+    assert settled_ties(votes([1.0, 3.0], 5), None) == "strict"
 
 
 def test_the_default_goes_by_the_readout() -> None:

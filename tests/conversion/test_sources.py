@@ -25,6 +25,8 @@ from spikecert import (
     save,
     verify,
 )
+from spikecert.certify.ties import Goal, settled_ties
+from spikecert.models.circuit import circuit
 from spikecert.models.conversion.refusal import ConversionRefused
 from spikecert.models.source import SourceArithmetic, SourceBox, weights_of
 from support.examples import THOROUGH, by_night
@@ -345,6 +347,76 @@ def test_a_counterexample_is_one_of_the_source_where_that_is_at_hand(voting: Any
     assert {each.status for each in kept} == {"unknown"}
     assert "the source keeps its class" in kept[0].reason
     assert [each.counterexample for each in least] == [None, None]
+
+
+class Counting(torch.nn.Module):
+    """Counts the spikes of a few neurons a class in one of several spellings, some of which round nothing."""
+
+    def __init__(self, spelling: str, steps: int, voters: int) -> None:
+        super().__init__()
+        self.inner, self.last = drawn("as usual", 0), torch.nn.Linear(12, 3 * voters)
+        self.pool, self.spelling, self.steps = torch.nn.AvgPool1d(voters), spelling, steps
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Return what the votes come to."""
+        v, w, found = torch.zeros(len(x), 12), 0.0, []
+        for _ in range(self.steps):
+            v = 0.9 * v + self.inner.first(x)
+            s = (v > 1.0).float()
+            v = v * (1 - s)
+            w = 0.8 * w + self.last(s)
+            found.append((w > 0.4).float())
+            w = w * (1 - found[-1])
+        steps, pool = torch.stack(found), lambda each: self.pool(each[:, None])[:, 0]
+        spellings = {
+            "pooled sum": lambda: pool(steps.sum(0)),
+            "pooled mean": lambda: pool(steps.mean(0)),
+            "mean of pools": lambda: torch.stack([pool(each) for each in found]).mean(0),
+            "mean of groups": lambda: steps.sum(0).view(len(x), 3, -1).mean(2),
+            "sum": lambda: steps.sum(0),
+            "sum of tenths": lambda: (0.1 * steps).sum(0),
+        }
+        return spellings[self.spelling]()
+
+
+@pytest.mark.parametrize(
+    ("spelling", "steps", "voters", "counts"),
+    [
+        ("pooled sum", 5, 10, True),
+        ("pooled mean", 4, 3, True),
+        ("pooled mean", 5, 10, False),
+        ("mean of pools", 4, 4, True),
+        ("mean of pools", 4, 10, False),
+        ("mean of groups", 10, 5, True),
+        ("sum", 3, 1, True),
+        ("sum of tenths", 10, 1, False),
+    ],
+)
+def test_ties_are_proven_of_votes_that_a_source_counts_without_rounding(
+    spelling: str, steps: int, voters: int, counts: bool
+) -> None:
+    with torch.random.fork_rng():
+        torch.manual_seed(steps + voters)
+        module, x = Counting(spelling, steps, voters).eval(), torch.rand(60, 4)
+    network = from_torch(module, x[:32])
+    assert network.source is not None
+    assert [box.counts for box in network.source.boxes] == [counts] * len(network.source.boxes)
+    assert settled_ties(network, None) == ("argmax" if counts else "strict")
+    logits = module(x)
+    labels, (top, next_best) = logits.argmax(1), logits.topk(2, 1).values.T
+    near, tied, proven = LInf(1e-4), top == next_best, torch.zeros(60, dtype=torch.bool)
+    for verifier in ("trains", "complete"):
+        proven = torch.tensor([each.status == "verified" for each in verify(network, x, labels, near, verifier)])
+        assert bool((proven & tied).any()) == counts
+        for share in (-1.0, -0.3, 0.5, 1.0):
+            moved = (x + share * 1e-4 * torch.sign(x - 0.5)).clamp(0.0, 1.0)
+            assert torch.equal(module(moved).argmax(1)[proven], labels[proven])
+        wrong = verify(network, x, logits.argmin(1), near, verifier)
+        assert not any(
+            each.status == "verified" for each, one in zip(wrong, logits, strict=True) if len(one.unique()) > 1
+        )
+    goal = Goal.of(circuit(network), "argmax")
+    assert (goal.steps is not None) == counts
 
 
 def test_a_source_that_fails_is_told_of_and_one_that_changed_is_none(voting: Any, tmp_path: Path) -> None:
