@@ -21,18 +21,18 @@ def settled_ties(network: SpikingNetwork, ties: str | None) -> str:
     """Return which function verdicts are about: what `ties` says, or what is usual for the network's readout.
 
     "argmax": the lowest index that attains the maximum, as torch.argmax and every user takes it. "strict": a tie
-    is a failure, whichever index is lower. Counts tie often, so for readouts "spikes" and "first", and where sums
-    of spikes or votes are read that `counted` knows, the default is "argmax"; for the others a tie is within the
-    rounding error of being none, and the default is "strict".
+    is a failure, whichever index is lower. Counts tie often, so for readouts "spikes" and "first", and where a
+    source sums spikes or votes, the default is "argmax"; for the others a tie is within the rounding error of
+    being none, and the default is "strict".
 
     Raises:
         TypeError, ValueError: for another value.
     """
     if ties is None:
-        counts = network.readout in ("spikes", "first")
-        if network.readout in ("mean", "potential"):
-            made = circuit(network)
-            counts = not made.whole and _told_apart(made) is not None
+        converted = network.source is not None and network.source.boxes[-1].counts
+        counts = network.readout in ("spikes", "first") or (
+            converted and _told_apart(circuit(network)) is not None
+        )
         return ARGMAX if counts else STRICT
     check_choice("ties", ties, TIES)
     return ties

@@ -1,6 +1,7 @@
 """Population codes: outputs that stand for one class in groups of neighbours."""
 
 from fractions import Fraction
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -38,8 +39,7 @@ def in_groups(
         raise ConversionRefused(f"classes: got {classes} for {count} potentials, expected spikes or currents")
     layer = nn.Linear(count, classes, bias=False)
     layer.weight.data = torch.eye(classes).repeat_interleave(count // classes, 1)  # sums of spikes are exact
-    coding = {"encoding": network.encoding, "draws": network.draws if network.encoding == "rate" else None}
-    made = SpikingNetwork(*network.layers, layer, num_steps=network.num_steps, **coding)  # type: ignore[arg-type]
+    made = SpikingNetwork(*network.layers, layer, num_steps=network.num_steps, **_coding(network))
     made = made.to(network.dtype).eval()
     carry(network, made, outputs=count // classes)
     note = f"outputs are summed in groups of {count // classes} neighbours, one a class"
@@ -75,11 +75,14 @@ def votes_of(network: SpikingNetwork) -> tuple[SpikingNetwork, Fraction] | None:
         return None
     sums = nn.Linear(before.out_features, len(weight), bias=False)
     sums.weight.data = (weight != 0).to(weight)
-    coding = {"encoding": network.encoding, "draws": network.draws if network.encoding == "rate" else None}
-    made = SpikingNetwork(
-        *layers, sums, LIF(1.0, reset="none"), num_steps=network.num_steps, readout="potential", **coding  # type: ignore[arg-type]
-    )  # fmt: skip
+    layers += [sums, LIF(1.0, reset="none")]
+    made = SpikingNetwork(*layers, num_steps=network.num_steps, readout="potential", **_coding(network))
     return made.to(network.dtype).eval(), Fraction(worth) / network.num_steps
+
+
+def _coding(network: SpikingNetwork) -> dict[str, Any]:
+    """Return the encoding of a network, and its draws."""
+    return {"encoding": network.encoding, "draws": network.draws if network.encoding == "rate" else None}
 
 
 def _sums(layer: nn.Module) -> bool:
