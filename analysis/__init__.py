@@ -7,8 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from .ablation import Ablation, TemporalAblation, temporal_ablation, without_loops, without_memory
 from .arithmetic.intervals import Interval
-from .certificates.checking import CheckedClaim, check_file
-from .certificates.storage import load_certificates, report_data, save_certificates
+from .certificates.checking import CheckedClaim, check_file, load_certificates, report_data, save_certificates
 from .gains.gains import GainReport, LayerGain, gain
 from .gains.neuron_gains import constant_gain, neuron_bias, neuron_gain
 from .loops import PracticalStability

@@ -11,11 +11,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from spikecert.certify.bounds.intervals.interval import StepSpikes, interval_spikes
+from spikecert.certify.bounds.intervals import StepSpikes, interval_spikes
 from spikecert.certify.bounds.signals.membrane import Drive, drive
 from spikecert.certify.milp.encoding import Layers
-from spikecert.certify.milp.program import Closing, EncodedLayer, Expressions, Program, array
-from spikecert.certify.milp.steps import Potentials
+from spikecert.certify.milp.program import Closing, EncodedLayer, Expressions, Potentials, Program, array
 from spikecert.certify.verifiers import Milp
 from spikecert.certify.verifiers.trains import INTERVAL
 from spikecert.models.rules import Leaky, plain

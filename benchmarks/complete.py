@@ -28,7 +28,7 @@ from big_m import BIG_M
 from torch import Tensor
 
 from spikecert import LIF, MSMPPD, LInf, SingleStep, SpikingNetwork, dataset, fit, load, mlp, save, verify
-from spikecert.certify.milp.solving import tree
+from spikecert.certify.milp import solver as tree
 from spikecert.certify.problem import Problem
 from spikecert.certify.verifiers import VERIFIERS, Verifier
 

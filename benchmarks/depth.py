@@ -1,4 +1,4 @@
-"""How "linear" grows with depth, with the ceilings that end a search (mixtures.py) and without them, in turns.
+"""How "linear" grows with depth, with the ceilings that end a search (price_search.py) and without them, in turns.
 
     python benchmarks/depth.py [--samples 40] [--cache FOLDER]
 
@@ -19,7 +19,7 @@ from torch import Tensor, nn
 
 from spikecert import LIF, LInf, SpikingNetwork, Verdict, dataset, load, mlp, save, verify
 from spikecert.certify.bounds.prices import price_search
-from spikecert.certify.bounds.prices.mixtures import ceilings
+from spikecert.certify.bounds.prices.price_search import ceilings
 from spikecert.certify.bounds.prices.prices import PricedProblem
 
 DEPTHS, EPSILONS = (2, 3, 4, 5, 6, 8, 10), (0.002, 0.01)

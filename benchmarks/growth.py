@@ -32,12 +32,12 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from spikecert import LIF, LInf, mlp
-from spikecert.certify.bounds.intervals.interval import interval_spikes
-from spikecert.certify.bounds.long import compiled as compiled_long
-from spikecert.certify.bounds.long.long_trains import labels_of
+from spikecert.certify.bounds.intervals import interval_spikes
+from spikecert.certify.bounds.long_trains import labels_of
 from spikecert.certify.bounds.propagation import margin_bounds
 from spikecert.certify.bounds.signals import affine as products
 from spikecert.certify.bounds.signals.signals import SpikeBound
+from spikecert.certify.bounds.trains import trains as compiled_long
 from spikecert.certify.bounds.trains.trains import step_spikes, window_spikes
 from spikecert.certify.problem import Problem
 from spikecert.certify.verifiers import TRAINS

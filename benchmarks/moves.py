@@ -18,7 +18,7 @@ import torch
 from torch import Tensor, nn
 
 from spikecert import LIF, SpikeShift, SpikingNetwork, Verdict, dataset, verify
-from spikecert.certify.verifiers.single.single_moves import OneMove
+from spikecert.certify.verifiers.single_moves import OneMove
 
 SIZES, EVENTS, RUNS, TRAINED = (784, 512, 10), 1000, 3, 300
 

@@ -4,7 +4,7 @@
 
 Digits, 64-64-64-10, T = 25, λ = .95, trained as in subtracting.py; ε in 255ths; margins in spikes. First what
 "trains" proves with pairs of output neurons and without. Then, for open digits and their worst class: the bound at
-good prices; each layer's Lagrangian gap there (splitting.py); the bound with a graph of the second layer's spikes;
+good prices; each layer's Lagrangian gap there (bounding.py); the bound with a graph of the second layer's spikes;
 the best of some splits of one of them; and with a share of those that are open decided as the network runs.
 """
 
@@ -24,15 +24,13 @@ from spikecert import LInf, SpikingNetwork, dataset, load, save
 from spikecert.certify.bounds.cells import automaton
 from spikecert.certify.bounds.prices.price_search import zero_prices
 from spikecert.certify.bounds.signals.signals import Signal
-from spikecert.certify.bounds.trains.base import Trains
 from spikecert.certify.bounds.trains.train_graph import GraphTrains
+from spikecert.certify.bounds.trains.train_table import Trains
 from spikecert.certify.bounds.trains.trains import conserved_spikes, decidable_spikes
 from spikecert.certify.branching import bounding
-from spikecert.certify.branching.bounding import Climb, bound_nodes
-from spikecert.certify.branching.nodes.decisions import OPEN, FixedSpikes
-from spikecert.certify.branching.nodes.nodes import Nodes
+from spikecert.certify.branching.bounding import Climb, _gaps, bound_nodes, choose_splits
+from spikecert.certify.branching.nodes.decisions import OPEN, FixedSpikes, Nodes
 from spikecert.certify.branching.question import MarginQuestion
-from spikecert.certify.branching.splitting import _gaps, choose_splits
 from spikecert.certify.rounding import Rounding
 from spikecert.certify.verifiers.trains import TRAINS
 from spikecert.models.rules import Leaky

@@ -9,7 +9,7 @@ from trap_draw import Draw
 
 from spikecert import LIF, Normalize, Residual, Share, Synapse
 from spikecert.models import AdaptiveAverage
-from spikecert.testing.moving_layers import MOVES, moving
+from spikecert.testing.networks import MOVES, moving
 
 Shape = tuple[int, ...]
 CONVOLUTIONS: dict[int, type[nn.Conv1d | nn.Conv2d]] = {2: nn.Conv1d, 3: nn.Conv2d}

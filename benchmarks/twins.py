@@ -34,8 +34,8 @@ from spikecert import (
     mlp,
 )
 from spikecert.certified_networks import load_zoo
-from spikecert.certify.network_sets.members import Shares, drawn, moved
-from spikecert.certify.pairs.gaps import Gaps
+from spikecert.certify.network_sets.base import Shares, drawn, moved
+from spikecert.certify.pairs.equivalence import Gaps
 from spikecert.files import write_atomically
 from spikecert.models.chips import quantization
 from spikecert.runs.normalizing import normalised

@@ -12,11 +12,10 @@ from .pairs.equivalence import Equivalence, equivalent
 from .pairs.exact_twin import exact_twin
 from .perturbations import L2, EventChange, EventRegion, LInf, Perturbation, PixelBox, SpikeFlip, SpikeShift
 from .questions import Form, Property, abstains, inputs, moves_at_most, output, robust, sample, targeted, top_k
-from .radii.radius import Radius, certified_radius
+from .radii import Radius, certified_radius
 from .ranges import OutputRange, output_range
 from .smoothing import SmoothedVerdict, rate_certificate, rate_radius, smooth
-from .unfinished import Unfinished
-from .verdicts import SoundnessError, Verdict, reconcile
+from .verdicts import SoundnessError, Unfinished, Verdict, reconcile
 from .verification import verify
 
 __all__ = [

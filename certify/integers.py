@@ -6,8 +6,7 @@ from .verifiers.base import Verifier
 from .verifiers.complete import Complete
 from .verifiers.enumeration import Enumeration
 from .verifiers.inputs import InputSplitting
-from .verifiers.ladder import Ladder
-from .verifiers.search import AttackSearch
+from .verifiers.search import AttackSearch, Ladder
 from .verifiers.trains import INTERVAL, TRAINS
 
 KNOWN = '"interval", "trains", "enumeration", "complete" or "auto"'

@@ -10,7 +10,7 @@ from ..models.constants import at_least, settle, unless_none, whole
 from ..models.deadline import Expired, never, passed
 from ..models.networks import SpikingNetwork
 from .branching.nodes.frontier import Told, unheard
-from .branching.processes.crew import Crew
+from .branching.workers import Crew
 from .perturbations import Perturbation
 from .questions.classes import ClassGoal
 from .questions.rows import RowGoal

@@ -10,7 +10,7 @@ from torch import Tensor
 from ..models.linear_maps.entrywise import WholeInput
 from ..models.validation import check_choice
 from .perturbations import L2, Ball, EventChange, LInf, Perturbation, PixelBox, SpikeFlip, SpikeShift, WholeLInf
-from .perturbations.rounding import round_up
+from .perturbations.base import round_up
 from .perturbations.whole_box import settled_ball
 from .replay import Runs, pull, replays
 

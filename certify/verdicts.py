@@ -1,7 +1,11 @@
-"""What a verifier says of a sample, and what it must never say."""
+"""What a verifier says of a sample, and what it must never say.
 
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+Ctrl-C while samples are decided: what is proven by then is not lost.
+"""
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from torch import Tensor
@@ -13,7 +17,7 @@ from .detaching import detach
 from .ties import ARGMAX, STRICT, TIES
 
 if TYPE_CHECKING:
-    from .attacks.result import AttackResult
+    from .attacks.base import AttackResult
 
 STATUSES = ("verified", "falsified", "unknown")
 
@@ -86,3 +90,53 @@ def reconcile(verdicts: Sequence[Verdict], result: "AttackResult") -> None:
             raise SoundnessError(
                 f"sample {index}: {verdict.verifier} verified it, {result.method} found a counterexample"
             )
+
+
+INTERRUPTED = "it was interrupted"
+
+
+class Unfinished(KeyboardInterrupt):
+    """Ctrl-C came while samples were decided.
+
+    Attributes:
+        verdicts: one per sample, in order; an open one is "unknown", with the best margin that was proven, if any.
+    """
+
+    def __init__(self, verdicts: Sequence[Verdict]) -> None:
+        decided = sum(verdict.status != "unknown" for verdict in verdicts)
+        super().__init__(f"interrupted with {decided} of {len(verdicts)} samples decided{_least(verdicts)}")
+        self.verdicts: tuple[Verdict, ...] = tuple(verdicts)
+
+
+def left_open(verifier: str, ties: str) -> Verdict:
+    """Return the verdict of a sample that had no turn."""
+    return Verdict("unknown", None, None, verifier, 0.0, f"{INTERRUPTED} before the first bound", ties)
+
+
+@contextmanager
+def keeping(
+    verdicts: Sequence[Verdict], count: int, verifier: str, ties: str, told: Callable[[Verdict], Verdict] = replace
+) -> Iterator[None]:
+    """Raise Unfinished where Ctrl-C comes within: `verdicts`, what it cut short has, open ones up to `count`.
+
+    `told` says what each of them is about.
+    """
+    try:
+        yield
+    except KeyboardInterrupt as stopped:
+        known = [*map(told, (*verdicts, *getattr(stopped, "verdicts", ())))]
+        none = left_open(verifier, known[0].ties if known else ties)
+        raise Unfinished([*known, *[none] * (count - len(known))]) from None
+
+
+def _least(verdicts: Sequence[Verdict]) -> str:
+    """Return the least margin that is proven of an open sample, as text; empty where none is."""
+    known = [
+        (verdict.margin, index)
+        for index, verdict in enumerate(verdicts)
+        if verdict.status == "unknown" and verdict.margin is not None
+    ]
+    if not known:
+        return ""
+    margin, index = min(known)
+    return f"; of the others the least proven margin is {margin:.4g}, of sample {index}"

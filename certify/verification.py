@@ -15,7 +15,7 @@ from ..models.validation import check_choice, check_inputs, check_plain, check_w
 from .arithmetic import check_arithmetic
 from .attacks import check_attacked, check_posed
 from .bounds.propagation import LogitBounds
-from .branching.processes.helpers import Helpers
+from .branching.workers import Helpers
 from .integers import on_integers
 from .latency_codes import CodedImages, coded
 from .network_sets.base import NetworkSet
@@ -24,13 +24,12 @@ from .own_draws import own_draws, sample_by_sample
 from .perturbations import Perturbation, settled_set
 from .perturbations.base import check_perturbation
 from .problem import Problem
-from .questions.asking import as_labels, check_coded, check_property_ties, labels_at, property_goal
 from .questions.forms import Property
+from .questions.properties import as_labels, check_coded, check_property_ties, labels_at, property_goal
 from .replay import evaluating
 from .sources import allowance_of, asked_within, beyond
 from .ties import STRICT, settled_ties
-from .unfinished import Unfinished, keeping
-from .verdicts import Verdict
+from .verdicts import Unfinished, Verdict, keeping
 from .verifiers import VERIFIERS, MarginVerifier, Verifier
 from .verifiers.base import clean_failures, decided, objection
 

@@ -7,8 +7,8 @@ What is checked and what is trusted: docs/proofs.md.
 if __name__ == "checking":
     raise ImportError("import spikecert.checking, not checking: by another name each class would be there twice")
 
+from .certificates.trials import Statement, check, find_proofs
 from .network.model import Network, read_network
 from .numbers.exact import Refused
-from .proof import Statement, check, find_proofs
 
 __all__ = ["Network", "Refused", "Statement", "check", "find_proofs", "read_network"]

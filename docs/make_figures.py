@@ -6,7 +6,13 @@ import matplotlib
 import torch
 
 from spikecert.analysis import StabilityReport, layer_operators, stability
-from spikecert.analysis.figures import bode_figure, growth_figure, horizon_figure, layer_figure, norm_figure
+from spikecert.analysis.gains.gain_plots import (
+    bode_figure,
+    growth_figure,
+    horizon_figure,
+    layer_figure,
+    norm_figure,
+)
 from spikecert.certify import LInf, attack
 from spikecert.models import LIF, SpikingNetwork, mlp
 from spikecert.training import dataset, fit

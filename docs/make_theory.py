@@ -44,10 +44,10 @@ gives ‖Δy‖₂ ≤ γ‖Δw‖₂. Proof. The matrix of the form couples x_{
 [A, X; Xᵀ, B] ⪰ 0, one for each pair. For a contraction K, [I⊗A, K⊗X; ·, I⊗B] ⪰ 0 too: for orthogonal K by
 congruence with diag(K⊗I, I), and a contraction is a mean of orthogonal ones. So the form over all T steps, with
 K = H_k·diag(a_k)/h_k, is ≥ 0 at (Δw, Δs), and the terms with τ only help, as Δs(LΔv − Δs) ≥ 0. ∎
-(`analysis/lmi/chains.py`; multipliers: `fazlyab2019efficient`.) Below: Gaussian weights of variance 1/inputs, L
-= 1, T = 8, computed and checked when this page is generated. Training aligns the layers, and the gap closes: on
-64-32-32-10 trained on digits (λ = 0.9) the product is 545 and the LMI 507 (`spikecert gains MODEL --samples 50
---surrogate`).
+(`analysis/lmi/chain_solving.py`; multipliers: `fazlyab2019efficient`.) Below: Gaussian weights of variance
+1/inputs, L = 1, T = 8, computed and checked when this page is generated. Training aligns the layers, and the gap
+closes: on 64-32-32-10 trained on digits (λ = 0.9) the product is 545 and the LMI 507 (`spikecert gains MODEL
+--samples 50 --surrogate`).
 
 | layers | λ | product | one LMI | factor |
 |---|---|---|---|---|"""

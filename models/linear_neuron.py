@@ -21,7 +21,7 @@ those that it answers for. What has none of them *is* `Leaky` (`normal`), whatev
 of its own. Elsewhere no term of a step takes more than 7 + m roundings, with m of w: λ·u reaches w by λ̂, a
 product, 1 + m sums, σ̂, a product and two sums, and one more where u[0] is a start of its own; γ_k·w_k by no more,
 and ρ·w_k by m + 5; all others by fewer. A floor is a maximum, which rounds nothing but f itself: as a reset it is
-at most δ = max(θ, d, |f|) (certify/rounding/recursion.py).
+at most δ = max(θ, d, |f|) (certify/rounding.py).
 """
 
 from collections.abc import Iterator
@@ -76,7 +76,7 @@ MIXING = ("drive", "carry", "drain", "reset_rise", "hearing")
 MOST_OTHERS = 12
 """How many w there may be: so many steps a table of what own spikes add may have, each of which is a w."""
 FEW_OTHERS = 3
-"""How many w have recursions of their own: `MOST_NUMBERS` of certify/rounding/recursion.py, but the potential."""
+"""How many w have recursions of their own: `MOST_NUMBERS` of certify/rounding.py, but the potential."""
 
 
 @dataclass(frozen=True)

@@ -3,7 +3,6 @@
 if __name__ == "processes":
     raise ImportError("import spikecert.processes, not processes: by another name each class would be there twice")
 
-from .children import bind, command, environment
-from .piped import start
+from .piped import bind, command, environment, start
 
 __all__ = ["bind", "command", "environment", "start"]

@@ -17,17 +17,15 @@ if __name__ == "testing":
     raise ImportError("import spikecert.testing, not testing: by another name each class would be there twice")
 
 from .cases import Case, EventCase, cases, event_cases, points
-from .claims.activity import activated, active_networks
 from .claims.code import as_code
 from .claims.counterexamples import counterexample
-from .claims.near import NearPair, pairs
+from .claims.near import NearPair, activated, active_networks, inputs, pairs, perturbations, spike_trains
 from .conversion import check_conversion
 from .gain_bound import check_gain_bound
 from .identity import check_mppd_identity
 from .networks import image_networks, networks, residual_networks, sequence_networks
 from .neurons import adaptive_neurons, neurons, registered
 from .refuted import Refuted
-from .samples import inputs, perturbations, spike_trains
 from .sandwich import Sandwich, check_sandwich
 from .soundness import Soundness, check_sound
 

@@ -2,6 +2,8 @@
 
 Half of what is drawn lies on a grid of 1/4 (weights, inputs, ε), which puts currents exactly on thresholds: there
 verifiers err. Sizes and constants shrink; weights and inputs come from a drawn seed and do not.
+
+Layers that make images of their own size of others, for random networks.
 """
 
 import copy
@@ -17,10 +19,27 @@ from ..models.architectures.images import average
 from ..models.elements.layers import Residual, walk
 from ..models.elements.neurons import LIF
 from ..models.linear_maps import affine_types
+from ..models.linear_maps.averaging import AdaptiveAverage
 from ..models.linear_maps.entrywise import Share
 from ..models.networks import SpikingNetwork
-from .moving_layers import MOVES, moving
 from .neurons import SEEDS, neurons, st
+
+MOVES = ("zeros", "upsampling", "transposed", "averages", "shuffle")
+"""What they are."""
+
+
+def moving(kind: str, channels: int, side: int) -> list[nn.Module]:
+    """Return the layers that `kind`, one of `MOVES` or "none", names, for images (channels, side, side)."""
+    size, other = (side, side), (side - 1, side + 1)
+    return {
+        "none": [],
+        "zeros": [nn.ZeroPad2d((1, -1, 0, 0))],
+        "upsampling": [average(2), nn.Upsample(scale_factor=2)],
+        "transposed": [nn.ConvTranspose2d(channels, channels, 3, padding=1)],
+        "averages": [AdaptiveAverage(size, other), AdaptiveAverage(other, size)],
+        "shuffle": [nn.Conv2d(channels, 4 * channels, 2, 2), nn.PixelShuffle(2)],
+    }[kind]
+
 
 PADDINGS: st.SearchStrategy[Literal["zeros", "reflect", "replicate", "circular"]] = st.sampled_from(
     ["zeros", "zeros", "reflect", "replicate", "circular"]

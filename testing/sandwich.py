@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from torch import Tensor
 
-from ..certify.radii.radius import Radius, certified_radius
+from ..certify.radii import Radius, certified_radius
 from ..certify.replay import evaluating, misclassified, replays
 from ..certify.scales import BALLS
 from ..certify.ties import settled_ties

@@ -3,8 +3,6 @@
 if __name__ == "training":
     raise ImportError("import spikecert.training, not training: by another name each class would be there twice")
 
-from .augmenting.augmentation import Augmentation
-from .augmenting.event_augmentation import EventAugmentation
 from .data import Dataset, Split, dataset, digit_events, own_dataset, pulses, regression_dataset
 from .history import EpochMetrics, TrainingRun
 from .loop import fit
@@ -25,10 +23,8 @@ from .objectives import (
     Schedule,
 )
 from .perturbations import GaussianNoise, Perturber, PGDTraining, SingleStep
-from .retraction import Retraction
-from .settings import Settings
+from .settings import Augmentation, EventAugmentation, LocalFields, Retraction, Settings
 from .starts.firing_start import start_firing
-from .starts.local_fields import LocalFields
 
 __all__ = [
     "MSE",

@@ -1,31 +1,139 @@
-"""`fit`: train a network on a data set under an objective, resumably, and pick it on the validation split."""
+"""`fit`: train a network on a data set under an objective, resumably, and pick it on the validation split.
+
+Means of named figures over the steps of an epoch.
+
+What `fit` checks before it starts: that network, data and objective fit together.
+"""
 
 import copy
 import math
 import time
-from collections.abc import Iterator
-from dataclasses import replace
+import warnings
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 import torch
 
+from ..certify.perturbations import takes_whole
 from ..kernels.memory import kept_memory
 from ..models.networks import SpikingNetwork
 from ..models.progress import Figures, Progress, no_figures, silent
 from ..models.running.running import check_parts
-from .checks import check_task, warn_of_first_layer
+from ..models.validation import check_inputs, check_labels, check_rivals, check_weights
 from .data import Dataset, Split
-from .evaluation import accuracy, root_mean_square
+from .evaluation import accuracy, on_network, root_mean_square
 from .generators import BatchGenerator
 from .history import EpochMetrics, TrainingRun
 from .journal import Journal
-from .means import Means
-from .objectives import CrossEntropy, Objective
+from .objectives import MSE, MSMPPD, SIBP, CertifiedLoss, CrossEntropy, Huber, Objective
+from .objectives.base import Scaled, parts
+from .objectives.ms_mppd import firing_layers
+from .objectives.schedules import peak
+from .perturbations import evaluation_mode
 from .processes import check_accumulation, current
 from .settings import SCHEDULES, Settings, make_optimizer, weights_of
 from .state import CheckpointStore, TrainingState, configuration
 from .steps import TrainingTask, take_step
+
+
+@dataclass
+class Means:
+    """Each figure's mean over the steps that had it: a term may be left out of a step, say at a weight of 0.
+
+    >>> means = Means()
+    >>> means.add({"loss": 1.0, "term": 4.0})
+    >>> means.add({"loss": 2.0})
+    >>> means["loss"], means["term"]
+    (1.5, 4.0)
+    """
+
+    sums: dict[str, float] = field(default_factory=dict)
+    counts: dict[str, int] = field(default_factory=dict)
+
+    def add(self, figures: Mapping[str, float]) -> None:
+        """Count one step's figures."""
+        for name, value in figures.items():
+            self.sums[name] = self.sums.get(name, 0.0) + value
+            self.counts[name] = self.counts.get(name, 0) + 1
+
+    def __getitem__(self, name: str) -> float:
+        """Return the mean of one figure."""
+        return self.sums[name] / self.counts[name]
+
+    def others(self, *names: str) -> dict[str, float]:
+        """Return the means of all figures but these."""
+        return {name: self[name] for name in self.sums if name not in names}
+
+
+FIRST_LAYER = (
+    "objective: MSMPPD's layer is the network's first spiking layer, where its one-sided gradient mostly drives "
+    "the currents up and costs accuracy; take a network with one more hidden layer, two_sided=True or rho=0"
+)
+ONE_RUN = (CrossEntropy, CertifiedLoss, SIBP, MSE, Huber)
+"""Objectives whose parts may each draw afresh."""
+CODED = (CrossEntropy, MSE, Huber)
+"""Objectives of runs at inputs as they are."""
+
+
+def check_task(network: SpikingNetwork, dataset: Dataset, objective: Objective) -> None:
+    """Raise TypeError or ValueError unless network, data and objective fit together."""
+    if not isinstance(objective, Objective):
+        raise TypeError(f"objective: got {type(objective).__name__}, expected an Objective such as CrossEntropy()")
+    if takes_whole(network) is not None:
+        told = "expected the real network that it was built of"
+        raise ValueError(f"network: got one of whole numbers, which has no gradients, {told}")
+    if network.encoding == "rate" and any(not isinstance(term, ONE_RUN) for term in _terms(objective)):
+        named = ", ".join(kind.__name__ for kind in ONE_RUN)
+        raise ValueError(
+            f'network: got encoding "rate", expected an objective of {named}: others compare two runs'
+        )
+    if network.encoding == "latency" and any(not isinstance(term, CODED) for term in _terms(objective)):
+        told = "expected CrossEntropy, MSE or Huber: no gradient and no bound goes through its code"
+        raise ValueError(f'network: got encoding "latency", {told}')
+    check_weights(network)
+    asked = "numbers" if dataset.train.real else "classes"
+    for term in _terms(objective):
+        if term.targets not in (asked, "any"):
+            told = f"got {dataset.train.labels.dtype}, {asked}, and {type(term).__name__} learns {term.targets}"
+            raise TypeError(
+                f"labels: {told}; expected integers for classes, or floats for an objective such as MSE()"
+            )
+    for name in ("train", "validation"):
+        split: Split = getattr(dataset, name)
+        if len(split) == 0:
+            raise ValueError(f"dataset: got an empty {name} split, expected at least one sample")
+        if not split.real:
+            check_labels(split.labels, len(split), dataset.classes)
+        elif tuple(split.labels.shape) != (len(split), dataset.classes):
+            got = f"targets of shape {tuple(split.labels.shape)}"
+            raise ValueError(f"dataset: got {got}, expected ({len(split)}, {dataset.classes})")
+        inputs, _ = on_network(network, split.take(torch.arange(1)))
+        check_inputs(network, inputs)
+        with evaluation_mode(network), torch.no_grad():
+            width = network(inputs).shape[1]
+        if not split.real:
+            check_rivals(width)
+        if width != dataset.classes:
+            wanted = "numbers of a target" if split.real else "classes"
+            raise ValueError(f"network: got {width} logits, expected the data set's {dataset.classes} {wanted}")
+
+
+def warn_of_first_layer(network: SpikingNetwork, objective: Objective) -> None:
+    """Warn where a one-sided L_MS is about the first spiking layer alone; the caller of `fit` is who is told."""
+    terms = [term for term in _terms(objective) if isinstance(term, MSMPPD) and peak(term.rho) > 0]
+    if any(not term.two_sided for term in terms) and len(firing_layers(network)) == 1:
+        warnings.warn(FIRST_LAYER, stacklevel=3)
+
+
+def _terms(objective: Objective) -> Iterator[Objective]:
+    """Yield the summands of an objective, whatever weights stand before them."""
+    for part in parts(objective):
+        if isinstance(part, Scaled):
+            yield from _terms(part.objective)
+        else:
+            yield part
 
 
 def fit(

@@ -1,12 +1,17 @@
 """Certificates from linear matrix inequalities: bounded real lemma, time-varying and surrogate networks."""
 
 from .certificates import BoundedRealCertificate, NoFiniteGain, SurrogateCertificate, TimeVaryingCertificate
-from .chain_solving import LARGEST_CHAIN, chain_gain, chain_rows
-from .chains import ChainCertificate
-from .solving import SolverError, bounded_real, frequency_gain, peak_gain, time_varying
-from .surrogates import surrogate_gain
+from .chain_solving import LARGEST_CHAIN, ChainCertificate, chain_gain, chain_rows, surrogate_gain
+from .solving import (
+    SolverError,
+    UndampedMode,
+    bounded_real,
+    frequency_gain,
+    peak_gain,
+    time_varying,
+    undamped_mode,
+)
 from .systems import LinearSystem, adaptive, cuba, lif, recurrent
-from .undamped import UndampedMode, undamped_mode
 
 __all__ = [
     "LARGEST_CHAIN",

@@ -1,6 +1,5 @@
 """Certified networks that come with the package: their files, and what was proved of each."""
 
-from .entry import Ablated, Entry, Proven
-from .keeping import load_zoo, names, pack, zoo
+from .keeping import Ablated, Entry, Proven, load_zoo, names, pack, zoo
 
 __all__ = ["Ablated", "Entry", "Proven", "load_zoo", "names", "pack", "zoo"]

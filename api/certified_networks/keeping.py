@@ -1,18 +1,157 @@
-"""The files of the zoo: one a network, with its entry and its description in the header."""
+"""The files of the zoo: one a network, with its entry and its description in the header.
+
+What is said of a network in the zoo.
+
+Weights in eight bits: whole numbers times a power of two for each row, exact in float32 both ways.
+"""
 
 import json
 import re
 from pathlib import Path
+from typing import Literal
 
-from pydantic import ValidationError
+import torch
+from pydantic import Field, ValidationError
+from torch import Tensor
 
-from spikecert.models import SpikingNetwork
-from spikecert.models.files.checkpoints import built, described
-from spikecert.models.files.storage import read_tensors, write_tensors
-from spikecert.models.validation import check_choice, one_line
+from ..certify import L2, LInf, Perturbation
+from ..models import SpikingNetwork
+from ..models.files.checkpoints import built, described
+from ..models.files.storage import read_tensors, write_tensors
+from ..models.validation import check_choice, one_line
+from ..reports.pages.norms import NORMS
+from ..reports.records.event_rules import EventRules
+from ..reports.records.part import Part
 
-from .entry import Entry
-from .rounding import from_bits, to_bits
+BALLS: dict[str, type[LInf] | type[L2]] = {"linf": LInf, "l2": L2}
+
+
+class Proven(Part):
+    """What was proved of a network at one ε.
+
+    Attributes:
+        epsilon: the radius.
+        certified: samples that are proved.
+        attacked: samples that are right under the attack.
+    """
+
+    epsilon: float = Field(ge=0)
+    certified: int = Field(ge=0)
+    attacked: int | None = Field(None, ge=0)
+
+
+class Ablated(Part):
+    """What is left of a network without a part of its time.
+
+    Attributes:
+        name: what was taken away, as `temporal_ablation` and `spikecert ablate` call it.
+        right: samples that are still right.
+    """
+
+    name: str
+    right: int = Field(ge=0)
+
+
+class Entry(Part):
+    """A network in the zoo, with figures of the file as it is stored: all test samples, none chosen.
+
+    Attributes:
+        name: as in `load_zoo(name)`.
+        title: one line.
+        data: the data set.
+        norm: of the balls, or the kind of the sets of events, as `spikecert certify --norm` names them.
+        events: which events change, and how, of such sets.
+        num_steps: T.
+        samples, clean: test samples, and those that are right without a perturbation.
+        verifier: by which `points` are certified.
+        attack: what `attacked` was found by, or None.
+        points: by rising ε.
+        spikes: mean spikes of a neuron and step, layer by layer, on test samples.
+        trained: the command that trained it.
+        bits: of each stored weight.
+        ablation: what is left of it on all test samples without parts of its time and its memory; empty for T = 1.
+        ablated: the command that gives these figures.
+    """
+
+    name: str
+    title: str
+    data: str
+    norm: Literal["linf", "l2", "flips", "shift", "flips+shift"] = "linf"
+    events: EventRules | None = None
+    num_steps: int = Field(ge=1)
+    samples: int = Field(ge=1)
+    clean: int = Field(ge=0)
+    verifier: str
+    attack: str | None = None
+    points: tuple[Proven, ...]
+    spikes: tuple[float, ...]
+    trained: str
+    bits: int = 8
+    ablation: tuple[Ablated, ...] = ()
+    ablated: str | None = None
+
+    @property
+    def shares(self) -> dict[float, float]:
+        """Return the share of test samples that is certified at each ε, by rising ε."""
+        return {point.epsilon: point.certified / self.samples for point in self.points}
+
+    def around(self, epsilon: float) -> Perturbation:
+        """Return the ball, or the set of events, of a size.
+
+        Raises:
+            ValueError: for a budget of events that is no whole number.
+        """
+        if self.norm in BALLS:
+            return BALLS[self.norm](epsilon)
+        return (self.events or EventRules()).scale(NORMS[self.norm]).around(epsilon)
+
+    def without(self, part: str) -> float | None:
+        """Return the share of samples that is right without a part of its time; None where not measured."""
+        return next((one.right / self.samples for one in self.ablation if one.name == part), None)
+
+
+EXPONENTS = ".exponents"
+MOST = 127
+"""The greatest modulus of an int8 that has its negative."""
+LEAST = -100
+"""The least exponent: smaller weights are 0."""
+
+
+def to_bits(weights: dict[str, Tensor]) -> dict[str, Tensor]:
+    """Return tensors of at least two axes as int8 with the rows' exponents beside them, and others as they are.
+
+    Row i of W becomes q_i·2^e_i with the least e_i ≥ −100 for which all |q_ij| ≤ 127; q is the nearest.
+    """
+    found: dict[str, Tensor] = {}
+    for name, tensor in weights.items():
+        if tensor.dim() < 2:
+            found[name] = tensor
+            continue
+        exponents = _exponents(tensor)
+        found[name + EXPONENTS] = exponents.to(torch.int8)
+        found[name] = torch.ldexp(tensor, -_along(exponents, tensor)).round().to(torch.int8)
+    return found
+
+
+def from_bits(stored: dict[str, Tensor]) -> dict[str, Tensor]:
+    """Return the float32 weights that `to_bits` stands for, exactly."""
+    exponents = {name: tensor for name, tensor in stored.items() if name.endswith(EXPONENTS)}
+    found = {name: tensor for name, tensor in stored.items() if name not in exponents}
+    for name, tensor in exponents.items():
+        whole = found[name.removesuffix(EXPONENTS)].float()
+        found[name.removesuffix(EXPONENTS)] = torch.ldexp(whole, _along(tensor.int(), whole))
+    return found
+
+
+def _exponents(tensor: Tensor) -> Tensor:
+    """Return each row's least e with |W_i| ≤ 127·2^e; at least −100, for rows of zeros or near to them."""
+    mantissa, exponent = torch.frexp(tensor.detach().abs().flatten(1).amax(1))  # in [½, 1) times 2^exponent
+    return torch.where(mantissa > MOST / 128, exponent - 6, exponent - 7).clamp_min(LEAST)
+
+
+def _along(exponents: Tensor, like: Tensor) -> Tensor:
+    return exponents.view(-1, *[1] * (like.dim() - 1))
+
 
 FORMAT = "spikecert.zoo/1"
 FOLDER = Path(__file__).parent / "networks"

@@ -36,12 +36,13 @@ def output_ranges(
 ) -> int:
     """Prove between which ends outputs lie, and attain them: Y outputs, X inputs, S the sample's own outputs."""
     from spikecert.certify import output_range
-    from spikecert.certify.questions.asking import check_property_ties
-    from spikecert.certify.questions.texts import form_of
     from spikecert.certify.ranges import proved_range
     from spikecert.models import network_hash
     from spikecert.reports import Plan
     from spikecert.runs import proofs
+
+    from ..certify.questions.described import form_of
+    from ..certify.questions.properties import check_property_ties
 
     check_property_ties(asked.ties)
     size, subject = number(epsilon, "epsilon"), asked.subject(model)

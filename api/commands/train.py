@@ -1,40 +1,237 @@
-"""`spikecert train`: a network from an architecture string, trained and saved; several seeds in one command."""
+"""`spikecert train`: a network from an architecture string, trained and saved; several seeds in one command.
 
+Several training runs that differ in their seed alone: which, and their mean and spread.
+
+Options of `spikecert train` alone, group by group.
+"""
+
+import json
 import os
 import shlex
-from collections.abc import Mapping
+import statistics
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from ..progress import Bars
 from ..runs.beside import again, beside
-from ..runs.seeds import HEADS, Summary, chosen_seeds, content, shown, summary, write_summary
 from ..runs.sources import data_of
 from ..telling import say, show, show_json, table
-from .options import train_options as own
 from .options.event_options import UNCHANGED, EventOptions
-from .options.options import Data, Device, Json, Root, Seed, checked_device
+from .options.options import Data, Device, Json, Root, Seed, checked_device, number
 from .options.sharing import with_groups
 
 if TYPE_CHECKING:
+    from spikecert.models import LIF
     from spikecert.reports.records.event_rules import EventRules
-    from spikecert.training import TrainingRun
+    from spikecert.training import Objective, TrainingRun
+
+Folder = Annotated[Path, typer.Option("--out", help="Folder for network.safetensors, checkpoints, history.csv.")]
+
+Seeds = Annotated[
+    str | None, typer.Option(help="Several, such as 0,1,2: one folder each, mean and spread at the end.")
+]
+Workers = Annotated[int, typer.Option(min=1, help="Processes that train seeds beside each other.")]
+
+
+@dataclass(frozen=True)
+class StartOptions:
+    """The network at the start; each field is the option of its name."""
+
+    network: Annotated[str, typer.Option(help="Architecture, such as mlp:64 or mlp:128-64.")] = "mlp:64-64"
+    neuron: Annotated[str, typer.Option(help="lif, dlif (learns its input scale) or plif (learns λ).")] = "dlif"
+    num_steps: Annotated[int, typer.Option("--num-steps", min=1, help="T.")] = 8
+    decay: Annotated[float, typer.Option(help="λ.")] = 0.99
+    threshold: Annotated[float, typer.Option(help="θ.")] = 1.0
+    reset: Annotated[str, typer.Option(help="zero, subtract or none.")] = "zero"
+
+    @property
+    def template(self) -> "LIF":
+        """Return the neuron."""
+        from spikecert.runs.building import neuron
+
+        return neuron(self.neuron, self.num_steps, self.decay, self.threshold, self.reset)
+
+
+@dataclass(frozen=True)
+class ObjectiveOptions:
+    """What training minimises; each field is the option of its name."""
+
+    objective: Annotated[
+        str,
+        typer.Option(
+            help="ms-mppd, cross-entropy, certified, s-ibp, certified-flips or certified-shift; of real targets "
+            "mse or huber; with +gain-penalty, +margin-over-gain or, of real targets, +certified-moves also those."
+        ),
+    ] = "ms-mppd"
+    rho: Annotated[float, typer.Option(help="Weight ρ of the membrane perturbation term.")] = 1.0
+    noise: Annotated[str, typer.Option(help="single-step or gaussian: the perturbed copy.")] = "single-step"
+    size: Annotated[
+        str, typer.Option(help="Size of that perturbation; ε of the other objectives, such as 5 events.")
+    ] = "4/255"
+    gain_weight: Annotated[float, typer.Option("--gain-weight", help="Weight of gain-penalty.")] = 0.1
+    margin_weight: Annotated[float, typer.Option("--margin-weight", help="Weight of margin-over-gain.")] = 1.0
+    delta: Annotated[
+        str, typer.Option(help="What certified-moves lets an output move; where huber turns straight.")
+    ] = "0.1"
+
+    def aim(self, rules: "EventRules | None") -> "Objective":
+        """Return the objective; `rules` say which events change, of one that is about them."""
+        from spikecert.runs import building
+
+        weights, delta = (self.gain_weight, self.margin_weight), number(self.delta, "delta")
+        return building.objective(
+            self.objective, self.rho, self.noise, number(self.size, "size"), *weights, rules, delta
+        )
+
+
+@dataclass(frozen=True)
+class SettingsOptions:
+    """How it is trained: fields of `training.Settings`, with the defaults of this command."""
+
+    epochs: Annotated[int, typer.Option(min=1)] = 20
+    batch_size: Annotated[int, typer.Option("--batch-size", min=1, help="Over all processes.")] = 64
+    learning_rate: Annotated[float | None, typer.Option("--learning-rate")] = None
+    optimizer: Annotated[str, typer.Option(help="sgd or adam.")] = "adam"
+    weight_decay: Annotated[float, typer.Option("--weight-decay")] = 0.0
+    precision: Annotated[str, typer.Option(help="full, or bfloat16 for matrix products in training.")] = "full"
+    steps_at_once: Annotated[
+        int | None, typer.Option("--steps-at-once", min=1, help="Steps of activations to keep: memory for time.")
+    ] = None
+    accumulate: Annotated[
+        int, typer.Option(min=1, help="Parts of a batch, one after another, whose gradients add up: less memory.")
+    ] = 1
+    through: Annotated[
+        str | None,
+        typer.Option(
+            help="Chip whose weights losses are of, and their bits: loihi:4, xylo:8, spinnaker:8 or, say, q8.8:6."
+        ),
+    ] = None
+
+    @property
+    def fields(self) -> dict[str, Any]:
+        """Return what `training.Settings` takes."""
+        from spikecert.models.chips import ChipWeights
+
+        if self.through is None:
+            return vars(self)
+        target, _, bits = self.through.partition(":")
+        if bits and not bits.isdecimal():
+            raise ValueError(f"through: got {self.through!r}, expected a chip and bits, such as loihi:4")
+        return vars(self) | {"through": ChipWeights(target, int(bits) if bits else 8)}
+
+
+START, OBJECTIVE, SETTINGS = StartOptions(), ObjectiveOptions(), SettingsOptions()
+
+
+FIGURES = ("clean_accuracy", "robust_accuracy", "rmse", "certified_rmse", "certified_share", "seconds")
+
+
+def chosen_seeds(text: str | None, seed: int) -> tuple[int, ...]:
+    """Return the seeds that "0,1,2" names, each once; the one `seed` for None.
+
+    Raises:
+        ValueError: for a text that is no list of whole numbers from 0 on.
+
+    >>> chosen_seeds("0,2,1,2", 7), chosen_seeds(None, 7)
+    ((0, 2, 1), (7,))
+    """
+    if text is None:
+        return (seed,)
+    parts = [part.strip() for part in text.split(",")]
+    if not all(part.isascii() and part.isdigit() for part in parts):
+        raise ValueError(f"seeds: got {text!r}, expected whole numbers from 0 on, such as 0,1,2")
+    return tuple(dict.fromkeys(map(int, parts)))
+
+
+@dataclass(frozen=True)
+class Summary:
+    """What the runs of several seeds found.
+
+    Attributes:
+        runs: from seed to network, picked epoch and its accuracies on the validation split.
+        mean: over the seeds, of each figure that every run has.
+        spread: the sample standard deviation over the seeds; None for one seed.
+    """
+
+    runs: Mapping[int, Mapping[str, Any]]
+    mean: Mapping[str, float]
+    spread: Mapping[str, float | None]
+
+    def content(self) -> dict[str, Any]:
+        """Return it as JSON-ready data."""
+        return asdict(self)
+
+
+def summary(runs: Mapping[int, "TrainingRun"], path: Callable[[int], Path]) -> Summary:
+    """Return mean and spread of several runs; `path` says where each seed's network is."""
+    rows = {seed: {**content(run, path(seed)), **_picked(run)} for seed, run in runs.items()}
+    columns: dict[str, list[Any]] = {name: [row.get(name) for row in rows.values()] for name in FIGURES}
+    whole = {name: values for name, values in columns.items() if None not in values}
+    spread = {name: statistics.stdev(v) if len(v) > 1 else None for name, v in whole.items()}
+    return Summary(rows, {name: statistics.fmean(values) for name, values in whole.items()}, spread)
+
+
+def _picked(run: "TrainingRun") -> dict[str, float | None]:
+    return run.best.measured
+
+
+def write_summary(means: Summary, folder: Path) -> None:
+    """Write seeds.json."""
+    from spikecert.files import write_atomically
+
+    write_atomically(folder / "seeds.json", json.dumps(means.content(), indent=1, allow_nan=False).encode())
+
+
+def content(run: "TrainingRun", path: Path) -> dict[str, Any]:
+    """Return one run as JSON-ready data."""
+    from spikecert.models import network_hash
+
+    history = [{"epoch": epoch.epoch, "loss": epoch.loss, **epoch.measured} for epoch in run.history]
+    return {
+        "network": str(path),
+        "sha256": network_hash(run.network),
+        "best_epoch": run.best_epoch,
+        "seconds": run.seconds,
+        "history": history,
+    }
+
+
+HEADS = {
+    "clean_accuracy": "clean",
+    "robust_accuracy": "robust",
+    "rmse": "RMSE",
+    "certified_rmse": "RMSE, certified",
+    "certified_share": "moves at most δ",
+}
+"""What tables call the figures of an epoch."""
+
+
+def shown(name: str, value: float | None) -> str:
+    """Return a figure as text: errors in their units, all others as shares of 100."""
+    return f"{value:.4g}" if value is not None and name.endswith("rmse") else percent(value)
+
+
+def percent(share: float | None) -> str:
+    """Return a share as per cent, a dash for None."""
+    return "–" if share is None else f"{100 * share:.1f} %"
 
 
 @with_groups
 def train(
-    out: own.Folder,
+    out: Folder,
     data: Data = "digits",
     root: Root = None,
-    start: own.StartOptions = own.START,
-    aim: own.ObjectiveOptions = own.OBJECTIVE,
+    start: StartOptions = START,
+    aim: ObjectiveOptions = OBJECTIVE,
     events: EventOptions = UNCHANGED,
-    settings: own.SettingsOptions = own.SETTINGS,
+    settings: SettingsOptions = SETTINGS,
     seed: Seed = 0,
-    seeds: own.Seeds = None,
-    workers: own.Workers = 1,
+    seeds: Seeds = None,
+    workers: Workers = 1,
     device: Device = "cpu",
     as_json: Json = False,
     context: typer.Context = None,  # pyright: ignore[reportArgumentType] (typer passes it)

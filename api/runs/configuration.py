@@ -7,7 +7,6 @@ from typing import Annotated, Any, Literal
 from pydantic import AfterValidator, BeforeValidator, Discriminator, Field, ValidationError, model_validator
 
 from spikecert.certify.attacks import ATTACKS
-from spikecert.certify.questions.texts import LONGEST
 from spikecert.certify.verifiers import VERIFIERS
 from spikecert.files import FileKind
 from spikecert.files.toml_text import LONGEST_TEXT, read_toml
@@ -19,6 +18,7 @@ from spikecert.reports.records.features import MOST_FEATURES, Feature, spanned
 from spikecert.reports.records.network_rules import NetworkRules
 from spikecert.reports.records.part import Part, Written
 
+from ..certify.questions.described import LONGEST
 from ..commands.options.options import number
 from .building import threat
 

@@ -26,31 +26,29 @@ from ..network_sets.deciding import Asked, search_all
 from ..own_draws import own_draws, sample_by_sample
 from ..perturbations import Perturbation, settled_set, takes_whole
 from ..perturbations.base import check_perturbation
-from ..questions.asking import as_labels, check_coded, check_property_ties, labels_at, own_outputs, property_goal
 from ..questions.forms import Property
+from ..questions.properties import (
+    as_labels,
+    check_coded,
+    check_property_ties,
+    labels_at,
+    own_outputs,
+    property_goal,
+)
 from ..replay import evaluating
 from ..ties import STRICT, settled_ties
 from .apgd import APGD
 from .backward import AdaptiveArctan, AdaptiveSharpness, PotentialDependent, RateGradient
-from .base import Attack
-from .blind.boundary import Boundary
-from .blind.gaussian import Gaussian
-from .blind.square import Square
-from .ensemble import Ensemble, quick_ensemble
-from .events.event_changes import EventChanges
-from .events.projected_logits import ProjectedLogits
-from .events.random_events import RandomEvents
-from .events.sparse_flips import SparseFlips
-from .events.spike_flips import SpikeFlips
+from .base import Attack, AttackResult, joined
+from .blind import Boundary, Gaussian, Square
+from .events.event_changes import EventChanges, RandomEvents
+from .events.spike_flips import ProjectedLogits, SparseFlips, SpikeFlips
 from .events.spike_shifts import SpikeShifts
-from .inspecting import watched
-from .modules import attack_module, attacked_rows
+from .modules import attack_module, attacked_rows, watched
 from .pgd import FGSM, PGD
-from .result import AttackResult, joined
 from .sapgd import SAPGD
-from .standard import standard
-from .transfer.expected import Expected
-from .transfer.momentum import Momentum
+from .standard import Ensemble, quick_ensemble, standard
+from .transfer import Expected, Momentum
 
 ATTACKS: dict[str, Named[Attack]] = {
     "fgsm": Named(FGSM, "one step along the sign of the surrogate gradient"),

@@ -8,13 +8,11 @@ from torch import Tensor
 from ...models.constants import at_least, settle, unless_none
 from ...models.surrogates import Surrogate
 from ..perturbations import RangedSet
-from ..perturbations.shapes import expand
+from ..perturbations.base import expand
 from .backward import AttackView, Backward, attack_view
-from .base import Attack, Search, Target
+from .base import Attack, Lead, Search, Target, check_climb
 from .gradients import Slope, climb, differentiate
-from .lead import Lead
 from .losses import LOSSES, Loss, runner_up, targeted
-from .settings import check_climb
 
 MOMENTUM = 0.75
 SUCCESS_SHARE = 0.75

@@ -1,21 +1,119 @@
-"""What every attack shares: it proposes, and the base class projects, re-evaluates and keeps the worst."""
+"""What every attack shares: it proposes, and the base class projects, re-evaluates and keeps the worst.
+
+What an attack found.
+
+Checks of attacks' settings: one line that names the setting, what came and what was expected.
+
+The worst points that a search has seen, by its own account.
+"""
 
 from abc import ABC, abstractmethod
-from collections.abc import Generator
+from collections.abc import Generator, Iterable, Iterator, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import ClassVar
 
 import torch
 from torch import Tensor
 
-from ...models.deadline import Expired, TimeIsUp, never
+from ...models.constants import real
+from ...models.deadline import Expired, TimeIsUp, never, passed
 from ...models.networks import SpikingNetwork
+from ...models.surrogates import Surrogate
+from ...models.validation import check_choice
+from ..alike import Alike
+from ..detaching import detach
 from ..perturbations import EventSet, Perturbation, RangedSet, SpikeFlip, SpikeShift
 from ..replay import evaluating, margins
 from ..ties import STRICT
-from .result import AttackResult, Tried
-from .signs import Signs
+from .backward.base import Backward
+from .losses import LOSSES
+from .signs import Signs, summed
+
+
+@dataclass(frozen=True)
+class Tried:
+    """What one member of an ensemble did.
+
+    Attributes:
+        name: of the member: its method, loss and gradient.
+        samples: that stood before it; broken: those of them that it broke.
+        gradient: whether it goes by gradients of the network itself.
+    """
+
+    name: str
+    samples: int
+    broken: int
+    gradient: bool = True
+
+
+@dataclass(frozen=True, eq=False)
+class AttackResult(Alike):
+    """Attacked inputs; none of the tensors requires a gradient.
+
+    Attributes:
+        inputs: the worst allowed input found for each sample, (batch, ...); the sample itself if none is worse.
+        success: whether it is misclassified, (batch,) of bool.
+        logits: the network's logits there, (batch, classes).
+        method: the attack's name.
+        ties: what a tie between logits is, "argmax" or "strict".
+        members: of an ensemble, in the order in which they ran.
+        signs: what says that the samples that are left may be no more robust than those that fell.
+        unanswered: the places of samples that had an output of NaN at an input that was tried.
+        networks: of a set of networks, the member that was worst for each sample, None for the nominal one.
+    """
+
+    inputs: Tensor
+    success: Tensor
+    logits: Tensor
+    method: str
+    ties: str = STRICT
+    members: tuple[Tried, ...] = ()
+    signs: Signs = field(default_factory=Signs)
+    unanswered: frozenset[int] = frozenset()
+    networks: tuple[SpikingNetwork | None, ...] = field(default=(), compare=False, repr=False)
+
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        """Return the signs in words, one line each, with what helps."""
+        return self.signs.told
+
+    def __post_init__(self) -> None:
+        detach(self, "inputs", "success", "logits")
+
+    def by(self, deadline: float | None) -> "AttackResult":
+        """Return the same, which says of samples that are left whether the time was up."""
+        late = int((~self.success).sum()) if passed(deadline) else 0
+        return replace(self, signs=replace(self.signs, samples=len(self.success), late=late))
+
+
+def joined(results: Sequence[AttackResult], name: str, ties: str) -> AttackResult:
+    """Return the results of batches as one, with what their members and their samples say together."""
+    members = tuple(_added(result.members for result in results))
+    blind = sum(member.broken for member in members if not member.gradient)
+    starts = [sum(len(result.success) for result in results[:place]) for place in range(len(results))]
+    unanswered = {start + at for start, result in zip(starts, results, strict=True) for at in result.unanswered}
+    signs = summed(result.signs for result in results)
+    return AttackResult(
+        torch.cat([result.inputs for result in results]),
+        torch.cat([result.success for result in results]),
+        torch.cat([result.logits for result in results]),
+        name,
+        ties,
+        members,
+        replace(signs, blind=blind, unanswered=len(unanswered)),
+        frozenset(unanswered),
+    )
+
+
+def _added(runs: Iterable[tuple[Tried, ...]]) -> Iterator[Tried]:
+    """Yield each member once, with what it did in all runs."""
+    found: dict[str, Tried] = {}
+    for one in (one for run in runs for one in run):
+        old = found.get(one.name, Tried(one.name, 0, 0, one.gradient))
+        found[one.name] = replace(old, samples=old.samples + one.samples, broken=old.broken + one.broken)
+    yield from found.values()
+
 
 Search = Generator[Tensor, Tensor, None]
 """Yields candidates, one per sample; is sent which samples still stand, (batch,) of bool."""
@@ -195,3 +293,47 @@ def _replayed(target: Target, inputs: Tensor, labels: Tensor) -> tuple[Tensor, T
         logits[one] = target.network(inputs[one])
         found[one] = margins(logits[one], labels[one], target.ties)
     return logits, found
+
+
+def some_share(name: str, value: object) -> float:
+    """Return a number in (0, 1] as a Python float."""
+    found = real(name, value, finite=False)
+    if not 0.0 < found <= 1.0:
+        raise ValueError(f"{name}: got {found!r}, expected a number in (0, 1]")
+    return found
+
+
+def check_climb(loss: str, surrogate: Surrogate | Backward | None) -> None:
+    """Raise TypeError or ValueError unless a gradient attack can climb this loss by this surrogate."""
+    check_choice("loss", loss, LOSSES)
+    if surrogate is not None and not isinstance(surrogate, Surrogate | Backward):
+        raise TypeError(f"surrogate: got {type(surrogate).__name__}, expected a Surrogate, a Backward or None")
+
+
+@dataclass
+class Lead:
+    """Per sample, the point of least margin so far.
+
+    A search notes each point whose margin it learns on the way, and yields `points` when `note` says that a
+    sample fell: so that the base class re-evaluates a few batches, not one a step.
+    """
+
+    points: Tensor
+    margins: Tensor
+    notes: SearchNotes
+
+    @staticmethod
+    def start(target: Target) -> "Lead":
+        """Return the samples themselves, with margins that any point beats."""
+        margins = torch.full_like(target.inputs.flatten(1)[:, 0], torch.inf)
+        return Lead(target.inputs.clone(), margins, target.notes)
+
+    def note(self, index: Tensor, points: Tensor, margins: Tensor) -> bool:
+        """Keep those of `points`, of samples `index`, with a lower margin; return whether one is misclassified.
+
+        A margin of NaN is none: that the network said nothing there is noted.
+        """
+        self.notes.unanswered.update(index[margins.isnan()].tolist())
+        lower = margins < self.margins[index]
+        self.points[index[lower]], self.margins[index[lower]] = points[lower], margins[lower]
+        return bool((margins <= 0).any())

@@ -8,7 +8,7 @@ from torch import Tensor
 
 from ...models.deadline import check_time
 from ..perturbations import RangedSet
-from ..perturbations.shapes import expand, normal
+from ..perturbations.base import expand, normal
 from ..replay import margins
 from ..ties import STRICT
 from .losses import Loss

@@ -8,11 +8,9 @@ from ...models.constants import at_least, positive, settle, unless_none
 from ...models.surrogates import Surrogate
 from ...models.validation import check_choice
 from .backward import Backward, attack_view
-from .base import Attack, Search, Target
+from .base import Attack, Lead, Search, Target, check_climb
 from .gradients import climb, differentiate
-from .lead import Lead
 from .losses import LOSSES
-from .settings import check_climb
 
 ITERATES = ("worst", "last")
 

@@ -10,11 +10,9 @@ from ...models.surrogates import Surrogate
 from ..perturbations import L2, RangedSet
 from .apgd import Checkpoints
 from .backward import AdaptiveSharpness, Backward, attack_view
-from .base import Attack, Search, Target
+from .base import Attack, Lead, Search, Target, check_climb
 from .gradients import climb, differentiate
-from .lead import Lead
 from .losses import LOSSES
-from .settings import check_climb
 
 LEAST = 1e-12
 

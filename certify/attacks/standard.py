@@ -6,21 +6,134 @@ events that move; version 3 lets the gradients of ASSG go beside resets, as its 
 through them.
 
 References: wang2025towards, croce2020reliable
+
+The worst of several attacks: one surrogate's gradient hides what another's finds.
 """
 
+from dataclasses import dataclass, field
+from typing import ClassVar
+
+import torch
+
+from ...models.surrogates import Arctan, Sigmoid, Surrogate, Triangle
 from ..branching.guided import Guided
+from ..perturbations import EventChange, EventSet, Perturbation, RangedSet, SpikeFlip, SpikeShift
+from ..replay import margins
 from .apgd import APGD
 from .backward import AdaptiveArctan, AdaptiveSharpness, PotentialDependent, RateGradient
-from .base import Attack
-from .blind.square import Square
-from .ensemble import Ensemble, thorough_flips, thorough_members, thorough_shifts
-from .events.event_changes import EventChanges
-from .events.projected_logits import ProjectedLogits
-from .events.random_events import RandomEvents
-from .events.sparse_flips import SparseFlips
-from .events.spike_flips import SpikeFlips
+from .base import Attack, Lead, Search, Target, Tried
+from .blind import Gaussian, Square
+from .events.event_changes import EventChanges, RandomEvents
+from .events.spike_flips import ProjectedLogits, SparseFlips, SpikeFlips
 from .events.spike_shifts import SpikeShifts
+from .pgd import FGSM, PGD
 from .sapgd import SAPGD
+
+SHARP: tuple[Surrogate, ...] = (Triangle(0.5), Sigmoid(0.25))
+WIDE: tuple[Surrogate, ...] = (Triangle(2.0), Arctan(4.0))
+OTHERS: tuple[Surrogate, ...] = (AdaptiveArctan(), *SHARP, Triangle(2.0), Arctan(1.0))
+"""Surrogates tried besides the network's own: what is hidden at one width shows at another."""
+
+
+def first_member() -> Attack:
+    """Return a few steps across the whole set by a wide surrogate: what falls at all mostly falls to these."""
+    return PGD(steps=10, restarts=1, step_size=1.0, surrogate=AdaptiveArctan(4.0), name="large steps")
+
+
+def quick_members() -> tuple[Attack, ...]:
+    """Return large steps, FGSM, noise, and PGD over six surrogates and two losses."""
+    losses = ("cross-entropy", "margin")
+    own = tuple(PGD(steps=20, restarts=2, loss=loss) for loss in losses)
+    others = tuple(
+        PGD(steps=10, restarts=1, loss=loss, surrogate=surrogate) for surrogate in OTHERS for loss in losses
+    )
+    return (first_member(), FGSM(), Gaussian(), *others, *own)
+
+
+def thorough_members() -> tuple[Attack, ...]:
+    """Return the quick members, then APGD over losses, surrogates and target classes, and Square."""
+    following = AdaptiveArctan()
+    walks = (APGD(loss="cross-entropy"), APGD(loss="dlr"), APGD(loss="cross-entropy", surrogate=following))
+    sharp = tuple(APGD(steps=50, loss="dlr", surrogate=surrogate) for surrogate in SHARP)
+    wide = tuple(APGD(steps=50, loss="cross-entropy", surrogate=surrogate) for surrogate in WIDE)
+    aimed = tuple(APGD(steps=50, rank=rank) for rank in (1, 2, 3))
+    return (*quick_members(), *walks, *sharp, *wide, *aimed, Square(queries=400, share=0.1))
+
+
+def quick_flips() -> tuple[Attack, ...]:
+    """Return the spike-flip search under the network's own surrogate, on two losses."""
+    return tuple(SpikeFlips(loss=loss) for loss in ("margin", "cross-entropy"))
+
+
+def thorough_flips() -> tuple[Attack, ...]:
+    """Return the quick members, then wider searches over other surrogates."""
+    return (*quick_flips(), *(SpikeFlips(trials=32, swaps=50, surrogate=surrogate) for surrogate in OTHERS))
+
+
+def quick_shifts() -> tuple[Attack, ...]:
+    """Return the retiming search under the network's own surrogate, on two losses."""
+    return tuple(SpikeShifts(loss=loss) for loss in ("margin", "cross-entropy"))
+
+
+def thorough_shifts() -> tuple[Attack, ...]:
+    """Return the quick members, then wider searches over other surrogates, and one without gradients."""
+    wider = (SpikeShifts(trials=32, swaps=50, surrogate=surrogate) for surrogate in OTHERS)
+    return (*quick_shifts(), *wider, RandomEvents(200))
+
+
+@dataclass(frozen=True)
+class Ensemble(Attack):
+    """Runs each member on the samples that still stand.
+
+    Args:
+        members: attacks on real-valued sets; default `thorough_members()`.
+        flips: attacks on `SpikeFlip`; default `thorough_flips()`.
+        shifts: attacks on `SpikeShift`; default `thorough_shifts()`.
+        changes: attacks on `EventChange`; default: moves and then flips, and random changes.
+    """
+
+    members: tuple[Attack, ...] = field(default_factory=thorough_members)
+    flips: tuple[Attack, ...] = field(default_factory=thorough_flips)
+    name: str = "ensemble"
+    shifts: tuple[Attack, ...] = field(default_factory=thorough_shifts)
+    changes: tuple[Attack, ...] = (EventChanges(), RandomEvents(200))
+    accepts: ClassVar[tuple[type[Perturbation], ...]] = (RangedSet, EventSet, EventChange)
+
+    def __post_init__(self) -> None:
+        for name in ("members", "flips", "shifts", "changes"):
+            for member in getattr(self, name):
+                if not isinstance(member, Attack):
+                    raise TypeError(f"{name}: got {type(member).__name__}, expected attacks")
+
+    def propose(self, target: Target, generator: torch.Generator) -> Search:
+        """Yield the worst inputs after each member, which starts from those of the members before."""
+        members = self._members(target.perturbation)
+        lead = Lead.start(target)
+        standing = yield lead.points
+        for member in members:
+            index = standing.nonzero().flatten()
+            inputs, labels = target.inputs[index], target.labels[index]
+            asked = target.network, inputs, labels, target.perturbation, generator, lead.points[index]
+            result = member(*asked, target.expired, target.ties)
+            fell = int(result.success.sum())
+            target.notes.unanswered.update(index[sorted(result.unanswered)].tolist())
+            target.notes.members.append(Tried(member.told, len(index), fell, member.by_gradient))
+            lead.note(index, result.inputs, margins(result.logits, labels, target.ties))
+            standing = yield lead.points
+
+    def _members(self, perturbation: Perturbation) -> tuple[Attack, ...]:
+        """Return the attacks on a set."""
+        if isinstance(perturbation, SpikeFlip):
+            return self.flips
+        if isinstance(perturbation, EventChange):
+            return self.changes
+        return self.shifts if isinstance(perturbation, SpikeShift) else self.members
+
+
+def quick_ensemble() -> Ensemble:
+    """Return the cheap ensemble, for use inside a verifier: gradients only, few restarts."""
+    return Ensemble(quick_members(), quick_flips(), "ensemble-fast", quick_shifts(), (EventChanges(),))
+
 
 STANDARD, VERSION = "standard", 3
 RATES = tuple(RateGradient(kind) for kind in ("hart", "bptr", "rga"))

@@ -7,8 +7,8 @@ there. No sequence of a run holds a refuted stretch, so
 
     min over the set  ≥  c + min of Σ_t A[t]·p[t] over all sequences that hold none,
 
-whichever stretches were searched. A window of cutting.py, with these spikes as what is known of its last layer, is
-searched for a node that is not empty: spikes that are chosen say what a reset leaves, and contradict bits.
+whichever stretches were searched. A window of partition.py, with these spikes as what is known of its last layer,
+is searched for a node that is not empty: spikes that are chosen say what a reset leaves, and contradict bits.
 
 The least sequence is found, a search by best first: what is to come costs no less than by refuted stretches of one
 and two steps alone. One of its stretches of n steps is searched next, n from 1 on; a stretch that is refuted
@@ -26,8 +26,8 @@ from torch import Tensor
 
 from ...kernels.bits import MOST_BITS, BitHeap, BitWindow, CompiledBits
 from ...models.deadline import Expired
-from .cutting import window
 from .known import KnownNetwork
+from .partition import window
 
 MOST_WATCHED = 3
 """Neurons: a step has up to 2³ patterns."""

@@ -51,7 +51,7 @@ from ...models.linear_maps.sequences import OneRowMap
 from ...models.linear_maps.transposed import TransposedMap
 from ...models.rules import LEAKY, RESTS, START, VARIED, Leaky, plain
 from ...models.source import OWN
-from .signals.box import Box
+from .signals.windows import Box
 
 DIGITS = 24
 """float32 holds all whole numbers up to 2 to this power."""

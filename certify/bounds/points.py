@@ -1,8 +1,8 @@
 """Inputs that are known exactly, one a row: potentials step by step, and both ways where a step is too close.
 
 **One step.** The run's û[t−1] lies in a box [l, h], with |û| ≤ M, its scaled current in another one, with |x̂| ≤ X.
-Then v̂[t] lies in λ·[l, h] + [x] ± 8u·(λM + X + δ) ± η (`certify/rounding/recursion.py`, of which this is one step,
-with the M and X of that step and neuron in place of those of all). A spike leaves what after_reset of resets.py
+Then v̂[t] lies in λ·[l, h] + [x] ± 8u·(λM + X + δ) ± η (`certify/rounding.py`, of which this is one step,
+with the M and X of that step and neuron in place of those of all). A spike leaves what after_reset of intervals.py
 says. Only how far numbers are from zero at their own step is paid for: over hundreds of steps that is what tells
 an exact input's spikes in float32.
 
@@ -15,7 +15,7 @@ of the two cases of after_reset goes on; the boxes of potentials are left as the
 A chain is layers that fire, each behind a dense layer of what the one before it fires, with or without a synapse
 between, and each hearing itself or not, by a dense layer and a synapse or not. What such a layer is given, how far
 its run may stray and what an open spike leaves is as in points.py. Two things differ: sums have another order, of
-what is not 0, which γ_k covers in any order (certify/rounding/sums.py); and a row is walked from the step on at
+what is not 0, which γ_k covers in any order (certify/rounding.py); and a row is walked from the step on at
 which it differs from the one before, for up to there it is that one.
 
 Nothing is said where a number comes near an overflow: then the walk is that of points.py, which refuses it. Radii
@@ -39,12 +39,12 @@ from ...models.linear_maps import DenseMap, LinearMap
 from ...models.rules import Leaky, plain
 from ...models.source import OWN
 from ..rounding import Rounding, check_potential, product_error, step_error, sum_slack, tie
-from .intervals.resets import after_reset
+from .intervals import after_reset
 from .propagation import Propagation, input_signal
 from .signals.affine import affine_map
-from .signals.box import Box, Spread
 from .signals.membrane import scaled_spread
 from .signals.signals import InputSignal, Signal
+from .signals.windows import Box, Spread
 from .trains.recurrent import FeedbackLoop, Known
 from .trains.trains import step_spikes
 

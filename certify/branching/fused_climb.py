@@ -30,7 +30,7 @@ from ...kernels.climb import (
 from ..bounds.prices.prices import PricedProblem, Specifications
 from ..bounds.prices.stages import Stage, Staged
 from ..bounds.trains.train_graph import slope_decay
-from .nodes.nodes import LEVEL
+from .nodes.decisions import LEVEL
 
 MOST_WEIGHTS = 2**22
 """Numbers that a layer's matrix may hold: beyond that a layer that shares its weights is faster as it is."""

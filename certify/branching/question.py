@@ -28,19 +28,17 @@ from ...models.rules import Leaky, Rule, plain
 from ..bounds.prices.price_search import bytes_each, zero_prices
 from ..bounds.prices.prices import Specifications
 from ..bounds.prices.stages import Staged, staged
-from ..bounds.signals.box import Box
 from ..bounds.signals.signals import Signal
-from ..bounds.trains.base import TrainBound, TrainRows, Trains
+from ..bounds.signals.windows import Box
+from ..bounds.trains.train_table import TrainBound, TrainRows, Trains
 from ..bounds.trains.trains import conserved_spikes, decidable_spikes, train_spikes
 from ..perturbations import Perturbation
 from ..questions.classes import ClassGoal
 from ..questions.rows import RowGoal
 from ..rounding import Rounding
 from ..ties import STRICT
-from .nodes.decisions import Restricted, root
-from .nodes.nodes import Nodes, Splits
-from .ranges.first_layer import FirstLayer
-from .ranges.ranges import RangeSearch
+from .nodes.decisions import Nodes, Restricted, Splits, root
+from .ranges import FirstLayer, RangeSearch
 from .rates import RateDecisions, rate_root
 
 

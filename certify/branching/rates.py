@@ -16,10 +16,9 @@ from torch import Tensor
 from ...models.networks import Trace
 from ..bounds.prices.priced_layer import Least
 from ..bounds.prices.prices import Costs, Evaluation, PricedProblem
-from ..bounds.signals.box import Box
-from ..bounds.trains.base import Trains
-from .nodes.decisions import Decisions, Places, Restricted
-from .nodes.nodes import LEVEL, Splits
+from ..bounds.signals.windows import Box
+from ..bounds.trains.train_table import Trains
+from .nodes.decisions import LEVEL, Decisions, Places, Restricted, Splits
 
 
 @dataclass(frozen=True)

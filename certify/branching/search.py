@@ -18,8 +18,8 @@ from ...models.constants import at_least, settle, unless_none
 from ...models.deadline import Expired, TimeIsUp, never, passed
 from .bounding import Bounded, Climb
 from .nodes.frontier import Answer, Frontier, NodePool, Told, standing, unheard
-from .processes.crew import Alone, Crew, Portion
 from .question import MarginQuestion
+from .workers import Alone, Crew, Portion
 
 PRIOR = 5.0
 """How many splits of average success a neuron is credited with before its first one."""

@@ -1,8 +1,14 @@
-"""The entry point `certify_set`."""
+"""The entry point `certify_set`.
 
+The folder of a set that is being certified: what the problem is, and a file for each finished batch.
+"""
+
+import hashlib
+import json
+import warnings
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -10,10 +16,11 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from ...files import FileKind, NotAFile, sweep, write_atomically
 from ...models.constants import at_least, unless_none, whole
 from ...models.deadline import checked_timeout
 from ...models.files.checkpoints import network_hash
-from ...models.files.storage import digest_of
+from ...models.files.storage import differences, digest_of, read_tensors
 from ...models.networks import SpikingNetwork
 from ...models.progress import Progress, silent
 from ...models.validation import check_choice, check_plain, one_line
@@ -22,21 +29,90 @@ from ..attacks import check_attacked, check_posed
 from ..network_sets.base import NetworkSet
 from ..network_sets.deciding import VERIFIERS as OF_NETWORKS
 from ..network_sets.deciding import Asked
-from ..network_sets.keeping.described import describe_any
+from ..network_sets.keeping import describe_any
 from ..perturbations import Perturbation
-from ..questions.asking import as_labels, check_property_ties, property_goal
 from ..questions.described import describe_property
 from ..questions.forms import Property
+from ..questions.properties import as_labels, check_property_ties, property_goal
 from ..ties import STRICT, settled_ties
-from ..unfinished import Unfinished, left_open
-from ..verdicts import Verdict
+from ..verdicts import SoundnessError, Unfinished, Verdict, left_open
 from ..verification import answered
 from ..verifiers import VERIFIERS
 from .base import Engine
 from .cluster import Ray
-from .folder import BatchStore, digest
 from .local import Local
-from .work import Batch, Decided, Job, batches
+from .work import VERDICTS, Batch, Decided, Job, batches
+
+PROBLEM = "problem.json"
+DESCRIBED = FileKind("folder", "the problem of a set", most=2**26)
+
+
+class Repeated(UserWarning):
+    """A finished batch can't be read as such, and is decided again; the message names its file and says why."""
+
+
+def digest(identity: Mapping[str, Any]) -> str:
+    """Return the SHA-256 of what makes a problem."""
+    return hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()
+
+
+@dataclass(frozen=True)
+class BatchStore:
+    """Finished batches, each written at once or not at all; so a killed run loses only what was being computed."""
+
+    path: Path
+    identity: Mapping[str, Any]
+
+    def open(self, batches: Mapping[int, Batch]) -> dict[int, Decided]:
+        """Return the batches that are finished; write down the problem in a new folder.
+
+        A file that is damaged, or holds something else, counts as not finished: a `Repeated` warning names it.
+
+        Raises:
+            ValueError: for a folder of another problem, or a pipe, a device or a folder in a batch's place.
+        """
+        sweep(self.path)
+        self._check()
+        found = {index: self._read(batch) for index, batch in batches.items() if self._place(index).exists()}
+        return {index: decided for index, decided in found.items() if decided is not None}
+
+    def keep(self, index: int, content: bytes) -> None:
+        """Write the packed verdicts of a batch."""
+        write_atomically(self._place(index), content)
+
+    def _place(self, index: int) -> Path:
+        return self.path / f"batch-{index:06d}.safetensors"
+
+    def _read(self, batch: Batch) -> Decided | None:
+        place = self._place(batch.index)
+        try:
+            decided = Decided.read(*read_tensors(place, VERDICTS))
+            decided.check(digest(self.identity), batch)
+        except NotAFile:  # what is decided again could not be written in its place
+            raise
+        except (ValueError, SoundnessError) as error:
+            return self.refuse(batch.index, str(error))
+        return decided
+
+    def refuse(self, index: int, why: str) -> None:
+        """Warn that a batch is decided again."""
+        warnings.warn(f"folder: {self._place(index)} is decided again: {why}", Repeated, stacklevel=5)
+
+    def _check(self) -> None:
+        """Compare the problem with the folder's, and name what differs."""
+        place = self.path / PROBLEM
+        if not place.exists():
+            write_atomically(place, json.dumps(self.identity, indent=1).encode())
+        elif different := differences(_parsed(place), self.identity):
+            raise ValueError(f"folder: {self.path} holds another problem: {different}")
+
+
+def _parsed(place: Path) -> dict[str, Any]:
+    found = DESCRIBED.json(place)
+    if not isinstance(found, dict):
+        raise ValueError(f"folder: {place} describes no problem")
+    return found
+
 
 BATCH = 16
 """Samples in a batch: what a killed run repeats, at most, for each worker."""

@@ -1,6 +1,8 @@
 """The unit of work: a job that all batches share, a batch, its verdicts; each as bytes that any machine can read.
 
 The bytes are those of a safetensors file with JSON in its header: nothing is pickled, and nothing is executed.
+
+What a file of verdicts must hold before anything in it is believed: it may be damaged, or someone else's.
 """
 
 import hashlib
@@ -9,16 +11,17 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from importlib.metadata import version
+from typing import Annotated, ClassVar, Literal
 
 import torch
+from pydantic import BaseModel, ConfigDict, Field, FiniteFloat, ValidationError
 from torch import Tensor
 
 from ...models.files.checkpoints import from_bytes, to_bytes
 from ...models.files.storage import pack, unpack
 from ...models.networks import SpikingNetwork
 from ..network_sets.base import NetworkSet
-from ..network_sets.keeping.described import build_any, describe_any
-from ..network_sets.keeping.kept import kept_member, restored_member
+from ..network_sets.keeping import build_any, describe_any, kept_member, restored_member
 from ..perturbations import Perturbation
 from ..questions.described import build_property, describe_property
 from ..questions.forms import Property
@@ -174,7 +177,7 @@ class Decided:
         Raises:
             ValueError, SoundnessError: for what no `pack` writes.
         """
-        from .answers import parsed  # its schemas take long to import
+        from .work import parsed
 
         told = parsed(text)
         verdicts = [
@@ -247,3 +250,43 @@ def batches(inputs: Tensor, labels: Tensor, size: int, seed: int) -> Sequence[Ba
 def _seed(seed: int, index: int) -> int:
     """Return 31 bits that depend on both numbers."""
     return int.from_bytes(hashlib.sha256(f"{seed} {index}".encode()).digest()[:4]) >> 1
+
+
+class _Strict(BaseModel):
+    """No field is converted, and one that is not known is an error."""
+
+    model_config: ClassVar[ConfigDict] = ConfigDict(frozen=True, extra="forbid", strict=True)
+
+
+class WrittenVerdict(_Strict):
+    """A `Verdict` but for its counterexample."""
+
+    status: Literal["verified", "falsified", "unknown"]
+    margin: float | None
+    verifier: str
+    seconds: Annotated[FiniteFloat, Field(ge=0)]
+    reason: str
+    ties: Literal["argmax", "strict"]
+
+
+class WrittenBatch(_Strict):
+    """The verdicts of one batch, in the order of its samples, and whose they are."""
+
+    problem: str
+    index: Annotated[int, Field(ge=0)]
+    verdicts: tuple[WrittenVerdict, ...]
+
+
+def parsed(text: str) -> WrittenBatch:
+    """Return the answer of a file's text.
+
+    Raises:
+        ValueError: for anything else, in one line.
+    """
+    try:
+        return WrittenBatch.model_validate_json(text)
+    except ValidationError as error:
+        first, more = error.errors(include_url=False)[0], error.error_count() - 1
+        place = ".".join(map(str, first["loc"])) or "text"
+        others = f" (and {more} more)" if more else ""
+        raise ValueError(f"{place}: {' '.join(first['msg'].split())}{others}") from None

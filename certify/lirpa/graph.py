@@ -1,11 +1,30 @@
-"""A circuit over its T steps as auto_LiRPA's bounded module, and the least of linear functions of its logits.
+"""A circuit as auto_LiRPA's bounded module: its nodes, the least of linear functions of logits, and slacks.
 
 Importing this imports auto_LiRPA. A signal is a list of nodes, one per step, or one alone where it is constant.
+
+How far the run, and auto_LiRPA's own arithmetic, may stray: one slack per neuron, one per logit.
+
+The run. Its current Î errs from W·ŝ + b, exact at its own spikes, by the radius that the box bound gives a
+*point*: what `propagate` makes of a signal known exactly is rounding alone. The membrane adds what
+`recursion_slack` says. The sum of both is |e[t]| of relaxation.py.
+
+auto_LiRPA computes in float64. Each coefficient that it passes backward is a sum of at most n products, so it
+errs by γ_n times the same sum over moduli. A coefficient A of v[t] is passed on to λû, to the spikes before and
+to the bias; so the error that this adds to the bound is at most γ_n·|A|·(λ|û| + |a|(|W||s| + |b|)), and |A|·slack
+covers it once the slack holds γ_n·(…) too. What it adds up on the side (offsets of planes) is covered by
+`relative`. Its intervals of z are sums of the same kind, which the slack widens.
+
+What auto_LiRPA asks of a node: its value, its interval, and what coefficients become that go back through it.
+
+Importing this imports auto_LiRPA. Coefficients are (specification, batch, ...), or None where such a bound is not
+asked for.
 """
 
 import itertools
 import math
-from collections.abc import Iterator
+from collections import OrderedDict
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 from functools import partial
 from typing import Any, ClassVar
 
@@ -14,16 +33,240 @@ import torch
 from torch import Tensor, nn
 
 from ...models.circuit import Added, Algebra, Chosen, Circuit, Fired, Input, Mapped, Read, fold
-from ...models.rules import plain
+from ...models.deadline import check_time
+from ...models.rules import Leaky, plain
 from ...models.running.readouts import LINEAR
-from ..bounds.propagation import input_signal
-from ..bounds.readouts import readout_row
+from ..bounds.propagation import check_readout, input_signal, propagate, readout_row
 from ..bounds.signals.affine import affine_map
-from ..bounds.signals.box import Box
-from .library import asking, load
-from .nodes import AffineNode, JumpNode, SumNode
-from .relaxation import RelaxedLayer, ResidueSegments, SpikeSegments
-from .slack import slacks
+from ..bounds.signals.signals import InputSignal, Signal
+from ..bounds.signals.windows import Box
+from ..rounding import Rounding, own_error, power_sum, reading_slack, recursion_slack, tie
+from .relaxation import (
+    LOWER,
+    UPPER,
+    JumpSegments,
+    Plane,
+    RelaxedLayer,
+    ResidueSegments,
+    SpikeSegments,
+    asking,
+    load,
+)
+
+
+@dataclass(frozen=True)
+class KnownSignal(InputSignal):
+    """A signal known exactly, at 0, but of modulus up to `size`: boxes behind it are rounding errors."""
+
+    size: Tensor
+
+    def magnitude(self) -> Tensor:
+        """Return the bound of the modulus."""
+        return self.size
+
+
+@dataclass(frozen=True)
+class Slacks:
+    """`neurons` of each spiking layer in execution order; `logits`: error of each logit, (1 or batch, classes)."""
+
+    neurons: tuple[RelaxedLayer, ...]
+    logits: Tensor
+
+
+def slacks(circuit: Circuit, box: Box, row: Tensor) -> Slacks:
+    """Return the slacks of a run of `circuit` on inputs in `box`, read by a row over time, (1, T).
+
+    Raises:
+        OverflowError: where the run may overflow its dtype, or sums are too long to say anything.
+    """
+    rounding, steps = Rounding.of(circuit), circuit.num_steps
+    currents: list[tuple[Signal, Leaky]] = []
+
+    def known(size: Tensor) -> KnownSignal:
+        zero = torch.zeros_like(size[None])
+        return KnownSignal(Box(zero, zero), steps, size)
+
+    def record(current: Signal, rule: Leaky, rounding: Rounding) -> Signal:
+        currents.append((current, rule))
+        return known(torch.ones_like(current.steps().lower[0]))
+
+    signals = propagate(circuit, known(circuit.arranged(box.magnitude).amax(0)), record, rounding)
+    summands = 2 * sum(signal.steps().lower[0, 0].numel() for signal in signals[1:-1]) + 2 * box.lower[0].numel()
+    relative = own_error(4 * steps * summands + 1000)
+    check_readout(circuit, signals[-1], rounding)
+    largest = signals[-1].magnitude() * row.abs().sum()
+    logits = signals[-1].combine(row).radius.squeeze(0) + reading_slack(largest, rounding) + relative * largest
+    layers = tuple(_relaxed(current, rule, rounding, relative) for current, rule in currents)
+    return Slacks(layers, logits + rounding.smallest)
+
+
+def _relaxed(current: Signal, rule: Leaky, rounding: Rounding, relative: float) -> RelaxedLayer:
+    steps = current.num_steps
+    steepest = max(map(abs, rule.factors(steps)))
+    widest = current.magnitude() * steepest
+    size = power_sum(rule.decay, steps) * (widest + rule.span)
+    run = current.steps().radius.amax(0) * steepest
+    run = run + recursion_slack(widest, rule.decay, rule.span, steps, rounding)
+    either = tie(rule.threshold, rounding)
+    slack = 2 * run + relative * (size + widest + rule.span)
+    return RelaxedLayer(rule, slack, rule.threshold + either, rule.threshold - either, relative)
+
+
+_operators: Any = load().bound_ops
+Ends = tuple[Tensor, Tensor]
+
+
+class AffineNode(_operators.Bound):
+    """W·x + b.
+
+    Args:
+        linear, absolute: x ↦ Wx and |W|x.
+        bias: b, broadcastable to one output.
+        source: the node x.
+    """
+
+    def __init__(
+        self,
+        linear: Callable[[Tensor], Tensor],
+        absolute: Callable[[Tensor], Tensor],
+        bias: Tensor,
+        source: Any,
+    ) -> None:
+        super().__init__({}, [source], 0, {})
+        self.product, self.absolute, self.bias = linear, absolute, bias  # its `linear` auto_LiRPA deletes
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Return W·x + b."""
+        return self.product(x) + self.bias
+
+    def interval_propagate(self, ends: Ends) -> Ends:
+        """Return W·middle + b ± |W|·radius."""
+        middle, radius = self.product((ends[0] + ends[1]) / 2), self.absolute((ends[1] - ends[0]) / 2)
+        return middle - radius + self.bias, middle + radius + self.bias
+
+    def bound_backward(self, lower: Any, upper: Any, source: Any) -> tuple[list[Any], Any, Any]:
+        """Return A·W and A·b."""
+        check_time()
+        shape = source.output_shape[1:]
+        return [(self._pulled(lower, shape), self._pulled(upper, shape))], self._biased(lower), self._biased(upper)
+
+    def _pulled(self, rows: Tensor | None, shape: torch.Size) -> Tensor | None:
+        if rows is None:
+            return None
+        flat = rows.flatten(0, 1)
+        pull = torch.func.vjp(self.product, flat.new_zeros(len(flat), *shape))[1]
+        return pull(flat)[0].unflatten(0, rows.shape[:2])
+
+    def _biased(self, rows: Tensor | None) -> Any:
+        return 0 if rows is None else rows.flatten(2) @ self.bias.to(rows).expand(rows.shape[2:]).flatten()
+
+
+class SumNode(_operators.Bound):
+    """Σ_i w_i·x_i.
+
+    Args:
+        terms: each w_i and the node x_i.
+    """
+
+    def __init__(self, terms: Sequence[tuple[float, Any]]) -> None:
+        super().__init__({}, [source for _, source in terms], 0, {})
+        self.weights = [weight for weight, _ in terms]
+
+    def forward(self, *values: Tensor) -> Any:
+        """Return the sum."""
+        return sum(value * weight for value, weight in zip(values, self.weights, strict=True))
+
+    def interval_propagate(self, *ends: Ends) -> Any:
+        """Return the sums of the lower ends and of the upper ones; a negative weight swaps them."""
+        pairs = [pair if weight >= 0 else pair[::-1] for pair, weight in zip(ends, self.weights, strict=True)]
+        return tuple(self.forward(*side) for side in zip(*pairs, strict=True))
+
+    def bound_backward(self, lower: Any, upper: Any, *sources: Any) -> tuple[list[Any], Any, Any]:
+        """Return w_i·A."""
+        check_time()
+        return [tuple(_times(rows, weight) for rows in (lower, upper)) for weight in self.weights], 0, 0
+
+
+class JumpNode(_operators.BoundOptimizableActivation):
+    """An output of a potential, the spike or what is left to the next step; the latter may use the former.
+
+    A plane may have any slope, so α-CROWN chooses one for each bound that is asked for: (4, specification,
+    batch, ...), the first axis for the lower and upper plane of a lower bound, then of an upper bound.
+
+    Args:
+        neuron: of the layer.
+        segments: of the output.
+        sources: the potential, and the spike where planes use it.
+    """
+
+    def __init__(self, neuron: RelaxedLayer, segments: type[JumpSegments], *sources: Any) -> None:
+        check_time()  # of many steps, building alone takes long
+        super().__init__({}, list(sources), 0, {})
+        self.neuron, self.segments = neuron, segments
+        self.requires_input_bounds, self.alpha_batch_dim = [0], 2
+
+    def forward(self, potential: Tensor, spike: Tensor | None = None) -> Tensor:
+        """Return the output."""
+        rule = self.neuron.rule
+        fires = torch.ge if rule.fires_at == ">=" else torch.gt
+        return self.segments.output(rule, potential, fires(potential, rule.threshold).to(potential))
+
+    def interval_propagate(self, ends: Ends, spike: Any = None) -> Ends:
+        """Return the least and the greatest value; the spike follows from the potential."""
+        values = self.segments.over(*ends, self.neuron).values
+        return values.amin(0), values.amax(0)
+
+    def init_opt_parameters(self, start_nodes: list[Any]) -> None:
+        """Start at the slopes without a search; of the bounds that are asked for only the logits' are searched."""
+        slopes = torch.stack(self._slopes(self.known)).unsqueeze(1).detach()
+        sizes = {name: size for name, size, _ in start_nodes if isinstance(size, int)}
+        self.alpha = OrderedDict((name, slopes.repeat_interleave(size, 1)) for name, size in sizes.items())
+
+    @property
+    def known(self) -> JumpSegments:
+        """Return the segments over what is known of the potential."""
+        return self.segments.over(self.inputs[0].lower, self.inputs[0].upper, self.neuron)
+
+    def bound_backward(
+        self, lower: Any, upper: Any, *sources: Any, start_node: Any = None, **_: Any
+    ) -> tuple[list[Any], Any, Any]:
+        """Return the coefficients of the potential, and of the spike where it is a source, and the offsets."""
+        check_time()
+        ends = self.known
+        chosen = self.alpha.get(start_node.name) if self.opt_stage in ("opt", "reuse") else None
+        slopes = self._slopes(ends) if chosen is None else chosen
+        planes = [ends.plane(slope, sign) for slope, sign in zip(slopes, (LOWER, UPPER) * 2, strict=True)]
+        below, above = _nodes_relaxed(lower, planes[0], planes[1]), _nodes_relaxed(upper, planes[3], planes[2])
+        pairs = list(zip(below, above, strict=True))
+        return pairs[: len(sources)], *pairs[-1]
+
+    def _slopes(self, ends: JumpSegments) -> list[Tensor]:
+        """Return those that are used without a search."""
+        return [ends.slope(LOWER), ends.slope(UPPER)] * 2
+
+
+def _times(rows: Tensor | None, weight: float) -> Tensor | None:
+    return rows if rows is None or weight == 1.0 else rows * weight
+
+
+def _nodes_relaxed(rows: Tensor | None, positive: Plane, negative: Plane) -> tuple[Any, Any, Any]:
+    """Return the coefficients of v and s and the offset, for coefficients of the output.
+
+    Args:
+        rows: the coefficients.
+        positive, negative: the planes for those above and below 0.
+
+    Raises:
+        OverflowError: for coefficients beyond float64, of which auto_LiRPA would drop the offset.
+    """
+    if rows is None:
+        return None, None, 0
+    if not bool(torch.isfinite(rows).all()):
+        raise OverflowError("the coefficients of the linear bound grow beyond float64")
+    chosen = [torch.where(rows > 0, *pair) for pair in zip(positive, negative, strict=True)]
+    slope, spike, offset = (rows * part for part in chosen)
+    return slope, spike, offset.flatten(2).sum(2)
+
 
 _library: Any = load()
 _BoundInput: Any = _library.bound_ops.BoundInput

@@ -9,6 +9,10 @@ the range of gain_j·y_j − Σ_i G_ji·scale_i·z_i over all z that any x in X 
 there: z is within 2u·|Cx/scale| of Cx/scale, or within the least number η above 0 where that is less, which moves
 G·(scale∘z) by at most Σ_i |G_ji|·(|Cx|_i·(2u + 2⁻⁴⁸) + scale_i·η), float64's own products and the last product
 with gain among it.
+
+State spaces of other libraries: python-control's, SciPy's, or any with matrices A, B, C, D and a step dt.
+
+Controllers whose membranes are kept between control steps: one integrate-and-fire neuron an input (F21c).
 """
 
 import math
@@ -19,14 +23,16 @@ from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from ...analysis.loops.ellipsoid import EllipsoidStability
-from ...analysis.loops.kept import KeptStability, kept_stability
+from ...analysis.loops.kept import MOST_STEPS, KeptStability, kept_stability
 from ...analysis.loops.practical import LoopRound, PracticalStability, Rows, felt, limits, sums
 from ...analysis.loops.series import float_above
-from ...models.constants import at_least, positive
+from ...models.constants import at_least, positive, real
 from ...models.deadline import LATE, checked_timeout, passed, share, until
+from ...models.elements.neurons import LIF
+from ...models.files.description import describe
 from ...models.networks import SpikingNetwork
 from ...models.validation import check_choice
 from ..perturbations import PixelBox
@@ -34,16 +40,107 @@ from ..questions.forms import inputs, output
 from ..ranges import output_range
 from ..replay import evaluating
 from .ellipsoids import ellipsoid_certificate
-from .error_gain import ErrorGain, influencing
 from .given import box_of, identity, matrix_of, numbers_of, rows_of
-from .grid import GridSafety
-from .kept import check_kept, kept_outputs
-from .plant_loop import PlantLoop
+from .grid import ErrorGain, GridSafety, influencing
+from .plant_loop import PlantLoop, Tube, reach_boxes
 from .plants import LinearPlant
-from .reaching import reach_boxes
-from .systems import matrices_of, state_space
-from .tube import Tube
 from .uncertain import corners, off_by, spread_of, vertices_of
+
+PARTS = ("A", "B", "C", "D", "dt")
+
+
+def matrices_of(system: Any) -> dict[str, Any]:
+    """Return A, B and C of a state space that is discrete in time and gives no input through, by name.
+
+    Raises:
+        TypeError: for what has no such parts.
+        ValueError: for a continuous one, and for a D that is not 0: a controller would see its own output.
+    """
+    missing = [name for name in PARTS if not hasattr(system, name)]
+    if missing:
+        got = f"{type(system).__name__} without {', '.join(missing)}"
+        raise TypeError(f"system: got {got}, expected a state space with A, B, C, D and dt")
+    _check_step(system)
+    if np.asarray(system.D, dtype=np.float64).any():
+        raise ValueError("system: got D other than 0, expected 0: the controller sees C·x alone")
+    return {name: np.asarray(getattr(system, name)) for name in ("A", "B", "C")}
+
+
+def state_space(A: Any, B: Any, C: Any, dt: float | bool) -> Any:
+    """Return a plant as python-control's StateSpace, its step `dt`; True: discrete in time, by a step not said.
+
+    Raises:
+        ImportError: where python-control is not installed.
+        ValueError: for a step that is not positive.
+    """
+    if dt is not True and real("dt", dt) <= 0:
+        raise ValueError(f"dt: got {dt!r}, expected a positive number, or True")
+    try:
+        import control  # pyright: ignore[reportMissingImports] (it need not be there)
+    except ImportError as error:
+        raise ImportError("control: python-control is not installed: pip install control") from error
+    seen, inputs = np.asarray(C), np.asarray(B)
+    return control.ss(np.asarray(A), inputs, seen, np.zeros((len(seen), inputs.shape[1])), dt)
+
+
+def _check_step(system: Any) -> None:
+    if system.dt is True:
+        return
+    if system.dt is None or system.dt == 0:
+        how = "system.sample(0.1)" if hasattr(system, "sample") else "system.to_discrete(0.1)"
+        raise ValueError(f"system: got a continuous one (dt = {system.dt!r}), expected a discrete one: {how}")
+    if real("dt", system.dt) < 0:
+        raise ValueError(f"dt: got {system.dt!r}, expected a positive number, or True")
+
+
+FORM = "integrator(inputs, num_steps): currents (1 + z)/2, a sum that each spike takes 1 of, outputs 2·mean − 1"
+
+
+def integrator(inputs: int, num_steps: int = 16) -> SpikingNetwork:
+    """Return the network whose membranes a loop may keep: y_j = 2·(spikes of neuron j)/T − 1, current (1 + z_j)/2.
+
+    Its membranes start anew where it is called by itself; `ClosedLoop(…, membranes="kept")` carries them over.
+
+    Args:
+        inputs: of the plant, and of the network.
+        num_steps: T, at most 65,536.
+
+    >>> integrator(1, 4)(torch.tensor([[0.5]])).tolist()
+    [[0.5]]
+    """
+    count = at_least(1)("inputs", inputs)
+    first = nn.Linear(count, count)
+    first.weight.data = 0.5 * torch.eye(count)
+    first.bias.data.fill_(0.5)
+    last = nn.Linear(count, count)
+    last.weight.data = 2.0 * torch.eye(count)
+    last.bias.data.fill_(-1.0)
+    steps = at_least(1)("num_steps", num_steps)
+    if steps > MOST_STEPS:
+        raise ValueError(f"num_steps: got {steps}, expected at most {MOST_STEPS}")
+    return SpikingNetwork(first, LIF(decay=1.0, reset="subtract"), last, num_steps=steps).eval()
+
+
+def check_kept(network: SpikingNetwork, inputs: int) -> None:
+    """Raise ValueError unless a network is that of `integrator`, layer by layer and weight by weight."""
+    if network.num_steps <= MOST_STEPS and network.dtype == torch.float32:
+        like, ours = integrator(inputs, network.num_steps), network.state_dict()
+        alike = describe(network) == describe(like)
+        if alike and all(torch.equal(ours[name].cpu(), value) for name, value in like.state_dict().items()):
+            return
+    raise ValueError(f'network: got another one with membranes "kept", expected {FORM}')
+
+
+def kept_outputs(seen: np.ndarray, membranes: Tensor, num_steps: int) -> tuple[np.ndarray, Tensor]:
+    """Return outputs of one control step, (batch, m), and the membranes behind it, in float32 as a network."""
+    current = torch.from_numpy(seen).float() * 0.5 + 0.5
+    spikes = torch.zeros_like(current)
+    for _ in range(num_steps):
+        potential = membranes + current
+        fired = (potential >= 1.0).to(potential)
+        membranes, spikes = potential - fired, spikes + fired
+    return (spikes / num_steps * 2.0 - 1.0).double().numpy(), membranes
+
 
 GROWN = 1.0 + 2.0**-20
 """The next box is greater than the limit of the one before by this factor."""

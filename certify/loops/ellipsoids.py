@@ -10,7 +10,7 @@ from ...analysis.loops.ellipsoid import EllipsoidRound, EllipsoidStability, cont
 from ...analysis.loops.practical import Rows
 from ...analysis.loops.series import float_above
 from ...models.deadline import LATE, passed
-from .error_gain import ErrorGain
+from .grid import ErrorGain
 from .uncertain import Pair
 
 SHARES = (0.02, 0.05, 0.1, 0.2, 0.35, 0.5, 0.7, 0.9)

@@ -2,6 +2,25 @@
 
 What a layer knows of its currents and spikes (`Signal`) goes along with the expressions: it gives the ends that
 make the program tight, and the rounding that makes it hold for the run in the network's own dtype.
+
+A max pool in a program: y_i = max of the entries x_j of window i.
+
+    spikes:     y_i ≥ x_j,   y_i ≤ Σ_j x_j           an OR: y is 0 or 1 where the spikes are
+    currents:   y_i ≥ x_j,   y_i ≤ x_j + (h_i − l_j)(1 − z_j),   Σ_j z_j = 1,   z_j ∈ {0, 1}
+
+with [l_j, h_j] the ends of x_j and h_i the greatest of its window's. Entries that lie below another's lower end in
+every run are left out. The run's maximum strays from y no farther than the farthest entry from its expression: see
+models/elements/max_pooling.py.
+
+What a readout makes of the last signal of a program.
+
+    sums over time    Σ_t row[t]·x[t]
+    "largest"         max_t z[t], a max pool over time of such sums
+    "first"           −τ = −(1 + Σ_t q[t]),  q[t] = Π_{k≤t} (1 − s[k]):
+                      q[t] ≤ q[t−1],  q[t] ≤ 1 − s[t],  q[t] ≥ q[t−1] − s[t],  so that q is 0 or 1 where s is
+
+How far the run may be: as its last signal, by the weights, and by the arithmetic of readouts (certify/rounding);
+a maximum strays no farther than what it is of, and −τ is exact.
 """
 
 import math
@@ -32,26 +51,161 @@ from ...models.circuit import (
 from ...models.linear_neuron import LinearNeuron, leaking
 from ...models.rules import FEATURES, WHOLE, Leaky, Rule, plain
 from ..bounds.automata.paths import PathTrains, looping_spikes, path_trains
-from ..bounds.propagation import input_signal
+from ..bounds.propagation import input_signal, integrating_slack, logit_steps, readout_rows
 from ..bounds.signals.affine import affine_map
-from ..bounds.signals.box import Box
 from ..bounds.signals.derived import ChosenSignal, FilteredSignal, PooledSignal
 from ..bounds.signals.joined import JoinedSignal, SharedSignal, chosen
 from ..bounds.signals.signals import AffineSignal, Signal, SpikeBound, SumSignal
+from ..bounds.signals.windows import Box
 from ..bounds.trains.rate_trains import rate_trains
 from ..bounds.trains.recurrent import looped
-from ..bounds.trains.resting import refractory_spikes
+from ..bounds.trains.resting import refractory_spikes, separable
 from ..bounds.trains.train_graph import GraphTrains
 from ..bounds.trains.train_table import TableTrains
 from ..bounds.trains.trains import window_spikes
-from ..bounds.trains.varied import separable
-from ..rounding import Rounding, over_time, sum_slack
+from ..rounding import Rounding, over_time, reading_slack, sum_slack
 from .inputs import input_steps, rate_steps
-from .pooled import PooledEntries, WindowPairs
-from .program import Closing, EncodedLayer, Expressions, LayerEncoding, Model, Program, array, weighted
-from .reading import LastSignal, read_logits
+from .program import (
+    Closing,
+    EncodedLayer,
+    Expressions,
+    LayerEncoding,
+    Model,
+    Program,
+    array,
+    stacked,
+    step_spikes,
+    table_spikes,
+    weighted,
+)
 from .states import state_spikes
-from .steps import step_spikes, table_spikes
+
+
+@dataclass(frozen=True)
+class WindowPairs:
+    """Which entries each window holds, pair by pair.
+
+    Attributes:
+        outputs, entries: of each pair, (P,).
+        count: of windows.
+    """
+
+    outputs: np.ndarray
+    entries: np.ndarray
+    count: int
+
+    @staticmethod
+    def of(places: Tensor, features: int) -> "WindowPairs":
+        """Return the windows of `MaxWindows.places` for signals with so many entries."""
+        table = array(places.flatten(0, -2)).astype(int)
+        outputs, columns = np.nonzero(table < features)
+        return WindowPairs(outputs, table[outputs, columns], len(table))
+
+    def greatest(self, values: np.ndarray) -> np.ndarray:
+        """Return the greatest value of each window, (count,)."""
+        found = np.full(self.count, -np.inf)
+        np.maximum.at(found, self.outputs, values[self.entries])
+        return found
+
+    def kept(self, lower: np.ndarray, upper: np.ndarray) -> "WindowPairs":
+        """Return the windows without the entries that are below another one for certain."""
+        open_ = upper[self.entries] >= self.greatest(lower)[self.outputs]
+        return WindowPairs(self.outputs[open_], self.entries[open_], self.count)
+
+    def sums(self, terms: Expressions) -> Expressions:
+        """Return the sum over each window of what stands for its pairs, (count,)."""
+        pairs = np.arange(len(self.outputs))
+        shape = (self.count, len(pairs))
+        return terms.image(sparse.csr_array((np.ones(len(pairs)), (self.outputs, pairs)), shape=shape), 0.0)
+
+
+@dataclass(frozen=True)
+class PooledEntries:
+    """What a max pool of one step reads.
+
+    Attributes:
+        values: x, (n,).
+        lower, upper: ends of x in every run, and of its expressions, (n,).
+        windows: of x.
+    """
+
+    values: Expressions
+    lower: np.ndarray
+    upper: np.ndarray
+    windows: WindowPairs
+
+    def largest(self, program: Program, closing: Closing, spikes: bool) -> Expressions:
+        """Add the maximum of each window: an OR where the values are spikes."""
+        windows = self.windows.kept(self.lower, self.upper)
+        low, high = windows.greatest(self.lower), windows.greatest(self.upper)
+        slack = closing.slack(np.zeros(len(windows.outputs)))
+        found, taken = program.variables(low, high), self.values.taken(windows.entries)
+        above = found.taken(windows.outputs) - taken
+        program.constrain(above, lower=-slack)
+        if spikes:
+            program.constrain(found - windows.sums(taken), upper=closing.slack(np.zeros(windows.count)))
+            return found
+        reach = high[windows.outputs] - self.lower[windows.entries]
+        chosen = program.binaries(len(windows.outputs))
+        program.constrain(above + chosen.scaled(reach), upper=reach + slack)
+        program.constrain(windows.sums(chosen), 1.0, 1.0)
+        return found
+
+
+@dataclass(frozen=True)
+class LastSignal:
+    """What a readout reads: what is known of it, its expressions over time, how far the run may be from these."""
+
+    signal: Signal
+    steps: tuple[Expressions, ...]
+    slack: np.ndarray
+
+
+def read_logits(
+    program: Program, circuit: Circuit, last: LastSignal, closing: Closing
+) -> tuple[Expressions, np.ndarray]:
+    """Return the logits, and how far the run's may be from them, (classes,) each."""
+    if circuit.read.readout == "first":
+        return _first(program, last), np.zeros_like(last.slack)
+    rounding = Rounding.of(circuit)
+    rows = readout_rows(circuit, last.signal.magnitude().double())
+    box = logit_steps(last.signal, rows, rounding)
+    own = reading_slack(box.magnitude, rounding)
+    if circuit.read.rule is not None:
+        own = own + integrating_slack(last.signal, rows, rounding)
+    slack = last.slack * array(rows.abs().sum(1))[:, None] + array(own.flatten(1))
+    steps = [weighted(last.steps, array(row)) for row in rows]
+    if len(steps) == 1:
+        return steps[0], slack[0]
+    wider = closing.slack(slack)
+    ends = array(box.lower.flatten(1)) - wider, array(box.upper.flatten(1)) + wider
+    return _largest(program, steps, ends, closing), slack.max(0)
+
+
+def _largest(
+    program: Program, steps: list[Expressions], ends: tuple[np.ndarray, np.ndarray], closing: Closing
+) -> Expressions:
+    """Return the maximum over time of each class, given both ends of each step's expressions, (T, classes)."""
+    entries, classes = np.arange(ends[0].size), ends[0].shape[1]
+    windows = WindowPairs(entries % classes, entries, classes)
+    return PooledEntries(stacked(steps), ends[0].ravel(), ends[1].ravel(), windows).largest(
+        program, closing, False
+    )
+
+
+def _first(program: Program, last: LastSignal) -> Expressions:
+    """Add q[t], step by step, and return −τ."""
+    nothing = np.zeros_like(last.slack)
+    silent = total = ones = Expressions.fixed(nothing + 1.0)
+    for t in range(last.signal.num_steps):
+        spike = last.steps[t % len(last.steps)]
+        before, silent = silent, program.variables(nothing, nothing + 1.0)
+        program.constrain(before - silent, lower=0.0)
+        program.constrain(ones - spike - silent, lower=0.0)
+        program.constrain(silent + spike - before, lower=0.0)
+        total = total + silent
+    return total.scaled(-1.0)
+
 
 MOST_ENTRIES = 2**26
 """The greatest size of an affine layer as a dense matrix."""

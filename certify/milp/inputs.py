@@ -11,10 +11,10 @@ from scipy import sparse
 from torch import Tensor
 
 from ..bounds.events.flips import Flips
-from ..bounds.events.shifts import Shifts
+from ..bounds.events.moved_events import Shifts
 from ..bounds.events.summed import Summed
-from ..bounds.signals.box import Box
 from ..bounds.signals.signals import InputSignal
+from ..bounds.signals.windows import Box
 from ..bounds.trains.rate_trains import RateTrains
 from .program import Closing, Expressions, Program, array
 

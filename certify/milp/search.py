@@ -21,8 +21,7 @@ from ..problem import Problem
 from ..questions.rows import RowGoal
 from .encoding import Encoding, EncodingError, Layers, encode
 from .program import Closing, Expressions, Model, stacked
-from .solving.solver import LARGEST, Watch, minimise
-from .solving.tree import ProgramTree
+from .solver import LARGEST, ProgramTree, Watch, minimise
 
 GAP_ERROR = 1e-12
 """Relative error of float64 in a run's own margins, where they are held against a bound."""

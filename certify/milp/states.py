@@ -1,6 +1,6 @@
 """A layer of any declared neurons: further states as variables, rests, starts and floors.
 
-As in steps.py v[t] = r + w, its part in silence and its part at a spike, with r = 0 at a spike and w = 0 in
+As in program.py v[t] = r + w, its part in silence and its part at a spike, with r = 0 at a spike and w = 0 in
 silence. The threshold B is an expression in the states z. With least ≤ B ≤ most,
 
     r ≤ B + max(0, −least)·s,      w ≥ B − most·(1 − s)
@@ -9,7 +9,7 @@ say v ≤ B in silence and v ≥ B at a spike; a product z·s is a variable p wi
 p, times 1 − s; max(u, f) is a variable y ≥ u, f that a binary q holds at u or at f: no product is left.
 
 **Rounding.** The run's own states are these variables. From them a step's exact v − B is within the tie of what
-the run compares, and each number behind the exact step within E of the run's (certify/rounding/recursion.py). What
+the run compares, and each number behind the exact step within E of the run's (certify/rounding.py). What
 comes in is v less its other terms: the exact current within the layer's own slack of its expression.
 """
 
@@ -24,8 +24,7 @@ import torch
 from ...models.linear_neuron import LinearNeuron
 from ..bounds.automata.paths import PathTrains
 from ..rounding import step_error
-from .program import Closing, EncodedLayer, Expressions, Program, array
-from .steps import part_of
+from .program import Closing, EncodedLayer, Expressions, Program, array, part_of
 
 Ends = tuple[np.ndarray, np.ndarray]
 

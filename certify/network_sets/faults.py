@@ -10,8 +10,8 @@ from torch import Tensor
 
 from ...models.elements.neurons import LIF, Run
 from ...models.networks import SpikingNetwork
-from ..bounds.signals.box import Box
 from ..bounds.signals.signals import DerivedSignal
+from ..bounds.signals.windows import Box
 
 
 @dataclass(frozen=True)

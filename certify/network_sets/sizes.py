@@ -12,7 +12,7 @@ from torch import Tensor
 from ...models.deadline import Expired, passed, share, until
 from ...models.networks import SpikingNetwork
 from ...models.progress import Figures, Progress
-from ..attacks.ensemble import quick_ensemble
+from ..attacks.standard import quick_ensemble
 from ..verdicts import Verdict
 from .deciding import Asked, decide
 

@@ -1,28 +1,191 @@
-"""StuckNeurons: up to k spiking neurons in all that never fire, or fire at each step."""
+"""StuckNeurons: up to k spiking neurons in all that never fire, or fire at each step.
 
-from collections.abc import Iterator
+Verdicts by every member of a set of stuck neurons: each is run, and each is bounded as it is.
+
+Stuck neurons that do most harm, one after another: each next one beside those that are stuck already.
+"""
+
+import time
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from itertools import combinations, product
+from itertools import combinations, islice, product
 from math import comb
 from typing import ClassVar
 
 import torch
 from torch import Tensor
 
-from ...models.circuit import Circuit, circuit
+from ...models.circuit import Circuit, Fired, circuit, fold
 from ...models.constants import at_least, settle, wholes
 from ...models.networks import SpikingNetwork
-from ..bounds.propagation import Propagation, input_signal
-from ..bounds.signals.box import Box
-from ..bounds.signals.signals import SpikeBound
+from ..bounds.propagation import Propagation, input_signal, known_margins
+from ..bounds.signals.signals import Signal, SpikeBound
+from ..bounds.signals.windows import Box
+from ..bounds.trains.trains import step_spikes, window_spikes
 from ..perturbations import Perturbation
+from ..replay import margins, replays
 from ..rounding import Rounding
+from ..ties import Goal
 from ..verdicts import Verdict
-from .base import NetworkSet, Question, Search, checked_around
-from .faults import Fault, features_of
-from .greedy import search
-from .listing import listed
+from .base import NetworkSet, Question, Search, Trial, checked_around
+from .faults import Fault, MaskedSpikes, Masks, features_of, masks_of, stuck, stuck_member
 from .stuck_bounds import stuck_margins
+
+TOGETHER = 512
+"""Members bounded at once."""
+
+
+@dataclass(frozen=True)
+class MaskedPropagation(Propagation):
+    """What is known of each signal of members, a row each.
+
+    Attributes:
+        masks: of each spiking layer, by the name of its node.
+    """
+
+    masks: dict[str, Masks] | None = None
+
+    def fired(self, node: Fired, x: Signal) -> Signal:
+        """Return the spikes with the stuck ones in their place."""
+        assert self.masks is not None
+        return MaskedSpikes(super().fired(node, x), self.masks[node.name])
+
+
+def member_margins(made: Circuit, box: Box, labels: Tensor, masks: Sequence[Masks], exact: bool) -> Tensor:
+    """Return lower bounds of logit_y − logit_c of members, (n, classes); rows of `box` and masks go together.
+
+    Args:
+        made: the circuit of the nominal member.
+        box: inputs, (n, ...).
+        labels: (n,).
+        masks: of each spiking layer.
+        exact: whether each row of `box` is one input.
+    """
+    named = {node.name: mask for node, mask in zip(made.fired, masks, strict=True)}
+    source = input_signal(made, box)
+    spikes = step_spikes if exact else window_spikes
+    known = fold(made, MaskedPropagation(source, spikes, Rounding.of(made), masks=named))
+    return known_margins(made, known, labels, box.lower)
+
+
+@torch.no_grad()
+def listed(
+    question: Question,
+    index: int,
+    box: Box,
+    members: Iterator[tuple[Fault, ...]],
+    features: list[torch.Size],
+    exact: bool,
+) -> Verdict:
+    """Return the verdict of one sample by all members of a set.
+
+    Args:
+        question: the samples.
+        index: of the sample.
+        box: holds the inputs around it, (1, ...).
+        members: all of them.
+        features: of each spiking layer.
+        exact: whether `box` is the sample alone.
+    """
+    started, made = time.perf_counter(), circuit(question.network)
+    goal, least, undecided, done = Goal.of(made, question.ties), torch.inf, 0, 0
+    sample, label = question.inputs[index], int(question.labels[index])
+
+    def verdict(status: str, margin: float | None, reason: str, member: SpikingNetwork | None = None) -> Verdict:
+        seconds, found = time.perf_counter() - started, None if member is None else sample.clone()
+        return Verdict(status, margin, found, "enumeration", seconds, reason, question.ties, member)
+
+    while part := list(islice(members, TOGETHER)):
+        if question.expired():
+            return verdict("unknown", None, f"the time was up after {done} members")
+        labels = question.labels[index].expand(len(part))
+        low, high = (end.expand(len(part), *end.shape[1:]) for end in (box.lower, box.upper))
+        masks, rows = masks_of(part, features, sample), Box(low, high)
+        with stuck(question.network, masks) as network:
+            failing = margins(network(sample.expand(len(part), *sample.shape)), labels, question.ties) <= 0
+        for at in failing.nonzero().flatten().tolist():
+            member = stuck_member(question.network, part[at], features)
+            if replays(member, sample, label, question.ties):
+                return verdict("falsified", None, "one of the set's members fails", member=member)
+        lower = goal.tightened(member_margins(made, rows, labels, masks, exact))
+        undecided += int((~goal.proven(lower, labels).all(1)).sum())
+        least, done = min(least, float(lower.amin())), done + len(part)
+    if undecided:
+        return verdict("unknown", least, f"the bounds of {undecided} of {done} members do not suffice")
+    return verdict("verified", least, f"each of the set's {done} members is proven")
+
+
+MOST_TRIED = 2048
+"""Faults tried for one neuron of one sample; of more a random choice."""
+TOGETHER_GREEDY = 256
+"""Members run at once."""
+SWAPS = 2
+"""How often the neurons found are chosen again, one by one, beside the others."""
+
+
+def search(count: int, takes: Callable[[int], bool], question: Question, generator: torch.Generator) -> Search:
+    """Yield members for one sample at a time.
+
+    Args:
+        count: how many neurons may be stuck.
+        takes: says of which layers.
+        question: the samples.
+        generator: chooses faults where there are too many.
+    """
+    features = features_of(question.network, question.inputs)
+    single = [
+        Fault(layer, neuron, fires)
+        for layer, shape in enumerate(features)
+        if takes(layer)
+        for neuron in range(shape.numel())
+        for fires in (False, True)
+    ]
+    everyone = torch.arange(len(question.labels), device=question.labels.device)
+    for index in range(len(question.labels) if count else 0):
+        one = everyone[index : index + 1]
+        for faults in _chains(count, single, features, question, index, generator):
+            standing, _ = yield Trial(stuck_member(question.network, faults, features), one, close=False)
+            if not bool(standing[index]):
+                break
+
+
+def _chains(
+    count: int,
+    single: list[Fault],
+    features: list[torch.Size],
+    question: Question,
+    index: int,
+    generator: torch.Generator,
+) -> Iterator[tuple[Fault, ...]]:
+    """Yield the worst faults so far: one more each time, and then one of them chosen again."""
+    chosen: tuple[Fault, ...] = ()
+    for place in range(count * (1 + SWAPS)):
+        kept = chosen[1:] if place >= count else chosen
+        taken = {(fault.layer, fault.neuron) for fault in kept}
+        left = [fault for fault in single if (fault.layer, fault.neuron) not in taken]
+        if len(left) > MOST_TRIED:
+            left = [left[at] for at in torch.randperm(len(left), generator=generator)[:MOST_TRIED].tolist()]
+        if not left:
+            return
+        members = [(*kept, fault) for fault in left]
+        chosen = members[int(_margins(question, index, members, features).argmin())]
+        yield chosen
+
+
+@torch.no_grad()
+def _margins(
+    question: Question, index: int, members: list[tuple[Fault, ...]], features: list[torch.Size]
+) -> Tensor:
+    """Return the margin of one sample in each member, (n,)."""
+    found = []
+    for start in range(0, len(members), TOGETHER_GREEDY):
+        part = members[start : start + TOGETHER_GREEDY]
+        inputs = question.inputs[index].expand(len(part), *question.inputs.shape[1:])
+        labels = question.labels[index].expand(len(part))
+        with stuck(question.network, masks_of(part, features, inputs)) as network:
+            found.append(margins(network(inputs), labels, question.ties))
+    return torch.cat(found).nan_to_num(torch.inf)
+
 
 MOST_LISTED = 2**16
 """Sets of so many members are listed."""

@@ -45,12 +45,17 @@ from ...models.circuit import (
     fold,
 )
 from ...models.linear_maps import DenseMap, LinearMap
-from ..bounds.propagation import Propagation, check_readout, known_margins, logit_steps
-from ..bounds.readouts import largest_margins, readout_rows
+from ..bounds.propagation import (
+    Propagation,
+    check_readout,
+    known_margins,
+    largest_margins,
+    logit_steps,
+    readout_rows,
+)
 from ..bounds.signals.affine import AffineMap, affine_map
-from ..bounds.signals.box import Box
 from ..bounds.signals.signals import DerivedSignal, Signal
-from ..bounds.signals.windows import Spans
+from ..bounds.signals.windows import Box, Spans
 from ..rounding import Rounding, over_rows, over_time, own_error, vanished
 
 MOST_NUMBERS = 2**22

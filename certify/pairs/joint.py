@@ -30,12 +30,11 @@ from ...models.circuit import Circuit, Fired, Input, Mapped, Read, circuit
 from ...models.linear_maps import DenseMap
 from ...models.networks import SpikingNetwork
 from ...models.rules import plain
-from ..bounds.propagation import check_readout, input_signal, propagate
-from ..bounds.readouts import readout_row
+from ..bounds.propagation import check_readout, input_signal, propagate, readout_row
 from ..bounds.signals.affine import affine_map
-from ..bounds.signals.box import Box
 from ..bounds.signals.signals import Signal
-from ..bounds.trains.base import Trains, TrainTable
+from ..bounds.signals.windows import Box
+from ..bounds.trains.train_table import Trains, TrainTable
 from ..bounds.trains.trains import train_spikes
 from ..perturbations import Perturbation
 from ..rounding import Rounding, over_time, vanished

@@ -1,14 +1,10 @@
 """Threat models: the sets of inputs around a sample that an adversary may choose from."""
 
-from .balls import Ball
-from .base import Perturbation
+from .balls import L2, Ball, LInf
+from .base import EventRegion, EventSet, Perturbation
 from .events.event_change import EventChange
-from .events.event_sets import EventSet
-from .events.regions import EventRegion
 from .events.spike_flip import SpikeFlip
 from .events.spike_shift import SpikeShift
-from .l2 import L2
-from .linf import LInf
 from .pixel_box import PixelBox
 from .ranged import RangedSet
 from .whole_box import WholeLInf, settled_set, takes_whole

@@ -5,13 +5,11 @@ from typing import Any
 
 from torch import Tensor
 
-from .base import Perturbation
+from .balls import L2, LInf
+from .base import EventRegion, Perturbation
 from .events.event_change import EventChange
-from .events.regions import EventRegion
 from .events.spike_flip import SpikeFlip
 from .events.spike_shift import SpikeShift
-from .l2 import L2
-from .linf import LInf
 from .pixel_box import PixelBox
 
 SETS: dict[str, type[Perturbation]] = {

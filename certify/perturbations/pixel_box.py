@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from ...models.constants import real
-from .boxes import BoxSet
+from .balls import BoxSet
 from .ranged import settle_range
 
 

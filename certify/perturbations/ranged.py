@@ -8,8 +8,7 @@ import torch
 from torch import Tensor
 
 from ...models.constants import check_normal, real
-from .base import Perturbation
-from .rounding import round_down, round_up, sum_down, sum_up
+from .base import Perturbation, round_down, round_up, sum_down, sum_up
 
 
 class RangedSet(Perturbation):

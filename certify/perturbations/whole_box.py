@@ -10,12 +10,9 @@ import torch
 from torch import Tensor, nn
 
 from ...models.linear_maps.entrywise import WholeInput
-from ..bounds.signals.box import Box
-from .base import Perturbation
-from .events.event_sets import EventSet
-from .events.members import Members
-from .linf import LInf
-from .shapes import uniform
+from ..bounds.signals.windows import Box
+from .balls import LInf
+from .base import EventSet, Members, Perturbation, uniform
 
 DEFAULT_ENDS = (0.0, 1.0)
 """The range of valid inputs where a ball says none; a chip's own then takes its place."""

@@ -16,9 +16,9 @@ from ...checking.numbers.exact import Refused
 from ...models.networks import SpikingNetwork
 from ..branching.question import MarginQuestion
 from ..perturbations import L2, EventChange, LInf, Perturbation, PixelBox, SpikeFlip, SpikeShift
-from ..perturbations.events.event_sets import EventSet
-from ..questions.asking import own_outputs, property_goal
+from ..perturbations.base import EventSet
 from ..questions.forms import Property
+from ..questions.properties import own_outputs, property_goal
 from ..questions.rows import RowGoal
 from ..replay import misclassified
 from .proof import Proof

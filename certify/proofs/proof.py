@@ -12,8 +12,7 @@ from ...checking.events.recordings import Rules
 from ...checking.short import FORMAT, ROWS_FORMAT
 from ...files import write_atomically
 from ...models.files.storage import pack
-from .narrowing import written
-from .tree import Tree
+from .tree import Tree, written
 
 
 @dataclass(frozen=True)

@@ -1,13 +1,29 @@
-"""One clause's tree of splits as it grows, closed leaf by leaf where the kernel will close it."""
+"""One clause's tree of splits as it grows, closed leaf by leaf where the kernel will close it.
 
-from collections.abc import Iterable
+What a split of the search is to the checker: a current between two rows of the first layer, or a step.
+
+What narrows the first layer's currents at a leaf, as the checker reads it.
+
+Proofs without prices: of networks and readouts for which the search has none.
+
+A clause's tree is split neuron by neuron until the rows that the checker knows of each part's neurons do.
+"""
+
+from abc import ABC, abstractmethod
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 
 import numpy as np
 
 from ...checking.certificates.elaborating import ShortLeaf
 from ...checking.certificates.trials import LeafTrials
-from ...checking.short import LEAF
+from ...checking.short import LEAF, Narrowing
+from ..bounds.prices.stages import Stage
+from ..bounds.trains.train_table import TrainTable
+from ..branching.nodes.decisions import Nodes
+from ..branching.question import MarginQuestion
 
 
 @dataclass
@@ -84,3 +100,171 @@ class Tree:
                 stack += [right, left]
         layers = [np.stack(layer) for layer in zip(*(leaf.prices for leaf in leaves), strict=True)]
         return np.array(neurons, dtype=np.int32), np.array(currents), layers, leaves
+
+
+class CheckerSplits(ABC):
+    """The splits of one first layer."""
+
+    @staticmethod
+    def of(stage: Stage, trials: LeafTrials) -> "CheckerSplits | None":
+        """Return those of a staged network's first layer; None where the checker knows its trains otherwise."""
+        rows = stage.trains.rows
+        if trials.split_by_rows:
+            return None if rows is None else RowSplits(rows.table, trials)
+        return StepSplits() if rows is None else None
+
+    @abstractmethod
+    def value(self, place: int) -> float:
+        """Return what the checker splits at for the search's `place`."""
+
+    @abstractmethod
+    def anyhow(self, tree: Tree, node: int) -> tuple[int, float, int] | None:
+        """Return a neuron, the checker's value and the search's place for a node that the search would not split.
+
+        None where the checker, too, has nothing left to split.
+        """
+
+
+@dataclass(frozen=True)
+class RowSplits(CheckerSplits):
+    """A table's rows: the search splits behind a row, the checker at a current between it and the next."""
+
+    table: TrainTable
+    trials: LeafTrials
+
+    def value(self, place: int) -> float:
+        """Return a current between row `place` and the next, as the checker orders them: by their middles there.
+
+        Rows that are reached by rounding alone lie on top of others, and each table makes them as wide as its own
+        allowance: between the ends of two of them there may be the middle of a third.
+        """
+        rows, middles = self._matched
+        before, behind = middles[rows <= place], middles[rows > place]
+        if len(before) == 0 or len(behind) == 0:  # no neuron's current reaches these rows
+            after = min(place + 1, len(self.table.lower) - 1)
+            return float(self.table.upper[place] + self.table.lower[after]) / 2
+        return float(before.max() + behind.min()) / 2
+
+    @cached_property
+    def _matched(self) -> tuple[np.ndarray, np.ndarray]:
+        """The search's row for each of the checker's, and their middles: of the same train, where they meet."""
+        names: dict[bytes, list[int]] = defaultdict(list)
+        for row, train in enumerate(self.table.trains.numpy()):
+            names[_name(train)].append(row)
+        upper, found = self.table.upper.numpy(), list[tuple[int, float]]()
+        for train, middle in zip(self.trials.trains, self.trials.middles.tolist(), strict=True):
+            same = names[_name(train)]
+            if same:
+                meets = int(np.searchsorted(upper[same], middle))
+                found.append((same[min(meets, len(same) - 1)], middle))
+        rows, middles = np.array(found).reshape(-1, 2).T
+        return rows.astype(int), middles
+
+    def anyhow(self, tree: Tree, node: int) -> tuple[int, float, int] | None:
+        """Choose the neuron with most of the checker's rows, in their middle."""
+        allowed = tree.allowed[node]
+        counts = allowed.sum(1)
+        neuron = int(counts.argmax())
+        if counts[neuron] < 2:
+            return None
+        kept = self.trials.middles[allowed[neuron]]
+        current = float(kept[len(kept) // 2 - 1] + kept[len(kept) // 2]) / 2
+        rows, middles = self._matched
+        return neuron, current, int(rows[middles <= current].max(initial=0))
+
+
+class StepSplits(CheckerSplits):
+    """Spikes at steps, counted from 0 by both."""
+
+    def value(self, place: int) -> float:
+        """Return the step."""
+        return float(place)
+
+    def anyhow(self, tree: Tree, node: int) -> tuple[int, float, int] | None:
+        """Choose the first step that is open."""
+        steps = np.argwhere(tree.allowed[node].all(2))
+        return None if len(steps) == 0 else (int(steps[0, 0]), float(steps[0, 1]), int(steps[0, 1]))
+
+
+def _name(train: np.ndarray) -> bytes:
+    return np.asarray(train, dtype=np.int8).tobytes()
+
+
+def narrowing_of(question: MarginQuestion, node: Nodes) -> Narrowing | None:
+    """Return the multipliers that the search has for one node, or None where it has none."""
+    found = question.narrowing(node)
+    if found is None:
+        return None
+    neurons, slabs, multipliers = (part.numpy() for part in found)
+    most = float(np.finfo(np.float32).max)  # any multipliers narrow, if less well
+    written = np.nan_to_num(multipliers.clip(-most, most)).astype(np.float32)
+    return Narrowing(neurons.astype(np.int32), slabs.astype(np.int32), written)
+
+
+def written(narrowings: Sequence[Narrowing | None]) -> dict[str, np.ndarray]:
+    """Return the arrays that `read_narrowings` reads; none where no leaf has any."""
+    found = [narrowing for narrowing in narrowings if narrowing is not None]
+    if not found:
+        return {}
+    sizes = [(0, 0) if n is None else (len(n.neurons), len(n.slabs)) for n in narrowings]
+    return {
+        "sizes": np.array(sizes, dtype=np.int32),
+        "neurons": np.concatenate([n.neurons for n in found]),
+        "slabs": np.concatenate([n.slabs for n in found]),
+        "multipliers": np.concatenate([n.multipliers.ravel() for n in found]),
+    }
+
+
+MOST_NODES = 1 << 10
+"""Of one clause's tree."""
+MOST_ROWS = 8
+"""Of a clause, that are all tried at each node, not only at the root."""
+
+
+class StillOpen(Exception):
+    """A part of the set that does not close."""
+
+
+def close_all(trees: Iterable[Tree]) -> None:
+    """Close trees that have a root alone.
+
+    Raises:
+        StillOpen: where one does not close, saying which.
+    """
+    hopeful = dict[int, int]()
+    for tree in trees:
+        _close(tree, hopeful)
+
+
+def _close(tree: Tree, hopeful: dict[int, int]) -> None:
+    """Close a tree; rows that closed others are tried first, then those of the clause's own step."""
+    stack = [0]
+    own = min(tree.other % tree.trials.goal.stride, tree.rows[-1])
+    while stack:
+        node = stack.pop()
+        rows = dict.fromkeys([*sorted(hopeful, key=hopeful.__getitem__)[-2:], own])
+        if not node or len(tree.rows) <= MOST_ROWS:
+            rows |= dict.fromkeys(tree.rows)
+        if tree.closes_freely(node, rows):
+            row = tree.leaves[node].row
+            hopeful[row] = hopeful.get(row, 0) + 1
+            continue
+        chosen = _chosen(tree, node)
+        if chosen is None or len(tree.allowed) > MOST_NODES:
+            told = "unknown: the search has no prices for such a network, and splits alone do not do"
+            raise StillOpen(f"{told}: {tree.trials.goal.name(tree.other)} is open")
+        stack += tree.divide(node, *chosen)[::-1]
+
+
+def _chosen(tree: Tree, node: int) -> tuple[int, float] | None:
+    """Return a neuron of the first layer, and where it is split; None where all is decided."""
+    allowed, trials = tree.allowed[node], tree.trials
+    if not trials.split_by_rows:
+        open_steps = np.argwhere(allowed.all(2))
+        return None if len(open_steps) == 0 else (int(open_steps[0, 0]), float(open_steps[0, 1]))
+    counts = allowed.sum(1)
+    neuron = int(counts.argmax())
+    if counts[neuron] < 2:
+        return None
+    kept = trials.middles[allowed[neuron]]
+    return neuron, float(kept[len(kept) // 2 - 1] + kept[len(kept) // 2]) / 2

@@ -15,8 +15,7 @@ from ...checking.kernel.network import Sum
 from ...checking.kernel.numbers import GRID
 from ...checking.refusal import Refused
 from ...checking.short import LEAF
-from .plain import StillOpen
-from .tree import Tree
+from .tree import StillOpen, Tree
 
 MOST_NODES = 1 << 14
 """Of one clause's tree."""

@@ -10,8 +10,8 @@ from ...models.networks import SpikingNetwork
 from ...models.validation import check_rivals
 from ..bounds.prices.prices import Specifications
 from ..bounds.propagation import known_margins, margin_bounds
-from ..bounds.signals.box import Box
 from ..bounds.signals.signals import Signal, SpikeBound
+from ..bounds.signals.windows import Box
 from ..bounds.trains.trains import step_spikes
 from ..replay import Runs, margins, replays
 from ..ties import STRICT, Goal

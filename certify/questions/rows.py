@@ -32,8 +32,8 @@ from ...models.circuit import Circuit
 from ...models.networks import SpikingNetwork
 from ..bounds.prices.prices import Specifications
 from ..bounds.propagation import RowEnds, known_rows, logit_bounds, signals_of
-from ..bounds.signals.box import Box
 from ..bounds.signals.signals import Signal, SpikeBound
+from ..bounds.signals.windows import Box
 from ..bounds.trains.trains import step_spikes
 from ..replay import TOGETHER, Runs
 from ..ties import ARGMAX, STRICT

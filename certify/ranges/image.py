@@ -29,7 +29,7 @@ from ...models.networks import SpikingNetwork
 from ...models.source import OWN, SourceArithmetic, weights_of
 from ..attacks import check_posed
 from ..perturbations import Perturbation, PixelBox, settled_set
-from ..perturbations.boxes import BoxSet
+from ..perturbations.balls import BoxSet
 from ..questions.forms import Form, as_form, output
 from ..replay import evaluating
 from .ranges import OutputRange, output_range

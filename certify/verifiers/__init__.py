@@ -8,14 +8,12 @@ from .base import MarginVerifier, Verifier
 from .complete import Complete
 from .enumeration import Enumeration
 from .gain import Gain
-from .ladder import Ladder
 from .linear import Linear
 from .lirpa import Lirpa
 from .milp import Milp
 from .moves import MoveSplitting
-from .search import AttackSearch
-from .single.listed_loops import ListedLoops
-from .single.single_moves import OneMove
+from .search import AttackSearch, Ladder
+from .single_moves import ListedLoops, OneMove
 from .trains import INTERVAL, TRAINS, BoundVerifier
 
 PATIENCE = 2**30

@@ -16,14 +16,13 @@ from ...models.deadline import LATE, Expired, TimeIsUp, ending, never, time_left
 from ...models.networks import SpikingNetwork
 from ...models.source import OWN
 from ..bounds.propagation import LogitBounds, logit_bounds
-from ..bounds.signals.box import Box
+from ..bounds.signals.windows import Box
 from ..bounds.trains.trains import step_spikes
 from ..branching.search import Pace
 from ..perturbations import Perturbation
 from ..problem import Problem
 from ..sources import source_keeps
-from ..unfinished import INTERRUPTED, Unfinished, keeping, left_open
-from ..verdicts import Verdict
+from ..verdicts import INTERRUPTED, Unfinished, Verdict, keeping, left_open
 
 WITHIN = "a counterexample of the network is within the rounding of its source, which may take it otherwise"
 """Why a sample is open whose counterexample the source's own run need not have."""

@@ -32,15 +32,14 @@ from ..branching.search import Search
 from ..problem import Problem
 from ..questions.rows import RowGoal
 from ..splitting.boxes import few_dimensions
-from ..unfinished import INTERRUPTED, Unfinished
-from ..verdicts import Verdict
+from ..verdicts import INTERRUPTED, Unfinished, Verdict
 from .base import BoundsCut, Verifier
 from .enumeration import Enumeration
 from .inputs import InputSplitting
-from .ladder import Ladder
 from .milp import Milp
 from .moves import MoveSplitting, splits
-from .single.single_moves import OneMove
+from .search import Ladder
+from .single_moves import OneMove
 from .trains import TRAINS
 
 FEW_BOXES = 2**16

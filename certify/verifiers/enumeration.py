@@ -28,13 +28,13 @@ from ...models.constants import at_least, settle
 from ...models.deadline import LATE, TimeIsUp, ending
 from ...models.rules import LEAKY, RESTS, START, VARIED, WHOLE
 from ..bounds.propagation import Propagation, input_signal
-from ..bounds.signals.box import Box
+from ..bounds.signals.windows import Box
 from ..bounds.trains.trains import step_spikes
 from ..perturbations import Perturbation, SpikeFlip
-from ..perturbations.events.members import Members
+from ..perturbations.base import Members
 from ..problem import Problem
 from ..rounding import Rounding
-from ..splitting.forks import point_bounds
+from ..splitting.boxes import point_bounds
 from ..verdicts import Verdict
 from .base import Verifier, falsified, one_by_one
 from .trains import TRAINS

@@ -10,9 +10,8 @@ from torch import Tensor
 
 from ...models.circuit import Circuit
 from ...models.networks import SpikingNetwork
-from ..bounds.prices.gain_rows import Rows, gain_rows, worst_sum
 from ..bounds.prices.prices import PricedProblem, Specifications
-from ..bounds.prices.stages import Stage, Staged, staged
+from ..bounds.prices.stages import Rows, Stage, Staged, gain_rows, staged, worst_sum
 from ..bounds.propagation import LogitBounds
 from ..bounds.trains.trains import window_spikes
 from ..perturbations import Perturbation
@@ -24,7 +23,7 @@ from .trains import TRAINS
 
 @dataclass(frozen=True)
 class Gain(ClassMarginVerifier):
-    """Bounds margins by proven gains from the input's ℓ2 change to each layer's currents; see gain_rows.py.
+    """Bounds margins by proven gains from the input's ℓ2 change to each layer's currents; see stages.py.
 
     It is at home with `L2`; a box is taken as the ball around it. Rows are cut to the exact trains of the set, so
     with one hidden layer it is never below "trains". A residual sum leaves the bound of "trains".

@@ -15,7 +15,7 @@ from ..bounds.prices.price_search import PriceSearch
 from ..bounds.prices.prices import Specifications
 from ..bounds.prices.stages import Staged, staged
 from ..bounds.propagation import LogitBounds
-from ..bounds.signals.box import Box
+from ..bounds.signals.windows import Box
 from ..perturbations import Perturbation
 from ..problem import Problem
 from ..questions.rows import RowGoal

@@ -12,7 +12,7 @@ from ...models.networks import SpikingNetwork
 from ...models.validation import check_choice
 from ...processes.memory import free_memory
 from ..bounds.propagation import LogitBounds
-from ..lirpa.library import LibraryError
+from ..lirpa.relaxation import LibraryError
 from ..perturbations import Perturbation
 from ..problem import Problem
 from ..verdicts import Verdict

@@ -19,8 +19,7 @@ from ...models.deadline import LATE, TimeIsUp, ending, time_left
 from ..attacks.apgd import APGD
 from ..attacks.base import Attack
 from ..problem import Problem
-from ..unfinished import INTERRUPTED, Unfinished
-from ..verdicts import Verdict
+from ..verdicts import INTERRUPTED, Unfinished, Verdict
 from .base import BoundsCut, Verifier, falsified
 from .trains import TRAINS, BoundVerifier
 

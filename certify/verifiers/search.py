@@ -1,16 +1,20 @@
-"""Falsify by attack: a verifier that only ever says "falsified" or "unknown"."""
+"""A verifier that searches for counterexamples alone, and one that asks others in turn, cheapest first.
+
+One verifier after another, cheapest first, on what the ones before left open and with a share of the time.
+"""
 
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import ClassVar
 
-from ...models.deadline import LATE
-from ..attacks.base import Attack
+import torch
+
+from ...models.deadline import LATE, time_left
+from ..attacks.base import Attack, AttackResult
 from ..attacks.modules import attacked_rows
-from ..attacks.result import AttackResult
 from ..problem import Problem
-from ..verdicts import Verdict
-from .base import Verifier, falsified
+from ..verdicts import Unfinished, Verdict
+from .base import Verifier, decided, falsified
 
 
 @dataclass(frozen=True)
@@ -43,3 +47,56 @@ class AttackSearch(Verifier):
         if problem.rows is not None:
             return attacked_rows(self.attack, *asked, problem.rows, problem.expired)
         return self.attack(*asked, expired=problem.expired, ties=problem.ties)
+
+
+@dataclass(frozen=True)
+class Ladder(Verifier):
+    """Runs `rungs` in order until each sample is decided or the time is up.
+
+    Of the time that is left each rung has as much as each one after it: none takes what another might need, and
+    what it leaves goes to those behind.
+    """
+
+    rungs: tuple[Verifier, ...]
+    name: str = "auto"
+
+    @property
+    def asks_rows(self) -> bool:  # pyright: ignore[reportIncompatibleVariableOverride]
+        """Return whether all rungs answer properties."""
+        return all(rung.asks_rows for rung in self.rungs)
+
+    def decide(self, problem: Problem) -> list[Verdict]:
+        """Return each sample's first decision; an open sample keeps the best margin that was proven.
+
+        Raises:
+            Unfinished: on Ctrl-C, with these.
+        """
+        open_verdict = Verdict("unknown", None, None, self.name, 0.0, "the time was up before the first bound")
+        verdicts = [open_verdict] * len(problem.labels)
+        for position, rung in enumerate(self.rungs):
+            left = [index for index, verdict in enumerate(verdicts) if verdict.status == "unknown"]
+            if not left or problem.expired():
+                break
+            part = problem.subset(torch.tensor(left, device=problem.labels.device))
+            part = replace(part, deadline=time_left(problem.deadline, len(self.rungs) - position))
+            found, interrupted = decided(rung, part)
+            for index, verdict in zip(left, found, strict=True):
+                verdicts[index] = _merged(verdicts[index], verdict)
+            if interrupted:
+                raise Unfinished(verdicts)
+        return verdicts
+
+
+def _merged(before: Verdict, after: Verdict) -> Verdict:
+    """Keep the decision, the greater proven margin and the sum of the times."""
+    seconds = before.seconds + after.seconds
+    if after.status != "unknown":
+        return replace(after, seconds=seconds, margin=_greater(before.margin, after.margin))
+    if after.margin is None and before.margin is not None:
+        return replace(before, seconds=seconds, reason=f"{before.reason}; {after.reason}")
+    return replace(after, seconds=seconds, margin=_greater(before.margin, after.margin))
+
+
+def _greater(one: float | None, other: float | None) -> float | None:
+    known = [margin for margin in (one, other) if margin is not None]
+    return max(known) if known else None

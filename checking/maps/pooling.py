@@ -17,8 +17,7 @@ import numpy as np
 
 from ..numbers.exact import Dyadic, Refused
 from ..work import CALL, hold, spend
-from .images import Pair, check_size, pair, surrounded, windows
-from .sequences import HEIGHTS, single
+from .images import HEIGHTS, Pair, check_size, pair, single, surrounded, windows
 
 FIELDS = {"type", "kernel_size", "stride", "padding", "dilation", "ceil_mode"}
 OUTSIDE = -1

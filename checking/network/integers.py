@@ -15,9 +15,8 @@ from typing import Any
 import numpy as np
 
 from ..maps.filters import LeakySynapse
-from ..maps.images import Convolution
+from ..maps.images import Convolution, OneRow
 from ..maps.layers import Flatten, Linear
-from ..maps.sequences import OneRow
 from ..numbers.arithmetic import Arithmetic
 from ..numbers.exact import Refused
 

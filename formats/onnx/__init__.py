@@ -1,6 +1,5 @@
 """ONNX files of networks, unrolled over time, and whether such a file is one of ours."""
 
-from .reading import read_onnx
-from .writing import write_onnx
+from .writing import read_onnx, write_onnx
 
 __all__ = ["read_onnx", "write_onnx"]

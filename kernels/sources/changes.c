@@ -1,6 +1,6 @@
 /* How far weighted sums of events may rise, row by row: sums, or the `most` greatest, of changes times gains.
 
-   See certify/bounds/events/shifts.py. A row has few steps with gains, and a step few changes: all others are left
+   See certify/bounds/events/moved_events.py. A row has few steps with gains, and a step few changes: all others are left
    out. Rows that follow each other, as windows of one end do, share their last gains: what these come to is kept,
    and each row adds what it has before. Outputs are taken in blocks, so that a block's changes stay in a core's own
    cache. */

@@ -1,4 +1,4 @@
-/* The trains of certify/bounds/long/long_trains.py behind a table of trains and a dense layer, sample by sample: windows
+/* The trains of certify/bounds/long_trains.py behind a table of trains and a dense layer, sample by sample: windows
    of the table's rows, their products, and the labels by age, in one pass that stays in cache.
 
    REAL is double. It does what torch does there, but for the order in which sums of products are added up and for

@@ -1,6 +1,6 @@
 /* The spikes of one layer in recordings that differ from one in a single event each, as sums over time.
 
-   See certify/bounds/events/single_moves.py. A member begins where the recording stands at the first step that its move
+   See certify/verifiers/single_moves.py. A member begins where the recording stands at the first step that its move
    changes, and ends where its neurons may go no other way any more than they do there. Potentials lie in [low, high]. A neuron whose spike is not certain at some step is followed both ways, and
    from the step on at which that is so for the MOST_FORKS-th time it is open: it may do anything. */
 

@@ -2,7 +2,7 @@
    after the other, of one row after the other. See certify/bounds/points.py.
 
    Sums have an order of their own, over what is not 0, and products may be fused into them: what is paid for rounding
-   covers any order (certify/rounding/sums.py). A row begins at the first step at which it differs from the one before
+   covers any order (certify/rounding.py). A row begins at the first step at which it differs from the one before
    it, in what enters and in what is said of spikes. Where a number is not tame, or NaN, nothing is said at all. */
 
 #include "shared.h"
@@ -88,7 +88,7 @@ static void synapse(const Layer *layer, double filter, const double *before, dou
     }
 }
 
-/* What a spike, or none, leaves of a potential between `low` and `high`: see after_reset in resets.py. */
+/* What a spike, or none, leaves of a potential between `low` and `high`: see after_reset in intervals.py. */
 typedef struct {
     double surely, perhaps, drop;
 } Limits;

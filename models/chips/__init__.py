@@ -1,9 +1,8 @@
 """Builds of networks for chips: whole weights, thresholds and biases, decays as the chip has them."""
 
 from .lava_files import from_lava
-from .quantizing import BuildComparison, Quantization, quantization, quantize, whole_inputs
 from .targets import TARGETS, BuiltLayer, ChipTarget, target_of
-from .through import ChipWeights
+from .through import BuildComparison, ChipWeights, Quantization, quantization, quantize, whole_inputs
 from .xylo_files import from_xylo
 
 __all__ = [

@@ -190,7 +190,7 @@ class Circuit:
 
     @property
     def whole(self) -> bool:
-        """Return whether every signal of a run is of whole numbers: see `whole.py`, which has checked it."""
+        """Return whether every signal of a run is of whole numbers: see `lowering.py`, which has checked it."""
         return any(node.rule is not None and node.rule.whole for node in self.spiking) or any(
             isinstance(each, WholeInputMap) for each in self.maps
         )

@@ -6,7 +6,7 @@ from .dense import DenseMap
 from .entrywise import ShareMap
 from .flattening import FlattenMap
 from .normalizing import ScaleMap
-from .pooling import PoolMap
+from .sequences import PoolMap
 
 __all__ = [
     "ConvolutionMap",

@@ -15,7 +15,7 @@ from ..conversion.refusal import ConversionRefused
 from ..networks import SpikingNetwork
 from ..source import SourceArithmetic, SourceBox, weights_of
 from .building import RowWriter
-from .guessing.guesses import Fit
+from .guesses import Fit
 from .polynomials import ZERO, Coefficient, entries_of, number_tensor
 from .reading import GraphReading, needed
 from .readouts import Readout

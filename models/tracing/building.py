@@ -24,7 +24,7 @@ from ..networks import SpikingNetwork
 from ..surrogates import Triangle
 from .fitting import fit
 from .grouping import LayerFirings
-from .guessing.guesses import Fit
+from .guesses import Fit
 from .operations.products import SpikeProduct, gates_of
 from .operations.sides import channelwise, share_map
 from .polynomials import (

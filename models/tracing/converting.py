@@ -24,12 +24,12 @@ from ..running.encoding import RateDraws
 from ..source import carry
 from .allowing import arithmetic_of, ending_of
 from .building import RowWriter
-from .draws.own import OwnDrawnSource, own_drawn_source
+from .draws import OwnDrawnSource, own_drawn_source
 from .grouping import SILENT, LayerFirings
 from .lengthening import few_steps, lengthened
 from .reading import COMPARISONS, GraphReading
 from .readouts import Readout, readout_of, steps_of
-from .rests.resting import ReadAtRest
+from .rests import ReadAtRest
 from .traces import Traces, observed, traces_of
 from .tracing import DrawsNumbers, copied, name_of, undisturbed
 from .watching import frames_of

@@ -20,8 +20,7 @@ from itertools import pairwise
 
 from ..conversion.refusal import ConversionRefused
 from .grouping import LayerFirings
-from .guessing.guesses import LARGEST, Fit, guesses_of, of_nothing
-from .guessing.states import guesses_of_states, spelled
+from .guesses import LARGEST, Fit, guesses_of, guesses_of_states, of_nothing, spelled
 from .polynomials import (
     UNIT,
     ZERO,
@@ -38,7 +37,7 @@ from .polynomials import (
     shortened,
     told,
 )
-from .rests.awake import awake, ungated
+from .rests import awake, ungated
 
 FEW = "; with so few steps what a synapse keeps and what a membrane keeps show as one sum: take at least three"
 """What may be behind a share above 1."""

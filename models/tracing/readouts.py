@@ -9,7 +9,7 @@ from itertools import pairwise
 from ..conversion.refusal import ConversionRefused
 from .followed import TIME, settled
 from .grouping import LayerFirings
-from .guessing.guesses import roots
+from .guesses import roots
 from .polynomials import ONE, UNIT, ZERO, Coefficient, Excess, Image, Polynomial, Term, image, nowhere_zero
 from .reading import GraphReading
 

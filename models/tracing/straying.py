@@ -18,7 +18,7 @@ itself emits: errors pass no comparison, and a reset forgets them.
 **What is claimed.** Let D[t] be what a leaky neuron compares at step t, v − θ but for a shift, over the named
 potential z of step t − 1, and the currents. The exact neuron v[t] = λ·u[t−1] + I[t] is disturbed in a run of
 the network by up to 8u(λM + X + δ) a step, M = S·(X + δ), S = Σ_{k<T} λ^k, δ = max(θ, d), X ≥ |I|, and compares
-within 8u·θ (certify/rounding/recursion.py). A run of the source is a run of that neuron whose disturbance at t
+within 8u·θ (certify/rounding.py). A run of the source is a run of that neuron whose disturbance at t
 is what D[t] strays from its form, ρ_z·|z| + ρ_I·|I| + κ/u in units of u, |z| ≤ M + |shift|. As λ·S + 1 ≥ S, it
 is among those that are paid for with F·u in the place of u if
 

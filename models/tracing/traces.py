@@ -18,7 +18,7 @@ from .grouping import LayerFirings, MissingSteps, grouped
 from .polynomials import Image, Polynomial
 from .reading import Firing, GraphReading, Rereading, read
 from .readouts import Readout
-from .rests.resting import RestingReader
+from .rests import RestingReader
 from .tracing import batches, check_alike, copied, pure, skeleton, traced, undisturbed
 
 ALONE = "module: does something else for one sample alone; expected the same in each batch"

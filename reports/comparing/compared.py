@@ -3,7 +3,7 @@
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from ...certify.questions.words import in_words
+from ...certify.questions.described import in_words
 from ...files import write_atomically
 from .. import figures
 from ..making.combining import join

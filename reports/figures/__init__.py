@@ -1,9 +1,9 @@
 """Geometry of a report's pictures: plain numbers that templates draw as SVG."""
 
+from ..pages.markdown import changed_events, recording
 from .accuracy import BOTTOM, HEIGHT, LABEL_SPACING, LEFT, RIGHT, TOP, WIDTH, panels
 from .charts import growths, level_charts
 from .membranes import scene
-from .recordings import changed_events, recording
 from .sandwich import sandwiches
 
 __all__ = [

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from ...certify import Attack, Fleet, Perturbation
 from ...certify.network_sets.base import NetworkSet
-from ...certify.questions.asking import check_property_ties
+from ...certify.questions.properties import check_property_ties
 from ...certify.scales import Scale
 from ...certify.ties import TIES
 from ...models.constants import at_least, positive, settle, unless_none, whole

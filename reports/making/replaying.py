@@ -6,8 +6,8 @@ import torch
 
 from ...certify import Perturbation
 from ...certify.network_sets.base import NetworkSet
-from ...certify.network_sets.keeping.kept import restored_member
-from ...certify.questions.asking import property_goal
+from ...certify.network_sets.keeping import restored_member
+from ...certify.questions.properties import property_goal
 from ...certify.replay import replays
 from ...models import SpikingNetwork
 from ..records.evidence import unpacked_member

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from ...certify.questions.words import in_words
+from ...certify.questions.described import in_words
 from ..records.schema import Threat
 from .norms import members
 

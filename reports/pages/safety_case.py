@@ -6,8 +6,8 @@ from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict, FiniteFloat, ValidationError
 
-from ...certify.questions.words import in_words
-from ...certify.smoothing.confidence import lower_confidence_bound
+from ...certify.questions.described import in_words
+from ...certify.smoothing import lower_confidence_bound
 from ...files import FileKind, write_atomically
 from ..records.categories import categories, slices
 from ..records.part import Count, Sha256

@@ -5,7 +5,7 @@ from typing import Any
 
 from ...certify.attacks import ATTACKS
 from ...certify.named import Named
-from ...certify.questions.words import in_words
+from ...certify.questions.described import in_words
 from ...certify.verifiers import VERIFIERS
 from ...files.fractions import fraction
 from ..records.categories import slices

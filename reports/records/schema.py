@@ -8,7 +8,7 @@ from pydantic import Field, FiniteFloat, field_validator, model_validator
 from ...certify.network_sets.base import NetworkSet
 from ...certify.perturbations import Perturbation
 from ...certify.questions import Property
-from ...certify.questions.texts import LONGEST, property_of
+from ...certify.questions.described import LONGEST, property_of
 from ...certify.scales import Scale, scale
 from ...files.fractions import fraction
 from .epsilons import epsilon_short, epsilon_text

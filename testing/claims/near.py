@@ -3,21 +3,165 @@
 Independent inputs are far from each other: where a claim is about small changes they never meet its hard cases. A
 pair here lies within a norm's ball or an event set, at sizes from 2⁻¹² on, and its two inputs are never the same
 unless that is asked for.
+
+Hypothesis strategies of what enters networks: inputs, threat models, spike trains.
+
+Networks whose spikes are neither none nor all: where nothing or all fires, most false claims hold.
 """
 
+import copy
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import torch
-from torch import Tensor
+from hypothesis import assume
+from torch import Tensor, nn
 
 from ...certify.perturbations import L2, LInf, Perturbation, PixelBox, SpikeFlip, SpikeShift
+from ...models.elements.layers import walk
+from ...models.elements.neurons import LIF
+from ...models.linear_maps import affine_types
 from ...models.networks import SpikingNetwork
 from ..networks import features_of, networks
 from ..neurons import SEEDS, st
-from ..samples import inputs
-from .activity import made_active
 from .code import as_code
+
+LEAST = 2.0**-100
+"""Radii below are 0: no share of this one, down to 2^-24, is subnormal in float32, which no threat model takes."""
+
+
+@st.composite
+def inputs(
+    draw: st.DrawFn,
+    network: SpikingNetwork,
+    batch: int = 4,
+    shape: Sequence[int] | None = None,
+    events: bool = False,
+) -> Tensor:
+    """Return a batch that fits `network`, with values in [0, 1], some of them on a grid or at the ends.
+
+    Args:
+        network: whose dtype, features and time axis are used.
+        batch: the number of samples.
+        shape: of one sample at one step; None: what the first layer takes, which must be linear.
+        events: whether all values are 0 or 1.
+
+    Raises:
+        ValueError: for a network whose first layer is not linear, without `shape`.
+    """
+    features = tuple(shape) if shape is not None else features_of(network)
+    steps = (network.num_steps,) if network.timed else ()
+    drawn = torch.rand((batch, *steps, *features), generator=torch.Generator().manual_seed(draw(SEEDS)))
+    kinds = {"plain": drawn, "grid": (drawn * 4).round() / 4, "ends": drawn.round()}
+    return kinds["ends" if events else draw(st.sampled_from(sorted(kinds)))].to(network.dtype)
+
+
+@st.composite
+def perturbations(
+    draw: st.DrawFn, kinds: Sequence[str] = ("linf", "l2"), most: float = 0.25, features: Sequence[int] = ()
+) -> Perturbation:
+    """Return a threat model on [0, 1].
+
+    Args:
+        kinds: what to choose from: "linf", "l2", "box" (a radius for each entry of a sample), "l0" (flips).
+        most: the greatest radius.
+        features: the shape of one sample, for "box".
+    """
+    kind = draw(st.sampled_from(tuple(kinds)))
+    if kind == "l0":
+        return SpikeFlip(draw(st.integers(0, 3)))
+    radius = draw(st.sampled_from([0.0, most / 25, most / 5, most]) | st.floats(0.0, most))
+    radius = radius if radius > LEAST else 0.0
+    if kind == "box":
+        share = torch.rand(tuple(features), generator=torch.Generator().manual_seed(draw(SEEDS)))
+        return PixelBox(radius * share)
+    return {"linf": LInf, "l2": L2}[kind](radius)
+
+
+@st.composite
+def spike_trains(draw: st.DrawFn, num_steps: int, *shape: int, dtype: torch.dtype = torch.float32) -> Tensor:
+    """Return spikes of 0 and 1, (num_steps, *shape); they shrink toward silence."""
+    size = torch.Size((num_steps, *shape))
+    bits = draw(st.lists(st.booleans(), min_size=size.numel(), max_size=size.numel()))
+    return torch.tensor(bits, dtype=dtype).reshape(size)
+
+
+FACTORS = (1.0, 2.0, 0.5, 4.0, 0.25, 8.0, 0.125, 16.0)
+"""By which weights in front of a layer are tried: powers of 2, which leave a grid a grid."""
+PROBES = 8
+"""Inputs at which an active network is active, if the caller names none."""
+
+
+def activated(
+    network: SpikingNetwork, inputs: Tensor, signs: Sequence[float] = (1.0, -1.0)
+) -> SpikingNetwork | None:
+    """Return a copy with weights scaled, layer by layer, so that some spikes of each layer come and some don't.
+
+    Args:
+        network: any network.
+        inputs: at which it is run; some spikes are of all steps, neurons and samples.
+        signs: what factors are multiplied by; (1,) keeps the signs of weights.
+
+    Returns:
+        The copy, or None where no factor that is tried does it.
+    """
+    scaled = copy.deepcopy(network)
+    affine: list[nn.Module] = []
+    index = 0
+    for layer in walk(scaled.layers):
+        if type(layer) in affine_types():
+            affine.append(layer)
+        elif isinstance(layer, LIF):
+            if not _activate(scaled, affine, index, inputs, signs):
+                return None
+            affine, index = [], index + 1
+    return scaled
+
+
+@torch.no_grad()
+def _activate(
+    network: SpikingNetwork, affine: Sequence[nn.Module], index: int, inputs: Tensor, signs: Sequence[float]
+) -> bool:
+    """Scale the parameters in front of spiking layer `index`; say whether it is active then."""
+    values = [parameter for layer in affine[-1:] for parameter in layer.parameters()]
+    kept = [value.clone() for value in values]
+    for factor in (sign * size for size in FACTORS for sign in signs):
+        for value, before in zip(values, kept, strict=True):
+            value.copy_(before * factor)
+        spikes = network.trace(inputs).spikes[index]
+        if 0 < float(spikes.mean()) < 1:
+            return True
+    return False
+
+
+@st.composite
+def active_networks(draw: st.DrawFn, nonnegative: bool = False, **wanted: Any) -> SpikingNetwork:
+    """Return a dense network of which each layer fires somewhere, and not everywhere, on random inputs.
+
+    Args:
+        nonnegative: whether no weight of it is below 0.
+        wanted: as of `networks`.
+    """
+    network = draw(networks(**wanted))
+    steps = (network.num_steps,) if network.timed else ()
+    generator = torch.Generator().manual_seed(draw(SEEDS))
+    probes = torch.rand((PROBES, *steps, *features_of(network)), generator=generator).to(network.dtype)
+    return made_active(network, probes.round() if network.timed else probes, nonnegative)
+
+
+def made_active(network: SpikingNetwork, inputs: Tensor, nonnegative: bool = False) -> SpikingNetwork:
+    """Return a network made active at some inputs; examples where that can't be are not drawn."""
+    if nonnegative:
+        network = copy.deepcopy(network)
+        for name, parameter in network.named_parameters():
+            if name.endswith("weight"):
+                parameter.data = parameter.data.abs()
+    found = activated(network, inputs, (1.0,) if nonnegative else (1.0, -1.0))
+    assume(found is not None)
+    assert found is not None
+    return found
+
 
 NORMS = ("linf", "l2", "l1", "l0", "box")
 """Of pairs of values; "shift" and "l0" are for pairs of events."""

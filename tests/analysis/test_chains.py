@@ -20,7 +20,7 @@ from spikecert.analysis.lmi import (
     recurrent,
     surrogate_gain,
 )
-from spikecert.analysis.surrogate_chains import surrogate_chain
+from spikecert.analysis.stability import surrogate_chain
 from spikecert.models import DLIF, LIF, SpikingNetwork, mlp
 
 

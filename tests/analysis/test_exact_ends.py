@@ -21,9 +21,8 @@ from spikecert.analysis.gains.gain_methods import lmi, lmi_certificate
 from spikecert.analysis.gains.neuron_gains import neuron_gain
 from spikecert.analysis.lmi.exact import Exact
 from spikecert.analysis.norms import held
-from spikecert.analysis.norms.composed import composed_norm
+from spikecert.analysis.norms.operator_norms import _block_gram_error, composed_norm, torus_bound
 from spikecert.analysis.norms.sums import sums_of_operator
-from spikecert.analysis.norms.torus import _block_gram_error, torus_bound
 from spikecert.analysis.operators import LayerOperator
 from spikecert.analysis.stability import Growth
 from spikecert.models import LIF, Residual, SpikingNetwork

@@ -12,8 +12,7 @@ from torch import nn
 
 from spikecert.analysis import layer_operators, matrix_norm, operator_norm
 from spikecert.analysis.gains.neuron_gains import NORMS
-from spikecert.analysis.norms.composed import composed_norm
-from spikecert.analysis.norms.torus import torus_bound
+from spikecert.analysis.norms.operator_norms import composed_norm, torus_bound
 from spikecert.analysis.operators import LayerOperator
 from spikecert.models import LIF, Residual, SpikingNetwork
 from spikecert.models.linear_maps import LinearMap, linear_map

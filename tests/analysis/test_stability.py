@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 from torch import nn
 
 from spikecert.analysis import layer_operators, neuron_gain, pattern_radius, stability
-from spikecert.analysis.figures import (
+from spikecert.analysis.gains.gain_plots import (
     bode_figure,
     frequency_response,
     growth_figure,

@@ -8,8 +8,7 @@ import pytest
 import torch
 
 from spikecert import LInf, certified_radius, dataset, load, mlp, moves_at_most, save, verify
-from spikecert.certify.questions.texts import property_of
-from spikecert.certify.questions.words import in_words
+from spikecert.certify.questions.described import in_words, property_of
 from spikecert.reports import load_record
 
 

@@ -20,7 +20,7 @@ from spikecert.certify.verifiers import VERIFIERS
 from spikecert.cli import COMMANDS, app
 from spikecert.commands.options import options
 from spikecert.commands.options.options import epsilons, number, size
-from spikecert.commands.options.train_options import SettingsOptions
+from spikecert.commands.train import SettingsOptions
 from spikecert.help import EXAMPLES
 from spikecert.models.files.storage import read_tensors
 from spikecert.reports import load_record
@@ -367,9 +367,9 @@ def test_seeds_that_are_none_are_refused(run, tmp_path, seeds):
 
 
 def test_code_that_leaves_and_memory_that_is_not_there_are_told_in_one_line(run, tmp_path):
-    (tmp_path / "leaves.py").write_text("def network():\n    raise SystemExit(3)\n")
+    (tmp_path / "frontier.py").write_text("def network():\n    raise SystemExit(3)\n")
     left = run(
-        "convert", f"{tmp_path / 'leaves.py'}:network", "--data", "digits", "--out", tmp_path / "a.safetensors"
+        "convert", f"{tmp_path / 'frontier.py'}:network", "--data", "digits", "--out", tmp_path / "a.safetensors"
     )
     assert (left.status, left.err.count("\n")) == (2, 1)
     assert "failed: SystemExit: 3" in left.err

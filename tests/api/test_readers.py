@@ -60,15 +60,20 @@ ROWS = (
         EVERYWHERE,
     ),
     Row("run file", ("api/runs/configuration.py:load_configuration",), ("configuration", "protocol"), EVERYWHERE),
-    Row("features (`.toml`)", ("api/commands/options/units.py:load_features",), ("features",), EVERYWHERE),
-    Row("plant (`.toml`)", ("api/runs/plants.py:load_plant",), ("plant",), EVERYWHERE),
+    Row(
+        "features (`.toml`)",
+        ("api/commands/options/question_options.py:load_features",),
+        ("features",),
+        EVERYWHERE,
+    ),
+    Row("plant (`.toml`)", ("api/commands/loop.py:load_plant",), ("plant",), EVERYWHERE),
     Row("VNN-LIB property", ("formats/vnnlib.py:_text",), ("vnnlib", "vnnlib-gz"), EVERYWHERE),
     Row("competition result", (), ("result",), "tests/formats/test_limits.py::"),
     Row(
         "proof, and its model",
         (
             "checking/network/model.py:read_network",
-            "checking/proof.py:check",
+            "checking/certificates/trials.py:check",
             "checking/certificates/short_files.py:elaborate",
         ),
         ("checked-model", "elaborated-proof", *PROOFS),
@@ -82,7 +87,7 @@ ROWS = (
     ),
     Row(
         "folder of `--resume`",
-        ("certify/engines/folder.py:BatchStore", "certify/engines/folder.py:_parsed"),
+        ("certify/engines/certification.py:BatchStore", "certify/engines/certification.py:_parsed"),
         ("batch", "problem"),
         EVERYWHERE,
     ),
@@ -95,7 +100,7 @@ ROWS = (
     ),
     Row("history of training", ("training/journal.py:epochs_of",), (), EVERYWHERE),
     Row("result of a protocol's run", ("api/protocols/results.py:_read",), ("run-result",), EVERYWHERE),
-    Row("NIR graph", ("models/conversion/nir/nir_files.py:read_file",), ("nir",), OF_HDF5),
+    Row("NIR graph", ("models/conversion/nir/nir_reading.py:read_file",), ("nir",), OF_HDF5),
     Row(
         "Xylo's configuration",
         ("models/chips/xylo_files.py:from_xylo",),
@@ -110,11 +115,11 @@ ROWS = (
     ),
     Row(
         "ONNX file",
-        ("formats/onnx/reading.py:read_onnx",),
+        ("formats/onnx/writing.py:read_onnx",),
         ("onnx",),
         "tests/formats/test_onnx.py::test_a_small_file_can_not_ask_for_large_inputs",
     ),
-    Row("certificates", ("analysis/certificates/storage.py:read_content",), ("certificates",), EVERYWHERE),
+    Row("certificates", ("analysis/certificates/checking.py:read_content",), ("certificates",), EVERYWHERE),
     Row(
         "your own arrays",
         ("training/data/arrays.py:load_arrays",),
@@ -154,7 +159,7 @@ ROWS = (
     Row(
         "DVS-Gesture",
         (
-            "training/data/recordings/aedat.py:read_aedat",
+            "training/data/recordings/dvs_gesture.py:read_aedat",
             "training/data/recordings/dvs_gesture.py:_trials",
             "training/data/recordings/dvs_gesture.py:_gestures",
         ),
@@ -179,8 +184,8 @@ OTHERS = {
     "files/hdf5.py:read_hdf5": "it reads what its child made",
     "api/__init__.py:__getattr__": "names of this package",
     "models/elements/registry.py:files_of": "files of this package",
-    "certify/lirpa/library.py:load": "names of an installed library",
-    "processes/children.py:main": "a program of this package",
+    "certify/lirpa/relaxation.py:load": "names of an installed library",
+    "processes/piped.py:main": "a program of this package",
     "processes/memory.py:free_memory": "what Linux says of its memory",
     "kernels/loading.py:_chosen": "what this package was built of, or what SPIKECERT_KERNELS names",
     "kernels/building.py:has": "what Linux says of its processor",

@@ -158,21 +158,20 @@ def test_a_class_name_has_one_meaning() -> None:
 
 TABLES = {
     "models/elements/layers.py": "types with weights, or statistics over time: what training does to modules",
-    "models/running/sparse.py": "the gradient of a dense layer that it finds in its own way",
+    "models/running/running.py": "the gradient of a dense layer that it finds in its own way",
     "models/elements/recurrent.py": "which of them a feedback may be: those of one step, without statistics",
     "models/merging.py": "it writes new weights of each kind in its own way",
-    "models/chips/quantizing.py": "it rounds the weights of each kind, and no others",
+    "models/chips/through.py": "it rounds the weights of each kind, and no others",
     "models/tracing/building.py": "it looks for the layer that takes a bias",
     "models/conversion/nir/nir_modules.py": "the words of NIR",
     "models/conversion/nir/nir_writing.py": "the words of NIR",
     "models/architectures/images.py": "it draws the weights of each kind in its own way",
     "api/protocols/running.py": "it puts the statistics of the data in the place of the first layer's",
-    "certify/loops/controllers.py": "it builds a controller",
+    "certify/loops/plant_loop.py": "it builds a controller",
     "certify/ranges/image.py": "it puts a narrower matrix in the place of the first layer's",
     "testing/claims/counterexamples.py": "it takes neurons out of dense networks",
-    "testing/moving_layers.py": "it builds one of each kind",
-    "testing/networks.py": "it draws the weights of the networks that it builds",
-    "training/retraction.py": "it moves dense layers and convolutions each in its way, and pairs of shares",
+    "testing/networks.py": "it builds one of each kind, and draws weights",
+    "training/settings.py": "it moves dense layers and convolutions each in its way, and pairs of shares",
 }
 """The files beside `models/linear_maps` that ask which type an affine layer has, or key on it, and why."""
 WALKS = {
@@ -183,9 +182,9 @@ WALKS = {
     "api/protocols/running.py": "it builds a network",
     "api/commands/analysis/ablate.py": "it draws new weights for a network",
     "analysis/ablation.py": "it builds networks without a part of another",
-    "formats/question.py": "it builds a network",
+    "formats/deciding.py": "it builds a network",
     "certify/ranges/image.py": "it builds a network of fewer inputs",
-    "testing/claims/activity.py": "it scales weights",
+    "testing/claims/near.py": "it scales weights",
     "testing/claims/counterexamples.py": "it takes neurons out of networks",
     "testing/networks.py": "it builds a network",
     "certify/replay.py": "it keeps the mode of each module",
@@ -194,10 +193,9 @@ WALKS = {
     "training/objectives/ms_mppd.py": "it asks which mode batch norms are in",
     "training/objectives/margin_over_gain.py": "it runs the first layers alone",
     "training/processes.py": "it replaces how batch norms run in training",
-    "training/retraction.py": "it moves weights",
-    "training/starts/local_fields.py": "it moves weights",
+    "training/settings.py": "it moves weights",
     "training/starts/firing_start.py": "it moves weights",
-    "training/diagnosis.py": "it listens to modules while they run",
+    "training/steps.py": "it listens to modules while they run",
     "reports/records/evidence.py": "it asks for the names of modules",
 }
 """The files, or folders, that walk through modules, and why; what is proved is read off the circuit."""

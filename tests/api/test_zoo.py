@@ -24,8 +24,7 @@ from spikecert import (
 )
 from spikecert.analysis import temporal_ablation
 from spikecert.certified_networks import Ablated, Entry, Proven, names, pack
-from spikecert.certified_networks.keeping import FOLDER, unpacked
-from spikecert.certified_networks.rounding import EXPONENTS, from_bits, to_bits
+from spikecert.certified_networks.keeping import EXPONENTS, FOLDER, from_bits, to_bits, unpacked
 from spikecert.cli import main
 from spikecert.reports.records.event_rules import EventRules
 from support.examples import examples

@@ -14,9 +14,8 @@ import torch
 
 from spikecert import LIF, LInf, SpikingNetwork
 from spikecert.certify.branching.question import MarginQuestion
-from spikecert.certify.proofs.narrowing import narrowing_of
-from spikecert.certify.proofs.splits import CheckerSplits, RowSplits
-from spikecert.checking.certificates.rows import row_middles
+from spikecert.certify.proofs.tree import CheckerSplits, RowSplits, narrowing_of
+from spikecert.checking.certificates.elaborating import row_middles
 from spikecert.checking.certificates.trials import LeafTrials
 from spikecert.checking.conclusions import Conclusions
 from spikecert.checking.events.inputs import Inputs

@@ -11,7 +11,7 @@ from spikecert.certify import certify_set
 from spikecert.certify.branching.nodes.frontier import Frontier, NodePool
 from spikecert.certify.questions.classes import ClassGoal
 from spikecert.certify.replay import margins
-from spikecert.certify.unfinished import Unfinished
+from spikecert.certify.verdicts import Unfinished
 from spikecert.certify.verifiers import TRAINS, Ladder
 from spikecert.certify.verifiers.moves import MoveSplitting
 from spikecert.certify.verifiers.trains import BoundVerifier

@@ -11,9 +11,9 @@ from pathlib import Path
 import pytest
 
 from spikecert.checking import Refused, check, read_network
+from spikecert.checking.certificates.trials import check_content
 from spikecert.checking.network.files import read
 from spikecert.checking.numbers.exact import Dyadic
-from spikecert.checking.proof import check_content
 from spikecert.checking.short import FORMAT
 from spikecert.checking.work import LEAST, allowance, hold, limited, spend, spent, widen
 from spikecert.cli import main

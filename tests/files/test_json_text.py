@@ -16,7 +16,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from spikecert.analysis.certificates.storage import FORMAT, load_certificates
+from spikecert.analysis.certificates.checking import FORMAT, load_certificates
 from spikecert.checking import Refused
 from spikecert.files import beginning, unpacked
 from spikecert.files.gzipped import MOST_MEMBERS

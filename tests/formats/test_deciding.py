@@ -35,7 +35,7 @@ from spikecert.formats import (
     write_onnx,
     write_vnnlib,
 )
-from spikecert.formats.input_box import InputBox
+from spikecert.formats.deciding import InputBox
 from spikecert.models import LIF, SpikingNetwork, mlp
 from spikecert.testing import Case, cases
 from support.examples import examples

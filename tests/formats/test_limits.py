@@ -11,8 +11,9 @@ import pytest
 import torch
 
 from spikecert import SpikingNetwork
-from spikecert.formats import Constraint, formulas, read_vnnlib, robustness, verify_property, write_vnnlib
-from spikecert.formats.question import asked_ties
+from spikecert.formats import Constraint, read_vnnlib, robustness, verify_property, write_vnnlib
+from spikecert.formats import vnnlib as formulas
+from spikecert.formats.deciding import asked_ties
 from support.ties import tied_network
 
 BOX = "(assert (>= X_0 0.0)) (assert (<= X_0 1.0)) (assert (>= X_1 -0.5)) (assert (<= X_1 0.25))\n"

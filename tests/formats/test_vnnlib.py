@@ -15,12 +15,12 @@ from spikecert.formats import (
     PropertyCase,
     VnnlibProperty,
     expressions,
-    formulas,
     read_vnnlib,
     robustness,
     vnnlib,
     write_vnnlib,
 )
+from spikecert.formats import vnnlib as formulas
 from spikecert.formats.expressions import number
 from spikecert.formats.writing import decimal
 from support.examples import examples

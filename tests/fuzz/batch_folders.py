@@ -9,7 +9,7 @@ from typing import Any
 
 import torch
 
-from spikecert.certify.engines.folder import PROBLEM, BatchStore, Repeated, digest
+from spikecert.certify.engines.certification import PROBLEM, BatchStore, Repeated, digest
 from spikecert.certify.engines.work import Batch, Decided
 from spikecert.certify.verdicts import Verdict
 

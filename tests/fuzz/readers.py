@@ -28,7 +28,12 @@ from spikecert import (
     network_hash,
     record,
 )
-from spikecert.analysis.certificates.storage import load_certificates, load_layers, read_content, save_certificates
+from spikecert.analysis.certificates.checking import (
+    load_certificates,
+    load_layers,
+    read_content,
+    save_certificates,
+)
 from spikecert.certify.engines.work import VERDICTS
 from spikecert.certify.proofs import Prover
 from spikecert.checking import check, read_network

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from spikecert.certify.bounds.events.shifts import rises
+from spikecert.certify.bounds.events.moved_events import rises
 from spikecert.kernels import building, loading
 from spikecert.kernels.building import NATIVE, RECORD, SOURCES, UNITS, NotBuilt, build, compiler, digest, has
 

@@ -25,8 +25,7 @@ from spikecert.certify import (
     rate_radius,
     smooth,
 )
-from spikecert.certify.smoothing import total_variation
-from spikecert.certify.smoothing.confidence import lower_confidence_bound
+from spikecert.certify.smoothing import lower_confidence_bound, total_variation
 from spikecert.models import mlp
 
 NETWORK, EVENTS = mlp((3, 4, 2), num_steps=2), mlp((3, 4, 2), num_steps=2, encoding="none")

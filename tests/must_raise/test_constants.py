@@ -12,7 +12,7 @@ import spikecert
 from spikecert import L2, LIF, CrossEntropy, LInf, mlp, neuron_gain, verify
 from spikecert.analysis import constant_gain, neuron_bias
 from spikecert.certify import PixelBox
-from spikecert.certify.smoothing.rate import rate_radius, total_variation
+from spikecert.certify.smoothing import rate_radius, total_variation
 from spikecert.models.linear_neuron import AXES
 from support.constant_table import EVERYTHING, INPUTS, LABELS
 from support.constants import REAL, WHOLE, Row, Value

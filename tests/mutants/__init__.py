@@ -4,6 +4,6 @@
 
 Changes come from syntax trees (`python_changes.py`, `c_changes.py`), and from a list that people wrote because
 no rule makes them (`written.toml`). `targets.py` says which files are at stake, `nearest.py` which tests ought to
-see a change, `running.py` runs them in processes that have imported torch already, `picture.py` tells what
+see a change, `running.py` runs them in processes that have imported torch already, `journal.py` tells what
 survived, and `survivors.toml` why some of that is no gap.
 """

@@ -32,9 +32,11 @@ def test_each_survivor_that_is_explained_is_a_mutant():
 
 
 def test_near_tests_are_there_and_come_in_order_of_imports():
-    tests = nearest("certify/rounding/sums.py")
+    tests = nearest("certify/rounding.py")
     assert Path(tests[0]).parent.as_posix() == Path(tests[1]).parent.as_posix() == "tests/certify/rounding"
-    assert "tests/certify/bounds/test_precision.py" in nearest("certify/bounds/signals/box.py", "Box.outward")[:3]
+    assert (
+        "tests/certify/bounds/test_precision.py" in nearest("certify/bounds/signals/windows.py", "Box.outward")[:3]
+    )
     assert nearest("kernels/sources/cells.c")[0] == "tests/certify/bounds/test_cells.py"
     assert set(nearest("kernels/sources/membrane/coupled.c")) & set(nearest("kernels/sources/membrane.c"))
     folders = {folder for file in at_stake() for folder in wide(file)}

@@ -13,8 +13,8 @@ from spikecert.files.fractions import fraction
 from spikecert.reports import Threat, load_record
 from spikecert.reports.pages.advice import advice
 from spikecert.reports.pages.html_page import to_html
-from spikecert.reports.pages.latex import to_latex
 from spikecert.reports.pages.markdown import to_markdown
+from spikecert.reports.pages.rendering import to_latex
 from spikecert.reports.pages.safety_case import load_checked, render_summary, safety_case
 from spikecert.reports.records.categories import CATEGORIES, Slice, slices
 from spikecert.reports.records.records import Record

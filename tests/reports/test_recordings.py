@@ -11,10 +11,9 @@ from torch import nn
 
 from spikecert import OneSpikeLIF, SpikingNetwork, measure, record, render
 from spikecert.reports import Data, Plan, Threat
-from spikecert.reports.figures.recordings import changed_events, recording
 from spikecert.reports.pages.advice import advice
 from spikecert.reports.pages.html_page import to_html
-from spikecert.reports.pages.markdown import to_markdown
+from spikecert.reports.pages.markdown import changed_events, recording, to_markdown
 from spikecert.reports.records.schema import Counterexample
 
 

@@ -12,10 +12,9 @@ from PIL import Image
 
 from spikecert.reports import RENDERERS, render
 from spikecert.reports.figures import BOTTOM, LABEL_SPACING, TOP, panels
-from spikecert.reports.pages.html_page import to_html
+from spikecert.reports.pages.html_page import picture, to_html
 from spikecert.reports.pages.markdown import to_markdown
-from spikecert.reports.pages.pictures import picture
-from spikecert.reports.pages.samples_csv import COLUMNS, to_csv
+from spikecert.reports.pages.rendering import COLUMNS, to_csv
 from spikecert.reports.pages.wording import GAINS_CAPTION, gain_text, norm_ends, verdict
 from spikecert.reports.records.epsilons import epsilon_text
 

@@ -10,9 +10,8 @@ import torch
 from spikecert.reports import Data, Plan, RadiusPlan, Threat, load_record, measure, record, render
 from spikecert.reports.comparing.comparing import compare
 from spikecert.reports.pages.html_page import to_html
-from spikecert.reports.pages.latex import to_latex
 from spikecert.reports.pages.markdown import to_markdown
-from spikecert.reports.pages.samples_csv import to_csv
+from spikecert.reports.pages.rendering import to_csv, to_latex
 from spikecert.reports.pages.wording import meanings, ties_found, verdict
 from spikecert.reports.records.records import Record
 from support.ties import tied_network

@@ -9,9 +9,9 @@ from hypothesis import strategies as st
 from torch import nn
 
 from spikecert.certify import LInf, SpikeFlip, SpikeShift, verify
-from spikecert.certify.bounds.automata.coupled_counts import CountedSpikes, by_parts, counted, counts_behind
+from spikecert.certify.bounds.automata.whole import CountedSpikes, by_parts, counted, counts_behind
 from spikecert.certify.bounds.propagation import signals_of
-from spikecert.certify.bounds.signals.box import Box
+from spikecert.certify.bounds.signals.windows import Box
 from spikecert.certify.bounds.trains.recurrent import recurrent_spikes
 from spikecert.certify.bounds.trains.trains import conserved_spikes, step_spikes
 from spikecert.certify.rounding import Rounding

@@ -11,8 +11,8 @@ from torch import Tensor, nn
 from spikecert.certify import SpikeFlip, verify
 from spikecert.certify.bounds.prices.price_search import PriceSearch
 from spikecert.certify.bounds.propagation import input_signal
-from spikecert.certify.bounds.signals.box import Box
 from spikecert.certify.bounds.signals.signals import AffineSignal, Signal
+from spikecert.certify.bounds.signals.windows import Box
 from spikecert.certify.rounding import Rounding
 from spikecert.certify.verifiers import INTERVAL, TRAINS, Gain, Linear, Lirpa, MarginVerifier
 from spikecert.models import LIF, SpikingNetwork, mlp

@@ -12,7 +12,7 @@ from spikecert.certify.replay import margins
 from spikecert.certify.verification import bounds
 from spikecert.certify.verifiers import INTERVAL, TRAINS, Linear, MarginVerifier
 from spikecert.testing import check_gain_bound, check_sound, image_networks
-from spikecert.testing.moving_layers import MOVES
+from spikecert.testing.networks import MOVES
 
 BOUNDS = pytest.mark.parametrize(
     "verifier",

@@ -10,12 +10,11 @@ from norse.torch.functional.lif_box import LIFBoxFeedForwardState
 from torch import nn
 
 from spikecert import LIF, LInf, SpikingNetwork, circuit, from_norse
-from spikecert.certify.bounds.intervals.interval import interval_spikes
+from spikecert.certify.bounds.intervals import interval_spikes
 from spikecert.certify.bounds.propagation import input_signal, propagate
 from spikecert.certify.bounds.signals.signals import SpikeBound
 from spikecert.certify.bounds.trains.trains import conserved_spikes, step_spikes, train_spikes, window_spikes
-from spikecert.certify.rounding import Rounding
-from spikecert.certify.rounding.recursion import step_error
+from spikecert.certify.rounding import Rounding, step_error
 from spikecert.testing import Case
 from support.checked_runs import asked
 from support.orders import sums

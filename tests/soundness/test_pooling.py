@@ -9,11 +9,11 @@ from torch import Tensor, nn
 from spikecert import gain, load, network_hash, save
 from spikecert.analysis.operators import layer_operators
 from spikecert.certify import L2, LInf, attack, verify
-from spikecert.certify.bounds.prices.pool_lines import PoolLines
 from spikecert.certify.bounds.prices.price_search import PriceSearch
 from spikecert.certify.bounds.propagation import input_signal, propagate
-from spikecert.certify.bounds.signals.box import Box
+from spikecert.certify.bounds.signals.chains import PoolLines
 from spikecert.certify.bounds.signals.derived import PooledSignal
+from spikecert.certify.bounds.signals.windows import Box
 from spikecert.certify.bounds.trains.trains import step_spikes, window_spikes
 from spikecert.certify.milp.encoding import encode
 from spikecert.certify.milp.program import Closing

@@ -12,8 +12,8 @@ from torch import Tensor, nn
 from spikecert import convert, gain, load, network_hash, save
 from spikecert.certify import L2, LInf, SpikeFlip, attack, verify
 from spikecert.certify.bounds.prices.price_search import PriceSearch
-from spikecert.certify.bounds.readouts import largest_margins
-from spikecert.certify.bounds.signals.box import Box
+from spikecert.certify.bounds.propagation import largest_margins
+from spikecert.certify.bounds.signals.windows import Box
 from spikecert.certify.verification import bounds
 from spikecert.certify.verifiers import INTERVAL, TRAINS, VERIFIERS, Linear, MarginVerifier
 from spikecert.models import LIF, SpikingNetwork

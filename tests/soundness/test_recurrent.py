@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from spikecert import gain, load, network_hash, save
 from spikecert.certify import L2, LInf, SpikeFlip, attack, verify
-from spikecert.certify.bounds.intervals.interval import interval_spikes
+from spikecert.certify.bounds.intervals import interval_spikes
 from spikecert.certify.bounds.prices.price_search import PriceSearch
 from spikecert.certify.bounds.prices.prices import Specifications
 from spikecert.certify.bounds.prices.stages import staged

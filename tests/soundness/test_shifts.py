@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from torch import Tensor, nn
 
 from spikecert import LIF, EventRegion, SpikeShift, SpikingNetwork, bounds, mlp, verify
-from spikecert.certify.bounds.events.shifts import Shifts, increments
+from spikecert.certify.bounds.events.moved_events import Shifts, increments
 from spikecert.certify.bounds.prices.price_search import PriceSearch
 from spikecert.certify.bounds.propagation import input_signal
 from spikecert.certify.perturbations.described import build_set, describe_set

@@ -13,11 +13,11 @@ from spikecert import gain, load, network_hash, save
 from spikecert.certify import L2, LInf, attack, verify
 from spikecert.certify.bounds.prices.price_search import PriceSearch
 from spikecert.certify.bounds.propagation import input_signal, propagate
-from spikecert.certify.bounds.signals.box import Box
 from spikecert.certify.bounds.signals.signals import InputSignal
-from spikecert.certify.bounds.trains import varied as separate
+from spikecert.certify.bounds.signals.windows import Box
+from spikecert.certify.bounds.trains import resting as separate
+from spikecert.certify.bounds.trains.resting import many_spikes
 from spikecert.certify.bounds.trains.trains import window_spikes
-from spikecert.certify.bounds.trains.varied import many_spikes
 from spikecert.certify.rounding import Rounding
 from spikecert.certify.verifiers import INTERVAL, TRAINS, VERIFIERS, Complete, Linear, MarginVerifier
 from spikecert.models import LIF, SpikingNetwork, VariedLIF

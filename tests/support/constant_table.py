@@ -84,20 +84,18 @@ from spikecert import (
     wrn16_4,
 )
 from spikecert.analysis import constant_gain, neuron_bias
-from spikecert.analysis.figures import frequency_response
+from spikecert.analysis.gains.gain_plots import frequency_response
 from spikecert.analysis.lmi import adaptive, chain_gain, cuba, lif, recurrent, surrogate_gain, time_varying
 from spikecert.analysis.patterns import train_interval
 from spikecert.certify import PixelBox
 from spikecert.certify.attacks import APGD, PGD, Gaussian, SpikeFlips, Square
-from spikecert.certify.bounds.prices.narrowing import Narrowing
+from spikecert.certify.bounds.prices.narrowing import Narrowing, WindowSearch
 from spikecert.certify.bounds.prices.price_search import PriceSearch
-from spikecert.certify.bounds.prices.price_windows import WindowSearch
 from spikecert.certify.branching.bounding import Climb
-from spikecert.certify.branching.ranges.ranges import RangeSearch
+from spikecert.certify.branching.ranges import RangeSearch
 from spikecert.certify.branching.search import Search
 from spikecert.certify.engines import Fleet, Ray
-from spikecert.certify.smoothing.confidence import lower_confidence_bound
-from spikecert.certify.smoothing.rate import rate_certificate, rate_radius, total_variation
+from spikecert.certify.smoothing import lower_confidence_bound, rate_certificate, rate_radius, total_variation
 from spikecert.certify.verifiers import Lirpa, Milp
 from spikecert.formats.writing import robustness
 from spikecert.models import Neuron

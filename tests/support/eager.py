@@ -9,14 +9,15 @@ import pytest
 import torch
 from torch import Tensor
 
-from spikecert.certify.bounds.intervals.fired import fired
-from spikecert.certify.bounds.signals.box import Box, Spread
+from spikecert.certify.bounds.intervals import fired
 from spikecert.certify.bounds.signals.membrane import Pull
+from spikecert.certify.bounds.signals.windows import Box, Spread
 from spikecert.kernels.bits import BitHeap, BitWindow, CompiledBits, LayerConstants
 from spikecert.kernels.moves import CompiledMoves, MovingLayer
 from spikecert.kernels.ranges import Adam
 from spikecert.models.rules import Leaky
-from spikecert.models.running import compiled, sparse
+from spikecert.models.running import compiled
+from spikecert.models.running import running as sparse
 
 KERNELS = ("eager", "compiled")
 

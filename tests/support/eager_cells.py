@@ -7,7 +7,7 @@ from torch import Tensor
 
 from spikecert.certify.bounds.cells.automaton import CellRanges, Cells, Pairs, candidates, merged, targets
 from spikecert.certify.bounds.cells.looking_through import Inflow
-from spikecert.certify.bounds.signals.box import Box
+from spikecert.certify.bounds.signals.windows import Box
 from spikecert.models.rules import Leaky
 
 

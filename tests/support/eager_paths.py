@@ -10,8 +10,7 @@ from spikecert.certify.bounds.prices.priced_layer import PricedGraph
 from spikecert.certify.bounds.prices.prices import PricedProblem, Specifications
 from spikecert.certify.bounds.prices.stages import Staged
 from spikecert.certify.bounds.trains.train_graph import slope_decay
-from spikecert.certify.branching.nodes.decisions import RowRanges, root
-from spikecert.certify.branching.nodes.nodes import trim_rows
+from spikecert.certify.branching.nodes.decisions import RowRanges, root, trim_rows
 from spikecert.kernels.climb import ProvenNodes
 
 

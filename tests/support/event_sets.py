@@ -5,8 +5,8 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
+from spikecert.certify.perturbations.base import EventSet
 from spikecert.certify.perturbations.events.event_change import EventChange
-from spikecert.certify.perturbations.events.event_sets import EventSet
 
 
 class EventCase(Protocol):

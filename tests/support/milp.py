@@ -7,7 +7,7 @@ from torch import Tensor
 from spikecert.certify import LInf
 from spikecert.certify.milp.encoding import Encoding, encode
 from spikecert.certify.milp.program import Closing, Expressions, Model, Program
-from spikecert.certify.milp.solving.solver import Watch, minimise
+from spikecert.certify.milp.solver import Watch, minimise
 from spikecert.models import SpikingNetwork
 from spikecert.models.circuit import circuit
 

@@ -6,7 +6,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from spikecert.certify.network_sets.members import inward
+from spikecert.certify.network_sets.base import inward
 from spikecert.certify.network_sets.tolerance import Tolerance
 from spikecert.models import LIF, SpikingNetwork, VariedLIF
 from spikecert.models.merging import weights_and_biases

@@ -34,7 +34,7 @@ from spikecert.testing.networks import drawn_network
 from spikecert.testing.neurons import SEEDS
 from spikecert.training import Dataset
 from spikecert.training.bounds.event_ends import greatest_changes
-from spikecert.training.bounds.event_sets import changes, worst_of_events
+from spikecert.training.objectives.certified_events import changes, worst_of_events
 from support.examples import examples
 
 BUDGETS = st.sampled_from([None, 0, 1, 2, 3])

@@ -13,7 +13,7 @@ from torch.nn.functional import cross_entropy
 
 from spikecert.certify import LInf, verify
 from spikecert.certify.bounds.propagation import margin_bounds
-from spikecert.certify.bounds.signals.box import Box
+from spikecert.certify.bounds.signals.windows import Box
 from spikecert.certify.bounds.trains.trains import train_spikes
 from spikecert.certify.verifiers import INTERVAL
 from spikecert.models import DLIF, LIF, Dynamics, Residual, SpikingNetwork, mlp, network_hash

@@ -9,9 +9,8 @@ import pytest
 import torch
 
 from spikecert.training import dataset
-from spikecert.training.data.recordings import aedat
-from spikecert.training.data.recordings.aedat import read_aedat
-from spikecert.training.data.recordings.dvs_gesture import MOST_GESTURES, NAMES, read_trial
+from spikecert.training.data.recordings import dvs_gesture as aedat
+from spikecert.training.data.recordings.dvs_gesture import MOST_GESTURES, NAMES, read_aedat, read_trial
 
 HEADER = b"#!AER-DAT3.1\r\n#Format: RAW\r\n#Source 1: DVS128\r\n"
 HEADER += b"#Start-Time: 2015-01-01 00:00:00 (TZ-0800)\r\n#!END-HEADER\r\n"

@@ -11,9 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from spikecert.training import dataset
-from spikecert.training.data import plain_pickle
-from spikecert.training.data.cifar import LAYOUTS, read_batch
-from spikecert.training.data.plain_pickle import NotPlain, read_plain
+from spikecert.training.data import cifar as plain_pickle
+from spikecert.training.data.cifar import LAYOUTS, NotPlain, read_batch, read_plain
 from support.cifar_files import published
 from support.examples import examples
 

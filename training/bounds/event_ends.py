@@ -28,7 +28,7 @@ from torch import Tensor
 from torch.autograd.function import once_differentiable
 
 from ...certify.bounds.signals.affine import behind, fold
-from ...certify.bounds.signals.box import Box, Spread
+from ...certify.bounds.signals.windows import Box, Spread
 from ...models.linear_maps import ConvolutionMap, DenseMap, LinearMap
 from ...models.linear_maps.convolution import windows
 

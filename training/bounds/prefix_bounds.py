@@ -10,7 +10,7 @@ steps, and
 
 are currents whose sums bound all sums of currents: sums of m and r over time are the middles and the radii of the
 counts. What grows step by step in `interval_bounds.py` does not grow here: time costs no width. The backward pass
-is that of the two runs. Where events change, C_low and C_high come from event_sums.py, and I are their increments:
+is that of the two runs. Where events change, C_low and C_high come from ends.py, and I are their increments:
 an event that comes a step later widens C at one step, and not both steps' currents.
 
 Proof of monotony, by induction: let C ≤ C' at each step and N[t−1] ≤ N'[t−1]. If N[t] > N'[t] then N[t−1] =
@@ -27,7 +27,7 @@ which are the potentials of two runs, on I_low and on I_high, each of which subt
 of the residue u[t−1] step by step, joined over silent and fired, give v[t] ∈ λ·u[t−1] + I[t] as well; v lies in
 both, and so s_low[t] = [v_low ≥ θ] and s_high[t] = [v_high ≥ θ] hold s[t]: by induction, each step. ∎
 The two runs remember how much came in; the ends of u where a decided neuron stands. Either is better at times.
-Where events change, L_low and L_high of the first layer are those of the rows λ^{t−k}, k ≤ t, of event_sums.py,
+Where events change, L_low and L_high of the first layer are those of the rows λ^{t−k}, k ≤ t, of ends.py,
 cut with the filtered ends of the steps, so that an event counts once and nothing gets wider; the two runs take the
 currents L[t] − λ·L[t−1], which filter to them, and u those of the steps.
 
@@ -35,6 +35,24 @@ currents L[t] − λ·L[t−1], which filter to them, and u those of the steps.
 first current by m, each later one by (1 − λ)·m. Ends are wider, so they hold what they held; and a spike that they
 call decided is decided by m: what an exact run finds, one whose potentials stray by up to m finds as well. So what
 training takes for certified leaves room for the rounding that a proof has to pay.
+
+Bounds of counts of a layer that hears itself, which training can differentiate: two runs that are coupled.
+
+Without leak, and with subtraction, a neuron's count N[t] is monotone in the sum C[t] of what came in
+(prefix_bounds.py). With feedback V = V⁺ − V⁻, both parts at least 0, and b,
+
+    C[t] = X[t] + V·N[t−1] + b·t  ∈  [X_low[t] + V⁺·N_low[t−1] − V⁻·N_high[t−1] + b·t,
+                                      X_high[t] + V⁺·N_high[t−1] − V⁻·N_low[t−1] + b·t]
+
+wherever N_low[t−1] ≤ N[t−1] ≤ N_high[t−1], and X_low ≤ X ≤ X_high hold the sums of what comes from below. So
+two runs side by side, each hearing its own spikes where a weight is positive and the other's where it is
+negative, have counts N_low[t] ≤ N[t] ≤ N_high[t]: by induction over t, from N[0] = 0. Their currents at a step
+are
+
+    x + b + V·m ± |V|·r  for the middle m and the radius r of both runs' last spikes, of any sign,
+
+whose sums are those ends. ∎ A synapse, i[t] = κ·i[t−1] + c[t−d] with κ ≥ 0, makes of sums that are in order sums
+that are in order: Σ_{k≤t} i[k] = Σ_{n≥0} κ^n·C[t−d−n]. Rounding is not paid.
 """
 
 from dataclasses import dataclass
@@ -43,18 +61,45 @@ import torch
 from torch import Tensor
 
 from ...certify.bounds.signals.affine import fold
-from ...certify.bounds.signals.box import Box
 from ...certify.bounds.signals.signals import filter_rows
+from ...certify.bounds.signals.windows import Box
 from ...models.circuit import Circuit, Fired, Pooled, Read, Recurred
 from ...models.dynamics import Dynamics
 from ...models.elements.neurons import LIF
 from ...models.elements.recurrent import Recurrent
 from ...models.linear_maps import LinearMap
 from ...models.rules import Leaky, plain
+from ...models.running.membrane import Membrane
 from .ends import Ends, Followed, check_sums, each
-from .event_ends import EventBall, events_behind
-from .loop_counts import loop_counts
+from .event_ends import EventBall, events_behind, through
 from .spike_ends import spike_ends
+
+
+def loop_counts(node: Recurred, currents: Box, num_steps: int) -> Box:
+    """Return two trains of spikes, (T, batch, ...), whose counts bound those of a layer that hears itself.
+
+    Args:
+        node: the layer, without leak, with subtraction.
+        currents: two signals whose sums over time bound those of what comes from below, (T or 1, batch, ...).
+        num_steps: T.
+    """
+    layer = node.layer
+    assert isinstance(layer, Recurrent)
+    ends = torch.stack((currents.lower, currents.upper), 1)  # (T or 1, 2, batch, ...)
+    spikes = left = torch.zeros_like(ends[0])
+    waiting = None if node.filter is None else node.filter.start(ends[:1])
+    found: list[Tensor] = []
+    for t in range(num_steps):
+        heard = through(node.feedback, Box(spikes[:1], spikes[1:]))
+        drive = ends[t % len(ends)] + torch.cat((heard.lower, heard.upper))
+        if node.filter is not None and waiting is not None:
+            filtered, waiting = node.filter.run(drive[None], waiting, 1)
+            drive = filtered[0]
+        _, fired, left = Membrane.apply(drive[None], None, left, layer.dynamics, 1, "final")  # type: ignore[misc]
+        spikes = fired[0]
+        found.append(spikes)
+    trains = torch.stack(found, 1)
+    return Box(trains[0], trains[1])
 
 
 @dataclass(frozen=True)
@@ -121,7 +166,7 @@ class Prefixes(Followed):
         return Ends(spike_ends(layer, currents, self.num_steps, True, entering))
 
     def recurred(self, node: Recurred, x: Ends) -> Ends:
-        """Return the two runs of a layer that hears itself; see loop_counts.py."""
+        """Return the two runs of a layer that hears itself; see prefix_bounds.py."""
         assert isinstance(node.layer, Recurrent)
         return Ends(loop_counts(node, self._apart(x.box, node.layer.dynamics), self.num_steps))
 

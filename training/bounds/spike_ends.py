@@ -10,9 +10,9 @@ import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
-from ...certify.bounds.intervals.resets import after_reset
-from ...certify.bounds.signals.box import Box
+from ...certify.bounds.intervals import after_reset
 from ...certify.bounds.signals.membrane import scaled_spread
+from ...certify.bounds.signals.windows import Box
 from ...kernels import CompiledMembrane
 from ...kernels.membrane import MembraneLayer
 from ...models.dynamics import Dynamics

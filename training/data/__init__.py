@@ -5,7 +5,7 @@ from pathlib import Path
 
 from ...models.constants import at_least
 from ...models.validation import check_choice
-from .arrays import load_arrays
+from .arrays import load_arrays, load_digit_values, regression_dataset
 from .cifar import load_cifar
 from .digit_events import DEFAULT_STEPS, digit_events, load_digit_events
 from .folders import load_folder
@@ -14,7 +14,6 @@ from .own import checked_limits, own_dataset
 from .recordings.dvs_gesture import load_gestures
 from .recordings.heidelberg import load_shd, load_ssc
 from .recordings.nmnist import load_nmnist
-from .regression import load_digit_values, regression_dataset
 from .splits import Dataset, Split
 from .temporal.digit_sequences import load_digit_recall, load_digit_sequences
 from .temporal.pulses import load_pulses, pulses

@@ -1,8 +1,7 @@
 """Objectives, one a file; they add: a + b, and take weights: w * a. A weight may be a schedule."""
 
 from .base import Loss, Objective, Scaled, Sum
-from .certified_events import CertifiedEvents
-from .certified_loss import CertifiedLoss
+from .certified_events import CertifiedEvents, CertifiedLoss
 from .certified_moves import CertifiedMoves
 from .gain_penalty import GainPenalty
 from .margin_over_gain import MarginOverGain

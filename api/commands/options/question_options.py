@@ -1,14 +1,28 @@
-"""Options of the commands that ask something about a network on data: attack, certify and radius."""
+"""Options of the commands that ask something about a network on data: attack, certify and radius.
 
+Features of one's own data on the command line: their file, and ε in units, as in 2degC:temperature.
+
+Options that say which networks: beside --norm tolerance and --norm stuck.
+"""
+
+import re
 import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated, Any
 
+import typer
+from pydantic import ValidationError
+
+from ...files import FileKind
+from ...files.fractions import NUMBER
+from ...files.toml_text import LONGEST_TEXT, read_toml
+from ...models.validation import one_line
+from ...reports.records.features import Feature
+from ...runs.configuration import FeatureTables, first_mistake
 from ...runs.sources import data_of, label_of, network_of
 from .event_options import UNCHANGED, EventOptions
-from .network_options import SAME_NETWORK, NetworkOptions
 from .options import (
     Data,
     Device,
@@ -22,17 +36,204 @@ from .options import (
     Seed,
     Std,
     Ties,
+    completed,
     epsilons,
     first,
     fitting,
+    number,
     scale,
 )
 
+FEATURES = FileKind("features", "a TOML file", most=4 * LONGEST_TEXT)
+SIZED = re.compile(rf"\s*({NUMBER}(?:/{NUMBER})?)\s*([^:\d]*?)\s*:\s*(.+?)\s*")
+"""A number, maybe a fraction, its unit if any, and the feature's name behind a colon."""
+
+
+def load_features(path: Path) -> tuple[Feature, ...]:
+    """Read a TOML file with a table for each feature, in the order of the data.
+
+    Raises:
+        FileNotFoundError: where there is no such file.
+        ValueError: in one line that names the feature, for what is unknown or out of range.
+    """
+    text = FEATURES.text(path)
+    try:
+        content: dict[str, Any] = read_toml(text)
+    except ValueError as error:
+        raise ValueError(f"features: {path} is no TOML file: {one_line(error)}") from error
+    if not content:
+        raise ValueError(
+            f"features: {path} names none, expected a table for each feature, in the order of the data"
+        )
+    try:
+        return FeatureTables.model_validate({"features": content}).sized()
+    except ValidationError as error:
+        told = first_mistake(error).removeprefix("features.")
+        raise ValueError(f"features: {path.name}: {told}") from None
+
+
+def in_units(texts: Sequence[str]) -> bool:
+    """Return whether sizes are written feature by feature.
+
+    >>> in_units(["2degC:temperature"]), in_units(["8/255"])
+    (True, False)
+    """
+    return any(":" in text for text in texts)
+
+
+def sized(texts: Sequence[str], features: tuple[Feature, ...]) -> tuple[Feature, ...]:
+    """Return features with the sizes that are written, 0 for those that are not named.
+
+    Raises:
+        ValueError: for what has no such form, a feature or a unit that the file does not know, or one named twice.
+
+    >>> known = (Feature(name="temperature", unit="degC", size=0, lower=-10, upper=40),)
+    >>> sized(["2degC:temperature"], known)[0].told
+    'temperature by 2 degC'
+    """
+    units = {feature.name: feature.unit for feature in features}
+    sizes: dict[str, float] = {}
+    for part in (part for text in texts for part in text.split(",")):
+        found = SIZED.fullmatch(part)
+        if found is None:
+            raise ValueError(f"epsilon: got {part!r}, expected a size and its feature, as in 2degC:temperature")
+        written, unit, name = found.groups()
+        if name not in units:
+            raise ValueError(f"epsilon: got {part!r}, expected one of the features {', '.join(units)}")
+        if unit and unit != units[name]:
+            raise ValueError(f"epsilon: got {part!r}, expected {units[name] or 'no unit'}, the unit of {name}")
+        if name in sizes:
+            raise ValueError(f"epsilon: got {name} twice, expected each feature once")
+        sizes[name] = number(written, "epsilon")
+    return tuple(feature.model_copy(update={"size": sizes.get(feature.name, 0.0)}) for feature in features)
+
+
 if TYPE_CHECKING:
     from spikecert.reports.records.features import Feature
+    from spikecert.reports.records.network_rules import NetworkRules
     from spikecert.reports.records.schema import Threat
     from spikecert.runs.examining import Subject
     from spikecert.training import Split
+
+FIELDS = {
+    "varied": "varied",
+    "weight_tolerance": "weights",
+    "threshold_tolerance": "threshold",
+    "decay_tolerance": "decay",
+    "stuck_layers": "layers",
+    "with_epsilon": "around",
+    "with_norm": "around",
+}
+"""Of a set's rules, by the option that says it."""
+
+
+@dataclass(frozen=True)
+class NetworkOptions:
+    """What the seven options say; each field is the option of its name."""
+
+    varied: Annotated[
+        str | None,
+        typer.Option(
+            "--varied",
+            autocompletion=completed(("weights", "threshold", "decay")),
+            help="Of a tolerance: what ε is of: weights (and biases), threshold or decay; default: weights.",
+        ),
+    ] = None
+    weight_tolerance: Annotated[
+        str | None,
+        typer.Option("--weight-tolerance", help="Of weights, where ε is of something else, such as 5%."),
+    ] = None
+    threshold_tolerance: Annotated[
+        str | None, typer.Option("--threshold-tolerance", help="Of thresholds, beside ε of weights, such as 2%.")
+    ] = None
+    decay_tolerance: Annotated[
+        str | None, typer.Option("--decay-tolerance", help="Of decays λ, beside ε of weights, such as 1%.")
+    ] = None
+    stuck_layers: Annotated[
+        str | None,
+        typer.Option(
+            "--stuck-layers",
+            help="Which spiking layers have stuck neurons, such as 0,1; default: all.",
+            metavar="N,…",
+        ),
+    ] = None
+    with_epsilon: Annotated[
+        str | None,
+        typer.Option(
+            "--with-epsilon", help="How far inputs move besides the networks, such as 8/255; default: not."
+        ),
+    ] = None
+    with_norm: Annotated[
+        str | None,
+        typer.Option(
+            "--with-norm", autocompletion=completed(("linf", "l2")), help="Of --with-epsilon; default: linf."
+        ),
+    ] = None
+
+    @property
+    def given(self) -> dict[str, str]:
+        """Return what was given, in the order of the options."""
+        return {name: value for name, value in vars(self).items() if value is not None}
+
+    def rules(self, norm: str) -> "NetworkRules | None":
+        """Return what the options say, None where none is given.
+
+        Raises:
+            ValueError: in one line, for a value that makes no sense, or an option that the norm does not have.
+        """
+        from pydantic import ValidationError
+
+        from spikecert.reports.records.network_rules import OF_NETWORKS, NetworkRules
+        from spikecert.reports.records.records import first_error
+
+        for name in self.given:
+            fits = [known for known, names in OF_NETWORKS.items() if FIELDS[name] in names]
+            if norm not in fits:
+                option = name.replace("_", "-")
+                raise ValueError(f"{option}: got one with --norm {norm}, expected --norm {' or '.join(fits)}")
+        if not self.given:
+            return None
+        try:
+            return NetworkRules.model_validate(self._told())
+        except ValidationError as error:
+            raise ValueError(first_error(error).removeprefix("record: ").replace("Value error, ", "")) from None
+
+    def _told(self) -> dict[str, Any]:
+        told: dict[str, Any] = {} if self.varied is None else {"varied": self.varied}
+        for name in ("weight_tolerance", "threshold_tolerance", "decay_tolerance"):
+            if (text := getattr(self, name)) is not None:
+                share = number(text, option := name.replace("_", "-"))
+                if not 0 <= share < 1:
+                    raise ValueError(f"{option}: got {text!r}, expected a share below 1, such as 2%")
+                told[FIELDS[name]] = share
+        if self.stuck_layers is not None:
+            parts = [part.strip() for part in self.stuck_layers.split(",")]
+            if not all(part.isdecimal() and len(part) < 6 for part in parts):
+                raise ValueError(f"stuck-layers: got {self.stuck_layers!r}, expected numbers such as 0,1")
+            told["layers"] = tuple(map(int, parts))
+        if self.with_epsilon is not None:
+            epsilon = number(self.with_epsilon, "with-epsilon")
+            if epsilon <= 0:
+                raise ValueError(f"with-epsilon: got {self.with_epsilon!r}, expected a number above 0")
+            written = "".join(self.with_epsilon.split())
+            told["around"] = {"norm": self.with_norm or "linf", "epsilon": epsilon, "written": written}
+        elif self.with_norm is not None:
+            raise ValueError(f"with-norm: got {self.with_norm!r} without --with-epsilon, which it is of")
+        return told
+
+    @property
+    def repeated(self) -> str:
+        """Return the options as text, for the command that a report tells to repeat.
+
+        >>> NetworkOptions(threshold_tolerance="2%", with_epsilon="8/255").repeated
+        ' --threshold-tolerance 2% --with-epsilon 8/255'
+        """
+        told = self.given.items()
+        return "".join(f" --{name.replace('_', '-')} {shlex.quote(value)}" for name, value in told)
+
+
+SAME_NETWORK = NetworkOptions()
+"""No option given."""
 
 
 @dataclass(frozen=True)
@@ -73,7 +274,7 @@ class QuestionOptions:
         """
         from spikecert.runs import building
 
-        from . import units
+        from ..options import question_options as units
 
         if self.features is not None and list(texts) == ["8/255"]:
             raise ValueError(
@@ -89,7 +290,7 @@ class QuestionOptions:
 
     def told_features(self) -> "tuple[Feature, ...]":
         """Return the features of --features; () without it."""
-        from .units import load_features
+        from .question_options import load_features
 
         if self.features is None:
             return ()

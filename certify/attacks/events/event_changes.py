@@ -1,14 +1,18 @@
-"""Move the events that matter, then flip the entries that matter."""
+"""Attacks that move events and flip entries: by gradient, and at random.
+
+Random changes of events: a search without gradients, which masked gradients do not hide from.
+"""
 
 from dataclasses import dataclass, field
 from typing import ClassVar
 
 import torch
 
-from ...perturbations import EventChange, Perturbation
+from ....models.constants import at_least, settle
+from ...perturbations import EventChange, EventSet, Perturbation
 from ...replay import margins
-from ..base import Attack, Search, Target
-from ..lead import Lead
+from ..base import Attack, Lead, Search, Target
+from ..gradients import margins_at
 from .spike_flips import SpikeFlips
 from .spike_shifts import SpikeShifts
 
@@ -46,3 +50,41 @@ class EventChanges(Attack):
                 moved[index] = found.inputs
             lead.note(index, found.inputs, margins(found.logits, labels, target.ties))
             standing = yield lead.points
+
+
+@dataclass(frozen=True)
+class RandomEvents(Attack):
+    """Draws allowed inputs, and mixes each with the worst one so far.
+
+    A mix takes some features of the one and some of the other, and is then projected into the set.
+
+    Args:
+        queries: inputs tried for each sample.
+
+    Raises:
+        TypeError, ValueError: for queries that are no integer above 0.
+    """
+
+    queries: int = 100
+    name: str = "random-events"
+    by_gradient: ClassVar[bool] = False
+    accepts: ClassVar[tuple[type[Perturbation], ...]] = (EventSet, EventChange)
+
+    def __post_init__(self) -> None:
+        settle(self, at_least(1), "queries")
+
+    def propose(self, target: Target, generator: torch.Generator) -> Search:
+        """Yield the worst points: whenever a sample falls, and at the end."""
+        lead, threat, index = Lead.start(target), target.perturbation, target.everyone.nonzero().flatten()
+        for query in range(self.queries):
+            inputs = target.inputs[index]
+            points = threat.sample(inputs, generator)
+            if query % 4:
+                shape = len(index), 1, *inputs.shape[2:]
+                drawn = torch.rand(shape, generator=generator, device=generator.device).to(inputs)
+                points = threat.project(torch.where(drawn < 0.3, points, lead.points[index]), inputs)
+            margins = margins_at(target.network, points, target.labels[index], target.ties)
+            if lead.note(index, points, margins):
+                standing = yield lead.points
+                index = standing.nonzero().flatten()
+        yield lead.points

@@ -10,13 +10,11 @@ from torch import Tensor
 from ....models.constants import at_least, settle
 from ....models.surrogates import Surrogate
 from ...perturbations import Perturbation, SpikeShift
-from ...perturbations.shapes import expand
+from ...perturbations.base import expand
 from ..backward import AttackView, Backward, attack_view
-from ..base import Attack, Search, Target
+from ..base import Attack, Lead, Search, Target, check_climb
 from ..gradients import differentiate, margins_at
-from ..lead import Lead
 from ..losses import LOSSES, Loss
-from ..settings import check_climb
 
 ROUNDS = 64
 """Greedy rounds at most: a greater budget moves several events a round."""

@@ -9,7 +9,7 @@ several) make of it; states that have one label then are joined into their hull.
 some path**, and where boxes of one label differ in nothing the paths are the runs' trains exactly: for currents
 that are independent over time that is so of a hard reset, whose label is its last spike.
 
-Rounding is paid by `state_slack` (certify/rounding/recursion.py): it widens the current, each other number at each
+Rounding is paid by `state_slack` (certify/rounding.py): it widens the current, each other number at each
 step, and the threshold; what is computed here is the exact step's own interval, with the bound's own rounding
 among what that pays.
 
@@ -39,11 +39,11 @@ from ....models.rules import DeclaredRule, Label, Move, Range
 from ...rounding import Rounding, StateSlack, state_slack
 from ...verdicts import SoundnessError
 from ..signals.affine import affine_map
-from ..signals.box import Box
 from ..signals.membrane import scaled_box
 from ..signals.signals import Signal, equal_weights
-from ..trains.base import Trains
+from ..signals.windows import Box
 from ..trains.recurrent import PASSES, DelayedSpikes, FeedbackLoop
+from ..trains.train_table import Trains
 
 TOGETHER = 2**22
 """How many lengths of paths are held at once."""

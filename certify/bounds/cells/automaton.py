@@ -55,9 +55,9 @@ from ....kernels.cells import CellsLayer, cells_kernel
 from ....models.deadline import check_time
 from ....models.rules import Leaky
 from ...rounding import Rounding, reading_slack
-from ..signals.box import Box
 from ..signals.signals import Balance, Signal, equal_weights
-from ..trains.base import Trains
+from ..signals.windows import Box
+from ..trains.train_table import Trains
 from .looking_through import Inflow, MatrixChain, filter_sums, filtered_sums, gain_sums, inflow_of
 
 NOWHERE = -1

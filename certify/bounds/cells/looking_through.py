@@ -21,11 +21,11 @@ from torch import Tensor
 
 from ....models.rules import Leaky
 from ...rounding import Rounding, euclidean, own_error
-from ..events.budgets import Budget
-from ..signals.box import Box
+from ..events.flips import Budget
 from ..signals.chains import paths
 from ..signals.membrane import drive
 from ..signals.signals import AffineSignal, Balance, Signal, filter_rows
+from ..signals.windows import Box
 
 MOST_WORK = 2**28
 """The most multiplications a sample that looking through a layer may take: about .1 s."""

@@ -15,9 +15,8 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
-from .budgets import Budget, Changes, Heaviest
-from .flips import Flips
-from .shifts import Shifts
+from .flips import Budget, Changes, Flips, Heaviest
+from .moved_events import Shifts
 
 UP = 1.0 + 4 * torch.finfo(torch.float64).eps
 """Pays for the sum of two bounds."""

@@ -47,13 +47,12 @@ from functools import cached_property, singledispatch
 import torch
 from torch import Tensor
 
-from ....kernels.paths import PackedGraphs, paths_kernel
+from ....kernels.graph import PackedGraphs, paths_kernel
 from ....models.deadline import check_time
 from ....models.rules import Leaky
 from ..cells.automaton import NOWHERE, Cells, CellTrains, candidates, merged, targets
-from ..trains.base import TrainRows, Trains
 from ..trains.train_graph import GraphTrains, slope_decay
-from ..trains.train_table import TableTrains
+from ..trains.train_table import TableTrains, TrainRows, Trains
 from .stages import Stage
 
 

@@ -2,7 +2,7 @@
 
 For y = Wx + b and x in a box of middle m and radius r, y lies in W·m + b ± |W|·r, exactly. For x in a ball of
 radius ε around c, y_i lies in (Wc + b)_i ± ‖W_i‖₂·ε, exactly. For at most k changes of events c, y_i falls and
-rises by sums of the k greatest of them (see flips.py and shifts.py). All ends are widened by the rounding error of
+rises by sums of the k greatest of them (flips.py, moved_events.py). All ends are widened by the rounding error of
 the run and of the bound (see intervals.py).
 
 Products of a layer's weights with boxes in float32: by oneDNN where that is the faster library.
@@ -22,9 +22,8 @@ from torch.nn import functional as F
 from ....models.linear_maps import DenseMap, LinearMap
 from ...arithmetic import reduced_precision
 from ...rounding import Rounding, lost_products, own_error, product_error, widened
-from ..events.budgets import Heaviest
-from .box import Box, Spread
-from .windows import Spans
+from ..events.flips import Heaviest
+from .windows import Box, Spans, Spread
 
 WORTH = 1 << 22
 """Products of fewer multiplications are not worth oneDNN's copies."""

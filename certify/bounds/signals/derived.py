@@ -49,9 +49,8 @@ from ....models.elements.max_pooling import MaxWindows
 from ....models.elements.synapses import TemporalFilter
 from ...rounding import Rounding, filter_error, filtered_size, over_time, product_error, weighted_slack
 from .affine import fold
-from .box import Box, Spread
 from .signals import DerivedSignal, Signal
-from .windows import Spans, delayed
+from .windows import Box, Spans, Spread, delayed
 
 
 @dataclass(frozen=True)

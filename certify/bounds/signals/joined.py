@@ -10,9 +10,8 @@ from torch import Tensor
 from ....models.rules import Leaky
 from ...rounding import Rounding
 from .affine import AffineMap
-from .box import Box, Spread
 from .signals import AffineSignal, DerivedSignal, Signal
-from .windows import Spans
+from .windows import Box, Spans, Spread
 
 
 @dataclass(frozen=True)

@@ -1,6 +1,6 @@
 """Input currents of a spiking layer as boxes per step, scaled and widened so that bounds may use real numbers.
 
-Adding what the run's recursion may stray by (`certify/rounding/recursion.py`) to the box of a·I[t] makes every
+Adding what the run's recursion may stray by (`certify/rounding.py`) to the box of a·I[t] makes every
 rounded run a run of the exact recursion on the widened box; the comparison with θ, rounded too, is taken as both
 outcomes within `tie` of θ.
 
@@ -21,9 +21,8 @@ from ....models.linear_neuron import LinearNeuron
 from ....models.rules import Leaky
 from ...rounding import Rounding, recursion_slack
 from ...rounding import tie as threshold_tie
-from .box import Box, Spread
 from .signals import Signal
-from .windows import Spans
+from .windows import Box, Spans, Spread
 
 
 @dataclass(frozen=True)

@@ -15,10 +15,9 @@ from torch import Tensor
 
 from ....models.rules import Leaky
 from ...rounding import Rounding, euclidean, over_rows, sum_magnitude, sum_slack
-from ..events.budgets import Heaviest
+from ..events.flips import Heaviest
 from .affine import AffineMap, Images
-from .box import Box, Spread
-from .windows import Spans
+from .windows import Box, Spans, Spread
 
 
 class Signal(ABC):

@@ -15,8 +15,8 @@ from functools import cached_property
 import torch
 from torch import Tensor
 
-from ..signals.box import Box
 from ..signals.signals import InputSignal
+from ..signals.windows import Box
 
 
 @dataclass(frozen=True)

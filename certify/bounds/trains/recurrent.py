@@ -6,7 +6,7 @@
 Nothing is assumed of how x and s hang together, and windows over several steps (F5, F9) are asked of both.
 
 **The start.** Step by step: where a box holds s[t−1], the sum's box holds c[t], and with the boxes of c[1..t] the
-interval recursion of interval.py gives one of s[t]; by induction over t this is sound. What its rounding pays for
+interval recursion of intervals.py gives one of s[t]; by induction over t this is sound. What its rounding pays for
 grows with the widest current of all steps, which is taken for any spikes at all before the first step.
 
 **A synapse** makes i[t] = κ·i[t−1] + c[t−d] of c. In a pass that is the filtered signal of derived.py; from
@@ -25,14 +25,12 @@ from ....models.elements.synapses import TemporalFilter
 from ....models.rules import Leaky, plain
 from ...rounding import Rounding, recursion_slack, sum_slack
 from ...rounding import tie as threshold_tie
-from ..intervals.fired import fired
-from ..intervals.interval import StepSpikes
+from ..intervals import StepSpikes, fired
 from ..signals.affine import AffineMap, affine_map
-from ..signals.box import Box, Spread
 from ..signals.derived import FilteredBoxes, FilteredSignal
 from ..signals.membrane import Pull, scaled_spread
 from ..signals.signals import AffineSignal, DerivedSignal, Signal, SpikeBound, SumSignal
-from ..signals.windows import Spans, delayed
+from ..signals.windows import Box, Spans, Spread, delayed
 
 PASSES = 2
 """How often a layer's trains are found from what was known of them before: more hardly narrows them."""

@@ -28,12 +28,11 @@ from torch import Tensor
 from ....models.deadline import check_time
 from ....models.rules import Leaky
 from ...rounding import Rounding
-from ..long.tails import Followers, joined, window_sums
-from ..signals.box import Box
+from ..long_trains import Followers, joined, window_sums
 from ..signals.membrane import Drive, Lanes, drive, prefix_drive, window_drive
 from ..signals.signals import Signal, equal_weights
-from ..signals.windows import Spans
-from .base import TrainPaths, Trains
+from ..signals.windows import Box, Spans
+from .train_table import TrainPaths, Trains
 
 STEEPEST = 1e6
 """The greatest λ^{−(T−1)} for which the priced graph's arithmetic in float64 is trusted."""
@@ -77,7 +76,7 @@ class GraphTrains(TrainPaths, Trains):
         return path_sums(self.edges, self.ends, rows)
 
     def windowed(self, asked: Spans, ends: range) -> Box:
-        """Return the exact range over all paths, by one walk back from each end (see tails.py) where that pays."""
+        """Return the exact range over all paths, by one walk back from each end where that pays."""
         if self.ends[0].numel() * self.num_steps**3 < WALKED:
             return super().windowed(asked, ends)
         found = window_sums(self._followers, asked, ends, self.drives.lower)

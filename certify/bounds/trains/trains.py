@@ -7,6 +7,20 @@ The table F1 of a subtracting reset, with what a reader needs to look through it
 F1 and F2 where only steps and sums are asked of the trains: nothing is kept, and boxes are never built.
 
 F9 where a layer subtracts what it fires, F1 and F2 elsewhere: the strongest trains that need no prices.
+
+Graphs of trains and trains by age, by C, behind a table of trains and a dense layer.
+
+`long.c`: the trains of long_trains.py behind a table and a dense layer.
+
+The kernel does what is done there, in one pass sample by sample: no window leaves the cache. Its sums have another
+order and fused products, which what is paid for rounding covers in any order; nothing is asked of it where a
+number could come near an overflow.
+
+`graph.c`: the graph of train_graph.py, with windows, behind a dense layer.
+
+The kernel does what is done there for a hard reset behind a table of trains, in one pass sample by sample: no
+window leaves the cache. Its sums have another order and fused products, which what is paid for rounding covers in
+any order.
 """
 
 from dataclasses import dataclass, replace
@@ -15,19 +29,124 @@ from functools import cached_property, partial
 import torch
 from torch import Tensor
 
+from ....kernels.graph import CompiledGraph, CompiledLong, GraphLayer, LongLayer, graph_kernel, long_kernel
+from ....models.deadline import check_time
 from ....models.rules import Leaky
-from ...rounding import Rounding, check_potential, own_error
+from ...rounding import Rounding, check_potential, over_rows, own_error
 from ..cells.automaton import CELLS, cell_trains
-from ..intervals.fired import step_drive, step_graph
-from ..intervals.interval import DrivenSpikes, SpikesKernel
-from ..long.compiled import kernel_graph, kernel_trains, reaches
-from ..long.long_trains import LONG, LongTrains, aged_trains, carried_trains, labels_of, long_trains
-from ..signals.box import Box, Spread
-from ..signals.membrane import Pull, drive, pull
+from ..intervals import DrivenSpikes, SpikesKernel
+from ..long_trains import LONG, LongTrains, aged_trains, carried_trains, labels_of, long_trains, of_aged
+from ..signals.membrane import Drive, Pull, drive, pull
 from ..signals.signals import AffineSignal, Balance, Signal, equal_weights, filter_rows
-from .base import FEW_ROWS, Trains, TrainTable
-from .train_graph import GraphTrains, graph_trains
-from .train_table import TableTrains, table_like, train_table
+from ..signals.windows import Box, Spans, Spread
+from .train_graph import GraphTrains, graph_trains, trains_of
+from .train_table import FEW_ROWS, TableTrains, Trains, TrainTable, table_like, train_table
+
+MOST_SIZE = 1e290
+"""The greatest current, times T, of which the kernel is asked: nothing overflows on the way."""
+
+
+def kernel_trains(current: Signal, rule: Leaky, rounding: Rounding) -> LongTrains | None:
+    """Return what `long_trains` does, by the compiled kernel; None where it does not reach."""
+    if not reaches(current, rounding):
+        return None
+    assert isinstance(current, AffineSignal)
+    return _trains(long_kernel(), current, rule, rounding, labels_of(rule.decay, current.num_steps))
+
+
+def reaches(current: Signal, rounding: Rounding) -> bool:
+    """Return whether the kernel knows what makes a current: one dense layer behind a table."""
+    if not isinstance(current, AffineSignal) or current.map.weights is None or current.map.reshapes:
+        return False
+    source = current.source
+    return (
+        type(source) is TableTrains
+        and source.first.dim() == 2
+        and source.first.device.type == "cpu"
+        and source.table.trains.dtype == rounding.bound == torch.float64
+        and float(current.magnitude().max()) * current.num_steps <= MOST_SIZE
+    )
+
+
+def _trains(
+    kernel: CompiledLong, current: AffineSignal, rule: Leaky, rounding: Rounding, labels: int
+) -> LongTrains:
+    """Return the trains with W labels."""
+    source, steps = current.source, current.num_steps
+    assert isinstance(source, TableTrains)
+    assert current.map.weights is not None
+    drives, asked = drive(current, rule, rounding), Spans.of(rule, steps, labels)
+    pairs = torch.stack((source.first.flatten(), source.last.flatten()))
+    ranges, place = pairs.unique(dim=1, return_inverse=True)
+    slack = current.map.slack(source.magnitude(), rounding, over_rows(steps))
+    size = drives.slack.shape
+    layer = LongLayer(
+        current.map.weights[0],
+        vector(current.map.bias, size[1]),
+        source.table.trains,
+        ranges[0],
+        ranges[1],
+        place.view(source.first.shape),
+        asked.ages,
+        asked.factors,
+        slack.expand(size),
+        drives.slack,
+        drives.lower,
+        drives.upper,
+    )
+    found = kernel.trains(layer, rule.decay, drives.limits, check_time)
+    return of_aged(found, drives.lower.shape, kernel)
+
+
+def vector(bias: Tensor, size: int) -> Tensor:
+    """Return a bias, which may be one number, as one a neuron."""
+    return bias.flatten().expand(size).double()
+
+
+MOST_NUMBERS = 2**20
+"""What the windows of all ranges of rows may hold: 8 MiB."""
+
+
+def kernel_graph(current: Signal, rule: Leaky, rounding: Rounding) -> GraphTrains | None:
+    """Return what `graph_trains` does with windows; None where the kernel does not reach."""
+    if rule.reset != "zero" or not reaches(current, rounding):
+        return None
+    assert isinstance(current, AffineSignal)
+    assert isinstance(current.source, TableTrains)
+    if len(current.source.table.trains) ** 2 * current.num_steps**2 > MOST_NUMBERS:
+        return None
+    return _graph(graph_kernel(), current, rule, rounding)
+
+
+def _graph(kernel: CompiledGraph, current: AffineSignal, rule: Leaky, rounding: Rounding) -> GraphTrains:
+    source, steps = current.source, current.num_steps
+    assert isinstance(source, TableTrains)
+    assert current.map.weights is not None
+    check_time()
+    drives, spans = drive(current, rule, rounding), Spans.of(rule, steps)
+    size = drives.slack.shape
+    layer = GraphLayer(
+        current.map.weights[0],
+        vector(current.map.bias, size[1]),
+        source.table.trains,
+        source.first,
+        source.last,
+        torch.cat((spans.ages, spans.ages.new_tensor([rule.decay**steps]))),
+        spans.factors,
+        current.map.slack(source.magnitude(), rounding, over_rows(steps)).expand(size),
+        drives.slack,
+        drives.lower,
+        drives.upper,
+    )
+    found = kernel.graphs(layer, drives.limits)
+    lengths = list(range(1, steps + 1))
+    return GraphTrains(
+        edges=found.edges.split(lengths),
+        ends=found.ends,
+        box=Box(found.certain, found.possible),
+        drives=replace(drives, lower=found.lower, upper=found.upper),
+        reach=tuple(zip(found.low.split(lengths), found.high.split(lengths), strict=True)),
+    )
 
 
 @dataclass(frozen=True)
@@ -264,3 +383,16 @@ def _balanced(current: Signal, rule: Leaky, rounding: Rounding) -> BalancedTable
         return None
     slack = drive(current, rule, rounding).slack
     return BalancedTable(trains.table, trains.first, trains.last, rule=rule, current=current, slack=slack)
+
+
+def step_graph(pull: Pull, rule: Leaky) -> GraphTrains:
+    """Return the graph of a layer, for steps and sums alone."""
+    return trains_of(step_drive(pull), rule, keep=False)
+
+
+def step_drive(pull: Pull) -> Drive:
+    """Return what drives a layer as ends, whose widening nothing asks for."""
+    ends = pull.current.box
+    shape = (pull.num_steps, *ends.lower.shape[1:])
+    lower, upper = ends.lower.expand(shape), ends.upper.expand(shape)
+    return Drive(lower, upper, torch.zeros_like(lower[0]), pull.surely, pull.perhaps)

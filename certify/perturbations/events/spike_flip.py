@@ -11,11 +11,8 @@ from torch import Tensor
 from ....models.constants import at_least, settle
 from ....models.validation import check_choice
 from ...bounds.events.flips import Flips
-from ...bounds.signals.box import Box
-from ..shapes import uniform
-from .event_sets import EventSet, settle_where
-from .members import Members
-from .regions import EventRegion
+from ...bounds.signals.windows import Box
+from ..base import EventRegion, EventSet, Members, settle_where, uniform
 
 KINDS = ("flip", "insert", "delete")
 

@@ -10,12 +10,9 @@ from torch import Tensor
 from ....models.constants import at_least, settle, unless_none
 from ....models.networks import SpikingNetwork
 from ....models.validation import check_choice
-from ...bounds.events.shifts import Shifts
-from ...bounds.signals.box import Box
-from ..shapes import uniform
-from .event_sets import EventSet, settle_where
-from .members import Members
-from .regions import EventRegion
+from ...bounds.events.moved_events import Shifts
+from ...bounds.signals.windows import Box
+from ..base import EventRegion, EventSet, Members, settle_where, uniform
 from .retiming import Cost, least, listed, priced, within
 
 MERGES, BORDERS = ("or", "add", "refuse"), ("stay", "leave")

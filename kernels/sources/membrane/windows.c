@@ -1,4 +1,4 @@
-/* The paths of training/bounds/window_spikes.py: what a hard reset makes of currents that are known window by window; part
+/* The paths of training/bounds/interval_bounds.py: what a hard reset makes of currents that are known window by window; part
    of membrane.c.
 
    Windows (a, t] and nodes are packed by t, a = 0..t−1 (for silences a = 0..t). A path that is not there is infinitely

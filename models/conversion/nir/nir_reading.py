@@ -6,6 +6,10 @@ NIR has no time step of its own, and no word for a soft reset: `reset`, or the m
 What else its exporter lost on the way into it (snnTorch's delay, sinabs's several spikes a step) can't be seen in
 a graph: give outputs that were `recorded` in its source, or the module that it came from as `origin`, and the
 conversion is compared with that, too. A network that was compared with neither is `unconfirmed`.
+
+NIR files from anyone: their HDF5 is read by a process of its own, with limits.
+
+What a graph's run would take, found without running it: a file of a few bytes may ask for any size.
 """
 
 import math
@@ -17,7 +21,9 @@ from typing import Any
 import numpy as np
 import torch
 from torch import Tensor, nn
+from torch.func import functional_call
 
+from ....files import FileKind, Unreadable, read_tree
 from ...constants import positive, unless_none, whole
 from ...networks import SpikingNetwork
 from ...source import UNCONFIRMED
@@ -25,11 +31,81 @@ from ...validation import check_choice, one_line
 from ..checking import check_recorded
 from ..converting import Conversion, random_like
 from ..refusal import ConversionRefused
-from ..sources import Source
-from .nir_files import read_file
+from ..sources import Source, restart
 from .nir_modules import executable
 from .nir_neurons import EulerNeuron
-from .work import LEAST_VALUES, VALUES_A_BYTE, VALUES_AN_INPUT, check_calls, check_values
+
+NIR = FileKind("graph", "a NIR file", most=2**28)
+
+
+def read_file(path: Path) -> dict[str, Any]:
+    """Return the content of a NIR file as nested dictionaries of arrays and text.
+
+    Raises:
+        ConversionRefused: for a file that is no NIR graph, that is too large, or that takes too long.
+        FileNotFoundError: where there is no such file.
+    """
+    try:
+        return read_tree(NIR.content(path), "nir")
+    except Unreadable as error:
+        raise ConversionRefused(f"graph: {path} is no NIR graph: {error}") from error
+    except ValueError as error:
+        raise ConversionRefused(str(error)) from error
+
+
+LEAST_VALUES = 2**18
+"""Numbers that one sample's run may compute, of all nodes and steps, however small the file is."""
+VALUES_A_BYTE = 16
+"""How many more for each byte of the file: of dense layers each needs more bytes than that makes up for."""
+VALUES_AN_INPUT = 4096
+"""How many more for each number of a sample that the caller gives."""
+MOST_CALLS = 2**12
+"""Nodes times steps, where the file says how many steps."""
+
+
+def check_calls(source: Source) -> None:
+    """Raise ConversionRefused where a graph asks for so many steps that its run is none of a moment."""
+    nodes = max(1, sum(1 for _ in source.module.modules()))
+    if nodes * (source.num_steps or 1) > MOST_CALLS:
+        told = f"{source.num_steps} steps of {nodes} modules"
+        raise ConversionRefused(f"graph: asks for {told}, expected a product up to {MOST_CALLS}; give num_steps")
+
+
+def check_values(source: Source, shape: tuple[int, ...], most: int) -> None:
+    """Raise ConversionRefused where one sample's run computes too many numbers, or can't be run.
+
+    Args:
+        source: a graph.
+        shape: of one sample.
+        most: how many numbers, of all nodes and steps.
+    """
+    features = shape[1:] if source.timed else shape
+    counts = [math.prod(features)]
+
+    def count(node: nn.Module, given: object, gave: Tensor) -> None:
+        counts.append(gave.numel())
+
+    hooks = [node.register_forward_hook(count) for node in source.module.modules() if node is not source.module]
+    try:
+        _run_without_numbers(source, features)
+    except (RuntimeError, ValueError, TypeError, IndexError, OverflowError) as error:
+        raise ConversionRefused(f"module: can't run on inputs of shape {features}: {one_line(error)}") from error
+    finally:
+        for hook in hooks:
+            hook.remove()
+        restart(source.module)
+    values = sum(counts) * (source.num_steps or 1)
+    if values > most:
+        told = f"computes {values} numbers for one sample"
+        raise ConversionRefused(f"graph: {told}, expected at most {most}, or more inputs as a sample")
+
+
+def _run_without_numbers(source: Source, features: tuple[int, ...]) -> None:
+    kind = next((weight.dtype for weight in source.module.parameters()), torch.float32)
+    held = {name: torch.empty_like(weight, device="meta") for name, weight in source.module.state_dict().items()}
+    with torch.no_grad():
+        functional_call(source.module, held, (torch.empty(1, *features, dtype=kind, device="meta"),))
+
 
 DT = 1e-4
 """The time step of snnTorch's and SpikingJelly's exports; Norse's is 1e-3."""

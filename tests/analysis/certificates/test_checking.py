@@ -10,8 +10,8 @@ import torch
 from torch import nn
 
 from spikecert.analysis import check_file, gain, layer_operators, save_certificates
-from spikecert.analysis.certificates.storage import FORMAT, load_certificates
-from spikecert.analysis.figures import frequency_response, layer_figure
+from spikecert.analysis.certificates.checking import FORMAT, load_certificates
+from spikecert.analysis.gains.gain_plots import frequency_response, layer_figure
 from spikecert.analysis.norms import operator_norm
 from spikecert.models import DLIF, LIF, SpikingNetwork, mlp
 

@@ -9,8 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from spikecert.analysis import constant_gain, neuron_bias, neuron_gain
-from spikecert.analysis.gains.neuron_gains import NORMS
-from spikecert.analysis.gains.toeplitz import bounds_norm, toeplitz_norm
+from spikecert.analysis.gains.neuron_gains import NORMS, bounds_norm, toeplitz_norm
 from support.examples import examples
 
 ORDER = {"l1": 1, "l2": 2, "linf": math.inf}

@@ -8,10 +8,10 @@ from torch import nn
 
 from spikecert import LInf, SpikingNetwork, attack, protocols
 from spikecert.certify import PGD
-from spikecert.protocols.attacks import PAPER
 from spikecert.protocols.grid import cells
 from spikecert.protocols.objectives import objective
 from spikecert.protocols.reproducing import Options, reproduce
+from spikecert.protocols.running import PAPER
 from spikecert.training import GaussianNoise, SingleStep
 from spikecert.training.objectives import MSMPPD
 from support.cifar_files import write_cifar

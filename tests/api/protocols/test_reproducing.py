@@ -15,12 +15,12 @@ from spikecert.models.progress import Progress
 from spikecert.protocols import Options, reproduce, running
 from spikecert.protocols.configuration import Protocol, merged, parse
 from spikecert.protocols.grid import cells
-from spikecert.protocols.measuring import measured
 from spikecert.protocols.objectives import objective
 from spikecert.protocols.planning import PlannedRun
 from spikecert.protocols.prediction import correlation_table, correlations, scatter
 from spikecert.protocols.reproducing import chosen, joined, reduced
 from spikecert.protocols.results import Measured, Stability, mean_and_spread
+from spikecert.protocols.running import measured
 from spikecert.reports.making import parts
 from spikecert.training import CrossEntropy, PGDTraining, dataset
 from spikecert.training.objectives import MSMPPD

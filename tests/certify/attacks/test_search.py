@@ -27,7 +27,7 @@ from spikecert.certify import (
 from spikecert.certify.attacks import SAPGD, Guided, RateGradient, SparseFlips, SpikeShifts
 from spikecert.certify.attacks.apgd import Checkpoints
 from spikecert.certify.attacks.base import Search, Target
-from spikecert.certify.attacks.blind.patches import patches, signs
+from spikecert.certify.attacks.blind import patches, signs
 from spikecert.certify.attacks.standard import standard_members
 from spikecert.certify.perturbations import Perturbation
 from spikecert.certify.replay import margins, replays

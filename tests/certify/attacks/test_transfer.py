@@ -9,8 +9,7 @@ from torch import Tensor, nn
 
 from spikecert.certify import L2, PGD, LInf, PixelBox, attack
 from spikecert.certify.attacks import Boundary, Ensemble, Expected, Momentum, attack_module
-from spikecert.certify.attacks.transfer.diversity import diverse
-from spikecert.certify.attacks.transfer.smoothing import smoothed
+from spikecert.certify.attacks.transfer import diverse, smoothed
 from spikecert.models import LIF, RateDraws, SpikingNetwork, mlp
 
 from .conftest import Subject, random_subject, silent_subject

@@ -9,11 +9,10 @@ from hypothesis import strategies as st
 from torch import Tensor, nn
 
 from spikecert import LIF, LInf, SpikingNetwork, verify
-from spikecert.certify.bits.cutting import counted, window
 from spikecert.certify.bits.known import KnownNetwork
+from spikecert.certify.bits.partition import counted, window
 from spikecert.certify.bits.patterns import Patterns
-from spikecert.certify.bits.search import BitSearch
-from spikecert.certify.bits.splitting import BitSplitting, splits_bits
+from spikecert.certify.bits.splitting import BitSearch, BitSplitting, splits_bits
 from spikecert.certify.bounds.prices.prices import Specifications
 from spikecert.certify.bounds.prices.stages import staged
 from spikecert.certify.problem import Problem

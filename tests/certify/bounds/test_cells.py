@@ -20,8 +20,8 @@ from spikecert.certify.bounds.cells.automaton import (
 )
 from spikecert.certify.bounds.cells.looking_through import Inflow
 from spikecert.certify.bounds.prices.priced_layer import PricedCells, charged, collected
-from spikecert.certify.bounds.signals.box import Box
 from spikecert.certify.bounds.signals.signals import InputSignal
+from spikecert.certify.bounds.signals.windows import Box
 from spikecert.certify.bounds.trains.train_graph import graph_trains
 from spikecert.certify.rounding import Rounding
 from spikecert.models.rules import Leaky

@@ -12,17 +12,17 @@ from spikecert import LIF, SpikeFlip, SpikingNetwork, verify
 from spikecert.certify.bounds.points import PointWalk, Said, point_signals
 from spikecert.certify.bounds.propagation import input_signal, propagate
 from spikecert.certify.bounds.signals.affine import affine_map
-from spikecert.certify.bounds.signals.box import Box, Spread
 from spikecert.certify.bounds.signals.derived import FilteredSignal
+from spikecert.certify.bounds.signals.windows import Box, Spread
 from spikecert.certify.bounds.trains.recurrent import FeedbackLoop, Known
 from spikecert.certify.bounds.trains.trains import step_spikes
 from spikecert.certify.problem import Problem
 from spikecert.certify.replay import margins
 from spikecert.certify.rounding import Rounding
-from spikecert.certify.splitting import forks
-from spikecert.certify.splitting.forks import point_bounds
+from spikecert.certify.splitting import boxes as forks
+from spikecert.certify.splitting.boxes import point_bounds
 from spikecert.certify.verifiers import VERIFIERS
-from spikecert.certify.verifiers.single.listed_loops import ListedLoops
+from spikecert.certify.verifiers.single_moves import ListedLoops
 from spikecert.models import Recurrent, Synapse
 from spikecert.models.circuit import Fired, Recurred, circuit
 from spikecert.models.rules import Leaky

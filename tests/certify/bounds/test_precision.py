@@ -11,17 +11,17 @@ from torch import Tensor
 
 from spikecert import SpikingNetwork
 from spikecert.certify import L2, LInf
-from spikecert.certify.bounds.intervals.interval import interval_spikes
+from spikecert.certify.bounds.intervals import interval_spikes
 from spikecert.certify.bounds.prices.priced_layer import PricedGraph
 from spikecert.certify.bounds.prices.prices import PricedProblem
 from spikecert.certify.bounds.propagation import margin_bounds
-from spikecert.certify.bounds.signals.box import Box
 from spikecert.certify.bounds.signals.signals import InputSignal, SpikeBound
+from spikecert.certify.bounds.signals.windows import Box
 from spikecert.certify.bounds.trains.train_graph import graph_trains
 from spikecert.certify.bounds.trains.trains import step_spikes, train_spikes
 from spikecert.certify.branching.question import MarginQuestion
 from spikecert.certify.rounding import Rounding
-from spikecert.kernels.paths import paths_kernel
+from spikecert.kernels.graph import paths_kernel
 from spikecert.models import LIF, mlp
 from spikecert.models.circuit import circuit, leaky_rule
 from spikecert.models.rules import Leaky

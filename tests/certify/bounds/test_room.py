@@ -13,18 +13,18 @@ import torch
 from torch import Tensor, nn
 
 from spikecert import LIF, LInf, SpikingNetwork, mlp, verify
-from spikecert.certify.bounds import room
-from spikecert.certify.bounds.intervals.interval import interval_spikes
-from spikecert.certify.bounds.long.long_trains import LONG
-from spikecert.certify.bounds.signals.box import Box
+from spikecert.certify.bounds.intervals import interval_spikes
+from spikecert.certify.bounds.long_trains import LONG
 from spikecert.certify.bounds.signals.membrane import drive
 from spikecert.certify.bounds.signals.signals import InputSignal
+from spikecert.certify.bounds.signals.windows import Box
 from spikecert.certify.bounds.trains.train_graph import graph_trains
 from spikecert.certify.bounds.trains.trains import train_spikes
-from spikecert.certify.milp.steps import graph_potentials
+from spikecert.certify.milp.program import graph_potentials
 from spikecert.certify.problem import Problem
 from spikecert.certify.rounding import Rounding
 from spikecert.certify.verifiers import TRAINS
+from spikecert.certify.verifiers import trains as room
 from spikecert.models.circuit import circuit, leaky_rule
 from spikecert.models.running.membrane import simulate
 from spikecert.training.bounds.spike_ends import potential_ends

@@ -9,13 +9,13 @@ from hypothesis import strategies as st
 from torch import nn
 
 from spikecert.certify import LInf
-from spikecert.certify.bounds.intervals.interval import interval_spikes
+from spikecert.certify.bounds.intervals import interval_spikes
 from spikecert.certify.bounds.propagation import margin_bounds
 from spikecert.certify.bounds.signals import affine as products
 from spikecert.certify.bounds.signals.affine import affine_map
-from spikecert.certify.bounds.signals.box import Box, Spread
 from spikecert.certify.bounds.signals.membrane import drive, pull
 from spikecert.certify.bounds.signals.signals import InputSignal
+from spikecert.certify.bounds.signals.windows import Box, Spread
 from spikecert.certify.bounds.trains.train_graph import graph_trains
 from spikecert.certify.bounds.trains.trains import step_spikes, train_spikes
 from spikecert.certify.rounding import Rounding

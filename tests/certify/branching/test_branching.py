@@ -16,19 +16,18 @@ from torch import Tensor
 from spikecert import L2, LIF, LInf, SpikeFlip, SpikingNetwork, attack, mlp, verify
 from spikecert.certify.bounds.prices.price_search import pair_prices
 from spikecert.certify.bounds.prices.prices import Evaluation, PricedProblem, Specifications
-from spikecert.certify.bounds.signals.box import Box
 from spikecert.certify.bounds.signals.signals import InputSignal
+from spikecert.certify.bounds.signals.windows import Box
 from spikecert.certify.bounds.trains.train_graph import GraphTrains, graph_trains
 from spikecert.certify.bounds.trains.train_table import TableTrains
 from spikecert.certify.branching import bounding
 from spikecert.certify.branching import search as pace
+from spikecert.certify.branching import workers as crew
 from spikecert.certify.branching.bounding import Bounded, Climb, bound_nodes
 from spikecert.certify.branching.fused_climb import FusedClimb
 from spikecert.certify.branching.nodes import frontier
-from spikecert.certify.branching.nodes.decisions import OPEN, FixedSpikes, RowRanges
+from spikecert.certify.branching.nodes.decisions import OPEN, FixedSpikes, Nodes, RowRanges, trim_rows
 from spikecert.certify.branching.nodes.frontier import Frontier, NodePool
-from spikecert.certify.branching.nodes.nodes import Nodes, trim_rows
-from spikecert.certify.branching.processes import crew
 from spikecert.certify.branching.question import MarginQuestion
 from spikecert.certify.branching.search import FIRST, Experience, Pace, Search
 from spikecert.certify.replay import margins

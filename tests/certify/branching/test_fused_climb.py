@@ -18,10 +18,9 @@ from spikecert.certify.bounds.trains.trains import window_spikes
 from spikecert.certify.branching import fused_climb
 from spikecert.certify.branching.bounding import Climb, bound_nodes
 from spikecert.certify.branching.fused_climb import FusedClimb, _readout
-from spikecert.certify.branching.nodes.decisions import RowRanges
-from spikecert.certify.branching.nodes.nodes import Nodes, trim_rows
+from spikecert.certify.branching.nodes.decisions import Nodes, RowRanges, trim_rows
 from spikecert.certify.branching.question import MarginQuestion
-from spikecert.certify.branching.ranges.ranges import RangeSearch
+from spikecert.certify.branching.ranges import RangeSearch
 from spikecert.certify.perturbations import Perturbation
 from spikecert.kernels.climb import ClimbSettings, CompiledClimb, Proposal, proof_kernel
 from spikecert.models import DLIF

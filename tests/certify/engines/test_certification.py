@@ -13,7 +13,7 @@ from torch import Tensor
 
 from spikecert.certify import L2, LInf, PixelBox, Verdict, certify_set, verify
 from spikecert.certify.engines import Engine
-from spikecert.certify.engines.folder import PROBLEM, Repeated
+from spikecert.certify.engines.certification import PROBLEM, Repeated
 from spikecert.certify.engines.work import VERDICTS, Batch, Decided, Job, batches
 from spikecert.models.files.storage import read_tensors, write_tensors
 from support.fleets import STATUSES, Here, Setting, expected, same, small_set

@@ -13,9 +13,8 @@ import pytest
 
 from spikecert.certify import certify_set
 from spikecert.certify.engines import Local
-from spikecert.certify.engines.local import _Worker, _WorkerPool
+from spikecert.certify.engines.local import READY, SHARE, _Worker, _WorkerPool
 from spikecert.certify.engines.work import Batch, Job, batches
-from spikecert.certify.engines.worker import READY, SHARE
 from spikecert.models import save
 from support.fleets import Here, expected, same, small_set
 from support.processes import children

@@ -10,8 +10,8 @@ from torch import Tensor
 
 from spikecert import LInf, SpikeFlip, Verdict, WholeDecay, verify
 from spikecert.certify.bounds.automata.paths import path_trains
-from spikecert.certify.bounds.signals.box import Box
 from spikecert.certify.bounds.signals.signals import InputSignal
+from spikecert.certify.bounds.signals.windows import Box
 from spikecert.certify.rounding import Rounding
 from spikecert.certify.verdicts import SoundnessError
 from spikecert.models.elements.integers import Stepped

@@ -12,8 +12,8 @@ from spikecert.certify.bounds.automata import whole as whole_table
 from spikecert.certify.bounds.automata.paths import path_trains
 from spikecert.certify.bounds.automata.whole import BalancedCounts, LawfulPaths, law_of, whole_trains
 from spikecert.certify.bounds.signals.affine import affine_map
-from spikecert.certify.bounds.signals.box import Box
 from spikecert.certify.bounds.signals.signals import AffineSignal, InputSignal, filter_rows
+from spikecert.certify.bounds.signals.windows import Box
 from spikecert.certify.rounding import Rounding
 from spikecert.models.linear_maps import DenseMap
 from support.examples import THOROUGH

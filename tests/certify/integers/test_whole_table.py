@@ -5,8 +5,8 @@ import torch
 
 from spikecert.certify.bounds.automata.paths import path_trains
 from spikecert.certify.bounds.automata.whole import WRAPS, whole_table, whole_trains
-from spikecert.certify.bounds.signals.box import Box
 from spikecert.certify.bounds.signals.signals import InputSignal
+from spikecert.certify.bounds.signals.windows import Box
 from spikecert.certify.rounding import Rounding
 from spikecert.models.elements.integers import NOTHING_LOST, Stepped
 from support.chips import CHIPS, Chip

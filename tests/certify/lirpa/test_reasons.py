@@ -7,7 +7,7 @@ from torch import nn
 from spikecert.certify import LInf, verify
 from spikecert.certify.lirpa import graph
 from spikecert.certify.lirpa.graph import BoundedCircuit
-from spikecert.certify.lirpa.library import load
+from spikecert.certify.lirpa.relaxation import load
 from spikecert.certify.verification import bounds
 from spikecert.certify.verifiers import lirpa
 from spikecert.models import LIF, Residual, SpikingNetwork, mlp

@@ -12,7 +12,7 @@ from torch import nn
 from spikecert import LIF, ClosedLoop, SpikingNetwork, mlp
 from spikecert.analysis.loops import PracticalStability
 from spikecert.certify.loops import controller
-from spikecert.certify.loops.error_gain import influencing
+from spikecert.certify.loops.grid import influencing
 
 A = ((1.0, 0.125), (0.0, 1.0))
 B = ((0.0078125,), (0.125,))

@@ -20,7 +20,7 @@ from spikecert.analysis.loops import KeptStability
 from spikecert.analysis.loops.kept import kept_bounds
 from spikecert.analysis.loops.series import float_above
 from spikecert.certify.loops import LinearPlant, Pendulum, PlantLoop, controller, integrator
-from spikecert.certify.loops.kept import kept_outputs
+from spikecert.certify.loops.closed_loop import kept_outputs
 from spikecert.certify.loops.plants import _moved
 from support.examples import examples
 

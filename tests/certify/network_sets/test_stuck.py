@@ -19,7 +19,7 @@ from spikecert.certify.replay import margins
 from spikecert.models import Recurrent
 from spikecert.models.elements.layers import walk
 from spikecert.testing import image_networks
-from spikecert.testing.samples import inputs as inputs_of
+from spikecert.testing.claims.near import inputs as inputs_of
 from support.examples import examples
 
 SEEDS = st.integers(0, 2**31)

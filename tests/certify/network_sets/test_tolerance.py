@@ -17,7 +17,7 @@ from spikecert.certify.replay import margins
 from spikecert.models import DLIF, Recurrent, RefractoryLIF, Share, VariedLIF
 from spikecert.models.merging import merged
 from spikecert.testing import image_networks, networks
-from spikecert.testing.samples import inputs as inputs_of
+from spikecert.testing.claims.near import inputs as inputs_of
 from support.examples import examples
 from support.network_members import drawn_member, each_by_itself, towards
 
@@ -152,7 +152,8 @@ def test_sets_that_a_ball_or_a_budget_cuts_are_held(seed: int):
 @pytest.mark.parametrize("term", ["weights", "bias", "threshold", "decay", "margin"])
 def test_a_term_left_out_is_noticed(term: str, monkeypatch: pytest.MonkeyPatch):
     """Each part of the bound is needed: without it some drawn member is below it."""
-    from spikecert.certify.network_sets import loose, tolerance, tolerant
+    from spikecert.certify.network_sets import tolerance, tolerant
+    from spikecert.certify.network_sets import tolerant as loose
 
     if term == "weights":
         monkeypatch.setattr(tolerant, "weighted", lambda layer: False)

@@ -27,7 +27,7 @@ from spikecert import (
 )
 from spikecert.certify.bounds import exact
 from spikecert.certify.bounds.exact import marked, unit_of
-from spikecert.certify.bounds.signals.box import Box
+from spikecert.certify.bounds.signals.windows import Box
 from spikecert.certify.pairs import equivalence
 from spikecert.certify.pairs.exact_twin import moved_threshold
 from spikecert.certify.replay import margins

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from torch import Tensor, nn
 
 from spikecert import DLIF, L2, LIF, LInf, SpikeFlip, SpikingNetwork, equivalent, mlp
-from spikecert.certify.pairs.gaps import Gaps
+from spikecert.certify.pairs.equivalence import Gaps
 from spikecert.certify.pairs.joint import joint_gaps
 from spikecert.models.chips import quantization
 from support.examples import examples

@@ -31,8 +31,8 @@ from spikecert import (
     verify,
 )
 from spikecert.certify.branching.search import Search
+from spikecert.certify.questions.described import form_of
 from spikecert.certify.questions.forms import Form, Inequalities
-from spikecert.certify.questions.texts import form_of
 from spikecert.certify.verifiers import Complete
 from support.properties import holds_at
 

@@ -23,7 +23,7 @@ from spikecert.certify import L2, LInf, Radius, SoundnessError, Tolerance, Verdi
 from spikecert.certify.problem import Problem
 from spikecert.certify.questions import Property, abstains, inputs, output, sample
 from spikecert.certify.questions.described import build_property, describe_property
-from spikecert.certify.radii.bracketing import Bisection, Bracket, Grid, between
+from spikecert.certify.radii import Bisection, Bracket, Grid, between
 from spikecert.certify.replay import pull, replays
 from spikecert.certify.verifiers import Verifier
 from spikecert.models import LIF, SpikingNetwork, mlp

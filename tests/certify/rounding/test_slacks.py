@@ -12,29 +12,30 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from spikecert.certify.rounding import Rounding
-from spikecert.certify.rounding.readouts import integration_slack, reading_slack
-from spikecert.certify.rounding.recursion import (
+from spikecert.certify.rounding import (
+    Rounding,
+    above,
     around,
+    below,
     check_potential,
+    euclidean,
     filter_error,
     filtered_size,
-    power_sum,
-    recursion_slack,
-    tie,
-)
-from spikecert.certify.rounding.sums import (
+    integration_slack,
     lost_products,
     over_rows,
     over_time,
     own_error,
+    power_sum,
     product_error,
+    reading_slack,
+    recursion_slack,
     sum_magnitude,
     sum_slack,
+    tie,
     weighted_slack,
     widened,
 )
-from spikecert.certify.rounding.units import above, below, euclidean
 from support.examples import examples
 from support.orders import sums
 

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from torch import Tensor, nn
 
 from spikecert.certify.bounds.signals.affine import affine_map
-from spikecert.certify.bounds.signals.box import Spread
+from spikecert.certify.bounds.signals.windows import Spread
 from spikecert.certify.rounding import Rounding
 from spikecert.checking.maps.layers import Linear
 from spikecert.checking.numbers.arithmetic import ARITHMETIC

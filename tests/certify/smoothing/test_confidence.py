@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from spikecert.certify.smoothing.confidence import lower_confidence_bound
+from spikecert.certify.smoothing import lower_confidence_bound
 from support.examples import examples
 
 

@@ -11,10 +11,9 @@ from torch import Tensor, nn
 
 from spikecert.certified_networks import load_zoo
 from spikecert.certify import SpikeFlip, SpikeShift, verify
-from spikecert.certify.bounds.events.shifts import Shifts
+from spikecert.certify.bounds.events.moved_events import Shifts
 from spikecert.certify.problem import Problem
-from spikecert.certify.splitting.apart_bounds import _PartSearch, told_apart
-from spikecert.certify.splitting.told_apart import MovedSets, tells_apart
+from spikecert.certify.splitting.apart_bounds import MovedSets, _PartSearch, tells_apart, told_apart
 from spikecert.models import LIF, SpikingNetwork, mlp
 
 Members = set[tuple[float, ...]]

@@ -20,21 +20,21 @@ from torch import Tensor, nn
 from spikecert import LIF, OneSpikeLIF, SpikingNetwork, Verdict
 from spikecert.certify import L2, LInf, SpikeFlip, verify
 from spikecert.certify.attacks.base import Attack, Search, Target
-from spikecert.certify.bounds.prices import mixtures, price_search
-from spikecert.certify.bounds.prices.mixtures import ceilings
-from spikecert.certify.bounds.prices.price_search import PriceSearch
+from spikecert.certify.bounds.prices import price_search
+from spikecert.certify.bounds.prices import price_search as mixtures
+from spikecert.certify.bounds.prices.price_search import PriceSearch, ceilings
 from spikecert.certify.bounds.prices.priced_layer import PricedGraph
 from spikecert.certify.bounds.prices.prices import PricedProblem, Specifications
 from spikecert.certify.bounds.prices.stages import staged
 from spikecert.certify.milp.encoding import encode
 from spikecert.certify.milp.program import Closing
 from spikecert.certify.milp.search import ProgramSearch
-from spikecert.certify.milp.solving.tree import ProgramTree
+from spikecert.certify.milp.solver import ProgramTree
 from spikecert.certify.perturbations import Perturbation, RangedSet
 from spikecert.certify.problem import Problem
 from spikecert.certify.replay import fails, margins
 from spikecert.certify.ties import Goal
-from spikecert.certify.unfinished import Unfinished
+from spikecert.certify.verdicts import Unfinished
 from spikecert.certify.verifiers import (
     VERIFIERS,
     AttackSearch,

@@ -10,9 +10,8 @@ from torch import nn
 
 from spikecert.certify import L2, LInf
 from spikecert.certify.bounds.prices import price_search
-from spikecert.certify.bounds.prices.narrowing import applies
+from spikecert.certify.bounds.prices.narrowing import WindowSearch, applies
 from spikecert.certify.bounds.prices.price_search import PriceSearch
-from spikecert.certify.bounds.prices.price_windows import WindowSearch
 from spikecert.certify.bounds.prices.priced_layer import PricedCells, collected
 from spikecert.certify.bounds.prices.prices import PricedProblem, Specifications
 from spikecert.certify.bounds.prices.stages import staged

@@ -23,11 +23,10 @@ from torch import Tensor, nn
 
 from spikecert.certify import L2, LInf, SpikeFlip, Verdict, verify
 from spikecert.certify.milp import encoding, search
+from spikecert.certify.milp import solver as solver
 from spikecert.certify.milp.encoding import TIGHT, Layers, encode
 from spikecert.certify.milp.program import Closing, Expressions, Model, Program
-from spikecert.certify.milp.solving import solver
-from spikecert.certify.milp.solving.solver import Minimum, Watch, WeakDual, minimise
-from spikecert.certify.milp.solving.tree import ProgramTree
+from spikecert.certify.milp.solver import Minimum, ProgramTree, Watch, WeakDual, minimise
 from spikecert.certify.replay import margins
 from spikecert.certify.verifiers import INTERVAL, Milp
 from spikecert.models import DLIF, LIF, Residual, SpikingNetwork, mlp

@@ -13,11 +13,10 @@ from hypothesis import strategies as st
 from torch import Tensor, nn
 
 from spikecert import LIF, EventRegion, LInf, SpikeFlip, SpikeShift, SpikingNetwork, verify
-from spikecert.certify.bounds.events.single_moves import SingleMoves
 from spikecert.certify.problem import Problem
 from spikecert.certify.replay import margins
-from spikecert.certify.verifiers.single.single_moves import OneMove, steps_moves
-from spikecert.certify.verifiers.single.single_moves import _Moved as Moved
+from spikecert.certify.verifiers.single_moves import OneMove, SingleMoves, steps_moves
+from spikecert.certify.verifiers.single_moves import _Moved as Moved
 from spikecert.kernels.moves import moves_kernel
 from spikecert.models.circuit import circuit
 from spikecert.models.rules import Leaky

@@ -14,8 +14,7 @@ from spikecert import LIF, EventChange, EventRegion, SpikeFlip, SpikeShift, Spik
 from spikecert.certify.proofs.asked import rules_of
 from spikecert.checking import Refused, read_network
 from spikecert.checking.events.inputs import Inputs
-from spikecert.checking.events.recordings import Rules
-from spikecert.checking.events.units import Travels
+from spikecert.checking.events.recordings import Rules, Travels
 from spikecert.checking.numbers.exact import Dyadic
 from spikecert.checking.numbers.ranks import Ranks
 from spikecert.checking.numbers.sparse import Matrix

@@ -5,8 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from spikecert.checking.numbers.digits import Digits, room, summed
-from spikecert.checking.numbers.sparse import Matrix
+from spikecert.checking.numbers.sparse import Digits, Matrix, room, summed
 
 ROWS, COLUMNS = 5, 4
 

@@ -16,8 +16,7 @@ from spikecert.checking.events.inputs import Inputs
 from spikecert.checking.kernel.contexts import Context
 from spikecert.checking.kernel.network import KernelNodes
 from spikecert.checking.kernel.numbers import ONE
-from spikecert.checking.maps.layers import Flatten
-from spikecert.checking.maps.moving import Unflatten
+from spikecert.checking.maps.layers import Flatten, Unflatten
 from spikecert.checking.network.graph import Through, arrange
 from spikecert.checking.network.model import FORMAT
 from spikecert.checking.numbers.arithmetic import ARITHMETIC

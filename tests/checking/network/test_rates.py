@@ -16,7 +16,7 @@ from spikecert.certify import PixelBox
 from spikecert.certify.proofs import Prover, Unproven
 from spikecert.checking import Refused, check, read_network
 from spikecert.checking.events.inputs import Inputs
-from spikecert.checking.network.rates import Draws, coded
+from spikecert.checking.network.model import Draws, coded
 from spikecert.checking.numbers.exact import Dyadic
 from spikecert.models.files.storage import read_tensors, write_tensors
 from support.examples import examples

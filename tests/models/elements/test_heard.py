@@ -38,7 +38,7 @@ from spikecert import (
 )
 from spikecert.certify import PGD
 from spikecert.certify.bounds.automata.paths import from_nothing
-from spikecert.certify.bounds.intervals.interval import interval_spikes
+from spikecert.certify.bounds.intervals import interval_spikes
 from spikecert.certify.bounds.propagation import input_signal, propagate
 from spikecert.certify.bounds.signals.affine import affine_map
 from spikecert.certify.bounds.trains.recurrent import FeedbackLoop

@@ -12,10 +12,10 @@ from hypothesis import strategies as st
 from torch import Tensor, nn
 from torch.nn.functional import linear
 
-from spikecert.kernels.sparse import CompiledSparse, sparse_kernel
+from spikecert.kernels.spikes import CompiledSparse, sparse_kernel
 from spikecert.models import DLIF, LIF, SpikingNetwork
-from spikecert.models.running import sparse
-from spikecert.models.running.sparse import SparseLinear
+from spikecert.models.running import running as sparse
+from spikecert.models.running.running import SparseLinear
 from support.eager import KERNELS, by
 from support.examples import examples
 

@@ -18,7 +18,7 @@ from spikecert.models.tracing.polynomials import (
     collapsed,
     exact,
 )
-from spikecert.models.tracing.rests.resting import is_rest
+from spikecert.models.tracing.rests import is_rest
 
 SPIKES = 3
 INPUT = Polynomial.graded(ModuleInput(None))

@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from spikecert.certify.bounds.signals.box import Box
+from spikecert.certify.bounds.signals.windows import Box
 from spikecert.models import DLIF, LIF, Arctan, Sigmoid, Surrogate, Triangle
 from spikecert.training.bounds.ends import Ends
 from spikecert.training.bounds.interval_bounds import SingleSteps

@@ -15,13 +15,11 @@ from spikecert.models.circuit import circuit
 from spikecert.models.elements.synapses import Synapse
 from spikecert.models.linear_maps import linear_map
 from spikecert.testing.neurons import SEEDS
-from spikecert.training.bounds.ends import Ends
+from spikecert.training.bounds.ends import Ends, EventSums
 from spikecert.training.bounds.event_ends import EventBall
-from spikecert.training.bounds.event_sets import Threat, changes, worst_of_events
-from spikecert.training.bounds.event_sums import EventSums
-from spikecert.training.bounds.interval_bounds import worst_logits
+from spikecert.training.bounds.interval_bounds import WindowRows, worst_logits
 from spikecert.training.bounds.prefix_bounds import Prefixes
-from spikecert.training.bounds.window_spikes import WindowRows
+from spikecert.training.objectives.certified_events import Threat, changes, worst_of_events
 from support.examples import examples
 
 QUESTIONS = 300

@@ -10,8 +10,8 @@ from torch.nn.functional import cross_entropy
 from spikecert import LIF, CertifiedEvents, CertifiedLoss, CrossEntropy, SpikeFlip, SpikeShift, SpikingNetwork
 from spikecert.models import Recurrent, Synapse
 from spikecert.testing.neurons import SEEDS
-from spikecert.training.bounds.event_sets import worst_of_events
 from spikecert.training.bounds.interval_bounds import worst_logits
+from spikecert.training.objectives.certified_events import worst_of_events
 from support.examples import examples
 
 

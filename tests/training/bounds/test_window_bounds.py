@@ -12,8 +12,7 @@ from torch.nn.functional import cross_entropy
 from spikecert.certify import LInf, SpikeFlip
 from spikecert.models import DLIF, LIF, Residual, SpikingNetwork, mlp
 from spikecert.training import CertifiedEvents, CertifiedLoss
-from spikecert.training.bounds.interval_bounds import worst_logits
-from spikecert.training.bounds.window_spikes import WindowRows, eager_windows, window_spikes
+from spikecert.training.bounds.interval_bounds import WindowRows, eager_windows, window_spikes, worst_logits
 from support.eager import KERNELS, by
 from support.examples import examples
 

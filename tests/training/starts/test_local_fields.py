@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from spikecert.models import LIF, SpikingNetwork, mlp
 from spikecert.training import CertifiedLoss, CrossEntropy, LocalFields, dataset, fit
-from spikecert.training.starts.local_fields import _blob, _fields
+from spikecert.training.settings import _blob, _fields
 
 
 def first_weights(network: SpikingNetwork) -> Tensor:

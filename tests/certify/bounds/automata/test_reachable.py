@@ -14,12 +14,11 @@ from spikecert.certify.bounds.automata import paths as reachable
 from spikecert.certify.bounds.automata.paths import PathTrains, path_trains
 from spikecert.certify.bounds.cells.automaton import cell_trains
 from spikecert.certify.bounds.propagation import Propagation
-from spikecert.certify.bounds.signals.box import Box
 from spikecert.certify.bounds.signals.signals import InputSignal, Signal
-from spikecert.certify.bounds.trains.resting import once_spikes, refractory_spikes
+from spikecert.certify.bounds.signals.windows import Box
+from spikecert.certify.bounds.trains.resting import many_spikes, once_spikes, refractory_spikes, varied_spikes
 from spikecert.certify.bounds.trains.train_graph import graph_trains
 from spikecert.certify.bounds.trains.trains import conserved_spikes, step_spikes, train_spikes
-from spikecert.certify.bounds.trains.varied import many_spikes, varied_spikes
 from spikecert.certify.rounding import Rounding
 from spikecert.models import DLIF, LIF, AdaptiveLIF, OneSpikeLIF, RefractoryLIF, VariedLIF
 from spikecert.models.circuit import Fired

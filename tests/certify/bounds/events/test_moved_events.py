@@ -13,11 +13,17 @@ from torch import Tensor, nn
 
 from spikecert import LIF, SpikeShift, SpikingNetwork, latency_code
 from spikecert.certify.bounds.events import moved_events
-from spikecert.certify.bounds.events.budgets import Budget, Heaviest
-from spikecert.certify.bounds.events.flips import Flips
-from spikecert.certify.bounds.events.moved_events import Movable, MovedCurrents, MovedEvents, first_layer
-from spikecert.certify.bounds.events.retimings import Retimings
-from spikecert.certify.bounds.events.shifts import Shifts, _pooled, rises
+from spikecert.certify.bounds.events.flips import Budget, Flips, Heaviest
+from spikecert.certify.bounds.events.moved_events import (
+    Movable,
+    MovedCurrents,
+    MovedEvents,
+    Retimings,
+    Shifts,
+    _pooled,
+    first_layer,
+    rises,
+)
 from spikecert.certify.bounds.events.summed import Summed
 from spikecert.certify.bounds.propagation import input_signal
 from spikecert.certify.bounds.signals.affine import affine_map

@@ -12,14 +12,12 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from spikecert.certify.bounds.intervals.fired import step_graph
-from spikecert.certify.bounds.intervals.interval import StepSpikes, interval_spikes
-from spikecert.certify.bounds.intervals.resets import after_reset, zero_
-from spikecert.certify.bounds.signals.box import Box, Spread
+from spikecert.certify.bounds.intervals import StepSpikes, after_reset, interval_spikes, zero_
 from spikecert.certify.bounds.signals.membrane import Pull
 from spikecert.certify.bounds.signals.signals import InputSignal
+from spikecert.certify.bounds.signals.windows import Box, Spread
 from spikecert.certify.bounds.trains.train_table import table_like
-from spikecert.certify.bounds.trains.trains import StepTable, StepTrains, step_spikes
+from spikecert.certify.bounds.trains.trains import StepTable, StepTrains, step_graph, step_spikes
 from spikecert.certify.rounding import Rounding
 from spikecert.models import LIF
 from spikecert.models.circuit import leaky_rule

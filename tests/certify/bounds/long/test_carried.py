@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from torch import Tensor, nn
 
 from spikecert import LIF, SpikeFlip, SpikeShift, SpikingNetwork, circuit, verify
-from spikecert.certify.bounds.long.long_trains import LongTrains, carried_trains, long_trains
+from spikecert.certify.bounds.long_trains import LongTrains, carried_trains, long_trains
 from spikecert.certify.bounds.propagation import input_signal, logit_bounds
 from spikecert.certify.bounds.signals.affine import affine_map
 from spikecert.certify.bounds.trains.trains import carried_spikes, conserved_spikes, window_spikes

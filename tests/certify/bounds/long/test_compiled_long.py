@@ -9,22 +9,27 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from spikecert import LIF, LInf, SpikingNetwork, circuit, mlp
-from spikecert.certify.bounds.long import compiled as compiled_long
-from spikecert.certify.bounds.long import long_trains as module
-from spikecert.certify.bounds.long.compiled import _graph, _trains, kernel_graph, kernel_trains
-from spikecert.certify.bounds.long.long_trains import LongTrains, long_trains
+from spikecert.certify.bounds import long_trains as module
+from spikecert.certify.bounds.long_trains import LongTrains, long_trains
 from spikecert.certify.bounds.propagation import logit_bounds
 from spikecert.certify.bounds.signals.affine import affine_map
-from spikecert.certify.bounds.signals.box import Box
 from spikecert.certify.bounds.signals.membrane import Drive
 from spikecert.certify.bounds.signals.signals import AffineSignal
+from spikecert.certify.bounds.signals.windows import Box
 from spikecert.certify.bounds.trains import trains
+from spikecert.certify.bounds.trains import trains as compiled_long
 from spikecert.certify.bounds.trains.train_graph import GraphTrains, graph_trains
 from spikecert.certify.bounds.trains.train_table import TableTrains, train_table
-from spikecert.certify.bounds.trains.trains import conserved_spikes, window_spikes
+from spikecert.certify.bounds.trains.trains import (
+    _graph,
+    _trains,
+    conserved_spikes,
+    kernel_graph,
+    kernel_trains,
+    window_spikes,
+)
 from spikecert.certify.rounding import Rounding
-from spikecert.kernels.graph import CompiledGraph, graph_kernel
-from spikecert.kernels.long import AgedTrains, CompiledLong, long_kernel
+from spikecert.kernels.graph import AgedTrains, CompiledGraph, CompiledLong, graph_kernel, long_kernel
 from spikecert.models.deadline import TimeIsUp, ending
 from spikecert.models.linear_maps import DenseMap
 from spikecert.models.rules import Leaky
@@ -84,7 +89,7 @@ def test_trains_are_those_of_torch(seed, steps, decay, before, threshold, labels
 
 
 def test_a_deadline_ends_the_walk_along_paths(monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr("spikecert.kernels.long.AT_ONCE", 1)
+    monkeypatch.setattr("spikecert.kernels.graph.AT_ONCE", 1)
     found = _trains(long_kernel(), layer(5, 33, 0.9, (7, 5, 4), False), Leaky(0.9), EXACT, 8)
     calls, rows = [], torch.randn(2, 33).double()
     assert isinstance(found.kernel, CompiledLong)
@@ -141,7 +146,7 @@ def test_threads_and_parts_do_not_change_the_answer(monkeypatch: pytest.MonkeyPa
     current, rule, found = layer(5, 33, 0.9, (7, 5, 4)), Leaky(0.9), []
     for threads, at_once in ((1, 2**31), (2, 2**31), (1, 1)):
         torch.set_num_threads(threads)
-        monkeypatch.setattr("spikecert.kernels.long.AT_ONCE", at_once)
+        monkeypatch.setattr("spikecert.kernels.graph.AT_ONCE", at_once)
         found.append(_tensors(_trains(long_kernel(), current, rule, EXACT, 8)))
     assert all(torch.equal(*pair) for other in found[1:] for pair in zip(found[0], other, strict=True))
 

@@ -8,13 +8,12 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from spikecert import LIF, LInf, circuit, mlp
-from spikecert.certify.bounds.long import long_trains as module
-from spikecert.certify.bounds.long.long_trains import LongTrains, aged_trains, labels_of, long_trains, windows_of
+from spikecert.certify.bounds import long_trains as module
+from spikecert.certify.bounds.long_trains import LongTrains, aged_trains, labels_of, long_trains, windows_of
 from spikecert.certify.bounds.propagation import logit_bounds
-from spikecert.certify.bounds.signals.box import Box
 from spikecert.certify.bounds.signals.membrane import drive
 from spikecert.certify.bounds.signals.signals import InputSignal, Signal
-from spikecert.certify.bounds.signals.windows import Spans
+from spikecert.certify.bounds.signals.windows import Box, Spans
 from spikecert.certify.bounds.trains.train_graph import graph_trains
 from spikecert.certify.bounds.trains.trains import conserved_spikes
 from spikecert.certify.rounding import Rounding

@@ -5,10 +5,9 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from spikecert.certify.bounds.signals.box import Box
 from spikecert.certify.bounds.signals.derived import FilteredSignal
 from spikecert.certify.bounds.signals.signals import InputSignal, Signal, SumSignal
-from spikecert.certify.bounds.signals.windows import Spans
+from spikecert.certify.bounds.signals.windows import Box, Spans
 from spikecert.certify.bounds.trains import train_graph
 from spikecert.certify.bounds.trains.recurrent import DelayedSpikes
 from spikecert.certify.bounds.trains.train_graph import GraphTrains, graph_trains

@@ -12,11 +12,11 @@ from hypothesis import strategies as st
 from torch import Tensor, nn
 
 from spikecert import LIF, LInf, SpikingNetwork, VariedLIF, circuit
-from spikecert.certify.bounds.intervals.interval import interval_spikes
+from spikecert.certify.bounds.intervals import interval_spikes
 from spikecert.certify.bounds.propagation import input_signal, propagate
 from spikecert.certify.bounds.signals.affine import affine_map, fold
-from spikecert.certify.bounds.signals.box import Box
 from spikecert.certify.bounds.signals.signals import InputSignal, SpikeBound, SumSignal
+from spikecert.certify.bounds.signals.windows import Box
 from spikecert.certify.bounds.trains.trains import conserved_spikes, step_spikes, train_spikes
 from spikecert.certify.rounding import Rounding
 from spikecert.models.circuit import Added, Fired, Input, Mapped, Pooled

@@ -23,8 +23,8 @@ from spikecert.certify.bounds.cells import looking_through
 from spikecert.certify.bounds.cells.looking_through import MatrixChain
 from spikecert.certify.bounds.propagation import logit_bounds, margin_bounds
 from spikecert.certify.bounds.signals.affine import affine_map
-from spikecert.certify.bounds.signals.box import Box
 from spikecert.certify.bounds.signals.signals import InputSignal, Signal
+from spikecert.certify.bounds.signals.windows import Box
 from spikecert.certify.bounds.trains.recurrent import FeedbackLoop
 from spikecert.certify.bounds.trains.resting import OnceTrains, once_spikes, refractory_spikes, resting_spikes
 from spikecert.certify.bounds.trains.train_graph import GraphTrains

@@ -15,15 +15,20 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from spikecert import LInf, mlp
-from spikecert.certify.bounds.prices.gain_rows import gain_rows
 from spikecert.certify.bounds.prices.priced_layer import priced
-from spikecert.certify.bounds.prices.stages import staged
+from spikecert.certify.bounds.prices.stages import gain_rows, staged
 from spikecert.certify.bounds.propagation import margin_bounds
-from spikecert.certify.bounds.signals.box import Box
 from spikecert.certify.bounds.signals.signals import InputSignal, Signal
-from spikecert.certify.bounds.trains.base import Trains, TrainTable
+from spikecert.certify.bounds.signals.windows import Box
 from spikecert.certify.bounds.trains.train_graph import GraphTrains, graph_trains
-from spikecert.certify.bounds.trains.train_table import TableTrains, all_range_minima, range_minima, train_table
+from spikecert.certify.bounds.trains.train_table import (
+    TableTrains,
+    Trains,
+    TrainTable,
+    all_range_minima,
+    range_minima,
+    train_table,
+)
 from spikecert.certify.bounds.trains.trains import window_spikes
 from spikecert.certify.branching.nodes.decisions import root
 from spikecert.certify.milp.encoding import EncodingError, tight_spikes

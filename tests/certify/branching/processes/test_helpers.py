@@ -16,13 +16,13 @@ import torch
 from torch import nn
 
 from spikecert import L2, LIF, LInf, SpikingNetwork, Verdict, save, verify
+from spikecert.certify.branching import workers as helper
+from spikecert.certify.branching import workers as helpers
+from spikecert.certify.branching import workers as sharing
 from spikecert.certify.branching.bounding import Climb
-from spikecert.certify.branching.processes import crew as sharing
-from spikecert.certify.branching.processes import helpers
-from spikecert.certify.branching.processes import helpers as helper
-from spikecert.certify.branching.processes.crew import Crew, Portion, Timed, bounded_here
 from spikecert.certify.branching.question import MarginQuestion
 from spikecert.certify.branching.search import Search
+from spikecert.certify.branching.workers import Crew, Portion, Timed, bounded_here
 from spikecert.certify.perturbations import Perturbation, PixelBox
 from spikecert.certify.proofs import Prover
 from spikecert.checking import check
@@ -93,7 +93,7 @@ class Threads:
     def start(
         self, program: str, there: Connection, files: Sequence[int] = (), told: Mapping[str, str] | None = None
     ) -> Thread:
-        assert program == "spikecert.certify.branching.processes.helpers"
+        assert program == "spikecert.certify.branching.workers"
         life = self.lives[len(self.started)] if len(self.started) < len(self.lives) else None
         self.started.append(Thread(there, life))
         return self.started[-1]

@@ -9,11 +9,10 @@ from hypothesis import strategies as st
 from torch import Tensor, nn
 
 from spikecert import LIF, LInf, mlp
-from spikecert.certify.bounds.trains.base import TrainRows
+from spikecert.certify.bounds.trains.train_table import TrainRows
+from spikecert.certify.branching import ranges as foresight
 from spikecert.certify.branching.question import MarginQuestion
-from spikecert.certify.branching.ranges import ranges as foresight
-from spikecert.certify.branching.ranges.first_layer import FirstLayer
-from spikecert.certify.branching.ranges.ranges import RangeSearch
+from spikecert.certify.branching.ranges import FirstLayer, RangeSearch
 from spikecert.certify.branching.search import Search
 from spikecert.kernels.ranges import CutRows, ranges_kernel
 from spikecert.testing import Case, cases

@@ -10,14 +10,13 @@ from scipy.optimize import linprog
 from torch import Tensor, nn
 
 from spikecert import L2, LIF, LInf, SpikingNetwork, mlp
-from spikecert.certify.bounds.signals.box import Box
+from spikecert.certify.bounds.signals.windows import Box
 from spikecert.certify.bounds.trains.train_table import TableTrains
-from spikecert.certify.branching.nodes.decisions import RowRanges
-from spikecert.certify.branching.nodes.nodes import Nodes
+from spikecert.certify.branching import ranges as ranges
+from spikecert.certify.branching import ranges as slabs
+from spikecert.certify.branching.nodes.decisions import Nodes, RowRanges
 from spikecert.certify.branching.question import MarginQuestion
-from spikecert.certify.branching.ranges import ranges, slabs
-from spikecert.certify.branching.ranges.first_layer import FirstLayer
-from spikecert.certify.branching.ranges.ranges import RangeSearch, narrowed_by
+from spikecert.certify.branching.ranges import FirstLayer, RangeSearch, narrowed_by
 from spikecert.certify.perturbations import Perturbation
 from spikecert.kernels.ranges import Adam, ranges_kernel
 from spikecert.testing import Case, cases, points
@@ -63,7 +62,7 @@ def decided(question: MarginQuestion, spikes: Tensor, chosen: Tensor) -> Nodes:
 
 
 def narrowed(question: MarginQuestion, nodes: Nodes, boxed: bool = True) -> tuple[Tensor, Tensor, Tensor]:
-    """Return both ends of each node's currents, (N, n), and which nodes are empty; by slabs.py unless `boxed`."""
+    """Return both ends of each node's currents, (N, n), and which nodes are empty; by ranges.py unless `boxed`."""
     with pytest.MonkeyPatch.context() as patch:
         if not boxed:
             patch.setattr(ranges, "narrowed_by", slabs.narrowed)

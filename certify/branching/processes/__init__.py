@@ -1,1 +1,0 @@
-"""Who bounds the nodes of a search: this process, or several of this machine."""

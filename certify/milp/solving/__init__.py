@@ -1,1 +1,0 @@
-"""HiGHS on one program, and bounds that hold whatever it says."""

@@ -1,1 +1,0 @@
-"""How far a sample can move: a proven and an attacked end, found by bracketing."""

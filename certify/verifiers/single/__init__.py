@@ -1,1 +1,0 @@
-"""Verifiers of moves of one event."""

@@ -1,1 +1,0 @@
-"""Code that draws the spikes of its input itself."""

@@ -1,1 +1,0 @@
-"""What a layer's neuron may be: guesses of its constants."""

@@ -1,1 +1,0 @@
-"""Neurons that rest for some steps behind each spike."""

@@ -1,1 +1,0 @@
-"""Changed copies of training samples: pictures and recordings."""
