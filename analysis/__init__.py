@@ -6,15 +6,14 @@ if __name__ == "analysis":
 from typing import TYPE_CHECKING, Any
 
 from .ablation import Ablation, TemporalAblation, temporal_ablation, without_loops, without_memory
-from .arithmetic.intervals import Interval
+from .arithmetic import Interval
 from .certificates.checking import CheckedClaim, check_file, load_certificates, report_data, save_certificates
 from .gains.gains import GainReport, LayerGain, gain
 from .gains.neuron_gains import constant_gain, neuron_bias, neuron_gain
 from .loops import PracticalStability
 from .norms import matrix_norm, operator_norm
 from .operators import layer_operators
-from .patterns import pattern_radius
-from .perturbations import Perturbation, mppd, trace_mppd
+from .patterns import Perturbation, mppd, pattern_radius, trace_mppd
 from .stability import Growth, StabilityReport, stability
 from .state_space import StateSpace, system
 

@@ -14,12 +14,11 @@ from ..models import LIF, SpikingNetwork, Trace
 from ..models.circuit import circuit, leaky_rules
 from ..models.rules import plain
 from ..models.validation import check_inputs, check_repeatable
-from .arithmetic.intervals import multiply_up
+from .arithmetic import multiply_up
 from .gains.gains import GainReport, LayerGain, gain
 from .lmi import LARGEST_CHAIN, ChainCertificate, SolverError, chain_gain, chain_rows
 from .operators import INPUT
-from .patterns import pattern_radius
-from .perturbations import Perturbation, trace_mppd
+from .patterns import Perturbation, pattern_radius, trace_mppd
 
 NOT_ASKED = "The LMI of the surrogate network was not asked for (surrogate=True)."
 

@@ -13,8 +13,11 @@ from . import __version__
 from .commands import attack, certify, convert, demo, doctor, loop, radius, reproduce, run, train, vnnlib, zoo
 from .commands import range as range_command
 from .commands.analysis import ablate, differ, equivalent, gains, theorems
-from .commands.proofs import check_proof, elaborate
-from .commands.records import compare, explain, replay, report, sandwich
+from .commands.proofs import check_proof
+from .commands.proofs import kernels as elaborate
+from .commands.records import explain, report, sandwich
+from .commands.records import report as compare
+from .commands.records import report as replay
 from .help import epilog, overview
 from .stopping import MESSAGE, STATUSES, Stopping
 from .telling import INTERRUPTED, plain, say

@@ -25,7 +25,7 @@ from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
 from spikecert import LIF, MSMPPD, CertifiedLoss, GaussianNoise, SpikingNetwork, mlp
-from spikecert.kernels.memory import kept_memory
+from spikecert.kernels.loading import kept_memory
 from spikecert.training import Objective
 
 SIZES = (784, 512, 256, 10)

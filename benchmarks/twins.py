@@ -38,7 +38,7 @@ from spikecert.certify.network_sets.base import Shares, drawn, moved
 from spikecert.certify.pairs.equivalence import Gaps
 from spikecert.files import write_atomically
 from spikecert.models.chips import quantization
-from spikecert.runs.normalizing import normalised
+from spikecert.runs.building import normalised
 from spikecert.training import Dataset
 
 BITS = (8, 6, 4)

@@ -1,7 +1,13 @@
-"""Equality of results that hold tensors: a plain dataclass would ask a tensor of many whether it is true."""
+"""Equality of results that hold tensors: a plain dataclass would ask a tensor of many whether it is true.
 
-from dataclasses import fields
-from typing import Any
+Results stand alone: what is handed out belongs to no graph of gradients.
+
+What the tables of verifiers and attacks hold under a name.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass, fields
+from typing import Any, Generic, TypeVar
 
 import torch
 from torch import Tensor
@@ -34,3 +40,26 @@ def _same(one: Any, other: Any) -> bool:
         return not isinstance(one, Tensor) and not isinstance(other, Tensor) and bool(one == other)
     alike = (one.dtype, one.shape) == (other.dtype, other.shape)
     return alike and torch.equal(one.cpu(), other.cpu())
+
+
+def detach(owner: object, *names: str) -> None:
+    """Cut the tensors in fields of a frozen dataclass off the graph of whatever made them; None stays."""
+    for name in names:
+        tensor = getattr(owner, name)
+        if tensor is not None:
+            object.__setattr__(owner, name, tensor.detach())
+
+
+Made = TypeVar("Made", covariant=True)
+
+
+@dataclass(frozen=True)
+class Named(Generic[Made]):
+    """How something is made that has a name, and what it does, as reports say it."""
+
+    make: Callable[[], Made]
+    does: str
+
+    def __call__(self) -> Made:
+        """Return a new one."""
+        return self.make()

@@ -12,17 +12,16 @@ from torch import Tensor
 
 from ..models.circuit import Circuit, Fired, Recurred, circuit
 from ..models.constants import at_least, positive
-from ..models.deadline import LATE, TimeIsUp, ending, passed, share, until
+from ..models.deadline import LATE, Progress, TimeIsUp, ending, passed, share, silent, until
 from ..models.networks import SpikingNetwork
-from ..models.progress import Progress, silent
 from .attacks import attack, check_attacked
 from .bounds.propagation import signals_of
 from .bounds.signals.signals import SpikeBound
 from .bounds.trains.trains import step_spikes
 from .perturbations import Perturbation, takes_whole
+from .problem import EventScale, Scale
 from .radii import Radius, certified_radius
 from .replay import evaluating
-from .scales import EventScale, Scale
 from .ties import settled_ties
 from .verdicts import SoundnessError, Verdict
 from .verification import verify

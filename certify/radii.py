@@ -13,25 +13,22 @@ import torch
 from torch import Tensor
 
 from ..models.constants import positive, real, settle, whole
-from ..models.deadline import checked_timeout, passed, share, until
+from ..models.deadline import Figures, Progress, checked_timeout, no_figures, passed, share, silent, until
 from ..models.networks import SpikingNetwork
-from ..models.progress import Figures, Progress, no_figures, silent
 from ..models.validation import check_choice, check_plain
-from .alike import Alike
+from .alike import Alike, detach
 from .arithmetic import check_arithmetic
 from .attacks import ATTACKS, check_attacked, check_posed
-from .detaching import detach
-from .latency_codes import coded
 from .network_sets.base import NetworkSet
 from .network_sets.deciding import Asked
 from .network_sets.sizes import SizeGrid, bracketed
-from .own_draws import own_draws, sample_by_sample
+from .own_draws import coded, own_draws, sample_by_sample
 from .perturbations import takes_whole
+from .problem import NORMS, Scale, scale, whole_scale
 from .questions.forms import Property
 from .questions.properties import as_labels, check_coded, check_property_ties, labels_at, property_goal
 from .questions.rows import RowGoal
 from .replay import evaluating, replays
-from .scales import NORMS, Scale, scale, whole_scale
 from .sources import source_keeps
 from .ties import STRICT, settled_ties
 from .verdicts import SoundnessError, Verdict

@@ -39,8 +39,8 @@ import torch
 from torch import Tensor
 
 from ..models.constants import at_least, positive, real, settle, share, whole
+from ..models.deadline import Progress, silent
 from ..models.networks import SpikingNetwork
-from ..models.progress import Progress, silent
 from ..models.validation import check_inputs, check_rivals, check_weights
 from .perturbations.base import normal
 from .replay import evaluating

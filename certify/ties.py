@@ -9,7 +9,7 @@ from torch import Tensor
 from ..models.circuit import Circuit, circuit
 from ..models.networks import SpikingNetwork
 from ..models.validation import check_choice
-from .bounds.exact import Counted, counted
+from .bounds.exact import CountedLogits, counted
 
 ARGMAX, STRICT = "argmax", "strict"
 TIES = (ARGMAX, STRICT)
@@ -107,7 +107,7 @@ class Goal:
         return zero.masked_fill(falls_to_label(labels, classes), below)
 
 
-def _told_apart(circuit: Circuit) -> Counted | None:
+def _told_apart(circuit: Circuit) -> CountedLogits | None:
     """Return what counts a network's logits are, where they are far enough apart, and its source's are, too."""
     found = counted(circuit) if circuit.allowance.counts else None
     return found if found is not None and found.steps * found.unit <= APART else None

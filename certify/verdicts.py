@@ -12,8 +12,7 @@ from torch import Tensor
 
 from ..models.networks import SpikingNetwork
 from ..models.validation import check_choice
-from .alike import Alike
-from .detaching import detach
+from .alike import Alike, detach
 from .ties import ARGMAX, STRICT, TIES
 
 if TYPE_CHECKING:

@@ -8,19 +8,17 @@ import torch
 from torch import Tensor
 
 from ..models.constants import at_least, unless_none, whole
-from ..models.deadline import checked_timeout, until
+from ..models.deadline import Figures, Progress, checked_timeout, no_figures, silent, until
 from ..models.networks import SpikingNetwork
-from ..models.progress import Figures, Progress, no_figures, silent
 from ..models.validation import check_choice, check_inputs, check_plain, check_weights
 from .arithmetic import check_arithmetic
 from .attacks import check_attacked, check_posed
 from .bounds.propagation import LogitBounds
 from .branching.workers import Helpers
 from .integers import on_integers
-from .latency_codes import CodedImages, coded
 from .network_sets.base import NetworkSet
 from .network_sets.deciding import Asked, decide
-from .own_draws import own_draws, sample_by_sample
+from .own_draws import CodedImages, coded, own_draws, sample_by_sample
 from .perturbations import Perturbation, settled_set
 from .perturbations.base import check_perturbation
 from .problem import Problem

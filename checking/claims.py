@@ -13,14 +13,13 @@ from typing import Any
 import numpy as np
 
 from ..files.text import printable
-from .conclusions import Conclusions, StatedProperty
+from .conclusions import STRICT, Conclusions, StatedProperty, read_ties
 from .events.inputs import Inputs
 from .events.recordings import NORMS as EVENT_NORMS
 from .events.recordings import Rules
 from .network.graph import Graph
 from .network.model import Network
 from .numbers.exact import Refused
-from .ties import STRICT, read_ties
 
 FIELDS = {"network", "label", "norm", "events", "ties", "cells", "side", "note", "property", "own"}
 """What the text of a proof about events may say."""

@@ -5,12 +5,11 @@ from pathlib import Path
 
 from pydantic import BaseModel
 
-from spikecert.commands.loop import Plant
 from spikecert.reports import Record
 from spikecert.reports.comparing.comparing import Comparison
-from spikecert.reports.comparing.difference_record import DifferenceRecord
-from spikecert.reports.comparing.equivalence_record import EquivalenceRecord
+from spikecert.reports.comparing.difference_record import DifferenceRecord, EquivalenceRecord
 from spikecert.runs.configuration import Configuration
+from spikecert.runs.plants import Plant
 
 FOLDER = Path(__file__).parent / "schemas"
 MODELS: dict[str, type[BaseModel]] = {

@@ -35,7 +35,7 @@ from ..models.constants import whole
 from ..models.deadline import LATE, TimeIsUp, checked_timeout, ending, passed, share, until
 from ..models.linear_maps import LinearMap
 from ..models.networks import SpikingNetwork
-from ..models.running.readouts import MEANS
+from ..models.running.encoding import MEANS
 from ..models.source import carry
 from ..models.validation import check_choice
 from .properties import Conjunction, Constraint, PropertyCase, VnnlibProperty

@@ -8,8 +8,8 @@ from math import prod
 from torch import Tensor
 
 from .deciding import PropertyVerdict
-from .expressions import is_number, parse
 from .properties import VnnlibProperty
+from .vnnlib import is_number, parse
 
 WORDS = {"holds": "unsat", "violated": "sat", "timeout": "timeout", "unknown": "unknown", "error": "error"}
 """Results, and the older words for them."""

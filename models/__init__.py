@@ -18,7 +18,7 @@ from .chips import (
     whole_inputs,
 )
 from .circuit import Circuit, circuit
-from .dynamics import Dynamics
+from .dynamics import Arctan, Dynamics, Sigmoid, Surrogate, Triangle
 from .elements.gates import SpikeAnd, SpikeIand
 from .elements.integers import IntegerLIF, WholeDecay
 from .elements.layers import PerStep, Residual
@@ -28,13 +28,12 @@ from .elements.neurons import DLIF, LIF
 from .elements.recurrent import Recurrent
 from .elements.synapses import Delay, Synapse
 from .elements.varied import VariedLIF
-from .files.checkpoints import load, network_hash, save
+from .files.storage import load, network_hash, save
 from .linear_maps.averaging import AdaptiveAverage
 from .linear_maps.entrywise import Share, WholeInput
 from .linear_maps.normalizing import Normalize
 from .networks import SpikingNetwork, Trace
 from .running.encoding import RateDraws, latency_code
-from .surrogates import Arctan, Sigmoid, Surrogate, Triangle
 
 if TYPE_CHECKING:
     from .conversion import (

@@ -1,8 +1,11 @@
-"""How long work may take: what long computations ask between their steps, and what ends those that do not."""
+"""How long work may take: what long computations ask between their steps, and what ends those that do not.
+
+How long work tells its caller where it is: callbacks, so that the library itself never prints.
+"""
 
 import math
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
 
@@ -87,3 +90,18 @@ def check_time() -> None:
 def lasts(seconds: float) -> bool:
     """Return whether the work that this is part of may take so long."""
     return _end.get() - time.perf_counter() >= seconds
+
+
+Progress = Callable[[str, int, int], None]
+"""Called with (what is being done, steps done, steps in all)."""
+
+Figures = Callable[[str, Mapping[str, float]], None]
+"""Called with (what is being done, its newest figures by name), such as the loss."""
+
+
+def silent(label: str, done: int, total: int) -> None:
+    """Report nothing: the default."""
+
+
+def no_figures(label: str, figures: Mapping[str, float]) -> None:
+    """Report nothing: the default."""

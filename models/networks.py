@@ -14,8 +14,18 @@ from .elements.neurons import LIF, Run
 from .elements.recurrent import Recurrent
 from .elements.registry import ELEMENTS, known
 from .elements.synapses import Synapse
-from .running.encoding import ENCODINGS, RateDraws, fresh_thresholds, latency_code, rate_code
-from .running.readouts import MEANS, READOUTS, fits, over_time, reads_potentials
+from .running.encoding import (
+    ENCODINGS,
+    MEANS,
+    READOUTS,
+    RateDraws,
+    fits,
+    fresh_thresholds,
+    latency_code,
+    over_time,
+    rate_code,
+    reads_potentials,
+)
 from .running.running import listen_to, mean_over_time, run_in_parts, run_layers, run_through, run_to_mean
 from .source import UNCONFIRMED, SourceArithmetic
 from .validation import check_choice, check_inputs

@@ -5,8 +5,7 @@ if __name__ == "reports":
 
 from .making.combining import join
 from .making.measuring import measure
-from .making.plans import Plan, RadiusPlan
-from .making.recording import environment, record
+from .making.plans import Plan, RadiusPlan, environment, record
 from .making.tables import gain_table
 from .pages.rendering import RENDERERS, render
 from .records.radii import RadiusTable

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from ..analysis import GainReport, gain
 from ..analysis.operators import INPUT, layer_operators
-from ..analysis.perturbations import trace_mppd
+from ..analysis.patterns import trace_mppd
 from ..models.networks import SpikingNetwork
 from ..models.validation import check_inputs
 from .claims.code import repeatable

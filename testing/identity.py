@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor
 
-from ..analysis.perturbations import Perturbation, leaky_sum, trace_mppd
+from ..analysis.patterns import Perturbation, leaky_sum, trace_mppd
 from ..certify.replay import evaluating
 from ..models.networks import SpikingNetwork, Trace
 from ..models.validation import check_inputs

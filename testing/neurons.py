@@ -4,10 +4,9 @@ from typing import Any, TypeVar
 
 import torch
 
-from ..models.elements.fields import Nonnegative, Positive, Real, UpToOne, Wait, or_none
 from ..models.elements.neuron import AdaptiveLIF
 from ..models.elements.neurons import DLIF, LEAKY, LIF
-from ..models.elements.registry import ELEMENTS
+from ..models.elements.registry import ELEMENTS, Nonnegative, Positive, Real, UpToOne, Wait, or_none
 
 try:
     from hypothesis import strategies as st

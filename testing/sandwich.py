@@ -5,9 +5,9 @@ from dataclasses import dataclass
 
 from torch import Tensor
 
+from ..certify.problem import BALLS
 from ..certify.radii import Radius, certified_radius
 from ..certify.replay import evaluating, misclassified, replays
-from ..certify.scales import BALLS
 from ..certify.ties import settled_ties
 from ..certify.verification import resolve
 from ..certify.verifiers import Verifier

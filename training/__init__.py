@@ -4,7 +4,7 @@ if __name__ == "training":
     raise ImportError("import spikecert.training, not training: by another name each class would be there twice")
 
 from .data import Dataset, Split, dataset, digit_events, own_dataset, pulses, regression_dataset
-from .history import EpochMetrics, TrainingRun
+from .journal import EpochMetrics, TrainingRun
 from .loop import fit
 from .objectives import (
     MSE,

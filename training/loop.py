@@ -17,20 +17,18 @@ from typing import Any
 import torch
 
 from ..certify.perturbations import takes_whole
-from ..kernels.memory import kept_memory
+from ..kernels.loading import kept_memory
+from ..models.deadline import Figures, Progress, no_figures, silent
 from ..models.networks import SpikingNetwork
-from ..models.progress import Figures, Progress, no_figures, silent
 from ..models.running.running import check_parts
 from ..models.validation import check_inputs, check_labels, check_rivals, check_weights
 from .data import Dataset, Split
 from .evaluation import accuracy, on_network, root_mean_square
 from .generators import BatchGenerator
-from .history import EpochMetrics, TrainingRun
-from .journal import Journal
+from .journal import EpochMetrics, Journal, TrainingRun
 from .objectives import MSE, MSMPPD, SIBP, CertifiedLoss, CrossEntropy, Huber, Objective
-from .objectives.base import Scaled, parts
+from .objectives.base import Scaled, parts, peak
 from .objectives.ms_mppd import firing_layers
-from .objectives.schedules import peak
 from .perturbations import evaluation_mode
 from .processes import check_accumulation, current
 from .settings import SCHEDULES, Settings, make_optimizer, weights_of

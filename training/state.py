@@ -11,14 +11,13 @@ import torch
 from torch import Tensor
 
 from ..files import sweep
-from ..models.files.checkpoints import network_hash, save
 from ..models.files.description import describe
-from ..models.files.storage import differences, digest_of, read_tensors, write_tensors
+from ..models.files.storage import differences, digest_of, network_hash, read_tensors, save, write_tensors
 from ..models.networks import SpikingNetwork
 from ..models.validation import one_line
 from .data import Dataset
 from .generators import BatchGenerator
-from .history import EpochMetrics, TrainingRun, best_epoch
+from .journal import EpochMetrics, TrainingRun, best_epoch
 from .objectives import Objective
 from .settings import Settings
 

@@ -14,9 +14,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn.utils import get_total_norm
 
+from ..models.deadline import Figures, Progress
 from ..models.linear_maps import affine_types
 from ..models.networks import SpikingNetwork
-from ..models.progress import Figures, Progress
 from .data import Dataset, Split
 from .evaluation import on_network
 from .objectives import Loss, Objective

@@ -15,7 +15,7 @@ from ...files import FileKind, write_atomically
 from ...models import SpikingNetwork, network_hash
 from ...models.elements.synapses import TemporalFilter
 from ...models.validation import one_line
-from ..arithmetic.intervals import Interval
+from ..arithmetic import Interval
 from ..gains.gains import GainReport, LayerGain
 from ..gains.neuron_gains import check_norm
 from ..lmi import ChainCertificate, LinearSystem, UndampedMode

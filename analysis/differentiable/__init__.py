@@ -4,8 +4,16 @@
 which is a *lower* end of the norm; all else is exact to rounding where `rows` and `norms` say so.
 """
 
-from .margins import LayerEstimate, amplification, end_to_end, layer_estimates, layer_margins
-from .neuron import constant_response, neuron_gain, response
+from .margins import (
+    LayerEstimate,
+    amplification,
+    constant_response,
+    end_to_end,
+    layer_estimates,
+    layer_margins,
+    neuron_gain,
+    response,
+)
 from .norms import NORM_PAIRS, operator_norm, row_norms
 
 __all__ = [

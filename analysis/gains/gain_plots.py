@@ -15,11 +15,11 @@ from matplotlib.figure import Figure
 
 from ...models.constants import at_least, share
 from ...models.rules import plain
-from ..arithmetic.intervals import multiply_up
+from ..arithmetic import multiply_up
 from ..norms import operator_norm
 from ..operators import LayerOperator
 from ..stability import StabilityReport
-from .filter_gains import filtered_gain
+from .gain_methods import filtered_gain
 from .gains import GainReport, LayerGain
 from .neuron_gains import constant_gain, neuron_gain
 

@@ -22,13 +22,12 @@ from ...models.constants import unless_none, wholes
 from ...models.elements.synapses import TemporalFilter
 from ...models.linear_neuron import LinearNeuron
 from ...models.rules import Leaky, plain
-from ..arithmetic.intervals import Interval, multiply_up
+from ..arithmetic import Interval, multiply_up
 from ..certificates.norm_certificates import OperatorNormCertificate, norm_certificate
 from ..lmi import BoundedRealCertificate, TimeVaryingCertificate
 from ..norms import operator_norm
 from ..operators import LayerOperator, layer_operators
-from .filter_gains import filter_certificate, filtered_gain
-from .gain_methods import METHODS, lmi_certificate
+from .gain_methods import METHODS, filter_certificate, filtered_gain, lmi_certificate
 from .neuron_gains import check_horizon, check_norm, neuron_bias
 
 LayerCertificate = BoundedRealCertificate | TimeVaryingCertificate | OperatorNormCertificate

@@ -29,7 +29,7 @@ from dataclasses import dataclass
 from decimal import Decimal
 
 from ...models.constants import real, reals, share
-from ..arithmetic.intervals import DOWN, UNIT, UP, float_up, sqrt_up
+from ..arithmetic import DOWN, UNIT, UP, float_up, sqrt_up
 
 
 def toeplitz_norm(decay: float, horizon: int) -> float:

@@ -1,6 +1,16 @@
 """Certificates from linear matrix inequalities: bounded real lemma, time-varying and surrogate networks."""
 
-from .certificates import BoundedRealCertificate, NoFiniteGain, SurrogateCertificate, TimeVaryingCertificate
+from .certificates import (
+    BoundedRealCertificate,
+    LinearSystem,
+    NoFiniteGain,
+    SurrogateCertificate,
+    TimeVaryingCertificate,
+    adaptive,
+    cuba,
+    lif,
+    recurrent,
+)
 from .chain_solving import LARGEST_CHAIN, ChainCertificate, chain_gain, chain_rows, surrogate_gain
 from .solving import (
     SolverError,
@@ -11,7 +21,6 @@ from .solving import (
     time_varying,
     undamped_mode,
 )
-from .systems import LinearSystem, adaptive, cuba, lif, recurrent
 
 __all__ = [
     "LARGEST_CHAIN",

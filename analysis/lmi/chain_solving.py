@@ -13,8 +13,7 @@ from itertools import pairwise
 import numpy as np
 
 from ...models.constants import reals
-from ..arithmetic.definite import UNDERFLOW
-from ..arithmetic.intervals import multiply_up
+from ..arithmetic import UNDERFLOW, multiply_up
 from ..gains.neuron_gains import check_horizon, neuron_gain
 from ..norms import matrix_norm
 from .certificates import SurrogateCertificate, finite, surrogate_maps

@@ -11,8 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
-from ..arithmetic.definite import smallest_eigenvalue_bound
-from ..arithmetic.intervals import UNIT
+from ..arithmetic import UNIT, smallest_eigenvalue_bound
 
 EXACT_SIZE = 24
 """Up to this size elimination in integers; above it Cholesky with a margin."""

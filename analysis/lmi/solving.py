@@ -16,11 +16,10 @@ from typing import Any
 import numpy as np
 
 from ...models.constants import share
-from ..arithmetic.intervals import DOWN, UP, float_up
+from ..arithmetic import DOWN, UP, float_up
 from ..gains.neuron_gains import check_scale, neuron_gain
-from .certificates import BoundedRealCertificate, NoFiniteGain, TimeVaryingCertificate
+from .certificates import BoundedRealCertificate, LinearSystem, NoFiniteGain, TimeVaryingCertificate
 from .exact import Exact, as_rows
-from .systems import LinearSystem
 
 PERIODS = (1, 2, 3, 4, 6)
 """Searched for: the eigenvalue is a 2m-th root of unity (rational, or of degree two)."""

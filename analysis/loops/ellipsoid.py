@@ -27,7 +27,7 @@ from fractions import Fraction
 import numpy as np
 
 from ..lmi.exact import Exact, is_positive_definite
-from .practical import Rows
+from .kept import Rows
 from .series import Matrix, exact
 
 MOST_SIGNS = 10

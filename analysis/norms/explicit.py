@@ -16,8 +16,16 @@ import torch
 from torch import Tensor
 
 from ...models.deadline import check_time
-from ..arithmetic.definite import UNDERFLOW, largest_eigenvalue_bound
-from ..arithmetic.intervals import UNIT, Interval, accumulated, multiply_up, root_down, root_up
+from ..arithmetic import (
+    UNDERFLOW,
+    UNIT,
+    Interval,
+    accumulated,
+    largest_eigenvalue_bound,
+    multiply_up,
+    root_down,
+    root_up,
+)
 from .sums import MatrixSums
 
 

@@ -14,8 +14,7 @@ from torch.nn import functional
 
 from ...models.deadline import check_time
 from ...models.linear_maps import ConvolutionMap, Shape
-from ..arithmetic.definite import UNDERFLOW, gram_error
-from ..arithmetic.intervals import accumulated, multiply_up
+from ..arithmetic import UNDERFLOW, accumulated, gram_error, multiply_up
 from ..operators import LayerOperator
 
 if TYPE_CHECKING:

@@ -16,12 +16,11 @@ from torch import Tensor
 
 from ..certify import L2, LInf, Perturbation
 from ..models import SpikingNetwork
-from ..models.files.checkpoints import built, described
-from ..models.files.storage import read_tensors, write_tensors
+from ..models.files.storage import built, described, read_tensors, write_tensors
 from ..models.validation import check_choice, one_line
 from ..reports.pages.norms import NORMS
-from ..reports.records.event_rules import EventRules
-from ..reports.records.part import Part
+from ..reports.records.network_rules import EventRules
+from ..reports.records.rows import Part
 
 BALLS: dict[str, type[LInf] | type[L2]] = {"linf": LInf, "l2": L2}
 

@@ -15,9 +15,8 @@ from ..telling import say
 from .attack import told
 from .options import certify_options as own
 from .options import options
-from .options.options import Epsilons, Json, Model, Out
+from .options.options import Epsilons, Json, Model, Out, with_groups
 from .options.question_options import QUESTION, QuestionOptions
-from .options.sharing import with_groups
 
 if TYPE_CHECKING:
     from spikecert.reports import Plan, Record

@@ -94,7 +94,8 @@ def convert(
 
     from spikecert.models import convert as converted
     from spikecert.models import save
-    from spikecert.runs.normalizing import flattening
+
+    from ..runs.building import flattening
 
     module, own = loaded(source)
     asked, count = _sample(data, root, samples, shape, limits, seed)

@@ -9,9 +9,8 @@ import typer
 
 from ..progress import Bars
 from ..telling import INTERRUPTED, PARTS, UNFINISHED, forget_unfinished, say, show, show_json, table
-from .options.options import Json, Model, Verifier, number
+from .options.options import Json, Model, Verifier, number, with_groups
 from .options.question_options import QUESTION, QuestionOptions
-from .options.sharing import with_groups
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

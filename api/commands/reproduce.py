@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from ..progress import Bars
-from ..runs.beside import again, beside
+from ..runs.sources import again, beside
 from ..telling import say, show, show_json_text, table
 from .options.options import Device, Json, Root, checked_device
 

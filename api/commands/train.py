@@ -17,17 +17,16 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from ..progress import Bars
-from ..runs.beside import again, beside
-from ..runs.sources import data_of
+from ..runs.sources import again, beside, data_of
 from ..telling import say, show, show_json, table
-from .options.event_options import UNCHANGED, EventOptions
-from .options.options import Data, Device, Json, Root, Seed, checked_device, number
-from .options.sharing import with_groups
+from .options.certify_options import UNCHANGED, EventOptions
+from .options.options import Data, Device, Json, Root, Seed, checked_device, number, with_groups
 
 if TYPE_CHECKING:
     from spikecert.models import LIF
-    from spikecert.reports.records.event_rules import EventRules
     from spikecert.training import Objective, TrainingRun
+
+    from ..reports.records.network_rules import EventRules
 
 Folder = Annotated[Path, typer.Option("--out", help="Folder for network.safetensors, checkpoints, history.csv.")]
 
@@ -282,8 +281,9 @@ def _rules(objective: str, events: EventOptions) -> "EventRules | None":
         ValueError: for an option that the objective does not have.
     """
     from spikecert.reports.pages.norms import NORMS
-    from spikecert.reports.records.event_rules import OF_NORM
     from spikecert.runs import building
+
+    from ..reports.records.network_rules import OF_NORM
 
     named = {name: norm for name, norm in building.OF_EVENTS.items() if name in objective.split("+")}
     for option in events.given:

@@ -11,9 +11,10 @@ from pydantic import BeforeValidator, Field, ValidationError
 from spikecert.files import FileKind
 from spikecert.files.toml_text import read_toml
 from spikecert.models.validation import check_choice, one_line
-from spikecert.reports.records.event_rules import EventRules
-from spikecert.reports.records.part import Part
 from spikecert.runs.configuration import as_number
+
+from ..reports.records.network_rules import EventRules
+from ..reports.records.rows import Part
 
 CELLS = Path(__file__).parent / "cells"
 CELL = FileKind("protocol", "a file of this package", most=2**20)

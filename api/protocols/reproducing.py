@@ -6,12 +6,11 @@ from pathlib import Path
 import torch
 
 from spikecert.files import write_atomically
-from spikecert.models.progress import Progress, silent
 from spikecert.training import Dataset, Split, dataset
 
+from ..models.deadline import Progress, silent
 from .configuration import Protocol
-from .grid import Cell, cells
-from .planning import PlannedRun, hash_of
+from .planning import Cell, PlannedRun, cells, hash_of
 from .results import Results
 from .running import done, run
 from .tables import comma_separated, markdown

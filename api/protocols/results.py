@@ -9,10 +9,10 @@ from pydantic import Field, FiniteFloat
 
 from spikecert.files import FileKind, write_atomically
 from spikecert.files.json_text import read_json
-from spikecert.reports.records.part import Part, Seconds
 from spikecert.reports.records.rows import Tally
 from spikecert.reports.records.schema import Environment
 
+from ..reports.records.rows import Part, Seconds
 from .configuration import Protocol
 
 SCHEMA = "spikecert.reproduction/1"

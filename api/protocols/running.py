@@ -19,23 +19,22 @@ from ..analysis.stability import surrogate_product
 from ..certify import APGD, FGSM, PGD, Attack
 from ..certify.attacks import ATTACKS
 from ..models import Normalize, SpikingNetwork, network_hash
+from ..models.deadline import Progress
 from ..models.linear_maps.normalizing import CIFAR10, CIFAR100
-from ..models.progress import Progress
 from ..models.validation import check_choice
 from ..reports import ModelRecord, Plan
 from ..reports.making.parts import PartStore, measure_in_parts
-from ..reports.making.recording import environment
+from ..reports.making.plans import environment
 from ..reports.records.rows import Tally
 from ..runs.building import fresh_network, neuron, threat
 from ..telling import PARTS
 from ..training import Augmentation, GaussianNoise, LocalFields, Retraction, Split, TrainingRun, fit, start_firing
 from ..training.evaluation import accuracy, on_network
 from ..training.objectives import MSMPPD
-from ..training.objectives.alignment import alignment, rms_current
+from ..training.objectives.plain_losses import alignment, rms_current
 from ..training.perturbations import Perturber
 from ..training.state import CHECKPOINT
-from .objectives import objective
-from .planning import PlannedRun
+from .planning import PlannedRun, objective
 from .results import Alignment, Measured, RunResult, Stability, load_run, save_run, training_cpu
 
 

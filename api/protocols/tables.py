@@ -7,13 +7,13 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 from spikecert.reports.pages.norms import sign
-from spikecert.reports.pages.text import cell
-from spikecert.reports.pages.text import markdown as escaped
 from spikecert.reports.records.rows import Tally
 from spikecert.runs.building import threat
 
+from ..reports.pages.wording import cell
+from ..reports.pages.wording import markdown as escaped
 from .configuration import CertificationSettings, Protocol
-from .grid import cells
+from .planning import cells
 from .results import Results, RunResult, mean_and_spread
 
 

@@ -10,16 +10,15 @@ from spikecert.certify.attacks import ATTACKS
 from spikecert.certify.verifiers import VERIFIERS
 from spikecert.files import FileKind
 from spikecert.files.toml_text import LONGEST_TEXT, read_toml
-from spikecert.models.elements.fields import MOST_STEPS
 from spikecert.models.validation import check_choice, one_line
 from spikecert.reports import load_record
-from spikecert.reports.records.event_rules import EventRules
-from spikecert.reports.records.features import MOST_FEATURES, Feature, spanned
 from spikecert.reports.records.network_rules import NetworkRules
-from spikecert.reports.records.part import Part, Written
 
 from ..certify.questions.described import LONGEST
 from ..commands.options.options import number
+from ..models.elements.registry import MOST_STEPS
+from ..reports.records.network_rules import MOST_FEATURES, EventRules, Feature, spanned
+from ..reports.records.rows import Part, Written
 from .building import threat
 
 RUN = FileKind("file", "a TOML file or a record", most=4 * LONGEST_TEXT)

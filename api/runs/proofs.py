@@ -17,8 +17,8 @@ from spikecert.certify.ties import settled_ties
 from spikecert.checking import Refused, Statement, check
 from spikecert.checking.twins import SIDES
 from spikecert.models import SpikingNetwork, save
-from spikecert.models.progress import Progress
 
+from ..models.deadline import Progress
 from ..telling import say
 
 if TYPE_CHECKING:

@@ -7,9 +7,8 @@ import torch
 from torch import Tensor
 
 from ...models.constants import at_least, whole
-from ...models.deadline import checked_timeout, ending, passed, until
+from ...models.deadline import Progress, checked_timeout, ending, passed, silent, until
 from ...models.networks import SpikingNetwork
-from ...models.progress import Progress, silent
 from ...models.validation import (
     check_choice,
     check_inputs,
@@ -18,12 +17,11 @@ from ...models.validation import (
     check_rivals,
     check_weights,
 )
+from ..alike import Named
 from ..branching.guided import Guided
-from ..latency_codes import coded
-from ..named import Named
 from ..network_sets.base import NetworkSet
 from ..network_sets.deciding import Asked, search_all
-from ..own_draws import own_draws, sample_by_sample
+from ..own_draws import coded, own_draws, sample_by_sample
 from ..perturbations import Perturbation, settled_set, takes_whole
 from ..perturbations.base import check_perturbation
 from ..questions.forms import Property
@@ -37,7 +35,6 @@ from ..questions.properties import (
 )
 from ..replay import evaluating
 from ..ties import STRICT, settled_ties
-from .apgd import APGD
 from .backward import AdaptiveArctan, AdaptiveSharpness, PotentialDependent, RateGradient
 from .base import Attack, AttackResult, joined
 from .blind import Boundary, Gaussian, Square
@@ -45,7 +42,7 @@ from .events.event_changes import EventChanges, RandomEvents
 from .events.spike_flips import ProjectedLogits, SparseFlips, SpikeFlips
 from .events.spike_shifts import SpikeShifts
 from .modules import attack_module, attacked_rows, watched
-from .pgd import FGSM, PGD
+from .pgd import APGD, FGSM, PGD
 from .sapgd import SAPGD
 from .standard import Ensemble, quick_ensemble, standard
 from .transfer import Expected, Momentum

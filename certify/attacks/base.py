@@ -18,16 +18,15 @@ from torch import Tensor
 
 from ...models.constants import real
 from ...models.deadline import Expired, TimeIsUp, never, passed
+from ...models.dynamics import Surrogate
 from ...models.networks import SpikingNetwork
-from ...models.surrogates import Surrogate
 from ...models.validation import check_choice
-from ..alike import Alike
-from ..detaching import detach
+from ..alike import Alike, detach
 from ..perturbations import EventSet, Perturbation, RangedSet, SpikeFlip, SpikeShift
 from ..replay import evaluating, margins
 from ..ties import STRICT
-from .backward.base import Backward
-from .losses import LOSSES
+from .backward import Backward
+from .gradients import LOSSES
 from .signs import Signs, summed
 
 

@@ -14,9 +14,8 @@ import torch
 from torch import Tensor, nn
 
 from ...models.constants import at_least, whole
-from ...models.deadline import Expired, checked_timeout, ending, never, passed, until
+from ...models.deadline import Expired, Progress, checked_timeout, ending, never, passed, silent, until
 from ...models.networks import SpikingNetwork
-from ...models.progress import Progress, silent
 from ...models.validation import check_choice, check_labels, check_logits, check_plain, check_rivals
 from ..perturbations import Perturbation, RangedSet
 from ..perturbations.base import uniform
@@ -25,8 +24,7 @@ from ..replay import evaluating, margins
 from ..ties import STRICT, TIES
 from .backward import attack_view
 from .base import Attack, AttackResult, joined
-from .gradients import differentiate
-from .losses import LOSSES
+from .gradients import LOSSES, differentiate
 from .pgd import PGD
 from .signs import Signs
 from .standard import Ensemble, standard_members

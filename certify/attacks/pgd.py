@@ -1,16 +1,21 @@
-"""Gradient ascent on a loss: one step (FGSM) or many, projected (PGD)."""
+"""Gradient ascent on a loss: one step (FGSM) or many, projected (PGD).
 
-from dataclasses import dataclass
+Auto-PGD: projected gradient ascent that sets its own step sizes.
+"""
+
+from dataclasses import dataclass, fields
 
 import torch
+from torch import Tensor
 
 from ...models.constants import at_least, positive, settle, unless_none
-from ...models.surrogates import Surrogate
+from ...models.dynamics import Surrogate
 from ...models.validation import check_choice
-from .backward import Backward, attack_view
+from ..perturbations import RangedSet
+from ..perturbations.base import expand
+from .backward import AttackView, Backward, attack_view
 from .base import Attack, Lead, Search, Target, check_climb
-from .gradients import climb, differentiate
-from .losses import LOSSES
+from .gradients import LOSSES, Loss, Slope, climb, differentiate, runner_up, targeted
 
 ITERATES = ("worst", "last")
 
@@ -97,3 +102,195 @@ class PGD(Attack):
     def published(steps: int = 7, step_size: float = 2.55 / 8, name: str = "pgd-paper") -> "PGD":
         """Return PGD as papers run it: one random start, steps of one size, and the last iterate."""
         return PGD(steps, 1, step_size, halve=False, random_start=True, iterate="last", name=name)
+
+
+MOMENTUM = 0.75
+SUCCESS_SHARE = 0.75
+"""Fewer successful steps than this share of a period halve the step size (ρ in the paper)."""
+
+
+@dataclass(frozen=True)
+class APGD(Attack):
+    """Auto-PGD (Croce & Hein, 2020): momentum, and steps that halve where progress stalls.
+
+    z = P(x_k + η_k·ascent(∇loss)), x_{k+1} = P(x_k + ¾(z − x_k) + ¼(x_k − x_{k−1})), η_0 = 2ε. At each
+    checkpoint a sample's η halves, and it returns to its best point, if fewer than ¾ of the steps since the
+    last one raised the loss, or neither η nor the best loss changed since then. The periods between checkpoints
+    shrink from .22 to .06 of all steps.
+
+    Args:
+        steps: per restart.
+        restarts: each from a random point of the set.
+        loss: "cross-entropy", "margin" or "dlr".
+        rank: raise instead the logit of the class that ranks rank-th among the wrong ones at the sample, less
+            the label's (the paper's targeted DLR); None for `loss`.
+        surrogate: for the backward pass; None for the network's own.
+
+    Raises:
+        TypeError, ValueError: for settings out of range.
+
+    References: croce2020reliable
+    """
+
+    steps: int = 100
+    restarts: int = 1
+    loss: str = "cross-entropy"
+    rank: int | None = None
+    surrogate: Surrogate | Backward | None = None
+    name: str = "apgd"
+
+    def __post_init__(self) -> None:
+        settle(self, at_least(1), "steps", "restarts")
+        settle(self, unless_none(at_least(1)), "rank")
+        check_climb(self.loss, self.surrogate)
+
+    def propose(self, target: Target, generator: torch.Generator) -> Search:
+        """Yield the worst points: whenever a sample falls, and after each restart."""
+        view = attack_view(target.network, self.surrogate)
+        classes = self._classes(target)
+        lead, standing = Lead.start(target), target.everyone
+        for _ in range(self.restarts):
+            walk = _Walk.start(view, target, standing, classes, self.loss, generator)
+            checkpoints = Checkpoints.of(self.steps)
+            for step in range(self.steps):
+                if lead.note(walk.index, walk.point, walk.margins):
+                    standing = yield lead.points
+                    walk = walk.select(standing[walk.index])
+                walk.advance(view, target.real_set, self.loss, 1.0 if step == 0 else MOMENTUM, generator)
+                if checkpoints.due():
+                    walk.adjust(checkpoints.period)
+                    checkpoints.shorten()
+            lead.note(walk.index, walk.point, walk.margins)
+            standing = yield lead.points
+
+    @torch.no_grad()
+    def _classes(self, target: Target) -> Tensor | None:
+        if self.rank is None:
+            return None
+        logits = target.network(target.inputs)
+        return runner_up(logits, target.labels, min(self.rank, max(1, logits.shape[1] - 1)))
+
+
+@dataclass
+class Checkpoints:
+    """When to look back: the steps since the last checkpoint, and the period between two."""
+
+    period: int
+    shortest: int
+    decrement: int
+    elapsed: int = 0
+
+    @staticmethod
+    def of(steps: int) -> "Checkpoints":
+        return Checkpoints(max(int(0.22 * steps), 1), max(int(0.06 * steps), 1), max(int(0.03 * steps), 1))
+
+    def due(self) -> bool:
+        self.elapsed += 1
+        return self.elapsed == self.period
+
+    def shorten(self) -> None:
+        self.elapsed = 0
+        self.period = max(self.period - self.decrement, self.shortest)
+
+
+@dataclass
+class _Walk:
+    """The state of the samples that still stand, batch first.
+
+    Attributes:
+        ties: what a tie is.
+        index: their place in the target's batch; samples, labels, classes: theirs (classes only if targeted).
+        point, previous, gradient, losses, margins: where each is.
+        best, best_gradient, best_losses: where its loss was greatest.
+        share: η/ε; gains: how many steps raised the loss since the last checkpoint.
+        marked: the best loss at the last checkpoint; halved: whether η was halved there.
+    """
+
+    ties: str
+    index: Tensor
+    samples: Tensor
+    labels: Tensor
+    classes: Tensor | None
+    point: Tensor
+    previous: Tensor
+    gradient: Tensor
+    losses: Tensor
+    margins: Tensor
+    best: Tensor
+    best_gradient: Tensor
+    best_losses: Tensor
+    share: Tensor
+    gains: Tensor
+    marked: Tensor
+    halved: Tensor
+
+    @staticmethod
+    def start(
+        view: AttackView,
+        target: Target,
+        standing: Tensor,
+        classes: Tensor | None,
+        loss: str,
+        generator: torch.Generator,
+    ) -> "_Walk":
+        """Start the samples that stand from random points of their sets."""
+        index = standing.nonzero().flatten()
+        samples, labels = target.inputs[index], target.labels[index]
+        classes = None if classes is None else classes[index]
+        point = target.real_set.sample(samples, generator)
+        view.rows.index = index
+        slope = differentiate(view, point, labels, _loss(loss, classes), target.ties)
+        zeros = torch.zeros_like(slope.losses)
+        return _Walk(
+            target.ties,
+            index,
+            samples,
+            labels,
+            classes,
+            *(point, point, slope.gradient, slope.losses, slope.margins),
+            *(point, slope.gradient, slope.losses),
+            *(zeros + 2.0, zeros, slope.losses, zeros > 0),
+        )
+
+    def select(self, mask: Tensor) -> "_Walk":
+        """Return the state of some samples."""
+        values = (getattr(self, field.name) for field in fields(self))
+        return _Walk(*(value[mask] if isinstance(value, Tensor) else value for value in values))  # pyright: ignore[reportArgumentType]
+
+    def advance(
+        self, view: AttackView, perturbation: RangedSet, loss: str, momentum: float, generator: torch.Generator
+    ) -> None:
+        """Take one step and learn the slope there."""
+        step = expand(self.share, self.point) * climb(perturbation, self.gradient, generator)
+        ahead = perturbation.project(self.point + step, self.samples)
+        drift = momentum * (ahead - self.point) + (1.0 - momentum) * (self.point - self.previous)
+        moved = perturbation.project(self.point + drift, self.samples)
+        view.rows.index = self.index
+        slope = differentiate(view, moved, self.labels, _loss(loss, self.classes), self.ties)
+        self.gains = self.gains + (slope.losses > self.losses)
+        self.previous, self.point = self.point, moved
+        self.gradient, self.losses, self.margins = slope.gradient, slope.losses, slope.margins
+        self._remember(slope)
+
+    def _remember(self, slope: Slope) -> None:
+        better = slope.losses > self.best_losses
+        where = expand(better, self.point)
+        self.best = torch.where(where, self.point, self.best)
+        self.best_gradient = torch.where(where, slope.gradient, self.best_gradient)
+        self.best_losses = torch.where(better, slope.losses, self.best_losses)
+
+    def adjust(self, period: int) -> None:
+        """At a checkpoint, halve the steps that stalled and return those samples to their best points."""
+        stalled = self.gains < SUCCESS_SHARE * period
+        flat = ~self.halved & (self.best_losses <= self.marked)
+        halve = stalled | flat
+        where = expand(halve, self.point)
+        self.share = torch.where(halve, self.share * 0.5, self.share)
+        self.point = torch.where(where, self.best, self.point)
+        self.gradient = torch.where(where, self.best_gradient, self.gradient)
+        self.losses = torch.where(halve, self.best_losses, self.losses)
+        self.gains, self.marked, self.halved = torch.zeros_like(self.gains), self.best_losses, halve
+
+
+def _loss(name: str, classes: Tensor | None) -> Loss:
+    return LOSSES[name] if classes is None else targeted(classes)

@@ -6,13 +6,12 @@ import torch
 from torch import Tensor
 
 from ...models.constants import at_least, settle
-from ...models.surrogates import Surrogate
+from ...models.dynamics import Surrogate
 from ..perturbations import L2, RangedSet
-from .apgd import Checkpoints
 from .backward import AdaptiveSharpness, Backward, attack_view
 from .base import Attack, Lead, Search, Target, check_climb
-from .gradients import climb, differentiate
-from .losses import LOSSES
+from .gradients import LOSSES, climb, differentiate
+from .pgd import Checkpoints
 
 LEAST = 1e-12
 

@@ -15,18 +15,17 @@ from typing import ClassVar
 
 import torch
 
-from ...models.surrogates import Arctan, Sigmoid, Surrogate, Triangle
+from ...models.dynamics import Arctan, Sigmoid, Surrogate, Triangle
 from ..branching.guided import Guided
 from ..perturbations import EventChange, EventSet, Perturbation, RangedSet, SpikeFlip, SpikeShift
 from ..replay import margins
-from .apgd import APGD
 from .backward import AdaptiveArctan, AdaptiveSharpness, PotentialDependent, RateGradient
 from .base import Attack, Lead, Search, Target, Tried
 from .blind import Gaussian, Square
 from .events.event_changes import EventChanges, RandomEvents
 from .events.spike_flips import ProjectedLogits, SparseFlips, SpikeFlips
 from .events.spike_shifts import SpikeShifts
-from .pgd import FGSM, PGD
+from .pgd import APGD, FGSM, PGD
 from .sapgd import SAPGD
 
 SHARP: tuple[Surrogate, ...] = (Triangle(0.5), Sigmoid(0.25))

@@ -15,15 +15,14 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from ...models.constants import at_least, nonnegative, settle
+from ...models.dynamics import Surrogate
 from ...models.networks import SpikingNetwork
-from ...models.surrogates import Surrogate
 from ..perturbations.base import expand
 from ..replay import evaluating, margins
 from .backward import AttackView, Backward, attack_view
 from .base import Attack, Lead, Search, Target, check_climb
 from .blind import IMAGE_AXES
-from .gradients import climb, differentiate, gradient_at
-from .losses import LOSSES
+from .gradients import LOSSES, climb, differentiate, gradient_at
 
 SMALLEST = 0.85
 """Of the sides that are drawn, as a share of the whole."""

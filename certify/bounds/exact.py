@@ -253,7 +253,7 @@ def _on_a_grid(layer: LinearMap) -> bool:
 
 
 @dataclass(frozen=True)
-class Counted:
+class CountedLogits:
     """Logits that are whole numbers c over S, but for rounding that keeps their order.
 
     Attributes:
@@ -265,7 +265,7 @@ class Counted:
     unit: float
 
 
-def counted(circuit: Circuit) -> Counted | None:
+def counted(circuit: Circuit) -> CountedLogits | None:
     """Return what counts a network's logits are; None where they are none, or this is not known.
 
     "spikes"      fl(c/T), c ≤ T spikes: sums of 0 and 1 are exact, and one rounding of a quotient, or two of a
@@ -278,9 +278,9 @@ def counted(circuit: Circuit) -> Counted | None:
     """
     readout, steps, eps = circuit.read.readout, circuit.num_steps, torch.finfo(circuit.dtype).eps
     if readout in ("spikes", "first"):
-        return Counted(steps, eps) if readout == "spikes" else Counted(1, 0.0)
+        return CountedLogits(steps, eps) if readout == "spikes" else CountedLogits(1, 0.0)
     if circuit.whole:
-        return Counted(1, 0.0)
+        return CountedLogits(1, 0.0)
     maps, node = list[LinearMap](), circuit.last
     while isinstance(node, Mapped):
         maps.insert(0, node.map)
@@ -289,7 +289,11 @@ def counted(circuit: Circuit) -> Counted | None:
         return None
     if readout == "mean" and all(isinstance(each, ShareMap) for each in maps):
         share = math.prod(each.share.item() for each in maps if isinstance(each, ShareMap))
-        return Counted(steps / share, (1 + len(maps)) * eps * share) if FAINTEST < share < 1 / FAINTEST else None
+        return (
+            CountedLogits(steps / share, (1 + len(maps)) * eps * share)
+            if FAINTEST < share < 1 / FAINTEST
+            else None
+        )
     rule = circuit.read.rule
     if readout == "mean" and not steps & (steps - 1):
         start, sums = steps.bit_length() - 1, 1
@@ -298,7 +302,7 @@ def counted(circuit: Circuit) -> Counted | None:
     else:
         return None
     unit = _votes_unit(maps, start, sums)
-    return None if unit is None else Counted(2.0**unit, 0.0)
+    return None if unit is None else CountedLogits(2.0**unit, 0.0)
 
 
 FAINTEST = 1e-30

@@ -35,7 +35,7 @@ from torch import Tensor
 from ...kernels.loading import load
 from ...kernels.spikes import CompiledSpikes, SpikesLayer, spikes_layer
 from ...models.rules import Leaky
-from ...models.running.compiled import variant
+from ...models.running.membrane import variant
 from ..rounding import Rounding
 from .signals.membrane import Pull, pull
 from .signals.signals import Signal, equal_weights

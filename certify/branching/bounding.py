@@ -26,8 +26,7 @@ from torch import Tensor
 from ...kernels.climb import ClimbSettings, Proposal, ProvenNodes
 from ...models.constants import at_least, real, reals, settle
 from ...models.networks import Trace
-from ..attacks.gradients import climb, differentiate, margins_at
-from ..attacks.losses import LOSSES
+from ..attacks.gradients import LOSSES, climb, differentiate, margins_at
 from ..bounds.prices.price_search import Ascent, pair_prices
 from ..bounds.prices.priced_layer import Least, PricedLayer
 from ..bounds.prices.prices import Evaluation, PricedProblem, Specifications

@@ -31,8 +31,7 @@ import torch
 from torch import Tensor
 
 from ... import processes
-from ...models.files.checkpoints import from_bytes, to_bytes
-from ...models.files.storage import pack, unpack
+from ...models.files.storage import from_bytes, pack, to_bytes, unpack
 from ..bounds.prices.prices import Specifications
 from ..perturbations.described import build_set, describe_set
 from .bounding import Bounded, Climb, bound_nodes

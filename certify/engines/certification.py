@@ -18,11 +18,9 @@ from torch import Tensor
 
 from ...files import FileKind, NotAFile, sweep, write_atomically
 from ...models.constants import at_least, unless_none, whole
-from ...models.deadline import checked_timeout
-from ...models.files.checkpoints import network_hash
-from ...models.files.storage import differences, digest_of, read_tensors
+from ...models.deadline import Progress, checked_timeout, silent
+from ...models.files.storage import differences, digest_of, network_hash, read_tensors
 from ...models.networks import SpikingNetwork
-from ...models.progress import Progress, silent
 from ...models.validation import check_choice, check_plain, one_line
 from ..arithmetic import check_arithmetic
 from ..attacks import check_attacked, check_posed

@@ -6,8 +6,8 @@ from pathlib import Path
 from torch import Tensor
 
 from ...models.constants import at_least, settle, unless_none
+from ...models.deadline import Figures, Progress, no_figures, silent
 from ...models.networks import SpikingNetwork
-from ...models.progress import Figures, Progress, no_figures, silent
 from ..network_sets.base import NetworkSet
 from ..perturbations import Perturbation
 from ..questions.forms import Property

@@ -17,8 +17,7 @@ import torch
 from pydantic import BaseModel, ConfigDict, Field, FiniteFloat, ValidationError
 from torch import Tensor
 
-from ...models.files.checkpoints import from_bytes, to_bytes
-from ...models.files.storage import pack, unpack
+from ...models.files.storage import from_bytes, pack, to_bytes, unpack
 from ...models.networks import SpikingNetwork
 from ..network_sets.base import NetworkSet
 from ..network_sets.keeping import build_any, describe_any, kept_member, restored_member

@@ -35,7 +35,7 @@ from torch import Tensor, nn
 from ...models.circuit import Added, Algebra, Chosen, Circuit, Fired, Input, Mapped, Read, fold
 from ...models.deadline import check_time
 from ...models.rules import Leaky, plain
-from ...models.running.readouts import LINEAR
+from ...models.running.encoding import LINEAR
 from ..bounds.propagation import check_readout, input_signal, propagate, readout_row
 from ..bounds.signals.affine import affine_map
 from ..bounds.signals.signals import InputSignal, Signal

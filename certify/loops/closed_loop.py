@@ -26,8 +26,17 @@ import torch
 from torch import Tensor, nn
 
 from ...analysis.loops.ellipsoid import EllipsoidStability
-from ...analysis.loops.kept import MOST_STEPS, KeptStability, kept_stability
-from ...analysis.loops.practical import LoopRound, PracticalStability, Rows, felt, limits, sums
+from ...analysis.loops.kept import (
+    MOST_STEPS,
+    KeptStability,
+    LoopRound,
+    PracticalStability,
+    Rows,
+    felt,
+    kept_stability,
+    limits,
+    sums,
+)
 from ...analysis.loops.series import float_above
 from ...models.constants import at_least, positive, real
 from ...models.deadline import LATE, checked_timeout, passed, share, until
@@ -40,10 +49,9 @@ from ..questions.forms import inputs, output
 from ..ranges import output_range
 from ..replay import evaluating
 from .ellipsoids import ellipsoid_certificate
-from .given import box_of, identity, matrix_of, numbers_of, rows_of
 from .grid import ErrorGain, GridSafety, influencing
 from .plant_loop import PlantLoop, Tube, reach_boxes
-from .plants import LinearPlant
+from .plants import LinearPlant, box_of, identity, matrix_of, numbers_of, rows_of
 from .uncertain import corners, off_by, spread_of, vertices_of
 
 PARTS = ("A", "B", "C", "D", "dt")

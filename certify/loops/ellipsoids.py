@@ -7,7 +7,7 @@ from fractions import Fraction
 import numpy as np
 
 from ...analysis.loops.ellipsoid import EllipsoidRound, EllipsoidStability, contracts, pushes, within
-from ...analysis.loops.practical import Rows
+from ...analysis.loops.kept import Rows
 from ...analysis.loops.series import float_above
 from ...models.deadline import LATE, passed
 from .grid import ErrorGain

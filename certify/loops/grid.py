@@ -25,11 +25,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ...analysis.loops.practical import Rows
+from ...analysis.loops.kept import Rows
 from ...models.circuit import Fired, Mapped, Node, Read, circuit
 from ...models.networks import SpikingNetwork
 from ...models.rules import plain
-from .sampled import NEAR, SampledLoop
+from .uncertain import NEAR, SampledLoop
 
 MOST_STATES = 3
 MOST_CELLS = 2**20

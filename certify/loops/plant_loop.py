@@ -24,18 +24,16 @@ import numpy as np
 import torch
 from torch import nn
 
-from ...analysis.loops.practical import Rows, closed, felt
+from ...analysis.loops.kept import Rows, closed, felt
 from ...analysis.loops.series import Matrix, exact, float_above, product
 from ...models.constants import at_least, reals
 from ...models.elements.neurons import LIF
 from ...models.networks import SpikingNetwork
 from ..replay import evaluating
-from .given import box_of, identity, matrix_of, numbers_of, rows_of
 from .grid import MOST_CELLS as MOST_GRID_CELLS
 from .grid import MOST_STATES, ErrorGain, GridSafety, grid_safety
-from .plants import StepPlant
-from .sampled import NEAR, SampledLoop
-from .uncertain import Pair
+from .plants import StepPlant, box_of, identity, matrix_of, numbers_of, rows_of
+from .uncertain import NEAR, Pair, SampledLoop
 
 
 def controller(K: object, hidden: int = 32) -> SpikingNetwork:

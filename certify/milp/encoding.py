@@ -53,8 +53,7 @@ from ...models.rules import FEATURES, WHOLE, Leaky, Rule, plain
 from ..bounds.automata.paths import PathTrains, looping_spikes, path_trains
 from ..bounds.propagation import input_signal, integrating_slack, logit_steps, readout_rows
 from ..bounds.signals.affine import affine_map
-from ..bounds.signals.derived import ChosenSignal, FilteredSignal, PooledSignal
-from ..bounds.signals.joined import JoinedSignal, SharedSignal, chosen
+from ..bounds.signals.derived import ChosenSignal, FilteredSignal, JoinedSignal, PooledSignal, SharedSignal, chosen
 from ..bounds.signals.signals import AffineSignal, Signal, SpikeBound, SumSignal
 from ..bounds.signals.windows import Box
 from ..bounds.trains.rate_trains import rate_trains

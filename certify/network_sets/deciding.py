@@ -12,9 +12,8 @@ import torch
 from torch import Tensor
 
 from ...models.constants import whole
-from ...models.deadline import Expired, TimeIsUp, ending, passed, until
+from ...models.deadline import Expired, Progress, TimeIsUp, ending, passed, silent, until
 from ...models.networks import SpikingNetwork
-from ...models.progress import Progress, silent
 from ...models.validation import (
     check_choice,
     check_inputs,

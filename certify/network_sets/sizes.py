@@ -9,9 +9,8 @@ from functools import partial
 import torch
 from torch import Tensor
 
-from ...models.deadline import Expired, passed, share, until
+from ...models.deadline import Expired, Figures, Progress, passed, share, until
 from ...models.networks import SpikingNetwork
-from ...models.progress import Figures, Progress
 from ..attacks.standard import quick_ensemble
 from ..verdicts import Verdict
 from .deciding import Asked, decide

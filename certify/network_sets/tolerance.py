@@ -18,7 +18,7 @@ from ...models.linear_neuron import leaking
 from ...models.merging import merged, prepares, same_layers, weights_and_biases
 from ...models.networks import SpikingNetwork
 from ...models.validation import check_choice
-from ..attacks.losses import negative_margin
+from ..attacks.gradients import negative_margin
 from ..bounds.propagation import input_signal, known_margins
 from ..bounds.signals.signals import SpikeBound
 from ..bounds.signals.windows import Box

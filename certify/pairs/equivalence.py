@@ -33,11 +33,10 @@ from ...models.constants import whole
 from ...models.deadline import LATE, Expired, TimeIsUp, checked_timeout, ending, passed, share, until
 from ...models.networks import SpikingNetwork
 from ...models.validation import check_plain
-from ..alike import Alike
+from ..alike import Alike, detach
 from ..attacks import PGD, check_posed
 from ..attacks.standard import quick_ensemble
 from ..bounds.propagation import known_margins, signals_of
-from ..detaching import detach
 from ..perturbations import LInf, Perturbation, RangedSet, WholeLInf, settled_set, takes_whole
 from ..replay import TOGETHER, evaluating, margins
 from ..sources import allowance_of

@@ -2,8 +2,7 @@
 
 from .balls import L2, Ball, LInf
 from .base import EventRegion, EventSet, Perturbation
-from .events.event_change import EventChange
-from .events.spike_flip import SpikeFlip
+from .events.event_change import EventChange, SpikeFlip
 from .events.spike_shift import SpikeShift
 from .pixel_box import PixelBox
 from .ranged import RangedSet

@@ -7,8 +7,7 @@ from torch import Tensor
 
 from .balls import L2, LInf
 from .base import EventRegion, Perturbation
-from .events.event_change import EventChange
-from .events.spike_flip import SpikeFlip
+from .events.event_change import EventChange, SpikeFlip
 from .events.spike_shift import SpikeShift
 from .pixel_box import PixelBox
 

@@ -24,7 +24,7 @@ from ...checking.short import FORMATS
 from ...checking.work import limited
 from ...models.constants import at_least, settle, whole
 from ...models.deadline import LATE, TimeIsUp, check_time, checked_timeout, ending, passed, until
-from ...models.files import checkpoints
+from ...models.files import storage as checkpoints
 from ...models.networks import SpikingNetwork
 from ...models.validation import check_rivals
 from ..bounds.cells.automaton import CELLS, SIDE
@@ -38,8 +38,7 @@ from ..perturbations.base import check_perturbation
 from ..questions.forms import Property
 from ..questions.properties import as_labels, check_property_ties
 from ..ties import STRICT, settled_ties
-from .asked import AskedClaim, asked_of
-from .proof import Proof
+from .asked import AskedClaim, Proof, asked_of
 from .tree import CheckerSplits, StillOpen, Tree, close_all, narrowing_of
 from .whole import WholeFailure, WholeTree
 

@@ -17,19 +17,16 @@ import torch
 from torch import Tensor
 
 from ...models.constants import positive, whole
-from ...models.deadline import TimeIsUp, checked_timeout, ending, share, until
+from ...models.deadline import Progress, TimeIsUp, checked_timeout, ending, share, silent, until
 from ...models.networks import SpikingNetwork
-from ...models.progress import Progress, silent
 from ...models.validation import check_plain
-from ..alike import Alike
+from ..alike import Alike, detach
 from ..arithmetic import check_arithmetic
 from ..attacks import ATTACKS, check_posed
 from ..attacks.backward import AdaptiveArctan
 from ..attacks.base import Attack
 from ..attacks.pgd import PGD
-from ..detaching import detach
-from ..latency_codes import coded
-from ..own_draws import own_draws, sample_by_sample
+from ..own_draws import coded, own_draws, sample_by_sample
 from ..perturbations import LInf, Perturbation, RangedSet, settled_set
 from ..problem import Problem
 from ..questions.forms import Form, Property, as_form, output

@@ -1,16 +1,15 @@
 """The verifiers, by name."""
 
+from ..alike import Named
 from ..attacks import ATTACKS
 from ..bits.splitting import BitSplitting
 from ..branching.search import Search
-from ..named import Named
 from .base import MarginVerifier, Verifier
-from .complete import Complete
+from .complete import Complete, Milp
 from .enumeration import Enumeration
 from .gain import Gain
 from .linear import Linear
 from .lirpa import Lirpa
-from .milp import Milp
 from .moves import MoveSplitting
 from .search import AttackSearch, Ladder
 from .single_moves import ListedLoops, OneMove

@@ -36,7 +36,7 @@ from ...models.circuit import Fired, Mapped, Read, Recurred, fold
 from ...models.constants import at_least, settle
 from ...models.deadline import TimeIsUp, ending
 from ...models.rules import Leaky, plain
-from ...models.running.readouts import LINEAR
+from ...models.running.encoding import LINEAR
 from ..bounds.events.moved_events import MovedEvents, first_layer
 from ..bounds.long_trains import LONG
 from ..bounds.propagation import Propagation, input_signal

@@ -2,6 +2,6 @@
 out.
 """
 
-from .short_files import elaborate
+from .trials import elaborate
 
 __all__ = ["elaborate"]

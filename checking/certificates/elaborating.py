@@ -28,10 +28,8 @@ from ..network.graph import Spikes as DescribedSpikes
 from ..network.neurons import Described
 from ..refusal import Refused
 from ..short import LEAF, Narrowing
-from .cells import cells_of, pairs_of
-from .invariants import levels_of
-from .layers import FloatLayers, priced
-from .narrowing import FloatNarrowing
+from .invariants import cells_of, levels_of, pairs_of
+from .layers import FloatLayers, FloatNarrowing, priced
 from .potentials import PotentialMaker, prices_of
 from .whole import rows_of, states_of
 from .words import lower, near, upper

@@ -10,7 +10,7 @@ from typing import NamedTuple
 import numpy as np
 
 from ..kernel.contexts import Context
-from ..maps.filters import Filter
+from ..maps.affine import Filter
 from ..maps.pooling import Maxima
 from ..network import graph as described
 from ..numbers.exact import Dyadic

@@ -4,9 +4,8 @@ from collections.abc import Iterable, Sequence
 
 from ..kernel.invariants import InvariantNode
 from ..kernel.numbers import GRID, ONE, Box
-from ..kernel.pairs import PairNode
 from ..kernel.potentials import Potential
-from ..kernel.tables import Train
+from ..kernel.tables import PairNode, Train
 from ..kernel.whole import WholeNode
 
 SHORT = 44

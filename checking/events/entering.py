@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from ..maps.filters import Filter
+from ..maps.affine import Filter
 from ..maps.pooling import Maxima
 from ..network.graph import Graph, Mean, Node, Spikes, Sum, Through
 from ..numbers.exact import Dyadic, greater, lesser, whole

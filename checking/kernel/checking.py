@@ -22,10 +22,9 @@ from .narrowing import LinearForm, narrow
 from .network import KernelNodes
 from .neurons import KernelNeuron
 from .numbers import GRID, ONE, Box, above, below, regrid, times
-from .pairs import cheapest
 from .potentials import feasible
 from .records import Fields
-from .tables import checked
+from .tables import cheapest, checked
 from .whole import checked_whole, inductive_whole
 
 Side = Callable[[], None]

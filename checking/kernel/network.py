@@ -13,15 +13,13 @@ import numpy as np
 
 from ..events.entering import Entering, composed
 from ..events.inputs import Inputs
-from ..maps.affine import Affine
-from ..maps.filters import Filter
+from ..maps.affine import Affine, Filter
 from ..maps.pooling import Maxima
 from ..network import graph as described
 from ..network.graph import Graph
 from ..network.integers import IntegerNeuron
-from ..network.loops import driven
 from ..network.measuring import Measure, measure_of
-from ..network.model import Network
+from ..network.model import Network, driven
 from ..numbers.exact import Dyadic
 from ..numbers.sparse import Matrix
 from ..refusal import Refused

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from ..network.neurons import Described
-from ..numbers.arithmetic import Arithmetic
+from ..numbers.exact import Arithmetic
 from .numbers import ONE, Box, above, exactly, scaled, times
 
 

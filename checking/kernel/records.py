@@ -32,9 +32,8 @@ from functools import lru_cache
 from ..refusal import Refused
 from .invariants import InvariantNode
 from .numbers import Box, number
-from .pairs import PairNode
 from .potentials import Hints, Potential
-from .tables import Train
+from .tables import PairNode, Train
 from .whole import WholeNode, onto_whole
 
 WHOLE = re.compile("-?[0-9]{1,8}")

@@ -12,8 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from ..numbers.arithmetic import Arithmetic
-from ..numbers.exact import Dyadic, Refused, marks, stacked, whole
+from ..numbers.exact import Arithmetic, Dyadic, Refused, marks, stacked, whole
 from ..numbers.sparse import Matrix
 from ..work import CALL, hold, spend
 from .affine import NEAR, Affine

@@ -13,8 +13,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from ..numbers.arithmetic import Arithmetic
-from ..numbers.exact import Dyadic, Refused, exactly, marks, stacked, whole
+from ..numbers.exact import Arithmetic, Dyadic, Refused, exactly, marks, stacked, whole
 from ..numbers.sparse import Matrix
 from ..work import spend
 from .affine import Affine
@@ -31,7 +30,7 @@ from .images import (
     surrounded,
 )
 
-moving_Shape = tuple[int, ...]
+Shape = tuple[int, ...]
 MOST = 2**15
 """The largest padding, either way, and the largest factor."""
 MOST_SIZES = 64
@@ -52,7 +51,7 @@ class Padding:
             raise Refused(f"{name}: has a padding of another size")
         return Padding(tuple((ends[k], ends[k + 1]) for k in reversed(range(0, len(ends), 2))))
 
-    def over(self, shape: moving_Shape, arithmetic: Arithmetic) -> tuple[Affine, moving_Shape]:
+    def over(self, shape: Shape, arithmetic: Arithmetic) -> tuple[Affine, Shape]:
         """Return the map: one product for each output."""
         if len(shape) != 1 + len(self.sides):
             raise Refused("a padding does not fit its inputs")
@@ -79,7 +78,7 @@ class Upsampling:
             raise Refused("unknown: no proof form for an upsampling but to the nearest, by powers of 2")
         return Upsampling(factors)
 
-    def over(self, shape: moving_Shape, arithmetic: Arithmetic) -> tuple[Affine, moving_Shape]:
+    def over(self, shape: Shape, arithmetic: Arithmetic) -> tuple[Affine, Shape]:
         """Return the map: one product for each output."""
         axes = len(shape) - 1
         factors = self.factors * axes if len(self.factors) == 1 else self.factors
@@ -104,7 +103,7 @@ class PixelShuffle:
         (factor,) = _numbers([layer["upscale_factor"]], 1)
         return PixelShuffle(factor)
 
-    def over(self, shape: moving_Shape, arithmetic: Arithmetic) -> tuple[Affine, moving_Shape]:
+    def over(self, shape: Shape, arithmetic: Arithmetic) -> tuple[Affine, Shape]:
         """Return the map: one product for each output."""
         if len(shape) != 3 or shape[0] % self.factor**2:
             raise Refused("a pixel shuffle does not fit its inputs")
@@ -119,7 +118,7 @@ class Unflatten:
     """One axis as several; axes are counted with the batch's, which is 0."""
 
     axis: int
-    sizes: moving_Shape
+    sizes: Shape
 
     @staticmethod
     def read(tensors: dict[str, np.ndarray], name: str, layer: dict[str, Any]) -> "Unflatten":
@@ -127,7 +126,7 @@ class Unflatten:
         (axis,) = _numbers([layer["dim"]], -MOST)
         return Unflatten(axis, _numbers(layer["unflattened_size"], -1))
 
-    def over(self, shape: moving_Shape, arithmetic: Arithmetic) -> tuple[None, moving_Shape]:
+    def over(self, shape: Shape, arithmetic: Arithmetic) -> tuple[None, Shape]:
         """Return no map."""
         axis = self.axis + (len(shape) + 1 if self.axis < 0 else 0)
         free = [place for place, size in enumerate(self.sizes) if size < 0]
@@ -140,7 +139,7 @@ class Unflatten:
         return None, (*shape[: axis - 1], *sizes, *shape[axis:])
 
 
-def _numbers(values: Any, least: int) -> moving_Shape:
+def _numbers(values: Any, least: int) -> Shape:
     """Return whole numbers of a description."""
     values = values if isinstance(values, list) else [values]
     numbers = all(isinstance(v, int) and not isinstance(v, bool) and least <= v <= MOST for v in values)
@@ -149,7 +148,7 @@ def _numbers(values: Any, least: int) -> moving_Shape:
     return tuple(values)
 
 
-def _numbered(shape: moving_Shape) -> np.ndarray:
+def _numbered(shape: Shape) -> np.ndarray:
     check_size(prod(shape))
     return np.arange(prod(shape)).reshape(shape)
 
@@ -163,7 +162,7 @@ def _extended(places: np.ndarray, axis: int, ends: Pair) -> np.ndarray:
     return surrounded(kept, sides, OUTSIDE)
 
 
-def _moved(places: np.ndarray, shape: moving_Shape, arithmetic: Arithmetic) -> tuple[Affine, moving_Shape]:
+def _moved(places: np.ndarray, shape: Shape, arithmetic: Arithmetic) -> tuple[Affine, Shape]:
     """Return the map whose outputs are the inputs of these numbers, and 0 at `OUTSIDE`."""
     rows = np.flatnonzero(places != OUTSIDE)
     ones, bias = whole(np.ones(len(rows), int)), whole(np.zeros((places.size, 1), int))
@@ -171,7 +170,6 @@ def _moved(places: np.ndarray, shape: moving_Shape, arithmetic: Arithmetic) -> t
     return Affine.summing(matrix, matrix, bias, 1, Fraction(0), arithmetic), places.shape
 
 
-Shape = tuple[int, ...]
 Tensors = dict[str, np.ndarray]
 
 LEAST_VARIANCE = Fraction(1, 2**60)

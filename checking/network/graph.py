@@ -9,17 +9,14 @@ from math import prod
 
 import numpy as np
 
-from ..maps.affine import Affine
-from ..maps.filters import Filter, LeakySynapse
+from ..maps.affine import Affine, Filter, LeakySynapse
 from ..maps.layers import Shape
 from ..maps.pooling import Maxima, MaxPool
-from ..numbers.arithmetic import ARITHMETIC, Arithmetic
-from ..numbers.exact import Dyadic, Refused
+from ..numbers.exact import ARITHMETIC, Arithmetic, Dyadic, Refused
 from ..work import CALL, hold, spend
 from .integers import IntegerNeuron
 from .kinds import Kinds, chosen, spread
-from .loops import Loop
-from .model import Firing, Network, Residual, walk
+from .model import Firing, Loop, Network, Residual, walk
 from .neurons import Described
 
 

@@ -14,11 +14,10 @@ from typing import Any
 
 import numpy as np
 
-from ..maps.filters import LeakySynapse
+from ..maps.affine import LeakySynapse
 from ..maps.images import Convolution, OneRow
 from ..maps.layers import Flatten, Linear
-from ..numbers.arithmetic import Arithmetic
-from ..numbers.exact import Refused
+from ..numbers.exact import Arithmetic, Refused
 
 WHOLE = Arithmetic(Fraction(0), Fraction(0), Fraction(2**51))
 """Of whole numbers: nothing rounds below 2^53, and a bound with halves is one in units of ½."""

@@ -8,8 +8,7 @@ from typing import Any
 import numpy as np
 
 from ..maps.affine import Affine
-from ..numbers.arithmetic import Arithmetic
-from ..numbers.exact import Refused, whole
+from ..numbers.exact import Arithmetic, Refused, whole
 from ..numbers.sparse import Matrix
 from ..work import hold, spend
 from .neurons import Described

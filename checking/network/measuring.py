@@ -5,10 +5,9 @@ that keeps time the run may take the mean first: it is no larger than some step'
 """
 
 from ..events.inputs import Inputs
-from ..maps.filters import Filter
+from ..maps.affine import Filter
 from ..maps.pooling import Maxima
-from ..numbers.arithmetic import Arithmetic
-from ..numbers.exact import Dyadic, marks
+from ..numbers.exact import Arithmetic, Dyadic, marks
 from .graph import Entrance, Node, Spikes, Sum, Through
 
 Measure = tuple[Dyadic, Dyadic]

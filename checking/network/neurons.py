@@ -6,8 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from ..numbers.arithmetic import Arithmetic
-from ..numbers.exact import Refused
+from ..numbers.exact import Arithmetic, Refused
 from ..work import spend
 
 FIELDS = {"type", "num_steps", "decay", "threshold", "reset", "reset_amount", "fires_at", "surrogate"}

@@ -1,7 +1,7 @@
 /* The membrane recursion of models/running/eager.py in one pass over memory.
 
    REAL is float or double. The forward pass rounds exactly as eager.py does: one rounding for a[t]·I[t], one
-   for λ·u + that (FUSED: as torch's own kernels on this machine, which models/running/compiled.py checks), and resets that are
+   for λ·u + that (FUSED: as torch's own kernels on this machine, which models/running/membrane.py checks), and resets that are
    exact or one rounding. So spikes and potentials are bitwise those of eager.py. Compile with
    -ffp-contract=off, so that no compiler fuses anything else. */
 

@@ -40,7 +40,7 @@ typedef pthread_t Thread;
 #define OVER(j, n) _Pragma("omp simd") for (long j = 0; j < (n); j++)
 #define ROOT(x) (sizeof(REAL) == 4 ? (REAL)__builtin_sqrtf((float)(x)) : (REAL)__builtin_sqrt((double)(x)))
 
-/* One rounding for a·b + c where FUSED, as torch's own kernels have on such a machine, which models/running/compiled.py checks. */
+/* One rounding for a·b + c where FUSED, as torch's own kernels have on such a machine, which models/running/membrane.py checks. */
 #if FUSED
 #define MULTIPLY_ADD(a, b, c) (sizeof(REAL) == 4 ? __builtin_fmaf(a, b, c) : __builtin_fma(a, b, c))
 #else

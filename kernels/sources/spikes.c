@@ -1,8 +1,8 @@
-/* What spikes a layer may have, in one pass over memory: intervals.py, train_graph.py and train_table.py of
+/* What spikes a layer may have, in one pass over memory: exact.py, train_graph.py and train_table.py of
    certify/bounds.
 
    REAL is float or double. All arithmetic is that of the Python files, operation by operation: one rounding for each
-   end of a current, one for λ·v + that (FUSED: as torch's own kernels on this machine, which models/running/compiled.py checks), one
+   end of a current, one for λ·v + that (FUSED: as torch's own kernels on this machine, which models/running/membrane.py checks), one
    for each sum along a path. So all that comes out is bitwise what torch computes, and the proofs there hold here.
    Compile with -ffp-contract=off, so that no compiler fuses anything else. */
 
@@ -98,7 +98,7 @@ static int interval_item(const Item *item) {
     return 0;
 }
 
-/* The per-step recursion of intervals.py. */
+/* The per-step recursion of exact.py. */
 void interval_spikes(const Layer *layer, const Current *in, const Spikes *out) {
     run_blocks((Asked){.layer = layer, .in = in, .out = out}, interval_item, 0);
 }

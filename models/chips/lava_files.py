@@ -27,8 +27,8 @@ from torch import nn
 from ...files import FileKind, Unreadable, read_tree
 from ..circuit import circuit
 from ..constants import at_least
-from ..elements.fields import MOST_STEPS
 from ..elements.integers import IntegerLIF, WholeDecay
+from ..elements.registry import MOST_STEPS
 from ..elements.synapses import Delay
 from ..linear_maps.entrywise import WholeInput
 from ..networks import SpikingNetwork

@@ -18,10 +18,10 @@ from torch import nn
 from ...files import FileKind
 from ..circuit import circuit
 from ..constants import at_least
-from ..elements.fields import MOST_STEPS
 from ..elements.integers import IntegerLIF, WholeDecay
+from ..elements.registry import MOST_STEPS
 from ..elements.synapses import Delay
-from ..files.schemas import Schema
+from ..files.description import Schema
 from ..linear_maps.entrywise import WholeInput
 from ..networks import SpikingNetwork
 

@@ -8,7 +8,7 @@ from torch import Tensor
 from ..elements.neurons import LIF
 from ..elements.varied import ArrayLIF
 from ..networks import SpikingNetwork, Trace
-from ..running.readouts import MEANS, over_time
+from ..running.encoding import MEANS, over_time
 from ..running.running import run_layers
 from ..validation import one_line
 from .populations import grouped

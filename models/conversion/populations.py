@@ -7,14 +7,12 @@ import torch
 from torch import Tensor, nn
 
 from ..elements.neurons import LIF
-from ..linear_maps.entrywise import Share
+from ..linear_maps import LinearMap, affine_types, linear_map
 from ..networks import SpikingNetwork
 from ..running.running import run_layers
 from ..source import carry
 from .refusal import ConversionRefused
 
-VOTES = (Share, nn.Flatten, nn.Unflatten, nn.AvgPool1d, nn.AvgPool2d)
-"""What votes may go through, besides dense layers without a bias."""
 MOST_VOTERS = 4096
 """Neurons whose votes are looked at."""
 
@@ -61,11 +59,12 @@ def votes_of(network: SpikingNetwork) -> tuple[SpikingNetwork, Fraction] | None:
     Returns:
         None for networks that end otherwise.
     """
-    layers, tail = list(network.layers), list[nn.Module]()
-    while len(layers) > 2 and (isinstance(layers[-1], VOTES) or _sums(layers[-1])):
+    layers, tail, mixes = list(network.layers), list[nn.Module](), False
+    while len(layers) > 2 and (each := _votes(layers[-1])) is not None:
         tail.insert(0, layers.pop())
+        mixes = mixes or each.terms > 1
     before = layers[-2] if len(layers) > 1 else None
-    counted = network.readout == "mean" and isinstance(layers[-1], LIF) and any(_mixes(each) for each in tail)
+    counted = network.readout == "mean" and isinstance(layers[-1], LIF) and mixes
     if not counted or not isinstance(before, nn.Linear) or before.out_features > MOST_VOTERS:
         return None
     with torch.no_grad():
@@ -85,9 +84,7 @@ def _coding(network: SpikingNetwork) -> dict[str, Any]:
     return {"encoding": network.encoding, "draws": network.draws if network.encoding == "rate" else None}
 
 
-def _sums(layer: nn.Module) -> bool:
-    return isinstance(layer, nn.Linear) and layer.bias is None
-
-
-def _mixes(layer: nn.Module) -> bool:
-    return _sums(layer) or isinstance(layer, nn.AvgPool1d | nn.AvgPool2d)
+def _votes(layer: nn.Module) -> LinearMap | None:
+    """Return the map of an affine layer without a bias; None for another one."""
+    found = linear_map(layer) if type(layer) in affine_types() else None
+    return None if found is None or bool(found.bias.any()) else found

@@ -8,9 +8,9 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from ..deadline import Progress
 from ..elements.layers import WEIGHTED
 from ..networks import SpikingNetwork
-from ..progress import Progress
 from .dialects import DIALECTS, Change, Dialect, Spoken, spoken
 from .explaining import Explanation, Judge, by_dialect
 from .settings.exchanges import Exchange

@@ -97,7 +97,7 @@ def _loaded(given: Any) -> Any:
         path = Path(given)
         if path.suffix in NIR_SUFFIXES:
             return path
-        from ..files.checkpoints import load
+        from ..files.storage import load
 
         return load(path)
     return given

@@ -6,8 +6,7 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from ..deadline import LATE, TimeIsUp, check_time, checked_timeout, ending, lasts, until
-from ..progress import Progress, silent
+from ..deadline import LATE, Progress, TimeIsUp, check_time, checked_timeout, ending, lasts, silent, until
 from .adopting import by_adopting
 from .builds import Build, opened
 from .difference import DeclaredDifference, Difference, LayerDifference, Moment

@@ -6,9 +6,8 @@ from dataclasses import dataclass, field
 
 from torch import Tensor
 
-from ..deadline import TimeIsUp, check_time
+from ..deadline import Progress, TimeIsUp, check_time
 from ..networks import SpikingNetwork
-from ..progress import Progress
 from .builds import Build
 from .dialects import DIALECTS, Change, Dialect, fitting, is_stated, spoken
 from .parting import Pairs, Standing, compared, corresponding, decided_by_rounding, standing

@@ -32,9 +32,8 @@ from ..constants import at_least, settle
 from ..dynamics import FIRES_AT, RESETS, Dynamics
 from ..rules import WHOLE, DeclaredRule, Label, Move, Number, Range, Recursion, Rule, kinds, reset_label
 from ..validation import check_choice
-from .fields import Count, Wait, or_none
 from .neurons import Run, SteppedLIF
-from .registry import Element, register
+from .registry import Count, Element, Wait, or_none, register
 
 CUTS = ("truncate", "floor", "nearest", "shift", "dash")
 OVERFLOWS = ("saturate", "refuse")

@@ -6,11 +6,10 @@ from dataclasses import replace
 import torch
 from torch import Tensor, nn
 
-from ..dynamics import Dynamics
+from ..dynamics import Dynamics, Surrogate, Triangle
 from ..networks import SpikingNetwork
 from ..rules import Leaky
 from ..running.membrane import simulate
-from ..surrogates import Surrogate, Triangle
 from .layers import Residual
 from .neurons import LEAKY, LIF, Run, built, in_full, said
 from .registry import Element, register

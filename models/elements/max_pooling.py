@@ -14,9 +14,8 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from ..constants import whole
-from .fields import Extent, Padding, one_or_each
 from .layers import apply_affine
-from .registry import Element, register
+from .registry import Element, Extent, Padding, one_or_each, register
 
 Settings = tuple[int, ...]
 MAX_POOLS = (nn.MaxPool1d, nn.MaxPool2d)

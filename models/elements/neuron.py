@@ -16,13 +16,11 @@ from annotated_types import Interval, Le
 from torch import Tensor, nn
 
 from ..constants import at_least, nonnegative, real, share, unless_none, whole
-from ..dynamics import Dynamics
+from ..dynamics import Dynamics, Surrogate, Triangle
 from ..linear_neuron import AXES, MOST_OTHERS, LinearNeuron, parts
 from ..rules import Leaky, Rule
-from ..surrogates import Surrogate, Triangle
-from .fields import Nonnegative, Positive, Real, Size, UpToOne, Wait, or_none
 from .neurons import FIRING, LEAKY, RESETTING, Run, SteppedLIF, built, said, said_of, surrogate_of
-from .registry import Element, register
+from .registry import Element, Nonnegative, Positive, Real, Size, UpToOne, Wait, or_none, register
 from .varied import ArrayLIF, Constant, Fires, alike, array_of, left_behind
 
 

@@ -8,12 +8,10 @@ import torch
 from torch import Tensor, nn
 
 from ..constants import at_least
-from ..dynamics import FIRES_AT, RESETS, Dynamics
+from ..dynamics import FIRES_AT, RESETS, SURROGATES, Dynamics, Surrogate, Triangle, surrogate_name
 from ..rules import Leaky, Rule
 from ..running.membrane import resume, simulate, simulate_spikes
-from ..surrogates import SURROGATES, Surrogate, Triangle, surrogate_name
-from .fields import Positive, Steps, UpToOne, or_none
-from .registry import ELEMENTS, Element, register
+from .registry import ELEMENTS, Element, Positive, Steps, UpToOne, or_none, register
 
 HALVES = (torch.bfloat16, torch.float16)
 CONSTANTS = ("decay", "threshold", "reset", "fires_at", "reset_amount", "num_steps")

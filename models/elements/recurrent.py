@@ -13,11 +13,10 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor, nn
 
-from ..dynamics import Dynamics
+from ..dynamics import Dynamics, Surrogate
 from ..linear_maps.entrywise import Share
 from ..rules import DeclaredRule, Rule
 from ..running.membrane import Membrane
-from ..surrogates import Surrogate
 from .layers import apply_affine
 from .neuron import AdaptiveLIF, CoupledLIF, Neuron, OneSpikeLIF, RefractoryLIF
 from .neurons import DLIF, LIF, Run, SteppedLIF, in_full

@@ -13,9 +13,8 @@ import torch
 from torch import Tensor, nn
 
 from ..constants import at_least, check_normal, settle, share
-from .fields import UpToOne, Wait
 from .neurons import in_full
-from .registry import Element, register
+from .registry import Element, UpToOne, Wait, register
 
 
 @dataclass(frozen=True)

@@ -8,13 +8,11 @@ import torch
 from torch import Tensor, nn
 
 from ..constants import real
-from ..dynamics import Dynamics
+from ..dynamics import Dynamics, Surrogate, Triangle
 from ..linear_neuron import LinearNeuron, laid
 from ..rules import Leaky, Rule, plain
-from ..surrogates import Surrogate, Triangle
-from .fields import Size
 from .neurons import RESETTING, Run, SteppedLIF, said_of, surrogate_of
-from .registry import Element, register
+from .registry import Element, Size, register
 
 Constant = Tensor | float | list[Any] | tuple[Any, ...]
 """One number, or an array of them that is laid out as torch broadcasts it."""

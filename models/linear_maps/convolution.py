@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from ..elements.fields import Extent, Padding, Shapes, Size, each, has_bias, weights
+from ..elements.registry import Extent, Padding, Shapes, Size, each, has_bias, weights
 from .base import Products, Shape, WeightedMap, check_axes, convolved_by, exact, lowers, nonzeros, pair
 
 Sides = tuple[int, int, int, int]

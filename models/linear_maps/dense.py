@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from ..elements.fields import Size, has_bias, weights
+from ..elements.registry import Size, has_bias, weights
 from .base import Products, Shape, WeightedMap, exact, lowers, nonzeros
 
 

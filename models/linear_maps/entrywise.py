@@ -10,9 +10,9 @@ import torch
 from torch import Tensor, nn
 
 from ..constants import real, whole
-from ..elements.fields import Whole
+from ..elements.registry import Whole
+from .averaging import ReshapeMap
 from .base import LinearMap, Products, greatest, lowers
-from .flattening import ReshapeMap
 
 
 class Share(nn.Module):

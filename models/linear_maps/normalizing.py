@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from ..constants import check_normal, real, reals
-from ..elements.fields import COUNTER, Nonnegative, Real, Shapes, Size, weights
+from ..elements.registry import COUNTER, Nonnegative, Real, Shapes, Size, weights
 from .base import LinearMap, Products, exact, lowers
 
 CIFAR10 = ((0.4914, 0.4822, 0.4465), (0.2023, 0.1994, 0.2010))

@@ -8,7 +8,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from ..constants import whole, wholes
-from ..elements.fields import Extent, Whole, each, one_or_each
+from ..elements.registry import Extent, Whole, each, one_or_each
 from .base import LinearMap, Products, Shape, check_axes, lowers
 from .sequences import OneRowMap
 

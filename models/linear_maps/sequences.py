@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from ..constants import whole
-from ..elements.fields import Extent, Padding, one_or_each
+from ..elements.registry import Extent, Padding, one_or_each
 from .base import LinearMap, Products, Shape, check_axes, lowers, pair
 from .convolution import ConvolutionMap, in_files, paddings, windows
 

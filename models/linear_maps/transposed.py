@@ -8,7 +8,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from ..constants import wholes
-from ..elements.fields import Extent, Padding, Shapes, Size, each, has_bias, weights
+from ..elements.registry import Extent, Padding, Shapes, Size, each, has_bias, weights
 from .base import Products, Shape, WeightedMap, check_axes, convolved_by, exact, lowers
 from .convolution import ConvolutionMap, check_groups
 from .sequences import OneRowMap

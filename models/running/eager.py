@@ -1,6 +1,6 @@
 """The membrane recursion and its gradients by torch's own operations, block by block of the batch.
 
-The blocks stay in a core's cache. This is what defines potentials and spikes: a compiled kernel (`compiled.py`)
+The blocks stay in a core's cache. This is what defines potentials and spikes: a compiled kernel (`membrane.py`)
 counts only where it agrees with it bitwise.
 """
 

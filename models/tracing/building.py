@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from ..conversion.constants import every
 from ..conversion.refusal import ConversionRefused
+from ..dynamics import Triangle
 from ..elements.layers import BATCH_NORMS, WEIGHTED, PerStep, Residual
 from ..elements.max_pooling import MAX_POOLS
 from ..elements.neuron import AdaptiveLIF, CoupledLIF, RefractoryLIF
@@ -21,12 +22,10 @@ from ..elements.synapses import Synapse
 from ..elements.varied import VariedLIF
 from ..linear_maps.entrywise import Share
 from ..networks import SpikingNetwork
-from ..surrogates import Triangle
 from .fitting import fit
 from .grouping import LayerFirings
 from .guesses import Fit
-from .operations.products import SpikeProduct, gates_of
-from .operations.sides import channelwise, share_map
+from .operations.products import SpikeProduct, channelwise, gates_of, share_map
 from .polynomials import (
     ONE,
     UNIT,

@@ -14,10 +14,18 @@ from torch.fx import GraphModule
 from ..constants import at_least, unless_none
 from ..conversion.checking import ConversionCheck, Observation, are_alike, compare, readings_of
 from ..conversion.converting import BEYOND, RANDOM, Conversion, beyond, check_sample, random_like
-from ..conversion.encoders import DrawnSource, drawing_encoder, drawn_source
 from ..conversion.populations import in_groups, votes_of
 from ..conversion.refusal import ConversionRefused
-from ..conversion.sources import FUNCTIONS, UNFOLLOWED, Source, library_of, run_once
+from ..conversion.sources import (
+    FUNCTIONS,
+    UNFOLLOWED,
+    DrawnSource,
+    Source,
+    drawing_encoder,
+    drawn_source,
+    library_of,
+    run_once,
+)
 from ..files.storage import digest_of
 from ..networks import SpikingNetwork
 from ..running.encoding import RateDraws
@@ -26,11 +34,10 @@ from .allowing import arithmetic_of, ending_of
 from .building import RowWriter
 from .draws import OwnDrawnSource, own_drawn_source
 from .grouping import SILENT, LayerFirings
-from .lengthening import few_steps, lengthened
 from .reading import COMPARISONS, GraphReading
 from .readouts import Readout, readout_of, steps_of
 from .rests import ReadAtRest
-from .traces import Traces, observed, traces_of
+from .traces import Traces, few_steps, lengthened, observed, traces_of
 from .tracing import DrawsNumbers, copied, name_of, undisturbed
 from .watching import frames_of
 

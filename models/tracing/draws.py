@@ -23,9 +23,8 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 from torch.utils.weak import WeakTensorKeyDictionary
 
-from ..conversion.encoders import DrawnSource
 from ..conversion.refusal import ConversionRefused
-from ..conversion.sources import Source, run_once
+from ..conversion.sources import DrawnSource, Source, run_once
 from ..running.encoding import RateDraws
 from .tracing import copied
 from .watching import line_here

@@ -11,10 +11,10 @@ from ..pages import wording
 from ..pages.html_page import frame, page_of
 from ..pages.markdown import table_lines
 from ..pages.norms import NORM_SIGNS
-from ..pages.text import markdown
-from ..records.epsilons import epsilon_short, epsilon_text
+from ..pages.wording import markdown
 from ..records.radii import rounded_down, rounded_up
 from ..records.records import Record
+from ..records.rows import epsilon_short, epsilon_text
 from .comparing import Change, Comparison, Counts, ModelComparison, PointChange, Side
 
 LISTED = 50

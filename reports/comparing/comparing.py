@@ -7,10 +7,9 @@ from typing import Literal
 from pydantic import Field, FiniteFloat
 
 from ...certify import SoundnessError
-from ..records.part import Count, Part, Positive, Sha256
 from ..records.radii import radius_contradiction
 from ..records.records import ModelRecord, Record
-from ..records.rows import SampleRow, Status, contradiction
+from ..records.rows import Count, Part, Positive, SampleRow, Sha256, Status, contradiction
 from ..records.schema import Data
 
 SCHEMA = "spikecert.comparison/2"

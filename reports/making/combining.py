@@ -13,12 +13,10 @@ from pydantic import ConfigDict, Field, FiniteFloat, ValidationError, field_vali
 
 from ...files import FileKind
 from ..pages.norms import NORMS
-from ..records.event_rules import EventRules
-from ..records.features import Features
-from ..records.network_rules import NetworkRules
-from ..records.part import Count, Part, Seconds, Sha256, Ties
+from ..records.network_rules import EventRules, Features, NetworkRules
 from ..records.radii import RadiusTable
 from ..records.records import ModelRecord, Record, first_error
+from ..records.rows import Count, Part, Seconds, Sha256, Ties
 
 SCHEMA = "spikecert.radii/1"
 RADII = FileKind("radii", f"a file of schema {SCHEMA}", most=2**28)

@@ -17,14 +17,13 @@ from ...certify.ties import STRICT, settled_ties
 from ...certify.verdicts import Unfinished, left_open
 from ...certify.verifiers import VERIFIERS
 from ...models import SpikingNetwork
-from ...models.progress import Figures, Progress, no_figures, silent
+from ...models.deadline import Figures, Progress, no_figures, silent
 from ...models.validation import check_choice, check_inputs, check_labels, check_rivals
 from ..records.evidence import Found, hardest
 from ..records.radii import RadiusTable, radius_contradiction
 from ..records.records import ModelRecord
-from ..records.rows import Finding, SampleRow, contradiction, tally
+from ..records.rows import Finding, SampleRow, SignRow, contradiction, sign_row, tally
 from ..records.schema import Training
-from ..records.signs import SignRow, sign_row
 from .plans import Plan, RadiusPlan, name_of
 from .tables import architecture_of, finite, gain_table, growth_table, radius_table
 

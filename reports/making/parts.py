@@ -15,15 +15,13 @@ from torch import Tensor
 from ...certify.engines import Repeated
 from ...files import FileKind, write_atomically
 from ...models import SpikingNetwork, network_hash
+from ...models.deadline import Figures, Progress, no_figures, silent
 from ...models.files.storage import digest_of
-from ...models.progress import Figures, Progress, no_figures, silent
 from ..records.evidence import first_broken, hardest
-from ..records.part import Part
 from ..records.radii import RadiusTable
 from ..records.records import ModelRecord
-from ..records.rows import tally
+from ..records.rows import Part, merged_signs, tally
 from ..records.schema import Counterexample, Training
-from ..records.signs import merged_signs
 from .measuring import CutShort, measure, measure_radii
 from .plans import Plan, name_of
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 
-from ...certify.scales import BALLS
+from ...certify.problem import BALLS
 from ..records.records import ModelRecord, Record
 from ..records.rows import Finding, Tally
 

@@ -19,12 +19,12 @@ from ...files import FileKind
 from ...reports import figures
 from ..pages import norms, wording
 from ..records.categories import categories, slices
-from ..records.event_rules import OF_NORM
+from ..records.network_rules import OF_NORM
 from ..records.records import ModelRecord, Record
 from ..records.schema import Counterexample, Threat
 from .advice import advice
 from .claims import claims
-from .text import code_page, page
+from .wording import code_page, page
 
 
 def picture(values: Sequence[float], shape: Sequence[int], low: float, high: float) -> str | None:

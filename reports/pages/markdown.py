@@ -10,14 +10,14 @@ from itertools import groupby, zip_longest
 
 from ..pages import wording
 from ..records.categories import categories, slices
-from ..records.event_rules import OF_NORM
+from ..records.network_rules import OF_NORM
 from ..records.radii import RadiusTable, rounded_down, rounded_up
 from ..records.records import ModelRecord, Record
 from ..records.rows import Tally
 from ..records.schema import Counterexample, Threat
 from .advice import advice
 from .claims import claims
-from .text import code_markdown, markdown, plain
+from .wording import code_markdown, markdown, plain
 
 WIDTH, GAP, HEAD = 340.0, 8.0, 14.0
 ACROSS = 6

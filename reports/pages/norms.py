@@ -1,7 +1,6 @@
 """What the sets of a threat model are, in words."""
 
-from ..records.event_rules import EventRules
-from ..records.features import in_words
+from ..records.network_rules import EventRules, in_words
 from ..records.schema import Threat
 
 NORM_SIGNS = {

@@ -19,8 +19,7 @@ from ..records.schema import Threat
 from .html_page import to_html
 from .markdown import to_markdown
 from .norms import NORM_SIGNS, sign
-from .text import cell, latex
-from .wording import steps, ties_found
+from .wording import cell, latex, steps, ties_found
 
 NORMS = {**NORM_SIGNS, "linf": r"$\ell_\infty$", "l2": r"$\ell_2$"}
 NOTE = (

@@ -10,15 +10,15 @@ from ...certify.questions.described import in_words
 from ...certify.smoothing import lower_confidence_bound
 from ...files import FileKind, write_atomically
 from ..records.categories import categories, slices
-from ..records.part import Count, Sha256
 from ..records.radii import rounded_down
 from ..records.records import ModelRecord, Record, first_error
+from ..records.rows import Count, Sha256
 from ..records.schema import Threat
 from . import norms, wording
 from .claims import claims
 from .html_page import page_of
 from .markdown import category_lines
-from .text import markdown
+from .wording import markdown
 
 CONFIDENCE = 0.95
 UNDECIDED = "An undecided sample must be taken as one that can fail."

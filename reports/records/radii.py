@@ -7,8 +7,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, FiniteFloat, model_validator
 
-from .part import Count, Part, Seconds, Ties
-from .rows import SampleRow
+from .rows import Count, Part, SampleRow, Seconds, Ties
 
 
 class SampleRadius(Part):

@@ -14,11 +14,9 @@ from pydantic import Field, ValidationError, model_validator
 from ...files import FileKind
 from ...models.source import UNCONFIRMED
 from ...models.validation import one_line
-from .part import Part, Scalar, Seconds, Ties
 from .radii import RadiusTable, radius_contradiction, unmatched
-from .rows import SampleRow, Tally, contradiction, tally
+from .rows import Part, SampleRow, Scalar, Seconds, SignRow, Tally, Ties, contradiction, tally
 from .schema import SCHEMA, Architecture, Counterexample, Data, Environment, GainTable, GrowthRow, Threat, Training
-from .signs import SignRow
 
 FIRST = "spikecert.record/1"
 """Had no `lost` in its counts, no `written` of its threat, and no `names` of its classes."""

@@ -1,11 +1,81 @@
-"""What was found for one sample at one ε, and the accuracies that follow from all such rows."""
+"""What was found for one sample at one ε, and the accuracies that follow from all such rows.
 
+What all parts of a run record are made of: frozen data that refuse what they don't know.
+
+What an attack at one ε says of itself: why the samples that it left may be less robust than they seem.
+
+ε for people: as it was written where that is known, else as a whole number of grey levels or a decimal.
+"""
+
+import math
 from collections.abc import Iterable, Sequence
-from typing import Literal
+from dataclasses import asdict
+from typing import Annotated, Any, ClassVar, Literal
 
-from pydantic import FiniteFloat
+from pydantic import BaseModel, ConfigDict, Field, FiniteFloat, GetCoreSchemaHandler, model_validator
+from pydantic_core import CoreSchema
 
-from .part import Count, Part, Positive, Seconds
+from ...certify.attacks.signs import Signs, summed
+from ...files.fractions import NUMBER, fraction
+
+MOST_KEYS = 100
+"""More than any part has."""
+
+Count = Annotated[int, Field(ge=0)]
+Positive = Annotated[int, Field(ge=1)]
+Seconds = Annotated[FiniteFloat, Field(ge=0)]
+Scalar = bool | int | FiniteFloat | str | None
+Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
+Ties = Literal["argmax", "strict"]
+"""What a tie between logits is: the lowest index wins, or a failure."""
+Train = Annotated[str, Field(pattern=r"^[01]+$")]
+"""Spikes of one neuron, one digit for each step."""
+Written = Annotated[str, Field(pattern=f"^{NUMBER}(/{NUMBER}|%)?$")]
+"""A number, a fraction of two, or a percentage, as a person wrote it."""
+
+
+def _fail_fast(node: Any) -> None:
+    """Let all lists and mappings of a schema end at their first error, in place."""
+    for item in node.values() if isinstance(node, dict) else node:
+        if isinstance(item, dict) and item.get("type") in ("tuple", "dict"):
+            item["fail_fast"] = True
+        if isinstance(item, dict | list):
+            _fail_fast(item)
+
+
+class Part(BaseModel):
+    """Base of all parts of a record: frozen, and a field that is not known is an error.
+
+    A list or a mapping is left at its first wrong item, and an object of very many keys at once: each error takes
+    far more memory than what is wrong.
+    """
+
+    model_config: ClassVar[ConfigDict] = ConfigDict(frozen=True, extra="forbid", populate_by_name=True)
+
+    @classmethod
+    def __get_pydantic_core_schema__(cls, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
+        """Return the usual schema, in which lists and mappings fail fast."""
+        schema = handler(source)
+        _fail_fast(schema)
+        return schema
+
+    @model_validator(mode="before")
+    @classmethod
+    def _check_keys(cls, content: Any) -> Any:
+        if isinstance(content, dict) and len(content) > MOST_KEYS:
+            raise ValueError(f"got {len(content)} keys, expected at most {MOST_KEYS}")
+        return content
+
+    def to_json(self) -> str:
+        """Return it as JSON text, which is read back to an equal one."""
+        return self.model_dump_json(by_alias=True, indent=1)
+
+
+def checked_written(written: tuple[str, ...], values: tuple[float, ...]) -> None:
+    """Raise ValueError unless texts, where there are any, say these numbers."""
+    if any(written) and tuple(map(fraction, written)) != values:
+        raise ValueError(f"written: got {written}, expected {values} in the same order")
+
 
 Status = Literal["verified", "falsified", "unknown"]
 
@@ -135,3 +205,60 @@ def contradiction(rows: Iterable[SampleRow]) -> str | None:
         if broken[index] <= proved[index]:
             return f"sample {index} is verified at ε = {proved[index]:g} and broken at ε = {broken[index]:g}"
     return None
+
+
+class SignRow(Part):
+    """The signs of one attack at one ε, as counts: see `certify.attacks.signs.Signs`."""
+
+    attack: str
+    epsilon: FiniteFloat
+    samples: Count
+    wrong: Count = 0
+    still: Count = 0
+    vanished: Count | None = None
+    odd: Count = 0
+    unanswered: Count = 0
+    blind: Count = 0
+    alike: Count = 0
+    late: Count = 0
+
+    @property
+    def signs(self) -> Signs:
+        """Return the counts alone."""
+        return Signs(**self.model_dump(exclude={"attack", "epsilon"}))
+
+
+def sign_row(attack: str, epsilon: float, signs: Signs) -> SignRow:
+    """Return what an attack at ε says of itself."""
+    return SignRow(attack=attack, epsilon=epsilon, **asdict(signs))
+
+
+def merged_signs(rows: Iterable[SignRow]) -> tuple[SignRow, ...]:
+    """Return the counts of all parts of a set together, by rising ε."""
+    found: dict[tuple[float, str], list[Signs]] = {}
+    for row in rows:
+        found.setdefault((row.epsilon, row.attack), []).append(row.signs)
+    return tuple(sign_row(attack, epsilon, summed(parts)) for (epsilon, attack), parts in sorted(found.items()))
+
+
+def epsilon_text(epsilon: float, written: str = "") -> str:
+    """Return ε with its value: "8/255 = 0.03137" where it is a whole number of grey levels, else "0.03" or "2".
+
+    >>> epsilon_text(8 / 255), epsilon_text(0.03), epsilon_text(0.5 / 255, ".5/255")
+    ('8/255 = 0.03137', '0.03', '.5/255 = 0.001961')
+    """
+    short = epsilon_short(epsilon, written)
+    return f"{short} = {epsilon:.4g}" if "/" in short else short
+
+
+def epsilon_short(epsilon: float, written: str = "") -> str:
+    """Return ε for an axis or a column: "8/255" or "0.03".
+
+    >>> epsilon_short(8 / 255), epsilon_short(8 / 255, "0.5"), epsilon_short(0.5 / 255, ".5/255")
+    ('8/255', '8/255', '.5/255')
+    """
+    if written and fraction(written) == epsilon:
+        return written
+    levels = epsilon * 255
+    whole = math.isfinite(levels) and abs(levels - round(levels)) < 1e-9 and round(levels) > 0
+    return f"{round(levels)}/255" if whole and not epsilon.is_integer() else f"{epsilon:.6g}"

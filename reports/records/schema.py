@@ -7,15 +7,12 @@ from pydantic import Field, FiniteFloat, field_validator, model_validator
 
 from ...certify.network_sets.base import NetworkSet
 from ...certify.perturbations import Perturbation
+from ...certify.problem import Scale, scale
 from ...certify.questions import Property
 from ...certify.questions.described import LONGEST, property_of
-from ...certify.scales import Scale, scale
 from ...files.fractions import fraction
-from .epsilons import epsilon_short, epsilon_text
-from .event_rules import OF_NORM, EventRules
-from .features import Features, box_scale
-from .network_rules import OF_NETWORKS, NetworkRules
-from .part import Count, Part, Positive, Scalar, Seconds, Sha256, Train, Written
+from .network_rules import OF_NETWORKS, OF_NORM, EventRules, Features, NetworkRules, box_scale
+from .rows import Count, Part, Positive, Scalar, Seconds, Sha256, Train, Written, epsilon_short, epsilon_text
 
 SCHEMA = "spikecert.record/2"
 MOST_MEMBER = 2**22

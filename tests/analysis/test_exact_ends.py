@@ -15,12 +15,17 @@ from torch import nn
 from torch.nn import functional as F
 
 from spikecert.analysis import layer_operators, operator_norm
-from spikecert.analysis.arithmetic.definite import largest_eigenvalue_bound, smallest_eigenvalue_bound
-from spikecert.analysis.arithmetic.intervals import UNIT, Interval, accumulated
+from spikecert.analysis.arithmetic import (
+    UNIT,
+    Interval,
+    accumulated,
+    largest_eigenvalue_bound,
+    smallest_eigenvalue_bound,
+)
 from spikecert.analysis.gains.gain_methods import lmi, lmi_certificate
 from spikecert.analysis.gains.neuron_gains import neuron_gain
 from spikecert.analysis.lmi.exact import Exact
-from spikecert.analysis.norms import held
+from spikecert.analysis.norms import operator_norms as held
 from spikecert.analysis.norms.operator_norms import _block_gram_error, composed_norm, torus_bound
 from spikecert.analysis.norms.sums import sums_of_operator
 from spikecert.analysis.operators import LayerOperator

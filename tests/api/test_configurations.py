@@ -12,7 +12,7 @@ from spikecert.files.toml_text import LONGEST_TEXT, read_toml
 from spikecert.models import architecture
 from spikecert.protocols import protocol
 from spikecert.protocols.configuration import parse
-from spikecert.protocols.objectives import objective
+from spikecert.protocols.planning import objective
 from spikecert.runs.configuration import Configuration, load_configuration
 
 GOOD = '[train]\nnetwork = "mlp:8"\n[certify]\nverifiers = ["interval"]\n'

@@ -8,9 +8,9 @@ import pytest
 import torch
 
 from spikecert.cli import main
-from spikecert.commands import doctor as health
-from spikecert.commands.doctor import Symptom, checkup
 from spikecert.kernels.building import Unit
+from spikecert.runs import health
+from spikecert.runs.health import Symptom, checkup
 
 
 @pytest.fixture(autouse=True)

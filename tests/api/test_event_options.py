@@ -20,10 +20,10 @@ from spikecert import (
     save,
     verify,
 )
-from spikecert.protocols.objectives import objective as protocol_objective
+from spikecert.protocols.planning import objective as protocol_objective
 from spikecert.reports.pages.wording import assumptions, essentials
 from spikecert.reports.pages.wording import verdict as sentence
-from spikecert.reports.records.event_rules import EventRules
+from spikecert.reports.records.network_rules import EventRules
 from spikecert.runs import building
 from support.command_line import run as run
 

@@ -11,7 +11,7 @@ from torch import nn
 from spikecert import LIF, LInf, Recurrent, Residual, SpikingNetwork, dataset, load, mlp, save, verify
 from spikecert.certify.bounds.trains.trains import step_spikes
 from spikecert.certify.explaining import explain, openness
-from spikecert.certify.scales import scale
+from spikecert.certify.problem import scale
 from spikecert.reports.pages import explained_page as words
 
 

@@ -10,8 +10,7 @@ import torch
 
 from spikecert import mlp, to_nir
 from spikecert.checking.network.model import FORMAT
-from spikecert.models.files.checkpoints import save
-from spikecert.models.files.storage import read_tensors, write_tensors
+from spikecert.models.files.storage import read_tensors, save, write_tensors
 from spikecert.telling import say, show, show_json, table
 from support.hostile import HOSTILE, changes, unsafe
 

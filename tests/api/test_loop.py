@@ -9,7 +9,7 @@ import pytest
 
 from spikecert import ClosedLoop, load, save
 from spikecert.certify.loops import controller
-from spikecert.commands.loop import load_plant
+from spikecert.runs.plants import load_plant
 from support.hostile import HOSTILE, unsafe
 
 K = [[-1.0, -1.75]]

@@ -9,7 +9,7 @@ import torch
 from spikecert import dataset, load, load_record, verify
 from spikecert.certify import LInf
 from spikecert.models import LIF, SpikingNetwork, mlp, save
-from spikecert.runs.normalizing import normalised
+from spikecert.runs.building import normalised
 
 
 @pytest.fixture

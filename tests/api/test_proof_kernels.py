@@ -64,7 +64,7 @@ def test_a_certificate_goes_to_standard_output(run, certificate):
 
 
 def test_a_certificate_is_written_whole_or_not_at_all(run, certificate, monkeypatch):
-    from spikecert.checking.certificates.short_files import ShortFile
+    from spikecert.checking.certificates.trials import ShortFile
 
     def fails(self):
         yield "spikecert.proof/2"

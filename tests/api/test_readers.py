@@ -42,7 +42,7 @@ PROOFS = (
     "network-of-timed-proof",
 )
 ROWS = (
-    Row("model", ("models/files/checkpoints.py:load",), ("model",), STRANGERS),
+    Row("model", ("models/files/storage.py:load",), ("model",), STRANGERS),
     Row(
         "weights of code",
         ("models/files/storage.py:read_state",),
@@ -62,11 +62,11 @@ ROWS = (
     Row("run file", ("api/runs/configuration.py:load_configuration",), ("configuration", "protocol"), EVERYWHERE),
     Row(
         "features (`.toml`)",
-        ("api/commands/options/question_options.py:load_features",),
+        ("api/commands/options/units.py:load_features",),
         ("features",),
         EVERYWHERE,
     ),
-    Row("plant (`.toml`)", ("api/commands/loop.py:load_plant",), ("plant",), EVERYWHERE),
+    Row("plant (`.toml`)", ("api/runs/plants.py:load_plant",), ("plant",), EVERYWHERE),
     Row("VNN-LIB property", ("formats/vnnlib.py:_text",), ("vnnlib", "vnnlib-gz"), EVERYWHERE),
     Row("competition result", (), ("result",), "tests/formats/test_limits.py::"),
     Row(
@@ -74,7 +74,7 @@ ROWS = (
         (
             "checking/network/model.py:read_network",
             "checking/certificates/trials.py:check",
-            "checking/certificates/short_files.py:elaborate",
+            "checking/certificates/trials.py:elaborate",
         ),
         ("checked-model", "elaborated-proof", *PROOFS),
         EVERYWHERE,
@@ -146,13 +146,13 @@ ROWS = (
     ),
     Row(
         "N-MNIST recording",
-        ("training/data/recordings/nmnist.py:read_recording",),
+        ("training/data/recordings/neuromorphic.py:read_recording",),
         ("nmnist",),
         f"{LIMITS}test_a_recording_that_is_too_large_is_refused",
     ),
     Row(
         "SHD, SSC",
-        ("training/data/recordings/heidelberg.py:read_words",),
+        ("training/data/recordings/neuromorphic.py:read_words",),
         ("shd", "ssc"),
         f"{LIMITS}test_an_shd_file_of_another_kind_is_refused",
     ),

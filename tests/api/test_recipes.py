@@ -1,5 +1,6 @@
 """CONTRIBUTING's recipes are short and true: followed to the letter in a copy of the package, they work."""
 
+import ast
 import os
 import re
 import subprocess
@@ -68,9 +69,11 @@ class Block:
 
     def _added(self, source: str) -> str:
         if self.table == IMPORTS:
-            later = (f"{line}\n" for line in source.splitlines() if line.startswith("from ."))
-            place = source.index(next(line for line in later if line > self.code))
-            return source[:place] + self.code + source[place:]
+            lines = source.splitlines(keepends=True)
+            held = [node for node in ast.parse(source).body if isinstance(node, ast.ImportFrom) and node.level]
+            later = (node.lineno - 1 for node in held if lines[node.lineno - 1] > self.code)
+            place = next(later, held[-1].end_lineno)
+            return "".join((*lines[:place], self.code, *lines[place:]))
         (end,) = re.finditer(rf"^{self.table}\b[^\n]*= {{\n.*?^}}", source, re.MULTILINE | re.DOTALL)
         return source[: end.end() - 1] + textwrap.indent(self.code, "    ") + source[end.end() - 1 :]
 

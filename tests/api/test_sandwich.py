@@ -7,9 +7,8 @@ import pytest
 
 from spikecert import load_record
 from spikecert.certify.attacks.standard import VERSION
-from spikecert.commands.records import sandwich as sandwiching
 from spikecert.reports.comparing.leaderboard import Leaderboard, leaderboard
-from spikecert.runs import examining
+from spikecert.runs import examining, sandwiching
 from support.command_line import run
 
 __all__ = ["run"]

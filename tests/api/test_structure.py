@@ -162,6 +162,7 @@ TABLES = {
     "models/elements/recurrent.py": "which of them a feedback may be: those of one step, without statistics",
     "models/merging.py": "it writes new weights of each kind in its own way",
     "models/chips/through.py": "it rounds the weights of each kind, and no others",
+    "models/conversion/populations.py": "whose votes are counted: neurons behind a dense layer",
     "models/tracing/building.py": "it looks for the layer that takes a bias",
     "models/conversion/nir/nir_modules.py": "the words of NIR",
     "models/conversion/nir/nir_writing.py": "the words of NIR",
@@ -178,7 +179,6 @@ WALKS = {
     "checking": "it has networks of its own",
     "models": "it runs, builds, saves and converts modules",
     "api/runs/building.py": "it builds a network",
-    "api/runs/normalizing.py": "it builds a network",
     "api/protocols/running.py": "it builds a network",
     "api/commands/analysis/ablate.py": "it draws new weights for a network",
     "analysis/ablation.py": "it builds networks without a part of another",
@@ -191,7 +191,7 @@ WALKS = {
     "training/perturbations/base.py": "it keeps the mode of each module",
     "training/loop.py": "it asks whether a pass may go in parts",
     "training/objectives/ms_mppd.py": "it asks which mode batch norms are in",
-    "training/objectives/margin_over_gain.py": "it runs the first layers alone",
+    "training/objectives/gain_penalty.py": "it runs the first layers alone",
     "training/processes.py": "it replaces how batch norms run in training",
     "training/settings.py": "it moves weights",
     "training/starts/firing_start.py": "it moves weights",
@@ -318,20 +318,20 @@ def test_what_rounding_costs_is_said_in_one_place() -> None:
         for path in (ROOT / folder).rglob("*.py")
         if ALLOWANCES.search(path.read_text())
     }
-    assert found == {f"certify/rounding/{name}.py" for name in ("recursion", "sums", "readouts")}
+    assert found == {"certify/rounding.py"}
 
 
 FORMULAS = {
     "what a spike leaves of both ends of a potential": (
         r"clamp_min\(\w*\.?perhaps\) - |clamp_m(?:in|ax)\((?:theta|\w*\.?threshold)\b",
-        "intervals/resets",
+        "intervals",
     ),
     "α_k, what a constant current comes to": (r"\+ [\w.]*decay \* \w*gain|decay\*\*k for k", "trains/train_table"),
     "trains of a hard reset under a constant current": (r"\btimes % ", "trains/train_table"),
     "least sums over the paths of a graph": (r"\(lengths?\b.* \+ .*\)\.amin\(0\)", "trains/train_graph"),
     "weights λ^{t−k} of windows": (r"decay \*\* \(end - step\)", "signals/membrane"),
     "W·m and |W|·r": (r"fold\((?:self\.)?absolute, |absolute\(\)\.linear, radius", "signals/affine"),
-    "middle and radius of two ends": (r"\* 0\.5, |upper - [\w.]*lower\)\.mul_\(0\.5\)", "signals/box"),
+    "middle and radius of two ends": (r"\* 0\.5, |upper - [\w.]*lower\)\.mul_\(0\.5\)", "signals/windows"),
 }
 """What bounds and training have in common: how a formula looks, and where below certify/bounds it stands."""
 OF_THEIR_OWN = {

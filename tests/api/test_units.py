@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from spikecert import LIF, SpikingNetwork, dataset, load_record
 from spikecert.certify import PixelBox, verify
-from spikecert.certify.scales import BoxScale
+from spikecert.certify.problem import BoxScale
 from spikecert.models import save
 from spikecert.testing import check_sound, networks
 from support.examples import THOROUGH, examples

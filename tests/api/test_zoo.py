@@ -26,7 +26,7 @@ from spikecert.analysis import temporal_ablation
 from spikecert.certified_networks import Ablated, Entry, Proven, names, pack
 from spikecert.certified_networks.keeping import EXPONENTS, FOLDER, from_bits, to_bits, unpacked
 from spikecert.cli import main
-from spikecert.reports.records.event_rules import EventRules
+from spikecert.reports.records.network_rules import EventRules
 from support.examples import examples
 
 TASKS = {"order", "delayed-xor", "gap", "coincidence", "copying", "digit-recall"}

@@ -18,8 +18,8 @@ from spikecert.certify import LInf, Tolerance, Verdict, attack, certified_radius
 from spikecert.certify.attacks import attack_module
 from spikecert.certify.explaining import explain
 from spikecert.certify.loops import ClosedLoop
+from spikecert.certify.problem import scale
 from spikecert.certify.proofs import Prover, Unproven
-from spikecert.certify.scales import scale
 from spikecert.certify.verifiers import INTERVAL, TRAINS, VERIFIERS, BoundVerifier
 from spikecert.formats import Constraint, PropertyCase, VnnlibProperty, verify_property
 from spikecert.models import LIF, Recurrent, SpikingNetwork, mlp

@@ -20,7 +20,7 @@ from spikecert import (
     mlp,
     save,
 )
-from spikecert.certify.scales import NORMS, FlipScale, Scale, ShiftScale
+from spikecert.certify.problem import NORMS, FlipScale, Scale, ShiftScale
 from support.command_line import run as run
 from support.oracles import every_flip, every_shift, least_margin
 

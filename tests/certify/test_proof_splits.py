@@ -24,8 +24,8 @@ from spikecert.checking.kernel.numbers import ONE
 from spikecert.checking.kernel.tables import followed
 from spikecert.checking.network.model import parse_network
 from spikecert.checking.network.neurons import Described
-from spikecert.checking.numbers.arithmetic import ARITHMETIC
-from spikecert.models.files.checkpoints import to_bytes
+from spikecert.checking.numbers.exact import ARITHMETIC
+from spikecert.models.files.storage import to_bytes
 
 Trains = list[tuple[int, ...]]
 

@@ -15,13 +15,12 @@ from spikecert.checking import Refused, check, read_network
 from spikecert.checking.kernel.contexts import Window
 from spikecert.checking.kernel.network import Greatest
 from spikecert.checking.kernel.numbers import ONE
-from spikecert.checking.maps.filters import Filter, LeakySynapse
+from spikecert.checking.maps.affine import Filter, LeakySynapse
 from spikecert.checking.maps.pooling import Maxima, MaxPool
 from spikecert.checking.network.graph import Spikes
-from spikecert.checking.network.loops import driven
 from spikecert.checking.network.model import FORMAT as NETWORK
-from spikecert.checking.numbers.arithmetic import ARITHMETIC
-from spikecert.checking.numbers.exact import Dyadic
+from spikecert.checking.network.model import driven
+from spikecert.checking.numbers.exact import ARITHMETIC, Dyadic
 from spikecert.checking.short import FORMAT as PROOF
 from spikecert.models import Recurrent, Synapse, VariedLIF
 from spikecert.models.elements.max_pooling import MaxWindows

@@ -16,7 +16,7 @@ from spikecert.checking.conclusions import Conclusions
 from spikecert.checking.kernel.certificates import check_certificate
 from spikecert.checking.network.graph import arrange
 from spikecert.checking.network.neurons import Described
-from spikecert.checking.numbers.arithmetic import ARITHMETIC
+from spikecert.checking.numbers.exact import ARITHMETIC
 from support.examples import THOROUGH
 from support.oracles import least_margin, line_margin
 from support.timed_networks import READ, broken, inputs_around, read_over_time

@@ -14,8 +14,7 @@ from spikecert.checking import Refused, check, read_network
 from spikecert.checking.maps.layers import read_layer
 from spikecert.checking.network.graph import Through
 from spikecert.checking.network.model import FORMAT as NETWORK
-from spikecert.checking.numbers.arithmetic import ARITHMETIC
-from spikecert.checking.numbers.exact import Dyadic
+from spikecert.checking.numbers.exact import ARITHMETIC, Dyadic
 from spikecert.checking.short import FORMAT as PROOF
 from spikecert.models.files.storage import read_tensors, write_tensors
 from support.exact_numbers import exact, made, values

@@ -11,7 +11,7 @@ from spikecert import DLIF, SpikingNetwork, save
 from spikecert.checking import Refused, check, read_network
 from spikecert.checking.maps.layers import read_layer
 from spikecert.checking.network.model import FORMAT as NETWORK
-from spikecert.checking.numbers.arithmetic import ARITHMETIC
+from spikecert.checking.numbers.exact import ARITHMETIC
 from spikecert.checking.short import FORMAT as PROOF
 from spikecert.models.files.storage import digest_of, read_tensors, write_tensors
 

@@ -15,12 +15,12 @@ from spikecert.certify.engines.certification import BatchStore
 from spikecert.certify.engines.work import Batch
 from spikecert.checking import Refused, check, read_network
 from spikecert.checking.kernel import check_file
-from spikecert.commands.loop import load_plant
 from spikecert.formats import read_onnx, read_vnnlib
 from spikecert.protocols.results import load_run
 from spikecert.reports.making.combining import load_radii
 from spikecert.reports.making.parts import PartStore, Radii
 from spikecert.runs.configuration import load_configuration
+from spikecert.runs.plants import load_plant
 from spikecert.training import dataset
 from spikecert.training.journal import HISTORY, epochs_of
 from spikecert.training.state import CHECKPOINT, CheckpointStore

@@ -142,6 +142,8 @@ def test_a_tie_is_a_violation_unless_strict():
     tie = Constraint(((0, Fraction(1)), (1, Fraction(-1))), Fraction(0))
     strict = Constraint(tie.coefficients, tie.bound, strict=True)
     assert verify_property(network, asking(network, low, high, ((tie,),))).status == "violated"
+    assert verify_property(network, asking(network, low, high, ((strict,),))).status == "holds"  # halves are exact
+    last.bias.data = torch.tensor([0.1, 0.1])
     assert verify_property(network, asking(network, low, high, ((strict,),))).status == "unknown"
 
 

@@ -15,7 +15,8 @@ import torch
 from torch import nn
 
 from spikecert import DLIF, LIF, SpikingNetwork, save
-from spikecert.formats.onnx import messages, read_onnx, write_onnx
+from spikecert.formats.onnx import read_onnx, write_onnx
+from spikecert.formats.onnx import writing as messages
 from spikecert.models import RefractoryLIF, Residual
 
 from .conftest import small

@@ -14,14 +14,14 @@ from spikecert.formats import (
     Constraint,
     PropertyCase,
     VnnlibProperty,
-    expressions,
     read_vnnlib,
     robustness,
     vnnlib,
     write_vnnlib,
 )
+from spikecert.formats import vnnlib as expressions
 from spikecert.formats import vnnlib as formulas
-from spikecert.formats.expressions import number
+from spikecert.formats.vnnlib import number
 from spikecert.formats.writing import decimal
 from support.examples import examples
 

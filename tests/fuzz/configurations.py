@@ -8,15 +8,16 @@ from pathlib import Path
 from typing import Any
 
 from spikecert.certify.loops import ClosedLoop, controller
-from spikecert.commands.loop import load_plant
-from spikecert.commands.options.question_options import load_features
-from spikecert.commands.run import plan_of
+from spikecert.commands.options.units import load_features
 from spikecert.files.toml_text import read_toml
-from spikecert.protocols import objectives, protocol
+from spikecert.protocols import planning as objectives
+from spikecert.protocols import protocol
 from spikecert.protocols.configuration import parse
 from spikecert.runs import building
 from spikecert.runs.building import threat
 from spikecert.runs.configuration import load_configuration
+from spikecert.runs.plants import load_plant
+from spikecert.runs.running import plan_of
 
 from .mutators import mutate_json, mutate_text
 

@@ -16,8 +16,7 @@ import numpy as np
 from spikecert.training.data.cifar import LAYOUTS, read_batch
 from spikecert.training.data.mnist import read_idx
 from spikecert.training.data.recordings.dvs_gesture import read_trial
-from spikecert.training.data.recordings.heidelberg import SHD, SSC, read_words
-from spikecert.training.data.recordings.nmnist import read_recording
+from spikecert.training.data.recordings.neuromorphic import SHD, SSC, read_recording, read_words
 from support.cifar_files import published
 
 from .mutators import LARGEST, mutate_bytes

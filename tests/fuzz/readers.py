@@ -40,9 +40,8 @@ from spikecert.checking import check, read_network
 from spikecert.checking.network.model import Network
 from spikecert.checking.short import FORMAT as PROOF
 from spikecert.formats import read_counterexample, read_vnnlib, robustness, write_vnnlib
-from spikecert.models.files.checkpoints import FORMAT as NETWORK
-from spikecert.models.files.checkpoints import to_bytes
-from spikecert.models.files.storage import pack, read_state, unpack
+from spikecert.models.files.storage import FORMAT as NETWORK
+from spikecert.models.files.storage import pack, read_state, to_bytes, unpack
 from spikecert.reports import Plan, RadiusPlan, render
 from spikecert.reports.making.measuring import measure
 from spikecert.reports.records.schema import Data, Threat

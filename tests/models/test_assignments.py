@@ -26,7 +26,7 @@ from spikecert.models import (
 )
 from spikecert.models.circuit import circuit
 from spikecert.models.dynamics import Dynamics
-from spikecert.models.files.checkpoints import from_bytes, to_bytes
+from spikecert.models.files.storage import from_bytes, to_bytes
 from support.neurons import Late
 
 STEPS, WIDTH = 4, 3

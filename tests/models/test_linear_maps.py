@@ -19,8 +19,7 @@ from spikecert.models.linear_maps import (
     affine_types,
     linear_map,
 )
-from spikecert.models.linear_maps.averaging import WindowsMap
-from spikecert.models.linear_maps.flattening import ReshapeMap
+from spikecert.models.linear_maps.averaging import ReshapeMap, WindowsMap
 from spikecert.models.linear_maps.selecting import SelectionMap
 from spikecert.models.linear_maps.sequences import OneRowMap
 from support.affine_layers import SEEDS, Features, layers, matrix, signals

@@ -20,10 +20,9 @@ from spikecert.models import (
     Synapse,
     VariedLIF,
 )
-from spikecert.models.files.checkpoints import from_bytes, save, to_bytes
 from spikecert.models.files.description import describe
-from spikecert.models.running.encoding import ENCODINGS
-from spikecert.models.running.readouts import READOUTS
+from spikecert.models.files.storage import from_bytes, save, to_bytes
+from spikecert.models.running.encoding import ENCODINGS, READOUTS
 
 STEPS, WIDTH = 4, 3
 RESETS = ("zero", "subtract", "none")

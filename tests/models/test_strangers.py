@@ -12,8 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from spikecert.models import RateDraws, SpikingNetwork, load, save
-from spikecert.models.files.checkpoints import FORMAT
-from spikecert.models.files.storage import write_tensors
+from spikecert.models.files.storage import FORMAT, write_tensors
 
 HUGE = 3 * 10**7
 LINEAR = {"type": "Linear", "in_features": 2, "out_features": 2, "bias": False}

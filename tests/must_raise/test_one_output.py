@@ -20,7 +20,7 @@ from spikecert.certify import (
 )
 from spikecert.certify.attacks import ATTACKS
 from spikecert.certify.proofs import Prover
-from spikecert.certify.proofs.proof import Proof
+from spikecert.certify.proofs.asked import Proof
 from spikecert.certify.verifiers import VERIFIERS, MarginVerifier
 from spikecert.checking import Refused, check
 from spikecert.formats import read_vnnlib, verify_property

@@ -44,7 +44,7 @@ WIDE = {
 
 def nearest(file: str, where: str = "") -> list[str]:
     """Return the files of tests that run first, nearest first, for a change of what is named `where`."""
-    away, mirror = _distances(file), Path("tests", file).parent.parts
+    away, mirror = _distances(file), Path("tests", file).with_suffix("").parts
     words = re.compile(rf"\b{re.escape(where.split('.')[-1])}\b") if where else None
     tests = [name for name in away if Path(name).name.startswith("test_") and not name.startswith("tests/api/")]
 

@@ -13,7 +13,7 @@ from .places import Mutant
 from .python_changes import python_mutants
 
 FOLDERS = (
-    "certify/rounding",
+    "certify/rounding.py",
     "certify/bounds",
     "certify/verifiers",
     "certify/branching",
@@ -26,7 +26,7 @@ FOLDERS = (
     "certify/perturbations",
     "certify/questions",
     "certify/ranges",
-    "certify/radii",
+    "certify/radii.py",
     "certify/loops",
     "certify/proofs",
     "checking",
@@ -39,16 +39,16 @@ FOLDERS = (
     "kernels",
     "formats/onnx",
     "training/bounds",
-    "analysis/arithmetic",
+    "analysis/arithmetic.py",
     "analysis/gains",
     "analysis/norms",
 )
 """Whole folders."""
 FILES = (
     "certify/arithmetic.py",
-    "certify/latency_codes.py",
+    "certify/own_draws.py",
     "certify/replay.py",
-    "certify/scales.py",
+    "certify/problem.py",
     "certify/ties.py",
     "certify/verdicts.py",
     "certify/verification.py",

@@ -162,7 +162,7 @@ def test_mutants_of_real_files_are_other_programs():
 
 
 def test_draws_repeat_and_differ():
-    files = at_stake(("certify/rounding", "kernels/sources/moves.c"))
+    files = at_stake(("certify/rounding.py", "kernels/sources/moves.c"))
     first, again, other = (drawn(files, 12, seed) for seed in (1, 1, 2))
     assert [str(each) for each in first] == [str(each) for each in again] != [str(each) for each in other]
     assert len({each.key for each in first}) == 12

@@ -13,7 +13,7 @@ from spikecert.reports.figures.sandwich import sandwiches, ticks
 from spikecert.reports.pages.advice import _smaller, _training, advice
 from spikecert.reports.pages.norms import distance
 from spikecert.reports.pages.wording import conditions
-from spikecert.reports.records.event_rules import EventRules
+from spikecert.reports.records.network_rules import EventRules
 
 
 def test_accuracies_lie_between_the_axes(handmade):

@@ -16,7 +16,7 @@ from spikecert.reports.pages.html_page import picture, to_html
 from spikecert.reports.pages.markdown import to_markdown
 from spikecert.reports.pages.rendering import COLUMNS, to_csv
 from spikecert.reports.pages.wording import GAINS_CAPTION, gain_text, norm_ends, verdict
-from spikecert.reports.records.epsilons import epsilon_text
+from spikecert.reports.records.rows import epsilon_text
 
 RADII = [(0.05, 0.2), (0.04, 0.1), (0.035, 0.035), (0.02, 1.0), (0.02, 0.05)]
 RADII += [(0.016, 0.03), (0.008, 0.02), (0.008, 0.03), (0.0, 0.015), (0.0, 0.0)]

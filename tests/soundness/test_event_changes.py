@@ -23,7 +23,7 @@ from spikecert import (
 )
 from spikecert.certify.attacks import EventChanges
 from spikecert.certify.perturbations.described import build_set, describe_set
-from spikecert.certify.scales import ChangeScale
+from spikecert.certify.problem import ChangeScale
 from spikecert.certify.verifiers import INTERVAL, TRAINS, Linear
 from spikecert.testing.networks import drawn_network
 from spikecert.testing.neurons import SEEDS

@@ -33,13 +33,13 @@ from spikecert import (
 )
 from spikecert.certify import inputs as pixels
 from spikecert.certify import output, output_range, sample
-from spikecert.certify.latency_codes import coded
+from spikecert.certify.own_draws import coded
 from spikecert.certify.proofs.proving import Prover
 from spikecert.certify.replay import margins
 from spikecert.certify.verification import bounds
 from spikecert.formats.onnx.writing import write_onnx
 from spikecert.models.circuit import UnknownNode
-from spikecert.runs.normalizing import normalised
+from spikecert.runs.building import normalised
 from spikecert.training.bounds.interval_bounds import worst_logits
 from support.examples import examples
 

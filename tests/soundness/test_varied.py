@@ -22,7 +22,7 @@ from spikecert.certify.rounding import Rounding
 from spikecert.certify.verifiers import INTERVAL, TRAINS, VERIFIERS, Complete, Linear, MarginVerifier
 from spikecert.models import LIF, SpikingNetwork, VariedLIF
 from spikecert.models.circuit import circuit
-from spikecert.models.files import checkpoints
+from spikecert.models.files import storage as checkpoints
 from spikecert.models.files.description import describe
 from spikecert.models.files.storage import pack
 from spikecert.models.linear_neuron import LinearNeuron

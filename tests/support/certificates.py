@@ -13,9 +13,9 @@ from torch import nn
 from spikecert import DLIF, LIF, Residual, SpikingNetwork, Synapse, save
 from spikecert.checking import read_network
 from spikecert.checking.certificates import words
-from spikecert.checking.certificates.cells import pairs_of
 from spikecert.checking.certificates.elaborating import Elaborator
-from spikecert.checking.certificates.short_files import ShortFile
+from spikecert.checking.certificates.invariants import pairs_of
+from spikecert.checking.certificates.trials import ShortFile
 from spikecert.checking.conclusions import Conclusions
 from spikecert.checking.events.inputs import Inputs
 from spikecert.checking.kernel.checking import Checker

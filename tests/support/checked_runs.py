@@ -12,7 +12,7 @@ from spikecert.checking.certificates.elaborating import Elaborator
 from spikecert.checking.events.inputs import Inputs
 from spikecert.checking.kernel.checking import Checker
 from spikecert.checking.kernel.numbers import ONE, below
-from spikecert.checking.maps.filters import Filter
+from spikecert.checking.maps.affine import Filter
 from spikecert.checking.maps.pooling import Maxima
 from spikecert.checking.network.graph import Entrance, Spikes, Sum, Through
 from spikecert.models.linear_neuron import LinearNeuron

@@ -16,7 +16,7 @@ from spikecert.kernels.bits import BitHeap, BitWindow, CompiledBits, LayerConsta
 from spikecert.kernels.moves import CompiledMoves, MovingLayer
 from spikecert.kernels.ranges import Adam
 from spikecert.models.rules import Leaky
-from spikecert.models.running import compiled
+from spikecert.models.running import membrane as compiled
 from spikecert.models.running import running as sparse
 
 KERNELS = ("eager", "compiled")

@@ -33,8 +33,8 @@ from spikecert.models import Residual
 from spikecert.testing.networks import drawn_network
 from spikecert.testing.neurons import SEEDS
 from spikecert.training import Dataset
-from spikecert.training.bounds.event_ends import greatest_changes
-from spikecert.training.objectives.certified_events import changes, worst_of_events
+from spikecert.training.bounds.spike_ends import greatest_changes
+from spikecert.training.objectives.certified_moves import changes, worst_of_events
 from support.examples import examples
 
 BUDGETS = st.sampled_from([None, 0, 1, 2, 3])

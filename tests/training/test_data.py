@@ -21,8 +21,7 @@ import torch
 from spikecert.training import Dataset, Split, dataset
 from spikecert.training.data.cifar import LAYOUTS, read_batch
 from spikecert.training.data.mnist import MOST_BYTES, MOST_SAMPLES, read_idx
-from spikecert.training.data.recordings.heidelberg import SHD, read_words
-from spikecert.training.data.recordings.nmnist import read_recording
+from spikecert.training.data.recordings.neuromorphic import SHD, read_recording, read_words
 
 
 def test_digits_are_cut_in_three_that_share_nothing() -> None:

@@ -17,7 +17,7 @@ from spikecert.commands.train import train
 from spikecert.models import LIF, SpikingNetwork
 from spikecert.training import dataset, digit_events, fit
 from spikecert.training.data.digit_events import REACH, _path, frames
-from spikecert.training.data.recordings import heidelberg
+from spikecert.training.data.recordings import neuromorphic as heidelberg
 from spikecert.training.evaluation import accuracy
 
 Event = tuple[int, int, int, int]

@@ -38,7 +38,7 @@ from spikecert.training import (
     fit,
 )
 from spikecert.training.evaluation import accuracy
-from spikecert.training.history import best_epoch
+from spikecert.training.journal import best_epoch
 from spikecert.training.state import FORMAT
 
 

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from spikecert.analysis import gain, layer_operators, pattern_radius, stability
 from spikecert.certify import L2, verify
 from spikecert.models import LIF, SpikingNetwork, load, mlp, network_hash
-from spikecert.protocols.objectives import objective as protocol_objective
+from spikecert.protocols.planning import objective as protocol_objective
 from spikecert.runs import building
 from spikecert.training import (
     MSMPPD,

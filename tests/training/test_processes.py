@@ -30,7 +30,7 @@ from spikecert.training import (
     fit,
 )
 from spikecert.training.generators import BatchGenerator, draw_like
-from spikecert.training.history import EpochMetrics
+from spikecert.training.journal import EpochMetrics
 from spikecert.training.processes import Processes, joined
 
 TOLERANCE = 1e-9

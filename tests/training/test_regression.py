@@ -24,7 +24,7 @@ from spikecert.training import (
     regression_dataset,
 )
 from spikecert.training.evaluation import root_mean_square
-from spikecert.training.history import EpochMetrics, best_epoch
+from spikecert.training.journal import EpochMetrics, best_epoch
 from spikecert.training.objectives.judging import certified_errors
 from support.command_line import run
 

@@ -26,7 +26,7 @@ from spikecert import TrainingRun
 from spikecert.models import LIF, SpikingNetwork, mlp
 from spikecert.training import MSMPPD, Dataset, EpochMetrics, objectives
 from spikecert.training.journal import BOTTOM, TOP, picture
-from spikecert.training.objectives.alignment import alignment, rms_current
+from spikecert.training.objectives.plain_losses import alignment, rms_current
 from spikecert.training.perturbations import Perturber
 from spikecert.training.steps import origin
 from support.examples import examples

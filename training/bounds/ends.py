@@ -66,9 +66,8 @@ from ...models.circuit import (
 from ...models.dynamics import Dynamics
 from ...models.linear_maps import LinearMap
 from ...models.rules import plain
-from ...models.running.readouts import MEANS
-from .event_ends import EventBall, entries_met, events_behind, greatest_changes, through
-from .spike_ends import fire
+from ...models.running.encoding import MEANS
+from .spike_ends import EventBall, entries_met, events_behind, fire, greatest_changes, through
 
 
 @dataclass(frozen=True)

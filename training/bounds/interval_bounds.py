@@ -56,14 +56,12 @@ from ...models.elements.neurons import LIF
 from ...models.linear_maps import DenseMap, LinearMap
 from ...models.networks import SpikingNetwork
 from ...models.rules import Leaky, plain
-from ...models.running.compiled import kernel_for, layer_of
-from ...models.running.encoding import rate_code
-from ...models.running.readouts import MEANS, over_time
+from ...models.running.encoding import MEANS, over_time, rate_code
+from ...models.running.membrane import kernel_for, layer_of
 from ...models.validation import check_rivals
 from .ends import Ends, Followed, check_sums, each, periodic_trains
-from .event_ends import EventBall, events_behind
 from .prefix_bounds import Prefixes
-from .spike_ends import fire, potential_ends, spike_ends, valued
+from .spike_ends import EventBall, events_behind, fire, potential_ends, spike_ends, valued
 
 Found = tuple[Tensor, Tensor, Tensor]
 """Ends of rows (2, R, ...); the potentials that spikes stand for (2, T, ...); and where their windows start."""
@@ -298,7 +296,7 @@ def worst_logits(
         lower, upper: (batch, ...).
         labels: y, (batch,).
         bounds: "interval", "trains", "prefix" (see prefix_bounds.py) or "windows" (see interval_bounds.py).
-        ball: of changed events, (batch, ...), where inputs lie in it as well as in the box (see event_ends.py).
+        ball: of changed events, (batch, ...), where inputs lie in it as well as in the box (see spike_ends.py).
         margin: of "prefix", as a share of each threshold, ≥ 0: by how much a spike is to be decided.
 
     Raises:

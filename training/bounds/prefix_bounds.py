@@ -71,8 +71,7 @@ from ...models.linear_maps import LinearMap
 from ...models.rules import Leaky, plain
 from ...models.running.membrane import Membrane
 from .ends import Ends, Followed, check_sums, each
-from .event_ends import EventBall, events_behind, through
-from .spike_ends import spike_ends
+from .spike_ends import EventBall, events_behind, spike_ends, through
 
 
 def loop_counts(node: Recurred, currents: Box, num_steps: int) -> Box:

@@ -12,11 +12,9 @@ from .folders import load_folder
 from .mnist import load_digits_splits, load_idx
 from .own import checked_limits, own_dataset
 from .recordings.dvs_gesture import load_gestures
-from .recordings.heidelberg import load_shd, load_ssc
-from .recordings.nmnist import load_nmnist
+from .recordings.neuromorphic import load_nmnist, load_shd, load_ssc
 from .splits import Dataset, Split
-from .temporal.digit_sequences import load_digit_recall, load_digit_sequences
-from .temporal.pulses import load_pulses, pulses
+from .temporal.pulses import load_digit_recall, load_digit_sequences, load_pulses, pulses
 
 __all__ = [
     "EVENTS",

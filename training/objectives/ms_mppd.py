@@ -17,8 +17,7 @@ from ...models.elements.neurons import LIF
 from ...models.networks import SpikingNetwork, Trace
 from ...models.validation import check_choice
 from ..perturbations import Perturber, SingleStep
-from .base import Loss, Objective
-from .schedules import Weight, as_share, as_weight, full
+from .base import Loss, Objective, Weight, as_share, as_weight, full
 
 NORMS = ("l2", "l1")
 LAYERS = ("last", "all")

@@ -14,9 +14,8 @@ from ...models.networks import SpikingNetwork
 from ..bounds.interval_bounds import worst_logits
 from ..data import Split
 from ..perturbations.base import settle_range
-from .base import Loss, Objective
+from .base import Loss, Objective, Schedule, Weight, as_share, as_weight, full, rising
 from .judging import certified_share
-from .schedules import Schedule, Weight, as_share, as_weight, full, rising
 
 
 @dataclass(frozen=True)

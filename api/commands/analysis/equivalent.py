@@ -9,16 +9,16 @@ import typer
 from ...progress import Bars
 from ...telling import plain, say, show, show_json_text, table
 from ..options import certify_options as own
-from ..options.options import Json, Verifier, epsilons, share
+from ..options.options import Json, Verifier, epsilons, share, with_groups
 from ..options.question_options import QUESTION, QuestionOptions
-from ..options.sharing import with_groups
 
 if TYPE_CHECKING:
     from torch import Tensor
 
     from spikecert.models import SpikingNetwork
     from spikecert.reports import Threat
-    from spikecert.reports.comparing.equivalence_record import EquivalenceRecord, PairPoint
+
+    from ...reports.comparing.difference_record import EquivalenceRecord, PairPoint
 
 JSON = "equivalence.json"
 SHOWN = 20
@@ -78,8 +78,9 @@ def equivalent(
     from spikecert.files import write_atomically
     from spikecert.models import network_hash
     from spikecert.reports.comparing.difference_record import BuildSide
-    from spikecert.reports.comparing.equivalence_record import EquivalenceRecord, pair_point
     from spikecert.runs.proofs import write_twins
+
+    from ...reports.comparing.difference_record import EquivalenceRecord, pair_point
 
     bar = None if require is None else share(require, "require-equivalent")
     if asked.ties is not None:
@@ -143,7 +144,8 @@ def _chip_pair(a: Path, target: str, bits: int, asked: QuestionOptions) -> "Buil
     """Return a network that reads the chip's units, its build for the chip, and whole samples."""
     from spikecert.certify.perturbations import takes_whole
     from spikecert.models.chips import quantize, whole_inputs
-    from spikecert.runs.normalizing import normalised
+
+    from ...runs.building import normalised
 
     subject = asked.subject(a)
     build = quantize(subject.network, target, bits=bits)

@@ -1,11 +1,5 @@
-"""Options of the commands that ask something about a network on data: attack, certify and radius.
+"""Options of the commands that ask something about a network on data: attack, certify and radius."""
 
-Features of one's own data on the command line: their file, and ε in units, as in 2degC:temperature.
-
-Options that say which networks: beside --norm tolerance and --norm stuck.
-"""
-
-import re
 import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -15,14 +9,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from pydantic import ValidationError
 
-from ...files import FileKind
-from ...files.fractions import NUMBER
-from ...files.toml_text import LONGEST_TEXT, read_toml
-from ...models.validation import one_line
-from ...reports.records.features import Feature
-from ...runs.configuration import FeatureTables, first_mistake
 from ...runs.sources import data_of, label_of, network_of
-from .event_options import UNCHANGED, EventOptions
+from .certify_options import UNCHANGED, EventOptions
 from .options import (
     Data,
     Device,
@@ -44,73 +32,8 @@ from .options import (
     scale,
 )
 
-FEATURES = FileKind("features", "a TOML file", most=4 * LONGEST_TEXT)
-SIZED = re.compile(rf"\s*({NUMBER}(?:/{NUMBER})?)\s*([^:\d]*?)\s*:\s*(.+?)\s*")
-"""A number, maybe a fraction, its unit if any, and the feature's name behind a colon."""
-
-
-def load_features(path: Path) -> tuple[Feature, ...]:
-    """Read a TOML file with a table for each feature, in the order of the data.
-
-    Raises:
-        FileNotFoundError: where there is no such file.
-        ValueError: in one line that names the feature, for what is unknown or out of range.
-    """
-    text = FEATURES.text(path)
-    try:
-        content: dict[str, Any] = read_toml(text)
-    except ValueError as error:
-        raise ValueError(f"features: {path} is no TOML file: {one_line(error)}") from error
-    if not content:
-        raise ValueError(
-            f"features: {path} names none, expected a table for each feature, in the order of the data"
-        )
-    try:
-        return FeatureTables.model_validate({"features": content}).sized()
-    except ValidationError as error:
-        told = first_mistake(error).removeprefix("features.")
-        raise ValueError(f"features: {path.name}: {told}") from None
-
-
-def in_units(texts: Sequence[str]) -> bool:
-    """Return whether sizes are written feature by feature.
-
-    >>> in_units(["2degC:temperature"]), in_units(["8/255"])
-    (True, False)
-    """
-    return any(":" in text for text in texts)
-
-
-def sized(texts: Sequence[str], features: tuple[Feature, ...]) -> tuple[Feature, ...]:
-    """Return features with the sizes that are written, 0 for those that are not named.
-
-    Raises:
-        ValueError: for what has no such form, a feature or a unit that the file does not know, or one named twice.
-
-    >>> known = (Feature(name="temperature", unit="degC", size=0, lower=-10, upper=40),)
-    >>> sized(["2degC:temperature"], known)[0].told
-    'temperature by 2 degC'
-    """
-    units = {feature.name: feature.unit for feature in features}
-    sizes: dict[str, float] = {}
-    for part in (part for text in texts for part in text.split(",")):
-        found = SIZED.fullmatch(part)
-        if found is None:
-            raise ValueError(f"epsilon: got {part!r}, expected a size and its feature, as in 2degC:temperature")
-        written, unit, name = found.groups()
-        if name not in units:
-            raise ValueError(f"epsilon: got {part!r}, expected one of the features {', '.join(units)}")
-        if unit and unit != units[name]:
-            raise ValueError(f"epsilon: got {part!r}, expected {units[name] or 'no unit'}, the unit of {name}")
-        if name in sizes:
-            raise ValueError(f"epsilon: got {name} twice, expected each feature once")
-        sizes[name] = number(written, "epsilon")
-    return tuple(feature.model_copy(update={"size": sizes.get(feature.name, 0.0)}) for feature in features)
-
-
 if TYPE_CHECKING:
-    from spikecert.reports.records.features import Feature
-    from spikecert.reports.records.network_rules import NetworkRules
+    from spikecert.reports.records.network_rules import Feature, NetworkRules
     from spikecert.reports.records.schema import Threat
     from spikecert.runs.examining import Subject
     from spikecert.training import Split
@@ -181,7 +104,6 @@ class NetworkOptions:
         Raises:
             ValueError: in one line, for a value that makes no sense, or an option that the norm does not have.
         """
-        from pydantic import ValidationError
 
         from spikecert.reports.records.network_rules import OF_NETWORKS, NetworkRules
         from spikecert.reports.records.records import first_error
@@ -274,7 +196,7 @@ class QuestionOptions:
         """
         from spikecert.runs import building
 
-        from ..options import question_options as units
+        from ..options import units
 
         if self.features is not None and list(texts) == ["8/255"]:
             raise ValueError(
@@ -290,7 +212,7 @@ class QuestionOptions:
 
     def told_features(self) -> "tuple[Feature, ...]":
         """Return the features of --features; () without it."""
-        from .question_options import load_features
+        from .units import load_features
 
         if self.features is None:
             return ()
@@ -301,7 +223,7 @@ class QuestionOptions:
     @property
     def ends(self) -> tuple[float, float]:
         """Return between which ends all inputs lie."""
-        from spikecert.reports.records.features import spanned
+        from ...reports.records.network_rules import spanned
 
         known = self.told_features()
         return spanned(known) if known else self.scaled.limits

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from ..options.event_options import AXES, EventOptions, blocks
+from ..options.certify_options import AXES, EventOptions, blocks
 
 if TYPE_CHECKING:
     import numpy as np

@@ -16,9 +16,8 @@ import typer
 
 from ...telling import printable, show, show_json
 from ..options import options
-from ..options.event_options import UNCHANGED, EventOptions
-from ..options.options import Json
-from ..options.sharing import with_groups
+from ..options.certify_options import UNCHANGED, EventOptions
+from ..options.options import Json, with_groups
 from .asked_proof import LeastAsked
 from .kernels import PYTHON, checker, network_of
 
@@ -212,7 +211,8 @@ def check_proof(
     Status 0 if all are accepted, 1 if any is refused.
     """
     from spikecert.checking import find_proofs
-    from spikecert.checking.ties import TIES
+
+    from ...checking.conclusions import TIES
 
     asked = LeastAsked(
         None if epsilon is None else options.number(epsilon, "epsilon"),

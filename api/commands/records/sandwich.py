@@ -1,35 +1,23 @@
-"""`spikecert sandwich`: networks between what the standard attack leaves and what is proved, as a leaderboard.
+"""`spikecert sandwich`: networks between what the standard attack leaves and what is proved, as a leaderboard."""
 
-Attack and certify several networks, each in a folder of its own, and put them between attack and proof.
-"""
-
-import re
 import shlex
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from ...certify.ties import settled_ties
-from ...models import network_hash
-from ...models.progress import Progress
 from ...progress import Bars
-from ...reports import Plan, Record, load_record
-from ...runs.building import described
-from ...runs.examining import Subject, examine, standard_version, write
 from ...telling import INTERRUPTED, plain, say, show, show_json_text, table
 from ..options import options
-from ..options.options import ATTACKS, Epsilons, Json, Out, completed, epsilons
+from ..options.options import ATTACKS, Epsilons, Json, Out, completed, epsilons, with_groups
 from ..options.question_options import QUESTION, QuestionOptions
-from ..options.sharing import with_groups
 
 if TYPE_CHECKING:
     from spikecert.reports import Record
     from spikecert.reports.comparing.leaderboard import Leaderboard
+    from spikecert.runs.sandwiching import Contender
 
-    from .sandwich import Contender
 
 AT = "@"
 
@@ -62,9 +50,9 @@ def sandwich(
     from spikecert.models.validation import check_choice
     from spikecert.reports import load_record
     from spikecert.reports.comparing.leaderboard import leaderboard
-    from spikecert.reports.comparing.leaderboard_page import write_leaderboard
 
-    from .sandwich import sandwiched
+    from ...reports.comparing.leaderboard import write_leaderboard
+    from ...runs.sandwiching import sandwiched
 
     check_choice("method", method, ATTACKS)
     ready = [load_record(source) for source in sources if source.endswith(".json")]
@@ -92,7 +80,7 @@ def _contender(
     """Return one network, its ε those behind "@" where there are any."""
     from spikecert.reports import Plan
 
-    from .sandwich import Contender
+    from ...runs.sandwiching import Contender
 
     name, _, own = source.rpartition(AT) if AT in source else (source, "", "")
     written = [own] if own else epsilon
@@ -118,87 +106,10 @@ def _named_apart(contenders: "list[Contender]") -> "list[Contender]":
 
 def _table(board: "Leaderboard") -> str:
     """Return the leaderboard as text, one table for each group that may be ranked."""
-    from spikecert.reports.comparing.leaderboard_page import HEADS, cells, conditions, told
+    from ...reports.comparing.leaderboard import HEADS, cells, conditions, told
 
     lines: list[str] = []
     for group in board.groups:
         lines += ["", plain(conditions(group[0])), table(HEADS, [cells(row) for row in group])]
         lines += [plain(line) for row in group for line in told(row)]
     return "\n".join(lines[1:])
-
-
-RECORD, VERSIONED = "record.json", "standard attack"
-
-
-@dataclass(frozen=True)
-class Contender:
-    """One network to be measured, and how.
-
-    Attributes:
-        subject: the network and its samples; its name is what the leaderboard calls it.
-        plan: the attack, the proofs, the ε.
-        command: what to type to get its record again.
-    """
-
-    subject: Subject
-    plan: Plan
-    command: str
-
-    def folder(self, out: Path) -> Path:
-        """Return where its report lies."""
-        written = ",".join(map(self.plan.threat.short, self.plan.threat.epsilons))
-        return out / re.sub(r"[^A-Za-z0-9.]+", "-", f"{self.subject.name} {written}").strip("-.")
-
-    def known(self, out: Path) -> Record | None:
-        """Return the record of a run before this one, if it is about the same question."""
-        path = self.folder(out) / RECORD
-        if not path.is_file():
-            return None
-        found, (network, plan) = load_record(path), (self.subject.network, self.plan)
-        model = found.models[0]
-        there = (
-            model.architecture.sha256,
-            found.data,
-            found.threat,
-            model.attacks,
-            model.verifiers,
-            model.ties,
-            found.seeds,
-            found.settings.get("timeout"),
-            found.settings.get(VERSIONED),
-        )
-        here = (
-            network_hash(network),
-            described(self.subject.data, self.subject.samples),
-            plan.threat,
-            plan.attacks,
-            plan.verifiers,
-            settled_ties(network, plan.ties),
-            {"seed": plan.seed},
-            plan.timeout,
-            standard_version(plan).get(VERSIONED),
-        )
-        return found if there == here else None
-
-
-def sandwiched(
-    contenders: Sequence[Contender], out: Path | None, progress: Progress
-) -> Iterator[tuple[Record, bool]]:
-    """Yield each network's record, and whether Ctrl-C cut it short: then it is the last.
-
-    With a folder what is finished is kept there, and the same call goes on from it: records, and parts of one that
-    is under way.
-    """
-    for contender in contenders:
-        known = None if out is None else contender.known(out)
-        if known is not None:
-            yield known, False
-            continue
-        folder = None if out is None else contender.folder(out)
-        asked = {"command": contender.command, "progress": progress, "out": folder}
-        examined = examine(contender.subject, contender.plan, **asked)
-        if folder is not None:
-            write(examined, folder)
-        yield examined.record, examined.interrupted
-        if examined.interrupted:
-            return

@@ -12,13 +12,12 @@ import torch
 from torch import Tensor
 
 from ....models.constants import at_least, positive, settle
-from ....models.surrogates import Surrogate
+from ....models.dynamics import Surrogate
 from ...perturbations import Perturbation, SpikeFlip, SpikeShift
 from ...perturbations.base import expand, normal
 from ..backward import AttackView, Backward, PotentialDependent, attack_view
 from ..base import Attack, Lead, Search, Target, check_climb
-from ..gradients import differentiate, margins_at
-from ..losses import LOSSES, Loss
+from ..gradients import LOSSES, Loss, differentiate, margins_at
 
 ROUNDS = 64
 """Greedy rounds at most: a greater budget flips several events a round."""

@@ -31,8 +31,8 @@ from torch import Tensor
 from ....models.circuit import Circuit, Recurred, fold
 from ....models.linear_neuron import LinearNeuron, leaking
 from ....models.rules import Leaky, plain
+from ....models.running.encoding import LINEAR
 from ....models.running.membrane import simulate
-from ....models.running.readouts import LINEAR
 from ...rounding import Rounding, reading_slack
 from ..propagation import Propagation, check_readout, input_signal, readout_row
 from ..signals.chains import Chain, FilteredBranches, SourcedChain, branches_of

@@ -28,8 +28,7 @@ from ....models.elements.max_pooling import MaxWindows
 from ...rounding import over_time, weighted_slack
 from ..trains.recurrent import DelayedSpikes
 from .affine import AffineMap
-from .derived import ChosenSignal, FilteredSignal, PooledSignal
-from .joined import JoinedSignal, SharedSignal, placed
+from .derived import ChosenSignal, FilteredSignal, JoinedSignal, PooledSignal, SharedSignal, placed
 from .signals import AffineSignal, Signal, SumSignal
 from .windows import Box
 

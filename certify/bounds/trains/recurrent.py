@@ -6,7 +6,7 @@
 Nothing is assumed of how x and s hang together, and windows over several steps (F5, F9) are asked of both.
 
 **The start.** Step by step: where a box holds s[t−1], the sum's box holds c[t], and with the boxes of c[1..t] the
-interval recursion of intervals.py gives one of s[t]; by induction over t this is sound. What its rounding pays for
+interval recursion of exact.py gives one of s[t]; by induction over t this is sound. What its rounding pays for
 grows with the widest current of all steps, which is taken for any spikes at all before the first step.
 
 **A synapse** makes i[t] = κ·i[t−1] + c[t−d] of c. In a pass that is the filtered signal of derived.py; from

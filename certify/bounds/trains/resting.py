@@ -39,7 +39,7 @@ from torch import Tensor
 
 from ....models.linear_neuron import LinearNeuron
 from ...rounding import Rounding, around
-from ..signals.joined import JoinedSignal, SharedSignal, chosen
+from ..signals.derived import JoinedSignal, SharedSignal, chosen
 from ..signals.membrane import Lanes, drive, lane_drive, lane_slack, prefix_drive
 from ..signals.signals import Signal, SpikeBound
 from ..signals.windows import Box

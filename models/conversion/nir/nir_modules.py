@@ -21,9 +21,7 @@ from torch import Tensor, nn
 
 from ...validation import one_line
 from ..refusal import ConversionRefused
-from .nir_neurons import FIRING, INTEGRATING, EulerNeuron
-from .nir_pointwise import IntegratorNode, ScalingNode, StepNode
-from .nir_resets import Reset, resets
+from .nir_neurons import FIRING, INTEGRATING, EulerNeuron, IntegratorNode, Reset, ScalingNode, StepNode, resets
 
 Edges = list[tuple[str, str]]
 DENSE = ("Affine", "Linear", "Conv2d")

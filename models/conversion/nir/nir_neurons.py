@@ -3,18 +3,155 @@
     LIF   v += (dt/τ)·((v_leak − v) + R·x)         IF   v += dt·R·x
     CubaLIF   i += (dt/τ_syn)·(w_in·x − i),  v += (dt/τ_mem)·((v_leak − v) + R·i)
 
-spikes at v > v_threshold, then v = v_reset, or v − d where a spike subtracts (nir_resets.py). Constants are arrays
-and apply elementwise.
+spikes at v > v_threshold, then v = v_reset, or v − d where a spike subtracts. Constants are arrays and apply
+elementwise.
+
+NIR's nodes that look at one entry at a time: Scale, y = s·x; Threshold, y = 1[x > θ]; I, v += dt·R·x.
+
+What a spike leaves of a potential in a NIR graph: v_reset, as NIR defines it, or what many exporters mean.
+
+    "zero"      v = v_reset
+    "subtract"  v = v − d,  d = θ, or the node's `reset_amount`
+
+NIR has no field for it. A caller says it for all neurons; else the metadata of a node, of the graph that it is in,
+or of one around that do. `to_nir` writes {"reset": "zero" or "subtract"} to each node, and `reset_amount` where d
+is not the threshold that is written; other tools' own words for it are read as well.
 """
 
+import reprlib
+from collections.abc import Iterator
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
+from ...constants import positive
 from ..refusal import ConversionRefused
-from .nir_resets import Reset
+
+
+class ScalingNode(nn.Module):
+    """A Scale node; its factors stay float64 and are rounded to the input's dtype."""
+
+    def __init__(self, node: Any, name: str) -> None:
+        super().__init__()
+        self.name, self.scale = f"{name} (nir Scale)", _numbers(node.scale, f"{name} (nir Scale)")
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Return s·x."""
+        return x * self.scale.to(x)
+
+
+class StepNode(nn.Module):
+    """A Threshold node: neurons without memory."""
+
+    def __init__(self, node: Any, name: str) -> None:
+        super().__init__()
+        self.name, self.threshold = f"{name} (nir Threshold)", _numbers(node.threshold, f"{name} (nir Threshold)")
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Return 1 where x > θ, else 0."""
+        return (x > self.threshold.to(x)).to(x)
+
+
+class IntegratorNode(nn.Module):
+    """An I node; keeps v from call to call until `restart`."""
+
+    def __init__(self, node: Any, name: str, dt: float) -> None:
+        super().__init__()
+        self.name, self.gain = f"{name} (nir I)", dt * _numbers(node.r, f"{name} (nir I)")
+        self.restart()
+
+    def restart(self) -> None:
+        """Go back to v = 0."""
+        self.v: Tensor | None = None
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Return v after one more step."""
+        self.v = (torch.zeros_like(x) if self.v is None else self.v) + self.gain.to(x) * x
+        return self.v
+
+
+def _numbers(values: Any, name: str) -> Tensor:
+    array = np.asarray(values)
+    if np.iscomplexobj(array) or not np.isfinite(array.astype(np.float64)).all():
+        raise ConversionRefused(f"{name}: has constants that are no finite real numbers")
+    return torch.from_numpy(array.astype(np.float64))
+
+
+KEYS = ("reset", "reset_mechanism", "reset_method", "reset_mode", "reset_type")
+WORDS = {
+    **dict.fromkeys(("zero", "hard", "to_zero", "reset_to_zero", "v_reset", "reset_value", "constant"), "zero"),
+    **dict.fromkeys(("subtract", "soft", "subtractive", "subtraction", "reset_subtract"), "subtract"),
+    **dict.fromkeys(("reset_by_subtraction", "threshold_subtraction", "membrane_subtract"), "subtract"),
+}
+"""What snnTorch, Norse, sinabs and the papers call the two resets."""
+
+
+@dataclass(frozen=True)
+class Reset:
+    """How a neuron resets.
+
+    Attributes:
+        kind: "zero" or "subtract".
+        amount: what subtracting takes away; None for the threshold.
+        told: whether the caller or the graph says so.
+    """
+
+    kind: str = "zero"
+    amount: float | None = None
+    told: bool = True
+
+
+def resets(graph: Any, kinds: tuple[str, ...], choice: str | None) -> dict[str, Reset]:
+    """Return how each node of some kinds resets, by its name among the nodes of `flattened` graphs.
+
+    Args:
+        graph: with graphs in it.
+        kinds: of the nodes.
+        choice: what the caller says, of all of them; None: what the metadata say.
+
+    Raises:
+        ConversionRefused: for metadata that name another reset, or two.
+    """
+    return dict(_within(graph, "", kinds, choice, Reset(told=False)))
+
+
+def _within(
+    graph: Any, prefix: str, kinds: tuple[str, ...], choice: str | None, around: Reset
+) -> Iterator[tuple[str, Reset]]:
+    around = _said(graph, prefix[:-1] or "graph", choice) or around
+    for name, node in graph.nodes.items():
+        if type(node).__name__ == "NIRGraph":
+            yield from _within(node, f"{prefix}{name}.", kinds, choice, around)
+        elif type(node).__name__ in kinds:
+            yield f"{prefix}{name}", _said(node, f"{prefix}{name}", choice) or around
+
+
+def _said(node: Any, name: str, choice: str | None) -> Reset | None:
+    """Return the reset that the caller or the metadata of one node say; None for neither."""
+    metadata = getattr(node, "metadata", None)
+    metadata = metadata if isinstance(metadata, dict) else {}
+    kind = choice or _kind(metadata, name)
+    if kind is None:
+        return None
+    amount = metadata.get("reset_amount") if kind == "subtract" else None
+    try:
+        return Reset(kind, None if amount is None else positive("reset_amount", amount))
+    except (TypeError, ValueError) as error:
+        raise ConversionRefused(f"{name}: {error}") from error
+
+
+def _kind(metadata: dict[Any, Any], name: str) -> str | None:
+    said = {key: metadata[key] for key in KEYS if key in metadata}
+    texts = (value.decode("utf8", "replace") if isinstance(value, bytes) else value for value in said.values())
+    found = {WORDS.get(str(text).lower().replace("-", "_").replace(" ", "_")) for text in texts}
+    if None in found or len(found) > 1:
+        expected = 'expected "zero" or "subtract"; give reset'
+        raise ConversionRefused(f"{name}: its metadata say {reprlib.repr(said)}, {expected}")
+    return next(iter(found), None)
+
 
 FIRING = ("LIF", "CubaLIF", "IF")
 INTEGRATING = ("LI", "CubaLI")

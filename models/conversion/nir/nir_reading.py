@@ -2,7 +2,7 @@
 
     λ = 1 − dt/τ,   g = R·dt/τ  (IF: λ = 1, g = R·dt;  CubaLIF: times w_in·dt/τ_syn, and κ = 1 − dt/τ_syn).
 
-NIR has no time step of its own, and no word for a soft reset: `reset`, or the metadata, say it (nir_resets.py).
+NIR has no time step of its own, and no word for a soft reset: `reset`, or the metadata, say it (nir_neurons.py).
 What else its exporter lost on the way into it (snnTorch's delay, sinabs's several spikes a step) can't be seen in
 a graph: give outputs that were `recorded` in its source, or the module that it came from as `origin`, and the
 conversion is compared with that, too. A network that was compared with neither is `unconfirmed`.

@@ -2,7 +2,7 @@
 
 λ = 1 − dt/τ and R = τ/dt undo each other in one forward Euler step, v[t] = λ·v[t−1] + x[t]; λ = 1 is an IF of
 R = 1/dt. A neuron that fires at v ≥ θ gets the largest number below θ (in the network's dtype) as its threshold:
-v > pred(θ) iff v ≥ θ, for every v of that dtype. Each neuron's metadata say which reset it has (nir_resets.py):
+v > pred(θ) iff v ≥ θ, for every v of that dtype. Each neuron's metadata say which reset it has (nir_neurons.py):
 tools that do not read them take a subtraction for a hard reset.
 
 A synapse in front of such a layer is the current of a CubaLIF, κ = 1 − dt/τ_syn with w_in = τ_syn/dt; a delay is a

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from ...conversion.constants import Constant, settled
+from ...dynamics import Surrogate
 from ...elements.learned_decay import PLIF
 from ...elements.neuron import AdaptiveLIF, RefractoryLIF
 from ...elements.neurons import DLIF, LIF
@@ -15,7 +16,6 @@ from ...elements.recurrent import Recurrent
 from ...elements.registry import ELEMENTS
 from ...elements.synapses import Synapse
 from ...elements.varied import VariedLIF
-from ...surrogates import Surrogate
 from .platform import PlatformLIF, PlatformSettings
 
 STATED = (LIF, DLIF, PLIF, VariedLIF, RefractoryLIF, AdaptiveLIF)

@@ -28,7 +28,7 @@ from ..tracing import digest
 from ..watching import frames_of, line_of
 from .calls import INSTEAD, TracedCall, reads
 from .moving import over_time, placed, rearranged, viewed
-from .sides import placing
+from .products import placing
 
 
 def mapped(

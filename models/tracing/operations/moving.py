@@ -29,7 +29,7 @@ from ..polynomials import (
 from ..tracing import name_of
 from ..watching import line_of
 from .calls import INSTEAD, TracedCall, reads
-from .sides import picking, placing, rearranging, scaling
+from .products import picking, placing, rearranging, scaling
 
 
 @reads("view", "_unsafe_view", "reshape", "flatten", "unflatten", "squeeze", "unsqueeze", "_reshape_alias")

@@ -13,7 +13,7 @@ from torch import nn
 from spikecert import DLIF, LIF, PLIF, Residual, SpikingNetwork, Synapse, gain
 from spikecert.analysis import layer_operators
 from spikecert.analysis.certificates.checking import check_file, load_layers, read_content, save_certificates
-from spikecert.analysis.gains.filter_gains import LARGEST, filtered_gain
+from spikecert.analysis.gains.gain_methods import LARGEST, filtered_gain
 from spikecert.analysis.patterns import pattern_radius
 from spikecert.analysis.stability import stability
 from spikecert.models.circuit import UnknownNode

@@ -8,8 +8,7 @@ from torch import nn
 
 from spikecert import LInf, SpikingNetwork, attack, protocols
 from spikecert.certify import PGD
-from spikecert.protocols.grid import cells
-from spikecert.protocols.objectives import objective
+from spikecert.protocols.planning import cells, objective
 from spikecert.protocols.reproducing import Options, reproduce
 from spikecert.protocols.running import PAPER
 from spikecert.training import GaussianNoise, SingleStep

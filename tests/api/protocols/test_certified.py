@@ -10,7 +10,7 @@ from torch import nn
 from spikecert import load, protocols
 from spikecert.protocols import Options, reproduce
 from spikecert.protocols.configuration import parse
-from spikecert.protocols.grid import cells
+from spikecert.protocols.planning import cells
 from spikecert.training import LocalFields
 
 FIELDS = {"height": 8, "width": 8, "largest": 1.0}

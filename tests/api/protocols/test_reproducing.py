@@ -11,12 +11,10 @@ import pytest
 import torch
 
 from spikecert import SpikingNetwork, load, network_hash, protocols
-from spikecert.models.progress import Progress
+from spikecert.models.deadline import Progress
 from spikecert.protocols import Options, reproduce, running
 from spikecert.protocols.configuration import Protocol, merged, parse
-from spikecert.protocols.grid import cells
-from spikecert.protocols.objectives import objective
-from spikecert.protocols.planning import PlannedRun
+from spikecert.protocols.planning import PlannedRun, cells, objective
 from spikecert.protocols.prediction import correlation_table, correlations, scatter
 from spikecert.protocols.reproducing import chosen, joined, reduced
 from spikecert.protocols.results import Measured, Stability, mean_and_spread

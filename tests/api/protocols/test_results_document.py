@@ -8,7 +8,7 @@ from types import ModuleType
 import pytest
 
 from spikecert import protocols
-from spikecert.protocols.grid import cells
+from spikecert.protocols.planning import cells
 from spikecert.protocols.tables import MOST_COLUMNS, architectures
 from support.result_tables import whole_table
 

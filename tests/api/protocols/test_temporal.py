@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from spikecert import protocols
-from spikecert.protocols.grid import cells
+from spikecert.protocols.planning import cells
 from spikecert.protocols.reproducing import Options, reproduce
 from spikecert.training.data.temporal.pulses import TASKS
 

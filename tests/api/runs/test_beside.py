@@ -9,8 +9,8 @@ import pytest
 import typer
 
 from spikecert.commands.train import train
-from spikecert.runs import beside
-from spikecert.runs.beside import again
+from spikecert.runs import sources as beside
+from spikecert.runs.sources import again
 from support.processes import children
 
 OPTIONS = ("train", "--network", "mlp:4", "--epochs", 2, "--num-steps", 2, "--objective", "cross-entropy")

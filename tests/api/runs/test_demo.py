@@ -3,8 +3,8 @@
 import pytest
 
 from spikecert import load
-from spikecert.commands import demo as demo
 from spikecert.reports import load_record
+from spikecert.runs import demo
 
 ARGUMENTS = ("--epochs", 1, "--samples", 3, "--seed", 1)
 NAMES = ("natural", "ms-mppd", "certified")

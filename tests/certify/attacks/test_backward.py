@@ -16,10 +16,16 @@ from torch import Tensor, nn
 
 from spikecert.certify import APGD, L2, PGD, Attack, LInf, attack
 from spikecert.certify.attacks import AdaptiveArctan, AdaptiveSharpness, PotentialDependent, RateGradient
-from spikecert.certify.attacks.backward import Backward, attack_view
-from spikecert.certify.attacks.backward.base import Slopes, SlopesOfRun
-from spikecert.certify.attacks.gradients import climb, differentiate
-from spikecert.certify.attacks.losses import LOSSES, cross_entropy, logits_ratio, runner_up, targeted
+from spikecert.certify.attacks.backward import Backward, Slopes, SlopesOfRun, attack_view
+from spikecert.certify.attacks.gradients import (
+    LOSSES,
+    climb,
+    cross_entropy,
+    differentiate,
+    logits_ratio,
+    runner_up,
+    targeted,
+)
 from spikecert.models import DLIF, LIF, Recurrent, Sigmoid, SpikingNetwork, Triangle, VariedLIF
 from spikecert.models.running import eager
 from support.eager import KERNELS, by

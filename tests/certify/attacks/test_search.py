@@ -25,9 +25,9 @@ from spikecert.certify import (
     verify,
 )
 from spikecert.certify.attacks import SAPGD, Guided, RateGradient, SparseFlips, SpikeShifts
-from spikecert.certify.attacks.apgd import Checkpoints
 from spikecert.certify.attacks.base import Search, Target
 from spikecert.certify.attacks.blind import patches, signs
+from spikecert.certify.attacks.pgd import Checkpoints
 from spikecert.certify.attacks.standard import standard_members
 from spikecert.certify.perturbations import Perturbation
 from spikecert.certify.replay import margins, replays

@@ -27,7 +27,7 @@ from spikecert import (
 )
 from spikecert.certify.explaining import explain
 from spikecert.certify.perturbations import takes_whole
-from spikecert.certify.scales import FlipScale, WholeScale, scale, whole_scale
+from spikecert.certify.problem import FlipScale, WholeScale, scale, whole_scale
 from support.examples import THOROUGH, by_night
 
 TARGETS = ("loihi", "xylo", "q4.4", "spinnaker")

@@ -13,8 +13,7 @@ from spikecert.certify.bounds.signals.affine import affine_map
 from spikecert.certify.bounds.signals.windows import Spread
 from spikecert.certify.rounding import Rounding
 from spikecert.checking.maps.layers import Linear
-from spikecert.checking.numbers.arithmetic import ARITHMETIC
-from spikecert.checking.numbers.exact import Dyadic
+from spikecert.checking.numbers.exact import ARITHMETIC, Dyadic
 from spikecert.models.linear_maps import linear_map
 from support.exact_numbers import values
 from support.examples import examples

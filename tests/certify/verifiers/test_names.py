@@ -14,9 +14,9 @@ import torch
 from torch import Tensor
 
 from spikecert import LInf, SpikingNetwork, bounds, mlp, verify
+from spikecert.certify.alike import Named
 from spikecert.certify.attacks import ATTACKS
 from spikecert.certify.bounds.propagation import LogitBounds
-from spikecert.certify.named import Named
 from spikecert.certify.perturbations import Perturbation
 from spikecert.certify.verifiers import INTERVAL, TRAINS, VERIFIERS, MarginVerifier
 from spikecert.models.deadline import Expired, never

@@ -9,12 +9,12 @@ import pytest
 
 from spikecert.checking import Refused
 from spikecert.checking.certificates import words
-from spikecert.checking.certificates.cells import pairs_of
+from spikecert.checking.certificates.invariants import pairs_of
 from spikecert.checking.kernel.invariants import Driven, InvariantNode, SpikeBalance
 from spikecert.checking.kernel.neurons import KernelNeuron
 from spikecert.checking.kernel.numbers import GRID, ONE, Box, scaled
-from spikecert.checking.kernel.pairs import PairNode, cheapest, moves
 from spikecert.checking.kernel.records import Fields, pairs
+from spikecert.checking.kernel.tables import PairNode, cheapest, moves
 from support.examples import THOROUGH
 
 from .test_rules import TINY, drawn, extra_of, lost, numbers, quarters
@@ -246,6 +246,6 @@ def test_a_pair_pays_for_rounding_by_the_size_of_its_potentials(monkeypatch):
     strips, costs = [(0, 0)] * 3, [[0] * 3] * 2
     assert cheapest((driven, driven), strips, costs, pairs_of((driven, driven), strips, 2)) == 0
     small = SpikeBalance.of(driven, [[START]])
-    monkeypatch.setattr("spikecert.checking.certificates.cells.balance_of", lambda driven: small)
+    monkeypatch.setattr("spikecert.checking.certificates.invariants.balance_of", lambda driven: small)
     with pytest.raises(Refused, match="a pair is not inductive"):
         cheapest((driven, driven), strips, costs, pairs_of((driven, driven), strips, 2))

@@ -12,8 +12,7 @@ from fractions import Fraction
 import pytest
 
 from spikecert.checking import Refused
-from spikecert.checking.certificates.cells import cells_of
-from spikecert.checking.certificates.invariants import levels_of
+from spikecert.checking.certificates.invariants import cells_of, levels_of
 from spikecert.checking.certificates.potentials import PotentialMaker
 from spikecert.checking.kernel.invariants import Driven, Invariant, InvariantNode, along, inductive
 from spikecert.checking.kernel.neurons import KernelNeuron

@@ -13,7 +13,7 @@ from torch import nn
 from spikecert import LIF, IntegerLIF, LInf, SpikingNetwork, WholeDecay, WholeInput, save
 from spikecert.certify.proofs import Prover, Unproven
 from spikecert.checking import Refused
-from spikecert.checking.certificates.short_files import ShortFile
+from spikecert.checking.certificates.trials import ShortFile
 from spikecert.checking.certificates.whole import rows_of, states_of
 from spikecert.checking.kernel import check_certificate
 from spikecert.checking.kernel.certificates import opening
@@ -24,7 +24,7 @@ from spikecert.checking.network.files import Content, parse
 from spikecert.checking.network.integers import CUTS, IntegerNeuron, WholeLeak
 from spikecert.checking.network.model import Network, parse_network
 from spikecert.checking.short import FORMATS
-from spikecert.models.files import checkpoints
+from spikecert.models.files import storage as checkpoints
 
 from . import natively
 

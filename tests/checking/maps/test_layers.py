@@ -19,8 +19,7 @@ from spikecert.checking.kernel.numbers import ONE
 from spikecert.checking.maps.layers import Flatten, Unflatten
 from spikecert.checking.network.graph import Through, arrange
 from spikecert.checking.network.model import FORMAT
-from spikecert.checking.numbers.arithmetic import ARITHMETIC
-from spikecert.checking.numbers.exact import Dyadic
+from spikecert.checking.numbers.exact import ARITHMETIC, Dyadic
 from spikecert.models import AdaptiveAverage
 from spikecert.models.files.storage import read_tensors, write_tensors
 from support.exact_numbers import exact, made, values

@@ -15,7 +15,7 @@ from spikecert.checking.network.files import Content
 from spikecert.checking.network.integers import WHOLE, IntegerNeuron
 from spikecert.checking.network.model import Network, _network, _of, parse_network
 from spikecert.checking.numbers.exact import whole
-from spikecert.models.files import checkpoints
+from spikecert.models.files import storage as checkpoints
 from support.chips import CHIPS, Case
 
 

@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from spikecert.checking import read_network
-from spikecert.checking.certificates.short_files import ShortFile
+from spikecert.checking.certificates.trials import ShortFile
 from spikecert.checking.kernel.numbers import ONE
 from spikecert.checking.kernel.records import Fields
 from spikecert.checking.network.files import read

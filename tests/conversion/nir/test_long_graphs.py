@@ -9,8 +9,7 @@ import torch
 
 from spikecert import ConversionRefused, SpikingNetwork, check_conversion, from_nir
 from spikecert.models.tracing import converting
-from spikecert.models.tracing.lengthening import FEW
-from spikecert.models.tracing.traces import traces_of
+from spikecert.models.tracing.traces import FEW, traces_of
 from support.foreign import nir
 
 DT, STEPS = 1e-4, 30

@@ -11,11 +11,10 @@ from torch import Tensor, nn
 from spikecert.models import LIF, AdaptiveLIF, RefractoryLIF, SpikingNetwork, circuit, network_hash
 from spikecert.models.circuit import unchanged
 from spikecert.models.elements import registry
-from spikecert.models.elements.fields import Extent, UpToOne
 from spikecert.models.elements.neuron import RESTING as REFRACTORY
-from spikecert.models.elements.registry import ELEMENTS, Element, register
-from spikecert.models.files.checkpoints import from_bytes, to_bytes
+from spikecert.models.elements.registry import ELEMENTS, Element, Extent, UpToOne, register
 from spikecert.models.files.description import build, describe
+from spikecert.models.files.storage import from_bytes, to_bytes
 from spikecert.models.linear_maps import linear_map, lowers
 from spikecert.models.linear_maps.selecting import SelectionMap
 from spikecert.models.rules import Leaky

@@ -31,11 +31,10 @@ from spikecert.models import (
     network_hash,
     save,
 )
-from spikecert.models.files.checkpoints import FORMAT, described
 from spikecert.models.files.description import build, describe
-from spikecert.models.files.storage import write_tensors
+from spikecert.models.files.storage import FORMAT, described, write_tensors
 from spikecert.models.merging import merged
-from spikecert.runs.normalizing import flattening, normalised
+from spikecert.runs.building import flattening, normalised
 from support.neurons import Late
 
 

@@ -15,9 +15,8 @@ from spikecert.kernels.loading import load
 from spikecert.kernels.membrane import CompiledMembrane
 from spikecert.models import DLIF, LIF, Arctan, Dynamics, Sigmoid, SpikingNetwork, Triangle, mlp
 from spikecert.models.dynamics import FIRES_AT, RESETS
-from spikecert.models.running import compiled
-from spikecert.models.running.compiled import kernel_for, layer_of
-from spikecert.models.running.membrane import count_spikes, resume, simulate
+from spikecert.models.running import membrane as compiled
+from spikecert.models.running.membrane import count_spikes, kernel_for, layer_of, resume, simulate
 from spikecert.training import dataset, fit
 from support.eager import KERNELS, by
 from support.examples import examples

@@ -22,10 +22,9 @@ from spikecert.models import (
     Surrogate,
     Triangle,
 )
-from spikecert.models.dynamics import FIRES_AT, RESETS
+from spikecert.models.dynamics import FIRES_AT, RESETS, SURROGATES, surrogate_name
 from spikecert.models.elements.neurons import in_full
 from spikecert.models.running.membrane import simulate
-from spikecert.models.surrogates import SURROGATES, surrogate_name
 from support.examples import examples
 
 TOLERANCE = {torch.float32: 1e-5, torch.float64: 1e-12}

@@ -154,7 +154,7 @@ def test_a_hook_on_the_last_neuron_hears_its_spikes() -> None:
 FAULTS = """
 import resource
 import torch
-from spikecert.kernels.memory import kept_memory
+from spikecert.kernels.loading import kept_memory
 
 def faults():
     before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt

@@ -499,7 +499,6 @@ REFUSED = {
     "fired, kept above": "differ by 0 only, which rounding decides",
     "fired, compared once reset": "fires at 3 of",
     "fired, above what is reset": "differ by 0.00195312 only, which rounding decides",
-    "spikes, in another shape": "multiplies two signals",
     "spikes, of one feature": "multiplies two signals",
     "spikes, times 3": "is no neuron",
     "led, in halves": "multiplies two signals",

@@ -17,7 +17,7 @@ from pydantic import ValidationError
 from spikecert.commands.attack import summary
 from spikecert.reports import Record, render
 from spikecert.reports.pages.rendering import RENDERERS, to_latex
-from spikecert.reports.pages.text import FORMULAS, LATEX, cell, latex, markdown, page, plain
+from spikecert.reports.pages.wording import FORMULAS, LATEX, cell, latex, markdown, page, plain
 from spikecert.telling import show
 from support.hostile import HOSTILE, TEXTS, spoiled, unsafe
 

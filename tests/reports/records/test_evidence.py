@@ -18,7 +18,7 @@ from spikecert.reports.making.parts import merged
 from spikecert.reports.pages.html_page import to_html
 from spikecert.reports.pages.markdown import to_markdown
 from spikecert.reports.records.evidence import HARDEST, RASTER, TRACED
-from spikecert.reports.records.signs import merged_signs, sign_row
+from spikecert.reports.records.rows import merged_signs, sign_row
 
 THREAT = Threat(norm="linf", lower=0.0, upper=1.0, epsilons=(0.1, 0.3))
 

@@ -16,8 +16,8 @@ import torch
 from spikecert import LInf, SpikingNetwork
 from spikecert.certify.proofs import Prover, Unproven
 from spikecert.checking.certificates import words
-from spikecert.checking.certificates.cells import pairs_of
-from spikecert.checking.certificates.short_files import ShortFile
+from spikecert.checking.certificates.invariants import pairs_of
+from spikecert.checking.certificates.trials import ShortFile
 from spikecert.checking.kernel.certificates import claim_of, opening
 from spikecert.checking.kernel.checking import Checker
 from spikecert.checking.kernel.numbers import GRID
@@ -25,7 +25,7 @@ from spikecert.checking.kernel.potentials import Potential
 from spikecert.checking.network.files import Content, parse
 from spikecert.checking.network.model import Network, parse_network
 from spikecert.checking.short import FORMATS
-from spikecert.models.files import checkpoints
+from spikecert.models.files import storage as checkpoints
 from support.certificates import Asked
 from support.kernel_corpus.kept import margins
 from support.kernel_corpus.questions import Question

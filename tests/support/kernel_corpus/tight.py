@@ -13,10 +13,9 @@ from spikecert.checking.certificates import words
 from spikecert.checking.kernel.checking import Checker
 from spikecert.checking.kernel.invariants import Driven, InvariantNode, SpikeBalance, inductive
 from spikecert.checking.kernel.numbers import GRID, ONE, Box, common
-from spikecert.checking.kernel.pairs import PairNode, moves
 from spikecert.checking.kernel.potentials import Potential, rise
 from spikecert.checking.kernel.records import Fields, levels, pairs, potentials, rows, states
-from spikecert.checking.kernel.tables import followed
+from spikecert.checking.kernel.tables import PairNode, followed, moves
 from spikecert.checking.kernel.whole import WholeNeuron, WholeNode, inductive_whole, onto_whole
 
 PASSES = 60

@@ -16,10 +16,10 @@ from spikecert.models.elements.synapses import Synapse
 from spikecert.models.linear_maps import linear_map
 from spikecert.testing.neurons import SEEDS
 from spikecert.training.bounds.ends import Ends, EventSums
-from spikecert.training.bounds.event_ends import EventBall
 from spikecert.training.bounds.interval_bounds import WindowRows, worst_logits
 from spikecert.training.bounds.prefix_bounds import Prefixes
-from spikecert.training.objectives.certified_events import Threat, changes, worst_of_events
+from spikecert.training.bounds.spike_ends import EventBall
+from spikecert.training.objectives.certified_moves import Threat, changes, worst_of_events
 from support.examples import examples
 
 QUESTIONS = 300

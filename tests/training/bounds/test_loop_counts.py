@@ -11,7 +11,7 @@ from spikecert import LIF, CertifiedEvents, CertifiedLoss, CrossEntropy, SpikeFl
 from spikecert.models import Recurrent, Synapse
 from spikecert.testing.neurons import SEEDS
 from spikecert.training.bounds.interval_bounds import worst_logits
-from spikecert.training.objectives.certified_events import worst_of_events
+from spikecert.training.objectives.certified_moves import worst_of_events
 from support.examples import examples
 
 

@@ -10,7 +10,7 @@ from spikecert import LIF, SpikeShift, SpikingNetwork, mlp
 from spikecert.models import Recurrent
 from spikecert.testing.neurons import SEEDS
 from spikecert.training.bounds.interval_bounds import worst_logits
-from spikecert.training.objectives.certified_events import worst_of_events
+from spikecert.training.objectives.certified_moves import worst_of_events
 from support.examples import examples
 
 

@@ -7,7 +7,7 @@ from torch import Tensor, nn
 from spikecert import LIF, EventChange, SpikeFlip, SpikeShift, SpikingNetwork, mlp
 from spikecert.models import Recurrent
 from spikecert.training.bounds.interval_bounds import BOUNDS
-from spikecert.training.objectives.certified_events import Threat, worst_of_events
+from spikecert.training.objectives.certified_moves import Threat, worst_of_events
 
 CASES = [*BOUNDS, "loop"]
 """Bounds of two layers, and of one that hears itself by "prefix"."""

@@ -1,1 +1,0 @@
-"""Directed rounding, intervals, and definiteness that holds in floating point."""

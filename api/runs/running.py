@@ -1,0 +1,130 @@
+"""Do what a run file says: train or load, then attack, certify and bracket radii, and make the record."""
+
+import hashlib
+import json
+import shlex
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from ..commands.options.options import InputScale, checked_device, fitting
+from ..models import SpikingNetwork, load, save
+from ..models.deadline import Progress
+from ..reports import Plan, RadiusPlan, Training
+from ..runs import building
+from ..training import Dataset, dataset, fit
+from .configuration import Configuration, ModelStep, TrainStep
+from .examining import Examined, Subject, examine
+
+NETWORK = "network.safetensors"
+
+
+def execute(chosen: Configuration, path: Path, out: Path, root: Path | None, progress: Progress) -> Examined:
+    """Return what the run found; training and finished parts are kept in `out`, and the same call goes on there.
+
+    Args:
+        chosen: the content of the file.
+        path: the file, whose folder relative paths start from, and whose name the record's command tells.
+        out: the folder of results.
+        root: the folder of the data set's files.
+        progress: told after each step.
+
+    Raises:
+        ValueError, TypeError, FileNotFoundError: for what does not fit, before anything is trained if possible.
+        KeyboardInterrupt: on Ctrl-C before the first part was finished.
+    """
+    torch.set_num_threads(chosen.threads)
+    plan = plan_of(chosen)
+    checked_device(chosen.device)
+    chosen = chosen.model_copy(update={"title": chosen.title or path.stem})
+    chosen, subject = _subject(chosen, path, out, root, progress)
+    return examine(
+        subject,
+        plan,
+        command=f"spikecert run {shlex.quote(path.name)}",
+        progress=progress,
+        out=out,
+        gains=chosen.gains and chosen.threat.asked is None,
+        title=chosen.title,
+        configuration=chosen.model_dump(mode="json", by_alias=True, exclude_none=True),
+    )
+
+
+def plan_of(chosen: Configuration) -> Plan:
+    """Return what is to be measured."""
+    told = chosen.threat
+    written = told.texts if all(told.texts.values()) else tuple(told.texts)
+    threat = building.threat(
+        told.norm, written, chosen.limits, told.events, told.networks, told.sized(), told.asked
+    )
+    wanted = chosen.radius
+    return Plan(
+        threat,
+        () if chosen.attack is None else tuple(dict.fromkeys(chosen.attack.methods)),
+        () if chosen.certify is None else tuple(dict.fromkeys(chosen.certify.verifiers)),
+        None if chosen.certify is None else chosen.certify.timeout,
+        chosen.seed,
+        radii=None if wanted is None else RadiusPlan(**wanted.model_dump()),
+        ties=chosen.ties,
+    )
+
+
+def _subject(
+    chosen: Configuration, path: Path, out: Path, root: Path | None, progress: Progress
+) -> tuple[Configuration, Subject]:
+    """Return what is measured; a network from a file is copied, to lie beside the record."""
+    if chosen.model is not None:
+        place = path.parent / chosen.model.path
+        network, training = load(place), None
+        data = dataset(chosen.data.name, root, limits=chosen.limits, num_steps=network.num_steps)
+        save(network, out / place.name)
+        network = InputScale(chosen.data.range, chosen.data.mean or (), chosen.data.std or ()).of(network, data)
+        chosen = chosen.model_copy(update={"model": ModelStep(path=place.name)})
+    else:
+        assert chosen.train is not None
+        data = dataset(chosen.data.name, root, limits=chosen.limits, num_steps=chosen.train.num_steps)
+        network, training = _trained(chosen, chosen.train, data, out, progress)
+    samples = fitting(network, data, chosen.data.samples, chosen.device)
+    return chosen, Subject(str(chosen.title), network, data, samples, training)
+
+
+def _trained(
+    chosen: Configuration, step: TrainStep, data: Dataset, out: Path, progress: Progress
+) -> tuple[SpikingNetwork, Training]:
+    template = building.neuron(step.neuron, step.num_steps, step.decay, step.threshold, step.reset)
+    weights = step.gain_weight, step.margin_weight
+    aim = building.objective(step.objective, step.rho, step.noise, step.size, *weights, step.events, step.delta)
+    if aim.targets != "classes" and chosen.threat.asked is None:
+        told = "which learns numbers, expected one of classes, or threat.asked, a property"
+        raise ValueError(f"objective: got {step.objective!r}, {told}: a run counts what holds")
+    fresh = building.fresh_network(step.network, data, step.num_steps, template, chosen.seed)
+    run = fit(
+        fresh,
+        data,
+        aim,
+        epochs=step.epochs,
+        batch_size=step.batch_size,
+        learning_rate=step.learning_rate,
+        optimizer=step.optimizer,
+        weight_decay=step.weight_decay,
+        seed=chosen.seed,
+        folder=out / "training" / _key(chosen, step),
+        progress=progress,
+        device=chosen.device,
+    )
+    save(run.network, out / NETWORK)
+    settings = {**_told(step), "seed": chosen.seed, "best_epoch": run.best_epoch}
+    return run.network, Training(settings=settings, seconds=run.seconds)
+
+
+def _told(step: TrainStep) -> dict[str, Any]:
+    """Return the settings as plain values; rules of events, where there are any, as text."""
+    events = {} if step.events is None else {"events": step.events.model_dump_json(exclude_defaults=True)}
+    return {**step.model_dump(exclude={"events"}), **events}
+
+
+def _key(chosen: Configuration, step: TrainStep) -> str:
+    """Return what tells the checkpoints of one training from another's."""
+    told = [_told(step), chosen.data.name, chosen.seed, chosen.device, chosen.threads]
+    return hashlib.sha256(json.dumps(told, sort_keys=True).encode()).hexdigest()[:12]
