@@ -176,6 +176,7 @@ ROWS = (
 OTHERS = {
     "models/files/storage.py:read_tensors": "those that call it have rows",
     "training/data/files.py:packed": "those that call it have rows",
+    "training/data/files.py:read": "those that call it have rows",
     "checking/network/files.py:read": "those that call it have rows",
     "api/certified_networks/keeping.py:_read": "a file of this package",
     "api/protocols/configuration.py:_read": "a file of this package",
@@ -213,7 +214,7 @@ WRAPPERS = {
 
 def reading(module: Module) -> Iterator[str]:
     """Yield the functions and classes of a module that read a file."""
-    names = {name for source, name in module.imports if (source, name) in WRAPPERS}
+    names = {name for source, name in WRAPPERS if (source, name) in module.imports or source == module.name}
     for top in module.tree.body:
         calls = {ast.unparse(node.func) for node in ast.walk(top) if isinstance(node, ast.Call)}
         if isinstance(top, ast.FunctionDef | ast.ClassDef) and (calls & names or any(map(READS.search, calls))):
