@@ -726,7 +726,8 @@ class Straying:
         if is_boolean(factor) or (value.exact and not value.graded and is_boolean(value)):
             return self.made(found.low, found.high, node, replace(found, rel=value.rel), slop)
         power = len(factor.form) == 1 and ONE in factor.form and _is_power(factor.form[ONE])
-        if power and self.is_count(value) and by * PLAIN >= 1.0:  # far from what vanishes
+        small = isinstance(by, float) and by * PLAIN >= 1.0  # far from what vanishes
+        if power and small and self.is_count(value):
             return self.made(found.low, found.high, node, found, slop)
         share = value.rel + (0.0 if power else 1.0 + 2 * self.unit * (value.rel + 1.0))
         if value.rho or not is_zero(value.off):  # what is rounded is what strayed already

@@ -33,6 +33,7 @@ from typing import TypeVar
 import torch
 from torch import Tensor
 
+from ....models.deadline import check_time
 from ....models.rules import Leaky
 from ...rounding import Rounding, above, around, below, step_error, tie
 from ..signals.membrane import Drive
@@ -61,12 +62,17 @@ class TrainTable:
     @cached_property
     def ranges(self) -> Spread:
         """Return what each step of a neuron is that may have the rows from i to j, (T, R, R); 0 for j < i."""
-        rows = len(self.trains)
-        spikes = torch.cat((torch.zeros_like(self.trains[:1]), self.trains.cumsum(0)))  # of the rows before
-        fired = (spikes[None, 1:] - spikes[:-1, None]).movedim(2, 0).triu()
-        size = (torch.arange(rows)[None] - torch.arange(rows)[:, None] + 1).to(fired)
-        may, must = (fired > 0).to(fired), (fired == size).to(fired).triu()
-        return Spread(0.5 * (may + must), 0.5 * (may - must))
+        rows, steps = self.trains.shape
+        before = torch.cat((torch.zeros_like(self.trains[:1]), self.trains.cumsum(0))).T
+        size = (torch.arange(rows)[None] - torch.arange(rows)[:, None] + 1).to(before)
+        middle, radius = (self.trains.new_empty(steps, rows, rows) for _ in range(2))
+        for step, spikes in enumerate(before):  # one after another: long tables take seconds in all
+            check_time()
+            fired = (spikes[None, 1:] - spikes[:-1, None]).triu()
+            may, must = (fired > 0).to(fired), (fired == size).to(fired).triu()
+            torch.add(may, must, out=middle[step]).mul_(0.5)
+            torch.sub(may, must, out=radius[step]).mul_(0.5)
+        return Spread(middle, radius)
 
     def like(self, current: Tensor) -> "TrainTable":
         """Return the table in the dtype and on the device of `current`; rows only widen."""
