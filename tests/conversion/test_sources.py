@@ -277,6 +277,14 @@ def test_a_kernel_takes_what_its_own_rounding_pays_for_alone(tmp_path: Path) -> 
         save(network, tmp_path / "other.safetensors")
         with pytest.raises(Refused, match="source that rounds more"):
             read_network(tmp_path / "other.safetensors")
+    counting = SpikingNetwork(torch.nn.Linear(4, 3), LIF(), num_steps=3)
+    for counts in (True, False):  # ties of spikes are proven, and must be the source's
+        counting.source = SourceArithmetic((SourceBox(4.0, counts=counts),), weights_of(counting))
+        save(counting, tmp_path / f"{counts}.safetensors")
+        assert load(tmp_path / f"{counts}.safetensors").source == counting.source
+    assert read_network(tmp_path / "True.safetensors").limit == 4.0
+    with pytest.raises(Refused, match="source that rounds more"):
+        read_network(tmp_path / "False.safetensors")
     plain = SpikingNetwork(torch.nn.Linear(4, 3), LIF(), torch.nn.Linear(3, 2), num_steps=3)
     save(plain, tmp_path / "own.safetensors")
     assert read_network(tmp_path / "own.safetensors").limit is None
