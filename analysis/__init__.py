@@ -18,7 +18,8 @@ from .stability import Growth, StabilityReport, stability
 from .state_space import StateSpace, system
 
 if TYPE_CHECKING:
-    from .symbolic import Theorem, theorem, theorems
+    from .symbolic import Theorem, theorems
+    from .symbolic import sums as theorem
 
 __all__ = [
     "Ablation",

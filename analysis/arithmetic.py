@@ -1,4 +1,4 @@
-"""A closed interval that is proven to hold a real number.
+"""Arithmetic that proves: intervals, decimals rounded one way, and eigenvalue bounds.
 
 Directed rounding: 50-digit decimals rounded one way, and float results that lie on the proven side.
 

@@ -30,7 +30,7 @@ from ..models.circuit import (
 )
 from ..models.elements.synapses import TemporalFilter
 from ..models.linear_maps import DenseMap, FlattenMap, LinearMap, ScaleMap, Shape
-from ..models.linear_maps.entrywise import WholeInputMap
+from ..models.linear_maps.averaging import WholeInputMap
 from ..models.linear_neuron import LinearNeuron, leaking
 from ..models.rules import LEAKY, VARIED, Leaky
 from ..models.validation import check_weights

@@ -28,7 +28,7 @@ from spikecert.certify.proofs import Disproved, Prover, Unproven
 from spikecert.checking import Network, Refused, check, read_network
 from spikecert.checking.certificates import elaborate
 from spikecert.checking.kernel import check_certificate
-from spikecert.checking.native import check_native
+from spikecert.checking.short import check_native
 from spikecert.training import Dataset
 
 LIMIT = 20.0

@@ -1,4 +1,4 @@
-"""Equality of results that hold tensors: a plain dataclass would ask a tensor of many whether it is true.
+"""What results share: equality of those that hold tensors, none in a graph of gradients, and named tables.
 
 Results stand alone: what is handed out belongs to no graph of gradients.
 

@@ -4,8 +4,7 @@ from .attacks import ATTACKS
 from .perturbations import EventSet, Perturbation
 from .verifiers.base import Verifier
 from .verifiers.complete import Complete
-from .verifiers.enumeration import Enumeration
-from .verifiers.inputs import InputSplitting
+from .verifiers.enumeration import Enumeration, InputSplitting
 from .verifiers.search import AttackSearch, Ladder
 from .verifiers.trains import INTERVAL, TRAINS
 

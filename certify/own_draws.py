@@ -1,4 +1,6 @@
-"""Rate codes in which each sample has draws of its own: a network for each sample.
+"""Codes whose samples are networks of their own: rate codes with draws of each sample, and latency codes.
+
+Rate codes in which each sample has draws of its own: a network for each sample.
 
 Latency-coded networks and their images, as the networks over time and the recordings that they come to.
 

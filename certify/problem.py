@@ -13,14 +13,14 @@ from torch import Tensor
 from ..models.circuit import Circuit, circuit
 from ..models.constants import at_least, settle, unless_none, whole
 from ..models.deadline import Expired, never, passed
-from ..models.linear_maps.entrywise import WholeInput
+from ..models.linear_maps.averaging import WholeInput
 from ..models.networks import SpikingNetwork
 from ..models.validation import check_choice
 from .branching.nodes.frontier import Told, unheard
 from .branching.workers import Crew
 from .perturbations import L2, Ball, EventChange, LInf, Perturbation, PixelBox, SpikeFlip, SpikeShift, WholeLInf
+from .perturbations.balls import settled_ball
 from .perturbations.base import round_up
-from .perturbations.whole_box import settled_ball
 from .questions.classes import ClassGoal
 from .questions.rows import RowGoal
 from .replay import Runs, pull, replays

@@ -25,8 +25,8 @@ from .network_sets.sizes import SizeGrid, bracketed
 from .own_draws import coded, own_draws, sample_by_sample
 from .perturbations import takes_whole
 from .problem import NORMS, Scale, scale, whole_scale
+from .questions.classes import as_labels, check_coded, check_property_ties, labels_at, property_goal
 from .questions.forms import Property
-from .questions.properties import as_labels, check_coded, check_property_ties, labels_at, property_goal
 from .questions.rows import RowGoal
 from .replay import evaluating, replays
 from .sources import source_keeps

@@ -22,8 +22,8 @@ from .own_draws import CodedImages, coded, own_draws, sample_by_sample
 from .perturbations import Perturbation, settled_set
 from .perturbations.base import check_perturbation
 from .problem import Problem
+from .questions.classes import as_labels, check_coded, check_property_ties, labels_at, property_goal
 from .questions.forms import Property
-from .questions.properties import as_labels, check_coded, check_property_ties, labels_at, property_goal
 from .replay import evaluating
 from .sources import allowance_of, asked_within, beyond
 from .ties import STRICT, settled_ties

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from ..files.text import printable
+from ..files.texts import printable
 from .conclusions import STRICT, Conclusions, StatedProperty, read_ties
 from .events.inputs import Inputs
 from .events.recordings import NORMS as EVENT_NORMS

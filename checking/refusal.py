@@ -1,6 +1,6 @@
 """The one error of this package."""
 
-from ..files.text import printable
+from ..files.texts import printable
 
 
 class Refused(ValueError):

@@ -7,11 +7,10 @@ the checker of proofs reads by it, too.
 if __name__ == "files":
     raise ImportError("import spikecert.files, not files: by another name each class would be there twice")
 
-from .gzipped import beginning, unpacked
+from .archives import Archive, beginning, unpacked
 from .hdf5 import Unreadable, read_hdf5, read_tree
 from .reading import FileKind, NotAFile, in_proportion, regular_content, regular_lines
 from .writing import sweep, write_atomically
-from .zipped import Archive
 
 __all__ = [
     "Archive",

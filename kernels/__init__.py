@@ -6,6 +6,6 @@ Nothing here imports the rest of the library.
 if __name__ == "kernels":
     raise ImportError("import spikecert.kernels, not kernels: by another name each class would be there twice")
 
-from .membrane import CompiledMembrane
+from .spikes import CompiledMembrane
 
 __all__ = ["CompiledMembrane"]

@@ -19,9 +19,8 @@ from .chips import (
 )
 from .circuit import Circuit, circuit
 from .dynamics import Arctan, Dynamics, Sigmoid, Surrogate, Triangle
-from .elements.gates import SpikeAnd, SpikeIand
 from .elements.integers import IntegerLIF, WholeDecay
-from .elements.layers import PerStep, Residual
+from .elements.layers import PerStep, Residual, SpikeAnd, SpikeIand
 from .elements.learned_decay import PLIF, settled
 from .elements.neuron import AdaptiveLIF, CoupledLIF, Neuron, OneSpikeLIF, RefractoryLIF
 from .elements.neurons import DLIF, LIF
@@ -29,8 +28,7 @@ from .elements.recurrent import Recurrent
 from .elements.synapses import Delay, Synapse
 from .elements.varied import VariedLIF
 from .files.storage import load, network_hash, save
-from .linear_maps.averaging import AdaptiveAverage
-from .linear_maps.entrywise import Share, WholeInput
+from .linear_maps.averaging import AdaptiveAverage, Share, WholeInput
 from .linear_maps.normalizing import Normalize
 from .networks import SpikingNetwork, Trace
 from .running.encoding import RateDraws, latency_code

@@ -8,8 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from .constants import at_least
-from .elements.layers import BATCH_NORMS, WEIGHTED, PerStep, Residual, in_row, walk
-from .elements.max_pooling import MAX_POOLS, max_windows
+from .elements.layers import BATCH_NORMS, MAX_POOLS, WEIGHTED, PerStep, Residual, in_row, max_windows, walk
 from .elements.neurons import LIF, Run
 from .elements.recurrent import Recurrent
 from .elements.registry import ELEMENTS, known

@@ -19,8 +19,7 @@ from ..models.architectures.images import average
 from ..models.elements.layers import Residual, walk
 from ..models.elements.neurons import LIF
 from ..models.linear_maps import affine_types
-from ..models.linear_maps.averaging import AdaptiveAverage
-from ..models.linear_maps.entrywise import Share
+from ..models.linear_maps.averaging import AdaptiveAverage, Share
 from ..models.networks import SpikingNetwork
 from .neurons import SEEDS, neurons, st
 

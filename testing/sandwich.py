@@ -12,7 +12,7 @@ from ..certify.ties import settled_ties
 from ..certify.verification import resolve
 from ..certify.verifiers import Verifier
 from ..models.networks import SpikingNetwork
-from .candidates import candidates, own_labels
+from .cases import candidates, own_labels
 from .claims.code import repeatable
 from .refuted import Refuted
 

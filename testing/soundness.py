@@ -13,7 +13,7 @@ from ..certify.verdicts import Verdict
 from ..certify.verification import bounds, resolve, verify
 from ..certify.verifiers import MarginVerifier, Verifier
 from ..models.networks import SpikingNetwork
-from .candidates import candidates, own_labels
+from .cases import candidates, own_labels
 from .claims.code import repeatable
 from .refuted import Refuted
 

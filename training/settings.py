@@ -23,7 +23,7 @@ from ..models.chips import ChipWeights
 from ..models.constants import at_least, nonnegative, positive, real, settle, share, unless_none, whole
 from ..models.elements.layers import WEIGHTED, Residual
 from ..models.elements.neurons import LIF
-from ..models.linear_maps.entrywise import Share
+from ..models.linear_maps.averaging import Share
 from ..models.networks import SpikingNetwork
 from ..models.validation import check_choice
 

@@ -2,8 +2,7 @@
 
 from dataclasses import dataclass
 
-from ..lmi.certificates import finite
-from ..lmi.exact import Rows, as_rows
+from ..lmi.certificates import Rows, as_rows, finite
 from ..norms import matrix_norm
 from ..operators import LayerOperator
 

@@ -16,8 +16,7 @@ from ...models.constants import reals
 from ..arithmetic import UNDERFLOW, multiply_up
 from ..gains.neuron_gains import check_horizon, neuron_gain
 from ..norms import matrix_norm
-from .certificates import SurrogateCertificate, finite, surrogate_maps
-from .exact import Exact, Rows, as_rows, is_positive_definite
+from .certificates import Exact, Rows, SurrogateCertificate, as_rows, finite, is_positive_definite, surrogate_maps
 from .solving import SolverError, import_cvxpy, solve_problem
 
 

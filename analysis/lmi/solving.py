@@ -18,8 +18,14 @@ import numpy as np
 from ...models.constants import share
 from ..arithmetic import DOWN, UP, float_up
 from ..gains.neuron_gains import check_scale, neuron_gain
-from .certificates import BoundedRealCertificate, LinearSystem, NoFiniteGain, TimeVaryingCertificate
-from .exact import Exact, as_rows
+from .certificates import (
+    BoundedRealCertificate,
+    Exact,
+    LinearSystem,
+    NoFiniteGain,
+    TimeVaryingCertificate,
+    as_rows,
+)
 
 PERIODS = (1, 2, 3, 4, 6)
 """Searched for: the eigenvalue is a 2m-th root of unity (rational, or of degree two)."""

@@ -26,7 +26,7 @@ from fractions import Fraction
 
 import numpy as np
 
-from ..lmi.exact import Exact, is_positive_definite
+from ..lmi.certificates import Exact, is_positive_definite
 from .kept import Rows
 from .series import Matrix, exact
 

@@ -48,8 +48,17 @@ from ..arithmetic import (
 from ..expressions import Applied, Expression, Reference, Total
 from ..gains.neuron_gains import check_norm
 from ..operators import INPUT, LayerOperator, Peaks
-from .explicit import MatrixProducts, explicit_norm, local_maximum, quotient, top_vector
-from .sums import MatrixSums, sums_of_convolution, sums_of_matrix, sums_of_operator
+from .sums import (
+    MatrixProducts,
+    MatrixSums,
+    explicit_norm,
+    local_maximum,
+    quotient,
+    sums_of_convolution,
+    sums_of_matrix,
+    sums_of_operator,
+    top_vector,
+)
 
 EXPLICIT_SIDE = 4096
 """An operator whose smaller side is at most this is treated by its Gram matrix, whatever it is made of."""

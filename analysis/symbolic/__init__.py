@@ -10,9 +10,7 @@ from .dynamics import (
 from .layers import BOUNDED_REAL, DLIF_GAIN, L2_MARGIN, LAYER_GAIN
 from .loops import ERROR_GAIN, KEPT_MEMBRANES, NO_LIMIT_POINT
 from .spectral import FINITE_L2, INFINITE_L2, LOSS_LINK, QUOTED_L2_GAIN, TRANSFER_FUNCTION, counterexample
-from .steps import ProofError
-from .sums import L1_GAIN, L2_LINF_GAIN, LINF_GAIN
-from .theorem import Derivation, Refutation, Theorem
+from .sums import L1_GAIN, L2_LINF_GAIN, LINF_GAIN, Derivation, ProofError, Refutation, Theorem
 
 _THEOREMS = (
     PERTURBATION_IDENTITY,

@@ -4,8 +4,7 @@ from typing import Any
 
 import sympy as sp
 
-from .steps import AtLeast, Equal, Tends, eps, lam, scale, t, theta, w
-from .theorem import Theorem
+from .sums import AtLeast, Equal, Tends, Theorem, eps, lam, scale, t, theta, w
 
 _v, _v2, _current, _current2 = sp.symbols("v vtilde I Itilde", real=True)
 _s, _s2 = sp.symbols("s stilde", real=True)

@@ -4,8 +4,7 @@ from typing import Any
 
 import sympy as sp
 
-from .steps import AtLeast, Equal, lam, w
-from .theorem import Theorem
+from .sums import AtLeast, Equal, Theorem, lam, w
 
 _x, _y, _e = sp.symbols("x y e", real=True)
 _p = sp.Symbol("p", positive=True)

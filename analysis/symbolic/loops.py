@@ -7,8 +7,7 @@ from typing import Any
 
 import sympy as sp
 
-from .steps import DECAY, AtLeast, Equal, Tends, k, m
-from .theorem import Theorem
+from .sums import DECAY, AtLeast, Equal, Tends, Theorem, k, m
 
 _A, _B, _K, _M, _L = (sp.Symbol(name, commutative=False) for name in ("A", "B", "K", "M", "Lambda"))
 _x, _rest, _offset, _error, _u = (sp.Symbol(name, commutative=False) for name in ("x", "x_s", "k_0", "e", "u_c"))

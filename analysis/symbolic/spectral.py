@@ -7,8 +7,7 @@ from fractions import Fraction
 
 import sympy as sp
 
-from .steps import DECAY, AtLeast, Equal, T, Tends, decays, eps, j, lam, m, omega, phi, t, w
-from .theorem import Refutation, Theorem
+from .sums import DECAY, AtLeast, Equal, Refutation, T, Tends, Theorem, decays, eps, j, lam, m, omega, phi, t, w
 
 _z = sp.Symbol("z")
 _transfer = _z / (_z - lam)

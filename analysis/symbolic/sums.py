@@ -1,9 +1,256 @@
-"""Theorems on ℓ1, ℓ∞ and ℓ2→ℓ∞ gains, each by induction over time."""
+"""Theorems on ℓ1, ℓ∞ and ℓ2→ℓ∞ gains, each by induction over time.
+
+Steps of a derivation. Each can be checked by sympy alone, and a wrong one raises.
+
+The symbols of the theorems. λ ∈ (0, 1) is 1/(1+m) with m > 0 where sympy must see the sign of 1 − λ.
+
+Theorems as objects: statement, assumptions, formulas, and a derivation that is replayed on demand.
+"""
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from fractions import Fraction
+from typing import Any
 
 import sympy as sp
 
-from .steps import DECAY, AtLeast, Equal, T, Tends, decays, eps, lam, m, t, w
-from .theorem import Theorem
+
+class ProofError(ArithmeticError):
+    """A step of a derivation that does not hold."""
+
+
+@dataclass(frozen=True)
+class DerivationStep(ABC):
+    """One checkable claim.
+
+    Attributes:
+        claim: what the step shows, in words.
+    """
+
+    claim: str
+
+    @abstractmethod
+    def holds(self) -> bool:
+        """Return whether sympy confirms the step."""
+
+    @abstractmethod
+    def formula(self) -> sp.Basic:
+        """Return the claim as a sympy relation."""
+
+    def check(self) -> None:
+        """Raise ProofError unless the step holds."""
+        if not self.holds():
+            raise ProofError(f"step does not hold: {self.claim}: {self.formula()}")
+
+
+@dataclass(frozen=True)
+class Equal(DerivationStep):
+    """left = right, for all values of the symbols."""
+
+    left: Any
+    right: Any
+
+    def holds(self) -> bool:
+        """Return whether left − right simplifies to 0."""
+        return vanishes(sp.sympify(self.left) - sp.sympify(self.right))
+
+    def formula(self) -> sp.Basic:
+        """Return left = right."""
+        return sp.Eq(sp.sympify(self.left), sp.sympify(self.right), evaluate=False)
+
+
+@dataclass(frozen=True)
+class AtLeast(DerivationStep):
+    """left ≥ right, because left − right equals `certificate`, which is nonnegative by its form.
+
+    Its form: sympy's rules of sign decide it (squares of reals, products and sums of nonnegative symbols).
+    """
+
+    left: Any
+    right: Any
+    certificate: Any
+
+    def holds(self) -> bool:
+        """Return whether the identity holds and the certificate is a nonnegative form."""
+        difference = sp.sympify(self.left) - sp.sympify(self.right) - sp.sympify(self.certificate)
+        return vanishes(difference) and sp.sympify(self.certificate).is_nonnegative is True
+
+    def formula(self) -> sp.Basic:
+        """Return left − right = certificate."""
+        difference = sp.Add(sp.sympify(self.left), -sp.sympify(self.right), evaluate=False)
+        return sp.Eq(difference, sp.sympify(self.certificate), evaluate=False)
+
+
+@dataclass(frozen=True)
+class Tends(DerivationStep):
+    """expression → value as variable → point."""
+
+    expression: Any
+    variable: sp.Symbol
+    point: Any
+    value: Any
+
+    def holds(self) -> bool:
+        """Return whether sympy finds that limit."""
+        return vanishes(sp.limit(self.expression, self.variable, self.point) - self.value)
+
+    def formula(self) -> sp.Basic:
+        """Return lim expression = value."""
+        return sp.Eq(sp.Limit(self.expression, self.variable, self.point), sp.sympify(self.value), evaluate=False)
+
+
+def vanishes(expression: sp.Expr) -> bool:
+    """Return whether `expression` is identically zero, by expansion, trigonometry or simplification."""
+    attempts = (
+        sp.expand,
+        lambda e: sp.expand(sp.expand_trig(e)),
+        lambda e: sp.simplify(sp.together(sp.powsimp(sp.expand(e)))),
+        lambda e: sp.simplify(sp.expand(e.rewrite(sp.exp), func=True)),
+    )
+    return any(attempt(expression) == 0 for attempt in attempts)
+
+
+m: sp.Symbol = sp.Symbol("m", positive=True)
+DECAY = 1 / (1 + m)
+"""λ ∈ (0, 1), as a function of m > 0."""
+
+lam: sp.Symbol = sp.Symbol("lambda", nonnegative=True)
+theta: sp.Symbol = sp.Symbol("theta", positive=True)
+scale: sp.Symbol = sp.Symbol("a", real=True)
+w, eps, eps_next = sp.symbols("w epsilon epsilon_+", real=True)
+T, t, k, j = sp.symbols("T t k j", integer=True, positive=True)
+phi, omega = sp.symbols("phi omega", real=True)
+
+
+def decays(expression: sp.Basic) -> sp.Basic:
+    """Return `expression` with λ = 1/(1+m), for which sympy knows 0 < λ < 1."""
+    return expression.subs(lam, DECAY)
+
+
+@dataclass(frozen=True)
+class Derivation:
+    """What `verify` returns for a theorem whose every step holds.
+
+    Attributes:
+        theorem: its name.
+        claims: the claims that were checked, in order.
+    """
+
+    theorem: str
+    claims: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Refutation:
+    """An exact input that a claimed gain does not cover: ‖ε‖² > γ²‖w‖².
+
+    Attributes:
+        theorem: the name of the claim.
+        decay: λ.
+        horizon: T.
+        inputs: w.
+        outputs: ε.
+        ratio: ‖ε‖²/‖w‖², exact.
+        claimed: γ², exact, below the ratio.
+    """
+
+    theorem: str
+    decay: Fraction
+    horizon: int
+    inputs: tuple[Fraction, ...]
+    outputs: tuple[Fraction, ...]
+    ratio: Fraction
+    claimed: Fraction
+
+    def check(self) -> bool:
+        """Run the recursion again in rationals and compare."""
+        state, outputs = Fraction(0), []
+        for w in self.inputs:
+            state = self.decay * state + w
+            outputs.append(state)
+        ratio = sum((e**2 for e in outputs), Fraction(0)) / sum((w**2 for w in self.inputs), Fraction(0))
+        return tuple(outputs) == self.outputs and ratio == self.ratio and bool(ratio > self.claimed)
+
+
+@dataclass(frozen=True)
+class Theorem:
+    """A statement about the (simplified) perturbation dynamics, with a derivation that sympy replays.
+
+    Attributes:
+        name: by which `theorem(name)` finds it.
+        title: a headline.
+        statement: the theorem in words and Unicode formulas.
+        assumptions: what it needs.
+        formulas: its main expressions, by name.
+        steps: the derivation.
+        argument: how the steps make the proof, in words.
+        about: "simplified" for ε, "exact" for the membrane potential of the spiking network.
+        refute: for a claim that is false: returns its counterexample.
+        corrected: for a false claim: the name of the theorem that replaces it.
+    """
+
+    name: str
+    title: str
+    statement: str
+    assumptions: tuple[str, ...]
+    formulas: Mapping[str, sp.Basic]
+    steps: tuple[DerivationStep, ...]
+    argument: str
+    about: str = "simplified"
+    refute: Callable[[], Refutation] | None = field(default=None, compare=False)
+    corrected: str | None = None
+
+    @property
+    def status(self) -> str:
+        """Return "proved", or "refuted" for a claim that has a counterexample."""
+        return "proved" if self.refute is None else "refuted"
+
+    def verify(self) -> Derivation | Refutation:
+        """Replay the derivation: check each step with sympy.
+
+        Returns:
+            A `Derivation`, or, for a false claim, a `Refutation` that was checked in rationals.
+
+        Raises:
+            ProofError: for a step that does not hold.
+        """
+        for step in self.steps:
+            step.check()
+        if self.refute is None:
+            return Derivation(self.name, tuple(step.claim for step in self.steps))
+        found = self.refute()
+        if not found.check():
+            raise ArithmeticError(f"the counterexample to {self.name} does not replay")
+        return found
+
+    def latex(self) -> str:
+        """Return statement and derivation in LaTeX, for amsthm's theorem and proof environments."""
+        lines = [rf"\begin{{theorem}}[{_escape(self.title)}]", _escape(self.statement)]
+        lines += [rf"\[ {sp.latex(formula)} \]" for formula in self.formulas.values()]
+        lines += [r"\emph{Assumptions.} " + _escape("; ".join(self.assumptions)) + ".", r"\end{theorem}"]
+        lines += [r"\begin{proof}", _escape(self.argument), r"\begin{enumerate}"]
+        lines += [rf"\item {_escape(step.claim)}: \( {sp.latex(step.formula())} \)" for step in self.steps]
+        return "\n".join([*lines, r"\end{enumerate}", r"\end{proof}"])
+
+    def text(self) -> str:
+        """Return statement and derivation as plain text."""
+        lines = [f"{self.title} ({self.name}; {self.status})", "", self.statement, ""]
+        lines += [f"  {name}:  {sp.sstr(formula)}" for name, formula in self.formulas.items()]
+        lines += ["", "Assumptions: " + "; ".join(self.assumptions) + ".", "", self.argument]
+        lines += [f"  {k}. {step.claim}:  {sp.sstr(step.formula())}" for k, step in enumerate(self.steps, 1)]
+        if self.corrected is not None:
+            lines += ["", f"Corrected statement: {self.corrected}"]
+        return "\n".join(lines)
+
+
+_LATEX = {"\\": r"\textbackslash{}", "_": r"\_", "^": r"\^{}", "%": r"\%", "#": r"\#", "&": r"\&"}
+
+
+def _escape(text: str) -> str:
+    """Return text for a Unicode-aware LaTeX."""
+    return "".join(_LATEX.get(character, character) for character in text)
+
 
 _geometric = (1 - lam**t) / (1 - lam)
 _size, _drive, _slack = sp.symbols("|epsilon| |w| d", nonnegative=True)

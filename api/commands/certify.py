@@ -84,7 +84,7 @@ def certify(
     from spikecert.reports import Plan, RadiusPlan
     from spikecert.runs import building, examining, proofs
 
-    from ..certify.questions.properties import check_property_ties
+    from ..certify.questions.classes import check_property_ties
 
     bar = None if require_certified is None else options.share(require_certified, "require-certified")
     width = _width(tolerance)

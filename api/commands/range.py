@@ -40,8 +40,8 @@ def output_ranges(
     from spikecert.reports import Plan
     from spikecert.runs import proofs
 
+    from ..certify.questions.classes import check_property_ties
     from ..certify.questions.described import form_of
-    from ..certify.questions.properties import check_property_ties
 
     check_property_ties(asked.ties)
     size, subject = number(epsilon, "epsilon"), asked.subject(model)

@@ -9,10 +9,10 @@ from typing import Annotated, Any, Literal
 from pydantic import BeforeValidator, Field, ValidationError
 
 from spikecert.files import FileKind
-from spikecert.files.toml_text import read_toml
 from spikecert.models.validation import check_choice, one_line
 from spikecert.runs.configuration import as_number
 
+from ..files.texts import read_toml
 from ..reports.records.network_rules import EventRules
 from ..reports.records.rows import Part
 

@@ -9,13 +9,13 @@ from pydantic import AfterValidator, BeforeValidator, Discriminator, Field, Vali
 from spikecert.certify.attacks import ATTACKS
 from spikecert.certify.verifiers import VERIFIERS
 from spikecert.files import FileKind
-from spikecert.files.toml_text import LONGEST_TEXT, read_toml
 from spikecert.models.validation import check_choice, one_line
 from spikecert.reports import load_record
 from spikecert.reports.records.network_rules import NetworkRules
 
 from ..certify.questions.described import LONGEST
 from ..commands.options.options import number
+from ..files.texts import LONGEST_TEXT, read_toml
 from ..models.elements.registry import MOST_STEPS
 from ..reports.records.network_rules import MOST_FEATURES, EventRules, Feature, spanned
 from ..reports.records.rows import Part, Written

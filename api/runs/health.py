@@ -107,7 +107,8 @@ def _kernels() -> Iterator[Symptom]:
 
 def _proofs() -> Iterator[Symptom]:
     from spikecert.checking import Refused
-    from spikecert.checking.native import find_native
+
+    from ..checking.short import find_native
 
     try:
         told, good = str(find_native()), True

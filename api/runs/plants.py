@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, Tag, ValidationError, model_validator
 
 from ..files import FileKind
-from ..files.toml_text import LONGEST_TEXT, read_toml
+from ..files.texts import LONGEST_TEXT, read_toml
 from ..models.validation import one_line
 from ..reports.records.rows import Part
 from .configuration import FORMS, Finite, Form, Name, Positive, Weight, first_mistake

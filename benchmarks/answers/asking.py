@@ -31,7 +31,7 @@ from spikecert import (
 )
 from spikecert.certify.proofs import Prover, Unproven
 from spikecert.certify.verifiers import VERIFIERS, Complete, Enumeration, Milp, MoveSplitting, Verifier
-from spikecert.certify.verifiers.inputs import InputSplitting
+from spikecert.certify.verifiers.enumeration import InputSplitting
 from spikecert.certify.verifiers.search import Ladder
 from spikecert.checking import Refused, check
 

@@ -24,15 +24,8 @@ from ..network_sets.deciding import Asked, search_all
 from ..own_draws import coded, own_draws, sample_by_sample
 from ..perturbations import Perturbation, settled_set, takes_whole
 from ..perturbations.base import check_perturbation
+from ..questions.classes import as_labels, check_coded, check_property_ties, labels_at, own_outputs, property_goal
 from ..questions.forms import Property
-from ..questions.properties import (
-    as_labels,
-    check_coded,
-    check_property_ties,
-    labels_at,
-    own_outputs,
-    property_goal,
-)
 from ..replay import evaluating
 from ..ties import STRICT, settled_ties
 from .backward import AdaptiveArctan, AdaptiveSharpness, PotentialDependent, RateGradient

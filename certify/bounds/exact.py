@@ -46,9 +46,8 @@ from ...models.circuit import (
     fold,
 )
 from ...models.linear_maps import ConvolutionMap, DenseMap, LinearMap, PoolMap
-from ...models.linear_maps.entrywise import ShareMap
-from ...models.linear_maps.sequences import OneRowMap
-from ...models.linear_maps.transposed import TransposedMap
+from ...models.linear_maps.averaging import ShareMap
+from ...models.linear_maps.convolution import OneRowMap, TransposedMap
 from ...models.rules import LEAKY, RESTS, START, VARIED, Leaky, plain
 from ...models.source import OWN
 from .signals.windows import Box

@@ -2,7 +2,7 @@
 
 **One step.** The run's û[t−1] lies in a box [l, h], with |û| ≤ M, its scaled current in another one, with |x̂| ≤ X.
 Then v̂[t] lies in λ·[l, h] + [x] ± 8u·(λM + X + δ) ± η (`certify/rounding.py`, of which this is one step,
-with the M and X of that step and neuron in place of those of all). A spike leaves what after_reset of exact.py
+with the M and X of that step and neuron in place of those of all). A spike leaves what after_reset of intervals.py
 says. Only how far numbers are from zero at their own step is paid for: over hundreds of steps that is what tells
 an exact input's spikes in float32.
 

@@ -53,8 +53,7 @@ from .signals.affine import AffineMap, affine_map
 from .signals.derived import ChosenSignal, FilteredSignal, PooledSignal
 from .signals.signals import AffineSignal, InputSignal, Signal, SpikeBound, SumSignal, filter_rows
 from .signals.windows import Box
-from .trains.rate_trains import rate_trains
-from .trains.recurrent import recurrent_spikes
+from .trains.recurrent import rate_trains, recurrent_spikes
 from .trains.resting import resting_spikes, varied_spikes
 from .trains.train_table import Trains
 

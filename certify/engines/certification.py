@@ -29,9 +29,9 @@ from ..network_sets.deciding import VERIFIERS as OF_NETWORKS
 from ..network_sets.deciding import Asked
 from ..network_sets.keeping import describe_any
 from ..perturbations import Perturbation
+from ..questions.classes import as_labels, check_property_ties, property_goal
 from ..questions.described import describe_property
 from ..questions.forms import Property
-from ..questions.properties import as_labels, check_property_ties, property_goal
 from ..ties import STRICT, settled_ties
 from ..verdicts import SoundnessError, Unfinished, Verdict, left_open
 from ..verification import answered

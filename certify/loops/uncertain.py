@@ -1,4 +1,6 @@
-"""Plants that are not known exactly: matrices within a spread, and convex combinations of vertices.
+"""Loops whose plant or controller is known up to a set: spreads and vertices, and any plant box by box.
+
+Plants that are not known exactly: matrices within a spread, and convex combinations of vertices.
 
 A controller and any plant, box by box: what the network gives over boxes of states, and what comes next.
 """

@@ -10,7 +10,7 @@ A max pool in a program: y_i = max of the entries x_j of window i.
 
 with [l_j, h_j] the ends of x_j and h_i the greatest of its window's. Entries that lie below another's lower end in
 every run are left out. The run's maximum strays from y no farther than the farthest entry from its expression: see
-models/elements/max_pooling.py.
+models/elements/layers.py.
 
 What a readout makes of the last signal of a program.
 
@@ -56,14 +56,12 @@ from ..bounds.signals.affine import affine_map
 from ..bounds.signals.derived import ChosenSignal, FilteredSignal, JoinedSignal, PooledSignal, SharedSignal, chosen
 from ..bounds.signals.signals import AffineSignal, Signal, SpikeBound, SumSignal
 from ..bounds.signals.windows import Box
-from ..bounds.trains.rate_trains import rate_trains
-from ..bounds.trains.recurrent import looped
+from ..bounds.trains.recurrent import looped, rate_trains
 from ..bounds.trains.resting import refractory_spikes, separable
 from ..bounds.trains.train_graph import GraphTrains
 from ..bounds.trains.train_table import TableTrains
 from ..bounds.trains.trains import window_spikes
 from ..rounding import Rounding, over_time, reading_slack, sum_slack
-from .inputs import input_steps, rate_steps
 from .program import (
     Closing,
     EncodedLayer,
@@ -72,6 +70,8 @@ from .program import (
     Model,
     Program,
     array,
+    input_steps,
+    rate_steps,
     stacked,
     step_spikes,
     table_spikes,

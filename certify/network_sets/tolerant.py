@@ -36,8 +36,7 @@ from torch import Tensor
 
 from ...models.circuit import Circuit, Fired, Mapped, Recurred
 from ...models.linear_maps import ConvolutionMap, DenseMap, LinearMap
-from ...models.linear_maps.sequences import OneRowMap
-from ...models.linear_maps.transposed import TransposedMap
+from ...models.linear_maps.convolution import OneRowMap, TransposedMap
 from ...models.linear_neuron import LinearNeuron, leaking
 from ...models.rules import DeclaredRule, Label, Leaky, Move, Number, Range, Recursion, reset_label
 from ..bounds.automata.paths import path_trains

@@ -36,7 +36,7 @@ from ...models.circuit import (
     fold,
 )
 from ...models.linear_maps import LinearMap, PoolMap
-from ...models.linear_maps.sequences import OneRowMap
+from ...models.linear_maps.convolution import OneRowMap
 from ...models.merging import greatest_sum, merged
 from ...models.networks import SpikingNetwork
 from ...models.rules import LEAKY, RESTS, START, VARIED, Leaky, plain

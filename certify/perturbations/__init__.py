@@ -1,12 +1,9 @@
 """Threat models: the sets of inputs around a sample that an adversary may choose from."""
 
-from .balls import L2, Ball, LInf
+from .balls import L2, Ball, LInf, PixelBox, RangedSet, WholeLInf, settled_set, takes_whole
 from .base import EventRegion, EventSet, Perturbation
 from .events.event_change import EventChange, SpikeFlip
 from .events.spike_shift import SpikeShift
-from .pixel_box import PixelBox
-from .ranged import RangedSet
-from .whole_box import WholeLInf, settled_set, takes_whole
 
 __all__ = [
     "L2",

@@ -5,11 +5,10 @@ from typing import Any
 
 from torch import Tensor
 
-from .balls import L2, LInf
+from .balls import L2, LInf, PixelBox
 from .base import EventRegion, Perturbation
 from .events.event_change import EventChange, SpikeFlip
 from .events.spike_shift import SpikeShift
-from .pixel_box import PixelBox
 
 SETS: dict[str, type[Perturbation]] = {
     kind.__name__: kind for kind in (LInf, L2, PixelBox, SpikeFlip, SpikeShift, EventChange)

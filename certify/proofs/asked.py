@@ -25,8 +25,8 @@ from ...models.networks import SpikingNetwork
 from ..branching.question import MarginQuestion
 from ..perturbations import L2, EventChange, LInf, Perturbation, PixelBox, SpikeFlip, SpikeShift
 from ..perturbations.base import EventSet
+from ..questions.classes import own_outputs, property_goal
 from ..questions.forms import Property
-from ..questions.properties import own_outputs, property_goal
 from ..questions.rows import RowGoal
 from ..replay import misclassified
 from .tree import Tree, written

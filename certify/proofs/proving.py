@@ -35,12 +35,11 @@ from ..branching.question import MarginQuestion
 from ..branching.search import Experience
 from ..perturbations import Perturbation, settled_set
 from ..perturbations.base import check_perturbation
+from ..questions.classes import as_labels, check_property_ties
 from ..questions.forms import Property
-from ..questions.properties import as_labels, check_property_ties
 from ..ties import STRICT, settled_ties
 from .asked import AskedClaim, Proof, asked_of
-from .tree import CheckerSplits, StillOpen, Tree, close_all, narrowing_of
-from .whole import WholeFailure, WholeTree
+from .tree import CheckerSplits, StillOpen, Tree, WholeFailure, WholeTree, close_all, narrowing_of
 
 if TYPE_CHECKING:
     from scipy.optimize import OptimizeResult

@@ -1,7 +1,7 @@
 """What is asked of a network: the class of its outputs, or any property of outputs and inputs."""
 
+from .classes import abstains, moves_at_most, robust, targeted, top_k
 from .forms import Form, Inequality, Property, inputs, output, sample
-from .properties import abstains, moves_at_most, robust, targeted, top_k
 
 __all__ = [
     "Form",

@@ -15,10 +15,10 @@ import re
 from collections.abc import Callable
 from typing import Any
 
-from ...files.fractions import fraction
+from ...files.texts import fraction
 from ...models.validation import check_choice
+from .classes import Abstains, Moves, Robust, Targeted, TopK, abstains, moves_at_most, robust, targeted, top_k
 from .forms import Form, Inequalities, Inequality, JointProperty, Property, as_form, inputs, output, sample
-from .properties import Abstains, Moves, Robust, Targeted, TopK, abstains, moves_at_most, robust, targeted, top_k
 
 NAMED: dict[str, tuple[type[Property], tuple[str, ...]]] = {
     "robust": (Robust, ("label",)),

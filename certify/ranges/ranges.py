@@ -29,8 +29,8 @@ from ..attacks.pgd import PGD
 from ..own_draws import coded, own_draws, sample_by_sample
 from ..perturbations import LInf, Perturbation, RangedSet, settled_set
 from ..problem import Problem
+from ..questions.classes import property_goal
 from ..questions.forms import Form, Property, as_form, output
-from ..questions.properties import property_goal
 from ..questions.rows import RowGoal
 from ..replay import evaluating
 from ..splitting.boxes import BoxSearch, BoxTarget, few_dimensions

@@ -29,7 +29,7 @@ from ..bounds.signals.windows import Box
 from ..bounds.trains.trains import conserved_spikes, step_spikes
 from ..perturbations.balls import BoxSet
 from ..problem import Problem
-from .move_parts import influence
+from .apart_bounds import influence
 
 MOST_DIMENSIONS = 3
 """Of how many inputs, at most, a set may move for its boxes to be split without being asked."""

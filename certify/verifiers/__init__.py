@@ -7,8 +7,7 @@ from ..branching.search import Search
 from .base import MarginVerifier, Verifier
 from .complete import Complete, Milp
 from .enumeration import Enumeration
-from .gain import Gain
-from .linear import Linear
+from .linear import Gain, Linear
 from .lirpa import Lirpa
 from .moves import MoveSplitting
 from .search import AttackSearch, Ladder

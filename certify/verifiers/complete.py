@@ -45,8 +45,7 @@ from ..questions.rows import RowGoal
 from ..splitting.boxes import few_dimensions
 from ..verdicts import INTERRUPTED, Unfinished, Verdict
 from .base import BoundsCut, Verifier, falsified
-from .enumeration import Enumeration
-from .inputs import InputSplitting
+from .enumeration import Enumeration, InputSplitting
 from .moves import MoveSplitting, splits
 from .search import Ladder
 from .single_moves import OneMove

@@ -1,6 +1,6 @@
 """Split sets of moves by which event moves, until each part is proven or holds a counterexample.
 
-A sample is verified once the parts of a cover are (move_parts.py), each by the bound of "trains" on it. Of a part
+A sample is verified once the parts of a cover are, each by the bound of "trains" on it. Of a part
 that is not proven some m is looked for, as small as can be found, such that it is once none of its first m events
 moves; each move of one of these makes a part of its own. Parts end: m grows, and budgets fall; a part with nothing
 left to move is one recording, which is run. What rounding leaves open there stays unknown.
@@ -31,7 +31,7 @@ from ..problem import Problem
 from ..questions.classes import ClassGoal
 from ..questions.rows import RowGoal
 from ..rounding import Rounding
-from ..splitting.move_parts import Parts, RankedEvents
+from ..splitting.apart_bounds import Parts, RankedEvents
 from ..verdicts import Verdict
 from .base import Verifier, falsified, one_by_one
 from .enumeration import Enumeration, work_each

@@ -1,7 +1,7 @@
 """What is known of nodes that read one recording step by step, where its changes share budgets.
 
 Such a node is one exact map of the input of the same step, y[t] = W·x[t] + b. What it is at a step, and what
-weighted sums of it over steps are, lies between the ends of boxes, and between those that changing.py finds of
+weighted sums of it over steps are, lies between the ends of boxes, and between those that enumeration.py finds of
 W·x[t]: the one is cut with the other.
 """
 
@@ -16,7 +16,7 @@ from ..network.graph import Graph, Mean, Node, Spikes, Sum, Through
 from ..numbers.exact import Dyadic, greater, lesser, whole
 from ..numbers.ranks import Ranks
 from ..numbers.sparse import Matrix
-from .changing import Changes
+from .inputs import Changes
 
 Ends = tuple[Dyadic, Dyadic]
 Map = tuple[Matrix, Dyadic]

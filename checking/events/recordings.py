@@ -13,7 +13,7 @@ another one may also vanish as they move; which events these are is seen from th
 Flips after moves: an entry can be empty where its least number of events is 0, and hold one where its greatest
 is 1.
 
-Units that change: entries that flip, and events that move, as changing.py counts them.
+Units that change: entries that flip, and events that move, as enumeration.py counts them.
 """
 
 from collections.abc import Callable
@@ -25,8 +25,7 @@ import numpy as np
 
 from ..numbers.exact import Dyadic, Refused, whole
 from ..work import CALL, spend
-from .changing import Changes, Limit, SharedUnits, Units
-from .inputs import Inputs
+from .inputs import Changes, Inputs, Limit, SharedUnits, Units
 
 FINE = 32
 """Bits behind those of the gains that increments are rounded up to."""

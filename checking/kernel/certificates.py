@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from ...files import regular_lines
-from ...files.json_text import read_json
+from ...files.texts import read_json
 from ..claims import Claim, Statement, described, read_array, read_claim
 from ..network.model import Network
 from ..refusal import Refused

@@ -16,9 +16,8 @@ from ..events.inputs import Inputs
 from ..maps.affine import Affine, Filter
 from ..maps.pooling import Maxima
 from ..network import graph as described
-from ..network.graph import Graph
+from ..network.graph import Graph, Measure, measure_of
 from ..network.integers import IntegerNeuron
-from ..network.measuring import Measure, measure_of
 from ..network.model import Network, driven
 from ..numbers.exact import Dyadic
 from ..numbers.sparse import Matrix

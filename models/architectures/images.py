@@ -17,7 +17,7 @@ from torch import nn
 from ..constants import at_least, real, wholes
 from ..elements.layers import Residual
 from ..elements.neurons import LIF
-from ..linear_maps.entrywise import Share
+from ..linear_maps.averaging import Share
 from ..linear_maps.normalizing import Normalize, standard
 from ..networks import SpikingNetwork
 from ..validation import check_choice

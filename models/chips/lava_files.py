@@ -30,7 +30,7 @@ from ..constants import at_least
 from ..elements.integers import IntegerLIF, WholeDecay
 from ..elements.registry import MOST_STEPS
 from ..elements.synapses import Delay
-from ..linear_maps.entrywise import WholeInput
+from ..linear_maps.averaging import WholeInput
 from ..networks import SpikingNetwork
 
 UNIT = 2**6

@@ -16,7 +16,7 @@ from ..constants import at_least, real, unless_none
 from ..elements.integers import IntegerLIF
 from ..elements.neurons import LIF
 from ..elements.synapses import Delay, Synapse
-from ..linear_maps.entrywise import WholeInput
+from ..linear_maps.averaging import WholeInput
 from ..merging import NORMS, merged
 from ..networks import SpikingNetwork
 from ..rules import Leaky, plain

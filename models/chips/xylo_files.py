@@ -22,7 +22,7 @@ from ..elements.integers import IntegerLIF, WholeDecay
 from ..elements.registry import MOST_STEPS
 from ..elements.synapses import Delay
 from ..files.description import Schema
-from ..linear_maps.entrywise import WholeInput
+from ..linear_maps.averaging import WholeInput
 from ..networks import SpikingNetwork
 
 CONFIGURATION = FileKind("path", "a configuration of Xylo, as Rockpool saves it", most=2**24)

@@ -38,11 +38,9 @@ from ..elements.recurrent import FedBack, Recurrent, check_parts
 from ..elements.registry import ELEMENTS, known
 from ..elements.synapses import TemporalFilter
 from ..linear_maps import LinearMap, linear_map
-from ..linear_maps.averaging import ReshapeMap
+from ..linear_maps.averaging import ReshapeMap, SelectionMap, WholeInputMap
 from ..linear_maps.convolution import ConvolutionMap
 from ..linear_maps.dense import DenseMap
-from ..linear_maps.entrywise import WholeInputMap
-from ..linear_maps.selecting import SelectionMap
 from ..networks import SpikingNetwork
 from ..rules import LEAKY, WHOLE, Leaky, Rule, plain
 from ..running.encoding import ENCODINGS, READOUTS, RateDraws, fits

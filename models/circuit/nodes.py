@@ -10,10 +10,10 @@ import torch
 from torch import Tensor, nn
 
 from ..deadline import check_time
-from ..elements.max_pooling import MaxWindows
+from ..elements.layers import MaxWindows
 from ..elements.synapses import TemporalFilter
 from ..linear_maps import LinearMap
-from ..linear_maps.entrywise import WholeInputMap
+from ..linear_maps.averaging import WholeInputMap
 from ..rules import LEAKY, DeclaredRule, Rule
 from ..running.encoding import RateDraws
 from ..source import OWN, SourceBox

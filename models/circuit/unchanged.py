@@ -12,7 +12,7 @@ from torch import nn
 from torch.autograd import Function
 
 from ...kernels import loading
-from ...kernels import membrane as kernel_calls
+from ...kernels import spikes as kernel_calls
 from .. import dynamics, elements, linear_maps, networks, running
 from ..elements.registry import ELEMENTS, files_of
 from .bodies import Bodies

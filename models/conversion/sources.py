@@ -23,7 +23,7 @@ from torch import Tensor, nn
 from ..constants import at_least, unless_none
 from ..running.encoding import RateDraws
 from ..validation import check_choice
-from .constants import uniform
+from .populations import uniform
 from .refusal import ConversionRefused
 
 STATES = {"mem", "spk", "syn", "syn_exc", "syn_inh"}

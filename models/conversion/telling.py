@@ -12,9 +12,9 @@ from ..elements.neurons import DLIF, LIF
 from ..elements.recurrent import Recurrent
 from ..elements.synapses import Synapse
 from ..elements.varied import VariedLIF
-from ..linear_maps.entrywise import Share
+from ..linear_maps.averaging import Share
 from ..networks import SpikingNetwork
-from .constants import every, told
+from .populations import every, told
 
 RESETS = {
     "zero": ("starts from 0 again behind a spike", r"u[t] = v[t]\,(1 - s[t])"),

@@ -13,7 +13,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from ..conversion.constants import settled
+from ..conversion.populations import settled
 from ..elements.layers import WEIGHTED, Residual
 from ..elements.neurons import LIF
 from ..elements.synapses import Delay, Synapse

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from ..dynamics import Dynamics, Surrogate
-from ..linear_maps.entrywise import Share
+from ..linear_maps.averaging import Share
 from ..rules import DeclaredRule, Rule
 from ..running.membrane import Membrane
 from .layers import apply_affine

@@ -22,7 +22,7 @@ from safetensors.torch import save as packed
 from torch import Tensor
 
 from ...files import FileKind, write_atomically
-from ...files.json_text import read_json
+from ...files.texts import read_json
 from ..elements.registry import COUNTER, Shapes
 from ..networks import SpikingNetwork
 from ..validation import one_line

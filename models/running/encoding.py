@@ -1,4 +1,6 @@
-"""Encodings of inputs over time: direct, rate codes and latency codes.
+"""How inputs become signals over time, and what logits are read off a network's last signal.
+
+Encodings of inputs over time: direct, rate codes and latency codes.
 
 How inputs become signals over time: encodings, and the draws of the rate code.
 

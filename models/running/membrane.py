@@ -9,7 +9,7 @@ and spikes, which exist anyway. It is one reverse loop:
     reset "zero": r = v, k = 1 − s     reset "subtract": r = d, k = 1     reset "none": r = 0, k = 1
 
 Both passes are in `eager.py`, which runs on other devices, in other types and for surrogates of one's own. On the
-CPU a kernel (`membrane.py`) runs the same recursion in one pass, bitwise alike.
+CPU a kernel (below) runs the same recursion in one pass, bitwise alike.
 
 The compiled membrane recursion (`kernels/sources/membrane.c`) on the CPU, bitwise that of `eager.py`.
 
@@ -28,7 +28,7 @@ from torch.autograd.function import once_differentiable
 
 from ...kernels.building import VARIANTS, NotBuilt
 from ...kernels.loading import REALS, RESETS, load
-from ...kernels.membrane import ARCTAN, FIRES, TRIANGLE, CompiledMembrane, MembraneLayer, membrane_layer
+from ...kernels.spikes import ARCTAN, FIRES, TRIANGLE, CompiledMembrane, MembraneLayer, membrane_layer
 from ..dynamics import FIRES_AT, Arctan, Dynamics, Surrogate, Triangle
 from .eager import backward_eager, run_eager
 

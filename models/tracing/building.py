@@ -10,17 +10,16 @@ from typing import Any, NoReturn
 import torch
 from torch import Tensor, nn
 
-from ..conversion.constants import every
+from ..conversion.populations import every
 from ..conversion.refusal import ConversionRefused
 from ..dynamics import Triangle
-from ..elements.layers import BATCH_NORMS, WEIGHTED, PerStep, Residual
-from ..elements.max_pooling import MAX_POOLS
+from ..elements.layers import BATCH_NORMS, MAX_POOLS, WEIGHTED, PerStep, Residual
 from ..elements.neuron import AdaptiveLIF, CoupledLIF, RefractoryLIF
 from ..elements.neurons import DLIF, LIF
 from ..elements.recurrent import Recurrent
 from ..elements.synapses import Synapse
 from ..elements.varied import VariedLIF
-from ..linear_maps.entrywise import Share
+from ..linear_maps.averaging import Share
 from ..networks import SpikingNetwork
 from .fitting import fit
 from .grouping import LayerFirings

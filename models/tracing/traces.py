@@ -4,7 +4,7 @@ Graphs that take one and the same step over and over: read over few steps, and r
 
 A step of a NIR graph is one map of the inputs and of what its nodes keep. Between what fires they keep at most
 two numbers an entry (a synapse's and a membrane's), what delays hold, and the spikes that a layer hears of
-itself; what fires is an unknown to a reading as inputs are (`encoding.py`). So what a layer compares is a linear
+itself; what fires is an unknown to a reading as inputs are (`reading.py`). So what a layer compares is a linear
 recursion of a few terms, in the graph as in the network, and two of those that agree at twice as many first
 steps as they have terms agree at all. `FEW` and twice the delays are more than that. What the network does over
 all steps is compared besides, spike for spike, with what the graph's nodes give.

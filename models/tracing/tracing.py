@@ -1,6 +1,6 @@
 """One flat graph of torch's operations over all steps, and nothing of the user's process changed.
 
-A module is copied and recorded (`plans.py`): once on fake tensors, which hold no values, and once on real
+A module is copied and recorded (`recording.py`): once on fake tensors, which hold no values, and once on real
 ones, in a batch of another size and with gradients on. Both must be the same function (`encoding.py` compares
 them). What leaves torch's dispatcher is noted and refused (`watching.py`), the graph must give bit for bit what
 the module gives on real inputs, and a tensor in it must be one that the module holds or makes, no signal made out

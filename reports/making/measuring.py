@@ -11,7 +11,7 @@ from ...analysis import GainReport, StabilityReport
 from ...certify import Attack, AttackResult, SoundnessError, Verdict, attack, certified_radius, reconcile, verify
 from ...certify.attacks import ATTACKS
 from ...certify.questions import Property
-from ...certify.questions.properties import own_outputs, property_goal
+from ...certify.questions.classes import own_outputs, property_goal
 from ...certify.replay import margins
 from ...certify.ties import STRICT, settled_ties
 from ...certify.verdicts import Unfinished, left_open

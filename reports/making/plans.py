@@ -15,7 +15,7 @@ import torch
 from ...certify import Attack, Fleet, Perturbation
 from ...certify.network_sets.base import NetworkSet
 from ...certify.problem import Scale
-from ...certify.questions.properties import check_property_ties
+from ...certify.questions.classes import check_property_ties
 from ...certify.ties import TIES
 from ...models.constants import at_least, positive, real, settle, unless_none, whole
 from ...models.validation import check_choice

@@ -14,7 +14,7 @@ from ...analysis import GainReport, Growth, StabilityReport
 from ...certify import Perturbation, Radius
 from ...certify.network_sets.base import NetworkSet
 from ...certify.network_sets.keeping import restored_member
-from ...certify.questions.properties import property_goal
+from ...certify.questions.classes import property_goal
 from ...certify.replay import replays
 from ...certify.ties import STRICT
 from ...models import SpikingNetwork, network_hash

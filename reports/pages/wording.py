@@ -16,8 +16,7 @@ from ...certify.alike import Named
 from ...certify.attacks import ATTACKS
 from ...certify.questions.described import in_words
 from ...certify.verifiers import VERIFIERS
-from ...files.fractions import fraction
-from ...files.text import printable
+from ...files.texts import fraction, printable
 from ..records.categories import slices
 from ..records.radii import rounded_down, rounded_up
 from ..records.records import ModelRecord, Record

@@ -16,7 +16,7 @@ from pydantic import BaseModel, ConfigDict, Field, FiniteFloat, GetCoreSchemaHan
 from pydantic_core import CoreSchema
 
 from ...certify.attacks.signs import Signs, summed
-from ...files.fractions import NUMBER, fraction
+from ...files.texts import NUMBER, fraction
 
 MOST_KEYS = 100
 """More than any part has."""

@@ -10,7 +10,7 @@ from ...certify.perturbations import Perturbation
 from ...certify.problem import Scale, scale
 from ...certify.questions import Property
 from ...certify.questions.described import LONGEST, property_of
-from ...files.fractions import fraction
+from ...files.texts import fraction
 from .network_rules import OF_NETWORKS, OF_NORM, EventRules, Features, NetworkRules, box_scale
 from .rows import Count, Part, Positive, Scalar, Seconds, Sha256, Train, Written, epsilon_short, epsilon_text
 

@@ -24,7 +24,7 @@ from spikecert.analysis.arithmetic import (
 )
 from spikecert.analysis.gains.gain_methods import lmi, lmi_certificate
 from spikecert.analysis.gains.neuron_gains import neuron_gain
-from spikecert.analysis.lmi.exact import Exact
+from spikecert.analysis.lmi.certificates import Exact
 from spikecert.analysis.norms import operator_norms as held
 from spikecert.analysis.norms.operator_norms import _block_gram_error, composed_norm, torus_bound
 from spikecert.analysis.norms.sums import sums_of_operator

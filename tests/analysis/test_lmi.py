@@ -31,7 +31,7 @@ from spikecert.analysis.lmi import (
     surrogate_gain,
     time_varying,
 )
-from spikecert.analysis.lmi.exact import Exact, as_rows, is_positive_definite
+from spikecert.analysis.lmi.certificates import Exact, as_rows, is_positive_definite
 from support.examples import examples
 
 SYSTEMS = {

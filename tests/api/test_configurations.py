@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from spikecert.commands.options.options import checked_device
-from spikecert.files.toml_text import LONGEST_TEXT, read_toml
+from spikecert.files.texts import LONGEST_TEXT, read_toml
 from spikecert.models import architecture
 from spikecert.protocols import protocol
 from spikecert.protocols.configuration import parse

@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from spikecert.checking import Refused, native
+from spikecert.checking import Refused
+from spikecert.checking import short as native
 
 PROOFS = Path(__file__).parents[1] / "checking" / "proofs-0.1"
 

@@ -175,8 +175,8 @@ ROWS = (
 )
 OTHERS = {
     "models/files/storage.py:read_tensors": "those that call it have rows",
-    "training/data/files.py:packed": "those that call it have rows",
-    "training/data/files.py:read": "those that call it have rows",
+    "training/data/splits.py:packed": "those that call it have rows",
+    "training/data/splits.py:read": "those that call it have rows",
     "checking/network/files.py:read": "those that call it have rows",
     "api/certified_networks/keeping.py:_read": "a file of this package",
     "api/protocols/configuration.py:_read": "a file of this package",
@@ -206,8 +206,8 @@ WRAPPERS = {
     ("spikecert.files", "regular_content"),
     ("spikecert.files", "regular_lines"),
     ("spikecert.models.files.storage", "read_tensors"),
-    ("spikecert.training.data.files", "packed"),
-    ("spikecert.training.data.files", "read"),
+    ("spikecert.training.data.splits", "packed"),
+    ("spikecert.training.data.splits", "read"),
     ("spikecert.checking.network.files", "read"),
 }
 

@@ -42,7 +42,7 @@ from spikecert.certify.ties import TIES, Goal, settled_ties
 from spikecert.certify.verification import bounds
 from spikecert.certify.verifiers import VERIFIERS, Milp
 from spikecert.models.circuit import circuit
-from spikecert.models.linear_maps.entrywise import Share
+from spikecert.models.linear_maps.averaging import Share
 from support.command_line import run as run
 from support.examples import by_night
 from support.fleets import Here

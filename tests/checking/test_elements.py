@@ -23,7 +23,7 @@ from spikecert.checking.network.model import driven
 from spikecert.checking.numbers.exact import ARITHMETIC, Dyadic
 from spikecert.checking.short import FORMAT as PROOF
 from spikecert.models import Recurrent, Synapse, VariedLIF
-from spikecert.models.elements.max_pooling import MaxWindows
+from spikecert.models.elements.layers import MaxWindows
 from spikecert.models.files.storage import read_tensors, write_tensors
 from spikecert.testing import Case, points
 from support.checked_runs import asked, check_run, traced

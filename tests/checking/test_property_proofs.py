@@ -29,7 +29,7 @@ from spikecert import (
     verify,
 )
 from spikecert.certify.proofs import Disproved, Prover, Unproven
-from spikecert.certify.questions.properties import property_goal
+from spikecert.certify.questions.classes import property_goal
 from spikecert.checking import Refused, Statement, check, read_network
 from spikecert.checking.certificates import elaborate
 from spikecert.checking.kernel.certificates import check_certificate

@@ -10,7 +10,7 @@ import pytest
 from spikecert.checking import Refused, Statement
 from spikecert.checking.conclusions import StatedProperty
 from spikecert.checking.events.recordings import Rules
-from spikecert.checking.twins import TwinStatement, twin_files
+from spikecert.checking.short import TwinStatement, twin_files
 
 ONE = Statement(
     network="a" * 64,

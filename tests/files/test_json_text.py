@@ -19,9 +19,8 @@ from hypothesis import strategies as st
 from spikecert.analysis.certificates.checking import FORMAT, load_certificates
 from spikecert.checking import Refused
 from spikecert.files import beginning, unpacked
-from spikecert.files.gzipped import MOST_MEMBERS
-from spikecert.files.json_text import DEEPEST, read_json
-from spikecert.files.text import printable
+from spikecert.files.archives import MOST_MEMBERS_GZIPPED as MOST_MEMBERS
+from spikecert.files.texts import DEEPEST, printable, read_json
 from spikecert.reports import load_record
 from spikecert.reports.making.combining import load_radii
 

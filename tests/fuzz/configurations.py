@@ -9,7 +9,7 @@ from typing import Any
 
 from spikecert.certify.loops import ClosedLoop, controller
 from spikecert.commands.options.units import load_features
-from spikecert.files.toml_text import read_toml
+from spikecert.files.texts import read_toml
 from spikecert.protocols import planning as objectives
 from spikecert.protocols import protocol
 from spikecert.protocols.configuration import parse

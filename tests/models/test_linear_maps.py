@@ -19,9 +19,8 @@ from spikecert.models.linear_maps import (
     affine_types,
     linear_map,
 )
-from spikecert.models.linear_maps.averaging import ReshapeMap, WindowsMap
-from spikecert.models.linear_maps.selecting import SelectionMap
-from spikecert.models.linear_maps.sequences import OneRowMap
+from spikecert.models.linear_maps.averaging import ReshapeMap, SelectionMap, WindowsMap
+from spikecert.models.linear_maps.convolution import OneRowMap
 from support.affine_layers import SEEDS, Features, layers, matrix, signals
 from support.examples import examples
 

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from spikecert.files.fractions import fraction
+from spikecert.files.texts import fraction
 from spikecert.reports import Threat, load_record
 from spikecert.reports.pages.advice import advice
 from spikecert.reports.pages.html_page import to_html

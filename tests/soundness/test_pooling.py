@@ -22,8 +22,7 @@ from spikecert.certify.rounding import Rounding
 from spikecert.certify.verifiers import INTERVAL, TRAINS, VERIFIERS, Complete, Gain, Linear, MarginVerifier
 from spikecert.models import LIF, Residual, SpikingNetwork
 from spikecert.models.circuit import Pooled, UnknownNode, circuit
-from spikecert.models.elements.layers import walk
-from spikecert.models.elements.max_pooling import max_windows
+from spikecert.models.elements.layers import max_windows, walk
 from spikecert.testing import check_sound, image_networks, neurons, sequence_networks
 from spikecert.training.bounds.interval_bounds import worst_logits
 from support.contained import check_contained, check_flips

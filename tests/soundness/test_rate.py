@@ -9,7 +9,7 @@ from torch import Tensor
 from spikecert.certify import L2, LInf, PixelBox, SpikeFlip, verify
 from spikecert.certify.bounds.prices.price_search import PriceSearch
 from spikecert.certify.bounds.signals.windows import Box
-from spikecert.certify.bounds.trains.rate_trains import RateTrains, rate_trains
+from spikecert.certify.bounds.trains.recurrent import RateTrains, rate_trains
 from spikecert.certify.replay import margins
 from spikecert.certify.verifiers import INTERVAL, TRAINS, Gain, Linear, MarginVerifier
 from spikecert.models import RateDraws

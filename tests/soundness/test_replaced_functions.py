@@ -30,7 +30,7 @@ from spikecert import (
     verify,
 )
 from spikecert.models.circuit import shipped
-from spikecert.models.linear_maps.entrywise import Share
+from spikecert.models.linear_maps.averaging import Share
 from support.examples import by_night
 from support.readers import check_one_line
 from support.refractory import INPUTS, THREAT, labels_of, network

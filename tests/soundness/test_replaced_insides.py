@@ -10,7 +10,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from spikecert import LIF, LInf, mlp, verify
-from spikecert.kernels import membrane
+from spikecert.kernels import spikes as membrane
 from spikecert.models.circuit.bodies import Bodies
 
 MESSAGE = "was replaced inside, expected its code, defaults and closure as imported"

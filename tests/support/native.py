@@ -2,7 +2,8 @@
 
 import pytest
 
-from spikecert.checking import Refused, native
+from spikecert.checking import Refused
+from spikecert.checking import short as native
 
 NATIVE = "no native kernel here"
 

@@ -7,8 +7,8 @@ import torch
 from torch import Tensor
 
 from spikecert import Property, SpikingNetwork, inputs, output, sample
+from spikecert.certify.questions.classes import property_goal
 from spikecert.certify.questions.forms import Form, as_form
-from spikecert.certify.questions.properties import property_goal
 from support.timed_networks import ends_around
 
 PLACES = 3

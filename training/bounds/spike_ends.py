@@ -37,7 +37,7 @@ from ...certify.bounds.signals.affine import behind, fold
 from ...certify.bounds.signals.membrane import scaled_spread
 from ...certify.bounds.signals.windows import Box, Spread
 from ...kernels import CompiledMembrane
-from ...kernels.membrane import MembraneLayer
+from ...kernels.spikes import MembraneLayer
 from ...models.dynamics import Dynamics
 from ...models.elements.neurons import LIF
 from ...models.elements.varied import Fires

@@ -20,8 +20,7 @@ from typing import Any
 
 import numpy as np
 
-from .files import find, read
-from .splits import Dataset, Split, from_bytes, split_off
+from .splits import Dataset, Split, find, from_bytes, read, split_off
 
 MOST_STEPS = 600_000
 """Instructions of one file: CIFAR-100's published one has about 200,000, and Python 3 makes 500,000 of it."""

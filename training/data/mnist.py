@@ -9,8 +9,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from .files import find, first, packed
-from .splits import Dataset, Split, from_bytes, split_off
+from .splits import Dataset, Split, find, first, from_bytes, packed, split_off
 
 HELD_OUT_SHARE = 12  # one twelfth of the training images: 5,000 of 60,000
 DEBIAN_FOLDER = Path("/usr/share/datasets/fashion-mnist")

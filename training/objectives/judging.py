@@ -8,7 +8,7 @@ from torch import Tensor
 from ...certify import LInf, Perturbation
 from ...certify.problem import Problem
 from ...certify.questions import moves_at_most
-from ...certify.questions.properties import property_goal
+from ...certify.questions.classes import property_goal
 from ...certify.ties import settled_ties
 from ...certify.verification import CHUNK
 from ...certify.verifiers import TRAINS

@@ -20,7 +20,11 @@ from ..perturbations import Perturber, SingleStep
 from .base import Loss, Objective, Weight, as_share, as_weight, full
 
 NORMS = ("l2", "l1")
+
+
 LAYERS = ("last", "all")
+
+
 STATISTICS = ("joint", "separate")
 
 

@@ -4,9 +4,8 @@ import torch
 from torch import Tensor, nn
 
 from ...models.constants import positive, real
-from ...models.elements.layers import WEIGHTED
+from ...models.elements.layers import MAX_POOLS, WEIGHTED
 from ...models.elements.learned_decay import PLIF
-from ...models.elements.max_pooling import MAX_POOLS
 from ...models.elements.neurons import DLIF, LIF
 from ...models.linear_maps import affine_types
 from ...models.networks import SpikingNetwork

@@ -26,7 +26,7 @@ def number(text: str, name: str = "number") -> float:
     >>> number("8/255") == 8 / 255
     True
     """
-    from spikecert.files.fractions import fraction
+    from ...files.texts import fraction
 
     value = fraction(text)
     if not math.isfinite(value):

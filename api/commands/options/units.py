@@ -8,8 +8,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from ...files import FileKind
-from ...files.fractions import NUMBER
-from ...files.toml_text import LONGEST_TEXT, read_toml
+from ...files.texts import LONGEST_TEXT, NUMBER, read_toml
 from ...models.validation import one_line
 from ...reports.records.network_rules import Feature
 from ...runs.configuration import FeatureTables, first_mistake

@@ -86,7 +86,8 @@ def check_twins(
     Status 0 if all pairs are accepted, 1 if any is refused.
     """
     from spikecert.checking import find_proofs
-    from spikecert.checking.twins import SIDES, twin_files
+
+    from ...checking.short import SIDES, twin_files
 
     proofs = [
         proof for side in SIDES for proof in (find_proofs(folder / side) if (folder / side).is_dir() else [])
@@ -120,7 +121,8 @@ def _pair(
 ) -> dict[str, Any]:
     """Return what is to be said of two files of one name."""
     from spikecert.checking import Refused
-    from spikecert.checking.twins import TwinStatement
+
+    from ...checking.short import TwinStatement
 
     if a is None or b is None:
         side = "a" if a is None else "b"

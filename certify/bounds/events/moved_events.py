@@ -11,7 +11,7 @@ increments of |W_e|·m_e(d) (see below), e ≥ p. Both are kept for some p, and 
 than a part's own is taken: its events are among those. So a part costs a number for each neuron and row, however
 many inputs there are.
 
-Rounding. The run's is that of any recording with x's features (exact.py). A kept current sums the terms of
+Rounding. The run's is that of any recording with x's features (intervals.py). A kept current sums the terms of
 W·x[t] + b and two more for each of m moves, no greater than |W| makes of x's features: less than n + 2m + 16
 roundings, each at most ε/2 of (2m + 1)·(|W|·|x| + |b|). Four times that is paid; a row's own T roundings are among
 those of the run.

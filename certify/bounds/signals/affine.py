@@ -3,13 +3,13 @@
 For y = Wx + b and x in a box of middle m and radius r, y lies in W·m + b ± |W|·r, exactly. For x in a ball of
 radius ε around c, y_i lies in (Wc + b)_i ± ‖W_i‖₂·ε, exactly. For at most k changes of events c, y_i falls and
 rises by sums of the k greatest of them (flips.py, moved_events.py). All ends are widened by the rounding error of
-the run and of the bound (see exact.py).
+the run and of the bound (see rounding.py).
 
 Products of a layer's weights with boxes in float32: by oneDNN where that is the faster library.
 
 For float32 torch takes MKL, which runs at half the speed of oneDNN on processors with AVX-512 that it does not
 know (AMD's); torch has both. A product in plain float32 is within γ_n·Σ|w||x| by either, whatever the order of
-summation, and more is not asked of it (see exact.py). The run itself is left alone.
+summation, and more is not asked of it (see rounding.py). The run itself is left alone.
 """
 
 from collections.abc import Callable

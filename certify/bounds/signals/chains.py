@@ -24,7 +24,7 @@ from math import prod
 import torch
 from torch import Tensor
 
-from ....models.elements.max_pooling import MaxWindows
+from ....models.elements.layers import MaxWindows
 from ...rounding import over_time, weighted_slack
 from ..trains.recurrent import DelayedSpikes
 from .affine import AffineMap

@@ -48,7 +48,7 @@ from functools import cached_property, reduce
 import torch
 from torch import Tensor
 
-from ....models.elements.max_pooling import MaxWindows
+from ....models.elements.layers import MaxWindows
 from ....models.elements.synapses import TemporalFilter
 from ....models.rules import Leaky
 from ...rounding import Rounding, filter_error, filtered_size, over_time, product_error, weighted_slack

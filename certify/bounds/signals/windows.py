@@ -100,7 +100,7 @@ class Box:
 class Spread:
     """{x : |x − middle| ≤ radius}: a box as its products with W and |W| want it.
 
-    Made from a box, middle and radius carry one rounding each, which the affine layer pays for (see exact.py).
+    Made from a box, middle and radius carry one rounding each, which the affine layer pays for (see rounding.py).
 
     Attributes:
         middle, radius: (rows, batch, ...).

@@ -23,7 +23,7 @@ from ...elements.layers import Residual
 from ...elements.neurons import LIF
 from ...elements.recurrent import Recurrent
 from ...elements.synapses import Synapse
-from ...linear_maps.entrywise import Share
+from ...linear_maps.averaging import Share
 from ...networks import SpikingNetwork
 from ..refusal import ConversionRefused
 from .nir_reading import DT, import_nir

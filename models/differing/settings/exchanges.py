@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from ...conversion.constants import Constant
+from ...conversion.populations import Constant
 
 NEAR = 4.0
 """Roundings of the coarser dtype by which numbers may differ that arithmetic alone made so."""

@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from ...conversion.constants import Constant, settled
+from ...conversion.populations import Constant, settled
 from ...dynamics import Surrogate
 from ...elements.learned_decay import PLIF
 from ...elements.neuron import AdaptiveLIF, RefractoryLIF

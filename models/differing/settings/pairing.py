@@ -16,7 +16,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from ...conversion.constants import Constant
+from ...conversion.populations import Constant
 from ...elements.layers import BATCH_NORMS, WEIGHTED, Residual, walk
 from ...elements.neurons import LIF
 from ...elements.registry import ELEMENTS

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from ...conversion.refusal import ConversionRefused
-from ...elements.max_pooling import MAX_POOLS
+from ...elements.layers import MAX_POOLS
 from ...linear_maps.averaging import AdaptiveAverage
 from ..followed import ALONE, BATCH, FEATURE, MERGED, TIME, FollowedSignal, settled
 from ..polynomials import (

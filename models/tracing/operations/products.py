@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from ...conversion.refusal import ConversionRefused
-from ...linear_maps.entrywise import Share
+from ...linear_maps.averaging import Share
 from ...linear_maps.normalizing import Normalize
 from ..polynomials import (
     UNIT,

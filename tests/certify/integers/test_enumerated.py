@@ -27,8 +27,7 @@ from spikecert.certify.proofs import Disproved, Prover
 from spikecert.certify.ties import settled_ties
 from spikecert.certify.verifiers import Verifier
 from spikecert.certify.verifiers.complete import Complete
-from spikecert.certify.verifiers.enumeration import Enumeration
-from spikecert.certify.verifiers.inputs import InputSplitting
+from spikecert.certify.verifiers.enumeration import Enumeration, InputSplitting
 from support.chips import CHIPS, SIZES, STEPS, Case, Chip, Overrun, around, failing, margins, tensor
 from support.drawn_chips import MOST, members, network
 from support.examples import THOROUGH, by_night

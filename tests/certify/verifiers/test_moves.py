@@ -21,7 +21,7 @@ from spikecert import (
 )
 from spikecert.certify.problem import Problem
 from spikecert.certify.replay import margins
-from spikecert.certify.splitting.move_parts import Parts, RankedEvents, influence
+from spikecert.certify.splitting.apart_bounds import Parts, RankedEvents, influence
 from spikecert.certify.verifiers import Complete, Enumeration, MoveSplitting
 from spikecert.certify.verifiers import moves as move_bounds
 from spikecert.certify.verifiers.moves import splits

@@ -4,7 +4,8 @@ import json
 import re
 from pathlib import Path
 
-from spikecert.checking import Refused, native
+from spikecert.checking import Refused
+from spikecert.checking import short as native
 from support.native import HERE
 
 from .conftest import FOLDER

@@ -12,7 +12,8 @@ import torch
 
 from spikecert import LIF, LInf, SpikingNetwork, VariedLIF, save
 from spikecert.certify.proofs import Prover
-from spikecert.checking import Refused, native, read_network
+from spikecert.checking import Refused, read_network
+from spikecert.checking import short as native
 from spikecert.checking.certificates import elaborate
 from spikecert.checking.kernel import check_certificate
 from support.examples import THOROUGH, by_night

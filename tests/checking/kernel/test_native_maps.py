@@ -15,7 +15,8 @@ from torch import nn
 
 from spikecert import LIF, LInf, Residual, SpikingNetwork, save
 from spikecert.certify.proofs import Disproved, Prover
-from spikecert.checking import Network, native, read_network
+from spikecert.checking import Network, read_network
+from spikecert.checking import short as native
 from spikecert.checking.certificates import elaborate
 from spikecert.checking.kernel import check_certificate
 from spikecert.checking.maps.pooling import Maxima

@@ -29,7 +29,7 @@ from spikecert import (
     save,
     system,
 )
-from spikecert.models.elements.max_pooling import MaxWindows
+from spikecert.models.elements.layers import MaxWindows
 from spikecert.testing import Case, check_sound
 from support.checked_samples import check_samples
 from support.examples import examples

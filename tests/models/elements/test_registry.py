@@ -16,7 +16,7 @@ from spikecert.models.elements.registry import ELEMENTS, Element, Extent, UpToOn
 from spikecert.models.files.description import build, describe
 from spikecert.models.files.storage import from_bytes, to_bytes
 from spikecert.models.linear_maps import linear_map, lowers
-from spikecert.models.linear_maps.selecting import SelectionMap
+from spikecert.models.linear_maps.averaging import SelectionMap
 from spikecert.models.rules import Leaky
 from spikecert.testing import registered
 from support.examples import examples

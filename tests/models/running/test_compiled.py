@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from spikecert.kernels.building import NotBuilt
 from spikecert.kernels.loading import load
-from spikecert.kernels.membrane import CompiledMembrane
+from spikecert.kernels.spikes import CompiledMembrane
 from spikecert.models import DLIF, LIF, Arctan, Dynamics, Sigmoid, SpikingNetwork, Triangle, mlp
 from spikecert.models.dynamics import FIRES_AT, RESETS
 from spikecert.models.running import membrane as compiled

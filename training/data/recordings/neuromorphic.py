@@ -11,8 +11,7 @@ import torch
 
 from ....files import FileKind, Unreadable, read_hdf5
 from ..digit_events import frames
-from ..files import find, read
-from ..splits import Dataset, Split, split_off
+from ..splits import Dataset, Split, find, read, split_off
 
 HELD_OUT_SHARE = 12  # one twelfth of the training recordings: 5,000 of 60,000
 SIDE, CLASSES = 34, 10

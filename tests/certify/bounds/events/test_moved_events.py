@@ -30,7 +30,7 @@ from spikecert.certify.bounds.signals.affine import affine_map
 from spikecert.certify.bounds.signals.signals import AffineSignal, filter_rows
 from spikecert.certify.bounds.signals.windows import Spans
 from spikecert.certify.rounding import Rounding
-from spikecert.certify.splitting.move_parts import Parts, RankedEvents
+from spikecert.certify.splitting.apart_bounds import Parts, RankedEvents
 from spikecert.models.circuit import Mapped, circuit
 from spikecert.models.linear_maps import linear_map
 from spikecert.models.rules import Leaky
