@@ -26,6 +26,8 @@ from .ties import settled_ties
 from .verdicts import SoundnessError, Verdict
 from .verification import verify
 
+__all__ = ["LayerOpenness", "Rung", "SampleExplained", "explain"]
+
 
 @dataclass(frozen=True)
 class LayerOpenness:
