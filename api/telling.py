@@ -53,7 +53,7 @@ def printable(text: str) -> str:
     """Return `text` with an escape for each character that a terminal does not just print; line ends, too."""
     if text.isascii() and text.isprintable():
         return text
-    from .files.texts import printable
+    from spikecert.files.texts import printable
 
     return printable(text)
 

@@ -14,13 +14,13 @@ import torch
 from pydantic import Field, ValidationError
 from torch import Tensor
 
-from ..certify import L2, LInf, Perturbation
-from ..models import SpikingNetwork
-from ..models.files.storage import built, described, read_tensors, write_tensors
-from ..models.validation import check_choice, one_line
-from ..reports.pages.norms import NORMS
-from ..reports.records.network_rules import EventRules
-from ..reports.records.rows import Part
+from spikecert.certify import L2, LInf, Perturbation
+from spikecert.models import SpikingNetwork
+from spikecert.models.files.storage import built, described, read_tensors, write_tensors
+from spikecert.models.validation import check_choice, one_line
+from spikecert.reports.pages.norms import NORMS
+from spikecert.reports.records.network_rules import EventRules
+from spikecert.reports.records.rows import Part
 
 BALLS: dict[str, type[LInf] | type[L2]] = {"linf": LInf, "l2": L2}
 

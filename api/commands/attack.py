@@ -96,8 +96,7 @@ def _attack_code(
 ) -> int:
     """Attack a module that code makes, by its own gradients and without any."""
     from spikecert.certify.ties import STRICT
-
-    from ..runs import attacking_modules as modules
+    from spikecert.runs import attacking_modules as modules
 
     threat, samples = asked.written_threat(epsilon), asked.samples_alone()
     subject = modules.foreign_subject(

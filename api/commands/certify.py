@@ -80,11 +80,10 @@ def certify(
     Status 1 if any sample is falsified; with --require-certified, instead, if the certified share is below it at
     any ε.
     """
+    from spikecert.certify.questions.classes import check_property_ties
     from spikecert.models.validation import check_choice
     from spikecert.reports import Plan, RadiusPlan
     from spikecert.runs import building, examining, proofs
-
-    from ..certify.questions.classes import check_property_ties
 
     bar = None if require_certified is None else options.share(require_certified, "require-certified")
     width = _width(tolerance)

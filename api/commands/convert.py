@@ -94,8 +94,7 @@ def convert(
 
     from spikecert.models import convert as converted
     from spikecert.models import save
-
-    from ..runs.building import flattening
+    from spikecert.runs.building import flattening
 
     module, own = loaded(source)
     asked, count = _sample(data, root, samples, shape, limits, seed)

@@ -11,7 +11,7 @@ from ..telling import say, show, show_json_text, table
 from .options.options import Json, Seed
 
 if TYPE_CHECKING:
-    from ..runs.demo import Trained
+    from spikecert.runs.demo import Trained
 
 
 def demo(
@@ -33,10 +33,9 @@ def demo(
     import torch
 
     torch.set_num_threads(1)  # the same sums, so the same weights, on any number of cores
+    from spikecert.commands.attack import summary
     from spikecert.runs import building
-
-    from ..runs import demo as work
-    from .attack import summary
+    from spikecert.runs import demo as work
 
     settings = work.DemoSettings(epochs, samples, seed)
     command = f"spikecert demo --epochs {epochs} --samples {samples} --seed {seed}"

@@ -22,7 +22,7 @@ def doctor(
 
     What is marked -- is missing or refused here; all else works without it.
     """
-    from ..runs.health import checkup
+    from spikecert.runs.health import checkup
 
     symptoms = checkup(root)
     if as_json:

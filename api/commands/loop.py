@@ -13,8 +13,7 @@ if TYPE_CHECKING:
     import numpy as np
 
     from spikecert.analysis.loops import KeptStability, PracticalStability
-
-    from ..runs.plants import Plant
+    from spikecert.runs.plants import Plant
 
 JSON, HTML = "loop.json", "loop.html"
 PLANTS = 64
@@ -45,9 +44,8 @@ def loop(
     from spikecert.files import write_atomically
     from spikecert.models import network_hash
     from spikecert.reports.pages.loop_page import HEADS, rows, to_html, verdict
+    from spikecert.runs.plants import load_plant
     from spikecert.runs.sources import network_of
-
-    from ..runs.plants import load_plant
 
     asked, network = load_plant(plant), network_of(model)
     made = ClosedLoop(network, **asked.loop)

@@ -35,13 +35,12 @@ def output_ranges(
 ) -> int:
     """Prove between which ends outputs lie, and attain them: Y outputs, X inputs, S the sample's own outputs."""
     from spikecert.certify import output_range
+    from spikecert.certify.questions.classes import check_property_ties
+    from spikecert.certify.questions.described import form_of
     from spikecert.certify.ranges import proved_range
     from spikecert.models import network_hash
     from spikecert.reports import Plan
     from spikecert.runs import proofs
-
-    from ..certify.questions.classes import check_property_ties
-    from ..certify.questions.described import form_of
 
     check_property_ties(asked.ties)
     size, subject = number(epsilon, "epsilon"), asked.subject(model)

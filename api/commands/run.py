@@ -29,8 +29,7 @@ def run(
     Ctrl-C the same command goes on. docs/reports.md describes the file.
     """
     from spikecert.runs.configuration import load_configuration
-
-    from ..runs.running import execute
+    from spikecert.runs.running import execute
 
     chosen, before = load_configuration(file)
     folder = out or Path("runs") / (file.stem if before is None else f"{file.resolve().parent.name}-repeated")

@@ -24,9 +24,8 @@ from .options.options import Data, Device, Json, Root, Seed, checked_device, num
 
 if TYPE_CHECKING:
     from spikecert.models import LIF
+    from spikecert.reports.records.network_rules import EventRules
     from spikecert.training import Objective, TrainingRun
-
-    from ..reports.records.network_rules import EventRules
 
 Folder = Annotated[Path, typer.Option("--out", help="Folder for network.safetensors, checkpoints, history.csv.")]
 
@@ -281,9 +280,8 @@ def _rules(objective: str, events: EventOptions) -> "EventRules | None":
         ValueError: for an option that the objective does not have.
     """
     from spikecert.reports.pages.norms import NORMS
+    from spikecert.reports.records.network_rules import OF_NORM
     from spikecert.runs import building
-
-    from ..reports.records.network_rules import OF_NORM
 
     named = {name: norm for name, norm in building.OF_EVENTS.items() if name in objective.split("+")}
     for option in events.given:

@@ -9,12 +9,11 @@ from typing import Annotated, Any, Literal
 from pydantic import BeforeValidator, Field, ValidationError
 
 from spikecert.files import FileKind
+from spikecert.files.texts import read_toml
 from spikecert.models.validation import check_choice, one_line
+from spikecert.reports.records.network_rules import EventRules
+from spikecert.reports.records.rows import Part
 from spikecert.runs.configuration import as_number
-
-from ..files.texts import read_toml
-from ..reports.records.network_rules import EventRules
-from ..reports.records.rows import Part
 
 CELLS = Path(__file__).parent / "cells"
 CELL = FileKind("protocol", "a file of this package", most=2**20)

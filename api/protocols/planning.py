@@ -17,10 +17,9 @@ from operator import add
 from pathlib import Path
 from typing import Any
 
-from ..certify import EventChange, EventRegion, SpikeFlip, SpikeShift
-from ..models.files.storage import digest_of
-from ..runs.configuration import as_number
-from ..training import (
+from spikecert.certify import EventChange, EventRegion, SpikeFlip, SpikeShift
+from spikecert.models.files.storage import digest_of
+from spikecert.training import (
     MSMPPD,
     SIBP,
     CertifiedEvents,
@@ -35,6 +34,8 @@ from ..training import (
     Ramp,
     SingleStep,
 )
+
+from ..runs.configuration import as_number
 from .configuration import Protocol, Start, TrainingSettings, Variant, merged
 
 SIGNS = {"rho": "ρ", "epsilon": "ε", "sigma": "σ"}

@@ -6,9 +6,9 @@ from pathlib import Path
 import torch
 
 from spikecert.files import write_atomically
+from spikecert.models.deadline import Progress, silent
 from spikecert.training import Dataset, Split, dataset
 
-from ..models.deadline import Progress, silent
 from .configuration import Protocol
 from .planning import Cell, PlannedRun, cells, hash_of
 from .results import Results

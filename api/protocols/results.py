@@ -8,11 +8,10 @@ from typing import Literal
 from pydantic import Field, FiniteFloat
 
 from spikecert.files import FileKind, write_atomically
-from spikecert.reports.records.rows import Tally
+from spikecert.files.texts import read_json
+from spikecert.reports.records.rows import Part, Seconds, Tally
 from spikecert.reports.records.schema import Environment
 
-from ..files.texts import read_json
-from ..reports.records.rows import Part, Seconds
 from .configuration import Protocol
 
 SCHEMA = "spikecert.reproduction/1"

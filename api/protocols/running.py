@@ -13,27 +13,37 @@ import time
 
 import torch
 
-from ..analysis import gain
-from ..analysis.patterns import pattern_radius
-from ..analysis.stability import surrogate_product
-from ..certify import APGD, FGSM, PGD, Attack
-from ..certify.attacks import ATTACKS
-from ..models import Normalize, SpikingNetwork, network_hash
-from ..models.deadline import Progress
-from ..models.linear_maps.normalizing import CIFAR10, CIFAR100
-from ..models.validation import check_choice
-from ..reports import ModelRecord, Plan
-from ..reports.making.parts import PartStore, measure_in_parts
-from ..reports.making.plans import environment
-from ..reports.records.rows import Tally
+from spikecert.analysis import gain
+from spikecert.analysis.patterns import pattern_radius
+from spikecert.analysis.stability import surrogate_product
+from spikecert.certify import APGD, FGSM, PGD, Attack
+from spikecert.certify.attacks import ATTACKS
+from spikecert.models import Normalize, SpikingNetwork, network_hash
+from spikecert.models.deadline import Progress
+from spikecert.models.linear_maps.normalizing import CIFAR10, CIFAR100
+from spikecert.models.validation import check_choice
+from spikecert.reports import ModelRecord, Plan
+from spikecert.reports.making.parts import PartStore, measure_in_parts
+from spikecert.reports.making.plans import environment
+from spikecert.reports.records.rows import Tally
+from spikecert.training import (
+    Augmentation,
+    GaussianNoise,
+    LocalFields,
+    Retraction,
+    Split,
+    TrainingRun,
+    fit,
+    start_firing,
+)
+from spikecert.training.evaluation import accuracy, on_network
+from spikecert.training.objectives import MSMPPD
+from spikecert.training.objectives.plain_losses import alignment, rms_current
+from spikecert.training.perturbations import Perturber
+from spikecert.training.state import CHECKPOINT
+
 from ..runs.building import fresh_network, neuron, threat
 from ..telling import PARTS
-from ..training import Augmentation, GaussianNoise, LocalFields, Retraction, Split, TrainingRun, fit, start_firing
-from ..training.evaluation import accuracy, on_network
-from ..training.objectives import MSMPPD
-from ..training.objectives.plain_losses import alignment, rms_current
-from ..training.perturbations import Perturber
-from ..training.state import CHECKPOINT
 from .planning import PlannedRun, objective
 from .results import Alignment, Measured, RunResult, Stability, load_run, save_run, training_cpu
 

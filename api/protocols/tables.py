@@ -7,11 +7,11 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 from spikecert.reports.pages.norms import sign
+from spikecert.reports.pages.wording import cell
+from spikecert.reports.pages.wording import markdown as escaped
 from spikecert.reports.records.rows import Tally
 from spikecert.runs.building import threat
 
-from ..reports.pages.wording import cell
-from ..reports.pages.wording import markdown as escaped
 from .configuration import CertificationSettings, Protocol
 from .planning import cells
 from .results import Results, RunResult, mean_and_spread

@@ -9,14 +9,15 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from ..certify.attacks import ATTACKS, Attack, Ensemble, attack_module
-from ..certify.attacks.standard import STANDARD, VERSION
-from ..certify.perturbations import RangedSet
-from ..files import write_atomically
-from ..models import SpikingNetwork
-from ..models.files.storage import digest_of, read_state
-from ..models.validation import check_choice
-from ..reports import Threat
+from spikecert.certify.attacks import ATTACKS, Attack, Ensemble, attack_module
+from spikecert.certify.attacks.standard import STANDARD, VERSION
+from spikecert.certify.perturbations import RangedSet
+from spikecert.files import write_atomically
+from spikecert.models import SpikingNetwork
+from spikecert.models.files.storage import digest_of, read_state
+from spikecert.models.validation import check_choice
+from spikecert.reports import Threat
+
 from .sources import function_of, guarded, loaded
 
 SCHEMA = "spikecert.module_attack/1"

@@ -13,17 +13,17 @@ import torch
 from pydantic import ValidationError
 from torch import nn
 
-from ..certify import Fleet
-from ..certify.engines import ENGINES, Ray
-from ..models import DLIF, LIF, PLIF, Normalize, SpikingNetwork, architecture
-from ..models.files.storage import digest_of
-from ..models.source import carry
-from ..models.validation import check_choice
-from ..reports import Data, Record, Threat, render
-from ..reports.pages.norms import NORMS
-from ..reports.records.network_rules import EventRules, Feature, NetworkRules, spanned
-from ..reports.records.records import first_error
-from ..training import (
+from spikecert.certify import Fleet
+from spikecert.certify.engines import ENGINES, Ray
+from spikecert.models import DLIF, LIF, PLIF, Normalize, SpikingNetwork, architecture
+from spikecert.models.files.storage import digest_of
+from spikecert.models.source import carry
+from spikecert.models.validation import check_choice
+from spikecert.reports import Data, Record, Threat, render
+from spikecert.reports.pages.norms import NORMS
+from spikecert.reports.records.network_rules import EventRules, Feature, NetworkRules, spanned
+from spikecert.reports.records.records import first_error
+from spikecert.training import (
     MSE,
     MSMPPD,
     SIBP,

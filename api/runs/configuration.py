@@ -7,18 +7,17 @@ from typing import Annotated, Any, Literal
 from pydantic import AfterValidator, BeforeValidator, Discriminator, Field, ValidationError, model_validator
 
 from spikecert.certify.attacks import ATTACKS
+from spikecert.certify.questions.described import LONGEST
 from spikecert.certify.verifiers import VERIFIERS
 from spikecert.files import FileKind
+from spikecert.files.texts import LONGEST_TEXT, read_toml
+from spikecert.models.elements.registry import MOST_STEPS
 from spikecert.models.validation import check_choice, one_line
 from spikecert.reports import load_record
-from spikecert.reports.records.network_rules import NetworkRules
+from spikecert.reports.records.network_rules import MOST_FEATURES, EventRules, Feature, NetworkRules, spanned
+from spikecert.reports.records.rows import Part, Written
 
-from ..certify.questions.described import LONGEST
 from ..commands.options.options import number
-from ..files.texts import LONGEST_TEXT, read_toml
-from ..models.elements.registry import MOST_STEPS
-from ..reports.records.network_rules import MOST_FEATURES, EventRules, Feature, spanned
-from ..reports.records.rows import Part, Written
 from .building import threat
 
 RUN = FileKind("file", "a TOML file or a record", most=4 * LONGEST_TEXT)

@@ -5,12 +5,12 @@ import json
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from ..analysis import GainReport, gain
-from ..certify.attacks.standard import quick_ensemble
-from ..models import SpikingNetwork, network_hash, save
-from ..models.deadline import Progress, silent
-from ..reports import ModelRecord, Plan, RadiusPlan, Record, Training, measure, record
-from ..training import (
+from spikecert.analysis import GainReport, gain
+from spikecert.certify.attacks.standard import quick_ensemble
+from spikecert.models import SpikingNetwork, network_hash, save
+from spikecert.models.deadline import Progress, silent
+from spikecert.reports import ModelRecord, Plan, RadiusPlan, Record, Training, measure, record
+from spikecert.training import (
     MSMPPD,
     CertifiedLoss,
     CrossEntropy,
@@ -22,6 +22,7 @@ from ..training import (
     dataset,
     fit,
 )
+
 from .building import described, fresh_network, neuron, threat
 from .examining import stability_of
 

@@ -11,13 +11,13 @@ from spikecert.analysis import StabilityReport, stability
 from spikecert.certify import L2, LInf, PixelBox, attack
 from spikecert.certify.attacks.standard import STANDARD, VERSION
 from spikecert.models import SpikingNetwork
+from spikecert.models.deadline import Figures, Progress, no_figures
 from spikecert.reports import ModelRecord, Plan, Record, Training, record
 from spikecert.reports.making.parts import Interrupted, PartStore, measure_in_parts
 from spikecert.reports.making.plans import name_of
 from spikecert.reports.making.tables import with_gains
 from spikecert.training import Dataset, Split
 
-from ..models.deadline import Figures, Progress, no_figures
 from ..telling import PARTS, UNFINISHED, forget_unfinished, say
 from .building import described, write_all
 

@@ -10,10 +10,10 @@ from pathlib import Path
 
 import torch
 
-from ..certify.arithmetic import DTYPES, reduced_precision
-from ..kernels.building import UNITS, NotBuilt
-from ..kernels.loading import REALS, flushes, level, library
-from ..processes.memory import free_memory
+from spikecert.certify.arithmetic import DTYPES, reduced_precision
+from spikecert.kernels.building import UNITS, NotBuilt
+from spikecert.kernels.loading import REALS, flushes, level, library
+from spikecert.processes.memory import free_memory
 
 LIBRARIES = {
     "torch": "",
@@ -90,7 +90,7 @@ def _arithmetic() -> Iterator[Symptom]:
 
 
 def _kernels() -> Iterator[Symptom]:
-    from ..models.running.membrane import variant
+    from spikecert.models.running.membrane import variant
 
     cure = "build them: `make setup` in a checkout, or install the wheel anew; nothing is run or certified without"
     try:
@@ -107,8 +107,7 @@ def _kernels() -> Iterator[Symptom]:
 
 def _proofs() -> Iterator[Symptom]:
     from spikecert.checking import Refused
-
-    from ..checking.short import find_native
+    from spikecert.checking.short import find_native
 
     try:
         told, good = str(find_native()), True

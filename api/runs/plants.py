@@ -5,10 +5,11 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, Tag, ValidationError, model_validator
 
-from ..files import FileKind
-from ..files.texts import LONGEST_TEXT, read_toml
-from ..models.validation import one_line
-from ..reports.records.rows import Part
+from spikecert.files import FileKind
+from spikecert.files.texts import LONGEST_TEXT, read_toml
+from spikecert.models.validation import one_line
+from spikecert.reports.records.rows import Part
+
 from .configuration import FORMS, Finite, Form, Name, Positive, Weight, first_mistake
 
 MOST_STATES = 64

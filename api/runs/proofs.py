@@ -15,10 +15,10 @@ from spikecert.certify.proofs.asked import AskedSet, asked_of
 from spikecert.certify.questions.forms import Property
 from spikecert.certify.ties import settled_ties
 from spikecert.checking import Refused, Statement, check
+from spikecert.checking.short import SIDES
 from spikecert.models import SpikingNetwork, save
+from spikecert.models.deadline import Progress
 
-from ..checking.short import SIDES
-from ..models.deadline import Progress
 from ..telling import say
 
 if TYPE_CHECKING:

@@ -8,12 +8,13 @@ from typing import Any
 
 import torch
 
+from spikecert.models import SpikingNetwork, load, save
+from spikecert.models.deadline import Progress
+from spikecert.reports import Plan, RadiusPlan, Training
+from spikecert.training import Dataset, dataset, fit
+
 from ..commands.options.options import InputScale, checked_device, fitting
-from ..models import SpikingNetwork, load, save
-from ..models.deadline import Progress
-from ..reports import Plan, RadiusPlan, Training
 from ..runs import building
-from ..training import Dataset, dataset, fit
 from .configuration import Configuration, ModelStep, TrainStep
 from .examining import Examined, Subject, examine
 

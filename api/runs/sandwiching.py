@@ -5,10 +5,11 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from ..certify.ties import settled_ties
-from ..models import network_hash
-from ..models.deadline import Progress
-from ..reports import Plan, Record, load_record
+from spikecert.certify.ties import settled_ties
+from spikecert.models import network_hash
+from spikecert.models.deadline import Progress
+from spikecert.reports import Plan, Record, load_record
+
 from .building import described
 from .examining import Subject, examine, standard_version, write
 

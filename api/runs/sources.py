@@ -17,7 +17,8 @@ from typing import TYPE_CHECKING, Any
 
 import typer
 
-from ..processes import command, environment
+from spikecert.processes import command, environment
+
 from ..telling import say
 
 ZOO = "zoo:"

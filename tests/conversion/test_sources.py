@@ -69,7 +69,9 @@ def test_a_search_proves_the_lead_that_an_ending_needs() -> None:
     least = network.source.boxes[-1].least
     assert proven[0] < proven[1]
     assert least > 0
-    assert all(verdict.margin > least for verdict in found if verdict.status == "verified")
+    assert all(
+        verdict.margin is not None and verdict.margin > least for verdict in found if verdict.status == "verified"
+    )
 
 
 @pytest.mark.parametrize("name", ["softmax of little", "log_softmax of little", "softmax"])

@@ -8,8 +8,15 @@ import pytest
 import sympy as sp
 
 from spikecert.analysis import neuron_gain
-from spikecert.analysis.symbolic import Derivation, ProofError, Refutation, Theorem, counterexample, theorems
-from spikecert.analysis.symbolic import sums as theorem
+from spikecert.analysis.symbolic import (
+    Derivation,
+    ProofError,
+    Refutation,
+    Theorem,
+    counterexample,
+    theorem,
+    theorems,
+)
 from spikecert.analysis.symbolic.sums import AtLeast, DerivationStep, Equal, T, Tends, lam, phi
 
 NAMES = [item.name for item in theorems()]

@@ -17,8 +17,7 @@ if TYPE_CHECKING:
 
     from spikecert.models import SpikingNetwork
     from spikecert.reports import Threat
-
-    from ...reports.comparing.difference_record import EquivalenceRecord, PairPoint
+    from spikecert.reports.comparing.difference_record import EquivalenceRecord, PairPoint
 
 JSON = "equivalence.json"
 SHOWN = 20
@@ -77,10 +76,8 @@ def equivalent(
     from spikecert.certify.perturbations import LInf, Perturbation
     from spikecert.files import write_atomically
     from spikecert.models import network_hash
-    from spikecert.reports.comparing.difference_record import BuildSide
+    from spikecert.reports.comparing.difference_record import BuildSide, EquivalenceRecord, pair_point
     from spikecert.runs.proofs import write_twins
-
-    from ...reports.comparing.difference_record import EquivalenceRecord, pair_point
 
     bar = None if require is None else share(require, "require-equivalent")
     if asked.ties is not None:
@@ -144,8 +141,7 @@ def _chip_pair(a: Path, target: str, bits: int, asked: QuestionOptions) -> "Buil
     """Return a network that reads the chip's units, its build for the chip, and whole samples."""
     from spikecert.certify.perturbations import takes_whole
     from spikecert.models.chips import quantize, whole_inputs
-
-    from ...runs.building import normalised
+    from spikecert.runs.building import normalised
 
     subject = asked.subject(a)
     build = quantize(subject.network, target, bits=bits)

@@ -81,7 +81,7 @@ NO_FLEET = FleetOptions()
 
 
 if TYPE_CHECKING:
-    from ...reports.records.network_rules import EventRules
+    from spikecert.reports.records.network_rules import EventRules
 
 AXES = ("steps", "polarities", "rows", "columns")
 
@@ -155,9 +155,8 @@ class EventOptions:
         """
         from pydantic import ValidationError
 
+        from spikecert.reports.records.network_rules import EventRules
         from spikecert.reports.records.records import first_error
-
-        from ...reports.records.network_rules import EventRules
 
         if not self.given:
             return None
@@ -186,8 +185,7 @@ UNCHANGED = EventOptions()
 def _check_norm(norm: str, names: list[str]) -> None:
     """Refuse options that are of another norm, whatever their value is."""
     from spikecert.reports.pages.norms import NORMS
-
-    from ...reports.records.network_rules import OF_NORM
+    from spikecert.reports.records.network_rules import OF_NORM
 
     for name in names:
         fits = [known for known, meant in NORMS.items() if name in OF_NORM.get(meant, ())]

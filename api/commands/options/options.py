@@ -26,7 +26,7 @@ def number(text: str, name: str = "number") -> float:
     >>> number("8/255") == 8 / 255
     True
     """
-    from ...files.texts import fraction
+    from spikecert.files.texts import fraction
 
     value = fraction(text)
     if not math.isfinite(value):
@@ -141,7 +141,7 @@ class InputScale:
 
     def of(self, network: "SpikingNetwork", data: "Dataset") -> "SpikingNetwork":
         """Return the network for inputs as the data have them."""
-        from ...runs.building import normalised
+        from spikecert.runs.building import normalised
 
         return normalised(network, data.shape, self.mean, self.std) if self.mean else network
 

@@ -194,9 +194,8 @@ class QuestionOptions:
 
         `asked` is a property in place of labels, or None.
         """
+        from spikecert.commands.options import units
         from spikecert.runs import building
-
-        from ..options import units
 
         if self.features is not None and list(texts) == ["8/255"]:
             raise ValueError(
@@ -212,7 +211,7 @@ class QuestionOptions:
 
     def told_features(self) -> "tuple[Feature, ...]":
         """Return the features of --features; () without it."""
-        from .units import load_features
+        from spikecert.commands.options.units import load_features
 
         if self.features is None:
             return ()
@@ -223,7 +222,7 @@ class QuestionOptions:
     @property
     def ends(self) -> tuple[float, float]:
         """Return between which ends all inputs lie."""
-        from ...reports.records.network_rules import spanned
+        from spikecert.reports.records.network_rules import spanned
 
         known = self.told_features()
         return spanned(known) if known else self.scaled.limits

@@ -7,10 +7,11 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from ...files import FileKind
-from ...files.texts import LONGEST_TEXT, NUMBER, read_toml
-from ...models.validation import one_line
-from ...reports.records.network_rules import Feature
+from spikecert.files import FileKind
+from spikecert.files.texts import LONGEST_TEXT, NUMBER, read_toml
+from spikecert.models.validation import one_line
+from spikecert.reports.records.network_rules import Feature
+
 from ...runs.configuration import FeatureTables, first_mistake
 from .options import number
 

@@ -25,9 +25,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from spikecert.checking import Network, Statement
+    from spikecert.commands.proofs.kernels import Check
     from spikecert.models import SpikingNetwork
-
-    from .kernels import Check
 
     Missing = Callable[[Statement], str]
 
@@ -46,9 +45,8 @@ class PropertyAsked:
         Raises:
             ValueError: for a text that is no property, or a file that is no network.
         """
+        from spikecert.certify.questions.described import property_of
         from spikecert.models import load
-
-        from ...certify.questions.described import property_of
 
         property_of(text)
         return PropertyAsked(text, load(model))
@@ -58,8 +56,7 @@ class PropertyAsked:
         import torch
 
         from spikecert.certify.proofs import Prover
-
-        from ...certify.questions.described import property_of
+        from spikecert.certify.questions.described import property_of
 
         sample = torch.from_numpy(statement.sample)
         asked = Prover.of(self.network).claimed(property_of(self.text), sample, None)
@@ -86,8 +83,7 @@ def check_twins(
     Status 0 if all pairs are accepted, 1 if any is refused.
     """
     from spikecert.checking import find_proofs
-
-    from ...checking.short import SIDES, twin_files
+    from spikecert.checking.short import SIDES, twin_files
 
     proofs = [
         proof for side in SIDES for proof in (find_proofs(folder / side) if (folder / side).is_dir() else [])
@@ -121,8 +117,7 @@ def _pair(
 ) -> dict[str, Any]:
     """Return what is to be said of two files of one name."""
     from spikecert.checking import Refused
-
-    from ...checking.short import TwinStatement
+    from spikecert.checking.short import TwinStatement
 
     if a is None or b is None:
         side = "a" if a is None else "b"
@@ -213,8 +208,7 @@ def check_proof(
     Status 0 if all are accepted, 1 if any is refused.
     """
     from spikecert.checking import find_proofs
-
-    from ...checking.conclusions import TIES
+    from spikecert.checking.conclusions import TIES
 
     asked = LeastAsked(
         None if epsilon is None else options.number(epsilon, "epsilon"),

@@ -67,8 +67,7 @@ def _by_python(path: Path, network: "Network", work: float) -> "Statement":
 
 def _find_native() -> None:
     from spikecert.checking import Refused
-
-    from ...checking.short import find_native
+    from spikecert.checking.short import find_native
 
     try:
         find_native()
@@ -79,8 +78,7 @@ def _find_native() -> None:
 def _by_native(model: Path, path: Path, network: "Network", work: float) -> "Statement":
     """Return what the native kernel says of a certificate, or of one that is made from a short proof meanwhile."""
     from spikecert.checking import Refused
-
-    from ...checking.short import check_native
+    from spikecert.checking.short import check_native
 
     lines = Told(_lines(path, network), network)
     told = _named(path, partial(check_native, model, lines))

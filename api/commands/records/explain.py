@@ -46,12 +46,11 @@ def explain(
     The network and the samples are those of the record, by their hashes.
     """
     from spikecert.certify import explaining
+    from spikecert.commands.options.question_options import QuestionOptions
     from spikecert.files import write_atomically
     from spikecert.reports import load_record
     from spikecert.reports.pages import explained_page as words
     from spikecert.runs.building import described
-
-    from ..options.question_options import QuestionOptions
 
     known = load_record(record)
     if known.threat.asked is not None:
@@ -122,7 +121,7 @@ def _data(known: "Record") -> str:
 
 def _epsilon(known: "Record", text: str | None) -> float:
     """Return the ε that is asked about, one of the record's."""
-    from ..options.options import number
+    from spikecert.commands.options.options import number
 
     size = known.focus if text is None else number(text, "epsilon")
     if size not in known.threat.epsilons:

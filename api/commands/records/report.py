@@ -40,12 +40,11 @@ def report(
 
     With --summary one page for a safety case.
     """
+    from spikecert.commands.attack import summary as told_short
     from spikecert.reports import join, load_record, render
+    from spikecert.reports.making.combining import load_radii, with_radii
     from spikecert.reports.pages.safety_case import load_checked, render_summary
-
-    from ...reports.making.combining import load_radii, with_radii
-    from ...telling import open_page
-    from ..attack import summary as told_short
+    from spikecert.telling import open_page
 
     if open_it and (out is None or out.suffix != ".html"):
         raise ValueError("open: got no page to show, expected --out FILE.html beside --open")
@@ -138,10 +137,9 @@ def replay(
     """
     from spikecert.models import network_hash
     from spikecert.reports import load_record
+    from spikecert.reports.making.tables import replayed
+    from spikecert.runs.building import normalised
     from spikecert.runs.sources import network_of
-
-    from ...reports.making.tables import replayed
-    from ...runs.building import normalised
 
     known, scaled = load_record(record), scale(None, mean, std)
     network = network_of(model or named_network(known, record)).eval()

@@ -49,10 +49,8 @@ def sandwich(
     """
     from spikecert.models.validation import check_choice
     from spikecert.reports import load_record
-    from spikecert.reports.comparing.leaderboard import leaderboard
-
-    from ...reports.comparing.leaderboard import write_leaderboard
-    from ...runs.sandwiching import sandwiched
+    from spikecert.reports.comparing.leaderboard import leaderboard, write_leaderboard
+    from spikecert.runs.sandwiching import sandwiched
 
     check_choice("method", method, ATTACKS)
     ready = [load_record(source) for source in sources if source.endswith(".json")]
@@ -79,8 +77,7 @@ def _contender(
 ) -> "Contender":
     """Return one network, its ε those behind "@" where there are any."""
     from spikecert.reports import Plan
-
-    from ...runs.sandwiching import Contender
+    from spikecert.runs.sandwiching import Contender
 
     name, _, own = source.rpartition(AT) if AT in source else (source, "", "")
     written = [own] if own else epsilon
@@ -106,7 +103,7 @@ def _named_apart(contenders: "list[Contender]") -> "list[Contender]":
 
 def _table(board: "Leaderboard") -> str:
     """Return the leaderboard as text, one table for each group that may be ranked."""
-    from ...reports.comparing.leaderboard import HEADS, cells, conditions, told
+    from spikecert.reports.comparing.leaderboard import HEADS, cells, conditions, told
 
     lines: list[str] = []
     for group in board.groups:
