@@ -18,8 +18,7 @@ from .stability import Growth, StabilityReport, stability
 from .state_space import StateSpace, system
 
 if TYPE_CHECKING:
-    from .symbolic import Theorem, theorems
-    from .symbolic import sums as theorem
+    from .symbolic import Theorem, theorem, theorems
 
 __all__ = [
     "Ablation",

@@ -19,7 +19,7 @@ def theorems(
     latex: Annotated[bool, typer.Option("--latex", help="Print LaTeX.")] = False,
 ) -> int:
     """List the theorems, or show one; each derivation is replayed by sympy, step by step, before it is shown."""
-    from spikecert.analysis.symbolic import sums as theorem
+    from spikecert.analysis.symbolic import theorem
     from spikecert.analysis.symbolic import theorems as everything
 
     asked = everything() if name is None else (theorem(name),)
