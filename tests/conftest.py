@@ -28,7 +28,7 @@ LONG = (
     "faults/test_kills.py",
     "training/test_processes.py",
     "reports/test_browser.py",
-    "api/test_interrupts.py",
+    "api/test_progress.py",
     "formats/test_command.py",
     "docs/test_snippets.py",
     "checking/test_trains.py",

@@ -1,10 +1,14 @@
-"""No folder grows: tests/caps.toml says how many lines of code and files each may have."""
+"""No folder grows: tests/caps.toml says how many lines of code and files each may have.
+
+What is left to the night is there.
+"""
 
 import tomllib
 from pathlib import Path
 
 import pytest
 
+from support.by_day import ALIKE
 from support.counting import Size, c_lines, python_lines, size
 from support.modules import INSIDE, ROOT
 
@@ -37,3 +41,9 @@ def test_what_counts_as_a_file(tmp_path: Path) -> None:
         (tmp_path / name).parent.mkdir(exist_ok=True)
         (tmp_path / name).write_text(text)
     assert size(tmp_path) == Size(2, 3)
+
+
+@pytest.mark.parametrize("name", sorted(ALIKE))
+def test_it_is_a_test(name: str):
+    path, *_, function = name.split("::")
+    assert f"def {function}(" in (Path(__file__).parents[1] / path).read_text(encoding="utf-8")

@@ -1,6 +1,11 @@
-"""What `import spikecert` gives, and what it costs."""
+"""What `import spikecert` gives, and what it costs.
+
+What a type checker of a user's program knows of this package.
+"""
 
 import ast
+import json
+import os
 import subprocess
 import sys
 from importlib import import_module
@@ -56,3 +61,20 @@ def test_the_library_does_not_load_what_only_some_calls_need():
     )
     found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert found.stdout.strip() == "[]"
+
+
+@pytest.mark.slow
+def test_types_of_what_is_public_are_known(tmp_path: Path) -> None:
+    tools = os.pathsep.join((str(Path(sys.executable).parent), os.environ["PATH"]))
+    paths = {"PATH": tools, "PYTHONPATH": str(Path(spikecert.__file__).parents[1])}
+    told = subprocess.run(
+        [sys.executable, "-m", "pyright", "--verifytypes", "spikecert", "--ignoreexternal", "--outputjson"],
+        cwd=tmp_path,
+        env={**os.environ, **paths},
+        capture_output=True,
+        text=True,
+    )
+    found = json.loads(told.stdout)["typeCompleteness"]
+    assert found["exportedSymbolCounts"]["withKnownType"] > 9000
+    unknown = [symbol["name"] for symbol in found["symbols"] if not symbol["isTypeKnown"]]
+    assert found["completenessScore"] >= 0.98, unknown

@@ -1,13 +1,19 @@
-"""Proofs that release 0.1 wrote, kept with their networks, still check, and say what they said then."""
+"""Proofs that release 0.1 wrote, kept with their networks, still check, and say what they said then.
+
+A run of the tests says how many of the native kernel's were left out, whatever else was.
+"""
 
 import json
 from pathlib import Path
+from types import SimpleNamespace
+from unittest.mock import Mock
 
 import pytest
 import torch
 
 from spikecert import load
 from spikecert.checking import check
+from support.native import HERE, say_left_out
 
 FOLDER = Path(__file__).parent / "proofs-0.1"
 SAID = json.loads((FOLDER / "expected.json").read_text())
@@ -61,3 +67,14 @@ def test_a_kept_proof_of_a_later_kind_still_checks(name):
     else:
         others = logits[torch.arange(len(logits)) != found.label]
         assert float(logits[found.label] - others.max()) >= found.margin
+
+
+@pytest.mark.parametrize("reasons", [[], ["no torch"], [HERE.kwargs["reason"]] * 3 + ["no torch"]])
+def test_what_is_left_out_is_said(reasons):
+    skipped = [SimpleNamespace(longrepr=("a file", 1, f"Skipped: {reason}")) for reason in reasons]
+    reporter = Mock(stats={"skipped": skipped} if reasons else {})
+    say_left_out(reporter)
+    said = [call.args[0] for call in reporter.write_line.call_args_list]
+    count = reasons.count(HERE.kwargs["reason"])
+    assert [line.partition(" tests")[0] for line in said] == [f"LEFT OUT: {count}"] * bool(count)
+    assert all("`make native` builds it" in line for line in said)

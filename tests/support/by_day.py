@@ -76,7 +76,7 @@ ALIKE = frozenset({
     "models/tracing/test_states.py::test_states_of_ones_own_come_in",
     "models/tracing/test_tables.py::test_tables_over_time_come_in",
     "models/tracing/test_traced_libraries.py::test_what_comes_in_spikes_as_its_source_on_other_inputs",
-    "models/tracing/test_traced_modules.py::test_networks_by_hand_come_in",
+    "models/tracing/test_traced_state.py::test_networks_by_hand_come_in",
     "soundness/test_bounds.py::test_no_input_of_the_ball_escapes",
     "soundness/test_bounds.py::test_no_input_of_the_box_escapes",
     "soundness/test_extremes.py::test_lengths_whose_squares_vanish",

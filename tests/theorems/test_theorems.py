@@ -1,8 +1,13 @@
-"""Every theorem replays, a wrong step raises, the quoted claim is refuted, and formulas agree with the gains."""
+"""Every theorem replays, a wrong step raises, the quoted claim is refuted, and formulas agree with the gains.
+
+docs/theory.md is what the theorem objects say.
+"""
 
 import dataclasses
+import importlib.util
 import math
 from fractions import Fraction
+from pathlib import Path
 
 import pytest
 import sympy as sp
@@ -125,3 +130,17 @@ def test_names_are_unique_and_an_unknown_one_raises() -> None:
     assert all(isinstance(item, Theorem) for item in theorems())
     with pytest.raises(ValueError, match=r"^name: got 'banach', expected one of perturbation-identity"):
         theorem("banach")
+
+
+DOCS = Path(__file__).parents[2] / "docs"
+
+
+def test_the_page_is_up_to_date() -> None:
+    spec = importlib.util.spec_from_file_location("make_theory", DOCS / "make_theory.py")
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    page = (DOCS / "theory.md").read_text(encoding="utf-8")
+    assert page == module.page(), "run: python docs/make_theory.py"
+    assert all(item.statement in page for item in theorems())
