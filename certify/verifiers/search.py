@@ -75,8 +75,10 @@ class Ladder(Verifier):
         verdicts = [open_verdict] * len(problem.labels)
         for position, rung in enumerate(self.rungs):
             left = [index for index, verdict in enumerate(verdicts) if verdict.status == "unknown"]
-            if not left or problem.expired():
+            if not left:
                 break
+            if problem.expired():
+                return [_late(verdict) for verdict in verdicts]
             part = problem.subset(torch.tensor(left, device=problem.labels.device))
             part = replace(part, deadline=time_left(problem.deadline, len(self.rungs) - position))
             found, interrupted = decided(rung, part)
@@ -85,6 +87,12 @@ class Ladder(Verifier):
             if interrupted:
                 raise Unfinished(verdicts)
         return verdicts
+
+
+def _late(verdict: Verdict) -> Verdict:
+    """Return an open verdict that says that there was no time for the rungs behind."""
+    told = verdict.status != "unknown" or "the time was up" in verdict.reason
+    return verdict if told else replace(verdict, reason=f"{verdict.reason}; the time was up")
 
 
 def _merged(before: Verdict, after: Verdict) -> Verdict:
