@@ -21,7 +21,7 @@ settings.load_profile("by night" if THOROUGH else "by day")
 LONG = (
     "certify/branching/test_residual.py",
     "checking/test_soundness.py",
-    "runs/test_demo.py",
+    "runs/test_beside.py",
     "radii/test_radius.py",
     "api/test_stopping.py",
     "certify/engines/test_local.py",
