@@ -241,13 +241,13 @@ class Allowing:
             return max(found, max(shares, default=0.0) / 4)
         return max(found, current / 8, (own + current / power) / 8)
 
-    def output(self, value: Value, readout: Readout) -> tuple[float, float]:
+    def output(self, value: Value, readout: Readout, room: float) -> tuple[float, float]:
         """Return the factor, and what margins must exceed, of an output."""
         steps, factor, off = self.layers.num_steps, 1.0, 0.0
         summed = readout.decay is not None or readout.weights is not None
         allowed = 4 * steps + 8 if summed else steps + 4
         for part in parts_of(value):
-            if _counts(part, self.own):
+            if _counts(part, self.own, room):
                 continue
             whole = self.expanded(part, None)
             strays = whole.off
@@ -266,8 +266,11 @@ def parts_of(value: Value) -> tuple[Value, ...]:
     return (value,) if value.parts is None else value.parts[0]
 
 
-def _counts(value: Value, own: Straying) -> bool:
-    """Return whether a value is a count times one number: equal counts are equal, others far apart."""
+def _counts(value: Value, own: Straying, room: float) -> bool:
+    """Return whether a value is a count times one number: equal counts are equal, others more than `room` apart.
+
+    Whatever an ending makes of equal numbers is equal; of others it may make ties, and so may what vanishes.
+    """
     if value.rho or most_of(value.off) > VANISHED * own.least:  # no count that is not 0 comes near vanishing
         return False
     factors = [number for term, number in value.form.items() if term != ONE]
@@ -275,7 +278,8 @@ def _counts(value: Value, own: Straying) -> bool:
         return False
     grain = min([1.0, *(own.symbols[symbol].grain for symbol in value.graded)])
     gap = grain * (abs(float(factors[0])) if factors else 1.0)  # pyright: ignore[reportArgumentType]
-    return most_of(value.size) * (value.rel + ULPS) * own.unit * 4 < gap
+    blur = most_of(value.size) * (value.rel + ULPS) * own.unit + most_of(value.off)
+    return 4 * max(blur, room) < gap
 
 
 def is_leaky(fit: Fit) -> bool:
@@ -371,11 +375,12 @@ def arithmetic_of(
         _check_settled(straying, reading)
         claims = Allowing(straying, writer)
         pairs = [claims.layer(number) for number in range(len(writer.layers.steps)) if number in writer.fits]
-        factor, least = claims.output(output, readout)
+        room = _room(output, ending, straying.unit)
+        factor, least = claims.output(output, readout, room)
         factor = max([factor, straying.factor, *(own for own, _ in pairs)])
         stray = max((stray for _, stray in pairs), default=0.0)
-        counts = all(_counts(part, straying) for part in parts_of(output)) and apart == 0.0
-        least = _least(straying, output, least + 4 * apart, ending, readout)
+        counts = all(_counts(part, straying, room) for part in parts_of(output)) and apart == 0.0
+        least = (least + 4 * apart + (0.0 if counts else room)) / (least_of(readout.gain) or 1.0)
         return SourceBox(limit, factor, stray, least, counts and least == 0.0)
 
     try:
@@ -404,17 +409,13 @@ def _check_settled(straying: Straying, reading: GraphReading) -> None:
             raise Beyond(f"{line_of(each.node)}: {name_of(each.node)}: {told}, which rounding decides")
 
 
-def _least(straying: Straying, output: Value, least: float, ending: list[str], readout: Readout) -> float:
-    """Return what margins must exceed, in the network's units."""
-    gain = least_of(readout.gain) or 1.0
+def _room(output: Value, ending: list[str], unit: float) -> float:
+    """Return by how much logits must differ so that what stands behind them makes no tie of them."""
     classes = max(2, output.low.shape[-1]) if output.low.dim() else 2
-    ends = [name.strip("_") for name in ending]
-    counts = all(_counts(each, straying) for each in parts_of(output))
-    if "log_softmax" in ends and not counts:
-        least += ULPS * straying.unit * (1 + math.log(classes))
-    elif "softmax" in ends and not counts:
-        least += ULPS * straying.unit
-    return least / gain
+    ends = {name.strip("_") for name in ending}
+    if "log_softmax" in ends:
+        return ULPS * unit * (1 + math.log(classes))
+    return ULPS * unit if "softmax" in ends else 0.0
 
 
 def _table(allowance: Callable[[float], SourceBox]) -> tuple[SourceBox, ...]:

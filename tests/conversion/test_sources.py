@@ -429,6 +429,39 @@ def test_ties_are_proven_of_votes_that_a_source_counts_without_rounding(
     assert (goal.steps is not None) == counts
 
 
+class Ended(torch.nn.Module):
+    """A few counts, made small, and what ends a module behind them."""
+
+    def __init__(self, spelling: str, size: float, ending: str | None) -> None:
+        super().__init__()
+        self.counts, self.size, self.ending = Counting(spelling, 8, 1 if spelling == "sum" else 4), size, ending
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Return what the ending makes."""
+        made = self.size * self.counts(x)
+        return made if self.ending is None else getattr(made, self.ending)(1)
+
+
+@pytest.mark.parametrize("size", [1e-9, 2.0**-30, 1e-7, 1e-3, 1e-40])
+@pytest.mark.parametrize("ending", ["softmax", "log_softmax", None])
+@pytest.mark.parametrize("spelling", ["sum", "pooled sum"])
+def test_counts_that_an_ending_or_the_least_numbers_make_ties_of_are_none(
+    spelling: str, ending: str | None, size: float
+) -> None:
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        module, x = Ended(spelling, size, ending).eval(), torch.rand(60, 4)
+    network = from_torch(module, x[:8])
+    assert network.source is not None
+    kept = size == 1e-3 or (ending is None and size > 1e-40)
+    assert {box.counts for box in network.source.boxes} == {kept}
+    for labels in (module(x).argmax(1), network(x).argmax(1)):
+        verdicts = verify(network, x, labels, LInf(1e-4), "trains", ties="argmax")
+        proven = torch.tensor([each.status == "verified" for each in verdicts])
+        assert torch.equal(module(x).argmax(1)[proven], labels[proven])
+        assert bool(proven.any()) or not kept
+
+
 def test_a_source_that_fails_is_told_of_and_one_that_changed_is_none(voting: Any, tmp_path: Path) -> None:
     module, network, x, _ = voting
     asked = x[:2], network(x[:2]).argmin(1), LInf(1e-5), "trains"
