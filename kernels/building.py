@@ -30,7 +30,7 @@ ZIG = ("-fno-sanitize=undefined",)
 """zig's own default otherwise."""
 REALS = {
     **dict.fromkeys(
-        ("bits", "cells", "changes", "graph", "long", "moves", "paths", "prove", "walks"), ("double",)
+        ("bits", "cells", "changes", "graph", "long", "members", "paths", "prove", "walks"), ("double",)
     ),
     **dict.fromkeys(("climb", "membrane", "sparse", "spikes"), ("float", "double")),
     "ranges": ("float",),

@@ -11,11 +11,13 @@ Which entries of an event recording may change: a block of them, or a mask.
 Threat models over events: which of them may change.
 """
 
+import itertools
 import math
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, fields
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -25,16 +27,49 @@ from ..bounds.signals.windows import Box
 
 
 @dataclass(frozen=True)
+class Changes:
+    """What n members of a set change of a recording: k entries each, of which some may be one twice.
+
+    Attributes:
+        entries: which, flat over steps and features, (n, k), int64.
+        by: how much, (n, k), float64.
+    """
+
+    entries: Tensor
+    by: Tensor
+
+    def at(self, rows: Tensor | slice) -> "Changes":
+        """Return those of some members."""
+        return Changes(self.entries[rows], self.by[rows])
+
+    def applied(self, sample: Tensor) -> Tensor:
+        """Return the members, (n, ...), float64."""
+        found = sample.double().flatten().repeat(len(self.entries), 1)
+        return found.scatter_add_(1, self.entries, self.by).view(-1, *sample.shape)
+
+
+@dataclass(frozen=True)
 class Members:
     """All inputs around one sample, or one of each kind that a network can tell apart.
 
     Attributes:
         count: how many there are.
         batches: of at most as many as it is given: float64, (n, ...), in a fixed order.
+        changes: the same of recordings, by what each changes of the sample; None for other inputs.
+        free: which entries may change there, shaped like a sample, of bool.
     """
 
     count: int
     batches: Callable[[int], Iterator[Tensor]]
+    changes: Callable[[int], Iterator[Changes]] | None = None
+    free: Tensor | None = None
+
+    @staticmethod
+    def changed(
+        count: int, sample: Tensor, changes: Callable[[int], Iterator[Changes]], free: Tensor
+    ) -> "Members":
+        """Return the members that changes make of a recording."""
+        return Members(count, lambda size: (each.applied(sample) for each in changes(size)), changes, free)
 
 
 class Perturbation(ABC):
@@ -77,6 +112,18 @@ class Perturbation(ABC):
     def members(self, sample: Tensor) -> Members | None:
         """Return all allowed inputs around one sample (...), or None where they can't be listed."""
         return None
+
+    def alone(self) -> "tuple[Perturbation, ...]":
+        """Return the subsets in which one event has changed at most: (self,) where that is all of it."""
+        return ()
+
+
+def combined(entries: Sequence[int], k: int, size: int) -> Iterator[Tensor]:
+    """Yield all choices of k of some numbers, at most `size` at a time, (n, k), int64."""
+    choices = itertools.combinations(entries, k)
+    while group := tuple(itertools.islice(choices, size)):
+        flat = np.fromiter(itertools.chain.from_iterable(group), np.int64, len(group) * k)
+        yield torch.from_numpy(flat).view(len(group), k)
 
 
 def check_perturbation(perturbation: object) -> None:

@@ -8,10 +8,10 @@ from .base import MarginVerifier, Verifier
 from .complete import Complete, Milp
 from .enumeration import Enumeration
 from .linear import Gain, Linear
+from .listed import Listed, OneChange, long_loops
 from .lirpa import Lirpa
 from .moves import MoveSplitting
 from .search import AttackSearch, Ladder
-from .single_moves import ListedLoops, OneMove
 from .trains import INTERVAL, TRAINS, BoundVerifier
 
 PATIENCE = 2**30
@@ -26,7 +26,7 @@ def _auto() -> Verifier:
     """
     quick, thorough = (AttackSearch(ATTACKS[name]()) for name in ("ensemble-fast", "ensemble"))
     searches = Complete(Search(patience=PATIENCE), enumeration=None, programs=None), Milp(patience=PATIENCE)
-    first = OneMove(), ListedLoops(), TRAINS, quick
+    first = OneChange(), Listed(long_loops, name="listed-loops"), TRAINS, Listed(), quick
     return Ladder((*first, Linear(), MoveSplitting(), thorough, BitSplitting(), *searches))
 
 

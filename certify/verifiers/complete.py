@@ -46,9 +46,9 @@ from ..splitting.boxes import few_dimensions
 from ..verdicts import INTERRUPTED, Unfinished, Verdict
 from .base import BoundsCut, Verifier, falsified
 from .enumeration import Enumeration, InputSplitting
+from .listed import OneChange
 from .moves import MoveSplitting, splits
 from .search import Ladder
-from .single_moves import OneMove
 from .trains import TRAINS, BoundVerifier
 
 if TYPE_CHECKING:
@@ -340,7 +340,7 @@ class Complete(Verifier):
         known = all(plain(node.rule) for node in problem.circuit.spiking) and not problem.circuit.recurs
         reached = known and problem.circuit.read.readout in LINEAR  # by branching
         last = () if splits(problem) and not reached else searches
-        return Ladder((OneMove(), TRAINS, moves, *last), self.name)
+        return Ladder((OneChange(), TRAINS, moves, *last), self.name)
 
 
 def _gib(size: int) -> str:

@@ -35,6 +35,7 @@ from ...models.rules import LEAKY, RESTS, START, VARIED, WHOLE
 from ..bounds.propagation import Propagation, input_signal
 from ..bounds.signals.windows import Box
 from ..bounds.trains.trains import step_spikes
+from ..listing import Walk, walked
 from ..perturbations import Perturbation, SpikeFlip
 from ..perturbations.base import Members
 from ..problem import Problem
@@ -52,6 +53,9 @@ T = 25."""
 
 NEURON = 256
 """A neuron's share of that, in products: its trains are bounded step by step."""
+
+STEP, MEMBER = 12, 2**12
+"""A neuron's step in products where members are walked, and what making a member takes."""
 
 MOST_NUMBERS = 2**23
 """How many spikes, or inputs over time, a batch of members has: 64 MiB."""
@@ -91,7 +95,7 @@ class Enumeration(Verifier):
         if members is None:
             return None, "the set has no list of members"
         features = sample.shape[1:] if problem.circuit.timed else sample.shape
-        most = self.patience // work_each(problem.circuit, tuple(features))
+        most = self.patience // work_each(problem.circuit, tuple(features), walked(problem, members))
         if members.count > most:
             count = members.count
             short = str(count) if count < 10**7 else f"{count:.2g}" if count < 10**300 else "more than 1e300"
@@ -112,21 +116,23 @@ class Enumeration(Verifier):
             return Verdict("unknown", None, None, self.name, time.perf_counter() - started, str(error))
 
     def _listed(self, problem: Problem, members: Members, started: float) -> Verdict:
-        """Run the members batch by batch, until one fails."""
+        """Walk the members, and run those that are left, until one fails."""
         done, undecided, least = 0, 0, math.inf
-        size = max(1, MOST_NUMBERS // max(64 * problem.circuit.num_steps, problem.inputs[0].numel()))
         try:
-            for points in members.batches(size):
+            for proven, lowest, points in _parts(problem, members):
+                done, least = done + proven, min(least, lowest)
                 if problem.expired():
                     raise TimeIsUp
+                if points is None:
+                    continue
                 for candidate in failing(problem, points):
                     verdict = falsified(
                         problem, 0, candidate, self.name, started, "one of the set's members fails"
                     )
                     if verdict.status == "falsified":
                         return verdict
-                lower, proven = bounded(problem, points, members.count)
-                undecided += int((~proven).sum())
+                lower, enough = bounded(problem, points, members.count)
+                undecided += int((~enough).sum())
                 least, done = min(least, float(lower.nan_to_num(-math.inf).min())), done + len(points)
         except TimeIsUp:
             return self._unknown(f"{LATE} after {done} of {members.count} members", started)
@@ -138,6 +144,20 @@ class Enumeration(Verifier):
 
     def _unknown(self, reason: str, started: float, margin: float | None = None) -> Verdict:
         return Verdict("unknown", margin, None, self.name, time.perf_counter() - started, reason)
+
+
+def _parts(problem: Problem, members: Members) -> Iterator[tuple[int, float, Tensor | None]]:
+    """Yield how many members are proven, the least of their margins, and members to be run, the worst first."""
+    size = max(1, MOST_NUMBERS // max(64 * problem.circuit.num_steps, problem.inputs[0].numel()))
+    if not walked(problem, members):
+        yield from ((0, math.inf, points) for points in members.batches(size))
+        return
+    walk = Walk.of(problem, members)
+    for changes in walk.members(walk.size):
+        lower, proven = walk.bounds(changes)
+        yield int(proven.sum()), float(lower.masked_fill(~proven, math.inf).min()), None
+        left = lower.masked_fill(proven, math.inf).argsort()[: int((~proven).sum())]
+        yield from ((0, math.inf, changes.at(rows).applied(problem.inputs[0])) for rows in left.split(size) if len(rows))
 
 
 def members_of(problem: Problem, sample: Tensor) -> Members | None:
@@ -225,15 +245,18 @@ def _by_trains(problem: Problem) -> Tensor:
     return lower
 
 
-def work_each(circuit: Circuit, features: tuple[int, ...]) -> int:
+def work_each(circuit: Circuit, features: tuple[int, ...], walked: bool = False) -> int:
     """Return about how much work a member is: T times all products and `NEURON` for each neuron.
 
     Args:
         circuit: the network.
         features: the shape of a sample at one step.
+        walked: whether members are (listing.py).
     """
     counted = _Counted(torch.zeros(1, *features, dtype=circuit.dtype, device=circuit.device))
     fold(circuit, counted)
+    if walked:
+        return MEMBER + STEP * circuit.num_steps * counted.neurons + counted.behind
     return circuit.num_steps * (counted.work + math.prod(features))
 
 
@@ -246,7 +269,7 @@ class _Counted(Algebra[Tensor]):
     loops = True
 
     def __init__(self, inputs: Tensor) -> None:
-        self.inputs, self.work = inputs, 0
+        self.inputs, self.work, self.neurons, self.behind = inputs, 0, 0, 0
 
     def input(self, node: Input) -> Tensor:
         """Return the inputs."""
@@ -255,7 +278,9 @@ class _Counted(Algebra[Tensor]):
     def mapped(self, node: Mapped, x: Tensor) -> Tensor:
         """Count the products."""
         found = node.map.linear(x)
-        self.work += found.numel() * node.map.terms
+        products = found.numel() * node.map.terms
+        self.work += products
+        self.behind += products * (self.neurons > 0)
         return found
 
     def pooled(self, node: Pooled, x: Tensor) -> Tensor:
@@ -280,6 +305,7 @@ class _Counted(Algebra[Tensor]):
     def fired(self, node: Fired, x: Tensor) -> Tensor:
         """Count the neurons."""
         self.work += NEURON * x.numel()
+        self.neurons += x.numel()
         return x
 
     def recurred(self, node: Recurred, x: Tensor) -> Tensor:

@@ -35,6 +35,7 @@ from ..splitting.apart_bounds import Parts, RankedEvents
 from ..verdicts import Verdict
 from .base import Verifier, falsified, one_by_one
 from .enumeration import Enumeration, work_each
+from .listed import walked_events
 
 TOGETHER = 2**22
 """How many numbers the recordings have that are bounded at once."""
@@ -184,8 +185,8 @@ CHILDREN = 2**20
 class MoveSplitting(Verifier):
     """Splits sets of moves, and lists small sets that are none, as `Enumeration` does.
 
-    Small sets of moves are listed, too, where the first layer's sums can't be kept: there a part costs more than a
-    member.
+    Small sets of moves are listed, too, where members are walked (listing.py), or the first layer's sums can't be
+    kept: there a part costs more than a member.
 
     Args:
         patience: work that a sample may take; what needs more stays unknown.
@@ -207,7 +208,8 @@ class MoveSplitting(Verifier):
     def _alone(self, problem: Problem) -> Verdict:
         """Return one sample's verdict, by what fits its set."""
         small = bool(self.enumeration.takes(problem))
-        splitting = splits(problem) and (not small or sums_are_kept(problem))
+        listed = small and (walked_events(problem) or not (splits(problem) and sums_are_kept(problem)))
+        splitting = splits(problem) and not listed
         return self._one(problem) if splitting else self.enumeration.decide(problem)[0]
 
     def takes(self, problem: Problem) -> bool:

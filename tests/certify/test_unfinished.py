@@ -177,7 +177,7 @@ def test_a_record_of_the_last_size_holds_the_bounds(case: Given, monkeypatch: py
         (LInf(0.001), "rate", "trains", "enclosure", 3),
         (StuckNeurons(1), "direct", "enumeration", "enclosure", 3),
         (SpikeFlip(1), "none", "enumeration", "members", 3),
-        (SpikeShift(1, merge="add"), "none", MoveSplitting(), "members", 5),
+        (SpikeShift(1, merge="add"), "none", MoveSplitting(), "members", 8),
     ],
 )
 def test_samples_that_are_asked_one_by_one_keep_what_they_had(

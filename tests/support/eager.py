@@ -13,7 +13,7 @@ from spikecert.certify.bounds.intervals import fired
 from spikecert.certify.bounds.signals.membrane import Pull
 from spikecert.certify.bounds.signals.windows import Box, Spread
 from spikecert.kernels.bits import BitHeap, BitWindow, CompiledBits, LayerConstants
-from spikecert.kernels.moves import CompiledMoves, MovingLayer
+from spikecert.kernels.members import CompiledMembers, ListedLayer
 from spikecert.kernels.ranges import Adam
 from spikecert.models.rules import Leaky
 from spikecert.models.running import membrane as compiled
@@ -111,17 +111,17 @@ def _run_of_bits(window: BitWindow, bits: Tensor) -> float:
 
 
 def eager_sums(
-    layer: MovingLayer, constants: tuple[float, ...], reset: str, rows: Tensor
+    layer: ListedLayer, constants: tuple[float, ...], reset: str, rows: Tensor
 ) -> tuple[Tensor, Tensor]:
-    """Return what `moves.c` does, (k, M, n) each, but for neurons being open from the first doubt on."""
+    """Return what `members.c` does, (k, M, n) each, but for neurons being open from the first doubt on."""
     decay, surely, perhaps, drop, unit, span, smallest = constants
     columns = layer.columns[layer.event]
-    low, high = torch.zeros_like(columns), torch.zeros_like(columns)
-    opened = torch.zeros_like(columns, dtype=torch.bool)
-    ends = rows.new_zeros(2, len(rows), *columns.shape)
+    low = high = torch.zeros_like(columns).sum(1)
+    opened = torch.zeros_like(low, dtype=torch.bool)
+    ends = rows.new_zeros(2, len(rows), *low.shape)
     for t, row in enumerate(rows.T):
-        sign = (layer.after == t).to(columns) - (layer.before == t).to(columns)
-        added = (sign * layer.factors[t])[:, None] * columns
+        here = (layer.step == t) * layer.weight * layer.factors[t]
+        added = (here[:, :, None] * columns).sum(1)
         least, greatest = layer.lower[t] + added, layer.upper[t] + added
         size = decay * high.maximum(-low) + greatest.maximum(-least) + span
         slack = unit * size + smallest
@@ -136,16 +136,16 @@ def eager_sums(
     return ends[0], ends[1]
 
 
-def moves_agree(built: CompiledMoves) -> bool:
+def members_agree(built: CompiledMembers) -> bool:
     """Return whether the sums of 37 neurons over 11 steps are torch's, or between them, for each reset."""
     generator = torch.Generator().manual_seed(0)
     lower, columns, rows = (
         torch.randn(shape, generator=generator, dtype=torch.float64) for shape in ((11, 37), (5, 37), (3, 11))
     )
-    event, before = torch.arange(15) % 5, torch.arange(15) % 11
-    after = torch.cat((torch.arange(14) * 3 % 11, torch.tensor([-1])))
+    event, step = torch.arange(45).view(15, 3) % 5, torch.arange(45).view(15, 3) * 3 % 11
+    weight = torch.tensor([-1.0, 1.0, 1.0, 0.0], dtype=torch.float64)[torch.arange(45).view(15, 3) % 4]
     factors = torch.linspace(0.5, 1.5, 11, dtype=torch.float64)
-    layer = MovingLayer(lower, lower + 0.01, factors, columns, event, before, after)
+    layer = ListedLayer(lower, lower + 0.01, factors, columns, event, step, weight)
     for decay, reset in ((0.9, "zero"), (1.0, "subtract"), (0.5, "none")):
         asked = layer, (decay, 1.001, 0.999, 1.0, 1e-6, 1.0, 1e-30), reset, rows
         (low, high), (least, most) = built.sums(*asked), eager_sums(*asked)

@@ -7,8 +7,8 @@ Flipped events.
 
 import itertools
 import math
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
 from functools import lru_cache
 
 import torch
@@ -21,7 +21,7 @@ from ...bounds.events.flips import Flips
 from ...bounds.events.moved_events import Shifts
 from ...bounds.events.summed import Summed
 from ...bounds.signals.windows import Box
-from ..base import EventRegion, EventSet, Members, Perturbation, settle_where, uniform
+from ..base import Changes, EventRegion, EventSet, Members, Perturbation, combined, settle_where, uniform
 from .retiming import MOST_STATES, Cost, Train, dearer, front, places
 from .spike_shift import SpikeShift
 
@@ -58,8 +58,12 @@ class SpikeFlip(EventSet):
 
     def free(self, inputs: Tensor) -> Tensor:
         """Return which entries may flip, shaped like `inputs`, of bool."""
-        kinds = {"flip": torch.ones_like(inputs, dtype=torch.bool), "insert": inputs == 0, "delete": inputs == 1}
-        return kinds[self.kind] & self.allowed(inputs)
+        return self.flippable(inputs) & self.allowed(inputs)
+
+    def flippable(self, values: Tensor) -> Tensor:
+        """Return which entries may flip that hold such values, if flips may be where they are."""
+        kinds = {"flip": torch.ones_like(values, dtype=torch.bool), "insert": values == 0, "delete": values == 1}
+        return kinds[self.kind]
 
     @property
     def norm(self) -> str:
@@ -104,17 +108,21 @@ class SpikeFlip(EventSet):
 
     def members(self, sample: Tensor) -> Members:
         """Return all choices of entries to flip, fewest first: Σ_j C(entries, j) for j = 0..count."""
-        entries = self.free(sample[None]).flatten().nonzero().flatten().tolist()
-        sizes = range(min(self.count, len(entries)) + 1)
+        free = self.free(sample[None])[0]
+        entries = free.flatten().nonzero().flatten().tolist()
+        sizes, exact = range(min(self.count, len(entries)) + 1), sample.double().flatten()
 
-        def batches(size: int) -> Iterator[Tensor]:
-            """Yield the members."""
-            places = itertools.chain.from_iterable(itertools.combinations(entries, k) for k in sizes)
-            while group := tuple(itertools.islice(places, size)):
-                marks = _marked(group, sample.numel()).view(-1, *sample.shape)
-                yield flipped(sample.double(), marks.to(sample.device))
+        def changes(size: int) -> Iterator[Changes]:
+            """Yield the flips."""
+            for chosen in itertools.chain.from_iterable(combined(entries, k, size) for k in sizes):
+                places = chosen.to(exact.device)
+                yield Changes(places, 1.0 - 2.0 * exact[places])
 
-        return Members(sum(math.comb(len(entries), k) for k in sizes), batches)
+        return Members.changed(sum(math.comb(len(entries), k) for k in sizes), sample, changes, free)
+
+    def alone(self) -> tuple[Perturbation, ...]:
+        """Return the flips of one entry."""
+        return (replace(self, count=min(self.count, 1)),)
 
     def check(self, inputs: Tensor) -> None:
         """Raise ValueError unless every entry of `inputs` is 0 or 1, and `where` fits a sample."""
@@ -127,14 +135,6 @@ class SpikeFlip(EventSet):
 def flipped(inputs: Tensor, where: Tensor) -> Tensor:
     """Return `inputs` with the chosen entries flipped."""
     return torch.where(where, 1.0 - inputs, inputs)
-
-
-def _marked(places: Sequence[tuple[int, ...]], entries: int) -> Tensor:
-    """Return a row for each group of places, with True there, (n, entries)."""
-    rows = [row for row, group in enumerate(places) for _ in group]
-    marks = torch.zeros(len(places), entries, dtype=torch.bool)
-    marks[rows, list(itertools.chain.from_iterable(places))] = True
-    return marks
 
 
 @lru_cache(maxsize=2**16)
@@ -279,18 +279,35 @@ class EventChange(Perturbation):
 
         Entries are chosen whatever the moves made of them: one that may not flip then stays.
         """
-        moves = self.shifts.members(sample)
+        moves, exact = self.shifts.members(sample), sample.double().flatten()
         allowed = self.flips.allowed(sample[None]).expand(sample.shape)
-        places = SpikeFlip(self.flips.count, where=allowed.clone()).members(torch.zeros_like(sample))
+        everywhere = SpikeFlip(self.flips.count, where=allowed)
+        places = everywhere.members(torch.zeros_like(sample))
+        mover, chooser, movable = moves.changes, places.changes, moves.free
+        assert mover is not None
+        assert chooser is not None
+        assert movable is not None
 
-        def batches(size: int) -> Iterator[Tensor]:
-            """Yield the members."""
-            for chosen in places.batches(max(1, size // 16)):
-                for moved in moves.batches(max(1, size // len(chosen))):
-                    pairs = moved.repeat_interleave(len(chosen), 0), chosen.repeat(len(moved), *[1] * sample.dim())
-                    yield torch.where((pairs[1] > 0) & self.flips.free(pairs[0]), 1.0 - pairs[0], pairs[0])
+        def changes(size: int) -> Iterator[Changes]:
+            """Yield the moves with flips of what they made."""
+            for chosen in chooser(max(1, size // 16)):
+                for moved in mover(max(1, size // len(chosen.entries))):
+                    count = len(moved.entries)
+                    before = moved.at(torch.arange(count).repeat_interleave(len(chosen.entries)))
+                    flips = chosen.entries.repeat(count, 1)
+                    met = (flips[:, :, None] == before.entries[:, None]) * before.by[:, None]
+                    values = exact[flips] + met.sum(2)
+                    by = torch.where(self.flips.flippable(values), 1.0 - 2.0 * values, 0.0)
+                    yield Changes(torch.cat((before.entries, flips), 1), torch.cat((before.by, by), 1))
 
-        return Members(moves.count * places.count, batches)
+        return Members.changed(moves.count * places.count, sample, changes, movable | allowed)
+
+    def alone(self) -> tuple[Perturbation, ...]:
+        """Return the moves of one event, and the flips of one entry."""
+        (flips,), (shifts,) = self.flips.alone(), self.shifts.alone()
+        if self.shifts.most == 0 or self.flips.count == 0:
+            return (EventChange(flips, shifts),)
+        return EventChange(flips, replace(shifts, count=0)), EventChange(replace(flips, count=0), shifts)
 
     def check(self, inputs: Tensor) -> None:
         """Raise ValueError unless both sets take `inputs`."""

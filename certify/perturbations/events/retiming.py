@@ -7,12 +7,20 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
+import torch
+from torch import Tensor
+
+from ..base import combined
+
 Train = tuple[int, ...]
 Cost = tuple[int, int]
 """How many events moved, and by how many steps in all."""
 
 MOST_STATES = 2**14
 """Partial matchings of one feature that are looked at."""
+
+UNREACHED = 2**40
+"""A distance that nothing pays: where an event has fewer ways than another one."""
 
 
 @lru_cache(maxsize=2**16)
@@ -83,43 +91,73 @@ class Choices:
         options: what each step's events may move to, and how far that is: (step after, distance); −1: outside.
         most: how many events may move.
         total: the sum of distances; None: any.
+        features: how many there are.
     """
 
     events: tuple[tuple[int, int], ...]
     options: tuple[tuple[tuple[int, int], ...], ...]
     most: int
     total: int | None
+    features: int
 
     @property
     def count(self) -> int:
-        """Return how many choices there are, from how many there are of each cost."""
-        capped = self.most < len(self.events)
-        ways: Counter[Cost] = Counter({(0, 0): 1})
-        for _, step in self.events:
-            sizes = Counter(distance for _, distance in self.options[step])
-            more = Counter(ways)
-            for (moved, steps), number in ways.items():
-                for distance, choices in sizes.items():
-                    cost = (moved + capped, steps + distance * (self.total is not None))
-                    if cost[0] <= self.most and (self.total is None or cost[1] <= self.total):
-                        more[cost] += number * choices
-            ways = more
-        return sum(ways.values())
+        """Return how many choices there are."""
+        steps = tuple(step for _, step in self.events)
+        return _count(steps, self.options, min(self.most, len(steps)), self.total)
 
-    def batches(self, size: int) -> Iterator[list[tuple[int, int, int, int]]]:
-        """Yield the moves (member, feature, step before, step after) of `size` members at a time, fewest first."""
-        every = itertools.chain.from_iterable(
-            map(self._moves, itertools.combinations(self.events, moved)) for moved in range(self.most + 1)
-        )
-        members = itertools.chain.from_iterable(every)
-        while group := tuple(itertools.islice(members, size)):
-            yield [(index, *move) for index, moves in enumerate(group) for move in moves]
+    def batches(self, size: int) -> Iterator[Tensor]:
+        """Yield the moves of at most `size` members at a time, fewest first: (n, moves, 2), int64.
 
-    def _moves(self, events: Sequence[tuple[int, int]]) -> Iterator[list[tuple[int, int, int]]]:
-        """Yield the ways in which all of some events move, within the total."""
-        for chosen in itertools.product(*(self.options[step] for _, step in events)):
-            if self.total is None or sum(distance for _, distance in chosen) <= self.total:
-                yield [(*event, after) for event, (after, _) in zip(events, chosen, strict=True)]
+        A move is the entry that an event leaves and the one that it comes to, flat; −1 outside.
+        """
+        before, after, far = self._table()
+        width = after.shape[1]
+        for moved in range(self.most + 1 if width else 1):
+            ways = width**moved
+            digits = width ** torch.arange(moved)
+            for chosen in combined(range(len(self.events)), moved, max(1, size // max(1, ways))):
+                for start in range(0, ways, size):
+                    way = torch.arange(start, min(start + size, ways))[:, None].div(digits, rounding_mode="floor")
+                    place = chosen[:, None].expand(-1, len(way), -1), (way % max(1, width)).expand(len(chosen), -1, -1)
+                    paid = far[place].sum(2) <= self.paid
+                    yield torch.stack((before[place[0]], after[place]), 3)[paid]
+
+    @property
+    def paid(self) -> int:
+        """Return what distances may sum up to."""
+        return UNREACHED - 1 if self.total is None else min(self.total, UNREACHED - 1)
+
+    def _table(self) -> tuple[Tensor, Tensor, Tensor]:
+        """Return each event's entry, (N,), and where it may go and how far that is, (N, options) each."""
+        features, width = self.features, max(map(len, self.options), default=0)
+        before, after = torch.empty(len(self.events)).long(), torch.full((len(self.events), width), -1)
+        far = torch.full((len(self.events), width), UNREACHED)
+        for index, (feature, step) in enumerate(self.events):
+            before[index] = step * features + feature
+            for place, (target, distance) in enumerate(self.options[step]):
+                after[index, place] = target * features + feature if target >= 0 else -1
+                far[index, place] = distance
+        return before, after, far
+
+
+@lru_cache(maxsize=2**8)
+def _count(
+    steps: tuple[int, ...], options: tuple[tuple[tuple[int, int], ...], ...], most: int, total: int | None
+) -> int:
+    """Return how many choices of moves there are, from how many there are of each cost."""
+    capped = most < len(steps)
+    ways: Counter[Cost] = Counter({(0, 0): 1})
+    for step in steps:
+        sizes = Counter(distance for _, distance in options[step])
+        more = Counter(ways)
+        for (moved, far), number in ways.items():
+            for distance, choices in sizes.items():
+                cost = (moved + capped, far + distance * (total is not None))
+                if cost[0] <= most and (total is None or cost[1] <= total):
+                    more[cost] += number * choices
+        ways = more
+    return sum(ways.values())
 
 
 def listed(
@@ -140,7 +178,7 @@ def listed(
     )
     options = tuple(places(step, len(movable), reach, leaves)[1:] for step in range(len(movable)))
     budgets = [len(events), *(budget for budget in (count, total) if budget is not None)]
-    return Choices(events, options, min(budgets), total)
+    return Choices(events, options, min(budgets), total, len(movable[0]) if movable else 0)
 
 
 def places(step: int, steps: int, reach: int, leaves: bool) -> tuple[tuple[int, int], ...]:

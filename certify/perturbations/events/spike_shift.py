@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
@@ -12,7 +12,7 @@ from ....models.networks import SpikingNetwork
 from ....models.validation import check_choice
 from ...bounds.events.moved_events import Shifts
 from ...bounds.signals.windows import Box
-from ..base import EventRegion, EventSet, Members, settle_where, uniform
+from ..base import Changes, EventRegion, EventSet, Members, settle_where, uniform
 from .retiming import Cost, least, listed, priced, within
 
 MERGES, BORDERS = ("or", "add", "refuse"), ("stay", "leave")
@@ -223,33 +223,33 @@ class SpikeShift(EventSet):
 
         With "refuse" a choice that moves an event onto another one makes the sample itself.
         """
-        movable = self.movable(sample[None])[0].flatten(1).long().tolist()
-        limits = self.reach, self.count, self.total, self.border == "leave"
-        choices = listed(movable, *limits)
+        movable = self.movable(sample[None])[0]
+        choices = listed(movable.flatten(1).long().tolist(), self.reach, self.count, self.total, self.border == "leave")
+        exact = sample.double().flatten()
 
-        def batches(size: int) -> Iterator[Tensor]:
-            """Yield the members."""
+        def changes(size: int) -> Iterator[Changes]:
+            """Yield the moves."""
             for moves in choices.batches(size):
-                yield self._moved(sample.double(), moves)
+                before, after = (moves[..., place].to(exact.device) for place in (0, 1))
+                by = torch.cat((torch.full_like(before, -1), (after >= 0).long()), 1).double()
+                yield self._merged(exact, torch.cat((before, torch.where(after < 0, before, after)), 1), by)
 
-        return Members(choices.count, batches)
+        return Members.changed(choices.count, sample, changes, movable > 0)
 
-    def _moved(self, sample: Tensor, moves: list[tuple[int, int, int, int]]) -> Tensor:
-        """Return members, (n, ...), from moves (member, feature, step before, step after)."""
-        count = 1 + max((move[0] for move in moves), default=0)
-        found = sample.flatten(1).repeat(count, 1, 1)
-        if moves:
-            member, feature, before, after = torch.tensor(moves, device=sample.device).T
-            ones = torch.ones(len(moves), dtype=found.dtype, device=found.device)
-            found.index_put_((member, before, feature), -ones, accumulate=True)
-            inside = (after >= 0) & (after < sample.shape[0])
-            there = member[inside], after[inside], feature[inside]
-            found.index_put_(there, ones[inside], accumulate=True)
+    def _merged(self, exact: Tensor, entries: Tensor, by: Tensor) -> Changes:
+        """Return what moves change once events that meet are one, or moves that let some meet are refused."""
+        if self.merge == "add":
+            return Changes(entries, by)
+        same = entries[:, :, None] == entries[:, None]
+        before, after = exact[entries], exact[entries] + (same * by[:, None]).sum(2)
         if self.merge == "refuse":
-            crowded = (found > 1.0).flatten(1).any(1)
-            found[crowded] = sample.flatten(1).to(found)
-        found = found.clamp_max(1.0) if self.merge == "or" else found
-        return found.view(count, *sample.shape)
+            return Changes(entries, by.masked_fill((after > 1.0).any(1, keepdim=True), 0.0))
+        again = same.tril(-1).any(2)
+        return Changes(entries, (after.clamp_max(1.0) - before).masked_fill(again, 0.0))
+
+    def alone(self) -> "tuple[SpikeShift, ...]":
+        """Return the moves of one event."""
+        return (self if self.most <= 1 else replace(self, count=1),)
 
     def check(self, inputs: Tensor) -> None:
         """Raise ValueError unless `inputs` are recordings of more steps than the jitter, and `where` fits one."""

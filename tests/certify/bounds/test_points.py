@@ -22,7 +22,7 @@ from spikecert.certify.rounding import Rounding
 from spikecert.certify.splitting import boxes as forks
 from spikecert.certify.splitting.boxes import point_bounds
 from spikecert.certify.verifiers import VERIFIERS
-from spikecert.certify.verifiers.single_moves import ListedLoops
+from spikecert.certify.verifiers.listed import Listed, long_loops
 from spikecert.models import Recurrent, Synapse
 from spikecert.models.circuit import Fired, Recurred, circuit
 from spikecert.models.rules import Leaky
@@ -202,7 +202,7 @@ def test_long_lists_are_decided_as_runs_say(seed: int, reset: str, decay: float,
     with torch.no_grad():
         labels = network(inputs).argmax(1)
     problem = Problem(network, inputs, labels, SpikeFlip(1))
-    for index, verdict in enumerate(ListedLoops().decide(problem)):
+    for index, verdict in enumerate(Listed(long_loops).decide(problem)):
         exact = least_margin(network, every_flip(inputs[index], 1), int(labels[index]))
         assert verdict.status == "unknown" or (verdict.status == "verified") == (exact > 0)
         assert verdict.status != "unknown" or abs(exact) < 1e-6
@@ -227,7 +227,7 @@ def test_auto_lists_small_sets_of_long_loops_first_and_nothing_else():
     assert found.verifier == "enumeration"
     short = replace(Problem(network, inputs[:, :20], labels, SpikeFlip(1)))
     network.num_steps = 20
-    assert ListedLoops().decide(short)[0].status == "unknown"
+    assert Listed(long_loops).decide(short)[0].status == "unknown"
 
 
 def test_a_walk_that_may_overflow_is_refused():

@@ -456,7 +456,7 @@ def without_attacks() -> Ladder:
 
 def test_a_bound_comes_before_each_attack_and_what_is_trusted_most_before_highs():
     names = [rung.name for rung in rungs()]
-    assert names[:3] == ["one-move", "listed-loops", "trains"]
+    assert names[:4] == ["one-change", "listed-loops", "trains", "listed"]
     assert "attack" in names
     assert names[-2:] == ["complete", "milp"]
     assert names.index("moves") < names.index("complete")

@@ -29,7 +29,7 @@ def test_flips_are_listed_each_once(size: int, count: int, batch: int):
     batches = list(members.batches(batch))
     assert rows(torch.cat(batches)) == rows(every_flip(sample, count))
     assert members.count == sum(map(len, batches))
-    assert all(len(part) == batch for part in batches[:-1])
+    assert max(map(len, batches)) <= batch
 
 
 @examples(40)

@@ -1,8 +1,9 @@
-/* The spikes of one layer in recordings that differ from one in a single event each, as sums over time.
+/* The spikes of one layer in recordings that differ from one in a few events each, as sums over time.
 
-   See certify/verifiers/single_moves.py. A member begins where the recording stands at the first step that its move
-   changes, and ends where its neurons may go no other way any more than they do there. Potentials lie in [low, high]. A neuron whose spike is not certain at some step is followed both ways, and
-   from the step on at which that is so for the MOST_FORKS-th time it is open: it may do anything. */
+   See certify/listing.py. A member begins where the recording stands at the first step that it changes, and ends where
+   its neurons may go no other way any more than they do there. Potentials lie in [low, high]. A neuron whose spike is
+   not certain at some step is followed both ways, and from the step on at which that is so for the MOST_FORKS-th time
+   it is open: it may do anything. */
 
 #include "shared.h"
 
@@ -12,7 +13,7 @@
 typedef struct {
     double decay, surely, perhaps, drop;
     double unit, span, smallest; /* what a step's rounding is made of */
-    long steps, neurons, members, rows, events;
+    long steps, neurons, members, rows, events, changes;
     int reset, threads;
 } Sizes;
 
@@ -20,7 +21,8 @@ typedef struct {
     const double *lower, *upper; /* scaled currents of the recording, widened, (steps, neurons) each */
     const double *factors;       /* a[t], (steps,) */
     const double *columns;       /* what one event adds to the currents, (events, neurons) */
-    const long *event, *from, *to; /* of each member: its column, the step that it leaves, and comes to or -1 */
+    const long *event, *step;    /* of each change of a member: its column and step, (members, changes) each */
+    const double *weight;        /* and how many columns come, 0 for none */
     const double *rows;          /* (rows, steps) */
 } Given;
 
@@ -51,12 +53,12 @@ INLINE void reset(const Sizes *sizes, double *low, double *high) {
     if (sizes->reset == SUBTRACT) *low -= sizes->drop, *high -= sizes->drop;
 }
 
-INLINE void advance(const Sizes *sizes, const Given *in, const Block *block, long t, double weight,
-                           const double *column, State *at, double *sums) {
+INLINE void advance(const Sizes *sizes, const Given *in, const Block *block, long t, const double *added, State *at,
+                    double *sums) {
     const double *lower = block->lower + t * BLOCK, *upper = block->upper + t * BLOCK;
     for (long j = 0; j < BLOCK; j++) {
         double low = at->low[j], high = at->high[j];
-        integrate(sizes, lower[j], upper[j], weight * column[j], &low, &high);
+        integrate(sizes, lower[j], upper[j], added[j], &low, &high);
         double sure = low > sizes->surely ? 1.0 : 0.0, may = high >= sizes->perhaps ? 1.0 : 0.0;
         at->open[j] = may != sure ? 1.0 : at->open[j];
         at->open[j] = low <= high ? at->open[j] : 1.0; /* NaN */
@@ -111,8 +113,9 @@ static void follow(const Ways *ways, long t, double low, double high, const doub
     memcpy(sums, before, sizeof sums);
     long m = ways->member, n = sizes->neurons;
     for (; t < sizes->steps; t++) {
-        double weight = ((t == in->to[m]) - (t == in->from[m])) * in->factors[t];
-        double added = weight * in->columns[in->event[m] * n + ways->neuron];
+        double added = 0.0;
+        for (long k = m * sizes->changes; k < (m + 1) * sizes->changes; k++)
+            if (in->step[k] == t) added += in->weight[k] * in->factors[t] * in->columns[in->event[k] * n + ways->neuron];
         integrate(sizes, in->lower[t * n + ways->neuron], in->upper[t * n + ways->neuron], added, &low, &high);
         int fires = low > sizes->surely, may = high >= sizes->perhaps;
         if (!(low <= high) || (fires != may && forks == MOST_FORKS)) break;
@@ -143,28 +146,45 @@ static void fill(const Sizes *sizes, const Given *in, long start, long width, Bl
                 to[k][i * BLOCK + j] = j < width ? from[k][i * sizes->neurons + start + j] : 0.0;
 }
 
+/* What the changes k to `end` add to the currents of a block at step t. */
+INLINE void change(const Sizes *sizes, const Given *in, const Block *block, long t, long k, long end, double *added) {
+    memset(added, 0, sizeof(double) * BLOCK);
+    for (; k < end; k++) {
+        if (in->step[k] != t) continue;
+        const double *column = block->columns + in->event[k] * BLOCK;
+        double weight = in->weight[k] * in->factors[t];
+        for (long j = 0; j < BLOCK; j++) added[j] += weight * column[j];
+    }
+}
+
 static void members(const Sizes *sizes, const Given *in, long start, Block *block, State *states, double *sums,
                     double *low, double *high) {
     long width = least(BLOCK, sizes->neurons - start), each = sizes->rows * BLOCK;
     fill(sizes, in, start, width, block);
+    double added[BLOCK] = {0.0};
     memset(states, 0, sizeof(State));
     memset(sums, 0, sizeof(double) * each);
     for (long t = 0; t < sizes->steps; t++) {
         states[t + 1] = states[t];
         memcpy(sums + (t + 1) * each, sums + t * each, sizeof(double) * each);
-        advance(sizes, in, block, t, 0.0, block->columns, states + t + 1, sums + (t + 1) * each);
+        advance(sizes, in, block, t, added, states + t + 1, sums + (t + 1) * each);
     }
     reach(sizes, states);
     double *own = sums + (sizes->steps + 1) * each;
     const double *total = sums + sizes->steps * each;
     for (long m = 0; m < sizes->members; m++) {
-        const double *column = block->columns + in->event[m] * BLOCK;
-        long from = in->from[m], to = in->to[m], first = to >= 0 && to < from ? to : from, last = to > from ? to : from;
+        long begin = m * sizes->changes, end = begin + sizes->changes, first = sizes->steps, last = -1;
+        for (long k = begin; k < end; k++) {
+            if (in->weight[k] == 0.0) continue;
+            first = least(first, in->step[k]);
+            last = in->step[k] > last ? in->step[k] : last;
+        }
         State at = states[first];
         memcpy(own, sums + first * each, sizeof(double) * each);
         long t = first;
         while (t < sizes->steps && !(t > last && goes_alike(&at, states + t))) {
-            advance(sizes, in, block, t, ((t == to) - (t == from)) * in->factors[t], column, &at, own);
+            change(sizes, in, block, t, begin, end, added);
+            advance(sizes, in, block, t, added, &at, own);
             t++;
         }
         for (long i = 0; i < each; i++) own[i] += total[i] - sums[t * each + i];
@@ -208,7 +228,7 @@ static long lay_out(char *memory, Search *search) {
     return next - memory;
 }
 
-static int move_block(const Item *item) {
+static int member_block(const Item *item) {
     Search own = *(const Search *)item->given;
     lay_out(item->room, &own);
     members(own.sizes, own.in, item->start, &own.block, own.states, own.sums, own.low, own.high);
@@ -216,7 +236,7 @@ static int move_block(const Item *item) {
 }
 
 /* Fill `low` and `high`, (rows, members, neurons) each; return 1 where there is no memory. */
-int move_sums(const Sizes *sizes, const Given *in, double *low, double *high) {
+int member_sums(const Sizes *sizes, const Given *in, double *low, double *high) {
     Search search = {.sizes = sizes, .in = in, .low = low, .high = high};
-    return for_each(sizes->neurons, BLOCK, sizes->threads, lay_out(0, &search), move_block, &search);
+    return for_each(sizes->neurons, BLOCK, sizes->threads, lay_out(0, &search), member_block, &search);
 }
