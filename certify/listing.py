@@ -1,9 +1,9 @@
-"""Members of sets of events, each stepped through a first layer from the recording's own currents (F11).
+"""Small sets, member by member: which they are, what they cost, and how members of events are walked (F11).
 
-Let a member be the recording x with w_k events more of input i_k at step t_k (w_k < 0: fewer), k = 1..K. Then the
-layer's currents are those of x, and at each t_k w_k·a[t_k]·W_{i_k} more: an addition a change and neuron, where
-running the member takes all of the layer's products. From the first of these steps on each neuron is stepped by
-itself, from where it stands in x, until it provably goes on as in x. Its potential lies in
+**Walks.** Let a member be the recording x with w_k events more of input i_k at step t_k (w_k < 0: fewer), k ≤ K.
+Then the first layer's currents are those of x, and at each t_k w_k·a[t_k]·W_{i_k} more: an addition a change and
+neuron, where running the member takes all of the layer's products. From the first of these steps on each neuron is
+stepped by itself, from where it stands in x, until it provably goes on as in x. Its potential lies in
 
     [low, high] ← λ·[low, high] + [l[t], u[t]] + Σ_{t_k = t} w_k·a[t]·W_{i_k}, widened by the step's rounding;
 
@@ -19,15 +19,29 @@ W_{i_k}, at most K + 1 additions, and room for the ends. One step of the recursi
 M ≥ |û| the potential's own modulus and X ≥ |a·I| the current's (rounding.py): far less than what serves all steps.
 """
 
+import math
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
 
 from ..kernels.members import ListedLayer, members_kernel
-from ..models.circuit import Circuit, Fired, Mapped, Read, fold
-from ..models.rules import Leaky, plain
+from ..models.circuit import (
+    Added,
+    Algebra,
+    Chosen,
+    Circuit,
+    Filtered,
+    Fired,
+    Input,
+    Mapped,
+    Pooled,
+    Read,
+    Recurred,
+    fold,
+)
+from ..models.rules import LEAKY, RESTS, START, VARIED, WHOLE, Leaky, plain
 from ..models.running.encoding import LINEAR
 from .bounds.events.moved_events import MovedEvents, first_layer
 from .bounds.propagation import Propagation, input_signal
@@ -35,18 +49,30 @@ from .bounds.signals.membrane import drive, scaled_box
 from .bounds.signals.signals import InputSignal, Signal
 from .bounds.signals.windows import Box
 from .bounds.trains.trains import step_spikes
+from .perturbations import Perturbation
 from .perturbations.base import Changes, Members
 from .problem import Problem
 from .rounding import Rounding, product_error, step_error
+
+PATIENCE = 2**35
+"""Work that a sample's members may take together, in `work_each`: 4 to 14 s of one core. It is 34,000 members of a
+2312-64-10 network with T = 6 (one flip), 85,000 of a 40-64-64-10 one with T = 10, 1,000,000 of a 4-5-3 one with
+T = 25."""
+
+NEURON = 256
+"""A neuron's share of that, in products: its trains are bounded step by step."""
+
+STEP, MEMBER = 12, 2**12
+"""A neuron's step in products where members are walked, and what making a member takes."""
+
+MOST_NUMBERS = 2**23
+"""How many spikes, or inputs over time, a batch of members has: 64 MiB."""
 
 TOGETHER = 2**20
 """How many sums of neurons are held at once."""
 
 MOST_COLUMNS = 2**24
 """How many numbers the first layer's columns may have: 128 MiB."""
-
-
-
 
 
 @dataclass(frozen=True, eq=False)
@@ -135,6 +161,7 @@ class Walk:
     @staticmethod
     def of(problem: Problem, members: Members) -> "Walk":
         """Return the walk of a problem of one sample whose members are `walked`."""
+        problem = replace(problem, made=problem.circuit)
         made, sample, place = problem.circuit, problem.inputs.double(), first_layer(problem.circuit)
         assert members.changes is not None
         assert members.free is not None
@@ -202,3 +229,155 @@ class _Listed(Propagation):
     def fired(self, node: Fired, x: Signal) -> Signal:
         """Return what is known of the spikes."""
         return self.listed if node is self.node else super().fired(node, x)
+
+
+def listable(problem: Problem, patience: int) -> tuple[Members | None, str]:
+    """Return the members of one sample's set, or None and why they are not listed.
+
+    Args:
+        problem: of one sample.
+        patience: work that they may take, in `work_each`.
+    """
+    sample = problem.inputs[0]
+    members = members_of(problem, sample)
+    if members is None:
+        return None, "the set has no list of members"
+    features = sample.shape[1:] if problem.circuit.timed else sample.shape
+    most = patience // work_each(problem.circuit, tuple(features), walked(problem, members))
+    if members.count > most:
+        count = members.count
+        short = str(count) if count < 10**7 else f"{count:.2g}" if count < 10**300 else "more than 1e300"
+        return None, f"the set has {short} members, above the {most} that are run"
+    return members, ""
+
+
+def parts(problem: Problem, members: Members) -> Iterator[tuple[int, float, Tensor | None]]:
+    """Yield how many members are proven, the least of their margins, and members to be run, the worst first."""
+    size = max(1, MOST_NUMBERS // max(64 * problem.circuit.num_steps, problem.inputs[0].numel()))
+    if not walked(problem, members):
+        yield from ((0, math.inf, points) for points in members.batches(size))
+        return
+    walk = Walk.of(problem, members)
+    for changes in walk.members(walk.size):
+        lower, proven = walk.bounds(changes)
+        yield int(proven.sum()), float(lower.masked_fill(~proven, math.inf).min()), None
+        rank = torch.where(proven, math.inf, lower.nan_to_num(-math.inf))
+        left = rank.argsort()[: int((~proven).sum())]
+        for rows in left.split(size) if len(left) else ():
+            yield 0, math.inf, changes.at(rows).applied(problem.inputs[0])
+
+
+def members_of(problem: Problem, sample: Tensor) -> Members | None:
+    """Return the members of the set around one sample, or None where they can't be listed."""
+    draws, box = problem.circuit.source.draws, problem.perturbation.enclosure(sample[None])
+    if torch.equal(box.lower, box.upper):
+        return Members(1, lambda _: iter((box.lower,)))
+    found = problem.perturbation.members(sample)
+    if found is not None or draws is None:
+        return found
+    thresholds = draws.thresholds(problem.circuit.num_steps, tuple(sample.shape))
+    return rate_members(problem.perturbation, sample, thresholds.to(sample.device))
+
+
+def rate_members(perturbation: Perturbation, sample: Tensor, draws: Tensor) -> Members:
+    """Return rates around one sample, one for each train of spikes that they make with `draws`, (T, ...).
+
+    A feature's rates in [l, h] are cut at its draws in [l, h): up to one, the draw is silent, above it spikes.
+    """
+    rates = perturbation.enclosure(sample[None])
+    low, high = rates.lower.flatten(), rates.upper.flatten()
+    cells = [_middles(*feature) for feature in zip(low, high, draws.flatten(1).T, strict=True)]
+    sizes = [len(cell) for cell in cells]
+    table = torch.nn.utils.rnn.pad_sequence(cells)
+
+    def batches(size: int) -> Iterator[Tensor]:
+        """Yield the members: the last feature's cells turn over first."""
+        radix = torch.tensor(sizes, device=sample.device)
+        place = torch.tensor([math.prod(sizes[i + 1 :]) for i in range(len(sizes))], device=sample.device)
+        for start in range(0, math.prod(sizes), size):
+            number = torch.arange(start, min(start + size, math.prod(sizes)), device=sample.device)
+            digits = number[:, None].div(place, rounding_mode="floor") % radix
+            yield table.gather(0, digits).view(-1, *sample.shape)
+
+    return Members(math.prod(sizes), batches)
+
+
+def _middles(low: Tensor, high: Tensor, draws: Tensor) -> Tensor:
+    """Return the middle of each part of [low, high] that makes one train, by rising rate."""
+    cuts = draws[(draws >= low) & (draws < high)].unique()
+    starts = torch.cat([low[None], cuts.nextafter(torch.full_like(cuts, torch.inf))])
+    ends = torch.cat([cuts, high[None]])
+    return ((starts + ends) / 2).clamp(starts, ends)
+
+
+def work_each(circuit: Circuit, features: tuple[int, ...], walked: bool = False) -> int:
+    """Return about how much work a member is: T times all products and `NEURON` for each neuron.
+
+    Args:
+        circuit: the network.
+        features: the shape of a sample at one step.
+        walked: whether members are (listing.py).
+    """
+    counted = _Counted(torch.zeros(1, *features, dtype=circuit.dtype, device=circuit.device))
+    fold(circuit, counted)
+    if walked:
+        return MEMBER + STEP * circuit.num_steps * counted.neurons + counted.behind
+    return circuit.num_steps * (counted.work + math.prod(features))
+
+
+class _Counted(Algebra[Tensor]):
+    """The shapes of signals, (1, ...), and the work of what was met."""
+
+    reader = "enumeration"
+    answers = frozenset({LEAKY, VARIED, RESTS, START, WHOLE})
+    declared = True
+    loops = True
+
+    def __init__(self, inputs: Tensor) -> None:
+        self.inputs, self.work, self.neurons, self.behind = inputs, 0, 0, 0
+
+    def input(self, node: Input) -> Tensor:
+        """Return the inputs."""
+        return self.inputs
+
+    def mapped(self, node: Mapped, x: Tensor) -> Tensor:
+        """Count the products."""
+        found = node.map.linear(x)
+        products = found.numel() * node.map.terms
+        self.work += products
+        self.behind += products * (self.neurons > 0)
+        return found
+
+    def pooled(self, node: Pooled, x: Tensor) -> Tensor:
+        """Count the entries that are compared."""
+        found = node.windows.largest(x)
+        self.work += found.numel() * node.windows.count
+        return found
+
+    def filtered(self, node: Filtered, x: Tensor) -> Tensor:
+        """Count a product and a sum for each entry."""
+        self.work += 2 * x.numel()
+        return x
+
+    def chosen(self, node: Chosen, *x: Tensor) -> Tensor:
+        """Return one of the signals, which are alike in shape; all of them were counted."""
+        return x[0]
+
+    def added(self, node: Added, x: Tensor, y: Tensor) -> Tensor:
+        """Return the sum."""
+        return x + y
+
+    def fired(self, node: Fired, x: Tensor) -> Tensor:
+        """Count the neurons."""
+        self.work += NEURON * x.numel()
+        self.neurons += x.numel()
+        return x
+
+    def recurred(self, node: Recurred, x: Tensor) -> Tensor:
+        """Count the neurons, and the products of their feedback."""
+        self.work += x.numel() * (NEURON + node.feedback.terms + 2 * (node.filter is not None))
+        return x
+
+    def read(self, node: Read, x: Tensor) -> Tensor:
+        """Return the logits' shape."""
+        return x

@@ -13,7 +13,9 @@ CONSTANTS = ("decay", "surely", "perhaps", "drop", "unit", "span", "smallest")
 
 
 class _MemberSizes(ctypes.Structure):
-    _fields_ = fields(REAL, " ".join(CONSTANTS), WHOLE, "steps neurons members rows events changes", INT, "reset threads")
+    _fields_ = fields(
+        REAL, " ".join(CONSTANTS), WHOLE, "steps neurons members rows events changes", INT, "reset threads"
+    )
 
 
 @dataclass(frozen=True)

@@ -31,7 +31,7 @@ from ..ties import STRICT, settled_ties
 from .backward import AdaptiveArctan, AdaptiveSharpness, PotentialDependent, RateGradient
 from .base import Attack, AttackResult, joined
 from .blind import Boundary, Gaussian, Square
-from .events.event_changes import EventChanges, RandomEvents
+from .events.event_changes import EventChanges, ListedEvents, RandomEvents
 from .events.spike_flips import ProjectedLogits, SparseFlips, SpikeFlips
 from .events.spike_shifts import SpikeShifts
 from .modules import attack_module, attacked_rows, watched
@@ -58,6 +58,7 @@ ATTACKS: dict[str, Named[Attack]] = {
     "pil": Named(ProjectedLogits, "logits over the moves of events, projected in each step"),
     "event-change": Named(EventChanges, "retimed events, and then flips of the worst that these found"),
     "random-events": Named(RandomEvents, "random changes of events, mixed with the worst so far"),
+    "listed-events": Named(ListedEvents, "all members of a small set of events: what is left there has none"),
     "boundary": Named(Boundary, "a walk along the boundary of the decision: no gradient, and no logits"),
     "momentum": Named(Momentum, "momentum over gradients of length 1"),
     "mi-ti-di": Named(
@@ -66,7 +67,7 @@ ATTACKS: dict[str, Named[Attack]] = {
     ),
     "eot": Named(Expected, "the mean gradient of a rate code over its draws"),
     "sapgd": Named(SAPGD, "adaptive momentum and a surrogate that follows each neuron"),
-    "standard": Named(standard, "the standard attack: all of these and more, in a fixed order; version 3"),
+    "standard": Named(standard, "the standard attack: all of these and more, in a fixed order; version 4"),
     "guided": Named(Guided, "the inputs to which a proof by branch and bound leads"),
     "ensemble": Named(
         Ensemble, "the worst of many attacks over losses, surrogate gradients and restarts, one without gradients"

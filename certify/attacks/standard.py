@@ -1,9 +1,9 @@
 """The standard attack: one fixed list of attacks, so that what is left means the same wherever it is told.
 
-Its members, their order and their budgets are version 3: a change of any is another version. It has no parameters,
+Its members, their order and their budgets are version 4: a change of any is another version. It has no parameters,
 and each member runs on the samples that still stand. Version 2 was version 1 with logits over moves (PIL) for
 events that move; version 3 lets the gradients of ASSG go beside resets, as its authors do, and keeps one member
-through them.
+through them; version 4 ends with all members of small sets of events.
 
 References: wang2025towards, croce2020reliable
 
@@ -22,7 +22,7 @@ from ..replay import margins
 from .backward import AdaptiveArctan, AdaptiveSharpness, PotentialDependent, RateGradient
 from .base import Attack, Lead, Search, Target, Tried
 from .blind import Gaussian, Square
-from .events.event_changes import EventChanges, RandomEvents
+from .events.event_changes import EventChanges, ListedEvents, RandomEvents
 from .events.spike_flips import ProjectedLogits, SparseFlips, SpikeFlips
 from .events.spike_shifts import SpikeShifts
 from .pgd import APGD, FGSM, PGD
@@ -134,7 +134,7 @@ def quick_ensemble() -> Ensemble:
     return Ensemble(quick_members(), quick_flips(), "ensemble-fast", quick_shifts(), (EventChanges(),))
 
 
-STANDARD, VERSION = "standard", 3
+STANDARD, VERSION = "standard", 4
 RATES = tuple(RateGradient(kind) for kind in ("hart", "bptr", "rga"))
 LOSSES = ("cross-entropy", "dlr", "margin")
 
@@ -166,18 +166,18 @@ def standard_members() -> tuple[Attack, ...]:
 def more_flips() -> tuple[Attack, ...]:
     """Return what the standard attack adds to the ensemble's attacks by flips."""
     wide = (SpikeFlips(trials=32, swaps=50, surrogate=backward) for backward in (AdaptiveSharpness(), *RATES))
-    return (SparseFlips(), *wide, RandomEvents(1000))
+    return (SparseFlips(), *wide, RandomEvents(1000), ListedEvents())
 
 
 def more_shifts() -> tuple[Attack, ...]:
     """Return what it adds to those by moves."""
     wide = (SpikeShifts(trials=32, swaps=50, surrogate=backward) for backward in (AdaptiveSharpness(), *RATES))
     logits = (ProjectedLogits(restarts=2), ProjectedLogits(surrogate=AdaptiveSharpness()))
-    return (*logits, *wide, RandomEvents(1000, name="random-events, 1000"))
+    return (*logits, *wide, RandomEvents(1000, name="random-events, 1000"), ListedEvents())
 
 
 def standard() -> Ensemble:
     """Return the standard attack."""
     flips, shifts = (*thorough_flips(), *more_flips()), (*thorough_shifts(), *more_shifts())
-    changes = (EventChanges(), RandomEvents(1000))
+    changes = (EventChanges(), RandomEvents(1000), ListedEvents())
     return Ensemble(standard_members(), flips, STANDARD, shifts, changes)

@@ -8,8 +8,8 @@ from .base import MarginVerifier, Verifier
 from .complete import Complete, Milp
 from .enumeration import Enumeration
 from .linear import Gain, Linear
-from .listed import Listed, OneChange, long_loops
 from .lirpa import Lirpa
+from .listed import Listed, OneChange, long_loops
 from .moves import MoveSplitting
 from .search import AttackSearch, Ladder
 from .trains import INTERVAL, TRAINS, BoundVerifier

@@ -10,11 +10,11 @@ import torch
 from ...models.circuit import Recurred
 from ...models.constants import at_least, settle
 from ..bounds.long_trains import LONG
-from ..listing import walked
+from ..listing import members_of, walked
 from ..problem import Problem
 from ..verdicts import Unfinished, Verdict
 from .base import Verifier, decided, one_by_one
-from .enumeration import Enumeration, members_of
+from .enumeration import Enumeration
 
 
 @dataclass(frozen=True)

@@ -26,6 +26,7 @@ from ..bounds.propagation import Propagation, input_signal, propagate
 from ..bounds.signals.signals import Signal
 from ..bounds.signals.windows import Box
 from ..bounds.trains.trains import window_spikes
+from ..listing import work_each
 from ..perturbations import SpikeShift
 from ..problem import Problem
 from ..questions.classes import ClassGoal
@@ -34,7 +35,7 @@ from ..rounding import Rounding
 from ..splitting.apart_bounds import Parts, RankedEvents
 from ..verdicts import Verdict
 from .base import Verifier, falsified, one_by_one
-from .enumeration import Enumeration, work_each
+from .enumeration import Enumeration
 from .listed import walked_events
 
 TOGETHER = 2**22

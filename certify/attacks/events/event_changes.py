@@ -1,15 +1,20 @@
-"""Attacks that move events and flip entries: by gradient, and at random.
+"""Attacks that move events and flip entries: by gradient, at random, and all of a small set.
 
 Random changes of events: a search without gradients, which masked gradients do not hide from.
 """
 
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import ClassVar
 
 import torch
+from torch import Tensor
 
 from ....models.constants import at_least, settle
+from ....models.networks import SpikingNetwork
+from ...listing import listable, parts, walked
 from ...perturbations import EventChange, EventSet, Perturbation
+from ...problem import Problem
 from ...replay import margins
 from ..base import Attack, Lead, Search, Target
 from ..gradients import margins_at
@@ -88,3 +93,56 @@ class RandomEvents(Attack):
                 standing = yield lead.points
                 index = standing.nonzero().flatten()
         yield lead.points
+
+
+@dataclass(frozen=True)
+class ListedEvents(Attack):
+    """Walks all members of small sets (certify/listing.py), and runs those that are not proven: none is missed.
+
+    Of sets that are too large, and of networks whose members are not walked, it tries nothing.
+
+    Args:
+        patience: work that a sample's members may take, as `Enumeration` counts it: 1 to 2 s of one core.
+
+    Raises:
+        TypeError, ValueError: for less than none.
+    """
+
+    patience: int = 2**32
+    name: str = "listed-events"
+    by_gradient: ClassVar[bool] = False
+    foreign: ClassVar[bool] = False
+    accepts: ClassVar[tuple[type[Perturbation], ...]] = (EventSet, EventChange)
+
+    def __post_init__(self) -> None:
+        settle(self, at_least(0), "patience")
+
+    @torch.no_grad()
+    def propose(self, target: Target, generator: torch.Generator) -> Search:
+        """Yield the worst members: whenever a sample falls, and at the end."""
+        lead, network = Lead.start(target), target.network
+        for index in target.everyone.nonzero() if isinstance(network, SpikingNetwork) else ():
+            asked = network, target.inputs[index], target.labels[index], target.perturbation
+            problem = Problem(*asked, ties=target.ties, stopped=target.expired)
+            for points in self._left(problem):
+                inputs = points.to(target.inputs.dtype)
+                found = margins_at(network, inputs, target.labels[index].expand(len(inputs)), target.ties)
+                worst = found.nan_to_num(torch.inf).argmin()[None]
+                if lead.note(index, inputs[worst], found[worst]):
+                    yield lead.points
+                    break
+        yield lead.points
+
+    def _left(self, problem: Problem) -> Iterator[Tensor]:
+        """Yield the members of one sample's set that no bound proves."""
+        members, _ = listable(problem, self.patience)
+        if members is None or not walked(problem, members):
+            return
+        try:
+            for *_, points in parts(problem, members):
+                if problem.expired():
+                    return
+                if points is not None:
+                    yield points
+        except OverflowError:  # bounds say nothing of such runs, so nothing leads there
+            return

@@ -119,7 +119,10 @@ class Choices:
             for chosen in combined(range(len(self.events)), moved, max(1, size // max(1, ways))):
                 for start in range(0, ways, size):
                     way = torch.arange(start, min(start + size, ways))[:, None].div(digits, rounding_mode="floor")
-                    place = chosen[:, None].expand(-1, len(way), -1), (way % max(1, width)).expand(len(chosen), -1, -1)
+                    place = (
+                        chosen[:, None].expand(-1, len(way), -1),
+                        (way % max(1, width)).expand(len(chosen), -1, -1),
+                    )
                     paid = far[place].sum(2) <= self.paid
                     yield torch.stack((before[place[0]], after[place]), 3)[paid]
 

@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from spikecert import LIF, LInf, RateDraws, SpikeFlip, SpikingNetwork, mlp, verify
+from spikecert.certify.listing import rate_members
 from spikecert.certify.verifiers import Complete, Enumeration
-from spikecert.certify.verifiers.enumeration import rate_members
 from spikecert.models.running.encoding import rate_code
 from spikecert.testing import Case, EventCase, cases, event_cases
 from support.examples import examples

@@ -143,7 +143,9 @@ def test_members_are_all_that_a_set_holds(data: st.DataObject, steps: int, seed:
     threat, generator = data.draw(changes(steps)), torch.Generator().manual_seed(seed)
     sample = (torch.rand(steps, 2, generator=generator) < 0.5).double()
     listed, most = members(threat, sample), 3 if isinstance(threat, SpikeShift) and threat.merge == "add" else 2
-    every = torch.cartesian_prod(*[torch.arange(float(most), dtype=torch.float64)] * (2 * steps)).view(-1, steps, 2)
+    every = torch.cartesian_prod(*[torch.arange(float(most), dtype=torch.float64)] * (2 * steps)).view(
+        -1, steps, 2
+    )
     held = every[threat.contains(every, sample.expand_as(every))]
     assert {*map(str, held.tolist())} <= {*map(str, listed.tolist())}
     assert bool(threat.contains(listed, sample.expand_as(listed)).all())
@@ -154,7 +156,9 @@ def only(problem: Problem) -> Changes:
     """Return all members of a small set at once."""
     found = list(members_of(problem.perturbation, problem.inputs[0]).changes(1000))
     most = max(each.entries.shape[1] for each in found)
-    parts = [torch.nn.functional.pad(part, (0, most - part.shape[1])) for each in found for part in vars(each).values()]
+    parts = [
+        torch.nn.functional.pad(part, (0, most - part.shape[1])) for each in found for part in vars(each).values()
+    ]
     return Changes(torch.cat(parts[::2]), torch.cat(parts[1::2]))
 
 
