@@ -1,6 +1,6 @@
 """Moves of events over many steps: CPU seconds a recording, of verifiers in one run.
 
-    python benchmarks/moves.py [--steps 16,64,128] [--jitter 1,3] [--samples 4] [--verifiers one-move,trains]
+    python benchmarks/moves.py [--steps 16,64,128] [--jitter 1,3] [--samples 4] [--verifiers one-change,trains]
                                [--movable 1,all]
 
 784-512-10 with random weights, a first layer behind 1,000 random events a recording; both resets, λ = 1 and .9;
@@ -18,7 +18,7 @@ import torch
 from torch import Tensor, nn
 
 from spikecert import LIF, SpikeShift, SpikingNetwork, Verdict, dataset, verify
-from spikecert.certify.verifiers.single_moves import OneMove
+from spikecert.certify.verifiers.enumeration import OneChange
 
 SIZES, EVENTS, RUNS, TRAINED = (784, 512, 10), 1000, 3, 300
 
@@ -72,7 +72,7 @@ def measured(
     """Return CPU seconds a recording, and the verdicts."""
     with torch.no_grad():
         labels = made(inputs).argmax(1)
-    chosen = OneMove() if verifier == "one-move" else verifier
+    chosen = OneChange() if verifier == "one-change" else verifier
     best, verdicts = float("inf"), list[Verdict]()
     for _ in range(RUNS):
         started = time.process_time()
@@ -89,7 +89,7 @@ def main() -> None:
     parser.add_argument("--samples", type=int, default=4)
     parser.add_argument("--movable", default="1")
     parser.add_argument("--latency", metavar="FOLDER", help="folder with MNIST's IDX files")
-    parser.add_argument("--verifiers", default="one-move,trains")
+    parser.add_argument("--verifiers", default="one-change,trains")
     arguments = parser.parse_args()
     torch.set_num_threads(1)
     for steps in map(int, arguments.steps.split(",")):

@@ -6,10 +6,9 @@ from ..bits.splitting import BitSplitting
 from ..branching.search import Search
 from .base import MarginVerifier, Verifier
 from .complete import Complete, Milp
-from .enumeration import Enumeration
+from .enumeration import Enumeration, Listed, OneChange, long_loops
 from .linear import Gain, Linear
 from .lirpa import Lirpa
-from .listed import Listed, OneChange, long_loops
 from .moves import MoveSplitting
 from .search import AttackSearch, Ladder
 from .trains import INTERVAL, TRAINS, BoundVerifier

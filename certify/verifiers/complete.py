@@ -45,8 +45,7 @@ from ..questions.rows import RowGoal
 from ..splitting.boxes import few_dimensions
 from ..verdicts import INTERRUPTED, Unfinished, Verdict
 from .base import BoundsCut, Verifier, falsified
-from .enumeration import Enumeration, InputSplitting
-from .listed import OneChange
+from .enumeration import Enumeration, InputSplitting, OneChange
 from .moves import MoveSplitting, splits
 from .search import Ladder
 from .trains import TRAINS, BoundVerifier

@@ -1,32 +1,35 @@
 """Verifiers that run every input of a small set (F11), or split boxes of inputs.
 
-Run every input of a small set (F11): exact for every network, whatever its layers, resets and readout.
+Run every input of a small set (F11): exact for every network, whatever its layers, resets and readout. Some sets
+are listed before other verifiers are asked: bounds cost more there, or what breaks is soon found.
 
 Decide questions by splitting boxes of inputs: for sets that move few inputs.
 """
 
 import math
 import time
-from dataclasses import dataclass, replace
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
 from typing import ClassVar
 
 import torch
 from torch import Tensor
 
-from ...models.circuit import check_known
+from ...models.circuit import Recurred, check_known
 from ...models.constants import at_least, settle
 from ...models.deadline import LATE, TimeIsUp, ending
+from ..bounds.long_trains import LONG
 from ..bounds.propagation import Propagation, input_signal
 from ..bounds.signals.windows import Box
 from ..bounds.trains.trains import step_spikes
-from ..listing import PATIENCE, listable, parts
+from ..listing import PATIENCE, listable, members_of, parts, walked
 from ..perturbations import SpikeFlip
 from ..perturbations.base import Members
 from ..problem import Problem
 from ..rounding import Rounding
 from ..splitting.boxes import BoxSearch, BoxTarget, moving, point_bounds
-from ..verdicts import Verdict
-from .base import Verifier, falsified, one_by_one
+from ..verdicts import Unfinished, Verdict
+from .base import Verifier, decided, falsified, one_by_one
 from .trains import TRAINS
 from .trains import exactly as exact_layers
 
@@ -146,6 +149,88 @@ def _by_trains(problem: Problem) -> Tensor:
     if not bool(goal.proven(lower, problem.labels).all()) and (marked := exact_layers(problem)) is not None:
         lower = lower.maximum(TRAINS.lower(marked))
     return lower
+
+
+@dataclass(frozen=True)
+class OneChange(Verifier):
+    """Walks all members of which one event has changed (listing.py): what breaks is found first.
+
+    A member that fails falsifies the sample. Where no more than one event may change, these are the set: the
+    sample is verified once each is proven.
+
+    Args:
+        most: how many members a sample may have.
+    """
+
+    asks_rows: ClassVar[bool] = True
+    most: int = 2**18
+    name: str = "one-change"
+
+    def __post_init__(self) -> None:
+        settle(self, at_least(0), "most")
+
+    def decide(self, problem: Problem) -> list[Verdict]:
+        """Return each sample's verdict; the samples that are left share the time that is left."""
+        return one_by_one(replace(problem, made=problem.circuit), self.name, self._one)
+
+    def _one(self, problem: Problem) -> Verdict:
+        """Decide a problem of one sample."""
+        started, threat, told = time.perf_counter(), problem.perturbation, "none of its events changes by itself"
+        for alone in threat.alone():
+            part = replace(problem, perturbation=alone)
+            members = members_of(part, part.inputs[0])
+            if members is None or not walked(part, members):
+                told = "its first layer is not stepped event by event"
+                continue
+            if members.count > self.most:
+                told = f"its {members.count} single changes are more than {self.most}"
+                continue
+            found = replace(Enumeration().decide(part)[0], verifier=self.name)
+            if found.status == "falsified" or alone == threat:
+                return found
+            told = "no single change was found to break it, and more events may change"
+        return Verdict("unknown", None, None, self.name, time.perf_counter() - started, told)
+
+
+def long_loops(problem: Problem) -> bool:
+    """Return whether a bound of the whole set walks a graph for each pair of steps: T³ in all."""
+    made = problem.circuit
+    return made.num_steps >= LONG and any(isinstance(node, Recurred) for node in made.nodes)
+
+
+def walked_events(problem: Problem) -> bool:
+    """Return whether a problem of one sample has members that are walked."""
+    members = members_of(problem, problem.inputs[0])
+    return members is not None and walked(problem, members)
+
+
+@dataclass(frozen=True)
+class Listed(Verifier):
+    """Asks `Enumeration` of small sets of samples that pay it, before others are asked.
+
+    Args:
+        pays: of a problem of one sample.
+        enumeration: what runs the members.
+    """
+
+    asks_rows: ClassVar[bool] = True
+    pays: Callable[[Problem], bool] = walked_events
+    enumeration: Enumeration = field(default_factory=Enumeration)
+    name: str = "listed"
+
+    def decide(self, problem: Problem) -> list[Verdict]:
+        """Return each sample's verdict."""
+        unasked = Verdict("unknown", None, None, self.name, 0.0, "its set is not listed early")
+        verdicts = [unasked] * len(problem.labels)
+        ones = [problem.subset(torch.tensor([k], device=problem.labels.device)) for k in range(len(verdicts))]
+        taken = [k for k, one in enumerate(ones) if self.pays(one) and bool(self.enumeration.takes(one))]
+        part = problem.subset(torch.tensor(taken, device=problem.labels.device, dtype=torch.long))
+        found, interrupted = decided(self.enumeration, part) if taken else ((), False)
+        for index, verdict in zip(taken, found, strict=True):
+            verdicts[index] = verdict
+        if interrupted:
+            raise Unfinished(verdicts)
+        return verdicts
 
 
 @dataclass(frozen=True)

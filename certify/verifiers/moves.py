@@ -35,8 +35,7 @@ from ..rounding import Rounding
 from ..splitting.apart_bounds import Parts, RankedEvents
 from ..verdicts import Verdict
 from .base import Verifier, falsified, one_by_one
-from .enumeration import Enumeration
-from .listed import walked_events
+from .enumeration import Enumeration, walked_events
 
 TOGETHER = 2**22
 """How many numbers the recordings have that are bounded at once."""

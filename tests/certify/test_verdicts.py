@@ -274,6 +274,7 @@ EVENTS: dict[str, Perturbation] = {
     "spike-flip": SpikeFlip(2),
     "sparse-flip": SpikeFlip(2),
     "random-events": SpikeFlip(2),
+    "listed-events": SpikeFlip(2),
     "spike-shift": SpikeShift(1),
     "pil": SpikeShift(1),
     "event-change": EventChange(SpikeFlip(1), SpikeShift(1)),

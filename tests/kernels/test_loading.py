@@ -93,7 +93,7 @@ def test_a_record_that_is_none(copied: Path, text: str) -> None:
 
 
 def test_another_library_than_was_built(copied: Path) -> None:
-    shutil.copy(copied / "moves-double.so", copied / CELLS)
+    shutil.copy(copied / "members-double.so", copied / CELLS)
     refused(f"{copied / CELLS} is another library than was built")
 
 

@@ -144,6 +144,7 @@ EVENTS: dict[str, tuple[Perturbation, ...]] = {
     "spike-flip": (SpikeFlip(2),),
     "sparse-flip": (SpikeFlip(2),),
     "random-events": (SpikeFlip(2),),
+    "listed-events": (SpikeFlip(2),),
     "spike-shift": (SpikeShift(None, 2),),
     "pil": (SpikeShift(None, 2),),
     "event-change": (EventChange(SpikeFlip(1), SpikeShift(None, 1)),),

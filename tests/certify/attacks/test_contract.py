@@ -331,6 +331,14 @@ class TestRandomEventsOnFlips(FlipContract):
     method = RandomEvents(20)
 
 
+class TestListedEventsOnShifts(ShiftContract):
+    name = "listed-events"
+
+
+class TestListedEventsOnFlips(FlipContract):
+    name = "listed-events"
+
+
 @pytest.mark.slow
 class TestEnsembleOnShifts(ShiftContract):
     name = "ensemble"

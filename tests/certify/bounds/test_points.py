@@ -22,7 +22,7 @@ from spikecert.certify.rounding import Rounding
 from spikecert.certify.splitting import boxes as forks
 from spikecert.certify.splitting.boxes import point_bounds
 from spikecert.certify.verifiers import VERIFIERS
-from spikecert.certify.verifiers.listed import Listed, long_loops
+from spikecert.certify.verifiers.enumeration import Listed, long_loops
 from spikecert.models import Recurrent, Synapse
 from spikecert.models.circuit import Fired, Recurred, circuit
 from spikecert.models.rules import Leaky

@@ -18,8 +18,7 @@ from spikecert.certify.perturbations import Perturbation
 from spikecert.certify.perturbations.base import Changes, Members
 from spikecert.certify.problem import Problem
 from spikecert.certify.replay import margins
-from spikecert.certify.verifiers.enumeration import Enumeration
-from spikecert.certify.verifiers.listed import OneChange
+from spikecert.certify.verifiers.enumeration import Enumeration, OneChange
 from spikecert.kernels.members import members_kernel
 from spikecert.models.circuit import circuit
 from support.eager import eager_sums, members_agree
