@@ -26,7 +26,7 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
-from ..kernels.members import ListedLayer, members_kernel
+from ..kernels.walks import ListedLayer, members_kernel
 from ..models.circuit import (
     Added,
     Algebra,
@@ -202,7 +202,7 @@ class Walk:
         inputs = len(self.places)
         column, step = self.places[changes.entries % inputs], changes.entries.div(inputs, rounding_mode="floor")
         share = step_error(0.0, 0.0, 1.0, rounding)
-        constants = rule.decay, *limits, rule.drop, share, rule.span, rounding.smallest
+        constants = rule.decay, *limits, rule.drop, rule.span, share, rounding.smallest
         return ListedSpikes(ListedLayer(*currents, column, step, changes.by), rule.reset, constants, shape)
 
     def bounds(self, changes: Changes) -> tuple[Tensor, Tensor]:
@@ -243,9 +243,8 @@ def listable(problem: Problem, patience: int) -> tuple[Members | None, str]:
     if members is None:
         return None, "the set has no list of members"
     features = sample.shape[1:] if problem.circuit.timed else sample.shape
-    most = patience // work_each(problem.circuit, tuple(features), walked(problem, members))
-    if members.count > most:
-        count = members.count
+    count, most = members.count, patience // work_each(problem.circuit, tuple(features), walked(problem, members))
+    if count > most:
         short = str(count) if count < 10**7 else f"{count:.2g}" if count < 10**300 else "more than 1e300"
         return None, f"the set has {short} members, above the {most} that are run"
     return members, ""

@@ -28,8 +28,7 @@ from .problem import NORMS, Scale, scale, whole_scale
 from .questions.classes import as_labels, check_coded, check_property_ties, labels_at, property_goal
 from .questions.forms import Property
 from .questions.rows import RowGoal
-from .replay import evaluating, replays
-from .sources import source_keeps
+from .replay import evaluating, replays, source_keeps
 from .ties import STRICT, settled_ties
 from .verdicts import SoundnessError, Verdict
 from .verification import answered, resolve, verify

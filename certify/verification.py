@@ -1,4 +1,7 @@
-"""The entry points `verify` and `bounds`."""
+"""The entry points `verify` and `bounds`.
+
+Which verifiers answer for networks of whole numbers, and what "auto" is of them.
+"""
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
@@ -12,24 +15,54 @@ from ..models.deadline import Figures, Progress, checked_timeout, no_figures, si
 from ..models.networks import SpikingNetwork
 from ..models.validation import check_choice, check_inputs, check_plain, check_weights
 from .arithmetic import check_arithmetic
-from .attacks import check_attacked, check_posed
+from .attacks import ATTACKS, check_attacked, check_posed
 from .bounds.propagation import LogitBounds
 from .branching.workers import Helpers
-from .integers import on_integers
 from .network_sets.base import NetworkSet
 from .network_sets.deciding import Asked, decide
 from .own_draws import CodedImages, coded, own_draws, sample_by_sample
-from .perturbations import Perturbation, settled_set
+from .perturbations import EventSet, Perturbation, settled_set
 from .perturbations.base import check_perturbation
 from .problem import Problem
 from .questions.classes import as_labels, check_coded, check_property_ties, labels_at, property_goal
 from .questions.forms import Property
-from .replay import evaluating
-from .sources import allowance_of, asked_within, beyond
+from .replay import allowance_of, asked_within, beyond, evaluating
 from .ties import STRICT, settled_ties
 from .verdicts import Unfinished, Verdict, keeping
 from .verifiers import VERIFIERS, MarginVerifier, Verifier
 from .verifiers.base import clean_failures, decided, objection
+from .verifiers.complete import Complete
+from .verifiers.enumeration import Enumeration, InputSplitting
+from .verifiers.search import AttackSearch, Ladder
+from .verifiers.trains import INTERVAL, TRAINS
+
+KNOWN = '"interval", "trains", "enumeration", "complete" or "auto"'
+BOXES = 2**16
+"""How many boxes of whole inputs are bounded at most."""
+
+
+def on_integers(verifier: Verifier, perturbation: Perturbation) -> Verifier:
+    """Return what decides whole sets around samples of a network of whole numbers.
+
+    "auto" is bounds, an attack without gradients, and the list of small sets; "complete" splits boxes of whole
+    inputs besides.
+
+    Raises:
+        ValueError: for a verifier that knows real inputs alone.
+    """
+    if verifier in (INTERVAL, TRAINS) or isinstance(verifier, Enumeration | InputSplitting):
+        return verifier
+    search = AttackSearch(ATTACKS["random-events" if isinstance(perturbation, EventSet) else "square"]())
+    if isinstance(verifier, AttackSearch):
+        return search if verifier.attack.by_gradient else verifier
+    if isinstance(verifier, Complete):
+        listed = () if verifier.enumeration is None else (verifier.enumeration,)
+        split = () if isinstance(perturbation, EventSet) else (InputSplitting(BOXES),)
+        return Ladder((TRAINS, search, *listed, *split), verifier.name)
+    if isinstance(verifier, Ladder):
+        return Ladder((TRAINS, search, Enumeration()), verifier.name)
+    raise ValueError(f"verifier: got {verifier.name!r}, expected {KNOWN} for a network of whole numbers")
+
 
 CHUNK = 128
 """Samples decided at once: few enough that a layer's boxes stay in cache, enough to fill the vector units."""

@@ -18,7 +18,6 @@ from ...models.validation import (
     check_weights,
 )
 from ..alike import Named
-from ..branching.guided import Guided
 from ..network_sets.base import NetworkSet
 from ..network_sets.deciding import Asked, search_all
 from ..own_draws import coded, own_draws, sample_by_sample
@@ -35,9 +34,8 @@ from .events.event_changes import EventChanges, ListedEvents, RandomEvents
 from .events.spike_flips import ProjectedLogits, SparseFlips, SpikeFlips
 from .events.spike_shifts import SpikeShifts
 from .modules import attack_module, attacked_rows, watched
-from .pgd import APGD, FGSM, PGD
-from .sapgd import SAPGD
-from .standard import Ensemble, quick_ensemble, standard
+from .pgd import APGD, FGSM, PGD, SAPGD
+from .standard import Ensemble, Guided, quick_ensemble, standard
 from .transfer import Expected, Momentum
 
 ATTACKS: dict[str, Named[Attack]] = {

@@ -23,10 +23,9 @@ from ..questions.rows import RowGoal
 from ..replay import evaluating, margins
 from ..ties import STRICT, TIES
 from .backward import attack_view
-from .base import Attack, AttackResult, joined
+from .base import Attack, AttackResult, Signs, joined
 from .gradients import LOSSES, differentiate
 from .pgd import PGD
-from .signs import Signs
 from .standard import Ensemble, standard_members
 
 Asked = tuple[SpikingNetwork, Tensor, Tensor, Perturbation]

@@ -8,25 +8,82 @@ through them; version 4 ends with all members of small sets of events.
 References: wang2025towards, croce2020reliable
 
 The worst of several attacks: one surrogate's gradient hides what another's finds.
+
+An attack that goes where a proof fails: branch and bound, for the inputs at which its parts are least.
 """
 
 from dataclasses import dataclass, field
+from functools import partial
 from typing import ClassVar
 
 import torch
+from torch import Tensor
 
+from ...models.constants import at_least, settle
 from ...models.dynamics import Arctan, Sigmoid, Surrogate, Triangle
-from ..branching.guided import Guided
+from ..branching.question import MarginQuestion
+from ..branching.search import Search as TreeSearch
 from ..perturbations import EventChange, EventSet, Perturbation, RangedSet, SpikeFlip, SpikeShift
-from ..replay import margins
+from ..replay import margins, replays
 from .backward import AdaptiveArctan, AdaptiveSharpness, PotentialDependent, RateGradient
 from .base import Attack, Lead, Search, Target, Tried
 from .blind import Gaussian, Square
 from .events.event_changes import EventChanges, ListedEvents, RandomEvents
 from .events.spike_flips import ProjectedLogits, SparseFlips, SpikeFlips
 from .events.spike_shifts import SpikeShifts
-from .pgd import APGD, FGSM, PGD
-from .sapgd import SAPGD
+from .pgd import APGD, FGSM, PGD, SAPGD
+
+
+@dataclass(frozen=True)
+class Guided(Attack):
+    """The search of the verifier "complete", for what it breaks: each part's least inputs, and steps from there.
+
+    Of networks that this search does not reach, it tries nothing.
+
+    Args:
+        nodes: after how many parts of its set, about, a sample is given up.
+
+    Raises:
+        TypeError, ValueError: for less than one.
+    """
+
+    nodes: int = 256
+    name: str = "guided"
+    accepts: ClassVar[tuple[type[Perturbation], ...]] = (RangedSet,)
+    foreign: ClassVar[bool] = False
+
+    def __post_init__(self) -> None:
+        settle(self, at_least(1), "nodes")
+
+    def propose(self, target: Target, generator: torch.Generator) -> Search:
+        """Yield the counterexamples that the search finds."""
+        with torch.no_grad():
+            found = self._counterexamples(target)
+        points = target.inputs.clone()
+        for index, point in found.items():
+            points[index] = point
+        yield points
+
+    def _counterexamples(self, target: Target) -> dict[int, Tensor]:
+        logits = target.network(target.inputs)
+        left = torch.ones_like(logits, dtype=torch.bool).scatter(1, target.labels[:, None], False)
+        asked = target.network, target.inputs, target.labels, target.perturbation, left
+        try:
+            question = MarginQuestion.of_margins(*asked, target.ties)
+            if question.roots() is None:
+                return {}
+            search = TreeSearch(patience=self.nodes * question.bytes_each)
+            answer = search.run(question, partial(_breaks, target), None, target.expired)
+        except OverflowError:  # bounds say nothing of such runs, so nothing leads there
+            return {}
+        return {} if answer is None else answer.counterexamples
+
+
+def _breaks(target: Target, candidate: Tensor, index: int) -> bool:
+    one = slice(index, index + 1)
+    allowed = bool(target.perturbation.contains(candidate[None], target.inputs[one]).all())
+    return allowed and replays(target.network, candidate, int(target.labels[index]), target.ties)
+
 
 SHARP: tuple[Surrogate, ...] = (Triangle(0.5), Sigmoid(0.25))
 WIDE: tuple[Surrogate, ...] = (Triangle(2.0), Arctan(4.0))

@@ -1,6 +1,8 @@
 """The entry point `certify_set`.
 
 The folder of a set that is being certified: what the problem is, and a file for each finished batch.
+
+How a set is to be certified: the settings of `certify_set` that change no verdict.
 """
 
 import hashlib
@@ -17,8 +19,8 @@ import torch
 from torch import Tensor
 
 from ...files import FileKind, NotAFile, sweep, write_atomically
-from ...models.constants import at_least, unless_none, whole
-from ...models.deadline import Progress, checked_timeout, silent
+from ...models.constants import at_least, settle, unless_none, whole
+from ...models.deadline import Figures, Progress, checked_timeout, no_figures, silent
 from ...models.files.storage import differences, digest_of, network_hash, read_tensors
 from ...models.networks import SpikingNetwork
 from ...models.validation import check_choice, check_plain, one_line
@@ -27,7 +29,7 @@ from ..attacks import check_attacked, check_posed
 from ..network_sets.base import NetworkSet
 from ..network_sets.deciding import VERIFIERS as OF_NETWORKS
 from ..network_sets.deciding import Asked
-from ..network_sets.keeping import describe_any
+from ..network_sets.sizes import describe_any
 from ..perturbations import Perturbation
 from ..questions.classes import as_labels, check_property_ties, property_goal
 from ..questions.described import describe_property
@@ -36,10 +38,9 @@ from ..ties import STRICT, settled_ties
 from ..verdicts import SoundnessError, Unfinished, Verdict, left_open
 from ..verification import answered
 from ..verifiers import VERIFIERS
-from .base import Engine
 from .cluster import Ray
 from .local import Local
-from .work import VERDICTS, Batch, Decided, Job, batches
+from .work import VERDICTS, Batch, Decided, Engine, Job, batches
 
 PROBLEM = "problem.json"
 DESCRIBED = FileKind("folder", "the problem of a set", most=2**26)
@@ -309,3 +310,55 @@ def _checked(engine: str | Engine, verifier: object) -> Engine:
         return engine
     check_choice("engine", engine, ENGINES)
     return ENGINES[engine]()
+
+
+@dataclass(frozen=True)
+class Fleet:
+    """Who decides, and where finished batches are kept.
+
+    Args:
+        engine, workers, folder: as in `certify_set`.
+    """
+
+    engine: str | Engine = "local"
+    workers: int | None = None
+    folder: Path | None = None
+
+    def __post_init__(self) -> None:
+        settle(self, unless_none(at_least(1)), "workers")
+
+    def within(self, name: str) -> "Fleet":
+        """Return the fleet that keeps its batches in a folder of that name within this one's."""
+        return self if self.folder is None else replace(self, folder=self.folder / name)
+
+    def verify(
+        self,
+        network: SpikingNetwork,
+        inputs: Tensor,
+        labels: Tensor | Property,
+        perturbation: Perturbation | NetworkSet,
+        verifier: str,
+        timeout: float | None = None,
+        *,
+        seed: int = 0,
+        ties: str | None = None,
+        memory: int | None = None,
+        progress: Progress = silent,
+        figures: Figures = no_figures,
+    ) -> list[Verdict]:
+        """Return what `certify_set` does, by the signature of `verify`; of `figures` nothing is told."""
+        return certify_set(
+            network,
+            inputs,
+            labels,
+            perturbation,
+            verifier,
+            engine=self.engine,
+            workers=self.workers,
+            folder=self.folder,
+            timeout=timeout,
+            seed=seed,
+            ties=ties,
+            memory=memory,
+            progress=progress,
+        )

@@ -10,8 +10,7 @@ from types import ModuleType
 from typing import Any
 
 from ...models.constants import at_least, settle
-from .base import Engine
-from .work import Batch, decide
+from .work import Batch, Engine, decide
 
 ROUNDS = 4
 """Batches in flight for each processor of the cluster, where no number of workers is given."""

@@ -15,8 +15,7 @@ from multiprocessing.connection import Connection, wait
 
 from ... import processes
 from ..verdicts import SoundnessError
-from .base import Engine
-from .work import Batch, decide
+from .work import Batch, Engine, decide
 
 READY, DECIDED, RAISED = b"?", b"+", b"-"
 """The first byte of what a worker says: that it waits for the job, verdicts, or what was raised."""

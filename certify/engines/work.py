@@ -3,11 +3,14 @@
 The bytes are those of a safetensors file with JSON in its header: nothing is pickled, and nothing is executed.
 
 What a file of verdicts must hold before anything in it is believed: it may be damaged, or someone else's.
+
+What an engine does: have batches decided elsewhere.
 """
 
 import hashlib
 import json
-from collections.abc import Callable, Mapping, Sequence
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Generator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from importlib.metadata import version
@@ -20,7 +23,7 @@ from torch import Tensor
 from ...models.files.storage import from_bytes, pack, to_bytes, unpack
 from ...models.networks import SpikingNetwork
 from ..network_sets.base import NetworkSet
-from ..network_sets.keeping import build_any, describe_any, kept_member, restored_member
+from ..network_sets.sizes import build_any, describe_any, kept_member, restored_member
 from ..perturbations import Perturbation
 from ..questions.described import build_property, describe_property
 from ..questions.forms import Property
@@ -289,3 +292,25 @@ def parsed(text: str) -> WrittenBatch:
         place = ".".join(map(str, first["loc"])) or "text"
         others = f" (and {more} more)" if more else ""
         raise ValueError(f"{place}: {' '.join(first['msg'].split())}{others}") from None
+
+
+class Engine(ABC):
+    """Has batches decided by `work.decide` in other processes; which engine it is changes no result."""
+
+    name: str
+
+    @abstractmethod
+    def run(self, job: bytes, batches: Sequence[Batch], workers: int | None) -> Generator[bytes, None, None]:
+        """Yield each batch's packed verdicts, each exactly once, as they are finished: `certify_set` compares.
+
+        A batch whose process or machine was lost is decided again.
+
+        Args:
+            job: a packed `Job`.
+            batches: what to decide.
+            workers: how many batches at once; None for what there is.
+
+        Raises:
+            ChildProcessError: if a batch can't be decided because whoever does dies.
+            Exception: what deciding a batch raises.
+        """

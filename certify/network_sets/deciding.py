@@ -27,8 +27,7 @@ from ..attacks.base import Attack, AttackResult, joined
 from ..attacks.standard import quick_ensemble
 from ..bounds.intervals import interval_spikes
 from ..bounds.trains.trains import window_spikes
-from ..replay import evaluating, margins, replays
-from ..sources import allowance_of, beyond
+from ..replay import allowance_of, beyond, evaluating, margins, replays
 from ..ties import Goal, settled_ties
 from ..verdicts import Verdict, keeping
 from .base import NetworkSet, Question, Trial

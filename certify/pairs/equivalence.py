@@ -38,8 +38,7 @@ from ..attacks import PGD, check_posed
 from ..attacks.standard import quick_ensemble
 from ..bounds.propagation import known_margins, signals_of
 from ..perturbations import LInf, Perturbation, RangedSet, WholeLInf, settled_set, takes_whole
-from ..replay import TOGETHER, evaluating, margins
-from ..sources import allowance_of
+from ..replay import TOGETHER, allowance_of, evaluating, margins
 from ..ties import settled_ties
 from ..verdicts import Verdict
 from ..verification import resolve, verify

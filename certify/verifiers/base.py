@@ -21,7 +21,7 @@ from ..bounds.trains.trains import step_spikes
 from ..branching.search import Pace
 from ..perturbations import Perturbation
 from ..problem import Problem
-from ..sources import source_keeps
+from ..replay import source_keeps
 from ..verdicts import INTERRUPTED, Unfinished, Verdict, keeping, left_open
 
 WITHIN = "a counterexample of the network is within the rounding of its source, which may take it otherwise"

@@ -28,8 +28,8 @@ from ..perturbations.base import Members
 from ..problem import Problem
 from ..rounding import Rounding
 from ..splitting.boxes import BoxSearch, BoxTarget, moving, point_bounds
-from ..verdicts import Unfinished, Verdict
-from .base import Verifier, decided, falsified, one_by_one
+from ..verdicts import Verdict
+from .base import Verifier, falsified, one_by_one
 from .trains import TRAINS
 from .trains import exactly as exact_layers
 
@@ -220,17 +220,13 @@ class Listed(Verifier):
 
     def decide(self, problem: Problem) -> list[Verdict]:
         """Return each sample's verdict."""
-        unasked = Verdict("unknown", None, None, self.name, 0.0, "its set is not listed early")
-        verdicts = [unasked] * len(problem.labels)
-        ones = [problem.subset(torch.tensor([k], device=problem.labels.device)) for k in range(len(verdicts))]
-        taken = [k for k, one in enumerate(ones) if self.pays(one) and bool(self.enumeration.takes(one))]
-        part = problem.subset(torch.tensor(taken, device=problem.labels.device, dtype=torch.long))
-        found, interrupted = decided(self.enumeration, part) if taken else ((), False)
-        for index, verdict in zip(taken, found, strict=True):
-            verdicts[index] = verdict
-        if interrupted:
-            raise Unfinished(verdicts)
-        return verdicts
+        return one_by_one(replace(problem, made=problem.circuit), self.name, self._one)
+
+    def _one(self, problem: Problem) -> Verdict:
+        """Decide a problem of one sample."""
+        if self.pays(problem) and bool(self.enumeration.takes(problem)):
+            return self.enumeration.decide(problem)[0]
+        return Verdict("unknown", None, None, self.name, 0.0, "its set is not listed early")
 
 
 @dataclass(frozen=True)

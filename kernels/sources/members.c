@@ -12,7 +12,7 @@
 
 typedef struct {
     double decay, surely, perhaps, drop;
-    double unit, span, smallest; /* what a step's rounding is made of */
+    double span, unit, smallest; /* what a step's rounding is made of */
     long steps, neurons, members, rows, events, changes;
     int reset, threads;
 } Sizes;
@@ -151,9 +151,8 @@ INLINE void change(const Sizes *sizes, const Given *in, const Block *block, long
     memset(added, 0, sizeof(double) * BLOCK);
     for (; k < end; k++) {
         if (in->step[k] != t) continue;
-        const double *column = block->columns + in->event[k] * BLOCK;
         double weight = in->weight[k] * in->factors[t];
-        for (long j = 0; j < BLOCK; j++) added[j] += weight * column[j];
+        for (long j = 0; j < BLOCK; j++) added[j] += weight * block->columns[in->event[k] * BLOCK + j];
     }
 }
 
@@ -173,19 +172,14 @@ static void members(const Sizes *sizes, const Given *in, long start, Block *bloc
     double *own = sums + (sizes->steps + 1) * each;
     const double *total = sums + sizes->steps * each;
     for (long m = 0; m < sizes->members; m++) {
-        long begin = m * sizes->changes, end = begin + sizes->changes, first = sizes->steps, last = -1;
-        for (long k = begin; k < end; k++) {
-            if (in->weight[k] == 0.0) continue;
-            first = least(first, in->step[k]);
-            last = in->step[k] > last ? in->step[k] : last;
-        }
-        State at = states[first];
-        memcpy(own, sums + first * each, sizeof(double) * each);
-        long t = first;
-        while (t < sizes->steps && !(t > last && goes_alike(&at, states + t))) {
+        long begin = m * sizes->changes, end = begin + sizes->changes, t = sizes->steps, last = -1;
+        for (long k = begin; k < end; k++)
+            if (in->weight[k] != 0.0) t = least(t, in->step[k]), last = in->step[k] > last ? in->step[k] : last;
+        State at = states[t];
+        memcpy(own, sums + t * each, sizeof(double) * each);
+        for (; t < sizes->steps && !(t > last && goes_alike(&at, states + t)); t++) {
             change(sizes, in, block, t, begin, end, added);
             advance(sizes, in, block, t, added, &at, own);
-            t++;
         }
         for (long i = 0; i < each; i++) own[i] += total[i] - sums[t * each + i];
         for (long j = 0; j < BLOCK; j++) at.open[j] = greater(at.open[j], states[sizes->steps].open[j]);

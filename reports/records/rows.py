@@ -15,7 +15,7 @@ from typing import Annotated, Any, ClassVar, Literal
 from pydantic import BaseModel, ConfigDict, Field, FiniteFloat, GetCoreSchemaHandler, model_validator
 from pydantic_core import CoreSchema
 
-from ...certify.attacks.signs import Signs, summed
+from ...certify.attacks.base import Signs, summed
 from ...files.texts import NUMBER, fraction
 
 MOST_KEYS = 100

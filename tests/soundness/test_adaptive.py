@@ -22,12 +22,10 @@ from spikecert import (
     bounds,
     circuit,
     gain,
-    load,
     mppd,
-    save,
     to_nir,
 )
-from spikecert.certify import L2, LInf, SpikeFlip, verify
+from spikecert.certify import L2, LInf, verify
 from spikecert.certify.bounds.propagation import input_signal, propagate
 from spikecert.certify.bounds.trains.trains import step_spikes
 from spikecert.certify.proofs.proving import Unproven
@@ -35,14 +33,13 @@ from spikecert.certify.replay import margins
 from spikecert.certify.rounding import Rounding
 from spikecert.certify.verifiers import TRAINS, VERIFIERS
 from spikecert.formats import write_onnx
-from spikecert.models import LIF, AdaptiveLIF, SpikingNetwork, network_hash
+from spikecert.models import LIF, AdaptiveLIF, SpikingNetwork
 from spikecert.testing import adaptive_neurons, check_sound
 from support.adaptive import by_hand, networks
+from support.contained import check_file, check_one_flip
 from support.contained import grid_sample as sample_of
 from support.examples import examples
 from support.milp import check_runs
-from support.oracles import every_flip, least_margin
-from support.recurrent import fill
 
 SEEDS = st.integers(0, 2**31)
 WHOLE = st.sampled_from([0.0, 0.5, 1.0])
@@ -146,22 +143,8 @@ def test_a_threshold_that_is_met_exactly_is_open(decay: float, reset: str):
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
 @pytest.mark.parametrize("reset", ["zero", "subtract"])
 def test_flips_are_all_met(dtype: torch.dtype, reset: str):
-    decided = 0
-    for seed in range(3):
-        layers = nn.Linear(3, 4), AdaptiveLIF(0.5, 0.5, 0.4, 0.9, reset), nn.Linear(4, 3)
-        network = SpikingNetwork(*layers, num_steps=3, encoding="none")
-        generator = torch.Generator().manual_seed(seed)
-        fill(network, True, generator)
-        network = network.to(dtype).eval()
-        events = (torch.rand(1, 3, 3, generator=generator) < 0.5).to(dtype)
-        label = int(network(events).argmax())
-        exact = least_margin(network, every_flip(events[0], 1), label)
-        for name in ("trains", "milp", "enumeration", "complete", "auto"):
-            (verdict,) = verify(network, events, torch.tensor([label]), SpikeFlip(1), name, timeout=5.0)
-            assert verdict.status != "verified" or exact > 0
-            assert verdict.status != "falsified" or exact <= 0
-            decided += name == "complete" and verdict.status != "unknown"
-    assert decided >= 2
+    names = "trains", "milp", "enumeration", "complete", "auto"
+    assert check_one_flip(AdaptiveLIF(0.5, 0.5, 0.4, 0.9, reset), dtype, names) >= 2
 
 
 @examples(30)
@@ -190,12 +173,7 @@ def test_programs_decide_what_trains_leave_open():
 @examples(40)
 @given(network=networks())
 def test_files_hold_the_thresholds(network: SpikingNetwork, tmp_path_factory: pytest.TempPathFactory):
-    path = tmp_path_factory.mktemp("thresholds") / "network.safetensors"
-    save(network, path)
-    again = load(path)
-    assert network_hash(again) == network_hash(network)
-    inputs, _ = sample_of(network, 1)
-    assert torch.equal(again(inputs), network(inputs))
+    check_file(network, tmp_path_factory.mktemp("thresholds"))
 
 
 @pytest.mark.parametrize("name", sorted(VERIFIERS.keys() - {"lirpa"}))

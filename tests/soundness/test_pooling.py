@@ -25,7 +25,8 @@ from spikecert.models.circuit import Pooled, UnknownNode, circuit
 from spikecert.models.elements.layers import max_windows, walk
 from spikecert.testing import check_sound, image_networks, neurons, sequence_networks
 from spikecert.training.bounds.interval_bounds import worst_logits
-from support.contained import check_contained, check_flips
+from support.contained import check_contained, check_flips, check_line
+from support.contained import on_quarters as sample_of
 from support.examples import examples
 from support.milp import check_runs, reaches
 from support.oracles import line_margin
@@ -63,28 +64,13 @@ def lines(draw: st.DrawFn, spikes_first: bool = False) -> SpikingNetwork:
     return grid(network, torch.Generator().manual_seed(draw(SEEDS))).double().eval()
 
 
-def sample_of(network: SpikingNetwork, seed: int, *shape: int) -> tuple[Tensor, Tensor]:
-    """Return inputs on the grid and the network's own answers."""
-    generator = torch.Generator().manual_seed(seed)
-    inputs = ((torch.rand(*shape, generator=generator) * 4).round() / 4).to(network.dtype)
-    with torch.no_grad():
-        return inputs, network(inputs).argmax(1)
-
-
 @pytest.mark.parametrize("verifier", ["interval", "trains", "linear", "gain", "complete", "milp"])
 @examples(48)
 @given(network=lines(), seed=SEEDS, epsilon=st.sampled_from([0.0, 0.125, 0.25]))
 def test_verdicts_agree_with_the_pieces_of_a_line(
     verifier: str, network: SpikingNetwork, seed: int, epsilon: float
 ):
-    inputs, labels = sample_of(network, seed, 2, 1)
-    for sample, label, found in zip(
-        inputs, labels, verify(network, inputs, labels, LInf(epsilon), verifier, timeout=2.0), strict=True
-    ):
-        low, high = (float((sample + e).clamp(0, 1)) for e in (-epsilon, epsilon))
-        exact = line_margin(network, low, high, int(label))
-        assert found.status != "verified" or exact > 0
-        assert found.margin is None or found.margin <= exact + 1e-6
+    check_line(network, sample_of(network, seed, 2, 1), epsilon, verifier)
 
 
 @examples(40)

@@ -19,9 +19,10 @@ from spikecert.certify.verifiers import INTERVAL, TRAINS, VERIFIERS, Linear, Mar
 from spikecert.models import LIF, SpikingNetwork
 from spikecert.testing import neurons
 from spikecert.training.bounds.interval_bounds import worst_logits
-from support.contained import check_contained
+from support.contained import check_contained, check_line
+from support.contained import on_quarters as sample_of
 from support.examples import examples
-from support.oracles import every_flip, least_margin, line_margin
+from support.oracles import every_flip, least_margin
 
 with warnings.catch_warnings():
     warnings.simplefilter("ignore")
@@ -49,13 +50,6 @@ def read(draw: st.DrawFn, features: int = 1, encoding: str = "direct") -> Spikin
             for parameter in layer.parameters():
                 parameter.data = (torch.randn(parameter.shape, generator=generator) * 6).round() / 4
     return SpikingNetwork(*layers, num_steps=steps, readout=readout, encoding=encoding).double().eval()
-
-
-def sample_of(network: SpikingNetwork, seed: int, *shape: int) -> tuple[Tensor, Tensor]:
-    generator = torch.Generator().manual_seed(seed)
-    inputs = ((torch.rand(*shape, generator=generator) * 4).round() / 4).to(network.dtype)
-    with torch.no_grad():
-        return inputs, network(inputs).argmax(1)
 
 
 @examples(25)
@@ -86,13 +80,7 @@ def test_logits_are_what_the_readout_says(network: SpikingNetwork, seed: int):
 def test_verdicts_agree_with_the_pieces_of_a_line(
     verifier: str, network: SpikingNetwork, seed: int, epsilon: float
 ):
-    inputs, labels = sample_of(network, seed, 2, 1)
-    verdicts = verify(network, inputs, labels, LInf(epsilon), verifier, timeout=2.0, ties="strict")
-    for sample, label, found in zip(inputs, labels, verdicts, strict=True):
-        low, high = (float((sample + e).clamp(0, 1)) for e in (-epsilon, epsilon))
-        exact = line_margin(network, low, high, int(label))
-        assert found.status != "verified" or exact > 0
-        assert found.margin is None or found.margin <= exact + 1e-6
+    check_line(network, sample_of(network, seed, 2, 1), epsilon, verifier)
 
 
 @BOUNDS

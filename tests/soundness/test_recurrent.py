@@ -6,8 +6,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor, nn
 
-from spikecert import gain, load, network_hash, save
-from spikecert.certify import L2, LInf, SpikeFlip, attack, verify
+from spikecert import gain
+from spikecert.certify import L2, LInf, attack, verify
 from spikecert.certify.bounds.intervals import interval_spikes
 from spikecert.certify.bounds.prices.price_search import PriceSearch
 from spikecert.certify.bounds.prices.prices import Specifications
@@ -25,11 +25,10 @@ from spikecert.models.rules import Leaky
 from spikecert.testing import check_sound
 from spikecert.training import SingleStep
 from spikecert.training.bounds.interval_bounds import worst_logits
-from support.contained import check_contained
+from support.contained import check_contained, check_file, check_line, check_one_flip
 from support.contained import grid_sample as sample_of
 from support.examples import examples
 from support.milp import check_runs
-from support.oracles import every_flip, least_margin
 from support.recurrent import fill, loop_margin, recurrent_networks
 
 SEEDS = st.integers(0, 2**31)
@@ -110,32 +109,13 @@ LINES = recurrent_networks(
 def test_verdicts_agree_with_the_pieces_of_a_line(
     verifier: str, network: SpikingNetwork, seed: int, epsilon: float
 ):
-    inputs, labels = sample_of(network, seed, 2)
-    found = verify(network, inputs, labels, LInf(epsilon), verifier, timeout=1.0)
-    for sample, label, verdict in zip(inputs, labels, found, strict=True):
-        low, high = (float((sample + e).clamp(0, 1)) for e in (-epsilon, epsilon))
-        exact = loop_margin(network, low, high, int(label))
-        assert verdict.status != "verified" or exact > 0
-        assert verdict.margin is None or verdict.margin <= exact + 1e-6
+    check_line(network, sample_of(network, seed, 2), epsilon, verifier, loop_margin, 1.0)
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
 def test_flips_are_all_met(dtype: torch.dtype):
-    decided = 0
-    for seed in range(3):
-        layers = nn.Linear(3, 4), Recurrent(LIF(0.5, 0.5, "subtract"), nn.Linear(4, 4)), nn.Linear(4, 3)
-        network = SpikingNetwork(*layers, num_steps=3, encoding="none")
-        generator = torch.Generator().manual_seed(seed)
-        fill(network, True, generator)
-        network = network.to(dtype).eval()
-        events = (torch.rand(1, 3, 3, generator=generator) < 0.5).to(dtype)
-        label = int(network(events).argmax())
-        exact = least_margin(network, every_flip(events[0], 1), label)
-        for name in ("trains", "enumeration", "complete", "auto"):
-            (verdict,) = verify(network, events, torch.tensor([label]), SpikeFlip(1), name)
-            assert verdict.status != "verified" or exact > 0
-            assert verdict.status != "falsified" or exact <= 0
-            decided += name == "complete" and verdict.status != "unknown"
+    layer = Recurrent(LIF(0.5, 0.5, "subtract"), nn.Linear(4, 4))
+    decided = check_one_flip(layer, dtype, ("trains", "enumeration", "complete", "auto"))
     assert decided >= 2, "small sets are listed, whatever the network is"
 
 
@@ -305,12 +285,7 @@ def test_gradients_are_those_of_the_loop_written_out():
 @examples(25)
 @given(network=recurrent_networks())
 def test_files_hold_the_loop(network: SpikingNetwork, tmp_path_factory: pytest.TempPathFactory):
-    path = tmp_path_factory.mktemp("loops") / "network.safetensors"
-    save(network, path)
-    again = load(path)
-    assert network_hash(again) == network_hash(network)
-    inputs, _ = sample_of(network, 1)
-    assert torch.equal(again(inputs), network(inputs))
+    check_file(network, tmp_path_factory.mktemp("loops"))
 
 
 @settings(max_examples=8, deadline=None)

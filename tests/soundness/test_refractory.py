@@ -8,8 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor, nn
 
-from spikecert import gain, load, network_hash, save
-from spikecert.certify import L2, LInf, SpikeFlip, attack, verify
+from spikecert import gain
+from spikecert.certify import L2, LInf, attack, verify
 from spikecert.certify.bounds.propagation import input_signal, propagate
 from spikecert.certify.bounds.trains.train_graph import GraphTrains
 from spikecert.certify.bounds.trains.trains import conserved_spikes
@@ -20,11 +20,10 @@ from spikecert.models import RefractoryLIF, SpikingNetwork
 from spikecert.models.circuit import UnknownNode, circuit
 from spikecert.testing import check_sound
 from spikecert.training.bounds.interval_bounds import worst_logits
-from support.contained import check_contained
+from support.contained import check_contained, check_file, check_line, check_one_flip
 from support.contained import grid_sample as sample_of
 from support.examples import examples
 from support.milp import check_runs
-from support.oracles import every_flip, least_margin
 from support.recurrent import fill
 from support.resting import by_hand, line_margin, lines, networks, resting
 
@@ -98,13 +97,7 @@ def test_no_sum_of_spikes_escapes(network: SpikingNetwork, seed: int, epsilon: f
 def test_verdicts_agree_with_the_pieces_of_a_line(
     verifier: str, network: SpikingNetwork, seed: int, epsilon: float
 ):
-    inputs, labels = sample_of(network, seed, 2)
-    found = verify(network, inputs, labels, LInf(epsilon), verifier, timeout=1.0)
-    for sample, label, verdict in zip(inputs, labels, found, strict=True):
-        low, high = (float((sample + e).clamp(0, 1)) for e in (-epsilon, epsilon))
-        exact = line_margin(network, low, high, int(label))
-        assert verdict.status != "verified" or exact > 0
-        assert verdict.margin is None or verdict.margin <= exact + 1e-6
+    check_line(network, sample_of(network, seed, 2), epsilon, verifier, line_margin, 1.0)
 
 
 def known_of(network: SpikingNetwork, inputs: Tensor, epsilon: float):
@@ -186,33 +179,13 @@ def test_programs_decide_what_trains_leave_open():
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
 def test_flips_are_all_met(dtype: torch.dtype):
-    decided = 0
-    for seed in range(3):
-        layers = nn.Linear(3, 4), RefractoryLIF(0.5, 0.5, 1), nn.Linear(4, 3)
-        network = SpikingNetwork(*layers, num_steps=3, encoding="none")
-        generator = torch.Generator().manual_seed(seed)
-        fill(network, True, generator)
-        network = network.to(dtype).eval()
-        events = (torch.rand(1, 3, 3, generator=generator) < 0.5).to(dtype)
-        label = int(network(events).argmax())
-        exact = least_margin(network, every_flip(events[0], 1), label)
-        for name in ("trains", "enumeration", "complete", "auto"):
-            (verdict,) = verify(network, events, torch.tensor([label]), SpikeFlip(1), name)
-            assert verdict.status != "verified" or exact > 0
-            assert verdict.status != "falsified" or exact <= 0
-            decided += name == "complete" and verdict.status != "unknown"
-    assert decided >= 2
+    assert check_one_flip(RefractoryLIF(0.5, 0.5, 1), dtype, ("trains", "enumeration", "complete", "auto")) >= 2
 
 
 @examples(60)
 @given(network=networks())
 def test_files_hold_the_rest(network: SpikingNetwork, tmp_path_factory: pytest.TempPathFactory):
-    path = tmp_path_factory.mktemp("rests") / "network.safetensors"
-    save(network, path)
-    again = load(path)
-    assert network_hash(again) == network_hash(network)
-    inputs, _ = sample_of(network, 1)
-    assert torch.equal(again(inputs), network(inputs))
+    check_file(network, tmp_path_factory.mktemp("rests"))
 
 
 SMALL = SpikingNetwork(nn.Linear(2, 3), RefractoryLIF(0.5), nn.Linear(3, 2), num_steps=3).eval()

@@ -28,10 +28,11 @@ from spikecert.models.files.storage import pack
 from spikecert.models.linear_neuron import LinearNeuron
 from spikecert.models.rules import Leaky
 from spikecert.testing import image_networks, networks, neurons, residual_networks
-from support.contained import check_contained, check_flips
+from support.contained import check_contained, check_flips, check_line
+from support.contained import on_quarters as sample_of
 from support.examples import examples
 from support.milp import check_runs
-from support.oracles import dynamics_of, exact_trains, feasible_trains, line_margin
+from support.oracles import dynamics_of, exact_trains, feasible_trains
 from support.varied import varied, vary
 
 SEEDS = st.integers(0, 2**31)
@@ -59,14 +60,6 @@ def lines(draw: st.DrawFn) -> SpikingNetwork:
     return network.double().eval()
 
 
-def sample_of(network: SpikingNetwork, seed: int, *shape: int) -> tuple[Tensor, Tensor]:
-    """Return inputs on the grid and the network's own answers."""
-    generator = torch.Generator().manual_seed(seed)
-    inputs = ((torch.rand(*shape, generator=generator) * 4).round() / 4).to(network.dtype)
-    with torch.no_grad():
-        return inputs, network(inputs).argmax(1)
-
-
 @AT_ONCE
 @pytest.mark.parametrize("verifier", ["interval", "trains", "linear", "complete", "milp"])
 @settings(max_examples=5, deadline=None)
@@ -74,15 +67,9 @@ def sample_of(network: SpikingNetwork, seed: int, *shape: int) -> tuple[Tensor, 
 def test_verdicts_agree_with_the_pieces_of_a_line(
     at_once: bool, verifier: str, network: SpikingNetwork, seed: int, epsilon: float
 ):
-    inputs, labels = sample_of(network, seed, 2, 1)
     with pytest.MonkeyPatch.context() as patched:
         settle(patched, at_once)
-        verdicts = verify(network, inputs, labels, LInf(epsilon), verifier, timeout=2.0)
-    for sample, label, found in zip(inputs, labels, verdicts, strict=True):
-        low, high = (float((sample + e).clamp(0, 1)) for e in (-epsilon, epsilon))
-        exact = line_margin(network, low, high, int(label))
-        assert found.status != "verified" or exact > 0
-        assert found.margin is None or found.margin <= exact + 1e-6
+        check_line(network, sample_of(network, seed, 2, 1), epsilon, verifier)
 
 
 @AT_ONCE

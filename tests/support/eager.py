@@ -13,8 +13,8 @@ from spikecert.certify.bounds.intervals import fired
 from spikecert.certify.bounds.signals.membrane import Pull
 from spikecert.certify.bounds.signals.windows import Box, Spread
 from spikecert.kernels.bits import BitHeap, BitWindow, CompiledBits, LayerConstants
-from spikecert.kernels.members import CompiledMembers, ListedLayer
 from spikecert.kernels.ranges import Adam
+from spikecert.kernels.walks import CompiledMembers, ListedLayer
 from spikecert.models.rules import Leaky
 from spikecert.models.running import membrane as compiled
 from spikecert.models.running import running as sparse
@@ -114,7 +114,7 @@ def eager_sums(
     layer: ListedLayer, constants: tuple[float, ...], reset: str, rows: Tensor
 ) -> tuple[Tensor, Tensor]:
     """Return what `members.c` does, (k, M, n) each, but for neurons being open from the first doubt on."""
-    decay, surely, perhaps, drop, unit, span, smallest = constants
+    decay, surely, perhaps, drop, span, unit, smallest = constants
     columns = layer.columns[layer.event]
     low = high = torch.zeros_like(columns).sum(1)
     opened = torch.zeros_like(low, dtype=torch.bool)
@@ -147,7 +147,7 @@ def members_agree(built: CompiledMembers) -> bool:
     factors = torch.linspace(0.5, 1.5, 11, dtype=torch.float64)
     layer = ListedLayer(lower, lower + 0.01, factors, columns, event, step, weight)
     for decay, reset in ((0.9, "zero"), (1.0, "subtract"), (0.5, "none")):
-        asked = layer, (decay, 1.001, 0.999, 1.0, 1e-6, 1.0, 1e-30), reset, rows
+        asked = layer, (decay, 1.001, 0.999, 1.0, 1.0, 1e-6, 1e-30), reset, rows
         (low, high), (least, most) = built.sums(*asked), eager_sums(*asked)
         inside = (low >= least - 1e-12) & (high <= most + 1e-12) & (low <= high)
         known = (most - least).abs() <= 1e-12

@@ -51,7 +51,7 @@ from functools import cached_property
 import torch
 from torch import Tensor
 
-from ....kernels.cells import CellsLayer, cells_kernel
+from ....kernels.graph import CellsLayer, cells_kernel
 from ....models.deadline import check_time
 from ....models.rules import Leaky
 from ...rounding import Rounding, reading_slack

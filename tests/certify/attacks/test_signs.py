@@ -6,8 +6,7 @@ from torch import Tensor, nn
 
 from spikecert.certify import APGD, L2, EventChange, LInf, Perturbation, PixelBox, SpikeFlip, SpikeShift, attack
 from spikecert.certify.attacks import PGD, SAPGD, Ensemble, Gaussian, Square, attack_module
-from spikecert.certify.attacks.base import AttackResult, Tried, joined
-from spikecert.certify.attacks.signs import Signs
+from spikecert.certify.attacks.base import AttackResult, Signs, Tried, joined
 from spikecert.models import LIF, SpikingNetwork
 
 from .conftest import Subject, random_subject, silent_subject

@@ -9,7 +9,7 @@ from torch import nn
 
 from spikecert import mlp
 from spikecert.certify.attacks import PGD, Ensemble, Square
-from spikecert.certify.attacks.signs import Signs
+from spikecert.certify.attacks.base import Signs
 from spikecert.commands.attack import summary
 from spikecert.models import LIF, SpikingNetwork
 from spikecert.reports import Data, Plan, RadiusPlan, Record, Threat, measure, record, render
