@@ -20,13 +20,14 @@ M ≥ |û| the potential's own modulus and X ≥ |a·I| the current's (rounding.
 """
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
+import numpy as np
 import torch
 from torch import Tensor
 
-from ..kernels.walks import ListedLayer, members_kernel
+from ..kernels.walks import ListedLayer, member_sums
 from ..models.circuit import (
     Added,
     Algebra,
@@ -50,7 +51,7 @@ from .bounds.signals.signals import InputSignal, Signal
 from .bounds.signals.windows import Box
 from .bounds.trains.trains import step_spikes
 from .perturbations import Perturbation
-from .perturbations.base import Changes, Members
+from .perturbations.base import ChangedMembers, MemberChanges, Members
 from .problem import Problem
 from .rounding import Rounding, product_error, step_error
 
@@ -107,7 +108,7 @@ class ListedSpikes(Signal):
         """Return the ends of Σ_t rows[k,t]·s[t], (k, M, ...)."""
         device = self.layer.lower.device
         layer = ListedLayer(*(part.cpu() for part in vars(self.layer).values()))
-        ends = members_kernel().sums(layer, self.constants, self.reset, rows.double().cpu())
+        ends = member_sums(layer, self.constants, self.reset, rows.double().cpu())
         low, high = (end.unflatten(2, self.shape).to(device) for end in ends)
         return Box(low, high)
 
@@ -117,67 +118,50 @@ class ListedSpikes(Signal):
 
 
 def walked(problem: Problem, members: Members) -> bool:
-    """Return whether members are walked: one affine layer reads what changes, before the only neurons."""
-    made, free = problem.circuit, members.free
-    first = first_layer(made) if made.timed and not made.whole and free is not None else None
+    """Return whether members are walked: an affine layer alone reads what changes, before plain neurons."""
+    made = problem.circuit
+    first = first_layer(made) if made.timed and not made.whole else None
     on_inputs = problem.rows is not None and problem.rows.inputs is not None
-    if first is None or free is None or on_inputs or made.read.readout not in LINEAR:
+    linear = made.read.readout in LINEAR
+    if first is None or on_inputs or not linear or not isinstance(members, ChangedMembers):
         return False
-    layer, behind = made.nodes[first : first + 2]
-    affine = all(isinstance(node, Mapped | Read) for node in made.nodes[first + 2 :])
-    if not affine or not isinstance(layer, Mapped) or not (isinstance(behind, Fired) and plain(behind.rule)):
+    behind, *rest = made.nodes[first + 1 :]
+    plainly = isinstance(behind, Fired) and plain(behind.rule)
+    if not plainly or not all(isinstance(node, Mapped | Read | Fired) for node in rest):
         return False
-    inputs = int(free.flatten(1).any(0).sum())
-    return 0 < inputs <= MOST_COLUMNS // max(1, _outputs(made, first, problem.inputs))
-
-
-def _outputs(circuit: Circuit, first: int, inputs: Tensor) -> int:
-    """Return how many currents the first layer makes at a step."""
-    signal = circuit.arranged(inputs[:1])[:1].flatten(0, 1)
-    for node in circuit.nodes[1 : first + 1]:
-        assert isinstance(node, Mapped)
-        signal = node.map.linear(signal)
-    return signal.numel()
+    neurons = _counted(made, tuple(problem.inputs.shape[2:])).layers[0]
+    return 0 < int(members.free.flatten(1).any(0).sum()) <= MOST_COLUMNS // neurons
 
 
 @dataclass(frozen=True, eq=False)
-class Walk:
+class MemberWalk:
     """The members of one sample's set, and what is known of its recording before any of its events has changed.
 
     Attributes:
         problem: of one sample.
-        members: of its set.
         first: its first layer, with a column for each input that may change.
         places: which of these each input has, (inputs,).
         node: the neurons behind it.
     """
 
     problem: Problem
-    members: Callable[[int], Iterator[Changes]]
     first: MovedEvents
     places: Tensor
     node: Fired
 
     @staticmethod
-    def of(problem: Problem, members: Members) -> "Walk":
+    def of(problem: Problem, members: ChangedMembers) -> "MemberWalk":
         """Return the walk of a problem of one sample whose members are `walked`."""
         problem = replace(problem, made=problem.circuit)
         made, sample, place = problem.circuit, problem.inputs.double(), first_layer(problem.circuit)
-        assert members.changes is not None
-        assert members.free is not None
         assert place is not None
         free, node = members.free.flatten(1).any(0), made.nodes[place + 1]
         assert isinstance(node, Fired)
         features = free.nonzero().flatten()
         first = MovedEvents.of(made, place, sample, features, features, 1)
-        return Walk(problem, members.changes, first, (free.cumsum(0) - 1).clamp_min(0), node)
+        return MemberWalk(problem, first, (free.cumsum(0) - 1).clamp_min(0), node)
 
-    @property
-    def size(self) -> int:
-        """Return how many members are walked at once."""
-        return max(1, TOGETHER // max(1, self.first.columns.shape[1]))
-
-    def spikes(self, changes: Changes) -> ListedSpikes:
+    def spikes(self, changes: MemberChanges) -> ListedSpikes:
         """Return what the neurons of the first layer do in some members.
 
         Raises:
@@ -205,22 +189,40 @@ class Walk:
         constants = rule.decay, *limits, rule.drop, rule.span, share, rounding.smallest
         return ListedSpikes(ListedLayer(*currents, column, step, changes.by), rule.reset, constants, shape)
 
-    def bounds(self, changes: Changes) -> tuple[Tensor, Tensor]:
+    def bounds(self, changes: MemberChanges) -> tuple[Tensor, Tensor]:
         """Return a lower bound of each member's margin, and whether that is enough, (n,) each.
+
+        Members of whose first layer all spikes are known, and the same, are bounded as one.
 
         Raises:
             OverflowError: where the run may overflow.
         """
-        made, goal, sample = self.problem.circuit, self.problem.goal, self.problem.inputs.double()
-        exact, labels = Box(sample, sample), self.problem.labels.expand(len(changes.entries))
         spikes = self.spikes(changes)
-        known = fold(made, _Listed(input_signal(made, exact), step_spikes, Rounding.of(made), self.node, spikes))
+        if self.node is self.problem.circuit.spiking[-1]:
+            return self._read(spikes)
+        steps = spikes.steps()
+        doubt = (steps.lower != steps.upper).flatten(2).any(2).any(0)
+        apart = (doubt * torch.arange(1, len(doubt) + 1).to(doubt.device))[:, None].numpy(force=True)
+        trains = np.packbits(steps.lower.transpose(0, 1).flatten(1).bool().numpy(force=True), axis=1)
+        groups: dict[bytes, int] = {}
+        keys = np.hstack((trains, apart.view(np.uint8)))
+        alike = torch.tensor([groups.setdefault(key.tobytes(), len(groups)) for key in keys], device=doubt.device)
+        one = torch.zeros_like(alike[: len(groups)])
+        one[alike] = torch.arange(len(alike), device=doubt.device)
+        lower, proven = self._read(self.spikes(changes.at(one)))
+        return lower[alike], proven[alike]
+
+    def _read(self, spikes: ListedSpikes) -> tuple[Tensor, Tensor]:
+        """Return a lower bound of the margins behind such spikes, and whether that is enough, (n,) each."""
+        made, goal, sample = self.problem.circuit, self.problem.goal, self.problem.inputs.double()
+        exact, labels = Box(sample, sample), self.problem.labels.expand(len(spikes.layer.event))
+        known = fold(made, _Walked(input_signal(made, exact), step_spikes, Rounding.of(made), self.node, spikes))
         lower = goal.tightened(goal.read(made, known, labels, exact))
         return goal.least(lower), goal.holds(goal.proven(lower, labels))
 
 
 @dataclass(frozen=True)
-class _Listed(Propagation):
+class _Walked(Propagation):
     """What is known of a circuit's signals once `listed` are those of the neurons `node`."""
 
     node: Fired
@@ -253,11 +255,11 @@ def listable(problem: Problem, patience: int) -> tuple[Members | None, str]:
 def parts(problem: Problem, members: Members) -> Iterator[tuple[int, float, Tensor | None]]:
     """Yield how many members are proven, the least of their margins, and members to be run, the worst first."""
     size = max(1, MOST_NUMBERS // max(64 * problem.circuit.num_steps, problem.inputs[0].numel()))
-    if not walked(problem, members):
+    if not isinstance(members, ChangedMembers) or not walked(problem, members):
         yield from ((0, math.inf, points) for points in members.batches(size))
         return
-    walk = Walk.of(problem, members)
-    for changes in walk.members(walk.size):
+    walk = MemberWalk.of(problem, members)
+    for changes in members.changes(max(1, TOGETHER // walk.first.columns.shape[1])):
         lower, proven = walk.bounds(changes)
         yield int(proven.sum()), float(lower.masked_fill(~proven, math.inf).min()), None
         rank = torch.where(proven, math.inf, lower.nan_to_num(-math.inf))
@@ -317,11 +319,19 @@ def work_each(circuit: Circuit, features: tuple[int, ...], walked: bool = False)
         features: the shape of a sample at one step.
         walked: whether members are (listing.py).
     """
+    counted = _counted(circuit, features)
+    if walked:
+        first, *others = counted.layers
+        steps = circuit.num_steps if others else 1  # what is affine behind the last neurons is read once
+        return MEMBER + circuit.num_steps * (STEP * first + NEURON * sum(others)) + steps * counted.behind
+    return circuit.num_steps * (counted.work + math.prod(features))
+
+
+def _counted(circuit: Circuit, features: tuple[int, ...]) -> "_Counted":
+    """Return what a circuit has for samples of a shape."""
     counted = _Counted(torch.zeros(1, *features, dtype=circuit.dtype, device=circuit.device))
     fold(circuit, counted)
-    if walked:
-        return MEMBER + STEP * circuit.num_steps * counted.neurons + counted.behind
-    return circuit.num_steps * (counted.work + math.prod(features))
+    return counted
 
 
 class _Counted(Algebra[Tensor]):
@@ -333,7 +343,7 @@ class _Counted(Algebra[Tensor]):
     loops = True
 
     def __init__(self, inputs: Tensor) -> None:
-        self.inputs, self.work, self.neurons, self.behind = inputs, 0, 0, 0
+        self.inputs, self.work, self.layers, self.behind = inputs, 0, list[int](), 0
 
     def input(self, node: Input) -> Tensor:
         """Return the inputs."""
@@ -344,7 +354,7 @@ class _Counted(Algebra[Tensor]):
         found = node.map.linear(x)
         products = found.numel() * node.map.terms
         self.work += products
-        self.behind += products * (self.neurons > 0)
+        self.behind += products * bool(self.layers)
         return found
 
     def pooled(self, node: Pooled, x: Tensor) -> Tensor:
@@ -369,7 +379,7 @@ class _Counted(Algebra[Tensor]):
     def fired(self, node: Fired, x: Tensor) -> Tensor:
         """Count the neurons."""
         self.work += NEURON * x.numel()
-        self.neurons += x.numel()
+        self.layers.append(x.numel())
         return x
 
     def recurred(self, node: Recurred, x: Tensor) -> Tensor:

@@ -28,9 +28,9 @@ from .problem import NORMS, Scale, scale, whole_scale
 from .questions.classes import as_labels, check_coded, check_property_ties, labels_at, property_goal
 from .questions.forms import Property
 from .questions.rows import RowGoal
-from .replay import evaluating, replays, source_keeps
+from .replay import evaluating, replays
 from .ties import STRICT, settled_ties
-from .verdicts import SoundnessError, Verdict
+from .verdicts import SoundnessError, Verdict, source_keeps
 from .verification import answered, resolve, verify
 from .verifiers import INTERVAL, TRAINS, AttackSearch, Verifier
 

@@ -26,9 +26,9 @@ from .perturbations.base import check_perturbation
 from .problem import Problem
 from .questions.classes import as_labels, check_coded, check_property_ties, labels_at, property_goal
 from .questions.forms import Property
-from .replay import allowance_of, asked_within, beyond, evaluating
+from .replay import evaluating
 from .ties import STRICT, settled_ties
-from .verdicts import Unfinished, Verdict, keeping
+from .verdicts import Unfinished, Verdict, allowance_of, asked_within, beyond, keeping
 from .verifiers import VERIFIERS, MarginVerifier, Verifier
 from .verifiers.base import clean_failures, decided, objection
 from .verifiers.complete import Complete

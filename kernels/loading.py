@@ -49,7 +49,12 @@ def load(source: str, dtype: torch.dtype, bound: Callable[[ctypes.CDLL], T], var
     Raises:
         NotBuilt: where there is none that this machine may load.
     """
-    return bound(library(Unit(source, REALS[dtype], variant).file))
+    return bound(functions(source, dtype, variant))
+
+
+def functions(source: str, dtype: torch.dtype, variant: str = "") -> ctypes.CDLL:
+    """Return the functions of a source, as `load` takes them."""
+    return library(Unit(source, REALS[dtype], variant).file)
 
 
 def level() -> tuple[str, str]:

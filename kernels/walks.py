@@ -11,7 +11,7 @@ from functools import lru_cache
 import torch
 from torch import Tensor
 
-from .loading import INT, POINTER, REAL, RESETS, WHOLE, address, fields, load, parts, pointers
+from .loading import INT, POINTER, REAL, RESETS, WHOLE, address, fields, functions, load, parts, pointers
 
 LANES = 8
 """Neurons are filled up to a multiple of so many."""
@@ -175,7 +175,7 @@ def walks_kernel() -> CompiledWalks:
 
 class _MemberSizes(ctypes.Structure):
     _fields_ = fields(
-        REAL, " ".join(CONSTANTS), WHOLE, "steps neurons members rows events changes", INT, "reset threads"
+        REAL, " ".join(CONSTANTS), WHOLE, "steps size members rows events changes", INT, "reset threads"
     )
 
 
@@ -200,35 +200,24 @@ class ListedLayer:
     weight: Tensor
 
 
-@dataclass(frozen=True)
-class CompiledMembers:
-    """members.c, loaded."""
+def member_sums(
+    layer: ListedLayer, constants: tuple[float, ...], reset: str, rows: Tensor
+) -> tuple[Tensor, Tensor]:
+    """Return the ends of Σ_t rows[k,t]·s[t] of each member and neuron, (k, M, n) each, by members.c.
 
-    functions: ctypes.CDLL
-
-    def sums(
-        self, layer: ListedLayer, constants: tuple[float, ...], reset: str, rows: Tensor
-    ) -> tuple[Tensor, Tensor]:
-        """Return the ends of Σ_t rows[k,t]·s[t] of each member and neuron, (k, M, n) each.
-
-        Args:
-            layer: what drives it.
-            constants: `CONSTANTS`: λ, above what a neuron surely fires, from where on it may, what a spike takes;
-                and what a step may be off is unit·(λ·|u| + |c| + span) + smallest.
-            reset: of its neurons.
-            rows: (k, T).
-        """
-        given = [*parts(layer), rows.contiguous()]
-        (steps, neurons), count = layer.lower.shape, len(layer.event)
-        low, high = (rows.new_empty(len(rows), count, neurons) for _ in range(2))
-        counts = steps, neurons, count, len(rows), len(layer.columns), layer.event.shape[1]
-        sizes = _MemberSizes(*constants, *counts, RESETS[reset], torch.get_num_threads())
-        if self.functions.member_sums(ctypes.byref(sizes), pointers(given), address(low), address(high)):
-            raise MemoryError("members: no memory for the states of a block")
-        return low, high
-
-
-@lru_cache
-def members_kernel() -> CompiledMembers:
-    """Return the kernel."""
-    return load("members", torch.float64, CompiledMembers)
+    Args:
+        layer: what drives it.
+        constants: `CONSTANTS`: λ, above what a neuron surely fires, from where on it may, what a spike takes;
+            and what a step may be off is unit·(λ·|u| + |c| + span) + smallest.
+        reset: of its neurons.
+        rows: (k, T).
+    """
+    given = [*parts(layer), rows.contiguous()]
+    (steps, neurons), count = layer.lower.shape, len(layer.event)
+    low, high = (rows.new_empty(len(rows), count, neurons) for _ in range(2))
+    counts = steps, neurons, count, len(rows), len(layer.columns), layer.event.shape[1]
+    sizes = _MemberSizes(*constants, *counts, RESETS[reset], torch.get_num_threads())
+    filled = address(low), address(high)
+    if functions("members", torch.float64).member_sums(ctypes.byref(sizes), pointers(given), *filled):
+        raise MemoryError("members: no memory for the states of a block")
+    return low, high

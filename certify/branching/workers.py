@@ -33,7 +33,7 @@ from torch import Tensor
 from ... import processes
 from ...models.files.storage import from_bytes, pack, to_bytes, unpack
 from ..bounds.prices.prices import Specifications
-from ..perturbations.base import build_set, describe_set
+from ..perturbations.described import build_set, describe_set
 from .bounding import Bounded, Climb, bound_nodes
 from .nodes.decisions import Nodes
 from .question import MarginQuestion

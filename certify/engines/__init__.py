@@ -1,8 +1,7 @@
 """Certifying a set of samples: in deterministic batches, by processes or by machines, resumably."""
 
 from .certification import ENGINES, Fleet, Repeated, certify_set
-from .cluster import Ray
-from .local import Local
+from .local import Local, Ray
 from .work import Engine
 
 __all__ = ["ENGINES", "Engine", "Fleet", "Local", "Ray", "Repeated", "certify_set"]

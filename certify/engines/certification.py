@@ -38,8 +38,7 @@ from ..ties import STRICT, settled_ties
 from ..verdicts import SoundnessError, Unfinished, Verdict, left_open
 from ..verification import answered
 from ..verifiers import VERIFIERS
-from .cluster import Ray
-from .local import Local
+from .local import Local, Ray
 from .work import VERDICTS, Batch, Decided, Engine, Job, batches
 
 PROBLEM = "problem.json"

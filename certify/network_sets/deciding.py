@@ -27,9 +27,9 @@ from ..attacks.base import Attack, AttackResult, joined
 from ..attacks.standard import quick_ensemble
 from ..bounds.intervals import interval_spikes
 from ..bounds.trains.trains import window_spikes
-from ..replay import allowance_of, beyond, evaluating, margins, replays
+from ..replay import evaluating, margins, replays
 from ..ties import Goal, settled_ties
-from ..verdicts import Verdict, keeping
+from ..verdicts import Verdict, allowance_of, beyond, keeping
 from .base import NetworkSet, Question, Trial
 
 DRAWS = 2

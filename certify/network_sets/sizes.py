@@ -24,11 +24,10 @@ from ...models.elements.varied import VariedLIF
 from ...models.networks import SpikingNetwork
 from ..attacks.standard import quick_ensemble
 from ..perturbations import Perturbation
-from ..perturbations.base import build_set, describe_set
+from ..perturbations.described import build_set, describe_set
 from ..verdicts import Verdict
-from .base import NetworkSet, constants
+from .base import Fault, NetworkSet, constants, faults_of, features_of, stuck_member
 from .deciding import Asked, decide
-from .faults import Fault, faults_of, features_of, stuck_member
 from .stuck import StuckNeurons
 from .tolerance import Tolerance
 

@@ -27,8 +27,20 @@ from ..replay import margins, replays
 from ..rounding import Rounding
 from ..ties import Goal
 from ..verdicts import Verdict
-from .base import NetworkSet, Question, Search, Trial, checked_around
-from .faults import Fault, MaskedSpikes, Masks, features_of, masks_of, stuck, stuck_member
+from .base import (
+    Fault,
+    MaskedSpikes,
+    Masks,
+    NetworkSet,
+    Question,
+    Search,
+    Trial,
+    checked_around,
+    features_of,
+    masks_of,
+    stuck,
+    stuck_member,
+)
 from .stuck_bounds import stuck_margins
 
 TOGETHER = 512

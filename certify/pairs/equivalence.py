@@ -38,9 +38,9 @@ from ..attacks import PGD, check_posed
 from ..attacks.standard import quick_ensemble
 from ..bounds.propagation import known_margins, signals_of
 from ..perturbations import LInf, Perturbation, RangedSet, WholeLInf, settled_set, takes_whole
-from ..replay import TOGETHER, allowance_of, evaluating, margins
+from ..replay import TOGETHER, evaluating, margins
 from ..ties import settled_ties
-from ..verdicts import Verdict
+from ..verdicts import Verdict, allowance_of
 from ..verification import resolve, verify
 from ..verifiers import TRAINS, Verifier
 from .joint import joint_gaps

@@ -9,16 +9,13 @@ A set of inputs that can be listed.
 Which entries of an event recording may change: a block of them, or a mask.
 
 Threat models over events: which of them may change.
-
-Threat models as JSON-ready data and tensors: what other processes are told of them.
 """
 
 import itertools
 import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import asdict, dataclass, fields
-from typing import Any
+from dataclasses import dataclass, fields
 
 import numpy as np
 import torch
@@ -27,13 +24,10 @@ from torch import Tensor
 from ...models.constants import whole
 from ...models.networks import SpikingNetwork
 from ..bounds.signals.windows import Box
-from .balls import L2, LInf, PixelBox
-from .events.event_change import EventChange, SpikeFlip
-from .events.spike_shift import SpikeShift
 
 
 @dataclass(frozen=True)
-class Changes:
+class MemberChanges:
     """What n members of a set change of a recording: k entries each, of which some may be one twice.
 
     Attributes:
@@ -44,9 +38,9 @@ class Changes:
     entries: Tensor
     by: Tensor
 
-    def at(self, rows: Tensor | slice) -> "Changes":
+    def at(self, rows: Tensor | slice) -> "MemberChanges":
         """Return those of some members."""
-        return Changes(self.entries[rows], self.by[rows])
+        return MemberChanges(self.entries[rows], self.by[rows])
 
     def applied(self, sample: Tensor) -> Tensor:
         """Return the members, (n, ...), float64."""
@@ -61,21 +55,30 @@ class Members:
     Attributes:
         count: how many there are.
         batches: of at most as many as it is given: float64, (n, ...), in a fixed order.
-        changes: the same of recordings, by what each changes of the sample; None for other inputs.
-        free: which entries may change there, shaped like a sample, of bool.
     """
 
     count: int
     batches: Callable[[int], Iterator[Tensor]]
-    changes: Callable[[int], Iterator[Changes]] | None = None
-    free: Tensor | None = None
+
+
+@dataclass(frozen=True)
+class ChangedMembers(Members):
+    """Recordings, told by what each changes of one.
+
+    Attributes:
+        changes: the members, as `batches` yields them.
+        free: which entries may change, shaped like a sample, of bool.
+    """
+
+    changes: Callable[[int], Iterator[MemberChanges]]
+    free: Tensor
 
     @staticmethod
-    def changed(
-        count: int, sample: Tensor, changes: Callable[[int], Iterator[Changes]], free: Tensor
-    ) -> "Members":
+    def of(
+        count: int, sample: Tensor, changes: Callable[[int], Iterator[MemberChanges]], free: Tensor
+    ) -> "ChangedMembers":
         """Return the members that changes make of a recording."""
-        return Members(count, lambda size: (each.applied(sample) for each in changes(size)), changes, free)
+        return ChangedMembers(count, lambda size: (each.applied(sample) for each in changes(size)), changes, free)
 
 
 class Perturbation(ABC):
@@ -323,60 +326,3 @@ def settle_where(owner: EventSet) -> None:
 
 def _plain(value: object) -> object:
     return (tuple(value.shape), tuple(value.flatten().tolist())) if isinstance(value, Tensor) else value
-
-
-SETS: dict[str, type[Perturbation]] = {
-    kind.__name__: kind for kind in (LInf, L2, PixelBox, SpikeFlip, SpikeShift, EventChange)
-}
-
-
-def describe_set(perturbation: Perturbation) -> tuple[dict[str, Any], dict[str, Tensor]]:
-    """Return a threat model as JSON-ready data and tensors.
-
-    Raises:
-        TypeError: for a threat model that is not spikecert's own.
-    """
-    name = type(perturbation).__name__
-    if SETS.get(name) is not type(perturbation):
-        raise TypeError(f"perturbation: got {name}, expected one of {', '.join(SETS)}")
-    if isinstance(perturbation, EventChange):
-        return _describe_both(perturbation)
-    values = {field.name: getattr(perturbation, field.name) for field in fields(perturbation)}  # pyright: ignore[reportArgumentType]
-    tensors = {key: value for key, value in values.items() if isinstance(value, Tensor)}
-    told = {key: _told(value) for key, value in values.items() if key not in tensors}
-    return {"type": name, **told}, tensors
-
-
-def build_set(told: dict[str, Any], tensors: dict[str, Tensor]) -> Perturbation:
-    """Return the threat model of `describe_set`."""
-    if told["type"] == EventChange.__name__:
-        return _build_both(told, tensors)
-    values = {key: value for key, value in told.items() if key != "type"}
-    if isinstance(values.get("where"), dict):
-        values["where"] = EventRegion(**values["where"])
-    return SETS[told["type"]](**values, **tensors)
-
-
-def _describe_both(change: EventChange) -> tuple[dict[str, Any], dict[str, Tensor]]:
-    """Return both sets of a change, and their tensors as "flips.where" and "shifts.where"."""
-    told: dict[str, Any] = {"type": EventChange.__name__}
-    tensors: dict[str, Tensor] = {}
-    for name in ("flips", "shifts"):
-        told[name], found = describe_set(getattr(change, name))
-        tensors |= {f"{name}.{key}": value for key, value in found.items()}
-    return told, tensors
-
-
-def _build_both(told: dict[str, Any], tensors: dict[str, Tensor]) -> Perturbation:
-    parts = {
-        name: build_set(
-            told[name], {key.removeprefix(f"{name}."): v for key, v in tensors.items() if key.startswith(name)}
-        )
-        for name in ("flips", "shifts")
-    }
-    return EventChange(**parts)  # type: ignore[arg-type]
-
-
-def _told(value: object) -> object:
-    """Return a setting as JSON-ready data."""
-    return asdict(value) if isinstance(value, EventRegion) else value

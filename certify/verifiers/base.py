@@ -21,8 +21,7 @@ from ..bounds.trains.trains import step_spikes
 from ..branching.search import Pace
 from ..perturbations import Perturbation
 from ..problem import Problem
-from ..replay import source_keeps
-from ..verdicts import INTERRUPTED, Unfinished, Verdict, keeping, left_open
+from ..verdicts import INTERRUPTED, Unfinished, Verdict, keeping, left_open, source_keeps
 
 WITHIN = "a counterexample of the network is within the rounding of its source, which may take it otherwise"
 """Why a sample is open whose counterexample the source's own run need not have."""

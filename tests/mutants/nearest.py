@@ -87,7 +87,7 @@ def _importers() -> dict[str, list[str]]:
         for target in modules - {path}:
             found[_name(target)].append(_name(path))
         if path.parts[len(ROOT.parts)] != "tests":
-            for source in set(re.findall(r"load\(\"(\w+)\"", text)):
+            for source in set(re.findall(r"(?:load|functions)\(\"(\w+)\"", text)):
                 found[f"kernels/sources/{source}.c"].append(_name(path))
     for path in (ROOT / "kernels/sources").rglob("*.c"):
         for source in re.findall(r"#include \"(.*\.c)\"", path.read_text("utf-8")):

@@ -47,6 +47,7 @@ FOLDERS = (
 FILES = (
     "certify/arithmetic.py",
     "certify/own_draws.py",
+    "certify/listing.py",
     "certify/replay.py",
     "certify/problem.py",
     "certify/ties.py",

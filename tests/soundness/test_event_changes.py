@@ -22,7 +22,7 @@ from spikecert import (
     verify,
 )
 from spikecert.certify.attacks import EventChanges
-from spikecert.certify.perturbations.base import build_set, describe_set
+from spikecert.certify.perturbations.described import build_set, describe_set
 from spikecert.certify.problem import ChangeScale
 from spikecert.certify.verifiers import INTERVAL, TRAINS, Linear
 from spikecert.testing.networks import drawn_network

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from spikecert import EventRegion, SpikeFlip, SpikingNetwork, attack, mlp, verify
 from spikecert.certify.bounds.prices.price_search import PriceSearch
 from spikecert.certify.bounds.propagation import input_signal
-from spikecert.certify.perturbations.base import build_set, describe_set
+from spikecert.certify.perturbations.described import build_set, describe_set
 from spikecert.certify.rounding import Rounding
 from spikecert.certify.verifiers import INTERVAL, TRAINS, Gain, Linear
 from spikecert.models.circuit import circuit

@@ -13,7 +13,7 @@ from spikecert import LIF, EventRegion, SpikeShift, SpikingNetwork, bounds, mlp,
 from spikecert.certify.bounds.events.moved_events import Shifts, increments
 from spikecert.certify.bounds.prices.price_search import PriceSearch
 from spikecert.certify.bounds.propagation import input_signal
-from spikecert.certify.perturbations.base import build_set, describe_set
+from spikecert.certify.perturbations.described import build_set, describe_set
 from spikecert.certify.rounding import Rounding
 from spikecert.certify.verifiers import INTERVAL, TRAINS, Gain, Linear, Lirpa, MarginVerifier
 from spikecert.models.circuit import circuit

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from ....models.constants import at_least, settle
 from ....models.networks import SpikingNetwork
-from ...listing import listable, parts, walked
+from ...listing import listable, parts
 from ...perturbations import EventChange, EventSet, Perturbation
 from ...problem import Problem
 from ...replay import margins
@@ -97,9 +97,9 @@ class RandomEvents(Attack):
 
 @dataclass(frozen=True)
 class ListedEvents(Attack):
-    """Walks all members of small sets (certify/listing.py), and runs those that are not proven: none is missed.
+    """Runs all members of small sets, but for those that a walk proves (certify/listing.py): none is missed.
 
-    Of sets that are too large, and of networks whose members are not walked, it tries nothing.
+    Of sets that are too large it tries nothing.
 
     Args:
         patience: work that a sample's members may take, as `Enumeration` counts it: 1 to 2 s of one core.
@@ -136,10 +136,8 @@ class ListedEvents(Attack):
     def _left(self, problem: Problem) -> Iterator[Tensor]:
         """Yield the members of one sample's set that no bound proves."""
         members, _ = listable(problem, self.patience)
-        if members is None or not walked(problem, members):
-            return
         try:
-            for *_, points in parts(problem, members):
+            for *_, points in parts(problem, members) if members else ():
                 if problem.expired():
                     return
                 if points is not None:

@@ -20,7 +20,7 @@ from ..base import Attack, Lead, Search, Target, check_climb
 from ..gradients import LOSSES, Loss, differentiate, margins_at
 
 ROUNDS = 64
-"""Greedy rounds at most: a greater budget flips several events a round."""
+"""Greedy rounds at most: a greater budget changes several events a round."""
 
 
 @dataclass(frozen=True)

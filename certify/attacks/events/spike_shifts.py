@@ -14,9 +14,7 @@ from ...perturbations.base import expand
 from ..backward import AttackView, Backward, attack_view
 from ..base import Attack, Lead, Search, Target, check_climb
 from ..gradients import LOSSES, Loss, differentiate, margins_at
-
-ROUNDS = 64
-"""Greedy rounds at most: a greater budget moves several events a round."""
+from .spike_flips import ROUNDS
 
 LOUD = 1e6
 """What summed gradients are multiplied with, so that every call for a move is heard."""

@@ -51,7 +51,7 @@ from functools import cached_property
 import torch
 from torch import Tensor
 
-from ....kernels.graph import CellsLayer, cells_kernel
+from ....kernels.cells import CellsLayer, fill_differences, fill_ranges
 from ....models.deadline import check_time
 from ....models.rules import Leaky
 from ...rounding import Rounding, reading_slack
@@ -193,7 +193,7 @@ def cell_ranges(inflow: Inflow, rule: Leaky, count: int, row: Tensor, decay: flo
     """
     filled = torch.empty((8, *inflow.lower.shape), dtype=torch.float64)
     row = row.double().cpu().contiguous()
-    cells_kernel().ranges(_layer(inflow, rule), _flow(inflow), count, row, decay, filled)
+    fill_ranges(_layer(inflow, rule), _flow(inflow), count, row, decay, filled)
     filled = filled.to(inflow.lower.device)
     return CellRanges(*(Box(*ends) for ends in zip(filled[::2], filled[1::2], strict=True)))
 
@@ -202,7 +202,7 @@ def least_differences(pairs: Pairs, rule: Leaky, side: int) -> Tensor:
     """Return a lower bound of N_y − N_k for each pair, (P,); ∞ where no run exists."""
     filled = torch.empty(pairs.strip.lower.shape[1], dtype=torch.float64)
     lower, upper = (ends.double().cpu().contiguous() for ends in (pairs.strip.lower, pairs.strip.upper))
-    cells_kernel().least_differences(_layer(pairs.inflow, rule), _flow(pairs.inflow), (lower, upper), side, filled)
+    fill_differences(_layer(pairs.inflow, rule), _flow(pairs.inflow), (lower, upper), side, filled)
     return filled.to(pairs.strip.lower.device)
 
 

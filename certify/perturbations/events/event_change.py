@@ -21,7 +21,16 @@ from ...bounds.events.flips import Flips
 from ...bounds.events.moved_events import Shifts
 from ...bounds.events.summed import Summed
 from ...bounds.signals.windows import Box
-from ..base import Changes, EventRegion, EventSet, Members, Perturbation, combined, settle_where, uniform
+from ..base import (
+    ChangedMembers,
+    EventRegion,
+    EventSet,
+    MemberChanges,
+    Perturbation,
+    combined,
+    settle_where,
+    uniform,
+)
 from .retiming import MOST_STATES, Cost, Train, dearer, front, places
 from .spike_shift import SpikeShift
 
@@ -106,19 +115,19 @@ class SpikeFlip(EventSet):
         flips = order.argsort(1) < self.count
         return flipped(inputs, flips.reshape(inputs.shape) & free)
 
-    def members(self, sample: Tensor) -> Members:
+    def members(self, sample: Tensor) -> ChangedMembers:
         """Return all choices of entries to flip, fewest first: Σ_j C(entries, j) for j = 0..count."""
         free = self.free(sample[None])[0]
         entries = free.flatten().nonzero().flatten().tolist()
         sizes, exact = range(min(self.count, len(entries)) + 1), sample.double().flatten()
 
-        def changes(size: int) -> Iterator[Changes]:
+        def changes(size: int) -> Iterator[MemberChanges]:
             """Yield the flips."""
             for chosen in itertools.chain.from_iterable(combined(entries, k, size) for k in sizes):
                 places = chosen.to(exact.device)
-                yield Changes(places, 1.0 - 2.0 * exact[places])
+                yield MemberChanges(places, 1.0 - 2.0 * exact[places])
 
-        return Members.changed(sum(math.comb(len(entries), k) for k in sizes), sample, changes, free)
+        return ChangedMembers.of(sum(math.comb(len(entries), k) for k in sizes), sample, changes, free)
 
     def alone(self) -> tuple[Perturbation, ...]:
         """Return the flips of one entry."""
@@ -274,7 +283,7 @@ class EventChange(Perturbation):
         """Move random events, then flip random entries."""
         return self.flips.sample(self.shifts.sample(inputs, generator), generator)
 
-    def members(self, sample: Tensor) -> Members:
+    def members(self, sample: Tensor) -> ChangedMembers:
         """Return the flips of each choice of moves; choices may make the same input.
 
         Entries are chosen whatever the moves made of them: one that may not flip then stays.
@@ -283,30 +292,24 @@ class EventChange(Perturbation):
         allowed = self.flips.allowed(sample[None]).expand(sample.shape)
         everywhere = SpikeFlip(self.flips.count, where=allowed)
         places = everywhere.members(torch.zeros_like(sample))
-        mover, chooser, movable = moves.changes, places.changes, moves.free
-        assert mover is not None
-        assert chooser is not None
-        assert movable is not None
 
-        def changes(size: int) -> Iterator[Changes]:
+        def changes(size: int) -> Iterator[MemberChanges]:
             """Yield the moves with flips of what they made."""
-            for chosen in chooser(max(1, size // 16)):
-                for moved in mover(max(1, size // len(chosen.entries))):
+            for chosen in places.changes(max(1, size // 16)):
+                for moved in moves.changes(max(1, size // len(chosen.entries))):
                     count = len(moved.entries)
                     before = moved.at(torch.arange(count).repeat_interleave(len(chosen.entries)))
                     flips = chosen.entries.repeat(count, 1)
                     met = (flips[:, :, None] == before.entries[:, None]) * before.by[:, None]
                     values = exact[flips] + met.sum(2)
                     by = torch.where(self.flips.flippable(values), 1.0 - 2.0 * values, 0.0)
-                    yield Changes(torch.cat((before.entries, flips), 1), torch.cat((before.by, by), 1))
+                    yield MemberChanges(torch.cat((before.entries, flips), 1), torch.cat((before.by, by), 1))
 
-        return Members.changed(moves.count * places.count, sample, changes, movable | allowed)
+        return ChangedMembers.of(moves.count * places.count, sample, changes, moves.free | allowed)
 
     def alone(self) -> tuple[Perturbation, ...]:
         """Return the moves of one event, and the flips of one entry."""
         (flips,), (shifts,) = self.flips.alone(), self.shifts.alone()
-        if self.shifts.most == 0 or self.flips.count == 0:
-            return (EventChange(flips, shifts),)
         return EventChange(flips, replace(shifts, count=0)), EventChange(replace(flips, count=0), shifts)
 
     def check(self, inputs: Tensor) -> None:

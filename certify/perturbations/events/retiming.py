@@ -123,13 +123,8 @@ class Choices:
                         chosen[:, None].expand(-1, len(way), -1),
                         (way % max(1, width)).expand(len(chosen), -1, -1),
                     )
-                    paid = far[place].sum(2) <= self.paid
+                    paid = far[place].sum(2) < (UNREACHED if self.total is None else self.total + 1)
                     yield torch.stack((before[place[0]], after[place]), 3)[paid]
-
-    @property
-    def paid(self) -> int:
-        """Return what distances may sum up to."""
-        return UNREACHED - 1 if self.total is None else min(self.total, UNREACHED - 1)
 
     def _table(self) -> tuple[Tensor, Tensor, Tensor]:
         """Return each event's entry, (N,), and where it may go and how far that is, (N, options) each."""

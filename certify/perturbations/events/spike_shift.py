@@ -12,7 +12,7 @@ from ....models.networks import SpikingNetwork
 from ....models.validation import check_choice
 from ...bounds.events.moved_events import Shifts
 from ...bounds.signals.windows import Box
-from ..base import Changes, EventRegion, EventSet, Members, settle_where, uniform
+from ..base import ChangedMembers, EventRegion, EventSet, MemberChanges, settle_where, uniform
 from .retiming import Cost, least, listed, priced, within
 
 MERGES, BORDERS = ("or", "add", "refuse"), ("stay", "leave")
@@ -218,7 +218,7 @@ class SpikeShift(EventSet):
         calls = torch.where(layers & self._inside(chosen, inputs), draws[1] + 1e-9, 0.0)
         return self.retimed(inputs, layers, self.afforded(calls, chosen))
 
-    def members(self, sample: Tensor) -> Members:
+    def members(self, sample: Tensor) -> ChangedMembers:
         """Return the sample after each choice of moves; choices may make the same input.
 
         With "refuse" a choice that moves an event onto another one makes the sample itself.
@@ -229,25 +229,25 @@ class SpikeShift(EventSet):
         )
         exact = sample.double().flatten()
 
-        def changes(size: int) -> Iterator[Changes]:
+        def changes(size: int) -> Iterator[MemberChanges]:
             """Yield the moves."""
             for moves in choices.batches(size):
                 before, after = (moves[..., place].to(exact.device) for place in (0, 1))
                 by = torch.cat((torch.full_like(before, -1), (after >= 0).long()), 1).double()
                 yield self._merged(exact, torch.cat((before, torch.where(after < 0, before, after)), 1), by)
 
-        return Members.changed(choices.count, sample, changes, movable > 0)
+        return ChangedMembers.of(choices.count, sample, changes, movable > 0)
 
-    def _merged(self, exact: Tensor, entries: Tensor, by: Tensor) -> Changes:
+    def _merged(self, exact: Tensor, entries: Tensor, by: Tensor) -> MemberChanges:
         """Return what moves change once events that meet are one, or moves that let some meet are refused."""
         if self.merge == "add":
-            return Changes(entries, by)
+            return MemberChanges(entries, by)
         same = entries[:, :, None] == entries[:, None]
         before, after = exact[entries], exact[entries] + (same * by[:, None]).sum(2)
         if self.merge == "refuse":
-            return Changes(entries, by.masked_fill((after > 1.0).any(1, keepdim=True), 0.0))
+            return MemberChanges(entries, by.masked_fill((after > 1.0).any(1, keepdim=True), 0.0))
         again = same.tril(-1).any(2)
-        return Changes(entries, (after.clamp_max(1.0) - before).masked_fill(again, 0.0))
+        return MemberChanges(entries, (after.clamp_max(1.0) - before).masked_fill(again, 0.0))
 
     def alone(self) -> "tuple[SpikeShift, ...]":
         """Return the moves of one event."""

@@ -16,7 +16,7 @@ import torch
 from spikecert.certify import L2, LInf, Perturbation, PixelBox, SpikeFlip, Verdict, certify_set, verify
 from spikecert.certify.engines import Engine
 from spikecert.certify.engines.work import JOB, Batch, Decided, Job, batches, decide
-from spikecert.certify.perturbations.base import describe_set
+from spikecert.certify.perturbations.described import describe_set
 from spikecert.models import LIF, RateDraws, mlp, network_hash
 from spikecert.models.files.storage import pack, unpack
 from support.fleets import STATUSES, same, small_set

@@ -13,8 +13,8 @@ from torch import Tensor, nn
 
 from spikecert import LIF, LInf, Residual, SpikingNetwork, StuckNeurons, Synapse, attack, circuit, mlp, verify
 from spikecert.certify.network_sets import stuck_bounds
+from spikecert.certify.network_sets.base import Fault, stuck_member
 from spikecert.certify.network_sets.deciding import BOUNDS
-from spikecert.certify.network_sets.faults import Fault, stuck_member
 from spikecert.certify.replay import margins
 from spikecert.models import Recurrent
 from spikecert.models.elements.layers import walk

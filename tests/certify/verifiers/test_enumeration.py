@@ -28,14 +28,14 @@ from spikecert import (
     mlp,
     verify,
 )
-from spikecert.certify.listing import Walk, rate_members, walked
+from spikecert.certify.listing import MemberWalk, rate_members, walked
 from spikecert.certify.perturbations import Perturbation
-from spikecert.certify.perturbations.base import Changes, Members
+from spikecert.certify.perturbations.base import ChangedMembers, MemberChanges
 from spikecert.certify.problem import Problem
 from spikecert.certify.replay import margins
 from spikecert.certify.verifiers import Complete, Enumeration
 from spikecert.certify.verifiers.enumeration import OneChange
-from spikecert.kernels.walks import members_kernel
+from spikecert.models import Recurrent
 from spikecert.models.circuit import circuit
 from spikecert.models.running.encoding import rate_code
 from spikecert.testing import Case, EventCase, cases, event_cases
@@ -212,7 +212,8 @@ def networks(draw: st.DrawFn) -> SpikingNetwork:
     reset, decay = draw(st.sampled_from(["zero", "subtract", "none"])), draw(st.sampled_from([0.0, 0.5, 0.9, 1.0]))
     scale = draw(st.sampled_from([1.0, 1.0, 64.0, 2.0**-10]))
     first = nn.Linear(4, hidden, bias=draw(st.booleans())), LIF(decay, scale * 0.75, reset)
-    network = SpikingNetwork(nn.Flatten(), *first, nn.Linear(hidden, 3), num_steps=steps, encoding="none")
+    deeper = [nn.Linear(hidden, hidden), LIF(decay, 0.75, reset)] * draw(st.integers(0, 1))
+    network = SpikingNetwork(nn.Flatten(), *first, *deeper, nn.Linear(hidden, 3), num_steps=steps, encoding="none")
     generator = torch.Generator().manual_seed(draw(SEEDS))
     for parameter in network.parameters():
         parameter.data = (torch.randn(parameter.shape, generator=generator) * 4).round() / 4
@@ -252,10 +253,10 @@ def questions(draw: st.DrawFn) -> Problem:
     )
 
 
-def members_of(threat: Perturbation, sample: Tensor) -> Members:
+def members_of(threat: Perturbation, sample: Tensor) -> ChangedMembers:
     """Return the members of a set."""
     found = threat.members(sample)
-    assert found is not None
+    assert isinstance(found, ChangedMembers)
     return found
 
 
@@ -299,8 +300,8 @@ def test_spikes_of_each_member_lie_between_the_ends(problem: Problem, seed: int,
     if not walked(problem, found):
         return
     assert isinstance(hidden, LIF)
-    walk, rows = Walk.of(problem, found), torch.randn(2, problem.network.num_steps, dtype=torch.float64)
-    for changed in walk.members(size):
+    walk, rows = MemberWalk.of(problem, found), torch.randn(2, problem.network.num_steps, dtype=torch.float64)
+    for changed in found.changes(size):
         fired, points = walk.spikes(changed), changed.applied(problem.inputs[0]).to(problem.inputs.dtype)
         assert bool(problem.perturbation.contains(points, problem.inputs.expand_as(points)).all())
         with torch.no_grad():
@@ -327,14 +328,14 @@ def test_members_are_all_that_a_set_holds(data: st.DataObject, steps: int, seed:
     assert len(listed) == members_of(threat, sample).count
 
 
-def only(problem: Problem) -> Changes:
+def only(problem: Problem) -> MemberChanges:
     """Return all members of a small set at once."""
     found = list(members_of(problem.perturbation, problem.inputs[0]).changes(1000))
     most = max(each.entries.shape[1] for each in found)
     parts = [
         torch.nn.functional.pad(part, (0, most - part.shape[1])) for each in found for part in vars(each).values()
     ]
-    return Changes(torch.cat(parts[::2]), torch.cat(parts[1::2]))
+    return MemberChanges(torch.cat(parts[::2]), torch.cat(parts[1::2]))
 
 
 @pytest.mark.parametrize("towards", [0.0, 1.0])
@@ -347,7 +348,7 @@ def test_what_rounding_may_decide_goes_either_way(towards: float, reset: str):
     events[0, 1, 0] = 1.0
     made, threat = circuit(network.eval()), SpikeShift(None, count=1)
     problem = Problem(network, events, torch.tensor([0]), threat, made=made, ties="argmax")
-    walk = Walk.of(problem, members_of(threat, events[0]))
+    walk = MemberWalk.of(problem, members_of(threat, events[0]))
     box = walk.spikes(only(problem)).combine(torch.ones(1, 4).double())
     assert bool((box.lower == 0).all())
     assert bool((box.upper == 1).all())
@@ -372,28 +373,27 @@ def test_many_neurons_and_steps_are_decided_as_each_run_alone(reset: str):
 
 
 def test_the_kernel_finds_what_torch_does():
-    assert members_agree(members_kernel())
+    assert members_agree()
 
 
 def test_others_are_left_alone():
     network = SpikingNetwork(nn.Linear(4, 3), LIF(0.5), nn.Linear(3, 2), num_steps=3, encoding="none").eval()
-    deep = SpikingNetwork(
-        nn.Linear(4, 3), LIF(0.5), nn.Linear(3, 3), LIF(0.5), nn.Linear(3, 2), num_steps=3, encoding="none"
-    ).eval()
+    heard = Recurrent(LIF(0.5), nn.Linear(3, 3))
+    loop = SpikingNetwork(nn.Linear(4, 3), heard, nn.Linear(3, 2), num_steps=3, encoding="none").eval()
     events = torch.ones(1, 3, 4)
     for made, threat, inputs in (
         (network, LInf(0.1), events),
-        (deep, SpikeShift(1, 1), events),
+        (loop, SpikeShift(1, 1), events),
         (network, SpikeShift(1, 1), torch.zeros(1, 3, 4)),
         (network, SpikeShift(0), events),
     ):
         (verdict,) = OneChange().decide(Problem(made, inputs, made(inputs).argmax(1), threat))
         assert verdict.status == "unknown"
-        assert "not stepped" in verdict.reason or "none of its events" in verdict.reason
-    (verdict,) = OneChange(most=2).decide(
+        assert "no single change" in verdict.reason
+    (verdict,) = OneChange(patience=2**14).decide(
         Problem(network, events, network(events).argmax(1), SpikeShift(1, 1, merge="add"))
     )
-    assert "more than 2" in verdict.reason
+    assert "members, above the" in verdict.reason
 
 
 def test_late_is_told():
@@ -408,7 +408,7 @@ def test_late_is_told():
 
 @pytest.mark.parametrize("most", [-1, 0.5, "2"])
 def test_a_number_of_moves_is_a_whole_one(most: object):
-    with pytest.raises((TypeError, ValueError), match="most"):
+    with pytest.raises((TypeError, ValueError), match="patience"):
         OneChange(most)  # type: ignore[arg-type]
 
 
