@@ -128,15 +128,12 @@ class Choices:
 
     def _table(self) -> tuple[Tensor, Tensor, Tensor]:
         """Return each event's entry, (N,), and where it may go and how far that is, (N, options) each."""
-        features, width = self.features, max(map(len, self.options), default=0)
-        before, after = torch.empty(len(self.events)).long(), torch.full((len(self.events), width), -1)
-        far = torch.full((len(self.events), width), UNREACHED)
-        for index, (feature, step) in enumerate(self.events):
-            before[index] = step * features + feature
-            for place, (target, distance) in enumerate(self.options[step]):
-                after[index, place] = target * features + feature if target >= 0 else -1
-                far[index, place] = distance
-        return before, after, far
+        feature, step = torch.tensor(self.events).long().view(-1, 2).unbind(1)
+        width = max(map(len, self.options), default=0)
+        padded = [[*ways, *[(-1, UNREACHED)] * (width - len(ways))] for ways in self.options]
+        after, far = torch.tensor(padded).long().view(len(padded), width, 2)[step].unbind(2)
+        places = torch.where(after < 0, -1, after * self.features + feature[:, None])
+        return step * self.features + feature, places, far
 
 
 @lru_cache(maxsize=2**8)
@@ -158,25 +155,20 @@ def _count(
     return sum(ways.values())
 
 
-def listed(
-    movable: Sequence[Sequence[int]], reach: int, count: int | None, total: int | None, leaves: bool
-) -> Choices:
+def listed(movable: Tensor, reach: int, count: int | None, total: int | None, leaves: bool) -> Choices:
     """Return all choices of moves.
 
     Args:
-        movable: how many events may move, by step and feature.
+        movable: how many events may move, (steps, features), int64.
         reach, leaves: as in `priced`.
         count, total: the budgets; None: none.
     """
-    events = tuple(
-        (feature, step)
-        for step, features in enumerate(movable)
-        for feature, many in enumerate(features)
-        for _ in range(many)
-    )
-    options = tuple(places(step, len(movable), reach, leaves)[1:] for step in range(len(movable)))
+    steps, features = movable.shape
+    entries = movable.nonzero().repeat_interleave(movable[movable > 0], 0)
+    events = tuple((feature, step) for step, feature in entries.tolist())
+    options = tuple(places(step, steps, reach, leaves)[1:] for step in range(steps))
     budgets = [len(events), *(budget for budget in (count, total) if budget is not None)]
-    return Choices(events, options, min(budgets), total, len(movable[0]) if movable else 0)
+    return Choices(events, options, min(budgets), total, features)
 
 
 def places(step: int, steps: int, reach: int, leaves: bool) -> tuple[tuple[int, int], ...]:

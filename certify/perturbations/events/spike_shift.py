@@ -224,9 +224,7 @@ class SpikeShift(EventSet):
         With "refuse" a choice that moves an event onto another one makes the sample itself.
         """
         movable = self.movable(sample[None])[0]
-        choices = listed(
-            movable.flatten(1).long().tolist(), self.reach, self.count, self.total, self.border == "leave"
-        )
+        choices = listed(movable.flatten(1).long(), self.reach, self.count, self.total, self.border == "leave")
         exact = sample.double().flatten()
 
         def changes(size: int) -> Iterator[MemberChanges]:
