@@ -289,7 +289,7 @@ class Square(Attack):
                 moved = target.starts
             elif query == 0:
                 pattern = stripes(samples, generator).expand_as(samples)  # of ± the radius, or the ball's length
-                moved = samples + _square_extent(perturbation, samples) * perturbation.ascent(pattern)
+                moved = samples + _extent(perturbation, samples) * perturbation.ascent(pattern)
             else:
                 halvings = sum(query / self.queries * 10_000 > bar for bar in HALVINGS_SQUARE)
                 mask = patches(samples, self.share / 2**halvings, generator)
@@ -306,7 +306,7 @@ def _move(
 ) -> Tensor:
     if isinstance(perturbation, L2):
         return _move_budget(best - samples, samples, mask, perturbation, generator)
-    return torch.where(mask, samples + _square_extent(perturbation, samples) * signs(samples, generator), best)
+    return torch.where(mask, samples + _extent(perturbation, samples) * signs(samples, generator), best)
 
 
 def _move_budget(
@@ -326,8 +326,3 @@ def _move_budget(
     reach = min(perturbation.extent, torch.finfo(step.dtype).max ** 0.5 / 2)  # its square is finite
     budget = (reach**2 - lengths(kept) ** 2).clamp_min(0.0).sqrt()
     return samples + kept + budget * direction
-
-
-def _square_extent(perturbation: RangedSet, like: Tensor) -> Tensor | float:
-    extent = perturbation.extent
-    return extent.to(like) if isinstance(extent, Tensor) else extent
