@@ -42,7 +42,7 @@ def surrogate_gain(
         raise ValueError(f"decays: got {lams}, expected numbers in [0, 1): the horizon is infinite")
     rows = tuple(as_rows(np.asarray(w, dtype=np.float64)) for w in weights)
     product = gain_product(lams, rows, steep)
-    storage, multipliers, estimate = _surrogates_solve(lams, rows, steep, product)
+    storage, multipliers, estimate = _solve_surrogate(lams, rows, steep, product)
     for power in range(40):
         gain = estimate * (1.0 + 1e-6 * 2.0**power)
         found = SurrogateCertificate(lams, rows, steep, as_rows(storage), multipliers, gain, product)
@@ -64,7 +64,7 @@ def _tensor(rows: Rows):
     return torch.tensor(rows, dtype=torch.float64)
 
 
-def _surrogates_solve(
+def _solve_surrogate(
     decays: tuple[float, ...], weights: tuple[Rows, ...], slopes: tuple[float, ...], product: float
 ) -> tuple[np.ndarray, tuple[float, ...], float]:
     """Minimise γ² over P and τ, the output in units of the product so that the numbers stay near 1."""

@@ -74,7 +74,7 @@ from .signals.signals import Signal, equal_weights
 from .signals.windows import Box, Spans
 from .trains.train_table import Trains
 
-TOGETHER_TAILS = 2**20
+TAILS_AT_ONCE = 2**20
 """How many sums of trains are held at once."""
 
 
@@ -132,7 +132,7 @@ def window_sums(graph: Followers, asked: Spans, ends: range, like: Tensor) -> Bo
         ends: steps t at which they end.
         like: a tensor of the bound's dtype.
     """
-    size = max(1, TOGETHER_TAILS // (4 * len(ends) * min(asked.longest, ends.stop)))
+    size = max(1, TAILS_AT_ONCE // (4 * len(ends) * min(asked.longest, ends.stop)))
     weights, silent = _weights(asked, ends).to(like), graph.silent
     starts = range(0, silent.shape[-1], size)
     lower, upper = torch.cat(
@@ -168,18 +168,18 @@ def _least(graph: Followers, silent: Tensor, asked: Spans, ends: range, weights:
         begin, end = max(k, ends.start), min(k + longest, last)
         rows = slice(begin - ends.start, end - ends.start + 1)
         young = min(end, k + width) - k
-        found = _tails_detours(silent[:, k, begin - k : young + 1, some], weights)[None].expand(2, -1, -1, -1)
+        found = _detours(silent[:, k, begin - k : young + 1, some], weights.dtype)[None].expand(2, -1, -1, -1)
         if old is not None:
             if k < last:
                 old[:, rows, k] = _waited(graph.old, later[:, rows, k + 1], old[:, rows, k + 1], k, some)
             if k >= ends.start:
                 old[:, k - ends.start, k] = 0.0
             lasting = old[:, max(k + width + 1, begin) - ends.start : rows.stop, min(k + width, last)]
-            stays = _tails_detours(graph.stays[:, k, some], weights)[:, None]
+            stays = _detours(graph.stays[:, k, some], weights.dtype)[:, None]
             found = torch.cat((found, lasting[:, None] + stays), 2)
         if end > k:
             on = later[:, None, rows, k + 1 : k + 1 + young]
-            on = on + _tails_detours(graph.next[:, k, None, :young, some], weights)
+            on = on + _detours(graph.next[:, k, None, :young, some], weights.dtype)
             found = found.minimum(on.amin(3))
         torch.add(found[:, 0], signed[:, rows, k], out=later[:, rows, k])
         for t in range(max(begin, k + 1), end + 1):
@@ -190,12 +190,8 @@ def _least(graph: Followers, silent: Tensor, asked: Spans, ends: range, weights:
 def _waited(old: Old | None, fired: Tensor, waited: Tensor, k: int, some: slice) -> Tensor:
     """Return o[k] from w[k + 1] + g[k + 1] and o[k + 1]."""
     assert old is not None
-    waits, fires = (_tails_detours(ways[k, some], fired) for ways in (old.waits, old.fires))
+    waits, fires = (_detours(ways[k, some], fired.dtype) for ways in (old.waits, old.fires))
     return (waited + waits).minimum(fired + fires)
-
-
-def _tails_detours(exists: Tensor, like: Tensor) -> Tensor:
-    return exists.to(like.dtype).reciprocal_().sub_(1.0)
 
 
 LONG = 32

@@ -127,7 +127,7 @@ class FirstLayer:
         return touched @ self.reads.T > 0
 
 
-MOST_NUMBERS_SLABS = 2**22
+NUMBERS_AT_ONCE = 2**22
 """What a tensor of the search may hold."""
 
 
@@ -258,7 +258,7 @@ def _parts(layer: FirstLayer, split: Tensor, is_open: Tensor) -> tuple[Tensor, .
     if len(nodes) == 0:
         return ()
     each = 3 * int(is_open.sum(1).max()) * max(layer.matrix.shape[1], int(split.sum(1).max()))
-    return nodes.split(max(1, MOST_NUMBERS_SLABS // each))
+    return nodes.split(max(1, NUMBERS_AT_ONCE // each))
 
 
 def listed(chosen: Tensor) -> tuple[Tensor, Tensor]:

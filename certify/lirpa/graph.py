@@ -236,7 +236,7 @@ class JumpNode(_operators.BoundOptimizableActivation):
         chosen = self.alpha.get(start_node.name) if self.opt_stage in ("opt", "reuse") else None
         slopes = self._slopes(ends) if chosen is None else chosen
         planes = [ends.plane(slope, sign) for slope, sign in zip(slopes, (LOWER, UPPER) * 2, strict=True)]
-        below, above = _nodes_relaxed(lower, planes[0], planes[1]), _nodes_relaxed(upper, planes[3], planes[2])
+        below, above = _relaxed_rows(lower, planes[0], planes[1]), _relaxed_rows(upper, planes[3], planes[2])
         pairs = list(zip(below, above, strict=True))
         return pairs[: len(sources)], *pairs[-1]
 
@@ -249,7 +249,7 @@ def _times(rows: Tensor | None, weight: float) -> Tensor | None:
     return rows if rows is None or weight == 1.0 else rows * weight
 
 
-def _nodes_relaxed(rows: Tensor | None, positive: Plane, negative: Plane) -> tuple[Any, Any, Any]:
+def _relaxed_rows(rows: Tensor | None, positive: Plane, negative: Plane) -> tuple[Any, Any, Any]:
     """Return the coefficients of v and s and the offset, for coefficients of the output.
 
     Args:

@@ -129,7 +129,7 @@ def listed(
 
 MOST_TRIED = 2048
 """Faults tried for one neuron of one sample; of more a random choice."""
-TOGETHER_GREEDY = 256
+TRIED_AT_ONCE = 256
 """Members run at once."""
 SWAPS = 2
 """How often the neurons found are chosen again, one by one, beside the others."""
@@ -190,8 +190,8 @@ def _margins(
 ) -> Tensor:
     """Return the margin of one sample in each member, (n,)."""
     found = []
-    for start in range(0, len(members), TOGETHER_GREEDY):
-        part = members[start : start + TOGETHER_GREEDY]
+    for start in range(0, len(members), TRIED_AT_ONCE):
+        part = members[start : start + TRIED_AT_ONCE]
         inputs = question.inputs[index].expand(len(part), *question.inputs.shape[1:])
         labels = question.labels[index].expand(len(part))
         with stuck(question.network, masks_of(part, features, inputs)) as network:

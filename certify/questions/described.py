@@ -129,7 +129,7 @@ def _refusal(text: str) -> ValueError:
     return ValueError(f"form: got {text[:60]!r}, expected {expected}")
 
 
-NAMED_TEXTS: dict[str, tuple[Callable[..., Property], type]] = {
+BY_NAME: dict[str, tuple[Callable[..., Property], type]] = {
     "robust": (robust, int),
     "targeted": (targeted, int),
     "top-k": (top_k, int),
@@ -152,8 +152,8 @@ def property_of(text: str) -> Property:
     Moves(delta=0.25, place=None)
     """
     name, equals, number = (part.strip() for part in text.partition("="))
-    if name in NAMED_TEXTS and (equals or name == "robust"):
-        make, kind = NAMED_TEXTS[name]
+    if name in BY_NAME and (equals or name == "robust"):
+        make, kind = BY_NAME[name]
         try:
             value = fraction(number) if equals else None
         except ValueError:
@@ -216,7 +216,7 @@ def in_words(text: str) -> str:
     name, equals, number = (part.strip() for part in text.partition("="))
     if equals and name == "robust":
         return f"class {number} keeps the greatest output, alone"
-    if name in NAMED_TEXTS and (equals or name == "robust"):
+    if name in BY_NAME and (equals or name == "robust"):
         return SAYINGS[name].format(number)
     told = ", ".join(meaning for letter, meaning in LEGEND.items() if letter in text)
     return f"{' '.join(text.split())} ({told})"

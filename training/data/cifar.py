@@ -60,7 +60,7 @@ class _PartStart:
 
 _ITEMS = int | str | bytes
 _VALUES = int | str | bytes | list | ByteArray
-_PARTS_PLAIN_PICKLE = int | str | bytes | tuple | Name | ByteType | None
+_PICKLE_PARTS = int | str | bytes | tuple | Name | ByteType | None
 _ARRAY, _TYPE, _ENCODE = "numpy.ndarray", "numpy.dtype", "_codecs.encode"
 _MAKERS = ("numpy.core.multiarray._reconstruct", "numpy._core.multiarray._reconstruct")
 _NAMES = (_ARRAY, _TYPE, _ENCODE, *_MAKERS)
@@ -196,7 +196,7 @@ def _tuple(count: int) -> Callable[[_Machine], None]:
 
 def _push_tuple(machine: _Machine, parts: list[Any]) -> None:
     """Push a tuple; one in another is flat itself, as shapes are: nothing is nested more deeply."""
-    nested = (part for part in _checked(parts, _PARTS_PLAIN_PICKLE, "a tuple") if isinstance(part, tuple))
+    nested = (part for part in _checked(parts, _PICKLE_PARTS, "a tuple") if isinstance(part, tuple))
     for inner in nested:
         _checked(list(inner), int | None, "a tuple in a tuple")
     machine.stack.append(tuple(parts))

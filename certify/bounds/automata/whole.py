@@ -409,7 +409,7 @@ def _trains(rule: Stepped, currents: Tensor, num_steps: int) -> Tensor:
     return torch.stack(spikes, 1).nan_to_num(WRAPS)
 
 
-MOST_STEPS_COUPLED_COUNTS = 64
+MOST_COUPLED_STEPS = 64
 """So many steps at most: each asks for sums over all steps before."""
 
 EPS = torch.finfo(torch.float64).eps
@@ -519,12 +519,7 @@ def counted(below: Signal, node: Recurred, known: Signal, rounding: Rounding) ->
     """
     rule, steps = node.rule, known.num_steps
     assert plain(rule)
-    if (
-        rule.decay != 1.0
-        or rule.reset != "subtract"
-        or rule.scale is not None
-        or steps > MOST_STEPS_COUPLED_COUNTS
-    ):
+    if rule.decay != 1.0 or rule.reset != "subtract" or rule.scale is not None or steps > MOST_COUPLED_STEPS:
         return known
     loop, box = (
         FeedbackLoop(below, affine_map(node.feedback, rounding.bound), rounding, node.filter),
