@@ -60,7 +60,7 @@ def _told() -> Iterator[None]:
         raise ValueError(f"is no zip archive that can be read: {error}") from error
 
 
-MOST_MEMBERS_GZIPPED = 2**16
+MOST_GZIP_MEMBERS = 2**16
 """Of one file: what many tiny members cost has nothing to do with what they hold."""
 _MAGIC = b"\x1f\x8b"
 _FIRST, _CHUNK = 2**10, 2**20
@@ -81,14 +81,14 @@ def beginning(content: bytes, count: int) -> bytes:
     if not content.startswith(_MAGIC):
         return content[:count]
     found, place = bytearray(), 0
-    for _ in range(MOST_MEMBERS_GZIPPED):
+    for _ in range(MOST_GZIP_MEMBERS):
         if place == len(content) or len(found) == count:
             return bytes(found)
         try:
             place = _unpack_member(memoryview(content), place, found, count)
         except (EOFError, zlib.error) as error:
             raise ValueError(f"is not a complete gzip file: {error}") from error
-    raise ValueError(f"has more than {MOST_MEMBERS_GZIPPED} gzip members, expected one")
+    raise ValueError(f"has more than {MOST_GZIP_MEMBERS} gzip members, expected one")
 
 
 def _unpack_member(content: memoryview, place: int, found: bytearray, count: int) -> int:

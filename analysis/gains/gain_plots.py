@@ -27,7 +27,7 @@ from .neuron_gains import constant_gain, neuron_gain
 def bode_figure(decays: Sequence[float] = (0.0, 0.5, 0.9, 0.99), points: int = 400) -> Figure:
     """Return |G(e^{iω})| = 1/√(1 + λ² − 2λcos ω) in dB over the frequency, for each λ < 1."""
     omega = np.geomspace(1e-3, math.pi, at_least(1)("points", points))
-    figure, axes = _figures_figure("frequency ω (radians a step)", "|G| (dB)")
+    figure, axes = _axes("frequency ω (radians a step)", "|G| (dB)")
     for decay in decays:
         axes.plot(omega, 20.0 * np.log10(frequency_response(decay, omega)), label=f"λ = {decay:g}")
     axes.set_xscale("log")
@@ -67,7 +67,7 @@ def layer_figure(operator: LayerOperator, points: int = 400) -> Figure:
         raise ValueError(f"operator: got {operator.name} with an input scale over time, expected LIF or a = 1")
     omega = np.geomspace(1e-3, math.pi, at_least(1)("points", points))
     values = operator_norm(operator).upper * frequency_response(operator.decay, omega)
-    figure, axes = _figures_figure("frequency ω (radians a step)", "σ_max(G·W) (dB)")
+    figure, axes = _axes("frequency ω (radians a step)", "σ_max(G·W) (dB)")
     axes.plot(omega, 20.0 * np.log10(np.maximum(values, 1e-300)), label=operator.name)
     axes.set_xscale("log")
     axes.legend()
@@ -82,7 +82,7 @@ def growth_figure(report: StabilityReport) -> Figure:
     """
     if not report.growth:
         raise ValueError("report: got no measured growth, expected stability(network, inputs, perturbed)")
-    figure, axes = _figures_figure("", "‖ε‖₂ / ‖Δs‖₂")
+    figure, axes = _axes("", "‖ε‖₂ / ‖Δs‖₂")
     names = [f"{item.layer}\n{item.source}" for item in report.growth]
     axes.boxplot([item.simplified.numpy() for item in report.growth], showfliers=True)
     for place, item in enumerate(report.growth, 1):
@@ -97,7 +97,7 @@ def growth_figure(report: StabilityReport) -> Figure:
 def horizon_figure(decays: Sequence[float] = (0.5, 0.9, 0.99, 1.0), longest: int = 64) -> Figure:
     """Return the ℓ2 gain over T for each λ, the gain of a constant input, and the quoted √(1/(1−λ))."""
     steps = range(1, longest + 1)
-    figure, axes = _figures_figure("horizon T", "ℓ2 gain")
+    figure, axes = _axes("horizon T", "ℓ2 gain")
     for decay in decays:
         (line,) = axes.plot(steps, [neuron_gain(decay, t) for t in steps], label=f"σ_max, λ = {decay:g}")
         axes.plot(steps, [constant_gain(decay, t) for t in steps], "--", color=line.get_color())
@@ -111,14 +111,14 @@ def horizon_figure(decays: Sequence[float] = (0.5, 0.9, 0.99, 1.0), longest: int
 def norm_figure(norms: Sequence[float] = (0.5, 1.0, 2.0), steps: int = 8, points: int = 60) -> Figure:
     """Return a layer's gain ‖W‖₂·σ_max(H) over λ for several ‖W‖₂."""
     decays = np.linspace(0.0, 1.0, points)
-    figure, axes = _figures_figure("decay λ", f"layer gain, T = {steps}")
+    figure, axes = _axes("decay λ", f"layer gain, T = {steps}")
     for norm in norms:
         axes.plot(decays, [norm * neuron_gain(float(decay), steps) for decay in decays], label=f"‖W‖ = {norm:g}")
     axes.legend()
     return figure
 
 
-def _figures_figure(across: str, up: str):
+def _axes(across: str, up: str):
     figure = Figure(figsize=(6.0, 3.6), layout="constrained")
     axes = figure.subplots()
     axes.set_xlabel(across)

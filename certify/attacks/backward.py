@@ -313,7 +313,7 @@ class _Passed(torch.autograd.Function):
         return found, None, None, None
 
 
-LEAST_SHARPNESS = 1e-4
+LEAST_SPREAD = 1e-4
 
 
 @dataclass(frozen=True)
@@ -366,7 +366,7 @@ class _Sharpness(Slopes):
         for known, now in zip(self.known, (mean, deviation), strict=True):
             known[:, rows] = now
         width = 2.0 * math.tan(0.5 * math.pi * self.asked.vanishing) / math.pi
-        alpha = width / (mean + self.asked.relaxed * deviation + LEAST_SHARPNESS)
+        alpha = width / (mean + self.asked.relaxed * deviation + LEAST_SPREAD)
         return (0.5 * alpha / (1.0 + (0.5 * math.pi * alpha * distance) ** 2)).nan_to_num(nan=0.0)
 
     def _rows(self, like: Tensor, rows: Tensor) -> list[Tensor]:

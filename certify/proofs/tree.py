@@ -280,7 +280,7 @@ def _chosen(tree: Tree, node: int) -> tuple[int, float] | None:
     return neuron, float(kept[len(kept) // 2 - 1] + kept[len(kept) // 2]) / 2
 
 
-MOST_NODES_WHOLE = 1 << 14
+MOST_WHOLE_NODES = 1 << 14
 """Of one clause's tree."""
 
 
@@ -321,8 +321,8 @@ class WholeTree:
                 self.checker._done()
                 continue
             neuron, value = self._chosen()
-            if len(tree.allowed) > MOST_NODES_WHOLE:
-                raise StillOpen(f"{tree.trials.goal.name(tree.other)} is open behind {MOST_NODES_WHOLE} nodes")
+            if len(tree.allowed) > MOST_WHOLE_NODES:
+                raise StillOpen(f"{tree.trials.goal.name(tree.other)} is open behind {MOST_WHOLE_NODES} nodes")
             self.maker.split(neuron, value)
             tree.allowed += [np.empty(0), np.empty(0)]
             left = len(tree.allowed) - 2

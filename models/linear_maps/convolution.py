@@ -592,10 +592,10 @@ def _in_files(axes: int) -> dict[str, Any]:
     extent, padding = each(Extent, axes), each(Padding, axes)
     channels = {"bias": bool, "in_channels": Size, "out_channels": Size, "groups": Size}
     steps = {"kernel_size": extent, "stride": extent, "padding": padding, "output_padding": padding}
-    return {"fields": {**channels, **steps, "dilation": extent}, "said": has_bias, "tensors": _transposed_tensors}
+    return {"fields": {**channels, **steps, "dilation": extent}, "said": has_bias, "tensors": _transposed}
 
 
-def _transposed_tensors(layer: Any) -> Shapes:
+def _transposed(layer: Any) -> Shapes:
     """Return K (in, out/groups, *size) and b (out,)."""
     check_groups(layer)
     shape = (layer.in_channels, layer.out_channels // layer.groups, *layer.kernel_size)

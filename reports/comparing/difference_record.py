@@ -148,7 +148,7 @@ def _train(raster: Tensor, neuron: int, step: int) -> str:
     return "".join(str(int(spike)) for spike in raster[:step, neuron])
 
 
-SCHEMA_EQUIVALENCE_RECORD = "spikecert.equivalence/1"
+EQUIVALENCE_SCHEMA = "spikecert.equivalence/1"
 
 
 class PairRow(Part):
@@ -189,7 +189,7 @@ class PairPoint(Part):
 class EquivalenceRecord(Part):
     """Whether two builds give the same class, at some samples or wherever they may be moved to."""
 
-    schema_version: Literal["spikecert.equivalence/1"] = Field(SCHEMA_EQUIVALENCE_RECORD, alias="schema")
+    schema_version: Literal["spikecert.equivalence/1"] = Field(EQUIVALENCE_SCHEMA, alias="schema")
     a: BuildSide
     b: BuildSide
     data: str

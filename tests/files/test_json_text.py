@@ -19,7 +19,7 @@ from hypothesis import strategies as st
 from spikecert.analysis.certificates.checking import FORMAT, load_certificates
 from spikecert.checking import Refused
 from spikecert.files import beginning, unpacked
-from spikecert.files.archives import MOST_MEMBERS_GZIPPED as MOST_MEMBERS
+from spikecert.files.archives import MOST_GZIP_MEMBERS as MOST_MEMBERS
 from spikecert.files.texts import DEEPEST, printable, read_json
 from spikecert.reports import load_record
 from spikecert.reports.making.combining import load_radii

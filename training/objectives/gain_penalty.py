@@ -111,7 +111,7 @@ class GainPenalty(Remembering):
         return gains.clamp_min(torch.finfo(gains.dtype).tiny).log() if self.log else gains
 
 
-LAYERS_MARGIN_OVER_GAIN = ("first", "all")
+MARGIN_LAYERS = ("first", "all")
 NORMS = ("l2", "linf")
 
 
@@ -157,7 +157,7 @@ class MarginOverGain(Remembering):
         if not full(self.epsilon) > 0:
             raise ValueError(f"epsilon: got {self.epsilon!r}, expected a positive finite number")
         check_choice("norm", self.norm, NORMS)
-        check_choice("layers", self.layers, LAYERS_MARGIN_OVER_GAIN)
+        check_choice("layers", self.layers, MARGIN_LAYERS)
 
     def loss(
         self, network: SpikingNetwork, inputs: Tensor, labels: Tensor, generator: torch.Generator | None

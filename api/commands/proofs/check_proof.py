@@ -105,7 +105,7 @@ def check_twins(
         show_json({"schema": "spikecert.twin-proofs/1", "networks": digests, **counts, "pairs": answers})
     else:
         for answer in answers:
-            show(_twin_proofs_told(answer))
+            show(_twin_told(answer))
         both = " and ".join(f"{digest[:12]}…" for digest in digests.values())
         both += ", not confirmed by their sources" * any(network.unconfirmed for network in networks)
         show(f"{counts['equivalent']} equivalent, {refused} refused, of networks {both}")
@@ -133,19 +133,19 @@ def _pair(
     return {
         "file": name,
         "accepted": True,
-        **_twin_proofs_described(found.a),
+        **_twin_described(found.a),
         "margins": [found.a.margin, found.b.margin],
     }
 
 
-def _twin_proofs_described(one: "Statement") -> dict[str, Any]:
+def _twin_described(one: "Statement") -> dict[str, Any]:
     told = f"of {one.norm}" if one.rules is None else f"under {one.rules}"
     if one.rules is None:
         told = f"within ε = {one.epsilon:g} ({one.norm}) and [{one.lower:g}, {one.upper:g}]"
     return {"label": one.label, "norm": one.norm, "told": told, "question_sha256": one.question}
 
 
-def _twin_proofs_told(answer: dict[str, Any]) -> str:
+def _twin_told(answer: dict[str, Any]) -> str:
     name = printable(answer["file"])
     if not answer["accepted"]:
         return f"REFUSED {answer['reason']}"

@@ -35,6 +35,7 @@ from spikecert.certify.problem import Problem
 from spikecert.certify.replay import margins
 from spikecert.certify.verifiers import Complete, Enumeration
 from spikecert.certify.verifiers.enumeration import OneChange
+from spikecert.kernels.walks import ListedLayer, member_sums
 from spikecert.models import Recurrent
 from spikecert.models.circuit import circuit
 from spikecert.models.running.encoding import rate_code
@@ -374,6 +375,15 @@ def test_many_neurons_and_steps_are_decided_as_each_run_alone(reset: str):
 
 def test_the_kernel_finds_what_torch_does():
     assert members_agree()
+
+
+def test_a_tie_behind_what_has_changed_is_a_doubt():
+    """A change of nothing, then a potential that meets the end from which on it may fire: both ends are met."""
+    still, upper = torch.zeros(3, 1).double(), torch.tensor([[0.0], [0.0], [0.75]]).double()
+    one = torch.zeros(1, 1).long()
+    layer = ListedLayer(still, upper, torch.ones(3).double(), still[:1], one, one, torch.ones(1, 1).double())
+    low, high = member_sums(layer, (0.5, 1.25, 0.75, 1.0, 0.0, 0.0, 0.0), "zero", torch.ones(1, 3).double())
+    assert (low.item(), high.item()) == (0.0, 1.0)
 
 
 def test_others_are_left_alone():

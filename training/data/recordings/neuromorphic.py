@@ -78,7 +78,7 @@ def read_recording(path: Path, num_steps: int) -> np.ndarray:
     return frames(times, places, num_steps, DURATION, 2 * SIDE * SIDE).reshape(num_steps, 2, SIDE, SIDE)
 
 
-HELD_OUT_SHARE_HEIDELBERG = 12
+SPOKEN_HELD_OUT = 12
 UNITS = 700
 TOGETHER = 10_000
 """Recordings that one process unpacks."""
@@ -114,21 +114,21 @@ def load_shd(name: str, root: Path | None, seed: int, num_steps: int) -> Dataset
 
     References: cramer2022heidelberg
     """
-    whole = _heidelberg_part(name, SHD, "train", root, num_steps)
-    train, validation = split_off(whole, len(whole) // HELD_OUT_SHARE_HEIDELBERG, seed)
-    test = _heidelberg_part(name, SHD, "test", root, num_steps)
+    whole = _spoken_part(name, SHD, "train", root, num_steps)
+    train, validation = split_off(whole, len(whole) // SPOKEN_HELD_OUT, seed)
+    test = _spoken_part(name, SHD, "test", root, num_steps)
     return Dataset(name, train, validation, test, (UNITS,), SHD.classes, num_steps)
 
 
 def load_ssc(name: str, root: Path | None, _: int, num_steps: int) -> Dataset:
     """Return the recordings as `load_shd` does, of 35 spoken commands; it comes with recordings to validate on."""
     train, validation, test = (
-        _heidelberg_part(name, SSC, part, root, num_steps) for part in ("train", "valid", "test")
+        _spoken_part(name, SSC, part, root, num_steps) for part in ("train", "valid", "test")
     )
     return Dataset(name, train, validation, test, (UNITS,), SSC.classes, num_steps)
 
 
-def _heidelberg_part(name: str, words: Words, part: str, root: Path | None, num_steps: int) -> Split:
+def _spoken_part(name: str, words: Words, part: str, root: Path | None, num_steps: int) -> Split:
     small = words.name.lower()
     folders = [] if root is None else [root, *(root / folder for folder in (words.name, small, "hdspikes"))]
     every = "shd_train.h5 and shd_test.h5" if words is SHD else "ssc_train.h5, ssc_valid.h5 and ssc_test.h5"
