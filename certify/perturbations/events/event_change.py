@@ -129,7 +129,7 @@ class SpikeFlip(EventSet):
 
         return ChangedMembers.of(sum(math.comb(len(entries), k) for k in sizes), sample, changes, free)
 
-    def alone(self) -> tuple[Perturbation, ...]:
+    def alone(self) -> "tuple[SpikeFlip, ...]":
         """Return the flips of one entry."""
         return (replace(self, count=min(self.count, 1)),)
 

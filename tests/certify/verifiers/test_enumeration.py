@@ -30,7 +30,7 @@ from spikecert import (
 )
 from spikecert.certify.listing import MemberWalk, rate_members, walked
 from spikecert.certify.perturbations import Perturbation
-from spikecert.certify.perturbations.base import ChangedMembers, MemberChanges
+from spikecert.certify.perturbations.base import ChangedMembers
 from spikecert.certify.problem import Problem
 from spikecert.certify.replay import margins
 from spikecert.certify.verifiers import Complete, Enumeration
@@ -329,14 +329,20 @@ def test_members_are_all_that_a_set_holds(data: st.DataObject, steps: int, seed:
     assert len(listed) == members_of(threat, sample).count
 
 
-def only(problem: Problem) -> MemberChanges:
-    """Return all members of a small set at once."""
-    found = list(members_of(problem.perturbation, problem.inputs[0]).changes(1000))
-    most = max(each.entries.shape[1] for each in found)
-    parts = [
-        torch.nn.functional.pad(part, (0, most - part.shape[1])) for each in found for part in vars(each).values()
-    ]
-    return MemberChanges(torch.cat(parts[::2]), torch.cat(parts[1::2]))
+def test_currents_of_runs_lie_between_the_ends_whatever_they_round():
+    torch.manual_seed(0)
+    first = nn.Linear(200, 5)
+    network = SpikingNetwork(first, LIF(0.9), nn.Linear(5, 2), num_steps=3, encoding="none").eval()
+    events = (torch.rand(1, 3, 200) < 0.5).float()
+    problem = Problem(network, events, torch.tensor([0]), SpikeFlip(1), made=circuit(network))
+    found = members_of(problem.perturbation, events[0])
+    for changed in found.changes(1000):
+        layer = MemberWalk.of(problem, found).spikes(changed).layer
+        at = (layer.step[..., None] == torch.arange(3)) * layer.weight[..., None]
+        added = torch.einsum("mkt,mkn->tmn", at, layer.columns[layer.event])
+        with torch.no_grad():
+            run = first(changed.applied(events[0]).float()).double().transpose(0, 1)
+        assert bool(((layer.lower[:, None] + added <= run) & (run <= layer.upper[:, None] + added)).all())
 
 
 @pytest.mark.parametrize("towards", [0.0, 1.0])
@@ -349,10 +355,10 @@ def test_what_rounding_may_decide_goes_either_way(towards: float, reset: str):
     events[0, 1, 0] = 1.0
     made, threat = circuit(network.eval()), SpikeShift(None, count=1)
     problem = Problem(network, events, torch.tensor([0]), threat, made=made, ties="argmax")
-    walk = MemberWalk.of(problem, members_of(threat, events[0]))
-    box = walk.spikes(only(problem)).combine(torch.ones(1, 4).double())
-    assert bool((box.lower == 0).all())
-    assert bool((box.upper == 1).all())
+    found = members_of(threat, events[0])
+    for changed in found.changes(1000):
+        box = MemberWalk.of(problem, found).spikes(changed).combine(torch.ones(1, 4).double())
+        assert bool(((box.lower == 0) & (box.upper == 1)).all())
 
 
 @pytest.mark.parametrize("reset", ["zero", "subtract"])
@@ -377,12 +383,13 @@ def test_the_kernel_finds_what_torch_does():
     assert members_agree()
 
 
-def test_a_tie_behind_what_has_changed_is_a_doubt():
-    """A change of nothing, then a potential that meets the end from which on it may fire: both ends are met."""
-    still, upper = torch.zeros(3, 1).double(), torch.tensor([[0.0], [0.0], [0.75]]).double()
+@pytest.mark.parametrize(("last", "unit"), [(0.75, 0.0), (0.7, 0.05)])
+def test_a_tie_behind_what_has_changed_is_a_doubt(last: float, unit: float):
+    """A change of nothing, then a potential that meets the end from which on it may fire, or by rounding alone."""
+    still, upper = torch.zeros(3, 1).double(), torch.tensor([[0.0], [0.0], [last]]).double()
     one = torch.zeros(1, 1).long()
     layer = ListedLayer(still, upper, torch.ones(3).double(), still[:1], one, one, torch.ones(1, 1).double())
-    low, high = member_sums(layer, (0.5, 1.25, 0.75, 1.0, 0.0, 0.0, 0.0), "zero", torch.ones(1, 3).double())
+    low, high = member_sums(layer, (0.5, 1.25, 0.75, 1.0, 1.0, unit, 0.0), "zero", torch.ones(1, 3).double())
     assert (low.item(), high.item()) == (0.0, 1.0)
 
 
