@@ -127,7 +127,8 @@ def walked(problem: Problem, members: Members) -> bool:
         return False
     behind, *rest = made.nodes[first + 1 :]
     plainly = isinstance(behind, Fired) and plain(behind.rule)
-    if not plainly or not all(isinstance(node, Mapped | Read | Fired) for node in rest):
+    chained = all(node.sources == (place,) for place, node in enumerate((behind, *rest), first))
+    if not plainly or not chained or not all(isinstance(node, Mapped | Read | Fired) for node in rest):
         return False
     neurons = _counted(made, tuple(problem.inputs.shape[2:])).layers[0]
     return 0 < int(members.free.flatten(1).any(0).sum()) <= MOST_COLUMNS // neurons

@@ -300,8 +300,9 @@ class EventChange(Perturbation):
                     count = len(moved.entries)
                     before = moved.at(torch.arange(count).repeat_interleave(len(chosen.entries)))
                     flips = chosen.entries.repeat(count, 1)
-                    met = (flips[:, :, None] == before.entries[:, None]) * before.by[:, None]
-                    values = exact[flips] + met.sum(2)
+                    values = exact[flips]
+                    for entry, by in zip(before.entries.T, before.by.T, strict=True):
+                        values += (flips == entry[:, None]) * by[:, None]
                     by = torch.where(self.flips.flippable(values), 1.0 - 2.0 * values, 0.0)
                     yield MemberChanges(torch.cat((before.entries, flips), 1), torch.cat((before.by, by), 1))
 

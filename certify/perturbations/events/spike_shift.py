@@ -240,11 +240,13 @@ class SpikeShift(EventSet):
         """Return what moves change once events that meet are one, or moves that let some meet are refused."""
         if self.merge == "add":
             return MemberChanges(entries, by)
-        same = entries[:, :, None] == entries[:, None]
-        before, after = exact[entries], exact[entries] + (same * by[:, None]).sum(2)
+        before, after, again = exact[entries], exact[entries], torch.zeros_like(entries, dtype=torch.bool)
+        for k in range(entries.shape[1]):
+            same = entries == entries[:, k : k + 1]
+            after += same * by[:, k : k + 1]
+            again[:, k + 1 :] |= same[:, k + 1 :]
         if self.merge == "refuse":
             return MemberChanges(entries, by.masked_fill((after > 1.0).any(1, keepdim=True), 0.0))
-        again = same.tril(-1).any(2)
         return MemberChanges(entries, (after.clamp_max(1.0) - before).masked_fill(again, 0.0))
 
     def alone(self) -> "tuple[SpikeShift, ...]":
