@@ -102,6 +102,8 @@ class Enumeration(Verifier):
         if undecided:
             reason = f"{undecided} of {done} members are decided only within the rounding error"
             return self._unknown(reason, started, least)
+        if done != members.count:
+            return self._unknown(f"{done} of the set's {members.count} members were listed", started, least)
         reason = f"each of the set's {done} members is proven"
         return Verdict("verified", least, None, self.name, time.perf_counter() - started, reason, problem.ties)
 

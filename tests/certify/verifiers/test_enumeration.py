@@ -407,20 +407,18 @@ def test_others_are_left_alone():
         (verdict,) = OneChange().decide(Problem(made, inputs, made(inputs).argmax(1), threat))
         assert verdict.status == "unknown"
         assert "no single change" in verdict.reason
-    (verdict,) = OneChange(patience=2**14).decide(
-        Problem(network, events, network(events).argmax(1), SpikeShift(1, 1, merge="add"))
-    )
+    problem = Problem(network, events, network(events).argmax(1), SpikeShift(1, 1, merge="add"))
+    (verdict,) = OneChange(patience=2**14).decide(problem)
     assert "members, above the" in verdict.reason
 
 
-def test_late_is_told():
+def test_what_is_late_or_not_listed_is_told(monkeypatch: pytest.MonkeyPatch):
     network = SpikingNetwork(nn.Linear(4, 3), LIF(0.5), nn.Linear(3, 2), num_steps=3, encoding="none").eval()
-    events = torch.zeros(1, 3, 4)
-    events[0, 1] = 1
-    (verdict,) = OneChange().decide(
-        Problem(network, events, network(events).argmax(1), SpikeShift(1, 1), deadline=0.0)
-    )
-    assert verdict.status == "unknown"
+    events = torch.eye(3, 4)[None]
+    problem = Problem(network, events, network(events).argmax(1), SpikeShift(1, 1))
+    assert OneChange().decide(replace(problem, deadline=0.0))[0].status == "unknown"
+    monkeypatch.setattr("spikecert.certify.verifiers.enumeration.parts", lambda *_: iter(()))
+    assert Enumeration().decide(problem)[0].reason == "0 of the set's 5 members were listed"
 
 
 @pytest.mark.parametrize("most", [-1, 0.5, "2"])
