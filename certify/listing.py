@@ -60,6 +60,9 @@ PATIENCE = 2**35
 2312-64-10 network with T = 6 (one flip), 85,000 of a 40-64-64-10 one with T = 10, 1,000,000 of a 4-5-3 one with
 T = 25."""
 
+PACE = 2**31
+"""What of it one core does in a second, about: it takes .2 to 1 ns."""
+
 NEURON = 256
 """A neuron's share of that, in products: its trains are bounded step by step."""
 

@@ -29,7 +29,7 @@ from ..attacks import check_attacked, check_posed
 from ..network_sets.base import NetworkSet
 from ..network_sets.deciding import VERIFIERS as OF_NETWORKS
 from ..network_sets.deciding import Asked
-from ..network_sets.sizes import describe_any
+from ..network_sets.keeping import describe_any
 from ..perturbations import Perturbation
 from ..questions.classes import as_labels, check_property_ties, property_goal
 from ..questions.described import describe_property
@@ -38,7 +38,8 @@ from ..ties import STRICT, settled_ties
 from ..verdicts import SoundnessError, Unfinished, Verdict, left_open
 from ..verification import answered
 from ..verifiers import VERIFIERS
-from .local import Local, Ray
+from .cluster import Ray
+from .local import Local
 from .work import VERDICTS, Batch, Decided, Engine, Job, batches
 
 PROBLEM = "problem.json"

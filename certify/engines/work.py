@@ -23,7 +23,7 @@ from torch import Tensor
 from ...models.files.storage import from_bytes, pack, to_bytes, unpack
 from ...models.networks import SpikingNetwork
 from ..network_sets.base import NetworkSet
-from ..network_sets.sizes import build_any, describe_any, kept_member, restored_member
+from ..network_sets.keeping import build_any, describe_any, kept_member, restored_member
 from ..perturbations import Perturbation
 from ..questions.described import build_property, describe_property
 from ..questions.forms import Property

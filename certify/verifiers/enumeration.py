@@ -22,7 +22,7 @@ from ..bounds.long_trains import LONG
 from ..bounds.propagation import Propagation, input_signal
 from ..bounds.signals.windows import Box
 from ..bounds.trains.trains import step_spikes
-from ..listing import PATIENCE, listable, members_of, parts, walked
+from ..listing import PACE, PATIENCE, listable, members_of, parts, walked
 from ..perturbations import SpikeFlip
 from ..perturbations.base import Members
 from ..problem import Problem
@@ -59,11 +59,13 @@ class Enumeration(Verifier):
         return one_by_one(problem, self.name, self._one)
 
     def takes(self, problem: Problem) -> Tensor:
-        """Return which samples have a set that is small enough, (batch,) of bool."""
+        """Return which samples have a set that is small enough, for what time is left too, (batch,) of bool."""
+        end = problem.deadline
+        most = int(self.patience if end is None else min(self.patience, (end - time.perf_counter()) * PACE))
         ones = (
             problem.subset(torch.tensor([k], device=problem.labels.device)) for k in range(len(problem.labels))
         )
-        return torch.tensor([listable(one, self.patience)[0] is not None for one in ones])
+        return torch.tensor([listable(one, most)[0] is not None for one in ones])
 
     @torch.no_grad()
     def _one(self, problem: Problem) -> Verdict:

@@ -13,7 +13,7 @@ from torch import Tensor
 from ...analysis import GainReport, Growth, StabilityReport
 from ...certify import Perturbation, Radius
 from ...certify.network_sets.base import NetworkSet
-from ...certify.network_sets.sizes import restored_member
+from ...certify.network_sets.keeping import restored_member
 from ...certify.questions.classes import property_goal
 from ...certify.replay import replays
 from ...certify.ties import STRICT

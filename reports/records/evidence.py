@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from ...certify.network_sets.base import NetworkSet
-from ...certify.network_sets.sizes import kept_member
+from ...certify.network_sets.keeping import kept_member
 from ...models import LIF, SpikingNetwork, Trace, latency_code
 from ...models.elements.varied import ArrayLIF
 from ...models.files.storage import pack, unpack

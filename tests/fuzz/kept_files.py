@@ -12,7 +12,7 @@ import torch
 from spikecert import LIF, SpikingNetwork, StuckNeurons, Tolerance, mlp
 from spikecert.certify.engines import Repeated
 from spikecert.certify.network_sets.base import NetworkSet
-from spikecert.certify.network_sets.sizes import kept_member, restored_member
+from spikecert.certify.network_sets.keeping import kept_member, restored_member
 from spikecert.models.files.storage import pack
 from spikecert.protocols.results import RunResult, load_run
 from spikecert.reports.making.combining import load_radii

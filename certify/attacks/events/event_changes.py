@@ -99,7 +99,7 @@ class RandomEvents(Attack):
 class ListedEvents(Attack):
     """Runs all members of small sets, but for those that a walk proves (certify/listing.py): none is missed.
 
-    Of sets that are too large it tries nothing.
+    Of sets that are too large, and of walks that may overflow, it tries nothing.
 
     Args:
         patience: work that a sample's members may take, as `Enumeration` counts it: 1 to 2 s of one core.
@@ -128,6 +128,7 @@ class ListedEvents(Attack):
                 inputs = points.to(target.inputs.dtype)
                 found = margins_at(network, inputs, target.labels[index].expand(len(inputs)), target.ties)
                 worst = found.nan_to_num(torch.inf).argmin()[None]
+                target.notes.unanswered.update(index[found.isnan().any()[None]].tolist())
                 if lead.note(index, inputs[worst], found[worst]):
                     yield lead.points
                     break

@@ -7,7 +7,7 @@ from torch import Tensor, nn
 from spikecert.certify import APGD, L2, EventChange, LInf, Perturbation, PixelBox, SpikeFlip, SpikeShift, attack
 from spikecert.certify.attacks import PGD, SAPGD, Ensemble, Gaussian, Square, attack_module
 from spikecert.certify.attacks.base import AttackResult, Signs, Tried, joined
-from spikecert.models import LIF, SpikingNetwork
+from spikecert.models import LIF, Recurrent, SpikingNetwork
 
 from .conftest import Subject, random_subject, silent_subject
 
@@ -167,6 +167,18 @@ def test_looking_changes_nothing_of_what_is_found() -> None:
     alone = method(subject.network, subject.inputs, subject.labels, LInf(0.1), generator)
     assert found(subject, LInf(0.1), method).inputs.equal(alone.inputs)
     assert subject.network.training
+
+
+def test_members_that_have_no_number_are_told() -> None:
+    """A loop, so that members are run: both classes are ∞ where the neuron fires at both steps."""
+    layer = Recurrent(LIF(0.0, 0.5), nn.Linear(1, 1, bias=False))
+    network = SpikingNetwork(nn.Linear(1, 1, bias=False), layer, nn.Linear(1, 2), num_steps=2, encoding="none")
+    for part, numbers in zip(
+        network.parameters(), ([[1.0]], [[0.0]], [[3e38], [3e38]], [3e38, 1e38]), strict=True
+    ):
+        part.data = torch.tensor(numbers)
+    result = attack(network, torch.eye(2, 1)[None], torch.tensor([0]), SpikeFlip(1), "listed-events")
+    assert result.unanswered == {0}
 
 
 def test_a_constant_network_of_events_is_told() -> None:

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from spikecert import LIF, LInf, SpikingNetwork, StuckNeurons, Tolerance, VariedLIF, certify_set, mlp, verify
 from spikecert.certify.engines.certification import Repeated
 from spikecert.certify.network_sets.base import NetworkSet
-from spikecert.certify.network_sets.sizes import build_any, describe_any, kept_member, restored_member
+from spikecert.certify.network_sets.keeping import build_any, describe_any, kept_member, restored_member
 from spikecert.models.files.storage import read_tensors, write_tensors
 
 torch.manual_seed(0)

@@ -417,6 +417,7 @@ def test_what_is_late_or_not_listed_is_told(monkeypatch: pytest.MonkeyPatch):
     events = torch.eye(3, 4)[None]
     problem = Problem(network, events, network(events).argmax(1), SpikeShift(1, 1))
     assert OneChange().decide(replace(problem, deadline=0.0))[0].status == "unknown"
+    assert [bool(Enumeration().takes(replace(problem, deadline=end))) for end in (None, 0.0)] == [True, False]
     monkeypatch.setattr("spikecert.certify.verifiers.enumeration.parts", lambda *_: iter(()))
     assert Enumeration().decide(problem)[0].reason == "0 of the set's 5 members were listed"
 

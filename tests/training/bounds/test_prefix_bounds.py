@@ -154,19 +154,22 @@ def test_without_a_ball_the_gradient_is_that_of_the_network(kernel: str, decay: 
 
 
 @pytest.mark.parametrize(
-    ("neuron", "told"),
+    ("bounds", "neuron", "told"),
     [
-        (LIF(1.0), "'zero' reset, expected to subtract"),
-        (LIF(0.9, reset="none"), "'none' reset, expected to subtract"),
-        (DLIF(3, 1.0, reset="subtract"), "'subtract' reset and an input scale"),
-        (DLIF(3, 0.5, reset="subtract"), "'subtract' reset and an input scale"),
+        ("prefix", LIF(1.0), "'zero' reset, expected to subtract"),
+        ("prefix", LIF(0.9, reset="none"), "'none' reset, expected to subtract"),
+        ("prefix", DLIF(3, 1.0, reset="subtract"), "'subtract' reset and an input scale"),
+        ("prefix", DLIF(3, 0.5, reset="subtract"), "'subtract' reset and an input scale"),
+        ("windows", LIF(0.9, reset="subtract"), "'subtract' reset, expected to reset to 0"),
+        ("windows", LIF(0.9, reset="none"), "'none' reset, expected to reset to 0"),
+        ("windows", DLIF(3, 0.5), "'zero' reset and an input scale"),
     ],
 )
-def test_other_neurons_are_refused_by_name(neuron: LIF, told: str) -> None:
+def test_other_neurons_are_refused_by_name(bounds: str, neuron: LIF, told: str) -> None:
     network = SpikingNetwork(nn.Linear(2, 3), neuron, nn.Linear(3, 2), num_steps=3)
     inputs = torch.rand(2, 2)
-    with pytest.raises(ValueError, match=f"prefix.*{told}"):
-        worst_logits(network, inputs, inputs, torch.tensor([0, 1]), "prefix")
+    with pytest.raises(ValueError, match=f"{bounds}.*{told}"):
+        worst_logits(network, inputs, inputs, torch.tensor([0, 1]), bounds)
 
 
 def test_it_proves_what_the_verifier_proves() -> None:

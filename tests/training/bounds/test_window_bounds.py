@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
 from spikecert.certify import LInf, SpikeFlip
-from spikecert.models import DLIF, LIF, Residual, SpikingNetwork, mlp
+from spikecert.models import LIF, Residual, SpikingNetwork, mlp
 from spikecert.training import CertifiedEvents, CertifiedLoss
 from spikecert.training.bounds.interval_bounds import WindowRows, eager_windows, window_spikes, worst_logits
 from support.eager import KERNELS, by
@@ -178,21 +178,6 @@ def test_gradients_lower_the_loss() -> None:
         losses[-1].backward()
         optimizer.step()
     assert float(losses[-1].detach()) < 0.9 * float(losses[0].detach())
-
-
-@pytest.mark.parametrize(
-    ("neuron", "told"),
-    [
-        (LIF(0.9, reset="subtract"), "'subtract' reset, expected to reset to 0"),
-        (LIF(0.9, reset="none"), "'none' reset, expected to reset to 0"),
-        (DLIF(3, 0.5), "'zero' reset and an input scale"),
-    ],
-)
-def test_other_neurons_are_refused_by_name(neuron: LIF, told: str) -> None:
-    network = SpikingNetwork(nn.Linear(2, 3), neuron, nn.Linear(3, 2), num_steps=3)
-    inputs = torch.rand(2, 2)
-    with pytest.raises(ValueError, match=f"windows.*{told}"):
-        worst_logits(network, inputs, inputs, torch.tensor([0, 1]), "windows")
 
 
 def test_changed_events_are_bounded_too() -> None:
