@@ -44,7 +44,7 @@ from ..models.circuit import (
 )
 from ..models.rules import LEAKY, RESTS, START, VARIED, WHOLE, Leaky, plain
 from ..models.running.encoding import LINEAR
-from .bounds.events.moved_events import MovedEvents, first_layer
+from .bounds.events.parts import FirstLayer, first_layer
 from .bounds.propagation import Propagation, input_signal
 from .bounds.signals.membrane import drive, scaled_box
 from .bounds.signals.signals import InputSignal, Signal
@@ -122,19 +122,23 @@ class ListedSpikes(Signal):
 
 def walked(problem: Problem, members: Members) -> bool:
     """Return whether members are walked: an affine layer alone reads what changes, before plain neurons."""
+    return isinstance(members, ChangedMembers) and walks(problem, members.free.flatten(1).any(0))
+
+
+def walks(problem: Problem, free: Tensor) -> bool:
+    """Return the same of changes of some inputs, (features,) of bool."""
     made = problem.circuit
     first = first_layer(made) if made.timed and not made.whole else None
     on_inputs = problem.rows is not None and problem.rows.inputs is not None
-    linear = made.read.readout in LINEAR
-    if first is None or on_inputs or not linear or not isinstance(members, ChangedMembers):
+    if first is None or on_inputs or made.read.readout not in LINEAR:
         return False
     behind, *rest = made.nodes[first + 1 :]
     plainly = isinstance(behind, Fired) and plain(behind.rule)
     chained = all(node.sources == (place,) for place, node in enumerate((behind, *rest), first))
     if not plainly or not chained or not all(isinstance(node, Mapped | Read | Fired) for node in rest):
         return False
-    neurons = _counted(made, tuple(problem.inputs.shape[2:])).layers[0]
-    return 0 < int(members.free.flatten(1).any(0).sum()) <= MOST_COLUMNS // neurons
+    neurons = counted(made, tuple(problem.inputs.shape[2:])).layers[0]
+    return 0 < int(free.sum()) <= MOST_COLUMNS // neurons
 
 
 @dataclass(frozen=True, eq=False)
@@ -149,20 +153,19 @@ class MemberWalk:
     """
 
     problem: Problem
-    first: MovedEvents
+    first: FirstLayer
     places: Tensor
     node: Fired
 
     @staticmethod
-    def of(problem: Problem, members: ChangedMembers) -> "MemberWalk":
-        """Return the walk of a problem of one sample whose members are `walked`."""
+    def of(problem: Problem, free: Tensor) -> "MemberWalk":
+        """Return the walk of a problem of one sample, of which inputs `free`, (features,) of bool, may change."""
         problem = replace(problem, made=problem.circuit)
         made, sample, place = problem.circuit, problem.inputs.double(), first_layer(problem.circuit)
         assert place is not None
-        free, node = members.free.flatten(1).any(0), made.nodes[place + 1]
+        node = made.nodes[place + 1]
         assert isinstance(node, Fired)
-        features = free.nonzero().flatten()
-        first = MovedEvents.of(made, place, sample, features, features, 1)
+        first = FirstLayer.of(made, place, sample, free.nonzero().flatten(), sample[0].amax(0))
         return MemberWalk(problem, first, (free.cumsum(0) - 1).clamp_min(0), node)
 
     def spikes(self, changes: MemberChanges) -> ListedSpikes:
@@ -174,7 +177,7 @@ class MemberWalk:
         first, rule, made = self.first, self.node.rule, self.first.map
         assert isinstance(rule, Leaky)
         rounding, most, sample = first.rounding, changes.entries.shape[1], first.entering
-        reach = first.features + float(most)
+        reach = first.reach + float(most)
         made.slack(reach, rounding)  # raises where a sum may overflow
         shape = first.currents.shape[1:]
         far = most * first.columns.abs().amax(0).view(shape)
@@ -262,7 +265,7 @@ def parts(problem: Problem, members: Members) -> Iterator[tuple[int, float, Tens
     if not isinstance(members, ChangedMembers) or not walked(problem, members):
         yield from ((0, math.inf, points) for points in members.batches(size))
         return
-    walk = MemberWalk.of(problem, members)
+    walk = MemberWalk.of(problem, members.free.flatten(1).any(0))
     for changes in members.changes(max(1, TOGETHER // walk.first.columns.shape[1])):
         lower, proven = walk.bounds(changes)
         yield int(proven.sum()), float(lower.masked_fill(~proven, math.inf).min()), None
@@ -323,19 +326,19 @@ def work_each(circuit: Circuit, features: tuple[int, ...], walked: bool = False)
         features: the shape of a sample at one step.
         walked: whether members are (listing.py).
     """
-    counted = _counted(circuit, features)
+    found = counted(circuit, features)
     if walked:
-        first, *others = counted.layers
+        first, *others = found.layers
         steps = circuit.num_steps if others else 1  # what is affine behind the last neurons is read once
-        return MEMBER + circuit.num_steps * (STEP * first + NEURON * sum(others)) + steps * counted.behind
-    return circuit.num_steps * (counted.work + math.prod(features))
+        return MEMBER + circuit.num_steps * (STEP * first + NEURON * sum(others)) + steps * found.behind
+    return circuit.num_steps * (found.work + math.prod(features))
 
 
-def _counted(circuit: Circuit, features: tuple[int, ...]) -> "_Counted":
+def counted(circuit: Circuit, features: tuple[int, ...]) -> "_Counted":
     """Return what a circuit has for samples of a shape."""
-    counted = _Counted(torch.zeros(1, *features, dtype=circuit.dtype, device=circuit.device))
-    fold(circuit, counted)
-    return counted
+    found = _Counted(torch.zeros(1, *features, dtype=circuit.dtype, device=circuit.device))
+    fold(circuit, found)
+    return found
 
 
 class _Counted(Algebra[Tensor]):
@@ -347,7 +350,8 @@ class _Counted(Algebra[Tensor]):
     loops = True
 
     def __init__(self, inputs: Tensor) -> None:
-        self.inputs, self.work, self.layers, self.behind = inputs, 0, list[int](), 0
+        self.inputs, self.work, self.behind = inputs, 0, 0
+        self.maps, self.layers = list[int](), list[int]()
 
     def input(self, node: Input) -> Tensor:
         """Return the inputs."""
@@ -358,6 +362,7 @@ class _Counted(Algebra[Tensor]):
         found = node.map.linear(x)
         products = found.numel() * node.map.terms
         self.work += products
+        self.maps.append(found.numel())
         self.behind += products * bool(self.layers)
         return found
 

@@ -30,7 +30,7 @@ from spikecert import (
     verify,
 )
 from spikecert.certify.proofs import Prover, Unproven
-from spikecert.certify.verifiers import VERIFIERS, Complete, Enumeration, Milp, MoveSplitting, Verifier
+from spikecert.certify.verifiers import VERIFIERS, Complete, Enumeration, Milp, EventSplitting, Verifier
 from spikecert.certify.verifiers.enumeration import InputSplitting
 from spikecert.certify.verifiers.search import Ladder
 from spikecert.checking import Refused, check
@@ -254,7 +254,7 @@ def within(verifier: Verifier, work: float = 1.0) -> Verifier:
             part = getattr(found, name)
             changes[name] = None if part is None else within(part, work)
         return replace(found, **changes)
-    if isinstance(found, MoveSplitting):
+    if isinstance(found, EventSplitting):
         return replace(found, patience=int(MEMBERS * work), enumeration=within(found.enumeration, work))
     if isinstance(found, Enumeration):
         return replace(found, patience=int(MEMBERS * work))

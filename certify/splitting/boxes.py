@@ -22,6 +22,7 @@ from dataclasses import dataclass, field, replace
 import torch
 from torch import Tensor
 
+from ...models.circuit import Circuit, Mapped
 from ..bounds.points import Said, walker
 from ..bounds.prices.price_search import PriceSearch
 from ..bounds.prices.stages import staged
@@ -29,7 +30,6 @@ from ..bounds.signals.windows import Box
 from ..bounds.trains.trains import conserved_spikes, step_spikes
 from ..perturbations.balls import BoxSet
 from ..problem import Problem
-from .apart_bounds import influence
 
 MOST_DIMENSIONS = 3
 """Of how many inputs, at most, a set may move for its boxes to be split without being asked."""
@@ -302,3 +302,16 @@ def point_bounds(problem: Problem, members: int = 0) -> Tensor:
         owner, said = owner[kept], said.among(kept)
     assert first is not None
     return first.maximum(least.masked_fill(lost[:, None], -torch.inf))
+
+
+def influence(circuit: Circuit, features: tuple[int, ...]) -> Tensor:
+    """Return the sum of the moduli of the weights that each input meets first, of shape `features`."""
+    with torch.enable_grad():
+        inputs = torch.ones(1, *features, dtype=torch.float64, device=circuit.device, requires_grad=True)
+        signal = inputs * 1.0
+        for index, node in enumerate(circuit.nodes[1:]):
+            if not isinstance(node, Mapped) or node.sources != (index,):
+                break
+            signal = node.map.to(torch.float64).absolute().linear(signal)
+        (found,) = torch.autograd.grad(signal.sum(), inputs)
+    return found[0]

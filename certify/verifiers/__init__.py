@@ -7,9 +7,9 @@ from ..branching.search import Search
 from .base import MarginVerifier, Verifier
 from .complete import Complete, Milp
 from .enumeration import Enumeration, Listed, OneChange, long_loops
+from .events import EventSplitting
 from .linear import Gain, Linear
 from .lirpa import Lirpa
-from .moves import MoveSplitting
 from .search import AttackSearch, Ladder
 from .trains import INTERVAL, TRAINS, BoundVerifier
 
@@ -26,7 +26,7 @@ def _auto() -> Verifier:
     quick, thorough = (AttackSearch(ATTACKS[name]()) for name in ("ensemble-fast", "ensemble"))
     searches = Complete(Search(patience=PATIENCE), enumeration=None, programs=None), Milp(patience=PATIENCE)
     first = OneChange(), Listed(long_loops, name="listed-loops"), TRAINS, Listed(), quick
-    return Ladder((*first, Linear(), MoveSplitting(), thorough, BitSplitting(), *searches))
+    return Ladder((*first, Linear(), EventSplitting(), thorough, BitSplitting(), *searches))
 
 
 VERIFIERS: dict[str, Named[Verifier]] = {
@@ -65,12 +65,12 @@ __all__ = [
     "BoundVerifier",
     "Complete",
     "Enumeration",
+    "EventSplitting",
     "Gain",
     "Ladder",
     "Linear",
     "Lirpa",
     "MarginVerifier",
     "Milp",
-    "MoveSplitting",
     "Verifier",
 ]

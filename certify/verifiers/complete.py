@@ -3,7 +3,8 @@
 Which network is searched how:
 
     a set of few members                                 each is run (`Enumeration`)
-    moves of one event a feature                         split (`MoveSplitting`)
+    flips, and moves that add up or of one event a       split by what changes (`EventSplitting`)
+    feature
     a rate code                                          split by its open bits, window by window (`BitSplitting`),
                                                          then as the others
     its margins are functions of the first layer's       branch and bound over these trains (`Branching`)
@@ -40,13 +41,14 @@ from ..bits.splitting import BitSplitting, splits_bits
 from ..branching.nodes.frontier import Answer
 from ..branching.question import MarginQuestion
 from ..branching.search import Search
+from ..perturbations import SpikeShift
 from ..problem import Problem
 from ..questions.rows import RowGoal
 from ..splitting.boxes import few_dimensions
 from ..verdicts import INTERRUPTED, Unfinished, Verdict
 from .base import BoundsCut, Verifier, falsified
 from .enumeration import Enumeration, InputSplitting, OneChange
-from .moves import MoveSplitting, splits
+from .events import EventSplitting, splits
 from .search import Ladder
 from .trains import TRAINS, BoundVerifier
 
@@ -290,11 +292,11 @@ def _searched(problem: Problem, search: Search) -> _Searched:
 class Complete(Verifier):
     """Runs every input of a set with few of them, and splits the others.
 
-    See `Enumeration`, `MoveSplitting` for sets of moves, `Branching`, and `Milp`.
+    See `Enumeration`, `EventSplitting` for sets of events, `Branching`, and `Milp`.
 
     Args:
         search: batch size, climbs, memory.
-        enumeration: which sets have few members; None: none, and no set of moves is split.
+        enumeration: which sets have few members; None: none, and no set of events is split.
         split: "inputs" splits the box of inputs, "trains" never does; "auto" does it for properties of sets that
             move few inputs (`MOST_DIMENSIONS`), before anything else.
         programs: what decides networks that branching does not reach; None: nothing does.
@@ -332,14 +334,15 @@ class Complete(Verifier):
         """Return what is asked of a problem, in turn."""
         if self.enumeration is None:
             return branching
-        moves = MoveSplitting(enumeration=self.enumeration)
+        events = EventSplitting(enumeration=self.enumeration)
         searches = (BitSplitting(), branching) if splits_bits(problem.circuit) else (branching,)
-        if not bool(self.enumeration.takes(problem).any()) and not moves.takes(problem):
+        if not bool(self.enumeration.takes(problem).any()) and not events.takes(problem):
             return Ladder(searches, self.name) if len(searches) > 1 else branching
         known = all(plain(node.rule) for node in problem.circuit.spiking) and not problem.circuit.recurs
         reached = known and problem.circuit.read.readout in LINEAR  # by branching
-        last = () if splits(problem) and not reached else searches
-        return Ladder((OneChange(), TRAINS, moves, *last), self.name)
+        moves = isinstance(problem.perturbation, SpikeShift) and splits(problem)
+        last = () if moves and not reached else searches
+        return Ladder((OneChange(), TRAINS, events, *last), self.name)
 
 
 def _gib(size: int) -> str:

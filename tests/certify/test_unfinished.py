@@ -13,7 +13,7 @@ from spikecert.certify.questions.classes import ClassGoal
 from spikecert.certify.replay import margins
 from spikecert.certify.verdicts import Unfinished
 from spikecert.certify.verifiers import TRAINS, Ladder
-from spikecert.certify.verifiers.moves import MoveSplitting
+from spikecert.certify.verifiers.events import EventSplitting
 from spikecert.certify.verifiers.trains import BoundVerifier
 from spikecert.reports import Plan
 from spikecert.reports.making.parts import Interrupted, measure_in_parts
@@ -177,7 +177,7 @@ def test_a_record_of_the_last_size_holds_the_bounds(case: Given, monkeypatch: py
         (LInf(0.001), "rate", "trains", "enclosure", 3),
         (StuckNeurons(1), "direct", "enumeration", "enclosure", 3),
         (SpikeFlip(1), "none", "enumeration", "members", 3),
-        (SpikeShift(1, merge="add"), "none", MoveSplitting(), "members", 8),
+        (SpikeShift(1, merge="add"), "none", EventSplitting(), "members", 8),
     ],
 )
 def test_samples_that_are_asked_one_by_one_keep_what_they_had(

@@ -85,13 +85,16 @@ class SpikeFlip(EventSet):
         k flips move an input by √k in ℓ2, so a ball holds every allowed input too: for whom budgets mean nothing.
         """
         exact = inputs.double()
+        return self.enclosed(exact, self.free(exact))
+
+    def enclosed(self, exact: Tensor, free: Tensor) -> Box:
+        """Return the enclosure of recordings, (batch, T, ...) of float64, of which entries `free` may flip."""
         if self.count == 0:
             return Box(exact, exact)
         radius = torch.tensor(math.nextafter(math.sqrt(self.count), math.inf), dtype=torch.float64)
-        free = self.free(exact)
         flips = Flips(self.count, torch.where(free, 1.0 - 2.0 * exact, 0.0))
         low, high = exact.masked_fill(free, 0.0), exact.masked_fill(free, 1.0)
-        return Box(low, high, exact, radius.to(inputs.device), flips)
+        return Box(low, high, exact, radius.to(exact.device), flips)
 
     def project(self, candidates: Tensor, inputs: Tensor) -> Tensor:
         """Return the nearest allowed input: flip what moves over half of the way, the `count` furthest only."""

@@ -11,18 +11,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor, nn
 
-from spikecert import LIF, SpikeShift, SpikingNetwork, latency_code
-from spikecert.certify.bounds.events import moved_events
+from spikecert import LIF, EventRegion, SpikeFlip, SpikeShift, SpikingNetwork, latency_code
+from spikecert.certify.bounds.events import parts as parts_bounds
 from spikecert.certify.bounds.events.flips import Budget, Flips, Heaviest
-from spikecert.certify.bounds.events.moved_events import (
-    Movable,
-    MovedCurrents,
-    MovedEvents,
-    Retimings,
-    Shifts,
-    _pooled,
+from spikecert.certify.bounds.events.moved_events import Retimings, Shifts, _pooled, rises
+from spikecert.certify.bounds.events.parts import (
+    ChangedCurrents,
+    PartCurrents,
+    Parts,
+    RankedChanges,
     first_layer,
-    rises,
 )
 from spikecert.certify.bounds.events.summed import Summed
 from spikecert.certify.bounds.propagation import input_signal
@@ -30,7 +28,8 @@ from spikecert.certify.bounds.signals.affine import affine_map
 from spikecert.certify.bounds.signals.signals import AffineSignal, filter_rows
 from spikecert.certify.bounds.signals.windows import Spans
 from spikecert.certify.rounding import Rounding
-from spikecert.certify.splitting.apart_bounds import Parts, RankedEvents
+from spikecert.certify.verifiers.events import ranked as ranked_changes
+from spikecert.certify.verifiers.events import whole_of
 from spikecert.models.circuit import Mapped, circuit
 from spikecert.models.linear_maps import linear_map
 from spikecert.models.rules import Leaky
@@ -58,32 +57,50 @@ def network_of(kind: str, steps: int) -> tuple[SpikingNetwork, tuple[int, ...]]:
     return made.double().eval(), shape
 
 
-def currents(network: SpikingNetwork, threat: SpikeShift, ranked: RankedEvents, parts: Parts) -> MovedCurrents:
+Threat = SpikeFlip | SpikeShift
+
+
+def currents(network: SpikingNetwork, ranked: RankedChanges, parts: Parts) -> PartCurrents:
     """Return what is known of the first layer's currents."""
     made = circuit(network)
     first = first_layer(made)
     assert first is not None
-    events = MovedEvents.of(made, first, ranked.sample, ranked.features, ranked.before, ranked.jitter)
-    after = events.after(parts.moved, parts.there)
-    return MovedCurrents(events, after, parts.moved.shape[1], Movable(parts.steps, parts.events), parts.places)
+    return PartCurrents.of(ChangedCurrents.of(made, first, ranked), parts)
 
 
-def of_sets(network: SpikingNetwork, threat: SpikeShift, ranked: RankedEvents, parts: Parts) -> AffineSignal:
+def rest(threat: Threat, parts: Parts) -> Threat:
+    """Return what is left of a set."""
+    if isinstance(threat, SpikeFlip):
+        return replace(threat, count=parts.events)
+    return replace(threat, total=parts.steps, count=parts.events, where=None)
+
+
+def of_sets(network: SpikingNetwork, threat: Threat, ranked: RankedChanges, parts: Parts) -> AffineSignal:
     """Return what is known of them from the sets around the recordings."""
-    made = circuit(network)
-    shift = replace(threat, total=parts.steps, count=parts.events, where=None)
-    box = shift.enclosed(ranked.recordings(parts).double(), ranked.marks(parts))
+    made, left, marks = circuit(network), rest(threat, parts), ranked.marks(parts)
+    recordings = ranked.recordings(parts)
+    flips = isinstance(left, SpikeFlip)
+    box = left.enclosed(recordings, marks > 0) if flips else left.enclosed(recordings, marks)
     signal = input_signal(made, box)
     for node in made.nodes[1 : first_layer(made) + 1]:  # type: ignore[operator]
         signal = AffineSignal(signal, affine_map(node.map), Rounding(made.dtype))  # type: ignore[attr-defined]
     return signal  # type: ignore[return-value]
 
 
-def all_parts(ranked: RankedEvents, whole: Parts, moves: int) -> Parts:
-    """Return all parts in which so many events have moved by a step."""
-    for _ in range(moves):
+def all_parts(ranked: RankedChanges, whole: Parts, changes: int) -> Parts:
+    """Return all parts in which so many changes of a step were made."""
+    for _ in range(changes):
         whole = ranked.children(whole, torch.full_like(whole.places, ranked.count))[0]
     return whole
+
+
+def cover(ranked: RankedChanges, parts: Parts) -> Tensor:
+    """Return the recordings of parts, and of all that come of them."""
+    recordings = [ranked.recordings(parts)]
+    if not parts.done:
+        for child in ranked.children(parts, torch.full_like(parts.places, ranked.count)):
+            recordings.append(cover(ranked, child))
+    return torch.cat(recordings)
 
 
 def ends(network: SpikingNetwork, recordings: Tensor, rows: Tensor, layers: int) -> Tensor:
@@ -93,47 +110,103 @@ def ends(network: SpikingNetwork, recordings: Tensor, rows: Tensor, layers: int)
     return torch.einsum("kt,nt...->kn...", rows, signal.unflatten(0, recordings.shape[:2]))
 
 
+@st.composite
+def sets(draw: st.DrawFn, steps: int, features: int) -> tuple[Threat, bool]:
+    """Return a set, and whether recordings may have several events a feature."""
+    many, total, count = draw(st.booleans()), draw(st.integers(1, 3)), draw(st.sampled_from([None, 1, 2]))
+    if draw(st.booleans()):
+        kind = draw(st.sampled_from(["flip", "insert", "delete"]))
+        where = draw(st.sampled_from([None, EventRegion(steps=(0, steps - 1)), EventRegion(columns=(0, 1))]))
+        return SpikeFlip(total, kind, where), many
+    border, jitter = draw(st.sampled_from(["stay", "leave"])), draw(st.sampled_from([None, 1]))
+    return SpikeShift(jitter, count, total, "add" if many else "or", border), many
+
+
 @pytest.mark.parametrize("kind", ["dense", "flat", "conv"])
-@examples(40)
+@examples(80)
 @given(data=st.data(), seed=SEEDS)
 def test_they_hold_for_members_and_are_those_of_sets(kind: str, data: st.DataObject, seed: int):
-    """Of sets from some event on whose sums are kept the bounds are the same; elsewhere they are no less."""
+    """Of sets from some change on whose sums are kept the bounds are the same; elsewhere they are no less."""
     torch.manual_seed(seed)
     steps = data.draw(st.integers(2, 4))
     network, shape = network_of(kind, steps)
     sample = latency_code(torch.rand(1, *shape, dtype=torch.float64), steps)
-    total, count = data.draw(st.integers(1, 3)), data.draw(st.sampled_from([None, 1, 2]))
-    threat = SpikeShift(data.draw(st.sampled_from([None, 1])), count, total)
-    ranked = RankedEvents.of(circuit(network), threat, sample)
-    moves = data.draw(st.integers(0, min(total, count or total) - 1))
-    parts = all_parts(ranked, ranked.whole(threat), moves)
+    threat, many = data.draw(sets(steps, 6))
+    if many and isinstance(threat, SpikeFlip):
+        sample = (torch.rand_like(sample) < 0.5).double()
+    elif many:
+        sample = sample + (torch.rand_like(sample) < 0.3) + (torch.rand_like(sample) < 0.3)
+    ranked = ranked_changes(circuit(network), threat, sample)
+    whole = whole_of(ranked, threat)
+    parts = all_parts(ranked, whole, data.draw(st.integers(0, max(0, min(whole.steps, whole.events) - 1))))
     if len(parts) == 0:
         return
-    chosen = torch.randint(len(parts), (3,))
-    parts = parts.at(chosen)
+    parts = parts.at(torch.randint(len(parts), (3,)))
     parts = parts.of(torch.randint(ranked.count + 1, (3,)).maximum(parts.places))
     rows = torch.cat([filter_rows(steps, Leaky(0.5)), torch.randn(2, steps, dtype=torch.float64)])
     coarse = data.draw(st.booleans())
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(moved_events, "BLOCKS", 2 if coarse else 128)
-        signal = currents(network, threat, ranked, parts)
+        patch.setattr(parts_bounds, "BLOCKS", 2 if coarse else 128)
+        signal = currents(network, ranked, parts)
         found, alone = signal.combine(rows), signal.steps()
     known = of_sets(network, threat, ranked, parts)
     for one, other in ((found, known.combine(rows)), (alone, known.steps())):
-        if coarse:
-            assert bool((one.lower <= other.lower + 1e-9).all())
-            assert bool((one.upper >= other.upper - 1e-9).all())
-        else:
+        assert bool((one.lower <= other.lower + 1e-9).all())
+        assert bool((one.upper >= other.upper - 1e-9).all())
+        if not coarse:
             assert torch.allclose(one.lower, other.lower, atol=1e-9, rtol=0)
             assert torch.allclose(one.upper, other.upper, atol=1e-9, rtol=0)
     for index in range(3):
-        rest = replace(threat, total=parts.steps, count=parts.events, where=None)
         one = parts.at(torch.tensor([index]))
-        recording, mask = ranked.recordings(one)[0], ranked.marks(one)[0]
-        every = torch.cat(list(replace(rest, where=mask > 0).members(recording).batches(512)))
-        values = ends(network, every, rows, len(first_layers(kind)[0]))
+        values = ends(network, cover(ranked, one), rows, len(first_layers(kind)[0]))
         assert bool((values >= found.lower[:, index, None]).all())
         assert bool((values <= found.upper[:, index, None]).all())
+
+
+THREATS = {
+    "steps": SpikeShift(None, total=3, where=EventRegion(steps=(0, 3))),
+    "events": SpikeShift(1, 2),
+    "both": SpikeShift(2, 2, 3),
+    "leaving": SpikeShift(2, 2, 3, border="leave"),
+    "adding": SpikeShift(1, 3, merge="add"),
+    "adding and leaving": SpikeShift(None, 2, 3, "add", "leave", EventRegion(columns=(0, 4))),
+    "flips": SpikeFlip(2),
+    "inserts": SpikeFlip(2, "insert", EventRegion(columns=(0, 4))),
+    "deletes": SpikeFlip(3, "delete"),
+    "none": SpikeFlip(0),
+}
+
+
+@pytest.mark.parametrize("told", THREATS)
+def test_parts_cover_a_set_and_no_choice_of_changes_twice(told: str):
+    """Where events meet, several choices may make one recording."""
+    threat, steps, generator = THREATS[told], 4, torch.Generator().manual_seed(7)
+    network, _ = network_of("dense", steps)
+    for _ in range(3):
+        events = latency_code(torch.rand(1, 6, generator=generator), steps)[..., :5]
+        if isinstance(threat, SpikeShift) and threat.merge == "add":
+            events[:, 1, :2] += 2
+        sample = nn.functional.pad(events, (0, 1))
+        ranked = ranked_changes(circuit(network), threat, sample)
+        found = cover(ranked, whole_of(ranked, threat)).flatten(1)
+        every = threat.members(sample[0])
+        listed = torch.cat(list(every.batches(4096))).flatten(1)
+        assert torch.equal(found.unique(dim=0), listed.unique(dim=0))
+        if not isinstance(threat, SpikeShift) or threat.merge != "add":
+            assert len(found.unique(dim=0)) == len(found)
+        assert len(found) > 5 or not threat.count
+
+
+def test_marks_are_of_the_changes_from_a_place_on():
+    network, _ = network_of("dense", 4)
+    sample = latency_code(torch.rand(1, 6, generator=torch.Generator().manual_seed(1)), 4)
+    threat = SpikeShift(None, total=2)
+    ranked = ranked_changes(circuit(network), threat, sample)
+    parts = ranked.children(whole_of(ranked, threat), torch.tensor([3]))[0]
+    marks = ranked.marks(parts)
+    assert torch.equal(marks.sum((1, 2)).long(), 6 - parts.places)
+    for index, place in enumerate(parts.places.tolist()):
+        assert bool((marks[index, ranked.before[place:], ranked.features[place:]] == 1).all())
 
 
 def test_a_layer_that_reads_the_input_alone_is_found():

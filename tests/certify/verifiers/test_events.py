@@ -1,4 +1,4 @@
-"""Sets of moves that are split by which event moves: against all of their members."""
+"""Sets of events that are split by which of them changes: against all of their members."""
 
 import math
 
@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from spikecert import (
     LIF,
+    EventChange,
     EventRegion,
     LInf,
     OneSpikeLIF,
@@ -21,15 +22,15 @@ from spikecert import (
 )
 from spikecert.certify.problem import Problem
 from spikecert.certify.replay import margins
-from spikecert.certify.splitting.apart_bounds import Parts, RankedEvents, influence
-from spikecert.certify.verifiers import Complete, Enumeration, MoveSplitting
-from spikecert.certify.verifiers import moves as move_bounds
-from spikecert.certify.verifiers.moves import splits
+from spikecert.certify.splitting.boxes import influence
+from spikecert.certify.verifiers import Complete, Enumeration, EventSplitting
+from spikecert.certify.verifiers import events as event_bounds
+from spikecert.certify.verifiers.events import splits
 from spikecert.models.circuit import circuit
 from support.examples import examples
 
 SEEDS = st.integers(0, 2**31)
-SPLITTING = MoveSplitting(enumeration=Enumeration(patience=0))
+SPLITTING = EventSplitting(enumeration=Enumeration(patience=0))
 
 
 @st.composite
@@ -57,33 +58,44 @@ def recordings(network: SpikingNetwork, seed: int, silent: bool) -> tuple[Tensor
         return events, network(events).argmax(1)
 
 
-def members(threat: SpikeShift, sample: Tensor) -> Tensor:
+def members(threat: SpikeFlip | SpikeShift, sample: Tensor) -> Tensor:
     """Return all recordings of a set."""
     return torch.cat(list(threat.members(sample).batches(256))).to(sample.dtype)
 
 
 @st.composite
-def shifts(draw: st.DrawFn, steps: int) -> SpikeShift:
-    """Return moves within any budgets, of all events or of those of the first steps."""
+def threats(draw: st.DrawFn, steps: int) -> SpikeFlip | SpikeShift:
+    """Return flips or moves within any budgets, of all events or of those of the first steps."""
+    where = draw(st.sampled_from([None, EventRegion(steps=(0, max(1, steps - 1)))]))
+    if draw(st.booleans()):
+        return SpikeFlip(draw(st.integers(0, 3)), draw(st.sampled_from(["flip", "insert", "delete"])), where)
     count, total = draw(st.sampled_from([None, 0, 1, 2, 4])), draw(st.sampled_from([None, 0, 1, 2, 3, 5]))
     jitter = draw(st.sampled_from([None, min(1, steps - 1), steps - 1]))
-    where = draw(st.sampled_from([None, EventRegion(steps=(0, max(1, steps - 1)))]))
-    return SpikeShift(jitter, count, total, draw(st.sampled_from(["or", "add"])), where=where)
+    merge, border = draw(st.sampled_from(["or", "add", "refuse"])), draw(st.sampled_from(["stay", "leave"]))
+    return SpikeShift(jitter, count, total, merge, border, where)
 
 
-@examples(60)
+@examples(120)
 @given(data=st.data(), network=networks(), seed=SEEDS, silent=st.booleans())
 def test_it_decides_as_all_members_do(data: st.DataObject, network: SpikingNetwork, seed: int, silent: bool):
+    """Every recording that rounding decides is bounded as those of lists are: it stays open where theirs does."""
     events, labels = recordings(network, seed, silent)
-    threat = data.draw(shifts(network.num_steps))
+    threat = data.draw(threats(network.num_steps))
+    if isinstance(threat, SpikeShift) and threat.merge == "add" and data.draw(st.booleans()):
+        events[:, 0, 0] += 1
+    elif isinstance(threat, SpikeFlip):
+        events[:, :, 0] = 1
     ties = data.draw(st.sampled_from(["argmax", "strict"]))
-    for verdict, sample, label in zip(
-        verify(network, events, labels, threat, SPLITTING, ties=ties), events, labels, strict=True
-    ):
+    with torch.no_grad():
+        labels = network(events).argmax(1)
+    found = verify(network, events, labels, threat, SPLITTING, ties=ties)
+    lists = verify(network, events, labels, threat, Enumeration(), ties=ties)
+    for verdict, listed, sample, label in zip(found, lists, events, labels, strict=True):
         every = members(threat, sample)
         with torch.no_grad():
             logits = network(every).double()
         least = float(margins(logits, label.expand(len(every)), ties).min())
+        assert verdict.status == listed.status
         if verdict.status == "verified":
             assert least > 0
             assert verdict.margin is not None
@@ -140,7 +152,7 @@ def test_sums_that_are_kept_and_sets_one_by_one_decide_alike(readout: str, neuro
             asked = network, events, labels, SpikeShift(None, total=total)
             sums = verify(*asked, SPLITTING)
             with monkeypatch.context() as patch:
-                patch.setattr(move_bounds, "FEW_MOVES", -1)
+                patch.setattr(event_bounds, "FEW_CHANGES", -1)
                 sets = verify(*asked, SPLITTING)
             lists = verify(*asked, Enumeration())
             statuses = [[verdict.status for verdict in each] for each in (sums, sets, lists)]
@@ -149,43 +161,11 @@ def test_sums_that_are_kept_and_sets_one_by_one_decide_alike(readout: str, neuro
     assert set(found) == {"verified", "falsified"}
 
 
-def whole_cover(ranked: RankedEvents, parts: Parts) -> Tensor:
-    """Return the recordings of parts, and of all that come of them."""
-    recordings = [ranked.recordings(parts)]
-    if not parts.done:
-        for child in ranked.children(parts, torch.full_like(parts.places, ranked.count)):
-            recordings.append(whole_cover(ranked, child))
-    return torch.cat(recordings)
-
-
-@pytest.mark.parametrize(("jitter", "count", "total"), [(None, None, 3), (1, 2, None), (2, 2, 3), (None, 1, None)])
-def test_parts_cover_a_set_and_no_recording_twice(jitter: int | None, count: int | None, total: int | None):
-    network, events, _ = grown(0, features=5)
-    threat = SpikeShift(jitter, count, total, where=EventRegion(steps=(0, 3)))
-    for sample in events[:3]:
-        ranked = RankedEvents.of(circuit(network), threat, sample[None])
-        found = whole_cover(ranked, ranked.whole(threat)).flatten(1)
-        every = members(threat, sample).flatten(1).unique(dim=0)
-        assert torch.equal(found.unique(dim=0), every)
-        assert len(found) == len(every) > 5
-
-
-def test_marks_are_of_the_events_from_a_place_on():
-    network, events, _ = grown(0, features=5)
-    threat = SpikeShift(None, total=2)
-    ranked = RankedEvents.of(circuit(network), threat, events[:1])
-    parts = ranked.children(ranked.whole(threat), torch.tensor([3]))[0]
-    marks = ranked.marks(parts)
-    assert torch.equal(marks.sum((1, 2)).long(), 5 - parts.places)
-    for index, place in enumerate(parts.places.tolist()):
-        assert bool((marks[index, ranked.before[place:], ranked.features[place:]] == 1).all())
-
-
 def test_sums_are_kept_of_few_moves_of_a_first_layer_alone():
     network, events, labels = grown(0)
     spiking = SpikingNetwork(LIF(), nn.Linear(12, 3), num_steps=4, encoding="none").double()
     answers = [
-        move_bounds.sums_are_kept(Problem(made, events, labels, threat))
+        event_bounds.sums_are_kept(Problem(made, events, labels, threat))
         for made in (network, spiking)
         for threat in (SpikeShift(None, total=16), SpikeShift(1, 2), SpikeShift(1), SpikeShift(1, total=17))
     ]
@@ -236,16 +216,23 @@ def test_what_it_does_not_split_is_left_to_lists():
     network, events, labels = grown(0)
     twice = events.clone()
     twice[:, :, 0] = 1
-    for inputs, threat in (
-        (twice, SpikeShift(None, total=1)),
-        (events, SpikeShift(None, total=1, border="leave")),
-        (events, SpikeFlip(1)),
-        (events, LInf(0.1)),
-    ):
+    both = EventChange(SpikeFlip(1), SpikeShift(1, 1))
+    for inputs, threat in ((twice, SpikeShift(None, total=1)), (events, both), (events, LInf(0.1))):
         problem = Problem(network, inputs, labels, threat)
         assert not splits(problem)
-        (verdict, *_) = MoveSplitting(enumeration=Enumeration(patience=0)).decide(problem)
+        (verdict, *_) = EventSplitting(enumeration=Enumeration(patience=0)).decide(problem)
         assert (verdict.status, verdict.verifier) == ("unknown", "enumeration")
+
+
+def test_what_splits_leave_open_is_listed():
+    """Of patience for no part; and small sets are listed at once, whatever the patience."""
+    network, events, labels = grown(0)
+    for threat in (SpikeFlip(2), SpikeShift(None, total=2)):
+        lists = verify(network, events, labels, threat, Enumeration())
+        for splitting in (EventSplitting(0), EventSplitting()):
+            found = verify(network, events, labels, threat, splitting)
+            assert [(one.status, one.margin) for one in found] == [(one.status, one.margin) for one in lists]
+            assert {one.verifier for one in found} == {"enumeration"}
 
 
 def test_it_stops_in_time_and_at_its_patience():
@@ -254,7 +241,7 @@ def test_it_stops_in_time_and_at_its_patience():
     for verdict in verify(network, events, labels, threat, SPLITTING, 1e-6):
         assert verdict.status != "verified"
         assert verdict.status == "falsified" or "the time was up" in verdict.reason
-    lazy = MoveSplitting(0, Enumeration(patience=0))
+    lazy = EventSplitting(0, Enumeration(patience=0))
     for verdict in verify(network, events, labels, threat, lazy):
         assert (verdict.status, verdict.reason) == ("unknown", "its parts take more than 0 bounds")
 
@@ -270,4 +257,4 @@ def test_events_are_ranked_by_the_weights_they_meet():
 @pytest.mark.parametrize("patience", [-1, 1.5])
 def test_no_other_patience(patience: float):
     with pytest.raises((ValueError, TypeError), match="patience: got"):
-        MoveSplitting(patience)  # type: ignore[arg-type]
+        EventSplitting(patience)  # type: ignore[arg-type]

@@ -1,11 +1,12 @@
-"""Split sets of moves by which event moves, until each part is proven or holds a counterexample.
+"""Split sets of changed events by which event changes, until each part is proven or holds a counterexample.
 
-A sample is verified once the parts of a cover are, each by the bound of "trains" on it. Of a part
-that is not proven some m is looked for, as small as can be found, such that it is once none of its first m events
-moves; each move of one of these makes a part of its own. Parts end: m grows, and budgets fall; a part with nothing
-left to move is one recording, which is run. What rounding leaves open there stays unknown.
+A sample is verified once the parts of a cover are (bounds/events/parts.py), each by the bound of "trains" on it.
+Of a part that is not proven some m is looked for, as small as can be found, such that it is once none of its
+first m changes happens; each way in which one of these may makes a part of its own. Parts end: m grows, and
+budgets fall; a part with nothing left to change is one recording. These are walked where members are
+(listing.py), and what that leaves is run as the members of a list. What rounding leaves open there stays unknown.
 
-Bounds of the margins of parts of a set of moves, many at once.
+Bounds of the margins of parts of a set, many at once.
 """
 
 import math
@@ -21,21 +22,22 @@ from torch import Tensor
 from ...models.circuit import Circuit, Fired, Mapped, Recurred, fold
 from ...models.constants import at_least, settle
 from ...models.deadline import LATE, TimeIsUp, ending
-from ..bounds.events.moved_events import Movable, MovedCurrents, MovedEvents, first_layer
+from ..bounds.events.parts import ChangedCurrents, PartCurrents, Parts, RankedChanges, first_layer
 from ..bounds.propagation import Propagation, input_signal, propagate
 from ..bounds.signals.signals import Signal
 from ..bounds.signals.windows import Box
 from ..bounds.trains.trains import window_spikes
-from ..listing import work_each
-from ..perturbations import SpikeShift
+from ..listing import MOST_COLUMNS, PACE, MemberWalk, counted, walks, work_each
+from ..perturbations import SpikeFlip, SpikeShift
+from ..perturbations.base import MemberChanges
 from ..problem import Problem
 from ..questions.classes import ClassGoal
 from ..questions.rows import RowGoal
 from ..rounding import Rounding
-from ..splitting.apart_bounds import Parts, RankedEvents
+from ..splitting.boxes import influence
 from ..verdicts import Verdict
 from .base import Verifier, falsified, one_by_one
-from .enumeration import Enumeration, walked_events
+from .enumeration import Enumeration, bounded
 
 TOGETHER = 2**22
 """How many numbers the recordings have that are bounded at once."""
@@ -43,8 +45,34 @@ TOGETHER = 2**22
 NUMBERS = 2**22
 """How many numbers what is known of the layers' trains has, about, that is made at once."""
 
-FEW_MOVES = 16
-"""For how many moves, or steps of them, sums are kept."""
+FEW_CHANGES = 16
+"""For how many changes, or steps of them, sums are kept."""
+
+PART = 2**17
+"""What a part takes whose sums are kept, beside its neurons, as `work_each` counts it."""
+
+
+def ranked(circuit: Circuit, threat: SpikeFlip | SpikeShift, sample: Tensor) -> RankedChanges:
+    """Return the changes of a sample, (1, T, ...), by the weights that events meet first, the greatest first."""
+    steps = sample.shape[1]
+    marks = (threat.free(sample) if isinstance(threat, SpikeFlip) else threat.movable(sample))[0].flatten(1)
+    weights = influence(circuit, tuple(sample.shape[2:])).flatten()
+    before, features = marks.nonzero(as_tuple=True)
+    many = marks[before, features].long()  # of an entry of several events each may move
+    before, features = before.repeat_interleave(many), features.repeat_interleave(many)
+    order = weights[features].argsort(descending=True, stable=True)
+    before, features = before[order], features[order]
+    if isinstance(threat, SpikeFlip):
+        values = 2.0 * sample[0].double().flatten(1)[before, features] - 1.0
+        return RankedChanges(sample, features, before, values, 1, "flip")
+    far = min(threat.reach, steps if threat.border == "leave" else steps - 1)
+    return RankedChanges(sample, features, before, weights.new_ones(len(order)).double(), far, threat.border)
+
+
+def whole_of(ranked: RankedChanges, threat: SpikeFlip | SpikeShift) -> Parts:
+    """Return the one part that is the set."""
+    total = threat.count if isinstance(threat, SpikeFlip) else threat.total
+    return ranked.whole(threat.count, total)
 
 
 class PartBound(ABC):
@@ -68,11 +96,11 @@ class PartBound(ABC):
 
 @dataclass(frozen=True, eq=False)
 class SetBound(PartBound):
-    """Bounds each part as any set of moves around a recording, by the bound of "trains"."""
+    """Bounds each part as a set of changes around a recording, by the bound of "trains"."""
 
     problem: Problem
-    threat: SpikeShift
-    ranked: RankedEvents
+    threat: SpikeFlip | SpikeShift
+    ranked: RankedChanges
 
     @property
     def size(self) -> int:  # pyright: ignore[reportIncompatibleVariableOverride]
@@ -86,21 +114,25 @@ class SetBound(PartBound):
 
     def lower(self, parts: Parts) -> Tensor:
         """Return lower bounds of the margins."""
-        threat = replace(self.threat, total=parts.steps, count=parts.events, where=None)
-        box = threat.enclosed(self.ranked.recordings(parts).double(), self.ranked.marks(parts))
+        recordings, left = self.ranked.recordings(parts), self.ranked.marks(parts)
+        if isinstance(self.threat, SpikeFlip):
+            box = replace(self.threat, count=parts.events).enclosed(recordings, left > 0)
+        else:
+            threat = replace(self.threat, total=parts.steps, count=parts.events, where=None)
+            box = threat.enclosed(recordings, left)
         labels = self.problem.labels.expand(len(parts))
         return self.problem.goal.bounds(self.problem.circuit, box, labels, window_spikes)
 
 
 @dataclass(frozen=True, eq=False)
 class SumBound(PartBound):
-    """The same for a first layer that is affine, whose sums over events are kept (moved_events.py).
+    """The same for a first layer that is affine, whose sums over changes are kept (parts.py).
 
     Attributes:
         circuit: the network.
         goal: what is asked.
         label: y, or which of its questions, (1,).
-        moved: the events.
+        changed: the first layer's currents.
         source: what is known of the recording.
         size: how many parts are bounded at once.
     """
@@ -108,35 +140,34 @@ class SumBound(PartBound):
     circuit: Circuit
     goal: ClassGoal | RowGoal
     label: Tensor
-    moved: MovedEvents
+    changed: ChangedCurrents
     source: Signal
     size: int
 
     @staticmethod
-    def of(problem: Problem, ranked: RankedEvents) -> "SumBound":
+    def of(problem: Problem, ranked: RankedChanges) -> "SumBound":
         """Return the bound of a network whose first layer alone reads the input."""
         made = problem.circuit
         first = first_layer(made)
         assert first is not None
         exact = ranked.sample.double()
-        moved = MovedEvents.of(made, first, exact, ranked.features, ranked.before, ranked.jitter)
         source = input_signal(made, Box(exact, exact))
-        return SumBound(
-            made, problem.goal, problem.labels, moved, source, max(1, NUMBERS // _numbers(made, source))
-        )
+        size = max(1, NUMBERS // _numbers(made, source))
+        return SumBound(made, problem.goal, problem.labels, ChangedCurrents.of(made, first, ranked), source, size)
 
     @property
     def work(self) -> int:
-        """Return that of a member but for the first layer's products."""
-        features = tuple(self.source.magnitude().shape[1:])
-        first = self.moved.currents[0].numel() * self.moved.map.terms
-        return work_each(self.circuit, features) - self.moved.num_steps * first
+        """Return that of a member but for the first layer's products, and of what is done for each part."""
+        features, layer = tuple(self.source.magnitude().shape[1:]), self.changed.first
+        products = layer.currents[0].numel() * layer.map.terms
+        return PART + work_each(self.circuit, features) - len(layer.currents) * products
 
     def lower(self, parts: Parts) -> Tensor:
         """Return lower bounds of the margins."""
-        made, moves = self.moved.after(parts.moved, parts.there), parts.moved.shape[1]
-        currents = MovedCurrents(self.moved, made, moves, Movable(parts.steps, parts.events), parts.places)
-        known = fold(self.circuit, _FromFirst(self.source, window_spikes, self.moved.rounding, currents))
+        currents = PartCurrents.of(self.changed, parts)
+        rounding = self.changed.first.rounding
+        known = fold(self.circuit, _FromFirst(self.source, window_spikes, rounding, currents))
+        made = currents.made
         return self.goal.read(self.circuit, known, self.label.expand(len(parts)), Box(made, made))
 
 
@@ -144,11 +175,11 @@ class SumBound(PartBound):
 class _FromFirst(Propagation):
     """What is known of a circuit's signals once `currents` are those of its first affine layer."""
 
-    currents: MovedCurrents
+    currents: PartCurrents
 
     def mapped(self, node: Mapped, x: Signal) -> Signal:
         """Return the affine image; of the first layer, what is known."""
-        return self.currents if node is self.currents.events.layer else super().mapped(node, x)
+        return self.currents if node is self.currents.changed.first.layer else super().mapped(node, x)
 
 
 def _numbers(circuit: Circuit, source: Signal) -> int:
@@ -160,43 +191,50 @@ def _numbers(circuit: Circuit, source: Signal) -> int:
 
 
 def sums_are_kept(problem: Problem) -> bool:
-    """Return whether parts of a set of moves are bounded by kept sums: few move, and the rest lets them."""
-    threat = problem.perturbation
-    assert isinstance(threat, SpikeShift)
-    few = [budget for budget in (threat.count, threat.total) if budget is not None and budget <= FEW_MOVES]
+    """Return whether parts of a set are bounded by kept sums: few changes happen, and the rest lets them."""
+    threat, made = problem.perturbation, problem.circuit
+    assert isinstance(threat, SpikeFlip | SpikeShift)
+    total = None if isinstance(threat, SpikeFlip) else threat.total
+    few = [budget for budget in (threat.count, total) if budget is not None and budget <= FEW_CHANGES]
     on_inputs = problem.rows is not None and problem.rows.inputs is not None
-    return bool(few) and not on_inputs and first_layer(problem.circuit) is not None
+    first = first_layer(made)
+    if not few or on_inputs or first is None:
+        return False
+    features = tuple(problem.inputs.shape[2:])
+    return counted(made, features).maps[first - 1] * math.prod(features) <= MOST_COLUMNS
 
 
-def bound_of(problem: Problem, threat: SpikeShift, ranked: RankedEvents) -> PartBound:
-    """Return what bounds the parts of a set of moves."""
+def bound_of(problem: Problem, ranked: RankedChanges) -> PartBound:
+    """Return what bounds the parts of a set."""
+    threat = problem.perturbation
+    assert isinstance(threat, SpikeFlip | SpikeShift)
     return SumBound.of(problem, ranked) if sums_are_kept(problem) else SetBound(problem, threat, ranked)
 
 
 PATIENCE = 2**37
-"""Work that the parts of a sample may take together, each as its bound counts it. Where sums are kept
-it is 61,560 parts of a 784-512-10 network with T = 16, 35 to 41 s of one core."""
+"""Work that the parts of a sample may take together, each as its bound counts it. Where sums are kept it is 58,100
+parts of a 784-512-10 network with T = 16, 35 to 41 s of one core, and 552,000 of a 128-64-10 one with T = 6."""
 
 CHILDREN = 2**20
 """How many parts are made at once of those that are split, about."""
 
 
 @dataclass(frozen=True)
-class MoveSplitting(Verifier):
-    """Splits sets of moves, and lists small sets that are none, as `Enumeration` does.
+class EventSplitting(Verifier):
+    """Splits sets of changed events, and lists small sets, as `Enumeration` does.
 
-    Small sets of moves are listed, too, where members are walked (listing.py), or the first layer's sums can't be
-    kept: there a part costs more than a member.
+    Sets that are listed in a second are; so are small ones of which the first layer's sums can't be kept, where a
+    part costs more than a member, and those that splitting leaves open.
 
     Args:
-        patience: work that a sample may take; what needs more stays unknown.
-        enumeration: what answers for small sets, and for all that are no sets of moves of one event a feature.
+        patience: work that a sample's parts may take; what needs more is listed, or stays unknown.
+        enumeration: what answers for small sets, and for all that are not split.
     """
 
     asks_rows: ClassVar[bool] = True
     patience: int = PATIENCE
     enumeration: Enumeration = field(default_factory=Enumeration)
-    name: str = "moves"
+    name: str = "events"
 
     def __post_init__(self) -> None:
         settle(self, at_least(0), "patience")
@@ -207,13 +245,19 @@ class MoveSplitting(Verifier):
 
     def _alone(self, problem: Problem) -> Verdict:
         """Return one sample's verdict, by what fits its set."""
+        quick = replace(self.enumeration, patience=min(self.enumeration.patience, PACE))
+        if not splits(problem) or bool(quick.takes(problem)):
+            return self.enumeration.decide(problem)[0]
         small = bool(self.enumeration.takes(problem))
-        listed = small and (walked_events(problem) or not (splits(problem) and sums_are_kept(problem)))
-        splitting = splits(problem) and not listed
-        return self._one(problem) if splitting else self.enumeration.decide(problem)[0]
+        if small and not sums_are_kept(problem):
+            return self.enumeration.decide(problem)[0]
+        found = self._one(problem)
+        if found.status != "unknown" or not bool(self.enumeration.takes(problem)):
+            return found
+        return self.enumeration.decide(problem)[0]
 
     def takes(self, problem: Problem) -> bool:
-        """Return whether there is a sample whose moves are split."""
+        """Return whether there is a sample whose changes are split."""
         indices = range(len(problem.labels))
         return any(splits(problem.subset(torch.tensor([k], device=problem.labels.device))) for k in indices)
 
@@ -223,17 +267,17 @@ class MoveSplitting(Verifier):
         started = time.perf_counter()
         try:
             with ending(problem.deadline):
-                return _MoveSearch.of(problem, self.patience, self.name, started).decided()
+                return _EventSearch.of(problem, self.patience, self.name, started).decided()
         except (OverflowError, TimeIsUp) as error:
             return Verdict("unknown", None, None, self.name, time.perf_counter() - started, str(error))
 
 
 def splits(problem: Problem) -> bool:
-    """Return whether a problem is about moves of at most one event a feature, which stay within the steps."""
+    """Return whether a problem is about changes that do not hang together: see bounds/events/parts.py."""
     threat = problem.perturbation
-    if type(threat) is not SpikeShift or threat.border != "stay":
-        return False
-    return bool((problem.inputs.sum(1) <= 1).all())
+    if type(threat) is not SpikeShift:
+        return type(threat) is SpikeFlip
+    return threat.merge == "add" or bool((problem.inputs.sum(1) <= 1).all())
 
 
 class _Stopped(Exception):
@@ -241,14 +285,14 @@ class _Stopped(Exception):
 
 
 @dataclass
-class _MoveSearch:
+class _EventSearch:
     """The search of one sample.
 
     Attributes:
         problem: of one sample.
-        ranked: its events.
+        ranked: its changes.
         bound: of parts.
-        whole: the part that is the set.
+        walk: of parts that are one recording each; None: these are bounded as others are.
         most: how many parts may be bounded.
         done: how many were.
         least: the least margin that was proven of any part.
@@ -256,9 +300,9 @@ class _MoveSearch:
     """
 
     problem: Problem
-    ranked: RankedEvents
+    ranked: RankedChanges
     bound: PartBound
-    whole: Parts
+    walk: MemberWalk | None
     most: int
     name: str
     started: float
@@ -267,14 +311,16 @@ class _MoveSearch:
     unsettled: int = 0
 
     @staticmethod
-    def of(problem: Problem, patience: int, name: str, started: float) -> "_MoveSearch":
+    def of(problem: Problem, patience: int, name: str, started: float) -> "_EventSearch":
         """Return the search before its first part."""
-        threat, sample = problem.perturbation, problem.inputs
-        assert isinstance(threat, SpikeShift)
-        ranked = RankedEvents.of(problem.circuit, threat, sample)
-        whole = ranked.whole(threat)
-        bound = bound_of(problem, threat, ranked)
-        return _MoveSearch(problem, ranked, bound, whole, patience // bound.work, name, started)
+        threat = problem.perturbation
+        assert isinstance(threat, SpikeFlip | SpikeShift)
+        changes = ranked(problem.circuit, threat, problem.inputs)
+        bound = bound_of(problem, changes)
+        free = torch.zeros(problem.inputs[0, 0].numel(), dtype=torch.bool, device=changes.features.device)
+        free[changes.features] = True
+        walk = MemberWalk.of(problem, free) if isinstance(bound, SumBound) and walks(problem, free) else None
+        return _EventSearch(problem, changes, bound, walk, patience // bound.work, name, started)
 
     def decided(self) -> Verdict:
         """Return the verdict."""
@@ -297,7 +343,9 @@ class _MoveSearch:
 
     def _searched(self) -> Verdict | None:
         """Return "falsified" where a recording fails, and None once all parts are through."""
-        stack = [self._split_up(self.whole)]
+        threat = self.problem.perturbation
+        assert isinstance(threat, SpikeFlip | SpikeShift)
+        stack = [self._split_up(whole_of(self.ranked, threat))]
         while stack:
             parts = next(stack[-1], None)
             if parts is None:
@@ -306,9 +354,9 @@ class _MoveSearch:
             left = parts.at(~self._proven(parts))
             if (found := self._failing(left)) is not None:
                 return found
-            open_ = torch.zeros_like(left.places).bool() if left.done else left.places < self.ranked.count
-            self.unsettled += int((~open_).sum())
-            stack.append(self._children(left.at(open_)))
+            single = torch.ones_like(left.places).bool() if left.done else left.places >= self.ranked.count
+            self._settled(left.at(single))
+            stack.append(self._children(left.at(~single)))
         return None
 
     def _proven(self, parts: Parts) -> Tensor:
@@ -317,13 +365,28 @@ class _MoveSearch:
             raise TimeIsUp
         if self.done + len(parts) > self.most:
             raise _Stopped(f"its parts take more than {self.most} bounds")
-        lower = self.problem.goal.tightened(self.bound.lower(parts))
-        proven = self.problem.goal.proven(lower, self.problem.labels.expand(len(parts)))
-        proven = self.problem.goal.holds(proven)
+        lower, proven = self._bounds(parts)
         self.done += len(parts)
         if bool(proven.any()):
-            self.least = min(self.least, float(self.problem.goal.least(lower)[proven].min()))
+            self.least = min(self.least, float(lower[proven].min()))
         return proven
+
+    def _bounds(self, parts: Parts) -> tuple[Tensor, Tensor]:
+        """Return a lower bound of each part's margin, and whether that is enough, (n,) each."""
+        if parts.done and self.walk is not None:
+            return self.walk.bounds(MemberChanges(*self.ranked.entries(parts)))
+        goal = self.problem.goal
+        lower = goal.tightened(self.bound.lower(parts))
+        return goal.least(lower), goal.holds(goal.proven(lower, self.problem.labels.expand(len(parts))))
+
+    def _settled(self, parts: Parts) -> None:
+        """Bound recordings once more, by all that is known of them; what is left open counts as unsettled."""
+        if len(parts) == 0:
+            return
+        lower, enough = bounded(self.problem, self.ranked.recordings(parts))
+        self.unsettled += int((~enough).sum())
+        if bool(enough.any()):
+            self.least = min(self.least, float(lower[enough].min()))
 
     def _failing(self, parts: Parts) -> Verdict | None:
         """Return "falsified" where a part's own recording fails."""
