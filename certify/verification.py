@@ -33,6 +33,7 @@ from .verifiers import VERIFIERS, MarginVerifier, Verifier
 from .verifiers.base import clean_failures, decided, objection
 from .verifiers.complete import Complete
 from .verifiers.enumeration import Enumeration, InputSplitting
+from .verifiers.events import EventSplitting
 from .verifiers.search import AttackSearch, Ladder
 from .verifiers.trains import INTERVAL, TRAINS
 
@@ -50,17 +51,17 @@ def on_integers(verifier: Verifier, perturbation: Perturbation) -> Verifier:
     Raises:
         ValueError: for a verifier that knows real inputs alone.
     """
-    if verifier in (INTERVAL, TRAINS) or isinstance(verifier, Enumeration | InputSplitting):
+    if verifier in (INTERVAL, TRAINS) or isinstance(verifier, Enumeration | EventSplitting | InputSplitting):
         return verifier
     search = AttackSearch(ATTACKS["random-events" if isinstance(perturbation, EventSet) else "square"]())
     if isinstance(verifier, AttackSearch):
         return search if verifier.attack.by_gradient else verifier
     if isinstance(verifier, Complete):
-        listed = () if verifier.enumeration is None else (verifier.enumeration,)
+        listed = () if verifier.enumeration is None else (EventSplitting(enumeration=verifier.enumeration),)
         split = () if isinstance(perturbation, EventSet) else (InputSplitting(BOXES),)
         return Ladder((TRAINS, search, *listed, *split), verifier.name)
     if isinstance(verifier, Ladder):
-        return Ladder((TRAINS, search, Enumeration()), verifier.name)
+        return Ladder((TRAINS, search, EventSplitting()), verifier.name)
     raise ValueError(f"verifier: got {verifier.name!r}, expected {KNOWN} for a network of whole numbers")
 
 

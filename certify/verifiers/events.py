@@ -293,8 +293,8 @@ class _EventSearch:
         ranked: its changes.
         bound: of parts.
         walk: of parts that are one recording each; None: these are bounded as others are.
-        most: how many parts may be bounded.
-        done: how many were.
+        patience: work that they may still take.
+        done: how many were bounded.
         least: the least margin that was proven of any part.
         unsettled: how many recordings rounding leaves open.
     """
@@ -303,7 +303,7 @@ class _EventSearch:
     ranked: RankedChanges
     bound: PartBound
     walk: MemberWalk | None
-    most: int
+    patience: int
     name: str
     started: float
     done: int = 0
@@ -320,7 +320,7 @@ class _EventSearch:
         free = torch.zeros(problem.inputs[0, 0].numel(), dtype=torch.bool, device=changes.features.device)
         free[changes.features] = True
         walk = MemberWalk.of(problem, free) if isinstance(bound, SumBound) and walks(problem, free) else None
-        return _EventSearch(problem, changes, bound, walk, patience // bound.work, name, started)
+        return _EventSearch(problem, changes, bound, walk, patience, name, started)
 
     def decided(self) -> Verdict:
         """Return the verdict."""
@@ -363,13 +363,20 @@ class _EventSearch:
         """Return which parts are proven, (n,); their margins count."""
         if self.problem.expired():
             raise TimeIsUp
-        if self.done + len(parts) > self.most:
-            raise _Stopped(f"its parts take more than {self.most} bounds")
+        self.patience -= len(parts) * self._work(parts)
+        if self.patience < 0:
+            raise _Stopped(f"its patience was spent on {self.done} parts")
         lower, proven = self._bounds(parts)
         self.done += len(parts)
         if bool(proven.any()):
             self.least = min(self.least, float(lower[proven].min()))
         return proven
+
+    def _work(self, parts: Parts) -> int:
+        """Return what one of them takes."""
+        if not parts.done or self.walk is None:
+            return self.bound.work
+        return work_each(self.problem.circuit, tuple(self.problem.inputs.shape[2:]), walked=True)
 
     def _bounds(self, parts: Parts) -> tuple[Tensor, Tensor]:
         """Return a lower bound of each part's margin, and whether that is enough, (n,) each."""

@@ -243,7 +243,7 @@ def test_it_stops_in_time_and_at_its_patience():
         assert verdict.status == "falsified" or "the time was up" in verdict.reason
     lazy = EventSplitting(0, Enumeration(patience=0))
     for verdict in verify(network, events, labels, threat, lazy):
-        assert (verdict.status, verdict.reason) == ("unknown", "its parts take more than 0 bounds")
+        assert (verdict.status, verdict.reason) == ("unknown", "its patience was spent on 0 parts")
 
 
 def test_events_are_ranked_by_the_weights_they_meet():
