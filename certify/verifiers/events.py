@@ -26,7 +26,7 @@ from ..bounds.events.parts import ChangedCurrents, PartCurrents, Parts, RankedCh
 from ..bounds.propagation import Propagation, input_signal, propagate
 from ..bounds.signals.signals import Signal
 from ..bounds.signals.windows import Box
-from ..bounds.trains.trains import window_spikes
+from ..bounds.trains.trains import conserved_spikes
 from ..listing import MOST_COLUMNS, PACE, MemberWalk, counted, walks, work_each
 from ..perturbations import SpikeFlip, SpikeShift
 from ..perturbations.base import MemberChanges
@@ -121,7 +121,7 @@ class SetBound(PartBound):
             threat = replace(self.threat, total=parts.steps, count=parts.events, where=None)
             box = threat.enclosed(recordings, left)
         labels = self.problem.labels.expand(len(parts))
-        return self.problem.goal.bounds(self.problem.circuit, box, labels, window_spikes)
+        return self.problem.goal.bounds(self.problem.circuit, box, labels, conserved_spikes)
 
 
 @dataclass(frozen=True, eq=False)
@@ -166,7 +166,7 @@ class SumBound(PartBound):
         """Return lower bounds of the margins."""
         currents = PartCurrents.of(self.changed, parts)
         rounding = self.changed.first.rounding
-        known = fold(self.circuit, _FromFirst(self.source, window_spikes, rounding, currents))
+        known = fold(self.circuit, _FromFirst(self.source, conserved_spikes, rounding, currents))
         made = currents.made
         return self.goal.read(self.circuit, known, self.label.expand(len(parts)), Box(made, made))
 
@@ -184,7 +184,7 @@ class _FromFirst(Propagation):
 
 def _numbers(circuit: Circuit, source: Signal) -> int:
     """Return about how many numbers a part is: an edge of a graph, or a step of neurons that fire once."""
-    known = propagate(circuit, source, window_spikes, Rounding.of(circuit))
+    known = propagate(circuit, source, conserved_spikes, Rounding.of(circuit))
     pairs = zip(circuit.nodes, known, strict=True)
     fired = [signal for node, signal in pairs if isinstance(node, Fired | Recurred)]
     return sum(signal.magnitude().numel() * signal.numbers for signal in fired)
@@ -272,6 +272,31 @@ class EventSplitting(Verifier):
             return Verdict("unknown", None, None, self.name, time.perf_counter() - started, str(error))
 
 
+MOST_PARTS = 768
+"""So many parts of a sample are bounded at most where others than this verifier ask."""
+
+FEW_RANKED = 16
+"""Of so many changes sets are told apart whose first layer's sums can't be kept."""
+
+
+def told_apart(problem: Problem, known: Tensor) -> Tensor:
+    """Return lower bounds of the columns where all parts of a few are proven so, −inf elsewhere, like `known`."""
+    found = torch.full_like(known, -torch.inf)
+    for index in range(len(known)):
+        one = problem.subset(torch.tensor([index], device=problem.labels.device))
+        if not splits(one):
+            continue
+        search = replace(_EventSearch.of(one, 0, "linear", 0.0), walk=None)
+        few = sums_are_kept(one) or search.ranked.count <= FEW_RANKED
+        search.patience = MOST_PARTS * search.bound.work if few else 0
+        try:
+            if search.searched() is None and not search.unsettled:
+                found[index] = search.columns[0]
+        except (TimeIsUp, _Stopped):
+            continue
+    return found
+
+
 def splits(problem: Problem) -> bool:
     """Return whether a problem is about changes that do not hang together: see bounds/events/parts.py."""
     threat = problem.perturbation
@@ -296,6 +321,7 @@ class _EventSearch:
         patience: work that they may still take.
         done: how many were bounded.
         least: the least margin that was proven of any part.
+        columns: the least of each column of those that were proven without a walk; empty before the first.
         unsettled: how many recordings rounding leaves open.
     """
 
@@ -308,6 +334,7 @@ class _EventSearch:
     started: float
     done: int = 0
     least: float = math.inf
+    columns: Tensor = field(default_factory=lambda: torch.empty(0))
     unsettled: int = 0
 
     @staticmethod
@@ -325,7 +352,7 @@ class _EventSearch:
     def decided(self) -> Verdict:
         """Return the verdict."""
         try:
-            found = self._searched()
+            found = self.searched()
         except TimeIsUp:
             return self._unknown(f"{LATE} after {self.done} parts")
         except _Stopped as reason:
@@ -341,7 +368,7 @@ class _EventSearch:
     def _unknown(self, reason: str) -> Verdict:
         return Verdict("unknown", None, None, self.name, time.perf_counter() - self.started, reason)
 
-    def _searched(self) -> Verdict | None:
+    def searched(self) -> Verdict | None:
         """Return "falsified" where a recording fails, and None once all parts are through."""
         threat = self.problem.perturbation
         assert isinstance(threat, SpikeFlip | SpikeShift)
@@ -382,9 +409,12 @@ class _EventSearch:
         """Return a lower bound of each part's margin, and whether that is enough, (n,) each."""
         if parts.done and self.walk is not None:
             return self.walk.bounds(MemberChanges(*self.ranked.entries(parts)))
-        goal = self.problem.goal
-        lower = goal.tightened(self.bound.lower(parts))
-        return goal.least(lower), goal.holds(goal.proven(lower, self.problem.labels.expand(len(parts))))
+        goal, lower = self.problem.goal, self.bound.lower(parts)
+        tight = goal.tightened(lower)
+        proven = goal.holds(goal.proven(tight, self.problem.labels.expand(len(parts))))
+        self.columns = torch.cat([self.columns.view(-1, lower.shape[1]).to(lower), lower[proven]])
+        self.columns = self.columns.amin(0, keepdim=True) if len(self.columns) else self.columns
+        return goal.least(tight), proven
 
     def _settled(self, parts: Parts) -> None:
         """Bound recordings once more, by all that is known of them; what is left open counts as unsettled."""

@@ -28,8 +28,8 @@ from ..perturbations import Perturbation
 from ..problem import Problem
 from ..questions.rows import RowGoal
 from ..rounding import euclidean
-from ..splitting.apart_bounds import told_apart
 from .base import ClassMarginVerifier, Phase
+from .events import told_apart
 from .trains import TRAINS
 
 

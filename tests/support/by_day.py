@@ -23,7 +23,6 @@ ALIKE = frozenset({
     "certify/smoothing/test_rate.py::test_no_class_changes_within_the_radius",
     "certify/test_verdicts.py::test_attacked_inputs_are_detached",
     "certify/test_verdicts.py::test_sets_radii_and_bounds_are_detached",
-    "certify/verifiers/test_apart.py::test_bounds_of_parts_hold_for_each_member",
     "certify/verifiers/test_apart.py::test_what_is_told_apart_holds_for_each_member",
     "certify/verifiers/test_complete.py::test_no_climb_exceeds_a_ceiling",
     "certify/verifiers/test_moves.py::test_sums_that_are_kept_and_sets_one_by_one_decide_alike",
