@@ -122,7 +122,8 @@ class ListedSpikes(Signal):
 
 def walked(problem: Problem, members: Members) -> bool:
     """Return whether members are walked: an affine layer alone reads what changes, before plain neurons."""
-    return isinstance(members, ChangedMembers) and walks(problem, members.free.flatten(1).any(0))
+    listed = isinstance(members, ChangedMembers) and problem.circuit.timed
+    return listed and walks(problem, members.free.flatten(1).any(0))
 
 
 def walks(problem: Problem, free: Tensor) -> bool:

@@ -29,10 +29,8 @@ OPTIONS = ("-O3", "-fno-math-errno", "-fno-trapping-math", "-shared", "-fPIC", "
 ZIG = ("-fno-sanitize=undefined",)
 """zig's own default otherwise."""
 REALS = {
-    **dict.fromkeys(
-        ("bits", "cells", "changes", "graph", "long", "members", "paths", "prove", "walks"), ("double",)
-    ),
-    **dict.fromkeys(("climb", "membrane", "sparse", "spikes"), ("float", "double")),
+    **dict.fromkeys(("bits", "cells", "changes", "long", "members", "paths", "prove", "walks"), ("double",)),
+    **dict.fromkeys(("climb", "graph", "membrane", "sparse", "spikes"), ("float", "double")),
     "ranges": ("float",),
 }
 """The sources, and what REAL stands for in each."""

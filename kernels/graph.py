@@ -15,23 +15,52 @@ from torch import Tensor
 
 from .loading import INT, REAL, WHOLE, address, fields, load, parts, pointers
 
+RESETS = {"zero": 0, "subtract": 1, "none": 2}
+WINDOWS = {"none": 0, "all": 1, "first": 2}
+
 
 class _GraphSizes(ctypes.Structure):
-    _fields_ = fields(REAL, "surely perhaps", WHOLE, "steps samples neurons sources rows", INT, "threads")
+    _fields_ = fields(REAL, "start", WHOLE, "steps pairs rest", INT, "reset windows threads")
+
+
+class _LayerSizes(ctypes.Structure):
+    _fields_ = fields(WHOLE, "samples neurons sources rows")
 
 
 @dataclass(frozen=True)
-class GraphLayer:
+class GraphCurrents:
+    """The currents of N pairs of a sample and a neuron over T steps, and their constants, one a pair.
+
+    Attributes:
+        ages: λ^0..λ^T, (T + 1,), of windows.
+        lower, upper: currents of each step, widened, (T, N).
+        decay, surely, perhaps, drop: λ; above what a pair fires, from where on it may, and what that takes, (N,).
+        low, high: the windows (a, t] by a and t − 1, (T, T, N), or (1, T, N) of those from step 0 on; None: none
+            are given.
+    """
+
+    ages: Tensor
+    lower: Tensor
+    upper: Tensor
+    decay: Tensor
+    surely: Tensor
+    perhaps: Tensor
+    drop: Tensor
+    low: Tensor | None = None
+    high: Tensor | None = None
+
+
+@dataclass(frozen=True)
+class GraphTable:
     """A dense layer of B samples behind a table of R rows, over T steps: n neurons that read m; float64 or int64.
 
     Attributes:
         weights, bias: (n, m), (n,).
         trains: of the table, (R, T).
         first, last: rows of each source, (B, m).
-        ages, factors: λ^0..λ^T, (T + 1,), and a, (T,).
+        factors: a, (T,).
         slack: what a unit of weight of the product may be off, (B, n).
         widening: what the recursion may add to a unit, (B, n).
-        lower, upper: currents of each step, widened, (T, B, n).
     """
 
     weights: Tensor
@@ -39,12 +68,9 @@ class GraphLayer:
     trains: Tensor
     first: Tensor
     last: Tensor
-    ages: Tensor
     factors: Tensor
     slack: Tensor
     widening: Tensor
-    lower: Tensor
-    upper: Tensor
 
 
 @dataclass(frozen=True)
@@ -52,20 +78,23 @@ class FoundGraphs:
     """What the kernel finds, as `GraphTrains` holds it, edges step after step: E = T(T + 1)/2.
 
     Attributes:
-        edges, ends: (E, B, n), (T + 1, B, n), bool.
-        low, high: potentials since the last spike, (E, B, n).
-        certain, possible: of the spikes, (T, B, n).
-        lower, upper: currents cut to the windows of one step, (T, B, n).
+        edges, ends: (E, N), (T + 1, N), bool.
+        certain, possible: of the spikes, (T, N).
+        lower, upper: currents cut to the windows of one step, (T, N).
+        low, high: potentials since the last spike, (E, N); None where they are not kept.
+        low_left, high_left: what is left behind each node, (T + 1, N); None where that is 0.
     """
 
     edges: Tensor
     ends: Tensor
-    low: Tensor
-    high: Tensor
     certain: Tensor
     possible: Tensor
     lower: Tensor
     upper: Tensor
+    low: Tensor | None
+    high: Tensor | None
+    low_left: Tensor | None
+    high_left: Tensor | None
 
 
 @dataclass(frozen=True)
@@ -74,25 +103,60 @@ class CompiledGraph:
 
     functions: ctypes.CDLL
 
-    def graphs(self, layer: GraphLayer, limits: tuple[float, float]) -> FoundGraphs:
-        """Return the graphs of neurons that fire above, and may fire from, these limits on."""
-        given = parts(layer)
-        (neurons, sources), (steps, samples, _) = layer.weights.shape, layer.lower.shape
-        edges, size = steps * (steps + 1) // 2, (samples, neurons)
-        flags = (torch.empty(count, *size, dtype=torch.bool) for count in (edges, steps + 1))
-        numbers = (layer.lower.new_empty(count, *size) for count in (edges, edges, steps, steps, steps, steps))
-        found = FoundGraphs(*flags, *numbers)
-        counts = (steps, samples, neurons, sources, len(layer.trains))
-        sizes = _GraphSizes(*limits, *counts, torch.get_num_threads())
-        if self.functions.graphs(ctypes.byref(sizes), pointers(given), pointers(parts(found))):
-            raise MemoryError("graph: no memory for the windows of a layer")
+    def graphs(
+        self,
+        given: GraphCurrents,
+        reset: str,
+        check: Callable[[], None],
+        *,
+        rest: int = 0,
+        start: float = 0.0,
+        keep: bool = True,
+        table: GraphTable | None = None,
+    ) -> FoundGraphs:
+        """Return the graphs of pairs.
+
+        Args:
+            given: their currents.
+            reset: "zero", "subtract" or "none".
+            check: called between parts of a second at most, about, and may raise.
+            rest: for how many steps a neuron rests behind a spike, of a hard reset.
+            start: u[0].
+            keep: whether potentials since the last spike are asked for.
+            table: what makes the currents, and windows of them; None: windows are given, or there are none.
+        """
+        (steps, pairs), like = given.lower.shape, given.lower
+        count = steps * (steps + 1) // 2
+        flags = (torch.empty(number, pairs, dtype=torch.bool) for number in (count, steps + 1))
+        numbers = (like.new_empty(steps, pairs) for _ in range(4))
+        reached = (like.new_empty(count, pairs) if keep else None for _ in range(2))
+        left = (like.new_empty(steps + 1, pairs) if reset != "zero" else None for _ in range(2))
+        found = FoundGraphs(*flags, *numbers, *reached, *left)
+        windows = "all" if table is not None else "none"
+        if given.low is not None:
+            windows = "all" if len(given.low) == steps else "first"
+        sizes = _GraphSizes(start, steps, pairs, rest, RESETS[reset], WINDOWS[windows], torch.get_num_threads())
+        held = [None if one is None else one.contiguous() for one in vars(given).values()]
+        asked = ctypes.byref(sizes), pointers(held), pointers([*vars(found).values()])
+        if table is not None:
+            check()
+            (neurons, sources), own = table.weights.shape, parts(table)
+            layer = _LayerSizes(len(table.first), neurons, sources, len(table.trains))
+            if self.functions.table_graphs(*asked, ctypes.byref(layer), pointers(own)):
+                raise MemoryError("graph: no memory for the windows of a layer")
+            return found
+        each = max(1, AT_ONCE // (count * (steps if windows == "all" else 1)))
+        for first in range(0, pairs, each):
+            check()
+            if self.functions.graphs(*asked, WHOLE(first), WHOLE(min(first + each, pairs))):
+                raise MemoryError("graph: no memory for the potentials of a layer")
         return found
 
 
 @lru_cache
-def graph_kernel() -> CompiledGraph:
+def graph_kernel(dtype: torch.dtype = torch.float64) -> CompiledGraph:
     """Return the kernel."""
-    return load("graph", torch.float64, CompiledGraph)
+    return load("graph", dtype, CompiledGraph)
 
 
 AT_ONCE = 2**31

@@ -301,7 +301,7 @@ def splits(problem: Problem) -> bool:
     """Return whether a problem is about changes that do not hang together: see bounds/events/parts.py."""
     threat = problem.perturbation
     if type(threat) is not SpikeShift:
-        return type(threat) is SpikeFlip
+        return type(threat) is SpikeFlip and problem.circuit.timed
     return threat.merge == "add" or bool((problem.inputs.sum(1) <= 1).all())
 
 

@@ -1,37 +1,51 @@
-/* The graph of certify/bounds/trains/train_graph.py behind a table of trains and a dense layer, sample by sample: sums
-   over windows of the table's rows, their products with W and |W|, and the potentials since each spike, in one pass that
-   stays in cache.
+/* The graph of certify/bounds/trains/train_graph.py: the potentials since each spike, cut by windows of the current, in
+   one pass that stays in cache. Windows are given, or, behind a table of trains and a dense layer, found sample by
+   sample: sums over windows of the table's rows, and their products with W and |W|.
 
-   REAL is double. It does what torch does there, but for the order in which sums of products are added up and for
-   fused products: what is paid for rounding, a multiple of u times the sum of moduli, holds in any order (F1, F2, F5).
-   What a NaN excludes is nothing: of `lesser` and `greater` it comes first. Window (a, t] and edge a → t have place t(t − 1)/2 + a. Arrays over neurons are padded
-   to P, a multiple of LANES. */
+   What is paid for rounding, a multiple of u times the sum of moduli, holds for sums of products in any order and for
+   fused products (F1, F2, F5). What a NaN excludes is nothing: of `lesser` and `greater` it comes first. Window (a, t]
+   and edge a → t have place t(t − 1)/2 + a. Arrays over neurons are padded to P, a multiple of LANES. */
 
 #include "shared.h"
 
-/* B samples, T steps; the layer before has m neurons with rows of R. */
+/* T steps of N pairs of a sample and a neuron. A neuron rests for `rest` steps behind a spike; node 0 starts at `start`.
+   `windows`: of each pair of steps, of those from step 0 on, or none. */
 typedef struct {
-    double surely, perhaps;
-    long steps, samples, neurons, sources, rows;
-    int threads;
+    double start;
+    long steps, pairs, rest;
+    int reset, windows, threads;
 } Sizes;
+
+enum { NO_WINDOWS, ALL_WINDOWS, FIRST_WINDOWS };
+
+typedef struct {
+    const REAL *ages;                              /* λ^age, (T + 1), of windows */
+    const REAL *lower, *upper;                     /* currents of each step, widened, (T, N) */
+    const REAL *decay, *surely, *perhaps, *drop;   /* (N) each */
+    const REAL *low, *high;                        /* windows (a, t], by a and t − 1, (T or 1, T, N); or none */
+} Given;
+
+/* E = T(T + 1)/2; where there is none of the last two, and of the two before, they are not asked for. */
+typedef struct {
+    unsigned char *edges, *ends; /* (E, N), (T + 1, N) */
+    REAL *certain, *possible;    /* (T, N) each */
+    REAL *lower, *upper;         /* currents cut to the windows of one step, (T, N) */
+    REAL *low, *high;            /* potentials since the last spike, before they are cut, (E, N) */
+    REAL *low_left, *high_left;  /* what is left behind each node, (T + 1, N) */
+} Found;
+
+/* A dense layer of n neurons behind one of m neurons with rows of R, B samples. */
+typedef struct {
+    long samples, neurons, sources, rows;
+} Layer;
 
 typedef struct {
     const REAL *weights, *bias;   /* (n, m), (n) */
     const REAL *trains;           /* (R, T) */
     const long *first, *last;     /* rows of each source, (B, m) */
-    const REAL *ages, *factors;   /* λ^age, (T + 1), and a, (T) */
+    const REAL *factors;          /* a, (T) */
     const REAL *slack, *widening; /* of a unit of weight: of the product, of the recursion, (B, n) */
-    const REAL *lower, *upper;    /* currents of each step, widened, (T, B, n) */
-} Given;
-
-/* E = T(T + 1)/2. */
-typedef struct {
-    unsigned char *edges, *ends; /* (E, B, n), (T + 1, B, n) */
-    REAL *low, *high;            /* potentials since the last spike, before they are cut, (E, B, n) */
-    REAL *certain, *possible;    /* (T, B, n) each */
-    REAL *lower, *upper;         /* currents cut to the windows of one step, (T, B, n) */
-} Found;
+} Table;
 
 /* What all samples share: the middles and radii of all windows for each range of rows, (R, R, C), Wᵀ and its moduli,
    (m, P), and b, (P). */
@@ -40,26 +54,31 @@ typedef struct {
     long columns, padded; /* C: windows, rounded up to WIDE; P */
 } Shared;
 
-/* What a thread works on. */
+/* What a thread works on: n neurons from `start` on, of pairs. */
 typedef struct {
-    long *some, *open;                /* sources whose windows' middles, and radii, are not 0, (m) each */
-    long *middle, *radius;            /* their ranges of rows, (m) each */
-    REAL *low, *high;                 /* of the windows, (C, P) */
-    REAL *past_low, *past_high;       /* potentials before each step, (E + T + 1, P): those of step t from t(t + 1)/2 on */
-    REAL *bottom, *top, *alive;       /* now, (T + 1, P) */
-    REAL *slack, *widening, *fires;   /* (P) */
+    long start, n, padded;
+    REAL *low, *high;                          /* of the windows, (C, P) */
+    REAL *past_low, *past_high;                /* potentials before each step, (E, P): those of step t from t(t + 1)/2 on */
+    REAL *bottom, *top, *alive;                /* now, (T + 1, P) */
+    REAL *decay, *surely, *perhaps, *drop;     /* (P) */
+    REAL *fires, *silent, *tops, *lowest, *highest; /* (P) */
+    long *some, *open;                         /* sources whose windows' middles, and radii, are not 0, (m) each */
+    long *middle, *radius;                     /* their ranges of rows, (m) each */
+    REAL *slack, *widening;                    /* (P) */
 } Work;
+
+#define BLOCK (4 * LANES) /* pairs that are walked at once, where windows are given */
 
 INLINE long edges_of(long t) { return t * (t + 1) / 2; } /* where those into step t (from 0) start */
 
 /* The windows' sums of each row, then of each range of rows: its middle and radius. */
-static void sum_windows(const Sizes *sizes, const Given *given, const Shared *shared) {
-    long T = sizes->steps, R = sizes->rows, C = shared->columns;
+static void sum_windows(long T, const Layer *layer, const Given *given, const Table *table, const Shared *shared) {
+    long R = layer->rows, C = shared->columns;
     for (long r = 0; r < R; r++)
         for (long t = 0; t < T; t++) {
             REAL sum = 0, *row = shared->middle + (r * R + r) * C + edges_of(t);
             for (long a = t; a >= 0; a--)
-                row[a] = sum += given->ages[t - a] * given->factors[a] * given->trains[r * T + a];
+                row[a] = sum += given->ages[t - a] * table->factors[a] * table->trains[r * T + a];
         }
     memcpy(shared->radius, shared->middle, sizeof(REAL) * (size_t)(R * R * C));
     for (long r = 0; r < R; r++)
@@ -77,10 +96,11 @@ static void sum_windows(const Sizes *sizes, const Given *given, const Shared *sh
 }
 
 /* Where each window of one sample's currents lies: W·m + b ± (|W|·r + slack), and what the run's recursion adds. */
-static void find_windows(const Sizes *sizes, const Given *given, const Shared *shared, long b, Work *work) {
-    long T = sizes->steps, R = sizes->rows, C = shared->columns, P = shared->padded, some = 0, open = 0;
-    for (long k = 0; k < sizes->sources; k++) {
-        long first = given->first[b * sizes->sources + k], last = given->last[b * sizes->sources + k];
+static void find_windows(long T, const Layer *layer, const Given *given, const Table *table, const Shared *shared, long b,
+                         Work *work) {
+    long R = layer->rows, C = shared->columns, P = shared->padded, some = 0, open = 0;
+    for (long k = 0; k < layer->sources; k++) {
+        long first = table->first[b * layer->sources + k], last = table->last[b * layer->sources + k];
         long range = first * R + last;
         int silent = 1, settled = 1;
         for (long i = range * C; i < (range + 1) * C; i++)
@@ -93,7 +113,7 @@ static void find_windows(const Sizes *sizes, const Given *given, const Shared *s
     for (long t = 0; t < T; t++) {
         REAL total = 0, moduli = 0, weight = 0;
         for (long a = t; a >= 0; a--) {
-            REAL age = given->ages[t - a], part = age * given->factors[a];
+            REAL age = given->ages[t - a], part = age * table->factors[a];
             REAL *low = work->low + (edges_of(t) + a) * P, *high = work->high + (edges_of(t) + a) * P;
             total += part, moduli += fabs(part), weight += age;
             OVER(j, P) {
@@ -106,27 +126,31 @@ static void find_windows(const Sizes *sizes, const Given *given, const Shared *s
 }
 
 /* Take in a step's current since each last spike, and cut what a window that ends there excludes. */
-static void integrate(const Sizes *sizes, const Given *given, const Shared *shared, const Found *found, long t, long b,
-                      Work *work) {
-    long n = sizes->neurons, P = shared->padded, at = (t * sizes->samples + b) * n;
-    REAL decay = given->ages[1];
-    memcpy(work->past_low + edges_of(t) * P, work->bottom, sizeof(REAL) * (size_t)((t + 1) * P));
-    memcpy(work->past_high + edges_of(t) * P, work->top, sizeof(REAL) * (size_t)((t + 1) * P));
-    const REAL *alone_low = work->low + (edges_of(t) + t) * P, *alone_high = work->high + (edges_of(t) + t) * P;
-    for (long j = 0; j < n; j++) {
-        found->lower[at + j] = greater(alone_low[j], given->lower[at + j]);
-        found->upper[at + j] = lesser(alone_high[j], given->upper[at + j]);
+static void integrate(const Sizes *sizes, const Given *given, const Found *found, long t, Work *work) {
+    long n = work->n, P = work->padded, at = t * sizes->pairs + work->start;
+    int windows = sizes->windows;
+    if (windows && (t == 0 || windows == ALL_WINDOWS)) {
+        memcpy(work->past_low + edges_of(t) * P, work->bottom, sizeof(REAL) * (size_t)((t + 1) * P));
+        memcpy(work->past_high + edges_of(t) * P, work->top, sizeof(REAL) * (size_t)((t + 1) * P));
     }
+    const REAL *alone_low = work->low + (edges_of(t) + t) * P, *alone_high = work->high + (edges_of(t) + t) * P;
+    OVER(j, n) {
+        REAL low = given->lower[at + j], high = given->upper[at + j];
+        found->lower[at + j] = windows == ALL_WINDOWS ? greater(alone_low[j], low) : low;
+        found->upper[at + j] = windows == ALL_WINDOWS ? lesser(alone_high[j], high) : high;
+    }
+    const REAL *restrict lower = found->lower + at, *restrict upper = found->upper + at, *restrict decay = work->decay;
+    long until = windows == ALL_WINDOWS ? t : windows == FIRST_WINDOWS ? 0 : -1;
     for (long from = 0; from <= t; from++) {
-        REAL *bottom = work->bottom + from * P, *top = work->top + from * P;
-        for (long j = 0; j < n; j++) {
-            bottom[j] = found->lower[at + j] + decay * bottom[j];
-            top[j] = found->upper[at + j] + decay * top[j];
-        }
-        for (long a = from; a <= t; a++) {
-            const REAL *low = work->low + (edges_of(t) + a) * P, *high = work->high + (edges_of(t) + a) * P;
-            const REAL *past_low = work->past_low + (edges_of(a) + from) * P;
-            const REAL *past_high = work->past_high + (edges_of(a) + from) * P;
+        REAL *restrict bottom = work->bottom + from * P, *restrict top = work->top + from * P;
+        long awake = from ? from + sizes->rest : 0;
+        if (awake > t) /* who rests stays at 0 */
+            memset(bottom, 0, sizeof(REAL) * (size_t)P), memset(top, 0, sizeof(REAL) * (size_t)P);
+        else OVER(j, n) bottom[j] = lower[j] + decay[j] * bottom[j], top[j] = upper[j] + decay[j] * top[j];
+        for (long a = awake; a <= until; a++) {
+            const REAL *restrict low = work->low + (edges_of(t) + a) * P, *restrict high = work->high + (edges_of(t) + a) * P;
+            const REAL *restrict past_low = work->past_low + (edges_of(a) + from) * P;
+            const REAL *restrict past_high = work->past_high + (edges_of(a) + from) * P;
             REAL weight = given->ages[t + 1 - a];
             OVER(j, P) {
                 bottom[j] = greater(low[j] + weight * past_low[j], bottom[j]);
@@ -136,100 +160,175 @@ static void integrate(const Sizes *sizes, const Given *given, const Shared *shar
     }
 }
 
-/* Note who may fire at a step, since which spike, and which silences go on. */
-static void fire(const Sizes *sizes, const Shared *shared, const Found *found, long t, long b, Work *work) {
-    long n = sizes->neurons, B = sizes->samples, P = shared->padded, at = (t * B + b) * n;
-    REAL surely = (REAL)sizes->surely, perhaps = (REAL)sizes->perhaps, *silent = work->widening; /* no longer needed */
-    OVER(j, P) work->fires[j] = silent[j] = 0;
-    for (long from = 0; from <= t; from++) {
-        long place = ((edges_of(t) + from) * B + b) * n;
-        REAL *bottom = work->bottom + from * P, *top = work->top + from * P, *alive = work->alive + from * P;
-        memcpy(found->low + place, bottom, sizeof(REAL) * (size_t)n);
-        memcpy(found->high + place, top, sizeof(REAL) * (size_t)n);
-        for (long j = 0; j < n; j++) {
-            int there = alive[j] != 0 && !(bottom[j] > top[j]), fires = there && !(top[j] < perhaps);
-            found->edges[place + j] = (unsigned char)fires;
-            work->fires[j] = fires ? 1 : work->fires[j];
-            alive[j] = there && !(bottom[j] > surely);
-            silent[j] = alive[j] != 0 ? 1 : silent[j];
-            top[j] = lesser(surely, top[j]);
-        }
-    }
-    REAL *next = work->alive + (t + 1) * P;
-    for (long j = 0; j < n; j++) {
-        next[j] = found->possible[at + j] = work->fires[j];
-        found->certain[at + j] = 1 - silent[j];
+/* Which of P neurons may fire, having been silent since one spike, and which may go on so. */
+INLINE void fire_since(long P, const REAL *restrict surely, const REAL *restrict perhaps, const REAL *restrict bottom,
+                       REAL *restrict top, REAL *restrict alive, REAL *restrict fires, REAL *restrict next,
+                       REAL *restrict silent) {
+    OVER(j, P) {
+        REAL low = bottom[j], high = top[j];
+        int there = (alive[j] != 0) & !(low > high), fired = there & !(high < perhaps[j]), stays = there & !(low > surely[j]);
+        fires[j] = fired ? 1 : 0;
+        next[j] = fired ? 1 : next[j];
+        alive[j] = stays ? 1 : 0;
+        silent[j] = stays ? 1 : silent[j];
+        top[j] = lesser(surely[j], high);
     }
 }
 
-static void find_graph(const Sizes *sizes, const Given *given, const Shared *shared, const Found *found, long b, Work *work) {
-    long T = sizes->steps, n = sizes->neurons, P = shared->padded;
+/* Join what a spike leaves of potentials that may fire. */
+INLINE void join(long P, const REAL *restrict perhaps, const REAL *restrict drop, const REAL *restrict bottom,
+                 const REAL *restrict top, const REAL *restrict fires, REAL *restrict lowest, REAL *restrict highest) {
+    OVER(j, P) {
+        REAL low = greater(bottom[j], perhaps[j]) - drop[j], high = top[j] - drop[j];
+        lowest[j] = fires[j] != 0 ? lesser(lowest[j], low) : lowest[j];
+        highest[j] = fires[j] != 0 ? greater(highest[j], high) : highest[j];
+    }
+}
+
+/* Note who may fire at a step, since which spike, what that leaves, and which silences go on. */
+static void fire(const Sizes *sizes, const Found *found, long t, Work *work) {
+    long n = work->n, P = work->padded, N = sizes->pairs, at = t * N + work->start, left = sizes->reset != ZERO;
+    REAL *next = work->alive + (t + 1) * P, *lowest = work->lowest, *highest = work->highest;
+    OVER(j, P) next[j] = work->silent[j] = 0;
+    OVER(j, P) lowest[j] = INFINITE, highest[j] = -INFINITE;
+    for (long from = 0; from <= t; from++) {
+        long place = (edges_of(t) + from) * N + work->start;
+        REAL *bottom = work->bottom + from * P, *top = work->top + from * P;
+        unsigned char *restrict edges = found->edges + place;
+        const REAL *restrict fires = work->fires;
+        if (found->low) {
+            memcpy(found->low + place, bottom, sizeof(REAL) * (size_t)n);
+            memcpy(found->high + place, top, sizeof(REAL) * (size_t)n);
+        }
+        REAL *alive = work->alive + from * P;
+        if (left) memcpy(work->tops, top, sizeof(REAL) * (size_t)P);
+        fire_since(P, work->surely, work->perhaps, bottom, top, alive, work->fires, next, work->silent);
+        if (left) join(P, work->perhaps, work->drop, bottom, work->tops, fires, lowest, highest);
+        OVER(j, n) edges[j] = fires[j] != 0;
+    }
+    REAL *bottom = work->bottom + (t + 1) * P, *top = work->top + (t + 1) * P;
+    for (long j = 0; j < n; j++) {
+        found->possible[at + j] = next[j];
+        found->certain[at + j] = 1 - work->silent[j];
+        bottom[j] = left && next[j] != 0 ? lowest[j] : 0;
+        top[j] = left && next[j] != 0 ? highest[j] : 0;
+    }
+}
+
+static void note_left(const Sizes *sizes, const Found *found, long node, const Work *work) {
+    if (!found->low_left) return;
+    size_t own = sizeof(REAL) * (size_t)work->n;
+    memcpy(found->low_left + node * sizes->pairs + work->start, work->bottom + node * work->padded, own);
+    memcpy(found->high_left + node * sizes->pairs + work->start, work->top + node * work->padded, own);
+}
+
+/* The graphs of some neurons whose windows are there. */
+static void walk(const Sizes *sizes, const Given *given, const Found *found, Work *work) {
+    long T = sizes->steps, n = work->n, P = work->padded, start = work->start;
     size_t all = sizeof(REAL) * (size_t)((T + 1) * P), own = sizeof(REAL) * (size_t)n;
-    memset(work->slack, 0, sizeof(REAL) * (size_t)P), memset(work->widening, 0, sizeof(REAL) * (size_t)P);
-    memcpy(work->slack, given->slack + b * n, own), memcpy(work->widening, given->widening + b * n, own);
-    find_windows(sizes, given, shared, b, work);
     memset(work->bottom, 0, all), memset(work->top, 0, all), memset(work->alive, 0, all);
-    for (long j = 0; j < n; j++) work->alive[j] = 1;
+    memcpy(work->decay, given->decay + start, own), memcpy(work->drop, given->drop + start, own);
+    memcpy(work->surely, given->surely + start, own), memcpy(work->perhaps, given->perhaps + start, own);
+    for (long j = 0; j < n; j++) work->alive[j] = 1, work->bottom[j] = work->top[j] = (REAL)sizes->start;
+    note_left(sizes, found, 0, work);
     for (long t = 0; t < T; t++) {
-        integrate(sizes, given, shared, found, t, b, work);
-        fire(sizes, shared, found, t, b, work);
+        integrate(sizes, given, found, t, work);
+        fire(sizes, found, t, work);
+        note_left(sizes, found, t + 1, work);
     }
     for (long t = 0; t <= T; t++)
-        for (long j = 0; j < n; j++) found->ends[(t * sizes->samples + b) * n + j] = work->alive[t * P + j] != 0;
+        for (long j = 0; j < n; j++) found->ends[t * sizes->pairs + start + j] = work->alive[t * P + j] != 0;
 }
 
-/* What all samples are given, with what they share. */
+/* Take windows that are given into what is worked on. */
+static void take_windows(const Sizes *sizes, const Given *given, Work *work) {
+    long T = sizes->steps, N = sizes->pairs;
+    for (long t = 0; t < T && sizes->windows; t++)
+        for (long a = 0; a <= (sizes->windows == ALL_WINDOWS ? t : 0); a++) {
+            long from = (a * T + t) * N + work->start, to = (edges_of(t) + a) * work->padded;
+            memcpy(work->low + to, given->low + from, sizeof(REAL) * (size_t)work->n);
+            memcpy(work->high + to, given->high + from, sizeof(REAL) * (size_t)work->n);
+        }
+}
+
+/* What all threads are given, with what they share. */
 typedef struct {
     const Sizes *sizes;
     const Given *given;
     const Found *found;
+    const Layer *layer; /* none: windows are given */
+    const Table *table;
+    long first; /* of the pairs, where windows are given */
     Shared shared;
     Work work; /* a thread's own */
 } Search;
 
-static long lay_shared(const Sizes *sizes, char *memory, Shared *shared) {
+static long lay_shared(long T, const Layer *layer, char *memory, Shared *shared) {
     char *next = memory;
-    long R = sizes->rows, m = sizes->sources, real = sizeof(REAL);
-    long P = shared->padded = rounded(sizes->neurons, LANES);
-    long C = shared->columns = rounded(edges_of(sizes->steps), WIDE);
+    long R = layer->rows, m = layer->sources, real = sizeof(REAL);
+    long P = shared->padded = rounded(layer->neurons, LANES);
+    long C = shared->columns = rounded(edges_of(T), WIDE);
     shared->middle = take(&next, R * R * C, real), shared->radius = take(&next, R * R * C, real);
     shared->weights = take(&next, m * P, real), shared->moduli = take(&next, m * P, real);
     shared->bias = take(&next, P, real);
     return next - memory;
 }
 
-static long lay_work(const Sizes *sizes, const Shared *shared, char *memory, Work *work) {
+static long lay_work(const Sizes *sizes, long P, long m, char *memory, Work *work) {
     char *next = memory;
-    long T = sizes->steps, m = sizes->sources, P = shared->padded, C = shared->columns, real = sizeof(REAL);
+    long T = sizes->steps, real = sizeof(REAL), E = sizes->windows ? rounded(edges_of(T), WIDE) : 0;
+    work->low = take(&next, E * P, real), work->high = take(&next, E * P, real);
+    work->past_low = take(&next, E * P, real), work->past_high = take(&next, E * P, real);
+    work->bottom = take(&next, (T + 1) * P, real), work->top = take(&next, (T + 1) * P, real);
+    work->alive = take(&next, (T + 1) * P, real), work->silent = take(&next, P, real);
+    work->decay = take(&next, P, real), work->drop = take(&next, P, real);
+    work->surely = take(&next, P, real), work->perhaps = take(&next, P, real);
+    work->lowest = take(&next, P, real), work->highest = take(&next, P, real);
+    work->fires = take(&next, P, real), work->tops = take(&next, P, real);
+    work->slack = take(&next, P, real), work->widening = take(&next, P, real);
     work->middle = take(&next, m, sizeof(long)), work->radius = take(&next, m, sizeof(long));
     work->some = take(&next, m, sizeof(long)), work->open = take(&next, m, sizeof(long));
-    work->low = take(&next, C * P, real), work->high = take(&next, C * P, real);
-    work->past_low = take(&next, edges_of(T) * P, real), work->past_high = take(&next, edges_of(T) * P, real);
-    work->bottom = take(&next, (T + 1) * P, real), work->top = take(&next, (T + 1) * P, real);
-    work->alive = take(&next, (T + 1) * P, real), work->slack = take(&next, P, real);
-    work->widening = take(&next, P, real), work->fires = take(&next, P, real);
+    work->padded = P;
     return next - memory;
 }
 
-static int search_sample(const Item *item) {
+static int search(const Item *item) {
     Search own = *(const Search *)item->given;
-    lay_work(own.sizes, &own.shared, item->room, &own.work);
-    find_graph(own.sizes, own.given, &own.shared, own.found, item->start, &own.work);
+    Work *work = &own.work;
+    const Layer *layer = own.layer;
+    lay_work(own.sizes, layer ? own.shared.padded : BLOCK, layer ? layer->sources : 0, item->room, work);
+    work->n = layer ? layer->neurons : item->n;
+    work->start = layer ? item->start * layer->neurons : own.first + item->start;
+    if (layer) {
+        size_t all = sizeof(REAL) * (size_t)work->padded, some = sizeof(REAL) * (size_t)layer->neurons;
+        memcpy(memset(work->slack, 0, all), own.table->slack + work->start, some);
+        memcpy(memset(work->widening, 0, all), own.table->widening + work->start, some);
+        find_windows(own.sizes->steps, layer, own.given, own.table, &own.shared, item->start, work);
+    } else {
+        take_windows(own.sizes, own.given, work);
+    }
+    walk(own.sizes, own.given, own.found, work);
     return 0;
 }
 
-/* Returns whether memory failed. */
-int graphs(const Sizes *sizes, const Given *given, const Found *found) {
-    Search search = {.sizes = sizes, .given = given, .found = found};
-    Shared *shared = &search.shared;
-    long size = lay_shared(sizes, 0, shared);
+/* Find the graphs of pairs from `first` up to `last`; returns whether memory failed. */
+int graphs(const Sizes *sizes, const Given *given, const Found *found, long first, long last) {
+    Search all = {.sizes = sizes, .given = given, .found = found, .first = first};
+    return for_each(last - first, BLOCK, sizes->threads, lay_work(sizes, BLOCK, 0, 0, &all.work), search, &all);
+}
+
+/* The same of all pairs of a layer behind a table. */
+int table_graphs(const Sizes *sizes, const Given *given, const Found *found, const Layer *layer, const Table *table) {
+    Search all = {.sizes = sizes, .given = given, .found = found, .layer = layer, .table = table};
+    Shared *shared = &all.shared;
+    long T = sizes->steps, size = lay_shared(T, layer, 0, shared), room = lay_work(sizes, shared->padded, layer->sources, 0, &all.work);
     char *memory = aligned(size);
     if (!memory) return 1;
-    lay_shared(sizes, memset(memory, 0, (size_t)size), shared);
-    memcpy(shared->bias, given->bias, sizeof(REAL) * (size_t)sizes->neurons);
-    turn(given->weights, sizes->neurons, sizes->sources, shared->padded, shared->weights, shared->moduli);
-    sum_windows(sizes, given, shared);
-    int failed = for_each(sizes->samples, 1, sizes->threads, lay_work(sizes, shared, 0, &search.work), search_sample, &search);
+    lay_shared(T, layer, memset(memory, 0, (size_t)size), shared);
+    memcpy(shared->bias, table->bias, sizeof(REAL) * (size_t)layer->neurons);
+    turn(table->weights, layer->neurons, layer->sources, shared->padded, shared->weights, shared->moduli);
+    sum_windows(T, layer, given, table, shared);
+    int failed = for_each(layer->samples, 1, sizes->threads, room, search, &all);
     free_aligned(memory);
     return failed;
 }

@@ -17,7 +17,6 @@ A neuron that rests for R steps behind a spike at τ stays at exactly 0 up to st
 + 1: edges end behind that, and windows begin there. Without a rest R = 0. Node 0 begins at the potential `start`.
 """
 
-import math
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -25,6 +24,7 @@ from functools import cached_property
 import torch
 from torch import Tensor
 
+from ....kernels.graph import FoundGraphs, GraphCurrents, graph_kernel
 from ....models.deadline import check_time
 from ....models.rules import Leaky
 from ...rounding import Rounding
@@ -145,11 +145,6 @@ def _most(counts: Tensor, exists: Tensor) -> Tensor:
     return (counts * exists.view(torch.uint8)).amax(0)
 
 
-def _any(masks: Tensor) -> Tensor:
-    """Return masks.any(0), many times as fast."""
-    return masks.view(torch.uint8).amax(0).view(torch.bool)
-
-
 def graph_trains(current: Signal, rule: Leaky, rounding: Rounding, windows: bool = False) -> GraphTrains:
     """Return the graph of `rule` for currents known step by step and, with `windows`, window by window."""
     drives = drive(current, rule, rounding)
@@ -163,18 +158,14 @@ def windowed_trains(
 
     Where the first spike is the last one, all that counts is where it is: of T²/2 windows those from step 0 on.
     """
-    if rest >= current.num_steps:
-        memory = _PastPotentials(*prefix_drive(current, filtering, drives.slack), rest)
-        return trains_of(drives, rule, memory, rest=rest, start=start)
-    lower, upper = window_drive(current, filtering, drives.slack)
-    memory = _PastPotentials(lower, upper, rest)
-    return trains_of(_within_windows(drives, lower, upper), rule, memory, rest=rest, start=start)
+    known = prefix_drive if rest >= current.num_steps else window_drive
+    return trains_of(drives, rule, known(current, filtering, drives.slack), rest=rest, start=start)
 
 
 def trains_of(
     drives: Drive,
     rule: Leaky | Lanes,
-    memory: "_PastPotentials | None" = None,
+    windows: tuple[Tensor, Tensor] | None = None,
     keep: bool = True,
     rest: int = 0,
     start: float = 0.0,
@@ -184,137 +175,41 @@ def trains_of(
     Args:
         drives: the currents.
         rule: of the layer.
-        memory: windows of the currents, if any are known.
+        windows: where the weighted current of each window (a, k] lies, at [a, k−1], (T, T, batch, ...), or of
+            those of a = 0 alone, (1, T, batch, ...); None: none is known.
         keep: whether to keep its `reach`, which only prices and programs ask for.
         rest: for how many steps a neuron rests behind a spike, of a hard reset.
         start: u[0].
     """
     assert rest == 0 or rule.reset == "zero"
-    states = _States.before(drives, rest, start)
-    edges, certain, possible, reach, starts = [], [], [], [], [states.start(0)]
-    for t in range(len(drives.lower)):
-        edges.append(states.advance(t, drives, rule, memory, keep))
-        reach.append(states.reached)
-        if rule.reset != "zero":
-            starts.append(states.start(t + 1))
-        possible.append(states.alive[t + 1].clone())
-        certain.append(~_any(states.alive[: t + 1]))
-    box = Box(_stacked(certain, drives.lower), _stacked(possible, drives.lower))
-    known = None if rule.reset == "zero" else tuple(starts)
-    return GraphTrains(tuple(edges), states.alive, box, drives, tuple(reach) if keep else (), known)
+    like, shape = drives.lower, drives.lower.shape[1:]
+    drop = rule.drop if rule.reset == "subtract" else 0.0
+    constants = (rule.decay, drives.surely, drives.perhaps, drop)
+    decay = 0.0 if isinstance(rule.decay, Tensor) else float(rule.decay)  # of one a neuron no windows are known
+    given = GraphCurrents(
+        decay ** torch.arange(len(like) + 1, dtype=like.dtype),
+        *(end.flatten(1).cpu() for end in (like, drives.upper)),
+        *(torch.as_tensor(each, dtype=like.dtype).expand(shape).flatten().cpu() for each in constants),
+        *(end.flatten(2).cpu() for end in windows or ()),
+    )
+    kernel = graph_kernel(like.dtype)
+    found = kernel.graphs(given, rule.reset, check_time, rest=rest, start=start, keep=keep)
+    return graph_of(found, drives)
 
 
-def _stacked(masks: list[Tensor], like: Tensor) -> Tensor:
-    return torch.stack(masks).view(torch.uint8).to(like.dtype)
+def graph_of(found: FoundGraphs, drives: Drive) -> GraphTrains:
+    """Return what the kernel found of `drives`."""
+    shape, device = drives.lower.shape[1:], drives.lower.device
 
+    def shaped(values: Tensor | None) -> tuple[Tensor, ...]:
+        return () if values is None else tuple(values.to(device).unflatten(1, shape).split(lengths))
 
-def _within_windows(drives: Drive, lower: Tensor, upper: Tensor) -> Drive:
-    """Cut each step's current to the window of that step alone."""
-    lower, upper = lower.diagonal().movedim(-1, 0), upper.diagonal().movedim(-1, 0)
-    return replace(drives, lower=drives.lower.maximum(lower), upper=drives.upper.minimum(upper))
-
-
-@dataclass
-class _States:
-    """The potential since the last spike at τ: [low[τ], high[τ]], and whether any path is there; (T + 1, ...).
-
-    `scratch` takes comparisons: into floats they are vectorised, into booleans they are not. A neuron rests for
-    `rest` steps behind a spike.
-    """
-
-    low: Tensor
-    high: Tensor
-    alive: Tensor
-    scratch: Tensor
-    rest: int = 0
-    reached: tuple[Tensor, Tensor] | None = None
-
-    @staticmethod
-    def before(drives: Drive, rest: int, start: float) -> "_States":
-        """Return the states before the first step."""
-        steps, *shape = drives.lower.shape
-        low = drives.lower.new_zeros(steps + 1, *shape)
-        low[0] = start
-        alive = torch.zeros_like(low, dtype=torch.bool)
-        alive[0] = True
-        return _States(low, low.clone(), alive, torch.empty_like(low), rest)
-
-    def start(self, node: int) -> tuple[Tensor, Tensor]:
-        """Return the potentials that are left after a spike at `node`."""
-        return self.low[node].clone(), self.high[node].clone()
-
-    def advance(
-        self, t: int, drives: Drive, rule: Leaky | Lanes, memory: "_PastPotentials | None", keep: bool
-    ) -> Tensor:
-        """Take one step; return the edges into node t + 1, (t + 1, batch, ...)."""
-        check_time()
-        low, high, alive = self.low[: t + 1], self.high[: t + 1], self.alive[: t + 1]
-        if memory is not None:
-            memory.keep(low, high)
-        _integrate(drives.lower[t], low, rule.decay)
-        _integrate(drives.upper[t], high, rule.decay)
-        resting = slice(max(1, t + 1 - self.rest), t + 1)
-        low[resting], high[resting] = 0.0, 0.0
-        if memory is not None:
-            assert isinstance(rule.decay, float)
-            memory.tighten(t, low, high, rule.decay)
-            alive &= low <= high
-        self.reached = (low.clone(), high.clone()) if keep else None
-        edge = torch.ge(high, drives.perhaps, out=self.scratch[: t + 1]).bool().logical_and_(alive)
-        self.alive[t + 1] = _any(edge)
-        if rule.reset != "zero":
-            self._start_after_spike(t, edge, drives, rule)
-        alive &= torch.le(low, drives.surely, out=self.scratch[: t + 1]).bool()
-        high.clamp_max_(drives.surely)
-        return edge
-
-    def _start_after_spike(self, t: int, edge: Tensor, drives: Drive, rule: Leaky | Lanes) -> None:
-        """Join the potentials of all incoming edges; 0 where there is none, so that the node stays finite."""
-        drop = rule.drop if rule.reset == "subtract" else 0.0
-        fired = self.low[: t + 1].clamp_min(drives.perhaps) - drop
-        low = torch.where(edge, fired, math.inf).amin(0)
-        high = torch.where(edge, self.high[: t + 1] - drop, -math.inf).amax(0)
-        reached = self.alive[t + 1]
-        self.low[t + 1] = torch.where(reached, low, 0.0)
-        self.high[t + 1] = torch.where(reached, high, 0.0)
-
-
-def _integrate(current: Tensor, potential: Tensor, decay: float | Tensor) -> None:
-    """Make λ·v + c of potentials v, in place; λ is one number, or one a neuron."""
-    if isinstance(decay, Tensor):
-        torch.addcmul(current, potential, decay, out=potential)
-    else:
-        torch.add(current, potential, alpha=decay, out=potential)
-
-
-class _PastPotentials:
-    """The potentials of earlier steps, and the windows that join them to the present one.
-
-    Attributes:
-        lower, upper: [a, k−1] holds the box of the weighted current of window (a, k], (T, T, batch, ...), or of
-            those of a = 0 alone, (1, T, batch, ...).
-        lows, highs: [a][τ] holds the potential at step a since the last spike at τ ≤ a.
-    """
-
-    def __init__(self, lower: Tensor, upper: Tensor, rest: int = 0) -> None:
-        self.lower: Tensor = lower
-        self.upper: Tensor = upper
-        self.rest: int = rest
-        self.lows: list[Tensor] = []
-        self.highs: list[Tensor] = []
-
-    def keep(self, low: Tensor, high: Tensor) -> None:
-        """Remember the potentials of the present step before it advances, where windows begin there."""
-        if len(self.lows) < len(self.lower):
-            self.lows.append(low.clone())
-            self.highs.append(high.clone())
-
-    def tighten(self, t: int, low: Tensor, high: Tensor, decay: float) -> None:
-        """Cut the potentials of step t + 1, in place, with each window that ends there."""
-        for a, (before_low, before_high) in enumerate(zip(self.lows, self.highs, strict=True)):
-            check_time()
-            weight, awake = decay ** (t + 1 - a), max(1, a + 1 - self.rest)
-            part_low, part_high = low[:awake], high[:awake]
-            before_low, before_high = before_low[:awake], before_high[:awake]
-            torch.maximum(part_low, torch.add(self.lower[a, t], before_low, alpha=weight), out=part_low)
-            torch.minimum(part_high, torch.add(self.upper[a, t], before_high, alpha=weight), out=part_high)
+    lengths = [*range(1, len(drives.lower) + 1)]
+    edges, low, high = map(shaped, (found.edges, found.low, found.high))
+    rest = (found.ends, found.certain, found.possible, found.lower, found.upper)
+    ends, certain, possible, lower, upper = (each.to(device).unflatten(1, shape) for each in rest)
+    lengths = [1] * (len(lower) + 1)
+    left = (tuple(end[0] for end in shaped(each)) for each in (found.low_left, found.high_left))
+    starts = tuple(zip(*left, strict=True)) or None
+    drives, box = replace(drives, lower=lower, upper=upper), Box(certain, possible)
+    return GraphTrains(edges, ends, box, drives, tuple(zip(low, high, strict=True)), starts)

@@ -29,7 +29,15 @@ from functools import cached_property, partial
 import torch
 from torch import Tensor
 
-from ....kernels.graph import CompiledGraph, CompiledLong, GraphLayer, LongLayer, graph_kernel, long_kernel
+from ....kernels.graph import (
+    CompiledGraph,
+    CompiledLong,
+    GraphCurrents,
+    GraphTable,
+    LongLayer,
+    graph_kernel,
+    long_kernel,
+)
 from ....models.deadline import check_time
 from ....models.rules import Leaky
 from ...rounding import Rounding, check_potential, over_rows, own_error
@@ -39,7 +47,7 @@ from ..long_trains import LONG, LongTrains, aged_trains, carried_trains, labels_
 from ..signals.membrane import Drive, Pull, drive, pull
 from ..signals.signals import AffineSignal, Balance, Signal, equal_weights, filter_rows
 from ..signals.windows import Box, Spans, Spread
-from .train_graph import GraphTrains, graph_trains, trains_of
+from .train_graph import GraphTrains, graph_of, graph_trains, trains_of
 from .train_table import FEW_ROWS, TableTrains, Trains, TrainTable, table_like, train_table
 
 MOST_SIZE = 1e290
@@ -122,31 +130,26 @@ def _graph(kernel: CompiledGraph, current: AffineSignal, rule: Leaky, rounding: 
     source, steps = current.source, current.num_steps
     assert isinstance(source, TableTrains)
     assert current.map.weights is not None
-    check_time()
     drives, spans = drive(current, rule, rounding), Spans.of(rule, steps)
     size = drives.slack.shape
-    layer = GraphLayer(
+    constants = (rule.decay, *drives.limits, rule.drop)
+    given = GraphCurrents(
+        torch.cat((spans.ages, spans.ages.new_tensor([rule.decay**steps]))),
+        drives.lower.flatten(1),
+        drives.upper.flatten(1),
+        *(drives.lower.new_full((size.numel(),), each) for each in constants),
+    )
+    table = GraphTable(
         current.map.weights[0],
         vector(current.map.bias, size[1]),
         source.table.trains,
         source.first,
         source.last,
-        torch.cat((spans.ages, spans.ages.new_tensor([rule.decay**steps]))),
         spans.factors,
         current.map.slack(source.magnitude(), rounding, over_rows(steps)).expand(size),
         drives.slack,
-        drives.lower,
-        drives.upper,
     )
-    found = kernel.graphs(layer, drives.limits)
-    lengths = list(range(1, steps + 1))
-    return GraphTrains(
-        edges=found.edges.split(lengths),
-        ends=found.ends,
-        box=Box(found.certain, found.possible),
-        drives=replace(drives, lower=found.lower, upper=found.upper),
-        reach=tuple(zip(found.low.split(lengths), found.high.split(lengths), strict=True)),
-    )
+    return graph_of(kernel.graphs(given, rule.reset, check_time, table=table), drives)
 
 
 @dataclass(frozen=True)

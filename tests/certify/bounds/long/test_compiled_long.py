@@ -294,8 +294,9 @@ def test_what_rounding_adds_widens_every_window(field: str):
     built, current = graph_kernel(), layer(2, 5, 0.9, (2, 5, 4))
 
     class Wide(CompiledGraph):
-        def graphs(self, layer, limits):
-            return super().graphs(replace(layer, **{field: getattr(layer, field) + 0.25}), limits)
+        def graphs(self, *given, table, **options):
+            wider = replace(table, **{field: getattr(table, field) + 0.25})
+            return super().graphs(*given, table=wider, **options)
 
     found, wide = (
         _graph(built, current, Leaky(0.9), EXACT),
