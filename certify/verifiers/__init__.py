@@ -4,6 +4,7 @@ from ..alike import Named
 from ..attacks import ATTACKS
 from ..bits.splitting import BitSplitting
 from ..branching.search import Search
+from ..listing import PACE
 from .base import MarginVerifier, Verifier
 from .complete import Complete, Milp
 from .enumeration import Enumeration, Listed, OneChange, long_loops
@@ -25,7 +26,8 @@ def _auto() -> Verifier:
     """
     quick, thorough = (AttackSearch(ATTACKS[name]()) for name in ("ensemble-fast", "ensemble"))
     searches = Complete(Search(patience=PATIENCE), enumeration=None, programs=None), Milp(patience=PATIENCE)
-    first = OneChange(), Listed(long_loops, name="listed-loops"), TRAINS, Listed(), quick
+    soon = Listed(enumeration=Enumeration(PACE))
+    first = OneChange(), Listed(long_loops, name="listed-loops"), TRAINS, soon, quick
     return Ladder((*first, Linear(), EventSplitting(), thorough, BitSplitting(), *searches))
 
 

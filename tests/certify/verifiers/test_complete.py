@@ -459,7 +459,7 @@ def test_a_bound_comes_before_each_attack_and_what_is_trusted_most_before_highs(
     assert names[:4] == ["one-change", "listed-loops", "trains", "listed"]
     assert "attack" in names
     assert names[-2:] == ["complete", "milp"]
-    assert names.index("moves") < names.index("complete")
+    assert names.index("events") < names.index("complete")
 
 
 def test_auto_reaches_milp_where_branching_does_not_apply():
