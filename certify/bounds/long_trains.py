@@ -64,7 +64,7 @@ from itertools import tee
 import torch
 from torch import Tensor
 
-from ...kernels.graph import AgedTrains, CompiledLong
+from ...kernels.graph import AgedTrains, long_kernel
 from ...models.deadline import check_time
 from ...models.rules import Leaky
 from ..rounding import Rounding
@@ -207,7 +207,7 @@ TOGETHER = 2**17
 """About how many ends of windows are held at once."""
 
 MANY = 2**13
-"""More spikes than any train has; twice as many are no overflow of 16 bits."""
+"""More spikes than any train has."""
 
 
 def labels_of(decay: float, steps: int) -> int:
@@ -230,7 +230,6 @@ class LongTrains(Trains):
         waits: [t − 1] says whether what is old may be silent at t, (T, n), bytes.
         ends: whether the last spike may be at T − i, and at [W] before those, (W + 1, n), bytes.
         most: how many spikes there are at most, where what they took says so, (n,).
-        kernel: what walks along the paths in place of torch's operations, if these trains are float64.
     """
 
     box: Box
@@ -239,7 +238,6 @@ class LongTrains(Trains):
     waits: Tensor
     ends: Tensor
     most: Tensor | None = None
-    kernel: CompiledLong | None = None
 
     @property
     def num_steps(self) -> int:  # pyright: ignore[reportIncompatibleVariableOverride]
@@ -259,46 +257,19 @@ class LongTrains(Trains):
         """Return the exact range over all paths: one shortest and one longest path for each row."""
         weights = equal_weights(rows)
         if weights is not None:
-            counts = self._ends(torch.ones(1, self.num_steps, dtype=torch.int16))[0]
+            counts = self._ends(torch.ones_like(rows[:1]))[0]
             if self.most is not None:
-                counts = Box(counts.lower, counts.upper.minimum(self.most.view_as(counts.upper)))
-            return Box(counts.lower.to(rows), counts.upper.to(rows)).scaled(weights)
+                counts = Box(counts.lower, counts.upper.minimum(self.most.view_as(counts.upper).to(rows)))
+            return counts.scaled(weights)
         return self._ends(rows)
 
     def _ends(self, rows: Tensor) -> Box:
-        """Return the range of each row over all paths, in the dtype of `rows`."""
-        if self.kernel is not None:
-            return self._compiled_ends(self.kernel, rows)
-        parts = rows.split(max(1, TOGETHER // self.edges[:, 0].numel()))
-        lower, upper = (torch.cat([self._least(sign * part) for part in parts]) for sign in (1, -1))
-        return Box(lower, -upper)
-
-    def _compiled_ends(self, kernel: CompiledLong, rows: Tensor) -> Box:
-        """Return the same by one walk of a compiled kernel, which adds and compares what `_least` does."""
+        """Return the range of each row over all paths, in the dtype of `rows`, by one walk."""
         trains = AgedTrains(self.edges, self.stays, self.waits, self.ends, self.box.lower, self.box.upper)
-        sums = kernel.path_sums(trains, rows.double(), check_time).to(rows.dtype)
+        on_cpu = AgedTrains(*(part.cpu() for part in vars(trains).values()))
+        sums = long_kernel().path_sums(on_cpu, rows.double().cpu(), check_time).to(rows)
         lower, upper = sums.unflatten(2, self.box.lower.shape[1:])
         return Box(lower, upper)
-
-    def _least(self, rows: Tensor) -> Tensor:
-        """Return min over paths of Σ_t rows[r, t]·s[t], (rows, batch, ...), in the dtype of `rows`."""
-        (count, steps), width = rows.shape, len(self.ends) - 1
-        nowhere = math.inf if rows.is_floating_point() else MANY
-        known = rows.new_full((steps + width, count, self.ends.shape[1]), nowhere)
-        old = known[:1].clone()
-        known[steps] = 0  # node τ is in row T − τ: the labels of a step are rows that follow each other
-        for t in range(steps):
-            check_time()
-            labels, ways = known[steps - t : steps - t + width], _detours(self.edges[t], rows.dtype)[:, None]
-            fired = (labels + ways[:-1]).amin(0).minimum((old + ways[-1:])[0])
-            known[steps - t - 1] = fired.add_(rows[:, t, None]).clamp_max_(nowhere)
-            old += _detours(self.waits[t], rows.dtype)
-            if t + 1 >= width:
-                torch.minimum(old, labels[-1:] + _detours(self.stays[0, t + 1 - width], rows.dtype), out=old)
-            old.clamp_max_(nowhere)
-        ways = _detours(self.ends, rows.dtype)[:, None]
-        found = (known[:width] + ways[:-1]).amin(0).minimum((old + ways[-1:])[0])
-        return found.unflatten(1, self.box.lower.shape[1:])
 
     def windowed(self, asked: Spans, ends: range) -> Box:
         """Return the range over all paths, by one walk back from each end."""
@@ -410,13 +381,13 @@ def aged_trains(
     return replace(found, most=most)
 
 
-def of_aged(found: AgedTrains, shape: torch.Size, kernel: CompiledLong | None = None) -> LongTrains:
+def of_aged(found: AgedTrains, shape: torch.Size) -> LongTrains:
     """Return the trains over (T, batch, ...), where silence after the last W nodes is that to the end."""
     steps, ends = shape[0], found.ends
     for node in range(max(0, steps - len(ends) + 2), steps + 1):
         found.stays[0, node], found.stays[1, node] = ends[steps - node], ends[steps - node :].amax(0)
     box = Box(found.certain.view(shape), found.possible.view(shape))
-    return LongTrains(box, found.edges, found.stays, found.waits, ends, kernel=kernel)
+    return LongTrains(box, found.edges, found.stays, found.waits, ends)
 
 
 @dataclass(frozen=True)
@@ -567,10 +538,8 @@ def _flat(box: Box) -> Box:
 
 
 def _detours(exists: Tensor, dtype: torch.dtype) -> Tensor:
-    """Return 0 where a way exists, and what is longer than any path where it does not."""
-    if dtype.is_floating_point:
-        return exists.to(dtype).reciprocal_().sub_(1.0)
-    return (1 - exists).to(dtype).mul_(MANY)
+    """Return 0 where a way exists, and ∞ where it does not."""
+    return exists.to(dtype).reciprocal_().sub_(1.0)
 
 
 def _where(exists: Tensor, values: Tensor, otherwise: float) -> Tensor:

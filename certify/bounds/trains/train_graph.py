@@ -199,17 +199,11 @@ def trains_of(
 
 def graph_of(found: FoundGraphs, drives: Drive) -> GraphTrains:
     """Return what the kernel found of `drives`."""
-    shape, device = drives.lower.shape[1:], drives.lower.device
-
-    def shaped(values: Tensor | None) -> tuple[Tensor, ...]:
-        return () if values is None else tuple(values.to(device).unflatten(1, shape).split(lengths))
-
-    lengths = [*range(1, len(drives.lower) + 1)]
-    edges, low, high = map(shaped, (found.edges, found.low, found.high))
-    rest = (found.ends, found.certain, found.possible, found.lower, found.upper)
-    ends, certain, possible, lower, upper = (each.to(device).unflatten(1, shape) for each in rest)
-    lengths = [1] * (len(lower) + 1)
-    left = (tuple(end[0] for end in shaped(each)) for each in (found.low_left, found.high_left))
-    starts = tuple(zip(*left, strict=True)) or None
-    drives, box = replace(drives, lower=lower, upper=upper), Box(certain, possible)
-    return GraphTrains(edges, ends, box, drives, tuple(zip(low, high, strict=True)), starts)
+    shape, device, lengths = drives.lower.shape[1:], drives.lower.device, [*range(1, len(drives.lower) + 1)]
+    made = {name: each.to(device).unflatten(1, shape) for name, each in vars(found).items() if each is not None}
+    by_step = (made[name].split(lengths) if name in made else () for name in ("edges", "low", "high"))
+    edges, low, high = by_step
+    left = (made["low_left"], made["high_left"]) if "low_left" in made else None
+    drives = replace(drives, lower=made["lower"], upper=made["upper"])
+    box, reach = Box(made["certain"], made["possible"]), tuple(zip(low, high, strict=True))
+    return GraphTrains(edges, made["ends"], box, drives, reach, left)

@@ -106,7 +106,8 @@ class TrainPaths:
         drives: the currents that the graph was built from.
         reach: reach[t−1] holds the potentials at step t since the last spike at τ < t, before they are cut by θ:
             low and high, each (t, batch, ...).
-        starts: starts[τ] holds the potentials that are left after a spike at τ, low and high; None where 0 is.
+        starts: starts[·][τ] holds the potentials that are left after a spike at τ, low and high, (T + 1, batch,
+            ...) each; None where 0 is.
     """
 
     edges: tuple[Tensor, ...]
@@ -114,15 +115,15 @@ class TrainPaths:
     box: Box
     drives: Drive
     reach: tuple[tuple[Tensor, Tensor], ...]
-    starts: tuple[tuple[Tensor, Tensor], ...] | None = None
+    starts: tuple[Tensor, Tensor] | None = None
 
     @property
     def left(self) -> tuple[Tensor, Tensor] | None:
         """Return both ends of `starts`, (T + 1, batch, n) each; None where 0 is left."""
         if self.starts is None:
             return None
-        low, high = (torch.stack(ends).flatten(2) for ends in zip(*self.starts, strict=True))
-        return low, high
+        low, high = self.starts
+        return low.flatten(2), high.flatten(2)
 
     def emptied(self) -> Tensor:
         """Return for which rows some neuron has no current or no path left, (batch,)."""
