@@ -35,8 +35,8 @@ class GraphCurrents:
         ages: λ^0..λ^T, (T + 1,), of windows.
         lower, upper: currents of each step, widened, (T, N).
         decay, surely, perhaps, drop: λ; above what a pair fires, from where on it may, and what that takes, (N,).
-        low, high: the windows (a, t] by a and t − 1, (T, T, N), or (1, T, N) of those from step 0 on; None: none
-            are given.
+        low, high: the windows, by end, the shortest first, (T(T + 1)/2, N), or (T, N) of those from step 1 on;
+            None: none are given.
     """
 
     ages: Tensor
@@ -134,7 +134,7 @@ class CompiledGraph:
         found = FoundGraphs(*flags, *numbers, *reached, *left)
         windows = "all" if table is not None else "none"
         if given.low is not None:
-            windows = "all" if len(given.low) == steps else "first"
+            windows = "all" if len(given.low) == count else "first"
         sizes = _GraphSizes(start, steps, pairs, rest, RESETS[reset], WINDOWS[windows], torch.get_num_threads())
         held = [None if one is None else one.contiguous() for one in vars(given).values()]
         asked = ctypes.byref(sizes), pointers(held), pointers([*vars(found).values()])

@@ -30,7 +30,7 @@ from spikecert import (
     verify,
 )
 from spikecert.certify.proofs import Prover, Unproven
-from spikecert.certify.verifiers import VERIFIERS, Complete, Enumeration, Milp, EventSplitting, Verifier
+from spikecert.certify.verifiers import VERIFIERS, Complete, Enumeration, EventSplitting, Milp, Verifier
 from spikecert.certify.verifiers.enumeration import InputSplitting
 from spikecert.certify.verifiers.search import Ladder
 from spikecert.checking import Refused, check

@@ -206,15 +206,6 @@ def after_reset(potential: Tensor, spikes: Tensor, reset: str, limits: tuple[flo
     return torch.where(spikes[0] < spikes[1], torch.stack(joined), decided)
 
 
-def zero_(end: Tensor, spike: Tensor, limit: float) -> None:
-    """Make the same of one end of a hard reset, bitwise and in fewer passes, for spikes without gradients.
-
-    A low end is cut by 0 after a possible spike, and else by `perhaps`, which it does not reach anyway; a high end
-    by 0 after a certain spike, and else by `surely`, the highest potential that may stay silent.
-    """
-    torch.minimum(end, torch.add(spike.new_tensor(limit), spike, alpha=-limit), out=end)
-
-
 def fired(pull: Pull, rule: Leaky) -> Iterator[tuple[Tensor, Tensor]]:
     """Yield which spikes are certain and which are possible, 0 or 1, step by step.
 
@@ -233,8 +224,4 @@ def fired(pull: Pull, rule: Leaky) -> Iterator[tuple[Tensor, Tensor]]:
         torch.gt(low, pull.surely, out=must)
         torch.ge(high, pull.perhaps, out=may)
         yield must, may
-        if rule.reset == "zero":
-            zero_(low, may, pull.perhaps)
-            zero_(high, must, pull.surely)
-        else:
-            left = after_reset(potential, spikes, rule.reset, (pull.surely, pull.perhaps), rule.drop)
+        left = after_reset(potential, spikes, rule.reset, (pull.surely, pull.perhaps), rule.drop)

@@ -22,7 +22,7 @@ typedef struct {
     const REAL *ages;                              /* λ^age, (T + 1), of windows */
     const REAL *lower, *upper;                     /* currents of each step, widened, (T, N) */
     const REAL *decay, *surely, *perhaps, *drop;   /* (N) each */
-    const REAL *low, *high;                        /* windows (a, t], by a and t − 1, (T or 1, T, N); or none */
+    const REAL *low, *high;                        /* windows, by end, the shortest first, (E or T, N); or none */
 } Given;
 
 /* E = T(T + 1)/2; where there is none of the last two, and of the two before, they are not asked for. */
@@ -245,7 +245,8 @@ static void take_windows(const Sizes *sizes, const Given *given, Work *work) {
     long T = sizes->steps, N = sizes->pairs;
     for (long t = 0; t < T && sizes->windows; t++)
         for (long a = 0; a <= (sizes->windows == ALL_WINDOWS ? t : 0); a++) {
-            long from = (a * T + t) * N + work->start, to = (edges_of(t) + a) * work->padded;
+            long place = sizes->windows == ALL_WINDOWS ? edges_of(t) + t - a : t;
+            long from = place * N + work->start, to = (edges_of(t) + a) * work->padded;
             memcpy(work->low + to, given->low + from, sizeof(REAL) * (size_t)work->n);
             memcpy(work->high + to, given->high + from, sizeof(REAL) * (size_t)work->n);
         }

@@ -46,8 +46,7 @@ import torch
 from torch import Tensor
 
 from ...certify.bounds.signals.affine import fold as folded_events
-from ...certify.bounds.signals.membrane import window_rows
-from ...certify.bounds.signals.windows import Box
+from ...certify.bounds.signals.windows import Box, Spans
 from ...certify.bounds.trains.train_graph import path_sums
 from ...kernels import CompiledMembrane
 from ...models.circuit import Added, Circuit, Fired, Mapped, Read, circuit, fold
@@ -95,10 +94,9 @@ class WindowRows:
     def of(decays: Iterable[float], num_steps: int, like: Tensor | None = None) -> "WindowRows":
         """Return the rows for neurons of these decays, of the type and on the device of `like`."""
         known, like = tuple(sorted(decays)), torch.zeros(()) if like is None else like
-        starts, ends = torch.ones(num_steps, num_steps).triu().nonzero(as_tuple=True)
-        packed = ends.argsort(stable=True)
-        spans = list(zip(starts[packed].tolist(), (ends[packed] + 1).tolist(), strict=True))
-        rows = [window_rows(num_steps, Leaky(decay))[0][packed] for decay in known]
+        spans = [(start, end) for end in range(1, num_steps + 1) for start in range(end)]
+        places, ends = [first_of(end + 1) - start - 1 for start, end in spans], range(1, num_steps + 1)
+        rows = [Spans.of(Leaky(decay), num_steps).rows(ends)[places] for decay in known]
         mean = torch.full((1, num_steps), 1.0 / num_steps, dtype=torch.float64)
         told = (*(spans * len(known)), (0, num_steps))
         return WindowRows(known, num_steps, told, torch.cat((*rows, mean)).to(like))

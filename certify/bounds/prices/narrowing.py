@@ -37,7 +37,6 @@ from ....models.constants import at_least, real, settle
 from ....models.deadline import Expired, never
 from ....models.rules import Leaky
 from ...rounding import Rounding
-from ..signals.membrane import window_rows
 from ..signals.signals import DerivedSignal, Signal
 from ..signals.windows import Box, Spans
 from ..trains.train_table import TrainBound, Trains
@@ -65,10 +64,9 @@ class NarrowedCurrent(DerivedSignal):
         return self.source.combine(rows)
 
     def windowed(self, asked: Spans, ends: range) -> Box:
-        """Return the source's windows cut to what is known, which is that of all windows (a, t], a by a."""
+        """Return the source's windows cut to what is known, that of all windows, by end, the shortest first."""
         last, age = (place.to(self.known.lower.device) for place in asked.places(ends))
-        first = last - age - 1
-        place = first * asked.num_steps - first * (first - 1) // 2 + age
+        place = last * (last - 1) // 2 + age
         return self.source.windowed(asked, ends).intersection(
             Box(self.known.lower[place], self.known.upper[place])
         )
@@ -100,8 +98,8 @@ class WindowSearch:
         They are infinite for neurons whose train is certain. `problem.layers` must reach the first layer's table.
         """
         stage, samples = problem.network.stages[1], problem.specifications.samples
-        rows, _ = window_rows(len(problem.network.row), stage.rule)
-        rows = rows.to(samples.device)
+        steps = len(problem.network.row)
+        rows = Spans.of(stage.rule, steps).rows(range(1, steps + 1)).to(samples.device)
         shape = (len(rows), len(samples), *stage.lower.shape[2:])
         lower = torch.full(shape, -torch.inf, dtype=torch.float64, device=samples.device)
         upper = -lower

@@ -12,7 +12,7 @@ Neurons of one layer whose constants differ are driven all at once (`Lanes`): th
 """
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
@@ -21,7 +21,7 @@ from ....models.linear_neuron import LinearNeuron
 from ....models.rules import Leaky
 from ...rounding import Rounding, recursion_slack
 from ...rounding import tie as threshold_tie
-from .signals import Signal
+from .signals import Signal, filter_rows
 from .windows import Box, Spans, Spread
 
 
@@ -112,54 +112,24 @@ def scaled_spread(spread: Spread, scale: Tensor | None) -> Spread:
     return Spread(scaled * spread.middle, scaled.abs() * spread.radius)
 
 
-def window_drive(current: Signal, rule: Leaky, slack: Tensor) -> tuple[Tensor, Tensor]:
-    """Return the box of C[τ,t] = Σ_{τ<k≤t} λ^{t−k}·a[k]·I[k] for every window τ < t, (T, T, batch, ...).
-
-    Entry [τ, t−1] belongs to the window (τ, t]; entries with t ≤ τ are not used. One box of the weighted sum is
-    far tighter than the sum of the steps' boxes, since one train of a previous neuron serves all its steps (F5).
-    Each step's rounding, at most `slack`, enters with weight λ^{t−k}.
-    """
-    asked, ends = Spans.of(rule, current.num_steps), range(1, current.num_steps + 1)
-    box = widened_windows(current, asked, ends, slack)
-    last, age = (place.to(slack.device) for place in asked.places(ends))
-    shape = (current.num_steps, current.num_steps, *box.lower.shape[1:])
-    lower, upper = box.lower.new_zeros(shape), box.lower.new_zeros(shape)
-    lower[last - age - 1, last - 1], upper[last - age - 1, last - 1] = box.lower, box.upper
-    return lower, upper
-
-
 def widened_windows(current: Signal, asked: Spans, ends: range, slack: Tensor) -> Box:
-    """Return the windows of `ends`, (windows, batch, ...), widened by what each step's rounding adds, `slack`."""
+    """Return where C[τ,t] = Σ_{τ<k≤t} λ^{t−k}·a[k]·I[k] lies for all windows of `ends`, (windows, batch, ...).
+
+    One box of the weighted sum is far tighter than the sum of the steps' boxes, since one train of a previous
+    neuron serves all its steps (F5). Each step's rounding, at most `slack`, enters with weight λ^{t−k}.
+    """
     box = current.windowed(asked, ends)
     weights = asked.weights[asked.places(ends)[1]].to(slack)
     widening = slack * weights.reshape(-1, *([1] * slack.dim()))
     return Box(box.lower - widening, box.upper + widening)
 
 
-def prefix_drive(current: Signal, rule: Leaky, slack: Tensor) -> tuple[Tensor, Tensor]:
-    """Return what `window_drive` does for the windows that begin with step 1, (1, T, batch, ...): T boxes."""
-    rows, weights = (
-        window_rows(current.num_steps, rule, scaled)[0][: current.num_steps] for scaled in (True, False)
-    )
+def prefix_drive(current: Signal, rule: Leaky, slack: Tensor) -> Box:
+    """Return the same of the windows that begin with step 1, (T, batch, ...)."""
+    rows, weights = (filter_rows(current.num_steps, one) for one in (rule, replace(rule, scale=None)))
     box = current.combine(rows.to(slack.device))
     widening = slack * weights.to(slack.device).sum(1).reshape(-1, *([1] * slack.dim()))
-    return (box.lower - widening).unsqueeze(0), (box.upper + widening).unsqueeze(0)
-
-
-def window_rows(steps: int, rule: Leaky, scaled: bool = True) -> tuple[Tensor, Tensor]:
-    """Return row[k−1] = λ^{t−k}·a[k] for τ < k ≤ t, 0 elsewhere, of each window (τ, t] in order, (windows, T).
-
-    The second tensor tells which entries [τ, t−1] of all pairs, (T²,), those windows are. `scaled` False: a = 1.
-    """
-    index = torch.arange(steps, dtype=torch.float64)
-    start, end, step = index[:, None, None], index[None, :, None], index[None, None, :]
-    inside = (step >= start) & (step <= end)
-    rows = torch.where(inside, rule.decay ** (end - step).clamp_min(0), 0.0)
-    scale = rule.scale_like(rows)
-    if scale is not None and scaled:
-        rows = rows * scale
-    kept = torch.ones(steps, steps, dtype=torch.bool).triu().flatten()
-    return rows.flatten(0, 1)[kept], kept
+    return Box(box.lower - widening, box.upper + widening)
 
 
 @dataclass(frozen=True)

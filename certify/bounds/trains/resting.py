@@ -116,7 +116,7 @@ def once_spikes(current: Signal, rule: LinearNeuron, rounding: Rounding) -> Once
         high = torch.add(drives.upper[t], high, alpha=own.decay)
         if whole is not None:  # a first look goes without windows
             started = rule.start * own.decay ** (t + 1)
-            low, high = low.maximum(whole[0][0, t] + started), high.minimum(whole[1][0, t] + started)
+            low, high = low.maximum(whole.lower[t] + started), high.minimum(whole.upper[t] + started)
             silent = silent & (low <= high)
         may.append(silent & (high >= drives.perhaps))
         silent = silent & (low <= drives.surely)

@@ -29,7 +29,7 @@ from ....models.deadline import check_time
 from ....models.rules import Leaky
 from ...rounding import Rounding
 from ..long_trains import Followers, joined, window_sums
-from ..signals.membrane import Drive, Lanes, drive, prefix_drive, window_drive
+from ..signals.membrane import Drive, Lanes, drive, prefix_drive, widened_windows
 from ..signals.signals import Signal, equal_weights
 from ..signals.windows import Box, Spans
 from .train_table import TrainPaths, Trains
@@ -158,14 +158,18 @@ def windowed_trains(
 
     Where the first spike is the last one, all that counts is where it is: of T²/2 windows those from step 0 on.
     """
-    known = prefix_drive if rest >= current.num_steps else window_drive
-    return trains_of(drives, rule, known(current, filtering, drives.slack), rest=rest, start=start)
+    steps = current.num_steps
+    if rest >= steps:
+        known = prefix_drive(current, filtering, drives.slack)
+    else:
+        known = widened_windows(current, Spans.of(filtering, steps), range(1, steps + 1), drives.slack)
+    return trains_of(drives, rule, known, rest=rest, start=start)
 
 
 def trains_of(
     drives: Drive,
     rule: Leaky | Lanes,
-    windows: tuple[Tensor, Tensor] | None = None,
+    windows: Box | None = None,
     keep: bool = True,
     rest: int = 0,
     start: float = 0.0,
@@ -175,8 +179,8 @@ def trains_of(
     Args:
         drives: the currents.
         rule: of the layer.
-        windows: where the weighted current of each window (a, k] lies, at [a, k−1], (T, T, batch, ...), or of
-            those of a = 0 alone, (1, T, batch, ...); None: none is known.
+        windows: where the weighted current of each window lies, by end, the shortest first, (T(T + 1)/2, batch,
+            ...), or of those from step 1 on alone, (T, batch, ...); None: none is known.
         keep: whether to keep its `reach`, which only prices and programs ask for.
         rest: for how many steps a neuron rests behind a spike, of a hard reset.
         start: u[0].
@@ -190,7 +194,7 @@ def trains_of(
         decay ** torch.arange(len(like) + 1, dtype=like.dtype),
         *(end.flatten(1).cpu() for end in (like, drives.upper)),
         *(torch.as_tensor(each, dtype=like.dtype).expand(shape).flatten().cpu() for each in constants),
-        *(end.flatten(2).cpu() for end in windows or ()),
+        *(() if windows is None else (windows.lower.flatten(1).cpu(), windows.upper.flatten(1).cpu())),
     )
     kernel = graph_kernel(like.dtype)
     found = kernel.graphs(given, rule.reset, check_time, rest=rest, start=start, keep=keep)

@@ -301,7 +301,10 @@ def test_spikes_of_each_member_lie_between_the_ends(problem: Problem, seed: int,
     if not walked(problem, found):
         return
     assert isinstance(hidden, LIF)
-    walk, rows = MemberWalk.of(problem, found.free.flatten(1).any(0)), torch.randn(2, problem.network.num_steps, dtype=torch.float64)
+    walk, rows = (
+        MemberWalk.of(problem, found.free.flatten(1).any(0)),
+        torch.randn(2, problem.network.num_steps, dtype=torch.float64),
+    )
     for changed in found.changes(size):
         fired, points = walk.spikes(changed), changed.applied(problem.inputs[0]).to(problem.inputs.dtype)
         assert bool(problem.perturbation.contains(points, problem.inputs.expand_as(points)).all())
@@ -357,7 +360,9 @@ def test_what_rounding_may_decide_goes_either_way(towards: float, reset: str):
     problem = Problem(network, events, torch.tensor([0]), threat, made=made, ties="argmax")
     found = members_of(threat, events[0])
     for changed in found.changes(1000):
-        box = MemberWalk.of(problem, found.free.flatten(1).any(0)).spikes(changed).combine(torch.ones(1, 4).double())
+        box = (
+            MemberWalk.of(problem, found.free.flatten(1).any(0)).spikes(changed).combine(torch.ones(1, 4).double())
+        )
         assert bool(((box.lower == 0) & (box.upper == 1)).all())
 
 

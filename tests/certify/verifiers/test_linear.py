@@ -16,7 +16,7 @@ from spikecert.certify.bounds.prices.priced_layer import PricedCells, collected
 from spikecert.certify.bounds.prices.prices import PricedProblem, Specifications
 from spikecert.certify.bounds.prices.stages import staged
 from spikecert.certify.bounds.propagation import margin_bounds
-from spikecert.certify.bounds.signals.membrane import window_rows
+from spikecert.certify.bounds.signals.windows import Spans
 from spikecert.certify.replay import margins
 from spikecert.certify.verifiers import TRAINS, Linear
 from spikecert.models import LIF, Residual, SpikingNetwork, mlp
@@ -256,7 +256,7 @@ def test_narrowed_windows_hold_wherever_the_margin_is_below_the_level(case: Case
     start = [torch.randn(layer.start().shape, generator=generator).double() * 0.1 for layer in problem.layers]
     windows = WindowSearch().run(problem, problem.evaluate(start), level)
     rule, steps = stages.stages[1].rule, case.network.num_steps
-    rows, _ = window_rows(steps, rule)
+    rows = Spans.of(rule, steps).rows(range(1, steps + 1))
     for candidate in points(case, 24, generator):
         logits = case.network(candidate).double().detach()
         below = (logits.gather(1, case.labels[:, None]) - logits).flatten() <= level

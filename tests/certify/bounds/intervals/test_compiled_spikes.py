@@ -12,7 +12,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from spikecert.certify.bounds.intervals import StepSpikes, after_reset, interval_spikes, zero_
+from spikecert.certify.bounds.intervals import StepSpikes, after_reset, interval_spikes
 from spikecert.certify.bounds.signals.membrane import Pull
 from spikecert.certify.bounds.signals.signals import InputSignal
 from spikecert.certify.bounds.signals.windows import Box, Spread
@@ -145,16 +145,6 @@ def test_it_is_the_hull_of_what_is_left_of_each_potential(reset: str, drop: floa
     assert bool((high >= left.amax(0) - 1e-12).all())
     assert bool((left.amin(0) - low <= 5e-3).all())
     assert bool((high - left.amax(0) <= 5e-3).all())
-
-
-@pytest.mark.parametrize("limits", LIMITS)
-def test_a_hard_reset_in_place_is_bitwise_the_same(limits: tuple[float, float]):
-    ends = ENDS.T.contiguous()
-    must, may = spikes = spikes_of(ends, limits)
-    expected = after_reset(ends, spikes, "zero", limits, 1.0)
-    zero_(ends[0], may, limits[1])
-    zero_(ends[1], must, limits[0])
-    assert torch.equal(ends, expected)
 
 
 def test_gradients_go_through_decided_spikes_and_the_ends_of_open_ones_that_move():
