@@ -25,7 +25,7 @@ ALIKE = frozenset({
     "certify/test_verdicts.py::test_sets_radii_and_bounds_are_detached",
     "certify/verifiers/test_apart.py::test_what_is_told_apart_holds_for_each_member",
     "certify/verifiers/test_complete.py::test_no_climb_exceeds_a_ceiling",
-    "certify/verifiers/test_moves.py::test_sums_that_are_kept_and_sets_one_by_one_decide_alike",
+    "certify/verifiers/test_events.py::test_sums_that_are_kept_and_sets_one_by_one_decide_alike",
     "checking/maps/test_layers.py::test_a_layer_is_torchs_own_within_its_error",
     "checking/test_event_proofs.py::test_what_trains_verifies_has_a_proof_that_no_member_contradicts",
     "checking/test_integer_proofs.py::test_no_proof_of_a_chip_is_false",
