@@ -44,7 +44,7 @@ from ..models.circuit import (
 )
 from ..models.rules import LEAKY, RESTS, START, VARIED, WHOLE, Leaky, plain
 from ..models.running.encoding import LINEAR
-from .bounds.events.parts import FirstLayer, first_layer
+from .bounds.events.parts import EventLayer, first_layer
 from .bounds.propagation import Propagation, input_signal
 from .bounds.signals.membrane import drive, scaled_box
 from .bounds.signals.signals import InputSignal, Signal
@@ -154,7 +154,7 @@ class MemberWalk:
     """
 
     problem: Problem
-    first: FirstLayer
+    first: EventLayer
     places: Tensor
     node: Fired
 
@@ -166,7 +166,7 @@ class MemberWalk:
         assert place is not None
         node = made.nodes[place + 1]
         assert isinstance(node, Fired)
-        first = FirstLayer.of(made, place, sample, free.nonzero().flatten(), sample[0].amax(0))
+        first = EventLayer.of(made, place, sample, free.nonzero().flatten(), sample[0].amax(0))
         return MemberWalk(problem, first, (free.cumsum(0) - 1).clamp_min(0), node)
 
     def spikes(self, changes: MemberChanges) -> ListedSpikes:

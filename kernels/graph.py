@@ -23,7 +23,7 @@ class _GraphSizes(ctypes.Structure):
     _fields_ = fields(REAL, "start", WHOLE, "steps pairs rest", INT, "reset windows threads")
 
 
-class _LayerSizes(ctypes.Structure):
+class _TableSizes(ctypes.Structure):
     _fields_ = fields(WHOLE, "samples neurons sources rows")
 
 
@@ -141,7 +141,7 @@ class CompiledGraph:
         if table is not None:
             check()
             (neurons, sources), own = table.weights.shape, parts(table)
-            layer = _LayerSizes(len(table.first), neurons, sources, len(table.trains))
+            layer = _TableSizes(len(table.first), neurons, sources, len(table.trains))
             if self.functions.table_graphs(*asked, ctypes.byref(layer), pointers(own)):
                 raise MemoryError("graph: no memory for the windows of a layer")
             return found

@@ -329,7 +329,7 @@ FORMULAS = {
     "α_k, what a constant current comes to": (r"\+ [\w.]*decay \* \w*gain|decay\*\*k for k", "trains/train_table"),
     "trains of a hard reset under a constant current": (r"\btimes % ", "trains/train_table"),
     "least sums over the paths of a graph": (r"\(lengths?\b.* \+ .*\)\.amin\(0\)", "trains/train_graph"),
-    "weights λ^{t−k} of windows": (r"decay \*\* \(end - step\)", "signals/membrane"),
+    "weights λ^{t−k} of windows": (r"decay \*\* torch\.arange\(length", "signals/windows"),
     "W·m and |W|·r": (r"fold\((?:self\.)?absolute, |absolute\(\)\.linear, radius", "signals/affine"),
     "middle and radius of two ends": (r"\* 0\.5, |upper - [\w.]*lower\)\.mul_\(0\.5\)", "signals/windows"),
 }

@@ -194,7 +194,7 @@ class RankedChanges:
 
 
 @dataclass(frozen=True, eq=False)
-class FirstLayer:
+class EventLayer:
     """What a first layer makes of a recording, and of a one of each of some inputs.
 
     Attributes:
@@ -216,7 +216,7 @@ class FirstLayer:
     columns: Tensor
 
     @staticmethod
-    def of(circuit: Circuit, place: int, sample: Tensor, inputs: Tensor, reach: Tensor) -> "FirstLayer":
+    def of(circuit: Circuit, place: int, sample: Tensor, inputs: Tensor, reach: Tensor) -> "EventLayer":
         """Return the layer.
 
         Args:
@@ -242,7 +242,7 @@ class FirstLayer:
         columns = [made.linear(entering(ones)).flatten(1) for ones in _ones(inputs, signal)]
         columns = torch.cat(columns) if columns else currents.new_zeros(0, currents[0].numel())
         most = entering(reach[None].to(signal))
-        return FirstLayer(layer, made, Rounding.of(circuit), most, signal_in, currents, columns)
+        return EventLayer(layer, made, Rounding.of(circuit), most, signal_in, currents, columns)
 
     def slack(self, changes: int, further: int) -> Tensor:
         """Return how far currents after so many changes may be from the run's, (1, outputs).
@@ -267,7 +267,7 @@ class ChangedCurrents:
         kept: sums by question.
     """
 
-    first: FirstLayer
+    first: EventLayer
     ranked: RankedChanges
     column: Tensor
     kept: dict[tuple[bytes, int, int], Tensor] = field(default_factory=dict)
@@ -276,7 +276,7 @@ class ChangedCurrents:
     def of(circuit: Circuit, place: int, ranked: RankedChanges) -> "ChangedCurrents":
         """Return those of a network whose layer at `place` alone reads the recording."""
         inputs, column = ranked.features.unique(return_inverse=True)
-        first = FirstLayer.of(circuit, place, ranked.sample.double(), inputs, ranked.reach)
+        first = EventLayer.of(circuit, place, ranked.sample.double(), inputs, ranked.reach)
         return ChangedCurrents(first, ranked, column)
 
     def after(self, parts: Parts) -> Tensor:
