@@ -123,10 +123,10 @@ class ListedSpikes(Signal):
 def walked(problem: Problem, members: Members) -> bool:
     """Return whether members are walked: an affine layer alone reads what changes, before plain neurons."""
     listed = isinstance(members, ChangedMembers) and problem.circuit.timed
-    return listed and walks(problem, members.free.flatten(1).any(0))
+    return listed and walkable(problem, members.free.flatten(1).any(0))
 
 
-def walks(problem: Problem, free: Tensor) -> bool:
+def walkable(problem: Problem, free: Tensor) -> bool:
     """Return the same of changes of some inputs, (features,) of bool."""
     made = problem.circuit
     first = first_layer(made) if made.timed and not made.whole else None

@@ -13,6 +13,7 @@ import math
 import time
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from typing import ClassVar
 
@@ -27,7 +28,7 @@ from ..bounds.propagation import Propagation, input_signal, propagate
 from ..bounds.signals.signals import Signal
 from ..bounds.signals.windows import Box
 from ..bounds.trains.trains import conserved_spikes
-from ..listing import MOST_COLUMNS, PACE, MemberWalk, counted, walks, work_each
+from ..listing import MOST_COLUMNS, PACE, MemberWalk, counted, walkable, work_each
 from ..perturbations import SpikeFlip, SpikeShift
 from ..perturbations.base import MemberChanges
 from ..problem import Problem
@@ -246,13 +247,10 @@ class EventSplitting(Verifier):
     def _alone(self, problem: Problem) -> Verdict:
         """Return one sample's verdict, by what fits its set."""
         quick = replace(self.enumeration, patience=min(self.enumeration.patience, PACE))
-        if not splits(problem) or bool(quick.takes(problem)):
-            return self.enumeration.decide(problem)[0]
-        small = bool(self.enumeration.takes(problem))
-        if small and not sums_are_kept(problem):
-            return self.enumeration.decide(problem)[0]
-        found = self._one(problem)
-        if found.status != "unknown" or not bool(self.enumeration.takes(problem)):
+        listed = not splits(problem) or bool(quick.takes(problem))
+        listed = listed or (bool(self.enumeration.takes(problem)) and not sums_are_kept(problem))
+        found = None if listed else self._one(problem)
+        if found is not None and (found.status != "unknown" or not bool(self.enumeration.takes(problem))):
             return found
         return self.enumeration.decide(problem)[0]
 
@@ -267,7 +265,7 @@ class EventSplitting(Verifier):
         started = time.perf_counter()
         try:
             with ending(problem.deadline):
-                return _EventSearch.of(problem, self.patience, self.name, started).decided()
+                return _EventSearch.of(problem, self.patience, self.name).decided()
         except (OverflowError, TimeIsUp) as error:
             return Verdict("unknown", None, None, self.name, time.perf_counter() - started, str(error))
 
@@ -275,8 +273,8 @@ class EventSplitting(Verifier):
 MOST_PARTS = 768
 """So many parts of a sample are bounded at most where others than this verifier ask."""
 
-FEW_RANKED = 16
-"""Of so many changes sets are told apart whose first layer's sums can't be kept."""
+FEW_SUMS = 2**18
+"""Of so many changes times the first layer's outputs sets are told apart; of 16 where its sums can't be kept."""
 
 
 def told_apart(problem: Problem, known: Tensor) -> Tensor:
@@ -286,14 +284,14 @@ def told_apart(problem: Problem, known: Tensor) -> Tensor:
         one = problem.subset(torch.tensor([index], device=problem.labels.device))
         if not splits(one):
             continue
-        search = replace(_EventSearch.of(one, 0, "linear", 0.0), walk=None)
-        few = sums_are_kept(one) or search.ranked.count <= FEW_RANKED
-        search.patience = MOST_PARTS * search.bound.work if few else 0
-        try:
-            if search.searched() is None and not search.unsettled:
-                found[index] = search.columns[0]
-        except (TimeIsUp, _Stopped):
+        search = _EventSearch.of(one, 0, "linear", walks=False)
+        first = search.bound.changed.first.columns if isinstance(search.bound, SumBound) else None
+        if search.ranked.count * (FEW_SUMS // 16 if first is None else first.shape[1]) > FEW_SUMS:
             continue
+        search.patience = MOST_PARTS * search.bound.work
+        with suppress(TimeIsUp, _Stopped):
+            if search.searched() is None and not search.singles:
+                found[index] = search.columns[0]
     return found
 
 
@@ -317,17 +315,20 @@ class _EventSearch:
         problem: of one sample.
         ranked: its changes.
         bound: of parts.
+        whole: the part that is the set.
         walk: of parts that are one recording each; None: these are bounded as others are.
         patience: work that they may still take.
         done: how many were bounded.
         least: the least margin that was proven of any part.
-        columns: the least of each column of those that were proven without a walk; empty before the first.
-        unsettled: how many recordings rounding leaves open.
+        columns: the least of each column of those that were proven so; empty before the first.
+        singles: how many recordings were not proven so.
+        unsettled: how many of them rounding leaves open.
     """
 
     problem: Problem
     ranked: RankedChanges
     bound: PartBound
+    whole: Parts
     walk: MemberWalk | None
     patience: int
     name: str
@@ -335,19 +336,25 @@ class _EventSearch:
     done: int = 0
     least: float = math.inf
     columns: Tensor = field(default_factory=lambda: torch.empty(0))
+    singles: int = 0
     unsettled: int = 0
 
     @staticmethod
-    def of(problem: Problem, patience: int, name: str, started: float) -> "_EventSearch":
-        """Return the search before its first part."""
+    def of(problem: Problem, patience: int, name: str, walks: bool = True) -> "_EventSearch":
+        """Return the search before its first part, which `walks` recordings where it can."""
         threat = problem.perturbation
         assert isinstance(threat, SpikeFlip | SpikeShift)
         changes = ranked(problem.circuit, threat, problem.inputs)
         bound = bound_of(problem, changes)
-        free = torch.zeros(problem.inputs[0, 0].numel(), dtype=torch.bool, device=changes.features.device)
-        free[changes.features] = True
-        walk = MemberWalk.of(problem, free) if isinstance(bound, SumBound) and walks(problem, free) else None
-        return _EventSearch(problem, changes, bound, walk, patience, name, started)
+        free = (
+            torch.zeros_like(problem.inputs[0, 0], dtype=torch.bool)
+            .flatten()
+            .index_fill(0, changes.features, True)
+        )
+        walks = walks and isinstance(bound, SumBound) and walkable(problem, free)
+        walk = MemberWalk.of(problem, free) if walks else None
+        whole = whole_of(changes, threat)
+        return _EventSearch(problem, changes, bound, whole, walk, patience, name, time.perf_counter())
 
     def decided(self) -> Verdict:
         """Return the verdict."""
@@ -370,9 +377,7 @@ class _EventSearch:
 
     def searched(self) -> Verdict | None:
         """Return "falsified" where a recording fails, and None once all parts are through."""
-        threat = self.problem.perturbation
-        assert isinstance(threat, SpikeFlip | SpikeShift)
-        stack = [self._split_up(whole_of(self.ranked, threat))]
+        stack = [self._split_up(self.whole)]
         while stack:
             parts = next(stack[-1], None)
             if parts is None:
@@ -420,6 +425,7 @@ class _EventSearch:
         """Bound recordings once more, by all that is known of them; what is left open counts as unsettled."""
         if len(parts) == 0:
             return
+        self.singles += len(parts)
         lower, enough = bounded(self.problem, self.ranked.recordings(parts))
         self.unsettled += int((~enough).sum())
         if bool(enough.any()):

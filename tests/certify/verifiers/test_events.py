@@ -25,7 +25,7 @@ from spikecert.certify.replay import margins
 from spikecert.certify.splitting.boxes import influence
 from spikecert.certify.verifiers import Complete, Enumeration, EventSplitting
 from spikecert.certify.verifiers import events as event_bounds
-from spikecert.certify.verifiers.events import splits
+from spikecert.certify.verifiers.events import splits, told_apart
 from spikecert.models.circuit import circuit
 from support.examples import examples
 
@@ -210,6 +210,19 @@ def test_a_recording_that_rounding_decides_stays_open_where_all_others_are_prove
     moved = verify(network, events, labels, SpikeShift(None, count=0), SPLITTING, ties="strict")
     assert [verdict.status for verdict in moved] == ["unknown", "verified"]
     assert clear.status == "unknown"
+
+
+def test_columns_are_those_of_all_parts_or_none(monkeypatch: pytest.MonkeyPatch):
+    """Recordings that other bounds prove have no columns: here of all that parts leave open."""
+    network, events, labels = grown(1)
+    problem = Problem(network, events, labels, SpikeShift(None, total=1))
+    known = torch.full((len(events), 3), -1.0, dtype=torch.float64)
+    found = told_apart(problem, known)
+    assert bool(found.isneginf().all(1).any())
+    assert bool(found.isfinite().any())
+    monkeypatch.setattr(event_bounds, "bounded", lambda _, points: (points[:, 0, 0] + 1, points[:, 0, 0] >= 0))
+    monkeypatch.setattr(event_bounds._EventSearch, "_failing", lambda *_: None)
+    assert torch.equal(told_apart(problem, known), found)
 
 
 def test_what_it_does_not_split_is_left_to_lists():

@@ -197,18 +197,6 @@ def test_parts_cover_a_set_and_no_choice_of_changes_twice(told: str):
         assert len(found) > 5 or not threat.count
 
 
-def test_marks_are_of_the_changes_from_a_place_on():
-    network, _ = network_of("dense", 4)
-    sample = latency_code(torch.rand(1, 6, generator=torch.Generator().manual_seed(1)), 4)
-    threat = SpikeShift(None, total=2)
-    ranked = ranked_changes(circuit(network), threat, sample)
-    parts = ranked.children(whole_of(ranked, threat), torch.tensor([3]))[0]
-    marks = ranked.marks(parts)
-    assert torch.equal(marks.sum((1, 2)).long(), 6 - parts.places)
-    for index, place in enumerate(parts.places.tolist()):
-        assert bool((marks[index, ranked.before[place:], ranked.features[place:]] == 1).all())
-
-
 def test_a_layer_that_reads_the_input_alone_is_found():
     dense, _ = network_of("dense", 3)
     flat, _ = network_of("flat", 3)
