@@ -346,11 +346,7 @@ class _EventSearch:
         assert isinstance(threat, SpikeFlip | SpikeShift)
         changes = ranked(problem.circuit, threat, problem.inputs)
         bound = bound_of(problem, changes)
-        free = (
-            torch.zeros_like(problem.inputs[0, 0], dtype=torch.bool)
-            .flatten()
-            .index_fill(0, changes.features, True)
-        )
+        free = torch.isin(torch.arange(problem.inputs[0, 0].numel()).to(changes.features), changes.features)
         walks = walks and isinstance(bound, SumBound) and walkable(problem, free)
         walk = MemberWalk.of(problem, free) if walks else None
         whole = whole_of(changes, threat)
