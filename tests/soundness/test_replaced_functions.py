@@ -84,8 +84,8 @@ class Recording(TorchFunctionMode):
         return function(*arguments, **(settings or {}))
 
 
-UNNAMED = {"__get__", "__set__", "lt"}
-"""What no name leads to: attributes, and an operator that torch tells by another name."""
+UNNAMED = {"__get__", "__set__", "le", "lt"}
+"""What no name leads to: attributes, and operators that torch tells by another name."""
 
 
 def called() -> list[tuple[Any, str]]:
