@@ -122,8 +122,8 @@ class ListedSpikes(Signal):
 
 def walked(problem: Problem, members: Members) -> bool:
     """Return whether members are walked: an affine layer alone reads what changes, before plain neurons."""
-    listed = isinstance(members, ChangedMembers) and problem.circuit.timed
-    return listed and walkable(problem, members.free.flatten(1).any(0))
+    free = members.free if isinstance(members, ChangedMembers) and problem.circuit.timed else None
+    return free is not None and walkable(problem, free.flatten(1).any(0))
 
 
 def walkable(problem: Problem, free: Tensor) -> bool:
