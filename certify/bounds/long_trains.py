@@ -206,9 +206,6 @@ FADED, SHORT, LONGER = 1 / 16, 32, 64
 TOGETHER = 2**17
 """About how many ends of windows are held at once."""
 
-MANY = 2**13
-"""More spikes than any train has."""
-
 
 def labels_of(decay: float, steps: int) -> int:
     """Return W for neurons of this decay over T steps."""
@@ -516,7 +513,7 @@ class _Aged:
         """Return how many spikes there are at most of all steps, (n,), for λ = 1: each took θ, of B in all."""
         ends = self.young.part(slice(self.labels)), self.old
         upper = [_where(box.alive, box.taken.upper, 0.0).amax(0) for box in ends if box.taken is not None]
-        return (upper[0].maximum(upper[1]) / perhaps * (1.0 + 1e-12)).floor().clamp(0, MANY).to(torch.int16)
+        return (upper[0].maximum(upper[1]) / perhaps * (1.0 + 1e-12)).floor().clamp_min(0)
 
     def join(self, t: int) -> None:
         """Join the oldest label with what is older."""

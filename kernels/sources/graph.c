@@ -139,7 +139,7 @@ static void integrate(const Sizes *sizes, const Given *given, const Found *found
         found->lower[at + j] = windows == ALL_WINDOWS ? greater(alone_low[j], low) : low;
         found->upper[at + j] = windows == ALL_WINDOWS ? lesser(alone_high[j], high) : high;
     }
-    const REAL *restrict lower = found->lower + at, *restrict upper = found->upper + at, *restrict decay = work->decay;
+    const REAL *lower = found->lower + at, *upper = found->upper + at, *decay = work->decay;
     long until = windows == ALL_WINDOWS ? t : windows == FIRST_WINDOWS ? 0 : -1;
     for (long from = 0; from <= t; from++) {
         REAL *restrict bottom = work->bottom + from * P, *restrict top = work->top + from * P;
@@ -195,7 +195,7 @@ static void fire(const Sizes *sizes, const Found *found, long t, Work *work) {
         long place = (edges_of(t) + from) * N + work->start;
         REAL *bottom = work->bottom + from * P, *top = work->top + from * P;
         unsigned char *restrict edges = found->edges + place;
-        const REAL *restrict fires = work->fires;
+        const REAL *fires = work->fires;
         if (found->low) {
             memcpy(found->low + place, bottom, sizeof(REAL) * (size_t)n);
             memcpy(found->high + place, top, sizeof(REAL) * (size_t)n);
