@@ -140,7 +140,7 @@ def test_the_time_is_kept():
     started = time.perf_counter()
     verdicts = verify(network, events, labels, SpikeFlip(4), Enumeration(patience=2**60), timeout=0.1)
     assert time.perf_counter() - started < 6.0
-    assert all(v.status == "falsified" or "the time was up after" in v.reason for v in verdicts)
+    assert all(v.status == "falsified" or "the time was up" in v.reason for v in verdicts)
 
 
 def test_a_member_within_the_rounding_error_leaves_the_sample_unknown():
