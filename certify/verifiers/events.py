@@ -23,14 +23,15 @@ from torch import Tensor
 from ...models.circuit import Circuit, Fired, Mapped, Recurred, fold
 from ...models.constants import at_least, settle
 from ...models.deadline import LATE, TimeIsUp, ending
-from ..bounds.events.parts import ChangedCurrents, PartCurrents, Parts, RankedChanges, first_layer
+from ..bounds.events.parts import ChangedCurrents, PartCurrents, Parts, RankedChanges, first_layer, spread
 from ..bounds.propagation import Propagation, input_signal, propagate
 from ..bounds.signals.signals import Signal
 from ..bounds.signals.windows import Box
 from ..bounds.trains.trains import conserved_spikes
 from ..listing import MOST_COLUMNS, PACE, MemberWalk, counted, walkable, work_each
-from ..perturbations import SpikeFlip, SpikeShift
+from ..perturbations import EventChange, SpikeFlip, SpikeShift
 from ..perturbations.base import MemberChanges
+from ..perturbations.events.retiming import pieces
 from ..problem import Problem
 from ..questions.classes import ClassGoal
 from ..questions.rows import RowGoal
@@ -39,6 +40,8 @@ from ..splitting.boxes import influence
 from ..verdicts import Verdict
 from .base import Verifier, falsified, one_by_one
 from .enumeration import Enumeration, bounded
+
+EventThreat = SpikeFlip | SpikeShift | EventChange
 
 TOGETHER = 2**22
 """How many numbers the recordings have that are bounded at once."""
@@ -53,27 +56,32 @@ PART = 2**17
 """What a part takes whose sums are kept, beside its neurons, as `work_each` counts it."""
 
 
-def ranked(circuit: Circuit, threat: SpikeFlip | SpikeShift, sample: Tensor) -> RankedChanges:
-    """Return the changes of a sample, (1, T, ...), by the weights that events meet first, the greatest first."""
-    steps = sample.shape[1]
-    marks = (threat.free(sample) if isinstance(threat, SpikeFlip) else threat.movable(sample))[0].flatten(1)
-    weights = influence(circuit, tuple(sample.shape[2:])).flatten()
-    before, features = marks.nonzero(as_tuple=True)
-    many = marks[before, features].long()  # of an entry of several events each may move
-    before, features = before.repeat_interleave(many), features.repeat_interleave(many)
-    order = weights[features].argsort(descending=True, stable=True)
-    before, features = before[order], features[order]
-    if isinstance(threat, SpikeFlip):
-        values = 2.0 * sample[0].double().flatten(1)[before, features] - 1.0
-        return RankedChanges(sample, features, before, values, 1, "flip")
-    far = min(threat.reach, steps if threat.border == "leave" else steps - 1)
-    return RankedChanges(sample, features, before, weights.new_ones(len(order)).double(), far, threat.border)
+def ranked(circuit: Circuit, threat: EventThreat, sample: Tensor) -> RankedChanges:
+    """Return the changes of a sample, (1, T, ...), by the weights that events meet first, the greatest first.
+
+    Raises:
+        OverflowError: where there are too many ways to make them.
+    """
+    movable, free, allowed = threat.changing(sample[0])
+    train = sample[0].flatten(1)
+    told = torch.cat([train, movable.flatten(1).to(train), free.flatten(1).to(train)]).long()
+    kinds, kind = told.unique(dim=1, return_inverse=True)
+    each = [pieces(*map(tuple, one), allowed) for one in kinds.T.view(kinds.shape[1], 3, -1).tolist()]
+    order = influence(circuit, tuple(sample.shape[2:])).flatten().argsort(descending=True, stable=True)
+    change, flat = spread([len(some) for some in each], kind[order])
+    every = [piece for some in each for piece in some]
+    ways = torch.tensor([len(piece.ways) for piece in every]).long().to(flat.device)
+    if int(ways[flat].sum()) > MOST_WAYS:
+        raise OverflowError(f"events change in more than {MOST_WAYS} ways")
+    reach = train.double().abs().sum(0) if allowed.merge == "add" else train.double().abs().amax(0)
+    most = reach.index_fill(0, order[change], 1.0).maximum(reach).view(sample.shape[2:])
+    return RankedChanges.of(sample, most, every, order[change], flat, (allowed.reach, allowed.leaves))
 
 
-def whole_of(ranked: RankedChanges, threat: SpikeFlip | SpikeShift) -> Parts:
+def whole_of(ranked: RankedChanges, threat: EventThreat) -> Parts:
     """Return the one part that is the set."""
-    total = threat.count if isinstance(threat, SpikeFlip) else threat.total
-    return ranked.whole(threat.count, total)
+    allowed = threat.changing(ranked.sample[0])[2]
+    return ranked.whole((allowed.count, allowed.total, allowed.flips))
 
 
 class PartBound(ABC):
@@ -100,7 +108,7 @@ class SetBound(PartBound):
     """Bounds each part as a set of changes around a recording, by the bound of "trains"."""
 
     problem: Problem
-    threat: SpikeFlip | SpikeShift
+    threat: EventThreat
     ranked: RankedChanges
 
     @property
@@ -115,12 +123,9 @@ class SetBound(PartBound):
 
     def lower(self, parts: Parts) -> Tensor:
         """Return lower bounds of the margins."""
-        recordings, left = self.ranked.recordings(parts), self.ranked.marks(parts)
-        if isinstance(self.threat, SpikeFlip):
-            box = replace(self.threat, count=parts.events).enclosed(recordings, left > 0)
-        else:
-            threat = replace(self.threat, total=parts.steps, count=parts.events, where=None)
-            box = threat.enclosed(recordings, left)
+        recordings, changes = self.ranked.recordings(parts), self.ranked
+        movable, free = (changes.open(parts, marks) for marks in (changes.moves, changes.flips))
+        box = self.threat.part(recordings, movable, free > 0, parts.left)
         labels = self.problem.labels.expand(len(parts))
         return self.problem.goal.bounds(self.problem.circuit, box, labels, conserved_spikes)
 
@@ -191,15 +196,24 @@ def _numbers(circuit: Circuit, source: Signal) -> int:
     return sum(signal.magnitude().numel() * signal.numbers for signal in fired)
 
 
+def few_change(problem: Problem) -> bool:
+    """Return whether a budget says that few events change."""
+    allowed = threat_of(problem).changing(problem.inputs[0])[2]
+    moves = min(budget for budget in (allowed.count, allowed.total, 2**62) if budget is not None)
+    return max(moves, allowed.flips) <= FEW_CHANGES
+
+
+def threat_of(problem: Problem) -> EventThreat:
+    """Return the set of changed events that a problem is about."""
+    assert isinstance(problem.perturbation, SpikeFlip | SpikeShift | EventChange)
+    return problem.perturbation
+
+
 def sums_are_kept(problem: Problem) -> bool:
     """Return whether parts of a set are bounded by kept sums: few changes happen, and the rest lets them."""
-    threat, made = problem.perturbation, problem.circuit
-    assert isinstance(threat, SpikeFlip | SpikeShift)
-    total = None if isinstance(threat, SpikeFlip) else threat.total
-    few = [budget for budget in (threat.count, total) if budget is not None and budget <= FEW_CHANGES]
-    on_inputs = problem.rows is not None and problem.rows.inputs is not None
+    made, on_inputs = problem.circuit, problem.rows is not None and problem.rows.inputs is not None
     first = first_layer(made)
-    if not few or on_inputs or first is None:
+    if not few_change(problem) or on_inputs or first is None:
         return False
     features = tuple(problem.inputs.shape[2:])
     return counted(made, features).maps[first - 1] * math.prod(features) <= MOST_COLUMNS
@@ -207,14 +221,16 @@ def sums_are_kept(problem: Problem) -> bool:
 
 def bound_of(problem: Problem, ranked: RankedChanges) -> PartBound:
     """Return what bounds the parts of a set."""
-    threat = problem.perturbation
-    assert isinstance(threat, SpikeFlip | SpikeShift)
-    return SumBound.of(problem, ranked) if sums_are_kept(problem) else SetBound(problem, threat, ranked)
+    kept = sums_are_kept(problem)
+    return SumBound.of(problem, ranked) if kept else SetBound(problem, threat_of(problem), ranked)
 
 
 PATIENCE = 2**37
 """Work that the parts of a sample may take together, each as its bound counts it. Where sums are kept it is 58,100
 parts of a 784-512-10 network with T = 16, 35 to 41 s of one core, and 552,000 of a 128-64-10 one with T = 6."""
+
+MOST_WAYS = 2**22
+"""In how many ways changes may happen that are split."""
 
 CHILDREN = 2**20
 """How many parts are made at once of those that are split, about."""
@@ -296,11 +312,21 @@ def told_apart(problem: Problem, known: Tensor) -> Tensor:
 
 
 def splits(problem: Problem) -> bool:
-    """Return whether a problem is about changes that do not hang together: see bounds/events/parts.py."""
-    threat = problem.perturbation
-    if type(threat) is not SpikeShift:
-        return type(threat) is SpikeFlip and problem.circuit.timed
-    return threat.merge == "add" or bool((problem.inputs.sum(1) <= 1).all())
+    """Return whether a sample's changes fall into pieces, as bounds/events/parts.py asks, in not too many ways.
+
+    Moves of which all may happen are split where no two events of a feature can meet.
+    """
+    if type(problem.perturbation) not in (SpikeFlip, SpikeShift, EventChange) or not problem.circuit.timed:
+        return False
+    allowed = threat_of(problem).changing(problem.inputs[0])[2]
+    apart = allowed.reach == 0 or allowed.merge == "add" or bool((problem.inputs.sum(1) <= 1).all())
+    if not apart and not few_change(problem):
+        return False
+    try:
+        ranked(problem.circuit, threat_of(problem), problem.inputs)
+    except OverflowError:
+        return False
+    return True
 
 
 class _Stopped(Exception):
@@ -342,8 +368,7 @@ class _EventSearch:
     @staticmethod
     def of(problem: Problem, patience: int, name: str, walks: bool = True) -> "_EventSearch":
         """Return the search before its first part, which `walks` recordings where it can."""
-        threat = problem.perturbation
-        assert isinstance(threat, SpikeFlip | SpikeShift)
+        threat = threat_of(problem)
         changes = ranked(problem.circuit, threat, problem.inputs)
         bound = bound_of(problem, changes)
         free = torch.isin(torch.arange(problem.inputs[0, 0].numel()).to(changes.features), changes.features)
@@ -442,7 +467,7 @@ class _EventSearch:
 
     def _children(self, parts: Parts) -> Iterator[Parts]:
         """Yield parts that cover some parts with others, which are smaller and proven."""
-        for some in self._split_up(parts, max(1, CHILDREN // max(1, 2 * self.ranked.count))):
+        for some in self._split_up(parts, max(1, CHILDREN // max(1, len(self.ranked.change)))):
             cuts, rests = self._cuts(some)
             yield from self._split_up(some.at(~rests).resting(self.ranked.count))
             for child in self.ranked.children(some, cuts):

@@ -1,39 +1,37 @@
 """Parts of a set of changed events: what is settled, what may still change, and what a first layer hears of it.
 
-Changes e_1, …, e_N of a recording x are ranked: an event that may move, or an entry that may flip. A part is a
-set of changes that were made, a place p and what is left of the budgets: all recordings that come of them when of
-e_p, …, e_N some happen within what is left. For any m ≥ p it is the union of
+Changes e_1, …, e_N of a recording x are ranked. Each may happen in several ways: it makes something else of some
+entries of one feature, and takes some of the budgets (events that move, steps, flips). What it makes does not
+depend on the others. So it is of a flip; of a move where events add up; and of all that may become of events that
+may come to one entry, with the flips there, where events merge or keep apart. A part is a set of changes that were
+made, a place p and what is left of the budgets: all recordings that come of them when of e_p, …, e_N some happen
+within what is left. For any m ≥ p it is the union of
 
     the part of the same changes with m in the place of p, in which none of e_p, …, e_{m−1} happens, and
-    for each i in [p, m) and each way in which e_i may happen, of d steps: the part in which it has, too, with
-    i + 1 in the place of p, and one event and d steps less to change (a flip is one step).
+    for each i in [p, m) and each way in which e_i may happen: the part in which it has, too, with i + 1 in the
+    place of p, and what that takes less to change.
 
 Proof. A member in which none of e_p, …, e_{m−1} happens is in the first. In any other let e_i be the first that
 does: those behind it happen within what is left. ∎
 
-This needs that what a change makes of x does not depend on the others: so it is of flips, of moves where events
-add up, and of moves of recordings of one event a feature, of which no two can meet.
-
-A flip goes: an event from its step, and what comes to an empty entry is −1 that goes from there. With w_e = ±1
-what goes, and W_e what the first layer makes of a one in e's feature, once the changes of a set M have been made,
-those that stay within the steps coming to t'_e,
-
-    W·x̃[t] + b = W·x[t] + b + Σ_{e ∈ M} w_e·W_e·([t = t'_e] − [t = t_e]):
-
-a change costs two additions. Let others of e_p, …, e_N happen as well, at most c of them, of B steps in all. Then
-Σ_t A[t]·W·x̃[t] rises by at most the sum of the c greatest |W_e|·m_e(Δ), and by that of the B greatest increments
-of |W_e|·m_e(d) (moved_events.py), e ≥ p; a flip's m is −A[t_e] or A[t_e], by its sign, where that is above 0.
-Both are kept for some p, and the last of these that is no greater than a part's own is taken: its changes are
-among those. So a part costs a number for each neuron and row, however many inputs there are.
+Let ways change entries (t, i) by w = ±1, and W_i be what the first layer makes of a one of feature i. Once some
+have been made, W·x̃[t] + b = W·x[t] + b + Σ w·W_i: an addition for each. Let others of e_p, …, e_N happen as well.
+Then Σ_t A[t]·W·x̃[t] rises by at most the sum of the c greatest |W_e|·m_e(Δ) of their events, if c may move, and by
+that of the B greatest increments of |W_e|·m_e(d), if these are B steps in all (moved_events.py, merging too:
+events that meet are of one change), and by the sum of the k greatest −w·A[t]·W_i above 0, if k entries may flip,
+w what may go there (summed.py). They are kept for some p, and the last of these that is no greater than a part's
+own is taken: its changes are among those. So a part costs a number for each neuron and row, however many inputs
+there are.
 
 Rounding. The run's is that of any recording with what a feature's entries may hold (intervals.py). A kept current
-sums the terms of W·x[t] + b and two more for each of m changes, no greater than |W| makes of that: less than n +
-2m + 16 roundings, each at most ε/2 of (2m + 1)·(|W|·|x| + |b|). Four times that is paid; a row's own T roundings
-are among those of the run.
+sums the terms of W·x[t] + b and one more for each of m entries, no greater than |W| makes of that: less than n +
+m + 16 roundings, each at most ε/2 of (m + 1)·(|W|·|x| + |b|). Four times that is paid; a row's own T roundings are
+among those of the run.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
@@ -45,6 +43,7 @@ from ..signals.signals import Signal
 from ..signals.windows import Box
 from .flips import total
 from .moved_events import EPS, Retimings, increments
+from .summed import UP
 
 MOST_KEPT = 2**21
 """How many sums of one question are kept, each way, if one p does not take more: 16 MiB."""
@@ -55,27 +54,57 @@ BLOCKS = 128
 AT_ONCE = 2**22
 """How many numbers are made at once of the inputs' columns."""
 
-GOES = ("stay", "leave", "flip")
-"""Where what goes may come: to steps within reach, also out of all steps, or only there, in one step."""
+
+class Budgets(NamedTuple):
+    """What changes may take in all: how many events move, of how many steps in all, and how many entries flip."""
+
+    moves: int
+    steps: int
+    flips: int
+
+    @property
+    def done(self) -> bool:
+        """Return whether nothing may change."""
+        return min(self.moves, self.steps) == self.flips == 0
+
+    def without(self, cost: "Budgets") -> "Budgets | None":
+        """Return what a change leaves of them; None: they do not allow it."""
+        left = Budgets(*(have - takes for have, takes in zip(self, cost, strict=True)))
+        return None if min(left) < 0 else left
+
+
+Way = tuple[Budgets, tuple[tuple[int, float], ...]]
+"""What a change takes, and which steps it changes, and by how much."""
+
+
+@dataclass(frozen=True)
+class Piece:
+    """What may become of some steps of one feature, whatever becomes of the others: a change.
+
+    Attributes:
+        moves: steps of events that may move, and whether these can meet another event and be merged into it.
+        flips: steps that may flip, and what goes there then: 1 an event, −1 where there is none.
+        ways: none of which makes of it what another one makes for no more.
+    """
+
+    moves: tuple[tuple[int, bool], ...]
+    flips: tuple[tuple[int, float], ...]
+    ways: tuple[Way, ...]
 
 
 @dataclass(frozen=True)
 class Parts:
-    """Parts with one budget, of as many changes each.
+    """Parts with the same budgets, of as many changes each.
 
     Attributes:
-        made: which changes were, by rank from 0, (n, m).
-        there: to which steps, T where outside, (n, m).
+        made: in which ways changes happened, (n, m).
         places: p of each, from 0, (n,).
-        steps: of how many steps changes may still be in all.
-        events: how many may still happen.
+        left: what others may still take.
     """
 
     made: Tensor
-    there: Tensor
     places: Tensor
-    steps: int
-    events: int
+    left: Budgets
 
     def __len__(self) -> int:
         """Return n."""
@@ -83,7 +112,7 @@ class Parts:
 
     def at(self, chosen: Tensor | slice) -> "Parts":
         """Return some of them."""
-        return replace(self, made=self.made[chosen], there=self.there[chosen], places=self.places[chosen])
+        return replace(self, made=self.made[chosen], places=self.places[chosen])
 
     def of(self, places: Tensor) -> "Parts":
         """Return them with other places."""
@@ -91,12 +120,50 @@ class Parts:
 
     def resting(self, count: int) -> "Parts":
         """Return those in which nothing changes any more, of `count` changes: a recording each."""
-        return replace(self, places=torch.full_like(self.places, count), steps=0, events=0)
+        return replace(self, places=torch.full_like(self.places, count), left=Budgets(0, 0, 0))
 
     @property
     def done(self) -> bool:
         """Return whether nothing is left to change."""
-        return self.steps == 0 or self.events == 0
+        return self.left.done
+
+
+@dataclass(frozen=True)
+class Marks:
+    """Events that may move, or entries that may flip, by the rank of their change.
+
+    Attributes:
+        change: to which each belongs, (n,).
+        features: the input of each, flat, (n,).
+        steps: where it is, (n,).
+        values: what goes from there, float64: 1 an event, −1 where there is none, (n,).
+        meets: whether what goes may come to another event and be merged into it, (n,).
+    """
+
+    change: Tensor
+    features: Tensor
+    steps: Tensor
+    values: Tensor
+    meets: Tensor
+
+    @staticmethod
+    def of(pieces: Sequence[Piece], features: Tensor, kind: Tensor, moves: bool) -> "Marks":
+        """Return those of changes, which are pieces `kind` of `features`, (N,) each."""
+        every = [[(*each, 1.0) for each in piece.moves] for piece in pieces]
+        if not moves:
+            every = [[(step, False, value) for step, value in piece.flips] for piece in pieces]
+        change, flat = spread([len(each) for each in every], kind)
+        told = (
+            torch.tensor([mark for each in every for mark in each], dtype=torch.float64)
+            .view(-1, 3)
+            .to(features.device)
+        )
+        steps, meets, values = told[flat].unbind(1)
+        return Marks(change, features[change], steps.long(), values, meets > 0)
+
+    def at(self, chosen: slice) -> "Marks":
+        """Return some of them."""
+        return Marks(*(part[chosen] for part in vars(self).values()))
 
 
 @dataclass(frozen=True, eq=False)
@@ -105,92 +172,106 @@ class RankedChanges:
 
     Attributes:
         sample: the recording, (1, T, ...).
-        features: the input of each, flat, (N,).
-        before: its step, (N,).
-        values: what goes from there, float64: 1 an event, −1 where there is none, (N,).
-        jitter: how many steps a change is at most.
-        goes: one of `GOES`.
+        reach: what an entry of each feature holds at most, in any recording, (features...).
+        count: N.
+        change: to which each of all ways belongs, (W,).
+        steps: which steps of its feature it changes, (W, k).
+        features: of each way, flat, (W, 1).
+        by: how much, float64, 0 is nothing, (W, k).
+        costs: and what it takes, with the ways that take so much.
+        moves: the events that may move.
+        flips: the entries that may flip.
+        jitter: how many steps an event moves at most.
+        leaves: whether events may move out of the steps.
     """
 
     sample: Tensor
+    reach: Tensor
+    count: int
+    change: Tensor
     features: Tensor
-    before: Tensor
-    values: Tensor
+    steps: Tensor
+    by: Tensor
+    costs: tuple[tuple[Budgets, Tensor], ...]
+    moves: Marks
+    flips: Marks
     jitter: int
-    goes: str
+    leaves: bool
 
-    @property
-    def count(self) -> int:
-        """Return N."""
-        return len(self.features)
+    @staticmethod
+    def of(
+        sample: Tensor,
+        reach: Tensor,
+        pieces: Sequence[Piece],
+        features: Tensor,
+        kind: Tensor,
+        far: tuple[int, bool],
+    ) -> "RankedChanges":
+        """Return changes, which are pieces `kind` of `features`, (N,) each; `far`: jitter and `leaves`."""
+        change, flat = spread([len(piece.ways) for piece in pieces], kind)
+        ways = [way for piece in pieces for way in piece.ways]
+        width = max((len(entries) for _, entries in ways), default=0)
+        padded = [[*entries, *[(0, 0.0)] * (width - len(entries))] for _, entries in ways]
+        told = torch.tensor(padded, dtype=torch.float64).view(len(ways), width, 2).to(features.device)[flat]
+        names = {cost: place for place, cost in enumerate(dict.fromkeys(cost for cost, _ in ways))}
+        which = torch.tensor([names[cost] for cost, _ in ways]).long().to(features.device)[flat]
+        costs = tuple((cost, (which == place).nonzero().flatten()) for cost, place in sorted(names.items()))
+        moves, flips = (Marks.of(pieces, features, kind, moves) for moves in (True, False))
+        made = change, features[change, None], told[..., 0].long(), told[..., 1]
+        return RankedChanges(sample, reach, len(kind), *made, costs, moves, flips, *far)
 
-    @property
-    def reach(self) -> Tensor:
-        """Return what an entry of each feature holds at most, in any recording, (features...)."""
-        found = self.sample[0].double().abs()
-        if self.goes != "flip":
-            return found.sum(0)
-        flat, one = found.amax(0).flatten(), torch.ones_like(self.values)
-        return flat.scatter_reduce(0, self.features, one, "amax").view(found.shape[1:])
-
-    def whole(self, count: int | None, steps: int | None) -> Parts:
-        """Return the one part that is the set of at most `count` changes of so many steps in all; None: any."""
-        none, zero = self.features.new_zeros(1, 0), self.features.new_zeros(1)
-        most = self.sample.shape[1] * self.count
-        events = min(self.count, self.count if count is None else count)
-        return Parts(none, none, zero, min(most, most if steps is None else steps), events)
+    def whole(self, budgets: Sequence[int | None]) -> Parts:
+        """Return the one part that is the set within budgets; None: any."""
+        moves, flips = len(self.moves.change), len(self.flips.change)
+        most = moves, moves * self.jitter, flips
+        left = Budgets(
+            *(least if own is None else min(own, least) for own, least in zip(budgets, most, strict=True))
+        )
+        none = self.change.new_zeros(1, 0)
+        return Parts(none, none.new_zeros(1), left)
 
     def entries(self, parts: Parts) -> tuple[Tensor, Tensor]:
-        """Return which entries, flat, what was made changes, and by how much, (n, m) or (n, 2m); 0 is nothing."""
-        steps, inside = self.sample.shape[1], self.sample[0, 0].numel()
-        feature, value = self.features[parts.made], self.values[parts.made]
-        gone = self.before[parts.made] * inside + feature
-        if self.goes == "flip":
-            return gone, -value
-        come, stays = parts.there.clamp_max(steps - 1) * inside + feature, parts.there < steps
-        return torch.cat([gone, come], 1), torch.cat([-value, value * stays], 1)
+        """Return which entries, flat, what was made changes, and by how much, (n, k); 0 is nothing."""
+        inside = self.sample[0, 0].numel()
+        return (self.steps * inside + self.features)[parts.made].flatten(1), self.by[parts.made].flatten(1)
 
     def recordings(self, parts: Parts) -> Tensor:
         """Return the recordings in which a part's changes were made and no others, (n, T, ...), float64."""
         flat = self.sample.double().flatten().repeat(len(parts), 1)
         return flat.scatter_add_(1, *self.entries(parts)).view(-1, *self.sample.shape[1:])
 
-    def marks(self, parts: Parts) -> Tensor:
-        """Return how many changes of each entry may still happen, (n, T, ...), float64."""
-        entries = self.before * self.sample[0, 0].numel() + self.features
-        ranks = torch.arange(self.count).to(parts.places)
-        left = (ranks >= parts.places[:, None]).double()
+    def open(self, parts: Parts, marks: Marks) -> Tensor:
+        """Return how many of the marks of each entry may still happen, (n, T, ...), float64."""
+        entries = marks.steps * self.sample[0, 0].numel() + marks.features
+        left = (marks.change >= parts.places[:, None]).double()
         found = left.new_zeros(len(parts), self.sample[0].numel())
         return found.scatter_add_(1, entries.expand_as(left), left).view(-1, *self.sample.shape[1:])
 
     def children(self, parts: Parts, cuts: Tensor) -> list[Parts]:
         """Return the parts in which one of the changes from p on and before its cut, (n,), has happened, too."""
-        counts = cuts - parts.places
-        rows = torch.arange(len(parts)).to(counts).repeat_interleave(counts)
-        first = (counts.cumsum(0) - counts)[rows]
-        ranks = parts.places[rows] + torch.arange(len(rows)).to(counts) - first
-        distances = range(1, min(parts.steps, self.jitter) + 1)
-        return [child for each in distances if len(child := self._made(parts, rows, ranks, each))]
+        found = list[Parts]()
+        for cost, ways in self.costs:
+            left, change = parts.left.without(cost), self.change[ways]
+            first, last = torch.searchsorted(change, torch.stack([parts.places, cuts]).contiguous())
+            rows, flat = _ranges(last - first)
+            if left is None or len(rows) == 0:
+                continue
+            made = ways[first[rows] + flat]
+            found.append(Parts(torch.cat([parts.made[rows], made[:, None]], 1), self.change[made] + 1, left))
+        return found
 
-    def _made(self, parts: Parts, rows: Tensor, ranks: Tensor, distance: int) -> Parts:
-        """Return the parts in which changes `ranks` of parts `rows` have been made, too, of `distance` steps."""
-        steps = self.sample.shape[1]
-        before, choice = self.before[ranks], torch.arange(len(rows)).to(rows)
-        ends, chosen = list[Tensor](), list[Tensor]()
-        for offset in (distance, -distance) if self.goes != "flip" else ():
-            after = before + offset
-            inside = (after >= 0) & (after < steps)
-            ends.append(after[inside])
-            chosen.append(choice[inside])
-        if self.goes != "stay":
-            out = torch.ones_like(before) if self.goes == "flip" else (before + 1).minimum(steps - before)
-            chosen.append(choice[out == distance])
-            ends.append(torch.full_like(chosen[-1], steps))
-        after, which = torch.cat(ends), torch.cat(chosen)
-        rows, ranks = rows[which], ranks[which]
-        made = torch.cat([parts.made[rows], ranks[:, None]], 1)
-        there = torch.cat([parts.there[rows], after[:, None]], 1)
-        return Parts(made, there, ranks + 1, parts.steps - distance, parts.events - 1)
+
+def spread(sizes: Sequence[int], kind: Tensor) -> tuple[Tensor, Tensor]:
+    """Return the rank of each item of changes of kinds that have so many, and its place among all kinds' items."""
+    counts = torch.tensor(sizes).long().to(kind.device)
+    change, inside = _ranges(counts[kind])
+    return change, (counts.cumsum(0) - counts)[kind[change]] + inside
+
+
+def _ranges(counts: Tensor) -> tuple[Tensor, Tensor]:
+    """Return 0, …, 0, 1, …, each as often as `counts` say, and the place of each among its like."""
+    rows = torch.arange(len(counts)).to(counts).repeat_interleave(counts)
+    return rows, torch.arange(len(rows)).to(counts) - (counts.cumsum(0) - counts)[rows]
 
 
 @dataclass(frozen=True, eq=False)
@@ -245,14 +326,14 @@ class EventLayer:
         return EventLayer(layer, made, Rounding.of(circuit), most, signal_in, currents, columns)
 
     def slack(self, changes: int, further: int) -> Tensor:
-        """Return how far currents after so many changes may be from the run's, (1, outputs).
+        """Return how far currents after changes of so many entries may be from the run's, (1, outputs).
 
         Args:
             changes: m.
             further: roundings that the run adds to each.
         """
-        size = (self.map.absolute(self.reach) + self.map.bias_magnitude) * (2 * changes + 1)
-        own = size * (2 * (self.map.terms + 2 * changes + 16) * EPS)
+        size = (self.map.absolute(self.reach) + self.map.bias_magnitude) * (changes + 1)
+        own = size * (2 * (self.map.terms + changes + 16) * EPS)
         return (self.map.slack(self.reach, self.rounding, further) + own).flatten(1)
 
 
@@ -263,39 +344,36 @@ class ChangedCurrents:
     Attributes:
         first: the layer, with columns of the inputs that change.
         ranked: the changes.
-        column: which of the columns each has, (N,).
+        column: which of the columns each input has, 0 where it has none, (inputs,).
         kept: sums by question.
     """
 
     first: EventLayer
     ranked: RankedChanges
     column: Tensor
-    kept: dict[tuple[bytes, int, int], Tensor] = field(default_factory=dict)
+    kept: dict[tuple[bytes, Budgets], Tensor] = field(default_factory=dict)
 
     @staticmethod
     def of(circuit: Circuit, place: int, ranked: RankedChanges) -> "ChangedCurrents":
         """Return those of a network whose layer at `place` alone reads the recording."""
-        inputs, column = ranked.features.unique(return_inverse=True)
+        inputs = torch.cat([ranked.moves.features, ranked.flips.features]).unique()
+        column = inputs.new_zeros(ranked.reach.numel()).index_put_((inputs,), torch.arange(len(inputs)).to(inputs))
         first = EventLayer.of(circuit, place, ranked.sample.double(), inputs, ranked.reach)
         return ChangedCurrents(first, ranked, column)
 
     def after(self, parts: Parts) -> Tensor:
         """Return the currents once the parts' changes were made, (T, n, outputs)."""
-        ranked, steps = self.ranked, len(self.first.currents)
         found = self.first.currents.flatten(1).repeat(len(parts), 1, 1)
-        found = torch.cat([found, found.new_zeros(len(parts), 1, found.shape[2])], 1)  # outside of all steps
-        rows = torch.arange(len(parts), device=found.device)
-        for change, step in zip(parts.made.T, parts.there.T, strict=True):
-            went = self.first.columns[self.column[change]] * ranked.values[change, None]
-            found[rows, ranked.before[change]] -= went
-            found[rows, step] += went
-        return found[:, :steps].transpose(0, 1)
+        rows, inside = torch.arange(len(parts), device=found.device), len(self.column)
+        for entries, by in zip(*(part.T for part in self.ranked.entries(parts)), strict=True):
+            found[rows, entries // inside] += self.first.columns[self.column[entries % inside]] * by[:, None]
+        return found.transpose(0, 1)
 
     def reach(self, rows: Tensor, parts: Parts) -> tuple[Tensor, Tensor]:
         """Return how far Σ_t rows[k,t]·W·x[t] may fall and rise in parts, each (k, n, outputs); rows: (k, T)."""
-        question = rows.cpu().numpy().tobytes(), parts.steps, parts.events
+        question = rows.cpu().numpy().tobytes(), parts.left
         if question not in self.kept:
-            self.kept[question] = torch.stack([self._sums(-rows, parts), self._sums(rows, parts)])
+            self.kept[question] = torch.stack([self._sums(-rows, parts.left), self._sums(rows, parts.left)])
         kept = self.kept[question]
         size = self._block(len(rows))
         blocks = torch.where(parts.places < self.ranked.count, parts.places // size, kept.shape[2] - 1)
@@ -307,40 +385,54 @@ class ChangedCurrents:
         blocks = max(1, min(BLOCKS, MOST_KEPT // (rows * self.first.columns.shape[1])))
         return max(1, -(-self.ranked.count // blocks))
 
-    def _sums(self, rows: Tensor, parts: Parts) -> Tensor:
+    def _sums(self, rows: Tensor, left: Budgets) -> Tensor:
         """Return how far sums rise for each p that is kept, and 0 for no change, (k, blocks + 1, outputs)."""
-        far = min(self.ranked.jitter, parts.steps)
-        found = [self._greatest(rows, *limit, far) for limit in self._limits(parts)]
-        return torch.stack(found).amin(0)
+        moves = min(left.moves, left.steps) > 0 and len(self.ranked.moves.change) > 0
+        flipped = self._greatest((-rows, rows), self.ranked.flips, left.flips) if left.flips else None
+        if not moves:
+            return self._greatest((rows, -rows), self.ranked.flips, 0) if flipped is None else flipped
+        far, found = min(self.ranked.jitter, left.steps), list[Tensor]()
+        for most, steps in self._limits(left):
+            ends = [self._gains(sign * rows, steps, far) for sign in (1.0, -1.0)]
+            found.append(self._greatest((ends[0], ends[1]), self.ranked.moves, most))
+        moved = torch.stack(found).amin(0)
+        return moved if flipped is None else (moved + flipped) * UP
 
-    def _limits(self, parts: Parts) -> list[tuple[int, bool]]:
-        """Return the budgets, and whether each is of steps, without those that the other one implies."""
-        steps, events = parts.steps, parts.events
+    def _limits(self, left: Budgets) -> list[tuple[int, bool]]:
+        """Return the budgets of moves, and whether each is of steps, without those that the other one implies."""
+        steps, events = left.steps, left.moves
         by_events = [(events, False)] if events < steps else []
         return by_events + ([(steps, True)] if steps < events * self.ranked.jitter or not by_events else [])
 
-    def _greatest(self, rows: Tensor, most: int, steps: bool, far: int) -> Tensor:
-        """Return the sums of the `most` greatest of what changes from each p on gain, (k, blocks + 1, outputs)."""
-        up, down = (self._gains(sign * rows, steps, far) for sign in (1.0, -1.0))
-        size, count, ranked = self._block(len(rows)), self.ranked.count, self.ranked
-        best = rows.new_zeros(len(rows), self.first.columns.shape[1], 1)
-        found = [best.squeeze(-1)]
+    def _greatest(self, gains: tuple[Tensor, Tensor], marks: Marks, most: int) -> Tensor:
+        """Return the sums of the `most` greatest of what marks from each p on gain, (k, blocks + 1, outputs).
+
+        Args:
+            gains: of what goes from each step, above 0 and below, (k, T), or of d steps, (2, k, T, far): where it
+                can't and where it can meet another event.
+            marks: what goes.
+            most: how many.
+        """
+        up, down = (each.clamp_min(0)[None, ..., None] if each.dim() == 2 else each for each in gains)
+        size, count = self._block(up.shape[1]), self.ranked.count
+        best = up.new_zeros(up.shape[1], self.first.columns.shape[1], 1)
+        found, last = [best.squeeze(-1)], len(marks.change)
         for start in reversed(range(0, count, size)):
-            some = slice(start, start + size)
-            weights = self.first.columns[self.column[some]] * ranked.values[some, None]
-            rising, falling = (gains[:, ranked.before[some]].unsqueeze(2) for gains in (up, down))
-            each = weights.unsqueeze(-1)
-            gained = each.clamp_min(0) * rising - each.clamp_max(0) * falling  # (k, changes, outputs, d)
+            first = int(torch.searchsorted(marks.change, start))
+            some, last = marks.at(slice(first, last)), first
+            each = (self.first.columns[self.column[some.features]] * some.values[:, None]).unsqueeze(-1)
+            meets = some.meets.long().clamp_max(len(up) - 1)
+            rising, falling = (end[meets, :, some.steps].transpose(0, 1).unsqueeze(2) for end in (up, down))
+            gained = each.clamp_min(0) * rising - each.clamp_max(0) * falling  # (k, marks, outputs, d)
             best = torch.cat([best, gained.transpose(1, 2).flatten(2)], -1)
             best = best.topk(min(most, best.shape[-1])).values
             found.append(total(best, most))
         return torch.stack(found[::-1], 1)
 
     def _gains(self, rows: Tensor, steps: bool, far: int) -> Tensor:
-        """Return what a change at each step gains at most, (k, T, 1), or its increments over d, (k, T, far)."""
-        if self.ranked.goes == "flip":
-            return (-rows).clamp_min(0).unsqueeze(-1)
-        gains = Retimings.of(rows, far, leaves=self.ranked.goes == "leave", vanishes=False).gains
+        """Return what a move from each step gains, (2, k, T, 1), or its increments over d, (2, k, T, far)."""
+        every = [Retimings.of(rows, far, self.ranked.leaves, vanishes).gains for vanishes in (False, True)]
+        gains = torch.stack(every)
         return increments(gains) if steps else gains[..., -1:] * (1.0 + 4 * EPS)
 
 
@@ -384,10 +476,10 @@ class PartCurrents(Signal):
 
     def _box(self, rows: Tensor, further: int) -> Box:
         middle = torch.tensordot(rows, self.made, 1)
-        first, moves = self.changed.first, self.parts.made.shape[1]
-        slack = first.slack(moves, further) * rows.abs().sum(1)[:, None, None]
+        first, changes = self.changed.first, self.parts.made.shape[1] * self.changed.ranked.by.shape[1]
+        slack = first.slack(changes, further) * rows.abs().sum(1)[:, None, None]
         lower, upper = middle - slack, middle + slack
-        if not self.parts.done and self.changed.ranked.count and self.changed.ranked.jitter:
+        if not self.parts.done and self.changed.ranked.count:
             fall, rise = self.changed.reach(rows, self.parts)
             lower, upper = lower - fall, upper + rise
         shape = first.currents.shape[1:]

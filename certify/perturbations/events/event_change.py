@@ -19,6 +19,7 @@ from ....models.networks import SpikingNetwork
 from ....models.validation import check_choice
 from ...bounds.events.flips import Flips
 from ...bounds.events.moved_events import Shifts
+from ...bounds.events.parts import Budgets
 from ...bounds.events.summed import Summed
 from ...bounds.signals.windows import Box
 from ..base import (
@@ -31,7 +32,7 @@ from ..base import (
     settle_where,
     uniform,
 )
-from .retiming import MOST_STATES, Cost, Train, dearer, front, places
+from .retiming import Allowed, Train, reached
 from .spike_shift import SpikeShift
 
 KINDS = ("flip", "insert", "delete")
@@ -95,6 +96,15 @@ class SpikeFlip(EventSet):
         flips = Flips(self.count, torch.where(free, 1.0 - 2.0 * exact, 0.0))
         low, high = exact.masked_fill(free, 0.0), exact.masked_fill(free, 1.0)
         return Box(low, high, exact, radius.to(exact.device), flips)
+
+    def changing(self, sample: Tensor) -> tuple[Tensor, Tensor, Allowed]:
+        """Return how many events of one sample may move, which entries may flip, (T, ...) each, and how."""
+        free = self.allowed(sample[None]).expand(sample.shape)
+        return torch.zeros_like(sample), free, Allowed(kind=self.kind, flips=self.count)
+
+    def part(self, exact: Tensor, movable: Tensor, free: Tensor, left: Budgets) -> Box:
+        """Return the enclosure of what changes make of recordings, (n, T, ...), within what is left of budgets."""
+        return replace(self, count=left.flips).enclosed(exact, free)
 
     def project(self, candidates: Tensor, inputs: Tensor) -> Tensor:
         """Return the nearest allowed input: flip what moves over half of the way, the `count` furthest only."""
@@ -163,28 +173,16 @@ def mixed(
         leaves: whether events may move out of the steps.
     """
     found: set[tuple[int, int, int]] = set()
-    for train, costs in _reached(fixed, movable, reach, leaves).items():
+    try:
+        trains = reached(fixed, movable, Allowed(reach, "or", leaves, None, None))
+    except OverflowError:
+        return frozenset()
+    for train, costs in trains.items():
         changes = list(zip(train, after, inserts, deletes, strict=True))
         if all(one == other or (gains if other else loses) for one, other, gains, loses in changes):
             flips = sum(one != other for one, other, _, _ in changes)
             found |= {(flips, moved, steps) for moved, steps in costs}
     return frozenset(found)
-
-
-@lru_cache(maxsize=2**16)
-def _reached(fixed: Train, movable: Train, reach: int, leaves: bool) -> dict[Train, tuple[Cost, ...]]:
-    """Return each train that moves make, with its least costs; nothing where there are too many."""
-    states: dict[Train, tuple[Cost, ...]] = {fixed: ((0, 0),)}
-    for step in (step for step, event in enumerate(movable) if event):
-        found: dict[Train, set[Cost]] = {}
-        for state, costs in states.items():
-            for place, distance in places(step, len(fixed), reach, leaves):
-                reached = state if place < 0 else (*state[:place], 1, *state[place + 1 :])
-                found.setdefault(reached, set()).update(dearer(costs, distance))
-        if len(found) > MOST_STATES:
-            return {}
-        states = {state: front(costs) for state, costs in found.items()}
-    return states
 
 
 @dataclass(frozen=True)
@@ -225,23 +223,35 @@ class EventChange(Perturbation):
 
         ‖x̃ − x‖₂ ≤ ‖y − x‖₂ + ‖x̃ − y‖₂ ≤ the sum of both radii.
         """
-        moved = self.shifts.enclosure(inputs)
-        if not isinstance(moved.budget, Shifts) or moved.ball is None:
-            return self.flips.enclosure(inputs)
+        exact = inputs.double()
+        free = self.flips.allowed(exact).expand(exact.shape)
+        return self._enclosed(self.shifts.enclosure(exact), free)
+
+    def _enclosed(self, moved: Box, free: Tensor) -> Box:
+        """Return the enclosure of flips, of entries `free`, of what is moved."""
+        exact, shifts = moved.lower if moved.center is None else moved.center, moved.budget
+        if not isinstance(shifts, Shifts) or moved.ball is None:
+            return self.flips.enclosed(exact, self.flips.flippable(exact) & free)
         if self.flips.count == 0:
             return moved
-        up, down = self._open(moved)
+        up = (moved.lower == 0) & free & (self.flips.kind != "delete")
+        down = (moved.upper == 1) & free & (self.flips.kind != "insert")
         low, high = moved.lower.masked_fill(down, 0.0), moved.upper.masked_fill(up, 1.0)
         direction = up.double() - (down & ~up).double()
         flips = Flips(self.flips.count, direction, other=-(up & down).double())
         radius = (moved.ball + math.nextafter(math.sqrt(self.flips.count), math.inf)) * (1.0 + 1e-15)
-        return Box(low, high, inputs.double(), radius, Summed(moved.budget, flips))
+        return Box(low, high, exact, radius, Summed(shifts, flips))
 
-    def _open(self, moved: Box) -> tuple[Tensor, Tensor]:
-        """Return where a moved recording may lack an event to insert, and where it may have one to delete."""
-        allowed = self.flips.allowed(moved.lower)
-        up, down = (moved.lower == 0) & allowed, (moved.upper == 1) & allowed
-        return up & (self.flips.kind != "delete"), down & (self.flips.kind != "insert")
+    def changing(self, sample: Tensor) -> tuple[Tensor, Tensor, Allowed]:
+        """Return how many events of one sample may move, which entries may flip, (T, ...) each, and how."""
+        movable, _, allowed = self.shifts.changing(sample)
+        _, free, flips = self.flips.changing(sample)
+        return movable, free, replace(allowed, kind=flips.kind, flips=flips.flips)
+
+    def part(self, exact: Tensor, movable: Tensor, free: Tensor, left: Budgets) -> Box:
+        """Return the enclosure of what changes make of recordings, (n, T, ...), within what is left of budgets."""
+        some = replace(self, flips=replace(self.flips, count=left.flips))
+        return some._enclosed(self.shifts.part(exact, movable, free, left), free)
 
     def project(self, candidates: Tensor, inputs: Tensor) -> Tensor:
         """Return candidates that are allowed; of others, the nearest flips of what they are among the shifts."""

@@ -10,6 +10,7 @@ from functools import lru_cache
 import torch
 from torch import Tensor
 
+from ...bounds.events.parts import Budgets, Piece, Way
 from ..base import combined
 
 Train = tuple[int, ...]
@@ -199,3 +200,139 @@ def front(costs: set[Cost]) -> tuple[Cost, ...]:
         if not found or steps < found[-1][1]:
             found.append((moved, steps))
     return tuple(found)
+
+
+@dataclass(frozen=True)
+class Allowed:
+    """What may become of events: see `SpikeShift` and `SpikeFlip`; of no moves `reach` is 0."""
+
+    reach: int = 0
+    merge: str = "or"
+    leaves: bool = False
+    count: int | None = 0
+    total: int | None = 0
+    kind: str = "flip"
+    flips: int = 0
+
+    @property
+    def several(self) -> bool:
+        """Return whether more than one event may move."""
+        return all(budget is None or budget > 1 for budget in (self.count, self.total))
+
+    def flippable(self, value: float) -> bool:
+        """Return whether such an entry may flip."""
+        return self.kind == "flip" or value == (self.kind == "delete")
+
+
+@lru_cache(maxsize=2**16)
+def reached(fixed: Train, movable: Train, allowed: Allowed) -> dict[Train, tuple[Cost, ...]]:
+    """Return each train that moves make of one feature's events, with its least costs.
+
+    Args:
+        fixed, movable: events at each step, 0 or 1.
+        allowed: how they may move.
+
+    Raises:
+        OverflowError: where there are too many.
+    """
+    states: dict[Train, tuple[Cost, ...]] = {fixed: ((0, 0),)}
+    for step in (step for step, event in enumerate(movable) if event):
+        found: dict[Train, set[Cost]] = {}
+        for state, costs in states.items():
+            for place, distance in places(step, len(fixed), allowed.reach, allowed.leaves):
+                if allowed.merge == "refuse" and place >= 0 and state[place]:
+                    continue
+                after = state if place < 0 else (*state[:place], 1, *state[place + 1 :])
+                paid = _affordable(tuple(dearer(costs, distance)), allowed.count, allowed.total)
+                if paid:
+                    found.setdefault(after, set()).update(paid)
+        if len(found) > MOST_STATES:
+            raise OverflowError(f"a feature's events make more than {MOST_STATES} trains")
+        states = {state: front(costs) for state, costs in found.items()}
+    return states
+
+
+@lru_cache(maxsize=2**16)
+def pieces(train: Train, movable: Train, free: Train, allowed: Allowed) -> tuple[Piece, ...]:
+    """Return what may change of one feature, in pieces that do not hang together.
+
+    Events that may come to one entry are one piece, with all that may flip where they may come; where events add
+    up, each is one. Every other entry that may flip is one, too.
+
+    Args:
+        train: events at each step.
+        movable: how many of them may move.
+        free: which entries may flip, if what they are then lets them.
+        allowed: how.
+
+    Raises:
+        OverflowError: where there are too many ways.
+    """
+    fixed = tuple(have - moves for have, moves in zip(train, movable, strict=True))
+    inside, found = set[int](), list[Piece]()
+    for events in _together(movable, allowed):
+        span = range(max(0, events[0] - allowed.reach), min(len(train), events[-1] + allowed.reach + 1))
+        inside.update(span)
+        moving = tuple(int(step in events) for step in range(len(train)))
+        apart = allowed.merge == "add"
+        open_steps = tuple(step for step in span if free[step])
+        found.append(_piece((0,) * len(train) if apart else fixed, moving, open_steps, allowed))
+    for step, value in enumerate(train):
+        if free[step] and step not in inside and allowed.flippable(value):
+            goes = 2.0 * value - 1.0
+            found.append(Piece((), ((step, goes),), ((Budgets(0, 0, 1), ((step, -goes),)),)))
+    return tuple(found)
+
+
+def _together(movable: Train, allowed: Allowed) -> list[tuple[int, ...]]:
+    """Return the steps of the events of each piece."""
+    if allowed.reach == 0:
+        return []
+    found, adds = list[tuple[int, ...]](), allowed.merge == "add"
+    for step in itertools.chain.from_iterable([step] * many for step, many in enumerate(movable)):
+        if found and not adds and step - found[-1][-1] <= 2 * allowed.reach:
+            found[-1] = (*found[-1], step)
+        else:
+            found.append((step,))
+    return found
+
+
+def _piece(fixed: Train, moving: Train, free: Train, allowed: Allowed) -> Piece:
+    """Return what may become of some events, with entries around that may flip."""
+    before = tuple(map(max, fixed, moving))
+    found: dict[Train, set[Budgets]] = {before: {Budgets(0, 0, 0)}}
+    for train, costs in reached(fixed, moving, allowed).items():
+        flips = [step for step in free if allowed.flippable(train[step])]
+        for many in range(min(allowed.flips, len(flips)) + 1):
+            for chosen in itertools.combinations(flips, many):
+                after = tuple(1 - event if step in chosen else event for step, event in enumerate(train))
+                found.setdefault(after, set()).update(Budgets(*cost, many) for cost in costs)
+            if len(found) > MOST_STATES:
+                raise OverflowError(f"a feature's events make more than {MOST_STATES} trains")
+    ways = tuple(
+        _way(before, after, cost) for after, costs in found.items() for cost in _least(costs) if any(cost)
+    )
+    events = [step for step, event in enumerate(moving) if event]
+    moves = tuple((step, _meets(step, fixed, moving, allowed)) for step in events)
+    lost = [(step, 1.0) for step in free if allowed.kind != "insert" and allowed.flips]
+    won = [(step, -1.0) for step in free if allowed.kind != "delete" and allowed.flips and not fixed[step]]
+    return Piece(moves, (*lost, *won), ways)
+
+
+def _way(before: Train, after: Train, cost: Budgets) -> Way:
+    steps = (step for step in range(len(before)) if before[step] != after[step])
+    return cost, tuple((step, float(after[step] - before[step])) for step in steps)
+
+
+def _least(costs: set[Budgets]) -> list[Budgets]:
+    """Return the costs that no other one undercuts."""
+    return [cost for cost in costs if not any(cost.without(other) for other in costs if other != cost)]
+
+
+def _meets(step: int, fixed: Train, moving: Train, allowed: Allowed) -> bool:
+    """Return whether an event can meet another one and be merged into it."""
+    if allowed.merge != "or":
+        return False
+    near = [abs(step - other) for other, event in enumerate(moving) if event and other != step]
+    near += [abs(step - other) * (1 + allowed.several) for other, event in enumerate(fixed) if event]
+    return min(near, default=math.inf) <= allowed.reach * (1 + allowed.several)

@@ -11,9 +11,10 @@ from ....models.constants import at_least, settle, unless_none
 from ....models.networks import SpikingNetwork
 from ....models.validation import check_choice
 from ...bounds.events.moved_events import Shifts
+from ...bounds.events.parts import Budgets
 from ...bounds.signals.windows import Box
 from ..base import ChangedMembers, EventRegion, EventSet, MemberChanges, settle_where, uniform
-from .retiming import Cost, least, listed, priced, within
+from .retiming import Allowed, Cost, least, listed, priced, within
 
 MERGES, BORDERS = ("or", "add", "refuse"), ("stay", "leave")
 FAR = 2**31
@@ -109,6 +110,16 @@ class SpikeShift(EventSet):
         radius = torch.tensor(math.nextafter(math.sqrt(square), math.inf), dtype=torch.float64)
         low, high = self._ends(exact, movable)
         return Box(low, high, exact, radius.to(exact.device), self._budget(exact, movable))
+
+    def changing(self, sample: Tensor) -> tuple[Tensor, Tensor, Allowed]:
+        """Return how many events of one sample may move, which entries may flip, (T, ...) each, and how."""
+        reach = min(self.reach, len(sample) if self.border == "leave" else len(sample) - 1)
+        allowed = Allowed(reach, self.merge, self.border == "leave", self.count, self.total)
+        return self.movable(sample[None])[0], torch.zeros_like(sample, dtype=torch.bool), allowed
+
+    def part(self, exact: Tensor, movable: Tensor, free: Tensor, left: Budgets) -> Box:
+        """Return the enclosure of what changes make of recordings, (n, T, ...), within what is left of budgets."""
+        return replace(self, total=left.steps, count=left.moves, where=None).enclosed(exact, movable)
 
     def _ends(self, exact: Tensor, movable: Tensor) -> tuple[Tensor, Tensor]:
         """Return the least and the greatest value of each entry."""

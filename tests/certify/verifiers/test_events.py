@@ -25,7 +25,7 @@ from spikecert.certify.replay import margins
 from spikecert.certify.splitting.boxes import influence
 from spikecert.certify.verifiers import Complete, Enumeration, EventSplitting
 from spikecert.certify.verifiers import events as event_bounds
-from spikecert.certify.verifiers.events import splits, told_apart
+from spikecert.certify.verifiers.events import EventThreat, splits, told_apart
 from spikecert.models.circuit import circuit
 from support.examples import examples
 
@@ -58,24 +58,34 @@ def recordings(network: SpikingNetwork, seed: int, silent: bool) -> tuple[Tensor
         return events, network(events).argmax(1)
 
 
-def members(threat: SpikeFlip | SpikeShift, sample: Tensor) -> Tensor:
+def members(threat: EventThreat, sample: Tensor) -> Tensor:
     """Return all recordings of a set."""
     return torch.cat(list(threat.members(sample).batches(256))).to(sample.dtype)
 
 
 @st.composite
-def threats(draw: st.DrawFn, steps: int) -> SpikeFlip | SpikeShift:
-    """Return flips or moves within any budgets, of all events or of those of the first steps."""
+def threats(draw: st.DrawFn, steps: int) -> EventThreat:
+    """Return flips, moves or both within any budgets, of all events or of those of the first steps."""
     where = draw(st.sampled_from([None, EventRegion(steps=(0, max(1, steps - 1)))]))
-    if draw(st.booleans()):
-        return SpikeFlip(draw(st.integers(0, 3)), draw(st.sampled_from(["flip", "insert", "delete"])), where)
+    asked = draw(st.sampled_from(["flips", "moves", "both"]))
+    most = 2 if asked == "both" else 3
+    flips = SpikeFlip(draw(st.integers(0, most)), draw(st.sampled_from(["flip", "insert", "delete"])), where)
+    if asked == "flips":
+        return flips
     count, total = draw(st.sampled_from([None, 0, 1, 2, 4])), draw(st.sampled_from([None, 0, 1, 2, 3, 5]))
     jitter = draw(st.sampled_from([None, min(1, steps - 1), steps - 1]))
     merge, border = draw(st.sampled_from(["or", "add", "refuse"])), draw(st.sampled_from(["stay", "leave"]))
+    if asked == "both":
+        return EventChange(flips, SpikeShift(jitter, min(count or 0, 2), total, "or", border, where))
     return SpikeShift(jitter, count, total, merge, border, where)
 
 
-@examples(120)
+def few(threat: SpikeShift) -> bool:
+    """Return whether few moves happen: then events that may meet are split, too."""
+    return threat.count is not None or threat.total is not None
+
+
+@examples(160)
 @given(data=st.data(), network=networks(), seed=SEEDS, silent=st.booleans())
 def test_it_decides_as_all_members_do(data: st.DataObject, network: SpikingNetwork, seed: int, silent: bool):
     """Every recording that rounding decides is bounded as those of lists are: it stays open where theirs does."""
@@ -83,7 +93,7 @@ def test_it_decides_as_all_members_do(data: st.DataObject, network: SpikingNetwo
     threat = data.draw(threats(network.num_steps))
     if isinstance(threat, SpikeShift) and threat.merge == "add" and data.draw(st.booleans()):
         events[:, 0, 0] += 1
-    elif isinstance(threat, SpikeFlip):
+    elif not isinstance(threat, SpikeShift) or few(threat):
         events[:, :, 0] = 1
     ties = data.draw(st.sampled_from(["argmax", "strict"]))
     with torch.no_grad():
@@ -225,12 +235,16 @@ def test_columns_are_those_of_all_parts_or_none(monkeypatch: pytest.MonkeyPatch)
     assert torch.equal(told_apart(problem, known), found)
 
 
-def test_what_it_does_not_split_is_left_to_lists():
+def test_what_it_does_not_split_is_left_to_lists(monkeypatch: pytest.MonkeyPatch):
+    """Moves of which all may happen, where some meet; boxes; and what changes in too many ways."""
     network, events, labels = grown(0)
     twice = events.clone()
     twice[:, :, 0] = 1
     both = EventChange(SpikeFlip(1), SpikeShift(1, 1))
-    for inputs, threat in ((twice, SpikeShift(None, total=1)), (events, both), (events, LInf(0.1))):
+    assert splits(Problem(network, twice, labels, SpikeShift(None, total=1)))
+    assert splits(Problem(network, twice, labels, both))
+    monkeypatch.setattr(event_bounds, "MOST_WAYS", 50)
+    for inputs, threat in ((twice, SpikeShift(1)), (events, both), (events, LInf(0.1))):
         problem = Problem(network, inputs, labels, threat)
         assert not splits(problem)
         (verdict, *_) = EventSplitting(enumeration=Enumeration(patience=0)).decide(problem)

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor, nn
 
-from spikecert import LIF, EventRegion, SpikeFlip, SpikeShift, SpikingNetwork, latency_code
+from spikecert import LIF, EventChange, EventRegion, SpikeFlip, SpikeShift, SpikingNetwork, latency_code
 from spikecert.certify.bounds.events import parts as parts_bounds
 from spikecert.certify.bounds.events.flips import Budget, Flips, Heaviest
 from spikecert.certify.bounds.events.moved_events import Retimings, Shifts, _pooled, rises
@@ -28,8 +28,8 @@ from spikecert.certify.bounds.signals.affine import affine_map
 from spikecert.certify.bounds.signals.signals import AffineSignal, filter_rows
 from spikecert.certify.bounds.signals.windows import Spans
 from spikecert.certify.rounding import Rounding
+from spikecert.certify.verifiers.events import EventThreat, whole_of
 from spikecert.certify.verifiers.events import ranked as ranked_changes
-from spikecert.certify.verifiers.events import whole_of
 from spikecert.models.circuit import Mapped, circuit
 from spikecert.models.linear_maps import linear_map
 from spikecert.models.rules import Leaky
@@ -57,9 +57,6 @@ def network_of(kind: str, steps: int) -> tuple[SpikingNetwork, tuple[int, ...]]:
     return made.double().eval(), shape
 
 
-Threat = SpikeFlip | SpikeShift
-
-
 def currents(network: SpikingNetwork, ranked: RankedChanges, parts: Parts) -> PartCurrents:
     """Return what is known of the first layer's currents."""
     made = circuit(network)
@@ -68,20 +65,11 @@ def currents(network: SpikingNetwork, ranked: RankedChanges, parts: Parts) -> Pa
     return PartCurrents.of(ChangedCurrents.of(made, first, ranked), parts)
 
 
-def rest(threat: Threat, parts: Parts) -> Threat:
-    """Return what is left of a set."""
-    if isinstance(threat, SpikeFlip):
-        return replace(threat, count=parts.events)
-    return replace(threat, total=parts.steps, count=parts.events, where=None)
-
-
-def of_sets(network: SpikingNetwork, threat: Threat, ranked: RankedChanges, parts: Parts) -> AffineSignal:
+def of_sets(network: SpikingNetwork, threat: EventThreat, ranked: RankedChanges, parts: Parts) -> AffineSignal:
     """Return what is known of them from the sets around the recordings."""
-    made, left, marks = circuit(network), rest(threat, parts), ranked.marks(parts)
-    recordings = ranked.recordings(parts)
-    flips = isinstance(left, SpikeFlip)
-    box = left.enclosed(recordings, marks > 0) if flips else left.enclosed(recordings, marks)
-    signal = input_signal(made, box)
+    made, recordings = circuit(network), ranked.recordings(parts)
+    movable, free = (ranked.open(parts, marks) for marks in (ranked.moves, ranked.flips))
+    signal = input_signal(made, threat.part(recordings, movable, free > 0, parts.left))
     for node in made.nodes[1 : first_layer(made) + 1]:  # type: ignore[operator]
         signal = AffineSignal(signal, affine_map(node.map), Rounding(made.dtype))  # type: ignore[attr-defined]
     return signal  # type: ignore[return-value]
@@ -90,7 +78,9 @@ def of_sets(network: SpikingNetwork, threat: Threat, ranked: RankedChanges, part
 def all_parts(ranked: RankedChanges, whole: Parts, changes: int) -> Parts:
     """Return all parts in which so many changes of a step were made."""
     for _ in range(changes):
-        whole = ranked.children(whole, torch.full_like(whole.places, ranked.count))[0]
+        if not (found := ranked.children(whole, torch.full_like(whole.places, ranked.count))):
+            break
+        whole = found[0]
     return whole
 
 
@@ -111,34 +101,35 @@ def ends(network: SpikingNetwork, recordings: Tensor, rows: Tensor, layers: int)
 
 
 @st.composite
-def sets(draw: st.DrawFn, steps: int, features: int) -> tuple[Threat, bool]:
-    """Return a set, and whether recordings may have several events a feature."""
-    many, total, count = draw(st.booleans()), draw(st.integers(1, 3)), draw(st.sampled_from([None, 1, 2]))
-    if draw(st.booleans()):
-        kind = draw(st.sampled_from(["flip", "insert", "delete"]))
-        where = draw(st.sampled_from([None, EventRegion(steps=(0, steps - 1)), EventRegion(columns=(0, 1))]))
-        return SpikeFlip(total, kind, where), many
+def sets(draw: st.DrawFn, steps: int) -> EventThreat:
+    """Return flips, moves or both, within few changes."""
+    total, count = draw(st.integers(1, 3)), draw(st.sampled_from([None, 1, 2]))
+    kind = draw(st.sampled_from(["flip", "insert", "delete"]))
+    where = draw(st.sampled_from([None, EventRegion(steps=(0, steps - 1)), EventRegion(columns=(0, 1))]))
+    flips = SpikeFlip(min(total, 2), kind, where)
     border, jitter = draw(st.sampled_from(["stay", "leave"])), draw(st.sampled_from([None, 1]))
-    return SpikeShift(jitter, count, total, "add" if many else "or", border), many
+    merge = draw(st.sampled_from(["or", "refuse", "add"]))
+    shifts = SpikeShift(jitter, count, total, merge, border)
+    both = [] if merge != "or" else [EventChange(flips, replace(shifts, total=min(total, 2)))]
+    return draw(st.sampled_from([flips, shifts, *both]))
 
 
 @pytest.mark.parametrize("kind", ["dense", "flat", "conv"])
 @examples(80)
 @given(data=st.data(), seed=SEEDS)
 def test_they_hold_for_members_and_are_those_of_sets(kind: str, data: st.DataObject, seed: int):
-    """Of sets from some change on whose sums are kept the bounds are the same; elsewhere they are no less."""
+    """They are of flips and of moves that add up, from a change on whose sums are kept; else they are no less."""
     torch.manual_seed(seed)
     steps = data.draw(st.integers(2, 4))
     network, shape = network_of(kind, steps)
     sample = latency_code(torch.rand(1, *shape, dtype=torch.float64), steps)
-    threat, many = data.draw(sets(steps, 6))
-    if many and isinstance(threat, SpikeFlip):
-        sample = (torch.rand_like(sample) < 0.5).double()
-    elif many:
-        sample = sample + (torch.rand_like(sample) < 0.3) + (torch.rand_like(sample) < 0.3)
+    threat = data.draw(sets(steps))
+    flips, adds = isinstance(threat, SpikeFlip), isinstance(threat, SpikeShift) and threat.merge == "add"
+    if data.draw(st.booleans()):
+        sample = (sample + (torch.rand_like(sample) < 0.3)).clamp_max(2.0 if adds else 1.0)
     ranked = ranked_changes(circuit(network), threat, sample)
     whole = whole_of(ranked, threat)
-    parts = all_parts(ranked, whole, data.draw(st.integers(0, max(0, min(whole.steps, whole.events) - 1))))
+    parts = all_parts(ranked, whole, data.draw(st.integers(0, 2)))
     if len(parts) == 0:
         return
     parts = parts.at(torch.randint(len(parts), (3,)))
@@ -150,7 +141,7 @@ def test_they_hold_for_members_and_are_those_of_sets(kind: str, data: st.DataObj
         signal = currents(network, ranked, parts)
         found, alone = signal.combine(rows), signal.steps()
     known = of_sets(network, threat, ranked, parts)
-    for one, other in ((found, known.combine(rows)), (alone, known.steps())):
+    for one, other in ((found, known.combine(rows)), (alone, known.steps())) if adds or flips else ():
         assert bool((one.lower <= other.lower + 1e-9).all())
         assert bool((one.upper >= other.upper - 1e-9).all())
         if not coarse:
@@ -174,25 +165,34 @@ THREATS = {
     "inserts": SpikeFlip(2, "insert", EventRegion(columns=(0, 4))),
     "deletes": SpikeFlip(3, "delete"),
     "none": SpikeFlip(0),
+    "meeting": SpikeShift(2, 2, 3, border="leave", where=EventRegion(steps=(0, 3))),
+    "keeping apart": SpikeShift(1, 3, merge="refuse"),
+    "moves and flips": EventChange(SpikeFlip(1), SpikeShift(1, 2)),
+    "moves and inserts": EventChange(
+        SpikeFlip(2, "insert", EventRegion(columns=(0, 2))), SpikeShift(2, total=2, border="leave")
+    ),
+    "moves and deletes": EventChange(SpikeFlip(2, "delete"), SpikeShift(1, 1, where=EventRegion(columns=(0, 1)))),
 }
 
 
 @pytest.mark.parametrize("told", THREATS)
 def test_parts_cover_a_set_and_no_choice_of_changes_twice(told: str):
-    """Where events meet, several choices may make one recording."""
+    """Where events add up, several choices may make one recording; so may ways that take other budgets."""
     threat, steps, generator = THREATS[told], 4, torch.Generator().manual_seed(7)
     network, _ = network_of("dense", steps)
     for _ in range(3):
         events = latency_code(torch.rand(1, 6, generator=generator), steps)[..., :5]
         if isinstance(threat, SpikeShift) and threat.merge == "add":
             events[:, 1, :2] += 2
+        if not isinstance(threat, SpikeFlip) and told not in ("steps", "events", "both", "leaving", "adding"):
+            events[:, 2, 1:4] = 1
         sample = nn.functional.pad(events, (0, 1))
         ranked = ranked_changes(circuit(network), threat, sample)
         found = cover(ranked, whole_of(ranked, threat)).flatten(1)
         every = threat.members(sample[0])
         listed = torch.cat(list(every.batches(4096))).flatten(1)
         assert torch.equal(found.unique(dim=0), listed.unique(dim=0))
-        if not isinstance(threat, SpikeShift) or threat.merge != "add":
+        if told in ("steps", "events", "both", "leaving", "flips", "inserts", "deletes", "keeping apart"):
             assert len(found.unique(dim=0)) == len(found)
         assert len(found) > 5 or not threat.count
 
