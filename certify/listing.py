@@ -123,7 +123,7 @@ class ListedSpikes(Signal):
 def walked(problem: Problem, members: Members) -> bool:
     """Return whether members are walked: an affine layer alone reads what changes, before plain neurons."""
     free = members.free if isinstance(members, ChangedMembers) and problem.circuit.timed else None
-    return free is not None and walkable(problem, free.flatten(1).any(0))
+    return free is not None and walkable(problem, free)
 
 
 def walkable(problem: Problem, free: Tensor) -> bool:
@@ -266,7 +266,7 @@ def parts(problem: Problem, members: Members) -> Iterator[tuple[int, float, Tens
     if not isinstance(members, ChangedMembers) or not walked(problem, members):
         yield from ((0, math.inf, points) for points in members.batches(size))
         return
-    walk = MemberWalk.of(problem, members.free.flatten(1).any(0))
+    walk = MemberWalk.of(problem, members.free)
     for changes in members.changes(max(1, TOGETHER // walk.first.columns.shape[1])):
         lower, proven = walk.bounds(changes)
         yield int(proven.sum()), float(lower.masked_fill(~proven, math.inf).min()), None

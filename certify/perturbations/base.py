@@ -11,13 +11,11 @@ Which entries of an event recording may change: a block of them, or a mask.
 Threat models over events: which of them may change.
 """
 
-import itertools
 import math
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, fields
 
-import numpy as np
 import torch
 from torch import Tensor
 
@@ -67,7 +65,7 @@ class ChangedMembers(Members):
 
     Attributes:
         changes: the members, as `batches` yields them.
-        free: which entries may change, shaped like a sample, of bool.
+        free: which features may, flat, of bool.
     """
 
     changes: Callable[[int], Iterator[MemberChanges]]
@@ -125,14 +123,6 @@ class Perturbation(ABC):
     def alone(self) -> "tuple[Perturbation, ...]":
         """Return the subsets in which one event has changed at most: (self,) where that is all of it."""
         return ()
-
-
-def combined(entries: Sequence[int], k: int, size: int) -> Iterator[Tensor]:
-    """Yield all choices of k of some numbers, at most `size` at a time, (n, k), int64."""
-    choices = itertools.combinations(entries, k)
-    while group := tuple(itertools.islice(choices, size)):
-        flat = np.fromiter(itertools.chain.from_iterable(group), np.int64, len(group) * k)
-        yield torch.from_numpy(flat).view(len(group), k)
 
 
 def check_perturbation(perturbation: object) -> None:

@@ -23,7 +23,7 @@ from torch import Tensor
 from ...models.circuit import Circuit, Fired, Mapped, Recurred, fold
 from ...models.constants import at_least, settle
 from ...models.deadline import LATE, TimeIsUp, ending
-from ..bounds.events.parts import ChangedCurrents, PartCurrents, Parts, RankedChanges, first_layer, spread
+from ..bounds.events.parts import ChangedCurrents, PartCurrents, Parts, RankedChanges, first_layer
 from ..bounds.propagation import Propagation, input_signal, propagate
 from ..bounds.signals.signals import Signal
 from ..bounds.signals.windows import Box
@@ -31,7 +31,7 @@ from ..bounds.trains.trains import conserved_spikes
 from ..listing import MOST_COLUMNS, PACE, MemberWalk, counted, walkable, work_each
 from ..perturbations import EventChange, SpikeFlip, SpikeShift
 from ..perturbations.base import MemberChanges
-from ..perturbations.events.retiming import pieces
+from ..perturbations.events.retiming import ranked_changes
 from ..problem import Problem
 from ..questions.classes import ClassGoal
 from ..questions.rows import RowGoal
@@ -56,32 +56,14 @@ PART = 2**17
 """What a part takes whose sums are kept, beside its neurons, as `work_each` counts it."""
 
 
-def ranked(circuit: Circuit, threat: EventThreat, sample: Tensor) -> RankedChanges:
-    """Return the changes of a sample, (1, T, ...), by the weights that events meet first, the greatest first.
+def ranked(problem: Problem) -> tuple[RankedChanges, Parts]:
+    """Return the changes of one sample, by the weights that events meet first, the greatest first, and the set.
 
     Raises:
         OverflowError: where there are too many ways to make them.
     """
-    movable, free, allowed = threat.changing(sample[0])
-    train = sample[0].flatten(1)
-    told = torch.cat([train, movable.flatten(1).to(train), free.flatten(1).to(train)]).long()
-    kinds, kind = told.unique(dim=1, return_inverse=True)
-    each = [pieces(*map(tuple, one), allowed) for one in kinds.T.view(kinds.shape[1], 3, -1).tolist()]
-    order = influence(circuit, tuple(sample.shape[2:])).flatten().argsort(descending=True, stable=True)
-    change, flat = spread([len(some) for some in each], kind[order])
-    every = [piece for some in each for piece in some]
-    ways = torch.tensor([len(piece.ways) for piece in every]).long().to(flat.device)
-    if int(ways[flat].sum()) > MOST_WAYS:
-        raise OverflowError(f"events change in more than {MOST_WAYS} ways")
-    reach = train.double().abs().sum(0) if allowed.merge == "add" else train.double().abs().amax(0)
-    most = reach.index_fill(0, order[change], 1.0).maximum(reach).view(sample.shape[2:])
-    return RankedChanges.of(sample, most, every, order[change], flat, (allowed.reach, allowed.leaves))
-
-
-def whole_of(ranked: RankedChanges, threat: EventThreat) -> Parts:
-    """Return the one part that is the set."""
-    allowed = threat.changing(ranked.sample[0])[2]
-    return ranked.whole((allowed.count, allowed.total, allowed.flips))
+    weights = influence(problem.circuit, tuple(problem.inputs.shape[2:])).flatten()
+    return ranked_changes(threat_of(problem), problem.inputs[0], weights.argsort(descending=True, stable=True))
 
 
 class PartBound(ABC):
@@ -229,9 +211,6 @@ PATIENCE = 2**37
 """Work that the parts of a sample may take together, each as its bound counts it. Where sums are kept it is 58,100
 parts of a 784-512-10 network with T = 16, 35 to 41 s of one core, and 552,000 of a 128-64-10 one with T = 6."""
 
-MOST_WAYS = 2**22
-"""In how many ways changes may happen that are split."""
-
 CHILDREN = 2**20
 """How many parts are made at once of those that are split, about."""
 
@@ -323,7 +302,7 @@ def splits(problem: Problem) -> bool:
     if not apart and not few_change(problem):
         return False
     try:
-        ranked(problem.circuit, threat_of(problem), problem.inputs)
+        ranked(problem)
     except OverflowError:
         return False
     return True
@@ -368,13 +347,11 @@ class _EventSearch:
     @staticmethod
     def of(problem: Problem, patience: int, name: str, walks: bool = True) -> "_EventSearch":
         """Return the search before its first part, which `walks` recordings where it can."""
-        threat = threat_of(problem)
-        changes = ranked(problem.circuit, threat, problem.inputs)
+        changes, whole = ranked(problem)
         bound = bound_of(problem, changes)
         free = torch.isin(torch.arange(problem.inputs[0, 0].numel()).to(changes.features), changes.features)
         walks = walks and isinstance(bound, SumBound) and walkable(problem, free)
         walk = MemberWalk.of(problem, free) if walks else None
-        whole = whole_of(changes, threat)
         return _EventSearch(problem, changes, bound, whole, walk, patience, name, time.perf_counter())
 
     def decided(self) -> Verdict:

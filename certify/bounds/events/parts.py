@@ -29,9 +29,12 @@ m + 16 roundings, each at most ε/2 of (m + 1)·(|W|·|x| + |b|). Four times tha
 among those of the run.
 """
 
+import itertools
+import operator
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
@@ -66,11 +69,6 @@ class Budgets(NamedTuple):
     def done(self) -> bool:
         """Return whether nothing may change."""
         return min(self.moves, self.steps) == self.flips == 0
-
-    def without(self, cost: "Budgets") -> "Budgets | None":
-        """Return what a change leaves of them; None: they do not allow it."""
-        left = Budgets(*(have - takes for have, takes in zip(self, cost, strict=True)))
-        return None if min(left) < 0 else left
 
 
 Way = tuple[Budgets, tuple[tuple[int, float], ...]]
@@ -149,16 +147,12 @@ class Marks:
     @staticmethod
     def of(pieces: Sequence[Piece], features: Tensor, kind: Tensor, moves: bool) -> "Marks":
         """Return those of changes, which are pieces `kind` of `features`, (N,) each."""
-        every = [[(*each, 1.0) for each in piece.moves] for piece in pieces]
-        if not moves:
-            every = [[(step, False, value) for step, value in piece.flips] for piece in pieces]
+        events = [[(*each, 1.0) for each in piece.moves] for piece in pieces]
+        entries = [[(step, False, value) for step, value in piece.flips] for piece in pieces]
+        every = events if moves else entries
         change, flat = spread([len(each) for each in every], kind)
-        told = (
-            torch.tensor([mark for each in every for mark in each], dtype=torch.float64)
-            .view(-1, 3)
-            .to(features.device)
-        )
-        steps, meets, values = told[flat].unbind(1)
+        told = torch.tensor([mark for each in every for mark in each], dtype=torch.float64)
+        steps, meets, values = told.view(-1, 3).to(features.device)[flat].unbind(1)
         return Marks(change, features[change], steps.long(), values, meets > 0)
 
     def at(self, chosen: slice) -> "Marks":
@@ -172,63 +166,97 @@ class RankedChanges:
 
     Attributes:
         sample: the recording, (1, T, ...).
-        reach: what an entry of each feature holds at most, in any recording, (features...).
         count: N.
         change: to which each of all ways belongs, (W,).
         steps: which steps of its feature it changes, (W, k).
         features: of each way, flat, (W, 1).
         by: how much, float64, 0 is nothing, (W, k).
-        costs: and what it takes, with the ways that take so much.
+        takes: and what it takes of the budgets, (W, 3).
         moves: the events that may move.
         flips: the entries that may flip.
+        reach: what an entry of each feature holds at most, in any recording, (features...).
         jitter: how many steps an event moves at most.
         leaves: whether events may move out of the steps.
     """
 
     sample: Tensor
-    reach: Tensor
     count: int
     change: Tensor
     features: Tensor
     steps: Tensor
     by: Tensor
-    costs: tuple[tuple[Budgets, Tensor], ...]
+    takes: Tensor
     moves: Marks
     flips: Marks
+    reach: Tensor
     jitter: int
     leaves: bool
 
     @staticmethod
-    def of(
-        sample: Tensor,
-        reach: Tensor,
-        pieces: Sequence[Piece],
-        features: Tensor,
-        kind: Tensor,
-        far: tuple[int, bool],
-    ) -> "RankedChanges":
-        """Return changes, which are pieces `kind` of `features`, (N,) each; `far`: jitter and `leaves`."""
+    def of(sample: Tensor, pieces: Sequence[Piece], features: Tensor, kind: Tensor, *told: Any) -> "RankedChanges":
+        """Return changes, which are pieces `kind` of `features`, (N,) each; `told`: reach, jitter and leaves."""
         change, flat = spread([len(piece.ways) for piece in pieces], kind)
         ways = [way for piece in pieces for way in piece.ways]
         width = max((len(entries) for _, entries in ways), default=0)
         padded = [[*entries, *[(0, 0.0)] * (width - len(entries))] for _, entries in ways]
-        told = torch.tensor(padded, dtype=torch.float64).view(len(ways), width, 2).to(features.device)[flat]
-        names = {cost: place for place, cost in enumerate(dict.fromkeys(cost for cost, _ in ways))}
-        which = torch.tensor([names[cost] for cost, _ in ways]).long().to(features.device)[flat]
-        costs = tuple((cost, (which == place).nonzero().flatten()) for cost, place in sorted(names.items()))
+        entries = torch.tensor(padded, dtype=torch.float64).view(len(ways), width, 2).to(features.device)[flat]
+        takes = torch.tensor([cost for cost, _ in ways]).long().view(-1, 3).to(features.device)[flat]
         moves, flips = (Marks.of(pieces, features, kind, moves) for moves in (True, False))
-        made = change, features[change, None], told[..., 0].long(), told[..., 1]
-        return RankedChanges(sample, reach, len(kind), *made, costs, moves, flips, *far)
+        made = change, features[change, None], entries[..., 0].long(), entries[..., 1], takes
+        return RankedChanges(sample, len(kind), *made, moves, flips, *told)
 
     def whole(self, budgets: Sequence[int | None]) -> Parts:
         """Return the one part that is the set within budgets; None: any."""
         moves, flips = len(self.moves.change), len(self.flips.change)
         most = moves, moves * self.jitter, flips
-        left = Budgets(
-            *(least if own is None else min(own, least) for own, least in zip(budgets, most, strict=True))
-        )
-        none = self.change.new_zeros(1, 0)
-        return Parts(none, none.new_zeros(1), left)
+        left = (least if own is None else min(own, least) for own, least in zip(budgets, most, strict=True))
+        return Parts(self.change.new_zeros(1, 0), self.change.new_zeros(1), Budgets(*left))
+
+    def number(self, whole: Parts) -> int:
+        """Return how many choices of ways there are within the budgets of the part that is the set."""
+        index = self.change[:, None].expand(-1, 3)
+        most = self.takes.new_zeros(self.count, 3).scatter_reduce(0, index, self.takes, "amax").sum(0)
+        takes = self.takes * (self.takes.new_tensor(whole.left) < most)  # of what all may take nothing is counted
+        each, numbers = torch.cat([self.change[:, None], takes], 1).unique(dim=0, return_counts=True)
+        sizes = [Counter([(0, 0, 0)]) for _ in range(self.count)]
+        for (change, *cost), number in zip(each.tolist(), numbers.tolist(), strict=True):
+            sizes[change][*cost] += number
+        known = Counter([(0, 0, 0)])
+        for ways, many in Counter(frozenset(size.items()) for size in sizes).items():
+            known = _times(known, _power(Counter(dict(ways)), many, whole.left), whole.left)
+        return sum(known.values())
+
+    def choices(self, whole: Parts, size: int) -> Iterator[Parts]:
+        """Yield all choices of ways within those budgets, at most `size` at a time, of few changes first."""
+        for changes in range(self.count + 1):
+            some = False
+            for made, places, _ in self._chosen(whole, changes, size):
+                some = True
+                yield Parts(made, places, whole.left)
+            if not some:
+                return
+
+    def _chosen(self, whole: Parts, changes: int, size: int) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
+        """Yield the choices of so many changes, their places, and what each leaves of the budgets."""
+        if changes == 0:
+            yield whole.made, whole.places, self.takes.new_tensor([whole.left])
+            return
+        together = max(1, size // max(1, len(self.change)))
+        for every in self._chosen(whole, changes - 1, size):
+            for made, places, left in zip(*(part.split(together) for part in every), strict=True):
+                rows, ways, rest = self._further(places, torch.full_like(places, self.count), left)
+                made = torch.cat([made[rows], ways[:, None]], 1)
+                found = (part.split(size) for part in (made, self.change[ways] + 1, rest))
+                yield from zip(*found, strict=True) if len(ways) else ()
+
+    def _further(self, places: Tensor, cuts: Tensor, left: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Return the ways from p on and before a cut that budgets allow: of which part, and what they leave."""
+        first, last = torch.searchsorted(self.change, torch.stack([places, cuts]))
+        rows, flat = _ranges(last - first)
+        ways = first[rows] + flat
+        rest = left[rows] - self.takes[ways]
+        within = (rest >= 0).all(1)
+        return rows[within], ways[within], rest[within]
 
     def entries(self, parts: Parts) -> tuple[Tensor, Tensor]:
         """Return which entries, flat, what was made changes, and by how much, (n, k); 0 is nothing."""
@@ -249,16 +277,37 @@ class RankedChanges:
 
     def children(self, parts: Parts, cuts: Tensor) -> list[Parts]:
         """Return the parts in which one of the changes from p on and before its cut, (n,), has happened, too."""
+        left = self.takes.new_tensor([parts.left]).expand(len(parts), 3)
+        rows, ways, rest = self._further(parts.places, cuts, left)
+        made, places = torch.cat([parts.made[rows], ways[:, None]], 1), self.change[ways] + 1
         found = list[Parts]()
-        for cost, ways in self.costs:
-            left, change = parts.left.without(cost), self.change[ways]
-            first, last = torch.searchsorted(change, torch.stack([parts.places, cuts]).contiguous())
-            rows, flat = _ranges(last - first)
-            if left is None or len(rows) == 0:
-                continue
-            made = ways[first[rows] + flat]
-            found.append(Parts(torch.cat([parts.made[rows], made[:, None]], 1), self.change[made] + 1, left))
+        for after in reversed(rest.unique(dim=0).unbind()):
+            some = (rest == after).all(1)
+            found.append(Parts(made[some], places[some], Budgets(*after.tolist())))
         return found
+
+
+Numbers = Counter[tuple[int, ...]]
+"""How many choices take so much."""
+
+
+def _times(one: Numbers, other: Numbers, most: Budgets) -> Numbers:
+    """Return how many choices of two take what in all, of those that take no more than `most`."""
+    found = Numbers()
+    for (takes, number), (more, times) in itertools.product(one.items(), other.items()):
+        cost = tuple(map(operator.add, takes, more))
+        if all(map(operator.le, cost, most)):
+            found[cost] += number * times
+    return found
+
+
+def _power(ways: Numbers, many: int, most: Budgets) -> Numbers:
+    """Return the same of so many changes that are alike, at least one."""
+    if many == 1:
+        return _times(ways, Counter([(0, 0, 0)]), most)
+    half = _power(ways, many // 2, most)
+    whole = _times(half, half, most)
+    return _times(whole, ways, most) if many % 2 else whole
 
 
 def spread(sizes: Sequence[int], kind: Tensor) -> tuple[Tensor, Tensor]:

@@ -5,9 +5,7 @@ What it costs to turn one feature's events into others by moves and flips.
 Flipped events.
 """
 
-import itertools
 import math
-from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from functools import lru_cache
 
@@ -26,13 +24,11 @@ from ..base import (
     ChangedMembers,
     EventRegion,
     EventSet,
-    MemberChanges,
     Perturbation,
-    combined,
     settle_where,
     uniform,
 )
-from .retiming import Allowed, Train, reached
+from .retiming import Allowed, Train, listed, reached
 from .spike_shift import SpikeShift
 
 KINDS = ("flip", "insert", "delete")
@@ -128,19 +124,9 @@ class SpikeFlip(EventSet):
         flips = order.argsort(1) < self.count
         return flipped(inputs, flips.reshape(inputs.shape) & free)
 
-    def members(self, sample: Tensor) -> ChangedMembers:
-        """Return all choices of entries to flip, fewest first: Σ_j C(entries, j) for j = 0..count."""
-        free = self.free(sample[None])[0]
-        entries = free.flatten().nonzero().flatten().tolist()
-        sizes, exact = range(min(self.count, len(entries)) + 1), sample.double().flatten()
-
-        def changes(size: int) -> Iterator[MemberChanges]:
-            """Yield the flips."""
-            for chosen in itertools.chain.from_iterable(combined(entries, k, size) for k in sizes):
-                places = chosen.to(exact.device)
-                yield MemberChanges(places, 1.0 - 2.0 * exact[places])
-
-        return ChangedMembers.of(sum(math.comb(len(entries), k) for k in sizes), sample, changes, free)
+    def members(self, sample: Tensor) -> ChangedMembers | None:
+        """Return all recordings of at most so many flips."""
+        return listed(self, sample)
 
     def alone(self) -> "tuple[SpikeFlip, ...]":
         """Return the flips of one entry."""
@@ -296,30 +282,9 @@ class EventChange(Perturbation):
         """Move random events, then flip random entries."""
         return self.flips.sample(self.shifts.sample(inputs, generator), generator)
 
-    def members(self, sample: Tensor) -> ChangedMembers:
-        """Return the flips of each choice of moves; choices may make the same input.
-
-        Entries are chosen whatever the moves made of them: one that may not flip then stays.
-        """
-        moves, exact = self.shifts.members(sample), sample.double().flatten()
-        allowed = self.flips.allowed(sample[None]).expand(sample.shape)
-        everywhere = SpikeFlip(self.flips.count, where=allowed)
-        places = everywhere.members(torch.zeros_like(sample))
-
-        def changes(size: int) -> Iterator[MemberChanges]:
-            """Yield the moves with flips of what they made."""
-            for chosen in places.changes(max(1, size // 16)):
-                for moved in moves.changes(max(1, size // len(chosen.entries))):
-                    count = len(moved.entries)
-                    before = moved.at(torch.arange(count).repeat_interleave(len(chosen.entries)))
-                    flips = chosen.entries.repeat(count, 1)
-                    values = exact[flips]
-                    for entry, by in zip(before.entries.T, before.by.T, strict=True):
-                        values += (flips == entry[:, None]) * by[:, None]
-                    by = torch.where(self.flips.flippable(values), 1.0 - 2.0 * values, 0.0)
-                    yield MemberChanges(torch.cat((before.entries, flips), 1), torch.cat((before.by, by), 1))
-
-        return ChangedMembers.of(moves.count * places.count, sample, changes, moves.free | allowed)
+    def members(self, sample: Tensor) -> ChangedMembers | None:
+        """Return the flips of all that moves make."""
+        return listed(self, sample)
 
     def alone(self) -> tuple[Perturbation, ...]:
         """Return the moves of one event, and the flips of one entry."""

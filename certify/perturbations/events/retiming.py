@@ -2,16 +2,17 @@
 
 import itertools
 import math
-from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
+from operator import le
+from typing import Protocol
 
 import torch
 from torch import Tensor
 
-from ...bounds.events.parts import Budgets, Piece, Way
-from ..base import combined
+from ...bounds.events.parts import Budgets, Parts, Piece, RankedChanges, Way, spread
+from ..base import ChangedMembers, MemberChanges
 
 Train = tuple[int, ...]
 Cost = tuple[int, int]
@@ -20,8 +21,11 @@ Cost = tuple[int, int]
 MOST_STATES = 2**14
 """Partial matchings of one feature that are looked at."""
 
-UNREACHED = 2**40
-"""A distance that nothing pays: where an event has fewer ways than another one."""
+MOST_TRAINS = 2**17
+"""What may become of a feature's events that are changed together."""
+
+MOST_WAYS = 2**22
+"""In how many ways single changes may happen of sets that are listed, or split."""
 
 
 @lru_cache(maxsize=2**16)
@@ -83,95 +87,6 @@ def _affordable(costs: Sequence[Cost], count: int | None, total: int | None) -> 
     ]
 
 
-@dataclass(frozen=True)
-class Choices:
-    """All choices of moves of a sample's events within budgets.
-
-    Attributes:
-        events: feature and step of each event that may move.
-        options: what each step's events may move to, and how far that is: (step after, distance); −1: outside.
-        most: how many events may move.
-        total: the sum of distances; None: any.
-        features: how many there are.
-    """
-
-    events: tuple[tuple[int, int], ...]
-    options: tuple[tuple[tuple[int, int], ...], ...]
-    most: int
-    total: int | None
-    features: int
-
-    @property
-    def count(self) -> int:
-        """Return how many choices there are."""
-        steps = tuple(step for _, step in self.events)
-        return _count(steps, self.options, min(self.most, len(steps)), self.total)
-
-    def batches(self, size: int) -> Iterator[Tensor]:
-        """Yield the moves of at most `size` members at a time, fewest first: (n, moves, 2), int64.
-
-        A move is the entry that an event leaves and the one that it comes to, flat; −1 outside.
-        """
-        before, after, far = self._table()
-        width = after.shape[1]
-        for moved in range(self.most + 1 if width else 1):
-            ways = width**moved
-            digits = width ** torch.arange(moved)
-            for chosen in combined(range(len(self.events)), moved, max(1, size // max(1, ways))):
-                for start in range(0, ways, size):
-                    way = torch.arange(start, min(start + size, ways))[:, None].div(digits, rounding_mode="floor")
-                    place = (
-                        chosen[:, None].expand(-1, len(way), -1),
-                        (way % max(1, width)).expand(len(chosen), -1, -1),
-                    )
-                    paid = far[place].sum(2) < (UNREACHED if self.total is None else self.total + 1)
-                    yield torch.stack((before[place[0]], after[place]), 3)[paid]
-
-    def _table(self) -> tuple[Tensor, Tensor, Tensor]:
-        """Return each event's entry, (N,), and where it may go and how far that is, (N, options) each."""
-        feature, step = torch.tensor(self.events).long().view(-1, 2).unbind(1)
-        width = max(map(len, self.options), default=0)
-        padded = [[*ways, *[(-1, UNREACHED)] * (width - len(ways))] for ways in self.options]
-        after, far = torch.tensor(padded).long().view(len(padded), width, 2)[step].unbind(2)
-        places = torch.where(after < 0, -1, after * self.features + feature[:, None])
-        return step * self.features + feature, places, far
-
-
-@lru_cache(maxsize=2**8)
-def _count(
-    steps: tuple[int, ...], options: tuple[tuple[tuple[int, int], ...], ...], most: int, total: int | None
-) -> int:
-    """Return how many choices of moves there are, from how many there are of each cost."""
-    capped = most < len(steps)
-    ways: Counter[Cost] = Counter({(0, 0): 1})
-    for step in steps:
-        sizes = Counter(distance for _, distance in options[step])
-        more = Counter(ways)
-        for (moved, far), number in ways.items():
-            for distance, choices in sizes.items():
-                cost = (moved + capped, far + distance * (total is not None))
-                if cost[0] <= most and (total is None or cost[1] <= total):
-                    more[cost] += number * choices
-        ways = more
-    return sum(ways.values())
-
-
-def listed(movable: Tensor, reach: int, count: int | None, total: int | None, leaves: bool) -> Choices:
-    """Return all choices of moves.
-
-    Args:
-        movable: how many events may move, (steps, features), int64.
-        reach, leaves: as in `priced`.
-        count, total: the budgets; None: none.
-    """
-    steps, features = movable.shape
-    entries = movable.nonzero().repeat_interleave(movable[movable > 0], 0)
-    events = tuple((feature, step) for step, feature in entries.tolist())
-    options = tuple(places(step, steps, reach, leaves)[1:] for step in range(steps))
-    budgets = [len(events), *(budget for budget in (count, total) if budget is not None)]
-    return Choices(events, options, min(budgets), total, features)
-
-
 def places(step: int, steps: int, reach: int, leaves: bool) -> tuple[tuple[int, int], ...]:
     """Return where an event may be, and how far that is: its own step first, −1 for outside last."""
     ahead = [(place, abs(place - step)) for place in range(max(0, step - reach), min(steps, step + reach + 1))]
@@ -224,7 +139,7 @@ class Allowed:
         return self.kind == "flip" or value == (self.kind == "delete")
 
 
-@lru_cache(maxsize=2**16)
+@lru_cache(maxsize=2**12)
 def reached(fixed: Train, movable: Train, allowed: Allowed) -> dict[Train, tuple[Cost, ...]]:
     """Return each train that moves make of one feature's events, with its least costs.
 
@@ -246,13 +161,13 @@ def reached(fixed: Train, movable: Train, allowed: Allowed) -> dict[Train, tuple
                 paid = _affordable(tuple(dearer(costs, distance)), allowed.count, allowed.total)
                 if paid:
                     found.setdefault(after, set()).update(paid)
-        if len(found) > MOST_STATES:
-            raise OverflowError(f"a feature's events make more than {MOST_STATES} trains")
+        if len(found) > MOST_TRAINS:
+            raise OverflowError(f"a feature's events make more than {MOST_TRAINS} trains")
         states = {state: front(costs) for state, costs in found.items()}
     return states
 
 
-@lru_cache(maxsize=2**16)
+@lru_cache(maxsize=2**12)
 def pieces(train: Train, movable: Train, free: Train, allowed: Allowed) -> tuple[Piece, ...]:
     """Return what may change of one feature, in pieces that do not hang together.
 
@@ -307,8 +222,8 @@ def _piece(fixed: Train, moving: Train, free: Train, allowed: Allowed) -> Piece:
             for chosen in itertools.combinations(flips, many):
                 after = tuple(1 - event if step in chosen else event for step, event in enumerate(train))
                 found.setdefault(after, set()).update(Budgets(*cost, many) for cost in costs)
-            if len(found) > MOST_STATES:
-                raise OverflowError(f"a feature's events make more than {MOST_STATES} trains")
+            if len(found) > MOST_TRAINS:
+                raise OverflowError(f"a feature's events make more than {MOST_TRAINS} trains")
     ways = tuple(
         _way(before, after, cost) for after, costs in found.items() for cost in _least(costs) if any(cost)
     )
@@ -326,7 +241,7 @@ def _way(before: Train, after: Train, cost: Budgets) -> Way:
 
 def _least(costs: set[Budgets]) -> list[Budgets]:
     """Return the costs that no other one undercuts."""
-    return [cost for cost in costs if not any(cost.without(other) for other in costs if other != cost)]
+    return [cost for cost in costs if not any(all(map(le, other, cost)) for other in costs - {cost})]
 
 
 def _meets(step: int, fixed: Train, moving: Train, allowed: Allowed) -> bool:
@@ -336,3 +251,58 @@ def _meets(step: int, fixed: Train, moving: Train, allowed: Allowed) -> bool:
     near = [abs(step - other) for other, event in enumerate(moving) if event and other != step]
     near += [abs(step - other) * (1 + allowed.several) for other, event in enumerate(fixed) if event]
     return min(near, default=math.inf) <= allowed.reach * (1 + allowed.several)
+
+
+class Changing(Protocol):
+    """A set of changed events."""
+
+    def changing(self, sample: Tensor) -> tuple[Tensor, Tensor, Allowed]:
+        """Return how many events of one sample may move, which entries may flip, (T, ...) each, and how."""
+        ...
+
+
+def ranked_changes(threat: Changing, sample: Tensor, order: Tensor) -> tuple[RankedChanges, Parts]:
+    """Return the changes of one sample, (T, ...), and the part that is the set.
+
+    Args:
+        threat: the set.
+        sample: the recording.
+        order: its features, flat, those whose changes rank first in front.
+
+    Raises:
+        OverflowError: where there are too many ways to make them.
+    """
+    movable, free, allowed = threat.changing(sample)
+    train, *marks = (part.reshape(len(sample), -1).to(sample) for part in (sample, movable, free))
+    told = torch.cat([train, *marks]).long()
+    kinds, kind = told.unique(dim=1, return_inverse=True)
+    each = [pieces(*map(tuple, one), allowed) for one in kinds.T.view(kinds.shape[1], 3, -1).tolist()]
+    change, flat = spread([len(some) for some in each], kind[order])
+    every = [piece for some in each for piece in some]
+    ways = torch.tensor([len(piece.ways) for piece in every]).long().to(flat.device)
+    if int(ways[flat].sum()) > MOST_WAYS:
+        raise OverflowError(f"events change in more than {MOST_WAYS} ways")
+    held = train.double().abs()
+    reach = held.sum(0) if allowed.merge == "add" else held.amax(0)
+    most = reach.index_fill(0, order[change], 1.0).maximum(reach).view(sample.shape[1:])
+    found = RankedChanges.of(sample[None], every, order[change], flat, most, allowed.reach, allowed.leaves)
+    return found, found.whole((allowed.count, allowed.total, allowed.flips))
+
+
+def listed(threat: Changing, sample: Tensor) -> ChangedMembers | None:
+    """Return all recordings that changes make of a sample, few changes first, or None: there are too many ways.
+
+    Each is listed once, but where events add up, and where one is made in ways that take other budgets.
+    """
+    order = torch.arange(sample[0].numel(), device=sample.device)
+    try:
+        ranked, whole = ranked_changes(threat, sample, order)
+    except OverflowError:
+        return None
+
+    def changes(size: int) -> Iterator[MemberChanges]:
+        """Yield what members change."""
+        return (MemberChanges(*ranked.entries(parts)) for parts in ranked.choices(whole, size))
+
+    free = torch.zeros_like(order, dtype=torch.bool).index_fill_(0, ranked.features.flatten(), True)
+    return ChangedMembers.of(ranked.number(whole), sample, changes, free)

@@ -1,7 +1,6 @@
 """Events that come at another time."""
 
 import math
-from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
 import torch
@@ -13,7 +12,7 @@ from ....models.validation import check_choice
 from ...bounds.events.moved_events import Shifts
 from ...bounds.events.parts import Budgets
 from ...bounds.signals.windows import Box
-from ..base import ChangedMembers, EventRegion, EventSet, MemberChanges, settle_where, uniform
+from ..base import ChangedMembers, EventRegion, EventSet, settle_where, uniform
 from .retiming import Allowed, Cost, least, listed, priced, within
 
 MERGES, BORDERS = ("or", "add", "refuse"), ("stay", "leave")
@@ -229,36 +228,9 @@ class SpikeShift(EventSet):
         calls = torch.where(layers & self._inside(chosen, inputs), draws[1] + 1e-9, 0.0)
         return self.retimed(inputs, layers, self.afforded(calls, chosen))
 
-    def members(self, sample: Tensor) -> ChangedMembers:
-        """Return the sample after each choice of moves; choices may make the same input.
-
-        With "refuse" a choice that moves an event onto another one makes the sample itself.
-        """
-        movable = self.movable(sample[None])[0]
-        choices = listed(movable.flatten(1).long(), self.reach, self.count, self.total, self.border == "leave")
-        exact = sample.double().flatten()
-
-        def changes(size: int) -> Iterator[MemberChanges]:
-            """Yield the moves."""
-            for moves in choices.batches(size):
-                before, after = (moves[..., place].to(exact.device) for place in (0, 1))
-                by = torch.cat((torch.full_like(before, -1), (after >= 0).long()), 1).double()
-                yield self._merged(exact, torch.cat((before, torch.where(after < 0, before, after)), 1), by)
-
-        return ChangedMembers.of(choices.count, sample, changes, movable > 0)
-
-    def _merged(self, exact: Tensor, entries: Tensor, by: Tensor) -> MemberChanges:
-        """Return what moves change once events that meet are one, or moves that let some meet are refused."""
-        if self.merge == "add":
-            return MemberChanges(entries, by)
-        before, after, again = exact[entries], exact[entries], torch.zeros_like(entries, dtype=torch.bool)
-        for k in range(entries.shape[1]):
-            same = entries == entries[:, k : k + 1]
-            after += same * by[:, k : k + 1]
-            again[:, k + 1 :] |= same[:, k + 1 :]
-        if self.merge == "refuse":
-            return MemberChanges(entries, by.masked_fill((after > 1.0).any(1, keepdim=True), 0.0))
-        return MemberChanges(entries, (after.clamp_max(1.0) - before).masked_fill(again, 0.0))
+    def members(self, sample: Tensor) -> ChangedMembers | None:
+        """Return the sample after all moves within the budgets."""
+        return listed(self, sample)
 
     def alone(self) -> "tuple[SpikeShift, ...]":
         """Return the moves of one event."""

@@ -302,7 +302,7 @@ def test_spikes_of_each_member_lie_between_the_ends(problem: Problem, seed: int,
         return
     assert isinstance(hidden, LIF)
     walk, rows = (
-        MemberWalk.of(problem, found.free.flatten(1).any(0)),
+        MemberWalk.of(problem, found.free),
         torch.randn(2, problem.network.num_steps, dtype=torch.float64),
     )
     for changed in found.changes(size):
@@ -340,7 +340,7 @@ def test_currents_of_runs_lie_between_the_ends_whatever_they_round():
     problem = Problem(network, events, torch.tensor([0]), SpikeFlip(1), made=circuit(network))
     found = members_of(problem.perturbation, events[0])
     for changed in found.changes(1000):
-        layer = MemberWalk.of(problem, found.free.flatten(1).any(0)).spikes(changed).layer
+        layer = MemberWalk.of(problem, found.free).spikes(changed).layer
         at = (layer.step[..., None] == torch.arange(3)) * layer.weight[..., None]
         added = torch.einsum("mkt,mkn->tmn", at, layer.columns[layer.event])
         with torch.no_grad():
@@ -360,9 +360,7 @@ def test_what_rounding_may_decide_goes_either_way(towards: float, reset: str):
     problem = Problem(network, events, torch.tensor([0]), threat, made=made, ties="argmax")
     found = members_of(threat, events[0])
     for changed in found.changes(1000):
-        box = (
-            MemberWalk.of(problem, found.free.flatten(1).any(0)).spikes(changed).combine(torch.ones(1, 4).double())
-        )
+        box = MemberWalk.of(problem, found.free).spikes(changed).combine(torch.ones(1, 4).double())
         assert bool(((box.lower == 0) & (box.upper == 1)).all())
 
 

@@ -20,6 +20,7 @@ from spikecert import (
     latency_code,
     verify,
 )
+from spikecert.certify.perturbations.events import retiming
 from spikecert.certify.problem import Problem
 from spikecert.certify.replay import margins
 from spikecert.certify.splitting.boxes import influence
@@ -243,7 +244,7 @@ def test_what_it_does_not_split_is_left_to_lists(monkeypatch: pytest.MonkeyPatch
     both = EventChange(SpikeFlip(1), SpikeShift(1, 1))
     assert splits(Problem(network, twice, labels, SpikeShift(None, total=1)))
     assert splits(Problem(network, twice, labels, both))
-    monkeypatch.setattr(event_bounds, "MOST_WAYS", 50)
+    monkeypatch.setattr(retiming, "MOST_WAYS", 50)
     for inputs, threat in ((twice, SpikeShift(1)), (events, both), (events, LInf(0.1))):
         problem = Problem(network, inputs, labels, threat)
         assert not splits(problem)

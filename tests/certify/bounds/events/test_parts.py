@@ -3,6 +3,8 @@
 What a budget keeps for further rows: the reach of all products row by row, from those of events alone.
 """
 
+import itertools
+import math
 from dataclasses import replace
 
 import pytest
@@ -27,13 +29,14 @@ from spikecert.certify.bounds.propagation import input_signal
 from spikecert.certify.bounds.signals.affine import affine_map
 from spikecert.certify.bounds.signals.signals import AffineSignal, filter_rows
 from spikecert.certify.bounds.signals.windows import Spans
+from spikecert.certify.perturbations.events.retiming import ranked_changes
 from spikecert.certify.rounding import Rounding
-from spikecert.certify.verifiers.events import EventThreat, whole_of
-from spikecert.certify.verifiers.events import ranked as ranked_changes
+from spikecert.certify.verifiers.events import EventThreat
 from spikecert.models.circuit import Mapped, circuit
 from spikecert.models.linear_maps import linear_map
 from spikecert.models.rules import Leaky
 from support.examples import examples
+from support.oracles import every_shift
 
 SEEDS = st.integers(0, 2**31)
 
@@ -127,8 +130,7 @@ def test_they_hold_for_members_and_are_those_of_sets(kind: str, data: st.DataObj
     flips, adds = isinstance(threat, SpikeFlip), isinstance(threat, SpikeShift) and threat.merge == "add"
     if data.draw(st.booleans()):
         sample = (sample + (torch.rand_like(sample) < 0.3)).clamp_max(2.0 if adds else 1.0)
-    ranked = ranked_changes(circuit(network), threat, sample)
-    whole = whole_of(ranked, threat)
+    ranked, whole = ranked_changes(threat, sample[0], torch.randperm(6))
     parts = all_parts(ranked, whole, data.draw(st.integers(0, 2)))
     if len(parts) == 0:
         return
@@ -160,9 +162,9 @@ THREATS = {
     "both": SpikeShift(2, 2, 3),
     "leaving": SpikeShift(2, 2, 3, border="leave"),
     "adding": SpikeShift(1, 3, merge="add"),
-    "adding and leaving": SpikeShift(None, 2, 3, "add", "leave", EventRegion(columns=(0, 4))),
+    "adding and leaving": SpikeShift(None, 2, 3, "add", "leave", EventRegion(columns=(0, 2))),
     "flips": SpikeFlip(2),
-    "inserts": SpikeFlip(2, "insert", EventRegion(columns=(0, 4))),
+    "inserts": SpikeFlip(2, "insert", EventRegion(columns=(0, 2))),
     "deletes": SpikeFlip(3, "delete"),
     "none": SpikeFlip(0),
     "meeting": SpikeShift(2, 2, 3, border="leave", where=EventRegion(steps=(0, 3))),
@@ -179,22 +181,49 @@ THREATS = {
 def test_parts_cover_a_set_and_no_choice_of_changes_twice(told: str):
     """Where events add up, several choices may make one recording; so may ways that take other budgets."""
     threat, steps, generator = THREATS[told], 4, torch.Generator().manual_seed(7)
-    network, _ = network_of("dense", steps)
     for _ in range(3):
-        events = latency_code(torch.rand(1, 6, generator=generator), steps)[..., :5]
+        events = latency_code(torch.rand(1, 4, generator=generator), steps)[..., :3]
         if isinstance(threat, SpikeShift) and threat.merge == "add":
-            events[:, 1, :2] += 2
-        if not isinstance(threat, SpikeFlip) and told not in ("steps", "events", "both", "leaving", "adding"):
-            events[:, 2, 1:4] = 1
-        sample = nn.functional.pad(events, (0, 1))
-        ranked = ranked_changes(circuit(network), threat, sample)
-        found = cover(ranked, whole_of(ranked, threat)).flatten(1)
-        every = threat.members(sample[0])
-        listed = torch.cat(list(every.batches(4096))).flatten(1)
-        assert torch.equal(found.unique(dim=0), listed.unique(dim=0))
+            events[:, 1, :1] += 2
+        if told not in ("steps", "events", "both", "leaving", "adding"):
+            events[:, 2, 1:3] = 1
+        sample = nn.functional.pad(events, (0, 1))[0]
+        ranked, whole = ranked_changes(threat, sample, torch.randperm(4, generator=generator))
+        found, expected = cover(ranked, whole).flatten(1), every_member(threat, sample).flatten(1).double()
+        assert torch.equal(found.unique(dim=0), expected.unique(dim=0))
+        chosen = list(ranked.choices(whole, 5))
+        assert max(map(len, chosen)) <= 5
+        recordings = torch.cat([ranked.recordings(parts) for parts in chosen]).flatten(1)
+        assert torch.equal(recordings.unique(dim=0), found.unique(dim=0))
+        assert len(recordings) == len(found) == ranked.number(whole)
         if told in ("steps", "events", "both", "leaving", "flips", "inserts", "deletes", "keeping apart"):
             assert len(found.unique(dim=0)) == len(found)
-        assert len(found) > 5 or not threat.count
+        assert len(found) > 5 or told == "none"
+
+
+def every_member(threat: EventThreat, sample: Tensor) -> Tensor:
+    """Return all recordings of a set, found by other means."""
+    every = torch.tensor(list(itertools.product((0.0, 1.0), repeat=sample.numel()))).view(-1, *sample.shape)
+    if isinstance(threat, SpikeFlip):
+        return every[threat.contains(every, sample.expand_as(every))]
+    if isinstance(threat, EventChange):
+        moved = every_member(threat.shifts, sample)
+        return every[torch.stack([threat.flips.contains(every, one.expand_as(every)) for one in moved]).any(0)]
+    mask = torch.ones_like(sample) * threat.allowed(sample[None])
+    return every_shift(sample, replace(threat, jitter=min(threat.reach, len(sample))), mask)
+
+
+def test_how_many_choices_there_are_is_told_of_any_set():
+    """As many as binomials say; and of budgets that all ways keep to, whatever they take."""
+    order, sample = torch.arange(300), torch.zeros(10, 300)
+    for flips in (0, 1, 3, 50):
+        ranked, whole = ranked_changes(SpikeFlip(flips), sample, order)
+        assert ranked.number(whole) == sum(math.comb(3000, k) for k in range(flips + 1))
+    sample[4] = 1
+    ranked, whole = ranked_changes(SpikeShift(2), sample, order)
+    assert ranked.number(whole) == 5**300
+    ranked, whole = ranked_changes(SpikeShift(2, 2, 3), sample, order)
+    assert ranked.number(whole) == 1 + 300 * 4 + math.comb(300, 2) * (2 * 2 + 2 * 2 * 2)
 
 
 def test_a_layer_that_reads_the_input_alone_is_found():
