@@ -79,6 +79,10 @@ class Problem:
         """Return the problem of some samples only."""
         return replace(self, inputs=self.inputs[indices], labels=self.labels[indices])
 
+    def each(self) -> "list[Problem]":
+        """Return the problems of one sample each."""
+        return [self.subset(index) for index in torch.arange(len(self.labels), device=self.labels.device).split(1)]
+
     def expired(self) -> bool:
         """Return whether the time is up."""
         return self.stopped() or passed(self.deadline)

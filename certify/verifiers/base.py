@@ -65,8 +65,7 @@ def one_by_one(problem: Problem, name: str, decide: Callable[[Problem], Verdict]
     """
     verdicts, count = list[Verdict](), len(problem.labels)
     with keeping(verdicts, count, name, problem.ties):
-        for index in range(count):
-            one = problem.subset(torch.tensor([index], device=problem.labels.device))
+        for index, one in enumerate(problem.each()):
             verdicts.append(decide(replace(one, deadline=time_left(problem.deadline, count - index))))
     return verdicts
 

@@ -62,10 +62,7 @@ class Enumeration(Verifier):
         """Return which samples have a set that is small enough, for what time is left too, (batch,) of bool."""
         end = problem.deadline
         most = int(self.patience if end is None else min(self.patience, (end - time.perf_counter()) * PACE))
-        ones = (
-            problem.subset(torch.tensor([k], device=problem.labels.device)) for k in range(len(problem.labels))
-        )
-        return torch.tensor([listable(one, most)[0] is not None for one in ones])
+        return torch.tensor([listable(one, most)[0] is not None for one in problem.each()])
 
     @torch.no_grad()
     def _one(self, problem: Problem) -> Verdict:

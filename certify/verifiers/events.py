@@ -31,7 +31,7 @@ from ..bounds.trains.trains import conserved_spikes
 from ..listing import MOST_COLUMNS, PACE, MemberWalk, counted, walkable, work_each
 from ..perturbations import EventChange, SpikeFlip, SpikeShift
 from ..perturbations.base import MemberChanges
-from ..perturbations.events.retiming import ranked_changes
+from ..perturbations.events.retiming import EventThreat, ranked_changes
 from ..problem import Problem
 from ..questions.classes import ClassGoal
 from ..questions.rows import RowGoal
@@ -40,8 +40,6 @@ from ..splitting.boxes import influence
 from ..verdicts import Verdict
 from .base import Verifier, falsified, one_by_one
 from .enumeration import Enumeration, bounded
-
-EventThreat = SpikeFlip | SpikeShift | EventChange
 
 TOGETHER = 2**22
 """How many numbers the recordings have that are bounded at once."""
@@ -106,7 +104,7 @@ class SetBound(PartBound):
     def lower(self, parts: Parts) -> Tensor:
         """Return lower bounds of the margins."""
         recordings, changes = self.ranked.recordings(parts), self.ranked
-        movable, free = (changes.open(parts, marks) for marks in (changes.moves, changes.flips))
+        movable, free = (changes.possible(parts, marks) for marks in (changes.moves, changes.flips))
         box = self.threat.part(recordings, movable, free > 0, parts.left)
         labels = self.problem.labels.expand(len(parts))
         return self.problem.goal.bounds(self.problem.circuit, box, labels, conserved_spikes)
@@ -187,7 +185,7 @@ def few_change(problem: Problem) -> bool:
 
 def threat_of(problem: Problem) -> EventThreat:
     """Return the set of changed events that a problem is about."""
-    assert isinstance(problem.perturbation, SpikeFlip | SpikeShift | EventChange)
+    assert isinstance(problem.perturbation, EventThreat)
     return problem.perturbation
 
 
@@ -199,12 +197,6 @@ def sums_are_kept(problem: Problem) -> bool:
         return False
     features = tuple(problem.inputs.shape[2:])
     return counted(made, features).maps[first - 1] * math.prod(features) <= MOST_COLUMNS
-
-
-def bound_of(problem: Problem, ranked: RankedChanges) -> PartBound:
-    """Return what bounds the parts of a set."""
-    kept = sums_are_kept(problem)
-    return SumBound.of(problem, ranked) if kept else SetBound(problem, threat_of(problem), ranked)
 
 
 PATIENCE = 2**37
@@ -251,8 +243,7 @@ class EventSplitting(Verifier):
 
     def takes(self, problem: Problem) -> bool:
         """Return whether there is a sample whose changes are split."""
-        indices = range(len(problem.labels))
-        return any(splits(problem.subset(torch.tensor([k], device=problem.labels.device))) for k in indices)
+        return any(splits(one) for one in problem.each())
 
     @torch.no_grad()
     def _one(self, problem: Problem) -> Verdict:
@@ -275,8 +266,7 @@ FEW_SUMS = 2**18
 def told_apart(problem: Problem, known: Tensor) -> Tensor:
     """Return lower bounds of the columns where all parts of a few are proven so, −inf elsewhere, like `known`."""
     found = torch.full_like(known, -torch.inf)
-    for index in range(len(known)):
-        one = problem.subset(torch.tensor([index], device=problem.labels.device))
+    for index, one in enumerate(problem.each()):
         if not splits(one):
             continue
         search = _EventSearch.of(one, 0, "linear", walks=False)
@@ -348,7 +338,8 @@ class _EventSearch:
     def of(problem: Problem, patience: int, name: str, walks: bool = True) -> "_EventSearch":
         """Return the search before its first part, which `walks` recordings where it can."""
         changes, whole = ranked(problem)
-        bound = bound_of(problem, changes)
+        kept = sums_are_kept(problem)
+        bound = SumBound.of(problem, changes) if kept else SetBound(problem, threat_of(problem), changes)
         free = torch.isin(torch.arange(problem.inputs[0, 0].numel()).to(changes.features), changes.features)
         walks = walks and isinstance(bound, SumBound) and walkable(problem, free)
         walk = MemberWalk.of(problem, free) if walks else None

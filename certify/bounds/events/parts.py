@@ -268,7 +268,7 @@ class RankedChanges:
         flat = self.sample.double().flatten().repeat(len(parts), 1)
         return flat.scatter_add_(1, *self.entries(parts)).view(-1, *self.sample.shape[1:])
 
-    def open(self, parts: Parts, marks: Marks) -> Tensor:
+    def possible(self, parts: Parts, marks: Marks) -> Tensor:
         """Return how many of the marks of each entry may still happen, (n, T, ...), float64."""
         entries = marks.steps * self.sample[0, 0].numel() + marks.features
         left = (marks.change >= parts.places[:, None]).double()

@@ -21,21 +21,20 @@ from ...bounds.events.parts import Budgets
 from ...bounds.events.summed import Summed
 from ...bounds.signals.windows import Box
 from ..base import (
-    ChangedMembers,
     EventRegion,
     EventSet,
     Perturbation,
     settle_where,
     uniform,
 )
-from .retiming import Allowed, Train, listed, reached
+from .retiming import Allowed, EventThreat, Train, reached
 from .spike_shift import SpikeShift
 
 KINDS = ("flip", "insert", "delete")
 
 
 @dataclass(frozen=True, eq=False)
-class SpikeFlip(EventSet):
+class SpikeFlip(EventSet, EventThreat):
     """{x̃ ∈ {0,1}ⁿ : x̃ differs from x in at most `count` entries}, for event inputs (batch, T, ...) of 0 and 1.
 
     A flip inserts an event where there was none, or deletes one.
@@ -124,10 +123,6 @@ class SpikeFlip(EventSet):
         flips = order.argsort(1) < self.count
         return flipped(inputs, flips.reshape(inputs.shape) & free)
 
-    def members(self, sample: Tensor) -> ChangedMembers | None:
-        """Return all recordings of at most so many flips."""
-        return listed(self, sample)
-
     def alone(self) -> "tuple[SpikeFlip, ...]":
         """Return the flips of one entry."""
         return (replace(self, count=min(self.count, 1)),)
@@ -172,7 +167,7 @@ def mixed(
 
 
 @dataclass(frozen=True)
-class EventChange(Perturbation):
+class EventChange(EventThreat):
     """{x̃ : x̃ ∈ flips(y) for a y ∈ shifts(x)}: events move first, and then entries of what they became flip.
 
     Args:
@@ -281,10 +276,6 @@ class EventChange(Perturbation):
     def sample(self, inputs: Tensor, generator: torch.Generator) -> Tensor:
         """Move random events, then flip random entries."""
         return self.flips.sample(self.shifts.sample(inputs, generator), generator)
-
-    def members(self, sample: Tensor) -> ChangedMembers | None:
-        """Return the flips of all that moves make."""
-        return listed(self, sample)
 
     def alone(self) -> tuple[Perturbation, ...]:
         """Return the moves of one event, and the flips of one entry."""

@@ -2,60 +2,39 @@
 
 import itertools
 import math
+from abc import abstractmethod
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from operator import le
-from typing import Protocol
 
 import torch
 from torch import Tensor
 
 from ...bounds.events.parts import Budgets, Parts, Piece, RankedChanges, Way, spread
-from ..base import ChangedMembers, MemberChanges
+from ...bounds.signals.windows import Box
+from ..base import ChangedMembers, MemberChanges, Perturbation
 
 Train = tuple[int, ...]
 Cost = tuple[int, int]
 """How many events moved, and by how many steps in all."""
 
-MOST_STATES = 2**14
-"""Partial matchings of one feature that are looked at."""
-
-MOST_TRAINS = 2**17
+MOST_STATES = 2**16
 """What may become of a feature's events that are changed together."""
 
 MOST_WAYS = 2**22
 """In how many ways single changes may happen of sets that are listed, or split."""
 
 
-@lru_cache(maxsize=2**16)
-def priced(fixed: Train, movable: Train, after: Train, reach: int, adds: bool, leaves: bool) -> tuple[Cost, ...]:
+def priced(fixed: Train, movable: Train, after: Train, allowed: "Allowed") -> tuple[Cost, ...]:
     """Return the least costs, none of them below another, of turning a feature's events into `after`.
 
-    Events are matched one after the other; a state is what of `after` still waits for an event. Where events
-    merge, more of them may come to a step that has one. None: it can't be done, or there are too many ways.
-
-    Args:
-        fixed, movable: events at each step.
-        after: events at each step afterwards.
-        reach: how far an event may move.
-        adds: whether two events at one step are two, and not one.
-        leaves: whether events may move out of the steps.
+    None: it can't be done, or there are too many ways.
     """
-    left = tuple(a - f if adds else int(bool(a) and not f) for a, f in zip(after, fixed, strict=True))
-    if min(left, default=0) < 0 or any(f and not a for f, a in zip(fixed, after, strict=True)):
+    try:
+        return reached(fixed, movable, allowed, after).get(after, ())
+    except OverflowError:
         return ()
-    states: dict[Train, tuple[Cost, ...]] = {left: ((0, 0),)}
-    for step in itertools.chain.from_iterable([step] * many for step, many in enumerate(movable)):
-        found: dict[Train, set[Cost]] = {}
-        for state, costs in states.items():
-            for place, distance in places(step, len(after), reach, leaves):
-                if (reached := _matched(state, after, place, adds)) is not None:
-                    found.setdefault(reached, set()).update(dearer(costs, distance))
-        if len(found) > MOST_STATES:
-            return ()
-        states = {state: front(costs) for state, costs in found.items()}
-    return states.get((0,) * len(after), ())
 
 
 def within(fronts: Sequence[tuple[Cost, ...]], count: int | None, total: int | None) -> bool:
@@ -95,15 +74,6 @@ def places(step: int, steps: int, reach: int, leaves: bool) -> tuple[tuple[int, 
     return tuple(own + [place for place in ahead if place[1]] + [(-1, outside)] * (leaves and outside <= reach))
 
 
-def _matched(state: Train, after: Train, place: int, adds: bool) -> Train | None:
-    """Return what still waits once an event is at `place`; None where none may be."""
-    if place < 0:
-        return state
-    if (adds and not state[place]) or not after[place]:
-        return None
-    return (*state[:place], max(0, state[place] - 1), *state[place + 1 :])
-
-
 def dearer(costs: tuple[Cost, ...], distance: int) -> set[Cost]:
     return {(moved + (distance > 0), steps + distance) for moved, steps in costs}
 
@@ -140,29 +110,33 @@ class Allowed:
 
 
 @lru_cache(maxsize=2**12)
-def reached(fixed: Train, movable: Train, allowed: Allowed) -> dict[Train, tuple[Cost, ...]]:
+def reached(
+    fixed: Train, movable: Train, allowed: Allowed, goal: Train | None = None
+) -> dict[Train, tuple[Cost, ...]]:
     """Return each train that moves make of one feature's events, with its least costs.
 
     Args:
-        fixed, movable: events at each step, 0 or 1.
+        fixed, movable: events at each step.
         allowed: how they may move.
+        goal: what has no more events of a step than this; None: any train.
 
     Raises:
         OverflowError: where there are too many.
     """
     states: dict[Train, tuple[Cost, ...]] = {fixed: ((0, 0),)}
-    for step in (step for step, event in enumerate(movable) if event):
+    most = (math.inf if allowed.merge == "add" else 1,) * len(fixed) if goal is None else goal
+    for step in itertools.chain.from_iterable([step] * many for step, many in enumerate(movable)):
         found: dict[Train, set[Cost]] = {}
         for state, costs in states.items():
             for place, distance in places(step, len(fixed), allowed.reach, allowed.leaves):
-                if allowed.merge == "refuse" and place >= 0 and state[place]:
+                here = 1 if allowed.merge == "or" else state[place] + 1
+                if place >= 0 and here > most[place]:
                     continue
-                after = state if place < 0 else (*state[:place], 1, *state[place + 1 :])
-                paid = _affordable(tuple(dearer(costs, distance)), allowed.count, allowed.total)
-                if paid:
+                after = state if place < 0 else (*state[:place], here, *state[place + 1 :])
+                if paid := _affordable(tuple(dearer(costs, distance)), allowed.count, allowed.total):
                     found.setdefault(after, set()).update(paid)
-        if len(found) > MOST_TRAINS:
-            raise OverflowError(f"a feature's events make more than {MOST_TRAINS} trains")
+        if len(found) > MOST_STATES:
+            raise OverflowError(f"a feature's events make more than {MOST_STATES} trains")
         states = {state: front(costs) for state, costs in found.items()}
     return states
 
@@ -222,8 +196,8 @@ def _piece(fixed: Train, moving: Train, free: Train, allowed: Allowed) -> Piece:
             for chosen in itertools.combinations(flips, many):
                 after = tuple(1 - event if step in chosen else event for step, event in enumerate(train))
                 found.setdefault(after, set()).update(Budgets(*cost, many) for cost in costs)
-            if len(found) > MOST_TRAINS:
-                raise OverflowError(f"a feature's events make more than {MOST_TRAINS} trains")
+            if len(found) > MOST_STATES:
+                raise OverflowError(f"a feature's events make more than {MOST_STATES} trains")
     ways = tuple(
         _way(before, after, cost) for after, costs in found.items() for cost in _least(costs) if any(cost)
     )
@@ -253,15 +227,37 @@ def _meets(step: int, fixed: Train, moving: Train, allowed: Allowed) -> bool:
     return min(near, default=math.inf) <= allowed.reach * (1 + allowed.several)
 
 
-class Changing(Protocol):
+class EventThreat(Perturbation):
     """A set of changed events."""
 
+    @abstractmethod
     def changing(self, sample: Tensor) -> tuple[Tensor, Tensor, Allowed]:
         """Return how many events of one sample may move, which entries may flip, (T, ...) each, and how."""
-        ...
+
+    @abstractmethod
+    def part(self, exact: Tensor, movable: Tensor, free: Tensor, left: Budgets) -> Box:
+        """Return the enclosure of what changes make of recordings, (n, T, ...), within what is left of budgets."""
+
+    def members(self, sample: Tensor) -> ChangedMembers | None:
+        """Return all recordings that changes make, few changes first, or None: there are too many ways.
+
+        Each is listed once, but where events add up, and where one is made in ways that take other budgets.
+        """
+        order = torch.arange(sample[0].numel(), device=sample.device)
+        try:
+            ranked, whole = ranked_changes(self, sample, order)
+        except OverflowError:
+            return None
+
+        def changes(size: int) -> Iterator[MemberChanges]:
+            """Yield what members change."""
+            return (MemberChanges(*ranked.entries(parts)) for parts in ranked.choices(whole, size))
+
+        free = torch.zeros_like(order, dtype=torch.bool).index_fill_(0, ranked.features.flatten(), True)
+        return ChangedMembers.of(ranked.number(whole), sample, changes, free)
 
 
-def ranked_changes(threat: Changing, sample: Tensor, order: Tensor) -> tuple[RankedChanges, Parts]:
+def ranked_changes(threat: EventThreat, sample: Tensor, order: Tensor) -> tuple[RankedChanges, Parts]:
     """Return the changes of one sample, (T, ...), and the part that is the set.
 
     Args:
@@ -287,22 +283,3 @@ def ranked_changes(threat: Changing, sample: Tensor, order: Tensor) -> tuple[Ran
     most = reach.index_fill(0, order[change], 1.0).maximum(reach).view(sample.shape[1:])
     found = RankedChanges.of(sample[None], every, order[change], flat, most, allowed.reach, allowed.leaves)
     return found, found.whole((allowed.count, allowed.total, allowed.flips))
-
-
-def listed(threat: Changing, sample: Tensor) -> ChangedMembers | None:
-    """Return all recordings that changes make of a sample, few changes first, or None: there are too many ways.
-
-    Each is listed once, but where events add up, and where one is made in ways that take other budgets.
-    """
-    order = torch.arange(sample[0].numel(), device=sample.device)
-    try:
-        ranked, whole = ranked_changes(threat, sample, order)
-    except OverflowError:
-        return None
-
-    def changes(size: int) -> Iterator[MemberChanges]:
-        """Yield what members change."""
-        return (MemberChanges(*ranked.entries(parts)) for parts in ranked.choices(whole, size))
-
-    free = torch.zeros_like(order, dtype=torch.bool).index_fill_(0, ranked.features.flatten(), True)
-    return ChangedMembers.of(ranked.number(whole), sample, changes, free)

@@ -12,8 +12,8 @@ from ....models.validation import check_choice
 from ...bounds.events.moved_events import Shifts
 from ...bounds.events.parts import Budgets
 from ...bounds.signals.windows import Box
-from ..base import ChangedMembers, EventRegion, EventSet, settle_where, uniform
-from .retiming import Allowed, Cost, least, listed, priced, within
+from ..base import EventRegion, EventSet, settle_where, uniform
+from .retiming import Allowed, Cost, EventThreat, least, priced, within
 
 MERGES, BORDERS = ("or", "add", "refuse"), ("stay", "leave")
 FAR = 2**31
@@ -24,7 +24,7 @@ MOST_EVENTS = 255
 
 
 @dataclass(frozen=True, eq=False)
-class SpikeShift(EventSet):
+class SpikeShift(EventSet, EventThreat):
     """All recordings in which events of x come up to `jitter` steps sooner or later, for inputs (batch, T, ...).
 
     Of a sample at most `count` events move, and Σ|t' − t| over them is at most `total`. Each event keeps its
@@ -209,8 +209,8 @@ class SpikeShift(EventSet):
         movable = self.movable(sample[None])[0].flatten(1)
         differ = (after != before).any(0)
         triples = torch.stack([before - movable, movable, after])[..., differ].long().permute(2, 0, 1).tolist()
-        settings = self.reach, self.merge != "or", self.border == "leave"
-        return [priced(*map(tuple, triple), *settings) for triple in triples]
+        allowed = Allowed(self.reach, self.merge, self.border == "leave", None, None)
+        return [priced(*map(tuple, triple), allowed) for triple in triples]
 
     def _whole(self, candidate: Tensor) -> Tensor:
         """Return which entries are numbers of events."""
@@ -227,10 +227,6 @@ class SpikeShift(EventSet):
         chosen = offsets[(draws[0] * len(offsets)).long().clamp_max(len(offsets) - 1)]
         calls = torch.where(layers & self._inside(chosen, inputs), draws[1] + 1e-9, 0.0)
         return self.retimed(inputs, layers, self.afforded(calls, chosen))
-
-    def members(self, sample: Tensor) -> ChangedMembers | None:
-        """Return the sample after all moves within the budgets."""
-        return listed(self, sample)
 
     def alone(self) -> "tuple[SpikeShift, ...]":
         """Return the moves of one event."""

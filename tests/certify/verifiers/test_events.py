@@ -21,12 +21,13 @@ from spikecert import (
     verify,
 )
 from spikecert.certify.perturbations.events import retiming
+from spikecert.certify.perturbations.events.retiming import EventThreat
 from spikecert.certify.problem import Problem
 from spikecert.certify.replay import margins
 from spikecert.certify.splitting.boxes import influence
 from spikecert.certify.verifiers import Complete, Enumeration, EventSplitting
 from spikecert.certify.verifiers import events as event_bounds
-from spikecert.certify.verifiers.events import EventThreat, splits, told_apart
+from spikecert.certify.verifiers.events import splits, told_apart
 from spikecert.models.circuit import circuit
 from support.examples import examples
 
@@ -61,7 +62,9 @@ def recordings(network: SpikingNetwork, seed: int, silent: bool) -> tuple[Tensor
 
 def members(threat: EventThreat, sample: Tensor) -> Tensor:
     """Return all recordings of a set."""
-    return torch.cat(list(threat.members(sample).batches(256))).to(sample.dtype)
+    found = threat.members(sample)
+    assert found is not None
+    return torch.cat(list(found.batches(256))).to(sample.dtype)
 
 
 @st.composite

@@ -29,9 +29,8 @@ from spikecert.certify.bounds.propagation import input_signal
 from spikecert.certify.bounds.signals.affine import affine_map
 from spikecert.certify.bounds.signals.signals import AffineSignal, filter_rows
 from spikecert.certify.bounds.signals.windows import Spans
-from spikecert.certify.perturbations.events.retiming import ranked_changes
+from spikecert.certify.perturbations.events.retiming import EventThreat, ranked_changes
 from spikecert.certify.rounding import Rounding
-from spikecert.certify.verifiers.events import EventThreat
 from spikecert.models.circuit import Mapped, circuit
 from spikecert.models.linear_maps import linear_map
 from spikecert.models.rules import Leaky
@@ -71,7 +70,7 @@ def currents(network: SpikingNetwork, ranked: RankedChanges, parts: Parts) -> Pa
 def of_sets(network: SpikingNetwork, threat: EventThreat, ranked: RankedChanges, parts: Parts) -> AffineSignal:
     """Return what is known of them from the sets around the recordings."""
     made, recordings = circuit(network), ranked.recordings(parts)
-    movable, free = (ranked.open(parts, marks) for marks in (ranked.moves, ranked.flips))
+    movable, free = (ranked.possible(parts, marks) for marks in (ranked.moves, ranked.flips))
     signal = input_signal(made, threat.part(recordings, movable, free > 0, parts.left))
     for node in made.nodes[1 : first_layer(made) + 1]:  # type: ignore[operator]
         signal = AffineSignal(signal, affine_map(node.map), Rounding(made.dtype))  # type: ignore[attr-defined]
@@ -201,7 +200,7 @@ def test_parts_cover_a_set_and_no_choice_of_changes_twice(told: str):
         assert len(found) > 5 or told == "none"
 
 
-def every_member(threat: EventThreat, sample: Tensor) -> Tensor:
+def every_member(threat: SpikeFlip | SpikeShift | EventChange, sample: Tensor) -> Tensor:
     """Return all recordings of a set, found by other means."""
     every = torch.tensor(list(itertools.product((0.0, 1.0), repeat=sample.numel()))).view(-1, *sample.shape)
     if isinstance(threat, SpikeFlip):
