@@ -3,8 +3,8 @@
 Which network is searched how:
 
     a set of few members                                 each is run (`Enumeration`)
-    flips, and moves that add up or of one event a       split by what changes (`EventSplitting`)
-    feature
+    flips, and moves, that few of may happen, or of      split by what changes (`EventSplitting`)
+    events that do not meet
     a rate code                                          split by its open bits, window by window (`BitSplitting`),
                                                          then as the others
     its margins are functions of the first layer's       branch and bound over these trains (`Branching`)

@@ -241,9 +241,10 @@ class RankedChanges:
         if changes == 0:
             yield whole.made, whole.places, self.takes.new_tensor([whole.left])
             return
-        together = max(1, size // max(1, len(self.change)))
+        together, least = max(1, size // max(1, len(self.change))), self.takes.unique(dim=0)
         for every in self._chosen(whole, changes - 1, size):
-            for made, places, left in zip(*(part.split(together) for part in every), strict=True):
+            able = (every[2][:, None] >= least).all(2).any(1)
+            for made, places, left in zip(*(part[able].split(together) for part in every), strict=True):
                 rows, ways, rest = self._further(places, torch.full_like(places, self.count), left)
                 made = torch.cat([made[rows], ways[:, None]], 1)
                 found = (part.split(size) for part in (made, self.change[ways] + 1, rest))

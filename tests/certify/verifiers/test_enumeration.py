@@ -49,16 +49,6 @@ def rows(inputs: Tensor) -> list[tuple[float, ...]]:
     return sorted(map(tuple, inputs.double().flatten(1).tolist()))
 
 
-@given(size=st.integers(1, 5), count=st.integers(0, 6), batch=st.integers(1, 9))
-def test_flips_are_listed_each_once(size: int, count: int, batch: int):
-    sample = (torch.arange(size) % 2).float().view(size, 1)
-    members = SpikeFlip(count).members(sample)
-    batches = list(members.batches(batch))
-    assert rows(torch.cat(batches)) == rows(every_flip(sample, count))
-    assert members.count == sum(map(len, batches))
-    assert max(map(len, batches)) <= batch
-
-
 @examples(40)
 @given(seed=st.integers(0, 2**31), steps=st.integers(1, 4), grid=st.booleans(), batch=st.integers(1, 40))
 def test_rates_make_each_train_once(seed: int, steps: int, grid: bool, batch: int):

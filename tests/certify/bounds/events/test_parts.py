@@ -5,6 +5,7 @@ What a budget keeps for further rows: the reach of all products row by row, from
 
 import itertools
 import math
+from collections.abc import Iterator
 from dataclasses import replace
 
 import pytest
@@ -210,6 +211,30 @@ def every_member(threat: SpikeFlip | SpikeShift | EventChange, sample: Tensor) -
         return every[torch.stack([threat.flips.contains(every, one.expand_as(every)) for one in moved]).any(0)]
     mask = torch.ones_like(sample) * threat.allowed(sample[None])
     return every_shift(sample, replace(threat, jitter=min(threat.reach, len(sample))), mask)
+
+
+def small_sets() -> Iterator[EventThreat]:
+    """Yield moves under all rules, and moves with a flip of one step."""
+    borders, one, two = ("stay", "leave"), (1, 2), (0, 1, 2)
+    for merge, border, jitter, count in itertools.product(("or", "refuse", "add"), borders, one, one):
+        yield SpikeShift(jitter, count, None, merge, border)
+    for kind, step, border in itertools.product(("flip", "insert", "delete"), two, borders):
+        yield EventChange(SpikeFlip(1, kind, EventRegion(steps=(step, step + 1))), SpikeShift(1, 1, border=border))
+
+
+def test_of_one_feature_no_choice_of_ways_escapes():
+    """All samples of three steps and all signs of rows: events leave, merge, flip where one went or may come."""
+    layers = nn.Linear(1, 1), LIF(0.5, 0.5), nn.Linear(1, 3)
+    network = SpikingNetwork(*layers, num_steps=3, encoding="none").double()
+    rows = torch.tensor(list(itertools.product((-1.0, 0.0, 1.0), repeat=3))).double()
+    for threat, events in itertools.product(small_sets(), itertools.product((0.0, 1.0), repeat=3)):
+        ranked, whole = ranked_changes(threat, torch.tensor(events)[:, None], torch.arange(1))
+        found, values = (
+            currents(network, ranked, whole).combine(rows),
+            ends(network, cover(ranked, whole), rows, 1),
+        )
+        assert bool((values >= found.lower).all())
+        assert bool((values <= found.upper).all())
 
 
 def test_how_many_choices_there_are_is_told_of_any_set():
