@@ -90,6 +90,10 @@ class Piece:
     ways: tuple[Way, ...]
 
 
+Numbers = Counter[tuple[int, ...]]
+"""How many choices take so much."""
+
+
 @dataclass(frozen=True)
 class Parts:
     """Parts with the same budgets, of as many changes each.
@@ -174,6 +178,8 @@ class RankedChanges:
         takes: and what it takes of the budgets, (W, 3).
         moves: the events that may move.
         flips: the entries that may flip.
+        pieces: what changes are, by kind.
+        many: how many changes are of each.
         reach: what an entry of each feature holds at most, in any recording, (features...).
         jitter: how many steps an event moves at most.
         leaves: whether events may move out of the steps.
@@ -188,6 +194,8 @@ class RankedChanges:
     takes: Tensor
     moves: Marks
     flips: Marks
+    pieces: Sequence[Piece]
+    many: list[int]
     reach: Tensor
     jitter: int
     leaves: bool
@@ -203,7 +211,8 @@ class RankedChanges:
         takes = torch.tensor([cost for cost, _ in ways]).long().view(-1, 3).to(features.device)[flat]
         moves, flips = (Marks.of(pieces, features, kind, moves) for moves in (True, False))
         made = change, features[change, None], entries[..., 0].long(), entries[..., 1], takes
-        return RankedChanges(sample, len(kind), *made, moves, flips, *told)
+        many = kind.bincount(minlength=len(pieces)).tolist()
+        return RankedChanges(sample, len(kind), *made, moves, flips, pieces, many, *told)
 
     def whole(self, budgets: Sequence[int | None]) -> Parts:
         """Return the one part that is the set within budgets; None: any."""
@@ -214,16 +223,17 @@ class RankedChanges:
 
     def number(self, whole: Parts) -> int:
         """Return how many choices of ways there are within the budgets of the part that is the set."""
-        index = self.change[:, None].expand(-1, 3)
-        most = self.takes.new_zeros(self.count, 3).scatter_reduce(0, index, self.takes, "amax").sum(0)
-        takes = self.takes * (self.takes.new_tensor(whole.left) < most)  # of what all may take nothing is counted
-        each, numbers = torch.cat([self.change[:, None], takes], 1).unique(dim=0, return_counts=True)
-        sizes = [Counter([(0, 0, 0)]) for _ in range(self.count)]
-        for (change, *cost), number in zip(each.tolist(), numbers.tolist(), strict=True):
-            sizes[change][*cost] += number
-        known = Counter([(0, 0, 0)])
-        for ways, many in Counter(frozenset(size.items()) for size in sizes).items():
-            known = _times(known, _power(Counter(dict(ways)), many, whole.left), whole.left)
+        costs = [[cost for cost, _ in piece.ways] for piece in self.pieces]
+        pairs = list(zip(costs, self.many, strict=True))
+        most = [sum(many * max((cost[k] for cost in each), default=0) for each, many in pairs) for k in range(3)]
+        told = [int(left < all_of_it) for left, all_of_it in zip(whole.left, most, strict=True)]
+        alike = Counter[frozenset[tuple[tuple[int, ...], int]]]()
+        for each, many in pairs:
+            ways = Numbers([(0, 0, 0), *(tuple(map(operator.mul, cost, told)) for cost in each)])
+            alike[frozenset(ways.items())] += many
+        known = Numbers([(0, 0, 0)])
+        for ways, many in alike.items():
+            known = _times(known, _power(Numbers(dict(ways)), many, whole.left), whole.left) if many else known
         return sum(known.values())
 
     def choices(self, whole: Parts, size: int) -> Iterator[Parts]:
@@ -286,10 +296,6 @@ class RankedChanges:
             some = (rest == after).all(1)
             found.append(Parts(made[some], places[some], Budgets(*after.tolist())))
         return found
-
-
-Numbers = Counter[tuple[int, ...]]
-"""How many choices take so much."""
 
 
 def _times(one: Numbers, other: Numbers, most: Budgets) -> Numbers:

@@ -142,11 +142,11 @@ def reached(
 
 
 @lru_cache(maxsize=2**12)
-def pieces(train: Train, movable: Train, free: Train, allowed: Allowed) -> tuple[Piece, ...]:
-    """Return what may change of one feature, in pieces that do not hang together.
+def pieces(train: Train, movable: Train, free: Train, allowed: Allowed) -> tuple[tuple[Piece, ...], Train]:
+    """Return what may become of a feature's events, in pieces that do not hang together, and their steps, marked.
 
     Events that may come to one entry are one piece, with all that may flip where they may come; where events add
-    up, each is one. Every other entry that may flip is one, too.
+    up, each is one.
 
     Args:
         train: events at each step.
@@ -162,15 +162,25 @@ def pieces(train: Train, movable: Train, free: Train, allowed: Allowed) -> tuple
     for events in _together(movable, allowed):
         span = range(max(0, events[0] - allowed.reach), min(len(train), events[-1] + allowed.reach + 1))
         inside.update(span)
-        moving = tuple(int(step in events) for step in range(len(train)))
-        apart = allowed.merge == "add"
-        open_steps = tuple(step for step in span if free[step])
-        found.append(_piece((0,) * len(train) if apart else fixed, moving, open_steps, allowed))
-    for step, value in enumerate(train):
-        if free[step] and step not in inside and allowed.flippable(value):
-            goes = 2.0 * value - 1.0
-            found.append(Piece((), ((step, goes),), ((Budgets(0, 0, 1), ((step, -goes),)),)))
-    return tuple(found)
+        around = slice(span.start, span.stop)  # who may leave is as near to an end of it as to one of all steps
+        still = (0,) * len(span) if allowed.merge == "add" else fixed[around]
+        moving = tuple(int(step in events) for step in span)
+        found.append(_later(_piece(still, moving, free[around], allowed), span.start))
+    return tuple(found), tuple(int(step in inside) for step in range(len(train)))
+
+
+@lru_cache(maxsize=2**16)
+def _later(piece: Piece, start: int) -> Piece:
+    """Return a piece `start` steps later."""
+    moves = tuple((step + start, meets) for step, meets in piece.moves)
+    flips = tuple((step + start, goes) for step, goes in piece.flips)
+    ways = ((cost, tuple((step + start, by) for step, by in entries)) for cost, entries in piece.ways)
+    return Piece(moves, flips, tuple(ways))
+
+
+def _flip(step: int, goes: float) -> Piece:
+    """Return the flip of an entry of which an event goes, or −1."""
+    return Piece((), ((step, goes),), ((Budgets(0, 0, 1), ((step, -goes),)),))
 
 
 def _together(movable: Train, allowed: Allowed) -> list[tuple[int, ...]]:
@@ -186,12 +196,13 @@ def _together(movable: Train, allowed: Allowed) -> list[tuple[int, ...]]:
     return found
 
 
+@lru_cache(maxsize=2**12)
 def _piece(fixed: Train, moving: Train, free: Train, allowed: Allowed) -> Piece:
     """Return what may become of some events, with entries around that may flip."""
     before = tuple(map(max, fixed, moving))
     found: dict[Train, set[Budgets]] = {before: {Budgets(0, 0, 0)}}
     for train, costs in reached(fixed, moving, allowed).items():
-        flips = [step for step in free if allowed.flippable(train[step])]
+        flips = [step for step, event in enumerate(train) if free[step] and allowed.flippable(event)]
         for many in range(min(allowed.flips, len(flips)) + 1):
             for chosen in itertools.combinations(flips, many):
                 after = tuple(1 - event if step in chosen else event for step, event in enumerate(train))
@@ -203,8 +214,9 @@ def _piece(fixed: Train, moving: Train, free: Train, allowed: Allowed) -> Piece:
     )
     events = [step for step, event in enumerate(moving) if event]
     moves = tuple((step, _meets(step, fixed, moving, allowed)) for step in events)
-    lost = [(step, 1.0) for step in free if allowed.kind != "insert" and allowed.flips]
-    won = [(step, -1.0) for step in free if allowed.kind != "delete" and allowed.flips and not fixed[step]]
+    steps = [step for step, open_here in enumerate(free) if open_here and allowed.flips]
+    lost = [(step, 1.0) for step in steps if allowed.kind != "insert"]
+    won = [(step, -1.0) for step in steps if allowed.kind != "delete" and not fixed[step]]
     return Piece(moves, (*lost, *won), ways)
 
 
@@ -270,16 +282,27 @@ def ranked_changes(threat: EventThreat, sample: Tensor, order: Tensor) -> tuple[
     """
     movable, free, allowed = threat.changing(sample)
     train, *marks = (part.reshape(len(sample), -1).to(sample) for part in (sample, movable, free))
-    told = torch.cat([train, *marks]).long()
-    kinds, kind = told.unique(dim=1, return_inverse=True)
-    each = [pieces(*map(tuple, one), allowed) for one in kinds.T.view(kinds.shape[1], 3, -1).tolist()]
-    change, flat = spread([len(some) for some in each], kind[order])
-    every = [piece for some in each for piece in some]
+    moving = marks[0].any(0).nonzero().flatten()
+    kinds, kind = torch.cat([train, *marks])[:, moving].long().unique(dim=1, return_inverse=True)
+    each = [pieces(*map(tuple, one), allowed) for one in kinds.T.view(-1, 3, len(train)).tolist()]
+    change, flat = spread([len(some) for some, _ in each], kind)
+    every = [piece for some, _ in each for piece in some]
+    alone = (marks[1] > 0) & (
+        (train == 0) & (allowed.kind != "delete") | (train == 1) & (allowed.kind != "insert")
+    )
+    inside = torch.tensor([own for _, own in each], dtype=torch.bool).view(-1, len(train)).to(alone.device)
+    alone[:, moving] &= ~inside[kind].T
+    steps, single = alone.nonzero(as_tuple=True)
+    flat = torch.cat([flat, len(every) + 2 * steps + train[steps, single].long()])
+    every += [_flip(step, goes) for step in range(len(train)) for goes in (-1.0, 1.0)]
+    features = torch.cat([moving[change], single])
+    rank = order.argsort()[features].argsort(stable=True)
+    features, flat = features[rank], flat[rank]
     ways = torch.tensor([len(piece.ways) for piece in every]).long().to(flat.device)
     if int(ways[flat].sum()) > MOST_WAYS:
         raise OverflowError(f"events change in more than {MOST_WAYS} ways")
     held = train.double().abs()
     reach = held.sum(0) if allowed.merge == "add" else held.amax(0)
-    most = reach.index_fill(0, order[change], 1.0).maximum(reach).view(sample.shape[1:])
-    found = RankedChanges.of(sample[None], every, order[change], flat, most, allowed.reach, allowed.leaves)
+    most = reach.index_fill(0, features, 1.0).maximum(reach).view(sample.shape[1:])
+    found = RankedChanges.of(sample[None], every, features, flat, most, allowed.reach, allowed.leaves)
     return found, found.whole((allowed.count, allowed.total, allowed.flips))

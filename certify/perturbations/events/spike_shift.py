@@ -210,7 +210,7 @@ class SpikeShift(EventSet, EventThreat):
         differ = (after != before).any(0)
         triples = torch.stack([before - movable, movable, after])[..., differ].long().permute(2, 0, 1).tolist()
         allowed = Allowed(self.reach, self.merge, self.border == "leave", None, None)
-        return [priced(*map(tuple, triple), allowed) for triple in triples]
+        return [priced(tuple(a), tuple(b), tuple(c), allowed) for a, b, c in triples]
 
     def _whole(self, candidate: Tensor) -> Tensor:
         """Return which entries are numbers of events."""
