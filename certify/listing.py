@@ -281,7 +281,7 @@ def members_of(problem: Problem, sample: Tensor) -> Members | None:
     draws, box = problem.circuit.source.draws, problem.perturbation.enclosure(sample[None])
     if torch.equal(box.lower, box.upper):
         return Members(1, lambda _: iter((box.lower,)))
-    found = problem.perturbation.members(sample)
+    found = problem.perturbation.few_members(sample)
     if found is not None or draws is None:
         return found
     thresholds = draws.thresholds(problem.circuit.num_steps, tuple(sample.shape))

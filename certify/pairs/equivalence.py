@@ -365,7 +365,7 @@ def _differ(builds: Builds, point: Tensor) -> bool:
 
 def _members(perturbation: Perturbation, sample: Tensor) -> Tensor | None:
     """Return all inputs of a set that has few, (n, ...); None where it has many."""
-    members = perturbation.members(sample)
+    members = perturbation.few_members(sample)
     if members is None or members.count > MOST_MEMBERS:
         return None
     return torch.cat(list(members.batches(MOST_MEMBERS))).to(sample.dtype)

@@ -117,8 +117,19 @@ class Perturbation(ABC):
         return
 
     def members(self, sample: Tensor) -> Members | None:
-        """Return all allowed inputs around one sample (...), or None where they can't be listed."""
+        """Return all allowed inputs around one sample (...), or None where they can't be listed.
+
+        Raises:
+            OverflowError: where events change in too many ways.
+        """
         return None
+
+    def few_members(self, sample: Tensor) -> Members | None:
+        """Return the same, None for too many ways, too."""
+        try:
+            return self.members(sample)
+        except OverflowError:
+            return None
 
     def alone(self) -> "tuple[Perturbation, ...]":
         """Return the subsets in which one event has changed at most: (self,) where that is all of it."""

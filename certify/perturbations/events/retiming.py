@@ -250,16 +250,16 @@ class EventThreat(Perturbation):
     def part(self, exact: Tensor, movable: Tensor, free: Tensor, left: Budgets) -> Box:
         """Return the enclosure of what changes make of recordings, (n, T, ...), within what is left of budgets."""
 
-    def members(self, sample: Tensor) -> ChangedMembers | None:
-        """Return all recordings that changes make, few changes first, or None: there are too many ways.
+    def members(self, sample: Tensor) -> ChangedMembers:
+        """Return all recordings that changes make, few changes first.
 
         Each is listed once, but where events add up, and where one is made in ways that take other budgets.
+
+        Raises:
+            OverflowError: where there are too many ways to make them.
         """
         order = torch.arange(sample[0].numel(), device=sample.device)
-        try:
-            ranked, whole = ranked_changes(self, sample, order)
-        except OverflowError:
-            return None
+        ranked, whole = ranked_changes(self, sample, order)
 
         def changes(size: int) -> Iterator[MemberChanges]:
             """Yield what members change."""
