@@ -81,7 +81,7 @@ class Problem:
 
     def each(self) -> "list[Problem]":
         """Return the problems of one sample each."""
-        return [self.subset(index) for index in torch.arange(len(self.labels), device=self.labels.device).split(1)]
+        return [self.subset(index) for index in torch.arange(len(self.labels), device=self.labels.device)[:, None]]
 
     def expired(self) -> bool:
         """Return whether the time is up."""

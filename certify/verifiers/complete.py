@@ -48,7 +48,7 @@ from ..splitting.boxes import few_dimensions
 from ..verdicts import INTERRUPTED, Unfinished, Verdict
 from .base import BoundsCut, Verifier, falsified
 from .enumeration import Enumeration, InputSplitting, OneChange
-from .events import EventSplitting, splits
+from .events import EventSplitting, kept_apart
 from .search import Ladder
 from .trains import TRAINS, BoundVerifier
 
@@ -340,7 +340,7 @@ class Complete(Verifier):
             return Ladder(searches, self.name) if len(searches) > 1 else branching
         known = all(plain(node.rule) for node in problem.circuit.spiking) and not problem.circuit.recurs
         reached = known and problem.circuit.read.readout in LINEAR  # by branching
-        moves = isinstance(problem.perturbation, SpikeShift) and splits(problem)
+        moves = isinstance(problem.perturbation, SpikeShift) and kept_apart(problem)
         last = () if moves and not reached else searches
         return Ladder((OneChange(), TRAINS, events, *last), self.name)
 

@@ -287,15 +287,19 @@ def splits(problem: Problem) -> bool:
     """
     if type(problem.perturbation) not in (SpikeFlip, SpikeShift, EventChange) or not problem.circuit.timed:
         return False
-    allowed = threat_of(problem).changing(problem.inputs[0])[2]
-    apart = allowed.reach == 0 or allowed.merge == "add" or bool((problem.inputs.sum(1) <= 1).all())
-    if not apart and not few_change(problem):
+    if not kept_apart(problem) and not few_change(problem):
         return False
     try:
         ranked(problem)
     except OverflowError:
         return False
     return True
+
+
+def kept_apart(problem: Problem) -> bool:
+    """Return whether no two events can meet: none moves, they add up, or each feature has one."""
+    allowed = threat_of(problem).changing(problem.inputs[0])[2]
+    return allowed.reach == 0 or allowed.merge == "add" or bool((problem.inputs.sum(1) <= 1).all())
 
 
 class _Stopped(Exception):

@@ -25,7 +25,11 @@ MOST_STATES = 2**16
 MOST_WAYS = 2**22
 """In how many ways single changes may happen of sets that are listed, or split."""
 
+MOST_TOLD = 2**17
+"""And in how many those of features that are not alike: so many are made one by one."""
 
+
+@lru_cache(maxsize=2**16)
 def priced(fixed: Train, movable: Train, after: Train, allowed: "Allowed") -> tuple[Cost, ...]:
     """Return the least costs, none of them below another, of turning a feature's events into `after`.
 
@@ -109,7 +113,6 @@ class Allowed:
         return self.kind == "flip" or value == (self.kind == "delete")
 
 
-@lru_cache(maxsize=2**12)
 def reached(
     fixed: Train, movable: Train, allowed: Allowed, goal: Train | None = None
 ) -> dict[Train, tuple[Cost, ...]]:
@@ -284,7 +287,12 @@ def ranked_changes(threat: EventThreat, sample: Tensor, order: Tensor) -> tuple[
     train, *marks = (part.reshape(len(sample), -1).to(sample) for part in (sample, movable, free))
     moving = marks[0].any(0).nonzero().flatten()
     kinds, kind = torch.cat([train, *marks])[:, moving].long().unique(dim=1, return_inverse=True)
-    each = [pieces(*map(tuple, one), allowed) for one in kinds.T.view(-1, 3, len(train)).tolist()]
+    each, told = list[tuple[tuple[Piece, ...], Train]](), 0
+    for one in kinds.T.view(-1, 3, len(train)).tolist():
+        each.append(pieces(*map(tuple, one), allowed))
+        told += sum(len(piece.ways) for piece in each[-1][0])
+        if told > MOST_TOLD:
+            raise OverflowError(f"events change together in more than {MOST_TOLD} ways")
     change, flat = spread([len(some) for some, _ in each], kind)
     every = [piece for some, _ in each for piece in some]
     alone = (marks[1] > 0) & (

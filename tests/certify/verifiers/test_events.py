@@ -255,6 +255,28 @@ def test_what_it_does_not_split_is_left_to_lists(monkeypatch: pytest.MonkeyPatch
         assert (verdict.status, verdict.verifier) == ("unknown", "enumeration")
 
 
+def test_what_changes_in_too_many_ways_is_not_listed(monkeypatch: pytest.MonkeyPatch):
+    network, events, labels = grown(0)
+    threat = EventChange(SpikeFlip(1), SpikeShift(1, 1))
+    assert threat.few_members(events[0]) is not None
+    for limit in ("MOST_WAYS", "MOST_TOLD"):
+        with monkeypatch.context() as patch:
+            patch.setattr(retiming, limit, 5)
+            assert threat.few_members(events[0]) is None
+            with pytest.raises(OverflowError, match="more than 5 ways"):
+                threat.members(events[0])
+            for verdict in verify(network, events, labels, threat, Enumeration()):
+                assert (verdict.status, verdict.reason) == ("unknown", "the set has no list of members")
+
+
+def test_no_sample_has_no_problem_of_its_own():
+    network, events, labels = grown(0)
+    asked = Problem(network, events[:0], labels[:0], SpikeFlip(1))
+    assert asked.each() == []
+    assert EventSplitting().decide(asked) == Enumeration().decide(asked) == []
+    assert not EventSplitting().takes(asked)
+
+
 def test_what_splits_leave_open_is_listed():
     """Of patience for no part; and small sets are listed at once, whatever the patience."""
     network, events, labels = grown(0)
