@@ -1,7 +1,8 @@
-"""Proofs of sets of events: how many of what "trains" verifies get one, and what these take.
+"""Proofs of sets of events: how many of what "trains", or another verifier, verifies get one, and what these take.
 
     python -m benchmarks.event_proofs --root FOLDER [--data nmnist] [--samples 20] [--trainings plain,certified]
                                       [--flips 1,2,5] [--moves 1,2] [--limit 60] [--cache FOLDER]
+                                      [--verifier trains]
 
 The dense networks of benchmarks/events.py (T = 6, hard reset), the test recordings that are right among the first
 `--samples` ones drawn from seed 0; flips of any kind, and moves by one step of so many events. One thread, CPU
@@ -22,12 +23,17 @@ from spikecert.checking import check, read_network
 
 
 def row(
-    prover: Prover, case: tuple[torch.Tensor, torch.Tensor], threat: Threat, folder: Path, limit: float
+    prover: Prover,
+    case: tuple[torch.Tensor, torch.Tensor],
+    threat: Threat,
+    folder: Path,
+    limit: float,
+    verifier: str,
 ) -> str:
     """Return how many are verified, written and accepted, and what it took."""
     inputs, labels = case
     known = read_network(folder / "network.safetensors")
-    verdicts = verify(prover.network, inputs, labels, threat, "trains")
+    verdicts = verify(prover.network, inputs, labels, threat, verifier, timeout=limit)
     verified = [index for index, verdict in enumerate(verdicts) if verdict.status == "verified"]
     written, leaves, sizes, finding, checking = 0, 0, 0, 0.0, 0.0
     for index in verified:
@@ -60,6 +66,7 @@ def main() -> None:
     parser.add_argument("--flips", default="1,2,5")
     parser.add_argument("--moves", default="1,2")
     parser.add_argument("--limit", type=float, default=60.0)
+    parser.add_argument("--verifier", default="trains")
     arguments = parser.parse_args()
     torch.set_num_threads(1)
     cache = arguments.cache or Path(tempfile.mkdtemp())
@@ -79,7 +86,8 @@ def main() -> None:
         folder = Path(tempfile.mkdtemp())
         save(network, folder / "network.safetensors")
         for told, threat in threats.items():
-            found = row(Prover.of(network), (inputs[right], labels[right]), threat, folder, arguments.limit)
+            case = inputs[right], labels[right]
+            found = row(Prover.of(network), case, threat, folder, arguments.limit, arguments.verifier)
             print(f"| {training} | {told} | {found} |", flush=True)
 
 

@@ -30,7 +30,8 @@ FORMAT, ROWS_FORMAT = "spikecert.proof/1", "spikecert.proof/1.1"
 FORMATS = FORMAT, ROWS_FORMAT
 SUFFIX = ".proof"
 LEAF = -1
-"""In the place of a neuron: a leaf. Less: a split of whole input number LEAF − 1 − it, of step after step."""
+"""In the place of a neuron: a leaf. Less: a split of input number LEAF − 1 − it, whole or of events, of step after
+step."""
 MOST_CELLS = 64
 """The most cells of a neuron, and the longest side of a pair's square, that a proof may ask for."""
 STEEPEST = Fraction(1, 2**20)

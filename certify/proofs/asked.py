@@ -5,7 +5,7 @@ A finished proof, and its file.
 
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -14,7 +14,7 @@ from torch import Tensor
 
 from ...checking.conclusions import Conclusions, StatedProperty, StatedRow
 from ...checking.events.inputs import Inputs
-from ...checking.events.recordings import FlipRules, Rules, ShiftRules
+from ...checking.events.recordings import FlipRules, Recording, Rules, ShiftRules
 from ...checking.network.graph import Graph
 from ...checking.network.model import Network
 from ...checking.numbers.exact import Refused
@@ -258,6 +258,27 @@ def rules_of(perturbation: Perturbation, sample: Tensor) -> Rules:
         None if flips is None else FlipRules(flips.count, flips.kind, _mask(flips, sample)),
         None if shifts is None else _moves(shifts, _mask(shifts, sample)),
     )
+
+
+def left_of(perturbation: Perturbation, recording: Recording, sample: Tensor) -> Perturbation:
+    """Return what may still change of a recording as a set around it: what prices are sought for."""
+    flips, shifts = recording.rules.flips, recording.rules.shifts
+    free, movable = (
+        torch.from_numpy(part.T > 0).reshape(sample.shape) for part in (recording.free, recording.movable)
+    )
+    if isinstance(perturbation, EventChange):
+        assert flips is not None
+        assert shifts is not None
+        flipped = replace(perturbation.flips, count=flips.count, where=free)
+        return EventChange(
+            flipped, replace(perturbation.shifts, count=shifts.count, total=shifts.total, where=movable)
+        )
+    if isinstance(perturbation, SpikeFlip):
+        assert flips is not None
+        return replace(perturbation, count=flips.count, where=free)
+    assert isinstance(perturbation, SpikeShift)
+    assert shifts is not None
+    return replace(perturbation, count=shifts.count, total=shifts.total, where=movable)
 
 
 def _moves(shifts: SpikeShift, where: np.ndarray | None) -> ShiftRules:

@@ -17,6 +17,7 @@ from torch import Tensor
 from ...checking.certificates.elaborating import ShortLeaf
 from ...checking.certificates.reach import floats
 from ...checking.certificates.trials import LeafTrials
+from ...checking.events.recordings import Recording
 from ...checking.network.files import parse
 from ...checking.network.model import Network, parse_network
 from ...checking.numbers.exact import Refused
@@ -38,8 +39,19 @@ from ..perturbations.base import check_perturbation
 from ..questions.classes import as_labels, check_property_ties
 from ..questions.forms import Property
 from ..ties import STRICT, settled_ties
-from .asked import AskedClaim, Proof, asked_of
-from .tree import CheckerSplits, StillOpen, Tree, WholeFailure, WholeTree, close_all, narrowing_of
+from .asked import AskedClaim, Proof, asked_of, left_of
+from .tree import (
+    Asked,
+    CheckerSplits,
+    EventTree,
+    StillOpen,
+    Tree,
+    WholeFailure,
+    WholeTree,
+    close_all,
+    few_change,
+    narrowing_of,
+)
 
 if TYPE_CHECKING:
     from scipy.optimize import OptimizeResult
@@ -200,25 +212,29 @@ class Prover:
         deadline: float | None,
     ) -> tuple[list[Tree], int]:
         """Return closed trees, and how many nodes were bounded."""
-        if self.exact.whole is not None:
-            return self._whole(sample, claim, trials)
-        if trials.nodes.graph.summed:
-            search = _ProofSearch.of(self, sample, claim, perturbation, trials).run(deadline)
-            return search.trees, search.nodes
-        if claim.fails(self.network, sample[None]):
-            raise Disproved("the sample itself is a counterexample")
-        trees = [Tree(trials, clause) for clause in trials.goal.clauses]
-        close_all(trees)
-        return trees, sum(len(tree.allowed) for tree in trees)
-
-    def _whole(self, sample: Tensor, claim: AskedClaim, trials: LeafTrials) -> tuple[list[Tree], int]:
-        """Return the same for a network of whole numbers."""
-        if claim.fails(self.network, sample[None]):
-            raise Disproved("the sample itself is a counterexample")
-        trees = [Tree(trials, clause) for clause in trials.goal.clauses]
-        for tree in trees:
+        few = few_change(trials)
+        if self.exact.whole is None and trials.nodes.graph.summed:
+            search = _ProofSearch.of(self, sample, claim, perturbation, trials)
+            if not few:
+                search.run(deadline)
+                return search.trees, search.nodes
+            trees, left = search.trees, [tree for part in search.stack for tree, _ in part.places]
+        else:
+            if claim.fails(self.network, sample[None]):
+                raise Disproved("the sample itself is a counterexample")
+            trees = [Tree(trials, clause) for clause in trials.goal.clauses]
+            left = trees
+            if self.exact.whole is None and not few:
+                close_all(trees)
+                left = []
+        shape, fails = tuple(sample.shape), partial(claim.fails, self.network)
+        for tree in left:
+            grown = WholeTree(tree, shape, fails)
+            if few:
+                asks = _EventQuestion(self, sample, claim, perturbation, tree)
+                grown = EventTree(tree, shape, asks.fails, asks, deadline)
             try:
-                WholeTree(tree, tuple(sample.shape), partial(claim.fails, self.network)).close()
+                grown.close()
             except WholeFailure as error:
                 raise Disproved("the search found a counterexample") from error
         return trees, sum(len(tree.allowed) for tree in trees)
@@ -232,6 +248,64 @@ class Prover:
         if found is not None:
             return AskedClaim(int(found), STRICT)
         return AskedClaim.of_property(self.network, sample.to(self.network.dtype), label)
+
+
+@dataclass
+class _EventQuestion:
+    """What is tried of a clause where a recording may still change so.
+
+    Attributes:
+        last: the nodes that were bounded last: others begin at their prices.
+    """
+
+    prover: Prover
+    sample: Tensor
+    claim: AskedClaim
+    threat: Perturbation
+    tree: Tree
+    last: Nodes | None = None
+
+    def __call__(self, recording: Recording) -> Asked:
+        """Return leaves at the prices of such a part, where they may close, and members of the set."""
+        check_time()
+        events, free = self._run(recording), self._free
+        alone = not recording.splittable.any()  # then all spikes are known
+        if alone or self.prover.exact.whole is not None or not self.tree.trials.nodes.graph.summed:
+            return Asked(free, events)
+        width = self.tree.trials.nodes.graph.widths[-1]
+        part = left_of(self.threat, recording, self.sample)
+        question, numbers = self.claim.question(self.prover.network, events[0], part, [self.tree.other], width)
+        found = question.starts()
+        if found is None:
+            return Asked(free, events)
+        if self.last is not None and len(self.last) == len(found):
+            found = replace(found, prices=self.last.prices)
+        bounded = bound_nodes(question, found, self.prover.start if self.last is None else self.prover.climb)
+        self.last = bounded.nodes
+        search = _ProofSearch(self.prover, self.claim, question, numbers, [self.tree])
+        likely = bounded.nodes.bound > (0.0 if self.claim.rows is None else -LOST)
+        likely |= self.tree.trials.counted
+        rows = [numbers[row] for row in found.row.tolist()]
+        leaves = [search._closing(bounded.nodes, i, rows[i]) for i in likely.nonzero().flatten().tolist()]
+        return Asked(leaves, torch.cat([bounded.candidates, events]))
+
+    @property
+    def _free(self) -> list[ShortLeaf]:
+        trials = self.tree.trials
+        if self.prover.exact.whole is not None:
+            return [trials.unpriced(row) for row in self.tree.rows]
+        return [trials.free._replace(row=row) for row in self.tree.rows]
+
+    def _run(self, recording: Recording) -> Tensor:
+        """Return the recording, as the network takes it, (1, T, ...)."""
+        events = torch.from_numpy(recording.events.T.copy()).to(self.sample.dtype)
+        return events.reshape(1, *self.sample.shape)
+
+    def fails(self, members: Tensor) -> bool:
+        """Return whether some of these, of the set, run as users run them, are not as claimed."""
+        around = self.sample.expand_as(members)
+        allowed = members[self.threat.contains(members, around)]
+        return len(allowed) > 0 and self.claim.fails(self.prover.network, allowed)
 
 
 @dataclass

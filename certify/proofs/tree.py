@@ -12,6 +12,9 @@ Proofs about networks of whole numbers: boxes of whole inputs are halved until e
 
 A box of one input is known exactly, spike for spike, so a tree ends wherever time does not; of recordings that
 change, which are no boxes, spikes of the first layer are split in place of inputs.
+
+Proofs about recordings of which few events change, of any network: what becomes of one event after the other is
+settled, so that a tree ends in single recordings.
 """
 
 from abc import ABC, abstractmethod
@@ -26,10 +29,12 @@ from torch import Tensor
 
 from ...checking.certificates.elaborating import ShortLeaf
 from ...checking.certificates.trials import LeafTrials
+from ...checking.events.recordings import Recording
 from ...checking.kernel.network import Sum
 from ...checking.kernel.numbers import GRID
 from ...checking.refusal import Refused
 from ...checking.short import LEAF, Narrowing
+from ...models.deadline import LATE, passed
 from ..bounds.prices.stages import Stage
 from ..bounds.trains.train_table import TrainTable
 from ..branching.nodes.decisions import Nodes
@@ -48,7 +53,7 @@ class Tree:
     trials: LeafTrials
     other: int
     allowed: list[np.ndarray] = field(default_factory=list)
-    splits: dict[int, tuple[int, float, int, int]] = field(default_factory=dict)
+    splits: dict[int, tuple[int, float, tuple[int, ...]]] = field(default_factory=dict)
     leaves: dict[int, ShortLeaf] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -80,9 +85,16 @@ class Tree:
         """Split `node` and return its left and its right side."""
         left, right = self.trials.sides(self.allowed[node], neuron, current)
         self.allowed[node] = np.empty(0)
-        self.allowed += [left, right]
-        self.splits[node] = (neuron, current, len(self.allowed) - 2, len(self.allowed) - 1)
-        return self.splits[node][2:]
+        one, other = self.parted(node, neuron, current, 2)
+        self.allowed[one], self.allowed[other] = left, right
+        return one, other
+
+    def parted(self, node: int, neuron: int, current: float, sides: int) -> tuple[int, ...]:
+        """Split `node` and return so many sides, of which nothing is said."""
+        found = tuple(range(len(self.allowed), len(self.allowed) + sides))
+        self.allowed += [np.empty(0)] * sides
+        self.splits[node] = neuron, current, found
+        return found
 
     @property
     def rows(self) -> range:
@@ -104,11 +116,12 @@ class Tree:
                 currents.append(0.0)
                 leaves.append(self.leaves[node])
             else:
-                neuron, current, left, right = self.splits[node]
+                neuron, current, sides = self.splits[node]
                 neurons.append(neuron)
                 currents.append(current)
-                stack += [right, left]
-        layers = [np.stack(layer) for layer in zip(*(leaf.prices for leaf in leaves), strict=True)]
+                stack += reversed(sides)
+        every = zip(*(leaf.prices for leaf in leaves), strict=True)
+        layers = [np.stack(layer) for layer in every if layer[0] is not None]
         return np.array(neurons, dtype=np.int32), np.array(currents), layers, leaves
 
 
@@ -280,7 +293,7 @@ def _chosen(tree: Tree, node: int) -> tuple[int, float] | None:
     return neuron, float(kept[len(kept) // 2 - 1] + kept[len(kept) // 2]) / 2
 
 
-MOST_WHOLE_NODES = 1 << 14
+MOST_GROWN_NODES = 1 << 14
 """Of one clause's tree."""
 
 
@@ -288,8 +301,8 @@ class WholeFailure(Exception):
     """An input that is not as claimed was found."""
 
 
-class WholeTree:
-    """One clause's tree as it grows, depth first.
+class GrownTree(ABC):
+    """One clause's tree as it grows, depth first: each part is asked about as the kernel's state has it.
 
     Args:
         tree: with a root alone.
@@ -301,8 +314,19 @@ class WholeTree:
         self.maker = tree.trials.maker
         self.context, self.checker = self.maker.context, self.maker.checker
         self.steps = max(map(len, self.context.inputs))
-        self.events = tree.trials.nodes.inputs.changes is not None
-        self.weights = _weights(tree)
+
+    @abstractmethod
+    def leaves(self) -> Iterable[ShortLeaf]:
+        """Return what is worth a try here."""
+
+    @abstractmethod
+    def chosen(self) -> tuple[int, float, int]:
+        """Return a split of what did not close: as a short proof says it, and how many sides it has.
+
+        Raises:
+            StillOpen: where nothing can be split.
+            WholeFailure: where an input fails.
+        """
 
     def close(self) -> None:
         """Split until all is closed.
@@ -315,47 +339,56 @@ class WholeTree:
         self.maker.said(f"class {tree.other}")
         while stack:
             node = stack.pop()
-            row = next((row for row in tree.rows if self._closes(row)), None)
-            if row is not None:
-                tree.leaves[node] = ShortLeaf([], None, row)
+            leaf = next(filter(self._closes, self.leaves()), None)
+            if leaf is not None:
+                tree.leaves[node] = leaf
                 self.checker._done()
                 continue
-            neuron, value = self._chosen()
-            if len(tree.allowed) > MOST_WHOLE_NODES:
-                raise StillOpen(f"{tree.trials.goal.name(tree.other)} is open behind {MOST_WHOLE_NODES} nodes")
+            neuron, value, sides = self.chosen()
+            if len(tree.allowed) > MOST_GROWN_NODES:
+                raise StillOpen(f"{tree.trials.goal.name(tree.other)} is open behind {MOST_GROWN_NODES} nodes")
             self.maker.split(neuron, value)
-            tree.allowed += [np.empty(0), np.empty(0)]
-            left = len(tree.allowed) - 2
-            tree.splits[node] = neuron, value, left, left + 1
-            stack += [left + 1, left]
+            stack += reversed(tree.parted(node, neuron, value, sides))
         self.checker.margins.clear()
 
-    def _closes(self, row: int) -> bool:
+    def _closes(self, leaf: ShortLeaf) -> bool:
         """Return whether the kernel closes a leaf here; what is stated for that is taken back."""
         mark = self.context.mark()
         try:
-            return self.maker.proves(self.tree.other, ShortLeaf([None] * len(self.maker.layers), None, row))
+            return self.maker.proves(self.tree.other, leaf)
         except Refused:  # a number may wrap: of a part of the box it may not
             return False
         finally:
             self.checker.leaf = None
             self.context.undo(mark)
 
-    def _chosen(self) -> tuple[int, float]:
+
+class WholeTree(GrownTree):
+    """A tree of whole numbers: inputs are split, or first neurons' spikes where many events change."""
+
+    def leaves(self) -> Iterable[ShortLeaf]:
+        """Return leaves without prices."""
+        return (self.tree.trials.unpriced(row) for row in self.tree.rows)
+
+    @cached_property
+    def _weights(self) -> np.ndarray:
+        return _weights(self.tree)
+
+    def chosen(self) -> tuple[int, float, int]:
         """Return a split: of the input that may move currents most, in its middle; or of a spike."""
-        if self.events:
-            return self._spike()
+        if self.context.entering[0] is not None:
+            return *self._spike(), 2
         ends = np.array(
             [[(low >> GRID, high >> GRID) for low, high in own] for own in self.context.inputs], dtype=np.int64
         )
         middles = (ends[..., 0] + ends[..., 1]) // 2
         if self.fails(torch.from_numpy(middles.T.copy()).double().reshape(1, *self.shape)):
             raise WholeFailure
-        scores = (ends[..., 1] - ends[..., 0]) * self.weights
+        scores = (ends[..., 1] - ends[..., 0]) * self._weights
         if not (ends[..., 1] > ends[..., 0]).any():
             raise StillOpen("a single input is open: a number of its run may wrap, or be cut as it is read")
         place = int(np.where(ends[..., 1] > ends[..., 0], scores + 1, 0).argmax())
-        return LEAF - 1 - place, float(middles.flat[place])
+        return LEAF - 1 - place, float(middles.flat[place]), 2
 
     def _spike(self) -> tuple[int, float]:
         place = self.maker.layers[0]
@@ -365,6 +398,74 @@ class WholeTree:
                 if certain == 0 < possible:
                     return j, float(t)
         raise StillOpen("a part of the set is open even where the spikes of the first neurons are decided")
+
+
+FEW_CHANGES = 16
+"""So many events change at most of a recording whose events are split."""
+
+
+def few_change(trials: LeafTrials) -> bool:
+    """Return whether inputs are recordings of which few events change."""
+    changes = trials.nodes.inputs.changes
+    return isinstance(changes, Recording) and changes.rules.most <= FEW_CHANGES
+
+
+@dataclass(frozen=True)
+class Asked:
+    """What is tried where a recording may still change so.
+
+    Attributes:
+        leaves: worth a try.
+        members: of the whole set, float64, that may fail, (n, T, ...); of this part the first.
+    """
+
+    leaves: list[ShortLeaf]
+    members: Tensor
+
+
+class EventTree(GrownTree):
+    """A tree of recordings of which few events change: each in turn is settled.
+
+    Args:
+        asks: returns what is tried.
+        deadline: after which nothing is split, or None.
+    """
+
+    def __init__(
+        self,
+        tree: Tree,
+        shape: tuple[int, ...],
+        fails: Callable[[Tensor], bool],
+        asks: Callable[[Recording], Asked],
+        deadline: float | None,
+    ) -> None:
+        super().__init__(tree, shape, fails)
+        self.asks, self.deadline, self.weights = asks, deadline, _weights(tree)
+
+    @property
+    def _recording(self) -> Recording:
+        entering = self.context.entering[0]
+        assert entering is not None
+        assert isinstance(entering.changes, Recording)
+        return entering.changes
+
+    def leaves(self) -> Iterable[ShortLeaf]:
+        """Return those that are worth a try."""
+        self._asked = self.asks(self._recording)
+        return self._asked.leaves
+
+    def chosen(self) -> tuple[int, float, int]:
+        """Return a split of an entry that differs in the member that may fail first, or else of any."""
+        recording, members = self._recording, self._asked.members
+        if self.fails(members):
+            raise WholeFailure
+        if not recording.splittable.any():
+            raise StillOpen("decided only within the rounding error: no event of an open recording may change")
+        if passed(self.deadline):
+            raise StillOpen(f"{LATE} after {len(self.tree.allowed)} nodes")
+        differ = (recording.events != members[0].flatten(1).numpy().T) * (1.0 + self.weights.max())
+        place = int(np.where(recording.splittable, 1.0 + self.weights + differ, 0.0).argmax())
+        return LEAF - 1 - place, 0.0, len(recording.sides(*divmod(place, self.steps)))
 
 
 def _weights(tree: Tree) -> np.ndarray:

@@ -323,11 +323,14 @@ class Elaborator:
 
     # ---- leaves ----------------------------------------------------------------------------------
     def split(self, neuron: int, current: float) -> str:
-        """Return a split of the first layer: at a current between two rows, or at a step; or of a whole input."""
+        """Return a split: of the first layer, at a current between two rows or at a step; or of an input."""
         place = self.layers[0]
         _finite(np.array(current), "a split")
-        if neuron < LEAF and self.checker.network.whole is not None:
+        events = self.nodes.entering is not None
+        if neuron < LEAF and (events or self.checker.network.whole is not None):
             i, t = divmod(LEAF - 1 - neuron, max(map(len, self.context.inputs)))
+            if events:
+                return self.said(f"event {i} {t}")
             return self.said(f"input {i} {t} {words.word(int(current) * ONE)}")
         if not 0 <= neuron < self.nodes.spiking(place).width:
             raise Refused(f"splits neuron {neuron}, expected one of {self.nodes.spiking(place).width}")

@@ -252,6 +252,10 @@ class LeafTrials:
         """Return whether pairs of neurons have cells whose spikes are counted."""
         return self.maker.may_count
 
+    def unpriced(self, row: int) -> ShortLeaf:
+        """Return a leaf that says nothing of prices."""
+        return ShortLeaf([None] * len(self.maker.layers), None, row)
+
     @property
     def free(self) -> ShortLeaf:
         """Return a leaf at prices of 0."""

@@ -6,7 +6,7 @@ W·x[t]: the one is cut with the other.
 """
 
 from collections.abc import Hashable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
@@ -45,13 +45,14 @@ class Entering:
         changes: of the recording.
         maps: these nodes, W and b (n, 1).
         steps: T.
-        ranks, known: what was found so far.
+        ranks, middles, known: what was found so far.
     """
 
     changes: Changes
     maps: dict[int, Map]
     steps: int
     ranks: dict[int, Ranks] = field(default_factory=dict)
+    middles: dict[int, Dyadic] = field(default_factory=dict)
     known: dict[Hashable, Ends] = field(default_factory=dict)
 
     @staticmethod
@@ -61,6 +62,11 @@ class Entering:
         read = {source for place, node in enumerate(graph.nodes) if place not in maps for source in _sources(node)}
         steps = changes.center.shape[1]
         return Entering(changes, {place: found for place, found in maps.items() if place in read}, steps)
+
+    def left(self, changes: Changes) -> "Entering":
+        """Return the same of what is left of the changes."""
+        ranks = {place: ranks.afresh() for place, ranks in self.ranks.items()}
+        return replace(self, changes=changes, ranks=ranks, middles={}, known={})
 
     def cut_sums(self, place: int, ends: Ends, weights: Dyadic, reader: Hashable) -> Ends:
         """Cut what Σ_t weights[t, k]·node[t] lies between, (n, K).
@@ -77,8 +83,10 @@ class Entering:
         if (place, reader) not in self.known:
             if place not in self.ranks:
                 self.ranks[place] = Ranks.of(matrix)
+            if place not in self.middles:
+                self.middles[place] = matrix @ self.changes.center
             offset = bias * weights.sum(0)
-            low, high = self.changes.between(matrix, self.ranks[place], weights)
+            low, high = self.changes.between(self.middles[place], self.ranks[place], weights)
             self.known[place, reader] = low + offset, high + offset
         low, high = self.known[place, reader]
         return greater(ends[0], low), lesser(ends[1], high)

@@ -104,12 +104,30 @@ class SharedUnits:
         return limit.most is None or limit.most >= every * (steps if limit.sized else 1)
 
 
-@dataclass(frozen=True)
-class Changes:
-    """The recordings that the changes of some pools make of one, `center` (m, T)."""
+class Changes(ABC):
+    """The recordings that the changes of some pools make of one."""
 
-    center: Dyadic
-    pools: tuple[SharedUnits, ...]
+    @property
+    @abstractmethod
+    def center(self) -> Dyadic:
+        """Return the recording, (m, T)."""
+
+    @property
+    @abstractmethod
+    def pools(self) -> tuple[SharedUnits, ...]:
+        """Return what may change."""
+
+    @abstractmethod
+    def ends(self) -> tuple[Dyadic, Dyadic]:
+        """Return the least and the greatest number of events of each entry, (m, T) each."""
+
+    @abstractmethod
+    def sides(self, i: int, t: int) -> "list[Changes]":
+        """Return sets that together hold all of these recordings, by what becomes of one entry.
+
+        Raises:
+            Refused: for an entry of which nothing is known, or nothing to be settled.
+        """
 
     def least(self, costs: Dyadic) -> Dyadic:
         """Return a lower bound of Σ costs·x, for costs (m, T)."""
@@ -118,16 +136,15 @@ class Changes:
             found = found - pool.most(-costs)
         return found
 
-    def between(self, matrix: Matrix, ranks: Ranks, weights: Dyadic) -> tuple[Dyadic, Dyadic]:
+    def between(self, middle: Dyadic, ranks: Ranks, weights: Dyadic) -> tuple[Dyadic, Dyadic]:
         """Return what Σ_t weights[t, k]·(W·x[t]) lies between, (n, K) each, for weights (T, K).
 
         Args:
-            matrix: W.
+            middle: W·center, (n, T).
             ranks: of W.
             weights: of each sum.
         """
-        middle = (matrix @ self.center) @ weights
-        low, high = middle, middle
+        low = high = middle @ weights
         for pool in self.pools:
             falls, rises = ([pool.rise(ranks, each) for each in _columns(end)] for end in (-weights, weights))
             low, high = low - _side_by_side(falls), high + _side_by_side(rises)

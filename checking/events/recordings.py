@@ -14,10 +14,16 @@ Flips after moves: an entry can be empty where its least number of events is 0, 
 is 1.
 
 Units that change: entries that flip, and events that move, as enumeration.py counts them.
+
+Such a set falls into others, entry by entry (`Recording.sides`): no event of the entry moves, or one does, to one
+of the steps that it may come to; the entry does not flip, or does. What moved is where it is from then on, and
+what another one may do is as before, with less of the budgets. An event that came to where one may move from is
+there whatever becomes of that one, which gains what it moves to and loses nothing.
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import cached_property
 from itertools import combinations, pairwise
 from typing import Any
 
@@ -51,11 +57,13 @@ class Travels(Units):
     Attributes:
         leaves: whether they may move out of the steps, where A is 0.
         vanishes: whether one that moves may also be gone.
+        covered: whether another event is where it was, which stays: it gains A[t'] alone.
     """
 
     reach: int
     leaves: bool
     vanishes: bool
+    covered: bool = False
 
     def gains(self, values: Dyadic, sized: bool) -> Dyadic:
         """Return the increments of each step: of the greatest gain up to each size, or that of all sizes.
@@ -65,7 +73,8 @@ class Travels(Units):
         """
         own, steps, found = values.ints, values.shape[-1], []
         spend(CALL + 4 * own.size * self.reach, values.shift)
-        best = own.copy()
+        lost = own * (not self.covered)
+        best = lost.copy()
         for size in range(1, self.reach + 1):
             here, there = best[..., : max(0, steps - size)], best[..., size:]
             np.maximum(here, own[..., size:], out=here)
@@ -75,7 +84,7 @@ class Travels(Units):
                     np.maximum(outside, 0, out=outside)
             best = np.maximum(best, 0) if self.vanishes else best
             if sized or size == self.reach:
-                found.append(best - own)
+                found.append(best - lost)
         if not sized or self.reach == 1:
             return Dyadic(found[-1][..., None], values.shift)
         return _increments(found, values.shift)
@@ -176,6 +185,13 @@ class ShiftRules:
         found += [] if self.total is None else [Limit(min(self.total, PLENTY), sized=True)]
         return tuple(found) or (Limit(None),)
 
+    def after(self, size: int) -> "ShiftRules":
+        """Return what is left once an event moved by so many steps."""
+        count, total = (
+            None if budget is None else budget - taken for budget, taken in ((self.count, 1), (self.total, size))
+        )
+        return replace(self, count=count, total=total)
+
     def holds(self, other: "ShiftRules") -> bool:
         """Return whether all moves of `other` are among these."""
         if other.most == 0:
@@ -223,6 +239,12 @@ class Rules:
         return Rules(flips, shifts)
 
     @property
+    def most(self) -> int:
+        """Return how many changes there are at most."""
+        moves = 0 if self.shifts is None else self.shifts.most
+        return moves + (0 if self.flips is None else self.flips.count)
+
+    @property
     def described(self) -> dict[str, dict[str, Any]]:
         """Return the rules as `read` takes them, without masks."""
         parts = {"flips": self.flips, "shifts": self.shifts}
@@ -263,19 +285,13 @@ class Rules:
             Refused: for a sample that is no such recording, or masks and budgets that do not fit it.
         """
         events = self._events(sample, steps)
-        low = high = events
-        pools: list[SharedUnits] = []
-        if self.shifts is not None and self.shifts.most:
-            low, high, pool = _moved(self.shifts, events, _allowed("shifts.where", self.shifts.where, sample))
-            pools.append(pool)
-        if self.flips is not None and self.flips.count:
-            allowed, kind = _allowed("flips.where", self.flips.where, sample), self.flips.kind
-            comes, goes = (low == 0) & allowed & (kind != "delete"), (high == 1) & allowed & (kind != "insert")
-            units = Toggles(comes.astype(np.int64), 1), Toggles(goes.astype(np.int64), -1)
-            pools.append(SharedUnits(units, (Limit(min(self.flips.count, PLENTY)),)))
-            low, high = np.where(goes, 0, low), np.where(comes, 1, high)
-        changes = Changes(whole(events), tuple(pools))
-        return Inputs(sample.shape, whole(low), whole(high), changes=changes)
+        parts = [("shifts.where", self.shifts), ("flips.where", self.flips)]
+        movable, free = (
+            events * 0 if part is None else _allowed(name, part.where, sample).astype(np.int64)
+            for name, part in parts
+        )
+        changes = Recording.of(self, events * (1 - movable), events * movable, free)
+        return Inputs(sample.shape, *changes.ends(), changes=changes)
 
     def _events(self, sample: np.ndarray, steps: int | None) -> np.ndarray:
         """Return how many events each entry has, (m, T)."""
@@ -293,22 +309,150 @@ class Rules:
         return sample.astype(np.int64).reshape(steps, -1).T
 
 
-def _moved(
-    rules: ShiftRules, events: np.ndarray, allowed: np.ndarray
-) -> tuple[np.ndarray, np.ndarray, SharedUnits]:
-    """Return the least and the greatest number of events of each entry, (m, T) each, and what moves."""
-    movable, steps, most = events * allowed, events.shape[1], rules.most
-    reach, leaves = min(rules.reach, steps), rules.border == "leave"
-    around = _around(movable, reach)
-    if rules.merge == "add":
-        units = (Travels(movable, reach, leaves, vanishes=False),)
-        return events - movable.clip(max=most), events + around.clip(max=most), SharedUnits(units, rules.limits)
-    meets = _around(events, reach) > 0
-    if most > 1:  # another one may move, too
-        meets |= _around(movable, 2 * reach) > 0
-    alone, meeting = movable * ~meets, movable * meets
-    units = Travels(alone, reach, leaves, vanishes=False), Travels(meeting, reach, leaves, vanishes=True)
-    return events - movable, np.maximum(events, around.clip(max=1)), SharedUnits(units, rules.limits)
+@dataclass(frozen=True, eq=False)
+class Recording(Changes):
+    """A recording of which some changes are settled, and what may still become of the others.
+
+    Attributes:
+        rules: with what is left of the budgets.
+        fixed, movable: how many events of each entry are where they are, and how many may move, (m, T).
+        free: 1 for entries that may flip, (m, T).
+    """
+
+    rules: Rules
+    fixed: np.ndarray
+    movable: np.ndarray
+    free: np.ndarray
+
+    @staticmethod
+    def of(rules: Rules, fixed: np.ndarray, movable: np.ndarray, free: np.ndarray) -> "Recording":
+        """Return one; where no budget is left nothing may change."""
+        spend(CALL + 8 * fixed.size)
+        if rules.shifts is None or not rules.shifts.most:
+            fixed, movable = _together(rules.shifts, fixed, movable), movable * 0
+        if rules.flips is None or not rules.flips.count:
+            free = free * 0
+        return Recording(rules, fixed, movable, free)
+
+    @cached_property
+    def events(self) -> np.ndarray:
+        """Return how many events each entry has where nothing changes any more, (m, T)."""
+        return _together(self.rules.shifts, self.fixed, self.movable)
+
+    @property
+    def center(self) -> Dyadic:
+        """Return these events."""
+        return whole(self.events)
+
+    @property
+    def pools(self) -> tuple[SharedUnits, ...]:
+        """Return what may move, and what may flip."""
+        return self._found[2]
+
+    def ends(self) -> tuple[Dyadic, Dyadic]:
+        """Return the least and the greatest number of events of each entry."""
+        low, high, _ = self._found
+        return whole(low), whole(high)
+
+    @cached_property
+    def _found(self) -> tuple[np.ndarray, np.ndarray, tuple[SharedUnits, ...]]:
+        low = high = self.events
+        pools: list[SharedUnits] = []
+        if self.movable.any():
+            low, high, pool = self._moved()
+            pools.append(pool)
+        if self.rules.flips is not None and self.free.any():
+            comes, goes = (low == 0) & self._flips(0), (high == 1) & self._flips(1)
+            units = Toggles(comes.astype(np.int64), 1), Toggles(goes.astype(np.int64), -1)
+            pools.append(SharedUnits(units, (Limit(min(self.rules.flips.count, PLENTY)),)))
+            low, high = np.where(goes, 0, low), np.where(comes, 1, high)
+        return low, high, tuple(pools)
+
+    def _flips(self, events: int) -> np.ndarray:
+        """Return which entries may flip where they have so many events, (m, T) of bool."""
+        barred = self.rules.flips is not None and self.rules.flips.kind == ("delete", "insert")[events]
+        return (self.free > 0) & (not barred)
+
+    def _moved(self) -> tuple[np.ndarray, np.ndarray, SharedUnits]:
+        """Return the least and the greatest number of events of each entry, and what moves."""
+        rules, movable, events = self.rules.shifts, self.movable, self.events
+        assert rules is not None
+        steps, most = events.shape[1], rules.most
+        reach, leaves = min(rules.reach, steps), rules.border == "leave"
+        around = _around(movable, reach)
+        if rules.merge == "add":
+            units = (Travels(movable, reach, leaves, vanishes=False),)
+            low, high = events - movable.clip(max=most), events + around.clip(max=most)
+            return low, high, SharedUnits(units, rules.limits)
+        meets = _around(events, reach) > 0
+        if most > 1:  # another one may move, too
+            meets |= _around(movable, 2 * reach) > 0
+        covered = movable * self.fixed
+        alone, meeting = (movable - covered) * ~meets, (movable - covered) * meets
+        units = (
+            Travels(alone, reach, leaves, vanishes=False),
+            Travels(meeting, reach, leaves, vanishes=True),
+            Travels(covered, reach, leaves, vanishes=True, covered=True),
+        )
+        return self.fixed, np.maximum(events, around.clip(max=1)), SharedUnits(units, rules.limits)
+
+    @cached_property
+    def splittable(self) -> np.ndarray:
+        """Return the entries that may be settled: events of them move, or they flip and none can come there."""
+        shifts = self.rules.shifts
+        near = (
+            self.movable * 0 if shifts is None else _around(self.movable, min(shifts.reach, self.fixed.shape[1]))
+        )
+        flips = np.where(self.fixed == 1, self._flips(1), self._flips(0)) & (near == 0)
+        return (self.movable > 0) | flips
+
+    def sides(self, i: int, t: int) -> list[Changes]:
+        """Return sets that together hold all of these recordings, by what becomes of one entry.
+
+        Raises:
+            Refused: for an entry of which nothing may change, or that may flip where events may still come or go.
+        """
+        if not (0 <= i < len(self.fixed) and 0 <= t < self.fixed.shape[1] and self.splittable[i, t]):
+            raise Refused("splits an entry that can't change, or that events may still come to before it flips")
+        if self.movable[i, t]:
+            return self._one_moves(i, t)
+        flips, free = self.rules.flips, _put(self.free, i, t, 0)
+        assert flips is not None
+        after = replace(self.rules, flips=replace(flips, count=flips.count - 1))
+        flipped = _put(self.fixed, i, t, 1 - self.fixed[i, t])
+        return [replace(self, free=free), Recording.of(after, flipped, self.movable, free)]
+
+    def _one_moves(self, i: int, t: int) -> list[Changes]:
+        """Return those in which no event of an entry moves, and those in which one does, by where it moves to."""
+        rules, steps = self.rules.shifts, self.fixed.shape[1]
+        assert rules is not None
+        stays, gone = _put(self.fixed, i, t, self.events[i, t]), _put(self.movable, i, t, 0)
+        found: list[Changes] = [Recording.of(self.rules, stays, gone, self.free)]
+        left, outside = _put(self.movable, i, t, self.movable[i, t] - 1), min(t + 1, steps - t)
+        places = [(to, abs(to - t)) for to in range(max(0, t - rules.reach), min(steps, t + rules.reach + 1))]
+        places += [(-1, outside)] * (rules.border == "leave" and outside <= rules.reach)
+        for to, size in places:
+            if size:
+                fixed = self.fixed if to < 0 else _put(self.fixed, i, to, self._with_one(i, to))
+                found.append(Recording.of(replace(self.rules, shifts=rules.after(size)), fixed, left, self.free))
+        return found
+
+    def _with_one(self, i: int, t: int) -> int:
+        """Return how many fixed events an entry has once one came."""
+        assert self.rules.shifts is not None
+        return 1 if self.rules.shifts.merge == "or" else self.fixed[i, t] + 1
+
+
+def _put(values: np.ndarray, i: int, t: int, value: int) -> np.ndarray:
+    """Return a copy with another number at one place."""
+    found = values.copy()
+    found[i, t] = value
+    return found
+
+
+def _together(rules: ShiftRules | None, fixed: np.ndarray, movable: np.ndarray) -> np.ndarray:
+    """Return how many events both make of an entry."""
+    return fixed + movable if rules is not None and rules.merge == "add" else np.maximum(fixed, movable)
 
 
 def _around(events: np.ndarray, reach: int) -> np.ndarray:

@@ -93,7 +93,7 @@ class Checker:
             known = {
                 "table": self._table, "graph": self._graph, "narrow": self._narrow, "class": self._class,
                 "rows": self._rows, "spike": self._spike, "leaf": self._begin, "empty": self._empty,
-                "through": self._through, "input": self._input,
+                "through": self._through, "input": self._input, "event": self._event,
             }  # fmt: skip
         else:
             known = {
@@ -236,6 +236,14 @@ class Checker:
         sides = (low, min(high, value)), (max(low, value + whole * ONE), high)
         self._split(*(lambda side=side: self.context.enter(i, t, side) for side in sides))
 
+    def _event(self, fields: Fields) -> None:
+        self._inside()
+        i, t = fields.whole(), fields.whole()
+        if self.context.entering[0] is None:
+            raise Refused("splits an event where the inputs are no recording whose changes share budgets")
+        sides = self.context.entering[0].changes.sides(i, t)
+        self._split(*(lambda side=side: self.context.settle(side) for side in sides))
+
     def _fixed(self, place: int, j: int, step: int, spike: int) -> None:
         bits = self.context.bits[place][j]
         certain, possible = bits[step]
@@ -244,10 +252,12 @@ class Checker:
         if kept[0] > kept[1]:
             self.context.set(self.context.empty, 0, True, place)
 
-    def _split(self, first: Side, second: Side) -> None:
-        if len(self.stack) == MOST_OPEN:
-            raise Refused(f"more than {MOST_OPEN} splits within each other")
-        self.stack.append((self.context.mark(), second))
+    def _split(self, first: Side, *others: Side) -> None:
+        """Begin with the first side; the others are to come, one after the other."""
+        if others:
+            if len(self.stack) == MOST_OPEN:
+                raise Refused(f"more than {MOST_OPEN} splits within each other")
+            self.stack.append((self.context.mark(), lambda: self._split(*others)))
         first()
 
     def _done(self) -> None:

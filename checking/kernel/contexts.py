@@ -12,12 +12,12 @@ from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
 
-from ..events.inputs import Inputs
+from ..events.inputs import Changes, Inputs
 from ..numbers.exact import Dyadic, greater, lesser, whole
 from ..refusal import Refused
 from ..work import spend
 from .invariants import Invariant, along
-from .network import Greatest, InputBoxes, KernelNodes, Sizes, SpikingNode, Sum, TimeSums, largest
+from .network import Greatest, InputBoxes, KernelNodes, Sizes, SpikingNode, Sum, TimeSums, boxes_of, largest
 from .numbers import GRID, ONE, Box, common, scaled
 from .tables import CheckedTable
 
@@ -59,6 +59,7 @@ class Context:
         nodes: of the network.
         steps: T.
         inputs: where each input may be, one box or one a step.
+        entering: of a recording with budgets, what is known of nodes that read it; what may still change of it.
         tables: of the spiking layers that have one, by place.
         rows: which rows are left to each of their neurons.
         currents: where the run's current of each of them may be.
@@ -79,12 +80,13 @@ class Context:
         entrance = nodes.nodes[0]
         assert isinstance(entrance, InputBoxes)
         self.inputs = list(entrance.boxes)
+        self.entering = [nodes.entering]
         self.sizes = Sizes(nodes, self.possible)
         self._trail: list[dict[tuple[int, Any], tuple[Any, Any, Any, int]]] = []
         self._known: list[dict[Hashable, Any]] = [{} for _ in nodes.nodes]
         self._sums: dict[tuple[int, Window], list[Box]] = {}
         self._pulled: dict[tuple[int, Window], Window] = {}
-        self._joint: dict[tuple[int, Window], list[Box] | None] = {}
+        self._joint: list[dict[tuple[int, Window], list[Box] | None]] = [{}]
         self._later: dict[Window, Window] = {}
         self._steps = [Window(t, ((ONE, ONE),)) for t in range(steps)]
         for place, node in enumerate(nodes.nodes):
@@ -167,6 +169,16 @@ class Context:
                     self.set(self.currents[place], j, left, place)
                     self.leave(place, j, self.reached(place, left, self.rows[place][j]))
 
+    def settle(self, changes: Changes) -> None:
+        """State what may still change of a recording: some of what might before."""
+        entering = self.entering[0]
+        assert entering is not None
+        self.set(self.entering, 0, entering.left(changes), 0)
+        self.set(self._joint, 0, {}, 0)
+        for i, boxes in enumerate(boxes_of(*changes.ends())):
+            if boxes != self.inputs[i]:
+                self.set(self.inputs, i, boxes, 0)
+
     # ---- what holds ------------------------------------------------------------------------------
     def span(self, place: int, j: int, window: Window) -> Box:
         """Return where Σ factors·x over a window may be, x being number j of a node, exact of the run's spikes."""
@@ -210,7 +222,7 @@ class Context:
     def _spans(self, place: int, window: Window) -> list[Box]:
         node = self.nodes.nodes[place]
         if isinstance(node, Sum):
-            return self._cut(place, window, self._summed(node, window))
+            return self._joined(place, window, node)
         if isinstance(node, InputBoxes):
             return [_entered(boxes, window) for boxes in self.inputs]
         if isinstance(node, TimeSums):
@@ -238,15 +250,18 @@ class Context:
             return _spiked(bits, window.factors)
         return along(invariant, window.first, window.factors)
 
-    def _cut(self, place: int, window: Window, boxes: list[Box]) -> list[Box]:
-        """Cut boxes with what a recording's budgets say of them."""
-        if self.nodes.entering is None:
-            return boxes
-        if (place, window) not in self._joint:
-            self._joint[place, window] = self.nodes.joint(
-                place, window.first, window.factors, largest(self.sizes.of(place)[0])
-            )
-        known = self._joint[place, window]
+    def _joined(self, place: int, window: Window, node: Sum) -> list[Box]:
+        """Return boxes of sums, cut with what a recording's budgets say of them; of settled ones this alone."""
+        entering, joint = self.entering[0], self._joint[0]
+        if entering is None:
+            return self._summed(node, window)
+        if (place, window) not in joint:
+            sizes = largest(self.sizes.of(place)[0])
+            joint[place, window] = self.nodes.joint(entering, place, window.first, window.factors, sizes)
+        known, settled = joint[place, window], entering is not self.nodes.entering
+        if known is not None and settled:
+            return known
+        boxes = self._summed(node, window)
         return boxes if known is None else list(map(common, boxes, known))
 
     def _largest(self, node: Greatest, window: Window) -> list[Box]:
@@ -275,7 +290,10 @@ class Context:
         """Return the set of inputs of this part of the tree."""
 
         def find() -> Inputs:
-            inputs, entrance = self.nodes.inputs, self.nodes.nodes[0]
+            inputs, entrance, entering = self.nodes.inputs, self.nodes.nodes[0], self.entering[0]
+            if entering is not None:
+                low, high = entering.changes.ends()
+                return replace(inputs, low=low, high=high, changes=entering.changes)
             if isinstance(entrance, InputBoxes) and self.inputs == entrance.boxes:
                 return inputs
             low, high = (

@@ -123,7 +123,7 @@ class KernelNodes:
             inputs.check_within(*network.whole.ends)
         shape = inputs.shape[1:] if network.timed else inputs.shape
         graph, behind = once(network.known, shape, lambda: _arranged(network, shape))
-        nodes = [InputBoxes(_boxes(inputs)), *behind]
+        nodes = [InputBoxes(boxes_of(inputs.low, inputs.high)), *behind]
         entering = None if inputs.changes is None else Entering.of(graph, inputs.changes)
         return KernelNodes(network, graph, inputs, nodes, entering)
 
@@ -138,15 +138,17 @@ class KernelNodes:
             raise Refused(f"layer {place}: has no neurons")
         return node
 
-    def joint(self, place: int, first: int, factors: Sequence[Box], sizes: list[int]) -> list[Box] | None:
+    def joint(
+        self, entering: Entering, place: int, first: int, factors: Sequence[Box], sizes: list[int]
+    ) -> list[Box] | None:
         """Return what Σ factors·x over steps lies between where x reads a recording with budgets, or None."""
-        if self.entering is None or place not in self.entering.maps:
+        if place not in entering.maps:
             return None
-        steps, width = self.entering.steps, self.graph.widths[place]
+        steps, width = entering.steps, self.graph.widths[place]
         weights = np.zeros((steps, 1), dtype=object)
         weights[first : first + len(factors), 0] = [low for low, _ in factors]
         ends = (Dyadic(np.full((width, 1), sign * HUGE, dtype=object), GRID) for sign in (-1, 1))
-        low, high = self.entering.cut_sums(place, tuple(ends), Dyadic(weights, GRID), (first, tuple(factors)))  # pyright: ignore
+        low, high = entering.cut_sums(place, tuple(ends), Dyadic(weights, GRID), (first, tuple(factors)))  # pyright: ignore
         loose = sum(most - least for least, most in factors)
         pairs = zip(low.ints.ravel(), high.ints.ravel(), sizes, strict=True)
         rounded = [
@@ -199,9 +201,10 @@ def _spikes(place: int, node: described.Spikes, graph: Graph, network: Network) 
     return SpikingNode(node.source, neuron, constant, graph.widths[place], heard, whole)
 
 
-def _boxes(inputs: Inputs) -> list[list[Box]]:
-    steps = range(inputs.low.shape[1])
-    ends = [[regrid(int(x), part.shift) for x in part.ints.ravel()] for part in (inputs.low, inputs.high)]
+def boxes_of(least: Dyadic, most: Dyadic) -> list[list[Box]]:
+    """Return the box of each input, one or one a step."""
+    steps = range(least.shape[1])
+    ends = [[regrid(int(x), part.shift) for x in part.ints.ravel()] for part in (least, most)]
     pairs = [(low, high) for (low, _), (_, high) in zip(*ends, strict=True)]
     return [[pairs[i * len(steps) + t] for t in steps] for i in range(len(pairs) // len(steps))]
 

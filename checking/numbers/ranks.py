@@ -1,7 +1,7 @@
 """The weights of a matrix in order of their moduli, row by row: which units of a step meet the greatest ones."""
 
 from collections.abc import Hashable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
@@ -80,6 +80,10 @@ class Ranks:
     rows: int
     above: OneSign
     below: OneSign
+
+    def afresh(self) -> "Ranks":
+        """Return the same, of which nothing was asked yet."""
+        return Ranks(self.rows, replace(self.above, known={}), replace(self.below, known={}))
 
     @staticmethod
     def of(matrix: Matrix) -> "Ranks":

@@ -58,7 +58,7 @@ def campaign(seeds: range) -> tuple[int, int, int]:
         assert found is not False or breaks, seed
         proved += bool(found)
         moving += bool(found) and len(all_of.unique(dim=0)) > 1
-        still += found is None and not breaks and not made.timed
+        still += found is None and not breaks
     return proved, moving, still
 
 

@@ -61,7 +61,7 @@ def test_no_sum_of_a_member_is_outside(data: st.DataObject, steps: int, features
     weight, rows = drawn_numbers(generator, 3, features), drawn_numbers(generator, steps, 4)
     matrix, changes = Matrix.dense(Dyadic.of(weight)), set_of(case).changes
     assert changes is not None
-    low, high = map(values, changes.between(matrix, Ranks.of(matrix), Dyadic.of(rows)))
+    low, high = map(values, changes.between(matrix @ changes.center, Ranks.of(matrix), Dyadic.of(rows)))
     sums = np.stack([values(Dyadic.of(weight)) @ x @ values(Dyadic.of(rows)) for x in listed(case)])
     assert np.all((low <= sums.min(0)) & (sums.max(0) <= high))
     if exact_where(case.threat):
