@@ -31,8 +31,8 @@ from .backward import AdaptiveArctan, AdaptiveSharpness, PotentialDependent, Rat
 from .base import Attack, AttackResult, joined
 from .blind import Boundary, Gaussian, Square
 from .events.event_changes import EventChanges, ListedEvents, RandomEvents
-from .events.spike_flips import ProjectedLogits, SparseFlips, SpikeFlips
-from .events.spike_shifts import SpikeShifts
+from .events.greedy import SpikeFlips, SpikeShifts
+from .events.published import ProjectedLogits, SparseFlips
 from .modules import attack_module, attacked_rows, watched
 from .pgd import APGD, FGSM, PGD, SAPGD
 from .standard import Ensemble, Guided, quick_ensemble, standard

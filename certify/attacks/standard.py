@@ -29,8 +29,8 @@ from .backward import AdaptiveArctan, AdaptiveSharpness, PotentialDependent, Rat
 from .base import Attack, Lead, Search, Target, Tried
 from .blind import Gaussian, Square
 from .events.event_changes import EventChanges, ListedEvents, RandomEvents
-from .events.spike_flips import ProjectedLogits, SparseFlips, SpikeFlips
-from .events.spike_shifts import SpikeShifts
+from .events.greedy import SpikeFlips, SpikeShifts
+from .events.published import ProjectedLogits, SparseFlips
 from .pgd import APGD, FGSM, PGD, SAPGD
 
 

@@ -18,8 +18,7 @@ from ...problem import Problem
 from ...replay import margins
 from ..base import Attack, Lead, Search, Target
 from ..gradients import margins_at
-from .spike_flips import SpikeFlips
-from .spike_shifts import SpikeShifts
+from .greedy import SpikeFlips, SpikeShifts
 
 
 @dataclass(frozen=True)
