@@ -49,7 +49,7 @@ from .tree import (
     WholeFailure,
     WholeTree,
     close_all,
-    few_change,
+    events_are_split,
     narrowing_of,
 )
 
@@ -212,10 +212,10 @@ class Prover:
         deadline: float | None,
     ) -> tuple[list[Tree], int]:
         """Return closed trees, and how many nodes were bounded."""
-        few = few_change(trials)
+        split = events_are_split(trials)
         if self.exact.whole is None and trials.nodes.graph.summed:
             search = _ProofSearch.of(self, sample, claim, perturbation, trials)
-            if not few:
+            if not split:
                 search.run(deadline)
                 return search.trees, search.nodes
             trees, left = search.trees, [tree for part in search.stack for tree, _ in part.places]
@@ -224,13 +224,13 @@ class Prover:
                 raise Disproved("the sample itself is a counterexample")
             trees = [Tree(trials, clause) for clause in trials.goal.clauses]
             left = trees
-            if self.exact.whole is None and not few:
+            if self.exact.whole is None and not split:
                 close_all(trees)
                 left = []
         shape, fails = tuple(sample.shape), partial(claim.fails, self.network)
         for tree in left:
             grown = WholeTree(tree, shape, fails)
-            if few:
+            if split:
                 asks = _EventQuestion(self, sample, claim, perturbation, tree)
                 grown = EventTree(tree, shape, asks.fails, asks, deadline)
             try:

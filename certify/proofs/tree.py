@@ -10,10 +10,9 @@ A clause's tree is split neuron by neuron until the rows that the checker knows 
 
 Proofs about networks of whole numbers: boxes of whole inputs are halved until each part closes without prices.
 
-A box of one input is known exactly, spike for spike, so a tree ends wherever time does not; of recordings that
-change, which are no boxes, spikes of the first layer are split in place of inputs.
+A box of one input is known exactly, spike for spike, so a tree ends wherever time does not.
 
-Proofs about recordings of which few events change, of any network: what becomes of one event after the other is
+Proofs about recordings, of whole numbers or where few events change: what becomes of one event after the other is
 settled, so that a tree ends in single recordings.
 """
 
@@ -364,7 +363,7 @@ class GrownTree(ABC):
 
 
 class WholeTree(GrownTree):
-    """A tree of whole numbers: inputs are split, or first neurons' spikes where many events change."""
+    """A tree of whole numbers: inputs are split."""
 
     def leaves(self) -> Iterable[ShortLeaf]:
         """Return leaves without prices."""
@@ -375,9 +374,7 @@ class WholeTree(GrownTree):
         return _weights(self.tree)
 
     def chosen(self) -> tuple[int, float, int]:
-        """Return a split: of the input that may move currents most, in its middle; or of a spike."""
-        if self.context.entering[0] is not None:
-            return *self._spike(), 2
+        """Return a split of the input that may move currents most, in its middle."""
         ends = np.array(
             [[(low >> GRID, high >> GRID) for low, high in own] for own in self.context.inputs], dtype=np.int64
         )
@@ -390,24 +387,15 @@ class WholeTree(GrownTree):
         place = int(np.where(ends[..., 1] > ends[..., 0], scores + 1, 0).argmax())
         return LEAF - 1 - place, float(middles.flat[place]), 2
 
-    def _spike(self) -> tuple[int, float]:
-        place = self.maker.layers[0]
-        bits = [] if place in self.context.tables else self.context.bits[place]
-        for j, own in enumerate(bits):
-            for t, (certain, possible) in enumerate(own):
-                if certain == 0 < possible:
-                    return j, float(t)
-        raise StillOpen("a part of the set is open even where the spikes of the first neurons are decided")
-
 
 FEW_CHANGES = 16
-"""So many events change at most of a recording whose events are split."""
+"""So many events change at most of a recording whose events are split, but for networks of whole numbers."""
 
 
-def few_change(trials: LeafTrials) -> bool:
-    """Return whether inputs are recordings of which few events change."""
-    changes = trials.nodes.inputs.changes
-    return isinstance(changes, Recording) and changes.rules.most <= FEW_CHANGES
+def events_are_split(trials: LeafTrials) -> bool:
+    """Return whether inputs are recordings whose events are settled one by one: of others spikes are split."""
+    changes, whole = trials.nodes.inputs.changes, trials.network.whole is not None
+    return isinstance(changes, Recording) and (whole or changes.rules.most <= FEW_CHANGES)
 
 
 @dataclass(frozen=True)
@@ -424,7 +412,7 @@ class Asked:
 
 
 class EventTree(GrownTree):
-    """A tree of recordings of which few events change: each in turn is settled.
+    """A tree of recordings: what becomes of one event after the other is settled.
 
     Args:
         asks: returns what is tried.
