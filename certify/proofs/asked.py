@@ -14,7 +14,7 @@ from torch import Tensor
 
 from ...checking.conclusions import Conclusions, StatedProperty, StatedRow
 from ...checking.events.inputs import Inputs
-from ...checking.events.recordings import FlipRules, Recording, Rules, ShiftRules
+from ...checking.events.recordings import FlipRules, OpenRecording, Rules, ShiftRules
 from ...checking.network.graph import Graph
 from ...checking.network.model import Network
 from ...checking.numbers.exact import Refused
@@ -260,7 +260,7 @@ def rules_of(perturbation: Perturbation, sample: Tensor) -> Rules:
     )
 
 
-def left_of(perturbation: Perturbation, recording: Recording, sample: Tensor) -> Perturbation:
+def left_of(perturbation: Perturbation, recording: OpenRecording, sample: Tensor) -> Perturbation:
     """Return what may still change of a recording as a set around it: what prices are sought for."""
     flips, shifts = recording.rules.flips, recording.rules.shifts
     free, movable = (

@@ -17,7 +17,7 @@ from torch import Tensor
 from ...checking.certificates.elaborating import ShortLeaf
 from ...checking.certificates.reach import floats
 from ...checking.certificates.trials import LeafTrials
-from ...checking.events.recordings import Recording
+from ...checking.events.recordings import OpenRecording
 from ...checking.network.files import parse
 from ...checking.network.model import Network, parse_network
 from ...checking.numbers.exact import Refused
@@ -41,11 +41,11 @@ from ..questions.forms import Property
 from ..ties import STRICT, settled_ties
 from .asked import AskedClaim, Proof, asked_of, left_of
 from .tree import (
-    Asked,
     CheckerSplits,
     EventTree,
     StillOpen,
     Tree,
+    Tries,
     WholeFailure,
     WholeTree,
     close_all,
@@ -265,19 +265,19 @@ class _EventQuestion:
     tree: Tree
     last: Nodes | None = None
 
-    def __call__(self, recording: Recording) -> Asked:
+    def __call__(self, recording: OpenRecording) -> Tries:
         """Return leaves at the prices of such a part, where they may close, and members of the set."""
         check_time()
         events, free = self._run(recording), self._free
         alone = not recording.splittable.any()  # then all spikes are known
         if alone or self.prover.exact.whole is not None or not self.tree.trials.nodes.graph.summed:
-            return Asked(free, events)
+            return Tries(free, events)
         width = self.tree.trials.nodes.graph.widths[-1]
         part = left_of(self.threat, recording, self.sample)
         question, numbers = self.claim.question(self.prover.network, events[0], part, [self.tree.other], width)
         found = question.starts()
         if found is None:
-            return Asked(free, events)
+            return Tries(free, events)
         if self.last is not None and len(self.last) == len(found):
             found = replace(found, prices=self.last.prices)
         bounded = bound_nodes(question, found, self.prover.start if self.last is None else self.prover.climb)
@@ -287,7 +287,7 @@ class _EventQuestion:
         likely |= self.tree.trials.counted
         rows = [numbers[row] for row in found.row.tolist()]
         leaves = [search._closing(bounded.nodes, i, rows[i]) for i in likely.nonzero().flatten().tolist()]
-        return Asked(leaves, torch.cat([bounded.candidates, events]))
+        return Tries(leaves, torch.cat([bounded.candidates, events]))
 
     @property
     def _free(self) -> list[ShortLeaf]:
@@ -296,7 +296,7 @@ class _EventQuestion:
             return [trials.unpriced(row) for row in self.tree.rows]
         return [trials.free._replace(row=row) for row in self.tree.rows]
 
-    def _run(self, recording: Recording) -> Tensor:
+    def _run(self, recording: OpenRecording) -> Tensor:
         """Return the recording, as the network takes it, (1, T, ...)."""
         events = torch.from_numpy(recording.events.T.copy()).to(self.sample.dtype)
         return events.reshape(1, *self.sample.shape)

@@ -28,7 +28,7 @@ from torch import Tensor
 
 from ...checking.certificates.elaborating import ShortLeaf
 from ...checking.certificates.trials import LeafTrials
-from ...checking.events.recordings import Recording
+from ...checking.events.recordings import OpenRecording
 from ...checking.kernel.network import Sum
 from ...checking.kernel.numbers import GRID
 from ...checking.refusal import Refused
@@ -395,11 +395,11 @@ FEW_CHANGES = 16
 def events_are_split(trials: LeafTrials) -> bool:
     """Return whether inputs are recordings whose events are settled one by one: of others spikes are split."""
     changes, whole = trials.nodes.inputs.changes, trials.network.whole is not None
-    return isinstance(changes, Recording) and (whole or changes.rules.most <= FEW_CHANGES)
+    return isinstance(changes, OpenRecording) and (whole or changes.rules.most <= FEW_CHANGES)
 
 
 @dataclass(frozen=True)
-class Asked:
+class Tries:
     """What is tried where a recording may still change so.
 
     Attributes:
@@ -424,17 +424,17 @@ class EventTree(GrownTree):
         tree: Tree,
         shape: tuple[int, ...],
         fails: Callable[[Tensor], bool],
-        asks: Callable[[Recording], Asked],
+        asks: Callable[[OpenRecording], Tries],
         deadline: float | None,
     ) -> None:
         super().__init__(tree, shape, fails)
         self.asks, self.deadline, self.weights = asks, deadline, _weights(tree)
 
     @property
-    def _recording(self) -> Recording:
+    def _recording(self) -> OpenRecording:
         entering = self.context.entering[0]
         assert entering is not None
-        assert isinstance(entering.changes, Recording)
+        assert isinstance(entering.changes, OpenRecording)
         return entering.changes
 
     def leaves(self) -> Iterable[ShortLeaf]:

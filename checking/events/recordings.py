@@ -15,8 +15,8 @@ is 1.
 
 Units that change: entries that flip, and events that move, as enumeration.py counts them.
 
-Such a set falls into others, entry by entry (`Recording.sides`): no event of the entry moves, or one does, to one
-of the steps that it may come to; the entry does not flip, or does. What moved is where it is from then on, and
+Such a set falls into others, entry by entry (`OpenRecording.sides`): no event of the entry moves, or one does, to
+one of the steps that it may come to; the entry does not flip, or does. What moved is where it is from then on, and
 what another one may do is as before, with less of the budgets. An event that came to where one may move from is
 there whatever becomes of that one, which gains what it moves to and loses nothing.
 """
@@ -290,7 +290,7 @@ class Rules:
             events * 0 if part is None else _allowed(name, part.where, sample).astype(np.int64)
             for name, part in parts
         )
-        changes = Recording.of(self, events * (1 - movable), events * movable, free)
+        changes = OpenRecording.of(self, events * (1 - movable), events * movable, free)
         return Inputs(sample.shape, *changes.ends(), changes=changes)
 
     def _events(self, sample: np.ndarray, steps: int | None) -> np.ndarray:
@@ -310,7 +310,7 @@ class Rules:
 
 
 @dataclass(frozen=True, eq=False)
-class Recording(Changes):
+class OpenRecording(Changes):
     """A recording of which some changes are settled, and what may still become of the others.
 
     Attributes:
@@ -325,14 +325,14 @@ class Recording(Changes):
     free: np.ndarray
 
     @staticmethod
-    def of(rules: Rules, fixed: np.ndarray, movable: np.ndarray, free: np.ndarray) -> "Recording":
+    def of(rules: Rules, fixed: np.ndarray, movable: np.ndarray, free: np.ndarray) -> "OpenRecording":
         """Return one; where no budget is left nothing may change."""
         spend(CALL + 8 * fixed.size)
         if rules.shifts is None or not rules.shifts.most:
             fixed, movable = _together(rules.shifts, fixed, movable), movable * 0
         if rules.flips is None or not rules.flips.count:
             free = free * 0
-        return Recording(rules, fixed, movable, free)
+        return OpenRecording(rules, fixed, movable, free)
 
     @cached_property
     def events(self) -> np.ndarray:
@@ -420,21 +420,23 @@ class Recording(Changes):
         assert flips is not None
         after = replace(self.rules, flips=replace(flips, count=flips.count - 1))
         flipped = _put(self.fixed, i, t, 1 - self.fixed[i, t])
-        return [replace(self, free=free), Recording.of(after, flipped, self.movable, free)]
+        return [replace(self, free=free), OpenRecording.of(after, flipped, self.movable, free)]
 
     def _one_moves(self, i: int, t: int) -> list[Changes]:
         """Return those in which no event of an entry moves, and those in which one does, by where it moves to."""
         rules, steps = self.rules.shifts, self.fixed.shape[1]
         assert rules is not None
         stays, gone = _put(self.fixed, i, t, self.events[i, t]), _put(self.movable, i, t, 0)
-        found: list[Changes] = [Recording.of(self.rules, stays, gone, self.free)]
+        found: list[Changes] = [OpenRecording.of(self.rules, stays, gone, self.free)]
         left, outside = _put(self.movable, i, t, self.movable[i, t] - 1), min(t + 1, steps - t)
         places = [(to, abs(to - t)) for to in range(max(0, t - rules.reach), min(steps, t + rules.reach + 1))]
         places += [(-1, outside)] * (rules.border == "leave" and outside <= rules.reach)
         for to, size in places:
             if size:
                 fixed = self.fixed if to < 0 else _put(self.fixed, i, to, self._with_one(i, to))
-                found.append(Recording.of(replace(self.rules, shifts=rules.after(size)), fixed, left, self.free))
+                found.append(
+                    OpenRecording.of(replace(self.rules, shifts=rules.after(size)), fixed, left, self.free)
+                )
         return found
 
     def _with_one(self, i: int, t: int) -> int:

@@ -29,8 +29,11 @@ from spikecert.certify.proofs import Disproved, Prover, Unproven
 from spikecert.certify.proofs.asked import rules_of
 from spikecert.checking import Refused, check, read_network
 from spikecert.checking.certificates import elaborate
-from spikecert.checking.events.recordings import Recording
+from spikecert.checking.events.recordings import OpenRecording
 from spikecert.checking.kernel.certificates import check_certificate
+from spikecert.checking.kernel.contexts import Context, Window
+from spikecert.checking.kernel.network import KernelNodes
+from spikecert.checking.kernel.numbers import ONE
 from spikecert.checking.numbers.exact import Dyadic
 from spikecert.checking.numbers.ranks import Ranks
 from spikecert.checking.numbers.sparse import Matrix
@@ -43,7 +46,7 @@ from support.examples import THOROUGH, examples
 Threat = SpikeFlip | SpikeShift | EventChange
 
 
-def outcomes(left: Recording) -> set[bytes]:
+def outcomes(left: OpenRecording) -> set[bytes]:
     """Return all recordings that what is left may become: each unit by itself, whatever that costs."""
     shifts, flips = left.rules.shifts, left.rules.flips
     steps, units = left.fixed.shape[1], np.argwhere(left.movable).tolist()
@@ -70,7 +73,7 @@ def outcomes(left: Recording) -> set[bytes]:
     return found
 
 
-def _flipped(moved: np.ndarray, left: Recording) -> Iterator[np.ndarray]:
+def _flipped(moved: np.ndarray, left: OpenRecording) -> Iterator[np.ndarray]:
     flips = left.rules.flips
     assert flips is not None
     barred = {"flip": -1, "insert": 1, "delete": 0}[flips.kind]
@@ -83,10 +86,10 @@ def _flipped(moved: np.ndarray, left: Recording) -> Iterator[np.ndarray]:
             yield after
 
 
-def root(case: Changing) -> Recording:
+def root(case: Changing) -> OpenRecording:
     """Return what may change of a recording at first."""
     changes = rules_of(case.threat, case.events).around(case.events.numpy(), len(case.events)).changes
-    assert isinstance(changes, Recording)
+    assert isinstance(changes, OpenRecording)
     return changes
 
 
@@ -121,15 +124,79 @@ def test_sides_hold_the_same_recordings(data: st.DataObject, steps: int, feature
 
 def test_what_can_not_be_settled_is_refused():
     events = np.array([[0, 1, 0], [0, 0, 0]])
-    both = EventChange(SpikeFlip(1, "delete"), SpikeShift(1, count=1))
+    both = EventChange(SpikeFlip(1), SpikeShift(1, count=1))
     left = rules_of(both, torch.zeros(3, 2)).around(events.T.astype(float), 3).changes
-    assert isinstance(left, Recording)
-    for i, t in ((0, 0), (1, 0), (2, 0), (0, 3), (0, -1)):  # who may come, nothing there, no such entry
+    assert isinstance(left, OpenRecording)
+    for i, t in ((0, 0), (0, 2), (2, 0), (0, 3), (0, -1)):  # an event may come there; no such entry
         with pytest.raises(Refused, match="splits an entry that can't change"):
             left.sides(i, t)
     stays, *moved = left.sides(0, 1)
     assert len(moved) == 2
     assert stays.sides(0, 1)[1].events.sum() == 0  # no event comes there any more
+
+
+def changes_of(threat: Threat, *steps: int) -> OpenRecording:
+    """Return what may change of one feature's events at some of three steps."""
+    events = torch.tensor([[float(step in steps)] for step in range(3)])
+    found = rules_of(threat, events).around(events.numpy(), 3).changes
+    assert isinstance(found, OpenRecording)
+    return found
+
+
+def test_an_event_that_came_to_another_one_stays_there():
+    """Events at 0 and 1: the first moves to 1, and the second one may still leave that behind, or come to 2."""
+    left = changes_of(SpikeShift(1, count=2), 0, 1).sides(0, 0)[1]
+    assert isinstance(left, OpenRecording)
+    assert sorted(np.frombuffer(each, dtype=np.int64).tolist() for each in outcomes(left)) == [
+        [0, 1, 0],
+        [0, 1, 1],
+        [1, 1, 0],
+    ]
+    assert left.least(Dyadic.of(np.array([[0.0, -1.0, -3.0]]))).fraction() == -4
+    low, high = left.ends()
+    assert (values(low).tolist(), values(high).tolist()) == ([[0, 1, 0]], [[1, 1, 1]])
+
+
+def test_a_move_takes_as_many_steps_as_it_is_far():
+    left = changes_of(SpikeShift(None, total=2), 0, 2)
+    near, far = left.sides(0, 0)[1:]
+    assert np.argwhere(near.splittable).tolist() == [[0, 2]]
+    assert not far.splittable.any()
+
+
+def test_the_kernel_knows_of_each_side_what_it_would_know_of_it_alone(tmp_path: Path):
+    """Whatever was asked of other sides before, and of the whole set."""
+    made = dense(0, LIF(0.8))
+    save(made, tmp_path / "network.safetensors")
+    events = torch.eye(3, 4)
+    inputs = rules_of(SpikeFlip(2), events).around(events.numpy(), 3)
+
+    def context() -> Context:
+        """Return what holds at first."""
+        return Context(KernelNodes.over(network_of(tmp_path), inputs), 3)
+
+    def known(found: Context) -> list[object]:
+        """Return what is asked."""
+        place = found.nodes.spiking(2).source
+        windows = [found.step(1), Window(0, ((ONE, ONE),) * 3)]
+        return [*(found.spans(place, window) for window in windows), *map(str, vars(found.entered()).values())]
+
+    asked = context()
+    told = [known(asked)]
+    assert inputs.changes is not None
+    for side in (*inputs.changes.sides(1, 1), *inputs.changes.sides(0, 1)):
+        mark = asked.mark()
+        asked.settle(side)
+        alone = context()
+        alone.settle(side)
+        told.append(known(asked))
+        assert known(asked)[:2] == known(alone)[:2]
+        assert asked.entered().least(Dyadic.of(np.ones((4, 3)))) == alone.entered().least(
+            Dyadic.of(np.ones((4, 3)))
+        )
+        assert values(asked.entered().high).tolist() == values(side.ends()[1]).tolist()
+        asked.undo(mark)
+    assert len({str(each) for each in told}) == 5
 
 
 def dense(seed: int, neuron: nn.Module, readout: str = "mean") -> SpikingNetwork:
@@ -151,6 +218,13 @@ def residual(seed: int) -> SpikingNetwork:
     return SpikingNetwork(*layers, num_steps=3, encoding="none").eval()
 
 
+def pooled(seed: int) -> SpikingNetwork:
+    """Return a network of pictures, whose greatest entries are taken first."""
+    torch.manual_seed(seed)
+    layers = nn.MaxPool2d((2, 1)), nn.Flatten(), nn.Linear(2, 6), LIF(0.8), nn.Linear(6, 3)
+    return SpikingNetwork(*layers, num_steps=3, encoding="none").eval()
+
+
 SETS: tuple[Threat, ...] = (
     SpikeFlip(2),
     SpikeShift(1, count=2),
@@ -164,6 +238,7 @@ NETWORKS = {
     "counted": lambda seed: dense(seed, LIF(0.5), "spikes"),
     "first": lambda seed: dense(seed, LIF(0.8), "first"),
     "residual": residual,
+    "pooled": pooled,
 }
 
 
@@ -187,7 +262,7 @@ def test_the_prover_decides_what_a_list_does(name: str, tmp_path: Path):
     told = Counter[str]()
     for seed in range(48 if THOROUGH else 8):
         made, threat = NETWORKS[name](seed), SETS[seed % 4]
-        shape = (3, 1, 3, 2) if name == "residual" else (3, 4)
+        shape = {"residual": (3, 1, 3, 2), "pooled": (3, 1, 2, 2)}.get(name, (3, 4))
         events = (torch.rand(shape, generator=torch.Generator().manual_seed(seed)) < 0.4).float()
         every = members(events.flatten(1), threat).view(-1, *shape)
         kept = bool((made(every).argmax(1) == made(events[None]).argmax(1)).all())
