@@ -19,7 +19,7 @@ WORD = 256
 """Bits of a number that counts once."""
 LEAST = 2**26
 """Operations that the smallest files may take: some seconds."""
-EACH = 512
+EACH = 1024
 """Operations more for each byte of the files."""
 MOST_NUMBERS = 2**22
 """How many numbers of one kind are held at once, whatever the size of the files."""

@@ -18,21 +18,19 @@ from ..numbers.sparse import Matrix
 from ..work import spend
 from .affine import Affine
 from .images import (
+    MOST,
     OUTSIDE,
     Convolution,
-    OneRow,
-    Pair,
     Pool,
+    Shape,
+    Sides,
     TransposedConvolution,
     WindowMeans,
     check_size,
-    pair,
-    surrounded,
+    numbered,
+    padded,
 )
 
-Shape = tuple[int, ...]
-MOST = 2**15
-"""The largest padding, either way, and the largest factor."""
 MOST_SIZES = 64
 """The most numbers of one list: numpy's axes."""
 
@@ -41,7 +39,7 @@ MOST_SIZES = 64
 class Padding:
     """Each output is one input or 0; `sides` are (before, behind) of each axis behind the channels."""
 
-    sides: tuple[Pair, ...]
+    sides: Sides
 
     @staticmethod
     def read(tensors: dict[str, np.ndarray], name: str, layer: dict[str, Any]) -> "Padding":
@@ -56,12 +54,10 @@ class Padding:
         if len(shape) != 1 + len(self.sides):
             raise Refused("a padding does not fit its inputs")
         made = tuple(size + sum(ends) for size, ends in zip(shape[1:], self.sides, strict=True))
-        if min(made) < 1:
+        kept = [size + sum(min(0, end) for end in ends) for size, ends in zip(shape[1:], self.sides, strict=True)]
+        if min(made) < 1 or min(kept) < 0:  # torch cuts first, and takes no more than there is
             raise Refused("a padding leaves nothing of its inputs")
-        found = _numbered(shape)
-        for axis, ends in enumerate(self.sides, 1):
-            found = _extended(found, axis, ends)
-        return _moved(found, shape, arithmetic)
+        return _moved(padded(numbered(shape), self.sides), shape, arithmetic)
 
 
 @dataclass(frozen=True)
@@ -85,7 +81,7 @@ class Upsampling:
         if axes not in (1, 2) or len(factors) != axes:
             raise Refused("an upsampling does not fit its inputs")
         check_size(prod(shape) * prod(factors))
-        found = _numbered(shape)
+        found = numbered(shape)
         for axis, factor in enumerate(factors):
             found = found.repeat(factor, axis + 1)
         return _moved(found, shape, arithmetic)
@@ -109,7 +105,7 @@ class PixelShuffle:
             raise Refused("a pixel shuffle does not fit its inputs")
         check_size(prod(shape))
         channels, factor = shape[0] // self.factor**2, self.factor
-        parts = _numbered(shape).reshape(channels, factor, factor, *shape[1:]).transpose(0, 3, 1, 4, 2)
+        parts = numbered(shape).reshape(channels, factor, factor, *shape[1:]).transpose(0, 3, 1, 4, 2)
         return _moved(parts.reshape(channels, shape[1] * factor, shape[2] * factor), shape, arithmetic)
 
 
@@ -146,20 +142,6 @@ def _numbers(values: Any, least: int) -> Shape:
     if not numbers or len(values) > MOST_SIZES:
         raise Refused(f"got {str(values)[:40]}, expected integers from {least} to {MOST}")
     return tuple(values)
-
-
-def _numbered(shape: Shape) -> np.ndarray:
-    check_size(prod(shape))
-    return np.arange(prod(shape)).reshape(shape)
-
-
-def _extended(places: np.ndarray, axis: int, ends: Pair) -> np.ndarray:
-    """Return numbered places with others around them along one axis, or without some of them."""
-    size = places.shape[axis]
-    kept = np.take(places, range(max(0, -ends[0]), size - max(0, -ends[1])), axis)
-    sides = [(0, 0)] * places.ndim
-    sides[axis] = max(0, ends[0]), max(0, ends[1])
-    return surrounded(kept, sides, OUTSIDE)
 
 
 def _moved(places: np.ndarray, shape: Shape, arithmetic: Arithmetic) -> tuple[Affine, Shape]:
@@ -330,20 +312,8 @@ def _convolution(tensors: Tensors, name: str, layer: dict[str, Any]) -> Convolut
     return Convolution.of(*weights(tensors, name, layer["bias"]), name, layer)
 
 
-def _pool(tensors: Tensors, name: str, layer: dict[str, Any]) -> Pool:
-    return Pool.of(name, layer)
-
-
-def _convolution_of_sequences(tensors: Tensors, name: str, layer: dict[str, Any]) -> OneRow:
-    return OneRow.convolution(*weights(tensors, name, layer["bias"]), name, layer)
-
-
 def _transposed(tensors: Tensors, name: str, layer: dict[str, Any]) -> TransposedConvolution:
     return TransposedConvolution.of(*_kernels(tensors, name, layer), name, layer)
-
-
-def _transposed_of_sequences(tensors: Tensors, name: str, layer: dict[str, Any]) -> OneRow:
-    return OneRow.transposed(*_kernels(tensors, name, layer), name, layer)
 
 
 def _kernels(tensors: Tensors, name: str, layer: dict[str, Any]) -> tuple[Dyadic, Dyadic]:
@@ -353,17 +323,12 @@ def _kernels(tensors: Tensors, name: str, layer: dict[str, Any]) -> tuple[Dyadic
     return Dyadic.of(weight, f"{name}.weight"), Dyadic.of(bias, f"{name}.bias")
 
 
-def _averages(tensors: Tensors, name: str, layer: dict[str, Any]) -> Layer:
-    inputs, outputs = layer["inputs"], layer["outputs"]
-    if not (isinstance(inputs, list) and isinstance(outputs, list) and len(inputs) == len(outputs)):
-        raise Refused(f"{name}: has sizes that do not fit")
-    if len(inputs) == 1:
-        return OneRow(WindowMeans(pair([1, *inputs], 1), pair([1, *outputs], 1)))
-    return WindowMeans(pair(inputs, 1), pair(outputs, 1))
+def _pool(tensors: Tensors, name: str, layer: dict[str, Any]) -> Pool:
+    return Pool.of(name, layer)
 
 
-def _pool_of_sequences(tensors: Tensors, name: str, layer: dict[str, Any]) -> OneRow:
-    return OneRow.pool(name, layer)
+def _averages(tensors: Tensors, name: str, layer: dict[str, Any]) -> WindowMeans:
+    return WindowMeans.of(name, layer)
 
 
 def whole_number(value: Any) -> int:
@@ -387,11 +352,11 @@ _TRANSPOSED = _CONVOLUTION | {"output_padding"}
 _CONVOLUTION |= {"padding_mode"}
 _READERS: dict[str, tuple[set[str], Callable[[Tensors, str, dict[str, Any]], Layer]]] = {
     "Linear": ({"in_features", "out_features", "bias"}, Linear.read),
-    "Conv1d": (_CONVOLUTION, _convolution_of_sequences),
+    "Conv1d": (_CONVOLUTION, _convolution),
     "Conv2d": (_CONVOLUTION, _convolution),
-    "ConvTranspose1d": (_TRANSPOSED, _transposed_of_sequences),
+    "ConvTranspose1d": (_TRANSPOSED, _transposed),
     "ConvTranspose2d": (_TRANSPOSED, _transposed),
-    "AvgPool1d": (_POOL, _pool_of_sequences),
+    "AvgPool1d": (_POOL, _pool),
     "AvgPool2d": (_POOL, _pool),
     "AdaptiveAverage": ({"inputs", "outputs"}, _averages),
     "ZeroPad1d": ({"padding"}, Padding.read),

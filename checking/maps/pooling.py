@@ -17,23 +17,20 @@ import numpy as np
 
 from ..numbers.exact import Dyadic, Refused
 from ..work import CALL, hold, spend
-from .images import HEIGHTS, Pair, check_size, pair, single, surrounded, windows
+from .images import Shape, axes_of, behind, numbered, padded, sizes, windows
 
 FIELDS = {"type", "kernel_size", "stride", "padding", "dilation", "ceil_mode"}
-OUTSIDE = -1
-Shape = tuple[int, ...]
 
 
 @dataclass(frozen=True)
 class MaxPool:
-    """A pool along the last two axes of a signal, or, with `flat`, along the last one; one may stand before."""
+    """A pool along the last axes of a signal, two or one; one may stand before."""
 
-    kernel: Pair
-    stride: Pair
-    padding: Pair
-    dilation: Pair
+    kernel: Shape
+    stride: Shape
+    padding: Shape
+    dilation: Shape
     rounds_up: bool
-    flat: bool
 
     @staticmethod
     def read(name: str, layer: dict[str, Any]) -> "MaxPool":
@@ -42,47 +39,31 @@ class MaxPool:
         Raises:
             Refused: for a description that does not fit.
         """
-        flat = layer["type"] == "MaxPool1d"
         if layer.keys() != FIELDS or not isinstance(layer["ceil_mode"], bool):
             raise Refused("unknown: no proof form for a max pool that is described otherwise")
-        names = ("kernel_size", "stride", "padding", "dilation")
-        given = {key: [HEIGHTS[key], single(layer[key])] if flat else layer[key] for key in names}
-        kernel, stride, dilation = (pair(given[key], 1) for key in ("kernel_size", "stride", "dilation"))
-        padding = pair(given["padding"], 0)
+        axes = axes_of(layer)
+        kernel, stride, dilation = (sizes(layer[key], axes, 1) for key in ("kernel_size", "stride", "dilation"))
+        padding = sizes(layer["padding"], axes, 0)
         reach = [gap * (size - 1) + 1 for size, gap in zip(kernel, dilation, strict=True)]
         if any(2 * side > most for side, most in zip(padding, reach, strict=True)):
             raise Refused(f"{name}: is a pool that is not known")
-        return MaxPool(kernel, stride, padding, dilation, layer["ceil_mode"], flat)
+        return MaxPool(kernel, stride, padding, dilation, layer["ceil_mode"])
 
     def over(self, shape: Shape) -> tuple["PoolWindows", Shape]:
         """Return the windows over flat signals of `shape`, and the shape of their maxima."""
-        axes = 1 if self.flat else 2
+        axes, settings = len(self.kernel), (self.kernel, self.stride, self.padding, self.dilation)
         if len(shape) - axes not in (0, 1):
             raise Refused("a max pool does not fit its inputs")
-        channels, sides = prod(shape[:-axes]), [1] * (2 - axes) + list(shape[-axes:])
-        pixels = windows(self._padded(sides), self.kernel, self.stride, self.dilation)
-        check_size(channels * pixels.size)
-        if not (pixels >= 0).any((2, 3)).all():
+        places = padded(numbered(shape), [(side, side) for side in self.padding])
+        if self.rounds_up:
+            places = padded(places, behind(places.shape[-axes:], *settings))
+        seen = windows(places, self.kernel, self.stride, self.dilation)
+        made = seen.shape[:-axes]
+        flat = seen.reshape(prod(made), -1)
+        output, place = np.nonzero(flat >= 0)
+        if len(np.unique(output)) < len(flat):
             raise Refused("a max pool has a window without pixels")
-        places = np.arange(channels)[:, None, None, None, None] * prod(sides) + pixels
-        outputs = np.arange(channels * prod(pixels.shape[:2])).reshape(channels, *pixels.shape[:2], 1, 1)
-        inside = np.broadcast_to(pixels >= 0, places.shape)
-        made = PoolWindows(np.broadcast_to(outputs, places.shape)[inside], places[inside])
-        return made, (*shape[:-axes], *pixels.shape[2 - axes : 2])
-
-    def _padded(self, sides: list[int]) -> np.ndarray:
-        """Return the numbered pixels in their padding, as far as windows reach."""
-        numbers, ends = np.arange(prod(sides)).reshape(sides), []
-        for size, kernel, stride, side, gap in zip(
-            sides, self.kernel, self.stride, self.padding, self.dilation, strict=True
-        ):
-            reach, more = gap * (kernel - 1) + 1, 0
-            if self.rounds_up:
-                count = -(-max(0, size + 2 * side - reach) // stride) + 1
-                count -= (count - 1) * stride >= size + side  # a window must begin inside, or in the first padding
-                more = max(0, (count - 1) * stride + reach - size - 2 * side)
-            ends.append((side, side + more))
-        return surrounded(numbers, ends, OUTSIDE)
+        return PoolWindows(output, flat[output, place]), made
 
 
 @dataclass(frozen=True)

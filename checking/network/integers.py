@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from ..maps.affine import LeakySynapse
-from ..maps.images import Convolution, OneRow
+from ..maps.images import Convolution
 from ..maps.layers import Flatten, Linear
 from ..numbers.exact import Arithmetic, Refused
 
@@ -213,8 +213,6 @@ def check_tensors(tensors: dict[str, np.ndarray]) -> None:
 
 def keeps_whole(layer: object) -> bool:
     """Return whether a layer without neurons makes whole numbers of whole ones, by whole weights alone."""
-    if isinstance(layer, OneRow):
-        layer = layer.images
     return isinstance(layer, Linear | Convolution | Flatten) or (
         isinstance(layer, LeakySynapse) and layer.decay == 0
     )

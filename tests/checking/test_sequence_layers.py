@@ -138,7 +138,7 @@ def test_plain_integers_describe_the_same_layer():
 
 WRONG = {
     "a pair": ({"kernel_size": [3, 3]}, "expected one integer"),
-    "a float": ({"stride": 1.5}, "expected a pair of integers"),
+    "a float": ({"stride": 1.5}, "expected one integer"),
     "a stride of 0": ({"stride": [0]}, "expected at least 1"),
     "a negative padding": ({"padding": [-1]}, "expected at least 0"),
     "another size": ({"kernel_size": [2]}, "a weight of another size"),

@@ -160,4 +160,4 @@ def test_numbers_that_are_held_have_a_limit_of_their_own():
 
 def test_the_smallest_files_may_take_a_stated_number_of_operations():
     assert allowance(0) == LEAST
-    assert allowance(1000, 2.0) == 2 * (LEAST + 512_000)
+    assert allowance(1000, 2.0) == 2 * (LEAST + 1_024_000)

@@ -210,7 +210,7 @@ def test_an_upsampling_whose_indices_may_round_has_no_proof_form(tmp_path):
 WRONG = {
     "a field": (lambda layer: layer.update(bonus=1), "that is described otherwise"),
     "a type": (lambda layer: layer.update(type="Dropout"), "no proof form for a Dropout layer"),
-    "a padding mode": (lambda layer: layer.update(padding_mode="mirror"), "that are not known"),
+    "a padding mode": (lambda layer: layer.update(padding_mode="mirror"), "that is not known"),
     "a named padding": (lambda layer: layer.update(padding="full"), "no proof form for padding 'full'"),
     "a stride of 0": (lambda layer: layer.update(stride=[0, 1]), "expected at least 1"),
     "a negative padding": (lambda layer: layer.update(padding=[-1, 0]), "expected at least 0"),
