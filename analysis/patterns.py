@@ -26,6 +26,7 @@ from torch import Tensor
 from ..models import LIF, SpikingNetwork, Trace
 from ..models.circuit import leaky_rule, leaky_rules
 from ..models.constants import at_least, real
+from ..models.networks import check_network
 from ..models.rules import Leaky
 from ..models.validation import check_inputs, check_repeatable, check_weights
 from .operators import INPUT, LayerOperator, layer_operators
@@ -166,6 +167,7 @@ def mppd(
     >>> mppd(mlp((4, 3, 2)), x, x).simplified[0].abs().max().item()
     0.0
     """
+    check_network(network)
     check_weights(network)
     check_repeatable(network)
     check_inputs(network, clean)

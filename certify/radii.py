@@ -14,8 +14,8 @@ from torch import Tensor
 
 from ..models.constants import positive, real, settle, whole
 from ..models.deadline import Figures, Progress, checked_timeout, no_figures, passed, share, silent, until
-from ..models.networks import SpikingNetwork
-from ..models.validation import check_choice, check_plain
+from ..models.networks import SpikingNetwork, check_network
+from ..models.validation import check_choice, plain
 from .alike import Alike, detach
 from .arithmetic import check_arithmetic
 from .attacks import ATTACKS, check_attacked, check_posed
@@ -291,13 +291,14 @@ def certified_radius(
     >>> all(radius.lower <= radius.upper for radius in radii)
     True
     """
+    check_network(network)
+    inputs, labels = plain(inputs=inputs, labels=labels)
     if isinstance(norm, NetworkSet):
         question = Asked.of(network, inputs, labels, norm, ties, seed)
         rest = positive("tolerance", tolerance), checked_timeout(timeout)
         return _of_networks(question, resolve(verifier), *rest, progress, figures)
     if not isinstance(norm, Scale):
         check_choice("norm", norm, NORMS)
-    check_plain(inputs=inputs, labels=labels)
     if own_draws(network, inputs, labels):
         rest = {"lower": lower, "upper": upper, "timeout": timeout, "seed": seed, "ties": ties}
         rest |= {"figures": figures}

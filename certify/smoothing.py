@@ -40,7 +40,7 @@ from torch import Tensor
 
 from ..models.constants import at_least, positive, real, settle, share, whole
 from ..models.deadline import Progress, silent
-from ..models.networks import SpikingNetwork
+from ..models.networks import SpikingNetwork, check_network
 from ..models.validation import check_inputs, check_rivals, check_weights
 from .perturbations.base import normal
 from .replay import evaluating
@@ -215,8 +215,7 @@ class Estimator:
 
 def check_source(network: SpikingNetwork, generator: torch.Generator) -> None:
     """Raise TypeError unless these are a network and a source of draws."""
-    if not isinstance(network, SpikingNetwork):
-        raise TypeError(f"network: got {type(network).__name__}, expected a SpikingNetwork")
+    check_network(network)
     if not isinstance(generator, torch.Generator):
         raise TypeError(f"generator: got {type(generator).__name__}, expected a torch.Generator")
 

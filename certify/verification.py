@@ -12,8 +12,8 @@ from torch import Tensor
 
 from ..models.constants import at_least, unless_none, whole
 from ..models.deadline import Figures, Progress, checked_timeout, no_figures, silent, until
-from ..models.networks import SpikingNetwork
-from ..models.validation import check_choice, check_inputs, check_plain, check_weights
+from ..models.networks import SpikingNetwork, check_network
+from ..models.validation import check_choice, check_inputs, check_weights, plain
 from .arithmetic import check_arithmetic
 from .attacks import ATTACKS, check_attacked, check_posed
 from .bounds.propagation import LogitBounds
@@ -124,7 +124,8 @@ def verify(
         TypeError, ValueError: for arguments that don't fit, one line each.
     """
     chosen = resolve(verifier)
-    check_plain(inputs=inputs, labels=labels)
+    check_network(network)
+    inputs, labels = plain(inputs=inputs, labels=labels)
     if isinstance(perturbation, NetworkSet):
         question = Asked.of(network, inputs, labels, perturbation, ties, seed)
         return decide(question, chosen, checked_timeout(timeout), progress)
@@ -205,7 +206,8 @@ def bounds(
         known = ", ".join(name for name, make in VERIFIERS.items() if isinstance(make(), MarginVerifier))
         raise ValueError(f"verifier: got {chosen.name!r}, expected one that bounds logits: {known}")
     check_perturbation(perturbation)
-    check_plain(inputs=inputs)
+    check_network(network)
+    (inputs,) = plain(inputs=inputs)
     if own_draws(network, inputs):
         each = sample_by_sample(network, inputs, silent)
         return _joined([bounds(one, inputs[at], perturbation, chosen) for one, at, _ in each])

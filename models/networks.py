@@ -236,6 +236,13 @@ class SpikingNetwork(nn.Module):
         return f"num_steps={self.num_steps}, encoding={self.encoding}, readout={self.readout}"
 
 
+def check_network(network: object, name: str = "network") -> None:
+    """Raise TypeError for what is no `SpikingNetwork`; of another torch module the line says how to read it."""
+    if not isinstance(network, SpikingNetwork):
+        read = ": from_torch(module, sample, num_steps) reads other modules" * isinstance(network, nn.Module)
+        raise TypeError(f"{name}: got {type(network).__name__}, expected a SpikingNetwork{read}")
+
+
 def _split(layers: nn.ModuleList, readout: str) -> tuple[list[nn.Module], list[nn.Module]]:
     """Return the layers before which, and behind which, the mean over time may be taken.
 

@@ -2,8 +2,9 @@
 
 import math
 from collections.abc import Iterable
-from typing import Protocol
+from typing import Any, Protocol
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -55,11 +56,17 @@ def check_finite(name: str, tensor: Tensor) -> None:
         raise ValueError(f"{name}: got NaN or inf, expected finite numbers")
 
 
-def check_plain(**tensors: object) -> None:
-    """Raise TypeError for a tensor of another class than torch's, which may compute in its own way."""
-    for name, tensor in tensors.items():
+def plain(**given: Any) -> list[Any]:
+    """Return what was given, NumPy arrays of numbers as tensors.
+
+    Raises:
+        TypeError: for a tensor of another class than torch's, which may compute in its own way.
+    """
+    for name, tensor in given.items():
         if isinstance(tensor, Tensor) and type(tensor) not in (Tensor, nn.Parameter):
             raise TypeError(f"{name}: got {type(tensor).__name__}, expected a torch.Tensor itself")
+    arrays = {name: type(x) is np.ndarray and x.dtype.kind in "fiu" for name, x in given.items()}
+    return [torch.tensor(x) if arrays[name] else x for name, x in given.items()]
 
 
 def check_inputs(network: Simulated, inputs: Tensor) -> None:

@@ -19,7 +19,7 @@ import torch
 from ..certify.perturbations import takes_whole
 from ..kernels.loading import kept_memory
 from ..models.deadline import Figures, Progress, no_figures, silent
-from ..models.networks import SpikingNetwork
+from ..models.networks import SpikingNetwork, check_network
 from ..models.running.running import check_parts
 from ..models.validation import check_inputs, check_labels, check_rivals, check_weights
 from .data import Dataset, Split
@@ -185,6 +185,7 @@ def fit(
 
     References: ding2024robust
     """
+    check_network(network)
     if not isinstance(settings, Settings):
         raise TypeError(f"settings: got {type(settings).__name__}, expected Settings")
     settings = replace(settings, **changes)

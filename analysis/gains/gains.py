@@ -21,6 +21,7 @@ from ...models import SpikingNetwork, network_hash
 from ...models.constants import unless_none, wholes
 from ...models.elements.synapses import TemporalFilter
 from ...models.linear_neuron import LinearNeuron
+from ...models.networks import check_network
 from ...models.rules import Leaky, plain
 from ..arithmetic import Interval, multiply_up
 from ..certificates.norm_certificates import OperatorNormCertificate, norm_certificate
@@ -151,6 +152,7 @@ def gain(
     >>> report.layers[0].gain >= report.layers[0].operator_norm.upper, report.simplified
     (True, True)
     """
+    check_network(network)
     check_norm("input_norm", input_norm)
     check_norm("output_norm", output_norm)
     if method not in METHODS:

@@ -8,7 +8,7 @@ from torch import Tensor
 
 from ...models.constants import at_least, whole
 from ...models.deadline import Progress, checked_timeout, ending, passed, silent, until
-from ...models.networks import SpikingNetwork
+from ...models.networks import SpikingNetwork, check_network
 from ...models.validation import (
     check_choice,
     check_inputs,
@@ -16,6 +16,7 @@ from ...models.validation import (
     check_logits,
     check_rivals,
     check_weights,
+    plain,
 )
 from ..alike import Named
 from ..network_sets.base import NetworkSet
@@ -117,6 +118,8 @@ def attack(
     Raises:
         TypeError, ValueError: for arguments that don't fit, one line each.
     """
+    check_network(network)
+    inputs, labels = plain(inputs=inputs, labels=labels)
     if not isinstance(method, Attack):
         check_choice("method", method, ATTACKS)
         method = ATTACKS[method]()

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from ...models.constants import at_least, whole
 from ...models.deadline import Expired, Progress, checked_timeout, ending, never, passed, silent, until
 from ...models.networks import SpikingNetwork
-from ...models.validation import check_choice, check_labels, check_logits, check_plain, check_rivals
+from ...models.validation import check_choice, check_labels, check_logits, check_rivals, plain
 from ..perturbations import Perturbation, RangedSet
 from ..perturbations.base import uniform
 from ..questions.rows import RowGoal
@@ -169,7 +169,7 @@ def attack_module(
         raise TypeError(f"module: got {type(module).__name__}, expected a torch module that is none of ours")
     if not isinstance(perturbation, RangedSet):
         raise TypeError(f"perturbation: got {type(perturbation).__name__}, expected LInf, L2 or PixelBox")
-    check_plain(inputs=inputs, labels=labels)
+    inputs, labels = plain(inputs=inputs, labels=labels)
     check_choice("ties", ties, TIES)
     if not isinstance(inputs, Tensor) or not len(inputs) or not bool(inputs.isfinite().all()):
         raise ValueError("inputs: got NaN, inf or nothing, expected a batch of finite numbers")

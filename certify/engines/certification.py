@@ -23,7 +23,7 @@ from ...models.constants import at_least, settle, unless_none, whole
 from ...models.deadline import Figures, Progress, checked_timeout, no_figures, silent
 from ...models.files.storage import differences, digest_of, network_hash, read_tensors
 from ...models.networks import SpikingNetwork
-from ...models.validation import check_choice, check_plain, one_line
+from ...models.validation import check_choice, one_line, plain
 from ..arithmetic import check_arithmetic
 from ..attacks import check_attacked, check_posed
 from ..network_sets.base import NetworkSet
@@ -170,7 +170,7 @@ def certify_set(
     """
     chosen = _checked(engine, verifier)
     batch, workers = at_least(1)("batch", batch), unless_none(at_least(1))("workers", workers)
-    check_plain(inputs=inputs, labels=labels)
+    inputs, labels = plain(inputs=inputs, labels=labels)
     check_arithmetic(network)
     prop, told_property = None, None
     if isinstance(perturbation, NetworkSet):

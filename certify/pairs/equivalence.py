@@ -31,8 +31,8 @@ from torch import Tensor, nn
 from ...models.circuit import circuit
 from ...models.constants import whole
 from ...models.deadline import LATE, Expired, TimeIsUp, checked_timeout, ending, passed, share, until
-from ...models.networks import SpikingNetwork
-from ...models.validation import check_plain
+from ...models.networks import SpikingNetwork, check_network
+from ...models.validation import plain
 from ..alike import Alike, detach
 from ..attacks import PGD, check_posed
 from ..attacks.standard import quick_ensemble
@@ -185,9 +185,10 @@ def equivalent(
         TypeError, ValueError: for builds that are not of one form, and as `verify`.
     """
     chosen, point = resolve(verifier), LInf(0.0, -torch.inf, torch.inf)
-    check_plain(inputs=inputs)
+    (inputs,) = plain(inputs=inputs)
     asked = point if perturbation is None else perturbation
-    for build in (a, b):
+    for name, build in (("a", a), ("b", b)):
+        check_network(build, name)
         asked = settled_set(build, asked)
     builds = _checked(a, b, inputs, asked)
     chosen = TRAINS if perturbation is None and verifier == "auto" else chosen
@@ -200,9 +201,6 @@ def equivalent(
 
 def _checked(a: SpikingNetwork, b: SpikingNetwork, inputs: Tensor, perturbation: Perturbation) -> Builds:
     """Return both builds if they are of one form."""
-    for name, build in (("a", a), ("b", b)):
-        if not isinstance(build, SpikingNetwork):
-            raise TypeError(f"{name}: got {type(build).__name__}, expected a SpikingNetwork")
     if a.encoding in ("rate", "latency"):
         raise ValueError(f'a: got encoding {a.encoding!r}, expected "direct" or "none"')
     ends = [None if (first := takes_whole(build)) is None else (first.least, first.most) for build in (a, b)]

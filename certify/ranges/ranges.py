@@ -18,8 +18,8 @@ from torch import Tensor
 
 from ...models.constants import positive, whole
 from ...models.deadline import Progress, TimeIsUp, checked_timeout, ending, share, silent, until
-from ...models.networks import SpikingNetwork
-from ...models.validation import check_plain
+from ...models.networks import SpikingNetwork, check_network
+from ...models.validation import plain
 from ..alike import Alike, detach
 from ..arithmetic import check_arithmetic
 from ..attacks import ATTACKS, check_posed
@@ -291,7 +291,8 @@ def output_range(
     chosen, begun = resolve(verifier), time.perf_counter()
     if not chosen.asks_rows:
         raise ValueError(f"verifier: got {chosen.name!r}, expected one that takes properties")
-    check_plain(inputs=inputs)
+    check_network(network)
+    (inputs,) = plain(inputs=inputs)
     rest = {"verifier": chosen, "seed": seed, "progress": progress}
     if own_draws(network, inputs):
         return [

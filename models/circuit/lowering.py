@@ -41,7 +41,7 @@ from ..linear_maps import LinearMap, linear_map
 from ..linear_maps.averaging import ReshapeMap, SelectionMap, WholeInputMap
 from ..linear_maps.convolution import ConvolutionMap
 from ..linear_maps.dense import DenseMap
-from ..networks import SpikingNetwork
+from ..networks import SpikingNetwork, check_network
 from ..rules import LEAKY, WHOLE, Leaky, Rule, plain
 from ..running.encoding import ENCODINGS, READOUTS, RateDraws, fits
 from ..source import OWN
@@ -332,8 +332,7 @@ def check_code(network: SpikingNetwork) -> None:
 
 
 def _check_code(network: SpikingNetwork) -> None:
-    if not isinstance(network, SpikingNetwork):
-        raise TypeError(f"network: got {type(network).__name__}, expected a SpikingNetwork")
+    check_network(network)
     check_library(type(module) for module in network.modules())
     changed = overridden(type(network), SpikingNetwork)
     if changed:

@@ -6,15 +6,35 @@ What a type checker of a user's program knows of this package.
 import ast
 import json
 import os
+import re
 import subprocess
 import sys
+from collections.abc import Callable
 from importlib import import_module
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 
 import pytest
+import torch
+from torch import Tensor, nn
 
 import spikecert
+from spikecert import (
+    LInf,
+    attack,
+    bounds,
+    certified_radius,
+    certify_set,
+    equivalent,
+    fit,
+    gain,
+    mlp,
+    mppd,
+    output,
+    output_range,
+    verify,
+)
 
 HEAVY = ("torch", "cvxpy", "sympy", "matplotlib", "sklearn", "scipy")
 
@@ -78,3 +98,36 @@ def test_types_of_what_is_public_are_known(tmp_path: Path) -> None:
     assert found["exportedSymbolCounts"]["withKnownType"] > 9000
     unknown = [symbol["name"] for symbol in found["symbols"] if not symbol["isTypeKnown"]]
     assert found["completenessScore"] >= 0.98, unknown
+
+
+FUNCTIONS: dict[str, Callable[[Any, Tensor, Tensor], object]] = {
+    "verify": lambda net, x, y: verify(net, x, y, LInf(0.1)),
+    "bounds": lambda net, x, _: bounds(net, x, LInf(0.1)),
+    "attack": lambda net, x, y: attack(net, x, y, LInf(0.1)),
+    "certified_radius": certified_radius,
+    "certify_set": lambda net, x, y: certify_set(net, x, y, LInf(0.1)),
+    "output_range": lambda net, x, _: output_range(net, x, LInf(0.1), output[0]),
+    "equivalent": lambda net, x, _: equivalent(net, net, x, LInf(0.1)),
+    "gain": lambda net, x, y: gain(net),
+    "mppd": lambda net, x, y: mppd(net, torch.as_tensor(x), torch.as_tensor(x)),
+    "fit": lambda net, x, y: fit(net, ((torch.as_tensor(x),), (torch.as_tensor(y),)), epochs=1),
+}
+
+
+@pytest.mark.parametrize("name", FUNCTIONS)
+def test_another_module_is_told_how_it_is_read(name: str):
+    told = "got Sequential, expected a SpikingNetwork: from_torch(module, sample, num_steps) reads other modules"
+    with pytest.raises(TypeError, match=re.escape(told)):
+        FUNCTIONS[name](nn.Sequential(nn.Linear(2, 2)), torch.rand(3, 2), torch.zeros(3, dtype=torch.long))
+    with pytest.raises(TypeError, match="got str, expected a SpikingNetwork$"):
+        FUNCTIONS[name]("network.safetensors", torch.rand(3, 2), torch.zeros(3, dtype=torch.long))
+
+
+@pytest.mark.parametrize("name", [*FUNCTIONS][:7])
+def test_arrays_are_taken_as_tensors_are(name: str):
+    torch.manual_seed(0)
+    network, x = mlp((2, 4, 2), num_steps=3).eval(), torch.rand(3, 2)
+    labels = network(x).argmax(1)
+    own, arrays = (FUNCTIONS[name](network, *given) for given in ((x, labels), (x.numpy(), labels.numpy())))
+    told = [re.sub(r"seconds=[0-9.e-]+", "", str(found)) for found in (own, arrays)]
+    assert told[0] == told[1]

@@ -22,6 +22,7 @@ from spikecert import (
     SpikeFlip,
     SpikeShift,
     SpikingNetwork,
+    Synapse,
     moves_at_most,
     save,
 )
@@ -210,19 +211,49 @@ def dense(seed: int, neuron: nn.Module, readout: str = "mean") -> SpikingNetwork
     return made
 
 
-def residual(seed: int) -> SpikingNetwork:
-    """Return a network of pictures, with a shortcut."""
-    torch.manual_seed(seed)
-    inner = Residual([nn.Conv2d(2, 2, 3, padding=1), LIF(0.5)])
-    layers = nn.Conv2d(1, 2, 2), LIF(0.8), inner, nn.Flatten(), nn.Linear(4, 3)
-    return SpikingNetwork(*layers, num_steps=3, encoding="none").eval()
+ARCHITECTURES: dict[str, Callable[[], list[nn.Module]]] = {
+    "convolution, batch norm": lambda: [
+        nn.Conv2d(1, 3, 2),
+        nn.BatchNorm2d(3),
+        LIF(0.9),
+        nn.Flatten(),
+        nn.Linear(6, 3),
+    ],
+    "synapse": lambda: [nn.Flatten(), nn.Linear(6, 5), Synapse(0.5), LIF(0.9), nn.Linear(5, 3)],
+    "delay of the input": lambda: [nn.Flatten(), Synapse(0.0, 1), nn.Linear(6, 5), LIF(0.9), nn.Linear(5, 3)],
+    "max pool": lambda: [nn.MaxPool2d(2, 1), nn.Flatten(), nn.Linear(2, 5), LIF(0.9), nn.Linear(5, 3)],
+    "input around the neurons": lambda: [
+        nn.Flatten(),
+        Residual([nn.Linear(6, 6), LIF(0.9)]),
+        nn.Linear(6, 4),
+        LIF(0.9),
+        nn.Linear(4, 3),
+    ],
+    "neurons that read the input": lambda: [
+        nn.Flatten(),
+        LIF(0.9, 0.6),
+        nn.Linear(6, 4),
+        LIF(0.9),
+        nn.Linear(4, 3),
+    ],
+    "counted spikes": lambda: [
+        nn.Flatten(),
+        nn.Linear(6, 5),
+        LIF(0.9),
+        nn.Linear(5, 3),
+        LIF(0.9, reset="subtract"),
+    ],
+}
 
 
-def pooled(seed: int) -> SpikingNetwork:
-    """Return a network of pictures, whose greatest entries are taken first."""
+def architecture(name: str, seed: int) -> SpikingNetwork:
+    """Return a network of pictures (1, 2, 3)."""
     torch.manual_seed(seed)
-    layers = nn.MaxPool2d((2, 1)), nn.Flatten(), nn.Linear(2, 6), LIF(0.8), nn.Linear(6, 3)
-    return SpikingNetwork(*layers, num_steps=3, encoding="none").eval()
+    readout = "spikes" if name == "counted spikes" else "mean"
+    made = SpikingNetwork(*ARCHITECTURES[name](), num_steps=3, encoding="none", readout=readout).eval()
+    for parameter in made.parameters():
+        parameter.data *= 1.5
+    return made
 
 
 SETS: tuple[Threat, ...] = (
@@ -237,8 +268,6 @@ NETWORKS = {
     "scaled": lambda seed: dense(seed, DLIF(3, 0.8)),
     "counted": lambda seed: dense(seed, LIF(0.5), "spikes"),
     "first": lambda seed: dense(seed, LIF(0.8), "first"),
-    "residual": residual,
-    "pooled": pooled,
 }
 
 
@@ -257,12 +286,12 @@ def decided(made: SpikingNetwork, events: Tensor, threat: Threat, folder: Path) 
     return True, proof.leaves > len(proof.trees)
 
 
-@pytest.mark.parametrize("name", NETWORKS)
+@pytest.mark.parametrize("name", [*NETWORKS, *ARCHITECTURES])
 def test_the_prover_decides_what_a_list_does(name: str, tmp_path: Path):
     told = Counter[str]()
-    for seed in range(48 if THOROUGH else 8):
-        made, threat = NETWORKS[name](seed), SETS[seed % 4]
-        shape = {"residual": (3, 1, 3, 2), "pooled": (3, 1, 2, 2)}.get(name, (3, 4))
+    for seed in range(48 if THOROUGH else 8 if name in NETWORKS else 4):
+        made = NETWORKS[name](seed) if name in NETWORKS else architecture(name, seed)
+        threat, shape = SETS[seed % 4], (3, 4) if name in NETWORKS else (3, 1, 2, 3)
         events = (torch.rand(shape, generator=torch.Generator().manual_seed(seed)) < 0.4).float()
         every = members(events.flatten(1), threat).view(-1, *shape)
         kept = bool((made(every).argmax(1) == made(events[None]).argmax(1)).all())
@@ -270,7 +299,7 @@ def test_the_prover_decides_what_a_list_does(name: str, tmp_path: Path):
         told["open" if found is None else "splits" if splits else "kept" if kept else "broken"] += 1
         assert found in (None, kept), (seed, threat)
     assert told["open"] <= 1, told
-    assert told["splits"] + told["broken"] >= 2, told
+    assert told["splits"] + told["broken"] >= 1, told
 
 
 @pytest.fixture(scope="module")
