@@ -119,7 +119,7 @@ def test_another_module_is_told_how_it_is_read(name: str):
     told = "got Sequential, expected a SpikingNetwork: from_torch(module, sample, num_steps) reads other modules"
     with pytest.raises(TypeError, match=re.escape(told)):
         FUNCTIONS[name](nn.Sequential(nn.Linear(2, 2)), torch.rand(3, 2), torch.zeros(3, dtype=torch.long))
-    with pytest.raises(TypeError, match="got str, expected a SpikingNetwork$"):
+    with pytest.raises(TypeError, match=r"got str, expected a SpikingNetwork$"):
         FUNCTIONS[name]("network.safetensors", torch.rand(3, 2), torch.zeros(3, dtype=torch.long))
 
 
