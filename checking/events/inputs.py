@@ -122,7 +122,7 @@ class Changes(ABC):
         """Return the least and the greatest number of events of each entry, (m, T) each."""
 
     @abstractmethod
-    def sides(self, i: int, t: int) -> "list[Changes]":
+    def sides(self, i: int, t: int) -> "Sequence[Changes]":
         """Return sets that together hold all of these recordings, by what becomes of one entry.
 
         Raises:

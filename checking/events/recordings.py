@@ -406,7 +406,7 @@ class OpenRecording(Changes):
         flips = np.where(self.fixed == 1, self._flips(1), self._flips(0)) & (near == 0)
         return (self.movable > 0) | flips
 
-    def sides(self, i: int, t: int) -> list[Changes]:
+    def sides(self, i: int, t: int) -> list["OpenRecording"]:
         """Return sets that together hold all of these recordings, by what becomes of one entry.
 
         Raises:
@@ -422,12 +422,12 @@ class OpenRecording(Changes):
         flipped = _put(self.fixed, i, t, 1 - self.fixed[i, t])
         return [replace(self, free=free), OpenRecording.of(after, flipped, self.movable, free)]
 
-    def _one_moves(self, i: int, t: int) -> list[Changes]:
+    def _one_moves(self, i: int, t: int) -> list["OpenRecording"]:
         """Return those in which no event of an entry moves, and those in which one does, by where it moves to."""
         rules, steps = self.rules.shifts, self.fixed.shape[1]
         assert rules is not None
         stays, gone = _put(self.fixed, i, t, self.events[i, t]), _put(self.movable, i, t, 0)
-        found: list[Changes] = [OpenRecording.of(self.rules, stays, gone, self.free)]
+        found = [OpenRecording.of(self.rules, stays, gone, self.free)]
         left, outside = _put(self.movable, i, t, self.movable[i, t] - 1), min(t + 1, steps - t)
         places = [(to, abs(to - t)) for to in range(max(0, t - rules.reach), min(steps, t + rules.reach + 1))]
         places += [(-1, outside)] * (rules.border == "leave" and outside <= rules.reach)

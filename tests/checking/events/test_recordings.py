@@ -97,7 +97,7 @@ def test_a_member_that_is_easily_forgotten_is_inside(train, threat, costs, least
     assert found.changes is not None
     assert found.least(numbers).fraction() <= least
     one = Matrix.dense(Dyadic.of([[1.0]]))
-    low, _ = found.changes.between(one, Ranks.of(one), numbers.T)
+    low, _ = found.changes.between(one @ found.changes.center, Ranks.of(one), numbers.T)
     assert values(low)[0, 0] <= least
 
 
@@ -142,7 +142,7 @@ def test_a_budget_beyond_all_entries_is_the_box():
     assert found.least(Dyadic.of([[-1.0, 2.0], [0.5, -3.0]])).fraction() == -4
     matrix = Matrix.dense(Dyadic.of([[1.0, -2.0]]))
     assert found.changes is not None
-    low, high = found.changes.between(matrix, Ranks.of(matrix), Dyadic.of(np.eye(2)))
+    low, high = found.changes.between(matrix @ found.changes.center, Ranks.of(matrix), Dyadic.of(np.eye(2)))
     assert values(low).tolist() == [[-2, -2]]
     assert values(high).tolist() == [[1, 1]]
 
