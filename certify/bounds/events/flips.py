@@ -24,6 +24,8 @@ from typing import Self
 import torch
 from torch import Tensor
 
+from ....models.deadline import check_time
+
 MOST_PRODUCTS = 2**23
 """How many products W_i·x_i are held at once: 64 MiB."""
 
@@ -111,6 +113,7 @@ class Budget(ABC):
             size = max(1, MOST_PRODUCTS // max(1, each))
         found = []
         for start in range(0, max(1, batch), size):
+            check_time()
             heaviest = kept.get(start)
             part = self.moved(lambda marks, start=start: marks[:, start : start + size])
             if heaviest is None:

@@ -37,6 +37,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from ....kernels.spikes import MOST, changes_kernel
+from ....models.deadline import check_time
 from .flips import Budget, Changes, Heaviest, Sums, total
 
 
@@ -281,8 +282,11 @@ def _sum(parts: list[tuple[Tensor, Tensor, Tensor, Tensor]], most: int | None) -
     if most is None or most <= MOST:
         return rises(pairs, most) * paid
     size = max(1, MOST_POOLED // max(1, terms * pairs[0][0][0, ..., 0].numel()))
-    blocks = [[(change, gain[k : k + size]) for change, gain in pairs] for k in range(0, len(pairs[0][1]), size)]
-    return torch.cat([rises(block, most) for block in blocks]) * paid
+    found = []
+    for k in range(0, len(pairs[0][1]), size):
+        check_time()
+        found.append(rises([(change, gain[k : k + size]) for change, gain in pairs], most))
+    return torch.cat(found) * paid
 
 
 def rises(pairs: list[tuple[Tensor, Tensor]], most: int | None) -> Tensor:

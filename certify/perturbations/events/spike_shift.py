@@ -118,7 +118,10 @@ class SpikeShift(EventSet, EventThreat):
 
     def part(self, exact: Tensor, movable: Tensor, free: Tensor, left: Budgets) -> Box:
         """Return the enclosure of what changes make of recordings, (n, T, ...), within what is left of budgets."""
-        return replace(self, total=left.steps, count=left.moves, where=None).enclosed(exact, movable)
+        events = float(movable.flatten(1).sum(1).amax()) if movable.numel() else 0.0
+        count = None if left.moves >= events else left.moves  # what binds nothing makes sums of all events
+        total = None if self.jitter is not None and left.steps >= events * self.jitter else left.steps
+        return replace(self, total=total, count=count, where=None).enclosed(exact, movable)
 
     def _ends(self, exact: Tensor, movable: Tensor) -> tuple[Tensor, Tensor]:
         """Return the least and the greatest value of each entry."""

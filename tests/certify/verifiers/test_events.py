@@ -20,6 +20,8 @@ from spikecert import (
     latency_code,
     verify,
 )
+from spikecert.certify.bounds.events.moved_events import Shifts
+from spikecert.certify.bounds.events.parts import Budgets
 from spikecert.certify.perturbations.events import retiming
 from spikecert.certify.perturbations.events.retiming import EventThreat
 from spikecert.certify.problem import Problem
@@ -311,3 +313,15 @@ def test_events_are_ranked_by_the_weights_they_meet():
 def test_no_other_patience(patience: float):
     with pytest.raises((ValueError, TypeError), match="patience: got"):
         EventSplitting(patience)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(("moves", "steps", "told"), [(3, 6, (None, None)), (2, 6, (2, None)), (3, 5, (None, 5))])
+def test_budgets_that_bind_nothing_make_sums_of_all_events(moves: int, steps: int, told: tuple[int | None, ...]):
+    """The sums are the same as with them, and found without a product by itself."""
+    events = torch.eye(4)[None, :, :3].double()
+    box = SpikeShift(2).part(events, events, events > 1, Budgets(moves, steps, 0))
+    assert isinstance(box.budget, Shifts)
+    assert (box.budget.count, box.budget.most) == told
+    bound = SpikeShift(2, moves, steps).enclosure(events)
+    assert torch.equal(box.lower, bound.lower)
+    assert torch.equal(box.upper, bound.upper)
