@@ -43,10 +43,10 @@ from .asked import AskedClaim, Proof, asked_of, left_of
 from .tree import (
     CheckerSplits,
     EventTree,
+    FailingInput,
     StillOpen,
     Tree,
     Tries,
-    WholeFailure,
     WholeTree,
     close_all,
     events_are_split,
@@ -235,7 +235,7 @@ class Prover:
                 grown = EventTree(tree, shape, asks.fails, asks, deadline)
             try:
                 grown.close()
-            except WholeFailure as error:
+            except FailingInput as error:
                 raise Disproved("the search found a counterexample") from error
         return trees, sum(len(tree.allowed) for tree in trees)
 

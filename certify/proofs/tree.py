@@ -296,7 +296,7 @@ MOST_GROWN_NODES = 1 << 14
 """Of one clause's tree."""
 
 
-class WholeFailure(Exception):
+class FailingInput(Exception):
     """An input that is not as claimed was found."""
 
 
@@ -324,7 +324,7 @@ class GrownTree(ABC):
 
         Raises:
             StillOpen: where nothing can be split.
-            WholeFailure: where an input fails.
+            FailingInput: where an input fails.
         """
 
     def close(self) -> None:
@@ -332,7 +332,7 @@ class GrownTree(ABC):
 
         Raises:
             StillOpen: where a part does not close.
-            WholeFailure: where an input fails.
+            FailingInput: where an input fails.
         """
         tree, stack = self.tree, [0]
         self.maker.said(f"class {tree.other}")
@@ -380,7 +380,7 @@ class WholeTree(GrownTree):
         )
         middles = (ends[..., 0] + ends[..., 1]) // 2
         if self.fails(torch.from_numpy(middles.T.copy()).double().reshape(1, *self.shape)):
-            raise WholeFailure
+            raise FailingInput
         scores = (ends[..., 1] - ends[..., 0]) * self._weights
         if not (ends[..., 1] > ends[..., 0]).any():
             raise StillOpen("a single input is open: a number of its run may wrap, or be cut as it is read")
@@ -446,7 +446,7 @@ class EventTree(GrownTree):
         """Return a split of an entry that differs in the member that may fail first, or else of any."""
         recording, members = self._recording, self._asked.members
         if self.fails(members):
-            raise WholeFailure
+            raise FailingInput
         if not recording.splittable.any():
             raise StillOpen("decided only within the rounding error: no event of an open recording may change")
         if passed(self.deadline):

@@ -64,9 +64,14 @@ class Entering:
         return Entering(changes, {place: found for place, found in maps.items() if place in read}, steps)
 
     def left(self, changes: Changes) -> "Entering":
-        """Return the same of what is left of the changes."""
+        """Return the same of what is left of the changes, of which nothing was asked yet."""
         ranks = {place: ranks.afresh() for place, ranks in self.ranks.items()}
         return replace(self, changes=changes, ranks=ranks, middles={}, known={})
+
+    @property
+    def entries(self) -> int:
+        """Return how many entries the recording has."""
+        return self.changes.center.ints.size
 
     def cut_sums(self, place: int, ends: Ends, weights: Dyadic, reader: Hashable) -> Ends:
         """Cut what Σ_t weights[t, k]·node[t] lies between, (n, K).

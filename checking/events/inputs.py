@@ -19,7 +19,7 @@ moduli can be among the greatest of all steps.
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from fractions import Fraction
 from heapq import nlargest
@@ -122,8 +122,8 @@ class Changes(ABC):
         """Return the least and the greatest number of events of each entry, (m, T) each."""
 
     @abstractmethod
-    def sides(self, i: int, t: int) -> "Sequence[Changes]":
-        """Return sets that together hold all of these recordings, by what becomes of one entry.
+    def sides(self, i: int, t: int) -> "Sequence[Callable[[], Changes]]":
+        """Return what makes sets that together hold all of these recordings, by what becomes of one entry.
 
         Raises:
             Refused: for an entry of which nothing is known, or nothing to be settled.

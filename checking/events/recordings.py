@@ -23,7 +23,7 @@ there whatever becomes of that one, which gains what it moves to and loses nothi
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from functools import cached_property
+from functools import cached_property, partial
 from itertools import combinations, pairwise
 from typing import Any
 
@@ -406,8 +406,8 @@ class OpenRecording(Changes):
         flips = np.where(self.fixed == 1, self._flips(1), self._flips(0)) & (near == 0)
         return (self.movable > 0) | flips
 
-    def sides(self, i: int, t: int) -> list["OpenRecording"]:
-        """Return sets that together hold all of these recordings, by what becomes of one entry.
+    def sides(self, i: int, t: int) -> list[Callable[[], "OpenRecording"]]:
+        """Return what makes sets that together hold all of these recordings, by what becomes of one entry.
 
         Raises:
             Refused: for an entry of which nothing may change, or that may flip where events may still come or go.
@@ -416,33 +416,38 @@ class OpenRecording(Changes):
             raise Refused("splits an entry that can't change, or that events may still come to before it flips")
         if self.movable[i, t]:
             return self._one_moves(i, t)
-        flips, free = self.rules.flips, _put(self.free, i, t, 0)
-        assert flips is not None
-        after = replace(self.rules, flips=replace(flips, count=flips.count - 1))
-        flipped = _put(self.fixed, i, t, 1 - self.fixed[i, t])
-        return [replace(self, free=free), OpenRecording.of(after, flipped, self.movable, free)]
+        return [lambda: self._decided(i, t, flips=False), lambda: self._decided(i, t, flips=True)]
 
-    def _one_moves(self, i: int, t: int) -> list["OpenRecording"]:
+    def _decided(self, i: int, t: int, *, flips: bool) -> "OpenRecording":
+        """Return those in which an entry does not flip, or does."""
+        rules, free = self.rules.flips, _put(self.free, i, t, 0)
+        assert rules is not None
+        left = replace(self.rules, flips=replace(rules, count=rules.count - flips))
+        fixed = _put(self.fixed, i, t, 1 - self.fixed[i, t]) if flips else self.fixed
+        return OpenRecording.of(left, fixed, self.movable, free)
+
+    def _one_moves(self, i: int, t: int) -> list[Callable[[], "OpenRecording"]]:
         """Return those in which no event of an entry moves, and those in which one does, by where it moves to."""
         rules, steps = self.rules.shifts, self.fixed.shape[1]
         assert rules is not None
-        stays, gone = _put(self.fixed, i, t, self.events[i, t]), _put(self.movable, i, t, 0)
-        found = [OpenRecording.of(self.rules, stays, gone, self.free)]
-        left, outside = _put(self.movable, i, t, self.movable[i, t] - 1), min(t + 1, steps - t)
+        outside = min(t + 1, steps - t)
         places = [(to, abs(to - t)) for to in range(max(0, t - rules.reach), min(steps, t + rules.reach + 1))]
         places += [(-1, outside)] * (rules.border == "leave" and outside <= rules.reach)
-        for to, size in places:
-            if size:
-                fixed = self.fixed if to < 0 else _put(self.fixed, i, to, self._with_one(i, to))
-                found.append(
-                    OpenRecording.of(replace(self.rules, shifts=rules.after(size)), fixed, left, self.free)
-                )
-        return found
+        moves = [partial(self._moved_to, i, t, to, size) for to, size in places if size]
+        return [lambda: self._staying(i, t), *moves]
 
-    def _with_one(self, i: int, t: int) -> int:
-        """Return how many fixed events an entry has once one came."""
-        assert self.rules.shifts is not None
-        return 1 if self.rules.shifts.merge == "or" else self.fixed[i, t] + 1
+    def _staying(self, i: int, t: int) -> "OpenRecording":
+        """Return those in which no event of an entry moves."""
+        fixed, movable = _put(self.fixed, i, t, self.events[i, t]), _put(self.movable, i, t, 0)
+        return OpenRecording.of(self.rules, fixed, movable, self.free)
+
+    def _moved_to(self, i: int, t: int, to: int, size: int) -> "OpenRecording":
+        """Return those in which an event of an entry moves by so many steps to one, or, below 0, out of them."""
+        rules, fixed, movable = self.rules.shifts, self.fixed, _put(self.movable, i, t, self.movable[i, t] - 1)
+        assert rules is not None
+        if to >= 0:
+            fixed = _put(fixed, i, to, 1 if rules.merge == "or" else fixed[i, to] + 1)
+        return OpenRecording.of(replace(self.rules, shifts=rules.after(size)), fixed, movable, self.free)
 
 
 def _put(values: np.ndarray, i: int, t: int, value: int) -> np.ndarray:

@@ -13,7 +13,7 @@ from ..conclusions import Conclusion, Conclusions
 from ..network.integers import IntegerNeuron
 from ..network.model import Network
 from ..refusal import Refused
-from ..work import EACH, grant, spend
+from ..work import EACH, grant, hold, spend
 from . import records
 from .contexts import Context, Window
 from .invariants import Driven, inductive
@@ -239,10 +239,12 @@ class Checker:
     def _event(self, fields: Fields) -> None:
         self._inside()
         i, t = fields.whole(), fields.whole()
-        if self.context.entering[0] is None:
+        entering = self.context.entering[0]
+        if entering is None:
             raise Refused("splits an event where the inputs are no recording whose changes share budgets")
-        sides = self.context.entering[0].changes.sides(i, t)
-        self._split(*(lambda side=side: self.context.settle(side) for side in sides))
+        hold("entries of recordings within each other", entering.entries * (len(self.stack) + 1))
+        sides = entering.changes.sides(i, t)
+        self._split(*(lambda side=side: self.context.settle(side()) for side in sides))
 
     def _fixed(self, place: int, j: int, step: int, spike: int) -> None:
         bits = self.context.bits[place][j]

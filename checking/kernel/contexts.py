@@ -170,10 +170,15 @@ class Context:
                     self.leave(place, j, self.reached(place, left, self.rows[place][j]))
 
     def settle(self, changes: Changes) -> None:
-        """State what may still change of a recording: some of what might before."""
+        """State what may still change of a recording: some of what might before; what was found of that goes."""
         entering = self.entering[0]
         assert entering is not None
-        self.set(self.entering, 0, entering.left(changes), 0)
+        spend(32 * entering.entries)  # boxes
+        after = entering.left(changes)
+        if entering is not self.nodes.entering:  # else the path of a tree would hold all that its nodes found
+            self.entering[0] = entering.left(entering.changes)
+            self._joint[0] = {}
+        self.set(self.entering, 0, after, 0)
         self.set(self._joint, 0, {}, 0)
         for i, boxes in enumerate(boxes_of(*changes.ends())):
             if boxes != self.inputs[i]:

@@ -18,7 +18,7 @@ from support.native import HERE, say_left_out
 FOLDER = Path(__file__).parent / "proofs-0.1"
 SAID = json.loads((FOLDER / "expected.json").read_text())
 LATER = Path(__file__).parent / "proofs-1.1"
-"""Of properties, of readouts that are no means, of neurons with more than a potential, and of whole numbers."""
+"""Of properties, other readouts, neurons with more than a potential, whole numbers, and events that are split."""
 TOLD = json.loads((LATER / "expected.json").read_text())
 
 
@@ -53,7 +53,7 @@ def test_a_kept_network_still_runs_as_its_proof_says(name):
 @pytest.mark.parametrize("name", TOLD)
 def test_a_kept_proof_of_a_later_kind_still_checks(name):
     found, said = check(LATER / f"{name}.proof", LATER / f"{name}.safetensors"), TOLD[name]
-    assert TOLD.keys() == {"rows", "first", "largest", "resting", "adapting", "whole"}
+    assert TOLD.keys() == {"rows", "first", "largest", "resting", "adapting", "whole", "events"}
     assert (found.label, found.ties, found.leaves) == (said["label"], said["ties"], said["leaves"])
     assert (None if found.prop is None else str(found.prop)) == said["property"]
     assert found.whole == (name == "whole")

@@ -16,10 +16,10 @@ KEPT = Path(__file__).parents[1] / "checking"
 FOLDER = KEPT / "proofs-0.1"
 PATHS = (
     *(FOLDER / name for name in ("deep", "timed", "dense")),
-    *(KEPT / "proofs-1.1" / name for name in ("rows", "first", "resting", "adapting", "whole")),
+    *(KEPT / "proofs-1.1" / name for name in ("rows", "first", "resting", "adapting", "whole", "events")),
 )
 WORDS = tuple(
-    b"table graph narrow class rows spike leaf potential price close empty through pair input 0 1 -1 2 7 99 "
+    b"table graph narrow class rows spike leaf potential price close empty through pair input event 0 1 -1 2 7 99 "
     b"0000 1111 0,1,2 256,0 p1 1p1 -1p160 fffffffffffp44 99999999 0x1 nan".split()
 )
 
@@ -51,8 +51,8 @@ def read(data: bytes) -> None:
 
 
 def short_proofs() -> list[bytes]:
-    """Return a short proof of a class, one of a property, and one of whole numbers."""
-    return [path.with_suffix(".proof").read_bytes() for path in (PATHS[0], PATHS[3], PATHS[-1])]
+    """Return a short proof of a class, one of a property, one of whole numbers, and one of events."""
+    return [path.with_suffix(".proof").read_bytes() for path in (PATHS[0], PATHS[3], *PATHS[-2:])]
 
 
 def read_short(data: bytes) -> None:

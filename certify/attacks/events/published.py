@@ -77,6 +77,7 @@ class _Sparse:
 
     @staticmethod
     def of(target: Target, view: AttackView) -> "_Sparse":
+        """Return the search before its first flip."""
         closed = ~target.flips.free(target.inputs).flatten(1)
         return _Sparse(
             target, view, closed, torch.zeros_like(closed), torch.zeros_like(closed, dtype=torch.float64)
@@ -217,6 +218,7 @@ class _Logits:
 
     @staticmethod
     def start(target: Target, generator: torch.Generator) -> "_Logits":
+        """Return logits near 0, drawn; −∞ where an event may not go."""
         threat, inputs = target.shifts, target.inputs
         layers = threat.layers(inputs)
         allowed = _ahead(threat, torch.zeros_like(inputs)).isfinite()

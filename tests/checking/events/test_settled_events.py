@@ -31,10 +31,12 @@ from spikecert.certify.proofs.asked import rules_of
 from spikecert.checking import Refused, check, read_network
 from spikecert.checking.certificates import elaborate
 from spikecert.checking.events.recordings import OpenRecording
-from spikecert.checking.kernel.certificates import check_certificate
+from spikecert.checking.kernel.certificates import check_certificate, claim_of
+from spikecert.checking.kernel.checking import Checker
 from spikecert.checking.kernel.contexts import Context, Window
 from spikecert.checking.kernel.network import KernelNodes
 from spikecert.checking.kernel.numbers import ONE
+from spikecert.checking.kernel.records import Fields
 from spikecert.checking.numbers.exact import Dyadic
 from spikecert.checking.numbers.ranks import Ranks
 from spikecert.checking.numbers.sparse import Matrix
@@ -94,6 +96,11 @@ def root(case: Changing) -> OpenRecording:
     return changes
 
 
+def parts(left: OpenRecording, i: int, t: int) -> list[OpenRecording]:
+    """Return all sides of an entry."""
+    return [side() for side in left.sides(i, t)]
+
+
 @examples(150)
 @given(data=st.data(), steps=st.integers(1, 4), features=st.integers(1, 2), seed=SEEDS)
 def test_sides_hold_the_same_recordings(data: st.DataObject, steps: int, features: int, seed: int):
@@ -108,7 +115,7 @@ def test_sides_hold_the_same_recordings(data: st.DataObject, steps: int, feature
     matrix = Matrix.dense(Dyadic.of(weight))
     while left.splittable.any():
         places = np.argwhere(left.splittable)
-        sides = left.sides(*places[generator.integers(len(places))].tolist())
+        sides = parts(left, *places[generator.integers(len(places))].tolist())
         assert set.union(*map(outcomes, sides)) == every
         left = sides[generator.integers(len(sides))]
         every = outcomes(left)
@@ -131,9 +138,9 @@ def test_what_can_not_be_settled_is_refused():
     for i, t in ((0, 0), (0, 2), (2, 0), (0, 3), (0, -1)):  # an event may come there; no such entry
         with pytest.raises(Refused, match="splits an entry that can't change"):
             left.sides(i, t)
-    stays, *moved = left.sides(0, 1)
+    stays, *moved = parts(left, 0, 1)
     assert len(moved) == 2
-    assert stays.sides(0, 1)[1].events.sum() == 0  # no event comes there any more
+    assert parts(stays, 0, 1)[1].events.sum() == 0  # no event comes there any more
 
 
 def changes_of(threat: Threat, *steps: int) -> OpenRecording:
@@ -146,7 +153,7 @@ def changes_of(threat: Threat, *steps: int) -> OpenRecording:
 
 def test_an_event_that_came_to_another_one_stays_there():
     """Events at 0 and 1: the first moves to 1, and the second one may still leave that behind, or come to 2."""
-    left = changes_of(SpikeShift(1, count=2), 0, 1).sides(0, 0)[1]
+    left = parts(changes_of(SpikeShift(1, count=2), 0, 1), 0, 0)[1]
     assert isinstance(left, OpenRecording)
     assert sorted(np.frombuffer(each, dtype=np.int64).tolist() for each in outcomes(left)) == [
         [0, 1, 0],
@@ -160,7 +167,7 @@ def test_an_event_that_came_to_another_one_stays_there():
 
 def test_a_move_takes_as_many_steps_as_it_is_far():
     left = changes_of(SpikeShift(None, total=2), 0, 2)
-    near, far = left.sides(0, 0)[1:]
+    near, far = parts(left, 0, 0)[1:]
     assert np.argwhere(near.splittable).tolist() == [[0, 2]]
     assert not far.splittable.any()
 
@@ -184,8 +191,8 @@ def test_the_kernel_knows_of_each_side_what_it_would_know_of_it_alone(tmp_path: 
 
     asked = context()
     told = [known(asked)]
-    assert inputs.changes is not None
-    for side in (*inputs.changes.sides(1, 1), *inputs.changes.sides(0, 1)):
+    assert isinstance(inputs.changes, OpenRecording)
+    for side in (*parts(inputs.changes, 1, 1), *parts(inputs.changes, 0, 1)):
         mark = asked.mark()
         asked.settle(side)
         alone = context()
@@ -349,6 +356,25 @@ def test_a_certificate_of_sides_is_whole(kept: Path):
     assert refused([*lines[:2], lines[split[0]], *lines[2:]], kept) == (
         f"record 1 ({lines[split[0]]}): stands outside of all trees"
     )
+
+
+def test_what_recordings_within_each_other_hold_is_limited(kept: Path, monkeypatch: pytest.MonkeyPatch):
+    lines = (kept / "lines").read_text().splitlines()
+    monkeypatch.setattr("spikecert.checking.work.MOST_NUMBERS", 100)
+    with pytest.raises(Refused, match="entries of recordings within each other, more than the 100 that are held"):
+        nested(kept, lines, 12)
+    monkeypatch.setattr("spikecert.checking.work.MOST_NUMBERS", 144)
+    nested(kept, lines, 12)
+
+
+def nested(kept: Path, lines: list[str], splits: int) -> None:
+    """Split all entries of the first sides, one within the other, and go no further."""
+    checker = Checker.of(network_of(kept), claim_of(lines[1], network_of(kept)))
+    first = checker.goal.clauses[0]
+    for record in (f"class {first}", *(f"event {i} {t}" for i in range(4) for t in range(3))):
+        word, *rest = record.split()
+        checker._take(word, Fields(rest))
+    assert len(checker.stack) == splits
 
 
 def test_no_changed_certificate_of_a_false_claim_is_accepted(kept: Path, sealed: Callable[..., Path]):
