@@ -6,7 +6,10 @@
 
 w is no number, one, or up to twelve: then γ, β, ε, μ, η, σ and j are vectors of as many, and ρ is a matrix.
 Besides a neuron may **rest**, silent and at exactly 0, for R steps behind each spike; **start** at a u[0] of its
-own; and have a **floor** f ≤ 0, when what is left is max(u[t], f).
+own; have a **floor** f ≤ 0, when what is left is max(u[t], f); have λ[t], θ[t], d[t] and a[t]·I[t] of **each
+step**; and, where it subtracts, fire up to N times **a step**, as if it fired and was reset one by one:
+
+    s[t] = how many of n = 1..N have v[t] ≥ B[t] + (n − 1)·d,      u[t] = v[t] − d·s[t].
 
 Thresholds that rise by spikes (ALIF: β, j), states that take from the potential (adLIF: γ, σ, j), and neurons of
 which the raised threshold is also what is taken away (ε = β, d = θ; a step later d = (θ + β·j)/λ, ε = β·ρ/λ) are
@@ -20,8 +23,10 @@ those that it answers for. What has none of them *is* `Leaky` (`normal`), whatev
 **Rounding.** Where numbers do not enter each other (ρ a diagonal in [0, 1], no γ, μ, η, σ, ε) each is a recursion
 of its own. Elsewhere no term of a step takes more than 7 + m roundings, with m of w: λ·u reaches w by λ̂, a
 product, 1 + m sums, σ̂, a product and two sums, and one more where u[0] is a start of its own; γ_k·w_k by no more,
-and ρ·w_k by m + 5; all others by fewer. A floor is a maximum, which rounds nothing but f itself: as a reset it is
-at most δ = max(θ, d, |f|) (certify/rounding.py).
+and ρ·w_k by m + 5; all others, a product d·s among them, by fewer. Several spikes are compared with B + (n − 1)·d,
+a product and a sum more than B, and take away N·d at most; of constants a step the greatest of all steps counts,
+for what a run strays by grows with each of them. A floor is a maximum, which rounds nothing but f itself: as a
+reset it is at most δ = max(θ, N·d, |f|) (certify/rounding.py).
 """
 
 from collections.abc import Iterator
@@ -39,8 +44,10 @@ from .rules import (
     FLOOR,
     LEAKY,
     RESTS,
+    SEVERAL,
     START,
     STATES,
+    STEPS,
     VARIED,
     CoupledRecursion,
     DeclaredRule,
@@ -52,6 +59,7 @@ from .rules import (
     Recursion,
     Rule,
     kinds,
+    plain,
 )
 from .validation import check_choice
 
@@ -75,6 +83,8 @@ MIXING = ("drive", "carry", "drain", "reset_rise", "hearing")
 """Those by which numbers enter each other."""
 MOST_OTHERS = 12
 """How many w there may be: so many steps a table of what own spikes add may have, each of which is a w."""
+MOST_SPIKES = 255
+"""Of a step."""
 FEW_OTHERS = 3
 """How many w have recursions of their own: `MOST_NUMBERS` of certify/rounding.py, but the potential."""
 
@@ -84,7 +94,8 @@ class LinearNeuron(DeclaredRule):
     """The neurons of a layer.
 
     Attributes:
-        decay, threshold, reset_amount: λ, θ > 0 and d, flattened; without w λ ∈ [0, 1] and d > 0.
+        decay, threshold, reset_amount: λ, θ > 0 and d, flattened, of each step one behind the other where they
+            have `steps`; without w λ ∈ [0, 1] and d > 0.
         shape: how constants are laid out: as torch broadcasts it to the features of a sample, () for one of all
             neurons, (n,) for one a neuron, (c, 1, 1) for one a channel of an image.
         reset: "zero", "subtract" or "none", of all neurons.
@@ -95,6 +106,9 @@ class LinearNeuron(DeclaredRule):
         rest: R ≥ 0, of neurons without w that reset to zero.
         start: u[0].
         floor: f ≤ 0, or None.
+        steps: T where λ, θ and d are told of each step, of neurons that do not rest; 0: the same at all.
+        scale: a, one number a step; None for a = 1.
+        most: N, more than 1 only where they subtract an amount above 0 that no w changes.
         called: by what names a layer calls its constants, where these are others.
     """
 
@@ -118,13 +132,17 @@ class LinearNeuron(DeclaredRule):
     rest: int = 0
     start: float = 0.0
     floor: float | None = None
+    steps: int = 0
+    scale: tuple[float, ...] | None = None
+    most: int = 1  # pyright: ignore[reportIncompatibleMethodOverride]
     called: tuple[tuple[str, str], ...] = field(default=(), compare=False)
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "shape", wholes("shape", self.shape))
         check_choice("reset", self.reset, RESETS)
         check_choice("fires_at", self.fires_at, FIRES_AT)
-        settle(self, at_least(0), "rest")
+        settle(self, at_least(0), "rest", "steps")
+        settle(self, at_least(1), "most")
         settle(self, real, "start")
         if not 0 <= self.others <= MOST_OTHERS:
             raise ValueError(f"others: got {self.others}, expected 0 to {MOST_OTHERS}")
@@ -132,23 +150,52 @@ class LinearNeuron(DeclaredRule):
         for name, axes in AXES.items():
             values = tuple(alone.get(name, real)(name, value) for value in getattr(self, name))
             object.__setattr__(self, name, values)
-            if len(values) != (count := prod(self.shape) * self.others**axes) or not (values or axes):
+            count = prod(self.shape) * prod(front_axes(name, self.others, self.steps))
+            if len(values) != count or not (values or axes):
                 raise ValueError(f"{name}: got {len(values)} numbers, expected {count}, of shape {self.shape}")
         if self.rest and (self.others or self.reset != "zero"):
             raise ValueError(f"rest: got {self.rest}, expected 0 unless neurons of one number reset to zero")
+        self._check_steps()
         settle(self, unless_none(real), "floor")
         if self.floor is not None and self.floor > 0:
             raise ValueError(f"floor: got {self.floor}, expected at most 0, or None")
 
+    def _check_steps(self) -> None:
+        if self.scale is not None:
+            object.__setattr__(self, "scale", tuple(real("input_scale", a) for a in self.scale))
+            if len(self.scale) != self.steps:
+                raise ValueError(f"input_scale: got {len(self.scale)} numbers, expected {self.steps}, one a step")
+        if self.steps and self.rest:
+            raise ValueError(f"rest: got {self.rest}, expected 0 of neurons with constants a step")
+        plainly = self.reset == "subtract" and min(self.reset_amount) > 0 and not any(self.reset_rise)
+        if self.most > MOST_SPIKES or (self.most > 1 and not plainly):
+            told = f'expected 1, or up to {MOST_SPIKES} with reset "subtract", reset_amount > 0 and no reset_rise'
+            raise ValueError(f"most: got {self.most}, {told}")
+
     @property
     def normal(self) -> Rule:
         """Return the same neurons without what moves nothing: as `Leaky` where that is all they are."""
+        if self.steps and (same := self._alike) is not None:
+            return same
         if self.others and self._still:
             amount = self.reset_amount if self.reset == "subtract" else self.threshold
             if all(0 <= decay <= 1 for decay in self.decay) and all(d > 0 for d in amount):
                 none = dict.fromkeys((name for name, axes in AXES.items() if axes), ())
                 return replace(self, reset_amount=amount, others=0, **none).normal
         return self if self.features else self.kinds[0]
+
+    @property
+    def _alike(self) -> Rule | None:
+        """Return the neurons that these are where λ, θ and d are the same at all steps; None if a matters."""
+        count = prod(self.shape)
+        own = {name: getattr(self, name) for name in OWN}
+        if any(values != values[:count] * self.steps for values in own.values()):
+            return None
+        first = {name: values[:count] for name, values in own.items()}
+        found = replace(self, **first, steps=0, scale=None).normal
+        if self.scale is None or set(self.scale) == {1.0}:
+            return found
+        return replace(found, scale=self.scale) if plain(found) else None
 
     @property
     def _still(self) -> bool:
@@ -173,11 +220,13 @@ class LinearNeuron(DeclaredRule):
         if type(self) is not LinearNeuron:
             return frozenset({f"rule {type(self).__name__}"})
         there = {
-            VARIED: not self.others and len(set(self._constants)) > 1,
+            VARIED: not self.others and not self.steps and len(set(self._constants)) > 1,
             RESTS: self.rest > 0,
             START: self.start != 0.0,
             STATES: self.others > 0,
             FLOOR: self.floor is not None,
+            STEPS: self.steps > 0,
+            SEVERAL: self.most > 1,
         }
         return frozenset(name for name, has in there.items() if has)
 
@@ -212,17 +261,30 @@ class LinearNeuron(DeclaredRule):
         return tuple((which == kind).nonzero().flatten() for kind in range(len(self.kinds)))
 
     def constants(self, like: Tensor) -> tuple[float | Tensor, float | Tensor, float | Tensor]:
-        """Return λ, θ and d: as (*features) for signals like (time, batch, *features), one number if of all."""
-        if not self.shape:
+        """Return λ, θ and d: as (*features) for signals like (time, batch, *features), one number if of all.
+
+        Of constants a step it is the greatest modulus of each.
+        """
+        if not self.shape and not self.steps:
             return self.decay[0], self.threshold[0], self.reset_amount[0]
         decay, threshold, drop = (self.laid(like)[name] for name in OWN)
         return decay, threshold, drop
 
-    def laid(self, like: Tensor) -> dict[str, Tensor]:
-        """Return all constants of each feature, behind the axes of w, for states (labels, batch, *features)."""
+    def laid(self, like: Tensor, t: int | None = None) -> dict[str, Tensor]:
+        """Return all constants of each feature, behind the axes of w, for states (labels, batch, *features).
+
+        Of constants a step it is those of step t = 0..T−1; None: the greatest moduli of all steps.
+        """
         arrays = {name: torch.tensor(getattr(self, name), dtype=torch.float64) for name in AXES}
+        for name in OWN if self.steps else ():
+            each = arrays[name].view(self.steps, -1)
+            arrays[name] = each.abs().amax(0) if t is None else each[t]
         own = {name: array.to(like) for name, array in arrays.items()}
         return parts(own, self.shape, self.others, tuple(like.shape[2:]))
+
+    def factors(self, num_steps: int) -> tuple[float, ...]:
+        """Return a over T steps."""
+        return super().factors(num_steps) if self.scale is None else self.scale
 
     def check(self, dtype: torch.dtype) -> None:
         """Raise ValueError for a constant that is subnormal, or beyond the range, in the dtype of the run."""
@@ -231,45 +293,49 @@ class LinearNeuron(DeclaredRule):
                 check_normal(dict(self.called).get(name, name), value, dtype)
         check_normal("start", self.start, dtype)
         check_normal("floor", self.floor or 0.0, dtype)
+        for value in self.scale or ():
+            check_normal("input_scale", value, dtype)
 
     def recursion(self, like: Tensor) -> Recursion:
         """Return how each number goes, or by what moduli each enters the others."""
         if self.others and self.mixes:
             return self._mixed({name: of.abs() for name, of in self.laid(like).items()})
         decay, threshold, drop = self.constants(like)
-        span = torch.as_tensor(threshold).maximum(torch.as_tensor(drop if self.reset == "subtract" else threshold))
-        span = span.clamp_min(abs(self.floor or 0.0))
-        potential = Number(decay, span if self.shape else float(span), start=self.start)
-        return Recursion(threshold, (potential, *(self._number(i, like) for i in range(self.others))))
+        taken = self.most * torch.as_tensor(drop if self.reset == "subtract" else threshold).abs()
+        span = torch.as_tensor(threshold).maximum(taken).clamp_min(abs(self.floor or 0.0))
+        highest = threshold + (self.most - 1) * drop
+        potential = Number(decay, span if self.shape or self.steps else float(span), start=self.start)
+        return Recursion(highest, (potential, *(self._number(i, like) for i in range(self.others))))
 
     def _number(self, i: int, like: Tensor) -> Number:
         """Return how a w goes by itself, in plain numbers where they are those of all neurons."""
         if not self.shape:
-            return Number(self.fading[i * self.others + i], abs(self.jump[i]), raises=self.rise[i])
+            return Number(self.fading[i * self.others + i], self.most * abs(self.jump[i]), raises=self.rise[i])
         c = self.laid(like)
-        return Number(c["fading"][i, i], c["jump"][i].abs(), raises=c["rise"][i])
+        return Number(c["fading"][i, i], self.most * c["jump"][i].abs(), raises=c["rise"][i])
 
     def _mixed(self, c: dict[str, Tensor]) -> CoupledRecursion:
         subtracts = float(self.reset == "subtract")
         potential = (c["decay"], *(c["drain"] + c["reset_rise"] * subtracts))
         rows = zip(c["drive"], c["carry"], c["fading"], strict=True)
         adapted = [(drive * c["decay"] + carry, *(own + drive * c["drain"])) for drive, carry, own in rows]
-        taken = c["reset_amount"] * subtracts + abs(self.floor or 0.0)
-        numbers = Number(1.0, taken, start=self.start), *(Number(1.0, jump) for jump in c["jump"])
+        taken = c["reset_amount"] * (self.most * subtracts) + abs(self.floor or 0.0)
+        numbers = Number(1.0, taken, start=self.start), *(Number(1.0, self.most * jump) for jump in c["jump"])
         heard = (torch.ones_like(c["decay"]), *(c["drive"] + c["hearing"]))
         compared = (c["decay"], *(c["drain"] + c["rise"]))
         roundings = 7 + self.others + (self.start != 0.0)
-        return CoupledRecursion(c["threshold"], numbers, (potential, *adapted), heard, compared, roundings)
+        highest = c["threshold"] + (self.most - 1) * c["reset_amount"]
+        return CoupledRecursion(highest, numbers, (potential, *adapted), heard, compared, roundings)
 
     def moves(
         self, labels: tuple[Label, ...], state: tuple[Range, ...], current: Range, tie: float | Tensor
-    ) -> tuple[Move, Move]:
-        """Return v up to B, and v from B on, reset, each with what each w becomes; silence at 0 where it rests.
+    ) -> tuple[Move, ...]:
+        """Return v up to B, and v from B + (n − 1)·d on, reset, with what each w becomes; silence at 0 at rest.
 
         A difference of two sums that both hold w is taken as one sum. What is known of v by itself, and of the sum
-        that u or w is, hold both.
+        that u or w is, hold both. Of constants a step the labels say which step it is.
         """
-        c, (left, *adapted) = self.laid(current.low), state
+        c, (left, *adapted) = self.laid(current.low, labels[0][0] if self.steps else None), state
 
         def summed(own: Tensor, each: Tensor) -> Range:
             """Return what is of u and of w."""
@@ -278,20 +344,35 @@ class LinearNeuron(DeclaredRule):
         potential = summed(c["decay"], -c["drain"]) + current
         over = summed(c["decay"], -c["drain"] - c["rise"]) + current + -c["threshold"]
         limit = total((Range(c["threshold"], c["threshold"]), 1.0), *zip(adapted, c["rise"], strict=True))
-        quiet, fires = potential.below(limit.high + tie), potential.above(limit.low - tie)
-        behind = fires if self.reset == "none" else fires.times(0.0)
-        if self.reset == "subtract":
-            whole = summed(c["decay"], -c["drain"] - c["reset_rise"]) + current
+        whole = summed(c["decay"], -c["drain"] - c["reset_rise"]) + current
+        awake = kinds(labels, current.low) == (labels[0][0] if self.steps else 0)
+        fits = 0 if self.most == 1 else int(((over.high + tie) / c["reset_amount"]).amax().ceil())
+
+        def outcome(n: int) -> Move:
+            """Return what n spikes leave."""
+            more, fewer = n * c["reset_amount"], (n - 1) * c["reset_amount"]
+            known, possible = potential, awake | (n == 0)
+            if n < self.most:
+                known = known.below(limit.high + more + tie)
+                possible = possible & ((over.low <= more + tie) | ~awake)
+            if n:
+                known = known.above(limit.low + fewer - tie)
+                possible = possible & (over.high >= fewer - tie)
+            moved = self._adapted(c, left, adapted, current, known)
+            after = (w + n * jump for w, jump in zip(moved, c["jump"], strict=True))
+            behind = self._behind(n, known, whole, c, adapted).where(awake, known.times(0.0))
+            return Move(possible, (behind, *after))
+
+        return tuple(outcome(n) for n in range(min(self.most, max(fits, 0) + 1) + 1))
+
+    def _behind(self, n: int, fires: Range, whole: Range, c: dict[str, Tensor], adapted: list[Range]) -> Range:
+        """Return what n spikes leave of potentials, `whole` those that subtract less what each w adds to that."""
+        if n and self.reset == "zero":
+            return self._floored(fires.times(0.0))
+        if n and self.reset == "subtract":
             stepwise = total((fires, 1.0), *zip(adapted, -c["reset_rise"], strict=True))
-            behind = _both(stepwise, whole) + -c["reset_amount"]
-        silent, moved = (self._adapted(c, left, adapted, current, known) for known in (quiet, fires))
-        after = (w + jump for w, jump in zip(moved, c["jump"], strict=True))
-        awake = kinds(labels, current.low) == 0
-        quiet = self._floored(quiet).where(awake, quiet.times(0.0))
-        return (
-            Move((over.low <= tie) | ~awake, (quiet, *silent)),
-            Move((over.high >= -tie) & awake, (self._floored(behind), *after)),
-        )
+            return self._floored(_both(stepwise, whole) + -n * c["reset_amount"])
+        return self._floored(fires)
 
     def _floored(self, left: Range) -> Range:
         """Return max(u, f)."""
@@ -313,13 +394,15 @@ class LinearNeuron(DeclaredRule):
     def label(self, label: Label, spike: int, t: int) -> Label:
         """Return how many steps of rest are left, the last spike's step, and how many there were.
 
-        Without w only the step is kept, or only the count where the reset subtracts.
+        Without w only the step is kept, or only the count where the reset subtracts. Of constants a step the first
+        number is t.
         """
+        first = t if self.steps else self.rest if spike else max(0, label[0] - 1)
         if not spike:
-            return (max(0, label[0] - 1), *label[1:])
+            return (first, *label[1:])
         if self.others:
-            return (0, t, label[2] + 1)
-        return (0, label[1] + spike, 0) if self.reset == "subtract" else (self.rest, t, 0)
+            return (first, t, label[2] + spike)
+        return (first, label[1] + spike, 0) if self.reset == "subtract" else (first, t, 0)
 
 
 def leaking(rule: Rule | None) -> TypeGuard[Leaky | LinearNeuron]:
@@ -342,13 +425,18 @@ def laid(constants: Tensor, features: tuple[int, ...]) -> Tensor:
     return constants.expand(features)
 
 
+def front_axes(name: str, others: int, steps: int) -> tuple[int, ...]:
+    """Return the axes that a constant has before those of neurons: of w, or of steps where each has its own."""
+    return (steps,) if steps and name in OWN else (others,) * AXES[name]
+
+
 def parts(
-    arrays: dict[str, Tensor], shape: tuple[int, ...], others: int, features: tuple[int, ...]
+    arrays: dict[str, Tensor], shape: tuple[int, ...], others: int, features: tuple[int, ...], steps: int = 0
 ) -> dict[str, Tensor]:
     """Return the constants of each feature of a sample, behind the axes of w, which are there for one w, too."""
     found, none = dict[str, Tensor](), arrays["decay"].new_zeros(0)
     for name, array in (dict.fromkeys(AXES, none) | arrays).items():
-        front = [others] * AXES[name]
+        front = front_axes(name, others, steps)
         each = [laid(part, features) for part in array.reshape(prod(front), *shape)]
         found[name] = torch.stack(each).reshape(*front, *features) if each else array.new_zeros(*front, *features)
     return found

@@ -18,13 +18,15 @@ from .constants import check_normal, positive, real, settle, share
 from .dynamics import FIRES_AT, RESETS, Dynamics
 from .validation import check_choice
 
-LEAKY, VARIED, RESTS, START, STATES, FLOOR, WHOLE = FEATURES = (
+LEAKY, VARIED, RESTS, START, STATES, FLOOR, STEPS, SEVERAL, WHOLE = FEATURES = (
     "plain leaky neurons",
     "varied constants",
     "rests",
     "a start of its own",
     "further states",
     "a floor",
+    "constants a step",
+    "several spikes a step",
     "whole numbers",
 )
 """What a rule may be: the first, or any of the others."""
@@ -139,6 +141,11 @@ class Rule:
     def features(self) -> frozenset[str]:
         """Return what it has beyond `Leaky`; of a rule that says nothing of that, that it is that rule."""
         return frozenset({f"rule {type(self).__name__}"})
+
+    @property
+    def most(self) -> int:
+        """Return how many spikes a neuron may have at a step."""
+        return 1
 
     def check(self, dtype: torch.dtype) -> None:
         """Raise ValueError for a constant that the dtype of the run does not hold to full precision."""

@@ -82,10 +82,9 @@ class Lattice:
         """Return max |x|."""
         return self.high.maximum(-self.low)
 
-    @property
-    def spikes(self) -> "Lattice":
-        """Return 0 and 1 for each entry."""
-        return Lattice(0, torch.zeros_like(self.low), torch.ones_like(self.high))
+    def spikes(self, most: int) -> "Lattice":
+        """Return 0 to `most` for each entry."""
+        return Lattice(0, torch.zeros_like(self.low), torch.full_like(self.high, most))
 
 
 class Exactness(Algebra[Lattice]):
@@ -162,11 +161,11 @@ class Exactness(Algebra[Lattice]):
         """Return spikes, and keep a layer whose membranes do not round."""
         if plain(node.rule) and membrane_unit(node.rule, x, self.num_steps) is not None:
             self.found.append(node)
-        return x.spikes
+        return x.spikes(node.rule.most)
 
     def recurred(self, node: Recurred, x: Lattice) -> Lattice:
         """Return spikes."""
-        return x.spikes
+        return x.spikes(node.rule.most)
 
     def read(self, node: Read, x: Lattice) -> Lattice:
         """Return what is read."""
@@ -284,7 +283,7 @@ def counted(circuit: Circuit) -> CountedLogits | None:
     while isinstance(node, Mapped):
         maps.insert(0, node.map)
         node = circuit.nodes[node.sources[0]]
-    if not isinstance(node, Fired | Recurred) or node.rule.whole:
+    if not isinstance(node, Fired | Recurred) or node.rule.whole or node.rule.most > 1:
         return None
     if readout == "mean" and all(isinstance(each, ShareMap) for each in maps):
         share = math.prod(each.share.item() for each in maps if isinstance(each, ShareMap))

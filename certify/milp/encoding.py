@@ -372,7 +372,7 @@ class _Writer(Algebra[_Flow]):
         """Write neurons of further states and the like, step by step."""
         layer = EncodedLayer(rule, current, found, flow.steps, flow.slack, self.rounding, **heard)
         spikes = tight_spikes(self.program, layer, self.closing)
-        return _Flow(found, spikes, np.zeros_like(flow.slack), spikes=True)
+        return _Flow(found, spikes, np.zeros_like(flow.slack), spikes=rule.most == 1)
 
     def recurred(self, node: Recurred, flow: _Flow) -> _Flow:
         """Write a layer that hears itself, whose spikes are written in order of time."""
@@ -385,7 +385,7 @@ class _Writer(Algebra[_Flow]):
         shape = flow.signal.magnitude().shape[1:]
         weight = _matrix(feedback.linear, shape, ones)
         silent = feedback.linear(ones.new_zeros(1, *shape)) + feedback.bias
-        own = feedback.slack(ones.new_ones(1, *shape), self.rounding, over_time(found.num_steps)).expand_as(silent)
+        own = feedback.slack(ones.clamp_min(1.0), self.rounding, over_time(found.num_steps)).expand_as(silent)
         summed = current.source if isinstance(current, FilteredSignal) else current
         own = own + sum_slack(summed.magnitude(), found.num_steps, self.rounding)
         slack, heard = flow.slack + array(own.flatten()), (weight, array(silent.flatten()))

@@ -1,4 +1,4 @@
-"""A layer of any declared neurons: further states as variables, rests, starts and floors.
+"""A layer of any declared neurons: further states as variables, rests, starts, floors, several spikes a step.
 
 As in program.py v[t] = r + w, its part in silence and its part at a spike, with r = 0 at a spike and w = 0 in
 silence. The threshold B is an expression in the states z. With least ≤ B ≤ most,
@@ -7,6 +7,13 @@ silence. The threshold B is an expression in the states z. With least ≤ B ≤ 
 
 say v ≤ B in silence and v ≥ B at a spike; a product z·s is a variable p within z's ends, times s, of p and of z −
 p, times 1 − s; max(u, f) is a variable y ≥ u, f that a binary q holds at u or at f: no product is left.
+
+Up to N spikes a step are one integer s, with binaries q = [s ≥ 1] and m = [s = N]: 1 ≤ s where q, s ≤ N − 1 but
+where m, and of u = v − d·s
+
+    u ≥ B − d − M·(1 − q),      u ≤ B + M·m
+
+say what n of them do: u ≥ B − d where there is any, and B + (N − 1)·d ≤ v for N; u ≤ B unless all N are there.
 
 **Rounding.** The run's own states are these variables. From them a step's exact v − B is within the tie of what
 the run compares, and each number behind the exact step within E of the run's (certify/rounding.py). What
@@ -91,12 +98,18 @@ class NeuronSteps:
             spikes.append(spike)
         return tuple(spikes)
 
+    def _constants(self, t: int) -> dict[str, np.ndarray]:
+        """Return the constants of each neuron at a step, behind the axes of w."""
+        return self._laid[t if self.rule.steps else 0]
+
     @functools.cached_property
-    def _constants(self) -> dict[str, np.ndarray]:
-        """Return the constants of each neuron, behind the axes of w."""
+    def _laid(self) -> list[dict[str, np.ndarray]]:
         like = self.layer.current.steps().lower[:1].double()
-        laid, flat = self.rule.laid(like), -max(1, like.dim() - 2)
-        return {name: array(each.flatten(flat) if each.numel() else each) for name, each in laid.items()}
+        flat = -max(1, like.dim() - 2)
+        told = [self.rule.laid(like, t) for t in range(max(1, self.rule.steps))]
+        return [
+            {name: array(each.flatten(flat) if each.numel() else each) for name, each in c.items()} for c in told
+        ]
 
     def _flat(self, numbers: float | torch.Tensor) -> np.ndarray:
         return array(torch.as_tensor(numbers).expand_as(self.layer.current.steps().lower[0]).flatten())
@@ -104,6 +117,11 @@ class NeuronSteps:
     @functools.cached_property
     def _error(self) -> np.ndarray:
         return self._flat(self.found.allowance.current)
+
+    @functools.cached_property
+    def _lost(self) -> np.ndarray:
+        """Return how far the run's a·I may be from its expressions."""
+        return self.layer.slack * np.abs(self.layer.scale).max()
 
     @functools.cached_property
     def _strays(self) -> tuple[np.ndarray, ...]:
@@ -114,16 +132,18 @@ class NeuronSteps:
     def _wide(self) -> np.ndarray:
         """Return how far past its threshold a potential may be."""
         tie, steps = self._flat(self.found.allowance.tie), self.found.num_steps
-        drift = steps * sum(((self.layer.slack + self._error), *self._strays))
+        drift = steps * sum(((self._lost + self._error), *self._strays))
         return self.closing.tie(drift + tie) + (tie if self.closing.closed else 0.0)
 
     def _step(
         self, t: int, states: _Numbers, spikes: list[Expressions]
     ) -> tuple[Expressions, tuple[Expressions, ...]]:
         """Return the spikes of a step, and the states behind it."""
-        program, c, wide, size = self.program, self._constants, self._wide, len(self._error)
+        program, c, wide, size = self.program, self._constants(t), self._wide, len(self._error)
         box, held, slack = self.layer.current.steps(), (c["decay"], *-c["drain"]), self.closing.slack(self._error)
-        entering = [array(end[t % len(end)].flatten()) for end in (box.lower, box.upper)]
+        factor = self.layer.scale[t]
+        entering = [array(end[t % len(end)].flatten()) * factor for end in (box.lower, box.upper)]
+        entering = entering if factor >= 0 else entering[::-1]
         low, high = (end + sign * (self._error + slack) for end, sign in zip(entering, (-1.0, 1.0), strict=True))
         low, high = (own + end for own, end in zip(states.reach(held), (low, high), strict=True))
         raises = (np.zeros(size), *c["rise"])
@@ -131,22 +151,47 @@ class NeuronSteps:
         certain, possible = (array(end[t].flatten()) for end in (self.found.box.lower, self.found.box.upper))
         spike, one = program.variables(certain, possible, True), Expressions.fixed(np.ones(size))
         resting = functools.reduce(operator.add, spikes[max(0, t - self.rule.rest) : t], one - one)
-        silent = part_of(program, low, np.minimum(high, most + wide), one - spike - resting)
-        firing = part_of(program, np.minimum(least - wide, high), high, spike)
-        if self.rule.others:
-            limit = states.sum(raises) + Expressions.fixed(c["threshold"])
-            program.constrain(limit + spike.scaled(np.maximum(-least, 0.0)) - silent, lower=-wide)
-            program.constrain(firing - limit + (one - spike).scaled(most), lower=-wide)
-        potential, before = silent + firing, states.sum(held)
-        self._drive(potential - before - self.layer.driven(t, spikes), one - spike - resting, resting, entering)
-        left = self._floored(silent if self.rule.reset == "zero" else potential, spike, states, (low, high))
+        limit = states.sum(raises) + Expressions.fixed(c["threshold"])
+        if self.rule.most > 1:
+            silent = potential = self._several(t, spike, limit, (low, high), (least, most))
+        else:
+            silent = part_of(program, low, np.minimum(high, most + wide), one - spike - resting)
+            firing = part_of(program, np.minimum(least - wide, high), high, spike)
+            potential = silent + firing
+            if self.rule.others:
+                program.constrain(limit + spike.scaled(np.maximum(-least, 0.0)) - silent, lower=-wide)
+                program.constrain(firing - limit + (one - spike).scaled(most), lower=-wide)
+        before = states.sum(held)
+        driven = self.layer.driven(t, spikes).scaled(factor)
+        self._drive(potential - before - driven, one - spike - resting, resting, entering)
+        left = self._floored(c, silent if self.rule.reset == "zero" else potential, spike, states, (low, high))
         return spike, (left, *self._others(t, states, potential, potential - before, spike))
+
+    def _several(self, t: int, spike: Expressions, limit: Expressions, reach: Ends, limits: Ends) -> Expressions:
+        """Return the potentials of neurons that may fire several times at a step."""
+        program, drop, wide, count = self.program, self._constants(t)["reset_amount"], self._wide, self.rule.most
+        (low, high), (least, most) = reach, limits
+        potential, some, full = (
+            program.variables(low, high),
+            program.binaries(len(low)),
+            program.binaries(len(low)),
+        )
+        left = potential - spike.scaled(drop)
+        below = np.maximum(most - drop - low + np.abs(wide), 0.0)
+        above = np.maximum(high - count * drop - least + np.abs(wide), 0.0)
+        program.constrain(left - limit - some.scaled(below), lower=-wide - drop - below)
+        program.constrain(limit + full.scaled(above) - left, lower=-wide)
+        program.constrain(spike - some, lower=0.0)
+        program.constrain(some.scaled(count) - spike, lower=0.0)
+        program.constrain(spike - full.scaled(count), lower=0.0)
+        program.constrain(spike - full, upper=count - 1.0)
+        return potential
 
     def _drive(
         self, moved: Expressions, active: Expressions, resting: Expressions, entering: list[np.ndarray]
     ) -> None:
         """Let a potential be what it is made of, where its neuron does not rest."""
-        slack = self.closing.slack(self.layer.slack + self._error)
+        slack = self.closing.slack(self._lost + self._error)
         if not self.rule.rest:
             self.program.constrain(moved, -slack, slack)
             return
@@ -155,13 +200,14 @@ class NeuronSteps:
         self.program.constrain(moved + resting.scaled(reach), lower=-slack)
         self.program.constrain(moved - resting.scaled(reach), upper=slack)
 
-    def _floored(self, left: Expressions, spike: Expressions, states: _Numbers, reach: Ends) -> Expressions:
+    def _floored(
+        self, c: dict[str, np.ndarray], left: Expressions, spike: Expressions, states: _Numbers, reach: Ends
+    ) -> Expressions:
         """Return what a step leaves of a potential, given its part that no reset takes to 0."""
-        c, (low, high) = self._constants, reach
-        low, high = np.minimum(low, 0.0), np.maximum(high, 0.0)
+        low, high = np.minimum(reach[0], 0.0), np.maximum(reach[1], 0.0)
         if self.rule.reset == "subtract":
-            left = left - spike.scaled(c["reset_amount"])
-            low, high = low - np.abs(c["reset_amount"]), high + np.abs(c["reset_amount"])
+            left, taken = left - spike.scaled(c["reset_amount"]), self.rule.most * np.abs(c["reset_amount"])
+            low, high = low - taken, high + taken
             for value, ends, rise in zip(states.values[1:], states.ends[1:], c["reset_rise"], strict=True):
                 if rise.any():
                     left = left - self._product(value, ends, spike).scaled(rise)
@@ -204,7 +250,7 @@ class NeuronSteps:
         self, t: int, states: _Numbers, potential: Expressions, entering: Expressions, spike: Expressions
     ) -> list[Expressions]:
         """Return each w behind a step."""
-        found, c = list[Expressions](), self._constants
+        found, c = list[Expressions](), self._constants(t)
         for i in range(self.rule.others):
             own = states.sum((c["carry"][i], *c["fading"][i]))
             given = ((potential, "drive"), (entering, "hearing"), (spike, "jump"))

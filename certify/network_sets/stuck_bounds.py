@@ -45,6 +45,7 @@ from ...models.circuit import (
     fold,
 )
 from ...models.linear_maps import DenseMap, LinearMap
+from ...models.rules import SEVERAL
 from ..bounds.propagation import (
     Propagation,
     check_readout,
@@ -279,7 +280,9 @@ class StuckPropagation(Algebra[Budgeted]):
         return Budgeted(tuple(self.healthy.added(node, *pair) for pair in pairs))
 
     def fired(self, node: Fired, x: Budgeted) -> Budgeted:
-        """Return healthy spikes."""
+        """Return healthy spikes, of which there is one a step at most, as of stuck neurons."""
+        if node.rule.most > 1:
+            raise self.refuse(node, f"a {type(node.layer).__name__} of {SEVERAL}")
         return x.settled.each(lambda signal: self.healthy.fired(node, signal), fresh=node.name in self.allowed)
 
     def recurred(self, node: Recurred, x: Budgeted) -> Budgeted:

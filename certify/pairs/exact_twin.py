@@ -224,7 +224,7 @@ class _Gridding(Algebra[_Multiples]):
 
     def fired(self, node: Fired, x: _Multiples) -> _Multiples:
         """Move a threshold to where no potential is, and round what a reset takes off."""
-        rule, spikes = node.rule, _Multiples(0, 1.0)
+        rule, spikes = node.rule, _Multiples(0, float(node.rule.most))
         layer: Any = self.network.get_submodule(node.name)
         if not plain(rule) or x.unit is None or hasattr(layer, "threshold"):
             return spikes

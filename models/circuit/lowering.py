@@ -114,9 +114,6 @@ def _read_trouble(node: Read, circuit: Circuit) -> str:
         if isinstance(node.rule, Stepped) and not node.rule.leak.keeps and node.readout != "potential":
             return f"reads potentials that leak by {node.readout!r}"
         return "" if _adds(node.rule) else "is read by neurons whose potentials are no sums of whole numbers"
-    last = circuit.last
-    if node.readout in ("spikes", "first") and isinstance(last, Fired) and getattr(last.rule, "most", 1) > 1:
-        return f"is read by spikes of neurons that may fire {getattr(last.rule, 'most', 1)} times a step"
     return ""
 
 
@@ -188,6 +185,10 @@ class _Lowering:
         if not potential:
             if not fits(readout, isinstance(self.nodes[source], Fired | Recurred)):
                 raise ValueError(f"readout: got {readout!r} behind {name}, which it does not fit")
+            rule = getattr(self.nodes[source], "rule", None)
+            if rule is not None and rule.most > 1:
+                told = f"neurons of {name} that may fire {rule.most} times a step"
+                raise ValueError(f"readout: got {readout!r} of {told}, expected an affine layer behind them")
             self.nodes.append(Read("", (source,), readout))
             return
         check_unchanged(layer, name)

@@ -362,7 +362,9 @@ class IntegerLIF(SteppedLIF):
         """Return the constants."""
         return self.stepped
 
-    def _go(self, current: Tensor, residue: Tensor | None, steps: int, num_steps: int) -> tuple[Run, Tensor]:
+    def _go(
+        self, current: Tensor, residue: Tensor | None, start: int, steps: int, num_steps: int
+    ) -> tuple[Run, Tensor]:
         if current.dtype != torch.float64:
             raise ValueError(f"inputs: got {current.dtype}, expected torch.float64 for integer neurons")
         current = current.detach()

@@ -17,7 +17,7 @@ from torch import Tensor, nn
 
 from ..constants import at_least, nonnegative, real, share, unless_none, whole
 from ..dynamics import Dynamics, Surrogate, Triangle
-from ..linear_neuron import AXES, MOST_OTHERS, LinearNeuron, parts
+from ..linear_neuron import AXES, MOST_OTHERS, MOST_SPIKES, OWN, LinearNeuron, front_axes, parts
 from ..rules import Leaky, Rule
 from .neurons import FIRING, LEAKY, RESETTING, Run, SteppedLIF, built, said, said_of, surrogate_of
 from .registry import Element, Nonnegative, Positive, Real, Size, UpToOne, Wait, or_none, register
@@ -25,7 +25,8 @@ from .varied import ArrayLIF, Constant, Fires, alike, array_of, left_behind
 
 
 class Neuron(ArrayLIF):
-    """Neurons of the declaration `LinearNeuron`, which see: further states w, a start and a floor of their own.
+    """Neurons of the declaration `LinearNeuron`, which see: further states w, a start and a floor of their own,
+    constants of each step, several spikes a step.
 
     Constants are numbers, or arrays as those of `VariedLIF`; they are buffers, and training leaves them so. Where
     there are several w, arrays of what each has of its own have an axis in front, and those of ρ two.
@@ -47,17 +48,22 @@ class Neuron(ArrayLIF):
         others: how many w there are, 0 to 12. Without any, constants of w are not there.
         start: u[0].
         floor: f ≤ 0, below which no potential is left behind a step; None for none.
+        steps: T, where λ, θ and d have an axis of T steps in front, or are one number of all; 0: the same at all.
+        input_scale: a, T numbers, by which the current of each step is multiplied; None for 1.
+        most: N ≥ 1, how often they may fire at a step, each time at a potential d higher; u = v − d·s then.
 
     Raises:
         ValueError, TypeError: for a constant outside its range, or shapes that do not fit each other.
 
+    >>> Neuron(1.0, reset="subtract", most=3)(torch.tensor([2.5, 4.0, 0.5]).view(3, 1, 1), 3).flatten()
+    tensor([2., 3., 1.])
     >>> Neuron(1.0, 1.0, reset="none", floor=-0.5)(torch.tensor([-2.0, 1.0, 1.0]).view(3, 1, 1), 3).flatten()
     tensor([0., 0., 1.])
 
     References: bittar2022surrogate
     """
 
-    holds = (*AXES, "start", "floor")
+    holds = (*AXES, "start", "floor", "steps", "input_scale", "most")
 
     def __init__(
         self,
@@ -78,20 +84,26 @@ class Neuron(ArrayLIF):
         others: int = 0,
         start: float = 0.0,
         floor: float | None = None,
+        steps: int = 0,
+        input_scale: Constant | None = None,
+        most: int = 1,
     ) -> None:
         nn.Module.__init__(self)
         self.shared: Dynamics = Dynamics(1.0, 1.0, reset, fires_at, surrogate)
         self.others: int = whole("others", others)
         self.start: float = real("start", start)
         self.floor: float | None = None if floor is None else real("floor", floor)
+        self.steps, self.most = at_least(0)("steps", steps), at_least(1)("most", most)
         amount = threshold if reset_amount is None else reset_amount
         given = (decay, threshold, amount, fading, jump, drive, carry, drain, rise, reset_rise, hearing)
         constants = dict(zip(AXES, given, strict=True))
         arrays = {name: array_of(name, constants[name]) for name in self.names}
-        for name, array in _stacked(arrays, self.others).items():
+        for name, array in _stacked(arrays, self.others, self.steps).items():
             self.register_buffer(name, array)
+        self.input_scale: Tensor | None
+        self.register_buffer("input_scale", self._scale_of(input_scale))
         if not arrays["decay"].is_meta:  # a file's constants come later
-            self.rule(1)
+            self.rule(self.steps or 1)
 
     def __setattr__(self, name: str, value: Any) -> None:
         """Set an attribute; constants of `shared` that no neuron here reads are refused."""
@@ -117,26 +129,47 @@ class Neuron(ArrayLIF):
 
     def rule(self, num_steps: int) -> Rule:
         """Return what this layer does, as plain numbers."""
-        arrays: dict[str, Tensor] = {name: self.get_buffer(name) for name in self.names}
-        numbers: dict[str, Any] = {
-            name: tuple(array.detach().double().flatten().tolist()) for name, array in arrays.items()
-        }
-        shape, d = tuple(arrays["decay"].shape), self.shared
-        own = {"shape": shape, "reset": d.reset, "fires_at": d.fires_at, "others": self.others}
-        return LinearNeuron(**numbers, **own, start=self.start, floor=self.floor).normal
+        factors, d = self.scale(num_steps), self.shared
+        numbers: dict[str, Any] = {name: _numbers(self.get_buffer(name)) for name in self.names}
+        more = {"steps": self.steps, "scale": None if factors is None else _numbers(factors), "most": self.most}
+        own = {"shape": self.shape, "reset": d.reset, "fires_at": d.fires_at, "others": self.others}
+        return LinearNeuron(**numbers, **own, **more, start=self.start, floor=self.floor).normal
 
-    def _go(self, current: Tensor, residue: Tensor | None, steps: int, num_steps: int) -> tuple[Run, Tensor]:
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Return how constants are laid out over neurons."""
+        return tuple(self.get_buffer("decay").shape[bool(self.steps) :])
+
+    def scale(self, num_steps: int) -> Tensor | None:
+        """Return the input scale a, (num_steps,), or None for a = 1."""
+        if self.steps and num_steps != self.steps:
+            raise ValueError(f"num_steps: got {num_steps}, expected this {type(self).__name__}'s {self.steps}")
+        return self.input_scale
+
+    def _scale_of(self, given: Constant | None) -> Tensor | None:
+        if given is None:
+            return None
+        scale = array_of("input_scale", given).to(self.get_buffer("decay").dtype)
+        if tuple(scale.shape) != (self.steps,):
+            raise ValueError(f"input_scale: got shape {tuple(scale.shape)}, expected ({self.steps},): one a step")
+        return scale
+
+    def _go(
+        self, current: Tensor, residue: Tensor | None, start: int, steps: int, num_steps: int
+    ) -> tuple[Run, Tensor]:
         arrays = {name: self.get_buffer(name).to(current) for name in self.names}
-        c = parts(arrays, tuple(arrays["decay"].shape), self.others, tuple(current.shape[2:]))
-        many = range(self.others)
+        c = parts(arrays, self.shape, self.others, tuple(current.shape[2:]), self.steps)
+        each = [c | {name: c[name][start + t] for name in OWN} if self.steps else c for t in range(steps)]
+        many, scale = range(self.others), self.scale(num_steps)
         left, *adapted = self._start(current) if residue is None else residue.unbind()
         potentials, spikes = [], []
-        for t in range(steps):
+        for t, c in enumerate(each):
             entering, before = current[t % len(current)], left
+            entering = entering if scale is None else entering * scale[start + t]
             driven = torch.addcmul(entering, before, c["decay"])
             potential = _plus(driven, *zip(adapted, c["drain"], strict=True), sign=-1.0)
             limit = _plus(c["threshold"], *zip(adapted, c["rise"], strict=True))
-            spike: Tensor = Fires.apply(potential, limit, self.shared)  # pyright: ignore[reportAssignmentType]
+            spike = self._fired(potential, limit, c["reset_amount"])
             taken = _plus(c["reset_amount"], *zip(adapted, c["reset_rise"], strict=True))
             left = left_behind(potential, spike, taken, self.reset)
             left = left if self.floor is None else left.clamp_min(self.floor)
@@ -153,6 +186,14 @@ class Neuron(ArrayLIF):
             spikes.append(spike)
         return Run(current, torch.stack(potentials), torch.stack(spikes)), torch.stack((left, *adapted))
 
+    def _fired(self, potential: Tensor, limit: Tensor, amount: Tensor) -> Tensor:
+        """Return how many spikes there are: how many limits B + (n − 1)·d are reached."""
+        if self.most > 1:
+            sooner = torch.arange(self.most).to(potential).view(-1, *[1] * potential.dim())
+            potential, limit = potential.expand(self.most, *potential.shape), torch.addcmul(limit, sooner, amount)
+        fired: Tensor = Fires.apply(potential, limit, self.shared)  # pyright: ignore[reportAssignmentType]
+        return fired.sum(0) if self.most > 1 else fired
+
     def _start(self, current: Tensor) -> tuple[Tensor, ...]:
         """Return u[0] and w[0]."""
         silent = torch.zeros_like(current[0])
@@ -161,18 +202,28 @@ class Neuron(ArrayLIF):
     def extra_repr(self) -> str:
         """Return how the constants are laid out, and where they lie."""
         ends = [f"{name}={_ends(getattr(self, name))}" for name in self.names]
-        ends += [f"{name}={value}" for name, value in (("start", self.start), ("floor", self.floor)) if value]
-        return f"{tuple(self.get_buffer('decay').shape)}, {', '.join(ends)}, reset={self.reset}"
+        more = {"start": self.start, "floor": self.floor, "steps": self.steps, "most": self.most - 1 and self.most}
+        ends += [f"{name}={value}" for name, value in more.items() if value]
+        return f"{self.shape}, {', '.join(ends)}, reset={self.reset}"
 
 
-def _stacked(arrays: dict[str, Tensor], others: int) -> dict[str, Tensor]:
+def kept_axes(name: str, others: int, steps: int) -> tuple[int, ...]:
+    """Return the axes that a buffer has before those of neurons: none for a single w."""
+    return () if AXES[name] and others < 2 else front_axes(name, others, steps)
+
+
+def _numbers(array: Tensor) -> tuple[float, ...]:
+    return tuple(array.detach().double().flatten().tolist())
+
+
+def _stacked(arrays: dict[str, Tensor], others: int, steps: int) -> dict[str, Tensor]:
     """Return constants of one dtype, of which a neuron's own axes fit each other; a number is that of each w."""
     pieces: dict[str, Tensor] = {}
     for name, array in arrays.items():
-        front = (others,) * AXES[name] if others > 1 else ()
+        front = kept_axes(name, others, steps)
         if array.dim() == 0 and front:
-            array = array.expand(others)
-            array = torch.diag(array) if AXES[name] == 2 else array
+            array = array.expand(front[:1])
+            array = torch.diag(array) if len(front) == 2 else array
         if tuple(array.shape[: len(front)]) != front:
             raise ValueError(f"{name}: got shape {tuple(array.shape)}, expected {front} and what neurons have")
         parts = array.reshape(-1, *array.shape[len(front) :]) if front else array[None]
@@ -180,7 +231,7 @@ def _stacked(arrays: dict[str, Tensor], others: int) -> dict[str, Tensor]:
     found = alike(pieces)
     shape, made = found["decay 0"].shape, dict[str, Tensor]()
     for name in arrays:
-        front = [others] * AXES[name] if others > 1 else []
+        front = kept_axes(name, others, steps)
         own = [part for piece, part in found.items() if piece.split()[0] == name]
         made[name] = torch.stack(own).reshape((*front, *shape))
     return made
@@ -241,7 +292,8 @@ def _said(layer: Neuron) -> dict[str, Any]:
     """Return the shape, and what all neurons have in common."""
     common = {"fires_at": layer.shared.fires_at, "surrogate": said_of(layer.surrogate)}
     several = {"others": layer.others} if layer.others > 1 or type(layer) is Neuron else {}
-    return {"shape": tuple(layer.get_buffer("decay").shape), **several, **common}
+    more = {"steps": layer.steps, "scaled": layer.input_scale is not None, "most": layer.most - 1 and layer.most}
+    return {"shape": layer.shape, **several, **common, **{name: value for name, value in more.items() if value}}
 
 
 def _built(kind: type[Neuron]) -> Callable[[Any], Neuron]:
@@ -250,7 +302,9 @@ def _built(kind: type[Neuron]) -> Callable[[Any], Neuron]:
     def build(fields: Any) -> Neuron:
         constant, own = torch.ones(fields.shape), {"others": fields.others}
         if kind is Neuron:
-            own |= {"start": fields.start, "floor": fields.floor}
+            own |= {name: getattr(fields, name) for name in ("start", "floor", "steps", "most")}
+            constant = constant.expand(*[fields.steps] * bool(fields.steps), *fields.shape)
+            own |= {"input_scale": torch.ones(fields.steps) if fields.scaled else None}
         return kind(
             constant, constant, reset=fields.reset, fires_at=fields.fires_at, surrogate=surrogate_of(fields), **own
         )
@@ -260,8 +314,9 @@ def _built(kind: type[Neuron]) -> Callable[[Any], Neuron]:
 
 def _shapes(fields: Any) -> dict[str, tuple[int, ...]]:
     """Return the shapes of constants."""
-    names = [name for name, axes in AXES.items() if fields.others or not axes]
-    return {name: (*[fields.others] * (AXES[name] if fields.others > 1 else 0), *fields.shape) for name in names}
+    steps, names = getattr(fields, "steps", 0), [name for name, axes in AXES.items() if fields.others or not axes]
+    scale = {"input_scale": (steps,)} if getattr(fields, "scaled", False) else {}
+    return {name: (*kept_axes(name, fields.others, steps), *fields.shape) for name in names} | scale
 
 
 def _register(kind: type[Neuron], others: Any, **fields: Any) -> None:
@@ -272,7 +327,13 @@ def _register(kind: type[Neuron], others: Any, **fields: Any) -> None:
 
 _register(CoupledLIF, (Annotated[int, Interval(ge=1, le=MOST_OTHERS)], 1))
 _register(
-    Neuron, Annotated[int, Interval(ge=0, le=MOST_OTHERS)], start=Real, floor=or_none(Annotated[Real, Le(0)])
+    Neuron,
+    Annotated[int, Interval(ge=0, le=MOST_OTHERS)],
+    start=Real,
+    floor=or_none(Annotated[Real, Le(0)]),
+    steps=(Wait, 0),
+    scaled=(bool, False),
+    most=(Annotated[int, Interval(ge=1, le=MOST_SPIKES)], 1),
 )
 
 
@@ -333,7 +394,9 @@ class AdaptiveLIF(SteppedLIF):
             called=(("rise", "adaptation"), ("fading", "threshold_decay")),
         ).normal  # fmt: skip
 
-    def _go(self, current: Tensor, residue: Tensor | None, steps: int, num_steps: int) -> tuple[Run, Tensor]:
+    def _go(
+        self, current: Tensor, residue: Tensor | None, start: int, steps: int, num_steps: int
+    ) -> tuple[Run, Tensor]:
         d, threshold = self.dynamics, torch.full_like(current[0], self.dynamics.threshold)
         left, raised = current.new_zeros(2, *current.shape[1:]) if residue is None else residue
         potentials, spikes = [], []
@@ -405,7 +468,9 @@ class RefractoryLIF(SteppedLIF):
         constants = (own.decay,), (own.threshold,), (own.drop,)
         return LinearNeuron(*constants, fires_at=own.fires_at, rest=rest, start=self.start).normal
 
-    def _go(self, current: Tensor, residue: Tensor | None, steps: int, num_steps: int) -> tuple[Run, Tensor]:
+    def _go(
+        self, current: Tensor, residue: Tensor | None, start: int, steps: int, num_steps: int
+    ) -> tuple[Run, Tensor]:
         silent = torch.zeros_like(current[0])
         left, waits = (silent + self.start, silent) if residue is None else residue
         longest, threshold = self._longest(current, num_steps), current.new_tensor(self.dynamics.threshold)

@@ -136,17 +136,19 @@ def in_full(current: Tensor) -> Tensor:
 class SteppedLIF(LIF):
     """A neuron that torch's own operations run step by step: a subclass says what they are (`_go`)."""
 
-    def step(self, current: Tensor, residue: Tensor | None, num_steps: int) -> tuple[Run, Tensor]:
-        """Return one step under a current, (1, batch, ...), and its state behind it, (numbers, batch, ...)."""
-        return self._go(current, residue, 1, num_steps)
+    def step(self, current: Tensor, residue: Tensor | None, t: int, num_steps: int) -> tuple[Run, Tensor]:
+        """Return step t = 0..T−1 of a current, (1, batch, ...), and its state behind it, (numbers, batch, ...)."""
+        return self._go(current, residue, t, 1, num_steps)
 
-    def _go(self, current: Tensor, residue: Tensor | None, steps: int, num_steps: int) -> tuple[Run, Tensor]:
-        """Return `steps` of T = `num_steps` steps behind `residue`, None at the start, and what they leave."""
+    def _go(
+        self, current: Tensor, residue: Tensor | None, start: int, steps: int, num_steps: int
+    ) -> tuple[Run, Tensor]:
+        """Return `steps` of T steps from `start` on, behind `residue`, None at the start, and what they leave."""
         raise NotImplementedError
 
     def run(self, current: Tensor, num_steps: int) -> Run:
         """Simulate `num_steps` steps; `current` is (T, batch, ...), or (1, batch, ...) if constant."""
-        return self._go(in_full(current), None, num_steps, num_steps)[0]
+        return self._go(in_full(current), None, 0, num_steps, num_steps)[0]
 
     def forward(self, current: Tensor, num_steps: int) -> Tensor:
         """Return the spikes, (num_steps, batch, ...)."""
@@ -156,7 +158,7 @@ class SteppedLIF(LIF):
         self, current: Tensor, residue: Tensor | None, start: int, steps: int, num_steps: int
     ) -> tuple[Tensor, Tensor]:
         """Go on as `LIF.resume`; the residue holds the numbers of the state, one behind the other."""
-        run, residue = self._go(in_full(current), residue, steps, num_steps)
+        run, residue = self._go(in_full(current), residue, start, steps, num_steps)
         return run.spikes, residue
 
 

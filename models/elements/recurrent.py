@@ -146,7 +146,7 @@ class Recurrent(LIF):
     ) -> tuple[Tensor | None, Tensor, Tensor]:
         """Return the neuron's potential, its spikes and its state, (numbers, batch, ...), of one step."""
         if isinstance(self.neuron, SteppedLIF):
-            run, left = self.neuron.step(drive, left, num_steps)
+            run, left = self.neuron.step(drive, left, t, num_steps)
             return run.potentials[0], run.spikes[0], left
         scale = self.neuron.scale(num_steps)
         factor, before = None if scale is None else scale[t : t + 1], None if left is None else left[0]

@@ -127,7 +127,9 @@ class VariedLIF(ArrayLIF):
         shape, d = tuple(self.decay.shape), self.shared
         return LinearNeuron(decay, threshold, drop, shape, d.reset, d.fires_at).normal
 
-    def _go(self, current: Tensor, residue: Tensor | None, steps: int, num_steps: int) -> tuple[Run, Tensor]:
+    def _go(
+        self, current: Tensor, residue: Tensor | None, start: int, steps: int, num_steps: int
+    ) -> tuple[Run, Tensor]:
         decay, threshold, *amount = (laid(array, current.shape[2:]).to(current) for array in self.constants)
         drop = amount[0] if amount else threshold
         left = torch.zeros_like(current[0]) if residue is None else residue[0]

@@ -1,6 +1,7 @@
 """Coupled neurons of any constants, weights on a grid or off it, and inputs of small dense networks."""
 
 from math import prod
+from typing import Any
 
 import torch
 from hypothesis import strategies as st
@@ -9,7 +10,7 @@ from torch import Tensor, nn
 from spikecert import CoupledLIF, Share, SpikingNetwork
 from spikecert.models import Neuron
 from spikecert.models.dynamics import RESETS
-from spikecert.models.linear_neuron import AXES, MIXING, MOST_OTHERS, LinearNeuron
+from spikecert.models.linear_neuron import AXES, MIXING, MOST_OTHERS, OWN, LinearNeuron, front_axes
 from spikecert.models.rules import Leaky
 
 SHARES = st.sampled_from([0.0, 0.25, 0.5, 0.9, 1.0])
@@ -21,26 +22,35 @@ FIRES = st.sampled_from([">=", ">"])
 
 
 @st.composite
-def coupled_neurons(draw: st.DrawFn, width: int = 3, most: int = 3) -> Neuron:
+def coupled_neurons(draw: st.DrawFn, width: int = 3, most: int = 3, steps: int = 0) -> Neuron:
     """Return neurons of any constants, alike or one set each; of several w, of any recurrence, or a table.
 
-    Half of them have a floor, a start of their own, or no reset.
+    Half of them have a floor, a start of their own, or no reset; of these some have constants of each of `steps`,
+    and some may fire up to four times a step.
     """
     if most > 1 and draw(st.integers(0, 4)) == 0:
         return draw(tabled_neurons())
-    others = draw(st.sampled_from([1, 1, *range(2, most + 1)]))
+    others, coupled = draw(st.sampled_from([1, 1, *range(2, most + 1)])), draw(st.booleans())
+    steps = 0 if coupled else steps * draw(st.booleans())
     shares, factors = (SHARES, FACTORS) if others == 1 and draw(st.booleans()) else (ANY, ANY)
     strategies = {"decay": shares, "threshold": THRESHOLDS, "reset_amount": AMOUNTS, "fading": shares}
-    constants = {}
-    for name, axes in AXES.items():
-        shape = [others] * axes * (others > 1) + [width] * draw(st.booleans())
+    constants: dict[str, Any] = {}
+    for name in AXES:
+        shape = [*front_axes(name, others, steps)] if others > 1 or name in OWN else []
+        shape += [width] * draw(st.booleans())
         numbers = draw(st.lists(strategies.get(name, factors), min_size=prod(shape), max_size=prod(shape)))
         constants[name] = torch.tensor(numbers).reshape(shape).tolist()
     constants |= {"fires_at": draw(FIRES), "others": others}
-    if draw(st.booleans()):
+    if coupled:
         return CoupledLIF(**constants, reset=draw(st.sampled_from(["subtract", "zero"])))
     floor, start = draw(st.sampled_from([None, 0.0, -0.25, -1.0])), draw(st.sampled_from([0.0, 0.3, -0.5]))
-    return Neuron(**constants, reset=draw(st.sampled_from(RESETS)), floor=floor, start=start)
+    reset, several = draw(st.sampled_from(RESETS)), draw(st.sampled_from([1, 1, 2, 4]))
+    if reset == "subtract" and several > 1:
+        constants |= {"reset_rise": 0.0, "most": several}
+    if steps:
+        scale = draw(st.lists(st.sampled_from([1.0, 0.5, -0.75]), min_size=steps, max_size=steps))
+        constants |= {"steps": steps, "input_scale": draw(st.sampled_from([None, scale]))}
+    return Neuron(**constants, reset=reset, floor=floor, start=start)
 
 
 @st.composite

@@ -312,7 +312,7 @@ def looping_spikes(
         rounding: the dtypes of the run and of the bound.
     """
     assert isinstance(node.rule, DeclaredRule)
-    loop = FeedbackLoop(below, affine_map(node.feedback, rounding.bound), rounding, node.filter)
+    loop = FeedbackLoop(below, affine_map(node.feedback, rounding.bound), rounding, node.filter, node.rule.most)
     found: Signal = from_nothing(loop, node.rule)
     box = found.steps()
     current = loop.current(DelayedSpikes(found, box))

@@ -131,12 +131,14 @@ class FeedbackLoop:
         feedback: V and b.
         rounding: the dtypes of the run and of the bound.
         filter: of c over time, or None.
+        most: how many spikes a neuron may have at a step.
     """
 
     below: Signal
     feedback: AffineMap
     rounding: Rounding
     filter: TemporalFilter | None = None
+    most: int = 1
 
     def current(self, spikes: Signal) -> Signal:
         """Return what the neurons get for delayed spikes."""
@@ -198,7 +200,7 @@ class FeedbackLoop:
     def _any(self) -> Known:
         """Return any spikes at all, of one sample: they are alike in all of them."""
         silent = self._nothing()[:, :1]
-        return Known(Box(silent, silent + 1.0), torch.ones_like(silent[0]))
+        return Known(Box(silent, silent + self.most), torch.full_like(silent[0], self.most))
 
     def _slack(self, rule: Leaky) -> Tensor:
         """Return what the recursion's rounding may add to each step's scaled current, whatever the spikes are."""

@@ -77,7 +77,9 @@ class PlatformLIF(SteppedLIF):
         """Raise TypeError: no rule states these neurons."""
         raise TypeError("layer: got a PlatformLIF, which the differ runs and no rule states")
 
-    def _go(self, current: Tensor, residue: Tensor | None, steps: int, num_steps: int) -> tuple[Run, Tensor]:
+    def _go(
+        self, current: Tensor, residue: Tensor | None, start: int, steps: int, num_steps: int
+    ) -> tuple[Run, Tensor]:
         if residue is not None:
             raise ValueError("steps_at_once: got a PlatformLIF, expected None: it runs all steps at once")
         s = self.settings

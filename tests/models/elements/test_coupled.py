@@ -34,7 +34,7 @@ from spikecert.certify.proofs import Prover, Unproven
 from spikecert.models import Neuron, Recurrent, RefractoryLIF, circuit
 from spikecert.models.circuit import UnknownNode
 from spikecert.models.dynamics import RESETS
-from spikecert.models.linear_neuron import AXES
+from spikecert.models.linear_neuron import AXES, OWN
 from spikecert.models.rules import FLOOR
 from spikecert.testing import check_sound
 from support.drawn_networks import coupled_neurons, draw_weights, inputs_of
@@ -47,13 +47,15 @@ SEEDS = st.integers(0, 2**31)
 @st.composite
 def networks(draw: st.DrawFn, encoding: str | None = None, most: int = 5) -> SpikingNetwork:
     """Return a dense network of such neurons, half of them with weights on a grid of quarters."""
-    width, grid = 3, draw(st.booleans())
-    layers: list[nn.Module] = [nn.Linear(2, width), draw(coupled_neurons())]
+    width, grid, steps = 3, draw(st.booleans()), draw(st.integers(1, most))
+    neurons = coupled_neurons(steps=steps)
+    layers: list[nn.Module] = [nn.Linear(2, width), draw(neurons)]
     layers += draw(st.sampled_from([[], [nn.Linear(width, width), LIF(0.5)]]))
-    layers += [nn.Linear(width, width), draw(coupled_neurons())] if draw(st.booleans()) else []
-    layers += [nn.Linear(width, 3)] if draw(st.booleans()) else [nn.Linear(width, width), draw(coupled_neurons())]
+    layers += [nn.Linear(width, width), draw(neurons)] if draw(st.booleans()) else []
+    last = draw(neurons.filter(lambda own: own.most == 1))
+    layers += [nn.Linear(width, 3)] if draw(st.booleans()) else [nn.Linear(width, width), last]
     coding = encoding or draw(st.sampled_from(["direct", "none"]))
-    made = SpikingNetwork(*layers, num_steps=draw(st.integers(1, most)), encoding=coding)
+    made = SpikingNetwork(*layers, num_steps=steps, encoding=coding)
     generator = torch.Generator().manual_seed(draw(SEEDS))
     scale = draw(st.sampled_from([1.0, 1.5, 1.5, 2.0**-60, 2.0**40]))
     draw_weights(made, generator, scale, grid)
@@ -64,19 +66,20 @@ def by_hand(layer: Neuron, current: Tensor) -> Tensor:
     """Return the spikes of currents (T, batch, n), neuron by neuron."""
     found, many = torch.zeros_like(current), range(layer.others)
     for sample, place in itertools.product(range(current.shape[1]), range(current.shape[2])):
-        flat = {
-            name: getattr(layer, name)[..., place] if layer.get_buffer("decay").dim() else getattr(layer, name)
-            for name in AXES
-        }
-        c = {name: array.flatten().tolist() for name, array in flat.items()}
+        flat = {name: getattr(layer, name)[..., place] if layer.shape else getattr(layer, name) for name in AXES}
+        told = {name: array.flatten().tolist() for name, array in flat.items()}
         u, w = layer.start, [0.0] * layer.others
         for t in range(len(current)):
-            before, entering = u, float(current[t, sample, place])
+            c = told | {name: told[name][t : t + 1] for name in OWN} if layer.steps else told
+            factor = 1.0 if layer.input_scale is None else float(layer.input_scale[t])
+            before, entering = u, float(current[t, sample, place]) * factor
             v = c["decay"][0] * u - sum(map(mul, c["drain"], w)) + entering
             limit = c["threshold"][0] + sum(map(mul, c["rise"], w))
-            fires = v >= limit if layer.shared.fires_at == ">=" else v > limit
-            taken = c["reset_amount"][0] + sum(map(mul, c["reset_rise"], w))
-            u = {"subtract": v - fires * taken, "zero": v * (1 - fires), "none": v}[layer.reset]
+            taken, fires = c["reset_amount"][0] + sum(map(mul, c["reset_rise"], w)), 0
+            left = v
+            while fires < layer.most and (left >= limit if layer.shared.fires_at == ">=" else left > limit):
+                left, fires = left - taken, fires + 1
+            u = {"subtract": left, "zero": v * (not fires), "none": v}[layer.reset]
             u = u if layer.floor is None else max(u, layer.floor)
             w = [
                 sum(c["fading"][i * layer.others + k] * w[k] for k in many)
@@ -91,10 +94,10 @@ def by_hand(layer: Neuron, current: Tensor) -> Tensor:
 
 
 @settings(max_examples=60, deadline=None)
-@given(layer=coupled_neurons(), seed=SEEDS, steps=st.integers(1, 5))
-def test_a_run_is_what_the_words_say_whole_and_in_parts(layer: Neuron, seed: int, steps: int) -> None:
+@given(data=st.data(), seed=SEEDS, steps=st.integers(1, 5))
+def test_a_run_is_what_the_words_say_whole_and_in_parts(data: st.DataObject, seed: int, steps: int) -> None:
     """On a grid, where hardly a product rounds and thresholds are met exactly."""
-    layer = layer.double()
+    layer = data.draw(coupled_neurons(steps=steps)).double()
     for name in AXES:
         getattr(layer, name).data = (getattr(layer, name) * 4).round() / 4
     layer.threshold.data.clamp_(min=0.25)

@@ -315,12 +315,14 @@ def test_other_neurons_are_refused() -> None:
         Recurrent(IntegerLIF(WholeDecay("shift", 2), 8), nn.Linear(2, 2))
 
     class Louder(CoupledLIF):
-        def _go(self, current: Tensor, residue: Tensor | None, steps: int, num_steps: int) -> tuple[Run, Tensor]:
-            return super()._go(2.0 * current, residue, steps, num_steps)
+        def _go(
+            self, current: Tensor, residue: Tensor | None, start: int, steps: int, num_steps: int
+        ) -> tuple[Run, Tensor]:
+            return super()._go(2.0 * current, residue, start, steps, num_steps)
 
     class Later(CoupledLIF):
-        def step(self, current: Tensor, residue: Tensor | None, num_steps: int) -> tuple[Run, Tensor]:
-            return super().step(0.5 * current, residue, num_steps)
+        def step(self, current: Tensor, residue: Tensor | None, t: int, num_steps: int) -> tuple[Run, Tensor]:
+            return super().step(0.5 * current, residue, t, num_steps)
 
     for other in (Louder(), Later()):
         with pytest.raises(TypeError, match=rf"^neuron: got {type(other).__name__}, expected one of LIF"):
