@@ -8,14 +8,14 @@ question (`spikecert ablate --retrain`).
 import copy
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
+from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from ..models.elements.layers import PerStep, walk
 from ..models.elements.learned_decay import settled
-from ..models.elements.neurons import DLIF, LIF
-from ..models.elements.recurrent import Recurrent
+from ..models.elements.neurons import fires
 from ..models.elements.synapses import Synapse
 from ..models.networks import SpikingNetwork
 from ..models.running.encoding import RateDraws
@@ -130,7 +130,7 @@ def _changes(network: SpikingNetwork, seed: int) -> Iterator[tuple[str, Change]]
         for kept in cuts:
             yield _named("last", kept), lambda net, x, kept=kept: _cut(net, x, slice(steps - kept, steps))
     yield "λ = 0", lambda net, x: (without_memory(net), x)
-    if any(isinstance(layer, Recurrent) for layer in walk(network.layers)):
+    if any(neuron.hears for neuron in network.neurons):
         yield "no feedback", lambda net, x: (_unheard(net), x)
     if network.timed and steps > 1:
         order = torch.randperm(steps, generator=torch.Generator().manual_seed(seed))
@@ -148,9 +148,7 @@ def _cut(network: SpikingNetwork, inputs: Tensor, kept: slice) -> tuple[SpikingN
         raise ValueError('got encoding "latency", whose steps depend on T')
     draws = network.draws.of_batch(network.num_steps, inputs)[kept] if network.encoding == "rate" else None
     for neuron in network.neurons:
-        own = neuron.neuron if isinstance(neuron, Recurrent) else neuron
-        if type(own) is DLIF:
-            own.input_scale = nn.Parameter(own.input_scale.detach()[kept])
+        neuron.keep(kept)
     for layer in walk(network.layers):
         if isinstance(layer, PerStep):
             layer.steps = layer.steps[kept]
@@ -167,18 +165,15 @@ def without_memory(network: SpikingNetwork) -> SpikingNetwork:
         ValueError: for a neuron that remembers in another way.
     """
     for layer in walk(network.layers):
-        if isinstance(layer, Recurrent):
-            if layer.synapse is not None:
-                layer.synapse.decay = 0.0
-            layer = layer.neuron
-        if isinstance(layer, Synapse):
-            layer.decay = 0.0
-        elif isinstance(layer, LIF):
-            if type(layer) not in (LIF, DLIF):
-                raise ValueError(
-                    f"got {type(layer).__name__}, expected LIF, DLIF or PLIF: others remember otherwise"
-                )
-            layer.dynamics = replace(layer.dynamics, decay=0.0)
+        synapse = getattr(layer, "synapse", layer)
+        if isinstance(synapse, Synapse):
+            synapse.decay = 0.0
+        if fires(layer):
+            own = layer.firing
+            if not {"input_scale"}.issuperset(own.holds):
+                told = "expected LIF, DLIF or PLIF: others remember otherwise"
+                raise ValueError(f"got {type(own).__name__}, {told}")
+            own.dynamics = replace(own.dynamics, decay=0.0)
     return network
 
 
@@ -189,21 +184,21 @@ def without_loops(network: SpikingNetwork) -> SpikingNetwork:
         ValueError: for a loop inside another layer.
     """
     for place, layer in enumerate(network.layers):
-        if isinstance(layer, Recurrent):
-            network.layers[place] = layer.neuron
-    if any(isinstance(layer, Recurrent) for layer in walk(network.layers)):
+        if fires(layer):
+            network.layers[place] = layer.firing
+    if any(neuron.hears for neuron in network.neurons):
         raise ValueError("got a loop inside another layer, expected loops side by side with others")
     return network
 
 
 def _unheard(network: SpikingNetwork) -> SpikingNetwork:
     """Return a network, in place, whose loops carry nothing but their biases."""
-    for layer in walk(network.layers):
-        if isinstance(layer, Recurrent):
-            weight = getattr(layer.feedback, "weight", None)
-            if not isinstance(weight, Tensor):
-                raise ValueError(f"got feedback by {type(layer.feedback).__name__}, expected one with a weight")
-            weight.zero_()
+    for neuron in (each for each in network.neurons if each.hears):
+        feedback: Any = neuron.get_submodule("feedback")
+        weight = getattr(feedback, "weight", None)
+        if not isinstance(weight, Tensor):
+            raise ValueError(f"got feedback by {type(feedback).__name__}, expected one with a weight")
+        weight.zero_()
     return network
 
 

@@ -278,7 +278,6 @@ class _Reading(Algebra[_Path]):
 
     def _note(self, node: Fired | Read, x: _Path) -> None:
         assert leaking(node.rule)
-        assert isinstance(node.layer, LIF)
         self.operators.append(self._operator(node.name, x, node.rule, node.layer))
 
     def _operator(

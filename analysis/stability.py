@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from ..models import LIF, SpikingNetwork, Trace
+from ..models import SpikingNetwork, Trace
 from ..models.circuit import circuit, leaky_rules
 from ..models.rules import plain
 from ..models.validation import check_inputs, check_repeatable
@@ -47,8 +47,7 @@ def surrogate_chain(
 
 def surrogate_slopes(network: SpikingNetwork) -> list[float]:
     """Return L of each spiking layer's surrogate, in order of execution."""
-    layers = [node.layer for node in circuit(network).spiking]
-    return [layer.surrogate.steepest for layer in layers if isinstance(layer, LIF)]
+    return [node.layer.surrogate.steepest for node in circuit(network).spiking]
 
 
 def _obstacle(gains: GainReport, largest: int) -> str | None:

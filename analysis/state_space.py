@@ -23,7 +23,7 @@ from ..models import SpikingNetwork
 from ..models.constants import unless_none, whole, wholes
 from ..models.elements.synapses import TemporalFilter
 from ..models.linear_maps import Shape
-from ..models.linear_neuron import LinearNeuron
+from ..models.linear_neuron import linear
 from ..models.rules import plain
 from ..models.validation import check_choice
 from .operators import INPUT, LayerOperator, layer_operators
@@ -181,7 +181,7 @@ def _neuron(operator: LayerOperator) -> _Block:
 
 def _decays(operator: LayerOperator) -> np.ndarray:
     """Return λ of each neuron."""
-    if not isinstance(operator.rule, LinearNeuron):
+    if not linear(operator.rule):
         return np.full(operator.rows, operator.decay)
     laid = np.array(operator.rule.decay).reshape(operator.rule.shape)
     return np.broadcast_to(laid, operator.expression.shape).reshape(-1)

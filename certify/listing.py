@@ -42,7 +42,7 @@ from ..models.circuit import (
     Recurred,
     fold,
 )
-from ..models.rules import LEAKY, RESTS, START, VARIED, WHOLE, Leaky, plain
+from ..models.rules import LEAKY, RESTS, START, VARIED, WHOLE, plain
 from ..models.running.encoding import LINEAR
 from .bounds.events.parts import EventLayer, first_layer
 from .bounds.propagation import Propagation, input_signal
@@ -176,7 +176,7 @@ class MemberWalk:
             OverflowError: where the run may overflow.
         """
         first, rule, made = self.first, self.node.rule, self.first.map
-        assert isinstance(rule, Leaky)
+        assert plain(rule)
         rounding, most, sample = first.rounding, changes.entries.shape[1], first.entering
         reach = first.reach + float(most)
         made.slack(reach, rounding)  # raises where a sum may overflow

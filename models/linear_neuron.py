@@ -41,6 +41,7 @@ from torch import Tensor
 from .constants import at_least, check_normal, positive, real, settle, share, unless_none, wholes
 from .dynamics import FIRES_AT, RESETS
 from .rules import (
+    FEATURES,
     FLOOR,
     LEAKY,
     RESTS,
@@ -49,6 +50,7 @@ from .rules import (
     STATES,
     STEPS,
     VARIED,
+    WHOLE,
     CoupledRecursion,
     DeclaredRule,
     Label,
@@ -240,11 +242,6 @@ class LinearNeuron(DeclaredRule):
         return zip(self.decay, self.threshold, self.reset_amount, strict=True)
 
     @property
-    def resting(self) -> bool:
-        """Return whether they are alike, of a potential alone that is reset to 0, and rest or start elsewhere."""
-        return self.features <= {RESTS, START} and self.reset == "zero"
-
-    @property
     def slowest(self) -> float:
         """Return the greatest λ."""
         return max(self.decay)
@@ -403,6 +400,25 @@ class LinearNeuron(DeclaredRule):
         if self.others:
             return (first, t, label[2] + spike)
         return (first, label[1] + spike, 0) if self.reset == "subtract" else (first, t, 0)
+
+
+BEYOND = frozenset(FEATURES) - {LEAKY, WHOLE}
+"""What a `LinearNeuron` may have."""
+
+
+def linear(rule: Rule | None) -> TypeGuard[LinearNeuron]:
+    """Return whether neurons are of this declaration, and no plain ones."""
+    return rule is not None and rule.features <= BEYOND
+
+
+def varied(rule: Rule | None) -> TypeGuard[LinearNeuron]:
+    """Return whether they have a potential alone, and constants that differ."""
+    return rule is not None and rule.features <= {VARIED}
+
+
+def resting(rule: Rule | None) -> TypeGuard[LinearNeuron]:
+    """Return whether they are alike, of a potential alone that is reset to 0, and rest or start elsewhere."""
+    return linear(rule) and rule.features <= {RESTS, START} and rule.reset == "zero"
 
 
 def leaking(rule: Rule | None) -> TypeGuard[Leaky | LinearNeuron]:

@@ -335,6 +335,11 @@ class Leaky(DeclaredRule):
             check_normal("input_scale", value, dtype)
 
 
+def declared(rule: Rule | None) -> TypeGuard[DeclaredRule]:
+    """Return whether a rule says what its automaton is."""
+    return isinstance(rule, DeclaredRule)
+
+
 def plain(rule: Rule | None) -> TypeGuard[Leaky]:
     """Return whether a rule is that of plain leaky neurons."""
     return rule is not None and rule.features == {LEAKY}

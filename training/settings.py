@@ -22,7 +22,7 @@ from torch.nn import functional as F
 from ..models.chips import ChipWeights
 from ..models.constants import at_least, nonnegative, positive, real, settle, share, unless_none, whole
 from ..models.elements.layers import WEIGHTED, Residual
-from ..models.elements.neurons import LIF
+from ..models.elements.neurons import fires
 from ..models.linear_maps.averaging import Share
 from ..models.networks import SpikingNetwork
 from ..models.validation import check_choice
@@ -327,7 +327,7 @@ class LocalFields:
         seen = images[chosen].flatten(1).to(weights)
         if seen.shape[1] != weights.shape[1]:
             raise ValueError(f"images: got {seen.shape[1]} values each, expected {weights.shape[1]}")
-        neuron = next(module for module in network.modules() if isinstance(module, LIF))
+        neuron = next(module for module in network.modules() if fires(module))
         weight.copy_(weights)
         bias.copy_(neuron.dynamics.threshold - (weights * seen).sum(1))
 

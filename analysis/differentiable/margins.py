@@ -34,7 +34,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from ...models import LIF, PLIF, SpikingNetwork, Trace
+from ...models import LIF, SpikingNetwork, Trace
 from ...models.validation import check_choice
 from ..operators import INPUT, LayerOperator
 from .norms import operator_norm, row_norms
@@ -143,13 +143,8 @@ def _estimate(
     if neuron is None:
         return LayerEstimate(operator.name, norm, torch.ones_like(norm), 1.0, sources)
     scale = scale_of(neuron, num_steps, norm)
-    gain = neuron_gain(decay_of(neuron), scale, input_norm, output_norm)
+    gain = neuron_gain(neuron.share, scale, input_norm, output_norm)
     return LayerEstimate(operator.name, norm, gain, neuron.dynamics.surrogate.steepest, sources)
-
-
-def decay_of(neuron: LIF) -> float | Tensor:
-    """Return λ: of a neuron that learns it as a tensor, else as a number."""
-    return neuron.decay if isinstance(neuron, PLIF) else neuron.dynamics.decay
 
 
 def scale_of(neuron: LIF, num_steps: int, like: Tensor) -> Tensor:
@@ -228,7 +223,7 @@ class _PerturbationSizes:
         size = potentials.new_ones(()) if constant else joined(self.moved, tuple(operator.sources), self.norm)
         kind = "constant" if constant else self.norm
         spikes = trace.spikes[index].detach().flatten(2)
-        held = _held(spikes, scale, decay_of(neuron), neuron.dynamics.reset, kind)
+        held = _held(spikes, scale, neuron.share, neuron.dynamics.reset, kind)
         reach = size * held * row_norms(operator, 2 if self.norm == "l2" else 1)
         if index + 1 < self.count:
             self.moved[index] = self._output(operator, neuron, scale, size, constant)
@@ -237,7 +232,7 @@ class _PerturbationSizes:
 
     def _output(self, operator: LayerOperator, neuron: LIF, scale: Tensor, size: Tensor, constant: bool) -> Tensor:
         """Return the size of the layer's output in the surrogate network."""
-        decay, slope = decay_of(neuron), neuron.dynamics.surrogate.steepest
+        decay, slope = neuron.share, neuron.dynamics.surrogate.steepest
         norm = operator_norm(operator, self.norm, self.norm, self.vectors)
         gain = neuron_gain(decay, scale, self.norm, self.norm)
         if constant:

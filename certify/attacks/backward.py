@@ -25,7 +25,6 @@ from torch.autograd.function import once_differentiable
 from ...models.constants import positive, settle, share
 from ...models.dynamics import Surrogate
 from ...models.elements.neurons import LIF, Run
-from ...models.elements.recurrent import Recurrent
 from ...models.networks import SpikingNetwork
 from ...models.rules import Leaky, plain
 from ...models.validation import check_choice
@@ -100,7 +99,7 @@ class SlopesOfRun(Backward):
 
     def attach(self, neuron: LIF, rows: RunningRows) -> None:
         """Give a layer the slopes of its own last run."""
-        given, made = GivenSlopes(by_step=isinstance(neuron, Recurrent)), self.remembered()
+        given, made = GivenSlopes(by_step=neuron.hears), self.remembered()
         neuron.surrogate = given
         threshold = neuron.dynamics.threshold
 

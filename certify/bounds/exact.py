@@ -295,7 +295,7 @@ def counted(circuit: Circuit) -> CountedLogits | None:
     rule = circuit.read.rule
     if readout == "mean" and not steps & (steps - 1):
         start, sums = steps.bit_length() - 1, 1
-    elif readout == "potential" and isinstance(rule, Leaky) and rule.decay == 1.0 and rule.scale is None:
+    elif readout == "potential" and plain(rule) and rule.decay == 1.0 and rule.scale is None:
         start, sums = 0, steps
     else:
         return None

@@ -42,10 +42,10 @@ from ...models.circuit import (
     Recurred,
     fold,
 )
-from ...models.elements.integers import Stepped, check_within
+from ...models.elements.integers import Stepped, check_within, stepped
 from ...models.linear_maps import DenseMap
-from ...models.linear_neuron import LinearNeuron
-from ...models.rules import LEAKY, RESTS, START, VARIED, WHOLE, DeclaredRule, Leaky, Rule, plain
+from ...models.linear_neuron import resting, varied
+from ...models.rules import LEAKY, RESTS, START, VARIED, WHOLE, Leaky, Rule, declared, plain
 from ..rounding import Rounding, check_potential, integration_slack, over_time, reading_slack, vanished
 from .automata.paths import looping_spikes, path_trains
 from .automata.whole import counted, whole_trains
@@ -55,7 +55,6 @@ from .signals.signals import AffineSignal, InputSignal, Signal, SpikeBound, SumS
 from .signals.windows import Box
 from .trains.recurrent import rate_trains, recurrent_spikes
 from .trains.resting import resting_spikes, varied_spikes
-from .trains.train_table import Trains
 
 
 def readout_row(circuit: Circuit, like: Tensor) -> Tensor:
@@ -77,7 +76,7 @@ def readout_rows(circuit: Circuit, like: Tensor) -> Tensor:
             torch.eye(steps) if readout == "largest" else torch.full((1, steps), 1.0 / steps, dtype=torch.float64)
         )
         return each.to(like)
-    if isinstance(rule, Stepped):
+    if stepped(rule):
         rule = Leaky(1.0, reset="none")
     assert plain(rule)
     rows = filter_rows(steps, rule)
@@ -88,7 +87,7 @@ def readout_rows(circuit: Circuit, like: Tensor) -> Tensor:
 def read_leak(circuit: Circuit) -> float:
     """Return how far potentials of integer neurons may be from their currents' sum: a unit a step, or 0."""
     rule = circuit.read.rule
-    return float(circuit.num_steps) if isinstance(rule, Stepped) and not rule.leak.keeps else 0.0
+    return float(circuit.num_steps) if stepped(rule) and not rule.leak.keeps else 0.0
 
 
 def check_whole_readout(rule: Stepped, last: Signal) -> None:
@@ -203,15 +202,15 @@ class Propagation(Algebra[Signal]):
 
     def _spikes(self, x: Signal, rule: Rule, rounding: Rounding) -> Signal:
         """Return what is known of the spikes of neurons under a current."""
-        if isinstance(rule, Stepped):
+        if stepped(rule):
             return whole_trains(x, rule, self.rounding)
         if plain(rule):
             return self.spikes(x, rule, rounding)
-        if isinstance(rule, LinearNeuron) and rule.features <= {VARIED}:
+        if varied(rule):
             return varied_spikes(x, rule, self.spikes, self.rounding)
-        if isinstance(rule, LinearNeuron) and rule.resting:
+        if resting(rule):
             return resting_spikes(x, rule, self.rounding)
-        assert isinstance(rule, DeclaredRule)
+        assert declared(rule)
         return path_trains(x, rule, self.rounding)
 
     def recurred(self, node: Recurred, x: Signal) -> Signal:
@@ -220,7 +219,7 @@ class Propagation(Algebra[Signal]):
             spikes = partial(self._spikes, rule=node.rule, rounding=self.rounding)
             return looping_spikes(x, node, spikes, self.rounding)[1]
         found = recurrent_spikes(x, node, self.spikes, self.rounding)
-        return counted(x, node, found, self.rounding) if isinstance(found, Trains) else found
+        return counted(x, node, found, self.rounding) if found.fired else found
 
     def read(self, node: Read, x: Signal) -> Signal:
         """Return what the readout reads; `readout_row` says how."""
@@ -438,7 +437,7 @@ def check_readout(circuit: Circuit, last: Signal, rounding: Rounding) -> None:
     if rule is None:
         _check_sums(last, rounding)
         return
-    if isinstance(rule, Stepped):
+    if stepped(rule):
         check_whole_readout(rule, last)
         return
     assert plain(rule)

@@ -22,7 +22,7 @@ import torch
 from torch import Tensor
 
 from ...models.circuit import Circuit, Recurred, circuit
-from ...models.linear_neuron import LinearNeuron
+from ...models.linear_neuron import linear
 from ...models.networks import SpikingNetwork, Trace
 from ...models.rules import Leaky, Rule, plain
 from ..bounds.prices.price_search import bytes_each, zero_prices
@@ -309,7 +309,7 @@ def _of_kinds(signals: tuple[Tensor, ...], rules: Sequence[Rule | None]) -> tupl
     """Return each layer's signal (T, N, ...) as one of each kind of its neurons."""
     found = []
     for signal, rule in zip(signals, rules, strict=True):
-        places = rule.places(tuple(signal.shape[2:])) if isinstance(rule, LinearNeuron) else None
+        places = rule.places(tuple(signal.shape[2:])) if linear(rule) else None
         flat = signal.flatten(2)
         found += [signal] if places is None else [flat[:, :, place.to(flat.device)] for place in places]
     return tuple(found)

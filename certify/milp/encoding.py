@@ -48,7 +48,7 @@ from ...models.circuit import (
     Recurred,
     fold,
 )
-from ...models.linear_neuron import LinearNeuron, leaking
+from ...models.linear_neuron import LinearNeuron, leaking, linear, resting
 from ...models.rules import FEATURES, WHOLE, Leaky, Rule, plain
 from ..bounds.automata.paths import PathTrains, looping_spikes, path_trains
 from ..bounds.propagation import input_signal, integrating_slack, logit_steps, readout_rows
@@ -349,7 +349,7 @@ class _Writer(Algebra[_Flow]):
         written = _written_neuron(rule)
         if leaking(rule) and separable(written):
             return self._kinds(written, flow)
-        if written.resting:
+        if resting(written):
             return self._rested(written, flow)
         return self._stepped(written, flow, flow.signal, path_trains(flow.signal, written, self.rounding))
 
@@ -477,7 +477,7 @@ def _written_neuron(rule: Rule) -> LinearNeuron:
     Raises:
         EncodingError: for any other.
     """
-    if not isinstance(rule, LinearNeuron) or rule.features - set(FEATURES):
+    if not linear(rule):
         told = " and ".join(sorted(rule.features))
         raise EncodingError(f"layer: got neurons of {told}, which have no program")
     return rule

@@ -28,7 +28,7 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
-from ...models.linear_neuron import LinearNeuron
+from ...models.linear_neuron import LinearNeuron, linear
 from ..bounds.automata.paths import PathTrains
 from ..rounding import step_error
 from .program import Closing, EncodedLayer, Expressions, Program, array, part_of
@@ -63,7 +63,7 @@ def state_spikes(
     found: PathTrains, program: Program, layer: EncodedLayer, closing: Closing
 ) -> tuple[Expressions, ...]:
     """Add the states and spikes of each neuron and step; decided spikes are constants of the program."""
-    assert isinstance(layer.rule, LinearNeuron)
+    assert linear(layer.rule)
     return NeuronSteps(program, layer, found, layer.rule, closing).spikes()
 
 

@@ -19,7 +19,6 @@ from torch import Tensor
 from ...models.circuit import Circuit
 from ...models.deadline import Expired
 from ...models.elements.neurons import LIF, Run
-from ...models.elements.varied import VariedLIF
 from ...models.merging import weights_and_biases
 from ...models.networks import SpikingNetwork
 from ..bounds.signals.signals import DerivedSignal, SpikeBound
@@ -196,7 +195,7 @@ def _set(neuron: LIF, threshold: float, decay: float) -> None:
         for name, share in (("threshold", threshold), ("decay", decay))
     )
     lam = torch.where(lam > 1, torch.ones_like(lam), lam)
-    if isinstance(neuron, VariedLIF):
+    if "threshold" in neuron.holds:
         neuron.threshold, neuron.decay = theta, lam
     else:
         neuron.dynamics = replace(neuron.dynamics, threshold=float(theta), decay=float(lam))
@@ -204,8 +203,8 @@ def _set(neuron: LIF, threshold: float, decay: float) -> None:
 
 def constants(neuron: LIF) -> dict[str, Tensor]:
     """Return θ and λ of a layer, of plain numbers in float64."""
-    if isinstance(neuron, VariedLIF):
-        return {"threshold": neuron.threshold, "decay": neuron.decay}
+    if "threshold" in neuron.holds:
+        return {name: neuron.get_buffer(name) for name in ("threshold", "decay")}
     own: Any = neuron.dynamics
     return {name: torch.tensor(getattr(own, name), dtype=torch.float64) for name in ("threshold", "decay")}
 

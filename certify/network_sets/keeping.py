@@ -13,7 +13,6 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from ...models.elements.varied import VariedLIF
 from ...models.networks import SpikingNetwork
 from ..perturbations import Perturbation
 from ..perturbations.described import build_set, describe_set
@@ -65,7 +64,7 @@ def _numbers(network: SpikingNetwork) -> dict[str, Tensor]:
     """Return all that may vary in a tolerance, by name."""
     found: dict[str, Tensor] = {f"weights.{name}": one for name, one in network.named_parameters()}
     for place, neuron in enumerate(network.neurons):
-        if isinstance(neuron, VariedLIF) or all(hasattr(neuron.dynamics, name) for name in CONSTANTS):
+        if "threshold" in neuron.holds or all(hasattr(neuron.dynamics, name) for name in CONSTANTS):
             found |= {f"neurons.{place}.{name}": value for name, value in constants(neuron).items()}
     return found
 
@@ -109,7 +108,7 @@ def _moved(nominal: SpikingNetwork, kept: dict[str, Tensor]) -> SpikingNetwork:
             parameter.copy_(kept[f"weights.{name}"])
     for place, neuron in enumerate(found.neurons):
         moved = {name: kept[f"neurons.{place}.{name}"] for name in CONSTANTS if f"neurons.{place}.{name}" in kept}
-        if isinstance(neuron, VariedLIF):
+        if "threshold" in neuron.holds:
             for name, value in moved.items():
                 setattr(neuron, name, value.to(found.device))
         elif any(float(value) != getattr(neuron.dynamics, name) for name, value in moved.items()):

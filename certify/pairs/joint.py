@@ -34,7 +34,7 @@ from ..bounds.propagation import check_readout, input_signal, propagate, readout
 from ..bounds.signals.affine import affine_map
 from ..bounds.signals.signals import Signal
 from ..bounds.signals.windows import Box
-from ..bounds.trains.train_table import Trains, TrainTable
+from ..bounds.trains.train_table import TrainTable
 from ..bounds.trains.trains import train_spikes
 from ..perturbations import Perturbation
 from ..rounding import Rounding, over_time, vanished
@@ -62,7 +62,7 @@ class OneLayer:
     last: DenseMap
     before: Signal
     current: Box
-    trains: Trains
+    trains: Signal
     table: TrainTable
     row: Tensor
     rounding: Rounding
@@ -89,7 +89,7 @@ class OneLayer:
         known = propagate(made, source, train_spikes, rounding)
         check_readout(made, known[last.sources[0] + 1], rounding)
         trains, before = known[last.sources[0]], known[first.sources[0]]
-        if not isinstance(trains, Trains) or trains.rows is None or before.steps().lower.dim() != 3:
+        if trains.rows is None or before.steps().lower.dim() != 3:
             return None
         current, row = known[fired.sources[0]].steps()[0], readout_row(made, box.lower.double())
         return OneLayer(maps[0], maps[1], before, current, trains, trains.rows.table, row, rounding)

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any, ClassVar, Generic, TypeVar
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from ..deadline import check_time
 from ..elements.layers import MaxWindows
@@ -93,7 +93,7 @@ class Fired(Node):
     kind: ClassVar[str] = "fired"
 
     rule: Rule
-    layer: nn.Module = field(repr=False)
+    layer: Any = field(repr=False)
 
 
 @dataclass(frozen=True, eq=False)
@@ -112,7 +112,7 @@ class Recurred(Node):
     rule: Rule
     feedback: LinearMap
     filter: TemporalFilter | None
-    layer: nn.Module = field(repr=False)
+    layer: Any = field(repr=False)
 
 
 @dataclass(frozen=True, eq=False)
@@ -129,7 +129,7 @@ class Read(Node):
 
     readout: str
     rule: Rule | None = None
-    layer: nn.Module | None = field(default=None, repr=False)
+    layer: Any = field(default=None, repr=False)
 
 
 @dataclass(frozen=True, eq=False)

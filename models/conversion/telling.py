@@ -103,6 +103,10 @@ def _declared(layer: Neuron) -> LayerTold:
     )
     words += f", starts from {layer.start:g}" * bool(layer.start)
     words += "" if layer.floor is None else f", never leaves less than {layer.floor:g}"
+    words += f", up to {layer.most} times a step, each {told(c['reset_amount'])} higher" * (layer.most > 1)
+    words += f", by constants of each of {layer.steps} steps" * bool(layer.steps)
+    scale = None if layer.input_scale is None else told(layer.input_scale.detach().double())
+    words += "" if scale is None else f", its input is scaled by {scale}, step by step"
     words += "; w keeps" if layer.others == 1 else f"; each of {layer.others} numbers w keeps" * bool(layer.others)
     words += terms(("fading", " {} of " + ("itself" if layer.others == 1 else "itself and of each other")))
     words += terms(
@@ -113,7 +117,8 @@ def _declared(layer: Neuron) -> LayerTold:
         ("drain", ", and {}·w is taken from the potential"),
     )
     limit = told(c["threshold"]) + terms(("rise", r" + {}\,w[t-1]"))
-    potential = rf"v[t] = {told(c['decay'])}\,u[t-1] + I[t]" + terms(("drain", r" - {}\,w[t-1]"))
+    current = "I[t]" if scale is None else r"a[t]\,I[t]"
+    potential = rf"v[t] = {told(c['decay'])}\,u[t-1] + {current}" + terms(("drain", r" - {}\,w[t-1]"))
     left = "u[t] = v[t] - (" + terms(("reset_amount", "{}"), ("reset_rise", r" + {}\,w[t-1]")) + r")\,s[t]"
     left = {"subtract": left, "zero": "u[t] = v[t](1 - s[t])"}.get(layer.reset, "u[t] = v[t]")
     left = left if layer.floor is None else rf"u[t] = \max({left[7:]}, {layer.floor:g})"
@@ -124,8 +129,10 @@ def _declared(layer: Neuron) -> LayerTold:
         ("hearing", r" + {}\,I[t]"),
         ("jump", r" + {}\,s[t]"),
     )
-    sign = fires.replace(">=", r"\ge")
-    latex = rf"{potential},\quad s[t] = [v[t] {sign} {limit}],\quad {left}{adapted}"
+    sign, each = fires.replace(">=", r"\ge"), ""
+    if layer.most > 1:
+        each, limit = rf"\sum_{{n=1}}^{{{layer.most}}} ", rf"{limit} + (n-1)\,{told(c['reset_amount'])}"
+    latex = rf"{potential},\quad s[t] = {each}[v[t] {sign} {limit}],\quad {left}{adapted}"
     return LayerTold(type(layer).__name__, words, latex.replace("…", r"\ldots "))
 
 

@@ -23,7 +23,7 @@ numbers they are those of a chip that wraps.
 """
 
 from dataclasses import dataclass, fields
-from typing import Any, ClassVar, Literal
+from typing import Any, ClassVar, Literal, TypeGuard
 
 import torch
 from torch import Tensor
@@ -128,7 +128,7 @@ class Stepped(DeclaredRule):
     bits: int = 24
     overflow: str = "saturate"
     symmetric: bool = False
-    most: int = 1
+    most: int = 1  # pyright: ignore[reportIncompatibleMethodOverride]
     synapse: WholeDecay | None = None
     decays_last: bool = False
     current_bits: int = 24
@@ -306,6 +306,11 @@ class Stepped(DeclaredRule):
             after = potential - spikes * self.threshold if self.reset == "subtract" else potential
         waits = torch.where(spikes > 0, float(self.rest), (waits - 1.0).clamp_min(0.0))
         return potential, spikes, torch.stack((after, drive, waits))
+
+
+def stepped(rule: Rule | None) -> TypeGuard[Stepped]:
+    """Return whether a rule is of whole numbers."""
+    return rule is not None and rule.features == {WHOLE}
 
 
 def check_within(reach: float, top: int, of: str, how: str) -> None:

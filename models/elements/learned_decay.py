@@ -52,6 +52,11 @@ class PLIF(LIF):
         self.decay_logit: nn.Parameter = nn.Parameter(logit)
 
     @property
+    def share(self) -> Tensor:
+        """Return λ as a scalar that gradients reach."""
+        return self.decay
+
+    @property
     def decay(self) -> Tensor:
         """Return λ as a scalar that gradients reach."""
         return torch.sigmoid(self.decay_logit)

@@ -146,6 +146,13 @@ class Neuron(ArrayLIF):
             raise ValueError(f"num_steps: got {num_steps}, expected this {type(self).__name__}'s {self.steps}")
         return self.input_scale
 
+    def keep(self, steps: slice) -> None:
+        """Leave only the constants of some steps, where each has its own."""
+        names = [*OWN, *["input_scale"] * (self.input_scale is not None)] if self.steps else []
+        for name in names:
+            self.register_buffer(name, self.get_buffer(name)[steps])
+        self.steps = len(range(self.steps)[steps])
+
     def _scale_of(self, given: Constant | None) -> Tensor | None:
         if given is None:
             return None

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import Any, ClassVar, Literal
+from typing import Any, ClassVar, Literal, TypeGuard
 
 import torch
 from torch import Tensor, nn
@@ -57,6 +57,8 @@ class LIF(nn.Module):
 
     holds: ClassVar[tuple[str, ...]] = ()
     """The constants that a neuron reads of its attributes of these names, and not of `dynamics`."""
+    hears: ClassVar[bool] = False
+    """Whether it hears its own spikes of one step before."""
 
     def __init__(
         self,
@@ -92,9 +94,32 @@ class LIF(nn.Module):
         """Return "zero", "subtract" or "none"."""
         return self.dynamics.reset
 
+    @property
+    def firing(self) -> "LIF":
+        """Return the neurons themselves, of a layer that is more."""
+        return self
+
+    @property
+    def share(self) -> float | Tensor:
+        """Return λ, as a tensor where it is learned."""
+        return self.dynamics.decay
+
     def scale(self, num_steps: int) -> Tensor | None:
         """Return the input scale a, (num_steps,), or None for a = 1."""
         return None
+
+    def keep(self, steps: slice) -> None:
+        """Leave only the constants of some steps, where each has its own."""
+
+    def stated(self, num_steps: int) -> "LIF":
+        """Return a layer of this library's own that does what this one states, whatever code it runs."""
+        d, scale = self.dynamics, self.scale(num_steps)
+        constants = (d.decay, d.threshold, d.reset, d.fires_at, d.surrogate, d.reset_amount)
+        if scale is None:
+            return LIF(*constants)
+        plain = DLIF(num_steps, *constants)
+        plain.input_scale.data = scale.detach().clone()
+        return plain
 
     def rule(self, num_steps: int) -> Rule:
         """Return what this layer does over `num_steps` steps, as plain numbers: readers go by that."""
@@ -124,6 +149,11 @@ class LIF(nn.Module):
         d = self.dynamics
         amount = "" if d.reset_amount is None else f", reset_amount={d.reset_amount}"
         return f"decay={d.decay}, threshold={d.threshold}, reset={d.reset}, fires_at={d.fires_at}{amount}"
+
+
+def fires(layer: object) -> TypeGuard[LIF]:
+    """Return whether a layer fires."""
+    return isinstance(layer, LIF)
 
 
 def in_full(current: Tensor) -> Tensor:
@@ -194,6 +224,10 @@ class DLIF(LIF):
         if num_steps != len(self.input_scale):
             raise ValueError(f"num_steps: got {num_steps}, expected this DLIF's {len(self.input_scale)}")
         return self.input_scale
+
+    def keep(self, steps: slice) -> None:
+        """Leave only a of some steps."""
+        self.input_scale = nn.Parameter(self.input_scale.detach()[steps])
 
 
 def _held() -> set[str]:

@@ -57,6 +57,8 @@ class Recurrent(LIF):
 
     holds = ("neuron", "feedback", "synapse")
 
+    hears = True
+
     def __init__(self, neuron: LIF, feedback: nn.Module, synapse: Synapse | None = None) -> None:
         nn.Module.__init__(self)
         self.neuron: LIF = neuron
@@ -67,6 +69,15 @@ class Recurrent(LIF):
         """Set an attribute; a part that this layer does not run by is refused."""
         _check_part(name, value)
         super().__setattr__(name, value)
+
+    @property
+    def firing(self) -> LIF:
+        """Return the neurons that hear themselves."""
+        return self.neuron
+
+    def keep(self, steps: slice) -> None:
+        """Leave only the neurons' constants of some steps."""
+        self.neuron.keep(steps)
 
     @property
     def dynamics(self) -> Dynamics:

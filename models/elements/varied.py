@@ -127,6 +127,11 @@ class VariedLIF(ArrayLIF):
         shape, d = tuple(self.decay.shape), self.shared
         return LinearNeuron(decay, threshold, drop, shape, d.reset, d.fires_at).normal
 
+    def stated(self, num_steps: int) -> "VariedLIF":
+        """Return a layer of the same constants."""
+        own = self.shared
+        return VariedLIF(self.decay, self.threshold, own.reset, own.fires_at, own.surrogate, self.reset_amount)
+
     def _go(
         self, current: Tensor, residue: Tensor | None, start: int, steps: int, num_steps: int
     ) -> tuple[Run, Tensor]:

@@ -13,7 +13,6 @@ from torch import Tensor
 from ...certify.network_sets.base import NetworkSet
 from ...certify.network_sets.keeping import kept_member
 from ...models import LIF, SpikingNetwork, Trace, latency_code
-from ...models.elements.varied import ArrayLIF
 from ...models.files.storage import pack, unpack
 from ...models.validation import one_line
 from .schema import MOST_MEMBER, Counterexample, KeptMember, LayerActivity, NeuronActivity
@@ -150,11 +149,13 @@ def _layer_of(neuron: LIF, k: int, *traces: Trace) -> tuple[float, tuple[Tensor,
     Where thresholds differ, potentials are told in units of them.
     """
     unit, threshold = torch.ones(()), 1.0
-    if isinstance(neuron, ArrayLIF):
-        unit = neuron.threshold.expand(traces[0].spikes[k].shape[2:]).flatten().cpu()
+    if "threshold" in neuron.holds:
+        unit = neuron.get_buffer("threshold")
+        steps = unit.shape[:1] if getattr(neuron, "steps", 0) else ()
+        unit = unit.expand(*steps, *traces[0].spikes[k].shape[2:]).flatten(len(steps)).cpu()
     else:
         threshold = neuron.dynamics.threshold
-    one, other = ((t.potentials[k].flatten(1).cpu() / unit, t.spikes[k].flatten(1).bool().cpu()) for t in traces)
+    one, other = ((t.potentials[k].flatten(1).cpu() / unit, t.spikes[k].flatten(1).cpu()) for t in traces)
     return threshold, one, other
 
 
@@ -163,7 +164,7 @@ def _layer(
 ) -> LayerActivity:
     (before, fired), (after, fires) = clean, perturbed
     differing = (fired != fires).sum(0)
-    activity = (fired | fires).sum(0)
+    activity = (fired + fires > 0).sum(0)
     # most steps that differ, then most spikes, then the first neuron
     order = sorted(range(len(differing)), key=lambda j: (-int(differing[j]), -int(activity[j]), j))
     changed = int((differing > 0).sum())

@@ -20,7 +20,7 @@ from torch import Tensor, nn
 
 from ...certify.perturbations import L2, LInf, Perturbation, PixelBox, SpikeFlip, SpikeShift
 from ...models.elements.layers import walk
-from ...models.elements.neurons import LIF
+from ...models.elements.neurons import fires
 from ...models.linear_maps import affine_types
 from ...models.networks import SpikingNetwork
 from ..networks import features_of, networks
@@ -112,7 +112,7 @@ def activated(
     for layer in walk(scaled.layers):
         if type(layer) in affine_types():
             affine.append(layer)
-        elif isinstance(layer, LIF):
+        elif fires(layer):
             if not _activate(scaled, affine, index, inputs, signs):
                 return None
             affine, index = [], index + 1

@@ -353,31 +353,46 @@ def test_bounds_and_training_have_one_arithmetic_of_ends(formula: str) -> None:
     assert found - OF_THEIR_OWN.keys() == {f"certify/bounds/{home}.py"} - OF_THEIR_OWN.keys()
 
 
-FACES = {"Trains": "a layer's trains", "Priced": "the same with prices"}
-"""Classes that stand for a family of others: code outside its folders asks these, not which one it has."""
+FACES = {
+    "Trains": "a layer's trains",
+    "Priced": "the same with prices",
+    "LIF": "layers that fire",
+    "Rule": "rules",
+}
+"""Classes that stand for a family of others: code asks what one can, not which one it is."""
+ASKED = ("models", "checking")
+"""The folders where neurons are made, and that of another program, which has its own."""
 
 
 def families(bases: dict[str, set[str]]) -> set[str]:
-    """Return all classes below a face, by the bases that each class names; those of a rate code are an input's."""
+    """Return all faces and what is below them, by the bases that classes name; rate codes are known input."""
     found, left = {"RateTrains"}, set(FACES)
     while left:
-        left = {name for name, above in bases.items() if above & left}
         found |= left
+        left = {name for name, above in bases.items() if above & left} - found
     return found
 
 
-def test_which_family_of_trains_it_has_is_asked_where_families_live_alone() -> None:
-    """A new family answers verbs (trains/base.py) and is listed in a few tables: there is no ladder of types."""
-    made = [(module, node) for module in modules("certify").values() for node in module.nodes]
-    classes = {node.name: (module, node) for module, node in made if isinstance(node, ast.ClassDef)}
-    bases = {name: {ast.unparse(base) for base in node.bases} for name, (_, node) in classes.items()}
-    known = families(bases)
-    assert {"TableTrains", "BalancedTable", "GraphTrains", "CellTrains", "StepTrains", "PricedCells"} <= known
-    homes = {place(classes[name][0]).rpartition("/")[0] for name in known}
+def test_no_one_asks_which_neuron_rule_or_family_of_trains_it_has() -> None:
+    """A new one answers properties and is listed in a table of elements: there is no ladder of types."""
+    classes = [node for module in modules().values() for node in module.nodes if isinstance(node, ast.ClassDef)]
+    known = families({node.name: {ast.unparse(base) for base in node.bases} for node in classes})
+    rules = {"DeclaredRule", "Leaky", "LinearNeuron", "Stepped", "FedBack"}
+    neurons = {
+        "DLIF",
+        "PLIF",
+        "VariedLIF",
+        "RefractoryLIF",
+        "AdaptiveLIF",
+        "CoupledLIF",
+        "IntegerLIF",
+        "Recurrent",
+    }
+    assert {"TableTrains", "BalancedTable", "GraphTrains", "CellTrains", "PricedCells", *rules, *neurons} <= known
     asking = {
         (place(module), name)
         for module in modules().values()
-        if place(module).rpartition("/")[0] not in homes
+        if place(module).partition("/")[0] not in ASKED
         for part in typed(module.tree)
         for name in named(part) & known
     }

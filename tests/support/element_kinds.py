@@ -149,6 +149,12 @@ KINDS = (
         ],
     ),
     Kind("Neuron, floor and start", 3, lambda: [Neuron(0.9, floor=-0.25, start=0.25, reset="subtract")]),
+    Kind(
+        "Neuron, constants a step",
+        3,
+        lambda: [Neuron(0.9, [1.5, 1.0, 0.5], reset="subtract", steps=STEPS, input_scale=[1.0, 1.0, 2.0])],
+    ),
+    Kind("Neuron, several spikes", 3, lambda: [Neuron(0.9, 0.5, reset="subtract", most=3)]),
     Kind("Recurrent", 1, lambda: [Recurrent(LIF(0.9), dense())]),
     Kind("Recurrent, synapse", 1, lambda: [Recurrent(LIF(0.9), dense(), Synapse(0.5))]),
     Kind(

@@ -238,7 +238,6 @@ class WindowSums(Followed):
         """Return the ends of the spikes' rows: of F1's trains with the gradient of those at the two ends."""
         rule, layer = node.rule, node.layer
         assert plain(rule)
-        assert isinstance(layer, LIF)
         if x.constant:
             exact = periodic_trains(x.box, layer.dynamics, self.num_steps).combine(self.family.weights)
             own = each(x.box, lambda end: self.family.sums(layer(end, self.num_steps)))
@@ -370,7 +369,6 @@ class SingleSteps(Followed):
 
     def fired(self, node: Fired, x: Ends) -> Ends:
         """Return the ends of spikes."""
-        assert isinstance(node.layer, LIF)
         return self.spikes(node.layer, x.box)
 
     def spikes(self, neuron: LIF, currents: Box) -> Ends:
@@ -391,6 +389,5 @@ class SingleSteps(Followed):
             return super().read(node, x)
         ends = x.box
         if node.rule is not None:
-            assert isinstance(node.layer, LIF)
             ends = potential_ends(node.layer, ends, self.num_steps)
         return Ends(each(ends, lambda end: over_time(node.readout, end)[None]))

@@ -65,8 +65,6 @@ from ...certify.bounds.signals.signals import filter_rows
 from ...certify.bounds.signals.windows import Box
 from ...models.circuit import Circuit, Fired, Pooled, Read, Recurred
 from ...models.dynamics import Dynamics
-from ...models.elements.neurons import LIF
-from ...models.elements.recurrent import Recurrent
 from ...models.linear_maps import LinearMap
 from ...models.rules import Leaky, plain
 from ...models.running.membrane import Membrane
@@ -83,7 +81,6 @@ def loop_counts(node: Recurred, currents: Box, num_steps: int) -> Box:
         num_steps: T.
     """
     layer = node.layer
-    assert isinstance(layer, Recurrent)
     ends = torch.stack((currents.lower, currents.upper), 1)  # (T or 1, 2, batch, ...)
     spikes = left = torch.zeros_like(ends[0])
     waiting = None if node.filter is None else node.filter.start(ends[:1])
@@ -157,7 +154,6 @@ class Prefixes(Followed):
     def fired(self, node: Fired, x: Ends) -> Ends:
         """Return the two runs."""
         layer = node.layer
-        assert isinstance(layer, LIF)
         currents = self._apart(x.box, layer.dynamics)
         entering = None if x.filtered is None else self._apart(x.filtered, layer.dynamics)
         if self.counting:
@@ -166,7 +162,6 @@ class Prefixes(Followed):
 
     def recurred(self, node: Recurred, x: Ends) -> Ends:
         """Return the two runs of a layer that hears itself; see prefix_bounds.py."""
-        assert isinstance(node.layer, Recurrent)
         return Ends(loop_counts(node, self._apart(x.box, node.layer.dynamics), self.num_steps))
 
     def _apart(self, currents: Box, dynamics: Dynamics) -> Box:

@@ -14,7 +14,7 @@ from ...analysis import layer_operators
 from ...analysis.differentiable import end_to_end, layer_estimates, layer_margins
 from ...analysis.differentiable.norms import check_pair
 from ...models.constants import at_least, positive, settle, unless_none
-from ...models.elements.neurons import LIF, Run
+from ...models.elements.neurons import Run, fires
 from ...models.networks import SpikingNetwork, Trace
 from ...models.running.running import run_layers
 from ...models.validation import check_choice, check_inputs
@@ -188,7 +188,7 @@ class MarginOverGain(Remembering):
 def _first_layer(network: SpikingNetwork, inputs: Tensor) -> Trace:
     """Return the trace of a pass that ends behind the module with the first spiking layer."""
     check_inputs(network, inputs)
-    holds = (any(isinstance(part, LIF) for part in layer.modules()) for layer in network.layers)
+    holds = (any(map(fires, layer.modules())) for layer in network.layers)
     end = next(index for index, found in enumerate(holds, 1) if found)
     runs: list[Run] = []
     signal = run_layers(network.layers[:end], network.encode(inputs), network.num_steps, runs.append)

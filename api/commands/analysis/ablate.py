@@ -74,7 +74,6 @@ def _retrained(
     import torch
 
     from spikecert.analysis import Ablation, without_loops, without_memory
-    from spikecert.models import Recurrent
     from spikecert.models.elements.learned_decay import settled
     from spikecert.training import Settings, fit
 
@@ -82,7 +81,7 @@ def _retrained(
     with torch.no_grad():
         before = network.eval()(chosen.inputs).argmax(1)
     twins = [("trained anew", copy.deepcopy), ("trained anew, λ = 0", without_memory)]
-    if any(isinstance(neuron, Recurrent) for neuron in network.neurons):
+    if any(neuron.hears for neuron in network.neurons):
         twins.append(("trained anew, λ = 0, no loop", lambda twin: without_memory(without_loops(twin))))
     for name, change in twins:
         with torch.random.fork_rng(devices=[]):

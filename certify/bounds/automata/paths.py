@@ -35,7 +35,7 @@ from torch import Tensor
 
 from ....models.circuit import Recurred
 from ....models.deadline import check_time
-from ....models.rules import DeclaredRule, Label, Move, Range
+from ....models.rules import DeclaredRule, Label, Move, Range, declared
 from ...rounding import Rounding, StateSlack, state_slack
 from ...verdicts import SoundnessError
 from ..signals.affine import affine_map
@@ -311,7 +311,7 @@ def looping_spikes(
         spikes: what finds the spikes of its neurons under a current.
         rounding: the dtypes of the run and of the bound.
     """
-    assert isinstance(node.rule, DeclaredRule)
+    assert declared(node.rule)
     loop = FeedbackLoop(below, affine_map(node.feedback, rounding.bound), rounding, node.filter, node.rule.most)
     found: Signal = from_nothing(loop, node.rule)
     box = found.steps()

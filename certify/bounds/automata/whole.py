@@ -147,7 +147,7 @@ def _remembers(current: Signal) -> bool:
         isinstance(source, AffineSignal) and source.map.reshapes
     ):
         source = source.source
-    return isinstance(source, Trains) or not source.plain
+    return source.fired or not source.plain
 
 
 def _window_rows(steps: int, decay: float) -> tuple[Tensor, list[tuple[int, int]]]:

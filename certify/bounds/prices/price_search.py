@@ -74,7 +74,7 @@ def _reached(problem: PricedProblem) -> bool:
     """Return whether each layer reads earlier signals themselves, and the last one's trains are a graph's."""
     stages = problem.network.stages
     readers = [*(stage.branches for stage in stages), problem.network.ends]
-    return isinstance(problem.layers[0].priced.trains, PricedGraph) and all(
+    return problem.layers[0].priced.trains.graph is not None and all(
         branch.direct and max(branch.sources) <= place for place, read in enumerate(readers) for branch in read
     )
 
@@ -95,7 +95,7 @@ def _asked(problem: PricedProblem) -> dict[int, Tensor]:
     asked: dict[int, Tensor] = {}
     for layer in problem.layers[:FREE]:
         place = len(problem.layers) - len(asked)
-        if not isinstance(layer.priced.trains, PricedGraph):
+        if layer.priced.trains.graph is None:
             break
         asked[place] = costs.of(place)
         chosen = asked[place].flatten(2)[:, layer.pairs[0], layer.pairs[1]]
@@ -118,8 +118,8 @@ def _followed(layer: PricedLayer, current: Tensor) -> Tensor:
 
 def _mixed(layer: PricedLayer, current: Tensor, costs: Tensor) -> tuple[Tensor, Tensor]:
     """Return mean trains (T, S, ...) of mixtures around mean currents, and whether each row has them all, (S,)."""
-    graph, rule, pairs = layer.priced.trains, layer.stage.rule, layer.pairs
-    assert isinstance(graph, PricedGraph)
+    graph, rule, pairs = layer.priced.trains.graph, layer.stage.rule, layer.pairs
+    assert graph is not None
     middle, weights = (signal.flatten(2)[:, pairs[0], pairs[1]] for signal in (current, costs))
     trains, found = _runs(graph, rule, middle[None])
     best, mean = torch.where(found[0], (weights * trains[0]).sum(0), torch.inf), trains[0]

@@ -75,6 +75,11 @@ class Priced(ABC):
         """Return the least on each row of a table by itself, (P, W), and each pair's first row, (P,); or None."""
         return None
 
+    @property
+    def graph(self) -> "PricedGraph | None":
+        """Return these trains, where they are paths of a graph."""
+        return None
+
     def collected(self, currents: Tensor) -> Tensor:
         """Return what the prices are on, for scaled currents (steps, P)."""
         return currents
@@ -237,6 +242,11 @@ class PricedGraph(Priced):
     surely: float
     perhaps: float
     starts: tuple[Tensor, Tensor] | None = None
+
+    @property
+    def graph(self) -> "PricedGraph":
+        """Return these trains."""
+        return self
 
     @staticmethod
     def of(found: GraphTrains, decay: float, pairs: tuple[Tensor, Tensor]) -> "PricedGraph":

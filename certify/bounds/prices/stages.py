@@ -29,7 +29,7 @@ import torch
 from torch import Tensor
 
 from ....models.circuit import Circuit, Recurred, fold
-from ....models.linear_neuron import LinearNeuron, leaking
+from ....models.linear_neuron import leaking, linear
 from ....models.rules import Leaky, plain
 from ....models.running.encoding import LINEAR
 from ....models.running.membrane import simulate
@@ -188,7 +188,7 @@ def staged(
         sums: whether residual sums, max pools, loops, filters over time and layers of several kinds of neurons (a
             stage each) are welcome.
     """
-    varied = [node.rule for node in circuit.spiking if isinstance(node.rule, LinearNeuron)]
+    varied = [node.rule for node in circuit.spiking if linear(node.rule)]
     if not sums and (circuit.recurs or circuit.adds or circuit.pools or circuit.filters or varied):
         return None
     if not all(plain(node.rule) if node.kind == "recurred" else leaking(node.rule) for node in circuit.spiking):
@@ -242,7 +242,6 @@ class _Staging(Propagation):
         """Return the trains that are left after the last pass, noted with the currents they are found from."""
         current, found = looped(x, node, self.trains, self.rounding)
         assert plain(node.rule)
-        assert isinstance(found, Trains)
         return self.note(current, node.rule, found)
 
 

@@ -9,6 +9,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import cached_property
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -29,6 +30,10 @@ class Signal(ABC):
     """Whether no ball and no budget cuts the box of `steps`."""
     binary: bool = False
     """Whether each x[t] is 0 or 1, and middle and radius are exactly 0, ½ or 1."""
+    fired: bool = False
+    """Whether they are spikes of a layer that fires, known as `Trains`."""
+    tabled: Any = None
+    """These trains, where they are rows of a table (F1) and no more."""
     apart: bool = False
     """Whether nothing is known of several steps that the boxes of each of them do not say."""
 
@@ -67,6 +72,11 @@ class Signal(ABC):
     def margins(self, labels: Tensor, known: Tensor, rounding: Rounding) -> Tensor:
         """Return lower bounds of x_y − x_k in the mean over time, (batch, classes), no worse than the `known`."""
         return known
+
+    @property
+    def rows(self) -> Any:
+        """Return the rows of a table that these are (F1), as trains know them; None where they are none."""
+        return None
 
     @property
     def numbers(self) -> int:

@@ -26,6 +26,7 @@ The draws are compared with x exactly, in float64, so a spike has no rounding; p
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
+from typing import TypeVar
 
 import torch
 from torch import Tensor
@@ -215,7 +216,12 @@ def recurrent_spikes(below: Signal, node: Recurred, spikes: SpikeBound, rounding
     return looped(below, node, spikes, rounding)[1]
 
 
-def looped(below: Signal, node: Recurred, spikes: SpikeBound, rounding: Rounding) -> tuple[Signal, Signal]:
+Found = TypeVar("Found", bound=Signal)
+
+
+def looped(
+    below: Signal, node: Recurred, spikes: Callable[[Signal, Leaky, Rounding], Found], rounding: Rounding
+) -> tuple[Signal, Found]:
     """Return what is known of the currents of a layer that hears itself, and of the spikes under them.
 
     Args:
@@ -226,13 +232,14 @@ def looped(below: Signal, node: Recurred, spikes: SpikeBound, rounding: Rounding
     """
     assert plain(node.rule)
     loop = FeedbackLoop(below, affine_map(node.feedback, rounding.bound), rounding, node.filter)
-    found: Signal = loop.stepwise(node.rule)
-    box = found.steps()
-    current = loop.current(DelayedSpikes(found, box))
-    for _ in range(PASSES):
+    known = loop.stepwise(node.rule)
+    box = known.steps()
+    current = loop.current(DelayedSpikes(known, box))
+    found = spikes(current, node.rule, rounding)
+    for _ in range(1, PASSES):
+        box = box.intersection(found.steps())
         current = loop.current(DelayedSpikes(found, box))
         found = spikes(current, node.rule, rounding)
-        box = box.intersection(found.steps())
     return current, found
 
 

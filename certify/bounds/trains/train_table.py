@@ -143,7 +143,7 @@ class Trains(Signal):
     """The spike trains that the neurons of a layer may have."""
 
     constant = False
-    binary = True
+    binary = fired = True
     priced = False
     """Whether prices on the currents in front of a layer reach its trains."""
 
@@ -211,6 +211,11 @@ class TableTrains(TrainRows, Trains):
     @property
     def rows(self) -> TrainRows:
         """Return these trains, which are rows of a table."""
+        return self
+
+    @property
+    def tabled(self) -> "TableTrains | None":  # pyright: ignore[reportIncompatibleVariableOverride]
+        """Return these trains."""
         return self
 
     def steps(self) -> Box:

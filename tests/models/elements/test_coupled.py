@@ -2,6 +2,8 @@
 
 import itertools
 import math
+from collections.abc import Callable
+from functools import partial
 from operator import mul
 from pathlib import Path
 from typing import Any
@@ -13,6 +15,7 @@ from hypothesis import strategies as st
 from torch import Tensor, nn
 
 from spikecert import (
+    DLIF,
     L2,
     LIF,
     MSMPPD,
@@ -21,6 +24,7 @@ from spikecert import (
     LInf,
     SpikeFlip,
     SpikingNetwork,
+    StuckNeurons,
     attack,
     bounds,
     gain,
@@ -35,7 +39,7 @@ from spikecert.models import Neuron, Recurrent, RefractoryLIF, circuit
 from spikecert.models.circuit import UnknownNode
 from spikecert.models.dynamics import RESETS
 from spikecert.models.linear_neuron import AXES, OWN
-from spikecert.models.rules import FLOOR
+from spikecert.models.rules import FLOOR, SEVERAL, STEPS
 from spikecert.testing import check_sound
 from support.drawn_networks import coupled_neurons, draw_weights, inputs_of
 from support.examples import THOROUGH
@@ -225,6 +229,81 @@ def test_what_moves_nothing_is_left_out() -> None:
             Neuron(**constants)  # type: ignore[arg-type]
 
 
+@pytest.mark.parametrize(
+    ("constants", "told"),
+    [
+        ({"most": 0}, "most: got 0"),
+        ({"most": 256, "reset": "subtract"}, "most: got 256"),
+        ({"most": 2}, "most: got 2, expected 1, or up to 255 with reset"),
+        ({"most": 2, "reset": "subtract", "others": 1, "reset_rise": 0.5}, "most: got 2"),
+        ({"most": 2, "reset": "subtract", "others": 1, "reset_amount": 0.0}, "most: got 2"),
+        ({"steps": -1}, "steps: got -1"),
+        ({"steps": 3, "threshold": [1.0, 2.0]}, r"threshold: got shape \(2,\), expected \(3,\)"),
+        ({"steps": 2, "threshold": [1.0, 0.0]}, "threshold: got 0"),
+        ({"steps": 2, "decay": [1.0, math.nan]}, "decay: got nan"),
+        ({"input_scale": [1.0, 1.0]}, r"input_scale: got shape \(2,\), expected \(0,\)"),
+        ({"steps": 2, "input_scale": [1.0, math.inf]}, "input_scale: got inf"),
+    ],
+)
+def test_what_a_step_can_not_have_is_refused(constants: dict[str, Any], told: str) -> None:
+    with pytest.raises(ValueError, match=f"^{told}"):
+        Neuron(**constants)
+
+
+def test_constants_a_step_that_say_nothing_are_left_out() -> None:
+    """They are those of all steps; of a input scale alone, of a DLIF."""
+    dlif = DLIF(3, 0.75, 0.5)
+    dlif.input_scale.data = torch.tensor([1.0, -0.5, 2.0])
+    assert Neuron(0.75, 0.5, steps=3).rule(3) == LIF(0.75, 0.5).rule(3)
+    assert Neuron(0.75, 0.5, steps=3, input_scale=[1.0, 1.0, 1.0]).rule(3) == LIF(0.75, 0.5).rule(3)
+    assert Neuron(0.75, 0.5, steps=3, input_scale=[1.0, -0.5, 2.0]).rule(3) == dlif.rule(3)
+    told = Neuron(0.75, [0.5, 1.0, 0.5], reset="subtract", steps=3, most=2).rule(3)
+    assert told.features == {STEPS, SEVERAL}
+    with pytest.raises(ValueError, match=r"^num_steps: got 4, expected this Neuron's 3$"):
+        SpikingNetwork(nn.Linear(2, 2), Neuron(steps=3), nn.Linear(2, 2), num_steps=4)
+
+
+def test_several_spikes_are_an_integrator_that_is_asked_often() -> None:
+    """θ at once, N times a step, is what N steps of such a neuron do of which the first alone gets a current."""
+    current = torch.randn(5, 20, 30, generator=torch.Generator().manual_seed(0), dtype=torch.float64) * 2
+    several = Neuron(1.0, 0.5, 0.75, reset="subtract", most=3).double()(current, 5)
+    apart = torch.zeros(15, 20, 30, dtype=torch.float64)
+    apart[::3] = current
+    assert torch.equal(
+        several, Neuron(1.0, 0.5, 0.75, reset="subtract").double()(apart, 15).view(5, 3, 20, 30).sum(1)
+    )
+    assert {0.0, 1.0, 2.0, 3.0} == set(several.unique().tolist())
+
+
+@pytest.mark.parametrize("readout", ["spikes", "first"])
+def test_several_spikes_are_no_answer(readout: str) -> None:
+    """How many spikes there are at a step no readout of spikes says."""
+    layers = [nn.Linear(2, 2), Neuron(0.75, 0.5, reset="subtract", most=3)]
+    network = SpikingNetwork(*layers, num_steps=3, readout=readout).eval()
+    told = rf"^readout: got '{readout}' of neurons of layers.1 that may fire 3 times a step, expected an affine"
+    with pytest.raises(ValueError, match=told):
+        circuit(network)
+
+
+def test_no_stuck_neuron_has_several_spikes() -> None:
+    layers = [nn.Linear(2, 2), Neuron(0.75, 0.5, reset="subtract", most=3), nn.Linear(2, 2)]
+    network = SpikingNetwork(*layers, num_steps=3).eval()
+    told = r"layers\.1 is a Neuron of several spikes a step, which StuckNeurons does not know"
+    with pytest.raises(UnknownNode, match=told):
+        verify(network, torch.rand(1, 2), torch.zeros(1, dtype=torch.long), StuckNeurons(1), "trains")
+
+
+def test_a_loop_that_hears_several_spikes_pays_for_them() -> None:
+    """Currents that only three spikes at once reach overflow, and are not taken for small."""
+    neuron = Neuron(0.5, 0.5, reset="subtract", most=3)
+    network = SpikingNetwork(nn.Linear(2, 2), Recurrent(neuron, nn.Linear(2, 2)), nn.Linear(2, 2), num_steps=3)
+    for layer, size in ((network.layers[0], 4.0), (network.layers[1].feedback, 3e37)):  # type: ignore[union-attr]
+        layer.weight.data.fill_(size)  # type: ignore[union-attr, operator]
+    (verdict,) = verify(network.eval(), torch.ones(1, 2), torch.zeros(1, dtype=torch.long), LInf(0.0), "trains")
+    assert verdict.status == "unknown"
+    assert "reach" in verdict.reason or "overflow" in verdict.reason
+
+
 def made(**constants: Any) -> SpikingNetwork:
     torch.manual_seed(0)
     settled: dict[str, Any] = {"fading": 0.5, "jump": 0.5, "drive": 0.25, "drain": 0.5} | constants
@@ -242,9 +321,14 @@ def test_a_sample_is_decided_where_nothing_ties() -> None:
     assert sum(verdict.status == "verified" for verdict in found) >= 35
 
 
-@pytest.mark.parametrize("others", [1, 3, 12])
-def test_a_file_holds_the_constants(tmp_path: Path, others: int) -> None:
-    net, inputs = made(others=others), torch.rand(5, 2)
+def _by_step() -> SpikingNetwork:
+    neuron = Neuron(0.75, torch.rand(4, 3) + 0.25, reset="subtract", steps=4, input_scale=torch.rand(4), most=3)
+    return SpikingNetwork(nn.Linear(2, 3), neuron, nn.Linear(3, 2), num_steps=4).eval()
+
+
+@pytest.mark.parametrize("network", [*(partial(made, others=others) for others in (1, 3, 12)), _by_step])
+def test_a_file_holds_the_constants(tmp_path: Path, network: Callable[[], SpikingNetwork]) -> None:
+    net, inputs = network(), torch.rand(5, 2)
     save(net, tmp_path / "net.safetensors")
     found = load(tmp_path / "net.safetensors")
     assert network_hash(found) == network_hash(net)
