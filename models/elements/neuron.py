@@ -8,7 +8,6 @@ Leaky neurons that rest after each spike, for R steps in which they take nothing
 """
 
 from collections.abc import Callable
-from functools import reduce
 from typing import Annotated, Any
 
 import torch
@@ -19,9 +18,9 @@ from ..constants import at_least, nonnegative, real, share, unless_none, whole
 from ..dynamics import Dynamics, Surrogate, Triangle
 from ..linear_neuron import AXES, MOST_OTHERS, MOST_SPIKES, OWN, LinearNeuron, front_axes, parts
 from ..rules import Leaky, Rule
-from .neurons import FIRING, LEAKY, RESETTING, Run, SteppedLIF, built, said, said_of, surrogate_of
+from .neurons import FIRING, LEAKY, RESETTING, built, said, said_of, surrogate_of
 from .registry import Element, Nonnegative, Positive, Real, Size, UpToOne, Wait, or_none, register
-from .varied import ArrayLIF, Constant, Fires, alike, array_of, left_behind
+from .varied import ArrayLIF, Constant, DeclaredLIF, alike, array_of, scalars
 
 
 class Neuron(ArrayLIF):
@@ -161,50 +160,10 @@ class Neuron(ArrayLIF):
             raise ValueError(f"input_scale: got shape {tuple(scale.shape)}, expected ({self.steps},): one a step")
         return scale
 
-    def _go(
-        self, current: Tensor, residue: Tensor | None, start: int, steps: int, num_steps: int
-    ) -> tuple[Run, Tensor]:
+    def _laid(self, current: Tensor) -> dict[str, Tensor]:
+        """Return all constants that there are."""
         arrays = {name: self.get_buffer(name).to(current) for name in self.names}
-        c = parts(arrays, self.shape, self.others, tuple(current.shape[2:]), self.steps)
-        each = [c | {name: c[name][start + t] for name in OWN} if self.steps else c for t in range(steps)]
-        many, scale = range(self.others), self.scale(num_steps)
-        left, *adapted = self._start(current) if residue is None else residue.unbind()
-        potentials, spikes = [], []
-        for t, c in enumerate(each):
-            entering, before = current[t % len(current)], left
-            entering = entering if scale is None else entering * scale[start + t]
-            driven = torch.addcmul(entering, before, c["decay"])
-            potential = _plus(driven, *zip(adapted, c["drain"], strict=True), sign=-1.0)
-            limit = _plus(c["threshold"], *zip(adapted, c["rise"], strict=True))
-            spike = self._fired(potential, limit, c["reset_amount"])
-            taken = _plus(c["reset_amount"], *zip(adapted, c["reset_rise"], strict=True))
-            left = left_behind(potential, spike, taken, self.reset)
-            left = left if self.floor is None else left.clamp_min(self.floor)
-            heard = {"carry": before, "hearing": entering, "drive": potential, "jump": spike}
-            adapted = [
-                _plus(
-                    adapted[i] * c["fading"][i, i],
-                    *((adapted[k], c["fading"][i, k]) for k in many if k != i),
-                    *((signal, c[name][i]) for name, signal in heard.items()),
-                )
-                for i in many
-            ]
-            potentials.append(potential)
-            spikes.append(spike)
-        return Run(current, torch.stack(potentials), torch.stack(spikes)), torch.stack((left, *adapted))
-
-    def _fired(self, potential: Tensor, limit: Tensor, amount: Tensor) -> Tensor:
-        """Return how many spikes there are: how many limits B + (n − 1)·d are reached."""
-        if self.most > 1:
-            sooner = torch.arange(self.most).to(potential).view(-1, *[1] * potential.dim())
-            potential, limit = potential.expand(self.most, *potential.shape), torch.addcmul(limit, sooner, amount)
-        fired: Tensor = Fires.apply(potential, limit, self.shared)  # pyright: ignore[reportAssignmentType]
-        return fired.sum(0) if self.most > 1 else fired
-
-    def _start(self, current: Tensor) -> tuple[Tensor, ...]:
-        """Return u[0] and w[0]."""
-        silent = torch.zeros_like(current[0])
-        return (silent + self.start, *[silent] * self.others)
+        return parts(arrays, self.shape, self.others, tuple(current.shape[2:]), self.steps)
 
     def extra_repr(self) -> str:
         """Return how the constants are laid out, and where they lie."""
@@ -244,22 +203,15 @@ def _stacked(arrays: dict[str, Tensor], others: int, steps: int) -> dict[str, Te
     return made
 
 
-def _plus(start: Tensor, *terms: tuple[Tensor, Tensor], sign: float = 1.0) -> Tensor:
-    """Return a sum of products, one by one."""
-    return reduce(lambda total, term: torch.addcmul(total, *term, value=sign), terms, start)
-
-
 def _ends(array: Tensor) -> str:
     return "…".join(dict.fromkeys(f"{float(end):g}" for end in (array.min(), array.max())))
 
 
 class CoupledLIF(Neuron):
-    """A `Neuron` with at least one further state, of its potential and w alone: a constructor, and a name in
-    files.
+    """A `Neuron` with at least one further state, which subtracts: a constructor, and a name in files.
 
     Args:
-        decay, threshold, reset_amount, fading, jump, drive, carry, drain, rise, reset_rise, reset, fires_at,
-            surrogate, hearing: as of `Neuron`.
+        constants, reset, rest: what `Neuron` takes, in its order or by name.
         others: how many w there are, 1 to 12.
 
     Raises:
@@ -271,47 +223,31 @@ class CoupledLIF(Neuron):
     References: bittar2022surrogate
     """
 
-    def __init__(
-        self,
-        decay: Constant = 0.99,
-        threshold: Constant = 1.0,
-        reset_amount: Constant | None = None,
-        fading: Constant = 0.9,
-        jump: Constant = 1.0,
-        drive: Constant = 0.0,
-        carry: Constant = 0.0,
-        drain: Constant = 0.0,
-        rise: Constant = 0.0,
-        reset_rise: Constant = 0.0,
-        reset: str = "subtract",
-        fires_at: str = ">=",
-        surrogate: Surrogate = Triangle(1.0),  # noqa: B008 (frozen)
-        hearing: Constant = 0.0,
-        others: int = 1,
-    ) -> None:
+    def __init__(self, *constants: Constant, reset: str = "subtract", others: int = 1, **rest: Any) -> None:
         if not 1 <= whole("others", others) <= MOST_OTHERS:
             raise ValueError(f"others: got {others}, expected 1 to {MOST_OTHERS}")
-        states = fading, jump, drive, carry, drain, rise, reset_rise
-        super().__init__(decay, threshold, reset_amount, *states, reset, fires_at, surrogate, hearing, others)
+        super().__init__(*constants, reset=reset, others=others, **rest)
 
 
 def _said(layer: Neuron) -> dict[str, Any]:
     """Return the shape, and what all neurons have in common."""
     common = {"fires_at": layer.shared.fires_at, "surrogate": said_of(layer.surrogate)}
     several = {"others": layer.others} if layer.others > 1 or type(layer) is Neuron else {}
-    more = {"steps": layer.steps, "scaled": layer.input_scale is not None, "most": layer.most - 1 and layer.most}
-    return {"shape": layer.shape, **several, **common, **{name: value for name, value in more.items() if value}}
+    more = {"steps": layer.steps, "scaled": layer.input_scale is not None, "most": layer.most}
+    more |= {} if type(layer) is Neuron else {"start": layer.start, "floor": layer.floor}
+    more = {name: value for name, value in more.items() if value != MORE[name][1]}
+    return {"shape": layer.shape, **several, **common, **more}
 
 
 def _built(kind: type[Neuron]) -> Callable[[Any], Neuron]:
     """Return what makes a new layer, whose constants come later."""
 
     def build(fields: Any) -> Neuron:
-        constant, own = torch.ones(fields.shape), {"others": fields.others}
-        if kind is Neuron:
-            own |= {name: getattr(fields, name) for name in ("start", "floor", "steps", "most")}
-            constant = constant.expand(*[fields.steps] * bool(fields.steps), *fields.shape)
-            own |= {"input_scale": torch.ones(fields.steps) if fields.scaled else None}
+        constant = torch.ones(*[fields.steps] * bool(fields.steps), *fields.shape)
+        own: dict[str, Any] = {
+            name: getattr(fields, name) for name in ("others", "start", "floor", "steps", "most")
+        }
+        own |= {"input_scale": torch.ones(fields.steps) if fields.scaled else None}
         return kind(
             constant, constant, reset=fields.reset, fires_at=fields.fires_at, surrogate=surrogate_of(fields), **own
         )
@@ -321,30 +257,31 @@ def _built(kind: type[Neuron]) -> Callable[[Any], Neuron]:
 
 def _shapes(fields: Any) -> dict[str, tuple[int, ...]]:
     """Return the shapes of constants."""
-    steps, names = getattr(fields, "steps", 0), [name for name, axes in AXES.items() if fields.others or not axes]
-    scale = {"input_scale": (steps,)} if getattr(fields, "scaled", False) else {}
-    return {name: (*kept_axes(name, fields.others, steps), *fields.shape) for name in names} | scale
+    names = [name for name, axes in AXES.items() if fields.others or not axes]
+    scale = {"input_scale": (fields.steps,)} if fields.scaled else {}
+    return {name: (*kept_axes(name, fields.others, fields.steps), *fields.shape) for name in names} | scale
 
 
 def _register(kind: type[Neuron], others: Any, **fields: Any) -> None:
-    own = {"shape": tuple[Size, ...], "others": others, **fields, **RESETTING}
+    own = {"shape": tuple[Size, ...], "others": others, **MORE, **fields, **RESETTING}
     rules = (Leaky, LinearNeuron)
     register(Element(kind, rules=rules, fields=own, said=_said, tensors=_shapes, build=_built(kind)))
 
 
+FLOORED = or_none(Annotated[Real, Le(0)])
+MORE: dict[str, Any] = {
+    "start": (Real, 0.0),
+    "floor": (FLOORED, None),
+    "steps": (Wait, 0),
+    "scaled": (bool, False),
+    "most": (Annotated[int, Interval(ge=1, le=MOST_SPIKES)], 1),
+}
+"""What a file need not say, and what it is then."""
 _register(CoupledLIF, (Annotated[int, Interval(ge=1, le=MOST_OTHERS)], 1))
-_register(
-    Neuron,
-    Annotated[int, Interval(ge=0, le=MOST_OTHERS)],
-    start=Real,
-    floor=or_none(Annotated[Real, Le(0)]),
-    steps=(Wait, 0),
-    scaled=(bool, False),
-    most=(Annotated[int, Interval(ge=1, le=MOST_SPIKES)], 1),
-)
+_register(Neuron, Annotated[int, Interval(ge=0, le=MOST_OTHERS)], start=Real, floor=FLOORED)
 
 
-class AdaptiveLIF(SteppedLIF):
+class AdaptiveLIF(DeclaredLIF):
     """LIF of an adaptive threshold (ALIF): each spike raises it by β, and what it was raised by decays with ρ.
 
     a[t] = ρ·a[t−1] + s[t−1], a[1] = 0;  B[t] = θ + β·a[t];  v[t] = λ·u[t−1] + I[t];  s[t] = 1 iff v[t] ≥ B[t].
@@ -369,6 +306,7 @@ class AdaptiveLIF(SteppedLIF):
     """
 
     holds = ("adaptation", "threshold_decay")
+    others = 1
 
     def __init__(
         self,
@@ -401,21 +339,10 @@ class AdaptiveLIF(SteppedLIF):
             called=(("rise", "adaptation"), ("fading", "threshold_decay")),
         ).normal  # fmt: skip
 
-    def _go(
-        self, current: Tensor, residue: Tensor | None, start: int, steps: int, num_steps: int
-    ) -> tuple[Run, Tensor]:
-        d, threshold = self.dynamics, torch.full_like(current[0], self.dynamics.threshold)
-        left, raised = current.new_zeros(2, *current.shape[1:]) if residue is None else residue
-        potentials, spikes = [], []
-        for t in range(steps):
-            potential = torch.add(current[t % len(current)], left, alpha=d.decay)
-            limit = torch.add(threshold, raised, alpha=self.adaptation)
-            spike: Tensor = Fires.apply(potential, limit, d)  # pyright: ignore[reportAssignmentType]
-            left = potential * (1.0 - spike) if d.reset == "zero" else torch.add(potential, spike, alpha=-d.drop)
-            raised = torch.add(spike, raised, alpha=self.threshold_decay)
-            potentials.append(potential)
-            spikes.append(spike)
-        return Run(current, torch.stack(potentials), torch.stack(spikes)), torch.stack((left, raised))
+    def _laid(self, current: Tensor) -> dict[str, Tensor]:
+        """Return the constants of what a spike adds 1 to."""
+        d, states = self.dynamics, {"fading": self.threshold_decay, "jump": 1.0, "rise": self.adaptation}
+        return scalars(current, decay=d.decay, threshold=d.threshold, reset_amount=d.drop, **states)
 
     def extra_repr(self) -> str:
         """Return the constants that distinguish this layer."""
@@ -426,7 +353,7 @@ ADAPTING = {**LEAKY, "adaptation": Nonnegative, "threshold_decay": UpToOne}
 register(Element(AdaptiveLIF, rules=(Leaky, LinearNeuron), fields=ADAPTING, said=said, build=built(AdaptiveLIF)))
 
 
-class RefractoryLIF(SteppedLIF):
+class RefractoryLIF(DeclaredLIF):
     """LIF of a hard reset that rests for R steps behind each spike, and starts from a potential u[0] of its own.
 
     v[t] = λ·u[t−1] + I[t] and s[t] = 1 iff v[t] ≥ θ where it does not rest; v[t] = 0 and s[t] = 0 where it does;
@@ -475,35 +402,10 @@ class RefractoryLIF(SteppedLIF):
         constants = (own.decay,), (own.threshold,), (own.drop,)
         return LinearNeuron(*constants, fires_at=own.fires_at, rest=rest, start=self.start).normal
 
-    def _go(
-        self, current: Tensor, residue: Tensor | None, start: int, steps: int, num_steps: int
-    ) -> tuple[Run, Tensor]:
-        silent = torch.zeros_like(current[0])
-        left, waits = (silent + self.start, silent) if residue is None else residue
-        longest, threshold = self._longest(current, num_steps), current.new_tensor(self.dynamics.threshold)
-        potentials, spikes = [], []
-        for t in range(steps):
-            free = waits == 0
-            drive = torch.add(current[t % len(current)], left, alpha=self.dynamics.decay)
-            potential = torch.where(free, drive, 0.0)
-            fired: Tensor = Fires.apply(potential, threshold, self.dynamics)  # pyright: ignore[reportAssignmentType]
-            spike = torch.where(free, fired, 0.0)
-            left = potential * (1.0 - spike)
-            waits = torch.where(spike.detach() > 0, longest, (waits - 1.0).clamp_min(0.0))
-            potentials.append(potential)
-            spikes.append(spike)
-        return Run(current, torch.stack(potentials), torch.stack(spikes)), torch.stack((left, waits))
-
-    def _longest(self, current: Tensor, num_steps: int) -> int:
-        """Return how many steps a rest may last within T.
-
-        Raises:
-            ValueError: where the current's dtype can't count them.
-        """
-        longest = num_steps if self.rest is None else min(self.rest, num_steps)
-        if longest * torch.finfo(current.dtype).eps > 1.0:
-            raise ValueError(f"inputs: got {current.dtype}, which can't count rests of {longest} steps")
-        return longest
+    def _laid(self, current: Tensor) -> dict[str, Tensor]:
+        """Return the constants of the potential."""
+        d = self.dynamics
+        return scalars(current, decay=d.decay, threshold=d.threshold, reset_amount=d.drop)
 
     def extra_repr(self) -> str:
         """Return the constants that distinguish this layer."""

@@ -1,5 +1,6 @@
 """Leaky neurons whose constants differ within a layer: one λ, θ and d a channel, or one a neuron."""
 
+from collections.abc import Iterable
 from dataclasses import replace
 from functools import reduce
 from typing import Any
@@ -9,7 +10,7 @@ from torch import Tensor, nn
 
 from ..constants import real
 from ..dynamics import Dynamics, Surrogate, Triangle
-from ..linear_neuron import LinearNeuron, laid
+from ..linear_neuron import AXES, OWN, LinearNeuron, laid
 from ..rules import Leaky, Rule, plain
 from .neurons import RESETTING, Run, SteppedLIF, said_of, surrogate_of
 from .registry import Element, Size, register
@@ -18,11 +19,110 @@ Constant = Tensor | float | list[Any] | tuple[Any, ...]
 """One number, or an array of them that is laid out as torch broadcasts it."""
 
 
-class ArrayLIF(SteppedLIF):
+class DeclaredLIF(SteppedLIF):
+    """Neurons that run as `models.linear_neuron` says, step by step.
+
+    A kind of them says its constants for a current (`_laid`), without those of terms that it does not have.
+    """
+
+    others: int = 0
+    start: float = 0.0
+    floor: float | None = None
+    rest: int | None = 0
+    steps: int = 0
+    most: int = 1
+
+    @property
+    def common(self) -> Dynamics:
+        """Return the reset, the comparison and the surrogate of all."""
+        return self.dynamics
+
+    def _laid(self, current: Tensor) -> dict[str, Tensor]:
+        """Return the constants, broadcastable to features, behind the axes that `front_axes` tells."""
+        raise NotImplementedError
+
+    def _go(
+        self, current: Tensor, residue: Tensor | None, start: int, steps: int, num_steps: int
+    ) -> tuple[Run, Tensor]:
+        c, scale, many = self._laid(current), self.scale(num_steps), range(self.others)
+        longest, reset = self._longest(current, num_steps), self.common.reset
+        silent = torch.zeros_like(current[0])
+        begins = (silent + self.start, *[silent] * (self.others + bool(longest)))
+        left, *adapted = begins if residue is None else residue.unbind()
+        waits = adapted.pop() if longest else silent
+        potentials, spikes = [], []
+        for t in range(steps):
+            own = c | {name: c[name][start + t] for name in OWN} if self.steps else c
+            entering, before = current[t % len(current)], left
+            entering = entering if scale is None else entering * scale[start + t]
+            driven = torch.addcmul(entering, before, own["decay"])
+            potential = _plus(driven, *_terms(adapted, own, "drain"), sign=-1.0)
+            potential = torch.where(waits == 0, potential, 0.0) if longest else potential
+            taken = _plus(own["reset_amount"], *_terms(adapted, own, "reset_rise"))
+            spike = self._fired(potential, _plus(own["threshold"], *_terms(adapted, own, "rise")), taken)
+            if longest:
+                spike = torch.where(waits == 0, spike, 0.0)
+                waits = torch.where(spike.detach() > 0, longest, (waits - 1.0).clamp_min(0.0))
+            left = left_behind(potential, spike, taken, reset)
+            left = left if self.floor is None else left.clamp_min(self.floor)
+            heard = {"carry": before, "hearing": entering, "drive": potential, "jump": spike}
+            adapted = [
+                _plus(
+                    adapted[i] * own["fading"][i, i],
+                    *((adapted[k], own["fading"][i, k]) for k in many if k != i),
+                    *((signal, own[name][i]) for name, signal in heard.items() if name in own),
+                )
+                for i in many
+            ]
+            potentials.append(potential)
+            spikes.append(spike)
+        after = torch.stack((left, *adapted, *[waits] * bool(longest)))
+        return Run(current, torch.stack(potentials), torch.stack(spikes)), after
+
+    def _fired(self, potential: Tensor, limit: Tensor, amount: Tensor) -> Tensor:
+        """Return how many spikes there are: how many limits B + (n − 1)·d are reached."""
+        if self.most > 1:
+            sooner = torch.arange(self.most).to(potential).view(-1, *[1] * potential.dim())
+            potential, limit = potential.expand(self.most, *potential.shape), torch.addcmul(limit, sooner, amount)
+        fired: Tensor = Fires.apply(potential, limit, self.common)  # pyright: ignore[reportAssignmentType]
+        return fired.sum(0) if self.most > 1 else fired
+
+    def _longest(self, current: Tensor, num_steps: int) -> int:
+        """Return how many steps a rest may last within T.
+
+        Raises:
+            ValueError: where the current's dtype can't count them.
+        """
+        longest = num_steps if self.rest is None else min(self.rest, num_steps)
+        if longest * torch.finfo(current.dtype).eps > 1.0:
+            raise ValueError(f"inputs: got {current.dtype}, which can't count rests of {longest} steps")
+        return longest
+
+
+def scalars(like: Tensor, **constants: float) -> dict[str, Tensor]:
+    """Return numbers that all neurons share, each behind the axes of one w."""
+    return {name: like.new_tensor(value).view([1] * AXES[name]) for name, value in constants.items()}
+
+
+def _terms(adapted: list[Tensor], c: dict[str, Tensor], name: str) -> Iterable[tuple[Tensor, Tensor]]:
+    return zip(adapted, c[name], strict=True) if name in c else ()
+
+
+def _plus(start: Tensor, *terms: tuple[Tensor, Tensor], sign: float = 1.0) -> Tensor:
+    """Return a sum of products, one by one."""
+    return reduce(lambda total, term: torch.addcmul(total, *term, value=sign), terms, start)
+
+
+class ArrayLIF(DeclaredLIF):
     """Neurons whose constants are buffers: `shared` holds the reset, the comparison and the surrogate of all."""
 
     shared: Dynamics
     threshold: Tensor
+
+    @property
+    def common(self) -> Dynamics:
+        """Return the reset, the comparison and the surrogate of all."""
+        return self.shared
 
     @property
     def surrogate(self) -> Surrogate:
@@ -132,20 +232,10 @@ class VariedLIF(ArrayLIF):
         own = self.shared
         return VariedLIF(self.decay, self.threshold, own.reset, own.fires_at, own.surrogate, self.reset_amount)
 
-    def _go(
-        self, current: Tensor, residue: Tensor | None, start: int, steps: int, num_steps: int
-    ) -> tuple[Run, Tensor]:
-        decay, threshold, *amount = (laid(array, current.shape[2:]).to(current) for array in self.constants)
-        drop = amount[0] if amount else threshold
-        left = torch.zeros_like(current[0]) if residue is None else residue[0]
-        potentials, spikes = [], []
-        for t in range(steps):
-            potential = torch.addcmul(current[t % len(current)], left, decay)
-            spike = Fires.apply(potential, threshold, self.shared)
-            left = left_behind(potential, spike, drop, self.reset)  # pyright: ignore[reportArgumentType]
-            potentials.append(potential)
-            spikes.append(spike)
-        return Run(current, torch.stack(potentials), torch.stack(spikes)), left[None]
+    def _laid(self, current: Tensor) -> dict[str, Tensor]:
+        """Return λ, θ and d."""
+        arrays = [laid(array, current.shape[2:]).to(current) for array in self.constants]
+        return dict(zip(OWN, (*arrays, arrays[1]), strict=False))
 
     def extra_repr(self) -> str:
         """Return how the constants are laid out, and where they lie."""
