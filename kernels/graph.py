@@ -222,11 +222,113 @@ class AgedTrains:
     possible: Tensor
 
 
+class _Stepping(ctypes.Structure):
+    _fields_ = fields(REAL, "decay surely perhaps", WHOLE, "steps labels size step count", INT, "carries threads")
+
+
+class _Tails(ctypes.Structure):
+    _fields_ = fields(WHOLE, "steps labels neurons longest start stop", INT, "threads")
+
+
+STEPPED = 64
+"""Neurons whose labels lie together in long.c."""
+
+
+@dataclass(frozen=True)
+class AgedWalk:
+    """Neurons on their way, step by step: what is found so far, and where the labels are.
+
+    Attributes:
+        functions: of long.c.
+        decay, limits: λ, above what a neuron fires, and from where on it may.
+        carries: whether L is told at each step.
+        found: the trains up to now.
+        state: of long.c.
+    """
+
+    functions: ctypes.CDLL
+    decay: float
+    limits: tuple[float, float]
+    carries: bool
+    found: AgedTrains
+    state: Tensor
+
+    def step(
+        self, t: int, current: tuple[Tensor, Tensor], windows: tuple[Tensor, ...], inflow: tuple[Tensor, ...]
+    ) -> None:
+        """Take step t = 0..T−1, in order.
+
+        Args:
+            current: its ends, (n,) each, as all of these float64.
+            windows: the ends of those that end here, the shortest first, (windows, n) each; or none.
+            inflow: the ends of L, (n,) each, where it carries.
+        """
+        numbers = (*current, *(windows or (None, None)), *(inflow or (None, None)))
+        held = [None if one is None else one.double().cpu().contiguous() for one in numbers]
+        given = pointers([*held, self.state])
+        self.functions.age_step(
+            ctypes.byref(self._sizes(t, len(windows[0]) if windows else 0)), given, self._filled
+        )
+
+    def end(self) -> Tensor:
+        """Note where the last spike is, and return what all spikes took at most where L was told, (n,)."""
+        took = self.found.possible.new_zeros(self.found.ends.shape[1])
+        given = pointers([*[None] * 6, self.state])
+        self.functions.age_end(ctypes.byref(self._sizes(0, 0)), given, self._filled, address(took))
+        return took
+
+    @property
+    def _filled(self) -> ctypes.Array[ctypes.c_void_p]:
+        return pointers(parts(self.found))
+
+    def _sizes(self, t: int, count: int) -> _Stepping:
+        (steps, size), labels = self.found.waits.shape, len(self.found.ends) - 1
+        threads = torch.get_num_threads()
+        return _Stepping(self.decay, *self.limits, steps, labels, size, t, count, self.carries, threads)
+
+
+def no_trains(steps: int, labels: int, size: int) -> AgedTrains:
+    """Return trains of which nothing is found."""
+    shapes = (steps + labels, labels + 1, size), (2, steps + 1, size), (steps, size), (labels + 1, size)
+    bytes_ = (torch.zeros(shape, dtype=torch.uint8) for shape in shapes)
+    return AgedTrains(*bytes_, *(torch.zeros(steps, size, dtype=torch.float64) for _ in range(2)))
+
+
 @dataclass(frozen=True)
 class CompiledLong:
     """long.c, loaded."""
 
     functions: ctypes.CDLL
+
+    def walk(
+        self, steps: int, labels: int, size: int, decay: float, limits: tuple[float, float], carries: bool
+    ) -> AgedWalk:
+        """Return neurons before the first of T steps, of which windows, and L where it `carries`, will be told."""
+        state = torch.zeros(-(-size // STEPPED), 5, labels + 2, STEPPED, dtype=torch.float64)
+        state[:, 2, 0] = 1.0  # node 0: no spike yet counts as one at step 0
+        return AgedWalk(self.functions, decay, limits, carries, no_trains(steps, labels, size), state)
+
+    def window_sums(
+        self, followers: tuple[Tensor | None, ...], weights: Tensor, longest: int, start: int
+    ) -> Tensor:
+        """Return the least and the greatest sums over windows of trains, (2, windows, n), the shortest first.
+
+        Args:
+            followers: which spikes may follow which, as `Followers` of certify/bounds/long_trains.py has them:
+                next (2, T + 1, W, n), stays (2, T + 1, n), and of what is old fires and waits (T, n), or none.
+            weights: of each end start, start + 1, … and step 0, 1, …, (ends, last end + 1), float64.
+            longest: how many steps windows have at most.
+            start: the first end.
+        """
+        held = [None if one is None else one.contiguous() for one in (*followers, weights)]
+        assert held[0] is not None
+        _, nodes, labels, neurons = held[0].shape
+        stop = start + len(weights)
+        sums = weights.new_empty(2, sum(min(t, longest) for t in range(start, stop)), neurons)
+        sizes = _Tails(nodes - 1, labels, neurons, longest, start, stop, torch.get_num_threads())
+        if self.functions.window_sums(ctypes.byref(sizes), pointers(held), address(sums[0]), address(sums[1])):
+            raise MemoryError("long: no memory for the windows of a layer")
+        return sums
 
     def trains(
         self, layer: LongLayer, decay: float, limits: tuple[float, float], check: Callable[[], None]
@@ -238,14 +340,7 @@ class CompiledLong:
         given = parts(layer)
         (neurons, sources), (samples, _), steps = layer.weights.shape, layer.range.shape, len(layer.factors)
         labels, size = len(layer.ages), samples * neurons
-        found = AgedTrains(
-            torch.zeros(steps + labels, labels + 1, size, dtype=torch.uint8),
-            torch.zeros(2, steps + 1, size, dtype=torch.uint8),
-            torch.zeros(steps, size, dtype=torch.uint8),
-            torch.zeros(labels + 1, size, dtype=torch.uint8),
-            layer.lower.new_zeros(steps, size),
-            layer.lower.new_zeros(steps, size),
-        )
+        found = no_trains(steps, labels, size)
         counts = (steps, labels, samples, neurons, sources, len(layer.trains), len(layer.first))
         packed, filled = pointers(given), pointers(parts(found))
         each = max(1, AT_ONCE // (steps * labels * neurons * sources))

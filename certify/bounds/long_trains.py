@@ -51,11 +51,10 @@ whose last spike is more than W steps ago; its edges and silences are theirs tog
 some path**; the only loss is what an age above W would tell: at most what λ^W of a potential weighs where the
 windows are full. With W ≥ T nothing is joined, and the trains are those of train_graph.py.
 
-Time and memory are O(T·W) for a neuron, but for the boxes of windows, O(W) at a time. long.c does it behind a
-table and a dense layer (`kernel_trains`).
+Time and memory are O(T·W) for a neuron, but for the boxes of windows, O(W) at a time. long.c does all of it, and
+behind a table and a dense layer finds the windows, too (`kernel_trains`).
 """
 
-import math
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -73,9 +72,6 @@ from .signals.membrane import Drive, drive, widened_windows
 from .signals.signals import Signal, equal_weights
 from .signals.windows import Box, Spans
 from .trains.train_table import Trains
-
-TAILS_AT_ONCE = 2**20
-"""How many sums of trains are held at once."""
 
 
 @dataclass(frozen=True)
@@ -105,14 +101,6 @@ class Followers:
     stays: Tensor
     old: Old | None = None
 
-    @cached_property
-    def silent(self) -> Tensor:
-        """Return whether silence may last for i = 0..W steps: what comes is later, (2, T + 1, W + 1, n)."""
-        later = [self.stays]
-        for i in reversed(range(self.next.shape[2])):
-            later.append(later[-1] | self.next[:, :, i])
-        return torch.stack(later[::-1], 2)
-
 
 def joined(follows: Tensor, stays: Tensor) -> Followers:
     """Return the followers of nodes and of all nodes up to each, where all T steps are told of each node."""
@@ -132,13 +120,11 @@ def window_sums(graph: Followers, asked: Spans, ends: range, like: Tensor) -> Bo
         ends: steps t at which they end.
         like: a tensor of the bound's dtype.
     """
-    size = max(1, TAILS_AT_ONCE // (4 * len(ends) * min(asked.longest, ends.stop)))
-    weights, silent = _weights(asked, ends).to(like), graph.silent
-    starts = range(0, silent.shape[-1], size)
-    lower, upper = torch.cat(
-        [_least(graph, silent, asked, ends, weights, slice(start, start + size)) for start in starts], 2
-    )
-    return Box(lower, upper.neg_())
+    old = (None, None) if graph.old is None else (graph.old.fires, graph.old.waits)
+    followers = tuple(None if one is None else one.cpu() for one in (graph.next, graph.stays, *old))
+    check_time()
+    sums = long_kernel().window_sums(followers, _weights(asked, ends), asked.longest, ends.start)
+    return Box(*sums.to(like))
 
 
 def _weights(asked: Spans, ends: range) -> Tensor:
@@ -146,52 +132,6 @@ def _weights(asked: Spans, ends: range) -> Tensor:
     steps = torch.arange(ends.stop)
     age = (torch.tensor(list(ends))[:, None] - steps).clamp(0, asked.longest - 1)
     return asked.ages[age] * torch.cat((asked.factors.new_zeros(1), asked.factors))[: ends.stop]
-
-
-def _least(graph: Followers, silent: Tensor, asked: Spans, ends: range, weights: Tensor, some: slice) -> Tensor:
-    """Return the least sums of all windows of `ends` by the weights, and by their negatives, (2, windows, n).
-
-    Args:
-        graph, silent: of all neurons.
-        asked, ends: as above.
-        weights: of each end and step, (ends, steps).
-        some: which neurons.
-    """
-    longest, width, last = asked.longest, graph.next.shape[2], ends.stop - 1
-    first, signed = max(0, ends.start - longest), torch.stack((weights, -weights))[..., None]
-    shape = (2, len(ends), last + 2, graph.stays[0, 0, some].shape[0])
-    later = weights.new_full(shape, torch.inf)  # w[j] + g[j], by end and j
-    old = torch.full_like(later, torch.inf) if graph.old is not None and longest > width else None
-    windows: list[list[Tensor]] = [[] for _ in ends]
-    for k in range(last, first - 1, -1):
-        check_time()
-        begin, end = max(k, ends.start), min(k + longest, last)
-        rows = slice(begin - ends.start, end - ends.start + 1)
-        young = min(end, k + width) - k
-        found = _detours(silent[:, k, begin - k : young + 1, some], weights.dtype)[None].expand(2, -1, -1, -1)
-        if old is not None:
-            if k < last:
-                old[:, rows, k] = _waited(graph.old, later[:, rows, k + 1], old[:, rows, k + 1], k, some)
-            if k >= ends.start:
-                old[:, k - ends.start, k] = 0.0
-            lasting = old[:, max(k + width + 1, begin) - ends.start : rows.stop, min(k + width, last)]
-            stays = _detours(graph.stays[:, k, some], weights.dtype)[:, None]
-            found = torch.cat((found, lasting[:, None] + stays), 2)
-        if end > k:
-            on = later[:, None, rows, k + 1 : k + 1 + young]
-            on = on + _detours(graph.next[:, k, None, :young, some], weights.dtype)
-            found = found.minimum(on.amin(3))
-        torch.add(found[:, 0], signed[:, rows, k], out=later[:, rows, k])
-        for t in range(max(begin, k + 1), end + 1):
-            windows[t - ends.start].append(found[:, 1, t - begin])
-    return torch.stack([sums for each in windows for sums in each], 1)
-
-
-def _waited(old: Old | None, fired: Tensor, waited: Tensor, k: int, some: slice) -> Tensor:
-    """Return o[k] from w[k + 1] + g[k + 1] and o[k + 1]."""
-    assert old is not None
-    waits, fires = (_detours(ways[k, some], fired.dtype) for ways in (old.waits, old.fires))
-    return (waited + waits).minimum(fired + fires)
 
 
 LONG = 32
@@ -343,201 +283,24 @@ def aged_trains(
         windows: of at most W steps, where they are known.
         sums: ends of L[t], (batch, ...) each, where they are known.
     """
-    steps = len(drives.lower)
-    lower, upper = drives.lower.flatten(1), drives.upper.flatten(1)
-    edges = torch.zeros(steps + labels, labels + 1, lower.shape[1], dtype=torch.uint8, device=lower.device)
-    stays = torch.zeros(2, steps + 1, lower.shape[1], dtype=torch.uint8, device=lower.device)
-    waits = torch.zeros_like(lower, dtype=torch.uint8)
-    aged, certain = _Aged.before(lower[0], steps, labels, sums is not None), []
-    for t in range(steps):
+    lower, upper = (ends.flatten(1).double().cpu() for ends in (drives.lower, drives.upper))
+    carries = sums is not None
+    walk = long_kernel().walk(*lower.shape[:1], labels, lower.shape[1], rule.decay, drives.limits, carries)
+    for t, current in enumerate(zip(lower, upper, strict=True)):
         check_time()
-        for box in aged.boxes(t):
-            box.integrate(lower[t], upper[t], rule.decay)
-        if windows is not None:
-            aged.cut(t, next(windows), rule.decay, drives.surely)
-        known = None if sums is None else _flat(next(sums))
-        if known is not None:
-            aged.carry(t, known, rule.decay)
-        for box, edge in zip(aged.boxes(t), (edges[t, :-1], edges[t, -1:]), strict=True):
-            edge.copy_(box.fires(drives.limits))
-        if known is not None:
-            aged.take(t, edges[t], known, drives.limits)
-        for box in aged.boxes(t):
-            box.rest(drives.surely, known)
-        certain.append(1 - aged.alive(t).maximum(aged.old.alive[0]))
-        waits[t] = aged.old.alive[0]
-        aged.join(t)
-        aged.young.alive[steps - t - 1] = edges[t].amax(0)
-        if t + 1 >= labels:
-            stays[0, t + 1 - labels], stays[1, t + 1 - labels] = aged.oldest(t), aged.old.alive[0]
-    ends = torch.cat((aged.young.alive[:labels], aged.old.alive))
-    counted = sums is not None and rule.decay == 1.0 and drives.limits[1] > 0.0
-    most = aged.most(drives.limits[1]) if counted else None
-    surely, perhaps = torch.stack(certain).to(lower.dtype), edges[:steps].amax(1).to(lower.dtype)
-    found = of_aged(AgedTrains(edges, stays, waits, ends, surely, perhaps), drives.lower.shape)
-    return replace(found, most=most)
+        box, inflow = (None if known is None else next(known) for known in (windows, sums))
+        here = () if box is None else (box.lower.flatten(1), box.upper.flatten(1))
+        walk.step(t, current, here, () if inflow is None else (inflow.lower.flatten(), inflow.upper.flatten()))
+    took, found = walk.end(), of_aged(walk.found, drives.lower)
+    if not carries or rule.decay != 1.0 or drives.limits[1] <= 0.0:
+        return found
+    return replace(found, most=(took / drives.limits[1] * (1.0 + 1e-12)).floor().clamp_min(0))
 
 
-def of_aged(found: AgedTrains, shape: torch.Size) -> LongTrains:
-    """Return the trains over (T, batch, ...), where silence after the last W nodes is that to the end."""
-    steps, ends = shape[0], found.ends
+def of_aged(found: AgedTrains, like: Tensor) -> LongTrains:
+    """Return the trains of currents (T, batch, ...), where silence after the last W nodes is that to the end."""
+    steps, ends = len(like), found.ends
     for node in range(max(0, steps - len(ends) + 2), steps + 1):
         found.stays[0, node], found.stays[1, node] = ends[steps - node], ends[steps - node :].amax(0)
-    box = Box(found.certain.view(shape), found.possible.view(shape))
+    box = Box(found.certain.view(like.shape).to(like), found.possible.view(like.shape).to(like))
     return LongTrains(box, found.edges, found.stays, found.waits, ends)
-
-
-@dataclass(frozen=True)
-class _Labels:
-    """Where potentials lie since the last spike, and whether any path is there, (labels, n) each.
-
-    Attributes:
-        low, high, alive: those.
-        taken: ends of B, where L is known.
-    """
-
-    low: Tensor
-    high: Tensor
-    alive: Tensor
-    taken: Box | None = None
-
-    def part(self, some: slice) -> "_Labels":
-        """Return some labels."""
-        taken = None if self.taken is None else Box(self.taken.lower[some], self.taken.upper[some])
-        return _Labels(self.low[some], self.high[some], self.alive[some], taken)
-
-    def integrate(self, lower: Tensor, upper: Tensor, decay: float) -> None:
-        """Take in one step's current."""
-        torch.add(lower, self.low, alpha=decay, out=self.low)
-        torch.add(upper, self.high, alpha=decay, out=self.high)
-
-    def carry(self, inflow: Box, decay: float) -> None:
-        """Let B fade by a step, and cut v and B by v + B = L."""
-        assert self.taken is not None
-        least, most = self.taken.lower.mul_(decay), self.taken.upper.mul_(decay)
-        torch.maximum(self.low, inflow.lower - most, out=self.low)
-        torch.minimum(self.high, inflow.upper - least, out=self.high)
-        self.alive.bitwise_and_((self.low <= self.high).view(torch.uint8))
-
-    def fires(self, limits: tuple[float, float]) -> Tensor:
-        """Return which labels may fire, (labels, n)."""
-        return self.alive & (self.high >= limits[1]).view(torch.uint8)
-
-    def takes(self, edge: Tensor, limits: tuple[float, float]) -> Box:
-        """Return the hull of L = v + B over the labels that may fire, (n,): [inf, −inf] where none may."""
-        assert self.taken is not None
-        low = self.low.clamp_min(limits[1]) + self.taken.lower
-        high = self.high + self.taken.upper
-        return Box(_where(edge, low, math.inf).amin(0), _where(edge, high, -math.inf).amax(0))
-
-    def rest(self, surely: float | Tensor, inflow: Box | None) -> None:
-        """Leave alive what may be silent; where L is known, that says what B may be."""
-        self.alive.bitwise_and_((self.low <= surely).view(torch.uint8))
-        self.high.clamp_max_(surely)
-        if self.taken is not None and inflow is not None:
-            torch.maximum(self.taken.lower, inflow.lower - self.high, out=self.taken.lower)
-            torch.minimum(self.taken.upper, inflow.upper - self.low, out=self.taken.upper)
-
-
-@dataclass(frozen=True)
-class _Aged:
-    """The boxes of all labels. Node τ is in row T − τ, so those of a step are rows that follow each other.
-
-    Attributes:
-        young: of nodes, (T + W, n).
-        old: of what is older, (1, n).
-        labels: W.
-    """
-
-    young: _Labels
-    old: _Labels
-    labels: int
-
-    @staticmethod
-    def before(like: Tensor, steps: int, labels: int, carries: bool) -> "_Aged":
-        """Return the labels before the first step, which `carries` what earlier spikes took or not."""
-        zero = like.new_zeros(steps + labels, len(like))
-        alive = torch.zeros_like(zero, dtype=torch.uint8)
-        alive[steps] = 1
-        taken = Box(zero.clone(), zero.clone()) if carries else None
-        none = Box(zero[:1].clone(), zero[:1].clone()) if carries else None
-        old = _Labels(zero[:1].clone(), zero[:1].clone(), alive[:1].clone(), none)
-        return _Aged(_Labels(zero, zero.clone(), alive, taken), old, labels)
-
-    def _step(self, t: int) -> _Labels:
-        first = len(self.young.low) - self.labels - t
-        return self.young.part(slice(first, first + self.labels))
-
-    def boxes(self, t: int) -> tuple[_Labels, _Labels]:
-        """Return those of the labels of step t + 1, youngest first, and of what is older."""
-        return self._step(t), self.old
-
-    def alive(self, t: int) -> Tensor:
-        """Return whether any of the labels is alive, (n,)."""
-        return self._step(t).alive.amax(0)
-
-    def oldest(self, t: int) -> Tensor:
-        """Return whether the oldest label is alive, (n,)."""
-        return self._step(t).alive[-1]
-
-    def cut(self, t: int, windows: Box, decay: float, surely: float | Tensor) -> None:
-        """Cut potentials with the windows that end here, (windows, batch, ...), the shortest first."""
-        lower, upper = windows.lower.flatten(1), windows.upper.flatten(1)
-        young = self._step(t).part(slice(len(lower)))
-        torch.maximum(young.low, lower, out=young.low)
-        torch.minimum(young.high, upper, out=young.high)
-        fading = (decay ** torch.arange(1, len(upper) + 1, dtype=torch.float64)).to(upper)
-        caps = (upper + surely * fading[:, None]).cummin(0).values
-        torch.minimum(young.high[1:], caps[:-1], out=young.high[1:])
-        torch.minimum(self.old.high[0], caps[-1], out=self.old.high[0])
-        for box in (young, self.old):
-            box.alive.bitwise_and_((box.low <= box.high).view(torch.uint8))
-
-    def carry(self, t: int, inflow: Box, decay: float) -> None:
-        """Cut potentials by what came in less what earlier spikes took."""
-        for box in self.boxes(t):
-            box.carry(inflow, decay)
-
-    def take(self, t: int, edges: Tensor, inflow: Box, limits: tuple[float, float]) -> None:
-        """Keep what a spike at t + 1 takes: L, which is known, and the hull over those that may fire."""
-        young, old = self.boxes(t)
-        ends = young.takes(edges[:-1], limits), old.takes(edges[-1:], limits)
-        assert self.young.taken is not None
-        low = ends[0].lower.minimum(ends[1].lower).maximum(inflow.lower)
-        high = ends[0].upper.maximum(ends[1].upper).minimum(inflow.upper)
-        node, fires = len(self.young.low) - self.labels - t - 1, edges.amax(0)
-        self.young.taken.lower[node] = _where(fires, low, 0.0)
-        self.young.taken.upper[node] = _where(fires, high, 0.0)
-
-    def most(self, perhaps: float) -> Tensor:
-        """Return how many spikes there are at most of all steps, (n,), for λ = 1: each took θ, of B in all."""
-        ends = self.young.part(slice(self.labels)), self.old
-        upper = [_where(box.alive, box.taken.upper, 0.0).amax(0) for box in ends if box.taken is not None]
-        return (upper[0].maximum(upper[1]) / perhaps * (1.0 + 1e-12)).floor().clamp_min(0)
-
-    def join(self, t: int) -> None:
-        """Join the oldest label with what is older."""
-        last, old = self._step(t).part(slice(-1, None)), self.old
-        ends = [(last.low, old.low, last.high, old.high)]
-        if last.taken is not None and old.taken is not None:
-            ends.append((last.taken.lower, old.taken.lower, last.taken.upper, old.taken.upper))
-        either = old.alive | last.alive
-        for low, old_low, high, old_high in ends:
-            least = _where(last.alive, low, math.inf).minimum(_where(old.alive, old_low, math.inf))
-            most = _where(last.alive, high, -math.inf).maximum(_where(old.alive, old_high, -math.inf))
-            old_low.copy_(_where(either, least, 0.0))
-            old_high.copy_(_where(either, most, 0.0))
-        old.alive.copy_(either)
-
-
-def _flat(box: Box) -> Box:
-    return Box(box.lower.flatten(), box.upper.flatten())
-
-
-def _detours(exists: Tensor, dtype: torch.dtype) -> Tensor:
-    """Return 0 where a way exists, and ∞ where it does not."""
-    return exists.to(dtype).reciprocal_().sub_(1.0)
-
-
-def _where(exists: Tensor, values: Tensor, otherwise: float) -> Tensor:
-    return torch.where(exists.view(torch.bool), values, torch.as_tensor(otherwise, dtype=values.dtype))

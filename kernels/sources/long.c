@@ -1,9 +1,9 @@
-/* The trains of certify/bounds/long_trains.py behind a table of trains and a dense layer, sample by sample: windows
-   of the table's rows, their products, and the labels by age, in one pass that stays in cache.
+/* The labels by age of certify/bounds/long_trains.py, and sums over the trains that they tell. Windows are given step by
+   step, or, behind a table of trains and a dense layer, found sample by sample: sums over windows of the table's rows,
+   and their products, in one pass that stays in cache.
 
-   REAL is double. It does what torch does there, but for the order in which sums of products are added up and for
-   fused products: what is paid for rounding, a multiple of u times the sum of moduli, holds in any order (F1, F2, F5).
-   Arrays over neurons are padded to P, a multiple of LANES. */
+   REAL is double. What is paid for rounding, a multiple of u times the sum of moduli, holds for sums of products in any
+   order and for fused products (F1, F2, F5). Arrays over neurons are padded to P, a multiple of LANES. */
 
 #include "shared.h"
 
@@ -16,6 +16,12 @@ typedef struct {
     long steps, labels, samples, neurons, sources, rows, ranges, from, to;
     int threads;
 } Sizes;
+
+/* What a neuron does over T steps, with W labels, of `size` beside each other. */
+typedef struct {
+    double decay, surely, perhaps;
+    long steps, labels, size;
+} Limits;
 
 typedef struct {
     const REAL *weights, *bias;                 /* (neurons, sources), (neurons) */
@@ -48,10 +54,16 @@ typedef struct {
     REAL *weights, *moduli, *bias;
 } Matrix;
 
-/* One sample: the labels in W + 1 slots, that of the node of step t in t mod (W + 1), (W + 1, P); what is older. */
+/* Some labels, or one: where potentials lie since the last spike, and whether any path is there, (…, P); where L is known
+   the ends of B, what earlier spikes took. */
 typedef struct {
-    REAL *bottom, *top, *alive;
-    REAL *old_bottom, *old_top, *old_alive, *slack, *widening; /* (P) */
+    REAL *bottom, *top, *alive, *least, *most;
+} Labels;
+
+/* One sample: the labels in W + 1 slots, that of the node of step t in t mod (W + 1), (W + 1, P); what is older, (P). */
+typedef struct {
+    Labels young, old;
+    REAL *slack, *widening; /* (P) */
     REAL *heard;       /* W·x of the sources that have one row, of steps t in slots t mod (W + 1) */
     long *open, *sure; /* sources with several rows, and with one */
     long count, known;
@@ -60,8 +72,10 @@ typedef struct {
 /* What a thread works on. */
 typedef struct {
     REAL *middle, *radius;                         /* of the sources' windows, (sources, C) */
-    REAL *low, *high;                              /* of the windows, (C + 1, P): at C what excludes nothing */
+    REAL *low, *high;                              /* of the windows, (C, P) */
     REAL *cap, *fired, *edge, *current, *ceiling, *sum; /* (P) */
+    const REAL *inflow, *outmost; /* the ends of L now, (P); none where it is not known */
+    REAL *taken, *given;          /* the ends of L behind a spike, (P) */
 } Work;
 
 static long windows_of(const Sizes *sizes, long t) { return least(t + 1, sizes->labels); }
@@ -150,67 +164,132 @@ static void find_windows(const Sizes *sizes, const Given *given, const Ends *end
     }
 }
 
-/* Take in a step's current, cut what a window and the cap exclude, and note who may fire; `silent` is θ·λ^age. */
-static void fire(const Sizes *sizes, long P, REAL *bottom, REAL *top, REAL *alive, const REAL *low, const REAL *high,
-                 REAL silent, Work *work) {
-    REAL surely = (REAL)sizes->surely, perhaps = (REAL)sizes->perhaps, decay = (REAL)sizes->decay;
-    OVER(j, P) {
-        REAL least = greater(work->current[j] + decay * bottom[j], low[j]);
-        REAL most = lesser(lesser(work->ceiling[j] + decay * top[j], high[j]), work->cap[j]);
-        REAL there = least <= most ? alive[j] : 0, fires = most >= perhaps ? there : 0;
+INLINE Labels label_at(Labels all, long at) {
+    Labels one = {all.bottom + at, all.top + at, all.alive + at, 0, 0};
+    if (all.least) one.least = all.least + at, one.most = all.most + at;
+    return one;
+}
+
+/* Where L is known: let B fade by a step, and cut v and B by v + B = L. */
+INLINE void carry(REAL decay, long n, Labels label, const Work *work) {
+    REAL *bottom = label.bottom, *top = label.top, *least = label.least, *most = label.most;
+    OVER(j, n) {
+        least[j] *= decay, most[j] *= decay;
+        bottom[j] = greater(bottom[j], work->inflow[j] - most[j]), top[j] = lesser(top[j], work->outmost[j] - least[j]);
+    }
+}
+
+/* Where L is known: what a spike takes, of those who may fire; and what B may be of those who are silent. */
+INLINE void part(REAL surely, REAL perhaps, long n, Labels label, const Work *work) {
+    const REAL *bottom = label.bottom, *top = label.top, *edge = work->edge;
+    REAL *least = label.least, *most = label.most;
+    OVER(j, n) {
+        REAL low = greater(bottom[j], perhaps) + least[j], high = top[j] + most[j];
+        work->taken[j] = lesser(edge[j] > 0 ? low : INFINITE, work->taken[j]);
+        work->given[j] = greater(edge[j] > 0 ? high : -INFINITE, work->given[j]);
+        least[j] = greater(least[j], work->inflow[j] - lesser(top[j], surely));
+        most[j] = lesser(most[j], work->outmost[j] - bottom[j]);
+    }
+}
+
+/* Take in a step's current, cut what a window, the cap and L exclude, and note who may fire; `silent` is θ·λ^age. Where
+   `low` is none no window is known. */
+static void fire(const Limits *limits, long n, Labels label, const REAL *low, const REAL *high, REAL silent, Work *work) {
+    REAL surely = (REAL)limits->surely, perhaps = (REAL)limits->perhaps, decay = (REAL)limits->decay;
+    REAL *bottom = label.bottom, *top = label.top, *alive = label.alive;
+    OVER(j, n) {
+        bottom[j] = work->current[j] + decay * bottom[j];
+        top[j] = lesser(work->ceiling[j] + decay * top[j], work->cap[j]);
+    }
+    if (low) OVER(j, n) {
+        bottom[j] = greater(bottom[j], low[j]), top[j] = lesser(top[j], high[j]);
         work->cap[j] = lesser(work->cap[j], high[j] + silent);
-        bottom[j] = least, top[j] = lesser(most, surely), alive[j] = least <= surely ? there : 0;
+    }
+    if (work->inflow) carry(decay, n, label, work);
+    OVER(j, n) {
+        REAL there = bottom[j] <= top[j] ? alive[j] : 0, fires = top[j] >= perhaps ? there : 0;
+        alive[j] = bottom[j] <= surely ? there : 0;
         work->fired[j] = greater(work->fired[j], fires), work->edge[j] = fires;
     }
+    if (work->inflow) part(surely, perhaps, n, label, work);
+    OVER(j, n) top[j] = lesser(top[j], surely);
 }
 
 static void write_bytes(const REAL *from, long n, unsigned char *to) {
     for (long j = 0; j < n; j++) to[j] = (unsigned char)from[j];
 }
 
-/* Join the oldest label with what is older. */
-static void join(long P, const REAL *bottom, const REAL *top, const REAL *alive, Sample *sample) {
-    REAL *old_bottom = sample->old_bottom, *old_top = sample->old_top, *old = sample->old_alive;
-    OVER(j, P) {
-        REAL low = lesser(alive[j] > 0 ? bottom[j] : INFINITE, old[j] > 0 ? old_bottom[j] : INFINITE);
-        REAL high = greater(alive[j] > 0 ? top[j] : -INFINITE, old[j] > 0 ? old_top[j] : -INFINITE);
-        old[j] = greater(old[j], alive[j]);
-        old_bottom[j] = old[j] > 0 ? low : 0, old_top[j] = old[j] > 0 ? high : 0;
+/* Join the ends of one label's numbers with those of what is older. */
+INLINE void join_ends(long n, const REAL *alive, const REAL *low, const REAL *high, const REAL *old, REAL *least,
+                      REAL *most) {
+    OVER(j, n) {
+        REAL bottom = lesser(alive[j] > 0 ? low[j] : INFINITE, old[j] > 0 ? least[j] : INFINITE);
+        REAL top = greater(alive[j] > 0 ? high[j] : -INFINITE, old[j] > 0 ? most[j] : -INFINITE);
+        int some = (alive[j] > 0) | (old[j] > 0);
+        least[j] = some ? bottom : 0, most[j] = some ? top : 0;
     }
 }
 
-/* One step of one sample. */
-static void step(const Sizes *sizes, const Given *given, const Ends *ends, const Matrix *matrix, const Found *found, long t,
-                 long b, Sample *sample, Work *work) {
-    long T = sizes->steps, W = sizes->labels, n = sizes->neurons, size = sizes->samples * n, P = rounded(n, LANES);
-    long count = windows_of(sizes, t), at = t * size + b * n;
-    REAL power = (REAL)sizes->decay, *certain = found->certain + at, *nothing = work->low + ends->columns * P;
-    REAL *everything = work->high + ends->columns * P;
-    find_windows(sizes, given, ends, matrix, t, b, sample, work);
-    for (long j = 0; j < n; j++) work->current[j] = given->lower[at + j], work->ceiling[j] = given->upper[at + j];
-    OVER(j, P) work->cap[j] = INFINITE, work->fired[j] = 0, nothing[j] = -INFINITE, everything[j] = INFINITE;
+/* Join the oldest label with what is older. */
+static void join(long n, Labels last, Labels old) {
+    join_ends(n, last.alive, last.bottom, last.top, old.alive, old.bottom, old.top);
+    if (last.least) join_ends(n, last.alive, last.least, last.most, old.alive, old.least, old.most);
+    OVER(j, n) old.alive[j] = greater(old.alive[j], last.alive[j]);
+}
+
+/* Begin the node of a step: who fires there is left with nothing, and with what it took. */
+static void begin_node(long n, Labels node, const Work *work) {
+    OVER(j, n) node.bottom[j] = 0, node.top[j] = 0, node.alive[j] = work->fired[j];
+    if (work->inflow) OVER(j, n) {
+        node.least[j] = work->fired[j] > 0 ? greater(work->taken[j], work->inflow[j]) : 0;
+        node.most[j] = work->fired[j] > 0 ? lesser(work->given[j], work->outmost[j]) : 0;
+    }
+}
+
+/* The windows that end at a step, the shortest first: `count` of them, in rows of `width`. */
+typedef struct {
+    const REAL *low, *high;
+    long count, width;
+} Windows;
+
+/* One step of the n neurons from `from` on, of `size`, whose arrays have rows of P. */
+static void advance(const Limits *limits, long t, long from, long n, long P, Labels young, Labels old, Windows windows,
+                    const Found *found, Work *work) {
+    long T = limits->steps, W = limits->labels, size = limits->size, at = t * size + from;
+    REAL power = (REAL)limits->decay, *certain = found->certain + at;
+    OVER(j, n) work->cap[j] = INFINITE, work->fired[j] = 0, work->taken[j] = INFINITE, work->given[j] = -INFINITE;
     for (long j = 0; j < n; j++) certain[j] = 1;
     for (long i = 0; i <= W; i++) {
-        long slot = (t - i + W + 1) % (W + 1) * P;
-        REAL *alive = i < W ? sample->alive + slot : sample->old_alive;
-        if (i == W) fire(sizes, P, sample->old_bottom, sample->old_top, alive, nothing, everything, INFINITE, work);
-        else if (i < count)
-            fire(sizes, P, sample->bottom + slot, sample->top + slot, alive, work->low + i * P, work->high + i * P,
-                 (REAL)sizes->surely * power, work);
-        else OVER(j, P) work->edge[j] = 0; /* a node before the first one */
-        power *= (REAL)sizes->decay;
-        write_bytes(work->edge, n, found->edges + (t * (W + 1) + i) * size + b * n);
-        if (i == W || i < count)
-            for (long j = 0; j < n; j++) certain[j] = alive[j] > 0 ? 0 : certain[j];
+        Labels label = i < W ? label_at(young, (t - i + W + 1) % (W + 1) * P) : old;
+        const REAL *low = i < windows.count ? windows.low + i * windows.width : 0;
+        const REAL *high = i < windows.count ? windows.high + i * windows.width : 0;
+        if (i == W || i <= t) fire(limits, n, label, low, high, (REAL)limits->surely * power, work);
+        else OVER(j, n) work->edge[j] = 0; /* a node before the first one */
+        power *= (REAL)limits->decay;
+        write_bytes(work->edge, n, found->edges + (t * (W + 1) + i) * size + from);
+        if (i == W || i <= t)
+            for (long j = 0; j < n; j++) certain[j] = label.alive[j] > 0 ? 0 : certain[j];
     }
     for (long j = 0; j < n; j++) found->possible[at + j] = work->fired[j];
-    write_bytes(sample->old_alive, n, found->waits + at);
-    long last = (t + 2) % (W + 1) * P, next = (t + 1) % (W + 1) * P; /* nodes t + 1 − W and t + 1 */
-    if (t + 1 >= W) join(P, sample->bottom + last, sample->top + last, sample->alive + last, sample);
-    OVER(j, P) sample->bottom[next + j] = 0, sample->top[next + j] = 0, sample->alive[next + j] = work->fired[j];
+    write_bytes(old.alive, n, found->waits + at);
+    Labels last = label_at(young, (t + 2) % (W + 1) * P), next = label_at(young, (t + 1) % (W + 1) * P);
+    if (t + 1 >= W) join(n, last, old); /* of node t + 1 − W */
+    begin_node(n, next, work);
     if (t + 1 < W) return;
-    write_bytes(sample->alive + last, n, found->stays + (t + 1 - W) * size + b * n);
-    write_bytes(sample->old_alive, n, found->stays + (T + 1 + t + 1 - W) * size + b * n);
+    write_bytes(last.alive, n, found->stays + (t + 1 - W) * size + from);
+    write_bytes(old.alive, n, found->stays + (T + 1 + t + 1 - W) * size + from);
+}
+
+/* One step of one sample behind a table. */
+static void step(const Sizes *sizes, const Given *given, const Ends *ends, const Matrix *matrix, const Found *found, long t,
+                 long b, Sample *sample, Work *work) {
+    long n = sizes->neurons, size = sizes->samples * n, P = rounded(n, LANES), at = t * size + b * n;
+    Limits limits = {sizes->decay, sizes->surely, sizes->perhaps, sizes->steps, sizes->labels, size};
+    find_windows(sizes, given, ends, matrix, t, b, sample, work);
+    memcpy(work->current, given->lower + at, sizeof(REAL) * (size_t)n);
+    memcpy(work->ceiling, given->upper + at, sizeof(REAL) * (size_t)n);
+    Windows windows = {work->low, work->high, windows_of(sizes, t), P};
+    advance(&limits, t, b * n, n, P, sample->young, sample->old, windows, found, work);
 }
 
 /* All samples, from step `start` on to the one before `behind`. */
@@ -239,9 +318,9 @@ static long lay_out(Search *search, long each, char *memory) {
     search->samples = take(&next, sizes->to - sizes->from, sizeof(Sample));
     for (long b = 0; b < sizes->to - sizes->from; b++) {
         Sample counted, *sample = memory ? search->samples + b : &counted;
-        sample->bottom = take(&next, slots * P, real), sample->top = take(&next, slots * P, real);
-        sample->alive = take(&next, slots * P, real), sample->old_bottom = take(&next, P, real);
-        sample->old_top = take(&next, P, real), sample->old_alive = take(&next, P, real);
+        sample->young.bottom = take(&next, slots * P, real), sample->young.top = take(&next, slots * P, real);
+        sample->young.alive = take(&next, slots * P, real), sample->old.bottom = take(&next, P, real);
+        sample->old.top = take(&next, P, real), sample->old.alive = take(&next, P, real);
         sample->slack = take(&next, P, real), sample->widening = take(&next, P, real);
         sample->heard = take(&next, slots * P, real);
         sample->open = take(&next, m, sizeof(long)), sample->sure = take(&next, m, sizeof(long));
@@ -253,7 +332,8 @@ static long lay_work(const Sizes *sizes, long C, char *memory, Work *work) {
     char *next = memory;
     long P = rounded(sizes->neurons, LANES), m = sizes->sources, real = sizeof(REAL);
     work->middle = take(&next, m * C, real), work->radius = take(&next, m * C, real);
-    work->low = take(&next, (C + 1) * P, real), work->high = take(&next, (C + 1) * P, real);
+    work->low = take(&next, C * P, real), work->high = take(&next, C * P, real);
+    work->taken = take(&next, P, real), work->given = take(&next, P, real), work->inflow = 0;
     work->cap = take(&next, P, real), work->fired = take(&next, P, real), work->edge = take(&next, P, real);
     work->current = take(&next, P, real), work->ceiling = take(&next, P, real), work->sum = take(&next, P, real);
     return next - memory;
@@ -270,7 +350,6 @@ static int take_steps(const Item *item) {
     long b = search->sizes->from + item->start;
     Work work;
     lay_work(search->sizes, search->ends.columns, item->room, &work);
-    OVER(j, rounded(search->sizes->neurons, LANES)) work.current[j] = work.ceiling[j] = 0;
     for (long t = search->start; t < search->behind; t++) {
         Ends ends = ends_at(search, t);
         step(search->sizes, search->given, &ends, &search->matrix, search->found, t, b, search->samples + item->start, &work);
@@ -291,7 +370,7 @@ static void begin(const Sizes *sizes, const Given *given, Matrix *matrix, Sample
             if (given->first[u] < given->last[u]) sample->open[sample->count++] = k;
             else sample->sure[sample->known++] = k;
         }
-        for (long j = 0; j < P; j++) sample->alive[j] = 1; /* node 0: no spike yet counts as one at step 0 */
+        for (long j = 0; j < P; j++) sample->young.alive[j] = 1; /* node 0: no spike yet counts as one at step 0 */
     }
 }
 
@@ -302,9 +381,9 @@ static void end(const Sizes *sizes, const Found *found, const Sample *samples) {
         const Sample *sample = samples + b - sizes->from;
         for (long i = 0; i < W; i++) {
             long slot = (sizes->steps - i + W + 1) % (W + 1) * P;
-            write_bytes(sample->alive + slot, n, found->ends + i * size + b * n);
+            write_bytes(sample->young.alive + slot, n, found->ends + i * size + b * n);
         }
-        write_bytes(sample->old_alive, n, found->ends + W * size + b * n);
+        write_bytes(sample->old.alive, n, found->ends + W * size + b * n);
     }
 }
 
@@ -332,12 +411,78 @@ int age_trains(const Sizes *sizes, const Given *given, const Found *found) {
     return failed;
 }
 
+#define BLOCK 64 /* neurons that walk together */
+
+/* A step t of neurons whose windows are given, `count` that end there; state is (blocks, 5·(W + 2), BLOCK): of each block
+   the labels in slots as above and what is older, number by number. */
+typedef struct {
+    Limits limits;
+    long step, count;
+    int carries, threads;
+} Stepping;
+
+typedef struct {
+    const REAL *lower, *upper;      /* currents of this step, widened, (n) */
+    const REAL *low, *high;         /* windows, the shortest first, (count, n), or none */
+    const REAL *inflow, *outmost;   /* L, (n), or none */
+    REAL *state;
+} Stepped;
+
+typedef struct {
+    const Stepping *sizes;
+    const Stepped *given;
+    const Found *found;
+} Step;
+
+static Labels labels_in(REAL *state, long slots, int carries) {
+    long all = slots * BLOCK;
+    return (Labels){state, state + all, state + 2 * all, carries ? state + 3 * all : 0, carries ? state + 4 * all : 0};
+}
+
+static int step_block(const Item *item) {
+    const Step *all = item->given;
+    const Stepping *sizes = all->sizes;
+    const Stepped *given = all->given;
+    long from = item->start, n = item->n, W = sizes->limits.labels, size = sizes->limits.size;
+    REAL room[6 * BLOCK];
+    Work work = {.cap = room, .fired = room + BLOCK, .edge = room + 2 * BLOCK, .taken = room + 3 * BLOCK};
+    work.given = room + 4 * BLOCK, work.current = (REAL *)given->lower + from, work.ceiling = (REAL *)given->upper + from;
+    if (sizes->carries) work.inflow = given->inflow + from, work.outmost = given->outmost + from;
+    Labels young = labels_in(given->state + from / BLOCK * 5 * (W + 2) * BLOCK, W + 2, sizes->carries);
+    Windows windows = {0, 0, sizes->count, size};
+    if (given->low) windows.low = given->low + from, windows.high = given->high + from;
+    Labels old = label_at(young, (W + 1) * BLOCK);
+    advance(&sizes->limits, sizes->step, from, n, BLOCK, young, old, windows, all->found, &work);
+    return 0;
+}
+
+/* Take a step. Returns 0. */
+int age_step(const Stepping *sizes, const Stepped *given, const Found *found) {
+    Step step = {sizes, given, found};
+    return for_each(sizes->limits.size, BLOCK, sizes->threads, 0, step_block, &step);
+}
+
+/* Note where the last spike is behind all steps; what all spikes took at most where L is known, (n). Returns 0. */
+int age_end(const Stepping *sizes, const Stepped *given, const Found *found, REAL *took) {
+    long W = sizes->limits.labels, T = sizes->limits.steps, size = sizes->limits.size;
+    for (long from = 0; from < size; from += BLOCK) {
+        long n = least(BLOCK, size - from);
+        Labels young = labels_in(given->state + from / BLOCK * 5 * (W + 2) * BLOCK, W + 2, sizes->carries);
+        for (long j = 0; j < n && sizes->carries; j++) took[from + j] = 0;
+        for (long i = 0; i <= W; i++) {
+            Labels label = label_at(young, (i < W ? (T - i + 2 * (W + 1)) % (W + 1) : W + 1) * BLOCK);
+            write_bytes(label.alive, n, found->ends + i * size + from);
+            for (long j = 0; j < n && sizes->carries; j++)
+                took[from + j] = label.alive[j] > 0 ? greater(took[from + j], label.most[j]) : took[from + j];
+        }
+    }
+    return 0;
+}
+
 /* Paths of trains by age, n neurons beside each other; asked for are neurons from..to − 1. */
 typedef struct {
     long steps, labels, neurons, rows, from, to;
 } Walk;
-
-#define BLOCK 64 /* neurons that walk together */
 
 /* The least and the greatest sums of paths. */
 typedef struct {
@@ -385,4 +530,130 @@ int path_sums(const Walk *sizes, const Found *found, const REAL *costs, REAL *le
         }
     free(memory);
     return !memory;
+}
+
+/* Sums over windows, of the trains of n neurons beside each other over T steps: those that end at start..stop − 1, of at
+   most `longest` steps. */
+typedef struct {
+    long steps, labels, neurons, longest, start, stop;
+    int threads;
+} Tails;
+
+typedef struct {
+    const unsigned char *next;          /* of a node, and of all nodes up to it, (2, T + 1, W, n) */
+    const unsigned char *stays;         /* of both, whether W steps of silence may follow, (2, T + 1, n) */
+    const unsigned char *fires, *waits; /* of what is old, (T, n) each, or none */
+    const REAL *weights;                /* of each end and step, (stop − start, stop) */
+} Followed;
+
+#define TAIL 16 /* neurons whose sums are found together */
+
+typedef struct {
+    const Tails *sizes;
+    const Followed *given;
+    REAL *least, *most; /* (windows, n): end by end, the shortest first */
+} Asked;
+
+INLINE void take_bytes(unsigned char *to, const unsigned char *from, long n) {
+    if (n == TAIL) memcpy(to, from, TAIL); /* of a size that is known */
+    else memset(to, 0, TAIL), memcpy(to, from, (size_t)n);
+}
+
+/* Of n neurons, (2, T + 1, W + 1, TAIL) each: which spikes may follow the nodes that are asked for, and whether silence may
+   last for i = 0..W steps behind them: what comes is later. */
+static void gather(const Tails *sizes, const Followed *given, long from, long n, unsigned char *next,
+                   unsigned char *silent) {
+    long W = sizes->labels, N = sizes->neurons, nodes = sizes->steps + 1, first = most(0, sizes->start - sizes->longest);
+    for (long both = 0; both < 2; both++)
+        for (long k = both * nodes + first; k < both * nodes + sizes->stop; k++) {
+            unsigned char *follows = next + k * (W + 1) * TAIL, *lasts = silent + k * (W + 1) * TAIL;
+            take_bytes(lasts + W * TAIL, given->stays + k * N + from, n);
+            for (long i = W - 1; i >= 0; i--) {
+                take_bytes(follows + i * TAIL, given->next + (k * W + i) * N + from, n);
+                for (long j = 0; j < TAIL; j++) lasts[i * TAIL + j] = lasts[(i + 1) * TAIL + j] | follows[i * TAIL + j];
+            }
+        }
+}
+
+typedef signed char Flags __attribute__((vector_size(LANES)));
+typedef int64_t Mask __attribute__((vector_size(64)));
+
+/* What is there of LANES numbers, and `rest` elsewhere. */
+INLINE Row there(Flags flags, const REAL *numbers, REAL rest) {
+    Mask mask = __builtin_convertvector(flags, Mask) != 0;
+    Row row;
+    *(Vector *)row.v = (Vector)(((Mask)(*(const Vector *)numbers) & mask) | ((Mask)((Vector){0} + rest) & ~mask));
+    return row;
+}
+
+/* The least and the greatest ends of the ways of LANES neurons from k on: of `count` spikes that follow, and of silence. */
+INLINE void follow(const unsigned char *follows, Lengths on, long count, const unsigned char *waits, Lengths waited,
+                   REAL *least, REAL *most) {
+    Row low, high;
+    Flags flags;
+    memcpy(&flags, waits, sizeof flags);
+    low = there(flags, waited.least, INFINITE), high = there(flags, waited.most, -INFINITE);
+    for (long i = 0; i < count; i++) {
+        memcpy(&flags, follows + i * TAIL, sizeof flags);
+        Row one = there(flags, on.least + i * TAIL, INFINITE), other = there(flags, on.most + i * TAIL, -INFINITE);
+        EACH low.v[l] = lesser(one.v[l], low.v[l]);
+        EACH high.v[l] = greater(other.v[l], high.v[l]);
+    }
+    memcpy(least, low.v, sizeof low), memcpy(most, high.v, sizeof high);
+}
+
+/* All windows that end at t, (k, t] from the longest's k on, by a walk back: in `memory` the least and the greatest of
+   w[j] + g[j], and of what is old at j, for each j, (4, T + 2, TAIL). */
+static void walk_back(const Asked *asked, long t, long at, long from, long n, const unsigned char *next,
+                      const unsigned char *silent, REAL *memory) {
+    const Tails *sizes = asked->sizes;
+    const Followed *given = asked->given;
+    long T = sizes->steps, W = sizes->labels, N = sizes->neurons, first = most(0, t - sizes->longest), all = (T + 2) * TAIL;
+    const REAL *weights = given->weights + (t - sizes->start) * sizes->stop;
+#define TAILS(part, j) ((Lengths){memory + 2 * (part) * all + (j) * TAIL, memory + (2 * (part) + 1) * all + (j) * TAIL})
+    for (long k = t; k >= first; k--) {
+        Lengths later = TAILS(0, k), old = TAILS(1, k), on = TAILS(0, k + 1), waited = TAILS(1, k + 1);
+        OVER(j, TAIL) old.least[j] = k == t ? 0 : INFINITE, old.most[j] = k == t ? 0 : -INFINITE;
+        if (k < t && given->fires) {
+            take_way(old, waited, given->waits + k * N + from, n);
+            take_way(old, on, given->fires + k * N + from, n);
+        }
+        for (long both = k < t; both >= 0; both--) { /* of all nodes up to k, then of k */
+            REAL low[TAIL], high[TAIL];
+            long node = (both * (T + 1) + k) * (W + 1) * TAIL;
+            const unsigned char *waits = silent + node + least(t - k, W) * TAIL, *follows = next + node;
+            for (long j = 0; j < TAIL; j += LANES) {
+                Lengths waited = t - k > W ? TAILS(1, k + W) : TAILS(1, t), here = {on.least + j, on.most + j};
+                Lengths silence = {waited.least + j, waited.most + j};
+                follow(follows + j, here, least(W, t - k), waits + j, silence, low + j, high + j);
+            }
+            if (both) {
+                memcpy(asked->least + (at + t - k - 1) * N + from, low, sizeof(REAL) * (size_t)n);
+                memcpy(asked->most + (at + t - k - 1) * N + from, high, sizeof(REAL) * (size_t)n);
+            } else for (long j = 0; j < TAIL; j++) {
+                later.least[j] = low[j] + weights[k], later.most[j] = high[j] + weights[k];
+            }
+        }
+    }
+}
+
+static int sum_windows(const Item *item) {
+    const Asked *asked = item->given;
+    const Tails *sizes = asked->sizes;
+    REAL *memory = item->room;
+    unsigned char *next = (unsigned char *)(memory + 4 * (sizes->steps + 2) * TAIL);
+    unsigned char *silent = next + 2 * (sizes->steps + 1) * (sizes->labels + 1) * TAIL;
+    gather(sizes, asked->given, item->start, item->n, next, silent);
+    for (long t = sizes->start, at = 0; t < sizes->stop; t++) {
+        walk_back(asked, t, at, item->start, item->n, next, silent, memory);
+        at += least(t, sizes->longest);
+    }
+    return 0;
+}
+
+/* Fill the least and the greatest sums over all windows. Returns whether memory failed. */
+int window_sums(const Tails *sizes, const Followed *given, REAL *least, REAL *most) {
+    Asked asked = {sizes, given, least, most};
+    long bytes = 4 * TAIL * ((sizes->steps + 2) * (long)sizeof(REAL) + (sizes->steps + 1) * (sizes->labels + 1));
+    return for_each(sizes->neurons, TAIL, sizes->threads, bytes, sum_windows, &asked);
 }

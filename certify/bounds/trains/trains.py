@@ -103,7 +103,7 @@ def _trains(
         drives.upper,
     )
     found = kernel.trains(layer, rule.decay, drives.limits, check_time)
-    return of_aged(found, drives.lower.shape)
+    return of_aged(found, drives.lower)
 
 
 def vector(bias: Tensor, size: int) -> Tensor:
