@@ -33,7 +33,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from functools import cached_property, reduce
 from math import prod
-from typing import ClassVar, TypeGuard
+from typing import Any, ClassVar, TypeGuard
 
 import torch
 from torch import Tensor
@@ -272,12 +272,22 @@ class LinearNeuron(DeclaredRule):
 
         Of constants a step it is those of step t = 0..T−1; None: the greatest moduli of all steps.
         """
-        arrays = {name: torch.tensor(getattr(self, name), dtype=torch.float64) for name in AXES}
-        for name in OWN if self.steps else ():
-            each = arrays[name].view(self.steps, -1)
-            arrays[name] = each.abs().amax(0) if t is None else each[t]
-        own = {name: array.to(like) for name, array in arrays.items()}
-        return parts(own, self.shape, self.others, tuple(like.shape[2:]))
+        key = tuple(like.shape[2:]), like.dtype, like.device, t
+        if (found := self._known.get(key)) is None:
+            arrays = {name: torch.tensor(getattr(self, name), dtype=torch.float64) for name in AXES}
+            for name in OWN if self.steps else ():
+                each = arrays[name].view(self.steps, -1)
+                arrays[name] = each.abs().amax(0) if t is None else each[t]
+            own = {name: array.to(like) for name, array in arrays.items()}
+            found = parts(own, self.shape, self.others, key[0])
+            self._known.clear()
+            self._known[key] = found
+        return found
+
+    @cached_property
+    def _known(self) -> dict[Any, dict[str, Tensor]]:
+        """Return what was laid out last."""
+        return {}
 
     def factors(self, num_steps: int) -> tuple[float, ...]:
         """Return a over T steps."""
@@ -334,16 +344,22 @@ class LinearNeuron(DeclaredRule):
         """
         c, (left, *adapted) = self.laid(current.low, labels[0][0] if self.steps else None), state
 
-        def summed(own: Tensor, each: Tensor) -> Range:
-            """Return what is of u and of w."""
-            return total((left, own), *zip(adapted, each, strict=True))
+        def summed(*names: str) -> Range:
+            """Return λ·u + I less what these constants make of w."""
+            taken = [-sum(c[name] for name in some)] if (some := self._there.intersection(names)) else []
+            return (
+                total((left, c["decay"]), *(pair for each in taken for pair in zip(adapted, each, strict=True)))
+                + current
+            )
 
-        potential = summed(c["decay"], -c["drain"]) + current
-        over = summed(c["decay"], -c["drain"] - c["rise"]) + current + -c["threshold"]
-        limit = total((Range(c["threshold"], c["threshold"]), 1.0), *zip(adapted, c["rise"], strict=True))
-        whole = summed(c["decay"], -c["drain"] - c["reset_rise"]) + current
+        potential = summed("drain")
+        over = summed("drain", "rise") + -c["threshold"]
+        raised = [*zip(adapted, c["rise"], strict=True)] if "rise" in self._there else []
+        limit = total((Range(c["threshold"], c["threshold"]), 1.0), *raised)
+        whole = summed("drain", "reset_rise") if "reset_rise" in self._there else None
         awake = kinds(labels, current.low) == (labels[0][0] if self.steps else 0)
         fits = 0 if self.most == 1 else int(((over.high + tie) / c["reset_amount"]).amax().ceil())
+        alike = None if "drive" in self._there else self._adapted(c, left, adapted, current, potential)
 
         def outcome(n: int) -> Move:
             """Return what n spikes leave."""
@@ -355,20 +371,28 @@ class LinearNeuron(DeclaredRule):
             if n:
                 known = known.above(limit.low + fewer - tie)
                 possible = possible & (over.high >= fewer - tie)
-            moved = self._adapted(c, left, adapted, current, known)
-            after = (w + n * jump for w, jump in zip(moved, c["jump"], strict=True))
-            behind = self._behind(n, known, whole, c, adapted).where(awake, known.times(0.0))
-            return Move(possible, (behind, *after))
+            moved = self._adapted(c, left, adapted, current, known) if alike is None else alike
+            after = (w + n * jump if n else w for w, jump in zip(moved, c["jump"], strict=True))
+            behind = self._behind(n, known, whole, c, adapted)
+            return Move(possible, (behind.where(awake, known.times(0.0)) if self.rest else behind, *after))
 
         return tuple(outcome(n) for n in range(min(self.most, max(fits, 0) + 1) + 1))
 
-    def _behind(self, n: int, fires: Range, whole: Range, c: dict[str, Tensor], adapted: list[Range]) -> Range:
+    @cached_property
+    def _there(self) -> frozenset[str]:
+        """Return which constants of w are not 0 everywhere."""
+        return frozenset(name for name, axes in AXES.items() if axes and any(getattr(self, name)))
+
+    def _behind(
+        self, n: int, fires: Range, whole: Range | None, c: dict[str, Tensor], adapted: list[Range]
+    ) -> Range:
         """Return what n spikes leave of potentials, `whole` those that subtract less what each w adds to that."""
         if n and self.reset == "zero":
             return self._floored(fires.times(0.0))
         if n and self.reset == "subtract":
-            stepwise = total((fires, 1.0), *zip(adapted, -c["reset_rise"], strict=True))
-            return self._floored(_both(stepwise, whole) + -n * c["reset_amount"])
+            if whole is not None:
+                fires = _both(total((fires, 1.0), *zip(adapted, -c["reset_rise"], strict=True)), whole)
+            return self._floored(fires + -n * c["reset_amount"])
         return self._floored(fires)
 
     def _floored(self, left: Range) -> Range:
@@ -379,13 +403,16 @@ class LinearNeuron(DeclaredRule):
     def _adapted(
         self, c: dict[str, Tensor], left: Range, adapted: list[Range], current: Range, potential: Range
     ) -> list[Range]:
-        """Return ρ·w + σ·v + μ·u + η·I, for what is known of v, and as one sum."""
-        found = []
-        for own, drive, carry, hearing in zip(c["fading"], c["drive"], c["carry"], c["hearing"], strict=True):
-            given = (potential, drive), (left, carry), (current, hearing)
-            kept = zip(adapted, own - drive * c["drain"], strict=True)
-            whole = total((left, drive * c["decay"] + carry), *kept, (current, drive + hearing))
-            found.append(_both(total(*zip(adapted, own, strict=True), *given), whole))
+        """Return ρ·w + σ·v + μ·u + η·I, for what is known of v, and, where σ is not 0, as one sum."""
+        found, given = [], {"drive": potential, "carry": left, "hearing": current}
+        for i, own in enumerate(c["fading"]):
+            terms = [(signal, c[name][i]) for name, signal in given.items() if name in self._there]
+            after, drive = total(*zip(adapted, own, strict=True), *terms), c["drive"][i]
+            if "drive" in self._there:
+                kept = zip(adapted, own - drive * c["drain"], strict=True)
+                driven = (left, drive * c["decay"] + c["carry"][i]), (current, drive + c["hearing"][i])
+                after = _both(after, total(*kept, *driven))
+            found.append(after)
         return found
 
     def label(self, label: Label, spike: int, t: int) -> Label:
@@ -465,8 +492,8 @@ def total(*terms: tuple[Range, float | Tensor]) -> Range:
 
 
 def _times(number: Range, factor: Tensor) -> Range:
-    low, high = number.low * factor, number.high * factor
-    return Range(torch.where(factor < 0, high, low), torch.where(factor < 0, low, high))
+    one, other = number.low * factor, number.high * factor
+    return Range(one.minimum(other), one.maximum(other))
 
 
 def _both(one: Range, other: Range) -> Range:

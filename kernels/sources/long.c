@@ -170,49 +170,42 @@ INLINE Labels label_at(Labels all, long at) {
     return one;
 }
 
-/* Where L is known: let B fade by a step, and cut v and B by v + B = L. */
-INLINE void carry(REAL decay, long n, Labels label, const Work *work) {
-    REAL *bottom = label.bottom, *top = label.top, *least = label.least, *most = label.most;
-    OVER(j, n) {
-        least[j] *= decay, most[j] *= decay;
-        bottom[j] = greater(bottom[j], work->inflow[j] - most[j]), top[j] = lesser(top[j], work->outmost[j] - least[j]);
-    }
-}
-
-/* Where L is known: what a spike takes, of those who may fire; and what B may be of those who are silent. */
-INLINE void part(REAL surely, REAL perhaps, long n, Labels label, const Work *work) {
-    const REAL *bottom = label.bottom, *top = label.top, *edge = work->edge;
-    REAL *least = label.least, *most = label.most;
-    OVER(j, n) {
-        REAL low = greater(bottom[j], perhaps) + least[j], high = top[j] + most[j];
-        work->taken[j] = lesser(edge[j] > 0 ? low : INFINITE, work->taken[j]);
-        work->given[j] = greater(edge[j] > 0 ? high : -INFINITE, work->given[j]);
-        least[j] = greater(least[j], work->inflow[j] - lesser(top[j], surely));
-        most[j] = lesser(most[j], work->outmost[j] - bottom[j]);
-    }
-}
-
-/* Take in a step's current, cut what a window, the cap and L exclude, and note who may fire; `silent` is θ·λ^age. Where
-   `low` is none no window is known. */
-static void fire(const Limits *limits, long n, Labels label, const REAL *low, const REAL *high, REAL silent, Work *work) {
+/* Take in a step's current, cut what a window and the cap exclude where `cuts`, and what L does where it `carries`, and note
+   who may fire; `silent` is θ·λ^age. Where L is known: B fades by a step, v + B = L cuts each by the other, a spike takes L of
+   those who may fire, and of those who are silent it says what B may be. */
+INLINE void fire_as(const Limits *limits, long n, Labels label, const REAL *restrict low, const REAL *restrict high, REAL silent,
+                    Work *work, int cuts, int carries) {
     REAL surely = (REAL)limits->surely, perhaps = (REAL)limits->perhaps, decay = (REAL)limits->decay;
-    REAL *bottom = label.bottom, *top = label.top, *alive = label.alive;
     OVER(j, n) {
-        bottom[j] = work->current[j] + decay * bottom[j];
-        top[j] = lesser(work->ceiling[j] + decay * top[j], work->cap[j]);
-    }
-    if (low) OVER(j, n) {
-        bottom[j] = greater(bottom[j], low[j]), top[j] = lesser(top[j], high[j]);
-        work->cap[j] = lesser(work->cap[j], high[j] + silent);
-    }
-    if (work->inflow) carry(decay, n, label, work);
-    OVER(j, n) {
-        REAL there = bottom[j] <= top[j] ? alive[j] : 0, fires = top[j] >= perhaps ? there : 0;
-        alive[j] = bottom[j] <= surely ? there : 0;
+        REAL bottom = work->current[j] + decay * label.bottom[j], top = work->ceiling[j] + decay * label.top[j];
+        top = lesser(top, work->cap[j]);
+        if (cuts) {
+            bottom = greater(bottom, low[j]), top = lesser(top, high[j]);
+            work->cap[j] = lesser(work->cap[j], high[j] + silent);
+        }
+        if (carries) {
+            label.least[j] *= decay, label.most[j] *= decay;
+            bottom = greater(bottom, work->inflow[j] - label.most[j]), top = lesser(top, work->outmost[j] - label.least[j]);
+        }
+        REAL there = bottom <= top ? label.alive[j] : 0, fires = top >= perhaps ? there : 0;
+        if (carries) {
+            REAL taken = greater(bottom, perhaps) + label.least[j], given = top + label.most[j];
+            work->taken[j] = lesser(fires > 0 ? taken : INFINITE, work->taken[j]);
+            work->given[j] = greater(fires > 0 ? given : -INFINITE, work->given[j]);
+            label.least[j] = greater(label.least[j], work->inflow[j] - lesser(top, surely));
+            label.most[j] = lesser(label.most[j], work->outmost[j] - bottom);
+        }
+        label.bottom[j] = bottom, label.top[j] = lesser(top, surely), label.alive[j] = bottom <= surely ? there : 0;
         work->fired[j] = greater(work->fired[j], fires), work->edge[j] = fires;
     }
-    if (work->inflow) part(surely, perhaps, n, label, work);
-    OVER(j, n) top[j] = lesser(top[j], surely);
+}
+
+/* Where `low` is none no window is known. */
+static void fire(const Limits *limits, long n, Labels label, const REAL *low, const REAL *high, REAL silent, Work *work) {
+    if (work->inflow && low) fire_as(limits, n, label, low, high, silent, work, 1, 1);
+    else if (work->inflow) fire_as(limits, n, label, 0, 0, silent, work, 0, 1);
+    else if (low) fire_as(limits, n, label, low, high, silent, work, 1, 0);
+    else fire_as(limits, n, label, 0, 0, silent, work, 0, 0);
 }
 
 static void write_bytes(const REAL *from, long n, unsigned char *to) {
