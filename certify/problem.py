@@ -6,6 +6,7 @@ Sets of one form and any size: what radii are measured in.
 import math
 from abc import ABC, abstractmethod
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 
 import torch
 from torch import Tensor
@@ -65,12 +66,12 @@ class Problem:
         settle(self, whole, "seed")
         settle(self, unless_none(at_least(1)), "memory")
 
-    @property
+    @cached_property
     def circuit(self) -> Circuit:
         """Return the network's circuit."""
         return circuit(self.network) if self.made is None else self.made
 
-    @property
+    @cached_property
     def goal(self) -> ClassGoal | RowGoal:
         """Return what must be proven."""
         return ClassGoal.of(self.circuit, self.ties) if self.rows is None else self.rows

@@ -357,24 +357,25 @@ class LinearNeuron(DeclaredRule):
         raised = [*zip(adapted, c["rise"], strict=True)] if "rise" in self._there else []
         limit = total((Range(c["threshold"], c["threshold"]), 1.0), *raised)
         whole = summed("drain", "reset_rise") if "reset_rise" in self._there else None
-        awake = kinds(labels, current.low) == (labels[0][0] if self.steps else 0)
         fits = 0 if self.most == 1 else int(((over.high + tie) / c["reset_amount"]).amax().ceil())
         alike = None if "drive" in self._there else self._adapted(c, left, adapted, current, potential)
 
         def outcome(n: int) -> Move:
             """Return what n spikes leave."""
-            more, fewer = n * c["reset_amount"], (n - 1) * c["reset_amount"]
-            known, possible = potential, awake | (n == 0)
+            known, possible = potential, []
             if n < self.most:
-                known = known.below(limit.high + more + tie)
-                possible = possible & ((over.low <= more + tie) | ~awake)
+                more = n * c["reset_amount"] + tie if n else tie
+                known, possible = known.below(limit.high + more), [over.low <= more]
             if n:
-                known = known.above(limit.low + fewer - tie)
-                possible = possible & (over.high >= fewer - tie)
+                fewer = (n - 1) * c["reset_amount"] - tie if n > 1 else -tie
+                known, possible = known.above(limit.low + fewer), [*possible, over.high >= fewer]
             moved = self._adapted(c, left, adapted, current, known) if alike is None else alike
             after = (w + n * jump if n else w for w, jump in zip(moved, c["jump"], strict=True))
-            behind = self._behind(n, known, whole, c, adapted)
-            return Move(possible, (behind.where(awake, known.times(0.0)) if self.rest else behind, *after))
+            behind, may = self._behind(n, known, whole, c, adapted), reduce(Tensor.logical_and, possible)
+            if self.rest:
+                awake = kinds(labels, current.low) == 0
+                behind, may = behind.where(awake, known.times(0.0)), may & awake if n else may | ~awake
+            return Move(may, (behind, *after))
 
         return tuple(outcome(n) for n in range(min(self.most, max(fits, 0) + 1) + 1))
 
@@ -397,8 +398,9 @@ class LinearNeuron(DeclaredRule):
 
     def _floored(self, left: Range) -> Range:
         """Return max(u, f)."""
-        floor = -torch.inf if self.floor is None else self.floor
-        return Range(left.low.clamp_min(floor), left.high.clamp_min(floor))
+        if self.floor is None:
+            return left
+        return Range(left.low.clamp_min(self.floor), left.high.clamp_min(self.floor))
 
     def _adapted(
         self, c: dict[str, Tensor], left: Range, adapted: list[Range], current: Range, potential: Range

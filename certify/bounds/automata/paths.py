@@ -256,16 +256,16 @@ def _advanced(
     step = Edges(sources, edges.new_tensor(targets), spikes, exists[edges], len(labels))
     if not bool(step.exists.any(0).all()):
         raise SoundnessError(f"no state of {type(rule).__name__} is left at step {t}, though each run has one")
-    return step, _Reached(labels, _alive(step), _hulls(outcomes, edges, step, allowance))
+    alive, hulls = _hulls(outcomes, edges, step, allowance)
+    return step, _Reached(labels, alive, hulls)
 
 
-def _alive(step: Edges) -> Tensor:
-    return step.gathered(step.exists.byte(), 0, "amax").bool()
-
-
-def _hulls(outcomes: tuple[Move, ...], edges: Tensor, step: Edges, allowance: StateSlack) -> tuple[Range, ...]:
-    """Return the hulls of what leads to each label, 0 where nothing does: it stays finite."""
-    hulls, alive, shape = [], _alive(step), outcomes[0].possible.shape
+def _hulls(
+    outcomes: tuple[Move, ...], edges: Tensor, step: Edges, allowance: StateSlack
+) -> tuple[Tensor, tuple[Range, ...]]:
+    """Return whether anything leads to each label, and its hulls, 0 where nothing does: they stay finite."""
+    hulls, shape = [], outcomes[0].possible.shape
+    alive = step.gathered(step.exists.byte(), 0, "amax").bool()
     for index, error in enumerate(allowance.numbers):
         ends = [move.state[index] for move in outcomes]
         low, high = (
@@ -275,7 +275,7 @@ def _hulls(outcomes: tuple[Move, ...], edges: Tensor, step: Edges, allowance: St
         low = step.gathered(low.masked_fill(~step.exists, torch.inf), 0, "amin") - error
         high = step.gathered(high.masked_fill(~step.exists, -torch.inf), 0, "amax") + error
         hulls.append(Range(low.masked_fill(~alive, 0.0), high.masked_fill(~alive, 0.0)))
-    return tuple(hulls)
+    return alive, tuple(hulls)
 
 
 def _joined(found: list[Label]) -> tuple[tuple[Label, ...], list[int]]:
