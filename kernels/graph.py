@@ -272,10 +272,11 @@ class AgedWalk:
 
     def end(self) -> Tensor:
         """Note where the last spike is, and return what all spikes took at most where L was told, (n,)."""
-        took = self.found.possible.new_zeros(self.found.ends.shape[1])
-        given = pointers([*[None] * 6, self.state])
-        self.functions.age_end(ctypes.byref(self._sizes(0, 0)), given, self._filled, address(took))
-        return took
+        (steps, size), labels = self.found.waits.shape, len(self.found.ends) - 1
+        slots = [(steps - i) % (labels + 1) for i in range(labels)] + [labels + 1]
+        alive, took = self.state[:, 2, slots], self.state[:, 4, slots]
+        self.found.ends.copy_(alive.transpose(0, 1).flatten(1)[:, :size])
+        return torch.where(alive > 0, took, 0.0).amax(1).flatten()[:size]
 
     @property
     def _filled(self) -> ctypes.Array[ctypes.c_void_p]:
@@ -309,24 +310,25 @@ class CompiledLong:
         return AgedWalk(self.functions, decay, limits, carries, no_trains(steps, labels, size), state)
 
     def window_sums(
-        self, followers: tuple[Tensor | None, ...], weights: Tensor, longest: int, start: int
+        self, trains: tuple[Tensor, Tensor, Tensor | None], weights: Tensor, longest: int, start: int
     ) -> Tensor:
-        """Return the least and the greatest sums over windows of trains, (2, windows, n), the shortest first.
+        """Return the least and the greatest sums over windows, (2, windows, n), end by end, the shortest first.
 
         Args:
-            followers: which spikes may follow which, as `Followers` of certify/bounds/long_trains.py has them:
-                next (2, T + 1, W, n), stays (2, T + 1, n), and of what is old fires and waits (T, n), or none.
+            trains: edges, stays and waits of `AgedTrains`; of trains by node no waits.
             weights: of each end start, start + 1, … and step 0, 1, …, (ends, last end + 1), float64.
             longest: how many steps windows have at most.
             start: the first end.
         """
-        held = [None if one is None else one.contiguous() for one in (*followers, weights)]
-        assert held[0] is not None
-        _, nodes, labels, neurons = held[0].shape
-        stop = start + len(weights)
+        edges, stays, waits = (None if one is None else one.cpu().contiguous() for one in trains)
+        assert edges is not None
+        assert stays is not None
+        (_, nodes, neurons), stop, weights = stays.shape, start + len(weights), weights.contiguous()
         sums = weights.new_empty(2, sum(min(t, longest) for t in range(start, stop)), neurons)
-        sizes = _Tails(nodes - 1, labels, neurons, longest, start, stop, torch.get_num_threads())
-        if self.functions.window_sums(ctypes.byref(sizes), pointers(held), address(sums[0]), address(sums[1])):
+        threads = torch.get_num_threads()
+        sizes = _Tails(nodes - 1, edges.shape[1] - 1, neurons, longest, start, stop, threads)
+        given = pointers([edges, stays, waits, weights])
+        if self.functions.window_sums(ctypes.byref(sizes), given, address(sums[0]), address(sums[1])):
             raise MemoryError("long: no memory for the windows of a layer")
         return sums
 

@@ -57,7 +57,6 @@ behind a table and a dense layer finds the windows, too (`kernel_trains`).
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from functools import cached_property
 from itertools import tee
 
 import torch
@@ -74,57 +73,18 @@ from .signals.windows import Box, Spans
 from .trains.train_table import Trains
 
 
-@dataclass(frozen=True)
-class Old:
-    """What neurons may do whose last spike is more than W steps ago, at t = 1..T, (T, n) each, bytes of 0 and 1.
-
-    Attributes:
-        fires, waits: whether they may fire, and whether they may be silent.
-    """
-
-    fires: Tensor
-    waits: Tensor
-
-
-@dataclass(frozen=True)
-class Followers:
-    """Which spikes may follow which within W steps, of flat neurons n; bytes of 0 and 1.
-
-    Attributes:
-        next: [0, k, i] says whether node k = 0..T may be followed by a spike at k + 1 + i, [1, k, i] whether some
-            node up to k may, (2, T + 1, W, n).
-        stays: of both, whether W steps of silence may follow, or silence to the end, (2, T + 1, n).
-        old: what comes then; None where W ≥ T.
-    """
-
-    next: Tensor
-    stays: Tensor
-    old: Old | None = None
-
-
-def joined(follows: Tensor, stays: Tensor) -> Followers:
-    """Return the followers of nodes and of all nodes up to each, where all T steps are told of each node."""
-    both, lasting = torch.stack((follows, follows)), torch.stack((stays, stays))
-    for k in range(1, len(follows)):
-        both[1, k, :-1] |= both[1, k - 1, 1:]
-        lasting[1, k] |= lasting[1, k - 1]
-    return Followers(both, lasting)
-
-
-def window_sums(graph: Followers, asked: Spans, ends: range, like: Tensor) -> Box:
-    """Return the ends of the sums over all windows of `ends`, (windows, n), in the dtype of `like`.
+def window_sums(trains: tuple[Tensor, Tensor, Tensor | None], asked: Spans, ends: range, like: Tensor) -> Box:
+    """Return the ends of the sums over all windows of `ends`, (windows, batch, ...), in the dtype of `like`.
 
     Args:
-        graph: of n neurons.
+        trains: edges, stays and waits of `AgedTrains`; of trains by node, where nothing gets old, no waits.
         asked: the windows.
         ends: steps t at which they end.
-        like: a tensor of the bound's dtype.
+        like: a tensor of the bound's dtype, (T, batch, ...).
     """
-    old = (None, None) if graph.old is None else (graph.old.fires, graph.old.waits)
-    followers = tuple(None if one is None else one.cpu() for one in (graph.next, graph.stays, *old))
     check_time()
-    sums = long_kernel().window_sums(followers, _weights(asked, ends), asked.longest, ends.start)
-    return Box(*sums.to(like))
+    sums = long_kernel().window_sums(trains, _weights(asked, ends), asked.longest, ends.start).to(like)
+    return Box(*sums.unflatten(2, like.shape[1:]))
 
 
 def _weights(asked: Spans, ends: range) -> Tensor:
@@ -210,24 +170,7 @@ class LongTrains(Trains):
 
     def windowed(self, asked: Spans, ends: range) -> Box:
         """Return the range over all paths, by one walk back from each end."""
-        found = window_sums(self._followers, asked, ends, self.box.lower)
-        shape = self.box.lower.shape[1:]
-        return Box(found.lower.unflatten(1, shape), found.upper.unflatten(1, shape))
-
-    @cached_property
-    def _followers(self) -> Followers:
-        """Return which spikes may follow which: of all nodes up to k together, those of that age and older."""
-        together = self.edges.clone()
-        for label in reversed(range(together.shape[1] - 1)):
-            together[:, label] |= together[:, label + 1]
-        follows = torch.stack((self._by_source(self.edges), self._by_source(together)))
-        return Followers(follows, self.stays, Old(self.edges[: self.num_steps, -1], self.waits))
-
-    def _by_source(self, edges: Tensor) -> Tensor:
-        """Return [k, i] = edges[k + i, i], the spikes that follow k, (T + 1, W, n)."""
-        step, label, one = edges.stride()
-        shape = (self.num_steps + 1, len(self.ends) - 1, edges.shape[2])
-        return edges.as_strided(shape, (step, step + label, one))
+        return window_sums((self.edges, self.stays, self.waits), asked, ends, self.box.lower)
 
 
 def long_trains(

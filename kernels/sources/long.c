@@ -171,10 +171,10 @@ INLINE Labels label_at(Labels all, long at) {
 }
 
 /* Take in a step's current, cut what a window and the cap exclude where `cuts`, and what L does where it `carries`, and note
-   who may fire; `silent` is θ·λ^age. Where L is known: B fades by a step, v + B = L cuts each by the other, a spike takes L of
-   those who may fire, and of those who are silent it says what B may be. */
-INLINE void fire_as(const Limits *limits, long n, Labels label, const REAL *restrict low, const REAL *restrict high, REAL silent,
-                    Work *work, int cuts, int carries) {
+   who may fire; `silent` is θ·λ^age. Where L is known B fades by a step, v + B = L cuts each by the other, a spike takes L
+   of those who may fire, and of those who are silent L says what B may be. */
+INLINE void fire_as(const Limits *limits, long n, Labels label, const REAL *restrict low, const REAL *restrict high,
+                    REAL silent, Work *work, int cuts, int carries) {
     REAL surely = (REAL)limits->surely, perhaps = (REAL)limits->perhaps, decay = (REAL)limits->decay;
     OVER(j, n) {
         REAL bottom = work->current[j] + decay * label.bottom[j], top = work->ceiling[j] + decay * label.top[j];
@@ -427,25 +427,23 @@ typedef struct {
     const Found *found;
 } Step;
 
-static Labels labels_in(REAL *state, long slots, int carries) {
-    long all = slots * BLOCK;
-    return (Labels){state, state + all, state + 2 * all, carries ? state + 3 * all : 0, carries ? state + 4 * all : 0};
-}
-
 static int step_block(const Item *item) {
-    const Step *all = item->given;
-    const Stepping *sizes = all->sizes;
-    const Stepped *given = all->given;
+    const Step *step = item->given;
+    const Stepping *sizes = step->sizes;
+    const Stepped *given = step->given;
     long from = item->start, n = item->n, W = sizes->limits.labels, size = sizes->limits.size;
     REAL room[6 * BLOCK];
     Work work = {.cap = room, .fired = room + BLOCK, .edge = room + 2 * BLOCK, .taken = room + 3 * BLOCK};
     work.given = room + 4 * BLOCK, work.current = (REAL *)given->lower + from, work.ceiling = (REAL *)given->upper + from;
     if (sizes->carries) work.inflow = given->inflow + from, work.outmost = given->outmost + from;
-    Labels young = labels_in(given->state + from / BLOCK * 5 * (W + 2) * BLOCK, W + 2, sizes->carries);
+    long all = (W + 2) * BLOCK;
+    REAL *state = given->state + from / BLOCK * 5 * all;
+    Labels young = {state, state + all, state + 2 * all, 0, 0};
+    if (sizes->carries) young.least = state + 3 * all, young.most = state + 4 * all;
     Windows windows = {0, 0, sizes->count, size};
     if (given->low) windows.low = given->low + from, windows.high = given->high + from;
     Labels old = label_at(young, (W + 1) * BLOCK);
-    advance(&sizes->limits, sizes->step, from, n, BLOCK, young, old, windows, all->found, &work);
+    advance(&sizes->limits, sizes->step, from, n, BLOCK, young, old, windows, step->found, &work);
     return 0;
 }
 
@@ -453,23 +451,6 @@ static int step_block(const Item *item) {
 int age_step(const Stepping *sizes, const Stepped *given, const Found *found) {
     Step step = {sizes, given, found};
     return for_each(sizes->limits.size, BLOCK, sizes->threads, 0, step_block, &step);
-}
-
-/* Note where the last spike is behind all steps; what all spikes took at most where L is known, (n). Returns 0. */
-int age_end(const Stepping *sizes, const Stepped *given, const Found *found, REAL *took) {
-    long W = sizes->limits.labels, T = sizes->limits.steps, size = sizes->limits.size;
-    for (long from = 0; from < size; from += BLOCK) {
-        long n = least(BLOCK, size - from);
-        Labels young = labels_in(given->state + from / BLOCK * 5 * (W + 2) * BLOCK, W + 2, sizes->carries);
-        for (long j = 0; j < n && sizes->carries; j++) took[from + j] = 0;
-        for (long i = 0; i <= W; i++) {
-            Labels label = label_at(young, (i < W ? (T - i + 2 * (W + 1)) % (W + 1) : W + 1) * BLOCK);
-            write_bytes(label.alive, n, found->ends + i * size + from);
-            for (long j = 0; j < n && sizes->carries; j++)
-                took[from + j] = label.alive[j] > 0 ? greater(took[from + j], label.most[j]) : took[from + j];
-        }
-    }
-    return 0;
 }
 
 /* Paths of trains by age, n neurons beside each other; asked for are neurons from..to − 1. */
@@ -533,10 +514,10 @@ typedef struct {
 } Tails;
 
 typedef struct {
-    const unsigned char *next;          /* of a node, and of all nodes up to it, (2, T + 1, W, n) */
-    const unsigned char *stays;         /* of both, whether W steps of silence may follow, (2, T + 1, n) */
-    const unsigned char *fires, *waits; /* of what is old, (T, n) each, or none */
-    const REAL *weights;                /* of each end and step, (stop − start, stop) */
+    const unsigned char *edges;  /* as found, (T, W + 1, n) */
+    const unsigned char *stays;  /* as found, of a node and of all nodes up to it, (2, T + 1, n) */
+    const unsigned char *waits;  /* as found, (T, n); none where nothing gets old */
+    const REAL *weights;         /* of each end and step, (stop − start, stop) */
 } Followed;
 
 #define TAIL 16 /* neurons whose sums are found together */
@@ -552,19 +533,30 @@ INLINE void take_bytes(unsigned char *to, const unsigned char *from, long n) {
     else memset(to, 0, TAIL), memcpy(to, from, (size_t)n);
 }
 
-/* Of n neurons, (2, T + 1, W + 1, TAIL) each: which spikes may follow the nodes that are asked for, and whether silence may
-   last for i = 0..W steps behind them: what comes is later. */
+/* Of n neurons, (2, T + 1, W + 1, TAIL) each: which spikes may follow the nodes that are asked for, and all nodes up to each
+   (those of that age and older), and whether silence may last for i = 0..W steps behind them: what comes is later. */
 static void gather(const Tails *sizes, const Followed *given, long from, long n, unsigned char *next,
                    unsigned char *silent) {
-    long W = sizes->labels, N = sizes->neurons, nodes = sizes->steps + 1, first = most(0, sizes->start - sizes->longest);
+    long T = sizes->steps, W = sizes->labels, N = sizes->neurons, first = most(0, sizes->start - sizes->longest);
+    long row = (W + 1) * TAIL, all = (T + 1) * row;
+    unsigned char own[TAIL], together[TAIL];
+    memset(next, 0, (size_t)(2 * all));
+    for (long t = first; t < T; t++) {
+        memset(together, 0, TAIL);
+        for (long i = W; i >= 0; i--) {
+            take_bytes(own, given->edges + (t * (W + 1) + i) * N + from, n);
+            for (long j = 0; j < TAIL; j++) together[j] |= own[j];
+            if (i == W || t - i < first) continue;
+            memcpy(next + (t - i) * row + i * TAIL, own, TAIL);
+            memcpy(next + all + (t - i) * row + i * TAIL, together, TAIL);
+        }
+    }
     for (long both = 0; both < 2; both++)
-        for (long k = both * nodes + first; k < both * nodes + sizes->stop; k++) {
-            unsigned char *follows = next + k * (W + 1) * TAIL, *lasts = silent + k * (W + 1) * TAIL;
-            take_bytes(lasts + W * TAIL, given->stays + k * N + from, n);
-            for (long i = W - 1; i >= 0; i--) {
-                take_bytes(follows + i * TAIL, given->next + (k * W + i) * N + from, n);
+        for (long k = first; k < sizes->stop; k++) {
+            unsigned char *follows = next + both * all + k * row, *lasts = silent + both * all + k * row;
+            take_bytes(lasts + W * TAIL, given->stays + (both * (T + 1) + k) * N + from, n);
+            for (long i = W - 1; i >= 0; i--)
                 for (long j = 0; j < TAIL; j++) lasts[i * TAIL + j] = lasts[(i + 1) * TAIL + j] | follows[i * TAIL + j];
-            }
         }
 }
 
@@ -607,9 +599,9 @@ static void walk_back(const Asked *asked, long t, long at, long from, long n, co
     for (long k = t; k >= first; k--) {
         Lengths later = TAILS(0, k), old = TAILS(1, k), on = TAILS(0, k + 1), waited = TAILS(1, k + 1);
         OVER(j, TAIL) old.least[j] = k == t ? 0 : INFINITE, old.most[j] = k == t ? 0 : -INFINITE;
-        if (k < t && given->fires) {
+        if (k < t && given->waits) {
             take_way(old, waited, given->waits + k * N + from, n);
-            take_way(old, on, given->fires + k * N + from, n);
+            take_way(old, on, given->edges + (k * (W + 1) + W) * N + from, n);
         }
         for (long both = k < t; both >= 0; both--) { /* of all nodes up to k, then of k */
             REAL low[TAIL], high[TAIL];

@@ -28,7 +28,7 @@ from ....kernels.graph import FoundGraphs, GraphCurrents, graph_kernel
 from ....models.deadline import check_time
 from ....models.rules import Leaky
 from ...rounding import Rounding
-from ..long_trains import Followers, joined, window_sums
+from ..long_trains import window_sums
 from ..signals.membrane import Drive, Lanes, drive, prefix_drive, widened_windows
 from ..signals.signals import Signal, equal_weights
 from ..signals.windows import Box, Spans
@@ -79,18 +79,16 @@ class GraphTrains(TrainPaths, Trains):
         """Return the exact range over all paths, by one walk back from each end where that pays."""
         if self.ends[0].numel() * self.num_steps**3 < WALKED:
             return super().windowed(asked, ends)
-        found = window_sums(self._followers, asked, ends, self.drives.lower)
-        shape = self.ends.shape[1:]
-        return Box(found.lower.unflatten(1, shape), found.upper.unflatten(1, shape))
+        return window_sums(self._aged, asked, ends, self.drives.lower)
 
     @cached_property
-    def _followers(self) -> Followers:
-        """Return which spikes may follow which."""
-        steps, shape = self.num_steps, self.ends[0].numel()
-        follows = torch.zeros(steps + 1, steps, shape, dtype=torch.uint8, device=self.ends.device)
+    def _aged(self) -> tuple[Tensor, Tensor, None]:
+        """Return these trains by how long ago each last spike was."""
+        steps, stays = self.num_steps, self.ends.view(torch.uint8).flatten(1)
+        edges = stays.new_zeros(steps, steps + 1, stays.shape[1])
         for t, edge in enumerate(self.edges, start=1):
-            follows[torch.arange(t), torch.arange(t).flip(0)] = edge.view(torch.uint8).flatten(1)
-        return joined(follows, self.ends.view(torch.uint8).flatten(1))
+            edges[t - 1, :t] = edge.view(torch.uint8).flatten(1).flip(0)
+        return edges, torch.stack((stays, stays.cummax(0).values)), None
 
     def _counts(self) -> Box:
         """Return the fewest and the most spikes of any path, (batch, ...), in bytes.

@@ -38,7 +38,7 @@ from spikecert.certify.proofs import Prover, Unproven
 from spikecert.models import Neuron, Recurrent, RefractoryLIF, circuit
 from spikecert.models.circuit import UnknownNode
 from spikecert.models.dynamics import RESETS
-from spikecert.models.linear_neuron import AXES, OWN
+from spikecert.models.linear_neuron import AXES, OWN, LinearNeuron
 from spikecert.models.rules import FLOOR, SEVERAL, STEPS
 from spikecert.testing import check_sound
 from support.drawn_networks import coupled_neurons, draw_weights, inputs_of
@@ -283,6 +283,12 @@ def test_several_spikes_are_no_answer(readout: str) -> None:
     told = rf"^readout: got '{readout}' of neurons of layers.1 that may fire 3 times a step, expected an affine"
     with pytest.raises(ValueError, match=told):
         circuit(network)
+
+
+def test_what_a_reset_adds_rounds_as_what_it_takes_away() -> None:
+    rule = Neuron(0.75, 0.5, -100.0, 0.5, 0.5, rise=0.25, reset="subtract", others=1).rule(3)
+    assert isinstance(rule, LinearNeuron)
+    assert rule.recursion(torch.zeros(1, 1, 2)).numbers[0].entering == 100.0
 
 
 def test_no_stuck_neuron_has_several_spikes() -> None:

@@ -11,7 +11,7 @@ from spikecert import mlp
 from spikecert.certify.attacks import PGD, Ensemble, Square
 from spikecert.certify.attacks.base import Signs
 from spikecert.commands.attack import summary
-from spikecert.models import LIF, SpikingNetwork
+from spikecert.models import LIF, Neuron, SpikingNetwork
 from spikecert.reports import Data, Plan, RadiusPlan, Record, Threat, measure, record, render
 from spikecert.reports.figures import scene
 from spikecert.reports.making.parts import merged
@@ -59,6 +59,23 @@ def test_activity_is_that_of_the_network(measured):
                 assert neuron.clean != neuron.perturbed
                 assert list(neuron.clean_potentials) == pytest.approx(before[k][:, neuron.index].tolist())
                 assert list(neuron.perturbed_potentials) == pytest.approx(after[k][:, neuron.index].tolist())
+
+
+def test_several_spikes_and_thresholds_a_step_are_told():
+    torch.manual_seed(0)
+    neuron = Neuron(0.9, torch.rand(5, 12) * 0.3 + 0.1, reset="subtract", steps=5, most=3)
+    network = SpikingNetwork(nn.Linear(6, 12), neuron, nn.Linear(12, 3), num_steps=5).eval()
+    inputs, more = torch.rand(10, 6), 0
+    found = measure("net", network, inputs, network(inputs).argmax(1), Plan(THREAT, ("pgd",), ()))
+    for case in found.counterexamples:
+        ((clean,), (before,)), ((perturbed,), _) = spikes(network, case.clean), spikes(network, case.perturbed)
+        (layer,) = case.activity
+        assert layer.changed == int((clean != perturbed).any(0).sum())
+        more += int((((clean > 0) == (perturbed > 0)).all(0) & (clean != perturbed).any(0)).sum())
+        for shown in (each for each in layer.shown if each.clean_potentials):
+            told = before[:, shown.index] / neuron.threshold[:, shown.index]
+            assert list(shown.clean_potentials) == pytest.approx(told.tolist())
+    assert more > 0
 
 
 def test_the_nearest_known_counterexample_is_kept(measured):
