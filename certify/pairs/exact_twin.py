@@ -250,7 +250,7 @@ class _Gridding(Algebra[_Multiples]):
 
     def recurred(self, node: Recurred, x: _Multiples) -> _Multiples:
         """Leave a layer that hears itself as it is."""
-        return _Multiples(0, 1.0)
+        return _Multiples(0, float(node.rule.most))
 
     def read(self, node: Read, x: _Multiples) -> _Multiples:
         """Return what is read."""
