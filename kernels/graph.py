@@ -23,10 +23,6 @@ class _GraphSizes(ctypes.Structure):
     _fields_ = fields(REAL, "start", WHOLE, "steps pairs rest", INT, "reset windows threads")
 
 
-class _TableSizes(ctypes.Structure):
-    _fields_ = fields(WHOLE, "samples neurons sources rows")
-
-
 @dataclass(frozen=True)
 class GraphCurrents:
     """The currents of N pairs of a sample and a neuron over T steps, and their constants, one a pair.
@@ -48,29 +44,6 @@ class GraphCurrents:
     drop: Tensor
     low: Tensor | None = None
     high: Tensor | None = None
-
-
-@dataclass(frozen=True)
-class GraphTable:
-    """A dense layer of B samples behind a table of R rows, over T steps: n neurons that read m; float64 or int64.
-
-    Attributes:
-        weights, bias: (n, m), (n,).
-        trains: of the table, (R, T).
-        first, last: rows of each source, (B, m).
-        factors: a, (T,).
-        slack: what a unit of weight of the product may be off, (B, n).
-        widening: what the recursion may add to a unit, (B, n).
-    """
-
-    weights: Tensor
-    bias: Tensor
-    trains: Tensor
-    first: Tensor
-    last: Tensor
-    factors: Tensor
-    slack: Tensor
-    widening: Tensor
 
 
 @dataclass(frozen=True)
@@ -112,7 +85,6 @@ class CompiledGraph:
         rest: int = 0,
         start: float = 0.0,
         keep: bool = True,
-        table: GraphTable | None = None,
     ) -> FoundGraphs:
         """Return the graphs of pairs.
 
@@ -123,7 +95,6 @@ class CompiledGraph:
             rest: for how many steps a neuron rests behind a spike, of a hard reset.
             start: u[0].
             keep: whether potentials since the last spike are asked for.
-            table: what makes the currents, and windows of them; None: windows are given, or there are none.
         """
         (steps, pairs), like = given.lower.shape, given.lower
         count = steps * (steps + 1) // 2
@@ -132,19 +103,10 @@ class CompiledGraph:
         reached = (like.new_empty(count, pairs) if keep else None for _ in range(2))
         left = (like.new_empty(steps + 1, pairs) if reset != "zero" else None for _ in range(2))
         found = FoundGraphs(*flags, *numbers, *reached, *left)
-        windows = "all" if table is not None else "none"
-        if given.low is not None:
-            windows = "all" if len(given.low) == count else "first"
+        windows = "none" if given.low is None else "all" if len(given.low) == count else "first"
         sizes = _GraphSizes(start, steps, pairs, rest, RESETS[reset], WINDOWS[windows], torch.get_num_threads())
         held = [None if one is None else one.contiguous() for one in vars(given).values()]
         asked = ctypes.byref(sizes), pointers(held), pointers([*vars(found).values()])
-        if table is not None:
-            check()
-            (neurons, sources), own = table.weights.shape, parts(table)
-            layer = _TableSizes(len(table.first), neurons, sources, len(table.trains))
-            if self.functions.table_graphs(*asked, ctypes.byref(layer), pointers(own)):
-                raise MemoryError("graph: no memory for the windows of a layer")
-            return found
         each = max(1, AT_ONCE // (count * (steps if windows == "all" else 1)))
         for first in range(0, pairs, each):
             check()
@@ -162,11 +124,9 @@ def graph_kernel(dtype: torch.dtype = torch.float64) -> CompiledGraph:
 AT_ONCE = 2**31
 """Products of windows that are computed in one call: about a second's."""
 
-_SIZES = ("steps", "labels", "samples", "neurons", "sources", "rows", "ranges", "first", "behind")
 
-
-class _LongSizes(ctypes.Structure):
-    _fields_ = fields(REAL, "decay surely perhaps", WHOLE, " ".join(_SIZES), INT, "threads")
+class _TableSizes(ctypes.Structure):
+    _fields_ = fields(WHOLE, "steps longest samples neurons sources rows ranges start stop", INT, "threads")
 
 
 class _SumSizes(ctypes.Structure):
@@ -174,7 +134,7 @@ class _SumSizes(ctypes.Structure):
 
 
 @dataclass(frozen=True)
-class LongLayer:
+class TabledLayer:
     """A dense layer of B samples behind a table of R rows, over T steps: n neurons that read m; float64 or int64.
 
     Attributes:
@@ -182,10 +142,7 @@ class LongLayer:
         trains: of the table, (R, T).
         first, last: the different ranges of rows, (U,) each.
         range: which of them each source has, (B, m).
-        ages, factors: of windows, (W,), (T,).
         slack: what a unit of weight of the product may be off, (B, n).
-        widening: what the recursion may add to a unit, (B, n).
-        lower, upper: currents of each step, widened, (T, B, n).
     """
 
     weights: Tensor
@@ -194,12 +151,7 @@ class LongLayer:
     first: Tensor
     last: Tensor
     range: Tensor
-    ages: Tensor
-    factors: Tensor
     slack: Tensor
-    widening: Tensor
-    lower: Tensor
-    upper: Tensor
 
 
 @dataclass(frozen=True)
@@ -223,7 +175,7 @@ class AgedTrains:
 
 
 class _Stepping(ctypes.Structure):
-    _fields_ = fields(REAL, "decay surely perhaps", WHOLE, "steps labels size step count", INT, "carries threads")
+    _fields_ = fields(REAL, "decay surely perhaps", WHOLE, "steps labels size start stop longest", INT, "threads")
 
 
 class _Tails(ctypes.Structure):
@@ -241,7 +193,7 @@ class AgedWalk:
     Attributes:
         functions: of long.c.
         decay, limits: λ, above what a neuron fires, and from where on it may.
-        carries: whether L is told at each step.
+        longest: how many steps windows have at most.
         found: the trains up to now.
         state: of long.c.
     """
@@ -249,26 +201,24 @@ class AgedWalk:
     functions: ctypes.CDLL
     decay: float
     limits: tuple[float, float]
-    carries: bool
+    longest: int
     found: AgedTrains
     state: Tensor
 
-    def step(
-        self, t: int, current: tuple[Tensor, Tensor], windows: tuple[Tensor, ...], inflow: tuple[Tensor, ...]
-    ) -> None:
-        """Take step t = 0..T−1, in order.
+    def take(self, ends: range, numbers: tuple[Tensor | None, ...]) -> None:
+        """Take the steps of 1..T in `ends`, in order.
 
         Args:
-            current: its ends, (n,) each, as all of these float64.
-            windows: the ends of those that end here, the shortest first, (windows, n) each; or none.
-            inflow: the ends of L, (n,) each, where it carries.
+            ends: the steps.
+            numbers: low and high ends of currents, (steps, n) each; of windows, end by end, the shortest first,
+                (windows, n), or None; of L, (steps, n), or None.
         """
-        numbers = (*current, *(windows or (None, None)), *(inflow or (None, None)))
+        (steps, size), labels = self.found.waits.shape, len(self.found.ends) - 1
+        asked = ends.start - 1, ends.stop - 1, self.longest, torch.get_num_threads()
         held = [None if one is None else one.double().cpu().contiguous() for one in numbers]
-        given = pointers([*held, self.state])
-        self.functions.age_step(
-            ctypes.byref(self._sizes(t, len(windows[0]) if windows else 0)), given, self._filled
-        )
+        sizes = _Stepping(self.decay, *self.limits, steps, labels, size, *asked)
+        filled = pointers(parts(self.found))
+        self.functions.age_steps(ctypes.byref(sizes), pointers([*held, self.state]), filled)
 
     def end(self) -> Tensor:
         """Note where the last spike is, and return what all spikes took at most where L was told, (n,)."""
@@ -277,15 +227,6 @@ class AgedWalk:
         alive, took = self.state[:, 2, slots], self.state[:, 4, slots]
         self.found.ends.copy_(alive.transpose(0, 1).flatten(1)[:, :size])
         return torch.where(alive > 0, took, 0.0).amax(1).flatten()[:size]
-
-    @property
-    def _filled(self) -> ctypes.Array[ctypes.c_void_p]:
-        return pointers(parts(self.found))
-
-    def _sizes(self, t: int, count: int) -> _Stepping:
-        (steps, size), labels = self.found.waits.shape, len(self.found.ends) - 1
-        threads = torch.get_num_threads()
-        return _Stepping(self.decay, *self.limits, steps, labels, size, t, count, self.carries, threads)
 
 
 def no_trains(steps: int, labels: int, size: int) -> AgedTrains:
@@ -302,12 +243,13 @@ class CompiledLong:
     functions: ctypes.CDLL
 
     def walk(
-        self, steps: int, labels: int, size: int, decay: float, limits: tuple[float, float], carries: bool
+        self, shape: tuple[int, int], labels: int, decay: float, limits: tuple[float, float], longest: int
     ) -> AgedWalk:
-        """Return neurons before the first of T steps, of which windows, and L where it `carries`, will be told."""
-        state = torch.zeros(-(-size // STEPPED), 5, labels + 2, STEPPED, dtype=torch.float64)
+        """Return n neurons before the first of T steps, (T, n), whose windows have at most `longest` steps."""
+        (steps, size), blocks = shape, -(-shape[1] // STEPPED)
+        state = torch.zeros(blocks, 5, labels + 2, STEPPED, dtype=torch.float64)
         state[:, 2, 0] = 1.0  # node 0: no spike yet counts as one at step 0
-        return AgedWalk(self.functions, decay, limits, carries, no_trains(steps, labels, size), state)
+        return AgedWalk(self.functions, decay, limits, longest, no_trains(steps, labels, size), state)
 
     def window_sums(
         self, trains: tuple[Tensor, Tensor, Tensor | None], weights: Tensor, longest: int, start: int
@@ -332,26 +274,22 @@ class CompiledLong:
             raise MemoryError("long: no memory for the windows of a layer")
         return sums
 
-    def trains(
-        self, layer: LongLayer, decay: float, limits: tuple[float, float], check: Callable[[], None]
-    ) -> AgedTrains:
-        """Return the trains of neurons of a decay that fire above, and may fire from, these limits on.
+    def table_windows(self, layer: TabledLayer, ages: Tensor, factors: Tensor, ends: range) -> Tensor:
+        """Return the ends of windows of its currents, end by end, the shortest first, (2, windows, B, n).
 
-        `check` is called between parts of a second at most, about, and may raise.
+        Args:
+            layer: what makes the currents.
+            ages, factors: of windows, (L,), (T,).
+            ends: where they end, of 1..T.
         """
-        given = parts(layer)
-        (neurons, sources), (samples, _), steps = layer.weights.shape, layer.range.shape, len(layer.factors)
-        labels, size = len(layer.ages), samples * neurons
-        found = no_trains(steps, labels, size)
-        counts = (steps, labels, samples, neurons, sources, len(layer.trains), len(layer.first))
-        packed, filled = pointers(given), pointers(parts(found))
-        each = max(1, AT_ONCE // (steps * labels * neurons * sources))
-        for first in range(0, samples, each):
-            check()
-            part = first, min(first + each, samples)
-            sizes = _LongSizes(decay, *limits, *counts, *part, torch.get_num_threads())
-            if self.functions.age_trains(ctypes.byref(sizes), packed, filled):
-                raise MemoryError("long: no memory for the labels of a layer")
+        (neurons, sources), samples, longest = layer.weights.shape, len(layer.range), len(ages)
+        shape = 2, sum(min(t, longest) for t in ends), samples, neurons
+        found, rows = layer.weights.new_empty(shape), (len(layer.trains), len(layer.first))
+        asked = ends.start - 1, ends.stop - 1, torch.get_num_threads()
+        sizes = _TableSizes(len(factors), longest, samples, neurons, sources, *rows, *asked)
+        held = [one.contiguous() for one in (*list(vars(layer).values())[:-1], ages, factors, layer.slack)]
+        if self.functions.table_windows(ctypes.byref(sizes), pointers(held), address(found[0]), address(found[1])):
+            raise MemoryError("long: no memory for the windows of a layer")
         return found
 
     def path_sums(self, trains: AgedTrains, costs: Tensor, check: Callable[[], None]) -> Tensor:

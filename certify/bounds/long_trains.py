@@ -55,9 +55,9 @@ Time and memory are O(T·W) for a neuron, but for the boxes of windows, O(W) at 
 behind a table and a dense layer finds the windows, too (`kernel_trains`).
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable
 from dataclasses import dataclass, replace
-from itertools import tee
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
@@ -196,26 +196,39 @@ def carried_trains(
     """
     assert rule.reset == "zero"
     drives, labels = drive(current, rule, rounding), labels or labels_of(rule.decay, current.num_steps)
-    windows = windows_of(current, Spans.of(rule, current.num_steps, min(longest or labels, labels)), drives)
-    if longest is not None:
-        inflow = inflow_of(current, rule, rounding)
-        sums = (Box(*ends) for ends in zip(inflow.lower, inflow.upper, strict=True))
-        return aged_trains(drives, rule, labels, windows, sums)
-    found, again = tee(windows)
-    sums = (box[-1] for box in again) if labels >= current.num_steps else None
-    return aged_trains(drives, rule, labels, found, sums)
+    asked = Spans.of(rule, current.num_steps, min(longest or labels, labels))
+    inflow = None if longest is None else inflow_of(current, rule, rounding)
+
+    def sums(ends: range, windows: Box) -> Box:
+        """Return L[t], where nothing else tells it of the longest windows."""
+        if inflow is not None:
+            here = slice(ends.start - 1, ends.stop - 1)
+            return Box(inflow.lower[here], inflow.upper[here])
+        last = torch.tensor(asked.lengths(ends)).cumsum(0).to(windows.lower.device) - 1
+        return Box(windows.lower[last], windows.upper[last])
+
+    known = inflow is not None or labels >= current.num_steps
+    return aged_trains(drives, rule, labels, windows_of(current, asked, drives), sums if known else None)
 
 
-def windows_of(current: Signal, asked: Spans, drives: Drive) -> Iterator[Box]:
-    """Yield the windows that end at t = 1, 2, …, shortest first, (windows, batch, ...) each."""
-    for ends in asked.blocks(max(1, TOGETHER // drives.slack.numel())):
-        box = widened_windows(current, asked, ends, drives.slack)
-        lower, upper = (end.split(asked.lengths(ends)) for end in (box.lower, box.upper))
-        yield from (Box(*pair) for pair in zip(lower, upper, strict=True))
+class Windows(NamedTuple):
+    """Windows of a current: which, and what makes those of some ends, (windows, batch, ...)."""
+
+    asked: Spans
+    of: Callable[[range], Box]
+
+
+def windows_of(current: Signal, asked: Spans, drives: Drive) -> Windows:
+    """Return the windows of a current, widened."""
+    return Windows(asked, lambda ends: widened_windows(current, asked, ends, drives.slack))
 
 
 def aged_trains(
-    drives: Drive, rule: Leaky, labels: int, windows: Iterator[Box] | None, sums: Iterator[Box] | None = None
+    drives: Drive,
+    rule: Leaky,
+    labels: int,
+    windows: Windows | None,
+    sums: Callable[[range, Box], Box] | None = None,
 ) -> LongTrains:
     """Return the trains for `drives`.
 
@@ -223,19 +236,22 @@ def aged_trains(
         drives: the currents.
         rule: of the layer.
         labels: W.
-        windows: of at most W steps, where they are known.
-        sums: ends of L[t], (batch, ...) each, where they are known.
+        windows: where they are known.
+        sums: what makes the ends of L[t], (steps, batch, ...), of some ends and their windows, where it is known.
     """
-    lower, upper = (ends.flatten(1).double().cpu() for ends in (drives.lower, drives.upper))
-    carries = sums is not None
-    walk = long_kernel().walk(*lower.shape[:1], labels, lower.shape[1], rule.decay, drives.limits, carries)
-    for t, current in enumerate(zip(lower, upper, strict=True)):
+    lower, upper, steps = drives.lower.flatten(1), drives.upper.flatten(1), len(drives.lower)
+    blocks, longest = iter([range(1, steps + 1)]), 0
+    if windows is not None:
+        blocks, longest = windows.asked.blocks(max(1, TOGETHER // lower[0].numel())), windows.asked.longest
+    walk = long_kernel().walk((steps, lower.shape[1]), labels, rule.decay, drives.limits, longest)
+    for ends in blocks:
         check_time()
-        box, inflow = (None if known is None else next(known) for known in (windows, sums))
-        here = () if box is None else (box.lower.flatten(1), box.upper.flatten(1))
-        walk.step(t, current, here, () if inflow is None else (inflow.lower.flatten(), inflow.upper.flatten()))
+        here, box = slice(ends.start - 1, ends.stop - 1), None if windows is None else windows.of(ends)
+        known = None if sums is None or box is None else sums(ends, box)
+        rest = [(None, None) if each is None else (each.lower, each.upper) for each in (box, known)]
+        walk.take(ends, (lower[here], upper[here], *rest[0], *rest[1]))
     took, found = walk.end(), of_aged(walk.found, drives.lower)
-    if not carries or rule.decay != 1.0 or drives.limits[1] <= 0.0:
+    if sums is None or rule.decay != 1.0 or drives.limits[1] <= 0.0:
         return found
     return replace(found, most=(took / drives.limits[1] * (1.0 + 1e-12)).floor().clamp_min(0))
 

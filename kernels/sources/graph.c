@@ -1,10 +1,8 @@
 /* The graph of certify/bounds/trains/train_graph.py: the potentials since each spike, cut by windows of the current, in
-   one pass that stays in cache. Windows are given, or, behind a table of trains and a dense layer, found sample by
-   sample: sums over windows of the table's rows, and their products with W and |W|.
+   one pass that stays in cache.
 
-   What is paid for rounding, a multiple of u times the sum of moduli, holds for sums of products in any order and for
-   fused products (F1, F2, F5). What a NaN excludes is nothing: of `lesser` and `greater` it comes first. Window (a, t]
-   and edge a → t have place t(t − 1)/2 + a. Arrays over neurons are padded to P, a multiple of LANES. */
+   What a NaN excludes is nothing: of `lesser` and `greater` it comes first. Window (a, t] and edge a → t have place
+   t(t − 1)/2 + a. Arrays over neurons are padded to P, a multiple of LANES. */
 
 #include "shared.h"
 
@@ -34,26 +32,6 @@ typedef struct {
     REAL *low_left, *high_left;  /* what is left behind each node, (T + 1, N) */
 } Found;
 
-/* A dense layer of n neurons behind one of m neurons with rows of R, B samples. */
-typedef struct {
-    long samples, neurons, sources, rows;
-} Layer;
-
-typedef struct {
-    const REAL *weights, *bias;   /* (n, m), (n) */
-    const REAL *trains;           /* (R, T) */
-    const long *first, *last;     /* rows of each source, (B, m) */
-    const REAL *factors;          /* a, (T) */
-    const REAL *slack, *widening; /* of a unit of weight: of the product, of the recursion, (B, n) */
-} Table;
-
-/* What all samples share: the middles and radii of all windows for each range of rows, (R, R, C), Wᵀ and its moduli,
-   (m, P), and b, (P). */
-typedef struct {
-    REAL *middle, *radius, *weights, *moduli, *bias;
-    long columns, padded; /* C: windows, rounded up to WIDE; P */
-} Shared;
-
 /* What a thread works on: n neurons from `start` on, of pairs. */
 typedef struct {
     long start, n, padded;
@@ -62,68 +40,11 @@ typedef struct {
     REAL *bottom, *top, *alive;                /* now, (T + 1, P) */
     REAL *decay, *surely, *perhaps, *drop;     /* (P) */
     REAL *fires, *silent, *tops, *lowest, *highest; /* (P) */
-    long *some, *open;                         /* sources whose windows' middles, and radii, are not 0, (m) each */
-    long *middle, *radius;                     /* their ranges of rows, (m) each */
-    REAL *slack, *widening;                    /* (P) */
 } Work;
 
 #define BLOCK (4 * LANES) /* pairs that are walked at once, where windows are given */
 
 INLINE long edges_of(long t) { return t * (t + 1) / 2; } /* where those into step t (from 0) start */
-
-/* The windows' sums of each row, then of each range of rows: its middle and radius. */
-static void sum_windows(long T, const Layer *layer, const Given *given, const Table *table, const Shared *shared) {
-    long R = layer->rows, C = shared->columns;
-    for (long r = 0; r < R; r++)
-        for (long t = 0; t < T; t++) {
-            REAL sum = 0, *row = shared->middle + (r * R + r) * C + edges_of(t);
-            for (long a = t; a >= 0; a--)
-                row[a] = sum += given->ages[t - a] * table->factors[a] * table->trains[r * T + a];
-        }
-    memcpy(shared->radius, shared->middle, sizeof(REAL) * (size_t)(R * R * C));
-    for (long r = 0; r < R; r++)
-        for (long q = r + 1; q < R; q++) {
-            long here = (r * R + q) * C, before = here - C, last = (q * R + q) * C;
-            OVER(i, C) {
-                shared->middle[here + i] = lesser(shared->middle[last + i], shared->middle[before + i]);
-                shared->radius[here + i] = greater(shared->radius[last + i], shared->radius[before + i]);
-            }
-        }
-    for (long i = 0; i < R * R * C; i++) {
-        REAL least = shared->middle[i], most = shared->radius[i];
-        shared->middle[i] = (least + most) * (REAL)0.5, shared->radius[i] = (most - least) * (REAL)0.5;
-    }
-}
-
-/* Where each window of one sample's currents lies: W·m + b ± (|W|·r + slack), and what the run's recursion adds. */
-static void find_windows(long T, const Layer *layer, const Given *given, const Table *table, const Shared *shared, long b,
-                         Work *work) {
-    long R = layer->rows, C = shared->columns, P = shared->padded, some = 0, open = 0;
-    for (long k = 0; k < layer->sources; k++) {
-        long first = table->first[b * layer->sources + k], last = table->last[b * layer->sources + k];
-        long range = first * R + last;
-        int silent = 1, settled = 1;
-        for (long i = range * C; i < (range + 1) * C; i++)
-            silent &= shared->middle[i] == 0, settled &= shared->radius[i] == 0;
-        if (!silent) work->some[some] = k, work->middle[some++] = range;
-        if (!settled) work->open[open] = k, work->radius[open++] = range;
-    }
-    product(shared->weights, work->some, shared->middle, work->middle, some, C, P, C, work->low);
-    product(shared->moduli, work->open, shared->radius, work->radius, open, C, P, C, work->high);
-    for (long t = 0; t < T; t++) {
-        REAL total = 0, moduli = 0, weight = 0;
-        for (long a = t; a >= 0; a--) {
-            REAL age = given->ages[t - a], part = age * table->factors[a];
-            REAL *low = work->low + (edges_of(t) + a) * P, *high = work->high + (edges_of(t) + a) * P;
-            total += part, moduli += fabs(part), weight += age;
-            OVER(j, P) {
-                REAL middle = low[j] + shared->bias[j] * total, radius = high[j] + work->slack[j] * moduli;
-                REAL widening = work->widening[j] * weight;
-                low[j] = (middle - radius) - widening, high[j] = (middle + radius) + widening;
-            }
-        }
-    }
-}
 
 /* Take in a step's current since each last spike, and cut what a window that ends there excludes. */
 static void integrate(const Sizes *sizes, const Given *given, const Found *found, long t, Work *work) {
@@ -257,27 +178,13 @@ typedef struct {
     const Sizes *sizes;
     const Given *given;
     const Found *found;
-    const Layer *layer; /* none: windows are given */
-    const Table *table;
-    long first; /* of the pairs, where windows are given */
-    Shared shared;
+    long first; /* of the pairs */
     Work work; /* a thread's own */
 } Search;
 
-static long lay_shared(long T, const Layer *layer, char *memory, Shared *shared) {
+static long lay_work(const Sizes *sizes, char *memory, Work *work) {
     char *next = memory;
-    long R = layer->rows, m = layer->sources, real = sizeof(REAL);
-    long P = shared->padded = rounded(layer->neurons, LANES);
-    long C = shared->columns = rounded(edges_of(T), WIDE);
-    shared->middle = take(&next, R * R * C, real), shared->radius = take(&next, R * R * C, real);
-    shared->weights = take(&next, m * P, real), shared->moduli = take(&next, m * P, real);
-    shared->bias = take(&next, P, real);
-    return next - memory;
-}
-
-static long lay_work(const Sizes *sizes, long P, long m, char *memory, Work *work) {
-    char *next = memory;
-    long T = sizes->steps, real = sizeof(REAL), E = sizes->windows ? rounded(edges_of(T), WIDE) : 0;
+    long T = sizes->steps, real = sizeof(REAL), P = BLOCK, E = sizes->windows ? rounded(edges_of(T), WIDE) : 0;
     work->low = take(&next, E * P, real), work->high = take(&next, E * P, real);
     work->past_low = take(&next, E * P, real), work->past_high = take(&next, E * P, real);
     work->bottom = take(&next, (T + 1) * P, real), work->top = take(&next, (T + 1) * P, real);
@@ -286,9 +193,6 @@ static long lay_work(const Sizes *sizes, long P, long m, char *memory, Work *wor
     work->surely = take(&next, P, real), work->perhaps = take(&next, P, real);
     work->lowest = take(&next, P, real), work->highest = take(&next, P, real);
     work->fires = take(&next, P, real), work->tops = take(&next, P, real);
-    work->slack = take(&next, P, real), work->widening = take(&next, P, real);
-    work->middle = take(&next, m, sizeof(long)), work->radius = take(&next, m, sizeof(long));
-    work->some = take(&next, m, sizeof(long)), work->open = take(&next, m, sizeof(long));
     work->padded = P;
     return next - memory;
 }
@@ -296,18 +200,9 @@ static long lay_work(const Sizes *sizes, long P, long m, char *memory, Work *wor
 static int search(const Item *item) {
     Search own = *(const Search *)item->given;
     Work *work = &own.work;
-    const Layer *layer = own.layer;
-    lay_work(own.sizes, layer ? own.shared.padded : BLOCK, layer ? layer->sources : 0, item->room, work);
-    work->n = layer ? layer->neurons : item->n;
-    work->start = layer ? item->start * layer->neurons : own.first + item->start;
-    if (layer) {
-        size_t all = sizeof(REAL) * (size_t)work->padded, some = sizeof(REAL) * (size_t)layer->neurons;
-        memcpy(memset(work->slack, 0, all), own.table->slack + work->start, some);
-        memcpy(memset(work->widening, 0, all), own.table->widening + work->start, some);
-        find_windows(own.sizes->steps, layer, own.given, own.table, &own.shared, item->start, work);
-    } else {
-        take_windows(own.sizes, own.given, work);
-    }
+    lay_work(own.sizes, item->room, work);
+    work->n = item->n, work->start = own.first + item->start;
+    take_windows(own.sizes, own.given, work);
     walk(own.sizes, own.given, own.found, work);
     return 0;
 }
@@ -315,21 +210,5 @@ static int search(const Item *item) {
 /* Find the graphs of pairs from `first` up to `last`; returns whether memory failed. */
 int graphs(const Sizes *sizes, const Given *given, const Found *found, long first, long last) {
     Search all = {.sizes = sizes, .given = given, .found = found, .first = first};
-    return for_each(last - first, BLOCK, sizes->threads, lay_work(sizes, BLOCK, 0, 0, &all.work), search, &all);
-}
-
-/* The same of all pairs of a layer behind a table. */
-int table_graphs(const Sizes *sizes, const Given *given, const Found *found, const Layer *layer, const Table *table) {
-    Search all = {.sizes = sizes, .given = given, .found = found, .layer = layer, .table = table};
-    Shared *shared = &all.shared;
-    long T = sizes->steps, size = lay_shared(T, layer, 0, shared), room = lay_work(sizes, shared->padded, layer->sources, 0, &all.work);
-    char *memory = aligned(size);
-    if (!memory) return 1;
-    lay_shared(T, layer, memset(memory, 0, (size_t)size), shared);
-    memcpy(shared->bias, table->bias, sizeof(REAL) * (size_t)layer->neurons);
-    turn(table->weights, layer->neurons, layer->sources, shared->padded, shared->weights, shared->moduli);
-    sum_windows(T, layer, given, table, shared);
-    int failed = for_each(layer->samples, 1, sizes->threads, room, search, &all);
-    free_aligned(memory);
-    return failed;
+    return for_each(last - first, BLOCK, sizes->threads, lay_work(sizes, 0, &all.work), search, &all);
 }

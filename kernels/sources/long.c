@@ -1,19 +1,17 @@
-/* The labels by age of certify/bounds/long_trains.py, and sums over the trains that they tell. Windows are given step by
-   step, or, behind a table of trains and a dense layer, found sample by sample: sums over windows of the table's rows,
-   and their products, in one pass that stays in cache.
+/* The labels by age of certify/bounds/long_trains.py, sums over the trains that they tell, and windows of currents behind a
+   table of trains and a dense layer, sample by sample: sums over windows of the table's rows, and their products.
 
    REAL is double. What is paid for rounding, a multiple of u times the sum of moduli, holds for sums of products in any
    order and for fused products (F1, F2, F5). Arrays over neurons are padded to P, a multiple of LANES. */
 
 #include "shared.h"
 
-#define SOME (1L << 17) /* ends of windows that are found before samples take their steps, so that a sample stays in cache */
+#define SOME (1L << 17) /* ends of windows of the table's rows that are held at once */
 
-/* B samples, T steps, W labels; the layer before has n neurons with rows of R, U different ranges of them. Asked for are
-   samples from..to − 1. */
+/* T steps of B samples of a dense layer, which reads n neurons with rows of R, U different ranges of them. Asked for are the
+   windows of at most `longest` steps that end at start..stop − 1, from 0. */
 typedef struct {
-    double decay, surely, perhaps;
-    long steps, labels, samples, neurons, sources, rows, ranges, from, to;
+    long steps, longest, samples, neurons, sources, rows, ranges, start, stop;
     int threads;
 } Sizes;
 
@@ -28,9 +26,8 @@ typedef struct {
     const REAL *trains;                         /* (R, T) */
     const long *first, *last;                   /* rows of each range, (U) */
     const long *range;                          /* of each source, (B, sources) */
-    const REAL *ages, *factors;                 /* (W), (T) */
-    const REAL *slack, *widening;               /* of a unit of weight: of the product, of the recursion, (B, neurons) */
-    const REAL *lower, *upper;                  /* currents of each step, widened, (T, B, neurons) */
+    const REAL *ages, *factors;                 /* (longest), (T) */
+    const REAL *slack;                          /* of a unit of weight, (B, neurons) */
 } Given;
 
 typedef struct {
@@ -60,25 +57,30 @@ typedef struct {
     REAL *bottom, *top, *alive, *least, *most;
 } Labels;
 
-/* One sample: the labels in W + 1 slots, that of the node of step t in t mod (W + 1), (W + 1, P); what is older, (P). */
+/* One sample. */
 typedef struct {
-    Labels young, old;
-    REAL *slack, *widening; /* (P) */
-    REAL *heard;       /* W·x of the sources that have one row, of steps t in slots t mod (W + 1) */
+    REAL *slack;       /* (P) */
+    REAL *heard;       /* W·x of the sources that have one row, of steps t in slots t mod (longest + 1) */
     long *open, *sure; /* sources with several rows, and with one */
     long count, known;
 } Sample;
 
-/* What a thread works on. */
+/* What a thread works on that finds windows. */
 typedef struct {
-    REAL *middle, *radius;                         /* of the sources' windows, (sources, C) */
-    REAL *low, *high;                              /* of the windows, (C, P) */
-    REAL *cap, *fired, *edge, *current, *ceiling, *sum; /* (P) */
+    REAL *middle, *radius; /* of the sources' windows, (sources, C) */
+    REAL *low, *high;      /* of the windows, (C, P) */
+    REAL *sum;             /* (P) */
+} Room;
+
+/* What a thread works on that takes steps. */
+typedef struct {
+    REAL *cap, *fired, *edge;                  /* (P) */
+    const REAL *current, *ceiling;             /* the ends of what comes in, (P) */
     const REAL *inflow, *outmost; /* the ends of L now, (P); none where it is not known */
     REAL *taken, *given;          /* the ends of L behind a spike, (P) */
 } Work;
 
-static long windows_of(const Sizes *sizes, long t) { return least(t + 1, sizes->labels); }
+static long windows_of(const Sizes *sizes, long t) { return least(t + 1, sizes->longest); }
 
 /* The ends of all windows that end at step t (from 0), of each range, WIDE windows at a time: sums of rows, then minima
    over 2, 4, 8, … rows in their place, which stay in cache. `low` and `high` hold (R, WIDE), `sums` R. */
@@ -127,7 +129,7 @@ static void put_in_order(const Given *given, long count, Order *order) {
 /* Keep what the sources say that have one row: windows of it are sums over steps, as W is linear. */
 static void hear(const Sizes *sizes, const Given *given, const Matrix *matrix, long t, long b, Sample *sample) {
     long P = rounded(sizes->neurons, LANES), m = sizes->sources;
-    REAL *heard = sample->heard + t % (sizes->labels + 1) * P;
+    REAL *heard = sample->heard + t % (sizes->longest + 1) * P;
     OVER(j, P) heard[j] = 0;
     for (long k = 0; k < sample->known; k++) {
         REAL x = given->trains[given->first[given->range[b * m + sample->sure[k]]] * sizes->steps + t];
@@ -136,30 +138,30 @@ static void hear(const Sizes *sizes, const Given *given, const Matrix *matrix, l
     }
 }
 
-/* The windows that end at step t: W·x + b and |W|·r + slack, then what the run's recursion adds. */
+/* The windows that end at step t, in rows of `width`: W·x + b and |W|·r + slack. */
 static void find_windows(const Sizes *sizes, const Given *given, const Ends *ends, const Matrix *matrix, long t, long b,
-                         Sample *sample, Work *work) {
-    long C = ends->columns, P = rounded(sizes->neurons, LANES), m = sizes->sources, count = windows_of(sizes, t);
+                         Sample *sample, Room *room, REAL *bottom, REAL *top) {
+    long C = ends->columns, n = sizes->neurons, P = rounded(n, LANES), m = sizes->sources, count = windows_of(sizes, t);
     hear(sizes, given, matrix, t, b, sample);
     for (long o = 0; o < sample->count; o++) {
         long k = sample->open[o], u = given->range[b * m + k];
         const REAL *least = ends->least + u * C, *most = ends->most + u * C;
-        REAL *middle = work->middle + k * C, *radius = work->radius + k * C;
+        REAL *middle = room->middle + k * C, *radius = room->radius + k * C;
         OVER(i, C) middle[i] = (least[i] + most[i]) * (REAL)0.5, radius[i] = (most[i] - least[i]) * (REAL)0.5;
     }
-    product(matrix->weights, sample->open, work->middle, sample->open, sample->count, C, P, C, work->low);
-    product(matrix->moduli, sample->open, work->radius, sample->open, sample->count, C, P, C, work->high);
-    REAL total = 0, moduli = 0, weight = 0, *sum = work->sum;
+    product(matrix->weights, sample->open, room->middle, sample->open, sample->count, C, P, C, room->low);
+    product(matrix->moduli, sample->open, room->radius, sample->open, sample->count, C, P, C, room->high);
+    REAL total = 0, moduli = 0, *sum = room->sum;
     OVER(j, P) sum[j] = 0;
     for (long i = 0; i < count; i++) {
-        REAL age = given->ages[i], part = age * given->factors[t - i], *low = work->low + i * P, *high = work->high + i * P;
-        const REAL *heard = sample->heard + (t - i) % (sizes->labels + 1) * P;
-        total += part, moduli += fabs(part), weight += age;
-        OVER(j, P) {
+        REAL part = given->ages[i] * given->factors[t - i], *low = bottom + i * sizes->samples * n;
+        REAL *high = top + i * sizes->samples * n, *middles = room->low + i * P, *radii = room->high + i * P;
+        const REAL *heard = sample->heard + (t - i) % (sizes->longest + 1) * P;
+        total += part, moduli += fabs(part);
+        OVER(j, n) {
             sum[j] += part * heard[j];
-            REAL middle = low[j] + sum[j] + matrix->bias[j] * total, radius = high[j] + sample->slack[j] * moduli;
-            REAL widening = sample->widening[j] * weight;
-            low[j] = (middle - radius) - widening, high[j] = (middle + radius) + widening;
+            REAL middle = middles[j] + sum[j] + matrix->bias[j] * total, radius = radii[j] + sample->slack[j] * moduli;
+            low[j] = middle - radius, high[j] = middle + radius;
         }
     }
 }
@@ -273,23 +275,11 @@ static void advance(const Limits *limits, long t, long from, long n, long P, Lab
     write_bytes(old.alive, n, found->stays + (T + 1 + t + 1 - W) * size + from);
 }
 
-/* One step of one sample behind a table. */
-static void step(const Sizes *sizes, const Given *given, const Ends *ends, const Matrix *matrix, const Found *found, long t,
-                 long b, Sample *sample, Work *work) {
-    long n = sizes->neurons, size = sizes->samples * n, P = rounded(n, LANES), at = t * size + b * n;
-    Limits limits = {sizes->decay, sizes->surely, sizes->perhaps, sizes->steps, sizes->labels, size};
-    find_windows(sizes, given, ends, matrix, t, b, sample, work);
-    memcpy(work->current, given->lower + at, sizeof(REAL) * (size_t)n);
-    memcpy(work->ceiling, given->upper + at, sizeof(REAL) * (size_t)n);
-    Windows windows = {work->low, work->high, windows_of(sizes, t), P};
-    advance(&limits, t, b * n, n, P, sample->young, sample->old, windows, found, work);
-}
-
 /* All samples, from step `start` on to the one before `behind`. */
 typedef struct {
     const Sizes *sizes;
     const Given *given;
-    const Found *found;
+    REAL *low, *high; /* of the windows from `start` on, (…, B, neurons) */
     Matrix matrix;
     Sample *samples;
     Ends ends; /* of each of these steps */
@@ -302,33 +292,25 @@ static long lay_out(Search *search, long each, char *memory) {
     const Sizes *sizes = search->sizes;
     Matrix *matrix = &search->matrix;
     char *next = memory;
-    long P = rounded(sizes->neurons, LANES), m = sizes->sources, slots = sizes->labels + 1, real = sizeof(REAL);
-    long U = sizes->ranges, C = search->ends.columns = rounded(sizes->labels, WIDE);
+    long P = rounded(sizes->neurons, LANES), m = sizes->sources, slots = sizes->longest + 1, real = sizeof(REAL);
+    long U = sizes->ranges, C = search->ends.columns = rounded(sizes->longest, WIDE);
     matrix->weights = take(&next, m * P, real), matrix->moduli = take(&next, m * P, real);
     matrix->bias = take(&next, P, real), search->sums = take(&next, (2 * WIDE + 1) * sizes->rows, real);
     search->ends.least = take(&next, each * U * C, real), search->ends.most = take(&next, each * U * C, real);
-    search->order.ranges = take(&next, U, sizeof(long));
-    search->samples = take(&next, sizes->to - sizes->from, sizeof(Sample));
-    for (long b = 0; b < sizes->to - sizes->from; b++) {
+    search->order.ranges = take(&next, U, sizeof(long)), search->samples = take(&next, sizes->samples, sizeof(Sample));
+    for (long b = 0; b < sizes->samples; b++) {
         Sample counted, *sample = memory ? search->samples + b : &counted;
-        sample->young.bottom = take(&next, slots * P, real), sample->young.top = take(&next, slots * P, real);
-        sample->young.alive = take(&next, slots * P, real), sample->old.bottom = take(&next, P, real);
-        sample->old.top = take(&next, P, real), sample->old.alive = take(&next, P, real);
-        sample->slack = take(&next, P, real), sample->widening = take(&next, P, real);
-        sample->heard = take(&next, slots * P, real);
+        sample->slack = take(&next, P, real), sample->heard = take(&next, slots * P, real);
         sample->open = take(&next, m, sizeof(long)), sample->sure = take(&next, m, sizeof(long));
     }
     return next - memory;
 }
 
-static long lay_work(const Sizes *sizes, long C, char *memory, Work *work) {
+static long lay_room(const Sizes *sizes, long C, char *memory, Room *room) {
     char *next = memory;
     long P = rounded(sizes->neurons, LANES), m = sizes->sources, real = sizeof(REAL);
-    work->middle = take(&next, m * C, real), work->radius = take(&next, m * C, real);
-    work->low = take(&next, C * P, real), work->high = take(&next, C * P, real);
-    work->taken = take(&next, P, real), work->given = take(&next, P, real), work->inflow = 0;
-    work->cap = take(&next, P, real), work->fired = take(&next, P, real), work->edge = take(&next, P, real);
-    work->current = take(&next, P, real), work->ceiling = take(&next, P, real), work->sum = take(&next, P, real);
+    room->middle = take(&next, m * C, real), room->radius = take(&next, m * C, real);
+    room->low = take(&next, C * P, real), room->high = take(&next, C * P, real), room->sum = take(&next, P, real);
     return next - memory;
 }
 
@@ -338,14 +320,19 @@ static Ends ends_at(const Search *search, long t) {
     return (Ends){search->ends.least + at, search->ends.most + at, C};
 }
 
-static int take_steps(const Item *item) {
+static int take_sample(const Item *item) {
     const Search *search = item->given;
-    long b = search->sizes->from + item->start;
-    Work work;
-    lay_work(search->sizes, search->ends.columns, item->room, &work);
+    const Sizes *sizes = search->sizes;
+    long b = item->start, at = b * sizes->neurons, size = sizes->samples * sizes->neurons;
+    Sample *sample = search->samples + b;
+    Room room;
+    lay_room(sizes, search->ends.columns, item->room, &room);
+    for (long t = most(0, sizes->start - sizes->longest); search->start == sizes->start && t < sizes->start; t++)
+        hear(sizes, search->given, &search->matrix, t, b, sample);
     for (long t = search->start; t < search->behind; t++) {
         Ends ends = ends_at(search, t);
-        step(search->sizes, search->given, &ends, &search->matrix, search->found, t, b, search->samples + item->start, &work);
+        find_windows(sizes, search->given, &ends, &search->matrix, t, b, sample, &room, search->low + at, search->high + at);
+        at += windows_of(sizes, t) * size;
     }
     return 0;
 }
@@ -354,70 +341,57 @@ static void begin(const Sizes *sizes, const Given *given, Matrix *matrix, Sample
     long n = sizes->neurons, m = sizes->sources, P = rounded(n, LANES);
     memcpy(matrix->bias, given->bias, sizeof(REAL) * (size_t)n);
     turn(given->weights, n, m, P, matrix->weights, matrix->moduli);
-    for (long b = sizes->from; b < sizes->to; b++) {
-        Sample *sample = samples + b - sizes->from;
-        for (long j = 0; j < n; j++)
-            sample->slack[j] = given->slack[b * n + j], sample->widening[j] = given->widening[b * n + j];
+    for (long b = 0; b < sizes->samples; b++) {
+        Sample *sample = samples + b;
+        memcpy(sample->slack, given->slack + b * n, sizeof(REAL) * (size_t)n);
         for (long k = 0; k < m; k++) {
             long u = given->range[b * m + k];
             if (given->first[u] < given->last[u]) sample->open[sample->count++] = k;
             else sample->sure[sample->known++] = k;
         }
-        for (long j = 0; j < P; j++) sample->young.alive[j] = 1; /* node 0: no spike yet counts as one at step 0 */
     }
 }
 
-/* At the end the last spike is at T − i, or before those. */
-static void end(const Sizes *sizes, const Found *found, const Sample *samples) {
-    long n = sizes->neurons, size = sizes->samples * n, W = sizes->labels, P = rounded(n, LANES);
-    for (long b = sizes->from; b < sizes->to; b++) {
-        const Sample *sample = samples + b - sizes->from;
-        for (long i = 0; i < W; i++) {
-            long slot = (sizes->steps - i + W + 1) % (W + 1) * P;
-            write_bytes(sample->young.alive + slot, n, found->ends + i * size + b * n);
-        }
-        write_bytes(sample->old.alive, n, found->ends + W * size + b * n);
-    }
-}
-
-/* Returns whether memory failed. */
-int age_trains(const Sizes *sizes, const Given *given, const Found *found) {
-    long C = rounded(sizes->labels, WIDE), U = sizes->ranges, each = SOME / (2 * U * C) + 1;
-    Search search = {.sizes = sizes, .given = given, .found = found};
-    Work work;
+/* Fill the ends of all windows, end by end, the shortest first, (windows, B, neurons). Returns whether memory failed. */
+int table_windows(const Sizes *sizes, const Given *given, REAL *low, REAL *high) {
+    long C = rounded(sizes->longest, WIDE), U = sizes->ranges, each = SOME / (2 * U * C) + 1;
+    Search search = {.sizes = sizes, .given = given, .low = low, .high = high};
+    Room room;
+    each = least(each, sizes->stop - sizes->start);
     long size = lay_out(&search, each, 0);
     char *memory = aligned(size);
     if (!memory) return 1;
     lay_out(&search, each, memset(memory, 0, (size_t)size));
     begin(sizes, given, &search.matrix, search.samples), put_in_order(given, U, &search.order);
     int failed = 0;
-    for (search.start = 0; !failed && search.start < sizes->steps; search.start = search.behind) {
-        search.behind = least(search.start + each, sizes->steps);
+    for (search.start = sizes->start; !failed && search.start < sizes->stop; search.start = search.behind) {
+        search.behind = least(search.start + each, sizes->stop);
+        long found = 0;
         for (long t = search.start; t < search.behind; t++) {
             Ends ends = ends_at(&search, t);
-            find_ends(sizes, given, &search.order, t, search.sums, &ends);
+            find_ends(sizes, given, &search.order, t, search.sums, &ends), found += windows_of(sizes, t);
         }
-        failed = for_each(sizes->to - sizes->from, 1, sizes->threads, lay_work(sizes, C, 0, &work), take_steps, &search);
+        failed = for_each(sizes->samples, 1, sizes->threads, lay_room(sizes, C, 0, &room), take_sample, &search);
+        search.low += found * sizes->samples * sizes->neurons, search.high += found * sizes->samples * sizes->neurons;
     }
-    if (!failed) end(sizes, found, search.samples);
     free_aligned(memory);
     return failed;
 }
 
 #define BLOCK 64 /* neurons that walk together */
 
-/* A step t of neurons whose windows are given, `count` that end there; state is (blocks, 5·(W + 2), BLOCK): of each block
-   the labels in slots as above and what is older, number by number. */
+/* Steps start..stop − 1 of neurons whose windows are given, of at most `longest` steps; state is (blocks, 5·(W + 2), BLOCK):
+   of each block the labels in slots as above and what is older, number by number. */
 typedef struct {
     Limits limits;
-    long step, count;
-    int carries, threads;
+    long start, stop, longest;
+    int threads;
 } Stepping;
 
 typedef struct {
-    const REAL *lower, *upper;      /* currents of this step, widened, (n) */
-    const REAL *low, *high;         /* windows, the shortest first, (count, n), or none */
-    const REAL *inflow, *outmost;   /* L, (n), or none */
+    const REAL *lower, *upper;      /* currents of these steps, widened, (steps, n) */
+    const REAL *low, *high;         /* windows, end by end, the shortest first, (windows, n), or none */
+    const REAL *inflow, *outmost;   /* L, (steps, n), or none */
     REAL *state;
 } Stepped;
 
@@ -431,24 +405,26 @@ static int step_block(const Item *item) {
     const Step *step = item->given;
     const Stepping *sizes = step->sizes;
     const Stepped *given = step->given;
-    long from = item->start, n = item->n, W = sizes->limits.labels, size = sizes->limits.size;
-    REAL room[6 * BLOCK];
+    long from = item->start, n = item->n, W = sizes->limits.labels, size = sizes->limits.size, all = (W + 2) * BLOCK;
+    REAL room[5 * BLOCK], *state = given->state + from / BLOCK * 5 * all;
     Work work = {.cap = room, .fired = room + BLOCK, .edge = room + 2 * BLOCK, .taken = room + 3 * BLOCK};
-    work.given = room + 4 * BLOCK, work.current = (REAL *)given->lower + from, work.ceiling = (REAL *)given->upper + from;
-    if (sizes->carries) work.inflow = given->inflow + from, work.outmost = given->outmost + from;
-    long all = (W + 2) * BLOCK;
-    REAL *state = given->state + from / BLOCK * 5 * all;
     Labels young = {state, state + all, state + 2 * all, 0, 0};
-    if (sizes->carries) young.least = state + 3 * all, young.most = state + 4 * all;
-    Windows windows = {0, 0, sizes->count, size};
+    if (given->inflow) young.least = state + 3 * all, young.most = state + 4 * all;
+    Windows windows = {0, 0, 0, size};
     if (given->low) windows.low = given->low + from, windows.high = given->high + from;
-    Labels old = label_at(young, (W + 1) * BLOCK);
-    advance(&sizes->limits, sizes->step, from, n, BLOCK, young, old, windows, step->found, &work);
+    work.given = room + 4 * BLOCK;
+    for (long t = sizes->start; t < sizes->stop; t++) {
+        long at = (t - sizes->start) * size + from, before = windows.count * size;
+        work.current = given->lower + at, work.ceiling = given->upper + at;
+        if (given->inflow) work.inflow = given->inflow + at, work.outmost = given->outmost + at;
+        if (given->low) windows.low += before, windows.high += before, windows.count = least(t + 1, sizes->longest);
+        advance(&sizes->limits, t, from, n, BLOCK, young, label_at(young, (W + 1) * BLOCK), windows, step->found, &work);
+    }
     return 0;
 }
 
-/* Take a step. Returns 0. */
-int age_step(const Stepping *sizes, const Stepped *given, const Found *found) {
+/* Take steps. Returns 0. */
+int age_steps(const Stepping *sizes, const Stepped *given, const Found *found) {
     Step step = {sizes, given, found};
     return for_each(sizes->limits.size, BLOCK, sizes->threads, 0, step_block, &step);
 }

@@ -119,9 +119,8 @@ def widened_windows(current: Signal, asked: Spans, ends: range, slack: Tensor) -
     neuron serves all its steps (F5). Each step's rounding, at most `slack`, enters with weight λ^{t−k}.
     """
     box = current.windowed(asked, ends)
-    weights = asked.weights[asked.places(ends)[1]].to(slack)
-    widening = slack * weights.reshape(-1, *([1] * slack.dim()))
-    return Box(box.lower - widening, box.upper + widening)
+    weights = asked.weights[asked.places(ends)[1]].to(slack).reshape(-1, *([1] * slack.dim()))
+    return Box(box.lower.addcmul(slack, weights, value=-1.0), box.upper.addcmul(slack, weights))
 
 
 def prefix_drive(current: Signal, rule: Leaky, slack: Tensor) -> Box:

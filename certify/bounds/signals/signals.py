@@ -14,11 +14,15 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from ....kernels.graph import TabledLayer, long_kernel
 from ....models.rules import Leaky
 from ...rounding import Rounding, euclidean, over_rows, sum_magnitude, sum_slack
 from ..events.flips import Heaviest
 from .affine import AffineMap, Images
 from .windows import Box, Spans, Spread
+
+MOST_SIZE = 1e290
+"""The greatest current, times T, of which the kernel is asked: nothing overflows on the way."""
 
 
 class Signal(ABC):
@@ -34,6 +38,8 @@ class Signal(ABC):
     """Whether they are spikes of a layer that fires, known as `Trains`."""
     tabled: Any = None
     """These trains, where they are rows of a table (F1) and no more."""
+    by_table: TabledLayer | None = None
+    """A dense layer behind such trains, whose windows a kernel finds."""
     apart: bool = False
     """Whether nothing is known of several steps that the boxes of each of them do not say."""
 
@@ -292,10 +298,27 @@ class AffineSignal(DerivedSignal):
 
     def windowed(self, asked: Spans, ends: range) -> Box:
         """Return the images of the source's windows; of independent steps, the windows of their images."""
+        if self.by_table is not None:
+            return Box(*long_kernel().table_windows(self.by_table, asked.ages, asked.factors, ends))
         if self.front is None or self.map.reshapes:
             return self._image(self.source.windowed(asked, ends), *asked.sums(ends))
         rows = asked.rows(ends).to(self.rounding.bound)
         return self._cut(self._images.windows(asked, ends), rows, *asked.sums(ends))
+
+    @cached_property
+    def by_table(self) -> TabledLayer | None:  # pyright: ignore[reportIncompatibleVariableOverride]
+        """Return this layer, where it is dense, behind a table, in float64, on the CPU, and far from overflows."""
+        table, weights, exact = self.source.tabled, self.map.weights, torch.float64
+        if table is None or weights is None or self.map.reshapes or table.first.dim() != 2:
+            return None
+        like, size = table.table.trains, float(self.magnitude().max()) * self.num_steps
+        if like.device.type != "cpu" or not like.dtype == self.rounding.bound == exact or not size <= MOST_SIZE:
+            return None
+        pairs = torch.stack((table.first.flatten(), table.last.flatten()))
+        ranges, place = pairs.unique(dim=1, return_inverse=True)
+        slack = self._slack.expand(len(table.first), len(weights[0]))
+        bias = self.map.bias.flatten().expand(len(weights[0])).double()
+        return TabledLayer(weights[0], bias, like, ranges[0], ranges[1], place.view(table.first.shape), slack)
 
     def _cut(self, images: Images, rows: Tensor, total: Tensor, moduli: Tensor) -> Box:
         """Return the sums of the images of independent steps, with what rows make of ball and budget."""

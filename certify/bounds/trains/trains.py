@@ -29,127 +29,16 @@ from functools import cached_property, partial
 import torch
 from torch import Tensor
 
-from ....kernels.graph import (
-    CompiledGraph,
-    CompiledLong,
-    GraphCurrents,
-    GraphTable,
-    LongLayer,
-    graph_kernel,
-    long_kernel,
-)
-from ....models.deadline import check_time
 from ....models.rules import Leaky
-from ...rounding import Rounding, check_potential, over_rows, own_error
+from ...rounding import Rounding, check_potential, own_error
 from ..cells.automaton import CELLS, cell_trains
 from ..intervals import DrivenSpikes, SpikesKernel
-from ..long_trains import LONG, LongTrains, aged_trains, carried_trains, labels_of, long_trains, of_aged
+from ..long_trains import LONG, LongTrains, aged_trains, carried_trains, labels_of, long_trains
 from ..signals.membrane import Drive, Pull, drive, pull
 from ..signals.signals import AffineSignal, Balance, Signal, equal_weights, filter_rows
-from ..signals.windows import Box, Spans, Spread
-from .train_graph import GraphTrains, graph_of, graph_trains, trains_of
+from ..signals.windows import Box, Spread
+from .train_graph import GraphTrains, graph_trains, trains_of
 from .train_table import FEW_ROWS, TableTrains, Trains, TrainTable, table_like, train_table
-
-MOST_SIZE = 1e290
-"""The greatest current, times T, of which the kernel is asked: nothing overflows on the way."""
-
-
-def kernel_trains(current: Signal, rule: Leaky, rounding: Rounding) -> LongTrains | None:
-    """Return what `long_trains` does, by the compiled kernel; None where it does not reach."""
-    if not reaches(current, rounding):
-        return None
-    assert isinstance(current, AffineSignal)
-    return _trains(long_kernel(), current, rule, rounding, labels_of(rule.decay, current.num_steps))
-
-
-def reaches(current: Signal, rounding: Rounding) -> bool:
-    """Return whether the kernel knows what makes a current: one dense layer behind a table."""
-    if not isinstance(current, AffineSignal) or current.map.weights is None or current.map.reshapes:
-        return False
-    source = current.source.tabled
-    return (
-        source is not None
-        and source.first.dim() == 2
-        and source.first.device.type == "cpu"
-        and source.table.trains.dtype == rounding.bound == torch.float64
-        and float(current.magnitude().max()) * current.num_steps <= MOST_SIZE
-    )
-
-
-def _trains(
-    kernel: CompiledLong, current: AffineSignal, rule: Leaky, rounding: Rounding, labels: int
-) -> LongTrains:
-    """Return the trains with W labels."""
-    source, steps = current.source.tabled, current.num_steps
-    assert source is not None
-    assert current.map.weights is not None
-    drives, asked = drive(current, rule, rounding), Spans.of(rule, steps, labels)
-    pairs = torch.stack((source.first.flatten(), source.last.flatten()))
-    ranges, place = pairs.unique(dim=1, return_inverse=True)
-    slack = current.map.slack(source.magnitude(), rounding, over_rows(steps))
-    size = drives.slack.shape
-    layer = LongLayer(
-        current.map.weights[0],
-        vector(current.map.bias, size[1]),
-        source.table.trains,
-        ranges[0],
-        ranges[1],
-        place.view(source.first.shape),
-        asked.ages,
-        asked.factors,
-        slack.expand(size),
-        drives.slack,
-        drives.lower,
-        drives.upper,
-    )
-    found = kernel.trains(layer, rule.decay, drives.limits, check_time)
-    return of_aged(found, drives.lower)
-
-
-def vector(bias: Tensor, size: int) -> Tensor:
-    """Return a bias, which may be one number, as one a neuron."""
-    return bias.flatten().expand(size).double()
-
-
-MOST_NUMBERS = 2**20
-"""What the windows of all ranges of rows may hold: 8 MiB."""
-
-
-def kernel_graph(current: Signal, rule: Leaky, rounding: Rounding) -> GraphTrains | None:
-    """Return what `graph_trains` does with windows; None where the kernel does not reach."""
-    if rule.reset != "zero" or not reaches(current, rounding):
-        return None
-    assert isinstance(current, AffineSignal)
-    assert current.source.tabled is not None
-    if len(current.source.tabled.table.trains) ** 2 * current.num_steps**2 > MOST_NUMBERS:
-        return None
-    return _graph(graph_kernel(), current, rule, rounding)
-
-
-def _graph(kernel: CompiledGraph, current: AffineSignal, rule: Leaky, rounding: Rounding) -> GraphTrains:
-    source, steps = current.source.tabled, current.num_steps
-    assert source is not None
-    assert current.map.weights is not None
-    drives, spans = drive(current, rule, rounding), Spans.of(rule, steps)
-    size = drives.slack.shape
-    constants = (rule.decay, *drives.limits, rule.drop)
-    given = GraphCurrents(
-        torch.cat((spans.ages, spans.ages.new_tensor([rule.decay**steps]))),
-        drives.lower.flatten(1),
-        drives.upper.flatten(1),
-        *(drives.lower.new_full((size.numel(),), each) for each in constants),
-    )
-    table = GraphTable(
-        current.map.weights[0],
-        vector(current.map.bias, size[1]),
-        source.table.trains,
-        source.first,
-        source.last,
-        spans.factors,
-        current.map.slack(source.magnitude(), rounding, over_rows(steps)).expand(size),
-        drives.slack,
-    )
-    return graph_of(kernel.graphs(given, rule.reset, check_time, table=table), drives)
 
 
 @dataclass(frozen=True)
@@ -298,8 +187,7 @@ def train_spikes(current: Signal, rule: Leaky, rounding: Rounding, windows: bool
     current in independent boxes over time for hard reset (F2); for a subtracting reset F2 is a relaxation.
     With `windows`, what the previous layer's trains say of several steps at once is used too (F5).
     """
-    found = table_spikes(current, rule, rounding) or (kernel_graph(current, rule, rounding) if windows else None)
-    return found or graph_trains(current, rule, rounding, windows)
+    return table_spikes(current, rule, rounding) or graph_trains(current, rule, rounding, windows)
 
 
 def table_spikes(current: Signal, rule: Leaky, rounding: Rounding) -> TableTrains | None:
@@ -332,12 +220,12 @@ window_spikes = partial(train_spikes, windows=True)
 def aged_spikes(current: Signal, rule: Leaky, rounding: Rounding) -> Trains:
     """Return what `window_spikes` does, over many steps by how long ago a neuron with a hard reset fired last.
 
-    What earlier spikes took is told where no kernel knows what makes the current.
+    What earlier spikes took is told but where a dense layer behind a table makes the current.
     """
     if rule.reset != "zero" or current.num_steps < LONG or _table(current, rule, rounding) is not None:
         return window_spikes(current, rule, rounding)
-    if reaches(current, rounding):
-        return kernel_trains(current, rule, rounding) or long_trains(current, rule, rounding)
+    if current.by_table is not None:
+        return long_trains(current, rule, rounding)
     return carried_trains(current, rule, rounding, SHORT if hears_events(current) else None)
 
 
