@@ -7,7 +7,7 @@ paths.c: the shortest paths of priced graphs, for many pairs of a specification 
 
 import ctypes
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import lru_cache
 
 import torch
@@ -126,7 +126,7 @@ AT_ONCE = 2**31
 
 
 class _TableSizes(ctypes.Structure):
-    _fields_ = fields(WHOLE, "steps longest samples neurons sources rows ranges start stop", INT, "threads")
+    _fields_ = fields(WHOLE, "steps longest samples neurons sources rows ranges start stop", INT, "kept threads")
 
 
 class _SumSizes(ctypes.Structure):
@@ -143,6 +143,7 @@ class TabledLayer:
         first, last: the different ranges of rows, (U,) each.
         range: which of them each source has, (B, m).
         slack: what a unit of weight of the product may be off, (B, n).
+        kept: of windows up to each length the last end that was asked for, and what was heard up to there.
     """
 
     weights: Tensor
@@ -152,6 +153,7 @@ class TabledLayer:
     last: Tensor
     range: Tensor
     slack: Tensor
+    kept: dict[int, tuple[int, Tensor]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -181,6 +183,9 @@ class _Stepping(ctypes.Structure):
 class _Tails(ctypes.Structure):
     _fields_ = fields(WHOLE, "steps labels neurons longest start stop", INT, "threads")
 
+
+LANES = 8
+"""Numbers of float64 that go together in C."""
 
 STEPPED = 64
 """Neurons whose labels lie together in long.c."""
@@ -274,22 +279,31 @@ class CompiledLong:
             raise MemoryError("long: no memory for the windows of a layer")
         return sums
 
-    def table_windows(self, layer: TabledLayer, ages: Tensor, factors: Tensor, ends: range) -> Tensor:
+    def table_windows(
+        self, layer: TabledLayer, ages: Tensor, factors: Tensor, ends: range, widening: Tensor | None = None
+    ) -> Tensor:
         """Return the ends of windows of its currents, end by end, the shortest first, (2, windows, B, n).
 
         Args:
             layer: what makes the currents.
             ages, factors: of windows, (L,), (T,).
             ends: where they end, of 1..T.
+            widening: by which each unit of ages widens them, (B, n); None: by nothing.
         """
         (neurons, sources), samples, longest = layer.weights.shape, len(layer.range), len(ages)
-        shape = 2, sum(min(t, longest) for t in ends), samples, neurons
-        found, rows = layer.weights.new_empty(shape), (len(layer.trains), len(layer.first))
-        asked = ends.start - 1, ends.stop - 1, torch.get_num_threads()
-        sizes = _TableSizes(len(factors), longest, samples, neurons, sources, *rows, *asked)
-        held = [one.contiguous() for one in (*list(vars(layer).values())[:-1], ages, factors, layer.slack)]
+        found = layer.weights.new_empty(2, sum(min(t, longest) for t in ends), samples, neurons)
+        until, heard = layer.kept.get(longest, (-1, None))
+        if heard is None:
+            heard = layer.weights.new_zeros(samples, longest + 1, -(-neurons // LANES) * LANES)
+        counts = len(factors), longest, samples, neurons, sources, len(layer.trains), len(layer.first)
+        threads = torch.get_num_threads()
+        sizes = _TableSizes(*counts, ends.start - 1, ends.stop - 1, until == ends.start - 1, threads)
+        rows = layer.weights, layer.bias, layer.trains, layer.first, layer.last, layer.range
+        numbers = (*rows, ages, factors, layer.slack, widening, heard)
+        held = [None if one is None else one.contiguous() for one in numbers]
         if self.functions.table_windows(ctypes.byref(sizes), pointers(held), address(found[0]), address(found[1])):
             raise MemoryError("long: no memory for the windows of a layer")
+        layer.kept[longest] = ends.stop - 1, heard
         return found
 
     def path_sums(self, trains: AgedTrains, costs: Tensor, check: Callable[[], None]) -> Tensor:

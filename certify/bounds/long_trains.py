@@ -211,23 +211,23 @@ def carried_trains(
     return aged_trains(drives, rule, labels, windows_of(current, asked, drives), sums if known else None)
 
 
-class Windows(NamedTuple):
+class CurrentWindows(NamedTuple):
     """Windows of a current: which, and what makes those of some ends, (windows, batch, ...)."""
 
     asked: Spans
     of: Callable[[range], Box]
 
 
-def windows_of(current: Signal, asked: Spans, drives: Drive) -> Windows:
+def windows_of(current: Signal, asked: Spans, drives: Drive) -> CurrentWindows:
     """Return the windows of a current, widened."""
-    return Windows(asked, lambda ends: widened_windows(current, asked, ends, drives.slack))
+    return CurrentWindows(asked, lambda ends: widened_windows(current, asked, ends, drives.slack))
 
 
 def aged_trains(
     drives: Drive,
     rule: Leaky,
     labels: int,
-    windows: Windows | None,
+    windows: CurrentWindows | None,
     sums: Callable[[range, Box], Box] | None = None,
 ) -> LongTrains:
     """Return the trains for `drives`.

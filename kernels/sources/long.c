@@ -12,7 +12,7 @@
    windows of at most `longest` steps that end at start..stop − 1, from 0. */
 typedef struct {
     long steps, longest, samples, neurons, sources, rows, ranges, start, stop;
-    int threads;
+    int kept, threads;
 } Sizes;
 
 /* What a neuron does over T steps, with W labels, of `size` beside each other. */
@@ -27,7 +27,8 @@ typedef struct {
     const long *first, *last;                   /* rows of each range, (U) */
     const long *range;                          /* of each source, (B, sources) */
     const REAL *ages, *factors;                 /* (longest), (T) */
-    const REAL *slack;                          /* of a unit of weight, (B, neurons) */
+    const REAL *slack, *widening;               /* of a unit of weight: of moduli, of ages, (B, neurons); or none of these */
+    REAL *heard;                                /* (B, longest + 1, P), of the steps before `start` where it is `kept` */
 } Given;
 
 typedef struct {
@@ -59,7 +60,7 @@ typedef struct {
 
 /* One sample. */
 typedef struct {
-    REAL *slack;       /* (P) */
+    REAL *slack, *widening; /* (P) */
     REAL *heard;       /* W·x of the sources that have one row, of steps t in slots t mod (longest + 1) */
     long *open, *sure; /* sources with several rows, and with one */
     long count, known;
@@ -151,17 +152,18 @@ static void find_windows(const Sizes *sizes, const Given *given, const Ends *end
     }
     product(matrix->weights, sample->open, room->middle, sample->open, sample->count, C, P, C, room->low);
     product(matrix->moduli, sample->open, room->radius, sample->open, sample->count, C, P, C, room->high);
-    REAL total = 0, moduli = 0, *sum = room->sum;
+    REAL total = 0, moduli = 0, weight = 0, *sum = room->sum;
     OVER(j, P) sum[j] = 0;
     for (long i = 0; i < count; i++) {
         REAL part = given->ages[i] * given->factors[t - i], *low = bottom + i * sizes->samples * n;
         REAL *high = top + i * sizes->samples * n, *middles = room->low + i * P, *radii = room->high + i * P;
         const REAL *heard = sample->heard + (t - i) % (sizes->longest + 1) * P;
-        total += part, moduli += fabs(part);
+        total += part, moduli += fabs(part), weight += given->ages[i];
         OVER(j, n) {
             sum[j] += part * heard[j];
             REAL middle = middles[j] + sum[j] + matrix->bias[j] * total, radius = radii[j] + sample->slack[j] * moduli;
-            low[j] = middle - radius, high[j] = middle + radius;
+            REAL widening = sample->widening[j] * weight;
+            low[j] = (middle - radius) - widening, high[j] = (middle + radius) + widening;
         }
     }
 }
@@ -292,7 +294,7 @@ static long lay_out(Search *search, long each, char *memory) {
     const Sizes *sizes = search->sizes;
     Matrix *matrix = &search->matrix;
     char *next = memory;
-    long P = rounded(sizes->neurons, LANES), m = sizes->sources, slots = sizes->longest + 1, real = sizeof(REAL);
+    long P = rounded(sizes->neurons, LANES), m = sizes->sources, real = sizeof(REAL);
     long U = sizes->ranges, C = search->ends.columns = rounded(sizes->longest, WIDE);
     matrix->weights = take(&next, m * P, real), matrix->moduli = take(&next, m * P, real);
     matrix->bias = take(&next, P, real), search->sums = take(&next, (2 * WIDE + 1) * sizes->rows, real);
@@ -300,7 +302,7 @@ static long lay_out(Search *search, long each, char *memory) {
     search->order.ranges = take(&next, U, sizeof(long)), search->samples = take(&next, sizes->samples, sizeof(Sample));
     for (long b = 0; b < sizes->samples; b++) {
         Sample counted, *sample = memory ? search->samples + b : &counted;
-        sample->slack = take(&next, P, real), sample->heard = take(&next, slots * P, real);
+        sample->slack = take(&next, P, real), sample->widening = take(&next, P, real);
         sample->open = take(&next, m, sizeof(long)), sample->sure = take(&next, m, sizeof(long));
     }
     return next - memory;
@@ -327,7 +329,8 @@ static int take_sample(const Item *item) {
     Sample *sample = search->samples + b;
     Room room;
     lay_room(sizes, search->ends.columns, item->room, &room);
-    for (long t = most(0, sizes->start - sizes->longest); search->start == sizes->start && t < sizes->start; t++)
+    int begins = search->start == sizes->start && !sizes->kept;
+    for (long t = most(0, sizes->start - sizes->longest); begins && t < sizes->start; t++)
         hear(sizes, search->given, &search->matrix, t, b, sample);
     for (long t = search->start; t < search->behind; t++) {
         Ends ends = ends_at(search, t);
@@ -344,6 +347,8 @@ static void begin(const Sizes *sizes, const Given *given, Matrix *matrix, Sample
     for (long b = 0; b < sizes->samples; b++) {
         Sample *sample = samples + b;
         memcpy(sample->slack, given->slack + b * n, sizeof(REAL) * (size_t)n);
+        if (given->widening) memcpy(sample->widening, given->widening + b * n, sizeof(REAL) * (size_t)n);
+        sample->heard = given->heard + b * (sizes->longest + 1) * P;
         for (long k = 0; k < m; k++) {
             long u = given->range[b * m + k];
             if (given->first[u] < given->last[u]) sample->open[sample->count++] = k;

@@ -17,6 +17,7 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
+from ....kernels.graph import long_kernel
 from ....models.linear_neuron import LinearNeuron
 from ....models.rules import Leaky
 from ...rounding import Rounding, recursion_slack
@@ -118,6 +119,8 @@ def widened_windows(current: Signal, asked: Spans, ends: range, slack: Tensor) -
     One box of the weighted sum is far tighter than the sum of the steps' boxes, since one train of a previous
     neuron serves all its steps (F5). Each step's rounding, at most `slack`, enters with weight λ^{t−k}.
     """
+    if current.by_table is not None:
+        return Box(*long_kernel().table_windows(current.by_table, asked.ages, asked.factors, ends, slack))
     box = current.windowed(asked, ends)
     weights = asked.weights[asked.places(ends)[1]].to(slack).reshape(-1, *([1] * slack.dim()))
     return Box(box.lower.addcmul(slack, weights, value=-1.0), box.upper.addcmul(slack, weights))
