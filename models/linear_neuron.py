@@ -346,11 +346,9 @@ class LinearNeuron(DeclaredRule):
 
         def summed(*names: str) -> Range:
             """Return λ·u + I less what these constants make of w."""
-            taken = [-sum(c[name] for name in some)] if (some := self._there.intersection(names)) else []
-            return (
-                total((left, c["decay"]), *(pair for each in taken for pair in zip(adapted, each, strict=True)))
-                + current
-            )
+            some = [c[name] for name in names if name in self._there]
+            taken = zip(adapted, -torch.stack(some).sum(0), strict=True) if some else ()
+            return total((left, c["decay"]), *taken) + current
 
         potential = summed("drain")
         over = summed("drain", "rise") + -c["threshold"]

@@ -84,7 +84,8 @@ def window_sums(trains: tuple[Tensor, Tensor, Tensor | None], asked: Spans, ends
     """
     check_time()
     sums = long_kernel().window_sums(trains, _weights(asked, ends), asked.longest, ends.start).to(like)
-    return Box(*sums.unflatten(2, like.shape[1:]))
+    lower, upper = sums.unflatten(2, like.shape[1:])
+    return Box(lower, upper)
 
 
 def _weights(asked: Spans, ends: range) -> Tensor:

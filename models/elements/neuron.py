@@ -223,7 +223,7 @@ class CoupledLIF(Neuron):
     References: bittar2022surrogate
     """
 
-    def __init__(self, *constants: Constant, reset: str = "subtract", others: int = 1, **rest: Any) -> None:
+    def __init__(self, *constants: Any, reset: str = "subtract", others: int = 1, **rest: Any) -> None:
         if not 1 <= whole("others", others) <= MOST_OTHERS:
             raise ValueError(f"others: got {others}, expected 1 to {MOST_OTHERS}")
         super().__init__(*constants, reset=reset, others=others, **rest)

@@ -120,7 +120,8 @@ def widened_windows(current: Signal, asked: Spans, ends: range, slack: Tensor) -
     neuron serves all its steps (F5). Each step's rounding, at most `slack`, enters with weight λ^{t−k}.
     """
     if current.by_table is not None:
-        return Box(*long_kernel().table_windows(current.by_table, asked.ages, asked.factors, ends, slack))
+        lower, upper = long_kernel().table_windows(current.by_table, asked.ages, asked.factors, ends, slack)
+        return Box(lower, upper)
     box = current.windowed(asked, ends)
     weights = asked.weights[asked.places(ends)[1]].to(slack).reshape(-1, *([1] * slack.dim()))
     return Box(box.lower.addcmul(slack, weights, value=-1.0), box.upper.addcmul(slack, weights))

@@ -299,7 +299,8 @@ class AffineSignal(DerivedSignal):
     def windowed(self, asked: Spans, ends: range) -> Box:
         """Return the images of the source's windows; of independent steps, the windows of their images."""
         if self.by_table is not None:
-            return Box(*long_kernel().table_windows(self.by_table, asked.ages, asked.factors, ends))
+            lower, upper = long_kernel().table_windows(self.by_table, asked.ages, asked.factors, ends)
+            return Box(lower, upper)
         if self.front is None or self.map.reshapes:
             return self._image(self.source.windowed(asked, ends), *asked.sums(ends))
         rows = asked.rows(ends).to(self.rounding.bound)
