@@ -8,6 +8,8 @@
 
 #define SOME (1L << 17) /* ends of windows of the table's rows that are held at once */
 
+#define HEARD 32 /* from so many steps on, what sources say that have one row is summed up step by step */
+
 /* T steps of B samples of a dense layer, which reads n neurons with rows of R, U different ranges of them. Asked for are the
    windows of at most `longest` steps that end at start..stop − 1, from 0. */
 typedef struct {
@@ -351,7 +353,7 @@ static void begin(const Sizes *sizes, const Given *given, Matrix *matrix, Sample
         sample->heard = given->heard + b * (sizes->longest + 1) * P;
         for (long k = 0; k < m; k++) {
             long u = given->range[b * m + k];
-            if (given->first[u] < given->last[u]) sample->open[sample->count++] = k;
+            if (given->first[u] < given->last[u] || sizes->steps < HEARD) sample->open[sample->count++] = k;
             else sample->sure[sample->known++] = k;
         }
     }

@@ -123,8 +123,9 @@ def widened_windows(current: Signal, asked: Spans, ends: range, slack: Tensor) -
         lower, upper = long_kernel().table_windows(current.by_table, asked.ages, asked.factors, ends, slack)
         return Box(lower, upper)
     box = current.windowed(asked, ends)
-    weights = asked.weights[asked.places(ends)[1]].to(slack).reshape(-1, *([1] * slack.dim()))
-    return Box(box.lower.addcmul(slack, weights, value=-1.0), box.upper.addcmul(slack, weights))
+    weights = asked.weights[asked.places(ends)[1]].to(slack)
+    widening = slack * weights.reshape(-1, *([1] * slack.dim()))
+    return Box(box.lower - widening, box.upper + widening)
 
 
 def prefix_drive(current: Signal, rule: Leaky, slack: Tensor) -> Box:
