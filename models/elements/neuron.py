@@ -55,7 +55,7 @@ class Neuron(ArrayLIF):
         ValueError, TypeError: for a constant outside its range, or shapes that do not fit each other.
 
     >>> Neuron(1.0, reset="subtract", most=3)(torch.tensor([2.5, 4.0, 0.5]).view(3, 1, 1), 3).flatten()
-    tensor([2., 3., 1.])
+    tensor([2., 3., 2.])
     >>> Neuron(1.0, 1.0, reset="none", floor=-0.5)(torch.tensor([-2.0, 1.0, 1.0]).view(3, 1, 1), 3).flatten()
     tensor([0., 0., 1.])
 
@@ -243,7 +243,7 @@ def _built(kind: type[Neuron]) -> Callable[[Any], Neuron]:
     """Return what makes a new layer, whose constants come later."""
 
     def build(fields: Any) -> Neuron:
-        constant = torch.ones(*[fields.steps] * bool(fields.steps), *fields.shape)
+        constant = torch.ones((*[fields.steps] * bool(fields.steps), *fields.shape))
         own: dict[str, Any] = {
             name: getattr(fields, name) for name in ("others", "start", "floor", "steps", "most")
         }

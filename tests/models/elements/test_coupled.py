@@ -332,7 +332,14 @@ def _by_step() -> SpikingNetwork:
     return SpikingNetwork(nn.Linear(2, 3), neuron, nn.Linear(3, 2), num_steps=4).eval()
 
 
-@pytest.mark.parametrize("network", [*(partial(made, others=others) for others in (1, 3, 12)), _by_step])
+def _numbers() -> SpikingNetwork:
+    neurons = Neuron(0.75, 0.5, floor=0.0, start=0.25), CoupledLIF(0.75, floor=-0.5, most=2)
+    return SpikingNetwork(
+        nn.Linear(2, 3), neurons[0], nn.Linear(3, 3), neurons[1], nn.Linear(3, 2), num_steps=4
+    ).eval()
+
+
+@pytest.mark.parametrize("network", [*(partial(made, others=others) for others in (1, 3, 12)), _by_step, _numbers])
 def test_a_file_holds_the_constants(tmp_path: Path, network: Callable[[], SpikingNetwork]) -> None:
     net, inputs = network(), torch.rand(5, 2)
     save(net, tmp_path / "net.safetensors")
