@@ -16,11 +16,11 @@ from torch import Tensor, nn
 
 from ..constants import at_least, nonnegative, real, share, unless_none, whole
 from ..dynamics import Dynamics, Surrogate, Triangle
-from ..linear_neuron import AXES, MOST_OTHERS, MOST_SPIKES, OWN, LinearNeuron, front_axes, parts
+from ..linear_neuron import AXES, MIXING, MOST_OTHERS, MOST_SPIKES, OWN, LinearNeuron, front_axes, parts
 from ..rules import Leaky, Rule
 from .neurons import FIRING, LEAKY, RESETTING, built, said, said_of, surrogate_of
 from .registry import Element, Nonnegative, Positive, Real, Size, UpToOne, Wait, or_none, register
-from .varied import ArrayLIF, Constant, DeclaredLIF, alike, array_of, scalars
+from .varied import ArrayLIF, Constant, DeclaredLIF, alike, array_of, numbers, scalars
 
 
 class Neuron(ArrayLIF):
@@ -128,11 +128,8 @@ class Neuron(ArrayLIF):
 
     def rule(self, num_steps: int) -> Rule:
         """Return what this layer does, as plain numbers."""
-        factors, d = self.scale(num_steps), self.shared
-        numbers: dict[str, Any] = {name: _numbers(self.get_buffer(name)) for name in self.names}
-        more = {"steps": self.steps, "scale": None if factors is None else _numbers(factors), "most": self.most}
-        own = {"shape": self.shape, "reset": d.reset, "fires_at": d.fires_at, "others": self.others}
-        return LinearNeuron(**numbers, **own, **more, start=self.start, floor=self.floor).normal
+        constants = {name: numbers(self.get_buffer(name)) for name in self.names}
+        return self._declared(num_steps, constants, shape=self.shape)
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -176,10 +173,6 @@ class Neuron(ArrayLIF):
 def kept_axes(name: str, others: int, steps: int) -> tuple[int, ...]:
     """Return the axes that a buffer has before those of neurons: none for a single w."""
     return () if AXES[name] and others < 2 else front_axes(name, others, steps)
-
-
-def _numbers(array: Tensor) -> tuple[float, ...]:
-    return tuple(array.detach().double().flatten().tolist())
 
 
 def _stacked(arrays: dict[str, Tensor], others: int, steps: int) -> dict[str, Tensor]:
@@ -332,12 +325,15 @@ class AdaptiveLIF(DeclaredLIF):
 
     def rule(self, num_steps: int) -> Rule:
         """Return the constants: a further state to which each spike adds 1, and which raises the threshold."""
-        own, none = Leaky.of(self.dynamics), (0.0,)
-        return LinearNeuron(
-            (own.decay,), (own.threshold,), (own.drop,), (), own.reset, own.fires_at, 1, (self.threshold_decay,),
-            (1.0,), none, none, none, (self.adaptation,), none, none,
-            called=(("rise", "adaptation"), ("fading", "threshold_decay")),
-        ).normal  # fmt: skip
+        own, one = Leaky.of(self.dynamics), {"fading": self.threshold_decay, "jump": 1.0, "rise": self.adaptation}
+        one |= {
+            "decay": own.decay,
+            "threshold": own.threshold,
+            "reset_amount": own.drop,
+            **dict.fromkeys(MIXING, 0.0),
+        }
+        called = ("rise", "adaptation"), ("fading", "threshold_decay")
+        return self._declared(num_steps, {name: (value,) for name, value in one.items()}, called=called)
 
     def _laid(self, current: Tensor) -> dict[str, Tensor]:
         """Return the constants of what a spike adds 1 to."""
@@ -398,9 +394,9 @@ class RefractoryLIF(DeclaredLIF):
 
     def rule(self, num_steps: int) -> Rule:
         """Return the constants: a rest for good lasts all T steps."""
-        own, rest = Leaky.of(self.dynamics), num_steps if self.rest is None else self.rest
-        constants = (own.decay,), (own.threshold,), (own.drop,)
-        return LinearNeuron(*constants, fires_at=own.fires_at, rest=rest, start=self.start).normal
+        own = Leaky.of(self.dynamics)
+        constants = {"decay": (own.decay,), "threshold": (own.threshold,), "reset_amount": (own.drop,)}
+        return self._declared(num_steps, constants)
 
     def _laid(self, current: Tensor) -> dict[str, Tensor]:
         """Return the constants of the potential."""

@@ -41,6 +41,14 @@ class DeclaredLIF(SteppedLIF):
         """Return the constants, broadcastable to features, behind the axes that `front_axes` tells."""
         raise NotImplementedError
 
+    def _declared(self, num_steps: int, constants: dict[str, tuple[float, ...]], **more: Any) -> Rule:
+        """Return the rule of these constants and of all else that a run reads."""
+        own, factors = self.common, self.scale(num_steps)
+        states = {"others": self.others, "rest": num_steps if self.rest is None else self.rest}
+        steps = {"steps": self.steps, "scale": None if factors is None else numbers(factors), "most": self.most}
+        ends = {"reset": own.reset, "fires_at": own.fires_at, "start": self.start, "floor": self.floor}
+        return LinearNeuron(**constants, **states, **steps, **ends, **more).normal
+
     def _go(
         self, current: Tensor, residue: Tensor | None, start: int, steps: int, num_steps: int
     ) -> tuple[Run, Tensor]:
@@ -97,6 +105,11 @@ class DeclaredLIF(SteppedLIF):
         if longest * torch.finfo(current.dtype).eps > 1.0:
             raise ValueError(f"inputs: got {current.dtype}, which can't count rests of {longest} steps")
         return longest
+
+
+def numbers(array: Tensor) -> tuple[float, ...]:
+    """Return an array's entries as plain numbers."""
+    return tuple(array.detach().double().flatten().tolist())
 
 
 def scalars(like: Tensor, **constants: float) -> dict[str, Tensor]:
@@ -222,10 +235,9 @@ class VariedLIF(ArrayLIF):
     def rule(self, num_steps: int) -> Rule:
         """Return what this layer does, as plain numbers."""
         drop = self.threshold if self.reset_amount is None else self.reset_amount
-        arrays = (self.decay, self.threshold, drop)
-        decay, threshold, drop = (tuple(array.detach().double().flatten().tolist()) for array in arrays)
-        shape, d = tuple(self.decay.shape), self.shared
-        return LinearNeuron(decay, threshold, drop, shape, d.reset, d.fires_at).normal
+        arrays = zip(OWN, (self.decay, self.threshold, drop), strict=True)
+        constants = {name: numbers(array) for name, array in arrays}
+        return self._declared(num_steps, constants, shape=tuple(self.decay.shape))
 
     def stated(self, num_steps: int) -> "VariedLIF":
         """Return a layer of the same constants."""
