@@ -142,7 +142,7 @@ ELSEWHERE = {
     "record": {"seeds", "focus"},
     "VariedLIF": {"decay", "threshold", "reset_amount"},
     "CoupledLIF": {*AXES},
-    "Neuron": {*AXES},
+    "Neuron": {*AXES, "input_scale"},
     "ClosedLoop": {"spread", "vertices"},
 }
 """Numbers of public functions that need a foreign library, or the shape of images, to be looked at, and arrays."""

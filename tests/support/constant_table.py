@@ -148,7 +148,7 @@ MODELS = [
     ),
     *rows(AdaptiveLIF, {"adaptation": 0.5, "threshold_decay": 0.5}),
     *rows(CoupledLIF, {"others": 2}),
-    *rows(Neuron, {"others": 2, "start": 0.5, "floor": -0.5}, None, {"floor": NONE}),
+    *rows(Neuron, {"others": 2, "start": 0.5, "floor": -0.5, "steps": 3, "most": 1}, None, {"floor": NONE}),
     *rows(AdaptiveLIF, {"decay": 0.5, "threshold": 0.5}, kept=False),
     *rows(AdaptiveLIF, {"reset_amount": 2.0}, {"reset": "subtract"}, {"reset_amount": NONE}, kept=False),
     Row("DLIF", "num_steps", DLIF, 3, lambda neuron: len(neuron.input_scale)),
