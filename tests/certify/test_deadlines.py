@@ -59,7 +59,7 @@ def case(make: Callable[[], SpikingNetwork], samples: int) -> tuple[SpikingNetwo
 SLOW: dict[str, tuple[str, Callable[[], SpikingNetwork], int]] = {
     "trains, a loop": ("trains", loop, 2),
     "linear, a loop": ("linear", loop, 2),
-    "gain, many steps": ("gain", dense, 4),
+    "gain, many steps": ("gain", dense, 12),
     "lirpa, many steps": ("lirpa", dense, 1),
     "milp, many steps": ("milp", dense, 1),
     "complete, images": ("complete", images, 8),
