@@ -292,7 +292,7 @@ class CompiledLong:
         """
         (neurons, sources), samples, longest = layer.weights.shape, len(layer.range), len(ages)
         found = layer.weights.new_empty(2, sum(min(t, longest) for t in ends), samples, neurons)
-        until, heard = layer.kept.get(longest, (-1, None))
+        until, heard = layer.kept.pop(longest, (-1, None))  # not kept where the call fails
         if heard is None:
             heard = layer.weights.new_zeros(samples, longest + 1, -(-neurons // LANES) * LANES)
         counts = len(factors), longest, samples, neurons, sources, len(layer.trains), len(layer.first)

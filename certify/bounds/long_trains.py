@@ -52,7 +52,7 @@ some path**; the only loss is what an age above W would tell: at most what λ^W 
 windows are full. With W ≥ T nothing is joined, and the trains are those of train_graph.py.
 
 Time and memory are O(T·W) for a neuron, but for the boxes of windows, O(W) at a time. long.c does all of it, and
-behind a table and a dense layer finds the windows, too (`kernel_trains`).
+behind a table and a dense layer finds the windows, too (`AffineSignal.by_table`).
 """
 
 from collections.abc import Callable

@@ -141,7 +141,8 @@ static void hear(const Sizes *sizes, const Given *given, const Matrix *matrix, l
     }
 }
 
-/* The windows that end at step t, in rows of `width`: W·x + b and |W|·r + slack. */
+/* The windows that end at step t, one behind the other in rows of all samples: W·x + b and |W|·r + slack, then what the
+   run's recursion adds. */
 static void find_windows(const Sizes *sizes, const Given *given, const Ends *ends, const Matrix *matrix, long t, long b,
                          Sample *sample, Room *room, REAL *bottom, REAL *top) {
     long C = ends->columns, n = sizes->neurons, P = rounded(n, LANES), m = sizes->sources, count = windows_of(sizes, t);

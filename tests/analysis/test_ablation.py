@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from spikecert.analysis import TemporalAblation, temporal_ablation, without_loops, without_memory
 from spikecert.models import DLIF, LIF, PLIF, Residual, SpikingNetwork
-from spikecert.models.elements.neuron import RefractoryLIF
+from spikecert.models.elements.neuron import Neuron, RefractoryLIF
 from spikecert.models.elements.recurrent import Recurrent
 from spikecert.models.elements.synapses import Synapse
 from spikecert.models.running.encoding import RateDraws
@@ -89,6 +89,15 @@ def test_a_scale_of_steps_is_cut_with_them() -> None:
     found = temporal_ablation(subject, inputs, labels)
     check(found, "last 2 steps", subject, short, inputs, labels, inputs)
     assert "steps reversed" not in [row.name for row in found.rows]
+
+
+def test_constants_of_steps_are_cut_with_them() -> None:
+    torch.manual_seed(0)
+    scale, limits = torch.rand(STEPS) + 0.5, torch.rand(STEPS, 12) + 0.5
+    neurons = (Neuron(0.9, limits[-t:], steps=t, input_scale=scale[-t:]) for t in (STEPS, 2))
+    subject, short = (network(own, LIF(0.8), num_steps=own.steps, encoding="direct") for own in neurons)
+    inputs, labels = asked(subject)
+    check(temporal_ablation(subject, inputs, labels), "last 2 steps", subject, short, inputs, labels, inputs)
 
 
 def test_draws_of_a_rate_code_are_cut_with_its_steps() -> None:
