@@ -315,11 +315,11 @@ class AffineSignal(DerivedSignal):
         like, size = table.table.trains, float(self.magnitude().max()) * self.num_steps
         if like.device.type != "cpu" or not like.dtype == self.rounding.bound == exact or not size <= MOST_SIZE:
             return None
-        pairs = torch.stack((table.first.flatten(), table.last.flatten()))
-        ranges, place = pairs.unique(dim=1, return_inverse=True)
+        rows = len(like)
+        ranges, place = (table.first.flatten() * rows + table.last.flatten()).unique(return_inverse=True)
         slack = self._slack.expand(len(table.first), len(weights[0]))
         bias = self.map.bias.flatten().expand(len(weights[0])).double()
-        return TabledLayer(weights[0], bias, like, ranges[0], ranges[1], place.view(table.first.shape), slack)
+        return TabledLayer(weights[0], bias, like, ranges // rows, ranges % rows, place.view(table.first.shape), slack)
 
     def _cut(self, images: Images, rows: Tensor, total: Tensor, moduli: Tensor) -> Box:
         """Return the sums of the images of independent steps, with what rows make of ball and budget."""
