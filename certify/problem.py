@@ -17,7 +17,6 @@ from ..models.deadline import Expired, never, passed
 from ..models.linear_maps.averaging import WholeInput
 from ..models.networks import SpikingNetwork
 from ..models.validation import check_choice
-from .branching.nodes.frontier import Told, unheard
 from .branching.workers import Crew
 from .perturbations import L2, Ball, EventChange, LInf, Perturbation, PixelBox, SpikeFlip, SpikeShift, WholeLInf
 from .perturbations.balls import settled_ball
@@ -25,6 +24,7 @@ from .perturbations.base import round_up
 from .questions.classes import ClassGoal
 from .questions.rows import RowGoal
 from .replay import Runs, pull, replays
+from .search import Told, unheard
 from .ties import STRICT
 
 

@@ -1,25 +1,24 @@
-"""The search of a question, with what its splits taught and the pace of its batches.
+"""The search of a question by the trains of its first layer, with what its splits taught.
 
-The search: bound nodes in batches, close, falsify, split, until every row is decided or the time is up.
+Nodes are bounded in batches, closed, falsified and split (../search.py), until every row is decided.
 
 What earlier splits of a row taught: pseudo-costs, as in integer programming.
-
-How many nodes, or samples, to bound at once where there is a deadline: as many as fit into the time left.
 """
 
-import time
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
+from functools import partial
 
 import torch
 from torch import Tensor
 
 from ...models.constants import at_least, settle, unless_none
-from ...models.deadline import Expired, TimeIsUp, never, passed
+from ...models.deadline import Expired, TimeIsUp, never
+from ..search import FIRST, FULL, LEAST, Alone, Frontier, Limits, Told, search, unheard
 from .bounding import Bounded, Climb
-from .nodes.frontier import Answer, Frontier, NodePool, Told, standing, unheard
+from .nodes.frontier import Answer, NodePool, OpenNodes
 from .question import MarginQuestion
-from .workers import Alone, Crew, Portion
+from .workers import Crew, Portion, bounded_here
 
 PRIOR = 5.0
 """How many splits of average success a neuron is credited with before its first one."""
@@ -47,48 +46,6 @@ class Experience:
         gained = 1.0 - left.minimum(right).clamp_max(0.0) / before
         self._gained.index_put_((rows, neurons), gained + 0.01, accumulate=True)
         self._tried.index_put_((rows, neurons), torch.ones_like(gained), accumulate=True)
-
-
-FIRST = 32
-"""Nodes of the first batch: what a node takes is not known yet."""
-LEAST = 2
-"""Nodes of a batch: both children of one."""
-SHARE = 0.5
-"""Of the time that is left, what the next batch may take: nodes differ."""
-
-
-class Pace:
-    """What a node took so far.
-
-    Args:
-        deadline: `time.perf_counter()` at which to stop, or None.
-        first, least: how many are in the first batch, and at least in others.
-    """
-
-    def __init__(self, deadline: float | None, first: int = FIRST, least: int = LEAST) -> None:
-        self._deadline, self._first, self._least = deadline, first, least
-        self._each: float | None = None
-
-    def fits(self, wanted: int) -> int:
-        """Return how many of the `wanted` nodes to take next, at least `least`."""
-        if self._deadline is None:
-            return wanted
-        if self._each is None:
-            return min(wanted, self._first)
-        left = max(0.0, self._deadline - time.perf_counter())
-        return min(wanted, max(self._least, int(SHARE * left / max(self._each, 1e-9))))
-
-    @property
-    def late(self) -> bool:
-        """Return whether the least batch would take more time than is left."""
-        if self._deadline is None or self._each is None:
-            return False
-        return self._least * self._each > self._deadline - time.perf_counter()
-
-    def note(self, nodes: int, seconds: float) -> None:
-        """Note what so many nodes took; the slower of the last two batches counts."""
-        each, before = seconds / max(nodes, 1), self._each
-        self._each = each if before is None else max(each, 0.5 * before)
 
 
 FIRST_BYTES = 2**26
@@ -160,77 +117,81 @@ class Search:
         if roots is None or question.bytes_each > self.room:
             return None
 
-        def expired() -> bool:
-            """Return whether to stop."""
-            return stopped() or passed(deadline)
-
         most = self.most_bytes if self.memory is None else self.memory // 2
-        frontier = Frontier(question, replays, NodePool(roots, most), roots, expired)
-        crew = Alone() if crew is None else crew
-        try:
+        limits = Limits(deadline, stopped, None if self.memory is None else most, told)
+        nodes = OpenNodes(question, replays, NodePool(roots, most), roots, limits.expired)
+        if crew is not None:
             crew.ask(question)
-            return _Rounds(self, frontier, crew, deadline, told).answer()
+        bounds = Alone(partial(bounded_here, question)) if crew is None else crew
+        frontier = _TrainFrontier(self, nodes, lambda: bounds.size, deadline)
+        try:
+            first = max(LEAST, min(FIRST, FIRST_BYTES // frontier.each))
+            why = search(frontier, limits, bounds, self.batch, first)
         except TimeIsUp:
-            return replace(frontier.known, counterexamples=frontier.counterexamples, expired=True)
+            return replace(nodes.known, counterexamples=nodes.counterexamples, expired=True)
         except KeyboardInterrupt:
-            return replace(frontier.known, expired=True, interrupted=True)
+            return replace(nodes.known, expired=True, interrupted=True)
+        return replace(nodes.known, full=why == FULL) if why else nodes.answer()
 
 
-class _Rounds:
-    """One search, batch by batch."""
+class _TrainFrontier(Frontier[Portion, Bounded]):
+    """Nodes that are open: roots are bounded first, then children of those whose sample got least.
 
-    def __init__(self, search: Search, frontier: Frontier, crew: Crew, deadline: float | None, told: Told) -> None:
-        self.search, self.frontier, self.crew, self.deadline, self.told = search, frontier, crew, deadline, told
-        roots, self.each = frontier.waiting, frontier.question.bytes_each
-        self.pace = Pace(deadline, first=max(LEAST, min(FIRST, FIRST_BYTES // self.each)))
-        rows = len(frontier.question.specifications.samples)
-        self.experience = Experience(rows, roots.decisions.size)
+    Args:
+        how: to search.
+        nodes: that are open, and what is known.
+        size: says how many parts may be under work at once.
+        deadline: at which climbs end.
+    """
+
+    def __init__(self, how: Search, nodes: OpenNodes, size: Callable[[], int], deadline: float | None) -> None:
+        self.how, self.nodes, self.size, self.deadline = how, nodes, size, deadline
+        self.each: int = nodes.question.bytes_each
+        rows = len(nodes.question.specifications.samples)
+        self.experience = Experience(rows, nodes.waiting.decisions.size)
 
     @property
     def batch(self) -> int:
         """Return how many nodes may be bounded at once in one part."""
-        return max(2, min(self.search.batch, self.search.room // self.each // self.crew.size))
+        return max(2, min(self.how.batch, self.how.room // self.each // self.size()))
 
-    def answer(self) -> Answer:
-        """Search until nothing is open or it is time to stop."""
-        while self.frontier.open:
-            known = self.frontier.note()
-            self.told(standing(self.frontier, self.deadline, self.batch * self.each * self.crew.size))
-            if self.frontier.expired() or self.pace.late or self._patience_is_out():
-                return known
-            if self.search.memory is not None and len(self.frontier.pool) > self.frontier.pool.capacity:
-                return replace(known, full=True)
-            while self.crew.room and (part := self._taken()) is not None:
-                self.crew.give(part)
-            timed = self.crew.next(self.deadline)
-            if timed is not None:
-                self.pace.note(len(timed.bounded.nodes), timed.seconds)
-                self._settle(timed.bounded)
-        return self.frontier.answer()
+    @property
+    def open(self) -> bool:
+        """Return whether anything is left to do."""
+        return self.nodes.open
 
-    def _taken(self) -> Portion | None:
+    @property
+    def bytes(self) -> int:
+        """Return what open nodes take."""
+        return len(self.nodes.pool) * self.nodes.pool.each
+
+    def standing(self) -> dict[str, float]:
+        """Return what the nodes say, and memory with that of batches."""
+        return self.nodes.standing(self.batch * self.each * self.size())
+
+    def take(self, most: int) -> Portion | None:
         """Return what to bound next: roots first, then children; None where nothing is open but underway."""
-        most, frontier = self.pace.fits(self.batch), self.frontier
-        if len(frontier.waiting):
-            nodes, climb = frontier.begin(most), self.search.start
-        elif len(frontier.pool):
-            share = max(LEAST_SHARE, -(-len(frontier.pool) // self.crew.size))
-            nodes, climb = frontier.split(min(most // 2, share)), self.search.climb
+        most, nodes = min(most, self.batch), self.nodes
+        if len(nodes.waiting):
+            part, climb = nodes.begin(most), self.how.start
+        elif len(nodes.pool):
+            share = max(LEAST_SHARE, -(-len(nodes.pool) // self.size()))
+            part, climb = nodes.split(min(most // 2, share)), self.how.climb
         else:
             return None
-        return Portion(nodes, climb, self.experience.weights(nodes.row), self.deadline)
+        return Portion(part, climb, self.experience.weights(part.row), self.deadline)
 
-    def _settle(self, bounded: Bounded) -> None:
+    def settle(self, bounded: Bounded) -> None:
         """Learn from the children of nodes that were split, and settle them."""
-        chosen = self.frontier.flying[0]
+        chosen = self.nodes.flying[0]
         if len(bounded.nodes) == 2 * len(chosen):
             left, right = bounded.nodes.bound.chunk(2)
             self.experience.learn(chosen.row, chosen.splits.neuron, chosen.bound, left, right)
-        self.frontier.settle(bounded)
+        self.nodes.settle(bounded)
 
-    def _patience_is_out(self) -> bool:
-        """Return whether each open sample had its share of work, where no deadline says when to stop."""
-        patience, frontier = self.search.patience, self.frontier
-        if self.deadline is not None or patience is None or len(frontier.waiting):
-            return False
-        return frontier.least_effort() * self.each >= patience
+    def over(self) -> str:
+        """Return that each open sample had its share of work, where no deadline says when to stop."""
+        patience, nodes = self.how.patience, self.nodes
+        if self.deadline is not None or patience is None or len(nodes.waiting):
+            return ""
+        return "its patience was out" if nodes.least_effort() * self.each >= patience else ""

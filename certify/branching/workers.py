@@ -1,6 +1,4 @@
-"""Who bounds the nodes of a search: this process, or several that are sent parts of it as bytes.
-
-Who bounds the nodes of a search: this process here; others in workers.py.
+"""Who bounds the nodes of a search beside this process: several that are sent parts of it as bytes.
 
 A question, a part of its search and what came of it as bytes: what processes that help with a search say.
 
@@ -18,7 +16,6 @@ import subprocess
 import sys
 import threading
 import time
-from abc import ABC, abstractmethod
 from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field, fields
@@ -26,6 +23,7 @@ from multiprocessing import Pipe
 from multiprocessing.connection import Connection, wait
 from queue import SimpleQueue
 from types import TracebackType
+from typing import Protocol
 
 import torch
 from torch import Tensor
@@ -34,6 +32,8 @@ from ... import processes
 from ...models.files.storage import from_bytes, pack, to_bytes, unpack
 from ..bounds.prices.prices import Specifications
 from ..perturbations.described import build_set, describe_set
+from ..search import Crew as AnyCrew
+from ..search import Timed
 from .bounding import Bounded, Climb, bound_nodes
 from .nodes.decisions import Nodes
 from .question import MarginQuestion
@@ -56,73 +56,19 @@ class Portion:
     until: float | None = None
 
 
-@dataclass(frozen=True)
-class Timed:
-    """What came of a part, and how long that took where it was done."""
+class Crew(AnyCrew[Portion, Bounded], Protocol):
+    """Bounds parts of questions."""
 
-    bounded: Bounded
-    seconds: float
-
-
-class Crew(ABC):
-    """Bounds parts, which come back in the order in which they were given. Whoever does, it is the same bound.
-
-    Attributes:
-        size: how many parts may be under work at once.
-    """
-
-    size: int
-
-    @abstractmethod
     def ask(self, question: MarginQuestion) -> None:
         """Take up a question; parts of another one that are not back are forgotten."""
-
-    @property
-    @abstractmethod
-    def room(self) -> bool:
-        """Return whether another part may be given."""
-
-    @abstractmethod
-    def give(self, part: Portion) -> None:
-        """Have a part bounded."""
-
-    @abstractmethod
-    def next(self, deadline: float | None) -> Timed | None:
-        """Return the oldest part once it is bounded; None if `deadline`, in `time.perf_counter()`, comes first."""
+        ...
 
 
-class Alone(Crew):
-    """This process, one part at a time."""
-
-    size = 1
-
-    def __init__(self) -> None:
-        self._given: deque[Portion] = deque()
-
-    def ask(self, question: MarginQuestion) -> None:
-        """Take up a question."""
-        self._question = question
-        self._given.clear()
-
-    @property
-    def room(self) -> bool:
-        """Return whether nothing is given."""
-        return not self._given
-
-    def give(self, part: Portion) -> None:
-        """Keep a part until it is asked for."""
-        self._given.append(part)
-
-    def next(self, deadline: float | None) -> Timed:
-        """Bound the part."""
-        return bounded_here(self._question, self._given.popleft())
-
-
-def bounded_here(question: MarginQuestion, part: Portion) -> Timed:
+def bounded_here(question: MarginQuestion, part: Portion) -> Timed[Bounded]:
     """Bound a part in this process."""
     started = time.perf_counter()
     bounded = bound_nodes(question, part.nodes, part.climb, part.weights, part.until)
-    return Timed(bounded, time.perf_counter() - started)
+    return Timed(bounded, len(part.nodes), time.perf_counter() - started)
 
 
 QUESTION, PART, BOUNDED = "spikecert.question/1", "spikecert.part/1", "spikecert.bounded/1"
@@ -183,18 +129,19 @@ def unpack_part(content: bytes, like: Nodes) -> Portion:
     return Portion(_nodes(tensors, like), climb, weights, told["until"])
 
 
-def pack_timed(timed: Timed) -> bytes:
+def pack_timed(timed: Timed[Bounded]) -> bytes:
     """Return what came of a part as bytes."""
     bounded = timed.bounded
     rest = {"splittable": bounded.splittable, "candidates": bounded.candidates, "margins": bounded.margins}
     return pack(BOUNDED, json.dumps({"seconds": timed.seconds}), {**_listed(bounded.nodes.tensors()), **rest})
 
 
-def unpack_timed(content: bytes, like: Nodes) -> Timed:
+def unpack_timed(content: bytes, like: Nodes) -> Timed[Bounded]:
     """Return what `pack_timed` was given."""
     text, tensors = unpack(content, BOUNDED)
     rest = [tensors.pop(name) for name in ("splittable", "candidates", "margins")]
-    return Timed(Bounded(_nodes(tensors, like), *rest), json.loads(text)["seconds"])
+    nodes = _nodes(tensors, like)
+    return Timed(Bounded(nodes, *rest), len(nodes), json.loads(text)["seconds"])
 
 
 def _listed(tensors: Sequence[Tensor]) -> dict[str, Tensor]:
@@ -286,7 +233,7 @@ class _Given:
     """A part, and what came of it, once something did."""
 
     part: Portion
-    timed: Timed | None = None
+    timed: Timed[Bounded] | None = None
     to: "_Helper | None" = None
 
 
@@ -366,7 +313,7 @@ class Helpers(Crew):
         self._given.append(given)
         self._hand(given)
 
-    def next(self, deadline: float | None) -> Timed | None:
+    def next(self, deadline: float | None) -> Timed[Bounded] | None:
         """Return the oldest part once it is bounded, None at the deadline; what is kept is bounded meanwhile."""
         oldest = self._given[0]
         while oldest.timed is None:

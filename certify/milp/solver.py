@@ -26,7 +26,7 @@ import highspy
 import numpy as np
 from scipy import sparse
 
-from ..branching.nodes.frontier import Told, unheard
+from ..search import Domain, Limits, Told, unheard
 from .program import Expressions, Model
 
 FEASIBILITY = 1e-8
@@ -328,7 +328,7 @@ class _SolvedPart:
 
 
 @dataclass
-class ProgramTree:
+class ProgramTree(Domain[_SolvedPart]):
     """A search for a proof that an expression exceeds a number on all of a program.
 
     The integer is split whose halves gained most, of a few that promise most: nodes cost more, trees are small.
@@ -354,6 +354,8 @@ class ProgramTree:
     room: int | None = None
     told: Told = unheard
     solved: int = 0
+    _open: list[float] = field(default_factory=list[float])
+    _least: float = np.inf
     _cost: np.ndarray = field(init=False)
     _dual: WeakDual = field(init=False)
     _solver: highspy.Highs = field(init=False)
@@ -367,32 +369,38 @@ class ProgramTree:
 
     def proven(self) -> float:
         """Return a lower bound above `enough` that holds on the whole program, or −inf."""
+        limits = Limits(self.deadline, memory=self.room, told=self.told)
         if self._exhausted():
             return -np.inf
-        parts, least = [self._bounded(_Subprogram(self.model.lower, self.model.upper))], np.inf
-        while parts:
-            full = self._standing(parts)
-            one = parts.pop()
-            if one.bound > self.enough:
-                least = min(least, one.bound)
-                continue
-            split = None if full or self._exhausted() else self._split(one)
-            if split is None:
-                return -np.inf
-            parts += split
-        return float(least)
+        roots = self._left([self._bounded(_Subprogram(self.model.lower, self.model.upper))])
+        why, _ = self.search(roots, limits, each=3 * self._cost.nbytes)
+        return -np.inf if why or self.done else float(self._least)
 
-    def _standing(self, parts: list[_SolvedPart]) -> bool:
-        """Tell how the search stands, and return whether its open parts take more than they may."""
-        memory = len(parts) * 3 * parts[0].values.nbytes
-        found = {
-            "bound": min(part.bound for part in parts),
-            "nodes": float(self.solved),
-            "open": float(len(parts)),
-        }
-        left = {} if self.deadline is None else {"left": max(0.0, self.deadline - time.perf_counter())}
-        self.told({**found, "memory": float(memory), **left})
-        return self.room is not None and memory > self.room
+    def _left(self, parts: list[_SolvedPart]) -> list[_SolvedPart]:
+        """Return parts that are open; the others are closed."""
+        self._least = min([self._least, *(part.bound for part in parts if part.bound > self.enough)])
+        left = [part for part in parts if not part.bound > self.enough]
+        self._open += [part.bound for part in left]
+        return left
+
+    def standing(self) -> dict[str, float]:
+        """Return the least bound, and how many programs were solved."""
+        return {"bound": min(self._open, default=self._least), "nodes": float(self.solved)}
+
+    def over(self) -> str:
+        """Return that no more programs may be solved."""
+        return "its patience was out" if self._exhausted() else ""
+
+    def bound(self, part: _SolvedPart) -> _SolvedPart:
+        """Return a part, which was bounded where it was chosen."""
+        self._open.remove(part.bound)
+        return part
+
+    def split(self, part: _SolvedPart) -> list[_SolvedPart]:
+        """Return the halves of a part that are open; where there are none to be had, the search is over."""
+        halves = self._split(part)
+        self.done = halves is None
+        return [] if halves is None else self._left(halves)[::-1]
 
     def _exhausted(self) -> bool:
         late = self.deadline is not None and time.perf_counter() > self.deadline

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from functools import partial
 from math import inf
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
 import torch
@@ -24,7 +24,7 @@ from ...checking.numbers.exact import Refused
 from ...checking.short import FORMATS
 from ...checking.work import limited
 from ...models.constants import at_least, settle, whole
-from ...models.deadline import LATE, TimeIsUp, check_time, checked_timeout, ending, passed, until
+from ...models.deadline import LATE, TimeIsUp, check_time, checked_timeout, ending, until
 from ...models.files import storage as checkpoints
 from ...models.networks import SpikingNetwork
 from ...models.validation import check_rivals
@@ -38,6 +38,7 @@ from ..perturbations import Perturbation, settled_set
 from ..perturbations.base import check_perturbation
 from ..questions.classes import as_labels, check_property_ties
 from ..questions.forms import Property
+from ..search import Domain, Limits
 from ..ties import STRICT, settled_ties
 from .asked import AskedClaim, Proof, asked_of, left_of
 from .tree import (
@@ -218,7 +219,7 @@ class Prover:
             if not split:
                 search.run(deadline)
                 return search.trees, search.nodes
-            trees, left = search.trees, [tree for part in search.stack for tree, _ in part.places]
+            trees, left = search.trees, [tree for part in search.opened for tree, _ in part.places]
         else:
             if claim.fails(self.network, sample[None]):
                 raise Disproved("the sample itself is a counterexample")
@@ -317,12 +318,15 @@ class _Open:
 
 
 @dataclass
-class _ProofSearch:
-    """The search for one sample: a tree for each clause, and the open nodes, the latest last.
+class _ProofSearch(Domain[_Open]):
+    """The search for one sample: a tree for each clause; open nodes are split, and their children bounded.
 
     Attributes:
         numbers: of each row of the question, which one of its clause it is.
+        opened: the roots that did not close.
     """
+
+    together: ClassVar[bool] = True
 
     prover: Prover
     claim: AskedClaim
@@ -332,7 +336,7 @@ class _ProofSearch:
     splits: CheckerSplits | None = None  # of a rate code no set is split
     experience: Experience = field(init=False)
     nodes: int = 0
-    stack: list[_Open] = field(default_factory=list)
+    opened: list[_Open] = field(default_factory=list)
     forced: dict[tuple[int, int], tuple[int, float]] = field(default_factory=dict)
 
     @staticmethod
@@ -369,7 +373,8 @@ class _ProofSearch:
                 raise Unproven(f"unknown: no proof form for {what}")
         self.experience = Experience(len(self.numbers), found.decisions.size)
         bounded = bound_nodes(self.question, found, self.prover.start)
-        self.settle(found, bounded, [(tree, 0) for tree in trees])
+        left = self._settled(found, bounded, [(tree, 0) for tree in trees])
+        self.opened = [] if left is None else [left]
 
     def run(self, deadline: float | None) -> "_ProofSearch":
         """Split until no node is open.
@@ -377,21 +382,43 @@ class _ProofSearch:
         Raises:
             Unproven: where the time is up, or a part can't be proven.
         """
-        while self.stack:
-            if passed(deadline):
-                raise Unproven(f"{LATE} after {self.nodes} nodes")
-            part = self._taken()
-            places = self._divided(part)
-            children = part.nodes.children()
-            weights = self.experience.weights(children.row)
-            bounded = bound_nodes(self.question, children, self.prover.climb, weights)
-            left, right = bounded.nodes.bound.chunk(2)
-            self.experience.learn(part.nodes.row, part.nodes.splits.neuron, part.nodes.bound, left, right)
-            self.settle(children, bounded, places)
+        roots = (part for whole in self.opened for part in self.split(whole))
+        if self.search(roots, Limits(deadline), most=self._most)[0]:
+            raise Unproven(f"{LATE} after {self.nodes} nodes")
         return self
 
-    def settle(self, nodes: Nodes, bounded: Bounded, places: list[tuple[Tree, int]]) -> None:
-        """Close what the checker closes, and keep the rest."""
+    @property
+    def _most(self) -> int:
+        """Return how many nodes are split at once."""
+        return max(1, self.prover.batch // 2)
+
+    def size(self, part: _Open) -> int:
+        """Return how many nodes there are."""
+        return len(part.places)
+
+    def joined(self, parts: list[_Open]) -> _Open:
+        """Return all nodes of several."""
+        tensors = zip(*(part.nodes.tensors() for part in parts), strict=True)
+        nodes = parts[0].nodes.rebuilt([torch.cat(each) for each in tensors])
+        return _Open(nodes, [place for part in parts for place in part.places])
+
+    def split(self, part: _Open) -> Iterator[_Open]:
+        """Yield as many nodes as are split at once."""
+        for index in torch.arange(len(part.places)).split(self._most):
+            yield _Open(part.nodes.select(index), [part.places[at] for at in index.tolist()])
+
+    def bound(self, part: _Open) -> _Open | None:
+        """Split nodes and bound their children; return those that are open."""
+        places = self._divided(part)
+        children = part.nodes.children()
+        weights = self.experience.weights(children.row)
+        bounded = bound_nodes(self.question, children, self.prover.climb, weights)
+        left, right = bounded.nodes.bound.chunk(2)
+        self.experience.learn(part.nodes.row, part.nodes.splits.neuron, part.nodes.bound, left, right)
+        return self._settled(children, bounded, places)
+
+    def _settled(self, nodes: Nodes, bounded: Bounded, places: list[tuple[Tree, int]]) -> _Open | None:
+        """Close what the checker closes, and return the rest."""
         self.nodes += len(nodes)
         if self.claim.fails(self.question.network, bounded.candidates):
             raise Disproved("the search found a counterexample")
@@ -410,11 +437,11 @@ class _ProofSearch:
                     continue
                 self._split_anyhow(tree, place, found, index)
             left.append(index)
-        if left:
-            index = torch.tensor(left)
-            part = _Open(found.select(index), [places[index] for index in left])
-            bounding = [rows[index] for index in left]
-            self.stack.append(self._trimmed(part, bounded.nodes.select(index), bounding))
+        if not left:
+            return None
+        index = torch.tensor(left)
+        part = _Open(found.select(index), [places[index] for index in left])
+        return self._trimmed(part, bounded.nodes.select(index), [rows[index] for index in left])
 
     def _trimmed(self, part: _Open, wanted: Nodes, rows: list[int]) -> _Open:
         """Split off what the search dropped by reduced costs: a node's prices for a row close that side."""
@@ -448,19 +475,6 @@ class _ProofSearch:
     def trials(self) -> LeafTrials:
         """Return what leaves are tried by."""
         return self.trees[0].trials
-
-    def _taken(self) -> _Open:
-        """Remove and return the latest open nodes, half a batch or one piece of it."""
-        part, most = self.stack.pop(), max(1, self.prover.batch // 2)
-        while self.stack and len(part.places) + len(self.stack[-1].places) <= most:
-            other = self.stack.pop()
-            tensors = zip(part.nodes.tensors(), other.nodes.tensors(), strict=True)
-            part = _Open(part.nodes.rebuilt([torch.cat(pair) for pair in tensors]), part.places + other.places)
-        if len(part.places) > most:
-            index = torch.arange(len(part.places))
-            self.stack.append(_Open(part.nodes.select(index[most:]), part.places[most:]))
-            part = _Open(part.nodes.select(index[:most]), part.places[:most])
-        return part
 
     def _divided(self, part: _Open) -> list[tuple[Tree, int]]:
         """Split the nodes in their trees; return all left sides, then all right sides."""

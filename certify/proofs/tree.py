@@ -38,6 +38,7 @@ from ..bounds.prices.stages import Stage
 from ..bounds.trains.train_table import TrainTable
 from ..branching.nodes.decisions import Nodes
 from ..branching.question import MarginQuestion
+from ..search import Domain, Limits
 
 
 @dataclass
@@ -255,27 +256,36 @@ def close_all(trees: Iterable[Tree]) -> None:
     """
     hopeful = dict[int, int]()
     for tree in trees:
-        _close(tree, hopeful)
+        _FreeTree(tree, hopeful).search([0], Limits())
 
 
-def _close(tree: Tree, hopeful: dict[int, int]) -> None:
-    """Close a tree; rows that closed others are tried first, then those of the clause's own step."""
-    stack = [0]
-    own = min(tree.other % tree.trials.goal.stride, tree.rows[-1])
-    while stack:
-        node = stack.pop()
+@dataclass
+class _FreeTree(Domain[int]):
+    """A tree without prices: rows that closed others are tried first, then those of the clause's own step."""
+
+    tree: Tree
+    hopeful: dict[int, int]
+
+    def bound(self, part: int) -> int | None:
+        """Return a node that does not close."""
+        tree, hopeful = self.tree, self.hopeful
+        own = min(tree.other % tree.trials.goal.stride, tree.rows[-1])
         rows = dict.fromkeys([*sorted(hopeful, key=hopeful.__getitem__)[-2:], own])
-        if not node or len(tree.rows) <= MOST_ROWS:
+        if not part or len(tree.rows) <= MOST_ROWS:
             rows |= dict.fromkeys(tree.rows)
-        if tree.closes_freely(node, rows):
-            row = tree.leaves[node].row
-            hopeful[row] = hopeful.get(row, 0) + 1
-            continue
-        chosen = _chosen(tree, node)
+        if not tree.closes_freely(part, rows):
+            return part
+        row = tree.leaves[part].row
+        hopeful[row] = hopeful.get(row, 0) + 1
+        return None
+
+    def split(self, part: int) -> Iterable[int]:
+        """Split a node, or say that it stays open."""
+        tree, chosen = self.tree, _chosen(self.tree, part)
         if chosen is None or len(tree.allowed) > MOST_NODES:
             told = "unknown: the search has no prices for such a network, and splits alone do not do"
             raise StillOpen(f"{told}: {tree.trials.goal.name(tree.other)} is open")
-        stack += tree.divide(node, *chosen)[::-1]
+        return tree.divide(part, *chosen)
 
 
 def _chosen(tree: Tree, node: int) -> tuple[int, float] | None:
@@ -300,7 +310,7 @@ class FailingInput(Exception):
     """An input that is not as claimed was found."""
 
 
-class GrownTree(ABC):
+class GrownTree(Domain[int]):
     """One clause's tree as it grows, depth first: each part is asked about as the kernel's state has it.
 
     Args:
@@ -334,21 +344,26 @@ class GrownTree(ABC):
             StillOpen: where a part does not close.
             FailingInput: where an input fails.
         """
-        tree, stack = self.tree, [0]
-        self.maker.said(f"class {tree.other}")
-        while stack:
-            node = stack.pop()
-            leaf = next(filter(self._closes, self.leaves()), None)
-            if leaf is not None:
-                tree.leaves[node] = leaf
-                self.checker._done()
-                continue
-            neuron, value, sides = self.chosen()
-            if len(tree.allowed) > MOST_GROWN_NODES:
-                raise StillOpen(f"{tree.trials.goal.name(tree.other)} is open behind {MOST_GROWN_NODES} nodes")
-            self.maker.split(neuron, value)
-            stack += reversed(tree.parted(node, neuron, value, sides))
+        self.maker.said(f"class {self.tree.other}")
+        self.search([0], Limits())
         self.checker.margins.clear()
+
+    def bound(self, part: int) -> int | None:
+        """Return a node of which no leaf closes."""
+        leaf = next(filter(self._closes, self.leaves()), None)
+        if leaf is None:
+            return part
+        self.tree.leaves[part] = leaf
+        self.checker._done()
+        return None
+
+    def split(self, part: int) -> Iterable[int]:
+        """Split a node as it is chosen here."""
+        tree, (neuron, value, sides) = self.tree, self.chosen()
+        if len(tree.allowed) > MOST_GROWN_NODES:
+            raise StillOpen(f"{tree.trials.goal.name(tree.other)} is open behind {MOST_GROWN_NODES} nodes")
+        self.maker.split(neuron, value)
+        return tree.parted(part, neuron, value, sides)
 
     def _closes(self, leaf: ShortLeaf) -> bool:
         """Return whether the kernel closes a leaf here; what is stated for that is taken back."""

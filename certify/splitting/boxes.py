@@ -1,4 +1,4 @@
-"""Branch and bound over boxes of inputs, many at once, level by level.
+"""Branch and bound over boxes of inputs (../search.py), many at once, the oldest first: level by level.
 
 A box of inputs is cut in two across the side that is longest in units of the set's own, in the middle, which both
 halves hold: so the boxes of a level, with those that were closed, cover the set, every real input of it. Each box
@@ -17,7 +17,9 @@ behind it are often open on its account alone.
 """
 
 from abc import ABC, abstractmethod
+from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
+from typing import ClassVar
 
 import torch
 from torch import Tensor
@@ -30,13 +32,14 @@ from ..bounds.signals.windows import Box
 from ..bounds.trains.trains import conserved_spikes, step_spikes
 from ..perturbations.balls import BoxSet
 from ..problem import Problem
+from ..search import Domain, Limits
 
 MOST_DIMENSIONS = 3
 """Of how many inputs, at most, a set may move for its boxes to be split without being asked."""
 TOGETHER = 512
 """Boxes that are bounded at once."""
-MOST_NUMBERS = 2**24
-"""Ends of one side that a level's boxes have at most: a few hundred MiB with all that is made of them."""
+MOST_BYTES = 2**28
+"""What open boxes take at most where nobody says how much they may."""
 LEAST_SHARE = 2.0**-10
 """An input that moves currents by less than this share of what another one does is next to none."""
 LEAST_WIDTH = 2.0**-40
@@ -101,6 +104,20 @@ class Boxes:
         parts = self.lower[index], self.upper[index], self.sample[index], self.known[index]
         return Boxes(*parts, prices)
 
+    def parts(self) -> Iterator["Boxes"]:
+        """Yield as many at once as are bounded together."""
+        yield from map(self.select, torch.arange(len(self)).split(TOGETHER))
+
+    @staticmethod
+    def joined(parts: list["Boxes"]) -> "Boxes":
+        """Return all boxes of several; prices only where all have some."""
+        found = [
+            torch.cat(ends) for ends in zip(*((p.lower, p.upper, p.sample, p.known) for p in parts), strict=True)
+        ]
+        prices = [part.prices for part in parts if part.prices is not None]
+        priced = tuple(map(torch.cat, zip(*prices, strict=True))) if len(prices) == len(parts) else None
+        return Boxes(*found, priced)
+
     def halves(self, unit: Tensor, whole: bool) -> "Boxes":
         """Return both halves of each box, cut where its side is longest in units of `unit`, (batch, ...).
 
@@ -140,7 +157,7 @@ class BoxTarget(ABC):
 
 
 @dataclass
-class BoxSearch:
+class BoxSearch(Domain[Boxes]):
     """One search.
 
     Args:
@@ -153,14 +170,13 @@ class BoxSearch:
         closed: the least bound of all closed boxes of each sample, (batch,): with those that were left when the
             search ended, a bound over the whole set.
         open: which samples have boxes that were left, neither proven nor settled, (batch,) of bool.
-        count: how many boxes were bounded.
     """
 
+    together: ClassVar[bool] = True
     problem: Problem
     target: BoxTarget
     prices: PriceSearch | None = field(default_factory=lambda: PriceSearch(20, rate=0.1))
     most: int = 2**19
-    count: int = 0
 
     def __post_init__(self) -> None:
         count = len(self.problem.labels)
@@ -170,19 +186,58 @@ class BoxSearch:
     @torch.no_grad()
     def run(self) -> None:
         """Split until every box is closed, or it is time to stop."""
-        box = self.problem.perturbation.enclosure(self.problem.inputs)
-        unit, least, samples = *self._units(box), torch.arange(len(self.problem.labels))
+        problem, box = self.problem, self.problem.perturbation.enclosure(self.problem.inputs)
+        self._unit, self._narrowest = self._units(box)
+        samples = torch.arange(len(problem.labels))
         known = torch.full((len(samples),), -torch.inf, dtype=torch.float64)
-        boxes = Boxes(box.lower, box.upper, samples, known)
-        while len(boxes):
-            boxes = self._bounded(boxes)
-            full = self.count + 2 * len(boxes) > self.most or 2 * boxes.lower.numel() > MOST_NUMBERS
-            late = self.problem.expired() or full
-            wide = ((boxes.upper - boxes.lower) > least[boxes.sample]).flatten(1).any(1)
-            left = wide & ~self.target.settled[boxes.sample] & (not late)
-            self._close(boxes.select(~left))
-            self.open[boxes.sample[~left]] = True
-            boxes = boxes.select(left).halves(unit, self._whole)
+        memory = MOST_BYTES if problem.memory is None else problem.memory // 2
+        limits = Limits(problem.deadline, problem.stopped, memory, problem.told)
+        roots, each = Boxes(box.lower, box.upper, samples, known), 4 * TOGETHER * box.lower[0].numel() * 8
+        _, left = self.search(roots.parts(), limits, newest=False, most=TOGETHER, each=each)
+        for boxes in left:
+            self._leave(boxes)
+
+    def _leave(self, boxes: Boxes) -> None:
+        """Note that boxes stay open."""
+        self._close(boxes)
+        self.open[boxes.sample] = True
+
+    def size(self, part: Boxes) -> int:
+        """Return how many boxes there are."""
+        return len(part)
+
+    def joined(self, parts: list[Boxes]) -> Boxes:
+        """Return all of them."""
+        return Boxes.joined(parts)
+
+    def over(self) -> str:
+        """Return that no more boxes may be bounded."""
+        return f"{self.parts} boxes were bounded" if self.parts >= self.most else ""
+
+    def standing(self) -> dict[str, float]:
+        """Return the least bound that is known of closed boxes."""
+        return {"bound": float(self.closed.min())}
+
+    def bound(self, part: Boxes) -> Boxes | None:
+        """Try the middles of boxes, close what bounds close, and return those that are open and can be split."""
+        boxes = self._unsettled(part)
+        if len(boxes) == 0:
+            return None
+        self._try(boxes)
+        boxes = self._open(boxes)
+        wide = ((boxes.upper - boxes.lower) > self._narrowest[boxes.sample]).flatten(1).any(1)
+        self._leave(boxes.select(~wide))
+        return boxes.select(wide) if bool(wide.any()) else None
+
+    def split(self, part: Boxes) -> Iterator[Boxes]:
+        """Yield the halves of boxes whose samples are not settled."""
+        yield from self._unsettled(part).halves(self._unit, self._whole).parts()
+
+    def _unsettled(self, boxes: Boxes) -> Boxes:
+        """Return the boxes of samples that need further ones; the others stay open."""
+        settled = self.target.settled[boxes.sample]
+        self._leave(boxes.select(settled))
+        return boxes.select(~settled)
 
     @property
     def _whole(self) -> bool:
@@ -201,25 +256,6 @@ class BoxSearch:
         weights = influence(self.problem.circuit, tuple(sides.shape[1:])).to(sides)
         return (1.0 / weights.clamp_min(1e-9 * float(weights.max()) + 1e-300)).expand_as(sides), 0.0 * sides
 
-    def _bounded(self, boxes: Boxes) -> Boxes:
-        """Bound a level's boxes; return those that are open."""
-        parts = []
-        for rows in torch.arange(len(boxes)).split(TOGETHER):
-            part = boxes.select(rows)
-            if self.problem.expired():
-                parts.append(part)
-                continue
-            self._try(part)
-            parts.append(self._open(part))
-        prices = [part.prices for part in parts]
-        joined = None
-        if all(price is not None for price in prices):
-            joined = tuple(torch.cat(layer) for layer in zip(*(p for p in prices if p is not None), strict=True))
-        lower, upper, sample, known = (
-            torch.cat([getattr(part, name) for part in parts]) for name in ("lower", "upper", "sample", "known")
-        )
-        return Boxes(lower, upper, sample, known, joined)
-
     def _try(self, boxes: Boxes) -> None:
         """Run the middle of each box, moved into its set."""
         problem = self.problem
@@ -230,7 +266,6 @@ class BoxSearch:
 
     def _open(self, boxes: Boxes) -> Boxes:
         """Close the boxes that bounds close, by trains and then by prices; return the others."""
-        self.count += len(boxes)
         goal, labels, rows = self.problem.goal, self.problem.labels[boxes.sample], boxes.known[:, None]
         for spikes in (conserved_spikes,) if self._whole else (step_spikes, conserved_spikes):
             rows = goal.tightened(goal.bounds(self.problem.circuit, Box(boxes.lower, boxes.upper), labels, spikes))

@@ -18,9 +18,9 @@ from ...models.source import OWN
 from ..bounds.propagation import LogitBounds, logit_bounds
 from ..bounds.signals.windows import Box
 from ..bounds.trains.trains import step_spikes
-from ..branching.search import Pace
 from ..perturbations import Perturbation
 from ..problem import Problem
+from ..search import Pace
 from ..verdicts import INTERRUPTED, Unfinished, Verdict, keeping, left_open, source_keeps
 
 WITHIN = "a counterexample of the network is within the rounding of its source, which may take it otherwise"

@@ -264,7 +264,7 @@ class InputSplitting(Verifier):
         if found is not None:
             return Verdict("falsified", None, found, self.name, seconds, "the middle of a box fails")
         if bool(search.open[index]):
-            late = LATE if problem.expired() else f"{search.count} boxes leave parts of the set open"
+            late = LATE if problem.expired() else f"{search.parts} boxes leave parts of the set open"
             return Verdict("unknown", margin, None, self.name, seconds, late)
         reason = "each box of the inputs is proven"
         return Verdict("verified", margin, None, self.name, seconds, reason, problem.ties)

@@ -36,6 +36,7 @@ from ..problem import Problem
 from ..questions.classes import ClassGoal
 from ..questions.rows import RowGoal
 from ..rounding import Rounding
+from ..search import Domain, Limits
 from ..splitting.boxes import influence
 from ..verdicts import Verdict
 from .base import Verifier, falsified, one_by_one
@@ -270,10 +271,10 @@ def told_apart(problem: Problem, known: Tensor) -> Tensor:
         if not splits(one):
             continue
         search = _EventSearch.of(one, 0, "linear", walks=False)
-        first = search.bound.changed.first.columns if isinstance(search.bound, SumBound) else None
+        first = search.bounds.changed.first.columns if isinstance(search.bounds, SumBound) else None
         if search.ranked.count * (FEW_SUMS // 16 if first is None else first.shape[1]) > FEW_SUMS:
             continue
-        search.patience = MOST_PARTS * search.bound.work
+        search.patience = MOST_PARTS * search.bounds.work
         with suppress(TimeIsUp, _Stopped):
             if search.searched() is None and not search.singles:
                 found[index] = search.columns[0]
@@ -307,36 +308,36 @@ class _Stopped(Exception):
 
 
 @dataclass
-class _EventSearch:
+class _EventSearch(Domain[Parts]):
     """The search of one sample.
 
     Attributes:
         problem: of one sample.
         ranked: its changes.
-        bound: of parts.
+        bounds: of parts.
         whole: the part that is the set.
         walk: of parts that are one recording each; None: these are bounded as others are.
         patience: work that they may still take.
-        done: how many were bounded.
         least: the least margin that was proven of any part.
         columns: the least of each column of those that were proven so; empty before the first.
         singles: how many recordings were not proven so.
         unsettled: how many of them rounding leaves open.
+        found: "falsified", once a recording fails.
     """
 
     problem: Problem
     ranked: RankedChanges
-    bound: PartBound
+    bounds: PartBound
     whole: Parts
     walk: MemberWalk | None
     patience: int
     name: str
     started: float
-    done: int = 0
     least: float = math.inf
     columns: Tensor = field(default_factory=lambda: torch.empty(0))
     singles: int = 0
     unsettled: int = 0
+    found: Verdict | None = None
 
     @staticmethod
     def of(problem: Problem, patience: int, name: str, walks: bool = True) -> "_EventSearch":
@@ -354,14 +355,14 @@ class _EventSearch:
         try:
             found = self.searched()
         except TimeIsUp:
-            return self._unknown(f"{LATE} after {self.done} parts")
+            return self._unknown(f"{LATE} after {self.parts} parts")
         except _Stopped as reason:
             return self._unknown(str(reason))
         if found is not None:
             return found
         if self.unsettled:
             return self._unknown(f"{self.unsettled} recordings are decided only within the rounding error")
-        reason = f"each of {self.done} parts of the set is proven"
+        reason = f"each of {self.parts} parts of the set is proven"
         seconds = time.perf_counter() - self.started
         return Verdict("verified", self.least, None, self.name, seconds, reason, self.problem.ties)
 
@@ -370,19 +371,23 @@ class _EventSearch:
 
     def searched(self) -> Verdict | None:
         """Return "falsified" where a recording fails, and None once all parts are through."""
-        stack = [self._split_up(self.whole)]
-        while stack:
-            parts = next(stack[-1], None)
-            if parts is None:
-                stack.pop()
-                continue
-            left = parts.at(~self._proven(parts))
-            if (found := self._failing(left)) is not None:
-                return found
-            single = torch.ones_like(left.places).bool() if left.done else left.places >= self.ranked.count
-            self._settled(left.at(single))
-            stack.append(self._children(left.at(~single)))
-        return None
+        problem = self.problem
+        limits = Limits(problem.deadline, problem.stopped, told=problem.told)
+        why, _ = self.search(self._split_up(self.whole), limits)
+        if why:
+            raise TimeIsUp
+        return self.found
+
+    def bound(self, part: Parts) -> Parts | None:
+        """Return the parts that are not proven and can be split; of others a recording may fail."""
+        left = part.at(~self._proven(part))
+        self.found = self._failing(left)
+        self.done = self.found is not None
+        if self.found is not None:
+            return None
+        single = torch.ones_like(left.places).bool() if left.done else left.places >= self.ranked.count
+        self._settled(left.at(single))
+        return None if bool(single.all()) else left.at(~single)
 
     def _proven(self, parts: Parts) -> Tensor:
         """Return which parts are proven, (n,); their margins count."""
@@ -390,9 +395,9 @@ class _EventSearch:
             raise TimeIsUp
         self.patience -= len(parts) * self._work(parts)
         if self.patience < 0:
-            raise _Stopped(f"its patience was spent on {self.done} parts")
+            raise _Stopped(f"its patience was spent on {self.parts} parts")
         lower, proven = self._bounds(parts)
-        self.done += len(parts)
+        self.parts += len(parts)
         if bool(proven.any()):
             self.least = min(self.least, float(lower[proven].min()))
         return proven
@@ -400,14 +405,14 @@ class _EventSearch:
     def _work(self, parts: Parts) -> int:
         """Return what one of them takes."""
         if not parts.done or self.walk is None:
-            return self.bound.work
+            return self.bounds.work
         return work_each(self.problem.circuit, tuple(self.problem.inputs.shape[2:]), walked=True)
 
     def _bounds(self, parts: Parts) -> tuple[Tensor, Tensor]:
         """Return a lower bound of each part's margin, and whether that is enough, (n,) each."""
         if parts.done and self.walk is not None:
             return self.walk.bounds(MemberChanges(*self.ranked.entries(parts)))
-        goal, lower = self.problem.goal, self.bound.lower(parts)
+        goal, lower = self.problem.goal, self.bounds.lower(parts)
         tight = goal.tightened(lower)
         proven = goal.holds(goal.proven(tight, self.problem.labels.expand(len(parts))))
         self.columns = torch.cat([self.columns.view(-1, lower.shape[1]).to(lower), lower[proven]])
@@ -437,9 +442,13 @@ class _EventSearch:
                 return found
         return None
 
-    def _children(self, parts: Parts) -> Iterator[Parts]:
+    def size(self, part: Parts) -> int:
+        """Return 0: parts are counted as they are bounded, here and where cuts are looked for."""
+        return 0
+
+    def split(self, part: Parts) -> Iterator[Parts]:
         """Yield parts that cover some parts with others, which are smaller and proven."""
-        for some in self._split_up(parts, max(1, CHILDREN // max(1, len(self.ranked.change)))):
+        for some in self._split_up(part, max(1, CHILDREN // max(1, len(self.ranked.change)))):
             cuts, rests = self._cuts(some)
             yield from self._split_up(some.at(~rests).resting(self.ranked.count))
             for child in self.ranked.children(some, cuts):
@@ -461,5 +470,5 @@ class _EventSearch:
 
     def _split_up(self, parts: Parts, size: int | None = None) -> Iterator[Parts]:
         """Yield parts, as many as are bounded at once."""
-        size = min(self.bound.size, size or self.bound.size)
+        size = min(self.bounds.size, size or self.bounds.size)
         return (parts.at(slice(start, start + size)) for start in range(0, len(parts), size))

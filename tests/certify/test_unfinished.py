@@ -8,7 +8,7 @@ import torch
 
 from spikecert import LInf, RateDraws, SpikeFlip, SpikeShift, StuckNeurons, Verdict, verify
 from spikecert.certify import certify_set
-from spikecert.certify.branching.nodes.frontier import Frontier, NodePool
+from spikecert.certify.branching.nodes.frontier import NodePool, OpenNodes
 from spikecert.certify.questions.classes import ClassGoal
 from spikecert.certify.replay import margins
 from spikecert.certify.verdicts import Unfinished
@@ -64,7 +64,7 @@ class Interrupts:
 
 
 @pytest.mark.parametrize("after", [1, 2, 3])
-@pytest.mark.parametrize(("owner", "name"), [(NodePool, "take"), (NodePool, "put"), (Frontier, "close")])
+@pytest.mark.parametrize(("owner", "name"), [(NodePool, "take"), (NodePool, "put"), (OpenNodes, "close")])
 def test_what_was_underway_counts_as_open(
     case: Given,
     decided: list[Verdict],

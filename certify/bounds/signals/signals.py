@@ -319,7 +319,9 @@ class AffineSignal(DerivedSignal):
         ranges, place = (table.first.flatten() * rows + table.last.flatten()).unique(return_inverse=True)
         slack = self._slack.expand(len(table.first), len(weights[0]))
         bias = self.map.bias.flatten().expand(len(weights[0])).double()
-        return TabledLayer(weights[0], bias, like, ranges // rows, ranges % rows, place.view(table.first.shape), slack)
+        return TabledLayer(
+            weights[0], bias, like, ranges // rows, ranges % rows, place.view(table.first.shape), slack
+        )
 
     def _cut(self, images: Images, rows: Tensor, total: Tensor, moduli: Tensor) -> Box:
         """Return the sums of the images of independent steps, with what rows make of ball and budget."""

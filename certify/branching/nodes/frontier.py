@@ -12,10 +12,9 @@ program. The solver is not trusted: its prices, scaled up, go through the same b
 rate code has one input train, and no program.
 """
 
-import time
 import warnings
 from collections import deque
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -342,13 +341,13 @@ class Answer:
         return Answer(torch.full((rows,), -torch.inf, dtype=torch.float64), {}, none.bool(), none, expired=True)
 
 
-class Frontier:
+class OpenNodes:
     """The open nodes and what is known of each row.
 
     Every part of a row's set that is not proven lies in `waiting`, in `pool`, in `flying` or is `closed`.
 
     Attributes:
-        known: what was known when `note` was last called: what is underway changes nothing of it.
+        known: what was known when nodes were last settled: what is underway changes nothing of it.
     """
 
     def __init__(
@@ -379,10 +378,15 @@ class Frontier:
         """Return whether anything is left to do."""
         return bool(len(self.waiting) or len(self.pool) or self.flying)
 
-    def note(self) -> Answer:
-        """Set `known` to what is known now."""
-        self.known = self.answer()
-        return self.known
+    def standing(self, batches: int) -> dict[str, float]:
+        """Return the least bound, nodes so far, open ones, their depth, and memory, with `batches` bytes more."""
+        return {
+            "bound": float(self.known.bound.min()),
+            "nodes": float(self.known.nodes.sum()),
+            "open": float(len(self.pool) + len(self.waiting) + sum(map(len, self.flying))),
+            "depth": float(self.pool.deepest),
+            "memory": float(self.pool.bytes + batches),
+        }
 
     def begin(self, count: int) -> Nodes:
         """Let the next `count` roots that wait take off."""
@@ -402,6 +406,7 @@ class Frontier:
         """Close, falsify or keep the oldest of the batches that took off, which has come back bounded."""
         self._settle(bounded)
         self.flying.popleft()
+        self.known = self.answer()
 
     def _settle(self, bounded: Bounded) -> None:
         nodes = bounded.nodes
@@ -488,31 +493,3 @@ class Frontier:
         elif not self._try(sample, point.candidate):
             self.stuck[row] = True
             self.close(leaf.row, leaf.bound)
-
-
-Told = Callable[[Mapping[str, float]], None]
-"""Called with the newest figures by name."""
-
-
-def unheard(figures: Mapping[str, float]) -> None:
-    """Tell nobody: the default."""
-
-
-def standing(frontier: Frontier, deadline: float | None, batches: int) -> dict[str, float]:
-    """Return the least bound, nodes so far, open ones, their depth, memory, and what is left of the time.
-
-    Args:
-        frontier: whose last `note` is told.
-        deadline: `time.perf_counter()` at which the search stops; without one nobody knows how long it takes.
-        batches: bytes of the batches that are bounded at once.
-    """
-    known = frontier.known
-    found = {
-        "bound": float(known.bound.min()),
-        "nodes": float(known.nodes.sum()),
-        "open": float(len(frontier.pool) + len(frontier.waiting) + sum(map(len, frontier.flying))),
-        "depth": float(frontier.pool.deepest),
-        "memory": float(frontier.pool.bytes + batches),
-    }
-    left = {} if deadline is None else {"left": max(0.0, deadline - time.perf_counter())}
-    return found | left

@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from spikecert import L2, LIF, LInf, SpikeFlip, SpikingNetwork, attack, mlp, verify
+from spikecert.certify import search as pace
 from spikecert.certify.bounds.prices.price_search import pair_prices
 from spikecert.certify.bounds.prices.prices import Evaluation, PricedProblem, Specifications
 from spikecert.certify.bounds.signals.signals import InputSignal
@@ -21,17 +22,17 @@ from spikecert.certify.bounds.signals.windows import Box
 from spikecert.certify.bounds.trains.train_graph import GraphTrains, graph_trains
 from spikecert.certify.bounds.trains.train_table import TableTrains
 from spikecert.certify.branching import bounding
-from spikecert.certify.branching import search as pace
 from spikecert.certify.branching import workers as crew
 from spikecert.certify.branching.bounding import Bounded, Climb, bound_nodes
 from spikecert.certify.branching.fused_climb import FusedClimb
 from spikecert.certify.branching.nodes import frontier
 from spikecert.certify.branching.nodes.decisions import OPEN, FixedSpikes, Nodes, RowRanges, trim_rows
-from spikecert.certify.branching.nodes.frontier import Frontier, NodePool
+from spikecert.certify.branching.nodes.frontier import NodePool, OpenNodes
 from spikecert.certify.branching.question import MarginQuestion
-from spikecert.certify.branching.search import FIRST, Experience, Pace, Search
+from spikecert.certify.branching.search import Experience, Search
 from spikecert.certify.replay import margins
 from spikecert.certify.rounding import Rounding
+from spikecert.certify.search import FIRST, Pace
 from spikecert.certify.verifiers import TRAINS, Complete
 from spikecert.models import Residual, deadline
 from spikecert.models.circuit import leaky_rule
@@ -393,7 +394,7 @@ def test_a_leaf_that_had_no_turn_is_not_proven():
     roots = question.roots()
     assert roots is not None
     count = len(roots)
-    found = Frontier(question, never_replays, NodePool(roots, 2**20), roots, lambda: True)
+    found = OpenNodes(question, never_replays, NodePool(roots, 2**20), roots, lambda: True)
     found.begin(count)
     nodes = replace(roots, bound=torch.full((count,), -1.0).double())
     far = torch.full((count,), torch.inf).double()

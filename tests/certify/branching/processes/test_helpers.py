@@ -19,12 +19,13 @@ from spikecert import L2, LIF, LInf, SpikingNetwork, Verdict, save, verify
 from spikecert.certify.branching import workers as helper
 from spikecert.certify.branching import workers as helpers
 from spikecert.certify.branching import workers as sharing
-from spikecert.certify.branching.bounding import Climb
+from spikecert.certify.branching.bounding import Bounded, Climb
 from spikecert.certify.branching.question import MarginQuestion
 from spikecert.certify.branching.search import Search
-from spikecert.certify.branching.workers import Crew, Portion, Timed, bounded_here
+from spikecert.certify.branching.workers import Crew, Portion, bounded_here
 from spikecert.certify.perturbations import Perturbation, PixelBox
 from spikecert.certify.proofs import Prover
+from spikecert.certify.search import Timed
 from spikecert.checking import check
 from support.processes import children, soon
 from support.searches import EPSILON, Given, all_margins, brief, searched
@@ -190,7 +191,7 @@ def test_a_process_that_is_killed_loses_no_node(
 def test_what_fails_elsewhere_is_done_here(
     case: Given, alone: list[Verdict], threads: Threads, monkeypatch: pytest.MonkeyPatch
 ):
-    def broken(question: MarginQuestion, part: Portion) -> Timed:
+    def broken(question: MarginQuestion, part: Portion) -> Timed[Bounded]:
         if threading.current_thread() is not threading.main_thread():
             raise RuntimeError
         return here(question, part)
@@ -237,7 +238,7 @@ class Late(Crew):
     def give(self, part: Portion) -> None:
         self.given.append(part)
 
-    def next(self, deadline: float | None) -> Timed:
+    def next(self, deadline: float | None) -> Timed[Bounded]:
         return bounded_here(self.question, self.given.pop(0))
 
 
@@ -262,7 +263,7 @@ def test_time_is_up_whatever_processes_do(case: Given, threads: Threads, monkeyp
     """Parts that are not back count as open."""
     gate = threading.Event()
 
-    def stuck(question: MarginQuestion, part: Portion) -> Timed:
+    def stuck(question: MarginQuestion, part: Portion) -> Timed[Bounded]:
         gate.wait(20)
         return bounded_here(question, part)
 
