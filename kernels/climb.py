@@ -15,7 +15,7 @@ class _ClimbNeuron(ctypes.Structure):
     _fields_ = fields(REAL, "decay threshold drop", INT, "reset strict")
 
 
-_TABLE = "weights bias row_low row_high trains lower upper slack box_low box_high first last split scale"
+_TABLE = "weights bias row_low row_high trains lower upper slack box_low box_high center radius first last split scale"
 
 
 class _ClimbTable(ctypes.Structure):
@@ -65,6 +65,7 @@ class FirstTable:
         row_low, row_high, trains: (R,), (R,), (R, T).
         lower, upper, slack: of the currents, (B, n).
         box_low, box_high: of the inputs, (B, m).
+        center, radius: of the ball that cuts the box, (B, m), (B,), or None.
         first, last: rows, (B, n), int64.
         split: (B, n) of bool.
         scale: a, (T,).
@@ -82,6 +83,8 @@ class FirstTable:
     slack: Tensor
     box_low: Tensor
     box_high: Tensor
+    center: Tensor | None
+    radius: Tensor | None
     first: Tensor
     last: Tensor
     split: Tensor

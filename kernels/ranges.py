@@ -11,9 +11,6 @@ from torch import Tensor
 
 from .loading import INT, POINTER, REAL, WHOLE, address, fields, load, parts, pointers
 
-TOGETHER = 8
-"""Inputs that ranges.c takes at once."""
-
 Adam = tuple[int, float, tuple[float, float]]
 """How many steps, their rate, which falls to a tenth on the way, and β₁ and β₂."""
 
@@ -21,12 +18,12 @@ Adam = tuple[int, float, tuple[float, float]]
 class _RangeSlabs(ctypes.Structure):
     """The struct Slabs in ranges.c."""
 
-    _fields_ = fields(
-        REAL, "rate momentum momentum_squares", WHOLE, "iterations nodes aims slabs inputs"
-    ) + fields(INT, "threads")
+    _fields_ = fields(REAL, "rate momentum momentum_squares", WHOLE, "iterations nodes slabs inputs") + fields(
+        INT, "threads"
+    )
 
 
-_LAYER = "weights bias slack size lower upper low high"
+_LAYER = "weights bias slack size lower upper low high center radius"
 
 
 class _RangeLayer(ctypes.Structure):
@@ -43,6 +40,7 @@ class NarrowedLayer:
         weights, bias: (n, m), (n,).
         slack, size, lower, upper: of the currents, (B, n).
         low, high: of the inputs' box, (B, m).
+        center, radius: of the ball that cuts it, (B, m), (B,), or None.
         error: what float64 may lose of a sum of moduli of 1.
     """
 
@@ -54,6 +52,8 @@ class NarrowedLayer:
     upper: Tensor
     low: Tensor
     high: Tensor
+    center: Tensor | None
+    radius: Tensor | None
     error: float
 
 
@@ -92,27 +92,9 @@ class CompiledRanges:
 
     functions: ctypes.CDLL
 
-    def multipliers(self, rows: Tensor, ends: tuple[Tensor, Tensor], aims: Tensor, adam: Adam) -> Tensor:
-        """Return good multipliers of each aim, (N, A, K).
-
-        Args:
-            rows: of the slabs, (N, K, m), float32 as the others.
-            ends: of the slabs around the middle of the box, (N, K) each.
-            aims: (N, A, m).
-            adam: how many steps, their rate, and the momenta.
-        """
-        missing = -rows.shape[2] % TOGETHER
-        rows, aims = (torch.nn.functional.pad(tensor, (0, missing)) for tensor in (rows, aims))
-        rows, least, most, aims = (tensor.contiguous() for tensor in (rows, *ends, aims))
-        iterations, rate, momenta = adam
-        (nodes, slabs, inputs), count = rows.shape, aims.shape[1]
-        sizes = _RangeSlabs(rate, *momenta, iterations, nodes, count, slabs, inputs, torch.get_num_threads())
-        best = rows.new_empty(nodes, count, slabs)
-        if self.functions.multipliers(ctypes.byref(sizes), *map(address, (rows, least, most, aims, best))):
-            raise MemoryError("ranges: no memory for the slabs of a node")
-        return best
-
-    def narrow(self, layer: NarrowedLayer, nodes: tuple[Tensor, ...], adam: Adam) -> tuple[Tensor, Tensor, Tensor]:
+    def narrow(
+        self, layer: NarrowedLayer, nodes: tuple[Tensor, ...], adam: Adam, multipliers: Tensor | None = None
+    ) -> tuple[Tensor, Tensor, Tensor]:
         """Return both ends of each node's currents, (N, n), and which nodes are empty, (N,) of bool.
 
         Args:
@@ -120,13 +102,15 @@ class CompiledRanges:
             nodes: the sample of each, (N,); both ends of the currents of the trains that are left, (N, n) each;
                 which neurons are split and which are narrowed, (N, n) of bool each.
             adam: how many steps, their rate, and the momenta.
+            multipliers: of one node, to be filled: M are narrowed by K, (2M + 1, K), float64; low ends first.
         """
-        held = [tensor.contiguous() for tensor in nodes]
+        held = [tensor.cpu().contiguous() for tensor in nodes]
         low = held[1]
-        found = torch.empty_like(low), torch.empty_like(low), torch.empty(len(low), dtype=torch.bool)
+        found = torch.empty_like(low), torch.empty_like(low), torch.empty(len(low), dtype=torch.bool), multipliers
         if self.functions.narrow(*_packed(layer, held, found, adam)):
             raise MemoryError("ranges: no memory for the slabs of a node")
-        return found
+        low, high, empty = (end.to(nodes[1].device) for end in found[:3])
+        return low, high, empty
 
     def foresee(
         self, layer: NarrowedLayer, nodes: tuple[Tensor, ...], rows: CutRows, adam: Adam
@@ -139,13 +123,12 @@ class CompiledRanges:
             rows: of the same nodes.
             adam: as there.
         """
-        held = [tensor.contiguous() for tensor in nodes]
-        tensors = parts(rows)
+        held, tensors = [tensor.cpu().contiguous() for tensor in nodes], [part.cpu() for part in parts(rows)]
         below, above = (torch.zeros(*rows.first.shape, len(rows.low), dtype=torch.float64) for _ in range(2))
         cuts = _Cuts(*map(address, (*tensors, below, above)), len(rows.low))
-        if self.functions.foresee(*_packed(layer, held, (None, None, None), adam), ctypes.byref(cuts)):
+        if self.functions.foresee(*_packed(layer, held, (None, None, None, None), adam), ctypes.byref(cuts)):
             raise MemoryError("foresight: no memory for the cuts of a node")
-        return below, above
+        return below.to(nodes[1].device), above.to(nodes[1].device)
 
 
 def _packed(
@@ -154,7 +137,7 @@ def _packed(
     """Return where Slabs, Layer and Nodes of contiguous tensors lie, which must live as long as the call."""
     iterations, rate, momenta = adam
     (count, neurons), inputs = nodes[1].shape, layer.weights.shape[1]
-    slabs = _RangeSlabs(rate, *momenta, iterations, count, 0, 0, inputs, torch.get_num_threads())
+    slabs = _RangeSlabs(rate, *momenta, iterations, count, 0, inputs, torch.get_num_threads())
     known = [address(getattr(layer, name)) for name in _LAYER.split()]
     packed = _RangeLayer(*known, neurons, layer.error)
     return ctypes.byref(slabs), ctypes.byref(packed), pointers((*nodes, *found))

@@ -312,7 +312,8 @@ def bound_nodes(
         return done
     left = nodes.select(alive)
     specifications = question.specifications.about(alive, left.row)
-    found = _climbed(network, specifications, left.prices, climb, until)
+    by_rows = isinstance(left.decisions, RowRanges)
+    found = _climbed(network, specifications, left.prices, climb, until, by_rows)
     bound = done.nodes.bound.index_copy(0, alive, left.bound.maximum(found.bound))
     prices = zip(nodes.prices, found.prices, strict=True)
     prices = tuple(old.index_copy(0, alive, new) for old, new in prices)
@@ -341,10 +342,15 @@ def _with_splits(
 
 
 def _climbed(
-    network: Staged, specifications: Specifications, start: tuple[Tensor, ...], climb: Climb, until: float | None
+    network: Staged,
+    specifications: Specifications,
+    start: tuple[Tensor, ...],
+    climb: Climb,
+    until: float | None,
+    by_rows: bool,
 ) -> _ClimbedNodes:
-    """Climb by a kernel where one reaches the network. Either way all nodes are bounded at the prices found."""
-    fused = FusedClimb.of(network) if specifications.inputs is None else None
+    """Climb by a kernel where one reaches network and decisions; all nodes are bounded at the prices found."""
+    fused = FusedClimb.of(network) if by_rows and specifications.inputs is None else None
     if fused is None:
         return _climb(network, specifications, start, climb, until)
     settings = ClimbSettings(climb.iterations, climb.rate, climb.memory, climb.momenta, ENOUGH)

@@ -1,9 +1,9 @@
 """`kernels/sources/climb.c`: the climb of a batch of nodes as one call.
 
 It reaches networks whose layers follow each other, with one dense matrix between two of them, a table behind the
-input and graphs behind that, over boxes that are constant in time. What it finds are prices, inputs and splits to
-try: each node is bounded again at these prices, by prove.c or by torch, so a climb that lies costs time and
-changes no verdict. Others, and other devices, climb by torch's operations.
+input and graphs behind that, over boxes and balls that are constant in time. What it finds are prices, inputs and
+splits to try: each node is bounded again at these prices, by prove.c or by torch, so a climb that lies costs time
+and changes no verdict. Others, and other devices, climb by torch's operations.
 
 prove.c sums up in float64 what `PricedProblem.evaluate` does, in another order, which the error that is paid
 allows, and it pays for each product's modulus by itself. Where a number comes near an overflow nothing is proven.
@@ -112,7 +112,7 @@ def _reaches(network: Staged) -> bool:
         network.row.device.type == "cpu"
         and network.sequential
         and source.constant
-        and source.plain
+        and (source.plain or source.box.ball is not None)
         and first.trains.rows is not None
         and all(stage.trains.paths is not None and stage.priceable for stage in others)
         and all(
@@ -152,6 +152,7 @@ def _table(network: Staged) -> FirstTable:
     shape = (len(stage.lower[0]), stage.lower[0, 0].numel())
     split = torch.zeros(shape, dtype=torch.bool) if stage.split is None else stage.split.reshape(shape)
     box = network.source.box
+    ball = None if box.ball is None or box.center is None else (box.center[0].flatten(1), box.ball.double())
     return FirstTable(
         *stage.matrix(),
         row_low=found.table.lower,
@@ -162,6 +163,8 @@ def _table(network: Staged) -> FirstTable:
         slack=stage.branches[0].chain.slack.expand_as(stage.lower[0]).reshape(shape),
         box_low=box.lower[0].flatten(1),
         box_high=box.upper[0].flatten(1),
+        center=None if ball is None else ball[0],
+        radius=None if ball is None else ball[1].expand(shape[0]),
         first=found.first.reshape(shape).long(),
         last=found.last.reshape(shape).long(),
         split=split,

@@ -1,7 +1,5 @@
 """The first layer's currents over a sample's whole set, and what decided trains say of the others.
 
-The ranges of ranges.py over any input set, at multipliers that ranges.c finds on the box around it.
-
 What the decided trains of a node say of the other currents of the first layer.
 
 A train that is decided confines its neuron's current I_k = W_k·x + b_k to the ends of its rows, [p_k, q_k]: a slab
@@ -16,14 +14,13 @@ once, in float32 and on the box around the set, since any will do; the bound at 
 float64. A neuron's convex hull over a narrower range is much tighter, and trains that no input of the node has any
 more need no deciding: hard samples take a thousandth of the nodes.
 
-ranges.c does all of it node by node, with as many slabs and neurons as the node has; sets that are more than a box
-are bounded by torch.
+ranges.c does all of it node by node, with as many slabs and neurons as the node has.
 
 Rounding: the run's currents are exact ones up to the chain's `slack`, so slack_m + Σ|ν_k|·slack_k is paid;
 float64's own error is at most 8·(inputs + neurons + terms + 16)·u of the sum of moduli: no number passes more than
 inputs + neurons + terms + 16 operations, in whatever order they are summed.
 
-What a split would decide: `ranges.c`, over sets that are boxes.
+What a split would decide: `ranges.c`, over the box around the set.
 
 A split confines one current more, which narrows all others; where that leaves fewer rows, it decides spikes. What
 they are worth together, on the worse side above all, is what a split is worth: chosen so, a hard sample takes a
@@ -110,14 +107,15 @@ class FirstLayer:
         return None if float(found.mean()) >= LOCAL else found
 
     @cached_property
-    def packed(self) -> NarrowedLayer | None:
-        """Return it as ranges.c reads it; None where the input set is more than a box."""
+    def packed(self) -> NarrowedLayer:
+        """Return it as ranges.c reads it: of a set that is more than a box or a ball, the box around it."""
         box = self.source.box
-        if not self.source.plain or box.lower.device.type != "cpu":
-            return None
-        known = (self.matrix, self.bias, self.slack, self.size, self.lower, self.upper)
-        ends = box.lower[0].flatten(1), box.upper[0].flatten(1)
-        return NarrowedLayer(*(tensor.double().contiguous() for tensor in (*known, *ends)), error=self.error)
+        known = [self.matrix, self.bias, self.slack, self.size, self.lower, self.upper]
+        known += [end[0].flatten(1) for end in (box.lower, box.upper)]
+        if box.ball is not None and box.center is not None:
+            known += [box.center[0].flatten(1), box.ball.double().expand(len(self.lower))]
+        held = [tensor.double().cpu().contiguous() for tensor in known]
+        return NarrowedLayer(*held[:8], *(held[8:] or (None, None)), error=self.error)
 
     def shares(self, split: Tensor) -> Tensor:
         """Return which neurons of a node read an input that one of its `split` neurons reads, (N, n) of bool."""
@@ -127,205 +125,10 @@ class FirstLayer:
         return touched @ self.reads.T > 0
 
 
-NUMBERS_AT_ONCE = 2**22
-"""What a tensor of the search may hold."""
-
-
-@dataclass(frozen=True)
-class Slabs:
-    """What the decisions of N nodes say of x: least ≤ matrix·x ≤ most, up to K slabs a node.
-
-    Attributes:
-        layer: the first layer.
-        samples: of each node, (N,).
-        matrix: (N, K, inputs); 0 where a node has fewer slabs.
-        least, most: widened by the slack; infinite where there is no end, (N, K).
-        size: sums of moduli of a slab's current and bias, (N, K).
-        middle, radius: of the input's box, (N, inputs).
-    """
-
-    layer: FirstLayer
-    samples: Tensor
-    matrix: Tensor
-    least: Tensor
-    most: Tensor
-    size: Tensor
-    middle: Tensor
-    radius: Tensor
-
-    @staticmethod
-    def of(layer: FirstLayer, samples: Tensor, rows: Box, split: Tensor) -> "Slabs":
-        """Return the slabs of the `split` neurons of each node, whose trains' currents lie in `rows`, (N, n)."""
-        neurons, real = listed(split)
-        bias, slack = layer.bias[neurons], layer.slack[samples[:, None], neurons]
-        box = layer.source.box
-        return Slabs(
-            layer=layer,
-            samples=samples,
-            matrix=layer.matrix[neurons] * real[..., None],
-            least=(rows.lower.gather(1, neurons) - slack - bias).masked_fill(~real, -torch.inf),
-            most=(rows.upper.gather(1, neurons) + slack - bias).masked_fill(~real, torch.inf),
-            size=layer.size[samples[:, None], neurons],
-            middle=box.middle[0].flatten(1)[samples],
-            radius=box.radius[0].flatten(1)[samples],
-        )
-
-    @property
-    def touched(self) -> Tensor | None:
-        """Return inputs that hold all that a node's slabs read, (N, S); None where neurons are not local."""
-        if self.layer.reads is None:
-            return None
-        return listed((self.matrix != 0).any(1))[0]
-
-    def ends_around_middle(self) -> tuple[Tensor, Tensor]:
-        """Return both ends less what the middle of the box makes, (N, K)."""
-        center = (self.matrix @ self.middle[..., None]).squeeze(2)
-        return self.least - center, self.most - center
-
-    def bound(self, neurons: Tensor, prices: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """Return where the run's currents of some neurons lie, both (N, M), and which nodes are empty, (N,).
-
-        Args:
-            neurons: M of each node, (N, M).
-            prices: multipliers, (N, 2M + 1, K).
-        """
-        layer, samples = self.layer, self.samples[:, None]
-        rising, falling = prices.clamp_min(0.0), prices.clamp_max(0.0)
-        rising = rising.masked_fill(self.least.isinf()[:, None], 0.0)
-        falling = falling.masked_fill(self.most.isinf()[:, None], 0.0)
-        prices = rising + falling
-        costs = torch.baddbmm(both_signs(layer.matrix[neurons]), prices, self.matrix, alpha=-1.0)
-        shape = layer.source.box.lower.shape[2:]
-        rows = self.samples[:, None].expand(costs.shape[:2]).flatten()
-        value, _ = layer.source.least(costs.flatten(0, 1).unflatten(1, shape)[None], rows)
-        least, most = (end.masked_fill(end.isinf(), 0.0)[..., None] for end in (self.least, self.most))
-        value = value.view(costs.shape[:2]) + (rising @ least + falling @ most).squeeze(2)
-        size = self.size[..., None] + least.abs() + most.abs()
-        own = layer.size[samples, neurons]
-        own = torch.cat([own, own, torch.zeros_like(own[:, :1])], 1)
-        error = layer.error * ((prices.abs() @ size).squeeze(2) + own)
-        value = (value - error).nan_to_num(nan=-torch.inf, posinf=-torch.inf)
-        below, above, nothing = value.split([neurons.shape[1], neurons.shape[1], 1], 1)
-        bias, slack = layer.bias[neurons], layer.slack[samples, neurons]
-        return below + bias - slack, bias - above + slack, nothing[:, 0] > 0
-
-    def multipliers(self, neurons: Tensor, adam: Adam) -> Tensor:
-        """Return good multipliers for the bounds of I of some neurons of each node, then of −I, then of 0.
-
-        Everything is in units of the box: x = middle + radius·z with |z| ≤ 1, each row's slopes summing to 1.
-        """
-        inputs = self.touched
-        rows, size = _normal(self.matrix, self.radius, inputs)
-        aims, reach = _normal(self.layer.matrix[neurons], self.radius, inputs)
-        least, most = ((end / size).clamp(-1.0, 1.0).float() for end in self.ends_around_middle())
-        given = rows, least, most, both_signs(aims)
-        rows, least, most, aims = (tensor.cpu() for tensor in given)
-        best = ranges_kernel().multipliers(rows, (least, most), aims, adam).to(reach.device)
-        ratio = torch.cat([reach, reach, reach.new_ones(len(reach), 1)], 1)[..., None] / size[:, None]
-        return best.double() * ratio
-
-
-def narrowed(
-    layer: FirstLayer, samples: Tensor, rows: Box, split: Tensor, chosen: Tensor, adam: Adam
-) -> tuple[Box, Tensor]:
-    """Return the run's currents in each node, (N, n), and in which nodes none are left, (N,) of bool.
-
-    Args:
-        layer: of the samples.
-        samples: of each node, (N,).
-        rows: where the currents of the trains that are left lie, (N, n).
-        split: which neurons decisions restrict, (N, n) of bool.
-        chosen: which are narrowed, (N, n) of bool.
-        adam: how multipliers are sought.
-    """
-    lower, upper = layer.lower[samples], layer.upper[samples]
-    low, high, empty = lower.clone(), upper.clone(), torch.zeros_like(samples, dtype=torch.bool)
-    for part in _parts(layer, split, chosen):
-        slabs = Slabs.of(layer, samples[part], Box(rows.lower[part], rows.upper[part]), split[part])
-        neurons, real = listed(chosen[part])
-        least, most, none = slabs.bound(neurons, slabs.multipliers(neurons, adam))
-        where = part[:, None].expand_as(neurons)[real], neurons[real]
-        low[where], high[where] = low[where].maximum(least[real]), high[where].minimum(most[real])
-        empty[part] = none
-    empty |= (low > high).any(1)
-    keep = empty[:, None]
-    return Box(torch.where(keep, lower, low), torch.where(keep, upper, high)), empty
-
-
-def _parts(layer: FirstLayer, split: Tensor, is_open: Tensor) -> tuple[Tensor, ...]:
-    """Return the nodes that have something decided and something open, as many at once as may be."""
-    nodes = (split.any(1) & is_open.any(1)).nonzero().flatten()
-    if len(nodes) == 0:
-        return ()
-    each = 3 * int(is_open.sum(1).max()) * max(layer.matrix.shape[1], int(split.sum(1).max()))
-    return nodes.split(max(1, NUMBERS_AT_ONCE // each))
-
-
-def listed(chosen: Tensor) -> tuple[Tensor, Tensor]:
-    """Return each row's chosen columns first, as many as the fullest row has, and which of them are chosen."""
-    order = chosen.to(torch.int8).argsort(dim=1, descending=True, stable=True)
-    order = order[:, : int(chosen.sum(1).max())]
-    return order, chosen.gather(1, order)
-
-
-def both_signs(aims: Tensor) -> Tensor:
-    """Return the aims (N, M, inputs), then their negatives, then one of 0."""
-    return torch.cat([aims, -aims, aims.new_zeros(len(aims), 1, aims.shape[2])], 1)
-
-
-def _normal(rows: Tensor, radius: Tensor, inputs: Tensor | None) -> tuple[Tensor, Tensor]:
-    """Return rows (N, K, inputs) times the radius, divided by their sum of moduli, in float32, and that sum.
-
-    Of some `inputs`, (N, S), only these are returned: of what no slab reads no multiplier changes anything.
-    """
-    scaled = rows * radius[:, None]
-    size = scaled.abs().sum(2).clamp_min(1e-300)
-    if inputs is not None:
-        scaled = scaled.gather(2, inputs[:, None].expand(-1, scaled.shape[1], -1))
-    return (scaled / size[..., None]).float(), size
-
-
 MOST_NUMBERS = 2**20
 """Cuts, possible or not, that are looked at at once."""
 SPARED = 1e-3
 """What a side is worth that decides nothing, as a share of the most that any side of the node decides."""
-
-
-def best_cuts(
-    layer: FirstLayer,
-    samples: Tensor,
-    found: TrainRows,
-    split: Tensor,
-    chosen: Tensor,
-    score: Tensor,
-    weights: Tensor,
-    adam: Adam,
-) -> tuple[Tensor, Tensor] | None:
-    """Return the cut of each node that is worth most, neuron and row, (N,) each; None where no kernel says so.
-
-    Args:
-        layer: of the samples.
-        samples: of each node, (N,).
-        found: the rows that each node has, (N, n).
-        split: which neurons its decisions restrict, (N, n) of bool.
-        chosen: which may be cut, and are looked at, (N, n) of bool.
-        score: what it is worth to decide all of a neuron, (N, n).
-        weights: of each neuron, what experience says, (N, n).
-        adam: how multipliers are sought.
-    """
-    if layer.packed is None:
-        return None
-    rows, ends, best = cut_rows(found, score), found.currents, list[Tensor]()
-    count = len(rows.low)
-    for part in torch.arange(len(samples)).split(max(1, MOST_NUMBERS // (count * split.shape[1]))):
-        given = (tensor[part] for tensor in (samples, ends.lower, ends.upper, split, chosen))
-        sides = ranges_kernel().foresee(layer.packed, tuple(given), rows.of(part), adam)
-        worth = _worth(*sides) * weights[part, :, None]
-        place = torch.arange(count)
-        inside = (rows.first[part, :, None] <= place) & (place < rows.last[part, :, None])
-        best.append(torch.where(inside & chosen[part, :, None], worth, -1.0).flatten(1).argmax(1))
-    places = torch.cat(best)
-    return places // count, places % count
 
 
 def _worth(*sides: Tensor) -> Tensor:
@@ -389,19 +192,19 @@ class RangeSearch:
             split: which neurons these decisions restrict, (N, n) of bool.
             prices: of each neuron's current, (N, n): with its range, what narrowing it is worth.
         """
-        reach = (layer.upper - layer.lower)[samples]
-        chosen = self._chosen(layer, found, split, prices.abs() * reach)
+        chosen = self._chosen(layer, samples, found, split, prices)
         return narrowed_by(layer, samples, found.currents, split, chosen, self.adam)
 
     def of_node(
         self, layer: FirstLayer, sample: int, found: TrainRows, split: Tensor, prices: Tensor
     ) -> tuple[Tensor, Tensor, Tensor]:
         """Return what narrows one node: neurons (M,), deciding neurons (K,) and multipliers (2M + 1, K)."""
-        reach = (layer.upper - layer.lower)[sample]
-        neurons, _ = listed(self._chosen(layer, found, split, prices.abs() * reach))
-        slabs = Slabs.of(layer, torch.tensor([sample]), found.currents, split)
-        best = slabs.multipliers(neurons, self.adam)
-        return neurons[0], split[0].nonzero().flatten(), best[0]
+        samples = torch.tensor([sample])
+        chosen = self._chosen(layer, samples, found, split, prices)
+        neurons, deciding = (mask[0].nonzero().flatten() for mask in (chosen, split))
+        best = torch.zeros(2 * len(neurons) + 1, len(deciding), dtype=torch.float64)
+        narrowed_by(layer, samples, found.currents, split, chosen, self.adam, best)
+        return neurons, deciding, best
 
     def best_cuts(
         self, layer: FirstLayer, samples: Tensor, found: TrainRows, split: Tensor, score: Tensor, weights: Tensor
@@ -418,21 +221,49 @@ class RangeSearch:
             return None
         most = min(self.cuts, max(1, math.isqrt(MOST_PRODUCTS // layer.matrix.shape[1])))
         chosen = _greatest(found.first < found.last, score * weights, most)
-        return best_cuts(layer, samples, found, split, chosen, score, weights, self.adam)
+        rows, ends, best = cut_rows(found, score), found.currents, list[Tensor]()
+        count = len(rows.low)
+        for part in torch.arange(len(samples)).split(max(1, MOST_NUMBERS // (count * split.shape[1]))):
+            given = (tensor[part] for tensor in (samples, ends.lower, ends.upper, split, chosen))
+            sides = ranges_kernel().foresee(layer.packed, tuple(given), rows.of(part), self.adam)
+            worth = _worth(*sides) * weights[part, :, None]
+            place = torch.arange(count)
+            inside = (rows.first[part, :, None] <= place) & (place < rows.last[part, :, None])
+            best.append(torch.where(inside & chosen[part, :, None], worth, -1.0).flatten(1).argmax(1))
+        places = torch.cat(best)
+        return places // count, places % count
 
-    def _chosen(self, layer: FirstLayer, found: TrainRows, split: Tensor, worth: Tensor) -> Tensor:
+    def _chosen(
+        self, layer: FirstLayer, samples: Tensor, found: TrainRows, split: Tensor, prices: Tensor
+    ) -> Tensor:
         """Return which open neurons of each node are narrowed, (N, n) of bool: none that no slab can narrow."""
         is_open = (found.first < found.last).flatten(1)
+        worth = prices.abs() * (layer.upper - layer.lower)[samples]
         return _greatest(is_open & layer.shares(split), worth, self.neurons)
 
 
 def narrowed_by(
-    layer: FirstLayer, samples: Tensor, rows: Box, split: Tensor, chosen: Tensor, adam: Adam
+    layer: FirstLayer,
+    samples: Tensor,
+    rows: Box,
+    split: Tensor,
+    chosen: Tensor,
+    adam: Adam,
+    multipliers: Tensor | None = None,
 ) -> tuple[Box, Tensor]:
-    """Return what `slabs.narrowed` does, by ranges.c over sets that are boxes."""
-    if layer.packed is None:
-        return narrowed(layer, samples, rows, split, chosen, adam)
-    low, high, empty = ranges_kernel().narrow(layer.packed, (samples, rows.lower, rows.upper, split, chosen), adam)
+    """Return the run's currents in each node, (N, n), and in which nodes none are left, (N,) of bool.
+
+    Args:
+        layer: of the samples.
+        samples: of each node, (N,).
+        rows: where the currents of the trains that are left lie, (N, n).
+        split: which neurons decisions restrict, (N, n) of bool.
+        chosen: which are narrowed, (N, n) of bool.
+        adam: how multipliers are sought.
+        multipliers: of one node, to be filled; None: they are not asked for.
+    """
+    nodes = samples, rows.lower, rows.upper, split, chosen
+    low, high, empty = ranges_kernel().narrow(layer.packed, nodes, adam, multipliers)
     return Box(low, high), empty
 
 

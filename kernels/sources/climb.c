@@ -23,6 +23,7 @@ typedef struct {
     const double *row_low, *row_high, *trains;        /* (R), (R), (R, T) */
     const double *lower, *upper, *slack;              /* currents, (B, n) */
     const double *box_low, *box_high;                 /* inputs, (B, m) */
+    const double *center, *radius;                    /* of the ball that cuts the box, (B, m), (B), or null */
     const long *first, *last;                         /* (B, n) */
     const unsigned char *split;                       /* (B, n) */
     const double *scale;                              /* (T) */
@@ -337,6 +338,24 @@ static REAL paid(const Layer *layer, long steps) {
     return total;
 }
 
+/* The least Σ pulled·x over box ∩ ball, about: the greater of both minima; and the input of the ball where it lies. */
+static REAL over_ball(Node *node, const Table *table, long b, REAL over_box) {
+    long m = table->inputs;
+    const double *center = table->center + b * m, *low = table->box_low + b * m, *high = table->box_high + b * m;
+    double value = 0, squares = (double)m * 0x1p-1022;
+    for (long x = 0; x < m; x++) {
+        double pulled = node->pulled[x];
+        value += pulled * center[x], squares += pulled * pulled;
+    }
+    double length = sqrt(squares);
+    value -= length * table->radius[b];
+    for (long x = 0; x < m; x++) {
+        double place = center[x] - (double)node->pulled[x] / length * table->radius[b];
+        node->inputs[x] = (REAL)(place < low[x] ? low[x] : place > high[x] ? high[x] : place);
+    }
+    return value > (double)over_box ? (REAL)value : over_box;
+}
+
 /* The bound at the prices, and all that attains it. */
 static REAL evaluate(Node *node, const Climb *climb, const Table *table, const Later *later, long b) {
     long T = node->steps, TP = node->wide, m = table->inputs;
@@ -362,7 +381,8 @@ static REAL evaluate(Node *node, const Climb *climb, const Table *table, const L
     }
     for (long x = 0; x < m; x++)
         node->inputs[x] = (REAL)(node->pulled[x] > 0 ? table->box_low[b * m + x] : table->box_high[b * m + x]);
-    return bound + dot(node->pulled, node->inputs, m);
+    REAL least = dot(node->pulled, node->inputs, m);
+    return bound + (table->center ? over_ball(node, table, b, least) : least);
 }
 
 static void gather_node(Node *node, const Climb *climb, const Table *table, const Later *later, const Nodes *nodes, long s) {

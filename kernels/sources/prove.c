@@ -55,8 +55,10 @@ static double first_size(const Layer *layer, const Table *table, long b) {
         double sums = fabs((double)table->bias[neuron]) + table->slack[at];
         sums += greater(fabs(table->lower[at]), fabs(table->upper[at]));
         for (long x = 0; x < table->inputs; x++) {
-            double low = fabs(table->box_low[b * table->inputs + x]), high = fabs(table->box_high[b * table->inputs + x]);
-            sums += fabs((double)table->weights[neuron * table->inputs + x]) * greater(1, greater(low, high));
+            long place = b * table->inputs + x;
+            double reach = greater(1, greater(fabs(table->box_low[place]), fabs(table->box_high[place])));
+            if (table->center) reach = greater(reach, fabs(table->center[place]) + table->radius[b]);
+            sums += fabs((double)table->weights[neuron * table->inputs + x]) * reach;
         }
         total += fabs((double)layer->prices[k]) * sums;
     }

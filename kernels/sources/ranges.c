@@ -1,9 +1,10 @@
 /* The multipliers and the ranges of certify/branching/ranges.py: Adam on what slabs say of currents, LANES aims at a
    time, in REAL; then what the multipliers prove, in double.
 
-   Any multipliers give a valid range, so nothing of the search is trusted. `prove` is: it computes the sum of ranges.py
-   in another order than torch, and the error that is paid there, a multiple of u times the sum of all moduli, holds for
-   sums in any order. What is no finite number proves nothing. */
+   Any multipliers give a valid range, so nothing of the search is trusted. `prove` is: the error that is paid, a
+   multiple of u times the sum of all moduli, holds for sums in any order. Over box ∩ ball the minimum of a sum is at
+   least either minimum, and that over the ball c·center − ‖c‖·radius; squares that vanish each pay. What is no finite
+   number proves nothing. */
 
 #include "shared.h"
 
@@ -11,7 +12,7 @@
 
 typedef struct {
     double rate, momentum, momentum_squares;
-    long iterations, nodes, aims, slabs, inputs; /* N, A, K, m */
+    long iterations, nodes, slabs, inputs; /* N, K, m */
     int threads;
 } Slabs;
 
@@ -108,6 +109,7 @@ typedef struct {
     const double *weights, *bias;                  /* (n, m), (n) */
     const double *slack, *size, *lower, *upper;    /* (B, n) */
     const double *low, *high;                      /* the box, (B, m) */
+    const double *center, *radius;                 /* of the ball, (B, m), (B), or null */
     long neurons;
     double error;                                  /* what is lost of a sum of moduli of 1 */
 } Layer;
@@ -119,6 +121,7 @@ typedef struct {
     const unsigned char *split, *chosen;           /* (N, n) */
     double *least, *most;                          /* what is left of the currents, (N, n) */
     unsigned char *empty;                          /* (N) */
+    double *prices;                                /* of one node, for 2M + 1 aims, (2M + 1, K), or null */
 } Nodes;
 
 /* What one node needs: K slabs, M aims, S inputs that slabs read, rounded up to WIDE. */
@@ -188,7 +191,18 @@ static void gather_slabs(const Layer *layer, const Nodes *nodes, long node, long
     }
 }
 
-/* At least the sum of ranges.py: s·W x + Σ ν's part over the box, less what float64 may lose; −∞ where it is nothing. */
+/* Σ costs·x over the ball, at least: what float64 loses here is paid here, since the center may lie outside the box. */
+static double over_ball(const Layer *layer, long b, long m, const double *costs) {
+    double value = 0, squares = (double)m * 0x1p-1022, moduli = 0;
+    for (long x = 0; x < m; x++) {
+        double part = costs[x] * layer->center[b * m + x];
+        value += part, moduli += fabs(part), squares += costs[x] * costs[x];
+    }
+    double length = sqrt(squares) * layer->radius[b];
+    return value - length - layer->error * (moduli + length);
+}
+
+/* At least the sum of ranges.py: s·W x + Σ ν's part over the set, less what float64 may lose; −∞ where it is nothing. */
 static double prove(const Layer *layer, long b, long neuron, double sign, long m, const Work *work) {
     const double *low = layer->low + b * m, *high = layer->high + b * m;
     double *costs = work->costs, paid = 0, moduli = neuron < 0 ? 0 : layer->size[b * layer->neurons + neuron], value = 0;
@@ -207,6 +221,8 @@ static double prove(const Layer *layer, long b, long neuron, double sign, long m
     for (; x + WIDE <= m; x += WIDE) ALL sums[l] += costs[x + l] * (costs[x + l] > 0 ? low[x + l] : high[x + l]);
     for (; x < m; x++) value += costs[x] * (costs[x] > 0 ? low[x] : high[x]);
     ALL value += sums[l];
+    double within = layer->center ? over_ball(layer, b, m, costs) : -INFINITY;
+    value = within > value ? within : value;
     value = value + paid - layer->error * moduli;
     return isfinite(value) ? value : -INFINITY;
 }
@@ -231,6 +247,8 @@ static void settle(const Layer *layer, const Nodes *nodes, long node, long a, in
     double reach = neuron < 0 ? 1 : work->reach[a];
     for (long k = 0; k < work->K; k++)
         work->prices[k] = (double)work->state.best[k].v[l] * (reach / work->scale[k]);
+    long row = sign > 0 && neuron >= 0 ? a : a + work->M; /* low ends first, the aim of 0 last */
+    if (nodes->prices) memcpy(nodes->prices + row * work->K, work->prices, sizeof(double) * (size_t)work->K);
     double value = prove(layer, b, neuron, sign, m, work);
     if (neuron < 0) {
         nodes->empty[node] = value > 0;
@@ -302,7 +320,7 @@ static int narrow_one(const Item *item) {
     Work work = count(asked->slabs, layer, nodes, node);
     widest(layer, nodes, node);
     nodes->empty[node] = 0;
-    if (!work.K || !work.M) return 0;
+    if (!work.K || (!work.M && !nodes->prices)) return 0;
     char *memory = aligned(lay_out(&work, 0, n, m));
     if (!memory) return 1;
     lay_out(&work, memory, n, m);
@@ -317,37 +335,6 @@ static int narrow_one(const Item *item) {
 /* What decided trains leave of the other currents of each node. Returns whether memory failed. */
 int narrow(const Slabs *slabs, const Layer *layer, const Nodes *nodes) {
     return for_each(slabs->nodes, 1, slabs->threads, 0, narrow_one, &(Asked){slabs, layer, nodes, 0});
-}
-
-typedef struct {
-    const Slabs *slabs;
-    const REAL *rows, *least, *most, *aims;
-    REAL *best;
-} Searched;
-
-static int search_aims(const Item *item) {
-    const Searched *asked = item->given;
-    const Slabs *slabs = asked->slabs;
-    long n = item->start, K = slabs->slabs, A = slabs->aims, m = slabs->inputs;
-    Row *memory = item->room;
-    State state = {memory, memory + m, memory + m + K, memory + m + 2 * K, memory + m + 3 * K, memory + m + 4 * K};
-    for (long a = 0; a < A; a += LANES) {
-        const REAL *from = asked->aims + (n * A + a) * m;
-        for (long x = 0; x < m; x++)
-            for (int l = 0; l < LANES; l++) state.aim[x].v[l] = a + l < A ? from[l * m + x] : 0;
-        search(slabs, asked->rows + n * K * m, asked->least + n * K, asked->most + n * K, &state);
-        for (int l = 0; l < LANES && a + l < A; l++)
-            for (long k = 0; k < K; k++) asked->best[(n * A + a + l) * K + k] = state.best[k].v[l];
-    }
-    return 0;
-}
-
-/* Rows (N, K, m), their ends (N, K), aims (N, A, m) → multipliers (N, A, K); inputs of 0 make m a multiple of WIDE.
-   Returns whether memory failed. */
-int multipliers(const Slabs *slabs, const REAL *rows, const REAL *least, const REAL *most, const REAL *aims, REAL *best) {
-    Searched asked = {slabs, rows, least, most, aims, best};
-    long room = (long)sizeof(Row) * (5 * slabs->slabs + slabs->inputs);
-    return for_each(slabs->nodes, 1, slabs->threads, room, search_aims, &asked);
 }
 
 /* Foresight: what a split of a node's first layer is worth, for each neuron and each row to cut at: which spikes of the layer the

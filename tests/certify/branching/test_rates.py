@@ -50,6 +50,19 @@ def test_decides_as_the_list_does(case: Case, grid: bool, seed: int):
         assert verdict.margin is None or verdict.margin <= least + 1e-9
 
 
+def test_a_code_of_one_step_is_decided():
+    """Its input is constant in time, as a kernel for trains reads it."""
+    seen = set[str]()
+    for seed in range(4):
+        network, inputs, labels = lively(seed, steps=1)
+        network, inputs = network.double(), inputs.double()
+        found = verify(network, inputs, labels, LInf(0.3), SEARCHED)
+        exact = exact_margins(network, inputs, labels, 0.3)
+        assert [verdict.status == "verified" for verdict in found] == [least > 0 for least in exact]
+        seen |= {verdict.status for verdict in found}
+    assert seen == {"verified", "falsified"}
+
+
 def lively(seed: int, steps: int = 4) -> tuple[SpikingNetwork, Tensor, Tensor]:
     torch.manual_seed(seed)
     network = mlp((4, 8, 6, 3), num_steps=steps, neuron=LIF(decay=0.9, threshold=0.3), encoding="rate").eval()
