@@ -38,9 +38,8 @@ from ...models.validation import check_choice
 from ..attacks.base import Attack
 from ..attacks.pgd import APGD
 from ..bits.splitting import BitSplitting, splits_bits
-from ..branching.nodes.frontier import Answer
 from ..branching.question import MarginQuestion
-from ..branching.search import Search
+from ..branching.search import Answer, Search
 from ..perturbations import SpikeShift
 from ..problem import Problem
 from ..questions.rows import RowGoal

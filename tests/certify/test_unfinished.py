@@ -8,7 +8,8 @@ import torch
 
 from spikecert import LInf, RateDraws, SpikeFlip, SpikeShift, StuckNeurons, Verdict, verify
 from spikecert.certify import certify_set
-from spikecert.certify.branching.nodes.frontier import NodePool, OpenNodes
+from spikecert.certify.branching.nodes.decisions import NodePool
+from spikecert.certify.branching.search import OpenNodes
 from spikecert.certify.questions.classes import ClassGoal
 from spikecert.certify.replay import margins
 from spikecert.certify.verdicts import Unfinished

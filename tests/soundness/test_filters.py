@@ -18,7 +18,7 @@ from spikecert.certify.bounds.signals.derived import FilteredSignal
 from spikecert.certify.bounds.signals.signals import InputSignal
 from spikecert.certify.bounds.signals.windows import Box
 from spikecert.certify.bounds.trains.trains import step_spikes, train_spikes, window_spikes
-from spikecert.certify.branching.nodes.frontier import _step_region
+from spikecert.certify.branching.nodes.leaves import _step_region
 from spikecert.certify.milp.encoding import encode
 from spikecert.certify.milp.program import Closing
 from spikecert.certify.replay import margins

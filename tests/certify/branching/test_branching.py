@@ -22,17 +22,16 @@ from spikecert.certify.bounds.signals.windows import Box
 from spikecert.certify.bounds.trains.train_graph import GraphTrains, graph_trains
 from spikecert.certify.bounds.trains.train_table import TableTrains
 from spikecert.certify.branching import bounding
+from spikecert.certify.branching import search as branching
 from spikecert.certify.branching import workers as crew
 from spikecert.certify.branching.bounding import Bounded, Climb, bound_nodes
 from spikecert.certify.branching.fused_climb import FusedClimb
-from spikecert.certify.branching.nodes import frontier
-from spikecert.certify.branching.nodes.decisions import OPEN, FixedSpikes, Nodes, RowRanges, trim_rows
-from spikecert.certify.branching.nodes.frontier import NodePool, OpenNodes
+from spikecert.certify.branching.nodes.decisions import OPEN, FixedSpikes, NodePool, Nodes, RowRanges, trim_rows
 from spikecert.certify.branching.question import MarginQuestion
-from spikecert.certify.branching.search import Experience, Search
+from spikecert.certify.branching.search import Experience, OpenNodes, Search
 from spikecert.certify.replay import margins
 from spikecert.certify.rounding import Rounding
-from spikecert.certify.search import FIRST, Pace
+from spikecert.certify.search import FIRST, Limits, Pace
 from spikecert.certify.verifiers import TRAINS, Complete
 from spikecert.models import Residual, deadline
 from spikecert.models.circuit import leaky_rule
@@ -346,7 +345,7 @@ def test_a_time_limit_is_kept_within_a_tenth(seconds: float, clock: Clock, monke
         return bound_nodes(question, nodes, Climb(0))
 
     monkeypatch.setattr(crew, "bound_nodes", slow)
-    monkeypatch.setattr(frontier, "attack_from", lambda question, samples, starts, *_: (samples[:0], starts[:0]))
+    monkeypatch.setattr(branching, "attack_from", lambda question, samples, starts, *_: (samples[:0], starts[:0]))
     started = clock.now
     answer = Search(batch=512).run(asked(), never_replays, started + seconds)
     assert answer is not None
@@ -394,8 +393,8 @@ def test_a_leaf_that_had_no_turn_is_not_proven():
     roots = question.roots()
     assert roots is not None
     count = len(roots)
-    found = OpenNodes(question, never_replays, NodePool(roots, 2**20), roots, lambda: True)
-    found.begin(count)
+    found = OpenNodes(Search(), question, never_replays, roots, Limits(stopped=lambda: True))
+    found.take(count)
     nodes = replace(roots, bound=torch.full((count,), -1.0).double())
     far = torch.full((count,), torch.inf).double()
     inputs = question.inputs[question.samples(nodes)]
