@@ -17,7 +17,7 @@ from ..models.deadline import Expired, never, passed
 from ..models.linear_maps.averaging import WholeInput
 from ..models.networks import SpikingNetwork
 from ..models.validation import check_choice
-from .branching.workers import Crew
+from .branching.workers import NodeCrew
 from .perturbations import L2, Ball, EventChange, LInf, Perturbation, PixelBox, SpikeFlip, SpikeShift, WholeLInf
 from .perturbations.balls import settled_ball
 from .perturbations.base import round_up
@@ -58,7 +58,7 @@ class Problem:
     ties: str = STRICT
     stopped: Expired = never
     memory: int | None = None
-    crew: Crew | None = None
+    crew: NodeCrew | None = None
     told: Told = unheard
     rows: RowGoal | None = field(default=None, repr=False)
 

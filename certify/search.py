@@ -21,6 +21,7 @@ from ..models.deadline import LATE, Expired, never, passed
 
 Part = TypeVar("Part")
 Bounded = TypeVar("Bounded")
+Given = TypeVar("Given", contravariant=True)
 
 Told = Callable[[Mapping[str, float]], None]
 """Called with the newest figures by name."""
@@ -81,7 +82,7 @@ class Timed(Generic[Bounded]):
     seconds: float
 
 
-class Crew(Protocol[Part, Bounded]):
+class Crew(Protocol[Given, Bounded]):
     """Bounds parts, which come back in the order in which they were given. Whoever does, it is the same bound."""
 
     @property
@@ -94,7 +95,7 @@ class Crew(Protocol[Part, Bounded]):
         """Return whether another part may be given."""
         ...
 
-    def give(self, part: Part) -> None:
+    def give(self, part: Given) -> None:
         """Have a part bounded."""
         ...
 
@@ -146,9 +147,9 @@ class Frontier(ABC, Generic[Part, Bounded]):
     def bytes(self) -> int:
         """Return what all that waits takes, about."""
 
+    @abstractmethod
     def standing(self) -> dict[str, float]:
         """Return how the search stands, in figures by name."""
-        return {"memory": float(self.bytes)}
 
     def over(self) -> str:
         """Return why nothing more is taken although parts are open; "" where they are."""
@@ -213,8 +214,8 @@ def search(
     return ""
 
 
-class Domain(ABC, Generic[Part]):
-    """What parts of a set are, for a search that goes on with the newest of them, or with the oldest.
+class Domain(Frontier[Part, Part | None]):
+    """What parts of a set are, and those that wait: a search goes on with the newest of them, or with the oldest.
 
     Attributes:
         together: whether several parts are bounded as one, `joined`.
@@ -242,14 +243,6 @@ class Domain(ABC, Generic[Part]):
         """Return several as one; without `together` there is one."""
         return parts[0]
 
-    def over(self) -> str:
-        """Return why nothing more is bounded; "" where it is."""
-        return ""
-
-    def standing(self) -> dict[str, float]:
-        """Return figures by name, beside `nodes`, `open` and `memory`."""
-        return {}
-
     def search(
         self, roots: Iterable[Part], limits: Limits, *, newest: bool = True, most: int = 1, each: int = 0
     ) -> tuple[str, Iterator[Part]]:
@@ -262,62 +255,46 @@ class Domain(ABC, Generic[Part]):
             most: parts that are bounded at once.
             each: bytes of what waits of an open part.
         """
-        frontier = _Waiting(self, roots, newest, each)
-        return search(frontier, limits, Alone(frontier.bounded), most), frontier.left()
+        self._waiting: deque[Iterator[Part]] = deque([iter(roots)])
+        self._place, self._each = -1 if newest else 0, each
+        return search(self, limits, Alone(self._timed), most), chain.from_iterable(self._waiting)
 
-
-class _Waiting(Frontier[Part, Part | None]):
-    """Parts that wait to be bounded: children of one open part come one after the other."""
-
-    def __init__(self, domain: Domain[Part], roots: Iterable[Part], newest: bool, each: int) -> None:
-        self.domain, self.place, self.each = domain, -1 if newest else 0, each
-        self.waiting: deque[Iterator[Part]] = deque([iter(roots)])
+    def _timed(self, part: Part) -> Timed[Part | None]:
+        """Return what is left of some parts."""
+        started, size = time.perf_counter(), self.size(part)
+        self.parts += size
+        return Timed(self.bound(part), size, time.perf_counter() - started)
 
     @property
     def open(self) -> bool:
         """Return whether anything is left, and nothing has failed."""
-        return bool(self.waiting) and not self.domain.done
-
-    def take(self, most: int) -> Part | None:
-        """Return what is next of the newest or the oldest, joined where that is possible."""
-        taken, size = list[Part](), 0
-        while self.waiting and size < most:
-            part = next(self.waiting[self.place], None)
-            if part is None:
-                del self.waiting[self.place]
-                continue
-            if taken and size + self.domain.size(part) > most:
-                self.waiting[self.place] = chain([part], self.waiting[self.place])
-                break
-            taken.append(part)
-            size += self.domain.size(part) if self.domain.together else most
-        return self.domain.joined(taken) if taken else None
-
-    def bounded(self, part: Part) -> Timed[Part | None]:
-        """Return what is left of some parts."""
-        started, size = time.perf_counter(), self.domain.size(part)
-        self.domain.parts += size
-        return Timed(self.domain.bound(part), size, time.perf_counter() - started)
-
-    def settle(self, bounded: Part | None) -> None:
-        """Let what is left be split."""
-        if bounded is not None:
-            self.waiting.append(iter(self.domain.split(bounded)))
+        return bool(self._waiting) and not self.done
 
     @property
     def bytes(self) -> int:
         """Return what waits, in bytes."""
-        return len(self.waiting) * self.each
+        return len(self._waiting) * self._each
 
     def standing(self) -> dict[str, float]:
         """Return parts so far, those that are open, about, and memory."""
-        known = {"nodes": float(self.domain.parts), "open": float(len(self.waiting))}
-        return {**known, "memory": float(self.bytes), **self.domain.standing()}
+        return {"nodes": float(self.parts), "open": float(len(self._waiting)), "memory": float(self.bytes)}
 
-    def over(self) -> str:
-        """Return what the domain says."""
-        return self.domain.over()
+    def take(self, most: int) -> Part | None:
+        """Return what is next of the newest or the oldest: as many as are bounded together, or one."""
+        taken, size = list[Part](), 0
+        while self._waiting and size < most:
+            part = next(self._waiting[self._place], None)
+            if part is None:
+                del self._waiting[self._place]
+                continue
+            if taken and size + self.size(part) > most:
+                self._waiting[self._place] = chain([part], self._waiting[self._place])
+                break
+            taken.append(part)
+            size += self.size(part) if self.together else most
+        return self.joined(taken) if taken else None
 
-    def left(self) -> Iterator[Part]:
-        """Yield the parts that wait."""
-        return chain.from_iterable(self.waiting)
+    def settle(self, bounded: Part | None) -> None:
+        """Let what is left be split."""
+        if bounded is not None:
+            self._waiting.append(iter(self.split(bounded)))

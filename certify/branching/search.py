@@ -20,7 +20,7 @@ from .bounding import Bounded, Climb, Patrol, attack_from
 from .nodes.decisions import LEVEL, NodePool, Nodes, least_of
 from .nodes.leaves import solve_leaf
 from .question import MarginQuestion
-from .workers import Crew, Portion, bounded_here
+from .workers import NodeCrew, Portion, bounded_here
 
 PRIOR = 5.0
 """How many splits of average success a neuron is credited with before its first one."""
@@ -131,7 +131,7 @@ class Search:
         deadline: float | None,
         stopped: Expired = never,
         *,
-        crew: Crew | None = None,
+        crew: NodeCrew | None = None,
         told: Told = unheard,
     ) -> Answer | None:
         """Return what was found, or None where branching does not reach the network, or a node takes too much.

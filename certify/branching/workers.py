@@ -32,8 +32,7 @@ from ... import processes
 from ...models.files.storage import from_bytes, pack, to_bytes, unpack
 from ..bounds.prices.prices import Specifications
 from ..perturbations.described import build_set, describe_set
-from ..search import Crew as AnyCrew
-from ..search import Timed
+from ..search import Crew, Timed
 from .bounding import Bounded, Climb, bound_nodes
 from .nodes.decisions import Nodes
 from .question import MarginQuestion
@@ -56,7 +55,7 @@ class Portion:
     until: float | None = None
 
 
-class Crew(AnyCrew[Portion, Bounded], Protocol):
+class NodeCrew(Crew[Portion, Bounded], Protocol):
     """Bounds parts of questions."""
 
     def ask(self, question: MarginQuestion) -> None:
@@ -260,7 +259,7 @@ class _Helper:
         self.connection.close()
 
 
-class Helpers(Crew):
+class Helpers(NodeCrew):
     """This process and others of one torch thread each. What a dead one was given goes to others or is done here.
 
     While this one waits for the oldest part it bounds one that it kept: with W processes, W − 1 are started.

@@ -384,8 +384,9 @@ class ProgramTree(Domain[_SolvedPart]):
         return left
 
     def standing(self) -> dict[str, float]:
-        """Return the least bound, and how many programs were solved."""
-        return {"bound": min(self._open, default=self._least), "nodes": float(self.solved)}
+        """Return the least bound, how many programs were solved, and what waits."""
+        known = {"bound": min(self._open, default=self._least), "nodes": float(self.solved)}
+        return super().standing() | known
 
     def over(self) -> str:
         """Return that no more programs may be solved."""

@@ -33,7 +33,7 @@ from ..questions.classes import property_goal
 from ..questions.forms import Form, Property, as_form, output
 from ..questions.rows import RowGoal
 from ..replay import evaluating
-from ..splitting.boxes import BoxSearch, BoxTarget, few_dimensions
+from ..splitting.boxes import BoxSearch, few_dimensions
 from ..verdicts import SoundnessError, Verdict
 from ..verification import resolve
 from ..verifiers import INTERVAL, TRAINS, AttackSearch, BoundVerifier, Verifier
@@ -117,21 +117,21 @@ def _note(problem: Problem, found: LeastValue, points: Tensor) -> None:
 
 
 def _by_boxes(problem: Problem, found: LeastValue, tolerance: float) -> None:
-    target = _LeastTarget(found, tolerance)
-    search = BoxSearch(problem, target)
+    search = _LeastValues(problem, best=found.attained.clone(), points=found.points.clone(), tolerance=tolerance)
     search.run()
     found.lower = found.lower.maximum(search.closed)
     found.verifier = "inputs"
-    _note(problem, found, target.points)
+    _note(problem, found, search.points)
     found.lower = found.lower.minimum(found.attained)  # a bound may pass the least value that it was held against
 
 
-class _LeastTarget(BoxTarget):
-    """Boxes are closed within the tolerance of the least value known."""
+@dataclass(kw_only=True)
+class _LeastValues(BoxSearch):
+    """Boxes are closed within the tolerance of the least values known: `best`, of the inputs `points`."""
 
-    def __init__(self, found: LeastValue, tolerance: float) -> None:
-        self.best, self.points, self.tolerance = found.attained.clone(), found.points.clone(), tolerance
-        self.settled = torch.zeros(len(self.best), dtype=torch.bool)
+    best: Tensor
+    points: Tensor
+    tolerance: float
 
     def closes(self, rows: Tensor, sample: Tensor) -> Tensor:
         """Return which boxes hold no value that is lower by more than the tolerance."""

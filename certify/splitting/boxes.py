@@ -16,7 +16,7 @@ which it is not hold together: the lesser one is a bound of all. The first open 
 behind it are often open on its account alone.
 """
 
-from abc import ABC, abstractmethod
+from abc import abstractmethod
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from typing import ClassVar
@@ -111,12 +111,11 @@ class Boxes:
     @staticmethod
     def joined(parts: list["Boxes"]) -> "Boxes":
         """Return all boxes of several; prices only where all have some."""
-        found = [
-            torch.cat(ends) for ends in zip(*((p.lower, p.upper, p.sample, p.known) for p in parts), strict=True)
-        ]
+        ends = (torch.cat([part.lower for part in parts]), torch.cat([part.upper for part in parts]))
+        told = (torch.cat([part.sample for part in parts]), torch.cat([part.known for part in parts]))
         prices = [part.prices for part in parts if part.prices is not None]
         priced = tuple(map(torch.cat, zip(*prices, strict=True))) if len(prices) == len(parts) else None
-        return Boxes(*found, priced)
+        return Boxes(*ends, *told, priced)
 
     def halves(self, unit: Tensor, whole: bool) -> "Boxes":
         """Return both halves of each box, cut where its side is longest in units of `unit`, (batch, ...).
@@ -134,14 +133,31 @@ class Boxes:
         return Boxes(lower, upper, self.sample.repeat(2), self.known.repeat(2), prices)
 
 
-class BoxTarget(ABC):
-    """What a search of boxes is for: which are closed, and what the inputs in them are worth.
+@dataclass
+class BoxSearch(Domain[Boxes]):
+    """One search: what it is for says which boxes are closed, and what the inputs in them are worth.
+
+    Args:
+        problem: whose sets are boxes of inputs.
+        prices: how to climb; None: boxes are bounded by their trains alone.
+        most: how many boxes may be bounded.
 
     Attributes:
+        closed: the least bound of all closed boxes of each sample, (batch,): with those that were left when the
+            search ended, a bound over the whole set.
         settled: which samples need no further boxes, (batch,) of bool.
+        unproven: which samples have boxes that were left, neither proven nor settled, (batch,) of bool.
     """
 
-    settled: Tensor
+    together: ClassVar[bool] = True
+    problem: Problem
+    prices: PriceSearch | None = field(default_factory=lambda: PriceSearch(20, rate=0.1))
+    most: int = 2**19
+
+    def __post_init__(self) -> None:
+        count = len(self.problem.labels)
+        self.closed: Tensor = torch.full((count,), torch.inf, dtype=torch.float64)
+        self.unproven, self.settled = torch.zeros(2, count, dtype=torch.bool)
 
     @abstractmethod
     def closes(self, rows: Tensor, sample: Tensor) -> Tensor:
@@ -154,34 +170,6 @@ class BoxTarget(ABC):
     @abstractmethod
     def gap(self, sample: Tensor) -> Tensor:
         """Return what a bound of each box's columns must exceed to be enough for prices, (N,)."""
-
-
-@dataclass
-class BoxSearch(Domain[Boxes]):
-    """One search.
-
-    Args:
-        problem: whose sets are boxes of inputs.
-        target: what it is for.
-        prices: how to climb; None: boxes are bounded by their trains alone.
-        most: how many boxes may be bounded.
-
-    Attributes:
-        closed: the least bound of all closed boxes of each sample, (batch,): with those that were left when the
-            search ended, a bound over the whole set.
-        open: which samples have boxes that were left, neither proven nor settled, (batch,) of bool.
-    """
-
-    together: ClassVar[bool] = True
-    problem: Problem
-    target: BoxTarget
-    prices: PriceSearch | None = field(default_factory=lambda: PriceSearch(20, rate=0.1))
-    most: int = 2**19
-
-    def __post_init__(self) -> None:
-        count = len(self.problem.labels)
-        self.closed: Tensor = torch.full((count,), torch.inf, dtype=torch.float64)
-        self.open: Tensor = torch.zeros(count, dtype=torch.bool)
 
     @torch.no_grad()
     def run(self) -> None:
@@ -200,7 +188,7 @@ class BoxSearch(Domain[Boxes]):
     def _leave(self, boxes: Boxes) -> None:
         """Note that boxes stay open."""
         self._close(boxes)
-        self.open[boxes.sample] = True
+        self.unproven[boxes.sample] = True
 
     def size(self, part: Boxes) -> int:
         """Return how many boxes there are."""
@@ -216,7 +204,7 @@ class BoxSearch(Domain[Boxes]):
 
     def standing(self) -> dict[str, float]:
         """Return the least bound that is known of closed boxes."""
-        return {"bound": float(self.closed.min())}
+        return super().standing() | {"bound": float(self.closed.min())}
 
     def bound(self, part: Boxes) -> Boxes | None:
         """Try the middles of boxes, close what bounds close, and return those that are open and can be split."""
@@ -235,7 +223,7 @@ class BoxSearch(Domain[Boxes]):
 
     def _unsettled(self, boxes: Boxes) -> Boxes:
         """Return the boxes of samples that need further ones; the others stay open."""
-        settled = self.target.settled[boxes.sample]
+        settled = self.settled[boxes.sample]
         self._leave(boxes.select(settled))
         return boxes.select(~settled)
 
@@ -262,7 +250,7 @@ class BoxSearch(Domain[Boxes]):
         around = problem.inputs[boxes.sample]
         points = problem.perturbation.project(((boxes.lower + boxes.upper) / 2).to(around.dtype), around)
         values = problem.goal.values(problem.network(points), problem.labels[boxes.sample], points)
-        self.target.tried(values.double(), points, boxes.sample)
+        self.tried(values.double(), points, boxes.sample)
 
     def _open(self, boxes: Boxes) -> Boxes:
         """Close the boxes that bounds close, by trains and then by prices; return the others."""
@@ -270,7 +258,7 @@ class BoxSearch(Domain[Boxes]):
         for spikes in (conserved_spikes,) if self._whole else (step_spikes, conserved_spikes):
             rows = goal.tightened(goal.bounds(self.problem.circuit, Box(boxes.lower, boxes.upper), labels, spikes))
             boxes = replace(boxes, known=boxes.known.maximum(goal.least(rows)))
-            shut = self.target.closes(rows, boxes.sample)
+            shut = self.closes(rows, boxes.sample)
             self._close(boxes.select(shut))
             boxes, rows, labels = boxes.select(~shut), rows[~shut], labels[~shut]
             if len(boxes) == 0:
@@ -283,7 +271,7 @@ class BoxSearch(Domain[Boxes]):
         stages = staged(problem.circuit, Box(boxes.lower, boxes.upper), sums=True)
         if stages is None or rows.shape[1] != 1 or problem.rows is None:
             return boxes
-        floor = self.target.gap(boxes.sample)[:, None]
+        floor = self.gap(boxes.sample)[:, None]
         every, none = torch.arange(count), torch.zeros(count, dtype=torch.long)
         asked = problem.goal.specifications(problem.labels[boxes.sample], every, none, floor)
         found = search.run(stages, asked, start=boxes.prices, expired=problem.expired)
@@ -291,7 +279,7 @@ class BoxSearch(Domain[Boxes]):
         rows = rows.maximum((found.bound + floor[:, 0] - lost).nan_to_num(nan=-torch.inf)[:, None])
         known = boxes.known.maximum(problem.goal.least(rows))
         boxes = replace(boxes, known=known, prices=found.prices)
-        shut = self.target.closes(rows, boxes.sample)
+        shut = self.closes(rows, boxes.sample)
         self._close(boxes.select(shut))
         return boxes.select(~shut)
 

@@ -27,7 +27,7 @@ from ..perturbations import SpikeFlip
 from ..perturbations.base import Members
 from ..problem import Problem
 from ..rounding import Rounding
-from ..splitting.boxes import BoxSearch, BoxTarget, moving, point_bounds
+from ..splitting.boxes import BoxSearch, moving, point_bounds
 from ..verdicts import Verdict
 from .base import Verifier, falsified, one_by_one
 from .trains import TRAINS
@@ -248,35 +248,30 @@ class InputSplitting(Verifier):
         if moving(problem) is None:
             why = "expected a box of inputs (LInf, PixelBox), and no draws"
             return [Verdict("unknown", None, None, self.name, 0.0, f"inputs are not split: {why}")] * count
-        target = _Decision(problem)
-        search = BoxSearch(problem, target, most=self.most)
+        search = _Decision(problem, most=self.most)
         try:
             search.run()
         except (OverflowError, TimeIsUp) as error:
             return [Verdict("unknown", None, None, self.name, 0.0, str(error))] * count
         seconds = (time.perf_counter() - begun) / count
-        return [self._verdict(problem, target, search, index, seconds) for index in range(count)]
+        return [self._verdict(search, index, seconds) for index in range(count)]
 
-    def _verdict(
-        self, problem: Problem, target: "_Decision", search: BoxSearch, index: int, seconds: float
-    ) -> Verdict:
-        found, margin = target.found.get(index), float(search.closed[index])
+    def _verdict(self, search: "_Decision", index: int, seconds: float) -> Verdict:
+        problem, found, margin = search.problem, search.found.get(index), float(search.closed[index])
         if found is not None:
             return Verdict("falsified", None, found, self.name, seconds, "the middle of a box fails")
-        if bool(search.open[index]):
+        if bool(search.unproven[index]):
             late = LATE if problem.expired() else f"{search.parts} boxes leave parts of the set open"
             return Verdict("unknown", margin, None, self.name, seconds, late)
         reason = "each box of the inputs is proven"
         return Verdict("verified", margin, None, self.name, seconds, reason, problem.ties)
 
 
-class _Decision(BoxTarget):
-    """Every box is to be proven, or one input is to fail, run alone."""
+@dataclass
+class _Decision(BoxSearch):
+    """Every box is to be proven, or one input is to fail, run alone: those that do are `found`, by sample."""
 
-    def __init__(self, problem: Problem) -> None:
-        count = len(problem.labels)
-        self.problem, self.found = problem, dict[int, Tensor]()
-        self.settled = torch.zeros(count, dtype=torch.bool)
+    found: dict[int, Tensor] = field(default_factory=dict[int, Tensor])
 
     def closes(self, rows: Tensor, sample: Tensor) -> Tensor:
         """Return which boxes are proven."""

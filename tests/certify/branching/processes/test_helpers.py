@@ -22,7 +22,7 @@ from spikecert.certify.branching import workers as sharing
 from spikecert.certify.branching.bounding import Bounded, Climb
 from spikecert.certify.branching.question import MarginQuestion
 from spikecert.certify.branching.search import Search
-from spikecert.certify.branching.workers import Crew, Portion, bounded_here
+from spikecert.certify.branching.workers import NodeCrew, Portion, bounded_here
 from spikecert.certify.perturbations import Perturbation, PixelBox
 from spikecert.certify.proofs import Prover
 from spikecert.certify.search import Timed
@@ -220,10 +220,12 @@ def test_answers_come_back_in_the_order_of_their_questions(case: Given, threads:
             assert timed.bounded.nodes.row.tolist() == [row]
 
 
-class Late(Crew):
+class Late(NodeCrew):
     """Holds up to three parts before it bounds the oldest."""
 
-    size = 3
+    @property
+    def size(self) -> int:
+        return 3
 
     def __init__(self) -> None:
         self.given: list[Portion] = []
