@@ -5,7 +5,7 @@ Why a sample is proved, broken or neither: the margin by rung, by size and by la
 
 import math
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import torch
 from torch import Tensor
@@ -130,6 +130,7 @@ class Rung:
         margin: proven lower bound of the lead, or None.
         limit: seconds that it was to be given, or None.
         reason: one sentence.
+        took: what it took, or of several in turn each of them, in seconds.
     """
 
     verifier: str
@@ -137,6 +138,7 @@ class Rung:
     margin: float | None
     limit: float | None
     reason: str
+    took: tuple[tuple[str, float], ...] = field(default=(), compare=False)
 
 
 @dataclass(frozen=True)
@@ -275,7 +277,8 @@ class _Posed:
             found = self.answer(self.threat, name, limit)
         except (TypeError, ValueError) as refusal:
             return Rung(name, "refused", None, limit, str(refusal))
-        return Rung(name, found.status, found.margin, limit, found.reason)
+        took = found.took or ((found.verifier, found.seconds),)
+        return Rung(name, found.status, found.margin, limit, found.reason, took)
 
     def margin(self, threat: Perturbation) -> float:
         """Return the lead that "trains" proves in another set; nan where it proves none."""

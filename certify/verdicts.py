@@ -50,6 +50,7 @@ class Verdict(Alike):
         reason: one sentence.
         ties: what a tie is: "argmax" (the lowest index wins, as torch.argmax takes it) or "strict" (a failure).
         member: of a set of networks, the one that misclassifies `counterexample`; None elsewhere.
+        took: of verifiers that were asked in turn, what each took for this sample, in seconds; empty where one was.
 
     Raises:
         SoundnessError: for "verified" with a counterexample.
@@ -64,6 +65,7 @@ class Verdict(Alike):
     reason: str
     ties: str = STRICT
     member: SpikingNetwork | None = field(default=None, compare=False, repr=False)
+    took: tuple[tuple[str, float], ...] = field(default=(), compare=False, repr=False)
 
     def __post_init__(self) -> None:
         if self.status not in STATUSES:

@@ -1,5 +1,7 @@
 """The verifiers, by name."""
 
+from dataclasses import dataclass
+
 from ..alike import Named
 from ..attacks import ATTACKS
 from ..bits.splitting import BitSplitting
@@ -19,16 +21,45 @@ PATIENCE = 2**30
 network, 1,800 of a 64-128-64-10 one, T = 8; 13 and 16 s on a busy core."""
 
 
-def _auto() -> Verifier:
-    """Return the ladder, cheapest first: most samples need only the first rungs.
+@dataclass(frozen=True)
+class Step:
+    """What "auto" asks in its turn, of the samples that are still open: where it answers, and what that takes."""
 
-    "milp" is asked last: its programs cost most.
-    """
+    verifier: Verifier
+    asked: str
+    costs: str
+
+
+def ladder() -> tuple[Step, ...]:
+    """Return what "auto" asks, cheapest first: most samples need only the first steps."""
     quick, thorough = (AttackSearch(ATTACKS[name]()) for name in ("ensemble-fast", "ensemble"))
-    searches = Complete(Search(patience=PATIENCE), enumeration=None, programs=None), Milp(patience=PATIENCE)
-    soon = Listed(enumeration=Enumeration(PACE))
-    first = OneChange(), Listed(long_loops, name="listed-loops"), TRAINS, soon, quick
-    return Ladder((*first, Linear(), EventSplitting(), thorough, BitSplitting(), *searches))
+    complete = Complete(Search(patience=PATIENCE), enumeration=None, programs=None)
+    return (
+        Step(OneChange(), "changed events that are walked", "a run's time a change, 2 to 4 s at most"),
+        Step(Listed(long_loops, name="listed-loops"), "small sets, loops of many steps", "a run a member"),
+        Step(TRAINS, "everything", "some runs' time; a graph a neuron"),
+        Step(
+            Listed(enumeration=Enumeration(PACE)),
+            "small sets of events",
+            "a run's time a member, a second at most",
+        ),
+        Step(quick, "everything", "some hundred runs forward and back"),
+        Step(Linear(), "layers that prices reach", "some hundred times what trains take"),
+        Step(
+            EventSplitting(), "changed events that fall into pieces", "a bound a part, until its patience is out"
+        ),
+        Step(thorough, "everything", "some thousand runs forward and back"),
+        Step(BitSplitting(), "rate codes of given draws", "a window's search, until nothing is gained"),
+        Step(
+            complete, "functions of the first layer's trains", "about .5 ms a node of 64-128-64-10; 1 GiB of work"
+        ),
+        Step(Milp(patience=PATIENCE), "everything that a program says exactly", "a linear program a node"),
+    )
+
+
+def _auto() -> Verifier:
+    """Return the ladder."""
+    return Ladder(tuple(step.verifier for step in ladder()))
 
 
 VERIFIERS: dict[str, Named[Verifier]] = {
@@ -74,5 +105,7 @@ __all__ = [
     "Lirpa",
     "MarginVerifier",
     "Milp",
+    "Step",
     "Verifier",
+    "ladder",
 ]

@@ -96,13 +96,12 @@ def _late(verdict: Verdict) -> Verdict:
 
 
 def _merged(before: Verdict, after: Verdict) -> Verdict:
-    """Keep the decision, the greater proven margin and the sum of the times."""
-    seconds = before.seconds + after.seconds
-    if after.status != "unknown":
-        return replace(after, seconds=seconds, margin=_greater(before.margin, after.margin))
-    if after.margin is None and before.margin is not None:
-        return replace(before, seconds=seconds, reason=f"{before.reason}; {after.reason}")
-    return replace(after, seconds=seconds, margin=_greater(before.margin, after.margin))
+    """Keep the decision, the greater proven margin, and what each rung took."""
+    took = (*before.took, *(after.took or ((after.verifier, after.seconds),)))
+    told = {"seconds": before.seconds + after.seconds, "took": took}
+    if after.status == "unknown" and after.margin is None and before.margin is not None:
+        return replace(before, reason=f"{before.reason}; {after.reason}", **told)
+    return replace(after, margin=_greater(before.margin, after.margin), **told)
 
 
 def _greater(one: float | None, other: float | None) -> float | None:

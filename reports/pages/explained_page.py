@@ -4,7 +4,7 @@ from ...certify.explaining import SampleExplained
 from ..records.radii import rounded_down, rounded_up
 from .html_page import page_of
 
-HEADS = ("verifier", "seconds", "says", "lead it proves", "why")
+HEADS = ("verifier", "seconds at most", "took s", "says", "lead it proves", "why")
 LAYER_HEADS = ("layer", "neurons", "open %", "seen to change %", "open by step %")
 
 
@@ -85,6 +85,7 @@ def rungs(found: SampleExplained) -> list[tuple[str, ...]]:
         (
             rung.verifier,
             "" if rung.limit is None else f"{rung.limit:g}",
+            f"{sum(seconds for _, seconds in rung.took):.2g}",
             rung.status,
             "–" if rung.margin is None else f"{rung.margin:.4g}",
             rung.reason,
