@@ -49,7 +49,7 @@ class Intervals(Domain[Part]):
         return "enough" if self.parts >= self.most else ""
 
 
-@examples(100)
+@examples(1200)
 @given(
     numbers=st.integers(0, 200),
     closed=st.integers(1, 5),

@@ -45,6 +45,7 @@ from spikecert.certify.verifiers import (
     Milp,
     Verifier,
 )
+from spikecert.certify.verifiers.enumeration import InputSplitting
 from spikecert.models import Residual, mlp
 from spikecert.models.circuit import circuit
 from spikecert.testing import Case, cases
@@ -88,6 +89,28 @@ def test_what_is_left_of_a_box_stays_open():
     assert "boxes leave parts of the set open" in near.reason
     (far,) = verify(network, inputs + 0.3, label, LInf(0.2), Complete(split="inputs"))
     assert far.status == "verified"
+
+
+def test_boxes_that_were_not_bounded_stay_open():
+    """Of two inputs, with few boxes allowed, or time for few: the whole set is decided, or nothing is verified."""
+    torch.manual_seed(0)
+    network = mlp((2, 12, 8, 3), num_steps=4, neuron=LIF(0.9)).double().eval()
+    for layer in network.layers[::2]:
+        layer.weight.data *= 3.0  # pyright: ignore[reportOperatorIssue]
+    inputs = torch.rand(8, 2, dtype=torch.float64)
+    around = (inputs + 0.1 * (2 * torch.rand(400, 8, 2, dtype=torch.float64) - 1)).clamp(0, 1)
+    with torch.no_grad():
+        runs, labels = network(around.flatten(0, 1)).view(400, 8, 3), network(inputs).argmax(1)
+    decided = []
+    for splitting in (InputSplitting(1), InputSplitting(40), InputSplitting(2**17)):
+        found = verify(network, inputs, labels, LInf(0.1), splitting)
+        decided.append(sum(verdict.status != "unknown" for verdict in found))
+        for index, verdict in enumerate(found):
+            is_sound(verdict, runs[:, index], int(labels[index]), verdict.ties)
+            assert verdict.status != "unknown" or "boxes leave parts of the set open" in verdict.reason
+    assert decided[0] < decided[2]
+    late = verify(network, inputs, labels, LInf(0.1), InputSplitting(), timeout=1e-9)
+    assert {verdict.status for verdict in late} <= {"unknown"}
 
 
 @EACH
