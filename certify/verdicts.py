@@ -50,7 +50,7 @@ class Verdict(Alike):
         reason: one sentence.
         ties: what a tie is: "argmax" (the lowest index wins, as torch.argmax takes it) or "strict" (a failure).
         member: of a set of networks, the one that misclassifies `counterexample`; None elsewhere.
-        took: of verifiers that were asked in turn, what each took for this sample, in seconds; empty where one was.
+        took: of verifiers asked in turn, what each took for this sample, in seconds; empty where one was asked.
 
     Raises:
         SoundnessError: for "verified" with a counterexample.

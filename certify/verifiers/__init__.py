@@ -35,23 +35,25 @@ def ladder() -> tuple[Step, ...]:
     quick, thorough = (AttackSearch(ATTACKS[name]()) for name in ("ensemble-fast", "ensemble"))
     complete = Complete(Search(patience=PATIENCE), enumeration=None, programs=None)
     return (
-        Step(OneChange(), "changed events that are walked", "a run's time a change, 2 to 4 s at most"),
+        Step(OneChange(), "changed events that are walked", "a walk a change, 2 to 4 s at most"),
         Step(Listed(long_loops, name="listed-loops"), "small sets, loops of many steps", "a run a member"),
-        Step(TRAINS, "everything", "some runs' time; a graph a neuron"),
+        Step(TRAINS, "everything", "a bound of the whole set: a graph a neuron"),
         Step(
             Listed(enumeration=Enumeration(PACE)),
             "small sets of events",
-            "a run's time a member, a second at most",
+            "a walk a member, a second at most",
         ),
-        Step(quick, "everything", "some hundred runs forward and back"),
-        Step(Linear(), "layers that prices reach", "some hundred times what trains take"),
+        Step(quick, "everything", "gradients from few starts"),
+        Step(Linear(), "layers that prices reach", "a climb a margin, each step a bound"),
         Step(
             EventSplitting(), "changed events that fall into pieces", "a bound a part, until its patience is out"
         ),
-        Step(thorough, "everything", "some thousand runs forward and back"),
+        Step(thorough, "everything", "gradients from many starts, under several losses"),
         Step(BitSplitting(), "rate codes of given draws", "a window's search, until nothing is gained"),
         Step(
-            complete, "functions of the first layer's trains", "about .5 ms a node of 64-128-64-10; 1 GiB of work"
+            complete,
+            "functions of the first layer's trains",
+            "a bound and a short climb a node, 1 GiB of work at most",
         ),
         Step(Milp(patience=PATIENCE), "everything that a program says exactly", "a linear program a node"),
     )

@@ -4,6 +4,7 @@ What a bound on the edge means: a margin that is proven to be at least 0 is not 
 """
 
 import ast
+import math
 import re
 from dataclasses import dataclass, replace
 from types import SimpleNamespace
@@ -18,12 +19,29 @@ from spikecert.certify.alike import Named
 from spikecert.certify.attacks import ATTACKS
 from spikecert.certify.bounds.propagation import LogitBounds
 from spikecert.certify.perturbations import Perturbation
-from spikecert.certify.verifiers import INTERVAL, TRAINS, VERIFIERS, MarginVerifier
+from spikecert.certify.verifiers import INTERVAL, TRAINS, VERIFIERS, Ladder, MarginVerifier, ladder
 from spikecert.models.deadline import Expired, never
 from spikecert.reports.pages.wording import sources
 from support.modules import ROOT, modules
 
 MANY = 4
+
+
+def test_the_page_has_the_ladder_as_it_is():
+    page = (ROOT / "docs" / "certification.md").read_text(encoding="utf-8")
+    rows = [f"| `{step.verifier.name}` | {step.asked} | {step.costs} |\n" for step in ladder()]
+    assert "".join(rows) in page
+    assert VERIFIERS["auto"]() == Ladder(tuple(step.verifier for step in ladder()))
+
+
+def test_a_verdict_says_what_each_rung_took():
+    network, inputs = mlp((2, 4, 2), num_steps=2).eval(), torch.full((1, 2), 0.5)
+    labels = network(inputs).argmax(1)
+    (found,) = verify(network, inputs, labels, LInf(0.1), Ladder((INTERVAL, Ladder((INTERVAL, TRAINS)))))
+    names = [name for name, _ in found.took]
+    assert names == ["interval", "interval", "trains"][: len(names)]
+    assert math.isclose(found.seconds, sum(seconds for _, seconds in found.took), rel_tol=0.5, abs_tol=1e-2)
+    assert verify(network, inputs, labels, LInf(0.1), INTERVAL)[0].took == ()
 
 
 def test_a_new_verifier_needs_one_entry(monkeypatch: pytest.MonkeyPatch):
