@@ -15,7 +15,9 @@ class _ClimbNeuron(ctypes.Structure):
     _fields_ = fields(REAL, "decay threshold drop", INT, "reset strict")
 
 
-_TABLE = "weights bias row_low row_high trains lower upper slack box_low box_high center radius first last split scale"
+_TABLE = (
+    "weights bias row_low row_high trains lower upper slack box_low box_high center radius first last split scale"
+)
 
 
 class _ClimbTable(ctypes.Structure):
@@ -38,7 +40,7 @@ class _ClimbSizes(ctypes.Structure):
 
 
 class _ClimbNodes(ctypes.Structure):
-    _fields_ = fields(POINTER, "sample costs constant prices best inputs score currents believed")
+    _fields_ = fields(POINTER, "sample costs constant prices best inputs score")
 
 
 @dataclass(frozen=True)
@@ -147,17 +149,13 @@ class Proposal:
         best: the bound at `prices`, (S,).
         prices: first layer first, (S, steps, n) each, float32.
         inputs: running mean of the minimising inputs, (S, m).
-        score: what a split of each first-layer neuron is worth, (S, n); it and the rest only where `best` is low.
-        currents: of these neurons at `inputs`, (S, n).
-        believed: their rows in the relaxation, (S, n).
+        score: what a split of each first-layer neuron is worth, (S, n); only where `best` is low.
     """
 
     best: Tensor
     prices: tuple[Tensor, ...]
     inputs: Tensor
     score: Tensor
-    currents: Tensor
-    believed: Tensor
 
 
 @dataclass(frozen=True)
@@ -186,16 +184,14 @@ class CompiledClimb:
         table, _ = layers
         nodes, inputs = len(sample), table.box_low.shape[1]
         prices = tuple(price.to(torch.float32, copy=True).contiguous() for price in start)
-        like, size = readout[1], (nodes, table.lower.shape[1])
+        like = readout[1]
         found = Proposal(
             like.new_zeros(nodes),
             prices,
             like.new_zeros(nodes, inputs),
-            like.new_zeros(size),
-            like.new_zeros(size),
-            torch.zeros(size, dtype=torch.long),
+            like.new_zeros(nodes, table.lower.shape[1]),
         )
-        told = (found.best, found.inputs, found.score, found.currents, found.believed)
+        told = (found.best, found.inputs, found.score)
         if _called(self.functions.climb_nodes, settings, layers, (sample, *readout), prices, told):
             raise MemoryError("climb: no memory for a node")
         return found
@@ -246,7 +242,7 @@ class CompiledProof:
         rows = torch.empty(size, dtype=torch.long), torch.empty(size, dtype=torch.long)
         found = ProvenNodes(readout[1].new_empty(len(sample)), *rows)
         more = _ProofGiven(error, level, *map(address, rows))
-        told, given = (found.bound, None, None, None, None), (sample, *readout)
+        told, given = (found.bound, None, None), (sample, *readout)
         if _called(self.functions.prove_nodes, _STILL, layers, given, prices, told, ctypes.byref(more)):
             raise MemoryError("prove: no memory for a node")
         return found

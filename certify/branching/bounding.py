@@ -31,7 +31,6 @@ from ..bounds.prices.price_search import Ascent, pair_prices
 from ..bounds.prices.priced_layer import Least, PricedLayer
 from ..bounds.prices.prices import Evaluation, PricedProblem, Specifications
 from ..bounds.prices.stages import SourcedChain, Staged
-from ..bounds.trains.train_table import TrainRows
 from ..perturbations import RangedSet
 from .fused_climb import FusedClimb
 from .nodes.decisions import Decisions, Nodes, RowRanges, Splits, trim_rows
@@ -73,27 +72,6 @@ def choose_splits(
     other, is_open = split_features(problem, prices, decisions, features)
     neuron = torch.where(splittable, neuron, other.neuron)
     return Splits(neuron, torch.where(splittable, place, other.place)), splittable | is_open
-
-
-def proposed_splits(
-    found: TrainRows, samples: Tensor, proposal: Proposal, nodes: Tensor, rows: RowRanges, weights: Tensor | float
-) -> tuple[Splits, Tensor]:
-    """Return the split of some nodes as a kernel proposes it, and whether there is one, (N,) of bool.
-
-    Args:
-        found: the first layer's trains.
-        samples, proposal: of S nodes: which row of the batch each is about, (S,).
-        nodes: which of them, (N,).
-        rows: that they have left.
-        weights: as in `choose_splits`.
-    """
-
-    def believed(node: Tensor, neuron: Tensor, *_: Tensor) -> Tensor:
-        return proposal.believed[nodes[node], neuron]
-
-    score, currents = proposal.score[nodes] * weights, proposal.currents[nodes]
-    neuron, place, splittable = rows.cut(found, samples[nodes], score, currents, believed)
-    return Splits(neuron, place), splittable
 
 
 def _gaps(layer: PricedLayer, costs: Tensor, prices: Tensor, least: Least, trace: Trace, stage: int) -> Tensor:
@@ -267,7 +245,7 @@ class _Fused(_ClimbedNodes):
     def splits(
         self, question: MarginQuestion, inputs: Tensor, nodes: Nodes, likely: Tensor | float
     ) -> tuple[Tensor, tuple[Splits, Tensor]]:
-        """Take what decides most, or what is proposed where nobody says what that is."""
+        """Take what decides most."""
         stage, decisions, score = self.climb.network.stages[0], nodes.decisions, self.proposal.score[self.open]
         found, at = stage.trains.rows, self.samples[self.open]
         assert isinstance(decisions, RowRanges)
@@ -276,11 +254,7 @@ class _Fused(_ClimbedNodes):
         split = torch.zeros_like(left.first) if stage.split is None else stage.split[at].flatten(1)
         weights = torch.as_tensor(likely, dtype=score.dtype).expand_as(score)
         cuts = question.best_cuts(nodes, left, split.bool(), score, weights)
-        if cuts is None:
-            chosen = proposed_splits(found, self.samples, self.proposal, self.open, decisions, likely)
-        else:
-            chosen = Splits(*cuts), (left.first < left.last).any(1)
-        return question.network(inputs), chosen
+        return question.network(inputs), (Splits(*cuts), (left.first < left.last).any(1))
 
 
 @torch.no_grad()
@@ -312,7 +286,7 @@ def bound_nodes(
         return done
     left = nodes.select(alive)
     specifications = question.specifications.about(alive, left.row)
-    by_rows = isinstance(left.decisions, RowRanges)
+    by_rows = isinstance(left.decisions, RowRanges) and question.foresees
     found = _climbed(network, specifications, left.prices, climb, until, by_rows)
     bound = done.nodes.bound.index_copy(0, alive, left.bound.maximum(found.bound))
     prices = zip(nodes.prices, found.prices, strict=True)

@@ -87,8 +87,6 @@ class FusedClimb:
             tuple(price.nan_to_num(0.0).clamp(-MOST_PRICE, MOST_PRICE) for price in found.prices[::-1]),
             found.inputs.nan_to_num(0.0, 0.0, 0.0),
             found.score.nan_to_num(0.0, 0.0, 0.0).clamp_min(0.0),
-            found.currents.nan_to_num(0.0, 0.0, 0.0),
-            found.believed,
         )
 
     def prove(self, specifications: Specifications, prices: tuple[Tensor, ...]) -> ProvenNodes:

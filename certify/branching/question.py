@@ -210,13 +210,19 @@ class MarginQuestion:
         prices = node.prices[-1].abs().sum(1)
         return self.ranges.of_node(layer, sample, restricted.trains, restricted.split, prices)
 
+    @property
+    def foresees(self) -> bool:
+        """Return whether it is foreseen what splits decide; elsewhere they are chosen by what a run shows."""
+        ranges = self.ranges
+        return ranges is not None and min(ranges.iterations, ranges.cuts) > 0 and self._currents is not None
+
     def best_cuts(
         self, nodes: Nodes, found: TrainRows, split: Tensor, score: Tensor, weights: Tensor
-    ) -> tuple[Tensor, Tensor] | None:
-        """Return where nodes are best split, as `RangeSearch.best_cuts`; None where nobody says."""
+    ) -> tuple[Tensor, Tensor]:
+        """Return where nodes are best split, as `RangeSearch.best_cuts`, where it `foresees`."""
         layer = self._currents
-        if self.ranges is None or layer is None:
-            return None
+        assert self.ranges is not None
+        assert layer is not None
         return self.ranges.best_cuts(layer, self.samples(nodes), found, split, score, weights)
 
     @cached_property

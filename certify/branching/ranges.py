@@ -208,8 +208,8 @@ class RangeSearch:
 
     def best_cuts(
         self, layer: FirstLayer, samples: Tensor, found: TrainRows, split: Tensor, score: Tensor, weights: Tensor
-    ) -> tuple[Tensor, Tensor] | None:
-        """Return where each node is best split, neuron and row, (N,) each; None where nobody says.
+    ) -> tuple[Tensor, Tensor]:
+        """Return where each node is best split, neuron and row, (N,) each.
 
         Args:
             layer, samples, split: as in `narrowed`.
@@ -217,8 +217,6 @@ class RangeSearch:
             score: what it is worth to decide all of a neuron, (N, n).
             weights: of each neuron, what experience says, (N, n).
         """
-        if not self.iterations or not self.cuts:
-            return None
         most = min(self.cuts, max(1, math.isqrt(MOST_PRODUCTS // layer.matrix.shape[1])))
         chosen = _greatest(found.first < found.last, score * weights, most)
         rows, ends, best = cut_rows(found, score), found.currents, list[Tensor]()

@@ -61,8 +61,7 @@ typedef struct {
     float *const *prices;         /* (S, steps, n) each: where to start; then the best */
     double *best;                 /* (S) */
     double *inputs;               /* running mean of the minimising inputs, (S, m) */
-    double *score, *currents;     /* of the first layer's neurons: what a split is worth; at `inputs`, (S, n) */
-    long *believed;               /* their rows in the relaxation, (S, n) */
+    double *score;                /* what a split of each first-layer neuron is worth, (S, n) */
 } Nodes;
 
 /* A layer of one node. S sources of it are open. */
@@ -83,7 +82,6 @@ typedef struct {
     REAL *lower, *upper, *low, *high, *start_low, *start_high;
     unsigned char *edges, *ends;
     REAL *row_low, *row_high, *barred; /* of a table, (R, columns) */
-    long *row;                         /* the minimising row, (columns) */
     long least_row, most_row;
 } Layer;
 
@@ -102,7 +100,7 @@ static long lay_out(char *memory, Node *node, const Climb *climb, const Table *t
         Layer counted, *layer = memory ? node->layers + l : &counted;
         long n = l ? later[l - 1].neurons : table->neurons, C = rounded(n, LANES);
         layer->neurons = n, widest = most(widest, C);
-        layer->open = take(&next, n, sizeof(long)), layer->row = take(&next, C, sizeof(long));
+        layer->open = take(&next, n, sizeof(long));
         layer->settled = take(&next, n * TP, real), layer->openness = take(&next, n, real);
         layer->real_spikes = take(&next, n * TP, real), layer->real_currents = take(&next, n * TP, real);
         layer->all_gaps = take(&next, n, real), layer->values = take(&next, C, real), layer->gap = take(&next, C, real);
@@ -321,7 +319,7 @@ static REAL cheapest_rows(const Table *table, Layer *layer, long T, long TP) {
             EACH value.v[l] = lesser(value.v[l], here.v[l]);
         }
         for (int l = 0; l < LANES; l++) {
-            layer->row[i + l] = row[l], layer->currents[i + l] = current.v[l];
+            layer->currents[i + l] = current.v[l];
             total += i + l < layer->count ? value.v[l] : 0;
             for (long t = 0; t < T; t++) layer->trains[(i + l) * TP + t] = (REAL)table->trains[row[l] * T + t];
         }
@@ -525,11 +523,7 @@ static void propose_split(Node *node, const Climb *climb, const Table *table, co
     run_network(node, climb, table, later);
     for (long l = 0; l <= climb->later; l++) find_gaps(node->layers + l, l ? node->steps : 1, node->steps, node->wide);
     share_gaps(node, climb, later);
-    for (long i = 0; i < n; i++) {
-        nodes->score[s * n + i] = (double)first->all_gaps[i], nodes->believed[s * n + i] = 0;
-        nodes->currents[s * n + i] = (double)first->real_currents[i * node->wide];
-    }
-    for (long k = 0; k < first->count; k++) nodes->believed[s * n + first->open[k]] = first->row[k];
+    for (long i = 0; i < n; i++) nodes->score[s * n + i] = (double)first->all_gaps[i];
 }
 
 static void keep_best(Node *node, const Climb *climb) {

@@ -19,7 +19,7 @@ The error that the bound allows for covers every such sum, since it counts all t
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import singledispatch
 from typing import Generic, TypeVar
@@ -124,27 +124,13 @@ class RowRanges(Decisions[TableTrains]):
 
     def split(self, found: TableTrains, nodes: Tensor, score: Tensor, least: Least, trace: Trace) -> Places:
         """Split the rows of one neuron between the row of the network's current and the believed one."""
-        spikes = least.spikes.flatten(2)
-
-        def believed(node: Tensor, neuron: Tensor, first: Tensor, last: Tensor) -> Tensor:
-            return _row_of(found.table, spikes[:, node, neuron], first, last)
-
-        return self.cut(found, nodes, score, trace.currents[0][0].flatten(1), believed)
-
-    def cut(
-        self, found: TrainRows, nodes: Tensor, score: Tensor, currents: Tensor, believed: Callable[..., Tensor]
-    ) -> Places:
-        """Return what `split` does, from the network's currents, (N, n), and the believed rows.
-
-        The latter are asked of some node's neuron, and of the rows it has left.
-        """
         left = self.within(found, nodes)
-        first, last = left.first, left.last
-        neuron, splittable = _greatest(score, first < last)
+        neuron, splittable = _greatest(score, left.first < left.last)
         node = torch.arange(len(neuron), device=neuron.device)
-        first, last = first[node, neuron], last[node, neuron]
-        rows = believed(node, neuron, first, last)
-        return neuron, _between(found.table, first, last, currents[node, neuron].double(), rows), splittable
+        first, last = left.first[node, neuron], left.last[node, neuron]
+        current = trace.currents[0][0].flatten(1)[node, neuron].double()
+        believed = _row_of(found.table, least.spikes.flatten(2)[:, node, neuron], first, last)
+        return neuron, _between(found.table, first, last, current, believed), splittable
 
     def within(self, found: TrainRows, nodes: Tensor) -> TrainRows:
         """Return the rows that are left of those in reach, (N, n), `nodes` as in `split`."""

@@ -93,16 +93,13 @@ def alike() -> MarginQuestion:
     return asked(network, inputs, network(inputs).argmax(1), LInf(0.5))
 
 
-def cut(question: MarginQuestion, weights: list[float], cuts: int = 64) -> int | None:
+def cut(question: MarginQuestion, weights: list[float], cuts: int = 64) -> int:
     """Return which neuron is cut, all of the same score."""
     layer = first_layer(question)
     found = TrainRows(layer.rows.table, layer.rows.first.flatten(1), layer.rows.last.flatten(1))
     one = torch.ones(1, 5, dtype=torch.float64)
     given = torch.zeros(1, dtype=torch.long), found, one == 0, one, one * torch.tensor(weights)
-    best = RangeSearch(cuts=cuts).best_cuts(layer, *given)
-    if best is None:
-        return None
-    neuron, row = (int(place) for place in best)
+    neuron, row = (int(place) for place in RangeSearch(cuts=cuts).best_cuts(layer, *given))
     assert int(found.first[0, neuron]) <= row < int(found.last[0, neuron])
     return neuron
 
@@ -112,7 +109,8 @@ def test_what_decides_most_is_cut_unless_experience_says_otherwise():
     assert cut(alike(), [1.0, 1.0, 1.5, 1.0, 1.0]) == 2
     assert cut(alike(), [1.0] * 4 + [1e6]) == 4
     assert cut(alike(), [1.0] * 4 + [1.1], cuts=1) == 4
-    assert cut(alike(), [1.0] * 5, cuts=0) is None
+    assert alike().foresees
+    assert not replace(alike(), ranges=RangeSearch(cuts=0)).foresees
 
 
 def test_parts_of_many_nodes_are_cut_alike(monkeypatch: pytest.MonkeyPatch):
@@ -126,8 +124,6 @@ def test_parts_of_many_nodes_are_cut_alike(monkeypatch: pytest.MonkeyPatch):
     whole = RangeSearch().best_cuts(*given)
     monkeypatch.setattr(foresight, "MOST_NUMBERS", 1)
     parts = RangeSearch().best_cuts(*given)
-    assert whole is not None
-    assert parts is not None
     assert all(map(torch.equal, whole, parts))
 
 
