@@ -2,7 +2,7 @@
 
 import ctypes
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
 
@@ -60,7 +60,9 @@ class NarrowedLayer:
 class _Cuts(ctypes.Structure):
     """The struct Cuts in ranges.c."""
 
-    _fields_ = fields(POINTER, "first last worth row_low row_high opened below above", WHOLE, "rows")
+    _fields_ = fields(
+        POINTER, "first last worth weights row_low row_high opened neuron row below above", WHOLE, "rows"
+    )
 
 
 @dataclass(frozen=True)
@@ -70,6 +72,7 @@ class CutRows:
     Attributes:
         first, last: the rows that each neuron has, (N, n), int64.
         worth: of a spike of each neuron that is decided, (N, n), float64.
+        weights: of each neuron, what experience says, (N, n), float64.
         low, high: ends of the rows, (R,).
         opened: how many spikes are open where rows a..b are left, (R, R).
     """
@@ -77,13 +80,10 @@ class CutRows:
     first: Tensor
     last: Tensor
     worth: Tensor
+    weights: Tensor
     low: Tensor
     high: Tensor
     opened: Tensor
-
-    def of(self, nodes: Tensor) -> "CutRows":
-        """Return those of some nodes."""
-        return replace(self, first=self.first[nodes], last=self.last[nodes], worth=self.worth[nodes])
 
 
 @dataclass(frozen=True)
@@ -113,22 +113,29 @@ class CompiledRanges:
         return low, high, empty
 
     def foresee(
-        self, layer: NarrowedLayer, nodes: tuple[Tensor, ...], rows: CutRows, adam: Adam
+        self,
+        layer: NarrowedLayer,
+        nodes: tuple[Tensor, ...],
+        rows: CutRows,
+        adam: Adam,
+        sides: tuple[Tensor, Tensor] | None = None,
     ) -> tuple[Tensor, Tensor]:
-        """Return what rows up to r would decide of a node, and what those behind r would, (N, n, R) each.
+        """Return the cut of each node that is worth most, neuron and row, (N,) each; 0 where none may be cut.
 
         Args:
             layer: of the samples.
             nodes: as in `narrow`; those that are chosen there are aims and may be cut here.
             rows: of the same nodes.
             adam: as there.
+            sides: zeros, to be filled: what rows up to r decide, and what those behind r do, (N, n, R) each.
         """
         held, tensors = [tensor.cpu().contiguous() for tensor in nodes], [part.cpu() for part in parts(rows)]
-        below, above = (torch.zeros(*rows.first.shape, len(rows.low), dtype=torch.float64) for _ in range(2))
-        cuts = _Cuts(*map(address, (*tensors, below, above)), len(rows.low))
+        best = torch.empty(2, len(held[0]), dtype=torch.long)
+        cuts = _Cuts(*map(address, (*tensors, *best, *(sides or (None, None)))), len(rows.low))
         if self.functions.foresee(*_packed(layer, held, (None, None, None, None), adam), ctypes.byref(cuts)):
             raise MemoryError("foresight: no memory for the cuts of a node")
-        return below.to(nodes[1].device), above.to(nodes[1].device)
+        neuron, row = best.to(nodes[1].device)
+        return neuron, row
 
 
 def _packed(

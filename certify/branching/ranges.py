@@ -125,25 +125,12 @@ class FirstLayer:
         return touched @ self.reads.T > 0
 
 
-MOST_NUMBERS = 2**20
-"""Cuts, possible or not, that are looked at at once."""
-SPARED = 1e-3
-"""What a side is worth that decides nothing, as a share of the most that any side of the node decides."""
-
-
-def _worth(*sides: Tensor) -> Tensor:
-    """Return what cuts are worth, given what either side decides: their product, each (N, n, R)."""
-    below, above = (side.nan_to_num(0.0, 0.0, 0.0) for side in sides)
-    spared = SPARED * below.maximum(above).amax((1, 2), keepdim=True)
-    return (below + spared) * (above + spared)
-
-
-def cut_rows(found: TrainRows, score: Tensor) -> CutRows:
+def cut_rows(found: TrainRows, score: Tensor, weights: Tensor) -> CutRows:
     """Return rows as the kernel reads them, a neuron's `score`, (N, n), shared out to its open spikes."""
     table = found.table
     opened = 2.0 * table.ranges.radius.sum(0)
     worth = score / opened[found.first, found.last].clamp_min(1.0)
-    return CutRows(found.first, found.last, worth, table.lower, table.upper, opened)
+    return CutRows(found.first, found.last, worth, weights.double(), table.lower, table.upper, opened)
 
 
 MOST_PRODUCTS = 2**20
@@ -219,17 +206,9 @@ class RangeSearch:
         """
         most = min(self.cuts, max(1, math.isqrt(MOST_PRODUCTS // layer.matrix.shape[1])))
         chosen = _greatest(found.first < found.last, score * weights, most)
-        rows, ends, best = cut_rows(found, score), found.currents, list[Tensor]()
-        count = len(rows.low)
-        for part in torch.arange(len(samples)).split(max(1, MOST_NUMBERS // (count * split.shape[1]))):
-            given = (tensor[part] for tensor in (samples, ends.lower, ends.upper, split, chosen))
-            sides = ranges_kernel().foresee(layer.packed, tuple(given), rows.of(part), self.adam)
-            worth = _worth(*sides) * weights[part, :, None]
-            place = torch.arange(count)
-            inside = (rows.first[part, :, None] <= place) & (place < rows.last[part, :, None])
-            best.append(torch.where(inside & chosen[part, :, None], worth, -1.0).flatten(1).argmax(1))
-        places = torch.cat(best)
-        return places // count, places % count
+        ends = found.currents
+        nodes = samples, ends.lower, ends.upper, split, chosen
+        return ranges_kernel().foresee(layer.packed, nodes, cut_rows(found, score, weights), self.adam)
 
     def _chosen(
         self, layer: FirstLayer, samples: Tensor, found: TrainRows, split: Tensor, prices: Tensor

@@ -352,9 +352,11 @@ int narrow(const Slabs *slabs, const Layer *layer, const Nodes *nodes) {
 struct Cuts {
     const long *first, *last;           /* the rows that a neuron has, (N, n) */
     const double *worth;                /* of a spike of each neuron that is decided, (N, n) */
+    const double *weights;              /* of each neuron, what experience says, (N, n) */
     const double *row_low, *row_high;   /* (R) */
     const double *opened;               /* how many spikes are open where rows a..b are left, (R, R) */
-    double *below, *above;              /* worth of all that rows up to r decide, and those behind it, (N, n, R) */
+    long *neuron, *row;                 /* the cut that is worth most, (N) */
+    double *below, *above;              /* worth of all that rows up to r decide, and those behind it, (N, n, R), or null */
     long rows;
 };
 
@@ -369,6 +371,7 @@ typedef struct {
     Row *plus, *minus, *prices;         /* with each multiplier of LANES cuts, TRIALS of each */
     long cuts;                          /* M */
     REAL *ends;                         /* of the aim with each cut: its low end, then its high one, (2, M, R, 2) */
+    double *gains;                      /* worth of all that rows up to r decide, and those behind it, (M, R, 2) */
     Row *best;                          /* of the aims' low ends, K */
 } Scene;
 
@@ -379,6 +382,7 @@ static long lay_scene(Scene *scene, char *memory, long M, long K, long m, long R
     scene->size = take(&next, all, sizeof(REAL)), scene->slope = take(&next, m, sizeof(REAL));
     scene->plus = take(&next, TRIALS, sizeof(Row)), scene->minus = take(&next, TRIALS, sizeof(Row));
     scene->prices = take(&next, TRIALS, sizeof(Row));
+    scene->gains = take(&next, 2 * M * R, sizeof(double));
     scene->ends = take(&next, 4 * M * R, sizeof(REAL)), scene->best = take(&next, K, sizeof(Row));
     return next - memory;
 }
@@ -438,8 +442,7 @@ static void count_rows(const Scene *scene, const Cuts *cuts, long node, const Wo
                 if (j == aim && !side) high = r;
                 while (low < high && cuts->row_high[low] < (double)lows[at]) low++;
                 while (high > low && cuts->row_low[high] > (double)highs[at]) high--;
-                double gain = worth * (before - cuts->opened[low * R + high]);
-                (side ? cuts->above : cuts->below)[(node * n + work->aims[j]) * R + r] += gain;
+                scene->gains[at] += worth * (before - cuts->opened[low * R + high]);
             }
 }
 
@@ -478,12 +481,35 @@ static void set_scene(const Scene *scene, const Layer *layer, long b, long m, co
     }
 }
 
+#define SPARED 1e-3 /* what a side is worth that decides nothing, as a share of the most that any side of the node decides */
+
+/* The cut that is worth most: what either side decides, multiplied. */
+static void choose(const Scene *scene, const Cuts *cuts, long node, const Work *work, long n) {
+    const long *first = cuts->first + node * n, *last = cuts->last + node * n;
+    double spared = 0, best = -1;
+    for (long i = 0; i < 2 * work->M * cuts->rows; i++) {
+        if (!isfinite(scene->gains[i])) scene->gains[i] = 0;
+        spared = scene->gains[i] * SPARED > spared ? scene->gains[i] * SPARED : spared;
+    }
+    for (long j = 0; j < work->M; j++)
+        for (long neuron = work->aims[j], r = first[neuron]; r < last[neuron]; r++) {
+            const double *gains = scene->gains + (j * cuts->rows + r) * 2;
+            double worth = (gains[0] + spared) * (gains[1] + spared) * cuts->weights[node * n + neuron];
+            if (worth > best) best = worth, cuts->neuron[node] = neuron, cuts->row[node] = r;
+            if (cuts->below) {
+                long at = (node * n + neuron) * cuts->rows + r;
+                cuts->below[at] = gains[0], cuts->above[at] = gains[1];
+            }
+        }
+}
+
 static void see_node(const Slabs *slabs, const Layer *layer, const Nodes *nodes, const Cuts *cuts, long node, Work *work,
                      const Scene *scene) {
     long inputs = slabs->inputs, n = layer->neurons, b = nodes->sample[node];
     const long *first = cuts->first + node * n, *last = cuts->last + node * n;
     Slabs own = *slabs;
     own.slabs = work->K, own.inputs = work->S;
+    memset(scene->gains, 0, sizeof(double) * (size_t)(2 * work->M * cuts->rows));
     set_scene(scene, layer, b, inputs, work);
     for (long start = 0; start < work->M; start += LANES) {
         gather_aims(layer, b, start, inputs, work);
@@ -508,6 +534,7 @@ static int see_one(const Item *item) {
     long node = item->start, n = asked->layer->neurons, m = asked->slabs->inputs;
     Work work = count(asked->slabs, asked->layer, asked->nodes, node);
     Scene scene;
+    asked->cuts->neuron[node] = asked->cuts->row[node] = 0;
     if (!work.M) return 0;
     long size = lay_out(&work, 0, n, m);
     char *memory = aligned(size + lay_scene(&scene, 0, work.M, work.K, m, asked->cuts->rows));
@@ -515,6 +542,7 @@ static int see_one(const Item *item) {
     lay_out(&work, memory, n, m), lay_scene(&scene, memory + size, work.M, work.K, m, asked->cuts->rows);
     begin(asked->slabs, asked->layer, asked->nodes, node, &work);
     see_node(asked->slabs, asked->layer, asked->nodes, asked->cuts, node, &work, &scene);
+    choose(&scene, asked->cuts, node, &work, n);
     free_aligned(memory);
     return 0;
 }

@@ -2,7 +2,6 @@
 
 from dataclasses import replace
 
-import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
@@ -10,9 +9,8 @@ from torch import Tensor, nn
 
 from spikecert import LIF, LInf, mlp
 from spikecert.certify.bounds.trains.train_table import TrainRows
-from spikecert.certify.branching import ranges as foresight
 from spikecert.certify.branching.question import MarginQuestion
-from spikecert.certify.branching.ranges import FirstLayer, RangeSearch
+from spikecert.certify.branching.ranges import FirstLayer, RangeSearch, cut_rows
 from spikecert.certify.branching.search import Search
 from spikecert.kernels.ranges import CutRows, ranges_kernel
 from spikecert.testing import Case, cases
@@ -51,9 +49,17 @@ def test_no_cut_decides_what_runs_leave_open(case: Case, seed: int):
         return
     found, split, inputs = halved(layer, generator)
     score = torch.rand(found.first.shape, generator=generator, dtype=torch.float64)
-    rows, ends, chosen = foresight.cut_rows(found, score), found.currents, found.first < found.last
+    rows, ends, chosen = cut_rows(found, score, 1.0 + score.flip(1)), found.currents, found.first < found.last
     nodes = torch.arange(len(score)), ends.lower, ends.upper, split, chosen
-    below, above = ranges_kernel().foresee(layer.packed, nodes, rows, ADAM)
+    below, above = torch.zeros(2, *score.shape, len(rows.low), dtype=torch.float64)
+    neuron, row = ranges_kernel().foresee(layer.packed, nodes, rows, ADAM, (below, above))
+    spared = 1e-3 * below.maximum(above).amax((1, 2), keepdim=True)
+    place = torch.arange(len(rows.low))
+    inside = chosen[..., None] & (found.first[..., None] <= place) & (place < found.last[..., None])
+    worth = ((below + spared) * (above + spared) * rows.weights[..., None]).masked_fill(~inside, -1.0)
+    best = worth.flatten(1).amax(1)
+    at = worth[torch.arange(len(score)), neuron, row]
+    assert bool((at == best)[chosen.any(1)].all()), "what both sides decide, multiplied, is greatest there"
     before = rows.opened[found.first, found.last]
     currents = inputs @ layer.matrix.T + layer.bias  # (400, batch, n); NaN where other rows are left
     slack = 1e-4 * (1.0 + currents.nan_to_num().abs().amax())
@@ -111,20 +117,6 @@ def test_what_decides_most_is_cut_unless_experience_says_otherwise():
     assert cut(alike(), [1.0] * 4 + [1.1], cuts=1) == 4
     assert alike().foresees
     assert not replace(alike(), ranges=RangeSearch(cuts=0)).foresees
-
-
-def test_parts_of_many_nodes_are_cut_alike(monkeypatch: pytest.MonkeyPatch):
-    question = alike()
-    layer = first_layer(question)
-    generator = torch.Generator().manual_seed(0)
-    rows = layer.rows
-    found = TrainRows(rows.table, *(end.flatten(1).expand(7, -1) for end in (rows.first, rows.last)))
-    score, weights = torch.rand(2, 7, 5, generator=generator, dtype=torch.float64)
-    given = layer, torch.zeros(7, dtype=torch.long), found, score < 0, score, weights
-    whole = RangeSearch().best_cuts(*given)
-    monkeypatch.setattr(foresight, "MOST_NUMBERS", 1)
-    parts = RangeSearch().best_cuts(*given)
-    assert all(map(torch.equal, whole, parts))
 
 
 def test_a_search_takes_fewer_nodes():
