@@ -179,8 +179,10 @@ class RangeSearch:
             split: which neurons these decisions restrict, (N, n) of bool.
             prices: of each neuron's current, (N, n): with its range, what narrowing it is worth.
         """
-        chosen = self._chosen(layer, samples, found, split, prices)
-        return narrowed_by(layer, samples, found.currents, split, chosen, self.adam)
+        chosen, ends = self._chosen(layer, samples, found, split, prices), found.currents
+        nodes = samples, ends.lower, ends.upper, split, chosen
+        low, high, empty = ranges_kernel().narrow(layer.packed, nodes, self.adam)
+        return Box(low, high), empty
 
     def of_node(
         self, layer: FirstLayer, sample: int, found: TrainRows, split: Tensor, prices: Tensor
@@ -190,7 +192,8 @@ class RangeSearch:
         chosen = self._chosen(layer, samples, found, split, prices)
         neurons, deciding = (mask[0].nonzero().flatten() for mask in (chosen, split))
         best = torch.zeros(2 * len(neurons) + 1, len(deciding), dtype=torch.float64)
-        narrowed_by(layer, samples, found.currents, split, chosen, self.adam, best)
+        nodes = samples, found.currents.lower, found.currents.upper, split, chosen
+        ranges_kernel().narrow(layer.packed, nodes, self.adam, best)
         return neurons, deciding, best
 
     def best_cuts(
@@ -217,31 +220,6 @@ class RangeSearch:
         is_open = (found.first < found.last).flatten(1)
         worth = prices.abs() * (layer.upper - layer.lower)[samples]
         return _greatest(is_open & layer.shares(split), worth, self.neurons)
-
-
-def narrowed_by(
-    layer: FirstLayer,
-    samples: Tensor,
-    rows: Box,
-    split: Tensor,
-    chosen: Tensor,
-    adam: Adam,
-    multipliers: Tensor | None = None,
-) -> tuple[Box, Tensor]:
-    """Return the run's currents in each node, (N, n), and in which nodes none are left, (N,) of bool.
-
-    Args:
-        layer: of the samples.
-        samples: of each node, (N,).
-        rows: where the currents of the trains that are left lie, (N, n).
-        split: which neurons decisions restrict, (N, n) of bool.
-        chosen: which are narrowed, (N, n) of bool.
-        adam: how multipliers are sought.
-        multipliers: of one node, to be filled; None: they are not asked for.
-    """
-    nodes = samples, rows.lower, rows.upper, split, chosen
-    low, high, empty = ranges_kernel().narrow(layer.packed, nodes, adam, multipliers)
-    return Box(low, high), empty
 
 
 def _greatest(chosen: Tensor, score: Tensor, most: int) -> Tensor:

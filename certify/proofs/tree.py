@@ -141,11 +141,16 @@ class CheckerSplits(ABC):
         """Return what the checker splits at for the search's `place`."""
 
     @abstractmethod
+    def place(self, value: float) -> int:
+        """Return the search's place for what the checker splits at."""
+
     def anyhow(self, tree: Tree, node: int) -> tuple[int, float, int] | None:
         """Return a neuron, the checker's value and the search's place for a node that the search would not split.
 
         None where the checker, too, has nothing left to split.
         """
+        chosen = _chosen(tree, node)
+        return None if chosen is None else (*chosen, self.place(chosen[1]))
 
 
 @dataclass(frozen=True)
@@ -183,17 +188,10 @@ class RowSplits(CheckerSplits):
         rows, middles = np.array(found).reshape(-1, 2).T
         return rows.astype(int), middles
 
-    def anyhow(self, tree: Tree, node: int) -> tuple[int, float, int] | None:
-        """Choose the neuron with most of the checker's rows, in their middle."""
-        allowed = tree.allowed[node]
-        counts = allowed.sum(1)
-        neuron = int(counts.argmax())
-        if counts[neuron] < 2:
-            return None
-        kept = self.trials.middles[allowed[neuron]]
-        current = float(kept[len(kept) // 2 - 1] + kept[len(kept) // 2]) / 2
+    def place(self, value: float) -> int:
+        """Return the row before a current."""
         rows, middles = self._matched
-        return neuron, current, int(rows[middles <= current].max(initial=0))
+        return int(rows[middles <= value].max(initial=0))
 
 
 class StepSplits(CheckerSplits):
@@ -203,10 +201,9 @@ class StepSplits(CheckerSplits):
         """Return the step."""
         return float(place)
 
-    def anyhow(self, tree: Tree, node: int) -> tuple[int, float, int] | None:
-        """Choose the first step that is open."""
-        steps = np.argwhere(tree.allowed[node].all(2))
-        return None if len(steps) == 0 else (int(steps[0, 0]), float(steps[0, 1]), int(steps[0, 1]))
+    def place(self, value: float) -> int:
+        """Return the step."""
+        return int(value)
 
 
 def _name(train: np.ndarray) -> bytes:

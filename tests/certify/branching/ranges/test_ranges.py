@@ -14,8 +14,9 @@ from spikecert.certify.bounds.signals.windows import Box
 from spikecert.certify.bounds.trains.train_table import TableTrains
 from spikecert.certify.branching.nodes.decisions import Nodes, RowRanges
 from spikecert.certify.branching.question import MarginQuestion
-from spikecert.certify.branching.ranges import FirstLayer, RangeSearch, narrowed_by
+from spikecert.certify.branching.ranges import FirstLayer, RangeSearch
 from spikecert.certify.perturbations import Perturbation
+from spikecert.kernels.ranges import ranges_kernel
 from spikecert.testing import Case, cases, points
 from support.examples import examples
 
@@ -87,6 +88,14 @@ def test_no_run_that_has_the_decided_trains_leaves_the_ranges(case: Case, seed: 
         assert not bool((same & empty).any()), "a node that holds a run is not empty"
         held = same[..., None] & ~empty[:, None]
         assert bool((~held | ((low <= currents) & (currents <= high))).all())
+
+
+def narrowed_by(layer: FirstLayer, samples: Tensor, rows: Box, *given: object) -> tuple[Box, Tensor]:
+    """Return what the kernel says of nodes whose trains have currents in `rows`."""
+    split, chosen, adam, *multipliers = given
+    nodes = (samples, rows.lower, rows.upper, split, chosen)
+    low, high, empty = ranges_kernel().narrow(layer.packed, nodes, adam, *multipliers)  # pyright: ignore
+    return Box(low, high), empty
 
 
 def wide(seed: int = 0, features: int = 20) -> tuple[SpikingNetwork, Tensor, Tensor]:
