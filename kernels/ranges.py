@@ -1,10 +1,8 @@
 """ranges.c: what slabs that decided trains cut from an input set say of other currents, and what splits decide."""
 
 import ctypes
-from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Any
 
 import torch
 from torch import Tensor
@@ -104,13 +102,11 @@ class CompiledRanges:
             adam: how many steps, their rate, and the momenta.
             multipliers: of one node, to be filled: M are narrowed by K, (2M + 1, K), float64; low ends first.
         """
-        held = [tensor.cpu().contiguous() for tensor in nodes]
-        low = held[1]
-        found = torch.empty_like(low), torch.empty_like(low), torch.empty(len(low), dtype=torch.bool), multipliers
-        if self.functions.narrow(*_packed(layer, held, found, adam)):
-            raise MemoryError("ranges: no memory for the slabs of a node")
-        low, high, empty = (end.to(nodes[1].device) for end in found[:3])
-        return low, high, empty
+        low, high = (torch.empty(nodes[1].shape, dtype=torch.float64) for _ in range(2))
+        empty = torch.empty(len(low), dtype=torch.bool)
+        self._visit(layer, nodes, adam, (low, high, empty, multipliers))
+        device = nodes[1].device
+        return low.to(device), high.to(device), empty.to(device)
 
     def foresee(
         self,
@@ -129,25 +125,27 @@ class CompiledRanges:
             adam: as there.
             sides: zeros, to be filled: what rows up to r decide, and what those behind r do, (N, n, R) each.
         """
-        held, tensors = [tensor.cpu().contiguous() for tensor in nodes], [part.cpu() for part in parts(rows)]
-        best = torch.empty(2, len(held[0]), dtype=torch.long)
+        tensors, best = [part.cpu() for part in parts(rows)], torch.empty(2, len(rows.first), dtype=torch.long)
         cuts = _Cuts(*map(address, (*tensors, *best, *(sides or (None, None)))), len(rows.low))
-        if self.functions.foresee(*_packed(layer, held, (None, None, None, None), adam), ctypes.byref(cuts)):
-            raise MemoryError("foresight: no memory for the cuts of a node")
+        self._visit(layer, nodes, adam, (None, None, None, None), ctypes.byref(cuts))
         neuron, row = best.to(nodes[1].device)
         return neuron, row
 
-
-def _packed(
-    layer: NarrowedLayer, nodes: Sequence[Tensor], found: tuple[Tensor | None, ...], adam: Adam
-) -> tuple[Any, ...]:
-    """Return where Slabs, Layer and Nodes of contiguous tensors lie, which must live as long as the call."""
-    iterations, rate, momenta = adam
-    (count, neurons), inputs = nodes[1].shape, layer.weights.shape[1]
-    slabs = _RangeSlabs(rate, *momenta, iterations, count, 0, inputs, torch.get_num_threads())
-    known = [address(getattr(layer, name)) for name in _LAYER.split()]
-    packed = _RangeLayer(*known, neurons, layer.error)
-    return ctypes.byref(slabs), ctypes.byref(packed), pointers((*nodes, *found))
+    def _visit(
+        self,
+        layer: NarrowedLayer,
+        nodes: tuple[Tensor, ...],
+        adam: Adam,
+        found: tuple[Tensor | None, ...],
+        cuts: object = None,
+    ) -> None:
+        """Fill what is to be found of nodes; with `cuts`, these."""
+        held, (iterations, rate, momenta) = [tensor.cpu().contiguous() for tensor in nodes], adam
+        (count, neurons), inputs = nodes[1].shape, layer.weights.shape[1]
+        slabs = _RangeSlabs(rate, *momenta, iterations, count, 0, inputs, torch.get_num_threads())
+        packed = _RangeLayer(*(address(getattr(layer, name)) for name in _LAYER.split()), neurons, layer.error)
+        if self.functions.visit(ctypes.byref(slabs), ctypes.byref(packed), pointers((*held, *found)), cuts):
+            raise MemoryError("ranges: no memory for the slabs of a node")
 
 
 @lru_cache

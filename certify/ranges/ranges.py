@@ -26,6 +26,7 @@ from ..attacks import ATTACKS, check_posed
 from ..attacks.backward import AdaptiveArctan
 from ..attacks.base import Attack
 from ..attacks.pgd import PGD
+from ..boxes import BoxSearch, few_dimensions
 from ..own_draws import coded, own_draws, sample_by_sample
 from ..perturbations import LInf, Perturbation, RangedSet, settled_set
 from ..problem import Problem
@@ -33,7 +34,6 @@ from ..questions.classes import property_goal
 from ..questions.forms import Form, Property, as_form, output
 from ..questions.rows import RowGoal
 from ..replay import evaluating
-from ..splitting.boxes import BoxSearch, few_dimensions
 from ..verdicts import SoundnessError, Verdict
 from ..verification import resolve
 from ..verifiers import INTERVAL, TRAINS, AttackSearch, BoundVerifier, Verifier

@@ -59,11 +59,6 @@ def ladder() -> tuple[Step, ...]:
     )
 
 
-def _auto() -> Verifier:
-    """Return the ladder."""
-    return Ladder(tuple(step.verifier for step in ladder()))
-
-
 VERIFIERS: dict[str, Named[Verifier]] = {
     "interval": Named(
         lambda: INTERVAL, "propagates one interval per neuron and time step: the published baseline"
@@ -87,7 +82,8 @@ VERIFIERS: dict[str, Named[Verifier]] = {
         Complete, "splits the set by spike trains or programs until each part is proven or holds a counterexample"
     ),
     "auto": Named(
-        _auto, "runs bounds, attacks, lists of small sets, the complete search and HiGHS, until one decides"
+        lambda: Ladder(tuple(step.verifier for step in ladder())),
+        "runs bounds, attacks, lists of small sets, the complete search and HiGHS, until one decides",
     ),
 }
 

@@ -38,12 +38,12 @@ from ...models.validation import check_choice
 from ..attacks.base import Attack
 from ..attacks.pgd import APGD
 from ..bits.splitting import BitSplitting, splits_bits
+from ..boxes import few_dimensions
 from ..branching.question import MarginQuestion
 from ..branching.search import Answer, Search
 from ..perturbations import SpikeShift
 from ..problem import Problem
 from ..questions.rows import RowGoal
-from ..splitting.boxes import few_dimensions
 from ..verdicts import INTERRUPTED, Unfinished, Verdict
 from .base import BoundsCut, Verifier, falsified
 from .enumeration import Enumeration, InputSplitting, OneChange

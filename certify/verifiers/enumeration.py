@@ -22,12 +22,12 @@ from ..bounds.long_trains import LONG
 from ..bounds.propagation import Propagation, input_signal
 from ..bounds.signals.windows import Box
 from ..bounds.trains.trains import step_spikes
+from ..boxes import BoxSearch, moving, point_bounds
 from ..listing import PACE, PATIENCE, listable, members_of, parts, walked
 from ..perturbations import SpikeFlip
 from ..perturbations.base import Members
 from ..problem import Problem
 from ..rounding import Rounding
-from ..splitting.boxes import BoxSearch, moving, point_bounds
 from ..verdicts import Verdict
 from .base import Verifier, falsified, one_by_one
 from .trains import TRAINS
@@ -227,7 +227,7 @@ class Listed(Verifier):
 class InputSplitting(Verifier):
     """Bisects the box of inputs until each part is proven, or its middle fails.
 
-    Sound as the bounds of a box are: see splitting/boxes.py. A box whose question is a tie within rounding stays
+    Sound as the bounds of a box are: see boxes.py. A box whose question is a tie within rounding stays
     open.
 
     Args:

@@ -28,6 +28,7 @@ from ..bounds.propagation import Propagation, input_signal, propagate
 from ..bounds.signals.signals import Signal
 from ..bounds.signals.windows import Box
 from ..bounds.trains.trains import conserved_spikes
+from ..boxes import influence
 from ..listing import MOST_COLUMNS, PACE, MemberWalk, counted, walkable, work_each
 from ..perturbations import EventChange, SpikeFlip, SpikeShift
 from ..perturbations.base import MemberChanges
@@ -37,7 +38,6 @@ from ..questions.classes import ClassGoal
 from ..questions.rows import RowGoal
 from ..rounding import Rounding
 from ..search import Domain, Limits
-from ..splitting.boxes import influence
 from ..verdicts import Verdict
 from .base import Verifier, falsified, one_by_one
 from .enumeration import Enumeration, bounded

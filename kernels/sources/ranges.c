@@ -311,32 +311,6 @@ typedef struct {
     const Cuts *cuts;
 } Asked;
 
-/* Narrow the currents of one node; returns whether memory failed. */
-static int narrow_one(const Item *item) {
-    const Asked *asked = item->given;
-    const Layer *layer = asked->layer;
-    const Nodes *nodes = asked->nodes;
-    long node = item->start, n = layer->neurons, m = asked->slabs->inputs;
-    Work work = count(asked->slabs, layer, nodes, node);
-    widest(layer, nodes, node);
-    nodes->empty[node] = 0;
-    if (!work.K || (!work.M && !nodes->prices)) return 0;
-    char *memory = aligned(lay_out(&work, 0, n, m));
-    if (!memory) return 1;
-    lay_out(&work, memory, n, m);
-    begin(asked->slabs, layer, nodes, node, &work);
-    narrow_node(asked->slabs, layer, nodes, node, &work);
-    free_aligned(memory);
-    for (long i = node * n; i < (node + 1) * n; i++) nodes->empty[node] |= nodes->least[i] > nodes->most[i];
-    if (nodes->empty[node]) widest(layer, nodes, node);
-    return 0;
-}
-
-/* What decided trains leave of the other currents of each node. Returns whether memory failed. */
-int narrow(const Slabs *slabs, const Layer *layer, const Nodes *nodes) {
-    return for_each(slabs->nodes, 1, slabs->threads, 0, narrow_one, &(Asked){slabs, layer, nodes, 0});
-}
-
 /* Foresight: what a split of a node's first layer is worth, for each neuron and each row to cut at: which spikes of the layer the
    cut decides.
 
@@ -529,25 +503,38 @@ static void see_node(const Slabs *slabs, const Layer *layer, const Nodes *nodes,
     }
 }
 
-static int see_one(const Item *item) {
+/* Narrow the currents of one node, or foresee its cuts; returns whether memory failed. */
+static int visit_one(const Item *item) {
     const Asked *asked = item->given;
-    long node = item->start, n = asked->layer->neurons, m = asked->slabs->inputs;
-    Work work = count(asked->slabs, asked->layer, asked->nodes, node);
+    const Layer *layer = asked->layer;
+    const Nodes *nodes = asked->nodes;
+    const Cuts *cuts = asked->cuts;
+    long node = item->start, n = layer->neurons, m = asked->slabs->inputs;
+    Work work = count(asked->slabs, layer, nodes, node);
     Scene scene;
-    asked->cuts->neuron[node] = asked->cuts->row[node] = 0;
-    if (!work.M) return 0;
-    long size = lay_out(&work, 0, n, m);
-    char *memory = aligned(size + lay_scene(&scene, 0, work.M, work.K, m, asked->cuts->rows));
+    if (cuts) cuts->neuron[node] = cuts->row[node] = 0;
+    else widest(layer, nodes, node), nodes->empty[node] = 0;
+    if (cuts ? !work.M : !work.K || (!work.M && !nodes->prices)) return 0;
+    long size = lay_out(&work, 0, n, m), more = cuts ? lay_scene(&scene, 0, work.M, work.K, m, cuts->rows) : 0;
+    char *memory = aligned(size + more);
     if (!memory) return 1;
-    lay_out(&work, memory, n, m), lay_scene(&scene, memory + size, work.M, work.K, m, asked->cuts->rows);
-    begin(asked->slabs, asked->layer, asked->nodes, node, &work);
-    see_node(asked->slabs, asked->layer, asked->nodes, asked->cuts, node, &work, &scene);
-    choose(&scene, asked->cuts, node, &work, n);
+    lay_out(&work, memory, n, m);
+    begin(asked->slabs, layer, nodes, node, &work);
+    if (cuts) {
+        lay_scene(&scene, memory + size, work.M, work.K, m, cuts->rows);
+        see_node(asked->slabs, layer, nodes, cuts, node, &work, &scene);
+        choose(&scene, cuts, node, &work, n);
+    } else {
+        narrow_node(asked->slabs, layer, nodes, node, &work);
+        for (long i = node * n; i < (node + 1) * n; i++) nodes->empty[node] |= nodes->least[i] > nodes->most[i];
+        if (nodes->empty[node]) widest(layer, nodes, node);
+    }
     free_aligned(memory);
     return 0;
 }
 
-/* Returns whether memory failed. */
-int foresee(const Slabs *slabs, const Layer *layer, const Nodes *nodes, const Cuts *cuts) {
-    return for_each(slabs->nodes, 1, slabs->threads, 0, see_one, &(Asked){slabs, layer, nodes, cuts});
+/* What decided trains leave of the other currents of each node; with `cuts` where each is best split. Returns whether
+   memory failed. */
+int visit(const Slabs *slabs, const Layer *layer, const Nodes *nodes, const Cuts *cuts) {
+    return for_each(slabs->nodes, 1, slabs->threads, 0, visit_one, &(Asked){slabs, layer, nodes, cuts});
 }

@@ -8,8 +8,8 @@ from torch import Tensor, nn
 
 from spikecert import LIF, SpikeFlip, SpikingNetwork
 from spikecert.certify.bounds.points import PointSignals, Said, chain, compiled_signals, point_signals, walker
+from spikecert.certify.boxes import point_bounds
 from spikecert.certify.problem import Problem
-from spikecert.certify.splitting.boxes import point_bounds
 from spikecert.certify.verifiers.enumeration import Enumeration
 from spikecert.models import Recurrent, RefractoryLIF, Residual, Share, Synapse, VariedLIF
 from spikecert.models.circuit import circuit

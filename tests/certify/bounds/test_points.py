@@ -16,11 +16,11 @@ from spikecert.certify.bounds.signals.derived import FilteredSignal
 from spikecert.certify.bounds.signals.windows import Box, Spread
 from spikecert.certify.bounds.trains.recurrent import FeedbackLoop, Known
 from spikecert.certify.bounds.trains.trains import step_spikes
+from spikecert.certify.boxes import point_bounds
 from spikecert.certify.problem import Problem
 from spikecert.certify.replay import margins
 from spikecert.certify.rounding import Rounding
 from spikecert.certify.splitting import boxes as forks
-from spikecert.certify.splitting.boxes import point_bounds
 from spikecert.certify.verifiers import VERIFIERS
 from spikecert.certify.verifiers.enumeration import Listed, long_loops
 from spikecert.models import Recurrent, Synapse

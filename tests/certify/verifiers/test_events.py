@@ -22,11 +22,11 @@ from spikecert import (
 )
 from spikecert.certify.bounds.events.moved_events import Shifts
 from spikecert.certify.bounds.events.parts import Budgets
+from spikecert.certify.boxes import influence
 from spikecert.certify.perturbations.events import retiming
 from spikecert.certify.perturbations.events.retiming import EventThreat
 from spikecert.certify.problem import Problem
 from spikecert.certify.replay import margins
-from spikecert.certify.splitting.boxes import influence
 from spikecert.certify.verifiers import Complete, Enumeration, EventSplitting
 from spikecert.certify.verifiers import events as event_bounds
 from spikecert.certify.verifiers.events import splits, told_apart

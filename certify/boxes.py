@@ -24,15 +24,15 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
-from ...models.circuit import Circuit, Mapped
-from ..bounds.points import Said, walker
-from ..bounds.prices.price_search import PriceSearch
-from ..bounds.prices.stages import staged
-from ..bounds.signals.windows import Box
-from ..bounds.trains.trains import conserved_spikes, step_spikes
-from ..perturbations.balls import BoxSet
-from ..problem import Problem
-from ..search import Domain, Limits
+from ..models.circuit import Circuit, Mapped
+from .bounds.points import Said, walker
+from .bounds.prices.price_search import PriceSearch
+from .bounds.prices.stages import staged
+from .bounds.signals.windows import Box
+from .bounds.trains.trains import conserved_spikes, step_spikes
+from .perturbations.balls import BoxSet
+from .problem import Problem
+from .search import Domain, Limits
 
 MOST_DIMENSIONS = 3
 """Of how many inputs, at most, a set may move for its boxes to be split without being asked."""
@@ -107,15 +107,6 @@ class Boxes:
     def parts(self) -> Iterator["Boxes"]:
         """Yield as many at once as are bounded together."""
         yield from map(self.select, torch.arange(len(self)).split(TOGETHER))
-
-    @staticmethod
-    def joined(parts: list["Boxes"]) -> "Boxes":
-        """Return all boxes of several; prices only where all have some."""
-        ends = (torch.cat([part.lower for part in parts]), torch.cat([part.upper for part in parts]))
-        told = (torch.cat([part.sample for part in parts]), torch.cat([part.known for part in parts]))
-        prices = [part.prices for part in parts if part.prices is not None]
-        priced = tuple(map(torch.cat, zip(*prices, strict=True))) if len(prices) == len(parts) else None
-        return Boxes(*ends, *told, priced)
 
     def halves(self, unit: Tensor, whole: bool) -> "Boxes":
         """Return both halves of each box, cut where its side is longest in units of `unit`, (batch, ...).
@@ -195,8 +186,12 @@ class BoxSearch(Domain[Boxes]):
         return len(part)
 
     def joined(self, parts: list[Boxes]) -> Boxes:
-        """Return all of them."""
-        return Boxes.joined(parts)
+        """Return all boxes of several; prices only where all have some."""
+        ends = torch.cat([part.lower for part in parts]), torch.cat([part.upper for part in parts])
+        told = torch.cat([part.sample for part in parts]), torch.cat([part.known for part in parts])
+        prices = [part.prices for part in parts if part.prices is not None]
+        priced = tuple(map(torch.cat, zip(*prices, strict=True))) if len(prices) == len(parts) else None
+        return Boxes(*ends, *told, priced)
 
     def over(self) -> str:
         """Return that no more boxes may be bounded."""

@@ -1,1 +1,0 @@
-"""What splits sets into parts: boxes of inputs, and moves of events."""
