@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from torch import Tensor, nn
 
 from spikecert import LIF, SpikeFlip, SpikingNetwork, verify
+from spikecert.certify import boxes as forks
 from spikecert.certify.bounds.points import PointWalk, Said, point_signals
 from spikecert.certify.bounds.propagation import input_signal, propagate
 from spikecert.certify.bounds.signals.affine import affine_map
@@ -20,7 +21,6 @@ from spikecert.certify.boxes import point_bounds
 from spikecert.certify.problem import Problem
 from spikecert.certify.replay import margins
 from spikecert.certify.rounding import Rounding
-from spikecert.certify.splitting import boxes as forks
 from spikecert.certify.verifiers import VERIFIERS
 from spikecert.certify.verifiers.enumeration import Listed, long_loops
 from spikecert.models import Recurrent, Synapse

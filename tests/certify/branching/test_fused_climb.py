@@ -98,10 +98,9 @@ def test_its_bounds_are_those_of_torch_at_its_prices(name: str):
     assert torch.allclose(found.best, here.bound, 1e-4, 1e-4)
     with torch.no_grad():
         trace = question.trace(found.inputs.float())
-    layers = zip(
-        problem.layers, here.costs, prices, here.minimisers, range(len(problem.layers))[::-1], strict=True
-    )
-    score = _first_layer_score([_gaps(*part, trace, stage) for *part, stage in layers][::-1], problem)
+    layers, last = problem.layers, len(problem.layers) - 1
+    parts = [(layers[k], here.costs[k], prices[k], here.minimisers[k], trace, last - k) for k in range(last + 1)]
+    score = _first_layer_score([_gaps(*part) for part in reversed(parts)], problem)
     near = torch.isclose(found.score, score, 1e-2, 1e-3 * float(score.max()))
     assert float(near.double().mean()) > 0.9, "a spike at its threshold may be there or not"
     before = problem.evaluate(pair_prices(problem, start)).bound

@@ -54,8 +54,8 @@ def test_no_cut_decides_what_runs_leave_open(case: Case, seed: int):
     below, above = torch.zeros(2, *score.shape, len(rows.low), dtype=torch.float64)
     neuron, row = ranges_kernel().foresee(layer.packed, nodes, rows, ADAM, (below, above))
     spared = 1e-3 * below.maximum(above).amax((1, 2), keepdim=True)
-    place = torch.arange(len(rows.low))
-    inside = chosen[..., None] & (found.first[..., None] <= place) & (place < found.last[..., None])
+    cut = torch.arange(len(rows.low))
+    inside = chosen[..., None] & (found.first[..., None] <= cut) & (cut < found.last[..., None])
     worth = ((below + spared) * (above + spared) * rows.weights[..., None]).masked_fill(~inside, -1.0)
     best = worth.flatten(1).amax(1)
     at = worth[torch.arange(len(score)), neuron, row]
