@@ -136,7 +136,7 @@ class Frontier(ABC, Generic[Part, Bounded]):
 
     @abstractmethod
     def take(self, most: int) -> Part | None:
-        """Remove and return about so many parts that wait, `most` at least of 2; None where none waits."""
+        """Remove and return some parts that wait, about `most`; None where none waits."""
 
     @abstractmethod
     def settle(self, bounded: Bounded) -> None:

@@ -1,8 +1,7 @@
-/* The shortest paths of certify/bounds/price_graph.py, pair by pair in blocks that stay in cache.
+/* The shortest paths of certify/bounds/prices/priced_layer.py, pair by pair in blocks that stay in cache.
 
-   The same recursion with the same arithmetic as `_shortest` there, but for the order of sums, in REAL. Only the
-   search for prices uses it: no bound is proven with it. Arrays are (rows, pairs), triangular ones (t ≤ T) packed
-   one step after the other. climb.c includes this file. */
+   The recursion that is stated there, in REAL. Arrays are (rows, pairs), triangular ones (t ≤ T) packed one step
+   after the other. climb.c includes this file. */
 
 #include "shared.h"
 

@@ -1,5 +1,5 @@
 /* What the prices of the search's nodes prove: the bound of certify/bounds/prices/prices.py, node by node, in double, and
-   which rows of the first layer's table a counterexample still needs (nodes/trimming.py).
+   which rows of the first layer's table a counterexample still needs (certify/branching/nodes/decisions.py).
 
    The same sums as torch's, in another order. The error that is paid there, (200·T² + 8·terms)·u of all moduli, holds in
    any order; here the moduli of the products with W are counted one by one, which is no less. What is no number, or
