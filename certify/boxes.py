@@ -1,4 +1,4 @@
-"""Branch and bound over boxes of inputs (../search.py), many at once, the oldest first: level by level.
+"""Branch and bound over boxes of inputs (search.py), many at once, the oldest first: level by level.
 
 A box of inputs is cut in two across the side that is longest in units of the set's own, in the middle, which both
 halves hold: so the boxes of a level, with those that were closed, cover the set, every real input of it. Each box
@@ -196,10 +196,6 @@ class BoxSearch(Domain[Boxes]):
     def over(self) -> str:
         """Return that no more boxes may be bounded."""
         return f"{self.parts} boxes were bounded" if self.parts >= self.most else ""
-
-    def standing(self) -> dict[str, float]:
-        """Return the least bound that is known of closed boxes."""
-        return super().standing() | {"bound": float(self.closed.min())}
 
     def bound(self, part: Boxes) -> Boxes | None:
         """Try the middles of boxes, close what bounds close, and return those that are open and can be split."""

@@ -193,7 +193,7 @@ def search(
         most: parts that are bounded at once.
         first: parts of the first batch where there is a deadline.
     """
-    pace, underway = Pace(limits.deadline, first), 0
+    pace, underway = Pace(limits.deadline, first, min(LEAST, most)), 0
     while frontier.open:
         left = {} if limits.deadline is None else {"left": max(0.0, limits.deadline - time.perf_counter())}
         limits.told({**frontier.standing(), **left})
