@@ -113,8 +113,8 @@ def verify(
             many may work now; None: this one alone. They bound nodes as this one would, in another order: a sample
             that is left open may have another margin.
         progress: called after each chunk of samples.
-        figures: told how a search stands: "nodes", "open", "memory" in bytes, "bound" and "depth" where it has them,
-            and with a time limit the seconds "left".
+        figures: told how a search stands: "nodes", "open", "memory" in bytes, where it has them "bound" and
+            "depth", and with a time limit the seconds "left".
 
     Returns:
         One `Verdict` per sample. A sample that is misclassified as it is is falsified by itself.
