@@ -32,7 +32,7 @@ from .bounds.signals.windows import Box
 from .bounds.trains.trains import conserved_spikes, step_spikes
 from .perturbations.balls import BoxSet
 from .problem import Problem
-from .search import Domain, Limits
+from .search import Domain
 
 MOST_DIMENSIONS = 3
 """Of how many inputs, at most, a set may move for its boxes to be split without being asked."""
@@ -170,7 +170,7 @@ class BoxSearch(Domain[Boxes]):
         samples = torch.arange(len(problem.labels))
         known = torch.full((len(samples),), -torch.inf, dtype=torch.float64)
         memory = MOST_BYTES if problem.memory is None else problem.memory // 2
-        limits = Limits(problem.deadline, problem.stopped, memory, problem.told)
+        limits = replace(problem.limits, memory=memory)
         roots, each = Boxes(box.lower, box.upper, samples, known), 4 * TOGETHER * box.lower[0].numel() * 8
         _, left = self.search(roots.parts(), limits, newest=False, most=TOGETHER, each=each)
         for boxes in left:

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from ..models.circuit import Circuit, circuit
 from ..models.constants import at_least, settle, unless_none, whole
-from ..models.deadline import Expired, never, passed
+from ..models.deadline import Expired, never
 from ..models.linear_maps.averaging import WholeInput
 from ..models.networks import SpikingNetwork
 from ..models.validation import check_choice
@@ -24,7 +24,7 @@ from .perturbations.base import round_up
 from .questions.classes import ClassGoal
 from .questions.rows import RowGoal
 from .replay import Runs, pull, replays
-from .search import Told, unheard
+from .search import Limits, Told, unheard
 from .ties import STRICT
 
 
@@ -84,9 +84,14 @@ class Problem:
         """Return the problems of one sample each."""
         return [self.subset(index) for index in torch.arange(len(self.labels), device=self.labels.device)[:, None]]
 
+    @property
+    def limits(self) -> Limits:
+        """Return when a search ends, and who is told how it stands."""
+        return Limits(self.deadline, self.stopped, self.memory, self.told)
+
     def expired(self) -> bool:
         """Return whether the time is up."""
-        return self.stopped() or passed(self.deadline)
+        return self.limits.expired()
 
     def generator(self) -> torch.Generator:
         """Return a fresh generator with this problem's seed."""

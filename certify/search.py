@@ -214,6 +214,47 @@ def search(
     return ""
 
 
+class Guided(Frontier[Part, Part]):
+    """Parts that are bounded one by one: what was found of those before says which is next.
+
+    Attributes:
+        chosen: the next one.
+    """
+
+    chosen: Part | None = None
+
+    @abstractmethod
+    def next(self) -> Part | None:
+        """Return which part to bound; None where no bound would help."""
+
+    @abstractmethod
+    def bound(self, part: Part) -> None:
+        """Bound a part, and note what is found of it."""
+
+    def search(self, limits: Limits) -> str:
+        """Return why the search ended before no bound would help, "" where none does."""
+        return search(self, limits, Alone(self._timed), 1)
+
+    def _timed(self, part: Part) -> Timed[Part]:
+        started = time.perf_counter()
+        self.bound(part)
+        return Timed(part, 1, time.perf_counter() - started)
+
+    @property
+    def open(self) -> bool:
+        """Return whether there is a part to bound."""
+        self.chosen = self.next()
+        return self.chosen is not None
+
+    def take(self, most: int) -> Part | None:
+        """Return the part to bound, once."""
+        chosen, self.chosen = self.chosen, None
+        return chosen
+
+    def settle(self, bounded: Part) -> None:
+        """Do nothing: `bound` has noted what it found."""
+
+
 class Domain(Frontier[Part, Part | None]):
     """What parts of a set are, and those that wait: a search goes on with the newest of them, or with the oldest.
 

@@ -166,6 +166,12 @@ class BitHeap:
         begun, full = int(self.state[1]) > 0, int(self.state[2]) >= len(self.bound)
         return begun and (full or self.low >= float(self.closed))
 
+    @property
+    def bytes(self) -> int:
+        """Return what the slots that were used take."""
+        each = sum(getattr(self, name)[0].nbytes for name in ("bound", "slot", "masks", "bit", "depth"))
+        return int(self.state[2]) * each
+
     def leaf(self, bits: int) -> tuple[Tensor, Tensor]:
         """Return which bits the node of bound `closed` fixes, and which of these are 1, (B,) of bool each."""
         words = self.masks[int(self.state[3])].view(2, -1, 1)

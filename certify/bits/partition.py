@@ -14,7 +14,11 @@ import torch
 from torch import Tensor
 
 from ...kernels.bits import MOST_BITS, BitHeap, BitWindow, CompiledBits
+from ..search import Guided, Limits
 from .known import KnownLayer, KnownNetwork
+
+AT_ONCE = 1000
+"""Nodes that are split in one call: milliseconds."""
 
 
 @dataclass
@@ -44,21 +48,32 @@ class SplitWindow:
         greatest = torch.where(must, part.costs, part.costs.clamp_min(0.0) * may).sum()
         return SplitWindow(start, part, BitHeap.of(part, capacity), part.constant + float(greatest))
 
+    def split(self, kernel: CompiledBits, nodes: int) -> None:
+        """Split so many nodes."""
+        kernel.split(self.part, self.heap, nodes, float("inf"))
+        self.low, self.high = self.heap.low, min(self.high, float(self.heap.closed))
+
     @property
     def nodes(self) -> int:
         """Return how many were bounded."""
         return int(self.heap.state[1])
 
+    @property
+    def open(self) -> int:
+        """Return how many wait."""
+        return int(self.heap.state[0])
+
 
 @dataclass
-class Partition:
-    """Windows of all steps of a row, some of which make up a cut.
+class Partition(Guided[SplitWindow]):
+    """Windows of all steps of a row, some of which make up a cut; a part is some nodes of one of them.
 
     Args:
         steps: T.
         constant: what the row has besides.
         capacity: nodes that may be open in a window.
         kernel: what splits.
+        left: how often windows may still be split.
     """
 
     steps: int
@@ -66,6 +81,7 @@ class Partition:
     capacity: int
     kernel: CompiledBits
     windows: dict[tuple[int, int], SplitWindow] = field(default_factory=dict)
+    left: int = 0
 
     def __contains__(self, steps: slice) -> bool:
         """Return whether there is a window of these steps."""
@@ -75,16 +91,34 @@ class Partition:
         """Let cuts have a window, whose root is split."""
         made = SplitWindow.of(steps.start, part, self.capacity)
         self.windows = dict(sorted({**self.windows, (steps.stop, steps.start): made}.items()))
-        self.split(made, 1)
-        made.gain = float("inf")
+        made.split(self.kernel, 1)
 
-    def split(self, window: SplitWindow, nodes: int) -> None:
-        """Split so many nodes of a window."""
-        before, first = window.low, window.gain == float("inf")
-        self.kernel.split(window.part, window.heap, nodes, float("inf"))
-        window.low, window.high = window.heap.low, min(window.high, float(window.heap.closed))
-        gain = (window.low - before) / nodes
-        window.gain = gain if first or gain == 0.0 else (window.gain + gain) / 2
+    def searched(self, times: int, limits: Limits) -> float:
+        """Return what windows prove together, once some were split where that may prove the row."""
+        self.left = times
+        self.search(limits)
+        return self.low
+
+    def bound(self, part: SplitWindow) -> None:
+        """Split nodes of a window."""
+        before, first = part.low, part.gain == float("inf")
+        part.split(self.kernel, AT_ONCE)
+        gain = (part.low - before) / AT_ONCE
+        part.gain = gain if first or gain == 0.0 else (part.gain + gain) / 2
+        self.left -= 1
+
+    @property
+    def bytes(self) -> int:
+        """Return what the nodes of all windows take."""
+        return sum(window.heap.bytes for window in self.windows.values())
+
+    def standing(self) -> dict[str, float]:
+        """Return how many nodes were bounded, and how many are open."""
+        windows = self.windows.values()
+        return {
+            "nodes": float(sum(each.nodes for each in windows)),
+            "open": float(sum(each.open for each in windows)),
+        }
 
     @property
     def low(self) -> float:
@@ -92,7 +126,9 @@ class Partition:
         return self.constant + self._path(lambda window: window.low)[0]
 
     def next(self) -> SplitWindow | None:
-        """Return the window to split; None where no splits prove the row."""
+        """Return the window to split; None where the row is proven, or no splits prove it."""
+        if self.left == 0 or self.low > 0.0:
+            return None
         high, greatest = self._path(lambda window: window.high)
         if self.constant + high <= 0.0:
             return None

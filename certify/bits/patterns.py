@@ -25,9 +25,9 @@ import torch
 from torch import Tensor
 
 from ...kernels.bits import MOST_BITS, BitHeap, BitWindow, CompiledBits
-from ...models.deadline import Expired
+from ..search import Guided, Limits
 from .known import KnownNetwork
-from .partition import window
+from .partition import AT_ONCE, window
 
 MOST_WATCHED = 3
 """Neurons: a step has up to 2³ patterns."""
@@ -35,20 +35,19 @@ MOST_WATCHED = 3
 ROUNDS = tuple(2**power for power in (8, 11, 14, 17))
 """Splits of a stretch; each is begun anew, since few are."""
 
-AT_ONCE = 1000
-"""Nodes that are split in one call: milliseconds."""
-
 Asked = Callable[[Tensor, Tensor], None]
 """Takes which bits are fixed, and which of these are 1, (T, inputs) each: an input that may fail."""
 
 Pattern = tuple[int, ...]
 Stretch = tuple[int, tuple[Pattern, ...]]
 """The step behind its last one, and its patterns."""
+Trial = tuple[Stretch, int]
+"""A stretch, and how many nodes its search may split."""
 
 
 @dataclass
-class Patterns:
-    """The sequences of a row that are not refuted.
+class Patterns(Guided[Trial]):
+    """The sequences of a row that are not refuted; a part is a stretch that is searched.
 
     Args:
         network, row: what is asked.
@@ -57,8 +56,9 @@ class Patterns:
         kernel: what splits.
         longest: steps of a refuted stretch.
         refuted, kept: stretches that no run has; that no splits refute.
-        tried: the splits of the others.
+        tried: the splits of all that were searched.
         begun: windows of steps before patterns are chosen, and where J is in each.
+        rounds: how many splits and how many steps, in turn.
     """
 
     network: KnownNetwork
@@ -71,6 +71,7 @@ class Patterns:
     kept: set[Stretch] = field(default_factory=set)
     tried: dict[Stretch, int] = field(default_factory=dict)
     begun: dict[tuple[int, int], tuple[BitWindow, list[int]] | None] = field(default_factory=dict)
+    rounds: list[tuple[int, int]] = field(default_factory=list)
 
     @staticmethod
     def of(network: KnownNetwork, row: int, kernel: CompiledBits) -> "Patterns | None":
@@ -87,24 +88,44 @@ class Patterns:
             values.append({spikes: float(cost @ torch.tensor(spikes).to(cost)) for spikes in every})
         return Patterns(network, row, watched.tolist(), values, kernel)
 
-    def run(self, most: int, expired: Expired, asked: Asked) -> float:
+    def run(self, most: int, limits: Limits, asked: Asked) -> float:
         """Return a lower bound of the row's margin; one above 0 is not improved.
 
         Args:
             most: splits of a stretch.
-            expired: whether the time is up.
+            limits: when to end.
             asked: what is told of a least sequence that no splits refute.
         """
+        self.rounds = list(
+            itertools.product((min(nodes, most) for nodes in ROUNDS), range(1, len(self.values) + 1))
+        )
+        self.expired, self.asked = limits.expired, asked
+        self.search(limits)
+        return self._least[0]
+
+    def next(self) -> Trial | None:
+        """Return the next stretch of the least sequence, and the splits it may take; None: nothing else helps."""
         steps = len(self.values)
-        for nodes, length in itertools.product(ROUNDS, range(1, steps + 1)):
-            while True:
-                low, least = self.least(max(length, self.longest))
-                if low > 0.0 or (steps, least) in self.kept or expired():
-                    return low
-                ends = ((t, least[max(0, t - length) : t]) for t in range(1, steps + 1))
-                if not any(self._refutes(stretch, min(nodes, most), expired, asked) for stretch in ends):
-                    break
-        return self.least(self.longest)[0]
+        while self.rounds:
+            nodes, length = self.rounds[0]
+            low, least = self._least = self.least(max(length, self.longest))
+            if low > 0.0 or (steps, least) in self.kept:
+                return None
+            for t in range(1, steps + 1):
+                stretch = t, least[max(0, t - length) : t]
+                if stretch not in self.kept and self.tried.get(stretch, 0) < nodes:
+                    return stretch, nodes
+            del self.rounds[0]
+        return None
+
+    @property
+    def bytes(self) -> int:
+        """Return 0: of each stretch a word is kept."""
+        return 0
+
+    def standing(self) -> dict[str, float]:
+        """Return how many stretches were searched, and how many are refuted."""
+        return {"nodes": float(len(self.tried)), "closed": float(len(self.refuted))}
 
     def least(self, length: int) -> tuple[float, tuple[Pattern, ...]]:
         """Return the least margin of a sequence without refuted stretches, none of them longer, and such a one.
@@ -151,27 +172,25 @@ class Patterns:
         """Return whether patterns up to a step end in a refuted stretch."""
         return any((stop, patterns[-length:]) in self.refuted for length in range(1, len(patterns) + 1))
 
-    def _refutes(self, stretch: Stretch, nodes: int, expired: Expired, asked: Asked) -> bool:
-        """Return whether splits refute a stretch that was not searched as far."""
-        if stretch in self.kept or self.tried.get(stretch, 0) >= nodes or expired():
-            return False
+    def bound(self, part: Trial) -> None:
+        """Search a stretch: splits refute it, or leave it."""
+        stretch, nodes = part
         self.tried[stretch] = nodes
-        part = self._window(stretch)
-        if part is None:
-            return False
-        heap = BitHeap.of(part, nodes + 1)
+        found = self._window(stretch)
+        if found is None:
+            return
+        heap = BitHeap.of(found, nodes + 1)
         for done in range(0, nodes, AT_ONCE):
-            if heap.done or expired():
+            if heap.done or self.expired():
                 break
-            self.kernel.split(part, heap, min(AT_ONCE, nodes - done), 1.0)
+            self.kernel.split(found, heap, min(AT_ONCE, nodes - done), 1.0)
         if heap.low > 0.0:
             self.refuted.add(stretch)
             self.longest = max(self.longest, len(stretch[1]))
         elif float(heap.closed) == 0.0:
             self.kept.add(stretch)
             if len(stretch[1]) == len(self.values):
-                asked(*self._inputs(heap))
-        return stretch in self.refuted
+                self.asked(*self._inputs(heap))
 
     def _inputs(self, heap: BitHeap) -> tuple[Tensor, Tensor]:
         """Return which bits a node of all steps fixes, and which of these are 1, (T, inputs) each."""

@@ -40,22 +40,19 @@ from torch import Tensor
 from ...kernels.bits import CompiledBits, bits_kernel
 from ...models.circuit import Circuit
 from ...models.constants import at_least, settle, wholes
-from ...models.deadline import Expired
 from ...models.networks import SpikingNetwork
 from ..bounds.prices.stages import staged
 from ..bounds.propagation import LogitBounds
 from ..bounds.signals.windows import Box
 from ..perturbations import Perturbation
 from ..problem import Problem
+from ..search import Limits
 from ..verdicts import Verdict
 from ..verifiers.base import ClassMarginVerifier, Phase, falsified
 from ..verifiers.trains import TRAINS
 from .known import KnownNetwork
-from .partition import Partition, counted, window
+from .partition import AT_ONCE, Partition, counted, window
 from .patterns import Asked, Patterns
-
-AT_ONCE = 1000
-"""Nodes that are split in one call: milliseconds."""
 
 
 @dataclass(frozen=True)
@@ -81,7 +78,7 @@ class BitSearch:
         network: KnownNetwork,
         row: int,
         kernel: CompiledBits,
-        expired: Expired,
+        limits: Limits,
         asked: Asked = lambda fixed, ones: None,
     ) -> float:
         """Return a lower bound of a row's margin, above its floor; one above 0 is not improved.
@@ -91,31 +88,22 @@ class BitSearch:
         steps, whole = len(network.certain), counted(network, row)
         known = Partition(steps, float(network.constant[row]), self.capacity, kernel)
         best = -float("inf")
-        if whole is not None and not expired():
+        if whole is not None and not limits.expired():
             known.add(slice(0, steps), whole)
-            best = self._bound(known, expired)
+            best = known.searched(self.most // AT_ONCE, limits)
         patterns = None if network.counts else Patterns.of(network, row, kernel)
         if patterns is not None:
-            return max(best, patterns.run(self.most, expired, asked))
+            return max(best, patterns.run(self.most, limits, asked))
         for length in dict.fromkeys(min(length, steps) for length in self.lengths):
-            if best > 0.0 or expired():
+            if best > 0.0 or limits.expired():
                 break
             for start in range(steps):
                 part = slice(start, min(start + length, steps))
                 made = None if part in known else window(network, row, part)
                 if made is not None:
                     known.add(part, made)
-            best = self._bound(known, expired)
+            best = known.searched(self.most // AT_ONCE, limits)
         return best
-
-    def _bound(self, known: Partition, expired: Expired) -> float:
-        """Return the bound that windows have together, splitting where that may prove the row."""
-        for _ in range(self.most // AT_ONCE):
-            chosen = None if known.low > 0.0 or expired() else known.next()
-            if chosen is None:
-                break
-            known.split(chosen, AT_ONCE)
-        return known.low
 
 
 def _lengths(name: str, values: object) -> tuple[int, ...]:
@@ -190,7 +178,7 @@ class BitSplitting(ClassMarginVerifier):
                 if problem.expired():
                     return bound
                 bound[index, column] = (
-                    self.search.run(found, row, kernel, problem.expired, note) + floor[index, column]
+                    self.search.run(found, row, kernel, problem.limits, note) + floor[index, column]
                 )
                 if not bool(goal.proven(goal.tightened(bound), problem.labels)[index, column]):
                     break

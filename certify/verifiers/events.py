@@ -37,7 +37,7 @@ from ..problem import Problem
 from ..questions.classes import ClassGoal
 from ..questions.rows import RowGoal
 from ..rounding import Rounding
-from ..search import Domain, Limits
+from ..search import Domain
 from ..verdicts import Verdict
 from .base import Verifier, falsified, one_by_one
 from .enumeration import Enumeration, bounded
@@ -371,9 +371,7 @@ class _EventSearch(Domain[Parts]):
 
     def searched(self) -> Verdict | None:
         """Return "falsified" where a recording fails, and None once all parts are through."""
-        problem = self.problem
-        limits = Limits(problem.deadline, problem.stopped, told=problem.told)
-        why, _ = self.search(self._split_up(self.whole), limits)
+        why, _ = self.search(self._split_up(self.whole), self.problem.limits)
         if why:
             raise TimeIsUp
         return self.found

@@ -17,6 +17,7 @@ from spikecert.certify.bounds.prices.prices import Specifications
 from spikecert.certify.bounds.prices.stages import staged
 from spikecert.certify.problem import Problem
 from spikecert.certify.rounding import recursion_slack
+from spikecert.certify.search import Limits
 from spikecert.certify.verifiers import TRAINS
 from spikecert.kernels.bits import BitHeap, BitWindow, LayerConstants, bits_kernel
 from spikecert.models.circuit import circuit
@@ -90,8 +91,8 @@ def test_patterns_are_at_most_the_least_margin_of_counts(
     patterns = Patterns.of(known, 0, bits_kernel())
     assert patterns is not None
     least = float((runs[:, 0] - runs[:, 1]).min()) + 1e-12
-    assert patterns.run(300, lambda: False, lambda fixed, ones: None) <= least
-    assert BitSearch(most=300).run(known, 0, bits_kernel(), lambda: False) <= least
+    assert patterns.run(300, Limits(), lambda fixed, ones: None) <= least
+    assert BitSearch(most=300).run(known, 0, bits_kernel(), Limits()) <= least
 
 
 def test_patterns_are_exact_on_small_networks_and_end_at_inputs_that_fail() -> None:
@@ -104,7 +105,7 @@ def test_patterns_are_exact_on_small_networks_and_end_at_inputs_that_fail() -> N
         x = torch.rand(1, FEATURES, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
         with torch.no_grad():
             margins = ran(network, x[0], 0.3)
-        low = BitSearch().run(known_of(network, x, 0.3, 1), 0, bits_kernel(), lambda: False)  # type: ignore[arg-type]
+        low = BitSearch().run(known_of(network, x, 0.3, 1), 0, bits_kernel(), Limits())  # type: ignore[arg-type]
         least = float((margins[:, 0] - margins[:, 1]).min())
         moving += float((margins[:, 0] - margins[:, 1]).max()) > least
         exact += low > 0.0 or low == pytest.approx(least, abs=1e-4)
@@ -154,7 +155,7 @@ def test_no_run_is_below_what_windows_bound(
             for part, heap in zip(parts, heaps, strict=True):
                 bits_kernel().split(part, heap, 1 + seed % 300, torch.inf)
             assert float(known.constant[row]) + sum(heap.low for heap in heaps) <= least + 1e-12
-        assert BitSearch(most=2000).run(known, row, bits_kernel(), lambda: False) <= least + 1e-12
+        assert BitSearch(most=2000).run(known, row, bits_kernel(), Limits()) <= least + 1e-12
 
 
 @examples(30)
@@ -216,8 +217,21 @@ def test_a_full_heap_and_the_end_of_the_time_leave_a_valid_bound() -> None:
         bits_kernel().split(part, heap, 4096, torch.inf)
     assert small.done
     assert -torch.inf < small.low <= large.low
-    assert BitSearch().run(known, 0, bits_kernel(), lambda: True) == -torch.inf
+    assert BitSearch().run(known, 0, bits_kernel(), Limits(stopped=lambda: True)) == -torch.inf
     assert BitHeap.of(part, 1).low == -torch.inf
+
+
+def test_searches_of_bits_and_of_patterns_keep_to_limits_and_are_told() -> None:
+    """A search is told its nodes batch by batch, and one that has no room ends; its bound stays one."""
+    for spikes in (False, True):
+        network = drawn_network(4, 0.25, "zero", 3, 1, grid=False, spikes=spikes)
+        x = torch.rand(1, FEATURES, generator=torch.Generator().manual_seed(4), dtype=torch.float64)
+        known, told = known_of(network, x, 0.3, 1), []
+        whole = BitSearch().run(known, 0, bits_kernel(), Limits(told=told.append))  # type: ignore[arg-type]
+        little = BitSearch().run(known, 0, bits_kernel(), Limits(memory=0))  # type: ignore[arg-type]
+        assert told
+        assert all(figures["nodes"] >= 0 for figures in told)
+        assert little <= whole
 
 
 def test_what_windows_do_not_reach_keeps_the_bound_of_trains() -> None:
