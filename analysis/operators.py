@@ -14,20 +14,7 @@ import torch
 from torch import Tensor
 
 from ..models import LIF, SpikingNetwork
-from ..models.circuit import (
-    Added,
-    Algebra,
-    Circuit,
-    Filtered,
-    Fired,
-    Input,
-    Mapped,
-    Pooled,
-    Read,
-    Recurred,
-    circuit,
-    fold,
-)
+from ..models.circuit import Algebra, Circuit, circuit, fold, nodes
 from ..models.elements.synapses import TemporalFilter
 from ..models.linear_maps import DenseMap, FlattenMap, LinearMap, ScaleMap, Shape
 from ..models.linear_maps.averaging import WholeInputMap
@@ -82,12 +69,12 @@ class LayerOperator:
     @cached_property
     def chain(self) -> tuple[LinearMap, ...] | None:
         """Return the maps in order, scales folded into weights before them, or None if there is a sum."""
-        nodes: list[Applied] = []
+        applied: list[Applied] = []
         node = self.expression
         while isinstance(node, Applied):
-            nodes.insert(0, node)
+            applied.insert(0, node)
             node = node.operand
-        return tuple(_folded(nodes)) if isinstance(node, Reference) else None
+        return tuple(_folded(applied)) if isinstance(node, Reference) else None
 
     @cached_property
     def dense(self) -> DenseMap | None:
@@ -227,16 +214,16 @@ class _Reading(Algebra[_Path]):
     operators: list[LayerOperator] = field(default_factory=list)
     peaks: dict[int, Peaks] = field(default_factory=dict)
 
-    def input(self, node: Input) -> _Path:
+    def input(self, node: nodes.Input) -> _Path:
         """Return the input."""
         return _Path(Reference(self.shape, INPUT))
 
-    def mapped(self, node: Mapped, x: _Path) -> _Path:
+    def mapped(self, node: nodes.Mapped, x: _Path) -> _Path:
         """Return the map of an expression, in float64 unless it is live."""
         linear = node.map if self.live else node.map.to(torch.float64, "cpu")
         return replace(x, expression=Applied(linear.output_shape(x.expression.shape), linear, x.expression))
 
-    def pooled(self, node: Pooled, x: _Path) -> _Path:
+    def pooled(self, node: nodes.Pooled, x: _Path) -> _Path:
         """Return the maxima as a signal of their own, of an index below that of the input."""
         if self.live:
             raise self.refuse(node, "a max pool, through which a gain has no gradient here")
@@ -246,11 +233,11 @@ class _Reading(Algebra[_Path]):
         self.peaks[index] = Peaks(self._operator(node.name, x), node.windows.shared(shape))
         return _Path(Reference(tuple(node.windows.largest(torch.zeros(1, *shape)).shape[1:]), index))
 
-    def filtered(self, node: Filtered, x: _Path) -> _Path:
+    def filtered(self, node: nodes.Filtered, x: _Path) -> _Path:
         """Return the expression, which step by step is the same, and note the filter."""
         return replace(x, filters=(*x.filters, node.filter))
 
-    def added(self, node: Added, x: _Path, y: _Path) -> _Path:
+    def added(self, node: nodes.Added, x: _Path, y: _Path) -> _Path:
         """Return the sum."""
         one, other = x.expression, y.expression
         if one.shape != other.shape:
@@ -259,16 +246,16 @@ class _Reading(Algebra[_Path]):
             raise self.refuse(node, "a sum of signals that go through different synapses")
         return replace(x, expression=Total(one.shape, one, other))
 
-    def fired(self, node: Fired, x: _Path) -> _Path:
+    def fired(self, node: nodes.Fired, x: _Path) -> _Path:
         """Note a spiking layer's operator, and return its spikes."""
         self._note(node, x)
         return _Path(Reference(x.expression.shape, len(self.operators) - 1))
 
-    def recurred(self, node: Recurred, x: _Path) -> _Path:
+    def recurred(self, node: nodes.Recurred, x: _Path) -> _Path:
         """Refuse a layer that hears itself: its current is no linear map of earlier signals alone."""
         raise self.refuse(node, f"a {type(node.layer).__name__}, whose current holds its own last spikes")
 
-    def read(self, node: Read, x: _Path) -> _Path:
+    def read(self, node: nodes.Read, x: _Path) -> _Path:
         """Note the operator of an affine readout, or of neurons whose potential is read."""
         if node.rule is not None:
             self._note(node, x)
@@ -276,7 +263,7 @@ class _Reading(Algebra[_Path]):
             self.operators.append(self._operator("readout", x))
         return x
 
-    def _note(self, node: Fired | Read, x: _Path) -> None:
+    def _note(self, node: nodes.Fired | nodes.Read, x: _Path) -> None:
         assert leaking(node.rule)
         self.operators.append(self._operator(node.name, x, node.rule, node.layer))
 
@@ -288,9 +275,9 @@ class _Reading(Algebra[_Path]):
         return LayerOperator(name, path.expression, sources, rule, layer, path.filters, peaks)
 
 
-def _folded(nodes: list[Applied]) -> list[LinearMap]:
+def _folded(applied: list[Applied]) -> list[LinearMap]:
     result: list[LinearMap] = []
-    for node in nodes:
+    for node in applied:
         merged = None
         if result and isinstance(node.linear, ScaleMap):
             merged = result[-1].scaled(node.linear.factor, node.linear.depth, len(node.shape))

@@ -28,20 +28,7 @@ import torch
 from torch import Tensor
 
 from ..kernels.walks import ListedLayer, member_sums
-from ..models.circuit import (
-    Added,
-    Algebra,
-    Chosen,
-    Circuit,
-    Filtered,
-    Fired,
-    Input,
-    Mapped,
-    Pooled,
-    Read,
-    Recurred,
-    fold,
-)
+from ..models.circuit import Algebra, Circuit, fold, nodes
 from ..models.rules import LEAKY, RESTS, START, VARIED, WHOLE, plain
 from ..models.running.encoding import LINEAR
 from .bounds.events.parts import EventLayer, first_layer
@@ -134,9 +121,10 @@ def walkable(problem: Problem, free: Tensor) -> bool:
     if first is None or on_inputs or made.read.readout not in LINEAR:
         return False
     behind, *rest = made.nodes[first + 1 :]
-    plainly = isinstance(behind, Fired) and plain(behind.rule)
+    plainly = isinstance(behind, nodes.Fired) and plain(behind.rule)
     chained = all(node.sources == (place,) for place, node in enumerate((behind, *rest), first))
-    if not plainly or not chained or not all(isinstance(node, Mapped | Read | Fired) for node in rest):
+    kinds = nodes.Mapped | nodes.Read | nodes.Fired
+    if not plainly or not chained or not all(isinstance(node, kinds) for node in rest):
         return False
     neurons = counted(made, tuple(problem.inputs.shape[2:])).layers[0]
     return 0 < int(free.sum()) <= MOST_COLUMNS // neurons
@@ -156,7 +144,7 @@ class MemberWalk:
     problem: Problem
     first: EventLayer
     places: Tensor
-    node: Fired
+    node: nodes.Fired
 
     @staticmethod
     def of(problem: Problem, free: Tensor) -> "MemberWalk":
@@ -165,7 +153,7 @@ class MemberWalk:
         made, sample, place = problem.circuit, problem.inputs.double(), first_layer(problem.circuit)
         assert place is not None
         node = made.nodes[place + 1]
-        assert isinstance(node, Fired)
+        assert isinstance(node, nodes.Fired)
         first = EventLayer.of(made, place, sample, free.nonzero().flatten(), sample[0].amax(0))
         return MemberWalk(problem, first, (free.cumsum(0) - 1).clamp_min(0), node)
 
@@ -233,10 +221,10 @@ class MemberWalk:
 class _Walked(Propagation):
     """What is known of a circuit's signals once `listed` are those of the neurons `node`."""
 
-    node: Fired
+    node: nodes.Fired
     listed: ListedSpikes
 
-    def fired(self, node: Fired, x: Signal) -> Signal:
+    def fired(self, node: nodes.Fired, x: Signal) -> Signal:
         """Return what is known of the spikes."""
         return self.listed if node is self.node else super().fired(node, x)
 
@@ -354,11 +342,11 @@ class _Counted(Algebra[Tensor]):
         self.inputs, self.work, self.behind = inputs, 0, 0
         self.maps, self.layers = list[int](), list[int]()
 
-    def input(self, node: Input) -> Tensor:
+    def input(self, node: nodes.Input) -> Tensor:
         """Return the inputs."""
         return self.inputs
 
-    def mapped(self, node: Mapped, x: Tensor) -> Tensor:
+    def mapped(self, node: nodes.Mapped, x: Tensor) -> Tensor:
         """Count the products."""
         found = node.map.linear(x)
         products = found.numel() * node.map.terms
@@ -367,36 +355,36 @@ class _Counted(Algebra[Tensor]):
         self.behind += products * bool(self.layers)
         return found
 
-    def pooled(self, node: Pooled, x: Tensor) -> Tensor:
+    def pooled(self, node: nodes.Pooled, x: Tensor) -> Tensor:
         """Count the entries that are compared."""
         found = node.windows.largest(x)
         self.work += found.numel() * node.windows.count
         return found
 
-    def filtered(self, node: Filtered, x: Tensor) -> Tensor:
+    def filtered(self, node: nodes.Filtered, x: Tensor) -> Tensor:
         """Count a product and a sum for each entry."""
         self.work += 2 * x.numel()
         return x
 
-    def chosen(self, node: Chosen, *x: Tensor) -> Tensor:
+    def chosen(self, node: nodes.Chosen, *x: Tensor) -> Tensor:
         """Return one of the signals, which are alike in shape; all of them were counted."""
         return x[0]
 
-    def added(self, node: Added, x: Tensor, y: Tensor) -> Tensor:
+    def added(self, node: nodes.Added, x: Tensor, y: Tensor) -> Tensor:
         """Return the sum."""
         return x + y
 
-    def fired(self, node: Fired, x: Tensor) -> Tensor:
+    def fired(self, node: nodes.Fired, x: Tensor) -> Tensor:
         """Count the neurons."""
         self.work += NEURON * x.numel()
         self.layers.append(x.numel())
         return x
 
-    def recurred(self, node: Recurred, x: Tensor) -> Tensor:
+    def recurred(self, node: nodes.Recurred, x: Tensor) -> Tensor:
         """Count the neurons, and the products of their feedback."""
         self.work += x.numel() * (NEURON + node.feedback.terms + 2 * (node.filter is not None))
         return x
 
-    def read(self, node: Read, x: Tensor) -> Tensor:
+    def read(self, node: nodes.Read, x: Tensor) -> Tensor:
         """Return the logits' shape."""
         return x

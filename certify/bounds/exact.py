@@ -30,21 +30,7 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
-from ...models.circuit import (
-    Added,
-    Algebra,
-    Chosen,
-    Circuit,
-    Filtered,
-    Fired,
-    Input,
-    Mapped,
-    Node,
-    Pooled,
-    Read,
-    Recurred,
-    fold,
-)
+from ...models.circuit import Algebra, Circuit, fold, nodes
 from ...models.linear_maps import ConvolutionMap, DenseMap, LinearMap, PoolMap
 from ...models.linear_maps.averaging import ShareMap
 from ...models.linear_maps.convolution import OneRowMap, TransposedMap
@@ -97,13 +83,13 @@ class Exactness(Algebra[Lattice]):
 
     def __init__(self, source: Lattice, num_steps: int) -> None:
         self.source, self.num_steps = source, num_steps
-        self.found: list[Node] = []
+        self.found: list[nodes.Node] = []
 
-    def input(self, node: Input) -> Lattice:
+    def input(self, node: nodes.Input) -> Lattice:
         """Return the input's."""
         return self.source
 
-    def mapped(self, node: Mapped, x: Lattice) -> Lattice:
+    def mapped(self, node: nodes.Mapped, x: Lattice) -> Lattice:
         """Return the affine image's."""
         exactly = node.map.to(torch.float64)
         middle, radius = exactly.linear((x.low + x.high) / 2), exactly.absolute().linear((x.high - x.low) / 2)
@@ -133,23 +119,23 @@ class Exactness(Algebra[Lattice]):
         bias = 0 if inner.offset is None else unit_of(inner.offset, most)
         return None if weight is None or bias is None else max(weight + before, bias)
 
-    def pooled(self, node: Pooled, x: Lattice) -> Lattice:
+    def pooled(self, node: nodes.Pooled, x: Lattice) -> Lattice:
         """Return the maxima's: they are among the entries."""
         return Lattice(x.unit, node.windows.largest(x.low), node.windows.largest(x.high))
 
-    def filtered(self, node: Filtered, x: Lattice) -> Lattice:
+    def filtered(self, node: nodes.Filtered, x: Lattice) -> Lattice:
         """Return what a delay moves, 0 before; a synapse's is on no grid that is known."""
         unit = x.unit if node.filter.moves else None
         return Lattice(unit, x.low.clamp_max(0), x.high.clamp_min(0))
 
-    def chosen(self, node: Chosen, *x: Lattice) -> Lattice:
+    def chosen(self, node: nodes.Chosen, *x: Lattice) -> Lattice:
         """Return the finest grid of all, which each step is on."""
         units = [each.unit for each in x if each.unit is not None]
         unit = max(units) if len(units) == len(x) else None
         low, high = (torch.stack(ends) for ends in ([each.low for each in x], [each.high for each in x]))
         return Lattice(unit, low.amin(0), high.amax(0))
 
-    def added(self, node: Added, x: Lattice, y: Lattice) -> Lattice:
+    def added(self, node: nodes.Added, x: Lattice, y: Lattice) -> Lattice:
         """Return the sum's."""
         unit = None if x.unit is None or y.unit is None else max(x.unit, y.unit)
         unit = unit if unit is not None and fits(float((x.size + y.size).max()), unit) else None
@@ -157,17 +143,17 @@ class Exactness(Algebra[Lattice]):
             self.found.append(node)
         return Lattice(unit, x.low + y.low, x.high + y.high)
 
-    def fired(self, node: Fired, x: Lattice) -> Lattice:
+    def fired(self, node: nodes.Fired, x: Lattice) -> Lattice:
         """Return spikes, and keep a layer whose membranes do not round."""
         if plain(node.rule) and membrane_unit(node.rule, x, self.num_steps) is not None:
             self.found.append(node)
         return x.spikes(node.rule.most)
 
-    def recurred(self, node: Recurred, x: Lattice) -> Lattice:
+    def recurred(self, node: nodes.Recurred, x: Lattice) -> Lattice:
         """Return spikes."""
         return x.spikes(node.rule.most)
 
-    def read(self, node: Read, x: Lattice) -> Lattice:
+    def read(self, node: nodes.Read, x: Lattice) -> Lattice:
         """Return what is read."""
         return x
 
@@ -240,7 +226,7 @@ def marked(circuit: Circuit, box: Box) -> Circuit:
         return circuit
     known = Exactness(lattice_of(circuit, box), circuit.num_steps)
     fold(circuit, known)
-    firing = [index for index, node in enumerate(circuit.nodes) if isinstance(node, Fired | Recurred)]
+    firing = [index for index, node in enumerate(circuit.nodes) if isinstance(node, nodes.Fired | nodes.Recurred)]
     stepwise = set(circuit.nodes[: max(firing, default=-1) + 1])
     return replace(circuit, exact=frozenset(node for node in known.found if node in stepwise))
 
@@ -280,10 +266,10 @@ def counted(circuit: Circuit) -> CountedLogits | None:
     if circuit.whole:
         return CountedLogits(1, 0.0)
     maps, node = list[LinearMap](), circuit.last
-    while isinstance(node, Mapped):
+    while isinstance(node, nodes.Mapped):
         maps.insert(0, node.map)
         node = circuit.nodes[node.sources[0]]
-    if not isinstance(node, Fired | Recurred) or node.rule.whole or node.rule.most > 1:
+    if not isinstance(node, nodes.Fired | nodes.Recurred) or node.rule.whole or node.rule.most > 1:
         return None
     if readout == "mean" and all(isinstance(each, ShareMap) for each in maps):
         share = math.prod(each.share.item() for each in maps if isinstance(each, ShareMap))
@@ -314,6 +300,6 @@ def _votes_unit(maps: list[LinearMap], start: int, sums: int) -> int | None:
     none = torch.zeros(1, maps[0].weight.shape[1], dtype=torch.float64)
     found, known = Lattice(start, none, none + 1.0), Exactness(Lattice(None, none, none), 1)
     for place, each in enumerate(maps):
-        found = known.mapped(Mapped("", (place,), each), found)
+        found = known.mapped(nodes.Mapped("", (place,), each), found)
     held = found.unit is not None and fits(float(found.size.max()) * sums, found.unit)
     return found.unit if held else None

@@ -27,21 +27,7 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
-from ...models.circuit import (
-    Added,
-    Algebra,
-    Chosen,
-    Circuit,
-    Filtered,
-    Fired,
-    Input,
-    Mapped,
-    Node,
-    Pooled,
-    Read,
-    Recurred,
-    fold,
-)
+from ...models.circuit import Algebra, Circuit, fold, nodes
 from ...models.elements.integers import Stepped, check_within, stepped
 from ...models.linear_maps import DenseMap
 from ...models.linear_neuron import resting, varied
@@ -166,37 +152,37 @@ class Propagation(Algebra[Signal]):
     source: Signal
     spikes: SpikeBound
     rounding: Rounding
-    exact: frozenset[Node] = field(default=frozenset(), kw_only=True)
+    exact: frozenset[nodes.Node] = field(default=frozenset(), kw_only=True)
 
-    def of(self, node: Node) -> Rounding:
+    def of(self, node: nodes.Node) -> Rounding:
         """Return what a node's run may stray by."""
         return replace(self.rounding, dtype=torch.float64) if node in self.exact else self.rounding
 
-    def input(self, node: Input) -> Signal:
+    def input(self, node: nodes.Input) -> Signal:
         """Return what is known of the input."""
         return self.source
 
-    def mapped(self, node: Mapped, x: Signal) -> Signal:
+    def mapped(self, node: nodes.Mapped, x: Signal) -> Signal:
         """Return the affine image."""
         return AffineSignal(x, affine_map(node.map, self.rounding.bound), self.of(node))
 
-    def pooled(self, node: Pooled, x: Signal) -> Signal:
+    def pooled(self, node: nodes.Pooled, x: Signal) -> Signal:
         """Return the maxima."""
         return PooledSignal(x, node.windows, self.rounding)
 
-    def filtered(self, node: Filtered, x: Signal) -> Signal:
+    def filtered(self, node: nodes.Filtered, x: Signal) -> Signal:
         """Return the filtered signal."""
         return FilteredSignal(x, node.filter, self.rounding)
 
-    def chosen(self, node: Chosen, *x: Signal) -> Signal:
+    def chosen(self, node: nodes.Chosen, *x: Signal) -> Signal:
         """Return the signal of each step."""
         return ChosenSignal(x, self.rounding)
 
-    def added(self, node: Added, x: Signal, y: Signal) -> Signal:
+    def added(self, node: nodes.Added, x: Signal, y: Signal) -> Signal:
         """Return the sum of parts that are taken as independent."""
         return SumSignal(x, y, self.of(node))
 
-    def fired(self, node: Fired, x: Signal) -> Signal:
+    def fired(self, node: nodes.Fired, x: Signal) -> Signal:
         """Return what is known of the spikes; a rule that is listed, to its very type, needs no automaton."""
         return self._spikes(x, node.rule, self.of(node))
 
@@ -213,7 +199,7 @@ class Propagation(Algebra[Signal]):
         assert declared(rule)
         return path_trains(x, rule, self.rounding)
 
-    def recurred(self, node: Recurred, x: Signal) -> Signal:
+    def recurred(self, node: nodes.Recurred, x: Signal) -> Signal:
         """Return what is known of the spikes of a layer that hears itself; of trains their counts, too."""
         if not plain(node.rule):
             spikes = partial(self._spikes, rule=node.rule, rounding=self.rounding)
@@ -221,7 +207,7 @@ class Propagation(Algebra[Signal]):
         found = recurrent_spikes(x, node, self.spikes, self.rounding)
         return counted(x, node, found, self.rounding) if found.fired else found
 
-    def read(self, node: Read, x: Signal) -> Signal:
+    def read(self, node: nodes.Read, x: Signal) -> Signal:
         """Return what the readout reads; `readout_row` says how."""
         return x
 
@@ -275,7 +261,7 @@ def signals_of(circuit: Circuit, inputs: Box, spikes: SpikeBound, quick: bool = 
 def known_margins(circuit: Circuit, known: list[Signal], labels: Tensor, like: Tensor) -> Tensor:
     """Return the same from what is known of each node; rows are made in the dtype of `like`, float64."""
     last, run = circuit.last, Rounding.of(circuit)
-    if isinstance(last, Mapped) and isinstance(last.map, DenseMap):
+    if isinstance(last, nodes.Mapped) and isinstance(last.map, DenseMap):
         check_readout(circuit, known[-1], run)
         rows, before = readout_rows(circuit, like), known[last.sources[0]]
         lower = torch.stack([_difference(last.map, before, row, labels, run) for row in rows.split(1)])
@@ -307,7 +293,7 @@ def known_rows(circuit: Circuit, known: list[Signal], rows: Tensor, like: Tensor
     """Return bounds of rows (batch, R, classes) of the logits, from what is known of each node."""
     last, run = circuit.last, Rounding.of(circuit)
     summed = circuit.read.readout not in ("largest", "first")
-    if isinstance(last, Mapped) and isinstance(last.map, DenseMap) and summed:
+    if isinstance(last, nodes.Mapped) and isinstance(last.map, DenseMap) and summed:
         check_readout(circuit, known[-1], run)
         row = readout_rows(circuit, like)
         ends = _dense_rows(last.map, known[last.sources[0]], row, rows, run, read_leak(circuit))
@@ -381,7 +367,7 @@ def _dense_rows(
 
 def _ends_dense(circuit: Circuit) -> bool:
     """Return whether a dense map is the last node."""
-    return isinstance(circuit.last, Mapped) and isinstance(circuit.last.map, DenseMap)
+    return isinstance(circuit.last, nodes.Mapped) and isinstance(circuit.last.map, DenseMap)
 
 
 def _read_margins(circuit: Circuit, last: Signal, labels: Tensor, like: Tensor) -> Tensor:

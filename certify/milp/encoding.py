@@ -34,20 +34,7 @@ import torch
 from scipy import sparse
 from torch import Tensor
 
-from ...models.circuit import (
-    Added,
-    Algebra,
-    Chosen,
-    Circuit,
-    Filtered,
-    Fired,
-    Input,
-    Mapped,
-    Pooled,
-    Read,
-    Recurred,
-    fold,
-)
+from ...models.circuit import Algebra, Circuit, fold, nodes
 from ...models.linear_neuron import LinearNeuron, leaking, linear, resting
 from ...models.rules import FEATURES, WHOLE, Leaky, Rule, plain
 from ..bounds.automata.paths import PathTrains, looping_spikes, path_trains
@@ -337,11 +324,11 @@ class _Writer(Algebra[_Flow]):
     closing: Closing
     rounding: Rounding
 
-    def input(self, node: Input) -> _Flow:
+    def input(self, node: nodes.Input) -> _Flow:
         """Return what enters the first layer."""
         return self.source
 
-    def fired(self, node: Fired, flow: _Flow) -> _Flow:
+    def fired(self, node: nodes.Fired, flow: _Flow) -> _Flow:
         """Write a spiking layer."""
         rule = node.rule
         if plain(rule):
@@ -374,7 +361,7 @@ class _Writer(Algebra[_Flow]):
         spikes = tight_spikes(self.program, layer, self.closing)
         return _Flow(found, spikes, np.zeros_like(flow.slack), spikes=rule.most == 1)
 
-    def recurred(self, node: Recurred, flow: _Flow) -> _Flow:
+    def recurred(self, node: nodes.Recurred, flow: _Flow) -> _Flow:
         """Write a layer that hears itself, whose spikes are written in order of time."""
         if plain(node.rule):
             current, found = looped(flow.signal, node, self.bound, self.rounding)
@@ -413,11 +400,11 @@ class _Writer(Algebra[_Flow]):
         found = JoinedSignal(tuple(part.signal for part in parts), places, features)
         return _Flow(found, _together(parts, places), np.zeros_like(flow.slack), spikes=True)
 
-    def read(self, node: Read, flow: _Flow) -> _Flow:
+    def read(self, node: nodes.Read, flow: _Flow) -> _Flow:
         """Return what the readout reads."""
         return flow
 
-    def mapped(self, node: Mapped, flow: _Flow) -> _Flow:
+    def mapped(self, node: nodes.Mapped, flow: _Flow) -> _Flow:
         """Return the image of the expressions, and what the run may add to it."""
         layer = affine_map(node.map)
         magnitude = flow.signal.magnitude()
@@ -431,7 +418,7 @@ class _Writer(Algebra[_Flow]):
         signal = AffineSignal(flow.signal, layer, self.rounding)
         return _Flow(signal, steps, slack, flow.spikes and layer.reshapes)
 
-    def pooled(self, node: Pooled, flow: _Flow) -> _Flow:
+    def pooled(self, node: nodes.Pooled, flow: _Flow) -> _Flow:
         """Write the maxima, step by step; rounding is no greater than the entries' own."""
         features = tuple(flow.signal.magnitude().shape[1:])
         windows = WindowPairs.of(node.windows.places(features), math.prod(features))
@@ -447,20 +434,20 @@ class _Writer(Algebra[_Flow]):
         wider = self.closing.slack(slack)
         return low - wider, high + wider
 
-    def filtered(self, node: Filtered, flow: _Flow) -> _Flow:
+    def filtered(self, node: nodes.Filtered, flow: _Flow) -> _Flow:
         """Write H·x, step by step, and how far the run may be from it."""
         signal = FilteredSignal(flow.signal, node.filter, self.rounding)
         steps = tuple(weighted(flow.steps, array(row)) for row in node.filter.rows(signal.num_steps))
         slack = flow.slack * node.filter.gain(signal.num_steps) + array(signal.slack.flatten())
         return _Flow(signal, steps, slack, flow.spikes and node.filter.moves)
 
-    def chosen(self, node: Chosen, *x: _Flow) -> _Flow:
+    def chosen(self, node: nodes.Chosen, *x: _Flow) -> _Flow:
         """Return the expressions of each step."""
         signal = ChosenSignal(tuple(flow.signal for flow in x), self.rounding)
         steps = tuple(flow.steps[t % len(flow.steps)] for t, flow in enumerate(x))
         return _Flow(signal, steps, np.maximum.reduce([flow.slack for flow in x]), all(flow.spikes for flow in x))
 
-    def added(self, node: Added, branch: _Flow, shortcut: _Flow) -> _Flow:
+    def added(self, node: nodes.Added, branch: _Flow, shortcut: _Flow) -> _Flow:
         """Return the sum, step by step."""
         signal = SumSignal(branch.signal, shortcut.signal, self.rounding)
         count = max(len(branch.steps), len(shortcut.steps))

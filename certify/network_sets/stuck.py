@@ -1,6 +1,6 @@
 """StuckNeurons: up to k spiking neurons in all that never fire, or fire at each step.
 
-Verdicts by every member of a set of stuck neurons: each is run, and each is bounded as it is.
+Verdicts by a search of all members: sets of them are bounded, and split where that does not suffice.
 
 Stuck neurons that do most harm, one after another: each next one beside those that are stuck already.
 """
@@ -8,23 +8,23 @@ Stuck neurons that do most harm, one after another: each next one beside those t
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from itertools import combinations, islice, product
-from math import comb
+from itertools import chain
 from typing import ClassVar
 
 import torch
 from torch import Tensor
 
-from ...models.circuit import Circuit, Fired, circuit, fold
+from ...models.circuit import Circuit, Fired, circuit
 from ...models.constants import at_least, settle, wholes
 from ...models.networks import SpikingNetwork
-from ..bounds.propagation import Propagation, input_signal, known_margins
+from ..bounds.propagation import Propagation, input_signal
 from ..bounds.signals.signals import Signal, SpikeBound
 from ..bounds.signals.windows import Box
 from ..bounds.trains.trains import step_spikes, window_spikes
 from ..perturbations import Perturbation
 from ..replay import margins, replays
 from ..rounding import Rounding
+from ..search import Domain, Limits
 from ..ties import Goal
 from ..verdicts import Verdict
 from .base import (
@@ -45,6 +45,10 @@ from .stuck_bounds import stuck_margins
 
 TOGETHER = 512
 """Members bounded at once."""
+SEVERAL = 8
+"""How many single members take as long as one with any others beside it."""
+MOST_PARTS = 2**16
+"""Single members that a search may take as long as."""
 
 
 @dataclass(frozen=True)
@@ -63,68 +67,139 @@ class MaskedPropagation(Propagation):
         return MaskedSpikes(super().fired(node, x), self.masks[node.name])
 
 
-def member_margins(made: Circuit, box: Box, labels: Tensor, masks: Sequence[Masks], exact: bool) -> Tensor:
-    """Return lower bounds of logit_y − logit_c of members, (n, classes); rows of `box` and masks go together.
-
-    Args:
-        made: the circuit of the nominal member.
-        box: inputs, (n, ...).
-        labels: (n,).
-        masks: of each spiking layer.
-        exact: whether each row of `box` is one input.
-    """
-    named = {node.name: mask for node, mask in zip(made.fired, masks, strict=True)}
-    source = input_signal(made, box)
-    spikes = step_spikes if exact else window_spikes
-    known = fold(made, MaskedPropagation(source, spikes, Rounding.of(made), masks=named))
-    return known_margins(made, known, labels, box.lower)
+Members = tuple[tuple[int, ...], int]
+"""All members with some faults and at most so many others: places of `MemberSearch.faults`, and their number."""
 
 
-@torch.no_grad()
-def listed(
-    question: Question,
-    index: int,
-    box: Box,
-    members: Iterator[tuple[Fault, ...]],
-    features: list[torch.Size],
-    exact: bool,
-) -> Verdict:
-    """Return the verdict of one sample by all members of a set.
+class MemberSearch(Domain[tuple[Members, ...]]):
+    """A search of all members of a set for one sample, those with the fewest faults first.
+
+    Members with the faults F and at most r others are bounded with F in their place and r of any neurons beside
+    them. Where that proves them, no F ∪ {a} is asked; else the member F alone is, and F ∪ {b}, r − 1 others, for
+    each b behind the last of F, so that each set of faults is made once. One of which a part is proven is so, too.
 
     Args:
         question: the samples.
         index: of the sample.
         box: holds the inputs around it, (1, ...).
-        members: all of them.
-        features: of each spiking layer.
+        count: k.
+        takes: says which layers may have stuck neurons.
         exact: whether `box` is the sample alone.
     """
-    started, made = time.perf_counter(), circuit(question.network)
-    goal, least, undecided, done = Goal.of(made, question.ties), torch.inf, 0, 0
-    sample, label = question.inputs[index], int(question.labels[index])
 
-    def verdict(status: str, margin: float | None, reason: str, member: SpikingNetwork | None = None) -> Verdict:
-        seconds, found = time.perf_counter() - started, None if member is None else sample.clone()
-        return Verdict(status, margin, found, "enumeration", seconds, reason, question.ties, member)
+    together = True
 
-    while part := list(islice(members, TOGETHER)):
-        if question.expired():
-            return verdict("unknown", None, f"the time was up after {done} members")
-        labels = question.labels[index].expand(len(part))
-        low, high = (end.expand(len(part), *end.shape[1:]) for end in (box.lower, box.upper))
-        masks, rows = masks_of(part, features, sample), Box(low, high)
-        with stuck(question.network, masks) as network:
-            failing = margins(network(sample.expand(len(part), *sample.shape)), labels, question.ties) <= 0
+    def __init__(
+        self, question: Question, index: int, box: Box, count: int, takes: Callable[[int], bool], exact: bool
+    ) -> None:
+        self.question, self.index, self.box, self.count, self.exact = question, index, box, count, exact
+        self.made, self.features = circuit(question.network), features_of(question.network, question.inputs)
+        self.goal = Goal.of(self.made, question.ties)
+        self.faults: list[Fault] = single_faults(self.features, takes)
+        self.allowed = frozenset(node.name for layer, node in enumerate(self.made.fired) if takes(layer))
+        self.proven: set[frozenset[int]] = set()
+        self.least, self.undecided, self.asked = torch.inf, 0, 0
+        self.failing: SpikingNetwork | None = None
+
+    @torch.no_grad()
+    def verdict(self) -> Verdict:
+        """Return what is known of the sample once all is proven, a member fails, or time or room is up."""
+        started = time.perf_counter()
+        limits = Limits(stopped=self.question.expired)
+        why, _ = self.search([(((), self.count),)], limits, newest=False, most=TOGETHER)
+        status, margin, reason = "verified", self.least, f"all members are proven in {self.asked} parts"
+        if self.failing is not None:
+            status, margin, reason = "falsified", None, "one of the set's members fails"
+        elif why:
+            status, margin, reason = "unknown", None, f"{why} after {self.asked} parts"
+        elif self.undecided:
+            status, reason = "unknown", f"the bounds of {self.undecided} members do not suffice"
+        sample = None if self.failing is None else self.question.inputs[self.index].clone()
+        seconds, ties = time.perf_counter() - started, self.question.ties
+        return Verdict(status, margin, sample, "enumeration", seconds, reason, ties, self.failing)
+
+    def size(self, part: tuple[Members, ...]) -> int:
+        """Return how many single members take as long."""
+        return sum(1 if left == 0 else SEVERAL for _, left in part)
+
+    def joined(self, parts: list[tuple[Members, ...]]) -> tuple[Members, ...]:
+        """Return all of them."""
+        return tuple(chain.from_iterable(parts))
+
+    def over(self) -> str:
+        """Return that too many were bounded."""
+        return "as many members as it may were asked" if self.parts >= MOST_PARTS else ""
+
+    def bound(self, part: tuple[Members, ...]) -> tuple[Members, ...] | None:
+        """Run the members with the fewest faults, and bound all; return those that are open and can be split."""
+        self.asked += len(part)
+        self.failing = self._failing(part)
+        self.done = self.failing is not None
+        open_ = list[Members]()
+        for left in () if self.done else {left for _, left in part}:
+            group = [each for each in part if each[1] == left]
+            lower = self.goal.tightened(self._margins(group, left))
+            proven = self.goal.proven(lower, self._labels(group)).all(1).tolist()
+            self.proven |= {
+                frozenset(faults) for (faults, _), holds in zip(group, proven, strict=True) if holds and left
+            }
+            rest = [each for each, holds in zip(group, proven, strict=True) if not holds]
+            closed = lower.amin(1)[[holds or not left for holds in proven]]
+            self.least = min(self.least, float(closed.amin())) if len(closed) else self.least
+            self.undecided += 0 if left else len(rest)
+            open_ += rest if left else []
+        return tuple(open_) or None
+
+    def split(self, part: tuple[Members, ...]) -> Iterator[tuple[Members, ...]]:
+        """Yield each member alone, and it with one further fault."""
+        for faults, left in part:
+            yield ((faults, 0),)
+            place = self.faults[faults[-1]] if faults else None
+            for other, fault in enumerate(self.faults):
+                behind = place is None or (fault.layer, fault.neuron) > (place.layer, place.neuron)
+                found = (*faults, other)
+                if behind and not any(frozenset(found) - {one} in self.proven for one in found):
+                    yield ((found, left - 1),)
+
+    def _labels(self, group: Sequence[Members]) -> Tensor:
+        return self.question.labels[self.index].expand(len(group))
+
+    def _masks(self, group: Sequence[Members]) -> list[Masks]:
+        members = [[self.faults[place] for place in faults] for faults, _ in group]
+        return masks_of(members, self.features, self.question.inputs[self.index])
+
+    def _failing(self, group: Sequence[Members]) -> SpikingNetwork | None:
+        """Return a member that fails, alone as well as in a batch."""
+        question, sample = self.question, self.question.inputs[self.index]
+        labels = self._labels(group)
+        with stuck(question.network, self._masks(group)) as network:
+            failing = margins(network(sample.expand(len(group), *sample.shape)), labels, question.ties) <= 0
         for at in failing.nonzero().flatten().tolist():
-            member = stuck_member(question.network, part[at], features)
-            if replays(member, sample, label, question.ties):
-                return verdict("falsified", None, "one of the set's members fails", member=member)
-        lower = goal.tightened(member_margins(made, rows, labels, masks, exact))
-        undecided += int((~goal.proven(lower, labels).all(1)).sum())
-        least, done = min(least, float(lower.amin())), done + len(part)
-    if undecided:
-        return verdict("unknown", least, f"the bounds of {undecided} of {done} members do not suffice")
-    return verdict("verified", least, f"each of the set's {done} members is proven")
+            member = stuck_member(question.network, [self.faults[place] for place in group[at][0]], self.features)
+            if replays(member, sample, int(labels[at]), question.ties):
+                return member
+        return None
+
+    def _margins(self, group: Sequence[Members], left: int) -> Tensor:
+        """Return lower bounds of logit_y − logit_c with `left` faults beside each one's own, (n, classes)."""
+        low, high = (end.expand(len(group), *end.shape[1:]) for end in (self.box.lower, self.box.upper))
+        masks = {node.name: mask for node, mask in zip(self.made.fired, self._masks(group), strict=True)}
+        spikes = step_spikes if self.exact and not left else window_spikes
+        known = MaskedPropagation(
+            input_signal(self.made, Box(low, high)), spikes, Rounding.of(self.made), masks=masks
+        )
+        return stuck_margins(self.made, known, self._labels(group), low, left, self.allowed)
+
+
+def single_faults(features: Sequence[torch.Size], takes: Callable[[int], bool]) -> list[Fault]:
+    """Return all single faults of the layers that may have some, neuron by neuron."""
+    return [
+        Fault(layer, neuron, fires)
+        for layer, shape in enumerate(features)
+        if takes(layer)
+        for neuron in range(shape.numel())
+        for fires in (False, True)
+    ]
 
 
 MOST_TRIED = 2048
@@ -145,13 +220,7 @@ def search(count: int, takes: Callable[[int], bool], question: Question, generat
         generator: chooses faults where there are too many.
     """
     features = features_of(question.network, question.inputs)
-    single = [
-        Fault(layer, neuron, fires)
-        for layer, shape in enumerate(features)
-        if takes(layer)
-        for neuron in range(shape.numel())
-        for fires in (False, True)
-    ]
+    single = single_faults(features, takes)
     everyone = torch.arange(len(question.labels), device=question.labels.device)
     for index in range(len(question.labels) if count else 0):
         one = everyone[index : index + 1]
@@ -197,10 +266,6 @@ def _margins(
         with stuck(question.network, masks_of(part, features, inputs)) as network:
             found.append(margins(network(inputs), labels, question.ties))
     return torch.cat(found).nan_to_num(torch.inf)
-
-
-MOST_LISTED = 2**16
-"""Sets of so many members are listed."""
 
 
 @dataclass(frozen=True)
@@ -287,29 +352,9 @@ class StuckNeurons(NetworkSet):
         return search(self.count, self.takes, question, generator)
 
     def listed(self, question: Question) -> list[Verdict]:
-        """Return each sample's verdict by all members, where there are few."""
-        features = features_of(question.network, question.inputs)
-        neurons = sum(shape.numel() for layer, shape in enumerate(features) if self.takes(layer))
-        count = sum(comb(neurons, size) * 2**size for size in range(self.count + 1))
-        if count > MOST_LISTED:
-            reason = f"the set has {count} members, above the {MOST_LISTED} that are run"
-            none = Verdict("unknown", None, None, "enumeration", 0.0, reason, question.ties)
-            return [none] * len(question.labels)
-        box, exact = self.enclosure, self.around is None
+        """Return each sample's verdict by a search of all members."""
+        around = [self.enclosure(sample[None]) for sample in question.inputs]
         return [
-            listed(question, index, box(sample[None]), self._members(features), features, exact)
-            for index, sample in enumerate(question.inputs)
+            MemberSearch(question, index, box, self.count, self.takes, self.around is None).verdict()
+            for index, box in enumerate(around)
         ]
-
-    def _members(self, features: list[torch.Size]) -> Iterator[tuple[Fault, ...]]:
-        """Yield all members as what is stuck in them, the fewest first."""
-        places = [
-            (layer, neuron)
-            for layer, shape in enumerate(features)
-            if self.takes(layer)
-            for neuron in range(shape.numel())
-        ]
-        for size in range(self.count + 1):
-            for chosen in combinations(places, size):
-                for fires in product((False, True), repeat=size):
-                    yield tuple(Fault(*place, fire) for place, fire in zip(chosen, fires, strict=True))

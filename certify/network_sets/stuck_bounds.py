@@ -30,20 +30,7 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
-from ...models.circuit import (
-    Added,
-    Algebra,
-    Chosen,
-    Circuit,
-    Filtered,
-    Fired,
-    Input,
-    Mapped,
-    Pooled,
-    Read,
-    Recurred,
-    fold,
-)
+from ...models.circuit import Algebra, Circuit, fold, nodes
 from ...models.linear_maps import DenseMap, LinearMap
 from ...models.rules import SEVERAL
 from ..bounds.propagation import (
@@ -244,11 +231,11 @@ class StuckPropagation(Algebra[Budgeted]):
     def __init__(self, healthy: Propagation, count: int, allowed: frozenset[str]) -> None:
         self.healthy, self.count, self.allowed = healthy, count, allowed
 
-    def input(self, node: Input) -> Budgeted:
+    def input(self, node: nodes.Input) -> Budgeted:
         """Return the input, which no neuron is in front of."""
         return Budgeted((self.healthy.source,) * (self.count + 1))
 
-    def mapped(self, node: Mapped, x: Budgeted) -> Budgeted:
+    def mapped(self, node: nodes.Mapped, x: Budgeted) -> Budgeted:
         """Return affine images; fresh spikes have stuck ones among them from there on."""
         if x.fresh and node.map.reshapes:
             return x.each(lambda signal: self.healthy.mapped(node, signal), fresh=True)
@@ -261,35 +248,35 @@ class StuckPropagation(Algebra[Budgeted]):
             return Budgeted((first, *later))
         return x.settled.each(lambda signal: self.healthy.mapped(node, signal))
 
-    def pooled(self, node: Pooled, x: Budgeted) -> Budgeted:
+    def pooled(self, node: nodes.Pooled, x: Budgeted) -> Budgeted:
         """Return the maxima."""
         return x.settled.each(lambda signal: self.healthy.pooled(node, signal))
 
-    def filtered(self, node: Filtered, x: Budgeted) -> Budgeted:
+    def filtered(self, node: nodes.Filtered, x: Budgeted) -> Budgeted:
         """Return the filtered signals."""
         return x.settled.each(lambda signal: self.healthy.filtered(node, signal))
 
-    def chosen(self, node: Chosen, *x: Budgeted) -> Budgeted:
+    def chosen(self, node: nodes.Chosen, *x: Budgeted) -> Budgeted:
         """Return the signal of each step; each may have all that are stuck."""
         every = zip(*(each.settled.signals for each in x), strict=True)
         return Budgeted(tuple(self.healthy.chosen(node, *signals) for signals in every))
 
-    def added(self, node: Added, x: Budgeted, y: Budgeted) -> Budgeted:
+    def added(self, node: nodes.Added, x: Budgeted, y: Budgeted) -> Budgeted:
         """Return sums; each part may have all that are stuck."""
         pairs = zip(x.settled.signals, y.settled.signals, strict=True)
         return Budgeted(tuple(self.healthy.added(node, *pair) for pair in pairs))
 
-    def fired(self, node: Fired, x: Budgeted) -> Budgeted:
+    def fired(self, node: nodes.Fired, x: Budgeted) -> Budgeted:
         """Return healthy spikes, of which there is one a step at most, as of stuck neurons."""
         if node.rule.most > 1:
             raise self.refuse(node, f"a {type(node.layer).__name__} of {SEVERAL}")
         return x.settled.each(lambda signal: self.healthy.fired(node, signal), fresh=node.name in self.allowed)
 
-    def recurred(self, node: Recurred, x: Budgeted) -> Budgeted:
+    def recurred(self, node: nodes.Recurred, x: Budgeted) -> Budgeted:
         """Refuse feedbacks, which hear their stuck neurons."""
         raise self.refuse(node, "a layer that hears itself")
 
-    def read(self, node: Read, x: Budgeted) -> Budgeted:
+    def read(self, node: nodes.Read, x: Budgeted) -> Budgeted:
         """Return what is read."""
         return x
 
@@ -299,14 +286,14 @@ def stuck_margins(
 ) -> Tensor:
     """Return lower bounds of logit_y − logit_c with at most `count` stuck neurons, (batch, classes)."""
     known, last = fold(circuit, StuckPropagation(healthy, count, allowed)), circuit.last
-    if isinstance(last, Mapped) and isinstance(last.map, DenseMap) and known[last.sources[0]].fresh:
+    if isinstance(last, nodes.Mapped) and isinstance(last.map, DenseMap) and known[last.sources[0]].fresh:
         return _dense_margins(circuit, known, labels, like, count)
     return known_margins(circuit, [value.settled.signals[count] for value in known], labels, like)
 
 
 def _dense_margins(circuit: Circuit, known: list[Budgeted], labels: Tensor, like: Tensor, count: int) -> Tensor:
     last, run = circuit.last, Rounding.of(circuit)
-    assert isinstance(last, Mapped)
+    assert isinstance(last, nodes.Mapped)
     assert isinstance(last.map, DenseMap)
     spikes, logits = known[last.sources[0]].signals, known[-1].signals[count]
     check_readout(circuit, logits, run)

@@ -21,20 +21,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
-from ...models.circuit import (
-    Added,
-    Algebra,
-    Circuit,
-    Filtered,
-    Fired,
-    Input,
-    Mapped,
-    Pooled,
-    Read,
-    Recurred,
-    circuit,
-    fold,
-)
+from ...models.circuit import Algebra, Circuit, circuit, fold, nodes
 from ...models.linear_maps import LinearMap, PoolMap
 from ...models.linear_maps.convolution import OneRowMap
 from ...models.merging import greatest_sum, merged
@@ -150,11 +137,11 @@ class _Gridding(Algebra[_Multiples]):
         self.network, self.made = network, made
         self.layers: dict[str, TwinLayer] = {}
 
-    def input(self, node: Input) -> _Multiples:
+    def input(self, node: nodes.Input) -> _Multiples:
         """Return what inputs are taken to be."""
         return _Multiples(INPUT_BITS if node.encoding == "direct" else 0, 1.0)
 
-    def mapped(self, node: Mapped, x: _Multiples) -> _Multiples:
+    def mapped(self, node: nodes.Mapped, x: _Multiples) -> _Multiples:
         """Round a layer with weights; follow the others."""
         if node.map.reshapes:
             return x
@@ -183,7 +170,7 @@ class _Gridding(Algebra[_Multiples]):
         largest = x.largest if layer.keeps_zeros else float("inf")
         return _Multiples(None, largest, x.layer)
 
-    def _grid(self, node: Mapped, layer: Any, x: _Multiples) -> int:
+    def _grid(self, node: nodes.Mapped, layer: Any, x: _Multiples) -> int:
         """Return k: as fine as the sums, and if they keep bits enough the membranes, allow."""
         assert x.unit is not None
         largest = max(greatest_sum(layer, x.largest), 2.0**-20)
@@ -201,28 +188,28 @@ class _Gridding(Algebra[_Multiples]):
         least = LEAST_BITS - int(torch.frexp(layer.weight.abs().max()).exponent)
         return max(membranes if membranes >= least else min(grid, threshold), 0)
 
-    def _behind(self, node: Mapped) -> Leaky | None:
+    def _behind(self, node: nodes.Mapped) -> Leaky | None:
         """Return the rule of the neurons next behind a layer, if they are leaky."""
         later = self.made.nodes[self.made.nodes.index(node) :]
-        fired = next((each for each in later if isinstance(each, Fired | Recurred)), None)
-        return fired.rule if isinstance(fired, Fired) and plain(fired.rule) else None
+        fired = next((each for each in later if isinstance(each, nodes.Fired | nodes.Recurred)), None)
+        return fired.rule if isinstance(fired, nodes.Fired) and plain(fired.rule) else None
 
-    def pooled(self, node: Pooled, x: _Multiples) -> _Multiples:
+    def pooled(self, node: nodes.Pooled, x: _Multiples) -> _Multiples:
         """Return the same grid."""
         return x
 
-    def filtered(self, node: Filtered, x: _Multiples) -> _Multiples:
+    def filtered(self, node: nodes.Filtered, x: _Multiples) -> _Multiples:
         """Return the same grid of what is only moved in time."""
         return x if node.filter.moves else _Multiples(None, float("inf"), x.layer)
 
-    def added(self, node: Added, x: _Multiples, y: _Multiples) -> _Multiples:
+    def added(self, node: nodes.Added, x: _Multiples, y: _Multiples) -> _Multiples:
         """Return the finer grid of both."""
         largest, layer = x.largest + y.largest, x.layer or y.layer
         if x.unit is None or y.unit is None or not fits(largest, max(x.unit, y.unit)):
             return _Multiples(None, largest, layer)
         return _Multiples(max(x.unit, y.unit), largest, layer)
 
-    def fired(self, node: Fired, x: _Multiples) -> _Multiples:
+    def fired(self, node: nodes.Fired, x: _Multiples) -> _Multiples:
         """Move a threshold to where no potential is, and round what a reset takes off."""
         rule, spikes = node.rule, _Multiples(0, float(node.rule.most))
         layer: Any = self.network.get_submodule(node.name)
@@ -248,11 +235,11 @@ class _Gridding(Algebra[_Multiples]):
             self.layers[x.layer] = replace(known, membranes=known.sums and fits(potential, unit))
         return spikes
 
-    def recurred(self, node: Recurred, x: _Multiples) -> _Multiples:
+    def recurred(self, node: nodes.Recurred, x: _Multiples) -> _Multiples:
         """Leave a layer that hears itself as it is."""
         return _Multiples(0, float(node.rule.most))
 
-    def read(self, node: Read, x: _Multiples) -> _Multiples:
+    def read(self, node: nodes.Read, x: _Multiples) -> _Multiples:
         """Return what is read."""
         return x
 

@@ -17,21 +17,7 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
-from ...models.circuit import (
-    Added,
-    Algebra,
-    Chosen,
-    Circuit,
-    Filtered,
-    Fired,
-    Input,
-    Mapped,
-    Pooled,
-    Read,
-    Recurred,
-    circuit,
-    fold,
-)
+from ...models.circuit import Algebra, Circuit, circuit, fold, nodes
 from ...models.networks import SpikingNetwork
 from ...models.rules import Rule, plain
 from ...processes.memory import free_memory
@@ -69,27 +55,27 @@ class _Features(Algebra[Shape]):
     def __init__(self, shape: Shape) -> None:
         self.shape = shape
 
-    def input(self, node: Input) -> Shape:
+    def input(self, node: nodes.Input) -> Shape:
         """Return the input's."""
         return self.shape
 
-    def mapped(self, node: Mapped, shape: Shape) -> Shape:
+    def mapped(self, node: nodes.Mapped, shape: Shape) -> Shape:
         """Return what the map makes of it."""
         return node.map.output_shape(shape)
 
-    def pooled(self, node: Pooled, shape: Shape) -> Shape:
+    def pooled(self, node: nodes.Pooled, shape: Shape) -> Shape:
         """Return that of the windows."""
         return tuple(node.windows.largest(torch.empty(1, *shape, device="meta")).shape[1:])
 
-    def chosen(self, node: Chosen, *shapes: Shape) -> Shape:
+    def chosen(self, node: nodes.Chosen, *shapes: Shape) -> Shape:
         """Return the one that all have."""
         return shapes[0]
 
-    def added(self, node: Added, one: Shape, other: Shape) -> Shape:
+    def added(self, node: nodes.Added, one: Shape, other: Shape) -> Shape:
         """Return the one that both have."""
         return one
 
-    def fired(self, node: Fired | Recurred | Filtered | Read, shape: Shape) -> Shape:
+    def fired(self, node: nodes.Fired | nodes.Recurred | nodes.Filtered | nodes.Read, shape: Shape) -> Shape:
         """Return the one of the currents."""
         return shape
 
@@ -115,7 +101,7 @@ def sample_bytes(made: Circuit, shape: Shape) -> int:
     each = [
         math.prod(shape) * _step_bytes(node.rule, made.num_steps)
         for node, shape in zip(made.nodes, shapes, strict=True)
-        if isinstance(node, Fired | Recurred)
+        if isinstance(node, nodes.Fired | nodes.Recurred)
     ]
     return max(1, made.num_steps * sum(each))
 
@@ -221,14 +207,14 @@ class TrainsVerifier(BoundVerifier):
         Over many steps the last phase knows it so.
         """
         first, *others = super().phases(made)
-        hard = any(isinstance(node, Fired) and is_hard(node.rule) for node in made.nodes)
+        hard = any(isinstance(node, nodes.Fired) and is_hard(node.rule) for node in made.nodes)
         return (first, *others, _carried) if hard and made.num_steps < LONG else (first, *others)
 
     def stages_for(self, made: Circuit) -> tuple[SpikeBound, ...]:
         """Return the stages, and windows of all lengths behind F9 where they are cheap."""
         if made.whole:  # one automaton, exact, whatever the stage
             return self.stages[:1]
-        fired = (node.rule for node in made.nodes if isinstance(node, Fired))
+        fired = (node.rule for node in made.nodes if isinstance(node, nodes.Fired))
         subtracts = any(plain(rule) and rule.reset == "subtract" for rule in fired)
         return (*self.stages, window_spikes) if subtracts and made.num_steps <= FEW_STEPS else self.stages
 

@@ -50,19 +50,7 @@ from ...certify.bounds.events.summed import Summed
 from ...certify.bounds.signals.affine import behind, fold
 from ...certify.bounds.signals.windows import Box
 from ...certify.bounds.trains.train_table import TableTrains, gains, trains_between
-from ...models.circuit import (
-    Added,
-    Algebra,
-    Chosen,
-    Circuit,
-    Filtered,
-    Fired,
-    Input,
-    Mapped,
-    Pooled,
-    Read,
-    Recurred,
-)
+from ...models.circuit import Algebra, Circuit, nodes
 from ...models.dynamics import Dynamics
 from ...models.linear_maps import LinearMap
 from ...models.rules import plain
@@ -253,7 +241,7 @@ class Followed(Algebra[Ends]):
         """Return the ends of a signal's steps, (1 or T, batch, ...)."""
         return x.box
 
-    def input(self, node: Input) -> Ends:
+    def input(self, node: nodes.Input) -> Ends:
         """Return the ends of the input."""
         ball, rows = self.source.ball, self.rows
         if ball is None:
@@ -263,7 +251,7 @@ class Followed(Algebra[Ends]):
         )
         return replace(self.source, sums=sums)
 
-    def mapped(self, node: Mapped, x: Ends) -> Ends:
+    def mapped(self, node: nodes.Mapped, x: Ends) -> Ends:
         """Return the ends behind an affine map."""
         if x.ball is not None:
             return self.of_events(node.map, x, x.ball)
@@ -283,29 +271,29 @@ class Followed(Algebra[Ends]):
         """Return the ends behind a layer, for how far each of `rows` may fall and rise, (R, batch, ...)."""
         raise NotImplementedError
 
-    def pooled(self, node: Pooled, x: Ends) -> Ends:
+    def pooled(self, node: nodes.Pooled, x: Ends) -> Ends:
         """Return the maxima of the ends of steps; a maximum of sums is no sum of maxima."""
         found = each(self.steps(x), lambda end: fold(node.windows.largest, end))
         return Ends(found) if x.constant else self.of_steps(found)
 
-    def filtered(self, node: Filtered, x: Ends) -> Ends:
+    def filtered(self, node: nodes.Filtered, x: Ends) -> Ends:
         """Return the filtered ends of steps: no weight of a filter is below 0."""
         run, start = node.filter.run, node.filter.start
         return self.of_steps(each(self.steps(x), lambda end: run(end, start(end), self.num_steps)[0]))
 
-    def chosen(self, node: Chosen, *x: Ends) -> Ends:
+    def chosen(self, node: nodes.Chosen, *x: Ends) -> Ends:
         """Return the ends of each step, of its own signal."""
         boxes = [(t, self.steps(each)) for t, each in enumerate(x)]
         ends = [(box.lower[t % len(box.lower)], box.upper[t % len(box.upper)]) for t, box in boxes]
         lower, upper = (torch.stack(end) for end in zip(*ends, strict=True))
         return self.of_steps(Box(lower, upper))
 
-    def added(self, node: Added, x: Ends, y: Ends) -> Ends:
+    def added(self, node: nodes.Added, x: Ends, y: Ends) -> Ends:
         """Return the sum."""
         mean = None if x.known is None and y.known is None else cache(lambda: x.mean() + y.mean())
         return Ends(x.box + y.box, mean)
 
-    def read(self, node: Read, x: Ends) -> Ends:
+    def read(self, node: nodes.Read, x: Ends) -> Ends:
         """Return what the readout reads, (1, batch, ...): a mean over time."""
         return Ends(x.mean())
 
@@ -327,11 +315,11 @@ def check_sums(bounds: str, reset: str, made: Circuit) -> None:
         told = f'readout {made.read.readout!r}, expected a mean or "potential"'
         raise ValueError(f'bounds: got "{bounds}" and {told}')
     for node in made.nodes:
-        rule = node.rule if isinstance(node, Fired | Recurred | Read) else None
+        rule = node.rule if isinstance(node, nodes.Fired | nodes.Recurred | nodes.Read) else None
         scaled = plain(rule) and rule.scale is not None
-        if isinstance(node, Read) and scaled:
+        if isinstance(node, nodes.Read) and scaled:
             raise ValueError(f'bounds: got "{bounds}" and a potential with an input scale, expected none')
-        if isinstance(node, Fired | Recurred) and plain(rule) and (scaled or rule.reset != reset):
+        if isinstance(node, nodes.Fired | nodes.Recurred) and plain(rule) and (scaled or rule.reset != reset):
             told = f"a {rule.reset!r} reset" + " and an input scale" * scaled
             wanted = {"zero": "to reset to 0", "subtract": "to subtract"}[reset]
             raise ValueError(f'bounds: got "{bounds}" for {node.name}, {told}, expected {wanted}, and no scale')

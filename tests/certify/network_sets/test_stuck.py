@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from torch import Tensor, nn
 
 from spikecert import LIF, LInf, Residual, SpikingNetwork, StuckNeurons, Synapse, attack, circuit, mlp, verify
+from spikecert.certify.network_sets import stuck as stuck_neurons
 from spikecert.certify.network_sets import stuck_bounds
 from spikecert.certify.network_sets.base import Fault, stuck_member
 from spikecert.certify.network_sets.deciding import BOUNDS
@@ -227,13 +228,55 @@ def test_what_is_no_set_is_refused_in_one_line(make, told: str):
     assert "\n" not in str(error.value)
 
 
-def test_too_many_members_are_left_open():
-    torch.manual_seed(0)
-    network = mlp((4, 200, 200, 2), num_steps=2, neuron=LIF(0.9))
-    inputs = torch.rand(1, 4)
-    (verdict,) = verify(network, inputs, network(inputs).argmax(1), StuckNeurons(3), "enumeration")
-    assert verdict.status == "unknown"
-    assert "above the 65536 that are run" in verdict.reason
+def wide_question() -> tuple[SpikingNetwork, Tensor, Tensor, StuckNeurons]:
+    """Return a question of 2,275,521 members that bounds of the whole set leave open."""
+    torch.manual_seed(10)
+    network = mlp((8, 60, 60, 3), num_steps=4, neuron=LIF(0.9)).eval()
+    with torch.no_grad():
+        [own for name, own in network.named_parameters() if name.endswith("bias")][-1][0] += 0.6
+    inputs = torch.rand(2, 8)
+    return network, inputs, network(inputs).argmax(1), StuckNeurons(3)
+
+
+def test_millions_of_members_are_proven_in_parts():
+    """No drawn member, and none that a search proposes, is below what the parts of the set prove."""
+    network, inputs, labels, stuck = wide_question()
+    assert {verdict.status for verdict in verify(network, inputs, labels, stuck, "trains")} == {"unknown"}
+    verdicts = verify(network, inputs, labels, stuck, "enumeration")
+    assert {verdict.status for verdict in verdicts} == {"verified"}
+    least = margins(attack(network, inputs, labels, stuck).logits, labels)
+    draw = torch.Generator().manual_seed(0)
+    for _ in range(300):
+        chosen, values = (
+            torch.randperm(120, generator=draw)[:3].tolist(),
+            torch.randint(0, 2, (3,), generator=draw),
+        )
+        faults = {divmod(place, 60): float(value) for place, value in zip(chosen, values, strict=True)}
+        with torch.no_grad():
+            least = least.minimum(margins(by_hand(network, inputs, faults), labels))
+    for verdict, found in zip(verdicts, least.tolist(), strict=True):
+        assert verdict.margin is not None
+        assert 0 < verdict.margin <= found + 1e-6
+
+
+@pytest.mark.parametrize("seed", range(30))
+def test_three_stuck_neurons_are_decided_as_by_every_member(seed: int):
+    network, inputs, stuck = random_question(seed)
+    stuck = replace(stuck, count=3)
+    labels = network(inputs).argmax(1)
+    truth = least_margins(network, inputs, labels, stuck).amin(0)
+    for least, verdict in zip(truth.tolist(), verify(network, inputs, labels, stuck, "enumeration"), strict=True):
+        assert verdict.margin is None or verdict.margin <= least + 1e-6
+        assert verdict.status in (
+            ("verified", "falsified") if abs(least) <= 1e-4 else ("verified" if least > 0 else "falsified",)
+        )
+
+
+def test_a_search_of_members_that_may_ask_few_is_left_open(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(stuck_neurons, "MOST_PARTS", 100)
+    for verdict in verify(*wide_question(), "enumeration"):
+        assert (verdict.status, verdict.margin) == ("unknown", None)
+        assert "as many members as it may were asked" in verdict.reason
 
 
 def test_layers_of_every_kind_are_answered():
