@@ -214,7 +214,7 @@ def search(
     return ""
 
 
-class Guided(Frontier[Part, Part]):
+class OneByOne(Frontier[Part, Part]):
     """Parts that are bounded one by one: what was found of those before says which is next.
 
     Attributes:

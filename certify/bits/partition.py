@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from ...kernels.bits import MOST_BITS, BitHeap, BitWindow, CompiledBits
-from ..search import Guided, Limits
+from ..search import Limits, OneByOne
 from .known import KnownLayer, KnownNetwork
 
 AT_ONCE = 1000
@@ -65,7 +65,7 @@ class SplitWindow:
 
 
 @dataclass
-class Partition(Guided[SplitWindow]):
+class Partition(OneByOne[SplitWindow]):
     """Windows of all steps of a row, some of which make up a cut; a part is some nodes of one of them.
 
     Args:

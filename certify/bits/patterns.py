@@ -25,7 +25,7 @@ import torch
 from torch import Tensor
 
 from ...kernels.bits import MOST_BITS, BitHeap, BitWindow, CompiledBits
-from ..search import Guided, Limits
+from ..search import Limits, OneByOne
 from .known import KnownNetwork
 from .partition import AT_ONCE, window
 
@@ -46,7 +46,7 @@ Trial = tuple[Stretch, int]
 
 
 @dataclass
-class Patterns(Guided[Trial]):
+class Patterns(OneByOne[Trial]):
     """The sequences of a row that are not refuted; a part is a stretch that is searched.
 
     Args:
