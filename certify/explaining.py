@@ -14,11 +14,12 @@ from ..models.circuit import Circuit, Fired, Recurred, circuit
 from ..models.constants import at_least, positive
 from ..models.deadline import LATE, Progress, TimeIsUp, ending, passed, share, silent, until
 from ..models.networks import SpikingNetwork
-from .attacks import attack, check_attacked
+from .attacks import attack
 from .bounds.propagation import signals_of
 from .bounds.signals.signals import SpikeBound
 from .bounds.trains.trains import step_spikes
 from .perturbations import Perturbation, takes_whole
+from .posed import check_attacked
 from .problem import EventScale, Scale
 from .radii import Radius, certified_radius
 from .replay import evaluating
@@ -225,7 +226,7 @@ def explain(
     check_attacked(network, one, labels, sets.around(epsilon))
     timeout, runs = positive("timeout", timeout), at_least(1)("runs", runs)
     deadline = until(timeout)
-    asked = _Posed(network, one, labels, sets.around(epsilon), seed, ties, deadline)
+    asked = _RungsAsked(network, one, labels, sets.around(epsilon), seed, ties, deadline)
     limits = [*((name, None) for name in RUNGS), *(("complete", share * timeout) for share in SHARES)]
     steps, rungs = len(limits) + 3, list[Rung]()
     with evaluating(network), torch.no_grad():
@@ -252,7 +253,7 @@ def explain(
 
 
 @dataclass(frozen=True)
-class _Posed:
+class _RungsAsked:
     """One question, to be put to several verifiers."""
 
     network: SpikingNetwork
@@ -286,7 +287,7 @@ class _Posed:
         return math.nan if margin is None else margin
 
 
-def _members(asked: _Posed, runs: int) -> Tensor:
+def _members(asked: _RungsAsked, runs: int) -> Tensor:
     """Return the sample, random members of its set, and what attacks from several starts reach."""
     generator = torch.Generator().manual_seed(asked.seed)
     many = asked.sample.expand(runs, *asked.sample.shape[1:])

@@ -14,24 +14,22 @@ from torch import Tensor
 
 from ..models.constants import positive, real, settle, whole
 from ..models.deadline import Figures, Progress, checked_timeout, no_figures, passed, share, silent, until
-from ..models.networks import SpikingNetwork, check_network
-from ..models.validation import check_choice, plain
+from ..models.networks import SpikingNetwork
+from ..models.validation import check_choice
 from .alike import Alike, detach
-from .arithmetic import check_arithmetic
-from .attacks import ATTACKS, check_attacked, check_posed
+from .attacks import ATTACKS
 from .network_sets.base import NetworkSet
 from .network_sets.deciding import Asked
 from .network_sets.sizes import SizeGrid, bracketed
-from .own_draws import coded, own_draws, sample_by_sample
 from .perturbations import takes_whole
+from .posed import Posed, posed
 from .problem import NORMS, Scale, scale, whole_scale
-from .questions.classes import as_labels, check_coded, check_property_ties, labels_at, property_goal
 from .questions.forms import Property
 from .questions.rows import RowGoal
 from .replay import evaluating, replays
-from .ties import STRICT, settled_ties
+from .ties import STRICT
 from .verdicts import SoundnessError, Verdict, source_keeps
-from .verification import answered, resolve, verify
+from .verification import check_asks_rows, resolve, verify
 from .verifiers import INTERVAL, TRAINS, AttackSearch, Verifier
 
 FINEST = 2**29
@@ -291,58 +289,23 @@ def certified_radius(
     >>> all(radius.lower <= radius.upper for radius in radii)
     True
     """
-    check_network(network)
-    inputs, labels = plain(inputs=inputs, labels=labels)
+    chosen, seconds, seed = resolve(verifier), checked_timeout(timeout), whole("seed", seed)
     if isinstance(norm, NetworkSet):
         question = Asked.of(network, inputs, labels, norm, ties, seed)
-        rest = positive("tolerance", tolerance), checked_timeout(timeout)
-        return _of_networks(question, resolve(verifier), *rest, progress, figures)
+        return _of_networks(question, chosen, positive("tolerance", tolerance), seconds, progress, figures)
     if not isinstance(norm, Scale):
         check_choice("norm", norm, NORMS)
-    if own_draws(network, inputs, labels):
-        rest = {"lower": lower, "upper": upper, "timeout": timeout, "seed": seed, "ties": ties}
-        rest |= {"figures": figures}
-        return [
-            certified_radius(
-                one, inputs[at], labels_at(labels, at), norm, verifier, tolerance, **rest, progress=told
-            )[0]
-            for one, at, told in sample_by_sample(network, inputs, progress)
-        ]
     sets = norm if isinstance(norm, Scale) else scale(norm, lower, upper)
     if (first := takes_whole(network)) is not None:
         sets = whole_scale(sets, first)
-    if (codes := coded(network, inputs, sets.around(0.0))) is not None:
-        check_coded(codes.network, codes.events, labels)
-        asked = codes.network, codes.events, labels, sets, verifier, tolerance
-        rest = {"timeout": timeout, "seed": seed, "ties": ties}
-        found = certified_radius(*asked, **rest, progress=progress, figures=figures)
-        return [replace(one, counterexample=codes.image(one.counterexample, k)) for k, one in enumerate(found)]
-    check_arithmetic(network)
-    chosen, prop, rows = resolve(verifier), None, None
-    if isinstance(labels, Property):
-        check_property_ties(ties)
-        check_posed(network, inputs, sets.around(0.0))
-        asked_labels = as_labels(network, inputs, labels)
-        if asked_labels is None:
-            prop, rows = answered(labels, chosen), property_goal(network, inputs, labels)
-            labels, ties = torch.arange(len(inputs), device=inputs.device), rows.ties
-        else:
-            labels, ties = asked_labels, STRICT
-    if prop is None:
-        check_attacked(network, inputs, labels, sets.around(0.0))
-    inputs = inputs.detach()
-    tolerance, seed = sets.tolerance(positive("tolerance", tolerance)), whole("seed", seed)
-    grid, ties = Grid.of(sets.reach(inputs), tolerance), settled_ties(network, ties)
-    query = _Query(network, inputs, labels, sets, grid, seed, ties, progress, figures, prop, rows)
-    deadline = until(checked_timeout(timeout), len(inputs))
-    with evaluating(network):
-        brackets = query.clean()
-        for plan in _passes(chosen, sets.breaks_first):
-            brackets = query.bisection(plan, deadline).run(brackets)
-    return [
-        Radius(b.lower, b.upper, b.upper - b.lower <= tolerance, b.counterexample, b.verifier, ties)
-        for b in brackets
-    ]
+    tolerance, found = sets.tolerance(positive("tolerance", tolerance)), list[Radius]()
+    for one in posed(network, inputs, labels, sets.around(0.0), ties, progress):
+        if (rows := one.rows()) is not None:
+            check_asks_rows(chosen)
+            one = replace(one, ties=rows.ties)
+        query = _Query(one, sets, Grid.of(sets.reach(one.inputs), tolerance), seed, figures, rows)
+        found += query.radii(_passes(chosen, sets.breaks_first), seconds, tolerance)
+    return found
 
 
 def _of_networks(
@@ -362,30 +325,44 @@ def _of_networks(
 class _Query:
     """What is asked about."""
 
-    network: SpikingNetwork
-    inputs: Tensor
-    labels: Tensor
+    one: Posed
     sets: Scale
     grid: Grid
     seed: int
-    ties: str
-    progress: Progress
     figures: Figures
-    prop: Property | None = None
-    rows: RowGoal | None = None
+    rows: RowGoal | None
+
+    def radii(self, passes: "Iterable[_Pass]", timeout: float | None, tolerance: float) -> list[Radius]:
+        """Return the samples' radii, once all passes are through or the time is up."""
+        deadline = until(timeout, len(self.one.inputs))
+        with evaluating(self.one.network):
+            brackets = self.clean()
+            for plan in passes:
+                brackets = self.bisection(plan, deadline).run(brackets)
+        return [
+            Radius(
+                known.lower,
+                known.upper,
+                known.upper - known.lower <= tolerance,
+                self.one.counterexample(known.counterexample, index),
+                known.verifier,
+                self.one.ties,
+            )
+            for index, known in enumerate(brackets)
+        ]
 
     def clean(self) -> list[Bracket]:
         """Return the bracket of each sample before any query: closed where the sample itself fails, run alone."""
         return [
             Bracket(0.0, 0.0, x.clone()) if self._fails(x, label) else Bracket(0.0, self.grid.reach)
-            for x, label in zip(self.inputs, self.labels.tolist(), strict=True)
+            for x, label in zip(self.one.inputs, self.one.labels.tolist(), strict=True)
         ]
 
     def _fails(self, x: Tensor, label: int) -> bool:
         """Return whether a sample fails by itself, in the network's run and in its source's."""
-        asked = partial(replays, ties=self.ties) if self.rows is None else self.rows.replays
+        asked = partial(replays, ties=self.one.ties) if self.rows is None else self.rows.replays
         fails = partial(asked, candidate=x, label=label)
-        return fails(self.network) and not source_keeps(self.network, x, fails, self.rows is not None)
+        return fails(self.one.network) and not source_keeps(self.one.network, x, fails, self.rows is not None)
 
     def bisection(self, plan: "_Pass", deadline: float | None) -> Bisection:
         """Return the pass of one verifier."""
@@ -396,7 +373,7 @@ class _Query:
             self._nearest,
             deadline,
             plan.unknown_is_high,
-            lambda done: self.progress(label, done, len(self.labels)),
+            lambda done: self.one.progress(label, done, len(self.one.labels)),
         )
 
     def _ask(self, verifier: Verifier, samples: list[int], epsilon: float, timeout: float | None) -> list[Verdict]:
@@ -409,18 +386,18 @@ class _Query:
 
         told(label, {})
         rest = self.sets.around(epsilon), verifier, timeout
-        if self.prop is not None:
-            return verify(self.network, inputs, self.prop, *rest, seed=self.seed, figures=told)
-        return verify(self.network, inputs, labels, *rest, seed=self.seed, ties=self.ties, figures=told)
+        if self.one.prop is not None:
+            return verify(self.one.network, inputs, self.one.prop, *rest, seed=self.seed, figures=told)
+        return verify(self.one.network, inputs, labels, *rest, seed=self.seed, ties=self.one.ties, figures=told)
 
     def _nearest(self, samples: list[int], counterexamples: list[Tensor]) -> list[tuple[Tensor, float]]:
         """Pull counterexamples toward their samples, and measure; not into what a source's run may round."""
         inputs, labels = self._of(samples)
         found = torch.stack(counterexamples)
-        if self.network.source is not None:
+        if self.one.network.source is not None:
             pulled = found
         elif self.rows is None:
-            pulled = self.sets.pulled(self.network, found, inputs, labels, self.ties)
+            pulled = self.sets.pulled(self.one.network, found, inputs, labels, self.one.ties)
         else:
             pulled = torch.cat(
                 [self._pulled(one, *pair) for one, *pair in zip(found, inputs, labels, strict=True)]
@@ -430,12 +407,12 @@ class _Query:
     def _pulled(self, counterexample: Tensor, sample: Tensor, label: Tensor) -> Tensor:
         """Return what `Scale.pulled` makes of one sample's question, as a module of two outputs."""
         assert self.rows is not None
-        module, zero, ties = self.rows.posed(self.network, label[None])
+        module, zero, ties = self.rows.posed(self.one.network, label[None])
         return self.sets.pulled(module, counterexample[None], sample[None], zero, ties)
 
     def _of(self, samples: list[int]) -> tuple[Tensor, Tensor]:
-        index = torch.tensor(samples, device=self.labels.device)
-        return self.inputs[index], self.labels[index]
+        index = torch.tensor(samples, device=self.one.labels.device)
+        return self.one.inputs[index], self.one.labels[index]
 
 
 @dataclass(frozen=True)

@@ -3,32 +3,31 @@
 Which verifiers answer for networks of whole numbers, and what "auto" is of them.
 """
 
-from collections.abc import Callable, Sequence
-from dataclasses import replace
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 from functools import partial
 
 import torch
 from torch import Tensor
 
+from ..models.circuit import Circuit
 from ..models.constants import at_least, unless_none, whole
 from ..models.deadline import Figures, Progress, checked_timeout, no_figures, silent, until
-from ..models.networks import SpikingNetwork, check_network
-from ..models.validation import check_choice, check_inputs, check_weights, plain
+from ..models.networks import SpikingNetwork
+from ..models.validation import check_choice
 from .arithmetic import check_arithmetic
-from .attacks import ATTACKS, check_attacked, check_posed
+from .attacks import ATTACKS
 from .bounds.propagation import LogitBounds
 from .branching.workers import Helpers
 from .network_sets.base import NetworkSet
 from .network_sets.deciding import Asked, decide
-from .own_draws import CodedImages, coded, own_draws, sample_by_sample
-from .perturbations import EventSet, Perturbation, settled_set
+from .perturbations import EventSet, Perturbation
 from .perturbations.base import check_perturbation
+from .posed import OUTPUTS, Posed, posed
 from .problem import Problem
-from .questions.classes import as_labels, check_coded, check_property_ties, labels_at, property_goal
 from .questions.forms import Property
 from .replay import evaluating
-from .ties import STRICT, settled_ties
-from .verdicts import Unfinished, Verdict, allowance_of, asked_within, beyond, keeping
+from .verdicts import Verdict, allowance_of, asked_within, beyond, keeping
 from .verifiers import VERIFIERS, MarginVerifier, Verifier
 from .verifiers.base import clean_failures, decided, objection
 from .verifiers.complete import Complete
@@ -123,69 +122,71 @@ def verify(
         Unfinished: on Ctrl-C, a KeyboardInterrupt whose `verdicts` say what is proven of each sample by then.
         TypeError, ValueError: for arguments that don't fit, one line each.
     """
-    chosen = resolve(verifier)
-    check_network(network)
-    inputs, labels = plain(inputs=inputs, labels=labels)
+    chosen, seconds, seed = resolve(verifier), checked_timeout(timeout), whole("seed", seed)
     if isinstance(perturbation, NetworkSet):
-        question = Asked.of(network, inputs, labels, perturbation, ties, seed)
-        return decide(question, chosen, checked_timeout(timeout), progress)
-    rest = {"timeout": timeout, "seed": seed, "ties": ties, "memory": memory}
-    rest |= {"workers": workers, "figures": figures}
-    if own_draws(network, inputs, labels):
-        with keeping(verdicts := list[Verdict](), len(inputs), chosen.name, settled_ties(network, ties)):
-            for one, at, told in sample_by_sample(network, inputs, progress):
-                verdicts += verify(
-                    one, inputs[at], labels_at(labels, at), perturbation, chosen, **rest, progress=told
-                )
-        return verdicts
-    if (codes := coded(network, inputs, perturbation)) is not None:
-        check_coded(codes.network, codes.events, labels)
-        asked = codes.network, codes.events, labels, perturbation, chosen
-        try:
-            return _pictured(codes, verify(*asked, **rest, progress=progress))
-        except Unfinished as stopped:
-            raise Unfinished(_pictured(codes, stopped.verdicts)) from None
-    made = check_arithmetic(network)
-    perturbation = settled_set(network, perturbation)
-    if made.whole:
-        chosen = on_integers(chosen, perturbation)
-    prop = clean = None
-    if isinstance(labels, Property):
-        check_property_ties(ties)
-        check_posed(network, inputs, perturbation)
-        asked_labels = as_labels(network, inputs, labels)
-        if asked_labels is None:
-            prop, labels = answered(labels, chosen), torch.arange(len(inputs), device=inputs.device)
-        else:
-            labels, ties = asked_labels, STRICT
-    if prop is None:
-        first = check_attacked(network, inputs, labels, perturbation)
-        clean = first if len(inputs) == 1 else None
-    inputs = inputs.detach()
-    timeout, seed, ties = checked_timeout(timeout), whole("seed", seed), settled_ties(network, ties)
-    memory, label = unless_none(at_least(1))("memory", memory), f"certify ({chosen.name})"
+        return decide(Asked.of(network, inputs, labels, perturbation, ties, seed), chosen, seconds, progress)
+    asked = posed(network, inputs, labels, perturbation, ties, progress)
+    memory = unless_none(at_least(1))("memory", memory)
     count = workers if callable(workers) else partial(int, unless_none(at_least(1))("workers", workers) or 1)
     verdicts: list[Verdict] = []
-    kept = keeping(verdicts, len(inputs), chosen.name, ties)
-    with kept, evaluating(network), asked_within(network, inputs, perturbation), Helpers(count) as crew:
-        made = replace(made, allowance=allowance_of(network))
-        for start in range(0, len(inputs), CHUNK):
-            part = slice(start, start + CHUNK)
-            deadline = until(timeout, len(inputs[part]))
-            told = partial(figures, label)
-            asked, rows = labels[part], None
-            if prop is not None:
-                rows = property_goal(network, inputs[part], prop)
-                asked, ties = torch.arange(len(asked), device=asked.device), rows.ties
-            asked = network, inputs[part], asked, perturbation, seed, deadline, made, ties
-            problem = Problem(*asked, memory=memory, crew=crew, told=told, rows=rows)
-            found, interrupted = _decide(problem, chosen, clean)
-            check_arithmetic(network)  # progress, figures or workers may have changed what runs
-            verdicts += found
-            if interrupted:
-                raise KeyboardInterrupt
-            progress(label, len(verdicts), len(inputs))
+    with keeping(verdicts, len(inputs), chosen.name, asked[0].ties), Helpers(count) as crew:
+        for one in asked:
+            how = _Asking(one, _answering(one, chosen), seconds, seed, memory, crew, figures)
+            how.extend(verdicts)
     return verdicts
+
+
+def _answering(one: Posed, verifier: Verifier) -> Verifier:
+    """Return what decides such samples.
+
+    Raises:
+        ValueError: for a verifier that does not answer such questions, by name.
+    """
+    chosen = on_integers(verifier, one.perturbation) if one.made.whole else verifier
+    if one.prop is not None:
+        check_asks_rows(chosen)
+    return chosen
+
+
+@dataclass(frozen=True, eq=False)
+class _Asking:
+    """Samples, and how they are decided; as in `verify`."""
+
+    one: Posed
+    verifier: Verifier
+    timeout: float | None
+    seed: int
+    memory: int | None
+    crew: Helpers
+    figures: Figures
+
+    def extend(self, verdicts: list[Verdict]) -> None:
+        """Decide the samples, chunk by chunk, and add what is found as soon as it is."""
+        one, label, before = self.one, f"certify ({self.verifier.name})", len(verdicts)
+        with evaluating(one.network), asked_within(one.network, one.inputs, one.perturbation):
+            made = replace(one.made, allowance=allowance_of(one.network))
+            for start in range(0, len(one.inputs), CHUNK):
+                problem = self._problem(slice(start, start + CHUNK), made, label)
+                clean = one.first if len(one.inputs) == 1 and one.prop is None else None
+                found, interrupted = _decide(problem, self.verifier, clean)
+                check_arithmetic(one.network)  # progress, figures or workers may have changed what runs
+                verdicts += [
+                    replace(verdict, counterexample=one.counterexample(verdict.counterexample, start + index))
+                    for index, verdict in enumerate(found)
+                ]
+                if interrupted:
+                    raise KeyboardInterrupt
+                one.progress(label, len(verdicts) - before, len(one.inputs))
+
+    def _problem(self, part: slice, made: Circuit, label: str) -> Problem:
+        """Return the problem of some samples."""
+        one, rows = self.one, self.one.rows(part)
+        labels, ties = one.labels[part], one.ties
+        if rows is not None:
+            labels, ties = torch.arange(len(labels), device=labels.device), rows.ties
+        deadline = until(self.timeout, len(labels))
+        asked = one.network, one.inputs[part], labels, one.perturbation, self.seed, deadline, made, ties
+        return Problem(*asked, memory=self.memory, crew=self.crew, told=partial(self.figures, label), rows=rows)
 
 
 def bounds(
@@ -206,47 +207,18 @@ def bounds(
         known = ", ".join(name for name, make in VERIFIERS.items() if isinstance(make(), MarginVerifier))
         raise ValueError(f"verifier: got {chosen.name!r}, expected one that bounds logits: {known}")
     check_perturbation(perturbation)
-    check_network(network)
-    (inputs,) = plain(inputs=inputs)
-    if own_draws(network, inputs):
-        each = sample_by_sample(network, inputs, silent)
-        return _joined([bounds(one, inputs[at], perturbation, chosen) for one, at, _ in each])
-    if (codes := coded(network, inputs, perturbation)) is not None:
-        return bounds(codes.network, codes.events, perturbation, chosen)
-    check_arithmetic(network)
-    perturbation = settled_set(network, perturbation)
-    check_inputs(network, inputs)
-    check_weights(network)
-    perturbation.suits(network)
-    perturbation.check(inputs)
-    inputs = inputs.detach()
-    with evaluating(network), asked_within(network, inputs, perturbation):
-        parts = [chosen.logits(network, part, perturbation) for part in inputs.split(CHUNK)]
-    return _joined(parts)
+    parts = list[LogitBounds]()
+    for one in posed(network, inputs, OUTPUTS, perturbation):
+        with evaluating(one.network), asked_within(one.network, one.inputs, one.perturbation):
+            parts += [chosen.logits(one.network, part, one.perturbation) for part in one.inputs.split(CHUNK)]
+    return LogitBounds(torch.cat([part.lower for part in parts]), torch.cat([part.upper for part in parts]))
 
 
-def answered(prop: Property, verifier: Verifier) -> Property:
-    """Return a property if a verifier answers such questions.
-
-    Raises:
-        ValueError: for one that does not, by name.
-    """
+def check_asks_rows(verifier: Verifier) -> None:
+    """Raise ValueError for a verifier that does not answer for properties, by name."""
     if not verifier.asks_rows:
         known = ", ".join(name for name, make in VERIFIERS.items() if make().asks_rows)
         raise ValueError(f"verifier: got {verifier.name!r}, expected one that takes properties: {known}")
-    return prop
-
-
-def _pictured(codes: CodedImages, verdicts: Sequence[Verdict]) -> list[Verdict]:
-    """Return verdicts about recordings, with images as counterexamples."""
-    return [
-        replace(verdict, counterexample=codes.image(verdict.counterexample, index))
-        for index, verdict in enumerate(verdicts)
-    ]
-
-
-def _joined(parts: list[LogitBounds]) -> LogitBounds:
-    return LogitBounds(torch.cat([p.lower for p in parts]), torch.cat([p.upper for p in parts]))
 
 
 def _decide(problem: Problem, verifier: Verifier, clean: Tensor | None) -> tuple[list[Verdict], bool]:

@@ -21,10 +21,10 @@ from functools import cached_property
 import torch
 from torch import Tensor, nn
 
-from ..certify.attacks import check_posed
 from ..certify.bounds.propagation import LogitBounds
 from ..certify.perturbations.balls import BoxSet
 from ..certify.perturbations.base import round_down, round_up
+from ..certify.posed import check_posed
 from ..certify.questions.forms import MOST_ROWS, Form, Inequalities, Inequality, Property
 from ..certify.replay import evaluating
 from ..certify.ties import ARGMAX, STRICT

@@ -8,26 +8,17 @@ from torch import Tensor
 
 from ...models.constants import at_least, whole
 from ...models.deadline import Progress, checked_timeout, ending, passed, silent, until
-from ...models.networks import SpikingNetwork, check_network
-from ...models.validation import (
-    check_choice,
-    check_inputs,
-    check_labels,
-    check_logits,
-    check_rivals,
-    check_weights,
-    plain,
-)
+from ...models.networks import SpikingNetwork
+from ...models.validation import check_choice
 from ..alike import Named
 from ..network_sets.base import NetworkSet
 from ..network_sets.deciding import Asked, search_all
-from ..own_draws import coded, own_draws, sample_by_sample
-from ..perturbations import Perturbation, settled_set, takes_whole
-from ..perturbations.base import check_perturbation
-from ..questions.classes import as_labels, check_coded, check_property_ties, labels_at, own_outputs, property_goal
+from ..perturbations import Perturbation, takes_whole
+from ..posed import Posed, posed
+from ..questions.classes import own_outputs
 from ..questions.forms import Property
+from ..questions.rows import RowGoal
 from ..replay import evaluating
-from ..ties import STRICT, settled_ties
 from .backward import AdaptiveArctan, AdaptiveSharpness, PotentialDependent, RateGradient
 from .base import Attack, AttackResult, joined
 from .blind import Boundary, Gaussian, Square
@@ -118,83 +109,43 @@ def attack(
     Raises:
         TypeError, ValueError: for arguments that don't fit, one line each.
     """
-    check_network(network)
-    inputs, labels = plain(inputs=inputs, labels=labels)
     if not isinstance(method, Attack):
         check_choice("method", method, ATTACKS)
         method = ATTACKS[method]()
-    seconds = checked_timeout(timeout)
+    seconds, seed, batch_size = (
+        checked_timeout(timeout),
+        whole("seed", seed),
+        at_least(1)("batch_size", batch_size),
+    )
     if isinstance(perturbation, NetworkSet):
         question = Asked.of(network, inputs, labels, perturbation, ties, seed)
-        return search_all(question, method, at_least(1)("batch_size", batch_size), seconds, progress)
-    perturbation = settled_set(network, perturbation)
-    if takes_whole(network) is not None and method.by_gradient:
+        return search_all(question, method, batch_size, seconds, progress)
+    results = [
+        _attacked(one, method, seed, batch_size, seconds)
+        for one in posed(network, inputs, labels, perturbation, ties, progress, exactly=False)
+    ]
+    return results[0] if len(results) == 1 else joined(results, method.name, results[0].ties)
+
+
+def _attacked(one: Posed, method: Attack, seed: int, batch_size: int, seconds: float | None) -> AttackResult:
+    if takes_whole(one.network) is not None and method.by_gradient:
         told = "expected one without gradients, which integer neurons have not: square, gaussian or random-events"
         raise ValueError(f"method: got {method.name!r}, {told}")
-    given, ties = ties, settled_ties(network, ties)
-    if own_draws(network, inputs, labels):
-        asked = {"seed": seed, "ties": given, "timeout": seconds}
-        results = [
-            attack(one, inputs[at], labels_at(labels, at), perturbation, method, **asked, progress=told)
-            for one, at, told in sample_by_sample(network, inputs, progress)
-        ]
-        return joined(results, method.name, results[0].ties)
-    if (codes := coded(network, inputs, perturbation)) is not None:
-        check_coded(codes.network, codes.events, labels)
-        rest = {"seed": seed, "batch_size": batch_size, "ties": given, "timeout": seconds, "progress": progress}
-        found = attack(codes.network, codes.events, labels, perturbation, method, **rest)
-        return replace(found, inputs=codes.decoded(found.inputs, codes.images))
-    if isinstance(labels, Property):
-        check_property_ties(given)
-        check_posed(network, inputs, perturbation)
-        if (classes := as_labels(network, inputs, labels)) is None:
-            return _broken(network, inputs, labels, perturbation, method, seed, seconds)
-        labels, ties = classes, STRICT
-    check_attacked(network, inputs, labels, perturbation)
-    asked = network, inputs, labels, perturbation
-    return watched(method, asked, ties, seed, batch_size, seconds, progress)
+    if (goal := one.rows()) is not None:
+        found = _broken(one, goal, method, seed, seconds)
+    else:
+        asked = one.network, one.inputs, one.labels, one.perturbation
+        found = watched(method, asked, one.ties, seed, batch_size, seconds, one.progress)
+    return found if one.codes is None else replace(found, inputs=one.codes.decoded(found.inputs, one.codes.images))
 
 
-def _broken(
-    network: SpikingNetwork, inputs: Tensor, prop: Property, perturbation: Perturbation, method: Attack, seed: int,
-    seconds: float | None,
-) -> AttackResult:  # fmt: skip
+def _broken(one: Posed, goal: RowGoal, method: Attack, seed: int, seconds: float | None) -> AttackResult:
     """Return inputs at which a property fails, with the network's outputs there, run alone."""
-    goal, inputs = property_goal(network, inputs.detach(), prop), inputs.detach()
-    labels = torch.arange(len(inputs), device=inputs.device)
-    generator = torch.Generator().manual_seed(whole("seed", seed))
-    asked, deadline = (inputs, labels, perturbation, generator, goal), until(seconds, len(inputs))
-    with evaluating(network), ending(deadline):
-        found = attacked_rows(method, network, *asked, partial(passed, deadline)).by(deadline)
-    return replace(found, logits=own_outputs(network, found.inputs), ties=goal.ties)
-
-
-def check_attacked(network: SpikingNetwork, inputs: Tensor, labels: Tensor, perturbation: Perturbation) -> Tensor:
-    """Return the first sample's logits; raise TypeError or ValueError unless the four ask about a class."""
-    logits = first_logits(network, inputs, perturbation)
-    check_rivals(logits.shape[1])
-    check_labels(labels, len(inputs), logits.shape[1])
-    return logits
-
-
-def check_posed(network: SpikingNetwork, inputs: Tensor, perturbation: Perturbation) -> int:
-    """Return a network's number of outputs; raise TypeError or ValueError unless the three belong together."""
-    return first_logits(network, inputs, perturbation).shape[1]
-
-
-def first_logits(network: SpikingNetwork, inputs: Tensor, perturbation: Perturbation) -> Tensor:
-    """Return the first sample's logits, (1, classes); raise as `check_posed`."""
-    check_perturbation(perturbation)
-    if (codes := coded(network, inputs, perturbation)) is not None:
-        network, inputs = codes.network, codes.events
-    check_inputs(network, inputs)
-    check_weights(network)
-    perturbation.suits(network)
-    perturbation.check(inputs)
-    with evaluating(network), torch.no_grad():
-        logits = network(inputs[:1])
-    check_logits(logits, 1)
-    return logits
+    generator, deadline = torch.Generator().manual_seed(seed), until(seconds, len(one.inputs))
+    asked = one.inputs, one.labels, one.perturbation, generator, goal
+    with evaluating(one.network), ending(deadline):
+        found = attacked_rows(method, one.network, *asked, partial(passed, deadline)).by(deadline)
+    return replace(found, logits=own_outputs(one.network, found.inputs), ties=goal.ties)
 
 
 __all__ = [

@@ -15,7 +15,6 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-import torch
 from torch import Tensor
 
 from ...files import FileKind, NotAFile, sweep, write_atomically
@@ -24,19 +23,17 @@ from ...models.deadline import Figures, Progress, checked_timeout, no_figures, s
 from ...models.files.storage import differences, digest_of, network_hash, read_tensors
 from ...models.networks import SpikingNetwork
 from ...models.validation import check_choice, one_line, plain
-from ..arithmetic import check_arithmetic
-from ..attacks import check_attacked, check_posed
 from ..network_sets.base import NetworkSet
 from ..network_sets.deciding import VERIFIERS as OF_NETWORKS
 from ..network_sets.deciding import Asked
 from ..network_sets.keeping import describe_any
 from ..perturbations import Perturbation
-from ..questions.classes import as_labels, check_property_ties, property_goal
+from ..posed import posed
 from ..questions.described import describe_property
 from ..questions.forms import Property
-from ..ties import STRICT, settled_ties
+from ..ties import settled_ties
 from ..verdicts import SoundnessError, Unfinished, Verdict, left_open
-from ..verification import answered
+from ..verification import check_asks_rows
 from ..verifiers import VERIFIERS
 from .cluster import Ray
 from .local import Local
@@ -171,23 +168,19 @@ def certify_set(
     chosen = _checked(engine, verifier)
     batch, workers = at_least(1)("batch", batch), unless_none(at_least(1))("workers", workers)
     inputs, labels = plain(inputs=inputs, labels=labels)
-    check_arithmetic(network)
     prop, told_property = None, None
     if isinstance(perturbation, NetworkSet):
         check_choice("verifier", verifier, OF_NETWORKS)
         labels = Asked.of(network, inputs, labels, perturbation, ties, seed).labels
-    elif isinstance(labels, Property):
-        check_property_ties(ties)
-        check_posed(network, inputs, perturbation)
-        told_property, asked_labels = describe_property(labels), as_labels(network, inputs, labels)
-        if asked_labels is None:
-            prop = answered(labels, VERIFIERS[verifier]())
-            ties = property_goal(network, inputs[:1].detach(), prop).ties
-            labels = torch.arange(len(inputs), device=inputs.device)
-        else:
-            labels, ties = asked_labels, STRICT
-    if prop is None and not isinstance(perturbation, NetworkSet):
-        check_attacked(network, inputs, labels, perturbation)
+    else:
+        one, *others = posed(network, inputs, labels, perturbation, ties)
+        if others:
+            raise ValueError("draws: got those of each sample's own, expected draws that all samples share")
+        if one.prop is not None:
+            check_asks_rows(VERIFIERS[verifier]())
+            prop, told_property = one.prop, describe_property(one.prop)
+        rows = one.rows(slice(0, 1))
+        labels, ties = one.labels, one.ties if rows is None else rows.ties
     inputs = inputs.detach()
     timeout, seed, ties = checked_timeout(timeout), whole("seed", seed), settled_ties(network, ties)
     memory = unless_none(at_least(1))("memory", memory)

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from ...models.constants import whole
 from ...models.deadline import Expired, Progress, TimeIsUp, ending, passed, silent, until
-from ...models.networks import SpikingNetwork
+from ...models.networks import SpikingNetwork, check_network
 from ...models.validation import (
     check_choice,
     check_inputs,
@@ -21,6 +21,7 @@ from ...models.validation import (
     check_logits,
     check_rivals,
     check_weights,
+    plain,
 )
 from ..arithmetic import check_arithmetic
 from ..attacks.base import Attack, AttackResult, joined
@@ -156,6 +157,8 @@ class Asked:
         Raises:
             TypeError, ValueError: for what does not belong together, in one line.
         """
+        check_network(network)
+        inputs, labels = plain(inputs=inputs, labels=labels)
         if check_arithmetic(network).whole:
             told = "expected another, whose numbers are real"
             raise ValueError(f"network: got one of whole numbers for {type(networks).__name__}, {told}")

@@ -103,10 +103,16 @@ class MemberSearch(Domain[tuple[Members, ...]]):
 
     @torch.no_grad()
     def verdict(self) -> Verdict:
-        """Return what is known of the sample once all is proven, a member fails, or time or room is up."""
+        """Return what is known of the sample once all is proven, a member fails, or time or room is up.
+
+        Some single faults are run first: of those that fail no bound is asked.
+        """
         started = time.perf_counter()
-        limits = Limits(stopped=self.question.expired)
-        why, _ = self.search([(((), self.count),)], limits, newest=False, most=TOGETHER)
+        limits, why = Limits(stopped=self.question.expired), ""
+        singles = [((place,), 0) for place in range(min(len(self.faults), TOGETHER))]
+        self.failing = self._failing(singles) if self.count and singles else None
+        if self.failing is None:
+            why, _ = self.search([(((), self.count),)], limits, newest=False, most=TOGETHER)
         status, margin, reason = "verified", self.least, f"all members are proven in {self.asked} parts"
         if self.failing is not None:
             status, margin, reason = "falsified", None, "one of the set's members fails"

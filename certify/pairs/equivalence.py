@@ -34,10 +34,11 @@ from ...models.deadline import LATE, Expired, TimeIsUp, checked_timeout, ending,
 from ...models.networks import SpikingNetwork, check_network
 from ...models.validation import plain
 from ..alike import Alike, detach
-from ..attacks import PGD, check_posed
+from ..attacks import PGD
 from ..attacks.standard import quick_ensemble
 from ..bounds.propagation import known_margins, signals_of
 from ..perturbations import LInf, Perturbation, RangedSet, WholeLInf, settled_set, takes_whole
+from ..posed import check_posed
 from ..replay import TOGETHER, evaluating, margins
 from ..ties import settled_ties
 from ..verdicts import Verdict, allowance_of

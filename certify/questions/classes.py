@@ -299,11 +299,6 @@ def as_labels(network: SpikingNetwork, inputs: Tensor, prop: Property) -> Tensor
     return torch.full((len(inputs),), prop.label, device=inputs.device)
 
 
-def labels_at(labels: Tensor | Property, place: slice) -> Tensor | Property:
-    """Return some samples' labels; a property is that of all."""
-    return labels if isinstance(labels, Property) else labels[place]
-
-
 def check_property_ties(ties: str | None) -> None:
     """Raise ValueError where ties are asked for beside a property."""
     if ties is not None:

@@ -27,9 +27,9 @@ from ...models.constants import positive
 from ...models.deadline import checked_timeout, passed, share, until
 from ...models.networks import SpikingNetwork
 from ...models.source import OWN, SourceArithmetic, weights_of
-from ..attacks import check_posed
 from ..perturbations import Perturbation, PixelBox, settled_set
 from ..perturbations.balls import BoxSet
+from ..posed import check_posed
 from ..questions.forms import Form, as_form, output
 from ..replay import evaluating
 from .ranges import OutputRange, output_range

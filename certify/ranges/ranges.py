@@ -18,24 +18,21 @@ from torch import Tensor
 
 from ...models.constants import positive, whole
 from ...models.deadline import Progress, TimeIsUp, checked_timeout, ending, share, silent, until
-from ...models.networks import SpikingNetwork, check_network
-from ...models.validation import plain
+from ...models.networks import SpikingNetwork
 from ..alike import Alike, detach
-from ..arithmetic import check_arithmetic
-from ..attacks import ATTACKS, check_posed
+from ..attacks import ATTACKS
 from ..attacks.backward import AdaptiveArctan
 from ..attacks.base import Attack
 from ..attacks.pgd import PGD
 from ..boxes import BoxSearch, few_dimensions
-from ..own_draws import coded, own_draws, sample_by_sample
-from ..perturbations import LInf, Perturbation, RangedSet, settled_set
+from ..perturbations import LInf, Perturbation, RangedSet, takes_whole
+from ..posed import OUTPUTS, Posed, posed
 from ..problem import Problem
-from ..questions.classes import property_goal
 from ..questions.forms import Form, Property, as_form, output
 from ..questions.rows import RowGoal
 from ..replay import evaluating
 from ..verdicts import SoundnessError, Verdict
-from ..verification import resolve
+from ..verification import check_asks_rows, resolve
 from ..verifiers import INTERVAL, TRAINS, AttackSearch, BoundVerifier, Verifier
 from ..verifiers.base import decided
 
@@ -288,43 +285,36 @@ def output_range(
     >>> found.lower <= found.least <= found.greatest <= found.upper
     True
     """
-    chosen, begun = resolve(verifier), time.perf_counter()
-    if not chosen.asks_rows:
-        raise ValueError(f"verifier: got {chosen.name!r}, expected one that takes properties")
-    check_network(network)
-    (inputs,) = plain(inputs=inputs)
-    rest = {"verifier": chosen, "seed": seed, "progress": progress}
-    if own_draws(network, inputs):
-        return [
-            output_range(one, inputs[at], perturbation, form, tolerance, timeout, **rest)[0]
-            for one, at, _ in sample_by_sample(network, inputs, progress)
-        ]
-    if (codes := coded(network, inputs, perturbation)) is not None:
-        if form is not None and form.inputs:
-            raise ValueError(f'form: got {form}, expected outputs alone for encoding "latency"')
-        found = output_range(codes.network, codes.events, perturbation, form, tolerance, timeout, **rest)
-        return [
-            _pictured(one, codes.image(one.at_least, k), codes.image(one.at_greatest, k))
-            for k, one in enumerate(found)
-        ]
-    made, perturbation = check_arithmetic(network), settled_set(network, perturbation)
-    if made.whole and not isinstance(perturbation, LInf):
+    chosen, seed = resolve(verifier), whole("seed", seed)
+    tolerance, seconds = positive("tolerance", tolerance), checked_timeout(timeout)
+    check_asks_rows(chosen)
+    if takes_whole(network) is not None and not isinstance(perturbation, LInf):
         got = type(perturbation).__name__
         raise ValueError(f"perturbation: got {got}, expected LInf for the range of a network of whole numbers")
-    classes = check_posed(network, inputs, perturbation)
-    form, inputs = _settled(form, classes), inputs.detach()
-    tolerance, deadline = positive("tolerance", tolerance), until(checked_timeout(timeout), len(inputs))
-    labels, found = torch.arange(len(inputs), device=inputs.device), list[LeastValue]()
-    with evaluating(network):
+    found = list[OutputRange]()
+    for one in posed(network, inputs, OUTPUTS, perturbation, None, progress):
+        if one.codes is not None and form is not None and form.inputs:
+            raise ValueError(f'form: got {form}, expected outputs alone for encoding "latency"')
+        found += _ranges(one, _settled(form, one.first.shape[1]), chosen, tolerance, seconds, seed)
+    return found
+
+
+def _ranges(
+    one: Posed, form: Form, verifier: Verifier, tolerance: float, timeout: float | None, seed: int
+) -> list[OutputRange]:
+    """Return the range of each sample: the least value of the form, and that of its negation."""
+    begun, deadline, found = time.perf_counter(), until(timeout, len(one.inputs)), list[LeastValue]()
+    with evaluating(one.network):
         for turn, sign in enumerate((1.0, -1.0)):
-            goal = property_goal(network, inputs, sign * form >= 0.0)
-            assert isinstance(goal, RowGoal)
+            goal = replace(one, prop=sign * form >= 0.0).rows()
+            assert goal is not None
             end = until(share(deadline, 2 - turn))
-            asked = network, inputs, labels, perturbation, whole("seed", seed), end, made, goal.ties
-            found.append(least_value(Problem(*asked, rows=goal), chosen, tolerance))
-            progress("range", turn + 1, 2)
+            asked = one.network, one.inputs, one.labels, one.perturbation, seed, end, one.made, goal.ties
+            found.append(least_value(Problem(*asked, rows=goal), verifier, tolerance))
+            one.progress("range", turn + 1, 2)
     least, greatest = found
-    seconds = (time.perf_counter() - begun) / len(inputs)
+    points = [(one.back(least.points[k], k), one.back(greatest.points[k], k)) for k in range(len(one.inputs))]
+    seconds = (time.perf_counter() - begun) / len(one.inputs)
     closed = least.closed(tolerance) & greatest.closed(tolerance)
     return [
         OutputRange(
@@ -332,13 +322,12 @@ def output_range(
             -float(greatest.lower[k]),
             float(least.attained[k]),
             -float(greatest.attained[k]),
-            least.points[k],
-            greatest.points[k],
+            *points[k],
             bool(closed[k]),
             seconds,
             least.verifier if least.verifier == greatest.verifier else f"{least.verifier}, {greatest.verifier}",
         )
-        for k in range(len(inputs))
+        for k in range(len(one.inputs))
     ]
 
 
@@ -349,9 +338,3 @@ def _settled(form: Form | None, classes: int) -> Form:
     if classes != 1:
         raise ValueError(f"form: got None for {classes} outputs, expected which, such as output[0]")
     return output[0]
-
-
-def _pictured(found: OutputRange, least: Tensor | None, greatest: Tensor | None) -> OutputRange:
-    assert least is not None
-    assert greatest is not None
-    return replace(found, at_least=least, at_greatest=greatest)

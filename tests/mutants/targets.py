@@ -45,7 +45,7 @@ FOLDERS = (
 """Whole folders."""
 FILES = (
     "certify/arithmetic.py",
-    "certify/own_draws.py",
+    "certify/posed.py",
     "certify/listing.py",
     "certify/replay.py",
     "certify/problem.py",

@@ -33,7 +33,7 @@ from spikecert import (
 )
 from spikecert.certify import inputs as pixels
 from spikecert.certify import output, output_range, sample
-from spikecert.certify.own_draws import coded
+from spikecert.certify.posed import coded
 from spikecert.certify.proofs.proving import Prover
 from spikecert.certify.replay import margins
 from spikecert.certify.verification import bounds
