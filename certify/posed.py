@@ -147,29 +147,28 @@ def _posed(
     made = check_arithmetic(network) if exactly else None
     perturbation = settled_set(network, perturbation)
     prop = labels if isinstance(labels, Property) else None
-    asked = None if isinstance(labels, Property | OutputsAlone) else labels
     if prop is not None:
         check_property_ties(ties)
     first = first_logits(network, inputs, perturbation)
+    asked: Tensor | Property | OutputsAlone | None = labels
     if prop is not None:
         asked = as_labels(network, inputs, prop)
         prop, ties = (prop, None) if asked is None else (None, STRICT)
-    if asked is None:
+    if prop is not None or isinstance(labels, OutputsAlone):
         asked = torch.arange(len(inputs), device=inputs.device)
     else:
-        _check_classes(first, inputs, asked)
+        check_rivals(first.shape[1])
+        check_labels(asked, len(inputs), first.shape[1])  # pyright: ignore[reportArgumentType]
+    assert isinstance(asked, Tensor)
     told = settled_ties(network, ties)
     return Posed(network, inputs.detach(), asked, prop, perturbation, made, told, first, progress, codes)
 
 
-def _check_classes(logits: Tensor, inputs: Tensor, labels: Tensor) -> None:
-    check_rivals(logits.shape[1])
-    check_labels(labels, len(inputs), logits.shape[1])
-
-
 def check_attacked(network: SpikingNetwork, inputs: Tensor, labels: Tensor, perturbation: Perturbation) -> None:
     """Raise TypeError or ValueError unless the four ask about a class."""
-    _check_classes(first_logits(network, inputs, perturbation), inputs, labels)
+    logits = first_logits(network, inputs, perturbation)
+    check_rivals(logits.shape[1])
+    check_labels(labels, len(inputs), logits.shape[1])
 
 
 def check_posed(network: SpikingNetwork, inputs: Tensor, perturbation: Perturbation) -> int:
