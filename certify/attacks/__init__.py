@@ -112,11 +112,8 @@ def attack(
     if not isinstance(method, Attack):
         check_choice("method", method, ATTACKS)
         method = ATTACKS[method]()
-    seconds, seed, batch_size = (
-        checked_timeout(timeout),
-        whole("seed", seed),
-        at_least(1)("batch_size", batch_size),
-    )
+    seconds, seed = checked_timeout(timeout), whole("seed", seed)
+    batch_size = at_least(1)("batch_size", batch_size)
     if isinstance(perturbation, NetworkSet):
         question = Asked.of(network, inputs, labels, perturbation, ties, seed)
         return search_all(question, method, batch_size, seconds, progress)

@@ -110,7 +110,8 @@ class MemberSearch(Domain[tuple[Members, ...]]):
         started = time.perf_counter()
         limits, why = Limits(stopped=self.question.expired), ""
         singles = [((place,), 0) for place in range(min(len(self.faults), TOGETHER))]
-        self.failing = self._failing(singles) if self.count and singles else None
+        if self.count and singles and not limits.expired():
+            self.failing = self._failing(singles)
         if self.failing is None:
             why, _ = self.search([(((), self.count),)], limits, newest=False, most=TOGETHER)
         status, margin, reason = "verified", self.least, f"all members are proven in {self.asked} parts"
