@@ -14,9 +14,10 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
-from ...models.circuit import Circuit, Fired, circuit
+from ...models.circuit import Circuit, Fired, UnknownNode, circuit
 from ...models.constants import at_least, settle, wholes
 from ...models.networks import SpikingNetwork
+from ...models.rules import SEVERAL as SEVERAL_SPIKES
 from ..bounds.propagation import Propagation, input_signal
 from ..bounds.signals.signals import Signal, SpikeBound
 from ..bounds.signals.windows import Box
@@ -313,11 +314,15 @@ class StuckNeurons(NetworkSet):
         """Return the network itself.
 
         Raises:
-            ValueError: for layers that it does not have, or feedbacks.
+            ValueError, UnknownNode: for layers that it does not have, feedbacks, or several spikes a step.
         """
         made = circuit(network)
         if made.recurs:
             raise ValueError("network: got a layer that hears itself, which StuckNeurons does not know")
+        for node in made.fired:
+            if node.rule.most > 1:
+                told = f"{node.name} is a {type(node.layer).__name__} of {SEVERAL_SPIKES}"
+                raise UnknownNode(f"network: {told}, which StuckNeurons does not know")
         last = len(made.fired) - 1
         if self.layers is not None and self.layers[-1] > last:
             raise ValueError(f"layers: got {self.layers[-1]}, expected at most {last}: numbers of spiking layers")

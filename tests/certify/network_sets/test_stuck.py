@@ -11,13 +11,26 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor, nn
 
-from spikecert import LIF, LInf, Residual, SpikingNetwork, StuckNeurons, Synapse, attack, circuit, mlp, verify
+from spikecert import (
+    LIF,
+    LInf,
+    Neuron,
+    Residual,
+    SpikingNetwork,
+    StuckNeurons,
+    Synapse,
+    attack,
+    circuit,
+    mlp,
+    verify,
+)
 from spikecert.certify.network_sets import stuck as stuck_neurons
 from spikecert.certify.network_sets import stuck_bounds
 from spikecert.certify.network_sets.base import Fault, stuck_member
 from spikecert.certify.network_sets.deciding import BOUNDS
 from spikecert.certify.replay import margins
 from spikecert.models import Recurrent
+from spikecert.models.circuit import UnknownNode
 from spikecert.models.elements.layers import walk
 from spikecert.testing import image_networks
 from spikecert.testing.claims.near import inputs as inputs_of
@@ -277,6 +290,17 @@ def test_a_search_of_members_that_may_ask_few_is_left_open(monkeypatch: pytest.M
     for verdict in verify(*wide_question(), "enumeration"):
         assert (verdict.status, verdict.margin) == ("unknown", None)
         assert "as many members as it may were asked" in verdict.reason
+
+
+def test_neurons_of_several_spikes_are_refused_before_any_member_is_run():
+    network = SpikingNetwork(
+        nn.Linear(3, 4), Neuron(reset="subtract", most=2), nn.Linear(4, 2), num_steps=3
+    ).eval()
+    inputs = torch.rand(1, 3)
+    for ask in (verify, attack):
+        for how in ("enumeration", "auto") if ask is verify else ("pgd",):
+            with pytest.raises(UnknownNode, match="of several spikes a step, which StuckNeurons does not know"):
+                ask(network, inputs, network(inputs).argmax(1), StuckNeurons(1), how)
 
 
 def test_layers_of_every_kind_are_answered():
