@@ -1,61 +1,101 @@
 """The command line: one table of commands, one place where errors become one line and an exit status."""
 
 import os
+import re
 import sys
 import warnings
 from collections.abc import Callable, Sequence
 from contextlib import suppress
+from difflib import get_close_matches
+from importlib import import_module
+from itertools import pairwise
 from typing import Annotated, Any, NoReturn
 
 import typer
+from typer.core import TyperGroup
+from typer.main import get_command_from_info
+from typer.models import CommandInfo
 
 from . import __version__
-from .commands import attack, certify, convert, demo, doctor, loop, radius, reproduce, run, train, vnnlib, zoo
-from .commands import range as range_command
-from .commands.analysis import ablate, differ, equivalent, gains, theorems
-from .commands.proofs import check_proof
-from .commands.proofs import kernels as elaborate
-from .commands.records import explain, report, sandwich
-from .commands.records import report as compare
-from .commands.records import report as replay
 from .help import epilog, overview
 from .stopping import MESSAGE, STATUSES, Stopping
 from .telling import INTERRUPTED, plain, say
 
-COMMANDS: dict[str, Callable[..., Any]] = {
-    "demo": demo.demo,
-    "train": train.train,
-    "gains": gains.gains,
-    "ablate": ablate.ablate,
-    "attack": attack.attack,
-    "certify": certify.certify,
-    "check-proof": check_proof.check_proof,
-    "compare": compare.compare,
-    "convert": convert.convert,
-    "differ": differ.differ,
-    "doctor": doctor.doctor,
-    "elaborate": elaborate.elaborate,
-    "equivalent": equivalent.equivalent,
-    "explain": explain.explain,
-    "inspect": convert.inspect,
-    "loop": loop.loop,
-    "radius": radius.radius,
-    "range": range_command.output_ranges,
-    "replay": replay.replay,
-    "report": report.report,
-    "reproduce": reproduce.reproduce,
-    "run": run.run,
-    "sandwich": sandwich.sandwich,
-    "theorems": theorems.theorems,
-    "vnnlib": vnnlib.vnnlib,
-    "zoo": zoo.zoo,
+COMMANDS: dict[str, str] = {
+    "demo": "demo:demo",
+    "train": "train:train",
+    "gains": "analysis.gains:gains",
+    "ablate": "analysis.ablate:ablate",
+    "attack": "attack:attack",
+    "certify": "certify:certify",
+    "check-proof": "proofs.check_proof:check_proof",
+    "compare": "records.report:compare",
+    "convert": "convert:convert",
+    "differ": "analysis.differ:differ",
+    "doctor": "doctor:doctor",
+    "elaborate": "proofs.kernels:elaborate",
+    "equivalent": "analysis.equivalent:equivalent",
+    "explain": "records.explain:explain",
+    "inspect": "convert:inspect",
+    "loop": "loop:loop",
+    "radius": "radius:radius",
+    "range": "range:output_ranges",
+    "replay": "records.report:replay",
+    "report": "records.report:report",
+    "reproduce": "reproduce:reproduce",
+    "run": "run:run",
+    "sandwich": "records.sandwich:sandwich",
+    "theorems": "analysis.theorems:theorems",
+    "vnnlib": "vnnlib:vnnlib",
+    "zoo": "zoo:zoo",
 }
+"""Where each command is: its module below `commands`, and its function."""
+
+
+def command_of(name: str) -> Callable[..., Any]:
+    """Return a command's function; its module is imported now."""
+    module, _, function = COMMANDS[name].partition(":")
+    found: Callable[..., Any] = getattr(import_module(f".commands.{module}", __package__), function)
+    return found
+
+
+class Commands(TyperGroup):
+    """The commands, of which one is built when it is run, and all where their help is listed."""
+
+    norm: str | None = None
+    """What `--norm` says: help shows the options that it has."""
+
+    def list_commands(self, ctx: Any) -> list[str]:
+        """Return the names of all commands."""
+        return list(COMMANDS)
+
+    def get_command(self, ctx: Any, cmd_name: str) -> Any:
+        """Return a command, None for a name that is none."""
+        if cmd_name not in COMMANDS:
+            return None
+        function = command_of(cmd_name)
+        info = CommandInfo(cmd_name, callback=function, epilog=epilog(cmd_name))
+        made = get_command_from_info(info, pretty_exceptions_short=False, rich_markup_mode=None)
+        forms: dict[str, tuple[str, ...]] = getattr(function, "forms", {})
+        norm = self.norm or "linf"
+        for parameter in made.params:
+            vars(parameter)["hidden"] = norm not in forms.get(parameter.name or "", (norm,))
+        return made
+
+    def resolve_command(self, ctx: Any, args: list[str]) -> Any:
+        """Return the command that is run; its help knows the norm that is asked for."""
+        chosen = [value for before, value in pairwise(args) if before == "--norm"]
+        chosen += [part.removeprefix("--norm=") for part in args if part.startswith("--norm=")]
+        self.norm = chosen[-1] if chosen else None
+        if args and args[0] not in COMMANDS:
+            near = " or ".join(map(repr, get_close_matches(args[0], COMMANDS)))
+            raise UsageError(f"No such command {args[0]!r}." + f" Did you mean {near}?" * bool(near))
+        return super().resolve_command(ctx, args)
+
 
 app: typer.Typer = typer.Typer(
-    name="spikecert", rich_markup_mode=None, pretty_exceptions_enable=False, epilog=overview()
+    name="spikecert", cls=Commands, rich_markup_mode=None, pretty_exceptions_enable=False, epilog=overview()
 )
-for _name, _command in COMMANDS.items():
-    app.command(_name, epilog=epilog(_name))(_command)
 
 UsageError: type[Exception] = typer.BadParameter.__mro__[1]  # click's own, wherever typer keeps it
 BAD_INPUT = (ValueError, TypeError, FloatingPointError, OverflowError, OSError, ImportError)
@@ -132,7 +172,7 @@ def _run(command: Any, arguments: Sequence[str] | None) -> int:
     try:
         status = command.main(arguments, prog_name="spikecert", standalone_mode=False)
     except UsageError as error:
-        return _fail(error.format_message(), 2)  # type: ignore[attr-defined]
+        return _fail(_usage(error), 2)
     except typer.Abort:
         return INTERRUPTED
     except BAD_INPUT as error:
@@ -145,6 +185,16 @@ def _run(command: Any, arguments: Sequence[str] | None) -> int:
         return _fail(f"UNSOUND, please report: {error}. No result of this run may be used.", 3)
     # typer returns the status of an interrupt or raises it, by version; commands return it with what was finished
     return status if isinstance(status, int) else 0
+
+
+def _usage(error: Any) -> str:
+    """Return what is wrong with a command line, values of options in the words that all others have."""
+    names = getattr(getattr(error, "param", None), "opts", ())
+    found = re.match(r"'(.*)' is not (?:a valid )?(.*?)\.?$", getattr(error, "message", ""), re.S)
+    if not names or found is None:
+        return str(error.format_message())
+    expected = {"integer": "a whole number", "float": "a number"}.get(found[2], found[2])
+    return f"{names[-1].lstrip('-')}: got {found[1]!r}, expected {expected}"
 
 
 def _told(error: BaseException) -> str:

@@ -74,7 +74,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--root", type=Path)
     parser.add_argument("--epsilon", type=float, nargs="+", required=True)
     parser.add_argument("--norm", default="linf")
-    parser.add_argument("--events", help="JSON, as [threat.events] of run files.")
+    parser.add_argument("--events", help="JSON: what stands beside ε, as in [threat] of run files.")
     parser.add_argument("--verifier", default="trains")
     parser.add_argument("--attack", default="pgd")
     parser.add_argument("--timeout", type=float)

@@ -5,6 +5,8 @@ from pathlib import Path
 import typer
 from typer.testing import CliRunner
 
+from spikecert.asking.threats import THREATS, Threat
+from spikecert.asking.values import table_fields
 from spikecert.cli import COMMANDS, app
 
 TARGET = Path(__file__).parent / "commands.md"
@@ -24,9 +26,20 @@ def helped(name: str) -> str:
     return "\n".join(line.rstrip() for line in printed.output.strip().splitlines())
 
 
+def of_norms() -> str:
+    """Return the options that a norm has beside those of all norms."""
+    common = {one.place[-1] for one in table_fields(Threat)}
+    lines = []
+    for norm, form in THREATS.items():
+        own = [one for one in table_fields(form) if one.place[-1] not in common]
+        lines += [f"--norm {norm}", *(f"  --{one.name.replace('_', '-')}: {one.doc}" for one in own), ""]
+    return "## Options of each norm\n\n```text\n" + "\n".join(lines).strip() + "\n```\n"
+
+
 def page() -> str:
     """Return the page."""
-    parts = [f"## spikecert {name}\n\n```text\n{helped(name)}\n```\n" for name in sorted(COMMANDS)]
+    parts = [of_norms()]
+    parts += [f"## spikecert {name}\n\n```text\n{helped(name)}\n```\n" for name in sorted(COMMANDS)]
     return "\n".join([HEAD, *parts])
 
 

@@ -51,7 +51,7 @@ def main(path: Path) -> None:
     fresh = SpikingNetwork(nn.Flatten(), *layers, num_steps=STEPS, encoding="none")
     network = fit(fresh, data, epochs=15, optimizer="adam", learning_rate=0.01).network
     inputs, labels = data.test.inputs[:SAMPLES].float(), data.test.labels[:SAMPLES]
-    threat = Threat(norm="shift", lower=0, upper=1, epsilons=(1, 2, 4))
+    threat = Threat.of("shift", (1, 2, 4))
     found = measure("bars", network, inputs, labels, Plan(threat, ("spike-shift",), ("trains",)))
     about = Data(name=data.name, split="test", samples=SAMPLES, classes=4, shape=inputs.shape[1:], names=WAYS)
     page = render(record([found], about, threat, title="Bars that drift"), "runs/events.html")

@@ -53,7 +53,7 @@ def main() -> None:
     network = from_nir("runs/snntorch.nir", tested[:64], num_steps=STEPS, origin=module)
     nir.write("runs/spikecert.nir", to_nir(network, tested))
     inputs, labels = tested[:SAMPLES], data.test.labels[:SAMPLES]
-    plan = Plan(Threat(norm="linf", lower=0, upper=1, epsilons=(EPSILON,)), attacks=("pgd",), verifiers=("auto",))
+    plan = Plan(Threat.of("linf", EPSILON), attacks=("pgd",), verifiers=("auto",))
     found = measure("NIR", network, inputs, labels, plan, gains=gain(network))
     samples = Data(name=data.name, split="test", samples=SAMPLES, classes=10, shape=(features,))
     path = render(record([found], samples, plan.threat, title="A network from NIR"), Path("runs/nir.html"))

@@ -54,7 +54,7 @@ def main() -> None:
 
     network = from_nir("runs/synaptic.nir", tested[:64], num_steps=STEPS, origin=module)
     inputs, labels = tested[:SAMPLES], data.test.labels[:SAMPLES]
-    plan = Plan(Threat(norm="linf", lower=0, upper=1, epsilons=(EPSILON,)), attacks=("pgd",), verifiers=("auto",))
+    plan = Plan(Threat.of("linf", EPSILON), attacks=("pgd",), verifiers=("auto",))
     found = measure("NIR", network, inputs, labels, plan, gains=gain(network, method="lmi"))
     samples = Data(name=data.name, split="test", samples=SAMPLES, classes=10, shape=(features,))
     path = render(record([found], samples, plan.threat, title="Synapses from NIR"), Path("runs/synaptic.html"))

@@ -49,7 +49,7 @@ def main() -> None:
 
     network = from_norse(module, tested[:64], num_steps=STEPS)  # its synapses become input scales
     inputs, labels = tested[:SAMPLES], data.test.labels[:SAMPLES]
-    plan = Plan(Threat(norm="linf", lower=0, upper=1, epsilons=(EPSILON,)), attacks=("pgd",), verifiers=("auto",))
+    plan = Plan(Threat.of("linf", EPSILON), attacks=("pgd",), verifiers=("auto",))
     found = measure("Norse", network, inputs, labels, plan, gains=gain(network))
     samples = Data(name=data.name, split="test", samples=SAMPLES, classes=10, shape=(features,))
     path = render(record([found], samples, plan.threat, title="A Norse network"), Path("runs/norse.html"))

@@ -57,7 +57,7 @@ def main() -> None:
 
     network = from_snntorch(module, data.test.inputs[:64])  # matched spike for spike, or refused with the reason
     inputs, labels = data.test.inputs[:SAMPLES], data.test.labels[:SAMPLES]
-    plan = Plan(Threat(norm="linf", lower=0, upper=1, epsilons=(EPSILON,)), attacks=("pgd",), verifiers=("auto",))
+    plan = Plan(Threat.of("linf", EPSILON), attacks=("pgd",), verifiers=("auto",))
     found = measure("snnTorch", network, inputs, labels, plan, gains=gain(network))
     samples = Data(name=data.name, split="test", samples=SAMPLES, classes=10, shape=tuple(inputs.shape[1:]))
     path = render(record([found], samples, plan.threat, title="An snnTorch network"), Path("runs/snntorch.html"))

@@ -52,7 +52,7 @@ def main() -> None:
 
     network = from_spikingjelly(module, tested[:64], num_steps=STEPS)
     inputs, labels = tested[:SAMPLES], data.test.labels[:SAMPLES]
-    plan = Plan(Threat(norm="linf", lower=0, upper=1, epsilons=(EPSILON,)), attacks=("pgd",), verifiers=("auto",))
+    plan = Plan(Threat.of("linf", EPSILON), attacks=("pgd",), verifiers=("auto",))
     found = measure(
         "SpikingJelly", network, inputs, labels, plan, gains=gain(network, input_shape=inputs.shape[1:])
     )

@@ -3,6 +3,7 @@
 if __name__ == "reports":
     raise ImportError("import spikecert.reports, not reports: by another name each class would be there twice")
 
+from ..asking import Threat
 from .making.combining import join
 from .making.measuring import measure
 from .making.plans import Plan, RadiusPlan, environment, record
@@ -10,7 +11,7 @@ from .making.tables import gain_table
 from .pages.rendering import RENDERERS, render
 from .records.radii import RadiusTable
 from .records.records import ModelRecord, Record, load_record
-from .records.schema import SCHEMA, Counterexample, Data, Threat, Training
+from .records.schema import SCHEMA, Counterexample, Data, Training
 
 __all__ = [
     "RENDERERS",

@@ -8,21 +8,18 @@ Weights in eight bits: whole numbers times a power of two for each row, exact in
 import json
 import re
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import torch
 from pydantic import Field, ValidationError
 from torch import Tensor
 
-from spikecert.certify import L2, LInf, Perturbation
+from spikecert.asking import Threat
+from spikecert.certify import Perturbation
 from spikecert.models import SpikingNetwork
 from spikecert.models.files.storage import built, described, read_tensors, write_tensors
 from spikecert.models.validation import check_choice, one_line
-from spikecert.reports.pages.norms import NORMS
-from spikecert.reports.records.network_rules import EventRules
 from spikecert.reports.records.rows import Part
-
-BALLS: dict[str, type[LInf] | type[L2]] = {"linf": LInf, "l2": L2}
 
 
 class Proven(Part):
@@ -76,7 +73,7 @@ class Entry(Part):
     title: str
     data: str
     norm: Literal["linf", "l2", "flips", "shift", "flips+shift"] = "linf"
-    events: EventRules | None = None
+    events: dict[str, Any] | None = None
     num_steps: int = Field(ge=1)
     samples: int = Field(ge=1)
     clean: int = Field(ge=0)
@@ -100,9 +97,10 @@ class Entry(Part):
         Raises:
             ValueError: for a budget of events that is no whole number.
         """
-        if self.norm in BALLS:
-            return BALLS[self.norm](epsilon)
-        return (self.events or EventRules()).scale(NORMS[self.norm]).around(epsilon)
+        threat = Threat.of(self.norm, **(self.events or {}))
+        if threat.of_events and not float(epsilon).is_integer():
+            raise ValueError(f"epsilon: got {epsilon}, expected a whole number of {threat.counts}")
+        return threat.scale.around(epsilon)
 
     def without(self, part: str) -> float | None:
         """Return the share of samples that is right without a part of its time; None where not measured."""

@@ -1,123 +1,103 @@
 """`spikecert attack`: what attacks leave of a network's accuracy."""
 
-import shlex
-from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
-import typer
+from spikecert.asking.options import command, typed
+from spikecert.asking.question import Methods, Output, Question, Seconds
+from spikecert.asking.threats import Threat
+from spikecert.asking.values import text
 
 from ..progress import Bars
 from ..telling import INTERRUPTED, plain, say, show, show_json, show_json_text, table
-from .options.certify_options import Timeout
-from .options.options import ATTACKS as ATTACK_NAMES
-from .options.options import Epsilons, Json, Out, completed, with_groups
-from .options.question_options import QUESTION, QuestionOptions
 
 if TYPE_CHECKING:
-    from spikecert.reports import Record, Threat
+    from spikecert.reports import Record
     from spikecert.runs.examining import Examined
 
 
-Attacked = Annotated[
-    Path,
-    typer.Argument(
-        help="A network file as written by `train`, zoo:NAME (see `zoo`), or any module of torch as file.py:name "
-        "or package.module:name, whose code is run: its class, or a function that returns it.",
-        metavar="MODEL",
-    ),
-]
+@dataclass(frozen=True, kw_only=True)
+class Attacked(Question):
+    """What is asked of one network, or of any module.
+
+    Attributes:
+        model: a network file as written by `train`, zoo:NAME (see `zoo`), or any module of torch as file.py:name
+            or package.module:name, whose code is run: its class, or a function that returns it.
+    """
 
 
-@with_groups
-def attack(
-    model: Attacked,
-    epsilon: Epsilons = ["8/255"],  # noqa: B006 (typer copies it)
-    asked: QuestionOptions = QUESTION,
-    method: Annotated[
-        list[str],
-        typer.Option(
-            "--method",
-            autocompletion=completed(ATTACK_NAMES),
-            help="fgsm, pgd, apgd-ce, square, ensemble, …; repeat it for several. Default: ensemble; of code "
-            "standard.",
-        ),
-    ] = [],  # noqa: B006
-    standard: Annotated[
-        bool, typer.Option("--standard", help="The standard attack, as --method standard: see docs/attacks.md.")
-    ] = False,
-    weights: Annotated[
-        Path | None, typer.Option("--weights", help="Of code: a safetensors file of the module's state.")
-    ] = None,
-    reset: Annotated[
-        str | None,
-        typer.Option(
-            "--reset",
-            help="Of code: package.module:function that puts the module into its first state before each run.",
-        ),
-    ] = None,
-    timeout: Timeout = None,
-    out: Out = None,
-    as_json: Json = False,
-) -> int:
+@dataclass(frozen=True, kw_only=True)
+class Attacking:
+    """How it is attacked.
+
+    Attributes:
+        method: fgsm, pgd, apgd-ce, square, ensemble, …; repeat it for several. Default: ensemble; of code
+            standard.
+        standard: the standard attack, as --method standard: see docs/attacks.md.
+        weights: of code: a safetensors file of the module's state.
+        reset: of code: package.module:function that puts the module into its first state before each run.
+        timeout: seconds for a sample, on average.
+    """
+
+    method: Methods = ()
+    standard: bool = False
+    weights: Path | None = None
+    reset: Annotated[str, text("package.module:function")] | None = None
+    timeout: Seconds | None = None
+
+    def methods(self, usual: str) -> tuple[str, ...]:
+        """Return the names of the attacks, each once."""
+        return tuple(dict.fromkeys((*self.method, *["standard"] * self.standard))) or (usual,)
+
+
+@command
+def attack(asked: Attacked, how: Attacking, output: Output) -> int:
     """Attack a network: robust accuracy under each named attack, an upper bound of the true one."""
     from spikecert.reports import Plan
     from spikecert.runs import examining
     from spikecert.runs.sources import is_code
 
-    methods = tuple(dict.fromkeys((*method, "standard") if standard else method))
-    if is_code(model):
-        subject = str(model), weights, reset
-        return _attack_code(*subject, epsilon, asked, methods or ("standard",), timeout, out, as_json)
-    for name, value in (("weights", weights), ("reset", reset)):
+    if is_code(asked.model):
+        return _attack_code(asked, how, output)
+    for name, value in (("weights", how.weights), ("reset", how.reset)):
         if value is not None:
-            raise ValueError(f"{name}: got {value} for {model}, expected it for code alone, as file.py:name")
-    threat, subject = asked.written_threat(epsilon), asked.subject(model)
-    methods = methods or ("ensemble",)
-    plan = Plan(threat, methods, (), timeout, asked.seed, ties=asked.ties)
-    command = f"spikecert attack {shlex.quote(model.name)} {asked.repeated(epsilon)}"
-    command += "".join(f" --method {shlex.quote(name)}" for name in methods)
-    command += "" if timeout is None else f" --timeout {timeout:g}"
+            raise ValueError(f"{name}: got {value} for {asked.model}, expected it for code alone, as file.py:name")
+    methods = how.methods("ensemble")
+    plan = Plan(asked.threat, methods, (), how.timeout, asked.seed, ties=asked.ties)
+    named = replace(asked, model=Path(asked.model.name)), replace(how, method=methods, standard=False)
     with Bars() as bars:
-        examined = examining.examine(subject, plan, command=command, progress=bars, out=out)
-    return told(examined, out, as_json)
+        told_of = {"command": typed("attack", *named), "progress": bars, "out": output.out}
+        examined = examining.examine(examining.subject_of(asked), plan, **told_of)
+    return told(examined, output)
 
 
-def _attack_code(
-    source: str,
-    weights: Path | None,
-    reset: str | None,
-    epsilon: Sequence[str],
-    asked: QuestionOptions,
-    methods: Sequence[str],
-    timeout: float | None,
-    out: Path | None,
-    as_json: bool,
-) -> int:
+def _attack_code(asked: Question, how: Attacking, output: Output) -> int:
     """Attack a module that code makes, by its own gradients and without any."""
     from spikecert.certify.ties import STRICT
     from spikecert.runs import attacking_modules as modules
+    from spikecert.runs import examining
 
-    threat, samples = asked.written_threat(epsilon), asked.samples_alone()
-    subject = modules.foreign_subject(
-        source, weights, reset, asked.data, samples.inputs, samples.labels, asked.device
-    )
+    if asked.threat.asked is not None:
+        raise ValueError("property: got one beside code, expected none: of code it is the class that is attacked")
+    samples, source = examining.samples_alone(asked), str(asked.model)
+    told_of = asked.samples.data, samples.inputs, samples.labels, asked.device
+    subject = modules.foreign_subject(source, how.weights, how.reset, *told_of)
     with Bars() as bars:
-        rest = {"seed": asked.seed, "ties": asked.ties or STRICT, "timeout": timeout, "progress": bars}
-        found = modules.attack_subject(subject, threat, methods, rest)
-    if out is not None:
-        say(f"wrote {modules.write_found(found, out)}")
-    show_json(found) if as_json else show(_told_of_code(found, threat))
+        rest = {"seed": asked.seed, "ties": asked.ties or STRICT, "timeout": how.timeout, "progress": bars}
+        found = modules.attack_subject(subject, asked.threat, how.methods("standard"), rest)
+    if output.out is not None:
+        say(f"wrote {modules.write_found(found, output.out)}")
+    show_json(found) if output.json else show(_told_of_code(found, asked.threat))
     return 0
 
 
-def _told_of_code(found: "dict[str, Any]", threat: "Threat") -> str:
+def _told_of_code(found: dict[str, Any], threat: Threat) -> str:
     """Return what is left of a module as a table of text, and the signs that this says little."""
-    from spikecert.reports.pages.norms import sign
     from spikecert.reports.pages.wording import percent
 
     count = found["samples"]
-    head = f"{found['source']}: {sign(threat)}, {count} test samples of {found['data']}, ties {found['ties']}; "
+    head = f"{found['source']}: {threat.words}, {count} test samples of {found['data']}, ties {found['ties']}; "
     head += "nothing is proved of code"
     names = list(found["broken_at"])
     rows = [
@@ -138,14 +118,14 @@ def _told_of_code(found: "dict[str, Any]", threat: "Threat") -> str:
     return "\n".join([plain(head), "", table(heads, rows), *map(plain, signs)])
 
 
-def told(examined: "Examined", out: Path | None, as_json: bool) -> int:
+def told(examined: "Examined", output: Output) -> int:
     """Write and show what was found; return the status, that of an interruption where there was one."""
     from spikecert.runs import examining
 
-    if out is not None:
-        for path in examining.write(examined, out):
+    if output.out is not None:
+        for path in examining.write(examined, output.out):
             say(f"wrote {path}")
-    show_json_text(examined.record.to_json()) if as_json else show(summary(examined.record))
+    show_json_text(examined.record.to_json()) if output.json else show(summary(examined.record))
     return INTERRUPTED if examined.interrupted else 0
 
 

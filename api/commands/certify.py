@@ -3,39 +3,88 @@
 A question about a network, asked of its build for a chip.
 """
 
-import shlex
 import sys
-from collections.abc import Iterable
 from contextlib import redirect_stdout
-from dataclasses import replace
-from typing import TYPE_CHECKING
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+from spikecert.asking.options import command, typed
+from spikecert.asking.question import BYTES, Fan, Methods, Output, ProvingBySeveral, Question, Share
+from spikecert.asking.threats import ZERO, LInfThreat, Threat
+from spikecert.asking.values import Mistake, Numeral, Saying, number, real, text, whole
 
 from ..progress import Bars
 from ..telling import say
 from .attack import told
-from .options import certify_options as own
-from .options import options
-from .options.options import Epsilons, Json, Model, Out, with_groups
-from .options.question_options import QUESTION, QuestionOptions
 
 if TYPE_CHECKING:
-    from spikecert.reports import Plan, Record
-    from spikecert.reports.records.schema import Threat
+    from spikecert.reports import Record
     from spikecert.runs.examining import Subject
 
 
-def on_chip(subject: "Subject", target: str, bits: int) -> "Subject":
+WIDTH = real("a number above 0, such as 1e-3", above=0.0)
+
+
+def _width(raw: Any) -> Numeral:
+    if isinstance(raw, str) and raw.strip().endswith("%"):
+        cure = f"a width of radii; networks within it are --norm tolerance --epsilon {raw.strip()}"
+        raise Mistake((), raw, cure)
+    return WIDTH.read(raw)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Chip:
+    """A build for a chip.
+
+    Attributes:
+        target: ask about the build for a chip, loihi, xylo, spinnaker or q8.8, in whole numbers; ε counts units of
+            its inputs (0 to 255, or what the chip takes).
+        bits: of each weight, with --target.
+    """
+
+    target: Annotated[str, text("a chip")] | None = None
+    bits: Annotated[int, whole(2, 8)] = 8
+
+
+@dataclass(frozen=True, kw_only=True)
+class Certifying(ProvingBySeveral):
+    """What is asked besides, and how it is answered.
+
+    Attributes:
+        memory: what open nodes and batches of a search may take, such as 4GiB; default: about 2GiB.
+        chip: the build that is asked about.
+        attack: also attack: see `attack --method`; repeatable.
+        radii: also bracket each sample's radius, by the last verifier.
+        tolerance: width at which a radius counts as exact.
+        gains: also report gains, and the growth measured beside them.
+        proof: folder for a proof of each verified sample, for check-proof.
+        require_certified: status 1 below this share, such as 0.9.
+    """
+
+    memory: Annotated[int, BYTES] | None = None
+    chip: Chip = Chip()
+    attack: Methods = ()
+    radii: bool = False
+    tolerance: Annotated[Numeral, replace(WIDTH, read=_width)] = Numeral(1e-3, "1e-3")
+    gains: bool = True
+    proof: Path | None = None
+    require_certified: Share | None = None
+
+
+def on_chip(subject: "Subject", chip: Chip) -> "Subject":
     """Return the build, and the samples as the chip takes them."""
     from spikecert.models.chips import quantize, whole_inputs
     from spikecert.training import Split
 
-    network = quantize(subject.network, target, bits=bits)
+    assert chip.target is not None
+    network = quantize(subject.network, chip.target, bits=chip.bits)
     inputs = whole_inputs(network, subject.samples.inputs)
-    samples = Split(inputs, subject.samples.labels)
-    return replace(subject, name=f"{subject.name} on {target}, {bits} bits", network=network, samples=samples)
+    samples, name = Split(inputs, subject.samples.labels), f"{subject.name} on {chip.target}, {chip.bits} bits"
+    return replace(subject, name=name, network=network, samples=samples)
 
 
-def in_units(threat: "Threat", subject: "Subject") -> "Threat":
+def in_units(threat: Threat, subject: "Subject") -> Threat:
     """Return a threat of real balls as one of whole vectors of the range that the chip takes.
 
     Raises:
@@ -43,112 +92,46 @@ def in_units(threat: "Threat", subject: "Subject") -> "Threat":
     """
     from spikecert.certify.perturbations import takes_whole
 
-    if threat.norm not in ("linf", "l2"):
+    if not isinstance(threat, LInfThreat):
         return threat
     taken = takes_whole(subject.network)
     assert taken is not None
     if threat.norm == "l2" or not all(epsilon.is_integer() for epsilon in threat.epsilons):
-        told = f"units of the chip's inputs, 0 to {taken.most}, within ℓ∞"
-        raise ValueError(f"epsilon: got {threat.text(threat.epsilons[0])}, expected whole numbers, {told}")
-    return threat.model_copy(update={"lower": 0.0, "upper": float(taken.most)})
+        expected = f"whole numbers, units of the chip's inputs, 0 to {taken.most}, within ℓ∞"
+        raise Mistake(("epsilon",), Saying(threat.text(threat.epsilons[0])), expected)
+    return replace(threat, range=(ZERO, number(taken.most)))
 
 
-@with_groups
-def certify(
-    model: Model,
-    epsilon: Epsilons = ["8/255"],  # noqa: B006 (typer copies it)
-    asked: QuestionOptions = QUESTION,
-    verifier: options.Verifiers = "auto",
-    prop: own.AskedProperty = None,
-    moves_at_most: own.MovesAtMost = None,
-    target: own.Target = None,
-    bits: own.Bits = 8,
-    method: own.Attacks = None,
-    radii: own.Radii = False,
-    tolerance: own.Tolerance = "1e-3",
-    gains: own.Gains = True,
-    timeout: own.Timeout = None,
-    memory: own.Memory = None,
-    require_certified: own.RequireCertified = None,
-    fan: own.FleetOptions = own.NO_FLEET,
-    proof: own.ProofFolder = None,
-    out: Out = None,
-    as_json: Json = False,
-) -> int:
+@command
+def certify(asked: Question, how: Certifying, fan: Fan, output: Output) -> int:
     """Certify a network: which samples provably keep their class, or a property.
 
     Status 1 if any sample is falsified; with --require-certified, instead, if the certified share is below it at
     any ε.
     """
-    from spikecert.certify.questions.classes import check_property_ties
-    from spikecert.models.validation import check_choice
     from spikecert.reports import Plan, RadiusPlan
     from spikecert.runs import building, examining, proofs
 
-    bar = None if require_certified is None else options.share(require_certified, "require-certified")
-    width = _width(tolerance)
-    prop = _property(prop, moves_at_most, (("target", target),))
-    check_property_ties(None if prop is None else asked.ties)
-    threat = asked.written_threat(epsilon, prop)
-    subject = asked.subject(model)
-    if proof is not None and threat.features:
-        raise ValueError(
-            "proof: got a folder beside --features, expected none: proofs hold one range for all features"
-        )
-    if target is not None:
-        subject = on_chip(subject, target, bits)
-        threat, gains = in_units(threat, subject), False
-    gains = gains and not threat.of_networks and prop is None
-    network = subject.network
-    prover = None if proof is None else proofs.prover(network, asked.norm)
-    fleet = building.fleet(fan.engine, fan.workers, fan.resume, fan.ray_address)
-    verifiers, methods = options.names(verifier, "verifier"), tuple(dict.fromkeys(method or ()))
-    for name in methods:
-        check_choice("attack", name, options.ATTACKS)
-    wanted = RadiusPlan(verifiers[-1], width, timeout) if radii else None
-    most = None if memory is None else options.size(memory, "memory")
-    plan = Plan(threat, methods, verifiers, timeout, asked.seed, fleet, wanted, asked.ties, most)
-    command = f"spikecert certify {shlex.quote(model.name)} {asked.repeated(epsilon)}{_repeated(plan)}"
-    command += "" if proof is None else f" --proof {shlex.quote(str(proof))}"
-    command += "" if prop is None else f" --property {shlex.quote(prop)}"
-    command += "" if target is None else f" --target {shlex.quote(target)} --bits {bits}"
+    threat, subject = asked.threat, examining.subject_of(asked)
+    if how.proof is not None and threat.norm == "box":
+        raise ValueError("proof: got a folder beside --features, expected none: proofs hold one range for all")
+    if how.chip.target is not None and threat.asked is not None:
+        raise ValueError(f"target: got {how.chip.target!r} beside --property, expected none: builds have classes")
+    if how.chip.target is not None:
+        subject = on_chip(subject, how.chip)
+        threat = in_units(threat, subject)
+    gains = how.gains and how.chip.target is None and threat.asked is None and not threat.of_networks
+    prover = None if how.proof is None else proofs.prover(subject.network, threat.norm)
+    radii = RadiusPlan(how.verifier[-1], how.tolerance, how.timeout) if how.radii else None
+    rest = building.fleet(fan), radii, asked.ties, how.memory
+    plan = Plan(threat, how.attack, how.verifier, how.timeout, asked.seed, *rest)
+    named = typed("certify", replace(asked, model=Path(asked.model.name)), replace(how, require_certified=None))
     with Bars() as bars, redirect_stdout(sys.stderr):  # where ray tells of lost machines: results stay alone
-        examined = examining.examine(
-            subject, plan, command=command, progress=bars, figures=bars.figures, out=out, gains=gains
-        )
-        if proof is not None and prover is not None and not examined.interrupted:
-            proofs.write_proofs(proof, prover, examined.record, subject.samples, timeout, bars)
-    return told(examined, out, as_json) or _status(examined.record, bar)
-
-
-def _width(text: str) -> float:
-    """Return the width at which a radius counts as exact."""
-    if text.strip().endswith("%"):
-        told = f"expected a width of radii; networks within it are --norm tolerance --epsilon {text.strip()}"
-        raise ValueError(f"tolerance: got {text!r}, {told}")
-    return options.number(text, "tolerance")
-
-
-def _property(prop: str | None, moves_at_most: str | None, of_class: Iterable[tuple[str, object]]) -> str | None:
-    """Return the property that is asked about as text, or None for the class."""
-    if moves_at_most is not None:
-        if prop is not None:
-            raise ValueError(f"moves-at-most: got {moves_at_most!r} beside --property, expected one of them")
-        prop = f"moves={moves_at_most}"
-    for name, value in of_class if prop is not None else ():
-        if value is not None:
-            raise ValueError(f"{name}: got one beside --property, expected none: it is about the class")
-    return prop
-
-
-def _repeated(plan: "Plan") -> str:
-    """Return the options of this command alone as text, for the command that a report tells to repeat."""
-    verifiers = f" --verifier {shlex.quote(','.join(plan.verifiers))}"
-    attacks = "".join(f" --attack {shlex.quote(str(name))}" for name in plan.attacks)
-    limit = "" if plan.timeout is None else f" --timeout {plan.timeout:g}"
-    limit += "" if plan.memory is None else f" --memory {plan.memory}"
-    radii = "" if plan.radii is None else f" --radii --tolerance {plan.radii.tolerance:g}"
-    return verifiers + attacks + limit + radii
+        told_of = {"command": named, "progress": bars, "figures": bars.figures, "out": output.out}
+        examined = examining.examine(subject, plan, **told_of, gains=gains)
+        if how.proof is not None and prover is not None and not examined.interrupted:
+            proofs.write_proofs(how.proof, prover, examined.record, subject.samples, how.timeout, bars)
+    return told(examined, output) or _status(examined.record, how.require_certified)
 
 
 def _status(record: "Record", bar: float | None) -> int:

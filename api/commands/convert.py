@@ -2,14 +2,16 @@
 
 import reprlib
 import shlex
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
-import typer
+from spikecert.asking.options import Without, command
+from spikecert.asking.question import Count, ScaledSamples, Seed
+from spikecert.asking.values import Naming, Numeral, many, real, text, whole
 
 from ..runs.sources import data_of, loaded
 from ..telling import plain, say, show, show_json
-from .options.options import Json, Range, Root, Seed, first, scale
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -17,161 +19,144 @@ if TYPE_CHECKING:
     from spikecert.models import Conversion
     from spikecert.models.conversion.telling import LayerTold
 
-Source = Annotated[
-    str,
-    typer.Argument(
-        help="A NIR file, or a Python object as package.module:name or file.py:name: a module, its class, or a "
-        "function that returns one (or a pair of module and sample inputs). The whole file is run, whatever is in "
-        "it: name only code of your own. Nothing is unpickled.",
-        metavar="SOURCE",
-    ),
-]
 MOST = 64
 """Samples that are compared if nothing is said."""
-Shape = Annotated[
-    str | None, typer.Option(help="Compare on random inputs of this shape, as 1,28,28, over the whole --range.")
-]
-Compared = Annotated[
-    int | None, typer.Option("--samples", min=1, help="First test samples; default: 64, or all where fewer are.")
-]
-Flat = Annotated[
-    bool,
-    typer.Option("--flat", help="The module takes each sample as one row: images (1, 28, 28) reach it as (784,)."),
-]
-Ending = Annotated[
-    str | None,
-    typer.Option(help="before: ask about the numbers that a last tanh, sigmoid or relu is of; default: refused."),
-]
 
 
-def convert(
-    source: Source,
-    out: Annotated[Path, typer.Option("--out", help="The network file to write.")],
-    num_steps: Annotated[
-        int | None,
-        typer.Option(
-            min=1, help="T, for a module that does one step a call, and for NIR; default: it loops itself."
-        ),
-    ] = None,
-    encoding: Annotated[
-        str | None,
-        typer.Option(
-            help="direct: one input for all steps; none: one for each; rate: one that the module draws spikes of, "
-            "from 0 on; default: what NIR's inputs show."
-        ),
-    ] = None,
-    readout: Annotated[str | None, typer.Option(help="mean, spikes or potential; default: what fits.")] = None,
-    data: Annotated[str | None, typer.Option("--data", help="Compare on its first test samples.")] = None,
-    root: Root = None,
-    limits: Range = None,
-    samples: Compared = None,
-    shape: Shape = None,
-    flat: Flat = False,
-    classes: Annotated[
-        int | None,
-        typer.Option(min=1, help="Classes of a population code: outputs are averaged in so many groups."),
-    ] = None,
-    dt: Annotated[float | None, typer.Option(help="NIR's time step; default: the file's, or 1e-4.")] = None,
-    reset: Annotated[
-        str | None,
-        typer.Option(help="NIR's reset: zero (v_reset) or subtract (the threshold); default: what the file says."),
-    ] = None,
-    recorded: Annotated[
-        Path | None,
-        typer.Option(help="Of NIR: a .safetensors file of inputs, and of outputs that its source gave for them."),
-    ] = None,
-    silent: Annotated[bool, typer.Option("--silent", help="Of NIR: take a layer that never fires.")] = False,
-    ending: Ending = None,
-    seed: Seed = 0,
-    as_json: Json = False,
-) -> int:
+@dataclass(frozen=True, kw_only=True)
+class Convertible(ScaledSamples):
+    """What is converted, and on which inputs it is compared.
+
+    Attributes:
+        source: a NIR file, or a Python object as package.module:name or file.py:name: a module, its class, or a
+            function that returns one (or a pair of module and sample inputs). The whole file is run, whatever is
+            in it: name only code of your own. Nothing is unpickled.
+        num_steps: T, for a module that does one step a call, and for NIR; default: it loops itself.
+        encoding: direct: one input for all steps; none: one for each, events or frames; rate: one that the module
+            draws spikes of, from 0 on; default: what NIR's inputs show.
+        data: compare on its first test samples.
+        samples: first test samples; default: 64, or all where fewer are.
+        shape: compare on random inputs of this shape, as 1,28,28, over the whole --range.
+        flat: the module takes each sample as one row: images (1, 28, 28) reach it as (784,).
+        ending: before: ask about the numbers that a last tanh, sigmoid or relu is of; default: refused.
+        seed: of everything random.
+        json: print JSON on standard output and nothing else.
+    """
+
+    source: Annotated[str, Naming(argument=True)]
+    num_steps: Count | None = None
+    encoding: str | None = None
+    data: Annotated[str, text("a data set", longest=4096), Naming("name", "data")] = ""
+    shape: Annotated[tuple[int, ...], many(whole(1), expected="positive sizes as in 1,28,28")] | None = None
+    flat: bool = False
+    ending: str | None = None
+    seed: Seed = 0
+    json: bool = False
+
+
+@dataclass(frozen=True, kw_only=True)
+class Converting(Convertible):
+    """What is converted, and to what.
+
+    Attributes:
+        out: the network file to write.
+        readout: mean, spikes or potential; default: what fits.
+        classes: classes of a population code: outputs are averaged in so many groups.
+        dt: NIR's time step; default: the file's, or 1e-4.
+        reset: NIR's reset: zero (v_reset) or subtract (the threshold); default: what the file says.
+        recorded: of NIR: a .safetensors file of inputs, and of outputs that its source gave for them.
+        silent: of NIR: take a layer that never fires.
+    """
+
+    out: Path
+    readout: str | None = None
+    classes: Count | None = None
+    dt: Annotated[Numeral, real(above=0.0)] | None = None
+    reset: str | None = None
+    recorded: Path | None = None
+    silent: bool = False
+
+
+@command
+def convert(asked: Annotated[Converting, Without("mean", "std", "device")]) -> int:
     """Convert any PyTorch code, or a NIR network, if it matches its source spike for spike.
 
     What can't match is refused with the reason: status 2. Of a NIR file without --recorded all verdicts, records
     and pages say "not confirmed by its source".
     """
-    from torch import nn
-
     from spikecert.models import convert as converted
     from spikecert.models import save
     from spikecert.runs.building import flattening
 
-    module, own = loaded(source)
-    asked, count = _sample(data, root, samples, shape, limits, seed)
-    sample = own if asked is None else asked
-    if sample is None and isinstance(module, nn.Module):
-        raise ValueError(f"shape: got neither it nor --data for {source}, expected inputs to compare it on")
-    given = {"dt": dt, "reset": reset, "recorded": recorded and _recorded(recorded), "silent": silent or None}
+    module, rows, count = _read(asked)
+    dt, recorded = asked.dt and float(asked.dt), asked.recorded and _recorded(asked.recorded)
+    given = {"dt": dt, "reset": asked.reset, "recorded": recorded, "silent": asked.silent or None}
     settings = {name: value for name, value in given.items() if value is not None}
-    rows = sample.flatten(1) if flat and sample is not None else sample
-    made = converted(module, rows, num_steps, encoding, readout, seed, classes, ending=ending, **settings)
-    _check_classes(made, rows, count, classes)
-    digest = save(flattening(made.network) if flat else made.network, out)
-    say(f"wrote {shlex.quote(str(out))}")
-    show_json(_content(source, out, digest, made)) if as_json else show(_told(source, made))
+    rest = asked.num_steps, asked.encoding, asked.readout, asked.seed, asked.classes
+    made = converted(module, rows, *rest, ending=asked.ending, **settings)
+    _check_classes(made, rows, count, asked.classes)
+    digest = save(flattening(made.network) if asked.flat else made.network, asked.out)
+    say(f"wrote {shlex.quote(str(asked.out))}")
+    show_json(_content(asked.source, asked.out, digest, made)) if asked.json else show(_told(asked.source, made))
     return 0
 
 
-def inspect(
-    source: Source,
-    num_steps: Annotated[
-        int | None,
-        typer.Option(min=1, help="T, for a module that does one step a call; default: it loops itself."),
-    ] = None,
-    encoding: Annotated[
-        str | None, typer.Option(help="direct: one input for all steps; none: one for each, events or frames.")
-    ] = None,
-    data: Annotated[str | None, typer.Option("--data", help="Compare on its first test samples.")] = None,
-    root: Root = None,
-    limits: Range = None,
-    samples: Compared = None,
-    shape: Shape = None,
-    flat: Flat = False,
-    latex: Annotated[bool, typer.Option("--latex", help="Print the equations in LaTeX, too.")] = False,
-    ending: Ending = None,
-    seed: Seed = 0,
-    as_json: Json = False,
-) -> int:
+@dataclass(frozen=True, kw_only=True)
+class Inspecting(Convertible):
+    """What is looked at.
+
+    Attributes:
+        latex: print the equations in LaTeX, too.
+    """
+
+    latex: bool = False
+
+
+@command
+def inspect(asked: Annotated[Inspecting, Without("mean", "std", "device")]) -> int:
     """Tell the layers and neurons of any PyTorch code, by what it computes. The code of a Python SOURCE is run.
 
     What is no spiking network is refused with the line of the code and the reason: status 2.
     """
-    from torch import nn
-
     from spikecert.models import convert as converted
     from spikecert.models.conversion.telling import told_of
 
-    module, own = loaded(source)
-    asked, _ = _sample(data, root, samples, shape, limits, seed)
-    sample = own if asked is None else asked
-    if sample is None and isinstance(module, nn.Module):
-        raise ValueError(f"shape: got neither it nor --data for {source}, expected inputs to run it on")
-    rows = sample.flatten(1) if flat and sample is not None else sample
-    made = converted(module, rows, num_steps, encoding, seed=seed, ending=ending)
+    module, rows, _ = _read(asked)
+    made = converted(module, rows, asked.num_steps, asked.encoding, seed=asked.seed, ending=asked.ending)
     layers = told_of(made.network)
-    show_json(_inspected(source, made, layers)) if as_json else show(_in_words(made, layers, latex))
+    told = _inspected(asked.source, made, layers)
+    show_json(told) if asked.json else show(_in_words(made, layers, asked.latex))
     return 0
 
 
-def _sample(
-    data: str | None, root: Path | None, samples: int | None, shape: str | None, limits: str | None, seed: int
-) -> "tuple[Tensor | None, int | None]":
+def _read(asked: Convertible) -> "tuple[Any, Tensor | None, int | None]":
+    """Return what is named, the inputs to compare it on, and of a data set its number of classes."""
+    from torch import nn
+
+    module, own = loaded(asked.source)
+    found, count = _sample(asked)
+    sample = own if found is None else found
+    if sample is None and isinstance(module, nn.Module):
+        raise ValueError(f"shape: got neither it nor --data for {asked.source}, expected inputs to run it on")
+    return module, sample.flatten(1) if asked.flat and sample is not None else sample, count
+
+
+def _sample(asked: Convertible) -> "tuple[Tensor | None, int | None]":
     """Return inputs and, of a data set, its number of classes."""
     import torch
 
-    if data is not None and shape is not None:
+    from spikecert.runs.building import first
+
+    ends, shape = asked.limits, asked.shape
+    if asked.data and shape is not None:
         raise ValueError("shape: got one besides --data, expected either")
-    ends = scale(limits, None, None).limits
-    if data is not None:
-        found = data_of(data, root, limits=ends)
-        return first(found.test, samples or min(MOST, len(found.test))).inputs, found.classes
+    if asked.data:
+        found = data_of(asked.data, asked.root, limits=ends)
+        return first(found.test, asked.samples or min(MOST, len(found.test))).inputs, found.classes
     if shape is None:
         return None, None
-    sizes = shape.split(",")
-    if not all(size.strip().isdigit() and int(size) > 0 for size in sizes):
-        raise ValueError(f"shape: got {shape!r}, expected positive sizes as in 1,28,28")
-    drawn = torch.rand(samples or MOST, *map(int, sizes), generator=torch.Generator().manual_seed(seed))
-    return drawn * (ends[1] - ends[0]) + ends[0] if limits is not None else drawn, None
+    drawn = torch.rand(asked.samples or MOST, *shape, generator=torch.Generator().manual_seed(asked.seed))
+    return drawn * (ends[1] - ends[0]) + ends[0], None
 
 
 def _recorded(path: Path) -> "tuple[Tensor, Tensor]":

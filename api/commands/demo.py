@@ -8,7 +8,7 @@ import typer
 
 from ..progress import Bars
 from ..telling import say, show, show_json_text, table
-from .options.options import Json, Seed
+from .options import Json, Seed
 
 if TYPE_CHECKING:
     from spikecert.runs.demo import Trained

@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from ..telling import show, show_json
-from .options.options import Json
+from .options import Json
 
 MARKS = {True: "ok", False: "--"}
 

@@ -1,13 +1,15 @@
 """`spikecert loop`: a spiking controller and a linear plant in closed loop, for all time."""
 
 import shlex
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
-import typer
+from spikecert.asking.options import command, typed
+from spikecert.asking.question import Seconds, Seed, Width
+from spikecert.asking.values import Naming, Numeral, plain, whole, written
 
 from ..telling import say, show, show_json, table
-from .options.options import Json, Model, Seed, number
 
 if TYPE_CHECKING:
     import numpy as np
@@ -20,22 +22,37 @@ PLANTS = 64
 """Of a spread, which simulated runs meet in turn."""
 
 
-def loop(
-    model: Model,
-    plant: Annotated[
-        Path, typer.Option("--plant", help="TOML file: A, B, box; C, G, scale, gain, disturbance, noise, spread.")
-    ],
-    tolerance: Annotated[
-        str, typer.Option(help="By what share of the greatest |Kx| a proven error may pass an attained one.")
-    ] = "1e-2",
-    rounds: Annotated[int, typer.Option(min=1, max=100, help="Boxes, each inside the limit of the last.")] = 8,
-    timeout: Annotated[float | None, typer.Option(help="Seconds in all.")] = None,
-    runs: Annotated[int, typer.Option(min=1, max=100_000, help="Simulated runs, to look at.")] = 200,
-    steps: Annotated[int, typer.Option(min=1, max=10_000, help="Control steps of each.")] = 200,
-    seed: Seed = 0,
-    out: Annotated[Path | None, typer.Option("--out", help=f"Folder for {JSON} and {HTML}.")] = None,
-    as_json: Json = False,
-) -> int:
+@dataclass(frozen=True, kw_only=True)
+class Looping:
+    """Which loop, and how far it is looked at.
+
+    Attributes:
+        model: a network file as written by `train`, or zoo:NAME (see `zoo`).
+        plant: TOML file: A, B, box; C, G, scale, gain, disturbance, noise, spread.
+        tolerance: by what share of the greatest |Kx| a proven error may pass an attained one.
+        rounds: boxes, each inside the limit of the last.
+        timeout: seconds in all.
+        runs: simulated runs, to look at.
+        steps: control steps of each.
+        seed: of everything random.
+        out: folder for loop.json and loop.html.
+        json: print JSON on standard output and nothing else.
+    """
+
+    model: Annotated[Path, Naming(argument=True)]
+    plant: Path
+    tolerance: Width = Numeral(1e-2, "1e-2")
+    rounds: Annotated[int, whole(1, 100)] = 8
+    timeout: Seconds | None = None
+    runs: Annotated[int, whole(1, 100_000)] = 200
+    steps: Annotated[int, whole(1, 10_000)] = 200
+    seed: Seed = 0
+    out: Path | None = None
+    json: bool = False
+
+
+@command
+def loop(how: Looping) -> int:
     """Prove for all time in which box a loop stays and in which it ends.
 
     Status 1 where nothing is proven.
@@ -47,40 +64,38 @@ def loop(
     from spikecert.runs.plants import load_plant
     from spikecert.runs.sources import network_of
 
-    asked, network = load_plant(plant), network_of(model)
-    made = ClosedLoop(network, **asked.loop)
-    width = number(tolerance, "tolerance")
-    found = made.certificate(asked.box, asked.G, rounds=rounds, tolerance=width, timeout=timeout)
+    asked, network, steps, seed = load_plant(how.plant), network_of(how.model), how.steps, how.seed
+    made, width = ClosedLoop(network, **asked.loop), float(how.tolerance)
+    limit, box, goal = None if how.timeout is None else float(how.timeout), plain(asked.box), plain(asked.G)
+    found = made.certificate(box, goal, rounds=how.rounds, tolerance=width, timeout=limit)
     checked = found.check()
     if found.proved and not checked:
         raise RuntimeError("the sums of a proof do not check")
-    acting = (_drawn(bound, asked, steps, seed) for bound in (asked.disturbance, asked.noise))
-    seen = made.run(_starts(found, asked, runs, seed), steps, *acting, plants=_plants(asked, seed))
+    acting = (_drawn(plain(bound), asked, steps, seed) for bound in (asked.disturbance, asked.noise))
+    seen = made.run(_starts(found, asked, how.runs, seed), steps, *acting, plants=_plants(asked, seed))
     content = {
         "schema": "spikecert.loop/1",
-        "network": network.called(model.name),
+        "network": network.called(how.model.name),
         "sha256": network_hash(network),
-        "plant": asked.model_dump(mode="json", by_alias=True),
+        "plant": written(asked, full=True),
         "tolerance": width,
-        "timeout": timeout,
+        "timeout": limit,
         "seed": seed,
         **_content(found, checked),
         "simulated": {
-            "runs": runs,
+            "runs": how.runs,
             "steps": steps,
             "greatest": abs(seen).max((0, 1)).tolist(),
             "end": abs(seen[-1]).max(0).tolist(),
         },
     }
-    if out is not None:
-        command = f"spikecert loop {shlex.quote(str(model))} --plant {shlex.quote(str(plant))}"
-        command += f" --tolerance {tolerance} --rounds {rounds} --runs {runs} --steps {steps} --seed {seed}"
-        command += "" if timeout is None else f" --timeout {timeout:g}"
+    if how.out is not None:
+        command = typed("loop", replace(how, out=None, json=False))
         page = to_html(found, asked.box, seen, asked.states, _conditions(content, asked), command)
         for name, text in ((JSON, _text(content)), (HTML, page)):
-            write_atomically(out / name, text.encode())
-            say(f"wrote {shlex.quote(str(out / name))}")
-    if as_json:
+            write_atomically(how.out / name, text.encode())
+            say(f"wrote {shlex.quote(str(how.out / name))}")
+    if how.json:
         show_json(content)
     else:
         body = table(HEADS, rows(found, asked.box, seen, asked.states))

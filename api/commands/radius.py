@@ -2,15 +2,17 @@
 
 import json
 import shlex
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
-import typer
+from spikecert.asking.options import Without, command
+from spikecert.asking.question import Proving, Question, Width
+from spikecert.asking.threats import write_threat
+from spikecert.asking.values import Numeral
 
 from ..progress import Bars
 from ..telling import INTERRUPTED, PARTS, UNFINISHED, forget_unfinished, say, show, show_json, table
-from .options.options import Json, Model, Verifier, number, with_groups
-from .options.question_options import QUESTION, QuestionOptions
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -22,16 +24,24 @@ if TYPE_CHECKING:
 JSON, COUNTEREXAMPLES = "radii.json", "counterexamples.safetensors"
 
 
-@with_groups
-def radius(
-    model: Model,
-    asked: QuestionOptions = QUESTION,
-    verifier: Verifier = "auto",
-    tolerance: Annotated[str, typer.Option(help="Width at which a bracket counts as exact.")] = "1e-3",
-    timeout: Annotated[float | None, typer.Option(help="Seconds for a sample, on average, in all.")] = None,
-    out: Annotated[Path | None, typer.Option("--out", help=f"Folder for {JSON} and {COUNTEREXAMPLES}.")] = None,
-    as_json: Json = False,
-) -> int:
+@dataclass(frozen=True, kw_only=True)
+class Bracketing(Proving):
+    """How radii are bracketed.
+
+    Attributes:
+        timeout: seconds for a sample, on average, in all.
+        tolerance: width at which a bracket counts as exact.
+        out: folder for radii.json and counterexamples.safetensors.
+        json: print JSON on standard output and nothing else.
+    """
+
+    tolerance: Width = Numeral(1e-3, "1e-3")
+    out: Path | None = None
+    json: bool = False
+
+
+@command
+def radius(asked: Annotated[Question, Without("epsilon")], how: Bracketing) -> int:
     """Bracket how far each sample can be perturbed: proven from below, attacked from above.
 
     With --out, finished samples are kept: after Ctrl-C the same command goes on, and `spikecert report --radii`
@@ -40,14 +50,14 @@ def radius(
     from spikecert.models import network_hash
     from spikecert.reports import Plan, RadiusPlan
     from spikecert.reports.making.parts import Interrupted, PartStore, radii_in_parts
+    from spikecert.runs.examining import subject_of
 
-    subject = asked.subject(model)
+    subject = subject_of(asked)
     network, chosen = subject.network, subject.samples
-    wanted = RadiusPlan(verifier, number(tolerance, "tolerance"), timeout)
-    size = 0.5 if asked.norm == "tolerance" else 1.0  # any that is one: radii are of all sizes
-    plan = Plan(asked.threat((size,)), (), (), seed=asked.seed, radii=wanted, ties=asked.ties)
+    wanted = RadiusPlan(how.verifier, how.tolerance, how.timeout)
+    plan = Plan(asked.threat, (), (), seed=asked.seed, radii=wanted, ties=asked.ties)
     problem = network, chosen.inputs, chosen.labels, plan
-    store = PartStore.of(None if out is None else out / PARTS, "radii", *problem)
+    store = PartStore.of(None if how.out is None else how.out / PARTS, "radii", *problem)
     interrupted = False
     with Bars() as bars:
         try:
@@ -57,34 +67,28 @@ def radius(
                 raise
             radii, interrupted = error.finished, True
     conditions = {
-        "network": network.called(model.name),
+        "network": network.called(asked.model.name),
         "sha256": network_hash(network),
-        "data": asked.data,
+        "data": asked.samples.data,
         "samples": len(radii.table.samples),
         "num_steps": network.num_steps,
-        "norm": plan.threat.norm if plan.threat.features else asked.norm,
-        "verifier": verifier,
+        "threat": write_threat(asked.threat),
+        "verifier": how.verifier,
         "tolerance": plan.tolerance,
-        "timeout": timeout,
+        "timeout": how.timeout,
         "seed": asked.seed,
-        "limits": list(asked.ends),
         "ties": radii.table.ties,
     }
-    if plan.threat.events is not None:
-        conditions["events"] = plan.threat.events.model_dump()
-    if plan.threat.networks is not None:
-        conditions["networks"] = plan.threat.networks.model_dump()
-    if plan.threat.features:
-        conditions["features"] = [feature.model_dump() for feature in plan.threat.features]
     if interrupted:
         conditions |= {"interrupted": True, "samples_planned": len(chosen)}
     content = _content(conditions, radii.table)
-    if out is not None:
-        _write(out / UNFINISHED if interrupted else out, content, radii.counterexamples, network.dtype)
+    if how.out is not None:
+        folder = how.out / UNFINISHED if interrupted else how.out
+        _write(folder, content, radii.counterexamples, network.dtype)
         if not interrupted:
-            forget_unfinished(out)
+            forget_unfinished(how.out)
             store.clear()
-    show_json(content) if as_json else show(_told(content))
+    show_json(content) if how.json else show(_told(content))
     return INTERRUPTED if interrupted else 0
 
 
@@ -97,14 +101,14 @@ def _content(conditions: dict[str, Any], table: "RadiusTable") -> dict[str, Any]
     ]
     lower, upper = table.medians
     medians = {"lower": lower, "upper": upper}
-    return {"schema": "spikecert.radii/1", **conditions, "exact": table.exact, "median": medians, "radii": rows}
+    return {"schema": "spikecert.radii/2", **conditions, "exact": table.exact, "median": medians, "radii": rows}
 
 
 def _told(content: dict[str, Any]) -> str:
     """Return the radii as a table, rounded so that the bracket holds, with the medians below it."""
     from spikecert.reports.records.radii import rounded_down, rounded_up
 
-    norm, steps, samples = content["norm"], content["num_steps"], content["samples"]
+    norm, steps, samples = content["threat"]["norm"], content["num_steps"], content["samples"]
     head = f"{content['network']} on {content['data']}: {samples} samples, {norm}, T = {steps}, "
     head += f"verifier {content['verifier']}, tolerance {content['tolerance']:g}, ties {content['ties']}"
     rows = [

@@ -1,85 +1,79 @@
 """`spikecert range`: what an output, or a linear form, can be over the set around each sample."""
 
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
-import typer
+from spikecert.asking.options import Without, command
+from spikecert.asking.question import Proving, Question, Verifier, Width
+from spikecert.asking.threats import write_threat
+from spikecert.asking.values import Numeral, text
 
 from ..progress import Bars
 from ..telling import show, show_json, table
-from .options.options import Json, Model, Verifier, number, with_groups
-from .options.question_options import QUESTION, QuestionOptions
 
 if TYPE_CHECKING:
     from spikecert.certify import OutputRange
 
 
-@with_groups
-def output_ranges(
-    model: Model,
-    epsilon: Annotated[str, typer.Option(help="ε, such as 8/255.")] = "8/255",
-    asked: QuestionOptions = QUESTION,
-    form: Annotated[
-        str | None,
-        typer.Option(
-            "--form", help='What is asked about: "Y0", "Y1 - Y0", "Y0 - S0", "Y0 - 0.3*X1"; default: Y0.'
-        ),
-    ] = None,
-    tolerance: Annotated[str, typer.Option(help="By how much proven and attained ends may differ.")] = "1e-3",
-    verifier: Verifier = "complete",
-    timeout: Annotated[float | None, typer.Option(help="Seconds for a sample, on average.")] = None,
-    proof: Annotated[
-        Path | None, typer.Option(help="Folder for a proof of each range, for check-proof --property.")
-    ] = None,
-    as_json: Json = False,
-) -> int:
+@dataclass(frozen=True, kw_only=True)
+class Ranging(Proving):
+    """What is asked about, and how.
+
+    Attributes:
+        form: what is asked about: "Y0", "Y1 - Y0", "Y0 - S0", "Y0 - 0.3*X1".
+        tolerance: by how much proven and attained ends may differ.
+        proof: folder for a proof of each range, for check-proof --property.
+        json: print JSON on standard output and nothing else.
+    """
+
+    form: Annotated[str, text("a form")] = "Y0"
+    tolerance: Width = Numeral(1e-3, "1e-3")
+    verifier: Verifier = "complete"
+    proof: Path | None = None
+    json: bool = False
+
+
+@command
+def output_ranges(asked: Annotated[Question, Without("property", "ties")], how: Ranging) -> int:
     """Prove between which ends outputs lie, and attain them: Y outputs, X inputs, S the sample's own outputs."""
     from spikecert.certify import output_range
-    from spikecert.certify.questions.classes import check_property_ties
     from spikecert.certify.questions.described import form_of
     from spikecert.certify.ranges import proved_range
     from spikecert.models import network_hash
-    from spikecert.reports import Plan
     from spikecert.runs import proofs
+    from spikecert.runs.examining import subject_of
 
-    check_property_ties(asked.ties)
-    size, subject = number(epsilon, "epsilon"), asked.subject(model)
-    network, chosen, text = subject.network, subject.samples, "Y0" if form is None else form
-    plan = Plan(asked.threat({size: epsilon}), (), (verifier,), seed=asked.seed)
-    prover, width = None if proof is None else proofs.prover(network, asked.norm), number(tolerance, "tolerance")
+    sizes = list(map(float, asked.threat.epsilons))
+    if len(sizes) > 1:
+        told = ", ".join(map(asked.threat.short, sizes))
+        raise ValueError(f"epsilon: got {told}, expected one: a range is of one set")
+    size, subject, form = sizes[0], subject_of(asked), form_of(how.form)
+    around, network, chosen = asked.threat.scale.around(size), subject.network, subject.samples
+    prover, width = None if how.proof is None else proofs.prover(network, asked.threat.norm), float(how.tolerance)
     with Bars() as bars:
-        found = output_range(
-            network,
-            chosen.inputs,
-            plan.threat.scale.around(size),
-            form_of(text),
-            width,
-            timeout,
-            verifier=verifier,
-            seed=asked.seed,
-            progress=bars,
-        )
-        if proof is not None and prover is not None:
-            around = plan.threat.scale.around(size)
-            ranges = [proved_range(form_of(text), one, width) for one in found]
-            proofs.write_range_proofs(proof, prover, ranges, chosen.inputs, around, size, timeout, bars)
+        rest = {"verifier": how.verifier, "seed": asked.seed, "progress": bars}
+        found = output_range(network, chosen.inputs, around, form, width, how.timeout, **rest)
+        if how.proof is not None and prover is not None:
+            ranges = [proved_range(form, one, width) for one in found]
+            proofs.write_range_proofs(how.proof, prover, ranges, chosen.inputs, around, size, how.timeout, bars)
     conditions: dict[str, Any] = {
-        "schema": "spikecert.ranges/1",
-        "network": network.called(model.name),
+        "schema": "spikecert.ranges/2",
+        "network": network.called(asked.model.name),
         "sha256": network_hash(network),
-        "data": asked.data,
+        "data": asked.samples.data,
         "samples": len(found),
-        "norm": asked.norm,
-        "epsilon": size,
-        "form": text,
-        "verifier": verifier,
+        "threat": write_threat(asked.threat),
+        "form": how.form,
+        "verifier": how.verifier,
         "tolerance": width,
+        "timeout": how.timeout,
         "seed": asked.seed,
     }
-    if as_json:
+    if how.json:
         show_json(conditions | {"ranges": [_row(index, one) for index, one in enumerate(found)]})
     else:
-        show(_told(conditions, found))
+        show(_told(conditions, found, f"{asked.threat.norm} {size:.6g}"))
     return 0
 
 
@@ -88,14 +82,14 @@ def _row(index: int, one: "OutputRange") -> dict[str, Any]:
     return {"index": index, **{key: getattr(one, key) for key in keys}}
 
 
-def _told(conditions: dict[str, Any], found: "list[OutputRange]") -> str:
+def _told(conditions: dict[str, Any], found: "list[OutputRange]", sets: str) -> str:
     """Return the ranges as a table, proven ends rounded outward."""
     from spikecert.reports.records.radii import rounded_down, rounded_up
 
     head = (
         f"{conditions['form']} of {conditions['network']} on {conditions['data']}: {conditions['samples']} samples"
     )
-    head += f", {conditions['norm']} {conditions['epsilon']:.6g}, tolerance {conditions['tolerance']:g}"
+    head += f", {sets}, tolerance {conditions['tolerance']:g}"
     rows = [
         (
             str(index),

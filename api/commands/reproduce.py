@@ -8,7 +8,7 @@ import typer
 from ..progress import Bars
 from ..runs.sources import again, beside
 from ..telling import say, show, show_json_text, table
-from .options.options import Device, Json, Root, checked_device
+from .options import Device, Json, Root
 
 if TYPE_CHECKING:
     from spikecert.protocols import Results
@@ -43,6 +43,7 @@ def reproduce(
     --train-samples and --width make a quick trial of it.
     """
     from spikecert import protocols
+    from spikecert.runs.building import checked_device
 
     if listed or name is None:
         _list()

@@ -5,11 +5,13 @@ from typing import Annotated
 
 import typer
 
+from spikecert.asking.question import Output
+
 from ..progress import Bars
 from ..telling import say
 from .attack import told
 from .certify import below
-from .options.options import Json, Root
+from .options import Json, Root
 
 
 def run(
@@ -35,7 +37,7 @@ def run(
     folder = out or Path("runs") / (file.stem if before is None else f"{file.resolve().parent.name}-repeated")
     with Bars() as bars:
         found = execute(chosen, file, folder, root, bars)
-    status = told(found, folder, as_json)
+    status = told(found, Output(out=folder, json=as_json))
     if status:
         return status
     if before is not None:

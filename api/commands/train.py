@@ -1,8 +1,6 @@
 """`spikecert train`: a network from an architecture string, trained and saved; several seeds in one command.
 
 Several training runs that differ in their seed alone: which, and their mean and spread.
-
-Options of `spikecert train` alone, group by group.
 """
 
 import json
@@ -10,139 +8,52 @@ import os
 import shlex
 import statistics
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
-import typer
+from spikecert.asking.options import Without, command, typed
+from spikecert.asking.question import Count, Samples, Seed
+from spikecert.asking.run_files import TrainStep
+from spikecert.asking.values import many, whole
 
 from ..progress import Bars
-from ..runs.sources import again, beside, data_of
+from ..runs.sources import beside, data_of
 from ..telling import say, show, show_json, table
-from .options.certify_options import UNCHANGED, EventOptions
-from .options.options import Data, Device, Json, Root, Seed, checked_device, number, with_groups
 
 if TYPE_CHECKING:
-    from spikecert.models import LIF
-    from spikecert.reports.records.network_rules import EventRules
-    from spikecert.training import Objective, TrainingRun
-
-Folder = Annotated[Path, typer.Option("--out", help="Folder for network.safetensors, checkpoints, history.csv.")]
-
-Seeds = Annotated[
-    str | None, typer.Option(help="Several, such as 0,1,2: one folder each, mean and spread at the end.")
-]
-Workers = Annotated[int, typer.Option(min=1, help="Processes that train seeds beside each other.")]
+    from spikecert.training import TrainingRun
 
 
-@dataclass(frozen=True)
-class StartOptions:
-    """The network at the start; each field is the option of its name."""
+@dataclass(frozen=True, kw_only=True)
+class Runs(Samples):
+    """On which samples it is trained, with which seeds, and where the networks go.
 
-    network: Annotated[str, typer.Option(help="Architecture, such as mlp:64 or mlp:128-64.")] = "mlp:64-64"
-    neuron: Annotated[str, typer.Option(help="lif, dlif (learns its input scale) or plif (learns λ).")] = "dlif"
-    num_steps: Annotated[int, typer.Option("--num-steps", min=1, help="T.")] = 8
-    decay: Annotated[float, typer.Option(help="λ.")] = 0.99
-    threshold: Annotated[float, typer.Option(help="θ.")] = 1.0
-    reset: Annotated[str, typer.Option(help="zero, subtract or none.")] = "zero"
+    Attributes:
+        out: folder for network.safetensors, checkpoints, history.csv.
+        seed: of everything random.
+        seeds: several, such as 0,1,2: one folder each, mean and spread at the end.
+        workers: processes that train seeds beside each other.
+        device: cpu, cuda, cuda:1, …
+        json: print JSON on standard output and nothing else.
+    """
 
-    @property
-    def template(self) -> "LIF":
-        """Return the neuron."""
-        from spikecert.runs.building import neuron
-
-        return neuron(self.neuron, self.num_steps, self.decay, self.threshold, self.reset)
-
-
-@dataclass(frozen=True)
-class ObjectiveOptions:
-    """What training minimises; each field is the option of its name."""
-
-    objective: Annotated[
-        str,
-        typer.Option(
-            help="ms-mppd, cross-entropy, certified, s-ibp, certified-flips or certified-shift; of real targets "
-            "mse or huber; with +gain-penalty, +margin-over-gain or, of real targets, +certified-moves also those."
-        ),
-    ] = "ms-mppd"
-    rho: Annotated[float, typer.Option(help="Weight ρ of the membrane perturbation term.")] = 1.0
-    noise: Annotated[str, typer.Option(help="single-step or gaussian: the perturbed copy.")] = "single-step"
-    size: Annotated[
-        str, typer.Option(help="Size of that perturbation; ε of the other objectives, such as 5 events.")
-    ] = "4/255"
-    gain_weight: Annotated[float, typer.Option("--gain-weight", help="Weight of gain-penalty.")] = 0.1
-    margin_weight: Annotated[float, typer.Option("--margin-weight", help="Weight of margin-over-gain.")] = 1.0
-    delta: Annotated[
-        str, typer.Option(help="What certified-moves lets an output move; where huber turns straight.")
-    ] = "0.1"
-
-    def aim(self, rules: "EventRules | None") -> "Objective":
-        """Return the objective; `rules` say which events change, of one that is about them."""
-        from spikecert.runs import building
-
-        weights, delta = (self.gain_weight, self.margin_weight), number(self.delta, "delta")
-        return building.objective(
-            self.objective, self.rho, self.noise, number(self.size, "size"), *weights, rules, delta
-        )
-
-
-@dataclass(frozen=True)
-class SettingsOptions:
-    """How it is trained: fields of `training.Settings`, with the defaults of this command."""
-
-    epochs: Annotated[int, typer.Option(min=1)] = 20
-    batch_size: Annotated[int, typer.Option("--batch-size", min=1, help="Over all processes.")] = 64
-    learning_rate: Annotated[float | None, typer.Option("--learning-rate")] = None
-    optimizer: Annotated[str, typer.Option(help="sgd or adam.")] = "adam"
-    weight_decay: Annotated[float, typer.Option("--weight-decay")] = 0.0
-    precision: Annotated[str, typer.Option(help="full, or bfloat16 for matrix products in training.")] = "full"
-    steps_at_once: Annotated[
-        int | None, typer.Option("--steps-at-once", min=1, help="Steps of activations to keep: memory for time.")
-    ] = None
-    accumulate: Annotated[
-        int, typer.Option(min=1, help="Parts of a batch, one after another, whose gradients add up: less memory.")
-    ] = 1
-    through: Annotated[
-        str | None,
-        typer.Option(
-            help="Chip whose weights losses are of, and their bits: loihi:4, xylo:8, spinnaker:8 or, say, q8.8:6."
-        ),
-    ] = None
+    out: Path
+    seed: Seed = 0
+    seeds: Annotated[tuple[int, ...], many(whole(), expected="whole numbers from 0 on, such as 0,1,2")] | None = (
+        None
+    )
+    workers: Count = 1
+    device: str = "cpu"
+    json: bool = False
 
     @property
-    def fields(self) -> dict[str, Any]:
-        """Return what `training.Settings` takes."""
-        from spikecert.models.chips import ChipWeights
-
-        if self.through is None:
-            return vars(self)
-        target, _, bits = self.through.partition(":")
-        if bits and not bits.isdecimal():
-            raise ValueError(f"through: got {self.through!r}, expected a chip and bits, such as loihi:4")
-        return vars(self) | {"through": ChipWeights(target, int(bits) if bits else 8)}
-
-
-START, OBJECTIVE, SETTINGS = StartOptions(), ObjectiveOptions(), SettingsOptions()
+    def each(self) -> tuple[int, ...]:
+        """Return the seeds, each once."""
+        return (self.seed,) if self.seeds is None else tuple(dict.fromkeys(self.seeds))
 
 
 FIGURES = ("clean_accuracy", "robust_accuracy", "rmse", "certified_rmse", "certified_share", "seconds")
-
-
-def chosen_seeds(text: str | None, seed: int) -> tuple[int, ...]:
-    """Return the seeds that "0,1,2" names, each once; the one `seed` for None.
-
-    Raises:
-        ValueError: for a text that is no list of whole numbers from 0 on.
-
-    >>> chosen_seeds("0,2,1,2", 7), chosen_seeds(None, 7)
-    ((0, 2, 1), (7,))
-    """
-    if text is None:
-        return (seed,)
-    parts = [part.strip() for part in text.split(",")]
-    if not all(part.isascii() and part.isdigit() for part in parts):
-        raise ValueError(f"seeds: got {text!r}, expected whole numbers from 0 on, such as 0,1,2")
-    return tuple(dict.fromkeys(map(int, parts)))
 
 
 @dataclass(frozen=True)
@@ -218,81 +129,50 @@ def percent(share: float | None) -> str:
     return "–" if share is None else f"{100 * share:.1f} %"
 
 
-@with_groups
-def train(
-    out: Folder,
-    data: Data = "digits",
-    root: Root = None,
-    start: StartOptions = START,
-    aim: ObjectiveOptions = OBJECTIVE,
-    events: EventOptions = UNCHANGED,
-    settings: SettingsOptions = SETTINGS,
-    seed: Seed = 0,
-    seeds: Seeds = None,
-    workers: Workers = 1,
-    device: Device = "cpu",
-    as_json: Json = False,
-    context: typer.Context = None,  # pyright: ignore[reportArgumentType] (typer passes it)
-) -> int:
+@command
+def train(step: TrainStep, asked: Annotated[Runs, Without("samples", "mean", "std")]) -> int:
     """Train a network; a run that was interrupted goes on from its folder.
 
     Under torchrun (`torchrun --nproc-per-node 2 -m spikecert train …`) the processes share each batch.
     """
     from spikecert.runs import building
-    from spikecert.training import Settings, fit
+    from spikecert.training import fit
     from spikecert.training.processes import joined
 
-    several = chosen_seeds(seeds, seed)
-    if workers > 1 and int(os.environ.get("WORLD_SIZE", "1")) > 1:
-        raise ValueError(f"workers: got {workers} under torchrun, expected 1: its processes share each batch")
-    samples, template = data_of(data, root, start.num_steps), start.template
-    objective = aim.aim(_rules(aim.objective, events))
+    several = asked.seeds is not None
+    if asked.workers > 1 and int(os.environ.get("WORLD_SIZE", "1")) > 1:
+        raise ValueError(
+            f"workers: got {asked.workers} under torchrun, expected 1: its processes share each batch"
+        )
+    samples, template = data_of(asked.data, asked.root, step.num_steps), building.template(step)
+    objective, device = building.objective(step), asked.device
 
     def one(number: int, folder: Path, bars: Bars) -> "TrainingRun":
         """Train with one seed."""
-        fresh = building.fresh_network(start.network, samples, start.num_steps, template, number)
-        label = "train" if seeds is None else f"train, seed {number}"
+        fresh = building.fresh_network(step.network, samples, step.num_steps, template, number)
+        label = f"train, seed {number}" if several else "train"
         return fit(
             fresh,
             samples,
             objective,
-            Settings(**settings.fields, seed=number),
+            building.settings(step, number),
             folder=folder,
             progress=lambda _, done, total: bars(label, done, total),
             figures=lambda _, values: bars.figures(label, values),
-            device=checked_device(device),
+            device=building.checked_device(device),
         )
 
     with joined(device) as processes, Bars() as bars:
-        folders = {k: out if seeds is None else out / f"seed-{k}" for k in several}
-        if workers > 1 and len(several) > 1:
-            _beside(context, folders, workers, settings.epochs, bars)
+        folders = {k: asked.out / f"seed-{k}" if several else asked.out for k in asked.each}
+        if asked.workers > 1 and len(folders) > 1:
+            _beside(step, asked, folders, bars)
         runs = {k: one(k, folder, bars) for k, folder in folders.items()}
     if processes.first:
-        _tell(runs, out, seeds is not None, as_json)
+        _tell(runs, asked.out, several, asked.json)
     return 0
 
 
-def _rules(objective: str, events: EventOptions) -> "EventRules | None":
-    """Return which events change, and how, of the objective that is about them.
-
-    Raises:
-        ValueError: for an option that the objective does not have.
-    """
-    from spikecert.reports.pages.norms import NORMS
-    from spikecert.reports.records.network_rules import OF_NORM
-    from spikecert.runs import building
-
-    named = {name: norm for name, norm in building.OF_EVENTS.items() if name in objective.split("+")}
-    for option in events.given:
-        fits = [name for name, norm in building.OF_EVENTS.items() if option in OF_NORM[NORMS[norm]]]
-        if not set(fits) & set(named):
-            expected = " or ".join(fits)
-            raise ValueError(f"{option}: got one with --objective {objective}, expected --objective {expected}")
-    return events.rules(next(iter(named.values()))) if named else None
-
-
-def _beside(context: typer.Context, folders: dict[int, Path], workers: int, epochs: int, bars: Bars) -> None:
+def _beside(step: TrainStep, asked: Runs, folders: dict[int, Path], bars: Bars) -> None:
     """Train each seed in a process of its own; `fit` then finds their folders finished."""
     import torch
 
@@ -300,10 +180,11 @@ def _beside(context: typer.Context, folders: dict[int, Path], workers: int, epoc
 
     def look() -> None:
         for seed, folder in folders.items():
-            bars(f"train, seed {seed}", epochs_of(folder), epochs)
+            bars(f"train, seed {seed}", epochs_of(folder), step.epochs)
 
-    own = [again(context, seed=k, seeds=None, workers=None, out=folder) for k, folder in folders.items()]
-    beside(own, workers, max(1, torch.get_num_threads() // workers), look)
+    own = [replace(asked, seed=k, seeds=None, workers=1, out=folder, json=False) for k, folder in folders.items()]
+    commands = [shlex.split(typed("train", step, one))[1:] for one in own]
+    beside(commands, asked.workers, max(1, torch.get_num_threads() // asked.workers), look)
 
 
 def _tell(runs: dict[int, "TrainingRun"], out: Path, several: bool, as_json: bool) -> None:

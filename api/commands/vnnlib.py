@@ -1,28 +1,43 @@
 """`spikecert vnnlib`: decide a VNN-LIB property of a network, and write the competition's result file."""
 
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
 
-import typer
+from spikecert.asking.options import command
+from spikecert.asking.question import Proving, Seed
+from spikecert.asking.values import Naming
 
 from ..runs.sources import network_of
 from ..telling import say, show, show_json
-from .options.options import Device, Json, Model, Seed, Verifier, checked_device
-
-Question = Annotated[Path, typer.Argument(help="A .vnnlib or .vnnlib.gz file.", metavar="PROPERTY")]
 
 
-def vnnlib(
-    model: Model,
-    question: Question,
-    verifier: Verifier = "auto",
-    timeout: Annotated[float | None, typer.Option(help="Seconds in all.")] = None,
-    legacy: Annotated[bool, typer.Option("--legacy", help="Say sat and unsat for violated and holds.")] = False,
-    seed: Seed = 0,
-    device: Device = "cpu",
-    out: Annotated[Path | None, typer.Option("--out", help="The result file, with the counterexample.")] = None,
-    as_json: Json = False,
-) -> int:
+@dataclass(frozen=True, kw_only=True)
+class Instance(Proving):
+    """One instance of the competition, and how it is answered.
+
+    Attributes:
+        model: a network file as written by `train`, or zoo:NAME (see `zoo`).
+        property_file: a .vnnlib or .vnnlib.gz file.
+        timeout: seconds in all.
+        legacy: say sat and unsat for violated and holds.
+        seed: of everything random.
+        device: cpu, cuda, cuda:1, …
+        out: the result file, with the counterexample.
+        json: print JSON on standard output and nothing else.
+    """
+
+    model: Annotated[Path, Naming(argument=True)]
+    property_file: Annotated[Path, Naming("property", argument=True)]
+    legacy: bool = False
+    seed: Seed = 0
+    device: str = "cpu"
+    out: Path | None = None
+    json: bool = False
+
+
+@command
+def vnnlib(asked: Instance) -> int:
     """Decide a VNN-LIB property: is there an input whose outputs are unsafe?
 
     The answer is holds, violated, timeout or unknown. Status 1 if the property is violated.
@@ -30,15 +45,17 @@ def vnnlib(
     from spikecert.files import write_atomically
     from spikecert.formats import competition_result, read_vnnlib, verify_property
     from spikecert.formats.results import result_word
+    from spikecert.runs.building import checked_device
 
-    network = network_of(model).to(checked_device(device))
-    prop = read_vnnlib(question)
-    verdict = verify_property(network, prop, verifier, timeout, seed=seed)
-    if out is not None:
-        write_atomically(out, competition_result(verdict, legacy, prop).encode())
-        say(f"wrote {out}")
-    word = result_word(verdict.status, legacy)
-    if as_json:
+    network = network_of(asked.model).to(checked_device(asked.device))
+    prop = read_vnnlib(asked.property_file)
+    limit = None if asked.timeout is None else float(asked.timeout)
+    verdict = verify_property(network, prop, asked.verifier, limit, seed=asked.seed)
+    if asked.out is not None:
+        write_atomically(asked.out, competition_result(verdict, asked.legacy, prop).encode())
+        say(f"wrote {asked.out}")
+    word = result_word(verdict.status, asked.legacy)
+    if asked.json:
         counterexample = None if verdict.counterexample is None else verdict.counterexample.flatten().tolist()
         outputs = None if verdict.outputs is None else verdict.outputs.tolist()
         told = {"result": word, "verifier": verdict.verifier, "seconds": verdict.seconds, "reason": verdict.reason}

@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from ..telling import show, show_json, table
-from .options.options import Json
+from .options import Json
 
 PARTS = {"step 1 %": "first step", "λ = 0 %": "λ = 0", "anew %": "trained anew, λ = 0"}
 """Columns of what a network is without its time, and what `spikecert ablate` calls it."""

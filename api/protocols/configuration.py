@@ -1,22 +1,33 @@
 """A protocol as data: what is trained, on what, how it is measured. A file in cells/ holds one, or a product."""
 
-from collections.abc import Iterator, Mapping
+import reprlib
+from collections.abc import Iterator, Mapping, Sequence
 from functools import cache, reduce
 from itertools import product
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BeforeValidator, Field, ValidationError
+from pydantic import BeforeValidator, Field, ValidationError, model_validator
 
+from spikecert.asking import Threat
+from spikecert.asking.values import number
 from spikecert.files import FileKind
 from spikecert.files.texts import read_toml
 from spikecert.models.validation import check_choice, one_line
-from spikecert.reports.records.network_rules import EventRules
 from spikecert.reports.records.rows import Part
-from spikecert.runs.configuration import as_number
 
 CELLS = Path(__file__).parent / "cells"
 CELL = FileKind("protocol", "a file of this package", most=2**20)
+
+
+def as_number(value: Any) -> float:
+    """Return "8/255" as a number."""
+    try:
+        return float(number(value))
+    except ValueError:
+        got = reprlib.repr(value)
+        raise ValueError(f"got {got}, expected a number or a fraction such as 8/255") from None
+
 
 Number = Annotated[float, BeforeValidator(as_number), Field(ge=0, allow_inf_nan=False)]
 Count = Annotated[int, Field(ge=1)]
@@ -111,7 +122,7 @@ class EvaluationSettings(Part):
 
     epsilons: tuple[Number, ...] = Field(min_length=1)
     norm: str = "linf"
-    events: EventRules | None = None
+    events: dict[str, Any] = Field(default_factory=dict)
     samples: Count | None = None
     attacks: tuple[str, ...] = ()
     verifiers: tuple[str, ...] = ()
@@ -121,6 +132,15 @@ class EvaluationSettings(Part):
     certification: CertificationSettings | None = None
     alignment: bool = False
     last_epoch: bool = False
+
+    @model_validator(mode="after")
+    def _check_threat(self) -> "EvaluationSettings":
+        self.threat(self.epsilons)
+        return self
+
+    def threat(self, epsilons: Sequence[float]) -> Threat:
+        """Return the threat model in some sizes."""
+        return Threat.of(self.norm, tuple(epsilons), **self.events)
 
 
 class Protocol(Part):

@@ -35,8 +35,7 @@ from spikecert.training import (
     SingleStep,
 )
 
-from ..runs.configuration import as_number
-from .configuration import Protocol, Start, TrainingSettings, Variant, merged
+from .configuration import Protocol, Start, TrainingSettings, Variant, as_number, merged
 
 SIGNS = {"rho": "ρ", "epsilon": "ε", "sigma": "σ"}
 

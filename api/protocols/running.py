@@ -42,7 +42,7 @@ from spikecert.training.objectives.plain_losses import alignment, rms_current
 from spikecert.training.perturbations import Perturber
 from spikecert.training.state import CHECKPOINT
 
-from ..runs.building import fresh_network, neuron, threat
+from ..runs.building import fresh_network, neuron
 from ..telling import PARTS
 from .planning import PlannedRun, objective
 from .results import Alignment, Measured, RunResult, Stability, load_run, save_run, training_cpu
@@ -97,7 +97,7 @@ def measured(planned: PlannedRun, network: SpikingNetwork, progress: Progress, w
     asked, label = planned.protocol.evaluation, f"{planned.label}{which}"
     samples = first_samples(planned, network, asked.samples)
     plan = Plan(
-        threat(asked.norm, asked.epsilons, events=asked.events),
+        asked.threat(asked.epsilons),
         tuple(resolve(name) for name in asked.attacks),
         asked.verifiers,
         asked.timeout,
@@ -136,7 +136,7 @@ def certified(planned: PlannedRun, network: SpikingNetwork, label: str, progress
         return ()
     samples = first_samples(planned, network, asked.samples)
     plan = Plan(
-        threat(evaluation.norm, asked.epsilons, events=evaluation.events),
+        evaluation.threat(asked.epsilons),
         (),
         asked.verifiers,
         asked.timeout,

@@ -6,11 +6,9 @@ import math
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
-from spikecert.reports.pages.norms import sign
 from spikecert.reports.pages.wording import cell
 from spikecert.reports.pages.wording import markdown as escaped
 from spikecert.reports.records.rows import Tally
-from spikecert.runs.building import threat
 
 from .configuration import CertificationSettings, Protocol
 from .planning import cells
@@ -157,7 +155,7 @@ def caption(results: Results) -> str:
     spread = "; mean ± sample standard deviation over the seeds" if len(seeds) > 1 else ""
     packages = ", ".join(f"{name} {first.environment.packages[name]}" for name in ("spikecert", "torch"))
     asked = protocol.evaluation
-    norm = sign(threat(asked.norm, asked.epsilons, events=asked.events))
+    norm = asked.threat(asked.epsilons).words
     data = ", ".join(dict.fromkeys(cell.data for cell in cells(protocol)))
     limit = protocol.evaluation.timeout
     told = "" if limit is None else f"; verifiers had {limit:g} s a sample"

@@ -3,26 +3,27 @@
 A network for inputs as they are, of one that was trained on normalised ones.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from functools import partial, reduce
 from operator import add
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import torch
-from pydantic import ValidationError
 from torch import nn
 
+from spikecert.asking import Threat
+from spikecert.asking.question import ChangedEvents, Fan, Samples
+from spikecert.asking.run_files import TrainStep
+from spikecert.asking.threats import FlipThreat, OfEvents, ShiftThreat
 from spikecert.certify import Fleet
-from spikecert.certify.engines import ENGINES, Ray
+from spikecert.certify.engines import Ray
 from spikecert.models import DLIF, LIF, PLIF, Normalize, SpikingNetwork, architecture
+from spikecert.models.chips import ChipWeights
 from spikecert.models.files.storage import digest_of
 from spikecert.models.source import carry
 from spikecert.models.validation import check_choice
-from spikecert.reports import Data, Record, Threat, render
-from spikecert.reports.pages.norms import NORMS
-from spikecert.reports.records.network_rules import EventRules, Feature, NetworkRules, spanned
-from spikecert.reports.records.records import first_error
+from spikecert.reports import Data, Record, render
 from spikecert.training import (
     MSE,
     MSMPPD,
@@ -36,6 +37,7 @@ from spikecert.training import (
     Huber,
     MarginOverGain,
     Objective,
+    Settings,
     SingleStep,
     Split,
 )
@@ -45,7 +47,7 @@ if TYPE_CHECKING:
 
 
 NEURONS = ("lif", "dlif", "plif")
-OF_EVENTS = {"certified-flips": "flips", "certified-shift": "shift"}
+OF_EVENTS: dict[str, type[OfEvents]] = {"certified-flips": FlipThreat, "certified-shift": ShiftThreat}
 REGULARISERS = ("gain-penalty", "margin-over-gain", "certified-moves")
 OBJECTIVES = ("ms-mppd", "cross-entropy", "certified", "s-ibp", "mse", "huber", *OF_EVENTS, *REGULARISERS)
 NOISES: dict[str, type[SingleStep] | type[GaussianNoise]] = {"single-step": SingleStep, "gaussian": GaussianNoise}
@@ -55,10 +57,15 @@ FILES = ("record.json", "report.html", "report.md", "samples.csv", "table.tex")
 def neuron(kind: str, num_steps: int, decay: float, threshold: float, reset: str) -> LIF:
     """Return a template neuron."""
     check_choice("neuron", kind, NEURONS)
-    constants = {"decay": decay, "threshold": threshold, "reset": reset}
+    constants = {"decay": float(decay), "threshold": float(threshold), "reset": reset}
     if kind == "dlif":
         return DLIF(num_steps, **constants)
     return PLIF(**constants) if kind == "plif" else LIF(**constants)
+
+
+def template(step: TrainStep) -> LIF:
+    """Return the neuron that a step trains."""
+    return neuron(step.neuron, step.num_steps, step.decay, step.threshold, step.reset)
 
 
 def fresh_network(
@@ -76,60 +83,67 @@ def fresh_network(
     return SpikingNetwork(*network.layers, num_steps=num_steps, encoding="none", readout=network.readout)
 
 
-def objective(
-    text: str,
-    rho: float,
-    noise: str,
-    size: float,
-    gain_weight: float = 0.1,
-    margin_weight: float = 1.0,
-    events: EventRules | None = None,
-    delta: float = 0.1,
-) -> Objective:
-    """Return a training objective, the sum of those named in `text`, such as "ms-mppd+gain-penalty".
-
-    Args:
-        text: names out of `OBJECTIVES`, joined by "+".
-        rho: of "ms-mppd".
-        noise: the perturbation of the copy in "ms-mppd".
-        size: of that perturbation; ε (ℓ∞) of the others, of "certified-flips" and "certified-shift" the budget.
-        gain_weight, margin_weight: of "gain-penalty" and "margin-over-gain".
-        events: which events change, and how, of "certified-flips" and "certified-shift".
-        delta: δ of "certified-moves", and where "huber" turns straight.
+def objective(step: TrainStep) -> Objective:
+    """Return a training objective, the sum of those that a step names, such as "ms-mppd+gain-penalty".
 
     Raises:
         ValueError: for a name that is not known, names that learn no labels, or a budget that is no whole number.
     """
-    names = text.split("+")
+    names, size, delta = step.objective.split("+"), float(step.size), float(step.delta)
     for name in names:
         check_choice("objective", name, OBJECTIVES)
-    check_choice("noise", noise, NOISES)
+    check_choice("noise", step.noise, NOISES)
     if set(names) <= set(REGULARISERS):
-        told = f"got {text!r}, which learns no labels"
-        raise ValueError(f"objective: {told}; expected a sum such as cross-entropy+{text}")
-    if events is not None and not set(names) & set(OF_EVENTS):
-        raise ValueError(f"events: got some with objective {text!r}, expected {' or '.join(OF_EVENTS)}")
+        told = f"got {step.objective!r}, which learns no labels"
+        raise ValueError(f"objective: {told}; expected a sum such as cross-entropy+{step.objective}")
+    if (given := [*step.events.given]) and not set(names) & set(OF_EVENTS):
+        fits = " or ".join(name for name, form in OF_EVENTS.items() if given[0] in form.__dataclass_fields__)
+        raise ValueError(f"{given[0]}: got one with objective {step.objective}, expected {fits}")
     makers: dict[str, Callable[[], Objective]] = {
-        "ms-mppd": lambda: MSMPPD(rho=rho, perturbation=NOISES[noise](size)),
+        "ms-mppd": lambda: MSMPPD(rho=float(step.rho), perturbation=NOISES[step.noise](size)),
         "cross-entropy": CrossEntropy,
         "certified": lambda: CertifiedLoss(size),
         "s-ibp": lambda: SIBP(size),
         "mse": MSE,
         "huber": lambda: Huber(delta),
         "certified-moves": lambda: CertifiedMoves(size, delta),
-        **{name: partial(_of_events, norm, size, events or EventRules()) for name, norm in OF_EVENTS.items()},
-        "gain-penalty": lambda: GainPenalty(gain_weight),
-        "margin-over-gain": lambda: MarginOverGain(margin_weight, epsilon=size, norm="linf"),
+        **{name: partial(_of_events, form.norm, size, step.events) for name, form in OF_EVENTS.items()},
+        "gain-penalty": lambda: GainPenalty(float(step.gain_weight)),
+        "margin-over-gain": lambda: MarginOverGain(float(step.margin_weight), epsilon=size, norm="linf"),
     }
     return reduce(add, (makers[name]() for name in names))
 
 
-def _of_events(norm: str, size: float, events: EventRules) -> CertifiedEvents:
-    """Return the certified loss over flips or shifts."""
-    if not (size >= 0 and float(size).is_integer()):
+def _of_events(norm: str, size: float, changes: ChangedEvents) -> CertifiedEvents:
+    """Return the certified loss over flips or shifts; of none of them over the sample alone."""
+    threat = Threat.of(norm, 1, **changes.given)
+    if not size.is_integer():
         raise ValueError(f"size: got {size:g}, expected a whole number, the budget of events")
-    events.check(NORMS[norm])
-    return CertifiedEvents(events.scale(NORMS[norm]).around(size))  # type: ignore[arg-type]
+    return CertifiedEvents(threat.around(size))  # type: ignore[arg-type]
+
+
+def settings(step: TrainStep, seed: int) -> Settings:
+    """Return how a step trains.
+
+    Raises:
+        ValueError: for a chip whose weights are not told as its name and their bits.
+    """
+    target, _, bits = (step.through or "").partition(":")
+    if bits and not bits.isdecimal():
+        raise ValueError(f"through: got {step.through!r}, expected a chip and bits, such as loihi:4")
+    rate = None if step.learning_rate is None else float(step.learning_rate)
+    return Settings(
+        epochs=step.epochs,
+        batch_size=step.batch_size,
+        learning_rate=rate,
+        optimizer=step.optimizer,
+        weight_decay=float(step.weight_decay),
+        precision=step.precision,
+        steps_at_once=step.steps_at_once,
+        accumulate=step.accumulate,
+        through=ChipWeights(target, int(bits) if bits else 8) if target else None,
+        seed=seed,
+    )
 
 
 def described(data: "Dataset", samples: Split) -> Data:
@@ -145,47 +159,43 @@ def described(data: "Dataset", samples: Split) -> Data:
     )
 
 
-def fleet(engine: str | None, workers: int | None, folder: Path | None, address: str | None) -> Fleet | None:
-    """Return who decides samples; None, for this process, where nothing is asked for.
-
-    Raises:
-        ValueError: for an engine that is not known, or an address without a cluster to look for.
-    """
-    if engine is None and workers is None and folder is None and address is None:
+def fleet(fan: Fan) -> Fleet | None:
+    """Return who decides samples; None, for this process, where nothing is asked for."""
+    if fan == Fan():
         return None
-    check_choice("engine", engine or "local", ENGINES)
-    if engine == "ray":
-        return Fleet(Ray(address), workers, folder)
-    if address is not None:
-        raise ValueError(f"ray-address: got {address!r} without --engine ray, which it is for")
-    return Fleet("local", workers, folder)
+    engine = Ray(fan.ray_address) if fan.engine == "ray" else "local"
+    return Fleet(engine, fan.workers, fan.resume)
 
 
-def threat(
-    norm: str,
-    epsilons: Sequence[float] | Mapping[float, str],
-    limits: tuple[float, float] = (0.0, 1.0),
-    events: EventRules | None = None,
-    networks: NetworkRules | None = None,
-    features: tuple[Feature, ...] = (),
-    asked: str | None = None,
-) -> Threat:
-    """Return a threat model over inputs within limits; a mapping says how each ε was written.
-
-    With `features` each moves by ε times its own size, within its own ends. `asked` is a property in place
-    of labels.
-    """
-    check_choice("norm", norm, NORMS)
-    written = tuple(epsilons.values()) if isinstance(epsilons, Mapping) else ()
-    if features and norm != "linf":
-        raise ValueError(f"features: got some with norm {norm!r}, expected linf: each has a size of its own")
-    lower, upper = spanned(features) if features else limits
-    told = {"norm": "box" if features else NORMS[norm], "epsilons": tuple(epsilons), "written": written}
+def checked_device(device: str) -> str:
+    """Return `device` if torch can use it."""
     try:
-        told |= {"events": events, "networks": networks, "features": features or None, "asked": asked}
-        return Threat(lower=lower, upper=upper, **told)  # type: ignore[arg-type]
-    except ValidationError as error:
-        raise ValueError(first_error(error).removeprefix("record: ").replace("Value error, ", "")) from None
+        torch.zeros(1, device=device).tolist()  # "meta" holds no numbers
+    except (RuntimeError, AssertionError, ImportError) as error:
+        reason = str(error).partition("\n")[0][:200]
+        raise ValueError(f"device: got {device[:40]!r}, which torch can't use here: {reason}") from error
+    return device
+
+
+def first(split: Split, samples: int | None) -> Split:
+    """Return the first samples of a split; all for None."""
+    if samples is None:
+        return split
+    if samples > len(split):
+        raise ValueError(f"samples: got {samples}, expected at most the split's {len(split)}")
+    return split.take(torch.arange(samples))
+
+
+def scaled(network: SpikingNetwork, data: "Dataset", asked: Samples) -> SpikingNetwork:
+    """Return a network for inputs as the data have them."""
+    return normalised(network, data.shape, asked.mean, asked.std or ()) if asked.mean else network
+
+
+def fitting(network: SpikingNetwork, data: "Dataset", samples: int | None, device: str) -> Split:
+    """Return test samples in the network's dtype and on its device, and move the network there."""
+    chosen = first(data.test, samples)
+    network.to(checked_device(device))
+    return Split(chosen.inputs.to(network.device, network.dtype), chosen.labels.to(network.device))
 
 
 def write_all(record: Record, folder: Path) -> list[Path]:

@@ -6,6 +6,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from spikecert.analysis import GainReport, gain
+from spikecert.asking import Threat
 from spikecert.certify.attacks.standard import quick_ensemble
 from spikecert.models import SpikingNetwork, network_hash, save
 from spikecert.models.deadline import Progress, silent
@@ -23,7 +24,7 @@ from spikecert.training import (
     fit,
 )
 
-from .building import described, fresh_network, neuron, threat
+from .building import described, fresh_network, neuron
 from .examining import stability_of
 
 HIDDEN = "mlp:64-64"
@@ -120,7 +121,7 @@ def examine(
     data: Dataset, trained: tuple[Trained, ...], settings: DemoSettings, command: str, progress: Progress = silent
 ) -> Record:
     """Attack and certify the networks on the same test samples and return the record."""
-    plan = Plan(threat("linf", EPSILONS), (quick_ensemble(),), VERIFIERS, seed=settings.seed, radii=RADII)
+    plan = Plan(Threat.of("linf", EPSILONS), (quick_ensemble(),), VERIFIERS, seed=settings.seed, radii=RADII)
     samples = _first(data.test, settings.samples)
     models = [_measure(network, samples, plan, progress) for network in trained]
     return record(

@@ -8,6 +8,7 @@ from typing import Any
 import torch
 
 from spikecert.analysis import StabilityReport, stability
+from spikecert.asking.question import BaseQuestion, Question
 from spikecert.certify import L2, LInf, PixelBox, attack
 from spikecert.certify.attacks.standard import STANDARD, VERSION
 from spikecert.models import SpikingNetwork
@@ -19,7 +20,8 @@ from spikecert.reports.making.tables import with_gains
 from spikecert.training import Dataset, Split
 
 from ..telling import PARTS, UNFINISHED, forget_unfinished, say
-from .building import described, write_all
+from .building import described, first, fitting, scaled, write_all
+from .sources import data_of, label_of, network_of
 
 MEASURED = 32
 """Samples on which growth is measured beside the gains."""
@@ -34,6 +36,32 @@ class Subject:
     data: Dataset
     samples: Split
     training: Training | None = None
+
+
+def subject_of(asked: Question) -> Subject:
+    """Return the network of a question, for inputs as the data have them, on its device, and the samples."""
+    return subject_at(asked.model, asked)
+
+
+def subject_at(model: Path, asked: BaseQuestion) -> Subject:
+    """Return what a question is about, of the network in a file."""
+    network = network_of(model)
+    source = data_of(asked.samples.data, asked.samples.root, network.num_steps, _limits(asked))
+    network = scaled(network, source, asked.samples)
+    chosen = fitting(network, source, asked.samples.samples, asked.device)
+    return Subject(network.called(label_of(model)), network, source, chosen)
+
+
+def samples_alone(asked: Question) -> Split:
+    """Return the samples for a module of whatever code, as the data have them."""
+    if asked.samples.mean is not None:
+        raise ValueError("mean: got --mean or --std for code, expected the module to normalise its inputs")
+    found = data_of(asked.samples.data, asked.samples.root, limits=_limits(asked))
+    return first(found.test, asked.samples.samples)
+
+
+def _limits(asked: BaseQuestion) -> tuple[float, float]:
+    return asked.threat.lower, asked.threat.upper
 
 
 @dataclass(frozen=True)

@@ -3,19 +3,20 @@
 import hashlib
 import json
 import shlex
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import torch
 
+from spikecert.asking.run_files import Configuration, ModelStep, TrainStep
+from spikecert.asking.values import plain, written
 from spikecert.models import SpikingNetwork, load, save
 from spikecert.models.deadline import Progress
 from spikecert.reports import Plan, RadiusPlan, Training
 from spikecert.training import Dataset, dataset, fit
 
-from ..commands.options.options import InputScale, checked_device, fitting
 from ..runs import building
-from .configuration import Configuration, ModelStep, TrainStep
 from .examining import Examined, Subject, examine
 
 NETWORK = "network.safetensors"
@@ -37,8 +38,8 @@ def execute(chosen: Configuration, path: Path, out: Path, root: Path | None, pro
     """
     torch.set_num_threads(chosen.threads)
     plan = plan_of(chosen)
-    checked_device(chosen.device)
-    chosen = chosen.model_copy(update={"title": chosen.title or path.stem})
+    building.checked_device(chosen.device)
+    chosen = replace(chosen, title=chosen.title or path.stem)
     chosen, subject = _subject(chosen, path, out, root, progress)
     return examine(
         subject,
@@ -48,25 +49,20 @@ def execute(chosen: Configuration, path: Path, out: Path, root: Path | None, pro
         out=out,
         gains=chosen.gains and chosen.threat.asked is None,
         title=chosen.title,
-        configuration=chosen.model_dump(mode="json", by_alias=True, exclude_none=True),
+        configuration=written(chosen, full=True),
     )
 
 
 def plan_of(chosen: Configuration) -> Plan:
     """Return what is to be measured."""
-    told = chosen.threat
-    written = told.texts if all(told.texts.values()) else tuple(told.texts)
-    threat = building.threat(
-        told.norm, written, chosen.limits, told.events, told.networks, told.sized(), told.asked
-    )
     wanted = chosen.radius
     return Plan(
-        threat,
+        chosen.threat,
         () if chosen.attack is None else tuple(dict.fromkeys(chosen.attack.methods)),
         () if chosen.certify is None else tuple(dict.fromkeys(chosen.certify.verifiers)),
         None if chosen.certify is None else chosen.certify.timeout,
         chosen.seed,
-        radii=None if wanted is None else RadiusPlan(**wanted.model_dump()),
+        radii=None if wanted is None else RadiusPlan(**vars(wanted)),
         ties=chosen.ties,
     )
 
@@ -78,38 +74,31 @@ def _subject(
     if chosen.model is not None:
         place = path.parent / chosen.model.path
         network, training = load(place), None
-        data = dataset(chosen.data.name, root, limits=chosen.limits, num_steps=network.num_steps)
+        data = dataset(chosen.data.data, root, limits=chosen.limits, num_steps=network.num_steps)
         save(network, out / place.name)
-        network = InputScale(chosen.data.range, chosen.data.mean or (), chosen.data.std or ()).of(network, data)
-        chosen = chosen.model_copy(update={"model": ModelStep(path=place.name)})
+        network = building.scaled(network, data, chosen.data)
+        chosen = replace(chosen, model=ModelStep(path=place.name))
     else:
         assert chosen.train is not None
-        data = dataset(chosen.data.name, root, limits=chosen.limits, num_steps=chosen.train.num_steps)
+        data = dataset(chosen.data.data, root, limits=chosen.limits, num_steps=chosen.train.num_steps)
         network, training = _trained(chosen, chosen.train, data, out, progress)
-    samples = fitting(network, data, chosen.data.samples, chosen.device)
+    samples = building.fitting(network, data, chosen.data.samples, chosen.device)
     return chosen, Subject(str(chosen.title), network, data, samples, training)
 
 
 def _trained(
     chosen: Configuration, step: TrainStep, data: Dataset, out: Path, progress: Progress
 ) -> tuple[SpikingNetwork, Training]:
-    template = building.neuron(step.neuron, step.num_steps, step.decay, step.threshold, step.reset)
-    weights = step.gain_weight, step.margin_weight
-    aim = building.objective(step.objective, step.rho, step.noise, step.size, *weights, step.events, step.delta)
+    template, aim = building.template(step), building.objective(step)
     if aim.targets != "classes" and chosen.threat.asked is None:
-        told = "which learns numbers, expected one of classes, or threat.asked, a property"
+        told = "which learns numbers, expected one of classes, or threat.property"
         raise ValueError(f"objective: got {step.objective!r}, {told}: a run counts what holds")
     fresh = building.fresh_network(step.network, data, step.num_steps, template, chosen.seed)
     run = fit(
         fresh,
         data,
         aim,
-        epochs=step.epochs,
-        batch_size=step.batch_size,
-        learning_rate=step.learning_rate,
-        optimizer=step.optimizer,
-        weight_decay=step.weight_decay,
-        seed=chosen.seed,
+        building.settings(step, chosen.seed),
         folder=out / "training" / _key(chosen, step),
         progress=progress,
         device=chosen.device,
@@ -120,12 +109,13 @@ def _trained(
 
 
 def _told(step: TrainStep) -> dict[str, Any]:
-    """Return the settings as plain values; rules of events, where there are any, as text."""
-    events = {} if step.events is None else {"events": step.events.model_dump_json(exclude_defaults=True)}
-    return {**step.model_dump(exclude={"events"}), **events}
+    """Return the settings as plain values; which events change, where that is told, as text."""
+    told = plain(step)
+    events = {name: value for name, value in told.pop("events").items() if value is not None}
+    return {**told, **({"events": json.dumps(events)} if events else {})}
 
 
 def _key(chosen: Configuration, step: TrainStep) -> str:
     """Return what tells the checkpoints of one training from another's."""
-    told = [_told(step), chosen.data.name, chosen.seed, chosen.device, chosen.threads]
+    told = [_told(step), chosen.data.data, chosen.seed, chosen.device, chosen.threads]
     return hashlib.sha256(json.dumps(told, sort_keys=True).encode()).hexdigest()[:12]

@@ -47,7 +47,7 @@ Search = Generator[Trial, tuple[Tensor, Tensor], None]
 
 
 @dataclass(frozen=True)
-class Question:
+class SetQuestion:
     """Whether any member of a set misclassifies any sample.
 
     Attributes:
@@ -97,10 +97,10 @@ class NetworkSet(ABC):
         """
 
     @abstractmethod
-    def propose(self, question: Question, generator: torch.Generator) -> Search:
+    def propose(self, question: SetQuestion, generator: torch.Generator) -> Search:
         """Yield members that may misclassify samples."""
 
-    def listed(self, question: Question) -> list[Verdict]:
+    def listed(self, question: SetQuestion) -> list[Verdict]:
         """Return each sample's verdict by every member of a set, or "unknown" where there are too many."""
         raise NotImplementedError(f"{type(self).__name__} has no list of members, and says so by `lists`")
 

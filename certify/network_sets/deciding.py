@@ -31,7 +31,7 @@ from ..bounds.trains.trains import window_spikes
 from ..replay import evaluating, margins, replays
 from ..ties import Goal, settled_ties
 from ..verdicts import Verdict, allowance_of, beyond, keeping
-from .base import NetworkSet, Question, Trial
+from .base import NetworkSet, SetQuestion, Trial
 
 DRAWS = 2
 """Inputs drawn around each sample for a member that is not attacked."""
@@ -53,7 +53,7 @@ class _WorstMember:
 
 def attacked(
     networks: NetworkSet,
-    question: Question,
+    question: SetQuestion,
     method: Attack,
     generator: torch.Generator,
 ) -> AttackResult:
@@ -91,7 +91,7 @@ def attacked(
 
 
 def _candidates(
-    networks: NetworkSet, trial: Trial, question: Question, method: Attack, generator: torch.Generator
+    networks: NetworkSet, trial: Trial, question: SetQuestion, method: Attack, generator: torch.Generator
 ) -> list[Tensor]:
     """Return inputs to run a member on: the samples, and some around them."""
     inputs, labels = question.inputs[trial.samples], question.labels[trial.samples]
@@ -107,7 +107,7 @@ def _candidates(
 
 
 @torch.no_grad()
-def _keep(worst: _WorstMember, trial: Trial, candidates: Tensor, question: Question) -> None:
+def _keep(worst: _WorstMember, trial: Trial, candidates: Tensor, question: SetQuestion) -> None:
     """Run a member, and keep what is worse; what fails counts once it has failed alone and in a batch."""
     labels = question.labels[trial.samples]
     logits = trial.member(candidates)
@@ -193,9 +193,9 @@ class Asked:
         """Return the question of some samples."""
         return replace(self, inputs=self.inputs[rows], labels=self.labels[rows])
 
-    def question(self, expired: Expired) -> Question:
+    def question(self, expired: Expired) -> SetQuestion:
         """Return what a search is told."""
-        return Question(self.network, self.inputs, self.labels, self.ties, expired)
+        return SetQuestion(self.network, self.inputs, self.labels, self.ties, expired)
 
     def attacked(self, method: Attack, expired: Expired) -> AttackResult:
         """Return the worst members and inputs that a search finds."""

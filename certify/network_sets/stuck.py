@@ -33,8 +33,8 @@ from .base import (
     MaskedSpikes,
     Masks,
     NetworkSet,
-    Question,
     Search,
+    SetQuestion,
     Trial,
     checked_around,
     features_of,
@@ -91,7 +91,7 @@ class MemberSearch(Domain[tuple[Members, ...]]):
     together = True
 
     def __init__(
-        self, question: Question, index: int, box: Box, count: int, takes: Callable[[int], bool], exact: bool
+        self, question: SetQuestion, index: int, box: Box, count: int, takes: Callable[[int], bool], exact: bool
     ) -> None:
         self.question, self.index, self.box, self.count, self.exact = question, index, box, count, exact
         self.made, self.features = circuit(question.network), features_of(question.network, question.inputs)
@@ -218,7 +218,7 @@ SWAPS = 2
 """How often the neurons found are chosen again, one by one, beside the others."""
 
 
-def search(count: int, takes: Callable[[int], bool], question: Question, generator: torch.Generator) -> Search:
+def search(count: int, takes: Callable[[int], bool], question: SetQuestion, generator: torch.Generator) -> Search:
     """Yield members for one sample at a time.
 
     Args:
@@ -242,7 +242,7 @@ def _chains(
     count: int,
     single: list[Fault],
     features: list[torch.Size],
-    question: Question,
+    question: SetQuestion,
     index: int,
     generator: torch.Generator,
 ) -> Iterator[tuple[Fault, ...]]:
@@ -263,7 +263,7 @@ def _chains(
 
 @torch.no_grad()
 def _margins(
-    question: Question, index: int, members: list[tuple[Fault, ...]], features: list[torch.Size]
+    question: SetQuestion, index: int, members: list[tuple[Fault, ...]], features: list[torch.Size]
 ) -> Tensor:
     """Return the margin of one sample in each member, (n,)."""
     found = []
@@ -359,11 +359,11 @@ class StuckNeurons(NetworkSet):
         allowed = frozenset(node.name for layer, node in enumerate(circuit.fired) if self.takes(layer))
         return stuck_margins(circuit, healthy, labels, box.lower, self.count, allowed)
 
-    def propose(self, question: Question, generator: torch.Generator) -> Search:
+    def propose(self, question: SetQuestion, generator: torch.Generator) -> Search:
         """Yield members whose stuck neurons were found one by one."""
         return search(self.count, self.takes, question, generator)
 
-    def listed(self, question: Question) -> list[Verdict]:
+    def listed(self, question: SetQuestion) -> list[Verdict]:
         """Return each sample's verdict by a search of all members."""
         around = [self.enclosure(sample[None]) for sample in question.inputs]
         return [

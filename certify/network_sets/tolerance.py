@@ -27,8 +27,8 @@ from ..rounding import Rounding
 from .base import (
     MemberPlaces,
     NetworkSet,
-    Question,
     Search,
+    SetQuestion,
     Shares,
     Trial,
     checked_around,
@@ -45,7 +45,7 @@ STEPS = 6
 """Of a sample's own ascent."""
 
 
-def search(shares: Shares, question: Question, generator: torch.Generator) -> Search:
+def search(shares: Shares, question: SetQuestion, generator: torch.Generator) -> Search:
     """Yield members of a tolerance, those for all samples first; each sample then has an ascent of its own."""
     everyone = torch.arange(len(question.labels), device=question.labels.device)
     standing, margins = torch.ones_like(everyone).bool(), torch.zeros_like(everyone)
@@ -79,7 +79,7 @@ def _directions(shares: Shares, layers: int) -> list[list[tuple[float, float]]]:
 
 
 def _stepped(
-    question: Question, places: dict[str, Tensor], samples: Tensor, shares: Shares, length: float
+    question: SetQuestion, places: dict[str, Tensor], samples: Tensor, shares: Shares, length: float
 ) -> dict[str, Tensor]:
     """Return places one step up the margin's loss of some samples."""
     if not shares.weights or not len(samples):
@@ -219,7 +219,7 @@ class Tolerance(NetworkSet):
             return dense_margins(circuit, known, labels, box.lower, weights)
         return known_margins(circuit, known, labels, box.lower)
 
-    def propose(self, question: Question, generator: torch.Generator) -> Search:
+    def propose(self, question: SetQuestion, generator: torch.Generator) -> Search:
         """Yield members where the margin's gradient leads, and random corners."""
         return search(self.shares, question, generator)
 

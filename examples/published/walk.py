@@ -50,7 +50,7 @@ def walk(name: str, network: SpikingNetwork, test: Split, chosen: argparse.Names
     """Gains (of loops none), attacks, certificates and radii of the first test images, and the report."""
     inputs, labels = test.inputs[: chosen.samples], test.labels[: chosen.samples]
     inputs = inputs.flatten(1) if _takes_vectors(network) else inputs
-    threat = Threat(norm="linf", lower=0, upper=1, epsilons=(chosen.epsilon,))
+    threat = Threat.of("linf", chosen.epsilon)
     radii = RadiusPlan("trains", tolerance=chosen.epsilon / 4, timeout=chosen.seconds, samples=2)
     plan = Plan(threat, ("pgd",), ("trains", "auto"), timeout=chosen.seconds, radii=radii)
     gains = None if circuit(network).recurs else gain(network, input_shape=inputs.shape[1:])
@@ -83,7 +83,7 @@ def walk_events(
     name: str, network: SpikingNetwork, events: Tensor, labels: Tensor, chosen: argparse.Namespace, started: float
 ) -> None:
     """Gains, attacks, certificates and radii of recordings of which one event flips, and the report."""
-    threat = Threat(norm="l0", lower=0, upper=1, epsilons=(1,))
+    threat = Threat.of("flips", 1)
     radii = RadiusPlan("trains", tolerance=1, timeout=chosen.seconds, samples=1)
     plan = Plan(threat, ("spike-flip",), ("trains",), timeout=chosen.seconds, radii=radii)
     shape = tuple(events.shape[1:])

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+from ...asking.threats import THREATS, short, with_value
 from ...certify.questions.described import in_words
 from ...files import write_atomically
 from .. import figures
@@ -10,11 +11,9 @@ from ..making.combining import join
 from ..pages import wording
 from ..pages.html_page import frame, page_of
 from ..pages.markdown import table_lines
-from ..pages.norms import NORM_SIGNS
 from ..pages.wording import markdown
 from ..records.radii import rounded_down, rounded_up
 from ..records.records import Record
-from ..records.rows import epsilon_short, epsilon_text
 from .comparing import Change, Comparison, Counts, ModelComparison, PointChange, Side
 
 LISTED = 50
@@ -48,7 +47,7 @@ def to_markdown(comparison: Comparison) -> str:
 def asked_sign(comparison: Comparison) -> str:
     """Return the norm, and the property where one is asked about."""
     asked = "" if comparison.asked is None else f"property: {in_words(comparison.asked)}; "
-    return f"{asked}{NORM_SIGNS[comparison.norm]}"
+    return f"{asked}{THREATS[comparison.norm].sign}"
 
 
 WORSE = ("sample", "label", "ε", "before", "after")
@@ -62,7 +61,7 @@ def sentence(comparison: Comparison, model: ModelComparison) -> str:
     broken = (
         wording.percent(_count(point, side, "broken"), point.samples) for side in (point.before, point.after)
     )
-    where = f"ε = {epsilon_text(point.epsilon)} in {NORM_SIGNS[comparison.norm]}"
+    where = f"ε = {with_value(short(point.epsilon), point.epsilon)} in {THREATS[comparison.norm].sign}"
     return (
         f"{who}: at {where}, certified {' → '.join(shares)}, broken by a perturbation "
         f"{' → '.join(broken)}; over all ε, "
@@ -75,7 +74,7 @@ def rows(model: ModelComparison) -> list[tuple[str, ...]]:
     """Return one row of text for each ε."""
     return [
         (
-            epsilon_text(point.epsilon),
+            with_value(short(point.epsilon), point.epsilon),
             *(_arrow(point, name) for name in ("clean", "certified", "broken", "failing", "undecided")),
             str(point.better),
             str(point.worse),
@@ -113,7 +112,7 @@ def remarks(model: ModelComparison) -> list[str]:
         moved = model.transitions(point.epsilon)
         if moved:
             text = ", ".join(f"{WORDS[a]} → {WORDS[b]}: {count}" for (a, b), count in sorted(moved.items()))
-            lines.append(f"ε = {epsilon_short(point.epsilon)}: {text}")
+            lines.append(f"ε = {short(point.epsilon)}: {text}")
     same = model.same_network
     hashes = (f"{side.sha256[:12]}…" for side in (model.before, model.after))
     return [*lines, "the networks are the same" if same else f"networks: {' → '.join(hashes)}"]
@@ -125,7 +124,7 @@ def listed(changes: Sequence[Change]) -> list[tuple[str, ...]]:
         (
             str(change.index),
             str(change.label),
-            epsilon_text(change.epsilon),
+            with_value(short(change.epsilon), change.epsilon),
             WORDS[change.before],
             WORDS[change.after],
         )
@@ -150,7 +149,7 @@ def _radius(side: Side) -> str | None:
 
 def to_html(comparison: Comparison, before: Record, after: Record) -> str:
     """Return the comparison as one self-contained page, with the accuracies of both where their ε are the same."""
-    both = join([before, after]) if before.threat.agrees(after.threat) else None
+    both = join([before, after]) if before.threat == after.threat else None
     models = [
         {
             "names": (model.before.name, model.after.name),
@@ -176,7 +175,7 @@ def to_html(comparison: Comparison, before: Record, after: Record) -> str:
         over=wording.over(before.threat),
         conditions=None if both is None else wording.conditions(both),
         norm=asked_sign(comparison),
-        axis=NORM_SIGNS[comparison.norm],
+        axis=THREATS[comparison.norm].sign,
         frame=frame(),
     )
 

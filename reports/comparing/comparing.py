@@ -9,10 +9,10 @@ from pydantic import Field, FiniteFloat
 from ...certify import SoundnessError
 from ..records.radii import radius_contradiction
 from ..records.records import ModelRecord, Record
-from ..records.rows import Count, Part, Positive, SampleRow, Sha256, Status, contradiction
+from ..records.rows import Count, Norm, Part, Positive, SampleRow, Sha256, Status, contradiction
 from ..records.schema import Data
 
-SCHEMA = "spikecert.comparison/2"
+SCHEMA = "spikecert.comparison/3"
 RANK: dict[Status, int] = {"falsified": 0, "unknown": 1, "verified": 2}
 
 
@@ -92,10 +92,10 @@ class ModelComparison(Part):
 class Comparison(Part):
     """Two records on the same samples, at the ε that both have."""
 
-    schema_version: Literal["spikecert.comparison/2"] = Field(SCHEMA, alias="schema")
+    schema_version: Literal["spikecert.comparison/3"] = Field(SCHEMA, alias="schema")
     titles: tuple[str, str]
     fingerprints: tuple[Sha256, Sha256]
-    norm: str
+    norm: Norm
     asked: str | None = None
     data: Data
     models: tuple[ModelComparison, ...] = Field(min_length=1)
@@ -136,10 +136,8 @@ def compare(before: Record, after: Record) -> Comparison:
 def _check_alike(before: Record, after: Record) -> None:
     if not before.data.agrees(after.data):
         raise ValueError(f"records: got different data, {before.data!r} and {after.data!r}, expected the same")
-    for name in ("norm", "lower", "upper", "events", "networks", "features", "asked"):
-        here, there = getattr(before.threat, name), getattr(after.threat, name)
-        if here != there:
-            raise ValueError(f"records: got different {name}, {here!r} and {there!r}, expected the same")
+    if name := before.threat.differing(after.threat):
+        raise ValueError(f"records: got different {name}, {before.threat} and {after.threat}, expected the same")
 
 
 def _pairs(before: Record, after: Record) -> Iterator[tuple[ModelRecord, ModelRecord]]:

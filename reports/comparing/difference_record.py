@@ -12,8 +12,7 @@ from torch import Tensor
 
 from ...certify.pairs.equivalence import STATUSES, Equivalence
 from ...models.differing.difference import Difference, Moment
-from ..records.network_rules import EventRules
-from ..records.rows import Count, Part, Positive, Seconds, Sha256, Written
+from ..records.rows import Count, Part, Positive, Seconds, Sets, Sha256
 
 SCHEMA = "spikecert.difference/1"
 TRIED = 200
@@ -148,7 +147,7 @@ def _train(raster: Tensor, neuron: int, step: int) -> str:
     return "".join(str(int(spike)) for spike in raster[:step, neuron])
 
 
-EQUIVALENCE_SCHEMA = "spikecert.equivalence/1"
+EQUIVALENCE_SCHEMA = "spikecert.equivalence/2"
 
 
 class PairRow(Part):
@@ -172,7 +171,6 @@ class PairPoint(Part):
     """All samples at one ε; None is the samples as they are."""
 
     epsilon: FiniteFloat | None
-    written: Written | None = None
     equivalent: Count
     different: Count
     unknown: Count
@@ -189,16 +187,15 @@ class PairPoint(Part):
 class EquivalenceRecord(Part):
     """Whether two builds give the same class, at some samples or wherever they may be moved to."""
 
-    schema_version: Literal["spikecert.equivalence/1"] = Field(EQUIVALENCE_SCHEMA, alias="schema")
+    schema_version: Literal["spikecert.equivalence/2"] = Field(EQUIVALENCE_SCHEMA, alias="schema")
     a: BuildSide
     b: BuildSide
     data: str
     samples: Positive
     num_steps: Positive
-    norm: Literal["linf", "l2", "l0", "shift", "l0+shift"] | None
+    threat: Sets | None
     lower: FiniteFloat
     upper: FiniteFloat
-    events: EventRules | None = None
     verifier: str
     timeout: FiniteFloat | None = None
     seed: Count
@@ -206,11 +203,11 @@ class EquivalenceRecord(Part):
     points: tuple[PairPoint, ...] = Field(min_length=1)
 
 
-def pair_point(epsilon: float | None, written: str | None, found: Sequence[Equivalence]) -> PairPoint:
+def pair_point(epsilon: float | None, found: Sequence[Equivalence]) -> PairPoint:
     """Return what was found at one ε as a part of a record."""
     rows = [_row(index, one) for index, one in enumerate(found)]
     counts: dict[str, Any] = {status: sum(one.status == status for one in found) for status in STATUSES}
-    return PairPoint(epsilon=epsilon, written=written, rows=tuple(rows), **counts)
+    return PairPoint(epsilon=epsilon, rows=tuple(rows), **counts)
 
 
 def _row(index: int, one: Equivalence) -> PairRow:

@@ -10,12 +10,11 @@ from pydantic import Field, FiniteFloat
 
 from ...files import write_atomically
 from ..pages.html_page import page_of
-from ..pages.norms import ends, sign
 from ..pages.wording import percent
 from ..records.categories import categories, slices
 from ..records.records import ModelRecord, Record
-from ..records.rows import Count, Part, Seconds, Sha256, SignRow, Tally
-from ..records.schema import Data, Threat
+from ..records.rows import Count, Part, Seconds, Sets, Sha256, SignRow, Tally
+from ..records.schema import Data
 
 SCHEMA = "spikecert.sandwich/1"
 
@@ -39,7 +38,7 @@ class SandwichRow(Part):
     name: str
     sha256: Sha256
     data: Data
-    threat: Threat
+    threat: Sets
     point: Tally
     attack: str
     verifiers: tuple[str, ...]
@@ -56,10 +55,8 @@ class SandwichRow(Part):
     @property
     def conditions(self) -> tuple[object, ...]:
         """Return what rows must share to be ranked among each other: samples, sets, and ε."""
-        data, threat = self.data, self.threat
-        samples = data.name, data.split, data.samples, data.sha256
-        told = (str(part) for part in (threat.events, threat.networks, threat.features))
-        return *samples, threat.norm, threat.lower, threat.upper, *told, self.point.epsilon
+        data = self.data
+        return data.name, data.split, data.samples, data.sha256, self.threat.sized(self.point.epsilon)
 
 
 class Leaderboard(Part):
@@ -154,7 +151,7 @@ def conditions(row: SandwichRow) -> str:
     """Return what a group of rows is about, in one line."""
     data, threat = row.data, row.threat
     limit = "" if row.timeout is None else f", {row.timeout:g} s for a sample on average"
-    sets = f"{sign(threat)}, ε = {threat.text(row.point.epsilon)}, inputs within {ends(threat)}"
+    sets = f"{threat.words}, ε = {threat.text(row.point.epsilon)}, inputs within {threat.ends}"
     samples = f"{data.samples} {data.split} samples of {data.name}"
     run = f"attack: {row.attack or 'none'}; proofs: {', '.join(row.verifiers) or 'none'}{limit}"
     return f"{sets}, {samples}; {run}"

@@ -3,9 +3,9 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from ...asking import Threat
 from ..records.records import ModelRecord, Record
 from ..records.rows import Tally
-from ..records.schema import Threat
 
 WIDTH, HEIGHT = 512, 320
 LEFT, RIGHT, TOP, BOTTOM = 52, 326, 18, 272

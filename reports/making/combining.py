@@ -9,16 +9,14 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal
 
-from pydantic import ConfigDict, Field, FiniteFloat, ValidationError, field_validator
+from pydantic import ConfigDict, Field, FiniteFloat, ValidationError
 
 from ...files import FileKind
-from ..pages.norms import NORMS
-from ..records.network_rules import EventRules, Features, NetworkRules
 from ..records.radii import RadiusTable
 from ..records.records import ModelRecord, Record, first_error
-from ..records.rows import Count, Part, Seconds, Sha256, Ties
+from ..records.rows import Count, Part, Seconds, Sets, Sha256, Ties
 
-SCHEMA = "spikecert.radii/1"
+SCHEMA = "spikecert.radii/2"
 RADII = FileKind("radii", f"a file of schema {SCHEMA}", most=2**28)
 
 
@@ -37,33 +35,22 @@ class RadiiFile(Part):
 
     model_config: ClassVar[ConfigDict] = ConfigDict(frozen=True, extra="ignore", populate_by_name=True)
 
-    schema_version: Literal["spikecert.radii/1"] = Field(alias="schema")
+    schema_version: Literal["spikecert.radii/2"] = Field(alias="schema")
     sha256: Sha256
     data: str
-    norm: Literal["linf", "l2", "box", "l0", "shift", "tolerance", "stuck"]
+    threat: Sets
     verifier: str
     tolerance: Annotated[FiniteFloat, Field(gt=0)]
     timeout: FiniteFloat | None
     seed: Count
     ties: Ties = "strict"
-    limits: tuple[FiniteFloat, FiniteFloat] = (0.0, 1.0)
-    events: EventRules | None = None
-    networks: NetworkRules | None = None
-    features: Features | None = None
     radii: tuple[_RadiusRow, ...] = Field(min_length=1)
-
-    @field_validator("norm", mode="before")
-    @classmethod
-    def _as_records_say(cls, norm: Any) -> Any:
-        return NORMS.get(norm, norm) if isinstance(norm, str) else norm
 
     def table(self) -> RadiusTable:
         """Return the radii as a part of a record."""
-        content: dict[str, Any] = self.model_dump(
-            include={"norm", "verifier", "tolerance", "timeout", "seed", "ties"}
-        )
+        content: dict[str, Any] = self.model_dump(include={"verifier", "tolerance", "timeout", "seed", "ties"})
         rows = [{**row.model_dump(), "verifier": row.verifier or ""} for row in self.radii]
-        return RadiusTable.model_validate({**content, "samples": rows})
+        return RadiusTable.model_validate({**content, "norm": self.threat.norm, "samples": rows})
 
 
 def load_radii(path: str | Path) -> RadiiFile:
@@ -91,19 +78,10 @@ def with_radii(record: Record, radii: RadiiFile) -> Record:
     """
     if radii.data != record.data.name:
         raise ValueError(f"radii: got radii on {radii.data}, expected {record.data.name} as in the record")
-    limits = record.threat.lower, record.threat.upper
-    if radii.limits != limits:
+    if name := radii.threat.differing(record.threat):
         raise ValueError(
-            f"radii: got radii of inputs within {list(radii.limits)}, expected {list(limits)} as in the record"
+            f"radii: got radii of sets that differ from the record's in their {name}, expected the same"
         )
-    if (radii.events or EventRules()) != record.threat.rules:
-        raise ValueError("radii: got radii of other changes of events than the record's, expected the same")
-    if (radii.networks or NetworkRules()) != record.threat.others:
-        raise ValueError("radii: got radii of other networks than the record's, expected the same sets")
-    if record.threat.asked is not None:
-        raise ValueError("radii: got radii of classes beside a record of a property, expected a record of labels")
-    if radii.features != record.threat.features:
-        raise ValueError("radii: got radii of other features than the record's, expected the same")
     if all(model.architecture.sha256 != radii.sha256 for model in record.models):
         raise ValueError(f"radii: got radii of network {radii.sha256[:12]}…, which is not in the record")
     models = [_attached(model, radii) for model in record.models]
@@ -136,7 +114,7 @@ def join(records: Sequence[Record]) -> Record:
     for other in records[1:]:
         for name in ("data", "threat"):
             here, there = getattr(first, name), getattr(other, name)
-            if not here.agrees(there):
+            if not (here == there if name == "threat" else here.agrees(there)):
                 raise ValueError(
                     f"records: got different {name}, {here!r} and {there!r}, expected the same in all"
                 )

@@ -12,6 +12,7 @@ from typing import Generic, TypeVar, cast
 from pydantic import ValidationError
 from torch import Tensor
 
+from ...asking.threats import plain_threat
 from ...certify.engines import Repeated
 from ...files import FileKind, write_atomically
 from ...models import SpikingNetwork, network_hash
@@ -68,7 +69,7 @@ class PartStore:
         names = [*map(name_of, plan.attacks)], plan.verifiers
         told = [
             kind,
-            plan.threat.model_dump(),
+            plain_threat(plan.threat),
             names,
             plan.timeout,
             plan.seed,

@@ -12,6 +12,7 @@ from typing import Any
 
 import torch
 
+from ...asking import Threat
 from ...certify import Attack, Fleet, Perturbation
 from ...certify.network_sets.base import NetworkSet
 from ...certify.problem import Scale
@@ -21,7 +22,7 @@ from ...models.constants import at_least, positive, real, settle, unless_none, w
 from ...models.validation import check_choice
 from ..records.records import ModelRecord, Record
 from ..records.rows import Scalar
-from ..records.schema import SCHEMA, Data, Environment, Threat
+from ..records.schema import SCHEMA, Data, Environment
 
 
 @dataclass(frozen=True)

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from ...analysis import GainReport, Growth, StabilityReport
+from ...asking import Threat
 from ...certify import Perturbation, Radius
 from ...certify.network_sets.base import NetworkSet
 from ...certify.network_sets.keeping import restored_member
@@ -22,7 +23,7 @@ from ...models.files.description import describe
 from ..records.evidence import unpacked_member
 from ..records.radii import RadiusTable, SampleRadius
 from ..records.records import ModelRecord
-from ..records.schema import Architecture, Counterexample, GainRow, GainTable, GrowthRow, Threat
+from ..records.schema import Architecture, Counterexample, GainRow, GainTable, GrowthRow
 from .plans import Plan
 
 

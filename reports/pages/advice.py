@@ -109,7 +109,7 @@ def _smaller(record: Record, epsilon: float) -> Iterator[str]:
         yield "Try smaller ε: `--epsilon 1` is the least, and shows whether any proof begins."
     elif record.threat.of_networks:
         yield "Try fewer neurons: `--stuck-layers` leaves some out."
-    elif record.threat.norm == "l0":
+    elif record.threat.norm == "flips":
         yield "Ask about fewer changes: `--kind insert`, `--kind delete` and `--where` leave some out."
     else:
         yield "Ask about fewer moves: `--jitter 1` and `--where` leave some out."

@@ -3,9 +3,9 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from ...asking import Threat
+from ...asking.threats import OfNetworks
 from ...certify.questions.described import in_words
-from ..records.schema import Threat
-from .norms import members
 
 VERIFIED = (
     "It is proved that every input in the stated ball around this sample, not only those that were "
@@ -67,7 +67,7 @@ def claims(threat: Threat) -> Claims:
     """Return what verdicts about a threat model claim."""
     if threat.asked is not None:
         return _of_property(in_words(threat.asked))
-    return _of_networks(threat) if threat.of_networks else OF_INPUTS
+    return _of_networks(threat) if isinstance(threat, OfNetworks) else OF_INPUTS
 
 
 def _of_property(words: str) -> Claims:
@@ -92,21 +92,15 @@ def _of_property(words: str) -> Claims:
     )
 
 
-def hardware(threat: Threat) -> str:
+def hardware(threat: OfNetworks) -> str:
     """Return which hardware a set of networks stands for, in words."""
-    size = threat.short(threat.epsilons[-1])
-    if threat.norm == "stuck":
-        return f"any chip on which no more than {size} of these neurons are broken"
-    of = {"weights": "weights", "threshold": "thresholds", "decay": "decays"}[threat.others.varied]
-    rest = ", and its other numbers as far as stated" if len(threat.others.told) else ""
-    return f"any chip whose {of} are within {size} of this network's{rest}"
+    return threat.hardware(threat.short(threat.epsilons[-1]))
 
 
-def _of_networks(threat: Threat) -> Claims:
-    still = threat.others.around is None
+def _of_networks(threat: OfNetworks) -> Claims:
     label = (
         "this sample its label"
-        if still
+        if threat.still
         else "every input in the stated ball around this sample the sample's label"
     )
     broken = "A network of the set was found that gives an allowed input another label"
@@ -119,7 +113,7 @@ def _of_networks(threat: Threat) -> Claims:
             "strict": f"{broken}, or the greatest logit to two classes. {run}",
         },
         (
-            f"Every network of the set, all of them, not a selection ({hardware(threat)}): {members(threat)}.",
+            f"Every network of the set, all of them, not a selection ({hardware(threat)}): {threat.change}.",
             "The set around the network of the stated hash, batch norms merged, with its hard threshold, reset "
             "and T steps, and the rounding of the arithmetic that it runs in.",
             "However such a network comes about: by manufacture, by ageing, or by an adversary.",

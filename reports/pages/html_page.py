@@ -15,13 +15,13 @@ from typing import Any
 from jinja2 import DictLoader, Environment, StrictUndefined
 from markupsafe import Markup
 
+from ...asking import Threat
 from ...files import FileKind
 from ...reports import figures
-from ..pages import norms, wording
+from ..pages import wording
 from ..records.categories import categories, slices
-from ..records.network_rules import OF_NORM
 from ..records.records import ModelRecord, Record
-from ..records.schema import Counterexample, Threat
+from ..records.schema import Counterexample
 from .advice import advice
 from .claims import claims
 from .wording import code_page, page
@@ -111,8 +111,8 @@ def to_html(record: Record) -> str:
         essentials=wording.essentials(record),
         categories=categories(record.threat),
         conditions=wording.conditions(record),
-        norm=norms.sign(record.threat),
-        axis=norms.NORM_SIGNS[record.threat.norm],
+        norm=record.threat.words,
+        axis=record.threat.sign,
         epsilons="; ".join(map(record.threat.text, record.threat.epsilons)),
         panels=figures.panels(record),
         levels=figures.level_charts(record),
@@ -135,7 +135,7 @@ def to_html(record: Record) -> str:
         gains_caption=wording.GAINS_CAPTION,
         gains_note=wording.GAINS_NOTE,
         advice=advice(record),
-        of_events=record.threat.norm in OF_NORM,
+        of_events=record.threat.of_events,
     )
 
 
@@ -188,7 +188,7 @@ def _environment(threat: Threat | None) -> Environment:
             "outcome": wording.outcome,
             "epsilon": threat.text,
             "distance": lambda epsilon: wording.distance_text(threat, epsilon),
-            "recording": lambda case: figures.recording(case) if threat.norm in OF_NORM else None,
+            "recording": lambda case: figures.recording(case) if threat.of_events else None,
             "short": threat.short,
             "signs_found": lambda model: wording.signs_found(model, threat),
             "pictures": lambda case: _pictures(case, threat),
@@ -215,7 +215,7 @@ def _radius_seconds(model: ModelRecord) -> str:
 def _pictures(counterexample: Counterexample, threat: Threat) -> list[tuple[str, str, str]]:
     """Return (name, data URI, note) of sample, change and result; nothing for inputs that are no picture."""
     lower, upper = threat.lower, threat.upper
-    if threat.norm in OF_NORM:
+    if threat.of_events:
         return []
     difference = change(counterexample)
     largest = max(map(abs, difference)) or 1.0
@@ -228,5 +228,5 @@ def _pictures(counterexample: Counterexample, threat: Threat) -> list[tuple[str,
         ),
         ("result", picture(counterexample.perturbed, counterexample.shape, lower, upper), ""),
     )
-    still = threat.of_networks and threat.others.around is None  # the network alone is another one
+    still = threat.still  # the network alone is another one
     return [(name, source, note) for name, source, note in shown[: 1 if still else 3] if source is not None]

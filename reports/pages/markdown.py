@@ -8,13 +8,13 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import groupby, zip_longest
 
+from ...asking import Threat
 from ..pages import wording
 from ..records.categories import categories, slices
-from ..records.network_rules import OF_NORM
 from ..records.radii import RadiusTable, rounded_down, rounded_up
 from ..records.records import ModelRecord, Record
 from ..records.rows import Tally
-from ..records.schema import Counterexample, Threat
+from ..records.schema import Counterexample
 from .advice import advice
 from .claims import claims
 from .wording import code_markdown, markdown, plain
@@ -284,7 +284,7 @@ def _hardest(record: Record) -> list[str]:
             "found by",
             "neurons that changed their train",
         ]
-        if record.threat.norm in OF_NORM:
+        if record.threat.of_events:
             heads.append("events that changed")
             told = map(_events, model.counterexamples)
             rows = [[*row, cell] for row, cell in zip(rows, told, strict=True)]

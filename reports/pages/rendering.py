@@ -10,18 +10,17 @@ import io
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
+from ...asking import Threat
 from ...certify.questions.described import in_words
 from ...files import write_atomically
 from ..records.radii import rounded_down, rounded_up
 from ..records.records import ModelRecord, Record
 from ..records.rows import SampleRow, Tally
-from ..records.schema import Threat
 from .html_page import to_html
 from .markdown import to_markdown
-from .norms import NORM_SIGNS, sign
 from .wording import cell, latex, steps, ties_found
 
-NORMS = {**NORM_SIGNS, "linf": r"$\ell_\infty$", "l2": r"$\ell_2$"}
+BALLS = {"linf": r"$\ell_\infty$", "l2": r"$\ell_2$"}
 NOTE = (
     "Robust: under the named attack, an upper bound. Certified: proved by the named verifier, a lower bound. "
     "The truth lies between the two."
@@ -58,8 +57,8 @@ def _caption(record: Record) -> str:
     where = f"{data.samples} {data.split} samples of {data.name}"
     asked = None if threat.asked is None else f"for which this holds: {latex(in_words(threat.asked))}; "
     text = "Accuracy in \\% " if asked is None else f"Share in \\% {asked}"
-    text += f"over {NORMS[threat.norm]} perturbations, "
-    text += f"{latex(told)}, " if (told := sign(threat).removeprefix(NORM_SIGNS[threat.norm]).strip()) else ""
+    text += f"over {BALLS.get(threat.norm, threat.sign)} perturbations, "
+    text += f"{latex(told)}, " if (told := threat.words.removeprefix(threat.sign).strip()) else ""
     text += f"inputs in $[{threat.lower:g}, {threat.upper:g}]$, "
     text += f"{latex(steps(record.models))}, {latex(where)}. {NOTE}"
     for model in record.models:

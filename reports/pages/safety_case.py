@@ -6,6 +6,7 @@ from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict, FiniteFloat, ValidationError
 
+from ...asking import Threat
 from ...certify.questions.described import in_words
 from ...certify.smoothing import lower_confidence_bound
 from ...files import FileKind, write_atomically
@@ -13,8 +14,7 @@ from ..records.categories import categories, slices
 from ..records.radii import rounded_down
 from ..records.records import ModelRecord, Record, first_error
 from ..records.rows import Count, Sha256
-from ..records.schema import Threat
-from . import norms, wording
+from . import wording
 from .claims import claims
 from .html_page import page_of
 from .markdown import category_lines
@@ -136,20 +136,20 @@ def _proofs(record: Record, checked: Checked) -> str:
         what = "on which sets" if threat.asked is None else "of which property (check-proof --property does)"
         return f"{checked.told}; {what} is not compared here"
     count = checked.covered(threat, epsilon, found[0].ties)
-    what = f"ε = {threat.text(epsilon)} ({norms.sign(threat)}) within {norms.ends(threat)}"
+    what = f"ε = {threat.text(epsilon)} ({threat.words}) within {threat.ends}"
     return f"{checked.told}; different samples with one that covers {what}: {count}"
 
 
 def _claim(record: Record, model: ModelRecord) -> str:
     point = model.at(record.focus)
     proved = slices(point, record.threat)[0]
-    size = f"ε = {record.threat.text(record.focus)} ({norms.sign(record.threat)})"
+    size = f"ε = {record.threat.text(record.focus)} ({record.threat.words})"
     if record.threat.of_networks:
         return (
             f"{model.name}: for {proved.count} of {point.samples} samples ({proved.percent}) no network of the "
             f"set of {size} gives another answer than the sample's label."
         )
-    limits = norms.ends(record.threat)
+    limits = record.threat.ends
     if (asked := record.threat.asked) is not None:
         return (
             f"{model.name}: for {proved.count} of {point.samples} samples ({proved.percent}) this holds of every "
@@ -192,7 +192,7 @@ def to_html(record: Record, checked: Checked | None = None) -> str:
         record=record,
         case=safety_case(record, checked),
         categories=categories(record.threat),
-        norm=norms.sign(record.threat),
+        norm=record.threat.words,
     )
 
 

@@ -12,6 +12,7 @@ from typing import Any
 
 from markupsafe import Markup, escape
 
+from ...asking import Threat
 from ...certify.alike import Named
 from ...certify.attacks import ATTACKS
 from ...certify.questions.described import in_words
@@ -21,9 +22,8 @@ from ..records.categories import slices
 from ..records.radii import rounded_down, rounded_up
 from ..records.records import ModelRecord, Record
 from ..records.rows import Tally
-from ..records.schema import Counterexample, Data, GainTable, Threat
+from ..records.schema import Counterexample, Data, GainTable
 from .claims import claims
-from .norms import NORM_SIGNS, distance, ends, sign
 
 LEFT = {
     "undecided": "undecided",
@@ -100,7 +100,7 @@ def radii_conditions(record: Record) -> str:
     for name, table in tables:
         limit = "" if table.timeout is None else f", {table.timeout:g} s for a sample on average"
         samples = f"{len(table.samples)} of {record.data.samples} samples"
-        way = f"{samples}, {sign(record.threat)}, proofs by {table.verifier}, "
+        way = f"{samples}, {record.threat.words}, proofs by {table.verifier}, "
         way += f"tolerance {table.tolerance:g}{limit}"
         ways.setdefault(way, []).append(name)
     if len(ways) == 1:
@@ -205,9 +205,9 @@ def classified(case: Counterexample, data: Data) -> str:
 def verdict(record: Record) -> str:
     """Return what is proved at the record's focus ε in one sentence; of one model also what is left."""
     threat, (first, *others) = record.threat, record.models
-    limits = f"inputs within {ends(threat)}, {steps(record.models)}"
+    limits = f"inputs within {threat.ends}, {steps(record.models)}"
     what = "network" if threat.of_networks else "perturbation"
-    told = f"For every {what} up to ε = {threat.text(record.focus)} in {sign(threat)} ({limits}), "
+    told = f"For every {what} up to ε = {threat.text(record.focus)} in {threat.words} ({limits}), "
     if others:
         shares = [slices(model.at(record.focus), threat)[0].count for model in record.models]
         span = f"{min(shares)}" if min(shares) == max(shares) else f"{min(shares)} to {max(shares)}"
@@ -253,7 +253,7 @@ def conditions(record: Record) -> str:
     low, high = threat.short(threat.epsilons[0]), threat.short(threat.epsilons[-1])
     span = f"ε = {low}" if len(threat.epsilons) == 1 else f"ε from {low} to {high}"
     return (
-        f"{asked}{sign(threat)}, {span}, inputs within {ends(threat)}, "
+        f"{asked}{threat.words}, {span}, inputs within {threat.ends}, "
         f"{steps(record.models)}, {record.data.samples} {_of_samples(record)}; attacks: "
         f"{_names(m.attacks for m in record.models)}; verifiers: "
         f"{_names(m.verifiers for m in record.models)}"
@@ -272,13 +272,13 @@ def essentials(record: Record) -> tuple[tuple[str, str], ...]:
     runs = "proved for the integers that run on the chip" if whole else "in the arithmetic it ran in"
     if threat.of_networks:
         return (
-            ("Assumed", f"{distance(threat)}; in the arithmetic that it ran in."),
+            ("Assumed", f"{threat.change}; in the arithmetic that it ran in."),
             ("Not covered", "other networks and other inputs, wrong labels. Undecided is not safe."),
         )
     return (
         (
             "Assumed",
-            f"{distance(threat)}, within {ends(threat)}; this network, {runs}.",
+            f"{threat.change}, within {threat.ends}; this network, {runs}.",
         ),
         (
             "Not covered",
@@ -293,7 +293,7 @@ def assumptions(record: Record) -> tuple[str, ...]:
     threat = record.threat
     if threat.of_networks:
         return (
-            f"The network that runs is one of a set around this one: {distance(threat)}.",
+            f"The network that runs is one of a set around this one: {threat.change}.",
             "It stays the same one at all steps and for all samples; products and sums are rounded as in this "
             "network's dtype.",
             "Pools and the scaling of inputs are exact, as in this network.",
@@ -301,8 +301,8 @@ def assumptions(record: Record) -> tuple[str, ...]:
             "counted as such, apart from those that another member broke.",
         )
     return (
-        f"The adversary sees the network and may change the input: {distance(threat)}, and the result "
-        f"stays within {ends(threat)}.",
+        f"The adversary sees the network and may change the input: {threat.change}, and the result "
+        f"stays within {threat.ends}.",
         "The change is made before the network encodes its input; weights, thresholds and states can't be "
         "touched.",
         "Under direct coding the same changed input is shown at each of the T steps. Under rate coding each "
@@ -349,6 +349,9 @@ def _layer(layer: dict[str, Any]) -> str:
     if "in_channels" in layer:
         return f"{kind} {layer['in_channels']}→{layer.get('out_channels')}"
     return kind
+
+
+NORM_SIGNS = {"linf": "ℓ∞", "l2": "ℓ2", "l1": "ℓ1"}
 
 
 def gain_norms(gains: GainTable) -> str:

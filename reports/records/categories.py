@@ -2,8 +2,8 @@
 
 from dataclasses import dataclass
 
+from ...asking import Threat
 from .rows import Tally
-from .schema import Threat
 
 
 @dataclass(frozen=True)

@@ -3,11 +3,11 @@
 from collections.abc import Iterable
 from decimal import ROUND_CEILING, ROUND_FLOOR, Decimal, localcontext
 from statistics import median
-from typing import Annotated, Literal
+from typing import Annotated
 
 from pydantic import Field, FiniteFloat, model_validator
 
-from .rows import Count, Part, SampleRow, Seconds, Ties
+from .rows import Count, Norm, Part, SampleRow, Seconds, Ties
 
 
 class SampleRadius(Part):
@@ -31,7 +31,7 @@ class SampleRadius(Part):
 class RadiusTable(Part):
     """Radii of some of a record's samples, and how they were found."""
 
-    norm: Literal["linf", "l2", "box", "l0", "shift", "tolerance", "stuck"]
+    norm: Norm
     verifier: str
     tolerance: Annotated[FiniteFloat, Field(gt=0)]
     timeout: FiniteFloat | None = None

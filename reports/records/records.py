@@ -1,7 +1,4 @@
-"""The run record: everything that a report says, versioned, and refused where it contradicts itself.
-
-Records of older schemas, as the schema of today says them.
-"""
+"""The run record: everything that a report says, versioned, and refused where it contradicts itself."""
 
 import hashlib
 import json
@@ -11,43 +8,13 @@ from typing import Any, Literal
 
 from pydantic import Field, ValidationError, model_validator
 
+from ...asking.threats import plain_threat
 from ...files import FileKind
 from ...models.source import UNCONFIRMED
 from ...models.validation import one_line
 from .radii import RadiusTable, radius_contradiction, unmatched
-from .rows import Part, SampleRow, Scalar, Seconds, SignRow, Tally, Ties, contradiction, tally
-from .schema import SCHEMA, Architecture, Counterexample, Data, Environment, GainTable, GrowthRow, Threat, Training
-
-FIRST = "spikecert.record/1"
-"""Had no `lost` in its counts, no `written` of its threat, and no `names` of its classes."""
-OLDER = (FIRST,)
-
-
-def upgraded(content: dict[str, Any]) -> dict[str, Any]:
-    """Return a record's content in the newest schema; what is no record stays wrong, for validation to say how."""
-    if content.get("schema") != FIRST:
-        return content
-    models = content.get("models")
-    changed = [_model(model) for model in models] if isinstance(models, list) else models
-    return {**content, "schema": SCHEMA, "models": changed}
-
-
-def _model(model: Any) -> Any:
-    if not isinstance(model, dict) or not isinstance(model.get("points"), list):
-        return model
-    strict = model.get("ties", "strict") == "strict"
-    return {**model, "points": [_point(point, strict) for point in model["points"]]}
-
-
-def _point(point: Any, strict: bool) -> Any:
-    """Add how many ties are failures: all of them, or those that argmax gives to another class."""
-    if not isinstance(point, dict) or "lost" in point:  # which the first schema does not know
-        return point
-    tied, kept = (point.get(name, 0) for name in ("tied", "kept"))
-    if not (isinstance(tied, int) and isinstance(kept, int)):
-        return point
-    return {**point, "lost": tied if strict else tied - kept}
-
+from .rows import Part, SampleRow, Scalar, Seconds, Sets, SignRow, Tally, Ties, contradiction, tally
+from .schema import SCHEMA, Architecture, Counterexample, Data, Environment, GainTable, GrowthRow, Training
 
 RECORD = FileKind("record", f"a JSON file with schema {SCHEMA}", most=2**28)
 
@@ -58,25 +25,16 @@ _INCIDENTAL = {
     "command",
     "reason",
     "configuration",
-    "written",
     "names",
-    "lost",
 }
 """What enters no fingerprint: circumstances, how things are called, and what follows from the rest."""
-_LATER = {
-    "features": (None,),
-    **dict.fromkeys(("radii", "growth", "activity", "sha256", "events", "signs"), (None, [])),
-    **dict.fromkeys(("networks", "member", "asked", "outputs"), (None,)),
-    **dict.fromkeys(("ties", "tied", "kept", "late"), (False, "strict")),
-}
-"""Fields that came after the first records, and what says nothing new in them: there the fingerprint stays."""
 
 
 class ModelRecord(Part):
     """One network: what it is, how it was trained, its gains, and what was found for each sample.
 
     `ties` says what all of it is about: "argmax" (of the greatest logits the one of lowest index is predicted) or
-    "strict" (a tie is a failure), which older records mean. `signs` has a row for each attack and ε at which
+    "strict" (a tie is a failure). `signs` has a row for each attack and ε at which
     something says that what the attack left may be less robust than it seems.
     """
 
@@ -140,7 +98,7 @@ class Record(Part):
     `configuration` is the content of the file that `spikecert run` was given; None for other runs.
     """
 
-    schema_version: Literal["spikecert.record/2"] = Field(SCHEMA, alias="schema")
+    schema_version: Literal["spikecert.record/3"] = Field(SCHEMA, alias="schema")
     title: str
     created: str
     command: str
@@ -150,7 +108,7 @@ class Record(Part):
     focus: float
     environment: Environment
     data: Data
-    threat: Threat
+    threat: Sets
     models: tuple[ModelRecord, ...] = Field(min_length=1)
 
     @model_validator(mode="after")
@@ -181,17 +139,14 @@ class Record(Part):
 
     @property
     def fingerprint(self) -> str:
-        """Return a hash of the results alone, without wall times, dates, versions and commands.
-
-        It is taken as of the first schema: what was found before there were others has the same.
-        """
-        content = {**self.model_dump(mode="json", by_alias=True), "schema": FIRST}
+        """Return a hash of the results alone: no wall times, dates, versions, commands, nor how ε was written."""
+        content = {**self.model_dump(mode="json", by_alias=True), "threat": plain_threat(self.threat)}
         text = json.dumps(_essential(content), sort_keys=True)
         return hashlib.sha256(text.encode()).hexdigest()
 
 
 def load_record(path: str | Path) -> Record:
-    """Read a record that `render(record, "….json")` wrote, of this schema or an older one.
+    """Read a record that `render(record, "….json")` wrote.
 
     Raises:
         FileNotFoundError: where there is no such file.
@@ -199,10 +154,10 @@ def load_record(path: str | Path) -> Record:
     """
     content = RECORD.json(path)
     schema = content.get("schema") if isinstance(content, dict) else None
-    if schema not in (SCHEMA, *OLDER):
-        raise ValueError(f"record: {path} has schema {reprlib.repr(schema)}, expected {SCHEMA!r} or an older one")
+    if schema != SCHEMA:
+        raise ValueError(f"record: {path} has schema {reprlib.repr(schema)}, expected {SCHEMA!r}")
     try:
-        return Record.model_validate(upgraded(content))
+        return Record.model_validate(content)
     except ValidationError as error:
         raise ValueError(f"record: {path} is not valid: {first_error(error)}") from error
 
@@ -224,11 +179,7 @@ def first_error(error: ValidationError) -> str:
 
 def _essential(value: Any) -> Any:
     if isinstance(value, dict):
-        return {
-            key: _essential(inner)
-            for key, inner in value.items()
-            if key not in _INCIDENTAL and inner not in _LATER.get(key, ())
-        }
+        return {key: _essential(inner) for key, inner in value.items() if key not in _INCIDENTAL}
     if isinstance(value, list):
         return [_essential(inner) for inner in value]
     return value

@@ -3,20 +3,30 @@
 What all parts of a run record are made of: frozen data that refuse what they don't know.
 
 What an attack at one ε says of itself: why the samples that it left may be less robust than they seem.
-
-ε for people: as it was written where that is known, else as a whole number of grey levels or a decimal.
 """
 
-import math
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict
 from typing import Annotated, Any, ClassVar, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, FiniteFloat, GetCoreSchemaHandler, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    FiniteFloat,
+    GetCoreSchemaHandler,
+    PlainSerializer,
+    PlainValidator,
+    WithJsonSchema,
+    model_validator,
+)
 from pydantic_core import CoreSchema
 
+from ...asking.threats import ANY, THREATS, Threat, read_threat, write_threat
+from ...asking.values import schema_of_one
 from ...certify.attacks.base import Signs, summed
-from ...files.texts import NUMBER, fraction
+from ...models.validation import check_choice
 
 MOST_KEYS = 100
 """More than any part has."""
@@ -30,8 +40,19 @@ Ties = Literal["argmax", "strict"]
 """What a tie between logits is: the lowest index wins, or a failure."""
 Train = Annotated[str, Field(pattern=r"^[01]+$")]
 """Spikes of one neuron, one digit for each step."""
-Written = Annotated[str, Field(pattern=f"^{NUMBER}(/{NUMBER}|%)?$")]
-"""A number, a fraction of two, or a percentage, as a person wrote it."""
+
+
+def _norm(name: str) -> str:
+    check_choice("norm", name, THREATS)
+    return name
+
+
+Norm = Annotated[str, AfterValidator(_norm), WithJsonSchema({"enum": list(THREATS)})]
+"""The name of a kind of set."""
+Sets = Annotated[
+    Threat, PlainValidator(read_threat), PlainSerializer(write_threat), WithJsonSchema(schema_of_one(ANY))
+]
+"""A threat model, as TOML and options tell it."""
 
 
 def _fail_fast(node: Any) -> None:
@@ -69,12 +90,6 @@ class Part(BaseModel):
     def to_json(self) -> str:
         """Return it as JSON text, which is read back to an equal one."""
         return self.model_dump_json(by_alias=True, indent=1)
-
-
-def checked_written(written: tuple[str, ...], values: tuple[float, ...]) -> None:
-    """Raise ValueError unless texts, where there are any, say these numbers."""
-    if any(written) and tuple(map(fraction, written)) != values:
-        raise ValueError(f"written: got {written}, expected {values} in the same order")
 
 
 Status = Literal["verified", "falsified", "unknown"]
@@ -239,26 +254,3 @@ def merged_signs(rows: Iterable[SignRow]) -> tuple[SignRow, ...]:
     for row in rows:
         found.setdefault((row.epsilon, row.attack), []).append(row.signs)
     return tuple(sign_row(attack, epsilon, summed(parts)) for (epsilon, attack), parts in sorted(found.items()))
-
-
-def epsilon_text(epsilon: float, written: str = "") -> str:
-    """Return ε with its value: "8/255 = 0.03137" where it is a whole number of grey levels, else "0.03" or "2".
-
-    >>> epsilon_text(8 / 255), epsilon_text(0.03), epsilon_text(0.5 / 255, ".5/255")
-    ('8/255 = 0.03137', '0.03', '.5/255 = 0.001961')
-    """
-    short = epsilon_short(epsilon, written)
-    return f"{short} = {epsilon:.4g}" if "/" in short else short
-
-
-def epsilon_short(epsilon: float, written: str = "") -> str:
-    """Return ε for an axis or a column: "8/255" or "0.03".
-
-    >>> epsilon_short(8 / 255), epsilon_short(8 / 255, "0.5"), epsilon_short(0.5 / 255, ".5/255")
-    ('8/255', '8/255', '.5/255')
-    """
-    if written and fraction(written) == epsilon:
-        return written
-    levels = epsilon * 255
-    whole = math.isfinite(levels) and abs(levels - round(levels)) < 1e-9 and round(levels) > 0
-    return f"{round(levels)}/255" if whole and not epsilon.is_integer() else f"{epsilon:.6g}"

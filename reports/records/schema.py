@@ -5,16 +5,9 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, FiniteFloat, field_validator, model_validator
 
-from ...certify.network_sets.base import NetworkSet
-from ...certify.perturbations import Perturbation
-from ...certify.problem import Scale, scale
-from ...certify.questions import Property
-from ...certify.questions.described import LONGEST, property_of
-from ...files.texts import fraction
-from .network_rules import OF_NETWORKS, OF_NORM, EventRules, Features, NetworkRules, box_scale
-from .rows import Count, Part, Positive, Scalar, Seconds, Sha256, Train, Written, epsilon_short, epsilon_text
+from .rows import Count, Part, Positive, Scalar, Seconds, Sha256, Train
 
-SCHEMA = "spikecert.record/2"
+SCHEMA = "spikecert.record/3"
 MOST_MEMBER = 2**22
 """Letters that a member may take in a record; a greater one is not kept."""
 
@@ -58,142 +51,6 @@ class Data(Part):
         silent = {name: getattr(other, name) for name in ("sha256", "names") if not getattr(self, name)}
         spoken = {name: getattr(self, name) for name in ("sha256", "names") if not getattr(other, name)}
         return self.model_copy(update=silent) == other.model_copy(update=spoken)
-
-
-class Threat(Part):
-    """The threat model: every input within `epsilon` of a sample in `norm`, and within [lower, upper].
-
-    In "l0" ε is a number of flipped events, in "shift" of steps by which events move in all, in "l0+shift" of
-    events that flip beside moves, which `events` tells: inputs are events. In "tolerance" and "stuck" it is a set
-    of networks: ε is a share of their weights, or how many neurons are stuck; `networks` tells what else differs.
-    `written` is each ε as people wrote it, such as ".5/255"; empty where that is not known.
-    `events` says which events change, and how; None where all may, by ε in all.
-    In "box" each feature moves by ε times its own size, which `features` says, within its own ends.
-    `asked` is the property that must hold at each of these inputs, as its text; None: they get the sample's label.
-    """
-
-    norm: Literal["linf", "l2", "box", "l0", "shift", "l0+shift", "tolerance", "stuck"]
-    lower: FiniteFloat
-    upper: FiniteFloat
-    epsilons: tuple[Annotated[FiniteFloat, Field(gt=0)], ...] = Field(min_length=1)
-    written: tuple[Written, ...] = ()
-    events: EventRules | None = None
-    networks: NetworkRules | None = None
-    features: Features | None = None
-    asked: Annotated[str, Field(min_length=1, max_length=LONGEST)] | None = None
-
-    @field_validator("asked")
-    @classmethod
-    def _check_asked(cls, asked: str | None) -> str | None:
-        if asked is not None:
-            property_of(asked)
-        return asked
-
-    @field_validator("events")
-    @classmethod
-    def _check_told(cls, events: EventRules | None) -> EventRules | None:
-        return events if events is not None and events.told else None
-
-    @field_validator("networks")
-    @classmethod
-    def _check_networks(cls, networks: NetworkRules | None) -> NetworkRules | None:
-        return networks if networks is not None and networks.told else None
-
-    @model_validator(mode="after")
-    def _check_order(self) -> "Threat":
-        if list(self.epsilons) != sorted(set(self.epsilons)):
-            raise ValueError(f"epsilons: got {self.epsilons}, expected them rising, each once")
-        if not self.lower < self.upper:
-            raise ValueError(f"lower, upper: got [{self.lower}, {self.upper}], expected lower < upper")
-        counted = {"l0": "flips", "shift": "shifts", "l0+shift": "flips", "stuck": "neurons"}.get(self.norm)
-        if counted and not all(epsilon.is_integer() for epsilon in self.epsilons):
-            raise ValueError(f"epsilons: got {self.epsilons}, expected whole numbers of {counted}")
-        if self.norm == "tolerance" and self.epsilons[-1] >= 1:
-            raise ValueError(f"epsilons: got {self.epsilons}, expected shares below 1, such as 5%")
-        if counted and self.norm in OF_NORM and (self.lower, self.upper) != (0.0, 1.0):
-            raise ValueError(f"lower, upper: got [{self.lower}, {self.upper}], expected [0, 1] for {counted}")
-        if self.written and tuple(map(fraction, self.written)) != self.epsilons:
-            raise ValueError(
-                f"written: got {self.written}, expected the epsilons {self.epsilons} in the same order"
-            )
-        if bool(self.features) != (self.norm == "box"):
-            raise ValueError(
-                f'features: got {len(self.features or ())} with norm {self.norm!r}, expected some with "box"'
-            )
-        if self.features and not any(feature.size > 0 for feature in self.features):
-            raise ValueError("features: got 0 as the size of each, expected one that moves")
-        self.rules.check(self.norm)
-        self.others.check(self.norm)
-        if self.asked is not None and self.of_networks:
-            raise ValueError(f"asked: got a property with norm {self.norm}, expected none: labels alone")
-        return self
-
-    @property
-    def rules(self) -> EventRules:
-        """Return which events change, and how."""
-        return self.events or EventRules()
-
-    @property
-    def others(self) -> NetworkRules:
-        """Return how other networks than the one at hand may differ from it."""
-        return self.networks or NetworkRules()
-
-    @property
-    def of_networks(self) -> bool:
-        """Return whether the sets are of networks."""
-        return self.norm in OF_NETWORKS
-
-    @property
-    def prop(self) -> Property | None:
-        """Return what must hold; None: inputs get their sample's label."""
-        return None if self.asked is None else property_of(self.asked)
-
-    @property
-    def bracketed(self) -> bool:
-        """Return whether samples have radii."""
-        return self.rules.bracketed(self.norm)
-
-    @property
-    def scale(self) -> Scale:
-        """Return the sets of inputs of all sizes.
-
-        Raises:
-            ValueError: for sets of networks.
-        """
-        if self.of_networks:
-            raise ValueError(f"norm: got {self.norm}, a set of networks, expected a set of inputs, such as linf")
-        if self.norm in OF_NORM:
-            return self.rules.scale(self.norm)
-        if self.features:
-            return box_scale(self.features)
-        return scale(self.norm, self.lower, self.upper)
-
-    @property
-    def sets(self) -> Scale | NetworkSet:
-        """Return the sets of all sizes; of networks one, whose sizes are."""
-        if self.of_networks:
-            return self.others.networks(self.norm, self.epsilons[0], self.lower, self.upper)
-        return self.scale
-
-    def around(self, epsilon: float) -> Perturbation | NetworkSet:
-        """Return the set of one size."""
-        sets = self.sets
-        return sets.sized(epsilon) if isinstance(sets, NetworkSet) else sets.around(epsilon)
-
-    def agrees(self, other: "Threat") -> bool:
-        """Return whether both are the same sets, however their ε were written."""
-        return self.model_copy(update={"written": other.written}) == other
-
-    def short(self, epsilon: float) -> str:
-        """Return ε for an axis or a column, as it was written where that is known: "8/255", ".5/255" or "0.03"."""
-        return epsilon_short(epsilon, self._written(epsilon))
-
-    def text(self, epsilon: float) -> str:
-        """Return ε with its value: ".5/255 = 0.001961", or "0.03"."""
-        return epsilon_text(epsilon, self._written(epsilon))
-
-    def _written(self, epsilon: float) -> str:
-        return dict(zip(self.epsilons, self.written, strict=False)).get(epsilon, "")
 
 
 class Training(Part):

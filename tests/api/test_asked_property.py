@@ -42,7 +42,7 @@ def test_records_hold_what_the_library_finds(run, model, tmp_path):
 
 
 def test_falsified_properties_are_run_again(run, model, tmp_path):
-    asked = ("certify", model, "--samples", 3, "--moves-at-most", ".001", "--epsilon", "0.2", "--out", tmp_path)
+    asked = ("certify", model, "--samples", 3, "--property", "moves=.001", "--epsilon", "0.2", "--out", tmp_path)
     assert run(*asked).status == 1
     again = json.loads(run("replay", tmp_path / "record.json", "--model", model, "--json").out)
     assert again["property"] == "moves=.001"
@@ -63,7 +63,7 @@ def test_run_files_ask_about_properties_and_repeat(run, model, tmp_path):
     (tmp_path / "file.toml").write_text(
         f'''data.samples = 4
 model.path = "{model}"
-threat = {{ epsilon = ["1/50"], asked = "abs(Y0 - S0) <= 0.05" }}
+threat = {{ epsilon = ["1/50"], property = "abs(Y0 - S0) <= 0.05" }}
 certify = {{ verifiers = ["trains", "complete"] }}
 attack = {{ methods = ["pgd"] }}
 ''',
@@ -77,7 +77,7 @@ attack = {{ methods = ["pgd"] }}
     (tmp_path / "file.toml").write_text(f'ties = "strict"\n{text}', encoding="utf-8")
     done = run("run", tmp_path / "file.toml", "--out", out)
     assert (done.status, done.err.count("\n")) == (2, 1)
-    assert "ties: got one beside threat.asked" in done.err
+    assert "ties: got 'strict' beside threat.property" in done.err
 
 
 def test_real_targets_are_no_labels(run, tmp_path):
@@ -85,8 +85,8 @@ def test_real_targets_are_no_labels(run, tmp_path):
     save(mlp((64, 8, 1), 2), tmp_path / "one.safetensors")
     asked = ("certify", tmp_path / "one.safetensors", "--data", "digit-values", "--samples", 4)
     assert run(*asked, "--property", "moves=100", "--require-certified", "1").status == 0
-    short = json.loads(run(*asked, "--moves-at-most", "100", "--json").out)
-    assert (short["threat"]["asked"], short["models"][0]["points"][0]["certified_by_any"]) == ("moves=100", 4)
+    short = json.loads(run(*asked, "--property", "moves=100", "--json").out)
+    assert (short["threat"]["property"], short["models"][0]["points"][0]["certified_by_any"]) == ("moves=100", 4)
     failing = run(*asked, "--property", "Y0 <= -100", "--out", tmp_path / "failing")
     assert failing.status == 1
     page = (tmp_path / "failing" / "report.html").read_text(encoding="utf-8")
@@ -101,14 +101,13 @@ def test_real_targets_are_no_labels(run, tmp_path):
     ("options", "told"),
     [
         (("--property", "nonsense"), "property: got 'nonsense'"),
-        (("--moves-at-most", "far"), "property: got 'moves=far', expected a number"),
-        (("--moves-at-most", ".1", "--property", "robust"), "moves-at-most: got '.1' beside --property"),
-        (("--property", "moves=.1", "--target", "loihi2"), "target: got one beside --property"),
+        (("--property", "moves=far"), "property: got 'moves=far', expected a number"),
+        (("--property", "moves=.1", "--target", "loihi2"), "target: got 'loihi2' beside --property"),
         (("--property", "moves=.1", "--ties", "strict"), "ties: got 'strict' beside a property"),
         (("--property", "moves=.1", "--verifier", "gain"), "verifier: got 'gain'"),
         (
             ("--property", "moves=.1", "--norm", "tolerance", "--epsilon", "5%"),
-            "asked: got a property with norm tol",
+            "property: got one with --norm tolerance",
         ),
     ],
 )

@@ -27,7 +27,7 @@ def test_the_same_record_twice_is_no_regression(run, records):
     outcome = run("compare", records[0], records[0], "--fail-on-regression", "--json")
     assert outcome.status == 0
     found = json.loads(outcome.out)
-    assert found["schema"] == "spikecert.comparison/2"
+    assert found["schema"] == "spikecert.comparison/3"
     assert found["models"][0]["changes"] == []
 
 
@@ -66,9 +66,9 @@ def test_radii_are_put_into_a_report(run, model, records, tmp_path):
     for change, message in (
         ({"sha256": "ab" * 32}, "radii: got radii of network abababababab…, which is not in the record"),
         ({"data": "mnist"}, "radii: got radii on mnist, expected digits"),
-        ({"norm": "l2"}, "radii in 'l2' beside verdicts in 'linf'"),
+        ({"threat": {"norm": "l2"}}, "radii of sets that differ from the record's in their norm"),
         ({"tolerance": 0}, "tolerance: Input should be greater than 0"),
-        ({"schema": "other"}, "schema: Input should be 'spikecert.radii/1'"),
+        ({"schema": "other"}, "schema: Input should be 'spikecert.radii/2'"),
     ):
         (tmp_path / "radii.json").write_text(json.dumps({**content, **change}))
         outcome = run(*arguments)
@@ -101,4 +101,4 @@ def test_certify_with_radii_and_attacks_is_a_whole_report(run, model, tmp_path):
     assert found.models[0].radii.verifier == "trains"
     assert found.models[0].growth
     assert "radii: 4 samples" in outcome.out
-    assert found.command.endswith("--verifier interval,trains --attack fgsm --radii --tolerance 0.03125")
+    assert found.command.endswith("--verifier interval,trains --attack fgsm --radii --tolerance 1/32")

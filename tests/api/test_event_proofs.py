@@ -108,11 +108,14 @@ def test_an_interrupted_run_goes_on_and_asks_for_larger_sets_anew(run, model, tm
     [
         (("--norm", "flip"), "norm: got 'flip', expected linf, l2, flips, shift or flips+shift"),
         (("--norm", "flips", "--epsilon", "0.5"), "epsilon: got 0.5, expected a whole number"),
-        (("--norm", "flips", "--epsilon", "-1"), "flips.count: got -1"),
-        (("--norm", "flips", "--epsilon", "1", "--kind", "swap"), "flips.kind: got 'swap'"),
+        (("--norm", "flips", "--epsilon", "-1"), "epsilon: got '-1', expected a number above 0"),
+        (
+            ("--norm", "flips", "--epsilon", "1", "--kind", "swap"),
+            "kind: got 'swap', expected flip, insert or delete",
+        ),
         (("--norm", "flips", "--epsilon", "1", "--jitter", "1"), "jitter: got one with --norm flips"),
         (("--norm", "linf", "--epsilon", "1", "--where", "steps=0:1"), "where: got one with --norm linf"),
-        (("--norm", "flips", "--kind", "insert"), "kind: got one without --epsilon"),
+        (("--norm", "flips", "--kind", "insert"), "kind: got one without epsilon, expected both"),
         (("--norm", "flips", "--epsilon", "1", "--where", "steps"), "where: got 'steps', expected intervals"),
         (("--norm", "shift", "--epsilon", "1", "--total", "1"), "total: got 1, expected none: it is what ε is"),
         (("--norm", "shift", "--epsilon", "1", "--budget", "all"), "budget: got 'all', expected total"),

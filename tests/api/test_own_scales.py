@@ -28,20 +28,20 @@ def test_a_range_bounds_the_perturbations(run, mine):
     told = ("--data", mine / "mine.npz", "--range=-1,1", "--epsilon", "1/50", "--verifier", "trains", "--no-gains")
     assert run("certify", mine / "mine.safetensors", *told, "--out", mine / "out").status in (0, 1)
     found = load_record(mine / "out" / "record.json")
-    assert (found.threat.lower, found.threat.upper, found.threat.written) == (-1.0, 1.0, ("1/50",))
+    assert (found.threat.lower, found.threat.upper, found.threat.short(0.02)) == (-1.0, 1.0, "1/50")
     assert found.data.names == ("low", "high")
-    assert "--range=-1.0,1.0" in found.command
+    assert "--range=-1,1" in found.command
     test = dataset(str(mine / "mine.npz"), limits=(-1, 1)).test
     verdicts = verify(load(mine / "mine.safetensors"), test.inputs, test.labels, LInf(0.02, -1, 1), "trains")
     assert [row.verdicts["trains"].status for row in found.models[0].rows] == [item.status for item in verdicts]
     radii = ("radius", mine / "mine.safetensors", "--data", mine / "mine.npz", "--range=-1,1", "--samples", 2)
     assert run(*radii, "--verifier", "trains", "--out", mine / "radii").status == 0
     content = json.loads((mine / "radii" / "radii.json").read_text())
-    assert content["limits"] == [-1.0, 1.0]
+    assert content["threat"]["range"] == [-1, 1]
     attach = ("report", mine / "out" / "record.json", "--radii", mine / "radii" / "radii.json")
     assert run(*attach).status == 0
-    (mine / "radii" / "radii.json").write_text(json.dumps({**content, "limits": [0.0, 1.0]}))
-    assert "radii: got radii of inputs within [0.0, 1.0], expected [-1.0, 1.0]" in run(*attach).err
+    (mine / "radii" / "radii.json").write_text(json.dumps(content | {"threat": {"norm": "linf"}}))
+    assert "radii: got radii of sets that differ from the record's in their range" in run(*attach).err
 
 
 @pytest.mark.parametrize("shape", [(4,), (2, 3, 3)])
@@ -82,18 +82,18 @@ def test_epsilon_stays_in_the_unit_of_the_data(run, model, tmp_path):
     found = load_record(tmp_path / "record.json")
     assert found.threat.epsilons == (1 / 255,)
     assert found.models[0].architecture.description["layers"][0]["type"] == "BatchNorm1d"
-    assert "--mean=0.5 --std=0.25" in found.command
+    assert "--mean .5 --std .25" in found.command
 
 
 @pytest.mark.parametrize(
     ("options", "told"),
     [
-        (("--range", "0"), "range: got '0', expected the least and the greatest value, as in 0,1"),
-        (("--range", "1,0"), "range: got '1,0'"),
+        (("--range", "0"), "range: got ['0'], expected the least and the greatest value, as in 0,1"),
+        (("--range", "1,0"), "range: got 1,0"),
         (("--range", "0,x"), "range: got 'x', expected a number"),
         (("--range", "-1,1"), "limits: got (-1.0, 1.0), expected (0, 1) for digits"),
-        (("--mean", ".5"), "std: got none, expected --mean and --std, or neither"),
-        (("--std", ".5"), "mean: got none, expected --mean and --std, or neither"),
+        (("--mean", ".5"), "std: got none, expected mean and std, or neither"),
+        (("--std", ".5"), "mean: got none, expected mean and std, or neither"),
         (("--mean", ".5", "--std", "0"), "std"),
         (("--mean", ".5,.5", "--std", "1"), "mean: got 2 numbers, expected 1 or one for each of 1 channels"),
         (("--data", "mine.py"), "data: got mine.py, expected mine.py:function, which returns a data set"),
@@ -111,8 +111,8 @@ path = "mine.safetensors"
 [data]
 name = "DATA"
 samples = 12
-range = [-1, "1/1"]
 [threat]
+range = [-1, "1/1"]
 epsilon = ["1/50", 0.01]
 [certify]
 verifiers = ["trains"]
@@ -125,14 +125,17 @@ def test_a_run_file_knows_ranges_and_epsilons_as_typed(run, mine):
     assert run("run", mine / "run.toml", "--out", mine / "run").status in (0, 1)
     found = load_record(mine / "run" / "record.json")
     assert (found.threat.lower, found.threat.upper) == (-1.0, 1.0)
-    assert (found.threat.epsilons, found.threat.written) == ((0.01, 0.02), ("0.01", "1/50"))
+    assert (found.threat.epsilons, [size.text for size in found.threat.epsilons]) == (
+        (0.01, 0.02),
+        ["0.01", "1/50"],
+    )
     assert run("run", mine / "run" / "record.json", "--out", mine / "again").status == 0
     assert load_record(mine / "again" / "record.json").threat == found.threat
 
 
 def test_a_run_file_of_normalised_inputs_is_of_the_network_behind_them(run, mine):
-    more = 'range = [-1, "1/1"]\nmean = [0.25]\nstd = ["1/2"]'
-    text = RUN.replace("DATA", str(mine / "mine.npz")).replace('range = [-1, "1/1"]', more)
+    more = 'samples = 12\nmean = [0.25]\nstd = ["1/2"]'
+    text = RUN.replace("DATA", str(mine / "mine.npz")).replace("samples = 12", more)
     (mine / "run.toml").write_text(text)
     assert run("run", mine / "run.toml", "--out", mine / "run").status in (0, 1)
     options = ("--data", mine / "mine.npz", "--range=-1,1", "--mean=0.25", "--std=0.5", "--samples", 12)

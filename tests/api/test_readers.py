@@ -62,7 +62,7 @@ ROWS = (
     Row("run file", ("api/runs/configuration.py:load_configuration",), ("configuration", "protocol"), EVERYWHERE),
     Row(
         "features (`.toml`)",
-        ("api/commands/options/units.py:load_features",),
+        ("asking/threats.py:load_features",),
         ("features",),
         EVERYWHERE,
     ),
@@ -184,6 +184,7 @@ OTHERS = {
     "files/hdf5_child.py:main": "it is given bytes by what has a row",
     "files/hdf5.py:read_hdf5": "it reads what its child made",
     "api/__init__.py:__getattr__": "names of this package",
+    "api/cli.py:command_of": "a command of this package",
     "models/elements/registry.py:files_of": "files of this package",
     "certify/lirpa/relaxation.py:load": "names of an installed library",
     "processes/piped.py:main": "a program of this package",

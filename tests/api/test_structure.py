@@ -17,6 +17,7 @@ from support.modules import INSIDE, ROOT, Module, forget, modules
 
 MAY_IMPORT = {
     "files": {"processes"},
+    "asking": {"files", "certify"},
     "kernels": set(),
     "processes": set(),
     "checking": {"files"},
@@ -25,7 +26,7 @@ MAY_IMPORT = {
     "certify": {"kernels", "processes", "models", "analysis", "checking", "files"},
     "training": {"kernels", "processes", "models", "analysis", "certify", "files"},
     "formats": {"models", "certify", "files"},
-    "reports": {"models", "analysis", "certify", "files"},
+    "reports": {"models", "analysis", "certify", "files", "asking"},
     "testing": {"models", "analysis", "certify"},
     "api": {*INSIDE},
 }

@@ -18,7 +18,7 @@ def test_counts_are_those_of_the_build(run, model, tmp_path):
     network, test = quantize(load(model), "q8.8", bits=6), dataset("digits").test
     x, y = whole_inputs(network, test.inputs[:5]), test.labels[:5]
     assert found["name"] == f"{model.stem} on q8.8, 6 bits"
-    assert (record["threat"]["lower"], record["threat"]["upper"]) == (0.0, 255.0)
+    assert record["threat"]["range"] == [0, 255]
     for epsilon in (1.0, 40.0):
         verdicts = verify(network, x, y, LInf(epsilon), "trains")
         rows = [row["verdicts"]["trains"]["status"] for row in found["rows"] if row["epsilon"] == epsilon]
@@ -72,7 +72,7 @@ def test_proofs_of_a_build_are_about_the_integers_that_run(run, model, tmp_path)
         (("--target", "loihi", "--epsilon", "1", "--norm", "l2"), "epsilon: got 1"),
         (("--target", "loihi", "--epsilon", "1", "--verifier", "milp"), "verifier: got 'milp'"),
         (("--target", "loihi", "--epsilon", "1", "--attack", "pgd"), "method: got 'pgd'"),
-        (("--target", "loihi", "--property", "moves=1"), "target: got one beside --property"),
+        (("--target", "loihi", "--property", "moves=1"), "beside --property, expected none: builds have classes"),
         (("--target", "xylo", "--epsilon", "1"), "network: "),
     ],
 )

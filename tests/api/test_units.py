@@ -68,7 +68,7 @@ def test_epsilon_has_units(run, plant):
     assert outcome.status in (0, 1), outcome.err
     found = load_record("out/record.json")
     assert found.threat.norm == "box"
-    assert [feature.size for feature in found.threat.features or ()] == [2.0, 0.5, 0.0]
+    assert [feature.epsilon for feature in vars(found.threat)["features"]] == [2.0, 0.5, 0.0]
     assert "--features features.toml" in found.command
     page = Path("out/report.md").read_text(encoding="utf-8")
     assert "temperature by 2 degC, pressure by 0.5 kPa, 1 not at all" in page
@@ -101,9 +101,9 @@ def test_a_file_s_sizes_are_scaled(run, plant, tmp_path):
     (("--epsilon", "2:temperature,3:temperature"), "epsilon: got temperature twice"),
     (("--epsilon", "two:temperature"), "expected a size and its feature, as in 2degC:temperature"),
     (("--epsilon", "0:temperature"), "features: got 0 as the size of each, expected one that moves"),
-    ((), "epsilon: got none with --features, expected 2degC:temperature"),
-    (("--epsilon", "1", "--norm", "l2"), "features: got some with norm 'l2', expected linf"),
-    (("--epsilon", "1", "--range", "0,1"), "range: got 0,1 beside --features"),
+    ((), "epsilon: got none, expected factors of the features"),
+    (("--epsilon", "1", "--norm", "l2"), "features: got one with --norm l2, expected --norm box"),
+    (("--epsilon", "1", "--range", "0,2"), "range: got 0,2 beside features, expected none"),
     (("--epsilon", "1", "--proof", "proofs"), "proof: got a folder beside --features"),
 ])  # fmt: skip
 def test_wrong_units_are_refused(run, plant, told, cure):
@@ -113,9 +113,9 @@ def test_wrong_units_are_refused(run, plant, told, cure):
 
 
 @pytest.mark.parametrize(("text", "told"), [
-    ("[a]\nrange = [2, 1]\n", "range: got [2.0, 1.0] of a, expected lower < upper"),
-    ("[a]\ncolour = 1\n", "a.colour: unknown key"), ("x =", "is no TOML file"),
-    ("[a]\n", "expected [0, 1]"), ("", "names none, expected a table for each feature"),
+    ("[a]\nrange = [2, 1]\n", "features: a.range: got [2.0, 1.0] of a, expected lower < upper"),
+    ("[a]\ncolour = 1\n", "features: a.colour: got a key that is not known"), ("x =", "is no TOML file"),
+    ("[a]\n", "expected [0, 1]"), ("", "expected a table for each feature"),
 ])  # fmt: skip
 def test_a_wrong_file_is_refused(run, plant, tmp_path, text, told):
     (tmp_path / "features.toml").write_text(text)
@@ -129,7 +129,7 @@ def test_a_wrong_file_is_refused(run, plant, tmp_path, text, told):
 
 def test_units_need_a_file(run, plant):
     outcome = run("certify", "net.safetensors", "--data", "mine.npz", "--epsilon", "2degC:temperature")
-    assert "expected --features FILE with it, which knows units" in outcome.err
+    assert "epsilon: got '2degC:temperature', expected a number above 0" in outcome.err
 
 
 @examples(60)

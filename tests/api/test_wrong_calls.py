@@ -15,28 +15,28 @@ CALLS = [
     (("certify",), "Missing argument 'MODEL'"),
     (("certify", "nothing.safetensors"), "got nothing.safetensors"),
     (("certify", R), "record.json is not a complete safetensors file"),
-    (("certify", N, "--epsilon", "abc"), "epsilon: got 'abc', expected a number or a fraction such as 8/255"),
-    (("certify", N, "--epsilon", "-1"), "epsilon: got -1, expected numbers above 0"),
+    (("certify", N, "--epsilon", "abc"), "epsilon: got 'abc', expected a number above 0, such as 8/255"),
+    (("certify", N, "--epsilon", "-1"), "epsilon: got '-1', expected a number above 0"),
     (("certify", N, "--epsilon", "1/0"), "epsilon: got '1/0'"),
-    (("certify", N, "--norm", "l7"), "norm: got 'l7', expected one of linf, l2"),
-    (("certify", N, "--verifier", "magic"), "verifier: got 'magic', expected one of interval"),
-    (("certify", N, "--attack", "magic"), "attack: got 'magic', expected one of fgsm"),
+    (("certify", N, "--norm", "l7"), "norm: got 'l7', expected linf, l2"),
+    (("certify", N, "--verifier", "magic"), "verifier: got 'magic', expected interval"),
+    (("certify", N, "--attack", "magic"), "attack: got 'magic', expected fgsm"),
     (("certify", N, "--data", "nope"), "got 'nope', expected one of digits"),
     (("certify", N, "--data", "mnist"), "mnist needs the file train-images"),
     (("certify", N, "--data", "mine.npz"), "got mine.npz, no such file, expected an .npz archive"),
     (("certify", N, "--data", "mine.py"), "data: got mine.py, expected mine.py:function"),
     (("certify", N, "--data", "mine.py:f"), "got mine.py, no such file, expected a Python file"),
-    (("certify", N, "--samples", "0"), "'--samples'"),
+    (("certify", N, "--samples", "0"), "samples: got '0', expected a whole number from 1 on"),
     (("certify", N, "--samples", "99999"), "samples: got 99999, expected at most the split's 300"),
-    (("certify", N, "--timeout", "-1"), "timeout: got -1"),
-    (("certify", N, "--ties", "maybe"), "ties: got 'maybe', expected one of argmax, strict"),
+    (("certify", N, "--timeout", "-1"), "timeout: got '-1', expected a positive number of seconds"),
+    (("certify", N, "--ties", "maybe"), "ties: got 'maybe', expected argmax or strict"),
     (("certify", N, "--device", "tpu"), "device: got 'tpu'"),
     (("certify", N, "--require-certified", "3"), "require-certified: got '3', expected a share from 0 to 1"),
-    (("certify", N, "--engine", "magic"), "engine: got 'magic', expected one of local, ray"),
+    (("certify", N, "--engine", "magic"), "engine: got 'magic', expected local or ray"),
     (("certify", N, "--ray-address", "auto"), "ray-address: got 'auto' without --engine ray"),
-    (("certify", N, "--radii", "--tolerance", "0"), "tolerance: got 0"),
-    (("certify", N, "--seed", "-1"), "'--seed'"),
-    (("attack", N, "--method", "magic"), "method: got 'magic', expected one of fgsm"),
+    (("certify", N, "--radii", "--tolerance", "0"), "tolerance: got '0', expected a number above 0"),
+    (("certify", N, "--seed", "-1"), "seed: got '-1', expected a whole number from 0 on"),
+    (("attack", N, "--method", "magic"), "method: got 'magic', expected fgsm"),
     (("attack", N, "--bogus"), "No such option: --bogus"),
     (("gains",), "MODEL: got nothing, expected a network file"),
     (("gains", N, "--horizon", "x"), "horizon: got 'x', expected a number of steps or inf"),
@@ -57,7 +57,7 @@ CALLS = [
     (("run", "nothing.toml"), "got nothing.toml, no such file, expected a TOML file or a record"),
     (("reproduce", "magic"), "protocol: got 'magic', expected one of"),
     (("zoo", "magic"), "magic"),
-    (("check-proof", "/nowhere"), "Missing option '--model'"),
+    (("check-proof", "/nowhere"), "model: got none, expected a path"),
     (("vnnlib", N), "Missing argument 'PROPERTY'"),
 ]
 FLAT, LOOPS, POTENTIAL, RARE, RAW, ONE = "FLAT", "LOOPS", "POTENTIAL", "RARE", "RAW", "ONE"
@@ -148,7 +148,7 @@ def recorded(model, tmp_path_factory):
     from spikecert import dataset, load
 
     test = dataset("digits").test
-    plan = Plan(Threat(norm="linf", lower=0, upper=1, epsilons=(0.01,)), (), ("interval",))
+    plan = Plan(Threat.of("linf", 0.01), (), ("interval",))
     found = measure("one", load(model), test.inputs[:2], test.labels[:2], plan)
     about = Data(name="digits", split="test", samples=2, classes=10, shape=(64,))
     return render(record([found], about, plan.threat), tmp_path_factory.mktemp("record") / "record.json")

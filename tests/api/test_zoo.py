@@ -26,7 +26,6 @@ from spikecert.analysis import temporal_ablation
 from spikecert.certified_networks import Ablated, Entry, Proven, names, pack
 from spikecert.certified_networks.keeping import EXPONENTS, FOLDER, from_bits, to_bits, unpacked
 from spikecert.cli import main
-from spikecert.reports.records.network_rules import EventRules
 from support.examples import examples
 
 TASKS = {"order", "delayed-xor", "gap", "coincidence", "copying", "digit-recall"}
@@ -105,7 +104,7 @@ def test_what_is_kept_is_small_and_said_whole() -> None:
 
 
 def test_what_is_around_a_sample_is_of_the_entrys_norm() -> None:
-    shifts = {"norm": "shift", "events": EventRules(budget="jitter", merge="add")}
+    shifts = {"norm": "shift", "events": {"budget": "jitter", "merge": "add"}}
     for told, epsilon, expected in (
         ({}, 0.1, LInf(0.1)),
         ({"norm": "l2"}, 0.5, L2(0.5)),

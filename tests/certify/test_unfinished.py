@@ -7,6 +7,7 @@ import pytest
 import torch
 
 from spikecert import LInf, RateDraws, SpikeFlip, SpikeShift, StuckNeurons, Verdict, verify
+from spikecert.asking import Threat
 from spikecert.certify import certify_set
 from spikecert.certify.branching.nodes.decisions import NodePool
 from spikecert.certify.branching.search import OpenNodes
@@ -18,7 +19,6 @@ from spikecert.certify.verifiers.events import EventSplitting
 from spikecert.certify.verifiers.trains import BoundVerifier
 from spikecert.reports import Plan
 from spikecert.reports.making.parts import Interrupted, measure_in_parts
-from spikecert.reports.records.schema import Threat
 from support.fleets import Here
 from support.searches import EPSILON, Given, brief, searched
 
@@ -155,7 +155,7 @@ def test_batches_that_are_finished_are_told(case: Given, monkeypatch: pytest.Mon
 
 
 def test_a_record_of_the_last_size_holds_the_bounds(case: Given, monkeypatch: pytest.MonkeyPatch):
-    plan = Plan(Threat(norm="linf", lower=0.0, upper=1.0, epsilons=(EPSILON,)), (), ("complete", "trains"))
+    plan = Plan(Threat.of("linf", EPSILON), (), ("complete", "trains"))
     Interrupts(monkeypatch, NodePool, "take", 1)
     with pytest.raises(Interrupted) as caught:
         measure_in_parts("network", *case, plan)
@@ -166,7 +166,7 @@ def test_a_record_of_the_last_size_holds_the_bounds(case: Given, monkeypatch: py
     assert any("interrupted" in row["complete"].reason and row["complete"].margin is not None for row in rows)
     assert all(row["trains"].status == "unknown" for row in rows)
     Interrupts(monkeypatch, NodePool, "take", 1)
-    other = Plan(Threat(norm="linf", lower=0.0, upper=1.0, epsilons=(EPSILON, 0.2)), (), ("complete",))
+    other = Plan(Threat.of("linf", (EPSILON, 0.2)), (), ("complete",))
     with pytest.raises(Interrupted) as caught:
         measure_in_parts("network", *case, other)
     assert caught.value.finished is None

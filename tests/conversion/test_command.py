@@ -160,7 +160,7 @@ def test_a_population_code_asks_for_its_classes(run, code, tmp_path):
         ("mine.py:none", ("--shape", "64"), "there is no none in it"),
         ("gone.py:made", ("--shape", "64"), "expected a Python file"),
         ("no_such_package_at_all:made", ("--shape", "64"), "ModuleNotFoundError"),
-        ("mine.py:made", ("--shape", "0,2"), "shape: got '0,2'"),
+        ("mine.py:made", ("--shape", "0,2"), "shape: got '0', expected a whole number from 1 on"),
         ("mine.py:made", ("--shape", "5"), "can't run on inputs of shape"),
         ("none.nir", (), "expected a NIR file"),
         (

@@ -74,8 +74,8 @@ def test_what_is_just_allowed_is_read() -> None:
 
 
 READERS: dict[str, tuple[Callable[[Path], object], str]] = {
-    "record": (load_record, '"schema": "spikecert.record/2"'),
-    "radii": (load_radii, '"schema": "spikecert.radii/1"'),
+    "record": (load_record, '"schema": "spikecert.record/3"'),
+    "radii": (load_radii, '"schema": "spikecert.radii/2"'),
     "certificates": (load_certificates, f'"format": "{FORMAT}"'),
 }
 
@@ -105,7 +105,7 @@ MANY = {
 @pytest.mark.parametrize("content", MANY.values(), ids=MANY.keys())
 def test_many_mistakes_take_memory_in_proportion(tmp_path: Path, content: str) -> None:
     path = tmp_path / "record.json"
-    path.write_text(f'{{"schema": "spikecert.record/2", {content}}}')
+    path.write_text(f'{{"schema": "spikecert.record/3", {content}}}')
     tracemalloc.start()
     with pytest.raises(ValueError, match="is not valid: ") as refused:
         load_record(path)

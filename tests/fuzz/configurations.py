@@ -7,14 +7,13 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from spikecert.asking import Threat
 from spikecert.certify.loops import ClosedLoop, controller
-from spikecert.commands.options.units import load_features
 from spikecert.files.texts import read_toml
 from spikecert.protocols import planning as objectives
 from spikecert.protocols import protocol
 from spikecert.protocols.configuration import parse
 from spikecert.runs import building
-from spikecert.runs.building import threat
 from spikecert.runs.configuration import load_configuration
 from spikecert.runs.plants import load_plant
 from spikecert.runs.running import plan_of
@@ -75,9 +74,9 @@ def read_run(data: bytes) -> None:
         found, _ = load_configuration(path)
     plan_of(found)
     if (step := found.train) is not None:
-        building.neuron(step.neuron, step.num_steps, step.decay, step.threshold, step.reset)
-        weights = step.gain_weight, step.margin_weight
-        building.objective(step.objective, step.rho, step.noise, step.size, *weights, step.events)
+        building.template(step)
+        building.objective(step)
+        building.settings(step, found.seed)
 
 
 def protocols() -> list[bytes]:
@@ -125,17 +124,15 @@ epsilon = 2.0
 
 def feature_files() -> list[bytes]:
     """Return a file of features with all that one may say."""
-    return [FEATURES, b"[a]\n"]
+    return [FEATURES, b"[a]\nepsilon = 1\n"]
 
 
 def read_features(data: bytes) -> None:
-    """Read features, and make the threat model of those that move."""
+    """Read features, and make their threat model."""
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "features.toml"
         path.write_bytes(data)
-        found = load_features(path)
-    if any(feature.size > 0 for feature in found):
-        threat("linf", (1.0,), features=found).scale.around(1.0)
+        Threat.of("box", 1, features=str(path)).scale.around(1.0)
 
 
 def read_plant(data: bytes) -> None:

@@ -10,6 +10,7 @@ from pathlib import Path
 import torch
 
 from spikecert import LIF, SpikingNetwork, StuckNeurons, Tolerance, mlp
+from spikecert.asking import Threat
 from spikecert.certify.engines import Repeated
 from spikecert.certify.network_sets.base import NetworkSet
 from spikecert.certify.network_sets.keeping import kept_member, restored_member
@@ -20,7 +21,7 @@ from spikecert.reports.making.parts import PartStore, Radii
 from spikecert.reports.pages.safety_case import load_checked
 from spikecert.reports.records.evidence import MEMBER, unpacked_member
 from spikecert.reports.records.rows import Tally
-from spikecert.reports.records.schema import Environment, KeptMember, Threat
+from spikecert.reports.records.schema import Environment, KeptMember
 from spikecert.training import Dataset, fit, own_dataset
 from spikecert.training.state import CHECKPOINT
 
@@ -86,10 +87,10 @@ def radii() -> list[bytes]:
         "verifier": "trains",
     }
     content = {
-        "schema": "spikecert.radii/1",
+        "schema": "spikecert.radii/2",
         "sha256": "0" * 64,
         "data": "digits",
-        "norm": "linf",
+        "threat": {"norm": "shift", "epsilon": ["2"], "jitter": 1, "where": {"steps": [0, 2]}},
         "verifier": "trains",
         "tolerance": 0.01,
         "timeout": None,
@@ -122,7 +123,7 @@ def read_checks(data: bytes) -> None:
         path = Path(folder) / "checked.json"
         path.write_bytes(data)
         found = load_checked(path)
-        threat = Threat(norm="linf", lower=0.0, upper=1.0, epsilons=(0.1,))
+        threat = Threat.of("linf", 0.1)
         assert found.told
         assert found.covered(threat, 0.1, "strict") <= len(found.proofs)
 
@@ -133,10 +134,10 @@ def parts() -> list[bytes]:
     table = {
         key: value
         for key, value in json.loads(content).items()
-        if key not in ("schema", "sha256", "data", "radii")
+        if key not in ("schema", "sha256", "data", "threat", "radii")
     }
     rows = [{**row, "verifier": row["verifier"] or ""} for row in json.loads(content)["radii"]]
-    return [json.dumps({"table": {**table, "samples": rows}, "counterexamples": []}).encode()]
+    return [json.dumps({"table": {**table, "norm": "shift", "samples": rows}, "counterexamples": []}).encode()]
 
 
 def read_part(data: bytes) -> None:

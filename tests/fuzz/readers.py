@@ -34,6 +34,7 @@ from spikecert.analysis.certificates.checking import (
     read_content,
     save_certificates,
 )
+from spikecert.asking import Threat
 from spikecert.certify.engines.work import VERDICTS
 from spikecert.certify.proofs import Prover
 from spikecert.checking import check, read_network
@@ -44,7 +45,7 @@ from spikecert.models.files.storage import FORMAT as NETWORK
 from spikecert.models.files.storage import pack, read_state, to_bytes, unpack
 from spikecert.reports import Plan, RadiusPlan, render
 from spikecert.reports.making.measuring import measure
-from spikecert.reports.records.schema import Data, Threat
+from spikecert.reports.records.schema import Data
 from spikecert.training.state import FORMAT as CHECKPOINT
 from support.hostile import unsafe
 from support.lava_files import image_net, net
@@ -112,7 +113,7 @@ def _check_model(data: bytes) -> None:
 
 def _records() -> list[bytes]:
     network, inputs = _networks()[0], torch.rand(3, 3, generator=torch.Generator().manual_seed(0))
-    threat = Threat(norm="linf", lower=0.0, upper=1.0, epsilons=(0.1, 0.5))
+    threat = Threat.of("linf", (0.1, 0.5))
     radii = RadiusPlan("trains", tolerance=0.05)
     plan = Plan(threat, attacks=("pgd",), verifiers=("trains", "linear"), radii=radii)
     with torch.no_grad():

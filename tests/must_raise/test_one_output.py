@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 import torch
 
+from spikecert.asking import Threat
 from spikecert.certify import (
     L2,
     LInf,
@@ -26,12 +27,11 @@ from spikecert.checking import Refused, check
 from spikecert.formats import read_vnnlib, verify_property
 from spikecert.models import LIF, SpikingNetwork, mlp, network_hash, save
 from spikecert.reports import Plan, measure
-from spikecert.reports.records.schema import Threat
 from spikecert.training import CertifiedLoss
 
 X, Y = torch.full((2, 4), 0.5), torch.tensor([0, 0])
 EVENTS = (torch.arange(24).view(2, 3, 4) % 3 == 0).float()
-SMALL = Threat(norm="linf", lower=0.0, upper=1.0, epsilons=(0.1,))
+SMALL = Threat.of("linf", 0.1)
 MESSAGE = (
     "network: got 1 output, expected two or more for a question about the class; "
     r"ask about its value \(--property, spikecert range\)"

@@ -4,6 +4,7 @@ from collections.abc import Callable
 
 import pytest
 
+from spikecert.asking import Threat
 from spikecert.reports.records.radii import RadiusTable, SampleRadius
 from spikecert.reports.records.records import ModelRecord, Record
 from spikecert.reports.records.rows import Finding, SampleRow, tally
@@ -17,7 +18,6 @@ from spikecert.reports.records.schema import (
     GrowthRow,
     LayerActivity,
     NeuronActivity,
-    Threat,
     Training,
 )
 
@@ -153,7 +153,7 @@ def handmade() -> Callable[..., Record]:
 
     def make(*names: str, **changes: object) -> Record:
         fields: dict[str, object] = {
-            "schema": "spikecert.record/2",
+            "schema": "spikecert.record/3",
             "title": "A hand-made report",
             "created": "2026-01-02 03:04 UTC",
             "command": "spikecert demo --seed 0",
@@ -163,7 +163,7 @@ def handmade() -> Callable[..., Record]:
                 python="3.11.9", platform="Linux", device="cpu", torch_threads=2, packages={"torch": "2.13.0"}
             ),
             "data": Data(name="digits", split="test", samples=SAMPLES, classes=10, shape=(16,)),
-            "threat": Threat(norm="linf", lower=0.0, upper=1.0, epsilons=EPSILONS),
+            "threat": Threat.of("linf", EPSILONS),
             "models": tuple(model(name) for name in names or ("MS-MPPD, ρ = 1",)),
         }
         return Record.model_validate({**fields, **changes})

@@ -11,9 +11,7 @@ from spikecert.reports.figures.charts import growths
 from spikecert.reports.figures.membranes import _height
 from spikecert.reports.figures.sandwich import sandwiches, ticks
 from spikecert.reports.pages.advice import _smaller, _training, advice
-from spikecert.reports.pages.norms import distance
 from spikecert.reports.pages.wording import conditions
-from spikecert.reports.records.network_rules import EventRules
 
 
 def test_accuracies_lie_between_the_axes(handmade):
@@ -95,7 +93,7 @@ def test_conditions_name_one_epsilon_or_the_ends_of_several(handmade):
         "verifiers: interval, trains"
     )
     record = handmade()
-    threat = record.threat.model_copy(update={"epsilons": record.threat.epsilons[:1]})
+    threat = record.threat.sized(*record.threat.epsilons[:1])
     assert conditions(record.model_copy(update={"threat": threat})).startswith("ℓ∞, ε = 2/255, inputs within")
 
 
@@ -109,25 +107,24 @@ def test_conditions_name_one_epsilon_or_the_ends_of_several(handmade):
             "at most ε events may come earlier or later, each by at most 2 steps, two in one entry are two, "
             "those at the border may leave",
         ),
-        ("l0", {"kind": "insert"}, "at most ε events may be inserted, over all steps together"),
+        ("flips", {"kind": "insert"}, "at most ε events may be inserted, over all steps together"),
     ],
 )
 def test_sets_of_events_in_words(norm: str, rules: dict, told: str):
-    threat = Threat(norm=norm, lower=0.0, upper=1.0, epsilons=(1.0,), events=EventRules(**rules))  # type: ignore[arg-type]
-    assert distance(threat) == told
+    assert Threat.of(norm, 1, **rules).change == told
 
 
 @pytest.mark.parametrize(
     ("norm", "epsilon", "told"),
     [
         ("linf", 0.02, "Try smaller ε: `--epsilon 0.005,0.01`"),
-        ("l0", 3.0, "Try smaller ε: `--epsilon 1` is the least"),
-        ("l0", 1.0, "Ask about fewer changes: `--kind insert`"),
+        ("flips", 3.0, "Try smaller ε: `--epsilon 1` is the least"),
+        ("flips", 1.0, "Ask about fewer changes: `--kind insert`"),
         ("shift", 1.0, "Ask about fewer moves: `--jitter 1`"),
     ],
 )
 def test_advice_where_nothing_is_proved_fits_the_set(handmade, norm: str, epsilon: float, told: str):
-    threat = Threat(norm=norm, lower=0.0, upper=1.0, epsilons=(epsilon,))  # type: ignore[arg-type]
+    threat = Threat.of(norm, epsilon)
     (advice,) = _smaller(handmade().model_copy(update={"threat": threat}), epsilon)
     assert advice.startswith(told)
 

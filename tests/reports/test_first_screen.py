@@ -3,14 +3,13 @@
 import json
 import re
 from html.parser import HTMLParser
-from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from spikecert.files.texts import fraction
-from spikecert.reports import Threat, load_record
+from spikecert.reports import Threat
 from spikecert.reports.pages.advice import advice
 from spikecert.reports.pages.html_page import to_html
 from spikecert.reports.pages.markdown import to_markdown
@@ -19,12 +18,6 @@ from spikecert.reports.pages.safety_case import load_checked, render_summary, sa
 from spikecert.reports.records.categories import CATEGORIES, Slice, slices
 from spikecert.reports.records.records import Record
 from spikecert.reports.records.rows import Finding, tally
-
-OLD = Path(__file__).parent / "old"
-FINGERPRINTS = {
-    "plain-1": "00d0d1ea7aa4b714e2a0a73a1b7bda884173216d4096053dc773388ae634a06a",
-    "tied-1": "490ee16156ea16a70d105a00fe791c576c8d927f5ec4f9a9a1f93620f915dca7",
-}
 
 
 class Words(HTMLParser):
@@ -53,22 +46,12 @@ def at_one(record: Record) -> Record:
     (model,), epsilon = record.models, record.threat.epsilons[1]
     rows = tuple(row for row in model.rows if row.epsilon == epsilon)
     one = model.model_copy(update={"rows": rows, "points": tally(rows), "radii": None})
-    threat = Threat(norm="linf", lower=0, upper=1, epsilons=(epsilon,))
+    threat = Threat.of("linf", epsilon)
     return record.model_copy(update={"models": (one,), "threat": threat})
 
 
-@pytest.mark.parametrize("name", FINGERPRINTS)
-def test_records_of_older_schemas_open_with_their_fingerprint(name: str) -> None:
-    found = load_record(OLD / f"{name}.json")
-    assert found.fingerprint == FINGERPRINTS[name]
-    assert found.schema_version == "spikecert.record/2"
-    assert [point.lost for point in found.models[0].points] == ([1] if name == "tied-1" else [0, 0, 0])
-    assert to_html(found)
-    assert Record.model_validate_json(found.to_json()) == found
-
-
 def test_five_categories_add_up(handmade) -> None:
-    for found in (handmade(), load_record(OLD / "tied-1.json")):
+    for found in (handmade(), handmade("A", "B")):
         for point in found.models[0].points:
             parts = slices(point, found.threat)
             assert [part.category for part in parts] == list(CATEGORIES)
@@ -99,20 +82,27 @@ def test_epsilon_stands_as_it_was_written(handmade) -> None:
     renamed = dict(zip(handmade().threat.epsilons, epsilons, strict=True))
     moved = tuple(row.model_copy(update={"epsilon": renamed[row.epsilon]}) for row in rows)
     model = handmade().models[0].model_copy(update={"rows": moved, "points": tally(moved), "radii": None})
-    threat = Threat(norm="linf", lower=0, upper=1, epsilons=epsilons, written=written)
+    threat = Threat.of("linf", written)
+    assert threat.epsilons == epsilons
     found = handmade(threat=threat, models=(model,), focus=0.5 / 255)
     for text in (to_html(found), to_markdown(found), to_latex(found)):
         assert all(part in text for part in written)
     assert "ε = .5/255 = 0.001961 in" in to_markdown(found)
-    unwritten = handmade(threat=threat.model_copy(update={"written": ()}), models=(model,), focus=0.5 / 255)
+    unwritten = handmade(threat=Threat.of("linf", epsilons), models=(model,), focus=0.5 / 255)
     assert found.fingerprint == unwritten.fingerprint
-    assert found.threat.agrees(unwritten.threat)
+    assert found.threat == unwritten.threat
+    assert load(found) == found
+    assert load(found).threat.short(0.05) == "5e-2"
 
 
-@pytest.mark.parametrize("written", [("0.02",), ("0.01", "0.02"), ("1/0",), ("one",), ("0.01\n",), ("9" * 41,)])
-def test_what_is_not_how_the_epsilon_was_written_is_refused(written: tuple[str, ...]) -> None:
-    with pytest.raises(ValueError, match="written"):
-        Threat(norm="linf", lower=0, upper=1, epsilons=(0.01,), written=written)
+def load(record: Record) -> Record:
+    return Record.model_validate_json(record.to_json())
+
+
+@pytest.mark.parametrize("written", ["1/0", "one", "9" * 41, "1_0", "", "0x1", "∞", "1e400"])
+def test_what_is_no_number_is_no_epsilon(written: str) -> None:
+    with pytest.raises(ValueError, match=r"^epsilon: got"):
+        Threat.of("linf", written)
 
 
 @given(st.text("0123456789.eE+-/ _∞", max_size=8))

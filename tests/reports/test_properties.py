@@ -5,12 +5,14 @@ docs/schemas is what the models say, and the files that are written fit it.
 
 import importlib.util
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import jsonschema
 import pytest
 from pydantic import ValidationError
 
+from spikecert.asking.threats import write_threat
 from spikecert.reports import join, load_record, render
 from spikecert.reports.comparing.comparing import compare
 from spikecert.reports.comparing.leaderboard import leaderboard
@@ -18,7 +20,7 @@ from spikecert.reports.making.combining import RadiiFile, with_radii
 from spikecert.reports.pages.markdown import to_markdown
 from spikecert.reports.pages.safety_case import Checked, safety_case
 from spikecert.reports.pages.wording import verdict
-from spikecert.reports.records.schema import Counterexample, Threat
+from spikecert.reports.records.schema import Counterexample
 
 WORDS = "no output moves by more than .1 from the sample's own"
 
@@ -35,7 +37,7 @@ def asked(handmade):
             case.model_copy(update={"outputs": ((0.25, 0.5), (0.5, 0.125))}) for case in model.counterexamples
         )
         model = model.model_copy(update={"rows": rows, "counterexamples": cases})
-        threat = Threat.model_validate({**dict(plain.threat), "asked": text})
+        threat = replace(plain.threat, asked=text)
         return type(plain).model_validate({**dict(plain), "threat": threat, "models": (model,)})
 
     return make
@@ -74,25 +76,32 @@ def test_records_of_other_questions_are_not_mixed(asked, handmade):
     for one in (other, plain):
         with pytest.raises(ValueError, match=r"^records: got different threat"):
             join([found, one])
-        with pytest.raises(ValueError, match=r"^records: got different asked"):
+        with pytest.raises(ValueError, match=r"^records: got different property"):
             compare(found, one)
     assert compare(found, found).asked == "moves=.1"
     with pytest.raises(ValueError, match="about a property, expected classes"):
         leaderboard([found])
     table = plain.models[0].radii
-    told = {"schema": "spikecert.radii/1", "sha256": found.models[0].architecture.sha256, "data": "digits"}
+    told = {"schema": "spikecert.radii/2", "sha256": found.models[0].architecture.sha256, "data": "digits"}
     rows = [dict(row) for row in table.samples]
-    rest = {"norm": "linf", "verifier": "linear", "tolerance": 1e-3, "timeout": None, "seed": 0, "radii": rows}
-    with pytest.raises(ValueError, match=r"^radii: got radii of classes beside a record of a property"):
+    rest = {
+        "threat": write_threat(plain.threat),
+        "verifier": "linear",
+        "tolerance": 1e-3,
+        "timeout": None,
+        "seed": 0,
+        "radii": rows,
+    }
+    with pytest.raises(ValueError, match=r"^radii: got radii of sets that differ .* in their property"):
         with_radii(found, RadiiFile.model_validate(told | rest))
 
 
 @pytest.mark.parametrize("text", ["nonsense", "", "moves=nan", "Y0 == 1"])
 def test_what_is_no_property_is_no_record(asked, text):
     content = json.loads(asked().to_json())
-    content["threat"]["asked"] = text
-    with pytest.raises(ValidationError):
-        Threat.model_validate(content["threat"])
+    content["threat"]["property"] = text
+    with pytest.raises(ValidationError, match="property: got"):
+        type(asked()).model_validate(content)
 
 
 def test_records_that_contradict_their_question_are_refused(asked, handmade):
@@ -130,7 +139,7 @@ def published(name):
 def test_the_published_schemas_are_up_to_date():
     module = maker()
     there = {path.name for path in (DOCS / "schemas").iterdir()}
-    assert there - set(module.MODELS) == {"record-1.json"}  # what older versions wrote
+    assert there == set(module.MODELS)
     for name, model in module.MODELS.items():
         text = (DOCS / "schemas" / name).read_text(encoding="utf-8")
         assert text == module.schema(model), "run: python docs/make_schemas.py"
@@ -138,10 +147,10 @@ def test_the_published_schemas_are_up_to_date():
 
 def test_what_is_written_fits_its_schema(handmade):
     found = handmade("a", "b", configuration={"seed": 0})
-    jsonschema.validate(json.loads(found.to_json()), published("record-2.json"))
-    jsonschema.validate(json.loads(compare(found, found).to_json()), published("comparison-2.json"))
+    jsonschema.validate(json.loads(found.to_json()), published("record-3.json"))
+    jsonschema.validate(json.loads(compare(found, found).to_json()), published("comparison-3.json"))
     run = {"model": {"path": "x"}, "certify": {"verifiers": ["trains"]}, "threat": {"epsilon": [0.1, "8/255"]}}
-    jsonschema.validate(run, published("run-1.json"))
+    jsonschema.validate(run, published("run-2.json"))
 
 
 def without_schema(content):
@@ -165,7 +174,7 @@ def test_the_schema_refuses_what_the_reader_refuses(handmade, tmp_path, change):
     content = json.loads(handmade().to_json())
     change(content)
     with pytest.raises(jsonschema.ValidationError):
-        jsonschema.validate(content, published("record-2.json"))
+        jsonschema.validate(content, published("record-3.json"))
     (tmp_path / "record.json").write_text(json.dumps(content))
     with pytest.raises(ValueError, match="is not valid"):
         load_record(tmp_path / "record.json")

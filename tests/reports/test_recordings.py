@@ -80,7 +80,6 @@ def test_what_is_no_recording_has_no_picture():
 def test_pages_show_events_of_event_records_alone(handmade):
     plain = handmade()
     assert 'class="event-' not in to_html(plain)
-    threat = {"norm": "shift", "lower": 0.0, "upper": 1.0, "epsilons": (1.0, 2.0, 3.0)}
     model = plain.models[0]
     epsilons = dict(zip(plain.threat.epsilons, (1.0, 2.0, 3.0), strict=True))
     rows = tuple(row.model_copy(update={"epsilon": epsilons[row.epsilon]}) for row in model.rows)
@@ -88,7 +87,7 @@ def test_pages_show_events_of_event_records_alone(handmade):
     changed = model.model_copy(
         update={"rows": rows, "points": points, "counterexamples": (FRAMES,), "radii": None}
     )
-    record = handmade(threat=Threat(**threat), models=(changed,), focus=2.0)
+    record = handmade(threat=Threat.of("shift", (1, 2, 3)), models=(changed,), focus=2.0)
     page, text = to_html(record), to_markdown(record)
     for told in ("row 0, column 1, on: from step 0 to step 1", "row 1, column 1, on: came at step 2"):
         assert told in page
@@ -106,7 +105,7 @@ def test_a_page_shows_the_events_of_the_code(tmp_path: Path):
     layers[0].weight.data.copy_(torch.eye(2))
     network = SpikingNetwork(*layers, num_steps=4, encoding="latency", readout="first").eval()
     images, labels = torch.tensor([[1.0, 0.5], [1.0, 0.0]]), torch.tensor([0, 0])
-    threat = Threat(norm="shift", lower=0, upper=1, epsilons=(1, 3))
+    threat = Threat.of("shift", (1, 3))
     plan = Plan(threat, attacks=("spike-shift",), verifiers=("enumeration",))
     found = measure("latency", network, images, labels, plan)
     assert [row.verdicts["enumeration"].status for row in found.rows] == [

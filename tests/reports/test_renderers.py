@@ -10,13 +10,13 @@ from itertools import pairwise
 import pytest
 from PIL import Image
 
+from spikecert.asking.threats import short, with_value
 from spikecert.reports import RENDERERS, render
 from spikecert.reports.figures import BOTTOM, LABEL_SPACING, TOP, panels
 from spikecert.reports.pages.html_page import picture, to_html
 from spikecert.reports.pages.markdown import to_markdown
 from spikecert.reports.pages.rendering import COLUMNS, to_csv
 from spikecert.reports.pages.wording import GAINS_CAPTION, gain_text, norm_ends, verdict
-from spikecert.reports.records.rows import epsilon_text
 
 RADII = [(0.05, 0.2), (0.04, 0.1), (0.035, 0.035), (0.02, 1.0), (0.02, 0.05)]
 RADII += [(0.016, 0.03), (0.008, 0.02), (0.008, 0.03), (0.0, 0.015), (0.0, 0.0)]
@@ -198,9 +198,8 @@ def test_a_picture_shows_its_values(channels: int, mode: str):
 
 
 def test_numbers_for_people():
-    assert epsilon_text(8 / 255) == "8/255 = 0.03137"
-    assert epsilon_text(0.03) == "0.03"
-    assert epsilon_text(1e308) == "1e+308"
+    told = {8 / 255: "8/255 = 0.03137", 0.03: "0.03", 1e308: "1e+308"}
+    assert {value: with_value(short(value), value) for value in told} == told
     assert gain_text(None) == "none finite"
     assert gain_text(1.00001) == "1.0001"
     assert norm_ends((1.99999, 2.00001)) == ("1.9999", "2.0001")

@@ -22,7 +22,7 @@ LABELS = torch.tensor([0, 1, 2, 0])
 
 @cache
 def recorded(ties: str | None, name: str = "tied") -> Record:
-    threat = Threat(norm="linf", lower=0.0, upper=1.0, epsilons=(0.05,))
+    threat = Threat.of("linf", 0.05)
     radii = RadiusPlan(verifier="trains", tolerance=0.5, samples=1)
     plan = Plan(threat, ("fgsm",), ("trains",), radii=radii, ties=ties)
     data = Data(name="halves", split="test", samples=4, classes=3, shape=(2,))
@@ -89,7 +89,7 @@ def test_what_the_words_mean_goes_by_the_ties(handmade) -> None:
 def test_a_counterexample_that_ties_gets_no_other_label() -> None:
     """Below .5 class 1 fires once less: the tie at the edge is what breaks the sample, strictly taken."""
     net = tied_network(0.9)
-    threat = Threat(norm="linf", lower=0.0, upper=1.0, epsilons=(0.5,))
+    threat = Threat.of("linf", 0.5)
     inputs = torch.full((1, 2), 0.13)
     with torch.no_grad():
         assert net(inputs)[0].argsort(descending=True).tolist()[0] == 0

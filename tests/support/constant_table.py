@@ -87,6 +87,7 @@ from spikecert.analysis import constant_gain, neuron_bias
 from spikecert.analysis.gains.gain_plots import frequency_response
 from spikecert.analysis.lmi import adaptive, chain_gain, cuba, lif, recurrent, surrogate_gain, time_varying
 from spikecert.analysis.patterns import train_interval
+from spikecert.asking import Threat
 from spikecert.certify import PixelBox
 from spikecert.certify.attacks import APGD, PGD, Gaussian, SpikeFlips, Square
 from spikecert.certify.bounds.prices.narrowing import Narrowing, WindowSearch
@@ -100,7 +101,6 @@ from spikecert.certify.verifiers import Lirpa, Milp
 from spikecert.formats.writing import robustness
 from spikecert.models import Neuron
 from spikecert.reports.making.plans import Plan, RadiusPlan
-from spikecert.reports.records.schema import Threat
 from spikecert.training.data import Dataset, Split, digit_events, pulses
 from support.constants import ENDS, NONE, Row, neuron_rows, rows, several
 
@@ -467,7 +467,7 @@ ANALYSIS = [
     Row("frequency_response", "decay", lambda v: frequency_response(v, np.ones(1)).tolist(), 0.5),
     Row("train_interval", "num_steps", lambda v: train_interval(torch.ones(1).double(), LIF(), v), 2),
 ]
-THREAT = Threat(norm="linf", lower=0.0, upper=1.0, epsilons=(0.1,))
+THREAT = Threat.of("linf", 0.1)
 REPORTS = [
     *rows(
         RadiusPlan, {"tolerance": 0.5, "timeout": 2.0, "samples": 2}, allowed={"timeout": NONE, "samples": NONE}

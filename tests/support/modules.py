@@ -10,6 +10,7 @@ ROOT = Path(__file__).parents[2]
 INSIDE = (
     *("models", "analysis", "training", "certify", "checking", "reports", "formats", "testing", "kernels"),
     "files",
+    "asking",
     "processes",
 )
 FOLDERS = ("api", *INSIDE)

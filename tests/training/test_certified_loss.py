@@ -11,6 +11,8 @@ from hypothesis import strategies as st
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
+from spikecert.asking import Numeral
+from spikecert.asking.run_files import TrainStep
 from spikecert.certify import LInf, verify
 from spikecert.certify.bounds.propagation import margin_bounds
 from spikecert.certify.bounds.signals.windows import Box
@@ -255,7 +257,7 @@ def test_bad_settings_are_named(wrong: dict, message: str) -> None:
 
 
 def test_the_command_line_names_it() -> None:
-    assert building.objective("certified", rho=1.0, noise="gaussian", size=0.03) == CertifiedLoss(0.03)
+    assert building.objective(TrainStep(objective="certified", size=Numeral(0.03))) == CertifiedLoss(0.03)
 
 
 @pytest.mark.parametrize("q", [0.0, 1e-6, 0.5, 1.0])

@@ -9,6 +9,9 @@ import torch
 from torch import Tensor, nn
 
 from spikecert.analysis import gain, layer_operators, pattern_radius, stability
+from spikecert.asking import Numeral
+from spikecert.asking.run_files import TrainStep
+from spikecert.asking.values import read
 from spikecert.certify import L2, verify
 from spikecert.models import LIF, SpikingNetwork, load, mlp, network_hash
 from spikecert.protocols.planning import objective as protocol_objective
@@ -214,15 +217,16 @@ def test_mixed_precision_leaves_gains_and_norms_alone() -> None:
 
 
 def test_the_command_line_adds_them_up() -> None:
-    made = building.objective("ms-mppd+gain-penalty+margin-over-gain", 0.5, "gaussian", 0.02, 0.3, 2.0)
-    assert made == (
+    told = {"objective": "ms-mppd+gain-penalty+margin-over-gain", "noise": "gaussian", "size": 0.02}
+    told |= {"rho": "1/2", "gain_weight": 0.3, "margin_weight": 2}
+    assert building.objective(read(TrainStep, told)) == (
         MSMPPD(0.5, perturbation=GaussianNoise(0.02))
         + GainPenalty(0.3)
         + MarginOverGain(2.0, epsilon=0.02, norm="linf")
     )
-    assert building.objective("s-ibp", 1.0, "gaussian", 0.03) == SIBP(0.03)
+    assert building.objective(TrainStep(objective="s-ibp", size=Numeral(0.03))) == SIBP(0.03)
     with pytest.raises(ValueError, match="objective: got 'gain-penalty', which learns no labels"):
-        building.objective("gain-penalty", 1.0, "gaussian", 0.03)
+        building.objective(TrainStep(objective="gain-penalty"))
 
 
 def test_protocols_know_them_and_their_schedules() -> None:

@@ -1,69 +1,57 @@
 """`spikecert ablate`: a network's accuracy without parts of its time, and trained again without memory."""
 
 import copy
+from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
-import typer
+from spikecert.asking.options import command, typed
+from spikecert.asking.question import Count, ScaledSamples, Seed
+from spikecert.asking.values import Naming
 
 from ...progress import Bars
 from ...runs.sources import data_of, network_of
 from ...telling import show, show_json, table
-from ..options.options import (
-    Data,
-    Device,
-    InputScale,
-    Json,
-    Mean,
-    Model,
-    Range,
-    Root,
-    Samples,
-    Seed,
-    Std,
-    fitting,
-    scale,
-)
 
 if TYPE_CHECKING:
     from spikecert.analysis import Ablation, TemporalAblation
     from spikecert.models import SpikingNetwork
     from spikecert.training import Dataset, Split
 
-Retrain = Annotated[
-    int | None,
-    typer.Option(
-        "--retrain", min=1, help="Also train the network anew for so many epochs, with λ as it is and with λ = 0."
-    ),
-]
+
+@dataclass(frozen=True, kw_only=True)
+class Ablating(ScaledSamples):
+    """Which network, on which samples.
+
+    Attributes:
+        model: a network file as written by `train`, or zoo:NAME (see `zoo`).
+        retrain: also train the network anew for so many epochs, with λ as it is and with λ = 0.
+        seed: of everything random.
+        json: print JSON on standard output and nothing else.
+    """
+
+    model: Annotated[Path, Naming(argument=True)]
+    retrain: Count | None = None
+    seed: Seed = 0
+    json: bool = False
 
 
-def ablate(
-    model: Model,
-    data: Data = "digits",
-    root: Root = None,
-    limits: Range = None,
-    mean: Mean = None,
-    std: Std = None,
-    samples: Samples = None,
-    retrain: Retrain = None,
-    seed: Seed = 0,
-    device: Device = "cpu",
-    as_json: Json = False,
-) -> int:
+@command
+def ablate(asked: Ablating) -> int:
     """Take parts of a network's time and memory away: what accuracy is left says what they are good for."""
     from spikecert.analysis import temporal_ablation
+    from spikecert.runs.building import fitting, scaled
 
-    scaled, network = scale(limits, mean, std), network_of(model)
-    source = data_of(data, root, network.num_steps, scaled.limits)
-    network = scaled.of(network, source)
-    chosen = fitting(network, source, samples, device)
+    network = network_of(asked.model)
+    source = data_of(asked.data, asked.root, network.num_steps, asked.limits)
+    network = scaled(network, source, asked)
+    chosen = fitting(network, source, asked.samples, asked.device)
     with Bars() as bars:
-        found = temporal_ablation(network, chosen.inputs, chosen.labels, seed=seed)
-        again = () if retrain is None else _retrained(network, source, chosen, retrain, seed, bars)
-    if as_json:
-        show_json(_content(model.name, data, found, again))
-    else:
-        show(_text(model.name, data, found, again, scaled))
+        found = temporal_ablation(network, chosen.inputs, chosen.labels, seed=asked.seed)
+        epochs = asked.retrain
+        again = () if epochs is None else _retrained(network, source, chosen, epochs, asked.seed, bars)
+    name = asked.model.name
+    show_json(_content(name, asked.data, found, again)) if asked.json else show(_text(asked, found, again))
     return 0
 
 
@@ -134,10 +122,9 @@ def _content(name: str, data: str, found: "TemporalAblation", again: "tuple[Abla
     }
 
 
-def _text(
-    name: str, data: str, found: "TemporalAblation", again: "tuple[Ablation, ...]", scaled: InputScale
-) -> str:
-    head = f"{name} on {data}: {found.samples} samples, T = {found.num_steps}{scaled.repeated}"
+def _text(asked: Ablating, found: "TemporalAblation", again: "tuple[Ablation, ...]") -> str:
+    scale = typed("", ScaledSamples(range=asked.range, mean=asked.mean, std=asked.std)).partition("digits")[2]
+    head = f"{asked.model.name} on {asked.data}: {found.samples} samples, T = {found.num_steps}{scale}"
     rows = [("as it is", f"{found.accuracy:.1%}", "100.0%")]
     rows += [(one.name, f"{one.accuracy:.1%}", f"{one.kept:.1%}") for one in (*found.rows, *again)]
     layers = ", ".join(f"{share:.1%}" for share in found.constant)

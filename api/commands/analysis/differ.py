@@ -1,66 +1,78 @@
 """`spikecert differ`: two builds of one network, where their trains part, and which setting mends that."""
 
 import shlex
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
-import typer
+from spikecert.asking.options import Without, command, typed
+from spikecert.asking.question import Count, ScaledSamples, Seconds
+from spikecert.asking.values import Naming, Numeral, real
 
 from ...progress import Bars
 from ...runs.sources import data_of, is_code, loaded, network_of
 from ...telling import say, show, show_json_text
-from ..options.options import Data, Json, Range, Root, Samples, first, scale
 
 if TYPE_CHECKING:
     from spikecert import Difference
     from spikecert.reports.comparing.difference_record import BuildSide, DifferenceRecord
 
 JSON, HTML = "difference.json", "difference.html"
-BUILD = (
-    "A network file, zoo:NAME, a NIR file, or a Python object as package.module:name or file.py:name, a module "
-    "that is run as it is: name only code of your own."
-)
 
 
-def differ(
-    a: Annotated[str, typer.Argument(help=BUILD, metavar="A")],
-    b: Annotated[str, typer.Argument(help="The other build.", metavar="B")],
-    data: Data = "digits",
-    root: Root = None,
-    limits: Range = None,
-    samples: Samples = None,
-    num_steps: Annotated[
-        int | None, typer.Option(min=1, help="T, for a module that does one step a call, and for NIR.")
-    ] = None,
-    dt: Annotated[float | None, typer.Option(help="NIR's time step; default: the file's, or 1e-4.")] = None,
-    reset: Annotated[str | None, typer.Option(help="NIR's reset: zero (v_reset) or subtract.")] = None,
-    timeout: Annotated[float | None, typer.Option(help="Seconds in all.")] = None,
-    out: Annotated[Path | None, typer.Option("--out", help=f"Folder for {JSON} and {HTML}.")] = None,
-    repaired: Annotated[
-        Path | None, typer.Option("--repaired", help="Write the build that has the setting exchanged.")
-    ] = None,
-    as_json: Json = False,
-) -> int:
+@dataclass(frozen=True, kw_only=True)
+class Differing(ScaledSamples):
+    """Which two builds, on which samples.
+
+    Attributes:
+        a: a network file, zoo:NAME, a NIR file, or a Python object as package.module:name or file.py:name, a
+            module that is run as it is: name only code of your own.
+        b: the other build.
+        num_steps: T, for a module that does one step a call, and for NIR.
+        dt: NIR's time step; default: the file's, or 1e-4.
+        reset: NIR's reset: zero (v_reset) or subtract.
+        timeout: seconds in all.
+        out: folder for difference.json and difference.html.
+        repaired: write the build that has the setting exchanged.
+        json: print JSON on standard output and nothing else.
+    """
+
+    a: Annotated[str, Naming(argument=True)]
+    b: Annotated[str, Naming(argument=True)]
+    num_steps: Count | None = None
+    dt: Annotated[Numeral, real(above=0.0)] | None = None
+    reset: str | None = None
+    timeout: Seconds | None = None
+    out: Path | None = None
+    repaired: Path | None = None
+    json: bool = False
+
+
+@command
+def differ(asked: Annotated[Differing, Without("mean", "std", "device")]) -> int:
     """Say whether two builds of one network give the same trains; if not, where these part, and why.
 
     The cause is tested: the setting is exchanged, and all trains are compared again. Status 1 where builds differ.
     """
     from spikecert import differ as compared
     from spikecert.models import SpikingNetwork
+    from spikecert.runs.building import first
 
-    builds = [_build(text) for text in (a, b)]
+    builds = [_build(text) for text in (asked.a, asked.b)]
     networks = [build for build in builds if isinstance(build, SpikingNetwork)]
     timed = next((network.num_steps for network in networks if network.timed), None)
-    inputs = first(data_of(data, root, timed, scale(limits, None, None).limits).test, samples).inputs
+    inputs = first(data_of(asked.data, asked.root, timed, asked.limits).test, asked.samples).inputs
     with Bars() as bars:
-        rest = {"num_steps": num_steps, "dt": dt, "reset": reset, "timeout": timeout, "progress": bars}
-        found = compared(builds[0], builds[1], inputs, **rest)
-    sides = _side(a, builds[0]), _side(b, builds[1])
-    command = _command(locals())
-    record = _written(found, sides, data, out, command)
-    if repaired is not None:
-        _save(found, repaired)
-    show_json_text(record.to_json()) if as_json else show(found.report)
+        limit = None if asked.timeout is None else float(asked.timeout)
+        step = None if asked.dt is None else float(asked.dt)
+        rest = {"num_steps": asked.num_steps, "dt": step, "reset": asked.reset, "timeout": limit}
+        found = compared(builds[0], builds[1], inputs, **rest, progress=bars)
+    sides = _side(asked.a, builds[0]), _side(asked.b, builds[1])
+    command = typed("differ", replace(asked, out=None, repaired=None, json=False))
+    record = _written(found, sides, asked.data, asked.out, command)
+    if asked.repaired is not None:
+        _save(found, asked.repaired)
+    show_json_text(record.to_json()) if asked.json else show(found.report)
     return 0 if found.same else 1
 
 
@@ -115,14 +127,3 @@ def _save(found: "Difference", path: Path) -> None:
     except TypeError as error:
         raise ValueError(f"repaired: got {path}, and no element runs as the build does ({error})") from error
     say(f"wrote {shlex.quote(str(path))}")
-
-
-def _command(given: dict[str, Any]) -> str:
-    """Return what to type to get the page again."""
-    told = (
-        f"spikecert differ {shlex.quote(given['a'])} {shlex.quote(given['b'])} --data {shlex.quote(given['data'])}"
-    )
-    names = ("root", "limits", "samples", "num_steps", "dt", "reset", "timeout")
-    options = {name.replace("limits", "range").replace("_", "-"): given[name] for name in names}
-    said = (f" --{name}={shlex.quote(str(value))}" for name, value in options.items() if value is not None)
-    return told + "".join(said)

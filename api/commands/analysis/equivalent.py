@@ -1,71 +1,79 @@
 """`spikecert equivalent`: whether two builds of one network give the same class."""
 
 import shlex
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
+from typing import TYPE_CHECKING, Annotated, NamedTuple
 
-import typer
+from spikecert.asking.options import Without, command, typed
+from spikecert.asking.question import BaseQuestion, Proving, Share
+from spikecert.asking.threats import ZERO, Sizes, Threat
+from spikecert.asking.values import Naming, number
 
 from ...progress import Bars
 from ...telling import plain, say, show, show_json_text, table
-from ..options import certify_options as own
-from ..options.options import Json, Verifier, epsilons, share, with_groups
-from ..options.question_options import QUESTION, QuestionOptions
+from ..certify import Chip
 
 if TYPE_CHECKING:
     from torch import Tensor
 
     from spikecert.models import SpikingNetwork
-    from spikecert.reports import Threat
     from spikecert.reports.comparing.difference_record import EquivalenceRecord, PairPoint
 
 JSON = "equivalence.json"
+LEFT = ("property", "ties", "features", "threat.epsilon")
+"""Options of a question that are not asked here."""
 SHOWN = 20
 """Samples at which builds differ that are told by name; the record has all."""
-BUILD = "A network file, or zoo:NAME (see `zoo`)."
+
+
+@dataclass(frozen=True, kw_only=True)
+class TwoBuilds(BaseQuestion):
+    """What is asked of two builds.
+
+    Attributes:
+        a: a network file, or zoo:NAME (see `zoo`).
+        b: the other build; or see --target.
+        epsilon: how far samples are moved, such as 2/255; default: not at all.
+        chip: in the place of B: A's build for a chip, at whole inputs, whose units ε counts.
+    """
+
+    a: Annotated[Path, Naming(argument=True)]
+    b: Annotated[Path | None, Naming(argument=True)] = None
+    epsilon: Sizes | None = None
+    chip: Chip = Chip()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Comparing(Proving):
+    """How it is answered.
+
+    Attributes:
+        proof: folder for proofs of both builds of each equivalent sample: check-proof --twin.
+        require_equivalent: status 1 below this share at any ε, such as 0.9.
+        out: folder for equivalence.json.
+        json: print JSON on standard output and nothing else.
+    """
+
+    proof: Path | None = None
+    require_equivalent: Share | None = None
+    out: Path | None = None
+    json: bool = False
 
 
 class BuildPair(NamedTuple):
-    """Two builds, the other one's name, and the samples with the ends of their range."""
+    """Two builds, the other one's name, the samples, the sets around them, if any, and the ends of their range."""
 
     a: "SpikingNetwork"
     b: "SpikingNetwork"
     name: str
     inputs: "Tensor"
+    threat: Threat | None
     limits: tuple[float, float]
 
 
-@with_groups
-def equivalent(
-    a: Annotated[Path, typer.Argument(help=BUILD, metavar="A")],
-    b: Annotated[Path | None, typer.Argument(help="The other build; or see --target.", metavar="[B]")] = None,
-    epsilon: Annotated[
-        list[str], typer.Option("--epsilon", help="How far samples are moved, such as 2/255; default: not at all.")
-    ] = [],  # noqa: B006 (typer copies it)
-    asked: QuestionOptions = QUESTION,
-    verifier: Verifier = "auto",
-    timeout: own.Timeout = None,
-    target: Annotated[
-        str | None,
-        typer.Option(
-            "--target",
-            help="In the place of B: A's build for a chip, loihi, xylo, spinnaker or q8.8, at whole inputs, whose "
-            "units ε counts.",
-        ),
-    ] = None,
-    bits: own.Bits = 8,
-    require: Annotated[
-        str | None, typer.Option("--require-equivalent", help="Status 1 below this share at any ε, such as 0.9.")
-    ] = None,
-    proof: Annotated[
-        Path | None,
-        typer.Option(
-            "--proof", help="Folder for proofs of both builds of each equivalent sample: check-proof --twin."
-        ),
-    ] = None,
-    out: Annotated[Path | None, typer.Option("--out", help=f"Folder for {JSON}.")] = None,
-    as_json: Json = False,
-) -> int:
+@command
+def equivalent(asked: Annotated[TwoBuilds, Without(*LEFT)], how: Comparing) -> int:
     """Prove that two builds give the same class, or find an input at which they do not.
 
     At the samples as they are, in any order of arithmetic; with --epsilon wherever they may be moved to. d is a
@@ -79,116 +87,111 @@ def equivalent(
     from spikecert.reports.comparing.difference_record import BuildSide, EquivalenceRecord, pair_point
     from spikecert.runs.proofs import write_twins
 
-    bar = None if require is None else share(require, "require-equivalent")
-    if asked.ties is not None:
-        raise ValueError(f"ties: got {asked.ties!r}, expected none: each build's readout says what a tie is")
-    sizes = epsilons(epsilon) if epsilon else {}
-    threat = asked.threat(sizes or (1.0,))
-    if threat.of_networks:
-        raise ValueError(f"norm: got {asked.norm}, a set of networks, expected a set of inputs, such as linf")
-    if target is not None and proof is not None:
+    if asked.chip.target is not None and how.proof is not None:
         raise ValueError("proof: got a folder beside --target, expected none: proofs are of real networks")
-    if target is not None and b is not None:
-        raise ValueError(f"target: got {target!r} beside B, expected one of them")
-    pair = _pair(a, b, asked) if target is None else _chip_pair(a, target, bits, asked)
-    lower, upper = pair.limits
-    sets: list[tuple[float | None, str | None, Perturbation | None]] = [(None, None, None)]
-    if sizes:
-        ranged = threat.model_copy(update={"lower": lower, "upper": upper})
-        sets = [(size, text, ranged.scale.around(size)) for size, text in sizes.items()]
-    command, points = _command(locals()), list["PairPoint"]()
+    pair = _pair(asked)
+    threat, points = pair.threat, list["PairPoint"]()
+    sets: list[tuple[float | None, Perturbation | None]] = [(None, None)]
+    if threat is not None:
+        sets = [(float(size), threat.scale.around(float(size))) for size in threat.epsilons]
     with Bars() as bars:
-        for place, (size, text, around) in enumerate(sets):
-            found = compared(pair.a, pair.b, pair.inputs, around, verifier, timeout, seed=asked.seed)
-            points.append(pair_point(size, text, found))
-            if proof is not None:
-                ball = around or LInf(0.0, lower, upper)
-                write_twins(proof, (pair.a, pair.b), pair.inputs, found, ball, size or 0.0, timeout, bars)
+        for place, (size, around) in enumerate(sets):
+            found = compared(pair.a, pair.b, pair.inputs, around, how.verifier, how.timeout, seed=asked.seed)
+            points.append(pair_point(size, found))
+            if how.proof is not None:
+                ball = around or LInf(0.0, asked.threat.lower, asked.threat.upper)
+                builds = pair.a, pair.b
+                write_twins(how.proof, builds, pair.inputs, found, ball, size or 0.0, how.timeout, bars)
             bars("equivalent", place + 1, len(sets))
+    told = replace(how, require_equivalent=None, out=None, json=False)
     record = EquivalenceRecord(
-        schema="spikecert.equivalence/1",
-        a=BuildSide(name=pair.a.called(str(a)), sha256=network_hash(pair.a)),
+        schema="spikecert.equivalence/2",
+        a=BuildSide(name=pair.a.called(str(asked.a)), sha256=network_hash(pair.a)),
         b=BuildSide(name=pair.b.called(pair.name), sha256=network_hash(pair.b)),
-        data=asked.data,
+        data=asked.samples.data,
         samples=len(pair.inputs),
         num_steps=pair.a.num_steps,
-        norm=threat.norm if sizes else None,  # type: ignore[arg-type]
-        lower=lower,
-        upper=upper,
-        events=threat.events if sizes else None,
-        verifier=verifier,
-        timeout=timeout,
+        threat=threat,
+        lower=pair.limits[0],
+        upper=pair.limits[1],
+        verifier=how.verifier,
+        timeout=how.timeout,
         seed=asked.seed,
-        command=command,
+        command=typed("equivalent", asked, told, without=LEFT),
         points=tuple(points),
     )
-    if out is not None:
-        write_atomically(out / JSON, record.to_json().encode())
-        say(f"wrote {shlex.quote(str(out / JSON))}")
-    show_json_text(record.to_json()) if as_json else show(_told(record, threat))
-    return _status(record, bar)
+    if how.out is not None:
+        write_atomically(how.out / JSON, record.to_json().encode())
+        say(f"wrote {shlex.quote(str(how.out / JSON))}")
+    show_json_text(record.to_json()) if how.json else show(_told(record))
+    return _status(record, how.require_equivalent)
 
 
-def _pair(a: Path, b: Path | None, asked: QuestionOptions) -> "BuildPair":
-    """Return both builds of two files, and the samples."""
-    if b is None:
-        raise ValueError("b: got none, expected another build, or --target for A's own on a chip")
-    one, other = asked.subject(a), asked.subject(b)
-    return BuildPair(one.network, other.network, str(b), one.samples.inputs, asked.scaled.limits)
+def _pair(asked: TwoBuilds) -> BuildPair:
+    """Return both builds of two files, or a network and its own for a chip, and the samples."""
+    from spikecert.runs.examining import subject_at
+
+    threat, one = asked.threat, subject_at(asked.a, asked)
+    if threat.of_networks:
+        raise ValueError(f"norm: got {threat.norm}, a set of networks, expected a set of inputs, such as linf")
+    if asked.chip.target is not None and asked.b is not None:
+        raise ValueError(f"target: got {asked.chip.target!r} beside B, expected one of them")
+    if asked.chip.target is None:
+        if asked.b is None:
+            raise ValueError("b: got none, expected another build, or --target for A's own on a chip")
+        other, sets = subject_at(asked.b, asked), None if asked.epsilon is None else threat.sized(*asked.epsilon)
+        return BuildPair(
+            one.network, other.network, str(asked.b), one.samples.inputs, sets, (threat.lower, threat.upper)
+        )
+    network, build, inputs, most = _chip_pair(one.network, one.samples.inputs, asked.chip)
+    name = f"{asked.a} on {asked.chip.target}, {asked.chip.bits} bits"
+    units = None if asked.epsilon is None else replace(threat.sized(*asked.epsilon), range=(ZERO, number(most)))
+    return BuildPair(network, build, name, inputs, units, (0.0, float(most)))
 
 
-def _chip_pair(a: Path, target: str, bits: int, asked: QuestionOptions) -> "BuildPair":
-    """Return a network that reads the chip's units, its build for the chip, and whole samples."""
+def _chip_pair(
+    network: "SpikingNetwork", inputs: "Tensor", chip: Chip
+) -> "tuple[SpikingNetwork, SpikingNetwork, Tensor, int]":
+    """Return a network that reads the chip's units, its build, whole samples, and the greatest unit."""
     from spikecert.certify.perturbations import takes_whole
     from spikecert.models.chips import quantize, whole_inputs
     from spikecert.runs.building import normalised
 
-    subject = asked.subject(a)
-    build = quantize(subject.network, target, bits=bits)
-    taken = takes_whole(build)
+    assert chip.target is not None
+    build = quantize(network, chip.target, bits=chip.bits)
+    taken, inputs = takes_whole(build), whole_inputs(build, inputs)
     assert taken is not None
-    units, inputs = float(taken.most), whole_inputs(build, subject.samples.inputs)
-    network = subject.network
     if not network.timed:
-        network = normalised(network, tuple(inputs.shape[1:]), (0.0,), (units,))
-    inputs = inputs.to(network.dtype)
-    return BuildPair(network, build, f"{a} on {target}, {bits} bits", inputs, (0.0, units))
+        network = normalised(network, tuple(inputs.shape[1:]), (0.0,), (float(taken.most),))
+    return network, build, inputs.to(network.dtype), taken.most
 
 
-def _told(record: "EquivalenceRecord", threat: "Threat") -> str:
+def _told(record: "EquivalenceRecord") -> str:
     """Return the counts as a table, and what tells builds apart."""
     from spikecert.certify.pairs.equivalence import STATUSES
-    from spikecert.reports.pages.norms import sign
     from spikecert.reports.records.radii import rounded_up
 
     head = f"{record.a.name} and {record.b.name} on {record.data}: {record.samples} samples, "
-    where = sign(threat) if record.norm else "as they are"
+    threat = record.threat
+    where = "as they are" if threat is None else threat.words
+
+    def at(epsilon: float | None) -> str:
+        return "" if epsilon is None or threat is None else threat.short(epsilon)
+
     head += f"{where}, T = {record.num_steps}, verifier {record.verifier}"
     rows = []
     for point in record.points:
         gaps = sorted(row.gap for row in point.rows if row.gap is not None)
         gap = rounded_up(gaps[len(gaps) // 2]) if gaps else "–"
-        rows.append((point.written or "–", *(str(getattr(point, status)) for status in STATUSES), gap))
+        rows.append((at(point.epsilon) or "–", *(str(getattr(point, status)) for status in STATUSES), gap))
     notes = [
-        f"sample {row.index}{f' at ε = {point.written}' if point.written else ''}: {row.reason}"
+        f"sample {row.index}{f' at ε = {at(point.epsilon)}' if point.epsilon else ''}: {row.reason}"
         for point in record.points
         for row in point.rows
         if row.status == "different"
     ][:SHOWN]
     heads = "ε", *STATUSES, "d (median)"
     return "\n".join([plain(head), "", table(heads, rows), *map(plain, notes)])
-
-
-def _command(given: dict[str, Any]) -> str:
-    """Return what to type to get the record again."""
-    asked, names = given["asked"], [given["a"]] + ([] if given["b"] is None else [given["b"]])
-    told = " ".join(("spikecert equivalent", *(shlex.quote(str(name)) for name in names)))
-    told += f" {asked.repeated(given['epsilon'] or ['0'])}"
-    if not given["epsilon"]:
-        told = told.replace(f" --epsilon 0 --norm {asked.norm}", "", 1)
-    told += f" --verifier {given['verifier']}"
-    told += "" if given["timeout"] is None else f" --timeout {given['timeout']:g}"
-    return told + ("" if given["target"] is None else f" --target {given['target']} --bits {given['bits']}")
 
 
 def _status(record: "EquivalenceRecord", bar: float | None) -> int:

@@ -1,52 +1,22 @@
 """`spikecert gains`: the gains of a network's layers, its stability on data, and a check of certificates."""
 
 from collections.abc import Sequence
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
-import typer
+from spikecert.asking.options import Without, command
+from spikecert.asking.question import ScaledSamples, Seed
+from spikecert.asking.values import Naming, Numeral, many, real, text, whole
 
 from ...runs.sources import data_of, network_of
 from ...telling import say, show, show_json, table
-from ..options.options import (
-    DATA_SETS,
-    InputScale,
-    Json,
-    Mean,
-    Range,
-    Root,
-    Seed,
-    Std,
-    completed,
-    fitting,
-    number,
-    scale,
-)
 
 if TYPE_CHECKING:
     from spikecert.analysis import CheckedClaim, GainReport, StabilityReport
     from spikecert.certify import LInf
     from spikecert.models import SpikingNetwork
     from spikecert.training import Dataset
-
-ModelOrNone = Annotated[
-    Path | None, typer.Argument(help="A network file as written by `train`.", metavar="MODEL", show_default=False)
-]
-Horizon = Annotated[str | None, typer.Option("--horizon", help="Steps, or inf; default: the network's.")]
-Samples = Annotated[
-    int | None,
-    typer.Option("--samples", min=1, help="Also measure stability on the first test samples of --data."),
-]
-
-OwnData = Annotated[
-    str | None,
-    typer.Option(
-        "--data",
-        autocompletion=completed(DATA_SETS),
-        help="As in `certify`: says the inputs' shape, and what --samples measures on (default: digits).",
-    ),
-]
 
 VERDICTS = ("proven", "refused", "not checked")
 
@@ -56,64 +26,75 @@ ABOUT = (
 )
 
 
-def gains(
-    model: ModelOrNone = None,
-    input_norm: Annotated[str, typer.Option("--input-norm", help="l1, l2 or linf.")] = "l2",
-    output_norm: Annotated[str, typer.Option("--output-norm", help="l1, l2 or linf.")] = "l2",
-    horizon: Horizon = None,
-    method: Annotated[str, typer.Option("--method", help="closed_form, svd or lmi.")] = "closed_form",
-    input_shape: Annotated[str | None, typer.Option("--input-shape", help="As in 3,32,32, for images.")] = None,
-    samples: Samples = None,
-    data: OwnData = None,
-    root: Root = None,
-    limits: Range = None,
-    mean: Mean = None,
-    std: Std = None,
-    epsilon: Annotated[str, typer.Option("--epsilon", help="Of the measured perturbations.")] = "8/255",
-    seed: Seed = 0,
-    surrogate: Annotated[
-        bool, typer.Option("--surrogate", help="Also one LMI for the surrogate network; needs --samples.")
-    ] = False,
-    check: Annotated[
-        Path | None,
-        typer.Option("--check", help="Prove FILE's certificates again; with MODEL, its layers' numbers too."),
-    ] = None,
-    plot: Annotated[
-        Path | None,
-        typer.Option("--plot", help="Folder for bode.svg, horizon.svg and decay.svg.", metavar="FOLDER"),
-    ] = None,
-    as_json: Json = False,
-) -> int:
+@dataclass(frozen=True, kw_only=True)
+class Gaining(ScaledSamples):
+    """Which gains of which network, and on what stability is measured.
+
+    Attributes:
+        model: a network file as written by `train`.
+        input_norm: l1, l2 or linf.
+        output_norm: l1, l2 or linf.
+        horizon: steps, or inf; default: the network's.
+        method: closed_form, svd or lmi.
+        input_shape: as in 3,32,32, for images.
+        samples: also measure stability on the first test samples of --data.
+        data: as in `certify`: says the inputs' shape, and what --samples measures on (default: digits).
+        epsilon: of the measured perturbations.
+        seed: of everything random.
+        surrogate: also one LMI for the surrogate network; needs --samples.
+        check: prove FILE's certificates again; with MODEL, its layers' numbers too.
+        plot: folder for bode.svg, horizon.svg and decay.svg.
+        json: print JSON on standard output and nothing else.
+    """
+
+    model: Annotated[Path | None, Naming(argument=True)] = None
+    input_norm: str = "l2"
+    output_norm: str = "l2"
+    horizon: str | None = None
+    method: str = "closed_form"
+    input_shape: Annotated[tuple[int, ...], many(whole(1), expected="sizes as in 3,32,32")] | None = None
+    data: Annotated[str, text("a data set", longest=4096), Naming("name", "data")] = ""
+    epsilon: Annotated[Numeral, real("a number above 0, such as 8/255", above=0.0)] = Numeral(8 / 255, "8/255")
+    seed: Seed = 0
+    surrogate: bool = False
+    check: Path | None = None
+    plot: Path | None = None
+    json: bool = False
+
+
+@command
+def gains(asked: Annotated[Gaining, Without("device")]) -> int:
     """Print the proven gain of each spiking layer's simplified dynamics, or check saved certificates."""
     from spikecert.analysis import gain, report_data
     from spikecert.certify import LInf
+    from spikecert.runs.building import scaled
 
-    if check is not None:
-        return _check(check, model, as_json)
+    model, samples, surrogate = asked.model, asked.samples, asked.surrogate
+    if asked.check is not None:
+        return _check(asked.check, model, asked.json)
     if model is None:
         raise ValueError("MODEL: got nothing, expected a network file, or --check FILE")
     if surrogate and samples is None:
         raise ValueError("samples: got none, expected --samples N beside --surrogate")
-    network, scaled = network_of(model), scale(limits, mean, std)
-    source = None
-    if data is not None or samples is not None:
-        source = data_of(data or "digits", root, network.num_steps, scaled.limits)
-        network = scaled.of(network, source)
-    elif scaled != InputScale():
+    network, source, measured = network_of(model), None, None
+    if asked.data or samples is not None:
+        source = data_of(asked.data or "digits", asked.root, network.num_steps, asked.limits)
+        network = scaled(network, source, asked)
+    elif asked.mean is not None or asked.limits != (0.0, 1.0):
         raise ValueError("data: got none, expected --data beside --range, --mean and --std")
-    measured = None
     if source is not None and samples is not None:
-        ball = LInf(number(epsilon, "epsilon"), *scaled.limits)
-        measured = _measure(network, source, samples, ball, seed, surrogate)
-    shape = _shape(input_shape) or (None if source is None else source.shape)
-    report = gain(network, input_norm, output_norm, _steps(horizon), method, shape)
-    if plot is not None:
-        _plot(report, network.num_steps, plot)
-    if as_json:
+        ball = LInf(float(asked.epsilon), *asked.limits)
+        measured = _measure(network, source, samples, ball, asked.seed, surrogate)
+    shape = asked.input_shape or (None if source is None else source.shape)
+    report = gain(network, asked.input_norm, asked.output_norm, _steps(asked.horizon), asked.method, shape)
+    if asked.plot is not None:
+        _plot(report, network.num_steps, asked.plot)
+    if asked.json:
         stability = None if measured is None else _stability_data(measured)
         show_json({**report_data(report), "stability": stability})
     else:
-        show(_gain_text(report) + ("" if measured is None else _stability_text(measured, epsilon, surrogate)))
+        told = "" if measured is None else _stability_text(measured, asked.epsilon.text, surrogate)
+        show(_gain_text(report) + told)
     return 0
 
 
@@ -147,6 +128,7 @@ def _measure(
 
     from spikecert.analysis import stability
     from spikecert.certify import attack
+    from spikecert.runs.building import fitting
 
     split = fitting(network, data, samples, "cpu")
     generator = torch.Generator().manual_seed(seed)
@@ -236,12 +218,3 @@ def _steps(text: str | None) -> float | None:
         return float(text)
     except ValueError:
         raise ValueError(f"horizon: got {text!r}, expected a number of steps or inf") from None
-
-
-def _shape(text: str | None) -> tuple[int, ...] | None:
-    if text is None:
-        return None
-    try:
-        return tuple(int(side) for side in text.split(","))
-    except ValueError:
-        raise ValueError(f"input-shape: got {text!r}, expected integers as in 3,32,32") from None

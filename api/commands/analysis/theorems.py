@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from ...telling import show, show_json
-from ..options.options import Json
+from ..options import Json
 
 if TYPE_CHECKING:
     from spikecert.analysis.symbolic import Derivation, Refutation, Theorem

@@ -1,9 +1,11 @@
 """What `spikecert check-proof` asks of proofs at least: a ball and a range, or rules of events; without torch."""
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Literal
 
-from ..options.certify_options import AXES, EventOptions, blocks
+from spikecert.asking.question import ChangedEvents
+from spikecert.asking.threats import AXES, EventBlock, FlipThreat, OfEvents, ShiftThreat, Threat
+from spikecert.asking.values import Mistake, Numeral, Saying, choice, real
 
 if TYPE_CHECKING:
     import numpy as np
@@ -13,38 +15,39 @@ if TYPE_CHECKING:
 
 EVENT_NORMS = {"flips": "l0", "shift": "shift", "flips+shift": "l0+shift"}
 """How people name sets of events, and how proofs do."""
-OPTIONS = {
-    "flips": {"kind", "where"},
-    "shift": {"budget", "jitter", "count", "total", "merge", "border", "where"},
-    "flips+shift": {"kind", "jitter", "count", "border", "where"},
-}
-NORMS = ("linf", "l2", *EVENT_NORMS)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class LeastAsked:
-    """What proofs must be about at least: ε and its norm, a range that theirs must hold, ties, rules of events."""
+    """What proofs must be about at least.
 
-    epsilon: float | None
-    norm: str
-    lower: float
-    upper: float
-    ties: str
-    events: EventOptions
+    Attributes:
+        epsilon: refuse proofs about a smaller ε, such as 8/255.
+        norm: in which norm --epsilon is asked for: linf, l2, flips, shift or flips+shift.
+        changes: which events change, and how.
+        lower: refuse proofs about a range of inputs that begins above it.
+        upper: refuse proofs about a range of inputs that ends below it.
+        ties: with strict, refuse proofs by which a tie may fall to the label (argmax).
+    """
+
+    epsilon: Annotated[Numeral, real("a number above 0, such as 8/255", above=0.0)] | None = None
+    norm: Annotated[str, choice("linf", "l2", *EVENT_NORMS)] = "linf"
+    changes: ChangedEvents = ChangedEvents()
+    lower: Numeral = Numeral(float("inf"), "any")
+    upper: Numeral = Numeral(-float("inf"), "any")
+    ties: Literal["argmax", "strict"] = "argmax"
 
     def __post_init__(self) -> None:
-        if self.norm not in NORMS:
-            raise ValueError(f"norm: got {self.norm!r}, expected {', '.join(NORMS[:-1])} or {NORMS[-1]}")
-        for name in self.events.given:
-            if self.norm not in EVENT_NORMS or name not in OPTIONS[self.norm]:
-                fits = " or ".join(norm for norm, names in OPTIONS.items() if name in names)
-                raise ValueError(f"{name}: got one with --norm {self.norm}, expected --norm {fits}")
-        if self.norm in EVENT_NORMS and self.epsilon is None and self.events.given:
-            raise ValueError(f"{next(iter(self.events.given))}: got one without --epsilon, expected both")
-        if self.norm in EVENT_NORMS and self.epsilon is not None:
-            if not self.epsilon.is_integer():
-                raise ValueError(f"epsilon: got {self.epsilon:g}, expected a whole number with --norm {self.norm}")
-            self._rules(None)
+        if self.epsilon is None:
+            if given := [*self.changes.given]:
+                raise Mistake((given[0],), Saying("one without epsilon"), "both")
+        else:
+            self.threat  # noqa: B018 (checks what was given)
+
+    @property
+    def threat(self) -> Threat:
+        """Return the sets that are asked for."""
+        return Threat.of(self.norm, self.epsilon, **self.changes.given)
 
     def missing(self, statement: "Statement") -> str:
         """Return what a proof lacks, or nothing; an ℓ∞ ball holds the ℓ2 ball of its radius, not the other way."""
@@ -86,37 +89,27 @@ class LeastAsked:
         from spikecert.checking import Refused
         from spikecert.checking.events.recordings import Rules
 
-        options, epsilon = self.events, int(self.epsilon or 0)
-        flips = {"count": epsilon, "kind": options.kind or "flip"}
-        moves = {name: getattr(options, name) for name in ("jitter", "count", "total")}
-        merge = "or" if options.merge in (None, "refuse") else options.merge  # "or" holds what "refuse" does
-        moves |= {"merge": merge, "border": options.border or "stay"}
-        if self.norm == "shift":
-            moves |= self._budget(moves, epsilon)
-        given = {"flips": {"flips": flips}, "shift": {"shifts": moves}}.get(
-            self.norm, {"flips": flips, "shifts": moves}
-        )
-        mask = None if options.where is None else _mask(options.where, sample)
+        threat, epsilon = self.threat, int(self.epsilon or 0)
+        assert isinstance(threat, OfEvents)
+        flips = {"count": epsilon, "kind": getattr(threat, "kind", "flip")}
+        moves = {name: getattr(threat, name, None) for name in ("jitter", "count", "total")}
+        merge = getattr(threat, "merge", "or")
+        moves |= {"merge": "or" if merge == "refuse" else merge}  # "or" holds what "refuse" does
+        moves |= {"border": getattr(threat, "border", "stay")}
+        moves |= {threat.budget: epsilon} if isinstance(threat, ShiftThreat) else {}
+        given = {} if isinstance(threat, ShiftThreat) else {"flips": flips}
+        given |= {} if isinstance(threat, FlipThreat) else {"shifts": moves}
+        mask = None if threat.where is None else _mask(threat.where, sample)
         try:
             return Rules.read(EVENT_NORMS[self.norm], given, lambda name: mask)
         except Refused as error:
             raise ValueError(str(error)) from error
 
-    def _budget(self, moves: dict[str, Any], epsilon: int) -> dict[str, int]:
-        """Return what ε is of shifts."""
-        budget = self.events.budget or "total"
-        if budget not in ("total", "count", "jitter"):
-            raise ValueError(f"budget: got {budget!r}, expected total, count or jitter")
-        if moves[budget] is not None:
-            raise ValueError(f"{budget}: got {moves[budget]}, expected none: it is what ε is")
-        return {budget: epsilon}
 
-
-def _mask(text: str, sample: "np.ndarray | None") -> "np.ndarray | None":
+def _mask(found: EventBlock, sample: "np.ndarray | None") -> "np.ndarray | None":
     """Return the entries of a block of recordings like `sample`, (T, ...) or (T, polarities, rows, columns)."""
     import numpy as np
 
-    found = blocks(text)
     if sample is None:
         return None
     mask = np.ones(sample.shape, dtype=bool)

@@ -6,18 +6,15 @@ What `spikecert check-proof --property` asks of a proof's claim.
 """
 
 import hashlib
-import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
-import typer
+from spikecert.asking.options import command
+from spikecert.asking.values import Naming, Numeral, real, text
 
 from ...telling import printable, show, show_json
-from ..options import options
-from ..options.certify_options import UNCHANGED, EventOptions
-from ..options.options import Json, with_groups
 from .asked_proof import LeastAsked
 from .kernels import PYTHON, checker, network_of
 
@@ -153,51 +150,31 @@ def _twin_told(answer: dict[str, Any]) -> str:
     return f"equivalent {name}: class {answer['label']} {answer['told']}, margins ≥ {low:.3g} and {high:.3g}"
 
 
-@with_groups
-def check_proof(
-    path: Annotated[
-        Path, typer.Argument(help="A proof, or a folder of proofs (*.proof, *.certificate).", metavar="PATH")
-    ],
-    model: Annotated[Path, typer.Option("--model", help="The network file that the proofs are about.")],
-    epsilon: Annotated[
-        str | None, typer.Option("--epsilon", help="Refuse proofs about a smaller ε, such as 8/255.")
-    ] = None,
-    norm: Annotated[
-        str,
-        typer.Option(
-            "--norm", help="In which norm --epsilon is asked for: linf, l2, flips, shift or flips+shift."
-        ),
-    ] = "linf",
-    events: EventOptions = UNCHANGED,
-    lower: Annotated[
-        str | None, typer.Option("--lower", help="Refuse proofs about a range of inputs that begins above it.")
-    ] = None,
-    upper: Annotated[
-        str | None, typer.Option("--upper", help="Refuse proofs about a range of inputs that ends below it.")
-    ] = None,
-    work: Annotated[
-        str, typer.Option("--work", help="How many times the usual limit of work one proof may take.")
-    ] = "1",
-    ties: Annotated[
-        str,
-        typer.Option("--ties", help="With strict, refuse proofs by which a tie may fall to the label (argmax)."),
-    ] = "argmax",
-    prop: Annotated[
-        str | None,
-        typer.Option("--property", help="Refuse proofs of anything but this property, as certify takes it."),
-    ] = None,
-    kernel: Annotated[
-        str, typer.Option("--kernel", help="Which kernel checks: python, or native where it is built.")
-    ] = PYTHON,
-    twin: Annotated[
-        Path | None,
-        typer.Option(
-            "--twin",
-            help="Another build's network file: PATH holds a and b, with proofs of both builds by one name.",
-        ),
-    ] = None,
-    as_json: Json = False,
-) -> int:
+@dataclass(frozen=True, kw_only=True)
+class Checking(LeastAsked):
+    """Which proofs are checked, and what they must be about at least.
+
+    Attributes:
+        path: a proof, or a folder of proofs (*.proof, *.certificate).
+        model: the network file that the proofs are about.
+        work: how many times the usual limit of work one proof may take.
+        prop: refuse proofs of anything but this property, as certify takes it.
+        kernel: which kernel checks: python, or native where it is built.
+        twin: another build's network file: PATH holds a and b, with proofs of both builds by one name.
+        json: print JSON on standard output and nothing else.
+    """
+
+    path: Annotated[Path, Naming(argument=True)]
+    model: Path
+    work: Annotated[Numeral, real("a number above 0", above=0.0)] = Numeral(1.0, "1")
+    prop: Annotated[str, text("a property"), Naming("property")] | None = None
+    kernel: str = PYTHON
+    twin: Path | None = None
+    json: bool = False
+
+
+@command
+def check_proof(asked: Checking) -> int:
     """Check proofs that `certify --proof` wrote: exact arithmetic, no solver, no trust in the verifier.
 
     A proof is about the inputs of its ball that lie in its range, [0, 1] where certify wrote it; or about events.
@@ -208,33 +185,23 @@ def check_proof(
     Status 0 if all are accepted, 1 if any is refused.
     """
     from spikecert.checking import find_proofs
-    from spikecert.checking.conclusions import TIES
 
-    asked = LeastAsked(
-        None if epsilon is None else options.number(epsilon, "epsilon"),
-        norm,
-        math.inf if lower is None else options.number(lower, "lower"),
-        -math.inf if upper is None else options.number(upper, "upper"),
-        ties,
-        events,
-    )
-    if ties not in TIES:
-        raise ValueError(f"ties: got {ties!r}, expected {' or '.join(TIES)}")
-    if twin is not None and prop is not None:
+    path, model, prop = asked.path, asked.model, asked.prop
+    if asked.twin is not None and prop is not None:
         raise ValueError(f"property: got {prop!r} beside --twin, expected none: pairs of proofs are about a class")
-    if twin is not None:
-        return check_twins(path, (model, twin), asked, kernel, options.number(work, "work"), as_json)
+    if asked.twin is not None:
+        return check_twins(path, (model, asked.twin), asked, asked.kernel, asked.work, asked.json)
     proofs = find_proofs(path)
     if not proofs or not path.exists():
         raise ValueError(f"path: got {path}, expected a proof or a folder that holds some (*.proof)")
-    check, limit = checker(kernel, model), options.number(work, "work")
+    check, limit = checker(asked.kernel, model), float(asked.work)
     network = network_of(model, limit)
     missing: list[Missing] = [asked.missing]
     if prop is not None:
         missing.append(PropertyAsked.of(prop, model).missing)
     answers = _without_copies([_answer(proof, network, missing, check, limit) for proof in proofs])
     counts = _counted(answers)
-    if as_json:
+    if asked.json:
         show_json({"network": network.digest, **counts, "proofs": answers})
     else:
         for answer in answers:

@@ -3,16 +3,16 @@
 import json
 import math
 import shlex
-from dataclasses import asdict
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
-import typer
+from spikecert.asking.options import Without, command, typed
+from spikecert.asking.question import DATA_SETS, Question, Samples, Seconds
+from spikecert.asking.values import Naming, Numeral, number, text, whole
 
 from ...progress import Bars
 from ...telling import say, show, show_json, table
-from ..options.options import DATA_SETS, Json, Mean, Root, Std
-from ..options.options import Data as DataName
 
 if TYPE_CHECKING:
     from spikecert.certify.explaining import SampleExplained
@@ -23,65 +23,75 @@ JSON, HTML = "explained.json", "explained.html"
 SUFFIXES = (".safetensors",)
 
 
-def explain(
-    record: Annotated[Path, typer.Argument(help="record.json of a report.", metavar="RECORD")],
-    sample: Annotated[int, typer.Option("--sample", min=0, help="Its index in the record.")],
-    model: Annotated[
-        Path | None, typer.Option("--model", help="The network's file; default: that of the record's command.")
-    ] = None,
-    epsilon: Annotated[
-        str | None, typer.Option("--epsilon", help="One of the record's; default: the ε of its verdict.")
-    ] = None,
-    data: DataName = "",
-    root: Root = None,
-    mean: Mean = None,
-    std: Std = None,
-    timeout: Annotated[float, typer.Option(min=0.01, help="Seconds in all.")] = 30.0,
-    runs: Annotated[int, typer.Option(min=1, max=100_000, help="Random members of the set, to look at.")] = 256,
-    out: Annotated[Path | None, typer.Option("--out", help=f"Folder for {JSON} and {HTML}.")] = None,
-    as_json: Json = False,
-) -> int:
+@dataclass(frozen=True, kw_only=True)
+class Explaining(Samples):
+    """Which sample of which record, and how it is looked at.
+
+    Attributes:
+        record: record.json of a report.
+        sample: its index in the record.
+        model: the network's file; default: that of the record's command.
+        epsilon: one of the record's; default: the ε of its verdict.
+        data: as in `certify`; default: the record's.
+        timeout: seconds in all.
+        runs: random members of the set, to look at.
+        out: folder for explained.json and explained.html.
+        json: print JSON on standard output and nothing else.
+    """
+
+    record: Annotated[Path, Naming(argument=True)]
+    sample: Annotated[int, whole()]
+    model: Path | None = None
+    epsilon: Numeral | None = None
+    data: Annotated[str, text("a data set", longest=4096), Naming("name", "data")] = ""
+    timeout: Seconds = Numeral(30.0, "30")
+    runs: Annotated[int, whole(1, 100_000)] = 256
+    out: Path | None = None
+    json: bool = False
+
+
+@command
+def explain(how: Annotated[Explaining, Without("samples")]) -> int:
     """Say why a sample is unknown: what bounds leave open, layer by layer, and what more time would bring.
 
     The network and the samples are those of the record, by their hashes.
     """
     from spikecert.certify import explaining
-    from spikecert.commands.options.question_options import QuestionOptions
     from spikecert.files import write_atomically
     from spikecert.reports import load_record
     from spikecert.reports.pages import explained_page as words
     from spikecert.runs.building import described
+    from spikecert.runs.examining import subject_of
 
-    known = load_record(record)
+    known = load_record(how.record)
     if known.threat.asked is not None:
         raise ValueError("record: got one of a property, expected one of labels: explain asks about the class")
-    place = model or named_network(known, record)
-    size = _epsilon(known, epsilon)
-    asked = QuestionOptions(
-        data or _data(known),
-        root,
-        f"{known.threat.lower!r},{known.threat.upper!r}",
-        mean=mean,
-        std=std,
-        samples=known.data.samples,
-        seed=known.seeds.get("seed", 0),
-    )
-    subject = asked.subject(place)
+    place, size = how.model or named_network(known, how.record), _epsilon(known, how.epsilon)
+    data = how.data or _data(known)
+    samples = Samples(data=data, root=how.root, samples=known.data.samples, mean=how.mean, std=how.std)
+    asked = Question(model=place, threat=known.threat, samples=samples, seed=known.seeds.get("seed", 0))
+    subject = subject_of(asked)
     chosen = subject.samples
-    _check(known, subject.network, described(subject.data, chosen), sample)
-    label, ties = int(chosen.labels[sample]), known.models[0].ties
+    _check(known, subject.network, described(subject.data, chosen), how.sample)
+    label, ties = int(chosen.labels[how.sample]), known.models[0].ties
     with Bars() as bars:
-        rest = {"timeout": timeout, "runs": runs, "seed": asked.seed, "ties": ties, "progress": bars}
-        found = explaining.explain(subject.network, chosen.inputs[sample], label, known.threat.scale, size, **rest)
-    name, written = subject.network.called(f"sample {sample} of {known.data.name}"), known.threat.short(size)
-    command = f"spikecert explain {shlex.quote(str(record))} --sample {sample} --model {shlex.quote(str(place))}"
-    command += f" --epsilon {shlex.quote(written)} --timeout {timeout:g} --runs {runs}"
-    if out is not None:
-        page = words.to_html(found, name, written, command)
-        for file, text in ((JSON, _text(_content(found, name))), (HTML, page)):
-            write_atomically(out / file, text.encode())
-            say(f"wrote {shlex.quote(str(out / file))}")
-    if as_json:
+        rest = {
+            "timeout": float(how.timeout),
+            "runs": how.runs,
+            "seed": asked.seed,
+            "ties": ties,
+            "progress": bars,
+        }
+        sample = chosen.inputs[how.sample]
+        found = explaining.explain(subject.network, sample, label, known.threat.scale, size, **rest)
+    name, written = subject.network.called(f"sample {how.sample} of {known.data.name}"), known.threat.short(size)
+    if how.out is not None:
+        told = replace(how, model=place, epsilon=number(written), out=None, json=False)
+        page = words.to_html(found, name, written, typed("explain", told))
+        for file, content in ((JSON, _text(_content(found, name))), (HTML, page)):
+            write_atomically(how.out / file, content.encode())
+            say(f"wrote {shlex.quote(str(how.out / file))}")
+    if how.json:
         show_json(_content(found, name))
         return 0
     lines = [words.verdict(found, name, written), *words.where(found), *words.advice(found)]
@@ -119,14 +129,12 @@ def _data(known: "Record") -> str:
     return known.data.name
 
 
-def _epsilon(known: "Record", text: str | None) -> float:
+def _epsilon(known: "Record", asked: Numeral | None) -> float:
     """Return the ε that is asked about, one of the record's."""
-    from spikecert.commands.options.options import number
-
-    size = known.focus if text is None else number(text, "epsilon")
+    size = known.focus if asked is None else float(asked)
     if size not in known.threat.epsilons:
         told = ", ".join(map(known.threat.short, known.threat.epsilons))
-        raise ValueError(f"epsilon: got {text!r}, expected one of the record's: {told}")
+        raise ValueError(f"epsilon: got {asked and asked.text!r}, expected one of the record's: {told}")
     return size
 
 

@@ -6,13 +6,18 @@
 """
 
 import shlex
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from spikecert.asking.options import Without, command
+from spikecert.asking.question import Samples
+from spikecert.asking.values import Naming, whole
+
 from ...telling import say, show, show_json, show_json_text, table
-from ..options.options import Json, Mean, Std, scale
+from ..options import Json
 from .explain import named_network
 
 
@@ -115,22 +120,27 @@ if TYPE_CHECKING:
 SCHEMA = "spikecert.replay/1"
 
 
-def replay(
-    record: Annotated[Path, typer.Argument(help="record.json of a report.", metavar="RECORD")],
-    model: Annotated[
-        Path | None, typer.Option("--model", help="The network's file; default: that of the record's command.")
-    ] = None,
-    sample: Annotated[int | None, typer.Option("--sample", min=0, help="One sample alone; default: all.")] = None,
-    mean: Mean = None,
-    std: Std = None,
-    save: Annotated[
-        Path | None,
-        typer.Option(
-            "--save", help="Folder for the networks of a tolerance that fail, each as a file of its own."
-        ),
-    ] = None,
-    as_json: Json = False,
-) -> int:
+@dataclass(frozen=True, kw_only=True)
+class Replaying(Samples):
+    """Which counterexamples are run again.
+
+    Attributes:
+        record: record.json of a report.
+        model: the network's file; default: that of the record's command.
+        sample: one sample alone; default: all.
+        save: folder for the networks of a tolerance that fail, each as a file of its own.
+        json: print JSON on standard output and nothing else.
+    """
+
+    record: Annotated[Path, Naming(argument=True)]
+    model: Path | None = None
+    sample: Annotated[int, whole()] | None = None
+    save: Path | None = None
+    json: bool = False
+
+
+@command
+def replay(how: Annotated[Replaying, Without("data", "root", "samples")]) -> int:
     """Run a record's counterexamples again: each must lie in its set and fail, or the status is 1.
 
     Of a set of networks the member that fails is the one that the record holds.
@@ -141,9 +151,9 @@ def replay(
     from spikecert.runs.building import normalised
     from spikecert.runs.sources import network_of
 
-    known, scaled = load_record(record), scale(None, mean, std)
-    network = network_of(model or named_network(known, record)).eval()
-    network = normalised(network, known.data.shape, scaled.mean, scaled.std) if scaled.mean else network
+    known = load_record(how.record)
+    network = network_of(how.model or named_network(known, how.record)).eval()
+    network = normalised(network, known.data.shape, how.mean, how.std or ()) if how.mean else network
     digest = network_hash(network)
     measured = next((one for one in known.models if one.architecture.sha256 == digest), None)
     if measured is None:
@@ -151,16 +161,16 @@ def replay(
     found = [
         replayed(known.threat, network, measured.ties, case)
         for case in measured.counterexamples
-        if sample is None or case.index == sample
+        if how.sample is None or case.index == how.sample
     ]
-    if sample is not None and not found:
-        raise ValueError(f"sample: got {sample}, of which the record keeps no counterexample")
-    if save is not None:
-        _saved(known, found, save)
+    if how.sample is not None and not found:
+        raise ValueError(f"sample: got {how.sample}, of which the record keeps no counterexample")
+    if how.save is not None:
+        _saved(known, found, how.save)
     rows = [{name: getattr(one, name) for name in HEADS} for one in found]
     content = {"schema": SCHEMA, "network": digest, "norm": known.threat.norm, "replayed": rows}
     content |= {} if known.threat.asked is None else {"property": known.threat.asked}
-    show_json(content) if as_json else show(_told(known, measured, rows))
+    show_json(content) if how.json else show(_told(known, measured, rows))
     return int(not all(one.fails for one in found))
 
 
@@ -168,9 +178,7 @@ HEADS = {"index": "sample", "label": "label", "epsilon": "ε", "predicted": "ans
 
 
 def _told(known: "Record", measured: "ModelRecord", rows: list[dict[str, Any]]) -> str:
-    from spikecert.reports.pages.norms import sign
-
-    head = f"{measured.name}: {len(rows)} counterexamples, {sign(known.threat)}, ties {measured.ties}"
+    head = f"{measured.name}: {len(rows)} counterexamples, {known.threat.words}, ties {measured.ties}"
     if not rows:
         return head
     cells = [

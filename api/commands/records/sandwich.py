@@ -1,17 +1,19 @@
 """`spikecert sandwich`: networks between what the standard attack leaves and what is proved, as a leaderboard."""
 
 import shlex
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from spikecert.asking.options import Without, command, typed
+from spikecert.asking.question import ATTACKS, BaseQuestion, Output, ProvingBySeveral, Question, Seconds
+from spikecert.asking.values import Naming, Numeral, choice
+
 from ...progress import Bars
 from ...telling import INTERRUPTED, plain, say, show, show_json_text, table
-from ..options import options
-from ..options.options import ATTACKS, Epsilons, Json, Out, completed, epsilons, with_groups
-from ..options.question_options import QUESTION, QuestionOptions
+from ..certify import Certifying
 
 if TYPE_CHECKING:
     from spikecert.reports import Record
@@ -22,7 +24,20 @@ if TYPE_CHECKING:
 AT = "@"
 
 
-@with_groups
+@dataclass(frozen=True, kw_only=True)
+class Ranking(ProvingBySeveral):
+    """How networks are measured.
+
+    Attributes:
+        timeout: seconds for a sample, on average.
+        method: the attack.
+    """
+
+    timeout: Seconds = Numeral(10.0, "10")
+    method: Annotated[str, choice(*ATTACKS), Naming(always=True)] = "standard"
+
+
+@command
 def sandwich(
     sources: Annotated[
         list[str],
@@ -32,61 +47,49 @@ def sandwich(
             metavar="MODEL…",
         ),
     ],
-    epsilon: Epsilons = ["8/255"],  # noqa: B006 (typer copies it)
-    asked: QuestionOptions = QUESTION,
-    verifier: options.Verifiers = "auto",
-    method: Annotated[
-        str, typer.Option("--method", autocompletion=completed(ATTACKS), help="The attack; default: standard.")
-    ] = "standard",
-    timeout: Annotated[float, typer.Option(help="Seconds for a sample, on average.")] = 10.0,
-    out: Out = None,
-    as_json: Json = False,
+    asked: Annotated[BaseQuestion, Without("property")],
+    how: Ranking,
+    output: Output,
 ) -> int:
     """Put networks between attack and proof: clean, left by the standard attack, proved, and the gap.
 
     With --out each network has a folder there with its report, leaderboard.json and leaderboard.html lie beside
     them, and a run that was stopped goes on where it was.
     """
-    from spikecert.models.validation import check_choice
     from spikecert.reports import load_record
     from spikecert.reports.comparing.leaderboard import leaderboard, write_leaderboard
     from spikecert.runs.sandwiching import sandwiched
 
-    check_choice("method", method, ATTACKS)
     ready = [load_record(source) for source in sources if source.endswith(".json")]
     networks = [source for source in sources if not source.endswith(".json")]
-    asked_each = [_contender(source, epsilon, asked, verifier, method, timeout) for source in networks]
-    contenders = _named_apart(asked_each)
+    contenders = _named_apart([_contender(source, asked, how) for source in networks])
     found: list[Record] = []
     interrupted = False
     with Bars() as bars:
-        for place, (record, cut) in enumerate(sandwiched(contenders, out, bars)):
+        for place, (record, cut) in enumerate(sandwiched(contenders, output.out, bars)):
             found.append(record)
             interrupted = cut
             bars("networks", place + (not cut), len(contenders))
-    board = leaderboard([*ready, *found], method)
-    if out is not None:
-        for path in write_leaderboard(board, out):
+    board = leaderboard([*ready, *found], how.method)
+    if output.out is not None:
+        for path in write_leaderboard(board, output.out):
             say(f"wrote {shlex.quote(str(path))}")
-    show_json_text(board.to_json()) if as_json else show(_table(board))
+    show_json_text(board.to_json()) if output.json else show(_table(board))
     return INTERRUPTED if interrupted else 0
 
 
-def _contender(
-    source: str, epsilon: list[str], asked: QuestionOptions, verifier: str, method: str, timeout: float
-) -> "Contender":
+def _contender(source: str, asked: BaseQuestion, how: Ranking) -> "Contender":
     """Return one network, its ε those behind "@" where there are any."""
     from spikecert.reports import Plan
+    from spikecert.runs.examining import subject_at
     from spikecert.runs.sandwiching import Contender
 
     name, _, own = source.rpartition(AT) if AT in source else (source, "", "")
-    written = [own] if own else epsilon
-    subject, threat = asked.subject(Path(name)), asked.threat(epsilons(written))
-    verifiers = options.names(verifier, "verifier")
-    plan = Plan(threat, (method,), verifiers, timeout, asked.seed, ties=asked.ties)
-    command = f"spikecert certify {shlex.quote(name)} {asked.repeated(written)}"
-    command += f" --verifier {shlex.quote(verifier)} --attack {method} --timeout {timeout:g}"
-    return Contender(subject, plan, command)
+    threat = asked.threat.sized(own) if own else asked.threat
+    plan = Plan(threat, (how.method,), how.verifier, how.timeout, asked.seed, ties=asked.ties)
+    question = Question(model=Path(name), **{**vars(asked), "threat": threat})
+    certifying = Certifying(verifier=how.verifier, timeout=how.timeout, attack=(how.method,))
+    return Contender(subject_at(Path(name), asked), plan, typed("certify", question, certifying))
 
 
 def _named_apart(contenders: "list[Contender]") -> "list[Contender]":

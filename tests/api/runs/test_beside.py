@@ -9,41 +9,14 @@ import signal
 from pathlib import Path
 
 import pytest
-import typer
 
 from spikecert import load
-from spikecert.commands.train import train
 from spikecert.reports import load_record
 from spikecert.runs import demo
 from spikecert.runs import sources as beside
-from spikecert.runs.sources import again
 from support.processes import children
 
 OPTIONS = ("train", "--network", "mlp:4", "--epochs", 2, "--num-steps", 2, "--objective", "cross-entropy")
-
-
-def told(*arguments: str) -> list[str]:
-    """Return what `again` makes of a call of `train`, with another seed and folder."""
-    app = typer.Typer()
-    app.command()(train)
-    with typer.main.get_command(app).make_context("train", list(arguments)) as context:
-        return again(context, seeds=None, workers=None, seed=7, out="there")  # pyright: ignore[reportArgumentType]
-
-
-def options(arguments: list[str]) -> dict[str, str]:
-    return dict(zip(arguments[1::2], arguments[2::2], strict=True))
-
-
-def test_a_command_is_told_again_with_what_changes():
-    found = told("--out", "here", "--seeds", "1,7", "--workers", "2", "--size", "8/255", "--epochs", "3")
-    assert found[0] == "train"
-    own = options(found)
-    assert (own["--out"], own["--seed"], own["--size"], own["--epochs"]) == ("there", "7", "8/255", "3")
-    assert not {"--seeds", "--workers", "--json"} & set(own)
-
-
-def test_what_is_set_without_a_value_is_told():
-    assert "--json" in told("--out", "here", "--json")
 
 
 def hashes(run, out: Path, *more: object) -> list[str]:

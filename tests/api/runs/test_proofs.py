@@ -113,7 +113,7 @@ def test_a_proof_of_another_network_is_refused(run, foreign, proofs):
         (("EMPTY", "--model", "MODEL"), "expected a proof or a folder that holds some"),
         (("MODEL", "--model", "/nowhere"), "nowhere: can't be read"),
         (("MODEL", "--model", "DAMAGED"), "was changed after it was written"),
-        (("MODEL",), "--model"),
+        (("MODEL",), "model: got none, expected a path"),
         (("MODEL", "--model", "MODEL", "--norm", "l1"), "norm: got 'l1'"),
         (("MODEL", "--model", "MODEL", "--epsilon", "x"), "epsilon: got 'x'"),
     ],

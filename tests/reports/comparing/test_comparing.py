@@ -5,6 +5,7 @@ import json
 import pytest
 
 from spikecert import SoundnessError
+from spikecert.asking import Threat
 from spikecert.reports.comparing.compared import render_comparison, sentence, to_markdown
 from spikecert.reports.comparing.comparing import Comparison, compare
 from spikecert.reports.records.records import ModelRecord, Record
@@ -110,7 +111,7 @@ def other_hash(record):
 
 
 def other_range(record):
-    return {"threat": record.threat.model_copy(update={"upper": 2.0})}
+    return {"threat": Threat.of("linf", record.threat.epsilons, range=(0, 2))}
 
 
 def other_names(record):
@@ -122,7 +123,7 @@ def other_names(record):
     ("change", "message"),
     [
         (other_data, "records: got different data"),
-        (other_range, "records: got different upper, 1.0 and 2.0"),
+        (other_range, "records: got different range"),
         (other_names, r"records: got the models \['A', 'B'\] and \['x', 'y'\], expected a name in both"),
     ],
 )
@@ -143,7 +144,7 @@ def test_records_without_a_hash_of_the_samples_are_compared_with_those_that_have
 
 def test_no_epsilon_in_common_is_told(handmade):
     before = handmade()
-    other = before.model_copy(update={"threat": before.threat.model_copy(update={"epsilons": (0.5,)})})
+    other = before.model_copy(update={"threat": before.threat.sized(0.5)})
     with pytest.raises(ValueError, match="expected a common one"):
         compare(before, other)
 

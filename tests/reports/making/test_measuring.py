@@ -12,7 +12,7 @@ from spikecert.reports import Data, Plan, Threat, measure
 from spikecert.reports.making import measuring as module
 from spikecert.reports.pages.wording import assumptions, sketch, verdict
 
-THREAT = Threat(norm="linf", lower=0.0, upper=1.0, epsilons=(0.02, 0.3))
+THREAT = Threat.of("linf", (0.02, 0.3))
 
 
 @pytest.fixture(scope="module")
@@ -62,7 +62,7 @@ def test_flipped_events_are_measured_and_rendered():
     network = mlp((5, 8, 3), num_steps=3, neuron=LIF(0.9, threshold=0.3), encoding="none").eval()
     events = (torch.rand(8, 3, 5) > 0.6).float()
     labels = network(events).argmax(1)
-    threat = Threat(norm="l0", lower=0.0, upper=1.0, epsilons=(1.0, 2.0))
+    threat = Threat.of("flips", (1.0, 2.0))
     found = measure("net", network, events, labels, Plan(threat, ("ensemble-fast",), ("trains", "auto")))
     for row in found.rows:
         answer = verify(network, events[[row.index]], labels[[row.index]], SpikeFlip(int(row.epsilon)), "trains")

@@ -9,7 +9,7 @@ from spikecert.models import LIF
 from spikecert.reports import Plan, RadiusPlan, Threat, measure
 from spikecert.reports.making import parts
 
-THREAT = Threat(norm="linf", lower=0.0, upper=1.0, epsilons=(0.02, 0.3))
+THREAT = Threat.of("linf", (0.02, 0.3))
 PLAN = Plan(THREAT, ("pgd",), ("trains",), radii=RadiusPlan("trains", 1 / 64, samples=6))
 
 

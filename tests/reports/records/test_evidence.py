@@ -20,7 +20,7 @@ from spikecert.reports.pages.markdown import to_markdown
 from spikecert.reports.records.evidence import HARDEST, RASTER, TRACED
 from spikecert.reports.records.rows import merged_signs, sign_row
 
-THREAT = Threat(norm="linf", lower=0.0, upper=1.0, epsilons=(0.1, 0.3))
+THREAT = Threat.of("linf", (0.1, 0.3))
 
 
 @pytest.fixture(scope="module")
@@ -126,7 +126,7 @@ def silent_record(methods: tuple[PGD | Ensemble, ...], samples: int = 4) -> Reco
         parameter.data = torch.zeros_like(parameter)
     first.bias.data -= 5.0
     last.bias.data = torch.tensor([1.0, 0.0, -1.0])
-    threat = Threat(norm="linf", epsilons=(0.1, 0.2), lower=0.0, upper=1.0)
+    threat = Threat.of("linf", (0.1, 0.2))
     labels = torch.zeros(samples, dtype=torch.long)
     model = measure("mine", network, torch.full((samples, 6), 0.5), labels, Plan(threat, methods, ()))
     data = Data(name="mine", split="test", samples=samples, classes=3, shape=(6,))

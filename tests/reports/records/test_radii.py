@@ -131,14 +131,6 @@ def test_records_before_radii_are_read_and_keep_their_fingerprint(handmade, tmp_
     assert "No radii were measured" in to_html(older)
 
 
-def test_the_fingerprint_of_an_old_record_is_what_it_was(handmade):
-    model = handmade().models[0]
-    case = model.counterexamples[0].model_copy(update={"activity": ()})
-    old = model.model_copy(update={"radii": None, "growth": (), "counterexamples": (case,)})
-    before = "9e6f8188864b235a7c555e7adeef2c4d5ff8749cf22836a89c57e9ff568fcd83"  # by the code without radii
-    assert handmade().model_copy(update={"models": (old,)}).fingerprint == before
-
-
 def test_the_sandwich_is_sorted_and_holds_its_order(handmade):
     (plot,) = sandwiches(handmade())
     assert len(plot.brackets) == 10

@@ -5,10 +5,11 @@ import json
 import pytest
 from pydantic import ValidationError
 
+from spikecert.asking import Threat
 from spikecert.reports import join, load_record, render
 from spikecert.reports.records.records import RECORD, Record
 from spikecert.reports.records.rows import Finding, SampleRow, contradiction, tally
-from spikecert.reports.records.schema import GainTable, Threat
+from spikecert.reports.records.schema import GainTable
 
 
 def test_counts_follow_from_rows_by_hand(handmade):
@@ -35,7 +36,7 @@ def test_json_reads_back_to_an_equal_record(handmade, tmp_path):
     again = load_record(path)
     assert again == found
     assert again.fingerprint == found.fingerprint
-    assert json.loads(path.read_text())["schema"] == "spikecert.record/2"
+    assert json.loads(path.read_text())["schema"] == "spikecert.record/3"
 
 
 def test_fingerprint_is_about_results_only(handmade):
@@ -52,10 +53,10 @@ def test_fingerprint_is_about_results_only(handmade):
     [
         ("{", "is no JSON file"),
         ("[" * 100_000, "is no JSON file"),
-        ("[]", "has schema None, expected 'spikecert.record/2' or an older one"),
-        ('{"schema": "spikecert.record/3"}', "has schema 'spikecert.record/3', expected 'spikecert.record/2'"),
-        ('{"schema": "spikecert.record/1", "models": [{"points": [0]}, 3]}', "is not valid"),
-        ('{"schema": "spikecert.record/2"}', "is not valid: title: Field required"),
+        ("[]", "has schema None, expected 'spikecert.record/3'"),
+        ('{"schema": "spikecert.record/2"}', "has schema 'spikecert.record/2', expected 'spikecert.record/3'"),
+        ('{"schema": "spikecert.record/3", "models": [{"points": [0]}, 3]}', "is not valid"),
+        ('{"schema": "spikecert.record/3"}', "is not valid: title: Field required"),
     ],
 )
 def test_a_file_that_is_no_record_is_one_line(tmp_path, content, message):
@@ -147,21 +148,27 @@ def test_gains_can_not_be_called_a_certificate():
         )
 
 
-@pytest.mark.parametrize("epsilons", [(), (0.2, 0.1), (0.1, 0.1), (0.0, 0.1), (-0.1,), (float("nan"),)])
-def test_epsilons_rise_and_are_positive(epsilons):
-    with pytest.raises(ValidationError):
-        Threat(norm="linf", lower=0.0, upper=1.0, epsilons=epsilons)
+@pytest.mark.parametrize("epsilons", [[], [0.0, 0.1], [-0.1], [True], ["nan"], ["1/0"], [None], [[0.1]], {}])
+def test_epsilons_are_positive(handmade, epsilons):
+    content = json.loads(handmade().to_json())
+    content["threat"]["epsilon"] = epsilons
+    with pytest.raises(ValidationError, match="epsilon: got"):
+        Record.model_validate(content)
+
+
+def test_epsilons_rise():
+    assert Threat.of("linf", (0.2, "1/10", 0.1)).epsilons == (0.1, 0.2)
 
 
 @pytest.mark.parametrize(
     ("changes", "message"),
-    [({"epsilons": (0.5, 1.0)}, "whole numbers of flips"), ({"upper": 2.0}, r"expected \[0, 1\] for flips")],
+    [({"epsilon": (0.5, 1.0)}, "a whole number of events"), ({"range": (0, 2)}, r"expected \[0, 1\] for events")],
 )
 def test_flips_are_counted_on_events(changes, message):
-    fields = {"norm": "l0", "lower": 0.0, "upper": 1.0, "epsilons": (1.0, 3.0)}
-    assert Threat.model_validate(fields).epsilons == (1.0, 3.0)
-    with pytest.raises(ValidationError, match=message):
-        Threat.model_validate({**fields, **changes})
+    fields = {"norm": "flips", "range": (0.0, 1.0), "epsilon": (1.0, 3.0)}
+    assert Threat.of(**fields).epsilons == (1.0, 3.0)
+    with pytest.raises(ValueError, match=message):
+        Threat.of(**{**fields, **changes})
 
 
 def row(epsilon, status, broken):

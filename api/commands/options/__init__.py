@@ -1,1 +1,0 @@
-"""Options that commands share, and how their texts become values."""

@@ -1,0 +1,228 @@
+"""A question: for all inputs of the set around each sample, does the network keep the class, or a property?
+
+And how it is answered: by whom, in which time, by which processes, and where the answer goes.
+"""
+
+import ast
+import re
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from .threats import ANY, BLOCK, Border, EventBlock, Kind, Limit, LInfThreat, Range, Threat
+from .values import Mistake, Naming, Notation, Numeral, Saying, choice, many, real, text, whole
+
+
+def table_keys(folder: str, *tables: str) -> tuple[str, ...]:
+    """Return the names in tables of a package, read off its source: a command line has no time to import it.
+
+    >>> table_keys("certify/verifiers", "VERIFIERS")[0]
+    'interval'
+    """
+    loader: Any = __loader__
+    source = loader.get_data(str(Path(__file__).parents[1].joinpath(folder, "__init__.py")))
+    nodes = (node for node in ast.parse(source).body if isinstance(node, ast.AnnAssign))
+    found = {ast.unparse(node.target): node.value for node in nodes}
+    return tuple(ast.literal_eval(key) for table in tables for key in found[table].keys)  # type: ignore[union-attr]
+
+
+VERIFIERS = table_keys("certify/verifiers", "VERIFIERS")
+ATTACKS = table_keys("certify/attacks", "ATTACKS")
+DATA_SETS = table_keys("training/data", "IMAGES", "EVENTS")
+
+Seconds = Annotated[Numeral, real("a positive number of seconds", above=0.0)]
+Width = Annotated[Numeral, real("a number above 0, such as 1e-3", above=0.0)]
+Share = Annotated[Numeral, real("a share from 0 to 1", 0.0, 1.0)]
+Count = Annotated[int, whole(1, 2**31)]
+Seed = Annotated[int, whole(), Naming(always=True)]
+Verifier = Annotated[str, choice(*VERIFIERS), Naming(always=True)]
+Verifiers = Annotated[tuple[str, ...], many(choice(*VERIFIERS)), Naming(always=True)]
+Methods = Annotated[tuple[str, ...], many(choice(*ATTACKS)), Naming(always=True)]
+Channels = Annotated[tuple[Numeral, ...], many(real())]
+Ties = Literal["argmax", "strict"]
+UNITS = {"": 1, "kib": 2**10, "mib": 2**20, "gib": 2**30, "kb": 10**3, "mb": 10**6, "gb": 10**9}
+
+
+def _bytes(raw: Any) -> int:
+    """Return the bytes of "4GiB", "500 MB" or 1048576."""
+    found = re.fullmatch(r"(\d{1,20}(?:\.\d{1,20})?) ?([a-z]*)", str(raw).strip().lower(), re.ASCII)
+    if isinstance(raw, bool) or found is None or not 1 <= float(found[1]) * UNITS.get(found[2], 0) < 2**63:
+        raise ValueError
+    return int(float(found[1]) * UNITS[found[2]])
+
+
+BYTES = Notation(_bytes, "a size such as 4GiB or 500MB", "SIZE", schema={"type": ["integer", "string"]})
+
+
+@dataclass(frozen=True, kw_only=True)
+class Samples:
+    """Which samples: the first of the test split.
+
+    Attributes:
+        data: digits, mnist, cifar10, nmnist, shd, …; your own: an .npz archive, a folder of pictures by class, or
+            file.py:function (its code is run).
+        root: the folder of the data set's files.
+        samples: first test samples; default: all.
+        mean: what the network's inputs are normalised by, one number or one a channel; data and ε are not.
+        std: as --mean.
+    """
+
+    data: Annotated[str, text("a data set", longest=4096), Naming("name", "data", always=True)] = "digits"
+    root: Annotated[Path | None, Naming(local=True)] = None
+    samples: Count | None = None
+    mean: Channels | None = None
+    std: Channels | None = None
+
+    def __post_init__(self) -> None:
+        if (self.mean is None) != (self.std is None):
+            raise Mistake(("std" if self.std is None else "mean",), Saying("none"), "mean and std, or neither")
+
+
+@dataclass(frozen=True, kw_only=True)
+class ScaledSamples(Samples):
+    """Which samples, and how they are scaled.
+
+    Attributes:
+        range: least and greatest value of the inputs of your own data.
+        device: cpu, cuda, cuda:1, …
+    """
+
+    range: Range = (Numeral(0, "0"), Numeral(1, "1"))
+    device: str = "cpu"
+
+    @property
+    def limits(self) -> tuple[float, float]:
+        """Return between which ends all inputs lie."""
+        return float(self.range[0]), float(self.range[1])
+
+
+@dataclass(frozen=True, kw_only=True)
+class BaseQuestion:
+    """What is asked of a network: on which samples, with what done to them.
+
+    Attributes:
+        threat: linf or l2; of events flips, shift or flips+shift; of features box; of the network itself tolerance
+            or stuck. Each has options of its own: --norm shift --help.
+        ties: a tie of logits: argmax (the lowest index wins) or strict (a failure); default: by the readout.
+        seed: of everything random.
+        device: cpu, cuda, cuda:1, …
+    """
+
+    samples: Samples = Samples()
+    threat: Annotated[Threat, ANY] = LInfThreat()
+    ties: Ties | None = None
+    seed: Seed = 0
+    device: str = "cpu"
+
+    def __post_init__(self) -> None:
+        if self.ties is not None and self.threat.asked is not None:
+            told = "none: a property says itself what a tie is"
+            raise Mistake(("ties",), Saying(f"{self.ties!r} beside a property"), told)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Question(BaseQuestion):
+    """What is asked of one network.
+
+    Attributes:
+        model: a network file as written by `train`, or zoo:NAME (see `zoo`).
+    """
+
+    model: Annotated[Path, Naming(argument=True)]
+
+
+@dataclass(frozen=True, kw_only=True)
+class TimeLimit:
+    """In which time a question is answered.
+
+    Attributes:
+        timeout: seconds for a sample, on average.
+    """
+
+    timeout: Seconds | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Proving(TimeLimit):
+    """How a question is answered.
+
+    Attributes:
+        verifier: who proves.
+    """
+
+    verifier: Verifier = "auto"
+
+
+@dataclass(frozen=True, kw_only=True)
+class ProvingBySeveral(TimeLimit):
+    """How a question is answered by several verifiers.
+
+    Attributes:
+        verifier: who proves; several: with commas.
+    """
+
+    verifier: Verifiers = ("auto",)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Fan:
+    """Who decides the batches, and where they are kept.
+
+    Attributes:
+        engine: fan out: local (processes) or ray (machines); default: this process.
+        workers: batches decided at once.
+        resume: folder that keeps finished batches; a killed run goes on from it.
+        ray_address: of the cluster: auto, HOST:6379, ray://HOST:10001.
+    """
+
+    engine: Literal["local", "ray"] | None = None
+    workers: Count | None = None
+    resume: Path | None = None
+    ray_address: str | None = None
+
+    def __post_init__(self) -> None:
+        if self.ray_address is not None and self.engine != "ray":
+            raise Mistake(("ray_address",), Saying(f"{self.ray_address!r} without --engine ray"), "what it is for")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Output:
+    """Where answers go.
+
+    Attributes:
+        out: folder for record.json, report.html, samples.csv, …
+        json: print JSON on standard output and nothing else.
+    """
+
+    out: Path | None = None
+    json: bool = False
+
+
+@dataclass(frozen=True, kw_only=True)
+class ChangedEvents:
+    """Which events change, and how, beside a norm that is known from elsewhere; see the threat models of events.
+
+    Attributes:
+        kind: of flips: flip (events come or go), insert or delete; default: flip.
+        where: the events that may change, such as steps=0:3,polarities=1:2; default: all.
+        budget: of shifts: what ε is: total (steps in all), count (how many events) or jitter (how far each).
+        jitter: of shifts: how far an event moves at most.
+        count: of shifts: how many events move at most.
+        total: of shifts: the sum of all moves at most.
+        merge: of shifts: two events in one entry are one (or), two (add) or refused (refuse); default: or.
+        border: of shifts: events stay in the recording, or may leave it; default: stay.
+    """
+
+    kind: Kind | None = None
+    where: Annotated[EventBlock, BLOCK] | None = None
+    budget: Literal["total", "count", "jitter"] | None = None
+    jitter: Limit | None = None
+    count: Limit | None = None
+    total: Limit | None = None
+    merge: Literal["or", "add", "refuse"] | None = None
+    border: Border | None = None
+
+    @property
+    def given(self) -> dict[str, Any]:
+        """Return what was given, by its name."""
+        return {name: value for name, value in vars(self).items() if value is not None}
