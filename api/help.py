@@ -89,7 +89,10 @@ EXAMPLES: dict[str, tuple[str, ...]] = {
         "spikecert sandwich runs/a/record.json runs/b/record.json --out runs/leaderboard",
     ),
     "theorems": ("spikecert theorems", "spikecert theorems simplified-solution --latex"),
-    "vnnlib": ("spikecert vnnlib runs/mine/network.safetensors property.vnnlib --timeout 60 --out result.txt",),
+    "vnnlib": (
+        "spikecert vnnlib runs/mine/network.safetensors property.vnnlib --timeout 60 --out result.txt",
+        "spikecert vnnlib instances.csv --workers 8 --out runs/instances",
+    ),
     "zoo": ("spikecert zoo",),
 }
 STATUS = (

@@ -68,6 +68,7 @@ ROWS = (
     ),
     Row("plant (`.toml`)", ("api/runs/plants.py:load_plant",), ("plant",), EVERYWHERE),
     Row("VNN-LIB property", ("formats/vnnlib.py:_text",), ("vnnlib", "vnnlib-gz"), EVERYWHERE),
+    Row("instances of the competition", ("api/runs/instances.py:read_instances",), ("instances",), EVERYWHERE),
     Row("competition result", (), ("result",), "tests/formats/test_limits.py::"),
     Row(
         "proof, and its model",
@@ -184,6 +185,8 @@ OTHERS = {
     "files/hdf5_child.py:main": "it is given bytes by what has a row",
     "files/hdf5.py:read_hdf5": "it reads what its child made",
     "api/__init__.py:__getattr__": "names of this package",
+    "api/runs/instances.py:_kept": "answers that its own runs keep; what is none is decided anew",
+    "api/runs/instances.py:Batch": "a property, which has a row",
     "api/cli.py:command_of": "a command of this package",
     "models/elements/registry.py:files_of": "files of this package",
     "certify/lirpa/relaxation.py:load": "names of an installed library",

@@ -58,7 +58,7 @@ CALLS = [
     (("reproduce", "magic"), "protocol: got 'magic', expected one of"),
     (("zoo", "magic"), "magic"),
     (("check-proof", "/nowhere"), "model: got none, expected a path"),
-    (("vnnlib", N), "Missing argument 'PROPERTY'"),
+    (("vnnlib", N), "property: got none, expected one beside a network"),
 ]
 FLAT, LOOPS, POTENTIAL, RARE, RAW, ONE = "FLAT", "LOOPS", "POTENTIAL", "RARE", "RAW", "ONE"
 ROLES = [

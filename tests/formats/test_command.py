@@ -15,7 +15,6 @@ import torch
 from spikecert.formats import read_counterexample, read_onnx, read_vnnlib, robustness, write_vnnlib
 from spikecert.models import load, save
 from support.command_line import Outcome
-from support.scripts import printed
 
 from .conftest import small
 
@@ -77,11 +76,11 @@ def test_json_alone(run: Callable[..., Outcome], files: tuple[Path, Path, Path])
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (("MODEL",), "PROPERTY"),
+        (("MODEL",), "property: got none"),
         (("MODEL", "/nowhere.vnnlib"), "/nowhere.vnnlib"),
         (("MODEL", "MODEL"), "is no text file"),
         (("/nowhere.safetensors", "SAFE"), "path: got /nowhere.safetensors"),
-        (("MODEL", "SAFE", "--timeout", "-1"), "timeout: got -1.0"),
+        (("MODEL", "SAFE", "--timeout", "-1"), "timeout: got '-1'"),
         (("MODEL", "SAFE", "--verifier", "magic"), "verifier: got 'magic'"),
     ],
 )
@@ -119,10 +118,6 @@ def lines(path: Path) -> list[list[str]]:
         return list(csv.reader(file))
 
 
-def go(folder: Path) -> str:
-    return printed(BENCHMARK / "run.py", folder, "--verifier", "milp")
-
-
 def test_a_set_is_the_same_for_the_same_seed(folder: Path, tmp_path: Path):
     generate = script("generate")
     generate.write(tmp_path, (generate.Entry("digits", (8,), 2, (0.01, 0.3), 20.0),), seed=1, samples=3, epochs=3)
@@ -138,25 +133,9 @@ def test_every_instance_names_files_and_a_time(folder: Path):
         assert float(seconds) == 20
 
 
-def test_a_run_goes_on_where_it_stopped(folder: Path):
-    results = folder / "results.csv"
-    assert "holds" in go(folder)
-    whole = lines(results)
+def test_a_set_is_decided_by_one_command(run: Callable[..., Outcome], folder: Path):
+    assert run("vnnlib", folder / "instances.csv", "--verifier", "milp", "--out", folder / "results").status == 1
+    head, *whole = lines(folder / "results" / "results.csv")
+    assert head == ["network", "property", "result", "seconds", "verifier", "reason"]
     assert [row[:2] for row in whole] == [row[:2] for row in lines(folder / "instances.csv")]
     assert {row[2] for row in whole} == {"holds", "violated"}
-    assert len(list((folder / "counterexamples").iterdir())) == sum(row[2] == "violated" for row in whole)
-    text = results.read_text()
-    kept = "".join(text.splitlines(keepends=True)[:2])
-    results.write_text(kept + "onnx/cut")
-    go(folder)
-    again = lines(results)
-    assert results.read_text().startswith(kept)
-    assert [row[:3] for row in again] == [row[:3] for row in whole]
-
-
-def test_what_can_not_be_read_is_an_error_line(folder: Path, tmp_path: Path):
-    model = lines(folder / "instances.csv")[0][0]
-    (tmp_path / "bad.vnnlib").write_text("(assert")
-    (tmp_path / "instances.csv").write_text(f"{(folder / model).as_posix()},bad.vnnlib,5\n")
-    assert "1 error" in go(tmp_path)
-    assert lines(tmp_path / "results.csv")[0][2] == "error"

@@ -46,6 +46,7 @@ from spikecert.models.files.storage import pack, read_state, to_bytes, unpack
 from spikecert.reports import Plan, RadiusPlan, render
 from spikecert.reports.making.measuring import measure
 from spikecert.reports.records.schema import Data
+from spikecert.runs.instances import read_instances
 from spikecert.training.state import FORMAT as CHECKPOINT
 from support.hostile import unsafe
 from support.lava_files import image_net, net
@@ -148,6 +149,11 @@ def _results() -> list[bytes]:
 def _read_packed(data: bytes) -> None:
     with _file(data, "property.vnnlib.gz") as path:
         read_vnnlib(path)
+
+
+def _read_instances(data: bytes) -> None:
+    with _file(data, "instances.csv") as path:
+        read_instances(path)
 
 
 def _packed() -> list[bytes]:
@@ -317,6 +323,7 @@ def readers() -> dict[str, Reader]:
         Reader("record", _read_record, _records, json_text),
         Reader("vnnlib", lambda data: read_vnnlib(data.decode()), _properties, (*lisp, mutate_formula)),
         Reader("vnnlib-gz", _read_packed, _packed, (mutate_bytes,)),
+        Reader("instances", _read_instances, lambda: [b'a.onnx,b.vnnlib,60\n"c d",e,.5\n'], lisp),
         Reader("result", lambda data: read_counterexample(data.decode()), _results, lisp),
         Reader("nir", nir_files.read, nir_files.seeds, (nir_files.mutate, nir_files.mutate, mutate_bytes)),
         Reader("xylo", _read_xylo, lambda: [small()], json_text),
