@@ -74,10 +74,21 @@ def _of_each(owner: str, one: TableField, without: Sequence[str]) -> Iterator[Op
             found.setdefault(option.key, (option, []))[1].append(name)
     if kind.key not in without:
         yield Option(f"{owner}__{'__'.join(key.place)}", owner, key)
+    if kind.added is not None and "set" not in without:
+        yield Option(f"{owner}__{'__'.join((*one.place, FIELDS))}", owner, _fields_of_others((*one.place, FIELDS)))
     for option, names in found.values():
         forms = () if len(names) == len(kind.known) else tuple(names)
         asked = option.asked if name_has_usual(kind, names) else _open(option.asked)
         yield Option(option.key, owner, asked, forms)
+
+
+FIELDS = "set"
+"""The option that says fields of tables which other packages add."""
+
+
+def _fields_of_others(place: tuple[str, ...]) -> TableField:
+    kind = Notation(str, "NAME=VALUE", "NAME=VALUE", listed=True)
+    return TableField(FIELDS, place, kind, None, "of a set of another package (--norm package:name): its field.")
 
 
 def name_has_usual(kind: OneOf, names: Sequence[str]) -> bool:
@@ -181,6 +192,8 @@ def _read(owner: str, table: type, options: Sequence[Option], given: Mapping[str
         for name in option.asked.place[:-1]:
             inner = inner.setdefault(name, {})
         inner[option.asked.place[-1]] = value if isinstance(value, bool | str) else list(value)
+        if option.asked.place[-1] == FIELDS:
+            inner |= _split(inner.pop(FIELDS))
     names = {option.asked.place: option.name for option in mine}
     try:
         return read(table, nested)
@@ -190,6 +203,16 @@ def _read(owner: str, table: type, options: Sequence[Option], given: Mapping[str
         within = ".".join(error.place[len(place) :]) if place else ""
         told = error.told(f"{name}: {within}" if within else name)
         raise ValueError(re.sub(r"(?<![\w-])norm (?=[a-z])", "--norm ", told)) from None
+
+
+def _split(words: Sequence[str]) -> dict[str, str]:
+    """Return the fields of "reach=2"."""
+    pairs = [word.partition("=") for word in words]
+    if any(not name or not equals for name, equals, _ in pairs):
+        raise ValueError(
+            f"{FIELDS}: got {', '.join(words)[:100]!r}, expected a field and its value, as in reach=2"
+        )
+    return {name: value for name, _, value in pairs}
 
 
 def typed(name: str, *tables: Any, without: Sequence[str] = ()) -> str:
@@ -205,13 +228,23 @@ def typed(name: str, *tables: Any, without: Sequence[str] = ()) -> str:
     return " ".join([f"spikecert {name}", *arguments, *(word for word in words if word.startswith("--"))])
 
 
+def _told_of(kind: OneOf, table: Any, without: Sequence[str], place: tuple[str, ...]) -> Iterator[str]:
+    """Yield the options of one of several tables; fields that only another package's has by `--set`."""
+    known = {one.place[-1] for form in kind.known.values() for one in table_fields(form)}
+    own = [one for one in table_fields(type(table)) if one.place[-1] not in known]
+    yield from _typed(table, (*without, *(one.place[-1] for one in own)), place)
+    for one in own:
+        if (value := getattr(table, one.name)) is not None and value != one.default:
+            yield f"--{FIELDS} {shlex.quote(f'{one.place[-1]}={one.kind.text(value)}')}"
+
+
 def _typed(table: Any, without: Sequence[str], place: tuple[str, ...] = ()) -> Iterator[str]:
     for one in table_fields(type(table), place):
         value, kind = getattr(table, one.name), one.kind
         name = one.named.option or one.place[-1].replace("_", "-")
         if isinstance(kind, OneOf):
             yield f"--{kind.key} {kind.name_of(value)}"
-            yield from _typed(value, without, one.place)
+            yield from _told_of(kind, value, without, one.place)
         elif is_table(kind):
             yield from _typed(value, without, one.place)
         elif _left_out(one, without) or value is None or (value == one.default and not one.named.always):

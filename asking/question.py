@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from .threats import ANY, BLOCK, Border, EventBlock, Kind, Limit, LInfThreat, Range, Threat
-from .values import Mistake, Naming, Notation, Numeral, Saying, choice, many, real, text, whole
+from .values import Mistake, Naming, Notation, Numeral, Saying, added, choice, many, real, text, whole
 
 
 def table_keys(folder: str, *tables: str) -> tuple[str, ...]:
@@ -35,9 +35,9 @@ Width = Annotated[Numeral, real("a number above 0, such as 1e-3", above=0.0)]
 Share = Annotated[Numeral, real("a share from 0 to 1", 0.0, 1.0)]
 Count = Annotated[int, whole(1, 2**31)]
 Seed = Annotated[int, whole(), Naming(always=True)]
-Verifier = Annotated[str, choice(*VERIFIERS), Naming(always=True)]
-Verifiers = Annotated[tuple[str, ...], many(choice(*VERIFIERS)), Naming(always=True)]
-Methods = Annotated[tuple[str, ...], many(choice(*ATTACKS)), Naming(always=True)]
+Verifier = Annotated[str, added(choice(*VERIFIERS)), Naming(always=True)]
+Verifiers = Annotated[tuple[str, ...], many(added(choice(*VERIFIERS))), Naming(always=True)]
+Methods = Annotated[tuple[str, ...], many(added(choice(*ATTACKS))), Naming(always=True)]
 Channels = Annotated[tuple[Numeral, ...], many(real())]
 Ties = Literal["argmax", "strict"]
 UNITS = {"": 1, "kib": 2**10, "mib": 2**20, "gib": 2**30, "kb": 10**3, "mb": 10**6, "gb": 10**9}

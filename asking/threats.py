@@ -11,6 +11,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 
+from ..files.plugged import is_plugged, plugged
 from .values import (
     Mistake,
     Naming,
@@ -18,6 +19,7 @@ from .values import (
     Numeral,
     OneOf,
     Saying,
+    is_table,
     many,
     number,
     plain,
@@ -891,7 +893,26 @@ THREATS: dict[str, type[Threat]] = {
     )
 }
 """Threat models by the name of their norm."""
-ANY = OneOf(THREATS, "norm", "linf", {"features": "box"})
+
+
+def threat_form(norm: str) -> type[Threat]:
+    """Return the class of a norm, also of `package:name` of another package.
+
+    Raises:
+        ValueError: for a norm that is not known.
+        TypeError: for what a package adds that is no threat model of its name.
+    """
+    if not is_plugged(norm):
+        if norm not in THREATS:
+            raise ValueError(f"norm: got {norm!r}, expected {', '.join(THREATS)}")
+        return THREATS[norm]
+    form = plugged("sets", norm).value
+    if not (isinstance(form, type) and issubclass(form, Threat) and is_table(form) and form.norm == norm):
+        raise TypeError(f"a dataclass of spikecert.asking.Threat with norm = {norm!r}")
+    return form
+
+
+ANY = OneOf(THREATS, "norm", "linf", {"features": "box"}, threat_form)
 
 
 def plain_threat(threat: Threat) -> dict[str, Any]:

@@ -10,11 +10,13 @@ import re
 import reprlib
 import types
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import MISSING, Field, dataclass, field, fields, is_dataclass
+from dataclasses import MISSING, Field, dataclass, field, fields, is_dataclass, replace
 from functools import cache
 from numbers import Real
 from pathlib import Path
 from typing import Annotated, Any, Literal, Union, get_args, get_origin, get_type_hints
+
+from ..files.plugged import is_plugged
 
 Place = tuple[str, ...]
 MOST = 1000
@@ -142,16 +144,26 @@ class OneOf:
         key: the field's name.
         usual: the name where none is given.
         implied: names of dataclasses by a field that only these have, and that says so by being there.
+        added: the dataclass that another package adds under `package:name`.
     """
 
     known: Mapping[str, type]
     key: str
     usual: str
     implied: Mapping[str, str] = field(default_factory=dict)
+    added: Callable[[str], type] | None = None
+
+    def form(self, name: object) -> type | None:
+        """Return the dataclass of a name, also of `package:name` where other packages may add some; None: none."""
+        if self.added is not None and is_plugged(name):
+            return self.added(str(name))
+        return self.known.get(name) if isinstance(name, str) else None
 
     def name_of(self, table: object) -> str:
         """Return the name of a table."""
-        return next(name for name, form in self.known.items() if form is type(table))
+        return next(
+            (name for name, form in self.known.items() if form is type(table)), getattr(table, self.key, "")
+        )
 
 
 def _refused(*_: object) -> Any:
@@ -240,6 +252,16 @@ def choice(*known: str) -> Notation:
         return raw if isinstance(raw, str) and raw in known else _refused()
 
     return Notation(read, told, "NAME", known, schema={"enum": list(known)})
+
+
+def added(one: Notation) -> Notation:
+    """Return one of some names, or another package's: `package:name`, which is looked for when it is used."""
+
+    def read(raw: Any) -> str:
+        return raw if isinstance(raw, str) and re.fullmatch(r"[\w.-]{1,100}:[\w.-]{1,100}", raw) else one.read(raw)
+
+    schema = {"anyOf": [dict(one.schema), {"type": "string", "pattern": ":"}]}
+    return replace(one, read=read, schema=schema)
 
 
 def text(expected: str = "a text", shown: str = "TEXT", least: int = 1, longest: int = LONGEST) -> Notation:
@@ -392,14 +414,18 @@ def read_one(kind: OneOf, raw: Any, place: Place = ()) -> Any:
         raise Mistake(place, raw, "a table")
     usual = next((name for told, name in kind.implied.items() if raw.get(told) is not None), kind.usual)
     name = raw.get(kind.key) or usual
-    if not isinstance(name, str) or name not in kind.known:
+    try:
+        form = kind.form(name)
+    except (ValueError, TypeError) as error:
+        raise Mistake((*place, kind.key), name, str(error)) from None
+    if form is None:
         raise Mistake((*place, kind.key), name, _listed(kind.known))
     rest = {key: value for key, value in raw.items() if key != kind.key and value is not None}
     for key in rest:
-        fits = [other for other, form in kind.known.items() if _has(form, key)]
-        if fits and name not in fits:
+        fits = [other for other, known in kind.known.items() if _has(known, key)]
+        if fits and not _has(form, key):
             raise Mistake((*place, key), Saying(f"one with {kind.key} {name}"), f"{kind.key} {' or '.join(fits)}")
-    return read(kind.known[name], rest, place)
+    return read(form, rest, place)
 
 
 def _has(table: type, name: str) -> bool:

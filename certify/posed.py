@@ -32,6 +32,7 @@ from ..models.validation import check_inputs, check_labels, check_logits, check_
 from .arithmetic import check_arithmetic
 from .perturbations import Perturbation, SpikeShift, settled_set
 from .perturbations.base import check_perturbation
+from .perturbations.others import confirm_set
 from .questions.classes import as_labels, check_coded, check_property_ties, property_goal
 from .questions.forms import Property
 from .questions.rows import RowGoal
@@ -185,6 +186,7 @@ def first_logits(network: SpikingNetwork, inputs: Tensor, perturbation: Perturba
     check_weights(network)
     perturbation.suits(network)
     perturbation.check(inputs)
+    confirm_set(perturbation, inputs)
     with evaluating(network), torch.no_grad():
         logits = network(inputs[:1])
     check_logits(logits, 1)

@@ -10,6 +10,7 @@ from functools import partial
 import torch
 from torch import Tensor
 
+from ..files.plugged import is_plugged
 from ..models.circuit import Circuit
 from ..models.constants import at_least, unless_none, whole
 from ..models.deadline import Figures, Progress, checked_timeout, no_figures, silent, until
@@ -33,6 +34,7 @@ from .verifiers.base import clean_failures, decided, objection
 from .verifiers.complete import Complete
 from .verifiers.enumeration import Enumeration, InputSplitting
 from .verifiers.events import EventSplitting
+from .verifiers.plugged import plugged_verifier
 from .verifiers.search import AttackSearch, Ladder
 from .verifiers.trains import INTERVAL, TRAINS
 
@@ -100,7 +102,8 @@ def verify(
         perturbation: the threat model, such as `LInf(8 / 255)`; or a set of networks, such as
             `Tolerance(weights=0.05)`: "verified" then holds for all of them, and a falsified verdict has the
             `member` that fails.
-        verifier: a name of `VERIFIERS`, such as "trains", "complete" or "auto", or a `Verifier`.
+        verifier: a name of `VERIFIERS`, such as "trains", "complete" or "auto", one of another package as
+            "package:name", or a `Verifier`.
         timeout: seconds for a sample, on average; None for no limit.
         seed: for attacks.
         ties: which function verdicts are about: "argmax" (the lowest index that attains the maximum, as
@@ -259,5 +262,7 @@ def resolve(verifier: str | Verifier) -> Verifier:
     """
     if isinstance(verifier, Verifier):
         return verifier
+    if is_plugged(verifier):
+        return plugged_verifier(verifier)
     check_choice("verifier", verifier, VERIFIERS)
     return VERIFIERS[verifier]()

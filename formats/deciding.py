@@ -29,7 +29,7 @@ from ..certify.questions.forms import MOST_ROWS, Form, Inequalities, Inequality,
 from ..certify.replay import evaluating
 from ..certify.ties import ARGMAX, STRICT
 from ..certify.verification import bounds, resolve, verify
-from ..certify.verifiers import VERIFIERS, Verifier
+from ..certify.verifiers import Verifier
 from ..models.circuit import Mapped, circuit
 from ..models.constants import whole
 from ..models.deadline import LATE, TimeIsUp, checked_timeout, ending, passed, share, until
@@ -334,9 +334,7 @@ def verify_property(
         TypeError, ValueError: for arguments that don't fit, one line each.
     """
     timeout, seed = checked_timeout(timeout), whole("seed", seed)
-    if isinstance(verifier, str):
-        check_choice("verifier", verifier, VERIFIERS)
-    decider = _Decider(network, prop, verifier, input_shape(network, prop), seed, until(timeout))
+    decider = _Decider(network, prop, resolve(verifier), input_shape(network, prop), seed, until(timeout))
     with evaluating(network):
         for case in prop.cases:
             decider.check(case)

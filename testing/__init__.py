@@ -16,6 +16,7 @@ and code that repeats the call. A claim of your own is tried by `counterexample`
 if __name__ == "testing":
     raise ImportError("import spikecert.testing, not testing: by another name each class would be there twice")
 
+from . import checks
 from .cases import Case, EventCase, cases, event_cases, points
 from .claims.code import as_code
 from .claims.counterexamples import counterexample
@@ -46,6 +47,7 @@ __all__ = [
     "check_mppd_identity",
     "check_sandwich",
     "check_sound",
+    "checks",
     "counterexample",
     "event_cases",
     "image_networks",

@@ -15,7 +15,7 @@ from ..runs.sources import beside, network_of
 from ..telling import plain, say, show, show_json, table
 
 if TYPE_CHECKING:
-    from spikecert.runs.instances import Batch, InstanceAnswer, Line
+    from spikecert.runs.instances import InstanceAnswer, InstanceBatch, Line
 
 
 def _part(raw: Any) -> tuple[int, int]:
@@ -102,10 +102,10 @@ def vnnlib(asked: Instance) -> int:
 
 def _many(asked: Instance) -> int:
     """Decide the instances of a file, and tell what came out."""
-    from spikecert.runs.instances import Batch, write_results
+    from spikecert.runs.instances import InstanceBatch, write_results
 
     limit = None if asked.timeout is None else float(asked.timeout)
-    batch = Batch(asked.model, asked.verifier, limit, asked.seed, asked.device, asked.out)
+    batch = InstanceBatch(asked.model, asked.verifier, limit, asked.seed, asked.device, asked.out)
     lines = batch.lines
     if asked.part is not None:
         lines = lines[asked.part[0] - 1 :: asked.part[1]]
@@ -124,7 +124,7 @@ def _many(asked: Instance) -> int:
     return 2 if counts["error"] else int(counts["violated"] > 0)
 
 
-def _beside(asked: Instance, batch: "Batch", bars: Bars) -> None:
+def _beside(asked: Instance, batch: "InstanceBatch", bars: Bars) -> None:
     """Decide parts of the instances in processes of their own; their answers are then found in the folder."""
     import torch
 

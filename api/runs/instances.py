@@ -8,9 +8,9 @@ from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
-from spikecert.asking.values import read, real, text
+from spikecert.asking.values import choice, read, real, text
 from spikecert.files import FileKind, write_atomically
 from spikecert.formats import competition_result, read_vnnlib, verify_property
 from spikecert.formats.vnnlib import PROPERTY
@@ -49,7 +49,7 @@ class Line:
 class InstanceAnswer:
     """What is known of an instance, and who said it; of an error why."""
 
-    result: Literal["holds", "violated", "timeout", "unknown", "error"]
+    result: Annotated[str, choice("holds", "violated", "timeout", "unknown", "error")]
     verifier: Annotated[str, text(least=0)]
     seconds: Annotated[float, real("a number from 0 on", 0.0)]
     reason: Annotated[str, text(least=0)]
@@ -98,7 +98,7 @@ def _seconds(written: str, told: str) -> float:
 
 
 @dataclass(frozen=True)
-class Batch:
+class InstanceBatch:
     """Instances, and how they are decided.
 
     Attributes:

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 import typer
 
+from spikecert.files.plugged import Plugged, reader_of
 from spikecert.processes import command, environment
 
 from ..telling import say
@@ -82,10 +83,29 @@ def network_of(model: Path) -> "SpikingNetwork":
         from spikecert.formats import read_onnx
 
         return read_onnx(model)
+    added = None if kept is not None or model.suffix == ".safetensors" else reader_of(model.suffix)
+    if added is not None:
+        return _read_by(added, model)
     network = load(model) if kept is None else load_zoo(kept)
     if network.unconfirmed:
         say(f"{shlex.quote(str(model))}: {UNCONFIRMED}")
     return network
+
+
+def _read_by(added: Plugged, model: Path) -> "SpikingNetwork":
+    """Return what another package reads of a file: nothing of its source was run here, and it says so.
+
+    Raises:
+        TypeError: for what is no network.
+    """
+    from spikecert.models import SpikingNetwork
+
+    found = guarded(f"{added.name} on {model}", lambda: added.value(model))
+    if not isinstance(found, SpikingNetwork):
+        raise TypeError(f"path: {added.name} made {type(found).__name__} of {model}, expected a SpikingNetwork")
+    found.unconfirmed = True
+    say(f"{shlex.quote(str(model))}: read by {added.does}")
+    return found.eval()
 
 
 def label_of(model: Path) -> str:

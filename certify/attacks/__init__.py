@@ -6,6 +6,7 @@ from functools import partial
 import torch
 from torch import Tensor
 
+from ...files.plugged import is_plugged, plugged
 from ...models.constants import at_least, whole
 from ...models.deadline import Progress, checked_timeout, ending, passed, silent, until
 from ...models.networks import SpikingNetwork
@@ -68,6 +69,26 @@ ATTACKS: dict[str, Named[Attack]] = {
 }
 
 
+def attack_of(method: str | Attack) -> Attack:
+    """Return the attack of a name, also "package:name" of another package; an attack is its own.
+
+    Raises:
+        ValueError: for a name that is not known.
+        TypeError: for what a package adds that is no attack, or one that replays by itself.
+    """
+    if isinstance(method, Attack):
+        return method
+    if not is_plugged(method):
+        check_choice("method", method, ATTACKS)
+        return ATTACKS[method]()
+    found = plugged("attacks", method)
+    made = found.value() if callable(found.value) else found.value
+    if not isinstance(made, Attack) or type(made).__call__ is not Attack.__call__:
+        told = f"{method} is {type(made).__name__}, expected a spikecert.certify Attack that proposes, and no more"
+        raise TypeError(f"method: {told}")
+    return made
+
+
 def attack(
     network: SpikingNetwork,
     inputs: Tensor,
@@ -92,8 +113,8 @@ def attack(
         method: "fgsm", "pgd", "pgd-paper" (a random start, 7 steps of .32·ε, the last iterate), "apgd-ce",
             "apgd-dlr", "square", "gaussian", "ensemble" (the worst of all of them over several surrogates),
             "ensemble-fast" (its cheap members), "spike-flip" (for `SpikeFlip`), "spike-shift" (for
-            `SpikeShift`), "random-events" (for both, as the ensembles are), or an `Attack` such as
-            `PGD(steps=40)`.
+            `SpikeShift`), "random-events" (for both, as the ensembles are), one of another package as
+            "package:name", or an `Attack` such as `PGD(steps=40)`.
         seed: for random starts.
         batch_size: samples attacked at once.
         ties: what a tie between logits is, as in `verify`.
@@ -109,9 +130,7 @@ def attack(
     Raises:
         TypeError, ValueError: for arguments that don't fit, one line each.
     """
-    if not isinstance(method, Attack):
-        check_choice("method", method, ATTACKS)
-        method = ATTACKS[method]()
+    method = attack_of(method)
     seconds, seed = checked_timeout(timeout), whole("seed", seed)
     batch_size = at_least(1)("batch_size", batch_size)
     if isinstance(perturbation, NetworkSet):

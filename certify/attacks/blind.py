@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from ...models.constants import at_least, settle
-from ..perturbations import L2, RangedSet
+from ..perturbations import L2, Perturbation, RangedSet
 from ..perturbations.base import expand, lengths, normal, uniform, unit
 from ..replay import fails
 from .base import Attack, Lead, Search, Target, some_share
@@ -192,6 +192,24 @@ class Gaussian(Attack):
         scale = extent.to(inputs) if isinstance(extent, Tensor) else extent
         for _ in range(self.draws):
             yield inputs + scale * normal(inputs, generator)
+
+
+@dataclass(frozen=True)
+class AnyDraws(Attack):
+    """Random members of any set, and those next to points far off: another package's has no more to go by."""
+
+    draws: int = 64
+    name: str = "draws"
+    accepts: ClassVar[tuple[type[Perturbation], ...]] = (Perturbation,)
+    by_gradient: ClassVar[bool] = False
+
+    def propose(self, target: Target, generator: torch.Generator) -> Search:
+        """Yield members."""
+        yield target.inputs + 1
+        yield target.inputs - 1
+        for _ in range(self.draws):
+            yield target.perturbation.sample(target.inputs, generator)
+            yield target.inputs + normal(target.inputs, generator)
 
 
 IMAGE_AXES = 4

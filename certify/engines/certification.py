@@ -33,8 +33,7 @@ from ..questions.described import describe_property
 from ..questions.forms import Property
 from ..ties import settled_ties
 from ..verdicts import SoundnessError, Unfinished, Verdict, left_open
-from ..verification import check_asks_rows
-from ..verifiers import VERIFIERS
+from ..verification import check_asks_rows, resolve
 from .cluster import Ray
 from .local import Local
 from .work import VERDICTS, Batch, Decided, Engine, Job, batches
@@ -177,7 +176,7 @@ def certify_set(
         if others:
             raise ValueError("draws: got those of each sample's own, expected draws that all samples share")
         if one.prop is not None:
-            check_asks_rows(VERIFIERS[verifier]())
+            check_asks_rows(resolve(verifier))
             prop, told_property = one.prop, describe_property(one.prop)
         rows = one.rows(slice(0, 1))
         labels, ties = one.labels, one.ties if rows is None else rows.ties
@@ -298,7 +297,7 @@ def _checked(engine: str | Engine, verifier: object) -> Engine:
         raise TypeError(
             f"verifier: got {type(verifier).__name__}, expected a name, which other processes know too"
         )
-    check_choice("verifier", verifier, VERIFIERS)
+    resolve(verifier)
     if isinstance(engine, Engine):
         return engine
     check_choice("engine", engine, ENGINES)

@@ -15,6 +15,7 @@ import re
 from collections.abc import Callable
 from typing import Any
 
+from ...files.plugged import plugged
 from ...files.texts import fraction
 from ...models.validation import check_choice
 from .classes import Abstains, Moves, Robust, Targeted, TopK, abstains, moves_at_most, robust, targeted, top_k
@@ -152,6 +153,8 @@ def property_of(text: str) -> Property:
     Moves(delta=0.25, place=None)
     """
     name, equals, number = (part.strip() for part in text.partition("="))
+    if PLUGGED.fullmatch(name):
+        return _added(name, number if equals else None)
     if name in BY_NAME and (equals or name == "robust"):
         make, kind = BY_NAME[name]
         try:
@@ -167,6 +170,22 @@ def property_of(text: str) -> Property:
         return _property(_tree(text), text, 0)
     except (RecursionError, TypeError):
         raise _no_property(text) from None
+
+
+PLUGGED = re.compile(r"[\w.-]{1,100}:[\w.-]{1,100}")
+"""The name of a property that another package adds."""
+
+
+def _added(name: str, number: str | None) -> Property:
+    """Return what another package adds under a name, of the number behind "=" if there is one."""
+    value = None if number is None else fraction(number)
+    if value is not None and not math.isfinite(value):
+        raise ValueError(f"property: got {name}={number}"[:100] + f", expected a number behind {name}=")
+    make = plugged("properties", name).value
+    found = make() if value is None else make(value)
+    if not isinstance(found, Property):
+        raise ValueError(f"property: {name} is {type(found).__name__}, expected what makes a spikecert Property")
+    return found
 
 
 def _property(node: ast.expr, text: str, depth: int) -> Property:
@@ -214,6 +233,8 @@ def in_words(text: str) -> str:
     """
     property_of(text)
     name, equals, number = (part.strip() for part in text.partition("="))
+    if PLUGGED.fullmatch(name):
+        return f"{text.strip()}, a property of the package {name.partition(':')[0]}"
     if equals and name == "robust":
         return f"class {number} keeps the greatest output, alone"
     if name in BY_NAME and (equals or name == "robust"):

@@ -11,7 +11,9 @@ import torch
 
 from ...models.deadline import LATE, time_left
 from ..attacks.base import Attack, AttackResult
+from ..attacks.blind import AnyDraws
 from ..attacks.modules import attacked_rows
+from ..perturbations.others import of_others
 from ..problem import Problem
 from ..verdicts import Unfinished, Verdict
 from .base import Verifier, decided, falsified
@@ -44,9 +46,11 @@ class AttackSearch(Verifier):
     def attacked(self, problem: Problem) -> AttackResult:
         """Return what the attack finds, of the class or of a property."""
         asked = problem.network, problem.inputs, problem.labels, problem.perturbation, problem.generator()
+        known = isinstance(problem.perturbation, self.attack.accepts)
+        method = self.attack if known or not of_others(problem.perturbation) else AnyDraws()
         if problem.rows is not None:
-            return attacked_rows(self.attack, *asked, problem.rows, problem.expired)
-        return self.attack(*asked, expired=problem.expired, ties=problem.ties)
+            return attacked_rows(method, *asked, problem.rows, problem.expired)
+        return method(*asked, expired=problem.expired, ties=problem.ties)
 
 
 @dataclass(frozen=True)

@@ -25,6 +25,7 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
+from ...files.plugged import is_plugged, plugged
 from ..elements.integers import NOTHING_LOST, IntegerLIF, WholeDecay
 from ..rules import Leaky
 
@@ -313,6 +314,14 @@ def target_of(name: str) -> ChipTarget:
         raise TypeError(f"target: got {type(name).__name__}, expected a name")
     if name in TARGETS:
         return TARGETS[name]
+    if is_plugged(name):
+        added = plugged("chips", name)
+        made = added.value() if isinstance(added.value, type) else added.value
+        if not isinstance(made, ChipTarget):
+            raise TypeError(
+                f"target: {name} is {type(made).__name__}, expected a spikecert.models.chips ChipTarget"
+            )
+        return made
     found = re.fullmatch(r"q(\d{1,2})\.(\d{1,2})", name)
     if found is None:
         raise ValueError(f"target: got {name[:40]!r}, expected {', '.join(TARGETS)} or qM.N, such as q8.8")

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from ...asking.threats import THREATS, short, with_value
+from ...asking.threats import short, threat_form, with_value
 from ...certify.questions.described import in_words
 from ...files import write_atomically
 from .. import figures
@@ -47,7 +47,7 @@ def to_markdown(comparison: Comparison) -> str:
 def asked_sign(comparison: Comparison) -> str:
     """Return the norm, and the property where one is asked about."""
     asked = "" if comparison.asked is None else f"property: {in_words(comparison.asked)}; "
-    return f"{asked}{THREATS[comparison.norm].sign}"
+    return f"{asked}{threat_form(comparison.norm).sign}"
 
 
 WORSE = ("sample", "label", "ε", "before", "after")
@@ -61,7 +61,7 @@ def sentence(comparison: Comparison, model: ModelComparison) -> str:
     broken = (
         wording.percent(_count(point, side, "broken"), point.samples) for side in (point.before, point.after)
     )
-    where = f"ε = {with_value(short(point.epsilon), point.epsilon)} in {THREATS[comparison.norm].sign}"
+    where = f"ε = {with_value(short(point.epsilon), point.epsilon)} in {threat_form(comparison.norm).sign}"
     return (
         f"{who}: at {where}, certified {' → '.join(shares)}, broken by a perturbation "
         f"{' → '.join(broken)}; over all ε, "
@@ -175,7 +175,7 @@ def to_html(comparison: Comparison, before: Record, after: Record) -> str:
         over=wording.over(before.threat),
         conditions=None if both is None else wording.conditions(both),
         norm=asked_sign(comparison),
-        axis=THREATS[comparison.norm].sign,
+        axis=threat_form(comparison.norm).sign,
         frame=frame(),
     )
 

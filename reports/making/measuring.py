@@ -9,16 +9,16 @@ from torch import Tensor
 
 from ...analysis import GainReport, StabilityReport
 from ...certify import Attack, AttackResult, SoundnessError, Verdict, attack, certified_radius, reconcile, verify
-from ...certify.attacks import ATTACKS
+from ...certify.attacks import attack_of
 from ...certify.questions import Property
 from ...certify.questions.classes import own_outputs, property_goal
 from ...certify.replay import margins
 from ...certify.ties import STRICT, settled_ties
 from ...certify.verdicts import Unfinished, left_open
-from ...certify.verifiers import VERIFIERS
+from ...certify.verification import resolve
 from ...models import SpikingNetwork
 from ...models.deadline import Figures, Progress, no_figures, silent
-from ...models.validation import check_choice, check_inputs, check_labels, check_rivals
+from ...models.validation import check_inputs, check_labels, check_rivals
 from ..records.evidence import Found, hardest
 from ..records.radii import RadiusTable, radius_contradiction
 from ..records.records import ModelRecord
@@ -241,9 +241,9 @@ def _start(
 ) -> _Measurement:
     for source in plan.attacks:
         if isinstance(source, str):
-            check_choice("method", source, ATTACKS)
+            attack_of(source)
     for verifier in plan.verifiers:
-        check_choice("verifier", verifier, VERIFIERS)
+        resolve(verifier)
     check_inputs(network, inputs)
     prop = plan.threat.prop
     if prop is not None:

@@ -17,6 +17,7 @@ from ...certify.alike import Named
 from ...certify.attacks import ATTACKS
 from ...certify.questions.described import in_words
 from ...certify.verifiers import VERIFIERS
+from ...files.plugged import is_plugged
 from ...files.texts import fraction, printable
 from ..records.categories import slices
 from ..records.radii import rounded_down, rounded_up
@@ -326,6 +327,8 @@ def sources(record: Record) -> tuple[tuple[str, str], ...]:
 
 
 def _does(known: Mapping[str, Named[Any]], name: str) -> str:
+    if is_plugged(name):
+        return f"a plug-in of the package {name.partition(':')[0]}: what it says is that package's word"
     return known[name].does if name in known else "see the documentation"
 
 

@@ -23,10 +23,9 @@ from pydantic import (
 )
 from pydantic_core import CoreSchema
 
-from ...asking.threats import ANY, THREATS, Threat, read_threat, write_threat
+from ...asking.threats import ANY, THREATS, Threat, read_threat, threat_form, write_threat
 from ...asking.values import schema_of_one
 from ...certify.attacks.base import Signs, summed
-from ...models.validation import check_choice
 
 MOST_KEYS = 100
 """More than any part has."""
@@ -43,11 +42,12 @@ Train = Annotated[str, Field(pattern=r"^[01]+$")]
 
 
 def _norm(name: str) -> str:
-    check_choice("norm", name, THREATS)
+    threat_form(name)
     return name
 
 
-Norm = Annotated[str, AfterValidator(_norm), WithJsonSchema({"enum": list(THREATS)})]
+KNOWN_NORMS = {"anyOf": [{"enum": list(THREATS)}, {"type": "string", "pattern": ":"}]}
+Norm = Annotated[str, AfterValidator(_norm), WithJsonSchema(KNOWN_NORMS)]
 """The name of a kind of set."""
 Sets = Annotated[
     Threat, PlainValidator(read_threat), PlainSerializer(write_threat), WithJsonSchema(schema_of_one(ANY))

@@ -167,6 +167,7 @@ ROWS = (
         ("gestures", "gesture table"),
         "tests/training/test_gestures.py::test_a_gesture_recording_that_is_too_large_is_refused",
     ),
+    Row("installed packages", (), (), "tests/api/test_plug_ins.py::test_a_reader_that_fails_is_one_line"),
     Row(
         "Python",
         ("api/runs/sources.py:_module", "api/runs/sources.py:_run_file"),
@@ -186,7 +187,7 @@ OTHERS = {
     "files/hdf5.py:read_hdf5": "it reads what its child made",
     "api/__init__.py:__getattr__": "names of this package",
     "api/runs/instances.py:_kept": "answers that its own runs keep; what is none is decided anew",
-    "api/runs/instances.py:Batch": "a property, which has a row",
+    "api/runs/instances.py:InstanceBatch": "a property, which has a row",
     "api/cli.py:command_of": "a command of this package",
     "models/elements/registry.py:files_of": "files of this package",
     "certify/lirpa/relaxation.py:load": "names of an installed library",
@@ -246,7 +247,11 @@ def test_the_rows_are_those_of_the_page() -> None:
 def test_each_fuzzer_is_that_of_a_row() -> None:
     assert sorted(name for row in ROWS for name in row.fuzzers) == sorted(readers())
     without = {row.starts for row in ROWS if not row.fuzzers}
-    assert without == {"history of training", "Python"}  # of which lines are counted; which is run
+    assert without == {
+        "history of training",
+        "Python",
+        "installed packages",
+    }  # of which lines are counted; which is run
 
 
 @pytest.mark.parametrize("row", ROWS, ids=lambda row: row.starts)

@@ -83,7 +83,7 @@ def test_the_command_line_takes_budgets_of_events(norm: str, tmp_path: Path, run
     status, out, told = run("radius", *common, "--verifier", "interval", "--samples", "1")
     assert status == 0, told
     found = json.loads(out)
-    assert (found["norm"], found["tolerance"]) == (norm, 1.0)
+    assert (found["threat"]["norm"], found["tolerance"]) == (norm, 1.0)
     assert all(float(row["lower"]).is_integer() for row in found["radii"])
 
 

@@ -281,9 +281,9 @@ def test_the_command_line_writes_and_compares_them(run, tmp_path):
     model, folder = tmp_path / "network.safetensors", tmp_path / "proofs"
     save(mlp((64, 8, 10), num_steps=3, neuron=LIF(0.9)), model)
     asked = ("--data", "digits", "--samples", 3, "--epsilon", "1/255", "--verifier", "complete", "--timeout", 20)
-    outcome = run("certify", model, *asked, "--moves-at-most", ".8", "--proof", folder)
+    outcome = run("certify", model, *asked, "--property", "moves=.8", "--proof", folder)
     assert "there are 3 proofs of 3 verified samples" in outcome.err
-    again = run("certify", model, *asked, "--moves-at-most", ".8", "--proof", folder)
+    again = run("certify", model, *asked, "--property", "moves=.8", "--proof", folder)
     assert "there are 3 proofs of 3 verified samples" in again.err
     shown = run("check-proof", folder, "--model", model)
     assert shown.status == 0

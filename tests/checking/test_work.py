@@ -116,7 +116,7 @@ def test_the_command_says_the_limit_in_one_line(tmp_path, capsys):
     assert main([*arguments, "--json"]) == 0
     assert json.loads(capsys.readouterr().out)["accepted"] == 1
     assert main([*arguments, "--work", "0"]) == 2
-    assert "work: got 0.0, expected a number above 0" in capsys.readouterr().err
+    assert "work: got '0', expected a number above 0" in capsys.readouterr().err
 
 
 def test_there_is_no_limit_outside_and_each_block_has_its_own():

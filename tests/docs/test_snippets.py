@@ -26,6 +26,7 @@ PAGES = (
     "docs/questions.md",
     "docs/loops.md",
     "docs/chips.md",
+    "docs/plug_ins.md",
 )
 LONG = ("docs/tutorial.md", "docs/testing.md", "docs/regression.md", "docs/deployment.md", "docs/attacks.md")
 SAID = {
@@ -45,6 +46,7 @@ SAID = {
         "mended: True same: True",
         "saturation: layers.1, layers.3: B holds v at 0·θ or above",
     ),
+    "docs/plug_ins.md": ("asked and not refuted",),
     "docs/chips.md": ("loihi: an input of 1 is 255 units", "same_class=", "'verified'"),
     "docs/events.md": ("l0: ", "shift: ", "two_sides.html"),
     "docs/testing.md": ("network = build({", "'corners', sample", "more than gain"),

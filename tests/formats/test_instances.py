@@ -68,7 +68,7 @@ def test_each_is_answered_as_alone(run: Run, batch: Path) -> None:
 
 def test_what_is_kept_is_not_asked_again(run: Run, batch: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Of a killed run what it decided is there; another network, property, time or seed is another question."""
-    asked, real = list[object](), instances.verify_property
+    asked, real = list[object](), verify_property
 
     def counted(*given: object, **rest: object) -> object:
         if len(asked) == 5:

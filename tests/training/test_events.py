@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 import torch
 
-from spikecert.commands.train import train
+from spikecert.cli import main
 from spikecert.models import LIF, SpikingNetwork
 from spikecert.training import dataset, digit_events, fit
 from spikecert.training.data.digit_events import REACH, _path, frames
@@ -307,5 +307,6 @@ def test_a_network_learns_the_digits_from_their_events() -> None:
 
 
 def test_the_command_line_trains_on_events(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert train(tmp_path, data="digit-events", network="mlp:8-8", num_steps=3, epochs=1, as_json=True) == 0
+    asked = ("--data", "digit-events", "--network", "mlp:8-8", "--num-steps", "3", "--epochs", "1", "--json")
+    assert main(["train", "--out", str(tmp_path), *asked]) == 0
     assert '"best_epoch": 1' in capsys.readouterr().out

@@ -1,0 +1,181 @@
+"""Verifiers of other packages: their verdicts under their names, and none before planted flips were found.
+
+A false "verified" is the one thing that no check of a single answer shows. So a plug-in is asked about sets in
+which an attack found a flip before its first answer counts, and refused where it calls one of them verified. That
+refutes bad ones; it proves none. Their verdicts therefore carry the package's name wherever they go.
+"""
+
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from functools import cache
+
+import torch
+
+from ...files.plugged import Plugged, plugged
+from ...models.architectures.architectures import mlp
+from ...models.deadline import TimeIsUp
+from ...models.elements.neurons import LIF
+from ...models.networks import SpikingNetwork
+from ..attacks import ATTACKS
+from ..perturbations import L2, LInf, Perturbation, SpikeFlip
+from ..problem import Problem
+from ..replay import pull
+from ..ties import ARGMAX, STRICT
+from ..verdicts import Unfinished, Verdict
+from .base import Verifier, falsified
+
+PLANTED = 16
+"""Networks, of each of which up to four flips are asked about."""
+PATIENCE = 10.0
+"""Seconds for each question."""
+
+
+class PluggedVerifier(Verifier):
+    """A verifier of another package.
+
+    Args:
+        found: an entry point that names a verifier, or what makes one.
+
+    Raises:
+        TypeError: for what is none.
+    """
+
+    def __init__(self, found: Plugged) -> None:
+        made = found.value() if callable(found.value) else found.value
+        if not isinstance(made, Verifier):
+            raise TypeError(
+                f"verifier: {found.name} is {type(made).__name__}, expected a spikecert.certify Verifier"
+            )
+        self.inner, self.found, self.name = made, found, found.name
+        self.asks_rows = made.asks_rows  # type: ignore[misc] (it is the inner one's)
+
+    def decide(self, problem: Problem) -> list[Verdict]:
+        """Return its verdicts, each under its name; counterexamples are run here before they count.
+
+        Raises:
+            ValueError: for one that says "verified" of a set that holds a planted flip.
+            Unfinished: on Ctrl-C, with those that it has by then.
+        """
+        confirm(self.name)
+        return self._asked(problem)
+
+    def _asked(self, problem: Problem) -> list[Verdict]:
+        started = time.perf_counter()
+        try:
+            found = self.inner.decide(problem)
+        except Unfinished as error:
+            raise Unfinished(self._told(problem, list(error.verdicts), started)) from None
+        except (TimeIsUp, MemoryError):
+            raise
+        except Exception as error:
+            told = " ".join(f"it failed: {type(error).__name__}: {error}".split())[:300]
+            found = [Verdict("unknown", None, None, self.name, 0.0, told)] * len(problem.labels)
+        return self._told(problem, found, started)
+
+    def _told(self, problem: Problem, found: list[Verdict], started: float) -> list[Verdict]:
+        fits = isinstance(found, list) and all(isinstance(one, Verdict) for one in found)
+        if not fits or len(found) != len(problem.labels):
+            raise TypeError(f"verifier: {self.name} gave no list of {len(problem.labels)} verdicts, one a sample")
+        return [self._marked(problem, place, verdict, started) for place, verdict in enumerate(found)]
+
+    def _marked(self, problem: Problem, place: int, verdict: Verdict, started: float) -> Verdict:
+        if verdict.status == "falsified":
+            if verdict.counterexample is None:
+                return replace(verdict, status="unknown", verifier=self.name, reason="it gave no counterexample")
+            return falsified(problem, place, verdict.counterexample, self.name, started, verdict.reason)
+        said = f"{verdict.reason}; {self.found.does}" if verdict.status == "verified" else verdict.reason
+        return replace(verdict, verifier=self.name, counterexample=None, reason=said)
+
+
+@cache
+def plugged_verifier(name: str) -> PluggedVerifier:
+    """Return the verifier of another package under a name `package:name`."""
+    return PluggedVerifier(plugged("verifiers", name))
+
+
+@cache
+def confirm(name: str) -> None:
+    """Ask a plug-in about sets that hold a counterexample.
+
+    Raises:
+        ValueError: where it says that one of them is verified.
+    """
+    verifier = plugged_verifier(name)
+    for flip in planted():
+        (verdict,) = verifier._asked(flip.problem())
+        if verdict.status == "verified":
+            told = f"got 'verified' by {name} of {flip.perturbation!r}, which holds a counterexample"
+            raise ValueError(f"verifier: {told}, expected 'falsified' or 'unknown': nothing that it says is used")
+
+
+@dataclass(frozen=True)
+class PlantedFlip:
+    """A set that holds an input of another class than the sample's.
+
+    Attributes:
+        network, sample, label: whose.
+        perturbation: the set.
+        counterexample: the input.
+        ties: what a tie is.
+    """
+
+    network: SpikingNetwork
+    sample: torch.Tensor
+    label: torch.Tensor
+    perturbation: Perturbation
+    counterexample: torch.Tensor
+    ties: str
+
+    def problem(self) -> Problem:
+        """Return the question."""
+        until = time.perf_counter() + PATIENCE
+        asked = self.network, self.sample[None], self.label[None], self.perturbation
+        return Problem(*asked, deadline=until, ties=self.ties)
+
+
+def planted(count: int = PLANTED, seed: int = 0) -> Iterator[PlantedFlip]:
+    """Yield flips: of balls the least of which an attack's input lies in, and of events.
+
+    Args:
+        count: networks: of all resets, of λ = 0 and 1 among others, with images and with events.
+        seed: of weights and samples.
+    """
+    drawn = torch.Generator().manual_seed(seed)
+    for place in range(count):
+        network = _network(place, drawn)
+        samples = (
+            torch.rand(4, network.num_steps, 3, generator=drawn).round()
+            if network.timed
+            else torch.rand(4, 3, generator=drawn)
+        )
+        with torch.no_grad():
+            labels = network(samples).argmax(1)
+        sets: tuple[Perturbation, ...] = (SpikeFlip(2),) if network.timed else (LInf(0.3), L2(0.5))
+        ties = (STRICT, ARGMAX)[place % 2]
+        for around in sets:
+            found = ATTACKS["ensemble-fast"]()(network, samples, labels, around, drawn, ties=ties)
+            near = found.inputs if network.timed else pull(network, found.inputs, samples, labels, ties)
+            for index in found.success.nonzero().flatten().tolist():
+                sample, broken = samples[index], near[index]
+                least = _least(around, broken, sample)
+                if bool(least.contains(broken[None], sample[None])):
+                    yield PlantedFlip(network, sample, labels[index], least, broken, ties)
+
+
+def _network(place: int, drawn: torch.Generator) -> SpikingNetwork:
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(int(torch.randint(2**31, (1,), generator=drawn)))
+        neuron = LIF((0.9, 1.0, 0.0, 0.5)[place % 4], 0.5, reset=("zero", "subtract", "none")[place % 3])
+        made = mlp((3, 6, 3), num_steps=2 + place % 3, neuron=neuron)
+    encoding = "none" if place % 4 == 3 else "direct"
+    return SpikingNetwork(*made.layers, num_steps=made.num_steps, encoding=encoding).eval()
+
+
+def _least(around: Perturbation, broken: torch.Tensor, sample: torch.Tensor) -> Perturbation:
+    """Return a set that is hardly greater than what reaches the input."""
+    if isinstance(around, SpikeFlip):
+        return SpikeFlip(int((broken != sample).sum()))
+    assert isinstance(around, LInf | L2)
+    distance = float(around.distance(broken[None].double(), sample[None].double()))
+    return type(around)(distance * (1 + 1e-6))

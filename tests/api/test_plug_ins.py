@@ -1,0 +1,307 @@
+"""What another package adds: the example of the documentation, used through every door; bad ones are refused."""
+
+import json
+import sys
+import tomllib
+from collections.abc import Callable, Iterator
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor
+
+from spikecert import attack, certified_radius, dataset, load_record, output, output_range, quantize, verify
+from spikecert.asking import Threat
+from spikecert.asking.threats import read_threat, write_threat
+from spikecert.certify import LInf
+from spikecert.certify.perturbations.others import confirm_set
+from spikecert.certify.questions.described import in_words, property_of
+from spikecert.certify.verifiers.plugged import confirm, planted, plugged_verifier
+from spikecert.files.plugged import GROUPS, Plugged, is_plugged, plugged, reader_of
+from spikecert.models import load
+from support.command_line import Outcome
+from support.examples import by_night
+
+ROOT = Path(__file__).parents[2]
+EXAMPLE = ROOT / "examples" / "plug_in"
+Run = Callable[..., Outcome]
+
+
+def installed(folder: Path, package: str, version: str, points: dict[str, dict[str, str]]) -> None:
+    """Write what an installer writes of a package's entry points."""
+    info = folder / f"{package}-{version}.dist-info"
+    info.mkdir()
+    (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {package}\nVersion: {version}\n")
+    lines = [f"[{group}]\n" + "".join(f"{k} = {v}\n" for k, v in names.items()) for group, names in points.items()]
+    (info / "entry_points.txt").write_text("\n".join(lines))
+
+
+@pytest.fixture(autouse=True)
+def brightness(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
+    """Install the example."""
+    project = tomllib.loads((EXAMPLE / "pyproject.toml").read_text())["project"]
+    site = tmp_path / "site"
+    site.mkdir()
+    installed(site, project["name"], project["version"], project["entry-points"])
+    monkeypatch.syspath_prepend(str(site))
+    monkeypatch.syspath_prepend(str(EXAMPLE))
+    for known in (plugged, plugged_verifier, confirm):
+        known.cache_clear()
+    yield import_module("brightness")
+    sys.modules.pop("brightness", None)
+    sys.modules.pop("bad", None)
+    for known in (plugged, plugged_verifier, confirm):
+        known.cache_clear()
+
+
+@pytest.fixture
+def digits(model: Path) -> tuple[Any, Tensor, Tensor]:
+    network, inputs = load(model), dataset("digits").test.inputs[:12]
+    return network, inputs, network(inputs).argmax(1)
+
+
+def moves(sample: Tensor, most: float) -> Tensor:
+    by = torch.linspace(-most, most, 401)[:, None]
+    return (sample[None] + by).clamp(0, 1)
+
+
+def asked(digits: tuple[Any, Tensor, Tensor], verifier: str) -> list[Any]:
+    return verify(digits[0], digits[1], digits[2], LInf(0.01), verifier)
+
+
+def test_it_has_all_that_can_be_added() -> None:
+    points = tomllib.loads((EXAMPLE / "pyproject.toml").read_text())["project"]["entry-points"]
+    assert set(points) == {f"spikecert.{group}" for group in GROUPS}
+    for group in ("sets", "verifiers", "attacks", "properties", "chips"):
+        (name,) = points[f"spikecert.{group}"]
+        assert plugged(group, f"brightness:{name}").version == "0.3"
+    assert reader_of(".weights") is not None
+    assert reader_of(".nothing") is None
+
+
+PIECES = "brightness:pieces"
+VERIFIERS = ["auto", "interval", "trains", "linear", "complete", "enumeration", "gain", "lirpa", "milp", PIECES]
+SAID = "a plug-in of the package brightness 0.3: what it says is that package's word"
+
+
+@pytest.mark.parametrize("verifier", VERIFIERS)
+@pytest.mark.parametrize("size", [0.1, *by_night(0.02, 0.3)])
+def test_verdicts_about_its_set_are_true_of_each_move(brightness, digits, verifier: str, size: float) -> None:
+    network, inputs, labels = digits
+    found = verify(network, inputs, labels, brightness.Shifted(size), verifier, 3)
+    for sample, label, verdict in zip(inputs, labels, found, strict=True):
+        held = bool((network(moves(sample, size * (1 - 1e-5))).argmax(1) == label).all())
+        assert held or verdict.status != "verified"
+        if verdict.counterexample is not None:
+            assert int(network(verdict.counterexample[None]).argmax()) != int(label)
+    if verifier == PIECES:
+        assert {verdict.verifier for verdict in found} <= {PIECES}
+        proved = [verdict.reason for verdict in found if verdict.status == "verified"]
+        assert all(SAID in one for one in proved)
+        assert size > 0.1 or proved
+
+
+def test_pieces_prove_what_one_box_does_not(brightness, digits) -> None:
+    network, inputs, labels = digits
+    alone, pieces = (
+        sum(one.status == "verified" for one in verify(network, inputs, labels, brightness.Shifted(0.1), verifier))
+        for verifier in ("trains", "brightness:pieces")
+    )
+    assert pieces >= alone
+
+
+def test_every_verb_takes_them(brightness, digits) -> None:
+    network, inputs, labels = digits
+    found = attack(network, inputs, labels, brightness.Shifted(0.5), "brightness:ends")
+    assert bool(brightness.Shifted(0.5).contains(found.inputs, inputs).all())
+    assert bool((network(found.inputs[found.success]).argmax(1) != labels[found.success]).all())
+    radii = certified_radius(network, inputs[:2], labels[:2], brightness.Shifts(), "brightness:pieces", 0.05)
+    assert all(radius.lower <= radius.upper for radius in radii)
+    assert output_range(network, inputs[:1], brightness.Shifted(0.05), output[0], timeout=2)
+    chip = quantize(network, "brightness:small", bits=6)
+    assert verify(chip, (inputs[:1] * 255).round().to(chip.dtype), labels[:1], LInf(1.0), "trains")
+
+
+def test_records_pages_and_run_files_say_whose_word_it_is(run: Run, model: Path, tmp_path: Path) -> None:
+    asked = ("--norm", "brightness:shift", "--set", "darker=no", "--epsilon", "0.05", "--samples", "6")
+    done = run("certify", model, *asked, "--verifier", "trains,brightness:pieces", "--attack", "brightness:ends",
+               "--no-gains", "--out", tmp_path / "out")  # fmt: skip
+    assert done.status in (0, 1), done.err
+    record = load_record(tmp_path / "out" / "record.json")
+    assert record.threat == Threat.of("brightness:shift", 0.05, darker="no")
+    assert read_threat(json.loads(json.dumps(write_threat(record.threat)))) == record.threat
+    assert "--norm brightness:shift" in record.command
+    assert "--set darker=no" in record.command
+    assert list(record.models[0].rows[0].verdicts) == ["trains", "brightness:pieces"]
+    for page in ("report.html", "report.md"):
+        text = (tmp_path / "out" / page).read_text(encoding="utf-8")
+        assert "brightness:pieces" in text
+        assert "a plug-in of the package brightness: what it says is that package" in text
+        assert "all pixels may become brighter or darker by one number" in text
+    (tmp_path / "run.toml").write_text(
+        f'data.samples = 6\nmodel.path = "{model}"\ngains = false\n[certify]\nverifiers = ["trains"]\n'
+        '[threat]\nnorm = "brightness:shift"\ndarker = "no"\nepsilon = [0.05]\nproperty = "brightness:gap=3"\n'
+    )
+    assert run("run", tmp_path / "run.toml", "--out", tmp_path / "again").status in (0, 1)
+    told = load_record(tmp_path / "again" / "record.json").threat
+    assert (told.norm, told.asked) == ("brightness:shift", "brightness:gap=3")
+    assert "a property of the package brightness" in (tmp_path / "again" / "report.md").read_text(encoding="utf-8")
+
+
+def test_its_files_are_read_and_nothing_of_them_is_confirmed(run: Run, tmp_path: Path) -> None:
+    weights = [torch.randn(8, 64).tolist(), torch.randn(10, 8).tolist()]
+    (tmp_path / "mine.weights").write_text(json.dumps({"weights": weights, "decay": 0.5, "steps": 3}))
+    done = run("certify", tmp_path / "mine.weights", "--samples", "2", "--verifier", "trains", "--json")
+    assert "not confirmed by its source" in json.loads(done.out)["models"][0]["name"]
+    assert "read by a plug-in of the package brightness 0.3" in done.err
+
+
+def test_a_property_of_theirs_is_one() -> None:
+    assert repr(property_of("brightness:gap=1/4")) == repr(property_of("abs(Y0 - Y1) <= 0.25"))
+    assert in_words("brightness:gap=2").endswith("a property of the package brightness")
+
+
+BAD = '''
+import torch
+from dataclasses import replace
+from spikecert.asking import Threat
+from spikecert.certify import Attack, LInf, Verdict
+from spikecert.certify.verifiers import TRAINS, Verifier
+
+class Believer(Verifier):
+    name = "believer"
+    def decide(self, problem):
+        return [Verdict("verified", 1.0, None, self.name, 0.0, "surely")] * len(problem.labels)
+
+class Strict(Verifier):
+    """Sound, but for ties, which it takes as strict have it."""
+    name = "rare"
+    def decide(self, problem):
+        wide = replace(problem, perturbation=problem.perturbation)
+        found = TRAINS.decide(wide)
+        return [replace(one, status="verified", margin=1.0) if (one.margin or 0) > -0.5 else one for one in found]
+
+class Failing(Verifier):
+    name = "failing"
+    def decide(self, problem):
+        raise RuntimeError("no\\nidea")
+
+class Short(Verifier):
+    name = "short"
+    def decide(self, problem):
+        return []
+
+class Liar(Verifier):
+    name = "liar"
+    def decide(self, problem):
+        x = problem.inputs
+        return [Verdict("falsified", None, x[k] + 1, self.name, 0.0, "see") for k in range(len(x))]
+
+class Trusting(Attack):
+    name = "trusting"
+    def __call__(self, *given, **rest):
+        return None
+    def propose(self, target, generator):
+        yield target.inputs
+
+class Misnamed(Threat):
+    norm = "linf"
+
+class Leaking(LInf):
+    def sample(self, inputs, generator):
+        return inputs + 2 * self.epsilon
+
+def broken():
+    raise KeyError("x")
+'''
+POINTS = {
+    "spikecert.verifiers": {
+        name.lower(): f"bad:{name}" for name in ("Believer", "Strict", "Failing", "Short", "Liar")
+    }
+    | {"gone": "nowhere:x", "number": "bad:LInf"},
+    "spikecert.attacks": {"trusting": "bad:Trusting"},
+    "spikecert.sets": {"misnamed": "bad:Misnamed"},
+    "spikecert.properties": {"broken": "bad:torch.tensor"},
+    "spikecert.readers": {"weights": "bad:broken", "odd": "bad:broken"},
+    "spikecert.chips": {"none": "bad:broken"},
+}
+
+
+@pytest.fixture
+def bad(tmp_path: Path) -> Any:
+    site = tmp_path / "site"
+    (site / "bad.py").write_text(BAD)
+    installed(site, "Bad.Package", "1.0", POINTS)
+    return import_module("bad")
+
+
+@pytest.mark.usefixtures("bad")
+@pytest.mark.parametrize("name", ["believer", "strict"])
+def test_a_false_verified_is_found_before_it_counts(digits, name: str) -> None:
+    with pytest.raises(
+        ValueError, match=f"got 'verified' by bad-package:{name} of .*, which holds a counterexample"
+    ):
+        asked(digits, f"bad-package:{name}")
+
+
+@pytest.mark.usefixtures("bad")
+def test_what_fails_or_lies_proves_and_breaks_nothing(digits) -> None:
+    failed = asked(digits, "bad-package:failing")
+    assert {(one.status, one.reason) for one in failed} == {("unknown", "it failed: RuntimeError: no idea")}
+    assert {one.status for one in asked(digits, "bad-package:liar")} == {"unknown"}
+    with pytest.raises(TypeError, match="gave no list of"):
+        asked(digits, "bad-package:short")
+
+
+@pytest.mark.usefixtures("bad")
+@pytest.mark.parametrize(("call", "message"), [
+    (lambda d: asked(d, "mine:pieces"), "verifiers: got 'mine:pieces', expected .*brightness:pieces"),
+    (lambda d: asked(d, "bad-package:gone"), "bad-package:gone can't be imported: Module"),
+    (lambda d: asked(d, "bad-package:number"), "LInf|epsilon|missing"),
+    (lambda d: attack(d[0], d[1], d[2], LInf(0.1), "bad-package:trusting"), "bad-package:trusting is Trusting"),
+    (lambda d: Threat.of("bad-package:misnamed", 1), "norm: got 'bad-package:misnamed', expected a dataclass of"),
+    (lambda d: Threat.of("bad-package:none", 1), "norm: got 'bad-package:none', expected sets: got"),
+    (lambda d: property_of("bad-package:broken=3"), "is Tensor, expected what makes a spikecert Property"),
+    (lambda d: quantize(d[0], "bad-package:none"), "target: bad-package:none is function, expected a spikecert"),
+    (lambda d: reader_of(".weights"), "readers: got .weights, which the packages"),
+])  # fmt: skip
+def test_what_is_none_is_one_line(digits, call: Callable[[Any], object], message: str) -> None:
+    with pytest.raises((ValueError, TypeError), match=message) as refused:
+        call(digits)
+    assert "\n" not in str(refused.value)
+
+
+def test_a_set_that_breaks_its_promise_is_refused(bad, digits) -> None:
+    with pytest.raises(ValueError, match="got Leaking, whose `contains` leaves an input that it gives"):
+        verify(digits[0], digits[1], digits[2], bad.Leaking(0.01), "trains")
+    confirm_set(LInf(0.1), digits[1])
+
+
+@pytest.mark.usefixtures("bad")
+def test_a_reader_that_fails_is_one_line(run: Run, tmp_path: Path) -> None:
+    (tmp_path / "x.odd").write_text("")
+    done = run("certify", tmp_path / "x.odd")
+    assert (done.status, done.err.count("\n")) == (2, 1)
+
+
+def test_planted_flips_are_flips() -> None:
+    found = list(planted())
+    assert len(found) >= 50
+    assert {type(flip.perturbation).__name__ for flip in found} == {"LInf", "L2", "SpikeFlip"}
+    for flip in found:
+        inside = flip.perturbation.contains(flip.counterexample[None], flip.sample[None])
+        outputs = flip.network(flip.counterexample[None])[0]
+        assert bool(inside)
+        assert int(outputs.argmax()) != int(flip.label) or flip.ties == "strict"
+    for verifier in ("trains", "linear", "complete"):
+        for flip in found[::3]:
+            assert verify(flip.network, flip.sample[None], flip.label[None], flip.perturbation, verifier, 2,
+                          ties=flip.ties)[0].status != "verified"  # fmt: skip
+
+
+def test_names_of_others_have_a_colon() -> None:
+    assert is_plugged("a:b")
+    assert not is_plugged("trains")
+    assert Plugged(None, "a:b", "a", "1").does.startswith("a plug-in of the package a 1")
