@@ -3,7 +3,8 @@
 if __name__ == "asking":
     raise ImportError("import spikecert.asking, not asking: by another name each class would be there twice")
 
+from . import boxes, events, networks
 from .threats import THREATS, Threat
 from .values import Mistake, Numeral
 
-__all__ = ["THREATS", "Mistake", "Numeral", "Threat"]
+__all__ = ["THREATS", "Mistake", "Numeral", "Threat", "boxes", "events", "networks"]

@@ -9,7 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from .threats import ANY, BLOCK, Border, EventBlock, Kind, Limit, LInfThreat, Range, Threat
+from .events import BLOCK, Border, EventBlock, Kind, Limit
+from .threats import ANY, LInfThreat, Range, Threat
 from .values import Mistake, Naming, Notation, Numeral, Saying, added, choice, many, real, text, whole
 
 

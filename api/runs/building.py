@@ -13,9 +13,9 @@ import torch
 from torch import nn
 
 from spikecert.asking import Threat
+from spikecert.asking.events import FlipThreat, OfEvents, ShiftThreat
 from spikecert.asking.question import ChangedEvents, Fan, Samples
 from spikecert.asking.run_files import TrainStep
-from spikecert.asking.threats import FlipThreat, OfEvents, ShiftThreat
 from spikecert.certify import Fleet
 from spikecert.certify.engines import Ray
 from spikecert.models import DLIF, LIF, PLIF, Normalize, SpikingNetwork, architecture

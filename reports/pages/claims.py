@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from ...asking import Threat
-from ...asking.threats import OfNetworks
+from ...asking.networks import OfNetworks
 from ...certify.questions.described import in_words
 
 VERIFIED = (

@@ -62,7 +62,7 @@ ROWS = (
     Row("run file", ("api/runs/configuration.py:load_configuration",), ("configuration", "protocol"), EVERYWHERE),
     Row(
         "features (`.toml`)",
-        ("asking/threats.py:load_features",),
+        ("asking/boxes.py:load_features",),
         ("features",),
         EVERYWHERE,
     ),

@@ -44,6 +44,11 @@ FOLDERS = (
 )
 """Whole folders."""
 FILES = (
+    "asking/boxes.py",
+    "asking/events.py",
+    "asking/networks.py",
+    "asking/threats.py",
+    "asking/values.py",
     "certify/arithmetic.py",
     "certify/posed.py",
     "certify/listing.py",

@@ -3,8 +3,9 @@
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, Literal
 
+from spikecert.asking.events import AXES, EventBlock, FlipThreat, OfEvents, ShiftThreat
 from spikecert.asking.question import ChangedEvents
-from spikecert.asking.threats import AXES, EventBlock, FlipThreat, OfEvents, ShiftThreat, Threat
+from spikecert.asking.threats import Threat
 from spikecert.asking.values import Mistake, Numeral, Saying, choice, real
 
 if TYPE_CHECKING:
