@@ -41,7 +41,6 @@ if TYPE_CHECKING:
     from spikecert.certify import abstains as abstains
     from spikecert.certify import attack as attack
     from spikecert.certify import certified_radius as certified_radius
-    from spikecert.certify import certify_set as certify_set
     from spikecert.certify import equivalent as equivalent
     from spikecert.certify import exact_twin as exact_twin
     from spikecert.certify import inputs as inputs

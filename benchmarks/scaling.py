@@ -4,7 +4,7 @@
 
 "verify" with compiled kernels on networks 64-…-10 of random weights (behind the first layer 2.5 times as large as
 they start, so that all layers fire), λ = .9, hard reset, ε = .01; CPU milliseconds a sample, one thread. An
-exponent is the slope of the logarithms, by least squares over all points. Processes: what `certify_set` takes in
+exponent is the slope of the logarithms, by least squares over all points. Processes: what `verify` takes in
 all of them, beside `verify` in one; on a machine that is not shared, wall time follows.
 """
 
@@ -21,7 +21,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from torch import nn
 
-from spikecert import LIF, LInf, SpikingNetwork, certify_set, mlp, verify
+from spikecert import LIF, LInf, SpikingNetwork, mlp, verify
 
 VERIFIERS = ("interval", "trains", "linear")
 EPSILON, SAMPLES = 0.01, 20
@@ -80,7 +80,7 @@ def shared(workers: int) -> float:
     if workers == 0:
         verify(*asked)
         return 1000 * (time.process_time() - started) / len(inputs)
-    certify_set(*asked, workers=workers, batch=8)
+    verify(*asked, engine="local", workers=workers, batch=8)
     after = resource.getrusage(resource.RUSAGE_CHILDREN)
     spent = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
     return 1000 * spent / len(inputs)
@@ -119,7 +119,7 @@ def main() -> None:
     spent = [shared(count) for count in counts]
     print(f"| processes | verify, 1, 2 | complete | {', '.join(f'{value:.3g}' for value in spent)} | |")
     panels[-1].bar(["verify", "1 process", "2 processes"], spent)
-    panels[-1].set_xlabel('"complete" by `certify_set`')
+    panels[-1].set_xlabel('"complete" by `verify`')
     panels[0].set_ylabel("CPU milliseconds a sample")
     arguments.out.parent.mkdir(parents=True, exist_ok=True)
     figure.savefig(arguments.out, metadata={"Date": None})

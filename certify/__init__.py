@@ -5,7 +5,7 @@ if __name__ == "certify":
 
 from .attacks import APGD, FGSM, PGD, Attack, AttackResult, Ensemble, Gaussian, SpikeFlips, Square, attack
 from .bounds.propagation import LogitBounds
-from .engines import Fleet, certify_set
+from .engines import Fleet
 from .network_sets.stuck import StuckNeurons
 from .network_sets.tolerance import Tolerance
 from .pairs.equivalence import Equivalence, equivalent
@@ -52,7 +52,6 @@ __all__ = [
     "abstains",
     "attack",
     "certified_radius",
-    "certify_set",
     "equivalent",
     "exact_twin",
     "inputs",

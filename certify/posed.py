@@ -1,6 +1,6 @@
 """What people ask, as what engines answer: checks, whole numbers, codes, draws, properties, ties; the way back.
 
-`verify`, `bounds`, `attack`, `certified_radius`, `output_range` and `certify_set` pose a question here, once. A
+`verify`, `bounds`, `attack`, `certified_radius` and `output_range` pose a question here, once. A
 rate code in which each sample has draws of its own is a network for each sample. Latency-coded networks and their
 images are the networks over time and the recordings that they come to.
 

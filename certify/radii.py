@@ -17,6 +17,7 @@ from ..models.deadline import Figures, Progress, checked_timeout, no_figures, pa
 from ..models.networks import SpikingNetwork
 from ..models.validation import check_choice
 from .alike import Alike, detach
+from .answering import check_asks_rows, resolve
 from .attacks import ATTACKS
 from .network_sets.base import NetworkSet
 from .network_sets.deciding import Asked
@@ -29,7 +30,7 @@ from .questions.rows import RowGoal
 from .replay import evaluating, replays
 from .ties import STRICT
 from .verdicts import SoundnessError, Verdict, source_keeps
-from .verification import check_asks_rows, resolve, verify
+from .verification import verify
 from .verifiers import INTERVAL, TRAINS, AttackSearch, Verifier
 
 FINEST = 2**29

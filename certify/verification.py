@@ -1,73 +1,24 @@
-"""The entry points `verify` and `bounds`.
+"""The entry points `verify` and `bounds`."""
 
-Which verifiers answer for networks of whole numbers, and what "auto" is of them.
-"""
-
-from collections.abc import Callable
-from dataclasses import dataclass, replace
-from functools import partial
+from pathlib import Path
 
 import torch
 from torch import Tensor
 
-from ..files.plugged import is_plugged
-from ..models.circuit import Circuit
-from ..models.constants import at_least, unless_none, whole
-from ..models.deadline import Figures, Progress, checked_timeout, no_figures, silent, until
+from ..models.deadline import Figures, Progress, no_figures, silent
 from ..models.networks import SpikingNetwork
-from ..models.validation import check_choice
-from .arithmetic import check_arithmetic
-from .attacks import ATTACKS
+from .answering import CHUNK, answers, resolve
 from .bounds.propagation import LogitBounds
-from .branching.workers import Helpers
+from .engines.certification import BATCH, Fleet, in_batches
+from .engines.work import Engine
 from .network_sets.base import NetworkSet
-from .network_sets.deciding import Asked, decide
-from .perturbations import EventSet, Perturbation
+from .perturbations import Perturbation
 from .perturbations.base import check_perturbation
-from .posed import OUTPUTS, Posed, posed
-from .problem import Problem
+from .posed import OUTPUTS, posed
 from .questions.forms import Property
 from .replay import evaluating
-from .verdicts import Verdict, allowance_of, asked_within, beyond, keeping
+from .verdicts import Verdict, asked_within
 from .verifiers import VERIFIERS, MarginVerifier, Verifier
-from .verifiers.base import clean_failures, decided, objection
-from .verifiers.complete import Complete
-from .verifiers.enumeration import Enumeration, InputSplitting
-from .verifiers.events import EventSplitting
-from .verifiers.plugged import plugged_verifier
-from .verifiers.search import AttackSearch, Ladder
-from .verifiers.trains import INTERVAL, TRAINS
-
-KNOWN = '"interval", "trains", "enumeration", "complete" or "auto"'
-BOXES = 2**16
-"""How many boxes of whole inputs are bounded at most."""
-
-
-def on_integers(verifier: Verifier, perturbation: Perturbation) -> Verifier:
-    """Return what decides whole sets around samples of a network of whole numbers.
-
-    "auto" is bounds, an attack without gradients, and the list of small sets; "complete" splits boxes of whole
-    inputs besides.
-
-    Raises:
-        ValueError: for a verifier that knows real inputs alone.
-    """
-    if verifier in (INTERVAL, TRAINS) or isinstance(verifier, Enumeration | EventSplitting | InputSplitting):
-        return verifier
-    search = AttackSearch(ATTACKS["random-events" if isinstance(perturbation, EventSet) else "square"]())
-    if isinstance(verifier, AttackSearch):
-        return search if verifier.attack.by_gradient else verifier
-    if isinstance(verifier, Complete):
-        listed = () if verifier.enumeration is None else (EventSplitting(enumeration=verifier.enumeration),)
-        split = () if isinstance(perturbation, EventSet) else (InputSplitting(BOXES),)
-        return Ladder((TRAINS, search, *listed, *split), verifier.name)
-    if isinstance(verifier, Ladder):
-        return Ladder((TRAINS, search, EventSplitting()), verifier.name)
-    raise ValueError(f"verifier: got {verifier.name!r}, expected {KNOWN} for a network of whole numbers")
-
-
-CHUNK = 128
-"""Samples decided at once: few enough that a layer's boxes stay in cache, enough to fill the vector units."""
 
 
 def verify(
@@ -81,7 +32,10 @@ def verify(
     seed: int = 0,
     ties: str | None = None,
     memory: int | None = None,
-    workers: int | Callable[[], int] | None = None,
+    workers: int | None = None,
+    resume: str | Path | None = None,
+    engine: str | Engine | None = None,
+    batch: int = BATCH,
     progress: Progress = silent,
     figures: Figures = no_figures,
 ) -> list[Verdict]:
@@ -103,7 +57,7 @@ def verify(
             `Tolerance(weights=0.05)`: "verified" then holds for all of them, and a falsified verdict has the
             `member` that fails.
         verifier: a name of `VERIFIERS`, such as "trains", "complete" or "auto", one of another package as
-            "package:name", or a `Verifier`.
+            "package:name", or a `Verifier`; with `engine` or `resume` a name, as other processes must know it.
         timeout: seconds for a sample, on average; None for no limit.
         seed: for attacks.
         ties: which function verdicts are about: "argmax" (the lowest index that attains the maximum, as
@@ -111,85 +65,38 @@ def verify(
             for all k ≠ y). None: "argmax" for readout "spikes", whose counts tie often, "strict" for the others.
         memory: bytes that the open nodes and the batches of a search ("complete", "auto") may take; a search that
             needs more leaves its samples unknown. None: about 2 GiB.
-        workers: processes that share the search for a hard sample, once it has taken two seconds, or what says how
-            many may work now; None: this one alone. They bound nodes as this one would, in another order: a sample
-            that is left open may have another margin.
-        progress: called after each chunk of samples.
-        figures: told how a search stands: "nodes", "open", "memory" in bytes, where it has them "bound" and
-            "depth", and with a time limit the seconds "left".
+        workers: processes. With `engine` or `resume` they decide batches, None for one on each processor, and
+            those that have none left share a hard sample of the others'. Without, this process decides, and they
+            share the search for a hard sample once it has taken two seconds, None for this one alone. They bound
+            nodes as one would, in another order: a sample that is left open may have another margin.
+        resume: a folder where finished batches are kept. A run that was killed goes on from there, and repeats no
+            more than the batches that were being decided. A batch whose file is damaged is decided again, and a
+            warning names it.
+        engine: who decides batches: "local" (processes of this machine; with `resume` the default), "ray" (the
+            machines of a cluster), or an `Engine`, such as `Ray(address="auto")`. None and no `resume`: this
+            process. Batches and their seeds depend on `batch` and `seed` alone, so verdicts are the same for each
+            engine and number of workers (with a time limit, as far as the machines are equally fast).
+        batch: samples in a batch: what a killed run repeats, at most, for each worker.
+        progress: called after each chunk or batch of samples.
+        figures: told how a search of this process stands: "nodes", "open", "memory" in bytes, where it has them
+            "bound" and "depth", and with a time limit the seconds "left".
 
     Returns:
         One `Verdict` per sample. A sample that is misclassified as it is is falsified by itself.
 
     Raises:
         Unfinished: on Ctrl-C, a KeyboardInterrupt whose `verdicts` say what is proven of each sample by then.
-        TypeError, ValueError: for arguments that don't fit, one line each.
+        TypeError, ValueError: for arguments that don't fit, a folder of another problem, and an engine that does
+            not answer each of this problem's batches once; one line each.
+        ImportError: for "ray" without the package.
+        ConnectionError: if there is no cluster at the engine's address.
+        ChildProcessError: if a batch can't be decided because whoever does dies; what is finished is kept.
     """
-    chosen, seconds, seed = resolve(verifier), checked_timeout(timeout), whole("seed", seed)
-    if isinstance(perturbation, NetworkSet):
-        return decide(Asked.of(network, inputs, labels, perturbation, ties, seed), chosen, seconds, progress)
-    asked = posed(network, inputs, labels, perturbation, ties, progress)
-    memory = unless_none(at_least(1))("memory", memory)
-    count = workers if callable(workers) else partial(int, unless_none(at_least(1))("workers", workers) or 1)
-    verdicts: list[Verdict] = []
-    with keeping(verdicts, len(inputs), chosen.name, asked[0].ties), Helpers(count) as crew:
-        for one in asked:
-            how = _Asking(one, _answering(one, chosen), seconds, seed, memory, crew, figures)
-            how.extend(verdicts)
-    return verdicts
-
-
-def _answering(one: Posed, verifier: Verifier) -> Verifier:
-    """Return what decides such samples.
-
-    Raises:
-        ValueError: for a verifier that does not answer such questions, by name.
-    """
-    chosen = on_integers(verifier, one.perturbation) if one.made.whole else verifier
-    if one.prop is not None:
-        check_asks_rows(chosen)
-    return chosen
-
-
-@dataclass(frozen=True, eq=False)
-class _Asking:
-    """Samples, and how they are decided; as in `verify`."""
-
-    one: Posed
-    verifier: Verifier
-    timeout: float | None
-    seed: int
-    memory: int | None
-    crew: Helpers
-    figures: Figures
-
-    def extend(self, verdicts: list[Verdict]) -> None:
-        """Decide the samples, chunk by chunk, and add what is found as soon as it is."""
-        one, label, before = self.one, f"certify ({self.verifier.name})", len(verdicts)
-        with evaluating(one.network), asked_within(one.network, one.inputs, one.perturbation):
-            made = replace(one.made, allowance=allowance_of(one.network))
-            for start in range(0, len(one.inputs), CHUNK):
-                problem = self._problem(slice(start, start + CHUNK), made, label)
-                clean = one.first if len(one.inputs) == 1 and one.prop is None else None
-                found, interrupted = _decide(problem, self.verifier, clean)
-                check_arithmetic(one.network)  # progress, figures or workers may have changed what runs
-                verdicts += [
-                    replace(verdict, counterexample=one.counterexample(verdict.counterexample, start + index))
-                    for index, verdict in enumerate(found)
-                ]
-                if interrupted:
-                    raise KeyboardInterrupt
-                one.progress(label, len(verdicts) - before, len(one.inputs))
-
-    def _problem(self, part: slice, made: Circuit, label: str) -> Problem:
-        """Return the problem of some samples."""
-        one, rows = self.one, self.one.rows(part)
-        labels, ties = one.labels[part], one.ties
-        if rows is not None:
-            labels, ties = torch.arange(len(labels), device=labels.device), rows.ties
-        deadline = until(self.timeout, len(labels))
-        asked = one.network, one.inputs[part], labels, one.perturbation, self.seed, deadline, made, ties
-        return Problem(*asked, memory=self.memory, crew=self.crew, told=partial(self.figures, label), rows=rows)
+    asked, how = (network, inputs, labels, perturbation), {"seed": seed, "ties": ties, "memory": memory}
+    fleet = Fleet("local" if engine is None else engine, workers, resume, batch)
+    if engine is None and resume is None:
+        return answers(*asked, verifier, timeout, **how, workers=workers, progress=progress, figures=figures)
+    return in_batches(fleet, *asked, verifier, timeout, **how, progress=progress)
 
 
 def bounds(
@@ -215,54 +122,3 @@ def bounds(
         with evaluating(one.network), asked_within(one.network, one.inputs, one.perturbation):
             parts += [chosen.logits(one.network, part, one.perturbation) for part in one.inputs.split(CHUNK)]
     return LogitBounds(torch.cat([part.lower for part in parts]), torch.cat([part.upper for part in parts]))
-
-
-def check_asks_rows(verifier: Verifier) -> None:
-    """Raise ValueError for a verifier that does not answer for properties, by name."""
-    if not verifier.asks_rows:
-        known = ", ".join(name for name, make in VERIFIERS.items() if make().asks_rows)
-        raise ValueError(f"verifier: got {verifier.name!r}, expected one that takes properties: {known}")
-
-
-def _decide(problem: Problem, verifier: Verifier, clean: Tensor | None) -> tuple[list[Verdict], bool]:
-    """Answer samples that fail unperturbed, hand the rest to the verifier; say whether Ctrl-C cut it short.
-
-    Args:
-        clean: their logits unperturbed, where these are known.
-    """
-    known = clean_failures(problem, verifier.name, clean)
-    left = [index for index in range(len(problem.labels)) if index not in known]
-    interrupted = False
-    if left:
-        part = problem.subset(torch.tensor(left, device=problem.labels.device))
-        found, interrupted = decided(verifier, part)
-        known.update(zip(left, found, strict=True))
-    verdicts = [
-        _beyond_source(replace(known[index], ties=problem.ties), problem, index)
-        for index in range(len(problem.labels))
-    ]
-    network = problem.network  # an unconfirmed one says that it is, one of a rate code which draws it is about
-    draws = f"; for the given draws ({network.draws.name})" if network.encoding == "rate" else ""
-    return [replace(each, reason=network.called(f"{each.reason}{draws}")) for each in verdicts], interrupted
-
-
-def _beyond_source(verdict: Verdict, problem: Problem, index: int) -> Verdict:
-    """Return as unknown what the run of a network's source may decide otherwise."""
-    if verdict.status == "falsified" and verdict.counterexample is not None:
-        told = objection(problem, index, verdict.counterexample)
-        return replace(verdict, status="unknown", counterexample=None, reason=told) if told else verdict
-    return beyond(verdict, problem.circuit.allowance.least, leads=problem.rows is None)
-
-
-def resolve(verifier: str | Verifier) -> Verifier:
-    """Return the verifier of a name; a verifier is its own.
-
-    Raises:
-        ValueError: for a name that is not known.
-    """
-    if isinstance(verifier, Verifier):
-        return verifier
-    if is_plugged(verifier):
-        return plugged_verifier(verifier)
-    check_choice("verifier", verifier, VERIFIERS)
-    return VERIFIERS[verifier]()

@@ -21,6 +21,7 @@ from functools import cached_property
 import torch
 from torch import Tensor, nn
 
+from ..certify.answering import resolve
 from ..certify.bounds.propagation import LogitBounds
 from ..certify.perturbations.balls import BoxSet
 from ..certify.perturbations.base import round_down, round_up
@@ -28,7 +29,7 @@ from ..certify.posed import check_posed
 from ..certify.questions.forms import MOST_ROWS, Form, Inequalities, Inequality, Property
 from ..certify.replay import evaluating
 from ..certify.ties import ARGMAX, STRICT
-from ..certify.verification import bounds, resolve, verify
+from ..certify.verification import bounds, verify
 from ..certify.verifiers import Verifier
 from ..models.circuit import Mapped, circuit
 from ..models.constants import whole

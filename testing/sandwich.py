@@ -5,11 +5,11 @@ from dataclasses import dataclass
 
 from torch import Tensor
 
+from ..certify.answering import resolve
 from ..certify.problem import BALLS
 from ..certify.radii import Radius, certified_radius
 from ..certify.replay import evaluating, misclassified, replays
 from ..certify.ties import settled_ties
-from ..certify.verification import resolve
 from ..certify.verifiers import Verifier
 from ..models.networks import SpikingNetwork
 from .cases import candidates, own_labels

@@ -6,11 +6,12 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from ..certify.answering import resolve
 from ..certify.perturbations import Perturbation
 from ..certify.replay import evaluating, margins, replays
 from ..certify.ties import settled_ties
 from ..certify.verdicts import Verdict
-from ..certify.verification import bounds, resolve, verify
+from ..certify.verification import bounds, verify
 from ..certify.verifiers import MarginVerifier, Verifier
 from ..models.networks import SpikingNetwork
 from .cases import candidates, own_labels

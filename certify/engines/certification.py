@@ -1,8 +1,6 @@
-"""The entry point `certify_set`.
+"""Verdicts of a set in batches, by many processes or machines, resumably.
 
 The folder of a set that is being certified: what the problem is, and a file for each finished batch.
-
-How a set is to be certified: the settings of `certify_set` that change no verdict.
 """
 
 import hashlib
@@ -18,11 +16,13 @@ from typing import Any
 from torch import Tensor
 
 from ...files import FileKind, NotAFile, sweep, write_atomically
+from ...files.plugged import is_plugged, plugged
 from ...models.constants import at_least, settle, unless_none, whole
-from ...models.deadline import Figures, Progress, checked_timeout, no_figures, silent
+from ...models.deadline import Progress, checked_timeout
 from ...models.files.storage import differences, digest_of, network_hash, read_tensors
 from ...models.networks import SpikingNetwork
 from ...models.validation import check_choice, one_line, plain
+from ..answering import check_asks_rows, resolve
 from ..network_sets.base import NetworkSet
 from ..network_sets.deciding import VERIFIERS as OF_NETWORKS
 from ..network_sets.deciding import Asked
@@ -33,13 +33,12 @@ from ..questions.described import describe_property
 from ..questions.forms import Property
 from ..ties import settled_ties
 from ..verdicts import SoundnessError, Unfinished, Verdict, left_open
-from ..verification import check_asks_rows, resolve
 from .cluster import Ray
 from .local import Local
 from .work import VERDICTS, Batch, Decided, Engine, Job, batches
 
 PROBLEM = "problem.json"
-DESCRIBED = FileKind("folder", "the problem of a set", most=2**26)
+DESCRIBED = FileKind("resume", "the problem of a set", most=2**26)
 
 
 class Repeated(UserWarning):
@@ -91,7 +90,7 @@ class BatchStore:
 
     def refuse(self, index: int, why: str) -> None:
         """Warn that a batch is decided again."""
-        warnings.warn(f"folder: {self._place(index)} is decided again: {why}", Repeated, stacklevel=5)
+        warnings.warn(f"resume: {self._place(index)} is decided again: {why}", Repeated, stacklevel=5)
 
     def _check(self) -> None:
         """Compare the problem with the folder's, and name what differs."""
@@ -99,13 +98,13 @@ class BatchStore:
         if not place.exists():
             write_atomically(place, json.dumps(self.identity, indent=1).encode())
         elif different := differences(_parsed(place), self.identity):
-            raise ValueError(f"folder: {self.path} holds another problem: {different}")
+            raise ValueError(f"resume: {self.path} holds another problem: {different}")
 
 
 def _parsed(place: Path) -> dict[str, Any]:
     found = DESCRIBED.json(place)
     if not isinstance(found, dict):
-        raise ValueError(f"folder: {place} describes no problem")
+        raise ValueError(f"resume: {place} describes no problem")
     return found
 
 
@@ -115,57 +114,59 @@ BATCH = 16
 ENGINES: dict[str, Callable[[], Engine]] = {"local": Local, "ray": Ray}
 
 
-def certify_set(
+@dataclass(frozen=True)
+class Fleet:
+    """Who decides batches of samples, and where finished ones are kept.
+
+    Args:
+        engine, workers, resume, batch: as in `verify`.
+    """
+
+    engine: str | Engine = "local"
+    workers: int | None = None
+    resume: str | Path | None = None
+    batch: int = BATCH
+
+    def __post_init__(self) -> None:
+        settle(self, unless_none(at_least(1)), "workers")
+        settle(self, at_least(1), "batch")
+
+    @property
+    def told(self) -> dict[str, Any]:
+        """Return the arguments of `verify` that say this."""
+        return {"engine": self.engine, "workers": self.workers, "resume": self.resume, "batch": self.batch}
+
+    def within(self, name: str) -> "Fleet":
+        """Return the fleet that keeps its batches in a folder of that name within this one's."""
+        return self if self.resume is None else replace(self, resume=Path(self.resume) / name)
+
+
+def in_batches(
+    fleet: Fleet,
     network: SpikingNetwork,
     inputs: Tensor,
     labels: Tensor | Property,
     perturbation: Perturbation | NetworkSet,
-    verifier: str = "auto",
+    verifier: object,
+    timeout: float | None,
     *,
-    engine: str | Engine = "local",
-    workers: int | None = None,
-    folder: str | Path | None = None,
-    batch: int = BATCH,
-    timeout: float | None = None,
-    seed: int = 0,
-    ties: str | None = None,
-    memory: int | None = None,
-    progress: Progress = silent,
+    seed: int,
+    ties: str | None,
+    memory: int | None,
+    progress: Progress,
 ) -> list[Verdict]:
-    """Decide a set of samples as `verify` does, in batches, by many processes or machines, resumably.
-
-    The batches and their seeds depend on `batch` and `seed` alone. So the verdicts are the same for every engine
-    and number of workers (with a time-out, as far as the machines are equally fast).
+    """Return the verdicts of `verify`, found batch by batch by an engine, resumably.
 
     Args:
-        network, inputs, labels, perturbation: as in `verify`; a property is one of the library's, or made by &, |.
-        verifier: a name, as other machines must know it.
-        engine: "local" (processes of this machine), "ray" (the machines of a cluster), or an `Engine`, such as
-            `Ray(address="auto")`.
-        workers: batches decided at once; None for one on each processor.
-        folder: where finished batches are kept, or None. A run that was killed goes on from there, and repeats no
-            more than the batches that were being decided. A batch whose file is damaged is decided again, and a
-            warning names it.
-        batch: samples in a batch.
-        timeout: seconds for a sample, on average over its batch; None for no limit.
-        seed: for attacks.
-        ties: what a tie between logits is, as in `verify`.
-        memory: bytes that a search may take in each process, as in `verify`.
+        fleet: who decides them, and where they are kept.
+        network, inputs, labels, perturbation, timeout, seed, ties, memory: as there.
+        verifier: a name.
         progress: told the number of decided samples after each batch.
 
-    Returns:
-        One `Verdict` per sample, in order.
-
     Raises:
-        TypeError, ValueError: for arguments that don't fit, a folder of another problem, and an engine that does
-            not answer each of this problem's batches once; one line each.
-        ImportError: for "ray" without the package.
-        ConnectionError: if there is no cluster at the engine's address.
-        ChildProcessError: if a batch can't be decided because whoever does dies; what is finished is kept.
-        Unfinished: on Ctrl-C, with the verdicts of the batches that are finished.
+        TypeError, ValueError, ImportError, ConnectionError, ChildProcessError, Unfinished: as there.
     """
-    chosen = _checked(engine, verifier)
-    batch, workers = at_least(1)("batch", batch), unless_none(at_least(1))("workers", workers)
+    chosen, verifier = _checked(fleet.engine, verifier)
     inputs, labels = plain(inputs=inputs, labels=labels)
     prop, told_property = None, None
     if isinstance(perturbation, NetworkSet):
@@ -183,11 +184,13 @@ def certify_set(
     inputs = inputs.detach()
     timeout, seed, ties = checked_timeout(timeout), whole("seed", seed), settled_ties(network, ties)
     memory = unless_none(at_least(1))("memory", memory)
-    identity = _identity(network, inputs, labels, perturbation, verifier, timeout, seed, batch, ties, memory)
+    how = {"verifier": verifier, "timeout": timeout, "seed": seed, "batch": fleet.batch, "ties": ties}
+    identity = _identity(network, inputs, labels, perturbation, {**how, "memory": memory})
     identity |= {} if prop is None else {"property": told_property}
+    identity |= {"package": plugged("verifiers", verifier).version} if is_plugged(verifier) else {}
     job = Job(digest(identity), network, perturbation, verifier, timeout, str(network.device), ties, memory, prop)
-    parts = {part.index: part for part in batches(inputs, labels, batch, seed)}
-    store = None if folder is None else BatchStore(Path(folder), identity)
+    parts = {part.index: part for part in batches(inputs, labels, fleet.batch, seed)}
+    store = None if fleet.resume is None else BatchStore(Path(fleet.resume), identity)
     done = {} if store is None else _restored(store, store.open(parts), job, inputs)
 
     def told() -> None:
@@ -197,7 +200,7 @@ def certify_set(
     told()
     left = [part for index, part in parts.items() if index not in done]
     try:
-        for content, found in _decided(chosen, job, left, workers):
+        for content, found in _decided(chosen, job, left, fleet.workers):
             if store is not None:
                 store.keep(found.index, content)
             done[found.index] = found.restored(job, inputs)
@@ -264,12 +267,7 @@ def _identity(
     inputs: Tensor,
     labels: Tensor,
     perturbation: Perturbation | NetworkSet,
-    verifier: str,
-    timeout: float | None,
-    seed: int,
-    batch: int,
-    ties: str,
-    memory: int | None,
+    how: Mapping[str, Any],
 ) -> dict[str, Any]:
     """Return, as JSON-ready data, all that decides the verdicts."""
     told, tensors = describe_any(perturbation)
@@ -282,75 +280,18 @@ def _identity(
         "labels": digest_of("labels", {"labels": labels}),
         "perturbation": told,
         "radius": digest_of("perturbation", tensors) if tensors else None,
-        "verifier": verifier,
-        "timeout": timeout,
-        "seed": seed,
-        "batch": batch,
-        "ties": ties,
-        "memory": memory,
+        **how,
     }
 
 
-def _checked(engine: str | Engine, verifier: object) -> Engine:
-    """Return the engine; raise TypeError or ValueError unless it and the verifier are known by name."""
+def _checked(engine: str | Engine, verifier: object) -> tuple[Engine, str]:
+    """Return both; raise TypeError or ValueError unless it and the verifier are known by name."""
     if not isinstance(verifier, str):
         raise TypeError(
             f"verifier: got {type(verifier).__name__}, expected a name, which other processes know too"
         )
     resolve(verifier)
     if isinstance(engine, Engine):
-        return engine
+        return engine, verifier
     check_choice("engine", engine, ENGINES)
-    return ENGINES[engine]()
-
-
-@dataclass(frozen=True)
-class Fleet:
-    """Who decides, and where finished batches are kept.
-
-    Args:
-        engine, workers, folder: as in `certify_set`.
-    """
-
-    engine: str | Engine = "local"
-    workers: int | None = None
-    folder: Path | None = None
-
-    def __post_init__(self) -> None:
-        settle(self, unless_none(at_least(1)), "workers")
-
-    def within(self, name: str) -> "Fleet":
-        """Return the fleet that keeps its batches in a folder of that name within this one's."""
-        return self if self.folder is None else replace(self, folder=self.folder / name)
-
-    def verify(
-        self,
-        network: SpikingNetwork,
-        inputs: Tensor,
-        labels: Tensor | Property,
-        perturbation: Perturbation | NetworkSet,
-        verifier: str,
-        timeout: float | None = None,
-        *,
-        seed: int = 0,
-        ties: str | None = None,
-        memory: int | None = None,
-        progress: Progress = silent,
-        figures: Figures = no_figures,
-    ) -> list[Verdict]:
-        """Return what `certify_set` does, by the signature of `verify`; of `figures` nothing is told."""
-        return certify_set(
-            network,
-            inputs,
-            labels,
-            perturbation,
-            verifier,
-            engine=self.engine,
-            workers=self.workers,
-            folder=self.folder,
-            timeout=timeout,
-            seed=seed,
-            ties=ties,
-            memory=memory,
-            progress=progress,
-        )
+    return ENGINES[engine](), verifier

@@ -22,13 +22,13 @@ from torch import Tensor
 
 from ...models.files.storage import from_bytes, pack, to_bytes, unpack
 from ...models.networks import SpikingNetwork
+from ..answering import answers
 from ..network_sets.base import NetworkSet
 from ..network_sets.keeping import build_any, describe_any, kept_member, restored_member
 from ..perturbations import Perturbation
 from ..questions.described import build_property, describe_property
 from ..questions.forms import Property
 from ..verdicts import Verdict
-from ..verification import verify
 
 JOB, BATCH, VERDICTS = "spikecert.job/1", "spikecert.batch/1", "spikecert.verdicts/1"
 
@@ -222,7 +222,7 @@ def decide(job: bytes, batch: bytes, workers: int | Callable[[], int] = 1) -> by
     """
     torch.set_num_threads(1)
     shared, samples = _job(job), Batch.unpack(batch)
-    verdicts = verify(
+    verdicts = answers(
         shared.network,
         samples.inputs.to(shared.device),
         samples.labels.to(shared.device) if shared.prop is None else shared.prop,
@@ -301,7 +301,7 @@ class Engine(ABC):
 
     @abstractmethod
     def run(self, job: bytes, batches: Sequence[Batch], workers: int | None) -> Generator[bytes, None, None]:
-        """Yield each batch's packed verdicts, each exactly once, as they are finished: `certify_set` compares.
+        """Yield each batch's packed verdicts, each exactly once, as they are finished: they are compared.
 
         A batch whose process or machine was lost is decided again.
 

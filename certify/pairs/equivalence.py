@@ -34,6 +34,7 @@ from ...models.deadline import LATE, Expired, TimeIsUp, checked_timeout, ending,
 from ...models.networks import SpikingNetwork, check_network
 from ...models.validation import plain
 from ..alike import Alike, detach
+from ..answering import resolve
 from ..attacks import PGD
 from ..attacks.standard import quick_ensemble
 from ..bounds.propagation import known_margins, signals_of
@@ -42,7 +43,7 @@ from ..posed import check_posed
 from ..replay import TOGETHER, evaluating, margins
 from ..ties import settled_ties
 from ..verdicts import Verdict, allowance_of
-from ..verification import resolve, verify
+from ..verification import verify
 from ..verifiers import TRAINS, Verifier
 from .joint import joint_gaps
 

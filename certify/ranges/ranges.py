@@ -20,6 +20,7 @@ from ...models.constants import positive, whole
 from ...models.deadline import Progress, TimeIsUp, checked_timeout, ending, share, silent, until
 from ...models.networks import SpikingNetwork
 from ..alike import Alike, detach
+from ..answering import check_asks_rows, resolve
 from ..attacks import ATTACKS
 from ..attacks.backward import AdaptiveArctan
 from ..attacks.base import Attack
@@ -32,7 +33,6 @@ from ..questions.forms import Form, Property, as_form, output
 from ..questions.rows import RowGoal
 from ..replay import evaluating
 from ..verdicts import SoundnessError, Verdict
-from ..verification import check_asks_rows, resolve
 from ..verifiers import INTERVAL, TRAINS, AttackSearch, BoundVerifier, Verifier
 from ..verifiers.base import decided
 

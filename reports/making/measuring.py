@@ -9,13 +9,13 @@ from torch import Tensor
 
 from ...analysis import GainReport, StabilityReport
 from ...certify import Attack, AttackResult, SoundnessError, Verdict, attack, certified_radius, reconcile, verify
+from ...certify.answering import resolve
 from ...certify.attacks import attack_of
 from ...certify.questions import Property
 from ...certify.questions.classes import own_outputs, property_goal
 from ...certify.replay import margins
 from ...certify.ties import STRICT, settled_ties
 from ...certify.verdicts import Unfinished, left_open
-from ...certify.verification import resolve
 from ...models import SpikingNetwork
 from ...models.deadline import Figures, Progress, no_figures, silent
 from ...models.validation import check_inputs, check_labels, check_rivals
@@ -305,8 +305,8 @@ def _verify(measurement: _Measurement, epsilon: float, verifier: str) -> list[Ve
     start = time.perf_counter()
     plan = measurement.plan
     place = f"{verifier}-{plan.threat.norm}-{epsilon!r}"
-    decide = verify if plan.fleet is None else plan.fleet.within(place).verify
-    verdicts = decide(
+    spread = {} if plan.fleet is None else plan.fleet.within(place).told
+    verdicts = verify(
         measurement.network,
         measurement.inputs,
         measurement.asked,
@@ -318,6 +318,7 @@ def _verify(measurement: _Measurement, epsilon: float, verifier: str) -> list[Ve
         memory=plan.memory,
         progress=measurement.part("certify"),
         figures=measurement.told,
+        **spread,
     )
     measurement.seconds[f"{verifier} at {epsilon:g}"] = time.perf_counter() - start
     for index, verdict in enumerate(verdicts):

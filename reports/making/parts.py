@@ -168,7 +168,7 @@ def measure_in_parts(
     network.eval()
     size = size_of(plan)
     if plan.fleet is not None:  # it cuts batches by itself, and keeps them where it has a folder
-        size = ATTACKED if plan.fleet.folder is None else len(labels)
+        size = ATTACKED if plan.fleet.resume is None else len(labels)
     return _run(store or PartStore(None), len(labels), size, ModelRecord, work, whole, progress)
 
 

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 import spikecert
-from spikecert import CertifiedLoss, LInf, SpikingNetwork, attack, certify_set, circuit, gain, load, save, verify
+from spikecert import CertifiedLoss, LInf, SpikingNetwork, attack, circuit, gain, load, save, verify
 from spikecert.certify.proofs import Prover
 from spikecert.certify.verifiers import VERIFIERS
 from spikecert.checking import check
@@ -144,7 +144,7 @@ def test_other_readers_refuse_its_own_reset_by_name(tmp_path: Path) -> None:
     with pytest.raises(TypeError, match="RestingLIF"):
         save(network, tmp_path / "network.safetensors")
     with pytest.raises(TypeError, match="RestingLIF"):
-        certify_set(network, inputs, labels, THREAT)
+        verify(network, inputs, labels, THREAT, engine="local")
 
 
 def test_its_own_reset_runs_in_parts_and_is_attacked() -> None:

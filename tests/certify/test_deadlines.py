@@ -181,11 +181,7 @@ def unsafe(x: Tensor) -> VnnlibProperty:
 
 
 def certified(net: SpikingNetwork, x: Tensor, y: Tensor, limit: float) -> str:
-    return certify.certify_set(net, x, y, LInf(0.02), "complete", timeout=limit, workers=1)[0].reason
-
-
-def fleet(net: SpikingNetwork, x: Tensor, y: Tensor, limit: float) -> str:
-    return certify.Fleet(workers=1).verify(net, x, y, LInf(0.02), "complete", limit)[0].reason
+    return verify(net, x, y, LInf(0.02), "complete", limit, workers=1, engine="local")[0].reason
 
 
 def parted(net: SpikingNetwork, x: Tensor, _: Tensor, limit: float) -> str:
@@ -197,8 +193,7 @@ SET, NETWORKS, EYE = LInf(0.02), Tolerance(weights=1e-3, around=LInf(1e-3)), tor
 ASKED: dict[str, Ask] = {
     "verify": lambda net, x, y, limit: verify(net, x, y, SET, "complete", limit)[0].reason,
     "verify, networks": lambda net, x, y, limit: verify(net, x, y, NETWORKS, timeout=limit),
-    "certify_set": certified,
-    "Fleet.verify": fleet,
+    "verify, batches": certified,
     "attack": lambda net, x, y, limit: attack(net, x, y, LInf(1e-4), "standard", timeout=limit).warnings[-1],
     "attack, a property": lambda net, x, y, limit: attack(
         net, x, certify.moves_at_most(2.0), LInf(1e-4), "square", timeout=limit
@@ -222,7 +217,7 @@ ASKED: dict[str, Ask] = {
 }
 """Public functions that take a time limit; those that return text say in it that the time was up."""
 VECTORS = ("image_range", *(name for name in ASKED if "ClosedLoop" in name))
-MORE = {"certify_set": 5.0, "Fleet.verify": 5.0, **{name: 1.0 for name in ASKED if "ClosedLoop" in name}}
+MORE = {"verify, batches": 5.0, **{name: 1.0 for name in ASKED if "ClosedLoop" in name}}
 """CPU seconds that a process takes to start, and that both ends of each output of a loop take once."""
 
 

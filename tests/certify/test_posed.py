@@ -1,13 +1,13 @@
 """A question is posed once: all of its samples are checked before the first is decided, in every verb."""
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import pytest
 import torch
 
 from spikecert import LInf, RateDraws, SpikingNetwork, attack, certified_radius, mlp, moves_at_most, verify
-from spikecert.certify import certify_set
 from spikecert.certify.posed import posed
 
 
@@ -42,16 +42,16 @@ def test_parts_are_the_samples_with_their_own_draws():
 def test_what_is_no_label_is_refused_where_classes_are_asked():
     """What stands in place of labels where outputs are asked is nothing that users have."""
     network, inputs, _ = own_draws()
-    for ask in (verify, attack, certified_radius, certify_set):
+    for ask in (verify, attack, certified_radius, partial(verify, engine="local")):
         with pytest.raises(TypeError, match="labels: ") as error:
             ask(network, inputs, None, "linf" if ask is certified_radius else LInf(0.01))  # type: ignore[arg-type]
         assert "\n" not in str(error.value)
 
 
-def test_certify_set_refuses_draws_of_each_sample():
+def test_batches_refuse_draws_of_each_sample():
     network, inputs, labels = own_draws()
     with pytest.raises(ValueError, match="draws: got those of each sample's own, expected draws that all samples"):
-        certify_set(network, inputs, labels, LInf(0.01))
+        verify(network, inputs, labels, LInf(0.01), engine="local")
 
 
 def test_a_property_that_is_none_of_classes_says_its_own_ties_in_each_part():

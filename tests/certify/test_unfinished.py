@@ -8,7 +8,6 @@ import torch
 
 from spikecert import LInf, RateDraws, SpikeFlip, SpikeShift, StuckNeurons, Verdict, verify
 from spikecert.asking import Threat
-from spikecert.certify import certify_set
 from spikecert.certify.branching.nodes.decisions import NodePool
 from spikecert.certify.branching.search import OpenNodes
 from spikecert.certify.questions.classes import ClassGoal
@@ -135,7 +134,7 @@ def interrupted(*_: object) -> None:
 
 
 def test_samples_that_had_no_turn_are_open(case: Given, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr("spikecert.certify.verification.CHUNK", 2)
+    monkeypatch.setattr("spikecert.certify.answering.CHUNK", 2)
     Interrupts(monkeypatch, NodePool, "take", 1)
     with pytest.raises(Unfinished) as caught:
         verify(*case, LInf(EPSILON), SLOW)
@@ -150,7 +149,7 @@ def test_batches_that_are_finished_are_told(case: Given, monkeypatch: pytest.Mon
             raise KeyboardInterrupt
 
     with pytest.raises(Unfinished) as caught:
-        certify_set(*case, LInf(EPSILON), "trains", engine=Here(), batch=2, progress=progress)
+        verify(*case, LInf(EPSILON), "trains", engine=Here(), batch=2, progress=progress)
     assert [verdict.margin is None for verdict in caught.value.verdicts] == [True] * 2 + [False] * 3
 
 

@@ -28,7 +28,6 @@ from spikecert import (
     SpikingNetwork,
     attack,
     certified_radius,
-    certify_set,
     mlp,
     reconcile,
     verify,
@@ -205,7 +204,7 @@ def test_attacks_radii_and_sets_take_ties_alike() -> None:
         assert (result.success.tolist(), result.ties) == (broken, ties)
         radii = certified_radius(net, INPUTS, labels, verifier="trains", ties=ties, tolerance=0.1, timeout=2.0)
         assert [(radius.lower > 0, radius.ties) for radius in radii] == [(not fails, ties) for fails in broken]
-        found = certify_set(net, INPUTS, labels, LInf(0.05), "trains", ties=ties, engine=Here())
+        found = verify(net, INPUTS, labels, LInf(0.05), "trains", ties=ties, engine=Here())
         assert [(one.status == "falsified", one.ties) for one in found] == [(fails, ties) for fails in broken]
         reconcile(found, result)
 
@@ -332,7 +331,7 @@ def test_attacked_inputs_are_detached(encoding: str, method: str):
 def test_sets_radii_and_bounds_are_detached(encoding: str):
     network, inputs, labels = subject(encoding)
     radii = certified_radius(network, inputs, labels, timeout=0.5)
-    verdicts = certify_set(network, inputs, labels, LInf(0.3), "trains", workers=1)
+    verdicts = verify(network, inputs, labels, LInf(0.3), "trains", workers=1, engine="local")
     found = [each.counterexample for each in (*radii, *verdicts) if each.counterexample is not None]
     assert len(found) >= 2
     assert not any(counterexample.requires_grad for counterexample in found)

@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from spikecert.certify import L2, LInf, certified_radius, certify_set, verification, verify
+from spikecert.certify import L2, LInf, answering, certified_radius, verify
 from spikecert.certify.verification import bounds
 from spikecert.models import LIF, SpikingNetwork, mlp
 
@@ -151,7 +151,7 @@ ODD: dict[str, Callable[[], object]] = {
     "labels": lambda: verify(network(), X, Y.as_subclass(Odd), LInf(0.1)),
     "inputs of bounds": lambda: bounds(network(), X.as_subclass(Odd), LInf(0.1)),
     "inputs of radii": lambda: certified_radius(network(), X.as_subclass(Odd), Y),
-    "inputs of a set": lambda: certify_set(network(), X.as_subclass(Odd), Y, LInf(0.1)),
+    "inputs of a set": lambda: verify(network(), X.as_subclass(Odd), Y, LInf(0.1), engine="local"),
 }
 
 
@@ -166,7 +166,7 @@ def test_what_is_changed_while_a_call_runs_is_refused(monkeypatch: pytest.Monkey
         """Replace a function, as anybody's code may that a call hands the thread to."""
         monkeypatch.setattr(torch.nn.functional, "linear", lambda x, weight, bias=None: x @ -weight.T)
 
-    monkeypatch.setattr(verification, "CHUNK", 1)
+    monkeypatch.setattr(answering, "CHUNK", 1)
     with pytest.raises(TypeError, match="linear was replaced"):
         verify(network(), X, Y, LInf(0.1), progress=told)
 

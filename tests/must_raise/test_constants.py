@@ -21,7 +21,7 @@ SLOW = {
     "fit",
     "dataset",
     "digit_events",
-    "certify_set",
+    "verify in batches",
     "certified_radius",
     "chain_gain",
     "surrogate_gain",
@@ -155,5 +155,5 @@ def test_the_table_holds_every_number_of_the_public_interface(name: str) -> None
     parameters = inspect.signature(getattr(spikecert, name)).parameters.values()
     parameters = [p for p in parameters if p.name not in ("progress", "figures", "settings")]
     numbers = {p.name for p in parameters if NUMERIC.search(inspect.formatannotation(p.annotation))}
-    listed = {row.name for row in EVERYTHING if row.owner == name} | ELSEWHERE.get(name, set())
+    listed = {row.name for row in EVERYTHING if row.owner.split()[0] == name} | ELSEWHERE.get(name, set())
     assert numbers <= listed

@@ -15,7 +15,6 @@ from spikecert.certify import (
     SpikeShift,
     attack,
     certified_radius,
-    certify_set,
     smooth,
     verify,
 )
@@ -66,7 +65,7 @@ ASKED: dict[str, Callable[[], object]] = {
     "events flipped": lambda: verify(network("none"), EVENTS, Y, SpikeFlip(1)),
     "latency": lambda: verify(network("latency"), X, Y, SpikeShift(1)),
     "radius": lambda: certified_radius(network(), X, Y),
-    "set": lambda: certify_set(network(), X, Y, LInf(0.1)),
+    "set": lambda: verify(network(), X, Y, LInf(0.1), engine="local"),
     "smoothing": lambda: smooth(network(), X, 0.1, 100, 0.01, drawn()),
     "record": lambda: measure("one", network(), X, Y, Plan(SMALL)),
     "proof": lambda: Prover.of(network()).prove(X[0], 0, LInf(0.1)),

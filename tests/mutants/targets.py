@@ -58,6 +58,7 @@ FILES = (
     "certify/verdicts.py",
     "certify/boxes.py",
     "certify/search.py",
+    "certify/answering.py",
     "certify/verification.py",
     "models/constants.py",
     "models/networks.py",

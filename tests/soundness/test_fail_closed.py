@@ -125,7 +125,7 @@ def test_a_rule_of_its_own_is_refused_by_every_reader_that_does_not_list_it(
 
 
 @pytest.mark.parametrize(
-    "reader", sorted(READERS.keys() - {"certify_set"})
+    "reader", sorted(READERS.keys() - {"verify in batches"})
 )  # starts processes, and has tests of its own
 def test_the_same_network_of_plain_neurons_is_answered(
     reader: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path

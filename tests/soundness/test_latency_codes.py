@@ -21,7 +21,6 @@ from spikecert import (
     SpikingNetwork,
     attack,
     certified_radius,
-    certify_set,
     dataset,
     fit,
     gain,
@@ -304,7 +303,11 @@ MOVES = SpikeShift(None, total=1)
         (lambda: verify(SMALL, INPUTS, LABELS, SpikeShift(3)), ValueError, "jitter: got 3, expected less than"),
         (lambda: verify(SMALL, INPUTS * 3, LABELS, MOVES), ValueError, "inputs: got values outside"),
         (lambda: verify(SMALL, INPUTS * torch.nan, LABELS, MOVES), ValueError, "inputs: got NaN or inf"),
-        (lambda: certify_set(SMALL, INPUTS, LABELS, LInf(0.1), "trains"), ValueError, "perturbation: got LInf"),
+        (
+            lambda: verify(SMALL, INPUTS, LABELS, LInf(0.1), "trains", engine="local"),
+            ValueError,
+            "perturbation: got LInf",
+        ),
         (lambda: SMALL(INPUTS - 1), ValueError, "inputs: got values outside"),
         (lambda: SMALL.encode(INPUTS, torch.Generator()), ValueError, "generator: got one with encoding"),
         (lambda: gain(SMALL), UnknownNode, "an input of encoding 'latency'"),
@@ -337,7 +340,7 @@ def test_workers_answer_with_images():
     network = SpikingNetwork(*layers, num_steps=4, encoding="latency", readout="first").eval()
     images, labels = torch.tensor([[1.0, 0.5], [1.0, 0.0]]), torch.tensor([0, 0])
     threat = SpikeShift(None, total=3)
-    found = certify_set(network, images, labels, threat, "enumeration", workers=1)
+    found = verify(network, images, labels, threat, "enumeration", workers=1, engine="local")
     assert found == verify(network, images, labels, threat, "enumeration")
     assert [verdict.status for verdict in found] == ["falsified", "verified"]
     assert found[0].counterexample is not None

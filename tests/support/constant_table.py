@@ -56,7 +56,6 @@ from spikecert import (
     architecture,
     attack,
     certified_radius,
-    certify_set,
     dataset,
     equivalent,
     fit,
@@ -281,9 +280,9 @@ CERTIFY = [
         kept=False,
     ),
     *(
-        Row(r.owner, r.name, r.give, r.good, None, r.allowed)
+        Row("verify in batches", r.name, r.give, r.good, None, r.allowed)
         for r in rows(
-            certify_set,
+            verify,
             {"workers": 1, "batch": 2, "timeout": 5.0, "seed": 1, "memory": 100},
             {
                 "network": NETWORK,
@@ -291,6 +290,7 @@ CERTIFY = [
                 "labels": LABELS,
                 "perturbation": LInf(0.1),
                 "verifier": "trains",
+                "engine": "local",
             },
             {"workers": NONE, "timeout": NONE, "memory": NONE},
             kept=False,
@@ -347,7 +347,7 @@ CERTIFY = [
         {"batch": 2, "most_bytes": 2, "patience": 2, "memory": 2},
         allowed={"patience": NONE, "memory": NONE},
     ),
-    *rows(Fleet, {"workers": 2}, allowed={"workers": NONE}),
+    *rows(Fleet, {"workers": 2, "batch": 2}, allowed={"workers": NONE}),
     *rows(Ray, {"retries": 2}),
 ]
 TRAINING = [

@@ -7,7 +7,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
-from spikecert.certify import LInf, Perturbation, Verdict, certify_set
+from spikecert.certify import LInf, Perturbation, Verdict, verify
 from spikecert.certify.engines import Engine
 from spikecert.certify.engines.work import Batch, decide
 from spikecert.models import LIF, Residual, SpikingNetwork
@@ -31,7 +31,7 @@ class Here(Engine):
 
 
 class Setting(NamedTuple):
-    """The arguments of `certify_set`."""
+    """The arguments of `verify`."""
 
     network: SpikingNetwork
     inputs: Tensor
@@ -58,7 +58,7 @@ def small_set(verifier: str = "auto") -> Setting:
 @cache
 def expected(batch: int, verifier: str = "auto") -> tuple[Verdict, ...]:
     """Return the verdicts of `small_set`, decided here in such batches, the last first, once for all tests."""
-    return tuple(certify_set(*small_set(verifier), engine=Here(), batch=batch))
+    return tuple(verify(*small_set(verifier), engine=Here(), batch=batch))
 
 
 def same(first: Sequence[Verdict], second: Sequence[Verdict]) -> bool:

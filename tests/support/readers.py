@@ -15,7 +15,6 @@ from spikecert import (
     SpikingNetwork,
     bounds,
     certified_radius,
-    certify_set,
     circuit,
     gain,
     mppd,
@@ -62,7 +61,9 @@ READERS: dict[str, Callable[[SpikingNetwork], object]] = {
     "certified_radius": lambda net: certified_radius(
         net, INPUTS, labels_of(net), verifier="trains", tolerance=0.2
     ),
-    "certify_set": lambda net: certify_set(net, INPUTS, labels_of(net), THREAT, "trains", workers=1),
+    "verify in batches": lambda net: verify(
+        net, INPUTS, labels_of(net), THREAT, "trains", workers=1, engine="local"
+    ),
     "gain": gain,
     "stability": lambda net: stability(net, INPUTS),
     "mppd": lambda net: mppd(net, INPUTS, INPUTS + 0.01),

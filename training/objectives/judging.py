@@ -6,11 +6,11 @@ import torch
 from torch import Tensor
 
 from ...certify import LInf, Perturbation
+from ...certify.answering import CHUNK
 from ...certify.problem import Problem
 from ...certify.questions import moves_at_most
 from ...certify.questions.classes import property_goal
 from ...certify.ties import settled_ties
-from ...certify.verification import CHUNK
 from ...certify.verifiers import TRAINS
 from ...certify.verifiers.base import Verifier
 from ...models.circuit import circuit

@@ -11,7 +11,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from spikecert.certify import L2, LInf, PixelBox, Verdict, certify_set, verify
+from spikecert.certify import L2, LInf, PixelBox, Verdict, verify
 from spikecert.certify.engines import Engine
 from spikecert.certify.engines.certification import PROBLEM, Repeated
 from spikecert.certify.engines.work import VERDICTS, Batch, Decided, Job, batches
@@ -37,7 +37,7 @@ def test_the_order_of_batches_changes_nothing(verifier: str) -> None:
 def test_a_run_goes_on_where_it_ended(case: Setting, tmp_path: Path) -> None:
     folder = tmp_path / "new" / "folder"
     with pytest.raises(ChildProcessError, match="the test ends it"):
-        certify_set(*case, engine=Here(most=2), folder=folder, batch=5)
+        verify(*case, engine=Here(most=2), resume=folder, batch=5)
     assert sorted(path.name for path in folder.iterdir()) == [
         "batch-000003.safetensors",
         "batch-000004.safetensors",
@@ -45,12 +45,12 @@ def test_a_run_goes_on_where_it_ended(case: Setting, tmp_path: Path) -> None:
     ]
     engine = Here()
     told: list[tuple[str, int, int]] = []
-    verdicts = certify_set(*case, engine=engine, folder=folder, batch=5, progress=lambda *what: told.append(what))
+    verdicts = verify(*case, engine=engine, resume=folder, batch=5, progress=lambda *what: told.append(what))
     assert engine.decided == [2, 1, 0]
     assert same(verdicts, expected(5))
     assert told == [("certify (auto, here)", done, 22) for done in (7, 12, 17, 22)]
     nothing = Here(most=0)
-    assert same(certify_set(*case, engine=nothing, folder=folder, batch=5), verdicts)
+    assert same(verify(*case, engine=nothing, resume=folder, batch=5), verdicts)
     assert nothing.decided == []
 
 
@@ -75,20 +75,20 @@ def changed(case: Setting) -> dict[str, tuple[Setting, dict[str, Any]]]:
 
 @pytest.mark.parametrize("key", sorted(changed(small_set())))
 def test_a_folder_of_another_problem_is_refused(case: Setting, tmp_path: Path, key: str) -> None:
-    certify_set(*case._replace(verifier="trains"), engine=Here(), folder=tmp_path, batch=5)
+    verify(*case._replace(verifier="trains"), engine=Here(), resume=tmp_path, batch=5)
     other, settings = changed(case._replace(verifier="trains"))[key]
     with pytest.raises(
-        ValueError, match=rf"folder: .* holds another problem: .*{key} .* there, .* here"
+        ValueError, match=rf"resume: .* holds another problem: .*{key} .* there, .* here"
     ) as caught:
-        certify_set(*other, engine=Here(), folder=tmp_path, **{"batch": 5, **settings})
+        verify(*other, engine=Here(), resume=tmp_path, **{"batch": 5, **settings})
     assert "\n" not in str(caught.value)
 
 
 def test_radii_per_feature_are_part_of_the_problem(case: Setting, tmp_path: Path) -> None:
     box = case._replace(perturbation=PixelBox(torch.full((6,), 0.01)), verifier="trains")
-    certify_set(*box, engine=Here(), folder=tmp_path)
+    verify(*box, engine=Here(), resume=tmp_path)
     with pytest.raises(ValueError, match="radius"):
-        certify_set(*box._replace(perturbation=PixelBox(torch.full((6,), 0.02))), engine=Here(), folder=tmp_path)
+        verify(*box._replace(perturbation=PixelBox(torch.full((6,), 0.02))), engine=Here(), resume=tmp_path)
 
 
 class Told(Engine):
@@ -116,7 +116,7 @@ def again(case: Setting, folder: Path, why: str) -> None:
     """Assert that batch 1 is decided again and named, and that nothing else is."""
     engine, nothing = Told(), Here(most=0)
     with pytest.warns(Repeated) as caught:
-        verdicts = certify_set(*case, engine=engine, folder=folder, batch=5)
+        verdicts = verify(*case, engine=engine, resume=folder, batch=5)
     assert engine.decided == [1]
     assert [verdict.status for verdict in verdicts[5:10]] == [
         "falsified",
@@ -125,15 +125,15 @@ def again(case: Setting, folder: Path, why: str) -> None:
         "verified",
     ]
     (line,) = [str(warning.message) for warning in caught]
-    assert re.fullmatch(rf"folder: .*batch-000001\.safetensors is decided again: .*{why}.*", line)
-    assert same(certify_set(*case, engine=nothing, folder=folder, batch=5), verdicts)
+    assert re.fullmatch(rf"resume: .*batch-000001\.safetensors is decided again: .*{why}.*", line)
+    assert same(verify(*case, engine=nothing, resume=folder, batch=5), verdicts)
 
 
 @pytest.fixture(scope="module")
 def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Return the folder of a finished run."""
     folder = tmp_path_factory.mktemp("finished") / "set"
-    certify_set(*small_set(), engine=Told(), folder=folder, batch=5)
+    verify(*small_set(), engine=Told(), resume=folder, batch=5)
     return folder
 
 
@@ -158,7 +158,7 @@ def test_a_file_of_another_batch_or_problem_is_decided_again(case: Setting, plac
     shutil.copy(place.with_name("batch-000000.safetensors"), place)
     again(case, place.parent, "another problem or batch")
     other = tmp_path / "other"
-    certify_set(*case._replace(perturbation=LInf(0.0)), engine=Told(), folder=other, batch=5)
+    verify(*case._replace(perturbation=LInf(0.0)), engine=Told(), resume=other, batch=5)
     shutil.copy(other / place.name, place)
     again(case, place.parent, "another problem or batch")
 
@@ -223,12 +223,12 @@ def test_a_file_whose_text_is_nested_deeply_is_decided_again(case: Setting, plac
 @pytest.mark.parametrize("content", ["{", "[]", "[" * 100_000])
 def test_a_folder_with_something_else_is_refused(case: Setting, tmp_path: Path, content: str) -> None:
     (tmp_path / PROBLEM).write_text(content)
-    with pytest.raises(ValueError, match=r"folder: .*problem\.json"):
-        certify_set(*case, engine=Here(), folder=tmp_path)
+    with pytest.raises(ValueError, match=r"resume: .*problem\.json"):
+        verify(*case, engine=Here(), resume=tmp_path)
 
 
 def test_the_problem_is_written_in_plain_words(case: Setting, tmp_path: Path) -> None:
-    certify_set(*case._replace(perturbation=L2(0.25), verifier="trains"), engine=Here(), folder=tmp_path, seed=9)
+    verify(*case._replace(perturbation=L2(0.25), verifier="trains"), engine=Here(), resume=tmp_path, seed=9)
     told = json.loads((tmp_path / PROBLEM).read_text())
     assert told["perturbation"] == {"type": "L2", "epsilon": 0.25, "lower": 0.0, "upper": 1.0}
     assert (told["verifier"], told["seed"], told["samples"]) == ("trains", 9, 22)
@@ -249,11 +249,11 @@ def test_must_raise(case: Setting, name: str) -> None:
     settings, error, message = BAD[name]
     arguments: dict[str, Any] = {**case._asdict(), "engine": Here(), **settings}
     with pytest.raises(error, match=message):
-        certify_set(**arguments)
+        verify(**arguments)
 
 
 def test_a_verifier_needs_a_name(case: Setting) -> None:
     from spikecert.certify.verifiers import TRAINS
 
     with pytest.raises(TypeError, match="verifier: got TrainsVerifier, expected a name"):
-        certify_set(*case[:4], TRAINS, engine=Here())  # pyright: ignore[reportArgumentType]
+        verify(*case[:4], TRAINS, engine=Here())  # pyright: ignore[reportArgumentType]

@@ -6,7 +6,7 @@ import time
 
 import pytest
 
-from spikecert.certify import certify_set
+from spikecert.certify import verify
 from spikecert.certify.engines import Ray
 from support.fleets import Here, same, small_set
 
@@ -19,12 +19,12 @@ CHECKS = {"health_check_initial_delay_ms": 0, "health_check_period_ms": 300, "he
 def test_ray_that_is_not_installed_is_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "ray", None)
     with pytest.raises(ImportError, match=r"""engine: "ray" needs a package: pip install 'spikecert\[ray\]'"""):
-        certify_set(*small_set(), engine="ray")
+        verify(*small_set(), engine="ray")
 
 
 def test_an_address_without_a_cluster_is_one_line() -> None:
     with pytest.raises(ConnectionError, match=r"address: no ray cluster answers at 'auto'") as caught:
-        certify_set(*small_set(), engine=Ray("auto"))
+        verify(*small_set(), engine=Ray("auto"))
     assert "\n" not in str(caught.value)
 
 
@@ -39,7 +39,7 @@ def test_a_cluster_that_refuses_is_one_line(monkeypatch: pytest.MonkeyPatch) -> 
     monkeypatch.setattr(ray, "init", refused)
     handler = signal.getsignal(signal.SIGTERM)
     with pytest.raises(ConnectionError, match="at 'head:6379': InvalidAuthToken: the token") as caught:
-        certify_set(*small_set(), engine=Ray("head:6379"))
+        verify(*small_set(), engine=Ray("head:6379"))
     assert "\n" not in str(caught.value)
     assert signal.getsignal(signal.SIGTERM) is handler
 
@@ -74,9 +74,9 @@ def test_a_cluster_that_loses_a_machine_loses_and_repeats_nothing() -> None:
                 time.sleep(0.2)
             return alive()
 
-        verdicts = certify_set(*case, engine=Ray(cluster.address), workers=4, batch=1, progress=progress)
+        verdicts = verify(*case, engine=Ray(cluster.address), workers=4, batch=1, progress=progress)
     finally:
         cluster.shutdown()
     assert nodes == [2, 1]
     assert told == list(range(23))
-    assert same(verdicts, certify_set(*case, engine=Here(), batch=1))
+    assert same(verdicts, verify(*case, engine=Here(), batch=1))

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from spikecert.certify import certify_set
+from spikecert.certify import verify
 from spikecert.certify.engines import Local
 from spikecert.certify.engines.local import READY, SHARE, _Worker, _WorkerPool
 from spikecert.certify.engines.work import Batch, Job, batches
@@ -30,7 +30,7 @@ def test_processes_and_a_death_on_the_way_change_nothing(tmp_path: Path) -> None
         if len(told) == 2:
             os.kill(children()[0], signal.SIGKILL)
 
-    verdicts = certify_set(*case, workers=2, batch=4, folder=tmp_path, progress=progress)
+    verdicts = verify(*case, workers=2, batch=4, resume=tmp_path, progress=progress)
     assert same(verdicts, expected(4))
     assert [done for done, _ in told] == sorted(done for done, _ in told)
     assert told[-1] == (22, 22)
@@ -53,7 +53,7 @@ def test_a_batch_that_kills_twice_is_an_error_and_what_is_finished_is_kept() -> 
         with pytest.raises(
             ChildProcessError, match=r"two processes died over batch 0 \(the last with exit code -9"
         ):
-            certify_set(*small_set(), workers=1)
+            verify(*small_set(), workers=1, engine="local")
     finally:
         stop.set()
         thread.join()
@@ -85,12 +85,12 @@ def test_what_deciding_raises_is_raised_here() -> None:
 
 SCRIPT = """
 import sys, torch
-from spikecert import LInf, certify_set, load
+from spikecert import LInf, verify, load
 network, inputs = load(sys.argv[1]), torch.rand(22, 6, generator=torch.Generator().manual_seed(5))
 with torch.no_grad():
     labels = network(inputs).argmax(1)
 progress = lambda label, done, total: print(done, flush=True)
-certify_set(network, inputs, labels, LInf(0.02), workers=1, batch=4, folder=sys.argv[2], progress=progress)
+verify(network, inputs, labels, LInf(0.02), workers=1, batch=4, resume=sys.argv[2], progress=progress)
 """
 
 
@@ -110,6 +110,6 @@ def test_a_run_that_is_killed_goes_on(tmp_path: Path, how: signal.Signals) -> No
     kept = {int(path.stem.removeprefix("batch-")) for path in folder.glob("batch-*.safetensors")}
     assert 2 <= len(kept) < 6
     engine = Here()
-    verdicts = certify_set(*case, engine=engine, batch=4, folder=folder)
+    verdicts = verify(*case, engine=engine, batch=4, resume=folder)
     assert set(engine.decided) == set(range(6)) - kept
     assert same(verdicts, expected(4))

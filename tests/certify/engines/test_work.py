@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from spikecert.certify import L2, LInf, Perturbation, PixelBox, SpikeFlip, Verdict, certify_set, verify
+from spikecert.certify import L2, LInf, Perturbation, PixelBox, SpikeFlip, Verdict, verify
 from spikecert.certify.engines import Engine
 from spikecert.certify.engines.work import JOB, Batch, Decided, Job, batches, decide
 from spikecert.certify.perturbations.described import describe_set
@@ -139,7 +139,7 @@ def refused(change: Change) -> str:
     with torch.no_grad():
         labels = network(inputs).argmax(1)
     with pytest.raises(ValueError, match=r"^engine: ") as caught:
-        certify_set(network, inputs, labels, LInf(0.0), "trains", engine=Wrong(change), batch=2)
+        verify(network, inputs, labels, LInf(0.0), "trains", engine=Wrong(change), batch=2)
     return str(caught.value)
 
 
@@ -165,7 +165,7 @@ def test_bytes_that_are_no_answer_are_refused() -> None:
 
     inputs, labels = torch.rand(2, 4), torch.tensor([0, 1])
     with pytest.raises(ValueError, match="engine: an answer of 'wrong' ") as caught:
-        certify_set(mlp((4, 3, 2), num_steps=2).eval(), inputs, labels, LInf(0.0), engine=Noise(list))
+        verify(mlp((4, 3, 2), num_steps=2).eval(), inputs, labels, LInf(0.0), engine=Noise(list))
     assert "\n" not in str(caught.value)
 
 

@@ -16,7 +16,6 @@ from spikecert import (
     Synapse,
     Tolerance,
     certified_radius,
-    certify_set,
     dataset,
     equivalent,
     fit,
@@ -118,6 +117,6 @@ def test_what_is_not_about_whole_numbers_is_refused():
     ):
         with pytest.raises(ValueError, match=f"^{told}"):
             asked()
-    spread = certify_set(network, x, y, LInf(1.0, 0.0, 255.0), "trains", workers=1)
+    spread = verify(network, x, y, LInf(1.0, 0.0, 255.0), "trains", workers=1, engine="local")
     assert spread == verify(network, x, y, LInf(1.0), "trains")
     assert isinstance(whole_scale(FlipScale(), taken), FlipScale)

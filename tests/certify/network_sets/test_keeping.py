@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from spikecert import LIF, LInf, SpikingNetwork, StuckNeurons, Tolerance, VariedLIF, certify_set, mlp, verify
+from spikecert import LIF, LInf, SpikingNetwork, StuckNeurons, Tolerance, VariedLIF, mlp, verify
 from spikecert.certify.engines.certification import Repeated
 from spikecert.certify.network_sets.base import NetworkSet
 from spikecert.certify.network_sets.keeping import build_any, describe_any, kept_member, restored_member
@@ -104,8 +104,8 @@ def test_a_set_is_read_back_as_it_was(networks: NetworkSet):
 @pytest.mark.parametrize("networks", SETS, ids=str)
 def test_a_fleet_finds_what_verify_finds_and_goes_on(networks: NetworkSet, tmp_path: Path):
     labels, rest = PLAIN(INPUTS).argmax(1), REST
-    found = certify_set(PLAIN, INPUTS, labels, networks, **rest, folder=tmp_path)
-    again = certify_set(PLAIN, INPUTS, labels, networks, **rest, folder=tmp_path)
+    found = verify(PLAIN, INPUTS, labels, networks, **rest, resume=tmp_path)
+    again = verify(PLAIN, INPUTS, labels, networks, **rest, resume=tmp_path)
     alone = verify(PLAIN, INPUTS, labels, networks, seed=0)
     assert [one.status for one in found] == [one.status for one in again]
     assert {one.status for one in found} <= {one.status for one in alone} | {"unknown"}
@@ -118,17 +118,17 @@ def test_a_fleet_finds_what_verify_finds_and_goes_on(networks: NetworkSet, tmp_p
 
 def test_a_batch_whose_member_was_changed_is_decided_again(tmp_path: Path):
     networks, labels, rest = Tolerance(0.3), PLAIN(INPUTS).argmax(1), REST
-    found = certify_set(PLAIN, INPUTS, labels, networks, **rest, folder=tmp_path)
+    found = verify(PLAIN, INPUTS, labels, networks, **rest, resume=tmp_path)
     place = tmp_path / "batch-000000.safetensors"
     text, tensors = read_tensors(place, "spikecert.verdicts/1")
     name = next(key for key in tensors if ".weights." in key)
     write_tensors(place, "spikecert.verdicts/1", text, tensors | {name: tensors[name] * 2})
     with pytest.warns(Repeated, match="is decided again: member: got numbers outside the set"):
-        again = certify_set(PLAIN, INPUTS, labels, networks, **rest, folder=tmp_path)
+        again = verify(PLAIN, INPUTS, labels, networks, **rest, resume=tmp_path)
     assert found == again
     dropped = {key: value for key, value in tensors.items() if key != name}
     write_tensors(place, "spikecert.verdicts/1", text, dropped)
     with pytest.warns(Repeated, match="other names, shapes or dtypes"):
-        assert certify_set(PLAIN, INPUTS, labels, networks, **rest, folder=tmp_path) == found
+        assert verify(PLAIN, INPUTS, labels, networks, **rest, resume=tmp_path) == found
     with pytest.raises(ValueError, match="holds another problem"):
-        certify_set(PLAIN, INPUTS, labels, replace(networks, weights=0.2), **rest, folder=tmp_path)
+        verify(PLAIN, INPUTS, labels, replace(networks, weights=0.2), **rest, resume=tmp_path)

@@ -18,7 +18,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor, nn
 
-from spikecert import certify_set, moves_at_most, robust, targeted, top_k
+from spikecert import moves_at_most, robust, targeted, top_k
 from spikecert.certify import L2, LInf, Radius, SoundnessError, Tolerance, Verdict, certified_radius, verify
 from spikecert.certify.problem import Problem
 from spikecert.certify.questions import Property, abstains, inputs, output, sample
@@ -447,21 +447,21 @@ def test_a_set_is_decided_by_workers_as_by_verify_and_goes_on_from_its_folder(tm
     wanted = verify(network, x, prop, threat, "complete")
     assert {verdict.status for verdict in wanted} == {"verified", "falsified"}
     for _ in range(2):  # decided, and read again
-        found = certify_set(network, x, prop, threat, "complete", workers=2, batch=3, folder=tmp_path)
+        found = verify(network, x, prop, threat, "complete", workers=2, batch=3, resume=tmp_path)
         assert [one.status for one in found] == [one.status for one in wanted]
         assert {one.ties for one in found} == {"argmax"}
-    with pytest.raises(ValueError, match=r"^folder: "):
-        certify_set(network, x, moves_at_most(0.16), threat, "complete", workers=1, batch=3, folder=tmp_path)
-    same = certify_set(network, x, robust(), threat, "trains", workers=1)
+    with pytest.raises(ValueError, match=r"^resume: "):
+        verify(network, x, moves_at_most(0.16), threat, "complete", workers=1, batch=3, resume=tmp_path)
+    same = verify(network, x, robust(), threat, "trains", workers=1, engine="local")
     assert [one.status for one in same] == [one.status for one in verify(network, x, robust(), threat, "trains")]
 
 
 def test_what_can_not_be_asked_is_refused():
     network, x = mlp((3, 8, 2), 4).eval(), torch.rand(2, 3)
     with pytest.raises(TypeError, match=r"^property: got Mine, expected one that other processes know"):
-        certify_set(network, x, Mine(), LInf(0.1))
+        verify(network, x, Mine(), LInf(0.1), engine="local")
     for ask in (
-        lambda **rest: certify_set(network, x, moves_at_most(0.1), LInf(0.1), **rest),
+        lambda **rest: verify(network, x, moves_at_most(0.1), LInf(0.1), **rest, engine="local"),
         lambda **rest: certified_radius(network, x, moves_at_most(0.1), **rest),
     ):
         with pytest.raises(ValueError, match=r"^verifier: got 'gain', expected one that takes properties"):

@@ -231,7 +231,7 @@ def test_a_reset_amount_is_saved_and_counts_in_the_hash(tmp_path: Path) -> None:
 
 
 def test_a_neuron_with_another_recursion_is_not_saved_as_a_lif(tmp_path: Path) -> None:
-    """A worker of `certify_set` would decide the file's network, and that is not the one asked about."""
+    """A worker of `verify` would decide the file's network, and that is not the one asked about."""
     network = SpikingNetwork(nn.Linear(2, 3), Late(0.9), nn.Linear(3, 2), num_steps=3)
     with pytest.raises(TypeError, match=r"^network: got a layer of type Late, expected one of .*, LIF, Linear,"):
         save(network, tmp_path / "network")
