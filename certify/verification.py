@@ -15,6 +15,7 @@ from .network_sets.base import NetworkSet
 from .perturbations import Perturbation
 from .perturbations.base import check_perturbation
 from .posed import OUTPUTS, posed
+from .proofs.keeping import prover_for, with_proofs
 from .questions.forms import Property
 from .replay import evaluating
 from .verdicts import Verdict, asked_within
@@ -36,6 +37,7 @@ def verify(
     resume: str | Path | None = None,
     engine: str | Engine | None = None,
     batch: int = BATCH,
+    proof: str | Path | None = None,
     progress: Progress = silent,
     figures: Figures = no_figures,
 ) -> list[Verdict]:
@@ -77,6 +79,9 @@ def verify(
             process. Batches and their seeds depend on `batch` and `seed` alone, so verdicts are the same for each
             engine and number of workers (with a time limit, as far as the machines are equally fast).
         batch: samples in a batch: what a killed run repeats, at most, for each worker.
+        proof: a folder for INDEX.proof of each verified sample, for `spikecert check-proof`; one that the checker
+            accepts is not sought again. A verdict's reason says whether it has one, or why not. A network that has
+            no proof form is refused, as are sets of networks; the time limit counts for each proof anew.
         progress: called after each chunk or batch of samples.
         figures: told how a search of this process stands: "nodes", "open", "memory" in bytes, where it has them
             "bound" and "depth", and with a time limit the seconds "left".
@@ -94,9 +99,15 @@ def verify(
     """
     asked, how = (network, inputs, labels, perturbation), {"seed": seed, "ties": ties, "memory": memory}
     fleet = Fleet("local" if engine is None else engine, workers, resume, batch)
+    prover = None if proof is None else prover_for(network, perturbation)
     if engine is None and resume is None:
-        return answers(*asked, verifier, timeout, **how, workers=workers, progress=progress, figures=figures)
-    return in_batches(fleet, *asked, verifier, timeout, **how, progress=progress)
+        told = {"workers": workers, "progress": progress, "figures": figures}
+        found = answers(*asked, verifier, timeout, **how, **told)
+    else:
+        found = in_batches(fleet, *asked, verifier, timeout, **how, progress=progress)
+    if proof is None or prover is None:
+        return found
+    return with_proofs(proof, prover, inputs, labels, perturbation, found, timeout, progress)
 
 
 def bounds(

@@ -4,17 +4,14 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import numpy as np
 import torch
 from torch import Tensor
 
-from spikecert.certify import Perturbation, SoundnessError
-from spikecert.certify.perturbations import settled_set
-from spikecert.certify.proofs import Disproved, Proof, Prover, Unproven
-from spikecert.certify.proofs.asked import AskedSet, asked_of
+from spikecert.certify import Perturbation
+from spikecert.certify.proofs import Proof, Prover, Unproven
+from spikecert.certify.proofs.keeping import Asked, is_there, kept, prover_of
 from spikecert.certify.questions.forms import Property
 from spikecert.certify.ties import settled_ties
-from spikecert.checking import Refused, Statement, check
 from spikecert.checking.short import SIDES
 from spikecert.models import SpikingNetwork, save
 from spikecert.models.deadline import Progress
@@ -40,10 +37,7 @@ def prover(network: SpikingNetwork, norm: str) -> Prover:
     """
     if norm not in NORMS:
         raise ValueError(f"proof: got norm {norm!r}, expected one that has a proof form: {', '.join(NORMS)}")
-    try:
-        return Prover.of(network)
-    except Unproven as error:
-        raise ValueError(f"proof: {error}") from error
+    return prover_of(network)
 
 
 def write_proofs(
@@ -115,7 +109,7 @@ def write_twins(
         for side, chosen in zip(SIDES, provers, strict=True):
             path, own = folder / side / name, sample.to(chosen.network.dtype)
             ties = settled_ties(chosen.network, None)
-            if not _is_there(path, chosen, (own, labels[index], around), ties):
+            if not is_there(path, chosen, (own, labels[index], around), ties):
                 made[path] = _proof(chosen, own, labels[index], around, timeout, f"sample {index}")
         if None not in made.values():
             written += 1
@@ -168,44 +162,9 @@ def write_range_proofs(
     say(f"there are {written} proofs of {len(ranges)} ranges in {folder}")
 
 
-Asked = tuple[Tensor, int | Property, Perturbation]
-"""A sample, its class or property, and a set."""
-
-
 def _written(path: Path, chosen: Prover, asked: Asked, ties: str | None, timeout: float | None, note: str) -> bool:
-    """Return whether a file has a proof: it is sought where there is none yet."""
-    if _is_there(path, chosen, asked, ties):
-        return True
-    sample, claimed, around = asked
-    try:
-        chosen.prove(sample, claimed, around, timeout, ties=ties).save(path, note)
-    except Disproved as error:
-        raise SoundnessError(f"{note}: verified, and in search of a proof {error}") from error
-    except Unproven as error:
-        say(f"no proof of {note}, {path.name}: {error}")
-        return False
-    return True
-
-
-def _is_there(path: Path, chosen: Prover, asked: Asked, ties: str | None) -> bool:
-    """Return whether a file proves of the network what is to be proved."""
-    if not path.is_file():
-        return False
-    try:
-        there = check(path, chosen.exact)
-    except (Refused, OSError):
-        return False
-    around = asked_of(settled_set(chosen.network, asked[2]), asked[0].cpu())
-    sample, label = asked[0].cpu(), asked[1]
-    claim = chosen.claimed(label, sample, ties)
-    same = np.array_equal(there.sample, around.sample)
-    same = same and (there.label, there.ties, there.prop) == (claim.label, claim.ties, claim.stated)
-    return same and _holds(there, around)
-
-
-def _holds(there: Statement, asked: AskedSet) -> bool:
-    """Return whether a proof is about a set that holds another one about the same sample, in the same range."""
-    if there.rules is not None or asked.rules is not None:
-        return there.rules is not None and asked.rules is not None and there.rules.holds(asked.rules)
-    ends = there.norm, there.lower, there.upper
-    return ends == (asked.norm, asked.lower, asked.upper) and bool((there.radius >= asked.radius).all())
+    """Return whether a file has a proof; say why it has none."""
+    why = kept(path, chosen, asked, ties, timeout, note)
+    if why is not None:
+        say(f"no proof of {note}, {path.name}: {why}")
+    return why is None

@@ -193,6 +193,16 @@ class Short(Verifier):
     def decide(self, problem):
         return []
 
+class Worded(Verifier):
+    name = "worded"
+    def decide(self, problem):
+        return ["verified"] * len(problem.labels)
+
+class Single(Verifier):
+    name = "single"
+    def decide(self, problem):
+        return tuple(TRAINS.decide(problem))
+
 class Liar(Verifier):
     name = "liar"
     def decide(self, problem):
@@ -218,7 +228,8 @@ def broken():
 '''
 POINTS = {
     "spikecert.verifiers": {
-        name.lower(): f"bad:{name}" for name in ("Believer", "Strict", "Failing", "Short", "Liar")
+        name.lower(): f"bad:{name}"
+        for name in ("Believer", "Strict", "Failing", "Short", "Worded", "Single", "Liar")
     }
     | {"gone": "nowhere:x", "number": "bad:LInf"},
     "spikecert.attacks": {"trusting": "bad:Trusting"},
@@ -251,8 +262,9 @@ def test_what_fails_or_lies_proves_and_breaks_nothing(digits) -> None:
     failed = asked(digits, "bad-package:failing")
     assert {(one.status, one.reason) for one in failed} == {("unknown", "it failed: RuntimeError: no idea")}
     assert {one.status for one in asked(digits, "bad-package:liar")} == {"unknown"}
-    with pytest.raises(TypeError, match="gave no list of"):
-        asked(digits, "bad-package:short")
+    for name in ("short", "worded", "single"):
+        with pytest.raises(TypeError, match=f"bad-package:{name} gave no list of"):
+            asked(digits, f"bad-package:{name}")
 
 
 @pytest.mark.usefixtures("bad")

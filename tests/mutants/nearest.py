@@ -22,6 +22,8 @@ SOURCES = (
     "formats",
     "kernels",
     "testing",
+    "asking",
+    "files",
 )
 FROM = re.compile(r"^\s*from\s+(\.*)([\w.]*)\s+import\s+(\([^)]*\)|[^\n]*)", re.MULTILINE)
 PLAIN = re.compile(r"^\s*import\s+([\w., ]+)", re.MULTILINE)
@@ -36,6 +38,7 @@ WIDE = {
     "models": ("tests/models", "tests/must_raise", "tests/soundness", "tests/contracts", "tests/conversion"),
     "training": ("tests/training/bounds", "tests/training"),
     "analysis": ("tests/analysis", "tests/theorems", "tests/soundness"),
+    "asking": ("tests/asking", "tests/api"),
     "kernels": ("tests/certify/bits", "tests/certify/bounds", "tests/soundness", "tests/contracts"),
     "": ("tests/soundness", "tests/contracts", "tests/must_raise", "tests/certify"),
 }
