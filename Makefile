@@ -1,7 +1,7 @@
 # `make demo` and `make test` set up all that they need in .venv; run again, they start at once.
 PYTHON ?= python3
 BIN := .venv/bin
-SOURCES := api models analysis training certify checking reports formats testing kernels files processes
+SOURCES := api asking models analysis training certify checking reports formats testing kernels files processes
 MODULES := $(sort $(shell find $(SOURCES) -name '*.py' -o -name '*.[ch]' -o -path '*/templates/*' -type f -o -path '*/cells/*' -type f -o -path '*/networks/*' -type f))
 # What an installation holds: the names of modules, and what kernels are compiled of and by.
 HELD = { echo '$(MODULES)'; find kernels/sources kernels/building.py setup.py -type f | LC_ALL=C sort | xargs cat | cksum; }

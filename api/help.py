@@ -23,33 +23,25 @@ EXAMPLES: dict[str, tuple[str, ...]] = {
     ),
     "certify": (
         "spikecert certify runs/mine/network.safetensors --require-certified 0.9",
-        "spikecert certify runs/mine/network.safetensors --verifier trains,linear --attack ensemble --radii "
-        "--out runs/report",
-        "spikecert certify runs/mine/network.safetensors --verifier complete --timeout 60 --workers 8 "
-        "--resume runs/state",
-        "spikecert certify runs/mine/network.safetensors --samples 20 --proof runs/mine/proofs",
+        "spikecert certify runs/mine/network.safetensors --verifier complete --timeout 60 --resume runs/state",
         "spikecert certify runs/mine/network.safetensors --property moves=.1 --epsilon 0.02 --radii",
-        "spikecert certify runs/mine/network.safetensors --target loihi --epsilon 1,2,4",
-        "spikecert certify runs/mine/network.safetensors --norm tolerance --epsilon 5% --threshold-tolerance 2%",
-        "spikecert certify runs/mine/network.safetensors --norm stuck --epsilon 2 --with-epsilon 1/255",
-        "spikecert certify zoo:mnist-linf-0.1 --data mnist --root DATA --epsilon 0.1 --verifier trains",
+        "spikecert certify runs/mine/network.safetensors --norm tolerance --epsilon 5%",
+        "spikecert certify zoo:mnist-linf-0.1@0.1 zoo:mnist-linf-0.3@0.3 --data mnist --root DATA --out runs/both",
     ),
-    "check-proof": ("spikecert check-proof runs/mine/proofs --model runs/mine/network.safetensors",),
-    "compare": (
-        "spikecert compare runs/old/record.json runs/new/record.json",
-        "spikecert compare runs/old/record.json runs/new/record.json --fail-on-regression --out comparison.html",
+    "check-proof": (
+        "spikecert check-proof runs/mine/proofs --model runs/mine/network.safetensors",
+        "spikecert check-proof runs/mine/proofs --model runs/mine/network.safetensors --certificates runs/long",
     ),
-    "convert": ("spikecert convert network.nir --num-steps 8 --out runs/mine/network.safetensors",),
+    "convert": (
+        "spikecert convert network.nir --num-steps 8 --out runs/mine/network.safetensors",
+        "spikecert convert mine.py:Network --shape 1,28,28 --num-steps 8 --latex",
+    ),
     "differ": (
         "spikecert differ runs/mine/network.safetensors chip.nir --data digits --dt 1e-3 --out runs/differ",
         "spikecert differ runs/mine/network.safetensors mine.py:Network --samples 100 "
         "--repaired runs/mended.safetensors",
     ),
     "doctor": ("spikecert doctor --root DATA",),
-    "elaborate": (
-        "spikecert elaborate runs/mine/proofs/00000-0.02.proof --model runs/mine/network.safetensors "
-        "--out runs/mine/00000.certificate",
-    ),
     "equivalent": (
         "spikecert equivalent runs/mine/network.safetensors runs/rounded.safetensors --epsilon 1/255,2/255",
         "spikecert equivalent runs/mine/network.safetensors --target loihi --bits 6 --require-equivalent 0.9",
@@ -58,7 +50,6 @@ EXAMPLES: dict[str, tuple[str, ...]] = {
         "spikecert explain runs/mine/record.json --sample 12",
         "spikecert explain runs/mine/record.json --sample 12 --epsilon 0.05 --timeout 60 --out runs/why",
     ),
-    "inspect": ("spikecert inspect mine.py:Network --shape 1,28,28 --num-steps 8 --latex",),
     "loop": (
         "spikecert loop runs/controller.safetensors --plant plant.toml --out runs/loop",
         "spikecert loop runs/controller.safetensors --plant plant.toml --timeout 60 --json",
@@ -72,21 +63,18 @@ EXAMPLES: dict[str, tuple[str, ...]] = {
         "spikecert range runs/mine/network.safetensors --epsilon 0.02 --form 'Y1 - Y0' --samples 5",
         "spikecert range runs/mine/network.safetensors --form 'Y0 - S0' --timeout 10 --json",
     ),
-    "replay": (
-        "spikecert replay runs/mine/record.json",
-        "spikecert replay runs/mine/record.json --sample 12 --save runs/mine/members",
-    ),
     "report": (
         "spikecert report runs/mine/record.json --out runs/mine/report.html",
         "spikecert report runs/mine/record.json --radii runs/radii/radii.json --out report.html",
         "spikecert report runs/a/record.json runs/b/record.json --out table.tex",
+        "spikecert report runs/new/record.json --against runs/old/record.json --fail-on-regression",
+        "spikecert report runs/mine/record.json --replay --sample 12",
     ),
-    "reproduce": ("spikecert reproduce digits", "spikecert reproduce --list"),
-    "run": ("spikecert run mine.toml --out runs/mine", "spikecert run runs/mine/record.json --out runs/again"),
-    "sandwich": (
-        "spikecert sandwich zoo:mnist-linf-0.1@0.1 zoo:mnist-linf-0.3@0.3 --data mnist --root DATA --samples 100 "
-        "--out runs/sandwich",
-        "spikecert sandwich runs/a/record.json runs/b/record.json --out runs/leaderboard",
+    "run": (
+        "spikecert run mine.toml --out runs/mine",
+        "spikecert run runs/mine/record.json --out runs/again",
+        "spikecert run digits --epochs 1",
+        "spikecert run --list",
     ),
     "theorems": ("spikecert theorems", "spikecert theorems simplified-solution --latex"),
     "vnnlib": (

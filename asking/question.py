@@ -5,7 +5,7 @@ And how it is answered: by whom, in which time, by which processes, and where th
 
 import ast
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -32,7 +32,8 @@ ATTACKS = table_keys("certify/attacks", "ATTACKS")
 DATA_SETS = table_keys("training/data", "IMAGES", "EVENTS")
 
 Seconds = Annotated[Numeral, real("a positive number of seconds", above=0.0)]
-Width = Annotated[Numeral, real("a number above 0, such as 1e-3", above=0.0)]
+WIDTH = real("a number above 0, such as 1e-3", above=0.0)
+Width = Annotated[Numeral, WIDTH]
 Share = Annotated[Numeral, real("a share from 0 to 1", 0.0, 1.0)]
 Count = Annotated[int, whole(1, 2**31)]
 Seed = Annotated[int, whole(), Naming(always=True)]
@@ -163,6 +164,52 @@ class ProvingBySeveral(TimeLimit):
     """
 
     verifier: Verifiers = ("auto",)
+
+
+def _width(raw: Any) -> Numeral:
+    if isinstance(raw, str) and raw.strip().endswith("%"):
+        cure = f"a width of radii; networks within it are --norm tolerance --epsilon {raw.strip()}"
+        raise Mistake((), raw, cure)
+    return WIDTH.read(raw)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Chip:
+    """A build for a chip.
+
+    Attributes:
+        target: ask about the build for a chip, loihi, xylo, spinnaker or q8.8, in whole numbers; ε counts units of
+            its inputs (0 to 255, or what the chip takes).
+        bits: of each weight, with --target.
+    """
+
+    target: Annotated[str, text("a chip")] | None = None
+    bits: Annotated[int, whole(2, 8)] = 8
+
+
+@dataclass(frozen=True, kw_only=True)
+class Certifying(ProvingBySeveral):
+    """What is asked besides, and how it is answered.
+
+    Attributes:
+        memory: what open nodes and batches of a search may take, such as 4GiB; default: about 2GiB.
+        chip: the build that is asked about.
+        attack: also attack: see `attack --method`; repeatable.
+        radii: also bracket each sample's radius, by the last verifier.
+        tolerance: width at which a radius counts as exact.
+        gains: also report gains, and the growth measured beside them.
+        proof: folder for a proof of each verified sample, for check-proof.
+        require_certified: status 1 below this share, such as 0.9.
+    """
+
+    memory: Annotated[int, BYTES] | None = None
+    chip: Chip = Chip()
+    attack: Methods = ()
+    radii: bool = False
+    tolerance: Annotated[Numeral, replace(WIDTH, read=_width)] = Numeral(1e-3, "1e-3")
+    gains: bool = True
+    proof: Path | None = None
+    require_certified: Share | None = None
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -2,8 +2,8 @@
 
     python benchmarks/leaderboard.py --out FOLDER [--root DATA] [--samples 50] [--timeout 5] [PROTOCOL …]
 
-Each protocol's networks are those of its seed 0 (`spikecert reproduce PROTOCOL --seeds 0`, measured on two samples
-alone); `spikecert sandwich` then asks the standard attack and "auto" about the first test samples, at the ε of the
+Each protocol's networks are those of its seed 0 (`spikecert run PROTOCOL --seeds 0`, measured on two samples
+alone); `spikecert certify` then asks the standard attack and "auto" about the first test samples, at the ε of the
 protocol. One thread. What is finished lies in FOLDER, and a run that was stopped goes on from there.
 """
 
@@ -55,11 +55,11 @@ def main() -> None:
     for name in asked.protocols:
         only = () if asked.only is None else ("--only", asked.only)
         runs = asked.out / "runs" / name
-        spikecert("reproduce", name, "--seeds", 0, "--samples", 2, "--out", runs, *root, *only)
+        spikecert("run", name, "--seeds", 0, "--samples", 2, "--out", runs, *root, *only)
         models = networks(runs / "runs", asked.out / "networks" / name)
         data, epsilon = QUESTIONS[name]
         question = ("--data", data, "--epsilon", epsilon, "--samples", asked.samples, "--timeout", asked.timeout)
-        spikecert("sandwich", *models, *question, *root, "--out", asked.out / name)
+        spikecert("certify", *models, *question, *root, "--out", asked.out / name)
 
 
 if __name__ == "__main__":

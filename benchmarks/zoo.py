@@ -1,7 +1,7 @@
 """Put a trained network into the zoo: rounded to eight bits, and certified as it is stored.
 
     python -m benchmarks.zoo runs/.../network.safetensors mnist-linf-0.1 --data mnist --root mnist --epsilon 0.1 \
-        --title "..." --trained "spikecert reproduce certified-mnist --only 0.1"
+        --title "..." --trained "spikecert run certified-mnist --only 0.1"
     python -m benchmarks.zoo runs/.../network.safetensors order-shift-1 --data order --norm shift --events \
         '{"budget": "jitter", "merge": "add"}' --epsilon 1 --attack standard --title "..." --trained "..."
 

@@ -5,14 +5,16 @@ A question about a network, asked of its build for a chip.
 
 import sys
 from contextlib import redirect_stdout
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
+
+import typer
 
 from spikecert.asking.options import command, typed
-from spikecert.asking.question import BYTES, Fan, Methods, Output, ProvingBySeveral, Question, Share
+from spikecert.asking.question import BaseQuestion, Certifying, Chip, Fan, Output, Question
 from spikecert.asking.threats import ZERO, LInfThreat, Threat
-from spikecert.asking.values import Mistake, Numeral, Saying, number, real, text, whole
+from spikecert.asking.values import Mistake, Saying, number
 
 from ..progress import Bars
 from ..telling import say
@@ -21,55 +23,6 @@ from .attack import told
 if TYPE_CHECKING:
     from spikecert.reports import Record
     from spikecert.runs.examining import Subject
-
-
-WIDTH = real("a number above 0, such as 1e-3", above=0.0)
-
-
-def _width(raw: Any) -> Numeral:
-    if isinstance(raw, str) and raw.strip().endswith("%"):
-        cure = f"a width of radii; networks within it are --norm tolerance --epsilon {raw.strip()}"
-        raise Mistake((), raw, cure)
-    return WIDTH.read(raw)
-
-
-@dataclass(frozen=True, kw_only=True)
-class Chip:
-    """A build for a chip.
-
-    Attributes:
-        target: ask about the build for a chip, loihi, xylo, spinnaker or q8.8, in whole numbers; ε counts units of
-            its inputs (0 to 255, or what the chip takes).
-        bits: of each weight, with --target.
-    """
-
-    target: Annotated[str, text("a chip")] | None = None
-    bits: Annotated[int, whole(2, 8)] = 8
-
-
-@dataclass(frozen=True, kw_only=True)
-class Certifying(ProvingBySeveral):
-    """What is asked besides, and how it is answered.
-
-    Attributes:
-        memory: what open nodes and batches of a search may take, such as 4GiB; default: about 2GiB.
-        chip: the build that is asked about.
-        attack: also attack: see `attack --method`; repeatable.
-        radii: also bracket each sample's radius, by the last verifier.
-        tolerance: width at which a radius counts as exact.
-        gains: also report gains, and the growth measured beside them.
-        proof: folder for a proof of each verified sample, for check-proof.
-        require_certified: status 1 below this share, such as 0.9.
-    """
-
-    memory: Annotated[int, BYTES] | None = None
-    chip: Chip = Chip()
-    attack: Methods = ()
-    radii: bool = False
-    tolerance: Annotated[Numeral, replace(WIDTH, read=_width)] = Numeral(1e-3, "1e-3")
-    gains: bool = True
-    proof: Path | None = None
-    require_certified: Share | None = None
 
 
 def on_chip(subject: "Subject", chip: Chip) -> "Subject":
@@ -102,13 +55,33 @@ def in_units(threat: Threat, subject: "Subject") -> Threat:
     return replace(threat, range=(ZERO, number(taken.most)))
 
 
+Models = Annotated[
+    list[str],
+    typer.Argument(
+        help="A network file as written by `train`, or zoo:NAME (see `zoo`); several, or NETWORK@EPSILON, are put "
+        "between attack and proof, and records of runs before stand beside them.",
+        metavar="MODEL",
+    ),
+]
+
+
 @command
-def certify(asked: Question, how: Certifying, fan: Fan, output: Output) -> int:
+def certify(models: Models, asked: BaseQuestion, how: Certifying, fan: Fan, output: Output) -> int:
     """Certify a network: which samples provably keep their class, or a property.
 
     Status 1 if any sample is falsified; with --require-certified, instead, if the certified share is below it at
-    any ε.
+    any ε. Of several networks: clean, left by the attack (standard), proved, and the gap; status 1 with
+    --require-certified alone.
     """
+    from .ranking import is_ranked, rank
+
+    if is_ranked(models):
+        records = rank(models, asked, how, fan, output)
+        return max((below(record, how.require_certified) for record in records), default=0)
+    return _one(Question(model=Path(models[0]), **vars(asked)), how, fan, output)
+
+
+def _one(asked: Question, how: Certifying, fan: Fan, output: Output) -> int:
     from spikecert.reports import Plan, RadiusPlan
     from spikecert.runs import building, examining, proofs
 

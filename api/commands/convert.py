@@ -1,4 +1,4 @@
-"""`spikecert convert`: PyTorch code or a NIR file becomes a network file; `spikecert inspect` tells what it is."""
+"""`spikecert convert`: PyTorch code or a NIR file becomes a network file, or is told layer by layer."""
 
 import reprlib
 import shlex
@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from spikecert.asking.options import Without, command
 from spikecert.asking.question import Count, ScaledSamples, Seed
-from spikecert.asking.values import Naming, Numeral, many, real, text, whole
+from spikecert.asking.values import Mistake, Naming, Numeral, Saying, many, real, text, whole
 
 from ..runs.sources import data_of, loaded
 from ..telling import plain, say, show, show_json
@@ -24,13 +24,15 @@ MOST = 64
 
 
 @dataclass(frozen=True, kw_only=True)
-class Convertible(ScaledSamples):
-    """What is converted, and on which inputs it is compared.
+class Converting(ScaledSamples):
+    """What is converted, on which inputs it is compared, and to what.
 
     Attributes:
         source: a NIR file, or a Python object as package.module:name or file.py:name: a module, its class, or a
             function that returns one (or a pair of module and sample inputs). The whole file is run, whatever is
             in it: name only code of your own. Nothing is unpickled.
+        out: the network file to write; default: none, layers and neurons are told.
+        latex: without --out: equations in LaTeX, too.
         num_steps: T, for a module that does one step a call, and for NIR; default: it loops itself.
         encoding: direct: one input for all steps; none: one for each, events or frames; rate: one that the module
             draws spikes of, from 0 on; default: what NIR's inputs show.
@@ -39,54 +41,50 @@ class Convertible(ScaledSamples):
         shape: compare on random inputs of this shape, as 1,28,28, over the whole --range.
         flat: the module takes each sample as one row: images (1, 28, 28) reach it as (784,).
         ending: before: ask about the numbers that a last tanh, sigmoid or relu is of; default: refused.
-        seed: of everything random.
-        json: print JSON on standard output and nothing else.
-    """
-
-    source: Annotated[str, Naming(argument=True)]
-    num_steps: Count | None = None
-    encoding: str | None = None
-    data: Annotated[str, text("a data set", longest=4096), Naming("name", "data")] = ""
-    shape: Annotated[tuple[int, ...], many(whole(1), expected="positive sizes as in 1,28,28")] | None = None
-    flat: bool = False
-    ending: str | None = None
-    seed: Seed = 0
-    json: bool = False
-
-
-@dataclass(frozen=True, kw_only=True)
-class Converting(Convertible):
-    """What is converted, and to what.
-
-    Attributes:
-        out: the network file to write.
         readout: mean, spikes or potential; default: what fits.
         classes: classes of a population code: outputs are averaged in so many groups.
         dt: NIR's time step; default: the file's, or 1e-4.
         reset: NIR's reset: zero (v_reset) or subtract (the threshold); default: what the file says.
         recorded: of NIR: a .safetensors file of inputs, and of outputs that its source gave for them.
         silent: of NIR: take a layer that never fires.
+        seed: of everything random.
+        json: print JSON on standard output and nothing else.
     """
 
-    out: Path
+    source: Annotated[str, Naming(argument=True)]
+    out: Path | None = None
+    latex: bool = False
+    num_steps: Count | None = None
+    encoding: str | None = None
+    data: Annotated[str, text("a data set", longest=4096), Naming("name", "data")] = ""
+    shape: Annotated[tuple[int, ...], many(whole(1), expected="positive sizes as in 1,28,28")] | None = None
+    flat: bool = False
+    ending: str | None = None
     readout: str | None = None
     classes: Count | None = None
     dt: Annotated[Numeral, real(above=0.0)] | None = None
     reset: str | None = None
     recorded: Path | None = None
     silent: bool = False
+    seed: Seed = 0
+    json: bool = False
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.latex and self.out is not None:
+            raise Mistake(
+                ("latex",), Saying("it beside --out"), "either: equations are told where nothing is written"
+            )
 
 
 @command
 def convert(asked: Annotated[Converting, Without("mean", "std", "device")]) -> int:
     """Convert any PyTorch code, or a NIR network, if it matches its source spike for spike.
 
-    What can't match is refused with the reason: status 2. Of a NIR file without --recorded all verdicts, records
-    and pages say "not confirmed by its source".
+    What can't match, or is no spiking network, is refused with the line of the code and the reason: status 2. Of a
+    NIR file without --recorded all verdicts, records and pages say "not confirmed by its source".
     """
     from spikecert.models import convert as converted
-    from spikecert.models import save
-    from spikecert.runs.building import flattening
 
     module, rows, count = _read(asked)
     dt, recorded = asked.dt and float(asked.dt), asked.recorded and _recorded(asked.recorded)
@@ -95,41 +93,33 @@ def convert(asked: Annotated[Converting, Without("mean", "std", "device")]) -> i
     rest = asked.num_steps, asked.encoding, asked.readout, asked.seed, asked.classes
     made = converted(module, rows, *rest, ending=asked.ending, **settings)
     _check_classes(made, rows, count, asked.classes)
-    digest = save(flattening(made.network) if asked.flat else made.network, asked.out)
-    say(f"wrote {shlex.quote(str(asked.out))}")
-    show_json(_content(asked.source, asked.out, digest, made)) if asked.json else show(_told(asked.source, made))
+    if asked.out is None:
+        return _look(asked, made)
+    return _write(asked, asked.out, made)
+
+
+def _write(asked: Converting, out: Path, made: "Conversion") -> int:
+    """Write a network file and tell how its network matches the source."""
+    from spikecert.models import save
+    from spikecert.runs.building import flattening
+
+    digest = save(flattening(made.network) if asked.flat else made.network, out)
+    say(f"wrote {shlex.quote(str(out))}")
+    show_json(_content(asked.source, out, digest, made)) if asked.json else show(_told(asked.source, made))
     return 0
 
 
-@dataclass(frozen=True, kw_only=True)
-class Inspecting(Convertible):
-    """What is looked at.
-
-    Attributes:
-        latex: print the equations in LaTeX, too.
-    """
-
-    latex: bool = False
-
-
-@command
-def inspect(asked: Annotated[Inspecting, Without("mean", "std", "device")]) -> int:
-    """Tell the layers and neurons of any PyTorch code, by what it computes. The code of a Python SOURCE is run.
-
-    What is no spiking network is refused with the line of the code and the reason: status 2.
-    """
-    from spikecert.models import convert as converted
+def _look(asked: Converting, made: "Conversion") -> int:
+    """Tell layers and neurons."""
     from spikecert.models.conversion.telling import told_of
 
-    module, rows, _ = _read(asked)
-    made = converted(module, rows, asked.num_steps, asked.encoding, seed=asked.seed, ending=asked.ending)
     layers = told_of(made.network)
     told = _inspected(asked.source, made, layers)
     show_json(told) if asked.json else show(_in_words(made, layers, asked.latex))
     return 0
 
 
-def _read(asked: Convertible) -> "tuple[Any, Tensor | None, int | None]":
+def _read(asked: Converting) -> "tuple[Any, Tensor | None, int | None]":
     """Return what is named, the inputs to compare it on, and of a data set its number of classes."""
     from torch import nn
 
@@ -141,7 +131,7 @@ def _read(asked: Convertible) -> "tuple[Any, Tensor | None, int | None]":
     return module, sample.flatten(1) if asked.flat and sample is not None else sample, count
 
 
-def _sample(asked: Convertible) -> "tuple[Tensor | None, int | None]":
+def _sample(asked: Converting) -> "tuple[Tensor | None, int | None]":
     """Return inputs and, of a data set, its number of classes."""
     import torch
 

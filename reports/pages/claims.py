@@ -71,7 +71,7 @@ def claims(threat: Threat) -> Claims:
 
 
 def _of_property(words: str) -> Claims:
-    run = "It was replayed through the network itself before it was counted; spikecert replay runs it again."
+    run = "It was replayed through the network itself before it was counted; `report --replay` runs it again."
     return Claims(
         "It is proved of every input in the stated set around this sample, not only of those that were tried, "
         f"and of this network with these weights: {words}. Nothing is said of a label.",
@@ -104,7 +104,7 @@ def _of_networks(threat: OfNetworks) -> Claims:
         else "every input in the stated ball around this sample the sample's label"
     )
     broken = "A network of the set was found that gives an allowed input another label"
-    run = "It was run itself before it was counted; spikecert replay runs it again."
+    run = "It was run itself before it was counted; `report --replay` runs it again."
     return Claims(
         f"It is proved that every network of the stated set ({hardware(threat)}), not only those that were tried, "
         f"gives {label}.",

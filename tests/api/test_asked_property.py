@@ -44,14 +44,14 @@ def test_records_hold_what_the_library_finds(run, model, tmp_path):
 def test_falsified_properties_are_run_again(run, model, tmp_path):
     asked = ("certify", model, "--samples", 3, "--property", "moves=.001", "--epsilon", "0.2", "--out", tmp_path)
     assert run(*asked).status == 1
-    again = json.loads(run("replay", tmp_path / "record.json", "--model", model, "--json").out)
+    again = json.loads(run("report", "--replay", tmp_path / "record.json", "--model", model, "--json").out)
     assert again["property"] == "moves=.001"
     assert [row["fails"] for row in again["replayed"]] == [True] * 3
     content = json.loads((tmp_path / "record.json").read_text(encoding="utf-8"))
     case = content["models"][0]["counterexamples"][0]
     case["perturbed"] = case["clean"]
     (tmp_path / "record.json").write_text(json.dumps(content), encoding="utf-8")
-    done = run("replay", tmp_path / "record.json", "--model", model)
+    done = run("report", "--replay", tmp_path / "record.json", "--model", model)
     assert done.status == 1
     assert "the property holds there" in done.out
     done = run("explain", tmp_path / "record.json", "--sample", 0, "--model", model)

@@ -1,4 +1,4 @@
-"""`spikecert compare` and `spikecert report --radii`: statuses for pipelines, and files that don't fit."""
+"""`spikecert report --against` and `--radii`: statuses for pipelines, and files that don't fit."""
 
 import json
 
@@ -24,7 +24,7 @@ def records(run, model, folder):
 
 
 def test_the_same_record_twice_is_no_regression(run, records):
-    outcome = run("compare", records[0], records[0], "--fail-on-regression", "--json")
+    outcome = run("report", records[0], "--against", records[0], "--fail-on-regression", "--json")
     assert outcome.status == 0
     found = json.loads(outcome.out)
     assert found["schema"] == "spikecert.comparison/3"
@@ -34,19 +34,39 @@ def test_the_same_record_twice_is_no_regression(run, records):
 def test_a_lost_proof_is_status_1_where_it_is_asked_for(run, records):
     counts = [load_record(path).models[0].points[-1].certified_by_any for path in records]
     assert counts[1] < counts[0]
-    assert run("compare", *records).status == 0
+    before, after = records
+    assert run("report", after, "--against", before).status == 0
     for extra in ((), ("--by-share",)):
-        outcome = run("compare", *records, "--fail-on-regression", *extra)
+        outcome = run("report", after, "--against", before, "--fail-on-regression", *extra)
         assert outcome.status == 1
         assert "verified | undecided" in outcome.out
         assert outcome.err.startswith("worse than before")
-    assert run("compare", *reversed(records), "--fail-on-regression").status == 0
-    alone = run("compare", *records, "--by-share")
-    assert (alone.status, alone.err.count("\n")) == (2, 1)
+    assert run("report", before, "--against", after, "--fail-on-regression").status == 0
 
 
-def test_compare_writes_a_page(run, records, tmp_path):
-    outcome = run("compare", *records, "--out", tmp_path / "both.html")
+WRONG = {
+    ("--by-share",): "by-share: got it alone",
+    ("--fail-on-regression",): "fail-on-regression: got it alone, expected --against BEFORE beside it",
+    ("--against", "OTHER", "--title", "mine"): "against: got it beside other records, radii, a page or a title",
+    ("--against", "OTHER", "OTHER"): "against: got it beside other records",
+    ("--against", "OTHER", "--replay"): "replay: got it beside",
+    ("--replay", "--out", "page.html"): "out: got page.html beside --replay",
+    ("--sample", "3"): "sample: got it alone, expected --replay beside it",
+    ("--open",): "open: got no page to show",
+    ("--summary",): "summary: got no file to write",
+    ("--checked", "OTHER"): "checked: got a file",
+}
+
+
+@pytest.mark.parametrize("more", WRONG, ids=" ".join)
+def test_options_that_do_not_go_together_are_one_line(run, records, more):
+    found = run("report", records[0], *(records[1] if word == "OTHER" else word for word in more))
+    assert (found.status, found.err.count("\n")) == (2, 1)
+    assert WRONG[more] in found.err
+
+
+def test_a_comparison_writes_a_page(run, records, tmp_path):
+    outcome = run("report", records[1], "--against", records[0], "--out", tmp_path / "both.html")
     assert outcome.status == 0
     assert outcome.out == ""
     assert (tmp_path / "both.html").read_text().count("<svg") == 2

@@ -50,11 +50,13 @@ def test_a_model_of_hostile_tensor_names_is_refused_in_one_line(run, described, 
         assert fine(run("gains", path))
 
 
-@pytest.mark.parametrize("command", [("report",), ("compare",), ("gains", "--check"), ("run",), ("vnnlib",)])
+@pytest.mark.parametrize(
+    "command", [("report",), ("report", "--against"), ("gains", "--check"), ("run",), ("vnnlib",)]
+)
 def test_a_file_of_a_hostile_name_and_content_is_refused_in_one_line(run, command, tmp_path):
     path = tmp_path / f"{HOSTILE.replace('/', '')}.json"
     path.write_text(json.dumps({"schema": HOSTILE, HOSTILE: 1}), encoding="utf-8")
-    assert fine(run(*command, *[path] * (2 if command[0] in ("compare", "vnnlib") else 1)))
+    assert fine(run(*command, *[path] * (2 if command[-1] in ("--against", "vnnlib") else 1)))
 
 
 @pytest.mark.parametrize("command", ["gains", "certify", "attack", "radius"])

@@ -43,7 +43,7 @@ def test_a_record_tells_the_set_and_its_members_run_again(run, model, labelled, 
     cases = record.models[0].counterexamples
     assert cases
     assert all(case.member is not None for case in cases)
-    told = run("replay", tmp_path / "record.json", "--model", model, "--json")
+    told = run("report", "--replay", tmp_path / "record.json", "--model", model, "--json")
     assert told.status == 0
     rows = json.loads(told.out)["replayed"]
     assert [row["index"] for row in rows] == [case.index for case in cases]
@@ -76,7 +76,12 @@ def test_the_record_says_what_the_library_says(run, model, labelled, tmp_path):
 
 def test_members_of_a_tolerance_are_networks_of_their_own(run, model, labelled, tmp_path):
     _, record = certified(run, model, labelled, tmp_path, *TOLERANCE)
-    assert run("replay", tmp_path / "record.json", "--model", model, "--save", tmp_path / "members").status == 0
+    assert (
+        run(
+            "report", "--replay", tmp_path / "record.json", "--model", model, "--save", tmp_path / "members"
+        ).status
+        == 0
+    )
     for case in record.models[0].counterexamples:
         member = load(tmp_path / "members" / f"sample-{case.index}.safetensors")
         assert int(member(torch.tensor(case.perturbed)[None]).argmax()) == case.predicted != case.label
@@ -90,19 +95,19 @@ def test_what_was_changed_in_a_record_does_not_run_again(run, model, labelled, t
     kept = case["member"]
     case["perturbed"] = [value / 2 for value in case["perturbed"]]
     place.write_text(json.dumps(content), encoding="utf-8")
-    done = run("replay", place, "--model", model, "--sample", str(case["index"]))
+    done = run("report", "--replay", place, "--model", model, "--sample", str(case["index"]))
     assert done.status == 1
     assert "the input lies outside the set" in done.out
     case["perturbed"], case["member"] = case["clean"], {"content": kept["content"][:-8]}
     place.write_text(json.dumps(content), encoding="utf-8")
-    done = run("replay", place, "--model", model)
+    done = run("report", "--replay", place, "--model", model)
     assert (done.status, done.err.count("\n")) == (2, 1)
     assert "member: can't be read" in done.err
     other = content["models"][0]["counterexamples"][-1]
     case["member"], case["epsilon"] = other["member"], 0.05
     place.write_text(json.dumps(content), encoding="utf-8")
     if other["epsilon"] > 0.05:
-        done = run("replay", place, "--model", model)
+        done = run("report", "--replay", place, "--model", model)
         assert (done.status, done.err.count("\n")) == (2, 1)
         assert "member: got numbers outside the set" in done.err
 
@@ -110,7 +115,7 @@ def test_what_was_changed_in_a_record_does_not_run_again(run, model, labelled, t
 def test_plain_counterexamples_run_again_too(run, model, labelled, tmp_path):
     done, record = certified(run, model, labelled, tmp_path, "--epsilon", "0.3", "--samples", "6", "--no-gains")
     assert done.status == 1
-    told = run("replay", tmp_path / "record.json", "--model", model)
+    told = run("report", "--replay", tmp_path / "record.json", "--model", model)
     assert told.status == 0
     assert told.out.count("again") == len(record.models[0].counterexamples)
 

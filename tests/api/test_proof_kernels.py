@@ -1,4 +1,4 @@
-"""`check-proof --kernel`, certificates in its place, and `elaborate`, which writes them."""
+"""`check-proof --kernel`, certificates in its place, and `--certificates`, which keeps them."""
 
 import json
 import shutil
@@ -28,7 +28,7 @@ MODEL, PROOF = PROOFS / "deep.safetensors", PROOFS / "deep.proof"
 def certificate(run, tmp_path):
     """Return the certificate of a proof, in a folder of its own."""
     path = tmp_path / "certificates" / "deep.certificate"
-    assert run("elaborate", PROOF, "--model", MODEL, "--out", path).status == 0
+    assert run("check-proof", PROOF, "--model", MODEL, "--certificates", path.parent).status == 0
     return path
 
 
@@ -57,11 +57,12 @@ def test_a_folder_may_hold_certificates(run, certificate, suffix):
     assert f"copy short.proof: proves what deep{suffix} proves" in found.out
 
 
-def test_a_certificate_goes_to_standard_output(run, certificate):
-    found = run("elaborate", PROOF, "--model", MODEL)
+def test_a_certificate_that_lies_there_is_checked_as_it_is(run, certificate, tmp_path):
+    folder = tmp_path / "more"
+    found = run("check-proof", certificate, "--model", MODEL, "--certificates", folder)
     assert found.status == 0
-    assert found.out == certificate.read_text()
-    assert found.out.startswith("spikecert.proof/2\n")
+    assert certificate.read_text().startswith("spikecert.proof/2\n")
+    assert not folder.exists()
 
 
 def test_a_certificate_is_written_whole_or_not_at_all(run, certificate, monkeypatch):
@@ -73,9 +74,9 @@ def test_a_certificate_is_written_whole_or_not_at_all(run, certificate, monkeypa
 
     before = certificate.read_bytes()
     monkeypatch.setattr(ShortFile, "_lines", fails)
-    found = run("elaborate", PROOF, "--model", MODEL, "--out", certificate)
+    found = run("check-proof", PROOF, "--model", MODEL, "--certificates", certificate.parent)
     assert found.status == 1
-    assert found.err == (
+    assert found.out.startswith(
         "REFUSED deep.proof: lacks a part of the proof, or has one of another size: in the middle\n"
     )
     assert certificate.read_bytes() == before
@@ -83,6 +84,7 @@ def test_a_certificate_is_written_whole_or_not_at_all(run, certificate, monkeypa
     assert stat.S_IMODE(certificate.stat().st_mode) & 0o600
 
 
+OTHER, KEPT = PROOFS / "box.safetensors", Path("kept")
 WRONG = {
     "an unknown kernel": (
         ("check-proof", PROOF, "--model", MODEL, "--kernel", "coq"),
@@ -94,12 +96,18 @@ WRONG = {
         2,
         "found no spikecert-kernel on the PATH",
     ),
-    "another model": (("elaborate", PROOF, "--model", PROOFS / "box.safetensors"), 1, "is about another network"),
-    "no proof": (("elaborate", MODEL, "--model", MODEL), 1, "has another format"),
-    "no file": (("elaborate", PROOFS / "none.proof", "--model", MODEL), 1, "can't be read: No such file"),
-    "no model": (("elaborate", PROOF, "--model", PROOFS / "none.safetensors"), 2, "can't be read: No such file"),
-    "a model of the zoo": (("elaborate", PROOF, "--model", "zoo:digits"), 2, "expected a network file"),
-    "a folder": (("elaborate", PROOF, "--model", MODEL, "--out", PROOFS), 2, "is a folder, expected a file"),
+    "no model": (("check-proof", PROOF, "--model", PROOFS / "none.safetensors"), 2, "can't be read: No such file"),
+    "a model of the zoo": (("check-proof", PROOF, "--model", "zoo:digits"), 2, "expected a network file"),
+    "a file": (
+        ("check-proof", PROOF, "--model", MODEL, "--certificates", MODEL),
+        2,
+        "which is a file, expected a folder",
+    ),
+    "two builds": (
+        ("check-proof", PROOFS, "--model", MODEL, "--twin", MODEL, "--certificates", KEPT),
+        2,
+        "beside --twin",
+    ),
 }
 
 
@@ -111,6 +119,18 @@ def test_what_is_wrong_is_said_in_one_line(run, monkeypatch, tmp_path, name):
     found = run(*arguments)
     assert (found.status, found.out, found.err.count("\n")) == (status, "", 1)
     assert message in found.err
+
+
+@pytest.mark.parametrize(
+    ("path", "model", "message"),
+    [(PROOF, OTHER, "deep.proof: is about another network"), (MODEL, MODEL, "has another format")],
+    ids=["another model", "no proof"],
+)
+def test_of_what_is_refused_no_certificate_is_kept(run, tmp_path, path, model, message):
+    found = run("check-proof", path, "--model", model, "--certificates", tmp_path / "kept")
+    assert (found.status, found.err) == (1, "")
+    assert message in found.out
+    assert not list(tmp_path.rglob("*.certificate"))
 
 
 def test_a_refused_certificate_names_its_record(run, certificate):

@@ -116,3 +116,13 @@ def test_the_image_is_named_by_digest_and_runs_as_nobody_special() -> None:
     assert users
     assert users[-1] not in ("root", "0")
     assert "\nRUN " not in text.rpartition("USER ")[2]
+
+
+def test_make_sets_up_anew_where_any_module_of_the_package_changes() -> None:
+    """The strict editable install links each file: one that `make` does not look at would stay away."""
+    folders = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["tool"]["setuptools"][
+        "package-dir"
+    ]
+    looked_at = re.search(r"^SOURCES := (.*)$", (ROOT / "Makefile").read_text(encoding="utf-8"), re.MULTILINE)
+    assert looked_at is not None
+    assert set(looked_at[1].split()) == {folder.partition("/")[0] for folder in folders.values()}

@@ -15,11 +15,10 @@ from hypothesis import strategies as st
 
 from spikecert.asking import THREATS, Mistake, Numeral, Threat
 from spikecert.asking.options import command, typed
-from spikecert.asking.question import Fan, Proving, ProvingBySeveral, Question, Samples
+from spikecert.asking.question import Certifying, Fan, Proving, ProvingBySeveral, Question, Samples
 from spikecert.asking.run_files import Configuration, TrainStep
 from spikecert.asking.threats import plain_threat, read_threat, short, write_threat
 from spikecert.asking.values import number, read, written
-from spikecert.commands.certify import Certifying
 from support.examples import examples
 
 SIZES = st.sampled_from(["8/255", "0.5", ".25", "1e-3", "5%", "2/3", 0.125, 0.1, 1e-30, "  1 / 7 "])

@@ -210,24 +210,29 @@ class Clamped(Network):
 """
 
 
-def test_inspect_tells_what_code_by_hand_computes(run, tmp_path):
+def test_without_a_file_to_write_it_tells_what_code_by_hand_computes(run, tmp_path):
     path = tmp_path / "mine.py"
     path.write_text(BY_HAND, encoding="utf-8")
-    found = run("inspect", f"{path}:Network", "--shape", "6", "--latex")
+    found = run("convert", f"{path}:Network", "--shape", "6", "--latex")
     assert found.status == 0, found.err
     assert (
         "LIF: keeps 0.5 of its potential in a step, fires at v > 1, starts from 0 again behind a spike"
         in found.out
     )
     assert r"u[t] = v[t]\,(1 - s[t])" in found.out
-    told = json.loads(run("inspect", f"{path}:late", "--shape", "6", "--json").out)
+    told = json.loads(run("convert", f"{path}:late", "--shape", "6", "--json").out)
     assert "loses 2 by a spike, as a reset of 1 that comes a step late does" in told["layers"][1]["words"]
     assert told["num_steps"] == 3
-    refused = run("inspect", f"{path}:Clamped", "--shape", "6")
+    refused = run("convert", f"{path}:Clamped", "--shape", "6")
     assert refused.status == 2
     assert "mine.py:27: clamp: a lower bound" in refused.err
 
 
 def test_help_says_that_the_file_is_run(run):
-    for command in ("convert", "inspect"):
-        assert "whole file is run" in " ".join(run(command, "--help").out.split())
+    assert "whole file is run" in " ".join(run("convert", "--help").out.split())
+
+
+def test_equations_are_told_where_nothing_is_written(run, tmp_path):
+    found = run("convert", "mine.py:Network", "--shape", "6", "--latex", "--out", tmp_path / "n.safetensors")
+    assert (found.status, found.err.count("\n")) == (2, 1)
+    assert "latex: got it beside --out" in found.err

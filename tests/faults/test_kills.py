@@ -94,7 +94,7 @@ def reproduce() -> Job:
         return [{name: value for name, value in run.items() if name not in timed} for run in runs]
 
     return Job(
-        lambda out: ["reproduce", "digits", *smaller, "--only", ROW, "--out", str(out)],
+        lambda out: ["run", "digits", *smaller, "--only", ROW, "--out", str(out)],
         kept,
         result,
     )

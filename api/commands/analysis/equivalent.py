@@ -6,13 +6,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, NamedTuple
 
 from spikecert.asking.options import Without, command, typed
-from spikecert.asking.question import BaseQuestion, Proving, Share
+from spikecert.asking.question import BaseQuestion, Chip, Proving, Share
 from spikecert.asking.threats import ZERO, Sizes, Threat
 from spikecert.asking.values import Naming, number
 
 from ...progress import Bars
 from ...telling import plain, say, show, show_json_text, table
-from ..certify import Chip
 
 if TYPE_CHECKING:
     from torch import Tensor

@@ -16,7 +16,7 @@ from spikecert.asking.values import Naming, Numeral, real, text
 
 from ...telling import printable, show, show_json
 from .asked_proof import LeastAsked
-from .kernels import PYTHON, checker, network_of
+from .kernels import PYTHON, checker, keeping, network_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -160,6 +160,7 @@ class Checking(LeastAsked):
         work: how many times the usual limit of work one proof may take.
         prop: refuse proofs of anything but this property, as certify takes it.
         kernel: which kernel checks: python, or native where it is built.
+        certificates: folder for the certificate of each proof, which is long: what the kernel then checks.
         twin: another build's network file: PATH holds a and b, with proofs of both builds by one name.
         json: print JSON on standard output and nothing else.
     """
@@ -169,6 +170,7 @@ class Checking(LeastAsked):
     work: Annotated[Numeral, real("a number above 0", above=0.0)] = Numeral(1.0, "1")
     prop: Annotated[str, text("a property"), Naming("property")] | None = None
     kernel: str = PYTHON
+    certificates: Path | None = None
     twin: Path | None = None
     json: bool = False
 
@@ -180,7 +182,7 @@ def check_proof(asked: Checking) -> int:
     A proof is about the inputs of its ball that lie in its range, [0, 1] where certify wrote it; or about events.
     Of a property each line says the rows; --property compares them, and the sample's own outputs by a run.
     Copies of one proof count once, and so does a sample that is proven at several radii.
-    Certificates that `elaborate` wrote are checked by the kernel. With --twin, two proofs of one name that are
+    Certificates that --certificates wrote are checked as they are. With --twin, two proofs of one name that are
     about one set and one class prove that both builds give that class there.
     Status 0 if all are accepted, 1 if any is refused.
     """
@@ -189,12 +191,15 @@ def check_proof(asked: Checking) -> int:
     path, model, prop = asked.path, asked.model, asked.prop
     if asked.twin is not None and prop is not None:
         raise ValueError(f"property: got {prop!r} beside --twin, expected none: pairs of proofs are about a class")
+    if asked.twin is not None and asked.certificates is not None:
+        raise ValueError("certificates: got a folder beside --twin, expected none: ask for those of one build")
     if asked.twin is not None:
         return check_twins(path, (model, asked.twin), asked, asked.kernel, asked.work, asked.json)
     proofs = find_proofs(path)
     if not proofs or not path.exists():
         raise ValueError(f"path: got {path}, expected a proof or a folder that holds some (*.proof)")
     check, limit = checker(asked.kernel, model), float(asked.work)
+    check = check if asked.certificates is None else keeping(check, asked.certificates, asked.kernel)
     network = network_of(model, limit)
     missing: list[Missing] = [asked.missing]
     if prop is not None:

@@ -1,17 +1,11 @@
-"""Which kernel checks a proof: that in Python, or the native one.
-
-`spikecert elaborate`: the certificate (proof/2) of a proof, which the kernel checks by local rules.
-"""
+"""Which kernel checks a proof: that in Python, or the native one; and what keeps the certificate that it reads."""
 
 import shlex
-import sys
 from collections.abc import Callable, Iterable, Iterator
 from fractions import Fraction
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, TypeVar
-
-import typer
+from typing import TYPE_CHECKING, TypeVar
 
 from ...runs.sources import ZOO
 from ...telling import say
@@ -138,43 +132,25 @@ def _named(path: Path, check: "Callable[[], Answer]") -> "Answer":
         raise Refused(f"{path.name}: {told}") from error
 
 
-OUTPUT = "-"
+def keeping(check: "Check", folder: Path, kernel: str) -> "Check":
+    """Return what writes the certificate (proof/2) of each proof to a folder, and checks that.
 
-
-def elaborate(
-    path: Annotated[Path, typer.Argument(help="A proof that certify wrote.", metavar="PROOF")],
-    model: Annotated[Path, typer.Option("--model", help="The network file that the proof is about.")],
-    out: Annotated[
-        str, typer.Option("--out", help="The file to write (FILE.certificate), or - for standard output.")
-    ] = OUTPUT,
-    plain: Annotated[
-        bool, typer.Option("--plain", help="Without rules of several neurons at once, for the native kernel.")
-    ] = False,
-) -> int:
-    """Write the certificate of a proof, which is long, and which the kernel checks: check-proof FILE.certificate.
-
-    What makes it needs no trust, and is not asked whether it is one: check-proof says.
-    Status 0 if it is written, 1 if the proof is refused, or has no certificate yet.
+    What makes a certificate needs no trust. Rules of several neurons at once are left out for the native kernel.
     """
-    from spikecert.checking import Refused
-    from spikecert.checking.certificates import elaborate
-    from spikecert.files import write_atomically
+    from spikecert.checking.kernel import SUFFIXES
 
-    network = network_of(model, 1.0)
-    lines = elaborate(path, network, joint=not plain)
-    try:
-        if out == OUTPUT:
-            for line in lines:
-                sys.stdout.write(f"{line}\n")
-            sys.stdout.flush()
-        else:
-            write_atomically(out, _encoded(lines))
-    except Refused as error:
-        told = str(error).removeprefix(f"{path.name}: ")
-        say(f"REFUSED {path.name}: {told}")
-        return 1
-    return 0
+    if folder.exists() and not folder.is_dir():
+        raise ValueError(f"certificates: got {folder}, which is a file, expected a folder")
 
+    def written_and_checked(path: Path, network: "Network", work: float) -> "Statement":
+        from spikecert.checking.certificates import elaborate
+        from spikecert.files import write_atomically
 
-def _encoded(lines: Iterator[str]) -> Iterator[bytes]:
-    return (f"{line}\n".encode("ascii") for line in lines)
+        if path.suffix in SUFFIXES:
+            return check(path, network, work)
+        made = folder / f"{path.stem}.certificate"
+        lines = elaborate(path, network, joint=kernel != NATIVE)
+        _named(path, lambda: write_atomically(made, (f"{line}\n".encode("ascii") for line in lines)))
+        return check(made, network, work)
+
+    return written_and_checked

@@ -1,9 +1,4 @@
-"""`spikecert report`: one or several records as one report.
-
-`spikecert compare`: two records side by side, sample by sample, for a pull request.
-
-`spikecert replay`: the counterexamples of a record, run again.
-"""
+"""`spikecert report`: records as one report; two of them side by side; counterexamples that run again."""
 
 import shlex
 from dataclasses import dataclass
@@ -14,105 +9,11 @@ import typer
 
 from spikecert.asking.options import Without, command
 from spikecert.asking.question import Samples
-from spikecert.asking.values import Naming, whole
+from spikecert.asking.values import Mistake, Saying, whole
 
 from ...telling import say, show, show_json, show_json_text, table
 from ..options import Json
 from .explain import named_network
-
-
-def report(
-    records: Annotated[list[Path], typer.Argument(help="Records (JSON); several are put side by side.")],
-    out: Annotated[
-        Path | None, typer.Option("--out", help="A .html, .md, .csv, .tex or .json file; default: a summary here.")
-    ] = None,
-    radii: Annotated[
-        list[Path] | None, typer.Option("--radii", help="A radii.json of `radius --out`; repeat it for several.")
-    ] = None,
-    summary: Annotated[
-        bool,
-        typer.Option("--summary", help="One page for a safety case instead: claim, evidence, assumptions, risk."),
-    ] = False,
-    title: Annotated[str | None, typer.Option("--title", help="Of the page; default: the record's.")] = None,
-    checked: Annotated[
-        Path | None,
-        typer.Option("--checked", help="With --summary: what `check-proof --json` printed, to tell of proofs."),
-    ] = None,
-    open_it: Annotated[bool, typer.Option("--open", help="Show the page of --out in a browser.")] = False,
-    as_json: Annotated[bool, typer.Option("--json", help="Print the (joined) record on standard output.")] = False,
-) -> int:
-    """Render records: HTML for people, Markdown for a pull request, LaTeX for a paper, CSV and JSON.
-
-    With --summary one page for a safety case.
-    """
-    from spikecert.commands.attack import summary as told_short
-    from spikecert.reports import join, load_record, render
-    from spikecert.reports.making.combining import load_radii, with_radii
-    from spikecert.reports.pages.safety_case import load_checked, render_summary
-    from spikecert.telling import open_page
-
-    if open_it and (out is None or out.suffix != ".html"):
-        raise ValueError("open: got no page to show, expected --out FILE.html beside --open")
-    if summary and out is None:
-        raise ValueError("summary: got no file to write, expected --out FILE.html or FILE.md beside --summary")
-    joined = join([load_record(path) for path in records])
-    for path in radii or ():
-        joined = with_radii(joined, load_radii(path))
-    if title is not None:
-        joined = joined.model_copy(update={"title": title})
-    if checked is not None and not summary:
-        raise ValueError("checked: got a file without --summary, which tells of proofs")
-    proofs = None if checked is None else load_checked(checked)
-    if out is not None:
-        say(f"wrote {render_summary(joined, out, proofs) if summary else render(joined, out)}")
-    if open_it and out is not None:
-        open_page(out)
-    if as_json:
-        show_json_text(joined.to_json())
-    elif out is None:
-        show(told_short(joined))
-    return 0
-
-
-def compare(
-    before: Annotated[Path, typer.Argument(help="A record (JSON).", metavar="BEFORE")],
-    after: Annotated[Path, typer.Argument(help="A record of the same samples.", metavar="AFTER")],
-    fail_on_regression: Annotated[
-        bool,
-        typer.Option("--fail-on-regression", help="Status 1 if any sample lost its proof or is newly broken."),
-    ] = False,
-    by_share: Annotated[
-        bool,
-        typer.Option("--by-share", help="With it: status 1 if fewer are certified or more are broken at any ε."),
-    ] = False,
-    out: Annotated[
-        Path | None, typer.Option("--out", help="A .html, .md or .json file; default: Markdown here.")
-    ] = None,
-    as_json: Json = False,
-) -> int:
-    """Compare two records of the same samples: two networks, or two versions of one.
-
-    Two records of one network that contradict each other end with status 3: one of them has a bug.
-    """
-    from spikecert.reports import load_record
-    from spikecert.reports.comparing.compared import render_comparison, to_markdown
-    from spikecert.reports.comparing.comparing import compare as compared
-
-    if by_share and not fail_on_regression:
-        raise ValueError("by-share: got it alone, expected it beside --fail-on-regression")
-    records = load_record(before), load_record(after)
-    comparison = compared(*records)
-    if out is not None:
-        say(f"wrote {render_comparison(comparison, *records, out)}")
-    if as_json:
-        show_json_text(comparison.to_json())
-    elif out is None:
-        show(to_markdown(comparison).rstrip())
-    if fail_on_regression and comparison.regressed(by_share):
-        say("worse than before: see the rows above" if out is None else "worse than before")
-        return 1
-    return 0
-
 
 if TYPE_CHECKING:
     from spikecert.reports import ModelRecord, Record
@@ -121,38 +22,168 @@ SCHEMA = "spikecert.replay/1"
 
 
 @dataclass(frozen=True, kw_only=True)
+class Rendering:
+    """What is rendered.
+
+    Attributes:
+        out: a .html, .md, .csv, .tex or .json file; default: a summary here.
+        summary: one page for a safety case instead: claim, evidence, assumptions, risk.
+        title: of the page; default: the record's.
+        checked: with --summary: what `check-proof --json` printed, to tell of proofs.
+        open: show the page of --out in a browser.
+    """
+
+    out: Path | None = None
+    summary: bool = False
+    title: str | None = None
+    checked: Path | None = None
+    open: bool = False
+
+    def __post_init__(self) -> None:
+        if self.open and (self.out is None or self.out.suffix != ".html"):
+            raise Mistake(("open",), Saying("no page to show"), "--out FILE.html beside --open")
+        if self.summary and self.out is None:
+            raise Mistake(("summary",), Saying("no file to write"), "--out FILE.html or FILE.md beside --summary")
+        if self.checked is not None and not self.summary:
+            raise Mistake(("checked",), Saying("a file"), "--summary beside it, which tells of proofs")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Against:
+    """With what a record is compared.
+
+    Attributes:
+        against: a record before this one, of the same samples: two networks, or two versions of one.
+        fail_on_regression: with --against: status 1 if any sample lost its proof or is newly broken.
+        by_share: with it: status 1 if fewer are certified or more are broken at any ε.
+    """
+
+    against: Path | None = None
+    fail_on_regression: bool = False
+    by_share: bool = False
+
+    def __post_init__(self) -> None:
+        if self.by_share and not self.fail_on_regression:
+            raise Mistake(("by_share",), Saying("it alone"), "it beside --fail-on-regression")
+        if self.fail_on_regression and self.against is None:
+            raise Mistake(("fail_on_regression",), Saying("it alone"), "--against BEFORE beside it")
+
+
+@dataclass(frozen=True, kw_only=True)
 class Replaying(Samples):
     """Which counterexamples are run again.
 
     Attributes:
-        record: record.json of a report.
-        model: the network's file; default: that of the record's command.
-        sample: one sample alone; default: all.
-        save: folder for the networks of a tolerance that fail, each as a file of its own.
-        json: print JSON on standard output and nothing else.
+        replay: run the counterexamples again: status 1 unless each lies in its set and fails.
+        model: with --replay: the network's file; default: that of the record's command.
+        sample: with --replay: one sample alone; default: all.
+        save: with --replay: folder for the networks of a tolerance that fail, each as a file of its own.
+        mean: with --replay: what the network's inputs are normalised by.
+        std: as --mean.
     """
 
-    record: Annotated[Path, Naming(argument=True)]
+    replay: bool = False
     model: Path | None = None
     sample: Annotated[int, whole()] | None = None
     save: Path | None = None
-    json: bool = False
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        for name in () if self.replay else ("model", "sample", "save", "mean"):
+            if getattr(self, name) is not None:
+                raise Mistake((name,), Saying("it alone"), "--replay beside it")
 
 
 @command
-def replay(how: Annotated[Replaying, Without("data", "root", "samples")]) -> int:
-    """Run a record's counterexamples again: each must lie in its set and fail, or the status is 1.
+def report(
+    records: Annotated[list[Path], typer.Argument(help="Records (JSON); several are put side by side.")],
+    how: Rendering,
+    comparing: Against,
+    replaying: Annotated[Replaying, Without("data", "root", "samples")],
+    radii: Annotated[
+        list[Path] | None, typer.Option("--radii", help="A radii.json of `radius --out`; repeat it for several.")
+    ] = None,
+    as_json: Json = False,
+) -> int:
+    """Render records: HTML for people, Markdown for a pull request, LaTeX for a paper, CSV and JSON.
 
-    Of a set of networks the member that fails is the one that the record holds.
+    With --against, a record is compared with one before it: two of one network that contradict each other end with
+    status 3, one of them has a bug. With --replay its counterexamples run again.
     """
+    both = comparing.against is not None and replaying.replay
+    taken = "replay" if replaying.replay else None if comparing.against is None else "against"
+    if both or (taken and (len(records) > 1 or radii or how.summary or how.title)):
+        raise ValueError(
+            f"{taken}: got it beside other records, radii, a page or a title, expected one record alone"
+        )
+    if replaying.replay:
+        return _replay(records[0], replaying, how.out, as_json)
+    if comparing.against is not None:
+        return _compare((comparing.against, records[0]), comparing, how, as_json)
+    return _render(records, radii or [], how, as_json)
+
+
+def _render(records: list[Path], radii: list[Path], how: Rendering, as_json: bool) -> int:
+    from spikecert.commands.attack import summary as told_short
+    from spikecert.reports import join, load_record, render
+    from spikecert.reports.making.combining import load_radii, with_radii
+    from spikecert.reports.pages.safety_case import load_checked, render_summary
+
+    joined = join([load_record(path) for path in records])
+    for path in radii:
+        joined = with_radii(joined, load_radii(path))
+    if how.title is not None:
+        joined = joined.model_copy(update={"title": how.title})
+    proofs = None if how.checked is None else load_checked(how.checked)
+    if how.out is not None:
+        _wrote(render_summary(joined, how.out, proofs) if how.summary else render(joined, how.out), how.open)
+    if as_json:
+        show_json_text(joined.to_json())
+    elif how.out is None:
+        show(told_short(joined))
+    return 0
+
+
+def _wrote(path: Path, opening: bool) -> None:
+    from spikecert.telling import open_page
+
+    say(f"wrote {path}")
+    if opening:
+        open_page(path)
+
+
+def _compare(paths: tuple[Path, Path], asked: Against, how: Rendering, as_json: bool) -> int:
+    """Compare two records, the one before first."""
+    from spikecert.reports import load_record
+    from spikecert.reports.comparing.compared import render_comparison, to_markdown
+    from spikecert.reports.comparing.comparing import compare as compared
+
+    records = load_record(paths[0]), load_record(paths[1])
+    comparison = compared(*records)
+    if how.out is not None:
+        _wrote(render_comparison(comparison, *records, how.out), how.open)
+    if as_json:
+        show_json_text(comparison.to_json())
+    elif how.out is None:
+        show(to_markdown(comparison).rstrip())
+    if asked.fail_on_regression and comparison.regressed(asked.by_share):
+        say("worse than before: see the rows above" if how.out is None else "worse than before")
+        return 1
+    return 0
+
+
+def _replay(path: Path, how: Replaying, out: Path | None, as_json: bool) -> int:
+    """Run counterexamples again; of a set of networks the member that fails is the one that the record holds."""
     from spikecert.models import network_hash
     from spikecert.reports import load_record
     from spikecert.reports.making.tables import replayed
     from spikecert.runs.building import normalised
     from spikecert.runs.sources import network_of
 
-    known = load_record(how.record)
-    network = network_of(how.model or named_network(known, how.record)).eval()
+    if out is not None:
+        raise ValueError(f"out: got {out} beside --replay, expected none: what is found is told here")
+    known = load_record(path)
+    network = network_of(how.model or named_network(known, path)).eval()
     network = normalised(network, known.data.shape, how.mean, how.std or ()) if how.mean else network
     digest = network_hash(network)
     measured = next((one for one in known.models if one.architecture.sha256 == digest), None)
@@ -170,7 +201,7 @@ def replay(how: Annotated[Replaying, Without("data", "root", "samples")]) -> int
     rows = [{name: getattr(one, name) for name in HEADS} for one in found]
     content = {"schema": SCHEMA, "network": digest, "norm": known.threat.norm, "replayed": rows}
     content |= {} if known.threat.asked is None else {"property": known.threat.asked}
-    show_json(content) if how.json else show(_told(known, measured, rows))
+    show_json(content) if as_json else show(_told(known, measured, rows))
     return int(not all(one.fails for one in found))
 
 

@@ -1,4 +1,4 @@
-"""`spikecert sandwich`: figures that follow from records, files, what a second run takes over, and bad input."""
+"""Networks between attack and proof: figures from records, files, what a second run takes over, bad input."""
 
 import json
 from pathlib import Path
@@ -25,7 +25,7 @@ def out(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def asked(model, out) -> tuple[object, ...]:
     """Return a call on one network at two sizes, by an attack that is fast."""
     sources = f"{model}@0.01", f"{model}@0.05,0.1"
-    return "sandwich", *sources, *SMALL, "--method", "pgd", "--verifier", "trains,auto", "--out", out
+    return "certify", *sources, *SMALL, "--attack", "pgd", "--verifier", "trains,auto", "--out", out
 
 
 def test_rows_follow_from_the_records_and_files_are_written(run, asked, out):
@@ -91,7 +91,7 @@ def test_records_of_other_samples_are_groups_of_their_own(run, asked, out, model
     record = out / "network-0.01" / "record.json"
     other = run("certify", model, "--samples", 5, "--epsilon", 0.01, "--verifier", "trains", "--out", tmp_path)
     assert other.status in (0, 1)
-    found = run("sandwich", record, tmp_path / "record.json")
+    found = run("certify", record, tmp_path / "record.json")
     assert found.status == 0, found.err
     assert found.out.count("left by attack") == 2
     assert "attack: none" in found.out
@@ -117,16 +117,16 @@ def test_more_proved_comes_first(run, asked, out):
 
 WRONG = {
     ("nowhere.safetensors",): "nowhere.safetensors",
-    ("nowhere.json",): "nowhere.json",
+    ("nowhere.json", "nowhere.json"): "nowhere.json",
     ("zoo:nothing",): "name: got 'nothing'",
     ("zoo:mnist-linf-0.1@much",): "epsilon: got 'much'",
-    ("zoo:mnist-linf-0.1", "--method", "mine"): "method: got 'mine'",
+    ("zoo:mnist-linf-0.1@0.1", "--attack", "mine"): "attack: got 'mine'",
 }
 
 
 @pytest.mark.parametrize("more", WRONG, ids=lambda more: " ".join(more))
 def test_bad_input_is_one_line(run, more):
-    found = run("sandwich", *more)
+    found = run("certify", *more)
     assert found.status == 2
     assert WRONG[more] in found.err
     assert len(found.err.strip().splitlines()) == 1
@@ -134,7 +134,7 @@ def test_bad_input_is_one_line(run, more):
 
 def test_a_record_says_which_version_of_the_standard_attack_it_is_about(run, model, tmp_path):
     asked = (
-        "sandwich",
+        "certify",
         f"{model}@0.01",
         "--samples",
         2,
