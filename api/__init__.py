@@ -8,9 +8,6 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from spikecert.analysis import GainReport as GainReport
-    from spikecert.analysis import PracticalStability as PracticalStability
-    from spikecert.analysis import Theorem as Theorem
     from spikecert.analysis import gain as gain
     from spikecert.analysis import mppd as mppd
     from spikecert.analysis import neuron_gain as neuron_gain
@@ -20,23 +17,15 @@ if TYPE_CHECKING:
     from spikecert.certified_networks import load_zoo as load_zoo
     from spikecert.certified_networks import zoo as zoo
     from spikecert.certify import L2 as L2
-    from spikecert.certify import AttackResult as AttackResult
-    from spikecert.certify import Equivalence as Equivalence
     from spikecert.certify import EventChange as EventChange
     from spikecert.certify import EventRegion as EventRegion
-    from spikecert.certify import Form as Form
     from spikecert.certify import LInf as LInf
-    from spikecert.certify import LogitBounds as LogitBounds
-    from spikecert.certify import OutputRange as OutputRange
     from spikecert.certify import Property as Property
-    from spikecert.certify import Radius as Radius
-    from spikecert.certify import SmoothedVerdict as SmoothedVerdict
     from spikecert.certify import SoundnessError as SoundnessError
     from spikecert.certify import SpikeFlip as SpikeFlip
     from spikecert.certify import SpikeShift as SpikeShift
     from spikecert.certify import StuckNeurons as StuckNeurons
     from spikecert.certify import Tolerance as Tolerance
-    from spikecert.certify import Unfinished as Unfinished
     from spikecert.certify import Verdict as Verdict
     from spikecert.certify import abstains as abstains
     from spikecert.certify import attack as attack
@@ -47,7 +36,6 @@ if TYPE_CHECKING:
     from spikecert.certify import moves_at_most as moves_at_most
     from spikecert.certify import output as output
     from spikecert.certify import output_range as output_range
-    from spikecert.certify import reconcile as reconcile
     from spikecert.certify import robust as robust
     from spikecert.certify import sample as sample
     from spikecert.certify import smooth as smooth
@@ -60,39 +48,26 @@ if TYPE_CHECKING:
     from spikecert.models import LIF as LIF
     from spikecert.models import PLIF as PLIF
     from spikecert.models import AdaptiveLIF as AdaptiveLIF
-    from spikecert.models import Arctan as Arctan
-    from spikecert.models import ChipWeights as ChipWeights
-    from spikecert.models import Circuit as Circuit
-    from spikecert.models import Conversion as Conversion
-    from spikecert.models import ConversionCheck as ConversionCheck
     from spikecert.models import ConversionRefused as ConversionRefused
     from spikecert.models import CoupledLIF as CoupledLIF
     from spikecert.models import Delay as Delay
-    from spikecert.models import Dynamics as Dynamics
     from spikecert.models import IntegerLIF as IntegerLIF
     from spikecert.models import Neuron as Neuron
     from spikecert.models import Normalize as Normalize
     from spikecert.models import OneSpikeLIF as OneSpikeLIF
     from spikecert.models import PerStep as PerStep
-    from spikecert.models import Quantization as Quantization
     from spikecert.models import RateDraws as RateDraws
     from spikecert.models import Recurrent as Recurrent
     from spikecert.models import RefractoryLIF as RefractoryLIF
     from spikecert.models import Residual as Residual
     from spikecert.models import Share as Share
-    from spikecert.models import Sigmoid as Sigmoid
     from spikecert.models import SpikeAnd as SpikeAnd
     from spikecert.models import SpikeIand as SpikeIand
     from spikecert.models import SpikingNetwork as SpikingNetwork
-    from spikecert.models import Surrogate as Surrogate
     from spikecert.models import Synapse as Synapse
-    from spikecert.models import Trace as Trace
-    from spikecert.models import Triangle as Triangle
     from spikecert.models import VariedLIF as VariedLIF
-    from spikecert.models import WholeDecay as WholeDecay
     from spikecert.models import WholeInput as WholeInput
     from spikecert.models import architecture as architecture
-    from spikecert.models import check_conversion as check_conversion
     from spikecert.models import circuit as circuit
     from spikecert.models import convert as convert
     from spikecert.models import from_lava as from_lava
@@ -103,23 +78,15 @@ if TYPE_CHECKING:
     from spikecert.models import from_torch as from_torch
     from spikecert.models import from_xylo as from_xylo
     from spikecert.models import into as into
-    from spikecert.models import latency_code as latency_code
     from spikecert.models import load as load
     from spikecert.models import mlp as mlp
-    from spikecert.models import network_hash as network_hash
-    from spikecert.models import quantization as quantization
     from spikecert.models import quantize as quantize
     from spikecert.models import save as save
-    from spikecert.models import settled as settled
-    from spikecert.models import strided as strided
     from spikecert.models import to_nir as to_nir
     from spikecert.models import vgg5 as vgg5
     from spikecert.models import vgg11 as vgg11
-    from spikecert.models import whole_inputs as whole_inputs
     from spikecert.models import wrn16_4 as wrn16_4
-    from spikecert.models.differing.difference import Difference as Difference
     from spikecert.models.differing.differing import differ as differ
-    from spikecert.reports import Record as Record
     from spikecert.reports import load_record as load_record
     from spikecert.reports import measure as measure
     from spikecert.reports import record as record
@@ -132,23 +99,14 @@ if TYPE_CHECKING:
     from spikecert.training import CertifiedLoss as CertifiedLoss
     from spikecert.training import CertifiedMoves as CertifiedMoves
     from spikecert.training import CrossEntropy as CrossEntropy
-    from spikecert.training import EventAugmentation as EventAugmentation
     from spikecert.training import GainPenalty as GainPenalty
     from spikecert.training import GaussianNoise as GaussianNoise
-    from spikecert.training import Huber as Huber
-    from spikecert.training import LocalFields as LocalFields
     from spikecert.training import MarginOverGain as MarginOverGain
     from spikecert.training import PGDTraining as PGDTraining
-    from spikecert.training import Ramp as Ramp
-    from spikecert.training import Retraction as Retraction
     from spikecert.training import Settings as Settings
     from spikecert.training import SingleStep as SingleStep
-    from spikecert.training import TrainingRun as TrainingRun
     from spikecert.training import dataset as dataset
     from spikecert.training import fit as fit
-    from spikecert.training import own_dataset as own_dataset
-    from spikecert.training import regression_dataset as regression_dataset
-    from spikecert.training import start_firing as start_firing
 
 __version__ = "0.1.0"
 

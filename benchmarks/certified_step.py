@@ -11,8 +11,9 @@ from statistics import median
 import torch
 from torch import Tensor
 
-from spikecert import LIF, CertifiedLoss, CrossEntropy, SpikingNetwork, mlp, start_firing, strided
-from spikecert.training import Objective
+from spikecert import LIF, CertifiedLoss, CrossEntropy, SpikingNetwork, mlp
+from spikecert.models import strided
+from spikecert.training import Objective, start_firing
 
 ROUNDS, BATCH, STEPS, DECAYS = 7, 256, (4, 8), (1.0, 0.9)
 INTERVALS = CertifiedLoss(0.1, "interval", weight=0.8, ramp=0.0)

@@ -25,7 +25,6 @@ from torch import Tensor, nn
 from spikecert import (
     LIF,
     CertifiedLoss,
-    ChipWeights,
     CrossEntropy,
     LInf,
     SpikeFlip,
@@ -35,10 +34,10 @@ from spikecert import (
     fit,
     load_zoo,
     mlp,
-    quantization,
     verify,
 )
 from spikecert.certify import Perturbation
+from spikecert.models import ChipWeights, quantization
 from spikecert.training import Objective, Split
 
 SIZES, STEPS, DECAY, EPOCHS = (64, 64, 64, 10), 8, 0.9, 30

@@ -19,7 +19,7 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor, nn
 
-from spikecert import Conversion, ConversionRefused, SpikingNetwork, check_conversion, convert
+from spikecert.models import Conversion, ConversionRefused, SpikingNetwork, check_conversion, convert
 from spikecert.models.conversion.checking import readings_of
 from spikecert.models.conversion.converting import beyond, random_like
 from spikecert.models.conversion.sources import Source, restart, run_once

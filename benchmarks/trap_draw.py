@@ -16,7 +16,18 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from spikecert import DLIF, LIF, PLIF, OneSpikeLIF, Recurrent, RefractoryLIF, Share, Synapse, Triangle, VariedLIF
+from spikecert.models import (
+    DLIF,
+    LIF,
+    PLIF,
+    OneSpikeLIF,
+    Recurrent,
+    RefractoryLIF,
+    Share,
+    Synapse,
+    Triangle,
+    VariedLIF,
+)
 
 NUMPY_FLOATS = ("float16", "float32", "float64", "longdouble")
 INTEGERS = ("int8", "int16", "int32", "int64", "uint8")

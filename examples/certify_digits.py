@@ -5,7 +5,8 @@ python examples/certify_digits.py
 
 import torch
 
-from spikecert import DLIF, MSMPPD, LInf, SingleStep, attack, dataset, fit, gain, mlp, reconcile, verify
+from spikecert import DLIF, MSMPPD, LInf, SingleStep, attack, dataset, fit, gain, mlp, verify
+from spikecert.certify import reconcile
 
 EPSILON = 8 / 255
 

@@ -13,8 +13,9 @@ import numpy as np
 import torch
 from torch import nn
 
-from spikecert import LIF, SpikingNetwork, fit, measure, mlp, own_dataset, record, render
+from spikecert import LIF, SpikingNetwork, fit, measure, mlp, record, render
 from spikecert.reports import Data, Plan, Threat
+from spikecert.training import own_dataset
 from spikecert.training.data.digit_events import frames
 
 SIDE, STEPS, DURATION, SAMPLES = 8, 6, 60_000, 20

@@ -21,8 +21,8 @@ def check_conversion(
     """Check that a network matches, spike for spike, the module or NIR graph that it was converted from.
 
     Args:
-        source, network, inputs, num_steps, dt: as in `spikecert.check_conversion`, which returns a mismatch where
-            this raises.
+        source, network, inputs, num_steps, dt: as in `spikecert.models.check_conversion`, which returns a mismatch
+            where this raises.
 
     Raises:
         Refuted: with the layer, the step and the neuron of the first difference.

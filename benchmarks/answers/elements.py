@@ -25,10 +25,10 @@ from spikecert import (
     SpikingNetwork,
     Synapse,
     VariedLIF,
-    WholeDecay,
     WholeInput,
     quantize,
 )
+from spikecert.models import WholeDecay
 
 from .subjects import Subject
 

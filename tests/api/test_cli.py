@@ -12,7 +12,7 @@ from typing import get_args
 import pytest
 import typer
 
-from spikecert import ChipWeights, LInf, SoundnessError, __version__, cli, dataset, load
+from spikecert import LInf, SoundnessError, __version__, cli, dataset, load
 from spikecert.asking import Threat, question
 from spikecert.asking.run_files import TrainStep
 from spikecert.asking.values import number
@@ -21,6 +21,7 @@ from spikecert.certify.replay import replays
 from spikecert.certify.verifiers import VERIFIERS
 from spikecert.cli import COMMANDS, app, command_of
 from spikecert.help import EXAMPLES
+from spikecert.models import ChipWeights
 from spikecert.models.files.storage import read_tensors
 from spikecert.reports import load_record
 from spikecert.reports.making import measuring

@@ -46,6 +46,10 @@ def test_each_public_name_is_there(name):
     assert name in dir(spikecert)
 
 
+def test_a_hundred_names_are_enough():
+    assert len(spikecert.__all__) <= 100
+
+
 def test_a_star_imports_all_of_them():
     found: dict[str, object] = {}
     exec("from spikecert import *", found)

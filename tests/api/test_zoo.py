@@ -8,24 +8,12 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from spikecert import (
-    L2,
-    LIF,
-    LInf,
-    SpikeFlip,
-    SpikeShift,
-    dataset,
-    load,
-    load_zoo,
-    network_hash,
-    strided,
-    verify,
-    zoo,
-)
+from spikecert import L2, LIF, LInf, SpikeFlip, SpikeShift, dataset, load, load_zoo, verify, zoo
 from spikecert.analysis import temporal_ablation
 from spikecert.certified_networks import Ablated, Entry, Proven, names, pack
 from spikecert.certified_networks.keeping import EXPONENTS, FOLDER, from_bits, to_bits, unpacked
 from spikecert.cli import main
+from spikecert.models import network_hash, strided
 from support.examples import examples
 
 TASKS = {"order", "delayed-xor", "gap", "coincidence", "copying", "digit-recall"}

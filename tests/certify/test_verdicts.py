@@ -29,10 +29,9 @@ from spikecert import (
     attack,
     certified_radius,
     mlp,
-    reconcile,
     verify,
 )
-from spikecert.certify import AttackResult, EventChange, Perturbation, Radius, Verdict
+from spikecert.certify import AttackResult, EventChange, Perturbation, Radius, Verdict, reconcile
 from spikecert.certify.attacks import ATTACKS
 from spikecert.certify.bounds.exact import counted
 from spikecert.certify.problem import Problem

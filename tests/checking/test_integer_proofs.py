@@ -7,8 +7,9 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from spikecert import LIF, IntegerLIF, LInf, SpikeFlip, SpikingNetwork, WholeDecay, WholeInput, moves_at_most
+from spikecert import LIF, IntegerLIF, LInf, SpikeFlip, SpikingNetwork, WholeInput, moves_at_most
 from spikecert.certify.proofs import Disproved, Prover, Unproven
+from spikecert.models import WholeDecay
 from support.chips import CHIPS, Case, Overrun, around, failing, margins, tensor
 from support.drawn_chips import MOST, members, network
 from support.examples import THOROUGH

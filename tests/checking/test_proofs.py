@@ -9,24 +9,12 @@ import pytest
 import torch
 from torch import nn
 
-from spikecert import (
-    DLIF,
-    L2,
-    LIF,
-    PLIF,
-    LInf,
-    RefractoryLIF,
-    SpikingNetwork,
-    dataset,
-    mlp,
-    network_hash,
-    save,
-    verify,
-)
+from spikecert import DLIF, L2, LIF, PLIF, LInf, RefractoryLIF, SpikingNetwork, dataset, mlp, save, verify
 from spikecert.certify import PixelBox, SpikeFlip
 from spikecert.certify.proofs import Prover, Unproven
 from spikecert.checking import Refused, check, read_network
 from spikecert.checking.network.model import FORMAT as NETWORK
+from spikecert.models import network_hash
 from spikecert.models.files.storage import read_tensors, write_tensors
 from support.examples import by_night
 from support.proofs import KINDS, RADII

@@ -7,8 +7,8 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from spikecert import ConversionRefused, LInf, check_conversion, convert, from_snntorch, from_spikingjelly, verify
-from spikecert.models import Residual, Share, SpikingNetwork
+from spikecert import ConversionRefused, LInf, convert, from_snntorch, from_spikingjelly, verify
+from spikecert.models import Residual, Share, SpikingNetwork, check_conversion
 
 snntorch = pytest.importorskip("snntorch")
 sj: Any = pytest.importorskip("spikingjelly.activation_based.layer")

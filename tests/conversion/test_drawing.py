@@ -11,7 +11,8 @@ from spikingjelly.activation_based import encoding, functional
 from spikingjelly.activation_based import neuron as sj_neurons
 from torch import Tensor, nn
 
-from spikecert import ConversionRefused, LInf, RateDraws, check_conversion, convert, load, save, verify
+from spikecert import ConversionRefused, LInf, RateDraws, convert, load, save, verify
+from spikecert.models import check_conversion
 from support.elements import box
 
 STEPS = 5

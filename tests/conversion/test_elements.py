@@ -6,8 +6,8 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from spikecert import ConversionRefused, check_conversion, from_snntorch
-from spikecert.models import AdaptiveAverage, SpikingNetwork
+from spikecert import ConversionRefused, from_snntorch
+from spikecert.models import AdaptiveAverage, SpikingNetwork, check_conversion
 
 snntorch = pytest.importorskip("snntorch")
 ELEMENTS: dict[str, tuple[nn.Module, type[nn.Module]]] = {

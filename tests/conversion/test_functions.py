@@ -13,7 +13,8 @@ from spikingjelly.activation_based import layer as sj
 from spikingjelly.activation_based import neuron, surrogate
 from torch import Tensor, nn
 
-from spikecert import ConversionRefused, SpikingNetwork, check_conversion, convert, from_norse, from_torch
+from spikecert import ConversionRefused, SpikingNetwork, convert, from_norse, from_torch
+from spikecert.models import check_conversion
 from support.foreign import norse, snntorch
 
 Function = Callable[[Tensor], Tensor]

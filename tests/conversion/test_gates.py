@@ -9,8 +9,8 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from spikecert import ConversionRefused, LInf, check_conversion, from_snntorch, from_spikingjelly, verify
-from spikecert.models import SpikingNetwork
+from spikecert import ConversionRefused, LInf, from_snntorch, from_spikingjelly, verify
+from spikecert.models import SpikingNetwork, check_conversion
 from spikecert.models.circuit import leaky_rules
 from spikecert.testing import check_sound
 

@@ -14,7 +14,6 @@ from spikecert import (
     LIF,
     ConversionRefused,
     LInf,
-    check_conversion,
     from_norse,
     from_snntorch,
     from_spikingjelly,
@@ -23,6 +22,7 @@ from spikecert import (
     save,
     verify,
 )
+from spikecert.models import check_conversion
 from spikecert.models.tracing.building import with_bias
 from support.foreign import snntorch
 

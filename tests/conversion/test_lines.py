@@ -8,7 +8,8 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from spikecert import ConversionRefused, check_conversion, convert, from_snntorch, from_torch
+from spikecert import ConversionRefused, convert, from_snntorch, from_torch
+from spikecert.models import check_conversion
 
 snntorch: Any = pytest.importorskip("snntorch")
 sj_neurons: Any = pytest.importorskip("spikingjelly.activation_based.neuron")

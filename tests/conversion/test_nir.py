@@ -13,8 +13,8 @@ from spikingjelly.activation_based import neuron as sj_neurons
 from spikingjelly.activation_based.nir_exchange import export_to_nir as spikingjelly_to_nir
 from torch import nn
 
-from spikecert import DLIF, LIF, ConversionRefused, SpikingNetwork, check_conversion, from_nir, mlp, to_nir
-from spikecert.models import Residual
+from spikecert import DLIF, LIF, ConversionRefused, SpikingNetwork, from_nir, mlp, to_nir
+from spikecert.models import Residual, check_conversion
 from support.foreign import FOREIGN, nir, snntorch
 from support.neurons import Late
 

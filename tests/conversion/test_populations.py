@@ -11,7 +11,8 @@ import pytest
 import torch
 from torch import nn
 
-from spikecert import ConversionRefused, LInf, check_conversion, convert, from_snntorch
+from spikecert import ConversionRefused, LInf, convert, from_snntorch
+from spikecert.models import check_conversion
 from spikecert.testing import check_sound
 from support.element_rows import REFUSALS, ROWS
 from support.element_table import COLUMNS, YES, line, refusal, tried

@@ -354,7 +354,9 @@ def test_a_counterexample_is_one_of_the_source_where_that_is_at_hand(voting: Any
     with replaced(module, "turned"):
         kept = verify(network, x, turned, LInf(1e-5), "trains", ties="argmax")
         least = certified_radius(network, x[:2], turned[:2], "linf", "trains", tolerance=0.1, ties="argmax")
-    assert {each.status for each in kept} == {"unknown"}
+        lost = (module(x).argmax(1) != turned).tolist()  # by ties, which a processor's own sums may break
+    assert [each.status for each in kept] == ["falsified" if broken else "unknown" for broken in lost]
+    assert not any(lost[:2])
     assert "the source keeps its class" in kept[0].reason
     assert [each.counterexample for each in least] == [None, None]
 

@@ -10,7 +10,8 @@ from spikingjelly.activation_based import layer as sj
 from spikingjelly.activation_based import neuron as sj_neurons
 from torch import Tensor, nn
 
-from spikecert import ConversionRefused, check_conversion, convert
+from spikecert import ConversionRefused, convert
+from spikecert.models import check_conversion
 from support.state_loops import (
     CELLS,
     NORSE_SPELLINGS,

@@ -19,7 +19,6 @@ from spikecert import (
     LInf,
     SpikingNetwork,
     Synapse,
-    check_conversion,
     from_nir,
     from_norse,
     from_snntorch,
@@ -27,6 +26,7 @@ from spikecert import (
     to_nir,
     verify,
 )
+from spikecert.models import check_conversion
 
 nir: Any = import_module("nir")
 snntorch: Any = import_module("snntorch")

@@ -10,11 +10,12 @@ from typing import Any
 
 import pytest
 
-from spikecert import dataset, load, network_hash, save
+from spikecert import dataset, load, save
 from spikecert.certify.engines import ENGINES
 from spikecert.checking import check
 from spikecert.checking.short import FORMAT
 from spikecert.cli import main
+from spikecert.models import network_hash
 from spikecert.models.files.storage import digest_of, read_tensors
 from spikecert.reports import load_record
 from spikecert.runs.building import fresh_network, neuron

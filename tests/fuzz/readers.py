@@ -25,7 +25,6 @@ from spikecert import (
     load,
     load_record,
     mlp,
-    network_hash,
     record,
 )
 from spikecert.analysis.certificates.checking import (
@@ -41,6 +40,7 @@ from spikecert.checking import check, read_network
 from spikecert.checking.network.model import Network
 from spikecert.checking.short import FORMAT as PROOF
 from spikecert.formats import read_counterexample, read_vnnlib, robustness, write_vnnlib
+from spikecert.models import network_hash
 from spikecert.models.files.storage import FORMAT as NETWORK
 from spikecert.models.files.storage import pack, read_state, to_bytes, unpack
 from spikecert.reports import Plan, RadiusPlan, render

@@ -31,7 +31,6 @@ from spikecert import (
     equivalent,
     load,
     moves_at_most,
-    network_hash,
     output,
     output_range,
     save,
@@ -42,6 +41,7 @@ from spikecert import (
 from spikecert.certify import Perturbation
 from spikecert.certify.proofs import Proof, Prover, Unproven
 from spikecert.checking import Refused, check
+from spikecert.models import network_hash
 from support.examples import THOROUGH, by_night
 from support.matrix import (
     DTYPES,

@@ -27,11 +27,10 @@ from spikecert import (
     bounds,
     certified_radius,
     circuit,
-    network_hash,
     save,
     verify,
 )
-from spikecert.models import Dynamics
+from spikecert.models import Dynamics, network_hash
 from spikecert.models.elements.registry import ELEMENTS
 from spikecert.models.linear_maps import averaging, convolution, normalizing
 from spikecert.models.rules import Leaky

@@ -13,8 +13,8 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from spikecert import LIF, LInf, SpikingNetwork, bounds, circuit, network_hash, save, smooth, verify
-from spikecert.models import Dynamics
+from spikecert import LIF, LInf, SpikingNetwork, bounds, circuit, save, smooth, verify
+from spikecert.models import Dynamics, network_hash
 from spikecert.models.circuit import Added, Algebra, Fired, Input, Mapped, Read, UnknownNode, fold
 from spikecert.models.elements import neurons
 from spikecert.models.running import eager, membrane

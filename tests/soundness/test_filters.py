@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor, nn
 
-from spikecert import load, network_hash, save
+from spikecert import load, save
 from spikecert.certify import L2, LInf, Perturbation, attack, verify
 from spikecert.certify.bounds.prices.price_search import PriceSearch
 from spikecert.certify.bounds.prices.stages import staged
@@ -25,7 +25,7 @@ from spikecert.certify.replay import margins
 from spikecert.certify.rounding import Rounding
 from spikecert.certify.verification import bounds
 from spikecert.certify.verifiers import INTERVAL, TRAINS, VERIFIERS, Complete, Gain, Linear, MarginVerifier
-from spikecert.models import DLIF, LIF, Residual, SpikingNetwork, Synapse
+from spikecert.models import DLIF, LIF, Residual, SpikingNetwork, Synapse, network_hash
 from spikecert.models.circuit import Filtered, circuit
 from spikecert.models.elements.layers import walk
 from spikecert.models.elements.synapses import TemporalFilter

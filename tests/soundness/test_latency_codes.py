@@ -24,9 +24,7 @@ from spikecert import (
     dataset,
     fit,
     gain,
-    latency_code,
     load,
-    network_hash,
     save,
     verify,
 )
@@ -37,6 +35,7 @@ from spikecert.certify.proofs.proving import Prover
 from spikecert.certify.replay import margins
 from spikecert.certify.verification import bounds
 from spikecert.formats.onnx.writing import write_onnx
+from spikecert.models import latency_code, network_hash
 from spikecert.models.circuit import UnknownNode
 from spikecert.runs.building import normalised
 from spikecert.training.bounds.interval_bounds import worst_logits

@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor, nn
 
-from spikecert import gain, load, network_hash, save
+from spikecert import gain, load, save
 from spikecert.analysis.operators import layer_operators
 from spikecert.certify import L2, LInf, attack, verify
 from spikecert.certify.bounds.prices.price_search import PriceSearch
@@ -20,7 +20,7 @@ from spikecert.certify.milp.program import Closing
 from spikecert.certify.replay import margins
 from spikecert.certify.rounding import Rounding
 from spikecert.certify.verifiers import INTERVAL, TRAINS, VERIFIERS, Complete, Gain, Linear, MarginVerifier
-from spikecert.models import LIF, Residual, SpikingNetwork
+from spikecert.models import LIF, Residual, SpikingNetwork, network_hash
 from spikecert.models.circuit import Pooled, UnknownNode, circuit
 from spikecert.models.elements.layers import max_windows, walk
 from spikecert.testing import check_sound, image_networks, neurons, sequence_networks

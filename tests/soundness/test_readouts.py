@@ -9,14 +9,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor, nn
 
-from spikecert import convert, gain, load, network_hash, save
+from spikecert import convert, gain, load, save
 from spikecert.certify import L2, LInf, SpikeFlip, attack, verify
 from spikecert.certify.bounds.prices.price_search import PriceSearch
 from spikecert.certify.bounds.propagation import largest_margins
 from spikecert.certify.bounds.signals.windows import Box
 from spikecert.certify.verification import bounds
 from spikecert.certify.verifiers import INTERVAL, TRAINS, VERIFIERS, Linear, MarginVerifier
-from spikecert.models import LIF, SpikingNetwork
+from spikecert.models import LIF, SpikingNetwork, network_hash
 from spikecert.testing import neurons
 from spikecert.training.bounds.interval_bounds import worst_logits
 from support.contained import check_contained, check_line

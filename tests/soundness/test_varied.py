@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor, nn
 
-from spikecert import gain, load, network_hash, save
+from spikecert import gain, load, save
 from spikecert.certify import L2, LInf, attack, verify
 from spikecert.certify.bounds.prices.price_search import PriceSearch
 from spikecert.certify.bounds.propagation import input_signal, propagate
@@ -20,7 +20,7 @@ from spikecert.certify.bounds.trains.resting import many_spikes
 from spikecert.certify.bounds.trains.trains import window_spikes
 from spikecert.certify.rounding import Rounding
 from spikecert.certify.verifiers import INTERVAL, TRAINS, VERIFIERS, Complete, Linear, MarginVerifier
-from spikecert.models import LIF, SpikingNetwork, VariedLIF
+from spikecert.models import LIF, SpikingNetwork, VariedLIF, network_hash
 from spikecert.models.circuit import circuit
 from spikecert.models.files import storage as checkpoints
 from spikecert.models.files.description import describe

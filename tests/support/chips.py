@@ -13,7 +13,8 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from spikecert import LIF, Delay, IntegerLIF, SpikingNetwork, WholeDecay, WholeInput
+from spikecert import LIF, Delay, IntegerLIF, SpikingNetwork, WholeInput
+from spikecert.models import WholeDecay
 
 SIZES = (6, 6, 5, 3)
 STEPS = 6

@@ -12,36 +12,26 @@ from spikecert import (
     PLIF,
     SIBP,
     AdaptiveLIF,
-    Arctan,
     Augmentation,
     CertifiedEvents,
     CertifiedLoss,
     CertifiedMoves,
-    ChipWeights,
     ClosedLoop,
     CoupledLIF,
     Delay,
-    Dynamics,
-    EventAugmentation,
     EventRegion,
-    Form,
     GainPenalty,
     GaussianNoise,
-    Huber,
     IntegerLIF,
     LInf,
-    LocalFields,
     MarginOverGain,
     Normalize,
     OneSpikeLIF,
     PGDTraining,
-    Ramp,
     RateDraws,
     RefractoryLIF,
-    Retraction,
     Settings,
     Share,
-    Sigmoid,
     SingleStep,
     SpikeFlip,
     SpikeShift,
@@ -49,8 +39,6 @@ from spikecert import (
     StuckNeurons,
     Synapse,
     Tolerance,
-    Triangle,
-    WholeDecay,
     WholeInput,
     abstains,
     architecture,
@@ -60,20 +48,14 @@ from spikecert import (
     equivalent,
     fit,
     gain,
-    latency_code,
     mlp,
     moves_at_most,
     neuron_gain,
     output,
     output_range,
-    own_dataset,
-    quantization,
     quantize,
-    regression_dataset,
     robust,
     smooth,
-    start_firing,
-    strided,
     system,
     targeted,
     top_k,
@@ -87,7 +69,7 @@ from spikecert.analysis.gains.gain_plots import frequency_response
 from spikecert.analysis.lmi import adaptive, chain_gain, cuba, lif, recurrent, surrogate_gain, time_varying
 from spikecert.analysis.patterns import train_interval
 from spikecert.asking import Threat
-from spikecert.certify import PixelBox
+from spikecert.certify import Form, PixelBox
 from spikecert.certify.attacks import APGD, PGD, Gaussian, SpikeFlips, Square
 from spikecert.certify.bounds.prices.narrowing import Narrowing, WindowSearch
 from spikecert.certify.bounds.prices.price_search import PriceSearch
@@ -98,8 +80,29 @@ from spikecert.certify.engines import Fleet, Ray
 from spikecert.certify.smoothing import lower_confidence_bound, rate_certificate, rate_radius, total_variation
 from spikecert.certify.verifiers import Lirpa, Milp
 from spikecert.formats.writing import robustness
-from spikecert.models import Neuron
+from spikecert.models import (
+    Arctan,
+    ChipWeights,
+    Dynamics,
+    Neuron,
+    Sigmoid,
+    Triangle,
+    WholeDecay,
+    latency_code,
+    quantization,
+    strided,
+)
 from spikecert.reports.making.plans import Plan, RadiusPlan
+from spikecert.training import (
+    EventAugmentation,
+    Huber,
+    LocalFields,
+    Ramp,
+    Retraction,
+    own_dataset,
+    regression_dataset,
+    start_firing,
+)
 from spikecert.training.data import Dataset, Split, digit_events, pulses
 from support.constants import ENDS, NONE, Row, neuron_rows, rows, several
 

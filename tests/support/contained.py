@@ -6,10 +6,11 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
-from spikecert import LInf, SpikeFlip, SpikingNetwork, bounds, load, network_hash, save, verify
+from spikecert import LInf, SpikeFlip, SpikingNetwork, bounds, load, save, verify
 from spikecert.certify import Perturbation
 from spikecert.certify.replay import margins
 from spikecert.certify.verifiers import MarginVerifier
+from spikecert.models import network_hash
 from support.oracles import every_flip, least_margin, line_margin
 from support.recurrent import fill
 

@@ -6,7 +6,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from spikecert import LIF, IntegerLIF, LInf, SpikeFlip, SpikingNetwork, WholeDecay, WholeInput, circuit
+from spikecert import LIF, IntegerLIF, LInf, SpikeFlip, SpikingNetwork, WholeInput, circuit
+from spikecert.models import WholeDecay
 from support.oracles import every_flip
 
 CUTS = ("truncate", "floor", "nearest", "shift", "dash")

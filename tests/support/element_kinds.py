@@ -22,10 +22,9 @@ from spikecert import (
     SpikingNetwork,
     Synapse,
     VariedLIF,
-    WholeDecay,
     WholeInput,
 )
-from spikecert.models import Neuron
+from spikecert.models import Neuron, WholeDecay
 
 STEPS, FEATURES, WIDTH, CLASSES = 3, 3, 4, 3
 RADIUS = 0.05

@@ -35,11 +35,10 @@ from spikecert import (
     SpikingNetwork,
     Synapse,
     VariedLIF,
-    WholeDecay,
     WholeInput,
     quantize,
 )
-from spikecert.models import Neuron
+from spikecert.models import Neuron, WholeDecay
 from spikecert.models.dynamics import RESETS
 
 VERIFIERS = ("interval", "trains", "linear", "gain", "lirpa", "milp", "enumeration", "complete", "auto")

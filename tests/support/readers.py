@@ -18,7 +18,6 @@ from spikecert import (
     circuit,
     gain,
     mppd,
-    network_hash,
     save,
     verify,
 )
@@ -28,6 +27,7 @@ from spikecert.certify.milp.encoding import encode
 from spikecert.certify.milp.program import Closing
 from spikecert.certify.proofs import Prover
 from spikecert.certify.verifiers import VERIFIERS
+from spikecert.models import network_hash
 from spikecert.training.objectives import Objective
 
 from .refractory import INPUTS, THREAT, labels_of

@@ -16,7 +16,8 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from spikecert import Delay, IntegerLIF, SpikingNetwork, WholeDecay, WholeInput
+from spikecert import Delay, IntegerLIF, SpikingNetwork, WholeInput
+from spikecert.models import WholeDecay
 
 TRACES = Path(__file__).with_name("xylo_traces.npz")
 SIZES, STEPS = (12, 16, 5), 60

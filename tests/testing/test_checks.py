@@ -10,7 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor, nn
 
-from spikecert import L2, LIF, LInf, LogitBounds, SpikingNetwork, Verdict, from_snntorch, gain, mlp
+from spikecert import L2, LIF, LInf, SpikingNetwork, Verdict, from_snntorch, gain, mlp
+from spikecert.certify import LogitBounds
 from spikecert.certify.problem import Problem
 from spikecert.certify.verifiers import TRAINS, MarginVerifier, Verifier
 from spikecert.models.elements.neurons import Run

@@ -7,8 +7,8 @@ import torch
 from hypothesis import find, given, settings
 from hypothesis import strategies as st
 
-from spikecert import LIF, LInf, LogitBounds, mlp
-from spikecert.certify import PixelBox
+from spikecert import LIF, LInf, mlp
+from spikecert.certify import LogitBounds, PixelBox
 from spikecert.certify.perturbations import SpikeFlip, SpikeShift
 from spikecert.certify.verifiers import MarginVerifier
 from spikecert.testing import (

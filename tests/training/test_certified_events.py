@@ -18,21 +18,19 @@ from spikecert import (
     CrossEntropy,
     EventChange,
     EventRegion,
-    Ramp,
     SpikeFlip,
     SpikeShift,
     SpikingNetwork,
     dataset,
     fit,
     mlp,
-    network_hash,
     verify,
 )
 from spikecert.certify.verifiers import INTERVAL
-from spikecert.models import Residual
+from spikecert.models import Residual, network_hash
 from spikecert.testing.networks import drawn_network
 from spikecert.testing.neurons import SEEDS
-from spikecert.training import Dataset
+from spikecert.training import Dataset, Ramp
 from spikecert.training.bounds.spike_ends import greatest_changes
 from spikecert.training.objectives.certified_moves import changes, worst_of_events
 from support.examples import examples

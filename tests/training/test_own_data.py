@@ -14,8 +14,9 @@ import pytest
 import torch
 from PIL import Image
 
-from spikecert import dataset, mlp, own_dataset, save
+from spikecert import dataset, mlp, save
 from spikecert.cli import main
+from spikecert.training import own_dataset
 
 INPUTS, LABELS = torch.rand(60, 5, generator=torch.Generator().manual_seed(0)), torch.arange(60) % 3
 

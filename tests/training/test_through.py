@@ -6,19 +6,8 @@ import pytest
 import torch
 from torch import nn
 
-from spikecert import (
-    LIF,
-    CertifiedLoss,
-    ChipWeights,
-    CrossEntropy,
-    Settings,
-    SpikingNetwork,
-    Synapse,
-    dataset,
-    fit,
-    mlp,
-    quantization,
-)
+from spikecert import LIF, CertifiedLoss, CrossEntropy, Settings, SpikingNetwork, Synapse, dataset, fit, mlp
+from spikecert.models import ChipWeights, quantization
 
 TARGETS = ("loihi", "xylo", "spinnaker", "q8.8")
 

@@ -22,9 +22,8 @@ from hypothesis import strategies as st
 from torch import Tensor, nn
 
 import spikecert
-from spikecert import TrainingRun
 from spikecert.models import LIF, SpikingNetwork, mlp
-from spikecert.training import MSMPPD, Dataset, EpochMetrics, objectives
+from spikecert.training import MSMPPD, Dataset, EpochMetrics, TrainingRun, objectives
 from spikecert.training.journal import BOTTOM, TOP, picture
 from spikecert.training.objectives.plain_losses import alignment, rms_current
 from spikecert.training.perturbations import Perturber

@@ -14,7 +14,7 @@ from ...runs.sources import data_of, is_code, loaded, network_of
 from ...telling import say, show, show_json_text
 
 if TYPE_CHECKING:
-    from spikecert import Difference
+    from spikecert.models.differing.difference import Difference
     from spikecert.reports.comparing.difference_record import BuildSide, DifferenceRecord
 
 JSON, HTML = "difference.json", "difference.html"

@@ -10,7 +10,8 @@ import numpy as np
 import pytest
 import torch
 
-from spikecert import SpikingNetwork, load, network_hash, protocols
+from spikecert import SpikingNetwork, load, protocols
+from spikecert.models import network_hash
 from spikecert.models.deadline import Progress
 from spikecert.protocols import Options, reproduce, running
 from spikecert.protocols.configuration import Protocol, merged, parse

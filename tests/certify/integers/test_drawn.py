@@ -11,13 +11,14 @@ import pytest
 import torch
 from torch import Tensor
 
-from spikecert import LInf, SpikeFlip, Verdict, WholeDecay, verify
+from spikecert import LInf, SpikeFlip, Verdict, verify
 from spikecert.certify.bounds.automata.paths import path_trains
 from spikecert.certify.bounds.automata.whole import WRAPS, whole_table, whole_trains
 from spikecert.certify.bounds.signals.signals import InputSignal
 from spikecert.certify.bounds.signals.windows import Box
 from spikecert.certify.rounding import Rounding
 from spikecert.certify.verdicts import SoundnessError
+from spikecert.models import WholeDecay
 from spikecert.models.elements.integers import NOTHING_LOST, Stepped
 from spikecert.models.rules import Label, Move, Range
 from support.chips import CHIPS, Chip

@@ -16,7 +16,6 @@ from spikecert import (
     SpikeFlip,
     SpikingNetwork,
     Verdict,
-    WholeDecay,
     WholeInput,
     attack,
     output,
@@ -28,6 +27,7 @@ from spikecert.certify.ties import settled_ties
 from spikecert.certify.verifiers import Verifier
 from spikecert.certify.verifiers.complete import Complete
 from spikecert.certify.verifiers.enumeration import Enumeration, InputSplitting
+from spikecert.models import WholeDecay
 from support.chips import CHIPS, SIZES, STEPS, Case, Chip, Overrun, around, failing, margins, tensor
 from support.drawn_chips import MOST, members, network
 from support.examples import THOROUGH, by_night

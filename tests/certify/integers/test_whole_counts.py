@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from spikecert import LIF, IntegerLIF, LInf, SpikingNetwork, WholeDecay, WholeInput, verify
+from spikecert import LIF, IntegerLIF, LInf, SpikingNetwork, WholeInput, verify
 from spikecert.certify.bounds.automata import whole as whole_counts
 from spikecert.certify.bounds.automata import whole as whole_table
 from spikecert.certify.bounds.automata.paths import path_trains
@@ -15,6 +15,7 @@ from spikecert.certify.bounds.signals.affine import affine_map
 from spikecert.certify.bounds.signals.signals import AffineSignal, InputSignal, filter_rows
 from spikecert.certify.bounds.signals.windows import Box
 from spikecert.certify.rounding import Rounding
+from spikecert.models import WholeDecay
 from spikecert.models.linear_maps import DenseMap
 from support.examples import THOROUGH
 

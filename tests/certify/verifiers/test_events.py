@@ -17,7 +17,6 @@ from spikecert import (
     SpikeFlip,
     SpikeShift,
     SpikingNetwork,
-    latency_code,
     verify,
 )
 from spikecert.certify.bounds.events.moved_events import Shifts
@@ -30,6 +29,7 @@ from spikecert.certify.replay import margins
 from spikecert.certify.verifiers import Complete, Enumeration, EventSplitting
 from spikecert.certify.verifiers import events as event_bounds
 from spikecert.certify.verifiers.events import splits, told_apart
+from spikecert.models import latency_code
 from spikecert.models.circuit import circuit
 from support.examples import examples
 

@@ -10,7 +10,7 @@ import pytest
 import torch
 from torch import nn
 
-from spikecert import LIF, IntegerLIF, LInf, SpikingNetwork, WholeDecay, WholeInput, save
+from spikecert import LIF, IntegerLIF, LInf, SpikingNetwork, WholeInput, save
 from spikecert.certify.proofs import Prover, Unproven
 from spikecert.checking import Refused
 from spikecert.checking.certificates.trials import ShortFile
@@ -24,6 +24,7 @@ from spikecert.checking.network.files import Content, parse
 from spikecert.checking.network.integers import CUTS, IntegerNeuron, WholeLeak
 from spikecert.checking.network.model import Network, parse_network
 from spikecert.checking.short import FORMATS
+from spikecert.models import WholeDecay
 from spikecert.models.files import storage as checkpoints
 
 from . import natively

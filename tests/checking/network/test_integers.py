@@ -8,13 +8,14 @@ import pytest
 import torch
 from torch import nn
 
-from spikecert import LIF, Delay, IntegerLIF, SpikingNetwork, WholeDecay, WholeInput, quantize
+from spikecert import LIF, Delay, IntegerLIF, SpikingNetwork, WholeInput, quantize
 from spikecert.checking import Refused
 from spikecert.checking.kernel.network import KernelNodes, Sizes
 from spikecert.checking.network.files import Content
 from spikecert.checking.network.integers import WHOLE, IntegerNeuron
 from spikecert.checking.network.model import Network, _network, _of, parse_network
 from spikecert.checking.numbers.exact import whole
+from spikecert.models import WholeDecay
 from spikecert.models.files import storage as checkpoints
 from support.chips import CHIPS, Case
 

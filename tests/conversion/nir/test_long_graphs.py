@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 import torch
 
-from spikecert import ConversionRefused, SpikingNetwork, check_conversion, from_nir
+from spikecert import ConversionRefused, SpikingNetwork, from_nir
+from spikecert.models import check_conversion
 from spikecert.models.tracing import converting
 from spikecert.models.tracing.traces import FEW, traces_of
 from support.foreign import nir

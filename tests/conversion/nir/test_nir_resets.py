@@ -18,12 +18,11 @@ from spikecert import (
     RefractoryLIF,
     SpikingNetwork,
     Synapse,
-    check_conversion,
     convert,
     from_nir,
     to_nir,
 )
-from spikecert.models import Recurrent
+from spikecert.models import Recurrent, check_conversion
 from support.foreign import nir
 
 DT, STEPS, BATCH = 1e-4, 7, 12

@@ -18,12 +18,11 @@ from spikecert import (
     circuit,
     load,
     mlp,
-    quantization,
     quantize,
     save,
     verify,
-    whole_inputs,
 )
+from spikecert.models import quantization, whole_inputs
 from spikecert.models.merging import merged
 from support.chips import around, failing, fixed, loihi, margins, spinnaker, xylo
 

@@ -29,13 +29,12 @@ from spikecert import (
     bounds,
     gain,
     load,
-    network_hash,
     save,
     to_nir,
     verify,
 )
 from spikecert.certify.proofs import Prover, Unproven
-from spikecert.models import Neuron, Recurrent, RefractoryLIF, circuit
+from spikecert.models import Neuron, Recurrent, RefractoryLIF, circuit, network_hash
 from spikecert.models.circuit import UnknownNode
 from spikecert.models.dynamics import RESETS
 from spikecert.models.linear_neuron import AXES, OWN, LinearNeuron

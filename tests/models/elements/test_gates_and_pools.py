@@ -25,10 +25,10 @@ from spikecert import (
     bounds,
     circuit,
     load,
-    network_hash,
     save,
     system,
 )
+from spikecert.models import network_hash
 from spikecert.models.elements.layers import MaxWindows
 from spikecert.testing import Case, check_sound
 from support.checked_samples import check_samples

@@ -26,12 +26,10 @@ from spikecert import (
     SpikingNetwork,
     Synapse,
     VariedLIF,
-    WholeDecay,
     attack,
     bounds,
     gain,
     load,
-    network_hash,
     save,
     to_nir,
     verify,
@@ -44,7 +42,7 @@ from spikecert.certify.bounds.signals.affine import affine_map
 from spikecert.certify.bounds.trains.recurrent import FeedbackLoop
 from spikecert.certify.proofs import Prover, Unproven
 from spikecert.certify.rounding import Rounding
-from spikecert.models import circuit
+from spikecert.models import WholeDecay, circuit, network_hash
 from spikecert.models.circuit import Recurred, UnknownNode
 from spikecert.models.conversion.telling import told_of
 from spikecert.models.elements.neurons import Run

@@ -6,7 +6,8 @@ import pytest
 import torch
 from torch import nn
 
-from spikecert import LIF, IntegerLIF, SpikingNetwork, WholeDecay, WholeInput, circuit, load, save
+from spikecert import LIF, IntegerLIF, SpikingNetwork, WholeInput, circuit, load, save
+from spikecert.models import WholeDecay
 from spikecert.models.elements.integers import NOTHING_LOST, Stepped
 
 DECAYS = (

@@ -22,13 +22,12 @@ from spikecert import (
     exact_twin,
     gain,
     load,
-    network_hash,
     save,
     to_nir,
 )
 from spikecert.analysis.ablation import temporal_ablation
 from spikecert.certify.proofs import Prover, Unproven
-from spikecert.models import circuit
+from spikecert.models import circuit, network_hash
 from spikecert.models.circuit import UnknownNode
 from spikecert.testing import check_sound
 from spikecert.training.bounds.interval_bounds import worst_logits

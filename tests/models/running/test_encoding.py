@@ -13,9 +13,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor
 
-from spikecert import SpikeShift, latency_code, verify
+from spikecert import SpikeShift, verify
 from spikecert.certify import LInf, attack
-from spikecert.models import LIF, RateDraws, SpikingNetwork, load, mlp, network_hash, save
+from spikecert.models import LIF, RateDraws, SpikingNetwork, latency_code, load, mlp, network_hash, save
 from spikecert.models.files.description import build, describe
 from spikecert.models.running.encoding import rate_code
 from support.examples import examples

@@ -9,8 +9,8 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from spikecert import ConversionRefused, PerStep, check_conversion, convert, from_torch
-from spikecert.models import DLIF, LIF, AdaptiveLIF, RefractoryLIF, Synapse
+from spikecert import ConversionRefused, PerStep, convert, from_torch
+from spikecert.models import DLIF, LIF, AdaptiveLIF, RefractoryLIF, Synapse, check_conversion
 from support.traced_neurons import STYLES, WRONG, Looped
 
 STEPS = 6

@@ -7,7 +7,8 @@ from hypothesis import strategies as st
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from spikecert import ConversionRefused, check_conversion, convert, into
+from spikecert import ConversionRefused, convert, into
+from spikecert.models import check_conversion
 from support.comparing import is_refused_or_equal, share_that_differs
 
 STEPS = 4

@@ -6,7 +6,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor, nn
 
-from spikecert import ConversionRefused, LInf, RateDraws, check_conversion, convert, into, load, save, verify
+from spikecert import ConversionRefused, LInf, RateDraws, convert, into, load, save, verify
+from spikecert.models import check_conversion
 from support.traced_modules import Drawn
 
 STEPS, FEATURES = 5, 6

@@ -6,16 +6,8 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from spikecert import (
-    ConversionRefused,
-    CoupledLIF,
-    PerStep,
-    SpikingNetwork,
-    check_conversion,
-    convert,
-    from_torch,
-    into,
-)
+from spikecert import ConversionRefused, CoupledLIF, PerStep, SpikingNetwork, convert, from_torch, into
+from spikecert.models import check_conversion
 
 STEPS = 4
 SAMPLE = torch.rand(8, 5, generator=torch.Generator().manual_seed(0))

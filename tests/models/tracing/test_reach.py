@@ -13,11 +13,11 @@ from spikecert import (
     PerStep,
     Recurrent,
     SpikingNetwork,
-    check_conversion,
     convert,
     from_torch,
     into,
 )
+from spikecert.models import check_conversion
 from support.hand_written import bntt, sample
 from support.hand_written import made as network_of
 from support.public_idioms import adlif_each, radlif

@@ -9,7 +9,8 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from spikecert import ConversionRefused, check_conversion, convert, from_torch
+from spikecert import ConversionRefused, convert, from_torch
+from spikecert.models import check_conversion
 from support.escapes import ASKING, KEPT, NARROW, READ, THREADED, WRITE, Change, Hosted, Kept, branching
 from support.foreign import FOREIGN, snntorch
 from support.foreign_loops import LOOPS

@@ -8,7 +8,8 @@ import torch
 from spikingjelly.activation_based import functional, layer, neuron, surrogate
 from torch import Tensor, nn
 
-from spikecert import check_conversion, convert
+from spikecert import convert
+from spikecert.models import check_conversion
 from support.foreign import snntorch
 
 STEPS = 5

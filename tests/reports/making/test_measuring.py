@@ -5,9 +5,9 @@ from importlib.metadata import version
 import pytest
 import torch
 
-from spikecert import LInf, SoundnessError, SpikeFlip, attack, gain, mlp, network_hash, record, verify
+from spikecert import LInf, SoundnessError, SpikeFlip, attack, gain, mlp, record, verify
 from spikecert.certify import PixelBox
-from spikecert.models import LIF, RateDraws
+from spikecert.models import LIF, RateDraws, network_hash
 from spikecert.reports import Data, Plan, Threat, measure
 from spikecert.reports.making import measuring as module
 from spikecert.reports.pages.wording import assumptions, sketch, verdict

@@ -8,7 +8,9 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from spikecert import LIF, CrossEntropy, EventAugmentation, SpikingNetwork, dataset, fit, mlp, network_hash
+from spikecert import LIF, CrossEntropy, SpikingNetwork, dataset, fit, mlp
+from spikecert.models import network_hash
+from spikecert.training import EventAugmentation
 
 COUNT = 400
 

@@ -14,7 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor, nn
 
-from spikecert import LIF, EventChange, EventRegion, SpikeFlip, SpikeShift, SpikingNetwork, latency_code
+from spikecert import LIF, EventChange, EventRegion, SpikeFlip, SpikeShift, SpikingNetwork
 from spikecert.certify.bounds.events import parts as parts_bounds
 from spikecert.certify.bounds.events.flips import Budget, Flips, Heaviest
 from spikecert.certify.bounds.events.moved_events import Retimings, Shifts, _pooled, rises
@@ -32,6 +32,7 @@ from spikecert.certify.bounds.signals.signals import AffineSignal, filter_rows
 from spikecert.certify.bounds.signals.windows import Spans
 from spikecert.certify.perturbations.events.retiming import EventThreat, ranked_changes
 from spikecert.certify.rounding import Rounding
+from spikecert.models import latency_code
 from spikecert.models.circuit import Mapped, circuit
 from spikecert.models.linear_maps import linear_map
 from spikecert.models.rules import Leaky
