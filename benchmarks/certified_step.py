@@ -11,9 +11,8 @@ from statistics import median
 import torch
 from torch import Tensor
 
-from spikecert import LIF, CertifiedLoss, CrossEntropy, SpikingNetwork, mlp
-from spikecert.models import strided
-from spikecert.training import Objective, start_firing
+from spikecert.models import LIF, SpikingNetwork, mlp, strided
+from spikecert.training import CertifiedLoss, CrossEntropy, Objective, start_firing
 
 ROUNDS, BATCH, STEPS, DECAYS = 7, 256, (4, 8), (1.0, 0.9)
 INTERVALS = CertifiedLoss(0.1, "interval", weight=0.8, ramp=0.0)

@@ -16,18 +16,8 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from spikecert.models import (
-    DLIF,
-    LIF,
-    PLIF,
-    OneSpikeLIF,
-    Recurrent,
-    RefractoryLIF,
-    Share,
-    Synapse,
-    Triangle,
-    VariedLIF,
-)
+from spikecert import DLIF, LIF, PLIF, OneSpikeLIF, Recurrent, RefractoryLIF, Share, Synapse, VariedLIF
+from spikecert.models import Triangle
 
 NUMPY_FLOATS = ("float16", "float32", "float64", "longdouble")
 INTEGERS = ("int8", "int16", "int32", "int64", "uint8")
