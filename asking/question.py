@@ -145,18 +145,31 @@ class TimeLimit:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Proving(TimeLimit):
+class SearchLimits(TimeLimit):
+    """Within which limits a question is answered.
+
+    Attributes:
+        memory: what a search may keep, such as 4GiB; default: about 2GiB.
+    """
+
+    memory: Annotated[int, BYTES] | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Proving(SearchLimits):
     """How a question is answered.
 
     Attributes:
         verifier: who proves.
+        workers: processes that share a hard sample.
     """
 
     verifier: Verifier = "auto"
+    workers: Count | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
-class ProvingBySeveral(TimeLimit):
+class ProvingBySeveral(SearchLimits):
     """How a question is answered by several verifiers.
 
     Attributes:
@@ -192,7 +205,6 @@ class Certifying(ProvingBySeveral):
     """What is asked besides, and how it is answered.
 
     Attributes:
-        memory: what open nodes and batches of a search may take, such as 4GiB; default: about 2GiB.
         chip: the build that is asked about.
         attack: also attack: see `attack --method`; repeatable.
         radii: also bracket each sample's radius, by the last verifier.
@@ -202,7 +214,6 @@ class Certifying(ProvingBySeveral):
         require_certified: status 1 below this share, such as 0.9.
     """
 
-    memory: Annotated[int, BYTES] | None = None
     chip: Chip = Chip()
     attack: Methods = ()
     radii: bool = False

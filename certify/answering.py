@@ -94,16 +94,30 @@ def answers(
     """
     chosen, seconds, seed = resolve(verifier), checked_timeout(timeout), whole("seed", seed)
     if isinstance(perturbation, NetworkSet):
+        refuse_of_networks(memory=memory, workers=None if callable(workers) or workers == 1 else workers)
         return decide(Asked.of(network, inputs, labels, perturbation, ties, seed), chosen, seconds, progress)
     asked = posed(network, inputs, labels, perturbation, ties, progress)
     memory = unless_none(at_least(1))("memory", memory)
-    count = workers if callable(workers) else partial(int, unless_none(at_least(1))("workers", workers) or 1)
     verdicts: list[Verdict] = []
-    with keeping(verdicts, len(inputs), chosen.name, asked[0].ties), Helpers(count) as crew:
+    with keeping(verdicts, len(inputs), chosen.name, asked[0].ties), crew_of(workers) as crew:
         for one in asked:
             how = _Asking(one, _answering(one, chosen), seconds, seed, memory, crew, figures)
             how.extend(verdicts)
     return verdicts
+
+
+def crew_of(workers: int | Callable[[], int] | None) -> Helpers:
+    """Return the processes that share a hard sample."""
+    if callable(workers):
+        return Helpers(workers)
+    return Helpers(partial(int, unless_none(at_least(1))("workers", workers) or 1))
+
+
+def refuse_of_networks(**given: int | None) -> None:
+    """Raise ValueError for what searches of one network alone keep to, by name."""
+    for name, value in given.items():
+        if value is not None:
+            raise ValueError(f"{name}: got {value} beside a set of networks, expected none")
 
 
 def _answering(one: Posed, verifier: Verifier) -> Verifier:

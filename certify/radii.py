@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from functools import partial
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -17,7 +18,7 @@ from ..models.deadline import Figures, Progress, checked_timeout, no_figures, pa
 from ..models.networks import SpikingNetwork
 from ..models.validation import check_choice
 from .alike import Alike, detach
-from .answering import check_asks_rows, resolve
+from .answering import check_asks_rows, refuse_of_networks, resolve
 from .attacks import ATTACKS
 from .network_sets.base import NetworkSet
 from .network_sets.deciding import Asked
@@ -246,6 +247,8 @@ def certified_radius(
     timeout: float | None = None,
     seed: int = 0,
     ties: str | None = None,
+    memory: int | None = None,
+    workers: int | None = None,
     progress: Progress = silent,
     figures: Figures = no_figures,
 ) -> list[Radius]:
@@ -273,6 +276,7 @@ def certified_radius(
         timeout: seconds for a sample, on average, over all its queries; each gets a fair share of what is left.
         seed: for attacks.
         ties: what a tie between logits is, as in `verify`.
+        memory, workers: of each search, and how many processes share a hard sample, as in `verify`.
         progress: told after each query, with the samples that this pass is through with.
         figures: told before each query its radius as "epsilon" and how many samples it asks about as "asked", and
             as in `verify` how the search for one of them stands.
@@ -292,6 +296,7 @@ def certified_radius(
     """
     chosen, seconds, seed = resolve(verifier), checked_timeout(timeout), whole("seed", seed)
     if isinstance(norm, NetworkSet):
+        refuse_of_networks(memory=memory, workers=workers)
         question = Asked.of(network, inputs, labels, norm, ties, seed)
         return _of_networks(question, chosen, positive("tolerance", tolerance), seconds, progress, figures)
     if not isinstance(norm, Scale):
@@ -304,7 +309,8 @@ def certified_radius(
         if (rows := one.rows()) is not None:
             check_asks_rows(chosen)
             one = replace(one, ties=rows.ties)
-        query = _Query(one, sets, Grid.of(sets.reach(one.inputs), tolerance), seed, figures, rows)
+        how = {"seed": seed, "memory": memory, "workers": workers}
+        query = _Query(one, sets, Grid.of(sets.reach(one.inputs), tolerance), how, figures, rows)
         found += query.radii(_passes(chosen, sets.breaks_first), seconds, tolerance)
     return found
 
@@ -329,7 +335,7 @@ class _Query:
     one: Posed
     sets: Scale
     grid: Grid
-    seed: int
+    how: Mapping[str, Any]
     figures: Figures
     rows: RowGoal | None
 
@@ -388,8 +394,8 @@ class _Query:
         told(label, {})
         rest = self.sets.around(epsilon), verifier, timeout
         if self.one.prop is not None:
-            return verify(self.one.network, inputs, self.one.prop, *rest, seed=self.seed, figures=told)
-        return verify(self.one.network, inputs, labels, *rest, seed=self.seed, ties=self.one.ties, figures=told)
+            return verify(self.one.network, inputs, self.one.prop, *rest, figures=told, **self.how)
+        return verify(self.one.network, inputs, labels, *rest, ties=self.one.ties, figures=told, **self.how)
 
     def _nearest(self, samples: list[int], counterexamples: list[Tensor]) -> list[tuple[Tensor, float]]:
         """Pull counterexamples toward their samples, and measure; not into what a source's run may round."""

@@ -54,8 +54,8 @@ def radius(asked: Annotated[Question, Without("epsilon")], how: Bracketing) -> i
 
     subject = subject_of(asked)
     network, chosen = subject.network, subject.samples
-    wanted = RadiusPlan(how.verifier, how.tolerance, how.timeout)
-    plan = Plan(asked.threat, (), (), seed=asked.seed, radii=wanted, ties=asked.ties)
+    wanted = RadiusPlan(how.verifier, how.tolerance, how.timeout, workers=how.workers)
+    plan = Plan(asked.threat, (), (), seed=asked.seed, radii=wanted, ties=asked.ties, memory=how.memory)
     problem = network, chosen.inputs, chosen.labels, plan
     store = PartStore.of(None if how.out is None else how.out / PARTS, "radii", *problem)
     interrupted = False
@@ -76,6 +76,7 @@ def radius(asked: Annotated[Question, Without("epsilon")], how: Bracketing) -> i
         "verifier": how.verifier,
         "tolerance": plan.tolerance,
         "timeout": how.timeout,
+        "memory": how.memory,
         "seed": asked.seed,
         "ties": radii.table.ties,
     }

@@ -53,6 +53,7 @@ def output_ranges(asked: Annotated[Question, Without("property", "ties")], how: 
     prover, width = None if how.proof is None else proofs.prover(network, asked.threat.norm), float(how.tolerance)
     with Bars() as bars:
         rest = {"verifier": how.verifier, "seed": asked.seed, "progress": bars}
+        rest |= {"memory": how.memory, "workers": how.workers}
         found = output_range(network, chosen.inputs, around, form, width, how.timeout, **rest)
         if how.proof is not None and prover is not None:
             ranges = [proved_range(form, one, width) for one in found]
@@ -68,6 +69,7 @@ def output_ranges(asked: Annotated[Question, Without("property", "ties")], how: 
         "verifier": how.verifier,
         "tolerance": width,
         "timeout": how.timeout,
+        "memory": how.memory,
         "seed": asked.seed,
     }
     if how.json:

@@ -6,7 +6,7 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
-from spikecert.asking.options import command, typed
+from spikecert.asking.options import Without, command, typed
 from spikecert.asking.question import Count, Proving, Seed
 from spikecert.asking.values import Mistake, Naming, Notation
 
@@ -69,7 +69,7 @@ class Instance(Proving):
 
 
 @command
-def vnnlib(asked: Instance) -> int:
+def vnnlib(asked: Annotated[Instance, Without("memory")]) -> int:
     """Decide a VNN-LIB property: is there an input whose outputs are unsafe? Or each of an instances.csv.
 
     The answer is holds, violated, timeout or unknown. Status 1 if a property is violated, 2 if an instance could

@@ -22,7 +22,7 @@ from ...models.deadline import Progress, checked_timeout
 from ...models.files.storage import differences, digest_of, network_hash, read_tensors
 from ...models.networks import SpikingNetwork
 from ...models.validation import check_choice, one_line, plain
-from ..answering import check_asks_rows, resolve
+from ..answering import check_asks_rows, refuse_of_networks, resolve
 from ..network_sets.base import NetworkSet
 from ..network_sets.deciding import VERIFIERS as OF_NETWORKS
 from ..network_sets.deciding import Asked
@@ -171,6 +171,7 @@ def in_batches(
     prop, told_property = None, None
     if isinstance(perturbation, NetworkSet):
         check_choice("verifier", verifier, OF_NETWORKS)
+        refuse_of_networks(memory=memory)
         labels = Asked.of(network, inputs, labels, perturbation, ties, seed).labels
     else:
         one, *others = posed(network, inputs, labels, perturbation, ties)

@@ -171,6 +171,8 @@ def equivalent(
     timeout: float | None = None,
     *,
     seed: int = 0,
+    memory: int | None = None,
+    workers: int | None = None,
 ) -> list[Equivalence]:
     """Decide for each sample whether two builds give the same class wherever it may be moved to.
 
@@ -182,6 +184,7 @@ def equivalent(
         verifier: what proves, as in `verify`.
         timeout: seconds for a sample and build, on average.
         seed: for attacks.
+        memory, workers: of each search, and how many processes share a hard sample, as in `verify`.
 
     Raises:
         TypeError, ValueError: for builds that are not of one form, and as `verify`.
@@ -194,7 +197,8 @@ def equivalent(
         asked = settled_set(build, asked)
     builds = _checked(a, b, inputs, asked)
     chosen = TRAINS if perturbation is None and verifier == "auto" else chosen
-    rest, seconds = {"verifier": chosen, "seed": whole("seed", seed)}, checked_timeout(timeout)
+    seconds = checked_timeout(timeout)
+    rest = {"verifier": chosen, "seed": whole("seed", seed), "memory": memory, "workers": workers}
     deadline = until(seconds, 2 * len(inputs))
     with evaluating(a), evaluating(b):
         found = _BuildsAsked(builds, inputs.detach(), asked, rest, deadline).answers()

@@ -11,7 +11,9 @@ What is proven holds whatever was attained: bounds come from verdicts and from c
 """
 
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -20,7 +22,7 @@ from ...models.constants import positive, whole
 from ...models.deadline import Progress, TimeIsUp, checked_timeout, ending, share, silent, until
 from ...models.networks import SpikingNetwork
 from ..alike import Alike, detach
-from ..answering import check_asks_rows, resolve
+from ..answering import check_asks_rows, crew_of, resolve
 from ..attacks import ATTACKS
 from ..attacks.backward import AdaptiveArctan
 from ..attacks.base import Attack
@@ -254,6 +256,8 @@ def output_range(
     *,
     verifier: str | Verifier = "complete",
     seed: int = 0,
+    memory: int | None = None,
+    workers: int | None = None,
     progress: Progress = silent,
 ) -> list[OutputRange]:
     """Return proven and attained ends of an output, or of a linear form, over the set around each sample.
@@ -270,6 +274,7 @@ def output_range(
         timeout: seconds for a sample, on average, for both ends; None: no limit.
         verifier: that decides "is the form at least this"; where few inputs move, their boxes are split instead.
         seed: for attacks.
+        memory, workers: of each search, and how many processes share a hard sample, as in `verify`.
         progress: told of each end.
 
     Returns:
@@ -292,15 +297,17 @@ def output_range(
         got = type(perturbation).__name__
         raise ValueError(f"perturbation: got {got}, expected LInf for the range of a network of whole numbers")
     found = list[OutputRange]()
-    for one in posed(network, inputs, OUTPUTS, perturbation, None, progress):
-        if one.codes is not None and form is not None and form.inputs:
-            raise ValueError(f'form: got {form}, expected outputs alone for encoding "latency"')
-        found += _ranges(one, _settled(form, one.first.shape[1]), chosen, tolerance, seconds, seed)
+    with crew_of(workers) as crew:
+        how = {"seed": seed, "memory": memory, "crew": crew}
+        for one in posed(network, inputs, OUTPUTS, perturbation, None, progress):
+            if one.codes is not None and form is not None and form.inputs:
+                raise ValueError(f'form: got {form}, expected outputs alone for encoding "latency"')
+            found += _ranges(one, _settled(form, one.first.shape[1]), chosen, tolerance, seconds, how)
     return found
 
 
 def _ranges(
-    one: Posed, form: Form, verifier: Verifier, tolerance: float, timeout: float | None, seed: int
+    one: Posed, form: Form, verifier: Verifier, tolerance: float, timeout: float | None, how: Mapping[str, Any]
 ) -> list[OutputRange]:
     """Return the range of each sample: the least value of the form, and that of its negation."""
     begun, deadline, found = time.perf_counter(), until(timeout, len(one.inputs)), list[LeastValue]()
@@ -309,8 +316,9 @@ def _ranges(
             goal = replace(one, prop=sign * form >= 0.0).rows()
             assert goal is not None
             end = until(share(deadline, 2 - turn))
-            asked = one.network, one.inputs, one.labels, one.perturbation, seed, end, one.made, goal.ties
-            found.append(least_value(Problem(*asked, rows=goal), verifier, tolerance))
+            asked = one.network, one.inputs, one.labels, one.perturbation
+            problem = Problem(*asked, deadline=end, made=one.made, ties=goal.ties, rows=goal, **how)
+            found.append(least_value(problem, verifier, tolerance))
             one.progress("range", turn + 1, 2)
     least, greatest = found
     points = [(one.back(least.points[k], k), one.back(greatest.points[k], k)) for k in range(len(one.inputs))]

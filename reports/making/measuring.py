@@ -189,6 +189,8 @@ def measure_radii(
         timeout=wanted.timeout,
         seed=plan.seed,
         ties=plan.ties,
+        memory=plan.memory,
+        workers=wanted.workers,
         progress=progress,
         figures=figures,
     )

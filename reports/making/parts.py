@@ -65,7 +65,7 @@ class PartStore:
         """Return the store of one problem: network, samples and plan."""
         if folder is None:
             return PartStore(None)
-        radii = None if plan.radii is None else vars(plan.radii)
+        radii = None if plan.radii is None else {**vars(plan.radii), "workers": None}
         names = [*map(name_of, plan.attacks)], plan.verifiers
         told = [
             kind,

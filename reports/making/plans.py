@@ -34,17 +34,19 @@ class RadiusPlan:
         tolerance: the width at which a bracket counts as exact.
         timeout: seconds for a sample, on average; None for no limit.
         samples: how many, from the first on; None for all.
+        workers: processes that share a hard sample; None for one.
     """
 
     verifier: str = "auto"
     tolerance: float = 1e-3
     timeout: float | None = None
     samples: int | None = None
+    workers: int | None = None
 
     def __post_init__(self) -> None:
         settle(self, positive, "tolerance")
         settle(self, unless_none(positive), "timeout")
-        settle(self, unless_none(at_least(1)), "samples")
+        settle(self, unless_none(at_least(1)), "samples", "workers")
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,20 @@ from typing import Any
 import pytest
 import torch
 
-from spikecert import LInf, RateDraws, SpikingNetwork, attack, certified_radius, mlp, moves_at_most, verify
+from spikecert import (
+    LInf,
+    RateDraws,
+    SpikingNetwork,
+    Tolerance,
+    attack,
+    certified_radius,
+    equivalent,
+    mlp,
+    moves_at_most,
+    output,
+    output_range,
+    verify,
+)
 from spikecert.certify.posed import posed
 
 
@@ -28,6 +41,42 @@ def test_a_wrong_label_of_the_last_sample_is_told_before_the_first_is_decided(as
         ask(network, inputs, labels, last, progress=lambda *done: told.append(done))
     assert "\n" not in str(error.value)
     assert told == []
+
+
+WITHIN = {
+    "verify": lambda *asked, **how: [one.status for one in verify(*asked, LInf(0.5), "complete", 20, **how)],
+    "certified_radius": lambda *asked, **how: [
+        (one.lower, one.exact) for one in certified_radius(*asked, "linf", "complete", 1e-3, timeout=20, **how)
+    ],
+    "output_range": lambda network, inputs, _, **how: [
+        one.closed for one in output_range(network, inputs, LInf(0.2), output[0], 1e-3, 20, **how)
+    ],
+    "equivalent": lambda network, inputs, _, **how: [
+        one.status for one in equivalent(network, network, inputs, LInf(0.5), "complete", 20, **how)
+    ],
+}
+"""What each verb answers of samples that only a search decides."""
+
+
+@pytest.mark.parametrize("verb", WITHIN)
+def test_each_verb_keeps_to_memory_and_shares_hard_samples(verb):
+    torch.manual_seed(3)
+    network, inputs = mlp((6, 24, 12, 3), num_steps=6).eval(), torch.rand(2, 6)
+    ask, asked = WITHIN[verb], (network, inputs, network(inputs).argmax(1))
+    alone = ask(*asked)
+    assert ask(*asked, workers=2) == alone
+    assert ask(*asked, memory=1) != alone, "what waits takes more than a byte"
+    for name in ("memory", "workers"):
+        with pytest.raises((TypeError, ValueError), match=f"{name}: got 0"):
+            ask(*asked, **{name: 0})
+
+
+@pytest.mark.parametrize("name", ["memory", "workers"])
+def test_of_sets_of_networks_no_search_keeps_to_limits(name):
+    network, inputs = mlp((4, 6, 3), num_steps=3).eval(), torch.rand(2, 4)
+    for ask in (verify, certified_radius, *[partial(verify, engine="local")] * (name == "memory")):
+        with pytest.raises(ValueError, match=f"{name}: got 2 beside a set of networks, expected none"):
+            ask(network, inputs, network(inputs).argmax(1), Tolerance(0.01), **{name: 2})
 
 
 def test_parts_are_the_samples_with_their_own_draws():

@@ -216,9 +216,9 @@ CERTIFY = [
     several(StuckNeurons, "layers", 1, lambda v: StuckNeurons(1, (v,))),
     *rows(
         equivalent,
-        {"timeout": 2.0, "seed": 1},
+        {"timeout": 2.0, "seed": 1, "memory": 100, "workers": 1},
         {"a": NETWORK, "b": NETWORK, "inputs": INPUTS},
-        {"timeout": NONE},
+        {"timeout": NONE, "memory": NONE, "workers": NONE},
         kept=False,
     ),
     *rows(
@@ -252,9 +252,9 @@ CERTIFY = [
     ),
     *rows(
         output_range,
-        {"tolerance": 0.5, "timeout": 5.0, "seed": 1},
+        {"tolerance": 0.5, "timeout": 5.0, "seed": 1, "memory": 100, "workers": 1},
         {"network": NETWORK, "inputs": INPUTS, "perturbation": LInf(0.1), "form": output[0], "tolerance": 0.5},
-        {"timeout": NONE},
+        {"timeout": NONE, "memory": NONE, "workers": NONE},
         kept=False,
     ),
     *rows(Form, {"constant": 0.5}),
@@ -277,9 +277,9 @@ CERTIFY = [
     ),
     *rows(
         certified_radius,
-        {"tolerance": 0.5, **SPAN, "timeout": 5.0, "seed": 1},
+        {"tolerance": 0.5, **SPAN, "timeout": 5.0, "seed": 1, "memory": 100, "workers": 1},
         {"network": NETWORK, "inputs": INPUTS, "labels": LABELS, "verifier": "trains", "tolerance": 0.5},
-        {"timeout": NONE, **RANGE},
+        {"timeout": NONE, "memory": NONE, "workers": NONE, **RANGE},
         kept=False,
     ),
     *(

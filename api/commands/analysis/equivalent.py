@@ -95,7 +95,8 @@ def equivalent(asked: Annotated[TwoBuilds, Without(*LEFT)], how: Comparing) -> i
         sets = [(float(size), threat.scale.around(float(size))) for size in threat.epsilons]
     with Bars() as bars:
         for place, (size, around) in enumerate(sets):
-            found = compared(pair.a, pair.b, pair.inputs, around, how.verifier, how.timeout, seed=asked.seed)
+            rest = {"seed": asked.seed, "memory": how.memory, "workers": how.workers}
+            found = compared(pair.a, pair.b, pair.inputs, around, how.verifier, how.timeout, **rest)
             points.append(pair_point(size, found))
             if how.proof is not None:
                 ball = around or LInf(0.0, asked.threat.lower, asked.threat.upper)
