@@ -56,8 +56,8 @@ def command_of(name: str) -> Callable[..., Any]:
 class Commands(TyperGroup):
     """The commands, of which one is built when it is run, and all where their help is listed."""
 
-    norm: str | None = None
-    """What `--norm` says: help shows the options that it has."""
+    forms: frozenset[str] = frozenset({"linf"})
+    """What `--norm` and `--objective` say: help shows the options that these have."""
 
     def list_commands(self, ctx: Any) -> list[str]:
         """Return the names of all commands."""
@@ -71,16 +71,16 @@ class Commands(TyperGroup):
         info = CommandInfo(cmd_name, callback=function, epilog=epilog(cmd_name))
         made = get_command_from_info(info, pretty_exceptions_short=False, rich_markup_mode=None)
         forms: dict[str, tuple[str, ...]] = getattr(function, "forms", {})
-        norm = self.norm or "linf"
         for parameter in made.params:
-            vars(parameter)["hidden"] = norm not in forms.get(parameter.name or "", (norm,))
+            vars(parameter)["hidden"] = self.forms.isdisjoint(forms.get(parameter.name or "", self.forms))
         return made
 
     def resolve_command(self, ctx: Any, args: list[str]) -> Any:
-        """Return the command that is run; its help knows the norm that is asked for."""
-        chosen = [value for before, value in pairwise(args) if before == "--norm"]
-        chosen += [part.removeprefix("--norm=") for part in args if part.startswith("--norm=")]
-        self.norm = chosen[-1] if chosen else None
+        """Return the command that is run; its help knows the norm, or the objective, that is asked for."""
+        told = [part for arg in args for part in (arg.split("=", 1) if arg.startswith("--") else [arg])]
+        norms = [value for before, value in pairwise(told) if before == "--norm"] or ["linf"]
+        objectives = [value.split("+")[0] for before, value in pairwise(told) if before == "--objective"]
+        self.forms = frozenset((norms[-1], *objectives[-1:]))
         if args and args[0] not in COMMANDS:
             near = " or ".join(map(repr, get_close_matches(args[0], COMMANDS)))
             raise UsageError(f"No such command {args[0]!r}." + f" Did you mean {near}?" * bool(near))

@@ -88,7 +88,7 @@ FIELDS = "set"
 
 def _fields_of_others(place: tuple[str, ...]) -> TableField:
     kind = Notation(str, "NAME=VALUE", "NAME=VALUE", listed=True)
-    return TableField(FIELDS, place, kind, None, "of a set of another package (--norm package:name): its field.")
+    return TableField(FIELDS, place, kind, None, "of a --norm package:name: its field.")
 
 
 def name_has_usual(kind: OneOf, names: Sequence[str]) -> bool:

@@ -61,11 +61,10 @@ class Samples:
     """Which samples: the first of the test split.
 
     Attributes:
-        data: digits, mnist, cifar10, nmnist, shd, …; your own: an .npz archive, a folder of pictures by class, or
-            file.py:function (its code is run).
-        root: the folder of the data set's files.
+        data: digits, mnist, …; your own: an .npz, a folder of pictures, file.py:function (its code is run).
+        root: folder of the data set's files.
         samples: first test samples; default: all.
-        mean: what the network's inputs are normalised by, one number or one a channel; data and ε are not.
+        mean: what the network normalises by, or one a channel.
         std: as --mean.
     """
 
@@ -103,9 +102,9 @@ class BaseQuestion:
     """What is asked of a network: on which samples, with what done to them.
 
     Attributes:
-        threat: linf or l2; of events flips, shift or flips+shift; of features box; of the network itself tolerance
-            or stuck. Each has options of its own: --norm shift --help.
-        ties: a tie of logits: argmax (the lowest index wins) or strict (a failure); default: by the readout.
+        threat: linf, l2; of events flips, shift, flips+shift; of features box; of networks tolerance, stuck (see
+            --norm shift --help).
+        ties: argmax (the lowest index wins) or strict (it fails).
         seed: of everything random.
         device: cpu, cuda, cuda:1, …
     """
@@ -127,7 +126,7 @@ class Question(BaseQuestion):
     """What is asked of one network.
 
     Attributes:
-        model: a network file as written by `train`, or zoo:NAME (see `zoo`).
+        model: a network file (`train` writes one), or zoo:NAME.
     """
 
     model: Annotated[Path, Naming(argument=True)]
@@ -149,7 +148,7 @@ class SearchLimits(TimeLimit):
     """Within which limits a question is answered.
 
     Attributes:
-        memory: what a search may keep, such as 4GiB; default: about 2GiB.
+        memory: what a search may keep; default: about 2GiB.
     """
 
     memory: Annotated[int, BYTES] | None = None
@@ -173,7 +172,7 @@ class ProvingBySeveral(SearchLimits):
     """How a question is answered by several verifiers.
 
     Attributes:
-        verifier: who proves; several: with commas.
+        verifier: with commas.
     """
 
     verifier: Verifiers = ("auto",)
@@ -191,8 +190,7 @@ class Chip:
     """A build for a chip.
 
     Attributes:
-        target: ask about the build for a chip, loihi, xylo, spinnaker or q8.8, in whole numbers; ε counts units of
-            its inputs (0 to 255, or what the chip takes).
+        target: the build for loihi, xylo, spinnaker or q8.8; ε counts units of its inputs.
         bits: of each weight, with --target.
     """
 
@@ -206,11 +204,11 @@ class Certifying(ProvingBySeveral):
 
     Attributes:
         chip: the build that is asked about.
-        attack: also attack: see `attack --method`; repeatable.
-        radii: also bracket each sample's radius, by the last verifier.
-        tolerance: width at which a radius counts as exact.
-        gains: also report gains, and the growth measured beside them.
-        proof: folder for a proof of each verified sample, for check-proof.
+        attack: also attack, as `attack --method`; repeatable.
+        radii: also bracket radii, by the last verifier.
+        tolerance: at which a radius is exact.
+        gains: report gains and measured growth.
+        proof: folder for a proof of each verified sample.
         require_certified: status 1 below this share, such as 0.9.
     """
 
@@ -228,10 +226,10 @@ class Fan:
     """Who decides the batches, and where they are kept.
 
     Attributes:
-        engine: fan out: local (processes) or ray (machines); default: this process.
+        engine: local (processes) or ray (machines); default: none.
         workers: batches decided at once.
-        resume: folder that keeps finished batches; a killed run goes on from it.
-        ray_address: of the cluster: auto, HOST:6379, ray://HOST:10001.
+        resume: folder of finished batches: a killed run goes on.
+        ray_address: auto, HOST:6379 or ray://HOST:10001.
     """
 
     engine: Literal["local", "ray"] | None = None

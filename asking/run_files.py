@@ -31,17 +31,18 @@ class TrainStep:
     """A network to train.
 
     Attributes:
-        network: architecture, such as mlp:64 or mlp:128-64.
+        network: architecture, such as mlp:128-64.
         neuron: lif, dlif (learns its input scale) or plif (learns λ).
         num_steps: T.
         decay: λ.
         threshold: θ.
         reset: zero, subtract or none.
-        objective: ms-mppd, cross-entropy, certified, s-ibp, certified-flips or certified-shift; of real targets
-            mse or huber; with +gain-penalty, +margin-over-gain or, of real targets, +certified-moves also those.
-        rho: weight ρ of the membrane perturbation term.
+        objective: ms-mppd, cross-entropy, certified, s-ibp; of events certified-flips, certified-shift
+            (--objective certified-shift --help has their options); of real targets mse, huber; and
+            +gain-penalty, +margin-over-gain or, of real targets, +certified-moves.
+        rho: weight of the membrane perturbation.
         noise: single-step or gaussian: the perturbed copy.
-        size: of that perturbation; ε of the other objectives, such as 5 events.
+        size: of that perturbation; ε of other objectives.
         gain_weight: weight of gain-penalty.
         margin_weight: weight of margin-over-gain.
         delta: what certified-moves lets an output move; where huber turns straight.

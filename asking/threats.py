@@ -66,10 +66,10 @@ class Threat:
     """What may be done to each sample, and what must hold then.
 
     Attributes:
-        epsilons: size of the sets, such as 8/255; several: with commas.
-        range: least and greatest value of the inputs.
-        asked: what must hold in place of the class: moves=.1, top-k=3, targeted=7, robust, abstains=.2, or as in
-            "Y0 - 2*Y1 <= 0.3" (Y outputs, X inputs, S the sample's own outputs).
+        epsilons: size of the sets; several: with commas.
+        range: least and greatest input.
+        asked: in place of the class: moves=.1, top-k=3, targeted=7, robust, abstains=.2 or "Y0 - 2*Y1 <= 0.3" (Y
+            outputs, X inputs, S the sample's own).
     """
 
     norm: ClassVar[str]

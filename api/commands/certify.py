@@ -58,8 +58,7 @@ def in_units(threat: Threat, subject: "Subject") -> Threat:
 Models = Annotated[
     list[str],
     typer.Argument(
-        help="A network file as written by `train`, or zoo:NAME (see `zoo`); several, or NETWORK@EPSILON, are put "
-        "between attack and proof, and records of runs before stand beside them.",
+        help="A network file (`train` writes one), or zoo:NAME; several, or MODEL@EPSILON, are ranked.",
         metavar="MODEL",
     ),
 ]
@@ -69,9 +68,8 @@ Models = Annotated[
 def certify(models: Models, asked: BaseQuestion, how: Certifying, fan: Fan, output: Output) -> int:
     """Certify a network: which samples provably keep their class, or a property.
 
-    Status 1 if any sample is falsified; with --require-certified, instead, if the certified share is below it at
-    any ε. Of several networks: clean, left by the attack (standard), proved, and the gap; status 1 with
-    --require-certified alone.
+    Status 1 if any sample is falsified, or, of several networks and with --require-certified, below that share at
+    any ε. Several are put between the attack (standard) and proof.
     """
     from .ranking import is_ranked, rank
 

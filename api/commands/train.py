@@ -33,7 +33,7 @@ class Runs(Samples):
         out: folder for network.safetensors, checkpoints, history.csv.
         seed: of everything random.
         seeds: several, such as 0,1,2: one folder each, mean and spread at the end.
-        workers: processes that train seeds beside each other.
+        workers: seeds that train beside each other.
         device: cpu, cuda, cuda:1, …
         json: print JSON on standard output and nothing else.
     """
@@ -129,6 +129,10 @@ def percent(share: float | None) -> str:
     return "–" if share is None else f"{100 * share:.1f} %"
 
 
+EVENTS = ("certified-flips", "certified-shift")
+"""Objectives that ask which events change."""
+
+
 @command
 def train(step: TrainStep, asked: Annotated[Runs, Without("samples", "mean", "std")]) -> int:
     """Train a network; a run that was interrupted goes on from its folder.
@@ -170,6 +174,9 @@ def train(step: TrainStep, asked: Annotated[Runs, Without("samples", "mean", "st
     if processes.first:
         _tell(runs, asked.out, several, asked.json)
     return 0
+
+
+vars(train)["forms"] = {name: EVENTS for name in train.__annotations__ if name.startswith("step__events__")}
 
 
 def _beside(step: TrainStep, asked: Runs, folders: dict[int, Path], bars: Bars) -> None:

@@ -59,6 +59,7 @@ def test_each_command_has_json_and_examples_that_parse(run, command):
     helped = run(command, "--help").out
     assert "--json" in helped
     assert "Example" in helped
+    assert len(helped.splitlines()) <= 60, "what fits a screen, at 80 columns"
     click = typer.main.get_command(app)
     for line in EXAMPLES[command]:
         program, name, *arguments = shlex.split(line)
