@@ -32,7 +32,7 @@ class TrainStep:
 
     Attributes:
         network: architecture, such as mlp:128-64.
-        neuron: lif, dlif (learns its input scale) or plif (learns λ).
+        neuron: lif, dlif (learns its input scale), plif (learns λ) or package:name.
         num_steps: T.
         decay: λ.
         threshold: θ.

@@ -1,4 +1,4 @@
-"""What other installed packages add: verifiers, attacks, sets, properties, readers and chips, by entry points.
+"""What other installed packages add by entry points, such as verifiers, neurons and chips.
 
 A package `mine` names them in its pyproject.toml,
 
@@ -15,7 +15,7 @@ from functools import cache
 from importlib.metadata import EntryPoint, entry_points
 from typing import Any
 
-GROUPS = ("verifiers", "attacks", "sets", "properties", "readers", "chips")
+GROUPS = ("verifiers", "attacks", "sets", "properties", "readers", "neurons", "chips")
 
 
 @dataclass(frozen=True)

@@ -18,8 +18,10 @@ from spikecert.asking.question import ChangedEvents, Fan, Samples
 from spikecert.asking.run_files import TrainStep
 from spikecert.certify import Fleet
 from spikecert.certify.engines import Ray
+from spikecert.files.plugged import is_plugged, plugged
 from spikecert.models import DLIF, LIF, PLIF, Normalize, SpikingNetwork, architecture
 from spikecert.models.chips import ChipWeights
+from spikecert.models.circuit.lowering import rule_of
 from spikecert.models.files.storage import digest_of
 from spikecert.models.source import carry
 from spikecert.models.validation import check_choice
@@ -55,9 +57,15 @@ FILES = ("record.json", "report.html", "report.md", "samples.csv", "table.tex")
 
 
 def neuron(kind: str, num_steps: int, decay: float, threshold: float, reset: str) -> LIF:
-    """Return a template neuron."""
-    check_choice("neuron", kind, NEURONS)
+    """Return a template neuron, one of a plug-in's constants if it is `package:name`."""
     constants = {"decay": float(decay), "threshold": float(threshold), "reset": reset}
+    if is_plugged(kind):
+        made = plugged("neurons", kind).value(num_steps=num_steps, **constants)
+        if not isinstance(made, LIF):
+            raise TypeError(f"neuron: {kind} made {type(made).__name__}, expected a neuron of spikecert.models")
+        rule_of(made, num_steps, kind)
+        return made
+    check_choice("neuron", kind, NEURONS)
     if kind == "dlif":
         return DLIF(num_steps, **constants)
     return PLIF(**constants) if kind == "plif" else LIF(**constants)

@@ -20,7 +20,7 @@ from spikecert.certify.perturbations.others import confirm_set
 from spikecert.certify.questions.described import in_words, property_of
 from spikecert.certify.verifiers.plugged import confirm, planted, plugged_verifier
 from spikecert.files.plugged import GROUPS, Plugged, is_plugged, plugged, reader_of
-from spikecert.models import load
+from spikecert.models import LIF, load
 from support.command_line import Outcome
 from support.examples import by_night
 
@@ -74,7 +74,7 @@ def asked(digits: tuple[Any, Tensor, Tensor], verifier: str) -> list[Any]:
 def test_it_has_all_that_can_be_added() -> None:
     points = tomllib.loads((EXAMPLE / "pyproject.toml").read_text())["project"]["entry-points"]
     assert set(points) == {f"spikecert.{group}" for group in GROUPS}
-    for group in ("sets", "verifiers", "attacks", "properties", "chips"):
+    for group in ("sets", "verifiers", "attacks", "properties", "neurons", "chips"):
         (name,) = points[f"spikecert.{group}"]
         assert plugged(group, f"brightness:{name}").version == "0.3"
     assert reader_of(".weights") is not None
@@ -122,6 +122,46 @@ def test_every_verb_takes_them(brightness, digits) -> None:
     assert output_range(network, inputs[:1], brightness.Shifted(0.05), output[0], timeout=2)
     chip = quantize(network, "brightness:small", bits=6)
     assert verify(chip, (inputs[:1] * 255).round().to(chip.dtype), labels[:1], LInf(1.0), "trains")
+
+
+def test_a_neuron_trains_and_its_file_needs_no_plug_in(run: Run, brightness, tmp_path: Path) -> None:
+    asked = "train", "--network", "mlp:8", "--epochs", "1", "--num-steps", "3", "--objective", "cross-entropy"
+    done = run(*asked, "--neuron", "brightness:adapting", "--threshold", "0.5", "--out", tmp_path)
+    assert done.status == 0, done.err
+    network = load(tmp_path / "network.safetensors")
+    (layer,) = [one for one in network.layers if isinstance(one, LIF)]
+    assert type(layer).__module__.startswith("spikecert.")
+    assert (layer.dynamics.threshold, layer.adaptation) == (0.5, 0.25)
+    inputs = dataset("digits").test.inputs[:4]
+    statuses = {one.status for one in verify(network, inputs, network(inputs).argmax(1), LInf(1e-4))}
+    assert "verified" in statuses
+
+
+@pytest.mark.parametrize(
+    ("makes", "told"),
+    [
+        (lambda **_: 3, "neuron: brightness:adapting made int, expected a neuron of spikecert.models"),
+        (
+            lambda **_: Mine(),
+            "network: got a layer of type Mine (brightness:adapting) that runs",
+        ),
+    ],
+    ids=["a number", "a class with a forward of its own"],
+)
+def test_a_neuron_that_is_none_is_refused_in_one_line(run: Run, brightness, tmp_path, monkeypatch, makes, told):
+    monkeypatch.setattr(brightness, "adapting", makes)
+    asked = "train", "--network", "mlp:8", "--epochs", "1", "--neuron", "brightness:adapting", "--out", tmp_path
+    done = run(*asked)
+    assert (done.status, done.err.count("\n")) == (2, 1)
+    assert told in done.err
+
+
+class Mine(LIF):
+    """A neuron whose run nobody knows."""
+
+    def forward(self, *currents: Any) -> Any:
+        """Return half of what it gets."""
+        return currents[0] / 2
 
 
 def test_records_pages_and_run_files_say_whose_word_it_is(run: Run, model: Path, tmp_path: Path) -> None:

@@ -19,7 +19,7 @@ from spikecert.certify.bounds.signals.windows import Box
 from spikecert.certify.perturbations.base import round_up
 from spikecert.certify.problem import Problem, Scale
 from spikecert.certify.verifiers import TRAINS, Verifier
-from spikecert.models import LIF, SpikingNetwork
+from spikecert.models import LIF, AdaptiveLIF, SpikingNetwork
 from spikecert.models.chips.targets import FixedPoint
 
 SLACK = 1e-6
@@ -177,6 +177,11 @@ def read_weights(path: Path) -> SpikingNetwork:
         layer.weight.data.copy_(torch.tensor(rows))
         layers += [layer, LIF(told["decay"])]
     return SpikingNetwork(*layers[:-1], num_steps=told["steps"])
+
+
+def adapting(num_steps: int, decay: float, threshold: float, reset: str) -> LIF:
+    """Return neurons whose threshold rises with each spike, by a half of what it is."""
+    return AdaptiveLIF(decay, threshold, adaptation=threshold / 2, threshold_decay=0.9, reset=reset)
 
 
 SMALL = FixedPoint("small", 6, 6)
