@@ -108,7 +108,7 @@ if TYPE_CHECKING:
     from spikecert.training import dataset as dataset
     from spikecert.training import fit as fit
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"
 
 
 def _homes() -> dict[str, str]:
