@@ -6,10 +6,11 @@ Show a written page to the user, in whatever opens pages here.
 """
 
 import json
+import shlex
 import shutil
 import sys
 import webbrowser
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -88,6 +89,26 @@ def table(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
 def _line(cells: Sequence[str], widths: Sequence[int]) -> str:
     first = cells[0].ljust(widths[0])
     return "  ".join((first, *(cell.rjust(width) for cell, width in zip(cells[1:], widths[1:], strict=True))))
+
+
+def json_text(content: Any) -> str:
+    """Return the text of a JSON file."""
+    return json.dumps(content, indent=1, allow_nan=False)
+
+
+def write_files(folder: Path | None, files: Mapping[str, str]) -> None:
+    """Write texts to files of a folder, each at once or not at all, and say so; None: write nothing."""
+    from spikecert.files import write_atomically
+
+    for name, text in files.items() if folder is not None else ():
+        write_atomically(folder / name, text.encode())
+        wrote(folder / name)
+
+
+def wrote(*paths: Path) -> None:
+    """Say which files were written, as a shell takes their names."""
+    for path in paths:
+        say(f"wrote {shlex.quote(str(path))}")
 
 
 def open_page(path: Path) -> None:

@@ -10,7 +10,7 @@ from spikecert.asking.threats import Threat
 from spikecert.asking.values import text
 
 from ..progress import Bars
-from ..telling import INTERRUPTED, plain, say, show, show_json, show_json_text, table
+from ..telling import INTERRUPTED, plain, show, show_json, show_json_text, table, wrote
 
 if TYPE_CHECKING:
     from spikecert.reports import Record
@@ -87,7 +87,7 @@ def _attack_code(asked: Question, how: Attacking, output: Output) -> int:
         rest = {"seed": asked.seed, "ties": asked.ties or STRICT, "timeout": how.timeout, "progress": bars}
         found = modules.attack_subject(subject, asked.threat, how.methods("standard"), rest)
     if output.out is not None:
-        say(f"wrote {modules.write_found(found, output.out)}")
+        wrote(modules.write_found(found, output.out))
     show_json(found) if output.json else show(_told_of_code(found, asked.threat))
     return 0
 
@@ -123,8 +123,7 @@ def told(examined: "Examined", output: Output) -> int:
     from spikecert.runs import examining
 
     if output.out is not None:
-        for path in examining.write(examined, output.out):
-            say(f"wrote {path}")
+        wrote(*examining.write(examined, output.out))
     show_json_text(examined.record.to_json()) if output.json else show(summary(examined.record))
     return INTERRUPTED if examined.interrupted else 0
 

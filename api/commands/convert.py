@@ -1,7 +1,6 @@
 """`spikecert convert`: PyTorch code or a NIR file becomes a network file, or is told layer by layer."""
 
 import reprlib
-import shlex
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -11,7 +10,7 @@ from spikecert.asking.question import Count, ScaledSamples, Seed
 from spikecert.asking.values import Mistake, Naming, Numeral, Saying, many, real, text, whole
 
 from ..runs.sources import data_of, loaded
-from ..telling import plain, say, show, show_json
+from ..telling import plain, show, show_json, wrote
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -104,7 +103,7 @@ def _write(asked: Converting, out: Path, made: "Conversion") -> int:
     from spikecert.runs.building import flattening
 
     digest = save(flattening(made.network) if asked.flat else made.network, out)
-    say(f"wrote {shlex.quote(str(out))}")
+    wrote(out)
     show_json(_content(asked.source, out, digest, made)) if asked.json else show(_told(asked.source, made))
     return 0
 

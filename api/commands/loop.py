@@ -1,6 +1,5 @@
 """`spikecert loop`: a spiking controller and a linear plant in closed loop, for all time."""
 
-import shlex
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -9,7 +8,7 @@ from spikecert.asking.options import command, typed
 from spikecert.asking.question import Seconds, Seed, Width
 from spikecert.asking.values import Naming, Numeral, plain, whole, written
 
-from ..telling import say, show, show_json, table
+from ..telling import json_text, show, show_json, table, write_files
 
 if TYPE_CHECKING:
     import numpy as np
@@ -17,6 +16,7 @@ if TYPE_CHECKING:
     from spikecert.analysis.loops import KeptStability, PracticalStability
     from spikecert.runs.plants import Plant
 
+SCHEMA = "spikecert.loop/1"
 JSON, HTML = "loop.json", "loop.html"
 PLANTS = 64
 """Of a spread, which simulated runs meet in turn."""
@@ -58,7 +58,6 @@ def loop(how: Looping) -> int:
     Status 1 where nothing is proven.
     """
     from spikecert.certify.loops import ClosedLoop
-    from spikecert.files import write_atomically
     from spikecert.models import network_hash
     from spikecert.reports.pages.loop_page import HEADS, rows, to_html, verdict
     from spikecert.runs.plants import load_plant
@@ -73,34 +72,26 @@ def loop(how: Looping) -> int:
         raise RuntimeError("the sums of a proof do not check")
     acting = (_drawn(plain(bound), asked, steps, seed) for bound in (asked.disturbance, asked.noise))
     seen = made.run(_starts(found, asked, how.runs, seed), steps, *acting, plants=_plants(asked, seed))
-    content = {
-        "schema": "spikecert.loop/1",
-        "network": network.called(how.model.name),
-        "sha256": network_hash(network),
-        "plant": written(asked, full=True),
-        "tolerance": width,
-        "timeout": limit,
-        "seed": seed,
-        **_content(found, checked),
-        "simulated": {
-            "runs": how.runs,
-            "steps": steps,
-            "greatest": abs(seen).max((0, 1)).tolist(),
-            "end": abs(seen[-1]).max(0).tolist(),
-        },
-    }
-    if how.out is not None:
-        command = typed("loop", replace(how, out=None, json=False))
-        page = to_html(found, asked.box, seen, asked.states, _conditions(content, asked), command)
-        for name, text in ((JSON, _text(content)), (HTML, page)):
-            write_atomically(how.out / name, text.encode())
-            say(f"wrote {shlex.quote(str(how.out / name))}")
-    if how.json:
-        show_json(content)
-    else:
-        body = table(HEADS, rows(found, asked.box, seen, asked.states))
-        show(f"{verdict(found, asked.states)}\n\n{body}")
+    named = {"network": network.called(how.model.name), "sha256": network_hash(network)}
+    content = {"schema": SCHEMA, **named, "plant": written(asked, full=True)} | _asked(how)
+    content |= {**_content(found, checked), "simulated": _simulated(how, seen)}
+    command = typed("loop", replace(how, out=None, json=False))
+    page = to_html(found, asked.box, seen, asked.states, _conditions(content, asked), command)
+    write_files(how.out, {JSON: json_text(content), HTML: page})
+    body = table(HEADS, rows(found, asked.box, seen, asked.states))
+    show_json(content) if how.json else show(f"{verdict(found, asked.states)}\n\n{body}")
     return 0 if found.proved else 1
+
+
+def _asked(how: Looping) -> dict[str, Any]:
+    limit = None if how.timeout is None else float(how.timeout)
+    return {"tolerance": float(how.tolerance), "timeout": limit, "seed": how.seed}
+
+
+def _simulated(how: Looping, seen: "np.ndarray") -> dict[str, Any]:
+    """Return how far states went in simulated runs, (steps, runs, states), at most and at their ends."""
+    ends = {"greatest": abs(seen).max((0, 1)).tolist(), "end": abs(seen[-1]).max(0).tolist()}
+    return {"runs": how.runs, "steps": how.steps, **ends}
 
 
 def _starts(found: "PracticalStability | KeptStability", asked: "Plant", runs: int, seed: int) -> "np.ndarray":
@@ -145,12 +136,6 @@ def _content(found: "PracticalStability | KeptStability", checked: bool) -> dict
         "ultimate": list(found.ultimate),
         "rounds": [{key: getattr(one, key) for key in keys} for one in found.rounds],
     }
-
-
-def _text(content: dict[str, Any]) -> str:
-    import json
-
-    return json.dumps(content, indent=1, allow_nan=False)
 
 
 def _conditions(content: dict[str, Any], asked: "Plant") -> list[tuple[str, str]]:

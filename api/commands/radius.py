@@ -1,26 +1,36 @@
 """`spikecert radius`: for each sample a proven and an attacked radius."""
 
-import json
-import shlex
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 from spikecert.asking.options import Without, command
 from spikecert.asking.question import Proving, Question, Width
-from spikecert.asking.threats import write_threat
 from spikecert.asking.values import Numeral
 
 from ..progress import Bars
-from ..telling import INTERRUPTED, PARTS, UNFINISHED, forget_unfinished, say, show, show_json, table
+from ..telling import (
+    INTERRUPTED,
+    PARTS,
+    UNFINISHED,
+    forget_unfinished,
+    json_text,
+    show,
+    show_json,
+    table,
+    write_files,
+    wrote,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     import torch
 
+    from spikecert.models import SpikingNetwork
     from spikecert.reports import Counterexample, RadiusTable
 
+SCHEMA = "spikecert.radii/2"
 JSON, COUNTEREXAMPLES = "radii.json", "counterexamples.safetensors"
 
 
@@ -47,7 +57,6 @@ def radius(asked: Annotated[Question, Without("epsilon")], how: Bracketing) -> i
     With --out, finished samples are kept: after Ctrl-C the same command goes on, and `spikecert report --radii`
     puts the radii into a report.
     """
-    from spikecert.models import network_hash
     from spikecert.reports import Plan, RadiusPlan
     from spikecert.reports.making.parts import Interrupted, PartStore, radii_in_parts
     from spikecert.runs.examining import subject_of
@@ -66,23 +75,7 @@ def radius(asked: Annotated[Question, Without("epsilon")], how: Bracketing) -> i
             if error.finished is None:
                 raise
             radii, interrupted = error.finished, True
-    conditions = {
-        "network": network.called(asked.model.name),
-        "sha256": network_hash(network),
-        "data": asked.samples.data,
-        "samples": len(radii.table.samples),
-        "num_steps": network.num_steps,
-        "threat": write_threat(asked.threat),
-        "verifier": how.verifier,
-        "tolerance": plan.tolerance,
-        "timeout": how.timeout,
-        "memory": how.memory,
-        "seed": asked.seed,
-        "ties": radii.table.ties,
-    }
-    if interrupted:
-        conditions |= {"interrupted": True, "samples_planned": len(chosen)}
-    content = _content(conditions, radii.table)
+    content = _content(_conditions(asked, how, network, radii.table) | _cut(interrupted, len(chosen)), radii.table)
     if how.out is not None:
         folder = how.out / UNFINISHED if interrupted else how.out
         _write(folder, content, radii.counterexamples, network.dtype)
@@ -91,6 +84,23 @@ def radius(asked: Annotated[Question, Without("epsilon")], how: Bracketing) -> i
             store.clear()
     show_json(content) if how.json else show(_told(content))
     return INTERRUPTED if interrupted else 0
+
+
+def _cut(interrupted: bool, planned: int) -> dict[str, Any]:
+    return {"interrupted": True, "samples_planned": planned} if interrupted else {}
+
+
+def _conditions(
+    asked: Question, how: Bracketing, network: "SpikingNetwork", table: "RadiusTable"
+) -> dict[str, Any]:
+    from spikecert.runs.examining import conditions_of
+
+    return {
+        **conditions_of(asked, how, network, len(table.samples)),
+        "num_steps": network.num_steps,
+        "tolerance": table.tolerance,
+        "ties": table.ties,
+    }
 
 
 def _content(conditions: dict[str, Any], table: "RadiusTable") -> dict[str, Any]:
@@ -102,7 +112,7 @@ def _content(conditions: dict[str, Any], table: "RadiusTable") -> dict[str, Any]
     ]
     lower, upper = table.medians
     medians = {"lower": lower, "upper": upper}
-    return {"schema": "spikecert.radii/2", **conditions, "exact": table.exact, "median": medians, "radii": rows}
+    return {"schema": SCHEMA, **conditions, "exact": table.exact, "median": medians, "radii": rows}
 
 
 def _told(content: dict[str, Any]) -> str:
@@ -143,12 +153,11 @@ def _write(
 ) -> None:
     import torch
 
-    from spikecert.files import write_atomically
     from spikecert.models.files.storage import write_tensors
     from spikecert.reports.records.evidence import unpacked_member
 
-    text = json.dumps(content, indent=1, allow_nan=False)
-    write_atomically(out / JSON, text.encode())
+    text = json_text(content)
+    write_files(out, {JSON: text})
     tensors = {
         str(counterexample.index): torch.tensor(counterexample.perturbed, dtype=dtype).reshape(
             counterexample.shape
@@ -160,5 +169,4 @@ def _write(
             kept = unpacked_member(counterexample.member)
             tensors |= {f"{counterexample.index}.{name}": tensor for name, tensor in kept.items()}
     write_tensors(out / COUNTEREXAMPLES, "spikecert.counterexamples/1", text, tensors)
-    for name in (JSON, COUNTEREXAMPLES):
-        say(f"wrote {shlex.quote(str(out / name))}")
+    wrote(out / COUNTEREXAMPLES)

@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from spikecert.asking.options import Without, command
 from spikecert.asking.question import Proving, Question, Verifier, Width
-from spikecert.asking.threats import write_threat
 from spikecert.asking.values import Numeral, text
 
 from ..progress import Bars
@@ -14,6 +13,8 @@ from ..telling import show, show_json, table
 
 if TYPE_CHECKING:
     from spikecert.certify import OutputRange
+
+SCHEMA = "spikecert.ranges/2"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -40,15 +41,10 @@ def output_ranges(asked: Annotated[Question, Without("property", "ties")], how: 
     from spikecert.certify import output_range
     from spikecert.certify.questions.described import form_of
     from spikecert.certify.ranges import proved_range
-    from spikecert.models import network_hash
     from spikecert.runs import proofs
-    from spikecert.runs.examining import subject_of
+    from spikecert.runs.examining import conditions_of, subject_of
 
-    sizes = list(map(float, asked.threat.epsilons))
-    if len(sizes) > 1:
-        told = ", ".join(map(asked.threat.short, sizes))
-        raise ValueError(f"epsilon: got {told}, expected one: a range is of one set")
-    size, subject, form = sizes[0], subject_of(asked), form_of(how.form)
+    size, subject, form = _size(asked), subject_of(asked), form_of(how.form)
     around, network, chosen = asked.threat.scale.around(size), subject.network, subject.samples
     prover, width = None if how.proof is None else proofs.prover(network, asked.threat.norm), float(how.tolerance)
     with Bars() as bars:
@@ -58,25 +54,22 @@ def output_ranges(asked: Annotated[Question, Without("property", "ties")], how: 
         if how.proof is not None and prover is not None:
             ranges = [proved_range(form, one, width) for one in found]
             proofs.write_range_proofs(how.proof, prover, ranges, chosen.inputs, around, size, how.timeout, bars)
-    conditions: dict[str, Any] = {
-        "schema": "spikecert.ranges/2",
-        "network": network.called(asked.model.name),
-        "sha256": network_hash(network),
-        "data": asked.samples.data,
-        "samples": len(found),
-        "threat": write_threat(asked.threat),
-        "form": how.form,
-        "verifier": how.verifier,
-        "tolerance": width,
-        "timeout": how.timeout,
-        "memory": how.memory,
-        "seed": asked.seed,
-    }
+    rest = {"schema": SCHEMA, "form": how.form, "tolerance": width}
+    conditions = rest | conditions_of(asked, how, network, len(found))
     if how.json:
         show_json(conditions | {"ranges": [_row(index, one) for index, one in enumerate(found)]})
     else:
         show(_told(conditions, found, f"{asked.threat.norm} {size:.6g}"))
     return 0
+
+
+def _size(asked: Question) -> float:
+    """Return the only ε."""
+    sizes = list(map(float, asked.threat.epsilons))
+    if len(sizes) > 1:
+        told = ", ".join(map(asked.threat.short, sizes))
+        raise ValueError(f"epsilon: got {told}, expected one: a range is of one set")
+    return sizes[0]
 
 
 def _row(index: int, one: "OutputRange") -> dict[str, Any]:

@@ -1,6 +1,5 @@
 """`spikecert certify` of several networks: between what an attack leaves and what is proved, as a leaderboard."""
 
-import shlex
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -10,7 +9,7 @@ from spikecert.asking.question import BaseQuestion, Certifying, Fan, Output, Que
 from spikecert.asking.values import Numeral
 
 from ..progress import Bars
-from ..telling import plain, say, show, show_json_text, table
+from ..telling import plain, show, show_json_text, table, wrote
 
 if TYPE_CHECKING:
     from spikecert.reports import Record
@@ -60,8 +59,7 @@ def rank(models: list[str], asked: BaseQuestion, how: Certifying, fan: Fan, outp
             bars("networks", place + (not cut), len(contenders))
     board = leaderboard([*ready, *found], how.attack[0])
     if output.out is not None:
-        for path in write_leaderboard(board, output.out):
-            say(f"wrote {shlex.quote(str(path))}")
+        wrote(*write_leaderboard(board, output.out))
     show_json_text(board.to_json()) if output.json else show(_table(board))
     if interrupted:
         raise KeyboardInterrupt

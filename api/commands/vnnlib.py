@@ -12,7 +12,7 @@ from spikecert.asking.values import Mistake, Naming, Notation
 
 from ..progress import Bars
 from ..runs.sources import beside, network_of
-from ..telling import plain, say, show, show_json, table
+from ..telling import plain, show, show_json, table, write_files, wrote
 
 if TYPE_CHECKING:
     from spikecert.runs.instances import InstanceAnswer, InstanceBatch, Line
@@ -77,7 +77,6 @@ def vnnlib(asked: Annotated[Instance, Without("memory")]) -> int:
     """
     if asked.property_file is None:
         return _many(asked)
-    from spikecert.files import write_atomically
     from spikecert.formats import competition_result, read_vnnlib, verify_property
     from spikecert.formats.results import result_word
     from spikecert.runs.building import checked_device
@@ -87,8 +86,7 @@ def vnnlib(asked: Annotated[Instance, Without("memory")]) -> int:
     limit = None if asked.timeout is None else float(asked.timeout)
     verdict = verify_property(network, prop, asked.verifier, limit, seed=asked.seed)
     if asked.out is not None:
-        write_atomically(asked.out, competition_result(verdict, asked.legacy, prop).encode())
-        say(f"wrote {asked.out}")
+        write_files(asked.out.parent, {asked.out.name: competition_result(verdict, asked.legacy, prop)})
     word = result_word(verdict.status, asked.legacy)
     if asked.json:
         counterexample = None if verdict.counterexample is None else verdict.counterexample.flatten().tolist()
@@ -114,7 +112,7 @@ def _many(asked: Instance) -> int:
             _beside(asked, batch, bars)
         answers = list(batch.decide(lines, bars))
     if asked.out is not None and asked.part is None:
-        say(f"wrote {shlex.quote(str(write_results(asked.out, answers)))}")
+        wrote(write_results(asked.out, answers))
     counts = Counter(found.result for _, found in answers)
     if asked.json:
         rows = [{"network": line.network, "property": line.prop, **asdict(found)} for line, found in answers]

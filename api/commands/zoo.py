@@ -1,12 +1,16 @@
 """`spikecert zoo`: the certified networks that come with the package."""
 
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from ..telling import show, show_json, table
 from .options import Json
+
+if TYPE_CHECKING:
+    from spikecert.certified_networks.keeping import Entry
 
 PARTS = {"step 1 %": "first step", "λ = 0 %": "λ = 0", "anew %": "trained anew, λ = 0"}
 """Columns of what a network is without its time, and what `spikecert ablate` calls it."""
@@ -24,23 +28,30 @@ def zoo(
 
     `check-proof` trusts no other part of the package, and reads such a file.
     """
-    from spikecert.certified_networks import load_zoo
     from spikecert.certified_networks import zoo as entries
-    from spikecert.models import network_hash, save
 
     if (name is None) != (out is None):
         told = f"name {name} without --out" if out is None else f"--out {out} without a name"
         raise ValueError(f"zoo: got {told}, expected both or none: zoo NAME --out FILE")
     if name is not None and out is not None:
-        network = load_zoo(name)
-        save(network, out)
-        told = {"name": name, "path": str(out), "network_hash": network_hash(network)}
-        show_json(told) if as_json else show(f"{out}: network {told['network_hash'][:12]}…")
-        return 0
+        return _write(name, out, as_json)
     known = entries()
-    if as_json:
-        show_json([entry.model_dump() for entry in known])
-        return 0
+    show_json([entry.model_dump() for entry in known]) if as_json else show(_told(known))
+    return 0
+
+
+def _write(name: str, out: Path, as_json: bool) -> int:
+    from spikecert.certified_networks import load_zoo
+    from spikecert.models import network_hash, save
+
+    network = load_zoo(name)
+    save(network, out)
+    told = {"name": name, "path": str(out), "network_hash": network_hash(network)}
+    show_json(told) if as_json else show(f"{out}: network {told['network_hash'][:12]}…")
+    return 0
+
+
+def _told(known: "Sequence[Entry]") -> str:
     heads = ("name", "data", "T", "clean %", *PARTS, "norm", "ε", "certified %", "by", "title")
     lines = [
         (
@@ -65,8 +76,7 @@ def zoo(
             "step 1, λ = 0, anew: right with the first step alone, without memory, and trained anew so. By"
         )
         shown += [f"  {command}" for command in commands]
-    show("\n".join(shown))
-    return 0
+    return "\n".join(shown)
 
 
 def _percent(share: float | None) -> str:

@@ -8,10 +8,11 @@ from typing import Any
 import torch
 
 from spikecert.analysis import StabilityReport, stability
-from spikecert.asking.question import BaseQuestion, Question
+from spikecert.asking.question import BaseQuestion, Proving, Question
+from spikecert.asking.threats import write_threat
 from spikecert.certify import L2, LInf, PixelBox, attack
 from spikecert.certify.attacks.standard import STANDARD, VERSION
-from spikecert.models import SpikingNetwork
+from spikecert.models import SpikingNetwork, network_hash
 from spikecert.models.deadline import Figures, Progress, no_figures
 from spikecert.reports import ModelRecord, Plan, Record, Training, record
 from spikecert.reports.making.parts import Interrupted, PartStore, measure_in_parts
@@ -50,6 +51,21 @@ def subject_at(model: Path, asked: BaseQuestion) -> Subject:
     network = scaled(network, source, asked.samples)
     chosen = fitting(network, source, asked.samples.samples, asked.device)
     return Subject(network.called(label_of(model)), network, source, chosen)
+
+
+def conditions_of(asked: Question, how: Proving, network: SpikingNetwork, samples: int) -> dict[str, Any]:
+    """Return what an answer is about, as JSON-ready data."""
+    return {
+        "network": network.called(asked.model.name),
+        "sha256": network_hash(network),
+        "data": asked.samples.data,
+        "samples": samples,
+        "threat": write_threat(asked.threat),
+        "verifier": how.verifier,
+        "timeout": how.timeout,
+        "memory": how.memory,
+        "seed": asked.seed,
+    }
 
 
 def samples_alone(asked: Question) -> Split:

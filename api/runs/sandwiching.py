@@ -5,7 +5,6 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from spikecert.certify.ties import settled_ties
 from spikecert.models import network_hash
 from spikecert.models.deadline import Progress
 from spikecert.reports import Plan, Record, load_record
@@ -40,30 +39,10 @@ class Contender:
         path = self.folder(out) / RECORD
         if not path.is_file():
             return None
-        found, (network, plan) = load_record(path), (self.subject.network, self.plan)
-        model = found.models[0]
-        there = (
-            model.architecture.sha256,
-            found.data,
-            found.threat,
-            model.attacks,
-            model.verifiers,
-            model.ties,
-            found.seeds,
-            found.settings.get("timeout"),
-            found.settings.get(VERSIONED),
-        )
-        here = (
-            network_hash(network),
-            described(self.subject.data, self.subject.samples),
-            plan.threat,
-            plan.attacks,
-            plan.verifiers,
-            settled_ties(network, plan.ties),
-            {"seed": plan.seed},
-            plan.timeout,
-            standard_version(plan).get(VERSIONED),
-        )
+        found, data = load_record(path), described(self.subject.data, self.subject.samples)
+        there = found.command, found.models[0].architecture.sha256, found.data, found.settings.get(VERSIONED)
+        versions = standard_version(self.plan).get(VERSIONED)
+        here = self.command, network_hash(self.subject.network), data, versions
         return found if there == here else None
 
 

@@ -140,7 +140,7 @@ def test_a_neuron_trains_and_its_file_needs_no_plug_in(run: Run, brightness, tmp
 @pytest.mark.parametrize(
     ("makes", "told"),
     [
-        (lambda **_: 3, "neuron: brightness:adapting made int, expected a neuron of spikecert.models"),
+        (lambda **_: 3, "network: got a layer of type int (brightness:adapting), expected one of"),
         (
             lambda **_: Mine(),
             "network: got a layer of type Mine (brightness:adapting) that runs",

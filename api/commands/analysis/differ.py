@@ -1,6 +1,5 @@
 """`spikecert differ`: two builds of one network, where their trains part, and which setting mends that."""
 
-import shlex
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -11,7 +10,7 @@ from spikecert.asking.values import Naming, Numeral, real
 
 from ...progress import Bars
 from ...runs.sources import data_of, is_code, loaded, network_of
-from ...telling import say, show, show_json_text
+from ...telling import show, show_json_text, write_files, wrote
 
 if TYPE_CHECKING:
     from spikecert.models.differing.difference import Difference
@@ -98,15 +97,11 @@ def _written(
     found: "Difference", sides: "tuple[BuildSide, BuildSide]", data: str, out: Path | None, command: str
 ) -> "DifferenceRecord":
     """Return the record, and write it with its page where a folder is given."""
-    from spikecert.files import write_atomically
     from spikecert.reports.comparing.difference_page import to_html
     from spikecert.reports.comparing.difference_record import difference_record
 
     record = difference_record(found, sides[0], sides[1], data)
-    if out is not None:
-        for name, text in ((JSON, record.to_json()), (HTML, to_html(found, record, command))):
-            write_atomically(out / name, text.encode())
-            say(f"wrote {shlex.quote(str(out / name))}")
+    write_files(out, {JSON: record.to_json(), HTML: to_html(found, record, command)})
     return record
 
 
@@ -126,4 +121,4 @@ def _save(found: "Difference", path: Path) -> None:
         save(found.repaired, path)
     except TypeError as error:
         raise ValueError(f"repaired: got {path}, and no element runs as the build does ({error})") from error
-    say(f"wrote {shlex.quote(str(path))}")
+    wrote(path)

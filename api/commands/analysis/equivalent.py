@@ -1,6 +1,5 @@
 """`spikecert equivalent`: whether two builds of one network give the same class."""
 
-import shlex
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, NamedTuple
@@ -11,7 +10,7 @@ from spikecert.asking.threats import ZERO, Sizes, Threat
 from spikecert.asking.values import Naming, number
 
 from ...progress import Bars
-from ...telling import plain, say, show, show_json_text, table
+from ...telling import plain, say, show, show_json_text, table, write_files
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -79,39 +78,50 @@ def equivalent(asked: Annotated[TwoBuilds, Without(*LEFT)], how: Comparing) -> i
     bound of the gap of margins: wherever one build's margin exceeds it, the other gives the same class. Status 1
     if any sample is different; with --require-equivalent if, instead, the equivalent share is below it at any ε.
     """
-    from spikecert import equivalent as compared
-    from spikecert.certify.perturbations import LInf, Perturbation
-    from spikecert.files import write_atomically
-    from spikecert.models import network_hash
-    from spikecert.reports.comparing.difference_record import BuildSide, EquivalenceRecord, pair_point
-    from spikecert.runs.proofs import write_twins
-
     if asked.chip.target is not None and how.proof is not None:
         raise ValueError("proof: got a folder beside --target, expected none: proofs are of real networks")
     pair = _pair(asked)
-    threat, points = pair.threat, list["PairPoint"]()
-    sets: list[tuple[float | None, Perturbation | None]] = [(None, None)]
-    if threat is not None:
-        sets = [(float(size), threat.scale.around(float(size))) for size in threat.epsilons]
+    sizes: list[float | None] = [None] if pair.threat is None else list(map(float, pair.threat.epsilons))
+    points: list[PairPoint] = []
     with Bars() as bars:
-        for place, (size, around) in enumerate(sets):
-            rest = {"seed": asked.seed, "memory": how.memory, "workers": how.workers}
-            found = compared(pair.a, pair.b, pair.inputs, around, how.verifier, how.timeout, **rest)
-            points.append(pair_point(size, found))
-            if how.proof is not None:
-                ball = around or LInf(0.0, asked.threat.lower, asked.threat.upper)
-                builds = pair.a, pair.b
-                write_twins(how.proof, builds, pair.inputs, found, ball, size or 0.0, how.timeout, bars)
-            bars("equivalent", place + 1, len(sets))
+        for place, size in enumerate(sizes):
+            points.append(_point(pair, size, asked, how, bars))
+            bars("equivalent", place + 1, len(sizes))
+    record = _record(pair, points, asked, how)
+    write_files(how.out, {JSON: record.to_json()})
+    show_json_text(record.to_json()) if how.json else show(_told(record))
+    return _status(record, how.require_equivalent)
+
+
+def _point(pair: BuildPair, size: float | None, asked: TwoBuilds, how: Comparing, bars: Bars) -> "PairPoint":
+    """Return what is known of the samples at one ε, or as they are; write proofs."""
+    from spikecert import equivalent as compared
+    from spikecert.certify.perturbations import LInf
+    from spikecert.reports.comparing.difference_record import pair_point
+    from spikecert.runs.proofs import write_twins
+
+    around = None if size is None or pair.threat is None else pair.threat.scale.around(size)
+    rest = {"seed": asked.seed, "memory": how.memory, "workers": how.workers}
+    found = compared(pair.a, pair.b, pair.inputs, around, how.verifier, how.timeout, **rest)
+    if how.proof is not None:
+        ball = around or LInf(0.0, asked.threat.lower, asked.threat.upper)
+        write_twins(how.proof, (pair.a, pair.b), pair.inputs, found, ball, size or 0.0, how.timeout, bars)
+    return pair_point(size, found)
+
+
+def _record(pair: BuildPair, points: "list[PairPoint]", asked: TwoBuilds, how: Comparing) -> "EquivalenceRecord":
+    from spikecert.models import network_hash
+    from spikecert.reports.comparing.difference_record import BuildSide, EquivalenceRecord
+
     told = replace(how, require_equivalent=None, out=None, json=False)
-    record = EquivalenceRecord(
+    return EquivalenceRecord(
         schema="spikecert.equivalence/2",
         a=BuildSide(name=pair.a.called(str(asked.a)), sha256=network_hash(pair.a)),
         b=BuildSide(name=pair.b.called(pair.name), sha256=network_hash(pair.b)),
         data=asked.samples.data,
         samples=len(pair.inputs),
         num_steps=pair.a.num_steps,
-        threat=threat,
+        threat=pair.threat,
         lower=pair.limits[0],
         upper=pair.limits[1],
         verifier=how.verifier,
@@ -120,11 +130,6 @@ def equivalent(asked: Annotated[TwoBuilds, Without(*LEFT)], how: Comparing) -> i
         command=typed("equivalent", asked, told, without=LEFT),
         points=tuple(points),
     )
-    if how.out is not None:
-        write_atomically(how.out / JSON, record.to_json().encode())
-        say(f"wrote {shlex.quote(str(how.out / JSON))}")
-    show_json_text(record.to_json()) if how.json else show(_told(record))
-    return _status(record, how.require_equivalent)
 
 
 def _pair(asked: TwoBuilds) -> BuildPair:

@@ -10,11 +10,10 @@ from spikecert.asking.question import ScaledSamples, Seed
 from spikecert.asking.values import Naming, Numeral, many, real, text, whole
 
 from ...runs.sources import data_of, network_of
-from ...telling import say, show, show_json, table
+from ...telling import show, show_json, table, write_files
 
 if TYPE_CHECKING:
     from spikecert.analysis import CheckedClaim, GainReport, StabilityReport
-    from spikecert.certify import LInf
     from spikecert.models import SpikingNetwork
     from spikecert.training import Dataset
 
@@ -66,25 +65,11 @@ class Gaining(ScaledSamples):
 def gains(asked: Annotated[Gaining, Without("device")]) -> int:
     """Print the proven gain of each spiking layer's simplified dynamics, or check saved certificates."""
     from spikecert.analysis import gain, report_data
-    from spikecert.certify import LInf
-    from spikecert.runs.building import scaled
 
-    model, samples, surrogate = asked.model, asked.samples, asked.surrogate
     if asked.check is not None:
-        return _check(asked.check, model, asked.json)
-    if model is None:
-        raise ValueError("MODEL: got nothing, expected a network file, or --check FILE")
-    if surrogate and samples is None:
-        raise ValueError("samples: got none, expected --samples N beside --surrogate")
-    network, source, measured = network_of(model), None, None
-    if asked.data or samples is not None:
-        source = data_of(asked.data or "digits", asked.root, network.num_steps, asked.limits)
-        network = scaled(network, source, asked)
-    elif asked.mean is not None or asked.limits != (0.0, 1.0):
-        raise ValueError("data: got none, expected --data beside --range, --mean and --std")
-    if source is not None and samples is not None:
-        ball = LInf(float(asked.epsilon), *asked.limits)
-        measured = _measure(network, source, samples, ball, asked.seed, surrogate)
+        return _check(asked.check, asked.model, asked.json)
+    network, source = _network(asked)
+    measured = None if source is None or asked.samples is None else _measure(network, source, asked)
     shape = asked.input_shape or (None if source is None else source.shape)
     report = gain(network, asked.input_norm, asked.output_norm, _steps(asked.horizon), asked.method, shape)
     if asked.plot is not None:
@@ -93,9 +78,26 @@ def gains(asked: Annotated[Gaining, Without("device")]) -> int:
         stability = None if measured is None else _stability_data(measured)
         show_json({**report_data(report), "stability": stability})
     else:
-        told = "" if measured is None else _stability_text(measured, asked.epsilon.text, surrogate)
+        told = "" if measured is None else _stability_text(measured, asked.epsilon.text, asked.surrogate)
         show(_gain_text(report) + told)
     return 0
+
+
+def _network(asked: Gaining) -> "tuple[SpikingNetwork, Dataset | None]":
+    """Return the network for inputs as the data have them, and the data where any are asked for."""
+    from spikecert.runs.building import scaled
+
+    if asked.model is None:
+        raise ValueError("MODEL: got nothing, expected a network file, or --check FILE")
+    if asked.surrogate and asked.samples is None:
+        raise ValueError("samples: got none, expected --samples N beside --surrogate")
+    network = network_of(asked.model)
+    if asked.data or asked.samples is not None:
+        source = data_of(asked.data or "digits", asked.root, network.num_steps, asked.limits)
+        return scaled(network, source, asked), source
+    if asked.mean is not None or asked.limits != (0.0, 1.0):
+        raise ValueError("data: got none, expected --data beside --range, --mean and --std")
+    return network, None
 
 
 def _gain_text(report: "GainReport") -> str:
@@ -114,28 +116,25 @@ def _gain_text(report: "GainReport") -> str:
 def _plot(report: "GainReport", num_steps: int, folder: Path) -> None:
     """Write the figures of a report as SVG, and say where."""
     from spikecert.analysis.gains.gain_plots import as_svg, gain_figures
-    from spikecert.files import write_atomically
 
-    for name, figure in gain_figures(report, num_steps).items():
-        write_atomically(folder / f"{name}.svg", as_svg(figure))
-        say(f"wrote {folder / name}.svg")
+    write_files(
+        folder, {f"{name}.svg": as_svg(one).decode() for name, one in gain_figures(report, num_steps).items()}
+    )
 
 
-def _measure(
-    network: "SpikingNetwork", data: "Dataset", samples: int, ball: "LInf", seed: int, surrogate: bool
-) -> "StabilityReport":
+def _measure(network: "SpikingNetwork", data: "Dataset", asked: Gaining) -> "StabilityReport":
     import torch
 
     from spikecert.analysis import stability
-    from spikecert.certify import attack
+    from spikecert.certify import LInf, attack
     from spikecert.runs.building import fitting
 
-    split = fitting(network, data, samples, "cpu")
-    generator = torch.Generator().manual_seed(seed)
+    split, ball = fitting(network, data, asked.samples, "cpu"), LInf(float(asked.epsilon), *asked.limits)
+    generator = torch.Generator().manual_seed(asked.seed)
     noise = torch.randn(split.inputs.shape, generator=generator).to(split.inputs.dtype)
     adversarial = attack(network, split.inputs, split.labels, ball, method="pgd").inputs
     moved = {"noise": split.inputs + ball.epsilon * noise, "pgd": adversarial}
-    return stability(network, split.inputs, moved, surrogate)
+    return stability(network, split.inputs, moved, asked.surrogate)
 
 
 def _stability_data(report: "StabilityReport") -> dict[str, Any]:

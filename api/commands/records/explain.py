@@ -1,6 +1,5 @@
 """`spikecert explain`: why a sample of a record is proved, broken or neither."""
 
-import json
 import math
 import shlex
 from dataclasses import asdict, dataclass, replace
@@ -12,7 +11,7 @@ from spikecert.asking.question import DATA_SETS, Question, Samples, Seconds
 from spikecert.asking.values import Naming, Numeral, number, text, whole
 
 from ...progress import Bars
-from ...telling import say, show, show_json, table
+from ...telling import json_text, show, show_json, table, write_files
 
 if TYPE_CHECKING:
     from spikecert.certify.explaining import SampleExplained
@@ -57,47 +56,43 @@ def explain(how: Annotated[Explaining, Without("samples")]) -> int:
     The network and the samples are those of the record, by their hashes.
     """
     from spikecert.certify import explaining
-    from spikecert.files import write_atomically
     from spikecert.reports import load_record
     from spikecert.reports.pages import explained_page as words
     from spikecert.runs.building import described
     from spikecert.runs.examining import subject_of
 
     known = load_record(how.record)
+    asked, size = _question(known, how), _epsilon(known, how.epsilon)
+    subject = subject_of(asked)
+    network, chosen = subject.network, subject.samples
+    _check(known, network, described(subject.data, chosen), how.sample)
+    with Bars() as bars:
+        rest = {"timeout": float(how.timeout), "runs": how.runs, "seed": asked.seed, "progress": bars}
+        one = chosen.inputs[how.sample], int(chosen.labels[how.sample]), known.threat.scale, size
+        found = explaining.explain(network, *one, ties=known.models[0].ties, **rest)
+    name, written = network.called(f"sample {how.sample} of {known.data.name}"), known.threat.short(size)
+    content = _content(found, name)
+    told = typed("explain", replace(how, model=asked.model, epsilon=number(written), out=None, json=False))
+    write_files(how.out, {JSON: json_text(content), HTML: words.to_html(found, name, written, told)})
+    show_json(content) if how.json else show(_told(found, name, written))
+    return 0
+
+
+def _question(known: "Record", how: Explaining) -> Question:
+    """Return what the record asked, of the network and the samples that are said, or that it names."""
     if known.threat.asked is not None:
         raise ValueError("record: got one of a property, expected one of labels: explain asks about the class")
-    place, size = how.model or named_network(known, how.record), _epsilon(known, how.epsilon)
-    data = how.data or _data(known)
+    place, data = how.model or named_network(known, how.record), how.data or _data(known)
     samples = Samples(data=data, root=how.root, samples=known.data.samples, mean=how.mean, std=how.std)
-    asked = Question(model=place, threat=known.threat, samples=samples, seed=known.seeds.get("seed", 0))
-    subject = subject_of(asked)
-    chosen = subject.samples
-    _check(known, subject.network, described(subject.data, chosen), how.sample)
-    label, ties = int(chosen.labels[how.sample]), known.models[0].ties
-    with Bars() as bars:
-        rest = {
-            "timeout": float(how.timeout),
-            "runs": how.runs,
-            "seed": asked.seed,
-            "ties": ties,
-            "progress": bars,
-        }
-        sample = chosen.inputs[how.sample]
-        found = explaining.explain(subject.network, sample, label, known.threat.scale, size, **rest)
-    name, written = subject.network.called(f"sample {how.sample} of {known.data.name}"), known.threat.short(size)
-    if how.out is not None:
-        told = replace(how, model=place, epsilon=number(written), out=None, json=False)
-        page = words.to_html(found, name, written, typed("explain", told))
-        for file, content in ((JSON, _text(_content(found, name))), (HTML, page)):
-            write_atomically(how.out / file, content.encode())
-            say(f"wrote {shlex.quote(str(how.out / file))}")
-    if how.json:
-        show_json(_content(found, name))
-        return 0
+    return Question(model=place, threat=known.threat, samples=samples, seed=known.seeds.get("seed", 0))
+
+
+def _told(found: "SampleExplained", name: str, written: str) -> str:
+    from spikecert.reports.pages import explained_page as words
+
     lines = [words.verdict(found, name, written), *words.where(found), *words.advice(found)]
     bodies = [table(words.HEADS, words.rungs(found)), table(words.LAYER_HEADS, words.layers(found))]
-    show("\n".join(lines) + "\n\n" + "\n\n".join(bodies))
-    return 0
+    return "\n".join(lines) + "\n\n" + "\n\n".join(bodies)
 
 
 def named_network(known: "Record", record: Path) -> Path:
@@ -165,7 +160,3 @@ def _content(found: "SampleExplained", name: str) -> dict[str, Any]:
         "sizes": sizes,
         "radius": radius,
     }
-
-
-def _text(content: dict[str, Any]) -> str:
-    return json.dumps(content, indent=1, allow_nan=False)

@@ -1,6 +1,5 @@
 """`spikecert report`: records as one report; two of them side by side; counterexamples that run again."""
 
-import shlex
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -11,7 +10,7 @@ from spikecert.asking.options import Without, command
 from spikecert.asking.question import Samples
 from spikecert.asking.values import Mistake, Saying, whole
 
-from ...telling import say, show, show_json, show_json_text, table
+from ...telling import say, show, show_json, show_json_text, table, wrote
 from ..options import Json
 from .explain import named_network
 
@@ -147,7 +146,7 @@ def _render(records: list[Path], radii: list[Path], how: Rendering, as_json: boo
 def _wrote(path: Path, opening: bool) -> None:
     from spikecert.telling import open_page
 
-    say(f"wrote {path}")
+    wrote(path)
     if opening:
         open_page(path)
 
@@ -241,4 +240,4 @@ def _saved(known: "Record", found: list[Any], folder: Path) -> None:
         if one.member is not None:
             path = folder / f"sample-{one.index}.safetensors"
             save(one.member, path)
-            say(f"wrote {shlex.quote(str(path))}")
+            wrote(path)
