@@ -22,8 +22,8 @@ AT, ATTACK, TIMEOUT = "@", "standard", Numeral(10.0, "10")
 
 
 def is_ranked(models: list[str]) -> bool:
-    """Return whether several networks are meant, or one with an ε of its own."""
-    return len(models) > 1 or bool(_epsilon(models[0]))
+    """Return whether several networks are meant, or one with an ε of its own, or a record."""
+    return len(models) > 1 or models[0].endswith(".json") or bool(_epsilon(models[0]))
 
 
 def _epsilon(source: str) -> str:

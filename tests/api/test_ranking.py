@@ -117,7 +117,7 @@ def test_more_proved_comes_first(run, asked, out):
 
 WRONG = {
     ("nowhere.safetensors",): "nowhere.safetensors",
-    ("nowhere.json", "nowhere.json"): "nowhere.json",
+    ("nowhere.json",): "nowhere.json",
     ("zoo:nothing",): "name: got 'nothing'",
     ("zoo:mnist-linf-0.1@much",): "epsilon: got 'much'",
     ("zoo:mnist-linf-0.1@0.1", "--attack", "mine"): "attack: got 'mine'",
