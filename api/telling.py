@@ -100,9 +100,10 @@ def write_files(folder: Path | None, files: Mapping[str, str]) -> None:
     """Write texts to files of a folder, each at once or not at all, and say so; None: write nothing."""
     from spikecert.files import write_atomically
 
-    for name, text in files.items() if folder is not None else ():
-        write_atomically(folder / name, text.encode())
-        wrote(folder / name)
+    paths = {} if folder is None else {folder / name: text for name, text in files.items()}
+    for path, text in paths.items():
+        write_atomically(path, text.encode())
+        wrote(path)
 
 
 def wrote(*paths: Path) -> None:

@@ -159,7 +159,7 @@ def test_a_neuron_that_is_none_is_refused_in_one_line(run: Run, brightness, tmp_
 class Mine(LIF):
     """A neuron whose run nobody knows."""
 
-    def forward(self, *currents: Any) -> Any:
+    def forward(self, *currents: Any, **how: Any) -> Any:
         """Return half of what it gets."""
         return currents[0] / 2
 

@@ -43,10 +43,13 @@ def test_a_wrong_label_of_the_last_sample_is_told_before_the_first_is_decided(as
     assert told == []
 
 
-WITHIN = {
-    "verify": lambda *asked, **how: [one.status for one in verify(*asked, LInf(0.5), "complete", 20, **how)],
-    "certified_radius": lambda *asked, **how: [
-        (one.lower, one.exact) for one in certified_radius(*asked, "linf", "complete", 1e-3, timeout=20, **how)
+WITHIN: dict[str, Callable[..., list[Any]]] = {
+    "verify": lambda network, inputs, labels, **how: [
+        one.status for one in verify(network, inputs, labels, LInf(0.5), "complete", 20, **how)
+    ],
+    "certified_radius": lambda network, inputs, labels, **how: [
+        (one.lower, one.exact)
+        for one in certified_radius(network, inputs, labels, "linf", "complete", 1e-3, timeout=20, **how)
     ],
     "output_range": lambda network, inputs, _, **how: [
         one.closed for one in output_range(network, inputs, LInf(0.2), output[0], 1e-3, 20, **how)
@@ -74,7 +77,8 @@ def test_each_verb_keeps_to_memory_and_shares_hard_samples(verb):
 @pytest.mark.parametrize("name", ["memory", "workers"])
 def test_of_sets_of_networks_no_search_keeps_to_limits(name):
     network, inputs = mlp((4, 6, 3), num_steps=3).eval(), torch.rand(2, 4)
-    for ask in (verify, certified_radius, *[partial(verify, engine="local")] * (name == "memory")):
+    asks: list[Callable[..., Any]] = [verify, certified_radius]
+    for ask in (*asks, *[partial(verify, engine="local")] * (name == "memory")):
         with pytest.raises(ValueError, match=f"{name}: got 2 beside a set of networks, expected none"):
             ask(network, inputs, network(inputs).argmax(1), Tolerance(0.01), **{name: 2})
 
