@@ -6,6 +6,7 @@ from contextlib import contextmanager
 import torch
 from torch import Tensor
 
+from ..models.files.storage import network_hash
 from ..models.networks import SpikingNetwork
 from ..models.validation import check_rivals
 from .ties import STRICT
@@ -29,6 +30,20 @@ def evaluating(network: SpikingNetwork) -> Iterator[SpikingNetwork]:
         for module, training in modes.items():  # a layer may be frozen in another mode than the network's
             if module.training is not training:
                 module.training = training
+
+
+@contextmanager
+def left_alone(name: str, network: SpikingNetwork, *given: object) -> Iterator[None]:
+    """Let code of another package look at a network and at samples.
+
+    Raises:
+        ValueError: where it changed them: whatever comes of this run is about something else.
+    """
+    tensors = [one for one in given if isinstance(one, Tensor)]
+    before, copies = network_hash(network), [one.clone() for one in tensors]
+    yield
+    if network_hash(network) != before or not all(map(torch.equal, tensors, copies)):
+        raise ValueError(f"{name} changed the network or the samples, expected both as they were: nothing counts")
 
 
 def margins(logits: Tensor, labels: Tensor, ties: str = STRICT) -> Tensor:

@@ -33,6 +33,20 @@ class Plugged:
     package: str
     version: str
 
+    def made(self, *given: Any, **how: Any) -> Any:
+        """Return what is named, or what it makes if it is a class or a function.
+
+        Raises:
+            ValueError: in one line, where its code fails.
+        """
+        if not callable(self.value):
+            return self.value
+        try:
+            return self.value(*given, **how)
+        except Exception as error:
+            told = " ".join(f"{type(error).__name__}: {error}".split())[:300]
+            raise ValueError(f"{self.name}: its code failed: {told}") from error
+
     @property
     def does(self) -> str:
         """Return what reports say of it."""

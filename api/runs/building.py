@@ -60,7 +60,7 @@ def neuron(kind: str, num_steps: int, decay: float, threshold: float, reset: str
     """Return a template neuron, one of a plug-in's constants if it is `package:name`."""
     constants = {"decay": float(decay), "threshold": float(threshold), "reset": reset}
     if is_plugged(kind):
-        made: LIF = plugged("neurons", kind).value(num_steps=num_steps, **constants)
+        made: LIF = plugged("neurons", kind).made(num_steps=num_steps, **constants)
         rule_of(made, num_steps, kind)
         return made
     check_choice("neuron", kind, NEURONS)

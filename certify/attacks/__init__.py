@@ -19,7 +19,7 @@ from ..posed import Posed, posed
 from ..questions.classes import own_outputs
 from ..questions.forms import Property
 from ..questions.rows import RowGoal
-from ..replay import evaluating
+from ..replay import evaluating, left_alone
 from .backward import AdaptiveArctan, AdaptiveSharpness, PotentialDependent, RateGradient
 from .base import Attack, AttackResult, joined
 from .blind import Boundary, Gaussian, Square
@@ -81,8 +81,7 @@ def attack_of(method: str | Attack) -> Attack:
     if not is_plugged(method):
         check_choice("method", method, ATTACKS)
         return ATTACKS[method]()
-    found = plugged("attacks", method)
-    made = found.value() if callable(found.value) else found.value
+    made = plugged("attacks", method).made()
     if not isinstance(made, Attack) or type(made).__call__ is not Attack.__call__:
         told = f"{method} is {type(made).__name__}, expected a spikecert.certify Attack that proposes, and no more"
         raise TypeError(f"method: {told}")
@@ -130,6 +129,10 @@ def attack(
     Raises:
         TypeError, ValueError: for arguments that don't fit, one line each.
     """
+    if is_plugged(method):
+        own = {"seed": seed, "batch_size": batch_size, "ties": ties, "timeout": timeout, "progress": progress}
+        with left_alone(str(method), network, inputs, labels):
+            return attack(network, inputs, labels, perturbation, attack_of(method), **own)
     method = attack_of(method)
     seconds, seed = checked_timeout(timeout), whole("seed", seed)
     batch_size = at_least(1)("batch_size", batch_size)

@@ -181,8 +181,7 @@ def _added(name: str, number: str | None) -> Property:
     value = None if number is None else fraction(number)
     if value is not None and not math.isfinite(value):
         raise ValueError(f"property: got {name}={number}"[:100] + f", expected a number behind {name}=")
-    make = plugged("properties", name).value
-    found = make() if value is None else make(value)
+    found = plugged("properties", name).made(*([] if value is None else [value]))
     if not isinstance(found, Property):
         raise ValueError(f"property: {name} is {type(found).__name__}, expected what makes a spikecert Property")
     return found

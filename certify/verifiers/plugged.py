@@ -20,7 +20,7 @@ from ...models.networks import SpikingNetwork
 from ..attacks import ATTACKS
 from ..perturbations import L2, LInf, Perturbation, SpikeFlip
 from ..problem import Problem
-from ..replay import pull
+from ..replay import left_alone, pull
 from ..ties import ARGMAX, STRICT
 from ..verdicts import Unfinished, Verdict
 from .base import Verifier, falsified
@@ -42,7 +42,7 @@ class PluggedVerifier(Verifier):
     """
 
     def __init__(self, found: Plugged) -> None:
-        made = found.value() if callable(found.value) else found.value
+        made = found.made()
         if not isinstance(made, Verifier):
             raise TypeError(
                 f"verifier: {found.name} is {type(made).__name__}, expected a spikecert.certify Verifier"
@@ -54,11 +54,12 @@ class PluggedVerifier(Verifier):
         """Return its verdicts, each under its name; counterexamples are run here before they count.
 
         Raises:
-            ValueError: for one that says "verified" of a set that holds a planted flip.
+            ValueError: for one that says "verified" of a planted flip, or changes what it is asked about.
             Unfinished: on Ctrl-C, with those that it has by then.
         """
         confirm(self.name)
-        return self._asked(problem)
+        with left_alone(self.name, problem.network, problem.inputs, problem.labels):
+            return self._asked(problem)
 
     def _asked(self, problem: Problem) -> list[Verdict]:
         started = time.perf_counter()

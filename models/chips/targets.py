@@ -315,8 +315,7 @@ def target_of(name: str) -> ChipTarget:
     if name in TARGETS:
         return TARGETS[name]
     if is_plugged(name):
-        added = plugged("chips", name)
-        made = added.value() if isinstance(added.value, type) else added.value
+        made = plugged("chips", name).made()
         if not isinstance(made, ChipTarget):
             raise TypeError(
                 f"target: {name} is {type(made).__name__}, expected a spikecert.models.chips ChipTarget"

@@ -4,6 +4,7 @@ import json
 import sys
 import tomllib
 from collections.abc import Callable, Iterator
+from functools import partial
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -21,6 +22,7 @@ from spikecert.certify.questions.described import in_words, property_of
 from spikecert.certify.verifiers.plugged import confirm, planted, plugged_verifier
 from spikecert.files.plugged import GROUPS, Plugged, is_plugged, plugged, reader_of
 from spikecert.models import LIF, load
+from spikecert.runs.building import neuron
 from support.command_line import Outcome
 from support.examples import by_night
 
@@ -256,6 +258,23 @@ class Trusting(Attack):
     def propose(self, target, generator):
         yield target.inputs
 
+class Training(Attack):
+    name = "training"
+    by_gradient = False
+    def propose(self, target, generator):
+        with torch.no_grad():
+            MOVED[0][0] += 1
+        yield target.inputs
+
+class Tuning(Verifier):
+    name = "tuning"
+    def decide(self, problem):
+        if len(problem.labels) > 1:
+            problem.network.layers[0].weight.data.zero_()
+        return [Verdict("unknown", None, None, self.name, 0.0, "")] * len(problem.labels)
+
+MOVED = []
+
 class Misnamed(Threat):
     norm = "linf"
 
@@ -269,12 +288,13 @@ def broken():
 POINTS = {
     "spikecert.verifiers": {
         name.lower(): f"bad:{name}"
-        for name in ("Believer", "Strict", "Failing", "Short", "Worded", "Single", "Liar")
+        for name in ("Believer", "Strict", "Failing", "Short", "Worded", "Single", "Liar", "Tuning")
     }
     | {"gone": "nowhere:x", "number": "bad:LInf"},
-    "spikecert.attacks": {"trusting": "bad:Trusting"},
+    "spikecert.attacks": {"trusting": "bad:Trusting", "training": "bad:Training", "broken": "bad:broken"},
     "spikecert.sets": {"misnamed": "bad:Misnamed"},
-    "spikecert.properties": {"broken": "bad:torch.tensor"},
+    "spikecert.properties": {"broken": "bad:torch.tensor", "failing": "bad:broken"},
+    "spikecert.neurons": {"failing": "bad:broken"},
     "spikecert.readers": {"weights": "bad:broken", "odd": "bad:broken"},
     "spikecert.chips": {"none": "bad:broken"},
 }
@@ -316,13 +336,26 @@ def test_what_fails_or_lies_proves_and_breaks_nothing(digits) -> None:
     (lambda d: Threat.of("bad-package:misnamed", 1), "norm: got 'bad-package:misnamed', expected a dataclass of"),
     (lambda d: Threat.of("bad-package:none", 1), "norm: got 'bad-package:none', expected sets: got"),
     (lambda d: property_of("bad-package:broken=3"), "is Tensor, expected what makes a spikecert Property"),
-    (lambda d: quantize(d[0], "bad-package:none"), "target: bad-package:none is function, expected a spikecert"),
+    (lambda d: quantize(d[0], "bad-package:none"), "bad-package:none: its code failed: KeyError: 'x'"),
+    (lambda d: property_of("bad-package:failing"), "bad-package:failing: its code failed: KeyError: 'x'"),
+    (lambda d: attack(d[0], d[1], d[2], LInf(0.1), "bad-package:broken"), "broken: its code failed: KeyError"),
+    (lambda d: neuron("bad-package:failing", 3, 0.9, 1.0, "zero"), "failing: its code failed: TypeError: broken"),
     (lambda d: reader_of(".weights"), "readers: got .weights, which the packages"),
 ])  # fmt: skip
 def test_what_is_none_is_one_line(digits, call: Callable[[Any], object], message: str) -> None:
     with pytest.raises((ValueError, TypeError), match=message) as refused:
         call(digits)
     assert "\n" not in str(refused.value)
+
+
+@pytest.mark.parametrize("what", ["the network", "the samples", "by a verifier"])
+def test_what_changes_the_network_or_the_samples_counts_for_nothing(bad, digits, what: str) -> None:
+    network, inputs, labels = digits
+    bad.MOVED[:] = [network.layers[0].weight if what == "the network" else inputs]
+    by_attack = partial(attack, network, inputs, labels, LInf(0.1), "bad-package:training")
+    ask = partial(asked, digits, "bad-package:tuning") if what == "by a verifier" else by_attack
+    with pytest.raises(ValueError, match=r"bad-package:\w+ changed the network or the samples"):
+        ask()
 
 
 def test_a_set_that_breaks_its_promise_is_refused(bad, digits) -> None:
