@@ -43,7 +43,7 @@ class Plugged:
             return self.value
         try:
             return self.value(*given, **how)
-        except Exception as error:
+        except (Exception, SystemExit) as error:
             told = " ".join(f"{type(error).__name__}: {error}".split())[:300]
             raise ValueError(f"{self.name}: its code failed: {told}") from error
 
@@ -98,7 +98,7 @@ def _all(group: str) -> list[EntryPoint]:
 def _loaded(point: EntryPoint, name: str) -> Plugged:
     try:
         value = point.load()
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         told = " ".join(f"{type(error).__name__}: {error}".split())[:300]
         raise ValueError(f"{name} can't be imported: {told}") from error
     version = "" if point.dist is None else point.dist.version

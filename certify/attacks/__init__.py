@@ -131,8 +131,12 @@ def attack(
     """
     if is_plugged(method):
         own = {"seed": seed, "batch_size": batch_size, "ties": ties, "timeout": timeout, "progress": progress}
-        with left_alone(str(method), network, inputs, labels):
-            return attack(network, inputs, labels, perturbation, attack_of(method), **own)
+        try:
+            with left_alone(str(method), network, inputs, labels):
+                return attack(network, inputs, labels, perturbation, attack_of(method), **own)
+        except (LookupError, ArithmeticError, AttributeError, NotImplementedError, SystemExit) as error:
+            told = " ".join(f"{type(error).__name__}: {error}".split())[:300]
+            raise ValueError(f"{method}: its code failed: {told}") from error
     method = attack_of(method)
     seconds, seed = checked_timeout(timeout), whole("seed", seed)
     batch_size = at_least(1)("batch_size", batch_size)

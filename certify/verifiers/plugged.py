@@ -18,12 +18,13 @@ from ...models.deadline import TimeIsUp
 from ...models.elements.neurons import LIF
 from ...models.networks import SpikingNetwork
 from ..attacks import ATTACKS
-from ..perturbations import L2, LInf, Perturbation, SpikeFlip
+from ..perturbations import L2, EventSet, LInf, Perturbation, SpikeFlip
 from ..problem import Problem
 from ..replay import left_alone, pull
 from ..ties import ARGMAX, STRICT
-from ..verdicts import Unfinished, Verdict
+from ..verdicts import SoundnessError, Unfinished, Verdict
 from .base import Verifier, falsified
+from .search import AttackSearch
 
 PLANTED = 16
 """Networks, of each of which up to four flips are asked about."""
@@ -55,11 +56,27 @@ class PluggedVerifier(Verifier):
 
         Raises:
             ValueError: for one that says "verified" of a planted flip, or changes what it is asked about.
+            SoundnessError: for one that an attack refutes.
             Unfinished: on Ctrl-C, with those that it has by then.
         """
         confirm(self.name)
         with left_alone(self.name, problem.network, problem.inputs, problem.labels):
-            return self._asked(problem)
+            return self._doubted(problem, self._asked(problem))
+
+    def _doubted(self, problem: Problem, found: list[Verdict]) -> list[Verdict]:
+        """Return the verdicts; what is said to be verified is attacked here: planted flips are of few kinds.
+
+        Raises:
+            SoundnessError: where a run refutes one.
+        """
+        places = [place for place, one in enumerate(found) if one.status == "verified"]
+        part = problem.subset(torch.tensor(places, dtype=torch.long, device=problem.labels.device))
+        events = isinstance(problem.perturbation, EventSet)
+        name = "ensemble-fast" if not problem.circuit.whole else "random-events" if events else "square"
+        for one in AttackSearch(ATTACKS[name]()).decide(part) if places else ():
+            if one.status == "falsified":
+                raise SoundnessError(f"{self.name} says 'verified' of a set in which {one.reason}")
+        return found
 
     def _asked(self, problem: Problem) -> list[Verdict]:
         started = time.perf_counter()
@@ -69,7 +86,7 @@ class PluggedVerifier(Verifier):
             raise Unfinished(self._told(problem, list(error.verdicts), started)) from None
         except (TimeIsUp, MemoryError):
             raise
-        except Exception as error:
+        except (Exception, SystemExit) as error:
             told = " ".join(f"it failed: {type(error).__name__}: {error}".split())[:300]
             found = [Verdict("unknown", None, None, self.name, 0.0, told)] * len(problem.labels)
         return self._told(problem, found, started)

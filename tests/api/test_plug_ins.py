@@ -13,7 +13,18 @@ import pytest
 import torch
 from torch import Tensor
 
-from spikecert import attack, certified_radius, dataset, load_record, output, output_range, quantize, verify
+from spikecert import (
+    SoundnessError,
+    attack,
+    certified_radius,
+    dataset,
+    load_record,
+    moves_at_most,
+    output,
+    output_range,
+    quantize,
+    verify,
+)
 from spikecert.asking import Threat
 from spikecert.asking.threats import read_threat, write_threat
 from spikecert.certify import LInf
@@ -181,7 +192,7 @@ def test_records_pages_and_run_files_say_whose_word_it_is(run: Run, model: Path,
         text = (tmp_path / "out" / page).read_text(encoding="utf-8")
         assert "brightness:pieces" in text
         assert "a plug-in of the package brightness: what it says is that package" in text
-        assert "all pixels may become brighter or darker by one number" in text
+        assert "all pixels may become brighter by one number" in text
     (tmp_path / "run.toml").write_text(
         f'data.samples = 6\nmodel.path = "{model}"\ngains = false\n[certify]\nverifiers = ["trains"]\n'
         '[threat]\nnorm = "brightness:shift"\ndarker = "no"\nepsilon = [0.05]\nproperty = "brightness:gap=3"\n'
@@ -229,6 +240,23 @@ class Failing(Verifier):
     name = "failing"
     def decide(self, problem):
         raise RuntimeError("no\\nidea")
+
+class Leaving(Verifier):
+    name = "leaving"
+    def decide(self, problem):
+        raise SystemExit
+
+class Batched(Verifier):
+    name = "batched"
+    def decide(self, problem):
+        said = "verified" if len(problem.labels) > 1 else "unknown"
+        return [Verdict(said, 1.0 if said == "verified" else None, None, self.name, 0.0, "")] * len(problem.labels)
+
+class Ending(Attack):
+    name = "ending"
+    def propose(self, target, generator):
+        raise SystemExit
+        yield
 
 class Short(Verifier):
     name = "short"
@@ -288,10 +316,26 @@ def broken():
 POINTS = {
     "spikecert.verifiers": {
         name.lower(): f"bad:{name}"
-        for name in ("Believer", "Strict", "Failing", "Short", "Worded", "Single", "Liar", "Tuning")
+        for name in (
+            "Believer",
+            "Strict",
+            "Failing",
+            "Short",
+            "Worded",
+            "Single",
+            "Liar",
+            "Tuning",
+            "Leaving",
+            "Batched",
+        )
     }
     | {"gone": "nowhere:x", "number": "bad:LInf"},
-    "spikecert.attacks": {"trusting": "bad:Trusting", "training": "bad:Training", "broken": "bad:broken"},
+    "spikecert.attacks": {
+        "trusting": "bad:Trusting",
+        "training": "bad:Training",
+        "broken": "bad:broken",
+        "ending": "bad:Ending",
+    },
     "spikecert.sets": {"misnamed": "bad:Misnamed"},
     "spikecert.properties": {"broken": "bad:torch.tensor", "failing": "bad:broken"},
     "spikecert.neurons": {"failing": "bad:broken"},
@@ -322,6 +366,7 @@ def test_what_fails_or_lies_proves_and_breaks_nothing(digits) -> None:
     failed = asked(digits, "bad-package:failing")
     assert {(one.status, one.reason) for one in failed} == {("unknown", "it failed: RuntimeError: no idea")}
     assert {one.status for one in asked(digits, "bad-package:liar")} == {"unknown"}
+    assert {one.reason for one in asked(digits, "bad-package:leaving")} == {"it failed: SystemExit:"}
     for name in ("short", "worded", "single"):
         with pytest.raises(TypeError, match=f"bad-package:{name} gave no list of"):
             asked(digits, f"bad-package:{name}")
@@ -339,6 +384,7 @@ def test_what_fails_or_lies_proves_and_breaks_nothing(digits) -> None:
     (lambda d: quantize(d[0], "bad-package:none"), "bad-package:none: its code failed: KeyError: 'x'"),
     (lambda d: property_of("bad-package:failing"), "bad-package:failing: its code failed: KeyError: 'x'"),
     (lambda d: attack(d[0], d[1], d[2], LInf(0.1), "bad-package:broken"), "broken: its code failed: KeyError"),
+    (lambda d: attack(d[0], d[1], d[2], LInf(0.1), "bad-package:ending"), "ending: its code failed: SystemExit"),
     (lambda d: neuron("bad-package:failing", 3, 0.9, 1.0, "zero"), "failing: its code failed: TypeError: broken"),
     (lambda d: reader_of(".weights"), "readers: got .weights, which the packages"),
 ])  # fmt: skip
@@ -346,6 +392,17 @@ def test_what_is_none_is_one_line(digits, call: Callable[[Any], object], message
     with pytest.raises((ValueError, TypeError), match=message) as refused:
         call(digits)
     assert "\n" not in str(refused.value)
+
+
+@pytest.mark.usefixtures("bad")
+@pytest.mark.parametrize("labelled", [True, False])
+def test_a_false_verified_that_planted_flips_do_not_find_is_refuted_by_runs(digits, labelled: bool) -> None:
+    network, inputs, labels = digits
+    prop = labels if labelled else moves_at_most(0.001)
+    if not labelled:
+        plugged_verifier("bad-package:batched").asks_rows = True
+    with pytest.raises(SoundnessError, match="bad-package:batched says 'verified' of a set in which"):
+        verify(network, inputs, prop, LInf(0.3), "bad-package:batched")
 
 
 @pytest.mark.parametrize("what", ["the network", "the samples", "by a verifier"])

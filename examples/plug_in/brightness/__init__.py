@@ -7,7 +7,7 @@ import json
 from collections.abc import Generator
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import ClassVar
+from typing import ClassVar, Literal
 
 import torch
 from torch import Tensor, nn
@@ -22,15 +22,23 @@ from spikecert.certify.verifiers import TRAINS, Verifier
 from spikecert.models import LIF, AdaptiveLIF, SpikingNetwork
 from spikecert.models.chips.targets import FixedPoint
 
+INSIDE = 1 - 1e-6
+"""The share of the moves that is drawn: what is moved is rounded."""
 SLACK = 1e-6
 """By how much pixels of one image may be moved apart: sums are rounded."""
 
 
 @dataclass(frozen=True)
 class Shifted(Perturbation):
-    """All pixels of a sample, moved by one number of modulus at most `most`, and cut to [0, 1]."""
+    """All pixels of a sample, moved by one number from `least` to `most`, and cut to [0, 1]."""
 
     most: float
+    darker: bool = True
+
+    @property
+    def least(self) -> float:
+        """Return the least number: 0 where nothing becomes darker."""
+        return -self.most if self.darker else 0.0
 
     @property
     def norm(self) -> str:
@@ -40,7 +48,7 @@ class Shifted(Perturbation):
     def enclosure(self, inputs: Tensor) -> Box:
         """Return what each pixel may be, by itself: it holds all of them, rounded outward."""
         exact = inputs.double()
-        ends = torch.nextafter(exact - self.most, exact - 1), torch.nextafter(exact + self.most, exact + 1)
+        ends = torch.nextafter(exact + self.least, exact - 1), torch.nextafter(exact + self.most, exact + 1)
         return Box(ends[0].clamp(0, 1), ends[1].clamp(0, 1))
 
     def moved(self, inputs: Tensor, by: Tensor) -> Tensor:
@@ -49,7 +57,7 @@ class Shifted(Perturbation):
 
     def project(self, candidates: Tensor, inputs: Tensor) -> Tensor:
         """Return the samples moved by the mean of what candidates move them by."""
-        by = (candidates - inputs).flatten(1).mean(1).clamp(-self._inside, self._inside)
+        by = (candidates - inputs).flatten(1).mean(1).clamp(self.least * INSIDE, self.most * INSIDE)
         return self.moved(inputs, by)
 
     def contains(self, candidates: Tensor, inputs: Tensor) -> Tensor:
@@ -58,13 +66,15 @@ class Shifted(Perturbation):
         A pixel strictly between 0 and 1 says what b is, one that was cut at 1 that it is no less, at 0 no more.
         """
         by, at = (candidates.double() - inputs.double()).flatten(1), candidates.flatten(1)
-        least = torch.where(at > 0, by - SLACK, -self.most).amax(1)
+        least = torch.where(at > 0, by - SLACK, self.least).amax(1)
         greatest = torch.where(at < 1, by + SLACK, self.most).amin(1)
-        return (least <= greatest) & (by.abs().amax(1) <= self.most)
+        within = (by.amin(1) >= self.least - SLACK * (not self.darker)) & (by.amax(1) <= self.most)
+        return (least <= greatest) & within
 
     def sample(self, inputs: Tensor, generator: torch.Generator) -> Tensor:
         """Return the samples, each moved by a number that is drawn."""
-        by = (2 * torch.rand(len(inputs), generator=generator, dtype=torch.float64) - 1) * self._inside
+        drawn = torch.rand(len(inputs), generator=generator, dtype=torch.float64)
+        by = (self.least + (self.most - self.least) * drawn) * INSIDE
         return self.moved(inputs, by)
 
     def check(self, inputs: Tensor) -> None:
@@ -72,18 +82,16 @@ class Shifted(Perturbation):
         if not bool(((inputs >= 0) & (inputs <= 1)).all()):
             raise ValueError("inputs: got pixels outside of [0, 1], expected them within")
 
-    @property
-    def _inside(self) -> float:
-        return self.most * (1 - 1e-6)
-
 
 @dataclass(frozen=True)
 class Shifts(Scale):
     """Moves of all sizes."""
 
+    darker: bool = True
+
     def around(self, epsilon: float) -> Shifted:
         """Return those up to ε."""
-        return Shifted(epsilon)
+        return Shifted(epsilon, self.darker)
 
     def reach(self, inputs: Tensor) -> float:
         """Return a size from which on all pixels are cut."""
@@ -106,17 +114,18 @@ class Brighter(Threat):
     norm: ClassVar[str] = "brightness:shift"
     sign: ClassVar[str] = "brightness"
 
-    darker: str = "yes"
+    darker: Literal["yes", "no"] = "yes"
 
     @property
     def scale(self) -> Scale:
         """Return the moves of all sizes."""
-        return Shifts()
+        return Shifts(self.darker == "yes")
 
     @property
     def change(self) -> str:
         """Return what may change, as a clause."""
-        return "all pixels may become brighter or darker by one number of at most ε"
+        darker = " or darker" if self.darker == "yes" else ""
+        return f"all pixels may become brighter{darker} by one number of at most ε"
 
 
 class Pieces(Verifier):
@@ -128,13 +137,13 @@ class Pieces(Verifier):
         """Return "verified" where all pieces are; other sets as "trains" has them."""
         if not isinstance(problem.perturbation, Shifted):
             return TRAINS.decide(problem)
-        most, count = problem.perturbation.most, 16
+        least, most, count = problem.perturbation.least, problem.perturbation.most, 16
         found = TRAINS.decide(problem)
         for place, verdict in enumerate(found):
             if verdict.status == "verified" or problem.expired():
                 continue
-            one, centres = problem.subset(torch.tensor([place])), torch.linspace(-most, most, count).double()
-            margins = [self._margin(one, float(centre), most / (count - 1)) for centre in centres]
+            one, centres = problem.subset(torch.tensor([place])), torch.linspace(least, most, count).double()
+            margins = [self._margin(one, float(centre), (most - least) / 2 / (count - 1)) for centre in centres]
             if min(margins) > 0:
                 found[place] = replace(
                     verdict, status="verified", margin=min(margins), reason=f"{count} pieces are"
