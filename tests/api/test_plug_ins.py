@@ -247,7 +247,7 @@ class Leaving(Verifier):
         raise SystemExit
 
 class Batched(Verifier):
-    name = "batched"
+    name, asks_rows = "batched", True
     def decide(self, problem):
         said = "verified" if len(problem.labels) > 1 else "unknown"
         return [Verdict(said, 1.0 if said == "verified" else None, None, self.name, 0.0, "")] * len(problem.labels)
@@ -399,8 +399,6 @@ def test_what_is_none_is_one_line(digits, call: Callable[[Any], object], message
 def test_a_false_verified_that_planted_flips_do_not_find_is_refuted_by_runs(digits, labelled: bool) -> None:
     network, inputs, labels = digits
     prop = labels if labelled else moves_at_most(0.001)
-    if not labelled:
-        plugged_verifier("bad-package:batched").asks_rows = True
     with pytest.raises(SoundnessError, match="bad-package:batched says 'verified' of a set in which"):
         verify(network, inputs, prop, LInf(0.3), "bad-package:batched")
 
