@@ -82,7 +82,7 @@ def run(
     if asked.list or asked.file is None:
         _list()
         return 0 if asked.list else 2
-    if asked.file.suffix not in (".toml", ".json") and not asked.file.exists():
+    if asked.file.suffix not in (".toml", ".json") and not asked.file.is_file():
         return _reproduce(str(asked.file), asked.root, trial, output, context)
     for name, value in vars(trial).items():
         if value not in (None, False):

@@ -40,9 +40,14 @@ class Contender:
         if not path.is_file():
             return None
         found, data = load_record(path), described(self.subject.data, self.subject.samples)
-        there = found.command, found.models[0].architecture.sha256, found.data, found.settings.get(VERSIONED)
+        asked = (
+            found.command,
+            found.threat,
+            found.data,
+        )  # a command names a file of features, the threat what it holds
+        there = *asked, found.models[0].architecture.sha256, found.settings.get(VERSIONED)
         versions = standard_version(self.plan).get(VERSIONED)
-        here = self.command, network_hash(self.subject.network), data, versions
+        here = self.command, self.plan.threat, data, network_hash(self.subject.network), versions
         return found if there == here else None
 
 

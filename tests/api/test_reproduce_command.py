@@ -21,6 +21,13 @@ def test_without_data_it_says_what_to_put_where(run, tmp_path):
     assert len(told.err.splitlines()) == 1
 
 
+def test_a_folder_of_its_name_hides_no_protocol(run, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "digits").mkdir()
+    assert "seeds: got 'one'" in run("run", "digits", "--seeds", "one").err
+    assert "only: got 'x'" in run("run", "digits", "--only", "x", "--epochs", 1).err
+
+
 def test_a_table_and_the_same_as_json(run, tmp_path):
     told = run("run", "digits", *QUICK, "--out", tmp_path)
     assert told.status == 0

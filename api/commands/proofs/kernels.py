@@ -143,6 +143,7 @@ def keeping(check: "Check", folder: Path, kernel: str) -> "Check":
         raise ValueError(f"certificates: got {folder}, which is a file, expected a folder")
 
     def written_and_checked(path: Path, network: "Network", work: float) -> "Statement":
+        """Return what the kernel says of the certificate that now lies in the folder."""
         from spikecert.checking.certificates import elaborate
         from spikecert.files import write_atomically
 
