@@ -82,13 +82,22 @@ def run(
     if asked.list or asked.file is None:
         _list()
         return 0 if asked.list else 2
-    if asked.file.suffix not in (".toml", ".json") and not asked.file.is_file():
+    if _is_protocol(asked.file):
         return _reproduce(str(asked.file), asked.root, trial, output, context)
     for name, value in vars(trial).items():
         if value not in (None, False):
             expected = f"none beside {asked.file}: it is of protocols (see --list)"
             raise ValueError(f"{name.replace('_', '-')}: got {value}, expected {expected}")
     return _run(asked.file, asked.root, output)
+
+
+def _is_protocol(file: Path) -> bool:
+    """Return whether a protocol is named, which no folder of its name hides, or a misspelt one."""
+    from spikecert.protocols import names
+
+    if str(file) in names():
+        return not file.is_file()
+    return file.suffix not in (".toml", ".json") and not file.exists()
 
 
 def _run(file: Path, root: Path | None, output: Output) -> int:

@@ -40,12 +40,9 @@ class Contender:
         if not path.is_file():
             return None
         found, data = load_record(path), described(self.subject.data, self.subject.samples)
-        asked = (
-            found.command,
-            found.threat,
-            found.data,
-        )  # a command names a file of features, the threat what it holds
-        there = *asked, found.models[0].architecture.sha256, found.settings.get(VERSIONED)
+        # a command names a file of features, the threat what it holds
+        asked, network = (found.command, found.threat, found.data), found.models[0].architecture.sha256
+        there = *asked, network, found.settings.get(VERSIONED)
         versions = standard_version(self.plan).get(VERSIONED)
         here = self.command, self.plan.threat, data, network_hash(self.subject.network), versions
         return found if there == here else None
