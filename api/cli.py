@@ -175,10 +175,21 @@ def _run(command: Any, arguments: Sequence[str] | None) -> int:
         if isinstance(error, MemoryError) or "allocate memory" in str(error) or "out of memory" in str(error):
             return _fail(f"memory: there is too little for what is asked: {_told(error)[:200]}", 2)
         if type(error).__name__ != "SoundnessError":
-            raise
+            return _failed_plug_in(error)
         return _fail(f"UNSOUND, please report: {error}. No result of this run may be used.", 3)
+    except Exception as error:
+        return _failed_plug_in(error)
     # typer returns the status of an interrupt or raises it, by version; commands return it with what was finished
     return status if isinstance(status, int) else 0
+
+
+def _failed_plug_in(error: Exception) -> int:
+    """Tell an error of another package's code; of our own, which is a bug, nothing is hidden."""
+    from .files.plugged import at_fault, failure
+
+    if (package := at_fault(error)) is None or _interrupted(error):
+        raise error
+    return _fail(f"the plug-in of the package {package} failed: {failure(error)}", 2)
 
 
 def _usage(error: Any) -> str:

@@ -20,7 +20,7 @@ class ModelStep:
     """A network that exists already.
 
     Attributes:
-        path: of its file, relative to this file's folder.
+        path: of its file, relative to this file's folder; or zoo:NAME.
     """
 
     path: Annotated[str, text("a path", longest=4096)]

@@ -5,6 +5,7 @@ engines and reports know of it: the sets themselves, and the words for them.
 """
 
 import math
+import reprlib
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar
 
@@ -45,7 +46,7 @@ def _property(raw: Any) -> str:
     try:
         property_of(raw)
     except ValueError as error:
-        raise Mistake((), raw, str(error).partition(", expected ")[2] or EXPECTED_PROPERTY) from None
+        raise Mistake.of((), raw, error) from None
     return raw
 
 
@@ -267,7 +268,8 @@ def threat_form(norm: str) -> type[Threat]:
         return THREATS[norm]
     form = plugged("sets", norm).value
     if not (isinstance(form, type) and issubclass(form, Threat) and is_table(form) and form.norm == norm):
-        raise TypeError(f"a dataclass of spikecert.asking.Threat with norm = {norm!r}")
+        expected = f"a dataclass of spikecert.asking.Threat with norm = {norm!r}"
+        raise TypeError(f"{norm}: got {reprlib.repr(form)}, expected {expected}")
     return form
 
 

@@ -44,6 +44,12 @@ class Mistake(ValueError):
         got = self.got if isinstance(self.got, Saying) else reprlib.repr(self.got)
         return f"{name}: got {got}, expected {self.expected}" if name else f"got {got}, expected {self.expected}"
 
+    @staticmethod
+    def of(place: Place, got: object, error: Exception) -> "Mistake":
+        """Return what another part of the program, or a plug-in, says of a value."""
+        told, found, expected = str(error).partition(", expected ")
+        return Mistake(place, got, expected if found else f"one that can be made: {told}")
+
     def within(self, place: Place) -> "Mistake":
         """Return the same mistake of a table that lies deeper."""
         return Mistake((*place, *self.place), self.got, self.expected)
@@ -417,7 +423,7 @@ def read_one(kind: OneOf, raw: Any, place: Place = ()) -> Any:
     try:
         form = kind.form(name)
     except (ValueError, TypeError) as error:
-        raise Mistake((*place, kind.key), name, str(error)) from None
+        raise Mistake.of((*place, kind.key), name, error) from None
     if form is None:
         raise Mistake((*place, kind.key), name, _listed(kind.known))
     rest = {key: value for key, value in raw.items() if key != kind.key and value is not None}

@@ -10,9 +10,11 @@ whoever reads a record sees whose word it is, and no package can stand in for wh
 and no code of another package runs, until such a name is used.
 """
 
+import re
 from dataclasses import dataclass
 from functools import cache
 from importlib.metadata import EntryPoint, entry_points
+from traceback import walk_tb
 from typing import Any
 
 GROUPS = ("verifiers", "attacks", "sets", "properties", "readers", "neurons", "chips")
@@ -44,13 +46,31 @@ class Plugged:
         try:
             return self.value(*given, **how)
         except (Exception, SystemExit) as error:
-            told = " ".join(f"{type(error).__name__}: {error}".split())[:300]
-            raise ValueError(f"{self.name}: its code failed: {told}") from error
+            raise ValueError(f"{self.name}: its code failed: {failure(error)}") from error
 
     @property
     def does(self) -> str:
         """Return what reports say of it."""
         return f"a plug-in of the package {self.package} {self.version}: what it says is that package's word"
+
+
+def failure(error: BaseException) -> str:
+    """Return in one line what another package's code raised."""
+    return " ".join(f"{type(error).__name__}: {error}".split())[:300]
+
+
+def at_fault(error: BaseException) -> str | None:
+    """Return the package whose plug-in an error passed through, the innermost; None: no plug-in's."""
+    packages = {point.module.partition(".")[0]: _called(point) for group in GROUPS for point in _all(group)}
+    names = [frame.f_globals.get("__name__", "") for frame, _ in walk_tb(error.__traceback__)]
+    found = [packages[name.partition(".")[0]] for name in names if name.partition(".")[0] in packages]
+    return found[-1] if found else None
+
+
+def installed() -> tuple[tuple[str, str, str], ...]:
+    """Return group, name and version of all that installed packages add; nothing of it is imported."""
+    every = [(group, point) for group in GROUPS for point in _all(group)]
+    return tuple((group, f"{_called(point)}:{point.name}", _version(point)) for group, point in every)
 
 
 def is_plugged(name: object) -> bool:
@@ -71,10 +91,10 @@ def plugged(group: str, name: str) -> Plugged:
     """
     package, _, own = name.partition(":")
     points = [point for point in entry_points(group=f"spikecert.{group}") if point.name == own]
-    found = next((point for point in points if _called(point) == _plain(package)), None)
+    found = next((point for point in points if _called(point) == package), None)
     if found is None:
         known = ", ".join(sorted(f"{_called(point)}:{point.name}" for point in _all(group))) or "none"
-        raise ValueError(f"{group}: got {name[:100]!r}, expected one that an installed package adds: {known}")
+        raise ValueError(f"{group}: got {name[:100]!r}, expected what an installed package adds: {known}")
     return _loaded(found, name)
 
 
@@ -99,16 +119,14 @@ def _loaded(point: EntryPoint, name: str) -> Plugged:
     try:
         value = point.load()
     except (Exception, SystemExit) as error:
-        told = " ".join(f"{type(error).__name__}: {error}".split())[:300]
-        raise ValueError(f"{name} can't be imported: {told}") from error
-    version = "" if point.dist is None else point.dist.version
-    return Plugged(value, name, _called(point), version)
+        raise ValueError(f"{name} can't be imported: {failure(error)}") from error
+    return Plugged(value, name, _called(point), _version(point))
+
+
+def _version(point: EntryPoint) -> str:
+    return "" if point.dist is None else point.dist.version
 
 
 def _called(point: EntryPoint) -> str:
-    return "" if point.dist is None else _plain(point.dist.name)
-
-
-def _plain(name: str) -> str:
-    """Return a distribution's name as packages are compared by (PEP 503)."""
-    return name.lower().replace("_", "-").replace(".", "-")
+    """Return the distribution's name, as PEP 503 spells it: a package has one name in records."""
+    return "" if point.dist is None else re.sub(r"[-_.]+", "-", point.dist.name).lower()

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     import numpy as np
 
     from spikecert.analysis.loops import KeptStability, PracticalStability
+    from spikecert.certify.loops import ClosedLoop
     from spikecert.runs.plants import Plant
 
 SCHEMA = "spikecert.loop/1"
@@ -63,24 +64,38 @@ def loop(how: Looping) -> int:
     from spikecert.runs.plants import load_plant
     from spikecert.runs.sources import network_of
 
-    asked, network, steps, seed = load_plant(how.plant), network_of(how.model), how.steps, how.seed
-    made, width = ClosedLoop(network, **asked.loop), float(how.tolerance)
-    limit, box, goal = None if how.timeout is None else float(how.timeout), plain(asked.box), plain(asked.G)
-    found = made.certificate(box, goal, rounds=how.rounds, tolerance=width, timeout=limit)
-    checked = found.check()
-    if found.proved and not checked:
-        raise RuntimeError("the sums of a proof do not check")
-    acting = (_drawn(plain(bound), asked, steps, seed) for bound in (asked.disturbance, asked.noise))
-    seen = made.run(_starts(found, asked, how.runs, seed), steps, *acting, plants=_plants(asked, seed))
+    asked, network = load_plant(how.plant), network_of(how.model)
+    made, conditions = ClosedLoop(network, **asked.loop), _asked(how)
+    rest = {"rounds": how.rounds, "tolerance": conditions["tolerance"], "timeout": conditions["timeout"]}
+    found = made.certificate(plain(asked.box), plain(asked.G), **rest)
+    checked = _checked(found)
+    seen = _runs(made, found, asked, how)
     named = {"network": network.called(how.model.name), "sha256": network_hash(network)}
-    content = {"schema": SCHEMA, **named, "plant": written(asked, full=True)} | _asked(how)
+    content = {"schema": SCHEMA, **named, "plant": written(asked, full=True)} | conditions
     content |= {**_content(found, checked), "simulated": _simulated(how, seen)}
-    command = typed("loop", replace(how, out=None, json=False))
-    page = to_html(found, asked.box, seen, asked.states, _conditions(content, asked), command)
+    told = _conditions(content, asked), typed("loop", replace(how, out=None, json=False))
+    page = to_html(found, asked.box, seen, asked.states, *told)
     write_files(how.out, {JSON: json_text(content), HTML: page})
     body = table(HEADS, rows(found, asked.box, seen, asked.states))
     show_json(content) if how.json else show(f"{verdict(found, asked.states)}\n\n{body}")
     return 0 if found.proved else 1
+
+
+def _checked(found: "PracticalStability | KeptStability") -> bool:
+    """Return whether the sums of a proof check, in exact arithmetic; False where nothing is proven."""
+    checked = found.check()
+    if found.proved and not checked:
+        raise RuntimeError("the sums of a proof do not check")
+    return checked
+
+
+def _runs(
+    made: "ClosedLoop", found: "PracticalStability | KeptStability", asked: "Plant", how: Looping
+) -> "np.ndarray":
+    """Return the states of simulated runs, (steps, runs, states)."""
+    acting = (_drawn(plain(bound), asked, how.steps, how.seed) for bound in (asked.disturbance, asked.noise))
+    starts = _starts(found, asked, how.runs, how.seed)
+    return made.run(starts, how.steps, *acting, plants=_plants(asked, how.seed))
 
 
 def _asked(how: Looping) -> dict[str, Any]:

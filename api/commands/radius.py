@@ -28,7 +28,8 @@ if TYPE_CHECKING:
     import torch
 
     from spikecert.models import SpikingNetwork
-    from spikecert.reports import Counterexample, RadiusTable
+    from spikecert.reports import Counterexample, Plan, RadiusTable
+    from spikecert.reports.making.parts import PartStore, Radii
 
 SCHEMA = "spikecert.radii/2"
 JSON, COUNTEREXAMPLES = "radii.json", "counterexamples.safetensors"
@@ -58,7 +59,7 @@ def radius(asked: Annotated[Question, Without("epsilon")], how: Bracketing) -> i
     puts the radii into a report.
     """
     from spikecert.reports import Plan, RadiusPlan
-    from spikecert.reports.making.parts import Interrupted, PartStore, radii_in_parts
+    from spikecert.reports.making.parts import PartStore
     from spikecert.runs.examining import subject_of
 
     subject = subject_of(asked)
@@ -67,14 +68,7 @@ def radius(asked: Annotated[Question, Without("epsilon")], how: Bracketing) -> i
     plan = Plan(asked.threat, (), (), seed=asked.seed, radii=wanted, ties=asked.ties, memory=how.memory)
     problem = network, chosen.inputs, chosen.labels, plan
     store = PartStore.of(None if how.out is None else how.out / PARTS, "radii", *problem)
-    interrupted = False
-    with Bars() as bars:
-        try:
-            radii = radii_in_parts(*problem, store=store, progress=bars, figures=bars.figures)
-        except Interrupted as error:
-            if error.finished is None:
-                raise
-            radii, interrupted = error.finished, True
+    radii, interrupted = _bracketed(problem, store)
     content = _content(_conditions(asked, how, network, radii.table) | _cut(interrupted, len(chosen)), radii.table)
     if how.out is not None:
         folder = how.out / UNFINISHED if interrupted else how.out
@@ -84,6 +78,21 @@ def radius(asked: Annotated[Question, Without("epsilon")], how: Bracketing) -> i
             store.clear()
     show_json(content) if how.json else show(_told(content))
     return INTERRUPTED if interrupted else 0
+
+
+def _bracketed(
+    problem: "tuple[SpikingNetwork, torch.Tensor, torch.Tensor, Plan]", store: "PartStore"
+) -> "tuple[Radii, bool]":
+    """Return the radii, and whether Ctrl-C left them to the finished samples."""
+    from spikecert.reports.making.parts import Interrupted, radii_in_parts
+
+    with Bars() as bars:
+        try:
+            return radii_in_parts(*problem, store=store, progress=bars, figures=bars.figures), False
+        except Interrupted as error:
+            if error.finished is None:
+                raise
+            return error.finished, True
 
 
 def _cut(interrupted: bool, planned: int) -> dict[str, Any]:

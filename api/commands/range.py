@@ -48,19 +48,21 @@ def output_ranges(asked: Annotated[Question, Without("property", "ties")], how: 
     around, network, chosen = asked.threat.scale.around(size), subject.network, subject.samples
     prover, width = None if how.proof is None else proofs.prover(network, asked.threat.norm), float(how.tolerance)
     with Bars() as bars:
-        rest = {"verifier": how.verifier, "seed": asked.seed, "progress": bars}
-        rest |= {"memory": how.memory, "workers": how.workers}
-        found = output_range(network, chosen.inputs, around, form, width, how.timeout, **rest)
+        rest = {"verifier": how.verifier, "seed": asked.seed, "memory": how.memory, "workers": how.workers}
+        found = output_range(network, chosen.inputs, around, form, width, how.timeout, **rest, progress=bars)
         if how.proof is not None and prover is not None:
             ranges = [proved_range(form, one, width) for one in found]
             proofs.write_range_proofs(how.proof, prover, ranges, chosen.inputs, around, size, how.timeout, bars)
-    rest = {"schema": SCHEMA, "form": how.form, "tolerance": width}
-    conditions = rest | conditions_of(asked, how, network, len(found))
+    conditions = _conditions(how) | conditions_of(asked, how, network, len(found))
     if how.json:
         show_json(conditions | {"ranges": [_row(index, one) for index, one in enumerate(found)]})
     else:
         show(_told(conditions, found, f"{asked.threat.norm} {size:.6g}"))
     return 0
+
+
+def _conditions(how: Ranging) -> dict[str, Any]:
+    return {"schema": SCHEMA, "form": how.form, "tolerance": float(how.tolerance)}
 
 
 def _size(asked: Question) -> float:

@@ -15,14 +15,14 @@ from typing import TYPE_CHECKING, Annotated, Any
 from spikecert.asking.options import Without, command, typed
 from spikecert.asking.question import Count, Samples, Seed
 from spikecert.asking.run_files import TrainStep
-from spikecert.asking.values import many, whole
+from spikecert.asking.values import Mistake, many, whole
 
 from ..progress import Bars
 from ..runs.sources import beside, data_of
 from ..telling import say, show, show_json, table
 
 if TYPE_CHECKING:
-    from spikecert.training import TrainingRun
+    from spikecert.training import Dataset, TrainingRun
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -139,44 +139,43 @@ def train(step: TrainStep, asked: Annotated[Runs, Without("samples", "mean", "st
 
     Under torchrun (`torchrun --nproc-per-node 2 -m spikecert train …`) the processes share each batch.
     """
-    from spikecert.runs import building
-    from spikecert.training import fit
     from spikecert.training.processes import joined
 
     several = asked.seeds is not None
     if asked.workers > 1 and int(os.environ.get("WORLD_SIZE", "1")) > 1:
-        raise ValueError(
-            f"workers: got {asked.workers} under torchrun, expected 1: its processes share each batch"
-        )
-    samples, template = data_of(asked.data, asked.root, step.num_steps), building.template(step)
-    objective, device = building.objective(step), asked.device
-
-    def one(number: int, folder: Path, bars: Bars) -> "TrainingRun":
-        """Train with one seed."""
-        fresh = building.fresh_network(step.network, samples, step.num_steps, template, number)
-        label = f"train, seed {number}" if several else "train"
-        return fit(
-            fresh,
-            samples,
-            objective,
-            building.settings(step, number),
-            folder=folder,
-            progress=lambda _, done, total: bars(label, done, total),
-            figures=lambda _, values: bars.figures(label, values),
-            device=building.checked_device(device),
-        )
-
-    with joined(device) as processes, Bars() as bars:
-        folders = {k: asked.out / f"seed-{k}" if several else asked.out for k in asked.each}
+        raise Mistake(("workers",), asked.workers, "1 under torchrun: its processes share each batch")
+    samples = data_of(asked.data, asked.root, step.num_steps)
+    folders = {k: asked.out / f"seed-{k}" if several else asked.out for k in asked.each}
+    with joined(asked.device) as processes, Bars() as bars:
         if asked.workers > 1 and len(folders) > 1:
             _beside(step, asked, folders, bars)
-        runs = {k: one(k, folder, bars) for k, folder in folders.items()}
+        runs = {k: _trained(step, samples, k, folder, asked, bars) for k, folder in folders.items()}
     if processes.first:
         _tell(runs, asked.out, several, asked.json)
     return 0
 
 
 vars(train)["forms"] = {name: EVENTS for name in train.__annotations__ if name.startswith("step__events__")}
+
+
+def _trained(
+    step: TrainStep, samples: "Dataset", number: int, folder: Path, asked: Runs, bars: Bars
+) -> "TrainingRun":
+    """Train with one seed."""
+    from spikecert.runs import building
+    from spikecert.training import fit
+
+    label = "train" if asked.seeds is None else f"train, seed {number}"
+    return fit(
+        building.fresh_network(step.network, samples, step.num_steps, building.template(step), number),
+        samples,
+        building.objective(step),
+        building.settings(step, number),
+        folder=folder,
+        progress=lambda _, done, total: bars(label, done, total),
+        figures=lambda _, values: bars.figures(label, values),
+        device=building.checked_device(asked.device),
+    )
 
 
 def _beside(step: TrainStep, asked: Runs, folders: dict[int, Path], bars: Bars) -> None:

@@ -11,6 +11,7 @@ from pathlib import Path
 import torch
 
 from spikecert.certify.arithmetic import DTYPES, reduced_precision
+from spikecert.files.plugged import installed
 from spikecert.kernels.building import UNITS, NotBuilt
 from spikecert.kernels.loading import REALS, flushes, level, library
 from spikecert.processes.memory import free_memory
@@ -36,7 +37,7 @@ class Symptom:
     """One thing that was looked at.
 
     Attributes:
-        topic: "versions", "machine", "arithmetic", "kernels", "proofs" or "data".
+        topic: "versions", "machine", "arithmetic", "kernels", "proofs", "plug-ins" or "data".
         name: what it is.
         told: what was found.
         good: whether all that it is for works here.
@@ -52,7 +53,7 @@ class Symptom:
 
 def checkup(root: Path | None = None) -> tuple[Symptom, ...]:
     """Return all that was looked at; `root` is the folder of data sets, as commands take it."""
-    parts = (_versions(), _machine(), _arithmetic(), _kernels(), _proofs(), _data(root))
+    parts = (_versions(), _machine(), _arithmetic(), _kernels(), _proofs(), _plug_ins(), _data(root))
     return tuple(symptom for part in parts for symptom in part)
 
 
@@ -115,6 +116,11 @@ def _proofs() -> Iterator[Symptom]:
         told, good = "not built", False
     cure = "`make native` in a checkout builds it; until then check-proof takes the kernel in Python"
     yield Symptom("proofs", "native kernel", told, good, cure)
+
+
+def _plug_ins() -> Iterator[Symptom]:
+    for group, name, version in installed():
+        yield Symptom("plug-ins", name, f"{version}, of {group}; not looked into until it is used")
 
 
 def _data(root: Path | None) -> Iterator[Symptom]:

@@ -11,13 +11,14 @@ import torch
 
 from spikecert.asking.run_files import Configuration, ModelStep, TrainStep
 from spikecert.asking.values import plain, written
-from spikecert.models import SpikingNetwork, load, save
+from spikecert.models import SpikingNetwork, save
 from spikecert.models.deadline import Progress
 from spikecert.reports import Plan, RadiusPlan, Training
 from spikecert.training import Dataset, dataset, fit
 
 from ..runs import building
 from .examining import Examined, Subject, examine
+from .sources import ZOO, label_of, network_of
 
 NETWORK = "network.safetensors"
 
@@ -72,12 +73,13 @@ def _subject(
 ) -> tuple[Configuration, Subject]:
     """Return what is measured; a network from a file is copied, to lie beside the record."""
     if chosen.model is not None:
-        place = path.parent / chosen.model.path
-        network, training = load(place), None
+        given = Path(chosen.model.path)
+        network, training = network_of(given if given.name.startswith(ZOO) else path.parent / given), None
+        kept = f"{label_of(given)}.safetensors"
         data = dataset(chosen.data.data, root, limits=chosen.limits, num_steps=network.num_steps)
-        save(network, out / place.name)
+        save(network, out / kept)
         network = building.scaled(network, data, chosen.data)
-        chosen = replace(chosen, model=ModelStep(path=place.name))
+        chosen = replace(chosen, model=ModelStep(path=kept))
     else:
         assert chosen.train is not None
         data = dataset(chosen.data.data, root, limits=chosen.limits, num_steps=chosen.train.num_steps)

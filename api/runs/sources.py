@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 import typer
 
-from spikecert.files.plugged import Plugged, reader_of
+from spikecert.files.plugged import Plugged, failure, reader_of
 from spikecert.processes import command, environment
 
 from ..telling import say
@@ -188,8 +188,7 @@ def guarded(source: str, run: Any) -> Any:
     try:
         return run()
     except (Exception, SystemExit) as error:
-        reason = " ".join(str(error).split())
-        raise ValueError(f"source: {source} failed: {type(error).__name__}: {reason}") from error
+        raise ValueError(f"source: {source} failed: {failure(error)}") from error
 
 
 PATIENCE = 0.2

@@ -6,7 +6,7 @@ from functools import partial
 import torch
 from torch import Tensor
 
-from ...files.plugged import is_plugged, plugged
+from ...files.plugged import failure, is_plugged, plugged
 from ...models.constants import at_least, whole
 from ...models.deadline import Progress, checked_timeout, ending, passed, silent, until
 from ...models.networks import SpikingNetwork
@@ -135,8 +135,7 @@ def attack(
             with left_alone(str(method), network, inputs, labels):
                 return attack(network, inputs, labels, perturbation, attack_of(method), **own)
         except (LookupError, ArithmeticError, AttributeError, NotImplementedError, SystemExit) as error:
-            told = " ".join(f"{type(error).__name__}: {error}".split())[:300]
-            raise ValueError(f"{method}: its code failed: {told}") from error
+            raise ValueError(f"{method}: its code failed: {failure(error)}") from error
     method = attack_of(method)
     seconds, seed = checked_timeout(timeout), whole("seed", seed)
     batch_size = at_least(1)("batch_size", batch_size)

@@ -6,13 +6,14 @@ refutes bad ones; it proves none. Their verdicts therefore carry the package's n
 """
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cache
+from itertools import groupby
 
 import torch
 
-from ...files.plugged import Plugged, plugged
+from ...files.plugged import Plugged, failure, plugged
 from ...models.architectures.architectures import mlp
 from ...models.deadline import TimeIsUp
 from ...models.elements.neurons import LIF
@@ -20,6 +21,7 @@ from ...models.networks import SpikingNetwork
 from ..attacks import ATTACKS
 from ..perturbations import L2, EventSet, LInf, Perturbation, SpikeFlip
 from ..problem import Problem
+from ..questions.classes import property_goal, robust
 from ..replay import left_alone, pull
 from ..ties import ARGMAX, STRICT
 from ..verdicts import SoundnessError, Unfinished, Verdict
@@ -57,7 +59,7 @@ class PluggedVerifier(Verifier):
         Raises:
             ValueError: for one that says "verified" of a planted flip, or changes what it is asked about.
             SoundnessError: for one that an attack refutes.
-            Unfinished: on Ctrl-C, with those that it has by then.
+            Unfinished: on Ctrl-C, with those that it has by then and that need no attack.
         """
         confirm(self.name)
         with left_alone(self.name, problem.network, problem.inputs, problem.labels):
@@ -83,11 +85,12 @@ class PluggedVerifier(Verifier):
         try:
             found = self.inner.decide(problem)
         except Unfinished as error:
-            raise Unfinished(self._told(problem, list(error.verdicts), started)) from None
+            left = self._told(problem, list(error.verdicts), started)
+            raise Unfinished([_undoubted(one) for one in left]) from None
         except (TimeIsUp, MemoryError):
             raise
         except (Exception, SystemExit) as error:
-            told = " ".join(f"it failed: {type(error).__name__}: {error}".split())[:300]
+            told = f"it failed: {failure(error)}"
             found = [Verdict("unknown", None, None, self.name, 0.0, told)] * len(problem.labels)
         return self._told(problem, found, started)
 
@@ -106,6 +109,12 @@ class PluggedVerifier(Verifier):
         return replace(verdict, verifier=self.name, counterexample=None, reason=said)
 
 
+def _undoubted(one: Verdict) -> Verdict:
+    """Return a verdict of a run that Ctrl-C ended: there was no time to attack what is said to be verified."""
+    told = "it was stopped before an attack could doubt what it says"
+    return replace(one, status="unknown", margin=None, reason=told) if one.status == "verified" else one
+
+
 @cache
 def plugged_verifier(name: str) -> PluggedVerifier:
     """Return the verifier of another package under a name `package:name`."""
@@ -117,13 +126,14 @@ def confirm(name: str) -> None:
     """Ask a plug-in about sets that hold a counterexample.
 
     Raises:
-        ValueError: where it says that one of them is verified.
+        ValueError: where it says that one of them is verified, or changes what it is asked about.
     """
     verifier = plugged_verifier(name)
-    for flip in planted():
-        (verdict,) = verifier._asked(flip.problem())
-        if verdict.status == "verified":
-            told = f"got 'verified' by {name} of {flip.perturbation!r}, which holds a counterexample"
+    for problem in planted_questions(_flips(), verifier.asks_rows):
+        with left_alone(name, problem.network, problem.inputs, problem.labels):
+            found = verifier._asked(problem)
+        if any(verdict.status == "verified" for verdict in found):
+            told = f"got 'verified' by {name} of {problem.perturbation!r}, which holds a counterexample"
             raise ValueError(f"verifier: {told}, expected 'falsified' or 'unknown': nothing that it says is used")
 
 
@@ -147,9 +157,35 @@ class PlantedFlip:
 
     def problem(self) -> Problem:
         """Return the question."""
-        until = time.perf_counter() + PATIENCE
         asked = self.network, self.sample[None], self.label[None], self.perturbation
-        return Problem(*asked, deadline=until, ties=self.ties)
+        return Problem(*asked, deadline=time.perf_counter() + PATIENCE, ties=self.ties)
+
+
+@cache
+def _flips() -> tuple[PlantedFlip, ...]:
+    return tuple(planted())
+
+
+def planted_questions(flips: Sequence[PlantedFlip], rows: bool) -> Iterator[Problem]:
+    """Yield what is asked about flips: of each, and of all samples of a network in the greatest of its sets.
+
+    Args:
+        flips: as `planted` yields them.
+        rows: whether the property is asked that each class stays, too.
+    """
+    for flip in flips:
+        yield flip.problem()
+    for (_, kind), group in groupby(flips, lambda flip: (id(flip.network), type(flip.perturbation))):
+        every = list(group)
+        samples, labels = (torch.stack([getattr(flip, name) for flip in every]) for name in ("sample", "label"))
+        budget = "count" if kind is SpikeFlip else "epsilon"
+        around = kind(max(getattr(flip.perturbation, budget) for flip in every))
+        network, until = every[0].network, time.perf_counter() + PATIENCE
+        yield Problem(network, samples, labels, around, deadline=until, ties=every[0].ties)
+        if rows:
+            goal = property_goal(network, samples, robust())
+            places = torch.arange(len(every))
+            yield Problem(network, samples, places, around, deadline=until, ties=goal.ties, rows=goal)
 
 
 def planted(count: int = PLANTED, seed: int = 0) -> Iterator[PlantedFlip]:
@@ -166,7 +202,7 @@ def planted(count: int = PLANTED, seed: int = 0) -> Iterator[PlantedFlip]:
             torch.rand(4, network.num_steps, 3, generator=drawn).round()
             if network.timed
             else torch.rand(4, 3, generator=drawn)
-        )
+        ).to(network.dtype)
         with torch.no_grad():
             labels = network(samples).argmax(1)
         sets: tuple[Perturbation, ...] = (SpikeFlip(2),) if network.timed else (LInf(0.3), L2(0.5))
@@ -185,9 +221,10 @@ def _network(place: int, drawn: torch.Generator) -> SpikingNetwork:
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(int(torch.randint(2**31, (1,), generator=drawn)))
         neuron = LIF((0.9, 1.0, 0.0, 0.5)[place % 4], 0.5, reset=("zero", "subtract", "none")[place % 3])
-        made = mlp((3, 6, 3), num_steps=2 + place % 3, neuron=neuron)
-    encoding = "none" if place % 4 == 3 else "direct"
-    return SpikingNetwork(*made.layers, num_steps=made.num_steps, encoding=encoding).eval()
+        made = mlp((3, 6, 6, 3) if place % 2 else (3, 6, 3), num_steps=2 + place % 3, neuron=neuron)
+    encoding, readout = "none" if place % 4 == 3 else "direct", ("mean", "largest")[place % 5 == 4]
+    found = SpikingNetwork(*made.layers, num_steps=made.num_steps, encoding=encoding, readout=readout).eval()
+    return found.double() if place % 3 == 1 else found
 
 
 def _least(around: Perturbation, broken: torch.Tensor, sample: torch.Tensor) -> Perturbation:

@@ -121,6 +121,7 @@ def safety_case(record: Record, checked: Checked | None = None) -> SafetyCase:
             dict(wording.meanings(record))["ties"],
             "Torch, and the code that bounds, are right; proofs that are checked apart need neither (spikecert "
             "check-proof).",
+            *(f"What these say is right: {others}." for others in filter(None, [wording.word_of(record)])),
         ),
         (*(_risk(record, model) for model in record.models), UNDECIDED, LIKE, *claims(record.threat).uncovered),
     )

@@ -281,6 +281,7 @@ def essentials(record: Record) -> tuple[tuple[str, str], ...]:
             "Assumed",
             f"{threat.change}, within {threat.ends}; this network, {runs}.",
         ),
+        *((("On the word of", others),) if (others := word_of(record)) else ()),
         (
             "Not covered",
             "larger or other changes, other inputs, other builds of the network, "
@@ -323,6 +324,25 @@ def sources(record: Record) -> tuple[tuple[str, str], ...]:
     return (
         *((f"Attack {name}", _does(ATTACKS, name)) for name in attacks),
         *((f"Verifier {name}", _does(VERIFIERS, name)) for name in verifiers),
+        *((f"{kind} {name}", _does({}, name)) for kind, name in _plugged(record) if kind in ("Set", "Property")),
+    )
+
+
+def word_of(record: Record) -> str:
+    """Return which plug-ins "proved" rests on; nothing where there are none. What attacks find is replayed."""
+    names = dict.fromkeys(name for kind, name in _plugged(record) if kind != "Attack")
+    return f"the plug-ins {', '.join(names)}, which nobody here checked" if names else ""
+
+
+def _plugged(record: Record) -> tuple[tuple[str, str], ...]:
+    """Return kind and name of all that other packages added to what was asked and answered."""
+    found = [("Attack", name) for model in record.models for name in model.attacks]
+    found += [("Verifier", name) for model in record.models for name in model.verifiers]
+    asked = "" if record.threat.asked is None else record.threat.asked.partition("=")[0]
+    return tuple(
+        (kind, name)
+        for kind, name in (*found, ("Set", record.threat.norm), ("Property", asked))
+        if is_plugged(name)
     )
 
 

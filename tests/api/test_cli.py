@@ -1,5 +1,7 @@
 """The command line: exit status, one-line errors, JSON alone on standard output."""
 
+import ast
+import inspect
 import json
 import os
 import shlex
@@ -65,6 +67,14 @@ def test_each_command_has_json_and_examples_that_parse(run, command):
         program, name, *arguments = shlex.split(line)
         assert (program, name) == ("spikecert", command)
         click.get_command(None, name).make_context(name, arguments)  # pyright: ignore
+
+
+@pytest.mark.parametrize("command", sorted(COMMANDS))
+def test_a_command_says_in_twenty_lines_what_it_does(command):
+    lines = inspect.getsource(command_of(command)).splitlines()
+    (made,) = ast.parse("\n".join(lines)).body
+    body = [line for line in lines[made.body[0].end_lineno : made.end_lineno] if line.strip()]
+    assert len(body) <= 20
 
 
 def test_a_warning_is_one_line_that_is_safe_to_show(run, monkeypatch):

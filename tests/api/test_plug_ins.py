@@ -29,10 +29,13 @@ from spikecert.asking import Threat
 from spikecert.asking.threats import read_threat, write_threat
 from spikecert.certify import LInf
 from spikecert.certify.perturbations.others import confirm_set
+from spikecert.certify.problem import Problem
 from spikecert.certify.questions.described import in_words, property_of
-from spikecert.certify.verifiers.plugged import confirm, planted, plugged_verifier
+from spikecert.certify.verdicts import Unfinished, Verdict
+from spikecert.certify.verifiers.plugged import _flips, confirm, planted, plugged_verifier
 from spikecert.files.plugged import GROUPS, Plugged, is_plugged, plugged, reader_of
 from spikecert.models import LIF, load
+from spikecert.reports.pages.safety_case import safety_case
 from spikecert.runs.building import neuron
 from support.command_line import Outcome
 from support.examples import by_night
@@ -193,6 +196,12 @@ def test_records_pages_and_run_files_say_whose_word_it_is(run: Run, model: Path,
         assert "brightness:pieces" in text
         assert "a plug-in of the package brightness: what it says is that package" in text
         assert "all pixels may become brighter by one number" in text
+        assert "the plug-ins brightness:pieces, brightness:shift, which nobody here checked" in text
+        assert "Set brightness:shift" in text
+    case = safety_case(record)
+    assert "What these say is right: the plug-ins brightness:pieces, brightness:shift" in " ".join(
+        case.assumptions
+    )
     (tmp_path / "run.toml").write_text(
         f'data.samples = 6\nmodel.path = "{model}"\ngains = false\n[certify]\nverifiers = ["trains"]\n'
         '[threat]\nnorm = "brightness:shift"\ndarker = "no"\nepsilon = [0.05]\nproperty = "brightness:gap=3"\n'
@@ -209,6 +218,14 @@ def test_its_files_are_read_and_nothing_of_them_is_confirmed(run: Run, tmp_path:
     done = run("certify", tmp_path / "mine.weights", "--samples", "2", "--verifier", "trains", "--json")
     assert "not confirmed by its source" in json.loads(done.out)["models"][0]["name"]
     assert "read by a plug-in of the package brightness 0.3" in done.err
+    (tmp_path / "run.toml").write_text(
+        'data.samples = 2\nmodel.path = "mine.weights"\ngains = false\ncertify.verifiers = ["trains"]\n'
+        "[threat]\nepsilon = [0.01]\n"
+    )
+    assert run("run", tmp_path / "run.toml", "--out", tmp_path / "out").status in (0, 1)
+    again = run("run", tmp_path / "out" / "record.json", "--out", tmp_path / "again")
+    assert "the same results as before" in again.err
+    assert "not confirmed by its source" in load_record(tmp_path / "again" / "record.json").models[0].name
 
 
 def test_a_property_of_theirs_is_one() -> None:
@@ -246,10 +263,22 @@ class Leaving(Verifier):
     def decide(self, problem):
         raise SystemExit
 
-class Batched(Verifier):
-    name, asks_rows = "batched", True
+class Wide(Verifier):
+    name, asks_rows = "wide", True
+    def decide(self, problem):
+        said = "verified" if problem.inputs[0].numel() > 32 else "unknown"
+        return [Verdict(said, 1.0 if said == "verified" else None, None, self.name, 0.0, "")] * len(problem.labels)
+
+class Together(Verifier):
+    name = "together"
     def decide(self, problem):
         said = "verified" if len(problem.labels) > 1 else "unknown"
+        return [Verdict(said, 1.0 if said == "verified" else None, None, self.name, 0.0, "")] * len(problem.labels)
+
+class OfRows(Verifier):
+    name, asks_rows = "ofrows", True
+    def decide(self, problem):
+        said = "unknown" if problem.rows is None else "verified"
         return [Verdict(said, 1.0 if said == "verified" else None, None, self.name, 0.0, "")] * len(problem.labels)
 
 class Ending(Attack):
@@ -326,7 +355,9 @@ POINTS = {
             "Liar",
             "Tuning",
             "Leaving",
-            "Batched",
+            "Wide",
+            "Together",
+            "OfRows",
         )
     }
     | {"gone": "nowhere:x", "number": "bad:LInf"},
@@ -353,7 +384,7 @@ def bad(tmp_path: Path) -> Any:
 
 
 @pytest.mark.usefixtures("bad")
-@pytest.mark.parametrize("name", ["believer", "strict"])
+@pytest.mark.parametrize("name", ["believer", "strict", "together", "ofrows"])
 def test_a_false_verified_is_found_before_it_counts(digits, name: str) -> None:
     with pytest.raises(
         ValueError, match=f"got 'verified' by bad-package:{name} of .*, which holds a counterexample"
@@ -379,7 +410,7 @@ def test_what_fails_or_lies_proves_and_breaks_nothing(digits) -> None:
     (lambda d: asked(d, "bad-package:number"), "LInf|epsilon|missing"),
     (lambda d: attack(d[0], d[1], d[2], LInf(0.1), "bad-package:trusting"), "bad-package:trusting is Trusting"),
     (lambda d: Threat.of("bad-package:misnamed", 1), "norm: got 'bad-package:misnamed', expected a dataclass of"),
-    (lambda d: Threat.of("bad-package:none", 1), "norm: got 'bad-package:none', expected sets: got"),
+    (lambda d: Threat.of("bad-package:none", 1), "norm: got 'bad-package:none', expected what an installed"),
     (lambda d: property_of("bad-package:broken=3"), "is Tensor, expected what makes a spikecert Property"),
     (lambda d: quantize(d[0], "bad-package:none"), "bad-package:none: its code failed: KeyError: 'x'"),
     (lambda d: property_of("bad-package:failing"), "bad-package:failing: its code failed: KeyError: 'x'"),
@@ -399,8 +430,8 @@ def test_what_is_none_is_one_line(digits, call: Callable[[Any], object], message
 def test_a_false_verified_that_planted_flips_do_not_find_is_refuted_by_runs(digits, labelled: bool) -> None:
     network, inputs, labels = digits
     prop = labels if labelled else moves_at_most(0.001)
-    with pytest.raises(SoundnessError, match="bad-package:batched says 'verified' of a set in which"):
-        verify(network, inputs, prop, LInf(0.3), "bad-package:batched")
+    with pytest.raises(SoundnessError, match="bad-package:wide says 'verified' of a set in which"):
+        verify(network, inputs, prop, LInf(0.3), "bad-package:wide")
 
 
 @pytest.mark.parametrize("what", ["the network", "the samples", "by a verifier"])
@@ -411,12 +442,51 @@ def test_what_changes_the_network_or_the_samples_counts_for_nothing(bad, digits,
     ask = partial(asked, digits, "bad-package:tuning") if what == "by a verifier" else by_attack
     with pytest.raises(ValueError, match=r"bad-package:\w+ changed the network or the samples"):
         ask()
+    _flips.cache_clear()  # whose network it changed
 
 
 def test_a_set_that_breaks_its_promise_is_refused(bad, digits) -> None:
     with pytest.raises(ValueError, match="got Leaking, whose `contains` leaves an input that it gives"):
         verify(digits[0], digits[1], digits[2], bad.Leaking(0.01), "trains")
     confirm_set(LInf(0.1), digits[1])
+
+
+@pytest.mark.parametrize("fails", ["RuntimeError", "KeyError", "AssertionError"])
+def test_a_set_whose_code_fails_is_one_line(run: Run, brightness, model: Path, fails: str) -> None:
+    exec(f"def check(self, inputs): raise {fails}('no\\nidea')", vars(brightness))
+    brightness.Shifted.check = brightness.check
+    done = run("certify", model, "--norm", "brightness:shift", "--epsilon", "0.05", "--samples", "2")
+    assert (done.status, done.err.count("\n")) == (2, 1)
+    assert done.err.startswith(f"spikecert: the plug-in of the package brightness failed: {fails}: ")
+
+
+def test_what_is_installed_is_listed_and_not_imported(run: Run) -> None:
+    sys.modules.pop("brightness")
+    done = run("doctor", "--json")
+    told = {row["name"]: row["told"] for row in json.loads(done.out) if row["topic"] == "plug-ins"}
+    assert told["brightness:shift"] == "0.3, of sets; not looked into until it is used"
+    assert len(told) == len(GROUPS)
+    assert "brightness" not in sys.modules
+
+
+@pytest.mark.usefixtures("bad")
+def test_what_ctrl_c_leaves_unattacked_is_not_verified(digits, monkeypatch) -> None:
+    confirm("brightness:pieces")
+    verifier = plugged_verifier("brightness:pieces")
+    known = (
+        Verdict("verified", 1.0, None, "pieces", 0.0, ""),
+        Verdict("unknown", None, None, "pieces", 0.0, "open"),
+    )
+
+    def stopped(_: object) -> None:
+        raise Unfinished(known)
+
+    monkeypatch.setattr(verifier.inner, "decide", stopped)
+    problem = Problem(digits[0], digits[1][:2], digits[2][:2], LInf(0.01))
+    with pytest.raises(Unfinished) as left:
+        verifier.decide(problem)
+    assert [one.status for one in left.value.verdicts] == ["unknown", "unknown"]
+    assert {one.verifier for one in left.value.verdicts} == {"brightness:pieces"}
 
 
 @pytest.mark.usefixtures("bad")
@@ -428,7 +498,10 @@ def test_a_reader_that_fails_is_one_line(run: Run, tmp_path: Path) -> None:
 
 def test_planted_flips_are_flips() -> None:
     found = list(planted())
-    assert len(found) >= 50
+    assert len(found) >= 40
+    assert {flip.network.dtype for flip in found} == {torch.float32, torch.float64}
+    assert {flip.network.readout for flip in found} == {"mean", "largest"}
+    assert {len(flip.network.layers) for flip in found} == {3, 5}
     assert {type(flip.perturbation).__name__ for flip in found} == {"LInf", "L2", "SpikeFlip"}
     for flip in found:
         inside = flip.perturbation.contains(flip.counterexample[None], flip.sample[None])

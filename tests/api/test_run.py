@@ -91,6 +91,17 @@ def test_a_record_that_is_not_repeated_is_status_1(run, model, tmp_path):
     assert "OTHER results than before" in outcome.err
 
 
+def test_a_network_of_the_zoo_is_copied_beside_the_record(run, tmp_path):
+    path = written(
+        tmp_path,
+        'data = {name = "order", samples = 2}\nmodel.path = "zoo:order-shift-1"\ngains = false\n'
+        'certify.verifiers = ["trains"]\n[threat]\nnorm = "shift"\nepsilon = [1]\n',
+    )
+    assert run("run", path, "--out", tmp_path / "one").status == 0
+    assert (tmp_path / "one" / "order-shift-1.safetensors").is_file()
+    assert run("run", tmp_path / "one" / "record.json", "--out", tmp_path / "two").status == 0
+
+
 @pytest.mark.parametrize(("share", "status"), [(0.0, 0), (1.0, 1)])
 def test_the_required_share_decides_the_status(run, model, tmp_path, share, status):
     text = MEASURED.replace("network.safetensors", str(model)) + f"require = {share}\n"

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 from spikecert.asking.options import command
-from spikecert.asking.values import Naming, Numeral, real, text
+from spikecert.asking.values import Mistake, Naming, Numeral, Saying, real, text
 
 from ...telling import printable, show, show_json
 from .asked_proof import LeastAsked
@@ -174,6 +174,15 @@ class Checking(LeastAsked):
     twin: Path | None = None
     json: bool = False
 
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.twin is not None and self.prop is not None:
+            raise Mistake(("prop",), self.prop, "none beside --twin: pairs of proofs are about a class")
+        if self.twin is not None and self.certificates is not None:
+            raise Mistake(
+                ("certificates",), Saying(str(self.certificates)), "none beside --twin: ask for those of one build"
+            )
+
 
 @command
 def check_proof(asked: Checking) -> int:
@@ -188,22 +197,16 @@ def check_proof(asked: Checking) -> int:
     """
     from spikecert.checking import find_proofs
 
-    path, model, prop = asked.path, asked.model, asked.prop
-    if asked.twin is not None and prop is not None:
-        raise ValueError(f"property: got {prop!r} beside --twin, expected none: pairs of proofs are about a class")
-    if asked.twin is not None and asked.certificates is not None:
-        raise ValueError("certificates: got a folder beside --twin, expected none: ask for those of one build")
+    limit, proofs = float(asked.work), find_proofs(asked.path)
     if asked.twin is not None:
-        return check_twins(path, (model, asked.twin), asked, asked.kernel, asked.work, asked.json)
-    proofs = find_proofs(path)
-    if not proofs or not path.exists():
-        raise ValueError(f"path: got {path}, expected a proof or a folder that holds some (*.proof)")
-    check, limit = checker(asked.kernel, model), float(asked.work)
+        return check_twins(asked.path, (asked.model, asked.twin), asked, asked.kernel, limit, asked.json)
+    if not proofs or not asked.path.exists():
+        raise ValueError(f"path: got {asked.path}, expected a proof or a folder that holds some (*.proof)")
+    check = checker(asked.kernel, asked.model)
     check = check if asked.certificates is None else keeping(check, asked.certificates, asked.kernel)
-    network = network_of(model, limit)
+    network = network_of(asked.model, limit)
     missing: list[Missing] = [asked.missing]
-    if prop is not None:
-        missing.append(PropertyAsked.of(prop, model).missing)
+    missing += [] if asked.prop is None else [PropertyAsked.of(asked.prop, asked.model).missing]
     answers = _without_copies([_answer(proof, network, missing, check, limit) for proof in proofs])
     counts = _counted(answers)
     if asked.json:
