@@ -25,6 +25,7 @@ from ...models.networks import SpikingNetwork
 from ...models.validation import check_choice
 from ..alike import Alike, detach
 from ..perturbations import EventSet, Perturbation, RangedSet, SpikeFlip, SpikeShift
+from ..perturbations.others import projected
 from ..replay import evaluating, margins
 from ..ties import STRICT
 from .backward import Backward
@@ -362,7 +363,7 @@ class _Worst:
         """Move candidates into the set, run them, and keep those that are worse than what is known."""
         index = self.standing.nonzero().flatten()
         chosen, samples = candidates.detach()[index], target.inputs[index]
-        allowed = target.perturbation.project(torch.where(chosen.isnan(), samples, chosen), samples)
+        allowed = projected(target.perturbation, torch.where(chosen.isnan(), samples, chosen), samples)
         logits, found = _replayed(target, allowed, target.labels[index])
         target.notes.unanswered.update(index[found.isnan()].tolist())
         better = found < self.margins[index]

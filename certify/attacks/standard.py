@@ -23,11 +23,12 @@ from ...models.constants import at_least, settle
 from ...models.dynamics import Arctan, Sigmoid, Surrogate, Triangle
 from ..branching.question import MarginQuestion
 from ..branching.search import Search as TreeSearch
-from ..perturbations import EventChange, EventSet, Perturbation, RangedSet, SpikeFlip, SpikeShift
+from ..perturbations import EventChange, Perturbation, RangedSet, SpikeFlip, SpikeShift
+from ..perturbations.others import of_others
 from ..replay import margins, replays
 from .backward import AdaptiveArctan, AdaptiveSharpness, PotentialDependent, RateGradient
 from .base import Attack, Lead, Search, Target, Tried
-from .blind import Gaussian, Square
+from .blind import AnyDraws, Gaussian, Square
 from .events.event_changes import EventChanges, ListedEvents, RandomEvents
 from .events.greedy import SpikeFlips, SpikeShifts
 from .events.published import ProjectedLogits, SparseFlips
@@ -146,6 +147,8 @@ class Ensemble(Attack):
         flips: attacks on `SpikeFlip`; default `thorough_flips()`.
         shifts: attacks on `SpikeShift`; default `thorough_shifts()`.
         changes: attacks on `EventChange`; default: moves and then flips, and random changes.
+
+    Sets of other packages are drawn from, whatever the members.
     """
 
     members: tuple[Attack, ...] = field(default_factory=thorough_members)
@@ -153,7 +156,7 @@ class Ensemble(Attack):
     name: str = "ensemble"
     shifts: tuple[Attack, ...] = field(default_factory=thorough_shifts)
     changes: tuple[Attack, ...] = (EventChanges(), RandomEvents(200))
-    accepts: ClassVar[tuple[type[Perturbation], ...]] = (RangedSet, EventSet, EventChange)
+    accepts: ClassVar[tuple[type[Perturbation], ...]] = (Perturbation,)
 
     def __post_init__(self) -> None:
         for name in ("members", "flips", "shifts", "changes"):
@@ -178,7 +181,9 @@ class Ensemble(Attack):
             standing = yield lead.points
 
     def _members(self, perturbation: Perturbation) -> tuple[Attack, ...]:
-        """Return the attacks on a set."""
+        """Return the attacks on a set; of one of another package members are drawn."""
+        if of_others(perturbation):
+            return (AnyDraws(),)
         if isinstance(perturbation, SpikeFlip):
             return self.flips
         if isinstance(perturbation, EventChange):

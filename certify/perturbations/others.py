@@ -14,6 +14,15 @@ def of_others(perturbation: Perturbation) -> bool:
     return type(perturbation).__module__.partition(".")[0] != "spikecert"
 
 
+def projected(perturbation: Perturbation, candidates: Tensor, inputs: Tensor) -> Tensor:
+    """Return members of the sets near candidates; of another package members stay: its `project` may move them."""
+    found = perturbation.project(candidates, inputs)
+    if not of_others(perturbation):
+        return found
+    member = perturbation.contains(candidates, inputs).view(-1, *[1] * (inputs.dim() - 1))
+    return torch.where(member, candidates, found)
+
+
 def confirm_set(perturbation: Perturbation, inputs: Tensor, always: bool = False) -> None:
     """Draw from a set that is none of spikecert's, and look whether it contains and encloses what it gives.
 

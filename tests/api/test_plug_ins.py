@@ -131,8 +131,11 @@ def test_pieces_prove_what_one_box_does_not(brightness, digits) -> None:
 def test_every_verb_takes_them(brightness, digits) -> None:
     network, inputs, labels = digits
     found = attack(network, inputs, labels, brightness.Shifted(0.5), "brightness:ends")
-    assert bool(brightness.Shifted(0.5).contains(found.inputs, inputs).all())
-    assert bool((network(found.inputs[found.success]).argmax(1) != labels[found.success]).all())
+    drawn = attack(network, inputs, labels, brightness.Shifted(0.5), "ensemble")
+    for one in (found, drawn):
+        assert bool(brightness.Shifted(0.5).contains(one.inputs, inputs).all())
+        assert bool((network(one.inputs[one.success]).argmax(1) != labels[one.success]).all())
+    assert bool(drawn.success.any())
     radii = certified_radius(network, inputs[:2], labels[:2], brightness.Shifts(), "brightness:pieces", 0.05)
     assert all(radius.lower <= radius.upper for radius in radii)
     assert output_range(network, inputs[:1], brightness.Shifted(0.05), output[0], timeout=2)
@@ -183,10 +186,15 @@ class Mine(LIF):
 def test_records_pages_and_run_files_say_whose_word_it_is(run: Run, model: Path, tmp_path: Path) -> None:
     asked = ("--norm", "brightness:shift", "--set", "darker=no", "--epsilon", "0.05", "--samples", "6")
     done = run("certify", model, *asked, "--verifier", "trains,brightness:pieces", "--attack", "brightness:ends",
-               "--no-gains", "--out", tmp_path / "out")  # fmt: skip
+               "--out", tmp_path / "out")  # fmt: skip
     assert done.status in (0, 1), done.err
+    assert "no gains" not in done.err
     record = load_record(tmp_path / "out" / "record.json")
     assert record.threat == Threat.of("brightness:shift", 0.05, darker="no")
+    explained = run(
+        "explain", tmp_path / "out" / "record.json", "--sample", "0", "--model", model, "--timeout", "2"
+    )
+    assert explained.status == 0, explained.err
     assert read_threat(json.loads(json.dumps(write_threat(record.threat)))) == record.threat
     assert "--norm brightness:shift" in record.command
     assert "--set darker=no" in record.command
